@@ -1,0 +1,5 @@
+"""The native core: Cython bindings, one module per kernel, and the C extension ``gate``.
+
+No algorithm lives here. A binding hands Python numbers to a kernel of ``csrc/holdfast`` and
+its answer back; ``gate`` is the call path. Nothing in this package is public.
+"""
