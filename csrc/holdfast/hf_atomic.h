@@ -1,0 +1,124 @@
+/*
+ * Atomic words: the only place that includes <stdatomic.h>.
+ *
+ * Every wrapper carries its memory order in its name; there is no default order. What all of them
+ * take is a pointer to one of the word types below; it may be evaluated more than once.
+ * Three builds of the same kernels:
+ *
+ *   (default)       real atomics: C tests, sanitizers, free-threaded Python, words in shared memory
+ *   HF_SERIALIZED   every kernel call is already serialised by the GIL: a read-modify-write
+ *                   is a relaxed load, a compare and a relaxed store, which costs a third
+ *   HF_EXPLORE      real atomics, and each operation first calls hf_explore_point(): a scheduling
+ *                   point of the interleaving explorer, or of the shaker (tests/c)
+ */
+#ifndef HF_ATOMIC_H
+#define HF_ATOMIC_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    _Atomic(uint64_t) v;
+} hf_au64;
+typedef struct {
+    _Atomic(int64_t) v;
+} hf_ai64;
+typedef struct {
+    _Atomic(uint32_t) v;
+} hf_au32;
+typedef struct {
+    _Atomic(uint16_t) v;
+} hf_au16;
+
+#if defined(HF_EXPLORE) && defined(HF_SERIALIZED)
+#error "HF_SERIALIZED has no interleavings to explore"
+#elif defined(HF_EXPLORE)
+
+/* What the operation about to run may do to its word. Only a weak CAS may be told to fail. */
+enum hf_point { HF_POINT_LOAD, HF_POINT_STORE, HF_POINT_CAS };
+bool hf_explore_point(const volatile void *word, enum hf_point kind);
+#define HF__POINT(w, kind) ((void)hf_explore_point((w), (kind)))
+#define HF__CAS_FAILS(w) hf_explore_point((w), HF_POINT_CAS)
+
+#else
+
+#define HF__POINT(w, kind) ((void)0)
+#define HF__CAS_FAILS(w) false
+
+#endif
+
+/* Loads and stores: plain words in every build. */
+#define hf__load(w, order) (HF__POINT(w, HF_POINT_LOAD), atomic_load_explicit(&(w)->v, order))
+#define hf__store(w, x, order)                                                                     \
+    (HF__POINT(w, HF_POINT_STORE), atomic_store_explicit(&(w)->v, (x), order))
+
+#define hf_load_relaxed(w) hf__load(w, memory_order_relaxed)
+#define hf_load_acquire(w) hf__load(w, memory_order_acquire)
+#define hf_load_seq_cst(w) hf__load(w, memory_order_seq_cst)
+#define hf_store_relaxed(w, x) hf__store(w, x, memory_order_relaxed)
+#define hf_store_release(w, x) hf__store(w, x, memory_order_release)
+
+#ifdef HF_SERIALIZED
+
+#define hf__cas(w, expected, desired, ok, fail)                                                    \
+    ((atomic_load_explicit(&(w)->v, memory_order_relaxed) == *(expected))                          \
+         ? (atomic_store_explicit(&(w)->v, (desired), memory_order_relaxed), true)                 \
+         : (*(expected) = atomic_load_explicit(&(w)->v, memory_order_relaxed), false))
+
+static inline uint64_t
+hf__add64(hf_au64 *w, uint64_t n)
+{
+    uint64_t old = atomic_load_explicit(&w->v, memory_order_relaxed);
+    atomic_store_explicit(&w->v, old + n, memory_order_relaxed);
+    return old;
+}
+
+static inline uint16_t
+hf__exchange16(hf_au16 *w, uint16_t x)
+{
+    uint16_t old = atomic_load_explicit(&w->v, memory_order_relaxed);
+    atomic_store_explicit(&w->v, x, memory_order_relaxed);
+    return old;
+}
+
+#define hf_fetch_add_relaxed(w, n) hf__add64((w), (n))
+#define hf_fetch_add_seq_cst(w, n) hf__add64((w), (n))
+#define hf_exchange_acq_rel(w, x) hf__exchange16((w), (x))
+#define hf_count(w, n)                                                                             \
+    atomic_store_explicit(&(w)->v, atomic_load_explicit(&(w)->v, memory_order_relaxed) + (n),      \
+                          memory_order_relaxed)
+
+#else
+
+#define hf__cas(w, expected, desired, ok, fail)                                                    \
+    (HF__CAS_FAILS(w)                                                                              \
+         ? (*(expected) = atomic_load_explicit(&(w)->v, fail), false)                              \
+         : atomic_compare_exchange_weak_explicit(&(w)->v, (expected), (desired), ok, fail))
+#define hf__fetch_add(w, n, order)                                                                 \
+    (HF__POINT(w, HF_POINT_STORE), atomic_fetch_add_explicit(&(w)->v, (n), order))
+
+#define hf_fetch_add_relaxed(w, n) hf__fetch_add(w, n, memory_order_relaxed)
+#define hf_fetch_add_seq_cst(w, n) hf__fetch_add(w, n, memory_order_seq_cst)
+#define hf_exchange_acq_rel(w, x)                                                                  \
+    (HF__POINT(w, HF_POINT_STORE), atomic_exchange_explicit(&(w)->v, (x), memory_order_acq_rel))
+#define hf_count(w, n) ((void)hf_fetch_add_relaxed((w), (n)))
+
+#endif
+
+/*
+ * hf_count(w, n): count n events in a word of 32 or 64 bits. Nobody synchronises on a counter;
+ * readers add them up when they ask.
+ *
+ * hf_fetch_add_*: of a 64-bit word; gives what the word held. hf_exchange_acq_rel: of a 16-bit one.
+ *
+ * Compare and swap, weak: may fail for no reason, so it always stands in a loop.
+ * `e` is a pointer and receives what the word held.
+ */
+#define hf_cas_weak_relaxed(w, e, d) hf__cas(w, e, d, memory_order_relaxed, memory_order_relaxed)
+#define hf_cas_weak_acquire(w, e, d) hf__cas(w, e, d, memory_order_acquire, memory_order_relaxed)
+#define hf_cas_weak_release(w, e, d) hf__cas(w, e, d, memory_order_release, memory_order_relaxed)
+#define hf_cas_weak_acq_rel(w, e, d) hf__cas(w, e, d, memory_order_acq_rel, memory_order_acquire)
+#define hf_cas_weak_seq_cst(w, e, d) hf__cas(w, e, d, memory_order_seq_cst, memory_order_seq_cst)
+
+#endif /* HF_ATOMIC_H */

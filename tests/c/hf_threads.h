@@ -1,0 +1,50 @@
+/*
+ * Real threads for the C tests: all bodies start together on a barrier and are joined.
+ */
+#ifndef HF_THREADS_H
+#define HF_THREADS_H
+
+#include "hf_test.h"
+
+#include <pthread.h>
+
+enum { HF_THREADS_MAX = 16 };
+
+typedef void hf_thread_body(void *shared, int index);
+
+struct hf__thread {
+    pthread_t id;
+    pthread_barrier_t *start;
+    hf_thread_body *body;
+    void *shared;
+    int index;
+};
+
+static inline void *
+hf__thread_main(void *argument)
+{
+    struct hf__thread *t = argument;
+    pthread_barrier_wait(t->start);
+    t->body(t->shared, t->index);
+    return NULL;
+}
+
+/* Run body(shared, 0 … n-1) in n threads at once; returns when all have ended. */
+static inline void
+hf_threads_run(int n, hf_thread_body *body, void *shared)
+{
+    struct hf__thread threads[HF_THREADS_MAX];
+    pthread_barrier_t start;
+    HF_REQUIRE(n <= HF_THREADS_MAX);
+    HF_REQUIRE(pthread_barrier_init(&start, NULL, (unsigned)n) == 0);
+    for (int i = 0; i < n; i++) {
+        threads[i] =
+            (struct hf__thread){.start = &start, .body = body, .shared = shared, .index = i};
+        HF_REQUIRE(pthread_create(&threads[i].id, NULL, hf__thread_main, &threads[i]) == 0);
+    }
+    for (int i = 0; i < n; i++)
+        pthread_join(threads[i].id, NULL);
+    pthread_barrier_destroy(&start);
+}
+
+#endif /* HF_THREADS_H */
