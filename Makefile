@@ -1,64 +1,152 @@
 # The one entry point; `make help` lists the targets. Each does its own set-up.
 #
-# PYTHON=…   the interpreter to make .venv from (else the first CPython >= 3.11 that is found)
-# SECONDS=…  how long `run` and `fuzz` go on
-# ARGS=…     further arguments for pytest (`make test ARGS="-k breaker"`)
+#   PYTHON=…   the interpreter to make the venv from (else the first CPython >= 3.11 found)
+#   SECONDS=…  how long `run`, `stress` and `fuzz` go on
+#   ARGS=…     further arguments for pytest: make test ARGS="-k breaker -x"
 
-VENV := .venv
-BIN  := $(VENV)/bin
+VENV     := .venv
+BIN       = $(VENV)/bin
 # Versions `make test-all` looks for.
 VERSIONS := 3.11 3.12 3.13
+# Empty, thread or address; `tsan` and `asan` set it.
+SANITIZE :=
 # What the extension modules are made from.
-NATIVE := CMakeLists.txt $(wildcard cmake/* csrc/*/*.[ch] src/holdfast/_native/*.p[xy][xd]) src/holdfast/_version.py
-# -qq keeps pip to errors: it warns of settings of the machine that are no concern of ours.
-PIP     = $(BIN)/python -m pip install -qq --disable-pip-version-check
-PYTEST  = $(BIN)/python -m pytest
-# cmake and ninja come from the system or, where it has none, from the venv.
-export PATH := $(abspath $(BIN)):$(PATH)
+NATIVE   := CMakeLists.txt $(wildcard cmake/* csrc/*/*.[ch] src/holdfast/_native/*.p[xy][xd]) \
+            src/holdfast/_version.py
+C_FILES   = $(wildcard csrc/*/*.[ch] tests/c/*.[ch])
+STUBS     = $(patsubst src/holdfast/_native/%.pyi,holdfast._native.%,$(wildcard src/holdfast/_native/*.pyi))
+# -qq leaves errors only: pip warns of settings of the machine that are no concern of ours.
+PIP       = $(BIN)/python -m pip install -qq --disable-pip-version-check
+PYTEST    = $(BIN)/python -m pytest
+# Programs no package index has, as command:package of Debian.
+PROGRAMS := cc:gcc cc:libc6-dev
 
-# One step at a time: test runs share two cores badly, and pip two installs worse.
+# cmake and ninja come from the system or, where it has none, from the venv.
+export PATH := $(abspath $(VENV)/bin):$(PATH)
+
+# One step at a time: two test runs, or two pips in one venv, would disturb each other.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all pytest ctest tsan asan stress fuzz bench coverage lint format types wheel build system-packages clean
+.PHONY: help run test test-all pytest ctest tsan asan stress fuzz bench coverage lint format \
+        types docs wheel build system-packages clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
-run: build ## the demo on real traffic, until Ctrl-C; SECONDS=20 ends it
+# --- using it --------------------------------------------------------------------------------
+
+run: build ## the demo on real traffic, until Ctrl-C or for SECONDS=20
 	@$(BIN)/holdfast demo $(if $(SECONDS),--seconds $(SECONDS))
-
-test: ctest pytest ## the quick tests: C and Python
-
-test-all: ctest ## every test, on each Python the machine has
-	@for version in $(VERSIONS); do \
-	    if python=$$(tools/find-python $$version); then \
-	        echo "== Python $$version: $$python"; \
-	        $(MAKE) --no-print-directory pytest QUICK= PYTHON=$$python VENV=build/venv-$$version || exit 1; \
-	    else \
-	        echo "== Python $$version: not on this machine, left out"; \
-	    fi; \
-	done
-
-QUICK = -m "not slow"
-pytest: build $(VENV)/.has-test
-	$(PYTEST) $(QUICK) $(ARGS)
 
 build: $(VENV)/.built ## the package, editable, in .venv
 
-# --- set-up: a venv, then one stamp an extra of pyproject.toml, then the native code ---------
+wheel: $(VENV)/.has-dev ## source distribution, and the wheel built from it, in dist/
+	$(BIN)/python -m build --no-isolation
 
-$(BIN)/python:
-	@python="$(or $(PYTHON),$$(tools/find-python))" && test -n "$$python" || \
-	    { echo "holdfast needs a CPython >= 3.11 with venv and C headers; name one: make PYTHON=…" >&2; exit 1; }; \
+# --- testing it ------------------------------------------------------------------------------
+
+test: ctest pytest ## the quick tests, C and Python
+
+QUICK := -m "not slow"
+pytest: build $(VENV)/.has-test ## the quick tests in Python
+	$(PYTEST) $(QUICK) $(ARGS)
+
+test-all: ctest ## every test, on each Python of VERSIONS the machine has
+	@for version in $(VERSIONS); do \
+	    if python=$$(tools/find-python $$version); then \
+	        echo "== Python $$version: $$python"; \
+	        $(MAKE) --no-print-directory pytest QUICK= PYTHON=$$python VENV=build/venv-$$version || exit; \
+	    else \
+	        echo "== Python $$version: this machine has none, left out"; \
+	    fi; \
+	done
+
+CTEST_DIR = build/ctest$(addprefix -,$(SANITIZE))
+ctest: $(VENV)/.has-test ## the C tests of the kernels
+	@cmake -S tests/c -B $(CTEST_DIR) --log-level=WARNING -DHOLDFAST_SANITIZE=$(SANITIZE) >/dev/null
+	@cmake --build $(CTEST_DIR) --parallel 2
+	@ctest --test-dir $(CTEST_DIR) --no-tests=error --output-on-failure $(CTEST_ARGS)
+
+# $(call sanitized,thread,libtsan.so): the C tests, then the Python stress tests on extensions built
+# with the sanitizer, whose run-time has to be in the process before they are. Leaks are looked for
+# in C only: the interpreter itself leaves memory to the end of the process.
+define sanitized
+$(MAKE) --no-print-directory ctest SANITIZE=$(1)
+$(MAKE) --no-print-directory build build/venv-$(1)/.has-test SANITIZE=$(1) VENV=build/venv-$(1)
+TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+    LD_PRELOAD="$(foreach lib,$(2),$(shell $(CC) -print-file-name=$(lib)))" \
+    build/venv-$(1)/bin/python -m pytest -m stress -p no:cacheprovider $(ARGS)
+endef
+
+tsan: ## C tests and Python stress tests under ThreadSanitizer
+	$(call sanitized,thread,libtsan.so)
+
+asan: ## the same under AddressSanitizer and UBSan
+	$(call sanitized,address,libasan.so libubsan.so)
+
+stress: export STRESS_SCALE = 20
+stress: build $(VENV)/.has-test ## millions of operations from many threads
+	@$(MAKE) --no-print-directory ctest CTEST_ARGS="-L stress"
+	$(PYTEST) -m stress $(ARGS)
+
+fuzz: export FUZZ_SECONDS = $(or $(SECONDS),600)
+fuzz: build $(VENV)/.has-test ## random input for SECONDS=600
+	$(PYTEST) -m fuzz -o faulthandler_timeout=0 $(ARGS)
+
+bench: build $(VENV)/.has-bench ## measure; rewrites benchmarks/results.md and README's table
+	@mkdir -p build
+	$(PYTEST) benchmarks --benchmark-only --benchmark-json=build/benchmarks.json $(ARGS)
+	$(BIN)/python benchmarks/contention.py
+	$(BIN)/python benchmarks/report.py build/benchmarks.json
+
+coverage: build $(VENV)/.has-dev ## branches of policies/ and pipeline/ the tests reach; at least 95 %
+	$(BIN)/coverage run -m pytest $(QUICK) -q $(ARGS)
+	$(BIN)/coverage report --include="src/holdfast/policies/*,src/holdfast/pipeline/*" --fail-under=95
+
+# --- looking after it ------------------------------------------------------------------------
+
+lint: $(VENV)/.has-dev ## ruff, clang-format, and whether docs/ agrees with the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	$(BIN)/python tools/citations.py --check
+
+format: $(VENV)/.has-dev ## let ruff and clang-format rewrite what they would complain about
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_FILES)
+
+types: build $(VENV)/.has-dev ## mypy --strict, and the stubs against the compiled modules
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml $(STUBS)
+
+docs: $(VENV)/.has-dev ## docs/requirements.md and docs/traps.md from what the tests cite
+	$(BIN)/python tools/citations.py
+
+system-packages: ## install the Debian packages this machine lacks (root)
+	@missing=; for pair in $(PROGRAMS); do \
+	    command -v $${pair%:*} >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -z "$$missing" ]; then echo "no system package is missing"; \
+	elif [ "$$(id -u)" -ne 0 ]; then \
+	    echo "missing:$$missing; only root may install: sudo make system-packages" >&2; exit 1; \
+	else apt-get update -qq && apt-get install -qq --no-install-recommends $$missing; fi
+
+clean: ## remove all that was built, and the venv
+	rm -rf build dist .venv .*_cache .hypothesis .benchmarks .coverage
+
+# --- set-up: a venv, a stamp for each extra of pyproject.toml in it, then the native code -----
+
+$(VENV)/bin/python:
+	@python="$(or $(PYTHON),$$(tools/find-python))"; test -n "$$python" || { \
+	    echo "no CPython >= 3.11 with venv and C headers found; name one: make PYTHON=…" >&2; exit 1; }; \
 	"$$python" -m venv $(VENV)
 
-$(VENV)/.has-%: pyproject.toml | $(BIN)/python
+$(VENV)/.has-%: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) $$($(BIN)/python tools/requirements.py $*)
 	@touch $@
 
 $(VENV)/.built: pyproject.toml $(NATIVE) | $(VENV)/.has-demo
-	@$(PIP) --no-build-isolation --no-deps $(BUILD_FLAGS) -e .
+	@$(PIP) --no-build-isolation --no-deps --editable . \
+	    $(if $(SANITIZE),-Cbuild-dir=build/$(SANITIZE) -Ccmake.define.HOLDFAST_SANITIZE=$(SANITIZE))
 	@touch $@
-
-clean: ## remove what was built, and the venv
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage

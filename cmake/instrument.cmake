@@ -1,14 +1,13 @@
 # What both builds share (the extension modules here, the C tests in tests/c):
 # warnings, sanitizers and coverage, each as a function over one target.
+option(HOLDFAST_WERROR "Treat warnings in our own C as errors" OFF)
 set(HOLDFAST_SANITIZE "" CACHE STRING "thread or address; empty: none")
 option(HOLDFAST_COVERAGE "Instrument our C for gcov" OFF)
 
 function(holdfast_warnings target)
-  if(NOT MSVC)
-    target_compile_options(${target} PRIVATE -Wall -Wextra)
-    if(HOLDFAST_WERROR)
-      target_compile_options(${target} PRIVATE -Werror)
-    endif()
+  target_compile_options(${target} PRIVATE -Wall -Wextra)
+  if(HOLDFAST_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
   endif()
 endfunction()
 

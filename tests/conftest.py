@@ -1,0 +1,52 @@
+"""What every test may ask for.
+
+Not here: models (tests/models), anything that only one directory of tests needs.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import settings
+
+# The mode is read once, at import: whoever runs the tests under another one means another process.
+os.environ.pop("HOLDFAST_MODE", None)
+
+import holdfast
+
+# The machine is shared: how long an example takes says nothing about us.
+settings.register_profile("holdfast", deadline=None, print_blob=True)
+settings.load_profile("holdfast")
+
+
+@pytest.fixture
+def require_real() -> Callable[[str], None]:
+    """Return what a test calls when a real part (a package, a right, a server) is missing.
+
+    It skips with that reason. With ``REQUIRE_REAL=1``, as in continuous integration, it fails.
+    """
+
+    def missing(reason: str) -> None:
+        if os.environ.get("REQUIRE_REAL") == "1":
+            pytest.fail(f"REQUIRE_REAL=1, but {reason}")
+        pytest.skip(reason)
+
+    return missing
+
+
+@pytest.fixture
+def clock() -> holdfast.ManualClock:
+    """A clock that moves only when the test moves it."""
+    return holdfast.ManualClock()
+
+
+@pytest.fixture(scope="session")
+def stress_scale() -> int:
+    """How many times its quick length a stress test runs; ``make stress`` sets 20."""
+    return int(os.environ.get("STRESS_SCALE", "1"))
+
+
+@pytest.fixture(scope="session")
+def fuzz_seconds() -> float:
+    """How long a fuzz test goes on; ``make fuzz`` sets ten minutes."""
+    return float(os.environ.get("FUZZ_SECONDS", "2"))
