@@ -8,7 +8,7 @@ from cpython.pycapsule cimport (
     PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport INT64_MAX, INT64_MIN, UINT32_MAX, int64_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t, uintptr_t
 
 cdef extern from "hf_build.h":
     pass
@@ -28,6 +28,11 @@ cdef inline int64_t whole(object value, str name, int64_t least, int64_t most) e
     if overflow or n < least or n > most:
         raise ValueError(f"{name}: got {value!r}, allowed {least} to {most}")
     return n
+
+
+cdef inline int64_t moment(object now_ns) except? -1:
+    """Read a point in time; any nanosecond an int64 can name is one."""
+    return whole(now_ns, "now_ns", INT64_MIN, INT64_MAX)
 
 
 cdef inline uint64_t word(object value, str name) except? 1:

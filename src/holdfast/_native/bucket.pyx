@@ -1,0 +1,106 @@
+"""Rate limits: the token bucket, exact to the fraction, and the sliding window.
+
+Seconds, rates as people write them and limits joined together are ``holdfast.policies.limiter``'s.
+"""
+cimport cython
+from libc.stdint cimport INT64_MAX, INT64_MIN
+
+from holdfast._native.binding cimport capsule, moment, whole
+
+
+cdef uint64_t tokens(object n) except? 0:
+    return whole(n, "n", 0, INT64_MAX)
+
+
+cdef object wait(int64_t ns):
+    return None if ns == HF_BUCKET_NEVER else ns
+
+
+cdef hf_rate rate_of(object num, object den, object burst) except *:
+    """Read a rate of ``num`` tokens in ``den`` ns, refusing what would overflow the kernel's word."""
+    cdef hf_rate rate
+    rate.num = whole(num, "num", 1, HF_RATE_NUM_MAX)
+    rate.den = whole(den, "den", 1, HF_RATE_SPAN_MAX)
+    rate.burst = whole(burst, "burst", 1, HF_RATE_SPAN_MAX // rate.den)
+    return rate
+
+
+@cython.final
+cdef class TokenBucket:
+    """``num`` tokens every ``den`` nanoseconds, at most ``burst`` saved up.
+
+    Safe to use from any thread; no method waits.
+    """
+
+    cdef hf_bucket kernel
+
+    def __cinit__(self, num, den, burst, now_ns):
+        hf_bucket_init(&self.kernel, rate_of(num, den, burst), moment(now_ns))
+
+    def try_take(self, n, now_ns):
+        """Take ``n`` tokens if they are there."""
+        return hf_bucket_try_take(&self.kernel, tokens(n), moment(now_ns))
+
+    def take_within(self, n, now_ns, max_wait_ns):
+        """Book ``n`` tokens that will be there in time.
+
+        Returns:
+            How many nanoseconds to wait for them, rounded up; -1 when that is more than
+            ``max_wait_ns``, and then nothing is booked.
+        """
+        return hf_bucket_take_within(
+            &self.kernel, tokens(n), moment(now_ns), whole(max_wait_ns, "max_wait_ns", 0, INT64_MAX))
+
+    def reserve(self, n, now_ns):
+        """Book ``n`` tokens however long they take.
+
+        Returns:
+            How many nanoseconds to wait for them, rounded up; None when they would never be there
+            (more than the burst, or hours of waiting are booked already): nothing is booked.
+        """
+        return wait(hf_bucket_reserve(&self.kernel, tokens(n), moment(now_ns)))
+
+    def wait_ns(self, n, now_ns):
+        """Return how long until ``n`` tokens are there, rounded up, or None: never. Takes nothing."""
+        return wait(hf_bucket_wait_ns(&self.kernel, tokens(n), moment(now_ns)))
+
+    def refund(self, n):
+        """Return the ``n`` tokens of one take that was not used; never fills beyond the burst."""
+        hf_bucket_refund(&self.kernel, tokens(n))
+
+    def available(self, now_ns):
+        """Return how many whole tokens are there."""
+        return hf_bucket_available(&self.kernel, moment(now_ns))
+
+    def resize(self, num, den, burst, now_ns):
+        """Change the rate. Tokens that are there stay, up to the new burst; what is booked stays booked."""
+        hf_bucket_resize(&self.kernel, rate_of(num, den, burst), moment(now_ns))
+
+    def clear(self):
+        """Fill it up to the burst and forget all bookings; the counters stay."""
+        hf_bucket_clear(&self.kernel)
+
+    def rate(self):
+        """Return (num, den, burst)."""
+        cdef hf_rate rate = hf_bucket_rate(&self.kernel)
+        return rate.num, rate.den, rate.burst
+
+    def counters(self):
+        """Return (allowed, rejected, refunded), in calls, not in tokens."""
+        cdef hf_bucket *k = &self.kernel
+        return hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected), hf_load_relaxed(&k.refunded)
+
+    def count_allowed(self):
+        """Count a call that was let through above the kernel."""
+        hf_count(&self.kernel.allowed, 1)
+
+    def count_rejected(self):
+        """Count a call that was refused above the kernel."""
+        hf_count(&self.kernel.rejected, 1)
+
+    def nbytes(self):
+        """Return the size of the kernel in bytes."""
+        return sizeof(hf_bucket)
+
+    def _capsule(self):
+        return capsule(self, &self.kernel, "holdfast.bucket")
