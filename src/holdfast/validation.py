@@ -1,0 +1,342 @@
+"""Checking what users pass in, and naming all that is wrong with it at once.
+
+The one place where seconds become nanoseconds. Not here: which ranges a policy allows, and
+checks of one setting against another (a policy reports those with ``refuse``).
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import partial
+from math import isfinite
+
+from holdfast.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from typing import Any, Literal, TypeVar, overload
+
+    C = TypeVar("C", bound=Callable[..., object])
+    T = TypeVar("T")
+
+__all__ = [
+    "MAX_NS",
+    "Problems",
+    "is_coroutine_function",
+    "require_callable",
+    "seconds_to_ns",
+    "shown",
+]
+
+# A hundred years: the sum of a time and two durations still fits into 63 bits.
+MAX_NS = 100 * 365 * 86_400 * 10**9
+
+_MAX_NAME = 200
+_MAX_SHOWN = 80
+_NO_NAME = object()
+_CALLABLE = "a callable that is no coroutine function"
+
+_CO_COROUTINE = 0x80
+_CO_ASYNC_GENERATOR = 0x200
+
+
+class Problems:
+    """What is wrong with the settings of one object, gathered before anything is raised.
+
+    Each check returns the value in the form the object keeps it in or, where it was refused,
+    one that is harmless to go on with until ``done``. Not shared between threads.
+    """
+
+    __slots__ = ("_found", "_of")
+
+    def __init__(self, kind: str, name: object = _NO_NAME) -> None:
+        self._of = kind if name is _NO_NAME else f"{kind} {shown(name)}"
+        self._found: list[str] = []
+
+    def done(self) -> None:
+        """Raise if anything was refused.
+
+        Raises:
+            ConfigError: Naming every field, its value, and what is allowed.
+        """
+        if self._found:
+            raise ConfigError(f"{self._of}: " + "; ".join(self._found), self._found)
+
+    def refuse(self, field: str, value: object, allowed: str) -> None:
+        """Note that a field has a value it must not have."""
+        self._found.append(f"{field}: got {shown(value)}, allowed {allowed}")
+
+    def name(self, value: object, field: str = "name") -> str:
+        """Check a name: it ends up in messages, metrics and tables."""
+        if isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable():
+            return str(value)
+        self.refuse(field, value, f"a string of 1 to {_MAX_NAME} printable characters")
+        return "?"
+
+    def flag(self, field: str, value: object) -> bool:
+        """Check a yes or no; other values that are true or false in a condition are refused."""
+        if not isinstance(value, bool):
+            self.refuse(field, value, "True or False")
+        return value is True
+
+    def choice(self, field: str, value: object, allowed: tuple[T, ...]) -> T:
+        """Check that the value is one of a few."""
+        for one in allowed:
+            if type(value) is type(one) and value == one:
+                return one
+        self.refuse(field, value, "one of " + ", ".join(map(shown, allowed)))
+        return allowed[0]
+
+    def instance(self, field: str, value: object, of: type[T], allowed: str) -> T | None:
+        """Check that the value is an instance of a class, described as ``allowed``."""
+        if isinstance(value, of):
+            return value
+        self.refuse(field, value, allowed)
+        return None
+
+    def callable(self, field: str, value: C | None, *, none: bool = True) -> C | None:
+        """Check for something that can be called and answers at once, so no coroutine function."""
+        if value is None and none:
+            return None
+        if callable(value) and not is_coroutine_function(value):
+            return value
+        self.refuse(field, value, _or_none(_CALLABLE, none))
+        return None
+
+    def exceptions(self, field: str, value: object) -> tuple[type[Exception], ...]:
+        """Check exception classes: one, or a tuple, list or set of them, perhaps empty.
+
+        Cancellation, KeyboardInterrupt, SystemExit and GeneratorExit prove nothing about what
+        was called, so only subclasses of Exception can be named.
+        """
+        classes: Any = value if isinstance(value, (tuple, list, set, frozenset)) else (value,)
+        if all(isinstance(one, type) and issubclass(one, Exception) for one in classes):
+            return tuple(classes)
+        self.refuse(field, value, "subclasses of Exception")
+        return (Exception,)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def integer(
+            self, field: str, value: object, *, least: int, most: int, none: Literal[False] = ...
+        ) -> int: ...
+        @overload
+        def integer(
+            self, field: str, value: object, *, least: int, most: int, none: bool
+        ) -> int | None: ...
+
+    def integer(
+        self, field: str, value: object, *, least: int, most: int, none: bool = False
+    ) -> int | None:
+        """Check a whole number from ``least`` to ``most``; a float or a bool is none."""
+        if value is None and none:
+            return None
+        if not isinstance(value, bool):
+            try:
+                whole = operator.index(value)  # type: ignore[arg-type]  # what has no index raises
+            except TypeError:
+                pass
+            else:
+                if least <= whole <= most:
+                    return whole
+        self.refuse(field, value, _or_none(f"an integer from {least} to {most}", none))
+        return least
+
+    if TYPE_CHECKING:
+
+        @overload
+        def number(
+            self,
+            field: str,
+            value: object,
+            *,
+            least: float = ...,
+            most: float = ...,
+            above: float | None = ...,
+            none: Literal[False] = ...,
+        ) -> float: ...
+        @overload
+        def number(
+            self,
+            field: str,
+            value: object,
+            *,
+            least: float = ...,
+            most: float = ...,
+            above: float | None = ...,
+            none: bool,
+        ) -> float | None: ...
+
+    def number(
+        self,
+        field: str,
+        value: object,
+        *,
+        least: float = 0.0,
+        most: float = 1e18,
+        above: float | None = None,
+        none: bool = False,
+    ) -> float | None:
+        """Check a finite number from ``least``, or greater than ``above``, to ``most``."""
+        if value is None and none:
+            return None
+        number = _finite(value)
+        low = least if above is None else above
+        if number is not None and low <= number <= most and number != above:
+            return number
+        span = f"from {least:g}" if above is None else f"above {above:g}, up"
+        self.refuse(field, value, _or_none(f"a number {span} to {most:g}", none))
+        return most if above is not None else least
+
+    if TYPE_CHECKING:
+
+        @overload
+        def fraction(
+            self, field: str, value: object, *, zero: bool = ..., none: Literal[False] = ...
+        ) -> float: ...
+        @overload
+        def fraction(
+            self, field: str, value: object, *, zero: bool = ..., none: bool
+        ) -> float | None: ...
+
+    def fraction(
+        self, field: str, value: object, *, zero: bool = True, none: bool = False
+    ) -> float | None:
+        """Check a share of the whole: a number from 0 (without ``zero``: above 0) to 1."""
+        return self.number(field, value, most=1.0, above=None if zero else 0.0, none=none)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def duration(
+            self,
+            field: str,
+            value: float | timedelta,
+            *,
+            least_ns: int = ...,
+            most_ns: int = ...,
+            none: Literal[False] = ...,
+        ) -> int: ...
+        @overload
+        def duration(
+            self,
+            field: str,
+            value: float | timedelta | None,
+            *,
+            least_ns: int = ...,
+            most_ns: int = ...,
+            none: bool,
+        ) -> int | None: ...
+
+    def duration(
+        self,
+        field: str,
+        value: float | timedelta | None,
+        *,
+        least_ns: int = 0,
+        most_ns: int = MAX_NS,
+        none: bool = False,
+    ) -> int | None:
+        """Check a duration, in seconds or a timedelta.
+
+        Returns:
+            Nanoseconds, from ``least_ns`` to ``most_ns``.
+        """
+        if value is None and none:
+            return None
+        ns = _to_ns(value)
+        if ns is not None and least_ns <= ns <= most_ns:
+            return ns
+        span = f"from {least_ns / 1e9:g} to {most_ns / 1e9:g}"
+        self.refuse(field, value, _or_none(f"seconds or a timedelta {span}", none))
+        return least_ns
+
+
+def seconds_to_ns(field: str, value: float | timedelta) -> int:
+    """Return a duration given to a method, in seconds or as a timedelta, in nanoseconds.
+
+    Raises:
+        ConfigError: It is no duration, negative, not finite, or longer than a hundred years.
+    """
+    problems = Problems("duration")
+    ns = problems.duration(field, value)
+    problems.done()
+    return ns
+
+
+def require_callable(field: str, value: object) -> None:
+    """Refuse what cannot be called, or what would have to be awaited.
+
+    Raises:
+        TypeError: ``value`` is not a callable, or is a coroutine function.
+    """
+    if not callable(value) or is_coroutine_function(value):
+        raise TypeError(f"{field}: got {shown(value)}, allowed {_CALLABLE}")
+
+
+def is_coroutine_function(fn: object) -> bool:
+    """Return whether calling ``fn`` runs nothing but makes something to await or iterate over.
+
+    The same answer as ``inspect`` gives for coroutine and asynchronous generator functions,
+    without the import of ``inspect``, which costs more than all of holdfast.
+    """
+    while isinstance(fn, partial):
+        fn = fn.func
+    for one in (fn, getattr(type(fn), "__call__", None)):  # noqa: B004 - it may be async itself
+        function = getattr(one, "__func__", one)
+        if getattr(function, "_is_coroutine_mark", None) is not None:
+            return True
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        if isinstance(flags, int) and flags & (_CO_COROUTINE | _CO_ASYNC_GENERATOR):
+            return True
+    return False
+
+
+def shown(value: object) -> str:
+    """Return how a message shows a value: its repr, short and on one line, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the caller's object; the message is about something else
+        text = f"<{type(value).__name__} without a repr>"
+    if len(text) > _MAX_SHOWN:
+        text = text[: _MAX_SHOWN - 1] + "…"
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def _or_none(allowed: str, none: bool) -> str:
+    return f"{allowed}, or None" if none else allowed
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (float, int)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if isfinite(number) else None
+
+
+def _to_ns(value: object) -> int | None:
+    """Return a duration in nanoseconds, one above 0 as at least 1; None for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value * 10**9
+    number = _finite(value)
+    if number is None:
+        return _timedelta_to_ns(value)
+    if abs(number) > MAX_NS:
+        return None
+    return round(number * 1e9) or int(number > 0)
+
+
+def _timedelta_to_ns(value: object) -> int | None:
+    from datetime import timedelta
+
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1) * 1000
+    return None
