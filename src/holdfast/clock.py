@@ -1,0 +1,193 @@
+"""Time for every policy: the system's, or one that a test moves by hand.
+
+Policies and kernels see nanoseconds that never go backwards; people see seconds. Not here:
+waiting (``pipeline.parking``), and the arithmetic of a clock that is set back (``hf_clock.h``).
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from itertools import count
+from threading import RLock
+
+from holdfast._native import clock as _native
+from holdfast.validation import Problems, seconds_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from typing import Self
+
+__all__ = ["Clock", "ManualClock", "SystemClock", "read_clock", "system_clock"]
+
+
+class Clock(_native.Clock):
+    """What all clocks have in common; policies take a ``SystemClock`` or a ``ManualClock``.
+
+    Safe to share between threads, event loops and policies.
+    """
+
+    __slots__ = ()
+
+    is_manual = False
+    auto = False
+
+    def now(self) -> float:
+        """Return the time in seconds; only differences between two times mean anything."""
+        return self.now_ns() / 1e9
+
+
+class SystemClock(Clock):
+    """The machine's monotonic clock.
+
+    Safe to share between threads, event loops and policies.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "SystemClock()"
+
+
+class ManualClock(_native.ManualClock, Clock):
+    """A clock that moves only when told to.
+
+    Args:
+        start: Seconds it shows at first.
+        auto: Whether a synchronous wait moves the clock to its end and returns at once. Without
+            it, and in asyncio, a wait ends when ``advance`` or ``set`` passes its end.
+
+    Raises:
+        ConfigError: An argument is not what it should be.
+
+    Safe to share between threads, event loops and policies.
+
+    >>> clock = ManualClock()
+    >>> clock.advance(2.5)
+    >>> clock.now()
+    2.5
+    """
+
+    is_manual = True
+    _lock: RLock
+    _timers: list[tuple[int, int]]
+    _callbacks: dict[int, Callable[[], object]]
+    _serials: count[int]
+
+    def __new__(cls, start: float | timedelta = 0.0, auto: bool = True) -> Self:
+        """Make a clock that shows ``start`` seconds."""
+        problems = Problems("ManualClock")
+        start_ns = problems.duration("start", start)
+        auto = problems.flag("auto", auto)
+        problems.done()
+        self = super().__new__(cls, start_ns)
+        self.auto = auto
+        # Re-entrant: a finaliser may set a timer while this thread holds the lock.
+        self._lock = RLock()
+        self._timers = []  # a heap of (deadline, serial)
+        self._callbacks = {}  # by serial; one that is missing was cancelled
+        self._serials = count()
+        return self
+
+    def now(self) -> float:
+        """Return the time shown, in seconds; unlike policy time it follows ``set`` backwards."""
+        return self.shown_ns() / 1e9
+
+    def advance(self, seconds: float | timedelta) -> None:
+        """Let time pass, stopping at the end of every wait on the way to let it end then.
+
+        Raises:
+            ConfigError: ``seconds`` is negative or no duration.
+        """
+        self.advance_ns(seconds_to_ns("seconds", seconds))
+
+    def set(self, seconds: float | timedelta) -> None:
+        """Show another time. A step forward passes time; one backward stops it for an instant.
+
+        Raises:
+            ConfigError: ``seconds`` is negative or no duration.
+        """
+        self.set_ns(seconds_to_ns("seconds", seconds))
+
+    def advance_ns(self, d_ns: int) -> None:
+        """Do what ``advance`` does, in nanoseconds."""
+        if d_ns < 0:
+            raise ValueError(f"d_ns: got {d_ns}, allowed an integer of at least 0")
+        while True:
+            with self._lock:
+                callback, step_ns = self._next_due(d_ns)
+                super().advance_ns(step_ns)
+            if callback is None:
+                return
+            d_ns -= step_ns
+            callback()
+
+    def set_ns(self, shown_ns: int) -> None:
+        """Do what ``set`` does, in nanoseconds."""
+        with self._lock:
+            ahead_ns = shown_ns - self.shown_ns()
+            if ahead_ns <= 0:
+                super().set_ns(shown_ns)
+                return
+        self.advance_ns(ahead_ns)
+
+    def call_at_ns(self, deadline_ns: int, callback: Callable[[], object]) -> Callable[[], None]:
+        """Have ``callback`` called once policy time reaches a deadline; at once if it has.
+
+        It runs in the thread that moves the clock, outside the clock's lock.
+
+        Returns:
+            A function that cancels it, any number of times, without ever blocking.
+        """
+        callbacks = self._callbacks
+        with self._lock:
+            if self.now_ns() < deadline_ns:
+                serial = next(self._serials)
+                callbacks[serial] = callback
+                self._forget_cancelled()
+                heappush(self._timers, (deadline_ns, serial))
+
+                def cancel() -> None:
+                    callbacks.pop(serial, None)
+
+                return cancel
+        callback()
+        return _nothing
+
+    def _next_due(self, within_ns: int) -> tuple[Callable[[], object] | None, int]:
+        """Take the next timer due within a time; return its callback and the time till then."""
+        now_ns = self.now_ns()
+        while self._timers:
+            deadline_ns, serial = heappop(self._timers)
+            if deadline_ns - now_ns > within_ns:
+                heappush(self._timers, (deadline_ns, serial))
+                break
+            callback = self._callbacks.pop(serial, None)
+            if callback is not None:
+                return callback, max(0, deadline_ns - now_ns)
+        return None, within_ns
+
+    def _forget_cancelled(self) -> None:
+        """Keep the heap no longer than twice the timers there are: most waits end before time."""
+        if len(self._timers) > 64 + 2 * len(self._callbacks):
+            self._timers = [timer for timer in self._timers if timer[1] in self._callbacks]
+            heapify(self._timers)
+
+    def __repr__(self) -> str:
+        return f"ManualClock({self.now()!r}, auto={self.auto})"
+
+
+system_clock = SystemClock()
+
+
+def read_clock(problems: Problems, value: Clock | None) -> Clock:
+    """Return the clock a policy was given as ``clock=``; the system's for None."""
+    if value is None:
+        return system_clock
+    checked = problems.instance("clock", value, Clock, "a SystemClock or a ManualClock")
+    return system_clock if checked is None else checked
+
+
+def _nothing() -> None:
+    """Cancel a timer that has fired."""
