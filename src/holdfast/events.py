@@ -1,0 +1,246 @@
+"""What policies tell: one event, and the listeners of one policy.
+
+Not here: which events there are (policies say), and rings, rules and exports of them
+(telemetry, which listens).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import RLock, get_ident
+
+from holdfast.validation import require_callable, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    Listener = Callable[["Event"], object]
+
+__all__ = ["Event", "Listeners"]
+
+_FIELDS = ("kind", "policy", "name", "old", "new", "reason", "retry_after", "at", "generation")
+
+# Events that listeners may cause while one event is being told; those beyond are dropped.
+RING = 64
+
+
+class Event:
+    """Something a policy did.
+
+    Attributes:
+        kind: What: "transition", "rejection", "override" …
+        policy: The policy; None after unpickling.
+        name: The policy's name.
+        old: State before, where there is one.
+        new: State after, where there is one.
+        reason: Why, in a word.
+        retry_after: Seconds until a call may be admitted again; None when unknown.
+        at: Seconds on the policy's clock.
+        generation: The policy's generation after it.
+
+    Frozen, so safe to share between threads and event loops. Equal when all attributes are.
+    """
+
+    __slots__ = _FIELDS
+
+    kind: str
+    policy: object
+    name: str | None
+    old: object
+    new: object
+    reason: str
+    retry_after: float | None
+    at: float
+    generation: int
+
+    def __init__(
+        self,
+        kind: str,
+        policy: object,
+        name: str | None,
+        *,
+        old: object = None,
+        new: object = None,
+        reason: str = "",
+        retry_after: float | None = None,
+        at: float = 0.0,
+        generation: int = 0,
+    ) -> None:
+        values = (kind, policy, name, old, new, reason, retry_after, at, generation)
+        for field, value in zip(_FIELDS, values, strict=True):
+            object.__setattr__(self, field, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"an Event is frozen: cannot set {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"an Event is frozen: cannot delete {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.name, self.at, self.generation))
+
+    def __repr__(self) -> str:
+        parts = [self.kind, repr(self.name)]
+        if self.new is not None:
+            parts.append(f"{_word(self.old)} -> {_word(self.new)}")
+        if self.reason:
+            parts.append(f"({self.reason})")
+        if self.retry_after is not None:
+            parts.append(f"retry after {self.retry_after:.3f} s")
+        return f"<Event {' '.join(parts)} at {self.at:.3f} s>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, _, name, *others = self._values()
+        return _revive, (kind, None, name, *others)
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, field) for field in _FIELDS)
+
+
+class Listeners:
+    """Who wants to hear of one policy's events.
+
+    Listeners run in the thread that caused the event, one after the other, with no lock held, so
+    they may use the policy. What they raise is logged and counted and changes nothing; only what
+    is no ``Exception`` (KeyboardInterrupt …) goes on to the caller, after the others ran.
+
+    Safe to share between threads and event loops.
+    """
+
+    __slots__ = ("_dropped", "_lock", "_raised", "_subscriptions", "_telling")
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._subscriptions: tuple[_Subscription, ...] = ()  # replaced, never changed
+        self._telling: dict[int, _Pending] = {}  # by thread: what it tells at the moment
+        self._raised = 0
+        self._dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    @property
+    def raised(self) -> int:
+        """How many times a listener raised."""
+        return self._raised
+
+    @property
+    def dropped(self) -> int:
+        """How many events were not told because listeners kept causing others."""
+        return self._dropped
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Add a listener.
+
+        Returns:
+            A function that removes it again, at any time, any number of times.
+
+        Raises:
+            TypeError: It cannot be called, or is a coroutine function, which nobody would await.
+        """
+        require_callable("listener", listener)
+        subscription = _Subscription(listener)
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, subscription)
+
+        def unsubscribe() -> None:
+            subscription.listener = None
+            with self._lock:
+                self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+
+        return unsubscribe
+
+    def emit(self, event: Event) -> None:
+        """Tell every listener, before returning.
+
+        An event that a listener causes is told after this one, by this call, never recursively.
+        """
+        if not self._subscriptions:
+            return
+        me = get_ident()
+        pending = self._telling.get(me)
+        if pending is not None:
+            self._count_dropped(0 if pending.add(event) else 1)
+            return
+        pending = self._telling[me] = _Pending(event)
+        interruption = None
+        try:
+            while pending.events:
+                interruption = self._tell(pending.events.popleft()) or interruption
+        finally:
+            del self._telling[me]
+            self._count_dropped(len(pending.events))
+        if interruption is not None:
+            raise interruption
+
+    def after_fork(self) -> None:
+        """Start afresh in a forked child, where the threads that held the lock are gone."""
+        self._lock = RLock()
+        self._telling = {}
+
+    def _tell(self, event: Event) -> BaseException | None:
+        interruption = None
+        for subscription in self._subscriptions:
+            listener = subscription.listener
+            if listener is None:
+                continue
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a listener must not change the outcome
+                self._report(listener, error)
+            except BaseException as error:  # noqa: BLE001 - raised once the others were told
+                interruption = error
+        return interruption
+
+    def _report(self, listener: Listener, error: Exception) -> None:
+        from logging import getLogger
+
+        with self._lock:
+            self._raised += 1
+        getLogger("holdfast").error("listener %s raised", shown(listener), exc_info=error)
+
+    def _count_dropped(self, events: int) -> None:
+        if events:
+            with self._lock:
+                self._dropped += events
+
+
+class _Subscription:
+    __slots__ = ("listener",)
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener: Listener | None = listener
+
+
+class _Pending:
+    """What one thread has still to tell, and how much more it will take."""
+
+    __slots__ = ("events", "room")
+
+    def __init__(self, event: Event) -> None:
+        self.events = deque((event,))
+        self.room = RING
+
+    def add(self, event: Event) -> bool:
+        """Note another event; False when listeners caused so many that they may never end."""
+        if self.room == 0:
+            return False
+        self.room -= 1
+        self.events.append(event)
+        return True
+
+
+def _revive(kind: str, policy: object, name: str | None, *others: Any) -> Event:
+    return Event(kind, policy, name, **dict(zip(_FIELDS[3:], others, strict=True)))
+
+
+def _word(state: object) -> str:
+    """Return the name of a state: states are enumerations, limits and rates are numbers."""
+    return str(getattr(state, "name", state))
