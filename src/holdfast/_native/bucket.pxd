@@ -32,3 +32,19 @@ cdef extern from "holdfast/hf_bucket.h" nogil:
     void hf_bucket_resize(hf_bucket *b, hf_rate rate, int64_t now_ns)
     void hf_bucket_clear(hf_bucket *b)
     hf_rate hf_bucket_rate(const hf_bucket *b)
+
+cdef extern from "holdfast/hf_sliding.h" nogil:
+    const uint64_t HF_SLIDING_LIMIT_MAX
+    const int64_t HF_SLIDING_NEVER
+    ctypedef struct hf_sliding:
+        hf_au64 allowed
+        hf_au64 rejected
+        hf_au64 refunded
+    void hf_sliding_init(hf_sliding *s, uint64_t limit, int64_t per_ns)
+    bint hf_sliding_try_take(hf_sliding *s, uint64_t n, int64_t now_ns)
+    void hf_sliding_refund(hf_sliding *s, uint64_t n, int64_t taken_ns)
+    uint64_t hf_sliding_available(const hf_sliding *s, int64_t now_ns)
+    int64_t hf_sliding_wait_ns(const hf_sliding *s, uint64_t n, int64_t now_ns)
+    void hf_sliding_resize(hf_sliding *s, uint64_t limit)
+    void hf_sliding_clear(hf_sliding *s)
+    uint64_t hf_sliding_limit(const hf_sliding *s)

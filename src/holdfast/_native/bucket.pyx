@@ -12,8 +12,8 @@ cdef uint64_t tokens(object n) except? 0:
     return whole(n, "n", 0, INT64_MAX)
 
 
-cdef object wait(int64_t ns):
-    return None if ns == HF_BUCKET_NEVER else ns
+cdef object wait(int64_t ns, int64_t never):
+    return None if ns == never else ns
 
 
 cdef hf_rate rate_of(object num, object den, object burst) except *:
@@ -58,11 +58,11 @@ cdef class TokenBucket:
             How many nanoseconds to wait for them, rounded up; None when they would never be there
             (more than the burst, or hours of waiting are booked already): nothing is booked.
         """
-        return wait(hf_bucket_reserve(&self.kernel, tokens(n), moment(now_ns)))
+        return wait(hf_bucket_reserve(&self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
 
     def wait_ns(self, n, now_ns):
         """Return how long until ``n`` tokens are there, rounded up, or None: never. Takes nothing."""
-        return wait(hf_bucket_wait_ns(&self.kernel, tokens(n), moment(now_ns)))
+        return wait(hf_bucket_wait_ns(&self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
 
     def refund(self, n):
         """Return the ``n`` tokens of one take that was not used; never fills beyond the burst."""
@@ -104,3 +104,66 @@ cdef class TokenBucket:
 
     def _capsule(self):
         return capsule(self, &self.kernel, "holdfast.bucket")
+
+
+@cython.final
+cdef class SlidingWindow:
+    """At most ``limit`` in any ``per_ns`` nanoseconds; may refuse a tenth of that early.
+
+    Safe to use from any thread; no method waits.
+    """
+
+    cdef hf_sliding kernel
+
+    def __cinit__(self, limit, per_ns):
+        hf_sliding_init(
+            &self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX),
+            whole(per_ns, "per_ns", 1, INT64_MAX))
+
+    def try_take(self, n, now_ns):
+        """Take ``n`` if the span that ends now still holds them; False is counted as rejected."""
+        return hf_sliding_try_take(&self.kernel, tokens(n), moment(now_ns))
+
+    def refund(self, n, taken_ns):
+        """Return the ``n`` of one take that was not used, made at ``taken_ns``."""
+        hf_sliding_refund(&self.kernel, tokens(n), moment(taken_ns))
+
+    def wait_ns(self, n, now_ns):
+        """Return how long until ``n`` can be taken, rounded up, or None: never. Takes nothing."""
+        return wait(hf_sliding_wait_ns(&self.kernel, tokens(n), moment(now_ns)), HF_SLIDING_NEVER)
+
+    def available(self, now_ns):
+        """Return how many could be taken."""
+        return hf_sliding_available(&self.kernel, moment(now_ns))
+
+    def resize(self, limit):
+        """Change the limit; what was taken stays taken."""
+        hf_sliding_resize(&self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX))
+
+    def clear(self):
+        """Empty it; the counters stay."""
+        hf_sliding_clear(&self.kernel)
+
+    def limit(self):
+        """Return how many a span holds."""
+        return hf_sliding_limit(&self.kernel)
+
+    def counters(self):
+        """Return (allowed, rejected, refunded), in calls, not in tokens."""
+        cdef hf_sliding *k = &self.kernel
+        return hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected), hf_load_relaxed(&k.refunded)
+
+    def count_allowed(self):
+        """Count a call that was let through above the kernel."""
+        hf_count(&self.kernel.allowed, 1)
+
+    def count_rejected(self):
+        """Count a call that was refused above the kernel."""
+        hf_count(&self.kernel.rejected, 1)
+
+    def nbytes(self):
+        """Return the size of the kernel in bytes."""
+        return sizeof(hf_sliding)
+
+    def _capsule(self):
+        return capsule(self, &self.kernel, "holdfast.sliding")

@@ -1,0 +1,18 @@
+# What histogram.pyx uses of hf_histogram.h. hf_build.h comes first: it says how the kernels are compiled.
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "hf_build.h":
+    pass
+
+cdef extern from "holdfast/hf_histogram.h" nogil:
+    enum:
+        HF_HISTOGRAM_BUCKETS
+    ctypedef struct hf_histogram:
+        pass
+    void hf_histogram_init(hf_histogram *h)
+    void hf_histogram_clear(hf_histogram *h)
+    void hf_histogram_record(hf_histogram *h, int64_t ns)
+    void hf_histogram_buckets(const hf_histogram *h, uint64_t *out)
+    uint64_t hf_histogram_count(const hf_histogram *h)
+    uint64_t hf_histogram_sum_ns(const hf_histogram *h)
+    int64_t hf_histogram_quantile(const hf_histogram *h, double q)

@@ -1,0 +1,65 @@
+"""Latencies: exact at the exported bounds, quantiles within two percent."""
+cimport cython
+from libc.stdint cimport INT64_MAX, INT64_MIN
+
+from holdfast._native.binding cimport capsule, whole
+
+
+@cython.final
+cdef class Histogram:
+    """A histogram of durations.
+
+    Safe to write and read from any thread.
+    """
+
+    cdef hf_histogram kernel
+
+    def __cinit__(self):
+        hf_histogram_init(&self.kernel)
+
+    def record(self, ns):
+        """Count one duration of ``ns`` nanoseconds; less than 0 counts as 0."""
+        hf_histogram_record(&self.kernel, whole(ns, "ns", INT64_MIN, INT64_MAX))
+
+    def buckets(self):
+        """Return how many durations were at most each of Prometheus' default bounds, and all of them.
+
+        The bounds are .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5 and 10 seconds, then infinity.
+        """
+        cdef uint64_t out[HF_HISTOGRAM_BUCKETS]
+        hf_histogram_buckets(&self.kernel, out)
+        return tuple([out[i] for i in range(HF_HISTOGRAM_BUCKETS)])
+
+    def quantile(self, q):
+        """Return the duration in nanoseconds that a fraction ``q`` of all did not exceed.
+
+        None when nothing was counted. Within 2 % between 1 us and 275 s.
+
+        Raises:
+            ValueError: ``q`` is not in 0..1.
+        """
+        cdef double fraction = q
+        cdef int64_t ns
+        if not 0.0 <= fraction <= 1.0:
+            raise ValueError(f"q: got {q!r}, allowed 0.0 to 1.0")
+        ns = hf_histogram_quantile(&self.kernel, fraction)
+        return None if ns < 0 else ns
+
+    def count(self):
+        """Return how many durations were counted."""
+        return hf_histogram_count(&self.kernel)
+
+    def sum_ns(self):
+        """Return the sum of all durations in nanoseconds, modulo 2**64."""
+        return hf_histogram_sum_ns(&self.kernel)
+
+    def clear(self):
+        """Forget every duration."""
+        hf_histogram_clear(&self.kernel)
+
+    def nbytes(self):
+        """Return the size of the kernel in bytes."""
+        return sizeof(hf_histogram)
+
+    def _capsule(self):
+        return capsule(self, &self.kernel, "holdfast.histogram")
