@@ -1,0 +1,158 @@
+/*
+ * What the end of a call proves about the breaker that admitted it: runs of failures, rates of the
+ * window, and the fate of a half-open period. Not here: counters, leases, and permits.
+ */
+#ifndef HF_BREAKER_VERDICT_H
+#define HF_BREAKER_VERDICT_H
+
+#include "hf_breaker_move.h"
+#include "hf_breaker_state.h"
+
+static inline void
+hf__breaker_record(hf_breaker *b, uint64_t gen, int outcome, bool slow, int64_t now_ns)
+{
+    if (b->config.window_kind == HF_WINDOW_COUNT)
+        hf_count_window_record(hf__breaker_count_window(b), gen, outcome, slow);
+    else if (b->config.window_kind == HF_WINDOW_TIME)
+        hf_time_window_record(hf__breaker_time_window(b), gen, now_ns, outcome, slow);
+}
+
+/* The window of the present generation; all zero without one. */
+static inline hf_tally
+hf_breaker_tally(const hf_breaker *b, int64_t now_ns)
+{
+    const uint64_t gen = HF_BREAKER_GEN(hf_load_acquire(&b->word));
+    if (b->config.window_kind == HF_WINDOW_COUNT)
+        return hf_count_window_read(hf__breaker_count_window(b), gen);
+    if (b->config.window_kind == HF_WINDOW_TIME)
+        return hf_time_window_read(hf__breaker_time_window(b), gen, now_ns);
+    return (hf_tally){0, 0, 0, 0};
+}
+
+/* Remember the latest time. Threads' times may come out of order (trap 25). */
+static inline void
+hf__breaker_stamp(hf_ai64 *word, int64_t now_ns)
+{
+    int64_t last = hf_load_relaxed(word);
+    while (last < now_ns && !hf_cas_weak_relaxed(word, &last, now_ns))
+        ;
+}
+
+/* Whether the window of a closed breaker breaks the failure rate or the slow-call rate. */
+static inline bool
+hf__breaker_breaks_a_rate(const hf_breaker *b, int64_t now_ns)
+{
+    const hf_breaker_config *c = &b->config;
+    const hf_tally t = hf_breaker_tally(b, now_ns);
+    return t.calls >= c->min_calls &&
+           ((c->failure_rate_ppb && hf_tally_reaches(t.failures, t.calls, c->failure_rate_ppb)) ||
+            (c->slow_rate_ppb && hf_tally_reaches(t.slow, t.calls, c->slow_rate_ppb)));
+}
+
+/*
+ * Judge a closed breaker by its window. A success is worth judging too while there are failures in
+ * the window: it may be the call that makes up min_calls.
+ */
+HF_RARE hf_change
+hf__breaker_judge(hf_breaker *b, uint64_t gen, int64_t now_ns)
+{
+    hf_change change = {.happened = false};
+    const uint64_t w = hf_load_acquire(&b->word);
+    if (HF_BREAKER_GEN(w) == gen && HF_BREAKER_STATE(w) == HF_CLOSED &&
+        hf__breaker_breaks_a_rate(b, now_ns))
+        hf__breaker_open(b, gen, 0, now_ns, &change);
+    return change;
+}
+
+static inline bool
+hf__breaker_is_troubled(const hf_breaker *b, uint64_t gen, int64_t now_ns)
+{
+    if (b->config.window_kind == HF_WINDOW_TIME)
+        return hf_time_window_has_failures(hf__breaker_time_window(b), gen, now_ns);
+    if (b->config.window_kind == HF_WINDOW_NONE)
+        return false;
+    return hf_count_window_has_failures(hf__breaker_count_window(b));
+}
+
+/*
+ * A failure in a row more, in CLOSED or METRICS_ONLY. False: the generation is over.
+ * The run and the time of its last failure are two words: of failures that race at the end of a
+ * pause of failure_reset_ns, both may start the run at 1. It is never too long.
+ */
+static inline bool
+hf__breaker_add_failure(hf_breaker *b, uint64_t w, int64_t now_ns, hf_change *change)
+{
+    const hf_breaker_config *c = &b->config;
+    const uint64_t gen = HF_BREAKER_GEN(w);
+    while (HF_BREAKER_GEN(w) == gen) {
+        const int64_t last = hf_load_acquire(&b->last_failure_ns);
+        const bool paused = c->failure_reset_ns > 0 && last != INT64_MIN &&
+                            hf_ns_sub(now_ns, last) >= c->failure_reset_ns;
+        const uint32_t run = paused ? 1 : HF_BREAKER_COUNT(w) + 1;
+        const unsigned state = HF_BREAKER_STATE(w);
+        if (state == HF_CLOSED && c->failure_threshold && run >= c->failure_threshold)
+            return hf__breaker_open(b, gen, 0, now_ns, change);
+        const uint32_t count = run < HF_BREAKER_COUNT_MOST ? run : HF_BREAKER_COUNT_MOST;
+        if (hf_cas_weak_acq_rel(&b->word, &w, HF_BREAKER_WORD(gen, count, 0, state)))
+            return true;
+    }
+    return false;
+}
+
+/* The end of a run of failures. False: the generation is over. */
+static inline bool
+hf__breaker_end_run(hf_breaker *b, uint64_t w)
+{
+    const uint64_t gen = HF_BREAKER_GEN(w);
+    while (HF_BREAKER_GEN(w) == gen) {
+        const uint64_t next = HF_BREAKER_WORD(gen, 0, 0, HF_BREAKER_STATE(w));
+        if (w == next || hf_cas_weak_acq_rel(&b->word, &w, next))
+            return true;
+    }
+    return false;
+}
+
+/* A call of the present generation of a CLOSED or METRICS_ONLY breaker ended. False: too late. */
+static inline bool
+hf__breaker_end_call(hf_breaker *b, uint64_t w, int outcome, bool slow, int64_t now_ns,
+                     hf_change *change)
+{
+    const uint64_t gen = HF_BREAKER_GEN(w);
+    hf__breaker_record(b, gen, outcome, slow, now_ns);
+    if (outcome == HF_IGNORED)
+        return true;
+    if (outcome == HF_FAILURE ? !hf__breaker_add_failure(b, w, now_ns, change)
+                              : !hf__breaker_end_run(b, w))
+        return false;
+    if (!change->happened && hf__breaker_is_troubled(b, gen, now_ns))
+        *change = hf__breaker_judge(b, gen, now_ns);
+    return true;
+}
+
+/* A probe of the present half-open period ended. False: too late. */
+static inline bool
+hf__breaker_end_probe(hf_breaker *b, uint64_t w, int outcome, bool slow, int64_t now_ns,
+                      hf_change *change)
+{
+    const uint64_t gen = HF_BREAKER_GEN(w);
+    if (outcome == HF_IGNORED)
+        return true;
+    if (outcome == HF_FAILURE || (slow && b->config.slow_rate_ppb)) {
+        const unsigned reopens = HF_BREAKER_REOPENS(w) + 1;
+        return hf__breaker_open(
+            b, gen, reopens < HF_BREAKER_REOPENS_MOST ? reopens : HF_BREAKER_REOPENS_MOST, now_ns,
+            change);
+    }
+    while (HF_BREAKER_GEN(w) == gen) {
+        if (HF_BREAKER_COUNT(w) + 1 >= b->config.success_threshold) {
+            if (hf__breaker_move(b, w, HF_CLOSED, 0, change))
+                return true;
+            w = hf_load_acquire(&b->word);
+        } else if (hf_cas_weak_acq_rel(&b->word, &w, w + HF_BREAKER_WORD(0, 1, 0, 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#endif /* HF_BREAKER_VERDICT_H */
