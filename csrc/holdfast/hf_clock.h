@@ -18,7 +18,7 @@
 #include "hf_atomic.h"
 
 #ifndef CLOCK_MONOTONIC
-#error "hf_clock.h needs clock_gettime: compile as gnu11, or with _POSIX_C_SOURCE of 199309L or more"
+#error "hf_clock.h needs clock_gettime: compile as gnu11 or with _POSIX_C_SOURCE >= 199309L"
 #endif
 
 #ifdef CLOCK_MONOTONIC_COARSE
@@ -31,7 +31,7 @@ enum { HF_CLOCK_SYSTEM, HF_CLOCK_MANUAL };
 
 /* The two words of a manual clock are moved one after the other; each on its own is exact. */
 typedef struct hf_clock {
-    uint32_t kind;    /* set by init, read-only afterwards */
+    uint32_t kind;     /* set by init, read-only afterwards */
     hf_ai64 policy_ns; /* only grows */
     hf_ai64 shown_ns;
 } hf_clock;
