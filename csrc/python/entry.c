@@ -1,0 +1,384 @@
+/*
+ * `with policy:` and `async with policy:`.
+ *
+ * One policy is entered by many threads and tasks at once, so what an entry holds cannot live in the
+ * policy. `__enter__` and `__exit__` are descriptors: the interpreter looks both up before it calls the
+ * first, and both look-ups answer the same Entry, which then rides on the interpreter's own stack until
+ * the block ends. Between the two look-ups a thread-local reference keeps it.
+ *
+ * An exit that finds no entry of its own (ExitStack, calls by hand) settles the oldest entry of the
+ * policy that was left open without an owner.
+ */
+#include "hfpy.h"
+
+#include <structmember.h>
+
+typedef struct hf_open_entry {
+    struct hf_open_entry *next;
+    hf_pass pass;
+} hf_open_entry;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    GateObject *gate;
+    bool is_async;
+    bool entered;
+    hf_pass pass;
+} EntryObject;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    bool is_async, is_exit;
+} DescriptorObject;
+
+static PyTypeObject *entry_type, *descriptor_type, *done_type;
+static PyObject *done; /* an awaitable of None that is ready at once */
+
+static _Thread_local EntryObject *pending; /* strong */
+static _Thread_local bool pending_is_exit; /* which look-up made it */
+
+/* ---- entries without an owner ---- */
+
+static void
+leave_open(GateObject *gate, const hf_pass *pass)
+{
+    hf_open_entry *open = PyMem_Malloc(sizeof *open);
+    if (open == NULL) {
+        hf_pass copy = *pass;
+        hf_gate_abandon(gate, &copy); /* no memory to remember it by: give it back now */
+        return;
+    }
+    open->next = NULL;
+    open->pass = *pass;
+    HF_BEGIN_EXCLUSIVE(gate);
+    if (gate->open_last != NULL)
+        gate->open_last->next = open;
+    else
+        gate->open_first = open;
+    gate->open_last = open;
+    HF_END_EXCLUSIVE();
+}
+
+static bool
+take_oldest(GateObject *gate, hf_pass *pass)
+{
+    hf_open_entry *open;
+    HF_BEGIN_EXCLUSIVE(gate);
+    open = gate->open_first;
+    if (open != NULL) {
+        gate->open_first = open->next;
+        if (gate->open_first == NULL)
+            gate->open_last = NULL;
+    }
+    HF_END_EXCLUSIVE();
+    if (open == NULL)
+        return false;
+    *pass = open->pass;
+    PyMem_Free(open);
+    return true;
+}
+
+/* The gate dies: so do the entries nobody closed. */
+void
+hf_entries_forget(GateObject *gate)
+{
+    hf_pass pass;
+    while (take_oldest(gate, &pass))
+        hf_gate_abandon(gate, &pass);
+}
+
+/* ---- entering and leaving ---- */
+
+void
+hf_entry_take(PyObject *op, const hf_pass *pass)
+{
+    EntryObject *entry = (EntryObject *)op;
+    entry->pass = *pass;
+    entry->entered = true;
+}
+
+static PyObject *
+enter_now(GateObject *gate, hf_pass *pass)
+{
+    hf_pass_init(pass);
+    return hf_gate_enter_blocking(gate, pass) < 0 ? NULL : Py_NewRef((PyObject *)gate);
+}
+
+/* The block ended: with the exception it raised, or None. */
+static PyObject *
+leave_now(GateObject *gate, hf_pass *pass, PyObject *exception)
+{
+    if (!PyExceptionInstance_Check(exception))
+        return hf_gate_settle(gate, pass, HF_SUCCESS) < 0 ? NULL : Py_NewRef(Py_False);
+    hf_give_exception(Py_NewRef(exception));
+    hf_gate_leave(gate, pass, NULL);
+    PyObject *after = hf_take_exception();
+    if (after != exception) {
+        hf_give_exception(after);
+        return NULL;
+    }
+    Py_DECREF(after);
+    return Py_NewRef(Py_False);
+}
+
+static PyObject *
+leave_oldest(GateObject *gate, PyObject *exception)
+{
+    hf_pass pass;
+    if (!take_oldest(gate, &pass)) {
+        PyErr_Format(PyExc_RuntimeError, "exit of %R without an entry", (PyObject *)gate);
+        return NULL;
+    }
+    return leave_now(gate, &pass, exception);
+}
+
+static PyObject *
+as_awaitable(bool is_async, PyObject *answer)
+{
+    if (!is_async || answer == NULL)
+        return answer;
+    Py_DECREF(answer);
+    return Py_NewRef(done);
+}
+
+static EntryObject *
+entry_new(GateObject *gate, bool is_async);
+
+/* An Entry is called twice: without arguments to enter, with the exception's three to leave. */
+static PyObject *
+entry_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    EntryObject *self = (EntryObject *)op;
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    if (kwnames != NULL || (nargs != 0 && nargs != 3)) {
+        PyErr_SetString(PyExc_TypeError, "__enter__() takes no arguments, __exit__() takes three");
+        return NULL;
+    }
+    if (nargs == 3) {
+        if (!self->entered)
+            return as_awaitable(self->is_async, leave_oldest(self->gate, args[1]));
+        self->entered = false;
+        return as_awaitable(self->is_async, leave_now(self->gate, &self->pass, args[1]));
+    }
+    if (self->entered) {
+        leave_open(self->gate, &self->pass); /* entered again by hand: the first is open without an owner */
+        self->entered = false;
+    }
+    if (self->is_async)
+        return hf_coroutine_enter(self->gate, HF_FOR_ENTRY, op);
+    PyObject *answer = enter_now(self->gate, &self->pass);
+    self->entered = answer != NULL;
+    return answer;
+}
+
+static int
+entry_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(((EntryObject *)op)->gate);
+    return 0;
+}
+
+#ifndef Py_GIL_DISABLED
+#define HF_FREE_ENTRIES 32
+static EntryObject *free_entries[HF_FREE_ENTRIES];
+static int n_free_entries;
+#endif
+
+static EntryObject *
+entry_new(GateObject *gate, bool is_async)
+{
+    EntryObject *self;
+#ifndef Py_GIL_DISABLED
+    if (n_free_entries > 0) {
+        self = free_entries[--n_free_entries];
+        PyObject_Init((PyObject *)self, entry_type);
+    } else
+#endif
+    {
+        self = PyObject_GC_New(EntryObject, entry_type);
+        if (self == NULL)
+            return NULL;
+        self->vectorcall = entry_call;
+    }
+    self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
+    self->is_async = is_async;
+    self->entered = false;
+    PyObject_GC_Track(self);
+    return self;
+}
+
+static void
+entry_dealloc(PyObject *op)
+{
+    EntryObject *self = (EntryObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    if (self->entered)
+        leave_open(self->gate, &self->pass);
+    Py_DECREF(self->gate);
+#ifndef Py_GIL_DISABLED
+    if (n_free_entries < HF_FREE_ENTRIES)
+        free_entries[n_free_entries++] = self;
+    else
+#endif
+        PyObject_GC_Del(op);
+    Py_DECREF(type);
+}
+
+static PyMemberDef entry_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(EntryObject, vectorcall), READONLY, NULL},
+    {NULL},
+};
+
+static PyType_Slot entry_slots[] = {
+    {Py_tp_doc, "One entry of a `with` block."},
+    {Py_tp_dealloc, entry_dealloc},
+    {Py_tp_traverse, entry_traverse},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_members, entry_members},
+    {0, NULL},
+};
+
+static PyType_Spec entry_spec = {
+    .name = "holdfast._native.gate.Entry",
+    .basicsize = sizeof(EntryObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = entry_slots,
+};
+
+/* ---- the descriptors ---- */
+
+/* The partner's look-up finds the entry that the first one left; whichever comes first makes it. */
+static PyObject *
+descriptor_get(PyObject *op, PyObject *obj, PyObject *type)
+{
+    DescriptorObject *self = (DescriptorObject *)op;
+    (void)type;
+    if (obj == NULL)
+        return Py_NewRef(op);
+    EntryObject *left = pending;
+    if (left != NULL) {
+        pending = NULL;
+        if (left->gate == (GateObject *)obj && left->is_async == self->is_async && pending_is_exit != self->is_exit)
+            return (PyObject *)left;
+        Py_DECREF(left);
+    }
+    EntryObject *entry = entry_new((GateObject *)obj, self->is_async);
+    if (entry == NULL)
+        return NULL;
+    pending = (EntryObject *)Py_NewRef((PyObject *)entry);
+    pending_is_exit = self->is_exit;
+    return (PyObject *)entry;
+}
+
+/* The unbound form: `cls.__enter__(policy)`, as ExitStack calls it. */
+static PyObject *
+descriptor_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    DescriptorObject *self = (DescriptorObject *)op;
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    if (kwnames != NULL || nargs != (self->is_exit ? 4 : 1) || !PyObject_TypeCheck(args[0], hf_gate_type)) {
+        PyErr_Format(PyExc_TypeError, "%s takes a policy%s", self->is_exit ? "__exit__()" : "__enter__()",
+                     self->is_exit ? " and the exception's three" : "");
+        return NULL;
+    }
+    GateObject *gate = (GateObject *)args[0];
+    if (self->is_exit)
+        return as_awaitable(self->is_async, leave_oldest(gate, args[2]));
+    EntryObject *entry = entry_new(gate, self->is_async);
+    if (entry == NULL)
+        return NULL;
+    /* The entry has no owner but this call: once entered, its end leaves it open. */
+    PyObject *answer = entry_call((PyObject *)entry, NULL, 0, NULL);
+    Py_DECREF(entry);
+    return answer;
+}
+
+static void
+descriptor_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_Free(op);
+    Py_DECREF(type);
+}
+
+static PyMemberDef descriptor_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(DescriptorObject, vectorcall), READONLY, NULL},
+    {NULL},
+};
+
+static PyType_Slot descriptor_slots[] = {
+    {Py_tp_doc, "Enter or leave a policy; see `with`."},
+    {Py_tp_dealloc, descriptor_dealloc},
+    {Py_tp_descr_get, descriptor_get},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_members, descriptor_members},
+    {0, NULL},
+};
+
+static PyType_Spec descriptor_spec = {
+    .name = "holdfast._native.gate.EntryDescriptor",
+    .basicsize = sizeof(DescriptorObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = descriptor_slots,
+};
+
+/* ---- an awaitable that is ready ---- */
+
+static PyObject *
+done_next(PyObject *op)
+{
+    (void)op;
+    return NULL; /* StopIteration of None */
+}
+
+static PyType_Slot done_slots[] = {
+    {Py_tp_doc, "An awaitable of None that is ready at once."},
+    {Py_tp_dealloc, descriptor_dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, done_next},
+    {Py_am_await, PyObject_SelfIter},
+    {0, NULL},
+};
+
+static PyType_Spec done_spec = {
+    .name = "holdfast._native.gate.Done",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = done_slots,
+};
+
+static int
+add_descriptor(PyTypeObject *gate_type, const char *name, bool is_async, bool is_exit)
+{
+    DescriptorObject *self = PyObject_New(DescriptorObject, descriptor_type);
+    if (self == NULL)
+        return -1;
+    self->vectorcall = descriptor_call;
+    self->is_async = is_async;
+    self->is_exit = is_exit;
+    int answer = PyDict_SetItemString(gate_type->tp_dict, name, (PyObject *)self);
+    Py_DECREF(self);
+    return answer;
+}
+
+int
+hf_entry_ready(PyObject *module, PyTypeObject *gate_type)
+{
+    entry_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &entry_spec, NULL);
+    descriptor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &descriptor_spec, NULL);
+    done_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &done_spec, NULL);
+    if (entry_type == NULL || descriptor_type == NULL || done_type == NULL)
+        return -1;
+    done = (PyObject *)PyObject_New(PyObject, done_type);
+    if (done == NULL || add_descriptor(gate_type, "__enter__", false, false) < 0 ||
+        add_descriptor(gate_type, "__exit__", false, true) < 0 ||
+        add_descriptor(gate_type, "__aenter__", true, false) < 0 || add_descriptor(gate_type, "__aexit__", true, true) < 0)
+        return -1;
+    PyType_Modified(gate_type);
+    return 0;
+}

@@ -1,0 +1,467 @@
+/*
+ * The call path: entering the steps of a gate, judging what came of the call, leaving in reverse.
+ *
+ * Owns the order of things; what each step decides is its kernel's business. Nothing here blocks: a
+ * step that may be waited for is reported (HF_MUST_WAIT) and the waiting is done by Python above.
+ */
+#include "hfpy.h"
+
+uint32_t hf_fork_epoch = 1;
+
+static inline int64_t
+pass_now(const hf_pass *pass, const hf_clock *clock)
+{
+    return pass->clock == clock ? pass->now_ns : hf_clock_now_ns(clock);
+}
+
+/* ---- what Python hears of ---- */
+
+static const char *const state_words[] = {"closed", "half-open", "open", "forced-open", "disabled", "metrics-only"};
+
+/*
+ * Tell the policy of a change of state, with whatever exception the call raised set aside.
+ * -1: the listener ended the call (KeyboardInterrupt and the like); its exception is set.
+ */
+static int
+report_change(GateObject *step, hf_change change)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_changed", "iiK", (int)change.from, (int)change.to,
+                                           (unsigned long long)change.gen);
+    if (answer == NULL) {
+        if (raised != NULL) {
+            PyObject *stronger = hf_take_exception();
+            PyException_SetContext(stronger, raised);
+            hf_give_exception(stronger);
+        }
+        return -1;
+    }
+    Py_DECREF(answer);
+    hf_give_exception(raised);
+    return 0;
+}
+
+static hf_entering
+refuse(GateObject *step, hf_refusal *why, const char *reason, int64_t retry_after_ns)
+{
+    why->step = step;
+    why->reason = reason;
+    why->retry_after_ns = retry_after_ns;
+    if (!step->listening)
+        return HF_REFUSED;
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_refused", "sL", reason, (long long)retry_after_ns);
+    if (answer == NULL)
+        return HF_BROKEN;
+    Py_DECREF(answer);
+    return HF_REFUSED;
+}
+
+/* ---- entering ---- */
+
+static hf_entering Py_NO_INLINE
+enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit, hf_refusal *why)
+{
+    hf_breaker *breaker = step->cells[0];
+    hf_change change = {0};
+    int64_t now = pass_now(pass, step->clock);
+    bool admitted = hf_breaker_admit_slow(breaker, now, permit, &change);
+    if (!admitted && step->mode == HF_OBSERVE) {
+        hf_breaker_admit_observed(breaker, permit);
+        admitted = true;
+    }
+    if (change.happened && report_change(step, change) < 0) {
+        if (admitted)
+            hf_breaker_undo(breaker, permit);
+        return HF_BROKEN;
+    }
+    if (admitted)
+        return HF_IN;
+    return refuse(step, why, state_words[hf_breaker_state(breaker)], hf_breaker_retry_after_ns(breaker, now));
+}
+
+static inline hf_entering
+enter_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+{
+    if (step->timed && pass->clock != step->clock)
+        hold->since_ns = hf_clock_now_ns(step->clock);
+    if (hf_breaker_admit(step->cells[0], &hold->breaker))
+        return HF_IN;
+    return enter_breaker_slow(step, pass, &hold->breaker, why);
+}
+
+/* ---- a limiter's cells: one for each of its limits, taken together or not at all ---- */
+
+static inline bool
+cell_try_take(const GateObject *step, int cell, uint64_t n, int64_t now)
+{
+    return step->kind == HF_KIND_BUCKET ? hf_bucket_try_take(step->cells[cell], n, now)
+                                        : hf_sliding_try_take(step->cells[cell], n, now);
+}
+
+static inline int64_t
+cell_wait_ns(const GateObject *step, int cell, uint64_t n, int64_t now)
+{
+    return step->kind == HF_KIND_BUCKET ? hf_bucket_wait_ns(step->cells[cell], n, now)
+                                        : hf_sliding_wait_ns(step->cells[cell], n, now);
+}
+
+static void
+refund_cells(const GateObject *step, int count, uint64_t n, int64_t taken_ns)
+{
+    for (int cell = 0; cell < count; cell++) {
+        if (step->kind == HF_KIND_BUCKET)
+            hf_bucket_refund(step->cells[cell], n);
+        else
+            hf_sliding_refund(step->cells[cell], n, taken_ns);
+    }
+}
+
+/* How long until every cell has n tokens. */
+int64_t
+hf_limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now)
+{
+    int64_t longest = 0;
+    for (int cell = 0; cell < step->n_cells; cell++) {
+        int64_t wait = cell_wait_ns(step, cell, n, now);
+        if (wait > longest)
+            longest = wait;
+    }
+    return longest;
+}
+
+/* Take n tokens from every cell, or none from any. */
+bool
+hf_limiter_take(const GateObject *step, uint64_t n, int64_t now)
+{
+    for (int cell = 0; cell < step->n_cells; cell++) {
+        if (!cell_try_take(step, cell, n, now)) {
+            refund_cells(step, cell, n, now);
+            return false;
+        }
+    }
+    return true;
+}
+
+static hf_entering
+enter_limiter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+{
+    int64_t now = pass_now(pass, step->clock);
+    if (step->can_wait && hf_limiter_wait_ns(step, 1, now) > 0)
+        return HF_MUST_WAIT;
+    if (hf_limiter_take(step, 1, now)) {
+        hold->taken_ns = now;
+        return HF_IN;
+    }
+    if (step->mode != HF_OBSERVE)
+        return refuse(step, why, "rate", hf_limiter_wait_ns(step, 1, now));
+    hf_count(&step->observed, 1);
+    hold->taken_ns = HF_NOTHING_HELD;
+    return HF_IN;
+}
+
+/* A lone bulkhead times its occupants by the coarse clock: right on average, for 3 ns. */
+static inline int64_t
+occupancy_now(const hf_pass *pass, const GateObject *step)
+{
+    return pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
+}
+
+static hf_entering
+enter_bulkhead(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+{
+    hf_bulkhead *bulkhead = step->cells[0];
+    if (step->can_wait) {
+        if (!hf_bulkhead_enter_if_room(bulkhead))
+            return HF_MUST_WAIT;
+    } else if (!hf_bulkhead_try_enter(bulkhead)) {
+        if (step->mode != HF_OBSERVE)
+            return refuse(step, why, "full", -1);
+        hf_bulkhead_force_enter(bulkhead);
+        hf_count(&step->observed, 1);
+    }
+    hold->since_ns = occupancy_now(pass, step);
+    return HF_IN;
+}
+
+static inline hf_entering
+enter_step(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+{
+    switch (step->kind) {
+    case HF_KIND_BREAKER:
+        return enter_breaker(step, pass, hold, why);
+    case HF_KIND_BUCKET:
+    case HF_KIND_SLIDING:
+        return enter_limiter(step, pass, hold, why);
+    case HF_KIND_BULKHEAD:
+        return enter_bulkhead(step, pass, hold, why);
+    default:
+        return HF_IN;
+    }
+}
+
+/*
+ * Enter the steps from pass->entered on. HF_MUST_WAIT leaves what was entered so far in place: whoever
+ * waits calls again after `pass->entered++`. Any other answer but HF_IN has undone everything.
+ */
+hf_entering
+hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
+{
+    if (gate->reads_clock && pass->clock == NULL) {
+        pass->now_ns = hf_clock_now_ns(gate->clock);
+        pass->clock = gate->clock;
+    }
+    while (pass->entered < gate->n_steps) {
+        int at = pass->entered;
+        hf_entering answer = enter_step(gate->steps[at], pass, &pass->hold[at], why);
+        if (answer != HF_IN) {
+            if (answer != HF_MUST_WAIT)
+                hf_gate_undo(gate, pass);
+            return answer;
+        }
+        pass->entered = at + 1;
+    }
+    return HF_IN;
+}
+
+/* After a wait the step is held, and the time is to be read again: waiting is not the call's time. */
+void
+hf_gate_waited(GateObject *gate, hf_pass *pass)
+{
+    GateObject *step = gate->steps[pass->entered];
+    hf_hold *hold = &pass->hold[pass->entered];
+    pass->clock = NULL;
+    if (step->kind == HF_KIND_BULKHEAD)
+        hold->since_ns = hf_clock_coarse_ns(step->clock);
+    else
+        hold->taken_ns = hf_clock_now_ns(step->clock);
+    pass->entered++;
+}
+
+/* Let this thread wait for the step that must be waited for. -1: in vain; everything is undone. */
+int
+hf_gate_block(GateObject *gate, hf_pass *pass)
+{
+    PyObject *answer = PyObject_CallMethod((PyObject *)gate->steps[pass->entered], "_block", NULL);
+    if (answer == NULL) {
+        hf_gate_undo(gate, pass);
+        return -1;
+    }
+    Py_DECREF(answer);
+    hf_gate_waited(gate, pass);
+    return 0;
+}
+
+/* Enter from a thread that may block. 0: inside. -1: the refusal, or another exception, is set. */
+int
+hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
+{
+    hf_refusal why;
+    for (;;) {
+        hf_entering entered = hf_gate_enter(gate, pass, &why);
+        if (entered == HF_IN)
+            return 0;
+        if (entered == HF_REFUSED)
+            hf_refuse(&why);
+        if (entered != HF_MUST_WAIT || hf_gate_block(gate, pass) < 0)
+            return -1;
+    }
+}
+
+void
+hf_refuse(const hf_refusal *why)
+{
+    PyObject *exception = hf_rejected_new(why, why->step->rejection);
+    if (exception != NULL)
+        hf_give_exception(exception);
+}
+
+/* ---- judging ---- */
+
+static bool
+matches(PyObject *type, PyObject *classes)
+{
+    return classes != NULL && PyErr_GivenExceptionMatches(type, classes);
+}
+
+/*
+ * What the raised exception means to this step: HF_SUCCESS, HF_FAILURE or HF_IGNORED; -1 with the
+ * predicate's own exception set. Cancellation, KeyboardInterrupt, SystemExit and GeneratorExit are no
+ * Exceptions and prove nothing; a refusal by another policy counts only where `on` names it.
+ */
+static int
+judge_raised(GateObject *step, PyObject *type)
+{
+    if (!PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
+        return HF_IGNORED;
+    if (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type) && !matches(type, step->on_rejections))
+        return HF_IGNORED;
+    if (matches(type, step->ignore))
+        return HF_IGNORED;
+    if (!step->on_everything && !matches(type, step->on))
+        return HF_SUCCESS;
+    return HF_FAILURE;
+}
+
+static int
+ask_predicate(GateObject *step, PyObject *result_or_exception)
+{
+    PyObject *answer = PyObject_CallOneArg(step->is_failure, result_or_exception);
+    if (answer == NULL)
+        return -1;
+    int truth = PyObject_IsTrue(answer);
+    Py_DECREF(answer);
+    return truth < 0 ? -1 : truth ? HF_FAILURE : HF_SUCCESS;
+}
+
+/*
+ * Judge a result, or, with NULL, the exception that is set. -1: the predicate raised: its exception is
+ * set (with the call's own as context), and the outcome is to count as ignored.
+ */
+int
+hf_step_judge(GateObject *step, PyObject *result)
+{
+    if (result != NULL)
+        return step->is_failure == NULL ? HF_SUCCESS : ask_predicate(step, result);
+    int outcome = judge_raised(step, PyErr_Occurred());
+    if (outcome != HF_FAILURE || step->is_failure == NULL)
+        return outcome;
+    PyObject *raised = hf_take_exception();
+    outcome = ask_predicate(step, raised);
+    if (outcome < 0) {
+        PyObject *stronger = hf_take_exception();
+        PyException_SetContext(stronger, raised);
+        hf_give_exception(stronger);
+    } else {
+        hf_give_exception(raised);
+    }
+    return outcome;
+}
+
+/* ---- leaving ---- */
+
+static int
+leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome, int64_t end_ns)
+{
+    hf_breaker *breaker = step->cells[0];
+    int64_t duration = -1, now = end_ns;
+    if (step->timed) {
+        bool shared = pass->clock == step->clock;
+        now = shared ? end_ns : hf_clock_now_ns(step->clock);
+        duration = now - (shared ? pass->now_ns : hold->since_ns);
+        if (step->histogram != NULL && outcome != HF_IGNORED)
+            hf_histogram_record(step->histogram, duration);
+    }
+    if (outcome == HF_SUCCESS && hf_breaker_settle_fast(breaker, &hold->breaker))
+        return 0;
+    if (!step->timed)
+        now = outcome == HF_SUCCESS ? hf_clock_coarse_ns(step->clock) : hf_clock_now_ns(step->clock);
+    hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
+    return change.happened ? report_change(step, change) : 0;
+}
+
+/* Let in who waits for the place that came free. */
+void
+hf_step_let_in(GateObject *step)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_admit", NULL);
+    if (answer == NULL)
+        PyErr_WriteUnraisable((PyObject *)step); /* the place stays free: the next to leave lets them in */
+    Py_XDECREF(answer);
+    hf_give_exception(raised);
+}
+
+static void
+leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t end_ns)
+{
+    int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_coarse_ns(step->clock);
+    bool waiters;
+    if (end > hold->since_ns)
+        hf_count(&step->busy_ns, (uint64_t)(end - hold->since_ns));
+    if (hf_bulkhead_leave(step->cells[0], &waiters) && waiters)
+        hf_step_let_in(step);
+}
+
+/* Leave one step; -1 when Python code of the user's, asked on the way out, raised. */
+static int
+leave_step(GateObject *step, const hf_pass *pass, const hf_hold *hold, PyObject *result, int outcome, int64_t end_ns)
+{
+    if (step->kind == HF_KIND_BULKHEAD) {
+        leave_bulkhead(step, pass, hold, end_ns);
+        return 0;
+    }
+    if (step->kind != HF_KIND_BREAKER)
+        return 0; /* tokens are spent */
+    int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
+    int left = leave_breaker(step, pass, hold, verdict < 0 ? HF_IGNORED : verdict, end_ns);
+    return verdict < 0 ? -1 : left;
+}
+
+/*
+ * Leave every step in reverse. Steals `result`; NULL means that the call raised. Returns what the call
+ * is to return: `result`, or NULL with an exception set.
+ */
+PyObject *
+hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
+{
+    if (pass->fork_epoch != hf_fork_epoch)
+        return result;
+    int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
+    for (int at = pass->entered - 1; at >= 0; at--) {
+        if (leave_step(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
+            Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* Leave with an outcome that the holder names. -1: a listener raised, its exception is set. */
+int
+hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
+{
+    if (pass->fork_epoch != hf_fork_epoch)
+        return 0;
+    int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
+    int answer = 0;
+    for (int at = pass->entered - 1; at >= 0; at--) {
+        if (leave_step(gate->steps[at], pass, &pass->hold[at], NULL, outcome, end_ns) < 0)
+            answer = -1;
+    }
+    pass->entered = 0;
+    return answer;
+}
+
+/* The call did not run: everything is given back as if it had never been asked for. */
+void
+hf_gate_undo(GateObject *gate, hf_pass *pass)
+{
+    bool ours = pass->fork_epoch == hf_fork_epoch;
+    for (int at = pass->entered - 1; at >= 0 && ours; at--) {
+        GateObject *step = gate->steps[at];
+        const hf_hold *hold = &pass->hold[at];
+        if (step->kind == HF_KIND_BREAKER) {
+            hf_breaker_undo(step->cells[0], &hold->breaker);
+        } else if (step->kind == HF_KIND_BULKHEAD) {
+            bool waiters;
+            if (hf_bulkhead_undo(step->cells[0], &waiters) && waiters)
+                hf_step_let_in(step);
+        } else if (hold->taken_ns != HF_NOTHING_HELD) {
+            refund_cells(step, step->n_cells, 1, hold->taken_ns);
+        }
+    }
+    pass->entered = 0;
+}
+
+/* Nobody will ever say what came of the call: places and probes come home, nothing is proven. */
+void
+hf_gate_abandon(GateObject *gate, hf_pass *pass)
+{
+    bool ours = pass->fork_epoch == hf_fork_epoch;
+    for (int at = pass->entered - 1; at >= 0 && ours; at--) {
+        GateObject *step = gate->steps[at];
+        if (step->kind == HF_KIND_BREAKER)
+            hf_breaker_abandon(step->cells[0], &pass->hold[at].breaker);
+        else if (step->kind == HF_KIND_BULKHEAD)
+            leave_bulkhead(step, pass, &pass->hold[at], HF_NOTHING_HELD);
+    }
+    pass->entered = 0;
+}

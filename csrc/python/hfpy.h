@@ -1,0 +1,211 @@
+/*
+ * The native gate: what its parts share.
+ *
+ *   gate.c        entering and leaving a gate: the call path, no Python types
+ *   gate_type.c   Gate, the C base of every policy and of Pipeline
+ *   guard.c       Guard, the guarded callable (vectorcall)
+ *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send)
+ *   entry.c       what `with policy:` leaves on the interpreter's stack
+ *   permit.c      Permit, an admission held by hand
+ *   outcome.c     Outcome, the answer of try_call
+ *   rejected.c    HoldfastError and Rejected
+ *   module.c      the module
+ *
+ * A policy is a gate of one step; a pipeline is a gate of many. Steps are entered in order and left in
+ * reverse. What a call holds meanwhile is an hf_pass: on the C stack of a guarded call, inside the
+ * object of everything that outlives a C frame.
+ */
+#ifndef HFPY_H
+#define HFPY_H
+
+#include "hf_build.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "holdfast/hf_breaker.h"
+#include "holdfast/hf_bucket.h"
+#include "holdfast/hf_bulkhead.h"
+#include "holdfast/hf_clock.h"
+#include "holdfast/hf_histogram.h"
+#include "holdfast/hf_sliding.h"
+
+#define HF_MAX_STEPS 16
+#define HF_MAX_CELLS 8 /* limits that one rate limiter applies together */
+
+typedef enum { HF_KIND_NONE, HF_KIND_BREAKER, HF_KIND_BUCKET, HF_KIND_SLIDING, HF_KIND_BULKHEAD, HF_KIND_PIPELINE } hf_kind;
+typedef enum { HF_ENFORCE, HF_OBSERVE, HF_OFF } hf_mode;
+
+typedef struct GateObject GateObject;
+
+/* What one step holds for one call. */
+typedef struct hf_hold {
+    union {
+        hf_breaker_permit breaker;
+        int64_t taken_ns; /* limiter: when its tokens were taken; HF_NOTHING_HELD if none were */
+    };
+    int64_t since_ns; /* bulkhead; and a breaker whose clock is not the pass's */
+} hf_hold;
+
+#define HF_NOTHING_HELD INT64_MIN
+#define HF_UNJUDGED (-2) /* the outcome is still to be judged from the result or the exception */
+
+/* What a call holds between entering a gate and leaving it. Only the first `entered` holds mean anything. */
+typedef struct hf_pass {
+    int64_t now_ns;        /* the gate's time when it was last read: the start of the call */
+    const hf_clock *clock; /* whose time now_ns is; NULL: not read, or stale after a wait */
+    uint32_t fork_epoch;   /* the process that entered: a forked child holds nothing */
+    int entered;
+    hf_hold hold[HF_MAX_STEPS];
+} hf_pass;
+
+/* Why a step refused. */
+typedef struct hf_refusal {
+    GateObject *step;       /* borrowed from the gate */
+    const char *reason;     /* a short word */
+    int64_t retry_after_ns; /* < 0: unknown */
+} hf_refusal;
+
+typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is set */ } hf_entering;
+
+struct GateObject {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    PyObject *name;
+
+    uint8_t kind; /* hf_kind */
+    uint8_t mode; /* hf_mode */
+    bool can_wait;   /* a refusal may be waited for: _block() or _suspend() */
+    bool listening;  /* rejections are events somebody asked for */
+    bool timed;      /* wants the precise duration of the call */
+    bool reads_clock; /* some step wants the precise time: read once on the way in */
+
+    /* a policy's own step */
+    hf_clock *clock;
+    PyObject *clock_object;
+    void *cells[HF_MAX_CELLS]; /* kernels; all but a limiter have one */
+    uint8_t n_cells;
+    PyObject *kernels; /* the tuple that keeps the cells alive */
+    hf_histogram *histogram;
+    PyObject *histogram_object;
+    PyObject *rejection; /* exception class of its refusals */
+    PyObject *on, *ignore, *on_rejections; /* tuples of exception classes, or NULL when empty */
+    PyObject *is_failure;
+    bool on_everything; /* on is (Exception,) */
+
+    /* what it is made of: itself, or a pipeline's policies */
+    Py_ssize_t n_steps;
+    GateObject *steps[HF_MAX_STEPS]; /* borrowed: from itself or from `parts` */
+    PyObject *parts;
+
+    struct hf_open_entry *open_first, *open_last; /* entries left open without an owner, oldest first */
+    hf_au64 settled_twice;
+
+    hf_au64 observed; /* limiter, bulkhead: refused by the kernel, but only observed: the call ran */
+    hf_au64 busy_ns;  /* bulkhead: time spent inside, over all calls */
+};
+
+/* ---- gate.c ---- */
+extern uint32_t hf_fork_epoch;
+
+hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);
+int hf_gate_enter_blocking(GateObject *gate, hf_pass *pass);
+int hf_gate_block(GateObject *gate, hf_pass *pass);
+PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
+int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
+void hf_gate_waited(GateObject *gate, hf_pass *pass);
+void hf_step_let_in(GateObject *step);
+bool hf_limiter_take(const GateObject *step, uint64_t n, int64_t now);
+int64_t hf_limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now);
+void hf_gate_undo(GateObject *gate, hf_pass *pass);
+void hf_gate_abandon(GateObject *gate, hf_pass *pass);
+int hf_step_judge(GateObject *step, PyObject *result);
+void hf_refuse(const hf_refusal *why);
+
+static inline void
+hf_pass_init(hf_pass *pass)
+{
+    pass->clock = NULL;
+    pass->entered = 0;
+    pass->fork_epoch = hf_fork_epoch;
+}
+
+/* ---- rejected.c ---- */
+extern PyObject *hf_error_type, *hf_rejected_type;
+PyObject *hf_rejected_new(const hf_refusal *why, PyObject *type);
+
+/* ---- the exception in flight, the same on every version ---- */
+static inline PyObject *
+hf_take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == NULL)
+        return NULL;
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+#endif
+}
+
+/* Steals the reference. NULL clears nothing and sets nothing. */
+static inline void
+hf_give_exception(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (exception != NULL)
+        PyErr_SetRaisedException(exception);
+#else
+    if (exception != NULL)
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+#endif
+}
+
+/* Exclusive use of one object where there is no GIL to give it. */
+#ifdef Py_GIL_DISABLED
+#define HF_BEGIN_EXCLUSIVE(op) Py_BEGIN_CRITICAL_SECTION(op)
+#define HF_END_EXCLUSIVE() Py_END_CRITICAL_SECTION()
+#else
+#define HF_BEGIN_EXCLUSIVE(op) {
+#define HF_END_EXCLUSIVE() }
+#endif
+
+/* ---- types ---- */
+extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
+
+int hf_rejected_ready(PyObject *module);
+int hf_gate_ready(PyObject *module);
+int hf_guard_ready(PyObject *module);
+int hf_coroutine_ready(PyObject *module);
+int hf_permit_ready(PyObject *module);
+int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
+int hf_outcome_ready(PyObject *module);
+
+/* ---- guard.c ---- */
+typedef enum { HF_CALL_PLAIN, HF_CALL_COROUTINE, HF_CALL_GENERATOR, HF_CALL_ASYNC_GENERATOR } hf_callable;
+hf_callable hf_callable_kind(PyObject *fn);
+PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
+
+/* ---- coroutine.c ---- */
+typedef enum { HF_FOR_RESULT, HF_FOR_OUTCOME, HF_FOR_PERMIT, HF_FOR_ENTRY } hf_purpose;
+PyObject *hf_coroutine_of(GateObject *gate, PyObject *inner);
+PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry);
+
+/* ---- permit.c, entry.c, outcome.c ---- */
+PyObject *hf_permit_new(GateObject *gate, const hf_pass *pass);
+void hf_entry_take(PyObject *entry, const hf_pass *pass);
+void hf_entries_forget(GateObject *gate);
+PyObject *hf_outcome_value(PyObject *value);
+PyObject *hf_outcome_error(void);
+PyObject *hf_outcome_refused(const hf_refusal *why);
+
+#endif /* HFPY_H */

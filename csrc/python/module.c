@@ -1,0 +1,51 @@
+/* The extension module holdfast._native.gate. */
+#include "hfpy.h"
+
+/* In a forked child: what the parent's calls hold is not ours to give back. */
+static PyObject *
+after_fork(PyObject *module, PyObject *ignored)
+{
+    (void)module;
+    (void)ignored;
+    hf_fork_epoch++;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"_after_fork", after_fork, METH_NOARGS, NULL},
+    {NULL},
+};
+
+static int
+exec_module(PyObject *module)
+{
+    if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
+        hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 || hf_outcome_ready(module) < 0)
+        return -1;
+    return PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS);
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, exec_module},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "holdfast._native.gate",
+    .m_doc = "The native gate: guarded callables and awaitables over the kernels.",
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC
+PyInit_gate(void)
+{
+    return PyModuleDef_Init(&definition);
+}

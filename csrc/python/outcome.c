@@ -1,0 +1,211 @@
+/*
+ * Outcome: what try_call answers instead of raising. The rejection is an object only once somebody asks.
+ */
+#include "hfpy.h"
+
+#include <structmember.h>
+
+PyTypeObject *hf_outcome_type;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *value;
+    PyObject *error;
+    PyObject *rejection; /* built on the first look */
+    hf_refusal why;
+    PyObject *refused_by; /* keeps why.step alive; NULL: it ran */
+} OutcomeObject;
+
+static OutcomeObject *
+outcome_new(void)
+{
+    OutcomeObject *self = PyObject_GC_New(OutcomeObject, hf_outcome_type);
+    if (self == NULL)
+        return NULL;
+    self->value = self->error = self->rejection = self->refused_by = NULL;
+    return self;
+}
+
+/* Steals `value`. */
+PyObject *
+hf_outcome_value(PyObject *value)
+{
+    OutcomeObject *self = outcome_new();
+    if (self == NULL) {
+        Py_DECREF(value);
+        return NULL;
+    }
+    self->value = value;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+/*
+ * An outcome of the exception that is set. Only an Exception becomes an outcome: a cancellation or an
+ * interrupt is not an answer and stays raised (NULL).
+ */
+PyObject *
+hf_outcome_error(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL;
+    PyObject *raised = hf_take_exception();
+    OutcomeObject *self = outcome_new();
+    if (self == NULL) {
+        Py_DECREF(raised);
+        return NULL;
+    }
+    self->error = raised;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+PyObject *
+hf_outcome_refused(const hf_refusal *why)
+{
+    OutcomeObject *self = outcome_new();
+    if (self == NULL)
+        return NULL;
+    self->why = *why;
+    self->refused_by = Py_NewRef((PyObject *)why->step);
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+static PyObject *
+outcome_rejection(PyObject *op, void *closure)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    (void)closure;
+    if (self->refused_by == NULL)
+        Py_RETURN_NONE;
+    PyObject *rejection = NULL;
+    HF_BEGIN_EXCLUSIVE(op);
+    if (self->rejection == NULL)
+        self->rejection = hf_rejected_new(&self->why, self->why.step->rejection);
+    rejection = Py_XNewRef(self->rejection);
+    HF_END_EXCLUSIVE();
+    return rejection;
+}
+
+static int
+outcome_bool(PyObject *op)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    return self->refused_by == NULL && self->error == NULL;
+}
+
+static PyObject *
+outcome_ok(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(outcome_bool(op));
+}
+
+static PyObject *
+outcome_unwrap(PyObject *op, PyObject *ignored)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    (void)ignored;
+    if (outcome_bool(op))
+        return Py_NewRef(self->value);
+    PyObject *error = self->error != NULL ? Py_NewRef(self->error) : outcome_rejection(op, NULL);
+    if (error != NULL)
+        hf_give_exception(error);
+    return NULL;
+}
+
+static PyObject *
+outcome_repr(PyObject *op)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    if (outcome_bool(op))
+        return PyUnicode_FromFormat("<Outcome value=%R>", self->value);
+    if (self->error != NULL)
+        return PyUnicode_FromFormat("<Outcome error=%R>", self->error);
+    PyObject *rejection = outcome_rejection(op, NULL);
+    if (rejection == NULL)
+        return NULL;
+    PyObject *repr = PyUnicode_FromFormat("<Outcome rejection=%R>", rejection);
+    Py_DECREF(rejection);
+    return repr;
+}
+
+static int
+outcome_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->value);
+    Py_VISIT(self->error);
+    Py_VISIT(self->rejection);
+    Py_VISIT(self->refused_by);
+    return 0;
+}
+
+static int
+outcome_clear(PyObject *op)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    Py_CLEAR(self->value);
+    Py_CLEAR(self->error);
+    Py_CLEAR(self->rejection);
+    return 0; /* refused_by stays: why.step must not dangle */
+}
+
+static void
+outcome_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    outcome_clear(op);
+    Py_CLEAR(((OutcomeObject *)op)->refused_by);
+    PyObject_GC_Del(op);
+    Py_DECREF(type);
+}
+
+static PyMemberDef outcome_members[] = {
+    {"value", T_OBJECT, offsetof(OutcomeObject, value), READONLY, "What the call returned; None unless ok."},
+    {"error", T_OBJECT, offsetof(OutcomeObject, error), READONLY, "The Exception the call raised, or None."},
+    {NULL},
+};
+
+static PyGetSetDef outcome_getset[] = {
+    {"rejection", outcome_rejection, NULL, "The Rejected that kept the call from running, or None.", NULL},
+    {"ok", outcome_ok, NULL, "True when the call ran and returned.", NULL},
+    {NULL},
+};
+
+static PyMethodDef outcome_methods[] = {
+    {"unwrap", outcome_unwrap, METH_NOARGS, "unwrap($self, /)\n--\n\nReturn the value, or raise the error or the rejection."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {NULL},
+};
+
+static PyType_Slot outcome_slots[] = {
+    {Py_tp_doc, "What came of a call that does not raise: a value, an error or a rejection. Truthy when ok.\n\n"
+                "Immutable; may be shared by threads."},
+    {Py_tp_dealloc, outcome_dealloc},
+    {Py_tp_traverse, outcome_traverse},
+    {Py_tp_clear, outcome_clear},
+    {Py_tp_repr, outcome_repr},
+    {Py_tp_members, outcome_members},
+    {Py_tp_getset, outcome_getset},
+    {Py_tp_methods, outcome_methods},
+    {Py_nb_bool, outcome_bool},
+    {0, NULL},
+};
+
+static PyType_Spec outcome_spec = {
+    .name = "holdfast._native.gate.Outcome",
+    .basicsize = sizeof(OutcomeObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = outcome_slots,
+};
+
+int
+hf_outcome_ready(PyObject *module)
+{
+    hf_outcome_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &outcome_spec, NULL);
+    return hf_outcome_type == NULL ? -1 : PyModule_AddObjectRef(module, "Outcome", (PyObject *)hf_outcome_type);
+}

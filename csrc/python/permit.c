@@ -1,0 +1,199 @@
+/*
+ * Permit: an admission held by hand. It settles once; a second settling is refused and counted; one
+ * that is collected unsettled gives everything back and proves nothing.
+ */
+#include "hfpy.h"
+
+#include <structmember.h>
+
+PyTypeObject *hf_permit_type;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    GateObject *gate;
+    bool settled;
+    hf_pass pass;
+} PermitObject;
+
+PyObject *
+hf_permit_new(GateObject *gate, const hf_pass *pass)
+{
+    PermitObject *self = PyObject_GC_New(PermitObject, hf_permit_type);
+    if (self == NULL)
+        return NULL;
+    self->weakrefs = NULL;
+    self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
+    self->settled = false;
+    self->pass = *pass;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+/* True for the one caller that may settle. */
+static bool
+claim(PermitObject *self)
+{
+    bool first;
+    HF_BEGIN_EXCLUSIVE(self);
+    first = !self->settled;
+    self->settled = true;
+    HF_END_EXCLUSIVE();
+    if (!first)
+        hf_count(&self->gate->settled_twice, 1);
+    return first;
+}
+
+static PyObject *
+settle(PyObject *op, int outcome)
+{
+    PermitObject *self = (PermitObject *)op;
+    if (!claim(self))
+        Py_RETURN_FALSE;
+    if (hf_gate_settle(self->gate, &self->pass, outcome) < 0)
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
+/* Settle by judging an exception as if the call had raised it. -1: a listener or predicate raised. */
+static int
+settle_raised(PermitObject *self, PyObject *exception)
+{
+    hf_give_exception(Py_NewRef(exception));
+    hf_gate_leave(self->gate, &self->pass, NULL);
+    PyObject *after = hf_take_exception();
+    if (after != exception) {
+        hf_give_exception(after);
+        return -1;
+    }
+    Py_DECREF(after);
+    return 0;
+}
+
+static PyObject *
+permit_success(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    return settle(op, HF_SUCCESS);
+}
+
+static PyObject *
+permit_ignore(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    return settle(op, HF_IGNORED);
+}
+
+static PyObject *
+permit_failure(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+{
+    PermitObject *self = (PermitObject *)op;
+    PyObject *exception = nargs == 1 ? args[0] : Py_None;
+    if (nargs > 1 || (exception != Py_None && !PyExceptionInstance_Check(exception))) {
+        PyErr_SetString(PyExc_TypeError, "failure() takes at most one exception instance");
+        return NULL;
+    }
+    if (exception == Py_None)
+        return settle(op, HF_FAILURE);
+    if (!claim(self))
+        Py_RETURN_FALSE;
+    if (settle_raised(self, exception) < 0)
+        return NULL;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+permit_enter(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    return Py_NewRef(op);
+}
+
+static PyObject *
+permit_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+{
+    PermitObject *self = (PermitObject *)op;
+    if (self->settled)
+        Py_RETURN_FALSE; /* settled inside the block: that verdict stands */
+    PyObject *exception = nargs == 3 ? args[1] : Py_None;
+    if (!claim(self))
+        Py_RETURN_FALSE;
+    int answer = PyExceptionInstance_Check(exception) ? settle_raised(self, exception)
+                                                      : hf_gate_settle(self->gate, &self->pass, HF_SUCCESS);
+    if (answer < 0)
+        return NULL;
+    Py_RETURN_FALSE;
+}
+
+static int
+permit_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(((PermitObject *)op)->gate);
+    return 0;
+}
+
+static void
+permit_dealloc(PyObject *op)
+{
+    PermitObject *self = (PermitObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    if (!self->settled)
+        hf_gate_abandon(self->gate, &self->pass);
+    if (self->weakrefs != NULL)
+        PyObject_ClearWeakRefs(op);
+    Py_DECREF(self->gate);
+    PyObject_GC_Del(op);
+    Py_DECREF(type);
+}
+
+static PyObject *
+permit_repr(PyObject *op)
+{
+    PermitObject *self = (PermitObject *)op;
+    return PyUnicode_FromFormat("<Permit of %R, %s>", (PyObject *)self->gate, self->settled ? "settled" : "held");
+}
+
+static PyMemberDef permit_members[] = {
+    {"settled", T_BOOL, offsetof(PermitObject, settled), READONLY, "True once an outcome was named."},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(PermitObject, weakrefs), READONLY, NULL},
+    {NULL},
+};
+
+static PyMethodDef permit_methods[] = {
+    {"success", permit_success, METH_NOARGS,
+     "success($self, /)\n--\n\nSettle as a success. Returns False, and counts it, when already settled."},
+    {"failure", (PyCFunction)(void (*)(void))permit_failure, METH_FASTCALL,
+     "failure($self, exc=None, /)\n--\n\nSettle as a failure; an exception given is judged as if the call had raised it."},
+    {"ignore", permit_ignore, METH_NOARGS,
+     "ignore($self, /)\n--\n\nSettle without a verdict: the place is free, nothing is proven."},
+    {"__enter__", permit_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))permit_exit, METH_FASTCALL, NULL},
+    {NULL},
+};
+
+static PyType_Slot permit_slots[] = {
+    {Py_tp_doc, "An admission held by hand: settle it once, or use it as a context manager.\n\n"
+                "May be settled from any thread or task; collected unsettled, it frees its place without a verdict."},
+    {Py_tp_dealloc, permit_dealloc},
+    {Py_tp_traverse, permit_traverse},
+    {Py_tp_repr, permit_repr},
+    {Py_tp_members, permit_members},
+    {Py_tp_methods, permit_methods},
+    {0, NULL},
+};
+
+static PyType_Spec permit_spec = {
+    .name = "holdfast._native.gate.Permit",
+    .basicsize = sizeof(PermitObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = permit_slots,
+};
+
+int
+hf_permit_ready(PyObject *module)
+{
+    hf_permit_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &permit_spec, NULL);
+    return hf_permit_type == NULL ? -1 : PyModule_AddObjectRef(module, "Permit", (PyObject *)hf_permit_type);
+}

@@ -1,0 +1,256 @@
+/*
+ * HoldfastError and Rejected. A rejection is built without running Python and raised without an
+ * earlier exception as its context: an open breaker must cost next to nothing and keep nothing alive.
+ */
+#include "hfpy.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <structmember.h>
+
+PyObject *hf_error_type, *hf_rejected_type;
+
+typedef struct {
+    PyBaseExceptionObject base;
+    PyObject *policy; /* None after unpickling */
+    PyObject *name;
+    PyObject *reason;
+    double retry_after; /* seconds; NaN: unknown */
+} RejectedObject;
+
+static PyObject *
+or_none(PyObject *value)
+{
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+PyObject *
+hf_rejected_new(const hf_refusal *why, PyObject *cls)
+{
+    GateObject *step = why->step;
+    PyTypeObject *type = (PyTypeObject *)cls;
+    PyObject *no_args = PyTuple_New(0);
+    if (no_args == NULL)
+        return NULL;
+    RejectedObject *self = (RejectedObject *)type->tp_new(type, no_args, NULL);
+    Py_DECREF(no_args);
+    if (self == NULL)
+        return NULL;
+    Py_XSETREF(self->policy, Py_NewRef((PyObject *)step));
+    Py_XSETREF(self->name, or_none(step->name));
+    Py_XSETREF(self->reason, PyUnicode_InternFromString(why->reason));
+    self->retry_after = why->retry_after_ns < 0 ? NAN : (double)why->retry_after_ns / 1e9;
+    return (PyObject *)self;
+}
+
+static PyObject *
+rejected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    RejectedObject *self = (RejectedObject *)((PyTypeObject *)PyExc_Exception)->tp_new(type, args, NULL);
+    if (self != NULL)
+        self->retry_after = NAN;
+    (void)kwargs;
+    return (PyObject *)self;
+}
+
+static int
+rejected_init(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"policy", "name", "reason", "retry_after", NULL};
+    RejectedObject *self = (RejectedObject *)op;
+    PyObject *none = PyTuple_New(0), *policy = NULL, *name = NULL, *reason = NULL, *retry_after = NULL;
+    if (none == NULL)
+        return -1;
+    int parsed = PyArg_ParseTupleAndKeywords(none, kwargs, "|$OOUO:Rejected", keywords, &policy, &name, &reason, &retry_after);
+    Py_DECREF(none);
+    if (!parsed || ((PyTypeObject *)PyExc_Exception)->tp_init(op, args, NULL) < 0)
+        return -1;
+    double seconds = NAN;
+    if (retry_after != NULL && retry_after != Py_None) {
+        seconds = PyFloat_AsDouble(retry_after);
+        if (seconds == -1.0 && PyErr_Occurred())
+            return -1;
+    }
+    Py_XSETREF(self->policy, or_none(policy));
+    Py_XSETREF(self->name, or_none(name));
+    Py_XSETREF(self->reason, reason != NULL ? Py_NewRef(reason) : PyUnicode_FromString(""));
+    self->retry_after = seconds;
+    return 0;
+}
+
+static int
+rejected_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    RejectedObject *self = (RejectedObject *)op;
+    Py_VISIT(self->policy);
+    Py_VISIT(self->name);
+    Py_VISIT(self->reason);
+    return ((PyTypeObject *)PyExc_Exception)->tp_traverse(op, visit, arg);
+}
+
+static int
+rejected_clear(PyObject *op)
+{
+    RejectedObject *self = (RejectedObject *)op;
+    Py_CLEAR(self->policy);
+    Py_CLEAR(self->name);
+    Py_CLEAR(self->reason);
+    return ((PyTypeObject *)PyExc_Exception)->tp_clear(op);
+}
+
+static void
+rejected_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    rejected_clear(op);
+    PyObject_GC_Track(op); /* the base untracks it again */
+    ((PyTypeObject *)PyExc_Exception)->tp_dealloc(op);
+    Py_DECREF(type);
+}
+
+static PyObject *
+rejected_retry_after(PyObject *op, void *closure)
+{
+    double seconds = ((RejectedObject *)op)->retry_after;
+    (void)closure;
+    if (isnan(seconds))
+        Py_RETURN_NONE;
+    return PyFloat_FromDouble(seconds);
+}
+
+/* "circuit breaker is open: 'payments' (open), retry in 12.3 s"; the class says what happened in `summary`. */
+static PyObject *
+rejected_str(PyObject *op)
+{
+    RejectedObject *self = (RejectedObject *)op;
+    if (self->base.args != NULL && PyTuple_GET_SIZE(self->base.args) > 0)
+        return ((PyTypeObject *)PyExc_Exception)->tp_str(op);
+    PyObject *summary = PyObject_GetAttrString(op, "summary");
+    if (summary == NULL)
+        return NULL;
+    PyObject *text = PyUnicode_FromFormat("%S: %R (%S)", summary, self->name ? self->name : Py_None,
+                                          self->reason ? self->reason : Py_None);
+    Py_DECREF(summary);
+    if (text == NULL || isnan(self->retry_after))
+        return text;
+    char *seconds = PyOS_double_to_string(self->retry_after, 'f', 3, 0, NULL);
+    if (seconds == NULL) {
+        Py_DECREF(text);
+        return NULL;
+    }
+    PyObject *full = PyUnicode_FromFormat("%U, retry in %s s", text, seconds);
+    PyMem_Free(seconds);
+    Py_DECREF(text);
+    return full;
+}
+
+static PyObject *
+rejected_repr(PyObject *op)
+{
+    PyObject *text = PyObject_Str(op);
+    if (text == NULL)
+        return NULL;
+    PyObject *repr = PyUnicode_FromFormat("<%s: %U>", Py_TYPE(op)->tp_name, text);
+    Py_DECREF(text);
+    return repr;
+}
+
+/* Policies do not travel: an unpickled rejection has its name and figures, and None for a policy. */
+static PyObject *
+rejected_reduce(PyObject *op, PyObject *ignored)
+{
+    RejectedObject *self = (RejectedObject *)op;
+    (void)ignored;
+    PyObject *retry_after = rejected_retry_after(op, NULL);
+    if (retry_after == NULL)
+        return NULL;
+    return Py_BuildValue("(OO{sOsOsN})", (PyObject *)Py_TYPE(op), self->base.args, "name",
+                         self->name ? self->name : Py_None, "reason", self->reason ? self->reason : Py_None,
+                         "retry_after", retry_after);
+}
+
+static PyObject *
+rejected_setstate(PyObject *op, PyObject *state)
+{
+    RejectedObject *self = (RejectedObject *)op;
+    PyObject *nothing = PyTuple_New(0);
+    if (nothing == NULL)
+        return NULL;
+    int answer = PyDict_Check(state) ? rejected_init(op, self->base.args ? self->base.args : nothing, state) : -1;
+    Py_DECREF(nothing);
+    if (answer < 0) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "state of a rejection must be a dict");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMemberDef rejected_members[] = {
+    {"policy", T_OBJECT, offsetof(RejectedObject, policy), READONLY, "The policy that refused; None after unpickling."},
+    {"name", T_OBJECT, offsetof(RejectedObject, name), READONLY, "Its name."},
+    {"reason", T_OBJECT, offsetof(RejectedObject, reason), READONLY, "Why, in a word."},
+    {NULL},
+};
+
+static PyGetSetDef rejected_getset[] = {
+    {"retry_after", rejected_retry_after, NULL, "Seconds until a call may be admitted again; None when unknown.", NULL},
+    {NULL},
+};
+
+static PyMethodDef rejected_methods[] = {
+    {"__reduce__", rejected_reduce, METH_NOARGS, NULL},
+    {"__setstate__", rejected_setstate, METH_O, NULL},
+    {NULL},
+};
+
+static PyType_Slot rejected_slots[] = {
+    {Py_tp_doc, "The call did not run: a policy refused it.\n\nAttributes: policy, name, reason, retry_after (seconds or None)."},
+    {Py_tp_new, rejected_new},
+    {Py_tp_init, rejected_init},
+    {Py_tp_dealloc, rejected_dealloc},
+    {Py_tp_traverse, rejected_traverse},
+    {Py_tp_clear, rejected_clear},
+    {Py_tp_str, rejected_str},
+    {Py_tp_repr, rejected_repr},
+    {Py_tp_members, rejected_members},
+    {Py_tp_getset, rejected_getset},
+    {Py_tp_methods, rejected_methods},
+    {0, NULL},
+};
+
+static PyType_Spec rejected_spec = {
+    .name = "holdfast.errors.Rejected",
+    .basicsize = sizeof(RejectedObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = rejected_slots,
+};
+
+static int
+set_words(PyObject *type, const char *code, const char *summary)
+{
+    PyObject *code_text = PyUnicode_FromString(code), *summary_text = PyUnicode_FromString(summary);
+    int answer = code_text == NULL || summary_text == NULL ||
+                 PyObject_SetAttrString(type, "code", code_text) < 0 ||
+                 PyObject_SetAttrString(type, "summary", summary_text) < 0;
+    Py_XDECREF(code_text);
+    Py_XDECREF(summary_text);
+    return answer ? -1 : 0;
+}
+
+int
+hf_rejected_ready(PyObject *module)
+{
+    hf_error_type = PyErr_NewExceptionWithDoc("holdfast.errors.HoldfastError",
+                                              "Base of every error that holdfast raises. `code` is a stable word for machines.",
+                                              PyExc_Exception, NULL);
+    if (hf_error_type == NULL || set_words(hf_error_type, "HOLDFAST_ERROR", "holdfast error") < 0)
+        return -1;
+    hf_rejected_type = PyType_FromSpecWithBases(&rejected_spec, hf_error_type);
+    if (hf_rejected_type == NULL || set_words(hf_rejected_type, "REJECTED", "call rejected") < 0)
+        return -1;
+    if (PyModule_AddObjectRef(module, "HoldfastError", hf_error_type) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "Rejected", hf_rejected_type);
+}
