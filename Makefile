@@ -40,7 +40,7 @@ run: build ## the demo on real traffic, until Ctrl-C or for SECONDS=20
 
 build: $(VENV)/.built ## the package, editable, in .venv
 
-wheel: $(VENV)/.has-dev ## source distribution, and the wheel built from it, in dist/
+wheel: $(VENV)/.has-test ## source distribution, and the wheel built from it, in dist/
 	$(BIN)/python -m build --no-isolation
 
 # --- testing it ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Not here: models (tests/models), anything that only one directory of tests needs
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings

@@ -1,0 +1,79 @@
+"""No module of the package imports from a floor above its own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.project.floors import faults
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_nothing_imports_from_above():
+    assert faults(ROOT / "src" / "holdfast", ROOT / "csrc" / "python") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "fault"),
+    [
+        (
+            "policies/breaker.py",
+            "from holdfast.pipeline.parking import park",
+            "imports holdfast.pipeline.parking, which stands above it",
+        ),
+        (
+            "clock.py",
+            "def late():\n    from holdfast import pipeline",
+            "imports holdfast.pipeline, which stands above it",
+        ),
+        (
+            "errors.py",
+            "import importlib\nimportlib.import_module('holdfast.agent.cli')",
+            "imports holdfast.agent.cli, which stands above it",
+        ),
+        ("pipeline/aio.py", "import holdfast", "imports the package root"),
+        ("pipeline/aio.py", "from holdfast import Clock", "imports the package root"),
+        ("pipeline/aio.py", "from . import parking", "relative import"),
+        ("policies/limiter.py", "import time", "imports time, but policies neither"),
+        ("policies/limiter.py", "from asyncio import sleep", "imports asyncio, but policies"),
+        ("policies/limiter.py", "import logging", "imports logging, but policies neither"),
+        ("agent/cli.py", "import prometheus_client", "is for telemetry/prometheus.py"),
+        ("pipeline/pipeline.py", "import numpy as np", "imports numpy, which is for nobody"),
+        ("misc.py", "", "stands on no floor"),
+        (
+            "_native/clock.pyx",
+            "from holdfast.clock import Clock",
+            "imports holdfast.clock, which stands above it",
+        ),
+    ],
+)
+def test_a_planted_fault_is_found(tmp_path, path, source, fault):
+    planted = tmp_path / path
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_text(source)
+    found = faults(tmp_path)
+    assert any(line.startswith(path) and fault in line for line in found), found
+
+
+def test_a_module_that_c_imports_from_above_is_found(tmp_path):
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    (gate / "guard.c").write_text('x = PyImport_ImportModule("holdfast.pipeline.streams");')
+    assert faults(tmp_path / "package", gate) == [
+        "guard.c:1: imports holdfast.pipeline.streams, which stands above it"
+    ]
+
+
+def test_imports_from_below_and_beside_are_fine(tmp_path):
+    for path, source in {
+        "policies/breaker.py": "import math\nfrom holdfast.policies.base import Policy\n"
+        "from holdfast._native.breaker import Breaker",
+        "telemetry/prometheus.py": "import prometheus_client\n"
+        "from holdfast.registry import registry",
+        "_native/breaker.pyx": "from libc.stdint cimport int64_t\n"
+        "from holdfast._native.binding cimport whole",
+        "__init__.py": "from holdfast.pipeline.pipeline import Pipeline",
+    }.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(source)
+    assert faults(tmp_path) == []

@@ -1,0 +1,77 @@
+"""The Makefile is the one entry point: it says what it offers, and does its own set-up."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def make(*arguments: str) -> str:
+    done = subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def needs_make(require_real):
+    if shutil.which("make") is None:
+        require_real("there is no make on this machine")
+
+
+def phony_targets() -> set[str]:
+    [listed] = re.findall(r"^\.PHONY: ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
+    return set(listed.replace("\\", " ").split())
+
+
+def test_help_lists_every_target_and_comes_first():
+    lines = make().splitlines()
+    assert {line.split()[0] for line in lines} == phony_targets()
+    assert lines[0].split()[0] == "help"
+
+
+def test_every_target_of_the_project_is_there():
+    assert phony_targets() >= {
+        "run", "test", "test-all", "ctest", "tsan", "asan", "stress", "fuzz", "bench",
+        "lint", "types", "wheel", "clean", "system-packages",
+    }  # fmt: skip
+
+
+def test_run_passes_its_seconds_on_to_the_demo():
+    assert re.search(r"holdfast demo --seconds 20\b", make("-n", "run", "SECONDS=20"))
+
+
+def test_run_without_seconds_runs_until_it_is_stopped():
+    assert re.search(r"holdfast demo\s*$", make("-n", "run"), re.MULTILINE)
+
+
+def test_fuzz_goes_on_for_ten_minutes_unless_told_otherwise(tmp_path):
+    show = tmp_path / "show.mk"
+    show.write_text("include Makefile\nfuzz:\n\t@echo seconds $$FUZZ_SECONDS\n")
+    told = [make("-s", "-f", str(show), "fuzz", *more) for more in ([], ["SECONDS=7"])]
+    assert "seconds 600" in told[0]
+    assert "seconds 7" in told[1]
+
+
+def find_python(*version: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "tools" / "find-python", *version], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_python_found_can_build_holdfast():
+    python = find_python().stdout.strip()
+    ask = "import sys, venv; print(sys.version_info >= (3, 11))"
+    answer = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True)
+    assert answer.stdout == "True\n"
+
+
+def test_a_python_that_is_not_there_is_not_found():
+    done = find_python("3.99")
+    assert (done.returncode, done.stdout) == (1, "")
