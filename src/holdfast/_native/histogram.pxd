@@ -14,5 +14,5 @@ cdef extern from "holdfast/hf_histogram.h" nogil:
     void hf_histogram_record(hf_histogram *h, int64_t ns)
     void hf_histogram_buckets(const hf_histogram *h, uint64_t *out)
     uint64_t hf_histogram_count(const hf_histogram *h)
-    uint64_t hf_histogram_sum_ns(const hf_histogram *h)
-    int64_t hf_histogram_quantile(const hf_histogram *h, double q)
+    uint64_t hf_histogram_sum(const hf_histogram *h)
+    double hf_histogram_quantile(const hf_histogram *h, double q)

@@ -1,5 +1,6 @@
 """Latencies: exact at the exported bounds, quantiles within two percent."""
 cimport cython
+from libc.math cimport isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN
 
 from holdfast._native.binding cimport capsule, whole
@@ -39,11 +40,11 @@ cdef class Histogram:
             ValueError: ``q`` is not in 0..1.
         """
         cdef double fraction = q
-        cdef int64_t ns
+        cdef double ns
         if not 0.0 <= fraction <= 1.0:
             raise ValueError(f"q: got {q!r}, allowed 0.0 to 1.0")
         ns = hf_histogram_quantile(&self.kernel, fraction)
-        return None if ns < 0 else ns
+        return None if isnan(ns) else ns
 
     def count(self):
         """Return how many durations were counted."""
@@ -51,7 +52,7 @@ cdef class Histogram:
 
     def sum_ns(self):
         """Return the sum of all durations in nanoseconds, modulo 2**64."""
-        return hf_histogram_sum_ns(&self.kernel)
+        return hf_histogram_sum(&self.kernel)
 
     def clear(self):
         """Forget every duration."""

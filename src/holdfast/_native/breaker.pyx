@@ -1,0 +1,282 @@
+"""The circuit breaker's word, leases, window and counters.
+
+Policies read and override a breaker through this binding; their calls go through the gate
+(csrc/python). ``admit`` to ``undo`` are the kernel's own call path, one step at a time.
+"""
+cimport cython
+from cpython.mem cimport PyMem_RawFree
+from libc.math cimport isfinite
+from libc.stdint cimport INT64_MAX, INT64_MIN, UINT32_MAX
+
+from holdfast._native.binding cimport aligned, capsule, moment, whole, word
+
+cdef enum:
+    MOST_PPB = 1000000000
+    MOST_SLICES = 1024
+    MOST_PROBES = 10000
+
+
+@cython.final
+cdef class Permit:
+    """What a kernel hands out for one admitted call. Made by ``Breaker.admit`` only."""
+
+    cdef hf_breaker_permit kernel
+    cdef Breaker breaker
+
+    def __init__(self):
+        raise TypeError("a Permit is made by Breaker.admit()")
+
+    @property
+    def generation(self):
+        """The generation that admitted the call."""
+        return self.kernel.gen
+
+    @property
+    def is_probe(self):
+        """Whether it holds a lease of a half-open breaker."""
+        return self.kernel.flags & HF_PERMIT_PROBE != 0
+
+    @property
+    def is_observed(self):
+        """Whether the call would have been refused, and decides nothing."""
+        return self.kernel.flags & HF_PERMIT_OBSERVED != 0
+
+    @property
+    def is_silent(self):
+        """Whether the call counts nothing, because the breaker was disabled."""
+        return self.kernel.flags & HF_PERMIT_SILENT != 0
+
+
+cdef hf_breaker_permit *of(Permit permit, Breaker breaker) except NULL:
+    """Return the kernel's permit; one of another breaker could name a lease this one has not."""
+    if permit is None or permit.breaker is not breaker:
+        raise ValueError("permit: got a permit of another breaker, allowed this breaker's own")
+    return &permit.kernel
+
+
+cdef object listed(hf_change change):
+    return (change.origin, change.to, change.gen) if change.happened else None
+
+
+cdef object time_or_none(int64_t at_ns):
+    return None if at_ns == INT64_MIN else at_ns
+
+
+cdef double at_least(double value, str name, double least) except? -1:
+    if not isfinite(value) or value < least:
+        raise ValueError(f"{name}: got {value!r}, allowed {least!r} or more")
+    return value
+
+
+cdef int read_rules(hf_breaker_config *config, dict given) except -1:
+    """Fill in what is judged: runs, rates, slow calls, probes."""
+    config.failure_threshold = whole(
+        given["failure_threshold"], "failure_threshold", 0, HF_BREAKER_COUNT_MOST)
+    config.success_threshold = whole(
+        given["success_threshold"], "success_threshold", 1, HF_BREAKER_COUNT_MOST)
+    config.half_open_max = whole(given["half_open_max"], "half_open_max", 1, MOST_PROBES)
+    config.min_calls = whole(given["min_calls"], "min_calls", 0, UINT32_MAX)
+    config.failure_rate_ppb = whole(given["failure_rate_ppb"], "failure_rate_ppb", 0, MOST_PPB)
+    config.slow_rate_ppb = whole(given["slow_rate_ppb"], "slow_rate_ppb", 0, MOST_PPB)
+    config.slow_ns = whole(given["slow_ns"], "slow_ns", 0, INT64_MAX)
+    return 0
+
+
+cdef int read_times(hf_breaker_config *config, dict given) except -1:
+    """Fill in how long things last."""
+    config.reset_ns = whole(given["reset_ns"], "reset_ns", 0, INT64_MAX)
+    config.reset_max_ns = whole(given["reset_max_ns"], "reset_max_ns", 0, INT64_MAX)
+    config.reset_factor = at_least(given["reset_factor"], "reset_factor", 1.0)
+    config.reset_jitter = at_least(given["reset_jitter"], "reset_jitter", 0.0)
+    config.probe_ns = whole(given["probe_ns"], "probe_ns", -1, INT64_MAX)
+    config.failure_reset_ns = whole(given["failure_reset_ns"], "failure_reset_ns", 0, INT64_MAX)
+    return 0
+
+
+cdef int read_window(hf_breaker_config *config, dict given) except -1:
+    """Fill in the window; what its kind does not need is 0."""
+    cdef int64_t least = 0, most = 0, widest = 0
+    config.window_kind = whole(
+        given["window_kind"], "window_kind", HF_WINDOW_NONE, HF_WINDOW_TIME)
+    if config.window_kind != HF_WINDOW_NONE:
+        least, most = 1, MOST_SLICES
+    if config.window_kind == HF_WINDOW_COUNT:
+        most = HF_COUNT_WINDOW_MOST
+    config.window_n = whole(given["window_n"], "window_n", least, most)
+    if config.window_kind == HF_WINDOW_TIME:
+        widest = INT64_MAX
+    config.slice_ns = whole(given["slice_ns"], "slice_ns", widest > 0, widest)
+    return 0
+
+
+@cython.final
+cdef class Breaker:
+    """One circuit breaker; every argument is a keyword, every time in nanoseconds.
+
+    States: 0 closed, 1 half-open, 2 open, 3 forced open, 4 disabled, 5 metrics only.
+    Safe to use from any thread.
+    """
+
+    cdef hf_breaker *kernel
+    cdef void *block
+    cdef size_t size
+
+    def __cinit__(self, *, failure_threshold, success_threshold, half_open_max, min_calls,
+                  failure_rate_ppb, slow_rate_ppb, slow_ns, reset_ns, reset_max_ns, probe_ns,
+                  failure_reset_ns, reset_factor, reset_jitter, window_kind, window_n, slice_ns,
+                  seed):
+        cdef hf_breaker_config config
+        cdef uint64_t start = word(seed, "seed")
+        cdef dict given = dict(
+            failure_threshold=failure_threshold, success_threshold=success_threshold,
+            half_open_max=half_open_max, min_calls=min_calls, failure_rate_ppb=failure_rate_ppb,
+            slow_rate_ppb=slow_rate_ppb, slow_ns=slow_ns, reset_ns=reset_ns,
+            reset_max_ns=reset_max_ns, probe_ns=probe_ns, failure_reset_ns=failure_reset_ns,
+            reset_factor=reset_factor, reset_jitter=reset_jitter, window_kind=window_kind,
+            window_n=window_n, slice_ns=slice_ns)
+        read_rules(&config, given)
+        read_times(&config, given)
+        read_window(&config, given)
+        self.size = hf_breaker_size(&config)
+        self.kernel = <hf_breaker *> aligned(&self.block, self.size)
+        hf_breaker_init(self.kernel, &config, start)
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.block)
+
+    def admit(self, now_ns):
+        """Ask for one call.
+
+        Returns:
+            The permit, or None when refused (which is counted); and the transition this caused,
+            as (from, to, generation), or None.
+        """
+        cdef int64_t now = moment(now_ns)
+        cdef Permit permit = Permit.__new__(Permit)
+        cdef hf_change change
+        change.happened = False
+        permit.breaker = self
+        if (hf_breaker_admit(self.kernel, &permit.kernel)
+                or hf_breaker_admit_slow(self.kernel, now, &permit.kernel, &change)):
+            return permit, listed(change)
+        return None, listed(change)
+
+    def admit_observed(self):
+        """After a refusal, let the call run all the same: it counts as observed and decides nothing."""
+        cdef Permit permit = Permit.__new__(Permit)
+        permit.breaker = self
+        hf_breaker_admit_observed(self.kernel, &permit.kernel)
+        return permit
+
+    def settle_fast(self, Permit permit):
+        """Settle a success if that needs neither time nor window; False: nothing was done."""
+        return hf_breaker_settle_fast(self.kernel, of(permit, self))
+
+    def settle(self, Permit permit, outcome, duration_ns, now_ns):
+        """Settle a permit; that this happens once is the holder's duty.
+
+        Args:
+            permit: Of this breaker.
+            outcome: 0 success, 1 failure, 2 ignored.
+            duration_ns: How long the call took; -1 when unknown.
+            now_ns: When it ended.
+
+        Returns:
+            The transition this caused, as (from, to, generation), or None.
+        """
+        return listed(hf_breaker_settle(
+            self.kernel, of(permit, self), whole(outcome, "outcome", 0, HF_IGNORED),
+            whole(duration_ns, "duration_ns", -1, INT64_MAX),
+            moment(now_ns)))
+
+    def abandon(self, Permit permit):
+        """Give a permit up without a verdict."""
+        hf_breaker_abandon(self.kernel, of(permit, self))
+
+    def undo(self, Permit permit):
+        """Take an admission back, as if it had never been asked for."""
+        hf_breaker_undo(self.kernel, of(permit, self))
+
+    def override(self, state, now_ns):
+        """Go to a state whatever the calls say; this begins a generation in any case.
+
+        Returns:
+            The transition, as (from, to, generation); None if it was in that state before.
+        """
+        return listed(hf_breaker_override(
+            self.kernel, <hf_state> <int> whole(state, "state", 0, HF_STATES - 1),
+            moment(now_ns)))
+
+    def state(self):
+        """Return the state as of the last call; an open one becomes half-open when asked to admit."""
+        return <int> hf_breaker_state(self.kernel)
+
+    def retry_after_ns(self, now_ns):
+        """Return how long until asking again may help; -1 when no timer ends it (forced open)."""
+        return hf_breaker_retry_after_ns(
+            self.kernel, moment(now_ns))
+
+    def peek(self, now_ns):
+        """Return whether a call would be admitted. Changes nothing."""
+        return hf_breaker_peek(self.kernel, moment(now_ns))
+
+    def probes(self, now_ns):
+        """Return how many leases of half-open probes are alive."""
+        return hf_breaker_probes(self.kernel, moment(now_ns))
+
+    def in_flight(self):
+        """Return how many admitted calls have not settled."""
+        return hf_breaker_in_flight(self.kernel)
+
+    def generation(self):
+        """Return the generation; each move to a state, by hand to the same one too, begins another."""
+        return HF_BREAKER_GEN(hf_load_relaxed(&self.kernel.word))
+
+    def consecutive(self):
+        """Return the failures in a row when closed or metrics-only, the successes when half-open."""
+        return hf_breaker_run(self.kernel)
+
+    def last_failure_ns(self):
+        """Return when a failure of the generation of its time last came, or None."""
+        return time_or_none(hf_load_i64(&self.kernel.last_failure_ns))
+
+    def last_success_ns(self):
+        """Return when a success last came, or None; settle_fast() knows no time and leaves it."""
+        return time_or_none(hf_load_i64(&self.kernel.last_success_ns))
+
+    def counters(self):
+        """Return (admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow)."""
+        cdef hf_breaker *k = self.kernel
+        return (hf_load_relaxed(&k.admitted), hf_load_relaxed(&k.succeeded),
+                hf_load_relaxed(&k.failed), hf_load_relaxed(&k.ignored),
+                hf_load_relaxed(&k.abandoned), hf_load_relaxed(&k.rejected),
+                hf_load_relaxed(&k.observed), hf_load_relaxed(&k.late), hf_load_relaxed(&k.slow))
+
+    def changes(self):
+        """Return how often each transition happened: a tuple of 36, at 6 * from + to."""
+        return tuple([hf_load_u32(&self.kernel.changes[i // HF_STATES][i % HF_STATES])
+                      for i in range(HF_STATES * HF_STATES)])
+
+    def window(self, now_ns):
+        """Return (calls, failures, slow, ignored) of the window, or None when there is no window."""
+        cdef int64_t now = moment(now_ns)
+        cdef hf_tally tally
+        if self.kernel.config.window_kind == HF_WINDOW_NONE:
+            return None
+        tally = hf_breaker_tally(self.kernel, now)
+        return tally.calls, tally.failures, tally.slow, tally.ignored
+
+    def forget_in_flight(self):
+        """In a forked child: calls in flight are the parent's and settle nothing here."""
+        hf_breaker_forget_in_flight(self.kernel)
+
+    def reseed(self, seed):
+        """Start the jitter again from ``seed``, as a forked child must."""
+        hf_random_init(&self.kernel.rng, word(seed, "seed"))
+
+    def nbytes(self):
+        """Return the size of the kernel in bytes, leases and window included."""
+        return self.size
+
+    def _capsule(self):
+        return capsule(self, self.kernel, "holdfast.breaker")
