@@ -38,21 +38,42 @@ typedef struct {
 /* What the operation about to run may do to its word. Only a weak CAS may be told to fail. */
 enum hf_point { HF_POINT_LOAD, HF_POINT_STORE, HF_POINT_CAS };
 bool hf_explore_point(const volatile void *word, enum hf_point kind);
-#define HF__POINT(w, kind) ((void)hf_explore_point((w), (kind)))
-#define HF__CAS_FAILS(w) hf_explore_point((w), HF_POINT_CAS)
+
+/* A value is computed before the point: it may load words itself, and others may run in between. */
+#define hf__plain(w) __typeof__(atomic_load_explicit(&(w)->v, memory_order_relaxed))
+#define hf__load(w, order)                                                                         \
+    ((void)hf_explore_point((w), HF_POINT_LOAD), atomic_load_explicit(&(w)->v, order))
+#define hf__store(w, x, order)                                                                     \
+    __extension__({                                                                                \
+        hf__plain(w) hf__stored = (x);                                                             \
+        (void)hf_explore_point((w), HF_POINT_STORE);                                               \
+        atomic_store_explicit(&(w)->v, hf__stored, order);                                         \
+    })
+#define hf__change(operation, w, x, order)                                                         \
+    __extension__({                                                                                \
+        hf__plain(w) hf__operand = (x);                                                            \
+        (void)hf_explore_point((w), HF_POINT_STORE);                                               \
+        operation(&(w)->v, hf__operand, order);                                                    \
+    })
+#define hf__cas(w, expected, desired, ok, fail)                                                    \
+    __extension__({                                                                                \
+        hf__plain(w) hf__desired = (desired);                                                      \
+        hf_explore_point((w), HF_POINT_CAS)                                                        \
+            ? (*(expected) = atomic_load_explicit(&(w)->v, fail), false)                           \
+            : atomic_compare_exchange_weak_explicit(&(w)->v, (expected), hf__desired, ok, fail);   \
+    })
 
 #else
 
-#define HF__POINT(w, kind) ((void)0)
-#define HF__CAS_FAILS(w) false
+#define hf__load(w, order) atomic_load_explicit(&(w)->v, order)
+#define hf__store(w, x, order) atomic_store_explicit(&(w)->v, (x), order)
+#define hf__change(operation, w, x, order) operation(&(w)->v, (x), order)
+#define hf__cas(w, expected, desired, ok, fail)                                                    \
+    atomic_compare_exchange_weak_explicit(&(w)->v, (expected), (desired), ok, fail)
 
 #endif
 
 /* Loads and stores: plain words in every build. */
-#define hf__load(w, order) (HF__POINT(w, HF_POINT_LOAD), atomic_load_explicit(&(w)->v, order))
-#define hf__store(w, x, order)                                                                     \
-    (HF__POINT(w, HF_POINT_STORE), atomic_store_explicit(&(w)->v, (x), order))
-
 #define hf_load_relaxed(w) hf__load(w, memory_order_relaxed)
 #define hf_load_acquire(w) hf__load(w, memory_order_acquire)
 #define hf_load_seq_cst(w) hf__load(w, memory_order_seq_cst)
@@ -61,6 +82,7 @@ bool hf_explore_point(const volatile void *word, enum hf_point kind);
 
 #ifdef HF_SERIALIZED
 
+#undef hf__cas
 #define hf__cas(w, expected, desired, ok, fail)                                                    \
     ((atomic_load_explicit(&(w)->v, memory_order_relaxed) == *(expected))                          \
          ? (atomic_store_explicit(&(w)->v, (desired), memory_order_relaxed), true)                 \
@@ -91,17 +113,9 @@ hf__exchange16(hf_au16 *w, uint16_t x)
 
 #else
 
-#define hf__cas(w, expected, desired, ok, fail)                                                    \
-    (HF__CAS_FAILS(w)                                                                              \
-         ? (*(expected) = atomic_load_explicit(&(w)->v, fail), false)                              \
-         : atomic_compare_exchange_weak_explicit(&(w)->v, (expected), (desired), ok, fail))
-#define hf__fetch_add(w, n, order)                                                                 \
-    (HF__POINT(w, HF_POINT_STORE), atomic_fetch_add_explicit(&(w)->v, (n), order))
-
-#define hf_fetch_add_relaxed(w, n) hf__fetch_add(w, n, memory_order_relaxed)
-#define hf_fetch_add_seq_cst(w, n) hf__fetch_add(w, n, memory_order_seq_cst)
-#define hf_exchange_acq_rel(w, x)                                                                  \
-    (HF__POINT(w, HF_POINT_STORE), atomic_exchange_explicit(&(w)->v, (x), memory_order_acq_rel))
+#define hf_fetch_add_relaxed(w, n) hf__change(atomic_fetch_add_explicit, w, n, memory_order_relaxed)
+#define hf_fetch_add_seq_cst(w, n) hf__change(atomic_fetch_add_explicit, w, n, memory_order_seq_cst)
+#define hf_exchange_acq_rel(w, x) hf__change(atomic_exchange_explicit, w, x, memory_order_acq_rel)
 #define hf_count(w, n) ((void)hf_fetch_add_relaxed((w), (n)))
 
 #endif

@@ -1,0 +1,290 @@
+/*
+ * The explorer's search: stateless depth-first search with sleep sets (Godefroid, 1996).
+ *
+ * A schedule is a list of choices. Each run repeats the list it was given and then extends it,
+ * always taking the first option; afterwards the last choice that has options left takes the
+ * next one, and the run starts over. No state is saved or compared.
+ *
+ * Sleep sets: after all schedules in which thread t goes first have been run, t sleeps in those in
+ * which another thread u goes first instead, until somebody runs an operation that depends on
+ * t's; before that, "u, then t" only repeats "t, then u".
+ *
+ * Each thread is a coroutine that loops over the model's thread function, once per run; a run that
+ * is cut off is drained: played to its end without choices, so that every stack unwinds.
+ */
+#define _GNU_SOURCE
+#include "explore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "holdfast/hf_atomic.h"
+
+#ifdef __SANITIZE_THREAD__
+void *__tsan_get_current_fiber(void);
+void *__tsan_create_fiber(unsigned flags);
+void __tsan_destroy_fiber(void *fiber);
+void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+#endif
+
+enum { HOME = HF_EXPLORE_THREADS, STACK_BYTES = 1 << 16, DEFAULT_LIMIT = 20 * 1000 * 1000 };
+
+/* Sets of threads are bit masks. */
+typedef struct {
+    bool of_outcome;  /* options: bit 0 = the CAS may succeed, bit 1 = it fails; else threads */
+    unsigned options; /* not yet tried; the lowest is the one being tried */
+    unsigned sleep;   /* threads that need not go first here */
+} choice;
+
+typedef struct {
+    ucontext_t context;
+    void *sanitizer; /* TSan's idea of the stack */
+    char *stack;
+    const volatile void *word; /* the operation it waits to run */
+    enum hf_point kind;
+    bool finished;
+} coroutine;
+
+static struct {
+    const hf_explore_model *model;
+    coroutine threads[HF_EXPLORE_THREADS + 1]; /* the last is home: the caller of hf_explore() */
+    int running;
+    choice path[HF_EXPLORE_CHOICES];
+    int length, depth; /* of the path, and how much of it this run has made */
+    unsigned sleep;    /* now */
+    int steps, spurious;
+    bool starting, draining, pruned, endless;
+} x = {.running = HOME};
+
+static void
+switch_to(int next)
+{
+    int from = x.running;
+    if (next == from)
+        return;
+    x.running = next;
+#ifdef __SANITIZE_THREAD__
+    __tsan_switch_to_fiber(x.threads[next].sanitizer, 0);
+#endif
+    swapcontext(&x.threads[from].context, &x.threads[next].context);
+}
+
+static int
+first_of(unsigned set)
+{
+    int i = 0;
+    while (!(set >> i & 1))
+        i++;
+    return i;
+}
+
+static bool
+is_dependent(const coroutine *a, const coroutine *b)
+{
+    return x.model->every_order ||
+           (a->word == b->word && (a->kind != HF_POINT_LOAD || b->kind != HF_POINT_LOAD));
+}
+
+static unsigned
+unfinished(void)
+{
+    unsigned set = 0;
+    for (int i = 0; i < x.model->threads; i++)
+        set |= (unsigned)!x.threads[i].finished << i;
+    return set;
+}
+
+/* The choice at this depth: repeated from the path, or begun with these options. */
+static choice *
+next_choice(bool of_outcome, unsigned options)
+{
+    choice *c = &x.path[x.depth++];
+    if (x.depth > x.length) {
+        x.length = x.depth;
+        *c = (choice){.of_outcome = of_outcome, .options = options, .sleep = x.sleep};
+    }
+    return c;
+}
+
+/* Who runs the next operation; home when all have finished. */
+static int
+choose_thread(void)
+{
+    const unsigned ready = unfinished();
+    if (x.starting || !ready)
+        return HOME;
+    if (x.draining) { /* in turns, so that none can wait for another for ever */
+        const unsigned after = ready & ~((2u << x.running) - 1);
+        return first_of(after ? after : ready);
+    }
+    if (x.depth >= HF_EXPLORE_CHOICES - 1) {
+        x.endless = true; /* home gives up: nobody drains a livelock */
+        return HOME;
+    }
+    if (x.depth == x.length && !(ready & ~x.sleep)) {
+        x.pruned = x.draining = true;
+        return first_of(ready);
+    }
+    const choice *c = next_choice(false, ready & ~x.sleep);
+    const int t = first_of(c->options);
+    x.sleep = 0;
+    for (int u = 0; u < x.model->threads; u++)
+        if ((c->sleep >> u & 1) && !is_dependent(&x.threads[t], &x.threads[u]))
+            x.sleep |= 1u << u;
+    x.steps++;
+    return t;
+}
+
+/* The hook of hf_atomic.h. True: this weak CAS is to fail for no reason. */
+bool
+hf_explore_point(const volatile void *word, enum hf_point kind)
+{
+    if (x.running == HOME)
+        return false;
+    coroutine *self = &x.threads[x.running];
+    self->word = word;
+    self->kind = kind;
+    switch_to(choose_thread());
+    if (kind != HF_POINT_CAS || x.draining || x.spurious == x.model->spurious)
+        return false;
+    const bool fails = first_of(next_choice(true, 3)->options) == 1;
+    x.spurious += fails;
+    return fails;
+}
+
+static void
+coroutine_main(int index)
+{
+    for (;;) {
+        x.model->thread(x.model->world, index);
+        x.threads[index].finished = true;
+        switch_to(choose_thread());
+    }
+}
+
+/* Apart from its caller: getcontext() may return twice as far as the compiler knows. */
+static void
+open_coroutine(coroutine *c, int index)
+{
+    *c = (coroutine){.stack = malloc(STACK_BYTES)};
+    if (!c->stack || getcontext(&c->context) != 0)
+        abort();
+    c->context.uc_stack.ss_sp = c->stack;
+    c->context.uc_stack.ss_size = STACK_BYTES;
+    makecontext(&c->context, (void (*)(void))coroutine_main, 1, index);
+#ifdef __SANITIZE_THREAD__
+    c->sanitizer = __tsan_create_fiber(0);
+#endif
+}
+
+static void
+open_coroutines(void)
+{
+    for (int i = 0; i < x.model->threads; i++)
+        open_coroutine(&x.threads[i], i);
+#ifdef __SANITIZE_THREAD__
+    x.threads[HOME].sanitizer = __tsan_get_current_fiber();
+#endif
+}
+
+static void
+close_coroutines(void)
+{
+    for (int i = 0; i < x.model->threads; i++) {
+#ifdef __SANITIZE_THREAD__
+        __tsan_destroy_fiber(x.threads[i].sanitizer);
+#endif
+        free(x.threads[i].stack);
+    }
+}
+
+/* One run along the path, and on from its end. */
+static void
+run_schedule(void)
+{
+    x.depth = x.steps = x.spurious = 0;
+    x.sleep = 0;
+    x.draining = x.pruned = x.endless = false;
+    x.model->setup(x.model->world);
+    x.starting = true; /* each runs to its first operation, which is where choosing begins */
+    for (int i = 0; i < x.model->threads; i++) {
+        x.threads[i].finished = false;
+        switch_to(i);
+    }
+    x.starting = false;
+    switch_to(choose_thread());
+}
+
+/* Move the last choice that has options left to its next one. False: all have been tried. */
+static bool
+next_schedule(void)
+{
+    while (x.length > 0) {
+        choice *c = &x.path[x.length - 1];
+        const unsigned tried = c->options & -c->options;
+        c->options &= ~tried;
+        if (!c->of_outcome)
+            c->sleep |= tried;
+        if (c->options)
+            return true;
+        x.length--;
+    }
+    return false;
+}
+
+static void
+write_trace(char *trace)
+{
+    for (int i = 0; i < x.depth; i++) {
+        const int option = first_of(x.path[i].options);
+        if (!x.path[i].of_outcome)
+            *trace++ = (char)('0' + option);
+        else if (option == 1)
+            *trace++ = 'x';
+    }
+    *trace = '\0';
+}
+
+static void
+search(hf_explored *e)
+{
+    const uint64_t limit = x.model->limit ? x.model->limit : DEFAULT_LIMIT;
+    do {
+        if (e->schedules + e->pruned == limit)
+            return;
+        run_schedule();
+        e->longest = x.steps > e->longest ? x.steps : e->longest;
+        e->pruned += x.pruned;
+        e->schedules += !x.pruned;
+        e->broken = x.endless || (!x.pruned && !x.model->holds(x.model->world));
+        if (e->broken) {
+            write_trace(e->trace);
+            return;
+        }
+    } while (next_schedule());
+    e->complete = true;
+}
+
+hf_explored
+hf_explore(const hf_explore_model *model)
+{
+    hf_explored e = {.schedules = 0};
+    if (model->threads < 1 || model->threads > HF_EXPLORE_THREADS)
+        abort();
+    x.model = model;
+    x.length = 0;
+    open_coroutines();
+    search(&e);
+    close_coroutines();
+    printf(
+        "     %s: %llu schedules of %d threads, up to %d operations, %llu repetitions left out%s%s\n",
+        model->name, (unsigned long long)e.schedules, model->threads, e.longest,
+        (unsigned long long)e.pruned,
+        e.broken     ? "; broken by "
+        : e.complete ? ""
+                     : "; INCOMPLETE",
+        e.trace);
+    return e;
+}
