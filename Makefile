@@ -10,6 +10,9 @@ BIN       = $(VENV)/bin
 VERSIONS := 3.11 3.12 3.13
 # Empty, thread or address; `tsan` and `asan` set it.
 SANITIZE :=
+# ON makes warnings of the C compiler errors, as .ci/run has it.
+WERROR   := OFF
+CMAKE_OPTIONS = -DHOLDFAST_SANITIZE=$(SANITIZE) -DHOLDFAST_WERROR=$(WERROR)
 # What the extension modules are made from.
 NATIVE   := CMakeLists.txt $(wildcard cmake/* csrc/*/*.[ch] src/holdfast/_native/*.p[xy][xd]) \
             src/holdfast/_version.py
@@ -63,8 +66,8 @@ test-all: ctest ## every test, on each Python of VERSIONS the machine has
 
 CTEST_DIR = build/ctest$(addprefix -,$(SANITIZE))
 ctest: $(VENV)/.has-test ## the C tests of the kernels
-	@cmake -S tests/c -B $(CTEST_DIR) --log-level=WARNING -DHOLDFAST_SANITIZE=$(SANITIZE) >/dev/null
-	@cmake --build $(CTEST_DIR) --parallel 2
+	@cmake -S tests/c -B $(CTEST_DIR) -G Ninja $(CMAKE_OPTIONS) >/dev/null
+	@cmake --build $(CTEST_DIR)
 	@ctest --test-dir $(CTEST_DIR) --no-tests=error --output-on-failure $(CTEST_ARGS)
 
 # $(call sanitized,thread,libtsan.so): the C tests, then the Python stress tests on extensions built
@@ -148,5 +151,5 @@ $(VENV)/.has-%: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.built: pyproject.toml $(NATIVE) | $(VENV)/.has-demo
 	@$(PIP) --no-build-isolation --no-deps --editable . \
-	    $(if $(SANITIZE),-Cbuild-dir=build/$(SANITIZE) -Ccmake.define.HOLDFAST_SANITIZE=$(SANITIZE))
+	    -Cbuild-dir="build/$(or $(SANITIZE),{wheel_tag})" $(CMAKE_OPTIONS:-D%=-Ccmake.define.%)
 	@touch $@
