@@ -191,10 +191,13 @@ hf_time_window_read(const hf_time_window *w, uint64_t gen, int64_t now_ns)
     for (uint64_t age = 0; age < w->slices.d; age++) {
         uint64_t slice = (uint64_t)newest - age;
         const hf_slot *slots = &w->slots[hf__time_window_place(w, (int64_t)slice)];
-        t.slow += hf_slot_read(&slots[HF__KIND_SLOW], era, slice);
+        uint64_t slow = hf_slot_read(&slots[HF__KIND_SLOW], era, slice);
         uint64_t failures = hf_slot_read(&slots[HF__KIND_FAILURE], era, slice);
+        uint64_t calls = failures + hf_slot_read(&slots[HF__KIND_SUCCESS], era, slice);
+        t.calls += calls;
         t.failures += failures;
-        t.calls += failures + hf_slot_read(&slots[HF__KIND_SUCCESS], era, slice);
+        /* What time left here before it stepped back is replaced kind by kind. */
+        t.slow += slow < calls ? slow : calls;
         t.ignored += hf_slot_read(&slots[HF__KIND_IGNORED], era, slice);
     }
     return t;
