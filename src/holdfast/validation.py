@@ -189,7 +189,7 @@ class Problems:
             return number
         span = f"from {least:g}" if above is None else f"above {above:g}, up"
         self.refuse(field, value, _or_none(f"a number {span} to {most:g}", none))
-        return most if above is not None else least
+        return least if above is None else min(most, above + 1.0)
 
     if TYPE_CHECKING:
 
