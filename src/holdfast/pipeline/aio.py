@@ -1,0 +1,96 @@
+"""Waiting of asyncio tasks: for somebody to wake them, or for time to pass on a policy's clock.
+
+Imported by the first task that waits: this is what imports asyncio. Not here: threads
+(``parking``), and who is woken when (``waiting``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from threading import get_ident
+
+from holdfast.clock import ManualClock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.clock import Clock
+
+__all__ = ["TaskWaiter", "asleep_ns"]
+
+
+class TaskWaiter:
+    """One wait of one task of the running event loop.
+
+    Attributes:
+        woken: Whether ``wake`` was called, however the wait ended.
+        loop: The event loop; once it is closed, the task never goes on.
+
+    Only its task parks, once; any thread and any loop may wake it, at any time, more than once.
+    """
+
+    __slots__ = ("_future", "_thread", "loop", "woken")
+
+    def __init__(self) -> None:
+        self.woken = False
+        self.loop = asyncio.get_running_loop()
+        self._thread = get_ident()
+        self._future: asyncio.Future[None] = self.loop.create_future()
+
+    def wake(self) -> bool:
+        """End the wait, also one that has not begun.
+
+        Returns:
+            False when the loop is closed: nobody will ever go on from here.
+        """
+        self.woken = True
+        return self._release()
+
+    async def park(self, clock: Clock, timeout_ns: int | None) -> bool:
+        """Wait until woken, or for ``timeout_ns`` on ``clock``; None waits without limit.
+
+        On a manual clock the wait ends when the clock is moved past its end.
+
+        Returns:
+            Whether it was woken; False: time is up.
+        """
+        cancel = _nothing if timeout_ns is None else self._release_after(clock, timeout_ns)
+        try:
+            await self._future
+        finally:
+            cancel()
+        return self.woken
+
+    def _release_after(self, clock: Clock, ns: int) -> Callable[[], None]:
+        if isinstance(clock, ManualClock):
+            return clock.call_at_ns(clock.now_ns() + ns, self._release)
+        return self.loop.call_later(ns / 1e9, self._resolve).cancel
+
+    def _release(self) -> bool:
+        if self.loop.is_closed():
+            return False
+        if get_ident() == self._thread:
+            self._resolve()
+            return True
+        try:
+            self.loop.call_soon_threadsafe(self._resolve)
+        except RuntimeError:
+            return False  # closed since
+        return True
+
+    def _resolve(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+async def asleep_ns(clock: Clock, ns: int) -> None:
+    """Let ``ns`` nanoseconds pass on ``clock``; a manual one has to be moved by somebody else."""
+    if isinstance(clock, ManualClock):
+        await TaskWaiter().park(clock, ns)
+    else:
+        await asyncio.sleep(ns / 1e9)
+
+
+def _nothing() -> None:
+    """Cancel no timer."""

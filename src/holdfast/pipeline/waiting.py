@@ -1,0 +1,251 @@
+"""Who waits for what policies decide: places in a bulkhead, tokens of a limiter.
+
+The bulkhead's kernel counts; here is the queue of those it made wait, and their duty to give back
+what they were granted too late. Not here: how a thread or a task is put to sleep and woken
+(``parking``, ``aio``), and what a policy makes of the answer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from itertools import starmap
+from threading import RLock
+
+from holdfast.pipeline.parking import ThreadWaiter, sleep_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Generator
+
+    from holdfast._native.bulkhead import Bulkhead
+    from holdfast.clock import Clock
+    from holdfast.pipeline.aio import TaskWaiter
+
+__all__ = ["ENTERED", "FULL", "QUEUED", "TIMED_OUT", "WaitingRoom", "afollow", "follow"]
+
+ENTERED, QUEUED, FULL = 0, 1, 2  # as the kernel answers
+TIMED_OUT = 3
+
+_ONCE: tuple[tuple[()], ...] = ((),)
+
+
+class WaitingRoom:
+    """Threads and tasks that wait for a place in one bulkhead, first come, first served.
+
+    Every step stands being interrupted by a signal handler that raises, and being re-entered by
+    a finaliser (a collected permit leaves the bulkhead, a collected task gives up waiting):
+
+    * What the queue and the kernel disagree about after an interruption is mended by the next
+      step, and every step ends with one: ``len(queue)`` is what ``kernel.waiting()`` says. Fewer
+      waiting than queued: the first were granted places and not told yet. More: somebody was
+      counted and never came to stand in the queue.
+    * A finaliser that meets a step under way in its own thread leaves a note and goes; the step
+      looks again before it ends.
+
+    Safe to share between threads and event loops: of the kernel, only ``enter_if_room``,
+    ``leave``, ``undo`` and ``force_enter`` may be used past it.
+    """
+
+    __slots__ = ("_again", "_busy", "_gone", "_kernel", "_lock", "_queue")
+
+    def __init__(self, kernel: Bulkhead) -> None:
+        self._kernel = kernel
+        self._begin()
+
+    def enter(self, clock: Clock, timeout_ns: int | None) -> int:
+        """Enter, waiting in this thread for up to ``timeout_ns`` on ``clock``; None: no limit.
+
+        Returns:
+            ENTERED: the caller owes one ``leave``. FULL: also every place to wait is taken, or
+            there was no time to wait. TIMED_OUT.
+        """
+        if timeout_ns == 0:
+            return ENTERED if self._kernel.try_enter() else FULL
+        waiter = ThreadWaiter()
+        place = _Place(waiter)
+        try:
+            answer = self._join(place)
+            if answer != QUEUED:
+                return answer
+            return ENTERED if waiter.park(clock, timeout_ns) else self._give_up(place)
+        except BaseException:
+            self._abandon(place)
+            raise
+
+    async def aenter(self, clock: Clock, timeout_ns: int | None) -> int:
+        """Do what ``enter`` does, waiting in this task."""
+        from holdfast.pipeline.aio import TaskWaiter
+
+        if timeout_ns == 0:
+            return ENTERED if self._kernel.try_enter() else FULL
+        waiter = TaskWaiter()
+        place = _Place(waiter)
+        try:
+            answer = self._join(place)
+            if answer != QUEUED:
+                return answer
+            return ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
+        except BaseException:
+            self._abandon(place)
+            raise
+
+    def leave(self) -> bool:
+        """Leave the bulkhead and let in whoever is first.
+
+        Returns:
+            Whether somebody was inside; if not, nothing happened.
+        """
+        inside, waiters = self._kernel.leave()
+        if waiters:
+            self.admit()
+        return inside
+
+    def resize(self, limit: int) -> None:
+        """Change how many may be inside. Never waits: who is inside stays, who fits in comes in."""
+        if self._kernel.resize(limit):
+            self.admit()
+
+    def admit(self) -> None:
+        """Let in whoever there is room for; due when the kernel says that waiters can come in."""
+        try:
+            self._settle()
+        except BaseException:
+            self._settle()  # nobody else may come by to finish it
+            raise
+
+    def after_fork(self) -> None:
+        """Be empty in a forked child: who waited or was inside is in the parent."""
+        self._begin()
+        self._kernel.forget()
+
+    def _begin(self) -> None:
+        self._lock = RLock()
+        self._busy = False  # a step is under way, in the thread that holds the lock
+        self._again = False  # a finaliser asked for something meanwhile
+        self._queue: OrderedDict[_Place, AbstractEventLoop | None] = OrderedDict()
+        self._gone: deque[_Place] = deque()  # places whose owners will not take them
+
+    def _join(self, place: _Place) -> int:
+        """Have the kernel answer: inside, in the queue, or neither."""
+        with self._lock:
+            if self._busy:  # in a finaliser, for which the step under way cannot wait
+                return ENTERED if self._kernel.try_enter() else FULL
+            self._busy = True
+            try:
+                self._agree()
+                if self._kernel.waiting() >= self._kernel.max_waiting():
+                    self._evict()
+                # One call in C: the answer is noted before a signal handler can run and raise.
+                place.answers.extend(starmap(self._kernel.enter_or_queue, _ONCE))
+                if place.answers[0] == QUEUED:
+                    self._queue[place] = place.waiter.loop
+            finally:
+                self._busy = False
+            self._settle()
+            return place.answers[0]
+
+    def _give_up(self, place: _Place) -> int:
+        """Stop waiting as time is up; a place granted in this very moment is taken."""
+        with self._lock:
+            self._settle()
+            if place.is_inside():
+                return ENTERED
+            self._kernel.count_timed_out()
+            self._abandon(place)
+            return TIMED_OUT
+
+    def _abandon(self, place: _Place) -> None:
+        """Give up a place, in the queue or inside, on behalf of an owner that was cut short."""
+        self._gone.append(place)
+        self.admit()
+
+    def _settle(self) -> None:
+        """Take one step: do all there is to do."""
+        with self._lock:
+            self._again = True
+            if self._busy:
+                return
+            self._busy = True
+            try:
+                # Between the last look and the end of the step no finaliser and no signal handler
+                # can run: there is no call.
+                while self._again:
+                    self._again = False
+                    self._step()
+            finally:
+                self._busy = False
+
+    def _step(self) -> None:
+        self._agree()
+        while self._gone:
+            self._forget(self._gone[0])
+            self._gone.popleft()
+            self._agree()
+        while self._queue and self._kernel.grant():
+            self._agree()
+
+    def _agree(self) -> None:
+        """Bring queue and kernel together again."""
+        while len(self._queue) > self._kernel.waiting():
+            self._wake_first()
+        while self._kernel.waiting() > len(self._queue):
+            self._kernel.unqueue()
+
+    def _wake_first(self) -> None:
+        place = next(iter(self._queue))
+        place.answers = [ENTERED]
+        if not place.waiter.wake():
+            self._gone.append(place)
+        del self._queue[place]
+
+    def _forget(self, place: _Place) -> None:
+        if place in self._queue:
+            del self._queue[place]
+        elif place.is_inside():
+            place.answers = []
+            self._kernel.undo()
+
+    def _evict(self) -> None:
+        """Take those out of a full queue whose event loop was closed under them."""
+        for loop in set(self._queue.values()):
+            if loop is not None and loop.is_closed():
+                for place in [place for place, its in self._queue.items() if its is loop]:
+                    del self._queue[place]
+        self._agree()
+
+
+class _Place:
+    """One who wants to come in, and what he was told last."""
+
+    __slots__ = ("answers", "waiter")
+
+    def __init__(self, waiter: ThreadWaiter | TaskWaiter) -> None:
+        self.waiter = waiter
+        self.answers: list[int] = []
+
+    def is_inside(self) -> bool:
+        return ENTERED in self.answers
+
+
+def follow(clock: Clock, waits: Generator[int, None, None]) -> None:
+    """Sleep in this thread as often and as long as ``waits`` says, in nanoseconds on ``clock``.
+
+    However this ends, ``waits`` is closed: interrupted, it gives back what it took.
+    """
+    try:
+        for wait_ns in waits:
+            sleep_ns(clock, wait_ns)
+    finally:
+        waits.close()
+
+
+async def afollow(clock: Clock, waits: Generator[int, None, None]) -> None:
+    """Do what ``follow`` does, sleeping in this task."""
+    from holdfast.pipeline.aio import asleep_ns
+
+    try:
+        for wait_ns in waits:
+            await asleep_ns(clock, wait_ns)
+    finally:
+        waits.close()
