@@ -16,7 +16,7 @@ CMAKE_OPTIONS = -DHOLDFAST_SANITIZE=$(SANITIZE) -DHOLDFAST_WERROR=$(WERROR)
 # What the extension modules are made from.
 NATIVE   := CMakeLists.txt $(wildcard cmake/* csrc/*/*.[ch] src/holdfast/_native/*.p[xy][xd]) \
             src/holdfast/_version.py
-C_FILES   = $(wildcard csrc/*/*.[ch] tests/c/*.[ch])
+C_FILES   = $(wildcard csrc/*/*.[ch] tests/c/*.[ch] tests/c/*/*.[ch])
 STUBS     = $(patsubst src/holdfast/_native/%.pyi,holdfast._native.%,$(wildcard src/holdfast/_native/*.pyi))
 # -qq leaves errors only: pip warns of settings of the machine that are no concern of ours.
 PIP       = $(BIN)/python -m pip install -qq --disable-pip-version-check
@@ -102,7 +102,9 @@ bench: build $(VENV)/.has-bench ## measure; rewrites benchmarks/results.md and R
 	$(BIN)/python benchmarks/contention.py
 	$(BIN)/python benchmarks/report.py build/benchmarks.json
 
-coverage: build $(VENV)/.has-dev ## branches of policies/ and pipeline/ the tests reach; at least 95 %
+coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/ and pipeline/ at least 95 %
+	@$(MAKE) --no-print-directory ctest CTEST_DIR=build/ctest-coverage CMAKE_OPTIONS=-DHOLDFAST_COVERAGE=ON
+	$(BIN)/gcovr --root . --filter csrc/holdfast/ build/ctest-coverage
 	$(BIN)/coverage run -m pytest $(QUICK) -q $(ARGS)
 	$(BIN)/coverage report --include="src/holdfast/policies/*,src/holdfast/pipeline/*" --fail-under=95
 

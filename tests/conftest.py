@@ -40,6 +40,12 @@ def clock() -> holdfast.ManualClock:
     return holdfast.ManualClock()
 
 
+@pytest.fixture(autouse=True)
+def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default registry begins each test empty, whatever an earlier one left to the collector."""
+    monkeypatch.setattr(holdfast.registry, "_entries", {})
+
+
 @pytest.fixture(scope="session")
 def stress_scale() -> int:
     """How many times its quick length a stress test runs; ``make stress`` sets 20."""
