@@ -395,13 +395,54 @@ gate_try_enter(PyObject *op, PyObject *ignored)
     Py_RETURN_TRUE;
 }
 
-/* n tokens, which the Python side has checked where it is not 1. */
+/* ---- a limiter's tokens ---- */
+
+static uint64_t
+most_tokens(const GateObject *self)
+{
+    uint64_t most = UINT64_MAX;
+    for (int cell = 0; cell < self->n_cells; cell++) {
+        uint64_t burst = self->kind == HF_KIND_BUCKET ? hf_bucket_rate(self->cells[cell]).burst
+                                                      : hf_sliding_limit(self->cells[cell]);
+        if (burst < most)
+            most = burst;
+    }
+    return most;
+}
+
+/* A number of tokens: an int, no bool, from 1 to the burst. 0: a ValueError is set. */
+static uint64_t
+weight_of(const GateObject *self, PyObject *n)
+{
+    uint64_t most = most_tokens(self);
+    if (PyLong_Check(n) && !PyBool_Check(n)) {
+        unsigned long long weight = PyLong_AsUnsignedLongLong(n);
+        if (weight == (unsigned long long)-1 && PyErr_Occurred())
+            PyErr_Clear(); /* negative or huge: out of range in any case */
+        else if (weight >= 1 && weight <= most)
+            return weight;
+    }
+    PyErr_Format(PyExc_ValueError, "n: got %R, allowed an integer from 1 to %llu, the burst", n, (unsigned long long)most);
+    return 0;
+}
+
 static PyObject *
-gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+gate_weight(PyObject *op, PyObject *n)
+{
+    return weight_of((GateObject *)op, n) == 0 ? NULL : Py_NewRef(n);
+}
+
+static PyObject *
+gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     GateObject *self = (GateObject *)op;
-    unsigned long long n = nargs == 1 ? PyLong_AsUnsignedLongLong(args[0]) : 1;
-    if (n == (unsigned long long)-1 && PyErr_Occurred())
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    uint64_t n = 1;
+    if (nargs + nkw > 1 || (nkw == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "n") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "try_acquire() takes n and nothing else");
+        return NULL;
+    }
+    if (nargs + nkw == 1 && (n = weight_of(self, args[0])) == 0)
         return NULL;
     if (self->mode == HF_OFF || hf_limiter_take(self, n, hf_clock_now_ns(self->clock)))
         Py_RETURN_TRUE;
@@ -413,13 +454,13 @@ gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 
 /* How long until n tokens are there: _wait_ns(n). */
 static PyObject *
-gate_wait_ns(PyObject *op, PyObject *weight)
+gate_wait_ns(PyObject *op, PyObject *n)
 {
     GateObject *self = (GateObject *)op;
-    unsigned long long n = PyLong_AsUnsignedLongLong(weight);
-    if (n == (unsigned long long)-1 && PyErr_Occurred())
+    uint64_t weight = weight_of(self, n);
+    if (weight == 0)
         return NULL;
-    return PyLong_FromLongLong(hf_limiter_wait_ns(self, n, hf_clock_now_ns(self->clock)));
+    return PyLong_FromLongLong(hf_limiter_wait_ns(self, weight, hf_clock_now_ns(self->clock)));
 }
 
 /* ---- life ---- */
@@ -512,10 +553,22 @@ static PyMethodDef gate_methods[] = {
     {"_compose", gate_compose, METH_VARARGS, NULL},
     {"_record_latency", gate_record_latency, METH_O, NULL},
     {"_refuse", gate_refuse, METH_VARARGS, NULL},
-    {"_permit", gate_permit, METH_NOARGS, NULL},
+    {"_permit", gate_permit, METH_NOARGS,
+     "_permit($self, /)\n--\n\n"
+     "Admit one call by hand.\n\n"
+     "Returns:\n    A permit: settle it with success(), failure(exc) or ignore(), or use it as a context manager.\n"
+     "    Collected unsettled it frees its place and proves nothing.\n\n"
+     "Raises:\n    Rejected: No call is admitted."},
     {"_apermit", gate_apermit, METH_NOARGS, NULL},
-    {"_try_enter", gate_try_enter, METH_NOARGS, NULL},
-    {"_try_take", FAST(gate_try_take), METH_FASTCALL, NULL},
+    {"_try_enter", gate_try_enter, METH_NOARGS,
+     "_try_enter($self, /)\n--\n\n"
+     "Take a place if one is free and nobody waits for it. Never blocks.\n\n"
+     "Returns:\n    True: the caller is inside and must leave() exactly once."},
+    {"_try_take", FAST(gate_try_take), METH_FASTCALL | METH_KEYWORDS,
+     "_try_take($self, /, n=1)\n--\n\n"
+     "Take n tokens if they are there. Never waits.\n\n"
+     "Raises:\n    ValueError: n is no whole number from 1 to the burst."},
+    {"_weight", gate_weight, METH_O, NULL},
     {"_wait_ns", gate_wait_ns, METH_O, NULL},
     {"call", FAST(gate_call), METH_FASTCALL | METH_KEYWORDS,
      "call($self, fn, /, *args, **kwargs)\n--\n\n"

@@ -1,0 +1,69 @@
+"""holdfast: resilience and recovery for Python services, decided by a native core.
+
+>>> import holdfast as hf
+>>> breaker = hf.CircuitBreaker("payments", failure_threshold=5, reset_timeout=30)
+>>> breaker.call(len, "ok")
+2
+"""
+
+from holdfast import pipeline as _pipeline  # installs who waits for the policies
+from holdfast._native.gate import Outcome, Permit
+from holdfast._version import __version__
+from holdfast.clock import Clock, ManualClock, SystemClock
+from holdfast.errors import (
+    BulkheadFullError,
+    BulkheadTimeoutError,
+    CircuitOpenError,
+    ConfigError,
+    DeadlineExceededError,
+    EmergencyModeError,
+    HoldfastError,
+    MissingExtraError,
+    PoolStoppedError,
+    RateLimitedError,
+    Rejected,
+    ShedError,
+)
+from holdfast.events import Event
+from holdfast.mode import Mode
+from holdfast.pipeline.pipeline import Pipeline
+from holdfast.policies.base import Policy
+from holdfast.policies.breaker import CircuitBreaker, State
+from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.limiter import RateLimiter
+from holdfast.policies.windows import CountWindow, TimeWindow
+from holdfast.registry import registry
+
+__all__ = [
+    "Bulkhead",
+    "BulkheadFullError",
+    "BulkheadTimeoutError",
+    "CircuitBreaker",
+    "CircuitOpenError",
+    "Clock",
+    "ConfigError",
+    "CountWindow",
+    "DeadlineExceededError",
+    "EmergencyModeError",
+    "Event",
+    "HoldfastError",
+    "ManualClock",
+    "MissingExtraError",
+    "Mode",
+    "Outcome",
+    "Permit",
+    "Pipeline",
+    "Policy",
+    "PoolStoppedError",
+    "RateLimitedError",
+    "RateLimiter",
+    "Rejected",
+    "ShedError",
+    "State",
+    "SystemClock",
+    "TimeWindow",
+    "__version__",
+    "registry",
+]
+
+del _pipeline

@@ -1,0 +1,189 @@
+"""What every policy shares: its name, its listeners, its place in the registry, who waits for it.
+
+Not here: decisions (native kernels) and waiting (the driver, which ``pipeline`` installs).
+"""
+
+from __future__ import annotations
+
+import os
+
+from holdfast._native import gate
+from holdfast.events import Event, Listeners
+from holdfast.mode import Mode, read_mode
+from holdfast.registry import registry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from typing import Any, Protocol
+
+    from holdfast.clock import Clock
+    from holdfast.events import Listener
+    from holdfast.validation import Problems
+
+    class Driver(Protocol):
+        """Who sleeps, parks and drives streams for the policies."""
+
+        def room(self, kernel: Any) -> Any: ...
+        def follow(self, clock: Clock, waits: Generator[int, None, None]) -> None: ...
+        def afollow(
+            self, clock: Clock, waits: Generator[int, None, None]
+        ) -> Coroutine[Any, Any, None]: ...
+        def generator(
+            self, policy: Policy, inner: Generator[Any, Any, Any]
+        ) -> Generator[Any, Any, Any]: ...
+        def async_generator(
+            self, policy: Policy, inner: AsyncGenerator[Any, Any]
+        ) -> AsyncGenerator[Any, Any]: ...
+
+
+__all__ = ["Default", "Policy", "driver", "fresh_seed", "install_driver", "native_mode"]
+
+_NATIVE_MODES = {Mode.ENFORCE: 0, Mode.OBSERVE: 1, Mode.OFF: 2}
+_driver: Driver | None = None
+
+
+def install_driver(driver: Driver) -> None:
+    """Name who waits on behalf of policies; done once, when ``holdfast.pipeline`` is imported."""
+    global _driver  # noqa: PLW0603 - the one seam between deciding and waiting
+    _driver = driver
+
+
+def driver() -> Driver:
+    """Return who waits on behalf of policies."""
+    if _driver is None:
+        raise RuntimeError("holdfast.pipeline was not imported: nobody can wait")
+    return _driver
+
+
+def native_mode(problems: Problems, mode: Mode | str | None) -> int:
+    """Return the native code of ``mode=``; the process's for None."""
+    return _NATIVE_MODES[read_mode(problems, mode)]
+
+
+def fresh_seed() -> int:
+    """Return a seed that no other process has, a forked child of this one included."""
+    return int.from_bytes(os.urandom(8), "little")
+
+
+class Default(int):
+    """A default that can be told from the same number given by the caller."""
+
+
+class _Registered(type):
+    """Registers a policy once it is made, and finds the living one where it is to be shared."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        shared = bool(kwargs.get("shared", False))
+        there = registry.add(made, shared=shared)
+        if there is not made:
+            there._must_equal(made)
+        return there
+
+
+class Policy(gate.Gate, metaclass=_Registered):
+    """A named decision around calls; the base of all policies and of pipelines.
+
+    Every policy is a decorator, a context manager and has ``call``, ``acall``, ``try_call`` and
+    ``try_acall``. Safe to share between threads and event loops.
+    """
+
+    __slots__ = ("_listeners", "_settings", "mode")
+
+    kind = "policy"
+    _listeners: Listeners
+    _fields: tuple[str, ...] = ()  # names of the settings
+    _settings: tuple[Any, ...]
+    mode: Mode
+
+    def on_event(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener(event)`` for everything this policy does that is worth telling.
+
+        It runs in the thread that caused the event, after the decision and outside every lock,
+        before the call returns. What it raises is logged and counted and changes nothing.
+
+        Returns:
+            A function that unsubscribes it, at any time, any number of times.
+
+        Raises:
+            TypeError: It cannot be called, or is a coroutine function.
+        """
+        remove = self._listeners.subscribe(listener)
+        self._listening = True
+
+        def unsubscribe() -> None:
+            remove()
+            self._listening = len(self._listeners) > 0
+
+        return unsubscribe
+
+    def describe(self) -> str:
+        """Return the policy and its settings in one line."""
+        given = zip(self._fields, self._settings, strict=True)
+        settings = ", ".join(f"{field}={_brief(value)}" for field, value in given)
+        return f"{type(self).__name__} {self.name!r}" + (f": {settings}" if settings else "")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, 'name', None)!r}>"
+
+    # ---- what the native gate asks ----
+
+    def snapshot(self) -> Any:
+        """Return a frozen dataclass of what it is at this moment."""
+        raise NotImplementedError
+
+    def _refused(self, reason: str, retry_after_ns: int) -> None:
+        retry_after = None if retry_after_ns < 0 else retry_after_ns / 1e9
+        self._emit("rejection", reason=reason, retry_after=retry_after)
+
+    def _block(self) -> None:
+        """Wait in this thread for what was refused at once; return inside, or raise."""
+        raise NotWaitable(self)
+
+    async def _suspend(self) -> None:
+        """Wait in this task for what was refused at once; return inside, or raise."""
+        raise NotWaitable(self)
+
+    def _generator(self, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        return driver().generator(self, inner)
+
+    def _async_generator(self, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+        return driver().async_generator(self, inner)
+
+    # ---- what policies share ----
+
+    def _emit(self, kind: str, **details: Any) -> None:
+        if len(self._listeners):
+            at = self._clock.now_ns() / 1e9
+            self._listeners.emit(Event(kind, self, self.name, at=at, **details))
+
+    def _after_fork(self) -> None:
+        """In a forked child: forget the parent's calls."""
+        self._listeners.after_fork()
+
+    def _must_equal(self, asked: Policy) -> None:
+        """Refuse to hand out a shared policy with other settings than were asked for."""
+        from holdfast.validation import Problems
+
+        problems = Problems(type(asked).__name__, asked.name)
+        for field, living, value in zip(self._fields, self._settings, asked._settings, strict=True):
+            if living != value:
+                problems.refuse(field, value, f"{_brief(living)}, as the living shared one has")
+        problems.done()
+
+
+class NotWaitable(RuntimeError):
+    """A policy that nobody can wait for was asked to wait: a defect of holdfast."""
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_brief, value)) + ")"
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=gate._after_fork)

@@ -1,0 +1,209 @@
+"""Bulkhead: never more than so many calls inside at once, and a bounded queue for the others.
+
+Owns the settings and the face; the counting is ``csrc/holdfast/hf_bulkhead.h``, the waiting the
+driver's (``pipeline.waiting``).
+"""
+
+from __future__ import annotations
+
+from holdfast._native.bulkhead import Bulkhead as Kernel
+from holdfast._native.gate import Gate
+from holdfast.clock import read_clock
+from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
+from holdfast.events import Listeners
+from holdfast.policies.base import Policy, driver, native_mode
+from holdfast.validation import Problems, seconds_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any
+
+    from holdfast.clock import Clock
+    from holdfast.mode import Mode
+    from holdfast.policies.snapshots import BulkheadSnapshot
+
+__all__ = ["Bulkhead"]
+
+MAX_PLACES = 1_000_000
+_FULL, _TIMED_OUT = 2, 3  # answers of a waiting room
+
+
+class Bulkhead(Policy):
+    """Bounds how many calls are inside at once.
+
+    Whoever finds no room waits in a first-come-first-served queue of threads and tasks, if there
+    is one and it has room, for at most ``max_wait``.
+
+    Args:
+        name: What it protects, for messages, metrics and the registry.
+        max_concurrent: Calls inside at once, 1 to 1,000,000.
+        max_waiting: Calls that may wait for a place, 0 to 1,000,000.
+        max_wait: Seconds a call waits at most; None for as long as it takes.
+        clock: Where it reads the time; a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
+        shared: Return the living shared bulkhead of that name, if its settings are equal.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Safe to share between threads and event loops, mixed on the same object.
+
+    >>> with Bulkhead("connections", max_concurrent=2) as places:
+    ...     places.in_flight
+    1
+    """
+
+    __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_room")
+
+    kind = "bulkhead"
+    _fields = ("max_concurrent", "max_waiting", "max_wait", "clock", "mode")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_concurrent: int = 100,
+        max_waiting: int = 0,
+        max_wait: float | timedelta | None = 0.0,
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+        shared: bool = False,
+    ) -> None:
+        problems = Problems("Bulkhead", name)
+        name = problems.name(name)
+        limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
+        waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_PLACES)
+        self._max_wait_ns = problems.duration("max_wait", max_wait, none=True)
+        if waiting == 0 and self._max_wait_ns:
+            problems.refuse("max_wait", max_wait, "0 while max_waiting is 0: nobody has room to wait")
+        if waiting > 0 and self._max_wait_ns == 0:
+            problems.refuse("max_waiting", max_waiting, "0 while max_wait is 0: nobody waits")
+        clock = read_clock(problems, clock)
+        native = native_mode(problems, mode)
+        problems.flag("shared", shared)
+        problems.done()
+        self._kernel = Kernel(limit, waiting)
+        self._room = driver().room(self._kernel)
+        self._before_reset: tuple[int, ...] | None = None
+        self._listeners = Listeners()
+        self._settings = (limit, waiting, max_wait, clock, native)
+        can_wait = waiting > 0 and native == 0
+        self._bind(
+            "bulkhead", (self._kernel,), clock, name, native, BulkheadFullError, can_wait=can_wait
+        )
+
+    # ---- places by hand ----
+
+    try_enter = Gate._try_enter
+
+    def enter(self, timeout: float | timedelta | None = None) -> None:
+        """Take a place, waiting for it in this thread if the queue has room.
+
+        Args:
+            timeout: Seconds to wait at most; None for ``max_wait``.
+
+        Raises:
+            BulkheadFullError: No place, and none to wait for one.
+            BulkheadTimeoutError: No place within the time.
+        """
+        if not self._passes():
+            answer = self._room.enter(self._clock, self._wait_ns_of(timeout))
+            self._raise_unless_entered(answer)
+
+    async def aenter(self, timeout: float | timedelta | None = None) -> None:
+        """Take a place, waiting for it in this task; as ``enter``.
+
+        Cancelled, it has taken none.
+        """
+        if not self._passes():
+            answer = await self._room.aenter(self._clock, self._wait_ns_of(timeout))
+            self._raise_unless_entered(answer)
+
+    def leave(self) -> None:
+        """Give back a place taken by ``try_enter``, ``enter`` or ``aenter``.
+
+        One that was never taken changes nothing but a counter, and warns (BH-06).
+        """
+        inside, waiters = self._kernel.leave()
+        if waiters:
+            self._admit()
+        elif not inside and self._settings[-1] != 2:
+            from warnings import warn
+
+            warn(f"leave() of {self!r} without a place taken", RuntimeWarning, stacklevel=2)
+
+    def resize(self, max_concurrent: int) -> None:
+        """Change how many may be inside. Who is inside stays; who can come in now does.
+
+        Raises:
+            ConfigError: Not an integer from 1 to 1,000,000.
+        """
+        problems = Problems("Bulkhead", self.name)
+        limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
+        problems.done()
+        self._settings = (limit, *self._settings[1:])
+        if self._kernel.resize(limit):
+            self._admit()
+
+    # ---- what others see ----
+
+    @property
+    def in_flight(self) -> int:
+        """Calls inside."""
+        return self._kernel.in_flight()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a place."""
+        return self._kernel.waiting()
+
+    def snapshot(self) -> BulkheadSnapshot:
+        """Return its occupation and counts at this moment; fields in ``BulkheadSnapshot``."""
+        from holdfast.policies.snapshots import bulkhead_snapshot
+
+        return bulkhead_snapshot(self)
+
+    def reset(self) -> None:
+        """Set the counts back to nothing (BH-03). Who is inside or waits is not disturbed."""
+        self._before_reset = (*self._kernel.counters(), self._busy_ns, self._observed)
+
+    def _counts_since_reset(self) -> tuple[list[int], int, int]:
+        """Return the kernel's counters, the time spent inside, and the observed calls.
+
+        What metrics export is never set back; only what a snapshot shows is.
+        """
+        counts = (*self._kernel.counters(), self._busy_ns, self._observed)
+        before = self._before_reset or (0,) * len(counts)
+        *kernel, busy_ns, observed = (now - then for now, then in zip(counts, before, strict=True))
+        return kernel, busy_ns, observed
+
+    # ---- what the native gate asks ----
+
+    def _block(self) -> None:
+        self._raise_unless_entered(self._room.enter(self._clock, self._max_wait_ns))
+
+    async def _suspend(self) -> None:
+        self._raise_unless_entered(await self._room.aenter(self._clock, self._max_wait_ns))
+
+    def _admit(self) -> None:
+        self._room.admit()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._room.after_fork()
+
+    # ---- waiting ----
+
+    def _passes(self) -> bool:
+        """Whether there is nothing to wait for: observed or switched off, everybody enters."""
+        return self._settings[-1] != 0 and self._try_enter()
+
+    def _wait_ns_of(self, timeout: float | timedelta | None) -> int | None:
+        return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
+
+    def _raise_unless_entered(self, answer: int) -> None:
+        if answer == _FULL:
+            self._refuse("full")
+        elif answer == _TIMED_OUT:
+            self._refuse("timeout", -1, BulkheadTimeoutError)

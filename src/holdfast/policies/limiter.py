@@ -1,0 +1,352 @@
+"""Rate limiter: so many calls in so much time, exactly.
+
+Owns the settings and the face; the counting is ``csrc/holdfast/hf_bucket.h`` and
+``hf_sliding.h``, the sleeping the driver's.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from holdfast._native.bucket import SlidingWindow, TokenBucket
+from holdfast._native.gate import Gate
+from holdfast.clock import read_clock
+from holdfast.errors import RateLimitedError
+from holdfast.events import Listeners
+from holdfast.policies.base import Policy, driver, native_mode
+from holdfast.policies.rates import LEAST_PER_NS, exact_rate, parse_rates
+from holdfast.validation import MAX_NS, Problems, seconds_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from datetime import timedelta
+
+    from holdfast.clock import Clock
+    from holdfast.mode import Mode
+    from holdfast.policies.snapshots import LimiterStats, RateLimiterSnapshot
+
+__all__ = ["RateLimiter"]
+
+MAX_BURST = 2**28 - 1  # what a slice of a sliding window counts
+
+
+class RateLimiter(Policy):
+    """Admits calls at a rate, with bursts, and never a token more.
+
+    By default a token bucket: ``burst`` tokens at once, ``rate`` every ``per`` seconds after
+    that, fractions kept exactly. With ``window="sliding"`` at most ``rate`` in any span of
+    ``per`` seconds; it may refuse up to a tenth of the span early.
+
+    Args:
+        name: What it limits, for messages, metrics and the registry.
+        rate: Tokens every ``per`` seconds, above 0.
+        per: Seconds, above 0.
+        burst: Tokens it holds at most, at least 1; by default those of one ``per``.
+        limits: Several limits that all must hold, instead of rate, per and burst:
+            ``"10/second;100/minute"``.
+        window: None for token buckets, "sliding" for sliding windows.
+        max_wait: Seconds a call waits for its tokens at most; None for as long as it takes. A
+            wait known to be too long is not begun.
+        clock: Where it reads the time; a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
+        shared: Return the living shared limiter of that name, if its settings are equal.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Safe to share between threads and event loops. Tokens are kept as a theoretical arrival time
+    (ATM Forum TM 4.0, GCRA).
+
+    >>> limiter = RateLimiter("outbound", rate=2, per=60)
+    >>> [limiter.try_acquire() for _ in range(3)]
+    [True, True, False]
+    """
+
+    __slots__ = ("_max_wait_ns", "_rates", "_sliding")
+
+    kind = "rate_limiter"
+    _fields = ("rate", "per", "burst", "limits", "window", "max_wait", "clock", "mode")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        rate: float | None = None,
+        per: float | timedelta = 1.0,
+        burst: int | None = None,
+        limits: str | None = None,
+        window: str | None = None,
+        max_wait: float | timedelta | None = 0.0,
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+        shared: bool = False,
+    ) -> None:
+        problems = Problems("RateLimiter", name)
+        name = problems.name(name)
+        self._sliding = problems.choice("window", window, (None, "sliding")) is not None
+        if limits is None:
+            self._rates: tuple[Rate, ...] = (
+                _read_rate(problems, rate, per, burst, self._sliding),
+            )
+        else:
+            if (rate, burst) != (None, None):
+                problems.refuse("limits", limits, "None when rate or burst is given")
+            self._rates = _read_rates(problems, limits, self._sliding)
+        self._max_wait_ns = problems.duration("max_wait", max_wait, none=True)
+        clock = read_clock(problems, clock)
+        native = native_mode(problems, mode)
+        problems.flag("shared", shared)
+        problems.done()
+        now_ns = clock.now_ns()
+        self._listeners = Listeners()
+        self._settings = (rate, per, burst, limits, window, max_wait, clock, native)
+        self._bind(
+            "sliding" if self._sliding else "bucket",
+            tuple(_cell(rate, now_ns) for rate in self._rates),
+            clock,
+            name,
+            native,
+            RateLimitedError,
+            can_wait=self._max_wait_ns != 0 and native == 0,
+        )
+
+    # ---- tokens ----
+
+    try_acquire = Gate._try_take
+
+    def acquire(self, n: int = 1, timeout: float | timedelta | None = None) -> None:
+        """Take ``n`` tokens, sleeping in this thread until they are due.
+
+        Args:
+            n: Tokens, from 1 to the burst.
+            timeout: Seconds to wait at most; None for ``max_wait``.
+
+        Raises:
+            RateLimitedError: They would come too late; nothing is taken.
+            ValueError: ``n`` is no whole number from 1 to the burst.
+        """
+        driver().follow(self._clock, self._waits(self._weight(n), self._wait_of(timeout)))
+
+    async def aacquire(self, n: int = 1, timeout: float | timedelta | None = None) -> None:
+        """Take ``n`` tokens, sleeping in this task; as ``acquire``. Cancelled, it takes none."""
+        waits = self._waits(self._weight(n), self._wait_of(timeout))
+        await driver().afollow(self._clock, waits)
+
+    def reserve(self, n: int = 1) -> float:
+        """Book ``n`` tokens, whatever ``max_wait``.
+
+        Returns:
+            Seconds until they are the caller's, who is trusted to wait; ``inf`` when so much is
+            booked that there is no telling, and nothing was.
+
+        Raises:
+            ValueError: ``n`` is no whole number from 1 to the burst, or the limiter is a sliding
+                window, which cannot be booked ahead.
+        """
+        n = self._weight(n)
+        if self._sliding:
+            raise ValueError("reserve: a sliding window cannot be booked ahead; use a token bucket")
+        if not self._enforces:
+            self._try_take(n)
+            return 0.0
+        wait_ns = self._book(n, MAX_NS)
+        return float("inf") if wait_ns < 0 else wait_ns / 1e9
+
+    def test(self, n: int = 1) -> bool:
+        """Return whether ``n`` tokens are there. Changes nothing.
+
+        Raises:
+            ValueError: ``n`` is no whole number from 1 to the burst.
+        """
+        return not self._enforces or self._wait_ns(self._weight(n)) == 0
+
+    def resize(
+        self, *, rate: float | None = None, per: float | timedelta = 1.0, burst: int | None = None
+    ) -> None:
+        """Change the rate, the burst or both; the tokens there are stay, up to the new burst.
+
+        Args:
+            rate: Tokens every ``per`` seconds; None leaves rate and per.
+            per: Seconds.
+            burst: Tokens it holds at most; None leaves it, or lowers it to a smaller rate's.
+
+        Raises:
+            ConfigError: An argument is not as it should be, or the limiter has several limits.
+        """
+        problems = Problems("RateLimiter", self.name)
+        old = self._rates[0]
+        if len(self._rates) > 1:
+            problems.refuse("limits", self._settings[3], "one limit, to be resized")
+        if rate is None:
+            rate, per = old.tokens, old.per_ns / 1e9
+            burst = old.burst if burst is None and not self._sliding else burst
+        new = _read_rate(problems, rate, per, burst, self._sliding)
+        if self._sliding and new.per_ns != old.per_ns:
+            problems.refuse("per", per, "the span it was made with: a sliding window keeps it")
+        problems.done()
+        self._rates = (new,)
+        self._settings = (new.tokens, new.per_ns / 1e9, new.burst, *self._settings[3:])
+        if self._sliding:
+            self._kernels[0].resize(new.burst)
+        else:
+            self._kernels[0].resize(*new.native, self._clock.now_ns())
+
+    def clear(self) -> None:
+        """Fill it up and forget all bookings; the counts stay."""
+        for cell in self._kernels:
+            cell.clear()
+
+    # ---- what others see ----
+
+    @property
+    def available(self) -> int:
+        """Whole tokens there are now, of the scarcest limit."""
+        now_ns = self._clock.now_ns()
+        return min(int(cell.available(now_ns)) for cell in self._kernels)
+
+    def stats(self) -> LimiterStats:
+        """Return what is left now and when all will be back; fields in ``LimiterStats``."""
+        from holdfast.policies.snapshots import limiter_stats
+
+        return limiter_stats(self)
+
+    def snapshot(self) -> RateLimiterSnapshot:
+        """Return its rate and counts at this moment; fields in ``RateLimiterSnapshot``."""
+        from holdfast.policies.snapshots import limiter_snapshot
+
+        return limiter_snapshot(self)
+
+    # ---- what the native gate asks ----
+
+    def _block(self) -> None:
+        driver().follow(self._clock, self._waits(1, self._max_wait_ns))
+
+    async def _suspend(self) -> None:
+        await driver().afollow(self._clock, self._waits(1, self._max_wait_ns))
+
+    # ---- waiting, decided; the driver does it ----
+
+    def _waits(self, n: int, longest_ns: int | None) -> Generator[int, None, None]:
+        """Take ``n`` tokens; yield each time the caller is to sleep, in nanoseconds.
+
+        Closed before its end, as when the caller is cancelled, it has taken none.
+        """
+        if not self._enforces:
+            self._try_take(n)
+            return
+        longest_ns = MAX_NS if longest_ns is None else longest_ns
+        if self._sliding:
+            yield from self._sliding_waits(n, longest_ns)
+            return
+        wait_ns = self._book(n, longest_ns)
+        if wait_ns < 0:
+            self._refuse("rate", self._wait_ns(n))
+        if wait_ns > 0:
+            try:
+                yield wait_ns
+            except BaseException:
+                for cell in self._kernels:
+                    cell.refund(n)
+                raise
+
+    def _sliding_waits(self, n: int, longest_ns: int) -> Generator[int, None, None]:
+        """A window cannot be booked: look again when there may be room, until time is up."""
+        deadline_ns = self._clock.now_ns() + longest_ns
+        while True:
+            wait_ns = self._wait_ns(n)
+            if self._clock.now_ns() + wait_ns > deadline_ns or longest_ns == 0:
+                if not self._try_take(n):
+                    self._refuse("rate", wait_ns)
+                return
+            if wait_ns == 0 and self._try_take(n):
+                return
+            yield max(wait_ns, 1)
+
+    def _book(self, n: int, longest_ns: int) -> int:
+        """Book ``n`` tokens of every limit; return the nanoseconds until they are due, or -1."""
+        now_ns = self._clock.now_ns()
+        wait_ns = 0
+        booked = []
+        for cell in self._kernels:
+            due_ns = cell.take_within(n, now_ns, longest_ns)
+            if due_ns < 0:
+                for other in booked:
+                    other.refund(n)
+                return -1
+            booked.append(cell)
+            wait_ns = max(wait_ns, due_ns)
+        return wait_ns
+
+    @property
+    def _enforces(self) -> bool:
+        return self._settings[-1] == 0
+
+    def _wait_of(self, timeout: float | timedelta | None) -> int | None:
+        return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
+
+
+class Rate:
+    """One limit: tokens in so many nanoseconds, and at most ``burst`` of them at once.
+
+    ``native`` is how a token bucket's kernel counts it; None for a sliding window.
+    """
+
+    __slots__ = ("burst", "native", "per_ns", "tokens")
+
+    def __init__(
+        self, tokens: float, per_ns: int, burst: int, native: tuple[int, int, int] | None
+    ) -> None:
+        self.tokens = tokens
+        self.per_ns = per_ns
+        self.burst = burst
+        self.native = native
+
+    @property
+    def per_second(self) -> float:
+        """Tokens per second."""
+        return self.tokens / self.per_ns * 1e9
+
+
+def _read_rate(
+    problems: Problems,
+    rate: float | None,
+    per: float | timedelta,
+    burst: int | None,
+    sliding: bool,
+) -> Rate:
+    """Check rate, per and burst."""
+    tokens = problems.number("rate", rate, above=0.0, most=MAX_BURST)
+    per_ns = problems.duration("per", per, least_ns=LEAST_PER_NS)
+    if sliding and burst is not None:
+        problems.refuse("burst", burst, "None with a sliding window: the window is the burst")
+        burst = None
+    most = problems.integer("burst", burst, least=1, most=MAX_BURST, none=True)
+    return _make_rate(problems, "rate", tokens, per_ns, most, sliding)
+
+
+def _read_rates(problems: Problems, limits: str, sliding: bool) -> tuple[Rate, ...]:
+    """Check limits given as text."""
+    return tuple(
+        _make_rate(problems, "limits", tokens, per_ns, None, sliding)
+        for tokens, per_ns in parse_rates(problems, "limits", limits)
+    )
+
+
+def _make_rate(
+    problems: Problems, field: str, tokens: float, per_ns: int, burst: int | None, sliding: bool
+) -> Rate:
+    """Its burst is what one period gives, unless the caller says otherwise."""
+    if burst is None:
+        burst = min(max(1, ceil(tokens)), MAX_BURST)
+    if not sliding:
+        return Rate(tokens, per_ns, burst, exact_rate(problems, tokens, per_ns, burst, field))
+    if tokens != burst:
+        problems.refuse(field, tokens, f"a whole number from 1 to {MAX_BURST} with sliding windows")
+    return Rate(tokens, per_ns, burst, None)
+
+
+def _cell(rate: Rate, now_ns: int) -> TokenBucket | SlidingWindow:
+    if rate.native is None:
+        return SlidingWindow(rate.burst, rate.per_ns)
+    return TokenBucket(*rate.native, now_ns)
