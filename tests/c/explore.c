@@ -278,13 +278,12 @@ hf_explore(const hf_explore_model *model)
     open_coroutines();
     search(&e);
     close_coroutines();
-    printf(
-        "     %s: %llu schedules of %d threads, up to %d operations, %llu repetitions left out%s%s\n",
-        model->name, (unsigned long long)e.schedules, model->threads, e.longest,
-        (unsigned long long)e.pruned,
-        e.broken     ? "; broken by "
-        : e.complete ? ""
-                     : "; INCOMPLETE",
-        e.trace);
+    printf("     %s: %llu schedules of %d threads, up to %d operations, %llu repetitions left out",
+           model->name, (unsigned long long)e.schedules, model->threads, e.longest,
+           (unsigned long long)e.pruned);
+    if (e.broken)
+        printf("; broken by %.80s\n", e.trace);
+    else
+        printf("%s\n", e.complete ? "" : "; INCOMPLETE");
     return e;
 }

@@ -1,0 +1,282 @@
+/* Contract of hf_time_window.h: what counts, until when, and what a clock's steps cost. */
+#include "holdfast/hf_random.h"
+#include "holdfast/hf_time_window.h"
+
+#include "hf_test.h"
+
+enum { MOST_SLICES = 64, SECOND = 1000000000 };
+
+static _Alignas(8) char memory[sizeof(hf_time_window) + MOST_SLICES * HF__KINDS * sizeof(hf_slot)];
+static hf_time_window *const w = (hf_time_window *)(void *)memory;
+
+static void
+begin(uint32_t slices, int64_t slice_ns)
+{
+    HF_REQUIRE(hf_time_window_size(slices) <= sizeof memory);
+    hf_time_window_init(w, slices, slice_ns);
+}
+
+static void
+check(hf_tally t, uint64_t calls, uint64_t failures, uint64_t slow, uint64_t ignored)
+{
+    HF_CHECK_INT(t.calls, calls);
+    HF_CHECK_INT(t.failures, failures);
+    HF_CHECK_INT(t.slow, slow);
+    HF_CHECK_INT(t.ignored, ignored);
+}
+
+static uint64_t
+calls_at(int64_t now_ns)
+{
+    return hf_time_window_read(w, 1, now_ns).calls;
+}
+
+static void
+succeed_at(int64_t now_ns)
+{
+    hf_time_window_record(w, 1, now_ns, HF_SUCCESS, false);
+}
+
+/* Trap 29. */
+HF_TEST(a_fresh_window_is_empty_in_every_generation_and_at_every_time)
+{
+    begin(10, SECOND);
+    check(hf_time_window_read(w, 0, 0), 0, 0, 0, 0);
+    check(hf_time_window_read(w, 7, INT64_MAX), 0, 0, 0, 0);
+    check(hf_time_window_read(w, 0, INT64_MIN), 0, 0, 0, 0);
+    HF_CHECK(!hf_time_window_has_failures(w, 0, 0));
+}
+
+/* CB-27; trap 28: slow and failed mix. */
+HF_TEST(each_outcome_is_counted_as_what_it_was)
+{
+    begin(10, SECOND);
+    hf_time_window_record(w, 1, 5, HF_SUCCESS, false);
+    hf_time_window_record(w, 1, 5, HF_SUCCESS, true);
+    hf_time_window_record(w, 1, 5, HF_FAILURE, false);
+    hf_time_window_record(w, 1, 5, HF_FAILURE, true);
+    hf_time_window_record(w, 1, 5, HF_IGNORED, true);
+    check(hf_time_window_read(w, 1, 5), 4, 2, 2, 1);
+}
+
+/* Trap 24 and trap 26: off by nothing, and without a write. */
+HF_TEST(a_call_counts_until_its_slice_has_left_the_window)
+{
+    begin(10, SECOND);
+    hf_time_window_record(w, 1, 3 * (int64_t)SECOND + 7, HF_FAILURE, false);
+    const int64_t end = 13 * (int64_t)SECOND;
+    HF_CHECK_INT(calls_at(end - 1), 1);
+    HF_CHECK(hf_time_window_has_failures(w, 1, end - 1));
+    HF_CHECK_INT(calls_at(end), 0);
+    HF_CHECK(!hf_time_window_has_failures(w, 1, end));
+    HF_CHECK_INT(calls_at(end - 1), 1); /* reading had changed nothing */
+}
+
+/* Trap 24: the smallest window. */
+HF_TEST(a_window_of_one_slice_holds_that_slice)
+{
+    begin(1, SECOND);
+    succeed_at(SECOND - 1);
+    HF_CHECK_INT(calls_at(SECOND - 1), 1);
+    HF_CHECK_INT(calls_at(SECOND), 0);
+    succeed_at(SECOND);
+    HF_CHECK_INT(calls_at(SECOND), 1);
+}
+
+HF_TEST(slices_leave_one_by_one)
+{
+    begin(10, SECOND);
+    for (int64_t s = 0; s < 10; s++)
+        succeed_at(s * SECOND);
+    for (int64_t s = 9; s < 19; s++)
+        HF_CHECK_INT(calls_at(s * SECOND), 19 - s);
+    HF_CHECK_INT(calls_at(19 * (int64_t)SECOND), 0);
+}
+
+/* Trap 27: however long the pause, old slots do not come back, and the call that ends it counts. */
+HF_TEST(nothing_is_left_after_idle_time)
+{
+    const int64_t pauses[] = {10, 11, 19, 20, 1000, HF_SLOT_AHEAD + 3, 1 << 27, (1 << 28) - 11};
+    for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
+        begin(10, SECOND);
+        for (int64_t s = 0; s < 10; s++)
+            succeed_at(s * SECOND);
+        const int64_t now = (9 + pauses[i]) * SECOND;
+        HF_CHECK_INT(calls_at(now), 0);
+        succeed_at(now);
+        HF_CHECK_INT(calls_at(now), 1);
+    }
+}
+
+/* Trap 25. */
+HF_TEST(a_thread_whose_time_is_behind_counts_in_the_current_slice)
+{
+    begin(10, SECOND);
+    succeed_at(20 * (int64_t)SECOND);
+    succeed_at(19 * (int64_t)SECOND);
+    succeed_at(11 * (int64_t)SECOND);
+    HF_CHECK_INT(calls_at(20 * (int64_t)SECOND), 3);
+    HF_CHECK_INT(calls_at(11 * (int64_t)SECOND), 3);
+    HF_CHECK_INT(calls_at(29 * (int64_t)SECOND), 3); /* all of them went to the slice of 20 s */
+    HF_CHECK_INT(calls_at(30 * (int64_t)SECOND), 0);
+}
+
+/* Trap 20: of 54 calls after a step back, resilience4j recorded 5. */
+HF_TEST(a_step_back_costs_one_window_and_nothing_that_comes_after)
+{
+    const int64_t steps[] = {10, 11, 15, 3600, 100000};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const int64_t high = 200000 * (int64_t)SECOND, low = high - steps[i] * SECOND;
+        begin(10, SECOND);
+        for (int64_t s = 0; s < 10; s++)
+            succeed_at(high - s * SECOND);
+        for (int64_t s = 0; s < 5; s++)
+            for (int k = 0; k < 11; k++)
+                succeed_at(low + s * SECOND);
+        HF_CHECK_INT(calls_at(low + 4 * (int64_t)SECOND), 55);
+        HF_CHECK_INT(calls_at(low + 12 * (int64_t)SECOND), 22);
+    }
+}
+
+/* Trap 21. */
+HF_TEST(a_step_forward_costs_one_window_and_nothing_that_comes_after)
+{
+    begin(10, SECOND);
+    succeed_at(0);
+    const int64_t later = 86400 * 365 * (int64_t)SECOND;
+    for (int k = 0; k < 54; k++)
+        succeed_at(later);
+    HF_CHECK_INT(calls_at(later), 54);
+}
+
+HF_TEST(the_window_has_no_seam_at_time_zero_nor_at_the_ends_of_time)
+{
+    begin(10, SECOND);
+    for (int64_t s = -5; s < 5; s++)
+        succeed_at(s * SECOND);
+    HF_CHECK_INT(calls_at(4 * (int64_t)SECOND), 10);
+    HF_CHECK_INT(calls_at(5 * (int64_t)SECOND), 9);
+    const int64_t times[] = {INT64_MAX, INT64_MIN, 0, -1};
+    for (int64_t slice_ns = 1; slice_ns <= SECOND; slice_ns *= SECOND) {
+        begin(3, slice_ns);
+        for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+            hf_time_window_record(w, i, times[i], HF_SUCCESS, false);
+            HF_CHECK_INT(hf_time_window_read(w, i, times[i]).calls, 1);
+        }
+    }
+}
+
+/* D-CB-3 and trap 11: what belongs to another generation neither counts nor disturbs. */
+HF_TEST(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing)
+{
+    begin(10, SECOND);
+    hf_time_window_record(w, 1, 0, HF_FAILURE, true);
+    check(hf_time_window_read(w, 2, 0), 0, 0, 0, 0);
+    HF_CHECK(!hf_time_window_has_failures(w, 2, 0));
+    hf_time_window_record(w, 2, 0, HF_SUCCESS, false);
+    hf_time_window_record(w, 1, 0, HF_FAILURE, true);
+    check(hf_time_window_read(w, 2, 0), 1, 0, 0, 0);
+    check(hf_time_window_read(w, 1, 0), 0, 0, 0, 0);
+    HF_CHECK(!hf_time_window_has_failures(w, 2, 0));
+}
+
+/* A slot keeps eight bits of the era: half of all distances would look like a later one. */
+HF_TEST(a_slot_untouched_for_many_generations_in_one_slice_is_used_again)
+{
+    for (uint64_t distance = 1; distance < 256; distance++) {
+        begin(10, SECOND);
+        hf_time_window_record(w, 1, 0, HF_SUCCESS, false);
+        for (uint64_t gen = 2; gen <= 1 + distance; gen++)
+            hf_time_window_record(w, gen, 0, HF_FAILURE, false);
+        hf_time_window_record(w, 1 + distance, 0, HF_SUCCESS, false);
+        check(hf_time_window_read(w, 1 + distance, 0), 2, 1, 0, 0);
+    }
+}
+
+HF_TEST(generations_in_which_nothing_was_recorded_cost_nothing)
+{
+    begin(10, SECOND);
+    hf_time_window_record(w, 1, 0, HF_FAILURE, false);
+    const uint64_t later[] = {129, 257, 1025, (UINT64_C(1) << 35) - 1};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        check(hf_time_window_read(w, later[i], 0), 0, 0, 0, 0);
+        hf_time_window_record(w, later[i], 0, HF_SUCCESS, false);
+        check(hf_time_window_read(w, later[i], 0), 1, 0, 0, 0);
+    }
+}
+
+HF_TEST(the_hint_of_trouble_lasts_as_long_as_the_last_trouble)
+{
+    begin(4, SECOND);
+    hf_time_window_record(w, 1, 0, HF_FAILURE, false);
+    hf_time_window_record(w, 1, 2 * (int64_t)SECOND, HF_SUCCESS, true);
+    hf_time_window_record(w, 1, 3 * (int64_t)SECOND, HF_SUCCESS, false);
+    hf_time_window_record(w, 1, 3 * (int64_t)SECOND, HF_IGNORED, true);
+    HF_CHECK(hf_time_window_has_failures(w, 1, 6 * (int64_t)SECOND - 1));
+    HF_CHECK(!hf_time_window_has_failures(w, 1, 6 * (int64_t)SECOND));
+}
+
+/* Trap 28: the sums are those of a list of calls, whatever was recorded and when. */
+HF_TEST(the_window_agrees_with_a_list_of_calls)
+{
+    enum { CALLS = 5000, SLICES = 7, SLICE = 1000 };
+    static struct {
+        int64_t slice;
+        int outcome;
+        bool slow;
+    } list[CALLS];
+    hf_random r;
+    hf_random_init(&r, 3);
+    begin(SLICES, SLICE);
+    int64_t now = 12345;
+    for (int i = 0; i < CALLS; i++) {
+        now += (int64_t)hf_random_below(&r, hf_random_below(&r, 40) ? 400 : 20000);
+        list[i].slice = now / SLICE;
+        list[i].outcome = (int)hf_random_below(&r, 3);
+        list[i].slow = hf_random_below(&r, 2);
+        hf_time_window_record(w, 1, now, list[i].outcome, list[i].slow);
+        hf_tally t = {0, 0, 0, 0};
+        for (int j = i; j >= 0 && list[j].slice > now / SLICE - SLICES; j--) {
+            const bool counts = list[j].outcome != HF_IGNORED;
+            t.calls += counts;
+            t.ignored += !counts;
+            t.failures += list[j].outcome == HF_FAILURE;
+            t.slow += counts && list[j].slow;
+        }
+        check(hf_time_window_read(w, 1, now), t.calls, t.failures, t.slow, t.ignored);
+        HF_CHECK(!(t.failures | t.slow) || hf_time_window_has_failures(w, 1, now));
+    }
+}
+
+HF_TEST(a_window_may_be_moved_in_memory)
+{
+    static _Alignas(8) char elsewhere[sizeof memory];
+    begin(10, SECOND);
+    hf_time_window_record(w, 1, 0, HF_FAILURE, false);
+    memcpy(elsewhere, memory, sizeof memory);
+    memset(memory, 0xFF, sizeof memory);
+    check(hf_time_window_read((hf_time_window *)(void *)elsewhere, 1, 0), 1, 1, 0, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(a_fresh_window_is_empty_in_every_generation_and_at_every_time);
+    HF_RUN(each_outcome_is_counted_as_what_it_was);
+    HF_RUN(a_call_counts_until_its_slice_has_left_the_window);
+    HF_RUN(a_window_of_one_slice_holds_that_slice);
+    HF_RUN(slices_leave_one_by_one);
+    HF_RUN(nothing_is_left_after_idle_time);
+    HF_RUN(a_thread_whose_time_is_behind_counts_in_the_current_slice);
+    HF_RUN(a_step_back_costs_one_window_and_nothing_that_comes_after);
+    HF_RUN(a_step_forward_costs_one_window_and_nothing_that_comes_after);
+    HF_RUN(the_window_has_no_seam_at_time_zero_nor_at_the_ends_of_time);
+    HF_RUN(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing);
+    HF_RUN(a_slot_untouched_for_many_generations_in_one_slice_is_used_again);
+    HF_RUN(generations_in_which_nothing_was_recorded_cost_nothing);
+    HF_RUN(the_hint_of_trouble_lasts_as_long_as_the_last_trouble);
+    HF_RUN(the_window_agrees_with_a_list_of_calls);
+    HF_RUN(a_window_may_be_moved_in_memory);
+    return hf_test_close();
+}
