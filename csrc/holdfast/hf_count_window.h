@@ -19,7 +19,7 @@
  *
  *   place: 0 … n-1 in the first lap of an era, n … 2n-1 in the second, then 2n … 3n-1 for ever
  *   mark:  [era:10 | unused:4 | slow:1 | failure:1]
- *   ignored: [gen:35 | count:29]
+ *   ignored: [gen:35 | count:29], the count stays at its maximum
  */
 #ifndef HF_COUNT_WINDOW_H
 #define HF_COUNT_WINDOW_H
@@ -170,9 +170,11 @@ hf__count_window_ignore(hf_count_window *w, uint64_t gen)
 {
     uint64_t seen = hf_load_relaxed(&w->ignored), next;
     do {
-        if (HF__NEXT_GEN(seen) > gen || (seen & HF__IGNORED_MOST) == HF__IGNORED_MOST)
+        if (HF__NEXT_GEN(seen) > gen)
             return;
-        next = HF__NEXT_GEN(seen) == gen ? seen + 1 : (gen << 29 | 1);
+        next = HF__NEXT_GEN(seen) < gen ? (gen << 29 | 1) : seen + 1;
+        if (HF__NEXT_GEN(next) != gen)
+            return; /* full */
     } while (!hf_cas_weak_relaxed(&w->ignored, &seen, next));
 }
 
