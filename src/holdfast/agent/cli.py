@@ -1,0 +1,145 @@
+"""The ``holdfast`` command.
+
+Parses arguments and hands over to the chosen command, which is imported only then: ``--help``
+loads neither the library nor a command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from holdfast._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXIT_DONE = 0
+EXIT_BROKE = 1
+EXIT_CANNOT_START = 2
+EXIT_INTERRUPTED = 130
+
+EXIT_CODES = """\
+exit codes:
+  0    done; also when a run was ended by Ctrl-C or SIGTERM
+  1    a run broke off
+  2    it could not start: bad arguments, a taken port, a missing extra
+  130  interrupted before it had started
+"""
+
+DEMO_DESCRIPTION = """\
+Starts an HTTP server on the loopback that is healthy, slow, failing, killed with kill -9 and
+back again, and sends it the same calls twice: guarded by a pipeline of circuit breaker, rate
+limiter and bulkhead, and unguarded. Shows both live and sums them up at the end.
+"""
+
+DEMO_EPILOG = """\
+examples:
+  holdfast demo                 until Ctrl-C, a cycle every 30 seconds
+  holdfast demo --seconds 20    every phase within 20 seconds
+  holdfast demo --plain | tee demo.log
+
+NO_COLOR=1 turns colours off. Needs the extra: pip install 'holdfast[demo]'
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: Without the program's name; None takes them from ``sys.argv``.
+
+    Raises:
+        SystemExit: ``--help``, ``--version`` and arguments that do not parse, as argparse does.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _demo(options)
+    except BrokenPipeError:
+        # The reader is gone. What Python would still flush at its exit has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="holdfast",
+        description="Resilience policies with a native core.",
+        epilog=EXIT_CODES,
+        formatter_class=raw,
+    )
+    parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    demo = commands.add_parser(
+        "demo",
+        help="guarded beside unguarded traffic to an upstream that degrades",
+        description=DEMO_DESCRIPTION,
+        epilog=DEMO_EPILOG + "\n" + EXIT_CODES,
+        formatter_class=raw,
+    )
+    demo.add_argument(
+        "--seconds",
+        type=_seconds,
+        metavar="N",
+        help="end after N seconds, 10 or more, with every phase fitted in (default: at Ctrl-C)",
+    )
+    demo.add_argument(
+        "--port",
+        type=_port,
+        metavar="PORT",
+        help="port of the upstream on 127.0.0.1 (default: a free one)",
+    )
+    demo.add_argument("--plain", action="store_true", help="lines of text, even on a terminal")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from holdfast.errors import HoldfastError, MissingExtraError
+
+    try:
+        try:
+            import httpx  # noqa: F401 - asked for before anything is started
+        except ImportError as error:
+            raise MissingExtraError("demo", "holdfast demo") from error
+        from holdfast.agent.demo.process import PortError, UpstreamError
+        from holdfast.agent.demo.run import RunError, run_demo
+    except HoldfastError as error:  # also a HOLDFAST_MODE that is none
+        return _complain(error, EXIT_CANNOT_START)
+    try:
+        run_demo(options.seconds, options.port, options.plain, sys.stdout)
+    except PortError as error:
+        return _complain(error, EXIT_CANNOT_START)
+    except (UpstreamError, RunError) as error:
+        return _complain(error, EXIT_BROKE)
+    return EXIT_DONE
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"holdfast: {error}", file=sys.stderr)
+    return code
+
+
+def _seconds(text: str) -> float:
+    from holdfast.agent.demo.schedule import LONGEST_SECONDS, SHORTEST_SECONDS
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+        return seconds
+    raise argparse.ArgumentTypeError(
+        f"got {text!r}, allowed: {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds"
+    )
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"got {text!r}, allowed: 1 to 65535")

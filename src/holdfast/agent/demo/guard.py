@@ -1,0 +1,79 @@
+"""The pipeline in front of the guarded side: the demo's one user of the policies.
+
+One pipeline serves the threads and the event loop alike, as in a service that has both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from holdfast.agent.demo import client
+from holdfast.agent.demo.schedule import NS
+from holdfast.agent.demo.tally import Verdict
+from holdfast.errors import Rejected
+from holdfast.pipeline.pipeline import Pipeline
+from holdfast.policies.breaker import CircuitBreaker, State
+from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.limiter import RateLimiter
+from holdfast.policies.windows import CountWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.agent.demo.schedule import Schedule
+    from holdfast.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The pipeline, and its breaker to look at."""
+
+    pipeline: Pipeline
+    breaker: CircuitBreaker
+
+    def state(self) -> str:
+        """Return the breaker's state in words."""
+        return self.breaker.state.value
+
+    def retry_after_seconds(self) -> float | None:
+        """Return how long until a call may probe; 0.0 or None when there is nothing to wait for."""
+        return self.breaker.retry_after
+
+    def on_transition(self, tell: Callable[[str, str], None]) -> None:
+        """Have ``tell`` called with the old and the new state, in the thread that caused it."""
+
+        def listen(event: Event) -> None:
+            if isinstance(event.old, State) and isinstance(event.new, State):
+                tell(event.old.value, event.new.value)
+
+        self.breaker.on_event(listen)
+
+
+def build_guard(schedule: Schedule, per_second: int) -> Guard:
+    """Return a guard for ``per_second`` calls, whose breaker has time to recover in each cycle."""
+    breaker = CircuitBreaker(
+        "demo",
+        # A fifth of the last twenty failed or slow: four bad calls open a busy breaker.
+        failure_rate=0.2,
+        slow_call_rate=0.2,
+        slow_call_duration=client.CALL_TIMEOUT_SECONDS / 2,
+        window=CountWindow(20),
+        min_calls=10,
+        reset_timeout=min(1.0, schedule.cycle_ns / NS / 30),
+        # One probe at a time: a probe of a slow upstream keeps its caller for the whole timeout.
+        half_open_max_calls=1,
+        success_threshold=3,
+    )
+    # Above what is offered, so that only a burst after a stall meets it.
+    limiter = RateLimiter("demo", rate=per_second * 5 // 4, burst=per_second // 4)
+    # Four times the calls that a healthy upstream has under way; the few beyond wait briefly.
+    bulkhead = Bulkhead("demo", max_concurrent=4, max_waiting=8, max_wait=0.05)
+    return Guard(Pipeline("demo", breaker, limiter, bulkhead), breaker)
+
+
+def judge(error: Exception) -> tuple[Verdict, str] | None:
+    """Return what an exception of a guarded call means; see ``client.judge``."""
+    if isinstance(error, Rejected):
+        return Verdict.REJECTED, error.code.lower().replace("_", "-")
+    return client.judge(error)

@@ -1,0 +1,167 @@
+"""The live display on a terminal. Needs rich.
+
+Every text goes in as ``Text`` or through a console without markup, so nothing that stands in a
+name can change what the terminal does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.agent.demo import figures
+from holdfast.agent.demo.schedule import NS, PHASES
+from holdfast.agent.demo.tally import Face, Lane, Side
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console, RenderableType
+
+    from holdfast.agent.demo.scene import Recent, Scene
+    from holdfast.agent.demo.tally import Figures
+
+SHOWN_ENTRIES = 6
+# With the legend 22 lines of at most 80 characters: the smallest usual terminal.
+LEGEND = """\
+good/s, wasted/s, rejected/s: the last second. All else: the whole run.
+p50, p99: from when a call was due to its answer, error or refusal.
+wasted: sent to an upstream that failed it or timed out. Ctrl-C ends the run."""
+_COLUMNS = (
+    ("good/s", 6),
+    ("wasted/s", 8),
+    ("rejected/s", 10),
+    ("goodput", 7),
+    ("p50", 7),
+    ("p99", 7),
+    ("wasted", 6),
+)
+
+_PHASE_STYLES = {
+    "healthy": "green",
+    "slow": "yellow",
+    "failing": "red",
+    "killed": "bright_red",
+    "back": "green",
+}
+_STATE_STYLES = {"closed": "green", "half-open": "yellow", "open": "red"}
+
+
+class LiveDisplay:
+    """Redraws one table in place, and clears it at the end. Used by one thread."""
+
+    interval_seconds = 0.2
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> LiveDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def show(self, scene: Scene) -> None:
+        """Draw a scene."""
+        self._live.update(render(scene), refresh=True)
+
+
+def render(scene: Scene) -> RenderableType:
+    """Return the whole picture of a scene."""
+    return Group(
+        _headline(scene),
+        _phases(scene),
+        Text(),
+        _lanes(scene),
+        Text(),
+        _breaker(scene),
+        _happened(scene),
+        Text(),
+        Text(LEGEND, style="dim"),
+    )
+
+
+def _headline(scene: Scene) -> Text:
+    length = scene.schedule.length_ns
+    end = "" if length is None else f" of {length / NS:g} s"
+    process = "no process" if scene.pid is None else f"pid {scene.pid}"
+    text = Text("holdfast demo", style="bold")
+    text.append(f"   {figures.seconds(scene.elapsed_ns)}{end}", style="not bold")
+    text.append(f"   upstream {scene.url} {process}", style="not bold dim")
+    return text
+
+
+def _phases(scene: Scene) -> Text:
+    text = Text()
+    for index, phase in enumerate(PHASES):
+        style = _PHASE_STYLES[phase.name]
+        if index == scene.moment.index:
+            text.append(f"[{phase.name}]", style=f"bold {style} reverse")
+        else:
+            text.append(f" {phase.name} ", style="dim")
+    left_ns = max(0, scene.moment.ends_ns - scene.elapsed_ns)
+    text.append(f"  {scene.moment.phase.description}, {math.ceil(left_ns / NS)} s left")
+    return text
+
+
+def _lanes(scene: Scene) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
+    for name, width in _COLUMNS:
+        # A width from the start: the columns do not move when the numbers grow.
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    for side in Side:
+        table.add_row(
+            *_cells(side, scene.sides[side], scene.recent_of(side), scene.elapsed_ns),
+            style="bold green" if side is Side.GUARDED else "bold red",
+        )
+        for face in Face:
+            lane = Lane(side, face)
+            name = f"  {face}"
+            table.add_row(*_cells(name, scene.lanes[lane], scene.recent[lane], scene.elapsed_ns))
+    return table
+
+
+def _cells(name: str, total: Figures, recent: Recent, elapsed_ns: int) -> tuple[Text, ...]:
+    texts = (
+        name,
+        *(figures.pace(n, recent.span_ns) for n in (recent.good, recent.wasted, recent.rejected)),
+        figures.rate(total.good, elapsed_ns),
+        figures.duration(total.p50_ns),
+        figures.duration(total.p99_ns),
+        figures.number(total.wasted),
+    )
+    return tuple(Text(text) for text in texts)
+
+
+def _breaker(scene: Scene) -> Text:
+    text = Text("breaker ")
+    text.append(scene.breaker, style=f"bold {_STATE_STYLES.get(scene.breaker, 'magenta')}")
+    if scene.retry_after:
+        text.append(f", a probe in {figures.duration(scene.retry_after * NS)}")
+    if scene.reasons:
+        reasons = ", ".join(f"{why} {figures.number(n)}" for why, n in scene.reasons.items())
+        text.append(f"   rejected: {reasons}", style="dim")
+    return text
+
+
+def _happened(scene: Scene) -> Text:
+    text = Text(style="dim")
+    recent = scene.entries[-SHOWN_ENTRIES:]
+    for entry in recent:
+        text.append(f"  {figures.seconds(entry.at_ns):>9}  {entry.subject:<8}  {entry.text}\n")
+    # A steady height: the table does not jump while the list fills.
+    text.append("\n" * (SHOWN_ENTRIES - len(recent)))
+    text.right_crop(1)
+    return text

@@ -1,0 +1,104 @@
+"""The demo's dependency: an HTTP server on the loopback that behaves as it is told.
+
+A program of its own, run by path in an isolated interpreter, so it uses the standard library
+alone and imports nothing of holdfast. ``process.py`` speaks its protocol:
+
+    argument     the port to listen on, 127.0.0.1 only
+    stdout       "ready", once connections are accepted, or "error REASON"
+    stdin        one line per change of behaviour: STATUS SHORTEST LONGEST (delays in seconds)
+    end of stdin the parent is gone, however it went: leave at once
+"""
+
+from __future__ import annotations
+
+import random
+import socketserver
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+HOST = "127.0.0.1"
+POLL_SECONDS = 0.05  # how long the end of stdin may go unnoticed by the accepting thread
+
+
+class Behaviour(NamedTuple):
+    """How requests are answered: a status, after a delay between two bounds in seconds."""
+
+    status: int
+    shortest: float
+    longest: float
+
+    @classmethod
+    def parse(cls, line: str) -> Behaviour:
+        """Read a line of the protocol; ValueError when it is not one."""
+        status, shortest, longest = line.split()
+        return cls(int(status), float(shortest), float(longest))
+
+    def line(self) -> str:
+        """Return the line of the protocol that asks for this."""
+        return f"{self.status} {self.shortest:g} {self.longest:g}\n"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers every GET as the server's behaviour of that moment says."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    # Head and body are two writes; Nagle's algorithm would hold the second back for 40 ms.
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Wait, then answer."""
+        status, shortest, longest = self.server.behaviour
+        time.sleep(random.uniform(shortest, longest))
+        body = b"ok\n" if status < 400 else b"failing\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: the clients keep the tally."""
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps connections open, a daemon thread each; change ``behaviour`` at any time."""
+
+    request_queue_size = 128  # the default of 5 would drop a burst and cost it a second
+
+    def __init__(self, port: int, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        super().__init__((HOST, port), Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the reverse look-up of the host's name, which may ask a name server."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let a client that hung up go in silence; that is what impatient clients do."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the end of stdin."""
+    try:
+        server = Server(int(arguments[0]), Behaviour(200, 0.0, 0.0))
+    except OSError as error:
+        print(f"error {error.strerror}", flush=True)
+        return 1
+    with server:
+        threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
+        print("ready", flush=True)
+        for line in iter(sys.stdin.readline, ""):
+            server.behaviour = Behaviour.parse(line)
+        server.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

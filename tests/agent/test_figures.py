@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from holdfast.agent.demo import figures
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0 µs"),
+        (850_000, "850 µs"),
+        (999_499, "999 µs"),
+        (999_500, "1.00 ms"),
+        (8_904_000, "8.90 ms"),
+        (52_340_000, "52.3 ms"),
+        (504_000_000, "504 ms"),
+        (1_310_000_000, "1.31 s"),
+        (72_140_000_000, "72.1 s"),
+        (402_000_000_000, "402 s"),
+        (5_000_000_000_000, "5,000 s"),
+        (None, "–"),
+    ],
+)
+def test_a_duration_has_three_figures_and_the_unit_that_suits_it(ns, text):
+    assert figures.duration(ns) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "span_ns", "text"),
+    [
+        (0, 10**9, "0/s"),
+        (3, 2 * 10**9, "1.50/s"),
+        (612, 10**10, "61.2/s"),
+        (120, 10**9, "120/s"),
+        (5_000, 10**9, "5,000/s"),
+        (7, 0, "–"),
+    ],
+)
+def test_a_rate_is_a_number_a_second(n, span_ns, text):
+    assert figures.rate(n, span_ns) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "span_ns", "text"), [(119, 1_010_000_000, "118"), (0, 10**9, "0"), (1, 0, "–")]
+)
+def test_a_pace_is_a_whole_number(n, span_ns, text):
+    assert figures.pace(n, span_ns) == text
+
+
+def test_a_count_has_its_thousands_apart():
+    assert figures.number(1_234_567) == "1,234,567"
+
+
+def test_a_point_of_the_run_is_told_to_the_hundredth():
+    assert figures.seconds(4_315_000_001) == "4.32 s"

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import http.client
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from holdfast.agent.demo import process as process_module
+from holdfast.agent.demo.process import PortError, UpstreamError, UpstreamProcess
+from holdfast.agent.demo.upstream import HOST, Behaviour
+
+WELL = Behaviour(200, 0.0, 0.0)
+FAILING = Behaviour(503, 0.0, 0.0)
+
+
+def status_at(port):
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def wait_for_the_end_of(pidfd):
+    """Block until the process has ended, also when nobody has reaped it yet."""
+    ready, _, _ = select.select([pidfd], [], [], 30)
+    return bool(ready)
+
+
+@pytest.fixture
+def upstream():
+    with UpstreamProcess() as upstream:
+        yield upstream
+
+
+def test_it_answers_as_told_from_the_moment_it_has_started(upstream):
+    upstream.start(FAILING)
+    assert status_at(upstream.port) == 503
+
+
+def test_it_behaves_differently_when_told(upstream):
+    upstream.start(FAILING)
+    upstream.behave(WELL)
+    # The line is read by another thread than answers; it is there within a request or two.
+    assert any(status_at(upstream.port) == 200 for _ in range(1_000))
+
+
+def test_a_killed_upstream_was_killed_by_sigkill_and_refuses_connections(upstream):
+    upstream.start(WELL)
+    child = upstream._child
+    upstream.kill()
+    assert child.returncode == -signal.SIGKILL
+    assert upstream.pid is None
+    with pytest.raises(ConnectionRefusedError):
+        status_at(upstream.port)
+
+
+def test_a_killed_upstream_comes_back_on_its_port(upstream):
+    upstream.start(WELL)
+    port, before = upstream.port, upstream.pid
+    upstream.kill()
+    upstream.start(WELL)
+    assert (upstream.port, status_at(port)) == (port, 200)
+    assert upstream.pid != before
+
+
+def test_nobody_else_gets_the_port_while_the_upstream_is_dead(upstream):
+    upstream.start(WELL)
+    upstream.kill()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, upstream.port))
+
+
+def test_a_second_start_is_refused_while_it_runs(upstream):
+    upstream.start(WELL)
+    with pytest.raises(UpstreamError, match=f"running already, pid {upstream.pid}"):
+        upstream.start(WELL)
+
+
+def test_what_is_not_running_cannot_be_told(upstream):
+    with pytest.raises(UpstreamError, match="not running"):
+        upstream.behave(WELL)
+
+
+def test_killing_what_is_not_running_is_harmless(upstream):
+    upstream.kill()
+    assert upstream.pid is None
+
+
+def test_telling_an_upstream_that_died_unasked_names_its_process(upstream):
+    upstream.start(WELL)
+    pidfd = os.pidfd_open(upstream.pid)
+    os.kill(upstream.pid, signal.SIGKILL)
+    assert wait_for_the_end_of(pidfd)
+    os.close(pidfd)
+    with pytest.raises(UpstreamError, match=rf"pid {upstream.pid}, is gone"):
+        upstream.behave(WELL)
+
+
+def test_no_process_is_left_after_closing():
+    with UpstreamProcess() as upstream:
+        upstream.start(WELL)
+        pidfd = os.pidfd_open(upstream.pid)
+    assert wait_for_the_end_of(pidfd)
+    os.close(pidfd)
+
+
+def test_an_upstream_that_does_not_leave_is_killed(upstream, monkeypatch):
+    monkeypatch.setattr(process_module, "LEAVE_WITHIN_SECONDS", 0.01)
+    upstream.start(WELL)
+    child = upstream._child
+    os.kill(child.pid, signal.SIGSTOP)
+    upstream.close()
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_the_terminals_interrupt_does_not_reach_the_upstream(upstream):
+    upstream.start(WELL)
+    assert os.getsid(upstream.pid) == upstream.pid
+
+
+PARENT = """
+import sys
+from holdfast.agent.demo.process import UpstreamProcess
+from holdfast.agent.demo.upstream import Behaviour
+
+upstream = UpstreamProcess()
+upstream.start(Behaviour(200, 0.0, 0.0))
+print(upstream.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_upstream_dies_with_a_parent_that_is_killed():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        pidfd = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    assert wait_for_the_end_of(pidfd)
+    os.close(pidfd)
+
+
+def test_a_taken_port_is_named_with_the_option_that_asked_for_it():
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortError, match=rf"^--port: {port} on 127\.0\.0\.1 is taken; "):
+            UpstreamProcess(port)
+
+
+def test_a_port_that_is_not_allowed_is_refused_with_the_reason(monkeypatch):
+    def forbid(self, address):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", forbid)
+    with pytest.raises(PortError, match=r"80 on 127\.0\.0\.1 cannot be used: Permission denied"):
+        UpstreamProcess(80)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("print('error Address already in use')", "error Address already in use"),
+        ("raise SystemExit('no threads left')", "no threads left"),
+        ("pass", "it said nothing"),
+    ],
+)
+def test_an_upstream_that_does_not_start_is_an_error_with_what_it_said(
+    upstream, monkeypatch, tmp_path, program, said
+):
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    monkeypatch.setattr(process_module.upstream, "__file__", str(path))
+    with pytest.raises(UpstreamError, match=f"did not start: {said}"):
+        upstream.start(WELL)
+    assert upstream.pid is None
+
+
+def test_an_upstream_that_is_not_ready_in_time_is_an_error(upstream, monkeypatch, tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text("import sys; sys.stdin.read()")
+    monkeypatch.setattr(process_module.upstream, "__file__", str(path))
+    monkeypatch.setattr(process_module, "READY_WITHIN_SECONDS", 0.05)
+    with pytest.raises(UpstreamError, match=r"not ready within 0\.05 s"):
+        upstream.start(WELL)
+    assert upstream.pid is None

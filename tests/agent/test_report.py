@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from holdfast.agent.demo.chronicle import Chronicle
+from holdfast.agent.demo.report import Results, columns, summary
+from holdfast.agent.demo.tally import Tally
+from tests.agent.scenes import SCHEDULE, recorded_results
+
+
+def row_of(text, name):
+    """Return the cells of the first line that begins with ``name``."""
+    line = next(line for line in text.splitlines() if line.strip().startswith(name))
+    return line.strip()[len(name) :].split("   ")
+
+
+def cells(text, name):
+    return [cell.strip() for cell in row_of(text, name) if cell.strip()]
+
+
+def test_both_sides_stand_beside_each_other():
+    text = summary(recorded_results())
+    assert cells(text, "calls") == ["20", "20"]
+    assert cells(text, "goodput") == ["0.80/s", "0.80/s"]
+    assert cells(text, "wasted calls") == ["12", "0"]
+    assert cells(text, "time in wasted calls") == ["2.16 s", "0 µs"]
+    assert cells(text, "rejected") == ["0", "12"]
+    assert cells(text, "circuit-open") == ["–", "12"]
+
+
+def test_the_percentiles_are_told_for_both_sides():
+    text = summary(recorded_results())
+    # Within the 2 % of the histogram: 12 of 20 guarded calls took 1 ms, the others 8 ms;
+    # 4 of 20 unguarded ones took 500 ms.
+    (p50, p50_unit), (p99, p99_unit) = (cells(text, name)[1].split() for name in ("p50", "p99"))
+    assert (float(p50), p50_unit) == (pytest.approx(1, rel=0.02), "ms")
+    assert (float(p99), p99_unit) == (pytest.approx(8, rel=0.02), "ms")
+    p99, p99_unit = cells(text, "p99")[0].split()
+    assert (float(p99), p99_unit) == (pytest.approx(500, rel=0.02), "ms")
+
+
+def test_every_transition_is_counted():  # CB-07
+    text = summary(recorded_results())
+    assert cells(text, "breaker transitions") == ["–", "5"]
+    assert cells(text, "closed → open") == ["–", "1"]
+    assert cells(text, "open → half-open") == ["–", "2"]
+    assert cells(text, "half-open → open") == ["–", "1"]
+    assert cells(text, "half-open → closed") == ["–", "1"]
+
+
+def test_an_outage_is_told_from_opening_to_closing_with_its_phases():
+    text = summary(recorded_results())
+    assert (
+        "closed → open at 2.50 s (slow) → half-open 2 x → closed at 7.35 s (back)"
+        in text.splitlines()
+    )
+
+
+def test_an_outage_that_lasts_says_so():
+    chronicle = Chronicle()
+    chronicle.transition(2_500_000_000, "closed", "open")
+    text = summary(replace(recorded_results(), chronicle=chronicle))
+    assert "closed → open at 2.50 s (slow) → half-open 0 x, not closed since" in text
+
+
+def test_every_phase_has_a_line_for_each_side():
+    text = summary(recorded_results())
+    _, _, phases, *_ = text.split("\n\n")
+    lines = phases.splitlines()
+    assert [line.split()[0] for line in lines[1::2]] == [
+        "healthy",
+        "slow",
+        "failing",
+        "killed",
+        "back",
+    ]
+    assert [line.split()[0] for line in lines[2::2]] == ["guarded"] * 5
+    assert lines[3].split() == ["slow", "unguarded", "0/s", *lines[3].split()[3:7], "4", "0"]
+
+
+def test_the_words_of_the_trade_are_there_and_explained():
+    text = summary(recorded_results())
+    legend = text.split("\n\n")[-1]
+    for word in ("goodput", "p50", "p99", "wasted"):
+        assert word in legend
+    assert "half-open" in text
+    assert "after 0.5 s on both sides" in legend
+
+
+def test_it_fits_a_terminal_of_eighty_columns():
+    assert max(map(len, summary(recorded_results()).splitlines())) <= 80
+
+
+def test_a_run_that_was_ended_before_its_first_call_has_a_summary_too():
+    text = summary(Results(0, SCHEDULE, 120, 0.5, 0, Tally(SCHEDULE), Chronicle()))
+    assert cells(text, "goodput") == ["–", "–"]
+    assert cells(text, "p99") == ["–", "–"]
+    assert "the breaker had no reason to open" in text
+
+
+def test_columns_are_aligned_names_to_the_left_and_numbers_to_the_right():
+    assert columns([["", "a", "bb"], ["name", "1,204", "7"]]) == [
+        "             a   bb",
+        "  name   1,204    7",
+    ]

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+from itertools import islice, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.agent.demo.schedule import NS, PHASES, Schedule
+
+durations = st.one_of(st.none(), st.floats(10, 604_800))
+
+
+def test_the_phases_of_a_cycle_fill_it():
+    assert sum(phase.percent for phase in PHASES) == 100
+
+
+def test_the_upstream_is_healthy_slow_failing_killed_and_back():
+    assert [phase.name for phase in PHASES] == ["healthy", "slow", "failing", "killed", "back"]
+    assert [phase.name for phase in PHASES if phase.behaviour is None] == ["killed"]
+
+
+@given(durations)
+def test_one_phase_ends_where_the_next_begins(seconds):
+    moments = list(islice(Schedule.fit(seconds).moments(), 100))
+    assert moments[0].starts_ns == 0
+    assert all(a.ends_ns == b.starts_ns for a, b in pairwise(moments))
+    assert all(moment.starts_ns < moment.ends_ns for moment in moments)
+
+
+@given(durations)
+def test_a_boundary_belongs_to_the_phase_that_begins_there(seconds):
+    schedule = Schedule.fit(seconds)
+    for moment in islice(schedule.moments(), 50):
+        assert schedule.at(moment.starts_ns) == moment
+        assert schedule.at(moment.ends_ns - 1) == moment
+
+
+@given(st.floats(10, 604_800))
+def test_a_fitted_run_is_whole_cycles_of_a_watchable_length(seconds):
+    schedule = Schedule.fit(seconds)
+    assert schedule.cycles is not None
+    assert schedule.length_ns == pytest.approx(seconds * NS, abs=schedule.cycles)
+    assert 10 * NS <= schedule.cycle_ns <= 45 * NS
+
+
+@given(st.floats(10, 600))
+def test_every_phase_happens_once_in_each_cycle_of_a_fitted_run(seconds):
+    schedule = Schedule.fit(seconds)
+    names = [moment.phase.name for moment in schedule.moments()]
+    assert names == [phase.name for phase in PHASES] * schedule.cycles
+
+
+def test_the_shortest_run_has_one_cycle():
+    assert Schedule.fit(10) == Schedule(cycle_ns=10 * NS, cycles=1)
+
+
+def test_without_a_length_the_cycle_repeats_for_ever():
+    schedule = Schedule.fit(None)
+    assert schedule.length_ns is None
+    late = schedule.at(1_000 * schedule.cycle_ns + 1)
+    assert (late.cycle, late.phase.name) == (1_000, "healthy")
+
+
+def test_a_time_past_the_end_belongs_to_the_last_phase():
+    schedule = Schedule.fit(10)
+    assert schedule.at(10 * NS).phase.name == "back"
+    assert schedule.at(99 * NS) == schedule.at(10 * NS)
+
+
+def test_a_time_before_the_start_belongs_to_the_first_phase():
+    assert Schedule.fit(10).at(-1).phase.name == "healthy"
+
+
+@pytest.mark.parametrize("seconds", [9.999, 0, -20, 604_800.1, math.inf, math.nan])
+def test_a_length_with_no_room_for_the_phases_is_refused_with_what_is_allowed(seconds):
+    with pytest.raises(ValueError, match=r"got .*, allowed: 10 to 604800 seconds"):
+        Schedule.fit(seconds)
+
+
+@given(durations, st.floats(0, 1000))
+def test_the_time_spent_in_the_phases_is_the_time_there_was(seconds, elapsed):
+    schedule = Schedule.fit(seconds)
+    elapsed_ns = round(elapsed * NS)
+    if schedule.length_ns is not None:
+        elapsed_ns = min(elapsed_ns, schedule.length_ns)
+    assert sum(schedule.spent_ns(elapsed_ns).values()) == elapsed_ns
+
+
+def test_the_time_spent_in_a_phase_grows_while_it_lasts_only():
+    schedule = Schedule.fit(10)
+    assert schedule.spent_ns(3 * NS) == {
+        "healthy": 2 * NS,
+        "slow": 1 * NS,
+        "failing": 0,
+        "killed": 0,
+        "back": 0,
+    }

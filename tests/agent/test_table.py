@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from holdfast.agent.demo.chronicle import Chronicle
+from holdfast.agent.demo.schedule import NS, Schedule
+from holdfast.agent.demo.table import LiveDisplay, render
+from tests.agent.scenes import scene_at
+
+SCREEN = (80, 24)
+
+
+def console_of(**settings):
+    width, height = SCREEN
+    return Console(
+        file=io.StringIO(), width=width, height=height, markup=False, highlight=False, **settings
+    )
+
+
+def drawn(scene, **settings):
+    console = console_of(**settings)
+    console.print(render(scene))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("second", range(10))
+@pytest.mark.parametrize("filled", [False, True])
+def test_it_fits_a_terminal_of_eighty_by_twenty_four(second, filled):
+    chronicle = Chronicle()
+    for at_ns in range(20 if filled else 0):
+        chronicle.note(at_ns * NS, "upstream", "pid 4194304 killed with SIGKILL")
+    lines = drawn(scene_at(second * NS, chronicle=chronicle)).splitlines()
+    assert len(lines) < SCREEN[1]
+    assert max(len(line) for line in lines) <= SCREEN[0]
+    assert "…" not in "".join(lines)
+
+
+def test_its_height_is_steady_while_the_list_of_events_fills():
+    empty = drawn(scene_at(NS, chronicle=Chronicle()))
+    full = drawn(scene_at(9 * NS))
+    assert len(empty.splitlines()) == len(full.splitlines())
+
+
+def test_the_phase_is_marked_in_the_row_of_phases():
+    assert " healthy [slow] failing  killed  back " in drawn(scene_at(3 * NS))
+
+
+def test_it_says_how_long_the_phase_lasts():
+    assert "200 after 450 to 1250 ms, 1 s left" in drawn(scene_at(3 * NS))
+
+
+def test_both_sides_and_their_lanes_have_a_row_each():
+    rows = [line.split() for line in drawn(scene_at(4 * NS)).splitlines()[4:10]]
+    assert [row[0] for row in rows] == [
+        "unguarded",
+        "threads",
+        "asyncio",
+        "guarded",
+        "threads",
+        "asyncio",
+    ]
+    assert [row[-1] for row in rows] == ["4", "2", "2", "0", "0", "0"]
+
+
+def test_the_breaker_tells_its_state_and_when_it_probes():
+    text = drawn(scene_at(4 * NS))
+    assert "breaker open, a probe in 217 ms   rejected: circuit-open 4" in text
+
+
+@pytest.mark.parametrize("retry_after", [None, 0.0])
+def test_a_breaker_that_lets_calls_pass_announces_no_probe(retry_after):
+    text = drawn(scene_at(0, breaker="closed", retry_after=retry_after))
+    assert "breaker closed\n" in text.replace(" ", "").replace("breakerclosed", "breaker closed")
+    assert "probe" not in text
+
+
+def test_the_last_events_are_shown_the_newest_last():
+    text = drawn(scene_at(9 * NS))
+    assert text.index("closed → open") < text.index("half-open → closed")
+
+
+def test_a_run_without_an_end_has_no_length():
+    endless = scene_at(3 * NS, schedule=Schedule.fit(None))
+    assert drawn(endless).splitlines()[0].startswith("holdfast demo   3.00 s   upstream")
+
+
+def test_a_killed_upstream_has_no_process():
+    assert "no process" in drawn(scene_at(6 * NS, pid=None)).splitlines()[0]
+
+
+def test_what_looks_like_markup_is_shown_as_it_is():
+    chronicle = Chronicle()
+    chronicle.note(0, "phase", "[red]not red[/red] [link=x]")
+    assert "[red]not red[/red] [link=x]" in drawn(scene_at(0, chronicle=chronicle))
+
+
+def test_colours_are_used_on_a_terminal_and_not_with_no_color(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    green = "\x1b[1;32m"
+    assert green in drawn(scene_at(0), force_terminal=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert green not in drawn(scene_at(0), force_terminal=True)
+
+
+def test_the_live_table_shows_scenes_and_is_cleared_at_the_end(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    console = console_of(force_terminal=True)
+    with LiveDisplay(console) as display:
+        display.show(scene_at(3 * NS))
+        shown = console.file.getvalue()
+    after = console.file.getvalue()[len(shown) :]
+    assert "unguarded" in shown
+    up_and_erase = "\x1b[1A\x1b[2K"
+    assert after.endswith(up_and_erase * (shown.count("\n") + 1))

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import struct
+import threading
+
+import pytest
+
+from holdfast.agent.demo import upstream
+from holdfast.agent.demo.schedule import PHASES
+from holdfast.agent.demo.upstream import Behaviour, Server
+
+AT_ONCE = Behaviour(200, 0.0, 0.0)
+
+
+@pytest.fixture
+def server():
+    with Server(0, AT_ONCE) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def connection(server):
+    connection = http.client.HTTPConnection(upstream.HOST, server.server_port, timeout=30)
+    yield connection
+    connection.close()
+
+
+def ask(connection):
+    connection.request("GET", "/")
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+@pytest.mark.parametrize("phase", [p for p in PHASES if p.behaviour], ids=lambda p: p.name)
+def test_a_behaviour_survives_the_protocol(phase):
+    assert Behaviour.parse(phase.behaviour.line()) == phase.behaviour
+
+
+@pytest.mark.parametrize("line", ["", "200", "200 0.1", "ok 0.1 0.2", "200 0.1 0.2 0.3"])
+def test_a_line_that_is_no_behaviour_is_refused(line):
+    with pytest.raises(ValueError, match=r"."):
+        Behaviour.parse(line)
+
+
+def test_answers_follow_the_behaviour_on_a_connection_kept_open(server, connection):
+    assert ask(connection) == (200, b"ok\n")
+    kept = connection.sock
+    server.behaviour = Behaviour(503, 0.0, 0.0)
+    assert ask(connection) == (503, b"failing\n")
+    assert connection.sock is kept
+
+
+def test_the_delay_lies_between_its_bounds(server, connection, monkeypatch):
+    waited = []
+    monkeypatch.setattr(upstream.time, "sleep", waited.append)
+    server.behaviour = Behaviour(200, 0.4, 1.2)
+    for _ in range(20):
+        ask(connection)
+    assert all(0.4 <= seconds <= 1.2 for seconds in waited)
+    assert len(set(waited)) > 1
+
+
+def test_it_listens_on_the_loopback_only(server):
+    assert server.socket.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_client_that_hangs_up_leaves_no_trace(server, connection, capfd):
+    rude = socket.create_connection((upstream.HOST, server.server_port))
+    rude.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    # Linger 0: closing resets the connection, which the server's read then meets.
+    rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    rude.close()
+    assert ask(connection) == (200, b"ok\n")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_fault_of_its_own_is_told(server, connection, capfd):
+    server.behaviour = None
+    with pytest.raises(http.client.HTTPException):
+        ask(connection)
+    server.behaviour = AT_ONCE
+    assert ask(connection) == (200, b"ok\n")
+    assert "TypeError" in capfd.readouterr().err
+
+
+def test_the_program_says_why_it_cannot_listen(server, capsys):
+    assert upstream.main([str(server.server_port)]) == 1
+    assert capsys.readouterr().out == "error Address already in use\n"
+
+
+def test_the_program_is_ready_and_leaves_at_the_end_of_its_input(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(AT_ONCE.line()))
+    assert upstream.main(["0"]) == 0
+    assert capsys.readouterr().out == "ready\n"
