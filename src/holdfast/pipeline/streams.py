@@ -45,13 +45,13 @@ def _named_after(inner: Any, outer: G) -> G:
 
 
 def _drive(gate: Gate, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
-    with gate.acquire():
+    with gate._permit():
         return (yield from inner)
 
 
 async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, S]:
     # What `yield from` would do, which asynchronous generators lack.
-    with await gate.aacquire():
+    with await gate._apermit():
         try:
             item = await anext(inner)
             while True:

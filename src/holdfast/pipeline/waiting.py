@@ -1,8 +1,8 @@
-"""Who waits for what policies decide: places in a bulkhead, tokens of a limiter.
+"""Who waits for a place in a bulkhead.
 
-The bulkhead's kernel counts; here is the queue of those it made wait, and their duty to give back
-what they were granted too late. Not here: how a thread or a task is put to sleep and woken
-(``parking``, ``aio``), and what a policy makes of the answer.
+The kernel counts; here is the queue of those it made wait, and their duty to give back what they
+were granted too late. Not here: how a thread or a task is put to sleep and woken (``parking``,
+``aio``), and what a policy makes of the answer.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from collections import OrderedDict, deque
 from itertools import starmap
 from threading import RLock
 
-from holdfast.pipeline.parking import ThreadWaiter, sleep_ns
+from holdfast.pipeline.parking import ThreadWaiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Generator
 
     from holdfast._native.bulkhead import Bulkhead
     from holdfast.clock import Clock
     from holdfast.pipeline.aio import TaskWaiter
 
-__all__ = ["ENTERED", "FULL", "QUEUED", "TIMED_OUT", "WaitingRoom", "afollow", "follow"]
+__all__ = ["ENTERED", "FULL", "QUEUED", "TIMED_OUT", "WaitingRoom"]
 
 ENTERED, QUEUED, FULL = 0, 1, 2  # as the kernel answers
 TIMED_OUT = 3
@@ -226,26 +225,3 @@ class _Place:
 
     def is_inside(self) -> bool:
         return ENTERED in self.answers
-
-
-def follow(clock: Clock, waits: Generator[int, None, None]) -> None:
-    """Sleep in this thread as often and as long as ``waits`` says, in nanoseconds on ``clock``.
-
-    However this ends, ``waits`` is closed: interrupted, it gives back what it took.
-    """
-    try:
-        for wait_ns in waits:
-            sleep_ns(clock, wait_ns)
-    finally:
-        waits.close()
-
-
-async def afollow(clock: Clock, waits: Generator[int, None, None]) -> None:
-    """Do what ``follow`` does, sleeping in this task."""
-    from holdfast.pipeline.aio import asleep_ns
-
-    try:
-        for wait_ns in waits:
-            await asleep_ns(clock, wait_ns)
-    finally:
-        waits.close()
