@@ -1,0 +1,340 @@
+/* Contract of the rules that open a breaker, and of how long it stays open. */
+#include "breaker_fixture.h"
+
+enum { PERCENT = 10000000 }; /* of 10^9 */
+
+static hf_breaker_config
+counting(uint32_t n, uint32_t min_calls, uint32_t rate_ppb)
+{
+    hf_breaker_config config = defaults();
+    config.failure_threshold = 0;
+    config.window_kind = HF_WINDOW_COUNT;
+    config.window_n = n;
+    config.min_calls = min_calls;
+    config.failure_rate_ppb = rate_ppb;
+    return config;
+}
+
+static hf_breaker_config
+timing(uint32_t slices, uint32_t min_calls, uint32_t rate_ppb)
+{
+    hf_breaker_config config = counting(slices, min_calls, rate_ppb);
+    config.window_kind = HF_WINDOW_TIME;
+    config.slice_ns = SECOND;
+    return config;
+}
+
+static hf_change
+call_lasting(int64_t duration_ns, int outcome, int64_t now_ns)
+{
+    hf_breaker_permit permit = enter(now_ns);
+    return hf_breaker_settle(b, &permit, outcome, duration_ns, now_ns);
+}
+
+/* CB-27, CB-15; with each kind of window. */
+HF_TEST(it_opens_when_the_failure_rate_reaches_its_limit)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        begin_with(kind ? timing(10, 10, 50 * PERCENT) : counting(20, 10, 50 * PERCENT));
+        calls(6, HF_SUCCESS, 0);
+        calls(5, HF_FAILURE, 0);
+        HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED); /* 5 of 11 */
+        HF_CHECK_INT(hf_breaker_tally(b, 0).calls, 11);
+        HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN)); /* 6 of 12 */
+    }
+}
+
+/* Trap 30: one failure of one call is no reason. */
+HF_TEST(a_rate_says_nothing_before_enough_calls)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        begin_with(kind ? timing(10, 10, 50 * PERCENT) : counting(20, 10, 50 * PERCENT));
+        calls(9, HF_FAILURE, 0);
+        HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+        HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN));
+    }
+}
+
+/* hotpath.md, Windows: the call that makes up min_calls may be a success. */
+HF_TEST(a_success_may_be_the_call_that_opens_it)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        begin_with(kind ? timing(10, 10, 50 * PERCENT) : counting(20, 10, 50 * PERCENT));
+        calls(5, HF_FAILURE, 0);
+        calls(4, HF_SUCCESS, 0);
+        HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+        HF_CHECK(is_change(call(HF_SUCCESS, 0), HF_CLOSED, HF_OPEN));
+    }
+}
+
+/* Trap 26: with the successes gone from the window, the failures left are too many. */
+HF_TEST(a_success_may_find_that_the_rate_has_grown_with_time)
+{
+    begin_with(timing(10, 4, 50 * PERCENT));
+    calls(10, HF_SUCCESS, 0);
+    calls(3, HF_FAILURE, 5 * SECOND);
+    call(HF_SUCCESS, 9 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+    HF_CHECK(is_change(call(HF_SUCCESS, 10 * SECOND), HF_CLOSED, HF_OPEN)); /* 3 of 5 */
+}
+
+/* CB-15: both rules given, either trips. */
+HF_TEST(failures_in_a_row_and_a_rate_open_it_whichever_comes_first)
+{
+    hf_breaker_config config = counting(100, 10, 50 * PERCENT);
+    config.failure_threshold = 3;
+    begin_with(config);
+    calls(50, HF_SUCCESS, 0);
+    calls(2, HF_FAILURE, 0);
+    HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN));
+    begin_with(config);
+    for (int i = 0; i < 4; i++) {
+        call(HF_SUCCESS, 0);
+        call(HF_FAILURE, 0);
+    }
+    call(HF_SUCCESS, 0);
+    HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN));
+}
+
+/* Trap 16: what is seen half-open is not carried into CLOSED; nor is what was before. */
+HF_TEST(a_breaker_that_closes_starts_with_an_empty_window)
+{
+    begin_with(counting(20, 10, 50 * PERCENT));
+    calls(10, HF_FAILURE, 0);
+    calls(3, HF_SUCCESS, 60 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+    HF_CHECK_INT(hf_breaker_tally(b, 60 * SECOND).calls, 0);
+    calls(9, HF_FAILURE, 60 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+    call(HF_FAILURE, 60 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_OPEN);
+}
+
+/* Trap 11, trap 31: gobreaker lost 20 failures in a row that took longer than its window. */
+HF_TEST(calls_slower_than_the_window_still_open_it)
+{
+    begin_with(timing(10, 10, 50 * PERCENT));
+    hf_breaker_permit permits[20];
+    for (int i = 0; i < 20; i++)
+        permits[i] = enter(i * SECOND);
+    for (int i = 0; i < 10; i++)
+        end(permits[i], HF_FAILURE, 1000 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_OPEN);
+}
+
+/* D-CB-8, trap 5. */
+HF_TEST(ignored_calls_have_no_part_in_a_rate)
+{
+    begin_with(counting(20, 10, 50 * PERCENT));
+    calls(30, HF_IGNORED, 0);
+    calls(9, HF_FAILURE, 0);
+    calls(30, HF_IGNORED, 0);
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+    HF_CHECK_INT(hf_breaker_tally(b, 0).ignored, 60);
+}
+
+HF_TEST(a_call_is_slow_from_the_configured_duration_on)
+{
+    hf_breaker_config config = counting(10, 10, 0);
+    config.slow_ns = SECOND;
+    config.slow_rate_ppb = 100 * PERCENT;
+    begin_with(config);
+    call_lasting(SECOND - 1, HF_SUCCESS, 0);
+    call_lasting(-1, HF_SUCCESS, 0);         /* unknown */
+    call_lasting(2 * SECOND, HF_IGNORED, 0); /* neither good, bad, nor slow */
+    HF_CHECK_INT(count_of(&b->slow), 0);
+    call_lasting(SECOND, HF_SUCCESS, 0);
+    call_lasting(SECOND, HF_FAILURE, 0);
+    HF_CHECK_INT(count_of(&b->slow), 2);
+    HF_CHECK_INT(hf_breaker_tally(b, 0).slow, 2);
+}
+
+HF_TEST(it_opens_when_the_share_of_slow_calls_reaches_its_limit)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        hf_breaker_config config = kind ? timing(10, 10, 0) : counting(10, 10, 0);
+        config.slow_ns = SECOND;
+        config.slow_rate_ppb = 30 * PERCENT;
+        begin_with(config);
+        for (int i = 0; i < 7; i++)
+            call_lasting(1, HF_SUCCESS, 0);
+        call_lasting(SECOND, HF_SUCCESS, 0);
+        call_lasting(SECOND, HF_FAILURE, 0);
+        HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+        HF_CHECK(is_change(call_lasting(SECOND, HF_SUCCESS, 0), HF_CLOSED, HF_OPEN));
+    }
+}
+
+HF_TEST(a_slow_success_is_a_success_for_the_run_and_a_bad_sign_for_a_probe)
+{
+    hf_breaker_config config = counting(10, 10, 0);
+    config.failure_threshold = 5;
+    config.slow_ns = SECOND;
+    config.slow_rate_ppb = 100 * PERCENT;
+    begin_with(config);
+    calls(4, HF_FAILURE, 0);
+    call_lasting(SECOND, HF_SUCCESS, 0);
+    HF_CHECK_INT(hf_breaker_run(b), 0);
+    break_at(0);
+    HF_CHECK(is_change(call_lasting(SECOND, HF_SUCCESS, 60 * SECOND), HF_HALF_OPEN, HF_OPEN));
+
+    config.slow_rate_ppb = 0; /* measured, but no rule */
+    begin_with(config);
+    break_at(0);
+    call_lasting(SECOND, HF_SUCCESS, 60 * SECOND);
+    HF_CHECK_INT(hf_breaker_run(b), 1);
+}
+
+/* settle_fast() would not see what these need. */
+HF_TEST(the_fast_end_of_a_call_is_refused_where_there_is_more_to_do)
+{
+    hf_breaker_config config = defaults();
+    config.slow_ns = SECOND;
+    for (int i = 0; i < 3; i++) {
+        begin_with(i == 0 ? config : i == 1 ? counting(5, 5, PERCENT) : defaults());
+        if (i == 2)
+            call(HF_FAILURE, 0); /* a run to end */
+        hf_breaker_permit permit = enter(0);
+        HF_CHECK(!hf_breaker_settle_fast(b, &permit));
+        HF_CHECK_INT(count_of(&b->succeeded), 0);
+        end(permit, HF_SUCCESS, 0);
+        HF_CHECK_INT(hf_breaker_run(b), 0);
+        HF_CHECK_INT(hf_breaker_in_flight(b), 0);
+    }
+}
+
+/* CB-09. */
+HF_TEST(a_pause_between_failures_starts_the_run_again)
+{
+    hf_breaker_config config = defaults();
+    config.failure_reset_ns = 10 * SECOND;
+    begin_with(config);
+    calls(4, HF_FAILURE, 0);
+    call(HF_FAILURE, 10 * SECOND);
+    HF_CHECK_INT(hf_breaker_run(b), 1);
+    calls(3, HF_FAILURE, 20 * SECOND - 1);
+    HF_CHECK_INT(hf_breaker_run(b), 4);
+    call(HF_FAILURE, 30 * SECOND - 2);
+    HF_CHECK_INT(hf_breaker_state(b), HF_OPEN);
+    config.failure_threshold = 1;
+    begin_with(config);
+    HF_CHECK(call(HF_FAILURE, INT64_MAX).happened); /* the first has none before it */
+}
+
+/* CB-15, CB-26. */
+HF_TEST(the_open_time_grows_with_each_reopening_up_to_its_bound)
+{
+    hf_breaker_config config = defaults();
+    config.reset_factor = 2;
+    config.reset_max_ns = 300 * SECOND;
+    begin_with(config);
+    break_at(0);
+    const int64_t expected[] = {60, 120, 240, 300, 300, 300};
+    int64_t now = 0;
+    for (int i = 0; i < 6; i++) {
+        HF_CHECK_INT(hf_breaker_retry_after_ns(b, now), expected[i] * SECOND);
+        now += expected[i] * SECOND;
+        if (i < 5)
+            call(HF_FAILURE, now);
+    }
+    calls(3, HF_SUCCESS, now); /* health resets the growth */
+    break_at(now);
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, now), 60 * SECOND);
+}
+
+HF_TEST(the_open_time_neither_overflows_nor_stops_growing_in_count)
+{
+    hf_breaker_config config = defaults();
+    config.reset_factor = 1000;
+    begin_with(config);
+    break_at(0);
+    for (int i = 0; i < 100; i++) {
+        hf_breaker_override(b, HF_HALF_OPEN, 0);
+        call(HF_FAILURE, 0);
+        HF_CHECK(hf_breaker_retry_after_ns(b, 0) >= 60 * SECOND);
+    }
+    HF_CHECK_INT(HF_BREAKER_REOPENS(hf_load_relaxed(&b->word)), HF_BREAKER_REOPENS_MOST);
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, 0), INT64_MAX);
+}
+
+/* Trap 49: jitter may not exceed the bound. */
+HF_TEST(jitter_adds_up_to_its_share_and_respects_the_bound)
+{
+    hf_breaker_config config = defaults();
+    config.reset_jitter = 0.5;
+    int64_t least = INT64_MAX, most = 0;
+    begin_with(config);
+    for (int i = 0; i < 1000; i++) {
+        hf_breaker_override(b, HF_OPEN, 0);
+        int64_t ns = hf_breaker_retry_after_ns(b, 0);
+        least = ns < least ? ns : least;
+        most = ns > most ? ns : most;
+    }
+    HF_CHECK(least >= 60 * SECOND && least < 61 * SECOND);
+    HF_CHECK(most > 89 * SECOND && most <= 90 * SECOND);
+    config.reset_max_ns = 70 * SECOND;
+    begin_with(config);
+    for (int i = 0; i < 1000; i++) {
+        hf_breaker_override(b, HF_OPEN, 0);
+        HF_CHECK(hf_breaker_retry_after_ns(b, 0) <= 70 * SECOND);
+    }
+}
+
+/* Trap 20: resilience4j stayed open for an hour. */
+HF_TEST(a_step_back_of_the_time_prolongs_an_opening_by_no_more_than_itself)
+{
+    begin();
+    break_at(3600 * SECOND);
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, 0), 60 * SECOND); /* asking pulls nothing in */
+    HF_CHECK(refuses(0));
+    HF_CHECK(refuses(60 * SECOND - 1));
+    HF_CHECK(!refuses(60 * SECOND));
+}
+
+/* Trap 21. */
+HF_TEST(a_step_forward_of_the_time_ends_an_opening_and_nothing_else)
+{
+    begin();
+    break_at(0);
+    HF_CHECK(!refuses(1000000 * SECOND));
+    HF_CHECK_INT(hf_breaker_state(b), HF_HALF_OPEN);
+}
+
+HF_TEST(an_opening_at_the_end_of_time_is_no_overflow)
+{
+    begin();
+    break_at(INT64_MAX - 1);
+    HF_CHECK(refuses(INT64_MAX - 1));
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, INT64_MAX - 1), 1);
+    HF_CHECK(!refuses(INT64_MAX));
+    begin();
+    break_at(INT64_MIN + 1);
+    HF_CHECK(refuses(INT64_MIN + 60 * SECOND));
+    HF_CHECK(!refuses(INT64_MIN + 1 + 60 * SECOND));
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(it_opens_when_the_failure_rate_reaches_its_limit);
+    HF_RUN(a_rate_says_nothing_before_enough_calls);
+    HF_RUN(a_success_may_be_the_call_that_opens_it);
+    HF_RUN(a_success_may_find_that_the_rate_has_grown_with_time);
+    HF_RUN(failures_in_a_row_and_a_rate_open_it_whichever_comes_first);
+    HF_RUN(a_breaker_that_closes_starts_with_an_empty_window);
+    HF_RUN(calls_slower_than_the_window_still_open_it);
+    HF_RUN(ignored_calls_have_no_part_in_a_rate);
+    HF_RUN(a_call_is_slow_from_the_configured_duration_on);
+    HF_RUN(it_opens_when_the_share_of_slow_calls_reaches_its_limit);
+    HF_RUN(a_slow_success_is_a_success_for_the_run_and_a_bad_sign_for_a_probe);
+    HF_RUN(the_fast_end_of_a_call_is_refused_where_there_is_more_to_do);
+    HF_RUN(a_pause_between_failures_starts_the_run_again);
+    HF_RUN(the_open_time_grows_with_each_reopening_up_to_its_bound);
+    HF_RUN(the_open_time_neither_overflows_nor_stops_growing_in_count);
+    HF_RUN(jitter_adds_up_to_its_share_and_respects_the_bound);
+    HF_RUN(a_step_back_of_the_time_prolongs_an_opening_by_no_more_than_itself);
+    HF_RUN(a_step_forward_of_the_time_ends_an_opening_and_nothing_else);
+    HF_RUN(an_opening_at_the_end_of_time_is_no_overflow);
+    return hf_test_close();
+}
