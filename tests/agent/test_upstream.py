@@ -91,11 +91,11 @@ def test_a_fault_of_its_own_is_told(server, connection, capfd):
 
 
 def test_the_program_says_why_it_cannot_listen(server, capsys):
-    assert upstream.main([str(server.server_port)]) == 1
+    assert upstream.main([str(server.server_port), *AT_ONCE.line().split()]) == 1
     assert capsys.readouterr().out == "error Address already in use\n"
 
 
 def test_the_program_is_ready_and_leaves_at_the_end_of_its_input(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(AT_ONCE.line()))
-    assert upstream.main(["0"]) == 0
+    assert upstream.main(["0", *AT_ONCE.line().split()]) == 0
     assert capsys.readouterr().out == "ready\n"

@@ -100,17 +100,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from holdfast.errors import HoldfastError, MissingExtraError
-
     try:
-        try:
-            import httpx  # noqa: F401 - asked for before anything is started
-        except ImportError as error:
-            raise MissingExtraError("demo", "holdfast demo") from error
-        from holdfast.agent.demo.process import PortError, UpstreamError
-        from holdfast.agent.demo.run import RunError, run_demo
-    except HoldfastError as error:  # also a HOLDFAST_MODE that is none
-        return _complain(error, EXIT_CANNOT_START)
+        import httpx  # noqa: F401 - asked for before anything is started
+    except ImportError:
+        from holdfast.errors import MissingExtraError
+
+        return _complain(MissingExtraError("demo", "holdfast demo"), EXIT_CANNOT_START)
+    from holdfast.agent.demo.process import PortError, UpstreamError
+    from holdfast.agent.demo.run import RunError, run_demo
+
     try:
         run_demo(options.seconds, options.port, options.plain, sys.stdout)
     except PortError as error:

@@ -102,7 +102,7 @@ class UpstreamProcess:
         # Isolated (-I): a directory the demo is started from cannot shadow the standard library.
         # A session of its own: the terminal's Ctrl-C is for the parent, which then closes stdin.
         self._child = subprocess.Popen(
-            [sys.executable, "-I", upstream.__file__, str(self.port)],
+            [sys.executable, "-I", upstream.__file__, str(self.port), *behaviour.line().split()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -115,7 +115,6 @@ class UpstreamProcess:
             self._stderr.seek(0)
             detail = said or self._stderr.read().decode(errors="replace").strip()
             raise UpstreamError(f"the upstream did not start: {detail or 'it said nothing'}")
-        self.behave(behaviour)
 
     def behave(self, behaviour: Behaviour) -> None:
         """Have the running upstream behave differently from here on.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from holdfast.agent.demo.tally import Figures
 
 SHOWN_ENTRIES = 6
-# With the legend 22 lines of at most 80 characters: the smallest usual terminal.
+# All in all 23 lines of at most 80 characters: the smallest usual terminal.
 LEGEND = """\
 good/s, wasted/s, rejected/s: the last second. All else: the whole run.
 p50, p99: from when a call was due to its answer, error or refusal.
@@ -86,6 +86,7 @@ def render(scene: Scene) -> RenderableType:
         _lanes(scene),
         Text(),
         _breaker(scene),
+        _rejections(scene),
         _happened(scene),
         Text(),
         Text(LEGEND, style="dim"),
@@ -96,14 +97,14 @@ def _headline(scene: Scene) -> Text:
     length = scene.schedule.length_ns
     end = "" if length is None else f" of {length / NS:g} s"
     process = "no process" if scene.pid is None else f"pid {scene.pid}"
-    text = Text("holdfast demo", style="bold")
+    text = _line("holdfast demo", style="bold")
     text.append(f"   {figures.seconds(scene.elapsed_ns)}{end}", style="not bold")
     text.append(f"   upstream {scene.url} {process}", style="not bold dim")
     return text
 
 
 def _phases(scene: Scene) -> Text:
-    text = Text()
+    text = _line()
     for index, phase in enumerate(PHASES):
         style = _PHASE_STYLES[phase.name]
         if index == scene.moment.index:
@@ -146,14 +147,21 @@ def _cells(name: str, total: Figures, recent: Recent, elapsed_ns: int) -> tuple[
 
 
 def _breaker(scene: Scene) -> Text:
-    text = Text("breaker ")
+    text = _line("breaker   ")
     text.append(scene.breaker, style=f"bold {_STATE_STYLES.get(scene.breaker, 'magenta')}")
     if scene.retry_after:
         text.append(f", a probe in {figures.duration(scene.retry_after * NS)}")
-    if scene.reasons:
-        reasons = ", ".join(f"{why} {figures.number(n)}" for why, n in scene.reasons.items())
-        text.append(f"   rejected: {reasons}", style="dim")
     return text
+
+
+def _rejections(scene: Scene) -> Text:
+    reasons = (f"{why} {figures.number(n)}" for why, n in scene.reasons.items())
+    return _line("rejected  " + (", ".join(reasons) or "none"))
+
+
+def _line(text: str = "", style: str = "") -> Text:
+    """Return a text that stays on its line, whatever the width."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _happened(scene: Scene) -> Text:

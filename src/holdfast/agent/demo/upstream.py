@@ -3,9 +3,9 @@
 A program of its own, run by path in an isolated interpreter, so it uses the standard library
 alone and imports nothing of holdfast. ``process.py`` speaks its protocol:
 
-    argument     the port to listen on, 127.0.0.1 only
+    arguments    PORT, of 127.0.0.1, and a behaviour: STATUS SHORTEST LONGEST (delays in seconds)
     stdout       "ready", once connections are accepted, or "error REASON"
-    stdin        one line per change of behaviour: STATUS SHORTEST LONGEST (delays in seconds)
+    stdin        a line for each change of behaviour
     end of stdin the parent is gone, however it went: leave at once
 """
 
@@ -86,8 +86,9 @@ class Server(ThreadingHTTPServer):
 
 def main(arguments: list[str]) -> int:
     """Serve until the end of stdin."""
+    port, *behaviour = arguments
     try:
-        server = Server(int(arguments[0]), Behaviour(200, 0.0, 0.0))
+        server = Server(int(port), Behaviour.parse(" ".join(behaviour)))
     except OSError as error:
         print(f"error {error.strerror}", flush=True)
         return 1

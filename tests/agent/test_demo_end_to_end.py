@@ -1,0 +1,198 @@
+"""The demo as a user starts it: real processes, real traffic, real time."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+from contextlib import contextmanager
+
+import pytest
+
+PID = re.compile(r"upstream +pid (\d+) (?:at|started)")
+TRANSITION = re.compile(r"breaker +(\S+) → (\S+)")
+PHASE = re.compile(r" phase +(\w+):")
+ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+
+
+@contextmanager
+def running_demo(*arguments):
+    command = [sys.executable, "-W", "error", "-m", "holdfast", "demo", *arguments]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+    ) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()
+
+
+def read_until(demo, wanted):
+    """Return what the demo wrote up to and including the first line that ``wanted`` matches."""
+    lines = []
+    for line in demo.stdout:
+        lines.append(line)
+        if wanted.search(line):
+            return "".join(lines)
+    pytest.fail(f"the demo ended before it wrote {wanted.pattern}:\n{''.join(lines)}")
+
+
+def wait_for_the_end_of(pidfd):
+    ready, _, _ = select.select([pidfd], [], [], 30)
+    os.close(pidfd)
+    return bool(ready)
+
+
+def read_terminal(descriptor, wanted=None):
+    """Return what a terminal was sent, up to ``wanted`` or until nobody holds its other end."""
+    sent = b""
+    while wanted is None or wanted not in sent:
+        try:
+            sent += os.read(descriptor, 65_536)
+        except OSError:  # EIO: the other end is closed
+            break
+    return sent
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def figures(summary, row):
+    """Return the two numbers of a row of the summary: unguarded, guarded."""
+    line = next(line for line in summary.splitlines() if line.strip().startswith(row))
+    cells = re.split(r" {2,}", line.strip())[1:]
+    return tuple(cell.replace(",", "") for cell in cells)
+
+
+def in_order(wanted, found):
+    """Return whether ``wanted`` occurs in ``found`` in this order, other things between."""
+    rest = iter(found)
+    return all(item in rest for item in wanted)
+
+
+@pytest.fixture(scope="module")
+def whole_run():
+    """One run of ten seconds: exit code, output, errors."""
+    with running_demo("--seconds", "10") as demo:
+        output, errors = demo.communicate(timeout=90)
+    return demo.returncode, output, errors
+
+
+def test_a_whole_run_ends_well_and_says_nothing_wrong(whole_run):
+    code, _, errors = whole_run
+    assert (code, errors) == (0, "")
+
+
+def test_a_whole_run_goes_through_every_phase(whole_run):
+    _, output, _ = whole_run
+    assert PHASE.findall(output) == ["healthy", "slow", "failing", "killed", "back"]
+
+
+def test_a_whole_run_kills_the_upstream_and_starts_another(whole_run):
+    _, output, _ = whole_run
+    first, second = PID.findall(output)
+    assert f"pid {first} killed with SIGKILL" in output
+    assert first != second
+
+
+def test_a_whole_run_leaves_no_process(whole_run):
+    _, output, _ = whole_run
+    assert not any(is_alive(int(pid)) for pid in PID.findall(output))
+
+
+def test_the_breaker_opens_probes_and_closes(whole_run):  # CB-02, CB-26
+    _, output, _ = whole_run
+    cycle = [("closed", "open"), ("open", "half-open"), ("half-open", "closed")]
+    assert in_order(cycle, TRANSITION.findall(output))
+
+
+def test_the_summary_compares_goodput_percentiles_and_waste(whole_run):
+    _, output, _ = whole_run
+    summary = output[output.index("holdfast demo: ") :]
+    for word in ("goodput", "p50", "p99", "wasted", "half-open"):
+        assert word in summary
+    assert re.fullmatch(r"[\d.]+/s", figures(summary, "goodput")[1])
+    assert all(re.fullmatch(r"[\d.]+ (µs|ms|s)", cell) for cell in figures(summary, "p99"))
+
+
+def test_the_guarded_side_wastes_far_fewer_calls(whole_run):  # CB-02
+    _, output, _ = whole_run
+    unguarded, guarded = map(int, figures(output, "wasted calls"))
+    assert guarded * 4 < unguarded
+
+
+def test_both_sides_were_offered_the_same_calls(whole_run):
+    _, output, _ = whole_run
+    unguarded, guarded = map(int, figures(output, "calls"))
+    # All 1,200, save what a busy machine had not got round to at the end.
+    assert unguarded == pytest.approx(1_200, rel=0.02)
+    assert guarded == pytest.approx(1_200, rel=0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_its_summary(number):
+    with running_demo() as demo:
+        started = read_until(demo, PID)
+        read_until(demo, re.compile(r"good/s"))  # a second of traffic
+        demo.send_signal(number)
+        output, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, errors) == (0, "")
+    assert "goodput" in output
+    assert int(figures(output, "calls")[1]) > 0
+    assert not is_alive(int(PID.search(started)[1]))
+
+
+def test_on_a_terminal_it_draws_a_table_and_leaves_only_the_summary():
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 80))
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "holdfast", "demo"],
+        stdout=its,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**ENVIRONMENT, "TERM": "xterm-256color"},
+    ) as demo:
+        os.close(its)
+        drawn = read_terminal(ours, b"breaker")
+        demo.send_signal(signal.SIGINT)
+        left = read_terminal(ours)
+        errors = demo.stderr.read()
+    os.close(ours)
+    assert (demo.returncode, errors) == (0, "")
+    assert b"rejected/s" in drawn
+    _, summary = left.rsplit(b"\x1b[2K", 1)
+    assert b"goodput" in summary
+    assert b"rejected/s" not in summary
+
+
+def test_a_demo_that_is_killed_leaves_no_upstream():
+    with running_demo() as demo:
+        started = read_until(demo, PID)
+        pidfd = os.pidfd_open(int(PID.search(started)[1]))
+        demo.kill()
+    assert wait_for_the_end_of(pidfd)
+
+
+def test_a_reader_that_goes_away_ends_the_run_without_a_traceback():
+    with running_demo() as demo:
+        started = read_until(demo, PID)
+        demo.stdout.close()
+        errors = demo.stderr.read()
+        code = demo.wait(60)
+    assert (code, errors) == (1, "")
+    assert not is_alive(int(PID.search(started)[1]))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from holdfast.agent.demo import client, run
+from holdfast.agent.demo.lines import LineDisplay
+from holdfast.agent.demo.process import UpstreamError, UpstreamProcess
+from holdfast.agent.demo.run import Interrupts, RunError, Stage
+from holdfast.agent.demo.schedule import PHASES, Schedule
+from holdfast.agent.demo.table import LiveDisplay
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def upstream():
+    with UpstreamProcess() as upstream:
+        upstream.start(PHASES[0].behaviour)
+        yield upstream
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_for_the_end_and_nothing_more(number):
+    before = signal.getsignal(number)
+    with Interrupts() as interrupts:
+        assert not interrupts.requested
+        os.kill(os.getpid(), number)
+        assert interrupts.requested
+    assert signal.getsignal(number) is before
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    entered = []
+
+    def enter():
+        with Interrupts() as interrupts:
+            entered.append((interrupts.requested, signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered == [(False, signal.getsignal(signal.SIGINT))]
+
+
+def test_a_run_that_is_ended_early_reports_what_there_was(upstream):
+    with Stage(upstream, Schedule.fit(None)) as stage:
+        assert not stage.is_over()
+        scene = stage.scene()
+        results = stage.finish()
+    assert scene.pid == upstream.pid
+    assert scene.moment.phase.name == "healthy"
+    assert scene.breaker == "closed"
+    assert results.kills == 0
+    assert results.elapsed_ns < results.schedule.cycle_ns
+
+
+def test_leaving_a_run_ends_its_threads(upstream):
+    before = set(threading.enumerate())
+    with Stage(upstream, Schedule.fit(None)):
+        assert len(set(threading.enumerate()) - before) >= 5  # the director and four lanes
+    assert set(threading.enumerate()) == before
+
+
+def test_a_fault_in_a_lane_breaks_the_run_off_and_names_the_lane(upstream, monkeypatch):
+    monkeypatch.setattr(client, "judge", lambda error: None)
+    monkeypatch.setattr(client, "thread_calls", lambda *opening: None)
+    with Stage(upstream, Schedule.fit(None)) as stage:
+        for lane in stage._lanes[:1]:
+            assert lane.join(30)
+        with pytest.raises(RunError, match=r"^unguarded threads: TypeError"):
+            stage.is_over()
+
+
+def test_a_fault_of_the_director_breaks_the_run_off(upstream, monkeypatch):
+    def behave(behaviour):
+        raise UpstreamError("gone")
+
+    monkeypatch.setattr(upstream, "behave", behave)
+    with Stage(upstream, Schedule.fit(None)) as stage:
+        stage._director.join()
+        with pytest.raises(UpstreamError, match="gone"):
+            stage.is_over()
+
+
+def test_a_terminal_gets_the_live_table(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert isinstance(run._display(plain=False, out=Terminal()), LiveDisplay)
+
+
+def test_a_terminal_gets_lines_on_request():
+    assert isinstance(run._display(plain=True, out=Terminal()), LineDisplay)
+
+
+def test_a_pipe_gets_lines():
+    assert isinstance(run._display(plain=False, out=io.StringIO()), LineDisplay)
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(run._display(plain=False, out=Terminal()), LineDisplay)
+
+
+def test_a_terminal_gets_lines_where_rich_is_not_installed(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert isinstance(run._display(plain=False, out=Terminal()), LineDisplay)
