@@ -1,0 +1,22 @@
+"""Runs a piece of a test in a process of its own: to fork it, to interrupt it, to end it."""
+
+import subprocess
+import sys
+import textwrap
+
+
+def run_apart(source: str) -> str:
+    """Run Python source in a fresh interpreter and return what it printed.
+
+    It fails when the source raises, warns, or does not end: then with a stack of every thread.
+    """
+    preamble = "import faulthandler; faulthandler.dump_traceback_later(60, exit=True)\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", preamble + textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    return done.stdout

@@ -1,0 +1,209 @@
+"""The registry knows who lives, keeps nobody alive, and tells policies of a fork."""
+
+import gc
+import threading
+import weakref
+
+import pytest
+
+from holdfast.registry import Registry
+from tests.apart import run_apart
+
+
+class Policy:
+    """All that the registry needs of one."""
+
+    def __init__(self, kind: str = "breaker", name: str = "a") -> None:
+        self.kind = kind
+        self.name = name
+        self.asked: list[str] = []
+
+    def reset(self) -> None:
+        self.asked.append("reset")
+
+    def _after_fork(self) -> None:
+        self.asked.append("fork")
+
+
+class Clearable(Policy):
+    reset = None  # type: ignore[assignment]
+
+    def clear(self) -> None:
+        self.asked.append("clear")
+
+
+def test_a_policy_is_found_by_kind_and_name() -> None:
+    registry, breaker, limiter = Registry(), Policy("breaker"), Policy("limiter")
+    assert registry.add(breaker) is breaker
+    registry.add(limiter)
+    assert registry.get("breaker", "a") is breaker
+    assert registry.get("limiter", "a") is limiter
+    assert registry.get("breaker", "b") is None
+    assert registry.all() == [breaker, limiter]
+    assert registry.all(kind="limiter") == [limiter]
+
+
+def test_of_several_with_one_name_the_newest_living_is_found() -> None:
+    registry, old, new = Registry(), Policy(), Policy()
+    registry.add(old)
+    registry.add(new)
+    assert registry.get("breaker", "a") is new
+    assert registry.all() == [old, new]
+    del new
+    gc.collect()
+    assert registry.get("breaker", "a") is old
+    assert registry.all() == [old]
+
+
+def test_all_is_in_the_order_of_registration_over_names() -> None:
+    registry = Registry()
+    policies = [Policy(name=name) for name in "abcab"]
+    for policy in policies:
+        registry.add(policy)
+    assert registry.all() == policies
+
+
+def test_being_registered_keeps_nobody_alive_and_leaves_no_trace() -> None:
+    # Trap 67
+    registry = Registry()
+    for number in range(10_000):
+        registry.add(Policy(name=f"request-{number}"))
+    gc.collect()
+    assert registry.all() == []
+    assert not registry._entries
+    assert not registry._dead
+
+
+def test_names_that_come_and_go_do_not_pile_up_even_if_nobody_ever_asks() -> None:
+    # Trap 67
+    registry = Registry()
+    for number in range(1000):
+        registry.add(Policy(name=f"request-{number}"))
+        gc.collect(0)
+    assert len(registry._entries) < 10
+
+
+def test_a_registry_can_be_dropped() -> None:
+    registry = Registry()
+    gone = weakref.ref(registry)
+    del registry
+    gc.collect()
+    assert gone() is None
+
+
+def test_only_shared_policies_are_handed_out_to_be_shared() -> None:
+    registry, own, shared, other = Registry(), Policy(), Policy(), Policy(name="b")
+    registry.add(own)
+    assert registry.find_shared("breaker", "a") is None
+    registry.add(shared, shared=True)
+    registry.add(own)
+    assert registry.find_shared("breaker", "a") is shared
+    assert registry.add(other, shared=True) is other
+
+
+def test_a_second_shared_one_is_not_registered_and_the_first_is_returned() -> None:
+    registry, first, second = Registry(), Policy(), Policy()
+    registry.add(first, shared=True)
+    assert registry.add(second, shared=True) is first
+    assert registry.all() == [first]
+    del first
+    gc.collect()
+    assert registry.add(second, shared=True) is second
+
+
+def test_of_threads_that_make_the_same_shared_policy_all_get_one() -> None:
+    registry, start, got = Registry(), threading.Barrier(8), []
+
+    def make() -> None:
+        mine = Policy()
+        start.wait()
+        got.append(registry.add(mine, shared=True))
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 8
+    assert len({id(policy) for policy in got}) == 1
+    assert registry.all() == got[:1]
+
+
+def test_reset_all_resets_or_clears_everybody_although_some_raise() -> None:
+    class Broken(Policy):
+        def reset(self) -> None:
+            raise RuntimeError("cannot")
+
+    registry = Registry()
+    policies = [Policy(), Broken(), Clearable()]
+    for policy in policies:
+        registry.add(policy)
+    with pytest.raises(ExceptionGroup, match="resetting policies") as caught:
+        registry.reset_all()
+    assert [str(error) for error in caught.value.exceptions] == ["cannot"]
+    assert [policy.asked for policy in policies] == [["reset"], [], ["clear"]]
+    Registry().reset_all()
+
+
+def test_threads_that_register_drop_and_ask_at_once_agree_in_the_end() -> None:
+    registry, start = Registry(), threading.Barrier(4)
+    kept: list[Policy] = []
+
+    def churn(number: int) -> None:
+        start.wait()
+        for turn in range(300):
+            policy = Policy(name=f"{number}-{turn % 7}")
+            registry.add(policy)
+            registry.all()
+            assert registry.get("breaker", policy.name) is policy
+            if turn % 50 == 0:
+                kept.append(policy)
+
+    threads = [threading.Thread(target=churn, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    assert {id(policy) for policy in registry.all()} == {id(policy) for policy in kept}
+
+
+def test_a_forked_child_has_a_free_lock_and_tells_every_policy() -> None:
+    # Trap 58
+    printed = run_apart("""
+        import os, sys, threading, warnings
+        from holdfast.registry import Registry
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point
+
+        class Policy:
+            kind, name = "breaker", "a"
+            told = 0
+            def _after_fork(self):
+                self.told += 1
+                if self.told == 2:
+                    raise RuntimeError("broken policy")
+
+        registry, first, second = Registry(), Policy(), Policy()
+        first.told = 1
+        registry.add(first)
+        registry.add(second)
+        held, release = threading.Event(), threading.Event()
+        def hold():
+            with registry._lock:
+                held.set()
+                release.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        ignored = []
+        sys.unraisablehook = lambda what: ignored.append(str(what.exc_value))
+        child = os.fork()
+        if child == 0:
+            registry.add(Policy())
+            assert ignored == ["after a fork (1 sub-exception)"]
+            os._exit(10 * first.told + second.told)
+        release.set()
+        thread.join()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), first.told, second.told)
+        """)
+    assert printed.split() == ["21", "1", "0"]
