@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import termios
 from contextlib import contextmanager
 
 import pytest
+
+from tests.agent.processes import watch
 
 PID = re.compile(r"upstream +pid (\d+) (?:at|started)")
 TRANSITION = re.compile(r"breaker +(\S+) → (\S+)")
@@ -47,20 +48,17 @@ def read_until(demo, wanted):
     pytest.fail(f"the demo ended before it wrote {wanted.pattern}:\n{''.join(lines)}")
 
 
-def wait_for_the_end_of(pidfd):
-    ready, _, _ = select.select([pidfd], [], [], 30)
-    os.close(pidfd)
-    return bool(ready)
-
-
 def read_terminal(descriptor, wanted=None):
     """Return what a terminal was sent, up to ``wanted`` or until nobody holds its other end."""
     sent = b""
     while wanted is None or wanted not in sent:
         try:
-            sent += os.read(descriptor, 65_536)
-        except OSError:  # EIO: the other end is closed
+            read = os.read(descriptor, 65_536)
+        except OSError:  # EIO, as Linux says that the other end is closed
             break
+        if not read:  # as others say it
+            break
+        sent += read
     return sent
 
 
@@ -183,9 +181,9 @@ def test_on_a_terminal_it_draws_a_table_and_leaves_only_the_summary():
 def test_a_demo_that_is_killed_leaves_no_upstream():
     with running_demo() as demo:
         started = read_until(demo, PID)
-        pidfd = os.pidfd_open(int(PID.search(started)[1]))
+        upstream_ended = watch(int(PID.search(started)[1]))
         demo.kill()
-    assert wait_for_the_end_of(pidfd)
+    assert upstream_ended()
 
 
 def test_a_reader_that_goes_away_ends_the_run_without_a_traceback():

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 READY_WITHIN_SECONDS = 20.0
 LEAVE_WITHIN_SECONDS = 2.0
 
+#: Linux lets the upstream listen on a port that its parent has bound and does not listen on;
+#: elsewhere the parent can only choose one.
+CAN_HOLD_PORTS = sys.platform == "linux"
+
 
 class UpstreamError(RuntimeError):
     """The upstream could not be started, told or reached."""
@@ -36,7 +40,7 @@ class PortError(UpstreamError):
 
 
 def hold_port(port: int | None) -> socket.socket:
-    """Bind a loopback port without listening on it, and keep it for the upstream.
+    """Bind a loopback port without listening on it, to keep it for the upstream.
 
     Between a kill and the next start nobody else gets the port. That matters on the loopback:
     a client that connects to an unheld ephemeral port may be given the same port as its source
@@ -67,6 +71,8 @@ class UpstreamProcess:
     def __init__(self, port: int | None = None) -> None:
         self._held = hold_port(port)
         self.port: int = self._held.getsockname()[1]
+        if not CAN_HOLD_PORTS:
+            self._held.close()
         self._child: subprocess.Popen[str] | None = None
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
 
