@@ -18,7 +18,8 @@
 
 #include "hf_breaker_state.h"
 
-#define HF__LEASE_UNITS(ns) ((ns) > 0 ? (uint64_t)(ns) >> 16 : 0)
+/* Counted from the earliest time there is, so that times before 0 are times like any other. */
+#define HF__LEASE_UNITS(ns) (((uint64_t)(ns) ^ (UINT64_C(1) << 63)) >> 16)
 #define HF__LEASE_DEADLINE_MOST ((UINT64_C(1) << 48) - 1)
 #define HF__LEASE_DEADLINE(l) ((l) & HF__LEASE_DEADLINE_MOST)
 #define HF__LEASE_IS_OF(l, gen) ((l) >> 48 == ((gen) & 0xFFFF))
@@ -30,7 +31,7 @@ hf__lease_value(const hf_breaker *b, uint64_t gen, int64_t now_ns)
     if (b->config.probe_ns >= 0) {
         uint64_t now = HF__LEASE_UNITS(now_ns);
         deadline = HF__LEASE_UNITS(hf_ns_add(now_ns, b->config.probe_ns));
-        if (deadline <= now)
+        if (deadline <= now && now < HF__LEASE_DEADLINE_MOST)
             deadline = now + 1; /* the shortest lease there is; also keeps the value from being 0 */
     }
     return (gen & 0xFFFF) << 48 | deadline;
