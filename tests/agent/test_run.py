@@ -111,6 +111,13 @@ def test_a_dumb_terminal_gets_lines(monkeypatch):
     assert isinstance(run._display(plain=False, out=Terminal()), LineDisplay)
 
 
+def test_a_terminal_without_the_signs_of_the_table_gets_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    terminal.encoding = "iso8859-1"
+    assert isinstance(run._display(plain=False, out=terminal), LineDisplay)
+
+
 def test_a_terminal_gets_lines_where_rich_is_not_installed(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setitem(sys.modules, "rich.console", None)

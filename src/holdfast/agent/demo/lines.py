@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 _PLAIN = str.maketrans({"→": "->", "–": "-", "µ": "u"})
 
 
+def has_signs(out: TextIO) -> bool:
+    """Return whether the stream's encoding has every sign that the demo writes."""
+    return (out.encoding or "").lower().startswith("utf")
+
+
 def write(out: TextIO, text: str) -> None:
-    """Write lines, with the few signs the stream's encoding may lack spelt in ASCII."""
-    if not (out.encoding or "").lower().startswith("utf"):
+    """Write lines; what signs the stream's encoding may lack are spelt in ASCII."""
+    if not has_signs(out):
         text = text.translate(_PLAIN)
     out.write(text + "\n")
     out.flush()

@@ -137,5 +137,6 @@ def _legend(results: Results) -> list[str]:
 goodput: good answers a second. p50, p99: from when a call was due to its
 answer, error or refusal. wasted: sent to an upstream that failed it or timed
 out, after {limit} on both sides. good again after: from the upstream's return to
-the next good answer. While its breaker is open the guarded side forgoes what
-few answers would have come in time: the price of not waiting for the others.""".splitlines()
+the next good answer. The guarded side forgoes the few answers that would have
+come in time while its breaker is open, until a probe finds the upstream well:
+the price of not waiting for all the others.""".splitlines()

@@ -237,7 +237,7 @@ def run_demo(seconds: float | None, port: int | None, plain: bool, out: TextIO) 
 
 
 def _display(plain: bool, out: TextIO) -> Display:
-    if plain or not out.isatty():
+    if plain or not out.isatty() or not lines.has_signs(out):
         return lines.LineDisplay(out)
     try:
         from rich.console import Console
