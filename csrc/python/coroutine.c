@@ -18,8 +18,8 @@ typedef struct {
     PyObject_HEAD
     PyObject *weakrefs;
     GateObject *gate;
-    PyObject *inner;   /* the guarded coroutine; the Entry for HF_FOR_ENTRY */
-    PyObject *waiting; /* what waits for the step pass.entered */
+    PyObject *inner;              /* the guarded coroutine; the Entry for HF_FOR_ENTRY */
+    PyObject *waiting;            /* what waits for the step pass.entered */
     PyObject *fn, *args, *kwargs; /* acall: called only once admitted */
     uint8_t phase, purpose;
     bool busy; /* a step is being made: no other may begin */
@@ -72,7 +72,8 @@ hf_coroutine_of(GateObject *gate, PyObject *inner)
 
 /* Call args[0] with the rest once admitted. */
 PyObject *
-hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args, Py_ssize_t nargs,
+                  PyObject *kwnames)
 {
     CoroutineObject *self = coroutine_new(gate, purpose);
     if (self == NULL)
@@ -114,7 +115,8 @@ hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry)
 static int
 close_inner(CoroutineObject *self)
 {
-    if (self->inner == NULL || self->purpose == HF_FOR_ENTRY || !PyObject_HasAttrString(self->inner, "close"))
+    if (self->inner == NULL || self->purpose == HF_FOR_ENTRY ||
+        !PyObject_HasAttrString(self->inner, "close"))
         return 0;
     PyObject *raised = hf_take_exception();
     PyObject *answer = PyObject_CallMethod(self->inner, "close", NULL);
@@ -138,10 +140,13 @@ start_inner(CoroutineObject *self)
     if (made == NULL)
         return -1;
     if (!PyCoro_CheckExact(made) && !Py_IS_TYPE(made, hf_coroutine_type)) {
-        unaryfunc await = Py_TYPE(made)->tp_as_async != NULL ? Py_TYPE(made)->tp_as_async->am_await : NULL;
+        unaryfunc await =
+            Py_TYPE(made)->tp_as_async != NULL ? Py_TYPE(made)->tp_as_async->am_await : NULL;
         if (await == NULL) {
-            PyErr_Format(PyExc_TypeError, "acall() needs a function that returns an awaitable; %R returned %.100s: use call()",
-                         self->fn, Py_TYPE(made)->tp_name);
+            PyErr_Format(
+                PyExc_TypeError,
+                "acall() needs a function that returns an awaitable; %R returned %.100s: use call()",
+                self->fn, Py_TYPE(made)->tp_name);
             Py_DECREF(made);
             return -1;
         }
@@ -230,7 +235,8 @@ enter(CoroutineObject *self, PyObject **answer)
     case HF_MUST_WAIT:
         break;
     }
-    Py_XSETREF(self->waiting, PyObject_CallMethod((PyObject *)self->gate->steps[self->pass.entered], "_suspend", NULL));
+    Py_XSETREF(self->waiting, PyObject_CallMethod((PyObject *)self->gate->steps[self->pass.entered],
+                                                  "_suspend", NULL));
     if (self->waiting == NULL)
         return end_broken(self, answer);
     self->phase = PHASE_WAITING;
@@ -392,7 +398,8 @@ throw_unstarted(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
     self->phase = PHASE_DONE;
     if (self->inner != NULL && self->purpose != HF_FOR_ENTRY) {
         PyObject *method = PyObject_GetAttrString(self->inner, "throw");
-        PyObject *out = method == NULL ? NULL : PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
+        PyObject *out =
+            method == NULL ? NULL : PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
         Py_XDECREF(method);
         Py_XDECREF(out);
         return PYGEN_ERROR;
@@ -403,7 +410,8 @@ throw_unstarted(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
     else if (PyExceptionClass_Check(exception))
         PyErr_SetObject(exception, nargs > 1 && args[1] != Py_None ? args[1] : NULL);
     else
-        PyErr_SetString(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException");
+        PyErr_SetString(PyExc_TypeError,
+                        "exceptions must be classes or instances deriving from BaseException");
     return PYGEN_ERROR;
 }
 
@@ -537,7 +545,8 @@ warn_if_forgotten(CoroutineObject *self)
         return;
     PyObject *raised = hf_take_exception();
     PyObject *what = self->fn != NULL ? self->fn : (PyObject *)self->gate;
-    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "guarded coroutine of %R was never awaited", what) < 0)
+    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "guarded coroutine of %R was never awaited",
+                         what) < 0)
         PyErr_WriteUnraisable(what);
     hf_give_exception(raised);
 }
@@ -596,7 +605,8 @@ static PyMethodDef coroutine_methods[] = {
     {"send", coroutine_send, METH_O, "send($self, value, /)\n--\n\nMake one step."},
     {"throw", (PyCFunction)(void (*)(void))coroutine_throw, METH_FASTCALL,
      "throw($self, typ, val=None, tb=None, /)\n--\n\nRaise inside the call."},
-    {"close", coroutine_close, METH_NOARGS, "close($self, /)\n--\n\nEnd the call without a verdict."},
+    {"close", coroutine_close, METH_NOARGS,
+     "close($self, /)\n--\n\nEnd the call without a verdict."},
     {NULL},
 };
 
@@ -619,7 +629,8 @@ static PyType_Slot coroutine_slots[] = {
 static PyType_Spec coroutine_spec = {
     .name = "holdfast._native.gate.GuardedCoroutine",
     .basicsize = sizeof(CoroutineObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = coroutine_slots,
 };
 
@@ -627,6 +638,7 @@ int
 hf_coroutine_ready(PyObject *module)
 {
     hf_coroutine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &coroutine_spec, NULL);
-    return hf_coroutine_type == NULL ? -1
-                                     : PyModule_AddObjectRef(module, "GuardedCoroutine", (PyObject *)hf_coroutine_type);
+    return hf_coroutine_type == NULL
+               ? -1
+               : PyModule_AddObjectRef(module, "GuardedCoroutine", (PyObject *)hf_coroutine_type);
 }

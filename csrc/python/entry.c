@@ -143,8 +143,7 @@ as_awaitable(bool is_async, PyObject *answer)
     return Py_NewRef(done);
 }
 
-static EntryObject *
-entry_new(GateObject *gate, bool is_async);
+static EntryObject *entry_new(GateObject *gate, bool is_async);
 
 /* An Entry is called twice: without arguments to enter, with the exception's three to leave. */
 static PyObject *
@@ -163,7 +162,8 @@ entry_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
         return as_awaitable(self->is_async, leave_now(self->gate, &self->pass, args[1]));
     }
     if (self->entered) {
-        leave_open(self->gate, &self->pass); /* entered again by hand: the first is open without an owner */
+        /* Entered again by hand: the first is open without an owner. */
+        leave_open(self->gate, &self->pass);
         self->entered = false;
     }
     if (self->is_async)
@@ -245,8 +245,8 @@ static PyType_Slot entry_slots[] = {
 static PyType_Spec entry_spec = {
     .name = "holdfast._native.gate.Entry",
     .basicsize = sizeof(EntryObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = entry_slots,
 };
 
@@ -263,7 +263,8 @@ descriptor_get(PyObject *op, PyObject *obj, PyObject *type)
     EntryObject *left = pending;
     if (left != NULL) {
         pending = NULL;
-        if (left->gate == (GateObject *)obj && left->is_async == self->is_async && pending_is_exit != self->is_exit)
+        if (left->gate == (GateObject *)obj && left->is_async == self->is_async &&
+            pending_is_exit != self->is_exit)
             return (PyObject *)left;
         Py_DECREF(left);
     }
@@ -281,8 +282,10 @@ descriptor_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kw
 {
     DescriptorObject *self = (DescriptorObject *)op;
     Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
-    if (kwnames != NULL || nargs != (self->is_exit ? 4 : 1) || !PyObject_TypeCheck(args[0], hf_gate_type)) {
-        PyErr_Format(PyExc_TypeError, "%s takes a policy%s", self->is_exit ? "__exit__()" : "__enter__()",
+    if (kwnames != NULL || nargs != (self->is_exit ? 4 : 1) ||
+        !PyObject_TypeCheck(args[0], hf_gate_type)) {
+        PyErr_Format(PyExc_TypeError, "%s takes a policy%s",
+                     self->is_exit ? "__exit__()" : "__enter__()",
                      self->is_exit ? " and the exception's three" : "");
         return NULL;
     }
@@ -323,7 +326,8 @@ static PyType_Slot descriptor_slots[] = {
 static PyType_Spec descriptor_spec = {
     .name = "holdfast._native.gate.EntryDescriptor",
     .basicsize = sizeof(DescriptorObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = descriptor_slots,
 };
 
@@ -377,7 +381,8 @@ hf_entry_ready(PyObject *module, PyTypeObject *gate_type)
     done = (PyObject *)PyObject_New(PyObject, done_type);
     if (done == NULL || add_descriptor(gate_type, "__enter__", false, false) < 0 ||
         add_descriptor(gate_type, "__exit__", false, true) < 0 ||
-        add_descriptor(gate_type, "__aenter__", true, false) < 0 || add_descriptor(gate_type, "__aexit__", true, true) < 0)
+        add_descriptor(gate_type, "__aenter__", true, false) < 0 ||
+        add_descriptor(gate_type, "__aexit__", true, true) < 0)
         return -1;
     PyType_Modified(gate_type);
     return 0;

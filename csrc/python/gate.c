@@ -16,7 +16,8 @@ pass_now(const hf_pass *pass, const hf_clock *clock)
 
 /* ---- what Python hears of ---- */
 
-static const char *const state_words[] = {"closed", "half-open", "open", "forced-open", "disabled", "metrics-only"};
+static const char *const state_words[] = {"closed",      "half-open", "open",
+                                          "forced-open", "disabled",  "metrics-only"};
 
 /*
  * Tell the policy of a change of state, with whatever exception the call raised set aside.
@@ -26,8 +27,8 @@ static int
 report_change(GateObject *step, hf_change change)
 {
     PyObject *raised = hf_take_exception();
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_changed", "iiK", (int)change.from, (int)change.to,
-                                           (unsigned long long)change.gen);
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_changed", "iiK", (int)change.from,
+                                           (int)change.to, (unsigned long long)change.gen);
     if (answer == NULL) {
         if (raised != NULL) {
             PyObject *stronger = hf_take_exception();
@@ -49,7 +50,8 @@ refuse(GateObject *step, hf_refusal *why, const char *reason, int64_t retry_afte
     why->retry_after_ns = retry_after_ns;
     if (!step->listening)
         return HF_REFUSED;
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_refused", "sL", reason, (long long)retry_after_ns);
+    PyObject *answer =
+        PyObject_CallMethod((PyObject *)step, "_refused", "sL", reason, (long long)retry_after_ns);
     if (answer == NULL)
         return HF_BROKEN;
     Py_DECREF(answer);
@@ -59,7 +61,8 @@ refuse(GateObject *step, hf_refusal *why, const char *reason, int64_t retry_afte
 /* ---- entering ---- */
 
 static hf_entering Py_NO_INLINE
-enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit, hf_refusal *why)
+enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit,
+                   hf_refusal *why)
 {
     hf_breaker *breaker = step->cells[0];
     hf_change change = {0};
@@ -76,7 +79,8 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
     }
     if (admitted)
         return HF_IN;
-    return refuse(step, why, state_words[hf_breaker_state(breaker)], hf_breaker_retry_after_ns(breaker, now));
+    return refuse(step, why, state_words[hf_breaker_state(breaker)],
+                  hf_breaker_retry_after_ns(breaker, now));
 }
 
 static inline hf_entering
@@ -293,7 +297,8 @@ judge_raised(GateObject *step, PyObject *type)
 {
     if (!PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
         return HF_IGNORED;
-    if (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type) && !matches(type, step->on_rejections))
+    if (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type) &&
+        !matches(type, step->on_rejections))
         return HF_IGNORED;
     if (matches(type, step->ignore))
         return HF_IGNORED;
@@ -340,7 +345,8 @@ hf_step_judge(GateObject *step, PyObject *result)
 /* ---- leaving ---- */
 
 static int
-leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome, int64_t end_ns)
+leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome,
+              int64_t end_ns)
 {
     hf_breaker *breaker = step->cells[0];
     int64_t duration = -1, now = end_ns;
@@ -354,7 +360,8 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
     if (outcome == HF_SUCCESS && hf_breaker_settle_fast(breaker, &hold->breaker))
         return 0;
     if (!step->timed)
-        now = outcome == HF_SUCCESS ? hf_clock_coarse_ns(step->clock) : hf_clock_now_ns(step->clock);
+        now =
+            outcome == HF_SUCCESS ? hf_clock_coarse_ns(step->clock) : hf_clock_now_ns(step->clock);
     hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
     return change.happened ? report_change(step, change) : 0;
 }
@@ -366,7 +373,7 @@ hf_step_let_in(GateObject *step)
     PyObject *raised = hf_take_exception();
     PyObject *answer = PyObject_CallMethod((PyObject *)step, "_admit", NULL);
     if (answer == NULL)
-        PyErr_WriteUnraisable((PyObject *)step); /* the place stays free: the next to leave lets them in */
+        PyErr_WriteUnraisable((PyObject *)step); /* the next to leave lets them in */
     Py_XDECREF(answer);
     hf_give_exception(raised);
 }
@@ -374,7 +381,9 @@ hf_step_let_in(GateObject *step)
 static void
 leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t end_ns)
 {
-    int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_coarse_ns(step->clock);
+    int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD
+                      ? end_ns
+                      : hf_clock_coarse_ns(step->clock);
     bool waiters;
     if (end > hold->since_ns)
         hf_count(&step->busy_ns, (uint64_t)(end - hold->since_ns));
@@ -384,7 +393,8 @@ leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64
 
 /* Leave one step; -1 when Python code of the user's, asked on the way out, raised. */
 static int
-leave_step(GateObject *step, const hf_pass *pass, const hf_hold *hold, PyObject *result, int outcome, int64_t end_ns)
+leave_step(GateObject *step, const hf_pass *pass, const hf_hold *hold, PyObject *result,
+           int outcome, int64_t end_ns)
 {
     if (step->kind == HF_KIND_BULKHEAD) {
         leave_bulkhead(step, pass, hold, end_ns);

@@ -12,7 +12,8 @@ PyTypeObject *hf_gate_type;
 
 /* ---- making ---- */
 
-static const char *const kind_words[] = {"none", "breaker", "bucket", "sliding", "bulkhead", "pipeline"};
+static const char *const kind_words[] = {"none",    "breaker",  "bucket",
+                                         "sliding", "bulkhead", "pipeline"};
 
 static int
 kind_of_word(const char *word)
@@ -57,7 +58,8 @@ rejections_among(PyObject *on)
     PyObject *found = PyList_New(0);
     for (Py_ssize_t i = 0; found != NULL && on != NULL && i < PyTuple_GET_SIZE(on); i++) {
         PyObject *cls = PyTuple_GET_ITEM(on, i);
-        if (PyType_Check(cls) && PyType_IsSubtype((PyTypeObject *)cls, (PyTypeObject *)hf_rejected_type) &&
+        if (PyType_Check(cls) &&
+            PyType_IsSubtype((PyTypeObject *)cls, (PyTypeObject *)hf_rejected_type) &&
             PyList_Append(found, cls) < 0)
             Py_CLEAR(found);
     }
@@ -90,22 +92,26 @@ compile_steps(GateObject *self)
 static PyObject *
 gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"kind", "kernels", "clock", "name", "mode", "rejection", "can_wait", "timed",
-                               "on", "ignore", "is_failure", "histogram", NULL};
+    static char *keywords[] = {"kind",       "kernels",   "clock", "name", "mode",
+                               "rejection",  "can_wait",  "timed", "on",   "ignore",
+                               "is_failure", "histogram", NULL};
     GateObject *self = (GateObject *)op;
     const char *word;
-    PyObject *kernels, *clock, *name, *rejection, *on = NULL, *ignore = NULL, *is_failure = NULL, *histogram = NULL;
+    PyObject *kernels, *clock, *name, *rejection, *on = NULL, *ignore = NULL, *is_failure = NULL,
+                                                  *histogram = NULL;
     int mode, can_wait = 0, timed = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!OOiO|$ppO!O!OO:_bind", keywords, &word, &PyTuple_Type, &kernels,
-                                     &clock, &name, &mode, &rejection, &can_wait, &timed, &PyTuple_Type, &on,
-                                     &PyTuple_Type, &ignore, &is_failure, &histogram))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!OOiO|$ppO!O!OO:_bind", keywords, &word,
+                                     &PyTuple_Type, &kernels, &clock, &name, &mode, &rejection,
+                                     &can_wait, &timed, &PyTuple_Type, &on, &PyTuple_Type, &ignore,
+                                     &is_failure, &histogram))
         return NULL;
     int kind = kind_of_word(word);
     Py_ssize_t n_cells = PyTuple_GET_SIZE(kernels);
     if (kind < 0)
         return NULL;
     if (self->kind != HF_KIND_NONE || n_cells < 1 || n_cells > HF_MAX_CELLS) {
-        PyErr_SetString(PyExc_RuntimeError, "a gate is bound once, to 1 to " Py_STRINGIFY(HF_MAX_CELLS) " kernels");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a gate is bound once, to 1 to " Py_STRINGIFY(HF_MAX_CELLS) " kernels");
         return NULL;
     }
     void *cells[HF_MAX_CELLS];
@@ -124,7 +130,8 @@ gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_DECREF(on_rejections);
     keep_classes(&self->on, on);
     keep_classes(&self->ignore, ignore);
-    self->on_everything = on != NULL && PyTuple_GET_SIZE(on) == 1 && PyTuple_GET_ITEM(on, 0) == PyExc_Exception;
+    self->on_everything =
+        on != NULL && PyTuple_GET_SIZE(on) == 1 && PyTuple_GET_ITEM(on, 0) == PyExc_Exception;
     self->kernels = Py_NewRef(kernels);
     self->clock_object = Py_NewRef(clock);
     self->name = Py_NewRef(name);
@@ -180,12 +187,14 @@ gate_compose(PyObject *op, PyObject *args)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
         GateObject *part = (GateObject *)PyTuple_GET_ITEM(parts, i);
         if (!PyObject_TypeCheck(part, hf_gate_type) || part->kind == HF_KIND_NONE) {
-            PyErr_Format(PyExc_TypeError, "a pipeline is made of policies, not %.100s", Py_TYPE(part)->tp_name);
+            PyErr_Format(PyExc_TypeError, "a pipeline is made of policies, not %.100s",
+                         Py_TYPE(part)->tp_name);
             return NULL;
         }
         for (Py_ssize_t j = 0; j < part->n_steps; j++) {
             if (n_steps == HF_MAX_STEPS) {
-                PyErr_SetString(PyExc_ValueError, "a pipeline has at most " Py_STRINGIFY(HF_MAX_STEPS) " steps");
+                PyErr_SetString(PyExc_ValueError,
+                                "a pipeline has at most " Py_STRINGIFY(HF_MAX_STEPS) " steps");
                 return NULL;
             }
             self->steps[n_steps++] = part->steps[j];
@@ -209,14 +218,16 @@ need_callable(const char *method, PyObject *const *args, Py_ssize_t nargs)
     if (nargs < 1)
         PyErr_Format(PyExc_TypeError, "%s() needs the function to call", method);
     else
-        PyErr_Format(PyExc_TypeError, "%s() needs a callable, not %.100s", method, Py_TYPE(args[0])->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s() needs a callable, not %.100s", method,
+                     Py_TYPE(args[0])->tp_name);
     return -1;
 }
 
 static PyObject *
 use_the_other(const char *method, PyObject *fn)
 {
-    PyErr_Format(PyExc_TypeError, "%s() got the coroutine function %R; use 'await a%s()'", method, fn, method);
+    PyErr_Format(PyExc_TypeError, "%s() got the coroutine function %R; use 'await a%s()'", method,
+                 fn, method);
     return NULL;
 }
 
@@ -235,8 +246,8 @@ refuse_coroutine(const char *method, PyObject *fn, PyObject *coroutine)
 static inline PyObject *
 run(const char *method, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *result =
-        PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
+    PyObject *result = PyObject_Vectorcall(
+        args[0], args + 1, (size_t)(nargs - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
     if (result != NULL && (PyCoro_CheckExact(result) || Py_IS_TYPE(result, hf_coroutine_type)))
         return refuse_coroutine(method, args[0], result);
     return result;
@@ -339,7 +350,8 @@ gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     PyObject *fn;
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
-        PyErr_SetString(PyExc_TypeError, "a policy as a decorator takes the function and nothing else");
+        PyErr_SetString(PyExc_TypeError,
+                        "a policy as a decorator takes the function and nothing else");
         return NULL;
     }
     if (!PyArg_ParseTuple(args, "O:decorator", &fn))
@@ -422,7 +434,8 @@ weight_of(const GateObject *self, PyObject *n)
         else if (weight >= 1 && weight <= most)
             return weight;
     }
-    PyErr_Format(PyExc_ValueError, "n: got %R, allowed an integer from 1 to %llu, the burst", n, (unsigned long long)most);
+    PyErr_Format(PyExc_ValueError, "n: got %R, allowed an integer from 1 to %llu, the burst", n,
+                 (unsigned long long)most);
     return 0;
 }
 
@@ -438,7 +451,8 @@ gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     GateObject *self = (GateObject *)op;
     Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     uint64_t n = 1;
-    if (nargs + nkw > 1 || (nkw == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "n") != 0)) {
+    if (nargs + nkw > 1 ||
+        (nkw == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "n") != 0)) {
         PyErr_SetString(PyExc_TypeError, "try_acquire() takes n and nothing else");
         return NULL;
     }

@@ -50,7 +50,8 @@ kind_of_code(PyObject *fn)
 {
     PyObject *code = attribute_or_null(fn, "__code__");
     PyObject *flags = code != NULL ? attribute_or_null(code, "co_flags") : NULL;
-    hf_callable kind = flags != NULL && PyLong_Check(flags) ? kind_of_flags(PyLong_AsLong(flags)) : HF_CALL_PLAIN;
+    hf_callable kind =
+        flags != NULL && PyLong_Check(flags) ? kind_of_flags(PyLong_AsLong(flags)) : HF_CALL_PLAIN;
     Py_XDECREF(flags);
     Py_XDECREF(code);
     return kind;
@@ -151,7 +152,8 @@ call_stream(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwname
     if (inner == NULL)
         return NULL;
     return PyObject_CallMethod((PyObject *)self->gate,
-                               self->kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator", "N", inner);
+                               self->kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator",
+                               "N", inner);
 }
 
 static PyObject *
@@ -164,8 +166,16 @@ guard_bind(PyObject *op, PyObject *obj, PyObject *type)
 /* ---- wearing the function's face ---- */
 
 static const char *const face[] = {
-    "__module__", "__name__", "__qualname__", "__doc__", "__annotations__", "__type_params__",
-    "__code__", "__defaults__", "__kwdefaults__", /* what inspect asks a function-like object for */
+    "__module__",
+    "__name__",
+    "__qualname__",
+    "__doc__",
+    "__annotations__",
+    "__type_params__",
+    /* what inspect asks a function-like object for: */
+    "__code__",
+    "__defaults__",
+    "__kwdefaults__",
 };
 
 static int
@@ -188,7 +198,8 @@ hf_guard_new(GateObject *gate, PyObject *fn)
 {
     static const vectorcallfunc calls[] = {call_plain, call_coroutine, call_stream, call_stream};
     if (!PyCallable_Check(fn)) {
-        PyErr_Format(PyExc_TypeError, "%R guards callables, not %.100s", (PyObject *)gate, Py_TYPE(fn)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%R guards callables, not %.100s", (PyObject *)gate,
+                     Py_TYPE(fn)->tp_name);
         return NULL;
     }
     GuardObject *self = PyObject_GC_New(GuardObject, hf_guard_type);
@@ -237,7 +248,8 @@ static int
 guard_clear(PyObject *op)
 {
     GuardObject *self = (GuardObject *)op;
-    Py_CLEAR(self->dict); /* gate and fn stay: a call may still come while the cycle is taken apart */
+    /* Gate and fn stay: a call may still come while the cycle is taken apart. */
+    Py_CLEAR(self->dict);
     return 0;
 }
 
@@ -260,7 +272,8 @@ static PyMemberDef guard_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(GuardObject, vectorcall), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(GuardObject, dict), READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(GuardObject, weakrefs), READONLY, NULL},
-    {"policy", T_OBJECT_EX, offsetof(GuardObject, gate), READONLY, "The policy or pipeline that guards."},
+    {"policy", T_OBJECT_EX, offsetof(GuardObject, gate), READONLY,
+     "The policy or pipeline that guards."},
     {NULL},
 };
 
@@ -275,23 +288,19 @@ static PyMethodDef guard_methods[] = {
 };
 
 static PyType_Slot guard_slots[] = {
-    {Py_tp_dealloc, guard_dealloc},
-    {Py_tp_traverse, guard_traverse},
-    {Py_tp_clear, guard_clear},
-    {Py_tp_repr, guard_repr},
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_descr_get, guard_bind},
-    {Py_tp_members, guard_members},
-    {Py_tp_getset, guard_getset},
-    {Py_tp_methods, guard_methods},
-    {0, NULL},
+    {Py_tp_dealloc, guard_dealloc},  {Py_tp_traverse, guard_traverse},
+    {Py_tp_clear, guard_clear},      {Py_tp_repr, guard_repr},
+    {Py_tp_call, PyVectorcall_Call}, {Py_tp_descr_get, guard_bind},
+    {Py_tp_members, guard_members},  {Py_tp_getset, guard_getset},
+    {Py_tp_methods, guard_methods},  {0, NULL},
 };
 
 static PyType_Spec guard_spec = {
     .name = "holdfast._native.gate.Guard",
     .basicsize = sizeof(GuardObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
-             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+             Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = guard_slots,
 };
 
@@ -299,5 +308,7 @@ int
 hf_guard_ready(PyObject *module)
 {
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
-    return hf_guard_type == NULL ? -1 : PyModule_AddObjectRef(module, "Guard", (PyObject *)hf_guard_type);
+    return hf_guard_type == NULL
+               ? -1
+               : PyModule_AddObjectRef(module, "Guard", (PyObject *)hf_guard_type);
 }

@@ -34,7 +34,14 @@
 #define HF_MAX_STEPS 16
 #define HF_MAX_CELLS 8 /* limits that one rate limiter applies together */
 
-typedef enum { HF_KIND_NONE, HF_KIND_BREAKER, HF_KIND_BUCKET, HF_KIND_SLIDING, HF_KIND_BULKHEAD, HF_KIND_PIPELINE } hf_kind;
+typedef enum {
+    HF_KIND_NONE,
+    HF_KIND_BREAKER,
+    HF_KIND_BUCKET,
+    HF_KIND_SLIDING,
+    HF_KIND_BULKHEAD,
+    HF_KIND_PIPELINE
+} hf_kind;
 typedef enum { HF_ENFORCE, HF_OBSERVE, HF_OFF } hf_mode;
 
 typedef struct GateObject GateObject;
@@ -74,11 +81,11 @@ struct GateObject {
     PyObject *weakrefs;
     PyObject *name;
 
-    uint8_t kind; /* hf_kind */
-    uint8_t mode; /* hf_mode */
-    bool can_wait;   /* a refusal may be waited for: _block() or _suspend() */
-    bool listening;  /* rejections are events somebody asked for */
-    bool timed;      /* wants the precise duration of the call */
+    uint8_t kind;     /* hf_kind */
+    uint8_t mode;     /* hf_mode */
+    bool can_wait;    /* a refusal may be waited for: _block() or _suspend() */
+    bool listening;   /* rejections are events somebody asked for */
+    bool timed;       /* wants the precise duration of the call */
     bool reads_clock; /* some step wants the precise time: read once on the way in */
 
     /* a policy's own step */
@@ -89,7 +96,7 @@ struct GateObject {
     PyObject *kernels; /* the tuple that keeps the cells alive */
     hf_histogram *histogram;
     PyObject *histogram_object;
-    PyObject *rejection; /* exception class of its refusals */
+    PyObject *rejection;                   /* exception class of its refusals */
     PyObject *on, *ignore, *on_rejections; /* tuples of exception classes, or NULL when empty */
     PyObject *is_failure;
     bool on_everything; /* on is (Exception,) */
@@ -99,10 +106,11 @@ struct GateObject {
     GateObject *steps[HF_MAX_STEPS]; /* borrowed: from itself or from `parts` */
     PyObject *parts;
 
-    struct hf_open_entry *open_first, *open_last; /* entries left open without an owner, oldest first */
+    /* entries left open without an owner, oldest first */
+    struct hf_open_entry *open_first, *open_last;
     hf_au64 settled_twice;
 
-    hf_au64 observed; /* limiter, bulkhead: refused by the kernel, but only observed: the call ran */
+    hf_au64 observed; /* limiter, bulkhead: refused by the kernel, yet run */
     hf_au64 busy_ns;  /* bulkhead: time spent inside, over all calls */
 };
 
@@ -165,7 +173,8 @@ hf_give_exception(PyObject *exception)
         PyErr_SetRaisedException(exception);
 #else
     if (exception != NULL)
-        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception,
+                      PyException_GetTraceback(exception));
 #endif
 }
 
@@ -179,7 +188,8 @@ hf_give_exception(PyObject *exception)
 #endif
 
 /* ---- types ---- */
-extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
+extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_coroutine_type, *hf_permit_type,
+    *hf_outcome_type;
 
 int hf_rejected_ready(PyObject *module);
 int hf_gate_ready(PyObject *module);
@@ -190,14 +200,20 @@ int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
 
 /* ---- guard.c ---- */
-typedef enum { HF_CALL_PLAIN, HF_CALL_COROUTINE, HF_CALL_GENERATOR, HF_CALL_ASYNC_GENERATOR } hf_callable;
+typedef enum {
+    HF_CALL_PLAIN,
+    HF_CALL_COROUTINE,
+    HF_CALL_GENERATOR,
+    HF_CALL_ASYNC_GENERATOR
+} hf_callable;
 hf_callable hf_callable_kind(PyObject *fn);
 PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
 
 /* ---- coroutine.c ---- */
 typedef enum { HF_FOR_RESULT, HF_FOR_OUTCOME, HF_FOR_PERMIT, HF_FOR_ENTRY } hf_purpose;
 PyObject *hf_coroutine_of(GateObject *gate, PyObject *inner);
-PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args,
+                            Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry);
 
 /* ---- permit.c, entry.c, outcome.c ---- */

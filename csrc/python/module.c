@@ -20,7 +20,8 @@ static int
 exec_module(PyObject *module)
 {
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
-        hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 || hf_outcome_ready(module) < 0)
+        hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
+        hf_outcome_ready(module) < 0)
         return -1;
     return PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS);
 }

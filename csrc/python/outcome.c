@@ -165,26 +165,31 @@ outcome_dealloc(PyObject *op)
 }
 
 static PyMemberDef outcome_members[] = {
-    {"value", T_OBJECT, offsetof(OutcomeObject, value), READONLY, "What the call returned; None unless ok."},
-    {"error", T_OBJECT, offsetof(OutcomeObject, error), READONLY, "The Exception the call raised, or None."},
+    {"value", T_OBJECT, offsetof(OutcomeObject, value), READONLY,
+     "What the call returned; None unless ok."},
+    {"error", T_OBJECT, offsetof(OutcomeObject, error), READONLY,
+     "The Exception the call raised, or None."},
     {NULL},
 };
 
 static PyGetSetDef outcome_getset[] = {
-    {"rejection", outcome_rejection, NULL, "The Rejected that kept the call from running, or None.", NULL},
+    {"rejection", outcome_rejection, NULL, "The Rejected that kept the call from running, or None.",
+     NULL},
     {"ok", outcome_ok, NULL, "True when the call ran and returned.", NULL},
     {NULL},
 };
 
 static PyMethodDef outcome_methods[] = {
-    {"unwrap", outcome_unwrap, METH_NOARGS, "unwrap($self, /)\n--\n\nReturn the value, or raise the error or the rejection."},
+    {"unwrap", outcome_unwrap, METH_NOARGS,
+     "unwrap($self, /)\n--\n\nReturn the value, or raise the error or the rejection."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL},
 };
 
 static PyType_Slot outcome_slots[] = {
-    {Py_tp_doc, "What came of a call that does not raise: a value, an error or a rejection. Truthy when ok.\n\n"
-                "Immutable; may be shared by threads."},
+    {Py_tp_doc,
+     "What came of a call that does not raise: a value, an error or a rejection. Truthy when ok.\n\n"
+     "Immutable; may be shared by threads."},
     {Py_tp_dealloc, outcome_dealloc},
     {Py_tp_traverse, outcome_traverse},
     {Py_tp_clear, outcome_clear},
@@ -199,7 +204,8 @@ static PyType_Slot outcome_slots[] = {
 static PyType_Spec outcome_spec = {
     .name = "holdfast._native.gate.Outcome",
     .basicsize = sizeof(OutcomeObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = outcome_slots,
 };
 
@@ -207,5 +213,7 @@ int
 hf_outcome_ready(PyObject *module)
 {
     hf_outcome_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &outcome_spec, NULL);
-    return hf_outcome_type == NULL ? -1 : PyModule_AddObjectRef(module, "Outcome", (PyObject *)hf_outcome_type);
+    return hf_outcome_type == NULL
+               ? -1
+               : PyModule_AddObjectRef(module, "Outcome", (PyObject *)hf_outcome_type);
 }

@@ -118,8 +118,9 @@ permit_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     PyObject *exception = nargs == 3 ? args[1] : Py_None;
     if (!claim(self))
         Py_RETURN_FALSE;
-    int answer = PyExceptionInstance_Check(exception) ? settle_raised(self, exception)
-                                                      : hf_gate_settle(self->gate, &self->pass, HF_SUCCESS);
+    int answer = PyExceptionInstance_Check(exception)
+                     ? settle_raised(self, exception)
+                     : hf_gate_settle(self->gate, &self->pass, HF_SUCCESS);
     if (answer < 0)
         return NULL;
     Py_RETURN_FALSE;
@@ -152,11 +153,13 @@ static PyObject *
 permit_repr(PyObject *op)
 {
     PermitObject *self = (PermitObject *)op;
-    return PyUnicode_FromFormat("<Permit of %R, %s>", (PyObject *)self->gate, self->settled ? "settled" : "held");
+    return PyUnicode_FromFormat("<Permit of %R, %s>", (PyObject *)self->gate,
+                                self->settled ? "settled" : "held");
 }
 
 static PyMemberDef permit_members[] = {
-    {"settled", T_BOOL, offsetof(PermitObject, settled), READONLY, "True once an outcome was named."},
+    {"settled", T_BOOL, offsetof(PermitObject, settled), READONLY,
+     "True once an outcome was named."},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(PermitObject, weakrefs), READONLY, NULL},
     {NULL},
 };
@@ -174,8 +177,9 @@ static PyMethodDef permit_methods[] = {
 };
 
 static PyType_Slot permit_slots[] = {
-    {Py_tp_doc, "An admission held by hand: settle it once, or use it as a context manager.\n\n"
-                "May be settled from any thread or task; collected unsettled, it frees its place without a verdict."},
+    {Py_tp_doc,
+     "An admission held by hand: settle it once, or use it as a context manager.\n\n"
+     "May be settled from any thread or task; collected unsettled, it frees its place without a verdict."},
     {Py_tp_dealloc, permit_dealloc},
     {Py_tp_traverse, permit_traverse},
     {Py_tp_repr, permit_repr},
@@ -187,7 +191,8 @@ static PyType_Slot permit_slots[] = {
 static PyType_Spec permit_spec = {
     .name = "holdfast._native.gate.Permit",
     .basicsize = sizeof(PermitObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = permit_slots,
 };
 
@@ -195,5 +200,7 @@ int
 hf_permit_ready(PyObject *module)
 {
     hf_permit_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &permit_spec, NULL);
-    return hf_permit_type == NULL ? -1 : PyModule_AddObjectRef(module, "Permit", (PyObject *)hf_permit_type);
+    return hf_permit_type == NULL
+               ? -1
+               : PyModule_AddObjectRef(module, "Permit", (PyObject *)hf_permit_type);
 }

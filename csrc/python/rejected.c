@@ -46,7 +46,8 @@ hf_rejected_new(const hf_refusal *why, PyObject *cls)
 static PyObject *
 rejected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    RejectedObject *self = (RejectedObject *)((PyTypeObject *)PyExc_Exception)->tp_new(type, args, NULL);
+    RejectedObject *self =
+        (RejectedObject *)((PyTypeObject *)PyExc_Exception)->tp_new(type, args, NULL);
     if (self != NULL)
         self->retry_after = NAN;
     (void)kwargs;
@@ -58,10 +59,12 @@ rejected_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"policy", "name", "reason", "retry_after", NULL};
     RejectedObject *self = (RejectedObject *)op;
-    PyObject *none = PyTuple_New(0), *policy = NULL, *name = NULL, *reason = NULL, *retry_after = NULL;
+    PyObject *none = PyTuple_New(0), *policy = NULL, *name = NULL, *reason = NULL,
+             *retry_after = NULL;
     if (none == NULL)
         return -1;
-    int parsed = PyArg_ParseTupleAndKeywords(none, kwargs, "|$OOUO:Rejected", keywords, &policy, &name, &reason, &retry_after);
+    int parsed = PyArg_ParseTupleAndKeywords(none, kwargs, "|$OOUO:Rejected", keywords, &policy,
+                                             &name, &reason, &retry_after);
     Py_DECREF(none);
     if (!parsed || ((PyTypeObject *)PyExc_Exception)->tp_init(op, args, NULL) < 0)
         return -1;
@@ -166,8 +169,8 @@ rejected_reduce(PyObject *op, PyObject *ignored)
     if (retry_after == NULL)
         return NULL;
     return Py_BuildValue("(OO{sOsOsN})", (PyObject *)Py_TYPE(op), self->base.args, "name",
-                         self->name ? self->name : Py_None, "reason", self->reason ? self->reason : Py_None,
-                         "retry_after", retry_after);
+                         self->name ? self->name : Py_None, "reason",
+                         self->reason ? self->reason : Py_None, "retry_after", retry_after);
 }
 
 static PyObject *
@@ -177,7 +180,9 @@ rejected_setstate(PyObject *op, PyObject *state)
     PyObject *nothing = PyTuple_New(0);
     if (nothing == NULL)
         return NULL;
-    int answer = PyDict_Check(state) ? rejected_init(op, self->base.args ? self->base.args : nothing, state) : -1;
+    int answer = PyDict_Check(state)
+                     ? rejected_init(op, self->base.args ? self->base.args : nothing, state)
+                     : -1;
     Py_DECREF(nothing);
     if (answer < 0) {
         if (!PyErr_Occurred())
@@ -188,14 +193,16 @@ rejected_setstate(PyObject *op, PyObject *state)
 }
 
 static PyMemberDef rejected_members[] = {
-    {"policy", T_OBJECT, offsetof(RejectedObject, policy), READONLY, "The policy that refused; None after unpickling."},
+    {"policy", T_OBJECT, offsetof(RejectedObject, policy), READONLY,
+     "The policy that refused; None after unpickling."},
     {"name", T_OBJECT, offsetof(RejectedObject, name), READONLY, "Its name."},
     {"reason", T_OBJECT, offsetof(RejectedObject, reason), READONLY, "Why, in a word."},
     {NULL},
 };
 
 static PyGetSetDef rejected_getset[] = {
-    {"retry_after", rejected_retry_after, NULL, "Seconds until a call may be admitted again; None when unknown.", NULL},
+    {"retry_after", rejected_retry_after, NULL,
+     "Seconds until a call may be admitted again; None when unknown.", NULL},
     {NULL},
 };
 
@@ -206,7 +213,8 @@ static PyMethodDef rejected_methods[] = {
 };
 
 static PyType_Slot rejected_slots[] = {
-    {Py_tp_doc, "The call did not run: a policy refused it.\n\nAttributes: policy, name, reason, retry_after (seconds or None)."},
+    {Py_tp_doc,
+     "The call did not run: a policy refused it.\n\nAttributes: policy, name, reason, retry_after (seconds or None)."},
     {Py_tp_new, rejected_new},
     {Py_tp_init, rejected_init},
     {Py_tp_dealloc, rejected_dealloc},
@@ -242,9 +250,10 @@ set_words(PyObject *type, const char *code, const char *summary)
 int
 hf_rejected_ready(PyObject *module)
 {
-    hf_error_type = PyErr_NewExceptionWithDoc("holdfast.errors.HoldfastError",
-                                              "Base of every error that holdfast raises. `code` is a stable word for machines.",
-                                              PyExc_Exception, NULL);
+    hf_error_type = PyErr_NewExceptionWithDoc(
+        "holdfast.errors.HoldfastError",
+        "Base of every error that holdfast raises. `code` is a stable word for machines.",
+        PyExc_Exception, NULL);
     if (hf_error_type == NULL || set_words(hf_error_type, "HOLDFAST_ERROR", "holdfast error") < 0)
         return -1;
     hf_rejected_type = PyType_FromSpecWithBases(&rejected_spec, hf_error_type);
