@@ -234,17 +234,18 @@ hf__bucket_move_slow(hf_bucket *b, const hf_rate *rate, int64_t now_ns)
     hf__bank_free_slow(b, word >> HF__BUCKET_BITS);
 }
 
-/* A full bucket. The rate must be valid. */
+/* A bucket that is full as of now. The rate must be valid. */
 static inline void
 hf_bucket_init(hf_bucket *b, hf_rate rate, int64_t now_ns)
 {
+    int64_t base_ns = hf_ns_sub(now_ns, HF__LEAD_NS);
     for (int v = 0; v < 4; v++)
-        hf__bank_fill(&b->bank[v], rate, hf_ns_sub(now_ns, HF__LEAD_NS));
+        hf__bank_fill(&b->bank[v], rate, base_ns);
     hf_store_relaxed(&b->claimed, 1);
     hf_store_relaxed(&b->allowed, 0);
     hf_store_relaxed(&b->rejected, 0);
     hf_store_relaxed(&b->refunded, 0);
-    hf_store_release(&b->word, 0);
+    hf_store_release(&b->word, (uint64_t)(now_ns - base_ns) * rate.num);
 }
 
 /* As hf__bucket_look(), of the word as it is once the base is in reach; *word receives it. */
@@ -351,7 +352,7 @@ hf_bucket_resize(hf_bucket *b, hf_rate rate, int64_t now_ns)
     hf__bucket_move_slow(b, &rate, now_ns);
 }
 
-/* Full again, all bookings forgotten. The counters stay. */
+/* Full, as after a long idle time; all bookings are forgotten. The counters stay. */
 static inline void
 hf_bucket_clear(hf_bucket *b)
 {

@@ -1,0 +1,390 @@
+/* Contract of hf_bulkhead.h: counting, queueing, and who must be let in when. */
+#include "hf_test.h"
+
+#include "holdfast/hf_bulkhead.h"
+#include "holdfast/hf_random.h"
+
+static hf_bulkhead
+bulkhead(uint32_t limit, uint32_t max_waiting)
+{
+    hf_bulkhead bh;
+    hf_bulkhead_init(&bh, limit, max_waiting);
+    return bh;
+}
+
+/* What is inside, by what came and went. */
+static uint64_t
+inside_by_counters(const hf_bulkhead *bh)
+{
+    return hf_load_relaxed(&bh->admitted) - hf_load_relaxed(&bh->completed) -
+           hf_load_relaxed(&bh->undone) - hf_load_relaxed(&bh->forgotten);
+}
+
+HF_TEST(it_opens_empty_as_it_was_configured) /* BH-01 */
+{
+    const uint32_t sizes[] = {1, 2, 100, HF_BULKHEAD_MAX - 1, HF_BULKHEAD_MAX};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        hf_bulkhead bh = bulkhead(sizes[i], HF_BULKHEAD_MAX - sizes[i]);
+        HF_CHECK_INT(hf_bulkhead_limit(&bh), sizes[i]);
+        HF_CHECK_INT(hf_bulkhead_max_waiting(&bh), HF_BULKHEAD_MAX - sizes[i]);
+        HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 0);
+        HF_CHECK_INT(hf_bulkhead_waiting(&bh), 0);
+        HF_CHECK_INT(inside_by_counters(&bh), 0);
+    }
+}
+
+HF_TEST(it_takes_the_limit_and_not_one_more) /* BH-01 */
+{
+    hf_bulkhead bh = bulkhead(3, 0);
+    for (int i = 0; i < 3; i++)
+        HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(!hf_bulkhead_try_enter(&bh));
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 3);
+    bool waiters = true;
+    HF_CHECK(hf_bulkhead_leave(&bh, &waiters));
+    HF_CHECK(!waiters);
+    HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(!hf_bulkhead_try_enter(&bh));
+}
+
+HF_TEST(a_slot_first_then_the_queue_then_refusal) /* BH-02 */
+{
+    hf_bulkhead bh = bulkhead(2, 3);
+    for (int i = 0; i < 2; i++)
+        HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_ENTERED);
+    for (int i = 0; i < 3; i++)
+        HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_QUEUED);
+    for (int i = 0; i < 4; i++)
+        HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_FULL);
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 2);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 3);
+    HF_CHECK_INT(hf_load_relaxed(&bh.admitted), 2);
+    HF_CHECK_INT(hf_load_relaxed(&bh.rejected), 4);
+}
+
+HF_TEST(without_a_queue_nobody_waits) /* BH-01: max_waiting 0 */
+{
+    hf_bulkhead bh = bulkhead(1, 0);
+    HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_ENTERED);
+    HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_FULL);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 0);
+    HF_CHECK(!hf_bulkhead_grant(&bh));
+}
+
+HF_TEST(a_slot_that_comes_free_goes_to_who_waits) /* BH-02 */
+{
+    hf_bulkhead bh = bulkhead(1, 2);
+    bool waiters = false;
+    hf_bulkhead_enter_or_queue(&bh);
+    hf_bulkhead_enter_or_queue(&bh);
+    hf_bulkhead_enter_or_queue(&bh);
+    HF_CHECK(!hf_bulkhead_grant(&bh)); /* no room yet */
+    HF_CHECK(hf_bulkhead_leave(&bh, &waiters));
+    HF_CHECK(waiters);
+    HF_CHECK(hf_bulkhead_grant(&bh));
+    HF_CHECK(!hf_bulkhead_grant(&bh)); /* one slot, one grant */
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 1);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 1);
+    HF_CHECK_INT(hf_load_relaxed(&bh.waited), 1);
+    HF_CHECK_INT(hf_load_relaxed(&bh.admitted), 2);
+}
+
+HF_TEST(nobody_overtakes_the_queue_while_a_slot_is_handed_over)
+{
+    hf_bulkhead bh = bulkhead(1, 3);
+    bool waiters = false;
+    hf_bulkhead_enter_or_queue(&bh);
+    hf_bulkhead_enter_or_queue(&bh);
+    hf_bulkhead_leave(&bh, &waiters); /* room, and a waiter not granted yet */
+    HF_CHECK(!hf_bulkhead_try_enter(&bh));
+    HF_CHECK(!hf_bulkhead_enter_if_room(&bh));
+    HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_QUEUED);
+    HF_CHECK(hf_bulkhead_grant(&bh));
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 1);
+}
+
+HF_TEST(a_question_before_queueing_is_not_a_rejection)
+{
+    hf_bulkhead bh = bulkhead(1, 1);
+    HF_CHECK(hf_bulkhead_enter_if_room(&bh));
+    HF_CHECK(!hf_bulkhead_enter_if_room(&bh));
+    HF_CHECK_INT(hf_load_relaxed(&bh.rejected), 0);
+    HF_CHECK(!hf_bulkhead_try_enter(&bh));
+    HF_CHECK_INT(hf_load_relaxed(&bh.rejected), 1);
+}
+
+HF_TEST(a_waiter_who_gives_up_is_never_granted) /* trap 33 */
+{
+    hf_bulkhead bh = bulkhead(1, 2);
+    bool waiters = true;
+    hf_bulkhead_enter_or_queue(&bh);
+    hf_bulkhead_enter_or_queue(&bh);
+    HF_CHECK(hf_bulkhead_unqueue(&bh));
+    HF_CHECK(hf_bulkhead_leave(&bh, &waiters));
+    HF_CHECK(!waiters);
+    HF_CHECK(!hf_bulkhead_grant(&bh));
+    HF_CHECK(hf_bulkhead_try_enter(&bh)); /* and his place in the queue blocks nobody */
+    HF_CHECK_INT(inside_by_counters(&bh), 1);
+}
+
+HF_TEST(a_waiter_granted_too_late_passes_the_slot_on) /* traps 33, 35 */
+{
+    hf_bulkhead bh = bulkhead(1, 2);
+    bool waiters = false;
+    for (int i = 0; i < 3; i++)
+        hf_bulkhead_enter_or_queue(&bh);
+    hf_bulkhead_leave(&bh, &waiters);
+    HF_CHECK(hf_bulkhead_grant(&bh)); /* to the first waiter, who has just been cancelled */
+    HF_CHECK(hf_bulkhead_undo(&bh, &waiters));
+    HF_CHECK(waiters);
+    HF_CHECK(hf_bulkhead_grant(&bh));
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 1);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 0);
+    HF_CHECK_INT(hf_load_relaxed(&bh.completed), 1);
+    HF_CHECK_INT(hf_load_relaxed(&bh.undone), 1);
+    HF_CHECK_INT(inside_by_counters(&bh), 1);
+}
+
+HF_TEST(leaving_twice_makes_no_room_that_was_not_there) /* trap 34 */
+{
+    hf_bulkhead bh = bulkhead(2, 0);
+    bool waiters = true;
+    HF_CHECK(!hf_bulkhead_leave(&bh, &waiters));
+    HF_CHECK(!waiters);
+    HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(hf_bulkhead_leave(&bh, &waiters));
+    for (int i = 0; i < 5; i++) {
+        HF_CHECK(!hf_bulkhead_leave(&bh, &waiters));
+        HF_CHECK(!hf_bulkhead_undo(&bh, &waiters));
+    }
+    HF_CHECK_INT(hf_load_relaxed(&bh.over_released), 11);
+    HF_CHECK_INT(hf_load_relaxed(&bh.completed), 1);
+    HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(!hf_bulkhead_try_enter(&bh));
+}
+
+HF_TEST(giving_up_without_waiting_changes_nothing)
+{
+    hf_bulkhead bh = bulkhead(2, 2);
+    hf_bulkhead_try_enter(&bh);
+    HF_CHECK(!hf_bulkhead_unqueue(&bh));
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 1);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 0);
+}
+
+HF_TEST(growing_says_that_waiters_can_come_in) /* trap 37: stranded waiters */
+{
+    hf_bulkhead bh = bulkhead(1, 5);
+    for (int i = 0; i < 6; i++)
+        hf_bulkhead_enter_or_queue(&bh);
+    HF_CHECK(hf_bulkhead_resize(&bh, 3));
+    HF_CHECK(hf_bulkhead_grant(&bh));
+    HF_CHECK(hf_bulkhead_grant(&bh));
+    HF_CHECK(!hf_bulkhead_grant(&bh));
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 3);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 3);
+    HF_CHECK(!hf_bulkhead_resize(&bh, 3));
+}
+
+HF_TEST(growing_an_unused_one_wakes_nobody)
+{
+    hf_bulkhead bh = bulkhead(1, 5);
+    HF_CHECK(!hf_bulkhead_resize(&bh, 2));
+    hf_bulkhead_try_enter(&bh);
+    hf_bulkhead_try_enter(&bh);
+    HF_CHECK(!hf_bulkhead_resize(&bh, 4));
+}
+
+HF_TEST(shrinking_turns_nobody_out_and_lets_nobody_in_until_they_are_fewer) /* trap 37 */
+{
+    hf_bulkhead bh = bulkhead(4, 2);
+    bool waiters = true;
+    for (int i = 0; i < 4; i++)
+        HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(!hf_bulkhead_resize(&bh, 2)); /* at once: it does not wait for them */
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 4);
+    HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_QUEUED);
+    for (int left = 3; left >= 2; left--) {
+        HF_CHECK(hf_bulkhead_leave(&bh, &waiters));
+        HF_CHECK(!waiters); /* a waiter, but no room */
+        HF_CHECK(!hf_bulkhead_grant(&bh));
+        HF_CHECK_INT(hf_bulkhead_in_flight(&bh), left);
+    }
+    HF_CHECK(hf_bulkhead_leave(&bh, &waiters));
+    HF_CHECK(waiters);
+    HF_CHECK(hf_bulkhead_grant(&bh));
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 2);
+}
+
+HF_TEST(
+    a_limit_changed_a_thousand_times_is_the_last_one) /* trap 47: a limit that sticks or drifts */
+{
+    hf_bulkhead bh = bulkhead(7, 3);
+    hf_bulkhead_try_enter(&bh);
+    for (uint32_t i = 1; i <= 1000; i++) {
+        uint32_t limit = 1 + i * 2654435761u % HF_BULKHEAD_MAX;
+        hf_bulkhead_resize(&bh, limit);
+        HF_CHECK_INT(hf_bulkhead_limit(&bh), limit);
+        HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 1);
+        HF_CHECK_INT(hf_bulkhead_waiting(&bh), 0);
+    }
+}
+
+HF_TEST(observed_calls_may_exceed_the_limit_and_are_counted)
+{
+    hf_bulkhead bh = bulkhead(1, 0);
+    bool waiters = false;
+    for (int i = 0; i < 5; i++)
+        HF_CHECK(hf_bulkhead_force_enter(&bh));
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 5);
+    HF_CHECK(!hf_bulkhead_try_enter(&bh));
+    for (int i = 0; i < 5; i++)
+        HF_CHECK(hf_bulkhead_leave(&bh, &waiters));
+    HF_CHECK(!hf_bulkhead_leave(&bh, &waiters));
+    HF_CHECK(hf_bulkhead_try_enter(&bh));
+}
+
+HF_TEST(no_field_of_the_word_runs_over_into_the_next)
+{
+    hf_bulkhead bh = bulkhead(HF_BULKHEAD_MAX, HF_BULKHEAD_MAX);
+    hf_bulkhead_init(&bh, HF_BULKHEAD_MAX, HF_BULKHEAD_MAX);
+    for (uint32_t i = 0; i < HF_BULKHEAD_MAX; i++)
+        HF_REQUIRE(hf_bulkhead_enter_or_queue(&bh) == HF_ENTERED);
+    for (uint32_t i = 0; i < HF_BULKHEAD_MAX; i++)
+        HF_REQUIRE(hf_bulkhead_enter_or_queue(&bh) == HF_QUEUED);
+    HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_FULL);
+    uint32_t forced = 0;
+    while (hf_bulkhead_force_enter(&bh))
+        forced++;
+    HF_CHECK_INT(forced, HF_BULKHEAD_MAX + 1);
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 2 * HF_BULKHEAD_MAX + 1);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), HF_BULKHEAD_MAX);
+    HF_CHECK_INT(hf_bulkhead_limit(&bh), HF_BULKHEAD_MAX);
+}
+
+HF_TEST(a_forked_child_starts_empty_with_the_same_limit) /* traps 46, 58 */
+{
+    hf_bulkhead bh = bulkhead(2, 3);
+    bool waiters = true;
+    for (int i = 0; i < 4; i++)
+        hf_bulkhead_enter_or_queue(&bh);
+    hf_bulkhead_forget(&bh);
+    HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 0);
+    HF_CHECK_INT(hf_bulkhead_waiting(&bh), 0);
+    HF_CHECK_INT(hf_bulkhead_limit(&bh), 2);
+    HF_CHECK_INT(hf_load_relaxed(&bh.forgotten), 2);
+    HF_CHECK_INT(inside_by_counters(&bh), 0);
+    HF_CHECK(!hf_bulkhead_leave(&bh, &waiters)); /* the parent's permit, dropped in the child */
+    HF_CHECK(!waiters);
+    HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(hf_bulkhead_try_enter(&bh));
+    HF_CHECK(!hf_bulkhead_try_enter(&bh));
+}
+
+HF_TEST(a_bulkhead_is_small_and_works_wherever_its_bytes_are)
+{
+    hf_bulkhead bh = bulkhead(2, 1), moved;
+    hf_bulkhead_try_enter(&bh);
+    memcpy(&moved, &bh, sizeof bh);
+    memset(&bh, 0xFF, sizeof bh);
+    HF_CHECK(hf_bulkhead_try_enter(&moved));
+    HF_CHECK(!hf_bulkhead_try_enter(&moved));
+    HF_CHECK(sizeof(hf_bulkhead) <= 256);
+}
+
+typedef struct model {
+    uint64_t inside, waiting, limit, max_waiting;
+} model;
+
+static bool
+room(const model *m)
+{
+    return m->inside < m->limit;
+}
+
+static void
+live_a_step(hf_bulkhead *bh, model *m, hf_random *r)
+{
+    bool waiters = false, free = m->waiting == 0 && room(m);
+    switch (hf_random_below(r, 8)) {
+    case 0:
+        HF_CHECK_INT(hf_bulkhead_try_enter(bh), free);
+        m->inside += free;
+        break;
+    case 1:
+    case 2: {
+        bool queues = !free && m->waiting < m->max_waiting;
+        hf_entry expected = free ? HF_ENTERED : queues ? HF_QUEUED : HF_FULL;
+        HF_CHECK_INT(hf_bulkhead_enter_or_queue(bh), expected);
+        m->inside += free;
+        m->waiting += queues;
+        break;
+    }
+    case 3:
+    case 4: {
+        bool inside = m->inside > 0;
+        HF_CHECK_INT(hf_bulkhead_leave(bh, &waiters), inside);
+        m->inside -= inside;
+        HF_CHECK_INT(waiters, inside && m->waiting > 0 && room(m));
+        break;
+    }
+    case 5: {
+        bool grants = m->waiting > 0 && room(m);
+        HF_CHECK_INT(hf_bulkhead_grant(bh), grants);
+        m->waiting -= grants;
+        m->inside += grants;
+        break;
+    }
+    case 6:
+        HF_CHECK_INT(hf_bulkhead_unqueue(bh), m->waiting > 0);
+        m->waiting -= m->waiting > 0;
+        break;
+    default:
+        m->limit = 1 + hf_random_below(r, 6);
+        HF_CHECK_INT(hf_bulkhead_resize(bh, (uint32_t)m->limit), m->waiting > 0 && room(m));
+    }
+}
+
+HF_TEST(long_lives_agree_with_a_plain_count) /* BH-01, BH-02 */
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        hf_random r;
+        hf_random_init(&r, seed);
+        model m = {.limit = 1 + hf_random_below(&r, 5), .max_waiting = hf_random_below(&r, 4)};
+        hf_bulkhead bh = bulkhead((uint32_t)m.limit, (uint32_t)m.max_waiting);
+        for (int i = 0; i < 2000; i++) {
+            live_a_step(&bh, &m, &r);
+            HF_CHECK_INT(hf_bulkhead_in_flight(&bh), m.inside);
+            HF_CHECK_INT(hf_bulkhead_waiting(&bh), m.waiting);
+            HF_CHECK_INT(inside_by_counters(&bh), m.inside);
+        }
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(it_opens_empty_as_it_was_configured);
+    HF_RUN(it_takes_the_limit_and_not_one_more);
+    HF_RUN(a_slot_first_then_the_queue_then_refusal);
+    HF_RUN(without_a_queue_nobody_waits);
+    HF_RUN(a_slot_that_comes_free_goes_to_who_waits);
+    HF_RUN(nobody_overtakes_the_queue_while_a_slot_is_handed_over);
+    HF_RUN(a_question_before_queueing_is_not_a_rejection);
+    HF_RUN(a_waiter_who_gives_up_is_never_granted);
+    HF_RUN(a_waiter_granted_too_late_passes_the_slot_on);
+    HF_RUN(leaving_twice_makes_no_room_that_was_not_there);
+    HF_RUN(giving_up_without_waiting_changes_nothing);
+    HF_RUN(growing_says_that_waiters_can_come_in);
+    HF_RUN(growing_an_unused_one_wakes_nobody);
+    HF_RUN(shrinking_turns_nobody_out_and_lets_nobody_in_until_they_are_fewer);
+    HF_RUN(a_limit_changed_a_thousand_times_is_the_last_one);
+    HF_RUN(observed_calls_may_exceed_the_limit_and_are_counted);
+    HF_RUN(no_field_of_the_word_runs_over_into_the_next);
+    HF_RUN(a_forked_child_starts_empty_with_the_same_limit);
+    HF_RUN(a_bulkhead_is_small_and_works_wherever_its_bytes_are);
+    HF_RUN(long_lives_agree_with_a_plain_count);
+    return hf_test_close();
+}
