@@ -67,11 +67,11 @@ hf_breaker_admit_slow(hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, 
         const uint64_t w = hf_load_acquire(&b->word);
         const unsigned state = HF_BREAKER_STATE(w);
         if (state == HF_OPEN && !change->happened) {
-            if (hf__breaker_left_ns(b, now_ns) <= 0) {
+            if (hf__breaker_left_ns(b, w, now_ns) <= 0) {
                 hf__breaker_move(b, w, HF_HALF_OPEN, HF_BREAKER_REOPENS(w), change);
                 continue;
             }
-            hf__breaker_pull_in(b, w, now_ns);
+            hf__breaker_mend(b, w, now_ns);
         }
         if (state == HF_HALF_OPEN) {
             enum hf__claim claim = hf__lease_claim(b, HF_BREAKER_GEN(w), now_ns, permit);
@@ -282,7 +282,7 @@ hf_breaker_peek(const hf_breaker *b, int64_t now_ns)
     case HF_FORCED_OPEN:
         return false;
     case HF_OPEN:
-        return hf__breaker_left_ns(b, now_ns) <= 0;
+        return hf__breaker_left_ns(b, w, now_ns) <= 0;
     case HF_HALF_OPEN:
         return hf__leases_held(b, HF_BREAKER_GEN(w), now_ns) < b->config.half_open_max;
     default:
@@ -297,10 +297,11 @@ hf_breaker_peek(const hf_breaker *b, int64_t now_ns)
 static inline int64_t
 hf_breaker_retry_after_ns(const hf_breaker *b, int64_t now_ns)
 {
-    const unsigned state = hf_breaker_state(b);
+    const uint64_t w = hf_load_acquire(&b->word);
+    const unsigned state = HF_BREAKER_STATE(w);
     if (state == HF_FORCED_OPEN)
         return -1;
-    const int64_t left = state == HF_OPEN ? hf__breaker_left_ns(b, now_ns) : 0;
+    const int64_t left = state == HF_OPEN ? hf__breaker_left_ns(b, w, now_ns) : 0;
     return left > 0 ? left : 0;
 }
 

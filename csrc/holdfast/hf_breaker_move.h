@@ -37,52 +37,88 @@ hf__breaker_move(hf_breaker *b, uint64_t w, enum hf_state to, unsigned reopens, 
 }
 
 /*
+ * until_ns holds a deadline, or the mark that the opening which begins generation `gen` is being
+ * made. Marks are the lowest numbers there are, which no deadline is.
+ */
+#define HF__OPENING(gen) (INT64_MIN + (int64_t)(gen))
+#define HF__OPENING_END HF__OPENING(UINT64_C(1) << 35)
+
+/* The deadline of an opening that begins at now_ns; draws the jitter. */
+static inline int64_t
+hf__breaker_deadline(hf_breaker *b, unsigned reopens, int64_t now_ns)
+{
+    const double u = b->config.reset_jitter > 0 ? hf_random_unit(&b->rng) : 0;
+    const int64_t until = hf_ns_add(now_ns, hf__breaker_open_ns(&b->config, reopens, u));
+    return until > HF__OPENING_END ? until : HF__OPENING_END;
+}
+
+/*
  * Open a breaker that is in generation `gen`. False: the generation is over, nothing was moved.
  *
- * Deadline first, then the word, so that nobody sees OPEN with an old deadline. A loser that is
- * slow between the two cannot disturb a later opening: it replaces only the deadline that it read
- * before it found the word still in `gen`, and a later opening has put another one in its place
- * (an equal one would be the same deadline).
+ * Mark, move, deadline, so that nobody sees OPEN with an old deadline, and only who moved the word
+ * sets the new one. A loser that is slow cannot disturb the opening it lost to, nor a later one: it
+ * replaces only the deadline it read before it found the word still in `gen`, and each opening has
+ * put others in its place; were one equal, the worst is a mark, which hf__breaker_mend() removes.
  */
 HF_RARE bool
 hf__breaker_open(hf_breaker *b, uint64_t gen, unsigned reopens, int64_t now_ns, hf_change *change)
 {
-    const double u = b->config.reset_jitter > 0 ? hf_random_unit(&b->rng) : 0;
-    const int64_t until = hf_ns_add(now_ns, hf__breaker_open_ns(&b->config, reopens, u));
+    const int64_t until = hf__breaker_deadline(b, reopens, now_ns);
+    const int64_t mark = HF__OPENING(HF_BREAKER_GEN(HF_BREAKER_WORD(gen + 1, 0, 0, 0)));
     for (;;) {
         /* Acquire keeps the look at the word behind it. */
         int64_t seen = hf_load_acquire(&b->until_ns);
         uint64_t w = hf_load_acquire(&b->word);
         if (HF_BREAKER_GEN(w) != gen)
             return false;
-        if (!hf_cas_weak_acq_rel(&b->until_ns, &seen, until))
+        if (seen != mark && !hf_cas_weak_acq_rel(&b->until_ns, &seen, mark))
             continue;
         if (hf__breaker_move(b, w, HF_OPEN, reopens, change))
-            return true;
+            break;
     }
+    int64_t seen = mark;
+    while (!hf_cas_weak_acq_rel(&b->until_ns, &seen, until) && seen == mark)
+        ;
+    return true;
 }
 
 /*
- * How much of the present opening is left, for a breaker that was seen OPEN; <= 0: it is over.
- * No opening is longer than longest_open_ns, so if more seems left, time has stepped back.
+ * How much is left of the opening w; <= 0: it is over. An opening under way begins now. None is
+ * longer than longest_open_ns: if more seems left, time has stepped back.
  */
 static inline int64_t
-hf__breaker_left_ns(const hf_breaker *b, int64_t now_ns)
+hf__breaker_left_ns(const hf_breaker *b, uint64_t w, int64_t now_ns)
 {
-    int64_t left = hf_ns_sub(hf_load_acquire(&b->until_ns), now_ns);
+    /* Acquire pairs with the CAS in hf__breaker_open(), as the look at the word before it did. */
+    const int64_t until = hf_load_acquire(&b->until_ns);
+    if (HF_UNLIKELY(until < HF__OPENING_END))
+        return hf__breaker_open_ns(&b->config, HF_BREAKER_REOPENS(w), 0);
+    const int64_t left = hf_ns_sub(until, now_ns);
     return left < b->longest_open_ns ? left : b->longest_open_ns;
 }
 
+static inline bool
+hf__breaker_needs_mending(const hf_breaker *b, int64_t until, int64_t now_ns)
+{
+    return until < HF__OPENING_END || hf_ns_sub(until, now_ns) > b->longest_open_ns;
+}
+
 /*
- * After a step back of the time, let the opening w last its longest from here on, instead of the
- * length of the step more. As in hf__breaker_open(), only its own deadline is replaced.
+ * Mend the deadline of the opening w, by the time of a caller that was refused: after a step back
+ * of the time, so that it does not last longer by the length of the step; and if who made it was
+ * held up, or killed, before setting the deadline, so that it ends. As in hf__breaker_open(), only
+ * a deadline or a mark that was there during w is replaced.
  */
-HF_RARE void
-hf__breaker_pull_in(hf_breaker *b, uint64_t w, int64_t now_ns)
+static inline void
+hf__breaker_mend(hf_breaker *b, uint64_t w, int64_t now_ns)
 {
     int64_t until = hf_load_acquire(&b->until_ns);
-    while (hf_ns_sub(until, now_ns) > b->longest_open_ns && hf_load_acquire(&b->word) == w) {
-        if (hf_cas_weak_acq_rel(&b->until_ns, &until, hf_ns_add(now_ns, b->longest_open_ns)))
+    while (HF_UNLIKELY(hf__breaker_needs_mending(b, until, now_ns)) &&
+           hf_load_acquire(&b->word) == w) {
+        const int64_t mended = until < HF__OPENING_END
+                                   ? hf__breaker_deadline(b, HF_BREAKER_REOPENS(w), now_ns)
+                                   : hf_ns_add(now_ns, b->longest_open_ns);
+        if (hf_cas_weak_acq_rel(&b->until_ns, &until, mended))
             return;
     }
 }

@@ -76,7 +76,7 @@ enum { HF_BREAKER_COUNT_MOST = 0xFFFFF, HF_BREAKER_REOPENS_MOST = 63 };
  */
 typedef struct hf_breaker {
     hf_au64 word;
-    hf_ai64 until_ns;        /* OPEN: when it may half-open. Written only on the way to OPEN */
+    hf_ai64 until_ns;        /* OPEN: when it may half-open; see hf_breaker_move.h */
     hf_au64 oldest_gen;      /* permits of earlier generations are another process's */
     hf_ai64 last_failure_ns; /* INT64_MIN: never. Of calls whose generation was the present one */
     hf_ai64 last_success_ns; /* likewise; hf_breaker_settle_fast() knows no time and leaves it */
@@ -110,8 +110,8 @@ typedef struct hf_breaker_permit {
 
 typedef struct hf_change {
     uint8_t from, to;
-    bool happened; /* the state is another one; false: nothing below `happened` means anything */
-    uint64_t gen;  /* the generation it began */
+    bool happened; /* the state is another one; else the rest means nothing, except by hand */
+    uint64_t gen;  /* the generation that was begun: by hand always one */
 } hf_change;
 
 static inline hf_count_window *
