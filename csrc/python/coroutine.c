@@ -39,7 +39,7 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
 #ifndef Py_GIL_DISABLED
     if (n_free_coroutines > 0) {
         self = free_coroutines[--n_free_coroutines];
-        PyObject_Init((PyObject *)self, hf_coroutine_type);
+        _Py_NewReference((PyObject *)self); /* its type it has kept */
     } else
 #endif
     {
@@ -163,7 +163,8 @@ static PySendResult
 finish(CoroutineObject *self, PyObject *result, PyObject **answer)
 {
     self->phase = PHASE_DONE;
-    result = hf_gate_leave(self->gate, &self->pass, result);
+    if (!hf_gate_leave_lone(self->gate, &self->pass, result))
+        result = hf_gate_leave(self->gate, &self->pass, result);
     if (self->purpose == HF_FOR_OUTCOME)
         result = result != NULL ? hf_outcome_value(result) : hf_outcome_error();
     *answer = result;
@@ -250,7 +251,8 @@ step(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
     if (self->phase == PHASE_CREATED) {
         hf_pass_init(&self->pass);
-        PySendResult entered = enter(self, answer);
+        PySendResult entered = hf_gate_enter_lone(self->gate, &self->pass) ? admitted(self, answer)
+                                                                           : enter(self, answer);
         if (entered != PYGEN_NEXT)
             return entered;
     }
@@ -531,9 +533,11 @@ coroutine_clear(PyObject *op)
     CoroutineObject *self = (CoroutineObject *)op;
     Py_CLEAR(self->waiting);
     Py_CLEAR(self->inner); /* runs the user's code, if it was suspended */
-    Py_CLEAR(self->fn);
-    Py_CLEAR(self->args);
-    Py_CLEAR(self->kwargs);
+    if (self->fn != NULL) {
+        Py_CLEAR(self->fn);
+        Py_CLEAR(self->args);
+        Py_CLEAR(self->kwargs);
+    }
     return 0;
 }
 
@@ -577,11 +581,12 @@ coroutine_dealloc(PyObject *op)
     }
     Py_DECREF(self->gate);
 #ifndef Py_GIL_DISABLED
-    if (n_free_coroutines < HF_FREE_COROUTINES)
+    if (n_free_coroutines < HF_FREE_COROUTINES) {
         free_coroutines[n_free_coroutines++] = self;
-    else
+        return;
+    }
 #endif
-        PyObject_GC_Del(op);
+    PyObject_GC_Del(op);
     Py_DECREF(type);
 }
 

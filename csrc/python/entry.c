@@ -194,7 +194,7 @@ entry_new(GateObject *gate, bool is_async)
 #ifndef Py_GIL_DISABLED
     if (n_free_entries > 0) {
         self = free_entries[--n_free_entries];
-        PyObject_Init((PyObject *)self, entry_type);
+        _Py_NewReference((PyObject *)self); /* its type it has kept */
     } else
 #endif
     {
@@ -220,11 +220,12 @@ entry_dealloc(PyObject *op)
         leave_open(self->gate, &self->pass);
     Py_DECREF(self->gate);
 #ifndef Py_GIL_DISABLED
-    if (n_free_entries < HF_FREE_ENTRIES)
+    if (n_free_entries < HF_FREE_ENTRIES) {
         free_entries[n_free_entries++] = self;
-    else
+        return;
+    }
 #endif
-        PyObject_GC_Del(op);
+    PyObject_GC_Del(op);
     Py_DECREF(type);
 }
 

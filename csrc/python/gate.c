@@ -16,9 +16,6 @@ pass_now(const hf_pass *pass, const hf_clock *clock)
 
 /* ---- what Python hears of ---- */
 
-static const char *const state_words[] = {"closed",      "half-open", "open",
-                                          "forced-open", "disabled",  "metrics-only"};
-
 /*
  * Tell the policy of a change of state, with whatever exception the call raised set aside.
  * -1: the listener ended the call (KeyboardInterrupt and the like); its exception is set.
@@ -43,19 +40,14 @@ report_change(GateObject *step, hf_change change)
 }
 
 static hf_entering
-refuse(GateObject *step, hf_refusal *why, const char *reason, int64_t retry_after_ns)
+refuse(GateObject *step, hf_refusal *why, hf_reason reason, int64_t retry_after_ns)
 {
     why->step = step;
     why->reason = reason;
     why->retry_after_ns = retry_after_ns;
     if (!step->listening)
         return HF_REFUSED;
-    PyObject *answer =
-        PyObject_CallMethod((PyObject *)step, "_refused", "sL", reason, (long long)retry_after_ns);
-    if (answer == NULL)
-        return HF_BROKEN;
-    Py_DECREF(answer);
-    return HF_REFUSED;
+    return hf_tell_refusal(why) < 0 ? HF_BROKEN : HF_REFUSED;
 }
 
 /* ---- entering ---- */
@@ -66,7 +58,8 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
 {
     hf_breaker *breaker = step->cells[0];
     hf_change change = {0};
-    int64_t now = pass_now(pass, step->clock);
+    /* Precise only if somebody has read it: a tick more of open time is nothing, 20 ns a refusal are. */
+    int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
     bool admitted = hf_breaker_admit_slow(breaker, now, permit, &change);
     if (!admitted && step->mode == HF_OBSERVE) {
         hf_breaker_admit_observed(breaker, permit);
@@ -79,7 +72,7 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
     }
     if (admitted)
         return HF_IN;
-    return refuse(step, why, state_words[hf_breaker_state(breaker)],
+    return refuse(step, why, (hf_reason)hf_breaker_state(breaker),
                   hf_breaker_retry_after_ns(breaker, now));
 }
 
@@ -157,7 +150,7 @@ enter_limiter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *
         return HF_IN;
     }
     if (step->mode != HF_OBSERVE)
-        return refuse(step, why, "rate", hf_limiter_wait_ns(step, 1, now));
+        return refuse(step, why, HF_REASON_RATE, hf_limiter_wait_ns(step, 1, now));
     hf_count(&step->observed, 1);
     hold->taken_ns = HF_NOTHING_HELD;
     return HF_IN;
@@ -179,7 +172,7 @@ enter_bulkhead(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal 
             return HF_MUST_WAIT;
     } else if (!hf_bulkhead_try_enter(bulkhead)) {
         if (step->mode != HF_OBSERVE)
-            return refuse(step, why, "full", -1);
+            return refuse(step, why, HF_REASON_FULL, -1);
         hf_bulkhead_force_enter(bulkhead);
         hf_count(&step->observed, 1);
     }

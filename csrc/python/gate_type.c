@@ -75,6 +75,8 @@ static void
 compile_steps(GateObject *self)
 {
     self->reads_clock = false;
+    self->lone = self->kind == HF_KIND_BREAKER && self->n_steps == 1 && !self->timed &&
+                 self->is_failure == NULL;
     GateObject *own = self->kind == HF_KIND_PIPELINE ? NULL : self;
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
         GateObject *step = self->steps[i];
@@ -165,8 +167,8 @@ gate_record_latency(PyObject *op, PyObject *histogram)
     if (self->histogram == NULL) {
         self->histogram_object = Py_NewRef(histogram);
         self->histogram = cells;
-        self->reads_clock = true;
         self->timed = true;
+        compile_steps(self);
     }
     HF_END_EXCLUSIVE();
     Py_RETURN_NONE;
@@ -375,18 +377,17 @@ static PyObject *
 gate_refuse(PyObject *op, PyObject *args)
 {
     GateObject *self = (GateObject *)op;
-    const char *reason;
+    const char *word;
     PyObject *type = self->rejection;
     long long retry_after_ns = -1;
-    if (!PyArg_ParseTuple(args, "s|LO:_refuse", &reason, &retry_after_ns, &type))
+    if (!PyArg_ParseTuple(args, "s|LO:_refuse", &word, &retry_after_ns, &type))
         return NULL;
-    hf_refusal why = {self, reason, retry_after_ns};
-    if (self->listening) {
-        PyObject *answer = PyObject_CallMethod(op, "_refused", "sL", reason, retry_after_ns);
-        if (answer == NULL)
-            return NULL;
-        Py_DECREF(answer);
-    }
+    int reason = hf_reason_of_word(word);
+    if (reason < 0)
+        return NULL;
+    hf_refusal why = {self, (hf_reason)reason, retry_after_ns};
+    if (self->listening && hf_tell_refusal(&why) < 0)
+        return NULL;
     PyObject *exception = hf_rejected_new(&why, type);
     if (exception != NULL)
         hf_give_exception(exception);

@@ -101,7 +101,9 @@ hf_callable_kind(PyObject *fn)
         return (hf_callable)((GuardObject *)fn)->kind;
     if (PyFunction_Check(fn)) {
         hf_callable kind = kind_of_flags(((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags);
-        return kind == HF_CALL_PLAIN && is_marked_coroutine(fn) ? HF_CALL_COROUTINE : kind;
+        PyObject *attributes = ((PyFunctionObject *)fn)->func_dict; /* none: no mark either */
+        bool bare = attributes == NULL || PyDict_GET_SIZE(attributes) == 0;
+        return kind == HF_CALL_PLAIN && !bare && is_marked_coroutine(fn) ? HF_CALL_COROUTINE : kind;
     }
     if (PyMethod_Check(fn))
         return hf_callable_kind(PyMethod_GET_FUNCTION(fn));
@@ -129,9 +131,11 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     GuardObject *self = (GuardObject *)op;
     hf_pass pass;
     hf_pass_init(&pass);
-    if (hf_gate_enter_blocking(self->gate, &pass) < 0)
+    if (!hf_gate_enter_lone(self->gate, &pass) && hf_gate_enter_blocking(self->gate, &pass) < 0)
         return NULL;
-    return hf_gate_leave(self->gate, &pass, PyObject_Vectorcall(self->fn, args, nargsf, kwnames));
+    PyObject *result = PyObject_Vectorcall(self->fn, args, nargsf, kwnames);
+    return hf_gate_leave_lone(self->gate, &pass, result) ? result
+                                                         : hf_gate_leave(self->gate, &pass, result);
 }
 
 /* Creating a coroutine runs nothing of it, and wrong arguments fail here as they do unguarded. */

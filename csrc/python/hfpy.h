@@ -67,10 +67,20 @@ typedef struct hf_pass {
     hf_hold hold[HF_MAX_STEPS];
 } hf_pass;
 
-/* Why a step refused. */
+/* Why a step refused, in a word; the first are the states of a breaker. */
+typedef enum {
+    HF_REASON_HALF_OPEN = HF_HALF_OPEN,
+    HF_REASON_OPEN = HF_OPEN,
+    HF_REASON_FORCED_OPEN = HF_FORCED_OPEN,
+    HF_REASON_RATE = HF_STATES,
+    HF_REASON_FULL,
+    HF_REASON_TIMEOUT,
+    HF_REASONS
+} hf_reason;
+
 typedef struct hf_refusal {
-    GateObject *step;       /* borrowed from the gate */
-    const char *reason;     /* a short word */
+    GateObject *step; /* borrowed from the gate */
+    hf_reason reason;
     int64_t retry_after_ns; /* < 0: unknown */
 } hf_refusal;
 
@@ -87,6 +97,7 @@ struct GateObject {
     bool listening;   /* rejections are events somebody asked for */
     bool timed;       /* wants the precise duration of the call */
     bool reads_clock; /* some step wants the precise time: read once on the way in */
+    bool lone; /* one breaker that judges neither results nor durations: the commonest gate */
 
     /* a policy's own step */
     hf_clock *clock;
@@ -139,8 +150,30 @@ hf_pass_init(hf_pass *pass)
     pass->fork_epoch = hf_fork_epoch;
 }
 
+/*
+ * The commonest gate, entered and left without a loop. False: nothing was done, take the general way;
+ * which may leave what was entered here.
+ */
+static inline bool
+hf_gate_enter_lone(GateObject *gate, hf_pass *pass)
+{
+    if (!gate->lone || !hf_breaker_admit(gate->cells[0], &pass->hold[0].breaker))
+        return false;
+    pass->entered = 1;
+    return true;
+}
+
+static inline bool
+hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result)
+{
+    return gate->lone && result != NULL && pass->fork_epoch == hf_fork_epoch &&
+           hf_breaker_settle_fast(gate->cells[0], &pass->hold[0].breaker);
+}
+
 /* ---- rejected.c ---- */
 extern PyObject *hf_error_type, *hf_rejected_type;
+int hf_reason_of_word(const char *word);
+int hf_tell_refusal(const hf_refusal *why);
 PyObject *hf_rejected_new(const hf_refusal *why, PyObject *type);
 
 /* ---- the exception in flight, the same on every version ---- */

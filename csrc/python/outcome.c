@@ -16,12 +16,27 @@ typedef struct {
     PyObject *refused_by; /* keeps why.step alive; NULL: it ran */
 } OutcomeObject;
 
+#ifndef Py_GIL_DISABLED
+#define HF_FREE_OUTCOMES 16
+static OutcomeObject *free_outcomes[HF_FREE_OUTCOMES];
+static int n_free_outcomes;
+#endif
+
 static OutcomeObject *
 outcome_new(void)
 {
-    OutcomeObject *self = PyObject_GC_New(OutcomeObject, hf_outcome_type);
-    if (self == NULL)
-        return NULL;
+    OutcomeObject *self;
+#ifndef Py_GIL_DISABLED
+    if (n_free_outcomes > 0) {
+        self = free_outcomes[--n_free_outcomes];
+        _Py_NewReference((PyObject *)self); /* its type it has kept */
+    } else
+#endif
+    {
+        self = PyObject_GC_New(OutcomeObject, hf_outcome_type);
+        if (self == NULL)
+            return NULL;
+    }
     self->value = self->error = self->rejection = self->refused_by = NULL;
     return self;
 }
@@ -160,6 +175,12 @@ outcome_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     outcome_clear(op);
     Py_CLEAR(((OutcomeObject *)op)->refused_by);
+#ifndef Py_GIL_DISABLED
+    if (n_free_outcomes < HF_FREE_OUTCOMES) {
+        free_outcomes[n_free_outcomes++] = (OutcomeObject *)op;
+        return;
+    }
+#endif
     PyObject_GC_Del(op);
     Py_DECREF(type);
 }

@@ -18,29 +18,38 @@ typedef struct {
     double retry_after; /* seconds; NaN: unknown */
 } RejectedObject;
 
+/* The words, interned once: a rejection only takes a reference. */
+static const char *const reason_words[HF_REASONS] = {"closed",      "half-open", "open",
+                                                     "forced-open", "disabled",  "metrics-only",
+                                                     "rate",        "full",      "timeout"};
+static PyObject *reasons[HF_REASONS];
+static PyObject *no_args;
+
+int
+hf_reason_of_word(const char *word)
+{
+    for (int reason = 0; reason < HF_REASONS; reason++) {
+        if (strcmp(word, reason_words[reason]) == 0)
+            return reason;
+    }
+    PyErr_Format(PyExc_ValueError, "unknown reason: '%s'", word);
+    return -1;
+}
+
+/* The event of a refusal, for those who listen. -1: a listener raised. */
+int
+hf_tell_refusal(const hf_refusal *why)
+{
+    PyObject *answer = PyObject_CallMethod((PyObject *)why->step, "_refused", "OL",
+                                           reasons[why->reason], (long long)why->retry_after_ns);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
 static PyObject *
 or_none(PyObject *value)
 {
     return Py_NewRef(value != NULL ? value : Py_None);
-}
-
-PyObject *
-hf_rejected_new(const hf_refusal *why, PyObject *cls)
-{
-    GateObject *step = why->step;
-    PyTypeObject *type = (PyTypeObject *)cls;
-    PyObject *no_args = PyTuple_New(0);
-    if (no_args == NULL)
-        return NULL;
-    RejectedObject *self = (RejectedObject *)type->tp_new(type, no_args, NULL);
-    Py_DECREF(no_args);
-    if (self == NULL)
-        return NULL;
-    Py_XSETREF(self->policy, Py_NewRef((PyObject *)step));
-    Py_XSETREF(self->name, or_none(step->name));
-    Py_XSETREF(self->reason, PyUnicode_InternFromString(why->reason));
-    self->retry_after = why->retry_after_ns < 0 ? NAN : (double)why->retry_after_ns / 1e9;
-    return (PyObject *)self;
 }
 
 static PyObject *
@@ -51,6 +60,21 @@ rejected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self != NULL)
         self->retry_after = NAN;
     (void)kwargs;
+    return (PyObject *)self;
+}
+
+PyObject *
+hf_rejected_new(const hf_refusal *why, PyObject *cls)
+{
+    GateObject *step = why->step;
+    PyTypeObject *type = (PyTypeObject *)cls;
+    RejectedObject *self = (RejectedObject *)rejected_new(type, no_args, NULL);
+    if (self == NULL)
+        return NULL;
+    self->policy = Py_NewRef((PyObject *)step);
+    self->name = or_none(step->name);
+    self->reason = Py_NewRef(reasons[why->reason]);
+    self->retry_after = why->retry_after_ns < 0 ? NAN : (double)why->retry_after_ns / 1e9;
     return (PyObject *)self;
 }
 
@@ -235,6 +259,19 @@ static PyType_Spec rejected_spec = {
     .slots = rejected_slots,
 };
 
+/* Of the layout of an Exception, which RejectedObject continues: a class statement would add to it. */
+static PyType_Slot error_slots[] = {
+    {Py_tp_doc, "Base of every error that holdfast raises. `code` is a stable word for machines."},
+    {0, NULL},
+};
+
+static PyType_Spec error_spec = {
+    .name = "holdfast.errors.HoldfastError",
+    .basicsize = sizeof(PyBaseExceptionObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = error_slots,
+};
+
 static int
 set_words(PyObject *type, const char *code, const char *summary)
 {
@@ -250,11 +287,15 @@ set_words(PyObject *type, const char *code, const char *summary)
 int
 hf_rejected_ready(PyObject *module)
 {
-    hf_error_type = PyErr_NewExceptionWithDoc(
-        "holdfast.errors.HoldfastError",
-        "Base of every error that holdfast raises. `code` is a stable word for machines.",
-        PyExc_Exception, NULL);
-    if (hf_error_type == NULL || set_words(hf_error_type, "HOLDFAST_ERROR", "holdfast error") < 0)
+    no_args = PyTuple_New(0);
+    for (int reason = 0; reason < HF_REASONS; reason++) {
+        reasons[reason] = PyUnicode_InternFromString(reason_words[reason]);
+        if (reasons[reason] == NULL)
+            return -1;
+    }
+    hf_error_type = PyType_FromSpecWithBases(&error_spec, PyExc_Exception);
+    if (no_args == NULL || hf_error_type == NULL ||
+        set_words(hf_error_type, "HOLDFAST_ERROR", "holdfast error") < 0)
         return -1;
     hf_rejected_type = PyType_FromSpecWithBases(&rejected_spec, hf_error_type);
     if (hf_rejected_type == NULL || set_words(hf_rejected_type, "REJECTED", "call rejected") < 0)

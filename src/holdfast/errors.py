@@ -34,6 +34,7 @@ __all__ = [
 class CircuitOpenError(Rejected):
     """The circuit breaker admits no call, or no further probe."""
 
+    __slots__ = ()
     code = "CIRCUIT_OPEN"
     summary = "circuit breaker is open"
 
@@ -41,6 +42,7 @@ class CircuitOpenError(Rejected):
 class RateLimitedError(Rejected):
     """The rate limiter has no tokens left, or none in time."""
 
+    __slots__ = ()
     code = "RATE_LIMITED"
     summary = "rate limit exceeded"
 
@@ -48,6 +50,7 @@ class RateLimitedError(Rejected):
 class BulkheadFullError(Rejected):
     """Every place of the bulkhead is taken, and every place to wait for one."""
 
+    __slots__ = ()
     code = "BULKHEAD_FULL"
     summary = "bulkhead is full"
 
@@ -55,6 +58,7 @@ class BulkheadFullError(Rejected):
 class BulkheadTimeoutError(Rejected):
     """No place of the bulkhead came free within the longest wait."""
 
+    __slots__ = ()
     code = "BULKHEAD_TIMEOUT"
     summary = "bulkhead wait timeout"
 
@@ -62,6 +66,7 @@ class BulkheadTimeoutError(Rejected):
 class ShedError(Rejected):
     """The call was shed to keep the latency of the others."""
 
+    __slots__ = ()
     code = "SHED"
     summary = "load is shed"
 
@@ -69,6 +74,7 @@ class ShedError(Rejected):
 class EmergencyModeError(Rejected):
     """The system runs in emergency mode, which this call is no part of."""
 
+    __slots__ = ()
     code = "EMERGENCY_MODE"
     summary = "system in emergency mode"
 
