@@ -1,6 +1,6 @@
 from collections.abc import Callable, Coroutine, Generator
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar, final
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, final
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _P = ParamSpec("_P")
@@ -13,7 +13,7 @@ class HoldfastError(Exception):
     code: str
     summary: str
 
-class Rejected(HoldfastError):
+class Rejected(HoldfastError):  # noqa: N818 - the name of the public face
     policy: Any
     name: str | None
     reason: str
@@ -56,7 +56,7 @@ class Permit:
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool: ...
+    ) -> Literal[False]: ...
 
 @final
 class GuardedCoroutine(Coroutine[Any, Any, _T_co]):
@@ -124,7 +124,7 @@ class Gate:
     def _compose(self, name: str, parts: tuple[Gate, ...], /) -> None: ...
     def _record_latency(self, histogram: object, /) -> None: ...
     def _refuse(
-        self, reason: str, retry_after_ns: int = -1, type: type[Rejected] | None = None, /
+        self, reason: str, retry_after_ns: int = -1, cls: type[Rejected] = ..., /
     ) -> None: ...
     def _permit(self) -> Permit: ...
     def _apermit(self) -> GuardedCoroutine[Permit]: ...
@@ -158,7 +158,7 @@ class Gate:
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool: ...
+    ) -> Literal[False]: ...
     def __aenter__(self) -> Coroutine[Any, Any, Self]: ...
     def __aexit__(
         self,
@@ -166,6 +166,6 @@ class Gate:
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> Coroutine[Any, Any, bool]: ...
+    ) -> Coroutine[Any, Any, Literal[False]]: ...
 
 def _after_fork() -> None: ...

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.events import Listener
-    from holdfast.policies.snapshots import PipelineSnapshot
+    from holdfast.pipeline.snapshots import PipelineSnapshot
 
 __all__ = ["Pipeline"]
 
@@ -50,8 +50,7 @@ class Pipeline(Policy):
         problems = Problems("Pipeline", name)
         name = problems.name(name)
         for at, policy in enumerate(policies):
-            if not isinstance(policy, Policy):
-                problems.refuse(f"policies[{at}]", policy, "a policy or a pipeline")
+            problems.instance(f"policies[{at}]", policy, Policy, "a policy or a pipeline")
         if not policies:
             problems.refuse("policies", policies, "at least one policy")
         problems.done()
@@ -84,7 +83,7 @@ class Pipeline(Policy):
         return "\n".join(lines)
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener(event)`` for the events of every policy in it; see ``Policy.on_event``."""
+        """Call ``listener(event)`` for the events of each policy in it; see ``Policy.on_event``."""
         removers = [policy.on_event(listener) for policy in self.policies]
 
         def unsubscribe() -> None:
@@ -94,15 +93,15 @@ class Pipeline(Policy):
         return unsubscribe
 
     def reset(self) -> None:
-        """Reset or clear every policy in it."""
+        """Reset every policy in it."""
         for policy in self.policies:
-            (getattr(policy, "reset", None) or policy.clear)()
+            policy.reset()
 
     def snapshot(self) -> PipelineSnapshot:
         """Return the snapshots of its policies, outermost first."""
-        from holdfast.policies.snapshots import pipeline_snapshot
+        from holdfast.pipeline.snapshots import PipelineSnapshot
 
-        return pipeline_snapshot(self)
+        return PipelineSnapshot(self.name, tuple(part.snapshot() for part in self.policies))
 
 
 def _flat(policies: tuple[Policy, ...]) -> list[Policy]:

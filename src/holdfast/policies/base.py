@@ -9,7 +9,7 @@ import os
 
 from holdfast._native import gate
 from holdfast.events import Event, Listeners
-from holdfast.mode import Mode, read_mode
+from holdfast.mode import Mode
 from holdfast.registry import registry
 
 TYPE_CHECKING = False
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
-    from holdfast.validation import Problems
 
     class Driver(Protocol):
         """Who sleeps, parks and drives streams for the policies."""
@@ -37,9 +36,9 @@ if TYPE_CHECKING:
         ) -> AsyncGenerator[Any, Any]: ...
 
 
-__all__ = ["Default", "Policy", "driver", "fresh_seed", "install_driver", "native_mode"]
+__all__ = ["NATIVE_MODES", "Default", "Policy", "driver", "fresh_seed", "install_driver"]
 
-_NATIVE_MODES = {Mode.ENFORCE: 0, Mode.OBSERVE: 1, Mode.OFF: 2}
+NATIVE_MODES = {Mode.ENFORCE: 0, Mode.OBSERVE: 1, Mode.OFF: 2}  # enum hf_mode
 _driver: Driver | None = None
 
 
@@ -54,11 +53,6 @@ def driver() -> Driver:
     if _driver is None:
         raise RuntimeError("holdfast.pipeline was not imported: nobody can wait")
     return _driver
-
-
-def native_mode(problems: Problems, mode: Mode | str | None) -> int:
-    """Return the native code of ``mode=``; the process's for None."""
-    return _NATIVE_MODES[read_mode(problems, mode)]
 
 
 def fresh_seed() -> int:
@@ -92,10 +86,18 @@ class Policy(gate.Gate, metaclass=_Registered):
     __slots__ = ("_listeners", "_settings", "mode")
 
     kind = "policy"
-    _listeners: Listeners
+    mode: Mode
     _fields: tuple[str, ...] = ()  # names of the settings
     _settings: tuple[Any, ...]
-    mode: Mode
+    _listeners: Listeners
+
+    if TYPE_CHECKING:
+
+        def snapshot(self) -> Any:
+            """Return a frozen dataclass of what it is at this moment."""
+
+        def reset(self) -> None:
+            """Put it back to where it began."""
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for everything this policy does that is worth telling.
@@ -129,21 +131,17 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     # ---- what the native gate asks ----
 
-    def snapshot(self) -> Any:
-        """Return a frozen dataclass of what it is at this moment."""
-        raise NotImplementedError
-
     def _refused(self, reason: str, retry_after_ns: int) -> None:
         retry_after = None if retry_after_ns < 0 else retry_after_ns / 1e9
         self._emit("rejection", reason=reason, retry_after=retry_after)
 
     def _block(self) -> None:
         """Wait in this thread for what was refused at once; return inside, or raise."""
-        raise NotWaitable(self)
+        raise NotWaitableError(self)
 
     async def _suspend(self) -> None:
         """Wait in this task for what was refused at once; return inside, or raise."""
-        raise NotWaitable(self)
+        raise NotWaitableError(self)
 
     def _generator(self, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         return driver().generator(self, inner)
@@ -173,7 +171,7 @@ class Policy(gate.Gate, metaclass=_Registered):
         problems.done()
 
 
-class NotWaitable(RuntimeError):
+class NotWaitableError(RuntimeError):
     """A policy that nobody can wait for was asked to wait: a defect of holdfast."""
 
 

@@ -13,7 +13,8 @@ from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import CircuitOpenError
 from holdfast.events import Listeners
-from holdfast.policies.base import Default, Policy, fresh_seed, native_mode
+from holdfast.mode import read_mode
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, fresh_seed
 from holdfast.policies.breaker_rules import read_recovery, read_rules
 from holdfast.policies.windows import CountWindow, TimeWindow
 from holdfast.validation import Problems
@@ -76,7 +77,7 @@ class CircuitBreaker(Policy):
     Args:
         name: What it guards, for messages, metrics and the registry.
         failure_threshold: Consecutive failures that open it, 1 to 1,000,000; 5, or None once
-            ``failure_rate`` or ``slow_call_rate`` is given. With several rules any of them opens it.
+            ``failure_rate`` or ``slow_call_rate`` is given. Of several rules any opens it.
         failure_rate: Share of failures in the window that opens it, above 0 to 1.
         window: The calls that the rates are taken over: ``CountWindow(n)`` or ``TimeWindow(s)``.
         min_calls: Calls in the window before a rate is judged; left alone it is lowered to a
@@ -185,11 +186,12 @@ class CircuitBreaker(Policy):
         is_failure = problems.callable("is_failure", is_failure)
         latency = None if latency is None else problems.flag("latency", latency)
         clock = read_clock(problems, clock)
-        native = native_mode(problems, mode)
+        mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
         self._kernel = Kernel(**rules, **recovery, seed=fresh_seed())
         self._listeners = Listeners()
+        self.mode = mode
         self._settings = (
             failure_threshold,
             failure_rate,
@@ -208,14 +210,14 @@ class CircuitBreaker(Policy):
             is_failure,
             latency,
             clock,
-            native,
+            mode,
         )
         self._bind(
             "breaker",
             (self._kernel,),
             clock,
             name,
-            native,
+            NATIVE_MODES[mode],
             CircuitOpenError,
             timed=slow_call_rate is not None,
             on=on,
@@ -290,7 +292,9 @@ class CircuitBreaker(Policy):
     def _changed(self, old: int, new: int, generation: int) -> None:
         was, now = _NATIVE[old], _NATIVE[new]
         ordinary = was in _ORDINARY and now in _ORDINARY
-        self._emit("transition" if ordinary else "override", old=was, new=now, generation=generation)
+        self._emit(
+            "transition" if ordinary else "override", old=was, new=now, generation=generation
+        )
 
     def _record_in_pipeline(self) -> None:
         """Durations are recorded inside a pipeline unless the caller said no."""

@@ -119,9 +119,7 @@ def _read_window(problems: Problems, window: object, *, needed: bool) -> dict[st
     return {"window_kind": kind, "window_n": count, "slice_ns": slice_ns}
 
 
-def _read_backoff(
-    problems: Problems, backoff: object, reset_ns: int
-) -> tuple[float, int, float]:
+def _read_backoff(problems: Problems, backoff: object, reset_ns: int) -> tuple[float, int, float]:
     """Return how the open time grows: factor, longest in ns, jitter."""
     if backoff is None:
         return 1.0, reset_ns, 0.0

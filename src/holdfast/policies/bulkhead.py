@@ -11,16 +11,15 @@ from holdfast._native.gate import Gate
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.events import Listeners
-from holdfast.policies.base import Policy, driver, native_mode
+from holdfast.mode import Mode, read_mode
+from holdfast.policies.base import NATIVE_MODES, Policy, driver
 from holdfast.validation import Problems, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
-    from typing import Any
 
     from holdfast.clock import Clock
-    from holdfast.mode import Mode
     from holdfast.policies.snapshots import BulkheadSnapshot
 
 __all__ = ["Bulkhead"]
@@ -39,7 +38,8 @@ class Bulkhead(Policy):
         name: What it protects, for messages, metrics and the registry.
         max_concurrent: Calls inside at once, 1 to 1,000,000.
         max_waiting: Calls that may wait for a place, 0 to 1,000,000.
-        max_wait: Seconds a call waits at most; None for as long as it takes.
+        max_wait: Seconds a call waits at most; None for as long as it takes. With 0 only
+            ``enter(timeout)`` waits.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
         shared: Return the living shared bulkhead of that name, if its settings are equal.
@@ -75,22 +75,30 @@ class Bulkhead(Policy):
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
         waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_PLACES)
         self._max_wait_ns = problems.duration("max_wait", max_wait, none=True)
-        if waiting == 0 and self._max_wait_ns:
-            problems.refuse("max_wait", max_wait, "0 while max_waiting is 0: nobody has room to wait")
+        if waiting == 0 and self._max_wait_ns != 0:
+            problems.refuse(
+                "max_wait", max_wait, "0 while max_waiting is 0: nobody has room to wait"
+            )
         if waiting > 0 and self._max_wait_ns == 0:
             problems.refuse("max_waiting", max_waiting, "0 while max_wait is 0: nobody waits")
         clock = read_clock(problems, clock)
-        native = native_mode(problems, mode)
+        mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
         self._kernel = Kernel(limit, waiting)
         self._room = driver().room(self._kernel)
         self._before_reset: tuple[int, ...] | None = None
         self._listeners = Listeners()
-        self._settings = (limit, waiting, max_wait, clock, native)
-        can_wait = waiting > 0 and native == 0
+        self.mode = mode
+        self._settings = (limit, waiting, max_wait, clock, mode)
         self._bind(
-            "bulkhead", (self._kernel,), clock, name, native, BulkheadFullError, can_wait=can_wait
+            "bulkhead",
+            (self._kernel,),
+            clock,
+            name,
+            NATIVE_MODES[mode],
+            BulkheadFullError,
+            can_wait=waiting > 0 and self._max_wait_ns != 0 and mode is Mode.ENFORCE,
         )
 
     # ---- places by hand ----
@@ -111,7 +119,10 @@ class Bulkhead(Policy):
             answer = self._room.enter(self._clock, self._wait_ns_of(timeout))
             self._raise_unless_entered(answer)
 
-    async def aenter(self, timeout: float | timedelta | None = None) -> None:
+    async def aenter(
+        self,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
+    ) -> None:
         """Take a place, waiting for it in this task; as ``enter``.
 
         Cancelled, it has taken none.
@@ -128,7 +139,7 @@ class Bulkhead(Policy):
         inside, waiters = self._kernel.leave()
         if waiters:
             self._admit()
-        elif not inside and self._settings[-1] != 2:
+        elif not inside and self.mode is not Mode.OFF:
             from warnings import warn
 
             warn(f"leave() of {self!r} without a place taken", RuntimeWarning, stacklevel=2)
@@ -197,7 +208,7 @@ class Bulkhead(Policy):
 
     def _passes(self) -> bool:
         """Whether there is nothing to wait for: observed or switched off, everybody enters."""
-        return self._settings[-1] != 0 and self._try_enter()
+        return self.mode is not Mode.ENFORCE and self._try_enter()
 
     def _wait_ns_of(self, timeout: float | timedelta | None) -> int | None:
         return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)

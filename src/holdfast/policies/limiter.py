@@ -13,7 +13,8 @@ from holdfast._native.gate import Gate
 from holdfast.clock import read_clock
 from holdfast.errors import RateLimitedError
 from holdfast.events import Listeners
-from holdfast.policies.base import Policy, driver, native_mode
+from holdfast.mode import Mode, read_mode
+from holdfast.policies.base import NATIVE_MODES, Policy, driver
 from holdfast.policies.rates import LEAST_PER_NS, exact_rate, parse_rates
 from holdfast.validation import MAX_NS, Problems, seconds_to_ns
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from holdfast.clock import Clock
-    from holdfast.mode import Mode
     from holdfast.policies.snapshots import LimiterStats, RateLimiterSnapshot
 
 __all__ = ["RateLimiter"]
@@ -86,29 +86,28 @@ class RateLimiter(Policy):
         name = problems.name(name)
         self._sliding = problems.choice("window", window, (None, "sliding")) is not None
         if limits is None:
-            self._rates: tuple[Rate, ...] = (
-                _read_rate(problems, rate, per, burst, self._sliding),
-            )
+            self._rates: tuple[Rate, ...] = (_read_rate(problems, rate, per, burst, self._sliding),)
         else:
             if (rate, burst) != (None, None):
                 problems.refuse("limits", limits, "None when rate or burst is given")
             self._rates = _read_rates(problems, limits, self._sliding)
         self._max_wait_ns = problems.duration("max_wait", max_wait, none=True)
         clock = read_clock(problems, clock)
-        native = native_mode(problems, mode)
+        mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
         now_ns = clock.now_ns()
         self._listeners = Listeners()
-        self._settings = (rate, per, burst, limits, window, max_wait, clock, native)
+        self.mode = mode
+        self._settings = (rate, per, burst, limits, window, max_wait, clock, mode)
         self._bind(
             "sliding" if self._sliding else "bucket",
             tuple(_cell(rate, now_ns) for rate in self._rates),
             clock,
             name,
-            native,
+            NATIVE_MODES[mode],
             RateLimitedError,
-            can_wait=self._max_wait_ns != 0 and native == 0,
+            can_wait=self._max_wait_ns != 0 and mode is Mode.ENFORCE,
         )
 
     # ---- tokens ----
@@ -128,7 +127,11 @@ class RateLimiter(Policy):
         """
         driver().follow(self._clock, self._waits(self._weight(n), self._wait_of(timeout)))
 
-    async def aacquire(self, n: int = 1, timeout: float | timedelta | None = None) -> None:
+    async def aacquire(
+        self,
+        n: int = 1,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
+    ) -> None:
         """Take ``n`` tokens, sleeping in this task; as ``acquire``. Cancelled, it takes none."""
         waits = self._waits(self._weight(n), self._wait_of(timeout))
         await driver().afollow(self._clock, waits)
@@ -187,7 +190,7 @@ class RateLimiter(Policy):
         problems.done()
         self._rates = (new,)
         self._settings = (new.tokens, new.per_ns / 1e9, new.burst, *self._settings[3:])
-        if self._sliding:
+        if new.native is None:
             self._kernels[0].resize(new.burst)
         else:
             self._kernels[0].resize(*new.native, self._clock.now_ns())
@@ -196,6 +199,8 @@ class RateLimiter(Policy):
         """Fill it up and forget all bookings; the counts stay."""
         for cell in self._kernels:
             cell.clear()
+
+    reset = clear
 
     # ---- what others see ----
 
@@ -267,7 +272,7 @@ class RateLimiter(Policy):
         """Book ``n`` tokens of every limit; return the nanoseconds until they are due, or -1."""
         now_ns = self._clock.now_ns()
         wait_ns = 0
-        booked = []
+        booked: list[TokenBucket] = []
         for cell in self._kernels:
             due_ns = cell.take_within(n, now_ns, longest_ns)
             if due_ns < 0:
@@ -280,7 +285,7 @@ class RateLimiter(Policy):
 
     @property
     def _enforces(self) -> bool:
-        return self._settings[-1] == 0
+        return self.mode is Mode.ENFORCE
 
     def _wait_of(self, timeout: float | timedelta | None) -> int | None:
         return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)

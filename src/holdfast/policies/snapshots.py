@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from holdfast.policies.breaker import CircuitBreaker, State
     from holdfast.policies.bulkhead import Bulkhead
     from holdfast.policies.limiter import RateLimiter
@@ -21,7 +19,6 @@ __all__ = [
     "CircuitBreakerSnapshot",
     "LatencySnapshot",
     "LimiterStats",
-    "PipelineSnapshot",
     "RateLimiterSnapshot",
 ]
 
@@ -149,14 +146,6 @@ class BulkheadSnapshot:
     average_execution_time: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineSnapshot:
-    """The policies of a pipeline at one moment, outermost first."""
-
-    name: str
-    policies: tuple[Any, ...]
-
-
 def breaker_snapshot(breaker: CircuitBreaker) -> CircuitBreakerSnapshot:
     """Read a circuit breaker."""
     from holdfast.policies.breaker import State
@@ -254,11 +243,6 @@ def bulkhead_snapshot(bulkhead: Bulkhead) -> BulkheadSnapshot:
         observed=observed,
         average_execution_time=busy_ns / completed / 1e9 if completed else None,
     )
-
-
-def pipeline_snapshot(pipeline: Pipeline) -> PipelineSnapshot:
-    """Read the policies of a pipeline."""
-    return PipelineSnapshot(pipeline.name, tuple(part.snapshot() for part in pipeline.policies))
 
 
 def _latency(breaker: CircuitBreaker) -> LatencySnapshot | None:
