@@ -56,7 +56,7 @@ static hf_entering Py_NO_INLINE
 enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit,
                    hf_refusal *why)
 {
-    hf_breaker *breaker = step->cells[0];
+    hf_breaker *breaker = step->cell;
     hf_change change = {0};
     /* Precise only if somebody has read it: a tick more of open time is nothing, 20 ns a refusal are. */
     int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
@@ -81,7 +81,7 @@ enter_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *
 {
     if (step->timed && pass->clock != step->clock)
         hold->since_ns = hf_clock_now_ns(step->clock);
-    if (hf_breaker_admit(step->cells[0], &hold->breaker))
+    if (hf_breaker_admit(step->cell, &hold->breaker))
         return HF_IN;
     return enter_breaker_slow(step, pass, &hold->breaker, why);
 }
@@ -166,7 +166,7 @@ occupancy_now(const hf_pass *pass, const GateObject *step)
 static hf_entering
 enter_bulkhead(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
-    hf_bulkhead *bulkhead = step->cells[0];
+    hf_bulkhead *bulkhead = step->cell;
     if (step->can_wait) {
         if (!hf_bulkhead_enter_if_room(bulkhead))
             return HF_MUST_WAIT;
@@ -341,7 +341,7 @@ static int
 leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome,
               int64_t end_ns)
 {
-    hf_breaker *breaker = step->cells[0];
+    hf_breaker *breaker = step->cell;
     int64_t duration = -1, now = end_ns;
     if (step->timed) {
         bool shared = pass->clock == step->clock;
@@ -380,7 +380,7 @@ leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64
     bool waiters;
     if (end > hold->since_ns)
         hf_count(&step->busy_ns, (uint64_t)(end - hold->since_ns));
-    if (hf_bulkhead_leave(step->cells[0], &waiters) && waiters)
+    if (hf_bulkhead_leave(step->cell, &waiters) && waiters)
         hf_step_let_in(step);
 }
 
@@ -442,10 +442,10 @@ hf_gate_undo(GateObject *gate, hf_pass *pass)
         GateObject *step = gate->steps[at];
         const hf_hold *hold = &pass->hold[at];
         if (step->kind == HF_KIND_BREAKER) {
-            hf_breaker_undo(step->cells[0], &hold->breaker);
+            hf_breaker_undo(step->cell, &hold->breaker);
         } else if (step->kind == HF_KIND_BULKHEAD) {
             bool waiters;
-            if (hf_bulkhead_undo(step->cells[0], &waiters) && waiters)
+            if (hf_bulkhead_undo(step->cell, &waiters) && waiters)
                 hf_step_let_in(step);
         } else if (hold->taken_ns != HF_NOTHING_HELD) {
             refund_cells(step, step->n_cells, 1, hold->taken_ns);
@@ -462,7 +462,7 @@ hf_gate_abandon(GateObject *gate, hf_pass *pass)
     for (int at = pass->entered - 1; at >= 0 && ours; at--) {
         GateObject *step = gate->steps[at];
         if (step->kind == HF_KIND_BREAKER)
-            hf_breaker_abandon(step->cells[0], &pass->hold[at].breaker);
+            hf_breaker_abandon(step->cell, &pass->hold[at].breaker);
         else if (step->kind == HF_KIND_BULKHEAD)
             leave_bulkhead(step, pass, &pass->hold[at], HF_NOTHING_HELD);
     }

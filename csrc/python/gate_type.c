@@ -91,6 +91,16 @@ compile_steps(GateObject *self)
     }
 }
 
+/* A copy of an array, of at least one pointer so that NULL means that there was no memory. */
+static void **
+kept_array(void *const *pointers, Py_ssize_t n)
+{
+    void **kept = PyMem_Calloc((size_t)n + 1, sizeof *kept);
+    if (kept != NULL)
+        memcpy(kept, pointers, (size_t)n * sizeof *kept);
+    return kept;
+}
+
 static PyObject *
 gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
 {
@@ -125,7 +135,12 @@ gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *on_rejections = time == NULL ? NULL : rejections_among(on);
     if (on_rejections == NULL)
         return NULL;
-    memcpy(self->cells, cells, sizeof cells);
+    self->cell = cells[0];
+    self->cells = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
+    if (self->cells == NULL) {
+        Py_DECREF(on_rejections);
+        return PyErr_NoMemory();
+    }
     self->n_cells = (uint8_t)n_cells;
     self->clock = time;
     keep_classes(&self->on_rejections, on_rejections);
@@ -144,7 +159,8 @@ gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
     self->can_wait = can_wait;
     self->timed = timed;
     self->n_steps = mode == HF_OFF ? 0 : 1;
-    self->steps[0] = self;
+    self->own = self;
+    self->steps = &self->own;
     compile_steps(self);
     if (histogram != NULL && histogram != Py_None) {
         PyObject *kept = PyObject_CallMethod(op, "_record_latency", "O", histogram);
@@ -186,6 +202,7 @@ gate_compose(PyObject *op, PyObject *args)
         return NULL;
     }
     Py_ssize_t n_steps = 0;
+    void *steps[HF_MAX_STEPS];
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
         GateObject *part = (GateObject *)PyTuple_GET_ITEM(parts, i);
         if (!PyObject_TypeCheck(part, hf_gate_type) || part->kind == HF_KIND_NONE) {
@@ -199,11 +216,14 @@ gate_compose(PyObject *op, PyObject *args)
                                 "a pipeline has at most " Py_STRINGIFY(HF_MAX_STEPS) " steps");
                 return NULL;
             }
-            self->steps[n_steps++] = part->steps[j];
+            steps[n_steps++] = part->steps[j];
         }
     }
     self->name = Py_NewRef(name);
     self->parts = Py_NewRef(parts);
+    self->steps = (GateObject **)kept_array(steps, n_steps);
+    if (self->steps == NULL)
+        return PyErr_NoMemory();
     self->n_steps = n_steps;
     self->kind = HF_KIND_PIPELINE;
     compile_steps(self);
@@ -399,11 +419,11 @@ gate_try_enter(PyObject *op, PyObject *ignored)
 {
     GateObject *self = (GateObject *)op;
     (void)ignored;
-    if (self->mode == HF_OFF || hf_bulkhead_try_enter(self->cells[0]))
+    if (self->mode == HF_OFF || hf_bulkhead_try_enter(self->cell))
         Py_RETURN_TRUE;
     if (self->mode != HF_OBSERVE)
         Py_RETURN_FALSE;
-    hf_bulkhead_force_enter(self->cells[0]);
+    hf_bulkhead_force_enter(self->cell);
     hf_count(&self->observed, 1);
     Py_RETURN_TRUE;
 }
@@ -522,6 +542,10 @@ gate_dealloc(PyObject *op)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     hf_entries_forget(self);
+    if (self->cells != &self->cell)
+        PyMem_Free(self->cells);
+    if (self->steps != &self->own)
+        PyMem_Free(self->steps);
     Py_CLEAR(self->name);
     Py_CLEAR(self->clock_object);
     Py_CLEAR(self->kernels);

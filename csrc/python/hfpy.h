@@ -102,7 +102,8 @@ struct GateObject {
     /* a policy's own step */
     hf_clock *clock;
     PyObject *clock_object;
-    void *cells[HF_MAX_CELLS]; /* kernels; all but a limiter have one */
+    void *cell;   /* its kernel; of a limiter the first */
+    void **cells; /* its kernels: &cell, or an array of its own */
     uint8_t n_cells;
     PyObject *kernels; /* the tuple that keeps the cells alive */
     hf_histogram *histogram;
@@ -114,7 +115,8 @@ struct GateObject {
 
     /* what it is made of: itself, or a pipeline's policies */
     Py_ssize_t n_steps;
-    GateObject *steps[HF_MAX_STEPS]; /* borrowed: from itself or from `parts` */
+    GateObject *own;    /* itself */
+    GateObject **steps; /* &own, or an array of its own; borrowed from `parts` */
     PyObject *parts;
 
     /* entries left open without an owner, oldest first */
@@ -157,7 +159,7 @@ hf_pass_init(hf_pass *pass)
 static inline bool
 hf_gate_enter_lone(GateObject *gate, hf_pass *pass)
 {
-    if (!gate->lone || !hf_breaker_admit(gate->cells[0], &pass->hold[0].breaker))
+    if (!gate->lone || !hf_breaker_admit(gate->cell, &pass->hold[0].breaker))
         return false;
     pass->entered = 1;
     return true;
@@ -167,7 +169,7 @@ static inline bool
 hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result)
 {
     return gate->lone && result != NULL && pass->fork_epoch == hf_fork_epoch &&
-           hf_breaker_settle_fast(gate->cells[0], &pass->hold[0].breaker);
+           hf_breaker_settle_fast(gate->cell, &pass->hold[0].breaker);
 }
 
 /* ---- rejected.c ---- */

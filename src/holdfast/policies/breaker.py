@@ -219,7 +219,7 @@ class CircuitBreaker(Policy):
             name,
             NATIVE_MODES[mode],
             CircuitOpenError,
-            timed=slow_call_rate is not None,
+            timed=slow_call_duration is not None,
             on=on,
             ignore=ignore,
             is_failure=is_failure,
