@@ -15,10 +15,12 @@ from holdfast.registry import registry
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
+
+    _Made = TypeVar("_Made", bound="Policy")
 
     class Driver(Protocol):
         """Who sleeps, parks and drives streams for the policies."""
@@ -67,10 +69,11 @@ class Default(int):
 class _Registered(type):
     """Registers a policy once it is made, and finds the living one where it is to be shared."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        made = super().__call__(*args, **kwargs)
+    # Typed as giving an instance of the class: pyright would else take every policy for Any.
+    def __call__(cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:
+        made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
         shared = bool(kwargs.get("shared", False))
-        there = registry.add(made, shared=shared)
+        there: _Made = registry.add(made, shared=shared)
         if there is not made:
             there._must_equal(made)
         return there

@@ -1,0 +1,132 @@
+"""What type checkers say of the public face: `make types` checks this file with mypy --strict.
+
+Run as tests, the same lines show that what is typed also works. Lines that must be refused carry
+an ignore, and an ignore that is not needed is itself an error.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import assert_type
+
+import pytest
+
+import holdfast as hf
+
+breaker = hf.CircuitBreaker("payments", failure_threshold=5, reset_timeout=30.0)
+limiter = hf.RateLimiter("outbound", rate=1000, per=1.0, burst=100)
+bulkhead = hf.Bulkhead("connections", max_concurrent=10, max_waiting=5, max_wait=0.5)
+pipeline = hf.Pipeline("all", breaker, limiter, bulkhead)
+
+
+@breaker
+def charge(card: str, amount: int = 1) -> float:
+    return len(card) * float(amount)
+
+
+@pipeline
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+@limiter
+def count(least: int) -> Generator[int, None, str]:
+    yield least
+    return "done"
+
+
+@bulkhead
+async def ticks(n: int) -> AsyncGenerator[int, None]:
+    for tick in range(n):
+        yield tick
+
+
+class Shop:
+    @breaker
+    def sell(self, item: str) -> int:
+        return len(item)
+
+
+def test_policies_are_of_their_classes() -> None:
+    assert_type(breaker, hf.CircuitBreaker)
+    assert_type(limiter, hf.RateLimiter)
+    assert_type(bulkhead, hf.Bulkhead)
+    assert_type(pipeline, hf.Pipeline)
+    every: list[hf.Policy] = [breaker, limiter, bulkhead, pipeline]
+    assert all(isinstance(policy, hf.Policy) for policy in every)
+
+
+def test_a_decorated_callable_keeps_its_signature() -> None:
+    assert_type(charge("4711", amount=2), float)
+    assert_type(count(1), Generator[int, None, str])
+    assert_type(Shop().sell("tea"), int)
+    taken: Callable[[str], Coroutine[object, object, bytes]] = fetch
+    assert asyncio.run(taken("a")) == b"a"
+
+
+def test_arguments_of_a_decorated_callable_are_checked() -> None:
+    with pytest.raises(TypeError):
+        charge(4711)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        charge("4711", colour="red")  # type: ignore[call-arg]
+
+
+def test_asynchronous_callables_keep_what_they_yield_and_return() -> None:
+    async def main() -> list[int]:
+        assert_type(await fetch("a"), bytes)
+        return [tick async for tick in ticks(3)]
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+def test_call_and_acall_return_what_the_function_does() -> None:
+    async def main() -> None:
+        assert_type(await breaker.acall(fetch, "a"), bytes)
+        outcome = await breaker.try_acall(fetch, "a")
+        assert_type(outcome, hf.Outcome[bytes])
+
+    assert_type(breaker.call(charge, "4711", amount=3), float)
+    asyncio.run(main())
+
+
+def test_arguments_of_call_are_checked_against_the_function() -> None:
+    with pytest.raises(TypeError):
+        breaker.call(charge, "4711", colour="red")  # type: ignore[call-arg]
+
+
+def test_an_outcome_knows_the_type_of_its_value() -> None:
+    outcome = breaker.try_call(charge, "4711")
+    assert_type(outcome, hf.Outcome[float])
+    assert_type(outcome.value, float | None)
+    assert_type(outcome.unwrap(), float)
+    assert outcome.rejection is None
+
+
+def test_with_gives_the_policy_itself() -> None:
+    with breaker as entered:
+        assert_type(entered, hf.CircuitBreaker)
+    with breaker.acquire() as permit:
+        assert_type(permit, hf.Permit)
+
+
+def test_a_body_of_with_is_not_thought_to_swallow_exceptions() -> None:
+    def value() -> int:
+        with breaker:
+            return 1
+
+    assert value() == 1
+
+
+def test_states_and_answers_have_exact_types() -> None:
+    assert_type(breaker.state, hf.State)
+    assert_type(breaker.retry_after, float | None)
+    assert_type(breaker.peek(), bool)
+    assert_type(limiter.try_acquire(), bool)
+    assert_type(bulkhead.in_flight, int)
+    assert_type(breaker.on_event(print), Callable[[], None])
+
+
+def test_unknown_arguments_of_a_policy_are_refused() -> None:
+    with pytest.raises(TypeError):
+        hf.CircuitBreaker("payments", treshold=5)  # type: ignore[call-arg]
+    with pytest.raises((TypeError, hf.ConfigError)):
+        hf.Bulkhead("connections", max_concurrent="ten")  # type: ignore[arg-type]
