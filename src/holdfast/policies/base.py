@@ -69,8 +69,9 @@ class Default(int):
 class _Registered(type):
     """Registers a policy once it is made, and finds the living one where it is to be shared."""
 
-    # Typed as giving an instance of the class: pyright would else take every policy for Any.
-    def __call__(cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:
+    # Typed as giving an instance of the class: pyright would else take every policy for Any. That
+    # `cls` is a class of policies is more than mypy knows of a metaclass.
+    def __call__(cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:  # type: ignore[misc]
         made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
         shared = bool(kwargs.get("shared", False))
         there: _Made = registry.add(made, shared=shared)
