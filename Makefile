@@ -121,9 +121,10 @@ format: $(VENV)/.has-dev ## let ruff and clang-format rewrite what they would co
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES)
 
-types: build $(VENV)/.has-dev ## mypy --strict, and the stubs against the compiled modules
+types: build $(VENV)/.has-dev ## mypy --strict; pyright as users have it; stubs against the modules
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml $(STUBS)
+	$(BIN)/basedpyright
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-disjoint-bases $(STUBS)
 
 docs: $(VENV)/.has-dev ## docs/requirements.md and docs/traps.md from what the tests cite
 	$(BIN)/python tools/citations.py
