@@ -65,9 +65,9 @@ class WaitingRoom:
         place = _Place(waiter)
         try:
             answer = self._join(place)
-            if answer != QUEUED:
-                return answer
-            return ENTERED if waiter.park(clock, timeout_ns) else self._give_up(place)
+            if answer == QUEUED:
+                answer = ENTERED if waiter.park(clock, timeout_ns) else self._give_up(place)
+            return answer
         except BaseException:
             self._abandon(place)
             raise
@@ -82,9 +82,9 @@ class WaitingRoom:
         place = _Place(waiter)
         try:
             answer = self._join(place)
-            if answer != QUEUED:
-                return answer
-            return ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
+            if answer == QUEUED:
+                answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
+            return answer
         except BaseException:
             self._abandon(place)
             raise
@@ -95,22 +95,30 @@ class WaitingRoom:
         Returns:
             Whether somebody was inside; if not, nothing happened.
         """
-        inside, waiters = self._kernel.leave()
-        if waiters:
-            self.admit()
+        try:
+            inside, waiters = self._kernel.leave()
+            if waiters:
+                self._step()
+        except BaseException:
+            self._step()  # nobody else may come by to finish it
+            raise
         return inside
 
     def resize(self, limit: int) -> None:
         """Change how many may be inside. Never waits: who is inside stays, who fits in comes in."""
-        if self._kernel.resize(limit):
-            self.admit()
+        try:
+            if self._kernel.resize(limit):
+                self._step()
+        except BaseException:
+            self._step()
+            raise
 
     def admit(self) -> None:
         """Let in whoever there is room for; due when the kernel says that waiters can come in."""
         try:
-            self._settle()
+            self._step()
         except BaseException:
-            self._settle()  # nobody else may come by to finish it
+            self._step()
             raise
 
     def after_fork(self) -> None:
@@ -121,61 +129,66 @@ class WaitingRoom:
     def _begin(self) -> None:
         self._lock = RLock()
         self._busy = False  # a step is under way, in the thread that holds the lock
-        self._again = False  # a finaliser asked for something meanwhile
+        self._again = False  # somebody asked for something since the step last looked
         self._queue: OrderedDict[_Place, AbstractEventLoop | None] = OrderedDict()
-        self._gone: deque[_Place] = deque()  # places whose owners will not take them
+        self._gone: deque[_Place] = deque()  # places whose owners wait no longer
 
     def _join(self, place: _Place) -> int:
         """Have the kernel answer: inside, in the queue, or neither."""
-        with self._lock:
-            if self._busy:  # in a finaliser, for which the step under way cannot wait
-                return ENTERED if self._kernel.try_enter() else FULL
-            self._busy = True
-            try:
-                self._agree()
-                if self._kernel.waiting() >= self._kernel.max_waiting():
-                    self._evict()
-                # One call in C: the answer is noted before a signal handler can run and raise.
-                place.answers.extend(starmap(self._kernel.enter_or_queue, _ONCE))
-                if place.answers[0] == QUEUED:
-                    self._queue[place] = place.waiter.loop
-            finally:
-                self._busy = False
-            self._settle()
-            return place.answers[0]
+        if not self._step(place):
+            # In a finaliser, in the middle of a step of its own thread, which cannot wait for it.
+            return ENTERED if self._kernel.try_enter() else FULL
+        return place.answers[0]
 
     def _give_up(self, place: _Place) -> int:
-        """Stop waiting as time is up; a place granted in this very moment is taken."""
-        with self._lock:
-            self._settle()
-            if place.is_inside():
-                return ENTERED
-            self._kernel.count_timed_out()
-            self._abandon(place)
-            return TIMED_OUT
+        """Stop waiting as time is up; a place that was granted in this very moment is taken."""
+        self._gone.append(place)
+        self._step()
+        if place.is_inside():
+            return ENTERED
+        self._kernel.count_timed_out()
+        return TIMED_OUT
 
     def _abandon(self, place: _Place) -> None:
         """Give up a place, in the queue or inside, on behalf of an owner that was cut short."""
+        place.abandoned = True
         self._gone.append(place)
         self.admit()
 
-    def _settle(self) -> None:
-        """Take one step: do all there is to do."""
+    def _step(self, newcomer: _Place | None = None) -> bool:
+        """Do all there is to do, and first have a newcomer line up.
+
+        Returns:
+            False: a step is under way in this very thread, further out; it does what was asked
+            for before it ends, but takes no newcomer.
+        """
         with self._lock:
             self._again = True
             if self._busy:
-                return
+                return False
             self._busy = True
             try:
-                # Between the last look and the end of the step no finaliser and no signal handler
-                # can run: there is no call.
+                if newcomer is not None:
+                    self._line_up(newcomer)
+                # From the last look to the end of the step there is no call, so nothing can come
+                # between them: no finaliser, no signal handler.
                 while self._again:
                     self._again = False
-                    self._step()
+                    self._settle()
             finally:
                 self._busy = False
+        return True
 
-    def _step(self) -> None:
+    def _line_up(self, place: _Place) -> None:
+        self._agree()
+        if self._kernel.waiting() >= self._kernel.max_waiting():
+            self._evict()
+        # One call in C: the answer is noted before a signal handler can run and raise.
+        place.answers.extend(starmap(self._kernel.enter_or_queue, _ONCE))
+        if place.answers[0] == QUEUED:
+            self._queue[place] = place.waiter.loop
+
+    def _settle(self) -> None:
         self._agree()
         while self._gone:
             self._forget(self._gone[0])
@@ -195,13 +208,15 @@ class WaitingRoom:
         place = next(iter(self._queue))
         place.answers = [ENTERED]
         if not place.waiter.wake():
+            place.abandoned = True
             self._gone.append(place)
+            self._again = True
         del self._queue[place]
 
     def _forget(self, place: _Place) -> None:
         if place in self._queue:
             del self._queue[place]
-        elif place.is_inside():
+        elif place.abandoned and place.is_inside():
             place.answers = []
             self._kernel.undo()
 
@@ -215,13 +230,14 @@ class WaitingRoom:
 
 
 class _Place:
-    """One who wants to come in, and what he was told last."""
+    """One who wants to come in, what he was told last, and whether he has gone."""
 
-    __slots__ = ("answers", "waiter")
+    __slots__ = ("abandoned", "answers", "waiter")
 
     def __init__(self, waiter: ThreadWaiter | TaskWaiter) -> None:
         self.waiter = waiter
         self.answers: list[int] = []
+        self.abandoned = False
 
     def is_inside(self) -> bool:
         return ENTERED in self.answers
