@@ -68,7 +68,7 @@ CTEST_DIR = build/ctest$(addprefix -,$(SANITIZE))
 ctest: $(VENV)/.has-test ## the C tests of the kernels
 	@cmake -S tests/c -B $(CTEST_DIR) -G Ninja $(CMAKE_OPTIONS) >/dev/null
 	@cmake --build $(CTEST_DIR)
-	@ctest --test-dir $(CTEST_DIR) --no-tests=error --output-on-failure $(CTEST_ARGS)
+	@ctest --test-dir $(CTEST_DIR) --parallel 2 --no-tests=error --output-on-failure $(CTEST_ARGS)
 
 # $(call sanitized,thread,libtsan.so): the C tests, then the Python stress tests on extensions built
 # with the sanitizer, whose run-time has to be in the process before they are. Leaks are looked for

@@ -1,8 +1,8 @@
-from typing import Self, final
+from typing import Never, Self, final
 
 @final
 class Permit:
-    def __init__(self) -> None: ...
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     @property
     def generation(self) -> int: ...
     @property
