@@ -96,17 +96,8 @@ hf__add64(hf_au64 *w, uint64_t n)
     return old;
 }
 
-static inline uint16_t
-hf__exchange16(hf_au16 *w, uint16_t x)
-{
-    uint16_t old = atomic_load_explicit(&w->v, memory_order_relaxed);
-    atomic_store_explicit(&w->v, x, memory_order_relaxed);
-    return old;
-}
-
 #define hf_fetch_add_relaxed(w, n) hf__add64((w), (n))
 #define hf_fetch_add_seq_cst(w, n) hf__add64((w), (n))
-#define hf_exchange_acq_rel(w, x) hf__exchange16((w), (x))
 #define hf_count(w, n)                                                                             \
     atomic_store_explicit(&(w)->v, atomic_load_explicit(&(w)->v, memory_order_relaxed) + (n),      \
                           memory_order_relaxed)
@@ -115,7 +106,6 @@ hf__exchange16(hf_au16 *w, uint16_t x)
 
 #define hf_fetch_add_relaxed(w, n) hf__change(atomic_fetch_add_explicit, w, n, memory_order_relaxed)
 #define hf_fetch_add_seq_cst(w, n) hf__change(atomic_fetch_add_explicit, w, n, memory_order_seq_cst)
-#define hf_exchange_acq_rel(w, x) hf__change(atomic_exchange_explicit, w, x, memory_order_acq_rel)
 #define hf_count(w, n) ((void)hf_fetch_add_relaxed((w), (n)))
 
 #endif
@@ -124,7 +114,7 @@ hf__exchange16(hf_au16 *w, uint16_t x)
  * hf_count(w, n): count n events in a word of 32 or 64 bits. Nobody synchronises on a counter;
  * readers add them up when they ask.
  *
- * hf_fetch_add_*: of a 64-bit word; gives what the word held. hf_exchange_acq_rel: of a 16-bit one.
+ * hf_fetch_add_*: of a 64-bit word; gives what the word held.
  *
  * Compare and swap, weak: may fail for no reason, so it always stands in a loop.
  * `e` is a pointer and receives what the word held.

@@ -198,9 +198,16 @@ hf_count_window_record(hf_count_window *w, uint64_t gen, int outcome, bool slow)
         return;
     if (!hf__count_window_add(w, ticket, hf__count_window_share(mine)))
         return;
-    /* Release: who displaces this mark finds its share in the sums. Acquire: and the reverse. */
-    uint64_t old = hf_exchange_acq_rel(mark, (uint16_t)mine);
-    if (old >> 6 == era && (place >= n || hf__count_window_is_lapped(w, ticket)))
+    /*
+     * Release: who displaces this mark finds its share in the sums. Acquire: and the reverse; also,
+     * the look for a later era comes after, so that none of its marks is displaced.
+     */
+    uint16_t old = hf_load_acquire(mark);
+    do {
+        if (hf__count_window_is_over(w, ticket))
+            return;
+    } while (!hf_cas_weak_acq_rel(mark, &old, (uint16_t)mine));
+    if (old >> 6 == (int)era && (place >= n || hf__count_window_is_lapped(w, ticket)))
         hf__count_window_take_out(w, ticket, hf__count_window_share(old));
 }
 

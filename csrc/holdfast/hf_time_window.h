@@ -116,8 +116,8 @@ hf__time_window_era(hf_time_window *w, uint64_t gen, uint64_t *word)
 }
 
 /*
- * The slot counts for a later slice or era. If head and era are still the caller's, there is no
- * later one: time stepped back, or the mark is so old that it looks new, and the slot is free.
+ * The slot counts for a later slice or era than the caller's. If neither has begun, time stepped
+ * back and the slot is of the future, or its mark is so old that it looks new: it is free.
  */
 HF_RARE void
 hf__time_window_count_slow(hf_time_window *w, hf_slot *slot, uint64_t era, int64_t slice)
@@ -125,8 +125,12 @@ hf__time_window_count_slow(hf_time_window *w, hf_slot *slot, uint64_t era, int64
     do {
         /* Acquire pairs with the CAS on the slot: whoever marked it had moved era and head first. */
         uint64_t seen = hf_load_acquire(&slot->word);
-        if (hf_load_acquire(&w->era) != era || hf_load_acquire(&w->head) != slice)
-            return; /* late by a window, or by a generation: it would not be counted any more */
+        int64_t head = hf_load_acquire(&w->head);
+        uint64_t ahead = (HF_SLOT_EPOCH(seen) - (uint64_t)slice) & HF_SLOT_MOST;
+        if (hf_load_acquire(&w->era) != era)
+            return; /* the generation is over */
+        if (ahead > 0 && head > slice && (uint64_t)head - (uint64_t)slice >= ahead)
+            return; /* its slice has left the window, and another has the slot */
         if (hf_slot_replace(slot, seen, era, (uint64_t)slice, 1))
             return;
     } while (!hf_slot_add(slot, era, (uint64_t)slice, 1));

@@ -13,14 +13,24 @@
  * is cut off is drained: played to its end without choices, so that every stack unwinds.
  */
 #define _GNU_SOURCE
+#undef _FORTIFY_SOURCE /* its longjmp takes a jump to another stack for an error */
 #include "explore.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
 #include "holdfast/hf_atomic.h"
+
+/*
+ * A coroutine is entered by setcontext(); from then on a jump does, which saves the two system
+ * calls that swapcontext() makes. The sanitizers follow swapcontext() only.
+ */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define BY_CONTEXT
+#endif
 
 #ifdef __SANITIZE_THREAD__
 void *__tsan_get_current_fiber(void);
@@ -40,6 +50,8 @@ typedef struct {
 
 typedef struct {
     ucontext_t context;
+    jmp_buf place; /* where it stopped, once entered */
+    bool entered;
     void *sanitizer; /* TSan's idea of the stack */
     char *stack;
     const volatile void *word; /* the operation it waits to run */
@@ -61,14 +73,23 @@ static struct {
 static void
 switch_to(int next)
 {
-    int from = x.running;
-    if (next == from)
+    coroutine *from = &x.threads[x.running], *to = &x.threads[next];
+    if (from == to)
         return;
     x.running = next;
 #ifdef __SANITIZE_THREAD__
-    __tsan_switch_to_fiber(x.threads[next].sanitizer, 0);
+    __tsan_switch_to_fiber(to->sanitizer, 0);
 #endif
-    swapcontext(&x.threads[from].context, &x.threads[next].context);
+#ifdef BY_CONTEXT
+    swapcontext(&from->context, &to->context);
+#else
+    from->entered = true;
+    if (_setjmp(from->place) == 0) {
+        if (to->entered)
+            _longjmp(to->place, 1);
+        setcontext(&to->context);
+    }
+#endif
 }
 
 static int
@@ -115,9 +136,9 @@ choose_thread(void)
     const unsigned ready = unfinished();
     if (x.starting || !ready)
         return HOME;
-    if (x.draining) { /* in turns, so that none can wait for another for ever */
-        const unsigned after = ready & ~((2u << x.running) - 1);
-        return first_of(after ? after : ready);
+    if (x.draining) { /* each to its end, but none for ever, should it wait for another */
+        const unsigned self = ready & (1u << x.running), others = ready & ~self;
+        return first_of(self && (++x.steps % HF_EXPLORE_CHOICES || !others) ? self : others);
     }
     if (x.depth >= HF_EXPLORE_CHOICES - 1) {
         x.endless = true; /* home gives up: nobody drains a livelock */
@@ -255,7 +276,8 @@ search(hf_explored *e)
         if (e->schedules + e->pruned == limit)
             return;
         run_schedule();
-        e->longest = x.steps > e->longest ? x.steps : e->longest;
+        if (!x.pruned && x.steps > e->longest)
+            e->longest = x.steps;
         e->pruned += x.pruned;
         e->schedules += !x.pruned;
         e->broken = x.endless || (!x.pruned && !x.model->holds(x.model->world));
@@ -281,6 +303,8 @@ hf_explore(const hf_explore_model *model)
     printf("     %s: %llu schedules of %d threads, up to %d operations, %llu repetitions left out",
            model->name, (unsigned long long)e.schedules, model->threads, e.longest,
            (unsigned long long)e.pruned);
+    if (model->spurious)
+        printf(", CAS failing %d times for nothing", model->spurious);
     if (e.broken)
         printf("; broken by %.80s\n", e.trace);
     else

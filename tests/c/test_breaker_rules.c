@@ -308,9 +308,26 @@ HF_TEST(an_opening_at_the_end_of_time_is_no_overflow)
     HF_CHECK_INT(hf_breaker_retry_after_ns(b, INT64_MAX - 1), 1);
     HF_CHECK(!refuses(INT64_MAX));
     begin();
-    break_at(INT64_MIN + 1);
-    HF_CHECK(refuses(INT64_MIN + 60 * SECOND));
-    HF_CHECK(!refuses(INT64_MIN + 1 + 60 * SECOND));
+    break_at(INT64_MIN);
+    HF_CHECK(refuses(INT64_MIN + 60 * SECOND - 1));
+    HF_CHECK(!refuses(INT64_MIN + 60 * SECOND));
+}
+
+/* Trap 57: who made the opening was killed between moving the word and setting the deadline. */
+HF_TEST(an_opening_whose_deadline_was_never_set_ends_all_the_same)
+{
+    begin();
+    break_at(0);
+    const uint64_t gens[] = {1, 2, 0, (UINT64_C(1) << 35) - 1}; /* 1 is the opening's own */
+    for (size_t i = 0; i < sizeof gens / sizeof *gens; i++) {
+        const int64_t now = (int64_t)i * 1000 * SECOND;
+        hf_store_relaxed(&b->until_ns, HF__OPENING(gens[i]));
+        HF_CHECK_INT(hf_breaker_retry_after_ns(b, now), 60 * SECOND);
+        HF_CHECK(!hf_breaker_peek(b, now));
+        HF_CHECK(refuses(now));
+        HF_CHECK(refuses(now + 60 * SECOND - 1));
+        HF_CHECK(hf_breaker_peek(b, now + 60 * SECOND));
+    }
 }
 
 int
@@ -336,5 +353,6 @@ main(int argc, char **argv)
     HF_RUN(a_step_back_of_the_time_prolongs_an_opening_by_no_more_than_itself);
     HF_RUN(a_step_forward_of_the_time_ends_an_opening_and_nothing_else);
     HF_RUN(an_opening_at_the_end_of_time_is_no_overflow);
+    HF_RUN(an_opening_whose_deadline_was_never_set_ends_all_the_same);
     return hf_test_close();
 }

@@ -1,0 +1,260 @@
+/* Every schedule of two and three threads over the windows, and over a breaker that has one. */
+#include "breaker_actors.h"
+
+static _Alignas(8) char memory[1024];
+static hf_count_window *const counts = (hf_count_window *)(void *)memory;
+static hf_time_window *const times = (hf_time_window *)(void *)memory;
+
+/* --- count window ---------------------------------------------------------------------------- */
+
+static uint32_t length; /* of the count window */
+
+/* A window of generation 1 into which some calls have gone, so that laps begin at any place. */
+static void
+window_with_calls(void *world)
+{
+    const uint32_t *recorded = world;
+    hf_count_window_init(counts, length);
+    for (uint32_t i = 0; i < *recorded; i++)
+        hf_count_window_record(counts, 1, i % 2 ? HF_SUCCESS : HF_FAILURE, i % 3 == 0);
+}
+
+static void
+record_two(void *world, int index)
+{
+    (void)world;
+    hf_count_window_record(counts, 1, index == 0 ? HF_FAILURE : HF_SUCCESS, index == 1);
+    hf_count_window_record(counts, 1, HF_SUCCESS, index == 0);
+}
+
+static void
+record_one(void *world, int index)
+{
+    (void)world;
+    hf_count_window_record(counts, 1, index == 0 ? HF_FAILURE : HF_SUCCESS, index == 1);
+}
+
+/* Trap 28: the sums are those of the marks, and the window is as full as it should be. */
+static bool
+sums_are_those_of_the_marks(uint64_t gen, uint64_t calls)
+{
+    const uint64_t era = HF__NEXT_ERA(hf_load_relaxed(&counts->next));
+    const hf_tally t = hf_count_window_read(counts, gen);
+    uint64_t marked = 0, failures = 0, slow = 0;
+    for (uint32_t i = 0; i < length; i++) {
+        const uint64_t mark = hf_load_relaxed(&counts->marks[i]);
+        if (mark >> 6 != era || i >= calls)
+            continue;
+        marked++;
+        failures += mark & 1;
+        slow += mark >> 1 & 1;
+    }
+    return t.calls == (calls < length ? calls : length) && t.calls == marked &&
+           t.failures == failures && t.slow == slow;
+}
+
+static bool
+four_more(void *world)
+{
+    return sums_are_those_of_the_marks(1, *(const uint32_t *)world + 4);
+}
+
+static bool
+three_more(void *world)
+{
+    return sums_are_those_of_the_marks(1, *(const uint32_t *)world + 3);
+}
+
+HF_TEST(the_sums_of_a_count_window_are_those_of_its_calls)
+{
+    hf_explore_model model = {.name = "two record two each",
+                              .threads = 2,
+                              .setup = window_with_calls,
+                              .thread = record_two,
+                              .holds = four_more};
+    for (length = 1; length <= 3; length++) {
+        uint32_t recorded = length == 1 ? 3 : length == 2 ? 0 : 4; /* laps: last, first, second */
+        model.world = &recorded;
+        hf_explored e = hf_explore(&model);
+        HF_CHECK(e.complete && !e.broken);
+    }
+    uint32_t recorded = 0;
+    length = 2;
+    hf_explored e = hf_explore(&(hf_explore_model){.name = "three record one each",
+                                                   .threads = 3,
+                                                   .world = &recorded,
+                                                   .setup = window_with_calls,
+                                                   .thread = record_one,
+                                                   .holds = three_more});
+    HF_CHECK(e.complete && !e.broken);
+}
+
+static void
+late_beside_two_of_the_next_generation(void *world, int index)
+{
+    (void)world;
+    hf_count_window_record(counts, index == 0 ? 1 : 2, index == 0 ? HF_FAILURE : HF_SUCCESS,
+                           index == 0);
+}
+
+static bool
+only_the_next_generation_counts(void *world)
+{
+    (void)world;
+    return sums_are_those_of_the_marks(2, 2) && hf_count_window_read(counts, 2).failures == 0 &&
+           hf_count_window_read(counts, 1).calls == 0;
+}
+
+/* D-CB-3: held up anywhere in a record, the last call of a generation spoils nothing of the next. */
+HF_TEST(a_late_record_leaves_the_next_generation_alone)
+{
+    uint32_t recorded = 3;
+    length = 2;
+    hf_explored e = hf_explore(&(hf_explore_model){.name = "late beside two in time",
+                                                   .threads = 3,
+                                                   .world = &recorded,
+                                                   .setup = window_with_calls,
+                                                   .thread = late_beside_two_of_the_next_generation,
+                                                   .holds = only_the_next_generation_counts});
+    HF_CHECK(e.complete && !e.broken);
+}
+
+/* --- time window ----------------------------------------------------------------------------- */
+
+static void
+window_that_saw_the_future(void *world)
+{
+    (void)world;
+    hf_time_window_init(times, 2, SECOND);
+    for (int64_t s = 1000; s < 1002; s++) {
+        hf_time_window_record(times, 1, s * SECOND, HF_SUCCESS, false);
+        hf_time_window_record(times, 1, s * SECOND, HF_FAILURE, true);
+    }
+}
+
+static void
+record_across_slices(void *world, int index)
+{
+    (void)world;
+    hf_time_window_record(times, 1, (5 + index % 2) * SECOND, index == 0 ? HF_FAILURE : HF_SUCCESS,
+                          false);
+}
+
+/*
+ * Trap 20 and trap 23: the ring is full of the future, the head goes back and forth, and the call
+ * that a new slice begins with is not lost, nor one that comes with it.
+ */
+static bool
+all_are_in_the_window(void *world)
+{
+    const uint64_t threads = *(const uint64_t *)world;
+    const hf_tally t = hf_time_window_read(times, 1, 6 * SECOND);
+    return t.calls == threads && t.failures == 1 && t.slow == 0 &&
+           hf_time_window_has_failures(times, 1, 6 * SECOND);
+}
+
+HF_TEST(calls_after_a_step_back_are_all_counted)
+{
+    for (uint64_t threads = 2; threads <= 3; threads++) {
+        hf_explored e = hf_explore(&(hf_explore_model){.name = "record after a step back",
+                                                       .threads = (int)threads,
+                                                       .world = &threads,
+                                                       .setup = window_that_saw_the_future,
+                                                       .thread = record_across_slices,
+                                                       .holds = all_are_in_the_window});
+        HF_CHECK(e.complete && !e.broken);
+    }
+}
+
+static void
+window_of_two_generations(void *world)
+{
+    (void)world;
+    hf_time_window_init(times, 2, SECOND);
+    hf_time_window_record(times, 1, 0, HF_FAILURE, false);
+}
+
+static void
+late_beside_two_in_time(void *world, int index)
+{
+    (void)world;
+    hf_time_window_record(times, index == 0 ? 1 : 2, 0, index < 2 ? HF_FAILURE : HF_SUCCESS, false);
+}
+
+static bool
+two_in_time(void *world)
+{
+    (void)world;
+    const hf_tally t = hf_time_window_read(times, 2, 0);
+    return t.calls == 2 && t.failures == 1 && hf_time_window_has_failures(times, 2, 0);
+}
+
+/* D-CB-3. */
+HF_TEST(a_late_record_leaves_the_next_generation_of_a_time_window_alone)
+{
+    hf_explored e = hf_explore(&(hf_explore_model){.name = "late beside two in time",
+                                                   .threads = 3,
+                                                   .setup = window_of_two_generations,
+                                                   .thread = late_beside_two_in_time,
+                                                   .holds = two_in_time});
+    HF_CHECK(e.complete && !e.broken);
+}
+
+/* --- a breaker that judges by a window ------------------------------------------------------- */
+
+static uint32_t window_kind;
+
+/* It is to open at the third call if two of them failed. */
+static void
+calls_in_flight(void *world)
+{
+    (void)world;
+    hf_breaker_config config = defaults();
+    config.failure_threshold = 0;
+    config.failure_rate_ppb = 500000000;
+    config.min_calls = 3;
+    config.window_kind = window_kind;
+    config.window_n = window_kind == HF_WINDOW_TIME ? 2 : 3;
+    config.slice_ns = SECOND;
+    begin_with(config);
+    call(HF_FAILURE, 0);
+    for (int i = 0; i < 2; i++)
+        early[i] = enter(0);
+    ready();
+}
+
+static void
+one_fails_one_succeeds(void *world, int index)
+{
+    (void)world;
+    actors[index].permit = early[index];
+    end_at(&actors[index], index == 0 ? HF_FAILURE : HF_SUCCESS, 0);
+}
+
+static bool
+opened_whoever_came_last(void *world)
+{
+    (void)world;
+    return accounts_balance() && hf_breaker_state(b) == HF_OPEN &&
+           changes(HF_CLOSED, HF_OPEN) == 1 && hf_breaker_in_flight(b) == 0;
+}
+
+/* CB-27: of a failure and a success at once, one sees that together they are enough. */
+HF_TEST(no_judgement_is_missed_between_a_failure_and_a_success)
+{
+    for (window_kind = HF_WINDOW_COUNT; window_kind <= HF_WINDOW_TIME; window_kind++)
+        HF_CHECK(explored("a failure and a success end", 2, calls_in_flight, one_fails_one_succeeds,
+                          opened_whoever_came_last));
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(the_sums_of_a_count_window_are_those_of_its_calls);
+    HF_RUN(a_late_record_leaves_the_next_generation_alone);
+    HF_RUN(calls_after_a_step_back_are_all_counted);
+    HF_RUN(a_late_record_leaves_the_next_generation_of_a_time_window_alone);
+    HF_RUN(no_judgement_is_missed_between_a_failure_and_a_success);
+    return hf_test_close();
+}
