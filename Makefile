@@ -78,7 +78,7 @@ $(MAKE) --no-print-directory ctest SANITIZE=$(1)
 $(MAKE) --no-print-directory build build/venv-$(1)/.has-test SANITIZE=$(1) VENV=build/venv-$(1)
 TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
     LD_PRELOAD="$(foreach lib,$(2),$(shell $(CC) -print-file-name=$(lib)))" \
-    build/venv-$(1)/bin/python -m pytest -m stress -p no:cacheprovider $(ARGS)
+    build/venv-$(1)/bin/python -m pytest -m stress -p no:cacheprovider -o faulthandler_timeout=600 $(ARGS)
 endef
 
 tsan: ## C tests and Python stress tests under ThreadSanitizer
