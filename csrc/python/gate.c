@@ -52,14 +52,29 @@ refuse(GateObject *step, hf_refusal *why, hf_reason reason, int64_t retry_after_
 
 /* ---- entering ---- */
 
+/* The coarse clock lags by a tick at most, which is 10 ms where the kernel ticks slowest. */
+#define HF_LAG_NS INT64_C(10000000)
+
+/*
+ * When to ask a breaker that does not admit everybody. Amid an opening the coarse clock will do, or a
+ * time that was read before, and saves 20 ns a refusal. At its ends a time that lags would refuse who
+ * comes when told to, or pass for time that stepped back and cut the opening short.
+ */
+static int64_t
+time_to_ask(const GateObject *step, const hf_pass *pass)
+{
+    int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
+    return hf_breaker_surely_refuses(step->cell, now, HF_LAG_NS) ? now
+                                                                 : hf_clock_now_ns(step->clock);
+}
+
 static hf_entering Py_NO_INLINE
 enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit,
                    hf_refusal *why)
 {
     hf_breaker *breaker = step->cell;
     hf_change change = {0};
-    /* Precise only if somebody has read it: a tick more of open time is nothing, 20 ns a refusal are. */
-    int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
+    int64_t now = time_to_ask(step, pass);
     bool admitted = hf_breaker_admit_slow(breaker, now, permit, &change);
     if (!admitted && step->mode == HF_OBSERVE) {
         hf_breaker_admit_observed(breaker, permit);
@@ -72,8 +87,7 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
     }
     if (admitted)
         return HF_IN;
-    return refuse(step, why, (hf_reason)hf_breaker_state(breaker),
-                  hf_breaker_retry_after_ns(breaker, now));
+    return refuse(step, why, (hf_reason)change.refused_by, hf_breaker_retry_after_ns(breaker, now));
 }
 
 static inline hf_entering
@@ -346,15 +360,18 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
     if (step->timed) {
         bool shared = pass->clock == step->clock;
         now = shared ? end_ns : hf_clock_now_ns(step->clock);
-        duration = now - (shared ? pass->now_ns : hold->since_ns);
-        if (step->histogram != NULL && outcome != HF_IGNORED)
+        /* A call that began before its breaker was put into a pipeline has not been timed. */
+        if (pass->clock != NULL)
+            duration = now - (shared ? pass->now_ns : hold->since_ns);
+        if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0)
             hf_histogram_record(step->histogram, duration);
-    }
-    if (outcome == HF_SUCCESS && hf_breaker_settle_fast(breaker, &hold->breaker))
+    } else if (outcome != HF_SUCCESS) {
+        now = hf_clock_now_ns(step->clock);
+    } else if (hf_breaker_settle_fast(breaker, &hold->breaker)) {
         return 0;
-    if (!step->timed)
-        now =
-            outcome == HF_SUCCESS ? hf_clock_coarse_ns(step->clock) : hf_clock_now_ns(step->clock);
+    } else {
+        now = hf_clock_coarse_ns(step->clock);
+    }
     hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
     return change.happened ? report_change(step, change) : 0;
 }

@@ -402,6 +402,11 @@ gate_refuse(PyObject *op, PyObject *args)
     long long retry_after_ns = -1;
     if (!PyArg_ParseTuple(args, "s|LO:_refuse", &word, &retry_after_ns, &type))
         return NULL;
+    if (type == NULL || !PyType_Check(type) ||
+        !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type)) {
+        PyErr_SetString(PyExc_TypeError, "_refuse() needs a class of rejections");
+        return NULL;
+    }
     int reason = hf_reason_of_word(word);
     if (reason < 0)
         return NULL;
@@ -414,11 +419,23 @@ gate_refuse(PyObject *op, PyObject *args)
     return NULL;
 }
 
+/* What follows is bound to every gate, and makes sense for one kind of step. */
+static int
+need_kind(const GateObject *self, bool right, const char *what)
+{
+    if (right)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%R is no %s", (PyObject *)self, what);
+    return -1;
+}
+
 static PyObject *
 gate_try_enter(PyObject *op, PyObject *ignored)
 {
     GateObject *self = (GateObject *)op;
     (void)ignored;
+    if (need_kind(self, self->kind == HF_KIND_BULKHEAD, "bulkhead") < 0)
+        return NULL;
     if (self->mode == HF_OFF || hf_bulkhead_try_enter(self->cell))
         Py_RETURN_TRUE;
     if (self->mode != HF_OBSERVE)
@@ -429,6 +446,13 @@ gate_try_enter(PyObject *op, PyObject *ignored)
 }
 
 /* ---- a limiter's tokens ---- */
+
+static inline int
+need_limiter(const GateObject *self)
+{
+    return need_kind(self, self->kind == HF_KIND_BUCKET || self->kind == HF_KIND_SLIDING,
+                     "rate limiter");
+}
 
 static uint64_t
 most_tokens(const GateObject *self)
@@ -447,6 +471,8 @@ most_tokens(const GateObject *self)
 static uint64_t
 weight_of(const GateObject *self, PyObject *n)
 {
+    if (need_limiter(self) < 0)
+        return 0;
     uint64_t most = most_tokens(self);
     if (PyLong_Check(n) && !PyBool_Check(n)) {
         unsigned long long weight = PyLong_AsUnsignedLongLong(n);
@@ -477,7 +503,7 @@ gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         PyErr_SetString(PyExc_TypeError, "try_acquire() takes n and nothing else");
         return NULL;
     }
-    if (nargs + nkw == 1 && (n = weight_of(self, args[0])) == 0)
+    if (nargs + nkw == 1 ? (n = weight_of(self, args[0])) == 0 : need_limiter(self) < 0)
         return NULL;
     if (self->mode == HF_OFF || hf_limiter_take(self, n, hf_clock_now_ns(self->clock)))
         Py_RETURN_TRUE;
