@@ -84,6 +84,7 @@ hf_breaker_admit_slow(hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, 
         }
         if (state == HF_HALF_OPEN || state == HF_OPEN || state == HF_FORCED_OPEN) {
             hf_count(&b->rejected, 1);
+            change->refused_by = (uint8_t)state;
             return false;
         }
     }
@@ -254,6 +255,16 @@ hf_breaker_run(const hf_breaker *b)
     return HF_BREAKER_COUNT(hf_load_acquire(&b->word));
 }
 
+/* Failures in a row as of now: none after a pause of failure_reset_ns, nor in other states. */
+static inline uint32_t
+hf_breaker_failures_in_a_row(const hf_breaker *b, int64_t now_ns)
+{
+    const uint64_t w = hf_load_acquire(&b->word);
+    const bool counts_them =
+        HF_BREAKER_STATE(w) == HF_CLOSED || HF_BREAKER_STATE(w) == HF_METRICS_ONLY;
+    return counts_them && !hf__breaker_has_paused(b, now_ns) ? HF_BREAKER_COUNT(w) : 0;
+}
+
 /* Calls admitted and not ended. Exact when nobody is under way, never below 0. */
 static inline uint64_t
 hf_breaker_in_flight(const hf_breaker *b)
@@ -288,6 +299,20 @@ hf_breaker_peek(const hf_breaker *b, int64_t now_ns)
     default:
         return true;
     }
+}
+
+/*
+ * Whether it refuses at now_ns and at any time within slack_ns of that: it is forced open, or both
+ * ends of its opening are further away. Who knows the time only roughly need not know it better.
+ */
+static inline bool
+hf_breaker_surely_refuses(const hf_breaker *b, int64_t now_ns, int64_t slack_ns)
+{
+    const uint64_t w = hf_load_acquire(&b->word);
+    if (HF_BREAKER_STATE(w) != HF_OPEN)
+        return HF_BREAKER_STATE(w) == HF_FORCED_OPEN;
+    const int64_t left = hf__breaker_left_ns(b, w, now_ns);
+    return left > slack_ns && left < b->longest_open_ns - slack_ns;
 }
 
 /*

@@ -110,8 +110,9 @@ typedef struct hf_breaker_permit {
 
 typedef struct hf_change {
     uint8_t from, to;
-    bool happened; /* the state is another one; else the rest means nothing, except by hand */
-    uint64_t gen;  /* the generation that was begun: by hand always one */
+    bool happened;      /* the state is another one; else the rest means nothing, except by hand */
+    uint8_t refused_by; /* the state that refused, when hf_breaker_admit_slow() says false */
+    uint64_t gen;       /* the generation that was begun: by hand always one */
 } hf_change;
 
 static inline hf_count_window *

@@ -74,6 +74,15 @@ hf__breaker_is_troubled(const hf_breaker *b, uint64_t gen, int64_t now_ns)
     return hf_count_window_has_failures(hf__breaker_count_window(b));
 }
 
+/* Whether the last failure is so long ago that failures before now are none in a row any more. */
+static inline bool
+hf__breaker_has_paused(const hf_breaker *b, int64_t now_ns)
+{
+    const int64_t last = hf_load_acquire(&b->last_failure_ns);
+    return b->config.failure_reset_ns > 0 && last != INT64_MIN &&
+           hf_ns_sub(now_ns, last) >= b->config.failure_reset_ns;
+}
+
 /*
  * A failure in a row more, in CLOSED or METRICS_ONLY. False: the generation is over.
  * The run and the time of its last failure are two words: of failures that race at the end of a
@@ -85,10 +94,7 @@ hf__breaker_add_failure(hf_breaker *b, uint64_t w, int64_t now_ns, hf_change *ch
     const hf_breaker_config *c = &b->config;
     const uint64_t gen = HF_BREAKER_GEN(w);
     while (HF_BREAKER_GEN(w) == gen) {
-        const int64_t last = hf_load_acquire(&b->last_failure_ns);
-        const bool paused = c->failure_reset_ns > 0 && last != INT64_MIN &&
-                            hf_ns_sub(now_ns, last) >= c->failure_reset_ns;
-        const uint32_t run = paused ? 1 : HF_BREAKER_COUNT(w) + 1;
+        const uint32_t run = hf__breaker_has_paused(b, now_ns) ? 1 : HF_BREAKER_COUNT(w) + 1;
         const unsigned state = HF_BREAKER_STATE(w);
         if (state == HF_CLOSED && c->failure_threshold && run >= c->failure_threshold)
             return hf__breaker_open(b, gen, 0, now_ns, change);

@@ -280,6 +280,60 @@ HF_TEST(asking_whether_a_call_would_be_admitted_changes_nothing)
     }
 }
 
+/* CB-09, CB-23, trap 26: without another call the failures are forgotten all the same. */
+HF_TEST(failures_in_a_row_are_those_of_a_closed_breaker_as_of_now)
+{
+    hf_breaker_config config = defaults();
+    config.failure_reset_ns = 10 * SECOND;
+    begin_with(config);
+    calls(4, HF_FAILURE, SECOND);
+    HF_CHECK_INT(hf_breaker_failures_in_a_row(b, 11 * SECOND - 1), 4);
+    HF_CHECK_INT(hf_breaker_failures_in_a_row(b, 11 * SECOND), 0);
+    HF_CHECK_INT(hf_breaker_run(b), 4);
+
+    hf_breaker_override(b, HF_METRICS_ONLY, SECOND);
+    calls(7, HF_FAILURE, SECOND);
+    HF_CHECK_INT(hf_breaker_failures_in_a_row(b, SECOND), 7);
+
+    hf_breaker_override(b, HF_HALF_OPEN, SECOND);
+    calls(2, HF_SUCCESS, SECOND);
+    HF_CHECK_INT(hf_breaker_run(b), 2);
+    HF_CHECK_INT(hf_breaker_failures_in_a_row(b, SECOND), 0);
+}
+
+/* CB-04: near the ends of an opening it is not sure, so whoever asks must know the time exactly. */
+HF_TEST(only_amid_an_opening_or_forced_it_surely_refuses)
+{
+    begin();
+    HF_CHECK(!hf_breaker_surely_refuses(b, 0, SECOND));
+    break_at(100 * SECOND);
+    for (int64_t since = -70; since <= 70; since++)
+        HF_CHECK_INT(hf_breaker_surely_refuses(b, (100 + since) * SECOND, SECOND),
+                     since > 1 && since < 59);
+    hf_breaker_override(b, HF_HALF_OPEN, 0);
+    HF_CHECK(!hf_breaker_surely_refuses(b, 0, 0));
+    hf_breaker_override(b, HF_FORCED_OPEN, 0);
+    HF_CHECK(hf_breaker_surely_refuses(b, 0, INT64_MAX));
+}
+
+/* D-CB-9: what a refusal says is what was decided, not what the breaker has become since. */
+HF_TEST(a_refusal_names_the_state_that_refused)
+{
+    hf_breaker_permit permit;
+    hf_change change;
+    begin();
+    hf_breaker_override(b, HF_FORCED_OPEN, 0);
+    HF_CHECK(!ask(0, &permit, &change));
+    HF_CHECK_INT(change.refused_by, HF_FORCED_OPEN);
+    hf_breaker_override(b, HF_OPEN, 0);
+    HF_CHECK(!ask(0, &permit, &change));
+    HF_CHECK_INT(change.refused_by, HF_OPEN);
+    for (int i = 0; i < 3; i++)
+        enter(60 * SECOND);
+    HF_CHECK(!ask(60 * SECOND, &permit, &change));
+    HF_CHECK_INT(change.refused_by, HF_HALF_OPEN);
+}
+
 HF_TEST(a_breaker_may_be_moved_in_memory)
 {
     static _Alignas(8) char elsewhere[sizeof breaker_memory];
@@ -320,6 +374,9 @@ main(int argc, char **argv)
     HF_RUN(a_breaker_for_metrics_only_counts_and_never_changes);
     HF_RUN(opening_an_open_breaker_by_hand_starts_its_time_again);
     HF_RUN(asking_whether_a_call_would_be_admitted_changes_nothing);
+    HF_RUN(failures_in_a_row_are_those_of_a_closed_breaker_as_of_now);
+    HF_RUN(only_amid_an_opening_or_forced_it_surely_refuses);
+    HF_RUN(a_refusal_names_the_state_that_refused);
     HF_RUN(a_breaker_may_be_moved_in_memory);
     return hf_test_close();
 }

@@ -236,6 +236,10 @@ cdef class Breaker:
         """Return the failures in a row when closed or metrics-only, the successes when half-open."""
         return hf_breaker_run(self.kernel)
 
+    def failures_in_a_row(self, now_ns):
+        """Return the failures in a row as of now; none after a pause, nor in other states."""
+        return hf_breaker_failures_in_a_row(self.kernel, moment(now_ns))
+
     def last_failure_ns(self):
         """Return when a failure of the generation of its time last came, or None."""
         return time_or_none(hf_load_i64(&self.kernel.last_failure_ns))

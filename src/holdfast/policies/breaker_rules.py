@@ -135,5 +135,8 @@ def _read_backoff(problems: Problems, backoff: object, reset_ns: int) -> tuple[f
 
 
 def _ppb(share: float | None) -> int:
-    """Parts per billion, so that 7 of 100 is 0.07 exactly; at least one, since 0 means no rule."""
-    return 0 if share is None else max(1, round(share * 1e9))
+    """Parts per billion, so that 7 of 100 is 0.07 exactly; at least one, since 0 means no rule.
+
+    Rounded down, or 2 of 3 would not reach 2/3; the millionth makes up for what a float lacks.
+    """
+    return 0 if share is None else max(1, int(share * 1e9 + 1e-6))

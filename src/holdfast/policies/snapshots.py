@@ -175,7 +175,7 @@ def breaker_snapshot(breaker: CircuitBreaker) -> CircuitBreakerSnapshot:
         in_flight=kernel.in_flight(),
         probes=kernel.probes(now_ns),
         success_rate=succeeded / judged if judged else 1.0,
-        consecutive_failures=kernel.consecutive(),
+        consecutive_failures=kernel.failures_in_a_row(now_ns),
         generation=kernel.generation(),
         retry_after=breaker.retry_after,
         last_failure=_seconds(kernel.last_failure_ns()),
