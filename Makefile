@@ -34,7 +34,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
         types docs wheel build system-packages clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # --- using it --------------------------------------------------------------------------------
 
