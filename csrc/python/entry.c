@@ -4,10 +4,10 @@
  * One policy is entered by many threads and tasks at once, so what an entry holds cannot live in the
  * policy. `__enter__` and `__exit__` are descriptors: the interpreter looks both up before it calls the
  * first, and both look-ups answer the same Entry, which then rides on the interpreter's own stack until
- * the block ends. Between the two look-ups a thread-local reference keeps it.
+ * the block ends.
  *
- * An exit that finds no entry of its own (ExitStack, calls by hand) settles the oldest entry of the
- * policy that was left open without an owner.
+ * Looked up in any other way (ExitStack, calls by hand), an entry belongs to the policy once it is made,
+ * and an exit that has none of its own settles the oldest of them.
  */
 #include "hfpy.h"
 
@@ -18,12 +18,16 @@ typedef struct hf_open_entry {
     hf_pass pass;
 } hf_open_entry;
 
+typedef enum { OUTSIDE, ON_THE_WAY, INSIDE } entry_state;
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     GateObject *gate;
     bool is_async;
-    bool entered;
+    bool is_exit;  /* which look-up made it */
+    bool paired;   /* both look-ups answered this one: what it enters, it leaves */
+    uint8_t state; /* entry_state */
     hf_pass pass;
 } EntryObject;
 
@@ -36,8 +40,51 @@ typedef struct {
 static PyTypeObject *entry_type, *descriptor_type, *done_type;
 static PyObject *done; /* an awaitable of None that is ready at once */
 
-static _Thread_local EntryObject *pending; /* strong */
-static _Thread_local bool pending_is_exit; /* which look-up made it */
+/* ---- from one look-up to the other ---- */
+
+/* What `with` looks up first; no Python code runs before it looks up the other. */
+#define HF_EXIT_COMES_FIRST (PY_VERSION_HEX >= 0x030E0000)
+
+#ifdef Py_GIL_DISABLED
+static _Thread_local EntryObject *pending; /* strong: another thread may drop what it was given */
+#else
+static EntryObject *pending; /* borrowed from who looked it up; when it dies it is not pending */
+#endif
+
+static void
+set_pending(EntryObject *entry)
+{
+#ifdef Py_GIL_DISABLED
+    Py_XSETREF(pending, (EntryObject *)Py_NewRef((PyObject *)entry));
+#else
+    pending = entry;
+#endif
+}
+
+static void
+end_pending(const EntryObject *entry)
+{
+    if (pending != entry)
+        return;
+#ifdef Py_GIL_DISABLED
+    Py_CLEAR(pending);
+#else
+    pending = NULL;
+#endif
+}
+
+/* The entry that the first look-up answered, for the second; NULL where there was no first. */
+static EntryObject *
+take_pending(const PyObject *gate, bool is_async)
+{
+    EntryObject *first = pending;
+    if (first == NULL || (PyObject *)first->gate != gate || first->is_async != is_async)
+        return NULL;
+    first->paired = true;
+    Py_INCREF(first);
+    end_pending(first);
+    return first;
+}
 
 /* ---- entries without an owner ---- */
 
@@ -62,7 +109,7 @@ leave_open(GateObject *gate, const hf_pass *pass)
 }
 
 static bool
-take_oldest(GateObject *gate, hf_pass *pass)
+take_first(GateObject *gate, hf_pass *pass)
 {
     hf_open_entry *open;
     HF_BEGIN_EXCLUSIVE(gate);
@@ -80,6 +127,17 @@ take_oldest(GateObject *gate, hf_pass *pass)
     return true;
 }
 
+/* Those of the process that forked are not this one's to leave. */
+static bool
+take_oldest(GateObject *gate, hf_pass *pass)
+{
+    while (take_first(gate, pass)) {
+        if (pass->fork_epoch == hf_fork_epoch)
+            return true;
+    }
+    return false;
+}
+
 /* The gate dies: so do the entries nobody closed. */
 void
 hf_entries_forget(GateObject *gate)
@@ -91,19 +149,36 @@ hf_entries_forget(GateObject *gate)
 
 /* ---- entering and leaving ---- */
 
+/* The entry is made: keep its pass where its exit will find it. */
 void
 hf_entry_take(PyObject *op, const hf_pass *pass)
 {
-    EntryObject *entry = (EntryObject *)op;
-    entry->pass = *pass;
-    entry->entered = true;
+    EntryObject *self = (EntryObject *)op;
+    if (!self->paired || self->state != OUTSIDE) {
+        leave_open(self->gate, pass);
+        return;
+    }
+    self->pass = *pass;
+    self->state = INSIDE;
 }
 
 static PyObject *
-enter_now(GateObject *gate, hf_pass *pass)
+enter_now(EntryObject *self)
 {
-    hf_pass_init(pass);
-    return hf_gate_enter_blocking(gate, pass) < 0 ? NULL : Py_NewRef((PyObject *)gate);
+    GateObject *gate = self->gate;
+    if (!self->paired || self->state != OUTSIDE) {
+        hf_pass pass;
+        hf_pass_init(&pass);
+        if (hf_gate_enter_blocking(gate, &pass) < 0)
+            return NULL;
+        leave_open(gate, &pass);
+        return Py_NewRef((PyObject *)gate);
+    }
+    self->state = ON_THE_WAY;
+    hf_pass_init(&self->pass);
+    int entered = hf_gate_enter_blocking(gate, &self->pass);
+    self->state = entered < 0 ? OUTSIDE : INSIDE;
+    return entered < 0 ? NULL : Py_NewRef((PyObject *)gate);
 }
 
 /* The block ended: with the exception it raised, or None. */
@@ -143,34 +218,27 @@ as_awaitable(bool is_async, PyObject *answer)
     return Py_NewRef(done);
 }
 
-static EntryObject *entry_new(GateObject *gate, bool is_async);
-
 /* An Entry is called twice: without arguments to enter, with the exception's three to leave. */
 static PyObject *
 entry_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     EntryObject *self = (EntryObject *)op;
     Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
-    if (kwnames != NULL || (nargs != 0 && nargs != 3)) {
+    if (kwnames != NULL || (nargs != 0 && nargs != 3) ||
+        (!self->paired && self->is_exit != (nargs == 3))) {
         PyErr_SetString(PyExc_TypeError, "__enter__() takes no arguments, __exit__() takes three");
         return NULL;
     }
     if (nargs == 3) {
-        if (!self->entered)
+        if (self->state != INSIDE)
             return as_awaitable(self->is_async, leave_oldest(self->gate, args[1]));
-        self->entered = false;
-        return as_awaitable(self->is_async, leave_now(self->gate, &self->pass, args[1]));
+        self->state = ON_THE_WAY;
+        PyObject *answer = leave_now(self->gate, &self->pass, args[1]);
+        self->state = OUTSIDE;
+        return as_awaitable(self->is_async, answer);
     }
-    if (self->entered) {
-        /* Entered again by hand: the first is open without an owner. */
-        leave_open(self->gate, &self->pass);
-        self->entered = false;
-    }
-    if (self->is_async)
-        return hf_coroutine_enter(self->gate, HF_FOR_ENTRY, op);
-    PyObject *answer = enter_now(self->gate, &self->pass);
-    self->entered = answer != NULL;
-    return answer;
+    end_pending(self); /* called before the other look-up came: by hand */
+    return self->is_async ? hf_coroutine_enter(self->gate, HF_FOR_ENTRY, op) : enter_now(self);
 }
 
 static int
@@ -188,7 +256,7 @@ static int n_free_entries;
 #endif
 
 static EntryObject *
-entry_new(GateObject *gate, bool is_async)
+entry_new(GateObject *gate, bool is_async, bool is_exit)
 {
     EntryObject *self;
 #ifndef Py_GIL_DISABLED
@@ -205,7 +273,9 @@ entry_new(GateObject *gate, bool is_async)
     }
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->is_async = is_async;
-    self->entered = false;
+    self->is_exit = is_exit;
+    self->paired = false;
+    self->state = OUTSIDE;
     PyObject_GC_Track(self);
     return self;
 }
@@ -216,7 +286,8 @@ entry_dealloc(PyObject *op)
     EntryObject *self = (EntryObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    if (self->entered)
+    end_pending(self);
+    if (self->state == INSIDE)
         leave_open(self->gate, &self->pass);
     Py_DECREF(self->gate);
 #ifndef Py_GIL_DISABLED
@@ -253,7 +324,6 @@ static PyType_Spec entry_spec = {
 
 /* ---- the descriptors ---- */
 
-/* The partner's look-up finds the entry that the first one left; whichever comes first makes it. */
 static PyObject *
 descriptor_get(PyObject *op, PyObject *obj, PyObject *type)
 {
@@ -261,19 +331,17 @@ descriptor_get(PyObject *op, PyObject *obj, PyObject *type)
     (void)type;
     if (obj == NULL)
         return Py_NewRef(op);
-    EntryObject *left = pending;
-    if (left != NULL) {
-        pending = NULL;
-        if (left->gate == (GateObject *)obj && left->is_async == self->is_async &&
-            pending_is_exit != self->is_exit)
-            return (PyObject *)left;
-        Py_DECREF(left);
-    }
-    EntryObject *entry = entry_new((GateObject *)obj, self->is_async);
-    if (entry == NULL)
+    bool is_first = self->is_exit == HF_EXIT_COMES_FIRST;
+    EntryObject *entry = is_first ? NULL : take_pending(obj, self->is_async);
+    if (entry != NULL)
+        return (PyObject *)entry;
+    if (!PyObject_TypeCheck(obj, hf_gate_type)) {
+        PyErr_Format(PyExc_TypeError, "entering needs a policy, not %.100s", Py_TYPE(obj)->tp_name);
         return NULL;
-    pending = (EntryObject *)Py_NewRef((PyObject *)entry);
-    pending_is_exit = self->is_exit;
+    }
+    entry = entry_new((GateObject *)obj, self->is_async, self->is_exit);
+    if (entry != NULL && is_first)
+        set_pending(entry);
     return (PyObject *)entry;
 }
 
@@ -293,10 +361,9 @@ descriptor_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kw
     GateObject *gate = (GateObject *)args[0];
     if (self->is_exit)
         return as_awaitable(self->is_async, leave_oldest(gate, args[2]));
-    EntryObject *entry = entry_new(gate, self->is_async);
+    EntryObject *entry = entry_new(gate, self->is_async, false);
     if (entry == NULL)
         return NULL;
-    /* The entry has no owner but this call: once entered, its end leaves it open. */
     PyObject *answer = entry_call((PyObject *)entry, NULL, 0, NULL);
     Py_DECREF(entry);
     return answer;

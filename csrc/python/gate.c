@@ -380,6 +380,8 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
 void
 hf_step_let_in(GateObject *step)
 {
+    if (Py_REFCNT(step) == 0)
+        return; /* it dies with an entry open: nobody is left who could wait */
     PyObject *raised = hf_take_exception();
     PyObject *answer = PyObject_CallMethod((PyObject *)step, "_admit", NULL);
     if (answer == NULL)

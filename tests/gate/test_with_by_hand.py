@@ -1,0 +1,223 @@
+"""Entries made without a `with` statement: ExitStack, calls by hand, look-ups nobody follows up.
+
+The interpreter looks up both methods before it calls the first, and the two look-ups must give
+the two ends of one entry; what else looks them up must not disturb that.
+"""
+
+import contextlib
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from holdfast import Bulkhead, CircuitBreaker, ManualClock
+from tests.gate.parts import fates, places, tripping
+from tests.pipeline.parties import Party
+
+NOTHING = (None, None, None)
+
+
+def test_an_exit_stack_leaves_what_it_entered() -> None:
+    first, second = places(), places()
+    with contextlib.ExitStack() as stack:
+        assert stack.enter_context(first) is first
+        stack.enter_context(second)
+        stack.enter_context(first)
+        assert (first.in_flight, second.in_flight) == (2, 1)
+    assert (first.in_flight, second.in_flight) == (0, 0)
+
+
+def test_an_exit_stack_hands_the_exception_over() -> None:
+    breaker = tripping()
+    with pytest.raises(KeyError), contextlib.ExitStack() as stack:
+        stack.enter_context(breaker)
+        raise KeyError
+    assert fates(breaker) == {"failed": 1}
+
+
+def test_an_exit_stack_can_be_taken_apart_and_closed_elsewhere() -> None:
+    bulkhead = places()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(bulkhead)
+        kept = stack.pop_all()
+    assert bulkhead.in_flight == 1
+    Party(kept.close).result()
+    assert bulkhead.in_flight == 0
+
+
+def test_entering_and_leaving_by_hand() -> None:
+    bulkhead = places()
+    assert bulkhead.__enter__() is bulkhead
+    assert bulkhead.in_flight == 1
+    assert bulkhead.__exit__(*NOTHING) is False
+    assert bulkhead.in_flight == 0
+
+
+def test_entering_twice_by_hand_takes_two_exits() -> None:
+    bulkhead = places()
+    bulkhead.__enter__()
+    bulkhead.__enter__()
+    assert bulkhead.in_flight == 2
+    bulkhead.__exit__(*NOTHING)
+    bulkhead.__exit__(*NOTHING)
+    assert bulkhead.in_flight == 0
+
+
+def test_an_entry_made_by_hand_may_be_left_in_another_thread() -> None:
+    bulkhead = places()
+    bulkhead.__enter__()
+    Party(lambda: bulkhead.__exit__(*NOTHING)).result()
+    assert bulkhead.in_flight == 0
+
+
+@pytest.mark.parametrize("exit_first", [True, False])
+def test_methods_looked_up_beforehand_may_be_called_later(exit_first: bool) -> None:
+    bulkhead = places()
+    if exit_first:
+        leave, enter = bulkhead.__exit__, bulkhead.__enter__
+    else:
+        enter, leave = bulkhead.__enter__, bulkhead.__exit__
+    for _ in range(2):
+        enter()
+        assert bulkhead.in_flight == 1
+        leave(*NOTHING)
+        assert bulkhead.in_flight == 0
+
+
+def test_a_method_kept_aside_does_not_disturb_later_blocks() -> None:
+    for name in ("__enter__", "__exit__"):
+        bulkhead = places()
+        kept = getattr(bulkhead, name)
+        for _ in range(3):
+            with bulkhead:
+                assert bulkhead.in_flight == 1
+            assert bulkhead.in_flight == 0
+        del kept
+
+
+@pytest.mark.parametrize("name", ["__enter__", "__exit__"])
+def test_asking_for_a_method_does_not_mix_up_later_blocks(name: str) -> None:
+    """Each block still leaves its own entry, not the oldest, and so has its own duration."""
+    clock = ManualClock()
+    breaker = CircuitBreaker("b", latency=True, clock=clock)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(breaker)
+        clock.advance(10)
+        assert hasattr(breaker, name)
+        for turn in range(1, 4):
+            with breaker:
+                clock.advance(1)
+            assert breaker.snapshot().latency.total == turn
+    assert breaker.snapshot().latency.total == 3 + 13
+
+
+def test_asking_for_a_method_keeps_no_policy_alive() -> None:
+    for name in ("__enter__", "__exit__", "__aenter__", "__aexit__"):
+        bulkhead = places()
+        assert hasattr(bulkhead, name)
+        ref = weakref.ref(bulkhead)
+        del bulkhead
+        assert ref() is None, name
+
+
+def test_a_thread_that_asked_for_a_method_keeps_no_policy_alive() -> None:
+    bulkhead = places()
+    Party(lambda: (bulkhead.__enter__, None)[1]).result()
+    ref = weakref.ref(bulkhead)
+    del bulkhead
+    assert ref() is None
+
+
+def test_a_method_may_die_in_another_thread_than_it_was_looked_up_in() -> None:
+    bulkhead = places()
+    kept = [bulkhead.__enter__]
+    Party(kept.clear).result()
+    with bulkhead:
+        assert bulkhead.in_flight == 1
+    assert bulkhead.in_flight == 0
+
+
+def test_an_exit_without_an_entry_is_an_error_that_names_the_policy() -> None:
+    bulkhead = places()
+    with pytest.raises(RuntimeError, match="exit of <Bulkhead 'places'> without an entry"):
+        bulkhead.__exit__(*NOTHING)
+    with bulkhead, pytest.raises(RuntimeError, match="without an entry"):
+        bulkhead.__exit__(*NOTHING)
+    assert bulkhead.in_flight == 0
+
+
+def test_an_entry_that_is_never_left_comes_home_with_its_policy() -> None:  # trap 4
+    inner = places()
+    kernel = inner._kernel
+    inner.__enter__()
+    del inner
+    gc.collect()
+    assert kernel.in_flight() == 0
+
+
+def test_a_bulkhead_that_dies_with_an_entry_open_calls_nobody_in() -> None:
+    # Nobody can wait any more; the dying policy must not be brought back to look for them.
+    bulkhead = places(1, max_waiting=1, max_wait=1.0)
+    kernel = bulkhead._kernel
+    bulkhead.__enter__()
+    kernel.enter_or_queue()
+    assert kernel.waiting() == 1
+    del bulkhead
+    gc.collect()
+    assert kernel.in_flight() == 0
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda cls, it: cls.__enter__(),
+        lambda cls, it: cls.__enter__(it, 1),
+        lambda cls, it: cls.__exit__(it),
+        lambda cls, it: cls.__exit__(it, None, None, None, None),
+        lambda cls, it: cls.__enter__(None),
+        lambda cls, it: cls.__enter__(self=it),
+        lambda cls, it: cls.__exit__(42, None, None, None),
+        lambda cls, it: it.__enter__(1),
+        lambda cls, it: it.__enter__(a=1),
+        lambda cls, it: it.__exit__(),
+        lambda cls, it: it.__exit__(None, None),
+        lambda cls, it: descriptor(cls, "__enter__").__get__(42, int),
+        lambda cls, it: descriptor(cls, "__exit__").__get__("x", str)(*NOTHING),
+        lambda cls, it: descriptor(cls, "__aenter__").__get__(object(), object),
+    ],
+)
+def test_misuse_is_a_type_error(misuse: Callable[[type, Bulkhead], Any]) -> None:
+    bulkhead = places()
+    with pytest.raises(TypeError):
+        misuse(Bulkhead, bulkhead)
+    assert bulkhead.in_flight == 0
+
+
+def descriptor(cls: type, name: str) -> Any:
+    return next(base.__dict__[name] for base in cls.__mro__ if name in base.__dict__)
+
+
+def test_a_subclass_may_wrap_both_methods() -> None:
+    log = []
+
+    class Logged(Bulkhead):
+        def __enter__(self) -> Any:
+            log.append("in")
+            return super().__enter__()
+
+        def __exit__(self, *exc: Any) -> bool:
+            log.append("out")
+            return super().__exit__(*exc)
+
+    bulkhead = Logged("logged")
+    with bulkhead:
+        assert bulkhead.in_flight == 1
+    assert bulkhead.in_flight == 0
+    assert log == ["in", "out"]
+
+
+def test_a_policy_that_was_never_initialised_lets_a_block_pass() -> None:
+    with Bulkhead.__new__(Bulkhead):
+        pass
