@@ -35,30 +35,30 @@ typedef struct {
 #error "HF_SERIALIZED has no interleavings to explore"
 #elif defined(HF_EXPLORE)
 
-/* What the operation about to run may do to its word. Only a weak CAS may be told to fail. */
+/* What the operation about to run may do to the word at an address. True: the weak CAS is to fail. */
 enum hf_point { HF_POINT_LOAD, HF_POINT_STORE, HF_POINT_CAS };
-bool hf_explore_point(const volatile void *word, enum hf_point kind);
+bool hf_explore_point(uintptr_t word, enum hf_point kind);
 
 /* A value is computed before the point: it may load words itself, and others may run in between. */
 #define hf__plain(w) __typeof__(atomic_load_explicit(&(w)->v, memory_order_relaxed))
 #define hf__load(w, order)                                                                         \
-    ((void)hf_explore_point((w), HF_POINT_LOAD), atomic_load_explicit(&(w)->v, order))
+    ((void)hf_explore_point((uintptr_t)(w), HF_POINT_LOAD), atomic_load_explicit(&(w)->v, order))
 #define hf__store(w, x, order)                                                                     \
     __extension__({                                                                                \
         hf__plain(w) hf__stored = (x);                                                             \
-        (void)hf_explore_point((w), HF_POINT_STORE);                                               \
+        (void)hf_explore_point((uintptr_t)(w), HF_POINT_STORE);                                    \
         atomic_store_explicit(&(w)->v, hf__stored, order);                                         \
     })
 #define hf__change(operation, w, x, order)                                                         \
     __extension__({                                                                                \
         hf__plain(w) hf__operand = (x);                                                            \
-        (void)hf_explore_point((w), HF_POINT_STORE);                                               \
+        (void)hf_explore_point((uintptr_t)(w), HF_POINT_STORE);                                    \
         operation(&(w)->v, hf__operand, order);                                                    \
     })
 #define hf__cas(w, expected, desired, ok, fail)                                                    \
     __extension__({                                                                                \
         hf__plain(w) hf__desired = (desired);                                                      \
-        hf_explore_point((w), HF_POINT_CAS)                                                        \
+        hf_explore_point((uintptr_t)(w), HF_POINT_CAS)                                             \
             ? (*(expected) = atomic_load_explicit(&(w)->v, fail), false)                           \
             : atomic_compare_exchange_weak_explicit(&(w)->v, (expected), hf__desired, ok, fail);   \
     })

@@ -54,7 +54,7 @@ typedef struct {
     bool entered;
     void *sanitizer; /* TSan's idea of the stack */
     char *stack;
-    const volatile void *word; /* the operation it waits to run */
+    uintptr_t word; /* the operation it waits to run */
     enum hf_point kind;
     bool finished;
 } coroutine;
@@ -160,7 +160,7 @@ choose_thread(void)
 
 /* The hook of hf_atomic.h. True: this weak CAS is to fail for no reason. */
 bool
-hf_explore_point(const volatile void *word, enum hf_point kind)
+hf_explore_point(uintptr_t word, enum hf_point kind)
 {
     if (x.running == HOME)
         return false;

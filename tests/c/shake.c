@@ -11,7 +11,7 @@
 #include "holdfast/hf_atomic.h"
 
 bool
-hf_explore_point(const volatile void *word, enum hf_point kind)
+hf_explore_point(uintptr_t word, enum hf_point kind)
 {
     static _Thread_local uint32_t state; /* xorshift32; seeded by where the thread's stack is */
     (void)word;

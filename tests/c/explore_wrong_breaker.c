@@ -1,0 +1,117 @@
+/* The explorer finds each fault of wrong/wrong_breaker.h: a test passes when its fault is found. */
+#include "explore.h"
+#include "hf_test.h"
+#include "wrong/wrong_breaker.h"
+
+static wrong_breaker w;
+static bool admitted[HF_EXPLORE_THREADS], probing[HF_EXPLORE_THREADS];
+
+static void
+closed(void *world)
+{
+    (void)world;
+    wrong_init(&w, 1, 60);
+    memset(admitted, 0, sizeof admitted);
+    memset(probing, 0, sizeof probing);
+}
+
+static void
+open_and_due(void *world)
+{
+    closed(world);
+    hf_store_relaxed(&w.is_open, 1);
+}
+
+static bool
+finds(hf_explore_model model)
+{
+    hf_explored e = hf_explore(&model);
+    return e.broken && e.trace[0];
+}
+
+static void
+ask(void *world, int index)
+{
+    (void)world;
+    admitted[index] = wrong_admit(&w, 0, &probing[index]);
+}
+
+static bool
+one_got_in(void *world)
+{
+    (void)world;
+    return admitted[0] + admitted[1] + admitted[2] <= 1;
+}
+
+/* D-CB-2, trap 7. */
+HF_TEST(more_probes_than_slots_are_found)
+{
+    for (int threads = 2; threads <= 3; threads++)
+        HF_CHECK(finds((hf_explore_model){.name = "ask",
+                                          .threads = threads,
+                                          .setup = open_and_due,
+                                          .thread = ask,
+                                          .holds = one_got_in}));
+}
+
+static void
+fail_or_ask(void *world, int index)
+{
+    if (index == 0)
+        wrong_settle(&w, false, false, 0);
+    else
+        ask(world, index);
+}
+
+static bool
+nobody_probed_early(void *world)
+{
+    (void)world;
+    return !(admitted[1] && probing[1]); /* it opened at 0 for 60 */
+}
+
+/* Trap 9. */
+HF_TEST(a_state_without_its_deadline_is_found)
+{
+    HF_CHECK(finds((hf_explore_model){.name = "fail, ask",
+                                      .threads = 2,
+                                      .setup = closed,
+                                      .thread = fail_or_ask,
+                                      .holds = nobody_probed_early}));
+}
+
+static void
+late_success_or_probe(void *world, int index)
+{
+    if (index == 0)
+        wrong_settle(&w, true, false, 0);
+    else
+        ask(world, index);
+}
+
+static bool
+still_open(void *world)
+{
+    (void)world;
+    return hf_load_relaxed(&w.is_open) == 1;
+}
+
+/* Trap 2, D-CB-3. */
+HF_TEST(a_late_success_that_closes_it_is_found)
+{
+    HF_CHECK(finds((hf_explore_model){.name = "late success, probe",
+                                      .threads = 2,
+                                      .setup = open_and_due,
+                                      .thread = late_success_or_probe,
+                                      .holds = still_open}));
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(more_probes_than_slots_are_found);
+    HF_RUN(a_state_without_its_deadline_is_found);
+    HF_RUN(a_late_success_that_closes_it_is_found);
+    return hf_test_close();
+}
