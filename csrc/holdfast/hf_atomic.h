@@ -39,10 +39,17 @@ typedef struct {
 enum hf_point { HF_POINT_LOAD, HF_POINT_STORE, HF_POINT_CAS };
 bool hf_explore_point(uintptr_t word, enum hf_point kind);
 
-/* A value is computed before the point: it may load words itself, and others may run in between. */
+/*
+ * A value is computed before the point: it may load words itself, and others may run in between.
+ * A point and its operation are one statement: of two loads in one expression a compiler may else
+ * put both points first, and schedules between the loads would never be run.
+ */
 #define hf__plain(w) __typeof__(atomic_load_explicit(&(w)->v, memory_order_relaxed))
 #define hf__load(w, order)                                                                         \
-    ((void)hf_explore_point((uintptr_t)(w), HF_POINT_LOAD), atomic_load_explicit(&(w)->v, order))
+    __extension__({                                                                                \
+        (void)hf_explore_point((uintptr_t)(w), HF_POINT_LOAD);                                     \
+        atomic_load_explicit(&(w)->v, order);                                                      \
+    })
 #define hf__store(w, x, order)                                                                     \
     __extension__({                                                                                \
         hf__plain(w) hf__stored = (x);                                                             \
