@@ -2,7 +2,7 @@
 
 
 class ManualClock:
-    """Shown time does as it is told; policy time takes its forward steps and stands through the others."""
+    """Shown time does as it is told; policy time only takes the forward steps."""
 
     def __init__(self, start_ns: int) -> None:
         self.shown_ns = start_ns

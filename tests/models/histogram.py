@@ -17,7 +17,7 @@ class Histogram:
         self.durations_ns.append(ns)
 
     def buckets(self) -> tuple[int, ...]:
-        """How many were at most each bound; a duration on a bound belongs to it. Last: all of them."""
+        """How many were at most each bound, the bound included; last, all of them."""
         below = [sum(ns <= bound for ns in self.durations_ns) for bound in BOUNDS_NS]
         return (*below, len(self.durations_ns))
 

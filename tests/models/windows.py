@@ -70,7 +70,7 @@ class TimeWindow:
         self.marks = Marks()
 
     def slice_at(self, now_ns: int) -> int:
-        """A clock a little behind counts in the newest slice; one behind by a window stepped back."""
+        """A clock a little behind counts in the newest slice; a window behind, it stepped back."""
         current = now_ns // self.slice_ns
         if self.head is not None and self.head - self.slices < current < self.head:
             return self.head
@@ -85,7 +85,7 @@ class TimeWindow:
             self._put(Mark(SLOW, slice=self.head))
 
     def _put(self, mark: Mark) -> None:
-        """What time left in later slices before it stepped back gives way when its place is needed."""
+        """What time left in later slices before it stepped back gives way to what comes there."""
         self.marks.marks = [old for old in self.marks.marks if not self._gives_way(old, mark)]
         self.marks.marks.append(mark)
 

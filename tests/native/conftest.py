@@ -1,4 +1,7 @@
-"""How long the state machines run: the same examples in every quick run, more and random in ``make stress``."""
+"""How long the state machines run.
+
+The same examples in every quick run; in ``make stress`` more, and different ones each time.
+"""
 
 import os
 
@@ -10,7 +13,7 @@ settings.register_profile(
     "machines",
     settings.get_profile("holdfast"),
     derandomize=scale == 1,
-    max_examples=60 * scale,
+    max_examples=80 * scale,
     stateful_step_count=50,
     suppress_health_check=[HealthCheck.too_slow],
 )

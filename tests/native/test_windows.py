@@ -127,3 +127,26 @@ class TimeWindowMachine(RuleBasedStateMachine):
 
 TestTimeWindow = TimeWindowMachine.TestCase
 TestTimeWindow.settings = settings.get_profile("machines")
+
+
+def test_what_time_left_behind_when_it_stepped_back_shows_no_slow_call_without_its_call() -> None:
+    # trap 20, trap 28
+    window = TimeWindow(10, 1)
+    window.record(0, 99, SUCCESS, slow=True)
+    window.record(0, 79, SUCCESS, slow=False)  # in the same place of the ring
+    assert window.read(0, 99) == (0, 0, 0, 0)
+
+
+def test_a_burst_ends_with_the_last_slice_that_saw_it() -> None:  # trap 24, trap 26
+    window = TimeWindow(10, 100)
+    window.record(0, 0, FAILURE, slow=False)
+    window.record(0, 99, FAILURE, slow=True)
+    assert window.read(0, 999) == (2, 2, 1, 0)
+    assert window.read(0, 1000) == (0, 0, 0, 0)
+
+
+def test_a_window_of_one_call_knows_the_last_one() -> None:  # trap 24
+    window = CountWindow(1)
+    for outcome in (FAILURE, SUCCESS, FAILURE):
+        window.record(0, outcome, slow=False)
+        assert window.read(0) == (1, outcome == FAILURE, 0, 0)

@@ -18,6 +18,9 @@ cdef class Histogram:
     def __cinit__(self):
         hf_histogram_init(&self.kernel)
 
+    def __init__(self):
+        """Take no arguments; without this, __cinit__ would overlook them."""
+
     def record(self, ns):
         """Count one duration of ``ns`` nanoseconds; less than 0 counts as 0."""
         hf_histogram_record(&self.kernel, whole(ns, "ns", INT64_MIN, INT64_MAX))
