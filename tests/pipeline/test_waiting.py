@@ -1,68 +1,19 @@
 """Who waits for a place gets it in turn, or gives it on: nobody is stranded, no place is lost."""
 
 import asyncio
-import contextlib
 import gc
-import random
-import threading
-from collections.abc import Iterator
 
 import pytest
 
-from holdfast import Clock, ManualClock
-from holdfast._native.bulkhead import Bulkhead
+from holdfast import ManualClock
 from holdfast.clock import system_clock
 from holdfast.pipeline.parking import ThreadWaiter
-from holdfast.pipeline.waiting import ENTERED, FULL, QUEUED, TIMED_OUT, WaitingRoom, _Place
+from holdfast.pipeline.waiting import ENTERED, FULL, QUEUED, TIMED_OUT, _Place
 from tests.apart import run_apart
-from tests.pipeline.parties import LoopParty, Party, auntil, until
+from tests.pipeline.houses import House
+from tests.pipeline.parties import LoopParty, Party, until
 
 SECOND = 10**9
-
-
-class House:
-    """A bulkhead, its room, and a clock that no wait moves."""
-
-    def __init__(self, limit: int = 1, max_waiting: int = 10) -> None:
-        self.kernel = Bulkhead(limit, max_waiting)
-        self.room = WaitingRoom(self.kernel)
-        self.clock = ManualClock(auto=False)
-
-    def enter(self, timeout_ns: int | None = None, clock: Clock | None = None) -> int:
-        return self.room.enter(clock or self.clock, timeout_ns)
-
-    async def aenter(self, timeout_ns: int | None = None) -> int:
-        return await self.room.aenter(self.clock, timeout_ns)
-
-    def start(self, timeout_ns: int | None = None) -> Party:
-        """Have a thread enter; return once it stands in the queue."""
-        queued = self.kernel.waiting()
-        party = Party(self.enter, timeout_ns)
-        until(lambda: self.kernel.waiting() > queued)
-        return party
-
-    async def start_task(self, timeout_ns: int | None = None) -> asyncio.Task[int]:
-        """Have a task enter; return once it stands in the queue."""
-        queued = self.kernel.waiting()
-        task = asyncio.create_task(self.aenter(timeout_ns))
-        await auntil(lambda: self.kernel.waiting() > queued)
-        return task
-
-    def assert_empty(self) -> None:
-        assert (self.kernel.in_flight(), self.kernel.waiting()) == (0, 0)
-        assert not self.room._queue
-        assert not self.room._gone
-        assert not self.clock._callbacks
-        admitted, completed, undone, *_ = self.kernel.counters()
-        assert admitted == completed + undone
-
-
-@pytest.fixture
-def house() -> Iterator[House]:
-    """A bulkhead of one place and room for ten to wait; empty again in the end."""
-    house = House()
-    yield house
-    house.assert_empty()
 
 
 # ---- BH-02: a place, else the queue, else full; then until time is up ----
@@ -375,55 +326,3 @@ def test_a_forked_child_finds_the_room_empty_and_the_lock_free() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """)
     assert printed.split() == ["7"]
-
-
-# ---- everything at once ----
-
-
-@pytest.mark.stress
-def test_no_place_is_lost_among_threads_and_tasks_that_enter_and_give_up(stress_scale: int) -> None:
-    # BH-01, D-BH-1, trap 33, trap 37
-    house = House(limit=3, max_waiting=8)
-    inside, most, turns = 0, 0, 300 * stress_scale
-    guard = threading.Lock()
-    loops = [LoopParty(), LoopParty()]
-
-    def visit(answer: int) -> None:
-        nonlocal inside, most
-        if answer == ENTERED:
-            with guard:
-                inside += 1
-                most = max(most, inside)
-            with guard:
-                inside -= 1
-            house.room.leave()
-
-    def thread(seed: int) -> None:
-        rng = random.Random(seed)
-        for _ in range(turns):
-            visit(house.room.enter(system_clock, rng.choice((None, 0, 1000, 100_000))))
-
-    async def task(seed: int) -> None:
-        rng = random.Random(seed)
-        for _ in range(turns):
-            attempt = asyncio.ensure_future(
-                house.room.aenter(system_clock, rng.choice((None, 0, 1000, 100_000)))
-            )
-            for _ in range(rng.randrange(4)):
-                await asyncio.sleep(0)
-            if rng.random() < 0.3:
-                attempt.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                visit(await attempt)
-
-    parties = [Party(thread, seed) for seed in range(4)]
-    parties += [loops[seed % 2].spawn(task(seed)) for seed in range(6)]
-    rng = random.Random(0)
-    for _ in range(turns):
-        house.room.resize(rng.randrange(1, 4))
-    for party in parties:
-        party.result()
-    for loop in loops:
-        loop.kill()
-    assert 1 <= most <= 3
-    house.assert_empty()

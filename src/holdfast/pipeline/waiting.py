@@ -16,6 +16,7 @@ from holdfast.pipeline.parking import ThreadWaiter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Callable
 
     from holdfast._native.bulkhead import Bulkhead
     from holdfast.clock import Clock
@@ -95,14 +96,11 @@ class WaitingRoom:
         Returns:
             Whether somebody was inside; if not, nothing happened.
         """
-        try:
-            inside, waiters = self._kernel.leave()
-            if waiters:
-                self._step()
-        except BaseException:
-            self._step()  # nobody else may come by to finish it
-            raise
-        return inside
+        return self._free(self._kernel.leave)
+
+    def undo(self) -> bool:
+        """Do what ``leave`` does for one who entered and then did not do what he came for."""
+        return self._free(self._kernel.undo)
 
     def resize(self, limit: int) -> None:
         """Change how many may be inside. Never waits: who is inside stays, who fits in comes in."""
@@ -132,6 +130,16 @@ class WaitingRoom:
         self._again = False  # somebody asked for something since the step last looked
         self._queue: OrderedDict[_Place, AbstractEventLoop | None] = OrderedDict()
         self._gone: deque[_Place] = deque()  # places whose owners wait no longer
+
+    def _free(self, leave: Callable[[], tuple[bool, bool]]) -> bool:
+        try:
+            inside, waiters = leave()
+            if waiters:
+                self._step()
+        except BaseException:
+            self._step()  # nobody else may come by to finish it
+            raise
+        return inside
 
     def _join(self, place: _Place) -> int:
         """Have the kernel answer: inside, in the queue, or neither."""

@@ -1,0 +1,166 @@
+"""Threads that run tasks one after the other, in the order they were given.
+
+Owns the queue of tasks and who works on it. Not here: how many tasks may be given, and what is
+counted of them (``pool``).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import RLock, get_ident
+
+from holdfast.pipeline.parking import ThreadWaiter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from holdfast.clock import Clock
+
+    class Task(Protocol):
+        """What a crew runs."""
+
+        def run(self) -> Callable[[], object]:
+            """Do it, and return what tells of it; whatever goes wrong is the task's own to tell."""
+
+
+__all__ = ["Crew"]
+
+
+class Crew:
+    """At most ``workers`` threads, started as they are needed.
+
+    A thread works until no task is left and then waits in a ``ThreadPoolExecutor`` to be asked
+    again. The tasks themselves stay here, so that one that was taken back leaves nothing behind.
+
+    Safe to share between threads.
+    """
+
+    __slots__ = (
+        "_active",
+        "_executor",
+        "_hired",
+        "_lock",
+        "_stopped",
+        "_tasks",
+        "_threads",
+        "_watchers",
+        "workers",
+    )
+
+    def __init__(self, name: str, workers: int) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self.workers = workers
+        # Re-entrant: a finaliser may take a task back while this thread holds the lock.
+        self._lock = RLock()
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=f"holdfast-{name}")
+        self._tasks: OrderedDict[Task, None] = OrderedDict()
+        self._hired = 0  # threads that work, or were asked to
+        self._threads: set[int] = set()  # those that run a task, or tell of one
+        self._active = 0  # tasks that run
+        self._watchers: list[ThreadWaiter] = []
+        self._stopped = False
+
+    @property
+    def active(self) -> int:
+        """Tasks that run."""
+        return self._active
+
+    @property
+    def queued(self) -> int:
+        """Tasks that wait for a thread."""
+        return len(self._tasks)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no more tasks."""
+        return self._stopped
+
+    def give(self, task: Task) -> bool:
+        """Have a task run.
+
+        Returns:
+            False: it takes no more.
+
+        Raises:
+            RuntimeError: No thread can be started; the task was not taken.
+        """
+        with self._lock:
+            if self._stopped:
+                return False
+            if self._hired < self.workers:
+                self._executor.submit(self._work)
+                self._hired += 1
+            self._tasks[task] = None
+            return True
+
+    def take_back(self, task: Task) -> bool:
+        """Return whether the task was still waiting, and will not run."""
+        with self._lock:
+            waited = task in self._tasks
+            self._tasks.pop(task, None)
+            return waited
+
+    def stop(self) -> None:
+        """Take no more tasks. Those given still run, and then the threads end."""
+        with self._lock:
+            self._stopped = True
+        self._executor.shutdown(wait=False)
+
+    def is_here(self) -> bool:
+        """Return whether the calling thread is one of the crew, at a task or telling of it."""
+        return get_ident() in self._threads
+
+    def wait(self, clock: Clock, timeout_ns: int | None) -> bool:
+        """Wait until every task has run, and if so for the threads of a stopped crew to end.
+
+        Returns:
+            False: after ``timeout_ns`` on ``clock`` some have not.
+        """
+        watcher = ThreadWaiter()
+        with self._lock:
+            self._watchers.append(watcher)
+            if self._hired == 0:
+                watcher.wake()
+        try:
+            done = watcher.park(clock, timeout_ns)
+        finally:
+            with self._lock:
+                self._watchers.remove(watcher)
+        if done and self._stopped:
+            self._executor.shutdown(wait=True)
+        return done
+
+    def _work(self) -> None:
+        """Run tasks in this thread until none is left."""
+        me = get_ident()
+        while True:
+            with self._lock:
+                try:
+                    task, _ = self._tasks.popitem(last=False)
+                except KeyError:
+                    # Not below 0: one whose start failed comes on top if it starts after all.
+                    self._hired = max(0, self._hired - 1)
+                    if self._hired == 0:
+                        for watcher in self._watchers:
+                            watcher.wake()
+                    return
+                self._active += 1
+                self._threads.add(me)
+            tell = task.run()
+            with self._lock:
+                self._active -= 1
+            try:
+                tell()
+            except BaseException:  # noqa: BLE001 - a callback of the user's; the thread goes on
+                _report()
+            self._threads.discard(me)
+            del task, tell  # or they would live until the next task comes
+
+
+def _report() -> None:
+    from logging import getLogger
+
+    getLogger("holdfast").exception("a callback of a pool's task raised")
