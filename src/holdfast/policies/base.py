@@ -116,11 +116,11 @@ class Policy(gate.Gate, metaclass=_Registered):
             TypeError: It cannot be called, or is a coroutine function.
         """
         remove = self._listeners.subscribe(listener)
-        self._listening = True
+        self._mind_listeners()
 
         def unsubscribe() -> None:
             remove()
-            self._listening = len(self._listeners) > 0
+            self._mind_listeners()
 
         return unsubscribe
 
@@ -155,6 +155,11 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     # ---- what policies share ----
 
+    def _mind_listeners(self) -> None:
+        """Let the gate know whether anybody listens; again if that changed in another thread."""
+        while self._listening != (listened_to := len(self._listeners) > 0):
+            self._listening = listened_to
+
     def _emit(self, kind: str, **details: Any) -> None:
         if len(self._listeners):
             at = self._clock.now_ns() / 1e9
@@ -170,13 +175,22 @@ class Policy(gate.Gate, metaclass=_Registered):
 
         problems = Problems(type(asked).__name__, asked.name)
         for field, living, value in zip(self._fields, self._settings, asked._settings, strict=True):
-            if living != value:
+            if _comparable(living) != _comparable(value):
                 problems.refuse(field, value, f"{_brief(living)}, as the living shared one has")
         problems.done()
 
 
 class NotWaitableError(RuntimeError):
     """A policy that nobody can wait for was asked to wait: a defect of holdfast."""
+
+
+def _comparable(setting: object) -> object:
+    """Return a setting as it is compared: durations in seconds, whichever way they were given."""
+    from datetime import timedelta
+
+    if isinstance(setting, tuple):
+        return tuple(map(_comparable, setting))
+    return setting.total_seconds() if isinstance(setting, timedelta) else setting
 
 
 def _brief(value: object) -> str:

@@ -189,7 +189,22 @@ class CircuitBreaker(Policy):
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
-        self._kernel = Kernel(**rules, **recovery, seed=fresh_seed())
+        kernel = Kernel(**rules, **recovery, seed=fresh_seed())
+        # First of all, for it refuses to be done twice.
+        self._bind(
+            "breaker",
+            (kernel,),
+            clock,
+            name,
+            NATIVE_MODES[mode],
+            CircuitOpenError,
+            timed=slow_call_duration is not None,
+            on=on,
+            ignore=ignore,
+            is_failure=is_failure,
+            histogram=Histogram() if latency else None,
+        )
+        self._kernel = kernel
         self._listeners = Listeners()
         self.mode = mode
         self._settings = (
@@ -211,19 +226,6 @@ class CircuitBreaker(Policy):
             latency,
             clock,
             mode,
-        )
-        self._bind(
-            "breaker",
-            (self._kernel,),
-            clock,
-            name,
-            NATIVE_MODES[mode],
-            CircuitOpenError,
-            timed=slow_call_duration is not None,
-            on=on,
-            ignore=ignore,
-            is_failure=is_failure,
-            histogram=Histogram() if latency else None,
         )
 
     # ---- state ----

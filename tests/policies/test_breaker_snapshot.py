@@ -1,0 +1,339 @@
+"""What a breaker shows of itself: counts, times, durations, size; and that looking is free."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import holdfast as hf
+from holdfast import CountWindow, State, TimeWindow
+from tests.policies.calls import (
+    OutageError,
+    breaker_of,
+    fail,
+    fine,
+    half_open_breaker,
+    rejection,
+    succeed,
+)
+
+# --- counts --------------------------------------------------------------------------------------
+
+
+def test_a_breaker_nobody_has_called_shows_nothing_and_divides_by_nothing(
+    clock: hf.ManualClock,
+) -> None:  # CB-23, CB-24, trap 29
+    s = breaker_of(clock, failure_rate=0.5, latency=True).snapshot()
+    assert (s.name, s.state, s.requests, s.in_flight) == ("payments", State.CLOSED, 0, 0)
+    assert s.success_rate == 1.0
+    assert s.last_failure is None
+    assert s.last_success is None
+    assert s.window == (0, 0, 0, 0)
+    assert s.retry_after == 0.0
+    assert s.latency is not None
+    assert dataclasses.astuple(s.latency) == (0, 0.0, None, None, None)
+    assert not any(s.state_changes.values())
+
+
+def test_a_snapshot_counts_requests_successes_failures_and_the_rest(
+    clock: hf.ManualClock,
+) -> None:  # CB-23, CB-27
+    breaker = breaker_of(clock, failure_threshold=100, ignore=LookupError)
+    succeed(breaker, 6)
+    fail(breaker, 2)
+    with pytest.raises(KeyError):
+        breaker.call({}.__getitem__, 1)
+    abandoned = breaker.acquire()
+    del abandoned
+    in_flight = [breaker.acquire(), breaker.acquire()]
+    breaker.force_open()
+    for _ in range(4):
+        assert rejection(breaker) is not None
+    s = breaker.snapshot()
+    assert (s.requests, s.admitted, s.rejected) == (16, 12, 4)
+    assert (s.succeeded, s.failed, s.ignored, s.abandoned) == (6, 2, 1, 1)
+    assert s.in_flight == len(in_flight)
+    assert s.success_rate == 0.75
+    assert (s.late, s.observed, s.settled_twice, s.slow) == (0, 0, 0, 0)
+
+
+@given(st.lists(st.sampled_from("sfiadhl"), max_size=60))
+def test_every_admitted_call_is_in_flight_or_ended_one_way(acts: list[str]) -> None:
+    # CB-23, CB-28, trap 28
+    breaker = breaker_of(hf.ManualClock(), failure_threshold=3)
+    held: list[hf.Permit] = []
+    for act in acts:
+        if act == "d":
+            held[:1] = []
+        elif act == "l":
+            breaker.reset()
+        elif breaker.peek():
+            held.append(breaker.acquire())
+        if held and act in "sfi":
+            {"s": held[0].success, "f": held[0].failure, "i": held[0].ignore}[act]()
+            held.pop(0)
+        s = breaker.snapshot()
+        assert s.admitted == s.succeeded + s.failed + s.ignored + s.abandoned + len(held)
+        assert s.in_flight == len(held)
+        assert s.late <= s.succeeded + s.failed + s.ignored
+
+
+def test_a_snapshot_is_of_its_moment_and_cannot_be_changed(clock: hf.ManualClock) -> None:
+    # CB-23
+    breaker = breaker_of(clock)
+    before = breaker.snapshot()
+    succeed(breaker)
+    breaker.trip()
+    assert (before.succeeded, before.state) == (0, State.CLOSED)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        before.succeeded = 1  # type: ignore[misc]
+
+
+# --- what is in flight ---------------------------------------------------------------------------
+
+
+def test_calls_in_flight_are_visible(clock: hf.ManualClock) -> None:  # trap 18
+    breaker = breaker_of(clock)
+    permits = [breaker.acquire() for _ in range(1000)]
+    assert breaker.in_flight == breaker.snapshot().in_flight == 1000
+    assert breaker.call(lambda: breaker.in_flight) == 1001
+    with breaker:
+        assert breaker.in_flight == 1001
+    for n, permit in enumerate(permits, 1):
+        permit.failure()
+        assert breaker.in_flight == 1000 - n
+
+
+# --- failures in a row ---------------------------------------------------------------------------
+
+
+def test_failures_in_a_row_are_those_that_count_towards_opening(clock: hf.ManualClock) -> None:
+    # CB-23
+    breaker = breaker_of(clock, failure_threshold=4, reset_timeout=60, success_threshold=3)
+
+    def shown() -> int:
+        return breaker.snapshot().consecutive_failures
+
+    for n in range(1, 4):
+        fail(breaker)
+        assert shown() == n
+    succeed(breaker)
+    assert shown() == 0
+    fail(breaker, 4)
+    assert (breaker.state, shown()) == (State.OPEN, 0)
+    clock.advance(60)
+    succeed(breaker, 2)
+    assert (breaker.state, shown()) == (State.HALF_OPEN, 0)
+    succeed(breaker)
+    fail(breaker)
+    assert (breaker.state, shown()) == (State.CLOSED, 1)
+    breaker.metrics_only()
+    fail(breaker, 9)
+    assert shown() == 9
+
+
+# --- times ---------------------------------------------------------------------------------------
+
+
+def test_the_last_failure_and_the_last_success_have_their_times(clock: hf.ManualClock) -> None:
+    # CB-24
+    breaker = breaker_of(clock, failure_rate=0.9, failure_threshold=100)
+    clock.advance(5)
+    fail(breaker)
+    clock.advance(5)
+    succeed(breaker)
+    clock.advance(5)
+    breaker.acquire().ignore()
+    s = breaker.snapshot()
+    assert (s.last_failure, s.last_success) == (5.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"failure_rate": 0.5},
+        {"failure_rate": 0.5, "window": TimeWindow(10)},
+        {"slow_call_duration": 1, "slow_call_rate": 0.5},
+        {"slow_call_duration": 1},
+        {"latency": True},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_a_breaker_that_reads_the_time_of_a_success_shows_it(
+    clock: hf.ManualClock, settings: dict[str, object]
+) -> None:  # CB-24
+    breaker = breaker_of(clock, **settings)
+    clock.advance(3)
+    succeed(breaker)
+    assert breaker.snapshot().last_success == 3.0
+
+
+def test_in_a_pipeline_the_last_success_is_known(clock: hf.ManualClock) -> None:  # CB-24
+    breaker = breaker_of(clock)
+    pipe = hf.Pipeline("payments", breaker)
+    clock.advance(3)
+    succeed(pipe)
+    assert breaker.snapshot().last_success == 3.0
+
+
+def test_a_late_result_is_not_the_last(clock: hf.ManualClock) -> None:  # CB-24, trap 3
+    breaker = breaker_of(clock, failure_rate=0.5)
+    late = [breaker.acquire(), breaker.acquire()]
+    breaker.reset()
+    late[0].success()
+    late[1].failure()
+    s = breaker.snapshot()
+    assert (s.last_success, s.last_failure) == (None, None)
+
+
+# --- durations -----------------------------------------------------------------------------------
+
+
+def test_durations_are_recorded_where_asked_for(clock: hf.ManualClock) -> None:
+    breaker = breaker_of(clock, latency=True, failure_threshold=100)
+    assert breaker_of(clock).snapshot().latency is None
+    assert breaker_of(clock, latency=False).snapshot().latency is None
+
+    def fail_after(seconds: float) -> None:
+        clock.advance(seconds)
+        raise OutageError
+
+    for seconds in (1, 2, 3, 4):
+        breaker.call(clock.advance, seconds)
+        with pytest.raises(OutageError):
+            breaker.call(fail_after, seconds)
+    permit = breaker.acquire()
+    clock.advance(1000)
+    permit.ignore()
+    latency = breaker.snapshot().latency
+    assert latency is not None
+    assert (latency.count, latency.total) == (8, 20.0)
+    assert latency.p50 == pytest.approx(2, rel=0.02)
+    assert latency.p99 == pytest.approx(4, rel=0.02)
+
+
+def test_in_a_pipeline_durations_are_recorded_unless_the_caller_said_no(
+    clock: hf.ManualClock,
+) -> None:
+    by_default, refused = breaker_of(clock), breaker_of(clock, latency=False)
+    pipe = hf.Pipeline("payments", by_default, refused)
+    pipe.call(clock.advance, 2)
+    by_default.call(clock.advance, 3)
+    refused.call(fine)
+    latency = by_default.snapshot().latency
+    assert latency is not None
+    assert (latency.count, latency.total) == (2, 5.0)
+    assert refused.snapshot().latency is None
+
+
+def test_a_call_that_began_before_durations_were_recorded_has_none(
+    clock: hf.ManualClock,
+) -> None:
+    breaker = breaker_of(clock)
+    clock.advance(1000)
+    permits = [breaker.acquire(), breaker.acquire()]
+    hf.Pipeline("payments", breaker)
+    permits[0].success()
+    permits[1].failure()
+    s = breaker.snapshot()
+    assert (s.succeeded, s.failed) == (1, 1)
+    assert s.latency is not None
+    assert (s.latency.count, s.latency.total) == (0, 0.0)
+    breaker.call(clock.advance, 2)
+    after = breaker.snapshot().latency
+    assert after is not None
+    assert (after.count, after.total) == (1, 2.0)
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def test_looking_changes_nothing(clock: hf.ManualClock) -> None:  # trap 15
+    breaker = breaker_of(clock, half_open_max_calls=1, reset_timeout=60, failure_rate=0.5)
+
+    def look() -> None:
+        for _ in range(100):
+            breaker.peek()
+            breaker.state  # noqa: B018 - looking is the point
+            breaker.retry_after  # noqa: B018
+            breaker.in_flight  # noqa: B018
+            breaker.describe()
+            breaker.snapshot()
+
+    for order in ("reset", "trip", "half_open", "force_open", "disable", "metrics_only"):
+        getattr(breaker, order)()
+        before = breaker.snapshot()
+        look()
+        assert breaker.snapshot() == before
+    breaker.trip()
+    clock.advance(60)
+    before = breaker.snapshot()
+    look()
+    assert breaker.snapshot() == before
+    assert breaker.state is State.OPEN
+    assert rejection(breaker) is None
+
+
+@pytest.mark.parametrize(
+    ("order", "admits"),
+    [
+        ("reset", True),
+        ("half_open", True),
+        ("trip", False),
+        ("force_open", False),
+        ("disable", True),
+        ("metrics_only", True),
+    ],
+)
+def test_a_peek_tells_what_a_call_would_meet(
+    clock: hf.ManualClock, order: str, admits: bool
+) -> None:  # trap 15
+    breaker = breaker_of(clock)
+    getattr(breaker, order)()
+    assert breaker.peek() is admits
+    assert (rejection(breaker) is None) is admits
+
+
+def test_a_peek_at_a_full_half_open_breaker_says_no(clock: hf.ManualClock) -> None:  # trap 15
+    breaker = half_open_breaker(clock, half_open_max_calls=1, probe_timeout=30)
+    probe = breaker.acquire()
+    assert not breaker.peek()
+    clock.advance(30)
+    assert breaker.peek()
+    probe.ignore()
+    assert breaker.peek()
+
+
+def test_describe_names_every_setting_in_force(clock: hf.ManualClock) -> None:  # CB-15
+    text = breaker_of(clock, failure_rate=0.25, window=CountWindow(7), on=OutageError).describe()
+    assert text.startswith("CircuitBreaker 'payments': ")
+    for part in (
+        "failure_threshold=None",
+        "failure_rate=0.25",
+        "window=CountWindow(7)",
+        "min_calls=7",
+        "on=(OutageError)",
+    ):
+        assert part in text
+
+
+# --- size ----------------------------------------------------------------------------------------
+
+
+def test_a_breaker_with_a_ten_slice_window_is_within_a_kibibyte(clock: hf.ManualClock) -> None:
+    # GEN-13
+    timed = breaker_of(clock, failure_rate=0.5, window=TimeWindow(10))
+    assert timed._kernel.nbytes() <= 1024
+    assert breaker_of(clock)._kernel.nbytes() <= 640
+    assert breaker_of(clock, failure_rate=0.5)._kernel.nbytes() <= 1024
+
+
+def test_a_breaker_does_not_grow_with_its_calls(clock: hf.ManualClock) -> None:  # GEN-13, GEN-16
+    breaker = breaker_of(clock, failure_rate=1.0, window=TimeWindow(10), min_calls=1_000_000)
+    before = breaker._kernel.nbytes()
+    for _ in range(1000):
+        succeed(breaker)
+        fail(breaker)
+        clock.advance(0.5)
+    assert breaker._kernel.nbytes() == before
