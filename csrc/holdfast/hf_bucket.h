@@ -9,13 +9,11 @@
  * A rate lives in one of four banks, which the word names. A change of rate fills a free bank and
  * publishes it by the CAS of the word, so a take sees the old rate or the other, never half of
  * each, and the tokens move with it. The same step moves the base of time along, every hour or so:
- * no idle gap is too long.
+ * no idle gap is too long. A bank may be filled again while a slow thread still reads it; what that
+ * thread makes of it counts only if the word is as it was (see hf__bucket_move_slow).
  *
  * Tokens only: who waits, and for what, is not here. `now_ns` comes from hf_clock. One that is older
  * than another thread's finds fewer tokens, never more.
- *
- * Limit: a call that sleeps through four changes of rate which leave the word exactly as it was
- * may count by a rate of before.
  */
 #ifndef HF_BUCKET_H
 #define HF_BUCKET_H
@@ -53,15 +51,16 @@ typedef struct hf__bank {
 typedef struct hf_bucket {
     hf_au64 word;
     hf_au64 claimed;                     /* bit v: bank v is named by the word, or being filled */
+    hf_au64 changes;                     /* of rate or base, begun so far */
     hf_au64 allowed, rejected, refunded; /* calls, not tokens */
     hf__bank bank[4];
 } hf_bucket;
 
 enum { HF__BUCKET_BITS = 62 };
 #define HF__ARRIVAL_MAX ((UINT64_C(1) << HF__BUCKET_BITS) - 1)
-/* A base serves for 2^42 ns (73 minutes): 2^42 * HF_RATE_NUM_MAX < 2^60 leaves room for the debt. */
+/* A base serves for 2^42 ns (73 minutes): 2^42 * HF_RATE_NUM_MAX < 2^60 leaves room for the debt.
+   It is set half of that into the past, for threads that read the clock a little earlier. */
 #define HF__BASE_NS (UINT64_C(1) << 42)
-/* … and is set half of that into the past, for threads that read the clock a little earlier. */
 #define HF__LEAD_NS (INT64_C(1) << 41)
 #define HF__LATE_NEVER UINT64_MAX
 
@@ -167,22 +166,20 @@ hf__bank_fill(hf__bank *k, hf_rate r, int64_t base_ns)
 }
 
 /*
- * A bank to fill: of the free ones that which the word named longest ago. Three changes of rate
+ * A free bank to fill, in turn, so that each rests for a while after its use. Three changes of rate
  * can be under way; a fourth at the same instant waits here for one of them to be published.
  */
 HF_RARE uint64_t
 hf__bank_claim_slow(hf_bucket *b)
 {
+    uint64_t v = hf_load_relaxed(&b->word) >> HF__BUCKET_BITS;
     for (;;) {
-        uint64_t named = hf_load_relaxed(&b->word) >> HF__BUCKET_BITS;
         uint64_t claimed = hf_load_relaxed(&b->claimed);
-        for (uint64_t i = 1; i < 4; i++) {
-            uint64_t v = (named + i) % 4;
-            /* Acquire pairs with the release in hf__bank_free_slow(). */
-            while (!(claimed >> v & 1))
-                if (hf_cas_weak_acquire(&b->claimed, &claimed, claimed | UINT64_C(1) << v))
-                    return v;
-        }
+        v = (v + 1) % 4;
+        /* Acquire pairs with the release in hf__bank_free_slow(). */
+        if (!(claimed >> v & 1) &&
+            hf_cas_weak_acquire(&b->claimed, &claimed, claimed | UINT64_C(1) << v))
+            return v;
     }
 }
 
@@ -207,10 +204,17 @@ hf__bucket_carry_slow(const hf__bucket_view *v, hf_rate r)
     return limit + hf__muldiv_slow(debt - v->limit, r.den, v->cost, true);
 }
 
-/* Move the tokens to a bank of this rate, based on now; `rate` NULL: keep it, if the base is far. */
+/*
+ * Move the tokens to a bank of this rate, based on now; `rate` NULL: keep it, if the base is far.
+ *
+ * Were the bases of two changes equally far from their now, equal debts would make equal words, and
+ * a thread that read the bank of one could take the other's word for it. So each base is a
+ * nanosecond off that of the change before, and the arrival time with it.
+ */
 HF_RARE void
 hf__bucket_move_slow(hf_bucket *b, const hf_rate *rate, int64_t now_ns)
 {
+    uint64_t change = hf_fetch_add_relaxed(&b->changes, 1) & UINT32_MAX;
     uint64_t bank = hf__bank_claim_slow(b), word, arrival;
     do {
         word = hf_load_acquire(&b->word);
@@ -221,8 +225,9 @@ hf__bucket_move_slow(hf_bucket *b, const hf_rate *rate, int64_t now_ns)
         }
         hf_rate r = rate ? *rate : (hf_rate){.num = v.num, .den = v.cost, .burst = v.burst};
         int64_t base_ns = hf_load_relaxed(&b->bank[word >> HF__BUCKET_BITS].base_ns);
-        if (base_ns < hf_ns_sub(now_ns, HF__LEAD_NS))
-            base_ns = hf_ns_sub(now_ns, HF__LEAD_NS);
+        int64_t wanted_ns = hf_ns_add(hf_ns_sub(now_ns, HF__LEAD_NS), (int64_t)change);
+        if (base_ns < wanted_ns) /* else time stepped back, and the base does not */
+            base_ns = wanted_ns;
         hf__bank_fill(&b->bank[bank], r, base_ns);
         arrival = hf__bucket_carry_slow(&v, r);
         if (now_ns > base_ns)
@@ -242,10 +247,32 @@ hf_bucket_init(hf_bucket *b, hf_rate rate, int64_t now_ns)
     for (int v = 0; v < 4; v++)
         hf__bank_fill(&b->bank[v], rate, base_ns);
     hf_store_relaxed(&b->claimed, 1);
+    hf_store_relaxed(&b->changes, 1);
     hf_store_relaxed(&b->allowed, 0);
     hf_store_relaxed(&b->rejected, 0);
     hf_store_relaxed(&b->refunded, 0);
     hf_store_release(&b->word, (uint64_t)(now_ns - base_ns) * rate.num);
+}
+
+/* Whether the word is another by now, which *word receives: then what was seen proves nothing. */
+static inline bool
+hf__bucket_has_moved(const hf_bucket *b, uint64_t *word)
+{
+    uint64_t seen = *word;
+    *word = hf_load_acquire(&b->word);
+    return *word != seen;
+}
+
+/* What the bucket is at a moment, for those who change nothing. */
+static inline hf__bucket_view
+hf__bucket_read(const hf_bucket *b, int64_t now_ns)
+{
+    uint64_t word = hf_load_acquire(&b->word);
+    hf__bucket_view v;
+    do {
+        v = hf__bucket_look(b, word, now_ns);
+    } while (hf__bucket_has_moved(b, &word));
+    return v;
 }
 
 /* As hf__bucket_look(), of the word as it is once the base is in reach; *word receives it. */
@@ -269,23 +296,25 @@ hf__bucket_near(hf_bucket *b, uint64_t *word, int64_t now_ns)
 static inline int64_t
 hf_bucket_take_within(hf_bucket *b, uint64_t n, int64_t now_ns, int64_t max_wait_ns)
 {
-    int64_t wait_ns;
     uint64_t arrival, word = hf_load_acquire(&b->word);
-    do {
+    for (;;) {
         hf__bucket_view v = hf__bucket_near(b, &word, now_ns);
         uint64_t late = hf__bucket_late(&v, n, &arrival);
-        wait_ns = 0;
-        if (late != 0) { /* the only place that divides, and not for a caller that cannot wait */
+        int64_t wait_ns = 0;
+        if (late != 0) /* the only place that divides, and not for a caller that cannot wait */
             wait_ns = max_wait_ns > 0 ? hf__bucket_ns(late, v.num) : HF_BUCKET_NEVER;
-            if (wait_ns == HF_BUCKET_NEVER || wait_ns > max_wait_ns) {
-                hf_count(&b->rejected, 1);
-                return -1;
-            }
+        if (wait_ns == HF_BUCKET_NEVER || (wait_ns != 0 && wait_ns > max_wait_ns)) {
+            if (hf__bucket_has_moved(b, &word))
+                continue;
+            hf_count(&b->rejected, 1);
+            return -1;
         }
         /* Acquire, on failure too: the word may name another bank (release: hf__bucket_move_slow). */
-    } while (!hf_cas_weak_acq_rel(&b->word, &word, (word & ~HF__ARRIVAL_MAX) | arrival));
-    hf_count(&b->allowed, 1);
-    return wait_ns;
+        if (hf_cas_weak_acq_rel(&b->word, &word, (word & ~HF__ARRIVAL_MAX) | arrival)) {
+            hf_count(&b->allowed, 1);
+            return wait_ns;
+        }
+    }
 }
 
 /*
@@ -316,7 +345,7 @@ static inline int64_t
 hf_bucket_wait_ns(const hf_bucket *b, uint64_t n, int64_t now_ns)
 {
     uint64_t arrival;
-    hf__bucket_view v = hf__bucket_look(b, hf_load_acquire(&b->word), now_ns);
+    hf__bucket_view v = hf__bucket_read(b, now_ns);
     return hf__bucket_ns(hf__bucket_late(&v, n, &arrival), v.num);
 }
 
@@ -333,11 +362,11 @@ hf_bucket_refund(hf_bucket *b, uint64_t n)
     hf_count(&b->refunded, 1);
 }
 
-/* Whole tokens there are now; 0 in debt. */
+/* Whole tokens there are; 0 in debt. */
 static inline uint64_t
 hf_bucket_available(const hf_bucket *b, int64_t now_ns)
 {
-    hf__bucket_view v = hf__bucket_look(b, hf_load_acquire(&b->word), now_ns);
+    hf__bucket_view v = hf__bucket_read(b, now_ns);
     uint64_t debt = hf__bucket_debt(&v);
     return debt < v.limit ? (v.limit - debt) / v.cost : 0;
 }
@@ -364,10 +393,8 @@ hf_bucket_clear(hf_bucket *b)
 static inline hf_rate
 hf_bucket_rate(const hf_bucket *b)
 {
-    const hf__bank *k = &b->bank[hf_load_acquire(&b->word) >> HF__BUCKET_BITS];
-    return (hf_rate){.num = hf_load_acquire(&k->num),
-                     .den = hf_load_acquire(&k->cost),
-                     .burst = hf_load_acquire(&k->burst)};
+    hf__bucket_view v = hf__bucket_read(b, 0);
+    return (hf_rate){.num = v.num, .den = v.cost, .burst = v.burst};
 }
 
 #endif /* HF_BUCKET_H */

@@ -1,0 +1,303 @@
+/*
+ * Every schedule of two and three threads that enter, wait, leave and change the limit.
+ *
+ * Each thread plays a script. Whoever is told that waiters can come in grants until there are none
+ * or no room, as pipeline/waiting.py does. After each schedule nobody is lost, nobody is counted
+ * twice, the limit was kept, and there is never both room and a waiter: nobody would wake him.
+ */
+#include "bulkhead_subject.h"
+#include "explore.h"
+#include "hf_test.h"
+
+enum { ACTORS = 3, CALLS = 4 };
+
+/* LEAVE and UNDO do nothing for a thread that is not inside, GIVE_UP for one that does not wait. */
+typedef enum call { STOP, ENTER, TRY, FORCE, LEAVE, UNDO, GIVE_UP, LIMIT_1, LIMIT_2, LIMIT_3 } call;
+
+typedef struct scenario {
+    const char *name;
+    call scripts[ACTORS][CALLS + 1];
+    uint32_t limit, max_waiting;
+    int inside_before,
+        waiting_before; /* when the threads begin: those of the first, and nobody's */
+    bool wrong;
+} scenario;
+
+static struct actor {
+    int inside, queued, grants, claimed; /* grants it made for others, and grants it took up */
+    uint64_t seen;                       /* inside when it had changed the limit */
+} actors[ACTORS];
+
+static const scenario *playing;
+
+static void
+begin(void *unused)
+{
+    (void)unused;
+    memset(actors, 0, sizeof actors);
+    open_bulkhead(playing->wrong, playing->limit, playing->max_waiting);
+    for (int i = 0; i < playing->inside_before + playing->waiting_before; i++)
+        HF_REQUIRE(enter_or_queue() == (i < playing->inside_before ? HF_ENTERED : HF_QUEUED));
+    actors[0].inside = playing->inside_before;
+}
+
+static void
+let_in(struct actor *a, bool waiters)
+{
+    while (waiters && grant())
+        a->grants++;
+}
+
+static void
+go(struct actor *a, call way_out)
+{
+    bool waiters = false;
+    if (!a->inside)
+        return;
+    bool was_inside =
+        way_out == LEAVE ? leave(&waiters) : hf_bulkhead_undo(&subject.real, &waiters);
+    HF_CHECK(was_inside);
+    a->inside--;
+    let_in(a, waiters);
+}
+
+/* A waiter that finds nobody waiting has been granted: he is inside, and passes the slot on. */
+static void
+give_up(struct actor *a)
+{
+    if (!a->queued)
+        return;
+    a->queued = 0;
+    if (!hf_bulkhead_unqueue(&subject.real)) {
+        a->claimed++;
+        a->inside++;
+        go(a, UNDO);
+    }
+}
+
+static void
+make_call(struct actor *a, call c)
+{
+    switch (c) {
+    case ENTER: {
+        hf_entry entry = enter_or_queue();
+        a->inside += entry == HF_ENTERED;
+        a->queued += entry == HF_QUEUED;
+        break;
+    }
+    case TRY:
+        a->inside += hf_bulkhead_try_enter(&subject.real);
+        break;
+    case FORCE:
+        a->inside += hf_bulkhead_force_enter(&subject.real);
+        break;
+    case LEAVE:
+    case UNDO:
+        go(a, c);
+        break;
+    case GIVE_UP:
+        give_up(a);
+        break;
+    default: {
+        bool waiters = hf_bulkhead_resize(&subject.real, (uint32_t)(c - LIMIT_1 + 1));
+        a->seen = inside();
+        let_in(a, waiters);
+    }
+    }
+}
+
+static void
+play(void *unused, int t)
+{
+    (void)unused;
+    for (const call *c = playing->scripts[t]; *c != STOP; c++)
+        make_call(&actors[t], *c);
+}
+
+static bool
+is_accounted_for(void *unused)
+{
+    (void)unused;
+    int are_inside = 0, wait = playing->waiting_before, granted = 0;
+    bool free_of_limit = false;
+    uint64_t seen = 0;
+    for (int t = 0; t < ACTORS; t++) {
+        granted += actors[t].grants - actors[t].claimed;
+        are_inside += actors[t].inside;
+        wait += actors[t].queued;
+        seen = actors[t].seen > seen ? actors[t].seen : seen;
+        for (const call *c = playing->scripts[t]; *c != STOP; c++)
+            free_of_limit |= *c >= LIMIT_1 || *c == FORCE;
+    }
+    if ((!free_of_limit && inside() > limit()) || (waiting() != 0 && inside() < limit()))
+        return false;
+    if (free_of_limit && seen != 0 && inside() > (seen > limit() ? seen : limit()))
+        return false; /* somebody entered by the limit of before */
+    return inside() == (uint64_t)(are_inside + granted) &&
+           waiting() == (uint64_t)(wait - granted) &&
+           (playing->wrong || inside() == inside_by_counters());
+}
+
+static bool
+holds_in_every_schedule(const scenario *s, int spurious)
+{
+    playing = s;
+    int threads = 0;
+    while (threads < ACTORS && s->scripts[threads][0] != STOP)
+        threads++;
+    hf_explored e = hf_explore(&(hf_explore_model){.name = s->name,
+                                                   .threads = threads,
+                                                   .setup = begin,
+                                                   .thread = play,
+                                                   .holds = is_accounted_for,
+                                                   .spurious = spurious});
+    HF_CHECK(e.complete || e.broken);
+    return !e.broken;
+}
+
+HF_TEST(never_more_than_the_limit_are_inside) /* BH-01, trap 36 */
+{
+    HF_CHECK(holds_in_every_schedule(
+        &(scenario){.name = "try | try | try", .scripts = {{TRY}, {TRY}, {TRY}}, .limit = 2}, 0));
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave, try | try | try",
+                                                 .scripts = {{LEAVE, TRY}, {TRY}, {TRY}},
+                                                 .limit = 1,
+                                                 .inside_before = 1},
+                                     0));
+    HF_CHECK(holds_in_every_schedule(
+        &(scenario){.name = "enter, leave, enter, leave | enter, leave, enter",
+                    .scripts = {{ENTER, LEAVE, ENTER, LEAVE}, {ENTER, LEAVE, ENTER}},
+                    .limit = 1},
+        0));
+}
+
+HF_TEST(whoever_queues_while_the_last_one_leaves_is_let_in) /* BH-02, trap 33 */
+{
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter, leave | enter | enter",
+                                                 .scripts = {{ENTER, LEAVE}, {ENTER}, {ENTER}},
+                                                 .limit = 1,
+                                                 .max_waiting = 2},
+                                     0));
+    HF_CHECK(holds_in_every_schedule(
+        &(scenario){.name = "enter, leave | enter, leave | enter, leave",
+                    .scripts = {{ENTER, LEAVE}, {ENTER, LEAVE}, {ENTER, LEAVE}},
+                    .limit = 1,
+                    .max_waiting = 1},
+        0));
+    HF_CHECK(
+        holds_in_every_schedule(&(scenario){.name = "two inside, two wait: leave, leave | enter",
+                                            .scripts = {{LEAVE, LEAVE}, {ENTER}},
+                                            .limit = 2,
+                                            .max_waiting = 3,
+                                            .inside_before = 2,
+                                            .waiting_before = 2},
+                                0));
+}
+
+HF_TEST(a_waiter_who_gives_up_loses_nobody_a_slot) /* traps 32, 33 */
+{
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave | enter, give up | enter",
+                                                 .scripts = {{LEAVE}, {ENTER, GIVE_UP}, {ENTER}},
+                                                 .limit = 1,
+                                                 .max_waiting = 2,
+                                                 .inside_before = 1},
+                                     0));
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "one waits: undo | enter, give up",
+                                                 .scripts = {{UNDO}, {ENTER, GIVE_UP}},
+                                                 .limit = 1,
+                                                 .max_waiting = 2,
+                                                 .inside_before = 1,
+                                                 .waiting_before = 1},
+                                     0));
+    HF_CHECK(holds_in_every_schedule(
+        &(scenario){.name = "one waits: leave, enter, leave | enter, give up",
+                    .scripts = {{LEAVE, ENTER, LEAVE}, {ENTER, GIVE_UP}},
+                    .limit = 1,
+                    .max_waiting = 2,
+                    .inside_before = 1,
+                    .waiting_before = 1},
+        0));
+}
+
+HF_TEST(a_greater_limit_strands_nobody_who_is_about_to_queue) /* trap 37 */
+{
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter | enter | limit 1 to 3",
+                                                 .scripts = {{ENTER}, {ENTER}, {LIMIT_3}},
+                                                 .limit = 1,
+                                                 .max_waiting = 2},
+                                     0));
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave | enter | limit 1 to 2, 1",
+                                                 .scripts = {{LEAVE}, {ENTER}, {LIMIT_2, LIMIT_1}},
+                                                 .limit = 1,
+                                                 .max_waiting = 2,
+                                                 .inside_before = 1},
+                                     0));
+}
+
+HF_TEST(after_a_smaller_limit_nobody_enters_by_the_one_before) /* trap 37 */
+{
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter | try | limit 3 to 1",
+                                                 .scripts = {{ENTER}, {TRY}, {LIMIT_1}},
+                                                 .limit = 3},
+                                     0));
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave, enter | enter | limit 2 to 1",
+                                                 .scripts = {{LEAVE, ENTER}, {ENTER}, {LIMIT_1}},
+                                                 .limit = 2,
+                                                 .max_waiting = 2,
+                                                 .inside_before = 1},
+                                     0));
+}
+
+HF_TEST(observed_calls_are_counted_like_others)
+{
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "force, leave | force | enter",
+                                                 .scripts = {{FORCE, LEAVE}, {FORCE}, {ENTER}},
+                                                 .limit = 1,
+                                                 .max_waiting = 1},
+                                     0));
+}
+
+HF_TEST(it_holds_although_compare_and_swap_fails_for_no_reason)
+{
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter, leave | enter",
+                                                 .scripts = {{ENTER, LEAVE}, {ENTER}},
+                                                 .limit = 1,
+                                                 .max_waiting = 1},
+                                     3));
+}
+
+HF_TEST(the_explorer_finds_two_callers_on_the_last_slot) /* trap 36 */
+{
+    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: enter | enter",
+                                                  .scripts = {{ENTER}, {ENTER}},
+                                                  .limit = 1,
+                                                  .wrong = true},
+                                      0));
+}
+
+HF_TEST(the_explorer_finds_a_waiter_whom_nobody_wakes) /* trap 33 */
+{
+    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: leave | enter",
+                                                  .scripts = {{LEAVE}, {ENTER}},
+                                                  .limit = 1,
+                                                  .max_waiting = 1,
+                                                  .inside_before = 1,
+                                                  .wrong = true},
+                                      0));
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(never_more_than_the_limit_are_inside);
+    HF_RUN(whoever_queues_while_the_last_one_leaves_is_let_in);
+    HF_RUN(a_waiter_who_gives_up_loses_nobody_a_slot);
+    HF_RUN(a_greater_limit_strands_nobody_who_is_about_to_queue);
+    HF_RUN(after_a_smaller_limit_nobody_enters_by_the_one_before);
+    HF_RUN(observed_calls_are_counted_like_others);
+    HF_RUN(it_holds_although_compare_and_swap_fails_for_no_reason);
+    HF_RUN(the_explorer_finds_two_callers_on_the_last_slot);
+    HF_RUN(the_explorer_finds_a_waiter_whom_nobody_wakes);
+    return hf_test_close();
+}

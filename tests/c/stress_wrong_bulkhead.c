@@ -1,0 +1,35 @@
+/* Real threads find out wrong/wrong_bulkhead.h too, by what stress_bulkhead.c asks of the real one. */
+#include "bulkhead_crowd.h"
+
+/* Trap 36. */
+HF_TEST(too_many_inside_are_found_by_real_threads)
+{
+    crowd c = {.limit = 1, .rounds = hf_threads_rounds(200000), .wrong = true};
+    let_them_come(&c);
+    HF_CHECK(hf_load_relaxed(&c.overcrowded) > 0);
+}
+
+/* Trap 33. */
+HF_TEST(a_waiter_whom_nobody_wakes_is_found_by_real_threads)
+{
+    bool stranded = false;
+    for (int i = 0; i < 100 && !stranded; i++) {
+        crowd c = {.limit = 1,
+                   .max_waiting = THREADS,
+                   .rounds = hf_threads_rounds(100000),
+                   .too_long = 500,
+                   .wrong = true};
+        let_them_come(&c);
+        stranded = waiting() != 0 && inside() < limit();
+    }
+    HF_CHECK(stranded);
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(too_many_inside_are_found_by_real_threads);
+    HF_RUN(a_waiter_whom_nobody_wakes_is_found_by_real_threads);
+    return hf_test_close();
+}
