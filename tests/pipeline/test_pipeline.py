@@ -1,0 +1,168 @@
+"""Pipelines through their public face: order, giving back, describing, sharing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import holdfast as hf
+
+
+def three(clock: hf.ManualClock) -> tuple[hf.CircuitBreaker, hf.RateLimiter, hf.Bulkhead]:
+    return (
+        hf.CircuitBreaker("b", failure_threshold=2, reset_timeout=10, clock=clock),
+        hf.RateLimiter("l", rate=5, clock=clock),
+        hf.Bulkhead("h", max_concurrent=1, clock=clock),
+    )
+
+
+@pytest.mark.parametrize(
+    "order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+)
+def test_any_order_admits_judges_and_gives_back(order, clock):  # trap 6, trap 55
+    policies = three(clock)
+    breaker, limiter, bulkhead = policies
+    pipe = hf.Pipeline("p", *(policies[at] for at in order))
+    assert pipe.call(lambda: bulkhead.in_flight) == 1
+    assert (limiter.available, bulkhead.in_flight) == (4, 0)
+    with bulkhead, pytest.raises(hf.BulkheadFullError):
+        pipe.call(lambda: None)
+    assert limiter.available == 4  # the refused call cost no token …
+    shown = breaker.snapshot()
+    assert (shown.admitted, shown.failed, shown.ignored) == (1, 0, 0)  # … and was no call at all
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            pipe.call(lambda: 1 / 0)
+    with pytest.raises(hf.CircuitOpenError):
+        pipe.call(lambda: None)
+    assert (limiter.available, bulkhead.in_flight) == (2, 0)
+    assert breaker.snapshot().failed == 2
+
+
+def test_a_probe_that_an_inner_policy_refuses_is_given_back(clock):  # trap 6
+    breaker, _, bulkhead = three(clock)
+    pipe = hf.Pipeline("p", breaker, bulkhead)
+    breaker.trip()
+    clock.advance(10)
+    for _ in range(10):  # more often than there are places for probes
+        with bulkhead, pytest.raises(hf.BulkheadFullError):
+            pipe.call(lambda: None)
+    assert breaker.snapshot().probes == 0
+    assert pipe.call(lambda: "probe") == "probe"
+
+
+def test_pipelines_nest(clock):
+    breaker, limiter, bulkhead = three(clock)
+    inner = hf.Pipeline("inner", limiter, bulkhead)
+    outer = hf.Pipeline("outer", breaker, inner)
+    assert outer.call(lambda: bulkhead.in_flight) == 1
+    assert outer.policies == (breaker, inner)
+    assert limiter.available == 4
+    assert breaker.snapshot().succeeded == 1
+
+
+def test_both_drivers_give_the_same(clock):
+    pipe = hf.Pipeline("p", *three(clock))
+
+    async def answer() -> str:
+        await asyncio.sleep(0)
+        return "a"
+
+    async def main() -> list[object]:
+        async with pipe as inside:
+            full = await pipe.try_acall(answer)
+        return [inside is pipe, full.rejection, await pipe.acall(answer)]
+
+    inside, rejection, value = asyncio.run(main())
+    assert inside
+    assert isinstance(rejection, hf.BulkheadFullError)
+    assert value == "a"
+
+
+def test_breakers_in_it_record_durations_unless_told_not_to(clock):
+    quiet = hf.CircuitBreaker("quiet", latency=False, clock=clock)
+    timed = hf.CircuitBreaker("timed", clock=clock)
+    hf.Pipeline("p", quiet, timed).call(clock.advance, 0.5)
+    assert quiet.snapshot().latency is None
+    latency = timed.snapshot().latency
+    assert latency.count == 1
+    assert latency.total == 0.5
+    assert latency.p50 == pytest.approx(0.5, rel=0.02)
+
+
+def test_policies_with_different_clocks_each_read_their_own():
+    fast, slow = hf.ManualClock(), hf.ManualClock()
+    outer = hf.CircuitBreaker("fast", clock=fast)
+    inner = hf.CircuitBreaker("slow", clock=slow)
+    pipe = hf.Pipeline("p", outer, hf.RateLimiter("l", rate=1, burst=9, clock=slow), inner)
+
+    def call() -> None:
+        fast.advance(8)
+        slow.advance(1)
+
+    pipe.call(call)
+    assert outer.snapshot().latency.total == 8.0
+    assert inner.snapshot().latency.total == 1.0
+
+
+def test_it_says_what_is_in_force(clock):
+    text = hf.Pipeline("p", *three(clock)).describe()
+    lines = text.splitlines()
+    assert lines[0] == "Pipeline 'p', outermost first:"
+    assert lines[1].startswith("  1. CircuitBreaker 'b': failure_threshold=2, ")
+    assert lines[2].startswith("  2. RateLimiter 'l': rate=5, ")
+    assert lines[3].startswith("  3. Bulkhead 'h': max_concurrent=1, ")
+    nested = hf.Pipeline("outer", hf.Pipeline("inner", hf.Bulkhead("x"))).describe()
+    assert "     1. Bulkhead 'x'" not in nested.splitlines()[1]
+    assert any(line.strip().startswith("1. Bulkhead 'x'") for line in nested.splitlines())
+
+
+def test_it_tells_the_events_of_its_policies_until_unsubscribed(clock):
+    breaker, limiter, bulkhead = three(clock)
+    pipe = hf.Pipeline("p", breaker, limiter, bulkhead)
+    heard: list[tuple[str, str]] = []
+    unsubscribe = pipe.on_event(lambda event: heard.append((event.kind, event.name)))
+    breaker.trip()
+    breaker.reset()
+    with bulkhead:
+        pipe.try_call(lambda: None)
+    unsubscribe()
+    breaker.trip()
+    assert heard == [("transition", "b"), ("transition", "b"), ("rejection", "h")]
+
+
+def test_reset_and_snapshot_reach_every_policy(clock):  # GEN-09
+    breaker, limiter, bulkhead = three(clock)
+    pipe = hf.Pipeline("p", breaker, limiter, bulkhead)
+    pipe.call(lambda: None)
+    breaker.trip()
+    pipe.reset()
+    assert breaker.state is hf.State.CLOSED
+    assert limiter.available == 5
+    shown = pipe.snapshot()
+    assert shown.name == "p"
+    assert [part.name for part in shown.policies] == ["b", "l", "h"]
+
+
+def test_bad_parts_are_named(clock):
+    with pytest.raises(hf.ConfigError, match=r"policies\[1\]: got 3, allowed a policy"):
+        hf.Pipeline("p", hf.Bulkhead("h"), 3)
+    with pytest.raises(hf.ConfigError, match="at least one policy"):
+        hf.Pipeline("p")
+    with pytest.raises(hf.ConfigError, match="17 policies"):
+        hf.Pipeline("p", *(hf.Bulkhead(f"h{number}") for number in range(17)))
+    with pytest.raises(hf.ConfigError, match="name: got ''"):
+        hf.Pipeline("", hf.Bulkhead("h"))
+    sixteen = hf.Pipeline("p", *(hf.Bulkhead(f"h{number}") for number in range(16)))
+    assert sixteen.call(lambda: 1) == 1
+
+
+def test_members_in_observe_and_off_mode_let_pass(clock):
+    watched = hf.Bulkhead("watched", max_concurrent=1, mode="observe")
+    absent = hf.RateLimiter("absent", rate=1, mode="off", clock=clock)
+    pipe = hf.Pipeline("p", watched, absent)
+    with watched:
+        assert [pipe.call(lambda: 1) for _ in range(3)] == [1, 1, 1]
+    assert watched.snapshot().observed == 3
+    assert absent.snapshot().allowed == 0

@@ -1,0 +1,369 @@
+"""Bulkheads through their public face: places, the queue, resizing, and coming home."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+
+import pytest
+
+import holdfast as hf
+
+
+class Parked:
+    """Threads that each take a place, and say in which order they got it."""
+
+    def __init__(self, bulkhead: hf.Bulkhead) -> None:
+        self.bulkhead = bulkhead
+        self.order: list[object] = []
+        self.failed: list[hf.Rejected] = []
+        self.threads: list[threading.Thread] = []
+
+    def add(self, name: object, timeout: float | None = None) -> None:
+        """Start a thread that waits, and return once it does."""
+        before = self.bulkhead.waiting
+        thread = threading.Thread(target=self._wait, args=(name, timeout))
+        self.threads.append(thread)
+        thread.start()
+        while self.bulkhead.waiting == before and thread.is_alive():
+            os.sched_yield()
+
+    def _wait(self, name: object, timeout: float | None) -> None:
+        try:
+            self.bulkhead.enter(timeout)
+        except hf.Rejected as error:
+            self.failed.append(error)
+        else:
+            self.order.append(name)
+
+    def join(self) -> None:
+        for thread in self.threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def queueing(clock: hf.ManualClock, places: int = 1, waiting: int = 10) -> hf.Bulkhead:
+    return hf.Bulkhead("b", max_concurrent=places, max_waiting=waiting, max_wait=None, clock=clock)
+
+
+@pytest.fixture
+def still_clock() -> hf.ManualClock:
+    return hf.ManualClock(auto=False)
+
+
+def test_never_more_inside_than_places():  # BH-01, BH-03
+    bulkhead = hf.Bulkhead("b", max_concurrent=2)
+    with bulkhead, bulkhead:
+        assert bulkhead.in_flight == 2
+        assert not bulkhead.try_enter()
+        with pytest.raises(hf.BulkheadFullError, match="bulkhead is full: 'b'") as caught:
+            bulkhead.call(lambda: None)
+        assert (caught.value.code, caught.value.reason) == ("BULKHEAD_FULL", "full")
+    assert bulkhead.in_flight == 0
+    assert bulkhead.call(lambda: 7) == 7
+
+
+def test_a_place_comes_home_however_the_call_ends():  # trap 33, trap 35
+    bulkhead = hf.Bulkhead("b", max_concurrent=1)
+    for error in (ValueError, KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError):
+
+        def fail(error: type[BaseException] = error) -> None:
+            raise error
+
+        with pytest.raises(error):
+            bulkhead.call(fail)
+        assert bulkhead.in_flight == 0
+
+
+def test_slot_queue_refusal_in_that_order(still_clock):  # BH-02
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=5.0, clock=still_clock)
+    bulkhead.enter()
+    parked = Parked(bulkhead)
+    parked.add("first")
+    assert bulkhead.waiting == 1
+    with pytest.raises(hf.BulkheadFullError):
+        bulkhead.enter()
+    still_clock.advance(5.0)
+    parked.join()
+    assert [error.code for error in parked.failed] == ["BULKHEAD_TIMEOUT"]
+    assert "bulkhead wait timeout" in str(parked.failed[0])
+    assert (bulkhead.waiting, bulkhead.in_flight) == (0, 1)
+    assert bulkhead.snapshot().timed_out == 1
+
+
+def test_first_come_first_served_among_threads(still_clock):
+    bulkhead = queueing(still_clock)
+    bulkhead.enter()
+    parked = Parked(bulkhead)
+    for name in range(5):
+        parked.add(name)
+    for count in range(1, 6):
+        bulkhead.leave()
+        while len(parked.order) < count:
+            os.sched_yield()
+    parked.join()
+    assert parked.order == [0, 1, 2, 3, 4]
+
+
+def test_nobody_passes_those_who_wait(still_clock):
+    bulkhead = queueing(still_clock, places=2)
+    bulkhead.enter()
+    bulkhead.enter()
+    parked = Parked(bulkhead)
+    parked.add("waits")
+    parked.add("waits too")
+    bulkhead.leave()
+    while not parked.order:
+        os.sched_yield()
+    assert not bulkhead.try_enter()
+    bulkhead.leave()
+    parked.join()
+    assert parked.order == ["waits", "waits too"]
+
+
+def test_threads_and_tasks_share_one_queue(still_clock):  # BH-02
+    bulkhead = queueing(still_clock)
+    parked = Parked(bulkhead)
+
+    async def main() -> list[str]:
+        bulkhead.enter()
+
+        async def wait(name: str) -> None:
+            async with bulkhead:
+                parked.order.append(name)
+
+        one = asyncio.create_task(wait("task 1"))
+        await asyncio.sleep(0)
+        parked.add("thread")
+        two = asyncio.create_task(wait("task 2"))
+        await asyncio.sleep(0)
+        assert bulkhead.waiting == 3
+        bulkhead.leave()
+        await one
+        parked.join()
+        bulkhead.leave()  # the thread's
+        await two
+        return parked.order
+
+    assert asyncio.run(main()) == ["task 1", "thread", "task 2"]
+    assert bulkhead.in_flight == 0
+
+
+def test_a_cancelled_waiter_leaves_the_queue_to_the_next(still_clock):  # trap 33, trap 50
+    bulkhead = queueing(still_clock)
+
+    async def main() -> None:
+        bulkhead.enter()
+        tasks = [asyncio.create_task(bulkhead.aenter()) for _ in range(3)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        assert bulkhead.waiting == 2
+        bulkhead.leave()
+        await tasks[1]
+        assert (bulkhead.waiting, bulkhead.in_flight) == (1, 1)
+        # Granted and cancelled in the same moment: the place goes on to the next.
+        bulkhead.leave()
+        tasks[2].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[2]
+        assert (bulkhead.waiting, bulkhead.in_flight) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_guarded_calls_wait_in_the_queue(still_clock):
+    bulkhead = queueing(still_clock)
+
+    @bulkhead
+    async def inside() -> int:
+        await asyncio.sleep(0)
+        return bulkhead.in_flight
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(inside() for _ in range(8)))
+
+    assert asyncio.run(main()) == [1] * 8
+    assert bulkhead.snapshot().waited == 7
+
+
+def test_waiting_ends_with_its_time(still_clock):
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=5, max_wait=3, clock=still_clock)
+
+    async def main() -> None:
+        bulkhead.enter()
+        task = asyncio.create_task(bulkhead.acall(asyncio.sleep, 0))
+        short = asyncio.create_task(bulkhead.aenter(timeout=1.0))
+        await asyncio.sleep(0)
+        still_clock.advance(1.0)
+        with pytest.raises(hf.BulkheadTimeoutError):
+            await short
+        assert bulkhead.waiting == 1
+        still_clock.advance(2.0)
+        with pytest.raises(hf.BulkheadTimeoutError):
+            await task
+        assert bulkhead.waiting == 0
+
+    asyncio.run(main())
+
+
+def test_a_synchronous_wait_moves_a_clock_that_moves_by_itself(clock):
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=4.0, clock=clock)
+    with bulkhead, pytest.raises(hf.BulkheadTimeoutError):
+        bulkhead.enter()
+    assert clock.now() == 4.0
+
+
+def test_growing_lets_waiters_in_and_shrinking_disturbs_nobody(still_clock):  # trap 37
+    bulkhead = queueing(still_clock)
+    bulkhead.enter()
+    parked = Parked(bulkhead)
+    parked.add("a")
+    parked.add("b")
+    bulkhead.resize(3)
+    parked.join()
+    assert (sorted(parked.order), bulkhead.in_flight) == (["a", "b"], 3)
+    bulkhead.resize(1)
+    assert bulkhead.in_flight == 3
+    bulkhead.leave()
+    bulkhead.leave()
+    assert not bulkhead.try_enter()
+    bulkhead.leave()
+    assert bulkhead.try_enter()
+    for bad in (0, -1, 1.5, True, None, 10**9):
+        with pytest.raises(hf.ConfigError, match="max_concurrent: got"):
+            bulkhead.resize(bad)
+    assert bulkhead.snapshot().capacity == 1
+
+
+def test_a_place_that_was_never_taken_cannot_be_given_back():  # BH-06, trap 34
+    bulkhead = hf.Bulkhead("b", max_concurrent=1)
+    with pytest.warns(RuntimeWarning, match=r"leave\(\) of .*'b'.* without a place taken"):
+        bulkhead.leave()
+    assert bulkhead.try_enter()
+    assert not bulkhead.try_enter()
+    assert bulkhead.snapshot().over_released == 1
+
+
+def test_what_it_shows(clock):  # BH-07, D-BH-3
+    bulkhead = hf.Bulkhead("b", max_concurrent=4, clock=clock)
+    bulkhead.call(clock.advance, 2.0)
+    bulkhead.call(clock.advance, 4.0)
+    with bulkhead:
+        shown = bulkhead.snapshot()
+    assert (shown.active, shown.capacity, shown.utilization, shown.available) == (1, 4, 0.25, 3)
+    assert (shown.queued, shown.queue_capacity, shown.queue_utilization) == (0, 0, 0.0)
+    assert (shown.admitted, shown.completed, shown.rejected) == (3, 2, 0)
+    assert shown.average_execution_time == 3.0
+
+
+def test_reset_forgets_counts_and_nothing_else():  # BH-03
+    bulkhead = hf.Bulkhead("b", max_concurrent=1)
+    with bulkhead:
+        assert not bulkhead.try_enter()
+        bulkhead.reset()
+        shown = bulkhead.snapshot()
+        assert (shown.admitted, shown.rejected, shown.active) == (0, 0, 1)
+    assert bulkhead.snapshot().completed == 1
+
+
+def test_a_collected_permit_brings_its_place_home_and_lets_the_next_in(still_clock):  # trap 35
+    bulkhead = queueing(still_clock)
+    cycle: list[object] = [bulkhead._permit()]
+    cycle.append(cycle)
+    parked = Parked(bulkhead)
+    parked.add("next")
+    del cycle
+    gc.collect()
+    parked.join()
+    assert parked.order == ["next"]
+
+
+def test_a_forked_child_has_all_places(require_real):  # trap 58
+    if not hasattr(os, "fork"):
+        require_real("this system cannot fork")
+    bulkhead = hf.Bulkhead("b", max_concurrent=2)
+    with bulkhead:
+        pid = os.fork()
+        if pid == 0:  # leaving the block in the child gives nothing back a second time
+            os._exit(0 if bulkhead.in_flight == 0 and bulkhead.try_enter() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert bulkhead.in_flight == 1
+    assert bulkhead.in_flight == 0
+
+
+def test_several_event_loops_on_one_bulkhead():
+    bulkhead = hf.Bulkhead("b", max_concurrent=2, max_waiting=100, max_wait=None)
+    inside: list[int] = []
+
+    async def call() -> None:
+        async with bulkhead:
+            inside.append(bulkhead.in_flight)
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        await asyncio.gather(*(call() for _ in range(20)))
+
+    threads = [threading.Thread(target=asyncio.run, args=(main(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(inside) == 60
+    assert max(inside) <= 2
+    assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
+
+
+def test_observed_it_lets_all_in_and_counts():
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, mode="observe")
+    with bulkhead, bulkhead:
+        assert bulkhead.in_flight == 2
+        assert bulkhead.try_enter()
+        bulkhead.enter()
+        bulkhead.leave()
+        bulkhead.leave()
+    shown = bulkhead.snapshot()
+    assert (shown.observed, shown.rejected, shown.active) == (3, 0, 0)
+
+
+def test_switched_off_it_is_not_there():
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, mode="off")
+    with bulkhead, bulkhead:
+        assert bulkhead.in_flight == 0
+        assert bulkhead.try_enter()
+    bulkhead.enter()
+    bulkhead.leave()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"max_concurrent": 0}, "max_concurrent: got 0"),
+        ({"max_concurrent": True}, "max_concurrent: got True"),
+        ({"max_concurrent": 1.9}, "max_concurrent: got 1.9"),
+        ({"max_concurrent": 10**9}, "max_concurrent: got 1000000000"),
+        ({"max_waiting": -1}, "max_waiting: got -1"),
+        ({"max_wait": 1.0}, "max_wait: got 1.0"),
+        ({"max_wait": None}, "max_wait: got None"),
+        ({"max_waiting": 1, "max_wait": float("nan")}, "max_wait: got nan"),
+        ({"max_waiting": 1, "max_wait": -0.1}, "max_wait: got -0.1"),
+    ],
+)
+def test_bad_settings_are_named(settings, named):
+    with pytest.raises(hf.ConfigError) as caught:
+        hf.Bulkhead("b", **settings)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), True, "1"])
+def test_bad_timeouts_are_named(timeout):
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=1)
+    with pytest.raises(hf.ConfigError, match="timeout: got"):
+        bulkhead.enter(timeout)
+    assert bulkhead.in_flight == 0
+
+
+def test_its_native_state_is_small():  # GEN-13
+    assert hf.Bulkhead("b")._kernel.nbytes() <= 256
