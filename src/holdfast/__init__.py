@@ -27,6 +27,7 @@ from holdfast.errors import (
 from holdfast.events import Event
 from holdfast.mode import Mode
 from holdfast.pipeline.pipeline import Pipeline
+from holdfast.pipeline.pool import PoolBulkhead
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker, State
 from holdfast.policies.bulkhead import Bulkhead
@@ -54,6 +55,7 @@ __all__ = [
     "Permit",
     "Pipeline",
     "Policy",
+    "PoolBulkhead",
     "PoolStoppedError",
     "RateLimitedError",
     "RateLimiter",
