@@ -79,7 +79,7 @@ HF_TEST(the_sums_of_a_count_window_are_those_of_its_calls)
         HF_CHECK(e.complete && !e.broken);
     }
     uint32_t recorded = 0;
-    length = 2;
+    length = 3;
     hf_explored e = hf_explore(&(hf_explore_model){.name = "three record one each",
                                                    .threads = 3,
                                                    .world = &recorded,

@@ -49,7 +49,7 @@ hf_threads_run(int n, hf_thread_body *body, void *shared)
 
 /*
  * How often a stress test that asks for n rounds makes them: STRESS_SCALE times as often, and a
- * tenth of that when shaken, where a round is worth more and costs more.
+ * fraction of that when shaken, where a round is worth more and costs more.
  */
 static inline long
 hf_threads_rounds(long n)
@@ -57,7 +57,7 @@ hf_threads_rounds(long n)
     const char *scale = getenv("STRESS_SCALE");
     long times = scale ? strtol(scale, NULL, 10) : 1;
 #ifdef HF_EXPLORE
-    n = (n + 9) / 10;
+    n = (n + 24) / 25;
 #endif
     return n * (times > 0 ? times : 1);
 }
