@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from fractions import Fraction
 
 import pytest
@@ -141,6 +142,16 @@ def test_a_guarded_call_waits_for_its_token_in_threads_and_tasks():
 
     first, second, third = asyncio.run(main())
     assert second - first == third - second == 0.5
+
+
+def test_nothing_has_to_run_for_tokens_to_come_back(clock):  # trap 43
+    threads = threading.active_count()
+    limiters = [hf.RateLimiter("l", rate=1, clock=clock) for _ in range(1_000)]
+    assert all(limiter.try_acquire() for limiter in limiters)
+    clock.advance(1)
+    assert all(limiter.try_acquire() for limiter in limiters)
+    assert threading.active_count() == threads
+    assert not clock._timers
 
 
 def test_a_reservation_books_whatever_the_wait(clock):  # RL-01, trap 38
