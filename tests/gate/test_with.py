@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast import CircuitBreaker, CircuitOpenError, Pipeline
-from tests.gate.parts import fates, half_open, places, pipe, tokens, tripping
+from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
 from tests.pipeline.parties import Party
 
 
@@ -167,11 +167,9 @@ def test_the_entry_outlives_the_name_of_its_policy() -> None:
 def test_an_exception_that_passes_two_policies_counts_in_both_and_stays_itself() -> None:
     outer, inner = tripping(), tripping()
     error = OSError("down")
-    try:
-        with outer, inner:
-            raise error
-    except OSError as caught:
-        assert caught is error
-        assert caught.__context__ is None
-        assert caught.__traceback__ is not None
+    with pytest.raises(OSError, match="down") as caught, outer, inner:
+        raise error
+    assert caught.value is error
+    assert error.__context__ is None
+    assert error.__traceback__ is not None
     assert fates(outer) == fates(inner) == {"failed": 1}

@@ -7,7 +7,7 @@ import pytest
 
 
 def looked_up(coroutine: bool) -> list[str]:
-    """The methods in the order in which a block of this interpreter asks for them and calls them."""
+    """What a block of this interpreter does with the methods, in order."""
     log: list[str] = []
 
     class Method:
