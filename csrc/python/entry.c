@@ -94,7 +94,7 @@ leave_open(GateObject *gate, const hf_pass *pass)
     hf_open_entry *open = PyMem_Malloc(sizeof *open);
     if (open == NULL) {
         hf_pass copy = *pass;
-        hf_gate_abandon(gate, &copy); /* no memory to remember it by: give it back now */
+        hf_gate_drop(gate, &copy, true); /* no memory to remember it by: give it back now */
         return;
     }
     open->next = NULL;
@@ -144,7 +144,7 @@ hf_entries_forget(GateObject *gate)
 {
     hf_pass pass;
     while (take_oldest(gate, &pass))
-        hf_gate_abandon(gate, &pass);
+        hf_gate_drop(gate, &pass, true);
 }
 
 /* ---- entering and leaving ---- */

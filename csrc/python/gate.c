@@ -16,6 +16,49 @@ pass_now(const hf_pass *pass, const hf_clock *clock)
 
 /* ---- what Python hears of ---- */
 
+#define HF_LONGEST_CHAIN 100 /* of exceptions; whatever is beyond may be a circle */
+
+/* Whether it is `first` or among its contexts, and theirs. */
+static bool
+in_chain(const PyObject *exception, PyObject *first)
+{
+    bool found = false;
+    Py_INCREF(first);
+    for (int i = 0; i < HF_LONGEST_CHAIN && first != NULL && !found; i++) {
+        found = first == exception;
+        Py_SETREF(first, PyException_GetContext(first));
+    }
+    Py_XDECREF(first);
+    return found;
+}
+
+/*
+ * The exception that is set was raised while `before`, which is stolen and may be NULL, was on its way:
+ * as in an `except` block it gets that as its context, at the end of what it has brought itself. Nothing
+ * is to be done where Python code was shown `before` and has raised it, or from it.
+ */
+static void
+chain(PyObject *before)
+{
+    if (before == NULL)
+        return;
+    PyObject *exception = hf_take_exception(), *last = Py_NewRef(exception), *context = NULL;
+    for (int i = 0; i < HF_LONGEST_CHAIN && !in_chain(last, before); i++) {
+        context = PyException_GetContext(last);
+        if (context == NULL || in_chain(context, before)) {
+            if (context != before)
+                PyException_SetContext(last, Py_NewRef(before));
+            break;
+        }
+        Py_SETREF(last, context);
+        context = NULL;
+    }
+    Py_XDECREF(context);
+    Py_DECREF(last);
+    Py_DECREF(before);
+    hf_give_exception(exception);
+}
+
 /*
  * Tell the policy of a change of state, with whatever exception the call raised set aside.
  * -1: the listener ended the call (KeyboardInterrupt and the like); its exception is set.
@@ -27,11 +70,7 @@ report_change(GateObject *step, hf_change change)
     PyObject *answer = PyObject_CallMethod((PyObject *)step, "_changed", "iiK", (int)change.from,
                                            (int)change.to, (unsigned long long)change.gen);
     if (answer == NULL) {
-        if (raised != NULL) {
-            PyObject *stronger = hf_take_exception();
-            PyException_SetContext(stronger, raised);
-            hf_give_exception(stronger);
-        }
+        chain(raised);
         return -1;
     }
     Py_DECREF(answer);
@@ -93,8 +132,8 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
 static inline hf_entering
 enter_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
-    if (step->timed && pass->clock != step->clock)
-        hold->since_ns = hf_clock_now_ns(step->clock);
+    bool own_clock = step->timed && pass->clock != step->clock;
+    hold->since_ns = own_clock ? hf_clock_now_ns(step->clock) : HF_NOTHING_HELD;
     if (hf_breaker_admit(step->cell, &hold->breaker))
         return HF_IN;
     return enter_breaker_slow(step, pass, &hold->breaker, why);
@@ -163,6 +202,8 @@ enter_limiter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *
         hold->taken_ns = now;
         return HF_IN;
     }
+    if (step->can_wait)
+        return HF_MUST_WAIT; /* another thread was faster */
     if (step->mode != HF_OBSERVE)
         return refuse(step, why, HF_REASON_RATE, hf_limiter_wait_ns(step, 1, now));
     hf_count(&step->observed, 1);
@@ -225,8 +266,8 @@ hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
         int at = pass->entered;
         hf_entering answer = enter_step(gate->steps[at], pass, &pass->hold[at], why);
         if (answer != HF_IN) {
-            if (answer != HF_MUST_WAIT)
-                hf_gate_undo(gate, pass);
+            if (answer != HF_MUST_WAIT && hf_gate_undo(gate, pass) < 0)
+                return HF_BROKEN;
             return answer;
         }
         pass->entered = at + 1;
@@ -339,13 +380,10 @@ hf_step_judge(GateObject *step, PyObject *result)
         return outcome;
     PyObject *raised = hf_take_exception();
     outcome = ask_predicate(step, raised);
-    if (outcome < 0) {
-        PyObject *stronger = hf_take_exception();
-        PyException_SetContext(stronger, raised);
-        hf_give_exception(stronger);
-    } else {
+    if (outcome < 0)
+        chain(raised);
+    else
         hf_give_exception(raised);
-    }
     return outcome;
 }
 
@@ -359,9 +397,9 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
     int64_t duration = -1, now = end_ns;
     if (step->timed) {
         bool shared = pass->clock == step->clock;
-        now = shared ? end_ns : hf_clock_now_ns(step->clock);
+        now = shared && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_now_ns(step->clock);
         /* A call that began before its breaker was put into a pipeline has not been timed. */
-        if (pass->clock != NULL)
+        if (pass->clock != NULL && (shared || hold->since_ns != HF_NOTHING_HELD))
             duration = now - (shared ? pass->now_ns : hold->since_ns);
         if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0)
             hf_histogram_record(step->histogram, duration);
@@ -376,21 +414,29 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
     return change.happened ? report_change(step, change) : 0;
 }
 
-/* Let in who waits for the place that came free. */
-void
+/*
+ * Let in who waits for the place that came free. -1: interrupted (KeyboardInterrupt and the like); its
+ * exception is set, and whoever is next to leave lets in who was not let in.
+ */
+int
 hf_step_let_in(GateObject *step)
 {
     if (Py_REFCNT(step) == 0)
-        return; /* it dies with an entry open: nobody is left who could wait */
+        return 0; /* it dies with an entry open: nobody is left who could wait */
     PyObject *raised = hf_take_exception();
     PyObject *answer = PyObject_CallMethod((PyObject *)step, "_admit", NULL);
+    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        chain(raised);
+        return -1;
+    }
     if (answer == NULL)
-        PyErr_WriteUnraisable((PyObject *)step); /* the next to leave lets them in */
+        PyErr_WriteUnraisable((PyObject *)step);
     Py_XDECREF(answer);
     hf_give_exception(raised);
+    return 0;
 }
 
-static void
+static int
 leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t end_ns)
 {
     int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD
@@ -399,8 +445,7 @@ leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64
     bool waiters;
     if (end > hold->since_ns)
         hf_count(&step->busy_ns, (uint64_t)(end - hold->since_ns));
-    if (hf_bulkhead_leave(step->cell, &waiters) && waiters)
-        hf_step_let_in(step);
+    return hf_bulkhead_leave(step->cell, &waiters) && waiters ? hf_step_let_in(step) : 0;
 }
 
 /* Leave one step; -1 when Python code of the user's, asked on the way out, raised. */
@@ -408,10 +453,8 @@ static int
 leave_step(GateObject *step, const hf_pass *pass, const hf_hold *hold, PyObject *result,
            int outcome, int64_t end_ns)
 {
-    if (step->kind == HF_KIND_BULKHEAD) {
-        leave_bulkhead(step, pass, hold, end_ns);
-        return 0;
-    }
+    if (step->kind == HF_KIND_BULKHEAD)
+        return leave_bulkhead(step, pass, hold, end_ns);
     if (step->kind != HF_KIND_BREAKER)
         return 0; /* tokens are spent */
     int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
@@ -452,11 +495,15 @@ hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
     return answer;
 }
 
-/* The call did not run: everything is given back as if it had never been asked for. */
-void
+/*
+ * The call did not run: everything is given back as if it had never been asked for. -1: interrupted on
+ * the way; that exception is set.
+ */
+int
 hf_gate_undo(GateObject *gate, hf_pass *pass)
 {
     bool ours = pass->fork_epoch == hf_fork_epoch;
+    int answer = 0;
     for (int at = pass->entered - 1; at >= 0 && ours; at--) {
         GateObject *step = gate->steps[at];
         const hf_hold *hold = &pass->hold[at];
@@ -464,26 +511,43 @@ hf_gate_undo(GateObject *gate, hf_pass *pass)
             hf_breaker_undo(step->cell, &hold->breaker);
         } else if (step->kind == HF_KIND_BULKHEAD) {
             bool waiters;
-            if (hf_bulkhead_undo(step->cell, &waiters) && waiters)
-                hf_step_let_in(step);
+            if (hf_bulkhead_undo(step->cell, &waiters) && waiters && hf_step_let_in(step) < 0)
+                answer = -1;
         } else if (hold->taken_ns != HF_NOTHING_HELD) {
             refund_cells(step, step->n_cells, 1, hold->taken_ns);
         }
     }
     pass->entered = 0;
+    return answer;
 }
 
-/* Nobody will ever say what came of the call: places and probes come home, nothing is proven. */
-void
+/*
+ * Nobody will ever say what came of the call: places and probes come home, nothing is proven. -1:
+ * interrupted on the way; that exception is set.
+ */
+int
 hf_gate_abandon(GateObject *gate, hf_pass *pass)
 {
     bool ours = pass->fork_epoch == hf_fork_epoch;
+    int answer = 0;
     for (int at = pass->entered - 1; at >= 0 && ours; at--) {
         GateObject *step = gate->steps[at];
         if (step->kind == HF_KIND_BREAKER)
             hf_breaker_abandon(step->cell, &pass->hold[at].breaker);
-        else if (step->kind == HF_KIND_BULKHEAD)
-            leave_bulkhead(step, pass, &pass->hold[at], HF_NOTHING_HELD);
+        else if (step->kind == HF_KIND_BULKHEAD &&
+                 leave_bulkhead(step, pass, &pass->hold[at], HF_NOTHING_HELD) < 0)
+            answer = -1;
     }
     pass->entered = 0;
+    return answer;
+}
+
+/* The same when the holder dies: nobody is left to be told of an interruption. */
+void
+hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran)
+{
+    PyObject *raised = hf_take_exception();
+    if ((ran ? hf_gate_abandon(gate, pass) : hf_gate_undo(gate, pass)) < 0)
+        PyErr_WriteUnraisable((PyObject *)gate);
+    hf_give_exception(raised);
 }

@@ -4,7 +4,7 @@
  *   gate.c        entering and leaving a gate: the call path, no Python types
  *   gate_type.c   Gate, the C base of every policy and of Pipeline
  *   guard.c       Guard, the guarded callable (vectorcall)
- *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send)
+ *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps
  *   entry.c       what `with policy:` leaves on the interpreter's stack
  *   permit.c      Permit, an admission held by hand
  *   outcome.c     Outcome, the answer of try_call
@@ -136,11 +136,12 @@ int hf_gate_block(GateObject *gate, hf_pass *pass);
 PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
 int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
 void hf_gate_waited(GateObject *gate, hf_pass *pass);
-void hf_step_let_in(GateObject *step);
+int hf_step_let_in(GateObject *step);
 bool hf_limiter_take(const GateObject *step, uint64_t n, int64_t now);
 int64_t hf_limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now);
-void hf_gate_undo(GateObject *gate, hf_pass *pass);
-void hf_gate_abandon(GateObject *gate, hf_pass *pass);
+int hf_gate_undo(GateObject *gate, hf_pass *pass);
+int hf_gate_abandon(GateObject *gate, hf_pass *pass);
+void hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran);
 int hf_step_judge(GateObject *step, PyObject *result);
 void hf_refuse(const hf_refusal *why);
 

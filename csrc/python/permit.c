@@ -140,10 +140,10 @@ permit_dealloc(PyObject *op)
     PermitObject *self = (PermitObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    if (!self->settled)
-        hf_gate_abandon(self->gate, &self->pass);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
+    if (!self->settled)
+        hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
     PyObject_GC_Del(op);
     Py_DECREF(type);

@@ -1,0 +1,475 @@
+/*
+ * Driving a GuardedCoroutine: entering the gate, waiting for a step of it, running the inner coroutine,
+ * leaving. A refusal closes the inner coroutine before it is raised.
+ */
+#include "coroutine.h"
+
+/* ---- the inner coroutine ---- */
+
+static bool
+is_coroutine(const PyObject *op)
+{
+    return PyCoro_CheckExact(op) || Py_IS_TYPE(op, hf_coroutine_type);
+}
+
+static int
+close_it(PyObject *op)
+{
+    PyObject *answer = PyObject_CallMethod(op, "close", NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+/* The inner coroutine will not begin: it is not to complain that it was never awaited. */
+void
+hf_coroutine_close_unbegun(CoroutineObject *self)
+{
+    if (self->inner == NULL || self->purpose == HF_FOR_ENTRY)
+        return;
+    if (!is_coroutine(self->inner) && !PyObject_HasAttrString(self->inner, "send"))
+        return; /* some other awaitable: close(), if it has it, may mean something else */
+    PyObject *raised = hf_take_exception();
+    if (PyObject_HasAttrString(self->inner, "close") && close_it(self->inner) < 0)
+        PyErr_WriteUnraisable(self->inner); /* what is raised instead of running it matters more */
+    hf_give_exception(raised);
+}
+
+/* Of types.coroutine: a generator that may be awaited. */
+static bool
+is_generator_coroutine(PyObject *op)
+{
+    PyObject *code = PyGen_CheckExact(op) ? PyObject_GetAttrString(op, "gi_code") : NULL;
+    bool answer = code != NULL && (((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE);
+    Py_XDECREF(code);
+    PyErr_Clear();
+    return answer;
+}
+
+typedef enum {
+    HF_BEGUN,
+    HF_RAISED,
+    HF_MISUSED /* nothing was called that could tell anything */
+} hf_begin;
+
+/* Turn self->inner, whatever was returned, into something that makes steps, as `await` does. */
+static hf_begin
+begin_awaitable(CoroutineObject *self)
+{
+    PyObject *made = self->inner;
+    if (is_coroutine(made) || is_generator_coroutine(made))
+        return HF_BEGUN;
+    PyAsyncMethods *methods = Py_TYPE(made)->tp_as_async;
+    if (methods == NULL || methods->am_await == NULL) {
+        if (self->fn != NULL)
+            PyErr_Format(PyExc_TypeError,
+                         "acall() needs a function that returns an awaitable; %R returned %.100s: "
+                         "use call()",
+                         self->fn, Py_TYPE(made)->tp_name);
+        else
+            PyErr_Format(PyExc_TypeError, "object %.100s can't be used in 'await' expression",
+                         Py_TYPE(made)->tp_name);
+        return HF_MISUSED;
+    }
+    PyObject *iterator = methods->am_await(made);
+    if (iterator == NULL)
+        return HF_RAISED;
+    Py_SETREF(self->inner, iterator);
+    if (PyIter_Check(iterator))
+        return HF_BEGUN;
+    PyErr_Format(PyExc_TypeError, "__await__() returned non-iterator of type '%.100s'",
+                 Py_TYPE(iterator)->tp_name);
+    return HF_MISUSED;
+}
+
+static hf_begin
+begin_inner(CoroutineObject *self)
+{
+    if (self->fn != NULL) {
+        self->inner = PyObject_Call(self->fn, self->args, self->kwargs);
+        if (self->inner == NULL)
+            return HF_RAISED;
+    }
+    return begin_awaitable(self);
+}
+
+/* ---- ends ---- */
+
+static PySendResult
+sent(const PyObject *answer)
+{
+    return answer != NULL ? PYGEN_RETURN : PYGEN_ERROR;
+}
+
+/* The call ended with `result`, or, with NULL, by raising. Leaves the gate. */
+static PySendResult
+finish(CoroutineObject *self, PyObject *result, PyObject **answer)
+{
+    self->phase = PHASE_DONE;
+    if (!hf_gate_leave_lone(self->gate, &self->pass, result))
+        result = hf_gate_leave(self->gate, &self->pass, result);
+    if (self->purpose == HF_FOR_OUTCOME)
+        result = result != NULL ? hf_outcome_value(result) : hf_outcome_error();
+    *answer = result;
+    return sent(result);
+}
+
+/* The caller's mistake proves nothing about what was to be called. */
+static PySendResult
+end_misused(CoroutineObject *self)
+{
+    self->phase = PHASE_DONE;
+    hf_gate_settle(self->gate, &self->pass, HF_IGNORED);
+    return PYGEN_ERROR;
+}
+
+static PySendResult
+end_refused(CoroutineObject *self, const hf_refusal *why, PyObject **answer)
+{
+    self->phase = PHASE_DONE;
+    *answer = NULL;
+    if (self->purpose == HF_FOR_OUTCOME)
+        *answer = hf_outcome_refused(why);
+    else
+        hf_refuse(why);
+    hf_coroutine_close_unbegun(self);
+    return sent(*answer);
+}
+
+/* An exception while entering: everything entered so far is given back. */
+static PySendResult
+end_broken(CoroutineObject *self, PyObject **answer)
+{
+    self->phase = PHASE_DONE;
+    hf_gate_undo(self->gate, &self->pass);
+    hf_coroutine_close_unbegun(self);
+    *answer = NULL;
+    if (self->purpose == HF_FOR_OUTCOME && PyErr_ExceptionMatches(hf_rejected_type))
+        *answer = hf_outcome_error();
+    return sent(*answer);
+}
+
+/* ---- entering ---- */
+
+static PySendResult
+hand_over(CoroutineObject *self, PyObject **answer)
+{
+    self->phase = PHASE_DONE;
+    if (self->purpose == HF_FOR_ENTRY) {
+        hf_entry_take(self->inner, &self->pass);
+        Py_CLEAR(self->inner);
+        *answer = Py_NewRef((PyObject *)self->gate);
+        return PYGEN_RETURN;
+    }
+    *answer = hf_permit_new(self->gate, &self->pass);
+    if (*answer == NULL)
+        hf_gate_undo(self->gate, &self->pass);
+    return sent(*answer);
+}
+
+static PySendResult
+admitted(CoroutineObject *self, PyObject **answer)
+{
+    if (self->purpose == HF_FOR_PERMIT || self->purpose == HF_FOR_ENTRY)
+        return hand_over(self, answer);
+    self->phase = PHASE_RUNNING;
+    if (self->fn == NULL && PyCoro_CheckExact(self->inner))
+        return PYGEN_NEXT;
+    switch (begin_inner(self)) {
+    case HF_BEGUN:
+        return PYGEN_NEXT;
+    case HF_RAISED:
+        return finish(self, NULL, answer);
+    case HF_MISUSED:
+        break;
+    }
+    return end_misused(self);
+}
+
+/* Go on entering until inside, refused, or a step must be waited for. PYGEN_NEXT with NULL: go on. */
+static PySendResult
+enter(CoroutineObject *self, PyObject **answer)
+{
+    hf_refusal why;
+    *answer = NULL;
+    switch (hf_gate_enter(self->gate, &self->pass, &why)) {
+    case HF_IN:
+        return admitted(self, answer);
+    case HF_REFUSED:
+        return end_refused(self, &why, answer);
+    case HF_BROKEN:
+        return end_broken(self, answer);
+    case HF_MUST_WAIT:
+        break;
+    }
+    GateObject *step = self->gate->steps[self->pass.entered];
+    Py_XSETREF(self->waiting, PyObject_CallMethod((PyObject *)step, "_suspend", NULL));
+    if (self->waiting == NULL)
+        return end_broken(self, answer);
+    self->phase = PHASE_WAITING;
+    return PYGEN_NEXT;
+}
+
+/* The wait is over: the step that was waited for is held. */
+static PySendResult
+enter_after_wait(CoroutineObject *self, PyObject **answer)
+{
+    Py_CLEAR(self->waiting);
+    hf_gate_waited(self->gate, &self->pass);
+    return enter(self, answer);
+}
+
+/* ---- one step ---- */
+
+static PySendResult
+step(CoroutineObject *self, PyObject *value, PyObject **answer)
+{
+    if (self->phase == PHASE_CREATED) {
+        hf_pass_init(&self->pass);
+        PySendResult entered = hf_gate_enter_lone(self->gate, &self->pass) ? admitted(self, answer)
+                                                                           : enter(self, answer);
+        if (entered != PYGEN_NEXT)
+            return entered;
+    }
+    while (self->phase == PHASE_WAITING) {
+        PySendResult waited = PyIter_Send(self->waiting, value, answer);
+        if (waited == PYGEN_NEXT)
+            return PYGEN_NEXT;
+        if (waited == PYGEN_ERROR) {
+            Py_CLEAR(self->waiting);
+            return end_broken(self, answer);
+        }
+        Py_DECREF(*answer);
+        PySendResult entered = enter_after_wait(self, answer);
+        if (entered != PYGEN_NEXT)
+            return entered;
+        value = Py_None;
+    }
+    PyObject *out = NULL;
+    PySendResult made = PyIter_Send(self->inner, value, &out);
+    if (made == PYGEN_NEXT) {
+        *answer = out;
+        return PYGEN_NEXT;
+    }
+    return finish(self, made == PYGEN_RETURN ? out : NULL, answer);
+}
+
+static bool
+begin(CoroutineObject *self)
+{
+    if (self->busy) {
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        return false;
+    }
+    if (self->phase == PHASE_DONE) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return false;
+    }
+    self->busy = true;
+    return true;
+}
+
+/* A StopIteration that is raised, not returned, would be taken for a return: as in any coroutine. */
+static void
+mend_stop(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration))
+        return;
+    PyObject *stop = hf_take_exception();
+    PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
+    PyObject *error = hf_take_exception();
+    PyException_SetCause(error, Py_NewRef(stop));
+    PyException_SetContext(error, stop);
+    hf_give_exception(error);
+}
+
+static PySendResult
+end_step(CoroutineObject *self, PySendResult made)
+{
+    self->busy = false;
+    if (made == PYGEN_ERROR)
+        mend_stop();
+    return made;
+}
+
+PySendResult
+hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer)
+{
+    CoroutineObject *self = (CoroutineObject *)op;
+    *answer = NULL;
+    return begin(self) ? end_step(self, step(self, value, answer)) : PYGEN_ERROR;
+}
+
+/* A generator's way to return a value: StopIteration, whatever the value is. */
+static void
+raise_stop(PyObject *value)
+{
+    if (value == Py_None) {
+        PyErr_SetNone(PyExc_StopIteration);
+        return;
+    }
+    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+    if (stop != NULL)
+        hf_give_exception(stop);
+}
+
+static PyObject *
+as_method_answer(PySendResult made, PyObject *answer)
+{
+    if (made != PYGEN_RETURN)
+        return answer;
+    raise_stop(answer);
+    Py_DECREF(answer);
+    return NULL;
+}
+
+PyObject *
+hf_coroutine_iternext(PyObject *op)
+{
+    PyObject *answer;
+    PySendResult made = hf_coroutine_am_send(op, Py_None, &answer);
+    if (made == PYGEN_RETURN && answer == Py_None) {
+        Py_DECREF(answer);
+        return NULL;
+    }
+    return as_method_answer(made, answer);
+}
+
+PyObject *
+hf_coroutine_send(PyObject *op, PyObject *value)
+{
+    PyObject *answer;
+    if (((CoroutineObject *)op)->phase == PHASE_CREATED && value != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+        return NULL;
+    }
+    PySendResult made = hf_coroutine_am_send(op, value, &answer);
+    return as_method_answer(made, answer);
+}
+
+/* ---- throw and close ---- */
+
+/* Raise what throw() was given, as a coroutine that stands nowhere would. */
+static void
+raise_thrown(PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *type = args[0], *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
+    PyObject *traceback = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
+    if (traceback != NULL && !PyTraceBack_Check(traceback)) {
+        PyErr_SetString(PyExc_TypeError, "throw() third argument must be a traceback object");
+    } else if (PyExceptionInstance_Check(type) && value != NULL) {
+        PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
+    } else if (!PyExceptionInstance_Check(type) && !PyExceptionClass_Check(type)) {
+        PyErr_Format(PyExc_TypeError,
+                     "exceptions must be classes or instances deriving from BaseException, not %s",
+                     Py_TYPE(type)->tp_name);
+    } else {
+        if (PyExceptionInstance_Check(type))
+            PyErr_SetObject((PyObject *)Py_TYPE(type), type);
+        else
+            PyErr_SetObject(type, value);
+        if (traceback != NULL) {
+            PyObject *exception = hf_take_exception();
+            PyException_SetTraceback(exception, traceback);
+            hf_give_exception(exception);
+        }
+    }
+}
+
+/* Throw into what is driven; into an iterator that cannot be thrown into, it ends where it stands. */
+static PyObject *
+throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *method = PyObject_GetAttrString(target, "throw");
+    if (method == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_AttributeError))
+            raise_thrown(args, nargs);
+        return NULL;
+    }
+    PyObject *out = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
+    Py_DECREF(method);
+    return out;
+}
+
+/* The value of the StopIteration that is set; consumes it. NULL: another exception stays set. */
+static PyObject *
+returned_value(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration))
+        return NULL;
+    PyObject *stop = hf_take_exception();
+    PyObject *value = PyObject_GetAttrString(stop, "value");
+    Py_DECREF(stop);
+    return value;
+}
+
+static PySendResult
+throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
+{
+    bool waiting = self->phase == PHASE_WAITING;
+    *answer = throw_on(waiting ? self->waiting : self->inner, args, nargs);
+    if (*answer != NULL)
+        return PYGEN_NEXT;
+    PyObject *value = returned_value();
+    if (!waiting)
+        return finish(self, value, answer);
+    if (value == NULL) {
+        Py_CLEAR(self->waiting);
+        return end_broken(self, answer);
+    }
+    Py_DECREF(value);
+    PySendResult entered = enter_after_wait(self, answer);
+    return entered != PYGEN_NEXT ? entered : step(self, Py_None, answer);
+}
+
+/* throw() before the first step: the call never begins, nothing was admitted. */
+static PySendResult
+throw_unstarted(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    self->phase = PHASE_DONE;
+    hf_coroutine_close_unbegun(self);
+    raise_thrown(args, nargs);
+    return PYGEN_ERROR;
+}
+
+PyObject *
+hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+{
+    CoroutineObject *self = (CoroutineObject *)op;
+    if (nargs < 1 || nargs > 3) {
+        PyErr_SetString(PyExc_TypeError, "throw() takes one to three arguments");
+        return NULL;
+    }
+    if (!begin(self))
+        return NULL;
+    PyObject *answer = NULL;
+    PySendResult made = self->phase == PHASE_CREATED ? throw_unstarted(self, args, nargs)
+                                                     : throw_into(self, args, nargs, &answer);
+    return as_method_answer(end_step(self, made), answer);
+}
+
+/* What close() raises is raised once everything has come home. */
+PyObject *
+hf_coroutine_close(PyObject *op, PyObject *ignored)
+{
+    CoroutineObject *self = (CoroutineObject *)op;
+    (void)ignored;
+    if (self->phase == PHASE_DONE)
+        Py_RETURN_NONE;
+    if (!begin(self))
+        return NULL;
+    int was = self->phase, closed = 0;
+    if (was == PHASE_WAITING)
+        closed = close_it(self->waiting);
+    else if (was == PHASE_RUNNING && PyObject_HasAttrString(self->inner, "close"))
+        closed = close_it(self->inner);
+    if (was != PHASE_RUNNING)
+        hf_coroutine_close_unbegun(self);
+    int left = was == PHASE_RUNNING   ? hf_gate_abandon(self->gate, &self->pass)
+               : was == PHASE_WAITING ? hf_gate_undo(self->gate, &self->pass)
+                                      : 0;
+    self->phase = PHASE_DONE;
+    self->busy = false;
+    if (closed < 0 || left < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,379 @@
+"""A guarded coroutine driven by send, throw and close, as any event loop does."""
+
+import asyncio
+import gc
+import inspect
+import traceback
+import types
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+from holdfast import CircuitBreaker, CircuitOpenError, Pipeline
+from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
+
+
+@types.coroutine
+def suspend(value: object = None) -> Generator[object, Any, Any]:
+    """Yield a value to whoever drives; return what was sent."""
+    return (yield value)
+
+
+class Bare:
+    """An awaitable whose iterator knows neither send, throw nor close."""
+
+    def __init__(self, *items: object) -> None:
+        self._items = items
+
+    def __await__(self) -> Iterator[object]:
+        return iter(self._items)
+
+
+def guarded(policy: Any) -> Any:
+    @policy
+    async def talk() -> list[object]:
+        heard = []
+        while len(heard) < 3:
+            try:
+                heard.append(await suspend(len(heard)))
+            except LookupError as error:
+                heard.append(error)
+        return heard
+
+    return talk()
+
+
+def test_what_is_sent_and_yielded_passes_through() -> None:
+    breaker = CircuitBreaker("b")
+    coroutine = guarded(breaker)
+    assert coroutine.send(None) == 0
+    assert breaker.in_flight == 1
+    assert coroutine.send("a") == 1
+    error = KeyError()
+    assert coroutine.throw(error) == 2
+    with pytest.raises(StopIteration) as stop:
+        coroutine.send(None)
+    assert stop.value.value == ["a", error, None]
+    assert fates(breaker) == {"succeeded": 1}
+
+
+@pytest.mark.parametrize(
+    "drive", [lambda c: c.send(None), lambda c: next(c), lambda c: next(iter(c.__await__()))]
+)
+def test_each_way_to_make_a_step_is_the_same(drive: Callable[[Any], Any]) -> None:
+    coroutine = guarded(CircuitBreaker("b"))
+    assert [drive(coroutine), drive(coroutine), drive(coroutine)] == [0, 1, 2]
+    with pytest.raises(StopIteration) as stop:
+        drive(coroutine)
+    assert stop.value.value == [None, None, None]
+
+
+def test_python_code_may_delegate_to_it() -> None:
+    class Wrapper:
+        def __await__(self) -> Generator[Any, Any, Any]:
+            return (yield from guarded(breaker).__await__())
+
+    async def main() -> Any:
+        return await Wrapper()
+
+    breaker = CircuitBreaker("b")
+    coroutine = main()
+    assert coroutine.send(None) == 0
+    assert coroutine.throw(KeyError) == 1
+    assert coroutine.send("b") == 2
+    with pytest.raises(StopIteration):
+        coroutine.send("c")
+    assert fates(breaker) == {"succeeded": 1}
+
+
+def test_a_first_step_must_send_none() -> None:
+    bulkhead = places()
+    for coroutine in (guarded(bulkhead), bulkhead.acall(suspend), bulkhead._apermit()):
+        with pytest.raises(TypeError, match="can't send non-None value to a just-started"):
+            coroutine.send(1)
+        coroutine.close()
+    assert bulkhead.snapshot().admitted == 0
+
+
+def test_once_ended_it_cannot_be_used_again() -> None:
+    def ended(by: Callable[[Any], object], how: type[BaseException]) -> Any:
+        coroutine = guarded(CircuitBreaker("b"))
+        with pytest.raises(how):
+            by(coroutine)
+        return coroutine
+
+    def run(coroutine: Any) -> None:
+        while True:
+            coroutine.send(None)
+
+    def interrupt(coroutine: Any) -> None:
+        coroutine.send(None)
+        coroutine.throw(KeyboardInterrupt)
+
+    closed = guarded(CircuitBreaker("b"))
+    closed.close()
+    for coroutine in (
+        ended(run, StopIteration),
+        ended(interrupt, KeyboardInterrupt),
+        ended(lambda c: c.throw(StopIteration), RuntimeError),
+        closed,
+    ):
+        for again in (
+            lambda c: c.send(None),
+            lambda c: c.throw(KeyError),
+            lambda c: next(c),
+            lambda c: asyncio.run(c),
+        ):
+            with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+                again(coroutine)
+        assert coroutine.close() is None
+
+
+def test_throw_before_the_first_step_ends_it_without_admission() -> None:
+    breaker = half_open()
+    for coroutine in (guarded(breaker), breaker.acall(suspend), breaker._apermit()):
+        error = KeyError("thrown")
+        with pytest.raises(KeyError, match="thrown") as caught:
+            coroutine.throw(error)
+        assert caught.value is error
+        with pytest.raises(RuntimeError, match="cannot reuse"):
+            coroutine.send(None)
+    assert breaker.snapshot().admitted == 0
+
+
+@pytest.mark.filterwarnings("ignore:the \\(type, exc, tb\\) signature of throw")
+@pytest.mark.parametrize("started", [False, True])
+def test_throw_takes_what_a_coroutine_takes(started: bool) -> None:
+    """Whatever is thrown arrives as it does in the coroutine itself."""
+    try:
+        raise LookupError
+    except LookupError as error:
+        frames = error.__traceback__
+    given = [
+        (KeyError,),
+        (KeyError("one"),),
+        (KeyError, None),
+        (KeyError, "two"),
+        (KeyError, KeyError("three")),
+        (KeyError, ("four", 4)),
+        (KeyError("five"), None, frames),
+        (KeyError, "six", frames),
+        (KeyError, "seven", 7),
+        (KeyError("eight"), "eight"),
+        (42,),
+        (int,),
+        (),
+        (KeyError, None, None, None),
+    ]
+
+    async def body() -> None:
+        await suspend()
+
+    def thrown(coroutine: Any, args: tuple[Any, ...]) -> tuple[type, str, int]:
+        if started:
+            coroutine.send(None)
+        try:
+            coroutine.throw(*args)
+        except BaseException as error:
+            depth = len(traceback.extract_tb(error.__traceback__))
+            lines = [f.name for f in traceback.extract_tb(error.__traceback__)]
+            assert depth
+            kept = lines.count("test_throw_takes_what_a_coroutine_takes")
+            return type(error), str(error) if type(error) is KeyError else "", kept
+        finally:
+            coroutine.close()
+        pytest.fail("nothing was raised")
+
+    for args in given:
+        assert thrown(places()(body)(), args) == thrown(body(), args), args
+
+
+def test_an_iterator_without_throw_ends_where_it_stands() -> None:
+    """As `await` has it: the exception is raised in the call, not swallowed by AttributeError."""
+    breaker, bulkhead = half_open(), places()
+    coroutine = pipe(breaker, bulkhead).acall(Bare, 1, 2)
+    assert coroutine.send(None) == 1
+    error = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        coroutine.throw(error)
+    assert caught.value is error
+    assert bulkhead.in_flight == 0
+    assert fates(breaker) == {"ignored": 1}
+
+
+def test_an_iterator_without_send_is_driven_by_next() -> None:
+    coroutine = places().acall(Bare, 1, 2)
+    assert [coroutine.send(None), next(coroutine)] == [1, 2]
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+
+
+def test_an_iterator_without_close_is_dropped() -> None:
+    bulkhead = places()
+    coroutine = bulkhead.acall(Bare, 1, 2)
+    coroutine.send(None)
+    coroutine.close()
+    assert bulkhead.in_flight == 0
+
+
+def test_close_ends_the_call_without_a_verdict() -> None:
+    breaker, bulkhead = half_open(), places()
+    ended = []
+
+    @pipe(breaker, bulkhead)
+    async def work() -> None:
+        try:
+            await suspend()
+        finally:
+            ended.append(bulkhead.in_flight)
+
+    coroutine = work()
+    coroutine.send(None)
+    coroutine.close()
+    assert ended == [1]  # the place is given back after the call has ended
+    assert bulkhead.in_flight == 0
+    assert breaker.snapshot().probes == 0
+    assert fates(breaker) == {"abandoned": 1}
+    work().close()
+    assert fates(breaker) == {"abandoned": 1}
+
+
+def test_close_passes_on_what_the_body_raises_meanwhile() -> None:
+    bulkhead = places()
+
+    @bulkhead
+    async def work(answer: str) -> None:
+        try:
+            await suspend()
+        finally:
+            if answer == "raise":
+                raise OSError
+            await suspend()
+
+    for answer, error in (("raise", OSError), ("stay", RuntimeError)):
+        coroutine = work(answer)
+        coroutine.send(None)
+        with pytest.raises(error):
+            coroutine.close()
+        assert bulkhead.in_flight == 0
+        assert coroutine.close() is None
+
+
+def test_a_coroutine_that_runs_cannot_be_entered_again() -> None:
+    seen = []
+
+    @CircuitBreaker("b")
+    async def work() -> None:
+        seen.append(inspect.getcoroutinestate(coroutine))
+        for enter in (
+            lambda: coroutine.send(None),
+            lambda: coroutine.throw(KeyError),
+            lambda: coroutine.close(),
+        ):
+            with pytest.raises(ValueError, match="already executing"):
+                enter()
+        await suspend()
+
+    coroutine = work()
+    states = [inspect.getcoroutinestate(coroutine)]
+    coroutine.send(None)
+    states.append(inspect.getcoroutinestate(coroutine))
+    coroutine.close()
+    states.append(inspect.getcoroutinestate(coroutine))
+    assert states == ["CORO_CREATED", "CORO_SUSPENDED", "CORO_CLOSED"]
+    assert seen == ["CORO_RUNNING"]
+
+
+def test_dropped_half_way_it_gives_back_after_its_body_has_ended() -> None:  # trap 5
+    breaker, bulkhead = half_open(), places()
+    ended = []
+
+    @pipe(breaker, bulkhead)
+    async def work() -> None:
+        try:
+            await suspend()
+        finally:
+            ended.append(bulkhead.in_flight)
+
+    coroutine = work()
+    coroutine.send(None)
+    del coroutine
+    assert ended == [1]
+    assert (bulkhead.in_flight, fates(breaker)) == (0, {"abandoned": 1})
+
+
+def test_dropped_in_a_cycle_it_gives_back_when_the_cycle_is_collected() -> None:  # trap 4
+    breaker, bulkhead = half_open(), places()
+
+    @pipe(breaker, bulkhead)
+    async def work(cycle: list[Any]) -> None:
+        try:
+            await suspend()
+        finally:
+            cycle.append(bulkhead.in_flight)
+
+    def abandon() -> None:
+        cycle: list[Any] = []
+        cycle.append(work(cycle))
+        cycle[0].send(None)
+        assert bulkhead.in_flight == 1
+
+    gc.collect()
+    abandon()
+    gc.collect()
+    assert (bulkhead.in_flight, fates(breaker)) == (0, {"abandoned": 1})
+
+
+def test_dropped_while_it_waits_it_gives_everything_back() -> None:  # trap 33
+    async def main() -> None:
+        with bulkhead:
+            coroutine = work()
+            coroutine.send(None)
+            assert (bulkhead.waiting, limiter.available) == (1, 2)
+            coroutine.close()
+            assert (bulkhead.waiting, limiter.available) == (0, 3)
+            coroutine = work()
+            coroutine.send(None)
+            del coroutine
+            assert (bulkhead.waiting, limiter.available) == (0, 3)
+
+    breaker, limiter = half_open(), tokens(3)
+    bulkhead = places(1, max_waiting=1, max_wait=None)
+
+    @pipe(breaker, limiter, bulkhead)
+    async def work() -> None:
+        pytest.fail("ran")
+
+    asyncio.run(main())
+    assert breaker.snapshot().admitted == breaker.snapshot().probes == 0
+
+
+def test_never_awaited_it_warns_and_was_never_admitted() -> None:
+    breaker = half_open()
+
+    @Pipeline("p", breaker)
+    async def forgotten() -> None: ...
+
+    with pytest.warns(RuntimeWarning, match=r"coroutine '.*forgotten' was never awaited"):
+        forgotten()
+    with pytest.warns(RuntimeWarning, match=r"of <<function .*forgotten.* was never awaited"):
+        breaker.acall(forgotten)
+    with pytest.warns(RuntimeWarning, match="of <CircuitBreaker 'tripping'> was never awaited"):
+        breaker._apermit()
+    assert breaker.snapshot().admitted == 0
+
+
+def test_refused_it_closes_the_body_it_will_not_run() -> None:
+    breaker = tripping()
+    breaker.force_open()
+
+    @breaker
+    async def work() -> None:
+        pytest.fail("ran")
+
+    coroutine = work()
+    with pytest.raises(CircuitOpenError):
+        coroutine.send(None)
+    del coroutine
+    gc.collect()  # no warning that it was never awaited
