@@ -186,7 +186,7 @@ class Bulkhead(Policy):
         """
         counts = (*self._kernel.counters(), self._busy_ns, self._observed)
         before = self._before_reset or (0,) * len(counts)
-        *kernel, busy_ns, observed = (now - then for now, then in zip(counts, before, strict=True))
+        *kernel, busy_ns, observed = (new - old for new, old in zip(counts, before, strict=True))
         return kernel, busy_ns, observed
 
     # ---- what the native gate asks ----
