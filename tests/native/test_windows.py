@@ -93,18 +93,23 @@ class TimeWindowMachine(RuleBasedStateMachine):
     def wait(self, spans: float) -> None:
         self.now_ns += int(spans * self.span_ns)
 
-    @rule(idle_ns=st.integers(0, 10**16))
-    def idle(self, idle_ns: int) -> None:  # trap 21, trap 27
-        self.now_ns += idle_ns
+    @rule(slices=st.integers(0, 10**6))
+    def idle(self, slices: int) -> None:  # trap 21, trap 27
+        self.now_ns += slices * self.slice_ns
 
     @rule(back=st.floats(0, 1, exclude_max=True))
     def another_thread_is_a_little_behind(self, back: float) -> None:  # trap 25
-        self.now_ns -= int(back * self.slice_ns)
+        self._step_back(int(back * self.slice_ns))
 
     @rule(slices=st.integers(0, 12))
     def time_steps_back(self, slices: int) -> None:  # trap 20
-        self.now_ns -= slices * self.slice_ns
-        self.stepped_back = True
+        self._step_back(slices * self.slice_ns)
+
+    def _step_back(self, ns: int) -> None:
+        """By a window or more, it is a step of time; by less, the lag of a thread."""
+        self.now_ns -= ns
+        newest = self.model.slice_at(self.now_ns)
+        self.stepped_back |= self.model.head is not None and newest < self.model.head
 
     @invariant()
     def agrees_with_the_model(self) -> None:  # trap 24, trap 26, trap 28
