@@ -13,7 +13,7 @@ settings.register_profile(
     "machines",
     settings.get_profile("holdfast"),
     derandomize=scale == 1,
-    max_examples=40 + 40 * scale,
+    max_examples=30 + 30 * scale,
     stateful_step_count=50,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -233,8 +233,9 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.breaker.probes(self.now_ns) <= self.config.half_open_max
 
 
+machines = settings.get_profile("machines")
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings.get_profile("machines")
+TestBreaker.settings = settings(machines, max_examples=machines.max_examples * 4 // 3)
 
 
 def breaker_of(**config: Any) -> Breaker:
