@@ -3,6 +3,7 @@
  *
  *   gate.c        entering and leaving a gate: the call path, no Python types
  *   gate_type.c   Gate, the C base of every policy and of Pipeline
+ *   own_methods.c what its subclasses get, for cheaper calls
  *   guard.c       Guard, the guarded callable (vectorcall)
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps
  *   entry.c       what `with policy:` leaves on the interpreter's stack
@@ -234,6 +235,9 @@ int hf_coroutine_ready(PyObject *module);
 int hf_permit_ready(PyObject *module);
 int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
+
+/* ---- own_methods.c ---- */
+PyObject *hf_init_subclass(PyObject *cls, PyObject *ignored);
 
 /* ---- guard.c ---- */
 typedef enum {

@@ -87,6 +87,8 @@ class Guard(Generic[_P, _R]):
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
 
 class Gate:
+    @classmethod
+    def __init_subclass__(cls) -> None: ...
     _listening: bool
     _can_wait: bool
     @property

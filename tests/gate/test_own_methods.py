@@ -1,0 +1,43 @@
+"""Subclasses of the gate have native methods of their own, which are cheaper to call."""
+
+import pytest
+
+import holdfast
+
+
+class Telling(holdfast.CircuitBreaker):
+    __slots__ = ()
+
+    def call(self, fn, /, *args, **kwargs):
+        return "told", super().call(fn, *args, **kwargs)
+
+
+class TellingToo(Telling):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("cls", [holdfast.CircuitBreaker, holdfast.RateLimiter, holdfast.Pipeline])
+@pytest.mark.parametrize("name", ["call", "try_call", "acall", "try_acall"])
+def test_each_policy_has_native_methods_of_its_own(cls, name):
+    assert vars(cls)[name].__objclass__ is cls
+
+
+def test_so_have_the_methods_that_a_policy_gave_a_name_of_its_own():
+    assert holdfast.RateLimiter.try_acquire.__objclass__ is holdfast.RateLimiter
+    assert holdfast.Bulkhead.try_enter.__objclass__ is holdfast.Bulkhead
+    assert holdfast.CircuitBreaker.acquire.__objclass__ is holdfast.CircuitBreaker
+
+
+def test_a_class_of_the_users_has_them_too():
+    assert TellingToo.try_call.__objclass__ is TellingToo
+    assert TellingToo("a").try_call(len, "four").value == 4
+
+
+def test_a_method_that_a_subclass_replaced_stays_replaced_in_its_subclasses():
+    assert "call" not in vars(TellingToo)
+    assert TellingToo("a").call(len, "four") == ("told", 4)
+
+
+def test_a_class_statement_takes_no_keywords():
+    with pytest.raises(TypeError, match="__init_subclass__"):
+        type("Wrong", (holdfast.CircuitBreaker,), {"__slots__": ()}, keyword=1)
