@@ -6,12 +6,6 @@
 
 /* ---- the inner coroutine ---- */
 
-static bool
-is_coroutine(const PyObject *op)
-{
-    return PyCoro_CheckExact(op) || Py_IS_TYPE(op, hf_coroutine_type);
-}
-
 static int
 close_it(PyObject *op)
 {
@@ -26,10 +20,11 @@ hf_coroutine_close_unbegun(CoroutineObject *self)
 {
     if (self->inner == NULL || self->purpose == HF_FOR_ENTRY)
         return;
-    if (!is_coroutine(self->inner) && !PyObject_HasAttrString(self->inner, "send"))
-        return; /* some other awaitable: close(), if it has it, may mean something else */
     PyObject *raised = hf_take_exception();
-    if (PyObject_HasAttrString(self->inner, "close") && close_it(self->inner) < 0)
+    /* Of some other awaitable, close() may mean something else. */
+    bool closes = hf_is_coroutine(self->inner) || (PyObject_HasAttrString(self->inner, "send") &&
+                                                   PyObject_HasAttrString(self->inner, "close"));
+    if (closes && close_it(self->inner) < 0)
         PyErr_WriteUnraisable(self->inner); /* what is raised instead of running it matters more */
     hf_give_exception(raised);
 }
@@ -56,7 +51,7 @@ static hf_begin
 begin_awaitable(CoroutineObject *self)
 {
     PyObject *made = self->inner;
-    if (is_coroutine(made) || is_generator_coroutine(made))
+    if (hf_is_coroutine(made) || is_generator_coroutine(made))
         return HF_BEGUN;
     PyAsyncMethods *methods = Py_TYPE(made)->tp_as_async;
     if (methods == NULL || methods->am_await == NULL) {
@@ -143,8 +138,8 @@ end_broken(CoroutineObject *self, PyObject **answer)
     hf_gate_undo(self->gate, &self->pass);
     hf_coroutine_close_unbegun(self);
     *answer = NULL;
-    if (self->purpose == HF_FOR_OUTCOME && PyErr_ExceptionMatches(hf_rejected_type))
-        *answer = hf_outcome_error();
+    if (self->purpose == HF_FOR_OUTCOME)
+        *answer = hf_outcome_rejection();
     return sent(*answer);
 }
 

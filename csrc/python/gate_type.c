@@ -245,34 +245,39 @@ need_callable(const char *method, PyObject *const *args, Py_ssize_t nargs)
     return -1;
 }
 
+/* What call and try_call cannot see the end of. */
 static PyObject *
-use_the_other(const char *method, PyObject *fn)
+refuse_kind(const char *method, const char *other, PyObject *fn, hf_callable kind)
 {
-    PyErr_Format(PyExc_TypeError, "%s() got the coroutine function %R; use 'await a%s()'", method,
-                 fn, method);
+    static const char *const words[] = {"plain function", "coroutine function",
+                                        "generator function", "asynchronous generator function"};
+    PyErr_Format(PyExc_TypeError, "%s() got the %s %R; use '%s()'", method, words[kind], fn, other);
     return NULL;
 }
 
-/* A plain function that answered with a coroutine: nothing of it has run, so nothing was guarded. */
-static PyObject *
-refuse_coroutine(const char *method, PyObject *fn, PyObject *coroutine)
+/*
+ * A plain function answered with a coroutine, which only an event loop can run: it is closed, and the
+ * call was as if it had never been asked for.
+ */
+static PyObject *Py_NO_INLINE
+refuse_coroutine(GateObject *gate, hf_pass *pass, const char *method, PyObject *fn,
+                 PyObject *coroutine)
 {
     PyObject *closed = PyObject_CallMethod(coroutine, "close", NULL);
     Py_DECREF(coroutine);
-    if (closed == NULL)
-        return NULL;
-    Py_DECREF(closed);
-    return use_the_other(method, fn);
+    if (closed != NULL)
+        PyErr_Format(PyExc_TypeError, "%s() got %R, which returned a coroutine; use 'await %s()'",
+                     method, fn, strcmp(method, "call") == 0 ? "acall" : "try_acall");
+    Py_XDECREF(closed);
+    hf_gate_undo(gate, pass);
+    return NULL;
 }
 
+/* No PY_VECTORCALL_ARGUMENTS_OFFSET: what lies before these arguments may be a tuple of the caller's. */
 static inline PyObject *
-run(const char *method, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+run(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *result = PyObject_Vectorcall(
-        args[0], args + 1, (size_t)(nargs - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
-    if (result != NULL && (PyCoro_CheckExact(result) || Py_IS_TYPE(result, hf_coroutine_type)))
-        return refuse_coroutine(method, args[0], result);
-    return result;
+    return PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), kwnames);
 }
 
 static PyObject *
@@ -284,22 +289,19 @@ gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
         return NULL;
     hf_callable kind = hf_callable_kind(args[0]);
     if (kind == HF_CALL_COROUTINE)
-        return use_the_other("call", args[0]);
+        return refuse_kind("call", "await acall", args[0], kind);
     if (kind != HF_CALL_PLAIN) {
-        PyObject *inner = PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), kwnames);
+        PyObject *inner = run(args, nargs, kwnames);
         const char *drive = kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
         return inner == NULL ? NULL : PyObject_CallMethod(op, drive, "N", inner);
     }
     hf_pass_init(&pass);
     if (hf_gate_enter_blocking(self, &pass) < 0)
         return NULL;
-    return hf_gate_leave(self, &pass, run("call", args, nargs, kwnames));
-}
-
-static PyObject *
-outcome_of_refusal(void)
-{
-    return PyErr_ExceptionMatches(hf_rejected_type) ? hf_outcome_error() : NULL;
+    PyObject *result = run(args, nargs, kwnames);
+    if (result != NULL && hf_is_coroutine(result))
+        return refuse_coroutine(self, &pass, "call", args[0], result);
+    return hf_gate_leave(self, &pass, result);
 }
 
 static PyObject *
@@ -310,8 +312,10 @@ gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     hf_refusal why;
     if (need_callable("try_call", args, nargs) < 0)
         return NULL;
-    if (hf_callable_kind(args[0]) != HF_CALL_PLAIN)
-        return use_the_other("try_call", args[0]);
+    hf_callable kind = hf_callable_kind(args[0]);
+    if (kind != HF_CALL_PLAIN)
+        return refuse_kind("try_call", kind == HF_CALL_COROUTINE ? "await try_acall" : "call",
+                           args[0], kind);
     hf_pass_init(&pass);
     for (;;) {
         hf_entering entered = hf_gate_enter(self, &pass, &why);
@@ -322,9 +326,12 @@ gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         if (entered == HF_BROKEN)
             return NULL;
         if (hf_gate_block(self, &pass) < 0)
-            return outcome_of_refusal();
+            return hf_outcome_rejection();
     }
-    PyObject *result = hf_gate_leave(self, &pass, run("try_call", args, nargs, kwnames));
+    PyObject *result = run(args, nargs, kwnames);
+    if (result != NULL && hf_is_coroutine(result))
+        return refuse_coroutine(self, &pass, "try_call", args[0], result);
+    result = hf_gate_leave(self, &pass, result);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_error();
 }
 

@@ -21,18 +21,16 @@ typedef struct {
 
 /* ---- what kind of callable ---- */
 
-#define HF_CO_GENERATOR 0x20
-#define HF_CO_COROUTINE 0x80
-#define HF_CO_ASYNC_GENERATOR 0x200
+static PyTypeObject *partial_type; /* functools.partial */
 
 static hf_callable
 kind_of_flags(long flags)
 {
-    if (flags & HF_CO_COROUTINE)
+    if (flags & (CO_COROUTINE | CO_ITERABLE_COROUTINE)) /* the latter: of types.coroutine */
         return HF_CALL_COROUTINE;
-    if (flags & HF_CO_ASYNC_GENERATOR)
+    if (flags & CO_ASYNC_GENERATOR)
         return HF_CALL_ASYNC_GENERATOR;
-    return flags & HF_CO_GENERATOR ? HF_CALL_GENERATOR : HF_CALL_PLAIN;
+    return flags & CO_GENERATOR ? HF_CALL_GENERATOR : HF_CALL_PLAIN;
 }
 
 static PyObject *
@@ -76,11 +74,12 @@ bears_mark(PyObject *fn, const char *module_name, const char *attribute, const c
     return marked;
 }
 
-/* inspect.markcoroutinefunction, and asyncio's older mark. */
+/* inspect.markcoroutinefunction, as 3.13 and 3.12 have it, and asyncio's older mark. */
 static bool
 is_marked_coroutine(PyObject *fn)
 {
-    return bears_mark(fn, "inspect", "_is_coroutine_mark", "_is_coroutine_mark") ||
+    return bears_mark(fn, "inspect", "_is_coroutine_marker", "_is_coroutine_mark") ||
+           bears_mark(fn, "inspect", "_is_coroutine_marker", "_is_coroutine_marker") ||
            bears_mark(fn, "asyncio.coroutines", "_is_coroutine", "_is_coroutine");
 }
 
@@ -109,7 +108,7 @@ hf_callable_kind(PyObject *fn)
         return hf_callable_kind(PyMethod_GET_FUNCTION(fn));
     if (PyType_Check(fn) || PyCFunction_Check(fn))
         return HF_CALL_PLAIN;
-    if (strcmp(Py_TYPE(fn)->tp_name, "functools.partial") == 0)
+    if (PyObject_TypeCheck(fn, partial_type))
         return kind_behind(fn, "func");
     if (is_marked_coroutine(fn))
         return HF_CALL_COROUTINE;
@@ -117,13 +116,26 @@ hf_callable_kind(PyObject *fn)
     if (kind != HF_CALL_PLAIN)
         return kind;
     PyObject *call = attribute_or_null((PyObject *)Py_TYPE(fn), "__call__");
-    if (call != NULL && PyFunction_Check(call))
-        kind = kind_of_flags(((PyCodeObject *)PyFunction_GET_CODE(call))->co_flags);
+    if (call != NULL && (PyFunction_Check(call) || Py_IS_TYPE(call, hf_guard_type)))
+        kind = hf_callable_kind(call);
     Py_XDECREF(call);
     return kind;
 }
 
 /* ---- calling ---- */
+
+/*
+ * A plain function that answered with a coroutine, as many a wrapper of an `async def` does: nothing of
+ * that has run. It is guarded when it is awaited, and this call was as if it had never been asked for.
+ */
+static PyObject *Py_NO_INLINE
+guard_late(GateObject *gate, hf_pass *pass, PyObject *coroutine)
+{
+    if (hf_gate_undo(gate, pass) == 0)
+        return hf_coroutine_of(gate, coroutine);
+    Py_DECREF(coroutine);
+    return NULL;
+}
 
 static PyObject *
 call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -134,6 +146,8 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     if (!hf_gate_enter_lone(self->gate, &pass) && hf_gate_enter_blocking(self->gate, &pass) < 0)
         return NULL;
     PyObject *result = PyObject_Vectorcall(self->fn, args, nargsf, kwnames);
+    if (result != NULL && hf_is_coroutine(result))
+        return guard_late(self->gate, &pass, result);
     return hf_gate_leave_lone(self->gate, &pass, result) ? result
                                                          : hf_gate_leave(self->gate, &pass, result);
 }
@@ -174,7 +188,6 @@ static const char *const face[] = {
     "__name__",
     "__qualname__",
     "__doc__",
-    "__annotations__",
     "__type_params__",
     /* what inspect asks a function-like object for: */
     "__code__",
@@ -223,11 +236,46 @@ hf_guard_new(GateObject *gate, PyObject *fn)
     return (PyObject *)self;
 }
 
+/* Annotations are not copied: from 3.14 on they are evaluated only for those who look. */
+static PyObject *
+guard_annotations(PyObject *op, void *closure)
+{
+    GuardObject *self = (GuardObject *)op;
+    (void)closure;
+    PyObject *own = self->dict != NULL ? PyDict_GetItemString(self->dict, "__annotations__") : NULL;
+    return own != NULL ? Py_NewRef(own) : PyObject_GetAttrString(self->fn, "__annotations__");
+}
+
+static int
+guard_set_annotations(PyObject *op, PyObject *value, void *closure)
+{
+    GuardObject *self = (GuardObject *)op;
+    (void)closure;
+    if (value != NULL)
+        return PyDict_SetItemString(self->dict, "__annotations__", value);
+    if (PyDict_DelItemString(self->dict, "__annotations__") == 0)
+        return 0;
+    if (PyErr_ExceptionMatches(PyExc_KeyError))
+        PyErr_SetString(PyExc_AttributeError, "__annotations__");
+    return -1;
+}
+
+/* As a function: found again by its name, and a copy of it is itself. */
 static PyObject *
 guard_reduce(PyObject *op, PyObject *ignored)
 {
     (void)ignored;
-    return PyObject_GetAttrString(op, "__qualname__");
+    PyObject *name = PyObject_GetAttrString(op, "__qualname__");
+    if (name == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Format(PyExc_TypeError, "cannot pickle %R: it has no name to be found by", op);
+    return name;
+}
+
+static PyObject *
+guard_copy(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    return Py_NewRef(op);
 }
 
 static PyObject *
@@ -283,11 +331,14 @@ static PyMemberDef guard_members[] = {
 
 static PyGetSetDef guard_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {"__annotations__", guard_annotations, guard_set_annotations, NULL, NULL},
     {NULL},
 };
 
 static PyMethodDef guard_methods[] = {
     {"__reduce__", guard_reduce, METH_NOARGS, NULL},
+    {"__copy__", guard_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", guard_copy, METH_O, NULL},
     {NULL},
 };
 
@@ -311,6 +362,13 @@ static PyType_Spec guard_spec = {
 int
 hf_guard_ready(PyObject *module)
 {
+    PyObject *functools = PyImport_ImportModule("functools");
+    if (functools == NULL)
+        return -1;
+    partial_type = (PyTypeObject *)PyObject_GetAttrString(functools, "partial");
+    Py_DECREF(functools);
+    if (partial_type == NULL)
+        return -1;
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
     return hf_guard_type == NULL
                ? -1

@@ -252,6 +252,14 @@ PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
 /* ---- coroutine.c ---- */
 typedef enum { HF_FOR_RESULT, HF_FOR_OUTCOME, HF_FOR_PERMIT, HF_FOR_ENTRY } hf_purpose;
 PyObject *hf_coroutine_of(GateObject *gate, PyObject *inner);
+
+/* A coroutine that somebody made by calling a function, guarded or not. */
+static inline bool
+hf_is_coroutine(const PyObject *op)
+{
+    return PyCoro_CheckExact(op) || Py_IS_TYPE(op, hf_coroutine_type);
+}
+
 PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args,
                             Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry);
@@ -262,6 +270,7 @@ void hf_entry_take(PyObject *entry, const hf_pass *pass);
 void hf_entries_forget(GateObject *gate);
 PyObject *hf_outcome_value(PyObject *value);
 PyObject *hf_outcome_error(void);
+PyObject *hf_outcome_rejection(void);
 PyObject *hf_outcome_refused(const hf_refusal *why);
 
 #endif /* HFPY_H */

@@ -11,9 +11,10 @@ typedef struct {
     PyObject_HEAD
     PyObject *value;
     PyObject *error;
-    PyObject *rejection; /* built on the first look */
+    PyObject *rejection; /* built on the first look, unless it came as an exception */
     hf_refusal why;
-    PyObject *refused_by; /* keeps why.step alive; NULL: it ran */
+    PyObject *refused_by; /* keeps why.step alive; NULL: there is nothing to build */
+    bool ok;
 } OutcomeObject;
 
 #ifndef Py_GIL_DISABLED
@@ -38,6 +39,7 @@ outcome_new(void)
             return NULL;
     }
     self->value = self->error = self->rejection = self->refused_by = NULL;
+    self->ok = false;
     return self;
 }
 
@@ -51,26 +53,46 @@ hf_outcome_value(PyObject *value)
         return NULL;
     }
     self->value = value;
+    self->ok = true;
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
 
-/*
- * An outcome of the exception that is set. Only an Exception becomes an outcome: a cancellation or an
- * interrupt is not an answer and stays raised (NULL).
- */
+/* An outcome of the exception that is set and of that class; another one stays set (NULL). */
+static OutcomeObject *
+outcome_raised(PyObject *class, PyObject **raised)
+{
+    if (!PyErr_ExceptionMatches(class))
+        return NULL;
+    *raised = hf_take_exception();
+    OutcomeObject *self = outcome_new();
+    if (self == NULL)
+        Py_DECREF(*raised);
+    return self;
+}
+
+/* The call raised: only an Exception becomes an outcome, a cancellation or an interrupt is no answer. */
 PyObject *
 hf_outcome_error(void)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
+    PyObject *raised;
+    OutcomeObject *self = outcome_raised(PyExc_Exception, &raised);
+    if (self == NULL)
         return NULL;
-    PyObject *raised = hf_take_exception();
-    OutcomeObject *self = outcome_new();
-    if (self == NULL) {
-        Py_DECREF(raised);
-        return NULL;
-    }
     self->error = raised;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+/* The wait to be admitted was in vain: only a rejection becomes an outcome. */
+PyObject *
+hf_outcome_rejection(void)
+{
+    PyObject *raised;
+    OutcomeObject *self = outcome_raised(hf_rejected_type, &raised);
+    if (self == NULL)
+        return NULL;
+    self->rejection = raised;
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -92,22 +114,21 @@ outcome_rejection(PyObject *op, void *closure)
 {
     OutcomeObject *self = (OutcomeObject *)op;
     (void)closure;
-    if (self->refused_by == NULL)
-        Py_RETURN_NONE;
-    PyObject *rejection = NULL;
+    PyObject *rejection;
     HF_BEGIN_EXCLUSIVE(op);
-    if (self->rejection == NULL)
+    if (self->rejection == NULL && self->refused_by != NULL)
         self->rejection = hf_rejected_new(&self->why, self->why.step->rejection);
     rejection = Py_XNewRef(self->rejection);
     HF_END_EXCLUSIVE();
+    if (rejection == NULL && self->refused_by == NULL)
+        Py_RETURN_NONE;
     return rejection;
 }
 
 static int
 outcome_bool(PyObject *op)
 {
-    OutcomeObject *self = (OutcomeObject *)op;
-    return self->refused_by == NULL && self->error == NULL;
+    return ((OutcomeObject *)op)->ok;
 }
 
 static PyObject *
@@ -117,16 +138,18 @@ outcome_ok(PyObject *op, void *closure)
     return PyBool_FromLong(outcome_bool(op));
 }
 
+/* What it is made of is None once it has been taken apart with the cycle it was in. */
 static PyObject *
 outcome_unwrap(PyObject *op, PyObject *ignored)
 {
     OutcomeObject *self = (OutcomeObject *)op;
     (void)ignored;
-    if (outcome_bool(op))
-        return Py_NewRef(self->value);
+    if (self->ok)
+        return Py_NewRef(self->value != NULL ? self->value : Py_None);
     PyObject *error = self->error != NULL ? Py_NewRef(self->error) : outcome_rejection(op, NULL);
-    if (error != NULL)
-        hf_give_exception(error);
+    if (error == NULL || error == Py_None)
+        return error;
+    hf_give_exception(error);
     return NULL;
 }
 
@@ -134,8 +157,8 @@ static PyObject *
 outcome_repr(PyObject *op)
 {
     OutcomeObject *self = (OutcomeObject *)op;
-    if (outcome_bool(op))
-        return PyUnicode_FromFormat("<Outcome value=%R>", self->value);
+    if (self->ok)
+        return PyUnicode_FromFormat("<Outcome value=%R>", self->value ? self->value : Py_None);
     if (self->error != NULL)
         return PyUnicode_FromFormat("<Outcome error=%R>", self->error);
     PyObject *rejection = outcome_rejection(op, NULL);

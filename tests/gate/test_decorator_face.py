@@ -1,0 +1,259 @@
+"""A guarded function looks like the function: to people, inspect, copy, pickle and weakref."""
+
+import asyncio
+import contextlib
+import copy
+import functools
+import gc
+import inspect
+import io
+import pickle
+import pydoc
+import sys
+import typing
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from holdfast import CircuitBreaker
+from holdfast._native.gate import Guard
+from tests.gate.parts import places, tripping
+
+guard = CircuitBreaker("face")
+
+
+def original(a: int, /, b: str = "x", *args: float, c: bool, **kwargs: Any) -> list[str]:
+    """Do this.
+
+    And that.
+    """
+    return []
+
+
+@guard
+def plain(a: int, b: str = "x") -> list[str]:
+    """Return a list."""
+    return [b] * a
+
+
+@guard
+async def coroutine() -> None:
+    """Wait."""
+
+
+@guard
+def generator() -> Iterator[int]:
+    yield 1
+
+
+@guard
+async def async_generator() -> AsyncIterator[int]:
+    yield 1
+
+
+class Holder:
+    @guard
+    def method(self) -> Any:
+        return self
+
+    @guard
+    @classmethod
+    def of_class(cls) -> Any:
+        return cls
+
+    class Inner:
+        @staticmethod
+        @guard
+        def static() -> None: ...
+
+
+def test_it_wears_what_functools_wraps_would_copy() -> None:
+    wrapped = guard(original)
+    assert wrapped.__wrapped__ is original
+    for name in functools.WRAPPER_ASSIGNMENTS:
+        if hasattr(original, name):
+            assert getattr(wrapped, name) == getattr(original, name), name
+    original.mark = "mark"  # type: ignore[attr-defined]
+    try:
+        assert guard(original).mark == "mark"
+    finally:
+        del original.mark  # type: ignore[attr-defined]
+    assert not hasattr(wrapped, "mark")
+
+
+def test_its_signature_is_that_of_the_function() -> None:
+    assert inspect.signature(guard(original)) == inspect.signature(original)
+    assert inspect.signature(guard(guard(original))) == inspect.signature(original)
+    assert inspect.unwrap(guard(guard(original))) is original
+    assert inspect.getsource(guard(original)) == inspect.getsource(original)
+    assert inspect.getdoc(guard(original)) == inspect.getdoc(original)
+    assert typing.get_type_hints(guard(original)) == typing.get_type_hints(original)
+
+
+def test_inspect_tells_what_it_returns() -> None:
+    kinds = (
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+        asyncio.iscoroutinefunction if sys.version_info < (3, 14) else inspect.iscoroutinefunction,
+    )
+    told = {
+        fn: [kind(fn) for kind in kinds] for fn in (plain, coroutine, generator, async_generator)
+    }
+    assert told == {
+        plain: [False, False, False, False],
+        coroutine: [True, False, False, True],
+        generator: [False, True, False, False],
+        async_generator: [False, False, True, False],
+    }
+    assert [kind(guard(coroutine)) for kind in kinds] == told[coroutine]
+    assert callable(plain)
+    assert inspect.isroutine(plain)
+    assert not inspect.isclass(plain)
+    assert not inspect.isfunction(plain)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="markcoroutinefunction came with 3.12")
+def test_a_mark_as_coroutine_function_is_kept() -> None:
+    @inspect.markcoroutinefunction
+    def marked() -> Any:
+        return coroutine()
+
+    assert inspect.iscoroutinefunction(guard(marked))
+    asyncio.run(guard(marked)())
+
+
+def test_annotations_are_looked_at_when_somebody_looks() -> None:
+    """One that names what is not there yet is no obstacle to guarding the function."""
+    namespace: dict[str, Any] = {"guard": guard}
+    exec(
+        "from __future__ import annotations\n" * (sys.version_info < (3, 14))
+        + "@guard\ndef fn(a: Later) -> Later: ...\nclass Later: ...",
+        namespace,
+    )
+    fn, later = namespace["fn"], namespace["Later"]
+    assert typing.get_type_hints(fn, namespace) == {"a": later, "return": later}
+    expected = "Later" if sys.version_info < (3, 14) else later
+    assert fn.__annotations__ == {"a": expected, "return": expected}
+    fn.__annotations__ = {"a": int}
+    assert fn.__annotations__ == {"a": int}
+    del fn.__annotations__
+    assert fn.__annotations__ == {"a": expected, "return": expected}
+    with pytest.raises(AttributeError):
+        del fn.__annotations__
+
+
+def test_a_callable_without_a_name_is_guarded_without_one() -> None:
+    wrapped = guard(functools.partial(original, 1))
+    for name in ("__name__", "__qualname__", "__annotations__", "nothing"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(wrapped, name)
+    assert "partial" in repr(wrapped)
+
+
+def test_its_repr_names_function_and_policy() -> None:
+    assert repr(guard(original)) == f"<{original!r} guarded by <CircuitBreaker 'face'>>"
+    assert plain.policy is guard
+
+
+def test_help_shows_the_function() -> None:
+    text = pydoc.plain(pydoc.render_doc(plain))
+    assert "plain(a: int, b: str = 'x') -> list[str]" in text
+    assert "Return a list." in text
+    assert "method(self)" in pydoc.plain(pydoc.render_doc(Holder))
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        help(coroutine)
+    assert "coroutine()" in out.getvalue()
+
+
+def test_attributes_may_be_set_and_are_its_own() -> None:
+    wrapped = guard(original)
+    wrapped.mark = 1
+    wrapped.__name__ = "renamed"
+    assert (wrapped.mark, wrapped.__name__, wrapped.__dict__["mark"]) == (1, "renamed", 1)
+    assert not hasattr(original, "mark")
+    assert original.__name__ == "original"
+    del wrapped.mark
+    assert not hasattr(wrapped, "mark")
+    for name in ("policy", "__dict__"):
+        with pytest.raises((AttributeError, TypeError)):
+            setattr(wrapped, name, 42)
+
+
+def test_its_type_cannot_be_made_derived_or_changed() -> None:
+    with pytest.raises(TypeError):
+        Guard()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        type("Sub", (Guard,), {})
+    with pytest.raises(TypeError):
+        Guard.__call__ = None  # type: ignore[method-assign,assignment]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_it_is_pickled_by_its_qualified_name(protocol: int) -> None:
+    things = [plain, coroutine, generator, Holder.method, Holder.Inner.static]
+    if protocol < 4:  # no dots in names
+        things = [plain, coroutine]
+    for thing in things:
+        assert pickle.loads(pickle.dumps(thing, protocol)) is thing
+
+
+def test_bound_methods_are_pickled_with_their_instance() -> None:
+    revived = pickle.loads(pickle.dumps(Holder().method))
+    assert isinstance(revived(), Holder)
+    assert pickle.loads(pickle.dumps(Holder.of_class))() is Holder
+
+
+def test_what_has_no_name_to_be_found_by_is_refused_by_pickle() -> None:
+    for nameless in (guard(functools.partial(int)), guard(lambda: 1), guard(original)):
+        with pytest.raises((pickle.PicklingError, TypeError, AttributeError)) as refusal:
+            pickle.dumps(nameless)
+        assert "pickle" in str(refusal.value).lower()
+
+
+def test_copies_are_the_guard_itself_as_with_functions() -> None:
+    for it in (plain, guard(functools.partial(int)), guard(lambda: 1)):
+        assert copy.copy(it) is it
+        assert copy.deepcopy(it) is it
+        assert copy.deepcopy([it])[0] is it
+
+
+def test_it_may_be_referenced_weakly_hashed_and_compared() -> None:
+    wrapped = guard(original)
+    ref = weakref.ref(wrapped)
+    assert {wrapped: 1}[wrapped] == 1
+    assert wrapped == wrapped
+    assert wrapped != guard(original)
+    del wrapped
+    gc.collect()
+    assert ref() is None
+
+
+def test_it_keeps_policy_and_function_alive_and_in_a_cycle_dies_with_them() -> None:
+    def make() -> tuple[Any, Any]:
+        breaker = tripping()
+
+        def fn() -> Any:
+            return fn.guard  # type: ignore[attr-defined]
+
+        fn.guard = breaker(fn)  # type: ignore[attr-defined]
+        fn.guard.itself = fn.guard  # type: ignore[attr-defined]
+        assert fn.guard() is fn.guard  # type: ignore[attr-defined]
+        return weakref.ref(breaker), weakref.ref(fn)
+
+    refs = make()
+    assert all(ref() is not None for ref in refs)
+    gc.collect()
+    assert all(ref() is None for ref in refs)
+
+    guarded = places()(original)
+    gc.collect()
+    assert guarded(1, c=True) == []
+
+
+def test_a_lambda_and_a_builtin_have_their_names() -> None:
+    assert guard(lambda: 1).__name__ == "<lambda>"
+    assert guard(len).__name__ == "len"
+    assert str(inspect.signature(guard(len))) == str(inspect.signature(len))

@@ -1,0 +1,173 @@
+"""Guarded methods bind as functions do."""
+
+import abc
+import asyncio
+import functools
+import inspect
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from holdfast import CircuitBreaker
+from tests.gate.parts import fates, places
+
+guard = CircuitBreaker("methods")
+
+
+class Service:
+    """Methods of every kind."""
+
+    answers: ClassVar[list[str]] = []
+
+    @guard
+    def method(self, number: int = 1) -> tuple[Any, int]:
+        return self, number
+
+    @guard
+    async def coroutine(self, number: int = 1) -> tuple[Any, int]:
+        return self, number
+
+    @guard
+    def generator(self) -> Iterator[Any]:
+        yield self
+
+    @classmethod
+    @guard
+    def inner_class(cls) -> Any:
+        return cls
+
+    @guard
+    @classmethod
+    def outer_class(cls) -> Any:
+        return cls
+
+    @staticmethod
+    @guard
+    def inner_static(number: int) -> int:
+        return number
+
+    @guard
+    @staticmethod
+    def outer_static(number: int) -> int:
+        return number
+
+    @guard
+    @classmethod
+    async def class_coroutine(cls) -> Any:
+        return cls
+
+    @property
+    @guard
+    def attribute(self) -> Any:
+        return self
+
+    @functools.cached_property
+    @guard
+    def once(self) -> Any:
+        return self
+
+    @guard
+    def __call__(self) -> Any:
+        return self
+
+    @guard
+    def __len__(self) -> int:
+        return 7
+
+
+class Derived(Service):
+    def method(self, number: int = 1) -> tuple[Any, int]:
+        return super().method(number + 1)
+
+
+def test_methods_get_their_instance() -> None:
+    service = Service()
+    assert service.method() == (service, 1)
+    assert service.method(number=5) == (service, 5)
+    assert Service.method(service, 3) == (service, 3)
+    assert service() is service
+    assert len(service) == 7
+    assert service.attribute is service.once is service
+    assert asyncio.run(service.coroutine(4)) == (service, 4)
+    assert list(service.generator()) == [service]
+
+
+def test_class_and_static_methods_may_be_guarded_from_either_side() -> None:
+    for service in (Service, Service(), Derived, Derived()):
+        cls = service if isinstance(service, type) else type(service)
+        assert service.inner_class() is service.outer_class() is cls
+        assert service.inner_static(3) == service.outer_static(3) == 3
+        assert asyncio.run(service.class_coroutine()) is cls
+    assert isinstance(Service.__dict__["outer_class"], classmethod)
+    assert isinstance(Service.__dict__["outer_static"], staticmethod)
+
+
+def test_an_overriding_method_finds_the_guarded_one() -> None:
+    derived = Derived()
+    assert derived.method(1) == (derived, 2)
+
+
+def test_a_bound_method_is_a_method_of_the_guard() -> None:
+    service = Service()
+    bound = service.method
+    assert inspect.ismethod(bound)
+    assert bound.__self__ is service
+    assert bound.__func__ is Service.method is Service.__dict__["method"]
+    assert bound == service.method
+    assert bound != Service().method
+    assert bound.__name__ == "method"
+    assert bound.__qualname__ == "Service.method"
+    assert str(inspect.signature(bound)) == "(number: int = 1) -> tuple[typing.Any, int]"
+    assert inspect.iscoroutinefunction(service.coroutine)
+    assert inspect.isgeneratorfunction(service.generator)
+    assert bound.__wrapped__(service, 9) == (service, 9)
+
+
+def test_a_method_call_counts_once() -> None:
+    breaker = CircuitBreaker("b")
+
+    class Counted:
+        @breaker
+        def method(self) -> None: ...
+
+    it = Counted()
+    for _ in range(100):
+        it.method()
+    bound = it.method
+    bound()
+    Counted.method(it)
+    assert fates(breaker) == {"succeeded": 102}
+
+
+def test_a_guard_set_on_an_instance_does_not_bind() -> None:
+    service: Any = Service()
+    service.loose = guard(lambda *args: args)
+    assert service.loose(1) == (1,)
+
+
+def test_a_method_may_be_guarded_when_the_class_is_there_already() -> None:
+    class Plain:
+        def method(self) -> Any:
+            return self
+
+    Plain.method = places()(Plain.method)  # type: ignore[method-assign]
+    it = Plain()
+    assert it.method() is it
+    assert places()(it.method)() is it
+
+
+def test_an_abstract_method_stays_abstract() -> None:
+    class Abstract(abc.ABC):
+        @guard
+        @abc.abstractmethod
+        def method(self) -> None: ...
+
+    assert Abstract.__abstractmethods__ == {"method"}
+    with pytest.raises(TypeError, match="abstract"):
+        Abstract()  # type: ignore[abstract]
+
+
+def test_a_method_called_on_the_wrong_thing_is_an_error_of_its_own() -> None:
+    with pytest.raises(TypeError):
+        Service.method()  # type: ignore[call-arg]
