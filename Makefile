@@ -70,7 +70,7 @@ ctest: $(VENV)/.has-test ## the C tests of the kernels
 	@cmake --build $(CTEST_DIR)
 	@ctest --test-dir $(CTEST_DIR) --parallel 2 --no-tests=error --output-on-failure $(CTEST_ARGS)
 
-# $(call sanitized,thread,libtsan.so): the C tests, then the Python stress tests on extensions built
+# $(call sanitized,thread,libtsan.so,tests): the C tests, then tests in Python on extensions built
 # with the sanitizer, whose run-time has to be in the process before they are. Leaks are looked for
 # in C only: the interpreter itself leaves memory to the end of the process.
 define sanitized
@@ -78,14 +78,14 @@ $(MAKE) --no-print-directory ctest SANITIZE=$(1)
 $(MAKE) --no-print-directory build build/venv-$(1)/.has-test SANITIZE=$(1) VENV=build/venv-$(1)
 TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
     LD_PRELOAD="$(foreach lib,$(2),$(shell $(CC) -print-file-name=$(lib)))" \
-    build/venv-$(1)/bin/python -m pytest -m stress -p no:cacheprovider -o faulthandler_timeout=600 $(ARGS)
+    build/venv-$(1)/bin/python -m pytest $(3) -p no:cacheprovider -o faulthandler_timeout=600 $(ARGS)
 endef
 
 tsan: ## C tests and Python stress tests under ThreadSanitizer
-	$(call sanitized,thread,libtsan.so)
+	$(call sanitized,thread,libtsan.so,-m stress)
 
-asan: ## the same under AddressSanitizer and UBSan
-	$(call sanitized,address,libasan.so libubsan.so)
+asan: ## C tests and quick Python tests under AddressSanitizer and UBSan
+	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) --ignore=tests/project)
 
 stress: export STRESS_SCALE = 20
 stress: build $(VENV)/.has-test ## millions of operations from many threads
