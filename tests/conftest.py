@@ -48,7 +48,7 @@ def clock() -> holdfast.ManualClock:
 
 @pytest.fixture(autouse=True)
 def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default registry begins each test empty, whatever an earlier one left to the collector."""
+    """The default registry begins each test empty, whatever earlier ones left to the collector."""
     monkeypatch.setattr(holdfast.registry, "_entries", {})
 
 
