@@ -75,10 +75,9 @@ hf__lease_release(hf_breaker *b, const hf_breaker_permit *permit)
 enum hf__claim { HF__CLAIMED, HF__ALL_HELD, HF__GEN_IS_OVER };
 
 /*
- * Claim one lease. Two looks at the word make it sound. Before the CAS: a lease of another
- * generation is an earlier one's only if the breaker is still in ours, and a later one's must not
- * be taken; should one appear after the look, the CAS fails. After the CAS: if the period ended
- * meanwhile, this call would be a probe of a period that no longer is.
+ * Claim one lease. A lease of another generation is an earlier one's, and free, only if the breaker
+ * is still in ours after it was read; a later one's must not be taken. Should one appear after that
+ * look, the CAS fails.
  */
 static inline enum hf__claim
 hf__lease_claim_slot(hf_breaker *b, uint32_t slot, uint64_t gen, int64_t now_ns,
@@ -95,10 +94,7 @@ hf__lease_claim_slot(hf_breaker *b, uint32_t slot, uint64_t gen, int64_t now_ns,
     } while (!hf_cas_weak_acq_rel(&b->leases[slot], &seen, mine));
     *permit = (hf_breaker_permit){
         .gen = gen, .lease = mine, .slot = (int32_t)slot, .flags = HF_PERMIT_PROBE};
-    if (HF_BREAKER_GEN(hf_load_acquire(&b->word)) == gen)
-        return HF__CLAIMED;
-    hf__lease_release(b, permit);
-    return HF__GEN_IS_OVER;
+    return HF__CLAIMED;
 }
 
 /* Claim any free lease of the half-open period `gen` and fill in the permit. */

@@ -74,13 +74,12 @@ hf__breaker_is_troubled(const hf_breaker *b, uint64_t gen, int64_t now_ns)
     return hf_count_window_has_failures(hf__breaker_count_window(b));
 }
 
-/* Whether the last failure is so long ago that failures before now are none in a row any more. */
+/* Whether the last failure, if any, is so long ago that those before now are no run any more. */
 static inline bool
 hf__breaker_has_paused(const hf_breaker *b, int64_t now_ns)
 {
-    const int64_t last = hf_load_acquire(&b->last_failure_ns);
-    return b->config.failure_reset_ns > 0 && last != INT64_MIN &&
-           hf_ns_sub(now_ns, last) >= b->config.failure_reset_ns;
+    const int64_t pause = hf_ns_sub(now_ns, hf_load_acquire(&b->last_failure_ns));
+    return b->config.failure_reset_ns > 0 && pause >= b->config.failure_reset_ns;
 }
 
 /*

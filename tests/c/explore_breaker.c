@@ -202,6 +202,48 @@ HF_TEST(the_deadline_belongs_to_the_opening_that_is_seen)
 }
 
 static void
+open_and_soon_due(void *world)
+{
+    (void)world;
+    hf_breaker_config config = defaults();
+    config.failure_threshold = 1;
+    config.half_open_max = 1;
+    config.reset_factor = 2;
+    begin_with(config);
+    break_at(0);
+    ready();
+}
+
+/* Thread 0 is refused by the first opening; meanwhile it ends, and another follows. */
+static void
+ask_early_or_probe_and_fail(void *world, int index)
+{
+    (void)world;
+    struct actor *a = &actors[index];
+    if (ask_at(a, index == 0 ? HALF - SECOND : HALF))
+        end_at(a, HF_FAILURE, HALF);
+}
+
+/*
+ * The second opening lasts 120 s: from HALF, or from the time of thread 0 if that was refused by
+ * it while its deadline was not yet set. What thread 0 knew of the first opening has no say.
+ */
+static bool
+the_second_opening_has_its_own_length(void *world)
+{
+    (void)world;
+    const int64_t until = hf_load_relaxed(&b->until_ns) / SECOND;
+    return accounts_balance() && (until == 60 + 120 || until == 59 + 120);
+}
+
+/* Trap 9. */
+HF_TEST(who_was_refused_mends_no_later_opening)
+{
+    HF_CHECK(explored("ask early; probe and fail", 2, open_and_soon_due,
+                      ask_early_or_probe_and_fail, the_second_opening_has_its_own_length));
+}
+
+static void
 open_in_the_future(void *world)
 {
     (void)world;
@@ -239,6 +281,42 @@ HF_TEST(an_opening_is_pulled_in_once_and_only_while_it_lasts)
 }
 
 static void
+open_without_an_open_time(void *world)
+{
+    (void)world;
+    hf_breaker_config config = defaults();
+    config.failure_threshold = 1;
+    config.half_open_max = 1;
+    config.reset_ns = 0;
+    begin_with(config);
+    break_at(0);
+    ready();
+}
+
+static void
+probe_and_fail(void *world, int index)
+{
+    (void)world;
+    struct actor *a = &actors[index];
+    if (ask_at(a, 0))
+        end_at(a, HF_FAILURE, 0);
+}
+
+static bool
+nothing_in_flight(void *world)
+{
+    (void)world;
+    return accounts_balance() && hf_breaker_in_flight(b) == 0;
+}
+
+/* Trap 8: one answer has room for one change; who half-opens and is overtaken makes no second. */
+HF_TEST(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once)
+{
+    HF_CHECK(explored("two probe and fail", 2, open_without_an_open_time, probe_and_fail,
+                      nothing_in_flight));
+}
+
+static void
 closed(void *world)
 {
     (void)world;
@@ -258,13 +336,6 @@ move_and_call(void *world, int index)
         end_at(a, HF_FAILURE, 0);
 }
 
-static bool
-nothing_in_flight(void *world)
-{
-    (void)world;
-    return accounts_balance() && hf_breaker_in_flight(b) == 0;
-}
-
 /* Trap 8, trap 12. */
 HF_TEST(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them)
 {
@@ -280,7 +351,9 @@ main(int argc, char **argv)
     HF_RUN(failures_at_once_open_it_once);
     HF_RUN(a_success_among_failures_ends_a_run_or_comes_too_late);
     HF_RUN(the_deadline_belongs_to_the_opening_that_is_seen);
+    HF_RUN(who_was_refused_mends_no_later_opening);
     HF_RUN(an_opening_is_pulled_in_once_and_only_while_it_lasts);
+    HF_RUN(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once);
     HF_RUN(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them);
     return hf_test_close();
 }

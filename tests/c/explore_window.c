@@ -167,6 +167,69 @@ HF_TEST(calls_after_a_step_back_are_all_counted)
 }
 
 static void
+empty_window_of_two_slices(void *world)
+{
+    (void)world;
+    hf_time_window_init(times, 2, SECOND);
+}
+
+static void
+fail_in_slices_5_and_7(void *world, int index)
+{
+    (void)world;
+    hf_time_window_record(times, 1, (5 + 2 * index) * SECOND, HF_FAILURE, index == 0);
+}
+
+/* Slices 5 and 7 share their slots. If time went on to 7, and not back to 5, that one has them. */
+static bool
+the_later_slice_keeps_its_slots(void *world)
+{
+    (void)world;
+    const hf_tally t = hf_time_window_read(times, 1, 7 * SECOND);
+    return hf_load_relaxed(&times->head) == 5 || (t.calls == 1 && t.failures == 1 && t.slow == 0);
+}
+
+/* Trap 25: a thread held up for a whole window does not wipe what has come since. */
+HF_TEST(a_record_held_up_for_a_window_is_dropped)
+{
+    hf_explored e = hf_explore(&(hf_explore_model){.name = "fail in slices that share a slot",
+                                                   .threads = 2,
+                                                   .setup = empty_window_of_two_slices,
+                                                   .thread = fail_in_slices_5_and_7,
+                                                   .holds = the_later_slice_keeps_its_slots});
+    HF_CHECK(e.complete && !e.broken);
+}
+
+static void
+fail_in_slices_5_and_6(void *world, int index)
+{
+    (void)world;
+    hf_time_window_record(times, 1, (5 + index) * SECOND, HF_FAILURE, false);
+}
+
+static bool
+the_hint_lasts_as_long_as_the_failures(void *world)
+{
+    (void)world;
+    const hf_tally at_6 = hf_time_window_read(times, 1, 6 * SECOND);
+    const hf_tally at_7 = hf_time_window_read(times, 1, 7 * SECOND);
+    return at_6.failures == 2 && at_7.failures >= 1 &&
+           hf_time_window_has_failures(times, 1, 7 * SECOND) &&
+           !hf_time_window_has_failures(times, 1, 8 * SECOND);
+}
+
+HF_TEST(the_hint_of_trouble_never_goes_back)
+{
+    hf_explored e =
+        hf_explore(&(hf_explore_model){.name = "fail in slices side by side",
+                                       .threads = 2,
+                                       .setup = empty_window_of_two_slices,
+                                       .thread = fail_in_slices_5_and_6,
+                                       .holds = the_hint_lasts_as_long_as_the_failures});
+    HF_CHECK(e.complete && !e.broken);
+}
+
+static void
 window_of_two_generations(void *world)
 {
     (void)world;
@@ -260,6 +323,8 @@ main(int argc, char **argv)
     HF_RUN(the_sums_of_a_count_window_are_those_of_its_calls);
     HF_RUN(a_late_record_leaves_the_next_generation_alone);
     HF_RUN(calls_after_a_step_back_are_all_counted);
+    HF_RUN(a_record_held_up_for_a_window_is_dropped);
+    HF_RUN(the_hint_of_trouble_never_goes_back);
     HF_RUN(a_late_record_leaves_the_next_generation_of_a_time_window_alone);
     HF_RUN(no_judgement_is_missed_between_a_failure_and_a_success);
     return hf_test_close();

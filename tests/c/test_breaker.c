@@ -229,17 +229,33 @@ HF_TEST(a_disabled_breaker_admits_everything_and_counts_nothing)
 
 HF_TEST(a_breaker_for_metrics_only_counts_and_never_changes)
 {
-    begin();
+    hf_breaker_config config = defaults();
+    config.failure_rate_ppb = 1;
+    config.window_kind = HF_WINDOW_COUNT;
+    config.window_n = 10;
+    begin_with(config);
     hf_breaker_override(b, HF_METRICS_ONLY, 0);
     calls(20, HF_FAILURE, 5);
     HF_CHECK_INT(hf_breaker_state(b), HF_METRICS_ONLY);
     HF_CHECK_INT(hf_breaker_run(b), 20);
+    HF_CHECK_INT(hf_breaker_tally(b, 5).failures, 10);
     call(HF_SUCCESS, 6);
     HF_CHECK_INT(hf_breaker_run(b), 0);
     HF_CHECK_INT(count_of(&b->admitted), 21);
     HF_CHECK_INT(count_of(&b->failed), 20);
     HF_CHECK_INT(count_of(&b->succeeded), 1);
     HF_CHECK_INT(count_of(&b->rejected), 0);
+}
+
+HF_TEST(the_run_of_failures_stays_at_its_maximum)
+{
+    hf_breaker_config config = defaults();
+    config.failure_threshold = 0;
+    begin_with(config);
+    hf_store_relaxed(&b->word, HF_BREAKER_WORD(7, HF_BREAKER_COUNT_MOST - 1, 0, HF_CLOSED));
+    calls(3, HF_FAILURE, 0);
+    HF_CHECK_INT(hf_load_relaxed(&b->word),
+                 HF_BREAKER_WORD(7, HF_BREAKER_COUNT_MOST, 0, HF_CLOSED));
 }
 
 HF_TEST(opening_an_open_breaker_by_hand_starts_its_time_again)
@@ -372,6 +388,7 @@ main(int argc, char **argv)
     HF_RUN(no_time_ends_a_forced_opening);
     HF_RUN(a_disabled_breaker_admits_everything_and_counts_nothing);
     HF_RUN(a_breaker_for_metrics_only_counts_and_never_changes);
+    HF_RUN(the_run_of_failures_stays_at_its_maximum);
     HF_RUN(opening_an_open_breaker_by_hand_starts_its_time_again);
     HF_RUN(asking_whether_a_call_would_be_admitted_changes_nothing);
     HF_RUN(failures_in_a_row_are_those_of_a_closed_breaker_as_of_now);

@@ -267,6 +267,26 @@ HF_TEST(an_observed_call_is_counted_and_decides_nothing)
     HF_CHECK_INT(hf_breaker_probes(b, HALF), 3);
 }
 
+/* Between the refusal and the observed call the breaker was closed. */
+HF_TEST(an_observed_call_decides_nothing_in_a_closed_breaker_either)
+{
+    hf_breaker_config config = defaults();
+    config.failure_threshold = 1;
+    config.window_kind = HF_WINDOW_COUNT;
+    config.window_n = 10;
+    begin_broken(config);
+    for (int outcome = HF_SUCCESS; outcome <= HF_IGNORED; outcome++) {
+        hf_breaker_override(b, HF_OPEN, 0);
+        HF_CHECK(refuses(0));
+        hf_breaker_override(b, HF_CLOSED, 0);
+        hf_breaker_permit permit;
+        hf_breaker_admit_observed(b, &permit);
+        HF_CHECK(!end(permit, outcome, 0).happened);
+        HF_CHECK_INT(hf_breaker_tally(b, 0).calls + hf_breaker_tally(b, 0).ignored, 0);
+    }
+    HF_CHECK_INT(hf_breaker_in_flight(b), 0);
+}
+
 /* Trap 58. */
 HF_TEST(in_a_forked_child_the_calls_in_flight_are_the_parents)
 {
@@ -314,6 +334,7 @@ main(int argc, char **argv)
     HF_RUN(a_probe_of_an_earlier_period_neither_counts_nor_frees_a_slot);
     HF_RUN(a_slot_lost_many_generations_ago_is_free);
     HF_RUN(an_observed_call_is_counted_and_decides_nothing);
+    HF_RUN(an_observed_call_decides_nothing_in_a_closed_breaker_either);
     HF_RUN(in_a_forked_child_the_calls_in_flight_are_the_parents);
     return hf_test_close();
 }

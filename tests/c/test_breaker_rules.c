@@ -240,6 +240,12 @@ HF_TEST(the_open_time_grows_with_each_reopening_up_to_its_bound)
     calls(3, HF_SUCCESS, now); /* health resets the growth */
     break_at(now);
     HF_CHECK_INT(hf_breaker_retry_after_ns(b, now), 60 * SECOND);
+
+    config = defaults();
+    config.reset_max_ns = 50 * SECOND; /* binds without growth too */
+    begin_with(config);
+    break_at(0);
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, 0), 50 * SECOND);
 }
 
 HF_TEST(the_open_time_neither_overflows_nor_stops_growing_in_count)
