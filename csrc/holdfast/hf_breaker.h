@@ -91,6 +91,29 @@ hf_breaker_admit_slow(hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, 
     return true;
 }
 
+/*
+ * What nearly every call meets while a dependency is down: refused at now_ns, and at any time within
+ * slack_ns of that, so who knows the time only roughly need not know it better. It is forced open, or
+ * both ends of its opening are further away.
+ * Returns the ns that are left, -1 when forced open, and the call is counted as rejected; or 0: nothing
+ * was done, and hf_breaker_admit_slow() decides.
+ */
+static inline int64_t
+hf_breaker_refuse_fast(hf_breaker *b, int64_t now_ns, int64_t slack_ns)
+{
+    const uint64_t w = hf_load_acquire(&b->word);
+    /* Acquire pairs with the CAS in hf__breaker_open(), as the look at the word before it did. */
+    const int64_t until = hf_load_acquire(&b->until_ns);
+    int64_t left = hf_ns_sub(until, now_ns);
+    if (HF_BREAKER_STATE(w) == HF_FORCED_OPEN)
+        left = -1;
+    else if (HF_BREAKER_STATE(w) != HF_OPEN || until < HF__OPENING_END || left <= slack_ns ||
+             left >= b->longest_open_ns - slack_ns)
+        return 0;
+    hf_count(&b->rejected, 1);
+    return left;
+}
+
 /* After a refusal, let the call run all the same: what it proves is counted and decides nothing. */
 static inline void
 hf_breaker_admit_observed(hf_breaker *b, hf_breaker_permit *permit)
@@ -299,20 +322,6 @@ hf_breaker_peek(const hf_breaker *b, int64_t now_ns)
     default:
         return true;
     }
-}
-
-/*
- * Whether it refuses at now_ns and at any time within slack_ns of that: it is forced open, or both
- * ends of its opening are further away. Who knows the time only roughly need not know it better.
- */
-static inline bool
-hf_breaker_surely_refuses(const hf_breaker *b, int64_t now_ns, int64_t slack_ns)
-{
-    const uint64_t w = hf_load_acquire(&b->word);
-    if (HF_BREAKER_STATE(w) != HF_OPEN)
-        return HF_BREAKER_STATE(w) == HF_FORCED_OPEN;
-    const int64_t left = hf__breaker_left_ns(b, w, now_ns);
-    return left > slack_ns && left < b->longest_open_ns - slack_ns;
 }
 
 /*

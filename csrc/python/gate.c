@@ -94,26 +94,22 @@ refuse(GateObject *step, hf_refusal *why, hf_reason reason, int64_t retry_after_
 /* The coarse clock lags by a tick at most, which is 10 ms where the kernel ticks slowest. */
 #define HF_LAG_NS INT64_C(10000000)
 
-/*
- * When to ask a breaker that does not admit everybody. Amid an opening the coarse clock will do, or a
- * time that was read before, and saves 20 ns a refusal. At its ends a time that lags would refuse who
- * comes when told to, or pass for time that stepped back and cut the opening short.
- */
-static int64_t
-time_to_ask(const GateObject *step, const hf_pass *pass)
-{
-    int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
-    return hf_breaker_surely_refuses(step->cell, now, HF_LAG_NS) ? now
-                                                                 : hf_clock_now_ns(step->clock);
-}
-
 static hf_entering Py_NO_INLINE
 enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit,
                    hf_refusal *why)
 {
     hf_breaker *breaker = step->cell;
     hf_change change = {0};
-    int64_t now = time_to_ask(step, pass);
+    /*
+     * Amid an opening the coarse clock will do, or a time that was read before, and saves 20 ns a
+     * refusal. At its ends a time that lags would refuse who comes when told to, or pass for time that
+     * stepped back and cut the opening short.
+     */
+    int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
+    int64_t left = step->mode == HF_OBSERVE ? 0 : hf_breaker_refuse_fast(breaker, now, HF_LAG_NS);
+    if (left != 0)
+        return refuse(step, why, left < 0 ? HF_REASON_FORCED_OPEN : HF_REASON_OPEN, left);
+    now = hf_clock_now_ns(step->clock);
     bool admitted = hf_breaker_admit_slow(breaker, now, permit, &change);
     if (!admitted && step->mode == HF_OBSERVE) {
         hf_breaker_admit_observed(breaker, permit);
@@ -258,6 +254,11 @@ enter_step(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why
 hf_entering
 hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
 {
+    if (gate->lone) { /* a refusal is to be quick as well */
+        hf_entering answer = enter_breaker(gate, pass, &pass->hold[0], why);
+        pass->entered = answer == HF_IN;
+        return answer;
+    }
     if (gate->reads_clock && pass->clock == NULL) {
         pass->now_ns = hf_clock_now_ns(gate->clock);
         pass->clock = gate->clock;
