@@ -49,7 +49,9 @@ hf_breaker_admit(hf_breaker *b, hf_breaker_permit *permit)
     const uint64_t w = hf_load_acquire(&b->word);
     if (HF_UNLIKELY(HF_BREAKER_STATE(w) != HF_CLOSED))
         return hf__breaker_admit_other(b, w, permit);
-    *permit = (hf_breaker_permit){.gen = HF_BREAKER_GEN(w), .slot = -1};
+    permit->gen = HF_BREAKER_GEN(w);
+    permit->slot = -1;
+    permit->flags = 0; /* and without PROBE, nobody asks for the lease */
     hf_count(&b->admitted, 1);
     return true;
 }
