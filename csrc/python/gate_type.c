@@ -621,8 +621,8 @@ static PyGetSetDef gate_getset[] = {
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 
 static PyMethodDef gate_methods[] = {
-    {"__init_subclass__", hf_init_subclass, METH_NOARGS | METH_CLASS,
-     "__init_subclass__($type, /)\n--\n\n"
+    {"__init_subclass__", FAST(hf_init_subclass), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
+     "__init_subclass__($type, /, **kwargs)\n--\n\n"
      "Give the subclass native methods of its own, which are cheaper to call."},
     {"_bind", FAST(gate_bind), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_compose", gate_compose, METH_VARARGS, NULL},

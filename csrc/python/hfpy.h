@@ -237,7 +237,7 @@ int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
 
 /* ---- own_methods.c ---- */
-PyObject *hf_init_subclass(PyObject *cls, PyObject *ignored);
+PyObject *hf_init_subclass(PyObject *cls, PyObject *args, PyObject *kwargs);
 
 /* ---- guard.c ---- */
 typedef enum {

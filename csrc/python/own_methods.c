@@ -31,12 +31,27 @@ own_methods_of(PyTypeObject *cls, PyTypeObject *base)
     return 0;
 }
 
+/* super().__init_subclass__(*args, **kwargs), for the bases that stand behind Gate. */
+static int
+tell_others(PyObject *cls, PyObject *args, PyObject *kwargs)
+{
+    PyObject *others = PyObject_CallFunctionObjArgs((PyObject *)&PySuper_Type,
+                                                    (PyObject *)hf_gate_type, cls, NULL);
+    PyObject *tell = others == NULL ? NULL : PyObject_GetAttrString(others, "__init_subclass__");
+    PyObject *answer = tell == NULL ? NULL : PyObject_Call(tell, args, kwargs);
+    Py_XDECREF(answer);
+    Py_XDECREF(tell);
+    Py_XDECREF(others);
+    return answer == NULL ? -1 : 0;
+}
+
 /* Gate.__init_subclass__ */
 PyObject *
-hf_init_subclass(PyObject *op, PyObject *ignored)
+hf_init_subclass(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     PyTypeObject *cls = (PyTypeObject *)op;
-    (void)ignored;
+    if (tell_others(op, args, kwargs) < 0)
+        return NULL;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(cls->tp_mro); i++) {
         PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(cls->tp_mro, i);
         if (PyType_IsSubtype(base, hf_gate_type) && own_methods_of(cls, base) < 0)

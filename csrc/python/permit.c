@@ -113,9 +113,13 @@ static PyObject *
 permit_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
     PermitObject *self = (PermitObject *)op;
+    if (nargs != 3) {
+        PyErr_SetString(PyExc_TypeError, "__exit__() takes three arguments");
+        return NULL;
+    }
     if (self->settled)
         Py_RETURN_FALSE; /* settled inside the block: that verdict stands */
-    PyObject *exception = nargs == 3 ? args[1] : Py_None;
+    PyObject *exception = args[1];
     if (!claim(self))
         Py_RETURN_FALSE;
     int answer = PyExceptionInstance_Check(exception)

@@ -78,6 +78,14 @@ hf_rejected_new(const hf_refusal *why, PyObject *cls)
     return (PyObject *)self;
 }
 
+/* Seconds; NaN for None. -1: no number, an exception is set. */
+static int
+seconds_of(PyObject *value, double *seconds)
+{
+    *seconds = value == NULL || value == Py_None ? NAN : PyFloat_AsDouble(value);
+    return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
 static int
 rejected_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
@@ -92,12 +100,9 @@ rejected_init(PyObject *op, PyObject *args, PyObject *kwargs)
     Py_DECREF(none);
     if (!parsed || ((PyTypeObject *)PyExc_Exception)->tp_init(op, args, NULL) < 0)
         return -1;
-    double seconds = NAN;
-    if (retry_after != NULL && retry_after != Py_None) {
-        seconds = PyFloat_AsDouble(retry_after);
-        if (seconds == -1.0 && PyErr_Occurred())
-            return -1;
-    }
+    double seconds;
+    if (seconds_of(retry_after, &seconds) < 0)
+        return -1;
     Py_XSETREF(self->policy, or_none(policy));
     Py_XSETREF(self->name, or_none(name));
     Py_XSETREF(self->reason, reason != NULL ? Py_NewRef(reason) : PyUnicode_FromString(""));
@@ -109,6 +114,7 @@ static int
 rejected_traverse(PyObject *op, visitproc visit, void *arg)
 {
     RejectedObject *self = (RejectedObject *)op;
+    Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->policy);
     Py_VISIT(self->name);
     Py_VISIT(self->reason);
@@ -183,35 +189,58 @@ rejected_repr(PyObject *op)
     return repr;
 }
 
-/* Policies do not travel: an unpickled rejection has its name and figures, and None for a policy. */
+/* ---- travelling: policies do not, so an unpickled rejection has a name and figures, no policy ---- */
+
 static PyObject *
 rejected_reduce(PyObject *op, PyObject *ignored)
 {
     RejectedObject *self = (RejectedObject *)op;
     (void)ignored;
     PyObject *retry_after = rejected_retry_after(op, NULL);
-    if (retry_after == NULL)
+    PyObject *state = self->base.dict != NULL ? PyDict_Copy(self->base.dict) : PyDict_New();
+    bool failed =
+        retry_after == NULL || state == NULL ||
+        PyDict_SetItemString(state, "name", self->name ? self->name : Py_None) < 0 ||
+        PyDict_SetItemString(state, "reason", self->reason ? self->reason : Py_None) < 0 ||
+        PyDict_SetItemString(state, "retry_after", retry_after) < 0;
+    Py_XDECREF(retry_after);
+    if (failed) {
+        Py_XDECREF(state);
         return NULL;
-    return Py_BuildValue("(OO{sOsOsN})", (PyObject *)Py_TYPE(op), self->base.args, "name",
-                         self->name ? self->name : Py_None, "reason",
-                         self->reason ? self->reason : Py_None, "retry_after", retry_after);
+    }
+    return Py_BuildValue("(OON)", (PyObject *)Py_TYPE(op), self->base.args, state);
+}
+
+static int
+set_state(RejectedObject *self, PyObject *key, PyObject *value)
+{
+    if (PyUnicode_CompareWithASCIIString(key, "name") == 0)
+        Py_XSETREF(self->name, Py_NewRef(value));
+    else if (PyUnicode_CompareWithASCIIString(key, "reason") == 0)
+        Py_XSETREF(self->reason, Py_NewRef(value));
+    else if (PyUnicode_CompareWithASCIIString(key, "retry_after") == 0)
+        return seconds_of(value, &self->retry_after);
+    else
+        return PyObject_SetAttr((PyObject *)self, key, value);
+    return 0;
 }
 
 static PyObject *
 rejected_setstate(PyObject *op, PyObject *state)
 {
-    RejectedObject *self = (RejectedObject *)op;
-    PyObject *nothing = PyTuple_New(0);
-    if (nothing == NULL)
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    if (!PyDict_Check(state)) {
+        PyErr_SetString(PyExc_TypeError, "state of a rejection must be a dict");
         return NULL;
-    int answer = PyDict_Check(state)
-                     ? rejected_init(op, self->base.args ? self->base.args : nothing, state)
-                     : -1;
-    Py_DECREF(nothing);
-    if (answer < 0) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "state of a rejection must be a dict");
-        return NULL;
+    }
+    while (PyDict_Next(state, &at, &key, &value)) {
+        if (!PyUnicode_Check(key)) {
+            PyErr_SetString(PyExc_TypeError, "attribute name must be string");
+            return NULL;
+        }
+        if (set_state((RejectedObject *)op, key, value) < 0)
+            return NULL;
     }
     Py_RETURN_NONE;
 }
@@ -260,7 +289,22 @@ static PyType_Spec rejected_spec = {
 };
 
 /* Of the layout of an Exception, which RejectedObject continues: a class statement would add to it. */
+static int
+error_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(op));
+    return ((PyTypeObject *)PyExc_Exception)->tp_traverse(op, visit, arg);
+}
+
+static int
+error_clear(PyObject *op)
+{
+    return ((PyTypeObject *)PyExc_Exception)->tp_clear(op);
+}
+
 static PyType_Slot error_slots[] = {
+    {Py_tp_traverse, error_traverse},
+    {Py_tp_clear, error_clear},
     {Py_tp_doc, "Base of every error that holdfast raises. `code` is a stable word for machines."},
     {0, NULL},
 };
@@ -268,7 +312,7 @@ static PyType_Slot error_slots[] = {
 static PyType_Spec error_spec = {
     .name = "holdfast.errors.HoldfastError",
     .basicsize = sizeof(PyBaseExceptionObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = error_slots,
 };
 

@@ -1,8 +1,12 @@
 """Subclasses of the gate have native methods of their own, which are cheaper to call."""
 
+from typing import Generic, TypeVar
+
 import pytest
 
 import holdfast
+
+T = TypeVar("T")
 
 
 class Telling(holdfast.CircuitBreaker):
@@ -41,3 +45,22 @@ def test_a_method_that_a_subclass_replaced_stays_replaced_in_its_subclasses():
 def test_a_class_statement_takes_no_keywords():
     with pytest.raises(TypeError, match="__init_subclass__"):
         type("Wrong", (holdfast.CircuitBreaker,), {"__slots__": ()}, keyword=1)
+
+
+def test_other_bases_are_told_of_the_subclass_too() -> None:
+    told = []
+
+    class Mixin:
+        def __init_subclass__(cls, word="", **kwargs):
+            super().__init_subclass__(**kwargs)
+            told.append((cls.__name__, word))
+
+    class First(Mixin, holdfast.CircuitBreaker, word="first"): ...
+
+    class Last(holdfast.CircuitBreaker, Mixin, Generic[T], word="last"): ...
+
+    assert told == [("First", "first"), ("Last", "last")]
+    assert Last[int].__args__ == (int,)
+    for cls in (First, Last):
+        assert cls("b").try_call(int).value == 0
+        assert vars(cls)["call"].__objclass__ is cls

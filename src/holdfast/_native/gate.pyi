@@ -88,7 +88,7 @@ class Guard(Generic[_P, _R]):
 
 class Gate:
     @classmethod
-    def __init_subclass__(cls) -> None: ...
+    def __init_subclass__(cls, **kwargs: Any) -> None: ...
     _listening: bool
     _can_wait: bool
     @property

@@ -1,0 +1,259 @@
+"""A rejection says who refused and why, costs little and keeps nothing alive."""
+
+import copy
+import gc
+import pickle
+import sys
+import traceback
+import weakref
+from typing import Any
+
+import pytest
+
+import holdfast
+from holdfast import (
+    BulkheadFullError,
+    BulkheadTimeoutError,
+    CircuitBreaker,
+    CircuitOpenError,
+    EmergencyModeError,
+    HoldfastError,
+    ManualClock,
+    RateLimitedError,
+    Rejected,
+    ShedError,
+)
+from tests.gate.parts import pipe, places, tokens, tripping
+
+REJECTIONS = [
+    (CircuitOpenError, "CIRCUIT_OPEN"),
+    (RateLimitedError, "RATE_LIMITED"),
+    (BulkheadFullError, "BULKHEAD_FULL"),
+    (BulkheadTimeoutError, "BULKHEAD_TIMEOUT"),
+    (ShedError, "SHED"),
+    (EmergencyModeError, "EMERGENCY_MODE"),
+    (Rejected, "REJECTED"),
+]
+
+
+def refusal(policy: Any, how: str = "call") -> Rejected:
+    def enter() -> None:
+        with policy:
+            pytest.fail("ran")
+
+    ways = {
+        "call": lambda: policy.call(pytest.fail, "ran"),
+        "with": enter,
+        "guard": lambda: policy(pytest.fail)("ran"),
+        "permit": policy._permit,
+    }
+    with pytest.raises(Rejected) as caught:
+        ways[how]()
+    return caught.value
+
+
+def test_it_says_who_refused_and_why() -> None:
+    clock = ManualClock()
+    breaker, limiter, bulkhead = tripping(clock), tokens(1, clock), places(1, clock=clock)
+    breaker.trip()
+    clock.advance(18)
+    limiter.acquire()
+    bulkhead.enter()
+    told = {
+        type(error): (error.policy, error.name, error.reason, error.retry_after, str(error))
+        for error in map(refusal, (breaker, pipe(limiter), pipe(bulkhead, breaker)))
+    }
+    assert told == {
+        CircuitOpenError: (
+            breaker,
+            "tripping",
+            "open",
+            42.0,
+            "circuit breaker is open: 'tripping' (open), retry in 42.000 s",
+        ),
+        RateLimitedError: (
+            limiter,
+            "tokens",
+            "rate",
+            1.0,
+            "rate limit exceeded: 'tokens' (rate), retry in 1.000 s",
+        ),
+        BulkheadFullError: (bulkhead, "places", "full", None, "bulkhead is full: 'places' (full)"),
+    }
+
+
+@pytest.mark.parametrize(("cls", "code"), REJECTIONS)
+def test_each_has_a_stable_code(cls: type[Rejected], code: str) -> None:  # GEN-08
+    assert cls.code == cls().code == code
+    assert issubclass(cls, HoldfastError)
+    assert issubclass(cls, Exception)
+    assert getattr(holdfast, cls.__name__) is cls
+
+
+@pytest.mark.parametrize("how", ["call", "with", "guard", "permit"])
+def test_it_keeps_no_earlier_exception_alive(how: str) -> None:  # trap 14
+    breaker = tripping()
+    breaker.trip()
+
+    class LargeError(Exception): ...
+
+    def refused() -> Rejected:
+        try:
+            raise LargeError
+        except LargeError:
+            return refusal(breaker, how)
+
+    error = refused()
+    assert error.__context__ is None
+    assert error.__cause__ is None
+
+
+def test_each_refusal_is_its_own_and_its_traceback_does_not_grow() -> None:  # trap 14
+    breaker = tripping()
+    breaker.trip()
+    errors = [refusal(breaker) for _ in range(100)]
+    assert len({id(error) for error in errors}) == 100
+    assert len({len(traceback.extract_tb(error.__traceback__)) for error in errors}) == 1
+
+
+def test_it_keeps_no_call_alive() -> None:  # trap 14
+    class Argument: ...
+
+    breaker = tripping()
+    breaker.trip()
+    argument = Argument()
+    ref = weakref.ref(argument)
+    outcome = breaker.try_call(print, argument)
+    del argument
+    assert outcome.rejection is not None
+    assert ref() is None
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(("cls", "code"), REJECTIONS)
+def test_it_travels_without_its_policy(cls: type[Rejected], code: str, protocol: int) -> None:
+    error = cls(policy=object(), name="payments", reason="rate", retry_after=1.5)
+    error.add_note("from worker 3")
+    error.extra = 42  # type: ignore[attr-defined]
+    revived = pickle.loads(pickle.dumps(error, protocol))
+    assert type(revived) is cls
+    assert (revived.policy, revived.name, revived.reason) == (None, "payments", "rate")
+    assert (revived.retry_after, revived.code, revived.args) == (1.5, code, ())
+    assert str(revived) == str(error)
+    assert (revived.__notes__, revived.extra) == (["from worker 3"], 42)
+
+
+def test_one_that_a_policy_raised_travels_too() -> None:
+    breaker = tripping()
+    breaker.force_open()
+    error = refusal(breaker)
+    revived = pickle.loads(pickle.dumps(error))
+    assert (revived.name, revived.reason, revived.retry_after) == ("tripping", "forced-open", None)
+    again = copy.copy(error)
+    assert (type(again), str(again)) == (type(error), str(error))
+    assert str(copy.deepcopy(error)) == str(error)
+
+
+def test_one_may_be_made_by_hand() -> None:
+    bare = Rejected()
+    assert (bare.policy, bare.name, bare.reason, bare.retry_after) == (None, None, "", None)
+    assert str(bare) == "call rejected: None ()"
+    said = CircuitOpenError("said", "so", name="n", reason="why", retry_after=2)
+    assert (said.args, str(said)) == (("said", "so"), "('said', 'so')")
+    assert str(CircuitOpenError("said")) == "said"
+    assert (said.name, said.reason, said.retry_after) == ("n", "why", 2.0)
+    assert repr(said).startswith("<") is True
+    assert pickle.loads(pickle.dumps(said)).args == ("said", "so")
+    unborn = Rejected.__new__(Rejected)
+    assert (unborn.policy, unborn.name, unborn.reason, unborn.retry_after) == (None,) * 4
+    assert "call rejected" in str(unborn)
+    assert isinstance(pickle.loads(pickle.dumps(unborn)), Rejected)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"reason": 42}, {"retry_after": "soon"}, {"other": 1}, {"reason": None}],
+)
+def test_one_made_wrongly_is_a_type_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        Rejected(**wrong)
+
+
+def test_made_again_it_takes_the_new_values_and_drops_the_old() -> None:
+    class Policy: ...
+
+    policy = Policy()
+    ref = weakref.ref(policy)
+    error = Rejected(policy=policy, name="a", reason="x", retry_after=1)
+    error.__init__(name="b")  # type: ignore[misc]
+    del policy
+    assert ref() is None
+    assert (error.name, error.reason, error.retry_after) == ("b", "", None)
+    with pytest.raises(TypeError):
+        error.__setstate__(42)  # type: ignore[attr-defined]
+
+
+def test_a_class_of_ones_own_may_derive_from_it() -> None:
+    class MineError(RateLimitedError):
+        code = "MINE"
+        summary = "mine"
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.seen = True
+
+    error = MineError(name="n", reason="r")
+    assert (error.code, error.seen, str(error)) == ("MINE", True, "mine: 'n' (r)")
+    with pytest.raises(RateLimitedError):
+        raise error
+
+    class BothError(CircuitOpenError, ValueError): ...
+
+    assert isinstance(BothError(name="n"), ValueError)
+
+
+def test_a_class_nobody_uses_any_more_is_collected_with_its_instances() -> None:
+    def make(base: type) -> Any:
+        cls = type("Own", (base,), {})
+        error = cls("text")
+        cls.last = error  # type: ignore[attr-defined]
+        error.itself = error
+        return weakref.ref(cls)
+
+    refs = [make(base) for base in (HoldfastError, Rejected, CircuitOpenError)]
+    gc.collect()
+    assert [ref() for ref in refs] == [None, None, None]
+
+
+def test_one_in_a_cycle_with_its_policy_is_collected() -> None:
+    class Holder(CircuitBreaker):
+        """May keep what it refused."""
+
+    def make() -> Any:
+        breaker = Holder("b")
+        breaker.force_open()
+        breaker.last = refusal(breaker)  # type: ignore[attr-defined]
+        return weakref.ref(breaker)
+
+    ref = make()
+    gc.collect()
+    assert ref() is None
+
+
+def test_a_long_chain_of_them_dies_without_overflowing_the_stack() -> None:
+    error = None
+    for _ in range(100_000):
+        following = Rejected()
+        following.__context__ = error
+        error = following
+    del error, following
+
+
+def test_it_behaves_as_exceptions_do() -> None:
+    error = CircuitOpenError(name="n")
+    with pytest.raises(CircuitOpenError) as caught:
+        raise error from ValueError("cause")
+    assert caught.value is error
+    assert isinstance(error.__cause__, ValueError)
+    assert error.with_traceback(None).__traceback__ is None
+    assert sys.exception() is None
