@@ -233,6 +233,39 @@ def test_a_running_task_cannot_be_cancelled(make: Make, job: Job) -> None:
     assert future.result(LIMIT) == "done"
 
 
+def test_a_cancelled_future_gives_its_place_to_who_waits_to_submit(make: Make, job: Job) -> None:
+    # Trap 33
+    pool = make(max_waiting=1, max_wait=None)
+    occupied(pool, job)
+    future = pool.submit(int)
+    party = Party(pool.submit, int, "6")
+    until(lambda: pool.snapshot().submitting == 1)
+    future.cancel()
+    accepted = party.result()
+    job.open.set()
+    assert accepted.result(LIMIT) == 6
+
+
+def test_a_future_cancelled_after_a_worker_took_its_task_is_not_run(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Trap 33: neither lost nor given back twice
+    begin = concurrent.futures.Future.set_running_or_notify_cancel
+
+    def cancel_and_begin(future: concurrent.futures.Future[object]) -> bool:
+        if pool._crew.is_here():  # not a future of the executor below
+            assert future.cancel()
+        return begin(future)
+
+    pool, ran = make(max_waiting=0), []
+    with monkeypatch.context() as patch:
+        patch.setattr(concurrent.futures.Future, "set_running_or_notify_cancel", cancel_and_begin)
+        future = pool.submit(ran.append, 1)
+        concurrent.futures.wait([future], LIMIT)
+    assert (ran, pool._kernel.in_flight(), pool.snapshot().cancelled) == ([], 0, 1)
+    assert pool.submit(int, "5").result(LIMIT) == 5
+
+
 def test_a_future_cancelled_as_a_worker_takes_its_task_gives_back_one_place(make: Make) -> None:
     # Trap 33: neither lost nor given back twice
     pool = make(workers=2, max_waiting=2)

@@ -188,24 +188,25 @@ def test_a_pool_that_nobody_keeps_ends_with_its_tasks(job: Job) -> None:
     until(is_gone)
 
 
-def test_a_kept_future_keeps_neither_the_pool_nor_what_the_task_was_given(make: Make) -> None:
+def test_a_kept_future_keeps_neither_the_pool_nor_what_the_task_was_given() -> None:
     class Argument:
         pass
 
-    def fail(_: Argument) -> None:
+    def fail(argument: Argument) -> None:
+        del argument
         raise ValueError
 
     for fn in (id, fail):
-        argument = Argument()
-        gone = weakref.ref(argument)
-        pool = make()
+        pool, argument = PoolBulkhead("jobs"), Argument()
+        gone = [weakref.ref(pool), weakref.ref(argument)]
         future = pool.submit(fn, argument)
-        failure = future.exception(LIMIT)
+        error = future.exception(LIMIT)
         assert pool.stop()
-        if failure is not None:
-            failure.__traceback__ = None
-        del argument
-        assert gone() is None, fn
+        del pool, argument
+        gc.collect()
+        assert [reference() for reference in gone] == [None, None]
+        if error is not None and error.__traceback__ is not None:
+            assert error.__traceback__.tb_frame.f_code is fail.__code__
 
 
 def test_tasks_accepted_before_the_interpreter_ends_are_run() -> None:
