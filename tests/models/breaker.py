@@ -69,6 +69,11 @@ class Permit:
     is_silent: bool = False
 
 
+def latest(known_ns: int | None, now_ns: int) -> int:
+    """Times of several threads come out of order."""
+    return now_ns if known_ns is None else max(known_ns, now_ns)
+
+
 @dataclass
 class Counters:
     admitted: int = 0
@@ -203,9 +208,9 @@ class Breaker:
         else:
             change = self._end_call(outcome, slow, now_ns)
         if outcome == FAILURE:
-            self.last_failure_ns = max(now_ns, self.last_failure_ns or now_ns)
+            self.last_failure_ns = latest(self.last_failure_ns, now_ns)
         if outcome == SUCCESS:
-            self.last_success_ns = max(now_ns, self.last_success_ns or now_ns)
+            self.last_success_ns = latest(self.last_success_ns, now_ns)
         return change
 
     def abandon(self, permit: Permit) -> None:

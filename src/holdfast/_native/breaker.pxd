@@ -1,4 +1,5 @@
-# What breaker.pyx uses of hf_breaker.h. hf_build.h comes first: it says how the kernels are compiled.
+# What breaker.pyx uses of hf_breaker.h.
+# hf_build.h comes first: it says how the kernels are compiled.
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -91,10 +92,13 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     size_t hf_breaker_size(const hf_breaker_config *config)
     void hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
     bint hf_breaker_admit(hf_breaker *b, hf_breaker_permit *permit)
-    bint hf_breaker_admit_slow(hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, hf_change *change)
+    bint hf_breaker_admit_slow(
+        hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, hf_change *change)
     void hf_breaker_admit_observed(hf_breaker *b, hf_breaker_permit *permit)
     bint hf_breaker_settle_fast(hf_breaker *b, const hf_breaker_permit *permit)
-    hf_change hf_breaker_settle(hf_breaker *b, const hf_breaker_permit *permit, int outcome, int64_t duration_ns, int64_t now_ns)
+    hf_change hf_breaker_settle(
+        hf_breaker *b, const hf_breaker_permit *permit, int outcome, int64_t duration_ns,
+        int64_t now_ns)
     void hf_breaker_abandon(hf_breaker *b, const hf_breaker_permit *permit)
     void hf_breaker_undo(hf_breaker *b, const hf_breaker_permit *permit)
     hf_change hf_breaker_override(hf_breaker *b, hf_state to, int64_t now_ns)

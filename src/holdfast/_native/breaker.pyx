@@ -162,7 +162,7 @@ cdef class Breaker:
         return None, listed(change)
 
     def admit_observed(self):
-        """After a refusal, let the call run all the same: it counts as observed and decides nothing."""
+        """After a refusal, let the call run all the same: it is observed and decides nothing."""
         cdef Permit permit = Permit.__new__(Permit)
         permit.breaker = self
         hf_breaker_admit_observed(self.kernel, &permit.kernel)
@@ -208,7 +208,7 @@ cdef class Breaker:
             moment(now_ns)))
 
     def state(self):
-        """Return the state as of the last call; an open one becomes half-open when asked to admit."""
+        """Return the state; an open breaker becomes half-open only when asked to admit."""
         return <int> hf_breaker_state(self.kernel)
 
     def retry_after_ns(self, now_ns):
@@ -229,11 +229,11 @@ cdef class Breaker:
         return hf_breaker_in_flight(self.kernel)
 
     def generation(self):
-        """Return the generation; each move to a state, by hand to the same one too, begins another."""
+        """Return the generation; each move, by hand to the same state too, begins another."""
         return HF_BREAKER_GEN(hf_load_relaxed(&self.kernel.word))
 
     def consecutive(self):
-        """Return the failures in a row when closed or metrics-only, the successes when half-open."""
+        """Return the failures in a row if closed or metrics-only, the successes if half-open."""
         return hf_breaker_run(self.kernel)
 
     def failures_in_a_row(self, now_ns):
@@ -249,7 +249,11 @@ cdef class Breaker:
         return time_or_none(hf_load_i64(&self.kernel.last_success_ns))
 
     def counters(self):
-        """Return (admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow)."""
+        """Return the counts of calls so far.
+
+        Returns:
+            (admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow).
+        """
         cdef hf_breaker *k = self.kernel
         return (hf_load_relaxed(&k.admitted), hf_load_relaxed(&k.succeeded),
                 hf_load_relaxed(&k.failed), hf_load_relaxed(&k.ignored),
@@ -262,7 +266,7 @@ cdef class Breaker:
                       for i in range(HF_STATES * HF_STATES)])
 
     def window(self, now_ns):
-        """Return (calls, failures, slow, ignored) of the window, or None when there is no window."""
+        """Return (calls, failures, slow, ignored) of the window, or None without one."""
         cdef int64_t now = moment(now_ns)
         cdef hf_tally tally
         if self.kernel.config.window_kind == HF_WINDOW_NONE:

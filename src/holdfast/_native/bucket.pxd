@@ -1,4 +1,5 @@
-# What bucket.pyx uses of hf_bucket.h and hf_sliding.h. hf_build.h comes first: it says how the kernels are compiled.
+# What bucket.pyx uses of hf_bucket.h and hf_sliding.h.
+# hf_build.h comes first: it says how the kernels are compiled.
 from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "hf_build.h":

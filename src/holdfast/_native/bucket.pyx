@@ -17,7 +17,7 @@ cdef object wait(int64_t ns, int64_t never):
 
 
 cdef hf_rate rate_of(object num, object den, object burst) except *:
-    """Read a rate of ``num`` tokens in ``den`` ns, refusing what would overflow the kernel's word."""
+    """Read ``num`` tokens in ``den`` ns, refusing what would overflow the kernel's word."""
     cdef hf_rate rate
     rate.num = whole(num, "num", 1, HF_RATE_NUM_MAX)
     rate.den = whole(den, "den", 1, HF_RATE_SPAN_MAX)
@@ -49,7 +49,8 @@ cdef class TokenBucket:
             ``max_wait_ns``, and then nothing is booked.
         """
         return hf_bucket_take_within(
-            &self.kernel, tokens(n), moment(now_ns), whole(max_wait_ns, "max_wait_ns", 0, INT64_MAX))
+            &self.kernel, tokens(n), moment(now_ns),
+            whole(max_wait_ns, "max_wait_ns", 0, INT64_MAX))
 
     def reserve(self, n, now_ns):
         """Book ``n`` tokens however long they take.
@@ -61,7 +62,7 @@ cdef class TokenBucket:
         return wait(hf_bucket_reserve(&self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
 
     def wait_ns(self, n, now_ns):
-        """Return how long until ``n`` tokens are there, rounded up, or None: never. Takes nothing."""
+        """Return how long until ``n`` are there, rounded up, or None: never. Takes nothing."""
         return wait(hf_bucket_wait_ns(&self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
 
     def refund(self, n):
@@ -73,7 +74,7 @@ cdef class TokenBucket:
         return hf_bucket_available(&self.kernel, moment(now_ns))
 
     def resize(self, num, den, burst, now_ns):
-        """Change the rate. Tokens that are there stay, up to the new burst; what is booked stays booked."""
+        """Change the rate. Tokens stay, up to the new burst; what is booked stays booked."""
         hf_bucket_resize(&self.kernel, rate_of(num, den, burst), moment(now_ns))
 
     def clear(self):
@@ -88,7 +89,8 @@ cdef class TokenBucket:
     def counters(self):
         """Return (allowed, rejected, refunded), in calls, not in tokens."""
         cdef hf_bucket *k = &self.kernel
-        return hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected), hf_load_relaxed(&k.refunded)
+        return (hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected),
+                hf_load_relaxed(&k.refunded))
 
     def count_allowed(self):
         """Count a call that was let through above the kernel."""
@@ -151,7 +153,8 @@ cdef class SlidingWindow:
     def counters(self):
         """Return (allowed, rejected, refunded), in calls, not in tokens."""
         cdef hf_sliding *k = &self.kernel
-        return hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected), hf_load_relaxed(&k.refunded)
+        return (hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected),
+                hf_load_relaxed(&k.refunded))
 
     def count_allowed(self):
         """Count a call that was let through above the kernel."""

@@ -1,4 +1,5 @@
-# What bulkhead.pyx uses of hf_bulkhead.h. hf_build.h comes first: it says how the kernels are compiled.
+# What bulkhead.pyx uses of hf_bulkhead.h.
+# hf_build.h comes first: it says how the kernels are compiled.
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "hf_build.h":

@@ -38,7 +38,7 @@ cdef class Bulkhead:
         return <int> hf_bulkhead_enter_or_queue(&self.kernel)
 
     def force_enter(self):
-        """Enter whatever the limit says (observe mode). False: 2**22 - 1 are inside, nothing was done."""
+        """Enter whatever the limit says (observe mode). False: 2**22 - 1 are inside already."""
         return hf_bulkhead_force_enter(&self.kernel)
 
     def leave(self):

@@ -1,4 +1,5 @@
-# What clock.pyx uses of hf_clock.h. hf_build.h comes first: it says how the kernels are compiled.
+# What clock.pyx uses of hf_clock.h.
+# hf_build.h comes first: it says how the kernels are compiled.
 from libc.stdint cimport int64_t
 
 cdef extern from "hf_build.h":

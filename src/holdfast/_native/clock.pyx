@@ -62,5 +62,5 @@ cdef class ManualClock(Clock):
         hf_clock_advance(&self.kernel, whole(d_ns, "d_ns", 0, INT64_MAX))
 
     def set_ns(self, shown_ns):
-        """Show another time. Forward moves policy time as well, backward stops it for an instant."""
+        """Show another time; policy time takes a step forward as well, and none backward."""
         hf_clock_set(&self.kernel, whole(shown_ns, "shown_ns", INT64_MIN, INT64_MAX))

@@ -26,9 +26,10 @@ cdef class Histogram:
         hf_histogram_record(&self.kernel, whole(ns, "ns", INT64_MIN, INT64_MAX))
 
     def buckets(self):
-        """Return how many durations were at most each of Prometheus' default bounds, and all of them.
+        """Return how many durations were at most each bound, and how many there are.
 
-        The bounds are .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5 and 10 seconds, then infinity.
+        The bounds are Prometheus' defaults: .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5 and 10
+        seconds, then infinity.
         """
         cdef uint64_t out[HF_HISTOGRAM_BUCKETS]
         hf_histogram_buckets(&self.kernel, out)

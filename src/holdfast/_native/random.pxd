@@ -1,4 +1,5 @@
-# What random.pyx uses of hf_random.h. hf_build.h comes first: it says how the kernels are compiled.
+# What random.pyx uses of hf_random.h.
+# hf_build.h comes first: it says how the kernels are compiled.
 from libc.stdint cimport uint64_t
 
 cdef extern from "hf_build.h":

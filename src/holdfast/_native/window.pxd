@@ -1,4 +1,5 @@
-# What window.pyx uses of hf_count_window.h and hf_time_window.h. hf_build.h comes first: it says how the kernels are compiled.
+# What window.pyx uses of hf_count_window.h and hf_time_window.h.
+# hf_build.h comes first: it says how the kernels are compiled.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -27,6 +28,7 @@ cdef extern from "holdfast/hf_time_window.h" nogil:
         pass
     size_t hf_time_window_size(uint32_t slices)
     void hf_time_window_init(hf_time_window *w, uint32_t slices, int64_t slice_ns)
-    void hf_time_window_record(hf_time_window *w, uint64_t gen, int64_t now_ns, int outcome, bint slow)
+    void hf_time_window_record(
+        hf_time_window *w, uint64_t gen, int64_t now_ns, int outcome, bint slow)
     hf_tally hf_time_window_read(const hf_time_window *w, uint64_t gen, int64_t now_ns)
     bint hf_time_window_has_failures(const hf_time_window *w, uint64_t gen, int64_t now_ns)
