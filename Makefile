@@ -97,10 +97,9 @@ fuzz: build $(VENV)/.has-test ## random input for SECONDS=600
 	$(PYTEST) -m fuzz -o faulthandler_timeout=0 $(ARGS)
 
 bench: build $(VENV)/.has-bench ## measure; rewrites benchmarks/results.md and README's table
-	@mkdir -p build
-	$(PYTEST) benchmarks --benchmark-only --benchmark-json=build/benchmarks.json $(ARGS)
-	$(BIN)/python benchmarks/contention.py
-	$(BIN)/python benchmarks/report.py build/benchmarks.json
+	$(PYTEST) benchmarks -q --benchmark-sort=name --benchmark-columns=min,median,ops $(ARGS)
+	$(BIN)/python -m benchmarks.contention
+	$(BIN)/python -m benchmarks.report
 
 coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/ and pipeline/ at least 95 %
 	@$(MAKE) --no-print-directory ctest CTEST_DIR=build/ctest-coverage CMAKE_OPTIONS=-DHOLDFAST_COVERAGE=ON

@@ -1,0 +1,226 @@
+"""The statements that are timed: a case for each figure of the results, and their yardsticks.
+
+Each case stands on objects of its own. What the figures mean is in ``rows.py``.
+"""
+
+from __future__ import annotations
+
+from asyncio import Semaphore
+from functools import partial
+from threading import Lock
+
+import holdfast as hf
+from holdfast._native.clock import Clock, ManualClock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["CASES", "Case"]
+
+# More than a loop can use up: a token every 10 ns, and a second of them at once.
+PLENTY = 100_000_000
+
+
+class Case:
+    """A statement, the names it uses, and what has to be true however often it has run.
+
+    Args:
+        statement: Python source; may be several lines.
+        awaits: Whether it is to run in a coroutine.
+        most: Repeats in a round at most.
+        tidy: Called after each round, outside the timed loop.
+        holds: Asked after it has run ``n`` times.
+        **names: What the statement's names mean.
+    """
+
+    def __init__(
+        self,
+        statement: str,
+        *,
+        awaits: bool = False,
+        most: int = 1_000_000,
+        tidy: Callable[[], object] | None = None,
+        holds: Callable[[int], bool] = lambda n: True,
+        **names: Any,
+    ) -> None:
+        self.statement = statement
+        self.awaits = awaits
+        self.most = most
+        self.tidy = tidy
+        self.holds = holds
+        self.names = names
+
+
+def bare() -> None:
+    """The function that is guarded: as little as there can be."""
+
+
+async def bare_async() -> bool:
+    """The coroutine function that is guarded; it answers, as most do."""
+    return True
+
+
+# ---- yardsticks ----
+
+
+def empty() -> Case:
+    """The loop itself."""
+    return Case("pass")
+
+
+def bare_call() -> Case:
+    return Case("f()", f=bare)
+
+
+def partial_call() -> Case:
+    return Case("p()", p=partial(bare))
+
+
+def clock_read() -> Case:
+    """A method that reads CLOCK_MONOTONIC once; see ``no_clock_read``."""
+    return Case("clock.now_ns()", clock=Clock())
+
+
+def no_clock_read() -> Case:
+    """The same compiled method, answering as large a number out of memory."""
+    return Case("clock.now_ns()", clock=ManualClock(Clock().now_ns()))
+
+
+def method_call() -> Case:
+    return Case("lock.locked()", lock=Lock())
+
+
+def ready_raise() -> Case:
+    error = ValueError()
+
+    def tidy() -> None:
+        error.__traceback__ = None
+
+    # Its traceback grows by an entry with each raise: few of them, or memory is what is measured.
+    return Case("try: raise error\nexcept ValueError: pass", most=300, tidy=tidy, error=error)
+
+
+def with_lock() -> Case:
+    return Case("with lock: pass", lock=Lock())
+
+
+def bare_await() -> Case:
+    return Case("await f()", awaits=True, f=bare_async)
+
+
+def async_with_semaphore() -> Case:
+    return Case("async with semaphore: pass", awaits=True, semaphore=Semaphore(100))
+
+
+# ---- what is measured ----
+
+
+def closed_breaker() -> Case:
+    breaker = hf.CircuitBreaker("closed")
+    return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
+
+
+def count_window() -> Case:
+    breaker = hf.CircuitBreaker("count", failure_rate=0.5, window=hf.CountWindow(100))
+    return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
+
+
+def time_window() -> Case:
+    breaker = hf.CircuitBreaker("time", failure_rate=0.5, window=hf.TimeWindow(10.0))
+    return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
+
+
+def gate() -> Case:
+    breaker = hf.CircuitBreaker("gate")
+    limiter = hf.RateLimiter("gate", rate=PLENTY)
+    bulkhead = hf.Bulkhead("gate", max_concurrent=100)
+    pipe = hf.Pipeline("gate", breaker, limiter, bulkhead)
+    return Case("g()", g=pipe(bare), holds=_succeeded(breaker))
+
+
+def open_try_call() -> Case:
+    breaker = _opened()
+    return Case("b.try_call(f)", b=breaker, f=bare, holds=_rejected(breaker))
+
+
+def open_raise() -> Case:
+    breaker = _opened()
+    return Case(
+        "try: g()\nexcept E: pass", g=breaker(bare), E=hf.CircuitOpenError, holds=_rejected(breaker)
+    )
+
+
+def with_breaker() -> Case:
+    breaker = hf.CircuitBreaker("with")
+    return Case("with b: pass", b=breaker, holds=_succeeded(breaker))
+
+
+def with_acquire() -> Case:
+    breaker = hf.CircuitBreaker("acquire")
+    return Case("with b.acquire(): pass", b=breaker, holds=_succeeded(breaker))
+
+
+def guarded_await() -> Case:
+    breaker = hf.CircuitBreaker("await")
+    return Case("await g()", awaits=True, g=breaker(bare_async), holds=_succeeded(breaker))
+
+
+def async_with_bulkhead() -> Case:
+    bulkhead = hf.Bulkhead("async with", max_concurrent=100)
+    return Case(
+        "async with bulkhead: pass",
+        awaits=True,
+        bulkhead=bulkhead,
+        holds=lambda n: bulkhead.snapshot().completed == n,
+    )
+
+
+def try_acquire() -> Case:
+    limiter = hf.RateLimiter("take", rate=PLENTY)
+    return Case(
+        "limiter.try_acquire()", limiter=limiter, holds=lambda n: limiter.snapshot().allowed == n
+    )
+
+
+def _opened() -> hf.CircuitBreaker:
+    breaker = hf.CircuitBreaker("open", reset_timeout=86_400)
+    breaker.trip()
+    return breaker
+
+
+def _succeeded(breaker: hf.CircuitBreaker) -> Callable[[int], bool]:
+    return lambda n: breaker.snapshot().succeeded == n and breaker.state is hf.State.CLOSED
+
+
+def _rejected(breaker: hf.CircuitBreaker) -> Callable[[int], bool]:
+    return lambda n: breaker.snapshot().rejected == n and breaker.state is hf.State.OPEN
+
+
+YARDSTICKS = (
+    empty,
+    bare_call,
+    partial_call,
+    clock_read,
+    no_clock_read,
+    method_call,
+    ready_raise,
+    with_lock,
+    bare_await,
+    async_with_semaphore,
+)
+MEASURED = (
+    closed_breaker,
+    count_window,
+    time_window,
+    gate,
+    open_try_call,
+    open_raise,
+    with_breaker,
+    with_acquire,
+    guarded_await,
+    async_with_bulkhead,
+    try_acquire,
+)
+CASES: dict[str, Callable[[], Case]] = {case.__name__: case for case in (*YARDSTICKS, *MEASURED)}

@@ -1,0 +1,65 @@
+"""What policies weigh, and what importing them costs."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import tracemalloc
+from itertools import repeat
+
+import holdfast as hf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SIZES", "import_ratio", "native_bytes", "whole_bytes"]
+
+# Label, how to make one, and the most its native state may weigh, in bytes.
+SIZES: tuple[tuple[str, Callable[[], hf.Policy], int], ...] = (
+    (
+        "breaker with a 10-slice window",
+        lambda: hf.CircuitBreaker("b", failure_rate=0.5, window=hf.TimeWindow(10.0)),
+        1024,
+    ),
+    ("rate limiter", lambda: hf.RateLimiter("l", rate=10), 256),
+    ("bulkhead", lambda: hf.Bulkhead("h"), 256),
+)
+
+
+def native_bytes(policy: hf.Policy) -> int:
+    """Return what a policy's kernels weigh."""
+    return sum(kernel.nbytes() for kernel in policy._kernels)
+
+
+def whole_bytes(make: Callable[[], hf.Policy], count: int = 500) -> float:
+    """Return what a policy weighs with all that Python keeps of it."""
+    make()  # what is imported or cached once is nobody's
+    gc.collect()
+    tracemalloc.start()
+    kept = [make() for _ in repeat(None, count)]
+    weight = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return (weight - sys.getsizeof(kept)) / count
+
+
+def import_ratio(rounds: int = 15) -> float:
+    """Return the CPU time of ``import holdfast`` as a share of ``import asyncio``'s."""
+    spent = {
+        code: min(_cpu(code) for _ in range(rounds))
+        for code in ("pass", "import holdfast", "import asyncio")
+    }
+    return (spent["import holdfast"] - spent["pass"]) / (spent["import asyncio"] - spent["pass"])
+
+
+def _cpu(code: str) -> float:
+    """CPU seconds of a fresh interpreter; byte code is kept, as it is wherever imports matter."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    before = os.times()
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    after = os.times()
+    return (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )

@@ -1,0 +1,150 @@
+"""Measure all rows in several processes; write benchmarks/results.md and the README's cost table.
+
+Run from the project's root: ``python -m benchmarks.report``. Figures of this Python replace those
+of an earlier run of the same version; those of other versions stay (benchmarks/results.json).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks import contention, footprint
+from benchmarks.rows import ROWS, clock_cost, partial_cost
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
+MARKED = re.compile(r"(?<=<!-- costs:begin -->\n).*?(?=<!-- costs:end -->)", re.DOTALL)
+MISSED = 1.5  # times its target: then notes.md says where the time goes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def measure(processes: int, rounds: int) -> dict[str, Any]:
+    """Return everything there is to say of this interpreter."""
+    least: dict[str, float] = {}
+    for _ in range(processes):
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.measure", "--rounds", str(rounds)],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        for case, ns in json.loads(done.stdout).items():
+            least[case] = min(ns, least.get(case, ns))
+    rows = [
+        {
+            "label": row.label,
+            "ns": row.cost(least),
+            "figure": row.figure(least),
+            "unit": row.unit,
+            "target": row.target,
+        }
+        for row in ROWS
+    ]
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
+        "processes": processes,
+        "C": clock_cost(least),
+        "P": partial_cost(least),
+        "rows": rows,
+        "threads": contention.measure(2),
+        "import": footprint.import_ratio(),
+        "sizes": [
+            {
+                "label": label,
+                "native": footprint.native_bytes(make()),
+                "whole": footprint.whole_bytes(make),
+                "most": most,
+            }
+            for label, make, most in footprint.SIZES
+        ],
+    }
+
+
+def figure(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Return the cost table of one interpreter, in Markdown."""
+    lines = ["| per call | ns | measured | target |", "|---|---:|---:|---:|"]
+    for row in found["rows"]:
+        missed = " (missed)" if row["figure"] > row["target"] * 1.005 else ""
+        lines.append(
+            f"| {row['label']} | {row['ns']:.0f} | {figure(row['figure'])} {row['unit']}{missed} "
+            f"| ≤ {row['target']:g} {row['unit']} |"
+        )
+    share = contention.scaling(found["threads"], 2)
+    lines.append(
+        f"| two threads through one breaker | – | {share:.2f} × what they make of the bare function"
+        f"{'' if share >= 0.9 else ' (missed)'} | ≥ 0.9 × |"
+    )
+    missed = "" if found["import"] <= 0.5 else " (missed)"
+    lines.append(
+        f"| `import holdfast` | – | {found['import']:.2f} × `import asyncio`{missed} | ≤ 0.5 × |"
+    )
+    lines += [
+        f"| memory, {size['label']} | – | {size['native']} B native, {size['whole']:.0f} B "
+        f"with all of Python's | ≤ {size['most']} B native |"
+        for size in found["sizes"]
+    ]
+    return lines
+
+
+def describe(version: str, found: dict[str, Any]) -> str:
+    return (
+        f"CPython {version}, {found['machine']}; C = {found['C']:.1f} ns, P = {found['P']:.1f} ns; "
+        f"the least of {found['processes']} processes."
+    )
+
+
+def write(everything: dict[str, Any]) -> None:
+    """Write the results page, and the table of this interpreter into the README."""
+    page = [
+        "# Results",
+        "",
+        "Written by `make bench`; how to read it is in `README.md` beside it.",
+        "",
+    ]
+    for version, found in sorted(everything.items()):
+        page += [f"## CPython {version}", "", describe(version, found), "", *table(found), ""]
+        far = [row for row in found["rows"] if row["figure"] > MISSED * row["target"]]
+        page += [f"More than {MISSED} × its target: {row['label']}." for row in far] + [""] * bool(
+            far
+        )
+    notes = ROOT / "benchmarks" / "notes.md"
+    if notes.exists():
+        page.append(notes.read_text(encoding="utf-8").strip())
+    (ROOT / "benchmarks" / "results.md").write_text(
+        "\n".join(page).rstrip() + "\n", encoding="utf-8"
+    )
+    version = min(everything)
+    readme = ROOT / "README.md"
+    shown = "\n".join([*table(everything[version]), "", describe(version, everything[version]), ""])
+    readme.write_text(
+        MARKED.sub(lambda _: shown, readme.read_text(encoding="utf-8")), encoding="utf-8"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the rows of the cost table.")
+    parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=60)
+    arguments = parser.parse_args()
+    everything = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    version = ".".join(platform.python_version_tuple()[:2])
+    everything[version] = measure(arguments.processes, arguments.rounds)
+    RESULTS.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+    write(everything)
+    print("\n".join(table(everything[version])))
+
+
+if __name__ == "__main__":
+    main()
