@@ -80,7 +80,7 @@ told_of(uint64_t gen)
 
 /*
  * The changes that the threads were told of, in the order of their generations, lead from the state
- * that setup left to the present one, and each was counted once. Traps 8 and 9.
+ * that setup left to the present one, and each was counted once. traps 8 and 9.
  */
 static inline bool
 changes_are_one_story(void)

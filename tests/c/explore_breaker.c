@@ -79,7 +79,7 @@ only_the_probe_counts(void *world)
            count_of(&b->late) == 2 && actors[2].admitted && hf_breaker_probes(b, HALF) == 1;
 }
 
-/* D-CB-3, traps 1 to 3. */
+/* D-CB-3, traps 1, 2 and 3. */
 HF_TEST(stale_results_change_nothing_beside_a_probe)
 {
     HF_CHECK(explored("two stale, one probe", 3, probe_among_stale_calls,
@@ -236,7 +236,7 @@ the_second_opening_has_its_own_length(void *world)
     return accounts_balance() && (until == 60 + 120 || until == 59 + 120);
 }
 
-/* Trap 9. */
+/* trap 9. */
 HF_TEST(who_was_refused_mends_no_later_opening)
 {
     HF_CHECK(explored("ask early; probe and fail", 2, open_and_soon_due,
@@ -271,7 +271,7 @@ pulled_in_unless_opened_anew(void *world)
            (until == 60 || until == 61 || (actors[2].opened && until == 160));
 }
 
-/* Trap 20, with a new opening at the same time: it is pulled in itself only by who sees it. */
+/* trap 20, with a new opening at the same time: it is pulled in itself only by who sees it. */
 HF_TEST(an_opening_is_pulled_in_once_and_only_while_it_lasts)
 {
     HF_CHECK(explored("step back", 2, open_in_the_future, ask_after_a_step_back,
@@ -309,7 +309,7 @@ nothing_in_flight(void *world)
     return accounts_balance() && hf_breaker_in_flight(b) == 0;
 }
 
-/* Trap 8: one answer has room for one change; who half-opens and is overtaken makes no second. */
+/* trap 8: one answer has room for one change; who half-opens and is overtaken makes no second. */
 HF_TEST(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once)
 {
     HF_CHECK(explored("two probe and fail", 2, open_without_an_open_time, probe_and_fail,
@@ -336,7 +336,7 @@ move_and_call(void *world, int index)
         end_at(a, HF_FAILURE, 0);
 }
 
-/* Trap 8, trap 12. */
+/* trap 8, trap 12. */
 HF_TEST(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them)
 {
     HF_CHECK(explored("by hand, with calls", 2, closed, move_and_call, nothing_in_flight));

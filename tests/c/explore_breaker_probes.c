@@ -56,7 +56,7 @@ closed_by_three_or_half_open(void *world)
            hf_breaker_state(b) == HF_HALF_OPEN && successes >= 1;
 }
 
-/* Trap 4: a slot that was given back is there for the next, at every place it may be taken. */
+/* trap 4: a slot that was given back is there for the next, at every place it may be taken. */
 HF_TEST(slots_given_back_are_never_lost)
 {
     slots = 1;
@@ -99,7 +99,7 @@ one_took_over(void *world)
            hf_breaker_run(b) == 1 && count_of(&b->late) == 0;
 }
 
-/* Traps 3 and 4: the latecomer frees nobody else's slot, and of two one gets it. */
+/* traps 3 and 4: the latecomer frees nobody else's slot, and of two one gets it. */
 HF_TEST(a_slot_past_its_deadline_is_taken_over_by_one)
 {
     HF_CHECK(
@@ -136,7 +136,7 @@ one_probe_in_this_period(void *world)
     return accounts_balance() && probes == 1 && hf_breaker_probes(b, HALF) == 1;
 }
 
-/* Trap 1, C1: never more probes of one period than slots, whatever comes from an earlier one. */
+/* trap 1, C1: never more probes of one period than slots, whatever comes from an earlier one. */
 HF_TEST(a_caller_held_up_since_an_earlier_period_evicts_no_probe)
 {
     HF_CHECK(explored("three ask across periods", 3, probe_lost, ask_across_periods,

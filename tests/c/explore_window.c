@@ -34,7 +34,7 @@ record_one(void *world, int index)
     hf_count_window_record(counts, 1, index == 0 ? HF_FAILURE : HF_SUCCESS, index == 1);
 }
 
-/* Trap 28: the sums are those of the marks, and the window is as full as it should be. */
+/* trap 28: the sums are those of the marks, and the window is as full as it should be. */
 static bool
 sums_are_those_of_the_marks(uint64_t gen, uint64_t calls)
 {
@@ -141,7 +141,7 @@ record_across_slices(void *world, int index)
 }
 
 /*
- * Trap 20 and trap 23: the ring is full of the future, the head goes back and forth, and the call
+ * trap 20 and trap 23: the ring is full of the future, the head goes back and forth, and the call
  * that a new slice begins with is not lost, nor one that comes with it.
  */
 static bool
@@ -189,7 +189,7 @@ the_later_slice_keeps_its_slots(void *world)
     return hf_load_relaxed(&times->head) == 5 || (t.calls == 1 && t.failures == 1 && t.slow == 0);
 }
 
-/* Trap 25: a thread held up for a whole window does not wipe what has come since. */
+/* trap 25: a thread held up for a whole window does not wipe what has come since. */
 HF_TEST(a_record_held_up_for_a_window_is_dropped)
 {
     hf_explored e = hf_explore(&(hf_explore_model){.name = "fail in slices that share a slot",

@@ -70,7 +70,7 @@ nobody_probed_early(void *world)
     return !(admitted[1] && probing[1]); /* it opened at 0 for 60 */
 }
 
-/* Trap 9. */
+/* trap 9. */
 HF_TEST(a_state_without_its_deadline_is_found)
 {
     HF_CHECK(finds((hf_explore_model){.name = "fail, ask",
@@ -96,7 +96,7 @@ still_open(void *world)
     return hf_load_relaxed(&w.is_open) == 1;
 }
 
-/* Trap 2, D-CB-3. */
+/* trap 2, D-CB-3. */
 HF_TEST(a_late_success_that_closes_it_is_found)
 {
     HF_CHECK(finds((hf_explore_model){.name = "late success, probe",

@@ -211,7 +211,7 @@ HF_TEST(a_breaker_with_a_time_window_and_slow_calls_keeps_its_accounts)
     stress(config);
 }
 
-/* Trap 4, C1: every other probe is never heard of again; the breaker recovers all the same. */
+/* trap 4, C1: every other probe is never heard of again; the breaker recovers all the same. */
 HF_TEST(lost_probes_never_wedge_the_breaker)
 {
     probes_get_lost = true;

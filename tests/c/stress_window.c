@@ -22,7 +22,7 @@ static hf_au64 generation;
 static hf_ai64 now;
 static long rounds;
 
-/* Trap 28, at every moment. */
+/* trap 28, at every moment. */
 static void
 check_bounds(hf_tally t, uint64_t most)
 {
@@ -47,7 +47,7 @@ count(void *shared, int index)
     }
 }
 
-/* Trap 28: when nobody is under way, the sums are those of the marks of this era. */
+/* trap 28: when nobody is under way, the sums are those of the marks of this era. */
 static void
 check_sums(uint64_t gen)
 {
@@ -117,7 +117,7 @@ record(void *shared, int index)
     }
 }
 
-/* Trap 23, trap 25: slices begin under everybody's hands, and no call is lost in between. */
+/* trap 23, trap 25: slices begin under everybody's hands, and no call is lost in between. */
 HF_TEST(every_call_is_in_the_time_window_once)
 {
     hf_tally sum = {0, 0, 0, 0};

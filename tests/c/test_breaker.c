@@ -176,7 +176,7 @@ HF_TEST(reset_by_hand_closes_it_and_is_a_change_like_any_other)
     HF_CHECK_INT(all_changes(), 2);
 }
 
-/* Trap 8: from each state to each, and back. */
+/* trap 8: from each state to each, and back. */
 HF_TEST(every_state_can_be_reached_by_hand_from_every_other)
 {
     for (int from = 0; from < HF_STATES; from++)
@@ -193,7 +193,7 @@ HF_TEST(every_state_can_be_reached_by_hand_from_every_other)
         }
 }
 
-/* Trap 12. */
+/* trap 12. */
 HF_TEST(no_time_ends_a_forced_opening)
 {
     begin();
@@ -267,7 +267,7 @@ HF_TEST(opening_an_open_breaker_by_hand_starts_its_time_again)
     HF_CHECK(!refuses(110 * SECOND));
 }
 
-/* Trap 15: a question takes no probe and changes no state. */
+/* trap 15: a question takes no probe and changes no state. */
 HF_TEST(asking_whether_a_call_would_be_admitted_changes_nothing)
 {
     begin();

@@ -42,7 +42,7 @@ HF_TEST(a_probe_that_ends_makes_room_for_the_next)
     HF_CHECK(is_change(call(HF_SUCCESS, HALF), HF_HALF_OPEN, HF_CLOSED));
 }
 
-/* Trap 5: every way out of a call that is neither good nor bad. Trap 6: refused further in. */
+/* trap 5: every way out of a call that is neither good nor bad. trap 6: refused further in. */
 HF_TEST(a_probe_without_a_verdict_frees_its_slot_and_proves_nothing)
 {
     hf_breaker_config config = defaults();
@@ -64,7 +64,7 @@ HF_TEST(a_probe_without_a_verdict_frees_its_slot_and_proves_nothing)
     }
 }
 
-/* Trap 6: matrixone's logical calls took two probes each. */
+/* trap 6: matrixone's logical calls took two probes each. */
 HF_TEST(a_call_refused_further_in_leaves_no_trace)
 {
     begin_broken(defaults());
@@ -76,7 +76,7 @@ HF_TEST(a_call_refused_further_in_leaves_no_trace)
     HF_CHECK(memcmp(before, breaker_memory, sizeof before) == 0);
 }
 
-/* Trap 4: OmniRoute refused 49,607 calls in six days for one lost probe. CB-26. */
+/* trap 4: OmniRoute refused 49,607 calls in six days for one lost probe. CB-26. */
 HF_TEST(a_lost_probe_gives_its_slot_back_at_its_deadline)
 {
     begin_broken(defaults());
@@ -145,7 +145,7 @@ HF_TEST(a_probe_past_its_deadline_still_counts_in_its_half_open_period)
     HF_CHECK_INT(hf_breaker_run(b), 2);
 }
 
-/* Trap 2, CB-05; D-CB-3: three late results closed an open circuit. */
+/* trap 2, CB-05; D-CB-3: three late results closed an open circuit. */
 HF_TEST(a_late_success_from_before_the_trip_does_not_close_the_breaker)
 {
     begin();
@@ -167,7 +167,7 @@ HF_TEST(a_late_success_from_before_the_trip_does_not_close_the_breaker)
     HF_CHECK_INT(hf_breaker_run(b), 1);
 }
 
-/* Trap 3; D-CB-3: late failures reopened a half-open circuit and pushed its time out. */
+/* trap 3; D-CB-3: late failures reopened a half-open circuit and pushed its time out. */
 HF_TEST(a_late_failure_neither_reopens_nor_prolongs)
 {
     begin();
@@ -183,7 +183,7 @@ HF_TEST(a_late_failure_neither_reopens_nor_prolongs)
     HF_CHECK_INT(count_of(&b->failed), 7);
 }
 
-/* Traps 1 and 3, with every way to end a permit. */
+/* traps 1 and 3, with every way to end a permit. */
 HF_TEST(a_stale_result_frees_no_slot_it_never_took)
 {
     begin();
@@ -287,7 +287,7 @@ HF_TEST(an_observed_call_decides_nothing_in_a_closed_breaker_either)
     HF_CHECK_INT(hf_breaker_in_flight(b), 0);
 }
 
-/* Trap 58. */
+/* trap 58. */
 HF_TEST(in_a_forked_child_the_calls_in_flight_are_the_parents)
 {
     begin();

@@ -44,7 +44,7 @@ HF_TEST(it_opens_when_the_failure_rate_reaches_its_limit)
     }
 }
 
-/* Trap 30: one failure of one call is no reason. */
+/* trap 30: one failure of one call is no reason. */
 HF_TEST(a_rate_says_nothing_before_enough_calls)
 {
     for (int kind = 0; kind < 2; kind++) {
@@ -67,7 +67,7 @@ HF_TEST(a_success_may_be_the_call_that_opens_it)
     }
 }
 
-/* Trap 26: with the successes gone from the window, the failures left are too many. */
+/* trap 26: with the successes gone from the window, the failures left are too many. */
 HF_TEST(a_success_may_find_that_the_rate_has_grown_with_time)
 {
     begin_with(timing(10, 4, 50 * PERCENT));
@@ -96,7 +96,7 @@ HF_TEST(failures_in_a_row_and_a_rate_open_it_whichever_comes_first)
     HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN));
 }
 
-/* Trap 16: what is seen half-open is not carried into CLOSED; nor is what was before. */
+/* trap 16: what is seen half-open is not carried into CLOSED; nor is what was before. */
 HF_TEST(a_breaker_that_closes_starts_with_an_empty_window)
 {
     begin_with(counting(20, 10, 50 * PERCENT));
@@ -110,7 +110,7 @@ HF_TEST(a_breaker_that_closes_starts_with_an_empty_window)
     HF_CHECK_INT(hf_breaker_state(b), HF_OPEN);
 }
 
-/* Trap 11, trap 31: gobreaker lost 20 failures in a row that took longer than its window. */
+/* trap 11, trap 31: gobreaker lost 20 failures in a row that took longer than its window. */
 HF_TEST(calls_slower_than_the_window_still_open_it)
 {
     begin_with(timing(10, 10, 50 * PERCENT));
@@ -263,7 +263,7 @@ HF_TEST(the_open_time_neither_overflows_nor_stops_growing_in_count)
     HF_CHECK_INT(hf_breaker_retry_after_ns(b, 0), INT64_MAX);
 }
 
-/* Trap 49: jitter may not exceed the bound. */
+/* trap 49: jitter may not exceed the bound. */
 HF_TEST(jitter_adds_up_to_its_share_and_respects_the_bound)
 {
     hf_breaker_config config = defaults();
@@ -286,7 +286,7 @@ HF_TEST(jitter_adds_up_to_its_share_and_respects_the_bound)
     }
 }
 
-/* Trap 20: resilience4j stayed open for an hour. */
+/* trap 20: resilience4j stayed open for an hour. */
 HF_TEST(a_step_back_of_the_time_prolongs_an_opening_by_no_more_than_itself)
 {
     begin();
@@ -297,7 +297,7 @@ HF_TEST(a_step_back_of_the_time_prolongs_an_opening_by_no_more_than_itself)
     HF_CHECK(!refuses(60 * SECOND));
 }
 
-/* Trap 21. */
+/* trap 21. */
 HF_TEST(a_step_forward_of_the_time_ends_an_opening_and_nothing_else)
 {
     begin();
@@ -319,7 +319,7 @@ HF_TEST(an_opening_at_the_end_of_time_is_no_overflow)
     HF_CHECK(!refuses(INT64_MIN + 60 * SECOND));
 }
 
-/* Trap 57: who made the opening was killed between moving the word and setting the deadline. */
+/* trap 57: who made the opening was killed between moving the word and setting the deadline. */
 HF_TEST(an_opening_whose_deadline_was_never_set_ends_all_the_same)
 {
     begin();

@@ -30,7 +30,7 @@ record(int times, uint64_t gen, int outcome, bool slow)
         hf_count_window_record(w, gen, outcome, slow);
 }
 
-/* Trap 29. */
+/* trap 29. */
 HF_TEST(a_fresh_window_is_empty_in_every_generation)
 {
     begin(10);
@@ -55,7 +55,7 @@ HF_TEST(the_window_holds_the_last_calls_and_no_more)
     HF_CHECK(!hf_count_window_has_failures(w));
 }
 
-/* Trap 24: resilience4j #2334, a window of 1. */
+/* trap 24: resilience4j #2334, a window of 1. */
 HF_TEST(a_window_of_one_call_holds_the_last_one)
 {
     begin(1);
@@ -145,7 +145,7 @@ HF_TEST(marks_of_an_era_with_the_same_low_bits_are_not_taken_for_present_ones)
     check(hf_count_window_read(w, 1025), 4, 4, 0, 0);
 }
 
-/* Trap 28: even a mark that was never added (see the header) takes nothing below zero. */
+/* trap 28: even a mark that was never added (see the header) takes nothing below zero. */
 HF_TEST(no_sum_goes_below_zero)
 {
     begin(2);
@@ -156,7 +156,7 @@ HF_TEST(no_sum_goes_below_zero)
     HF_CHECK_INT(HF__TOTALS_ERA(hf_load_relaxed(&w->totals)), 1);
 }
 
-/* Trap 28: the sums are those of a list of calls. */
+/* trap 28: the sums are those of a list of calls. */
 HF_TEST(the_window_agrees_with_a_list_of_calls)
 {
     enum { CALLS = 3000 };

@@ -84,7 +84,7 @@ reaches_in_wide_arithmetic(uint64_t part, uint64_t whole, uint32_t ppb)
     return whole > 0 && (wide)part * 1000000000 >= (wide)whole * ppb;
 }
 
-/* Trap 28: no sum or product of a window is rounded or overflows. */
+/* trap 28: no sum or product of a window is rounded or overflows. */
 HF_TEST(a_share_is_compared_exactly)
 {
     hf_random r;
@@ -98,7 +98,7 @@ HF_TEST(a_share_is_compared_exactly)
     }
 }
 
-/* Trap 29, trap 30. */
+/* trap 29, trap 30. */
 HF_TEST(nothing_is_no_share_of_nothing)
 {
     HF_CHECK(!hf_tally_reaches(0, 0, 1));

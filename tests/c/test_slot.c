@@ -28,7 +28,7 @@ HF_TEST(adds_of_one_epoch_accumulate)
     HF_CHECK_INT(HF_SLOT_COUNT(word()), 42);
 }
 
-/* Trap 23: the new epoch and its first count appear in one step; trap 27: nothing is carried over. */
+/* trap 23: the new epoch and its first count appear in one step; trap 27: nothing is carried over. */
 HF_TEST(an_earlier_epoch_counts_as_nothing_and_is_replaced)
 {
     begin(0);
@@ -48,7 +48,7 @@ HF_TEST(an_earlier_generation_counts_as_nothing_and_is_replaced)
     HF_CHECK_INT(hf_slot_read(&slot, 2, 5), 7);
 }
 
-/* Trap 25: a thread whose time or generation is behind does not wipe what came after. */
+/* trap 25: a thread whose time or generation is behind does not wipe what came after. */
 HF_TEST(who_comes_late_is_told_and_changes_nothing)
 {
     begin(0);
@@ -74,7 +74,7 @@ HF_TEST(generations_and_epochs_are_compared_round_the_wrap)
     HF_CHECK_INT(hf_slot_read(&slot, 0, 0), 3);
 }
 
-/* Trap 27: after half a turn of the epochs an idle slot does not pass for a later one. */
+/* trap 27: after half a turn of the epochs an idle slot does not pass for a later one. */
 HF_TEST(a_slot_too_far_ahead_is_an_ancient_one)
 {
     begin(0);
@@ -110,7 +110,7 @@ replaced(uint64_t seen, uint64_t gen, uint64_t epoch, uint64_t n)
     return false;
 }
 
-/* Trap 20: after a step back of the time the slots of the future are free to use. */
+/* trap 20: after a step back of the time the slots of the future are free to use. */
 HF_TEST(who_knows_that_nobody_is_later_may_replace_a_later_slot)
 {
     begin(0);

@@ -37,7 +37,7 @@ succeed_at(int64_t now_ns)
     hf_time_window_record(w, 1, now_ns, HF_SUCCESS, false);
 }
 
-/* Trap 29. */
+/* trap 29. */
 HF_TEST(a_fresh_window_is_empty_in_every_generation_and_at_every_time)
 {
     begin(10, SECOND);
@@ -59,7 +59,7 @@ HF_TEST(each_outcome_is_counted_as_what_it_was)
     check(hf_time_window_read(w, 1, 5), 4, 2, 2, 1);
 }
 
-/* Trap 24 and trap 26: off by nothing, and without a write. */
+/* trap 24 and trap 26: off by nothing, and without a write. */
 HF_TEST(a_call_counts_until_its_slice_has_left_the_window)
 {
     begin(10, SECOND);
@@ -72,7 +72,7 @@ HF_TEST(a_call_counts_until_its_slice_has_left_the_window)
     HF_CHECK_INT(calls_at(end - 1), 1); /* reading had changed nothing */
 }
 
-/* Trap 24: the smallest window. */
+/* trap 24: the smallest window. */
 HF_TEST(a_window_of_one_slice_holds_that_slice)
 {
     begin(1, SECOND);
@@ -93,7 +93,7 @@ HF_TEST(slices_leave_one_by_one)
     HF_CHECK_INT(calls_at(19 * (int64_t)SECOND), 0);
 }
 
-/* Trap 27: however long the pause, old slots do not come back, and the call that ends it counts. */
+/* trap 27: however long the pause, old slots do not come back, and the call that ends it counts. */
 HF_TEST(nothing_is_left_after_idle_time)
 {
     const int64_t pauses[] = {10, 11, 19, 20, 1000, HF_SLOT_AHEAD + 3, 1 << 27, (1 << 28) - 11};
@@ -108,7 +108,7 @@ HF_TEST(nothing_is_left_after_idle_time)
     }
 }
 
-/* Trap 25. */
+/* trap 25. */
 HF_TEST(a_thread_whose_time_is_behind_counts_in_the_current_slice)
 {
     begin(10, SECOND);
@@ -121,7 +121,7 @@ HF_TEST(a_thread_whose_time_is_behind_counts_in_the_current_slice)
     HF_CHECK_INT(calls_at(30 * (int64_t)SECOND), 0);
 }
 
-/* Trap 20: of 54 calls after a step back, resilience4j recorded 5. */
+/* trap 20: of 54 calls after a step back, resilience4j recorded 5. */
 HF_TEST(a_step_back_costs_one_window_and_nothing_that_comes_after)
 {
     const int64_t steps[] = {10, 11, 15, 3600, 100000};
@@ -138,7 +138,7 @@ HF_TEST(a_step_back_costs_one_window_and_nothing_that_comes_after)
     }
 }
 
-/* Trap 21. */
+/* trap 21. */
 HF_TEST(a_step_forward_costs_one_window_and_nothing_that_comes_after)
 {
     begin(10, SECOND);
@@ -216,7 +216,7 @@ HF_TEST(the_hint_of_trouble_lasts_as_long_as_the_last_trouble)
     HF_CHECK(!hf_time_window_has_failures(w, 1, 6 * (int64_t)SECOND));
 }
 
-/* Trap 28: the sums are those of a list of calls, whatever was recorded and when. */
+/* trap 28: the sums are those of a list of calls, whatever was recorded and when. */
 HF_TEST(the_window_agrees_with_a_list_of_calls)
 {
     enum { CALLS = 5000, SLICES = 7, SLICE = 1000 };
