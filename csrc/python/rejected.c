@@ -1,6 +1,7 @@
 /*
- * HoldfastError and Rejected. A rejection is built without running Python and raised without an
- * earlier exception as its context: an open breaker must cost next to nothing and keep nothing alive.
+ * HoldfastError, Rejected and the classes of rejections. A rejection is built without running Python
+ * and raised without an earlier exception as its context: an open breaker must cost next to nothing
+ * and keep nothing alive.
  */
 #include "hfpy.h"
 
@@ -24,6 +25,31 @@ static const char *const reason_words[HF_REASONS] = {"closed",      "half-open",
                                                      "rate",        "full",      "timeout"};
 static PyObject *reasons[HF_REASONS];
 static PyObject *no_args;
+
+/* The classes, by the module that shows them: name, what happened, code, summary. */
+static const char *const classes[][4] = {
+    {"holdfast.errors.CircuitOpenError", "The circuit breaker admits no call, or no further probe.",
+     "CIRCUIT_OPEN", "circuit breaker is open"},
+    {"holdfast.errors.RateLimitedError", "The rate limiter has no tokens left, or none in time.",
+     "RATE_LIMITED", "rate limit exceeded"},
+    {"holdfast.errors.BulkheadFullError",
+     "Every place of the bulkhead is taken, and every place to wait for one.", "BULKHEAD_FULL",
+     "bulkhead is full"},
+    {"holdfast.errors.BulkheadTimeoutError",
+     "No place of the bulkhead came free within the longest wait.", "BULKHEAD_TIMEOUT",
+     "bulkhead wait timeout"},
+    {"holdfast.errors.ShedError", "The call was shed to keep the latency of the others.", "SHED",
+     "load is shed"},
+    {"holdfast.errors.EmergencyModeError",
+     "The system runs in emergency mode, which this call is no part of.", "EMERGENCY_MODE",
+     "system in emergency mode"},
+};
+
+#ifndef Py_GIL_DISABLED
+#define HF_FREE_REJECTIONS 16
+static RejectedObject *free_rejections[HF_FREE_REJECTIONS]; /* cleared, and of no type */
+static int n_free_rejections;
+#endif
 
 int
 hf_reason_of_word(const char *word)
@@ -63,12 +89,45 @@ rejected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+static void rejected_dealloc(PyObject *op);
+
+/* One of the classes made here, as against one that Python code has derived from them. */
+static inline bool
+is_ours(const PyTypeObject *type)
+{
+    return type->tp_dealloc == rejected_dealloc;
+}
+
+/* What BaseException.__new__() makes of no arguments, with its memory at hand. */
+static RejectedObject *
+rejected_at_hand(PyTypeObject *type)
+{
+    RejectedObject *self;
+#ifndef Py_GIL_DISABLED
+    if (n_free_rejections > 0) {
+        self = free_rejections[--n_free_rejections];
+        PyObject_Init((PyObject *)self, type);
+        self->base.suppress_context = 0;
+    } else
+#endif
+    {
+        self = PyObject_GC_New(RejectedObject, type);
+        if (self == NULL)
+            return NULL;
+        memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+    }
+    self->base.args = Py_NewRef(no_args);
+    PyObject_GC_Track(self);
+    return self;
+}
+
 PyObject *
 hf_rejected_new(const hf_refusal *why, PyObject *cls)
 {
     GateObject *step = why->step;
     PyTypeObject *type = (PyTypeObject *)cls;
-    RejectedObject *self = (RejectedObject *)rejected_new(type, no_args, NULL);
+    RejectedObject *self = is_ours(type) ? rejected_at_hand(type)
+                                         : (RejectedObject *)rejected_new(type, no_args, NULL);
     if (self == NULL)
         return NULL;
     self->policy = Py_NewRef((PyObject *)step);
@@ -131,15 +190,38 @@ rejected_clear(PyObject *op)
     return ((PyTypeObject *)PyExc_Exception)->tp_clear(op);
 }
 
+/* Keep its memory for the next one. False: it is another class's, there is enough, or it has a chain. */
+static inline bool
+keep_at_hand(PyObject *op)
+{
+#ifndef Py_GIL_DISABLED
+    RejectedObject *self = (RejectedObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    if (is_ours(type) && n_free_rejections < HF_FREE_REJECTIONS && self->base.context == NULL &&
+        self->base.cause == NULL) {
+        rejected_clear(op);
+        free_rejections[n_free_rejections++] = self;
+        Py_DECREF(type);
+        return true;
+    }
+#endif
+    (void)op;
+    return false;
+}
+
 static void
 rejected_dealloc(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
+    if (keep_at_hand(op))
+        return;
+    Py_TRASHCAN_BEGIN(op, rejected_dealloc); /* a chain of causes may be long */
     rejected_clear(op);
     PyObject_GC_Track(op); /* the base untracks it again */
     ((PyTypeObject *)PyExc_Exception)->tp_dealloc(op);
     Py_DECREF(type);
+    Py_TRASHCAN_END;
 }
 
 static PyObject *
@@ -328,6 +410,34 @@ set_words(PyObject *type, const char *code, const char *summary)
     return answer ? -1 : 0;
 }
 
+/* The first is filled in for each class. A heap type inherits none of the others. */
+static PyType_Slot class_slots[] = {
+    {Py_tp_doc, NULL},
+    {Py_tp_dealloc, rejected_dealloc},
+    {Py_tp_traverse, rejected_traverse},
+    {Py_tp_clear, rejected_clear},
+    {0, NULL},
+};
+
+static int
+add_class(PyObject *module, const char *const about[4])
+{
+    PyType_Spec spec = {
+        .name = about[0],
+        .basicsize = sizeof(RejectedObject),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+        .slots = class_slots,
+    };
+    class_slots[0].pfunc = (void *)about[1];
+    PyObject *cls = PyType_FromSpecWithBases(&spec, hf_rejected_type);
+    if (cls == NULL)
+        return -1;
+    int answer = set_words(cls, about[2], about[3]) < 0 ||
+                 PyModule_AddObjectRef(module, strrchr(about[0], '.') + 1, cls) < 0;
+    Py_DECREF(cls);
+    return answer ? -1 : 0;
+}
+
 int
 hf_rejected_ready(PyObject *module)
 {
@@ -344,7 +454,12 @@ hf_rejected_ready(PyObject *module)
     hf_rejected_type = PyType_FromSpecWithBases(&rejected_spec, hf_error_type);
     if (hf_rejected_type == NULL || set_words(hf_rejected_type, "REJECTED", "call rejected") < 0)
         return -1;
-    if (PyModule_AddObjectRef(module, "HoldfastError", hf_error_type) < 0)
+    if (PyModule_AddObjectRef(module, "HoldfastError", hf_error_type) < 0 ||
+        PyModule_AddObjectRef(module, "Rejected", hf_rejected_type) < 0)
         return -1;
-    return PyModule_AddObjectRef(module, "Rejected", hf_rejected_type);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (add_class(module, classes[i]) < 0)
+            return -1;
+    }
+    return 0;
 }

@@ -1,14 +1,23 @@
 """Every error that holdfast raises.
 
-``HoldfastError`` and ``Rejected`` are native types, so that a rejection costs no Python frame;
-here are the classes that say which policy refused and what else can be wrong. Each has a
-``code``, a stable word for machines, and the rejections a ``summary``, the words their message
-begins with. Not here: who raises them, and when.
+``HoldfastError``, ``Rejected`` and the classes of rejections are native types, so that a rejection
+costs no Python frame; here is what else can be wrong. Each class has a ``code``, a stable word for
+machines, and a ``summary``, the words a rejection's message begins with. Not here: who raises
+them, and when.
 """
 
 from __future__ import annotations
 
-from holdfast._native.gate import HoldfastError, Rejected
+from holdfast._native.gate import (
+    BulkheadFullError,
+    BulkheadTimeoutError,
+    CircuitOpenError,
+    EmergencyModeError,
+    HoldfastError,
+    RateLimitedError,
+    Rejected,
+    ShedError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,54 +38,6 @@ __all__ = [
     "Rejected",
     "ShedError",
 ]
-
-
-class CircuitOpenError(Rejected):
-    """The circuit breaker admits no call, or no further probe."""
-
-    __slots__ = ()
-    code = "CIRCUIT_OPEN"
-    summary = "circuit breaker is open"
-
-
-class RateLimitedError(Rejected):
-    """The rate limiter has no tokens left, or none in time."""
-
-    __slots__ = ()
-    code = "RATE_LIMITED"
-    summary = "rate limit exceeded"
-
-
-class BulkheadFullError(Rejected):
-    """Every place of the bulkhead is taken, and every place to wait for one."""
-
-    __slots__ = ()
-    code = "BULKHEAD_FULL"
-    summary = "bulkhead is full"
-
-
-class BulkheadTimeoutError(Rejected):
-    """No place of the bulkhead came free within the longest wait."""
-
-    __slots__ = ()
-    code = "BULKHEAD_TIMEOUT"
-    summary = "bulkhead wait timeout"
-
-
-class ShedError(Rejected):
-    """The call was shed to keep the latency of the others."""
-
-    __slots__ = ()
-    code = "SHED"
-    summary = "load is shed"
-
-
-class EmergencyModeError(Rejected):
-    """The system runs in emergency mode, which this call is no part of."""
-
-    __slots__ = ()
-    code = "EMERGENCY_MODE"
-    summary = "system in emergency mode"
 
 
 class DeadlineExceededError(HoldfastError, TimeoutError):
