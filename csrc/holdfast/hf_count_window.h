@@ -7,7 +7,7 @@
  * under way; in between a reader may see the newest and the oldest call at once, for which n
  * bounds what is shown. An ignored outcome takes no place; it is counted since its generation began.
  *
- * A generation is the owner's (the breaker's, up to 35 bits). The first record of a later one opens
+ * A generation is the owner's (the breaker's, 35 bits). The first record of a later one opens
  * an era: places start at 0 again, and marks and sums of another era count as empty. Nothing is
  * cleared. Records and reads of an earlier generation find nothing.
  *
@@ -183,6 +183,7 @@ static inline void
 hf_count_window_record(hf_count_window *w, uint64_t gen, int outcome, bool slow)
 {
     uint64_t ticket;
+    gen = HF_GEN(gen);
     if (HF_UNLIKELY(outcome == HF_IGNORED)) {
         hf__count_window_ignore(w, gen);
         return;
@@ -216,6 +217,7 @@ static inline hf_tally
 hf_count_window_read(const hf_count_window *w, uint64_t gen)
 {
     hf_tally t = {0, 0, 0, 0};
+    gen = HF_GEN(gen);
     uint64_t next = hf_load_acquire(&w->next), ignored = hf_load_relaxed(&w->ignored);
     uint64_t sums = hf_load_acquire(&w->totals);
     if (HF__NEXT_GEN(next) == gen && HF__TOTALS_ERA(sums) == HF__NEXT_ERA(next)) {

@@ -8,6 +8,9 @@
 
 enum { HF_SUCCESS, HF_FAILURE, HF_IGNORED };
 
+/* Generations of windows and breakers have 35 bits; of a longer number the low ones count. */
+#define HF_GEN(gen) ((gen) & ((UINT64_C(1) << 35) - 1))
+
 typedef struct hf_tally {
     uint64_t calls;    /* successes and failures */
     uint64_t failures; /* at most calls */

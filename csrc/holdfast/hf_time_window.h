@@ -9,7 +9,7 @@
  * is behind it by less than a window counts in the head's slice; one behind by a window or more
  * shows that time stepped back, and moves the head back. A step costs at most one window.
  *
- * A generation is the owner's (the breaker's, up to 35 bits). The first record of a later one opens
+ * A generation is the owner's (the breaker's, 35 bits). The first record of a later one opens
  * an era, whose number marks the slots; records and reads of an earlier one find nothing.
  *
  * Limits: 2^28 - 1 events of a kind per slice, then the count stays. A slot of exactly k * 2^28
@@ -105,6 +105,7 @@ hf__time_window_advance(hf_time_window *w, int64_t now_ns)
 static inline bool
 hf__time_window_era(hf_time_window *w, uint64_t gen, uint64_t *word)
 {
+    gen = HF_GEN(gen);
     uint64_t seen = hf_load_acquire(&w->era);
     while (HF__ERA_GEN(seen) < gen) {
         uint64_t next = gen << HF__ERA_BITS | HF__ERA(seen + 1);
@@ -189,7 +190,7 @@ hf_time_window_read(const hf_time_window *w, uint64_t gen, int64_t now_ns)
 {
     hf_tally t = {0, 0, 0, 0};
     uint64_t era = hf_load_acquire(&w->era);
-    if (HF__ERA_GEN(era) != gen)
+    if (HF__ERA_GEN(era) != HF_GEN(gen))
         return t;
     int64_t newest = hf__time_window_slice(w, now_ns, hf_load_relaxed(&w->head));
     for (uint64_t age = 0; age < w->slices.d; age++) {
@@ -216,7 +217,7 @@ hf_time_window_has_failures(const hf_time_window *w, uint64_t gen, int64_t now_n
 {
     uint64_t trouble = hf_load_seq_cst(&w->trouble);
     uint64_t era = hf_load_relaxed(&w->era);
-    if (HF_LIKELY(HF__TROUBLE_ERA(trouble) != HF__ERA(era)) || HF__ERA_GEN(era) != gen)
+    if (HF_LIKELY(HF__TROUBLE_ERA(trouble) != HF__ERA(era)) || HF__ERA_GEN(era) != HF_GEN(gen))
         return false;
     int64_t newest = hf__time_window_slice(w, now_ns, hf_load_relaxed(&w->head));
     return HF__TROUBLE_SLICE((uint64_t)newest - trouble) < w->slices.d;

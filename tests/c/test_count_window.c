@@ -115,6 +115,19 @@ HF_TEST(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing)
     check(hf_count_window_read(w, 2), 5, 3, 0, 0);
 }
 
+HF_TEST(of_a_generation_that_is_too_long_the_low_bits_count)
+{
+    const uint64_t beyond = UINT64_C(1) << 35;
+    begin(4);
+    record(1, beyond + 3, HF_FAILURE, false);
+    record(1, beyond + 3, HF_IGNORED, false);
+    record(1, 2 * beyond, HF_FAILURE, false); /* late */
+    check(hf_count_window_read(w, beyond + 3), 1, 1, 0, 1);
+    check(hf_count_window_read(w, 3), 1, 1, 0, 1);
+    record(1, UINT64_MAX, HF_SUCCESS, false);
+    check(hf_count_window_read(w, UINT64_MAX), 1, 0, 0, 0);
+}
+
 HF_TEST(generations_in_which_nothing_was_recorded_cost_nothing)
 {
     const uint64_t later[] = {129, 1024, 1025, 2049, (UINT64_C(1) << 35) - 1};
@@ -215,6 +228,7 @@ main(int argc, char **argv)
     HF_RUN(an_ignored_call_takes_no_place);
     HF_RUN(the_count_of_ignored_calls_stays_at_its_maximum);
     HF_RUN(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing);
+    HF_RUN(of_a_generation_that_is_too_long_the_low_bits_count);
     HF_RUN(generations_in_which_nothing_was_recorded_cost_nothing);
     HF_RUN(marks_of_an_era_with_the_same_low_bits_are_not_taken_for_present_ones);
     HF_RUN(no_sum_goes_below_zero);

@@ -193,6 +193,19 @@ HF_TEST(a_slot_untouched_for_many_generations_in_one_slice_is_used_again)
     }
 }
 
+HF_TEST(of_a_generation_that_is_too_long_the_low_bits_count)
+{
+    const uint64_t beyond = UINT64_C(1) << 35;
+    begin(4, SECOND);
+    hf_time_window_record(w, beyond + 3, 0, HF_FAILURE, false);
+    hf_time_window_record(w, beyond + 3, 0, HF_IGNORED, false);
+    hf_time_window_record(w, 2 * beyond, 0, HF_FAILURE, false); /* late */
+    check(hf_time_window_read(w, beyond + 3, 0), 1, 1, 0, 1);
+    check(hf_time_window_read(w, 3, 0), 1, 1, 0, 1);
+    hf_time_window_record(w, UINT64_MAX, 0, HF_SUCCESS, false);
+    check(hf_time_window_read(w, UINT64_MAX, 0), 1, 0, 0, 0);
+}
+
 HF_TEST(generations_in_which_nothing_was_recorded_cost_nothing)
 {
     begin(10, SECOND);
@@ -274,6 +287,7 @@ main(int argc, char **argv)
     HF_RUN(the_window_has_no_seam_at_time_zero_nor_at_the_ends_of_time);
     HF_RUN(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing);
     HF_RUN(a_slot_untouched_for_many_generations_in_one_slice_is_used_again);
+    HF_RUN(of_a_generation_that_is_too_long_the_low_bits_count);
     HF_RUN(generations_in_which_nothing_was_recorded_cost_nothing);
     HF_RUN(the_hint_of_trouble_lasts_as_long_as_the_last_trouble);
     HF_RUN(the_window_agrees_with_a_list_of_calls);
