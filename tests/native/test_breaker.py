@@ -309,6 +309,18 @@ def test_a_probe_past_its_deadline_does_not_free_the_slot_of_who_holds_it_since(
     assert breaker.admit(LEASE_TICK_NS) == (None, None)
 
 
+@pytest.mark.parametrize(("slow_rate_ppb", "state"), [(0, State.CLOSED), (1, State.OPEN)])
+def test_a_slow_probe_opens_it_again_only_where_slow_calls_are_judged(
+    slow_rate_ppb: int, state: State
+) -> None:  # CB-06
+    breaker = breaker_of(slow_ns=MS, slow_rate_ppb=slow_rate_ppb)
+    breaker.override(State.HALF_OPEN, 0)
+    probe, _ = breaker.admit(0)
+    assert probe is not None
+    breaker.settle(probe, SUCCESS, MS, MS)
+    assert breaker.state() == state
+
+
 def test_the_open_time_grows_with_each_failed_recovery_and_holds_at_its_bound() -> None:  # CB-26
     breaker = breaker_of(failure_threshold=1, reset_ns=MS, reset_factor=2.0, reset_max_ns=5 * MS)
     now_ns, opened_for = 0, []
