@@ -126,6 +126,28 @@ hf__sliding_add(hf_sliding *s, uint64_t turn, int64_t slice, uint64_t n)
     return true;
 }
 
+/* Take n, if the span that ends with *slice still holds them: that of now, or the latest seen. */
+static inline bool
+hf__sliding_take(hf_sliding *s, uint64_t n, int64_t now_ns, int64_t *slice)
+{
+    uint64_t limit = hf_load_relaxed(&s->limit);
+    bool outrun;
+    do {
+        uint64_t turn = hf_load_seq_cst(&s->turn);
+        *slice = hf__sliding_enter(s, now_ns);
+        /* Look before adding: a refused call leaves no trace for which others could be refused. */
+        bool added = n <= limit && hf__sliding_sum(s, turn, *slice) <= limit - n &&
+                     hf__sliding_add(s, turn, *slice, n);
+        bool fits = added && hf__sliding_sum(s, turn, *slice) <= limit;
+        outrun = hf__sliding_outrun(s, *slice); /* then the sums prove nothing */
+        if (fits && !outrun)
+            return true;
+        if (added)
+            hf_slot_take_back(hf__sliding_slot(s, *slice), turn, hf__sliding_epoch(*slice), n);
+    } while (outrun);
+    return false;
+}
+
 /*
  * Take n if the span that ends now still holds them. Never waits.
  * True: taken; refund() returns them. False: nothing is taken, counted as rejected.
@@ -133,31 +155,16 @@ hf__sliding_add(hf_sliding *s, uint64_t turn, int64_t slice, uint64_t n)
 static inline bool
 hf_sliding_try_take(hf_sliding *s, uint64_t n, int64_t now_ns)
 {
-    uint64_t limit = hf_load_relaxed(&s->limit);
-    bool outrun;
-    do {
-        uint64_t turn = hf_load_seq_cst(&s->turn);
-        int64_t slice = hf__sliding_enter(s, now_ns);
-        outrun = false;
-        /* Look before adding: a refused call leaves no trace for which others could be refused. */
-        if (n <= limit && hf__sliding_sum(s, turn, slice) <= limit - n &&
-            hf__sliding_add(s, turn, slice, n)) {
-            bool fits = hf__sliding_sum(s, turn, slice) <= limit;
-            outrun = hf__sliding_outrun(s, slice); /* then the sum proves nothing */
-            if (fits && !outrun) {
-                hf_count(&s->allowed, 1);
-                return true;
-            }
-            hf_slot_take_back(hf__sliding_slot(s, slice), turn, hf__sliding_epoch(slice), n);
-        }
-    } while (outrun);
-    hf_count(&s->rejected, 1);
-    return false;
+    int64_t slice;
+    bool taken = hf__sliding_take(s, n, now_ns, &slice);
+    hf_count(taken ? &s->allowed : &s->rejected, 1);
+    return taken;
 }
 
 /*
- * Return the n of one take that was not used, given the time it was made with. It may have been
- * counted in a slice later than that time's; older slices first errs towards refusing.
+ * Return the n of one take that was not used, given the time it was made with; nothing, if that is
+ * too long ago to count. A take may have been counted a little later than it was made; taking off
+ * what is oldest first errs towards refusing.
  */
 static inline void
 hf_sliding_refund(hf_sliding *s, uint64_t n, int64_t taken_ns)
@@ -165,9 +172,7 @@ hf_sliding_refund(hf_sliding *s, uint64_t n, int64_t taken_ns)
     uint64_t turn = hf_load_seq_cst(&s->turn);
     int64_t head = hf_load_seq_cst(&s->head), slice = hf_floor_quotient(s->slice, taken_ns);
     uint64_t ago = slice < head ? (uint64_t)head - (uint64_t)slice : 0;
-    if (ago > HF__SPAN)
-        ago = HF__SPAN; /* what came before counts no more */
-    for (uint64_t i = 0; n != 0 && i <= ago; i++) {
+    for (uint64_t i = 0; ago <= HF__SPAN && n != 0 && i <= ago; i++) {
         int64_t t = (int64_t)((uint64_t)head - ago + i);
         uint64_t there = hf_slot_read(hf__sliding_slot(s, t), turn, hf__sliding_epoch(t));
         uint64_t part = n < there ? n : there;

@@ -12,6 +12,7 @@
 enum { THREADS = 8 };
 
 typedef struct crowd {
+    int threads; /* 0: THREADS of them */
     uint32_t limit, max_waiting;
     long rounds;
     long patience; /* looks for a grant before giving up; 0: never gives up */
@@ -99,7 +100,7 @@ static inline void
 let_them_come(crowd *c)
 {
     open_bulkhead(c->wrong, c->limit, c->max_waiting);
-    hf_threads_run(THREADS, come_again_and_again, c);
+    hf_threads_run(c->threads ? c->threads : THREADS, come_again_and_again, c);
     if (c->wrong)
         return;
     HF_CHECK_INT(inside(), 0);

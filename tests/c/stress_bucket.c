@@ -48,7 +48,7 @@ take_until_empty(void *unused, int t)
 HF_TEST(together_they_get_the_burst_and_no_token_more) /* RL-01, trap 36 */
 {
     begin((hf_rate){.num = 1, .den = 1000, .burst = 0}, 1);
-    world.rate.burst = (uint64_t)hf_threads_rounds(2000000);
+    world.rate.burst = (uint64_t)hf_threads_rounds(1000000);
     hf_bucket_init(&world.bucket, world.rate, 0);
     hf_threads_run(THREADS, take_until_empty, NULL);
     HF_CHECK_INT(total(world.taken), world.rate.burst);
@@ -75,7 +75,7 @@ take_while_time_passes(void *unused, int t)
 
 HF_TEST(at_no_moment_more_is_issued_than_the_burst_and_the_rate) /* RL-01, traps 25, 36, 39 */
 {
-    begin((hf_rate){.num = 337, .den = 1000, .burst = 50}, 300000);
+    begin((hf_rate){.num = 337, .den = 1000, .burst = 50}, 100000);
     hf_threads_run(THREADS, take_while_time_passes, NULL);
     HF_CHECK_INT(hf_load_relaxed(&world.bucket.allowed), total(world.taken));
     HF_CHECK(total(world.taken) > 50);
@@ -98,7 +98,7 @@ book(void *unused, int t)
 
 HF_TEST(no_two_bookings_get_the_same_moment) /* traps 38, 41 */
 {
-    begin((hf_rate){.num = 1, .den = 1000, .burst = 1}, 200000);
+    begin((hf_rate){.num = 1, .den = 1000, .burst = 1}, 100000);
     hf_threads_run(THREADS, book, NULL);
     /* Waits are distinct and 0, 1, 2 … periods: their sum says whether one is missing or double. */
     uint64_t n = (uint64_t)total(world.taken);
@@ -136,7 +136,7 @@ take_return_and_change(void *unused, int t)
 
 HF_TEST(changes_of_rate_among_takes_and_refunds_lose_no_token) /* traps 32, 37, 47 */
 {
-    begin(alike[0], 300000);
+    begin(alike[0], 100000);
     hf_threads_run(THREADS, take_return_and_change, NULL);
     hf_bucket_resize(&world.bucket, alike[0], 0);
     long held = total(world.taken) - total(world.refunded);
@@ -166,7 +166,7 @@ take_over_long_times(void *unused, int t)
 
 HF_TEST(each_long_time_brings_one_burst_whoever_moves_the_base)
 {
-    begin((hf_rate){.num = 200000, .den = UINT64_C(1) << 57, .burst = 4}, 200000);
+    begin((hf_rate){.num = 200000, .den = UINT64_C(1) << 57, .burst = 4}, 100000);
     hf_threads_run(THREADS, take_over_long_times, NULL);
     HF_CHECK_INT(hf_load_relaxed(&world.bucket.allowed), total(world.taken));
     HF_CHECK(total(world.taken) > 4);

@@ -8,7 +8,7 @@
 
 #include "hf_threads.h"
 
-enum { THREADS = 8, LIMIT = 100, PER = 1000, SLICE = PER / 10, PHASES = 200 };
+enum { THREADS = 8, LIMIT = 100, PER = 1000, SLICE = PER / 10, PHASES = 100 };
 
 static struct {
     hf_sliding window;
@@ -88,7 +88,7 @@ take_while_time_passes(void *unused, int t)
 
 HF_TEST(while_time_passes_every_span_has_its_limit_and_no_more) /* trap 25 */
 {
-    begin(LIMIT, 300000);
+    begin(LIMIT, 100000);
     hf_threads_run(THREADS, take_while_time_passes, NULL);
     uint64_t spans = (uint64_t)hf_clock_now_ns(&world.clock) / PER;
     HF_CHECK_INT(hf_load_relaxed(&world.window.allowed), hf_load_relaxed(&world.admitted));
@@ -115,7 +115,7 @@ take_at_any_time(void *unused, int t)
 
 HF_TEST(stragglers_neither_wipe_nor_add) /* traps 20, 25 */
 {
-    begin(3, 200000);
+    begin(3, 100000);
     HF_CHECK(
         hf_sliding_try_take(&world.window, 0, 0)); /* time begins here: earlier ones are late */
     hf_threads_run(THREADS, take_at_any_time, NULL);

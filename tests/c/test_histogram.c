@@ -95,11 +95,11 @@ HF_TEST(no_cell_lies_on_both_sides_of_a_bound)
 
 HF_TEST(a_quantile_of_one_value_is_within_two_percent_of_it) /* 1 us … 275 s */
 {
-    for (double ns = 1000; ns < (double)covered_ns; ns *= 1.0007) {
-        hf_histogram_init(&h);
+    for (double ns = 1000; ns < (double)covered_ns; ns *= 1.003) {
+        hf_histogram_clear(&h);
         hf_histogram_record(&h, (int64_t)ns);
-        for (int tenth = 0; tenth <= 10; tenth++)
-            HF_CHECK(fabs(hf_histogram_quantile(&h, tenth / 10.0) - floor(ns)) <= 0.02 * floor(ns));
+        for (int half = 0; half <= 2; half++)
+            HF_CHECK(fabs(hf_histogram_quantile(&h, half / 2.0) - floor(ns)) <= 0.02 * floor(ns));
     }
 }
 

@@ -168,20 +168,27 @@ HF_TEST(a_refund_makes_room_again_and_only_for_as_many) /* traps 32, 34 */
     HF_CHECK_INT(take_all(&s, 310 * ms), 5);
 }
 
-HF_TEST(a_refund_of_what_no_longer_counts_does_nothing)
+HF_TEST(a_refund_of_what_no_longer_counts_does_nothing) /* trap 34 */
 {
     hf_sliding s;
     hf_sliding_init(&s, 5, second);
     HF_CHECK(hf_sliding_try_take(&s, 5, 0));
-    HF_CHECK(hf_sliding_try_take(&s, 5, 1600 * ms)); /* the slot of the first slice */
-    hf_sliding_refund(&s, 0, 1600 * ms);
+    HF_CHECK(hf_sliding_try_take(&s, 2, 1100 * ms));
+    HF_CHECK(hf_sliding_try_take(&s, 3, 1600 * ms)); /* in the slot that the first take was in */
+    hf_sliding_refund(&s, 5, 0);
+    hf_sliding_refund(&s, 5, -year);
+    hf_sliding_refund(&s, 5, INT64_MIN);
     HF_CHECK_INT(take_all(&s, 1600 * ms), 0);
-    hf_sliding empty;
-    hf_sliding_init(&empty, 5, second);
-    hf_sliding_refund(&empty, 5, 0);
-    hf_sliding_refund(&empty, 5, INT64_MIN);
-    hf_sliding_refund(&empty, 5, INT64_MAX);
-    HF_CHECK_INT(take_all(&empty, 0), 5);
+}
+
+HF_TEST(a_refund_to_an_unused_window_does_nothing)
+{
+    hf_sliding s;
+    hf_sliding_init(&s, 5, second);
+    hf_sliding_refund(&s, 5, 0);
+    hf_sliding_refund(&s, 5, INT64_MIN);
+    hf_sliding_refund(&s, 5, INT64_MAX);
+    HF_CHECK_INT(take_all(&s, 0), 5);
 }
 
 HF_TEST(a_refund_finds_a_take_that_was_counted_later_than_it_was_made) /* trap 25 */
@@ -326,6 +333,7 @@ main(int argc, char **argv)
     HF_RUN(the_wait_is_exact);
     HF_RUN(a_refund_makes_room_again_and_only_for_as_many);
     HF_RUN(a_refund_of_what_no_longer_counts_does_nothing);
+    HF_RUN(a_refund_to_an_unused_window_does_nothing);
     HF_RUN(a_refund_finds_a_take_that_was_counted_later_than_it_was_made);
     HF_RUN(an_earlier_time_counts_as_the_latest_that_was_seen);
     HF_RUN(the_wait_told_at_an_earlier_time_reaches_the_same_moment);

@@ -1,0 +1,164 @@
+/*
+ * Every schedule of two and three threads that take from one sliding window in slices of their own:
+ * whoever comes first and however far time runs ahead of whom, no span holds more than the limit,
+ * and what is counted afterwards is what was admitted.
+ */
+#include "explore.h"
+#include "hf_test.h"
+#include "holdfast/hf_sliding.h"
+
+enum { ACTORS = 3, CALLS = 3, BEFORE = 3, SPAN_SLICES = 11 };
+
+/* A take of n in a slice; or with `back`, a refund of the thread's take before, if it was admitted. */
+typedef struct call {
+    uint64_t n;
+    int64_t slice;
+    bool back;
+} call;
+
+typedef struct scenario {
+    const char *name;
+    uint64_t limit;
+    call before[BEFORE]; /* admitted before the threads begin */
+    call scripts[ACTORS][CALLS];
+} scenario;
+
+static const scenario *playing;
+static hf_sliding window;
+
+/* What each thread got, and in which slice it counts: a straggler's is later than his time. */
+static struct {
+    bool admitted, returned;
+    int64_t slice;
+} takes[ACTORS][CALLS];
+
+static void
+begin(void *unused)
+{
+    (void)unused;
+    memset(takes, 0, sizeof takes);
+    hf_sliding_init(&window, playing->limit, HF__SPAN); /* slices of a nanosecond */
+    for (int i = 0; i < BEFORE; i++)
+        HF_REQUIRE(hf_sliding_try_take(&window, playing->before[i].n, playing->before[i].slice));
+}
+
+static void
+play(void *unused, int t)
+{
+    (void)unused;
+    for (int i = 0; i < CALLS && playing->scripts[t][i].n != 0; i++) {
+        const call *c = &playing->scripts[t][i];
+        if (!c->back) {
+            takes[t][i].admitted = hf__sliding_take(&window, c->n, c->slice, &takes[t][i].slice);
+        } else if (takes[t][i - 1].admitted) {
+            hf_sliding_refund(&window, c->n, c->slice);
+            takes[t][i - 1].returned = true;
+        }
+    }
+}
+
+/* What was admitted in the eleven slices up to last, and whether or not returned. */
+static uint64_t
+held(int64_t last, bool returned_too)
+{
+    const int64_t first = last - SPAN_SLICES + 1;
+    uint64_t sum = 0;
+    for (int i = 0; i < BEFORE; i++)
+        if (playing->before[i].slice >= first && playing->before[i].slice <= last)
+            sum += playing->before[i].n;
+    for (int t = 0; t < ACTORS; t++)
+        for (int i = 0; i < CALLS; i++)
+            if (takes[t][i].admitted && (returned_too || !takes[t][i].returned) &&
+                takes[t][i].slice >= first && takes[t][i].slice <= last)
+                sum += playing->scripts[t][i].n;
+    return sum;
+}
+
+static bool
+keeps_the_limit(void *unused)
+{
+    (void)unused;
+    int64_t head = hf_load_relaxed(&window.head);
+    for (int64_t last = 0; last <= head; last++)
+        if (held(last, false) > playing->limit)
+            return false;
+    /* A refund may come too late to find its take, but finds nobody else's. */
+    uint64_t counted = playing->limit - hf_sliding_available(&window, head);
+    return counted >= held(head, false) && counted <= held(head, true);
+}
+
+static bool
+holds_in_every_schedule(const scenario *s)
+{
+    playing = s;
+    int threads = 0;
+    while (threads < ACTORS && s->scripts[threads][0].n != 0)
+        threads++;
+    hf_explored e = hf_explore(&(hf_explore_model){.name = s->name,
+                                                   .threads = threads,
+                                                   .setup = begin,
+                                                   .thread = play,
+                                                   .holds = keeps_the_limit});
+    HF_CHECK(e.complete || e.broken);
+    return !e.broken;
+}
+
+HF_TEST(of_takes_that_are_too_many_together_at_most_so_many_succeed) /* trap 36 */
+{
+    HF_CHECK(holds_in_every_schedule(
+        &(scenario){.name = "two takes, one fits", .limit = 1, .scripts = {{{1, 20}}, {{1, 20}}}}));
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "two and one in neighbouring slices",
+                                                 .limit = 2,
+                                                 .scripts = {{{2, 20}}, {{1, 21}}}}));
+    HF_CHECK(holds_in_every_schedule(
+        &(scenario){.name = "both ends of a span", .limit = 1, .scripts = {{{1, 20}}, {{1, 30}}}}));
+}
+
+HF_TEST(counts_do_not_run_over_into_the_stamp) /* trap 38 */
+{
+    HF_CHECK(holds_in_every_schedule(
+        &(scenario){.name = "two takes of the greatest limit",
+                    .limit = HF_SLIDING_LIMIT_MAX,
+                    .scripts = {{{HF_SLIDING_LIMIT_MAX, 20}}, {{HF_SLIDING_LIMIT_MAX, 20}}}}));
+}
+
+HF_TEST(a_straggler_does_not_miss_what_the_ring_has_dropped) /* trap 25 */
+{
+    for (int64_t later = 4; later <= 8; later++)
+        HF_CHECK(holds_in_every_schedule(&(scenario){.name = "straggler, and one some slices later",
+                                                     .limit = 1,
+                                                     .before = {{1, 10}},
+                                                     .scripts = {{{1, 20}}, {{1, 20 + later}}}}));
+}
+
+HF_TEST(a_straggler_does_not_wipe_what_came_after_him) /* trap 25 */
+{
+    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "straggler, and two a whole ring later",
+                                                 .limit = 1,
+                                                 .scripts = {{{1, 20}}, {{1, 36}, {1, 36}}}}));
+}
+
+HF_TEST(a_refund_returns_what_it_took_and_nobody_elses) /* traps 32, 34 */
+{
+    HF_CHECK(
+        holds_in_every_schedule(&(scenario){.name = "take, back | take | take",
+                                            .limit = 2,
+                                            .before = {{1, 19}},
+                                            .scripts = {{{1, 20}, {1, 20, true}}, {{1, 20}}}}));
+    HF_CHECK(
+        holds_in_every_schedule(&(scenario){.name = "take, back | take a span later",
+                                            .limit = 1,
+                                            .scripts = {{{1, 20}, {1, 20, true}}, {{1, 31}}}}));
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(of_takes_that_are_too_many_together_at_most_so_many_succeed);
+    HF_RUN(counts_do_not_run_over_into_the_stamp);
+    HF_RUN(a_straggler_does_not_miss_what_the_ring_has_dropped);
+    HF_RUN(a_straggler_does_not_wipe_what_came_after_him);
+    HF_RUN(a_refund_returns_what_it_took_and_nobody_elses);
+    return hf_test_close();
+}
