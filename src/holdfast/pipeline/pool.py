@@ -284,12 +284,13 @@ class _Task:
         try:
             tell = partial(future.set_result, self.fn(*self.args, **self.kwargs))
         except BaseException as error:  # noqa: BLE001 - the future's to raise
-            # The traceback starts below this frame, which would hold what holds the error.
-            below = error.__traceback__ and error.__traceback__.tb_next
-            tell, failed = partial(future.set_exception, error.with_traceback(below)), True
-            del below
+            tell, failed = partial(future.set_exception, error), True
         pool._ran(self, failed, pool._clock.now_ns() - began_ns)
-        return tell
+        try:
+            return tell
+        finally:
+            # An error's traceback holds this frame, which must not hold what holds the error.
+            del self, pool, future, tell
 
 
 def _settle_cancelled(reference: ref[_Task], future: Future[Any]) -> None:
