@@ -98,7 +98,7 @@ leave_open(GateObject *gate, const hf_pass *pass)
         return;
     }
     open->next = NULL;
-    open->pass = *pass;
+    hf_pass_copy(&open->pass, pass);
     HF_BEGIN_EXCLUSIVE(gate);
     if (gate->open_last != NULL)
         gate->open_last->next = open;
@@ -122,7 +122,7 @@ take_first(GateObject *gate, hf_pass *pass)
     HF_END_EXCLUSIVE();
     if (open == NULL)
         return false;
-    *pass = open->pass;
+    hf_pass_copy(pass, &open->pass);
     PyMem_Free(open);
     return true;
 }
@@ -158,7 +158,7 @@ hf_entry_take(PyObject *op, const hf_pass *pass)
         leave_open(self->gate, pass);
         return;
     }
-    self->pass = *pass;
+    hf_pass_copy(&self->pass, pass);
     self->state = INSIDE;
 }
 

@@ -154,6 +154,13 @@ hf_pass_init(hf_pass *pass)
     pass->fork_epoch = hf_fork_epoch;
 }
 
+/* Of what may be sixteen holds, most gates use one or two. */
+static inline void
+hf_pass_copy(hf_pass *to, const hf_pass *from)
+{
+    memcpy(to, from, offsetof(hf_pass, hold) + (size_t)from->entered * sizeof *from->hold);
+}
+
 /*
  * The commonest gate, entered and left without a loop. False: nothing was done, take the general way;
  * which may leave what was entered here.

@@ -16,16 +16,31 @@ typedef struct {
     hf_pass pass;
 } PermitObject;
 
+#ifndef Py_GIL_DISABLED
+#define HF_FREE_PERMITS 32
+static PermitObject *free_permits[HF_FREE_PERMITS];
+static int n_free_permits;
+#endif
+
 PyObject *
 hf_permit_new(GateObject *gate, const hf_pass *pass)
 {
-    PermitObject *self = PyObject_GC_New(PermitObject, hf_permit_type);
-    if (self == NULL)
-        return NULL;
+    PermitObject *self;
+#ifndef Py_GIL_DISABLED
+    if (n_free_permits > 0) {
+        self = free_permits[--n_free_permits];
+        _Py_NewReference((PyObject *)self); /* its type it has kept */
+    } else
+#endif
+    {
+        self = PyObject_GC_New(PermitObject, hf_permit_type);
+        if (self == NULL)
+            return NULL;
+    }
     self->weakrefs = NULL;
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->settled = false;
-    self->pass = *pass;
+    hf_pass_copy(&self->pass, pass);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -149,6 +164,12 @@ permit_dealloc(PyObject *op)
     if (!self->settled)
         hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
+#ifndef Py_GIL_DISABLED
+    if (n_free_permits < HF_FREE_PERMITS) {
+        free_permits[n_free_permits++] = self;
+        return;
+    }
+#endif
     PyObject_GC_Del(op);
     Py_DECREF(type);
 }
