@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Bulkhead"]
 
 MAX_PLACES = 1_000_000
-_FULL, _TIMED_OUT = 2, 3  # answers of a waiting room
+_ENTERED, _FULL = 0, 2  # answers of a waiting room; the third is that time is up
 
 
 class Bulkhead(Policy):
@@ -117,7 +117,8 @@ class Bulkhead(Policy):
         """
         if not self._passes():
             answer = self._room.enter(self._clock, self._wait_ns_of(timeout))
-            self._raise_unless_entered(answer)
+            if answer != _ENTERED:
+                self._refuse_as(answer)
 
     async def aenter(
         self,
@@ -129,7 +130,8 @@ class Bulkhead(Policy):
         """
         if not self._passes():
             answer = await self._room.aenter(self._clock, self._wait_ns_of(timeout))
-            self._raise_unless_entered(answer)
+            if answer != _ENTERED:
+                self._refuse_as(answer)
 
     def leave(self) -> None:
         """Give back a place taken by ``try_enter``, ``enter`` or ``aenter``.
@@ -191,11 +193,18 @@ class Bulkhead(Policy):
 
     # ---- what the native gate asks ----
 
+    # Once inside, nothing is called on the way back to the gate: an interrupt, which arrives only
+    # where something is called, would leave a place behind that nobody holds.
+
     def _block(self) -> None:
-        self._raise_unless_entered(self._room.enter(self._clock, self._max_wait_ns))
+        answer = self._room.enter(self._clock, self._max_wait_ns)
+        if answer != _ENTERED:
+            self._refuse_as(answer)
 
     async def _suspend(self) -> None:
-        self._raise_unless_entered(await self._room.aenter(self._clock, self._max_wait_ns))
+        answer = await self._room.aenter(self._clock, self._max_wait_ns)
+        if answer != _ENTERED:
+            self._refuse_as(answer)
 
     def _admit(self) -> None:
         self._room.admit()
@@ -213,8 +222,7 @@ class Bulkhead(Policy):
     def _wait_ns_of(self, timeout: float | timedelta | None) -> int | None:
         return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
 
-    def _raise_unless_entered(self, answer: int) -> None:
+    def _refuse_as(self, answer: int) -> None:
         if answer == _FULL:
             self._refuse("full")
-        elif answer == _TIMED_OUT:
-            self._refuse("timeout", -1, BulkheadTimeoutError)
+        self._refuse("timeout", -1, BulkheadTimeoutError)
