@@ -290,6 +290,7 @@ def test_listeners_may_come_and_go_while_an_event_is_told(clock: hf.ManualClock)
     assert heard == ["once", "always"]
     breaker.reset()
     assert heard == ["once", "always", "always", "late"]
+    assert breaker._listeners.raised == 0
 
 
 def test_who_subscribes_while_another_unsubscribes_hears_rejections(

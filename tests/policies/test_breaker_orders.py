@@ -76,6 +76,21 @@ def test_a_trip_starts_the_growth_of_the_open_time_afresh(clock: hf.ManualClock)
     assert breaker.retry_after == 10
 
 
+@pytest.mark.parametrize("between", ["reset", "trip", "force_open", "disable", "metrics_only"])
+def test_any_order_but_half_open_starts_the_growth_of_the_open_time_afresh(
+    clock: hf.ManualClock, between: str
+) -> None:  # CB-15, CB-19
+    breaker = breaker_of(clock, reset_timeout=10, reset_backoff=(2, 1000, 0))
+    for grown in (20, 40, 80):
+        breaker.half_open()
+        fail(breaker)
+        assert breaker.retry_after == grown
+    order(breaker, between)
+    breaker.half_open()
+    fail(breaker)
+    assert breaker.retry_after == 20
+
+
 # --- half-open -----------------------------------------------------------------------------------
 
 

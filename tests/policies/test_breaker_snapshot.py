@@ -232,12 +232,12 @@ def test_a_call_that_began_before_durations_were_recorded_has_none(
 ) -> None:
     breaker = breaker_of(clock)
     clock.advance(1000)
-    permits = [breaker.acquire(), breaker.acquire()]
-    hf.Pipeline("payments", breaker)
-    permits[0].success()
-    permits[1].failure()
+    permit = breaker.acquire()
+    with breaker:
+        breaker.call(hf.Pipeline, "payments", breaker)
+    permit.failure()
     s = breaker.snapshot()
-    assert (s.succeeded, s.failed) == (1, 1)
+    assert (s.succeeded, s.failed, s.in_flight) == (2, 1, 0)
     assert s.latency is not None
     assert (s.latency.count, s.latency.total) == (0, 0.0)
     breaker.call(clock.advance, 2)

@@ -71,8 +71,9 @@ class CircuitBreaker(Policy):
 
     Closed, every call passes. Open, every call is rejected, for ``reset_timeout``. Half-open, a
     few probes pass: enough successes close it, one failure opens it again. A result counts only
-    in the period that admitted it. Cancellation and interrupts prove nothing, and a rejection by
-    another policy counts only where ``on`` names it.
+    in the period that admitted it. Cancellation and interrupts prove nothing: they neither
+    lengthen nor end a run of failures. A rejection by another policy counts only where ``on``
+    names it. Time alone opens and closes nothing; an opening that is over ends with the next call.
 
     Args:
         name: What it guards, for messages, metrics and the registry.
@@ -80,24 +81,26 @@ class CircuitBreaker(Policy):
             ``failure_rate`` or ``slow_call_rate`` is given. Of several rules any opens it.
         failure_rate: Share of failures in the window that opens it, above 0 to 1.
         window: The calls that the rates are taken over: ``CountWindow(n)`` or ``TimeWindow(s)``.
+            Without a rate there is none. It starts empty whenever the breaker closes.
         min_calls: Calls in the window before a rate is judged; left alone it is lowered to a
             smaller ``CountWindow``.
-        slow_call_duration: Seconds from which a call counts as slow.
+        slow_call_duration: Seconds from which a call counts as slow; shown also without a rate.
         slow_call_rate: Share of slow calls in the window that opens it. Half-open, a slow probe
             then counts as a failed one.
         reset_timeout: Seconds it stays open before a probe is admitted.
         reset_backoff: ``(factor, max, jitter)``: each time a probe fails the open time grows by
             ``factor`` up to ``max`` seconds, plus a random 0 to ``jitter`` share of it, the cap
-            holding afterwards.
-        half_open_max_calls: Probes in flight at once, 1 to 32.
-        success_threshold: Successful probes that close it.
-        probe_timeout: Seconds after which a probe that was never heard of again gives up its
-            place, without a verdict; None for never.
+            holding afterwards. It starts afresh with every closing, and with every order but
+            ``half_open()``.
+        half_open_max_calls: Probes in flight at once, not in all, 1 to 32.
+        success_threshold: Successful probes that close it, 1 to 1,000,000.
+        probe_timeout: Seconds after which a probe gives up its place, without a verdict; None for
+            never. Its result, should it still come in the same half-open period, counts.
         failure_reset: Seconds without a failure after which consecutive failures are forgotten.
         on: Exceptions that are failures; others are successes: the dependency answered.
         ignore: Exceptions that prove nothing.
         is_failure: Asked for each result, and each exception that ``on`` names, whether it is a
-            failure.
+            failure. What it raises goes to the caller, and the call proves nothing.
         latency: Whether to record durations (two clock reads a call). None: only in a pipeline.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
@@ -237,7 +240,10 @@ class CircuitBreaker(Policy):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a probe is admitted; 0.0 when calls pass; None when only an order helps."""
+        """Seconds until a call may be admitted; None when only an order helps.
+
+        0.0 when calls pass, and half-open, where a place is free as soon as a probe ends.
+        """
         ns = self._kernel.retry_after_ns(self._clock.now_ns())
         return None if ns < 0 else ns / 1e9
 
@@ -259,11 +265,11 @@ class CircuitBreaker(Policy):
         self._order(State.OPEN)
 
     def half_open(self) -> None:
-        """Let probes decide from here."""
+        """Let probes decide from here, whatever the open time."""
         self._order(State.HALF_OPEN)
 
     def reset(self) -> None:
-        """Close it, and forget failures, probes and window."""
+        """Close it, and forget failures, probes and window; the counters go on."""
         self._order(State.CLOSED)
 
     def force_open(self) -> None:
