@@ -125,6 +125,18 @@ hf_callable_kind(PyObject *fn)
 /* ---- calling ---- */
 
 /*
+ * PyObject_Vectorcall() without its look for a result that comes with an exception: a Python function
+ * gives none, and whoever called the guard looks again.
+ */
+static inline PyObject *
+call_through(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (PyFunction_Check(fn))
+        return ((PyFunctionObject *)fn)->vectorcall(fn, args, nargsf, kwnames);
+    return PyObject_Vectorcall(fn, args, nargsf, kwnames);
+}
+
+/*
  * A plain function that answered with a coroutine, as many a wrapper of an `async def` does: nothing of
  * that has run. It is guarded when it is awaited, and this call was as if it had never been asked for.
  */
@@ -145,7 +157,7 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     hf_pass_init(&pass);
     if (!hf_gate_enter_lone(self->gate, &pass) && hf_gate_enter_blocking(self->gate, &pass) < 0)
         return NULL;
-    PyObject *result = PyObject_Vectorcall(self->fn, args, nargsf, kwnames);
+    PyObject *result = call_through(self->fn, args, nargsf, kwnames);
     if (result != NULL && hf_is_coroutine(result))
         return guard_late(self->gate, &pass, result);
     return hf_gate_leave_lone(self->gate, &pass, result) ? result
@@ -157,7 +169,7 @@ static PyObject *
 call_coroutine(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     GuardObject *self = (GuardObject *)op;
-    PyObject *inner = PyObject_Vectorcall(self->fn, args, nargsf, kwnames);
+    PyObject *inner = call_through(self->fn, args, nargsf, kwnames);
     return inner != NULL ? hf_coroutine_of(self->gate, inner) : NULL;
 }
 
@@ -166,7 +178,7 @@ static PyObject *
 call_stream(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     GuardObject *self = (GuardObject *)op;
-    PyObject *inner = PyObject_Vectorcall(self->fn, args, nargsf, kwnames);
+    PyObject *inner = call_through(self->fn, args, nargsf, kwnames);
     if (inner == NULL)
         return NULL;
     return PyObject_CallMethod((PyObject *)self->gate,
