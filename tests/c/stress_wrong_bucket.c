@@ -16,7 +16,7 @@ take_until_empty(void *unused, int t)
         hf_count(&taken, 1);
 }
 
-/* Trap 36. */
+/* trap 36. */
 HF_TEST(more_takes_than_tokens_are_found_by_real_threads)
 {
     uint64_t burst = (uint64_t)hf_threads_rounds(1000000);

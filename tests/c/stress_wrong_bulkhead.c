@@ -1,7 +1,7 @@
 /* Real threads find out wrong/wrong_bulkhead.h too, by what stress_bulkhead.c asks of the real one. */
 #include "bulkhead_crowd.h"
 
-/* Trap 36. */
+/* trap 36. */
 HF_TEST(too_many_inside_are_found_by_real_threads)
 {
     crowd c = {.limit = 1, .rounds = hf_threads_rounds(100 * 1000 * 1000), .wrong = true};
@@ -9,7 +9,7 @@ HF_TEST(too_many_inside_are_found_by_real_threads)
     HF_CHECK(hf_load_relaxed(&c.overcrowded) > 0);
 }
 
-/* Trap 33. */
+/* trap 33. */
 HF_TEST(a_waiter_whom_nobody_wakes_is_found_by_real_threads)
 {
     bool stranded = false;

@@ -24,7 +24,7 @@ def test_the_system_clock_is_the_monotonic_clock_of_the_machine() -> None:
 
 
 def test_a_manual_clock_shows_what_it_is_set_to() -> None:
-    # Trap 22
+    # trap 22
     clock = ManualClock(start=5)
     assert clock.now() == 5.0
     clock.advance(0.1)
@@ -38,7 +38,7 @@ def test_a_manual_clock_shows_what_it_is_set_to() -> None:
 
 
 def test_a_step_back_is_shown_and_policies_do_not_see_it() -> None:
-    # Trap 20
+    # trap 20
     clock = ManualClock(start=3600)
     clock.set(0)
     assert (clock.now(), clock.now_ns()) == (0.0, 3600 * SECOND)
@@ -118,7 +118,7 @@ def test_a_timer_can_be_cancelled_any_number_of_times_also_after_it_fired() -> N
 
 
 def test_a_step_back_keeps_timers_where_they_are_in_policy_time() -> None:
-    # Trap 20
+    # trap 20
     clock = ManualClock(start=100)
     seen: list[float] = []
     clock.call_at_ns(101 * SECOND, lambda: seen.append(clock.now()))
@@ -182,7 +182,7 @@ def test_threads_that_advance_at_once_add_up_and_fire_every_timer_once() -> None
 
 
 def test_cancelled_timers_do_not_pile_up() -> None:
-    # Trap 43, trap 67
+    # trap 43, trap 67
     clock = ManualClock()
     for _ in range(10_000):
         clock.call_at_ns(3600 * SECOND, clock.now)()

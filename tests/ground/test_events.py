@@ -99,7 +99,7 @@ def test_a_listener_must_not_be_a_coroutine_function_that_nobody_would_await() -
 
 
 def test_a_listener_may_be_removed_and_added_while_events_are_told() -> None:
-    # Trap 13: modified while iterating
+    # trap 13: modified while iterating
     listeners, heard, late = Listeners(), Heard(), Heard()
 
     def first(_: Event) -> None:
@@ -118,7 +118,7 @@ def test_a_listener_may_be_removed_and_added_while_events_are_told() -> None:
 def test_what_a_listener_raises_is_logged_and_counted_and_the_others_are_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # Trap 13: a raising listener must not change the outcome
+    # trap 13: a raising listener must not change the outcome
     listeners, heard = Listeners(), Heard()
 
     def broken(_: Event) -> None:
@@ -157,7 +157,7 @@ def test_an_interruption_goes_on_to_the_caller_after_the_others_were_told(
 
 
 def test_an_event_caused_by_a_listener_is_told_after_this_one_to_everybody() -> None:
-    # Trap 10: never recursively
+    # trap 10: never recursively
     listeners, order, depth = Listeners(), [], 0
 
     def chain(one: Event) -> None:
@@ -176,7 +176,7 @@ def test_an_event_caused_by_a_listener_is_told_after_this_one_to_everybody() -> 
 
 
 def test_listeners_that_cause_events_without_end_are_cut_off_and_counted() -> None:
-    # Trap 10, trap 67
+    # trap 10, trap 67
     listeners, heard = Listeners(), Heard()
     listeners.subscribe(heard)
     listeners.subscribe(lambda one: listeners.emit(event(one.generation + 1)))
@@ -228,7 +228,7 @@ def test_threads_that_come_and_go_leave_exactly_who_stayed() -> None:
 
 
 def test_after_a_fork_a_lock_held_by_a_thread_of_the_parent_holds_nobody_up() -> None:
-    # Trap 58
+    # trap 58
     listeners, heard = Listeners(), Heard()
     held, release = threading.Event(), threading.Event()
 

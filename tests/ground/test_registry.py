@@ -64,7 +64,7 @@ def test_all_is_in_the_order_of_registration_over_names() -> None:
 
 
 def test_being_registered_keeps_nobody_alive_and_leaves_no_trace() -> None:
-    # Trap 67
+    # trap 67
     registry = Registry()
     for number in range(10_000):
         registry.add(Policy(name=f"request-{number}"))
@@ -75,7 +75,7 @@ def test_being_registered_keeps_nobody_alive_and_leaves_no_trace() -> None:
 
 
 def test_names_that_come_and_go_do_not_pile_up_even_if_nobody_ever_asks() -> None:
-    # Trap 67
+    # trap 67
     registry = Registry()
     for number in range(1000):
         registry.add(Policy(name=f"request-{number}"))
@@ -169,7 +169,7 @@ def test_threads_that_register_drop_and_ask_at_once_agree_in_the_end() -> None:
 
 
 def test_a_forked_child_has_a_free_lock_and_tells_every_policy() -> None:
-    # Trap 58
+    # trap 58
     printed = run_apart("""
         import os, sys, threading, warnings
         from holdfast.registry import Registry

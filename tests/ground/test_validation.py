@@ -215,7 +215,7 @@ def test_a_choice_is_one_of_a_few_and_of_its_type() -> None:
     ],
 )
 def test_only_subclasses_of_exception_can_be_named_as_failures(value: object) -> None:
-    # Trap 5: cancellation, KeyboardInterrupt, SystemExit and GeneratorExit prove nothing.
+    # trap 5: cancellation, KeyboardInterrupt, SystemExit and GeneratorExit prove nothing.
     assert one_problem(lambda p: p.exceptions("on", value)).endswith("subclasses of Exception")
 
 

@@ -90,7 +90,7 @@ def test_a_wake_that_comes_as_time_runs_out_is_not_lost(still: ManualClock) -> N
 
 
 def test_a_thread_on_a_clock_that_moves_by_itself_moves_it_to_the_end_of_its_time() -> None:
-    # Trap 22
+    # trap 22
     clock = ManualClock()
     assert ThreadWaiter().park(clock, 3 * SECOND) is False
     assert clock.now() == 3.0
@@ -218,7 +218,7 @@ def test_a_task_on_the_system_clock_waits_for_its_time() -> None:
 
 
 def test_a_cancelled_task_leaves_no_timer_and_a_later_wake_is_harmless(still: ManualClock) -> None:
-    # Trap 50
+    # trap 50
     async def main() -> None:
         waiter = TaskWaiter()
         task = asyncio.create_task(waiter.park(still, SECOND))

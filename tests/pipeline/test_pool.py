@@ -203,7 +203,7 @@ def test_no_thread_is_started_for_a_pool_that_is_refused_or_unused() -> None:
 def test_a_cancelled_future_gives_its_place_back_at_once_and_its_task_never_runs(
     make: Make, job: Job
 ) -> None:
-    # Trap 33
+    # trap 33
     pool, ran = make(max_waiting=1), []
     occupied(pool, job)
     for number in range(1000):  # nothing piles up behind a worker that is busy
@@ -234,7 +234,7 @@ def test_a_running_task_cannot_be_cancelled(make: Make, job: Job) -> None:
 
 
 def test_a_cancelled_future_gives_its_place_to_who_waits_to_submit(make: Make, job: Job) -> None:
-    # Trap 33
+    # trap 33
     pool = make(max_waiting=1, max_wait=None)
     occupied(pool, job)
     future = pool.submit(int)
@@ -249,7 +249,7 @@ def test_a_cancelled_future_gives_its_place_to_who_waits_to_submit(make: Make, j
 def test_a_future_cancelled_after_a_worker_took_its_task_is_not_run(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Trap 33: neither lost nor given back twice
+    # trap 33: neither lost nor given back twice
     begin = concurrent.futures.Future.set_running_or_notify_cancel
 
     def cancel_and_begin(future: concurrent.futures.Future[object]) -> bool:
@@ -267,7 +267,7 @@ def test_a_future_cancelled_after_a_worker_took_its_task_is_not_run(
 
 
 def test_a_future_cancelled_as_a_worker_takes_its_task_gives_back_one_place(make: Make) -> None:
-    # Trap 33: neither lost nor given back twice
+    # trap 33: neither lost nor given back twice
     pool = make(workers=2, max_waiting=2)
     start, turns = threading.Barrier(2), 300
     futures: list[concurrent.futures.Future[int]] = []

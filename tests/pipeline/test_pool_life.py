@@ -172,7 +172,7 @@ def test_a_task_that_stops_its_own_pool_must_not_wait_for_itself() -> None:
 
 
 def test_a_pool_that_nobody_keeps_ends_with_its_tasks(job: Job) -> None:
-    # Trap 67
+    # trap 67
     pool = PoolBulkhead("jobs", workers=1)
     future = occupied(pool, job)
     threads = list(pool._crew._executor._threads)
@@ -225,7 +225,7 @@ def test_tasks_accepted_before_the_interpreter_ends_are_run() -> None:
 
 
 def test_a_forked_child_has_an_empty_pool_with_threads_of_its_own() -> None:
-    # Trap 58
+    # trap 58
     printed = run_apart("""
         import os, threading, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point
@@ -268,7 +268,7 @@ def test_a_task_for_which_no_thread_can_be_started_holds_no_place(
 
 
 def test_ctrl_c_in_a_waiting_submit_leaves_no_task_and_no_place() -> None:
-    # Trap 33
+    # trap 33
     printed = run_apart("""
         import os, signal, threading
         from holdfast.pipeline.pool import PoolBulkhead

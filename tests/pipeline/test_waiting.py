@@ -101,7 +101,7 @@ def test_a_wait_on_the_system_clock_times_out(house: House) -> None:
 
 
 def test_a_place_granted_in_the_moment_time_is_up_is_taken(house: House) -> None:
-    # Trap 33: neither lost nor counted twice
+    # trap 33: neither lost nor counted twice
     house.enter()
     place = _Place(ThreadWaiter())
     assert house.room._join(place) == QUEUED
@@ -159,7 +159,7 @@ def test_nobody_enters_past_those_who_wait(house: House) -> None:
 
 
 def test_a_cancelled_task_leaves_the_queue_and_the_next_takes_its_turn(house: House) -> None:
-    # Trap 33, D-BH-1
+    # trap 33, D-BH-1
     async def main() -> None:
         first, second = await house.start_task(), await house.start_task(SECOND)
         first.cancel()
@@ -175,7 +175,7 @@ def test_a_cancelled_task_leaves_the_queue_and_the_next_takes_its_turn(house: Ho
 
 
 def test_a_task_cancelled_after_its_place_was_granted_gives_it_to_the_next(house: House) -> None:
-    # Trap 33: a permit given to somebody who has gone
+    # trap 33: a permit given to somebody who has gone
     async def main(thread: Party | None = None) -> None:
         first = await house.start_task()
         second = house.start()
@@ -204,7 +204,7 @@ def test_a_timeout_around_a_waiting_task_frees_its_turn(house: House) -> None:
 
 
 def test_tasks_of_a_closed_loop_are_passed_over(house: House) -> None:
-    # Trap 33: abandoned waiters take no place
+    # trap 33: abandoned waiters take no place
     loop = LoopParty()
     house.enter()
     for number in range(3):
@@ -238,7 +238,7 @@ def test_tasks_of_a_closed_loop_take_no_room_to_wait_from_the_living() -> None:
 
 
 def test_a_dropped_coroutine_leaves_the_queue(house: House) -> None:
-    # Trap 5
+    # trap 5
     async def main() -> None:
         waiting = house.aenter()
         waiting.send(None)
@@ -256,7 +256,7 @@ def test_a_dropped_coroutine_leaves_the_queue(house: House) -> None:
 
 
 def test_growing_lets_in_as_many_as_fit(house: House) -> None:
-    # Trap 37
+    # trap 37
     house.enter()
     parties = [house.start() for _ in range(3)]
     house.room.resize(3)
@@ -269,7 +269,7 @@ def test_growing_lets_in_as_many_as_fit(house: House) -> None:
 
 
 def test_shrinking_blocks_nobody_and_strands_nobody() -> None:
-    # Trap 37
+    # trap 37
     house = House(limit=3)
     for _ in range(3):
         house.enter()
@@ -289,7 +289,7 @@ def test_shrinking_blocks_nobody_and_strands_nobody() -> None:
 
 
 def test_a_forked_child_finds_the_room_empty_and_the_lock_free() -> None:
-    # Trap 58
+    # trap 58
     printed = run_apart("""
         import os, threading, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point

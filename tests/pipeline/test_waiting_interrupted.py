@@ -87,7 +87,7 @@ def scene(finaliser: str, at: int) -> Meddled:
 def test_a_finaliser_in_the_middle_of_a_step_strands_nobody_and_loses_nothing(
     finaliser: str,
 ) -> None:
-    # Trap 33, trap 35
+    # trap 33, trap 35
     at, uses = 1, 1
     while at <= uses:
         uses = scene(finaliser, at).uses
@@ -99,7 +99,7 @@ def test_a_finaliser_in_the_middle_of_a_step_strands_nobody_and_loses_nothing(
 
 
 def test_ctrl_c_in_a_parked_thread_leaves_the_queue_and_frees_the_turn() -> None:
-    # Trap 33, trap 50
+    # trap 33, trap 50
     printed = run_apart("""
         import os, signal
         from holdfast import Bulkhead
@@ -261,7 +261,7 @@ INTERRUPTIONS = """
 
 
 def test_an_interruption_at_any_point_of_entering_leaving_and_resizing_is_mended() -> None:
-    # Trap 33, trap 35
+    # trap 33, trap 35
     points = dict(line.split() for line in run_apart(INTERRUPTIONS).splitlines())
     acts = {"come_in", "pass_over", "time_out", "be_let_in", "leave", "shrink", "grow"}
     assert points.keys() == acts
