@@ -210,6 +210,7 @@ def test_a_cancelled_future_gives_its_place_back_at_once_and_its_task_never_runs
         assert pool.submit(ran.append, number).cancel()
     assert pool.snapshot().queued == 0
     assert pool.snapshot().cancelled == 1000
+    assert pool._crew._executor._work_queue.qsize() == 0
     last = pool.submit(ran.append, "last")
     job.open.set()
     last.result(LIMIT)

@@ -148,6 +148,7 @@ def test_a_stop_waits_no_longer_than_it_is_told(make: Make, job: Job) -> None:
     until(lambda: pool._clock._callbacks)
     pool._clock.advance(5)
     assert party.result() is False
+    assert not pool._crew._watchers
     job.open.set()
     assert pool.stop() is True
     assert future.result(0) == "done"
@@ -159,6 +160,16 @@ def test_after_a_stop_the_threads_have_ended() -> None:
     threads = list(pool._crew._executor._threads)
     assert pool.stop()
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_threads_that_nobody_waits_for_end_when_their_tasks_have_run(job: Job) -> None:
+    pool = PoolBulkhead("jobs", workers=2)
+    occupied(pool, job)
+    threads = list(pool._crew._executor._threads)
+    pool.stop(wait=False)
+    job.open.set()
+    until(lambda: not any(thread.is_alive() for thread in threads))
+    assert not pool._crew._threads
 
 
 def test_a_task_that_stops_its_own_pool_must_not_wait_for_itself() -> None:
