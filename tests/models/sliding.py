@@ -35,7 +35,9 @@ class SlidingWindow:
 
     def refund(self, n: int, taken_ns: int) -> None:
         """From the slice it was taken in on, since it may have been counted a little later."""
-        first = max(self.slice_at(taken_ns), self.latest - SLICES)
+        first = self.slice_at(taken_ns)
+        if first < self.latest - SLICES:
+            return  # it counts no more, and what counts is others'
         for number in range(first, self.latest + 1):
             back = min(n, self.taken[number])
             self.taken[number] -= back
