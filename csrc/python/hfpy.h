@@ -1,8 +1,9 @@
 /*
  * The native gate: what its parts share.
  *
- *   gate.c        entering and leaving a gate: the call path, no Python types
- *   gate_type.c   Gate, the C base of every policy and of Pipeline
+ *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse
+ *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c: what one is made of;
+ *                 gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls
  *   guard.c       Guard, the guarded callable (vectorcall)
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps
@@ -128,7 +129,7 @@ struct GateObject {
     hf_au64 busy_ns;  /* bulkhead: time spent inside, over all calls */
 };
 
-/* ---- gate.c ---- */
+/* ---- gate_enter.c, gate_leave.c ---- */
 extern uint32_t hf_fork_epoch;
 
 hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);
@@ -138,7 +139,10 @@ PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
 int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
 void hf_gate_waited(GateObject *gate, hf_pass *pass);
 int hf_step_let_in(GateObject *step);
+int hf_report_change(GateObject *step, hf_change change);
+void hf_chain(PyObject *before);
 bool hf_limiter_take(const GateObject *step, uint64_t n, int64_t now);
+void hf_limiter_refund(const GateObject *step, int cells, uint64_t n, int64_t taken_ns);
 int64_t hf_limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now);
 int hf_gate_undo(GateObject *gate, hf_pass *pass);
 int hf_gate_abandon(GateObject *gate, hf_pass *pass);
@@ -242,6 +246,20 @@ int hf_coroutine_ready(PyObject *module);
 int hf_permit_ready(PyObject *module);
 int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
+
+/* ---- gate_bind.c, gate_call.c: methods of Gate ---- */
+PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *hf_gate_record_latency(PyObject *op, PyObject *histogram);
+PyObject *hf_gate_compose(PyObject *op, PyObject *args);
+PyObject *hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames);
+PyObject *hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames);
+PyObject *hf_gate_permit(PyObject *op, PyObject *ignored);
+PyObject *hf_gate_apermit(PyObject *op, PyObject *ignored);
+PyObject *hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs);
 
 /* ---- own_methods.c ---- */
 PyObject *hf_init_subclass(PyObject *cls, PyObject *args, PyObject *kwargs);

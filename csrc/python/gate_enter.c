@@ -1,5 +1,5 @@
 /*
- * The call path: entering the steps of a gate, judging what came of the call, leaving in reverse.
+ * The way in: entering the steps of a gate, in order.
  *
  * Owns the order of things; what each step decides is its kernel's business. Nothing here blocks: a
  * step that may be waited for is reported (HF_MUST_WAIT) and the waiting is done by Python above.
@@ -37,8 +37,8 @@ in_chain(const PyObject *exception, PyObject *first)
  * as in an `except` block it gets that as its context, at the end of what it has brought itself. Nothing
  * is to be done where Python code was shown `before` and has raised it, or from it.
  */
-static void
-chain(PyObject *before)
+void
+hf_chain(PyObject *before)
 {
     if (before == NULL)
         return;
@@ -63,14 +63,14 @@ chain(PyObject *before)
  * Tell the policy of a change of state, with whatever exception the call raised set aside.
  * -1: the listener ended the call (KeyboardInterrupt and the like); its exception is set.
  */
-static int
-report_change(GateObject *step, hf_change change)
+int
+hf_report_change(GateObject *step, hf_change change)
 {
     PyObject *raised = hf_take_exception();
     PyObject *answer = PyObject_CallMethod((PyObject *)step, "_changed", "iiK", (int)change.from,
                                            (int)change.to, (unsigned long long)change.gen);
     if (answer == NULL) {
-        chain(raised);
+        hf_chain(raised);
         return -1;
     }
     Py_DECREF(answer);
@@ -115,7 +115,7 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
         hf_breaker_admit_observed(breaker, permit);
         admitted = true;
     }
-    if (change.happened && report_change(step, change) < 0) {
+    if (change.happened && hf_report_change(step, change) < 0) {
         if (admitted)
             hf_breaker_undo(breaker, permit);
         return HF_BROKEN;
@@ -151,8 +151,8 @@ cell_wait_ns(const GateObject *step, int cell, uint64_t n, int64_t now)
                                         : hf_sliding_wait_ns(step->cells[cell], n, now);
 }
 
-static void
-refund_cells(const GateObject *step, int count, uint64_t n, int64_t taken_ns)
+void
+hf_limiter_refund(const GateObject *step, int count, uint64_t n, int64_t taken_ns)
 {
     for (int cell = 0; cell < count; cell++) {
         if (step->kind == HF_KIND_BUCKET)
@@ -183,7 +183,7 @@ hf_limiter_take(const GateObject *step, uint64_t n, int64_t now)
         return hf_bucket_try_take(step->cell, n, now); /* as nearly all are */
     for (int cell = 0; cell < step->n_cells; cell++) {
         if (!cell_try_take(step, cell, n, now)) {
-            refund_cells(step, cell, n, now);
+            hf_limiter_refund(step, cell, n, now);
             return false;
         }
     }
@@ -328,229 +328,4 @@ hf_refuse(const hf_refusal *why)
     PyObject *exception = hf_rejected_new(why, why->step->rejection);
     if (exception != NULL)
         hf_give_exception(exception);
-}
-
-/* ---- judging ---- */
-
-static bool
-matches(PyObject *type, PyObject *classes)
-{
-    return classes != NULL && PyErr_GivenExceptionMatches(type, classes);
-}
-
-/*
- * What the raised exception means to this step: HF_SUCCESS, HF_FAILURE or HF_IGNORED; -1 with the
- * predicate's own exception set. Cancellation, KeyboardInterrupt, SystemExit and GeneratorExit are no
- * Exceptions and prove nothing; a refusal by another policy counts only where `on` names it.
- */
-static int
-judge_raised(GateObject *step, PyObject *type)
-{
-    if (!PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
-        return HF_IGNORED;
-    if (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type) &&
-        !matches(type, step->on_rejections))
-        return HF_IGNORED;
-    if (matches(type, step->ignore))
-        return HF_IGNORED;
-    if (!step->on_everything && !matches(type, step->on))
-        return HF_SUCCESS;
-    return HF_FAILURE;
-}
-
-static int
-ask_predicate(GateObject *step, PyObject *result_or_exception)
-{
-    PyObject *answer = PyObject_CallOneArg(step->is_failure, result_or_exception);
-    if (answer == NULL)
-        return -1;
-    int truth = PyObject_IsTrue(answer);
-    Py_DECREF(answer);
-    return truth < 0 ? -1 : truth ? HF_FAILURE : HF_SUCCESS;
-}
-
-/*
- * Judge a result, or, with NULL, the exception that is set. -1: the predicate raised: its exception is
- * set (with the call's own as context), and the outcome is to count as ignored.
- */
-int
-hf_step_judge(GateObject *step, PyObject *result)
-{
-    if (result != NULL)
-        return step->is_failure == NULL ? HF_SUCCESS : ask_predicate(step, result);
-    int outcome = judge_raised(step, PyErr_Occurred());
-    if (outcome != HF_FAILURE || step->is_failure == NULL)
-        return outcome;
-    PyObject *raised = hf_take_exception();
-    outcome = ask_predicate(step, raised);
-    if (outcome < 0)
-        chain(raised);
-    else
-        hf_give_exception(raised);
-    return outcome;
-}
-
-/* ---- leaving ---- */
-
-static int
-leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome,
-              int64_t end_ns)
-{
-    hf_breaker *breaker = step->cell;
-    int64_t duration = -1, now = end_ns;
-    if (step->timed) {
-        bool shared = pass->clock == step->clock;
-        now = shared && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_now_ns(step->clock);
-        /* A call that began before its breaker was put into a pipeline has not been timed. */
-        if (pass->clock != NULL && (shared || hold->since_ns != HF_NOTHING_HELD))
-            duration = now - (shared ? pass->now_ns : hold->since_ns);
-        if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0)
-            hf_histogram_record(step->histogram, duration);
-    } else if (outcome != HF_SUCCESS) {
-        now = hf_clock_now_ns(step->clock);
-    } else if (hf_breaker_settle_fast(breaker, &hold->breaker)) {
-        return 0;
-    } else {
-        now = hf_clock_coarse_ns(step->clock);
-    }
-    hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
-    return change.happened ? report_change(step, change) : 0;
-}
-
-/*
- * Let in who waits for the place that came free. -1: interrupted (KeyboardInterrupt and the like); its
- * exception is set, and whoever is next to leave lets in who was not let in.
- */
-int
-hf_step_let_in(GateObject *step)
-{
-    if (Py_REFCNT(step) == 0)
-        return 0; /* it dies with an entry open: nobody is left who could wait */
-    PyObject *raised = hf_take_exception();
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_admit", NULL);
-    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
-        chain(raised);
-        return -1;
-    }
-    if (answer == NULL)
-        PyErr_WriteUnraisable((PyObject *)step);
-    Py_XDECREF(answer);
-    hf_give_exception(raised);
-    return 0;
-}
-
-static int
-leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t end_ns)
-{
-    int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD
-                      ? end_ns
-                      : hf_clock_coarse_ns(step->clock);
-    bool waiters;
-    if (end > hold->since_ns)
-        hf_count(&step->busy_ns, (uint64_t)(end - hold->since_ns));
-    return hf_bulkhead_leave(step->cell, &waiters) && waiters ? hf_step_let_in(step) : 0;
-}
-
-/* Leave one step; -1 when Python code of the user's, asked on the way out, raised. */
-static int
-leave_step(GateObject *step, const hf_pass *pass, const hf_hold *hold, PyObject *result,
-           int outcome, int64_t end_ns)
-{
-    if (step->kind == HF_KIND_BULKHEAD)
-        return leave_bulkhead(step, pass, hold, end_ns);
-    if (step->kind != HF_KIND_BREAKER)
-        return 0; /* tokens are spent */
-    int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
-    int left = leave_breaker(step, pass, hold, verdict < 0 ? HF_IGNORED : verdict, end_ns);
-    return verdict < 0 ? -1 : left;
-}
-
-/*
- * Leave every step in reverse. Steals `result`; NULL means that the call raised. Returns what the call
- * is to return: `result`, or NULL with an exception set.
- */
-PyObject *
-hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
-{
-    if (pass->fork_epoch != hf_fork_epoch)
-        return result;
-    int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
-    for (int at = pass->entered - 1; at >= 0; at--) {
-        if (leave_step(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
-            Py_CLEAR(result);
-    }
-    return result;
-}
-
-/* Leave with an outcome that the holder names. -1: a listener raised, its exception is set. */
-int
-hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
-{
-    if (pass->fork_epoch != hf_fork_epoch)
-        return 0;
-    int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
-    int answer = 0;
-    for (int at = pass->entered - 1; at >= 0; at--) {
-        if (leave_step(gate->steps[at], pass, &pass->hold[at], NULL, outcome, end_ns) < 0)
-            answer = -1;
-    }
-    pass->entered = 0;
-    return answer;
-}
-
-/*
- * The call did not run: everything is given back as if it had never been asked for. -1: interrupted on
- * the way; that exception is set.
- */
-int
-hf_gate_undo(GateObject *gate, hf_pass *pass)
-{
-    bool ours = pass->fork_epoch == hf_fork_epoch;
-    int answer = 0;
-    for (int at = pass->entered - 1; at >= 0 && ours; at--) {
-        GateObject *step = gate->steps[at];
-        const hf_hold *hold = &pass->hold[at];
-        if (step->kind == HF_KIND_BREAKER) {
-            hf_breaker_undo(step->cell, &hold->breaker);
-        } else if (step->kind == HF_KIND_BULKHEAD) {
-            bool waiters;
-            if (hf_bulkhead_undo(step->cell, &waiters) && waiters && hf_step_let_in(step) < 0)
-                answer = -1;
-        } else if (hold->taken_ns != HF_NOTHING_HELD) {
-            refund_cells(step, step->n_cells, 1, hold->taken_ns);
-        }
-    }
-    pass->entered = 0;
-    return answer;
-}
-
-/*
- * Nobody will ever say what came of the call: places and probes come home, nothing is proven. -1:
- * interrupted on the way; that exception is set.
- */
-int
-hf_gate_abandon(GateObject *gate, hf_pass *pass)
-{
-    bool ours = pass->fork_epoch == hf_fork_epoch;
-    int answer = 0;
-    for (int at = pass->entered - 1; at >= 0 && ours; at--) {
-        GateObject *step = gate->steps[at];
-        if (step->kind == HF_KIND_BREAKER)
-            hf_breaker_abandon(step->cell, &pass->hold[at].breaker);
-        else if (step->kind == HF_KIND_BULKHEAD &&
-                 leave_bulkhead(step, pass, &pass->hold[at], HF_NOTHING_HELD) < 0)
-            answer = -1;
-    }
-    pass->entered = 0;
-    return answer;
-}
-
-/* The same when the holder dies: nobody is left to be told of an interruption. */
-void
-hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran)
-{
-    PyObject *raised = hf_take_exception();
-    if ((ran ? hf_gate_abandon(gate, pass) : hf_gate_undo(gate, pass)) < 0)
-        PyErr_WriteUnraisable((PyObject *)gate);
-    hf_give_exception(raised);
 }

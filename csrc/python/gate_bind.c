@@ -1,0 +1,223 @@
+/*
+ * What a gate is made of: given once by its Python class, as kernels through _bind() or as other gates
+ * through _compose().
+ */
+#include "hfpy.h"
+
+static const char *const kind_words[] = {"none",    "breaker",  "bucket",
+                                         "sliding", "bulkhead", "pipeline"};
+
+static int
+kind_of_word(const char *word)
+{
+    for (int kind = HF_KIND_BREAKER; kind < HF_KIND_PIPELINE; kind++) {
+        if (strcmp(word, kind_words[kind]) == 0)
+            return kind;
+    }
+    PyErr_Format(PyExc_ValueError, "unknown kind of step: '%s'", word);
+    return -1;
+}
+
+/* The C struct behind a binding; it lives as long as the binding. */
+static void *
+struct_of(PyObject *binding, const char *kind)
+{
+    char name[32];
+    PyOS_snprintf(name, sizeof name, "holdfast.%s", kind);
+    PyObject *capsule = PyObject_CallMethod(binding, "_capsule", NULL);
+    if (capsule == NULL)
+        return NULL;
+    void *pointer = PyCapsule_GetPointer(capsule, name);
+    Py_DECREF(capsule);
+    return pointer;
+}
+
+/* A tuple of exception classes; the empty one is kept as NULL. */
+static int
+keep_classes(PyObject **slot, PyObject *classes)
+{
+    if (classes == NULL || classes == Py_None || PyTuple_GET_SIZE(classes) == 0)
+        Py_CLEAR(*slot);
+    else
+        Py_XSETREF(*slot, Py_NewRef(classes));
+    return 0;
+}
+
+/* Those classes of `on` that name rejections: only by them does a refusal of another policy count. */
+static PyObject *
+rejections_among(PyObject *on)
+{
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t i = 0; found != NULL && on != NULL && i < PyTuple_GET_SIZE(on); i++) {
+        PyObject *cls = PyTuple_GET_ITEM(on, i);
+        if (PyType_Check(cls) &&
+            PyType_IsSubtype((PyTypeObject *)cls, (PyTypeObject *)hf_rejected_type) &&
+            PyList_Append(found, cls) < 0)
+            Py_CLEAR(found);
+    }
+    if (found == NULL)
+        return NULL;
+    PyObject *classes = PyList_AsTuple(found);
+    Py_DECREF(found);
+    return classes;
+}
+
+/* What entering and leaving must read, from what the steps want. */
+static void
+compile_steps(GateObject *self)
+{
+    self->reads_clock = false;
+    self->lone = self->kind == HF_KIND_BREAKER && self->n_steps == 1 && !self->timed &&
+                 self->is_failure == NULL;
+    GateObject *own = self->kind == HF_KIND_PIPELINE ? NULL : self;
+    for (Py_ssize_t i = 0; i < self->n_steps; i++) {
+        GateObject *step = self->steps[i];
+        bool limiter = step->kind == HF_KIND_BUCKET || step->kind == HF_KIND_SLIDING;
+        if (!limiter && !step->timed)
+            continue;
+        if (!self->reads_clock && own == NULL)
+            self->clock = step->clock;
+        self->reads_clock = true;
+        if (own == NULL && step->timed && step->clock == self->clock)
+            self->timed = true;
+    }
+}
+
+/* A copy of an array, of at least one pointer so that NULL means that there was no memory. */
+static void **
+kept_array(void *const *pointers, Py_ssize_t n)
+{
+    void **kept = PyMem_Calloc((size_t)n + 1, sizeof *kept);
+    if (kept != NULL)
+        memcpy(kept, pointers, (size_t)n * sizeof *kept);
+    return kept;
+}
+
+PyObject *
+hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"kind",       "kernels",   "clock", "name", "mode",
+                               "rejection",  "can_wait",  "timed", "on",   "ignore",
+                               "is_failure", "histogram", NULL};
+    GateObject *self = (GateObject *)op;
+    const char *word;
+    PyObject *kernels, *clock, *name, *rejection, *on = NULL, *ignore = NULL, *is_failure = NULL,
+                                                  *histogram = NULL;
+    int mode, can_wait = 0, timed = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!OOiO|$ppO!O!OO:_bind", keywords, &word,
+                                     &PyTuple_Type, &kernels, &clock, &name, &mode, &rejection,
+                                     &can_wait, &timed, &PyTuple_Type, &on, &PyTuple_Type, &ignore,
+                                     &is_failure, &histogram))
+        return NULL;
+    int kind = kind_of_word(word);
+    Py_ssize_t n_cells = PyTuple_GET_SIZE(kernels);
+    if (kind < 0)
+        return NULL;
+    if (self->kind != HF_KIND_NONE || n_cells < 1 || n_cells > HF_MAX_CELLS) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a gate is bound once, to 1 to " Py_STRINGIFY(HF_MAX_CELLS) " kernels");
+        return NULL;
+    }
+    void *cells[HF_MAX_CELLS];
+    for (Py_ssize_t i = 0; i < n_cells; i++) {
+        if ((cells[i] = struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
+            return NULL;
+    }
+    hf_clock *time = struct_of(clock, "clock");
+    PyObject *on_rejections = time == NULL ? NULL : rejections_among(on);
+    if (on_rejections == NULL)
+        return NULL;
+    self->cell = cells[0];
+    self->cells = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
+    if (self->cells == NULL) {
+        Py_DECREF(on_rejections);
+        return PyErr_NoMemory();
+    }
+    self->n_cells = (uint8_t)n_cells;
+    self->clock = time;
+    keep_classes(&self->on_rejections, on_rejections);
+    Py_DECREF(on_rejections);
+    keep_classes(&self->on, on);
+    keep_classes(&self->ignore, ignore);
+    self->on_everything =
+        on != NULL && PyTuple_GET_SIZE(on) == 1 && PyTuple_GET_ITEM(on, 0) == PyExc_Exception;
+    self->kernels = Py_NewRef(kernels);
+    self->clock_object = Py_NewRef(clock);
+    self->name = Py_NewRef(name);
+    self->rejection = Py_NewRef(rejection);
+    self->is_failure = is_failure == NULL || is_failure == Py_None ? NULL : Py_NewRef(is_failure);
+    self->kind = (uint8_t)kind;
+    self->mode = (uint8_t)mode;
+    self->can_wait = can_wait;
+    self->timed = timed;
+    self->n_steps = mode == HF_OFF ? 0 : 1;
+    self->own = self;
+    self->steps = &self->own;
+    compile_steps(self);
+    if (histogram != NULL && histogram != Py_None) {
+        PyObject *kept = PyObject_CallMethod(op, "_record_latency", "O", histogram);
+        if (kept == NULL)
+            return NULL;
+        Py_DECREF(kept);
+    }
+    Py_RETURN_NONE;
+}
+
+/* From now on this policy's calls are timed into the histogram. Asked again, the first one stays. */
+PyObject *
+hf_gate_record_latency(PyObject *op, PyObject *histogram)
+{
+    GateObject *self = (GateObject *)op;
+    hf_histogram *cells = struct_of(histogram, "histogram");
+    if (cells == NULL)
+        return NULL;
+    HF_BEGIN_EXCLUSIVE(op);
+    if (self->histogram == NULL) {
+        self->histogram_object = Py_NewRef(histogram);
+        self->histogram = cells;
+        self->timed = true;
+        compile_steps(self);
+    }
+    HF_END_EXCLUSIVE();
+    Py_RETURN_NONE;
+}
+
+PyObject *
+hf_gate_compose(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    PyObject *name, *parts;
+    if (!PyArg_ParseTuple(args, "OO!:_compose", &name, &PyTuple_Type, &parts))
+        return NULL;
+    if (self->kind != HF_KIND_NONE) {
+        PyErr_SetString(PyExc_RuntimeError, "a gate is composed once");
+        return NULL;
+    }
+    Py_ssize_t n_steps = 0;
+    void *steps[HF_MAX_STEPS];
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
+        GateObject *part = (GateObject *)PyTuple_GET_ITEM(parts, i);
+        if (!PyObject_TypeCheck(part, hf_gate_type) || part->kind == HF_KIND_NONE) {
+            PyErr_Format(PyExc_TypeError, "a pipeline is made of policies, not %.100s",
+                         Py_TYPE(part)->tp_name);
+            return NULL;
+        }
+        for (Py_ssize_t j = 0; j < part->n_steps; j++) {
+            if (n_steps == HF_MAX_STEPS) {
+                PyErr_SetString(PyExc_ValueError,
+                                "a pipeline has at most " Py_STRINGIFY(HF_MAX_STEPS) " steps");
+                return NULL;
+            }
+            steps[n_steps++] = part->steps[j];
+        }
+    }
+    self->name = Py_NewRef(name);
+    self->parts = Py_NewRef(parts);
+    self->steps = (GateObject **)kept_array(steps, n_steps);
+    if (self->steps == NULL)
+        return PyErr_NoMemory();
+    self->n_steps = n_steps;
+    self->kind = HF_KIND_PIPELINE;
+    compile_steps(self);
+    Py_RETURN_NONE;
+}

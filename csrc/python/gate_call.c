@@ -1,0 +1,169 @@
+/*
+ * Calls through a gate: call, try_call, their asynchronous twins, permits, and use as a decorator.
+ */
+#include "hfpy.h"
+
+static int
+need_callable(const char *method, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs >= 1 && PyCallable_Check(args[0]))
+        return 0;
+    if (nargs < 1)
+        PyErr_Format(PyExc_TypeError, "%s() needs the function to call", method);
+    else
+        PyErr_Format(PyExc_TypeError, "%s() needs a callable, not %.100s", method,
+                     Py_TYPE(args[0])->tp_name);
+    return -1;
+}
+
+/* What call and try_call cannot see the end of. */
+static PyObject *
+refuse_kind(const char *method, const char *other, PyObject *fn, hf_callable kind)
+{
+    static const char *const words[] = {"plain function", "coroutine function",
+                                        "generator function", "asynchronous generator function"};
+    PyErr_Format(PyExc_TypeError, "%s() got the %s %R; use '%s()'", method, words[kind], fn, other);
+    return NULL;
+}
+
+/*
+ * A plain function answered with a coroutine, which only an event loop can run: it is closed, and the
+ * call was as if it had never been asked for.
+ */
+static PyObject *Py_NO_INLINE
+refuse_coroutine(GateObject *gate, hf_pass *pass, const char *method, PyObject *fn,
+                 PyObject *coroutine)
+{
+    PyObject *closed = PyObject_CallMethod(coroutine, "close", NULL);
+    Py_DECREF(coroutine);
+    if (closed != NULL)
+        PyErr_Format(PyExc_TypeError, "%s() got %R, which returned a coroutine; use 'await %s()'",
+                     method, fn, strcmp(method, "call") == 0 ? "acall" : "try_acall");
+    Py_XDECREF(closed);
+    hf_gate_undo(gate, pass);
+    return NULL;
+}
+
+/* No PY_VECTORCALL_ARGUMENTS_OFFSET: what lies before these arguments may be a tuple of the caller's. */
+static inline PyObject *
+run(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    return PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), kwnames);
+}
+
+PyObject *
+hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    GateObject *self = (GateObject *)op;
+    hf_pass pass;
+    if (need_callable("call", args, nargs) < 0)
+        return NULL;
+    hf_callable kind = hf_callable_kind(args[0]);
+    if (kind == HF_CALL_COROUTINE)
+        return refuse_kind("call", "await acall", args[0], kind);
+    if (kind != HF_CALL_PLAIN) {
+        PyObject *inner = run(args, nargs, kwnames);
+        const char *drive = kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
+        return inner == NULL ? NULL : PyObject_CallMethod(op, drive, "N", inner);
+    }
+    hf_pass_init(&pass);
+    if (hf_gate_enter_blocking(self, &pass) < 0)
+        return NULL;
+    PyObject *result = run(args, nargs, kwnames);
+    if (result != NULL && hf_is_coroutine(result))
+        return refuse_coroutine(self, &pass, "call", args[0], result);
+    return hf_gate_leave(self, &pass, result);
+}
+
+PyObject *
+hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    GateObject *self = (GateObject *)op;
+    hf_pass pass;
+    hf_refusal why;
+    if (need_callable("try_call", args, nargs) < 0)
+        return NULL;
+    hf_callable kind = hf_callable_kind(args[0]);
+    if (kind != HF_CALL_PLAIN)
+        return refuse_kind("try_call", kind == HF_CALL_COROUTINE ? "await try_acall" : "call",
+                           args[0], kind);
+    hf_pass_init(&pass);
+    for (;;) {
+        hf_entering entered = hf_gate_enter(self, &pass, &why);
+        if (entered == HF_IN)
+            break;
+        if (entered == HF_REFUSED)
+            return hf_outcome_refused(&why);
+        if (entered == HF_BROKEN)
+            return NULL;
+        if (hf_gate_block(self, &pass) < 0)
+            return hf_outcome_rejection();
+    }
+    PyObject *result = run(args, nargs, kwnames);
+    if (result != NULL && hf_is_coroutine(result))
+        return refuse_coroutine(self, &pass, "try_call", args[0], result);
+    result = hf_gate_leave(self, &pass, result);
+    return result != NULL ? hf_outcome_value(result) : hf_outcome_error();
+}
+
+PyObject *
+hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (need_callable("acall", args, nargs) < 0)
+        return NULL;
+    return hf_coroutine_call((GateObject *)op, HF_FOR_RESULT, args, nargs, kwnames);
+}
+
+PyObject *
+hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (need_callable("try_acall", args, nargs) < 0)
+        return NULL;
+    return hf_coroutine_call((GateObject *)op, HF_FOR_OUTCOME, args, nargs, kwnames);
+}
+
+PyObject *
+hf_gate_permit(PyObject *op, PyObject *ignored)
+{
+    GateObject *self = (GateObject *)op;
+    hf_pass pass;
+    (void)ignored;
+    hf_pass_init(&pass);
+    if (hf_gate_enter_blocking(self, &pass) < 0)
+        return NULL;
+    PyObject *permit = hf_permit_new(self, &pass);
+    if (permit == NULL)
+        hf_gate_undo(self, &pass);
+    return permit;
+}
+
+PyObject *
+hf_gate_apermit(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    return hf_coroutine_enter((GateObject *)op, HF_FOR_PERMIT, NULL);
+}
+
+/* policy(fn): the guarded function. Class and static methods are guarded inside their wrapper. */
+PyObject *
+hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    PyObject *fn;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
+        PyErr_SetString(PyExc_TypeError,
+                        "a policy as a decorator takes the function and nothing else");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "O:decorator", &fn))
+        return NULL;
+    if (!Py_IS_TYPE(fn, &PyClassMethod_Type) && !Py_IS_TYPE(fn, &PyStaticMethod_Type))
+        return hf_guard_new((GateObject *)op, fn);
+    PyObject *inner = PyObject_GetAttrString(fn, "__func__");
+    PyObject *guard = inner != NULL ? hf_guard_new((GateObject *)op, inner) : NULL;
+    Py_XDECREF(inner);
+    if (guard == NULL)
+        return NULL;
+    PyObject *wrapped = PyObject_CallOneArg((PyObject *)Py_TYPE(fn), guard);
+    Py_DECREF(guard);
+    return wrapped;
+}
