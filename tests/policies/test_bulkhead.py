@@ -367,3 +367,24 @@ def test_bad_timeouts_are_named(timeout):
 
 def test_its_native_state_is_small():  # GEN-13
     assert hf.Bulkhead("b")._kernel.nbytes() <= 256
+
+
+def test_a_second_init_changes_nothing():
+    bulkhead = hf.Bulkhead("b", max_concurrent=1)
+    with pytest.raises(RuntimeError, match="bound once"):
+        bulkhead.__init__("other", max_concurrent=9)
+    assert bulkhead.name == "b"
+    assert bulkhead.try_enter()
+    assert not bulkhead.try_enter()
+
+
+def test_without_a_longest_wait_only_an_explicit_timeout_waits(still_clock):
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=3, clock=still_clock)
+    bulkhead.enter()
+    with pytest.raises(hf.BulkheadFullError):
+        bulkhead.call(lambda: None)
+    parked = Parked(bulkhead)
+    parked.add("patient", timeout=5.0)
+    bulkhead.leave()
+    parked.join()
+    assert parked.order == ["patient"]

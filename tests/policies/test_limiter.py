@@ -346,3 +346,11 @@ def test_no_lock_and_no_log_stand_in_the_way_of_a_refusal(clock, caplog):  # D-R
 def test_its_native_state_is_small():  # GEN-13
     assert hf.RateLimiter("l", rate=1)._kernels[0].nbytes() <= 256
     assert hf.RateLimiter("l", rate=1, window="sliding")._kernels[0].nbytes() <= 256
+
+
+def test_a_second_init_changes_nothing(clock):
+    limiter = hf.RateLimiter("l", rate=1, clock=clock)
+    with pytest.raises(RuntimeError, match="bound once"):
+        limiter.__init__("other", rate=100, clock=clock)
+    assert limiter.name == "l"
+    assert taken(limiter, 3) == 1

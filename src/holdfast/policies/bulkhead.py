@@ -74,32 +74,31 @@ class Bulkhead(Policy):
         name = problems.name(name)
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
         waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_PLACES)
-        self._max_wait_ns = problems.duration("max_wait", max_wait, none=True)
-        if waiting == 0 and self._max_wait_ns != 0:
-            problems.refuse(
-                "max_wait", max_wait, "0 while max_waiting is 0: nobody has room to wait"
-            )
-        if waiting > 0 and self._max_wait_ns == 0:
-            problems.refuse("max_waiting", max_waiting, "0 while max_wait is 0: nobody waits")
+        max_wait_ns = problems.duration("max_wait", max_wait, none=True)
+        if waiting == 0 and max_wait_ns != 0:
+            problems.refuse("max_wait", max_wait, "0 while max_waiting is 0: no room to wait")
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
-        self._kernel = Kernel(limit, waiting)
-        self._room = driver().room(self._kernel)
-        self._before_reset: tuple[int, ...] | None = None
-        self._listeners = Listeners()
-        self.mode = mode
-        self._settings = (limit, waiting, max_wait, clock, mode)
+        kernel = Kernel(limit, waiting)
+        # First of all, for it refuses to be done twice.
         self._bind(
             "bulkhead",
-            (self._kernel,),
+            (kernel,),
             clock,
             name,
             NATIVE_MODES[mode],
             BulkheadFullError,
-            can_wait=waiting > 0 and self._max_wait_ns != 0 and mode is Mode.ENFORCE,
+            can_wait=waiting > 0 and max_wait_ns != 0 and mode is Mode.ENFORCE,
         )
+        self._kernel = kernel
+        self._max_wait_ns = max_wait_ns
+        self._room = driver().room(kernel)
+        self._before_reset: tuple[int, ...] | None = None
+        self._listeners = Listeners()
+        self.mode = mode
+        self._settings = (limit, waiting, max_wait, clock, mode)
 
     # ---- places by hand ----
 

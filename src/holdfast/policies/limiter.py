@@ -84,31 +84,36 @@ class RateLimiter(Policy):
     ) -> None:
         problems = Problems("RateLimiter", name)
         name = problems.name(name)
-        self._sliding = problems.choice("window", window, (None, "sliding")) is not None
+        sliding = problems.choice("window", window, (None, "sliding")) is not None
+        rates: tuple[Rate, ...]
         if limits is None:
-            self._rates: tuple[Rate, ...] = (_read_rate(problems, rate, per, burst, self._sliding),)
+            rates = (_read_rate(problems, rate, per, burst, sliding),)
         else:
             if (rate, burst) != (None, None):
                 problems.refuse("limits", limits, "None when rate or burst is given")
-            self._rates = _read_rates(problems, limits, self._sliding)
-        self._max_wait_ns = problems.duration("max_wait", max_wait, none=True)
+            rates = _read_rates(problems, limits, sliding)
+        max_wait_ns = problems.duration("max_wait", max_wait, none=True)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
         now_ns = clock.now_ns()
-        self._listeners = Listeners()
-        self.mode = mode
-        self._settings = (rate, per, burst, limits, window, max_wait, clock, mode)
+        # First of all, for it refuses to be done twice.
         self._bind(
-            "sliding" if self._sliding else "bucket",
-            tuple(_cell(rate, now_ns) for rate in self._rates),
+            "sliding" if sliding else "bucket",
+            tuple(_cell(one, now_ns) for one in rates),
             clock,
             name,
             NATIVE_MODES[mode],
             RateLimitedError,
-            can_wait=self._max_wait_ns != 0 and mode is Mode.ENFORCE,
+            can_wait=max_wait_ns != 0 and mode is Mode.ENFORCE,
         )
+        self._rates = rates
+        self._sliding = sliding
+        self._max_wait_ns = max_wait_ns
+        self._listeners = Listeners()
+        self.mode = mode
+        self._settings = (rate, per, burst, limits, window, max_wait, clock, mode)
 
     # ---- tokens ----
 
