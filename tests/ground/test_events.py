@@ -113,6 +113,7 @@ def test_a_listener_may_be_removed_and_added_while_events_are_told() -> None:
     assert late == []  # who came after the event is not told of it
     listeners.emit(event(2))
     assert late == [2]
+    assert listeners.raised == 0
 
 
 def test_what_a_listener_raises_is_logged_and_counted_and_the_others_are_told(
@@ -187,6 +188,29 @@ def test_listeners_that_cause_events_without_end_are_cut_off_and_counted() -> No
     assert listeners.dropped == 2
 
 
+def test_events_that_are_never_told_because_logging_was_interrupted_are_counted() -> None:
+    listeners, logger = Listeners(), logging.getLogger("holdfast")
+
+    class Interrupted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise SystemExit
+
+    def broken(one: Event) -> None:
+        listeners.emit(event(one.generation + 1))
+        raise RuntimeError
+
+    listeners.subscribe(broken)
+    handler = Interrupted()
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(SystemExit):
+            listeners.emit(event(1))
+    finally:
+        logger.removeHandler(handler)
+    assert listeners.dropped == 1
+    assert not listeners._telling
+
+
 def test_one_thread_telling_does_not_hold_up_another() -> None:
     listeners, heard = Listeners(), Heard()
     entered, go_on = threading.Event(), threading.Event()
@@ -235,9 +259,9 @@ def test_after_a_fork_a_lock_held_by_a_thread_of_the_parent_holds_nobody_up() ->
     def hold() -> None:
         with listeners._lock:
             held.set()
-            release.wait(10)
+            release.wait()
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=hold, daemon=True)
     thread.start()
     assert held.wait(10)
     listeners.after_fork()

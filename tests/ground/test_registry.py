@@ -1,6 +1,7 @@
 """The registry knows who lives, keeps nobody alive, and tells policies of a fork."""
 
 import gc
+import sys
 import threading
 import weakref
 
@@ -112,21 +113,27 @@ def test_a_second_shared_one_is_not_registered_and_the_first_is_returned() -> No
 
 
 def test_of_threads_that_make_the_same_shared_policy_all_get_one() -> None:
-    registry, start, got = Registry(), threading.Barrier(8), []
+    registry, start = Registry(), threading.Barrier(4)
+    rounds = 100
+    got: list[list[Policy]] = [[] for _ in range(rounds)]
 
     def make() -> None:
-        mine = Policy()
-        start.wait()
-        got.append(registry.add(mine, shared=True))
+        for number in range(rounds):
+            start.wait()
+            got[number].append(registry.add(Policy(name=str(number)), shared=True))
 
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(got) == 8
-    assert len({id(policy) for policy in got}) == 1
-    assert registry.all() == got[:1]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=make) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [len({id(policy) for policy in policies}) for policies in got] == [1] * rounds
+    assert registry.all() == [policies[0] for policies in got]
 
 
 def test_reset_all_resets_or_clears_everybody_although_some_raise() -> None:
