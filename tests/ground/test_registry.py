@@ -112,6 +112,20 @@ def test_a_second_shared_one_is_not_registered_and_the_first_is_returned() -> No
     assert registry.add(second, shared=True) is second
 
 
+def test_looking_for_a_shared_policy_and_registering_it_is_one_step() -> None:
+    held: list[bool] = []
+
+    class Watched(Registry):
+        def find_shared(self, kind: str, name: str) -> Policy | None:
+            other = threading.Thread(target=lambda: held.append(not self._lock.acquire(False)))
+            other.start()
+            other.join()
+            return super().find_shared(kind, name)
+
+    Watched().add(Policy(), shared=True)
+    assert held == [True]
+
+
 def test_of_threads_that_make_the_same_shared_policy_all_get_one() -> None:
     registry, start = Registry(), threading.Barrier(4)
     rounds = 100
