@@ -56,10 +56,11 @@ class Party(threading.Thread):
 
 
 class LoopParty:
-    """An event loop in a thread of its own."""
+    """An event loop in a thread of its own, which tells who touches it from another thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_debug(True)
         self._thread = Party(self._run)
 
     def _run(self) -> None:

@@ -11,7 +11,7 @@ from holdfast.clock import system_clock
 from holdfast.pipeline.aio import TaskWaiter, asleep_ns
 from holdfast.pipeline.parking import ThreadWaiter, sleep_ns
 from tests.apart import run_apart
-from tests.pipeline.parties import LoopParty, Party, auntil, until
+from tests.pipeline.parties import LIMIT, LoopParty, Party, auntil, until
 
 SECOND = 10**9
 MS = 10**6
@@ -31,13 +31,15 @@ def timers(clock: ManualClock) -> int:
 
 
 def test_a_thread_woken_before_it_parks_does_not_park(still: ManualClock) -> None:
-    for clock in (still, ManualClock(), system_clock):
+    moving = ManualClock()
+    for clock in (still, moving, system_clock):
         for timeout_ns in (None, 0, SECOND):
             waiter = ThreadWaiter()
             assert waiter.wake()
             assert waiter.park(clock, timeout_ns)
             assert waiter.woken
     assert timers(still) == 0
+    assert moving.now() == 0.0
 
 
 def test_a_parked_thread_goes_on_when_it_is_woken(still: ManualClock) -> None:
@@ -203,6 +205,31 @@ def test_a_parked_task_goes_on_when_the_clock_is_moved_past_its_time() -> None:
         asyncio.run(main())
         assert clock.now() == 2.0
         assert timers(clock) == 0
+
+
+def test_a_task_goes_on_when_another_thread_moves_the_clock(still: ManualClock) -> None:
+    loop = LoopParty()
+
+    async def park() -> bool:
+        return await TaskWaiter().park(still, SECOND)
+
+    parked = loop.spawn(park())
+    until(lambda: timers(still) == 1)
+    still.advance(1)
+    assert parked.result(LIMIT) is False
+    loop.kill()
+
+
+def test_a_task_woken_by_its_own_loop_goes_on_in_the_next_turn() -> None:
+    async def main() -> None:
+        waiter = TaskWaiter()
+        task = asyncio.create_task(waiter.park(system_clock, None))
+        await asyncio.sleep(0)
+        waiter.wake()
+        await asyncio.sleep(0)
+        assert task.done()
+
+    asyncio.run(main())
 
 
 def test_a_task_on_the_system_clock_waits_for_its_time() -> None:

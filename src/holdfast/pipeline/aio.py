@@ -7,7 +7,6 @@ Imported by the first task that waits: this is what imports asyncio. Not here: t
 from __future__ import annotations
 
 import asyncio
-from threading import get_ident
 
 from holdfast.clock import ManualClock
 
@@ -30,12 +29,11 @@ class TaskWaiter:
     Only its task parks, once; any thread and any loop may wake it, at any time, more than once.
     """
 
-    __slots__ = ("_future", "_thread", "loop", "woken")
+    __slots__ = ("_future", "loop", "woken")
 
     def __init__(self) -> None:
         self.woken = False
         self.loop = asyncio.get_running_loop()
-        self._thread = get_ident()
         self._future: asyncio.Future[None] = self.loop.create_future()
 
     def wake(self) -> bool:
@@ -70,7 +68,7 @@ class TaskWaiter:
     def _release(self) -> bool:
         if self.loop.is_closed():
             return False
-        if get_ident() == self._thread:
+        if asyncio._get_running_loop() is self.loop:
             self._resolve()
             return True
         try:
