@@ -20,6 +20,7 @@ import re
 import sys
 import tokenize
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -156,10 +157,21 @@ def required(root: Path) -> list[str]:
     return spelled
 
 
+def spread(tests: list[Test]) -> list[Test]:
+    """Return the tests with the first of each directory first, and whole files last."""
+    before: Counter[str] = Counter()
+    ranked = []
+    for test in tests:
+        directory = test.path.rpartition("/")[0]
+        ranked.append(((not test.name, before[directory]), test))
+        before[directory] += 1
+    return [test for _, test in sorted(ranked, key=lambda pair: pair[0])]
+
+
 def line_for(item: str, asks: str, tests: list[Test], is_required: bool) -> str:
     """Return the one line about an item."""
     if tests:
-        shown = ", ".join(test.link() for test in tests[:LISTED])
+        shown = ", ".join(test.link() for test in spread(tests)[:LISTED])
         more = f" and {len(tests) - LISTED} more" if len(tests) > LISTED else ""
         return f"- **{item}** {asks}: {shown}{more}."
     return f"- **{item}** {asks}: {'not proven' if is_required else 'a later part'}."

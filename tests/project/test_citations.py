@@ -116,6 +116,12 @@ def test_a_document_names_each_item_once_with_its_tests_as_sentences(tree):
     assert "[a full bulkhead refuses](../tests/c/test_b.c)" in lines[0]
 
 
+def test_of_many_tests_those_in_different_directories_are_named_first():
+    places = [("fuzz", ""), ("c", "one"), ("c", "two"), ("gate", "three"), ("gate", "four")]
+    tests = [citations.Test(f"tests/{folder}/test.py", name) for folder, name in places]
+    assert [test.name for test in citations.spread(tests)] == ["one", "three", "two", "four", ""]
+
+
 def test_ranges_of_the_parts_are_spelled_out(tree):
     parts = tree / "tools" / "specification" / "parts.toml"
     parts.write_text('[[part]]\nitems = ["CB-09..11", "trap 2", "D-CB-1..2"]\n')
