@@ -286,10 +286,9 @@ def is_coroutine_function(fn: object) -> bool:
     while isinstance(fn, partial):
         fn = fn.func
     for one in (fn, getattr(type(fn), "__call__", None)):  # noqa: B004 - it may be async itself
-        function = getattr(one, "__func__", one)
-        if getattr(function, "_is_coroutine_marker", None) is not None:
+        if getattr(one, "_is_coroutine_marker", None) is not None:
             return True
-        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        flags = getattr(getattr(one, "__code__", None), "co_flags", 0)
         if isinstance(flags, int) and flags & (_CO_COROUTINE | _CO_ASYNC_GENERATOR):
             return True
     return False

@@ -36,6 +36,11 @@ class Hostile:
         raise RuntimeError("no hash")
 
 
+class Lines:
+    def __repr__(self) -> str:
+        return "two\nlines"
+
+
 NO_NUMBERS: list[object] = [
     "1", b"1", None, [], {}, object(), Hostile(), 1j, math.nan, math.inf, -math.inf, True, False,
     10**400, -(10**400),
@@ -267,10 +272,16 @@ def marked() -> object:
 if hasattr(inspect, "markcoroutinefunction"):  # since Python 3.12
     inspect.markcoroutinefunction(marked)
 
+
+class Partial(functools.partial[Any]):
+    """One that does not merge with the one it wraps."""
+
+
 ASYNC = [
     coroutine, async_generator, Callables().async_method, Callables.async_method,
     Callables.async_static, Callables.async_class, functools.partial(coroutine),
-    functools.partial(functools.partial(Callables().async_method)), AsyncCallable(),
+    functools.partial(functools.partial(Callables().async_method)), Partial(Partial(coroutine)),
+    AsyncCallable(),
 ]  # fmt: skip
 SYNC = [
     plain, generator, Callables().method, Callables(), Callables, AsyncCallable, len, print,
@@ -326,8 +337,9 @@ def test_any_value_is_shown_short_and_on_one_line(value: object) -> None:
         (10**5000, "an integer of 16610 bits"),
         ("x" * 1000, "'" + "x" * 78 + "…"),
         (1.5, "1.5"),
+        (Lines(), "two\\nlines"),
     ],
-    ids=["raises", "huge", "long", "plain"],
+    ids=["raises", "huge", "long", "plain", "lines"],
 )
 def test_awkward_values_are_shown_too(value: object, text: str) -> None:
     assert shown(value) == text
