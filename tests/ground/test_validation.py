@@ -273,14 +273,14 @@ if hasattr(inspect, "markcoroutinefunction"):  # since Python 3.12
     inspect.markcoroutinefunction(marked)
 
 
-class Partial(functools.partial[Any]):
-    """One that does not merge with the one it wraps."""
-
+# One that bears an attribute does not merge with the one that wraps it.
+noted = functools.partial(coroutine)
+noted.note = "kept"  # type: ignore[attr-defined]
 
 ASYNC = [
     coroutine, async_generator, Callables().async_method, Callables.async_method,
     Callables.async_static, Callables.async_class, functools.partial(coroutine),
-    functools.partial(functools.partial(Callables().async_method)), Partial(Partial(coroutine)),
+    functools.partial(functools.partial(Callables().async_method)), functools.partial(noted),
     AsyncCallable(),
 ]  # fmt: skip
 SYNC = [
