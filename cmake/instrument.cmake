@@ -1,5 +1,5 @@
 # What both builds share (the extension modules here, the C tests in tests/c):
-# warnings, sanitizers and coverage, each as a function over one target.
+# warnings, sanitizers and coverage, optimisation, each as a function over one target.
 option(HOLDFAST_WERROR "Treat warnings in our own C as errors" OFF)
 set(HOLDFAST_SANITIZE "" CACHE STRING "thread or address; empty: none")
 option(HOLDFAST_COVERAGE "Instrument our C for gcov" OFF)
@@ -29,4 +29,23 @@ function(holdfast_instrument target)
     target_compile_options(${target} PRIVATE ${flags} -g -O1 -fno-omit-frame-pointer)
     target_link_options(${target} PRIVATE ${flags})
   endif()
+endfunction()
+
+# For what is in the path of every guarded call: inlining over all its files, and the interpreter's
+# functions reached without a jump table. What is instrumented is left as it is.
+function(holdfast_optimise target)
+  if(HOLDFAST_SANITIZE OR HOLDFAST_COVERAGE OR NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+    return()
+  endif()
+  include(CheckCCompilerFlag)
+  foreach(flag -O3 -fno-plt)
+    string(MAKE_C_IDENTIFIER "HAS${flag}" has)
+    check_c_compiler_flag(${flag} ${has})
+    if(${has})
+      target_compile_options(${target} PRIVATE ${flag})
+    endif()
+  endforeach()
+  include(CheckIPOSupported)
+  check_ipo_supported(RESULT whole LANGUAGES C)
+  set_property(TARGET ${target} PROPERTY INTERPROCEDURAL_OPTIMIZATION ${whole})
 endfunction()

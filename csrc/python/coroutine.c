@@ -3,7 +3,8 @@
  * `async with`. It satisfies collections.abc.Coroutine, so create_task, gather, wait_for and eager tasks
  * take it.
  *
- * Here is how it is made, looked at and dropped; how it is driven, in coroutine_drive.c.
+ * Here is how it is made, looked at and dropped; how it is driven, in coroutine_drive.c; how its result
+ * is handed over, in coroutine_stop.c.
  */
 #include "coroutine.h"
 
@@ -37,7 +38,7 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
     self->inner = self->waiting = self->fn = self->args = self->kwargs = NULL;
     self->phase = PHASE_CREATED;
     self->purpose = (uint8_t)purpose;
-    self->busy = false;
+    self->straight = self->busy = false;
     return self;
 }
 
@@ -51,6 +52,7 @@ hf_coroutine_of(GateObject *gate, PyObject *inner)
         return NULL;
     }
     self->inner = inner;
+    self->straight = PyCoro_CheckExact(inner);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -213,6 +215,7 @@ coroutine_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
+    hf_stop_forget();
     coroutine_clear(op);
     Py_DECREF(self->gate);
 #ifndef Py_GIL_DISABLED

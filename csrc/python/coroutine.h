@@ -1,5 +1,5 @@
 /*
- * GuardedCoroutine, as coroutine.c and coroutine_drive.c share it.
+ * GuardedCoroutine, as coroutine.c, coroutine_drive.c and coroutine_stop.c share it.
  *
  *   CREATED --first step--> WAITING (a step is waited for) --> RUNNING (the inner coroutine) --> DONE
  *
@@ -20,6 +20,7 @@ typedef struct {
     PyObject *waiting;            /* what waits for the step pass.entered */
     PyObject *fn, *args, *kwargs; /* acall: called only once admitted */
     uint8_t phase, purpose;       /* hf_phase, hf_purpose */
+    bool straight;                /* a coroutine that exists: entered, it can be run */
     bool busy;                    /* a step is being made: no other may begin */
     hf_pass pass;
 } CoroutineObject;
@@ -31,5 +32,28 @@ PyObject *hf_coroutine_send(PyObject *op, PyObject *value);
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);
 void hf_coroutine_close_unbegun(CoroutineObject *self);
+
+/* ---- coroutine_stop.c ---- */
+PyObject *hf_stop_answer(PySendResult made, PyObject *answer);
+PyObject *hf_stop_next(PySendResult made, PyObject *answer);
+PyObject *hf_stop_value(void);
+void hf_stop_mend(void);
+
+#if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
+extern PyStopIterationObject *hf_spare_stop;
+
+/* A value that was handed over is not ours any more, unless it is on its way, or somebody kept it. */
+static inline void
+hf_stop_forget(void)
+{
+    if (hf_spare_stop != NULL && Py_REFCNT(hf_spare_stop) == 1)
+        Py_CLEAR(hf_spare_stop->value);
+}
+#else
+static inline void
+hf_stop_forget(void)
+{
+}
+#endif
 
 #endif /* HF_COROUTINE_H */

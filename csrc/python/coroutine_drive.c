@@ -215,6 +215,27 @@ enter_after_wait(CoroutineObject *self, PyObject **answer)
 
 /* ---- one step ---- */
 
+/* PyIter_Send(), straight to am_send where there is one. */
+static inline PySendResult
+send_to(PyObject *inner, PyObject *value, PyObject **answer)
+{
+    PyAsyncMethods *methods = Py_TYPE(inner)->tp_as_async;
+    return methods != NULL && methods->am_send != NULL ? methods->am_send(inner, value, answer)
+                                                       : PyIter_Send(inner, value, answer);
+}
+
+static inline PySendResult
+step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
+{
+    PyObject *out = NULL;
+    PySendResult made = send_to(self->inner, value, &out);
+    if (made == PYGEN_NEXT) {
+        *answer = out;
+        return PYGEN_NEXT;
+    }
+    return finish(self, made == PYGEN_RETURN ? out : NULL, answer);
+}
+
 static PySendResult
 step(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
@@ -239,13 +260,24 @@ step(CoroutineObject *self, PyObject *value, PyObject **answer)
             return entered;
         value = Py_None;
     }
-    PyObject *out = NULL;
-    PySendResult made = PyIter_Send(self->inner, value, &out);
-    if (made == PYGEN_NEXT) {
-        *answer = out;
-        return PYGEN_NEXT;
-    }
-    return finish(self, made == PYGEN_RETURN ? out : NULL, answer);
+    return step_inner(self, value, answer);
+}
+
+/*
+ * The commonest first step, a coroutine behind a lone breaker: nothing is in the way. False: nothing
+ * was done, make any step.
+ */
+static inline bool
+begin_straight(CoroutineObject *self)
+{
+    if (!self->straight || self->phase != PHASE_CREATED || self->busy)
+        return false;
+    hf_pass_init(&self->pass);
+    if (!hf_gate_enter_lone(self->gate, &self->pass))
+        return false;
+    self->phase = PHASE_RUNNING;
+    self->busy = true;
+    return true;
 }
 
 static bool
@@ -263,26 +295,12 @@ begin(CoroutineObject *self)
     return true;
 }
 
-/* A StopIteration that is raised, not returned, would be taken for a return: as in any coroutine. */
-static void
-mend_stop(void)
-{
-    if (!PyErr_ExceptionMatches(PyExc_StopIteration))
-        return;
-    PyObject *stop = hf_take_exception();
-    PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
-    PyObject *error = hf_take_exception();
-    PyException_SetCause(error, Py_NewRef(stop));
-    PyException_SetContext(error, stop);
-    hf_give_exception(error);
-}
-
 static PySendResult
 end_step(CoroutineObject *self, PySendResult made)
 {
     self->busy = false;
     if (made == PYGEN_ERROR)
-        mend_stop();
+        hf_stop_mend();
     return made;
 }
 
@@ -291,30 +309,9 @@ hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer)
 {
     CoroutineObject *self = (CoroutineObject *)op;
     *answer = NULL;
+    if (begin_straight(self))
+        return end_step(self, step_inner(self, value, answer));
     return begin(self) ? end_step(self, step(self, value, answer)) : PYGEN_ERROR;
-}
-
-/* A generator's way to return a value: StopIteration, whatever the value is. */
-static void
-raise_stop(PyObject *value)
-{
-    if (value == Py_None) {
-        PyErr_SetNone(PyExc_StopIteration);
-        return;
-    }
-    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
-    if (stop != NULL)
-        hf_give_exception(stop);
-}
-
-static PyObject *
-as_method_answer(PySendResult made, PyObject *answer)
-{
-    if (made != PYGEN_RETURN)
-        return answer;
-    raise_stop(answer);
-    Py_DECREF(answer);
-    return NULL;
 }
 
 PyObject *
@@ -322,11 +319,7 @@ hf_coroutine_iternext(PyObject *op)
 {
     PyObject *answer;
     PySendResult made = hf_coroutine_am_send(op, Py_None, &answer);
-    if (made == PYGEN_RETURN && answer == Py_None) {
-        Py_DECREF(answer);
-        return NULL;
-    }
-    return as_method_answer(made, answer);
+    return hf_stop_next(made, answer);
 }
 
 PyObject *
@@ -338,7 +331,7 @@ hf_coroutine_send(PyObject *op, PyObject *value)
         return NULL;
     }
     PySendResult made = hf_coroutine_am_send(op, value, &answer);
-    return as_method_answer(made, answer);
+    return hf_stop_answer(made, answer);
 }
 
 /* ---- throw and close ---- */
@@ -385,18 +378,6 @@ throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs)
     return out;
 }
 
-/* The value of the StopIteration that is set; consumes it. NULL: another exception stays set. */
-static PyObject *
-returned_value(void)
-{
-    if (!PyErr_ExceptionMatches(PyExc_StopIteration))
-        return NULL;
-    PyObject *stop = hf_take_exception();
-    PyObject *value = PyObject_GetAttrString(stop, "value");
-    Py_DECREF(stop);
-    return value;
-}
-
 static PySendResult
 throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
 {
@@ -404,7 +385,7 @@ throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObj
     *answer = throw_on(waiting ? self->waiting : self->inner, args, nargs);
     if (*answer != NULL)
         return PYGEN_NEXT;
-    PyObject *value = returned_value();
+    PyObject *value = hf_stop_value();
     if (!waiting)
         return finish(self, value, answer);
     if (value == NULL) {
@@ -439,7 +420,7 @@ hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     PyObject *answer = NULL;
     PySendResult made = self->phase == PHASE_CREATED ? throw_unstarted(self, args, nargs)
                                                      : throw_into(self, args, nargs, &answer);
-    return as_method_answer(end_step(self, made), answer);
+    return hf_stop_answer(end_step(self, made), answer);
 }
 
 /* What close() raises is raised once everything has come home. */

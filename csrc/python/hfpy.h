@@ -6,7 +6,8 @@
  *                 gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls
  *   guard.c       Guard, the guarded callable (vectorcall)
- *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps
+ *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its
+ *                 steps; coroutine_stop.c: its result
  *   entry.c       what `with policy:` leaves on the interpreter's stack
  *   permit.c      Permit, an admission held by hand
  *   outcome.c     Outcome, the answer of try_call
