@@ -65,6 +65,15 @@ def test_every_listener_is_told_in_the_causing_thread_before_emit_returns() -> N
     assert threads == [threading.get_ident()] * 2
 
 
+def test_an_event_that_nobody_listens_to_is_told_to_nobody() -> None:
+    listeners, heard = Listeners(), Heard()
+    listeners.emit(event(1))
+    listeners.subscribe(heard)()
+    listeners.emit(event(2))
+    assert heard == []
+    assert listeners.dropped == 0
+
+
 def test_the_same_listener_may_subscribe_twice_and_leave_once() -> None:
     listeners, heard = Listeners(), Heard()
     leave = listeners.subscribe(heard)

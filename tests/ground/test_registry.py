@@ -189,6 +189,20 @@ def test_threads_that_register_drop_and_ask_at_once_agree_in_the_end() -> None:
     assert {id(policy) for policy in registry.all()} == {id(policy) for policy in kept}
 
 
+def test_after_a_fork_every_policy_is_told_although_some_raise() -> None:
+    # trap 58
+    class Broken(Policy):
+        def _after_fork(self) -> None:
+            raise RuntimeError("broken policy")
+
+    registry, policies = Registry(), [Policy(), Broken(), Policy()]
+    for policy in policies:
+        registry.add(policy)
+    with pytest.raises(ExceptionGroup, match="after a fork"):
+        registry._after_fork()
+    assert [policy.asked for policy in policies] == [["fork"], [], ["fork"]]
+
+
 def test_a_forked_child_has_a_free_lock_and_tells_every_policy() -> None:
     # trap 58
     printed = run_apart("""

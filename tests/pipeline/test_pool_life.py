@@ -235,6 +235,21 @@ def test_tasks_accepted_before_the_interpreter_ends_are_run() -> None:
 # ---- fork and failure ----
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_after_a_fork_a_pool_is_empty_and_stopped_if_it_was(stopped: bool) -> None:
+    # trap 58
+    pool = PoolBulkhead("jobs", workers=1)
+    assert pool.submit(int).result(LIMIT) == 0
+    if stopped:
+        pool.stop()
+    pool._after_fork()
+    assert pool.stopped is stopped
+    assert pool.snapshot().active == 0
+    if not stopped:
+        assert pool.submit(int, "3").result(LIMIT) == 3
+        assert pool.stop()
+
+
 def test_a_forked_child_has_an_empty_pool_with_threads_of_its_own() -> None:
     # trap 58
     printed = run_apart("""

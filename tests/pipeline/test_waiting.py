@@ -288,6 +288,21 @@ def test_shrinking_blocks_nobody_and_strands_nobody() -> None:
 # ---- fork ----
 
 
+def test_after_a_fork_nobody_is_inside_or_waits_and_all_begins_afresh() -> None:
+    # trap 58
+    house = House()
+    house.enter()
+    house.room._join(_Place(ThreadWaiter()))
+    house.room.after_fork()
+    assert (house.kernel.in_flight(), house.kernel.waiting()) == (0, 0)
+    assert house.enter() == ENTERED
+    party = house.start()
+    house.room.leave()
+    assert party.result() == ENTERED
+    house.room.leave()
+    assert (house.kernel.in_flight(), house.kernel.waiting()) == (0, 0)
+
+
 def test_a_forked_child_finds_the_room_empty_and_the_lock_free() -> None:
     # trap 58
     printed = run_apart("""

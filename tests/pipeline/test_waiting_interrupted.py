@@ -98,6 +98,41 @@ def test_a_finaliser_in_the_middle_of_a_step_strands_nobody_and_loses_nothing(
 # ---- signal handlers ----
 
 
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("act", ["leave", "undo", "resize", "admit"])
+def test_what_is_interrupted_lets_in_who_is_first_all_the_same(act: str) -> None:
+    # trap 33
+    meddled = Meddled(Bulkhead(1, 10))
+    room = WaitingRoom(meddled)  # type: ignore[arg-type]
+    assert room.enter(ManualClock(), None) == ENTERED
+    first = queued(room)
+    if act == "admit":
+        meddled.kernel.leave()
+    meddled.finaliser, meddled.at = interrupt, meddled.uses + 1
+    with pytest.raises(KeyboardInterrupt):
+        getattr(room, act)(*((2,) if act == "resize" else ()))
+    assert first.is_inside()
+    assert first.waiter.woken
+    assert meddled.kernel.waiting() == 0
+
+
+def test_a_wait_that_cannot_begin_leaves_the_queue() -> None:
+    class Broken(ManualClock):
+        def call_at_ns(self, deadline_ns: int, callback: Callable[[], object]) -> Any:
+            raise KeyboardInterrupt
+
+    kernel = Bulkhead(1, 10)
+    room = WaitingRoom(kernel)
+    clock = Broken(auto=False)
+    assert room.enter(clock, 5) == ENTERED
+    with pytest.raises(KeyboardInterrupt):
+        room.enter(clock, 5)
+    assert (kernel.in_flight(), kernel.waiting()) == (1, 0)
+
+
 def test_ctrl_c_in_a_parked_thread_leaves_the_queue_and_frees_the_turn() -> None:
     # trap 33, trap 50
     printed = run_apart("""
