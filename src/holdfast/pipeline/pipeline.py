@@ -51,6 +51,10 @@ class Pipeline(Policy):
         name = problems.name(name)
         for at, policy in enumerate(policies):
             problems.instance(f"policies[{at}]", policy, Policy, "a policy or a pipeline")
+            if getattr(policy, "kind", None) == "pool_bulkhead":  # it has threads of its own
+                problems.refuse(
+                    f"policies[{at}]", policy, "a policy that runs calls where they are"
+                )
         if not policies:
             problems.refuse("policies", policies, "at least one policy")
         problems.done()

@@ -137,10 +137,7 @@ class Bulkhead(Policy):
 
         One that was never taken changes nothing but a counter, and warns (BH-06).
         """
-        inside, waiters = self._kernel.leave()
-        if waiters:
-            self._admit()
-        elif not inside and self.mode is not Mode.OFF:
+        if not self._room.leave() and self.mode is not Mode.OFF:
             from warnings import warn
 
             warn(f"leave() of {self!r} without a place taken", RuntimeWarning, stacklevel=2)
@@ -155,8 +152,7 @@ class Bulkhead(Policy):
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
         problems.done()
         self._settings = (limit, *self._settings[1:])
-        if self._kernel.resize(limit):
-            self._admit()
+        self._room.resize(limit)
 
     # ---- what others see ----
 
