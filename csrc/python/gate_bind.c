@@ -118,6 +118,12 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
                         "a gate is bound once, to 1 to " Py_STRINGIFY(HF_MAX_CELLS) " kernels");
         return NULL;
     }
+    if (!PyType_Check(rejection) ||
+        !PyType_IsSubtype((PyTypeObject *)rejection, (PyTypeObject *)hf_rejected_type) ||
+        mode < HF_ENFORCE || mode > HF_OFF) {
+        PyErr_SetString(PyExc_TypeError, "a gate needs a class of rejections and a mode");
+        return NULL;
+    }
     void *cells[HF_MAX_CELLS];
     for (Py_ssize_t i = 0; i < n_cells; i++) {
         if ((cells[i] = struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
@@ -171,6 +177,11 @@ hf_gate_record_latency(PyObject *op, PyObject *histogram)
     hf_histogram *cells = struct_of(histogram, "histogram");
     if (cells == NULL)
         return NULL;
+    if (self->clock_object == NULL) {
+        PyErr_SetString(PyExc_TypeError,
+                        "durations are recorded by a policy, not by what holds some");
+        return NULL;
+    }
     HF_BEGIN_EXCLUSIVE(op);
     if (self->histogram == NULL) {
         self->histogram_object = Py_NewRef(histogram);

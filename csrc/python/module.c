@@ -16,9 +16,18 @@ static PyMethodDef methods[] = {
     {NULL},
 };
 
+/* Types, free lists and the fork epoch are this process's: a second interpreter would share them. */
 static int
 exec_module(PyObject *module)
 {
+    static bool loaded;
+    if (loaded) {
+        PyErr_SetString(
+            PyExc_ImportError,
+            "holdfast._native.gate can be loaded once in a process, by one interpreter");
+        return -1;
+    }
+    loaded = true;
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0)
