@@ -6,9 +6,11 @@ yields, returns or raises comes back. Not here: the guarded callable that hands 
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Generator
     from typing import Any, TypeVar
 
     from holdfast._native.gate import Gate
@@ -53,7 +55,7 @@ async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, 
     # What `yield from` would do, which asynchronous generators lack.
     with await gate._apermit():
         try:
-            item = await anext(inner)
+            item = await _first(inner)
             while True:
                 try:
                     sent = yield item
@@ -66,3 +68,13 @@ async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, 
                     item = await inner.asend(sent)
         except StopAsyncIteration:
             return
+
+
+def _first(inner: AsyncGenerator[Y, S]) -> Awaitable[Y]:
+    """Begin ``inner`` unknown to the event loop, which would close it beside its guard."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return anext(inner)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
