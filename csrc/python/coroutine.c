@@ -118,13 +118,14 @@ static PyObject *
 forward_name(PyObject *op, void *closure)
 {
     CoroutineObject *self = (CoroutineObject *)op;
-    PyObject *source = self->inner != NULL ? self->inner : self->fn;
-    PyObject *value = source != NULL ? PyObject_GetAttrString(source, closure) : NULL;
-    if (value == NULL) {
+    PyObject *const sources[] = {self->inner, self->fn};
+    for (int i = 0; i < 2; i++) {
+        PyObject *value = sources[i] != NULL ? PyObject_GetAttrString(sources[i], closure) : NULL;
+        if (value != NULL)
+            return value;
         PyErr_Clear();
-        return PyUnicode_FromString("guarded");
     }
-    return value;
+    return PyUnicode_FromString("guarded");
 }
 
 static PyObject *
