@@ -190,23 +190,25 @@ rejected_clear(PyObject *op)
     return ((PyTypeObject *)PyExc_Exception)->tp_clear(op);
 }
 
-/* Keep its memory for the next one. False: it is another class's, there is enough, or it has a chain. */
+/* Keep its memory for the next one. False: it is another class's, it has a chain, or there is enough. */
 static inline bool
 keep_at_hand(PyObject *op)
 {
 #ifndef Py_GIL_DISABLED
-    RejectedObject *self = (RejectedObject *)op;
     PyTypeObject *type = Py_TYPE(op);
-    if (is_ours(type) && n_free_rejections < HF_FREE_REJECTIONS && self->base.context == NULL &&
-        self->base.cause == NULL) {
-        rejected_clear(op);
-        free_rejections[n_free_rejections++] = self;
-        Py_DECREF(type);
-        return true;
-    }
-#endif
+    RejectedObject *self = (RejectedObject *)op;
+    if (!is_ours(type) || self->base.context != NULL || self->base.cause != NULL)
+        return false;
+    rejected_clear(op); /* others may die of it, and be kept */
+    if (n_free_rejections == HF_FREE_REJECTIONS)
+        return false;
+    free_rejections[n_free_rejections++] = self;
+    Py_DECREF(type);
+    return true;
+#else
     (void)op;
     return false;
+#endif
 }
 
 static void

@@ -249,6 +249,23 @@ def test_a_long_chain_of_them_dies_without_overflowing_the_stack() -> None:
     del error, following
 
 
+def test_those_that_hold_others_die_together() -> None:
+    """Memory is kept at hand for some of them; however many die inside each other, no more."""
+    breaker = tripping()
+    breaker.trip()
+    for _ in range(5):
+        error: Any = None
+        for _ in range(40):
+            holder: Any = breaker.try_call(int).rejection
+            holder.held = error
+            error = holder
+        del error, holder
+        errors = [breaker.try_call(int).rejection for _ in range(60)]
+        assert len({id(error) for error in errors}) == 60
+        assert {error.reason for error in errors if error} == {"open"}
+        del errors
+
+
 def test_it_behaves_as_exceptions_do() -> None:
     error = CircuitOpenError(name="n")
     with pytest.raises(CircuitOpenError) as caught:
