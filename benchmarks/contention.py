@@ -82,13 +82,17 @@ def measure(most: int, calls: int = CALLS) -> list[dict[str, float]]:
     ]
 
 
-def scaling(rows: list[dict[str, float]], threads: int) -> float:
+def gain(rows: list[dict[str, float]], kind: str, threads: int = 2) -> float:
+    """What so many threads do together, over what one does alone."""
+    return rows[threads - 1][kind] / rows[0][kind]
+
+
+def scaling(rows: list[dict[str, float]], threads: int = 2) -> float:
     """What so many threads make of one breaker, over what they make of the bare function.
 
     Each compared with one thread, so that 1.0 means that sharing the breaker costs nothing.
     """
-    one, many = rows[0], rows[threads - 1]
-    return (many["shared"] / one["shared"]) / (many["bare"] / one["bare"])
+    return gain(rows, "shared", threads) / gain(rows, "bare", threads)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from holdfast._native.clock import Clock, ManualClock
+from holdfast._native.clock import Clock, ManualClock, read_repeatedly
 from tests.models import clock as model
 
 HOUR = 3_600 * 10**9
@@ -60,6 +60,19 @@ def test_coarse_time_lags_by_a_tick_at_most() -> None:
     before = clock.now_ns()
     assert clock.coarse_ns() > before - 100_000_000
     assert clock.coarse_ns() <= clock.now_ns()
+
+
+def test_many_reads_give_the_last_time_read() -> None:
+    clock = Clock()
+    before = clock.now_ns()
+    assert before <= read_repeatedly(clock, 1_000) <= clock.now_ns()
+    assert read_repeatedly(ManualClock(7), 1) == 7
+
+
+@pytest.mark.parametrize("n", [0, -1, 100_001, 2**70])
+def test_a_number_of_reads_that_is_out_of_range_is_refused(n: int) -> None:
+    with pytest.raises(ValueError, match=r"^n: got .*, allowed .*100000"):
+        read_repeatedly(Clock(), n)
 
 
 def test_time_stops_at_the_ends_of_its_range_instead_of_wrapping() -> None:
