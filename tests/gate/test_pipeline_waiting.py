@@ -198,34 +198,14 @@ def test_what_is_thrown_into_a_wait_ends_it_or_is_answered() -> None:
 def test_a_thread_interrupted_while_it_waits_gives_everything_back() -> None:  # trap 32
     run_apart(
         """
-        import signal, threading
         import holdfast as hf
+        from tests.ctrl_c import CtrlC
 
         breaker = hf.CircuitBreaker("b", half_open_max_calls=1)
         bulkhead = hf.Bulkhead("places", max_concurrent=1, max_waiting=1, max_wait=None)
         limiter = hf.RateLimiter("tokens", rate=1, per=3600, burst=2, max_wait=None)
         pipeline = hf.Pipeline("p", breaker, limiter, bulkhead)
-        main = threading.main_thread().ident
-        armed = False
-
-        def once(*_):
-            global armed
-            if armed:
-                armed = False
-                raise KeyboardInterrupt
-
-        signal.signal(signal.SIGINT, once)
-
-        def interrupt(when):
-            # More than one signal: one that comes just before a lock is waited for is not noticed.
-            def watch():
-                while not when():
-                    pass
-                while armed:
-                    signal.pthread_kill(main, signal.SIGINT)
-            watcher = threading.Thread(target=watch, daemon=True)
-            watcher.start()
-            return watcher
+        ctrl_c = CtrlC()
 
         def expect_interrupt(fn):
             try:
@@ -242,10 +222,9 @@ def test_a_thread_interrupted_while_it_waits_gives_everything_back() -> None:  #
                     lambda: pipeline.try_call(int)):
             breaker.half_open()
             bulkhead.enter()
-            armed = True
-            watcher = interrupt(lambda: bulkhead.waiting == 1)
+            sender = ctrl_c.when(lambda: bulkhead.waiting == 1)
             expect_interrupt(way)
-            watcher.join()
+            sender.result()
             assert (bulkhead.waiting, bulkhead.in_flight, limiter.available) == (0, 1, 2)
             assert breaker.snapshot().probes == breaker.in_flight == 0
             bulkhead.leave()

@@ -24,6 +24,7 @@ from holdfast import (
     ShedError,
 )
 from tests.gate.parts import pipe, places, tokens, tripping
+from tests.interpreters import classes_can_die
 
 REJECTIONS = [
     (CircuitOpenError, "CIRCUIT_OPEN"),
@@ -212,6 +213,7 @@ def test_a_class_of_ones_own_may_derive_from_it() -> None:
     assert isinstance(BothError(name="n"), ValueError)
 
 
+@classes_can_die
 def test_a_class_nobody_uses_any_more_is_collected_with_its_instances() -> None:
     def make(base: type) -> Any:
         cls = type("Own", (base,), {})

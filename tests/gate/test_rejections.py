@@ -7,6 +7,7 @@ import pytest
 
 import holdfast
 from holdfast import errors
+from tests.interpreters import classes_can_die
 
 CLASSES = [
     errors.Rejected, errors.CircuitOpenError, errors.RateLimitedError, errors.BulkheadFullError,
@@ -85,6 +86,7 @@ def test_a_long_chain_of_them_is_dropped_without_recursion(cls):
     assert gone() is None
 
 
+@classes_can_die
 def test_a_class_derived_from_one_of_them_is_let_go_with_its_rejections():
     class Own(errors.CircuitOpenError):
         pass

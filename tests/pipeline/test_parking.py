@@ -130,23 +130,23 @@ def test_sleeping_threads_follow_their_clock(still: ManualClock) -> None:
 
 def test_ctrl_c_ends_a_parked_thread_and_leaves_no_timer() -> None:
     printed = run_apart("""
-        import os, signal, threading
+        import sys, threading
         from holdfast import ManualClock
-        from holdfast.clock import system_clock
         from holdfast.pipeline.parking import ThreadWaiter, sleep_ns
+        from tests.ctrl_c import CtrlC
 
-        class Announcing(ManualClock):
-            \"\"\"Interrupts the main thread once it is on its way into the wait.\"\"\"
-            def call_at_ns(self, deadline_ns, callback):
-                threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
-                return super().call_at_ns(deadline_ns, callback)
+        clock, ctrl_c, main = ManualClock(auto=False), CtrlC(), threading.get_ident()
 
-        clock = Announcing(auto=False)
+        def parked():
+            return clock._callbacks and "park" in sys._current_frames()[main].f_code.co_name
+
         for wait in (lambda: ThreadWaiter().park(clock, 10**9), lambda: sleep_ns(clock, 10**9)):
+            sender = ctrl_c.when(parked)
             try:
                 wait()
             except KeyboardInterrupt:
                 print("interrupted", len(clock._callbacks))
+            sender.result()
         """)
     assert printed.splitlines() == ["interrupted 0"] * 2
 

@@ -296,25 +296,21 @@ def test_a_task_for_which_no_thread_can_be_started_holds_no_place(
 def test_ctrl_c_in_a_waiting_submit_leaves_no_task_and_no_place() -> None:
     # trap 33
     printed = run_apart("""
-        import os, signal, threading
+        import threading
         from holdfast.pipeline.pool import PoolBulkhead
-        from tests.pipeline.parties import Party, until
+        from tests.ctrl_c import CtrlC
 
         go_on = threading.Event()
         pool = PoolBulkhead("jobs", workers=1, max_waiting=0, max_wait=None)
         pool.submit(go_on.wait)
 
-        def interrupt():
-            until(lambda: pool.snapshot().submitting == 1)
-            os.kill(os.getpid(), signal.SIGINT)
-
-        party = Party(interrupt)
+        sender = CtrlC().when(lambda: pool.snapshot().submitting == 1)
         try:
             pool.submit(print, "never")
         except KeyboardInterrupt:
             snapshot = pool.snapshot()
             print("interrupted", snapshot.submitting, snapshot.queued, pool._kernel.in_flight())
-        party.result()
+        sender.result()
         go_on.set()
         pool.submit(print, "next")
         pool.stop()

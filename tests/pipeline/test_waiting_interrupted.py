@@ -136,27 +136,27 @@ def test_a_wait_that_cannot_begin_leaves_the_queue() -> None:
 def test_ctrl_c_in_a_parked_thread_leaves_the_queue_and_frees_the_turn() -> None:
     # trap 33, trap 50
     printed = run_apart("""
-        import os, signal
         from holdfast import Bulkhead
-        from tests.pipeline.parties import Party, until
+        from tests.ctrl_c import CtrlC
+        from tests.pipeline.parties import Party
 
         bulkhead = Bulkhead("b", max_concurrent=1, max_waiting=2, max_wait=None)
         bulkhead.enter()
+        others = []
 
-        def interrupt():
-            until(lambda: bulkhead.waiting == 1)
-            other = Party(bulkhead.enter)
-            until(lambda: bulkhead.waiting == 2)
-            os.kill(os.getpid(), signal.SIGINT)
-            return other
+        def queued():
+            if bulkhead.waiting == 1 and not others:
+                others.append(Party(bulkhead.enter))
+            return bulkhead.waiting == 2
 
-        party = Party(interrupt)
+        sender = CtrlC().when(queued)
         try:
             bulkhead.enter()
         except KeyboardInterrupt:
             print("interrupted", bulkhead.waiting, bulkhead.in_flight)
         bulkhead.leave()
-        party.result().result()
+        sender.result()
+        others[0].result()
         print(bulkhead.waiting, bulkhead.in_flight)
         """)
     assert printed.splitlines() == ["interrupted 1 1", "0 1"]

@@ -178,7 +178,7 @@ def test_a_cancelled_task_gives_its_place_back(clock: hf.ManualClock) -> None:
 def test_an_interpreter_that_shuts_down_amid_probes_ends_quietly() -> None:  # trap 5
     printed = run_apart("""
         import holdfast as hf
-        breaker = hf.CircuitBreaker("payments", half_open_max_calls=3)
+        breaker = hf.CircuitBreaker("payments", half_open_max_calls=4)
         breaker.half_open()
 
         @breaker
@@ -195,7 +195,7 @@ def test_an_interpreter_that_shuts_down_amid_probes_ends_quietly() -> None:  # t
         entered = breaker.__enter__()
         late = Late()
         """)
-    # All three places were taken; the generator has given its own back.
+    # Three places were taken and one was left, whichever of them have been given back by then.
     assert printed == "HALF_OPEN 3\n"
 
 

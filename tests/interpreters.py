@@ -1,0 +1,14 @@
+"""What some interpreters do otherwise, for tests that would take it for a defect of ours."""
+
+import sys
+
+import pytest
+
+__all__ = ["classes_can_die"]
+
+_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+classes_can_die = pytest.mark.skipif(
+    not _GIL and sys.version_info < (3, 14),
+    reason="3.13 without the GIL keeps every class for good once a thread was started",
+)
