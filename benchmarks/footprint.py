@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SIZES", "import_ratio", "native_bytes", "whole_bytes"]
+__all__ = ["SIZES", "cpu_seconds", "import_ratio", "native_bytes", "whole_bytes"]
 
 # Label, how to make one, and the most its native state may weigh, in bytes.
 SIZES: tuple[tuple[str, Callable[[], hf.Policy], int], ...] = (
@@ -48,14 +48,14 @@ def whole_bytes(make: Callable[[], hf.Policy], count: int = 500) -> float:
 def import_ratio(rounds: int = 15) -> float:
     """Return the CPU time of ``import holdfast`` as a share of ``import asyncio``'s."""
     spent = {
-        code: min(_cpu(code) for _ in range(rounds))
+        code: min(cpu_seconds(code) for _ in range(rounds))
         for code in ("pass", "import holdfast", "import asyncio")
     }
     return (spent["import holdfast"] - spent["pass"]) / (spent["import asyncio"] - spent["pass"])
 
 
-def _cpu(code: str) -> float:
-    """CPU seconds of a fresh interpreter; byte code is kept, as it is wherever imports matter."""
+def cpu_seconds(code: str) -> float:
+    """Return the CPU time of a fresh interpreter; byte code is kept, as wherever imports matter."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     before = os.times()
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)

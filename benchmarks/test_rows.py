@@ -10,10 +10,13 @@ from itertools import repeat
 
 import pytest
 
+import holdfast as hf
+from benchmarks import contention, footprint
 from benchmarks.cases import CASES
 from benchmarks.timing import loop_of
 
 REPEATS = 1000
+CALLS = 20_000
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -29,3 +32,32 @@ def test_case(name, benchmark):
 
     benchmark(body)
     assert case.holds(runs * REPEATS)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_through_one_breaker(threads, benchmark):
+    breaker = hf.CircuitBreaker("shared")
+    guarded = breaker(contention.bare)
+    rates = []
+
+    def body() -> None:
+        rates.append(contention.rate([guarded] * threads, CALLS))
+
+    benchmark(body)
+    assert breaker.snapshot().succeeded == len(rates) * threads * CALLS
+
+
+@pytest.mark.parametrize("module", ["holdfast", "asyncio"])
+def test_import(module, benchmark):
+    benchmark.pedantic(footprint.cpu_seconds, args=(f"import {module}",), rounds=10)
+    assert benchmark.stats
+
+
+@pytest.mark.parametrize(
+    ("make", "most"), [pytest.param(make, most, id=label) for label, make, most in footprint.SIZES]
+)
+def test_making_one_and_what_it_weighs(make, most, benchmark):
+    policy = benchmark(make)
+    native = footprint.native_bytes(policy)
+    benchmark.extra_info["native bytes"] = native
+    assert native <= most
