@@ -49,8 +49,7 @@ def test_threads_through_one_breaker(threads, benchmark):
 
 @pytest.mark.parametrize("module", ["holdfast", "asyncio"])
 def test_import(module, benchmark):
-    benchmark.pedantic(footprint.cpu_seconds, args=(f"import {module}",), rounds=10)
-    assert benchmark.stats
+    assert benchmark.pedantic(footprint.cpu_seconds, args=(f"import {module}",), rounds=10) > 0
 
 
 @pytest.mark.parametrize(
