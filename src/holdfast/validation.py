@@ -51,7 +51,7 @@ class Problems:
 
     __slots__ = ("_found", "_of")
 
-    def __init__(self, kind: str, name: object = _NO_NAME) -> None:
+    def __init__(self, kind: str = "", name: object = _NO_NAME) -> None:
         self._of = kind if name is _NO_NAME else f"{kind} {shown(name)}"
         self._found: list[str] = []
 
@@ -62,7 +62,8 @@ class Problems:
             ConfigError: Naming every field, its value, and what is allowed.
         """
         if self._found:
-            raise ConfigError(f"{self._of}: " + "; ".join(self._found), self._found)
+            of = f"{self._of}: " if self._of else ""
+            raise ConfigError(of + "; ".join(self._found), self._found)
 
     def refuse(self, field: str, value: object, allowed: str) -> None:
         """Note that a field has a value it must not have."""
@@ -70,8 +71,10 @@ class Problems:
 
     def name(self, value: object, field: str = "name") -> str:
         """Check a name: it ends up in messages, metrics and tables."""
-        if isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable():
-            return str(value)
+        if isinstance(value, str):
+            text = str.__str__(value)  # what it holds, whatever a subclass shows
+            if 0 < len(text) <= _MAX_NAME and text.isprintable():
+                return text
         self.refuse(field, value, f"a string of 1 to {_MAX_NAME} printable characters")
         return "?"
 
@@ -137,7 +140,7 @@ class Problems:
         if not isinstance(value, bool):
             try:
                 whole = operator.index(value)  # type: ignore[arg-type]  # what has no index raises
-            except TypeError:
+            except Exception:  # noqa: BLE001 - the caller's object; it is refused below
                 pass
             else:
                 if least <= whole <= most:
@@ -187,8 +190,8 @@ class Problems:
         low = least if above is None else above
         if number is not None and low <= number <= most and number != above:
             return number
-        span = f"from {least:g}" if above is None else f"above {above:g}, up"
-        self.refuse(field, value, _or_none(f"a number {span} to {most:g}", none))
+        span = f"from {_plain(least)}" if above is None else f"above {_plain(above)}, up"
+        self.refuse(field, value, _or_none(f"a number {span} to {_plain(most)}", none))
         return least if above is None else min(most, above + 1.0)
 
     if TYPE_CHECKING:
@@ -250,7 +253,7 @@ class Problems:
         ns = _to_ns(value)
         if ns is not None and least_ns <= ns <= most_ns:
             return ns
-        span = f"from {least_ns / 1e9:g} to {most_ns / 1e9:g}"
+        span = f"from {_plain(least_ns / 1e9)} to {_plain(most_ns / 1e9)}"
         self.refuse(field, value, _or_none(f"seconds or a timedelta {span}", none))
         return least_ns
 
@@ -261,7 +264,7 @@ def seconds_to_ns(field: str, value: float | timedelta) -> int:
     Raises:
         ConfigError: It is no duration, negative, not finite, or longer than a hundred years.
     """
-    problems = Problems("duration")
+    problems = Problems()
     ns = problems.duration(field, value)
     problems.done()
     return ns
@@ -307,6 +310,11 @@ def shown(value: object) -> str:
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
+def _plain(bound: float) -> str:
+    """Return a bound as people write it: 3153600000, not 3.1536e+09."""
+    return f"{bound:.12g}"
+
+
 def _or_none(allowed: str, none: bool) -> str:
     return f"{allowed}, or None" if none else allowed
 
@@ -322,7 +330,7 @@ def _finite(value: object) -> float | None:
 
 
 def _to_ns(value: object) -> int | None:
-    """Return a duration in nanoseconds, one above 0 as at least 1; None for what is none."""
+    """Return a duration in nanoseconds, none but 0 as 0; None for what is none."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value * 10**9
     number = _finite(value)
@@ -330,7 +338,7 @@ def _to_ns(value: object) -> int | None:
         return _timedelta_to_ns(value)
     if abs(number) > MAX_NS:
         return None
-    return round(number * 1e9) or int(number > 0)
+    return round(number * 1e9) or (number > 0) - (number < 0)
 
 
 def _timedelta_to_ns(value: object) -> int | None:

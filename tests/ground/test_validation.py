@@ -1,6 +1,7 @@
 """What users pass in is refused early, with field, value and range, and all of it at once."""
 
 import datetime
+import enum
 import functools
 import inspect
 import math
@@ -71,7 +72,7 @@ def test_every_problem_is_named_at_once() -> None:
         problems.done()
     assert caught.value.problems == (
         "size: got 0, allowed an integer from 1 to 5",
-        "wait: got -1, allowed seconds or a timedelta from 0 to 3.1536e+09",
+        "wait: got -1, allowed seconds or a timedelta from 0 to 3153600000",
         "burst: got 3, allowed at most the rate",
     )
     assert str(caught.value) == "Thing 'payments': " + "; ".join(caught.value.problems)
@@ -92,6 +93,14 @@ def test_an_integer_may_be_of_any_type_that_is_one() -> None:
     problems = Problems("x")
     assert [problems.integer("n", n, least=1, most=5) for n in (1, 5, Index())] == [1, 5, 3]
     problems.done()
+
+
+def test_what_fails_to_say_its_number_is_no_integer() -> None:
+    class Broken:
+        def __index__(self) -> int:
+            raise RuntimeError("no index")
+
+    assert one_problem(lambda p: p.integer("n", Broken(), least=1, most=5)).startswith("n: got <")
 
 
 @pytest.mark.parametrize("value", [*NO_NUMBERS, -0.1, 1.1])
@@ -115,11 +124,12 @@ def test_a_number_is_finite_and_in_range(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [*NO_NUMBERS, -1, -0.001, timedelta(days=-1), timedelta.max, 1e300, MAX_NS / 1e9 + 1]
+    "value",
+    [*NO_NUMBERS, -1, -0.001, -1e-300, timedelta(days=-1), timedelta.max, 1e300, MAX_NS / 1e9 + 1],
 )
 def test_a_duration_is_finite_not_negative_and_not_absurd(value: Any) -> None:
     problem = one_problem(lambda p: p.duration("wait", value))
-    assert problem.endswith("allowed seconds or a timedelta from 0 to 3.1536e+09")
+    assert problem.endswith("allowed seconds or a timedelta from 0 to 3153600000")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +152,15 @@ def test_seconds_become_nanoseconds(value: float | timedelta, ns: int) -> None:
 
 def test_a_duration_above_nothing_never_becomes_nothing() -> None:
     assert seconds_to_ns("wait", 1e-300) == 1
+
+
+def test_a_duration_given_to_a_method_is_refused_by_its_own_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        seconds_to_ns("timeout", -1)
+    assert str(caught.value) == caught.value.problems[0]
+    assert (
+        str(caught.value) == "timeout: got -1, allowed seconds or a timedelta from 0 to 3153600000"
+    )
 
 
 def test_a_duration_has_the_range_its_field_allows() -> None:
@@ -186,6 +205,23 @@ def test_a_name_may_be_in_any_language() -> None:
     problems = Problems("x")
     assert [problems.name(name) for name in ("платежи", "x" * 200)] == ["платежи", "x" * 200]
     problems.done()
+
+
+def test_a_name_is_what_a_string_holds_not_what_it_shows() -> None:
+    class Peer(str, enum.Enum):
+        RED = "red"
+
+    class Shouting(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "two\nlines"
+
+    problems = Problems("x")
+    names = [problems.name(Peer.RED), problems.name(Shouting("quiet"))]
+    problems.done()
+    assert names == ["red", "quiet"]
+    assert [type(name) for name in names] == [str, str]
 
 
 @pytest.mark.parametrize("value", [1, 0, "yes", None, Hostile()])
