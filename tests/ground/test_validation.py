@@ -208,7 +208,7 @@ def test_a_name_may_be_in_any_language() -> None:
 
 
 def test_a_name_is_what_a_string_holds_not_what_it_shows() -> None:
-    class Peer(str, enum.Enum):
+    class Peer(str, enum.Enum):  # noqa: UP042 - unlike a StrEnum it shows as Peer.RED
         RED = "red"
 
     class Shouting(str):

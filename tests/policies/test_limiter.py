@@ -264,6 +264,55 @@ def test_resizing_keeps_the_tokens_there_are(clock):  # trap 37
         hf.RateLimiter("l", limits="1/s;2/m", clock=clock).resize(rate=3)
 
 
+def test_resizing_leaves_what_it_is_not_given(clock):  # RL-01
+    limiter = hf.RateLimiter("l", rate=10, per=60, burst=100, clock=clock)
+    limiter.resize(rate=20)
+    shown = limiter.snapshot()
+    assert (shown.rate * 60, shown.burst) == (20.0, 100)
+    limiter.resize(per=5)
+    shown = limiter.snapshot()
+    assert (shown.rate, shown.burst) == (4.0, 100)
+    limiter.resize(burst=7)
+    shown = limiter.snapshot()
+    assert (shown.rate, shown.burst) == (4.0, 7)
+    limiter.resize(rate=1)
+    assert limiter.snapshot().burst == 7
+    sliding = hf.RateLimiter("s", rate=10, per=60, window="sliding", clock=clock)
+    sliding.resize(rate=20)
+    assert taken(sliding, 30) == 20
+
+
+def test_a_burst_that_was_never_given_follows_the_rate(clock):
+    limiter = hf.RateLimiter("l", rate=10, clock=clock)
+    limiter.resize(rate=20)
+    assert limiter.snapshot().burst == 20
+    limiter.resize(rate=2)
+    assert limiter.snapshot().burst == 2
+
+
+@pytest.mark.parametrize("per", [0, -1, True, float("nan"), "5", 10**30])
+@pytest.mark.parametrize("window", [None, "sliding"])
+def test_resizing_takes_no_span_that_cannot_be(clock, window, per):
+    limiter = hf.RateLimiter("l", rate=10, window=window, clock=clock)
+    with pytest.raises(hf.ConfigError, match="per: got "):
+        limiter.resize(per=per)
+    assert limiter.snapshot().rate == 10.0
+
+
+def test_a_shared_limiter_is_found_by_the_settings_in_force(clock):
+    shared = hf.RateLimiter("l", rate=5, clock=clock, shared=True)
+    assert hf.RateLimiter("l", rate=5.0, per=1, burst=5, clock=clock, shared=True) is shared
+    shared.resize(rate=7)
+    assert hf.RateLimiter("l", rate=7, clock=clock, shared=True) is shared
+    with pytest.raises(hf.ConfigError, match="burst: got 8, allowed 7, as the living shared one"):
+        hf.RateLimiter("l", rate=7, burst=8, clock=clock, shared=True)
+    assert "rate=7" in shared.describe()
+    one_limit = hf.RateLimiter("m", limits="10/minute", clock=clock)
+    assert "limits='10/minute'" in one_limit.describe()
+    one_limit.resize(rate=20)
+    assert "rate=20, per=60.0, burst=20, limits=None" in one_limit.describe()
+
+
 def test_a_clock_set_back_neither_issues_tokens_nor_holds_them_back(clock):  # trap 20, trap 21
     clock.set(10_000)
     limiter = hf.RateLimiter("l", rate=1, clock=clock)
@@ -298,6 +347,8 @@ def test_a_clock_set_back_neither_issues_tokens_nor_holds_them_back(clock):  # t
         ({"rate": 2, "burst": 3, "window": "sliding"}, "burst: got 3"),
         ({"limits": "10 per fortnight"}, "limits: got '10 per fortnight'"),
         ({"limits": "10/s", "rate": 3}, "limits: got '10/s'"),
+        ({"limits": "10/s", "per": 60}, "limits: got '10/s'"),
+        ({"limits": "10/s", "burst": 3}, "limits: got '10/s'"),
         ({"rate": 10, "clock": object()}, "clock: got"),
         ({"rate": 10, "mode": "loud"}, "mode: got 'loud'"),
     ],

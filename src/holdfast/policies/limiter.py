@@ -14,7 +14,7 @@ from holdfast.clock import read_clock
 from holdfast.errors import RateLimitedError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, driver
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver
 from holdfast.policies.rates import LEAST_PER_NS, exact_rate, parse_rates
 from holdfast.validation import MAX_NS, Problems, seconds_to_ns
 
@@ -40,9 +40,9 @@ class RateLimiter(Policy):
 
     Args:
         name: What it limits, for messages, metrics and the registry.
-        rate: Tokens every ``per`` seconds, above 0.
-        per: Seconds, above 0.
-        burst: Tokens it holds at most, at least 1; by default those of one ``per``.
+        rate: Tokens every ``per`` seconds, above 0 to 268,435,455; a whole number if sliding.
+        per: Seconds, from a microsecond; 1 by default.
+        burst: Tokens it holds at most, 1 to 268,435,455; None for those of one ``per``.
         limits: Several limits that all must hold, instead of rate, per and burst:
             ``"10/second;100/minute"``.
         window: None for token buckets, "sliding" for sliding windows.
@@ -63,7 +63,7 @@ class RateLimiter(Policy):
     [True, True, False]
     """
 
-    __slots__ = ("_max_wait_ns", "_rates", "_sliding")
+    __slots__ = ("_burst", "_max_wait_ns", "_rates", "_sliding")
 
     kind = "rate_limiter"
     _fields = ("rate", "per", "burst", "limits", "window", "max_wait", "clock", "mode")
@@ -73,7 +73,7 @@ class RateLimiter(Policy):
         name: str,
         *,
         rate: float | None = None,
-        per: float | timedelta = 1.0,
+        per: float | timedelta = Default(1),  # noqa: B008 - a number
         burst: int | None = None,
         limits: str | None = None,
         window: str | None = None,
@@ -87,10 +87,10 @@ class RateLimiter(Policy):
         sliding = problems.choice("window", window, (None, "sliding")) is not None
         rates: tuple[Rate, ...]
         if limits is None:
-            rates = (_read_rate(problems, rate, per, burst, sliding),)
+            rates = (_read_rate(problems, rate, _read_per(problems, per), burst, sliding),)
         else:
-            if (rate, burst) != (None, None):
-                problems.refuse("limits", limits, "None when rate or burst is given")
+            if rate is not None or burst is not None or not isinstance(per, Default):
+                problems.refuse("limits", limits, "None when rate, per or burst is given")
             rates = _read_rates(problems, limits, sliding)
         max_wait_ns = problems.duration("max_wait", max_wait, none=True)
         clock = read_clock(problems, clock)
@@ -110,10 +110,12 @@ class RateLimiter(Policy):
         )
         self._rates = rates
         self._sliding = sliding
+        self._burst = burst
         self._max_wait_ns = max_wait_ns
         self._listeners = Listeners()
         self.mode = mode
-        self._settings = (rate, per, burst, limits, window, max_wait, clock, mode)
+        settings = (None, None, None) if limits is not None else _settings_of(rates[0], sliding)
+        self._settings = (*settings, limits, window, max_wait, clock, mode)
 
     # ---- tokens ----
 
@@ -170,14 +172,19 @@ class RateLimiter(Policy):
         return not self._enforces or self._wait_ns(self._weight(n)) == 0
 
     def resize(
-        self, *, rate: float | None = None, per: float | timedelta = 1.0, burst: int | None = None
+        self,
+        *,
+        rate: float | None = None,
+        per: float | timedelta | None = None,
+        burst: int | None = None,
     ) -> None:
         """Change the rate, the burst or both; the tokens there are stay, up to the new burst.
 
         Args:
-            rate: Tokens every ``per`` seconds; None leaves rate and per.
-            per: Seconds.
-            burst: Tokens it holds at most; None leaves it, or lowers it to a smaller rate's.
+            rate: Tokens every ``per`` seconds; None leaves them.
+            per: Seconds; None leaves them. A sliding window keeps its span.
+            burst: Tokens it holds at most; None leaves it, or lets it follow the rate where it
+                was never given.
 
         Raises:
             ConfigError: An argument is not as it should be, or the limiter has several limits.
@@ -186,15 +193,19 @@ class RateLimiter(Policy):
         old = self._rates[0]
         if len(self._rates) > 1:
             problems.refuse("limits", self._settings[3], "one limit, to be resized")
-        if rate is None:
-            rate, per = old.tokens, old.per_ns / 1e9
-            burst = old.burst if burst is None and not self._sliding else burst
-        new = _read_rate(problems, rate, per, burst, self._sliding)
+        new = _read_rate(
+            problems,
+            old.tokens if rate is None else rate,
+            old.per_ns if per is None else _read_per(problems, per),
+            self._burst if burst is None else burst,
+            self._sliding,
+        )
         if self._sliding and new.per_ns != old.per_ns:
             problems.refuse("per", per, "the span it was made with: a sliding window keeps it")
         problems.done()
         self._rates = (new,)
-        self._settings = (new.tokens, new.per_ns / 1e9, new.burst, *self._settings[3:])
+        self._burst = self._burst if burst is None else burst
+        self._settings = (*_settings_of(new, self._sliding), None, *self._settings[4:])
         if new.native is None:
             self._kernels[0].resize(new.burst)
         else:
@@ -319,20 +330,28 @@ class Rate:
 
 
 def _read_rate(
-    problems: Problems,
-    rate: float | None,
-    per: float | timedelta,
-    burst: int | None,
-    sliding: bool,
+    problems: Problems, rate: float | None, per_ns: int, burst: int | None, sliding: bool
 ) -> Rate:
-    """Check rate, per and burst."""
+    """Check rate and burst."""
+    if rate is None:
+        problems.refuse("rate", None, 'a number above 0, or limits="10/second;100/minute"')
+        rate = 1
     tokens = problems.number("rate", rate, above=0.0, most=MAX_BURST)
-    per_ns = problems.duration("per", per, least_ns=LEAST_PER_NS)
     if sliding and burst is not None:
         problems.refuse("burst", burst, "None with a sliding window: the window is the burst")
         burst = None
     most = problems.integer("burst", burst, least=1, most=MAX_BURST, none=True)
     return _make_rate(problems, "rate", tokens, per_ns, most, sliding)
+
+
+def _read_per(problems: Problems, per: float | timedelta) -> int:
+    return problems.duration("per", per, least_ns=LEAST_PER_NS)
+
+
+def _settings_of(rate: Rate, sliding: bool) -> tuple[float, float, int | None]:
+    """Return rate, per and burst as they are in force."""
+    tokens = int(rate.tokens) if rate.tokens.is_integer() else rate.tokens
+    return tokens, rate.per_ns / 1e9, None if sliding else rate.burst
 
 
 def _read_rates(problems: Problems, limits: str, sliding: bool) -> tuple[Rate, ...]:
