@@ -42,9 +42,16 @@ class SystemClock(Clock):
     """The machine's monotonic clock.
 
     Safe to share between threads, event loops and policies.
+
+    >>> clock = SystemClock()
+    >>> clock.now() <= clock.now()
+    True
     """
 
     __slots__ = ()
+
+    def __init__(self) -> None:
+        """Take no arguments: there is nothing to set."""
 
     def __repr__(self) -> str:
         return "SystemClock()"

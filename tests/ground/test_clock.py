@@ -72,6 +72,12 @@ def test_a_clock_of_a_policy_is_the_given_one_or_the_systems() -> None:
     problems.done()
 
 
+@pytest.mark.parametrize(("args", "kwargs"), [((1,), {}), ((), {"start": 1}), ((), {"auto": True})])
+def test_a_system_clock_takes_no_arguments(args: tuple[int], kwargs: dict[str, int]) -> None:
+    with pytest.raises(TypeError, match="argument"):
+        SystemClock(*args, **kwargs)
+
+
 @pytest.mark.parametrize("value", [time, time.monotonic, 0.0, "system", SystemClock])
 def test_what_is_no_clock_is_refused(value: object) -> None:
     problems = Problems("x")

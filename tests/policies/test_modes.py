@@ -89,3 +89,9 @@ def test_several_policies_may_bear_one_name_and_none_is_kept_alive():  # trap 67
     one.trip()
     hf.registry.reset_all()
     assert one.state is hf.State.CLOSED
+
+
+def test_what_policies_have_in_common_is_no_policy():
+    with pytest.raises(TypeError, match="make one of its subclasses"):
+        hf.Policy("l")
+    assert hf.registry.all() == []

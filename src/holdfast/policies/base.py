@@ -72,6 +72,8 @@ class _Registered(type):
     # Typed as giving an instance of the class: pyright would else take every policy for Any. That
     # `cls` is a class of policies is more than mypy knows of a metaclass.
     def __call__(cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:  # type: ignore[misc]
+        if cls is Policy:
+            raise TypeError("Policy is what policies have in common: make one of its subclasses")
         made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
         shared = bool(kwargs.get("shared", False))
         there: _Made = registry.add(made, shared=shared)
@@ -84,7 +86,14 @@ class Policy(gate.Gate, metaclass=_Registered):
     """A named decision around calls; the base of all policies and of pipelines.
 
     Every policy is a decorator, a context manager and has ``call``, ``acall``, ``try_call`` and
-    ``try_acall``. Safe to share between threads and event loops.
+    ``try_acall``. It is not made itself, its subclasses are.
+
+    Attributes:
+        kind: What it is, for the registry: "circuit_breaker", "rate_limiter" …
+        name: What the user called it.
+        mode: Whether it enforces, observes or stands aside; a pipeline has none of its own.
+
+    Safe to share between threads and event loops.
     """
 
     __slots__ = ("_listeners", "_settings", "mode")
