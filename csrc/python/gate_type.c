@@ -85,6 +85,22 @@ most_tokens(const GateObject *self)
     return most;
 }
 
+/* Set a ValueError that shows n: short, and whatever its repr does. */
+static void
+refuse_weight(PyObject *n, uint64_t most)
+{
+    PyObject *shown = PyObject_Repr(n);
+    if (shown == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+        shown = PyUnicode_FromFormat("<%.60s without a repr>", Py_TYPE(n)->tp_name);
+    }
+    if (shown == NULL)
+        return;
+    PyErr_Format(PyExc_ValueError, "n: got %.80U, allowed an integer from 1 to %llu, the burst",
+                 shown, (unsigned long long)most);
+    Py_DECREF(shown);
+}
+
 /* A number of tokens: an int, no bool, from 1 to the burst. 0: a ValueError is set. */
 static uint64_t
 weight_of(const GateObject *self, PyObject *n)
@@ -99,8 +115,7 @@ weight_of(const GateObject *self, PyObject *n)
         else if (weight >= 1 && weight <= most)
             return weight;
     }
-    PyErr_Format(PyExc_ValueError, "n: got %R, allowed an integer from 1 to %llu, the burst", n,
-                 (unsigned long long)most);
+    refuse_weight(n, most);
     return 0;
 }
 
