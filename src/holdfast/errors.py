@@ -59,6 +59,9 @@ class ConfigError(HoldfastError, ValueError):
 
     Attributes:
         problems: One line per setting: ``"field: got VALUE, allowed …"``.
+
+    >>> ConfigError("Thing: size: got 0", ["size: got 0"]).code
+    'INVALID_CONFIG'
     """
 
     code = "INVALID_CONFIG"

@@ -41,6 +41,9 @@ class Event:
         generation: The policy's generation after it.
 
     Frozen, so safe to share between threads and event loops. Equal when all attributes are.
+
+    >>> Event("rejection", None, "payments", reason="full", at=2.5)
+    <Event rejection 'payments' (full) at 2.500 s>
     """
 
     __slots__ = _FIELDS

@@ -21,6 +21,11 @@ class Mode(Enum):
 
     ENFORCE rejects what is to be rejected. OBSERVE rejects nothing, delays nothing, and counts
     what it would have done. OFF lets every call through and counts nothing.
+
+    Safe to share between threads and event loops.
+
+    >>> Mode("observe")
+    <Mode.OBSERVE: 'observe'>
     """
 
     ENFORCE = "enforce"

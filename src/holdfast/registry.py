@@ -27,7 +27,11 @@ __all__ = ["Registry", "registry"]
 class Registry:
     """Living policies by kind and name.
 
-    A registry is meant to live as long as the process. Safe to share between threads.
+    A registry is meant to live as long as the process. Safe to share between threads and event
+    loops.
+
+    >>> registry.get("circuit_breaker", "unheard of") is None
+    True
     """
 
     def __init__(self) -> None:

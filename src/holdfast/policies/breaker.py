@@ -33,7 +33,13 @@ __all__ = ["CircuitBreaker", "State"]
 
 
 class State(Enum):
-    """What a circuit breaker lets through."""
+    """What a circuit breaker lets through.
+
+    Safe to share between threads and event loops.
+
+    >>> State("half_open").metric
+    1
+    """
 
     CLOSED = "closed"
     HALF_OPEN = "half-open"

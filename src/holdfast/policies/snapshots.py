@@ -44,11 +44,12 @@ class CircuitBreakerSnapshot:
             abandoned, or is in flight.
         success_rate: Successes among successes and failures; 1.0 before the first.
         late: Results that came after their generation; part of succeeded, failed or ignored.
-        observed: Calls that ran although they would have been rejected (mode "observe").
+        observed: Calls, of those admitted, that would have been rejected (mode "observe").
         window: (calls, failures, slow, ignored) in the window; None without one.
         state_changes: Transitions and overrides so far, by (from, to).
-        last_failure, last_success: Seconds on the policy's clock; None: never, or not timed (a
-            breaker without window, slow-call rule and latency reads no clock for a success).
+        last_failure, last_success: Seconds on the policy's clock, of the last one that was timed;
+            None before it. A failure is timed always, a success where the breaker reads the clock
+            anyway: as a probe, or with a rate, ``slow_call_duration`` or ``latency``.
     """
 
     name: str
@@ -86,7 +87,8 @@ class RateLimiterSnapshot:
         burst: Tokens it holds at most.
         available: Whole tokens there are now.
         allowed, rejected: Calls; those that waited and got their tokens are allowed.
-        observed: Calls that ran although they would have been rejected (mode "observe").
+        observed: Calls that ran although they would have been rejected (mode "observe"); beside
+            those allowed.
     """
 
     name: str
@@ -124,6 +126,7 @@ class BulkheadSnapshot:
             less undone are inside. Undone: refused further in, so they never ran.
         waited: Admitted calls that came from the queue.
         over_released: Places given back that were never taken (BH-06).
+        observed: Calls, of those admitted, that would have been rejected (mode "observe").
         average_execution_time: Seconds inside, of completed calls; None before the first.
     """
 

@@ -59,6 +59,9 @@ class CountWindow(_Window):
         ConfigError: ``n`` is not as it should be.
 
     Frozen, so safe to share between threads, event loops and policies.
+
+    >>> CountWindow(20).size
+    20
     """
 
     __slots__ = ()
@@ -87,6 +90,9 @@ class TimeWindow(_Window):
         ConfigError: ``seconds`` is not as it should be.
 
     Frozen, so safe to share between threads, event loops and policies.
+
+    >>> TimeWindow(60).seconds
+    60.0
     """
 
     __slots__ = ("slice_ns",)
