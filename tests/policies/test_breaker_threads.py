@@ -3,6 +3,7 @@
 The stress tests go on for millions of calls; here each race is brought about on purpose.
 """
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -83,6 +84,47 @@ def test_everything_can_be_read_and_ordered_while_a_call_is_inside(clock: hf.Man
     assert not call.go_on.is_set()
     call.go_on.set()
     assert party.result() == "done"
+
+
+def test_a_call_runs_in_its_callers_thread_and_leaves_no_thread_behind(
+    clock: hf.ManualClock,
+) -> None:
+    # D-CB-4, D-CB-6
+    breaker = breaker_of(clock, failure_rate=1, min_calls=100, latency=True, slow_call_duration=1)
+    before = threading.enumerate()
+    for _ in range(200):
+        assert breaker.call(threading.get_ident) == threading.get_ident()
+        assert breaker.try_call(threading.get_ident).value == threading.get_ident()
+    error = OutageError()
+
+    def outage() -> None:
+        raise error
+
+    with pytest.raises(OutageError) as caught:
+        breaker.call(outage)
+    assert caught.value is error
+    assert threading.enumerate() == before
+
+
+def test_an_awaited_call_sets_no_timer_and_makes_no_task(
+    clock: hf.ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # D-CB-4, D-CB-5: refused where it is made, were there any
+    breaker = breaker_of(clock, latency=True, slow_call_duration=1)
+
+    async def who() -> object:
+        return asyncio.current_task()
+
+    async def main() -> None:
+        with monkeypatch.context() as loop:
+            for made in ("call_at", "create_task"):
+                loop.setattr(asyncio.get_running_loop(), made, None)
+            for _ in range(200):
+                assert await breaker.acall(who) is asyncio.current_task()
+                async with breaker:
+                    pass
+
+    asyncio.run(main())
 
 
 def test_a_listener_that_blocks_delays_its_own_call_only(clock: hf.ManualClock) -> None:
