@@ -6,8 +6,6 @@ Owns the settings and the face; the counting is ``csrc/holdfast/hf_bucket.h`` an
 
 from __future__ import annotations
 
-from math import ceil
-
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.gate import Gate
 from holdfast.clock import read_clock
@@ -15,7 +13,7 @@ from holdfast.errors import RateLimitedError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver
-from holdfast.policies.rates import LEAST_PER_NS, exact_rate, parse_rates
+from holdfast.policies.rates import Rate, read_per, read_rate, read_rates
 from holdfast.validation import MAX_NS, Problems, seconds_to_ns
 
 TYPE_CHECKING = False
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from holdfast.policies.snapshots import LimiterStats, RateLimiterSnapshot
 
 __all__ = ["RateLimiter"]
-
-MAX_BURST = 2**28 - 1  # what a slice of a sliding window counts
 
 
 class RateLimiter(Policy):
@@ -87,11 +83,11 @@ class RateLimiter(Policy):
         sliding = problems.choice("window", window, (None, "sliding")) is not None
         rates: tuple[Rate, ...]
         if limits is None:
-            rates = (_read_rate(problems, rate, _read_per(problems, per), burst, sliding),)
+            rates = (read_rate(problems, rate, read_per(problems, per), burst, sliding),)
         else:
             if rate is not None or burst is not None or not isinstance(per, Default):
                 problems.refuse("limits", limits, "None when rate, per or burst is given")
-            rates = _read_rates(problems, limits, sliding)
+            rates = read_rates(problems, limits, sliding)
         max_wait_ns = problems.duration("max_wait", max_wait, none=True)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
@@ -193,10 +189,10 @@ class RateLimiter(Policy):
         old = self._rates[0]
         if len(self._rates) > 1:
             problems.refuse("limits", self._settings[3], "one limit, to be resized")
-        new = _read_rate(
+        new = read_rate(
             problems,
             old.tokens if rate is None else rate,
-            old.per_ns if per is None else _read_per(problems, per),
+            old.per_ns if per is None else read_per(problems, per),
             self._burst if burst is None else burst,
             self._sliding,
         )
@@ -211,12 +207,25 @@ class RateLimiter(Policy):
         else:
             self._kernels[0].resize(*new.native, self._clock.now_ns())
 
-    def clear(self) -> None:
-        """Fill it up and forget all bookings; the counts stay."""
+    def clear(self) -> int:
+        """Fill it up and forget all bookings; the counts stay.
+
+        Returns:
+            Whole tokens that came back, booked ones too; of several limits, by the one that had
+            given out the most.
+        """
+        now_ns = self._clock.now_ns()
+        back = max(
+            rate.given_out(cell, now_ns)
+            for cell, rate in zip(self._kernels, self._rates, strict=True)
+        )
         for cell in self._kernels:
             cell.clear()
+        return back
 
-    reset = clear
+    def reset(self) -> None:
+        """Put it back to where it began, as ``clear`` does."""
+        self.clear()
 
     # ---- what others see ----
 
@@ -307,75 +316,13 @@ class RateLimiter(Policy):
         return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
 
 
-class Rate:
-    """One limit: tokens in so many nanoseconds, and at most ``burst`` of them at once.
-
-    ``native`` is how a token bucket's kernel counts it; None for a sliding window.
-    """
-
-    __slots__ = ("burst", "native", "per_ns", "tokens")
-
-    def __init__(
-        self, tokens: float, per_ns: int, burst: int, native: tuple[int, int, int] | None
-    ) -> None:
-        self.tokens = tokens
-        self.per_ns = per_ns
-        self.burst = burst
-        self.native = native
-
-    @property
-    def per_second(self) -> float:
-        """Tokens per second."""
-        return self.tokens / self.per_ns * 1e9
-
-
-def _read_rate(
-    problems: Problems, rate: float | None, per_ns: int, burst: int | None, sliding: bool
-) -> Rate:
-    """Check rate and burst."""
-    if rate is None:
-        problems.refuse("rate", None, 'a number above 0, or limits="10/second;100/minute"')
-        rate = 1
-    tokens = problems.number("rate", rate, above=0.0, most=MAX_BURST)
-    if sliding and burst is not None:
-        problems.refuse("burst", burst, "None with a sliding window: the window is the burst")
-        burst = None
-    most = problems.integer("burst", burst, least=1, most=MAX_BURST, none=True)
-    return _make_rate(problems, "rate", tokens, per_ns, most, sliding)
-
-
-def _read_per(problems: Problems, per: float | timedelta) -> int:
-    return problems.duration("per", per, least_ns=LEAST_PER_NS)
+def _cell(rate: Rate, now_ns: int) -> TokenBucket | SlidingWindow:
+    if rate.native is None:
+        return SlidingWindow(rate.burst, rate.per_ns)
+    return TokenBucket(*rate.native, now_ns)
 
 
 def _settings_of(rate: Rate, sliding: bool) -> tuple[float, float, int | None]:
     """Return rate, per and burst as they are in force."""
     tokens = int(rate.tokens) if rate.tokens.is_integer() else rate.tokens
     return tokens, rate.per_ns / 1e9, None if sliding else rate.burst
-
-
-def _read_rates(problems: Problems, limits: str, sliding: bool) -> tuple[Rate, ...]:
-    """Check limits given as text."""
-    return tuple(
-        _make_rate(problems, "limits", tokens, per_ns, None, sliding)
-        for tokens, per_ns in parse_rates(problems, "limits", limits)
-    )
-
-
-def _make_rate(
-    problems: Problems, field: str, tokens: float, per_ns: int, burst: int | None, sliding: bool
-) -> Rate:
-    """Its burst is what one period gives, unless the caller says otherwise."""
-    if burst is None:
-        burst = min(max(1, ceil(tokens)), MAX_BURST)
-    if not sliding:
-        return Rate(tokens, per_ns, burst, exact_rate(problems, tokens, per_ns, burst, field))
-    if tokens != burst:
-        problems.refuse(field, tokens, f"a whole number from 1 to {MAX_BURST} with sliding windows")
-    return Rate(tokens, per_ns, burst, None)
-
-
-def _cell(rate: Rate, now_ns: int) -> TokenBucket | SlidingWindow:
-    if rate.native is None:
-        return SlidingWindow(rate.burst, rate.per_ns)
-    return TokenBucket(*rate.native, now_ns)

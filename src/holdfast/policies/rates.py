@@ -6,17 +6,30 @@ the binary fraction next to it. Not here: counting (``hf_bucket.h``, ``hf_slidin
 
 from __future__ import annotations
 
+from math import ceil
+
 from holdfast.validation import MAX_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import timedelta
     from fractions import Fraction
 
+    from holdfast._native.bucket import SlidingWindow, TokenBucket
     from holdfast.validation import Problems
 
-__all__ = ["LEAST_PER_NS", "MAX_RATES", "exact_rate", "parse_rates"]
+__all__ = [
+    "MAX_RATES",
+    "Rate",
+    "exact_rate",
+    "parse_rates",
+    "read_per",
+    "read_rate",
+    "read_rates",
+]
 
 LEAST_PER_NS = 1_000
+MAX_BURST = 2**28 - 1  # what a slice of a sliding window counts
 MAX_RATES = 8  # that one limiter applies together
 
 # What the kernel takes (hf_bucket.h): num tokens every den nanoseconds, burst of them at most.
@@ -36,6 +49,76 @@ _UNITS_NS = {
     )
     for unit in units.split()
 }
+
+
+class Rate:
+    """One limit: tokens in so many nanoseconds, and at most ``burst`` of them at once.
+
+    ``native`` is how a token bucket's kernel counts it; None for a sliding window.
+    """
+
+    __slots__ = ("burst", "native", "per_ns", "tokens")
+
+    def __init__(
+        self, tokens: float, per_ns: int, burst: int, native: tuple[int, int, int] | None
+    ) -> None:
+        self.tokens = tokens
+        self.per_ns = per_ns
+        self.burst = burst
+        self.native = native
+
+    @property
+    def per_second(self) -> float:
+        """Tokens per second."""
+        return self.tokens / self.per_ns * 1e9
+
+    def given_out(self, cell: TokenBucket | SlidingWindow, now_ns: int) -> int:
+        """Return how many whole tokens are not back yet, from what counts this limit."""
+        if self.native is None:
+            return self.burst - cell.available(now_ns)
+        num, den, burst = self.native
+        return (cell.wait_ns(burst, now_ns) or 0) * num // den
+
+
+def read_rate(
+    problems: Problems, rate: float | None, per_ns: int, burst: int | None, sliding: bool
+) -> Rate:
+    """Check rate and burst."""
+    if rate is None:
+        problems.refuse("rate", None, 'a number above 0, or limits="10/second;100/minute"')
+        rate = 1
+    tokens = problems.number("rate", rate, above=0.0, most=MAX_BURST)
+    if sliding and burst is not None:
+        problems.refuse("burst", burst, "None with a sliding window: the window is the burst")
+        burst = None
+    most = problems.integer("burst", burst, least=1, most=MAX_BURST, none=True)
+    return _make_rate(problems, "rate", tokens, per_ns, most, sliding)
+
+
+def read_per(problems: Problems, per: float | timedelta) -> int:
+    """Check what a rate is for; return it in nanoseconds."""
+    return problems.duration("per", per, least_ns=LEAST_PER_NS)
+
+
+def read_rates(problems: Problems, limits: str, sliding: bool) -> tuple[Rate, ...]:
+    """Check limits given as text."""
+    return tuple(
+        _make_rate(problems, "limits", tokens, per_ns, None, sliding)
+        for tokens, per_ns in parse_rates(problems, "limits", limits)
+    )
+
+
+def _make_rate(
+    problems: Problems, field: str, tokens: float, per_ns: int, burst: int | None, sliding: bool
+) -> Rate:
+    """Its burst is what one period gives, unless the caller says otherwise."""
+    if burst is None:
+        burst = min(max(1, ceil(tokens)), MAX_BURST)
+    if not sliding:
+        return Rate(tokens, per_ns, burst, exact_rate(problems, tokens, per_ns, burst, field))
+    if tokens != burst:
+        problems.refuse(field, tokens, f"a whole number from 1 to {MAX_BURST} with sliding windows")
+    return Rate(tokens, per_ns, burst, None)
 
 
 def parse_rates(problems: Problems, field: str, text: object) -> tuple[tuple[float, int], ...]:
