@@ -6,7 +6,7 @@ an ignore, and an ignore that is not needed is itself an error.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from typing import assert_type
+from typing import TypeVar, assert_type
 
 import pytest
 
@@ -16,6 +16,7 @@ breaker = hf.CircuitBreaker("payments", failure_threshold=5, reset_timeout=30.0)
 limiter = hf.RateLimiter("outbound", rate=1000, per=1.0, burst=100)
 bulkhead = hf.Bulkhead("connections", max_concurrent=10, max_waiting=5, max_wait=0.5)
 pipeline = hf.Pipeline("all", breaker, limiter, bulkhead)
+T = TypeVar("T")
 
 
 @breaker
@@ -45,6 +46,30 @@ class Shop:
     def sell(self, item: str) -> int:
         return len(item)
 
+    @pipeline
+    async def restock(self, item: str) -> bytes:
+        return item.encode()
+
+    @classmethod
+    @breaker
+    def open(cls, city: str) -> str:
+        return city.upper()
+
+    @staticmethod
+    @limiter
+    def price(item: str) -> int:
+        return len(item)
+
+    @property
+    @breaker
+    def stock(self) -> int:
+        return 3
+
+
+@bulkhead
+def same(value: T) -> T:
+    return value
+
 
 def test_policies_are_of_their_classes() -> None:
     assert_type(breaker, hf.CircuitBreaker)
@@ -61,6 +86,34 @@ def test_a_decorated_callable_keeps_its_signature() -> None:
     assert_type(Shop().sell("tea"), int)
     taken: Callable[[str], Coroutine[object, object, bytes]] = fetch
     assert asyncio.run(taken("a")) == b"a"
+
+
+def test_methods_of_every_kind_and_generic_functions_keep_theirs() -> None:
+    assert_type(Shop.open("rome"), str)
+    assert_type(Shop.price("tea"), int)
+    assert_type(Shop().stock, int)
+    assert_type(same(1.5), float)
+    assert_type(same("tea"), str)
+
+
+def test_what_is_awaited_may_be_a_task_gathered_or_timed() -> None:
+    async def main() -> None:
+        restock = Shop().restock
+        assert_type(await asyncio.create_task(breaker.acall(fetch, "a")), bytes)
+        assert_type(await asyncio.gather(fetch("a"), restock("b")), tuple[bytes, bytes])
+        assert_type(await asyncio.wait_for(restock("c"), 60), bytes)
+        async with bulkhead as entered:
+            assert_type(entered, hf.Bulkhead)
+
+    asyncio.run(main())
+
+
+def test_a_task_of_a_pool_has_a_future_of_its_type() -> None:
+    pool = hf.PoolBulkhead("workers", workers=1)
+    assert_type(pool.submit(charge, "4711", amount=2).result(), float)
+    with pytest.raises(TypeError):
+        pool.submit(charge, colour="red").result()  # type: ignore[call-arg]
+    assert_type(pool.stop(), bool)
 
 
 def test_arguments_of_a_decorated_callable_are_checked() -> None:
@@ -121,6 +174,8 @@ def test_states_and_answers_have_exact_types() -> None:
     assert_type(breaker.retry_after, float | None)
     assert_type(breaker.peek(), bool)
     assert_type(limiter.try_acquire(), bool)
+    assert_type(limiter.stats().remaining, int)
+    assert_type(breaker.snapshot().state, hf.State)
     assert_type(bulkhead.in_flight, int)
     assert_type(breaker.on_event(print), Callable[[], None])
 
