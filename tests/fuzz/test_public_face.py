@@ -13,6 +13,9 @@ import random
 import time
 import warnings
 from datetime import timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum
+from fractions import Fraction
 
 import pytest
 
@@ -44,6 +47,23 @@ def raising(*args: object) -> None:
     raise Odd
 
 
+class Word(str, Enum):  # noqa: UP042 - unlike a StrEnum it shows as Word.RED
+    RED = "red"
+
+
+class Number(IntEnum):
+    THREE = 3
+
+
+class Hostile:
+    """An object that fails at whatever is asked of it."""
+
+    def __repr__(self) -> str:
+        raise Odd
+
+    __index__ = __float__ = __bool__ = __len__ = __repr__  # type: ignore[assignment]
+
+
 SCALARS = [
     None, True, False, 0, 1, -1, 2, 3, 7, 10, 100, 2**31, 2**32, 2**63 - 1, 2**63, 2**64,
     -(2**63), 10**400, 0.0, -0.0, 0.1, 0.5, 1.0, 1.5, 1e-9, 1e-300, 1e9, 1e18, 1e300, -1.0,
@@ -53,19 +73,23 @@ SCALARS = [
     timedelta(-1), timedelta.max, hf.CountWindow(3), hf.TimeWindow(1.0), Odd, (Odd, OSError),
     BaseException, KeyboardInterrupt, int, plain, raising, coroutine_function,
     generator_function, lambda: 1, len, 1j, range(3), hf.State.OPEN, hf.Mode.OBSERVE,
+    10**30, -(10**30), -1e-12, Decimal("1.5"), Fraction(1, 2), Word.RED, Number.THREE, Hostile(),
 ]  # fmt: skip
 
 ARGUMENTS = {
     hf.CircuitBreaker: [*hf.CircuitBreaker._fields, "shared", "unknown"],
     hf.RateLimiter: [*hf.RateLimiter._fields, "shared", "unknown"],
     hf.Bulkhead: [*hf.Bulkhead._fields, "shared", "unknown"],
+    hf.PoolBulkhead: [*hf.PoolBulkhead._fields, "shared", "unknown"],
 }
+# What else an argument that cannot be may be refused by: the one it does not go together with.
+PARTNERS = {"slow_call_rate": "slow_call_duration", "limits": "rate", "per": "rate"}
 OPERATIONS = [
     "call", "acall", "try_call", "try_acall", "acquire", "try_acquire", "aacquire", "reserve",
     "test", "stats", "clear", "reset", "resize", "trip", "half_open", "force_open", "disable",
     "metrics_only", "peek", "snapshot", "describe", "on_event", "try_enter", "enter", "aenter",
-    "leave", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__", "_permit",
-    "_try_take", "_try_enter", "_wait_ns", "_weight", "__repr__",
+    "leave", "submit", "stop", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__",
+    "_permit", "_try_take", "_try_enter", "_wait_ns", "_weight", "__repr__",
 ]  # fmt: skip
 
 
@@ -190,7 +214,30 @@ def test_random_use_of_the_public_face_finds_no_crash(fuzz_seconds):  # D-CB-6
 
 def named(error: Exception, argument: str) -> None:
     """The message names the argument, or one that it does not go together with."""
-    assert argument in str(error) or len(getattr(error, "problems", ())) > 0
+    if isinstance(error, hf.ConfigError):
+        for problem in error.problems:
+            assert problem.startswith((argument, PARTNERS.get(argument, argument)))
+            assert ": got " in problem
+            assert ", allowed " in problem
+    else:
+        assert argument in str(error)
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("value", SCALARS, ids=[f"value{i}" for i in range(len(SCALARS))])
+def test_windows_clocks_and_names_take_each_value_or_name_it(value):
+    for argument, make in {
+        "n": hf.CountWindow,
+        "seconds": hf.TimeWindow,
+        "start": hf.ManualClock,
+        "auto": lambda auto: hf.ManualClock(auto=auto),
+        "name": hf.Bulkhead,
+        "policies": lambda policy: hf.Pipeline("fuzz", policy),
+    }.items():
+        try:
+            repr(make(value))
+        except hf.ConfigError as error:
+            named(error, argument)
 
 
 @pytest.mark.parametrize("cls", ARGUMENTS)
@@ -201,6 +248,9 @@ def test_each_argument_takes_each_value_or_names_it(cls, value, clock):
         if cls is hf.RateLimiter and name not in ("rate", "limits"):
             settings.setdefault("rate", 10)
         try:
-            cls("fuzz", **settings)
+            made = cls("fuzz", **settings)
+            assert name != "unknown"
+            made.describe()
+            made.snapshot()
         except (hf.ConfigError, TypeError) as error:
             named(error, name)

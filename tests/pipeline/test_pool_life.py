@@ -5,6 +5,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,19 @@ def test_submitting_to_a_stopped_pool_is_a_clear_error() -> None:
     assert isinstance(caught.value, RuntimeError)
     assert caught.value.code == "POOL_STOPPED"
     assert pool.stop(wait=False) is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"wait": 5}, "wait"), ({"timeout": -1}, "timeout"), ({"timeout": "5"}, "timeout")],
+)
+def test_what_cannot_be_waited_for_is_refused_and_stops_nothing(asked: Any, field: str) -> None:
+    pool = PoolBulkhead("jobs")
+    with pytest.raises(ConfigError, match=f"PoolBulkhead 'jobs': {field}: got "):
+        pool.stop(**asked)
+    assert not pool.stopped
+    assert pool.submit(int).result() == 0
+    assert pool.stop()
 
 
 def test_stopping_strands_nobody_who_waits_to_submit(make: Make, job: Job) -> None:

@@ -18,7 +18,7 @@ from holdfast.mode import Mode, read_mode
 from holdfast.pipeline.crew import Crew
 from holdfast.pipeline.waiting import FULL, TIMED_OUT, WaitingRoom
 from holdfast.policies.base import NATIVE_MODES, Policy
-from holdfast.validation import Problems, require_callable, seconds_to_ns
+from holdfast.validation import Problems, require_callable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,9 +159,13 @@ class PoolBulkhead(Policy):
             Whether every accepted task has run.
 
         Raises:
+            ConfigError: ``wait`` is no bool, or ``timeout`` no duration.
             RuntimeError: A task of the pool waits for itself.
         """
-        timeout_ns = None if timeout is None else seconds_to_ns("timeout", timeout)
+        problems = Problems("PoolBulkhead", self.name)
+        problems.flag("wait", wait)
+        timeout_ns = problems.duration("timeout", timeout, none=True)
+        problems.done()
         if wait and self._crew.is_here():
             raise RuntimeError(f"a task of {self!r} cannot wait for itself: use stop(wait=False)")
         self._crew.stop()
