@@ -297,6 +297,15 @@ def test_no_lock_and_no_log_stand_in_the_way_of_a_call(clock, caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("window", [None, "sliding"])
+def test_nobody_waits_for_ever_on_a_clock_at_its_end(window, clock):  # trap 21
+    for _ in range(3):
+        clock.advance(100 * 365 * 86_400)
+    limiter = hf.RateLimiter("l", rate=1, max_wait=5, window=window, clock=clock)
+    limiter.acquire()
+    assert Party(limiter.try_call, int).result() is not None
+
+
 def test_a_refusal_finds_its_words_when_they_are_asked_for(clock, monkeypatch):  # D-RL-1
     limiter = hf.RateLimiter("l", rate=1, clock=clock)
     limiter.try_acquire()

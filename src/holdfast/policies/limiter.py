@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimiter"]
 
+LAST_NS = 2**63 - 1  # where a manual clock stops: a wait beyond it would never end
+
 
 class RateLimiter(Policy):
     """Admits calls at a rate, with bursts, and never a token more.
@@ -282,7 +284,7 @@ class RateLimiter(Policy):
 
     def _sliding_waits(self, n: int, longest_ns: int) -> Generator[int, None, None]:
         """A window cannot be booked: look again when there may be room, until time is up."""
-        deadline_ns = self._clock.now_ns() + longest_ns
+        deadline_ns = min(self._clock.now_ns() + longest_ns, LAST_NS)
         while True:
             wait_ns = self._wait_ns(n)
             if self._clock.now_ns() + wait_ns > deadline_ns or longest_ns == 0:
