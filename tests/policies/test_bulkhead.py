@@ -93,6 +93,18 @@ def test_slot_queue_refusal_in_that_order(still_clock):  # BH-02
     assert bulkhead.snapshot().timed_out == 1
 
 
+def test_without_a_time_to_wait_a_call_is_refused_as_full_and_only_enter_waits(still_clock):
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=5, clock=still_clock)
+    bulkhead.enter()
+    assert isinstance(bulkhead.try_call(int).rejection, hf.BulkheadFullError)
+    assert bulkhead.snapshot().timed_out == 0
+    parked = Parked(bulkhead)
+    parked.add("waits", timeout=1.0)
+    bulkhead.leave()
+    parked.join()
+    assert parked.order == ["waits"]
+
+
 def test_first_come_first_served_among_threads(still_clock):
     bulkhead = queueing(still_clock)
     bulkhead.enter()

@@ -207,6 +207,18 @@ def test_several_limits_can_be_waited_for(clock):
     assert times == [0.0, 0.0, 0.5, 20.0]
 
 
+def test_what_one_limit_refuses_is_not_booked_with_the_others(clock):
+    limiter = hf.RateLimiter("l", limits="2/second;3/minute", max_wait=1, clock=clock)
+    for _ in range(3):
+        limiter.acquire()
+    before = [cell.wait_ns(1, clock.now_ns()) for cell in limiter._kernels]
+    for _ in range(5):
+        with pytest.raises(hf.RateLimitedError) as caught:
+            limiter.acquire()
+        assert caught.value.retry_after == 19.5
+    assert [cell.wait_ns(1, clock.now_ns()) for cell in limiter._kernels] == before
+
+
 @given(
     st.integers(1, 6),
     st.lists(st.tuples(st.integers(0, 700), st.integers(1, 3)), max_size=80),
@@ -258,6 +270,8 @@ def test_observed_it_rejects_nothing_and_counts(clock):
     shown = limiter.snapshot()
     assert (shown.allowed, shown.rejected) == (1, 0)
     assert shown.observed == 4
+    assert limiter.test()
+    assert limiter.reserve() == 0.0
     assert clock.now() == 0.0  # and nobody waited
 
 

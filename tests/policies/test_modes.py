@@ -78,6 +78,15 @@ def test_a_shared_policy_is_the_one_that_lives():
     assert hf.RateLimiter("l", rate=6, shared=True).snapshot().rate == 6
 
 
+def test_what_a_bulkhead_was_resized_to_is_among_its_settings():
+    bulkhead = hf.Bulkhead("b", max_concurrent=2, shared=True)
+    bulkhead.resize(3)
+    assert bulkhead.describe().startswith("Bulkhead 'b': max_concurrent=3, ")
+    assert hf.Bulkhead("b", max_concurrent=3, shared=True) is bulkhead
+    with pytest.raises(hf.ConfigError, match="max_concurrent: got 2, allowed 3, as the living"):
+        hf.Bulkhead("b", max_concurrent=2, shared=True)
+
+
 def test_several_policies_may_bear_one_name_and_none_is_kept_alive():  # trap 67
     for _ in range(2_000):
         hf.CircuitBreaker("same")
