@@ -30,7 +30,6 @@ class Clock(_native.Clock):
 
     __slots__ = ()
 
-    is_manual = False
     auto = False
 
     def now(self) -> float:
@@ -76,7 +75,6 @@ class ManualClock(_native.ManualClock, Clock):
     2.5
     """
 
-    is_manual = True
     _lock: RLock
     _timers: list[tuple[int, int]]
     _callbacks: dict[int, Callable[[], object]]

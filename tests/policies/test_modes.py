@@ -87,6 +87,19 @@ def test_what_a_bulkhead_was_resized_to_is_among_its_settings():
         hf.Bulkhead("b", max_concurrent=2, shared=True)
 
 
+def test_a_shared_policy_is_of_the_class_that_was_asked_for():
+    class Own(hf.Bulkhead):
+        pass
+
+    shared = hf.Bulkhead("b", shared=True)
+    with pytest.raises(
+        hf.ConfigError, match=r"Own 'b': shared: got True, allowed .* <Bulkhead 'b'>"
+    ):
+        Own("b", shared=True)
+    assert type(Own("b")) is Own
+    assert hf.Bulkhead("b", shared=True) is shared
+
+
 def test_several_policies_may_bear_one_name_and_none_is_kept_alive():  # trap 67
     for _ in range(2_000):
         hf.CircuitBreaker("same")

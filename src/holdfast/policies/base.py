@@ -179,10 +179,13 @@ class Policy(gate.Gate, metaclass=_Registered):
         self._listeners.after_fork()
 
     def _must_equal(self, asked: Policy) -> None:
-        """Refuse to hand out a shared policy with other settings than were asked for."""
+        """Refuse to hand out a shared policy of another class or with other settings."""
         from holdfast.validation import Problems
 
         problems = Problems(type(asked).__name__, asked.name)
+        if type(self) is not type(asked):
+            problems.refuse("shared", True, f"in its own class: the living one is {self!r}")
+            problems.done()
         for field, living, value in zip(self._fields, self._settings, asked._settings, strict=True):
             if _comparable(living) != _comparable(value):
                 problems.refuse(field, value, f"{_brief(living)}, as the living shared one has")

@@ -171,6 +171,7 @@ class CircuitBreaker(Policy):
         shared: bool = False,
     ) -> None:
         problems = Problems("CircuitBreaker", name)
+        name = problems.name(name)
         rules, failure_threshold, min_calls = read_rules(
             problems,
             failure_threshold=failure_threshold,
@@ -189,7 +190,6 @@ class CircuitBreaker(Policy):
             probe_timeout=probe_timeout,
             failure_reset=failure_reset,
         )
-        name = problems.name(name)
         on = problems.exceptions("on", on)
         ignore = problems.exceptions("ignore", ignore)
         is_failure = problems.callable("is_failure", is_failure)
