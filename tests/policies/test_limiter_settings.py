@@ -96,6 +96,28 @@ def test_a_burst_that_was_never_given_follows_the_rate(clock):
     assert limiter.snapshot().burst == 2
 
 
+class Interrupted(hf.ManualClock):
+    """A clock whose reading is a moment at which something else happens, once."""
+
+    meanwhile = staticmethod(lambda: None)
+
+    def now_ns(self) -> int:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return super().now_ns()
+
+
+def test_of_two_who_resize_at_once_the_last_rate_is_the_one_in_force():  # trap 37
+    clock = Interrupted()
+    limiter = hf.RateLimiter("l", rate=10, clock=clock)
+    clock.meanwhile = lambda: limiter.resize(rate=3)
+    limiter.resize(rate=5)
+    assert limiter.snapshot().rate == 3.0
+    assert limiter.describe().startswith("RateLimiter 'l': rate=3, ")
+    clock.advance(60)
+    assert taken(limiter, 20) == 3
+
+
 @pytest.mark.parametrize("per", [0, -1, True, float("nan"), "5", 10**30])
 @pytest.mark.parametrize("window", [None, "sliding"])
 def test_resizing_takes_no_span_that_cannot_be(clock, window, per):

@@ -152,7 +152,8 @@ class Bulkhead(Policy):
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
         problems.done()
         self._settings = (limit, *self._settings[1:])
-        self._room.resize(limit)
+        while self._kernel.limit() != self._settings[0]:  # or another thread's, given meanwhile
+            self._room.resize(self._settings[0])
 
     # ---- what others see ----
 

@@ -61,7 +61,7 @@ class RateLimiter(Policy):
     [True, True, False]
     """
 
-    __slots__ = ("_burst", "_max_wait_ns", "_rates", "_sliding")
+    __slots__ = ("_max_wait_ns", "_rates", "_sliding")
 
     kind = "rate_limiter"
     _fields = ("rate", "per", "burst", "limits", "window", "max_wait", "clock", "mode")
@@ -108,11 +108,10 @@ class RateLimiter(Policy):
         )
         self._rates = rates
         self._sliding = sliding
-        self._burst = burst
         self._max_wait_ns = max_wait_ns
         self._listeners = Listeners()
         self.mode = mode
-        settings = (None, None, None) if limits is not None else _settings_of(rates[0], sliding)
+        settings = (None, None, None) if limits is not None else _settings_of(rates[0])
         self._settings = (*settings, limits, window, max_wait, clock, mode)
 
     # ---- tokens ----
@@ -195,19 +194,25 @@ class RateLimiter(Policy):
             problems,
             old.tokens if rate is None else rate,
             old.per_ns if per is None else read_per(problems, per),
-            self._burst if burst is None else burst,
+            old.asked_burst if burst is None else burst,
             self._sliding,
         )
         if self._sliding and new.per_ns != old.per_ns:
             problems.refuse("per", per, "the span it was made with: a sliding window keeps it")
         problems.done()
         self._rates = (new,)
-        self._burst = self._burst if burst is None else burst
-        self._settings = (*_settings_of(new, self._sliding), None, *self._settings[4:])
-        if new.native is None:
-            self._kernels[0].resize(new.burst)
-        else:
-            self._kernels[0].resize(*new.native, self._clock.now_ns())
+        self._apply_rate()
+
+    def _apply_rate(self) -> None:
+        """Put the rate into force; again if another thread gave another one meanwhile."""
+        applied = None
+        while applied is not self._rates[0]:
+            applied = self._rates[0]
+            self._settings = (*_settings_of(applied), None, *self._settings[4:])
+            if applied.native is None:
+                self._kernels[0].resize(applied.burst)
+            else:
+                self._kernels[0].resize(*applied.native, self._clock.now_ns())
 
     def clear(self) -> int:
         """Fill it up and forget all bookings; the counts stay.
@@ -324,7 +329,7 @@ def _cell(rate: Rate, now_ns: int) -> TokenBucket | SlidingWindow:
     return TokenBucket(*rate.native, now_ns)
 
 
-def _settings_of(rate: Rate, sliding: bool) -> tuple[float, float, int | None]:
+def _settings_of(rate: Rate) -> tuple[float, float, int | None]:
     """Return rate, per and burst as they are in force."""
     tokens = int(rate.tokens) if rate.tokens.is_integer() else rate.tokens
-    return tokens, rate.per_ns / 1e9, None if sliding else rate.burst
+    return tokens, rate.per_ns / 1e9, None if rate.native is None else rate.burst

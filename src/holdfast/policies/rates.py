@@ -54,17 +54,24 @@ _UNITS_NS = {
 class Rate:
     """One limit: tokens in so many nanoseconds, and at most ``burst`` of them at once.
 
-    ``native`` is how a token bucket's kernel counts it; None for a sliding window.
+    ``asked_burst`` is the burst the user asked for, None for that of the rate; ``native`` how a
+    token bucket's kernel counts it, None for a sliding window.
     """
 
-    __slots__ = ("burst", "native", "per_ns", "tokens")
+    __slots__ = ("asked_burst", "burst", "native", "per_ns", "tokens")
 
     def __init__(
-        self, tokens: float, per_ns: int, burst: int, native: tuple[int, int, int] | None
+        self,
+        tokens: float,
+        per_ns: int,
+        burst: int,
+        asked_burst: int | None,
+        native: tuple[int, int, int] | None,
     ) -> None:
         self.tokens = tokens
         self.per_ns = per_ns
         self.burst = burst
+        self.asked_burst = asked_burst
         self.native = native
 
     @property
@@ -109,16 +116,16 @@ def read_rates(problems: Problems, limits: str, sliding: bool) -> tuple[Rate, ..
 
 
 def _make_rate(
-    problems: Problems, field: str, tokens: float, per_ns: int, burst: int | None, sliding: bool
+    problems: Problems, field: str, tokens: float, per_ns: int, asked: int | None, sliding: bool
 ) -> Rate:
     """Its burst is what one period gives, unless the caller says otherwise."""
-    if burst is None:
-        burst = min(max(1, ceil(tokens)), MAX_BURST)
+    burst = min(max(1, ceil(tokens)), MAX_BURST) if asked is None else asked
     if not sliding:
-        return Rate(tokens, per_ns, burst, exact_rate(problems, tokens, per_ns, burst, field))
+        native = exact_rate(problems, tokens, per_ns, burst, field)
+        return Rate(tokens, per_ns, burst, asked, native)
     if tokens != burst:
         problems.refuse(field, tokens, f"a whole number from 1 to {MAX_BURST} with sliding windows")
-    return Rate(tokens, per_ns, burst, None)
+    return Rate(tokens, per_ns, burst, None, None)
 
 
 def parse_rates(problems: Problems, field: str, text: object) -> tuple[tuple[float, int], ...]:
