@@ -146,7 +146,7 @@ class Listeners:
             A function that removes it again, at any time, any number of times.
 
         Raises:
-            TypeError: It cannot be called, or is a coroutine function, which nobody would await.
+            TypeError: It cannot be called, or is a coroutine or generator function.
         """
         require_callable("listener", listener)
         subscription = _Subscription(listener)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_NS",
     "Problems",
-    "is_coroutine_function",
+    "answers_at_once",
     "require_callable",
     "seconds_to_ns",
     "shown",
@@ -36,10 +36,10 @@ MAX_NS = 100 * 365 * 86_400 * 10**9
 _MAX_NAME = 200
 _MAX_SHOWN = 80
 _NO_NAME = object()
-_CALLABLE = "a callable that is no coroutine function"
+_CALLABLE = "a callable that is no coroutine or generator function"
 
-_CO_COROUTINE = 0x80
-_CO_ASYNC_GENERATOR = 0x200
+# Code flags of what runs nothing when it is called: generators, coroutines, both.
+_CO_LATER = 0x20 | 0x80 | 0x200
 
 
 class Problems:
@@ -100,10 +100,10 @@ class Problems:
         return None
 
     def callable(self, field: str, value: C | None, *, none: bool = True) -> C | None:
-        """Check for something that can be called and answers at once, so no coroutine function."""
+        """Check for something that can be called and answers at once."""
         if value is None and none:
             return None
-        if callable(value) and not is_coroutine_function(value):
+        if callable(value) and answers_at_once(value):
             return value
         self.refuse(field, value, _or_none(_CALLABLE, none))
         return None
@@ -271,30 +271,30 @@ def seconds_to_ns(field: str, value: float | timedelta) -> int:
 
 
 def require_callable(field: str, value: object) -> None:
-    """Refuse what cannot be called, or what would have to be awaited.
+    """Refuse what cannot be called, or what would have to be awaited or iterated over.
 
     Raises:
-        TypeError: ``value`` is not a callable, or is a coroutine function.
+        TypeError: ``value`` is not a callable, or is a coroutine or generator function.
     """
-    if not callable(value) or is_coroutine_function(value):
+    if not callable(value) or not answers_at_once(value):
         raise TypeError(f"{field}: got {shown(value)}, allowed {_CALLABLE}")
 
 
-def is_coroutine_function(fn: object) -> bool:
-    """Return whether calling ``fn`` runs nothing but makes something to await or iterate over.
+def answers_at_once(fn: object) -> bool:
+    """Return whether calling ``fn`` runs it, and makes nothing to await or to iterate over.
 
-    The same answer as ``inspect`` gives for coroutine and asynchronous generator functions,
+    The same answer as ``inspect`` gives for coroutine and generator functions of both kinds,
     without the import of ``inspect``, which costs more than all of holdfast.
     """
     while isinstance(fn, partial):
         fn = fn.func
     for one in (fn, getattr(type(fn), "__call__", None)):  # noqa: B004 - it may be async itself
         if getattr(one, "_is_coroutine_marker", None) is not None:
-            return True
+            return False
         flags = getattr(getattr(one, "__code__", None), "co_flags", 0)
-        if isinstance(flags, int) and flags & (_CO_COROUTINE | _CO_ASYNC_GENERATOR):
-            return True
-    return False
+        if isinstance(flags, int) and flags & _CO_LATER:
+            return False
+    return True
 
 
 def shown(value: object) -> str:

@@ -4,6 +4,7 @@ import copy
 import logging
 import pickle
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -100,11 +101,15 @@ def test_a_listener_must_be_callable(listener: object) -> None:
         Listeners().subscribe(listener)  # type: ignore[arg-type]
 
 
-def test_a_listener_must_not_be_a_coroutine_function_that_nobody_would_await() -> None:
-    async def listener(_: Event) -> None: ...
+def test_a_listener_must_not_be_a_function_whose_body_nobody_would_run() -> None:
+    async def coroutine(_: Event) -> None: ...
 
-    with pytest.raises(TypeError, match="no coroutine function"):
-        Listeners().subscribe(listener)
+    def generator(_: Event) -> Iterator[None]:
+        yield
+
+    for listener in (coroutine, generator):
+        with pytest.raises(TypeError, match="no coroutine or generator function"):
+            Listeners().subscribe(listener)
 
 
 def test_a_listener_may_be_removed_and_added_while_events_are_told() -> None:

@@ -17,7 +17,7 @@ from holdfast import ConfigError
 from holdfast.validation import (
     MAX_NS,
     Problems,
-    is_coroutine_function,
+    answers_at_once,
     require_callable,
     seconds_to_ns,
     shown,
@@ -313,31 +313,32 @@ if hasattr(inspect, "markcoroutinefunction"):  # since Python 3.12
 noted = functools.partial(coroutine)
 noted.note = "kept"  # type: ignore[attr-defined]
 
-ASYNC = [
-    coroutine, async_generator, Callables().async_method, Callables.async_method,
+LATER = [
+    coroutine, async_generator, generator, functools.partial(generator),
+    Callables().async_method, Callables.async_method,
     Callables.async_static, Callables.async_class, functools.partial(coroutine),
     functools.partial(functools.partial(Callables().async_method)), functools.partial(noted),
     AsyncCallable(),
 ]  # fmt: skip
-SYNC = [
-    plain, generator, Callables().method, Callables(), Callables, AsyncCallable, len, print,
+AT_ONCE = [
+    plain, Callables().method, Callables(), Callables, AsyncCallable, len, print,
     functools.partial(plain), lambda: None, dict.get, "text".upper, functools.lru_cache(plain),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("fn", ASYNC)
+@pytest.mark.parametrize("fn", LATER)
 def test_what_must_be_awaited_or_iterated_is_told_from_what_answers_at_once(fn: object) -> None:
-    assert is_coroutine_function(fn)
+    assert not answers_at_once(fn)
     assert one_problem(lambda p: p.callable("is_failure", fn)).endswith(
-        "a callable that is no coroutine function, or None"
+        "a callable that is no coroutine or generator function, or None"
     )
     with pytest.raises(TypeError, match=r"fn: got .* allowed a callable that is no coroutine"):
         require_callable("fn", fn)
 
 
-@pytest.mark.parametrize("fn", SYNC)
+@pytest.mark.parametrize("fn", AT_ONCE)
 def test_what_answers_at_once_is_taken(fn: Callable[..., Any]) -> None:
-    assert not is_coroutine_function(fn)
+    assert answers_at_once(fn)
     require_callable("fn", fn)
     problems = Problems("x")
     assert problems.callable("is_failure", fn) is fn
@@ -345,11 +346,11 @@ def test_what_answers_at_once_is_taken(fn: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "fn", [marked, *(fn for fn in ASYNC + SYNC if not isinstance(fn, AsyncCallable))]
+    "fn", [marked, *(fn for fn in LATER + AT_ONCE if not isinstance(fn, AsyncCallable))]
 )
 def test_the_answer_is_that_of_inspect(fn: Callable[..., Any]) -> None:
-    expected = inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)
-    assert is_coroutine_function(fn) == expected
+    later = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    assert answers_at_once(fn) != any(is_one(fn) for is_one in later)
 
 
 @pytest.mark.parametrize("value", [5, None, "len", Hostile()])

@@ -155,7 +155,7 @@ def test_a_coroutine_function_is_no_task() -> None:
 
     pool = PoolBulkhead("jobs")
     for fn in (coroutine, generator):
-        with pytest.raises(TypeError, match="no coroutine function"):
+        with pytest.raises(TypeError, match="no coroutine or generator function"):
             pool.submit(fn)
     assert pool.snapshot().accepted == 0
 

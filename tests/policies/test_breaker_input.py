@@ -145,7 +145,7 @@ def test_a_coroutine_function_cannot_say_what_a_failure_is() -> None:
     async def is_failure(result: object) -> bool:
         return True
 
-    with pytest.raises(hf.ConfigError, match=r"is_failure: got .* no coroutine function"):
+    with pytest.raises(hf.ConfigError, match=r"is_failure: got .* no coroutine or generator"):
         hf.CircuitBreaker("payments", is_failure=is_failure)
 
 

@@ -126,7 +126,7 @@ class PoolBulkhead(Policy):
             BulkheadFullError: As many tasks as may be run or wait already.
             BulkheadTimeoutError: No place came free within ``max_wait``.
             PoolStoppedError: ``stop`` was called.
-            TypeError: ``fn`` is no callable, or is a coroutine function.
+            TypeError: ``fn`` is no callable, or is a coroutine or generator function.
         """
         from concurrent.futures import Future
 

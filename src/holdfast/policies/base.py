@@ -122,7 +122,7 @@ class Policy(gate.Gate, metaclass=_Registered):
             A function that unsubscribes it, at any time, any number of times.
 
         Raises:
-            TypeError: It cannot be called, or is a coroutine function.
+            TypeError: It cannot be called, or is a coroutine or generator function.
         """
         remove = self._listeners.subscribe(listener)
         self._mind_listeners()
