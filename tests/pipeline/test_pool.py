@@ -267,6 +267,26 @@ def test_a_future_cancelled_after_a_worker_took_its_task_is_not_run(
     assert pool.submit(int, "5").result(LIMIT) == 5
 
 
+def test_a_place_comes_back_when_a_worker_drops_a_task_before_its_canceller_tells(
+    make: Make, job: Job
+) -> None:
+    # trap 33: neither lost nor given back twice
+    pool = make(max_waiting=2)
+    occupied(pool, job)
+    future, last = pool.submit(int), pool.submit(int)
+    tell = future._invoke_callbacks  # what `cancel` does last, when the future is cancelled
+
+    def drop_and_tell() -> None:
+        job.open.set()
+        assert last.result(LIMIT) == 0
+        tell()
+
+    future._invoke_callbacks = drop_and_tell
+    assert future.cancel()
+    assert (pool._kernel.in_flight(), pool.snapshot().cancelled) == (0, 1)
+    assert pool._kernel.counters()[6] == 0
+
+
 def test_a_future_cancelled_as_a_worker_takes_its_task_gives_back_one_place(make: Make) -> None:
     # trap 33: neither lost nor given back twice
     pool = make(workers=2, max_waiting=2)

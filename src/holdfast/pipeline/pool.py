@@ -236,8 +236,7 @@ class PoolBulkhead(Policy):
     def _cancelled(self, task: _Task) -> bool:
         """Give back the place of a task that never runs; return whether it was in the queue."""
         waited = self._crew.take_back(task)
-        if task.has_place():
-            task.answers = []
+        if task.gives_up_place():
             self._room.undo()
         return waited
 
@@ -275,6 +274,13 @@ class _Task:
     def has_place(self) -> bool:
         return bool(self.answers) and self.answers[0] < FULL
 
+    def gives_up_place(self) -> bool:
+        """Return whether there is a place to give back; True once, whoever asks."""
+        try:
+            return self.answers.pop() < FULL
+        except IndexError:
+            return False
+
     def run(self) -> Callable[[], object]:
         """Run in a thread of the pool; whatever is raised goes into the future.
 
@@ -283,6 +289,8 @@ class _Task:
         """
         pool, future = self.pool, self.future
         if not future.set_running_or_notify_cancel():
+            # Whoever cancelled it may come to tell only when this task is gone.
+            pool._cancelled(self)
             return _nothing
         failed, began_ns = False, pool._clock.now_ns()
         try:
