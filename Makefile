@@ -29,6 +29,8 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 # One step at a time: two test runs, or two pips in one venv, would disturb each other.
 .NOTPARALLEL:
+# Half a venv would pass for a whole one the next time.
+.DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all pytest ctest tsan asan stress fuzz bench coverage lint format \
         types docs wheel build system-packages clean

@@ -59,6 +59,17 @@ def test_fuzz_goes_on_for_ten_minutes_unless_told_otherwise(tmp_path):
     assert "seconds 7" in told[1]
 
 
+def test_a_venv_that_could_not_be_finished_is_made_again_the_next_time(tmp_path):
+    broken = tmp_path / "python-without-pip"
+    broken.write_text('#!/bin/sh\nmkdir -p "$3/bin"\n: > "$3/bin/python"\nexit 1\n')
+    broken.chmod(0o755)
+    python = tmp_path / "venv" / "bin" / "python"
+    with pytest.raises(subprocess.CalledProcessError):
+        make(f"PYTHON={broken}", f"VENV={tmp_path / 'venv'}", str(python))
+    assert python.parent.is_dir()
+    assert not python.exists()
+
+
 def find_python(*version: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [ROOT / "tools" / "find-python", *version], capture_output=True, text=True, check=False
