@@ -14,7 +14,9 @@ from holdfast import (
     BulkheadTimeoutError,
     ConfigError,
 )
+from holdfast.pipeline.crew import Crew
 from holdfast.pipeline.pool import PoolBulkhead
+from holdfast.pipeline.waiting import WaitingRoom
 from tests.pipeline.houses import Job, occupied
 from tests.pipeline.parties import LIMIT, Party, until
 
@@ -285,6 +287,30 @@ def test_a_place_comes_back_when_a_worker_drops_a_task_before_its_canceller_tell
     assert future.cancel()
     assert (pool._kernel.in_flight(), pool.snapshot().cancelled) == (0, 1)
     assert pool._kernel.counters()[6] == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [(PoolBulkhead, "_cancelled"), (WaitingRoom, "admit"), (Crew, "take_back")],
+)
+def test_a_cancellation_cut_short_is_finished_by_a_worker(
+    make: Make, job: Job, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
+) -> None:
+    # trap 33, trap 35
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    pool, ran = make(max_waiting=1), []
+    occupied(pool, job)
+    future = pool.submit(ran.append, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            future.cancel()
+    job.open.set()
+    concurrent.futures.wait([future], LIMIT)
+    until(lambda: pool._kernel.in_flight() == 0)
+    assert (ran, pool.snapshot().cancelled, pool._kernel.counters()[6]) == ([], 1, 0)
 
 
 def test_a_future_cancelled_as_a_worker_takes_its_task_gives_back_one_place(make: Make) -> None:

@@ -41,6 +41,9 @@ MAX_WAITING = 1_000_000
 MAX_SUBMITTERS = 1_000_000
 ALL_PLACES = 2**21 - 1  # the most a bulkhead's kernel counts
 
+# For one call in C, as in the room: what it answers is noted before a signal handler can raise.
+_ONCE: tuple[tuple[()], ...] = ((),)
+
 
 class PoolBulkhead(Policy):
     """Runs tasks in a bounded number of threads, with a bounded number waiting for one.
@@ -176,9 +179,8 @@ class PoolBulkhead(Policy):
         """Enter, waiting for a place if need be, or raise."""
         if self.mode is Mode.OFF:
             return
-        # As in the room: the answer is noted before a signal handler can run and raise.
         if self.mode is Mode.OBSERVE:
-            task.answers.extend(starmap(self._try_enter, ((),)))
+            task.answers.extend(starmap(self._try_enter, _ONCE))
             return
         asked = (self._clock, self._max_wait_ns)
         task.answers.extend(starmap(self._room.enter, (asked,)))
@@ -234,11 +236,16 @@ class PoolBulkhead(Policy):
             self._room.leave()
 
     def _cancelled(self, task: _Task) -> bool:
-        """Give back the place of a task that never runs; return whether it was in the queue."""
-        waited = self._crew.take_back(task)
-        if task.gives_up_place():
-            self._room.undo()
-        return waited
+        """Give back the place of a task that never runs; return whether it was in the queue.
+
+        It leaves the queue last: should an interrupt end this before, a worker comes upon the
+        task, finds it cancelled and does the rest.
+        """
+        with self._lock:
+            if task.has_place():
+                task.answers.extend(starmap(self._kernel.undo, _ONCE))
+        self._room.admit()
+        return self._crew.take_back(task)
 
     def _after_fork(self) -> None:
         """In a forked child: the threads and their tasks are the parent's."""
@@ -269,17 +276,11 @@ class _Task:
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
-        self.answers: list[int] = []  # what it was told when it asked for a place
+        # What it was told when it asked for a place, and when it gave that back without running.
+        self.answers: list[Any] = []
 
     def has_place(self) -> bool:
-        return bool(self.answers) and self.answers[0] < FULL
-
-    def gives_up_place(self) -> bool:
-        """Return whether there is a place to give back; True once, whoever asks."""
-        try:
-            return self.answers.pop() < FULL
-        except IndexError:
-            return False
+        return len(self.answers) == 1 and self.answers[0] < FULL
 
     def run(self) -> Callable[[], object]:
         """Run in a thread of the pool; whatever is raised goes into the future.

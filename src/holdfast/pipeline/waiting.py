@@ -27,7 +27,9 @@ __all__ = ["ENTERED", "FULL", "QUEUED", "TIMED_OUT", "WaitingRoom"]
 ENTERED, QUEUED, FULL = 0, 1, 2  # as the kernel answers
 TIMED_OUT = 3
 
+# For one call in C: the kernel's answer is noted before a signal handler can run and raise.
 _ONCE: tuple[tuple[()], ...] = ((),)
+_AT_ONCE = (FULL, ENTERED).__getitem__  # what it means that there was no room, or was
 
 
 class WaitingRoom:
@@ -60,12 +62,10 @@ class WaitingRoom:
             ENTERED: the caller owes one ``leave``. FULL: also every place to wait is taken, or
             there was no time to wait. TIMED_OUT.
         """
-        if timeout_ns == 0:
-            return ENTERED if self._kernel.try_enter() else FULL
         waiter = ThreadWaiter()
         place = _Place(waiter)
         try:
-            answer = self._join(place)
+            answer = self._join(place, timeout_ns)
             if answer == QUEUED:
                 answer = ENTERED if waiter.park(clock, timeout_ns) else self._give_up(place)
             return answer
@@ -77,12 +77,10 @@ class WaitingRoom:
         """Do what ``enter`` does, waiting in this task."""
         from holdfast.pipeline.aio import TaskWaiter
 
-        if timeout_ns == 0:
-            return ENTERED if self._kernel.try_enter() else FULL
         waiter = TaskWaiter()
         place = _Place(waiter)
         try:
-            answer = self._join(place)
+            answer = self._join(place, timeout_ns)
             if answer == QUEUED:
                 answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
             return answer
@@ -141,11 +139,11 @@ class WaitingRoom:
             raise
         return inside
 
-    def _join(self, place: _Place) -> int:
+    def _join(self, place: _Place, timeout_ns: int | None = None) -> int:
         """Have the kernel answer: inside, in the queue, or neither."""
-        if not self._step(place):
-            # In a finaliser, in the middle of a step of its own thread, which cannot wait for it.
-            return ENTERED if self._kernel.try_enter() else FULL
+        # No step takes a newcomer in a finaliser in the middle of one, which cannot wait for it.
+        if timeout_ns == 0 or not self._step(place):
+            place.answers.extend(map(_AT_ONCE, starmap(self._kernel.try_enter, _ONCE)))
         return place.answers[0]
 
     def _give_up(self, place: _Place) -> int:
@@ -191,7 +189,6 @@ class WaitingRoom:
         self._agree()
         if self._kernel.waiting() >= self._kernel.max_waiting():
             self._evict()
-        # One call in C: the answer is noted before a signal handler can run and raise.
         place.answers.extend(starmap(self._kernel.enter_or_queue, _ONCE))
         if place.answers[0] == QUEUED:
             self._queue[place] = place.waiter.loop
