@@ -60,6 +60,19 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_from(distribution
     assert {*wanted, "CMakeLists.txt", "pyproject.toml", "LICENSE", "README.md"} <= names
 
 
+def test_the_source_distribution_holds_its_tests_and_all_they_read(distributions):
+    [archive] = distributions.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+    read = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("tests", "tools", ".github")
+        for suffix in ("py", "[ch]", "toml", "yml")
+        for path in ROOT.glob(f"{folder}/**/*.{suffix}")
+    ]
+    assert {*read, "Makefile", "tools/find-python"} <= names
+
+
 def test_the_wheel_holds_each_module_with_its_stub(distributions):
     names = contents(distributions)
     native = ROOT / "src" / "holdfast" / "_native"
