@@ -15,10 +15,8 @@ SCREEN = (80, 24)
 
 
 def console_of(**settings):
-    width, height = SCREEN
-    return Console(
-        file=io.StringIO(), width=width, height=height, markup=False, highlight=False, **settings
-    )
+    size = dict(zip(("width", "height"), SCREEN, strict=True))
+    return Console(file=io.StringIO(), markup=False, highlight=False, **{**size, **settings})
 
 
 def drawn(scene, **settings):
@@ -45,6 +43,21 @@ def test_what_does_not_fit_is_cut_and_does_not_wrap():
     crowded = drawn(replace(scene_at(9 * NS), reasons=many)).splitlines()
     assert len(crowded) == len(usual)
     assert any(line.endswith("…") for line in crowded)
+
+
+def test_a_narrow_terminal_shows_whole_columns_and_those_of_the_whole_run():
+    whole = ["goodput", "p50", "p99", "wasted"]
+    seconds = ["good/s", "wasted/s", "rejected/s"]
+    for width, last_second in (
+        (120, seconds),
+        (74, seconds),
+        (73, seconds[:2]),
+        (60, seconds[:1]),
+        (46, []),
+    ):
+        heading, *rows = drawn(scene_at(4 * NS), width=width).splitlines()[3:10]
+        assert heading.split() == last_second + whole
+        assert "…" not in "".join(rows)
 
 
 def test_its_height_is_steady_while_the_list_of_events_fills():

@@ -21,7 +21,7 @@ from holdfast.agent.demo.tally import Face, Lane, Side
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from holdfast.agent.demo.scene import Recent, Scene
     from holdfast.agent.demo.tally import Figures
@@ -32,6 +32,7 @@ LEGEND = """\
 good/s, wasted/s, rejected/s: the last second. All else: the whole run.
 p50, p99: from when a call was due to its answer, error or refusal.
 wasted: sent to an upstream that failed it or timed out. Ctrl-C ends the run."""
+_NAME_WIDTH = 9
 _COLUMNS = (
     ("good/s", 6),
     ("wasted/s", 8),
@@ -83,7 +84,7 @@ def render(scene: Scene) -> RenderableType:
         _headline(scene),
         _phases(scene),
         Text(),
-        _lanes(scene),
+        _Lanes(scene),
         Text(),
         _breaker(scene),
         _rejections(scene),
@@ -116,27 +117,45 @@ def _phases(scene: Scene) -> Text:
     return text
 
 
-def _lanes(scene: Scene) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", no_wrap=True)
-    for name, width in _COLUMNS:
-        # A width from the start: the columns do not move when the numbers grow.
-        table.add_column(name, justify="right", no_wrap=True, min_width=width)
-    for side in Side:
-        table.add_row(
-            *_cells(side, scene.sides[side], scene.recent_of(side), scene.elapsed_ns),
-            style="bold green" if side is Side.GUARDED else "bold red",
-        )
-        for face in Face:
-            lane = Lane(side, face)
-            name = f"  {face}"
-            table.add_row(*_cells(name, scene.lanes[lane], scene.recent[lane], scene.elapsed_ns))
-    return table
+class _Lanes:
+    """The figures of both sides and of their lanes, in as many columns as there is room for."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._table(_fitting(options.max_width))
+
+    def _table(self, shown: list[int]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("", no_wrap=True)
+        for column in shown:
+            name, width = _COLUMNS[column]
+            # A width from the start: the columns do not move when the numbers grow.
+            table.add_column(name, justify="right", no_wrap=True, min_width=width)
+        scene = self._scene
+        for side in Side:
+            cells = _cells(scene.sides[side], scene.recent_of(side), scene.elapsed_ns)
+            style = "bold green" if side is Side.GUARDED else "bold red"
+            table.add_row(str(side), *(cells[column] for column in shown), style=style)
+            for face in Face:
+                lane = Lane(side, face)
+                cells = _cells(scene.lanes[lane], scene.recent[lane], scene.elapsed_ns)
+                table.add_row(f"  {face}", *(cells[column] for column in shown))
+        return table
 
 
-def _cells(name: str, total: Figures, recent: Recent, elapsed_ns: int) -> tuple[Text, ...]:
+def _fitting(width: int) -> list[int]:
+    """Return which columns a terminal has room for: the last second gives way to the whole run."""
+    shown = list(range(len(_COLUMNS)))
+    for column in (2, 1, 0):
+        if _NAME_WIDTH + sum(_COLUMNS[at][1] + 2 for at in shown) > width:
+            shown.remove(column)
+    return shown
+
+
+def _cells(total: Figures, recent: Recent, elapsed_ns: int) -> tuple[Text, ...]:
     texts = (
-        name,
         *(figures.pace(n, recent.span_ns) for n in (recent.good, recent.wasted, recent.rejected)),
         figures.rate(total.good, elapsed_ns),
         figures.duration(total.p50_ns),
