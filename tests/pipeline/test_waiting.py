@@ -5,13 +5,13 @@ import gc
 
 import pytest
 
-from holdfast import ManualClock
+from holdfast import Bulkhead, BulkheadTimeoutError, ManualClock
 from holdfast.clock import system_clock
 from holdfast.pipeline.parking import ThreadWaiter
 from holdfast.pipeline.waiting import ENTERED, FULL, QUEUED, TIMED_OUT, _Place
 from tests.apart import run_apart
 from tests.pipeline.houses import House
-from tests.pipeline.parties import LoopParty, Party, until
+from tests.pipeline.parties import LoopParty, Party, auntil, until
 
 SECOND = 10**9
 
@@ -235,6 +235,28 @@ def test_tasks_of_a_closed_loop_take_no_room_to_wait_from_the_living() -> None:
     house.room.leave()
     gc.collect()
     house.assert_empty()
+
+
+def test_tasks_of_a_closed_loop_that_hold_each_other_hold_no_place() -> None:
+    # trap 33
+    policy = Bulkhead("shared", max_concurrent=1, max_waiting=2, max_wait=None, clock=ManualClock())
+
+    async def visit() -> None:
+        async with policy:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        asyncio.gather(visit(), visit())
+        await auntil(lambda: policy.waiting == 1)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()
+    with pytest.raises(BulkheadTimeoutError):
+        policy.enter(1)
+    gc.collect()
+    policy.enter(1)
+    policy.leave()
 
 
 def test_a_dropped_coroutine_leaves_the_queue(house: House) -> None:

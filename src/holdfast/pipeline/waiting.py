@@ -186,6 +186,7 @@ class WaitingRoom:
         return True
 
     def _line_up(self, place: _Place) -> None:
+        self._pass_over()
         self._agree()
         if self._kernel.waiting() >= self._kernel.max_waiting():
             self._evict()
@@ -224,6 +225,17 @@ class WaitingRoom:
         elif place.abandoned and place.is_inside():
             place.answers = []
             self._kernel.undo()
+
+    def _pass_over(self) -> None:
+        """Take those out who would be next, but whose event loop was closed under them.
+
+        A waiting task is kept by the queue, and may keep others of its loop: those inside too.
+        """
+        while self._queue:
+            place, loop = next(iter(self._queue.items()))
+            if loop is None or not loop.is_closed():
+                return
+            del self._queue[place]
 
     def _evict(self) -> None:
         """Take those out of a full queue whose event loop was closed under them."""
