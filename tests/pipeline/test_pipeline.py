@@ -132,6 +132,17 @@ def test_it_tells_the_events_of_its_policies_until_unsubscribed(clock):
     assert heard == [("transition", "b"), ("transition", "b"), ("rejection", "h")]
 
 
+def test_a_policy_that_is_in_it_twice_is_heard_once(clock):
+    breaker, limiter, _ = three(clock)
+    pipe = hf.Pipeline("p", breaker, hf.Pipeline("inner", limiter, breaker), limiter)
+    heard: list[str] = []
+    unsubscribe = pipe.on_event(lambda event: heard.append(event.kind))
+    breaker.trip()
+    unsubscribe()
+    breaker.reset()
+    assert heard == ["transition"]
+
+
 def test_reset_and_snapshot_reach_every_policy(clock):  # GEN-09
     breaker, limiter, bulkhead = three(clock)
     pipe = hf.Pipeline("p", breaker, limiter, bulkhead)

@@ -88,7 +88,8 @@ class Pipeline(Policy):
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for the events of each policy in it; see ``Policy.on_event``."""
-        removers = [policy.on_event(listener) for policy in self.policies]
+        steps = dict.fromkeys(_flat(self.policies))  # each once, however often it is passed
+        removers = [step.on_event(listener) for step in steps]
 
         def unsubscribe() -> None:
             for remove in removers:
