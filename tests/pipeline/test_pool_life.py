@@ -307,6 +307,29 @@ def test_a_task_for_which_no_thread_can_be_started_holds_no_place(
     assert pool.submit(int, "4").result(LIMIT) == 4
 
 
+def test_a_thread_that_starts_although_its_start_was_cut_short_ends_no_wait_for_another(
+    make: Make, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make(workers=2)
+    running = occupied(pool, job)
+    started: list[concurrent.futures.Future[None]] = []
+    submit = concurrent.futures.ThreadPoolExecutor.submit
+
+    def submit_and_interrupt(executor: Any, work: Any) -> None:
+        started.append(submit(executor, work))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(concurrent.futures.ThreadPoolExecutor, "submit", submit_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pool.submit(int)
+    concurrent.futures.wait(started, LIMIT)
+    assert pool.stop(wait=False) is False
+    job.open.set()
+    assert pool.stop() is True
+    assert running.done()
+
+
 def test_ctrl_c_in_a_waiting_submit_leaves_no_task_and_no_place() -> None:
     # trap 33
     printed = run_apart("""

@@ -122,7 +122,7 @@ class Crew:
         watcher = ThreadWaiter()
         with self._lock:
             self._watchers.append(watcher)
-            if self._hired == 0:
+            if self._is_done():
                 watcher.wake()
         try:
             done = watcher.park(clock, timeout_ns)
@@ -132,6 +132,10 @@ class Crew:
         if done and self._stopped:
             self._executor.shutdown(wait=True)
         return done
+
+    def _is_done(self) -> bool:
+        # For the same reason fewer may be hired than are at work.
+        return self._hired == 0 and not self._threads
 
     def _work(self) -> None:
         """Run tasks in this thread until none is left."""
@@ -143,7 +147,7 @@ class Crew:
                 except KeyError:
                     # Not below 0: one whose start failed comes on top if it starts after all.
                     self._hired = max(0, self._hired - 1)
-                    if self._hired == 0:
+                    if self._is_done():
                         for watcher in self._watchers:
                             watcher.wake()
                     return
