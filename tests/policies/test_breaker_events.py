@@ -331,5 +331,5 @@ def test_a_coroutine_function_is_no_listener_since_nobody_would_await_it(
 ) -> None:
     async def listener(event: hf.Event) -> None: ...
 
-    with pytest.raises(TypeError, match="coroutine function"):
+    with pytest.raises(TypeError, match="no coroutine or generator function"):
         breaker_of(clock).on_event(listener)
