@@ -128,7 +128,7 @@ def test_a_breaker_that_is_off_lets_every_call_pass_and_counts_nothing(
 def test_the_mode_of_a_breaker_is_shown(clock: hf.ManualClock, mode: Mode | str) -> None:
     breaker = breaker_of(clock, mode=mode)
     assert breaker.mode is Mode(mode)
-    assert f"mode={breaker.mode!r}" in breaker.describe()
+    assert f"mode={breaker.mode.value!r}" in breaker.describe()
 
 
 PROGRAM = """

@@ -210,6 +210,8 @@ def _brief(value: object) -> str:
         return value.__name__
     if isinstance(value, tuple):
         return "(" + ", ".join(map(_brief, value)) + ")"
+    if isinstance(value, Mode):
+        value = value.value  # as it is given, and shorter
     return getattr(value, "__qualname__", None) or repr(value)
 
 
