@@ -121,7 +121,7 @@ forward_name(PyObject *op, void *closure)
     PyObject *const sources[] = {self->inner, self->fn};
     for (int i = 0; i < 2; i++) {
         PyObject *value = sources[i] != NULL ? PyObject_GetAttrString(sources[i], closure) : NULL;
-        if (value != NULL)
+        if (value != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)))
             return value;
         PyErr_Clear();
     }
@@ -209,11 +209,10 @@ coroutine_clear(PyObject *op)
 }
 
 static void
-coroutine_dealloc(PyObject *op)
+let_go(PyObject *op)
 {
     CoroutineObject *self = (CoroutineObject *)op;
     PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     hf_stop_forget();
@@ -227,6 +226,20 @@ coroutine_dealloc(PyObject *op)
 #endif
     PyObject_GC_Del(op);
     Py_DECREF(type);
+}
+
+static void
+coroutine_dealloc(PyObject *op)
+{
+    CoroutineObject *self = (CoroutineObject *)op;
+    PyObject_GC_UnTrack(op);
+    if (self->inner == NULL || !Py_IS_TYPE(self->inner, hf_coroutine_type)) {
+        let_go(op);
+        return;
+    }
+    Py_TRASHCAN_BEGIN(op, coroutine_dealloc); /* guards of guards may be many */
+    let_go(op);
+    Py_TRASHCAN_END;
 }
 
 static PyMemberDef coroutine_members[] = {

@@ -215,13 +215,27 @@ enter_after_wait(CoroutineObject *self, PyObject **answer)
 
 /* ---- one step ---- */
 
+/* Guards of guards drive each other without a frame in between that would be counted. */
+static PySendResult Py_NO_INLINE
+send_to_guarded(PyObject *inner, PyObject *value, PyObject **answer)
+{
+    if (Py_EnterRecursiveCall(" while awaiting a guarded coroutine"))
+        return PYGEN_ERROR;
+    PySendResult made = hf_coroutine_am_send(inner, value, answer);
+    Py_LeaveRecursiveCall();
+    return made;
+}
+
 /* PyIter_Send(), straight to am_send where there is one. */
 static inline PySendResult
 send_to(PyObject *inner, PyObject *value, PyObject **answer)
 {
     PyAsyncMethods *methods = Py_TYPE(inner)->tp_as_async;
-    return methods != NULL && methods->am_send != NULL ? methods->am_send(inner, value, answer)
-                                                       : PyIter_Send(inner, value, answer);
+    if (methods == NULL || methods->am_send == NULL)
+        return PyIter_Send(inner, value, answer);
+    if (methods->am_send == hf_coroutine_am_send)
+        return send_to_guarded(inner, value, answer);
+    return methods->am_send(inner, value, answer);
 }
 
 static inline PySendResult

@@ -22,6 +22,8 @@ refuse_kind(const char *method, const char *other, PyObject *fn, hf_callable kin
 {
     static const char *const words[] = {"plain function", "coroutine function",
                                         "generator function", "asynchronous generator function"};
+    if (kind == HF_CALL_BROKEN)
+        return NULL;
     PyErr_Format(PyExc_TypeError, "%s() got the %s %R; use '%s()'", method, words[kind], fn, other);
     return NULL;
 }
@@ -59,7 +61,7 @@ hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
     if (need_callable("call", args, nargs) < 0)
         return NULL;
     hf_callable kind = hf_callable_kind(args[0]);
-    if (kind == HF_CALL_COROUTINE)
+    if (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN)
         return refuse_kind("call", "await acall", args[0], kind);
     if (kind != HF_CALL_PLAIN) {
         PyObject *inner = run(args, nargs, kwnames);

@@ -218,12 +218,15 @@ hf_gate_abandon(GateObject *gate, hf_pass *pass)
     return answer;
 }
 
-/* The same when the holder dies: nobody is left to be told of an interruption. */
+/*
+ * The same when the holder dies: nobody is left to be told of an interruption. The gate may be dying
+ * with its open entries, and is then not to be shown to anybody.
+ */
 void
 hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran)
 {
     PyObject *raised = hf_take_exception();
     if ((ran ? hf_gate_abandon(gate, pass) : hf_gate_undo(gate, pass)) < 0)
-        PyErr_WriteUnraisable((PyObject *)gate);
+        PyErr_WriteUnraisable(Py_REFCNT(gate) > 0 ? (PyObject *)gate : NULL);
     hf_give_exception(raised);
 }

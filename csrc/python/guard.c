@@ -16,7 +16,7 @@ typedef struct {
     PyObject *fn;
     PyObject *dict;
     PyObject *weakrefs;
-    uint8_t kind; /* hf_callable */
+    int8_t kind; /* hf_callable */
 } GuardObject;
 
 /* ---- what kind of callable ---- */
@@ -33,96 +33,133 @@ kind_of_flags(long flags)
     return flags & CO_GENERATOR ? HF_CALL_GENERATOR : HF_CALL_PLAIN;
 }
 
+/* NULL: there is none to be had. What is no Exception, such as KeyboardInterrupt, stays set. */
 static PyObject *
 attribute_or_null(PyObject *op, const char *name)
 {
     PyObject *value = PyObject_GetAttrString(op, name);
-    if (value == NULL)
+    if (value == NULL && PyErr_ExceptionMatches(PyExc_Exception))
         PyErr_Clear();
     return value;
 }
 
-/* Functions, and whatever shows a __code__ of its own as inspect asks for it. */
+/* The kind of what was looked up and is given up here; of nothing, as attribute_or_null() left it. */
 static hf_callable
-kind_of_code(PyObject *fn)
+kind_found(PyObject *found, hf_callable (*kind_of)(PyObject *))
 {
-    PyObject *code = attribute_or_null(fn, "__code__");
-    PyObject *flags = code != NULL ? attribute_or_null(code, "co_flags") : NULL;
-    hf_callable kind =
-        flags != NULL && PyLong_Check(flags) ? kind_of_flags(PyLong_AsLong(flags)) : HF_CALL_PLAIN;
-    Py_XDECREF(flags);
-    Py_XDECREF(code);
+    if (found == NULL)
+        return PyErr_Occurred() ? HF_CALL_BROKEN : HF_CALL_PLAIN;
+    hf_callable kind = kind_of(found);
+    Py_DECREF(found);
     return kind;
 }
 
+static hf_callable
+kind_of_code(PyObject *code)
+{
+    return PyCode_Check(code) ? kind_of_flags(((PyCodeObject *)code)->co_flags) : HF_CALL_PLAIN;
+}
+
 /* The mark that `module` puts on coroutine functions, if anybody has imported it. */
-static bool
-bears_mark(PyObject *fn, const char *module_name, const char *attribute, const char *mark_name)
+static hf_callable
+kind_by_mark(PyObject *fn, const char *attribute, const char *module_name, const char *mark_name)
 {
     PyObject *own = attribute_or_null(fn, attribute);
     if (own == NULL)
-        return false;
+        return PyErr_Occurred() ? HF_CALL_BROKEN : HF_CALL_PLAIN;
     PyObject *name = PyUnicode_FromString(module_name);
     PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
     PyObject *mark = module != NULL ? attribute_or_null(module, mark_name) : NULL;
-    bool marked = own == mark;
-    PyErr_Clear();
+    hf_callable kind = own == mark        ? HF_CALL_COROUTINE
+                       : PyErr_Occurred() ? HF_CALL_BROKEN
+                                          : HF_CALL_PLAIN;
     Py_XDECREF(mark);
     Py_XDECREF(module);
     Py_XDECREF(name);
     Py_DECREF(own);
-    return marked;
-}
-
-/* inspect.markcoroutinefunction, as 3.13 and 3.12 have it, and asyncio's older mark. */
-static bool
-is_marked_coroutine(PyObject *fn)
-{
-    return bears_mark(fn, "inspect", "_is_coroutine_marker", "_is_coroutine_mark") ||
-           bears_mark(fn, "inspect", "_is_coroutine_marker", "_is_coroutine_marker") ||
-           bears_mark(fn, "asyncio.coroutines", "_is_coroutine", "_is_coroutine");
-}
-
-static hf_callable
-kind_behind(PyObject *fn, const char *attribute)
-{
-    PyObject *behind = attribute_or_null(fn, attribute);
-    hf_callable kind = behind != NULL ? hf_callable_kind(behind) : HF_CALL_PLAIN;
-    Py_XDECREF(behind);
     return kind;
 }
 
-/* What calling `fn` gives, as inspect would tell: through bound methods, partials and callable objects. */
+/* inspect.markcoroutinefunction, as 3.13 and 3.12 have it, and asyncio's older mark. */
+static hf_callable
+kind_by_marks(PyObject *fn)
+{
+    static const char *const marks[][3] = {
+        {"_is_coroutine_marker", "inspect", "_is_coroutine_mark"},
+        {"_is_coroutine_marker", "inspect", "_is_coroutine_marker"},
+        {"_is_coroutine", "asyncio.coroutines", "_is_coroutine"},
+    };
+    hf_callable kind = HF_CALL_PLAIN;
+    for (size_t i = 0; kind == HF_CALL_PLAIN && i < sizeof marks / sizeof *marks; i++)
+        kind = kind_by_mark(fn, marks[i][0], marks[i][1], marks[i][2]);
+    return kind;
+}
+
+static hf_callable
+kind_of_function(PyObject *fn)
+{
+    hf_callable kind = kind_of_flags(((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags);
+    PyObject *attributes = ((PyFunctionObject *)fn)->func_dict; /* none: no mark either */
+    bool bare = attributes == NULL || PyDict_GET_SIZE(attributes) == 0;
+    return kind != HF_CALL_PLAIN || bare ? kind : kind_by_marks(fn);
+}
+
+static hf_callable
+kind_of_partial(PyObject *fn)
+{
+    if (Py_EnterRecursiveCall(" while looking what a partial calls")) { /* itself, perhaps */
+        PyErr_Clear();
+        return HF_CALL_PLAIN;
+    }
+    hf_callable kind = kind_found(attribute_or_null(fn, "func"), hf_callable_kind);
+    Py_LeaveRecursiveCall();
+    return kind;
+}
+
+static hf_callable
+kind_of_call(PyObject *call)
+{
+    return PyFunction_Check(call) || Py_IS_TYPE(call, hf_guard_type) ? hf_callable_kind(call)
+                                                                     : HF_CALL_PLAIN;
+}
+
+/*
+ * What calling `fn` gives, as inspect would tell: through bound methods, partials and callable objects.
+ * HF_CALL_BROKEN: interrupted while looking; that exception is set.
+ */
 hf_callable
 hf_callable_kind(PyObject *fn)
 {
+    while (PyMethod_Check(fn))
+        fn = PyMethod_GET_FUNCTION(fn);
     if (Py_IS_TYPE(fn, hf_guard_type))
         return (hf_callable)((GuardObject *)fn)->kind;
-    if (PyFunction_Check(fn)) {
-        hf_callable kind = kind_of_flags(((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags);
-        PyObject *attributes = ((PyFunctionObject *)fn)->func_dict; /* none: no mark either */
-        bool bare = attributes == NULL || PyDict_GET_SIZE(attributes) == 0;
-        return kind == HF_CALL_PLAIN && !bare && is_marked_coroutine(fn) ? HF_CALL_COROUTINE : kind;
-    }
-    if (PyMethod_Check(fn))
-        return hf_callable_kind(PyMethod_GET_FUNCTION(fn));
+    if (PyFunction_Check(fn))
+        return kind_of_function(fn);
     if (PyType_Check(fn) || PyCFunction_Check(fn))
         return HF_CALL_PLAIN;
     if (PyObject_TypeCheck(fn, partial_type))
-        return kind_behind(fn, "func");
-    if (is_marked_coroutine(fn))
-        return HF_CALL_COROUTINE;
-    hf_callable kind = kind_of_code(fn);
-    if (kind != HF_CALL_PLAIN)
-        return kind;
-    PyObject *call = attribute_or_null((PyObject *)Py_TYPE(fn), "__call__");
-    if (call != NULL && (PyFunction_Check(call) || Py_IS_TYPE(call, hf_guard_type)))
-        kind = hf_callable_kind(call);
-    Py_XDECREF(call);
+        return kind_of_partial(fn);
+    hf_callable kind = kind_by_marks(fn);
+    if (kind == HF_CALL_PLAIN) /* whatever shows a __code__ of its own, as a function does */
+        kind = kind_found(attribute_or_null(fn, "__code__"), kind_of_code);
+    if (kind == HF_CALL_PLAIN)
+        kind = kind_found(attribute_or_null((PyObject *)Py_TYPE(fn), "__call__"), kind_of_call);
     return kind;
 }
 
 /* ---- calling ---- */
+
+/* Guards of guards call each other without a frame in between that would be counted. */
+static PyObject *Py_NO_INLINE
+call_guard(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (Py_EnterRecursiveCall(" while calling a guarded function"))
+        return NULL;
+    PyObject *result = PyObject_Vectorcall(fn, args, nargsf, kwnames);
+    Py_LeaveRecursiveCall();
+    return result;
+}
 
 /*
  * PyObject_Vectorcall() without its look for a result that comes with an exception: a Python function
@@ -133,6 +170,8 @@ call_through(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnam
 {
     if (PyFunction_Check(fn))
         return ((PyFunctionObject *)fn)->vectorcall(fn, args, nargsf, kwnames);
+    if (Py_IS_TYPE(fn, hf_guard_type))
+        return call_guard(fn, args, nargsf, kwnames);
     return PyObject_Vectorcall(fn, args, nargsf, kwnames);
 }
 
@@ -211,15 +250,16 @@ static int
 wear(GuardObject *self)
 {
     PyObject *own = attribute_or_null(self->fn, "__dict__");
-    int answer = own != NULL && PyDict_Check(own) ? PyDict_Update(self->dict, own) : 0;
+    if (own != NULL && PyDict_Check(own))
+        PyDict_Update(self->dict, own);
     Py_XDECREF(own);
-    for (size_t i = 0; answer == 0 && i < sizeof face / sizeof *face; i++) {
+    for (size_t i = 0; !PyErr_Occurred() && i < sizeof face / sizeof *face; i++) {
         PyObject *value = attribute_or_null(self->fn, face[i]);
         if (value != NULL)
-            answer = PyDict_SetItemString(self->dict, face[i], value);
+            PyDict_SetItemString(self->dict, face[i], value);
         Py_XDECREF(value);
     }
-    return answer < 0 ? -1 : PyDict_SetItemString(self->dict, "__wrapped__", self->fn);
+    return PyErr_Occurred() ? -1 : PyDict_SetItemString(self->dict, "__wrapped__", self->fn);
 }
 
 PyObject *
@@ -231,11 +271,13 @@ hf_guard_new(GateObject *gate, PyObject *fn)
                      Py_TYPE(fn)->tp_name);
         return NULL;
     }
-    GuardObject *self = PyObject_GC_New(GuardObject, hf_guard_type);
+    hf_callable kind = hf_callable_kind(fn);
+    GuardObject *self =
+        kind != HF_CALL_BROKEN ? PyObject_GC_New(GuardObject, hf_guard_type) : NULL;
     if (self == NULL)
         return NULL;
-    self->kind = (uint8_t)hf_callable_kind(fn);
-    self->vectorcall = calls[self->kind];
+    self->kind = (int8_t)kind;
+    self->vectorcall = calls[kind];
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->fn = Py_NewRef(fn);
     self->weakrefs = NULL;
@@ -261,15 +303,16 @@ guard_annotations(PyObject *op, void *closure)
 static int
 guard_set_annotations(PyObject *op, PyObject *value, void *closure)
 {
-    GuardObject *self = (GuardObject *)op;
     (void)closure;
-    if (value != NULL)
-        return PyDict_SetItemString(self->dict, "__annotations__", value);
-    if (PyDict_DelItemString(self->dict, "__annotations__") == 0)
-        return 0;
-    if (PyErr_ExceptionMatches(PyExc_KeyError))
+    PyObject *dict = PyObject_GenericGetDict(op, NULL); /* none is left once a cycle is taken apart */
+    if (dict == NULL)
+        return -1;
+    int answer = value != NULL ? PyDict_SetItemString(dict, "__annotations__", value)
+                               : PyDict_DelItemString(dict, "__annotations__");
+    Py_DECREF(dict);
+    if (answer < 0 && value == NULL && PyErr_ExceptionMatches(PyExc_KeyError))
         PyErr_SetString(PyExc_AttributeError, "__annotations__");
-    return -1;
+    return answer;
 }
 
 /* As a function: found again by its name, and a copy of it is itself. */
@@ -323,6 +366,7 @@ guard_dealloc(PyObject *op)
     GuardObject *self = (GuardObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
+    Py_TRASHCAN_BEGIN(op, guard_dealloc); /* guards of guards may be many */
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     Py_XDECREF(self->dict);
@@ -330,6 +374,7 @@ guard_dealloc(PyObject *op)
     Py_DECREF(self->gate);
     PyObject_GC_Del(op);
     Py_DECREF(type);
+    Py_TRASHCAN_END;
 }
 
 static PyMemberDef guard_members[] = {

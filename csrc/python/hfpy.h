@@ -267,6 +267,7 @@ PyObject *hf_init_subclass(PyObject *cls, PyObject *args, PyObject *kwargs);
 
 /* ---- guard.c ---- */
 typedef enum {
+    HF_CALL_BROKEN = -1, /* a Python error is set */
     HF_CALL_PLAIN,
     HF_CALL_COROUTINE,
     HF_CALL_GENERATOR,

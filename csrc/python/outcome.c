@@ -110,18 +110,31 @@ hf_outcome_refused(const hf_refusal *why)
 }
 
 static PyObject *
+or_none(PyObject *value)
+{
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+static PyObject *
 outcome_rejection(PyObject *op, void *closure)
 {
     OutcomeObject *self = (OutcomeObject *)op;
     (void)closure;
-    PyObject *rejection;
+    PyObject *made = NULL, *rejection;
+    /* Making it may collect garbage, and a finaliser look here meanwhile: the first that was kept stays. */
+    if (self->rejection == NULL && self->refused_by != NULL) {
+        made = hf_rejected_new(&self->why, self->why.step->rejection);
+        if (made == NULL)
+            return NULL;
+    }
     HF_BEGIN_EXCLUSIVE(op);
-    if (self->rejection == NULL && self->refused_by != NULL)
-        self->rejection = hf_rejected_new(&self->why, self->why.step->rejection);
-    rejection = Py_XNewRef(self->rejection);
+    if (self->rejection == NULL) {
+        self->rejection = made;
+        made = NULL;
+    }
+    rejection = or_none(self->rejection);
     HF_END_EXCLUSIVE();
-    if (rejection == NULL && self->refused_by == NULL)
-        Py_RETURN_NONE;
+    Py_XDECREF(made);
     return rejection;
 }
 
@@ -145,7 +158,7 @@ outcome_unwrap(PyObject *op, PyObject *ignored)
     OutcomeObject *self = (OutcomeObject *)op;
     (void)ignored;
     if (self->ok)
-        return Py_NewRef(self->value != NULL ? self->value : Py_None);
+        return or_none(self->value);
     PyObject *error = self->error != NULL ? Py_NewRef(self->error) : outcome_rejection(op, NULL);
     if (error == NULL || error == Py_None)
         return error;
@@ -192,10 +205,9 @@ outcome_clear(PyObject *op)
 }
 
 static void
-outcome_dealloc(PyObject *op)
+let_go(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
     outcome_clear(op);
     Py_CLEAR(((OutcomeObject *)op)->refused_by);
 #ifndef Py_GIL_DISABLED
@@ -206,6 +218,20 @@ outcome_dealloc(PyObject *op)
 #endif
     PyObject_GC_Del(op);
     Py_DECREF(type);
+}
+
+static void
+outcome_dealloc(PyObject *op)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    PyObject_GC_UnTrack(op);
+    if (self->value == NULL || !Py_IS_TYPE(self->value, hf_outcome_type)) {
+        let_go(op);
+        return;
+    }
+    Py_TRASHCAN_BEGIN(op, outcome_dealloc); /* outcomes of outcomes may be many */
+    let_go(op);
+    Py_TRASHCAN_END;
 }
 
 static PyMemberDef outcome_members[] = {

@@ -323,7 +323,12 @@ rejected_setstate(PyObject *op, PyObject *state)
             PyErr_SetString(PyExc_TypeError, "attribute name must be string");
             return NULL;
         }
-        if (set_state((RejectedObject *)op, key, value) < 0)
+        Py_INCREF(key); /* what is set may be a property, and its setter change the state */
+        Py_INCREF(value);
+        int answer = set_state((RejectedObject *)op, key, value);
+        Py_DECREF(value);
+        Py_DECREF(key);
+        if (answer < 0)
             return NULL;
     }
     Py_RETURN_NONE;

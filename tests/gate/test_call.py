@@ -344,3 +344,31 @@ def test_an_outcome_in_a_cycle_is_collected() -> None:
     del outcome
     gc.collect()
     assert seen == [(True, True, "<Outcome")]
+
+
+def test_an_outcome_shows_one_rejection_to_a_finaliser_that_looks_while_it_is_made() -> None:
+    breaker = tripping()
+    breaker.force_open()
+    kept = [breaker.try_call(int).rejection for _ in range(100)]  # none is left at hand
+    outcome = breaker.try_call(int)
+    seen: list[Any] = []
+
+    class Looks:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            seen.append(outcome.rejection)
+
+    threshold = gc.get_threshold()
+    gc.collect()
+    try:
+        Looks()
+        gc.set_threshold(1)
+        rejection = outcome.rejection
+    finally:
+        gc.set_threshold(*threshold)
+    gc.collect()
+    assert len(seen) == 1
+    assert seen[0] is rejection is outcome.rejection
+    assert kept

@@ -153,6 +153,43 @@ def test_a_callable_without_a_name_is_guarded_without_one() -> None:
     assert "partial" in repr(wrapped)
 
 
+class Evasive:
+    """Called, it answers; looked at, it raises."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.__dict__["error"] = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self.error
+
+    def __call__(self) -> str:
+        return "answer"
+
+
+def test_a_callable_whose_attributes_raise_is_guarded_without_them() -> None:
+    for answer in (guard(Evasive(RuntimeError))(), guard.call(Evasive(RuntimeError))):
+        assert answer == "answer"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_while_a_callable_is_looked_at_is_not_lost(error: type[BaseException]) -> None:
+    evasive = Evasive(error)
+    for look in (guard, guard.call, guard.try_call, lambda fn: guard.call(functools.partial(fn))):
+        with pytest.raises(error):
+            look(evasive)
+
+
+def test_what_is_no_code_tells_nothing_of_its_callable() -> None:
+    class Forged:
+        class __code__:  # noqa: N801 - the name inspect asks for
+            co_flags = 1 << 100
+
+        def __call__(self) -> str:
+            return "answer"
+
+    assert guard(Forged())() == "answer"
+
+
 def test_its_repr_names_function_and_policy() -> None:
     assert repr(guard(original)) == f"<{original!r} guarded by <CircuitBreaker 'face'>>"
     assert plain.policy is guard

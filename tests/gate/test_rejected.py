@@ -251,6 +251,22 @@ def test_a_long_chain_of_them_dies_without_overflowing_the_stack() -> None:
     del error, following
 
 
+def test_a_state_that_is_changed_while_it_is_set_is_no_crash() -> None:
+    class Own(Rejected):
+        @property
+        def first(self) -> None: ...
+
+        @first.setter
+        def first(self, value: object) -> None:
+            state.clear()
+            self.got = value
+
+    state: dict[str, Any] = {"".join(("fir", "st")): object(), "name": "n", "last": object()}
+    error = Own()
+    error.__setstate__(state)
+    assert isinstance(error.got, object)
+
+
 def test_those_that_hold_others_die_together() -> None:
     """Memory is kept at hand for some of them; however many die inside each other, no more."""
     breaker = tripping()

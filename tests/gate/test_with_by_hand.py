@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Bulkhead, CircuitBreaker, ManualClock
+from holdfast import Bulkhead, CircuitBreaker, ManualClock, Pipeline
 from tests.gate.parts import fates, places, tripping
 from tests.pipeline.parties import Party
 
@@ -167,6 +167,28 @@ def test_a_bulkhead_that_dies_with_an_entry_open_calls_nobody_in() -> None:
     del bulkhead
     gc.collect()
     assert kernel.in_flight() == 0
+
+
+def test_a_pipeline_that_dies_with_an_entry_open_dies_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # An interruption is told to whoever looks at what nobody could be told of, without the dead.
+    class Interrupted(Bulkhead):
+        def _admit(self) -> None:
+            raise KeyboardInterrupt
+
+    told: list[Any] = []
+    monkeypatch.setattr(
+        "sys.unraisablehook", lambda seen: told.append((seen.exc_type, seen.object))
+    )
+    bulkhead = Interrupted("places", max_concurrent=1, max_waiting=1, max_wait=1.0)
+    pipeline = Pipeline("pipe", bulkhead)
+    pipeline.__enter__()
+    bulkhead._kernel.enter_or_queue()
+    del pipeline
+    gc.collect()
+    assert told == [(KeyboardInterrupt, None)]
+    assert bulkhead.in_flight == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""Guards of guards, outcomes of outcomes: however many, the C stack holds them or says so.
+
+What CPython recurses through on its own account, such as methods of methods, is not looked at.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from holdfast import CircuitBreaker
+
+MANY = 100_000
+breaker = CircuitBreaker("b", ignore=(RecursionError, LookupError))
+
+
+def nested(innermost: Any, times: int = MANY) -> Any:
+    for _ in range(times):
+        innermost = breaker(innermost)
+    return innermost
+
+
+def plain() -> int:
+    return 1
+
+
+async def coroutine() -> int:
+    return 1
+
+
+def test_a_long_chain_of_outcomes_dies_without_overflowing_the_stack() -> None:
+    outcome: Any = None
+    for _ in range(MANY):
+        outcome = breaker.try_call(lambda: outcome)
+    del outcome
+
+
+def test_a_long_chain_of_guards_dies_without_overflowing_the_stack() -> None:
+    chain = nested(plain)
+    chain.__dict__.clear()
+    del chain
+
+
+@pytest.mark.parametrize("fn", [plain, coroutine])
+def test_a_call_through_too_many_guards_is_a_recursion_error(fn: Callable[[], Any]) -> None:
+    with pytest.raises(RecursionError):
+        nested(fn)()
+    assert breaker.in_flight == 0
+
+
+def test_guards_within_the_limit_call_through() -> None:
+    assert nested(plain, 50)() == 1
+    with pytest.raises(StopIteration) as stop:
+        nested(coroutine, 50)().send(None)
+    assert stop.value.value == 1
+
+
+def chained_coroutines() -> Any:
+    innermost = coroutine()
+    chain: Any = innermost
+    for _ in range(MANY):
+        chain = breaker(lambda held=chain: held)()
+    innermost.close()  # nobody forgot to await it
+    return chain
+
+
+@pytest.mark.parametrize(
+    "drive",
+    [
+        lambda chain: chain.send(None),
+        lambda chain: chain.throw(LookupError()),
+        lambda chain: chain.close(),
+    ],
+)
+def test_too_many_coroutines_of_coroutines_are_a_recursion_error(
+    drive: Callable[[Any], Any],
+) -> None:
+    chain = chained_coroutines()
+    with pytest.raises((RecursionError, LookupError)):
+        drive(chain)
+        raise LookupError  # closing tells nobody
+    del chain
+    assert breaker.in_flight == 0
+
+
+def test_a_long_chain_of_coroutines_dies_without_overflowing_the_stack() -> None:
+    chain = chained_coroutines()
+    del chain
+
+
+def test_a_partial_of_itself_is_looked_at_for_a_while_only() -> None:
+    class Circular(functools.partial[int]):
+        func = property(lambda self: self)  # type: ignore[assignment]
+
+    assert breaker(Circular(int))() == breaker.call(Circular(int)) == 0
