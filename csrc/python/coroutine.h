@@ -1,5 +1,5 @@
 /*
- * GuardedCoroutine, as coroutine.c, coroutine_drive.c and coroutine_stop.c share it.
+ * GuardedCoroutine, as the files coroutine*.c share it.
  *
  *   CREATED --first step--> WAITING (a step is waited for) --> RUNNING (the inner coroutine) --> DONE
  *
@@ -25,13 +25,23 @@ typedef struct {
     hf_pass pass;
 } CoroutineObject;
 
+/* ---- coroutine_inner.c ---- */
+typedef enum {
+    HF_BEGUN,
+    HF_RAISED,
+    HF_MISUSED /* nothing was called that could tell anything */
+} hf_begin;
+
+hf_begin hf_coroutine_begin_inner(CoroutineObject *self);
+int hf_coroutine_close_it(PyObject *op);
+void hf_coroutine_close_unbegun(CoroutineObject *self);
+
 /* ---- coroutine_drive.c ---- */
 PySendResult hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer);
 PyObject *hf_coroutine_iternext(PyObject *op);
 PyObject *hf_coroutine_send(PyObject *op, PyObject *value);
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);
-void hf_coroutine_close_unbegun(CoroutineObject *self);
 
 /* ---- coroutine_stop.c ---- */
 PyObject *hf_stop_answer(PySendResult made, PyObject *answer);

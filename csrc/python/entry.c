@@ -13,11 +13,6 @@
 
 #include <structmember.h>
 
-typedef struct hf_open_entry {
-    struct hf_open_entry *next;
-    hf_pass pass;
-} hf_open_entry;
-
 typedef enum { OUTSIDE, ON_THE_WAY, INSIDE } entry_state;
 
 typedef struct {
@@ -86,67 +81,6 @@ take_pending(const PyObject *gate, bool is_async)
     return first;
 }
 
-/* ---- entries without an owner ---- */
-
-static void
-leave_open(GateObject *gate, const hf_pass *pass)
-{
-    hf_open_entry *open = PyMem_Malloc(sizeof *open);
-    if (open == NULL) {
-        hf_pass copy = *pass;
-        hf_gate_drop(gate, &copy, true); /* no memory to remember it by: give it back now */
-        return;
-    }
-    open->next = NULL;
-    hf_pass_copy(&open->pass, pass);
-    HF_BEGIN_EXCLUSIVE(gate);
-    if (gate->open_last != NULL)
-        gate->open_last->next = open;
-    else
-        gate->open_first = open;
-    gate->open_last = open;
-    HF_END_EXCLUSIVE();
-}
-
-static bool
-take_first(GateObject *gate, hf_pass *pass)
-{
-    hf_open_entry *open;
-    HF_BEGIN_EXCLUSIVE(gate);
-    open = gate->open_first;
-    if (open != NULL) {
-        gate->open_first = open->next;
-        if (gate->open_first == NULL)
-            gate->open_last = NULL;
-    }
-    HF_END_EXCLUSIVE();
-    if (open == NULL)
-        return false;
-    hf_pass_copy(pass, &open->pass);
-    PyMem_Free(open);
-    return true;
-}
-
-/* Those of the process that forked are not this one's to leave. */
-static bool
-take_oldest(GateObject *gate, hf_pass *pass)
-{
-    while (take_first(gate, pass)) {
-        if (pass->fork_epoch == hf_fork_epoch)
-            return true;
-    }
-    return false;
-}
-
-/* The gate dies: so do the entries nobody closed. */
-void
-hf_entries_forget(GateObject *gate)
-{
-    hf_pass pass;
-    while (take_oldest(gate, &pass))
-        hf_gate_drop(gate, &pass, true);
-}
-
 /* ---- entering and leaving ---- */
 
 /* The entry is made: keep its pass where its exit will find it. */
@@ -155,7 +89,7 @@ hf_entry_take(PyObject *op, const hf_pass *pass)
 {
     EntryObject *self = (EntryObject *)op;
     if (!self->paired || self->state != OUTSIDE) {
-        leave_open(self->gate, pass);
+        hf_entry_leave_open(self->gate, pass);
         return;
     }
     hf_pass_copy(&self->pass, pass);
@@ -171,7 +105,7 @@ enter_now(EntryObject *self)
         hf_pass_init(&pass);
         if (hf_gate_enter_blocking(gate, &pass) < 0)
             return NULL;
-        leave_open(gate, &pass);
+        hf_entry_leave_open(gate, &pass);
         return Py_NewRef((PyObject *)gate);
     }
     self->state = ON_THE_WAY;
@@ -202,7 +136,7 @@ static PyObject *
 leave_oldest(GateObject *gate, PyObject *exception)
 {
     hf_pass pass;
-    if (!take_oldest(gate, &pass)) {
+    if (!hf_entry_take_oldest(gate, &pass)) {
         PyErr_Format(PyExc_RuntimeError, "exit of %R without an entry", (PyObject *)gate);
         return NULL;
     }
@@ -288,7 +222,7 @@ entry_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     end_pending(self);
     if (self->state == INSIDE)
-        leave_open(self->gate, &self->pass);
+        hf_entry_leave_open(self->gate, &self->pass);
     Py_DECREF(self->gate);
 #ifndef Py_GIL_DISABLED
     if (n_free_entries < HF_FREE_ENTRIES) {

@@ -19,133 +19,11 @@ typedef struct {
     int8_t kind; /* hf_callable */
 } GuardObject;
 
-/* ---- what kind of callable ---- */
-
-static PyTypeObject *partial_type; /* functools.partial */
-
-static hf_callable
-kind_of_flags(long flags)
-{
-    if (flags & (CO_COROUTINE | CO_ITERABLE_COROUTINE)) /* the latter: of types.coroutine */
-        return HF_CALL_COROUTINE;
-    if (flags & CO_ASYNC_GENERATOR)
-        return HF_CALL_ASYNC_GENERATOR;
-    return flags & CO_GENERATOR ? HF_CALL_GENERATOR : HF_CALL_PLAIN;
-}
-
-/* NULL: there is none to be had. What is no Exception, such as KeyboardInterrupt, stays set. */
-static PyObject *
-attribute_or_null(PyObject *op, const char *name)
-{
-    PyObject *value = PyObject_GetAttrString(op, name);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_Exception))
-        PyErr_Clear();
-    return value;
-}
-
-/* The kind of what was looked up and is given up here; of nothing, as attribute_or_null() left it. */
-static hf_callable
-kind_found(PyObject *found, hf_callable (*kind_of)(PyObject *))
-{
-    if (found == NULL)
-        return PyErr_Occurred() ? HF_CALL_BROKEN : HF_CALL_PLAIN;
-    hf_callable kind = kind_of(found);
-    Py_DECREF(found);
-    return kind;
-}
-
-static hf_callable
-kind_of_code(PyObject *code)
-{
-    return PyCode_Check(code) ? kind_of_flags(((PyCodeObject *)code)->co_flags) : HF_CALL_PLAIN;
-}
-
-/* The mark that `module` puts on coroutine functions, if anybody has imported it. */
-static hf_callable
-kind_by_mark(PyObject *fn, const char *attribute, const char *module_name, const char *mark_name)
-{
-    PyObject *own = attribute_or_null(fn, attribute);
-    if (own == NULL)
-        return PyErr_Occurred() ? HF_CALL_BROKEN : HF_CALL_PLAIN;
-    PyObject *name = PyUnicode_FromString(module_name);
-    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
-    PyObject *mark = module != NULL ? attribute_or_null(module, mark_name) : NULL;
-    hf_callable kind = own == mark        ? HF_CALL_COROUTINE
-                       : PyErr_Occurred() ? HF_CALL_BROKEN
-                                          : HF_CALL_PLAIN;
-    Py_XDECREF(mark);
-    Py_XDECREF(module);
-    Py_XDECREF(name);
-    Py_DECREF(own);
-    return kind;
-}
-
-/* inspect.markcoroutinefunction, as 3.13 and 3.12 have it, and asyncio's older mark. */
-static hf_callable
-kind_by_marks(PyObject *fn)
-{
-    static const char *const marks[][3] = {
-        {"_is_coroutine_marker", "inspect", "_is_coroutine_mark"},
-        {"_is_coroutine_marker", "inspect", "_is_coroutine_marker"},
-        {"_is_coroutine", "asyncio.coroutines", "_is_coroutine"},
-    };
-    hf_callable kind = HF_CALL_PLAIN;
-    for (size_t i = 0; kind == HF_CALL_PLAIN && i < sizeof marks / sizeof *marks; i++)
-        kind = kind_by_mark(fn, marks[i][0], marks[i][1], marks[i][2]);
-    return kind;
-}
-
-static hf_callable
-kind_of_function(PyObject *fn)
-{
-    hf_callable kind = kind_of_flags(((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags);
-    PyObject *attributes = ((PyFunctionObject *)fn)->func_dict; /* none: no mark either */
-    bool bare = attributes == NULL || PyDict_GET_SIZE(attributes) == 0;
-    return kind != HF_CALL_PLAIN || bare ? kind : kind_by_marks(fn);
-}
-
-static hf_callable
-kind_of_partial(PyObject *fn)
-{
-    if (Py_EnterRecursiveCall(" while looking what a partial calls")) { /* itself, perhaps */
-        PyErr_Clear();
-        return HF_CALL_PLAIN;
-    }
-    hf_callable kind = kind_found(attribute_or_null(fn, "func"), hf_callable_kind);
-    Py_LeaveRecursiveCall();
-    return kind;
-}
-
-static hf_callable
-kind_of_call(PyObject *call)
-{
-    return PyFunction_Check(call) || Py_IS_TYPE(call, hf_guard_type) ? hf_callable_kind(call)
-                                                                     : HF_CALL_PLAIN;
-}
-
-/*
- * What calling `fn` gives, as inspect would tell: through bound methods, partials and callable objects.
- * HF_CALL_BROKEN: interrupted while looking; that exception is set.
- */
+/* What the function it guards gives when it is called. */
 hf_callable
-hf_callable_kind(PyObject *fn)
+hf_guard_kind(const PyObject *op)
 {
-    while (PyMethod_Check(fn))
-        fn = PyMethod_GET_FUNCTION(fn);
-    if (Py_IS_TYPE(fn, hf_guard_type))
-        return (hf_callable)((GuardObject *)fn)->kind;
-    if (PyFunction_Check(fn))
-        return kind_of_function(fn);
-    if (PyType_Check(fn) || PyCFunction_Check(fn))
-        return HF_CALL_PLAIN;
-    if (PyObject_TypeCheck(fn, partial_type))
-        return kind_of_partial(fn);
-    hf_callable kind = kind_by_marks(fn);
-    if (kind == HF_CALL_PLAIN) /* whatever shows a __code__ of its own, as a function does */
-        kind = kind_found(attribute_or_null(fn, "__code__"), kind_of_code);
-    if (kind == HF_CALL_PLAIN)
-        kind = kind_found(attribute_or_null((PyObject *)Py_TYPE(fn), "__call__"), kind_of_call);
-    return kind;
+    return (hf_callable)((const GuardObject *)op)->kind;
 }
 
 /* ---- calling ---- */
@@ -249,12 +127,12 @@ static const char *const face[] = {
 static int
 wear(GuardObject *self)
 {
-    PyObject *own = attribute_or_null(self->fn, "__dict__");
+    PyObject *own = hf_attribute_or_null(self->fn, "__dict__");
     if (own != NULL && PyDict_Check(own))
         PyDict_Update(self->dict, own);
     Py_XDECREF(own);
     for (size_t i = 0; !PyErr_Occurred() && i < sizeof face / sizeof *face; i++) {
-        PyObject *value = attribute_or_null(self->fn, face[i]);
+        PyObject *value = hf_attribute_or_null(self->fn, face[i]);
         if (value != NULL)
             PyDict_SetItemString(self->dict, face[i], value);
         Py_XDECREF(value);
@@ -272,8 +150,7 @@ hf_guard_new(GateObject *gate, PyObject *fn)
         return NULL;
     }
     hf_callable kind = hf_callable_kind(fn);
-    GuardObject *self =
-        kind != HF_CALL_BROKEN ? PyObject_GC_New(GuardObject, hf_guard_type) : NULL;
+    GuardObject *self = kind != HF_CALL_BROKEN ? PyObject_GC_New(GuardObject, hf_guard_type) : NULL;
     if (self == NULL)
         return NULL;
     self->kind = (int8_t)kind;
@@ -304,7 +181,8 @@ static int
 guard_set_annotations(PyObject *op, PyObject *value, void *closure)
 {
     (void)closure;
-    PyObject *dict = PyObject_GenericGetDict(op, NULL); /* none is left once a cycle is taken apart */
+    PyObject *dict =
+        PyObject_GenericGetDict(op, NULL); /* none is left once a cycle is taken apart */
     if (dict == NULL)
         return -1;
     int answer = value != NULL ? PyDict_SetItemString(dict, "__annotations__", value)
@@ -419,12 +297,7 @@ static PyType_Spec guard_spec = {
 int
 hf_guard_ready(PyObject *module)
 {
-    PyObject *functools = PyImport_ImportModule("functools");
-    if (functools == NULL)
-        return -1;
-    partial_type = (PyTypeObject *)PyObject_GetAttrString(functools, "partial");
-    Py_DECREF(functools);
-    if (partial_type == NULL)
+    if (hf_callable_kind_ready() < 0)
         return -1;
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
     return hf_guard_type == NULL

@@ -5,13 +5,14 @@
  *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c: what one is made of;
  *                 gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls
- *   guard.c       Guard, the guarded callable (vectorcall)
+ *   guard.c       Guard, the guarded callable (vectorcall); callable_kind.c: what a callable gives
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its
- *                 steps; coroutine_stop.c: its result
- *   entry.c       what `with policy:` leaves on the interpreter's stack
+ *                 steps; coroutine_inner.c: what it drives; coroutine_stop.c: its result
+ *   entry.c       what `with policy:` leaves on the interpreter's stack; entry_open.c: entries
+ *                 without an owner
  *   permit.c      Permit, an admission held by hand
  *   outcome.c     Outcome, the answer of try_call
- *   rejected.c    HoldfastError and Rejected
+ *   rejected.c    Rejected; rejected_classes.c: HoldfastError and the classes of rejections
  *   module.c      the module
  *
  * A policy is a gate of one step; a pipeline is a gate of many. Steps are entered in order and left in
@@ -186,7 +187,7 @@ hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result
            hf_breaker_settle_fast(gate->cell, &pass->hold[0].breaker);
 }
 
-/* ---- rejected.c ---- */
+/* ---- rejected.c, rejected_classes.c ---- */
 extern PyObject *hf_error_type, *hf_rejected_type;
 int hf_reason_of_word(const char *word);
 int hf_tell_refusal(const hf_refusal *why);
@@ -265,7 +266,7 @@ PyObject *hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs);
 /* ---- own_methods.c ---- */
 PyObject *hf_init_subclass(PyObject *cls, PyObject *args, PyObject *kwargs);
 
-/* ---- guard.c ---- */
+/* ---- callable_kind.c, guard.c ---- */
 typedef enum {
     HF_CALL_BROKEN = -1, /* a Python error is set */
     HF_CALL_PLAIN,
@@ -274,6 +275,9 @@ typedef enum {
     HF_CALL_ASYNC_GENERATOR
 } hf_callable;
 hf_callable hf_callable_kind(PyObject *fn);
+int hf_callable_kind_ready(void);
+PyObject *hf_attribute_or_null(PyObject *op, const char *name);
+hf_callable hf_guard_kind(const PyObject *guard);
 PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
 
 /* ---- coroutine.c ---- */
@@ -291,9 +295,11 @@ PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *cons
                             Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry);
 
-/* ---- permit.c, entry.c, outcome.c ---- */
+/* ---- permit.c, entry.c, entry_open.c, outcome.c ---- */
 PyObject *hf_permit_new(GateObject *gate, const hf_pass *pass);
 void hf_entry_take(PyObject *entry, const hf_pass *pass);
+void hf_entry_leave_open(GateObject *gate, const hf_pass *pass);
+bool hf_entry_take_oldest(GateObject *gate, hf_pass *pass);
 void hf_entries_forget(GateObject *gate);
 PyObject *hf_outcome_value(PyObject *value);
 PyObject *hf_outcome_error(void);
