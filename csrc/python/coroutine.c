@@ -208,7 +208,7 @@ coroutine_clear(PyObject *op)
     return 0;
 }
 
-static void
+static inline void
 let_go(PyObject *op)
 {
     CoroutineObject *self = (CoroutineObject *)op;
@@ -228,18 +228,26 @@ let_go(PyObject *op)
     Py_DECREF(type);
 }
 
+static void coroutine_dealloc(PyObject *op);
+
+/* Guards of guards may be many. */
+static void Py_NO_INLINE
+let_go_nested(PyObject *op)
+{
+    Py_TRASHCAN_BEGIN(op, coroutine_dealloc);
+    let_go(op);
+    Py_TRASHCAN_END;
+}
+
 static void
 coroutine_dealloc(PyObject *op)
 {
-    CoroutineObject *self = (CoroutineObject *)op;
+    PyObject *inner = ((CoroutineObject *)op)->inner;
     PyObject_GC_UnTrack(op);
-    if (self->inner == NULL || !Py_IS_TYPE(self->inner, hf_coroutine_type)) {
+    if (inner != NULL && Py_IS_TYPE(inner, hf_coroutine_type))
+        let_go_nested(op);
+    else
         let_go(op);
-        return;
-    }
-    Py_TRASHCAN_BEGIN(op, coroutine_dealloc); /* guards of guards may be many */
-    let_go(op);
-    Py_TRASHCAN_END;
 }
 
 static PyMemberDef coroutine_members[] = {

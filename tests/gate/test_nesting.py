@@ -74,7 +74,7 @@ def test_to_await_too_many_coroutines_of_coroutines_is_a_recursion_error() -> No
 
 
 def test_too_many_coroutines_of_coroutines_may_be_thrown_into_and_closed() -> None:
-    # Far down nothing is closed, only dropped; sys.unraisablehook may be told, if it can be reached.
+    # Far down nothing is closed, only dropped; sys.unraisablehook is told, if it can be reached.
     with pytest.raises(LookupError):
         chained_coroutines().throw(LookupError())
     chained_coroutines().close()

@@ -1,0 +1,93 @@
+"""A signal handler that raises, at every point at which one may run: no place is lost.
+
+The interpreter runs handlers as a function of Python is entered and as a call of C returns, and in
+loops, which all call something. A profiler is called there too, and what it raises goes the same
+way.
+"""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from holdfast import Bulkhead, ManualClock, Rejected
+
+# The manual clock, which lets others leave as it is moved, stands for the rest of the world.
+WHERE = {
+    f"holdfast.{module}"
+    for module in ("policies.base", "policies.bulkhead", "pipeline.waiting", "pipeline.parking")
+}
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def within(bulkhead: Bulkhead) -> None:
+    with bulkhead:
+        pass
+
+
+def try_call(bulkhead: Bulkhead) -> None:
+    bulkhead.try_call(int)
+
+
+WAYS: dict[str, Callable[[Bulkhead], Any]] = {
+    "call": lambda bulkhead: bulkhead.call(int),
+    "try_call": try_call,
+    "with": within,
+    "permit": lambda bulkhead: bulkhead._permit().success(),
+}
+
+
+def interrupted(act: Callable[[Bulkhead], Any], bulkhead: Bulkhead, at: int) -> bool:
+    """Act, interrupted at the n-th point; false where there are fewer."""
+    points = 0
+
+    def profiler(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal points
+        if frame.f_globals["__name__"] in WHERE and event in ("call", "c_return"):
+            points += 1
+            if points == at:
+                raise Interrupt
+
+    before = sys.getprofile()
+    sys.setprofile(profiler)
+    try:
+        act(bulkhead)
+    except (Interrupt, Rejected):
+        pass
+    finally:
+        sys.setprofile(before)
+    return points >= at
+
+
+@pytest.mark.parametrize("ending", ["a place comes free", "the time is up"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_interrupt_at_any_point_of_a_wait_loses_no_place(way: str, ending: str) -> None:
+    # trap 32, trap 35
+    at, more = 0, True
+    while more:
+        at += 1
+        clock = ManualClock()
+        bulkhead = Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=5.0, clock=clock)
+        bulkhead.enter()
+        if ending == "a place comes free":
+            clock.call_at_ns(1_000_000_000, lambda held=bulkhead: leave(held))
+        more = interrupted(WAYS[way], bulkhead, at)
+        clock.advance(10)  # for who was inside before to leave, if it was not waited for
+        before = 0 if ending == "a place comes free" else 1
+        assert (bulkhead.in_flight, bulkhead.waiting) == (before, 0), at
+    assert at > 20
+
+
+def leave(bulkhead: Bulkhead) -> None:
+    """Leave uninterrupted, as somebody else would."""
+    profiler = sys.getprofile()
+    sys.setprofile(None)
+    try:
+        bulkhead.leave()
+    finally:
+        sys.setprofile(profiler)
