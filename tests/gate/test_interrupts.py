@@ -6,7 +6,7 @@ way.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 from typing import Any
 
@@ -17,7 +17,13 @@ from holdfast import Bulkhead, ManualClock, Rejected
 # The manual clock, which lets others leave as it is moved, stands for the rest of the world.
 WHERE = {
     f"holdfast.{module}"
-    for module in ("policies.base", "policies.bulkhead", "pipeline.waiting", "pipeline.parking")
+    for module in (
+        "policies.base",
+        "policies.bulkhead",
+        "pipeline.parking",
+        "pipeline.streams",
+        "pipeline.waiting",
+    )
 }
 
 
@@ -42,7 +48,7 @@ WAYS: dict[str, Callable[[Bulkhead], Any]] = {
 }
 
 
-def interrupted(act: Callable[[Bulkhead], Any], bulkhead: Bulkhead, at: int) -> bool:
+def interrupted(act: Callable[[Any], Any], bulkhead: Bulkhead | None, at: int) -> bool:
     """Act, interrupted at the n-th point; false where there are fewer."""
     points = 0
 
@@ -57,7 +63,7 @@ def interrupted(act: Callable[[Bulkhead], Any], bulkhead: Bulkhead, at: int) -> 
     sys.setprofile(profiler)
     try:
         act(bulkhead)
-    except (Interrupt, Rejected):
+    except (Interrupt, Rejected, StopIteration):
         pass
     finally:
         sys.setprofile(before)
@@ -81,6 +87,30 @@ def test_an_interrupt_at_any_point_of_a_wait_loses_no_place(way: str, ending: st
         before = 0 if ending == "a place comes free" else 1
         assert (bulkhead.in_flight, bulkhead.waiting) == (before, 0), at
     assert at > 20
+
+
+@pytest.mark.filterwarnings("ignore:.* was never awaited")  # an interrupt may come in between
+def test_an_interrupt_as_an_asynchronous_generator_begins_leaves_the_loop_its_hooks() -> None:
+    @Bulkhead("b")
+    async def stream() -> AsyncIterator[int]:
+        yield 1
+
+    def begin(at: int) -> bool:
+        return interrupted(lambda _: stream().__anext__().send(None), None, at)
+
+    def seen(generator: object) -> None: ...
+
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(seen, seen)
+    try:
+        for at in range(1, 100):
+            more = begin(at)
+            assert sys.get_asyncgen_hooks() == (seen, seen), at
+            if not more:
+                break
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    assert at > 5
 
 
 def leave(bulkhead: Bulkhead) -> None:

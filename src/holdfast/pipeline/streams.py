@@ -73,8 +73,8 @@ async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, 
 def _first(inner: AsyncGenerator[Y, S]) -> Awaitable[Y]:
     """Begin ``inner`` unknown to the event loop, which would close it beside its guard."""
     hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
     try:
+        sys.set_asyncgen_hooks(None, None)
         return anext(inner)
     finally:
         sys.set_asyncgen_hooks(*hooks)
