@@ -128,6 +128,12 @@ forward_name(PyObject *op, void *closure)
     return PyUnicode_FromString("guarded");
 }
 
+static bool
+is_under_way(const CoroutineObject *self)
+{
+    return !self->busy && self->phase != PHASE_CREATED && self->phase != PHASE_DONE;
+}
+
 static PyObject *
 is_running(PyObject *op, void *closure)
 {
@@ -138,10 +144,19 @@ is_running(PyObject *op, void *closure)
 static PyObject *
 is_suspended(PyObject *op, void *closure)
 {
-    CoroutineObject *self = (CoroutineObject *)op;
     (void)closure;
-    return PyBool_FromLong(!self->busy && self->phase != PHASE_CREATED &&
-                           self->phase != PHASE_DONE);
+    return PyBool_FromLong(is_under_way((CoroutineObject *)op));
+}
+
+/* A second `await` of what one waits for would make steps that are the first one's. */
+static PyObject *
+coroutine_await(PyObject *op)
+{
+    if (is_under_way((CoroutineObject *)op)) {
+        PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+        return NULL;
+    }
+    return Py_NewRef(op);
 }
 
 static PyObject *
@@ -284,7 +299,7 @@ static PyType_Slot coroutine_slots[] = {
     {Py_tp_repr, coroutine_repr},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, hf_coroutine_iternext},
-    {Py_am_await, PyObject_SelfIter},
+    {Py_am_await, coroutine_await},
     {Py_am_send, hf_coroutine_am_send},
     {Py_tp_members, coroutine_members},
     {Py_tp_getset, coroutine_getset},

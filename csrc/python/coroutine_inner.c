@@ -43,7 +43,7 @@ static hf_begin
 begin_awaitable(CoroutineObject *self)
 {
     PyObject *made = self->inner;
-    if (hf_is_coroutine(made) || is_generator_coroutine(made))
+    if (PyCoro_CheckExact(made) || is_generator_coroutine(made))
         return HF_BEGUN;
     PyAsyncMethods *methods = Py_TYPE(made)->tp_as_async;
     if (methods == NULL || methods->am_await == NULL) {

@@ -66,19 +66,26 @@ guard_late(GateObject *gate, hf_pass *pass, PyObject *coroutine)
     return NULL;
 }
 
+/*
+ * A guard is held while it is called, as its frame holds a function: not all who call it do. What calls
+ * an iterator's callable, a parser's handler or a signal's lets go of it when it is replaced meanwhile.
+ */
 static PyObject *
 call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    GuardObject *self = (GuardObject *)op;
+    GuardObject *self = (GuardObject *)Py_NewRef(op);
+    PyObject *result = NULL;
     hf_pass pass;
     hf_pass_init(&pass);
-    if (!hf_gate_enter_lone(self->gate, &pass) && hf_gate_enter_blocking(self->gate, &pass) < 0)
-        return NULL;
-    PyObject *result = call_through(self->fn, args, nargsf, kwnames);
-    if (result != NULL && hf_is_coroutine(result))
-        return guard_late(self->gate, &pass, result);
-    return hf_gate_leave_lone(self->gate, &pass, result) ? result
-                                                         : hf_gate_leave(self->gate, &pass, result);
+    if (hf_gate_enter_lone(self->gate, &pass) || hf_gate_enter_blocking(self->gate, &pass) == 0) {
+        result = call_through(self->fn, args, nargsf, kwnames);
+        if (result != NULL && hf_is_coroutine(result))
+            result = guard_late(self->gate, &pass, result);
+        else if (!hf_gate_leave_lone(self->gate, &pass, result))
+            result = hf_gate_leave(self->gate, &pass, result);
+    }
+    Py_DECREF(op);
+    return result;
 }
 
 /* Creating a coroutine runs nothing of it, and wrong arguments fail here as they do unguarded. */
@@ -94,13 +101,13 @@ call_coroutine(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwn
 static PyObject *
 call_stream(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    GuardObject *self = (GuardObject *)op;
-    PyObject *inner = call_through(self->fn, args, nargsf, kwnames);
-    if (inner == NULL)
-        return NULL;
-    return PyObject_CallMethod((PyObject *)self->gate,
-                               self->kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator",
-                               "N", inner);
+    GuardObject *self = (GuardObject *)Py_NewRef(op);
+    const char *drive = self->kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
+    PyObject *stream = call_through(self->fn, args, nargsf, kwnames);
+    if (stream != NULL)
+        stream = PyObject_CallMethod((PyObject *)self->gate, drive, "N", stream);
+    Py_DECREF(op);
+    return stream;
 }
 
 static PyObject *

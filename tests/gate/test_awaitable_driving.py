@@ -59,10 +59,10 @@ def test_what_is_sent_and_yielded_passes_through() -> None:
 
 
 @pytest.mark.parametrize(
-    "drive", [lambda c: c.send(None), lambda c: next(c), lambda c: next(iter(c.__await__()))]
+    "drive", [lambda c: c.send(None), lambda c: next(c), lambda c: next(iter(c))]
 )
 def test_each_way_to_make_a_step_is_the_same(drive: Callable[[Any], Any]) -> None:
-    coroutine = guarded(CircuitBreaker("b"))
+    coroutine = guarded(CircuitBreaker("b")).__await__()
     assert [drive(coroutine), drive(coroutine), drive(coroutine)] == [0, 1, 2]
     with pytest.raises(StopIteration) as stop:
         drive(coroutine)
@@ -258,6 +258,30 @@ def test_close_passes_on_what_the_body_raises_meanwhile() -> None:
             coroutine.close()
         assert bulkhead.in_flight == 0
         assert coroutine.close() is None
+
+
+async def awaited(coroutine: Any) -> None:
+    await coroutine
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        awaited,
+        lambda first: places().acall(lambda: first),
+        lambda first: places()(lambda: first)(),
+    ],
+)
+def test_what_one_waits_for_cannot_be_awaited_by_another(second: Callable[[Any], Any]) -> None:
+    breaker = CircuitBreaker("b")
+    coroutine = guarded(breaker)
+    first = awaited(coroutine)
+    first.send(None)
+    with pytest.raises(RuntimeError, match="being awaited already"):
+        second(coroutine).send(None)
+    assert breaker.in_flight == 1
+    first.close()
+    assert breaker.in_flight == 0
 
 
 def test_a_coroutine_that_runs_cannot_be_entered_again() -> None:

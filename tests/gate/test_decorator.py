@@ -4,7 +4,9 @@ import asyncio
 import functools
 import inspect
 import operator
+import pyexpat
 import types
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -273,3 +275,32 @@ def test_a_guarded_callback_may_be_called_from_c() -> None:
     assert list(map(breaker(operator.add), [1, 2], [3, 4])) == [4, 6]
     assert functools.reduce(breaker(operator.add), range(5)) == 10
     assert fates(breaker) == {"succeeded": 9}
+
+
+def test_a_guard_lives_until_its_call_has_ended_whoever_lets_go_of_it() -> None:
+    breaker = CircuitBreaker("b")
+    alive = []
+
+    def item() -> int:
+        # The call inside exhausts the iterator, which drops what it calls: the guard outside.
+        if breaker.in_flight == 1:
+            next(items, None)
+            alive.append(called() is not None)
+        return 0
+
+    guard = breaker(item)
+    items, called = iter(guard, 0), weakref.ref(guard)
+    del guard
+    assert next(items, "no more") == "no more"
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        parser.StartElementHandler = None
+        alive.append(handler() is not None)
+
+    parser = pyexpat.ParserCreate()
+    parser.StartElementHandler = breaker(start)
+    handler = weakref.ref(parser.StartElementHandler)
+    parser.Parse("<a><b/></a>", True)
+    assert alive == [True, True]
+    assert (called(), handler()) == (None, None)
+    assert fates(breaker) == {"succeeded": 3}
