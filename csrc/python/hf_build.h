@@ -1,6 +1,6 @@
 /*
  * How the kernels are compiled inside a Python extension. Included before any kernel header:
- * first in hfpy.h for the gate, first in kernels.pxd for the bindings.
+ * first in hfpy.h for the gate, first in each .pxd for the bindings.
  *
  * With the GIL, only the thread that holds it runs a kernel, so each read-modify-write may be
  * a plain load and store (see hf_atomic.h). On a free-threaded build they are real atomics.

@@ -62,11 +62,6 @@ class BulkheadMachine(RuleBasedStateMachine):
         self.bulkhead.count_timed_out()
         self.model.timed_out += 1
 
-    @rule()
-    def count_rejected(self) -> None:
-        self.bulkhead.count_rejected()
-        self.model.rejected += 1
-
     @precondition(lambda self: self.model.waiting)
     @rule()
     def the_pump_leaves_no_waiter_beside_a_free_slot(self) -> None:

@@ -9,7 +9,6 @@ cdef extern from "holdfast/hf_atomic.h" nogil:
     ctypedef struct hf_au64:
         pass
     uint64_t hf_load_relaxed(const hf_au64 *w)
-    void hf_count(hf_au64 *w, uint64_t n)
 
 cdef extern from "holdfast/hf_bucket.h" nogil:
     ctypedef struct hf_rate:

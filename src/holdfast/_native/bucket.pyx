@@ -16,6 +16,10 @@ cdef object wait(int64_t ns, int64_t never):
     return None if ns == never else ns
 
 
+cdef tuple counted(const hf_au64 *allowed, const hf_au64 *rejected, const hf_au64 *refunded):
+    return hf_load_relaxed(allowed), hf_load_relaxed(rejected), hf_load_relaxed(refunded)
+
+
 cdef hf_rate rate_of(object num, object den, object burst) except *:
     """Read ``num`` tokens in ``den`` ns, refusing what would overflow the kernel's word."""
     cdef hf_rate rate
@@ -88,17 +92,7 @@ cdef class TokenBucket:
 
     def counters(self):
         """Return (allowed, rejected, refunded), in calls, not in tokens."""
-        cdef hf_bucket *k = &self.kernel
-        return (hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected),
-                hf_load_relaxed(&k.refunded))
-
-    def count_allowed(self):
-        """Count a call that was let through above the kernel."""
-        hf_count(&self.kernel.allowed, 1)
-
-    def count_rejected(self):
-        """Count a call that was refused above the kernel."""
-        hf_count(&self.kernel.rejected, 1)
+        return counted(&self.kernel.allowed, &self.kernel.rejected, &self.kernel.refunded)
 
     def nbytes(self):
         """Return the size of the kernel in bytes."""
@@ -152,17 +146,7 @@ cdef class SlidingWindow:
 
     def counters(self):
         """Return (allowed, rejected, refunded), in calls, not in tokens."""
-        cdef hf_sliding *k = &self.kernel
-        return (hf_load_relaxed(&k.allowed), hf_load_relaxed(&k.rejected),
-                hf_load_relaxed(&k.refunded))
-
-    def count_allowed(self):
-        """Count a call that was let through above the kernel."""
-        hf_count(&self.kernel.allowed, 1)
-
-    def count_rejected(self):
-        """Count a call that was refused above the kernel."""
-        hf_count(&self.kernel.rejected, 1)
+        return counted(&self.kernel.allowed, &self.kernel.rejected, &self.kernel.refunded)
 
     def nbytes(self):
         """Return the size of the kernel in bytes."""

@@ -17,9 +17,7 @@ cdef extern from "<stdbool.h>":
 cdef extern from "holdfast/hf_bulkhead.h" nogil:
     const uint32_t HF_BULKHEAD_MAX
     ctypedef enum hf_entry:
-        HF_ENTERED
-        HF_QUEUED
-        HF_FULL
+        pass
     ctypedef struct hf_bulkhead:
         hf_au64 admitted
         hf_au64 completed

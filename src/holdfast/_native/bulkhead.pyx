@@ -108,10 +108,6 @@ cdef class Bulkhead:
                 hf_load_relaxed(&k.waited), hf_load_relaxed(&k.timed_out),
                 hf_load_relaxed(&k.over_released), hf_load_relaxed(&k.forgotten))
 
-    def count_rejected(self):
-        """Count a refusal that was decided above the kernel."""
-        hf_count(&self.kernel.rejected, 1)
-
     def count_timed_out(self):
         """Count one who waited in vain."""
         hf_count(&self.kernel.timed_out, 1)
