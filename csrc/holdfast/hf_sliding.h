@@ -26,8 +26,8 @@ enum {
 };
 
 /*
- * Slice number t counts in ring[t % 16], as epoch t / 16 of the generation `turn`. Slices 2^32
- * apart look the same: five days for a span of a millisecond, for one refusal too many.
+ * Slice number t counts in ring[t % 16], as epoch t / 16 of the generation `turn`. Slices 2^40
+ * apart look the same: three years for a span of a millisecond, for one refusal too many.
  */
 typedef struct hf_sliding {
     hf_ai64 head; /* the latest slice anybody has seen */

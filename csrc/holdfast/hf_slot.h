@@ -10,8 +10,10 @@
  *  |  gen   |      epoch       |      count       |     count stays at its maximum
  *  +--------+------------------+------------------+
  *
- * Callers pass full generations and epochs; the slot keeps their low bits. Two epochs that differ by
- * a multiple of 2^28, or two generations of one epoch by a multiple of 256, look the same.
+ * Callers pass full generations and epochs; the slot keeps their low bits, and the carry of the epoch
+ * goes into the generation: the epoch 2^28 later looks like that of a later generation. So two marks
+ * look the same only when generations and 2^28 epochs, added up, are a multiple of 256 apart: never
+ * by idle time alone, short of 2^36 epochs.
  *
  * Every operation is sequentially consistent: users add to one slot and then read others, and of
  * two that do so at once at least one must see the other's add.
@@ -36,7 +38,8 @@ typedef struct hf_slot {
 static inline uint64_t
 hf__slot_word(uint64_t gen, uint64_t epoch, uint64_t count)
 {
-    return gen << 56 | (epoch & HF_SLOT_MOST) << 28 | (count < HF_SLOT_MOST ? count : HF_SLOT_MOST);
+    return (gen + (epoch >> 28)) << 56 | (epoch & HF_SLOT_MOST) << 28 |
+           (count < HF_SLOT_MOST ? count : HF_SLOT_MOST);
 }
 
 static inline bool

@@ -12,8 +12,8 @@
  * A generation is the owner's (the breaker's, 35 bits). The first record of a later one opens
  * an era, whose number marks the slots; records and reads of an earlier one find nothing.
  *
- * Limits: 2^28 - 1 events of a kind per slice, then the count stays. A slot of exactly k * 2^28
- * slices ago, or of k * 256 eras ago in the same slice, is taken for a present one.
+ * Limits: 2^28 - 1 events of a kind per slice, then the count stays. A slot of k * 256 eras ago in the
+ * same slice is taken for a present one, and one of 2^36 slices ago (see hf_slot.h).
  */
 #ifndef HF_TIME_WINDOW_H
 #define HF_TIME_WINDOW_H

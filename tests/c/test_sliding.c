@@ -136,6 +136,22 @@ HF_TEST(nothing_is_left_of_what_came_before_an_idle_time) /* trap 27: skipped bu
     }
 }
 
+HF_TEST(nothing_is_left_of_what_came_before_any_number_of_turns_of_the_epochs) /* trap 27 */
+{
+    const int64_t turn = INT64_C(1) << 32; /* in slices: 16 of them are an epoch, of 28 bits */
+    for (int64_t turns = 1; turns < 256; turns = 2 * turns + 1) {
+        hf_sliding s;
+        hf_sliding_init(&s, 22, HF__SPAN); /* slices of a nanosecond */
+        for (int64_t t = -5; t < 6; t++)
+            HF_CHECK(hf_sliding_try_take(&s, 2, t));
+        for (int64_t t = turns * turn - 5; t < turns * turn + 6; t++) {
+            HF_CHECK_INT(hf_sliding_available(&s, t), 22);
+            HF_CHECK_INT(hf_sliding_wait_ns(&s, 22, t), 0);
+        }
+        HF_CHECK_INT(take_all(&s, turns * turn), 22);
+    }
+}
+
 HF_TEST(the_wait_is_exact) /* trap 40 */
 {
     hf_sliding s;
@@ -330,6 +346,7 @@ main(int argc, char **argv)
     HF_RUN(the_greatest_limit_can_be_used_up);
     HF_RUN(reading_lets_time_pass_as_taking_does);
     HF_RUN(nothing_is_left_of_what_came_before_an_idle_time);
+    HF_RUN(nothing_is_left_of_what_came_before_any_number_of_turns_of_the_epochs);
     HF_RUN(the_wait_is_exact);
     HF_RUN(a_refund_makes_room_again_and_only_for_as_many);
     HF_RUN(a_refund_of_what_no_longer_counts_does_nothing);

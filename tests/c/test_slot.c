@@ -17,6 +17,16 @@ word(void)
     return hf_load_relaxed(&slot.word);
 }
 
+/* A weak CAS may fail for nothing, though not on every machine. */
+static bool
+replaced(uint64_t seen, uint64_t gen, uint64_t epoch, uint64_t n)
+{
+    for (int i = 0; i < 100; i++)
+        if (hf_slot_replace(&slot, seen, gen, epoch, n))
+            return true;
+    return false;
+}
+
 HF_TEST(adds_of_one_epoch_accumulate)
 {
     begin(0);
@@ -71,7 +81,26 @@ HF_TEST(generations_and_epochs_are_compared_round_the_wrap)
     hf_slot_add(&slot, 0, HF_SLOT_MOST, 1);
     HF_CHECK(hf_slot_add(&slot, 0, HF_SLOT_MOST + 1, 3));
     HF_CHECK(!hf_slot_add(&slot, 0, HF_SLOT_MOST, 1));
-    HF_CHECK_INT(hf_slot_read(&slot, 0, 0), 3);
+    HF_CHECK_INT(hf_slot_read(&slot, 0, HF_SLOT_MOST + 1), 3);
+    HF_CHECK_INT(hf_slot_read(&slot, 0, 0), 0);
+}
+
+/* trap 27: the low bits of the epoch are those of long ago, and the slot is empty all the same. */
+HF_TEST(an_epoch_that_comes_round_does_not_find_what_it_left)
+{
+    const uint64_t round = HF_SLOT_MOST + 1, rounds[] = {1, 2, 127, 255};
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        const uint64_t later = 5 + rounds[i] * round;
+        begin(0);
+        hf_slot_add(&slot, 3, 5, 100);
+        HF_CHECK_INT(hf_slot_read(&slot, 3, later), 0);
+        hf_slot_take_back(&slot, 3, later, 1);
+        HF_CHECK_INT(hf_slot_read(&slot, 3, 5), 100);
+        if (!hf_slot_add(&slot, 3, later, 1)) /* half of them look like an earlier one's */
+            HF_CHECK(replaced(word(), 3, later, 1));
+        HF_CHECK_INT(hf_slot_read(&slot, 3, later), 1);
+        HF_CHECK_INT(hf_slot_read(&slot, 3, 5), 0);
+    }
 }
 
 /* trap 27: after half a turn of the epochs an idle slot does not pass for a later one. */
@@ -98,16 +127,6 @@ HF_TEST(the_count_stays_at_its_maximum)
     HF_CHECK_INT(HF_SLOT_GEN(word()), 1);
     HF_CHECK(hf_slot_add(&slot, 1, 3, UINT64_MAX)); /* in one go */
     HF_CHECK_INT(hf_slot_read(&slot, 1, 3), HF_SLOT_MOST);
-}
-
-/* A weak CAS may fail for nothing, though not on every machine. */
-static bool
-replaced(uint64_t seen, uint64_t gen, uint64_t epoch, uint64_t n)
-{
-    for (int i = 0; i < 100; i++)
-        if (hf_slot_replace(&slot, seen, gen, epoch, n))
-            return true;
-    return false;
 }
 
 /* trap 20: after a step back of the time the slots of the future are free to use. */
@@ -148,6 +167,7 @@ main(int argc, char **argv)
     HF_RUN(an_earlier_generation_counts_as_nothing_and_is_replaced);
     HF_RUN(who_comes_late_is_told_and_changes_nothing);
     HF_RUN(generations_and_epochs_are_compared_round_the_wrap);
+    HF_RUN(an_epoch_that_comes_round_does_not_find_what_it_left);
     HF_RUN(a_slot_too_far_ahead_is_an_ancient_one);
     HF_RUN(the_count_stays_at_its_maximum);
     HF_RUN(who_knows_that_nobody_is_later_may_replace_a_later_slot);

@@ -96,7 +96,10 @@ HF_TEST(slices_leave_one_by_one)
 /* trap 27: however long the pause, old slots do not come back, and the call that ends it counts. */
 HF_TEST(nothing_is_left_after_idle_time)
 {
-    const int64_t pauses[] = {10, 11, 19, 20, 1000, HF_SLOT_AHEAD + 3, 1 << 27, (1 << 28) - 11};
+    const int64_t turn = 5 * (INT64_C(1) << 28); /* slots have the same epochs again */
+    const int64_t pauses[] = {10,          11,       19,   20,       1000,     HF_SLOT_AHEAD + 3,
+                              1 << 27,     turn - 9, turn, turn + 9, 2 * turn, 6 * turn,
+                              6 * turn + 9};
     for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
         begin(10, SECOND);
         for (int64_t s = 0; s < 10; s++)
