@@ -294,7 +294,8 @@ hf_breaker_failures_in_a_row(const hf_breaker *b, int64_t now_ns)
 static inline uint64_t
 hf_breaker_in_flight(const hf_breaker *b)
 {
-    /* Acquire, and ends before beginnings: what has ended is not missed among the admitted. */
+    /* Ends before beginnings, which acquire keeps in this order: the other way round, calls that
+       come and go in between would hide others. Counting orders nothing: one may still be missed. */
     uint64_t ended = hf_load_acquire(&b->succeeded) + hf_load_acquire(&b->failed) +
                      hf_load_acquire(&b->ignored) + hf_load_acquire(&b->abandoned);
     uint64_t admitted = hf_load_relaxed(&b->admitted);

@@ -29,12 +29,16 @@ hf_breaker_tally(const hf_breaker *b, int64_t now_ns)
     return (hf_tally){0, 0, 0, 0};
 }
 
-/* Remember the latest time. Threads' times may come out of order (trap 25). */
+/*
+ * Remember the latest time. Threads' times may come out of order (trap 25).
+ * Release pairs with the acquire in hf__breaker_has_paused(): who knows a failure by its time meets
+ * it in the run as well, and does not lengthen the one that a pause had ended before it.
+ */
 static inline void
 hf__breaker_stamp(hf_ai64 *word, int64_t now_ns)
 {
     int64_t last = hf_load_relaxed(word);
-    while (last < now_ns && !hf_cas_weak_relaxed(word, &last, now_ns))
+    while (last < now_ns && !hf_cas_weak_release(word, &last, now_ns))
         ;
 }
 
