@@ -1,0 +1,219 @@
+/* Every schedule of two and three threads that begin, count in, take back from and read one slot. */
+#include "explore.h"
+#include "hf_test.h"
+#include "wrong/wrong_slot.h"
+
+enum { GEN = 1, BEFORE = 4, NOW = 5, NEXT = 6, LEFT_OVER = 100 };
+
+static hf_slot slot;
+static wrong_slot faulty;
+
+/* What each thread was told: its own part of the world. */
+static struct {
+    bool added;
+    uint64_t seen;
+} told[HF_EXPLORE_THREADS];
+
+/* The slot still holds what an epoch before counted. */
+static void
+left_over(void *world)
+{
+    (void)world;
+    memset(told, 0, sizeof told);
+    hf_store_relaxed(&slot.word, hf__slot_word(GEN, BEFORE, LEFT_OVER));
+    hf_store_relaxed(&faulty.epoch, BEFORE);
+    hf_store_relaxed(&faulty.count, LEFT_OVER);
+}
+
+static bool
+holds(hf_explore_model model)
+{
+    model.setup = left_over;
+    hf_explored e = hf_explore(&model);
+    HF_CHECK(e.complete || e.broken);
+    return !e.broken;
+}
+
+static void
+add_add_read(void *world, int index)
+{
+    (void)world;
+    told[index].added = hf_slot_add(&slot, GEN, NOW, 1) && hf_slot_add(&slot, GEN, NOW, 2);
+    told[index].seen = hf_slot_read(&slot, GEN, NOW);
+}
+
+static void
+add_read(void *world, int index)
+{
+    (void)world;
+    told[index].added = hf_slot_add(&slot, GEN, NOW, 3);
+    told[index].seen = hf_slot_read(&slot, GEN, NOW);
+}
+
+static bool
+nothing_is_lost(void *world)
+{
+    const uint64_t threads = *(const uint64_t *)world;
+    for (uint64_t t = 0; t < threads; t++)
+        if (!told[t].added || told[t].seen < 3 || told[t].seen > 3 * threads)
+            return false;
+    return hf_slot_read(&slot, GEN, NOW) == 3 * threads && hf_slot_read(&slot, GEN, BEFORE) == 0;
+}
+
+/* traps 23 and 28: of those who begin an epoch together one begins it, and all are counted. */
+HF_TEST(who_begins_an_epoch_loses_nobody)
+{
+    for (int spurious = 0; spurious <= 2; spurious++)
+        HF_CHECK(holds((hf_explore_model){.name = "add, add, read each",
+                                          .threads = 2,
+                                          .world = &(uint64_t){2},
+                                          .thread = add_add_read,
+                                          .holds = nothing_is_lost,
+                                          .spurious = spurious}));
+    HF_CHECK(holds((hf_explore_model){.name = "add, read each",
+                                      .threads = 3,
+                                      .world = &(uint64_t){3},
+                                      .thread = add_read,
+                                      .holds = nothing_is_lost}));
+}
+
+static void
+now_or_next(void *world, int index)
+{
+    (void)world;
+    const uint64_t epoch = index == 0 ? NOW : NEXT;
+    told[index].added = hf_slot_add(&slot, GEN, epoch, 1);
+    told[index].seen = hf_slot_read(&slot, GEN, epoch);
+}
+
+static bool
+the_later_epoch_stays(void *world)
+{
+    (void)world;
+    return told[0].seen <= told[0].added && told[1].added && told[2].added &&
+           told[1].seen + told[2].seen >= 3 && hf_slot_read(&slot, GEN, NEXT) == 2;
+}
+
+/* trap 25: he counts before the next epoch begins, or is told that he is late. */
+HF_TEST(who_is_late_wipes_nothing_of_the_next_epoch)
+{
+    HF_CHECK(holds((hf_explore_model){.name = "now | next | next",
+                                      .threads = 3,
+                                      .thread = now_or_next,
+                                      .holds = the_later_epoch_stays}));
+}
+
+/* Time stepped back, to an epoch before the one that the slot holds: as the time window does. */
+static void
+replace_or_add(void *world, int index)
+{
+    (void)world;
+    const uint64_t back = BEFORE - 1;
+    while (!hf_slot_add(&slot, GEN, back, 1)) {
+        uint64_t seen = hf_load_seq_cst(&slot.word);
+        if (hf_slot_replace(&slot, seen, GEN, back, 1))
+            break;
+    }
+    told[index].seen = hf_slot_read(&slot, GEN, back);
+}
+
+static bool
+all_have_replaced_it_once(void *world)
+{
+    (void)world;
+    return told[0].seen >= 1 && told[1].seen >= 1 && told[2].seen >= 1 &&
+           hf_slot_read(&slot, GEN, BEFORE - 1) == 3;
+}
+
+/* trap 20. */
+HF_TEST(a_slot_of_the_future_is_replaced_once_and_all_are_counted)
+{
+    HF_CHECK(holds((hf_explore_model){.name = "replace or add",
+                                      .threads = 3,
+                                      .thread = replace_or_add,
+                                      .holds = all_have_replaced_it_once}));
+}
+
+static void
+add_and_take_back(void *world, int index)
+{
+    (void)world;
+    if (index == 0) {
+        told[0].added = hf_slot_add(&slot, GEN, NOW, 5);
+        hf_slot_take_back(&slot, GEN, NOW, 2);
+    } else if (index == 1) {
+        told[1].added = hf_slot_add(&slot, GEN, NOW, 1);
+    } else {
+        hf_slot_take_back(&slot, GEN, BEFORE, 1); /* his own, while they are there */
+    }
+}
+
+static bool
+each_lost_his_own_only(void *world)
+{
+    (void)world;
+    return told[0].added && told[1].added && hf_slot_read(&slot, GEN, NOW) == 4;
+}
+
+/* trap 34. */
+HF_TEST(who_takes_back_takes_from_nobody_else)
+{
+    HF_CHECK(holds((hf_explore_model){.name = "add, take back | add | take back",
+                                      .threads = 3,
+                                      .thread = add_and_take_back,
+                                      .holds = each_lost_his_own_only}));
+}
+
+static void
+wrong_add_or_read(void *world, int index)
+{
+    (void)world;
+    if (index == 0)
+        told[0].added = wrong_slot_add(&faulty, NOW, 1);
+    else
+        told[1].seen = wrong_slot_read(&faulty, NOW);
+}
+
+static bool
+nothing_of_before_is_seen(void *world)
+{
+    (void)world;
+    return told[1].seen <= 1;
+}
+
+static void
+wrong_add(void *world, int index)
+{
+    (void)world;
+    told[index].added = wrong_slot_add(&faulty, NOW, 1);
+}
+
+static bool
+both_are_counted(void *world)
+{
+    (void)world;
+    return wrong_slot_read(&faulty, NOW) == 2;
+}
+
+/* trap 23. */
+HF_TEST(the_explorer_finds_a_new_time_with_an_old_count_and_a_lost_addition)
+{
+    HF_CHECK(!holds((hf_explore_model){.name = "wrong: add | read",
+                                       .threads = 2,
+                                       .thread = wrong_add_or_read,
+                                       .holds = nothing_of_before_is_seen}));
+    HF_CHECK(!holds((hf_explore_model){
+        .name = "wrong: add | add", .threads = 2, .thread = wrong_add, .holds = both_are_counted}));
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(who_begins_an_epoch_loses_nobody);
+    HF_RUN(who_is_late_wipes_nothing_of_the_next_epoch);
+    HF_RUN(a_slot_of_the_future_is_replaced_once_and_all_are_counted);
+    HF_RUN(who_takes_back_takes_from_nobody_else);
+    HF_RUN(the_explorer_finds_a_new_time_with_an_old_count_and_a_lost_addition);
+    return hf_test_close();
+}
