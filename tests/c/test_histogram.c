@@ -103,6 +103,22 @@ HF_TEST(a_quantile_of_one_value_is_within_two_percent_of_it) /* 1 us … 275 s *
     }
 }
 
+HF_TEST(a_quantile_is_within_two_percent_at_both_ends_of_every_cell)
+{
+    for (unsigned i = 0; i < HF_HISTOGRAM_CELLS; i++) {
+        const uint64_t ends[] = {hf__histogram_least(i), hf__histogram_least(i + 1) - 1};
+        for (int end = 0; end < 2; end++) {
+            if (ends[end] < 1000)
+                continue;
+            hf_histogram_init(&h);
+            hf_histogram_record(&h, (int64_t)ends[end]);
+            double q = hf_histogram_quantile(&h, .5), exact = (double)ends[end];
+            HF_CHECK(fabs(q - exact) <= .02 * exact);
+            HF_CHECK(hf__histogram_cell((uint64_t)q) == i);
+        }
+    }
+}
+
 HF_TEST(below_a_microsecond_a_quantile_is_within_sixteen_nanoseconds)
 {
     for (int64_t ns = 0; ns < 1000; ns++) {
@@ -134,6 +150,21 @@ HF_TEST(quantiles_of_many_values_are_within_two_percent_of_the_nearest_rank)
     }
 }
 
+/* Some products of a decimal and a count are a little more than they should be: .55 * 100, .07 * 200. */
+HF_TEST(a_quantile_is_what_its_decimal_digits_say)
+{
+    for (int records = 100; records <= 300; records += 100) {
+        for (int percent = 1; percent < 100; percent++) {
+            const int fast = records / 100 * percent;
+            hf_histogram_init(&h);
+            for (int i = 0; i < records; i++)
+                hf_histogram_record(&h, i < fast ? 1000000 : 1000000000);
+            HF_CHECK(hf_histogram_quantile(&h, percent / 100.0) < 2e6);
+            HF_CHECK(hf_histogram_quantile(&h, (percent + .1) / 100.0) > 9e8);
+        }
+    }
+}
+
 HF_TEST(quantiles_never_decrease)
 {
     hf_random r;
@@ -160,6 +191,22 @@ HF_TEST(the_quantile_of_nothing_is_not_a_number) /* trap 29: 1.8e19, division by
         HF_CHECK_INT(buckets[k], 0);
     HF_CHECK_INT(hf_histogram_count(&h), 0);
     HF_CHECK_INT(hf_histogram_sum(&h), 0);
+}
+
+/* The least and the greatest are the ends, however many records are between them, or none. */
+HF_TEST(the_ends_of_a_histogram_are_its_least_and_its_greatest_record)
+{
+    for (uint64_t between = 0; between < 3000; between += 999) {
+        hf_histogram_init(&h);
+        hf_histogram_record(&h, 2000);
+        for (uint64_t i = 0; i < between; i++)
+            hf_histogram_record(&h, 3000000);
+        hf_histogram_record(&h, 40000000000);
+        HF_CHECK(fabs(hf_histogram_quantile(&h, 0) - 2000) <= 40);
+        HF_CHECK(fabs(hf_histogram_quantile(&h, 1) - 4e10) <= 8e8);
+        HF_CHECK(fabs(hf_histogram_quantile(&h, 1.0 / (double)(between + 2)) - 2000) <= 40);
+        HF_CHECK((hf_histogram_quantile(&h, .5) > 2e6) == (between > 0));
+    }
 }
 
 HF_TEST(a_fraction_outside_its_range_counts_as_the_end_it_is_beyond)
@@ -238,10 +285,13 @@ main(int argc, char **argv)
     HF_RUN(cells_cover_the_range_without_gap_or_overlap);
     HF_RUN(no_cell_lies_on_both_sides_of_a_bound);
     HF_RUN(a_quantile_of_one_value_is_within_two_percent_of_it);
+    HF_RUN(a_quantile_is_within_two_percent_at_both_ends_of_every_cell);
     HF_RUN(below_a_microsecond_a_quantile_is_within_sixteen_nanoseconds);
     HF_RUN(quantiles_of_many_values_are_within_two_percent_of_the_nearest_rank);
+    HF_RUN(a_quantile_is_what_its_decimal_digits_say);
     HF_RUN(quantiles_never_decrease);
     HF_RUN(the_quantile_of_nothing_is_not_a_number);
+    HF_RUN(the_ends_of_a_histogram_are_its_least_and_its_greatest_record);
     HF_RUN(a_fraction_outside_its_range_counts_as_the_end_it_is_beyond);
     HF_RUN(values_that_are_not_durations_count_as_zero);
     HF_RUN(huge_values_are_in_the_last_bucket_and_spoil_no_sum);

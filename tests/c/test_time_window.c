@@ -141,6 +141,22 @@ HF_TEST(a_step_back_costs_one_window_and_nothing_that_comes_after)
     }
 }
 
+/* trap 28: time comes to a slice of before its step back, of which one kind was replaced meanwhile. */
+HF_TEST(what_time_left_behind_shows_no_slow_call_without_its_call)
+{
+    const int64_t high = 100 * (int64_t)SECOND, low = 90 * (int64_t)SECOND;
+    begin(10, SECOND);
+    hf_time_window_record(w, 1, high, HF_SUCCESS, true);
+    succeed_at(low);
+    check(hf_time_window_read(w, 1, low), 1, 0, 0, 0);
+    check(hf_time_window_read(w, 1, high), 0, 0, 0, 0);
+    begin(10, SECOND);
+    hf_time_window_record(w, 1, high, HF_SUCCESS, true);
+    hf_time_window_record(w, 1, high, HF_FAILURE, true);
+    succeed_at(low);
+    check(hf_time_window_read(w, 1, high), 1, 1, 1, 0);
+}
+
 /* trap 21. */
 HF_TEST(a_step_forward_costs_one_window_and_nothing_that_comes_after)
 {
@@ -286,6 +302,7 @@ main(int argc, char **argv)
     HF_RUN(nothing_is_left_after_idle_time);
     HF_RUN(a_thread_whose_time_is_behind_counts_in_the_current_slice);
     HF_RUN(a_step_back_costs_one_window_and_nothing_that_comes_after);
+    HF_RUN(what_time_left_behind_shows_no_slow_call_without_its_call);
     HF_RUN(a_step_forward_costs_one_window_and_nothing_that_comes_after);
     HF_RUN(the_window_has_no_seam_at_time_zero_nor_at_the_ends_of_time);
     HF_RUN(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing);

@@ -25,5 +25,6 @@ class Histogram:
         """The smallest duration that at least the fraction ``q`` of all do not exceed."""
         if not self.durations_ns:
             return None
-        rank = max(1, math.ceil(q * len(self.durations_ns)))
+        share = q * len(self.durations_ns)
+        rank = max(1, math.ceil(share - share * 2**-52))  # .55 of 100 is 55, though not in floats
         return sorted(self.durations_ns)[rank - 1]
