@@ -126,14 +126,13 @@ hf__count_window_add(hf_count_window *w, uint64_t ticket, uint64_t share)
 }
 
 /*
- * The sums without a share. Each is tested for 0 because of one mark that was never added: one of
- * exactly k * 1024 eras ago, displaced a lap early since the record before it is still under way.
+ * The sums without a share. Whoever takes a call out has added one before, so calls are never 0 here.
+ * The others are tested for 0 because of one mark that was never added: one of exactly k * 1024 eras
+ * ago, displaced a lap early since the record before it is still under way.
  */
 static inline uint64_t
 hf__count_window_without(uint64_t sums, uint64_t share)
 {
-    if (HF__TOTALS_CALLS(sums) == 0)
-        return sums;
     if (HF__TOTALS_FAILURES(sums) == 0)
         share &= ~(UINT64_C(1) << 18);
     if (HF__TOTALS_SLOW(sums) == 0)

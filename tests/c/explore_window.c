@@ -89,6 +89,40 @@ HF_TEST(the_sums_of_a_count_window_are_those_of_its_calls)
     HF_CHECK(e.complete && !e.broken);
 }
 
+static hf_tally in_between;
+
+static void
+two_record_one_reads(void *world, int index)
+{
+    if (index < 2)
+        record_one(world, index);
+    else
+        in_between = hf_count_window_read(counts, 1);
+}
+
+static bool
+the_reading_is_of_a_window(void *world)
+{
+    const hf_tally t = in_between;
+    return t.calls <= length && t.calls >= 1 && t.failures <= t.calls && t.slow <= t.calls &&
+           sums_are_those_of_the_marks(1, *(const uint32_t *)world + 2);
+}
+
+/* trap 28, at every moment: a call that comes and the one that it displaces are not both shown. */
+HF_TEST(a_reader_never_sees_more_calls_than_the_window_holds)
+{
+    for (length = 1; length <= 2; length++)
+        for (uint32_t recorded = 1; recorded <= 2 * length; recorded++) {
+            hf_explored e = hf_explore(&(hf_explore_model){.name = "two record, one reads",
+                                                           .threads = 3,
+                                                           .world = &recorded,
+                                                           .setup = window_with_calls,
+                                                           .thread = two_record_one_reads,
+                                                           .holds = the_reading_is_of_a_window});
+            HF_CHECK(e.complete && !e.broken);
+        }
+}
+
 static void
 late_beside_two_of_the_next_generation(void *world, int index)
 {
@@ -321,6 +355,7 @@ main(int argc, char **argv)
 {
     hf_test_open(argc, argv);
     HF_RUN(the_sums_of_a_count_window_are_those_of_its_calls);
+    HF_RUN(a_reader_never_sees_more_calls_than_the_window_holds);
     HF_RUN(a_late_record_leaves_the_next_generation_alone);
     HF_RUN(calls_after_a_step_back_are_all_counted);
     HF_RUN(a_record_held_up_for_a_window_is_dropped);
