@@ -101,7 +101,10 @@ HF_TEST(a_breaker_that_closes_starts_with_an_empty_window)
 {
     begin_with(counting(20, 10, 50 * PERCENT));
     calls(10, HF_FAILURE, 0);
-    calls(3, HF_SUCCESS, 60 * SECOND);
+    calls(2, HF_SUCCESS, 60 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_HALF_OPEN);
+    HF_CHECK_INT(hf_breaker_tally(b, 60 * SECOND).calls, 0); /* probes are no part of a window */
+    call(HF_SUCCESS, 60 * SECOND);
     HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
     HF_CHECK_INT(hf_breaker_tally(b, 60 * SECOND).calls, 0);
     calls(9, HF_FAILURE, 60 * SECOND);
