@@ -29,6 +29,8 @@ def test_stats_clear_and_snapshot(clock):  # RL-07
     assert (shown.allowed, shown.rejected, shown.observed) == (1, 1, 0)
     limiter.clear()
     assert limiter.stats() == type(limiter.stats())(remaining=10, reset_after=0.0)
+    shown = limiter.snapshot()
+    assert (shown.available, shown.allowed, shown.rejected) == (10, 1, 1)  # the counts stay
 
 
 @pytest.mark.parametrize("window", [None, "sliding"])
