@@ -1,13 +1,14 @@
 /*
- * Every schedule of two and three threads that take from one sliding window in slices of their own:
- * whoever comes first and however far time runs ahead of whom, no span holds more than the limit,
- * and what is counted afterwards is what was admitted.
+ * Every schedule of two threads that take from one sliding window in slices of their own: whoever
+ * comes first and however far time runs ahead of whom, no span holds more than the limit, and what is
+ * counted afterwards is what was admitted. A take reads the ring twice, and three of them have more
+ * schedules than can be run: more threads than two are stress_sliding.c's.
  */
 #include "explore.h"
 #include "hf_test.h"
-#include "holdfast/hf_sliding.h"
+#include "wrong/wrong_sliding.h"
 
-enum { ACTORS = 3, CALLS = 3, BEFORE = 3, SPAN_SLICES = 11 };
+enum { ACTORS = 2, CALLS = 3, BEFORE = 3, SPAN_SLICES = 11 };
 
 /* A take of n in a slice; or with `back`, a refund of the thread's take before, if it was admitted. */
 typedef struct call {
@@ -21,6 +22,7 @@ typedef struct scenario {
     uint64_t limit;
     call before[BEFORE]; /* admitted before the threads begin */
     call scripts[ACTORS][CALLS];
+    bool wrong; /* with the faulty take */
 } scenario;
 
 static const scenario *playing;
@@ -49,7 +51,9 @@ play(void *unused, int t)
     for (int i = 0; i < CALLS && playing->scripts[t][i].n != 0; i++) {
         const call *c = &playing->scripts[t][i];
         if (!c->back) {
-            takes[t][i].admitted = hf__sliding_take(&window, c->n, c->slice, &takes[t][i].slice);
+            takes[t][i].admitted =
+                playing->wrong ? wrong_sliding_take(&window, c->n, c->slice, &takes[t][i].slice)
+                               : hf__sliding_take(&window, c->n, c->slice, &takes[t][i].slice);
         } else if (takes[t][i - 1].admitted) {
             hf_sliding_refund(&window, c->n, c->slice);
             takes[t][i - 1].returned = true;
@@ -141,7 +145,7 @@ HF_TEST(a_straggler_does_not_wipe_what_came_after_him) /* trap 25 */
 HF_TEST(a_refund_returns_what_it_took_and_nobody_elses) /* traps 32, 34 */
 {
     HF_CHECK(
-        holds_in_every_schedule(&(scenario){.name = "take, back | take | take",
+        holds_in_every_schedule(&(scenario){.name = "take, back | take",
                                             .limit = 2,
                                             .before = {{1, 19}},
                                             .scripts = {{{1, 20}, {1, 20, true}}, {{1, 20}}}}));
@@ -149,6 +153,18 @@ HF_TEST(a_refund_returns_what_it_took_and_nobody_elses) /* traps 32, 34 */
         holds_in_every_schedule(&(scenario){.name = "take, back | take a span later",
                                             .limit = 1,
                                             .scripts = {{{1, 20}, {1, 20, true}}, {{1, 31}}}}));
+}
+
+HF_TEST(the_explorer_finds_two_takes_that_did_not_see_each_other) /* trap 36 */
+{
+    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: take | take",
+                                                  .limit = 1,
+                                                  .scripts = {{{1, 20}}, {{1, 20}}},
+                                                  .wrong = true}));
+    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: take | take a slice later",
+                                                  .limit = 1,
+                                                  .scripts = {{{1, 20}}, {{1, 21}}},
+                                                  .wrong = true}));
 }
 
 int
@@ -160,5 +176,6 @@ main(int argc, char **argv)
     HF_RUN(a_straggler_does_not_miss_what_the_ring_has_dropped);
     HF_RUN(a_straggler_does_not_wipe_what_came_after_him);
     HF_RUN(a_refund_returns_what_it_took_and_nobody_elses);
+    HF_RUN(the_explorer_finds_two_takes_that_did_not_see_each_other);
     return hf_test_close();
 }

@@ -98,7 +98,8 @@ HF_TEST(it_half_opens_exactly_when_the_open_time_has_passed)
     HF_CHECK(refuses(7 + 60 * SECOND - 1));
     HF_CHECK_INT(hf_breaker_retry_after_ns(b, 7 + 60 * SECOND - 1), 1);
     HF_CHECK_INT(hf_breaker_retry_after_ns(b, 7 + 60 * SECOND), 0);
-    HF_CHECK_INT(hf_breaker_state(b), HF_OPEN); /* until somebody calls */
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, 3600 * SECOND), 0); /* not less: -1 is for ever */
+    HF_CHECK_INT(hf_breaker_state(b), HF_OPEN);                   /* until somebody calls */
     hf_breaker_permit permit;
     hf_change change;
     HF_CHECK(ask(7 + 60 * SECOND, &permit, &change));
