@@ -342,6 +342,42 @@ HF_TEST(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them)
     HF_CHECK(explored("by hand, with calls", 2, closed, move_and_call, nothing_in_flight));
 }
 
+static uint32_t seen_in_flight;
+
+static void
+one_in_flight(void *world)
+{
+    (void)world;
+    begin();
+    early[0] = enter(0);
+    ready();
+}
+
+static void
+come_and_go_or_look(void *world, int index)
+{
+    (void)world;
+    struct actor *a = &actors[index];
+    if (index == 2)
+        seen_in_flight = (uint32_t)hf_breaker_in_flight(b);
+    else if (ask_at(a, 0))
+        end_at(a, index == 0 ? HF_SUCCESS : HF_FAILURE, 0);
+}
+
+static bool
+the_one_in_flight_is_seen(void *world)
+{
+    (void)world;
+    return accounts_balance() && seen_in_flight >= 1 && seen_in_flight <= 3;
+}
+
+/* CB-23, trap 18. */
+HF_TEST(calls_that_come_and_go_hide_none_of_those_in_flight)
+{
+    HF_CHECK(explored("call, call, look", 3, one_in_flight, come_and_go_or_look,
+                      the_one_in_flight_is_seen));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -355,5 +391,6 @@ main(int argc, char **argv)
     HF_RUN(an_opening_is_pulled_in_once_and_only_while_it_lasts);
     HF_RUN(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once);
     HF_RUN(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them);
+    HF_RUN(calls_that_come_and_go_hide_none_of_those_in_flight);
     return hf_test_close();
 }

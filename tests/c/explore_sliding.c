@@ -22,6 +22,7 @@ typedef struct scenario {
     uint64_t limit;
     call before[BEFORE]; /* admitted before the threads begin */
     call scripts[ACTORS][CALLS];
+    bool roomy; /* there is room for all, so all are to be admitted */
     bool wrong; /* with the faulty take */
 } scenario;
 
@@ -79,6 +80,16 @@ held(int64_t last, bool returned_too)
 }
 
 static bool
+all_are_admitted(void)
+{
+    for (int t = 0; t < ACTORS; t++)
+        for (int i = 0; i < CALLS; i++)
+            if (playing->scripts[t][i].n != 0 && !takes[t][i].admitted)
+                return false;
+    return true;
+}
+
+static bool
 keeps_the_limit(void *unused)
 {
     (void)unused;
@@ -86,6 +97,8 @@ keeps_the_limit(void *unused)
     for (int64_t last = 0; last <= head; last++)
         if (held(last, false) > playing->limit)
             return false;
+    if (playing->roomy && !all_are_admitted())
+        return false;
     /* A refund may come too late to find its take, but finds nobody else's. */
     uint64_t counted = playing->limit - hf_sliding_available(&window, head);
     return counted >= held(head, false) && counted <= held(head, true);
@@ -142,6 +155,16 @@ HF_TEST(a_straggler_does_not_wipe_what_came_after_him) /* trap 25 */
                                                  .scripts = {{{1, 20}}, {{1, 36}, {1, 36}}}}));
 }
 
+/* One place more than takes: a straggler who moves on may be counted twice for a moment. */
+HF_TEST(whoever_finds_room_is_admitted_however_far_time_has_run_ahead)
+{
+    for (int64_t later = 0; later <= 36; later += 6)
+        HF_CHECK(holds_in_every_schedule(&(scenario){.name = "straggler and another, room for all",
+                                                     .limit = 3,
+                                                     .scripts = {{{1, 20}}, {{1, 20 + later}}},
+                                                     .roomy = true}));
+}
+
 HF_TEST(a_refund_returns_what_it_took_and_nobody_elses) /* traps 32, 34 */
 {
     HF_CHECK(
@@ -175,6 +198,7 @@ main(int argc, char **argv)
     HF_RUN(counts_do_not_run_over_into_the_stamp);
     HF_RUN(a_straggler_does_not_miss_what_the_ring_has_dropped);
     HF_RUN(a_straggler_does_not_wipe_what_came_after_him);
+    HF_RUN(whoever_finds_room_is_admitted_however_far_time_has_run_ahead);
     HF_RUN(a_refund_returns_what_it_took_and_nobody_elses);
     HF_RUN(the_explorer_finds_two_takes_that_did_not_see_each_other);
     return hf_test_close();

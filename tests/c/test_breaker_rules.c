@@ -317,6 +317,12 @@ HF_TEST(an_opening_at_the_end_of_time_is_no_overflow)
     HF_CHECK_INT(hf_breaker_retry_after_ns(b, INT64_MAX - 1), 1);
     HF_CHECK(!refuses(INT64_MAX));
     begin();
+    break_at(INT64_MAX - 1);
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, -10), 60 * SECOND); /* more than time can be left */
+    HF_CHECK(!hf_breaker_peek(b, INT64_MIN));
+    HF_CHECK_INT(hf_breaker_refuse_fast(b, INT64_MIN, 0), 0);
+    HF_CHECK(refuses(-10));
+    begin();
     break_at(INT64_MIN);
     HF_CHECK(refuses(INT64_MIN + 60 * SECOND - 1));
     HF_CHECK(!refuses(INT64_MIN + 60 * SECOND));
