@@ -151,6 +151,18 @@ HF_TEST(a_change_at_an_earlier_time_gives_nothing_away) /* trap 20 */
     HF_CHECK_INT(hf_bucket_available(&b, 0), 0);
 }
 
+HF_TEST(a_change_at_an_earlier_time_takes_nothing_away) /* trap 20 */
+{
+    for (int64_t back = 1; back < 1000 * hour; back = 3 * back + second) { /* and before the base */
+        hf_bucket b;
+        hf_bucket_init(&b, per_second(1, 10), 0);
+        HF_CHECK(hf_bucket_try_take(&b, 4, hour));
+        hf_bucket_resize(&b, per_second(1, 20), hour - back);
+        HF_CHECK_INT(hf_bucket_available(&b, hour), 6);
+        HF_CHECK_INT(hf_bucket_available(&b, hour + 5 * second), 11);
+    }
+}
+
 HF_TEST(a_change_after_a_long_idle_time_finds_the_bucket_full)
 {
     hf_bucket b;
@@ -249,6 +261,7 @@ main(int argc, char **argv)
     HF_RUN(a_thousand_changes_make_no_token_and_lose_none);
     HF_RUN(parts_of_tokens_are_rounded_to_the_safe_side_by_less_than_a_unit_each_time);
     HF_RUN(a_change_at_an_earlier_time_gives_nothing_away);
+    HF_RUN(a_change_at_an_earlier_time_takes_nothing_away);
     HF_RUN(a_change_after_a_long_idle_time_finds_the_bucket_full);
     HF_RUN(clearing_fills_it_and_forgets_bookings);
     HF_RUN(the_rate_reads_back_as_it_was_set);
