@@ -210,7 +210,8 @@ hf_time_window_read(const hf_time_window *w, uint64_t gen, int64_t now_ns)
 
 /*
  * A cheap guess whether the window holds a failure or a slow call: true for a little too long at
- * most. A success need not be judged while it is false.
+ * most, and false only too soon of what was in the future when time stepped back. A success need not
+ * be judged while it is false.
  */
 static inline bool
 hf_time_window_has_failures(const hf_time_window *w, uint64_t gen, int64_t now_ns)

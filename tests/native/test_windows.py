@@ -97,6 +97,12 @@ class TimeWindowMachine(RuleBasedStateMachine):
     def idle(self, slices: int) -> None:  # trap 21, trap 27
         self.now_ns += slices * self.slice_ns
 
+    @precondition(lambda self: self.now_ns < 2**62)
+    @rule(turns=st.integers(1, 2), spans=st.floats(0, 1))
+    def idle_until_slots_have_their_numbers_again(self, turns: int, spans: float) -> None:
+        # trap 27: 28 bits of them
+        self.now_ns += turns * 2**28 * self.span_ns + int(spans * self.span_ns)
+
     @rule(back=st.floats(0, 1, exclude_max=True))
     def another_thread_is_a_little_behind(self, back: float) -> None:  # trap 25
         self._step_back(int(back * self.slice_ns))

@@ -89,7 +89,10 @@ cdef class TimeWindow:
         return listed(hf_time_window_read(self.kernel, gen(generation), moment(now_ns)))
 
     def has_failures(self, generation, now_ns):
-        """Guess whether the window holds a failure or a slow call; never wrongly False."""
+        """Guess whether the window holds a failure or a slow call.
+
+        Never wrongly False, except of calls that were in the future when time stepped back.
+        """
         return hf_time_window_has_failures(self.kernel, gen(generation), moment(now_ns))
 
     def nbytes(self):
