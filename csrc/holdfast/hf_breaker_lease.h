@@ -77,7 +77,7 @@ enum hf__claim { HF__CLAIMED, HF__ALL_HELD, HF__GEN_IS_OVER };
 /*
  * Claim one lease. A lease of another generation is an earlier one's, and free, only if the breaker
  * is still in ours after it was read; a later one's must not be taken. Should one appear after that
- * look, the CAS fails.
+ * look, the CAS fails; should it have come and gone, the period is over, and so is the claim.
  */
 static inline enum hf__claim
 hf__lease_claim_slot(hf_breaker *b, uint32_t slot, uint64_t gen, int64_t now_ns,
@@ -94,7 +94,10 @@ hf__lease_claim_slot(hf_breaker *b, uint32_t slot, uint64_t gen, int64_t now_ns,
     } while (!hf_cas_weak_acq_rel(&b->leases[slot], &seen, mine));
     *permit = (hf_breaker_permit){
         .gen = gen, .lease = mine, .slot = (int32_t)slot, .flags = HF_PERMIT_PROBE};
-    return HF__CLAIMED;
+    if (HF_BREAKER_GEN(hf_load_acquire(&b->word)) == gen)
+        return HF__CLAIMED;
+    hf__lease_release(b, permit);
+    return HF__GEN_IS_OVER;
 }
 
 /* Claim any free lease of the half-open period `gen` and fill in the permit. */

@@ -143,6 +143,44 @@ HF_TEST(a_caller_held_up_since_an_earlier_period_evicts_no_probe)
                       one_probe_in_this_period));
 }
 
+static void
+half_open_with_one_slot(void *world)
+{
+    (void)world;
+    hf_breaker_config config = defaults();
+    config.half_open_max = 1;
+    config.probe_ns = -1;
+    begin_with(config);
+    hf_breaker_override(b, HF_HALF_OPEN, 0);
+    ready();
+}
+
+static void
+probe_and_fail_or_probe(void *world, int index)
+{
+    (void)world;
+    if (ask_at(&actors[index], 0) && index == 0)
+        end_at(&actors[0], HF_FAILURE, 0);
+}
+
+static bool
+one_was_admitted(void *world)
+{
+    (void)world;
+    return accounts_balance() && admitted() == 1 &&
+           hf_breaker_state(b) == (actors[0].admitted ? HF_OPEN : HF_HALF_OPEN);
+}
+
+/*
+ * D-CB-2, trap 7: a caller that is held up before it claims a slot, while another takes that slot,
+ * fails and gives it back, is not let into the open breaker.
+ */
+HF_TEST(nobody_is_admitted_by_a_slot_of_a_period_that_is_over)
+{
+    HF_CHECK(explored("probe and fail, probe", 2, half_open_with_one_slot, probe_and_fail_or_probe,
+                      one_was_admitted));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -151,5 +189,6 @@ main(int argc, char **argv)
     HF_RUN(slots_given_back_are_never_lost);
     HF_RUN(a_slot_past_its_deadline_is_taken_over_by_one);
     HF_RUN(a_caller_held_up_since_an_earlier_period_evicts_no_probe);
+    HF_RUN(nobody_is_admitted_by_a_slot_of_a_period_that_is_over);
     return hf_test_close();
 }
