@@ -53,12 +53,28 @@ hf__breaker_deadline(hf_breaker *b, unsigned reopens, int64_t now_ns)
 }
 
 /*
+ * Set the deadline of the opening that the caller made, and that began generation `gen`, unless that
+ * is over. It may replace one that hf__breaker_mend() put there, by what was known of the opening
+ * before or while this one was being made.
+ */
+HF_RARE void
+hf__breaker_set_deadline(hf_breaker *b, uint64_t gen, int64_t until)
+{
+    int64_t seen = hf_load_acquire(&b->until_ns);
+    do {
+        if (HF_BREAKER_GEN(hf_load_acquire(&b->word)) != gen)
+            return;
+    } while (!hf_cas_weak_acq_rel(&b->until_ns, &seen, until));
+}
+
+/*
  * Open a breaker that is in generation `gen`. False: the generation is over, nothing was moved.
  *
  * Mark, move, deadline, so that nobody sees OPEN with an old deadline, and only who moved the word
- * sets the new one. A loser that is slow cannot disturb the opening it lost to, nor a later one: it
- * replaces only the deadline it read before it found the word still in `gen`, and each opening has
- * put others in its place; were one equal, the worst is a mark, which hf__breaker_mend() removes.
+ * sets the new one. Who is slow, a loser or the maker, cannot disturb the opening it lost to, nor a
+ * later one: it replaces only the deadline it read before it found the word still in its generation,
+ * and each opening has put others in its place. Were one equal, after a step back of the time, the
+ * worst is a mark, which hf__breaker_mend() removes, or a deadline that is too early.
  */
 HF_RARE bool
 hf__breaker_open(hf_breaker *b, uint64_t gen, unsigned reopens, int64_t now_ns, hf_change *change)
@@ -76,9 +92,7 @@ hf__breaker_open(hf_breaker *b, uint64_t gen, unsigned reopens, int64_t now_ns, 
         if (hf__breaker_move(b, w, HF_OPEN, reopens, change))
             break;
     }
-    int64_t seen = mark;
-    while (!hf_cas_weak_acq_rel(&b->until_ns, &seen, until) && seen == mark)
-        ;
+    hf__breaker_set_deadline(b, change->gen, until);
     return true;
 }
 

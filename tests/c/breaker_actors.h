@@ -119,6 +119,21 @@ accounts_balance(void)
     return (int)hf_breaker_in_flight(b) == held && changes_are_one_story();
 }
 
+/* A setup: half-open, with two probes for the threads to end. */
+static inline void
+two_probes_under_way(void *world)
+{
+    (void)world;
+    hf_breaker_config config = defaults();
+    config.success_threshold = 1;
+    config.half_open_max = 2;
+    begin_with(config);
+    break_at(0);
+    for (int i = 0; i < 2; i++)
+        early[i] = enter(HALF);
+    ready();
+}
+
 /* Every schedule holds; with two threads, also when weak CAS fails once for nothing, anywhere. */
 static inline bool
 explored(const char *name, int threads, void (*setup)(void *), void (*thread)(void *, int),
