@@ -73,8 +73,8 @@ hf__breaker_set_deadline(hf_breaker *b, uint64_t gen, int64_t until)
  * Mark, move, deadline, so that nobody sees OPEN with an old deadline, and only who moved the word
  * sets the new one. Who is slow, a loser or the maker, cannot disturb the opening it lost to, nor a
  * later one: it replaces only the deadline it read before it found the word still in its generation,
- * and each opening has put others in its place. Were one equal, after a step back of the time, the
- * worst is a mark, which hf__breaker_mend() removes, or a deadline that is too early.
+ * and each opening has put others in its place. Were one equal, since time stood still or stepped
+ * back, the worst is a mark, which hf__breaker_mend() removes, or a deadline that is too early.
  */
 HF_RARE bool
 hf__breaker_open(hf_breaker *b, uint64_t gen, unsigned reopens, int64_t now_ns, hf_change *change)
