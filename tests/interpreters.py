@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-__all__ = ["classes_can_die"]
+__all__ = ["GIL", "classes_can_die"]
 
-_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 classes_can_die = pytest.mark.skipif(
-    not _GIL and sys.version_info < (3, 14),
+    not GIL and sys.version_info < (3, 14),
     reason="3.13 without the GIL keeps every class for good once a thread was started",
 )

@@ -32,8 +32,7 @@ typedef struct {
     bool is_async, is_exit;
 } DescriptorObject;
 
-static PyTypeObject *entry_type, *descriptor_type, *done_type;
-static PyObject *done; /* an awaitable of None that is ready at once */
+static PyTypeObject *entry_type, *descriptor_type;
 
 /* ---- from one look-up to the other ---- */
 
@@ -41,32 +40,64 @@ static PyObject *done; /* an awaitable of None that is ready at once */
 #define HF_EXIT_COMES_FIRST (PY_VERSION_HEX >= 0x030E0000)
 
 #ifdef Py_GIL_DISABLED
-static _Thread_local EntryObject *pending; /* strong: another thread may drop what it was given */
-#else
-static EntryObject *pending; /* borrowed from who looked it up; when it dies it is not pending */
-#endif
+
+/* Strong: another thread may drop what it was given. So it lives until the thread's next, or its end. */
+static _Thread_local EntryObject *pending;
+static _Thread_local bool end_is_seen; /* of this thread */
+
+static void
+thread_ends(PyObject *capsule)
+{
+    (void)capsule;
+    end_is_seen = false;
+    Py_CLEAR(pending);
+}
+
+/* Have the thread's own dictionary, which dies with it, drop what is pending. Without memory it stays. */
+static void
+see_end(void)
+{
+    PyObject *dict = PyThreadState_GetDict();
+    PyObject *capsule = dict != NULL ? PyCapsule_New(&end_is_seen, NULL, thread_ends) : NULL;
+    if (capsule != NULL && PyDict_SetItemString(dict, "holdfast.entry", capsule) == 0)
+        end_is_seen = true;
+    Py_XDECREF(capsule);
+    PyErr_Clear();
+}
 
 static void
 set_pending(EntryObject *entry)
 {
-#ifdef Py_GIL_DISABLED
+    if (!end_is_seen)
+        see_end();
     Py_XSETREF(pending, (EntryObject *)Py_NewRef((PyObject *)entry));
-#else
-    pending = entry;
-#endif
 }
 
 static void
 end_pending(const EntryObject *entry)
 {
-    if (pending != entry)
-        return;
-#ifdef Py_GIL_DISABLED
-    Py_CLEAR(pending);
-#else
-    pending = NULL;
-#endif
+    if (pending == entry)
+        Py_CLEAR(pending);
 }
+
+#else
+
+static EntryObject *pending; /* borrowed from who looked it up; when it dies it is not pending */
+
+static void
+set_pending(EntryObject *entry)
+{
+    pending = entry;
+}
+
+static void
+end_pending(const EntryObject *entry)
+{
+    if (pending == entry)
+        pending = NULL;
+}
+
+#endif
 
 /* The entry that the first look-up answered, for the second; NULL where there was no first. */
 static EntryObject *
@@ -149,7 +180,7 @@ as_awaitable(bool is_async, PyObject *answer)
     if (!is_async || answer == NULL)
         return answer;
     Py_DECREF(answer);
-    return Py_NewRef(done);
+    return Py_NewRef(hf_done);
 }
 
 /* An Entry is called twice: without arguments to enter, with the exception's three to leave. */
@@ -333,31 +364,6 @@ static PyType_Spec descriptor_spec = {
     .slots = descriptor_slots,
 };
 
-/* ---- an awaitable that is ready ---- */
-
-static PyObject *
-done_next(PyObject *op)
-{
-    (void)op;
-    return NULL; /* StopIteration of None */
-}
-
-static PyType_Slot done_slots[] = {
-    {Py_tp_doc, "An awaitable of None that is ready at once."},
-    {Py_tp_dealloc, descriptor_dealloc},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, done_next},
-    {Py_am_await, PyObject_SelfIter},
-    {0, NULL},
-};
-
-static PyType_Spec done_spec = {
-    .name = "holdfast._native.gate.Done",
-    .basicsize = sizeof(PyObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = done_slots,
-};
-
 static int
 add_descriptor(PyTypeObject *gate_type, const char *name, bool is_async, bool is_exit)
 {
@@ -377,11 +383,8 @@ hf_entry_ready(PyObject *module, PyTypeObject *gate_type)
 {
     entry_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &entry_spec, NULL);
     descriptor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &descriptor_spec, NULL);
-    done_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &done_spec, NULL);
-    if (entry_type == NULL || descriptor_type == NULL || done_type == NULL)
-        return -1;
-    done = (PyObject *)PyObject_New(PyObject, done_type);
-    if (done == NULL || add_descriptor(gate_type, "__enter__", false, false) < 0 ||
+    if (entry_type == NULL || descriptor_type == NULL || hf_done_ready(module) < 0 ||
+        add_descriptor(gate_type, "__enter__", false, false) < 0 ||
         add_descriptor(gate_type, "__exit__", false, true) < 0 ||
         add_descriptor(gate_type, "__aenter__", true, false) < 0 ||
         add_descriptor(gate_type, "__aexit__", true, true) < 0)

@@ -9,7 +9,7 @@
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its
  *                 steps; coroutine_inner.c: what it drives; coroutine_stop.c: its result
  *   entry.c       what `with policy:` leaves on the interpreter's stack; entry_open.c: entries
- *                 without an owner
+ *                 without an owner; done.c: what leaving an `async with` answers
  *   permit.c      Permit, an admission held by hand
  *   outcome.c     Outcome, the answer of try_call
  *   rejected.c    Rejected; rejected_classes.c: HoldfastError and the classes of rejections
@@ -295,7 +295,9 @@ PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *cons
                             Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry);
 
-/* ---- permit.c, entry.c, entry_open.c, outcome.c ---- */
+/* ---- permit.c, entry.c, entry_open.c, done.c, outcome.c ---- */
+extern PyObject *hf_done;
+int hf_done_ready(PyObject *module);
 PyObject *hf_permit_new(GateObject *gate, const hf_pass *pass);
 void hf_entry_take(PyObject *entry, const hf_pass *pass);
 void hf_entry_leave_open(GateObject *gate, const hf_pass *pass);
