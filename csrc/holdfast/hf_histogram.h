@@ -157,8 +157,7 @@ hf_histogram_quantile(const hf_histogram *h, double q)
     if (total == 0 || q != q)
         return (double)NAN;
     double rank = q < 0 ? 0 : q < 1 ? q * (double)total : (double)total;
-    rank -= rank *
-            0x1p-52; /* .55 of 100 is 55, though not in double: each rounding adds half of that */
+    rank -= rank * 0x1p-52; /* .55 of 100 is 55: two roundings add half of that each */
     /* Counts only grow, so the walk gets there, unless the histogram is cleared under it. */
     for (unsigned i = 0; i < HF_HISTOGRAM_CELLS; i++) {
         seen += hf_load_relaxed(&h->cell[i]);
