@@ -53,7 +53,7 @@ def recorded_results() -> Results:
         elapsed_ns=10 * NS,
         schedule=SCHEDULE,
         per_second=2,
-        timeout_seconds=0.5,
+        timeout_seconds=0.35,
         kills=1,
         tally=recorded_tally(),
         chronicle=recorded_chronicle(),

@@ -54,8 +54,8 @@ def test_the_upstream_goes_through_every_phase_at_its_time(stage):
     assert process.told == [
         (0.0, WELL),
         (2.0, SLOW),
-        (4.0, FAILING),
-        (5.8, "kill"),
+        (4.4, FAILING),
+        (6.0, "kill"),
         (7.2, ("start", WELL)),
     ]
 
@@ -73,8 +73,8 @@ def test_phases_kills_and_starts_are_written_down(stage):
     texts = [entry.text for entry in chronicle.since(0)]
     assert texts == [
         "healthy: 200 after 4 to 12 ms",
-        "slow: 200 after 450 to 1250 ms",
-        "failing: 503 after 20 to 60 ms",
+        "slow: 200 after 50 to 60 ms",
+        "failing: 503 after 5 to 15 ms",
         "killed: kill -9, connections refused",
         "pid 100 killed with SIGKILL",
         "back: 200 after 4 to 12 ms",

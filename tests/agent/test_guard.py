@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import httpx
 import pytest
@@ -12,7 +13,9 @@ from holdfast.agent.demo.client import CALL_TIMEOUT_SECONDS
 from holdfast.agent.demo.run import CALLS_PER_SECOND
 from holdfast.agent.demo.schedule import NS, PHASES, Schedule
 from holdfast.agent.demo.tally import Verdict
+from holdfast.agent.demo.upstream import WORKERS
 from holdfast.errors import BulkheadFullError, CircuitOpenError, RateLimitedError
+from holdfast.policies.bulkhead import Bulkhead
 
 SCHEDULE = Schedule.fit(10)
 
@@ -93,9 +96,20 @@ def test_the_breaker_has_time_to_close_in_every_cycle(seconds):  # CB-26
     assert 2 * worst * NS < back_ns
 
 
-def test_a_call_is_slow_in_the_slow_phase_only():
-    healthy, slow = PHASES[0].behaviour, PHASES[1].behaviour
-    assert 2 * healthy.longest < guard.SLOW_CALL_SECONDS < slow.shortest
+def test_the_bulkhead_keeps_every_worker_busy_and_what_it_lets_pass_in_time():  # BH-01
+    assert guard.MAX_CONCURRENT > WORKERS
+    turns = math.ceil(guard.MAX_CONCURRENT / WORKERS)
+    assert 2 * turns * PHASES[1].behaviour.longest < CALL_TIMEOUT_SECONDS
+
+
+def test_calls_that_a_full_bulkhead_turns_away_leave_the_breaker_closed(guarded):
+    full = Bulkhead("full", max_concurrent=1)
+    turned_away = guarded.pipeline(full(lambda: pytest.fail("there was a place")))
+    with full:
+        for _ in range(20):
+            with pytest.raises(BulkheadFullError):
+                turned_away()
+    assert guarded.state() == "closed"
 
 
 def test_the_bulkhead_has_room_for_what_a_healthy_upstream_has_under_way():  # BH-01

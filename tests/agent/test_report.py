@@ -25,7 +25,7 @@ def test_both_sides_stand_beside_each_other():
     assert cells(text, "calls") == ["20", "20"]
     assert cells(text, "goodput") == ["0.80/s", "0.80/s"]
     assert cells(text, "wasted calls") == ["12", "0"]
-    assert cells(text, "time in wasted calls") == ["2.16 s", "0 µs"]
+    assert cells(text, "time in wasted calls") == ["3.08 s", "0 µs"]
     assert cells(text, "rejected") == ["0", "12"]
     assert cells(text, "circuit-open") == ["–", "12"]
 
@@ -33,7 +33,7 @@ def test_both_sides_stand_beside_each_other():
 def test_the_percentiles_are_told_for_both_sides():
     text = summary(recorded_results())
     # Within the 2 % of the histogram: 12 of 20 guarded calls took 1 ms, the others 8 ms;
-    # 4 of 20 unguarded ones took 500 ms.
+    # 6 of 20 unguarded ones took 500 ms.
     (p50, p50_unit), (p99, p99_unit) = (cells(text, name)[1].split() for name in ("p50", "p99"))
     assert (float(p50), p50_unit) == (pytest.approx(1, rel=0.02), "ms")
     assert (float(p99), p99_unit) == (pytest.approx(8, rel=0.02), "ms")
@@ -77,7 +77,7 @@ def test_every_phase_has_a_line_for_each_side():
         "back",
     ]
     assert [line.split()[0] for line in lines[2::2]] == ["guarded"] * 5
-    assert lines[3].split() == ["slow", "unguarded", "0/s", *lines[3].split()[3:7], "4", "0"]
+    assert lines[3].split() == ["slow", "unguarded", "0/s", *lines[3].split()[3:7], "6", "0"]
 
 
 def test_the_words_of_the_trade_are_there_and_explained():
@@ -86,7 +86,13 @@ def test_the_words_of_the_trade_are_there_and_explained():
     for word in ("goodput", "p50", "p99", "wasted"):
         assert word in legend
     assert "half-open" in text
-    assert "after 0.5 s on both sides" in legend
+    assert "after 0.35 s on both sides" in legend
+
+
+def test_it_says_what_the_upstream_can_do_for_each_side():
+    text = summary(recorded_results())
+    what = "3 workers of its own in the upstream: 375 calls/s when healthy, 55 when slow"
+    assert f"to {what}" in text.splitlines()
 
 
 def test_it_fits_a_terminal_of_eighty_columns():
@@ -94,7 +100,7 @@ def test_it_fits_a_terminal_of_eighty_columns():
 
 
 def test_a_run_that_was_ended_before_its_first_call_has_a_summary_too():
-    text = summary(Results(0, SCHEDULE, 120, 0.5, 0, Tally(SCHEDULE), Chronicle()))
+    text = summary(Results(0, SCHEDULE, 120, 0.35, 0, Tally(SCHEDULE), Chronicle()))
     assert cells(text, "goodput") == ["–", "–"]
     assert cells(text, "p99") == ["–", "–"]
     assert "the breaker had no reason to open" in text

@@ -14,6 +14,7 @@ from holdfast.agent.demo.process import UpstreamError, UpstreamProcess
 from holdfast.agent.demo.run import Interrupts, RunError, Stage
 from holdfast.agent.demo.schedule import PHASES, Schedule
 from holdfast.agent.demo.table import LiveDisplay
+from holdfast.agent.demo.tally import Face
 
 
 class Terminal(io.StringIO):
@@ -51,6 +52,25 @@ def test_outside_the_main_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert entered == [(False, signal.getsignal(signal.SIGINT))]
+
+
+def test_each_side_has_workers_of_its_own_in_the_upstream(upstream, monkeypatch):
+    asked = set()
+
+    def note(url, *_):
+        asked.add(url)
+        raise PermissionError
+
+    monkeypatch.setattr(client, "thread_calls", note)
+    monkeypatch.setattr(client, "task_calls", note)
+    with Stage(upstream, Schedule.fit(None)) as stage:
+        assert all(lane.join(30) for lane in stage._lanes)
+    assert asked == {f"{upstream.url}unguarded", f"{upstream.url}guarded"}
+
+
+def test_callers_enough_to_send_what_is_due_when_every_call_times_out():
+    waiting = run.CALLS_PER_SECOND / len(Face) * client.CALL_TIMEOUT_SECONDS
+    assert 1.5 * waiting < run.WORKERS_PER_LANE
 
 
 def test_a_run_that_is_ended_early_reports_what_there_was(upstream):

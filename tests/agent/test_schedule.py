@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.agent.demo.run import CALLS_PER_SECOND
 from holdfast.agent.demo.schedule import NS, PHASES, Schedule
 
 durations = st.one_of(st.none(), st.floats(10, 604_800))
@@ -19,6 +20,13 @@ def test_the_phases_of_a_cycle_fill_it():
 def test_the_upstream_is_healthy_slow_failing_killed_and_back():
     assert [phase.name for phase in PHASES] == ["healthy", "slow", "failing", "killed", "back"]
     assert [phase.name for phase in PHASES if phase.behaviour is None] == ["killed"]
+
+
+def test_the_upstream_can_do_some_times_what_it_is_offered_save_in_the_slow_phase():
+    capacity = {phase.name: phase.capacity for phase in PHASES}
+    assert capacity.pop("killed") == 0
+    assert CALLS_PER_SECOND / 3 < capacity.pop("slow") < CALLS_PER_SECOND / 2
+    assert all(each > 2 * CALLS_PER_SECOND for each in capacity.values())
 
 
 @given(durations)

@@ -71,7 +71,7 @@ def test_the_phase_is_marked_in_the_row_of_phases():
 
 
 def test_it_says_how_long_the_phase_lasts():
-    assert "200 after 450 to 1250 ms, 1 s left" in drawn(scene_at(3 * NS))
+    assert "200 after 50 to 60 ms, 2 s left" in drawn(scene_at(3 * NS))
 
 
 def test_both_sides_and_their_lanes_have_a_row_each():

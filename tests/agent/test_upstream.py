@@ -5,6 +5,7 @@ import io
 import socket
 import struct
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -65,6 +66,118 @@ def test_the_delay_lies_between_its_bounds(server, connection, monkeypatch):
         ask(connection)
     assert all(0.4 <= seconds <= 1.2 for seconds in waited)
     assert len(set(waited)) > 1
+
+
+class Work:
+    """In place of the workers' sleep: work that takes until it is told to end."""
+
+    def __init__(self):
+        self.begun = threading.Semaphore(0)
+        self._ends = threading.Semaphore(0)
+
+    def __call__(self, seconds):
+        self.begun.release()
+        self._ends.acquire()
+
+    def has_begun(self, times=1):
+        return all(self.begun.acquire(timeout=30) for _ in range(times))
+
+    def end(self, times=1):
+        self._ends.release(times)
+
+
+@pytest.fixture
+def work(monkeypatch):
+    work = Work()
+    monkeypatch.setattr(upstream.time, "sleep", work)
+    yield work
+    work.end(100)
+
+
+@pytest.fixture
+def send(server):
+    """What sends a request on a connection of its own and returns that."""
+    with ExitStack() as stack:
+
+        def send(path):
+            connection = http.client.HTTPConnection(upstream.HOST, server.server_port, timeout=30)
+            stack.callback(connection.close)
+            connection.request("GET", path)
+            return connection
+
+        yield send
+
+
+class Queue(threading.Semaphore):
+    """Workers that tell of everyone who asks for one."""
+
+    def __init__(self):
+        super().__init__(upstream.WORKERS)
+        self.asked = threading.Semaphore(0)
+
+    def __enter__(self):
+        self.asked.release()
+        return super().__enter__()
+
+
+@pytest.fixture
+def queue(server):
+    return server._workers.setdefault("/a", Queue())
+
+
+def test_a_request_beyond_the_workers_waits_for_one(send, work, queue):
+    for _ in range(upstream.WORKERS):
+        send("/a")
+    assert work.has_begun(upstream.WORKERS)
+    last = send("/a")
+    assert all(queue.asked.acquire(timeout=30) for _ in range(upstream.WORKERS + 1))
+    assert not work.begun.acquire(blocking=False)
+    work.end()
+    assert work.has_begun()
+    work.end(upstream.WORKERS)
+    assert last.getresponse().status == 200
+
+
+def test_the_workers_of_one_path_are_not_those_of_another(send, work):
+    for _ in range(upstream.WORKERS):
+        send("/a")
+    assert work.has_begun(upstream.WORKERS)
+    other = send("/b")
+    assert work.has_begun()
+    work.end(upstream.WORKERS + 1)
+    assert other.getresponse().status == 200
+
+
+def test_a_request_whose_client_hung_up_keeps_its_worker(send, work, queue, capfd):
+    rude = [send("/a") for _ in range(upstream.WORKERS)]
+    assert work.has_begun(upstream.WORKERS)
+    for connection in rude:
+        connection.close()
+    polite = send("/a")
+    assert all(queue.asked.acquire(timeout=30) for _ in range(upstream.WORKERS + 1))
+    assert not work.begun.acquire(blocking=False)
+    work.end(upstream.WORKERS + 1)
+    assert polite.getresponse().status == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_request_whose_client_hung_up_while_it_waited_takes_its_turn(send, work):
+    for _ in range(upstream.WORKERS):
+        send("/a")
+    assert work.has_begun(upstream.WORKERS)
+    send("/a").close()
+    work.end()
+    assert work.has_begun()
+
+
+def test_a_request_that_waited_is_answered_as_the_upstream_behaves_by_then(server, send, work):
+    for _ in range(upstream.WORKERS):
+        send("/a")
+    assert work.has_begun(upstream.WORKERS)
+    last = send("/a")
+    server.behaviour = Behaviour(503, 0.0, 0.0)
+    work.end(upstream.WORKERS + 1)
+    assert last.getresponse().status == 503
 
 
 def test_it_listens_on_the_loopback_only(server):

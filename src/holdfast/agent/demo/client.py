@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 #: Both sides give up on a call after this long.
-CALL_TIMEOUT_SECONDS = 0.5
+CALL_TIMEOUT_SECONDS = 0.35
 
 FIRST_TIMEOUT_SECONDS = 10.0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from holdfast.agent.demo import client
+from holdfast.agent.demo import client, upstream
 from holdfast.agent.demo.schedule import NS
 from holdfast.agent.demo.tally import Verdict
 from holdfast.errors import Rejected
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from holdfast.agent.demo.schedule import Schedule
     from holdfast.events import Event
 
-#: Between the slowest of a healthy upstream and the quickest of a slow one.
-SLOW_CALL_SECONDS = client.CALL_TIMEOUT_SECONDS / 2
-#: Some times the calls that a healthy upstream has under way.
-MAX_CONCURRENT = 4
+#: Keeps the upstream's workers busy and lets no queue grow in front of them.
+MAX_CONCURRENT = upstream.WORKERS + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +55,25 @@ class Guard:
 
 def reset_timeout_seconds(schedule: Schedule) -> float:
     """Return how long the breaker stays open: a few probes in every phase of the schedule."""
-    return min(1.0, schedule.cycle_ns / NS / 30)
+    return min(0.5, schedule.cycle_ns / NS / 50)
 
 
 def build_guard(schedule: Schedule, per_second: int) -> Guard:
     """Return a guard for ``per_second`` calls, whose breaker has time to recover in each cycle."""
     breaker = CircuitBreaker(
         "demo",
-        # A fifth of the last twenty failed or slow: four bad calls open a busy breaker.
-        failure_rate=0.2,
-        slow_call_rate=0.2,
-        slow_call_duration=SLOW_CALL_SECONDS,
+        # Half of the last twenty failed: a lack of capacity is the bulkhead's to deal with.
+        failure_rate=0.5,
         window=CountWindow(20),
         min_calls=10,
         reset_timeout=reset_timeout_seconds(schedule),
-        # One probe at a time: a probe of a slow upstream keeps its caller for the whole timeout.
         half_open_max_calls=1,
         success_threshold=3,
     )
     # Above what is offered, so that only a burst after a stall meets it.
     limiter = RateLimiter("demo", rate=per_second * 5 // 4, burst=per_second // 4)
-    # Those beyond wait, a little longer than a healthy upstream takes.
-    bulkhead = Bulkhead("demo", max_concurrent=MAX_CONCURRENT, max_waiting=8, max_wait=0.05)
+    # Those beyond wait a moment: room for a burst, and a place given back is taken at once.
+    bulkhead = Bulkhead("demo", max_concurrent=MAX_CONCURRENT, max_waiting=16, max_wait=0.06)
     return Guard(Pipeline("demo", breaker, limiter, bulkhead), breaker)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from holdfast.agent.demo import figures
 from holdfast.agent.demo.schedule import NS, PHASES
 from holdfast.agent.demo.tally import Side
+from holdfast.agent.demo.upstream import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -58,10 +59,16 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
 
 
 def _title(results: Results) -> list[str]:
+    capacity = f"{_capacity('healthy')} calls/s when healthy, {_capacity('slow')} when slow"
     return [
         f"holdfast demo: {results.elapsed_ns / NS:.1f} s, upstream kills: {results.kills}",
-        f"each side: {results.per_second} calls/s, half from threads, half from asyncio tasks",
+        f"each side: {results.per_second} calls/s, half from threads, half from asyncio tasks,",
+        f"to {WORKERS} workers of its own in the upstream: {capacity}",
     ]
+
+
+def _capacity(name: str) -> str:
+    return next(f"{phase.capacity:.0f}" for phase in PHASES if phase.name == name)
 
 
 def _totals(results: Results) -> list[str]:
@@ -137,6 +144,7 @@ def _legend(results: Results) -> list[str]:
 goodput: good answers a second. p50, p99: from when a call was due to its
 answer, error or refusal. wasted: sent to an upstream that failed it or timed
 out, after {limit} on both sides. good again after: from the upstream's return to
-the next good answer. The guarded side forgoes the few answers that would have
-come in time while its breaker is open, until a probe finds the upstream well:
-the price of not waiting for all the others.""".splitlines()
+the next good answer, for which the guarded side waits until a probe is due.
+slow: requests that timed out still take their turn in the upstream. Unguarded,
+they keep its workers from those that could be answered in time; guarded, calls
+beyond the capacity are turned away, and the others are answered.""".splitlines()

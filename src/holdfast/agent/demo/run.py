@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 #: To each side; both together keep a third of one core busy.
 CALLS_PER_SECOND = 120
-WORKERS_PER_LANE = 16
+#: Enough to send what is due in time also when every call waits for its timeout.
+WORKERS_PER_LANE = 40
 #: Longer than the last calls take: the client's timeout for each queued behind the other.
 DRAIN_SECONDS = 3.0
 
@@ -200,7 +201,7 @@ class Stage:
             WORKERS_PER_LANE,
         )
         protect = self._guard.pipeline if guarded else lambda call: call
-        opening = (self._process.url, WORKERS_PER_LANE, protect)
+        opening = (f"{self._process.url}{lane.side}", WORKERS_PER_LANE, protect)
         if lane.face is Face.THREADS:
             return ThreadTraffic(orders, partial(client.thread_calls, *opening))
         return TaskTraffic(orders, partial(client.task_calls, *opening))

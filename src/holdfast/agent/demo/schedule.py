@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from holdfast.agent.demo.upstream import Behaviour
+from holdfast.agent.demo.upstream import WORKERS, Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,15 +43,23 @@ class Phase:
         status, shortest, longest = self.behaviour
         return f"{status} after {shortest * 1000:g} to {longest * 1000:g} ms"
 
+    @property
+    def capacity(self) -> float:
+        """How many calls a second the upstream's workers can answer, of each side."""
+        if self.behaviour is None:
+            return 0.0
+        return WORKERS / ((self.behaviour.shortest + self.behaviour.longest) / 2)
+
 
 _WELL = Behaviour(status=200, shortest=0.004, longest=0.012)
 
-#: One cycle. ``back`` is the longest: the breaker has to find out and close in it.
+#: One cycle. ``slow`` is a loss of capacity: the workers manage about half of what is offered.
+#: ``back`` is the longest: the breaker has to find out and close in it.
 PHASES = (
     Phase("healthy", 20, _WELL),
-    Phase("slow", 20, Behaviour(status=200, shortest=0.45, longest=1.25)),
-    Phase("failing", 18, Behaviour(status=503, shortest=0.02, longest=0.06)),
-    Phase("killed", 14, None),
+    Phase("slow", 24, Behaviour(status=200, shortest=0.05, longest=0.06)),
+    Phase("failing", 16, Behaviour(status=503, shortest=0.005, longest=0.015)),
+    Phase("killed", 12, None),
     Phase("back", 28, _WELL),
 )
 

@@ -1,7 +1,9 @@
 """The demo's dependency: an HTTP server on the loopback that behaves as it is told.
 
 A program of its own, run by path in an isolated interpreter, so it uses the standard library
-alone and imports nothing of holdfast. ``process.py`` speaks its protocol:
+alone and imports nothing of holdfast. Each path has workers of its own and a queue in front of
+them, so that callers of one path cannot get in the way of another's. ``process.py`` speaks its
+protocol:
 
     arguments    PORT, of 127.0.0.1, and a behaviour: STATUS SHORTEST LONGEST (delays in seconds)
     stdout       "ready", once connections are accepted, or "error REASON"
@@ -20,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 HOST = "127.0.0.1"
+WORKERS = 3  # of each path: requests that are answered at once; the others wait their turn
 POLL_SECONDS = 0.05  # how long the end of stdin may go unnoticed by the accepting thread
 
 
@@ -50,9 +53,13 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Wait, then answer."""
-        status, shortest, longest = self.server.behaviour
-        time.sleep(random.uniform(shortest, longest))
+        """Wait for a worker, let it work, then answer.
+
+        Nothing is read meanwhile: of a client that hung up, the answer is what finds out.
+        """
+        with self.server.workers(self.path):
+            status, shortest, longest = self.server.behaviour
+            time.sleep(random.uniform(shortest, longest))
         body = b"ok\n" if status < 400 else b"failing\n"
         self.send_response(status)
         self.send_header("Content-Type", "text/plain")
@@ -71,7 +78,12 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
+        self._workers: dict[str, threading.Semaphore] = {}
         super().__init__((HOST, port), Handler)
+
+    def workers(self, path: str) -> threading.Semaphore:
+        """Return the workers of a path, to be entered by whoever needs one."""
+        return self._workers.setdefault(path, threading.Semaphore(WORKERS))
 
     def server_bind(self) -> None:
         """Bind without the reverse look-up of the host's name, which may ask a name server."""
