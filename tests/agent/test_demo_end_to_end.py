@@ -134,6 +134,13 @@ def test_the_guarded_side_wastes_far_fewer_calls(whole_run):  # CB-02
     assert guarded * 4 < unguarded
 
 
+def test_the_guarded_side_gets_more_out_of_a_slow_upstream(whole_run):  # BH-01
+    _, output, _ = whole_run
+    rows = re.search(r"\n  slow +unguarded +(\S+)/s.*\n +guarded +(\S+)/s", output)
+    unguarded, guarded = map(float, rows.groups())
+    assert guarded > unguarded
+
+
 def test_both_sides_were_offered_the_same_calls(whole_run):
     _, output, _ = whole_run
     unguarded, guarded = map(int, figures(output, "calls"))
