@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+from statistics import median
 from threading import Barrier, Thread
 from time import perf_counter
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CALLS = 200_000
-ROUNDS = 5
+ROUNDS = 15
 
 
 def bare() -> None:
@@ -50,34 +51,39 @@ def rate(functions: list[Callable[[], None]], calls: int = CALLS) -> float:
     return calls * len(functions) / took
 
 
-def best(make: Callable[[], list[Callable[[], None]]], calls: int) -> float:
-    return max(rate(make(), calls) for _ in range(ROUNDS))
+def bare_rate(threads: int, calls: int) -> float:
+    return rate([bare] * threads, calls)
 
 
-def shared(threads: int, calls: int) -> float:
+def shared_rate(threads: int, calls: int) -> float:
     """All threads through one breaker; every call is counted."""
     breaker = hf.CircuitBreaker("shared")
-    guarded = breaker(bare)
-    found = best(lambda: [guarded] * threads, calls)
-    expected = threads * calls * ROUNDS
-    if breaker.snapshot().succeeded != expected:
-        sys.exit(f"lost counts: {breaker.snapshot().succeeded} of {expected}")
+    found = rate([breaker(bare)] * threads, calls)
+    if breaker.snapshot().succeeded != threads * calls:
+        sys.exit(f"lost counts: {breaker.snapshot().succeeded} of {threads * calls}")
     return found
 
 
-def separate(threads: int, calls: int) -> float:
-    return best(lambda: [hf.CircuitBreaker(f"own {n}")(bare) for n in range(threads)], calls)
+def separate_rate(threads: int, calls: int) -> float:
+    return rate([hf.CircuitBreaker(f"own {n}")(bare) for n in range(threads)], calls)
+
+
+KINDS = {"bare": bare_rate, "shared": shared_rate, "separate": separate_rate}
 
 
 def measure(most: int, calls: int = CALLS) -> list[dict[str, float]]:
-    """Return calls a second for 1 to ``most`` threads: unguarded, one breaker, one breaker each."""
+    """Return calls a second for 1 to ``most`` threads: unguarded, one breaker, one breaker each.
+
+    The median of rounds in which all take turns: the best round would be one in which threads
+    hardly met.
+    """
+    rates: dict[tuple[int, str], list[float]] = {}
+    for _ in range(ROUNDS):
+        for threads in range(1, most + 1):
+            for kind, run in KINDS.items():
+                rates.setdefault((threads, kind), []).append(run(threads, calls))
     return [
-        {
-            "threads": threads,
-            "bare": best(lambda n=threads: [bare] * n, calls),  # type: ignore[misc]
-            "shared": shared(threads, calls),
-            "separate": separate(threads, calls),
-        }
+        {"threads": threads} | {kind: median(rates[threads, kind]) for kind in KINDS}
         for threads in range(1, most + 1)
     ]
 
