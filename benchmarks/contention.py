@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CALLS = 200_000
-ROUNDS = 15
+ROUNDS = 25
 
 
 def bare() -> None:
@@ -71,34 +71,49 @@ def separate_rate(threads: int, calls: int) -> float:
 KINDS = {"bare": bare_rate, "shared": shared_rate, "separate": separate_rate}
 
 
-def measure(most: int, calls: int = CALLS) -> list[dict[str, float]]:
-    """Return calls a second for 1 to ``most`` threads: unguarded, one breaker, one breaker each.
+class Rates:
+    """Calls a second in each of many rounds, by number of threads and kind.
 
-    The median of rounds in which all take turns: the best round would be one in which threads
-    hardly met.
+    Whatever is asked of them is the median over the rounds of what each round says: the best round
+    would be one in which threads hardly met.
     """
-    rates: dict[tuple[int, str], list[float]] = {}
-    for _ in range(ROUNDS):
-        for threads in range(1, most + 1):
-            for kind, run in KINDS.items():
-                rates.setdefault((threads, kind), []).append(run(threads, calls))
-    return [
-        {"threads": threads} | {kind: median(rates[threads, kind]) for kind in KINDS}
-        for threads in range(1, most + 1)
-    ]
+
+    def __init__(self, rounds: list[list[dict[str, float]]]) -> None:
+        self.rounds = rounds
+
+    def of(self, kind: str, threads: int) -> float:
+        """Calls a second."""
+        return median(rows[threads - 1][kind] for rows in self.rounds)
+
+    def gain(self, kind: str, threads: int = 2) -> float:
+        """What so many threads do together, over what one does alone."""
+        return median(_gain(rows, kind, threads) for rows in self.rounds)
+
+    def scaling(self, threads: int = 2) -> float:
+        """What so many threads make of one breaker, over what they make of the bare function.
+
+        Each compared with one thread, so that 1.0 means that sharing the breaker costs nothing.
+        """
+        return median(
+            _gain(rows, "shared", threads) / _gain(rows, "bare", threads) for rows in self.rounds
+        )
 
 
-def gain(rows: list[dict[str, float]], kind: str, threads: int = 2) -> float:
-    """What so many threads do together, over what one does alone."""
+def _gain(rows: list[dict[str, float]], kind: str, threads: int) -> float:
     return rows[threads - 1][kind] / rows[0][kind]
 
 
-def scaling(rows: list[dict[str, float]], threads: int = 2) -> float:
-    """What so many threads make of one breaker, over what they make of the bare function.
-
-    Each compared with one thread, so that 1.0 means that sharing the breaker costs nothing.
-    """
-    return gain(rows, "shared", threads) / gain(rows, "bare", threads)
+def measure(most: int, calls: int = CALLS, rounds: int = ROUNDS) -> Rates:
+    """Run 1 to ``most`` threads of every kind in turn, round after round."""
+    return Rates(
+        [
+            [
+                {kind: run(threads, calls) for kind, run in KINDS.items()}
+                for threads in range(1, most + 1)
+            ]
+            for _ in range(rounds)
+        ]
+    )
 
 
 def main() -> None:
@@ -106,15 +121,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=max(4, os.cpu_count() or 1))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = measure(arguments.threads)
+    rates = measure(arguments.threads)
     if arguments.json:
-        print(json.dumps(rows))
+        print(json.dumps(rates.rounds))
         return
     print("threads   bare M/s   shared M/s   separate M/s   scaling")
-    for row in rows:
+    for threads in range(1, arguments.threads + 1):
+        bare, shared, separate = (rates.of(kind, threads) / 1e6 for kind in KINDS)
         print(
-            f"{row['threads']:7.0f} {row['bare'] / 1e6:10.1f} {row['shared'] / 1e6:12.1f}"
-            f" {row['separate'] / 1e6:14.1f} {scaling(rows, int(row['threads'])):9.2f}"
+            f"{threads:7d} {bare:10.1f} {shared:12.1f} {separate:14.1f}"
+            f" {rates.scaling(threads):9.2f}"
         )
 
 
