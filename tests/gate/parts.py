@@ -1,6 +1,8 @@
 """Policies that show what a gate did: small ones, and what came of their calls."""
 
+import types
 from collections import Counter
+from collections.abc import Generator
 from typing import Any
 
 from holdfast import Bulkhead, CircuitBreaker, Clock, ManualClock, Pipeline, RateLimiter
@@ -40,3 +42,9 @@ def fates(breaker: CircuitBreaker) -> dict[str, int]:
     """What came of the breaker's calls, without what never happened."""
     snapshot = breaker.snapshot()
     return dict(+Counter({fate: getattr(snapshot, fate) for fate in FATES}))
+
+
+@types.coroutine
+def suspend(value: object = None) -> Generator[object, Any, Any]:
+    """Yield a value to whoever drives the coroutine; return what was sent."""
+    return (yield value)

@@ -1,23 +1,15 @@
 """A guarded coroutine driven by send, throw and close, as any event loop does."""
 
 import asyncio
-import gc
 import inspect
 import traceback
-import types
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
-from holdfast import CircuitBreaker, CircuitOpenError, Pipeline
-from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
-
-
-@types.coroutine
-def suspend(value: object = None) -> Generator[object, Any, Any]:
-    """Yield a value to whoever drives; return what was sent."""
-    return (yield value)
+from holdfast import CircuitBreaker
+from tests.gate.parts import fates, half_open, pipe, places, suspend
 
 
 class Bare:
@@ -307,97 +299,3 @@ def test_a_coroutine_that_runs_cannot_be_entered_again() -> None:
     states.append(inspect.getcoroutinestate(coroutine))
     assert states == ["CORO_CREATED", "CORO_SUSPENDED", "CORO_CLOSED"]
     assert seen == ["CORO_RUNNING"]
-
-
-def test_dropped_half_way_it_gives_back_after_its_body_has_ended() -> None:  # trap 5
-    breaker, bulkhead = half_open(), places()
-    ended = []
-
-    @pipe(breaker, bulkhead)
-    async def work() -> None:
-        try:
-            await suspend()
-        finally:
-            ended.append(bulkhead.in_flight)
-
-    coroutine = work()
-    coroutine.send(None)
-    del coroutine
-    assert ended == [1]
-    assert (bulkhead.in_flight, fates(breaker)) == (0, {"abandoned": 1})
-
-
-def test_dropped_in_a_cycle_it_gives_back_when_the_cycle_is_collected() -> None:  # trap 4
-    breaker, bulkhead = half_open(), places()
-
-    @pipe(breaker, bulkhead)
-    async def work(cycle: list[Any]) -> None:
-        try:
-            await suspend()
-        finally:
-            cycle.append(bulkhead.in_flight)
-
-    def abandon() -> None:
-        cycle: list[Any] = []
-        cycle.append(work(cycle))
-        cycle[0].send(None)
-        assert bulkhead.in_flight == 1
-
-    gc.collect()
-    abandon()
-    gc.collect()
-    assert (bulkhead.in_flight, fates(breaker)) == (0, {"abandoned": 1})
-
-
-def test_dropped_while_it_waits_it_gives_everything_back() -> None:  # trap 33
-    async def main() -> None:
-        with bulkhead:
-            coroutine = work()
-            coroutine.send(None)
-            assert (bulkhead.waiting, limiter.available) == (1, 2)
-            coroutine.close()
-            assert (bulkhead.waiting, limiter.available) == (0, 3)
-            coroutine = work()
-            coroutine.send(None)
-            del coroutine
-            assert (bulkhead.waiting, limiter.available) == (0, 3)
-
-    breaker, limiter = half_open(), tokens(3)
-    bulkhead = places(1, max_waiting=1, max_wait=None)
-
-    @pipe(breaker, limiter, bulkhead)
-    async def work() -> None:
-        pytest.fail("ran")
-
-    asyncio.run(main())
-    assert breaker.snapshot().admitted == breaker.snapshot().probes == 0
-
-
-def test_never_awaited_it_warns_and_was_never_admitted() -> None:
-    breaker = half_open()
-
-    @Pipeline("p", breaker)
-    async def forgotten() -> None: ...
-
-    with pytest.warns(RuntimeWarning, match=r"coroutine '.*forgotten' was never awaited"):
-        forgotten()
-    with pytest.warns(RuntimeWarning, match=r"of <<function .*forgotten.* was never awaited"):
-        breaker.acall(forgotten)
-    with pytest.warns(RuntimeWarning, match="of <CircuitBreaker 'tripping'> was never awaited"):
-        breaker._apermit()
-    assert breaker.snapshot().admitted == 0
-
-
-def test_refused_it_closes_the_body_it_will_not_run() -> None:
-    breaker = tripping()
-    breaker.force_open()
-
-    @breaker
-    async def work() -> None:
-        pytest.fail("ran")
-
-    coroutine = work()
-    with pytest.raises(CircuitOpenError):
-        coroutine.send(None)
-    del coroutine
-    gc.collect()  # no warning that it was never awaited

@@ -6,22 +6,15 @@ import inspect
 import io
 import re
 import sys
-import types
 import weakref
-from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from holdfast import CircuitBreaker
 from holdfast._native.gate import GuardedCoroutine
-from tests.gate.parts import places
+from tests.gate.parts import places, suspend
 from tests.pipeline.parties import auntil
-
-
-@types.coroutine
-def suspend() -> Generator[None, None, None]:
-    yield
 
 
 @CircuitBreaker("face")

@@ -2,14 +2,13 @@
 
 import asyncio
 import sys
-import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from holdfast import CircuitBreaker, CircuitOpenError
-from tests.gate.parts import fates, pipe, places, tripping
+from tests.gate.parts import fates, pipe, places, suspend, tripping
 
 VALUES = [
     None,
@@ -44,11 +43,6 @@ ERRORS = [
     ExceptionGroup("own", [ValueError()]),
     BaseExceptionGroup("own", [KeyboardInterrupt()]),
 ]
-
-
-@types.coroutine
-def suspend() -> Generator[None, None, None]:
-    yield
 
 
 def run(coroutine: Any) -> Any:

@@ -328,68 +328,6 @@ def test_several_event_loops_on_one_bulkhead():
     assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
 
 
-def test_observed_it_lets_all_in_and_counts():
-    bulkhead = hf.Bulkhead("b", max_concurrent=1, mode="observe")
-    with bulkhead, bulkhead:
-        assert bulkhead.in_flight == 2
-        assert bulkhead.try_enter()
-        bulkhead.enter()
-        bulkhead.leave()
-        bulkhead.leave()
-    shown = bulkhead.snapshot()
-    assert (shown.observed, shown.rejected, shown.active) == (3, 0, 0)
-
-
-def test_switched_off_it_is_not_there():
-    bulkhead = hf.Bulkhead("b", max_concurrent=1, mode="off")
-    with bulkhead, bulkhead:
-        assert bulkhead.in_flight == 0
-        assert bulkhead.try_enter()
-    bulkhead.enter()
-    bulkhead.leave()
-
-
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"max_concurrent": 0}, "max_concurrent: got 0"),
-        ({"max_concurrent": True}, "max_concurrent: got True"),
-        ({"max_concurrent": 1.9}, "max_concurrent: got 1.9"),
-        ({"max_concurrent": 10**9}, "max_concurrent: got 1000000000"),
-        ({"max_waiting": -1}, "max_waiting: got -1"),
-        ({"max_wait": 1.0}, "max_wait: got 1.0"),
-        ({"max_wait": None}, "max_wait: got None"),
-        ({"max_waiting": 1, "max_wait": float("nan")}, "max_wait: got nan"),
-        ({"max_waiting": 1, "max_wait": -0.1}, "max_wait: got -0.1"),
-    ],
-)
-def test_bad_settings_are_named(settings, named):
-    with pytest.raises(hf.ConfigError) as caught:
-        hf.Bulkhead("b", **settings)
-    assert named in str(caught.value)
-
-
-@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), True, "1"])
-def test_bad_timeouts_are_named(timeout):
-    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=1)
-    with pytest.raises(hf.ConfigError, match="timeout: got"):
-        bulkhead.enter(timeout)
-    assert bulkhead.in_flight == 0
-
-
-def test_its_native_state_is_small():  # GEN-13
-    assert hf.Bulkhead("b")._kernel.nbytes() <= 256
-
-
-def test_a_second_init_changes_nothing():
-    bulkhead = hf.Bulkhead("b", max_concurrent=1)
-    with pytest.raises(RuntimeError, match="bound once"):
-        bulkhead.__init__("other", max_concurrent=9)
-    assert bulkhead.name == "b"
-    assert bulkhead.try_enter()
-    assert not bulkhead.try_enter()
-
-
 def test_without_a_longest_wait_only_an_explicit_timeout_waits(still_clock):
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=3, clock=still_clock)
     bulkhead.enter()
