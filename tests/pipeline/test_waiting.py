@@ -219,19 +219,22 @@ def test_tasks_of_a_closed_loop_are_passed_over(house: House) -> None:
     gc.collect()  # the tasks' own end gives nothing back a second time
 
 
-def test_tasks_of_a_closed_loop_take_no_room_to_wait_from_the_living() -> None:
-    house = House(max_waiting=2)
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_tasks_of_a_closed_loop_take_no_room_to_wait_from_the_living(ahead: int) -> None:
+    house = House(max_waiting=ahead + 2)
     loop = LoopParty()
     house.enter()
-    for number in range(2):
+    living = [house.start() for _ in range(ahead)]
+    for number in range(ahead, ahead + 2):
         loop.spawn(house.aenter())
         until(lambda number=number: house.kernel.waiting() == number + 1)
     assert house.enter() == FULL
     loop.kill()
-    party = Party(house.enter)
-    until(lambda: house.kernel.waiting() == 1)
-    house.room.leave()
-    assert party.result() == ENTERED
+    living.append(Party(house.enter))
+    until(lambda: house.kernel.waiting() == ahead + 1)
+    for party in living:
+        house.room.leave()
+        assert party.result() == ENTERED
     house.room.leave()
     gc.collect()
     house.assert_empty()
