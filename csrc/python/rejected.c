@@ -215,8 +215,11 @@ rejected_str(PyObject *op)
     PyObject *summary = PyObject_GetAttrString(op, "summary");
     if (summary == NULL)
         return NULL;
-    PyObject *text = PyUnicode_FromFormat("%S: %R (%S)", summary, self->name ? self->name : Py_None,
-                                          self->reason ? self->reason : Py_None);
+    /* Held: the str and repr of one may set the others. */
+    PyObject *name = or_none(self->name), *reason = or_none(self->reason);
+    PyObject *text = PyUnicode_FromFormat("%S: %R (%S)", summary, name, reason);
+    Py_DECREF(reason);
+    Py_DECREF(name);
     Py_DECREF(summary);
     if (text == NULL || isnan(self->retry_after))
         return text;
