@@ -294,29 +294,36 @@ raise_thrown(PyObject *const *args, Py_ssize_t nargs)
     }
 }
 
-/* Throw into what is driven; into an iterator that cannot be thrown into, it ends where it stands. */
-static PyObject *
-throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs)
+/*
+ * Throw into what is driven. What cannot be thrown into ends where it stands: then a StopIteration is
+ * what was thrown, no result.
+ */
+static PySendResult
+throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
 {
     PyObject *method = PyObject_GetAttrString(target, "throw");
     if (method == NULL) {
         if (PyErr_ExceptionMatches(PyExc_AttributeError))
             raise_thrown(args, nargs);
-        return NULL;
+        return PYGEN_ERROR;
     }
-    PyObject *out = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
+    *answer = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
     Py_DECREF(method);
-    return out;
+    if (*answer != NULL)
+        return PYGEN_NEXT;
+    *answer = hf_stop_value();
+    return sent(*answer);
 }
 
 static PySendResult
 throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
 {
     bool waiting = self->phase == PHASE_WAITING;
-    *answer = throw_on(waiting ? self->waiting : self->inner, args, nargs);
-    if (*answer != NULL)
+    PyObject *value = NULL;
+    if (throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) == PYGEN_NEXT) {
+        *answer = value;
         return PYGEN_NEXT;
-    PyObject *value = hf_stop_value();
+    }
     if (!waiting)
         return finish(self, value, answer);
     if (value == NULL) {

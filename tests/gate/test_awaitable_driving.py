@@ -194,6 +194,15 @@ def test_an_iterator_without_throw_ends_where_it_stands() -> None:
     assert fates(breaker) == {"ignored": 1}
 
 
+def test_a_stop_iteration_thrown_into_an_iterator_without_throw_is_no_result() -> None:
+    breaker = CircuitBreaker("b")
+    coroutine = breaker.acall(Bare, 1, 2)
+    assert coroutine.send(None) == 1
+    with pytest.raises(RuntimeError, match="coroutine raised StopIteration"):
+        coroutine.throw(StopIteration(7))
+    assert fates(breaker) == {"failed": 1}
+
+
 def test_an_iterator_without_send_is_driven_by_next() -> None:
     coroutine = places().acall(Bare, 1, 2)
     assert [coroutine.send(None), next(coroutine)] == [1, 2]
