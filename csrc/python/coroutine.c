@@ -100,17 +100,37 @@ hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry)
 
 /* ---- looking like a coroutine ---- */
 
+/* What is driven. Coroutines of coroutines may be many: they are passed through here, not asked. */
+static PyObject *
+driven(PyObject *op)
+{
+    while (op != NULL && Py_IS_TYPE(op, hf_coroutine_type)) {
+        CoroutineObject *self = (CoroutineObject *)op;
+        op = self->phase == PHASE_WAITING ? self->waiting : self->inner;
+    }
+    return op;
+}
+
+/* Who is asked is held: it may answer by making a step, which lets go of it. */
+static PyObject *
+ask(PyObject *source, const char *name)
+{
+    PyObject *value = NULL;
+    if (source != NULL) {
+        Py_INCREF(source);
+        value = PyObject_GetAttrString(source, name);
+        Py_DECREF(source);
+    }
+    return value;
+}
+
 static PyObject *
 forward(PyObject *op, void *closure)
 {
-    CoroutineObject *self = (CoroutineObject *)op;
-    PyObject *target = self->phase == PHASE_WAITING ? self->waiting : self->inner;
-    if (target != NULL) {
-        PyObject *value = PyObject_GetAttrString(target, closure);
-        if (value != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
-            return value;
-        PyErr_Clear();
-    }
+    PyObject *value = ask(driven(op), closure);
+    if (value != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_AttributeError)))
+        return value;
+    PyErr_Clear();
     Py_RETURN_NONE;
 }
 
@@ -118,9 +138,10 @@ static PyObject *
 forward_name(PyObject *op, void *closure)
 {
     CoroutineObject *self = (CoroutineObject *)op;
-    PyObject *const sources[] = {self->inner, self->fn};
+    while (self->inner != NULL && Py_IS_TYPE(self->inner, hf_coroutine_type))
+        self = (CoroutineObject *)self->inner;
     for (int i = 0; i < 2; i++) {
-        PyObject *value = sources[i] != NULL ? PyObject_GetAttrString(sources[i], closure) : NULL;
+        PyObject *value = ask(i == 0 ? self->inner : self->fn, closure);
         if (value != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)))
             return value;
         PyErr_Clear();

@@ -183,7 +183,29 @@ as_awaitable(bool is_async, PyObject *answer)
     return Py_NewRef(hf_done);
 }
 
-/* An Entry is called twice: without arguments to enter, with the exception's three to leave. */
+static PyObject *
+enter(EntryObject *self)
+{
+    end_pending(self); /* called before the other look-up came: by hand */
+    return self->is_async ? hf_coroutine_enter(self->gate, HF_FOR_ENTRY, (PyObject *)self)
+                          : enter_now(self);
+}
+
+static PyObject *
+leave(EntryObject *self, PyObject *exception)
+{
+    if (self->state != INSIDE)
+        return as_awaitable(self->is_async, leave_oldest(self->gate, exception));
+    self->state = ON_THE_WAY;
+    PyObject *answer = leave_now(self->gate, &self->pass, exception);
+    self->state = OUTSIDE;
+    return as_awaitable(self->is_async, answer);
+}
+
+/*
+ * An Entry is called twice: without arguments to enter, with the exception's three to leave. It is held
+ * while it is called, as a guard is.
+ */
 static PyObject *
 entry_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
@@ -194,16 +216,10 @@ entry_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
         PyErr_SetString(PyExc_TypeError, "__enter__() takes no arguments, __exit__() takes three");
         return NULL;
     }
-    if (nargs == 3) {
-        if (self->state != INSIDE)
-            return as_awaitable(self->is_async, leave_oldest(self->gate, args[1]));
-        self->state = ON_THE_WAY;
-        PyObject *answer = leave_now(self->gate, &self->pass, args[1]);
-        self->state = OUTSIDE;
-        return as_awaitable(self->is_async, answer);
-    }
-    end_pending(self); /* called before the other look-up came: by hand */
-    return self->is_async ? hf_coroutine_enter(self->gate, HF_FOR_ENTRY, op) : enter_now(self);
+    Py_INCREF(op);
+    PyObject *answer = nargs == 3 ? leave(self, args[1]) : enter(self);
+    Py_DECREF(op);
+    return answer;
 }
 
 static int

@@ -129,13 +129,16 @@ hf_gate_permit(PyObject *op, PyObject *ignored)
 {
     GateObject *self = (GateObject *)op;
     hf_pass pass;
+    PyObject *permit = NULL;
     (void)ignored;
+    Py_INCREF(op); /* an iterator of its method may let go of it meanwhile */
     hf_pass_init(&pass);
-    if (hf_gate_enter_blocking(self, &pass) < 0)
-        return NULL;
-    PyObject *permit = hf_permit_new(self, &pass);
-    if (permit == NULL)
-        hf_gate_undo(self, &pass);
+    if (hf_gate_enter_blocking(self, &pass) == 0) {
+        permit = hf_permit_new(self, &pass);
+        if (permit == NULL)
+            hf_gate_undo(self, &pass);
+    }
+    Py_DECREF(op);
     return permit;
 }
 

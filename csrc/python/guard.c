@@ -39,6 +39,17 @@ call_guard(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames
     return result;
 }
 
+/* So do guards of partials and of methods, which put frames of their own on the stack: counted twice. */
+static PyObject *Py_NO_INLINE
+call_other(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (Py_EnterRecursiveCall(" while calling a guarded function"))
+        return NULL;
+    PyObject *result = call_guard(fn, args, nargsf, kwnames);
+    Py_LeaveRecursiveCall();
+    return result;
+}
+
 /*
  * PyObject_Vectorcall() without its look for a result that comes with an exception: a Python function
  * gives none, and whoever called the guard looks again.
@@ -48,9 +59,8 @@ call_through(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnam
 {
     if (PyFunction_Check(fn))
         return ((PyFunctionObject *)fn)->vectorcall(fn, args, nargsf, kwnames);
-    if (Py_IS_TYPE(fn, hf_guard_type))
-        return call_guard(fn, args, nargsf, kwnames);
-    return PyObject_Vectorcall(fn, args, nargsf, kwnames);
+    return Py_IS_TYPE(fn, hf_guard_type) ? call_guard(fn, args, nargsf, kwnames)
+                                         : call_other(fn, args, nargsf, kwnames);
 }
 
 /*
@@ -92,9 +102,12 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
 static PyObject *
 call_coroutine(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    GuardObject *self = (GuardObject *)op;
+    GuardObject *self = (GuardObject *)Py_NewRef(op);
     PyObject *inner = call_through(self->fn, args, nargsf, kwnames);
-    return inner != NULL ? hf_coroutine_of(self->gate, inner) : NULL;
+    if (inner != NULL)
+        inner = hf_coroutine_of(self->gate, inner);
+    Py_DECREF(op);
+    return inner;
 }
 
 /* Generators are driven by Python: admitted at the first item. Creating one runs nothing of it. */

@@ -65,9 +65,10 @@ settle(PyObject *op, int outcome)
     PermitObject *self = (PermitObject *)op;
     if (!claim(self))
         Py_RETURN_FALSE;
-    if (hf_gate_settle(self->gate, &self->pass, outcome) < 0)
-        return NULL;
-    Py_RETURN_TRUE;
+    Py_INCREF(op); /* an iterator of its method may let go of it meanwhile */
+    int answer = hf_gate_settle(self->gate, &self->pass, outcome);
+    Py_DECREF(op);
+    return answer < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 /* Settle by judging an exception as if the call had raised it. -1: a listener or predicate raised. */

@@ -4,6 +4,7 @@ What CPython recurses through on its own account, such as methods of methods, is
 """
 
 import functools
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -91,3 +92,21 @@ def test_a_partial_of_itself_is_looked_at_for_a_while_only() -> None:
         func = property(lambda self: self)  # type: ignore[assignment]
 
     assert breaker(Circular(int))() == breaker.call(Circular(int)) == 0
+
+
+def test_a_call_through_too_many_guards_of_partials_or_of_methods_is_a_recursion_error() -> None:
+    for between in (functools.partial, lambda fn: types.MethodType(fn, "x")):
+        chain: Any = len
+        for _ in range(MANY):
+            chain = breaker(between(chain))
+        with pytest.raises(RecursionError):
+            chain()
+    assert breaker.in_flight == 0
+
+
+def test_the_outermost_of_many_coroutines_of_coroutines_is_named_as_the_innermost() -> None:
+    chain = chained_coroutines()
+    assert (chain.__name__, chain.cr_code) == ("coroutine", coroutine.__code__)
+    assert "guarded coroutine coroutine" in repr(chain)
+    assert (chain.cr_await, chain.cr_origin) == (None, None)
+    chain.close()

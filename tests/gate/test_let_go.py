@@ -1,0 +1,113 @@
+"""What is called lives until its call has ended, whoever lets go of it meanwhile.
+
+An iterator of a callable lets go of that once it is exhausted: here by a call from inside the call.
+"""
+
+import weakref
+from typing import Any
+
+import pytest
+
+from holdfast import CircuitBreaker, ManualClock, State
+from tests.gate.parts import pipe
+
+
+class Whatever:
+    """Equal to anything: as a sentinel, it makes the first answer the last."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Exhausting(CircuitBreaker):
+    """Exhausts an iterator the first time that its state changes."""
+
+    items: Any = None
+
+    def _changed(self, old: int, new: int, generation: int) -> None:
+        items, self.items = self.items, None
+        if items is not None:
+            next(items, None)
+        super()._changed(old, new, generation)
+
+
+class Maker:
+    """Called as a coroutine function is; answers with what `make` makes."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+        self.__code__ = coroutine.__code__
+
+    def __call__(self) -> Any:
+        return self._make()
+
+
+async def coroutine() -> int:
+    return 1
+
+
+@pytest.mark.parametrize("method", ["__enter__", "_permit"])
+def test_a_policy_may_be_let_go_of_while_it_is_entered(method: str) -> None:
+    clock = ManualClock()
+    breaker = Exhausting("b", half_open_max_calls=2, clock=clock)
+    breaker.trip()
+    clock.advance(3600)
+    pipeline = pipe(breaker)
+    breaker.items = items = iter(getattr(pipeline, method), Whatever())
+    gone = weakref.ref(pipeline)
+    del pipeline
+    assert next(items, "no more") == "no more"
+    assert gone() is None
+    assert breaker.in_flight == 0
+
+
+def test_a_permit_may_be_let_go_of_while_it_is_settled() -> None:
+    first, last = (Exhausting(name, failure_threshold=1) for name in ("first", "last"))
+    pipeline = pipe(first, last)
+    permit = pipeline._permit()
+    last.items = items = iter(permit.failure, False)
+    gone = weakref.ref(pipeline)
+    del permit, pipeline
+    assert next(items, "no more") == "no more"
+    assert gone() is None
+    assert (first.in_flight, last.in_flight) == (0, 0)
+    assert first.state is last.state is State.OPEN
+
+
+def test_a_guard_may_be_let_go_of_while_it_makes_a_coroutine() -> None:
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(coroutine())
+        if len(made) == 1:
+            next(items, None)
+        return made[0]
+
+    guard = CircuitBreaker("b")(Maker(make))
+    items, gone = iter(guard, Whatever()), weakref.ref(guard)
+    del guard
+    assert next(items, "no more") == "no more"
+    assert gone() is None
+    for each in made:
+        each.close()
+
+
+def test_an_awaitable_may_be_let_go_of_while_it_is_asked_for_its_face() -> None:
+    class Begun:
+        def __getattribute__(self, name: str) -> Any:
+            if name == "cr_code":
+                guarded.send(None)  # from here on its iterator is driven
+                raise AttributeError(name)
+            return object.__getattribute__(self, name)
+
+        def __getattr__(self, name: str) -> Any:
+            return name, type(self)
+
+        def __await__(self) -> Any:
+            return iter([1])
+
+    guarded = CircuitBreaker("b")(Maker(Begun))()
+    assert guarded.cr_code == ("cr_code", Begun)
+    guarded.close()
