@@ -150,17 +150,9 @@ enter_now(EntryObject *self)
 static PyObject *
 leave_now(GateObject *gate, hf_pass *pass, PyObject *exception)
 {
-    if (!PyExceptionInstance_Check(exception))
-        return hf_gate_settle(gate, pass, HF_SUCCESS) < 0 ? NULL : Py_NewRef(Py_False);
-    hf_give_exception(Py_NewRef(exception));
-    hf_gate_leave(gate, pass, NULL);
-    PyObject *after = hf_take_exception();
-    if (after != exception) {
-        hf_give_exception(after);
-        return NULL;
-    }
-    Py_DECREF(after);
-    return Py_NewRef(Py_False);
+    int left = PyExceptionInstance_Check(exception) ? hf_gate_settle_raised(gate, pass, exception)
+                                                    : hf_gate_settle(gate, pass, HF_SUCCESS);
+    return left < 0 ? NULL : Py_NewRef(Py_False);
 }
 
 static PyObject *
@@ -186,9 +178,9 @@ as_awaitable(bool is_async, PyObject *answer)
 static PyObject *
 enter(EntryObject *self)
 {
+    PyObject *op = (PyObject *)self;
     end_pending(self); /* called before the other look-up came: by hand */
-    return self->is_async ? hf_coroutine_enter(self->gate, HF_FOR_ENTRY, (PyObject *)self)
-                          : enter_now(self);
+    return self->is_async ? hf_coroutine_enter(self->gate, HF_FOR_ENTRY, op) : enter_now(self);
 }
 
 static PyObject *
@@ -202,10 +194,7 @@ leave(EntryObject *self, PyObject *exception)
     return as_awaitable(self->is_async, answer);
 }
 
-/*
- * An Entry is called twice: without arguments to enter, with the exception's three to leave. It is held
- * while it is called, as a guard is.
- */
+/* Called twice: without arguments to enter, with the exception's three to leave. Held as a guard is. */
 static PyObject *
 entry_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {

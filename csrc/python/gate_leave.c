@@ -172,6 +172,24 @@ hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
 }
 
 /*
+ * Leave with an exception that is judged as if the call had raised it. -1: a listener or predicate
+ * raised, its exception is set.
+ */
+int
+hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception)
+{
+    hf_give_exception(Py_NewRef(exception));
+    hf_gate_leave(gate, pass, NULL);
+    PyObject *after = hf_take_exception();
+    if (after != exception) {
+        hf_give_exception(after);
+        return -1;
+    }
+    Py_DECREF(after);
+    return 0;
+}
+
+/*
  * The call did not run: everything is given back as if it had never been asked for. -1: interrupted on
  * the way; that exception is set.
  */

@@ -139,6 +139,7 @@ int hf_gate_enter_blocking(GateObject *gate, hf_pass *pass);
 int hf_gate_block(GateObject *gate, hf_pass *pass);
 PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
 int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
+int hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception);
 void hf_gate_waited(GateObject *gate, hf_pass *pass);
 int hf_step_let_in(GateObject *step);
 int hf_report_change(GateObject *step, hf_change change);

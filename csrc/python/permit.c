@@ -71,21 +71,6 @@ settle(PyObject *op, int outcome)
     return answer < 0 ? NULL : Py_NewRef(Py_True);
 }
 
-/* Settle by judging an exception as if the call had raised it. -1: a listener or predicate raised. */
-static int
-settle_raised(PermitObject *self, PyObject *exception)
-{
-    hf_give_exception(Py_NewRef(exception));
-    hf_gate_leave(self->gate, &self->pass, NULL);
-    PyObject *after = hf_take_exception();
-    if (after != exception) {
-        hf_give_exception(after);
-        return -1;
-    }
-    Py_DECREF(after);
-    return 0;
-}
-
 static PyObject *
 permit_success(PyObject *op, PyObject *ignored)
 {
@@ -113,7 +98,7 @@ permit_failure(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
         return settle(op, HF_FAILURE);
     if (!claim(self))
         Py_RETURN_FALSE;
-    if (settle_raised(self, exception) < 0)
+    if (hf_gate_settle_raised(self->gate, &self->pass, exception) < 0)
         return NULL;
     Py_RETURN_TRUE;
 }
@@ -139,7 +124,7 @@ permit_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     if (!claim(self))
         Py_RETURN_FALSE;
     int answer = PyExceptionInstance_Check(exception)
-                     ? settle_raised(self, exception)
+                     ? hf_gate_settle_raised(self->gate, &self->pass, exception)
                      : hf_gate_settle(self->gate, &self->pass, HF_SUCCESS);
     if (answer < 0)
         return NULL;
