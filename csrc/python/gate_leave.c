@@ -77,7 +77,8 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
         /* A call that began before its breaker was put into a pipeline has not been timed. */
         if (pass->clock != NULL && (shared || hold->since_ns != HF_NOTHING_HELD))
             duration = now - (shared ? pass->now_ns : hold->since_ns);
-        if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0)
+        if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0 &&
+            !(hold->breaker.flags & HF_PERMIT_SILENT))
             hf_histogram_record(step->histogram, duration);
     } else if (outcome != HF_SUCCESS) {
         now = hf_clock_now_ns(step->clock);

@@ -193,6 +193,15 @@ def test_disabled_lets_every_call_pass_and_counts_nothing(clock: hf.ManualClock)
     assert breaker.snapshot().failed == breaker.snapshot().late == 0
 
 
+def test_disabled_it_records_no_durations(clock: hf.ManualClock) -> None:
+    breaker = breaker_of(clock, latency=True)
+    breaker.disable()
+    breaker.call(clock.advance, 5)
+    latency = breaker.snapshot().latency
+    assert latency is not None
+    assert (latency.count, latency.total) == (0, 0.0)
+
+
 def test_a_call_admitted_before_it_was_disabled_is_still_counted(clock: hf.ManualClock) -> None:
     # CB-23
     breaker = breaker_of(clock)
