@@ -210,6 +210,8 @@ hf_gate_undo(GateObject *gate, hf_pass *pass)
                 answer = -1;
         } else if (hold->taken_ns != HF_NOTHING_HELD) {
             hf_limiter_refund(step, step->n_cells, 1, hold->taken_ns);
+        } else {
+            hf_count(&step->unobserved, 1);
         }
     }
     pass->entered = 0;

@@ -239,6 +239,7 @@ static PyMemberDef gate_members[] = {
 
 static PyGetSetDef gate_getset[] = {
     {"_observed", counter_value, NULL, NULL, (void *)offsetof(GateObject, observed)},
+    {"_unobserved", counter_value, NULL, NULL, (void *)offsetof(GateObject, unobserved)},
     {"_busy_ns", counter_value, NULL, NULL, (void *)offsetof(GateObject, busy_ns)},
     {"_settled_twice", counter_value, NULL, NULL, (void *)offsetof(GateObject, settled_twice)},
     {NULL},

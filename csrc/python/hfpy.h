@@ -127,8 +127,9 @@ struct GateObject {
     struct hf_open_entry *open_first, *open_last;
     hf_au64 settled_twice;
 
-    hf_au64 observed; /* limiter, bulkhead: refused by the kernel, yet run */
-    hf_au64 busy_ns;  /* bulkhead: time spent inside, over all calls */
+    hf_au64 observed;   /* limiter, bulkhead: refused by the kernel, yet run */
+    hf_au64 unobserved; /* limiter: of those, refused further in, so they did not run */
+    hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
 };
 
 /* ---- gate_enter.c, gate_leave.c ---- */

@@ -179,3 +179,16 @@ def test_members_in_observe_and_off_mode_let_pass(clock):
         assert [pipe.call(lambda: 1) for _ in range(3)] == [1, 1, 1]
     assert watched.snapshot().observed == 3
     assert absent.snapshot().allowed == 0
+
+
+def test_an_observed_call_that_is_refused_further_in_is_taken_back(clock):  # trap 6
+    limiter = hf.RateLimiter("watched", rate=1, clock=clock, mode="observe")
+    bulkhead = hf.Bulkhead("full", max_concurrent=1, clock=clock)
+    pipe = hf.Pipeline("p", limiter, bulkhead)
+    with pipe:  # the only token, and the only place
+        for _ in range(3):
+            assert isinstance(pipe.try_call(lambda: 1).rejection, hf.BulkheadFullError)
+    shown = limiter.snapshot()
+    assert (shown.allowed, shown.observed, shown.rejected) == (1, 0, 0)
+    assert pipe.call(lambda: 1) == 1
+    assert limiter.snapshot().observed == 1

@@ -196,9 +196,10 @@ def breaker_snapshot(breaker: CircuitBreaker) -> CircuitBreakerSnapshot:
 
 def limiter_snapshot(limiter: RateLimiter) -> RateLimiterSnapshot:
     """Read a rate limiter: a call is allowed by its last limit, and rejected by one of them."""
+    unobserved = limiter._unobserved  # counted last, read first: no figure is ever below zero
+    observed = limiter._observed
     counters = [cell.counters() for cell in limiter._kernels]
     allowed, _, refunded = counters[-1]
-    observed = limiter._observed
     return RateLimiterSnapshot(
         name=limiter.name,
         rate=min(rate.per_second for rate in limiter._rates),
@@ -206,7 +207,7 @@ def limiter_snapshot(limiter: RateLimiter) -> RateLimiterSnapshot:
         available=limiter.available,
         allowed=allowed - refunded,
         rejected=sum(rejected for _, rejected, _ in counters) - observed,
-        observed=observed,
+        observed=observed - unobserved,
     )
 
 
