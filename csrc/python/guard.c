@@ -201,8 +201,8 @@ static int
 guard_set_annotations(PyObject *op, PyObject *value, void *closure)
 {
     (void)closure;
-    PyObject *dict =
-        PyObject_GenericGetDict(op, NULL); /* none is left once a cycle is taken apart */
+    /* Made anew where the collector has taken it. */
+    PyObject *dict = PyObject_GenericGetDict(op, NULL);
     if (dict == NULL)
         return -1;
     int answer = value != NULL ? PyDict_SetItemString(dict, "__annotations__", value)

@@ -48,3 +48,15 @@ def fates(breaker: CircuitBreaker) -> dict[str, int]:
 def suspend(value: object = None) -> Generator[object, Any, Any]:
     """Yield a value to whoever drives the coroutine; return what was sent."""
     return (yield value)
+
+
+def waiting_work() -> tuple[CircuitBreaker, RateLimiter, Bulkhead, Any]:
+    """A probing breaker, three tokens, one place, and what waits for that place and never runs."""
+    breaker, limiter = half_open(), tokens(3)
+    bulkhead = places(1, max_waiting=1, max_wait=None)
+
+    @pipe(breaker, limiter, bulkhead)
+    async def work() -> None:
+        raise AssertionError("ran")
+
+    return breaker, limiter, bulkhead, work

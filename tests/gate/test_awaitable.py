@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast import CircuitBreaker, CircuitOpenError
-from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
+from tests.gate.parts import fates, half_open, pipe, places, tripping, waiting_work
 from tests.pipeline.parties import auntil
 
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -210,13 +210,7 @@ def test_cancelled_while_it_waits_for_a_place_it_gives_everything_back() -> None
                 await task
             assert (bulkhead.waiting, limiter.available) == (0, 3)
 
-    breaker, limiter = half_open(), tokens(3)
-    bulkhead = places(1, max_waiting=1, max_wait=None)
-
-    @pipe(breaker, limiter, bulkhead)
-    async def work() -> None:
-        pytest.fail("ran")
-
+    breaker, limiter, bulkhead, work = waiting_work()
     asyncio.run(main())
     assert breaker.snapshot().admitted == breaker.snapshot().probes == 0
 

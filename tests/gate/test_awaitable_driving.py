@@ -218,28 +218,6 @@ def test_an_iterator_without_close_is_dropped() -> None:
     assert bulkhead.in_flight == 0
 
 
-def test_close_ends_the_call_without_a_verdict() -> None:
-    breaker, bulkhead = half_open(), places()
-    ended = []
-
-    @pipe(breaker, bulkhead)
-    async def work() -> None:
-        try:
-            await suspend()
-        finally:
-            ended.append(bulkhead.in_flight)
-
-    coroutine = work()
-    coroutine.send(None)
-    coroutine.close()
-    assert ended == [1]  # the place is given back after the call has ended
-    assert bulkhead.in_flight == 0
-    assert breaker.snapshot().probes == 0
-    assert fates(breaker) == {"abandoned": 1}
-    work().close()
-    assert fates(breaker) == {"abandoned": 1}
-
-
 def test_close_passes_on_what_the_body_raises_meanwhile() -> None:
     bulkhead = places()
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from holdfast import CircuitOpenError, Pipeline
-from tests.gate.parts import fates, half_open, pipe, places, suspend, tokens, tripping
+from tests.gate.parts import fates, half_open, pipe, places, suspend, tripping, waiting_work
 
 
-def test_dropped_half_way_it_gives_back_after_its_body_has_ended() -> None:  # trap 5
+@pytest.mark.parametrize("end", ["closed", "dropped"])
+def test_ended_half_way_it_gives_back_after_its_body_has_ended(end: str) -> None:  # trap 5
     breaker, bulkhead = half_open(), places()
     ended = []
 
@@ -23,9 +24,15 @@ def test_dropped_half_way_it_gives_back_after_its_body_has_ended() -> None:  # t
 
     coroutine = work()
     coroutine.send(None)
-    del coroutine
+    if end == "closed":
+        coroutine.close()
+    else:
+        del coroutine
     assert ended == [1]
-    assert (bulkhead.in_flight, fates(breaker)) == (0, {"abandoned": 1})
+    assert (bulkhead.in_flight, breaker.snapshot().probes) == (0, 0)
+    assert fates(breaker) == {"abandoned": 1}
+    work().close()  # it had not begun
+    assert fates(breaker) == {"abandoned": 1}
 
 
 def test_dropped_in_a_cycle_it_gives_back_when_the_cycle_is_collected() -> None:  # trap 4
@@ -63,13 +70,7 @@ def test_dropped_while_it_waits_it_gives_everything_back() -> None:  # trap 33
             del coroutine
             assert (bulkhead.waiting, limiter.available) == (0, 3)
 
-    breaker, limiter = half_open(), tokens(3)
-    bulkhead = places(1, max_waiting=1, max_wait=None)
-
-    @pipe(breaker, limiter, bulkhead)
-    async def work() -> None:
-        pytest.fail("ran")
-
+    breaker, limiter, bulkhead, work = waiting_work()
     asyncio.run(main())
     assert breaker.snapshot().admitted == breaker.snapshot().probes == 0
 

@@ -5,6 +5,7 @@ What CPython recurses through on its own account, such as methods of methods, is
 
 import functools
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,13 @@ def nested(innermost: Any, times: int = MANY) -> Any:
     return innermost
 
 
+class Innermost:
+    """The far end of a chain; its death shows that all of the chain has died."""
+
+    def __call__(self) -> int:
+        return 1
+
+
 def plain() -> int:
     return 1
 
@@ -31,16 +39,22 @@ async def coroutine() -> int:
 
 
 def test_a_long_chain_of_outcomes_dies_without_overflowing_the_stack() -> None:
-    outcome: Any = None
+    outcome: Any = breaker.try_call(Innermost)
+    innermost = weakref.ref(outcome.value)
     for _ in range(MANY):
         outcome = breaker.try_call(functools.partial(next, iter([outcome])))
     del outcome
+    assert innermost() is None
 
 
 def test_a_long_chain_of_guards_dies_without_overflowing_the_stack() -> None:
-    chain = nested(plain)
+    fn = Innermost()
+    innermost = weakref.ref(fn)
+    chain = nested(fn)
+    del fn
     chain.__dict__.clear()
     del chain
+    assert innermost() is None
 
 
 @pytest.mark.parametrize("fn", [plain, coroutine])
@@ -61,13 +75,13 @@ def chained_coroutines() -> Any:
     innermost = coroutine()
     chain: Any = innermost
     for _ in range(MANY):
-        chain = breaker(lambda held=chain: held)()
+        chain = breaker(functools.partial(next, iter([chain])))()
     innermost.close()  # nobody forgot to await it
-    return chain
+    return chain, weakref.ref(innermost)
 
 
 def test_to_await_too_many_coroutines_of_coroutines_is_a_recursion_error() -> None:
-    chain = chained_coroutines()
+    chain, _ = chained_coroutines()
     with pytest.raises(RecursionError):
         chain.send(None)
     del chain
@@ -77,14 +91,15 @@ def test_to_await_too_many_coroutines_of_coroutines_is_a_recursion_error() -> No
 def test_too_many_coroutines_of_coroutines_may_be_thrown_into_and_closed() -> None:
     # Far down nothing is closed, only dropped; sys.unraisablehook is told, if it can be reached.
     with pytest.raises(LookupError):
-        chained_coroutines().throw(LookupError())
-    chained_coroutines().close()
+        chained_coroutines()[0].throw(LookupError())
+    chained_coroutines()[0].close()
     assert breaker.in_flight == 0
 
 
 def test_a_long_chain_of_coroutines_dies_without_overflowing_the_stack() -> None:
-    chain = chained_coroutines()
+    chain, innermost = chained_coroutines()
     del chain
+    assert innermost() is None
 
 
 def test_a_partial_of_itself_is_looked_at_for_a_while_only() -> None:
@@ -105,7 +120,7 @@ def test_a_call_through_too_many_guards_of_partials_or_of_methods_is_a_recursion
 
 
 def test_the_outermost_of_many_coroutines_of_coroutines_is_named_as_the_innermost() -> None:
-    chain = chained_coroutines()
+    chain, _ = chained_coroutines()
     assert (chain.__name__, chain.cr_code) == ("coroutine", coroutine.__code__)
     assert "guarded coroutine coroutine" in repr(chain)
     assert (chain.cr_await, chain.cr_origin) == (None, None)

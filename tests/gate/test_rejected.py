@@ -242,15 +242,6 @@ def test_one_in_a_cycle_with_its_policy_is_collected() -> None:
     assert ref() is None
 
 
-def test_a_long_chain_of_them_dies_without_overflowing_the_stack() -> None:
-    error = None
-    for _ in range(100_000):
-        following = Rejected()
-        following.__context__ = error
-        error = following
-    del error, following
-
-
 def test_a_state_that_is_changed_while_it_is_set_is_no_crash() -> None:
     class Own(Rejected):
         @property

@@ -73,12 +73,13 @@ def test_one_that_refers_to_itself_is_collected(cls):
     assert gone() is None
 
 
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
 @pytest.mark.parametrize("cls", CLASSES)
-def test_a_long_chain_of_them_is_dropped_without_recursion(cls):
+def test_a_long_chain_of_them_is_dropped_without_recursion(cls, link):
     last = None
     for _ in range(200_000):
         rejection = cls()
-        rejection.__cause__ = last
+        setattr(rejection, link, last)
         last = rejection
     last.first = Anything()
     gone = weakref.ref(last.first)

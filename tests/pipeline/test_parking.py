@@ -300,6 +300,7 @@ def test_sleeping_tasks_follow_their_clock() -> None:
         await asleep_ns(system_clock, MS)
 
     asyncio.run(main())
+    assert timers(clock) == 0
 
 
 def test_threads_wait_without_asyncio_being_imported() -> None:
