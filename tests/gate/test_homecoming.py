@@ -15,7 +15,7 @@ POLICIES = """
 
     breaker = hf.CircuitBreaker("b", half_open_max_calls=1, success_threshold=1)
     bulkhead = hf.Bulkhead("places", max_concurrent=2, max_waiting=2, max_wait=None)
-    limiter = hf.RateLimiter("tokens", rate=10**6)
+    limiter = hf.RateLimiter("tokens", rate=2 * 10**8)  # more than can be used up
     pipeline = hf.Pipeline("p", breaker, limiter, bulkhead)
 
     def held():
