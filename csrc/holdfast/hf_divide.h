@@ -4,6 +4,8 @@
  *
  * m = floor((2^64 - 1) / d), so u * m / 2^64 lies less than one below u / d: the estimate is the
  * quotient or one less, and the remainder tells which.
+ *
+ * And a product divided without being cut to 64 bits in between.
  */
 #ifndef HF_DIVIDE_H
 #define HF_DIVIDE_H
@@ -28,6 +30,19 @@ hf_multiply_high(uint64_t a, uint64_t b)
 #else
     __extension__ typedef unsigned __int128 wide;
     return (uint64_t)(((wide)a * b) >> 64);
+#endif
+}
+
+/* a * b / c, rounded down, modulo 2^64. c is at least 1. */
+static inline uint64_t
+hf_multiply_divide(uint64_t a, uint64_t b, uint64_t c)
+{
+#ifdef _MSC_VER
+    uint64_t high, low = _umul128(a, b, &high), rest;
+    return _udiv128(high % c, low, c, &rest);
+#else
+    __extension__ typedef unsigned __int128 wide;
+    return (uint64_t)((wide)a * b / c);
 #endif
 }
 

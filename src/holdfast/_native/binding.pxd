@@ -30,6 +30,14 @@ cdef inline int64_t whole(object value, str name, int64_t least, int64_t most) e
     return n
 
 
+cdef inline double share(object value, str name, double least, double most) except? -1.0:
+    """Read a number; least is at least 0."""
+    cdef double number = value
+    if not least <= number <= most:  # nor NaN
+        raise ValueError(f"{name}: got {value!r}, allowed {least!r} to {most!r}")
+    return number
+
+
 cdef inline int64_t moment(object now_ns) except? -1:
     """Read a point in time; any nanosecond an int64 can name is one."""
     return whole(now_ns, "now_ns", INT64_MIN, INT64_MAX)
