@@ -94,7 +94,9 @@ hf_adaptive_timeout_record(hf_adaptive_timeout *t, int64_t latency_ns, bool time
     int64_t timeout = hf_load_relaxed(&t->timeout_ns), next;
     if (timed_out && latency_ns < timeout)
         latency_ns = timeout;
-    latency_ns = latency_ns < 1 ? 1 : latency_ns > HF_QUANTILE_NS_MAX ? HF_QUANTILE_NS_MAX : latency_ns;
+    latency_ns = latency_ns < 1                    ? 1
+                 : latency_ns > HF_QUANTILE_NS_MAX ? HF_QUANTILE_NS_MAX
+                                                   : latency_ns;
     hf_quantile_record(&t->quantile, latency_ns);
     hf__timeout_average(t, latency_ns);
     hf_count(&t->samples, 1);

@@ -23,13 +23,14 @@
 #include "hf_divide.h"
 
 typedef struct hf_budget_rule {
-    uint64_t ratio; /* what a success gives, in millionths of a token; at most HF_BUDGET_RATIO_MAX */
-    uint64_t rate;  /* what a second gives, in millionths of a token; at most HF_BUDGET_RATE_MAX */
+    uint64_t
+        ratio;     /* what a success gives, in millionths of a token; at most HF_BUDGET_RATIO_MAX */
+    uint64_t rate; /* what a second gives, in millionths of a token; at most HF_BUDGET_RATE_MAX */
     uint64_t burst; /* tokens, 1 to HF_BUDGET_BURST_MAX */
 } hf_budget_rule;
 
-#define HF_BUDGET_RATIO_MAX UINT64_C(1000000000)       /* a thousand tokens */
-#define HF_BUDGET_RATE_MAX UINT64_C(1000000000000000)  /* a thousand million tokens */
+#define HF_BUDGET_RATIO_MAX UINT64_C(1000000000)      /* a thousand tokens */
+#define HF_BUDGET_RATE_MAX UINT64_C(1000000000000000) /* a thousand million tokens */
 #define HF_BUDGET_BURST_MAX UINT64_C(1000000000)
 
 typedef struct hf_budget {
@@ -56,8 +57,9 @@ typedef struct hf_budget {
 static inline uint64_t
 hf__budget_unit(hf_budget_rule r)
 {
-    uint64_t gap = (r.rate / HF__BUDGET_MILLION + 1) * (HF__BUDGET_TIME_MAX / HF__BUDGET_BILLION + 1) +
-                   (r.ratio / HF__BUDGET_MILLION + 1) * HF__BUDGET_IDLE_MAX;
+    uint64_t gap =
+        (r.rate / HF__BUDGET_MILLION + 1) * (HF__BUDGET_TIME_MAX / HF__BUDGET_BILLION + 1) +
+        (r.ratio / HF__BUDGET_MILLION + 1) * HF__BUDGET_IDLE_MAX;
     uint64_t unit = HF__BUDGET_MILLION;
     while (unit > 1 && gap > INT64_MAX / unit)
         unit /= 10;

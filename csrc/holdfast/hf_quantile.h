@@ -32,7 +32,7 @@
  */
 typedef struct hf_quantile {
     hf_au64 word;
-    uint64_t up, down; /* p and 1 - p octaves, on the scale; read-only after init */
+    uint64_t up, down;  /* p and 1 - p octaves, on the scale; read-only after init */
     int32_t rise, fall; /* longer runs than these, up and down, are unlikely */
 } hf_quantile;
 
@@ -42,9 +42,9 @@ enum {
     HF_QUANTILE_SAMPLES_MAX = 255,
     HF__RUN_SHIFT = 50,
     HF__RUN_MAX = (1 << 13) - 1,
-    HF__STEP_FIRST = 8,   /* the n-th sample's step is 8 / (n + 7) of an octave … */
-    HF__STEP_SHIFT = 4,   /* … and at least a sixteenth */
-    HF__RUN_STEPS = 4,    /* a run is unlikely when it moved the estimate by more steps than these */
+    HF__STEP_FIRST = 8, /* the n-th sample's step is 8 / (n + 7) of an octave … */
+    HF__STEP_SHIFT = 4, /* … and at least a sixteenth */
+    HF__RUN_STEPS = 4,  /* a run is unlikely when it moved the estimate by more steps than these */
     HF__RUN_FASTER = 4,
 };
 #define HF__OCTAVE (UINT64_C(1) << HF__OCTAVE_BITS)

@@ -25,6 +25,22 @@ hf_attribute_or_null(PyObject *op, const char *name)
     return value;
 }
 
+/* The same where it is rare that there is one: no exception is made for that. What is raised stays set. */
+PyObject *
+hf_attribute_if_any(PyObject *op, const char *name)
+{
+    PyObject *value = NULL, *key = PyUnicode_InternFromString(name);
+    if (key == NULL)
+        return NULL;
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject_GetOptionalAttr(op, key, &value);
+#else
+    _PyObject_LookupAttr(op, key, &value);
+#endif
+    Py_DECREF(key);
+    return value;
+}
+
 /* The kind of what was looked up and is given up here; of nothing, as hf_attribute_or_null() left it. */
 static hf_callable
 kind_found(PyObject *found, hf_callable (*kind_of)(PyObject *))

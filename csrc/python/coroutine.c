@@ -35,10 +35,10 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
     }
     self->weakrefs = NULL;
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
-    self->inner = self->waiting = self->fn = self->args = self->kwargs = NULL;
+    self->inner = self->waiting = self->fn = self->args = self->kwargs = self->failure = NULL;
     self->phase = PHASE_CREATED;
     self->purpose = (uint8_t)purpose;
-    self->straight = self->busy = false;
+    self->straight = self->busy = self->controlled = false;
     return self;
 }
 
@@ -57,6 +57,22 @@ hf_coroutine_of(GateObject *gate, PyObject *inner)
     return (PyObject *)self;
 }
 
+/* The same, of a call that may have to be made again. Steals `inner`, what it answered. */
+PyObject *
+hf_coroutine_of_call(GateObject *gate, PyObject *inner, PyObject *fn, PyObject *const *args,
+                     size_t nargsf, PyObject *kwnames)
+{
+    PyObject *op = hf_coroutine_of(gate, inner);
+    CoroutineObject *self = (CoroutineObject *)op;
+    if (op == NULL || hf_pack_call(args, nargsf, kwnames, &self->args, &self->kwargs) == 0) {
+        if (op != NULL)
+            self->fn = Py_NewRef(fn);
+        return op;
+    }
+    Py_DECREF(op);
+    return NULL;
+}
+
 /* Call args[0] with the rest once admitted. */
 PyObject *
 hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args, Py_ssize_t nargs,
@@ -65,22 +81,10 @@ hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args, P
     CoroutineObject *self = coroutine_new(gate, purpose);
     if (self == NULL)
         return NULL;
-    self->fn = Py_NewRef(args[0]);
-    self->args = PyTuple_New(nargs - 1);
-    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    if (nkw > 0)
-        self->kwargs = PyDict_New();
     PyObject_GC_Track(self);
-    if (self->args == NULL || (nkw > 0 && self->kwargs == NULL))
-        goto failed;
-    for (Py_ssize_t i = 1; i < nargs; i++)
-        PyTuple_SET_ITEM(self->args, i - 1, Py_NewRef(args[i]));
-    for (Py_ssize_t i = 0; i < nkw; i++) {
-        if (PyDict_SetItem(self->kwargs, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]) < 0)
-            goto failed;
-    }
-    return (PyObject *)self;
-failed:
+    self->fn = Py_NewRef(args[0]);
+    if (hf_pack_call(args + 1, (size_t)(nargs - 1), kwnames, &self->args, &self->kwargs) == 0)
+        return (PyObject *)self;
     self->phase = PHASE_DONE; /* nobody forgot to await it */
     Py_DECREF(self);
     return NULL;
@@ -204,6 +208,7 @@ coroutine_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->fn);
     Py_VISIT(self->args);
     Py_VISIT(self->kwargs);
+    Py_VISIT(self->failure);
     return 0;
 }
 
@@ -211,7 +216,8 @@ coroutine_traverse(PyObject *op, visitproc visit, void *arg)
 static void
 warn_if_forgotten(const CoroutineObject *self)
 {
-    if (self->fn == NULL && self->purpose != HF_FOR_PERMIT && self->purpose != HF_FOR_ENTRY)
+    bool owns = self->purpose == HF_FOR_PERMIT || self->purpose == HF_FOR_ENTRY;
+    if (!owns && (self->fn == NULL || self->inner != NULL))
         return;
     PyObject *raised = hf_take_exception();
     PyObject *what = self->fn != NULL ? self->fn : (PyObject *)self->gate;
@@ -239,8 +245,10 @@ coroutine_clear(PyObject *op)
         Py_CLEAR(self->args);
         Py_CLEAR(self->kwargs);
     }
+    Py_CLEAR(self->failure);
     if (was == PHASE_WAITING || was == PHASE_RUNNING)
-        hf_gate_drop(self->gate, &self->pass, was == PHASE_RUNNING);
+        hf_gate_drop(self->gate, &self->pass, was == PHASE_RUNNING || self->controlled);
+    hf_coroutine_end_course(self);
     return 0;
 }
 

@@ -3,14 +3,16 @@
  *
  *   CREATED --first step--> WAITING (a step is waited for) --> RUNNING (the inner coroutine) --> DONE
  *
- * Nothing is admitted before the first step.
+ * Nothing is admitted before the first step. Where retries, timeouts or fallbacks control the call
+ * (coroutine_run.c), it may wait again after it has run: for a pause, for what stands in.
  */
 #ifndef HF_COROUTINE_H
 #define HF_COROUTINE_H
 
-#include "hfpy.h"
+#include "control.h"
 
 typedef enum { PHASE_CREATED, PHASE_WAITING, PHASE_RUNNING, PHASE_DONE } hf_phase;
+typedef enum { WAITS_FOR_STEP, WAITS_FOR_PAUSE, WAITS_FOR_STAND_IN } hf_waits_for;
 
 typedef struct {
     PyObject_HEAD
@@ -18,11 +20,15 @@ typedef struct {
     GateObject *gate;
     PyObject *inner;              /* the guarded coroutine; the Entry for HF_FOR_ENTRY */
     PyObject *waiting;            /* what waits for the step pass.entered */
-    PyObject *fn, *args, *kwargs; /* acall: called only once admitted */
+    PyObject *fn, *args, *kwargs; /* acall: called only once admitted; or to call it again */
+    PyObject *failure;            /* what something stands in for */
     uint8_t phase, purpose;       /* hf_phase, hf_purpose */
+    uint8_t waits_for;            /* hf_waits_for */
     bool straight;                /* a coroutine that exists: entered, it can be run */
     bool busy;                    /* a step is being made: no other may begin */
+    bool controlled;              /* the course is in use: begun, and not yet at its end */
     hf_pass pass;
+    hf_course course;
 } CoroutineObject;
 
 /* ---- coroutine_inner.c ---- */
@@ -42,6 +48,15 @@ PyObject *hf_coroutine_iternext(PyObject *op);
 PyObject *hf_coroutine_send(PyObject *op, PyObject *value);
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);
+
+/* ---- coroutine_run.c ---- */
+PySendResult hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject **answer);
+PySendResult hf_coroutine_run_thrown(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                     PyObject **answer);
+PySendResult hf_coroutine_send_to(PyObject *inner, PyObject *value, PyObject **answer);
+PySendResult hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs,
+                                   PyObject **answer);
+void hf_coroutine_end_course(CoroutineObject *self);
 
 /* ---- coroutine_stop.c ---- */
 PyObject *hf_stop_answer(PySendResult made, PyObject *answer);

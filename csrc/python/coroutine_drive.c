@@ -66,6 +66,11 @@ static PySendResult
 hand_over(CoroutineObject *self, PyObject **answer)
 {
     self->phase = PHASE_DONE;
+    if (self->purpose == HF_FOR_ENTRY && self->gate->controls &&
+        hf_timeouts_open_blocks(self->gate, &self->pass, true) < 0) {
+        hf_gate_undo(self->gate, &self->pass);
+        return PYGEN_ERROR;
+    }
     if (self->purpose == HF_FOR_ENTRY) {
         hf_entry_take(self->inner, &self->pass);
         Py_CLEAR(self->inner);
@@ -84,7 +89,7 @@ admitted(CoroutineObject *self, PyObject **answer)
     if (self->purpose == HF_FOR_PERMIT || self->purpose == HF_FOR_ENTRY)
         return hand_over(self, answer);
     self->phase = PHASE_RUNNING;
-    if (self->fn == NULL && PyCoro_CheckExact(self->inner))
+    if (self->inner != NULL && PyCoro_CheckExact(self->inner))
         return PYGEN_NEXT;
     switch (hf_coroutine_begin_inner(self)) {
     case HF_BEGUN:
@@ -144,8 +149,8 @@ send_to_guarded(PyObject *inner, PyObject *value, PyObject **answer)
 }
 
 /* PyIter_Send(), straight to am_send where there is one. */
-static inline PySendResult
-send_to(PyObject *inner, PyObject *value, PyObject **answer)
+PySendResult
+hf_coroutine_send_to(PyObject *inner, PyObject *value, PyObject **answer)
 {
     PyAsyncMethods *methods = Py_TYPE(inner)->tp_as_async;
     if (methods == NULL || methods->am_send == NULL)
@@ -159,7 +164,7 @@ static inline PySendResult
 step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
     PyObject *out = NULL;
-    PySendResult made = send_to(self->inner, value, &out);
+    PySendResult made = hf_coroutine_send_to(self->inner, value, &out);
     if (made == PYGEN_NEXT) {
         *answer = out;
         return PYGEN_NEXT;
@@ -170,6 +175,8 @@ step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
 static PySendResult
 step(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
+    if (self->gate->controls && self->purpose != HF_FOR_PERMIT && self->purpose != HF_FOR_ENTRY)
+        return hf_coroutine_run(self, value, answer);
     if (self->phase == PHASE_CREATED) {
         hf_pass_init(&self->pass);
         PySendResult entered = hf_gate_enter_lone(self->gate, &self->pass) ? admitted(self, answer)
@@ -298,8 +305,8 @@ raise_thrown(PyObject *const *args, Py_ssize_t nargs)
  * Throw into what is driven. What cannot be thrown into ends where it stands: then a StopIteration is
  * what was thrown, no result.
  */
-static PySendResult
-throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
+PySendResult
+hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
 {
     PyObject *method = PyObject_GetAttrString(target, "throw");
     if (method == NULL) {
@@ -320,7 +327,10 @@ throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObj
 {
     bool waiting = self->phase == PHASE_WAITING;
     PyObject *value = NULL;
-    if (throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) == PYGEN_NEXT) {
+    if (self->controlled)
+        return hf_coroutine_run_thrown(self, args, nargs, answer);
+    if (hf_coroutine_throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) ==
+        PYGEN_NEXT) {
         *answer = value;
         return PYGEN_NEXT;
     }
@@ -378,9 +388,11 @@ hf_coroutine_close(PyObject *op, PyObject *ignored)
         closed = hf_coroutine_close_it(self->inner);
     if (was != PHASE_RUNNING)
         hf_coroutine_close_unbegun(self);
-    int left = was == PHASE_RUNNING   ? hf_gate_abandon(self->gate, &self->pass)
+    bool ran = was == PHASE_RUNNING || (was == PHASE_WAITING && self->controlled);
+    int left = ran                    ? hf_gate_abandon(self->gate, &self->pass)
                : was == PHASE_WAITING ? hf_gate_undo(self->gate, &self->pass)
                                       : 0;
+    hf_coroutine_end_course(self);
     self->phase = PHASE_DONE;
     self->busy = false;
     if (closed < 0 || left < 0)

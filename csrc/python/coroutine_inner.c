@@ -71,7 +71,7 @@ begin_awaitable(CoroutineObject *self)
 hf_begin
 hf_coroutine_begin_inner(CoroutineObject *self)
 {
-    if (self->fn != NULL) {
+    if (self->inner == NULL) {
         self->inner = PyObject_Call(self->fn, self->args, self->kwargs);
         if (self->inner == NULL)
             return HF_RAISED;

@@ -4,8 +4,8 @@
  */
 #include "hfpy.h"
 
-static const char *const kind_words[] = {"none",    "breaker",  "bucket",
-                                         "sliding", "bulkhead", "pipeline"};
+static const char *const kind_words[] = {"none",    "breaker", "bucket",   "sliding", "bulkhead",
+                                         "timeout", "retry",   "fallback", "pipeline"};
 
 static int
 kind_of_word(const char *word)
@@ -19,8 +19,8 @@ kind_of_word(const char *word)
 }
 
 /* The C struct behind a binding; it lives as long as the binding. */
-static void *
-struct_of(PyObject *binding, const char *kind)
+void *
+hf_struct_of(PyObject *binding, const char *kind)
 {
     char name[32];
     PyOS_snprintf(name, sizeof name, "holdfast.%s", kind);
@@ -62,6 +62,21 @@ rejections_among(PyObject *on)
     return classes;
 }
 
+static void
+compile_control(GateObject *self)
+{
+    self->controls = self->reruns = false;
+    self->threaded_at = -1;
+    for (Py_ssize_t i = 0; i < self->n_steps; i++) {
+        const GateObject *step = self->steps[i];
+        bool reruns = step->kind == HF_KIND_RETRY || step->kind == HF_KIND_FALLBACK;
+        self->reruns |= reruns;
+        self->controls |= reruns || step->kind == HF_KIND_TIMEOUT;
+        if (step->threads && step->mode == HF_ENFORCE && self->threaded_at < 0)
+            self->threaded_at = (int8_t)i;
+    }
+}
+
 /* What entering and leaving must read, from what the steps want. */
 static void
 compile_steps(GateObject *self)
@@ -70,10 +85,12 @@ compile_steps(GateObject *self)
     self->lone = self->kind == HF_KIND_BREAKER && self->n_steps == 1 && !self->timed &&
                  self->is_failure == NULL;
     GateObject *own = self->kind == HF_KIND_PIPELINE ? NULL : self;
+    compile_control(self);
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
         GateObject *step = self->steps[i];
-        bool limiter = step->kind == HF_KIND_BUCKET || step->kind == HF_KIND_SLIDING;
-        if (!limiter && !step->timed)
+        bool reads = step->kind == HF_KIND_BUCKET || step->kind == HF_KIND_SLIDING ||
+                     step->kind == HF_KIND_TIMEOUT;
+        if (!reads && !step->timed)
             continue;
         if (!self->reads_clock && own == NULL)
             self->clock = step->clock;
@@ -126,10 +143,10 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     void *cells[HF_MAX_CELLS];
     for (Py_ssize_t i = 0; i < n_cells; i++) {
-        if ((cells[i] = struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
+        if ((cells[i] = hf_struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
             return NULL;
     }
-    hf_clock *time = struct_of(clock, "clock");
+    hf_clock *time = hf_struct_of(clock, "clock");
     PyObject *on_rejections = time == NULL ? NULL : rejections_among(on);
     if (on_rejections == NULL)
         return NULL;
@@ -174,7 +191,7 @@ PyObject *
 hf_gate_record_latency(PyObject *op, PyObject *histogram)
 {
     GateObject *self = (GateObject *)op;
-    hf_histogram *cells = struct_of(histogram, "histogram");
+    hf_histogram *cells = hf_struct_of(histogram, "histogram");
     if (cells == NULL)
         return NULL;
     if (self->clock_object == NULL) {

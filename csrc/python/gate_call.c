@@ -1,7 +1,7 @@
 /*
  * Calls through a gate: call, try_call, their asynchronous twins, permits, and use as a decorator.
  */
-#include "hfpy.h"
+#include "control.h"
 
 static int
 need_callable(const char *method, PyObject *const *args, Py_ssize_t nargs)
@@ -53,6 +53,21 @@ run(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
     return PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), kwnames);
 }
 
+/* A guarded generator, made by _generator(stream) or, where it may be made again, with how. */
+PyObject *
+hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *fn,
+               PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *tuple, *dict;
+    if (!gate->controls)
+        return PyObject_CallMethod((PyObject *)gate, drive, "N", stream);
+    if (hf_pack_call(args, nargsf, kwnames, &tuple, &dict) < 0) {
+        Py_DECREF(stream);
+        return NULL;
+    }
+    return PyObject_CallMethod((PyObject *)gate, drive, "NONN", stream, fn, tuple, dict);
+}
+
 PyObject *
 hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -66,15 +81,38 @@ hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
     if (kind != HF_CALL_PLAIN) {
         PyObject *inner = run(args, nargs, kwnames);
         const char *drive = kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
-        return inner == NULL ? NULL : PyObject_CallMethod(op, drive, "N", inner);
+        return inner == NULL ? NULL
+                             : hf_gate_stream(self, drive, inner, args[0], args + 1,
+                                              (size_t)(nargs - 1), kwnames);
     }
+    PyObject *result;
     hf_pass_init(&pass);
-    if (hf_gate_enter_blocking(self, &pass) < 0)
+    if (self->controls)
+        result = hf_gate_run_call(self, args[0], args + 1, (size_t)(nargs - 1), kwnames);
+    else if (hf_gate_enter_blocking(self, &pass) < 0)
         return NULL;
-    PyObject *result = run(args, nargs, kwnames);
+    else
+        result = run(args, nargs, kwnames);
     if (result != NULL && hf_is_coroutine(result))
         return refuse_coroutine(self, &pass, "call", args[0], result);
-    return hf_gate_leave(self, &pass, result);
+    return self->controls ? result : hf_gate_leave(self, &pass, result);
+}
+
+/* A controlled call as an outcome, and what it took. Of a coroutine as its result: as call() says. */
+static PyObject *
+run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObject *const *args,
+                Py_ssize_t nargs, PyObject *kwnames)
+{
+    hf_pass pass;
+    hf_invocation what = {args[0], args + 1, (size_t)(nargs - 1), kwnames};
+    PyObject *result = hf_gate_run(self, &pass, course, &what, false);
+    if (result != NULL && hf_is_coroutine(result)) {
+        hf_pass_init(&pass);
+        return refuse_coroutine(self, &pass, method, args[0], result);
+    }
+    return result != NULL    ? hf_outcome_value(result)
+           : course->refused ? hf_outcome_rejection()
+                             : hf_outcome_error();
 }
 
 PyObject *
@@ -89,6 +127,10 @@ hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
     if (kind != HF_CALL_PLAIN)
         return refuse_kind("try_call", kind == HF_CALL_COROUTINE ? "await try_acall" : "call",
                            args[0], kind);
+    if (self->controls) {
+        hf_course course;
+        return run_for_outcome(self, &course, "try_call", args, nargs, kwnames);
+    }
     hf_pass_init(&pass);
     for (;;) {
         hf_entering entered = hf_gate_enter(self, &pass, &why);
@@ -98,14 +140,59 @@ hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
             return hf_outcome_refused(&why);
         if (entered == HF_BROKEN)
             return NULL;
-        if (hf_gate_block(self, &pass) < 0)
+        if (hf_step_block(self->steps[pass.entered]) < 0) {
+            hf_gate_undo(self, &pass);
             return hf_outcome_rejection();
+        }
+        hf_gate_waited(self, &pass);
     }
     PyObject *result = run(args, nargs, kwnames);
     if (result != NULL && hf_is_coroutine(result))
         return refuse_coroutine(self, &pass, "try_call", args[0], result);
     result = hf_gate_leave(self, &pass, result);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_error();
+}
+
+/* _call_counted(fn, …): (outcome, calls of fn, nanoseconds waited for retries, fallbacks used). */
+PyObject *
+hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const method = "call_with_stats";
+    hf_course course;
+    if (need_callable(method, args, nargs) < 0)
+        return NULL;
+    hf_callable kind = hf_callable_kind(args[0]);
+    if (kind != HF_CALL_PLAIN)
+        return refuse_kind(method, kind == HF_CALL_COROUTINE ? "await acall_with_stats" : "call",
+                           args[0], kind);
+    PyObject *outcome = run_for_outcome((GateObject *)op, &course, method, args, nargs, kwnames);
+    return outcome == NULL ? NULL : hf_course_counts(&course, outcome);
+}
+
+PyObject *
+hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (need_callable("acall_with_stats", args, nargs) < 0)
+        return NULL;
+    return hf_coroutine_call((GateObject *)op, HF_FOR_STATS, args, nargs, kwnames);
+}
+
+/* _open(opener): (a permit that holds what admitted opener(), what that returned). */
+PyObject *
+hf_gate_open(PyObject *op, PyObject *opener)
+{
+    GateObject *self = (GateObject *)op;
+    hf_pass pass;
+    hf_course course;
+    hf_invocation what = {opener, NULL, 0, NULL};
+    PyObject *result = hf_gate_run(self, &pass, &course, &what, true);
+    return result == NULL ? NULL : hf_permit_with(self, &pass, result);
+}
+
+PyObject *
+hf_gate_aopen(PyObject *op, PyObject *opener)
+{
+    return hf_coroutine_call((GateObject *)op, HF_FOR_STREAM, &opener, 1, NULL);
 }
 
 PyObject *
@@ -124,6 +211,19 @@ hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObjec
     return hf_coroutine_call((GateObject *)op, HF_FOR_OUTCOME, args, nargs, kwnames);
 }
 
+/* A permit or a `with` block cannot be run again, and nothing can stand in for it. */
+int
+hf_need_no_rerun(GateObject *gate)
+{
+    if (!gate->reruns)
+        return 0;
+    PyErr_Format(PyExc_TypeError,
+                 "%R has a retry or a fallback, which cannot run a block again: use it as a "
+                 "decorator or with call()",
+                 (PyObject *)gate);
+    return -1;
+}
+
 PyObject *
 hf_gate_permit(PyObject *op, PyObject *ignored)
 {
@@ -131,6 +231,8 @@ hf_gate_permit(PyObject *op, PyObject *ignored)
     hf_pass pass;
     PyObject *permit = NULL;
     (void)ignored;
+    if (hf_need_no_rerun(self) < 0)
+        return NULL;
     Py_INCREF(op); /* an iterator of its method may let go of it meanwhile */
     hf_pass_init(&pass);
     if (hf_gate_enter_blocking(self, &pass) == 0) {
@@ -146,6 +248,8 @@ PyObject *
 hf_gate_apermit(PyObject *op, PyObject *ignored)
 {
     (void)ignored;
+    if (hf_need_no_rerun((GateObject *)op) < 0)
+        return NULL;
     return hf_coroutine_enter((GateObject *)op, HF_FOR_PERMIT, NULL);
 }
 

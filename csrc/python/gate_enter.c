@@ -4,7 +4,7 @@
  * Owns the order of things; what each step decides is its kernel's business. Nothing here blocks: a
  * step that may be waited for is reported (HF_MUST_WAIT) and the waiting is done by Python above.
  */
-#include "hfpy.h"
+#include "control.h"
 
 uint32_t hf_fork_epoch = 1;
 
@@ -244,15 +244,40 @@ enter_step(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why
         return enter_limiter(step, pass, hold, why);
     case HF_KIND_BULKHEAD:
         return enter_bulkhead(step, pass, hold, why);
+    case HF_KIND_TIMEOUT:
+        return hf_timeout_enter(step, pass, hold);
+    case HF_KIND_RETRY:
+        return hf_retry_enter(step, pass, hold);
     default:
         return HF_IN;
     }
 }
 
 /*
- * Enter the steps from pass->entered on. HF_MUST_WAIT leaves what was entered so far in place: whoever
- * waits calls again after `pass->entered++`. Any other answer but HF_IN has undone everything.
+ * Enter the steps from pass->entered on. Any other answer but HF_IN leaves what was entered so far in
+ * place: whoever waits for HF_MUST_WAIT calls again after `pass->entered++`.
  */
+hf_entering
+hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why)
+{
+    if (gate->reads_clock && pass->clock == NULL) {
+        pass->now_ns = hf_clock_now_ns(gate->clock);
+        pass->clock = gate->clock;
+    }
+    const hf_course *course = pass->course;
+    bool in_thread = gate->threaded_at >= 0 && course != NULL && !course->awaits;
+    Py_ssize_t inside = in_thread ? gate->threaded_at + 1 : gate->n_steps;
+    while (pass->entered < inside) {
+        int at = pass->entered;
+        hf_entering answer = enter_step(gate->steps[at], pass, &pass->hold[at], why);
+        if (answer != HF_IN)
+            return answer;
+        pass->entered = at + 1;
+    }
+    return HF_IN;
+}
+
+/* The same, but a refusal has undone everything. */
 hf_entering
 hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
 {
@@ -261,21 +286,9 @@ hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
         pass->entered = answer == HF_IN;
         return answer;
     }
-    if (gate->reads_clock && pass->clock == NULL) {
-        pass->now_ns = hf_clock_now_ns(gate->clock);
-        pass->clock = gate->clock;
-    }
-    while (pass->entered < gate->n_steps) {
-        int at = pass->entered;
-        hf_entering answer = enter_step(gate->steps[at], pass, &pass->hold[at], why);
-        if (answer != HF_IN) {
-            if (answer != HF_MUST_WAIT && hf_gate_undo(gate, pass) < 0)
-                return HF_BROKEN;
-            return answer;
-        }
-        pass->entered = at + 1;
-    }
-    return HF_IN;
+    hf_entering answer = hf_gate_enter_steps(gate, pass, why);
+    bool undoes = answer == HF_REFUSED || answer == HF_BROKEN;
+    return undoes && hf_gate_undo(gate, pass) < 0 ? HF_BROKEN : answer;
 }
 
 /* After a wait the step is held, and the time is to be read again: waiting is not the call's time. */
@@ -292,18 +305,13 @@ hf_gate_waited(GateObject *gate, hf_pass *pass)
     pass->entered++;
 }
 
-/* Let this thread wait for the step that must be waited for. -1: in vain; everything is undone. */
+/* Let this thread wait for the step that must be waited for. -1: in vain; an exception is set. */
 int
-hf_gate_block(GateObject *gate, hf_pass *pass)
+hf_step_block(GateObject *step)
 {
-    PyObject *answer = PyObject_CallMethod((PyObject *)gate->steps[pass->entered], "_block", NULL);
-    if (answer == NULL) {
-        hf_gate_undo(gate, pass);
-        return -1;
-    }
-    Py_DECREF(answer);
-    hf_gate_waited(gate, pass);
-    return 0;
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_block", NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
 }
 
 /* Enter from a thread that may block. 0: inside. -1: the refusal, or another exception, is set. */
@@ -317,8 +325,13 @@ hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
             return 0;
         if (entered == HF_REFUSED)
             hf_refuse(&why);
-        if (entered != HF_MUST_WAIT || hf_gate_block(gate, pass) < 0)
+        if (entered != HF_MUST_WAIT)
             return -1;
+        if (hf_step_block(gate->steps[pass->entered]) < 0) {
+            hf_gate_undo(gate, pass);
+            return -1;
+        }
+        hf_gate_waited(gate, pass);
     }
 }
 

@@ -1,7 +1,7 @@
 /*
  * The way out: judging what came of the call, and leaving the steps in reverse.
  */
-#include "hfpy.h"
+#include "control.h"
 
 /* ---- judging ---- */
 
@@ -16,8 +16,8 @@ matches(PyObject *type, PyObject *classes)
  * predicate's own exception set. Cancellation, KeyboardInterrupt, SystemExit and GeneratorExit are no
  * Exceptions and prove nothing; a refusal by another policy counts only where `on` names it.
  */
-static int
-judge_raised(GateObject *step, PyObject *type)
+int
+hf_step_judge_type(const GateObject *step, PyObject *type)
 {
     if (!PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
         return HF_IGNORED;
@@ -51,7 +51,7 @@ hf_step_judge(GateObject *step, PyObject *result)
 {
     if (result != NULL)
         return step->is_failure == NULL ? HF_SUCCESS : ask_predicate(step, result);
-    int outcome = judge_raised(step, PyErr_Occurred());
+    int outcome = hf_step_judge_type(step, PyErr_Occurred());
     if (outcome != HF_FAILURE || step->is_failure == NULL)
         return outcome;
     PyObject *raised = hf_take_exception();
@@ -75,8 +75,10 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
         bool shared = pass->clock == step->clock;
         now = shared && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_now_ns(step->clock);
         /* A call that began before its breaker was put into a pipeline has not been timed. */
-        if (pass->clock != NULL && (shared || hold->since_ns != HF_NOTHING_HELD))
-            duration = now - (shared ? pass->now_ns : hold->since_ns);
+        if (hold->since_ns != HF_NOTHING_HELD)
+            duration = now - hold->since_ns;
+        else if (shared)
+            duration = now - pass->now_ns;
         if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0 &&
             !(hold->breaker.flags & HF_PERMIT_SILENT))
             hf_histogram_record(step->histogram, duration);
@@ -113,9 +115,27 @@ hf_step_let_in(GateObject *step)
     return 0;
 }
 
+/* The place is kept until what the call has left behind in threads has stopped. -1: interrupted. */
+static int
+leave_with_works(GateObject *step, const hf_hold *hold, PyObject *works)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_leave_with", "OL", works,
+                                           (long long)hold->since_ns);
+    if (answer == NULL) {
+        hf_chain(raised);
+        return -1;
+    }
+    Py_DECREF(answer);
+    hf_give_exception(raised);
+    return 0;
+}
+
 static int
 leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t end_ns)
 {
+    if (pass->course != NULL && pass->course->works != NULL)
+        return leave_with_works(step, hold, pass->course->works);
     int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD
                       ? end_ns
                       : hf_clock_coarse_ns(step->clock);
@@ -125,13 +145,18 @@ leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64
     return hf_bulkhead_leave(step->cell, &waiters) && waiters ? hf_step_let_in(step) : 0;
 }
 
-/* Leave one step; -1 when Python code of the user's, asked on the way out, raised. */
-static int
-leave_step(GateObject *step, const hf_pass *pass, const hf_hold *hold, PyObject *result,
-           int outcome, int64_t end_ns)
+/*
+ * Leave one step. -1: it has raised something else, or instead of a result: Python code of the user's
+ * that was asked on the way out, or a timeout.
+ */
+int
+hf_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+              int64_t end_ns)
 {
     if (step->kind == HF_KIND_BULKHEAD)
         return leave_bulkhead(step, pass, hold, end_ns);
+    if (step->kind == HF_KIND_TIMEOUT)
+        return hf_timeout_leave(step, pass, hold, result, outcome, end_ns);
     if (step->kind != HF_KIND_BREAKER)
         return 0; /* tokens are spent */
     int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
@@ -150,7 +175,7 @@ hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
         return result;
     int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
     for (int at = pass->entered - 1; at >= 0; at--) {
-        if (leave_step(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
+        if (hf_step_leave(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
             Py_CLEAR(result);
     }
     return result;
@@ -165,8 +190,12 @@ hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
     int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
     int answer = 0;
     for (int at = pass->entered - 1; at >= 0; at--) {
-        if (leave_step(gate->steps[at], pass, &pass->hold[at], NULL, outcome, end_ns) < 0)
+        GateObject *step = gate->steps[at];
+        if (hf_step_leave(step, pass, &pass->hold[at], NULL, outcome, end_ns) < 0) {
             answer = -1;
+            if (step->kind == HF_KIND_TIMEOUT)
+                outcome = HF_UNJUDGED; /* to those outside the call has raised */
+        }
     }
     pass->entered = 0;
     return answer;
@@ -190,6 +219,70 @@ hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception)
     return 0;
 }
 
+/* The call did not run: give back what one step holds. -1: interrupted; that exception is set. */
+int
+hf_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    bool waiters;
+    switch (step->kind) {
+    case HF_KIND_BREAKER:
+        hf_breaker_undo(step->cell, &hold->breaker);
+        break;
+    case HF_KIND_BULKHEAD:
+        if (hf_bulkhead_undo(step->cell, &waiters) && waiters)
+            return hf_step_let_in(step);
+        break;
+    case HF_KIND_BUCKET:
+    case HF_KIND_SLIDING:
+        if (hold->taken_ns != HF_NOTHING_HELD)
+            hf_limiter_refund(step, step->n_cells, 1, hold->taken_ns);
+        else
+            hf_count(&step->unobserved, 1);
+        break;
+    case HF_KIND_TIMEOUT:
+        hf_timeout_drop(pass, hold);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+/* Nobody will ever say what came of the call. -1: interrupted; that exception is set. */
+int
+hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    switch (step->kind) {
+    case HF_KIND_BREAKER:
+        hf_breaker_abandon(step->cell, &hold->breaker);
+        break;
+    case HF_KIND_BULKHEAD:
+        return leave_bulkhead(step, pass, hold, HF_NOTHING_HELD);
+    case HF_KIND_TIMEOUT:
+        hf_timeout_drop(pass, hold);
+        break;
+    case HF_KIND_RETRY:
+        hf_retry_abandon(step, pass, hold);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+static int
+give_back(GateObject *gate, hf_pass *pass, int (*give)(GateObject *, const hf_pass *, hf_hold *))
+{
+    bool ours = pass->fork_epoch == hf_fork_epoch;
+    int answer = 0;
+    for (int at = pass->entered - 1; at >= 0 && ours; at--) {
+        if (give(gate->steps[at], pass, &pass->hold[at]) < 0)
+            answer = -1;
+    }
+    pass->entered = 0;
+    return answer;
+}
+
 /*
  * The call did not run: everything is given back as if it had never been asked for. -1: interrupted on
  * the way; that exception is set.
@@ -197,25 +290,7 @@ hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception)
 int
 hf_gate_undo(GateObject *gate, hf_pass *pass)
 {
-    bool ours = pass->fork_epoch == hf_fork_epoch;
-    int answer = 0;
-    for (int at = pass->entered - 1; at >= 0 && ours; at--) {
-        GateObject *step = gate->steps[at];
-        const hf_hold *hold = &pass->hold[at];
-        if (step->kind == HF_KIND_BREAKER) {
-            hf_breaker_undo(step->cell, &hold->breaker);
-        } else if (step->kind == HF_KIND_BULKHEAD) {
-            bool waiters;
-            if (hf_bulkhead_undo(step->cell, &waiters) && waiters && hf_step_let_in(step) < 0)
-                answer = -1;
-        } else if (hold->taken_ns != HF_NOTHING_HELD) {
-            hf_limiter_refund(step, step->n_cells, 1, hold->taken_ns);
-        } else {
-            hf_count(&step->unobserved, 1);
-        }
-    }
-    pass->entered = 0;
-    return answer;
+    return give_back(gate, pass, hf_step_undo);
 }
 
 /*
@@ -225,18 +300,8 @@ hf_gate_undo(GateObject *gate, hf_pass *pass)
 int
 hf_gate_abandon(GateObject *gate, hf_pass *pass)
 {
-    bool ours = pass->fork_epoch == hf_fork_epoch;
-    int answer = 0;
-    for (int at = pass->entered - 1; at >= 0 && ours; at--) {
-        GateObject *step = gate->steps[at];
-        if (step->kind == HF_KIND_BREAKER)
-            hf_breaker_abandon(step->cell, &pass->hold[at].breaker);
-        else if (step->kind == HF_KIND_BULKHEAD &&
-                 leave_bulkhead(step, pass, &pass->hold[at], HF_NOTHING_HELD) < 0)
-            answer = -1;
-    }
-    pass->entered = 0;
-    return answer;
+    return pass->course != NULL ? hf_gate_abandon_course(gate, pass)
+                                : give_back(gate, pass, hf_step_abandon);
 }
 
 /*

@@ -2,7 +2,7 @@
  * Gate: the C base of every policy and of Pipeline: its life, its table of methods, and what its Python
  * class asks of its own step. Its making is gate_bind.c, its calls are gate_call.c.
  */
-#include "hfpy.h"
+#include "control.h"
 
 #include <structmember.h>
 
@@ -164,7 +164,10 @@ gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args;
     (void)kwargs;
-    return type->tp_alloc(type, 0); /* zeroed: a gate of no steps, which lets everything pass */
+    GateObject *self = (GateObject *)type->tp_alloc(type, 0);
+    if (self != NULL)
+        self->threaded_at = -1; /* else zeroed: a gate of no steps, which lets everything pass */
+    return (PyObject *)self;
 }
 
 static int
@@ -181,6 +184,13 @@ gate_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->on_rejections);
     Py_VISIT(self->is_failure);
     Py_VISIT(self->parts);
+    Py_VISIT(self->own_backoff);
+    Py_VISIT(self->wanted);
+    Py_VISIT(self->retry_after);
+    Py_VISIT(self->stand_in);
+    Py_VISIT(self->equipment);
+    Py_VISIT(self->queues);
+    Py_VISIT(self->rest);
     return 0;
 }
 
@@ -188,7 +198,10 @@ gate_traverse(PyObject *op, visitproc visit, void *arg)
 static int
 gate_clear(PyObject *op)
 {
-    Py_CLEAR(((GateObject *)op)->is_failure);
+    GateObject *self = (GateObject *)op;
+    Py_CLEAR(self->is_failure);
+    Py_CLEAR(self->wanted);
+    Py_CLEAR(self->retry_after);
     return 0;
 }
 
@@ -215,6 +228,13 @@ gate_dealloc(PyObject *op)
     Py_CLEAR(self->on_rejections);
     Py_CLEAR(self->is_failure);
     Py_CLEAR(self->parts);
+    hf_queues_close(self);
+    Py_CLEAR(self->own_backoff);
+    Py_CLEAR(self->wanted);
+    Py_CLEAR(self->retry_after);
+    Py_CLEAR(self->stand_in);
+    Py_CLEAR(self->equipment);
+    Py_CLEAR(self->rest);
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -234,6 +254,11 @@ static PyMemberDef gate_members[] = {
     {"_clock", T_OBJECT, offsetof(GateObject, clock_object), READONLY, NULL},
     {"_histogram", T_OBJECT, offsetof(GateObject, histogram_object), READONLY, NULL},
     {"_parts", T_OBJECT, offsetof(GateObject, parts), READONLY, NULL},
+    {"_rest", T_OBJECT, offsetof(GateObject, rest), 0, NULL},
+    {"_controls", T_BOOL, offsetof(GateObject, controls), READONLY, NULL},
+    {"_reruns", T_BOOL, offsetof(GateObject, reruns), READONLY, NULL},
+    {"_asks", T_BOOL, offsetof(GateObject, asks), 0, NULL},
+    {"_threaded_at", T_BYTE, offsetof(GateObject, threaded_at), READONLY, NULL},
     {NULL},
 };
 
@@ -253,6 +278,11 @@ static PyMethodDef gate_methods[] = {
      "Give the subclass native methods of its own, which are cheaper to call."},
     {"_bind", FAST(hf_gate_bind), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_compose", hf_gate_compose, METH_VARARGS, NULL},
+    {"_equip", FAST(hf_gate_equip), METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_call_counted", FAST(hf_gate_call_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"_acall_counted", FAST(hf_gate_acall_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"_open", hf_gate_open, METH_O, NULL},
+    {"_aopen", hf_gate_aopen, METH_O, NULL},
     {"_record_latency", hf_gate_record_latency, METH_O, NULL},
     {"_refuse", gate_refuse, METH_VARARGS, NULL},
     {"_permit", hf_gate_permit, METH_NOARGS,

@@ -28,41 +28,6 @@ hf_guard_kind(const PyObject *op)
 
 /* ---- calling ---- */
 
-/* Guards of guards call each other without a frame in between that would be counted. */
-static PyObject *Py_NO_INLINE
-call_guard(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    if (Py_EnterRecursiveCall(" while calling a guarded function"))
-        return NULL;
-    PyObject *result = PyObject_Vectorcall(fn, args, nargsf, kwnames);
-    Py_LeaveRecursiveCall();
-    return result;
-}
-
-/* So do guards of partials and of methods, which put frames of their own on the stack: counted twice. */
-static PyObject *Py_NO_INLINE
-call_other(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    if (Py_EnterRecursiveCall(" while calling a guarded function"))
-        return NULL;
-    PyObject *result = call_guard(fn, args, nargsf, kwnames);
-    Py_LeaveRecursiveCall();
-    return result;
-}
-
-/*
- * PyObject_Vectorcall() without its look for a result that comes with an exception: a Python function
- * gives none, and whoever called the guard looks again.
- */
-static inline PyObject *
-call_through(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    if (PyFunction_Check(fn))
-        return ((PyFunctionObject *)fn)->vectorcall(fn, args, nargsf, kwnames);
-    return Py_IS_TYPE(fn, hf_guard_type) ? call_guard(fn, args, nargsf, kwnames)
-                                         : call_other(fn, args, nargsf, kwnames);
-}
-
 /*
  * A plain function that answered with a coroutine, as many a wrapper of an `async def` does: nothing of
  * that has run. It is guarded when it is awaited, and this call was as if it had never been asked for.
@@ -76,6 +41,16 @@ guard_late(GateObject *gate, hf_pass *pass, PyObject *coroutine)
     return NULL;
 }
 
+/* A call that retries, timeouts or fallbacks control. */
+static PyObject *Py_NO_INLINE
+call_controlled(GuardObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *result = hf_gate_run_call(self->gate, self->fn, args, nargsf, kwnames);
+    if (result == NULL || !hf_is_coroutine(result))
+        return result;
+    return hf_coroutine_of_call(self->gate, result, self->fn, args, nargsf, kwnames);
+}
+
 /*
  * A guard is held while it is called, as its frame holds a function: not all who call it do. What calls
  * an iterator's callable, a parser's handler or a signal's lets go of it when it is replaced meanwhile.
@@ -87,8 +62,11 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     PyObject *result = NULL;
     hf_pass pass;
     hf_pass_init(&pass);
-    if (hf_gate_enter_lone(self->gate, &pass) || hf_gate_enter_blocking(self->gate, &pass) == 0) {
-        result = call_through(self->fn, args, nargsf, kwnames);
+    if (self->gate->controls) {
+        result = call_controlled(self, args, nargsf, kwnames);
+    } else if (hf_gate_enter_lone(self->gate, &pass) ||
+               hf_gate_enter_blocking(self->gate, &pass) == 0) {
+        result = hf_invoke(self->fn, args, nargsf, kwnames);
         if (result != NULL && hf_is_coroutine(result))
             result = guard_late(self->gate, &pass, result);
         else if (!hf_gate_leave_lone(self->gate, &pass, result))
@@ -103,9 +81,11 @@ static PyObject *
 call_coroutine(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     GuardObject *self = (GuardObject *)Py_NewRef(op);
-    PyObject *inner = call_through(self->fn, args, nargsf, kwnames);
+    PyObject *inner = hf_invoke(self->fn, args, nargsf, kwnames);
     if (inner != NULL)
-        inner = hf_coroutine_of(self->gate, inner);
+        inner = self->gate->reruns
+                    ? hf_coroutine_of_call(self->gate, inner, self->fn, args, nargsf, kwnames)
+                    : hf_coroutine_of(self->gate, inner);
     Py_DECREF(op);
     return inner;
 }
@@ -116,9 +96,9 @@ call_stream(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwname
 {
     GuardObject *self = (GuardObject *)Py_NewRef(op);
     const char *drive = self->kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
-    PyObject *stream = call_through(self->fn, args, nargsf, kwnames);
+    PyObject *stream = hf_invoke(self->fn, args, nargsf, kwnames);
     if (stream != NULL)
-        stream = PyObject_CallMethod((PyObject *)self->gate, drive, "N", stream);
+        stream = hf_gate_stream(self->gate, drive, stream, self->fn, args, nargsf, kwnames);
     Py_DECREF(op);
     return stream;
 }

@@ -2,12 +2,16 @@
  * The native gate: what its parts share.
  *
  *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse
- *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c: what one is made of;
- *                 gate_call.c: calls through it
+ *   gate_run.c    a call through a gate with retries, timeouts or fallbacks; gate_unwind.c: its way out;
+ *                 retry.c, timeout.c: what those two decide on it; deadline.c: the thread's deadline;
+ *                 alarm.c: the alarms of one timeout in one event loop
+ *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c, gate_equip.c: what one
+ *                 is made of; gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls
  *   guard.c       Guard, the guarded callable (vectorcall); callable_kind.c: what a callable gives
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its
- *                 steps; coroutine_inner.c: what it drives; coroutine_stop.c: its result
+ *                 steps; coroutine_run.c: the same where it may be run again; coroutine_inner.c: what it
+ *                 drives; coroutine_stop.c: its result
  *   entry.c       what `with policy:` leaves on the interpreter's stack; entry_open.c: entries
  *                 without an owner; done.c: what leaving an `async with` answers
  *   permit.c      Permit, an admission held by hand
@@ -28,12 +32,19 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "holdfast/hf_adaptive_timeout.h"
+#include "holdfast/hf_backoff.h"
 #include "holdfast/hf_breaker.h"
 #include "holdfast/hf_bucket.h"
+#include "holdfast/hf_budget.h"
 #include "holdfast/hf_bulkhead.h"
 #include "holdfast/hf_clock.h"
+#include "holdfast/hf_failure_rate.h"
+#include "holdfast/hf_fallback.h"
 #include "holdfast/hf_histogram.h"
+#include "holdfast/hf_retry.h"
 #include "holdfast/hf_sliding.h"
+#include "holdfast/hf_timeout.h"
 
 #define HF_MAX_STEPS 16
 #define HF_MAX_CELLS 8 /* limits that one rate limiter applies together */
@@ -44,19 +55,42 @@ typedef enum {
     HF_KIND_BUCKET,
     HF_KIND_SLIDING,
     HF_KIND_BULKHEAD,
+    HF_KIND_TIMEOUT, /* this and the next two control the call: see control.h */
+    HF_KIND_RETRY,
+    HF_KIND_FALLBACK,
     HF_KIND_PIPELINE
 } hf_kind;
 typedef enum { HF_ENFORCE, HF_OBSERVE, HF_OFF } hf_mode;
 
 typedef struct GateObject GateObject;
 
+/* When what is going on has to be over. */
+typedef struct hf_deadline {
+    GateObject *step; /* whose it is; NULL: nobody's, there is none */
+    int64_t ns;       /* on that policy's clock */
+} hf_deadline;
+
+struct hf_alarm;
+struct hf_course;
+
 /* What one step holds for one call. */
 typedef struct hf_hold {
     union {
         hf_breaker_permit breaker;
         int64_t taken_ns; /* limiter: when its tokens were taken; HF_NOTHING_HELD if none were */
+        struct {
+            hf_deadline outer; /* what held outside; of a permit or a block its own */
+            union {
+                struct hf_alarm *alarm; /* of a coroutine that was suspended */
+                PyObject *block;        /* what cuts a `with` block short */
+            };
+        } timeout;
+        struct {
+            int64_t previous_ns; /* the delay before this attempt; < 0: it is the first */
+            uint32_t retries;    /* made */
+        } retry;
     };
-    int64_t since_ns; /* bulkhead; and a breaker whose clock is not the pass's */
+    int64_t since_ns; /* bulkhead, timeout, retry; and a breaker whose clock is not the pass's */
 } hf_hold;
 
 #define HF_NOTHING_HELD INT64_MIN
@@ -68,6 +102,8 @@ typedef struct hf_pass {
     const hf_clock *clock; /* whose time now_ns is; NULL: not read, or stale after a wait */
     uint32_t fork_epoch;   /* the process that entered: a forked child holds nothing */
     int entered;
+    struct hf_course
+        *course; /* of a call that steps control; NULL: a permit or a block, or none do */
     hf_hold hold[HF_MAX_STEPS];
 } hf_pass;
 
@@ -101,7 +137,13 @@ struct GateObject {
     bool listening;   /* rejections are events somebody asked for */
     bool timed;       /* wants the precise duration of the call */
     bool reads_clock; /* some step wants the precise time: read once on the way in */
-    bool lone; /* one breaker that judges neither results nor durations: the commonest gate */
+    bool lone;     /* one breaker that judges neither results nor durations: the commonest gate */
+    bool controls; /* some step is a timeout, a retry or a fallback */
+    bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
+    bool asks;    /* retry: Python is asked or told of every retry */
+    bool threads; /* timeout: runs what is inside of it in a thread */
+    int8_t
+        threaded_at; /* the first timeout that runs what is inside of it in a thread; < 0: none */
 
     /* a policy's own step */
     hf_clock *clock;
@@ -114,8 +156,21 @@ struct GateObject {
     PyObject *histogram_object;
     PyObject *rejection;                   /* exception class of its refusals */
     PyObject *on, *ignore, *on_rejections; /* tuples of exception classes, or NULL when empty */
-    PyObject *is_failure;
-    bool on_everything; /* on is (Exception,) */
+    PyObject *is_failure;                  /* of a retry: whether a result is to be tried again */
+    bool on_everything;                    /* on is (Exception,) */
+
+    /* what a retry, a timeout or a fallback is equipped with: gate_equip.c */
+    hf_backoff *backoff; /* NULL: asked in Python, as `own_backoff` */
+    hf_budget *budget;
+    hf_clock *budget_clock;
+    hf_failure_rate *failure_rate;
+    hf_adaptive_timeout *adaptive;
+    PyObject *own_backoff, *wanted, *retry_after; /* callables but for the first, or NULL */
+    PyObject *stand_in;                           /* of a fallback: value, or what gives one */
+    bool stands_by_call;
+    PyObject *equipment; /* keeps alive what the pointers above lead to */
+    PyObject *queues;    /* of a timeout: its alarms, a queue an event loop */
+    PyObject *rest;      /* of a gate with a threaded timeout: what is inside of that, or NULL */
 
     /* what it is made of: itself, or a pipeline's policies */
     Py_ssize_t n_steps;
@@ -137,7 +192,7 @@ extern uint32_t hf_fork_epoch;
 
 hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);
 int hf_gate_enter_blocking(GateObject *gate, hf_pass *pass);
-int hf_gate_block(GateObject *gate, hf_pass *pass);
+int hf_step_block(GateObject *step);
 PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
 int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
 int hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception);
@@ -152,7 +207,13 @@ int hf_gate_undo(GateObject *gate, hf_pass *pass);
 int hf_gate_abandon(GateObject *gate, hf_pass *pass);
 void hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran);
 int hf_step_judge(GateObject *step, PyObject *result);
+int hf_step_judge_type(const GateObject *step, PyObject *type);
 void hf_refuse(const hf_refusal *why);
+hf_entering hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why);
+int hf_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
+                  int outcome, int64_t end_ns);
+int hf_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold);
+int hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold);
 
 static inline void
 hf_pass_init(hf_pass *pass)
@@ -160,6 +221,7 @@ hf_pass_init(hf_pass *pass)
     pass->clock = NULL;
     pass->entered = 0;
     pass->fork_epoch = hf_fork_epoch;
+    pass->course = NULL;
 }
 
 /* Of what may be sixteen holds, most gates use one or two. */
@@ -251,7 +313,15 @@ int hf_permit_ready(PyObject *module);
 int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
 
-/* ---- gate_bind.c, gate_call.c: methods of Gate ---- */
+/* ---- gate_bind.c, gate_equip.c, gate_call.c: methods of Gate ---- */
+void *hf_struct_of(PyObject *binding, const char *kind);
+PyObject *hf_gate_equip(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *kwnames);
+PyObject *hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                                PyObject *kwnames);
+PyObject *hf_gate_open(PyObject *op, PyObject *opener);
+PyObject *hf_gate_aopen(PyObject *op, PyObject *opener);
 PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *hf_gate_record_latency(PyObject *op, PyObject *histogram);
 PyObject *hf_gate_compose(PyObject *op, PyObject *args);
@@ -261,6 +331,9 @@ PyObject *hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs
 PyObject *hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames);
+int hf_need_no_rerun(GateObject *gate);
+PyObject *hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *fn,
+                         PyObject *const *args, size_t nargsf, PyObject *kwnames);
 PyObject *hf_gate_permit(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_apermit(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs);
@@ -279,12 +352,22 @@ typedef enum {
 hf_callable hf_callable_kind(PyObject *fn);
 int hf_callable_kind_ready(void);
 PyObject *hf_attribute_or_null(PyObject *op, const char *name);
+PyObject *hf_attribute_if_any(PyObject *op, const char *name);
 hf_callable hf_guard_kind(const PyObject *guard);
 PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
 
 /* ---- coroutine.c ---- */
-typedef enum { HF_FOR_RESULT, HF_FOR_OUTCOME, HF_FOR_PERMIT, HF_FOR_ENTRY } hf_purpose;
+typedef enum {
+    HF_FOR_RESULT,
+    HF_FOR_OUTCOME,
+    HF_FOR_PERMIT,
+    HF_FOR_ENTRY,
+    HF_FOR_STATS,
+    HF_FOR_STREAM
+} hf_purpose;
 PyObject *hf_coroutine_of(GateObject *gate, PyObject *inner);
+PyObject *hf_coroutine_of_call(GateObject *gate, PyObject *inner, PyObject *fn,
+                               PyObject *const *args, size_t nargsf, PyObject *kwnames);
 
 /* A coroutine that somebody made by calling a function, guarded or not. */
 static inline bool
@@ -297,10 +380,18 @@ PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *cons
                             Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry);
 
+/* ---- gate_run.c ---- */
+int hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **tuple,
+                 PyObject **dict);
+PyObject *hf_invoke(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+PyObject *hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
+                           PyObject *kwnames);
+
 /* ---- permit.c, entry.c, entry_open.c, done.c, outcome.c ---- */
 extern PyObject *hf_done;
 int hf_done_ready(PyObject *module);
 PyObject *hf_permit_new(GateObject *gate, const hf_pass *pass);
+PyObject *hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value);
 void hf_entry_take(PyObject *entry, const hf_pass *pass);
 void hf_entry_leave_open(GateObject *gate, const hf_pass *pass);
 bool hf_entry_take_oldest(GateObject *gate, hf_pass *pass);

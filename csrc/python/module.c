@@ -1,5 +1,5 @@
 /* The extension module holdfast._native.gate. */
-#include "hfpy.h"
+#include "control.h"
 
 /* In a forked child: what the parent's calls hold is not ours to give back. */
 static PyObject *
@@ -30,7 +30,7 @@ exec_module(PyObject *module)
     loaded = true;
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
-        hf_outcome_ready(module) < 0)
+        hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 || hf_alarm_ready(module) < 0)
         return -1;
     return PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS);
 }

@@ -45,6 +45,18 @@ hf_permit_new(GateObject *gate, const hf_pass *pass)
     return (PyObject *)self;
 }
 
+/* A permit and what goes with it, which is stolen. Without memory everything is given back. */
+PyObject *
+hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value)
+{
+    PyObject *permit = hf_permit_new(gate, pass);
+    if (permit != NULL)
+        return Py_BuildValue("NN", permit, value);
+    hf_gate_undo(gate, pass);
+    Py_DECREF(value);
+    return NULL;
+}
+
 /* True for the one caller that may settle. */
 static bool
 claim(PermitObject *self)

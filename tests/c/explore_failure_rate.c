@@ -56,10 +56,8 @@ HF_TEST(failures_at_once_are_all_counted)
                                           .thread = fail_twice,
                                           .holds = all_are_counted,
                                           .spurious = spurious}));
-    HF_CHECK(holds((hf_explore_model){.name = "fail twice each",
-                                      .threads = 3,
-                                      .thread = fail_twice,
-                                      .holds = all_are_counted}));
+    HF_CHECK(holds((hf_explore_model){
+        .name = "fail twice each", .threads = 3, .thread = fail_twice, .holds = all_are_counted}));
 }
 
 static void

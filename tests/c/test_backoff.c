@@ -294,30 +294,37 @@ static const int64_t before_them[] = {INT64_MIN, -1, 0, 1, SECOND, INT64_MAX / 3
 static void
 stays_within_bounds(hf_backoff *b)
 {
-    for EACH (n, attempts)
-        for EACH (p, before_them) {
-            const int64_t ns = hf_backoff_delay_ns(b, attempts[n], before_them[p]);
-            HF_CHECK(ns >= 0 && ns <= b->max_ns);
-        }
+    for
+        EACH(n, attempts)
+        for
+            EACH(p, before_them)
+            {
+                const int64_t ns = hf_backoff_delay_ns(b, attempts[n], before_them[p]);
+                HF_CHECK(ns >= 0 && ns <= b->max_ns);
+            }
 }
 
 /* trap 49. */
 HF_TEST(no_setting_and_no_attempt_leaves_the_bounds)
 {
     hf_backoff b;
-    for EACH (base, spans)
-        for EACH (max, spans)
-            for EACH (f, factors)
-                for EACH (j, jitters)
-                    for (int kind = 0; kind < KINDS; kind++)
-                        for (int mode = 0; mode < MODES && spans[base] <= spans[max]; mode++) {
-                            hf_backoff_init(&b, (hf_backoff_kind)kind, spans[base], spans[max], j);
-                            b.increment_ns = spans[f + j];
-                            b.factor = factors[f];
-                            b.jitter = jitters[j];
-                            b.mode = (hf_jitter_mode)mode;
-                            stays_within_bounds(&b);
-                        }
+    for
+        EACH(base, spans)
+        for
+            EACH(max, spans)
+            for
+                EACH(f, factors)
+                for
+                    EACH(j, jitters)
+                for (int kind = 0; kind < KINDS; kind++)
+                    for (int mode = 0; mode < MODES && spans[base] <= spans[max]; mode++) {
+                        hf_backoff_init(&b, (hf_backoff_kind)kind, spans[base], spans[max], j);
+                        b.increment_ns = spans[f + j];
+                        b.factor = factors[f];
+                        b.jitter = jitters[j];
+                        b.mode = (hf_jitter_mode)mode;
+                        stays_within_bounds(&b);
+                    }
 }
 
 int

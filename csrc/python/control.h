@@ -1,0 +1,110 @@
+/*
+ * Calls that are controlled: retries run them again, timeouts cut them short, fallbacks stand in.
+ *
+ * A gate is entered and left as any other, but a step that controls may turn the way out around:
+ *
+ *   enter -> run -> unwind --HF_UNWOUND--> done
+ *     ^               |  |
+ *     |  HF_AGAIN,    |  +--HF_STAND_IN--> the fallback --> unwind from the steps outside of it
+ *     +--HF_PAUSE <---+
+ *
+ * What is decided here is the same for threads and for tasks; gate_run.c and coroutine_run.c differ in how
+ * they wait. The state of one call is its hf_course.
+ */
+#ifndef HF_CONTROL_H
+#define HF_CONTROL_H
+
+#include "hfpy.h"
+
+/* ---- deadline.c ---- */
+
+/*
+ * The deadline of what this thread runs at the moment: by value, put back after each call and each step
+ * of a coroutine. What `with` blocks have opened is beside it, by task: hf_deadline_in_force().
+ */
+extern _Thread_local hf_deadline hf_deadline_here;
+extern hf_au64 hf_open_blocks;
+
+int hf_deadline_ready(PyObject *module);
+int hf_deadline_in_force(hf_deadline *deadline);
+int64_t hf_deadline_left_ns(const hf_deadline *deadline);
+int64_t hf_deadline_on(const hf_deadline *deadline, const hf_clock *clock, int64_t now_ns);
+void hf_raise_exceeded(GateObject *step);
+
+/* ---- the course of one call ---- */
+
+typedef struct hf_course {
+    hf_deadline here;     /* this thread's before the call: put back at its end */
+    hf_deadline deadline; /* of what is inside the steps that are entered */
+    uint32_t attempts;    /* calls of the function */
+    uint32_t stand_ins;   /* fallbacks that gave the result */
+    bool ran;             /* the function was called, or something stood in for it */
+    bool ran_here;        /* the same of what the step that is left next holds */
+    bool refused;         /* what is raised is a refusal by a step of this gate */
+    bool pausing;         /* a retry was granted and has not begun */
+    bool awaits;          /* a task: deadlines are its alarms', where it has any */
+    int8_t fired;      /* the outermost timeout whose alarm cut the call; HF_MAX_STEPS: none did */
+    int64_t pause_ns;  /* HF_PAUSE: how long */
+    int64_t waited_ns; /* all pauses together */
+    PyObject *works;   /* a list: what goes on in threads though the call has left it behind */
+    struct hf_alarms *alarms; /* of a task that was suspended */
+} hf_course;
+
+typedef struct hf_invocation {
+    PyObject *fn;
+    PyObject *const *args;
+    size_t nargsf;
+    PyObject *kwnames;
+} hf_invocation;
+
+int hf_course_begin(hf_course *course, hf_pass *pass, bool awaits);
+void hf_course_end(hf_course *course);
+PyObject *hf_course_counts(const hf_course *course, PyObject *outcome);
+
+/* ---- gate_unwind.c ---- */
+
+typedef enum {
+    HF_UNWOUND,  /* left: the result, or the exception that is set, is the call's */
+    HF_AGAIN,    /* enter again from pass->entered on */
+    HF_PAUSE,    /* the same after course->pause_ns */
+    HF_STAND_IN, /* the fallback pass->entered is to give the result; the exception is set */
+} hf_unwinding;
+
+hf_unwinding hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result);
+void hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted);
+PyObject *hf_stand_in(GateObject *step, PyObject *exception);
+void hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed);
+int hf_gate_abandon_course(GateObject *gate, hf_pass *pass);
+bool hf_gate_keep(GateObject *gate, hf_pass *pass);
+
+/* ---- retry.c, timeout.c: one step each ---- */
+
+hf_entering hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold);
+bool hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result);
+void hf_retry_succeed(GateObject *step, const hf_hold *hold);
+void hf_retry_paused(GateObject *step, const hf_hold *hold, bool interrupted);
+void hf_retry_abandon(GateObject *step, const hf_pass *pass, const hf_hold *hold);
+
+hf_entering hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold);
+int hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
+                     int outcome, int64_t end_ns);
+void hf_timeout_drop(const hf_pass *pass, hf_hold *hold);
+int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async);
+bool hf_timeout_is_late(const hf_pass *pass);
+
+/* ---- alarm.c ---- */
+
+int hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coroutine);
+bool hf_alarms_wake(hf_course *course);
+bool hf_alarms_have_loop(const hf_course *course);
+bool hf_alarms_cut(const hf_course *course);
+void hf_alarm_clear(struct hf_alarm *alarm);
+void hf_alarms_end(hf_course *course);
+int hf_alarm_ready(PyObject *module);
+void hf_queues_close(GateObject *step);
+
+/* ---- gate_run.c ---- */
+PyObject *hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocation *what,
+                      bool keep);
+
+#endif /* HF_CONTROL_H */

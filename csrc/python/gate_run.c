@@ -1,0 +1,206 @@
+/*
+ * A controlled call in a thread: entered, run and unwound, as often as a retry asks for it.
+ */
+#include "control.h"
+
+/* ---- the function ---- */
+
+/* Guards of guards call each other without a frame in between that would be counted. */
+static PyObject *Py_NO_INLINE
+call_guard(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (Py_EnterRecursiveCall(" while calling a guarded function"))
+        return NULL;
+    PyObject *result = PyObject_Vectorcall(fn, args, nargsf, kwnames);
+    Py_LeaveRecursiveCall();
+    return result;
+}
+
+/* So do guards of partials and of methods, which put frames of their own on the stack: counted twice. */
+static PyObject *Py_NO_INLINE
+call_other(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (Py_EnterRecursiveCall(" while calling a guarded function"))
+        return NULL;
+    PyObject *result = call_guard(fn, args, nargsf, kwnames);
+    Py_LeaveRecursiveCall();
+    return result;
+}
+
+/*
+ * PyObject_Vectorcall() without its look for a result that comes with an exception: a Python function
+ * gives none, and whoever called the guard looks again.
+ */
+PyObject *
+hf_invoke(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (PyFunction_Check(fn))
+        return ((PyFunctionObject *)fn)->vectorcall(fn, args, nargsf, kwnames);
+    return Py_IS_TYPE(fn, hf_guard_type) ? call_guard(fn, args, nargsf, kwnames)
+                                         : call_other(fn, args, nargsf, kwnames);
+}
+
+/* ---- in, and out again ---- */
+
+/* Enter the steps that are not entered, waiting where it must be. -1: the exception that keeps it out. */
+static int
+enter(GateObject *gate, hf_pass *pass)
+{
+    hf_refusal why;
+    for (;;) {
+        switch (hf_gate_enter_steps(gate, pass, &why)) {
+        case HF_IN:
+            return 0;
+        case HF_REFUSED:
+            hf_refuse(&why);
+            pass->course->refused = true;
+            return -1;
+        case HF_BROKEN:
+            return -1;
+        case HF_MUST_WAIT:
+            break;
+        }
+        if (hf_step_block(gate->steps[pass->entered]) < 0) {
+            pass->course->refused = PyErr_ExceptionMatches(hf_rejected_type);
+            return -1;
+        }
+        hf_gate_waited(gate, pass);
+    }
+}
+
+/* The pause before a retry. True: over; false: the exception that ended it is set. */
+static bool
+pause_here(GateObject *gate, hf_pass *pass)
+{
+    PyObject *step = (PyObject *)gate->steps[pass->entered - 1];
+    PyObject *answer = PyObject_CallMethod(step, "_sleep", "L", (long long)pass->course->pause_ns);
+    Py_XDECREF(answer);
+    hf_pause_ended(gate, pass, answer == NULL);
+    return answer != NULL;
+}
+
+/* A fallback's result in a thread: a coroutine cannot be one. */
+static PyObject *
+stand_in_here(GateObject *step, PyObject *exception)
+{
+    PyObject *result = hf_stand_in(step, exception);
+    if (result == NULL || !hf_is_coroutine(result) || !step->stands_by_call)
+        return result;
+    PyObject *closed = PyObject_CallMethod(result, "close", NULL);
+    if (closed != NULL)
+        PyErr_Format(PyExc_TypeError,
+                     "the fallback %R gave a coroutine, and only an asynchronous call can await it",
+                     step->stand_in);
+    Py_XDECREF(closed);
+    Py_DECREF(result);
+    return NULL;
+}
+
+/* Unwind until the call is left or to be entered again, which is told by the answer. */
+static hf_unwinding
+unwind(GateObject *gate, hf_pass *pass, PyObject **result)
+{
+    for (;;) {
+        hf_unwinding how = hf_gate_unwind(gate, pass, result);
+        if (how == HF_UNWOUND)
+            return how;
+        if (how == HF_AGAIN) {
+            hf_pause_ended(gate, pass, false);
+            return how;
+        }
+        if (how == HF_PAUSE) {
+            if (pause_here(gate, pass))
+                return HF_AGAIN;
+            continue;
+        }
+        GateObject *step = gate->steps[pass->entered];
+        PyObject *exception = hf_take_exception();
+        *result = stand_in_here(step, exception);
+        hf_stood_in(step, pass, exception, *result == NULL);
+    }
+}
+
+/* Arguments as a tuple and a dict. -1: no memory. */
+int
+hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **tuple,
+             PyObject **dict)
+{
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    *tuple = PyTuple_New(nargs);
+    *dict = PyDict_New();
+    int answer = *tuple == NULL || *dict == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; answer == 0 && i < nargs; i++)
+        PyTuple_SET_ITEM(*tuple, i, Py_NewRef(args[i]));
+    for (Py_ssize_t i = 0; answer == 0 && i < nkw; i++)
+        answer = PyDict_SetItem(*dict, PyTuple_GET_ITEM(kwnames, i), args[nargs + i]);
+    if (answer < 0) {
+        Py_CLEAR(*tuple);
+        Py_CLEAR(*dict);
+    }
+    return answer;
+}
+
+/* Have the innermost step entered run the rest of the gate and the function in a thread. */
+static PyObject *
+run_in_thread(GateObject *gate, const hf_invocation *what)
+{
+    PyObject *tuple, *dict, *rest = gate->rest != NULL ? gate->rest : Py_None;
+    if (hf_pack_call(what->args, what->nargsf, what->kwnames, &tuple, &dict) < 0)
+        return NULL;
+    return PyObject_CallMethod((PyObject *)gate->steps[gate->threaded_at], "_run_in_thread", "OONN",
+                               rest, what->fn, tuple, dict);
+}
+
+static PyObject *
+run_here(GateObject *gate, const hf_invocation *what)
+{
+    if (gate->threaded_at >= 0)
+        return run_in_thread(gate, what);
+    return hf_invoke(what->fn, what->args, what->nargsf, what->kwnames);
+}
+
+/*
+ * Run a call through the gate. A coroutine as its result is a plain function's, of which nothing has run:
+ * then nothing of the gate is held, and the call was as if it had never been asked for.
+ *
+ * With `keep`, what admits stays held when it succeeds, for a permit: pass->entered tells.
+ */
+PyObject *
+hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocation *what,
+            bool keep)
+{
+    PyObject *result = NULL;
+    hf_unwinding how = HF_AGAIN;
+    if (hf_course_begin(course, pass, false) < 0)
+        return NULL;
+    while (how == HF_AGAIN) {
+        if (enter(gate, pass) == 0) {
+            course->attempts++;
+            course->ran = course->ran_here = true;
+            result = run_here(gate, what);
+            if (result != NULL && hf_is_coroutine(result)) {
+                if (hf_gate_undo(gate, pass) < 0)
+                    Py_CLEAR(result);
+                break;
+            }
+            if (keep && result != NULL && hf_gate_keep(gate, pass))
+                break;
+        }
+        how = unwind(gate, pass, &result);
+    }
+    hf_course_end(course);
+    pass->course = NULL;
+    return result;
+}
+
+/* A call that is neither counted nor kept. */
+PyObject *
+hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
+                 PyObject *kwnames)
+{
+    hf_pass pass;
+    hf_course course;
+    hf_invocation what = {fn, args, nargsf, kwnames};
+    return hf_gate_run(gate, &pass, &course, &what, false);
+}

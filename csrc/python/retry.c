@@ -1,0 +1,320 @@
+/*
+ * One retry on the way in and out: whether the call is to be run again, and after how long.
+ *
+ * Everything plain is decided here; Python is asked for predicates and hooks, and told of every retry
+ * where somebody listens.
+ */
+#include "control.h"
+
+static int64_t
+now_ns(const GateObject *step)
+{
+    return hf_clock_now_ns(step->clock);
+}
+
+/* ---- in ---- */
+
+/* Not begun where the time that is left is over already. */
+hf_entering
+hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    const hf_course *course = pass->course;
+    bool shared = pass->clock == step->clock;
+    hold->retry.retries = 0;
+    hold->retry.previous_ns = -1;
+    /* Only for what took how long: the coarse clock will do. */
+    hold->since_ns = shared ? pass->now_ns : hf_clock_coarse_ns(step->clock);
+    if (course == NULL || course->deadline.step == NULL || step->mode == HF_OBSERVE)
+        return HF_IN;
+    int64_t now = shared ? pass->now_ns : now_ns(step);
+    if (hf_deadline_on(&course->deadline, step->clock, now) > now)
+        return HF_IN;
+    hf_raise_exceeded(course->deadline.step);
+    return HF_BROKEN;
+}
+
+/* ---- judging ---- */
+
+/* Ask a predicate of the user's about what is set aside. -1: it raised; that is set, from `raised`. */
+static int
+ask(PyObject *predicate, PyObject *about)
+{
+    PyObject *answer = PyObject_CallOneArg(predicate, about);
+    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return truth;
+}
+
+/* Whether the exception that is set, of an attempt, may be followed by another attempt. -1: as ask(). */
+static int
+may_follow(GateObject *step, hf_retry_verdict *otherwise)
+{
+    *otherwise = HF_RETRY_NOT_RETRYABLE;
+    PyObject *type = PyErr_Occurred();
+    if (!PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception)) {
+        *otherwise = HF_RETRY_CANCELLED;
+        return 0;
+    }
+    if (hf_step_judge_type(step, type) != HF_FAILURE)
+        return 0;
+    if (step->wanted == NULL)
+        return 1;
+    PyObject *raised = hf_take_exception();
+    int answer = ask(step->wanted, raised);
+    if (answer < 0)
+        hf_chain(raised);
+    else
+        hf_give_exception(raised);
+    return answer;
+}
+
+/* ---- how long to wait ---- */
+
+/* Nanoseconds that a server asks for, by the hook or on its exception; -1: it does not, -2: raised. */
+static int64_t
+asked_delay_ns(GateObject *step, PyObject *about)
+{
+    PyObject *value = NULL;
+    if (step->retry_after != NULL)
+        value = PyObject_CallOneArg(step->retry_after, about);
+    else if (PyExceptionInstance_Check(about))
+        value = hf_attribute_if_any(about, "retry_after");
+    else
+        return -1;
+    if (value == NULL)
+        return PyErr_Occurred() ? -2 : -1;
+    if (value == Py_None) {
+        Py_DECREF(value);
+        return -1;
+    }
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_asked_delay_ns", "N", value);
+    int64_t ns = answer == NULL ? -2 : PyLong_AsLongLong(answer);
+    Py_XDECREF(answer);
+    return ns;
+}
+
+/* Nanoseconds of the back-off before the next attempt; -2: it raised. */
+static int64_t
+back_off_ns(GateObject *step, const hf_hold *hold)
+{
+    if (step->backoff != NULL)
+        return hf_backoff_delay_ns(step->backoff, hold->retry.retries, hold->retry.previous_ns);
+    PyObject *answer = PyObject_CallMethod(step->own_backoff, "_delay_ns", "IL",
+                                           hold->retry.retries, (long long)hold->retry.previous_ns);
+    int64_t ns = answer == NULL ? -2 : PyLong_AsLongLong(answer);
+    Py_XDECREF(answer);
+    return ns == -1 && PyErr_Occurred() ? -2 : ns;
+}
+
+static int64_t
+delay_ns(GateObject *step, const hf_hold *hold, PyObject *about)
+{
+    int64_t asked = asked_delay_ns(step, about);
+    return asked == -1 ? back_off_ns(step, hold) : asked;
+}
+
+/* ---- deciding ---- */
+
+static hf_retry_verdict
+decide(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t delay, int64_t now)
+{
+    hf_retry *kernel = step->cell;
+    int64_t deadline = hf_deadline_on(&pass->course->deadline, step->clock, now);
+    hf_retry_verdict verdict = hf_retry_in_time(kernel, hold->since_ns, now, delay, deadline);
+    if (verdict != HF_RETRY_AGAIN || step->budget == NULL)
+        return verdict;
+    int64_t budget_now =
+        step->budget_clock == step->clock ? now : hf_clock_now_ns(step->budget_clock);
+    return hf_budget_withdraw(step->budget, budget_now) ? HF_RETRY_AGAIN : HF_RETRY_NO_BUDGET;
+}
+
+/* Have Python told of a retry (delay >= 0) or of an end. `error` or `result` is NULL. -1: it raised. */
+static int
+tell(GateObject *step, const hf_hold *hold, hf_retry_verdict verdict, int64_t delay, int64_t now,
+     PyObject *error, PyObject *result)
+{
+    PyObject *answer = PyObject_CallMethod(
+        (PyObject *)step, verdict == HF_RETRY_AGAIN ? "_before_retry" : "_gave_up", "iILLOO",
+        (int)verdict, hold->retry.retries + 1, (long long)delay, (long long)(now - hold->since_ns),
+        error != NULL ? error : Py_None, result != NULL ? result : Py_None);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+/* The steps outside go on measuring from the first attempt, whose time the pass is about to forget. */
+static void
+keep_beginnings(const GateObject *gate, hf_pass *pass, const hf_hold *end)
+{
+    for (hf_hold *hold = pass->hold; hold < end; hold++) {
+        const GateObject *step = gate->steps[hold - pass->hold];
+        if (step->kind == HF_KIND_BREAKER && hold->since_ns == HF_NOTHING_HELD &&
+            pass->clock == step->clock)
+            hold->since_ns = pass->now_ns;
+    }
+    pass->clock = NULL;
+}
+
+typedef enum {
+    GO_ON,
+    GO_AGAIN,
+    GO_BROKEN /* Python raised; that is set, and nothing else */
+} going;
+
+/* What was asked about the failure has raised: that is no reason to try again. */
+static going
+broken(hf_retry *kernel)
+{
+    hf_count(&kernel->gave_up[HF_RETRY_NOT_RETRYABLE], 1);
+    return GO_BROKEN;
+}
+
+/*
+ * An attempt has failed in a way that another one may follow; what it left is set aside as `error` or
+ * `result`.
+ */
+static going
+go(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *error, PyObject *result)
+{
+    hf_retry *kernel = step->cell;
+    hf_retry_verdict verdict = HF_RETRY_EXHAUSTED;
+    int64_t delay = 0, now = now_ns(step);
+    if (step->mode != HF_OBSERVE && hf_retry_has_attempts(kernel, hold->retry.retries)) {
+        delay = delay_ns(step, hold, error != NULL ? error : result);
+        if (delay < 0)
+            return broken(kernel);
+        verdict = decide(step, pass, hold, delay, now);
+    } else if (step->mode == HF_OBSERVE) {
+        if (kernel->attempts > 1)
+            hf_count(&kernel->observed, 1);
+        hf_count(&kernel->gave_up[verdict], 1);
+        return GO_ON;
+    }
+    if (verdict == HF_RETRY_AGAIN) {
+        if ((step->asks || step->listening) &&
+            tell(step, hold, verdict, delay, now, error, result) < 0) {
+            if (step->budget != NULL)
+                hf_budget_give_back(step->budget);
+            return broken(kernel);
+        }
+        hold->retry.retries++;
+        hold->retry.previous_ns = delay;
+        hf_retry_count_delay(kernel, delay);
+        return GO_AGAIN;
+    }
+    hf_count(&kernel->gave_up[verdict], 1);
+    return tell(step, hold, verdict, delay, now, error, result) < 0 ? GO_BROKEN : GO_ON;
+}
+
+static void
+record(GateObject *step, bool failed)
+{
+    if (step->failure_rate != NULL)
+        hf_failure_rate_record(step->failure_rate, failed);
+}
+
+/* An attempt, or all of the call, is a success. */
+void
+hf_retry_succeed(GateObject *step, const hf_hold *hold)
+{
+    hf_retry_count_success(step->cell, hold->retry.retries);
+    record(step, false);
+    if (step->budget != NULL)
+        hf_budget_deposit(step->budget);
+}
+
+/* An attempt raised. True: again, and nothing is set. */
+static bool
+leave_raised(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    hf_retry *kernel = step->cell;
+    hf_retry_verdict otherwise;
+    int may = may_follow(step, &otherwise);
+    if (may <= 0) {
+        hf_count(&kernel->gave_up[otherwise], 1);
+        return false;
+    }
+    record(step, true);
+    PyObject *error = hf_take_exception();
+    going on = go(step, pass, hold, error, NULL);
+    if (on == GO_BROKEN)
+        hf_chain(error);
+    else if (on == GO_ON)
+        hf_give_exception(error);
+    else
+        Py_DECREF(error);
+    return on == GO_AGAIN;
+}
+
+/* An attempt returned what may be no success. True: again, and `*result` is gone. */
+static bool
+leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **result)
+{
+    hf_retry *kernel = step->cell;
+    int again = ask(step->is_failure, *result);
+    if (again == 0) {
+        hf_retry_succeed(step, hold);
+        return false;
+    }
+    going on = GO_BROKEN;
+    if (again < 0) {
+        hf_count(&kernel->gave_up[HF_RETRY_NOT_RETRYABLE], 1);
+    } else {
+        record(step, true);
+        on = go(step, pass, hold, NULL, *result);
+    }
+    if (on != GO_ON)
+        Py_CLEAR(*result);
+    return on == GO_AGAIN;
+}
+
+/*
+ * An attempt has ended, with `*result` or, with NULL, the exception that is set. True: another one is to
+ * follow after course->pause_ns.
+ */
+bool
+hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
+{
+    GateObject *step = gate->steps[at];
+    hf_hold *hold = &pass->hold[at];
+    bool again = false;
+    if (*result == NULL)
+        again = leave_raised(step, pass, hold);
+    else if (step->is_failure == NULL)
+        hf_retry_succeed(step, hold);
+    else
+        again = leave_returned(step, pass, hold, result);
+    if (again) {
+        pass->course->pause_ns = hold->retry.previous_ns;
+        pass->course->pausing = true;
+        keep_beginnings(gate, pass, hold);
+    }
+    return again;
+}
+
+/* The pause before an attempt is over, or the caller gave up in it: then the attempt is not made. */
+void
+hf_retry_paused(GateObject *step, const hf_hold *hold, bool interrupted)
+{
+    hf_retry *kernel = step->cell;
+    if (!interrupted) {
+        hf_retry_count_retry(kernel, hold->retry.retries);
+        return;
+    }
+    hf_count(&kernel->gave_up[HF_RETRY_CANCELLED], 1);
+    if (step->budget != NULL)
+        hf_budget_give_back(step->budget);
+}
+
+/* The call is dropped: while it ran, or in the pause of this retry. */
+void
+hf_retry_abandon(GateObject *step, const hf_pass *pass, const hf_hold *hold)
+{
+    const hf_course *course = pass->course;
+    if (course == NULL)
+        return; /* a stream, which this let go of at the first item */
+    bool pauses = course->pausing && hold == &pass->hold[pass->entered - 1];
+    if (pauses)
+        hf_retry_paused(step, hold, true);
+    else
+        hf_count(&((hf_retry *)step->cell)->gave_up[HF_RETRY_CANCELLED], 1);
+}

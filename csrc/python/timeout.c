@@ -1,0 +1,271 @@
+/*
+ * One timeout on the way in and out: the deadline of what is inside, and what came of it.
+ *
+ * In a thread the deadline is cooperative: a value that comes late is dropped. In a task an alarm cuts
+ * the call short (alarm.c); what it then raises says so here.
+ */
+#include "control.h"
+
+/* The coarse clock lags by a tick at most, which is 10 ms where the kernel ticks slowest. */
+#define HF_LAG_NS INT64_C(10000000)
+
+/* ---- in ---- */
+
+hf_entering
+hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    hf_course *course = pass->course;
+    hf_timeout *kernel = step->cell;
+    int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_now_ns(step->clock);
+    hf_deadline around = {NULL, 0}, own = {step, hf_timeout_deadline_ns(kernel, now)};
+    if (step->adaptive != NULL)
+        own.ns = hf_ns_add(now, hf_adaptive_timeout_get_ns(step->adaptive));
+    hold->since_ns = now;
+    hold->timeout.alarm = NULL;
+    if (course != NULL)
+        around = course->deadline;
+    else if (hf_deadline_in_force(&around) < 0)
+        return HF_BROKEN;
+    int64_t outer_ns = hf_deadline_on(&around, step->clock, now);
+    if (outer_ns <= now && step->mode != HF_OBSERVE) {
+        hf_count(&kernel->refused, 1);
+        hf_raise_exceeded(around.step);
+        return HF_BROKEN;
+    }
+    /* A permit and a block have nothing but their hold to keep it in. */
+    hold->timeout.outer = course != NULL ? around : own.ns < outer_ns ? own : around;
+    if (course != NULL && own.ns < outer_ns && step->mode != HF_OBSERVE)
+        hf_deadline_here = course->deadline = own;
+    return HF_IN;
+}
+
+/* ---- out ---- */
+
+static bool
+is_same(const hf_deadline *a, const hf_deadline *b)
+{
+    return a->step == b->step && a->ns == b->ns;
+}
+
+/* Whether that deadline, which is some step's, has passed. */
+static bool
+has_passed(const hf_deadline *deadline, const hf_pass *pass, int64_t end_ns)
+{
+    const hf_clock *clock = deadline->step->clock;
+    if (end_ns != HF_NOTHING_HELD && pass->clock == clock)
+        return end_ns >= deadline->ns;
+    /* Nearly every call is far from its deadline: precise time is for those that are near. */
+    return hf_clock_coarse_ns(clock) >= hf_ns_sub(deadline->ns, HF_LAG_NS) &&
+           hf_clock_now_ns(clock) >= deadline->ns;
+}
+
+/* Nobody will say how the block ended. */
+static void
+drop_block(hf_hold *hold)
+{
+    PyObject *block = hold->timeout.block;
+    hold->timeout.block = NULL;
+    if (block == NULL)
+        return;
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod(block, "drop", NULL);
+    if (answer == NULL)
+        PyErr_WriteUnraisable(block);
+    Py_XDECREF(answer);
+    Py_DECREF(block);
+    hf_give_exception(raised);
+}
+
+/* Put the deadline of those outside back into force, and forget the alarm. */
+void
+hf_timeout_drop(const hf_pass *pass, hf_hold *hold)
+{
+    hf_course *course = pass->course;
+    if (course == NULL) {
+        drop_block(hold);
+        return;
+    }
+    hf_alarm_clear(hold->timeout.alarm);
+    hold->timeout.alarm = NULL;
+    hf_deadline_here = course->deadline = hold->timeout.outer;
+}
+
+/* The exception that is set was the cut's: raise instead of it, from it, what says so. */
+static void
+raise_cut(GateObject *step)
+{
+    PyObject *cut = hf_take_exception();
+    hf_raise_exceeded(step);
+    PyObject *error = hf_take_exception();
+    if (PyException_GetCause(error) == NULL) {
+        PyException_SetCause(error, Py_NewRef(cut));
+        PyException_SetContext(error, cut);
+    } else {
+        Py_DECREF(cut);
+    }
+    hf_give_exception(error);
+}
+
+/* What came of the call, as far as its time is concerned. */
+typedef enum { IN_TIME, LATE /* its end was after its deadline */, CUT } ending;
+
+/* Works that go on in a thread are with the exception that says that they were left behind. */
+static int
+keep_works(hf_course *course)
+{
+    PyObject *error = hf_take_exception(), *work = hf_attribute_or_null(error, "_work");
+    if (course->works == NULL && work != NULL)
+        course->works = PyList_New(0);
+    int answer = work == NULL                                                      ? 0
+                 : course->works == NULL || PyList_Append(course->works, work) < 0 ? -1
+                                                                                   : 0;
+    if (answer < 0)
+        PyErr_Clear(); /* no memory: the places come free early */
+    Py_XDECREF(work);
+    hf_give_exception(error);
+    return answer;
+}
+
+static ending
+end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf_deadline *in_force,
+            bool has_value, int64_t end_ns)
+{
+    hf_course *course = pass->course;
+    if (step->mode == HF_OBSERVE) {
+        int64_t allowed = step->adaptive != NULL
+                              ? hf_adaptive_timeout_get_ns(step->adaptive)
+                              : hf_load_relaxed(&((hf_timeout *)step->cell)->duration_ns);
+        int64_t now = hf_clock_now_ns(step->clock);
+        return hf_ns_sub(now, hold->since_ns) >= allowed ? LATE : IN_TIME;
+    }
+    if (in_force->step == NULL)
+        return IN_TIME;
+    if (course == NULL || !course->awaits ||
+        (course->alarms != NULL && !hf_alarms_have_loop(course)))
+        return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
+    int at = (int)(hold - pass->hold);
+    return course->fired > at || has_value || !hf_alarms_cut(course) ? IN_TIME : CUT;
+}
+
+static void
+record(GateObject *step, const hf_hold *hold, bool own, ending ended)
+{
+    if (step->adaptive == NULL)
+        return;
+    int64_t now = hf_clock_now_ns(step->clock);
+    hf_adaptive_timeout_record(step->adaptive, hf_ns_sub(now, hold->since_ns),
+                               own && ended != IN_TIME);
+}
+
+/* Have Python watch over a block that has been entered. -1: it cannot; an exception is set. */
+int
+hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async)
+{
+    for (int at = 0; at < pass->entered; at++) {
+        GateObject *step = gate->steps[at];
+        hf_hold *hold = &pass->hold[at];
+        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE)
+            continue;
+        const hf_deadline *its = &hold->timeout.outer;
+        hold->timeout.block =
+            PyObject_CallMethod((PyObject *)step, "_open_block", "OLi", (PyObject *)its->step,
+                                (long long)its->ns, is_async);
+        if (hold->timeout.block == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+/* What a block that is left says: None, a thread's; else whether its alarm cut it. -1: interrupted. */
+static int
+close_block(hf_hold *hold, bool *is_async, bool *cut)
+{
+    PyObject *block = hold->timeout.block, *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod(block, "close", "O", raised != NULL ? raised : Py_None);
+    hold->timeout.block = NULL;
+    Py_DECREF(block);
+    if (answer == NULL) {
+        hf_chain(raised);
+        return -1;
+    }
+    *is_async = answer != Py_None;
+    *cut = answer == Py_True;
+    Py_DECREF(answer);
+    hf_give_exception(raised);
+    return 0;
+}
+
+/* A permit or a block: what it holds is all there is. */
+static int
+leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int64_t end_ns)
+{
+    hf_timeout *kernel = step->cell;
+    hf_deadline its = hold->timeout.outer;
+    bool is_async = false, cut = false;
+    if (its.step == NULL)
+        return 0; /* kept only until the first item of a stream */
+    if (hold->timeout.block != NULL && close_block(hold, &is_async, &cut) < 0)
+        return -1;
+    ending ended = cut        ? CUT
+                   : is_async ? IN_TIME
+                              : end_of_call(step, pass, hold, &its, has_value, end_ns);
+    record(step, hold, its.step == step, ended);
+    if (step->mode == HF_OBSERVE) {
+        hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
+        return 0;
+    }
+    hf_count(its.step == step && ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
+    if (ended == CUT) {
+        raise_cut(its.step);
+        return -1;
+    }
+    if (ended == IN_TIME || !has_value)
+        return 0;
+    hf_count(&kernel->late, its.step == step);
+    hf_raise_exceeded(its.step);
+    return -1;
+}
+
+/* -1: a DeadlineExceededError is set, instead of a result or of what the cut raised. */
+int
+hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
+                 int outcome, int64_t end_ns)
+{
+    hf_course *course = pass->course;
+    hf_timeout *kernel = step->cell;
+    bool has_value = outcome == HF_UNJUDGED ? result != NULL : outcome == HF_SUCCESS;
+    if (course == NULL)
+        return leave_held(step, pass, hold, has_value, end_ns);
+    hf_deadline in_force = course->deadline;
+    bool own = !is_same(&in_force, &hold->timeout.outer);
+    hf_timeout_drop(pass, hold);
+    if (!has_value && step->threads)
+        keep_works(course);
+    ending ended = end_of_call(step, pass, hold, &in_force, has_value, end_ns);
+    record(step, hold, own, ended);
+    if (step->mode == HF_OBSERVE) {
+        hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
+        return 0;
+    }
+    hf_count(own && ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
+    if (course->fired == (int)(hold - pass->hold))
+        course->fired = HF_MAX_STEPS; /* it was this one's: the next attempt has its own */
+    if (ended == CUT) {
+        raise_cut(in_force.step);
+        return -1;
+    }
+    if (ended == IN_TIME || !has_value)
+        return 0;
+    hf_count(&kernel->late, own);
+    hf_raise_exceeded(in_force.step);
+    return -1;
+}
+
+/* Whether what is inside all timeouts of a thread is late already. */
+bool
+hf_timeout_is_late(const hf_pass *pass)
+{
+    const hf_course *course = pass->course;
+    return !course->awaits && course->deadline.step != NULL &&
+           has_passed(&course->deadline, pass, HF_NOTHING_HELD);
+}

@@ -1,0 +1,33 @@
+"""The counts of the calls that something else stood in for."""
+cimport cython
+
+from holdfast._native.binding cimport capsule
+
+
+@cython.final
+cdef class Fallback:
+    """Counts how calls ended.
+
+    Safe to use from any thread.
+    """
+
+    cdef hf_fallback kernel
+
+    def __cinit__(self):
+        hf_fallback_init(&self.kernel)
+
+    def __init__(self):
+        """Take no arguments; without this, __cinit__ would overlook them."""
+
+    def counters(self):
+        """Return (passed, used, failed, observed) calls so far."""
+        cdef hf_fallback *k = &self.kernel
+        return (hf_load_relaxed(&k.passed), hf_load_relaxed(&k.used),
+                hf_load_relaxed(&k.failed), hf_load_relaxed(&k.observed))
+
+    def nbytes(self):
+        """Return the size of the kernel in bytes."""
+        return sizeof(hf_fallback)
+
+    def _capsule(self):
+        return capsule(self, &self.kernel, "holdfast.fallback")
