@@ -182,6 +182,11 @@ def try_acquire() -> Case:
     )
 
 
+def backoff_delay() -> Case:
+    backoff = hf.Exponential(0.1, factor=2, max=10, jitter=0.1)
+    return Case("backoff.delay(3)", backoff=backoff)
+
+
 def _opened() -> hf.CircuitBreaker:
     breaker = hf.CircuitBreaker("open", reset_timeout=86_400)
     breaker.trip()
@@ -219,5 +224,6 @@ MEASURED = (
     guarded_await,
     async_with_bulkhead,
     try_acquire,
+    backoff_delay,
 )
 CASES: dict[str, Callable[[], Case]] = {case.__name__: case for case in (*YARDSTICKS, *MEASURED)}

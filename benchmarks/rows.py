@@ -137,4 +137,5 @@ ROWS = (
         take_allowance,
         1,
     ),
+    Row("back-off delay", over("backoff_delay", "empty"), "C", clock_cost, 4),
 )

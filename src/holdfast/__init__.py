@@ -28,6 +28,16 @@ from holdfast.events import Event
 from holdfast.mode import Mode
 from holdfast.pipeline.pipeline import Pipeline
 from holdfast.pipeline.pool import PoolBulkhead
+from holdfast.policies.adaptive_backoff import AdaptiveBackoff
+from holdfast.policies.backoff import (
+    Backoff,
+    Constant,
+    Decorrelated,
+    Exponential,
+    Fibonacci,
+    Linear,
+    chain,
+)
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker, State
 from holdfast.policies.bulkhead import Bulkhead
@@ -36,6 +46,8 @@ from holdfast.policies.windows import CountWindow, TimeWindow
 from holdfast.registry import registry
 
 __all__ = [
+    "AdaptiveBackoff",
+    "Backoff",
     "Bulkhead",
     "BulkheadFullError",
     "BulkheadTimeoutError",
@@ -43,11 +55,16 @@ __all__ = [
     "CircuitOpenError",
     "Clock",
     "ConfigError",
+    "Constant",
     "CountWindow",
     "DeadlineExceededError",
+    "Decorrelated",
     "EmergencyModeError",
     "Event",
+    "Exponential",
+    "Fibonacci",
     "HoldfastError",
+    "Linear",
     "ManualClock",
     "MissingExtraError",
     "Mode",
@@ -65,6 +82,7 @@ __all__ = [
     "SystemClock",
     "TimeWindow",
     "__version__",
+    "chain",
     "registry",
 ]
 

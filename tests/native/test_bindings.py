@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from holdfast._native.backoff import Backoff
 from holdfast._native.breaker import Breaker, Permit
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import Clock, ManualClock
+from holdfast._native.failure_rate import FailureRate
 from holdfast._native.histogram import Histogram
 from holdfast._native.random import Random
 from holdfast._native.window import CountWindow, TimeWindow
@@ -44,6 +46,18 @@ BREAKER: dict[str, Any] = {
     "seed": 1,
 }
 
+# Kind, base and longest, and the rest: a tenth of a second, doubled up to a minute.
+BACKOFF: dict[str, Any] = {
+    "kind": 2,
+    "base_ns": SECOND // 10,
+    "max_ns": 60 * SECOND,
+    "increment_ns": 0,
+    "factor": 2.0,
+    "mode": 0,
+    "jitter": 0.1,
+    "seed": 1,
+}
+
 # How each kernel is made, the name of its capsule, and the memory it may take.
 KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "Clock": (Clock, "holdfast.clock", 64),
@@ -56,6 +70,8 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "SlidingWindow": (lambda: SlidingWindow(1000, SECOND), "holdfast.sliding", 256),
     "Bulkhead": (lambda: Bulkhead(100, 10), "holdfast.bulkhead", 256),
     "Histogram": (Histogram, "holdfast.histogram", 10_000),
+    "Backoff": (lambda: Backoff(**BACKOFF), "holdfast.backoff", 64),
+    "FailureRate": (FailureRate, "holdfast.failure_rate", 64),
 }
 
 every_kernel = pytest.mark.parametrize("name", KERNELS)
@@ -77,7 +93,7 @@ def pointer(capsule: object, name: str) -> int:
 
 @every_kernel
 def test_a_kernel_stays_within_its_memory(name: str) -> None:  # GEN-13
-    assert 8 <= made(name).nbytes() <= KERNELS[name][2]
+    assert 4 <= made(name).nbytes() <= KERNELS[name][2]
 
 
 @every_kernel
@@ -117,7 +133,10 @@ def test_a_kernel_cannot_be_pickled_or_copied(name: str) -> None:  # trap 56
         copy.deepcopy(kernel)
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if "Clock" not in name])
+DERIVED_FROM = ("Clock", "ManualClock", "Backoff")
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name not in DERIVED_FROM])
 def test_a_kernel_has_no_subclasses(name: str) -> None:
     with pytest.raises(TypeError, match="not an acceptable base type"):
         type("Derived", (type(made(name)),), {})
@@ -133,6 +152,14 @@ def test_clocks_may_be_derived_from_with_other_arguments() -> None:
 
     clock = Seconds(1.5, name="mine")
     assert (clock.now_ns(), clock.name) == (1_500_000_000, "mine")
+
+
+def test_a_back_off_is_made_once_and_one_that_is_not_made_never_waits() -> None:
+    backoff = Backoff(**BACKOFF)
+    with pytest.raises(TypeError, match="made once"):
+        backoff.__init__(**{**BACKOFF, "base_ns": 1})  # type: ignore[misc]
+    assert 0.1 <= backoff.delay(0) <= 0.11
+    assert Backoff.__new__(Backoff).delay(5) == 0.0
 
 
 def test_a_second_init_does_not_touch_a_living_kernel() -> None:
@@ -187,6 +214,19 @@ INTEGERS: list[tuple[Callable[[Any], object], str, list[int]]] = [
     (lambda v: Bulkhead(1, v), "max_waiting", [-1, 2**21]),
     (lambda v: Bulkhead(1, 0).resize(v), "limit", [-1, 0, 2**21]),
     (lambda v: Histogram().record(v), "ns", []),
+    *[
+        (lambda v, field=field: Backoff(**{**BACKOFF, field: v}), field, bad)  # type: ignore[misc]
+        for field, bad in {
+            "kind": [-1, 5],
+            "base_ns": [-1, 60 * SECOND + 1],
+            "max_ns": [-1],
+            "increment_ns": [-1],
+            "mode": [-1, 4],
+            "seed": [-1],
+        }.items()
+    ],
+    (lambda v: Backoff(**BACKOFF)._delay_ns(0, v), "previous_ns", [-2]),
+    (lambda v: Backoff(**BACKOFF).seed(v), "seed", [-1]),
     (lambda v: Breaker(**BREAKER).admit(v), "now_ns", []),
     (lambda v: Breaker(**BREAKER).override(v, 0), "state", [-1, 6]),
     (lambda v: Breaker(**BREAKER).peek(v), "now_ns", []),

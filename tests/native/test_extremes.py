@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast._native.backoff import Backoff
 from holdfast._native.breaker import Breaker, Permit
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import ManualClock
+from holdfast._native.failure_rate import FailureRate
 from holdfast._native.histogram import Histogram
 from holdfast._native.random import Random
 from holdfast._native.window import CountWindow, TimeWindow
@@ -67,10 +69,23 @@ token_buckets = edges(1, 2**60).flatmap(
     )
 )
 
+backoffs = st.builds(
+    lambda span, **rest: Backoff(base_ns=min(span), max_ns=max(span), **rest),
+    span=st.tuples(times, times),
+    kind=st.integers(0, 4),
+    increment_ns=times,
+    factor=st.sampled_from([1.0, 1.5, 2.0, 1e300]),
+    mode=st.integers(0, 3),
+    jitter=st.sampled_from([0.0, 0.1, 1.0]),
+    seed=edges(0, 2**64 - 1),
+)
+
 KERNELS: dict[str, st.SearchStrategy[Any]] = {
+    "Backoff": backoffs,
     "Breaker": breakers,
     "Bulkhead": st.builds(Bulkhead, edges(1, 2**21 - 1), edges(0, 2**21 - 1)),
     "CountWindow": st.builds(CountWindow, edges(1, 100_000)),
+    "FailureRate": st.builds(FailureRate),
     "Histogram": st.builds(Histogram),
     "ManualClock": st.builds(ManualClock, edges(-MOST - 1, MOST)),
     "Random": st.builds(Random, edges(0, 2**64 - 1)),

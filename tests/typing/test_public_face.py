@@ -6,6 +6,7 @@ an ignore, and an ignore that is not needed is itself an error.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from datetime import timedelta
 from typing import TypeVar, assert_type
 
 import pytest
@@ -178,6 +179,34 @@ def test_states_and_answers_have_exact_types() -> None:
     assert_type(breaker.snapshot().state, hf.State)
     assert_type(bulkhead.in_flight, int)
     assert_type(breaker.on_event(print), Callable[[], None])
+
+
+class Doubling(hf.Backoff):
+    def delay(self, attempt: int, previous: float | timedelta | None = None) -> float:
+        return 2.0**attempt
+
+
+def test_back_offs_are_made_composed_and_derived_from() -> None:
+    exponential = hf.Exponential(0.1, factor=2, max=timedelta(seconds=10), jitter=True)
+    assert_type(exponential, hf.Exponential)
+    assert_type(exponential.delay(0), float)
+    assert_type(exponential.delay(3, previous=timedelta(seconds=1)), float)
+    assert_type(exponential + Doubling(), hf.Backoff)
+    assert_type(hf.chain(hf.Constant(1), hf.Linear(1, 0.5), hf.Fibonacci(1)), hf.Backoff)
+    adaptive = hf.AdaptiveBackoff(hf.Decorrelated(0.1) + Doubling(), k=2, max=30)
+    assert_type(adaptive.failure_rate, float)
+    assert_type(adaptive.record(failed=True), None)
+    every: list[hf.Backoff] = [exponential, Doubling(), adaptive]
+    assert all(isinstance(backoff, hf.Backoff) for backoff in every)
+
+
+def test_what_is_no_back_off_is_refused() -> None:
+    with pytest.raises(hf.ConfigError):
+        hf.chain(1)  # type: ignore[arg-type]
+    with pytest.raises(hf.ConfigError):
+        hf.AdaptiveBackoff(1.0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        hf.Constant(1) + 1  # type: ignore[operator]
 
 
 def test_unknown_arguments_of_a_policy_are_refused() -> None:

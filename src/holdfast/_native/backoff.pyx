@@ -94,7 +94,7 @@ cdef class Backoff:
         cdef double share = _between(jitter, "jitter", 0.0, 1.0, "0.0 to 1.0")
         cdef uint64_t start = word(seed, "seed")
         if self.made:
-            raise TypeError(f"a {type(self).__name__} is frozen: it is made once")
+            raise TypeError(f"{type(self).__name__} is frozen: it is made once")
         self.made = True
         hf_backoff_init(&self.kernel, <hf_backoff_kind> formula, base, longest, start)
         self.kernel.increment_ns = increment

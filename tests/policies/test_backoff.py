@@ -1,0 +1,554 @@
+"""Back-offs as users make them: formulas, jitter, composing, comparing, classes of one's own."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from datetime import timedelta
+from math import inf, nan
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import holdfast as hf
+from holdfast.policies.backoff import kernel_of
+
+HUNDRED_YEARS = 100 * 365 * 86_400.0
+
+
+def delays(backoff: hf.Backoff, n: int) -> list[float]:
+    return [backoff.delay(attempt) for attempt in range(n)]
+
+
+class Own(hf.Backoff):
+    """Says what it was told to say, and remembers what it was asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[tuple[int, Any]] = []
+
+    def delay(self, attempt: int, previous: Any = None) -> float:
+        self.asked.append((attempt, previous))
+        return self.answer  # type: ignore[no-any-return]
+
+
+# --- formulas ------------------------------------------------------------------------------------
+
+
+def test_an_exponential_one_doubles_up_to_its_longest() -> None:  # RT-01, RT-03, RT-10
+    backoff = hf.Exponential(0.1, factor=2, max=10, jitter=False)
+    assert delays(backoff, 9) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert delays(hf.Exponential(1, 3, 20, jitter=0), 4) == [1.0, 3.0, 9.0, 20.0]
+    assert delays(hf.Exponential(0.05, factor=1.5, jitter=0), 3) == [0.05, 0.075, 0.1125]
+
+
+def test_a_linear_one_grows_by_its_increment_up_to_its_longest() -> None:  # RT-01, RT-04
+    assert delays(hf.Linear(0.1, 0.2, 0.6, jitter=False), 5) == [0.1, 0.3, 0.5, 0.6, 0.6]
+
+
+def test_a_fibonacci_one_is_the_sum_of_the_two_before_up_to_its_longest() -> None:  # RT-01, RT-05
+    assert delays(hf.Fibonacci(0.1, 1, jitter=False), 8) == [0.1, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0]
+
+
+def test_a_constant_one_has_no_jitter_unless_it_is_asked_for() -> None:
+    assert delays(hf.Constant(0.5), 100) == [0.5] * 100
+    assert delays(hf.Constant(0), 2) == [0.0, 0.0]
+    assert len(set(delays(hf.Constant(1, jitter=True, seed=1), 10))) == 10
+
+
+def test_a_decorrelated_one_is_between_base_and_three_times_the_delay_before() -> None:
+    backoff = hf.Decorrelated(0.1, 10)
+    assert all(0.1 <= backoff.delay(n) <= 0.3 for n in range(100))
+    assert all(0.1 <= backoff.delay(n, 2) <= 6 for n in range(100))
+    assert all(0.1 <= backoff.delay(n, timedelta(hours=1)) <= 10 for n in range(100))
+    assert max(backoff.delay(n, previous=2) for n in range(100)) > 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hf.Exponential(1, jitter=False),
+        lambda: hf.Linear(1, 1, jitter=False),
+        lambda: hf.Fibonacci(1, jitter=False),
+        lambda: hf.Constant(1) + hf.Exponential(1, max=59, jitter=False),
+    ],
+)
+def test_unless_told_nobody_waits_longer_than_a_minute(make: Any) -> None:  # RT-10
+    assert make().delay(1000) == 60.0
+
+
+def test_durations_may_be_timedeltas() -> None:
+    tenth, minute = timedelta(milliseconds=100), timedelta(minutes=1)
+    assert hf.Exponential(tenth, max=minute) == hf.Exponential(0.1, max=60)
+    assert hf.Linear(tenth, tenth, minute) == hf.Linear(0.1, 0.1, 60)
+    assert hf.Fibonacci(tenth, minute) == hf.Fibonacci(0.1, 60)
+    assert hf.Decorrelated(tenth, minute) == hf.Decorrelated(0.1, 60)
+    assert hf.Constant(tenth) == hf.Constant(0.1)
+
+
+# --- jitter --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "backoff",
+    [
+        hf.Exponential(1, factor=1),
+        hf.Exponential(1, factor=1, jitter=0.1),
+        hf.Linear(1, 0, jitter=True),
+        hf.Fibonacci(1),
+    ],
+)
+def test_jitter_adds_up_to_a_tenth(backoff: hf.Backoff) -> None:  # RT-03, RT-04, RT-05, RT-09
+    drawn = [backoff.delay(0) for _ in range(1000)]
+    assert all(1.0 <= seconds <= 1.1 for seconds in drawn)
+    assert min(drawn) < 1.005
+    assert max(drawn) > 1.095
+
+
+@pytest.mark.parametrize(
+    ("mode", "jitter", "least", "most"),
+    [
+        ("add", 0.25, 4, 5),
+        ("around", 0.25, 3, 5),
+        ("full", 0.25, 0, 4),
+        ("equal", 0.25, 2, 4),
+        ("full", 0, 0, 4),
+        ("equal", True, 2, 4),
+    ],
+)
+def test_each_way_of_jitter_has_its_range(  # RT-09
+    mode: str, jitter: float, least: float, most: float
+) -> None:
+    backoff = hf.Constant(4, jitter=jitter, jitter_mode=mode, seed=9)
+    drawn = [backoff.delay(0) for _ in range(1000)]
+    assert least <= min(drawn) < least + 0.05
+    assert most - 0.05 < max(drawn) <= most
+
+
+@pytest.mark.parametrize("mode", ["add", "around", "full", "equal"])
+def test_the_longest_delay_holds_after_jitter(mode: str) -> None:  # trap 49, D-RT-3
+    for backoff in (
+        hf.Exponential(1, max=10, jitter=1.0, jitter_mode=mode),
+        hf.Linear(1, 1, 10, jitter=1.0, jitter_mode=mode),
+        hf.Fibonacci(1, 10, jitter=1.0, jitter_mode=mode),
+    ):
+        assert all(0 <= seconds <= 10 for seconds in delays(backoff, 200))
+
+
+def test_a_seed_replays_exactly_and_without_one_nobody_shares_his_luck() -> None:
+    seeded = [delays(hf.Exponential(1, jitter=0.5, seed=7), 5) for _ in range(2)]
+    assert seeded[0] == seeded[1]
+    assert delays(hf.Exponential(1, jitter=0.5, seed=8), 5) != seeded[0]
+    fresh = [tuple(delays(hf.Exponential(1, jitter=0.5), 5)) for _ in range(20)]
+    assert len(set(fresh)) == 20
+
+
+def formulas(backoff: Any) -> Iterator[hf.Exponential]:
+    if isinstance(backoff, hf.Exponential):
+        yield backoff
+    for part in getattr(backoff, "_parts", ()):
+        yield from formulas(part)
+
+
+def parent_and_child(**given: Any) -> tuple[hf.Backoff, hf.Backoff]:
+    """Two that stand at the same place of the same sequence, as after a fork."""
+
+    def made() -> hf.Backoff:
+        one, two, three = (hf.Exponential(1, **given) for _ in range(3))
+        backoff = hf.chain(one + hf.Constant(1), hf.AdaptiveBackoff(two) + three)
+        for formula in formulas(backoff):
+            formula.seed(5)
+        return backoff
+
+    parent, child = made(), made()
+    assert len(list(formulas(parent))) == 3
+    return parent, child
+
+
+def test_a_forked_child_draws_anew_unless_a_seed_was_given() -> None:  # trap 58
+    parent, child = parent_and_child()
+    assert delays(parent, 5) == delays(child, 5)
+    child._reseed()
+    pairs = zip(delays(parent, 5), delays(child, 5), strict=True)
+    assert all(of_parent != of_child for of_parent, of_child in pairs)
+    parent, child = parent_and_child(seed=5)
+    child._reseed()
+    assert delays(parent, 5) == delays(child, 5)
+
+
+@given(
+    base=st.floats(0, HUNDRED_YEARS),
+    most=st.floats(0, HUNDRED_YEARS),
+    factor=st.floats(1, 1000),
+    jitter=st.floats(0, 1),
+    mode=st.sampled_from(["add", "around", "full", "equal"]),
+    attempt=st.integers(0, 2**70),
+    previous=st.one_of(st.none(), st.floats(0, inf)),
+)
+def test_no_setting_and_no_attempt_leaves_the_bounds(  # trap 49
+    base: float, most: float, factor: float, jitter: float, mode: str, attempt: int, previous: Any
+) -> None:
+    base, most = min(base, most), max(base, most)
+    spread: dict[str, Any] = {"jitter": jitter, "jitter_mode": mode}
+    for backoff in (
+        hf.Exponential(base, factor, most, **spread),
+        hf.Linear(base, base, most, **spread),
+        hf.Fibonacci(base, most, **spread),
+        hf.Decorrelated(base, most),
+        hf.AdaptiveBackoff(hf.Exponential(base, factor, most, **spread), max=most),
+        hf.chain(hf.Fibonacci(base, most), hf.Linear(base, base, most, **spread)),
+    ):
+        assert 0 <= backoff.delay(attempt, previous) <= most * (1 + 1e-15) + 1e-9  # to the ns
+    both = hf.Constant(base, **spread) + hf.Fibonacci(base, most)
+    assert 0 <= both.delay(attempt, previous) <= HUNDRED_YEARS
+
+
+# --- asking --------------------------------------------------------------------------------------
+
+EVERY = [
+    hf.Exponential(0.1),
+    hf.Linear(0.1, 0.2),
+    hf.Fibonacci(0.1),
+    hf.Constant(0.1),
+    hf.Decorrelated(0.1),
+    hf.AdaptiveBackoff(hf.Constant(0.1)),
+    hf.Constant(1) + hf.Constant(2),
+    hf.chain(hf.Constant(1), hf.Constant(2)),
+]
+
+
+@pytest.mark.parametrize("backoff", EVERY, ids=repr)
+def test_every_one_refuses_the_same_questions(backoff: hf.Backoff) -> None:
+    with pytest.raises(ValueError, match="attempt: got -1, allowed 0 or more"):
+        backoff.delay(-1)
+    with pytest.raises(TypeError, match=r"attempt: got 1\.5, allowed an integer"):
+        backoff.delay(1.5)  # type: ignore[arg-type]
+    for bad in (-1, nan):
+        with pytest.raises(ValueError, match=f"previous: got {bad}, allowed seconds from 0"):
+            backoff.delay(0, bad)
+    with pytest.raises(TypeError, match="previous: got '1', allowed seconds or a timedelta"):
+        backoff.delay(0, "1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backoff", EVERY, ids=repr)
+def test_every_one_answers_a_retry_in_nanoseconds(backoff: hf.Backoff) -> None:
+    for attempt, previous_ns in ((0, -1), (1, 0), (5, 10**9), (2**32, 2**62)):
+        ns = backoff._delay_ns(attempt, previous_ns)
+        assert isinstance(ns, int)
+        assert 0 <= ns <= 61 * 10**9
+
+
+@pytest.mark.parametrize("backoff", EVERY, ids=repr)
+def test_what_one_call_asks_changes_nothing_for_another(backoff: hf.Backoff) -> None:  # trap 56
+    for attempt in (0, 7, 3, 0, 100, 1):
+        alone = backoff._delay_ns(attempt, -1)
+        backoff._delay_ns(50, 10**9)
+        again = backoff._delay_ns(attempt, -1)
+        assert alone <= again * 3  # what chance makes of a decorrelated one's first
+        assert again <= alone * 3
+
+
+# --- composing -----------------------------------------------------------------------------------
+
+
+def test_a_sum_waits_as_long_as_both_together() -> None:
+    backoff = hf.Linear(1, 1, jitter=False) + hf.Constant(0.5) + hf.Exponential(2, jitter=False)
+    assert delays(backoff, 3) == [3.5, 6.5, 11.5]
+    longest = hf.Constant(HUNDRED_YEARS)
+    assert (longest + longest).delay(0) == HUNDRED_YEARS
+
+
+def test_the_parts_of_a_sum_are_told_the_whole_delay_before() -> None:
+    one, two = Own(1.0), Own(2.0)
+    assert (one + two).delay(4, 7) == 3.0
+    assert one.asked == two.asked == [(4, 7.0)]
+    drawn = [(hf.Decorrelated(1, 100) + hf.Constant(1)).delay(1, 10) for _ in range(200)]
+    assert 1 + 1 <= min(drawn) < 5
+    assert 25 < max(drawn) <= 3 * 10 + 1
+
+
+def test_a_chain_asks_each_once_and_the_last_from_its_own_first_on() -> None:
+    backoff = hf.chain(
+        hf.Constant(5), hf.Exponential(7, jitter=False), hf.Linear(1, 1, jitter=False)
+    )
+    assert delays(backoff, 6) == [5.0, 7.0, 1.0, 2.0, 3.0, 4.0]
+    assert delays(hf.chain(hf.Linear(1, 1, jitter=False)), 3) == [1.0, 2.0, 3.0]
+
+
+def test_a_part_of_a_chain_is_told_no_delay_before_at_its_own_first() -> None:
+    parts = [Own(1.0), Own(2.0), Own(3.0)]
+    backoff = hf.chain(*parts)
+    for attempt in range(5):
+        backoff.delay(attempt, 9)
+    assert [part.asked for part in parts] == [[(0, None)], [(0, None)], [(0, None), (1, 9), (2, 9)]]
+
+
+def test_what_is_composed_may_be_composed_again() -> None:
+    slow = hf.chain(hf.Constant(1) + hf.Constant(2), hf.chain(hf.Constant(4), hf.Constant(5)))
+    assert delays(slow + hf.Constant(10), 4) == [13.0, 14.0, 15.0, 15.0]
+    assert isinstance(slow, hf.Backoff)
+    assert isinstance(slow + slow, hf.Backoff)
+
+
+def test_a_sum_is_the_same_in_whichever_order_it_is_put_together() -> None:
+    a, b, c = hf.Constant(1), hf.Constant(2), hf.Constant(3)
+    assert (a + b) + c == a + (b + c)
+    assert (a + b) != (b + a)
+    assert repr(a + (b + c)) == "Constant(1) + Constant(2) + Constant(3)"
+
+
+def test_only_back_offs_can_be_composed() -> None:
+    with pytest.raises(TypeError, match="unsupported operand"):
+        hf.Constant(1) + 1  # type: ignore[operator]
+    with pytest.raises(hf.ConfigError, match=r"chain: backoffs: got \(\), allowed one Backoff"):
+        hf.chain()
+    with pytest.raises(hf.ConfigError, match=r"backoffs\[0\]: got 1, allowed a Backoff; .*\[2\]"):
+        hf.chain(1, hf.Constant(1), None)  # type: ignore[arg-type]
+
+
+# --- adapting ------------------------------------------------------------------------------------
+
+
+def test_an_adaptive_one_waits_longer_the_more_attempts_fail() -> None:  # RT-24
+    backoff = hf.AdaptiveBackoff(hf.Constant(2), k=3)
+    assert (backoff.failure_rate, backoff.delay(0)) == (0.0, 2.0)
+    waits = []
+    for _ in range(1000):
+        backoff.record(True)
+        waits.append(backoff.delay(0))
+        assert waits[-1] == pytest.approx(2 * (1 + 3 * backoff.failure_rate), abs=1e-9)
+    assert waits == sorted(waits)
+    assert (backoff.failure_rate, waits[-1]) == (1.0, 8.0)
+    for _ in range(1000):
+        backoff.record(False)
+    assert (backoff.failure_rate, backoff.delay(0)) == (0.0, 2.0)
+
+
+def test_an_adaptive_one_never_waits_longer_than_its_max() -> None:  # RT-24, trap 49
+    backoff = hf.AdaptiveBackoff(hf.Exponential(1, jitter=False), k=1000, max=30)
+    for _ in range(1000):
+        backoff.record(True)
+    assert delays(backoff, 3) == [30.0, 30.0, 30.0]
+
+
+def test_the_one_inside_is_told_the_delay_before_as_it_would_have_been() -> None:
+    inner = Own(1.0)
+    backoff = hf.AdaptiveBackoff(inner, k=4)
+    for _ in range(1000):
+        backoff.record(True)
+    assert backoff.delay(3, 10) == 5.0
+    assert backoff.delay(3) == 5.0
+    assert inner.asked == [(3, 2.0), (3, None)]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"backoff": 1}, "backoff: got 1, allowed a Backoff"),
+        ({"k": -1}, "k: got -1, allowed a number from 0 to 1000"),
+        ({"k": nan}, "k: got nan"),
+        ({"k": inf}, "k: got inf"),
+        ({"max": -1}, "max: got -1, allowed seconds or a timedelta"),
+        ({"max": nan}, "max: got nan"),
+    ],
+)
+def test_what_an_adaptive_one_cannot_be_made_of_is_refused(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(hf.ConfigError, match=f"^AdaptiveBackoff: {message}"):
+        hf.AdaptiveBackoff(**{"backoff": hf.Constant(1), **given})
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+MADE: list[Any] = [
+    hf.Exponential,
+    hf.Fibonacci,
+    hf.Decorrelated,
+    lambda base, **given: hf.Linear(base, 1, **given),
+]
+
+
+@pytest.mark.parametrize("make", MADE)
+@pytest.mark.parametrize("base", [-1, -0.1, nan, inf, None, "1", True, 10**400])
+def test_a_base_that_is_no_duration_is_refused(make: Any, base: Any) -> None:  # trap 49
+    with pytest.raises(hf.ConfigError, match=r"base: got .*, allowed seconds or a timedelta"):
+        make(base)
+
+
+@pytest.mark.parametrize("make", MADE)
+@pytest.mark.parametrize("longest", [0.99, -1, nan, inf, None, "1", 10**400])
+def test_a_longest_delay_below_the_base_is_refused(make: Any, longest: Any) -> None:  # trap 49
+    with pytest.raises(hf.ConfigError, match=r"max: got .*, allowed seconds or a timedelta from 1"):
+        make(1, max=longest)
+
+
+@pytest.mark.parametrize("factor", [0.99, 0, -2, nan, inf, 1001, "2", None, True])
+def test_a_factor_that_shrinks_is_refused(factor: Any) -> None:  # RT-10, trap 49
+    with pytest.raises(hf.ConfigError, match=r"factor: got .*, allowed a number from 1 to 1000"):
+        hf.Exponential(1, factor)
+
+
+@pytest.mark.parametrize("increment", [-1, nan, inf, None, "1"])
+def test_an_increment_that_is_no_duration_is_refused(increment: Any) -> None:  # trap 49
+    with pytest.raises(hf.ConfigError, match=r"increment: got .*, allowed seconds or a timedelta"):
+        hf.Linear(1, increment)
+
+
+@pytest.mark.parametrize("jitter", [-0.1, 1.1, nan, inf, "0.1", None])
+def test_a_jitter_that_is_no_share_is_refused(jitter: Any) -> None:  # RT-09
+    with pytest.raises(hf.ConfigError, match=r"jitter: got .*, allowed a number from 0 to 1"):
+        hf.Exponential(1, jitter=jitter)
+
+
+def test_an_unknown_way_of_jitter_and_a_seed_that_is_none_are_refused_with_all_else() -> None:
+    with pytest.raises(hf.ConfigError) as raised:
+        hf.Exponential(-1, factor=0, max=-1, jitter=2, jitter_mode="some", seed=-1)
+    text = str(raised.value)
+    assert text.startswith("Exponential: base: got -1")
+    for field in ("factor: got 0", "max: got -1", "jitter: got 2", "seed: got -1"):
+        assert field in text
+    assert "jitter_mode: got 'some', allowed one of 'add', 'around', 'full', 'equal'" in text
+    with pytest.raises(hf.ConfigError, match=r"Constant: delay: got -1"):
+        hf.Constant(-1)
+
+
+@pytest.mark.parametrize("mode", ["full", "equal"])
+def test_no_jitter_is_no_way_to_spread_the_whole_delay(mode: str) -> None:
+    with pytest.raises(hf.ConfigError, match="jitter: got False, allowed True or a number with"):
+        hf.Exponential(1, jitter=False, jitter_mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("backoff", "text"),
+    [
+        (
+            hf.Exponential(0.1, factor=2, max=10, jitter=0.1),
+            "Exponential(0.1, factor=2, max=10, jitter=0.1)",
+        ),
+        (
+            hf.Exponential(1, 1.5, jitter=True, jitter_mode="full", seed=7),
+            "Exponential(1, factor=1.5, max=60, jitter=0.1, jitter_mode='full', seed=7)",
+        ),
+        (hf.Linear(1, 0.5, jitter=0), "Linear(1, increment=0.5, max=60, jitter=0)"),
+        (hf.Fibonacci(1, 5), "Fibonacci(1, max=5, jitter=0.1)"),
+        (hf.Constant(timedelta(minutes=1)), "Constant(60)"),
+        (hf.Constant(1, jitter=True), "Constant(1, jitter=0.1)"),
+        (hf.Decorrelated(0.1, seed=1), "Decorrelated(0.1, max=60, seed=1)"),
+        (hf.chain(hf.Constant(1), hf.Constant(2)), "chain(Constant(1), Constant(2))"),
+        (
+            hf.AdaptiveBackoff(hf.Constant(1) + hf.Constant(2), k=1.5),
+            "AdaptiveBackoff(Constant(1) + Constant(2), k=1.5, max=60)",
+        ),
+    ],
+)
+def test_what_is_shown_makes_an_equal_one(backoff: hf.Backoff, text: str) -> None:
+    assert repr(backoff) == text
+    like = eval(text, vars(hf))
+    assert like == backoff
+    assert hash(like) == hash(backoff)
+    if not isinstance(backoff, hf.AdaptiveBackoff):  # which is not what it was made of alone
+        assert pickle.loads(pickle.dumps(backoff)) == backoff == copy.deepcopy(backoff)
+
+
+def test_those_of_another_class_or_setting_differ() -> None:
+    different: list[hf.Backoff] = [
+        hf.Exponential(1),
+        hf.Exponential(2),
+        hf.Exponential(1, factor=3),
+        hf.Exponential(1, max=50),
+        hf.Exponential(1, jitter=0.2),
+        hf.Exponential(1, jitter_mode="around"),
+        hf.Exponential(1, seed=0),
+        hf.Fibonacci(1),
+        hf.Linear(1, 1),
+        hf.Constant(1),
+        hf.Decorrelated(1),
+        hf.chain(hf.Constant(1)),
+        hf.Constant(1) + hf.Constant(1),
+        hf.chain(hf.Constant(1), hf.Constant(1)),
+        hf.AdaptiveBackoff(hf.Constant(1)),
+        hf.AdaptiveBackoff(hf.Constant(1), k=3),
+        hf.AdaptiveBackoff(hf.Constant(1), max=3),
+    ]
+    assert len(set(different)) == len(different)
+    assert all(a != b for i, a in enumerate(different) for b in different[:i])
+    assert hf.Constant(1) != 1
+    assert hf.chain(hf.Constant(1)) != 1
+
+
+def test_one_that_was_made_cannot_be_made_again() -> None:
+    backoff = hf.Constant(1)
+    with pytest.raises(TypeError, match="Constant is frozen: it is made once"):
+        backoff.__init__(5)  # type: ignore[misc]
+    assert backoff.delay(0) == 1.0
+    assert repr(backoff) == "Constant(1)"
+
+
+# --- classes of one's own ------------------------------------------------------------------------
+
+
+def test_a_class_of_ones_own_is_a_back_off_like_any_other() -> None:
+    own = Own(2)
+    assert delays(own + hf.Constant(1), 2) == [3.0, 3.0]
+    assert delays(hf.chain(hf.Constant(5), own), 3) == [5.0, 2.0, 2.0]
+    assert hf.AdaptiveBackoff(own).delay(0) == 2.0
+    assert own._delay_ns(3, 5 * 10**9) == 2 * 10**9
+    assert own.asked[-1] == (3, 5.0)
+    own._reseed()  # it has nothing to do
+
+
+def test_one_that_does_not_say_how_long_to_wait_is_not_made() -> None:
+    class Silent(hf.Backoff):
+        pass
+
+    for silent in (Silent, hf.Backoff):
+        with pytest.raises(TypeError, match="abstract"):
+            silent()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize(
+    "answer", [nan, -1, -0.001, -inf, "1", None, True, 1j, timedelta(seconds=1), []]
+)
+def test_an_answer_that_is_no_delay_is_refused_by_name(answer: Any) -> None:  # trap 49
+    own = Own(answer)
+    for ask in (own, own + hf.Constant(1), hf.chain(own), hf.AdaptiveBackoff(own)):
+        with pytest.raises(ValueError, match=r"^Own\.delay: got .*, allowed seconds from 0$"):
+            ask._delay_ns(0, -1)
+
+
+@pytest.mark.parametrize("answer", [inf, 1e300, 10**400, HUNDRED_YEARS + 1])
+def test_an_endless_answer_waits_a_hundred_years(answer: Any) -> None:  # trap 49
+    assert Own(answer)._delay_ns(0, -1) == int(HUNDRED_YEARS) * 10**9
+
+
+def test_what_a_subclass_of_a_formula_overrides_is_what_a_retry_is_told() -> None:
+    class Patient(hf.Exponential):
+        def delay(self, attempt: int, previous: Any = None) -> float:
+            return 7 + super().delay(attempt, previous)
+
+    class MorePatient(Patient):
+        pass
+
+    class Mixed(Own, hf.Constant):  # type: ignore[misc]
+        def __init__(self) -> None:
+            hf.Constant.__init__(self, 1)
+            Own.__init__(self, 3)
+
+    for cls in (Patient, MorePatient):
+        assert cls(1, jitter=False)._delay_ns(1, -1) == 9 * 10**9
+        assert kernel_of(cls(1)) is None
+    assert Mixed()._delay_ns(0, -1) == 3 * 10**9
+
+
+def test_only_a_formula_that_nobody_changed_is_decided_natively() -> None:
+    class Renamed(hf.Exponential):
+        pass
+
+    for native in (hf.Exponential(1), Renamed(1), hf.Constant(1), hf.Decorrelated(1)):
+        assert "holdfast.backoff" in repr(kernel_of(native))
+    for other in (Own(1), hf.Constant(1) + hf.Constant(1), hf.AdaptiveBackoff(hf.Constant(1))):
+        assert kernel_of(other) is None
