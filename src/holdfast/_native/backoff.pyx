@@ -3,11 +3,13 @@
 Owns the formulas' words and the one way in which an attempt and a delay before it are read.
 What the settings may be, and back-offs made from others, are ``holdfast.policies.backoff``'s.
 """
+from operator import index
+
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport INT64_MAX, UINT32_MAX, int64_t
 
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
-from cpython.number cimport PyIndex_Check
+from cpython.long cimport PyLong_CheckExact
 
 from holdfast._native.binding cimport PyLong_AsLongLongAndOverflow, capsule, whole, word
 
@@ -18,11 +20,11 @@ cdef inline uint32_t nth(object attempt) except? 0xFFFFFFFF:
     """Read how many retries were made; more than 2**32 - 1 wait as long as so many."""
     cdef int overflow = 0
     cdef int64_t n
-    if not PyIndex_Check(attempt):
-        raise TypeError(f"attempt: got {attempt!r}, allowed an integer")
+    if not PyLong_CheckExact(attempt):
+        attempt = _index(attempt)
     n = PyLong_AsLongLongAndOverflow(attempt, &overflow)
     if overflow < 0 or (overflow == 0 and n < 0):
-        raise ValueError(f"attempt: got {attempt!r}, allowed 0 or more")
+        raise ValueError(f"attempt: got {_told(attempt)}, allowed 0 or more")
     return UINT32_MAX if overflow or n > UINT32_MAX else <uint32_t> n
 
 
@@ -36,9 +38,16 @@ cdef inline int64_t nanoseconds(object previous) except? -2:
     else:
         seconds = _seconds(previous)
     if isnan(seconds) or seconds < 0:
-        raise ValueError(f"previous: got {previous!r}, allowed seconds from 0, or None")
+        raise ValueError(f"previous: got {_told(previous)}, allowed seconds from 0, or None")
     seconds *= NS
     return <int64_t> (seconds + 0.5) if seconds < 9.2e18 else INT64_MAX
+
+
+cdef object _index(object attempt):
+    try:
+        return index(attempt)
+    except Exception:  # the caller's object; what it does instead is no answer
+        raise TypeError(f"attempt: got {_told(attempt)}, allowed an integer") from None
 
 
 cdef double _seconds(object previous) except? -1:
@@ -48,11 +57,20 @@ cdef double _seconds(object previous) except? -1:
         return previous.total_seconds()
     if isinstance(previous, bool) or not isinstance(previous, (int, float)):
         raise TypeError(
-            f"previous: got {previous!r}, allowed seconds or a timedelta from 0, or None")
+            f"previous: got {_told(previous)}, allowed seconds or a timedelta from 0, or None")
     try:
         return previous
     except OverflowError:
         return 1e300 if previous > 0 else -1e300
+
+
+cdef str _told(object value):
+    """How a message shows what the caller gave: briefly, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # the caller's object, or a number of too many digits
+        return f"<{type(value).__name__} without a repr>"
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 cdef double _between(object value, str name, double least, double most, str allowed) except? -1:
