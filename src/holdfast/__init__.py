@@ -40,6 +40,7 @@ from holdfast.policies.backoff import (
 )
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker, State
+from holdfast.policies.budget import RetryBudget
 from holdfast.policies.bulkhead import Bulkhead
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.windows import CountWindow, TimeWindow
@@ -77,6 +78,7 @@ __all__ = [
     "RateLimitedError",
     "RateLimiter",
     "Rejected",
+    "RetryBudget",
     "ShedError",
     "State",
     "SystemClock",

@@ -225,10 +225,14 @@ def named(error: Exception, argument: str) -> None:
 
 
 @pytest.mark.parametrize("value", SCALARS, ids=[f"value{i}" for i in range(len(SCALARS))])
-def test_windows_clocks_and_names_take_each_value_or_name_it(value):
+def test_windows_clocks_budgets_and_names_take_each_value_or_name_it(value):
     for argument, make in {
         "n": hf.CountWindow,
         "seconds": hf.TimeWindow,
+        "ratio": lambda ratio: hf.RetryBudget(ratio=ratio),
+        "min_per_second": lambda rate: hf.RetryBudget(min_per_second=rate),
+        "burst": lambda burst: hf.RetryBudget(burst=burst),
+        "clock": lambda clock: hf.RetryBudget(clock=clock),
         "start": hf.ManualClock,
         "auto": lambda auto: hf.ManualClock(auto=auto),
         "name": hf.Bulkhead,

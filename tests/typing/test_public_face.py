@@ -207,6 +207,13 @@ def test_what_is_no_back_off_is_refused() -> None:
         hf.AdaptiveBackoff(1.0)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         hf.Constant(1) + 1  # type: ignore[operator]
+def test_a_retry_budget_answers_with_plain_types() -> None:
+    budget = hf.RetryBudget(ratio=0.2, min_per_second=10, burst=5)
+    assert_type(budget.balance, float)
+    assert_type(budget.try_withdraw(), bool)
+    assert_type(budget.snapshot().withdrawn, int)
+    with pytest.raises(TypeError):
+        hf.RetryBudget(retries=5)  # type: ignore[call-arg]
 
 
 def test_unknown_arguments_of_a_policy_are_refused() -> None:

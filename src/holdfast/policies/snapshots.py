@@ -11,6 +11,7 @@ from dataclasses import dataclass
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.policies.breaker import CircuitBreaker, State
+    from holdfast.policies.budget import RetryBudget
     from holdfast.policies.bulkhead import Bulkhead
     from holdfast.policies.limiter import RateLimiter
 
@@ -20,6 +21,7 @@ __all__ = [
     "LatencySnapshot",
     "LimiterStats",
     "RateLimiterSnapshot",
+    "RetryBudgetSnapshot",
 ]
 
 
@@ -149,6 +151,29 @@ class BulkheadSnapshot:
     average_execution_time: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class RetryBudgetSnapshot:
+    """A retry budget at one moment.
+
+    Attributes:
+        ratio, min_per_second, burst: As it was made.
+        balance: Tokens there are.
+        withdrawn: Retries that took a token; less given_back, retries made.
+        refused: Retries not made for want of a token.
+        given_back: Tokens of retries that were not made after all.
+        successes: Calls that gave their share back.
+    """
+
+    ratio: float
+    min_per_second: float
+    burst: int
+    balance: float
+    withdrawn: int
+    refused: int
+    given_back: int
+    successes: int
+
+
 def breaker_snapshot(breaker: CircuitBreaker) -> CircuitBreakerSnapshot:
     """Read a circuit breaker."""
     from holdfast.policies.breaker import State
@@ -246,6 +271,22 @@ def bulkhead_snapshot(bulkhead: Bulkhead) -> BulkheadSnapshot:
         over_released=over_released,
         observed=observed,
         average_execution_time=busy_ns / completed / 1e9 if completed else None,
+    )
+
+
+def budget_snapshot(budget: RetryBudget) -> RetryBudgetSnapshot:
+    """Read a retry budget."""
+    ratio, min_per_second, burst = budget._settings
+    withdrawn, refused, given_back, successes = budget._kernel.counters()
+    return RetryBudgetSnapshot(
+        ratio=ratio,
+        min_per_second=min_per_second,
+        burst=burst,
+        balance=budget.balance,
+        withdrawn=withdrawn,
+        refused=refused,
+        given_back=given_back,
+        successes=successes,
     )
 
 

@@ -1,0 +1,259 @@
+"""Retry budget: what retries may add to the load, and how it comes back."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import pickle
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast import ManualClock, RetryBudget
+
+
+def withdraw_all(budget: RetryBudget, most: int = 1_000) -> int:
+    taken = 0
+    while taken < most and budget.try_withdraw():
+        taken += 1
+    return taken
+
+
+def test_a_budget_starts_full_with_what_ten_seconds_bring(clock: ManualClock) -> None:
+    # D-RT-4, as Finagle's RetryBudget: ten a second, kept for ten seconds
+    budget = RetryBudget(clock=clock)
+    assert budget.balance == 100.0
+    assert withdraw_all(budget) == 100
+    assert budget.balance == 0.0
+
+
+@pytest.mark.parametrize(
+    ("min_per_second", "burst"), [(0, 10), (0.5, 10), (1.1, 11), (2.55, 26), (1e9, 1_000_000_000)]
+)
+def test_the_default_burst_is_what_ten_seconds_give_and_at_least_ten(
+    min_per_second: float, burst: int
+) -> None:
+    assert RetryBudget(min_per_second=min_per_second).snapshot().burst == burst
+
+
+def test_without_tokens_there_are_no_retries_and_never_a_debt(clock: ManualClock) -> None:
+    budget = RetryBudget(ratio=0.2, min_per_second=0, burst=3, clock=clock)
+    assert withdraw_all(budget) == 3
+    for _ in range(50):
+        assert not budget.try_withdraw()
+        assert budget.balance == 0.0
+    for _ in range(5):
+        budget.deposit()
+    assert budget.try_withdraw()  # the fifty refusals are not held against it
+    assert not budget.try_withdraw()
+
+
+def test_in_an_outage_retries_add_their_share_to_the_load_and_not_a_multiple(
+    clock: ManualClock,
+) -> None:  # D-RT-4: each layer multiplied the load by four to six
+    budget = RetryBudget(ratio=0.2, min_per_second=10, clock=clock)
+    calls = attempts = 0
+    for _ in range(60):  # a minute of a hundred calls a second, all of which fail
+        for _ in range(100):
+            calls += 1
+            attempts += 1
+            for _ in range(3):
+                if not budget.try_withdraw():
+                    break
+                attempts += 1
+        clock.advance(1)
+    assert attempts - calls == 100 + 59 * 10
+    assert attempts / calls < 1.12
+
+
+def test_successes_and_time_fill_it_up_again(clock: ManualClock) -> None:  # trap 44
+    budget = RetryBudget(ratio=0.25, min_per_second=2, burst=10, clock=clock)
+    assert withdraw_all(budget) == 10
+    budget.deposit()
+    assert budget.balance == 0.25
+    clock.advance(0.5)
+    assert budget.balance == 1.25
+    clock.advance(3600)
+    assert budget.balance == 10.0
+    assert withdraw_all(budget) == 10
+
+
+def test_with_a_ratio_of_nothing_only_time_gives(clock: ManualClock) -> None:
+    budget = RetryBudget(ratio=0, min_per_second=1, burst=1, clock=clock)
+    assert budget.try_withdraw()
+    for _ in range(100):
+        budget.deposit()
+    assert budget.balance == 0.0
+    clock.advance(1)
+    assert budget.try_withdraw()
+
+
+def test_with_nothing_a_second_only_successes_give(clock: ManualClock) -> None:
+    budget = RetryBudget(ratio=1, min_per_second=0, burst=1, clock=clock)
+    assert budget.try_withdraw()
+    clock.advance(10**6)
+    assert budget.balance == 0.0
+    budget.deposit()
+    assert budget.try_withdraw()
+
+
+def test_with_neither_there_are_burst_retries_and_then_none(clock: ManualClock) -> None:
+    budget = RetryBudget(ratio=0, min_per_second=0, burst=4, clock=clock)
+    assert withdraw_all(budget) == 4
+    budget.deposit()
+    clock.advance(10**6)
+    assert not budget.try_withdraw()
+
+
+def test_a_retry_that_was_not_made_gives_its_token_back(clock: ManualClock) -> None:
+    # trap 54; traps 44 and 56: a retry cancelled in its back-off leaked its token
+    budget = RetryBudget(ratio=0, min_per_second=0, burst=2, clock=clock)
+    assert withdraw_all(budget) == 2
+    budget.give_back()
+    assert budget.balance == 1.0
+    assert withdraw_all(budget) == 1
+
+
+def test_what_was_never_taken_cannot_be_given_back(clock: ManualClock) -> None:  # trap 34
+    budget = RetryBudget(ratio=0, min_per_second=1, burst=5, clock=clock)
+    for _ in range(10):
+        budget.give_back()
+    assert withdraw_all(budget) == 5
+    clock.advance(5)
+    for _ in range(10):
+        budget.give_back()  # five of them full already: cut off at the burst
+    assert budget.balance == 5.0
+    assert withdraw_all(budget) == 5
+    assert budget.snapshot().given_back == 5
+
+
+def test_a_snapshot_tells_its_settings_and_counts(clock: ManualClock) -> None:
+    budget = RetryBudget(ratio=0.5, min_per_second=0, burst=2, clock=clock)
+    withdraw_all(budget)
+    budget.give_back()
+    budget.deposit()
+    snapshot = budget.snapshot()
+    assert (snapshot.ratio, snapshot.min_per_second, snapshot.burst) == (0.5, 0.0, 2)
+    assert (snapshot.withdrawn, snapshot.refused, snapshot.given_back) == (2, 1, 1)
+    assert (snapshot.successes, snapshot.balance) == (1, 1.5)
+    with pytest.raises(AttributeError):
+        snapshot.balance = 3.0  # type: ignore[misc]
+
+
+def test_a_budget_shows_its_settings_and_is_only_itself() -> None:  # trap 56
+    budget, like = RetryBudget(), RetryBudget()
+    assert repr(budget) == "RetryBudget(ratio=0.2, min_per_second=10.0, burst=100)"
+    assert budget != like
+    assert len({budget, like, budget}) == 2
+    for travel in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="cannot pickle"):
+            travel(budget)
+    with pytest.raises(AttributeError):
+        budget.ratio = 1  # type: ignore[attr-defined]
+
+
+def test_a_budget_is_in_no_registry_and_goes_when_nobody_has_it() -> None:
+    budget = RetryBudget()
+    registered: list[object] = [*hf.registry.all()]
+    assert budget not in registered
+    gone = weakref.ref(budget)
+    del budget
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_clock_that_is_set_back_gives_nothing_and_takes_nothing(clock: ManualClock) -> None:
+    # trap 20: botocore's capacity fell to -35,991
+    clock.advance(1000)
+    budget = RetryBudget(ratio=0, min_per_second=1, burst=5, clock=clock)
+    assert withdraw_all(budget) == 5
+    clock.set(0)
+    assert budget.balance == 0.0
+    clock.advance(2)
+    assert budget.balance == 2.0
+
+
+def test_a_forked_child_keeps_the_balance_it_has(clock: ManualClock) -> None:  # trap 58
+    budget = RetryBudget(ratio=0, min_per_second=0, burst=3, clock=clock)
+    assert budget.try_withdraw()
+    child = os.fork()
+    if child == 0:
+        os._exit(withdraw_all(budget))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert budget.balance == 2.0
+
+
+RATIO = "a number from 0 to 1000"
+RATE = "a number from 0 to 1000000000"
+BURST = "an integer from 1 to 1000000000, or None"
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "values"),
+    [
+        ("ratio", RATIO, [-0.1, 1000.1, float("nan"), float("inf"), "1", None, True, 10**400]),
+        ("min_per_second", RATE, [-1, 1e9 + 1, float("nan"), float("inf"), "1", None, False, b""]),
+        ("burst", BURST, [0, -1, 10**9 + 1, 1.0, "1", True, float("nan")]),
+        ("clock", "a SystemClock or a ManualClock", [0, "now", object()]),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(field: str, allowed: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(hf.ConfigError) as refused:
+            RetryBudget(**{field: value})
+        (problem,) = refused.value.problems
+        assert problem.startswith(f"{field}: got ")
+        assert problem.endswith(f", allowed {allowed}")
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    bad: dict[str, Any] = {"ratio": -1, "min_per_second": None, "burst": 0, "clock": 1}
+    with pytest.raises(hf.ConfigError) as refused:
+        RetryBudget(**bad)
+    assert [problem.split(":")[0] for problem in refused.value.problems] == list(bad)
+
+
+def test_the_ends_of_every_range_are_taken(clock: ManualClock) -> None:
+    for ratio in (0, 1e-300, 1e-6, 1000):
+        for rate in (0, 1e-300, 1e9):
+            for burst in (1, 1_000_000_000):
+                budget = RetryBudget(ratio=ratio, min_per_second=rate, burst=burst, clock=clock)
+                assert budget.balance == burst
+                assert budget.try_withdraw()
+
+
+@pytest.mark.stress
+def test_threads_share_a_budget_without_losing_or_making_a_token(
+    clock: ManualClock, stress_scale: int
+) -> None:  # traps 36 and 56
+    budget = RetryBudget(ratio=0.25, min_per_second=0, burst=50, clock=clock)
+    rounds, threads = 2_000 * stress_scale, 8
+    taken, back = [0] * threads, [0] * threads
+    start = threading.Barrier(threads)
+
+    def work(number: int) -> None:
+        start.wait()
+        for i in range(rounds):
+            budget.deposit()
+            if budget.try_withdraw():
+                taken[number] += 1
+                if i % 3 == 0:
+                    budget.give_back()
+                    back[number] += 1
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    snapshot = budget.snapshot()
+    assert (snapshot.withdrawn, snapshot.given_back) == (sum(taken), sum(back))
+    assert snapshot.successes == rounds * threads
+    assert snapshot.withdrawn + snapshot.refused == rounds * threads
+    given = 50 + 0.25 * snapshot.successes + snapshot.given_back
+    assert snapshot.withdrawn + snapshot.balance <= given
+    print(f"{snapshot.withdrawn} withdrawn + {snapshot.balance} left of {given} given")
