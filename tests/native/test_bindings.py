@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from holdfast._native.backoff import Backoff
+from holdfast._native.adaptive_timeout import AdaptiveTimeout
 from holdfast._native.breaker import Breaker, Permit
 from holdfast._native.bucket import SlidingWindow, TokenBucket
+from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import Clock, ManualClock
 from holdfast._native.failure_rate import FailureRate
 from holdfast._native.histogram import Histogram
+from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
 from holdfast._native.window import CountWindow, TimeWindow
 
@@ -72,6 +75,13 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "Histogram": (Histogram, "holdfast.histogram", 10_000),
     "Backoff": (lambda: Backoff(**BACKOFF), "holdfast.backoff", 64),
     "FailureRate": (FailureRate, "holdfast.failure_rate", 64),
+    "Budget": (lambda: Budget(200_000, 10_000_000, 100, 0), "holdfast.budget", 128),
+    "Quantile": (lambda: Quantile(0.95), "holdfast.quantile", 64),
+    "AdaptiveTimeout": (
+        lambda: AdaptiveTimeout(SECOND, 1, 2 * SECOND, 2.0, 0.95),
+        "holdfast.adaptive_timeout",
+        128,
+    ),
 }
 
 every_kernel = pytest.mark.parametrize("name", KERNELS)
@@ -227,6 +237,18 @@ INTEGERS: list[tuple[Callable[[Any], object], str, list[int]]] = [
     ],
     (lambda v: Backoff(**BACKOFF)._delay_ns(0, v), "previous_ns", [-2]),
     (lambda v: Backoff(**BACKOFF).seed(v), "seed", [-1]),
+    (lambda v: Budget(v, 0, 1, 0), "ratio", [-1, 10**9 + 1]),
+    (lambda v: Budget(0, v, 1, 0), "rate", [-1, 10**15 + 1]),
+    (lambda v: Budget(0, 0, v, 0), "burst", [0, 10**9 + 1]),
+    (lambda v: Budget(0, 0, 1, v), "now_ns", []),
+    (lambda v: Budget(0, 0, 1, 0).withdraw(v), "now_ns", []),
+    (lambda v: Budget(0, 0, 1, 0).balance(v), "now_ns", []),
+    (lambda v: Quantile(0.5).record(v), "ns", []),
+    (lambda v: AdaptiveTimeout(v, 2, 9, 2.0, 0.5), "initial_ns", [1, 10]),
+    (lambda v: AdaptiveTimeout(2, v, 9, 2.0, 0.5), "min_ns", [-1, 0]),
+    (lambda v: AdaptiveTimeout(2, 2, v, 2.0, 0.5), "max_ns", [1, 100 * 365 * 86_400 * SECOND + 1]),
+    (lambda v: AdaptiveTimeout(2, 2, 9, 2.0, 0.5).set_timeout_ns(v), "ns", []),
+    (lambda v: AdaptiveTimeout(2, 2, 9, 2.0, 0.5).record(v, False), "latency_ns", []),
     (lambda v: Breaker(**BREAKER).admit(v), "now_ns", []),
     (lambda v: Breaker(**BREAKER).override(v, 0), "state", [-1, 6]),
     (lambda v: Breaker(**BREAKER).peek(v), "now_ns", []),
@@ -291,6 +313,19 @@ def test_an_open_time_never_shrinks(bad: float) -> None:
 def test_jitter_only_adds(bad: float) -> None:  # trap 49
     with pytest.raises(ValueError, match=r"^reset_jitter: got .*, allowed 0\.0 or more$"):
         Breaker(**{**BREAKER, "reset_jitter": bad})
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, 0.0009, 0.9991, 1.0, -1])
+def test_a_quantile_is_of_a_share_that_samples_can_show(bad: float) -> None:
+    for make in (Quantile, lambda p: AdaptiveTimeout(1, 1, 1, 2.0, p)):
+        with pytest.raises(ValueError, match=r"^p: got .*, allowed 0\.001 to 0\.999$"):
+            make(bad)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.99, -2.0, 1000.1])
+def test_a_timeout_is_no_less_than_its_quantile(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"^multiplier: got .*, allowed 1\.0 to 1000\.0$"):
+        AdaptiveTimeout(1, 1, 1, bad, 0.5)
 
 
 def test_what_the_kind_of_window_does_not_need_has_to_be_nothing() -> None:

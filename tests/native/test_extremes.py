@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast._native.backoff import Backoff
+from holdfast._native.adaptive_timeout import AdaptiveTimeout
 from holdfast._native.breaker import Breaker, Permit
 from holdfast._native.bucket import SlidingWindow, TokenBucket
+from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import ManualClock
 from holdfast._native.failure_rate import FailureRate
 from holdfast._native.histogram import Histogram
+from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
 from holdfast._native.window import CountWindow, TimeWindow
 from tests.models.breaker import Config
@@ -82,12 +85,24 @@ backoffs = st.builds(
 
 KERNELS: dict[str, st.SearchStrategy[Any]] = {
     "Backoff": backoffs,
+    "AdaptiveTimeout": st.builds(
+        AdaptiveTimeout,
+        st.just(MOST // 9),
+        edges(1, MOST // 9),
+        edges(MOST // 9, 3 * (MOST // 9)),
+        st.sampled_from([1.0, 2.0, 1000.0]),
+        st.sampled_from([0.001, 0.95, 0.999]),
+    ),
     "Breaker": breakers,
+    "Budget": st.builds(
+        Budget, edges(0, 10**9), edges(0, 10**15), edges(1, 10**9), edges(-MOST - 1, MOST)
+    ),
     "Bulkhead": st.builds(Bulkhead, edges(1, 2**21 - 1), edges(0, 2**21 - 1)),
     "CountWindow": st.builds(CountWindow, edges(1, 100_000)),
     "FailureRate": st.builds(FailureRate),
     "Histogram": st.builds(Histogram),
     "ManualClock": st.builds(ManualClock, edges(-MOST - 1, MOST)),
+    "Quantile": st.builds(Quantile, st.floats(0.001, 0.999)),
     "Random": st.builds(Random, edges(0, 2**64 - 1)),
     "SlidingWindow": st.builds(SlidingWindow, edges(1, 2**28 - 1), edges(1, MOST)),
     "TimeWindow": st.builds(TimeWindow, edges(1, 1024), edges(1, MOST)),
