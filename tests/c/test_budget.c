@@ -213,18 +213,6 @@ HF_TEST(the_largest_burst_is_given_whole)
     HF_CHECK(hf_budget_balance(&b, 0) == 1e9 - 5000);
 }
 
-HF_TEST(a_product_is_divided_without_being_cut)
-{
-    HF_CHECK_INT(hf_multiply_divide(7, 3, 2), 10);
-    HF_CHECK_INT(hf_multiply_divide(0, UINT64_MAX, 1), 0);
-    HF_CHECK(hf_multiply_divide(UINT64_MAX, UINT64_MAX, UINT64_MAX) == UINT64_MAX);
-    HF_CHECK(hf_multiply_divide(UINT64_C(1) << 63, 6, 4) == UINT64_C(3) << 62);
-    HF_CHECK_INT(hf_multiply_divide(UINT64_C(1) << 62, HF_BUDGET_RATE_MAX, 1000000000000000),
-                 INT64_C(1) << 62);
-    /* modulo 2^64 */
-    HF_CHECK(hf_multiply_divide(UINT64_MAX, 3, 1) == UINT64_MAX - 2);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -246,6 +234,5 @@ main(int argc, char **argv)
     HF_RUN(however_long_nobody_retries_it_is_full_afterwards_and_no_more);
     HF_RUN(it_goes_on_when_its_clock_has_gone_round);
     HF_RUN(the_largest_burst_is_given_whole);
-    HF_RUN(a_product_is_divided_without_being_cut);
     return hf_test_close();
 }

@@ -110,6 +110,18 @@ HF_TEST(nothing_is_no_share_of_nothing)
     HF_CHECK(hf_tally_reaches(1, 3, 333333333));
 }
 
+HF_TEST(a_product_is_divided_without_being_cut)
+{
+    const uint64_t whole = UINT64_MAX, half = UINT64_C(1) << 63;
+    HF_CHECK_INT(hf_multiply_divide(7, 3, 2), 10);
+    HF_CHECK_INT(hf_multiply_divide(0, whole, 1), 0);
+    HF_CHECK(hf_multiply_divide(whole, whole, whole) == whole);
+    HF_CHECK(hf_multiply_divide(half, 6, 4) == half + half / 2);
+    HF_CHECK(hf_multiply_divide(whole, 3, 1) == whole - 2); /* modulo 2^64 */
+    for (uint64_t n = 1; n < 100000; n = n * 3 + 1)
+        HF_CHECK(hf_multiply_divide(half + n, 1000003, 1000003) == half + n);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -119,5 +131,6 @@ main(int argc, char **argv)
     HF_RUN(division_of_negative_numbers_rounds_down);
     HF_RUN(a_share_is_compared_exactly);
     HF_RUN(nothing_is_no_share_of_nothing);
+    HF_RUN(a_product_is_divided_without_being_cut);
     return hf_test_close();
 }
