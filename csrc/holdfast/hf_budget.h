@@ -12,9 +12,10 @@
  * cutting it off at once, since in between the clock only went forward. And the sum of withdrawals is
  * at most burst + ratio * successes + rate * time + given back, always.
  *
- * Both shares are computed from their totals, so no fraction is lost however long it runs. The clock
- * counts thousandths of a token (coarser where much is given) modulo 2^64. `now_ns` comes from
- * hf_clock. One that is older than another thread's finds fewer tokens, never more.
+ * The clock counts thousandths of a token (coarser where much is given) modulo 2^64. Both shares are
+ * computed from their totals and cut to such units: no fraction is lost however long it runs, and a
+ * balance is at any time less than two units off the exact one. The sum above is never off.
+ * `now_ns` comes from hf_clock. One that is older than another thread's finds fewer tokens, never more.
  */
 #ifndef HF_BUDGET_H
 #define HF_BUDGET_H

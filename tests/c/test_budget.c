@@ -73,6 +73,22 @@ HF_TEST(a_share_that_is_no_whole_unit_is_not_lost) /* trap 39 */
     HF_CHECK_INT(withdraw_all(&b, 1 * second), 1);
 }
 
+HF_TEST(what_is_cut_to_units_is_less_than_two_of_them_and_does_not_add_up)
+{
+    hf_budget b = budget_of(622500, 0, 1);
+    for (int i = 0; i < 10000; i++) {
+        deposit(&b, i % 7 == 0 ? 9 : 1);
+        hf_budget_withdraw(&b, 0);
+        double given = 1 + (double)hf_load_relaxed(&b.deposits) * 0.6225;
+        HF_CHECK((double)hf_load_relaxed(&b.withdrawn) <= given);
+    }
+    deposit(&b, 2);
+    HF_CHECK_INT(withdraw_all(&b, 0), 1); /* from full */
+    deposit(&b, 1);
+    double balance = hf_budget_balance(&b, 0);
+    HF_CHECK(balance > 0.6205 && balance < 0.6245);
+}
+
 HF_TEST(successes_while_it_is_full_are_not_saved_up)
 {
     hf_budget b = budget_of(token, 0, 3);
@@ -221,6 +237,7 @@ main(int argc, char **argv)
     HF_RUN(five_successes_at_a_fifth_give_one_token_and_four_give_none);
     HF_RUN(time_gives_its_tokens_to_the_nanosecond);
     HF_RUN(a_share_that_is_no_whole_unit_is_not_lost);
+    HF_RUN(what_is_cut_to_units_is_less_than_two_of_them_and_does_not_add_up);
     HF_RUN(successes_while_it_is_full_are_not_saved_up);
     HF_RUN(time_while_it_is_full_is_not_saved_up);
     HF_RUN(refusals_cost_nothing_and_the_balance_is_never_negative);
