@@ -81,7 +81,7 @@ bool hf_gate_keep(GateObject *gate, hf_pass *pass);
 
 hf_entering hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold);
 bool hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result);
-void hf_retry_succeed(GateObject *step, const hf_hold *hold);
+int hf_retry_succeed(GateObject *step, const hf_hold *hold);
 void hf_retry_paused(GateObject *step, const hf_hold *hold, bool interrupted);
 void hf_retry_abandon(GateObject *step, const hf_pass *pass, const hf_hold *hold);
 
@@ -91,6 +91,11 @@ int hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObj
 void hf_timeout_drop(const hf_pass *pass, hf_hold *hold);
 int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async);
 bool hf_timeout_is_late(const hf_pass *pass);
+
+/* ---- attempt.c ---- */
+PyObject *hf_gate_attempt_made(PyObject *op, PyObject *args);
+PyObject *hf_gate_pause_ended(PyObject *op, PyObject *args);
+PyObject *hf_gate_check_begin(PyObject *op, PyObject *ignored);
 
 /* ---- alarm.c ---- */
 

@@ -63,6 +63,23 @@ gate_try_enter(PyObject *op, PyObject *ignored)
     Py_RETURN_TRUE;
 }
 
+/* Give back a place that was kept for what went on in a thread: _leave_place(since_ns). */
+static PyObject *
+gate_leave_place(PyObject *op, PyObject *since)
+{
+    GateObject *self = (GateObject *)op;
+    hf_pass pass;
+    if (need_kind(self, self->kind == HF_KIND_BULKHEAD, "bulkhead") < 0)
+        return NULL;
+    hf_pass_init(&pass);
+    pass.hold[0].since_ns = PyLong_AsLongLong(since);
+    if (pass.hold[0].since_ns == -1 && PyErr_Occurred())
+        return NULL;
+    if (hf_step_leave(self, &pass, &pass.hold[0], NULL, HF_SUCCESS, HF_NOTHING_HELD) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 /* ---- a limiter's tokens ---- */
 
 static inline int
@@ -282,6 +299,10 @@ static PyMethodDef gate_methods[] = {
     {"_call_counted", FAST(hf_gate_call_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_acall_counted", FAST(hf_gate_acall_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_open", hf_gate_open, METH_O, NULL},
+    {"_attempt_made", hf_gate_attempt_made, METH_VARARGS, NULL},
+    {"_pause_ended", hf_gate_pause_ended, METH_VARARGS, NULL},
+    {"_check_begin", hf_gate_check_begin, METH_NOARGS, NULL},
+    {"_leave_place", gate_leave_place, METH_O, NULL},
     {"_aopen", hf_gate_aopen, METH_O, NULL},
     {"_record_latency", hf_gate_record_latency, METH_O, NULL},
     {"_refuse", gate_refuse, METH_VARARGS, NULL},

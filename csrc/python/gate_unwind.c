@@ -213,10 +213,10 @@ hf_gate_keep(GateObject *gate, hf_pass *pass)
         return false;
     for (int at = pass->entered - 1; at >= 0; at--) {
         GateObject *step = gate->steps[at];
-        if (step->kind == HF_KIND_RETRY)
-            hf_retry_succeed(step, &pass->hold[at]);
-        else
+        if (step->kind != HF_KIND_RETRY)
             let_go(step, pass, &pass->hold[at]);
+        else if (hf_retry_succeed(step, &pass->hold[at]) < 0)
+            PyErr_WriteUnraisable((PyObject *)step); /* the stream has begun all the same */
     }
     return true;
 }

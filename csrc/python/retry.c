@@ -133,10 +133,16 @@ static int
 tell(GateObject *step, const hf_hold *hold, hf_retry_verdict verdict, int64_t delay, int64_t now,
      PyObject *error, PyObject *result)
 {
-    PyObject *answer = PyObject_CallMethod(
-        (PyObject *)step, verdict == HF_RETRY_AGAIN ? "_before_retry" : "_gave_up", "iILLOO",
-        (int)verdict, hold->retry.retries + 1, (long long)delay, (long long)(now - hold->since_ns),
-        error != NULL ? error : Py_None, result != NULL ? result : Py_None);
+    PyObject *op = (PyObject *)step, *none = Py_None, *answer;
+    long long elapsed = (long long)(now - hold->since_ns);
+    error = error != NULL ? error : none;
+    result = result != NULL ? result : none;
+    if (verdict == HF_RETRY_AGAIN)
+        answer = PyObject_CallMethod(op, "_before_retry", "ILLOO", hold->retry.retries + 1,
+                                     (long long)delay, elapsed, error, result);
+    else
+        answer = PyObject_CallMethod(op, "_gave_up", "iILOO", (int)verdict, hold->retry.retries + 1,
+                                     elapsed, error, result);
     Py_XDECREF(answer);
     return answer == NULL ? -1 : 0;
 }
@@ -212,14 +218,20 @@ record(GateObject *step, bool failed)
         hf_failure_rate_record(step->failure_rate, failed);
 }
 
-/* An attempt, or all of the call, is a success. */
-void
+/* The call is a success. -1: one that listens, to a call that a retry has saved, ended it. */
+int
 hf_retry_succeed(GateObject *step, const hf_hold *hold)
 {
     hf_retry_count_success(step->cell, hold->retry.retries);
     record(step, false);
     if (step->budget != NULL)
         hf_budget_deposit(step->budget);
+    if (hold->retry.retries == 0 || !step->listening)
+        return 0;
+    PyObject *answer =
+        PyObject_CallMethod((PyObject *)step, "_recovered", "I", hold->retry.retries + 1);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
 }
 
 /* An attempt raised. True: again, and nothing is set. */
@@ -252,7 +264,8 @@ leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **
     hf_retry *kernel = step->cell;
     int again = ask(step->is_failure, *result);
     if (again == 0) {
-        hf_retry_succeed(step, hold);
+        if (hf_retry_succeed(step, hold) < 0)
+            Py_CLEAR(*result);
         return false;
     }
     going on = GO_BROKEN;
@@ -279,10 +292,10 @@ hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
     bool again = false;
     if (*result == NULL)
         again = leave_raised(step, pass, hold);
-    else if (step->is_failure == NULL)
-        hf_retry_succeed(step, hold);
-    else
+    else if (step->is_failure != NULL)
         again = leave_returned(step, pass, hold, result);
+    else if (hf_retry_succeed(step, hold) < 0)
+        Py_CLEAR(*result);
     if (again) {
         pass->course->pause_ns = hold->retry.previous_ns;
         pass->course->pausing = true;

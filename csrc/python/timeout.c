@@ -144,7 +144,11 @@ end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf
         (course->alarms != NULL && !hf_alarms_have_loop(course)))
         return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
     int at = (int)(hold - pass->hold);
-    return course->fired > at || has_value || !hf_alarms_cut(course) ? IN_TIME : CUT;
+    if (has_value)
+        return IN_TIME; /* as a block of asyncio.timeout that comes to its end all the same */
+    if (course->fired <= at && hf_alarms_cut(course))
+        return CUT;
+    return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
 }
 
 static void

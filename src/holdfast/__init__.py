@@ -7,7 +7,7 @@
 """
 
 from holdfast import pipeline as _pipeline  # installs who waits for the policies
-from holdfast._native.gate import Outcome, Permit
+from holdfast._native.gate import Outcome, Permit, check_deadline, deadline
 from holdfast._version import __version__
 from holdfast.clock import Clock, ManualClock, SystemClock
 from holdfast.errors import (
@@ -22,6 +22,7 @@ from holdfast.errors import (
     PoolStoppedError,
     RateLimitedError,
     Rejected,
+    RetryExhaustedError,
     ShedError,
 )
 from holdfast.events import Event
@@ -42,7 +43,10 @@ from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker, State
 from holdfast.policies.budget import RetryBudget
 from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.fallback import Fallback
 from holdfast.policies.limiter import RateLimiter
+from holdfast.policies.retry import Retry
+from holdfast.policies.timeout import Timeout
 from holdfast.policies.windows import CountWindow, TimeWindow
 from holdfast.registry import registry
 
@@ -63,6 +67,7 @@ __all__ = [
     "EmergencyModeError",
     "Event",
     "Exponential",
+    "Fallback",
     "Fibonacci",
     "HoldfastError",
     "Linear",
@@ -78,13 +83,18 @@ __all__ = [
     "RateLimitedError",
     "RateLimiter",
     "Rejected",
+    "Retry",
     "RetryBudget",
+    "RetryExhaustedError",
     "ShedError",
     "State",
     "SystemClock",
     "TimeWindow",
+    "Timeout",
     "__version__",
     "chain",
+    "check_deadline",
+    "deadline",
     "registry",
 ]
 

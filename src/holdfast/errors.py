@@ -36,6 +36,7 @@ __all__ = [
     "PoolStoppedError",
     "RateLimitedError",
     "Rejected",
+    "RetryExhaustedError",
     "ShedError",
 ]
 
@@ -94,3 +95,33 @@ class MissingExtraError(HoldfastError, ImportError):
     def __reduce__(self) -> tuple[Any, ...]:
         # ImportError would hand the message to a constructor that takes the words it is made of.
         return type(self), (self.extra, self.feature)
+
+
+class RetryExhaustedError(HoldfastError):
+    """A call with ``Retry(wrap=True)`` failed and is not tried again; the last error is its cause.
+
+    Attributes:
+        name: The retry policy's name.
+        attempts: Attempts made.
+        elapsed: Seconds from the first to the last.
+        result: What the last attempt returned, where a result was the reason to retry; else None.
+    """
+
+    code = "RETRY_EXHAUSTED"
+    summary = "max retries exceeded"
+    name: str | None
+    attempts: int
+    elapsed: float
+    result: Any
+
+    def __init__(
+        self, name: str | None, attempts: int, elapsed: float, why: str, result: Any = None
+    ) -> None:
+        super().__init__(name, attempts, elapsed, why, result)
+        self.name = name
+        self.attempts = attempts
+        self.elapsed = elapsed
+        self.result = result
+
+    def __str__(self) -> str:
+        return f"{self.summary}: {self.args[3]}"

@@ -25,6 +25,7 @@ __all__ = [
     "MAX_NS",
     "Problems",
     "answers_at_once",
+    "duration_to_ns",
     "require_callable",
     "seconds_to_ns",
     "shown",
@@ -268,6 +269,11 @@ def seconds_to_ns(field: str, value: float | timedelta) -> int:
     ns = problems.duration(field, value)
     problems.done()
     return ns
+
+
+def duration_to_ns(value: object) -> int | None:
+    """Return seconds or a timedelta in nanoseconds; None for anything else, whatever it is."""
+    return _to_ns(value)
 
 
 def require_callable(field: str, value: object) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from holdfast._native.backoff import Backoff
 from holdfast._native.adaptive_timeout import AdaptiveTimeout
+from holdfast._native.backoff import Backoff
 from holdfast._native.breaker import Breaker, Permit
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.budget import Budget

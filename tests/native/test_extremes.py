@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast._native.backoff import Backoff
 from holdfast._native.adaptive_timeout import AdaptiveTimeout
+from holdfast._native.backoff import Backoff
 from holdfast._native.breaker import Breaker, Permit
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.budget import Budget

@@ -207,6 +207,8 @@ def test_what_is_no_back_off_is_refused() -> None:
         hf.AdaptiveBackoff(1.0)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         hf.Constant(1) + 1  # type: ignore[operator]
+
+
 def test_a_retry_budget_answers_with_plain_types() -> None:
     budget = hf.RetryBudget(ratio=0.2, min_per_second=10, burst=5)
     assert_type(budget.balance, float)

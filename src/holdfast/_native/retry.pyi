@@ -1,10 +1,10 @@
-from typing import final
+from typing import Self, final
 
 VERDICTS: tuple[str, ...]
 
 @final
 class Retry:
-    def __init__(self, attempts: int, max_time_ns: int = -1) -> None: ...
+    def __new__(cls, attempts: int, max_time_ns: int = -1) -> Self: ...
     def decide(
         self,
         retries: int,

@@ -7,6 +7,8 @@ Imported by the first task that waits: this is what imports asyncio. Not here: t
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from contextvars import Context
 
 from holdfast.clock import ManualClock
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
 
-__all__ = ["TaskWaiter", "asleep_ns"]
+__all__ = ["TaskWaiter", "asleep_ns", "set_timer"]
 
 
 class TaskWaiter:
@@ -88,6 +90,34 @@ async def asleep_ns(clock: Clock, ns: int) -> None:
         await TaskWaiter().park(clock, ns)
     else:
         await asyncio.sleep(ns / 1e9)
+
+
+def set_timer(
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    ring: Callable[[], object],
+    deadline_ns: int,
+) -> Callable[[], object]:
+    """Have ``loop`` call ``ring`` once ``clock`` shows a time, from the loop's own thread.
+
+    Returns:
+        What cancels it.
+    """
+    ahead_ns = max(0, deadline_ns - clock.now_ns())
+    if not isinstance(clock, ManualClock):
+        # In a context of its own: it rings for many calls, and is to keep nothing of the first's.
+        return loop.call_later(ahead_ns / 1e9, ring, context=Context()).cancel
+
+    def ring_there() -> None:
+        if asyncio._get_running_loop() is loop:
+            ring()
+            return
+        with suppress(RuntimeError):  # the loop was closed: nobody waits in it
+            loop.call_soon_threadsafe(ring)
+
+    if ahead_ns == 0:
+        return loop.call_soon(ring, context=Context()).cancel
+    return clock.call_at_ns(deadline_ns, ring_there)
 
 
 def _nothing() -> None:

@@ -6,17 +6,22 @@ imports asyncio is imported by the first task that waits.
 
 from __future__ import annotations
 
+from holdfast.pipeline import blocks as _blocks  # tells the gate which blocks are open
 from holdfast.pipeline.parking import sleep_ns
 from holdfast.pipeline.waiting import WaitingRoom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from asyncio import AbstractEventLoop
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
     from typing import Any
 
     from holdfast._native.bulkhead import Bulkhead
     from holdfast.clock import Clock
+    from holdfast.pipeline.attempts import Attempts
     from holdfast.policies.base import Policy
+    from holdfast.policies.retry import Retry
+    from holdfast.policies.timeout import Timeout
 
 __all__ = ["ThreadsAndTasks"]
 
@@ -46,18 +51,54 @@ class ThreadsAndTasks:
         finally:
             waits.close()
 
+    def sleep(self, clock: Clock, ns: int) -> None:
+        """Let ``ns`` nanoseconds pass in this thread."""
+        sleep_ns(clock, ns)
+
+    def asleep(self, clock: Clock, ns: int) -> Coroutine[Any, Any, None]:
+        """Let ``ns`` nanoseconds pass in this task."""
+        from holdfast.pipeline.aio import asleep_ns
+
+        return asleep_ns(clock, ns)
+
+    def attempts(self, policy: Retry) -> Attempts:
+        """Return the attempts of a retry at a block."""
+        from holdfast.pipeline.attempts import Attempts
+
+        return Attempts(policy)
+
+    def set_timer(
+        self, clock: Clock, loop: AbstractEventLoop, ring: Callable[[], object], deadline_ns: int
+    ) -> Callable[[], object]:
+        """Have an event loop call ``ring`` at a time of ``clock``; return what cancels it."""
+        from holdfast.pipeline.aio import set_timer
+
+        return set_timer(clock, loop, ring, deadline_ns)
+
+    def open_block(self, policy: Policy, deadline_ns: int, *, is_async: bool) -> object:
+        """Watch over a `with` block that ``policy`` gives until ``deadline_ns``."""
+        return _blocks.open_block(policy, deadline_ns, is_async=is_async)
+
+    def run_in_thread(
+        self, policy: Timeout, rest: Any, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a call, through the rest of its pipeline, in a thread that may be left behind."""
+        from holdfast.pipeline.threads import run_in_thread
+
+        return run_in_thread(policy, rest, fn, args, kwargs)
+
     def generator(
-        self, policy: Policy, inner: Generator[Any, Any, Any]
+        self, policy: Policy, inner: Generator[Any, Any, Any], *again: Any
     ) -> Generator[Any, Any, Any]:
-        """Guard a generator."""
+        """Guard a generator; ``again``: what makes it, where it may have to begin afresh."""
         from holdfast.pipeline.streams import guarded_generator
 
-        return guarded_generator(policy, inner)
+        return guarded_generator(policy, inner, *again)
 
     def async_generator(
-        self, policy: Policy, inner: AsyncGenerator[Any, Any]
+        self, policy: Policy, inner: AsyncGenerator[Any, Any], *again: Any
     ) -> AsyncGenerator[Any, Any]:
-        """Guard an asynchronous generator."""
+        """Guard an asynchronous generator, as ``generator``."""
         from holdfast.pipeline.streams import guarded_async_generator
 
-        return guarded_async_generator(policy, inner)
+        return guarded_async_generator(policy, inner, *again)

@@ -46,6 +46,12 @@ class Pipeline(Policy):
 
     kind = "pipeline"
 
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
     def __init__(self, name: str, *policies: Policy) -> None:
         problems = Problems("Pipeline", name)
         name = problems.name(name)
@@ -68,6 +74,15 @@ class Pipeline(Policy):
         self._listeners = Listeners()
         self._settings = ()
         self._compose(name, policies)
+        self._keep_rest(steps)
+
+    def _keep_rest(self, steps: list[Policy]) -> None:
+        """Keep what is to run in a thread of a timeout's as a gate of its own."""
+        inside = steps[self._threaded_at + 1 :] if self._threaded_at >= 0 else []
+        if inside:
+            rest = Gate()
+            rest._compose(self.name, tuple(inside))
+            self._rest = rest
 
     @property
     def policies(self) -> tuple[Policy, ...]:

@@ -83,6 +83,13 @@ class PoolBulkhead(Policy):
     )
 
     kind = "pool_bulkhead"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
     _fields = ("workers", "max_waiting", "max_wait", "clock", "mode")
 
     def __init__(

@@ -1,16 +1,19 @@
 """Guarding generators: admitted at the first item, settled when they end, however they do.
 
 What a consumer sends, throws or closes goes through to the guarded generator, and what that
-yields, returns or raises comes back. Not here: the guarded callable that hands generators here.
+yields, returns or raises comes back. Retries, timeouts and fallbacks control a stream until its
+first item is there. Not here: the guarded callable that hands generators here.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
+from itertools import chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
     from typing import Any, TypeVar
 
     from holdfast._native.gate import Gate
@@ -23,21 +26,33 @@ if TYPE_CHECKING:
 __all__ = ["guarded_async_generator", "guarded_generator"]
 
 
-def guarded_generator(gate: Gate, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
+def guarded_generator(gate: Gate, inner: Generator[Y, S, R], *again: Any) -> Generator[Y, S, R]:
     """Return a generator that passes ``gate`` before the first item of ``inner``.
 
     The permit is held until ``inner`` ends. One that is closed or dropped half way proves nothing
     about what it called, and one never started was never admitted.
+
+    Args:
+        gate: The policy or pipeline.
+        inner: What it guards.
+        *again: For a gate that controls calls: the function that made ``inner``, and its
+            positional and keyword arguments, to begin afresh.
     """
-    return _named_after(inner, _drive(gate, inner))
+    if not again:
+        return _named_after(inner, _drive(gate, inner))
+    return _named_after(inner, _drive_controlled(gate, _streams(inner, *again)))
 
 
-def guarded_async_generator(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, S]:
+def guarded_async_generator(
+    gate: Gate, inner: AsyncGenerator[Y, S], *again: Any
+) -> AsyncGenerator[Y, S]:
     """Return an asynchronous generator that passes ``gate`` before the first item of ``inner``.
 
     As ``guarded_generator``, but waits for admission without blocking the event loop.
     """
-    return _named_after(inner, _adrive(gate, inner))
+    if not again:
+        return _named_after(inner, _adrive(gate, inner))
+    return _named_after(inner, _adrive_controlled(gate, _streams(inner, *again)))
 
 
 def _named_after(inner: Any, outer: G) -> G:
@@ -46,28 +61,139 @@ def _named_after(inner: Any, outer: G) -> G:
     return outer
 
 
+def _streams(
+    first: G, fn: Callable[..., G], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[G]:
+    """Yield the stream that exists already, and then others."""
+    return chain((first,), iter(partial(fn, *args, **kwargs), None))
+
+
+class _Begun:
+    """A stream whose first item is there; without a stream: it had none, and returned the item."""
+
+    __slots__ = ("item", "stream")
+
+    def __init__(self, stream: Any, item: Any) -> None:
+        self.stream = stream
+        self.item = item
+
+
+# ---- generators ----
+
+
 def _drive(gate: Gate, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
     with gate._permit():
         return (yield from inner)
 
 
+def _drive_controlled(gate: Gate, streams: Iterator[Generator[Y, S, R]]) -> Generator[Y, S, R]:
+    permit, begun = gate._open(partial(_open_stream, streams))
+    with permit:
+        if not isinstance(begun, _Begun):
+            stand_in: Generator[Y, S, R] = begun  # any iterable of items will do
+            return (yield from stand_in)
+        if begun.stream is None:
+            result: R = begun.item
+            return result
+        stream: Generator[Y, S, R] = begun.stream
+        return (yield from _go_on(stream, begun.item))
+
+
+def _open_stream(streams: Iterator[Generator[Any, Any, Any]]) -> _Begun:
+    stream = next(streams)
+    try:
+        return _Begun(stream, next(stream))
+    except StopIteration as stop:
+        return _Begun(None, stop.value)
+
+
+def _go_on(inner: Generator[Y, S, R], item: Y) -> Generator[Y, S, R]:
+    """Go on with a generator from the item that it has yielded last."""
+    while True:
+        step: Callable[[], Y]
+        try:
+            sent = yield item
+        except GeneratorExit:
+            inner.close()
+            raise
+        except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is for inner
+            step = partial(inner.throw, thrown)
+        else:
+            if sent is None:
+                return (yield from inner)
+            step = partial(inner.send, sent)
+        try:
+            item = step()
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+# ---- asynchronous generators ----
+
+
 async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, S]:
-    # What `yield from` would do, which asynchronous generators lack.
     with await gate._apermit():
         try:
             item = await _first(inner)
-            while True:
+            while True:  # what `yield from` would do, which asynchronous generators lack
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    await inner.aclose()
-                    raise
                 except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is for inner
-                    item = await inner.athrow(thrown)
+                    item = await _thrown(inner, thrown)
                 else:
                     item = await inner.asend(sent)
         except StopAsyncIteration:
             return
+
+
+async def _adrive_controlled(
+    gate: Gate, streams: Iterator[AsyncGenerator[Y, S]]
+) -> AsyncGenerator[Y, S]:
+    permit, begun = await gate._aopen(partial(_open_async_stream, streams))
+    with permit:
+        if not isinstance(begun, _Begun):
+            async for item in _items(begun):
+                yield item
+            return
+        inner, item = begun.stream, begun.item
+        if inner is None:
+            return
+        try:
+            while True:
+                try:
+                    sent = yield item
+                except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is for inner
+                    item = await _thrown(inner, thrown)
+                else:
+                    item = await inner.asend(sent)
+        except StopAsyncIteration:
+            return
+
+
+async def _open_async_stream(streams: Iterator[AsyncGenerator[Any, Any]]) -> _Begun:
+    stream = next(streams)
+    try:
+        return _Begun(stream, await _first(stream))
+    except StopAsyncIteration:
+        return _Begun(None, None)
+
+
+async def _thrown(inner: AsyncGenerator[Y, S], thrown: BaseException) -> Y:
+    """Give a generator what was thrown at its guard; return what it yields then."""
+    if isinstance(thrown, GeneratorExit):
+        await inner.aclose()
+        raise thrown
+    return await inner.athrow(thrown)
+
+
+async def _items(given: Any) -> AsyncGenerator[Any, None]:
+    """Yield what stands in for a stream: items, of an iterable of either kind."""
+    if hasattr(given, "__aiter__"):
+        async for item in given:
+            yield item
+    else:
+        for item in given:
+            yield item
 
 
 def _first(inner: AsyncGenerator[Y, S]) -> Awaitable[Y]:

@@ -30,15 +30,33 @@ if TYPE_CHECKING:
         def afollow(
             self, clock: Clock, waits: Generator[int, None, None]
         ) -> Coroutine[Any, Any, None]: ...
+        def sleep(self, clock: Clock, ns: int) -> None: ...
+        def asleep(self, clock: Clock, ns: int) -> Coroutine[Any, Any, None]: ...
+        def attempts(self, policy: Any) -> Any: ...
+        def set_timer(
+            self, clock: Clock, loop: Any, ring: Callable[[], object], deadline_ns: int
+        ) -> Callable[[], object]: ...
+        def open_block(self, policy: Policy, deadline_ns: int, *, is_async: bool) -> object: ...
+        def run_in_thread(
+            self, policy: Any, rest: Any, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> Any: ...
         def generator(
-            self, policy: Policy, inner: Generator[Any, Any, Any]
+            self, policy: Policy, inner: Generator[Any, Any, Any], *again: Any
         ) -> Generator[Any, Any, Any]: ...
         def async_generator(
-            self, policy: Policy, inner: AsyncGenerator[Any, Any]
+            self, policy: Policy, inner: AsyncGenerator[Any, Any], *again: Any
         ) -> AsyncGenerator[Any, Any]: ...
 
 
-__all__ = ["NATIVE_MODES", "Default", "Policy", "driver", "fresh_seed", "install_driver"]
+__all__ = [
+    "NATIVE_MODES",
+    "Default",
+    "Policy",
+    "driver",
+    "fresh_seed",
+    "install_driver",
+    "within_deadline_ns",
+]
 
 NATIVE_MODES = {Mode.ENFORCE: 0, Mode.OBSERVE: 1, Mode.OFF: 2}  # enum hf_mode
 _driver: Driver | None = None
@@ -62,6 +80,12 @@ def fresh_seed() -> int:
     return int.from_bytes(os.urandom(8), "little")
 
 
+def within_deadline_ns(wait_ns: int) -> int:
+    """Return a wait, or what is left until the deadline of an enclosing Timeout if that is less."""
+    left_ns = gate._deadline_left_ns()
+    return wait_ns if left_ns is None else max(0, min(wait_ns, left_ns))
+
+
 class Default(int):
     """A default that can be told from the same number given by the caller."""
 
@@ -75,6 +99,8 @@ class _Registered(type):
         if cls is Policy:
             raise TypeError("Policy is what policies have in common: make one of its subclasses")
         made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        if getattr(made, "name", None) is None:
+            return made
         shared = bool(kwargs.get("shared", False))
         there: _Made = registry.add(made, shared=shared)
         if there is not made:
@@ -156,11 +182,21 @@ class Policy(gate.Gate, metaclass=_Registered):
         """Wait in this task for what was refused at once; return inside, or raise."""
         raise NotWaitableError(self)
 
-    def _generator(self, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        return driver().generator(self, inner)
+    # Of a policy that controls calls `again` are the function and its arguments, to begin afresh.
 
-    def _async_generator(self, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
-        return driver().async_generator(self, inner)
+    def _generator(self, inner: Generator[Any, Any, Any], *again: Any) -> Generator[Any, Any, Any]:
+        return driver().generator(self, inner, *again)
+
+    def _async_generator(
+        self, inner: AsyncGenerator[Any, Any], *again: Any
+    ) -> AsyncGenerator[Any, Any]:
+        return driver().async_generator(self, inner, *again)
+
+    def _sleep(self, ns: int) -> None:
+        driver().sleep(self._clock, ns)
+
+    def _pause(self, ns: int) -> Coroutine[Any, Any, None]:
+        return driver().asleep(self._clock, ns)
 
     # ---- what policies share ----
 

@@ -125,6 +125,13 @@ class CircuitBreaker(Policy):
     __slots__ = ("_kernel",)
 
     kind = "circuit_breaker"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
     _fields = (
         "failure_threshold",
         "failure_rate",

@@ -7,17 +7,18 @@ driver's (``pipeline.waiting``).
 from __future__ import annotations
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
-from holdfast._native.gate import Gate
+from holdfast._native.gate import Gate, check_deadline
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, driver
-from holdfast.validation import Problems, seconds_to_ns
+from holdfast.policies.base import NATIVE_MODES, Policy, driver, within_deadline_ns
+from holdfast.validation import MAX_NS, Problems, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Any
 
     from holdfast.clock import Clock
     from holdfast.policies.snapshots import BulkheadSnapshot
@@ -57,6 +58,13 @@ class Bulkhead(Policy):
     __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_room")
 
     kind = "bulkhead"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
     _fields = ("max_concurrent", "max_waiting", "max_wait", "clock", "mode")
 
     def __init__(
@@ -189,16 +197,30 @@ class Bulkhead(Policy):
 
     # ---- what the native gate asks ----
 
+    def _leave_with(self, works: list[Any], since_ns: int) -> None:
+        """Give a place back once all that a call has left behind in threads has stopped."""
+        works = list(works)
+
+        def leave() -> None:
+            while works and not works[-1].call_at_end(leave):
+                works.pop()
+            if not works:
+                self._leave_place(since_ns)
+            else:
+                works.pop()
+
+        leave()
+
     # Once inside, nothing is called on the way back to the gate: an interrupt, which arrives only
     # where something is called, would leave a place behind that nobody holds.
 
     def _block(self) -> None:
-        answer = self._room.enter(self._clock, self._max_wait_ns)
+        answer = self._room.enter(self._clock, self._wait_ns_of(None))
         if answer != _ENTERED:
             self._refuse_as(answer)
 
     async def _suspend(self) -> None:
-        answer = await self._room.aenter(self._clock, self._max_wait_ns)
+        answer = await self._room.aenter(self._clock, self._wait_ns_of(None))
         if answer != _ENTERED:
             self._refuse_as(answer)
 
@@ -216,9 +238,12 @@ class Bulkhead(Policy):
         return self.mode is not Mode.ENFORCE and self._try_enter()
 
     def _wait_ns_of(self, timeout: float | timedelta | None) -> int | None:
-        return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
+        wait_ns = self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
+        shorter_ns = within_deadline_ns(MAX_NS if wait_ns is None else wait_ns)
+        return wait_ns if shorter_ns == MAX_NS else shorter_ns
 
     def _refuse_as(self, answer: int) -> None:
+        check_deadline()  # or it is the time of the call that is over
         if answer == _FULL:
             self._refuse("full")
         self._refuse("timeout", -1, BulkheadTimeoutError)

@@ -12,7 +12,7 @@ from holdfast.clock import read_clock
 from holdfast.errors import RateLimitedError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
 from holdfast.policies.rates import Rate, read_per, read_rate, read_rates
 from holdfast.validation import MAX_NS, Problems, seconds_to_ns
 
@@ -64,6 +64,13 @@ class RateLimiter(Policy):
     __slots__ = ("_max_wait_ns", "_rates", "_sliding")
 
     kind = "rate_limiter"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
     _fields = ("rate", "per", "burst", "limits", "window", "max_wait", "clock", "mode")
 
     def __init__(
@@ -272,7 +279,7 @@ class RateLimiter(Policy):
         if not self._enforces:
             self._try_take(n)
             return
-        longest_ns = MAX_NS if longest_ns is None else longest_ns
+        longest_ns = within_deadline_ns(MAX_NS if longest_ns is None else longest_ns)
         if self._sliding:
             yield from self._sliding_waits(n, longest_ns)
             return

@@ -10,18 +10,27 @@ from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from holdfast.policies.breaker import CircuitBreaker, State
     from holdfast.policies.budget import RetryBudget
     from holdfast.policies.bulkhead import Bulkhead
+    from holdfast.policies.fallback import Fallback
     from holdfast.policies.limiter import RateLimiter
+    from holdfast.policies.retry import Retry
+    from holdfast.policies.timeout import Timeout
 
 __all__ = [
     "BulkheadSnapshot",
     "CircuitBreakerSnapshot",
+    "FallbackSnapshot",
     "LatencySnapshot",
     "LimiterStats",
     "RateLimiterSnapshot",
     "RetryBudgetSnapshot",
+    "RetrySnapshot",
+    "RetryState",
+    "TimeoutSnapshot",
 ]
 
 
@@ -174,6 +183,102 @@ class RetryBudgetSnapshot:
     successes: int
 
 
+@dataclass(frozen=True, slots=True)
+class RetrySnapshot:
+    """A retry at one moment (RT-22).
+
+    Attributes:
+        attempts: Attempts of all calls; those of calls in flight are not in it but for retries.
+        succeeded, failed: Calls, by how they ended; failed is the sum of ``gave_up``.
+        recovered: Calls, of those succeeded, that a retry has saved (RT-23).
+        success_rate: Successes among calls that have ended; 1.0 before the first.
+        max_retries: Retries of one call at most.
+        retries: How many first, second … retries there were; the 16th stands for all later ones.
+        gave_up: Calls that failed, by why they were not tried again: "exhausted", "out_of_time",
+            "deadline", "no_budget", "not_retryable", "cancelled".
+        delays: Pauses, by their greatest length in seconds; ``inf`` has those beyond.
+        delay: Seconds of all pauses together.
+        observed: Retries that were not made, but would have been (mode "observe").
+    """
+
+    name: str
+    attempts: int
+    succeeded: int
+    failed: int
+    recovered: int
+    success_rate: float
+    max_retries: int
+    retries: tuple[int, ...]
+    gave_up: dict[str, int]
+    delays: dict[float, int]
+    delay: float
+    observed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """Where a call stands when it is about to be tried again, or when it is given up.
+
+    Attributes:
+        name: The policy's name.
+        attempts: Attempts made.
+        error: What the last one raised; None if its result is the reason.
+        result: What the last one returned; None if it raised.
+        delay: Seconds until the next one; 0.0 when there is none.
+        elapsed: Seconds since the first one began.
+    """
+
+    name: str
+    attempts: int
+    error: BaseException | None
+    result: Any
+    delay: float
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutSnapshot:
+    """A timeout at one moment (TO-10).
+
+    Attributes:
+        duration: Seconds a call that begins at this moment may take.
+        in_time, expired: Calls that have ended, by whether they took too long.
+        timeout_rate: The share of those that took too long; 0.0 before the first.
+        late: Of those expired, values that came and were dropped.
+        refused: Calls that never ran: an enclosing deadline had passed.
+        abandoned, running: Work left behind in threads, and how much of it goes on.
+        observed: Calls that would have been cut short (mode "observe").
+    """
+
+    name: str | None
+    duration: float
+    in_time: int
+    expired: int
+    timeout_rate: float
+    late: int
+    refused: int
+    abandoned: int
+    running: int
+    observed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackSnapshot:
+    """A fallback at one moment.
+
+    Attributes:
+        passed: Calls whose own result or exception went through.
+        used, failed: Calls that something stood in for, and those for which that raised.
+        observed: Calls that something would have stood in for (mode "observe").
+    """
+
+    name: str | None
+    passed: int
+    used: int
+    failed: int
+    observed: int
+
+
 def breaker_snapshot(breaker: CircuitBreaker) -> CircuitBreakerSnapshot:
     """Read a circuit breaker."""
     from holdfast.policies.breaker import State
@@ -288,6 +393,56 @@ def budget_snapshot(budget: RetryBudget) -> RetryBudgetSnapshot:
         given_back=given_back,
         successes=successes,
     )
+
+
+def retry_snapshot(retry: Retry) -> RetrySnapshot:
+    """Read a retry."""
+    kernel = retry._kernel
+    succeeded, recovered, observed = kernel.counters()
+    gave_up, retries = kernel.gave_up(), kernel.retries()
+    counts, delay_ns = kernel.delays()
+    bounds = [2**i / 1000 for i in range(len(counts) - 1)] + [float("inf")]
+    failed = sum(gave_up.values())
+    ended = succeeded + failed
+    return RetrySnapshot(
+        name=retry.name,
+        attempts=ended + sum(retries),
+        succeeded=succeeded,
+        failed=failed,
+        recovered=recovered,
+        success_rate=succeeded / ended if ended else 1.0,
+        max_retries=retry._settings[0] - 1,
+        retries=retries,
+        gave_up=gave_up,
+        delays=dict(zip(bounds, counts, strict=True)),
+        delay=delay_ns / 1e9,
+        observed=observed,
+    )
+
+
+def timeout_snapshot(timeout: Timeout) -> TimeoutSnapshot:
+    """Read a timeout."""
+    stopped_before = timeout._kernel.counters()[5]  # read first: no figure is ever below zero
+    in_time, expired, late, refused, abandoned, _, observed = timeout._kernel.counters()
+    ended = in_time + expired
+    return TimeoutSnapshot(
+        name=timeout.name,
+        duration=timeout.duration,
+        in_time=in_time,
+        expired=expired,
+        timeout_rate=expired / ended if ended else 0.0,
+        late=late,
+        refused=refused,
+        abandoned=abandoned,
+        running=abandoned - stopped_before,
+        observed=observed,
+    )
+
+
+def fallback_snapshot(fallback: Fallback) -> FallbackSnapshot:
+    """Read a fallback."""
+    passed, used, failed, observed = fallback._kernel.counters()
+    return FallbackSnapshot(fallback.name, passed, used, failed, observed)
 
 
 def _latency(breaker: CircuitBreaker) -> LatencySnapshot | None:

@@ -1,0 +1,138 @@
+"""`with timeout:` and `async with timeout:`: which blocks are open, and what cuts one short.
+
+A block suspends where it likes, so its deadline cannot be a value of the thread as a call's is: it
+belongs to the task that opened the block, or to the thread where there is none. Not here: deadlines
+of calls (``csrc/python/deadline.c``), and what a block that is left raises (``timeout.c``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from threading import RLock, get_ident
+
+from holdfast._native import gate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
+    from collections.abc import Callable
+    from typing import Any
+
+    from holdfast.policies.base import Policy
+
+__all__ = ["open_block"]
+
+_lock = RLock()
+# By task, or by thread: the blocks it has open. The tuples are replaced, never changed.
+_open: dict[object, tuple[_Block, ...]] = {}
+
+
+def open_block(policy: Policy, deadline_ns: int, *, is_async: bool) -> _Block:
+    """Open a block that is to be over at a time of the policy's clock.
+
+    Args:
+        policy: Whose deadline it is.
+        deadline_ns: When it is over.
+        is_async: Whether an asyncio task opens it, which is then cut short.
+
+    Raises:
+        RuntimeError: No task runs that could be.
+    """
+    task = _task_here()
+    if not is_async:
+        return _Block(policy, deadline_ns, get_ident() if task is None else task)
+    if task is None:
+        raise RuntimeError("'async with' a timeout needs an asyncio task to cut short")
+    return _TaskBlock(policy, deadline_ns, task)
+
+
+class _Block:
+    """A block that is open. Only its task or thread uses it."""
+
+    def __init__(self, policy: Policy, deadline_ns: int, owner: object) -> None:
+        self.policy = policy
+        self.deadline_ns = deadline_ns
+        self._owner = owner
+        with _lock:
+            _open[owner] = (*_open.get(owner, ()), self)
+            gate._count_blocks(len(_open))
+
+    def close(self, error: BaseException | None) -> bool | None:  # noqa: ARG002 - as of a task's
+        """Be left; return None: whoever left it looks whether it was in time."""
+        self.drop()
+        return None
+
+    def drop(self) -> None:
+        """Be open no longer."""
+        with _lock:
+            left = tuple(one for one in _open.get(self._owner, ()) if one is not self)
+            if left:
+                _open[self._owner] = left
+            else:
+                _open.pop(self._owner, None)
+            gate._count_blocks(len(_open))
+
+
+class _TaskBlock(_Block):
+    """A block of a task, which is cancelled at the deadline, as by ``asyncio.timeout``."""
+
+    def __init__(self, policy: Policy, deadline_ns: int, task: Task[Any]) -> None:
+        super().__init__(policy, deadline_ns, task)
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._fired = False
+        self._stop: Callable[[], object] = self._watch(task.get_loop())
+
+    def _watch(self, loop: AbstractEventLoop) -> Callable[[], object]:
+        from holdfast.pipeline.aio import set_timer
+
+        return set_timer(self.policy._clock, loop, self._ring, self.deadline_ns)
+
+    def _ring(self) -> None:
+        left_ns = self.deadline_ns - self.policy._clock.now_ns()
+        if left_ns > 0:  # the loop is a little early
+            self._stop = self._watch(self._task.get_loop())
+        else:
+            self._fired = True
+            self._task.cancel()
+
+    def close(self, error: BaseException | None) -> bool | None:
+        """Be left; return whether it was cut short, and ``error`` is nobody else's doing."""
+        from asyncio import CancelledError
+
+        self.drop()
+        if not self._fired:
+            return False
+        return self._task.uncancel() <= self._cancelling and isinstance(error, CancelledError)
+
+    def drop(self) -> None:
+        """Be open no longer, and cut nothing short."""
+        self._stop()
+        super().drop()
+
+
+def _task_here() -> Task[Any] | None:
+    """Return the asyncio task that runs in this thread, if any."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return None
+    task: Task[Any] | None = asyncio.current_task()
+    return task
+
+
+def _blocks_here() -> tuple[tuple[Policy, int], ...]:
+    task = _task_here()
+    owner: object = get_ident() if task is None else task
+    return tuple((block.policy, block.deadline_ns) for block in _open.get(owner, ()))
+
+
+def _after_fork() -> None:
+    """In a forked child: have a lock nobody holds; who forked is still in its blocks."""
+    global _lock  # noqa: PLW0603 - a lock that another thread held cannot be freed
+    _lock = RLock()
+
+
+gate._install_blocks(_blocks_here)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,151 @@
+"""Timeout: how long a call may take, and the deadline that everything inside of it sees.
+
+Owns the settings and the face; what a deadline means on the way in and out is
+``csrc/python/timeout.c``, the waiting, the timers and the threads are the driver's.
+"""
+
+from __future__ import annotations
+
+from holdfast._native.timeout import Timeout as Kernel
+from holdfast.clock import read_clock
+from holdfast.errors import DeadlineExceededError, Rejected
+from holdfast.events import Listeners
+from holdfast.mode import read_mode
+from holdfast.policies.base import NATIVE_MODES, Policy, driver
+from holdfast.validation import Problems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from typing import Any
+
+    from holdfast.clock import Clock
+    from holdfast.mode import Mode
+    from holdfast.policies.snapshots import TimeoutSnapshot
+
+__all__ = ["Timeout"]
+
+MAX_WORKERS = 10_000
+
+
+class Timeout(Policy):
+    """Bounds how long a call may take.
+
+    In asyncio the call is cut short: what it waits for is cancelled, and
+    ``DeadlineExceededError`` is raised; the caller's own cancellation is told apart as
+    ``asyncio.timeout`` tells it, and a call that comes to its end all the same keeps its result.
+    In a thread it is cooperative: waits of holdfast's end in time, code inside may ask
+    ``deadline()`` and ``check_deadline()``, and a call that returns late raises, its value dropped;
+    an exception of its own passes unchanged. Deadlines only shrink through nesting. A generator has
+    that long for its first item.
+
+    Args:
+        duration: Seconds a call may take, from a microsecond to a hundred years.
+        name: For messages, metrics and the registry; None: not in the registry.
+        thread: Run synchronous calls in a thread of a pool, for code that cannot be interrupted:
+            the caller goes on at the deadline. What it leaves behind runs to its end, is counted,
+            and keeps the places of bulkheads of the same pipeline until then.
+        workers: With ``thread``: how many there are, 1 to 10,000.
+        clock: Where it reads the time; a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
+        shared: Return the living shared timeout of that name, if its settings are equal.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Safe to share between threads and event loops. The default is that of TO-01.
+
+    >>> Timeout(30).call(len, "ok")
+    2
+    """
+
+    __slots__ = ("_crew", "_kernel", "_workers")
+
+    kind = "timeout"
+    _fields = ("duration", "thread", "workers", "clock", "mode")
+
+    def __init__(
+        self,
+        duration: float | timedelta = 30.0,
+        *,
+        name: str | None = None,
+        thread: bool = False,
+        workers: int = 32,
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+        shared: bool = False,
+    ) -> None:
+        problems = Problems("Timeout", name)
+        if name is not None:
+            name = problems.name(name)
+        duration_ns = problems.duration("duration", duration, least_ns=1000)
+        thread = problems.flag("thread", thread)
+        self._workers = problems.integer("workers", workers, least=1, most=MAX_WORKERS)
+        clock = read_clock(problems, clock)
+        mode = read_mode(problems, mode)
+        refuse_nameless_sharing(problems, name, shared)
+        problems.done()
+        kernel = Kernel(duration_ns)
+        self._bind("timeout", (kernel,), clock, name, NATIVE_MODES[mode], Rejected)
+        self._equip(threads=thread)
+        self._kernel = kernel
+        self._crew: Any = None  # threads, once one is needed
+        self._listeners = Listeners()
+        self.mode = mode
+        self._settings = (duration, thread, workers, clock, mode)
+
+    @property
+    def duration(self) -> float:
+        """Seconds that a call which begins at this moment may take."""
+        return self._kernel.duration_ns() / 1e9
+
+    def resize(self, duration: float | timedelta) -> None:
+        """Change how long calls may take that begin from here on.
+
+        Raises:
+            ConfigError: No duration from a microsecond to a hundred years.
+        """
+        problems = Problems("Timeout", self.name)
+        duration_ns = problems.duration("duration", duration, least_ns=1000)
+        problems.done()
+        self._settings = (duration, *self._settings[1:])
+        self._kernel.set_duration_ns(duration_ns)
+
+    def snapshot(self) -> TimeoutSnapshot:
+        """Return its duration and counts at this moment; fields in ``TimeoutSnapshot``."""
+        from holdfast.policies.snapshots import timeout_snapshot
+
+        return timeout_snapshot(self)
+
+    def reset(self) -> None:
+        """Do nothing: a timeout remembers nothing but its counts, which go on."""
+
+    # ---- what the native gate asks ----
+
+    def _exceeded(self) -> DeadlineExceededError:
+        """Return what is raised when time is over."""
+        of = "" if self.name is None else f", timeout {self.name!r}"
+        self._emit("timeout", reason="deadline")
+        return DeadlineExceededError(f"operation timeout: longer than {self.duration:g} s{of}")
+
+    def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
+        return driver().set_timer(self._clock, loop, ring, deadline_ns)
+
+    def _open_block(self, policy: Policy, deadline_ns: int, is_async: int) -> object:
+        return driver().open_block(policy, deadline_ns, is_async=bool(is_async))
+
+    def _run_in_thread(
+        self, rest: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        return driver().run_in_thread(self, rest, fn, args, kwargs)
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._crew = None  # the threads are the parent's
+
+
+def refuse_nameless_sharing(problems: Problems, name: str | None, shared: object) -> None:
+    """Check ``shared`` of a policy that need not have a name."""
+    if problems.flag("shared", shared) and name is None:
+        problems.refuse("shared", shared, "False without a name to be found by")
