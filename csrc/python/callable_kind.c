@@ -27,17 +27,14 @@ hf_attribute_or_null(PyObject *op, const char *name)
 
 /* The same where it is rare that there is one: no exception is made for that. What is raised stays set. */
 PyObject *
-hf_attribute_if_any(PyObject *op, const char *name)
+hf_attribute_if_any(PyObject *op, PyObject *name)
 {
-    PyObject *value = NULL, *key = PyUnicode_InternFromString(name);
-    if (key == NULL)
-        return NULL;
+    PyObject *value = NULL;
 #if PY_VERSION_HEX >= 0x030D0000
-    PyObject_GetOptionalAttr(op, key, &value);
+    PyObject_GetOptionalAttr(op, name, &value);
 #else
-    _PyObject_LookupAttr(op, key, &value);
+    _PyObject_LookupAttr(op, name, &value);
 #endif
-    Py_DECREF(key);
     return value;
 }
 

@@ -243,7 +243,8 @@ go_on_from(CoroutineObject *self, PySendResult made, PyObject *out, PyObject **a
 static PySendResult
 suspend(CoroutineObject *self, PySendResult made, PyObject *const *answer)
 {
-    if (made == PYGEN_NEXT && hf_alarms_set(self->gate, &self->pass, *answer, (PyObject *)self) < 0)
+    if (made == PYGEN_NEXT && self->gate->times &&
+        hf_alarms_set(self->gate, &self->pass, *answer, (PyObject *)self) < 0)
         PyErr_WriteUnraisable((PyObject *)self->gate);
     return made;
 }

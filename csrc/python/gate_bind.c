@@ -65,13 +65,14 @@ rejections_among(PyObject *on)
 static void
 compile_control(GateObject *self)
 {
-    self->controls = self->reruns = false;
+    self->controls = self->reruns = self->times = false;
     self->threaded_at = -1;
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
         const GateObject *step = self->steps[i];
         bool reruns = step->kind == HF_KIND_RETRY || step->kind == HF_KIND_FALLBACK;
         self->reruns |= reruns;
         self->controls |= reruns || step->kind == HF_KIND_TIMEOUT;
+        self->times |= step->kind == HF_KIND_TIMEOUT && step->mode == HF_ENFORCE;
         if (step->threads && step->mode == HF_ENFORCE && self->threaded_at < 0)
             self->threaded_at = (int8_t)i;
     }

@@ -139,6 +139,7 @@ struct GateObject {
     bool reads_clock; /* some step wants the precise time: read once on the way in */
     bool lone;     /* one breaker that judges neither results nor durations: the commonest gate */
     bool controls; /* some step is a timeout, a retry or a fallback */
+    bool times;    /* some step is a timeout that cuts calls short */
     bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
     bool asks;    /* retry: Python is asked or told of every retry */
     bool threads; /* timeout: runs what is inside of it in a thread */
@@ -352,7 +353,7 @@ typedef enum {
 hf_callable hf_callable_kind(PyObject *fn);
 int hf_callable_kind_ready(void);
 PyObject *hf_attribute_or_null(PyObject *op, const char *name);
-PyObject *hf_attribute_if_any(PyObject *op, const char *name);
+PyObject *hf_attribute_if_any(PyObject *op, PyObject *name);
 hf_callable hf_guard_kind(const PyObject *guard);
 PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
 

@@ -30,7 +30,8 @@ exec_module(PyObject *module)
     loaded = true;
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
-        hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 || hf_alarm_ready(module) < 0)
+        hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
+        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0)
         return -1;
     return PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS);
 }

@@ -6,6 +6,15 @@
  */
 #include "control.h"
 
+static PyObject *retry_after_name;
+
+int
+hf_retry_ready(void)
+{
+    retry_after_name = PyUnicode_InternFromString("retry_after");
+    return retry_after_name == NULL ? -1 : 0;
+}
+
 static int64_t
 now_ns(const GateObject *step)
 {
@@ -78,7 +87,7 @@ asked_delay_ns(GateObject *step, PyObject *about)
     if (step->retry_after != NULL)
         value = PyObject_CallOneArg(step->retry_after, about);
     else if (PyExceptionInstance_Check(about))
-        value = hf_attribute_if_any(about, "retry_after");
+        value = hf_attribute_if_any(about, retry_after_name);
     else
         return -1;
     if (value == NULL)
