@@ -15,6 +15,7 @@ CODES = {
     errors.EmergencyModeError: "EMERGENCY_MODE",
     errors.DeadlineExceededError: "DEADLINE_EXCEEDED",
     errors.PoolStoppedError: "POOL_STOPPED",
+    errors.RetryExhaustedError: "RETRY_EXHAUSTED",
     errors.ConfigError: "INVALID_CONFIG",
     errors.MissingExtraError: "MISSING_EXTRA",
 }

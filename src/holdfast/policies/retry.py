@@ -20,14 +20,26 @@ from holdfast.validation import Problems, duration_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from datetime import timedelta
-    from typing import Any, Literal
+    from typing import Any, Literal, Protocol, Self
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.pipeline.attempts import Attempts
     from holdfast.policies.snapshots import RetrySnapshot, RetryState
+
+    class Attempt(Protocol):
+        """One attempt at a block; ``pipeline.attempts`` has the class."""
+
+        number: int
+        error: BaseException | None
+
+        def set_result(self, result: Any) -> None: ...
+        def __enter__(self) -> Self: ...
+        def __exit__(self, *raised: Any) -> bool: ...
+
+    class Attempts(Iterator[Attempt], AsyncIterator[Attempt], Protocol):
+        """The attempts at a block."""
 
     On = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object]
     Hook = Callable[[RetryState], object]
