@@ -36,6 +36,7 @@ void hf_raise_exceeded(GateObject *step);
 typedef struct hf_course {
     hf_deadline here;     /* this thread's before the call: put back at its end */
     hf_deadline deadline; /* of what is inside the steps that are entered */
+    PyObject *owner;      /* whose deadline it was outside: a task may outlive that call */
     uint32_t attempts;    /* calls of the function */
     uint32_t stand_ins;   /* fallbacks that gave the result */
     bool ran;             /* the function was called, or something stood in for it */

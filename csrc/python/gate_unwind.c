@@ -16,8 +16,12 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->works = NULL;
     course->alarms = NULL;
     course->here = hf_deadline_here;
+    course->owner = NULL;
     pass->course = course;
-    return hf_deadline_in_force(&course->deadline);
+    if (hf_deadline_in_force(&course->deadline) < 0)
+        return -1;
+    course->owner = Py_XNewRef((PyObject *)course->deadline.step);
+    return 0;
 }
 
 /* The call is over: what its steps hold is left or given back already. */
@@ -29,6 +33,7 @@ hf_course_end(hf_course *course)
     if (course->alarms != NULL)
         hf_alarms_end(course);
     Py_CLEAR(course->works);
+    Py_CLEAR(course->owner);
 }
 
 /* What the call has taken, beside its outcome, which is stolen. */
@@ -69,11 +74,24 @@ static int
 leave_or_undo(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
               int64_t end_ns)
 {
-    return pass->course->ran_here ? hf_step_leave(step, pass, hold, result, HF_UNJUDGED, end_ns)
-                                  : hf_step_undo(step, pass, hold);
+    bool left =
+        pass->course->ran_here || step->kind == HF_KIND_TIMEOUT; /* waiting takes time too */
+    return left ? hf_step_leave(step, pass, hold, result, HF_UNJUDGED, end_ns)
+                : hf_step_undo(step, pass, hold);
 }
 
 /* ---- the way out ---- */
+
+/* In a forked child nothing that is held is ours to give back, but the alarms are in our memory. */
+static void
+drop_parents(GateObject *gate, hf_pass *pass)
+{
+    for (; pass->entered > 0; pass->entered--) {
+        int at = pass->entered - 1;
+        if (gate->steps[at]->kind == HF_KIND_TIMEOUT)
+            hf_timeout_drop(pass, &pass->hold[at]);
+    }
+}
 
 /*
  * Leave from the innermost step entered. `*result` is what the call returned, or, with NULL, an exception
@@ -83,8 +101,8 @@ hf_unwinding
 hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result)
 {
     hf_course *course = pass->course;
-    if (pass->fork_epoch != hf_fork_epoch) { /* the parent's: nothing here is ours to leave */
-        pass->entered = 0;
+    if (pass->fork_epoch != hf_fork_epoch) {
+        drop_parents(gate, pass);
         return HF_UNWOUND;
     }
     int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
@@ -172,7 +190,9 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
     hf_course *course = pass->course;
     hf_deadline before = hf_deadline_here; /* of whoever drops it, in whatever thread */
     int answer = 0;
-    for (; pass->entered > 0 && pass->fork_epoch == hf_fork_epoch; pass->entered--) {
+    if (pass->fork_epoch != hf_fork_epoch)
+        drop_parents(gate, pass);
+    for (; pass->entered > 0; pass->entered--) {
         int at = pass->entered - 1;
         GateObject *step = gate->steps[at];
         bool control = step->kind == HF_KIND_RETRY || step->kind == HF_KIND_FALLBACK;
@@ -182,7 +202,6 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
         if (control)
             course->ran_here = course->ran;
     }
-    pass->entered = 0;
     hf_deadline_here = before;
     return answer;
 }

@@ -32,8 +32,10 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
         hf_raise_exceeded(around.step);
         return HF_BROKEN;
     }
-    /* A permit and a block have nothing but their hold to keep it in. */
-    hold->timeout.outer = course != NULL ? around : own.ns < outer_ns ? own : around;
+    /* A permit and a block have nothing but their hold to keep it in, and may outlive who is outside. */
+    if (course == NULL && own.ns > outer_ns)
+        own.ns = outer_ns;
+    hold->timeout.outer = course != NULL ? around : own;
     if (course != NULL && own.ns < outer_ns && step->mode != HF_OBSERVE)
         hf_deadline_here = course->deadline = own;
     return HF_IN;
@@ -213,20 +215,20 @@ leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value,
     ending ended = cut        ? CUT
                    : is_async ? IN_TIME
                               : end_of_call(step, pass, hold, &its, has_value, end_ns);
-    record(step, hold, its.step == step, ended);
+    record(step, hold, true, ended);
     if (step->mode == HF_OBSERVE) {
         hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
         return 0;
     }
-    hf_count(its.step == step && ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
+    hf_count(ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
     if (ended == CUT) {
-        raise_cut(its.step);
+        raise_cut(step);
         return -1;
     }
     if (ended == IN_TIME || !has_value)
         return 0;
-    hf_count(&kernel->late, its.step == step);
-    hf_raise_exceeded(its.step);
+    hf_count(&kernel->late, 1);
+    hf_raise_exceeded(step);
     return -1;
 }
 
@@ -248,10 +250,14 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
     ending ended = end_of_call(step, pass, hold, &in_force, has_value, end_ns);
     record(step, hold, own, ended);
     if (step->mode == HF_OBSERVE) {
-        hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
+        if (course->ran_here)
+            hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
         return 0;
     }
-    hf_count(own && ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
+    if (own && ended != IN_TIME)
+        hf_count(&kernel->expired, 1);
+    else if (course->ran_here)
+        hf_count(&kernel->in_time, 1);
     if (course->fired == (int)(hold - pass->hold))
         course->fired = HF_MAX_STEPS; /* it was this one's: the next attempt has its own */
     if (ended == CUT) {
