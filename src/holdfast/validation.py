@@ -70,6 +70,10 @@ class Problems:
         """Note that a field has a value it must not have."""
         self._found.append(f"{field}: got {shown(value)}, allowed {allowed}")
 
+    def adopt(self, error: ConfigError) -> None:
+        """Note what another object found wrong with settings that were passed on to it, once."""
+        self._found += [problem for problem in error.problems if problem not in self._found]
+
     def name(self, value: object, field: str = "name") -> str:
         """Check a name: it ends up in messages, metrics and tables."""
         if isinstance(value, str):

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from holdfast._native.gate import MAX_STEPS, Gate
 from holdfast.events import Listeners
+from holdfast.pipeline.standard import NOT_GIVEN, standard_policies
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker
+from holdfast.policies.retry import TRANSIENT
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from datetime import timedelta
+    from typing import Any, Literal, Self
 
+    from holdfast.clock import Clock
     from holdfast.events import Listener
+    from holdfast.mode import Mode
     from holdfast.pipeline.snapshots import PipelineSnapshot
+    from holdfast.policies.backoff import Backoff
+    from holdfast.policies.budget import RetryBudget
+    from holdfast.policies.limiter import RateLimiter
+    from holdfast.policies.retry import On
 
 __all__ = ["Pipeline"]
 
@@ -75,6 +84,76 @@ class Pipeline(Policy):
         self._settings = ()
         self._compose(name, policies)
         self._keep_rest(steps)
+
+    @classmethod
+    def standard(
+        cls,
+        name: str,
+        *,
+        total_timeout: float | timedelta | None = 30.0,
+        attempts: int = 4,
+        attempt_timeout: float | timedelta | None = 10.0,
+        max_concurrent: int = 1000,
+        rate: float | RateLimiter | None = None,
+        fallback: Any = NOT_GIVEN,
+        on: On = TRANSIENT,
+        backoff: Backoff | None = None,
+        budget: RetryBudget | Literal["own"] | None = "own",
+        breaker: CircuitBreaker | None = None,
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+    ) -> Self:
+        """Return the pipeline that most calls to another service want.
+
+        Fallback, total timeout, retry with a budget, circuit breaker, rate limiter, bulkhead,
+        attempt timeout, the first outermost, each named ``name``. Shape and figures are those of
+        Microsoft.Extensions.Http.Resilience, its base delay apart.
+
+        Args:
+            name: Of the pipeline, and of its policies.
+            total_timeout: Seconds for all attempts and the pauses between; None for any.
+            attempts: Calls in all, the first included, 1 to 1,000,000.
+            attempt_timeout: Seconds for one attempt, at most ``total_timeout`` and half of a
+                breaker's ``TimeWindow``; None for any.
+            max_concurrent: Attempts that run at once, 1 to 1,000,000.
+            rate: Attempts a second, or a ``RateLimiter``; None for no limiter.
+            fallback: What stands in when all fails: a value (None is one), a function of the
+                exception, or a ``Fallback``. Not given: the exception is raised.
+            on: Exceptions that are tried again, or a predicate; see ``Retry``.
+            backoff: How long to pause before each retry; None for ``Exponential(0.2, max=10)`` with
+                full jitter.
+            budget: Bounds retries over all calls; see ``Retry``.
+            breaker: None for one that opens for 5 seconds at 10 % failures of at least 100 attempts
+                within 30 seconds.
+            clock: Where the policies made here read the time; a ``ManualClock`` in tests.
+            mode: Theirs: "enforce", "observe" or "off"; None for that of the process.
+
+        Raises:
+            ConfigError: Naming every argument that is not as it should be, or does not go with
+                others.
+
+        Safe to share between threads and event loops.
+
+        >>> pipe = Pipeline.standard("payments", total_timeout=10, attempt_timeout=2)
+        >>> pipe.call(len, "ok")
+        2
+        """
+        policies = standard_policies(
+            name,
+            total_timeout=total_timeout,
+            attempts=attempts,
+            attempt_timeout=attempt_timeout,
+            max_concurrent=max_concurrent,
+            rate=rate,
+            fallback=fallback,
+            on=on,
+            backoff=backoff,
+            budget=budget,
+            breaker=breaker,
+            clock=clock,
+            mode=mode,
+        )
+        return cls(name, *policies)
 
     def _keep_rest(self, steps: list[Policy]) -> None:
         """Keep what is to run in a thread of a timeout's as a gate of its own."""

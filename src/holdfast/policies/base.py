@@ -214,6 +214,10 @@ class Policy(gate.Gate, metaclass=_Registered):
         """In a forked child: forget the parent's calls."""
         self._listeners.after_fork()
 
+    def _setting(self, field: str) -> Any:
+        """Return a setting as it is in force."""
+        return self._settings[self._fields.index(field)]
+
     def _must_equal(self, asked: Policy) -> None:
         """Refuse to hand out a shared policy of another class or with other settings."""
         from holdfast.validation import Problems

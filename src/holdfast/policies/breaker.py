@@ -319,7 +319,7 @@ class CircuitBreaker(Policy):
 
     def _record_in_pipeline(self) -> None:
         """Durations are recorded inside a pipeline unless the caller said no."""
-        if self._settings[self._fields.index("latency")] is None and self._histogram is None:
+        if self._setting("latency") is None and self._histogram is None:
             self._record_latency(Histogram())
 
     def _after_fork(self) -> None:

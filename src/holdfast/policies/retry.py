@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Retry"]
 
 MAX_ATTEMPTS = 1_000_000
+TRANSIENT = (ConnectionError, TimeoutError)
 
 # What a note on an exception says after the number of attempts, by why there was no other.
 _WHY = {
@@ -140,7 +141,7 @@ class Retry(Policy):
         *,
         attempts: int = 4,
         backoff: Backoff | None = None,
-        on: On = (ConnectionError, TimeoutError),
+        on: On = TRANSIENT,
         ignore: type[Exception] | tuple[type[Exception], ...] = (),
         on_result: Callable[[Any], object] | None = None,
         max_time: float | timedelta | None = None,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Timeout"]
 
 MAX_WORKERS = 10_000
+LEAST_NS = 1000
 
 
 class Timeout(Policy):
@@ -79,7 +80,7 @@ class Timeout(Policy):
         problems = Problems("Timeout", name)
         if name is not None:
             name = problems.name(name)
-        duration_ns = problems.duration("duration", duration, least_ns=1000)
+        duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
         thread = problems.flag("thread", thread)
         self._workers = problems.integer("workers", workers, least=1, most=MAX_WORKERS)
         clock = read_clock(problems, clock)
@@ -107,7 +108,7 @@ class Timeout(Policy):
             ConfigError: No duration from a microsecond to a hundred years.
         """
         problems = Problems("Timeout", self.name)
-        duration_ns = problems.duration("duration", duration, least_ns=1000)
+        duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
         problems.done()
         self._settings = (duration, *self._settings[1:])
         self._kernel.set_duration_ns(duration_ns)
