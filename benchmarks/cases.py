@@ -5,8 +5,9 @@ Each case stands on objects of its own. What the figures mean is in ``rows.py``.
 
 from __future__ import annotations
 
-from asyncio import Semaphore
+import asyncio
 from functools import partial
+from itertools import cycle
 from threading import Lock
 
 import holdfast as hf
@@ -32,6 +33,7 @@ class Case:
     Args:
         statement: Python source; may be several lines.
         awaits: Whether it is to run in a coroutine.
+        in_loop: Whether that is to be a task of an event loop: it is suspended, or asks for it.
         most: Repeats in a round at most.
         tidy: Called after each round, outside the timed loop.
         holds: Asked after it has run ``n`` times.
@@ -43,13 +45,15 @@ class Case:
         statement: str,
         *,
         awaits: bool = False,
+        in_loop: bool = False,
         most: int = 1_000_000,
         tidy: Callable[[], object] | None = None,
         holds: Callable[[int], bool] = lambda n: True,
         **names: Any,
     ) -> None:
         self.statement = statement
-        self.awaits = awaits
+        self.awaits = awaits or in_loop
+        self.in_loop = in_loop
         self.most = most
         self.tidy = tidy
         self.holds = holds
@@ -108,8 +112,42 @@ def bare_await() -> Case:
     return Case("await f()", awaits=True, f=bare_async)
 
 
+def asyncio_timeout() -> Case:
+    return Case(
+        "async with timeout(30): await f()", in_loop=True, timeout=asyncio.timeout, f=bare_async
+    )
+
+
+def suspended() -> Case:
+    """A turn of the event loop."""
+    return Case("await sleep(0)", in_loop=True, sleep=asyncio.sleep)
+
+
+def asyncio_timeout_suspended() -> Case:
+    return Case(
+        "async with timeout(30): await sleep(0)",
+        in_loop=True,
+        timeout=asyncio.timeout,
+        sleep=asyncio.sleep,
+    )
+
+
+def two_failures_by_hand() -> Case:
+    """What is written where there is no retry."""
+    return Case(
+        """\
+for _ in range(4):
+    try:
+        f()
+        break
+    except ConnectionError:
+        pass""",
+        f=_third_time_lucky(),
+    )
+
+
 def async_with_semaphore() -> Case:
-    return Case("async with semaphore: pass", awaits=True, semaphore=Semaphore(100))
+    return Case("async with semaphore: pass", awaits=True, semaphore=asyncio.Semaphore(100))
 
 
 # ---- what is measured ----
@@ -136,6 +174,42 @@ def gate() -> Case:
     bulkhead = hf.Bulkhead("gate", max_concurrent=100)
     pipe = hf.Pipeline("gate", breaker, limiter, bulkhead)
     return Case("g()", g=pipe(bare), holds=_succeeded(breaker))
+
+
+def standard_pipeline() -> Case:
+    pipe = hf.Pipeline.standard("standard")
+    return Case("g()", g=pipe(bare), holds=_all_succeeded(pipe))
+
+
+def standard_await() -> Case:
+    pipe = hf.Pipeline.standard("standard await")
+    return Case("await g()", awaits=True, g=pipe(bare_async), holds=_all_succeeded(pipe))
+
+
+def standard_await_untimed() -> Case:
+    pipe = hf.Pipeline.standard("untimed", total_timeout=None, attempt_timeout=None)
+    return Case("await g()", awaits=True, g=pipe(bare_async), holds=_all_succeeded(pipe))
+
+
+def timeout_await() -> Case:
+    timeout = hf.Timeout(30)
+    return Case("await g()", awaits=True, g=timeout(bare_async), holds=_in_time(timeout))
+
+
+def timeout_suspended() -> Case:
+    timeout = hf.Timeout(30)
+    return Case("await g(0)", in_loop=True, g=timeout(asyncio.sleep), holds=_in_time(timeout))
+
+
+def retry_two_failures() -> Case:
+    retry = hf.Retry(
+        "two", on=ConnectionError, backoff=hf.Constant(0), budget=hf.RetryBudget(ratio=2.0)
+    )
+    return Case(
+        "g()",
+        g=retry(_third_time_lucky()),
+        holds=lambda n: retry.snapshot().recovered == n == retry.snapshot().succeeded,
+    )
 
 
 def open_try_call() -> Case:
@@ -187,6 +261,29 @@ def backoff_delay() -> Case:
     return Case("backoff.delay(3)", backoff=backoff)
 
 
+def _third_time_lucky() -> Callable[[], None]:
+    """Return a function that fails twice of three times."""
+    calls = cycle((True, True, False))
+
+    def call() -> None:
+        if next(calls):
+            raise ConnectionError
+
+    return call
+
+
+def _all_succeeded(pipe: hf.Pipeline) -> Callable[[int], bool]:
+    retry, breaker = (
+        next(policy for policy in pipe.policies if isinstance(policy, kind))
+        for kind in (hf.Retry, hf.CircuitBreaker)
+    )
+    return lambda n: retry.snapshot().succeeded == n == breaker.snapshot().succeeded
+
+
+def _in_time(timeout: hf.Timeout) -> Callable[[int], bool]:
+    return lambda n: timeout.snapshot().in_time == n
+
+
 def _opened() -> hf.CircuitBreaker:
     breaker = hf.CircuitBreaker("open", reset_timeout=86_400)
     breaker.trip()
@@ -211,12 +308,22 @@ YARDSTICKS = (
     with_lock,
     bare_await,
     async_with_semaphore,
+    asyncio_timeout,
+    suspended,
+    asyncio_timeout_suspended,
+    two_failures_by_hand,
 )
 MEASURED = (
     closed_breaker,
     count_window,
     time_window,
     gate,
+    standard_pipeline,
+    standard_await,
+    standard_await_untimed,
+    timeout_await,
+    timeout_suspended,
+    retry_two_failures,
     open_try_call,
     open_raise,
     with_breaker,

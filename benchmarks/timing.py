@@ -34,7 +34,8 @@ _ASYNC = _SYNC.replace("def", "async def")
 def loop_of(case: Case) -> Callable[[Iterable[object]], int]:
     """Return a function that runs the case's statement once for each repeat, and says how long.
 
-    That of an asynchronous case drives the coroutine itself: nothing in it is ever suspended.
+    That of an asynchronous case drives the coroutine itself: nothing in it is ever suspended. Only
+    what needs an event loop has one.
     """
     source = (_ASYNC if case.awaits else _SYNC).format(
         names=", ".join(f"{name}={name}" for name in case.names),
@@ -43,6 +44,11 @@ def loop_of(case: Case) -> Callable[[Iterable[object]], int]:
     made: dict[str, Any] = {}
     exec(source, {"perf_counter_ns": perf_counter_ns, **case.names}, made)
     loop = made["loop"]
+    if case.in_loop:
+        from asyncio import Runner
+
+        runner = Runner()
+        return lambda repeats: runner.run(loop(repeats))
     return (lambda repeats: _result(loop(repeats))) if case.awaits else loop
 
 
