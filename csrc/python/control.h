@@ -99,7 +99,7 @@ PyObject *hf_gate_attempt_made(PyObject *op, PyObject *args);
 PyObject *hf_gate_pause_ended(PyObject *op, PyObject *args);
 PyObject *hf_gate_check_begin(PyObject *op, PyObject *ignored);
 
-/* ---- alarm.c ---- */
+/* ---- alarm.c, alarm_queue.c ---- */
 
 int hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coroutine);
 bool hf_alarms_wake(hf_course *course);

@@ -4,7 +4,8 @@
  *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse
  *   gate_run.c    a call through a gate with retries, timeouts or fallbacks; gate_unwind.c: its way out;
  *                 retry.c, timeout.c: what those two decide on it; deadline.c: the thread's deadline;
- *                 alarm.c: the alarms of one timeout in one event loop
+ *                 alarm.c: what a coroutine does with its alarms; alarm_queue.c: those of one timeout
+ *                 in one event loop, and its timer; alarm_loop.c: which loop and task there are
  *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c, gate_equip.c: what one
  *                 is made of; gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls

@@ -1,0 +1,44 @@
+/*
+ * Alarms, as the files alarm*.c share them.
+ */
+#ifndef HF_ALARM_H
+#define HF_ALARM_H
+
+#include "coroutine.h"
+
+typedef struct QueueObject QueueObject;
+
+typedef struct hf_alarm {
+    struct hf_alarm *before, *after; /* in the queue; before: rings earlier */
+    QueueObject *queue;              /* strong while it is in there; NULL: it has rung */
+    struct hf_alarms *of;
+    int64_t deadline_ns;
+    int8_t at; /* of which step */
+} hf_alarm;
+
+/* What the alarms of one coroutine share. */
+typedef struct hf_alarms {
+    hf_course *course;
+    PyObject *coroutine; /* borrowed: it owns all this */
+    PyObject *loop;      /* NULL: no asyncio loop drives it; deadlines are then cooperative */
+    PyObject *task;      /* or NULL */
+    PyObject *awaited;   /* what it was last suspended on; NULL: nothing that could be cancelled */
+    long cancelling;     /* how often the task was asked to end before */
+    int8_t due;  /* this step's alarm rang when nothing could be cut; HF_MAX_STEPS: none did */
+    bool raises; /* there is nothing to cancel: it is raised as soon as it goes on */
+} hf_alarms;
+
+/* ---- alarm.c ---- */
+void hf_alarm_ring(hf_alarm *alarm);
+
+/* ---- alarm_queue.c ---- */
+int hf_alarm_enqueue(GateObject *step, PyObject *loop, hf_alarm *alarm);
+void hf_alarm_dequeue(hf_alarm *alarm);
+
+/* ---- alarm_loop.c ---- */
+int hf_alarms_find_driver(hf_alarms *alarms);
+long hf_cancelling_of(PyObject *task);
+bool hf_is_cancelled(void);
+void hf_raise_cancelled(void);
+
+#endif /* HF_ALARM_H */
