@@ -34,7 +34,8 @@ void hf_raise_exceeded(GateObject *step);
 /* ---- the course of one call ---- */
 
 typedef struct hf_course {
-    hf_deadline here;     /* this thread's before the call: put back at its end */
+    hf_deadline *thread;  /* this thread's, while the call or a step of it is made */
+    hf_deadline before;   /* what it was: put back at the end of the call or the step */
     hf_deadline deadline; /* of what is inside the steps that are entered */
     PyObject *owner;      /* whose deadline it was outside: a task may outlive that call */
     uint32_t attempts;    /* calls of the function */
@@ -60,6 +61,22 @@ typedef struct hf_invocation {
 
 int hf_course_begin(hf_course *course, hf_pass *pass, bool awaits);
 void hf_course_end(hf_course *course);
+
+/* A step of a task begins, in whatever thread, with the deadline that the call has reached. */
+static inline void
+hf_course_resume(hf_course *course)
+{
+    course->thread = &hf_deadline_here;
+    course->before = *course->thread;
+    *course->thread = course->deadline;
+}
+
+static inline void
+hf_course_suspend(const hf_course *course)
+{
+    *course->thread = course->before;
+}
+
 PyObject *hf_course_counts(const hf_course *course, PyObject *outcome);
 
 /* ---- gate_unwind.c ---- */

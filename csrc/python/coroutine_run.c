@@ -276,16 +276,15 @@ begin(CoroutineObject *self, PyObject **answer)
 PySendResult
 hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
-    hf_deadline before = hf_deadline_here;
     PySendResult made;
     if (self->phase == PHASE_CREATED) {
         made = begin(self, answer);
     } else {
-        hf_deadline_here = self->course.deadline;
+        hf_course_resume(&self->course);
         made = resume(self, value, answer);
     }
     made = suspend(self, made, answer);
-    hf_deadline_here = before;
+    hf_course_suspend(&self->course);
     return made;
 }
 
@@ -294,13 +293,12 @@ PySendResult
 hf_coroutine_run_thrown(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
                         PyObject **answer)
 {
-    hf_deadline before = hf_deadline_here;
     PyObject *out = NULL;
     if (hf_alarms_wake(&self->course))
         PyErr_Clear();
-    hf_deadline_here = self->course.deadline;
+    hf_course_resume(&self->course);
     PySendResult made = hf_coroutine_throw_on(driven(self), args, nargs, &out);
     made = suspend(self, go_on_from(self, made, out, answer), answer);
-    hf_deadline_here = before;
+    hf_course_suspend(&self->course);
     return made;
 }

@@ -61,7 +61,7 @@ hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *
     PyObject *tuple, *dict;
     if (!gate->controls)
         return PyObject_CallMethod((PyObject *)gate, drive, "N", stream);
-    if (hf_pack_call(args, nargsf, kwnames, &tuple, &dict) < 0) {
+    if (hf_pack_call_for_python(args, nargsf, kwnames, &tuple, &dict) < 0) {
         Py_DECREF(stream);
         return NULL;
     }

@@ -120,7 +120,7 @@ unwind(GateObject *gate, hf_pass *pass, PyObject **result)
     }
 }
 
-/* Arguments as a tuple and a dict. -1: no memory. */
+/* Arguments as a tuple and, where there are keywords, a dict. -1: no memory. */
 int
 hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **tuple,
              PyObject **dict)
@@ -128,8 +128,8 @@ hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject *
     Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
     Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     *tuple = PyTuple_New(nargs);
-    *dict = PyDict_New();
-    int answer = *tuple == NULL || *dict == NULL ? -1 : 0;
+    *dict = nkw > 0 ? PyDict_New() : NULL;
+    int answer = *tuple == NULL || (nkw > 0 && *dict == NULL) ? -1 : 0;
     for (Py_ssize_t i = 0; answer == 0 && i < nargs; i++)
         PyTuple_SET_ITEM(*tuple, i, Py_NewRef(args[i]));
     for (Py_ssize_t i = 0; answer == 0 && i < nkw; i++)
@@ -141,12 +141,27 @@ hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject *
     return answer;
 }
 
+/* The same for Python: the dict may be empty. */
+int
+hf_pack_call_for_python(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **tuple,
+                        PyObject **dict)
+{
+    if (hf_pack_call(args, nargsf, kwnames, tuple, dict) < 0)
+        return -1;
+    if (*dict == NULL)
+        *dict = PyDict_New();
+    if (*dict != NULL)
+        return 0;
+    Py_CLEAR(*tuple);
+    return -1;
+}
+
 /* Have the innermost step entered run the rest of the gate and the function in a thread. */
 static PyObject *
 run_in_thread(GateObject *gate, const hf_invocation *what)
 {
     PyObject *tuple, *dict, *rest = gate->rest != NULL ? gate->rest : Py_None;
-    if (hf_pack_call(what->args, what->nargsf, what->kwnames, &tuple, &dict) < 0)
+    if (hf_pack_call_for_python(what->args, what->nargsf, what->kwnames, &tuple, &dict) < 0)
         return NULL;
     return PyObject_CallMethod((PyObject *)gate->steps[gate->threaded_at], "_run_in_thread", "OONN",
                                rest, what->fn, tuple, dict);

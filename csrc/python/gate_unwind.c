@@ -15,10 +15,11 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->waited_ns = 0;
     course->works = NULL;
     course->alarms = NULL;
-    course->here = hf_deadline_here;
+    course->thread = &hf_deadline_here;
+    course->before = course->deadline = *course->thread;
     course->owner = NULL;
     pass->course = course;
-    if (hf_deadline_in_force(&course->deadline) < 0)
+    if (hf_load_relaxed(&hf_open_blocks) > 0 && hf_deadline_in_force(&course->deadline) < 0)
         return -1;
     course->owner = Py_XNewRef((PyObject *)course->deadline.step);
     return 0;
@@ -29,7 +30,7 @@ void
 hf_course_end(hf_course *course)
 {
     if (!course->awaits)
-        hf_deadline_here = course->here;
+        hf_course_suspend(course);
     if (course->alarms != NULL)
         hf_alarms_end(course);
     Py_CLEAR(course->works);
@@ -188,7 +189,7 @@ int
 hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
 {
     hf_course *course = pass->course;
-    hf_deadline before = hf_deadline_here; /* of whoever drops it, in whatever thread */
+    hf_course_resume(course); /* in the thread of whoever drops it */
     int answer = 0;
     if (pass->fork_epoch != hf_fork_epoch)
         drop_parents(gate, pass);
@@ -202,7 +203,7 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
         if (control)
             course->ran_here = course->ran;
     }
-    hf_deadline_here = before;
+    hf_course_suspend(course);
     return answer;
 }
 

@@ -386,6 +386,8 @@ PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *ent
 int hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **tuple,
                  PyObject **dict);
 PyObject *hf_invoke(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+int hf_pack_call_for_python(PyObject *const *args, size_t nargsf, PyObject *kwnames,
+                            PyObject **tuple, PyObject **dict);
 PyObject *hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
                            PyObject *kwnames);
 

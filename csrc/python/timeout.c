@@ -37,7 +37,7 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
         own.ns = outer_ns;
     hold->timeout.outer = course != NULL ? around : own;
     if (course != NULL && own.ns < outer_ns && step->mode != HF_OBSERVE)
-        hf_deadline_here = course->deadline = own;
+        *course->thread = course->deadline = own;
     return HF_IN;
 }
 
@@ -89,7 +89,7 @@ hf_timeout_drop(const hf_pass *pass, hf_hold *hold)
     }
     hf_alarm_clear(hold->timeout.alarm);
     hold->timeout.alarm = NULL;
-    hf_deadline_here = course->deadline = hold->timeout.outer;
+    *course->thread = course->deadline = hold->timeout.outer;
 }
 
 /* The exception that is set was the cut's: raise instead of it, from it, what says so. */
