@@ -6,12 +6,15 @@ A statement is written out in the body of its loop, whose names are local variab
 
 from __future__ import annotations
 
+import atexit
 import gc
+from functools import cache
 from itertools import repeat
 from time import perf_counter_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import Runner
     from collections.abc import Callable, Coroutine, Iterable, Mapping
     from typing import Any
 
@@ -45,13 +48,20 @@ def loop_of(case: Case) -> Callable[[Iterable[object]], int]:
     exec(source, {"perf_counter_ns": perf_counter_ns, **case.names}, made)
     loop = made["loop"]
     if case.in_loop:
-        from asyncio import Runner
-
-        runner = Runner()
-        # As in every service: a loop without any timer turns faster, with ours or another's.
-        runner.get_loop().call_later(86_400, int)
-        return lambda repeats: runner.run(loop(repeats))
+        return lambda repeats: _runner().run(loop(repeats))
     return (lambda repeats: _result(loop(repeats))) if case.awaits else loop
+
+
+@cache
+def _runner() -> Runner:
+    """Return the event loop of this process's cases."""
+    from asyncio import Runner
+
+    runner = Runner()
+    # As in every service: a loop without any timer turns faster, with ours or another's.
+    runner.get_loop().call_later(86_400, int)
+    atexit.register(runner.close)
+    return runner
 
 
 def _result(coroutine: Coroutine[Any, Any, int]) -> int:
