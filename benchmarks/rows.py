@@ -149,7 +149,7 @@ ROWS = (
         over("timeout_suspended", "suspended"),
         "× `asyncio.timeout`",
         over("asyncio_timeout_suspended", "suspended"),
-        1 / 6,
+        1 / 5,
     ),
     Row(
         "… two of them, within the standard pipeline",
