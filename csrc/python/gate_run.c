@@ -3,6 +3,8 @@
  */
 #include "control.h"
 
+#include <alloca.h>
+
 /* ---- the function ---- */
 
 /* Guards of guards call each other without a frame in between that would be counted. */
@@ -209,13 +211,20 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
     return result;
 }
 
-/* A call that is neither counted nor kept. */
+/*
+ * A call that is neither counted nor kept. Calls within calls may be many, and each takes more of the
+ * stack than others do: so it holds no more than its gate has steps, and counts twice.
+ */
 PyObject *
 hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
                  PyObject *kwnames)
 {
-    hf_pass pass;
+    if (Py_EnterRecursiveCall(" while calling a guarded function"))
+        return NULL;
+    hf_pass *pass = alloca(offsetof(hf_pass, hold) + (size_t)gate->n_steps * sizeof *pass->hold);
     hf_course course;
     hf_invocation what = {fn, args, nargsf, kwnames};
-    return hf_gate_run(gate, &pass, &course, &what, false);
+    PyObject *result = hf_gate_run(gate, pass, &course, &what, false);
+    Py_LeaveRecursiveCall();
+    return result;
 }

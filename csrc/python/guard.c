@@ -41,16 +41,6 @@ guard_late(GateObject *gate, hf_pass *pass, PyObject *coroutine)
     return NULL;
 }
 
-/* A call that retries, timeouts or fallbacks control. */
-static PyObject *Py_NO_INLINE
-call_controlled(GuardObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    PyObject *result = hf_gate_run_call(self->gate, self->fn, args, nargsf, kwnames);
-    if (result == NULL || !hf_is_coroutine(result))
-        return result;
-    return hf_coroutine_of_call(self->gate, result, self->fn, args, nargsf, kwnames);
-}
-
 /*
  * A guard is held while it is called, as its frame holds a function: not all who call it do. What calls
  * an iterator's callable, a parser's handler or a signal's lets go of it when it is replaced meanwhile.
@@ -62,16 +52,25 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     PyObject *result = NULL;
     hf_pass pass;
     hf_pass_init(&pass);
-    if (self->gate->controls) {
-        result = call_controlled(self, args, nargsf, kwnames);
-    } else if (hf_gate_enter_lone(self->gate, &pass) ||
-               hf_gate_enter_blocking(self->gate, &pass) == 0) {
+    if (hf_gate_enter_lone(self->gate, &pass) || hf_gate_enter_blocking(self->gate, &pass) == 0) {
         result = hf_invoke(self->fn, args, nargsf, kwnames);
         if (result != NULL && hf_is_coroutine(result))
             result = guard_late(self->gate, &pass, result);
         else if (!hf_gate_leave_lone(self->gate, &pass, result))
             result = hf_gate_leave(self->gate, &pass, result);
     }
+    Py_DECREF(op);
+    return result;
+}
+
+/* The same for calls that retries, timeouts or fallbacks control. */
+static PyObject *
+call_controlled(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    GuardObject *self = (GuardObject *)Py_NewRef(op);
+    PyObject *result = hf_gate_run_call(self->gate, self->fn, args, nargsf, kwnames);
+    if (result != NULL && hf_is_coroutine(result))
+        result = hf_coroutine_of_call(self->gate, result, self->fn, args, nargsf, kwnames);
     Py_DECREF(op);
     return result;
 }
@@ -154,7 +153,7 @@ hf_guard_new(GateObject *gate, PyObject *fn)
     if (self == NULL)
         return NULL;
     self->kind = (int8_t)kind;
-    self->vectorcall = calls[kind];
+    self->vectorcall = kind == HF_CALL_PLAIN && gate->controls ? call_controlled : calls[kind];
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->fn = Py_NewRef(fn);
     self->weakrefs = NULL;
