@@ -92,8 +92,8 @@ hf_retry_count_delay(hf_retry *r, int64_t delay_ns)
 static inline void
 hf_retry_count_retry(hf_retry *r, uint32_t ordinal)
 {
-    uint32_t cell = ordinal < HF_RETRY_ORDINALS ? ordinal - 1 : HF_RETRY_ORDINALS - 1;
-    hf_count(&r->retries[cell], 1);
+    uint32_t cell = ordinal - 1; /* of 0, which no retry has, the last */
+    hf_count(&r->retries[cell < HF_RETRY_ORDINALS ? cell : HF_RETRY_ORDINALS - 1], 1);
 }
 
 /* Count how a call ended that has made `retries` retries. */

@@ -21,9 +21,12 @@ from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import Clock, ManualClock
 from holdfast._native.failure_rate import FailureRate
+from holdfast._native.fallback import Fallback
 from holdfast._native.histogram import Histogram
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
+from holdfast._native.retry import Retry
+from holdfast._native.timeout import Timeout
 from holdfast._native.window import CountWindow, TimeWindow
 
 SECOND = 10**9
@@ -77,6 +80,9 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "FailureRate": (FailureRate, "holdfast.failure_rate", 64),
     "Budget": (lambda: Budget(200_000, 10_000_000, 100, 0), "holdfast.budget", 128),
     "Quantile": (lambda: Quantile(0.95), "holdfast.quantile", 64),
+    "Retry": (lambda: Retry(4), "holdfast.retry", 512),
+    "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 128),
+    "Fallback": (Fallback, "holdfast.fallback", 64),
     "AdaptiveTimeout": (
         lambda: AdaptiveTimeout(SECOND, 1, 2 * SECOND, 2.0, 0.95),
         "holdfast.adaptive_timeout",
@@ -244,6 +250,16 @@ INTEGERS: list[tuple[Callable[[Any], object], str, list[int]]] = [
     (lambda v: Budget(0, 0, 1, 0).withdraw(v), "now_ns", []),
     (lambda v: Budget(0, 0, 1, 0).balance(v), "now_ns", []),
     (lambda v: Quantile(0.5).record(v), "ns", []),
+    (lambda v: Retry(v), "attempts", [-1, 0, 2**32]),
+    (lambda v: Retry(1, v), "max_time_ns", [-2]),
+    (lambda v: Retry(2).decide(v, 0, 0, 0), "retries", [-1, 2**32]),
+    (lambda v: Retry(2).decide(0, v, 0, 0), "now_ns", []),
+    (lambda v: Retry(2).decide(0, 0, v, 0), "now_ns", []),
+    (lambda v: Retry(2).decide(0, 0, 0, v), "delay_ns", [-1]),
+    (lambda v: Retry(2).decide(0, 0, 0, 0, v), "now_ns", []),
+    (lambda v: Retry(2).count_delay(v), "delay_ns", [-1]),
+    (lambda v: Retry(2).count_retry(v), "ordinal", [-1, 0, 2**32]),
+    (lambda v: Retry(2).count_success(v), "retries", [-1, 2**32]),
     (lambda v: AdaptiveTimeout(v, 2, 9, 2.0, 0.5), "initial_ns", [1, 10]),
     (lambda v: AdaptiveTimeout(2, v, 9, 2.0, 0.5), "min_ns", [-1, 0]),
     (lambda v: AdaptiveTimeout(2, 2, v, 2.0, 0.5), "max_ns", [1, 100 * 365 * 86_400 * SECOND + 1]),

@@ -18,9 +18,12 @@ from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import ManualClock
 from holdfast._native.failure_rate import FailureRate
+from holdfast._native.fallback import Fallback
 from holdfast._native.histogram import Histogram
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
+from holdfast._native.retry import Retry
+from holdfast._native.timeout import Timeout
 from holdfast._native.window import CountWindow, TimeWindow
 from tests.models.breaker import Config
 
@@ -100,12 +103,15 @@ KERNELS: dict[str, st.SearchStrategy[Any]] = {
     "Bulkhead": st.builds(Bulkhead, edges(1, 2**21 - 1), edges(0, 2**21 - 1)),
     "CountWindow": st.builds(CountWindow, edges(1, 100_000)),
     "FailureRate": st.builds(FailureRate),
+    "Fallback": st.builds(Fallback),
     "Histogram": st.builds(Histogram),
     "ManualClock": st.builds(ManualClock, edges(-MOST - 1, MOST)),
     "Quantile": st.builds(Quantile, st.floats(0.001, 0.999)),
     "Random": st.builds(Random, edges(0, 2**64 - 1)),
+    "Retry": st.builds(Retry, edges(1, 2**32 - 1), edges(-1, MOST)),
     "SlidingWindow": st.builds(SlidingWindow, edges(1, 2**28 - 1), edges(1, MOST)),
     "TimeWindow": st.builds(TimeWindow, edges(1, 1024), edges(1, MOST)),
+    "Timeout": st.builds(Timeout, edges(0, MOST)),
     "TokenBucket": token_buckets,
 }
 machines = settings.get_profile("machines")
