@@ -21,7 +21,8 @@ class Attempt:
 
     Attributes:
         number: Which it is, from 1.
-        error: What the block raised; None before its end, and when it returned.
+        error: What the block raised, where another attempt follows; else the caller has it, or
+            there was none.
 
     Belongs to the thread or task that runs the block.
     """
@@ -31,13 +32,19 @@ class Attempt:
     def __init__(self, attempts: Attempts, number: int) -> None:
         self.number = number
         self.error: BaseException | None = None
-        self._attempts = attempts
+        self._attempts: Attempts | None = attempts  # until it is made: a loop left ends at once
         self._entered = False
         self._returned = False
         self._result: Any = None
 
     def set_result(self, result: Any) -> None:
-        """Have ``on_result`` of the policy judge what the block has found."""
+        """Have ``on_result`` of the policy judge what the block has found.
+
+        Raises:
+            RuntimeError: The block has ended, and the attempt is judged.
+        """
+        if self._attempts is None:
+            raise RuntimeError("the result comes too late: set it inside of the block")
         self._result = result
         self._returned = True
 
@@ -53,37 +60,43 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        self.error = error
-        return self._attempts._made(self, error)
+        attempts, self._attempts = self._attempts, None
+        if attempts is None:
+            raise RuntimeError("an attempt ends once")
+        result, self._result = self._result, None
+        follows = attempts._made(error, result, self._returned)
+        if follows:
+            # Not one that is raised: it holds the frame that holds this.
+            self.error = error
+        return follows and error is not None
 
 
 class Attempts:
     """The attempts of one call: iterate over it once, in one thread or task."""
 
-    __slots__ = ("_delay_ns", "_last", "_policy", "_previous_ns", "_retries", "_started_ns")
+    __slots__ = ("_begun", "_delay_ns", "_policy", "_previous_ns", "_retries", "_started_ns")
 
     def __init__(self, policy: Retry) -> None:
+        self._delay_ns: int | None = None  # before the next attempt, once granted
         self._policy = policy
         self._retries = 0
         self._previous_ns = -1
         self._started_ns = 0
-        self._last: Attempt | None = None
-        self._delay_ns: int | None = None  # before the next attempt; None: there is none
+        self._begun = False
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Attempt:
-        if self._last is None:
+        if not self._begun:
             return self._begin()
-        delay_ns = self._next_delay_ns()
-        if delay_ns is None:
+        if self._delay_ns is None:
             raise StopIteration
         try:
-            if delay_ns > 0:
-                self._policy._sleep(delay_ns)
+            if self._delay_ns > 0:
+                self._policy._sleep(self._delay_ns)
         except BaseException:
-            self._policy._pause_ended(self._retries, True)
+            self._end_pause(interrupted=True)
             raise
         return self._begin_again()
 
@@ -91,46 +104,43 @@ class Attempts:
         return self
 
     async def __anext__(self) -> Attempt:
-        if self._last is None:
+        if not self._begun:
             return self._begin()
-        delay_ns = self._next_delay_ns()
-        if delay_ns is None:
+        if self._delay_ns is None:
             raise StopAsyncIteration
         try:
-            if delay_ns > 0:
-                await self._policy._pause(delay_ns)
+            if self._delay_ns > 0:
+                await self._policy._pause(self._delay_ns)
         except BaseException:
-            self._policy._pause_ended(self._retries, True)
+            self._end_pause(interrupted=True)
             raise
         return self._begin_again()
+
+    def __del__(self) -> None:
+        self._end_pause(interrupted=True)  # the loop was left, and its next attempt is not made
 
     def _begin(self) -> Attempt:
         self._policy._check_begin()
         self._started_ns = self._policy._clock.now_ns()
-        self._last = Attempt(self, 1)
-        return self._last
+        self._begun = True
+        return Attempt(self, 1)
 
     def _begin_again(self) -> Attempt:
-        self._policy._pause_ended(self._retries, False)
-        self._last = Attempt(self, self._retries + 1)
-        return self._last
+        self._end_pause(interrupted=False)
+        return Attempt(self, self._retries + 1)
 
-    def _next_delay_ns(self) -> int | None:
-        delay_ns, self._delay_ns = self._delay_ns, None
-        return delay_ns
+    def _end_pause(self, *, interrupted: bool) -> None:
+        if self._delay_ns is not None:
+            self._delay_ns = None
+            self._policy._pause_ended(self._retries, interrupted)
 
-    def _made(self, attempt: Attempt, error: BaseException | None) -> bool:
-        """Take note of the end of an attempt; return whether its error is to be swallowed."""
-        self._delay_ns = self._policy._attempt_made(
-            self._retries,
-            self._previous_ns,
-            self._started_ns,
-            error,
-            attempt._result,
-            attempt._returned,
+    def _made(self, error: BaseException | None, result: Any, returned: bool) -> bool:
+        """Take note of the end of an attempt; return whether another one follows."""
+        delay_ns = self._policy._attempt_made(
+            self._retries, self._previous_ns, self._started_ns, error, result, returned
         )
-        if self._delay_ns is None:
+        if delay_ns is None:
             return False
         self._retries += 1
-        self._previous_ns = self._delay_ns
-        return error is not None
+        self._previous_ns = self._delay_ns = delay_ns
+        return True
