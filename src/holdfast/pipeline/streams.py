@@ -71,11 +71,16 @@ def _streams(
 class _Begun:
     """A stream whose first item is there; without a stream: it had none, and returned the item."""
 
-    __slots__ = ("item", "stream")
+    __slots__ = ("_item", "stream")
 
     def __init__(self, stream: Any, item: Any) -> None:
         self.stream = stream
-        self.item = item
+        self._item = item
+
+    def take(self) -> Any:
+        """Return the item, and keep it no longer."""
+        item, self._item = self._item, None
+        return item
 
 
 # ---- generators ----
@@ -88,15 +93,16 @@ def _drive(gate: Gate, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
 
 def _drive_controlled(gate: Gate, streams: Iterator[Generator[Y, S, R]]) -> Generator[Y, S, R]:
     permit, begun = gate._open(partial(_open_stream, streams))
+    del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
             stand_in: Generator[Y, S, R] = begun  # any iterable of items will do
             return (yield from stand_in)
         if begun.stream is None:
-            result: R = begun.item
+            result: R = begun.take()
             return result
         stream: Generator[Y, S, R] = begun.stream
-        return (yield from _go_on(stream, begun.item))
+        return (yield from _go_on(stream, begun.take()))
 
 
 def _open_stream(streams: Iterator[Generator[Any, Any, Any]]) -> _Begun:
@@ -120,6 +126,7 @@ def _go_on(inner: Generator[Y, S, R], item: Y) -> Generator[Y, S, R]:
             step = partial(inner.throw, thrown)
         else:
             if sent is None:
+                del item
                 return (yield from inner)
             step = partial(inner.send, sent)
         try:
@@ -150,12 +157,13 @@ async def _adrive_controlled(
     gate: Gate, streams: Iterator[AsyncGenerator[Y, S]]
 ) -> AsyncGenerator[Y, S]:
     permit, begun = await gate._aopen(partial(_open_async_stream, streams))
+    del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
             async for item in _items(begun):
                 yield item
             return
-        inner, item = begun.stream, begun.item
+        inner, item = begun.stream, begun.take()
         if inner is None:
             return
         try:
