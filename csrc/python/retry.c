@@ -31,8 +31,11 @@ hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
     bool shared = pass->clock == step->clock;
     hold->retry.retries = 0;
     hold->retry.previous_ns = -1;
-    /* Only for what took how long: the coarse clock will do. */
-    hold->since_ns = shared ? pass->now_ns : hf_clock_coarse_ns(step->clock);
+    /* Where it is only told how long it took, the coarse clock will do; a limit may be shorter. */
+    bool is_limited = ((const hf_retry *)step->cell)->max_time_ns >= 0;
+    hold->since_ns = shared       ? pass->now_ns
+                     : is_limited ? now_ns(step)
+                                  : hf_clock_coarse_ns(step->clock);
     if (course == NULL || course->deadline.step == NULL || step->mode == HF_OBSERVE)
         return HF_IN;
     int64_t now = shared ? pass->now_ns : now_ns(step);
@@ -79,6 +82,16 @@ may_follow(GateObject *step, hf_retry_verdict *otherwise)
 
 /* ---- how long to wait ---- */
 
+/* An exception's own wish. Where that raises there is none: the call's error is what matters. */
+static PyObject *
+wish_of(PyObject *exception)
+{
+    PyObject *value = hf_attribute_if_any(exception, retry_after_name);
+    if (value == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_WriteUnraisable(exception);
+    return value;
+}
+
 /* Nanoseconds that a server asks for, by the hook or on its exception; -1: it does not, -2: raised. */
 static int64_t
 asked_delay_ns(GateObject *step, PyObject *about)
@@ -87,7 +100,7 @@ asked_delay_ns(GateObject *step, PyObject *about)
     if (step->retry_after != NULL)
         value = PyObject_CallOneArg(step->retry_after, about);
     else if (PyExceptionInstance_Check(about))
-        value = hf_attribute_if_any(about, retry_after_name);
+        value = wish_of(about);
     else
         return -1;
     if (value == NULL)
@@ -175,11 +188,15 @@ typedef enum {
     GO_BROKEN /* Python raised; that is set, and nothing else */
 } going;
 
-/* What was asked about the failure has raised: that is no reason to try again. */
+/*
+ * What was asked about the failure has raised: that is no reason to try again. An interruption is the
+ * caller's, who gave up.
+ */
 static going
 broken(hf_retry *kernel)
 {
-    hf_count(&kernel->gave_up[HF_RETRY_NOT_RETRYABLE], 1);
+    bool interrupted = !PyErr_ExceptionMatches(PyExc_Exception);
+    hf_count(&kernel->gave_up[interrupted ? HF_RETRY_CANCELLED : HF_RETRY_NOT_RETRYABLE], 1);
     return GO_BROKEN;
 }
 
@@ -250,13 +267,20 @@ leave_raised(GateObject *step, const hf_pass *pass, hf_hold *hold)
     hf_retry *kernel = step->cell;
     hf_retry_verdict otherwise;
     int may = may_follow(step, &otherwise);
-    if (may <= 0) {
+    if (may == 0) {
         hf_count(&kernel->gave_up[otherwise], 1);
+        return false;
+    }
+    if (may < 0) {
+        broken(kernel);
+        pass->course->refused = false;
         return false;
     }
     record(step, true);
     PyObject *error = hf_take_exception();
     going on = go(step, pass, hold, error, NULL);
+    if (on != GO_ON)
+        pass->course->refused = false; /* what comes of the call is something else */
     if (on == GO_BROKEN)
         hf_chain(error);
     else if (on == GO_ON)
@@ -277,9 +301,9 @@ leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **
             Py_CLEAR(*result);
         return false;
     }
-    going on = GO_BROKEN;
+    going on;
     if (again < 0) {
-        hf_count(&kernel->gave_up[HF_RETRY_NOT_RETRYABLE], 1);
+        on = broken(kernel);
     } else {
         record(step, true);
         on = go(step, pass, hold, NULL, *result);

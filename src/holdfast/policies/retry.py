@@ -16,7 +16,7 @@ from holdfast.policies.adaptive_backoff import AdaptiveBackoff
 from holdfast.policies.backoff import Backoff, Exponential, kernel_of, read_backoff
 from holdfast.policies.base import NATIVE_MODES, Policy, driver
 from holdfast.policies.budget import RetryBudget
-from holdfast.validation import Problems, duration_to_ns
+from holdfast.validation import MAX_NS, Problems, duration_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -259,6 +259,8 @@ class Retry(Policy):
     def _asked_delay_ns(self, asked: object) -> int:
         """Return a delay that the other side asks for; -1 for what is none."""
         ns = duration_to_ns(asked)
+        if ns is None and isinstance(asked, float) and asked > MAX_NS:
+            return self._max_retry_after_ns  # so long, or infinite, that it is no duration
         return -1 if ns is None or ns < 0 else min(ns, self._max_retry_after_ns)
 
     def _before_retry(
@@ -285,12 +287,11 @@ class Retry(Policy):
         self._emit("gave_up", old=attempts, reason=why)
         note = self._note(why, attempts, elapsed_ns)
         if self._wraps:
-            last = "a result" if error is None else f"{type(error).__name__}: {error}"
             raise RetryExhaustedError(
-                self.name, attempts, elapsed_ns / 1e9, f"{last} ({note})", result
+                self.name, attempts, elapsed_ns / 1e9, f"{_told(error)} ({note})", result
             ) from error
         if error is not None and self._settings[0] > 1:
-            _add_note(error, note)
+            _add_note(error, note, self._signature)
 
     def _recovered(self, attempts: int) -> None:
         """Tell of a call that a retry has saved (RT-23)."""
@@ -305,7 +306,11 @@ class Retry(Policy):
 
     def _note(self, why: str, attempts: int, elapsed_ns: int) -> str:
         made = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        return f"{made} in {elapsed_ns / 1e9:.3g} s{_WHY[why]}, policy {self.name!r}"
+        return f"{made} in {elapsed_ns / 1e9:.3g} s{_WHY[why]}{self._signature}"
+
+    @property
+    def _signature(self) -> str:
+        return f", policy {self.name!r}"
 
     def _after_fork(self) -> None:
         super()._after_fork()
@@ -328,10 +333,29 @@ def _name_of(error: BaseException | None) -> str:
     return "result" if error is None else type(error).__name__
 
 
-def _add_note(error: BaseException, note: str) -> None:
-    """Add a note, once: an exception that is raised again and again is not to grow."""
-    notes: list[str] | None = getattr(error, "__notes__", None)
-    if notes:
-        policy = note[note.rindex(", policy ") :]
-        notes[:] = [one for one in notes if not one.endswith(policy)]
-    error.add_note(note)
+def _told(error: BaseException | None) -> str:
+    """Return a failure in words, also one that has none of its own."""
+    if error is None:
+        return "a result"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the caller's object; it is the new error's cause
+        return type(error).__name__
+
+
+def _add_note(error: BaseException, note: str, signature: str) -> None:
+    """Add a note, once: an exception that is raised again and again is not to grow.
+
+    One that cannot be changed, such as a frozen dataclass, goes on without.
+    """
+    try:
+        notes: list[object] | None = getattr(error, "__notes__", None)
+        if notes:
+            notes[:] = [one for one in notes if not _is_note(one, signature)]
+        error.add_note(note)
+    except Exception:  # noqa: BLE001 - the caller's object, and his to see as it is
+        pass
+
+
+def _is_note(one: object, signature: str) -> bool:
+    return isinstance(one, str) and one.endswith(signature) and one[:1].isdigit()

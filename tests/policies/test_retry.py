@@ -1,0 +1,532 @@
+"""Retry: how often it calls, what it gives back, and what is counted, whichever way it is called."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import traceback
+import weakref
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast import ManualClock
+from tests.policies.calls import OutageError, fine, outage, raising
+from tests.policies.retries import (
+    WAYS,
+    Flaky,
+    budget_of,
+    by_acall,
+    by_call,
+    in_a_coroutine,
+    retry_of,
+    run_async,
+)
+
+every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
+
+
+def ends(retry: hf.Retry) -> dict[str, int]:
+    """Return why calls were given up, without what never happened."""
+    return {why: n for why, n in retry.snapshot().gave_up.items() if n}
+
+
+# ---- how often ----
+
+
+@every_way
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_a_call_is_made_until_it_succeeds(make: Any, failures: int, clock: ManualClock) -> None:
+    # RT-07: it returns what the last attempt returned
+    flaky, retry = Flaky(clock, failures), retry_of(clock)
+    assert make(retry, clock, flaky) == "fine"
+    assert flaky.made == [float(n) for n in range(failures + 1)]
+    snapshot = retry.snapshot()
+    assert (snapshot.succeeded, snapshot.failed) == (1, 0)
+    assert snapshot.recovered == (failures > 0)  # RT-23
+    assert snapshot.attempts == failures + 1
+
+
+@every_way
+def test_it_gives_up_after_its_attempts_and_raises_what_the_last_one_raised(
+    make: Any, clock: ManualClock
+) -> None:  # RT-02, RT-21: attempts are the retries plus one
+    errors = [OutageError("first"), OutageError("second"), OutageError("third")]
+    flaky, retry = Flaky(clock, 3, errors), retry_of(clock)
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert raised.value is errors[2]
+    assert raised.value.__cause__ is None
+    assert flaky.made == [0.0, 1.0, 2.0]
+    assert ends(retry) == {"exhausted": 1}
+
+
+@every_way
+def test_one_attempt_is_a_call_without_retries_and_without_a_note(
+    make: Any, clock: ManualClock
+) -> None:
+    flaky, retry = Flaky(clock), retry_of(clock, attempts=1)
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert flaky.made == [0.0]
+    assert not hasattr(raised.value, "__notes__")
+    assert ends(retry) == {"exhausted": 1}
+
+
+@every_way
+def test_a_million_attempts_may_be_asked_for_and_are_counted_together_from_the_16th(
+    make: Any, clock: ManualClock
+) -> None:  # RT-25
+    flaky, retry = Flaky(clock, 40), retry_of(clock, attempts=1_000_000)
+    assert make(retry, clock, flaky) == "fine"
+    snapshot = retry.snapshot()
+    assert snapshot.retries == (1,) * 15 + (25,)
+    assert (snapshot.attempts, snapshot.delay) == (41, 40.0)
+
+
+@every_way
+def test_a_result_may_be_a_reason_and_the_last_one_is_returned(
+    make: Any, clock: ManualClock
+) -> None:
+    results = iter([None, None, "late", "later", "latest"])
+    retry = retry_of(clock, on_result=lambda result: result is None or result == "later")
+    assert make(retry, clock, lambda: next(results)) == "late"
+    assert make(retry, clock, lambda: next(results)) == "latest"
+    assert (retry.snapshot().recovered, clock.now()) == (2, 3.0)
+    assert make(retry, clock, lambda: None) is None
+    assert ends(retry) == {"exhausted": 1}
+
+
+@every_way
+def test_results_are_not_asked_about_without_a_predicate(make: Any, clock: ManualClock) -> None:
+    error = OutageError()
+    assert make(retry_of(clock), clock, lambda: error) is error
+    assert clock.now() == 0.0
+
+
+# ---- what is retried ----
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("on", "ignore"),
+    [
+        ((ConnectionError,), ()),
+        (Exception, (OutageError,)),
+        ((), ()),
+        (lambda error: False, ()),
+        (lambda error: True, OutageError),
+        (lambda error: 0, ()),
+    ],
+)
+def test_what_is_not_to_be_retried_goes_to_the_caller_untouched(
+    make: Any, on: Any, ignore: Any, clock: ManualClock
+) -> None:  # RT-06, RT-08, D-RT-1
+    error = OutageError()
+    flaky = Flaky(clock, error=error)
+    retry = retry_of(clock, on=on, ignore=ignore, wrap=True)
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert raised.value is error
+    assert not hasattr(error, "__notes__")
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert flaky.made == [0.0]
+    assert ends(retry) == {"not_retryable": 1}
+
+
+@every_way
+def test_a_predicate_is_asked_for_each_error_and_what_it_says_is_true_or_not(
+    make: Any, clock: ManualClock
+) -> None:  # RT-06
+    asked: list[Exception] = []
+    errors = [OutageError("again"), ValueError("again"), KeyError("enough")]
+
+    def wanted(error: Exception) -> str:
+        asked.append(error)
+        return "yes" if error.args == ("again",) else ""
+
+    with pytest.raises(KeyError):
+        make(retry_of(clock, on=wanted, attempts=9), clock, Flaky(clock, 9, errors))
+    assert asked == errors
+
+
+def test_the_default_is_to_retry_lost_connections_and_timeouts(clock: ManualClock) -> None:
+    retry = hf.Retry("default", clock=clock)
+    for error in (ConnectionResetError, TimeoutError):
+        flaky = Flaky(clock, 3, error)
+        assert retry.call(flaky) == "fine"
+        assert len(flaky.made) == 4
+    for other in (OSError, ValueError, PermissionError):
+        flaky = Flaky(clock, 3, other)
+        with pytest.raises(other):
+            retry.call(flaky)
+        assert len(flaky.made) == 1
+
+
+@pytest.mark.parametrize("make", WAYS[:4], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_interrupts_are_never_retried(make: Any, kind: Any, clock: ManualClock) -> None:
+    # trap 50, D-RT-3
+    flaky, retry = Flaky(clock, error=kind), retry_of(clock, on=lambda error: True)
+    with pytest.raises(kind) as raised:
+        make(retry, clock, flaky)
+    assert not hasattr(raised.value, "__notes__")
+    assert len(flaky.made) == 1
+    assert ends(retry) == {"cancelled": 1}
+
+
+@every_way
+def test_a_group_is_retried_when_all_of_it_are_errors(make: Any, clock: ManualClock) -> None:
+    group = ExceptionGroup("errors", [OutageError(), ValueError()])
+    flaky, retry = Flaky(clock, error=group), retry_of(clock, on=ExceptionGroup)
+    with pytest.raises(ExceptionGroup):
+        make(retry, clock, flaky)
+    assert (len(flaky.made), ends(retry)) == (3, {"exhausted": 1})
+
+
+def test_a_group_with_an_interrupt_in_it_is_not_retried(clock: ManualClock) -> None:  # trap 50
+    group = BaseExceptionGroup("mixed", [OutageError(), KeyboardInterrupt()])
+    retry = retry_of(clock, on=lambda error: True)
+    with pytest.raises(BaseExceptionGroup):
+        retry.call(raising(group))
+    assert not hasattr(group, "__notes__")
+    assert ends(retry) == {"cancelled": 1}
+
+
+# ---- rejections ----
+
+
+@every_way
+def test_a_rejection_is_never_retried_unless_named(make: Any, clock: ManualClock) -> None:
+    # trap 55: retrying what an open breaker refuses only amplifies
+    breaker = hf.CircuitBreaker("payments", clock=clock)
+    breaker.trip()
+
+    def through() -> Any:
+        return breaker.call(fine)
+
+    for on in (Exception, lambda error: True):
+        retry = retry_of(clock, on=on)
+        with pytest.raises(hf.CircuitOpenError):
+            make(retry, clock, through)
+        assert (clock.now(), ends(retry)) == (0.0, {"not_retryable": 1})
+    retry = retry_of(clock, on=(hf.CircuitOpenError,))
+    assert make(retry, clock, through) == "fine"  # after the minute that the rejection asks for
+    assert clock.now() == 60.0
+    assert ends(retry) == {}
+
+
+def test_a_rejection_by_an_inner_policy_is_retried_when_named_after_its_own_time(
+    clock: ManualClock,
+) -> None:  # trap 55
+    limiter = hf.RateLimiter("l", rate=0.25, burst=1, clock=clock)
+    pipe = hf.Pipeline("p", retry_of(clock, on=hf.RateLimitedError), limiter)
+    for _ in range(4):
+        assert pipe.call(fine) == "fine"
+    assert clock.now() == 12.0
+
+
+@pytest.mark.parametrize("calls", ["try_call", "try_acall"])
+def test_an_outcome_says_a_rejection_only_of_the_last_attempt(
+    calls: str, clock: ManualClock
+) -> None:
+    limiter = hf.RateLimiter("l", rate=1, burst=1, clock=clock)
+    retry = retry_of(clock, on=(hf.RateLimitedError,))
+    pipe = hf.Pipeline("p", retry, limiter)
+
+    def outcome(fn: Any) -> hf.Outcome[Any]:
+        if calls == "try_call":
+            return pipe.try_call(fn)
+        made: hf.Outcome[Any] = run_async(clock, pipe.try_acall(in_a_coroutine(fn)))
+        return made
+
+    assert outcome(fine).value == "fine"
+    failed = outcome(outage)  # refused, then run
+    assert (type(failed.error), failed.rejection) == (OutageError, None)
+    assert clock.now() == 1.0
+    limiter.resize(rate=0.001)
+    clock.advance(1)
+    outcome(fine)
+    refused = outcome(fine)
+    assert isinstance(refused.rejection, hf.RateLimitedError)
+    assert refused.error is None
+
+
+@pytest.mark.parametrize("calls", ["try_call", "try_acall"])
+@pytest.mark.parametrize("instead", ["wrap", "on_exhausted", "before_sleep"])
+def test_what_comes_in_place_of_a_rejection_is_an_error(
+    calls: str, instead: str, clock: ManualClock
+) -> None:
+    def breaks(state: object) -> None:
+        raise ZeroDivisionError
+
+    limiter = hf.RateLimiter("l", rate=0.001, burst=1, clock=clock)
+    limiter.call(fine)
+    settings: dict[str, Any] = {instead: True if instead == "wrap" else breaks}
+    retry = retry_of(clock, on=(hf.RateLimitedError,), **settings)
+    pipe = hf.Pipeline("p", retry, limiter)
+    if calls == "try_call":
+        outcome = pipe.try_call(fine)
+    else:
+        outcome = run_async(clock, pipe.try_acall(in_a_coroutine(fine)))
+    expected = hf.RetryExhaustedError if instead == "wrap" else ZeroDivisionError
+    assert (type(outcome.error), outcome.rejection) == (expected, None)
+
+
+# ---- the note ----
+
+
+@every_way
+def test_the_last_error_says_how_often_and_how_long_it_was_tried(
+    make: Any, clock: ManualClock
+) -> None:  # RT-08
+    flaky, retry = Flaky(clock), retry_of(clock, backoff=hf.Constant(0.65))
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert raised.value.__notes__ == ["3 attempts in 1.3 s, policy 'network'"]
+
+
+@every_way
+def test_the_same_error_raised_again_and_again_does_not_grow(make: Any, clock: ManualClock) -> None:
+    # trap 14
+    error = OutageError()
+    error.add_note("mine, policy 'network'")
+    for _ in range(20):
+        with pytest.raises(OutageError):
+            make(retry_of(clock), clock, raising(error))
+        with pytest.raises(OutageError):
+            make(hf.Retry("other", attempts=2, on=OutageError, clock=clock), clock, raising(error))
+    assert len(error.__notes__) == 3
+    assert error.__notes__[0] == "mine, policy 'network'"
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+class FrozenError(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"frozen: {name}")
+
+
+class NotedError(Exception):
+    __notes__ = ()
+
+
+class OddlyNotedError(Exception):
+    def __init__(self) -> None:
+        self.__notes__ = [1, None]
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@every_way
+@pytest.mark.parametrize("kind", [FrozenError, NotedError, OddlyNotedError, MuteError])
+def test_an_error_that_takes_no_note_is_raised_without(
+    make: Any, kind: Any, clock: ManualClock
+) -> None:
+    error = kind()
+    with pytest.raises(kind) as raised:
+        make(retry_of(clock, on=kind), clock, raising(error))
+    assert raised.value is error
+    with pytest.raises(hf.RetryExhaustedError) as wrapped:
+        make(retry_of(clock, on=kind, wrap=True), clock, raising(error))
+    assert wrapped.value.__cause__ is error
+
+
+def test_nested_retries_each_leave_their_note(clock: ManualClock) -> None:
+    inner = hf.Retry("inner", attempts=2, backoff=hf.Constant(1), on=OutageError, clock=clock)
+    flaky = Flaky(clock)
+    with pytest.raises(OutageError) as raised:
+        hf.Pipeline("p", retry_of(clock), inner).call(flaky)
+    assert raised.value.__notes__ == [
+        "2 attempts in 1 s, policy 'inner'",
+        "3 attempts in 5 s, policy 'network'",
+    ]
+    assert len(flaky.made) == 6
+    assert inner.snapshot().failed == 3
+
+
+def test_the_traceback_has_no_frame_of_ours(clock: ManualClock) -> None:
+    with pytest.raises(OutageError) as raised:
+        retry_of(clock).call(outage)
+    files = [frame.filename for frame in traceback.extract_tb(raised.value.__traceback__)]
+    assert not [file for file in files if "/src/holdfast/" in file]
+
+
+# ---- wrap ----
+
+
+@every_way
+def test_wrapped_the_last_error_is_the_cause_of_one_that_tells_of_the_call(
+    make: Any, clock: ManualClock
+) -> None:  # RT-08: "max retries (N) exceeded: <last error>", cause kept
+    error = OutageError("down")
+    with pytest.raises(hf.RetryExhaustedError) as raised:
+        make(retry_of(clock, wrap=True), clock, raising(error))
+    wrapped = raised.value
+    assert wrapped.__cause__ is error
+    assert not hasattr(error, "__notes__")
+    assert (wrapped.name, wrapped.attempts, wrapped.elapsed) == ("network", 3, 2.0)
+    assert wrapped.result is None
+    assert str(wrapped) == (
+        "max retries exceeded: OutageError: down (3 attempts in 2 s, policy 'network')"
+    )
+    assert wrapped.code == "RETRY_EXHAUSTED"
+    twin = pickle.loads(pickle.dumps(wrapped))
+    assert (type(twin), twin.args, str(twin)) == (type(wrapped), wrapped.args, str(wrapped))
+    assert (twin.name, twin.attempts, twin.elapsed) == ("network", 3, 2.0)
+
+
+@every_way
+def test_wrapped_a_result_that_is_not_good_enough_is_in_the_error(
+    make: Any, clock: ManualClock
+) -> None:
+    retry = retry_of(clock, wrap=True, on_result=lambda result: result == 503)
+    with pytest.raises(hf.RetryExhaustedError, match="a result") as raised:
+        make(retry, clock, lambda: 503)
+    assert (raised.value.result, raised.value.__cause__) == (503, None)
+    assert ends(retry) == {"exhausted": 1}
+
+
+def test_wrapped_a_retry_around_may_retry_that(clock: ManualClock) -> None:
+    inner = retry_of(clock, attempts=2, wrap=True)
+    outer = hf.Retry("outer", attempts=2, on=hf.RetryExhaustedError, clock=clock)
+    flaky = Flaky(clock, 3)
+    assert hf.Pipeline("p", outer, inner).call(flaky) == "fine"
+    assert len(flaky.made) == 4
+
+
+# ---- statistics ----
+
+
+def test_a_snapshot_has_all_that_happened(clock: ManualClock) -> None:  # RT-22, RT-23, RT-25
+    retry = retry_of(clock, backoff=hf.Linear(0.001, 0.5, jitter=False), attempts=4)
+    assert retry.snapshot().success_rate == 1.0
+    retry.call(fine)
+    retry.call(Flaky(clock, 2))
+    with pytest.raises(OutageError):
+        retry.call(outage)
+    with pytest.raises(ValueError, match="mine"):
+        retry.call(raising(ValueError("mine")))
+    snapshot = retry.snapshot()
+    assert (snapshot.name, snapshot.max_retries) == ("network", 3)
+    assert (snapshot.succeeded, snapshot.failed, snapshot.recovered) == (2, 2, 1)
+    assert snapshot.success_rate == 0.5
+    assert snapshot.attempts == 1 + 3 + 4 + 1
+    assert snapshot.retries[:4] == (2, 2, 1, 0)
+    assert ends(retry) == {"exhausted": 1, "not_retryable": 1}
+    assert {bound: n for bound, n in snapshot.delays.items() if n} == {0.001: 2, 0.512: 2, 1.024: 1}
+    assert snapshot.delay == pytest.approx(0.001 * 2 + 0.501 * 2 + 1.001)
+    retry.reset()
+    assert retry.snapshot() == snapshot
+
+
+def test_statistics_are_the_policys_and_nothing_of_a_call_stays_with_it(
+    clock: ManualClock,
+) -> None:  # trap 56, tenacity #93: concurrent calls shared a trial number
+    retry = retry_of(clock)
+    outer = Flaky(clock, 2)
+    inner: list[Flaky] = []
+
+    def reenters() -> str:
+        flaky = Flaky(clock, 2)
+        inner.append(flaky)
+        assert retry.call(flaky) == "fine"
+        return outer()
+
+    assert retry.call(reenters) == "fine"
+    assert [len(flaky.made) for flaky in (outer, *inner)] == [3, 3, 3, 3]
+    snapshot = retry.snapshot()
+    assert (snapshot.succeeded, snapshot.attempts) == (4, 12)
+
+
+def test_a_retry_in_both_places_of_a_pipeline_keeps_its_calls_apart(clock: ManualClock) -> None:
+    # trap 56
+    retry = retry_of(clock)
+    flaky = Flaky(clock, 8)
+    assert hf.Pipeline("p", retry, retry).call(flaky) == "fine"
+    assert len(flaky.made) == 9
+    assert retry.snapshot().succeeded == 2
+    assert ends(retry) == {"exhausted": 2}
+
+
+@pytest.mark.parametrize("make", [by_call, by_acall])
+def test_in_a_pipeline_each_attempt_passes_what_is_inside_and_the_call_what_is_outside(
+    make: Any, clock: ManualClock
+) -> None:
+    outer, inner = (
+        hf.CircuitBreaker(name, failure_threshold=99, clock=clock) for name in ("outer", "inner")
+    )
+    limiter = hf.RateLimiter("l", rate=1e-6, burst=10, clock=clock)
+    pipe = hf.Pipeline("p", outer, retry_of(clock), limiter, inner)
+    assert make(pipe, clock, Flaky(clock, 2)) == "fine"
+    assert (outer.snapshot().succeeded, outer.snapshot().failed) == (1, 0)
+    assert (inner.snapshot().succeeded, inner.snapshot().failed) == (1, 2)
+    assert 10 - limiter.available == 3
+
+
+# ---- modes ----
+
+
+@every_way
+def test_observed_it_never_retries_and_counts_what_it_would_have(
+    make: Any, clock: ManualClock
+) -> None:
+    error = OutageError()
+    flaky = Flaky(clock, error=error)
+    budget = budget_of(clock, 5)
+    told: list[Any] = []
+    retry = retry_of(
+        clock, mode="observe", budget=budget, before_sleep=told.append, on_exhausted=told.append
+    )
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert raised.value is error
+    assert not hasattr(error, "__notes__")
+    assert (flaky.made, told) == ([0.0], [])
+    assert make(retry, clock, fine) == "fine"
+    snapshot = retry.snapshot()
+    assert (snapshot.observed, snapshot.succeeded, snapshot.failed) == (1, 1, 1)
+    assert sum(snapshot.retries) == 0
+    assert budget.snapshot().withdrawn == 0
+
+
+@every_way
+def test_switched_off_it_is_not_there(make: Any, clock: ManualClock) -> None:
+    flaky, retry = Flaky(clock), retry_of(clock, mode="off")
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert not hasattr(raised.value, "__notes__")
+    assert flaky.made == [0.0]
+    snapshot = retry.snapshot()
+    assert (snapshot.attempts, snapshot.observed) == (0, 0)
+
+
+# ---- face ----
+
+
+def test_a_shared_retry_is_the_living_one_if_its_settings_are_equal(clock: ManualClock) -> None:
+    made = retry_of(clock, shared=True, backoff=hf.Exponential(0.1))
+    assert retry_of(clock, shared=True, backoff=hf.Exponential(0.1)) is made
+    with pytest.raises(hf.ConfigError, match="attempts: got 9, allowed 3"):
+        retry_of(clock, shared=True, backoff=hf.Exponential(0.1), attempts=9)
+
+
+def test_its_settings_are_in_one_line_and_a_block_cannot_be_run_twice(clock: ManualClock) -> None:
+    retry = retry_of(clock)
+    assert retry.describe().startswith("Retry 'network': attempts=3, backoff=Constant(")
+    assert repr(retry) == "<Retry 'network'>"
+    with pytest.raises(TypeError, match="cannot run a block again"), retry:
+        raise AssertionError("ran")
+
+
+def test_a_retry_that_was_dropped_is_gone(clock: ManualClock) -> None:
+    retry = retry_of(clock)
+    with pytest.raises(OutageError):
+        retry.call(outage)
+    gone = weakref.ref(retry)
+    del retry
+    gc.collect()
+    assert gone() is None

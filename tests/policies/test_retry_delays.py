@@ -1,0 +1,442 @@
+"""How long a retry waits: what is asked for, back-offs, limits of time, deadlines."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast import ManualClock
+from tests.policies.calls import OutageError
+from tests.policies.retries import WAYS, Flaky, by_acall, by_call, retry_of
+
+every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
+both_ways = pytest.mark.parametrize("make", [by_call, by_acall], ids=lambda way: way.__name__)
+
+
+class BusyError(Exception):
+    """Says how long its server wants to be left alone."""
+
+    def __init__(self, retry_after: object) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
+def why(retry: hf.Retry) -> dict[str, int]:
+    return {reason: n for reason, n in retry.snapshot().gave_up.items() if n}
+
+
+def pauses(make: Any, retry: hf.Retry, clock: ManualClock, flaky: Flaky) -> list[float]:
+    """Make a call that gives up in the end; return the pauses between its attempts."""
+    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, it fails
+        make(retry, clock, flaky)
+    return [round(after - before, 9) for before, after in itertools.pairwise(flaky.made)]
+
+
+# ---- what the other side asks for ----
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [
+        (7, 7.0),
+        (2.5, 2.5),
+        (timedelta(minutes=0.5), 30.0),
+        (0, 0.0),
+        (-0.0, 0.0),
+        (1e-12, 1e-9),
+        (60.5, 60.0),
+        (3600, 60.0),
+        (10**30, 60.0),
+        (1e30, 60.0),
+        (float("inf"), 60.0),
+        (timedelta.max, 60.0),
+    ],
+)
+def test_a_retry_waits_as_long_as_the_error_asks_but_no_longer_than_it_may(
+    make: Any, asked: Any, pause: float, clock: ManualClock
+) -> None:  # D-RT-4: hints such as Retry-After were impossible; trap 49
+    retry = retry_of(clock, on=BusyError)
+    assert pauses(make, retry, clock, Flaky(clock, error=BusyError(asked))) == [pause, pause]
+
+
+@every_way
+@pytest.mark.parametrize(
+    "nonsense",
+    [None, -1, -1e-9, -(10**30), float("nan"), -float("inf"), True, "5", b"5", [5], object(), len],
+)
+def test_what_is_no_duration_is_no_wish(make: Any, nonsense: Any, clock: ManualClock) -> None:
+    retry = retry_of(clock, on=BusyError)
+    assert pauses(make, retry, clock, Flaky(clock, error=BusyError(nonsense))) == [1.0, 1.0]
+
+
+@every_way
+def test_the_longest_wish_that_is_granted_can_be_set(make: Any, clock: ManualClock) -> None:
+    for most, pause in ((timedelta(hours=2), 3600.0), (5, 5.0), (0, 0.0)):
+        retry = retry_of(clock, on=BusyError, max_retry_after=most)
+        assert pauses(make, retry, clock, Flaky(clock, error=BusyError(3600)))[0] == pause
+
+
+@every_way
+def test_a_hook_is_asked_for_each_failure_and_instead_of_the_error(
+    make: Any, clock: ManualClock
+) -> None:
+    asked: list[Any] = []
+    answers: Any = iter([3, None, float("nan"), timedelta(seconds=9)])
+    errors = [BusyError(50) for _ in range(5)]
+
+    def hook(failure: Any) -> Any:
+        asked.append(failure)
+        return next(answers)
+
+    retry = retry_of(clock, on=BusyError, attempts=5, retry_after=hook)
+    assert pauses(make, retry, clock, Flaky(clock, 5, errors)) == [3.0, 1.0, 1.0, 9.0]
+    assert asked == errors[:4]  # nobody waits after the last
+
+
+@every_way
+def test_a_hook_is_asked_about_results_as_well(make: Any, clock: ManualClock) -> None:
+    results = iter([(503, 4.0), (503, None), (200, 9.0)])
+    retry = retry_of(
+        clock, on_result=lambda r: r[0] == 503, retry_after=lambda result: result[1], attempts=5
+    )
+    assert make(retry, clock, lambda: next(results)) == (200, 9.0)
+    assert clock.now() == 5.0
+
+
+@every_way
+def test_a_result_with_a_wish_of_its_own_is_only_a_result(make: Any, clock: ManualClock) -> None:
+    with pytest.raises(hf.RetryExhaustedError):
+        make(
+            retry_of(clock, on_result=lambda result: True, wrap=True), clock, lambda: BusyErrorLike
+        )
+    assert clock.now() == 2.0
+
+
+class BusyErrorLike:
+    retry_after = 50
+
+
+class CrashingError(Exception):
+    @property
+    def retry_after(self) -> float:
+        raise ZeroDivisionError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@every_way
+def test_a_wish_that_cannot_be_read_is_none_and_the_error_stays_the_calls(
+    make: Any, clock: ManualClock
+) -> None:
+    retry = retry_of(clock, on=CrashingError)
+    error = CrashingError()
+    assert pauses(make, retry, clock, Flaky(clock, error=error)) == [1.0, 1.0]
+    assert error.__context__ is None
+    assert why(retry) == {"exhausted": 1}
+
+
+@every_way
+def test_a_hook_that_raises_ends_the_call_with_its_error(make: Any, clock: ManualClock) -> None:
+    def hook(failure: Any) -> None:
+        raise ZeroDivisionError
+
+    error = OutageError()
+    retry = retry_of(clock, retry_after=hook)
+    with pytest.raises(ZeroDivisionError) as raised:
+        make(retry, clock, Flaky(clock, error=error))
+    assert raised.value.__context__ is error
+    assert why(retry) == {"not_retryable": 1}
+    assert retry.snapshot().delay == 0.0
+
+
+# ---- back-offs ----
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("backoff", "expected"),
+    [
+        (hf.Exponential(0.1, factor=2, max=0.5, jitter=False), [0.1, 0.2, 0.4, 0.5, 0.5]),
+        (hf.Linear(1, 2, max=6, jitter=False), [1.0, 3.0, 5.0, 6.0, 6.0]),
+        (hf.Fibonacci(1, jitter=False), [1.0, 1.0, 2.0, 3.0, 5.0]),
+        (hf.Constant(0), [0.0] * 5),
+        (hf.Constant(1) + hf.Linear(0, 1, jitter=False), [1.0, 2.0, 3.0, 4.0, 5.0]),
+        (hf.chain(hf.Constant(0), hf.Constant(9)), [0.0, 9.0, 9.0, 9.0, 9.0]),
+    ],
+)
+def test_a_retry_waits_as_its_back_off_says(
+    make: Any, backoff: hf.Backoff, expected: list[float], clock: ManualClock
+) -> None:  # RT-01, RT-03, RT-04, RT-05, RT-10
+    retry = retry_of(clock, backoff=backoff, attempts=6)
+    assert pauses(make, retry, clock, Flaky(clock)) == expected
+    assert retry.snapshot().delay == pytest.approx(sum(expected))
+
+
+@both_ways
+def test_jitter_stays_within_its_share_and_never_above_the_longest(
+    make: Any, clock: ManualClock
+) -> None:  # RT-09, D-RT-3: jitter was added after the cap; trap 49
+    retry = retry_of(clock, attempts=40, backoff=hf.Exponential(1.0, factor=2, max=30, jitter=0.1))
+    waited = pauses(make, retry, clock, Flaky(clock))
+    for n, pause in enumerate(waited):
+        assert min(30.0, 2.0**n) <= pause <= min(30.0, 2.0**n * 1.1)
+    assert len({round(pause / 2.0**n, 6) for n, pause in enumerate(waited[:5])}) == 5
+
+
+class Own(hf.Backoff):
+    """Notes what it is asked, and says what a list says."""
+
+    def __init__(self, answers: list[Any]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[int, Any]] = []
+
+    def delay(self, attempt: int, previous: Any = None) -> float:
+        self.asked.append((attempt, previous))
+        answer: float = self.answers[attempt]
+        return answer
+
+
+@both_ways
+def test_a_back_off_of_ones_own_is_told_the_retries_made_and_the_pause_before(
+    make: Any, clock: ManualClock
+) -> None:
+    own = Own([0.5, 2, 0, 4])
+    retry = retry_of(clock, backoff=own, attempts=5)
+    assert pauses(make, retry, clock, Flaky(clock)) == [0.5, 2.0, 0.0, 4.0]
+    assert own.asked == [(0, None), (1, 0.5), (2, 2.0), (3, 0.0)]
+
+
+@both_ways
+def test_a_pause_that_was_asked_for_is_the_one_before_for_the_back_off(
+    make: Any, clock: ManualClock
+) -> None:
+    own = Own([0.5, 1, 2])
+    errors = [OutageError(), BusyError(7), OutageError(), OutageError()]
+    retry = retry_of(clock, backoff=own, attempts=4, on=Exception)
+    assert pauses(make, retry, clock, Flaky(clock, 4, errors)) == [0.5, 7.0, 2.0]
+    assert own.asked == [(0, None), (2, 7.0)]
+
+
+@every_way
+@pytest.mark.parametrize("answer", [-1, float("nan"), None, "1", True])
+def test_a_back_off_that_talks_nonsense_ends_the_call(
+    make: Any, answer: Any, clock: ManualClock
+) -> None:  # trap 49
+    error = OutageError()
+    retry = retry_of(clock, backoff=Own([answer]))
+    with pytest.raises(ValueError, match=r"Own\.delay: got .*, allowed seconds from 0") as raised:
+        make(retry, clock, Flaky(clock, error=error))
+    assert raised.value.__context__ is error
+    assert why(retry) == {"not_retryable": 1}
+
+
+@both_ways
+def test_an_adaptive_back_off_is_told_of_every_attempt(make: Any, clock: ManualClock) -> None:
+    # RT-24
+    backoff = hf.AdaptiveBackoff(hf.Constant(1.0), k=4.0)
+    retry = retry_of(clock, backoff=backoff)
+    assert pauses(make, retry, clock, Flaky(clock)) == pytest.approx([1.125, 1.12109375 + 0.125])
+    failing = backoff.failure_rate
+    assert failing == pytest.approx(1 - (31 / 32) ** 3)
+    make(retry, clock, Flaky(clock, 0))
+    assert backoff.failure_rate == pytest.approx(failing * 31 / 32)
+    with pytest.raises(ValueError, match="other"):
+        make(retry, clock, Flaky(clock, error=ValueError("other")))
+    assert backoff.failure_rate == pytest.approx(failing * 31 / 32)  # it proves nothing
+
+
+def test_the_longest_pause_of_all_is_a_hundred_years(clock: ManualClock) -> None:  # trap 49
+    retry = retry_of(clock, backoff=Own([1e300, float("inf")]))
+    years = 100 * 365 * 86_400.0
+    assert pauses(by_call, retry, clock, Flaky(clock)) == [years, years]
+    assert list(retry.snapshot().delays.values())[-1] == 2
+
+
+# ---- the time of all attempts ----
+
+
+@every_way
+@pytest.mark.parametrize(("most", "attempts"), [(0, 1), (0.999, 1), (1, 2), (1.5, 2), (3, 4)])
+def test_the_last_attempt_begins_within_max_time_and_nobody_waits_in_vain(
+    make: Any, most: float, attempts: int, clock: ManualClock
+) -> None:  # trap 42
+    clock.advance(1000)
+    retry = retry_of(clock, attempts=9, max_time=timedelta(seconds=most))
+    flaky = Flaky(clock)
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert len(flaky.made) == attempts
+    assert clock.now() == 1000.0 + attempts - 1
+    assert why(retry) == {"out_of_time": 1}
+    assert ", no time for another within max_time, policy 'network'" in raised.value.__notes__[0]
+
+
+@every_way
+def test_the_time_of_the_attempts_themselves_counts(make: Any, clock: ManualClock) -> None:
+    def slow() -> None:
+        clock.advance(3)
+        raise OutageError
+
+    retry = retry_of(clock, attempts=9, max_time=5)
+    with pytest.raises(OutageError):
+        make(retry, clock, slow)
+    assert clock.now() == 7.0
+    assert why(retry) == {"out_of_time": 1}
+
+
+def test_max_time_of_the_systems_clock_is_finer_than_its_ticks() -> None:
+    # The coarse clock is behind by a tick or less, which a shorter limit must not be charged with.
+    retry = hf.Retry(
+        "quick", attempts=2, max_time=0.003, backoff=hf.Constant(0), on=OutageError, budget=None
+    )
+    made: list[int] = []
+
+    def flaky() -> None:
+        made.append(1)
+        if len(made) % 2:
+            raise OutageError
+
+    gc.disable()
+    try:
+        for _ in range(200):
+            made.clear()
+            retry.try_call(flaky)
+    finally:
+        gc.enable()
+    assert retry.snapshot().recovered > 150  # others run on this machine, but not always
+
+
+# ---- deadlines ----
+
+
+@both_ways
+@pytest.mark.parametrize("left", [0.5, 1.0])
+def test_no_pause_ends_at_the_deadline_or_after_it(
+    make: Any, left: float, clock: ManualClock
+) -> None:  # D-C-4, trap 42: a deadline of 10 ms, and a back-off of 501 ms
+    retry = retry_of(clock)
+    flaky = Flaky(clock)
+    with pytest.raises(OutageError) as raised:
+        make(hf.Pipeline("p", hf.Timeout(left, clock=clock), retry), clock, flaky)
+    assert (flaky.made, clock.now()) == ([0.0], 0.0)
+    assert raised.value.__notes__ == [
+        "1 attempt in 0 s, no time for another before the deadline, policy 'network'"
+    ]
+    assert why(retry) == {"deadline": 1}
+
+
+@both_ways
+def test_within_the_deadline_it_tries_as_long_as_a_pause_fits(
+    make: Any, clock: ManualClock
+) -> None:  # GEN-04
+    retry = retry_of(clock, attempts=9)
+    flaky = Flaky(clock)
+    with pytest.raises(OutageError):
+        make(hf.Pipeline("p", hf.Timeout(2.5, clock=clock), retry), clock, flaky)
+    assert (flaky.made, clock.now()) == ([0.0, 1.0, 2.0], 2.0)
+    assert why(retry) == {"deadline": 1}
+
+
+@both_ways
+def test_a_wish_that_ends_after_the_deadline_is_not_waited_for(
+    make: Any, clock: ManualClock
+) -> None:  # D-C-4
+    retry = retry_of(clock, on=BusyError)
+    with pytest.raises(BusyError):
+        make(
+            hf.Pipeline("p", hf.Timeout(5, clock=clock), retry),
+            clock,
+            Flaky(clock, error=BusyError(30)),
+        )
+    assert (clock.now(), why(retry)) == (0.0, {"deadline": 1})
+
+
+@every_way
+def test_the_deadline_may_be_that_of_a_block_around(make: Any, clock: ManualClock) -> None:
+    # GEN-04
+    if "async" in make.__name__ or "acall" in make.__name__:
+        within = hf.Pipeline("p", hf.Timeout(1.5, clock=clock))
+        retry = retry_of(clock)
+        with pytest.raises(OutageError):
+            make_within(make, within, retry, clock)
+    else:
+        retry = retry_of(clock)
+        with pytest.raises(OutageError), hf.Timeout(1.5, clock=clock):
+            make(retry, clock, Flaky(clock))
+    assert (clock.now(), why(retry)) == (1.0, {"deadline": 1})
+
+
+def make_within(make: Any, within: Any, retry: hf.Retry, clock: ManualClock) -> None:
+    """Make an asynchronous call in a block of the same task."""
+    from tests.policies.retries import in_a_coroutine, run_async
+
+    async def block() -> None:
+        call = in_a_coroutine(Flaky(clock))
+        async with within:
+            if make.__name__ == "by_async_block":
+                async for attempt in retry.attempts():
+                    with attempt:
+                        await call()
+            elif make.__name__ == "by_async_guard":
+                await retry(call)()
+            elif make.__name__ == "by_try_acall":
+                (await retry.try_acall(call)).unwrap()
+            else:
+                await retry.acall(call)
+
+    run_async(clock, block())
+
+
+@both_ways
+def test_no_attempt_begins_once_the_deadline_has_passed(make: Any, clock: ManualClock) -> None:
+    # GEN-04: cancellation is checked before expensive work
+    outer = hf.Timeout(5, clock=clock)
+    retry = retry_of(clock)
+    flaky = Flaky(clock)
+
+    def late() -> Any:
+        clock.advance(5)
+        return retry.call(flaky)
+
+    with pytest.raises(hf.DeadlineExceededError):
+        make(hf.Pipeline("p", outer), clock, late)
+    assert flaky.made == []
+    assert retry.snapshot().attempts == 0
+
+
+@both_ways
+def test_an_error_of_an_outer_timeout_is_never_retried_and_of_an_inner_one_it_is(
+    make: Any, clock: ManualClock
+) -> None:
+    def slow() -> str:
+        made.append(clock.now())
+        clock.advance(2 if len(made) < 3 else 0)
+        hf.check_deadline()
+        return "fine"
+
+    made: list[float] = []
+    retry = hf.Retry("network", attempts=4, backoff=hf.Constant(1), clock=clock)
+    assert make(hf.Pipeline("p", retry, hf.Timeout(1, clock=clock)), clock, slow) == "fine"
+    assert made == [0.0, 3.0, 6.0]
+    made = []
+    with pytest.raises(hf.DeadlineExceededError):
+        make(hf.Pipeline("p", hf.Timeout(1, clock=clock), retry), clock, slow)
+    assert len(made) == 1
+    assert why(retry) == {"deadline": 1}
+
+
+def test_a_pause_of_nothing_does_not_sleep_at_all(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any) -> None:
+        raise AssertionError("slept")
+
+    monkeypatch.setattr(hf.Retry, "_sleep", never)
+    monkeypatch.setattr(hf.Retry, "_pause", never)
+    for make in WAYS:
+        assert make(retry_of(clock, backoff=hf.Constant(0)), clock, Flaky(clock, 2)) == "fine"
