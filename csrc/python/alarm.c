@@ -177,6 +177,8 @@ hf_alarm_clear(hf_alarm *alarm)
     if (alarm == NULL)
         return;
     hf_alarm_dequeue(alarm);
+    if (alarm->of->due == alarm->at)
+        alarm->of->due = HF_MAX_STEPS; /* what it was to cut has come to its end by itself */
     PyMem_Free(alarm);
 }
 
