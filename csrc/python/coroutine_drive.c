@@ -172,10 +172,19 @@ step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
     return finish(self, made == PYGEN_RETURN ? out : NULL, answer);
 }
 
+/* Whether the call has a course: some step controls it, or what it took is asked for. */
+static inline bool
+has_course(const CoroutineObject *self)
+{
+    if (self->gate->controls)
+        return self->purpose != HF_FOR_PERMIT && self->purpose != HF_FOR_ENTRY;
+    return self->purpose == HF_FOR_STATS;
+}
+
 static PySendResult
 step(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
-    if (self->gate->controls && self->purpose != HF_FOR_PERMIT && self->purpose != HF_FOR_ENTRY)
+    if (has_course(self))
         return hf_coroutine_run(self, value, answer);
     if (self->phase == PHASE_CREATED) {
         hf_pass_init(&self->pass);

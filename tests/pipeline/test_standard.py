@@ -25,7 +25,7 @@ def refused(**settings: object) -> tuple[str, ...]:
 # ---- what it consists of ----
 
 
-def test_it_has_its_policies_in_order_under_one_name():  # GEN-04
+def test_it_has_its_policies_in_order_under_one_name():
     pipe = hf.Pipeline.standard("payments", rate=50, fallback="cached")
     assert kinds(pipe) == [
         "fallback",
@@ -155,12 +155,61 @@ def test_late_attempts_are_failures_of_the_breaker_and_tried_again_within_the_to
     assert pipe.policies[2].snapshot().failed == 3
 
 
-def test_an_open_circuit_is_not_tried_again(clock):
+def test_an_open_circuit_is_not_tried_again(clock):  # D-C-3, trap 55
     pipe = hf.Pipeline.standard("p", clock=clock)
     pipe.policies[2].trip()
     with pytest.raises(hf.CircuitOpenError):
         pipe.call(lambda: None)
     assert clock.now() == 0.0
+
+
+def test_cancellation_reaches_whatever_it_is_at_and_leaves_nothing_held():  # GEN-04, trap 50
+    clock = hf.ManualClock(auto=False)
+    limiter = hf.RateLimiter("l", rate=1, burst=1, max_wait=5, clock=clock)
+    pipe = hf.Pipeline.standard("p", rate=limiter, clock=clock, backoff=hf.Constant(2))
+    _, retry, breaker, _, bulkhead, _ = pipe.policies
+    calls: list[int] = []
+
+    async def fn(*, fails: bool) -> None:
+        calls.append(1)
+        if fails:
+            raise ConnectionError
+        await asyncio.sleep(3600)
+
+    async def cancelled(*, fails: bool) -> None:
+        task = asyncio.ensure_future(pipe.acall(fn, fails=fails))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (bulkhead.in_flight, breaker.in_flight) == (0, 0)
+
+    async def main() -> None:
+        await cancelled(fails=False)  # in the call
+        await cancelled(fails=False)  # where it waits for a token
+        assert len(calls) == 1
+        clock.advance(1)
+        await cancelled(fails=True)  # in the pause before a retry
+        assert len(calls) == 2
+
+    asyncio.run(main())
+    shown = retry.snapshot()
+    assert (shown.failed, shown.gave_up["cancelled"], sum(shown.retries)) == (3, 3, 0)
+    assert retry.budget.balance == 100.0
+
+
+def test_nothing_is_begun_once_the_deadline_around_it_has_passed(clock):  # GEN-04
+    pipe = hf.Pipeline.standard("p", clock=clock)
+
+    def late() -> None:
+        clock.advance(5)
+        pipe.call(pytest.fail)
+
+    with pytest.raises(hf.DeadlineExceededError):
+        hf.Timeout(5, clock=clock).call(late)
+    assert pipe.policies[2].snapshot().admitted == 0
 
 
 # ---- bad input ----

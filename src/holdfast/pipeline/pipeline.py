@@ -191,6 +191,9 @@ class Pipeline(Policy):
 
         return unsubscribe
 
+    def _stopwatch(self) -> Clock:
+        return self.policies[0]._stopwatch()
+
     def reset(self) -> None:
         """Reset every policy in it."""
         for policy in self.policies:

@@ -203,6 +203,7 @@ class PoolBulkhead(Policy):
         raise TypeError(f"{self!r} runs tasks in threads of its own: use submit(fn, …)")
 
     __call__ = call = acall = try_call = try_acall = _refuse_to_guard
+    call_with_stats = acall_with_stats = _refuse_to_guard
     __enter__ = __aenter__ = _refuse_to_guard
 
     # ---- what others see ----
