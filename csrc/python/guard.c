@@ -210,6 +210,29 @@ guard_copy(PyObject *op, PyObject *ignored)
     return Py_NewRef(op);
 }
 
+/* with_options(**options): the function guarded anew, by the pipeline with those options. */
+static PyObject *
+guard_with_options(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    GuardObject *self = (GuardObject *)op;
+    if (self->gate->kind != HF_KIND_PIPELINE) {
+        PyErr_Format(PyExc_TypeError,
+                     "%R is guarded by %R: only a pipeline has policies to be exchanged", self->fn,
+                     (PyObject *)self->gate);
+        return NULL;
+    }
+    PyObject *method = PyObject_GetAttrString((PyObject *)self->gate, "with_options");
+    PyObject *gate = method == NULL ? NULL : PyObject_Call(method, args, kwargs), *guard = NULL;
+    Py_XDECREF(method);
+    if (gate != NULL && PyObject_TypeCheck(gate, hf_gate_type))
+        guard = hf_guard_new((GateObject *)gate, self->fn);
+    else if (gate != NULL)
+        PyErr_Format(PyExc_TypeError, "with_options() of %R gave no pipeline",
+                     (PyObject *)self->gate);
+    Py_XDECREF(gate);
+    return guard;
+}
+
 static PyObject *
 guard_repr(PyObject *op)
 {
@@ -270,6 +293,11 @@ static PyGetSetDef guard_getset[] = {
 };
 
 static PyMethodDef guard_methods[] = {
+    {"with_options", (PyCFunction)(void (*)(void))guard_with_options, METH_VARARGS | METH_KEYWORDS,
+     "with_options($self, /, **options)\n--\n\n"
+     "Return the function guarded by its pipeline with other policies; see Pipeline.with_options.\n\n"
+     "Of a method it is one that is not bound, whichever way it was reached: call it with the object.\n\n"
+     "Raises:\n    TypeError: What guards is no pipeline.\n    ConfigError: As of Pipeline.with_options."},
     {"__reduce__", guard_reduce, METH_NOARGS, NULL},
     {"__copy__", guard_copy, METH_NOARGS, NULL},
     {"__deepcopy__", guard_copy, METH_O, NULL},

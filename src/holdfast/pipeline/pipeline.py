@@ -5,6 +5,7 @@ from __future__ import annotations
 from holdfast._native.gate import MAX_STEPS, Gate
 from holdfast.events import Listeners
 from holdfast.pipeline.standard import NOT_GIVEN, standard_policies
+from holdfast.pipeline.steps import flat
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.retry import TRANSIENT
@@ -14,11 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
-    from typing import Any, Literal, Self
+    from typing import Any, Literal, Self, Unpack
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
     from holdfast.mode import Mode
+    from holdfast.pipeline.options import Options
     from holdfast.pipeline.snapshots import PipelineSnapshot
     from holdfast.policies.backoff import Backoff
     from holdfast.policies.budget import RetryBudget
@@ -73,7 +75,7 @@ class Pipeline(Policy):
         if not policies:
             problems.refuse("policies", policies, "at least one policy")
         problems.done()
-        steps = _flat(policies)
+        steps = flat(policies)
         if len(steps) > MAX_STEPS:
             problems.refuse("policies", f"{len(steps)} policies", f"at most {MAX_STEPS}")
             problems.done()
@@ -171,6 +173,30 @@ class Pipeline(Policy):
 
     acquire = Gate._permit
 
+    def with_options(self, **options: Unpack[Options]) -> Self:
+        """Return a pipeline of the same name in which some policies are others.
+
+        The rest is shared with this one: its state, and who listens to it. A kind that is not
+        there goes where ``standard`` has it. Policies of pipelines within are found as well.
+
+        Args:
+            **options: A policy for ``fallback``, ``retry``, ``breaker`` (``circuit_breaker``),
+                ``limiter`` (``rate_limiter``) or ``bulkhead``; a ``Timeout`` or seconds for
+                ``total_timeout``, outside of the first retry, ``attempt_timeout``, inside of it,
+                or ``timeout`` where there is one. None removes.
+
+        Raises:
+            ConfigError: An option is unknown, or means several of its policies, or its value is
+                not what it should be.
+
+        >>> pipe = Pipeline.standard("payments")
+        >>> pipe.with_options(retry=None, total_timeout=5).policies[0].duration
+        5.0
+        """
+        from holdfast.pipeline.options import other_policies
+
+        return type(self)(self.name, *other_policies(self, dict(options)))
+
     def describe(self) -> str:
         """Return its policies in order, with their settings, a line each."""
         lines = [f"Pipeline {self.name!r}, outermost first:"]
@@ -182,7 +208,7 @@ class Pipeline(Policy):
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for the events of each policy in it; see ``Policy.on_event``."""
-        steps = dict.fromkeys(_flat(self.policies))  # each once, however often it is passed
+        steps = dict.fromkeys(flat(self.policies))  # each once, however often it is passed
         removers = [step.on_event(listener) for step in steps]
 
         def unsubscribe() -> None:
@@ -204,10 +230,3 @@ class Pipeline(Policy):
         from holdfast.pipeline.snapshots import PipelineSnapshot
 
         return PipelineSnapshot(self.name, tuple(part.snapshot() for part in self.policies))
-
-
-def _flat(policies: tuple[Policy, ...]) -> list[Policy]:
-    steps: list[Policy] = []
-    for policy in policies:
-        steps.extend(_flat(policy.policies) if isinstance(policy, Pipeline) else (policy,))
-    return steps

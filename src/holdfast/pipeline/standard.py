@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     P = TypeVar("P", bound=Policy)
 
-__all__ = ["NOT_GIVEN", "NotGiven", "standard_policies", "window_in_use"]
+__all__ = ["NOT_GIVEN", "NotGiven", "read_timeout", "standard_policies", "window_in_use"]
 
 WINDOW_SECONDS = 30.0
 WINDOW_TO_ATTEMPT = 2  # how many attempts in a row the breaker's window has room for, at least
@@ -65,8 +65,8 @@ def standard_policies(
     common = {field: others.pop(field) for field in ("clock", "mode")}
     if others["backoff"] is None:
         others["backoff"] = Exponential(0.2, max=10, jitter_mode="full")
-    total_ns = _read_timeout(problems, "total_timeout", total_timeout)
-    attempt_ns = _read_timeout(problems, "attempt_timeout", attempt_timeout)
+    total_ns = read_timeout(problems, "total_timeout", total_timeout)
+    attempt_ns = read_timeout(problems, "attempt_timeout", attempt_timeout)
     _check_attempt(problems, attempt_timeout, attempt_ns, total_ns)
     _check_window(problems, breaker, attempt_timeout, attempt_ns)
     policies = (
@@ -145,7 +145,7 @@ def _limiter(
 # ---- what must fit together ----
 
 
-def _read_timeout(problems: Problems, field: str, value: float | timedelta | None) -> int | None:
+def read_timeout(problems: Problems, field: str, value: float | timedelta | None) -> int | None:
     """Return a timeout in nanoseconds; None for none, and for one that was refused."""
     own = Problems()
     ns = own.duration(field, value, least_ns=LEAST_NS, none=True)

@@ -1,0 +1,172 @@
+"""A pipeline with other policies: which one an option means, and where one goes that was not there.
+
+Not here: what the standard order is for (``standard``), what is unwise (``lint``).
+"""
+
+from __future__ import annotations
+
+from holdfast.pipeline.standard import read_timeout
+from holdfast.pipeline.steps import ATTEMPT, PLACES, TOTAL, flat, places
+from holdfast.policies.base import Policy
+from holdfast.policies.breaker import CircuitBreaker
+from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.fallback import Fallback
+from holdfast.policies.limiter import RateLimiter
+from holdfast.policies.retry import Retry
+from holdfast.policies.timeout import Timeout
+from holdfast.validation import Problems
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any, TypedDict
+
+    from holdfast.pipeline.pipeline import Pipeline
+
+    class Options(TypedDict, total=False):
+        """What ``with_options`` takes."""
+
+        fallback: Fallback | None
+        total_timeout: Timeout | float | timedelta | None
+        retry: Retry | None
+        breaker: CircuitBreaker | None
+        circuit_breaker: CircuitBreaker | None
+        limiter: RateLimiter | None
+        rate_limiter: RateLimiter | None
+        bulkhead: Bulkhead | None
+        attempt_timeout: Timeout | float | timedelta | None
+        timeout: Timeout | float | timedelta | None
+
+
+__all__ = ["other_policies"]
+
+# What can be put in each place.
+CLASSES: dict[str, type[Policy]] = {
+    "fallback": Fallback,
+    TOTAL: Timeout,
+    "retry": Retry,
+    "circuit_breaker": CircuitBreaker,
+    "rate_limiter": RateLimiter,
+    "bulkhead": Bulkhead,
+    ATTEMPT: Timeout,
+}
+RANKS = {place: rank for rank, place in enumerate(PLACES)}
+SHORT = {"breaker": "circuit_breaker", "limiter": "rate_limiter"}
+OPTIONS = (*CLASSES, *SHORT, "timeout")
+
+
+def other_policies(pipe: Pipeline, options: dict[str, Any]) -> list[Policy]:
+    """Return the policies of a pipeline with those replaced, added or removed that options name.
+
+    Raises:
+        ConfigError: An option is unknown, means more than one policy, or has no policy as value.
+    """
+    problems = Problems("with_options of Pipeline", pipe.name)
+    there = places(pipe.policies)
+    values = _read(problems, pipe, there, options)
+    problems.done()
+    olds = {place: policy for policy, place in there}
+    replaced = {id(olds[place]): value for place, value in values.items() if place in olds}
+    parts = _replace(pipe.policies, replaced)
+    ranks = {id(policy): RANKS.get(place, -1) for policy, place in there}
+    ranks.update((id(value), RANKS[place]) for place, value in values.items())
+    for place in PLACES:
+        value = values.get(place)
+        if value is not None and place not in olds:
+            parts.insert(_position(parts, ranks, place), value)
+    return parts
+
+
+# ---- where policies are ----
+
+
+def _position(parts: list[Policy], ranks: dict[int, int], place: str) -> int:
+    """Return where a policy goes: inside of all that the standard pipeline has outside of it."""
+    rank = RANKS[place]
+    after = 0
+    for at, part in enumerate(parts):
+        inner = [ranks[id(policy)] for policy in flat((part,))]
+        if place == TOTAL and RANKS["retry"] in inner:
+            return min(after, at)
+        if any(0 <= one < rank for one in inner):
+            after = at + 1
+    return after
+
+
+def _replace(parts: tuple[Policy, ...], replaced: dict[int, Policy | None]) -> list[Policy]:
+    """Return the parts with some replaced or gone, and pipelines with such parts made anew."""
+    new: list[Policy] = []
+    for part in parts:
+        one: Policy | None = replaced.get(id(part), part)
+        if one is part and part.kind == "pipeline":
+            inner: Any = part
+            kept = _replace(inner.policies, replaced)
+            if kept != list(inner.policies):
+                one = type(inner)(inner.name, *kept) if kept else None
+        if one is not None:
+            new.append(one)
+    return new
+
+
+# ---- what the options mean ----
+
+
+def _read(
+    problems: Problems, pipe: Pipeline, there: list[tuple[Policy, str]], options: dict[str, Any]
+) -> dict[str, Policy | None]:
+    """Return what is to be in each place that an option names."""
+    values: dict[str, Policy | None] = {}
+    for option, value in options.items():
+        place = _place_of(problems, there, option, value)
+        if place is None:
+            continue
+        olds = [policy for policy, its in there if its == place]
+        if place in values:
+            words = place.replace("_", " ")
+            problems.refuse(option, value, f"one option, where two are for the {words}")
+        elif len(olds) > 1:
+            problems.refuse(option, value, f"where there is one; here are {_shown(olds)}")
+        else:
+            values[place] = _policy(problems, option, value, place, olds, pipe)
+    return values
+
+
+def _place_of(
+    problems: Problems, there: list[tuple[Policy, str]], option: str, value: object
+) -> str | None:
+    if option == "timeout":
+        timeouts = [(policy, place) for policy, place in there if policy.kind == "timeout"]
+        if len(timeouts) <= 1:
+            return timeouts[0][1] if timeouts else TOTAL
+        shown = _shown([policy for policy, _ in timeouts])
+        problems.refuse(option, value, f"where there is one; here are {shown}: {TOTAL}, {ATTEMPT}")
+        return None
+    place = SHORT.get(option, option)
+    if place not in PLACES:
+        shown = _shown([policy for policy, _ in there])
+        problems.refuse(option, value, f"one of {', '.join(OPTIONS)}; here are {shown}")
+        return None
+    return place
+
+
+def _policy(
+    problems: Problems, option: str, value: Any, place: str, olds: list[Policy], pipe: Pipeline
+) -> Policy | None:
+    if value is None:
+        return None
+    cls = CLASSES[place]
+    if cls is not Timeout:
+        return problems.instance(option, value, cls, f"a {cls.__name__}, or None for none")
+    if isinstance(value, Policy):
+        return problems.instance(option, value, cls, "a Timeout, seconds, or None for none")
+    if read_timeout(problems, option, value) is None:
+        return None
+    if not olds:
+        return Timeout(value, name=pipe.name, clock=pipe._stopwatch())
+    old = olds[0]
+    settings = {field: old._setting(field) for field in ("thread", "workers", "clock", "mode")}
+    return Timeout(value, name=old.name, **settings)
+
+
+def _shown(policies: list[Policy]) -> str:
+    return ", ".join(map(repr, policies))
