@@ -13,6 +13,9 @@ from holdfast import (
     BulkheadFullError,
     BulkheadTimeoutError,
     ConfigError,
+    DeadlineExceededError,
+    ManualClock,
+    Timeout,
 )
 from holdfast.pipeline.crew import Crew
 from holdfast.pipeline.pool import PoolBulkhead
@@ -338,3 +341,17 @@ def test_a_future_cancelled_as_a_worker_takes_its_task_gives_back_one_place(make
     assert snapshot.completed + snapshot.cancelled == turns
     assert snapshot.cancelled == sum(future.cancelled() for future in futures)
     assert pool._kernel.counters()[6] == 0
+
+
+def test_a_wait_for_a_place_ends_with_the_time_of_the_call_it_is_part_of(
+    make: Make, job: Job
+) -> None:
+    # GEN-04
+    clock = ManualClock()
+    pool = make(workers=1, max_waiting=0, max_wait=60, clock=clock)
+    held = pool.submit(job)
+    with pytest.raises(DeadlineExceededError):
+        Timeout(5, clock=clock).call(pool.submit, len, "never")
+    assert clock.now() == 5
+    job.open.set()
+    held.result(LIMIT)

@@ -11,13 +11,14 @@ from threading import RLock
 from weakref import ref
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
+from holdfast._native.gate import check_deadline
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
 from holdfast.pipeline.crew import Crew
-from holdfast.pipeline.waiting import FULL, TIMED_OUT, WaitingRoom
-from holdfast.policies.base import NATIVE_MODES, Policy
+from holdfast.pipeline.waiting import ENTERED, FULL, TIMED_OUT, WaitingRoom
+from holdfast.policies.base import NATIVE_MODES, Policy, within_deadline_ns
 from holdfast.validation import Problems, require_callable
 
 TYPE_CHECKING = False
@@ -135,6 +136,7 @@ class PoolBulkhead(Policy):
         Raises:
             BulkheadFullError: As many tasks as may be run or wait already.
             BulkheadTimeoutError: No place came free within ``max_wait``.
+            DeadlineExceededError: Nor before the deadline of an enclosing Timeout.
             PoolStoppedError: ``stop`` was called.
             TypeError: ``fn`` is no callable, or is a coroutine or generator function.
         """
@@ -189,8 +191,10 @@ class PoolBulkhead(Policy):
         if self.mode is Mode.OBSERVE:
             task.answers.extend(starmap(self._try_enter, _ONCE))
             return
-        asked = (self._clock, self._max_wait_ns)
+        asked = (self._clock, within_deadline_ns(self._max_wait_ns))
         task.answers.extend(starmap(self._room.enter, (asked,)))
+        if task.answers[0] != ENTERED:
+            check_deadline()  # or it is the time of the call that is over
         if task.answers[0] == FULL:
             self._refuse("full")
         elif task.answers[0] == TIMED_OUT:

@@ -83,10 +83,15 @@ def fresh_seed() -> int:
     return int.from_bytes(os.urandom(8), "little")
 
 
-def within_deadline_ns(wait_ns: int) -> int:
-    """Return a wait, or what is left until the deadline of an enclosing Timeout if that is less."""
+def within_deadline_ns(wait_ns: int | None) -> int | None:
+    """Return how long a wait may be: no longer than the time of an enclosing Timeout is.
+
+    None is a wait without limit.
+    """
     left_ns = gate._deadline_left_ns()
-    return wait_ns if left_ns is None else max(0, min(wait_ns, left_ns))
+    if left_ns is None:
+        return wait_ns
+    return max(0, left_ns if wait_ns is None else min(wait_ns, left_ns))
 
 
 class Default(int):

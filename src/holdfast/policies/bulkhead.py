@@ -13,7 +13,7 @@ from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, driver, within_deadline_ns
-from holdfast.validation import MAX_NS, Problems, seconds_to_ns
+from holdfast.validation import Problems, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -239,8 +239,7 @@ class Bulkhead(Policy):
 
     def _wait_ns_of(self, timeout: float | timedelta | None) -> int | None:
         wait_ns = self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
-        shorter_ns = within_deadline_ns(MAX_NS if wait_ns is None else wait_ns)
-        return wait_ns if shorter_ns == MAX_NS else shorter_ns
+        return within_deadline_ns(wait_ns)
 
     def _refuse_as(self, answer: int) -> None:
         check_deadline()  # or it is the time of the call that is over

@@ -279,7 +279,8 @@ class RateLimiter(Policy):
         if not self._enforces:
             self._try_take(n)
             return
-        longest_ns = within_deadline_ns(MAX_NS if longest_ns is None else longest_ns)
+        longest_ns = within_deadline_ns(longest_ns)
+        longest_ns = MAX_NS if longest_ns is None else longest_ns
         if self._sliding:
             yield from self._sliding_waits(n, longest_ns)
             return
