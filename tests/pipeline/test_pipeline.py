@@ -118,6 +118,70 @@ def test_it_says_what_is_in_force(clock):
     assert any(line.strip().startswith("1. Bulkhead 'x'") for line in nested.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("policy", "costs"),
+    [
+        (lambda: hf.CircuitBreaker("b"), "native, reads the clock"),  # it records durations
+        (lambda: hf.CircuitBreaker("b", latency=False), "native"),
+        (
+            lambda: hf.CircuitBreaker("b", slow_call_duration=1, is_failure=bool, latency=False),
+            "native, reads the clock, calls Python for each result",
+        ),
+        (lambda: hf.RateLimiter("l", rate=5), "native, reads the clock"),
+        (lambda: hf.RateLimiter("l", rate=5, max_wait=1), "native, reads the clock, may wait"),
+        (lambda: hf.Bulkhead("h"), "native"),
+        (lambda: hf.Bulkhead("h", max_waiting=1, max_wait=None), "native, may wait"),
+        (lambda: hf.Bulkhead("h", mode="off"), "off: nothing"),
+        (lambda: hf.Timeout(1), "native, reads the clock"),
+        (lambda: hf.Timeout(1, thread=True), "native, reads the clock, own threads"),
+        (lambda: hf.Retry("r"), "native, calls Python when it retries, may wait"),
+        (
+            lambda: hf.Retry("r", on_result=bool),
+            "native, calls Python for each result, calls Python when it retries, may wait",
+        ),
+        (lambda: hf.Fallback(1), "native"),
+        (lambda: hf.Fallback(str), "native, calls Python when it stands in"),
+    ],
+)
+def test_it_says_what_each_policy_costs(policy, costs):
+    one = policy()
+    _, line = hf.Pipeline("p", one).describe().splitlines()
+    assert line == f"  1. {one.describe()} [{costs}]"
+    first, inner = hf.Pipeline("o", hf.Pipeline("p", one)).describe().splitlines()[1:]
+    assert first == "  1. Pipeline 'p', outermost first:"  # its costs are those of its policies
+    assert inner.strip() == line.strip()
+
+
+def test_policies_of_every_kind_nest_in_any_order(clock):
+    def every(name: str) -> list[hf.Policy]:
+        return [
+            hf.Fallback("cached", clock=clock, on=KeyError),
+            hf.Timeout(30, clock=clock),
+            hf.Retry(name, backoff=hf.Constant(0), clock=clock, attempts=2),
+            hf.CircuitBreaker("b", failure_threshold=9, clock=clock),
+            hf.RateLimiter("l", rate=99, clock=clock),
+            hf.Bulkhead("h", clock=clock),
+        ]
+
+    for shift in range(6):
+        outer, inner = every("outer"), every("inner")
+        inner = inner[shift:] + inner[:shift]
+        pipe = hf.Pipeline("p", *outer[:shift], hf.Pipeline("q", *inner), *outer[shift:])
+        assert pipe.call(lambda: "a") == "a"
+        assert pipe.try_call(lambda: {}["b"]).unwrap() == "cached"
+        for policy in (*outer, *inner):
+            assert getattr(policy, "in_flight", 0) == 0
+        calls = [0]
+
+        def fail(calls: list[int] = calls) -> None:
+            calls[0] += 1
+            raise ConnectionError
+
+        assert isinstance(pipe.try_call(fail).error, ConnectionError)
+        assert calls == [2 * 2]
+        assert [finding.code for finding in pipe.lint()].count("nested_retries") == 1
+
+
 def test_it_tells_the_events_of_its_policies_until_unsubscribed(clock):
     breaker, limiter, bulkhead = three(clock)
     pipe = hf.Pipeline("p", breaker, limiter, bulkhead)

@@ -250,6 +250,17 @@ def test_a_breaker_without_a_window_of_time_has_none_to_be_too_short():
         assert hf.Pipeline.standard("p", breaker=breaker, total_timeout=900, attempt_timeout=300)
 
 
+def test_a_first_pause_as_long_as_the_total_leaves_nothing_to_retry_in():
+    (problem,) = refused(backoff=hf.Constant(30))
+    assert problem == (
+        "backoff: got Constant(30), allowed a first delay shorter than total_timeout, 30 s, "
+        "or attempts=1"
+    )
+    assert hf.Pipeline.standard("p", backoff=hf.Constant(29))
+    assert hf.Pipeline.standard("p", backoff=hf.Constant(30), attempts=1)
+    assert hf.Pipeline.standard("p", backoff=hf.Constant(30), total_timeout=None)
+
+
 def test_every_problem_is_named_at_once():
     problems = refused(
         total_timeout=-1,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.events import Listener
     from holdfast.mode import Mode
+    from holdfast.pipeline.lint import Finding
     from holdfast.pipeline.options import Options
     from holdfast.pipeline.snapshots import PipelineSnapshot
     from holdfast.policies.backoff import Backoff
@@ -39,8 +40,8 @@ class Pipeline(Policy):
 
     Args:
         name: For messages, metrics and the registry.
-        *policies: Circuit breakers, rate limiters, bulkheads and pipelines, at most 16 policies
-            in all.
+        *policies: Policies of any kind, but none that has threads of its own to run calls in
+            (``PoolBulkhead``), and pipelines, in any order and nesting; at most 16 in all.
 
     Raises:
         ConfigError: A part is no policy, or there are none or too many.
@@ -198,13 +199,30 @@ class Pipeline(Policy):
         return type(self)(self.name, *other_policies(self, dict(options)))
 
     def describe(self) -> str:
-        """Return its policies in order, with their settings, a line each."""
+        """Return its policies, outermost first, each with its settings and what a call costs."""
         lines = [f"Pipeline {self.name!r}, outermost first:"]
         for number, policy in enumerate(self.policies, 1):
             inner = policy.describe().splitlines()
-            lines.append(f"  {number}. {inner[0]}")
+            costs = ", ".join(policy._costs())
+            lines.append(f"  {number}. {inner[0]}" + (f" [{costs}]" if costs else ""))
             lines.extend(f"     {line}" for line in inner[1:])
         return "\n".join(lines)
+
+    def lint(self) -> list[Finding]:
+        """Return what is legal in it, but hardly meant.
+
+        Such as a breaker outside of a retry, timeouts that end nothing, attempts that multiply.
+        Each finding has a ``code``, a ``message`` and the ``policies`` it is about. Policies of
+        pipelines within are seen as if they stood here.
+
+        >>> from holdfast import Retry
+        >>> pipe = Pipeline("p", Retry("outer"), Retry("inner"))
+        >>> [finding.code for finding in pipe.lint()]
+        ['nested_retries']
+        """
+        from holdfast.pipeline.lint import lint
+
+        return lint(self)
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for the events of each policy in it; see ``Policy.on_event``."""
@@ -216,6 +234,9 @@ class Pipeline(Policy):
                 remove()
 
         return unsubscribe
+
+    def _costs(self) -> list[str]:
+        return []  # those of its policies
 
     def _stopwatch(self) -> Clock:
         return self.policies[0]._stopwatch()

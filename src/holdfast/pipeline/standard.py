@@ -78,6 +78,7 @@ def standard_policies(
         _made(problems, Bulkhead, name, max_concurrent=max_concurrent, **common),
         _timeout(name, attempt_timeout, attempt_ns, problems, common),
     )
+    _check_backoff(problems, policies[2], total_ns)
     problems.done()
     return [policy for policy in policies if policy is not None]
 
@@ -165,6 +166,18 @@ def _check_attempt(
             "attempt_timeout",
             attempt_timeout,
             f"at most total_timeout, {total_ns / 1e9:g} s, or None",
+        )
+
+
+def _check_backoff(problems: Problems, retry: Retry | None, total_ns: int | None) -> None:
+    if retry is None or total_ns is None or retry._setting("attempts") == 1:
+        return
+    least_ns = retry.backoff._least_ns(0)
+    if least_ns >= total_ns:
+        problems.refuse(
+            "backoff",
+            retry.backoff,
+            f"a first delay shorter than total_timeout, {total_ns / 1e9:g} s, or attempts=1",
         )
 
 

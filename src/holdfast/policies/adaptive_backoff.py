@@ -71,6 +71,9 @@ class AdaptiveBackoff(Composed):
         before_ns = -1 if previous_ns < 0 else round(min(previous_ns, MAX_NS) / stretch)
         return min(self._max_ns, round(self._parts[0]._delay_ns(attempt, before_ns) * stretch))
 
+    def _least_ns(self, attempt: int) -> int:
+        return min(self._max_ns, self._parts[0]._least_ns(attempt))
+
     def _compared(self) -> tuple[object, ...]:
         return *self._parts, self._k, self._max_ns
 

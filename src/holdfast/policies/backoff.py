@@ -75,6 +75,14 @@ class _Formula(_native.Backoff, Backoff):
         )
         self._settings = {**settings, "jitter": spread, "jitter_mode": mode, "seed": seed}
 
+    def _least_ns(self, attempt: int) -> int:
+        if kernel_of(self) is None or type(self).__module__ != __name__:
+            return 0  # a subclass of the user's
+        arguments = {**self._arguments(), "jitter": 0.0, "jitter_mode": "add"}
+        jitter, mode = self._settings["jitter"], self._settings["jitter_mode"]
+        shares = {"add": 1.0, "around": 1.0 - jitter, "equal": 0.5, "full": 0.0}
+        return int(type(self)(**arguments)._delay_ns(attempt, -1) * shares[mode])
+
     def _reseed(self) -> None:
         if self._settings["seed"] is None:
             self.seed(fresh_seed())
@@ -306,6 +314,9 @@ class Decorrelated(_Formula):
             "max": problems.duration("max", max, least_ns=base_ns),
         }
         self._make(_DECORRELATED, problems, settings, seed=seed)
+
+    def _least_ns(self, attempt: int) -> int:  # noqa: ARG002 - plays no part
+        return int(self._settings["base"]) if type(self) is Decorrelated else 0
 
 
 def kernel_of(backoff: Backoff) -> object | None:

@@ -74,6 +74,10 @@ class Backoff(metaclass=ABCMeta):
         name = type(self).__qualname__
         raise ValueError(f"{name}.delay: got {shown(answer)}, allowed seconds from 0")
 
+    def _least_ns(self, attempt: int) -> int:  # noqa: ARG002 - of one's own nothing is known
+        """Return the shortest that chance can make of a delay, in nanoseconds."""
+        return 0
+
     def _reseed(self) -> None:  # noqa: B027 - one without jitter has nothing to do
         """In a forked child: draw other numbers than the parent, unless a seed was given."""
 
@@ -123,6 +127,9 @@ class _Sum(Composed):
     def _delay_ns(self, attempt: int, previous_ns: int) -> int:
         return min(sum(part._delay_ns(attempt, previous_ns) for part in self._parts), MAX_NS)
 
+    def _least_ns(self, attempt: int) -> int:
+        return min(sum(part._least_ns(attempt) for part in self._parts), MAX_NS)
+
     def __repr__(self) -> str:
         return " + ".join(map(repr, self._parts))
 
@@ -140,6 +147,10 @@ class _Chain(Composed):
         if attempt <= last:
             return self._parts[attempt]._delay_ns(0, -1)
         return self._parts[last]._delay_ns(attempt - last, previous_ns)
+
+    def _least_ns(self, attempt: int) -> int:
+        last = len(self._parts) - 1
+        return self._parts[min(attempt, last)]._least_ns(max(0, attempt - last))
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self._parts))})"

@@ -237,6 +237,15 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     # ---- what policies share ----
 
+    def _costs(self) -> list[str]:
+        """Return in a few words what a call costs, the unavoidable first."""
+        if self.mode is Mode.OFF:
+            return ["off: nothing"]
+        return ["native", *self._further_costs()]
+
+    def _further_costs(self) -> list[str]:
+        return []
+
     def _stopwatch(self) -> Clock:
         """Return what a call is timed by."""
         clock: Clock = self._clock

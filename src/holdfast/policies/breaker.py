@@ -322,6 +322,11 @@ class CircuitBreaker(Policy):
         if self._setting("latency") is None and self._histogram is None:
             self._record_latency(Histogram())
 
+    def _further_costs(self) -> list[str]:
+        timed = self._histogram is not None or self._setting("slow_call_duration") is not None
+        asks = self._setting("is_failure") is not None
+        return ["reads the clock"] * timed + ["calls Python for each result"] * asks
+
     def _after_fork(self) -> None:
         super()._after_fork()
         self._kernel.forget_in_flight()

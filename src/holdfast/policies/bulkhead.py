@@ -195,6 +195,9 @@ class Bulkhead(Policy):
         *kernel, busy_ns, observed = (new - old for new, old in zip(counts, before, strict=True))
         return kernel, busy_ns, observed
 
+    def _further_costs(self) -> list[str]:
+        return ["may wait"] * self._can_wait
+
     # ---- what the native gate asks ----
 
     def _leave_with(self, works: list[Any], since_ns: int) -> None:

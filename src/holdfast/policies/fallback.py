@@ -92,3 +92,6 @@ class Fallback(Policy):
 
     def reset(self) -> None:
         """Do nothing: a fallback remembers nothing but its counts, which go on."""
+
+    def _further_costs(self) -> list[str]:
+        return ["calls Python when it stands in"] * callable(self._setting("value"))

@@ -261,6 +261,9 @@ class RateLimiter(Policy):
 
         return limiter_snapshot(self)
 
+    def _further_costs(self) -> list[str]:
+        return ["reads the clock"] + ["may wait"] * self._can_wait
+
     # ---- what the native gate asks ----
 
     def _block(self) -> None:

@@ -254,6 +254,13 @@ class Retry(Policy):
     def reset(self) -> None:
         """Do nothing: a retry remembers nothing but its counts, which go on."""
 
+    def _further_costs(self) -> list[str]:
+        asks = self._setting("on_result") is not None
+        return ["calls Python for each result"] * asks + [
+            "calls Python when it retries",
+            "may wait",
+        ]
+
     # ---- what the native gate asks ----
 
     def _asked_delay_ns(self, asked: object) -> int:

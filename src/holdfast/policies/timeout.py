@@ -122,6 +122,9 @@ class Timeout(Policy):
     def reset(self) -> None:
         """Do nothing: a timeout remembers nothing but its counts, which go on."""
 
+    def _further_costs(self) -> list[str]:
+        return ["reads the clock"] + ["own threads"] * self._setting("thread")
+
     # ---- what the native gate asks ----
 
     def _exceeded(self) -> DeadlineExceededError:

@@ -1,0 +1,368 @@
+"""What is legal in a pipeline, but hardly meant: policies that defeat each other.
+
+Each rule is a function of the pipeline's policies in order, those of pipelines in it included, and
+yields what it finds. Not here: what can never work, which is refused when a policy is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.errors import DeadlineExceededError, Rejected
+from holdfast.pipeline.standard import WINDOW_TO_ATTEMPT, window_in_use
+from holdfast.pipeline.steps import flat
+from holdfast.policies.breaker import CircuitBreaker
+from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.fallback import Fallback
+from holdfast.policies.limiter import RateLimiter
+from holdfast.policies.retry import Retry
+from holdfast.policies.timeout import Timeout
+from holdfast.validation import duration_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, TypeVar
+
+    from holdfast.pipeline.pipeline import Pipeline
+    from holdfast.policies.base import Policy
+
+    P = TypeVar("P", bound=Policy)
+    Steps = list[Policy]
+    Rule = Callable[[Steps], Iterator["Finding"]]
+
+__all__ = ["Finding", "lint"]
+
+MOST_DELAYS = 1000  # that are added up; nobody waits for more
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a pipeline that is hardly meant.
+
+    Attributes:
+        code: A stable word for it, as "breaker_outside_retry".
+        message: What is the matter, what comes of it, and what would mend it.
+        policies: Those it is about, outermost first.
+    """
+
+    code: str
+    message: str
+    policies: tuple[Policy, ...]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def lint(pipe: Pipeline) -> list[Finding]:
+    """Return what all rules find in a pipeline."""
+    steps = flat(pipe.policies)
+    once = list(dict.fromkeys(steps))
+    found = [finding for rule in RULES for finding in rule(once)]
+    return [*found, *_same_policy_twice(steps)]
+
+
+# ---- which is inside of which ----
+
+
+def _pairs(steps: Steps, outer: type[P], inner: type[Any]) -> Iterator[tuple[P, Any]]:
+    """Yield each policy of one class with each of another that is inside of it."""
+    for at, one in enumerate(steps):
+        if isinstance(one, outer):
+            yield from ((one, other) for other in steps[at + 1 :] if isinstance(other, inner))
+
+
+def _around(steps: Steps, policy: Policy, cls: type[P]) -> list[P]:
+    """Return the policies of a class that are outside of one."""
+    return [step for step in steps[: steps.index(policy)] if isinstance(step, cls)]
+
+
+def _between(steps: Steps, outer: Policy, inner: Policy) -> Steps:
+    return steps[steps.index(outer) + 1 : steps.index(inner)]
+
+
+def _repeats(policy: Policy) -> bool:
+    return isinstance(policy, Retry) and policy._setting("attempts") > 1
+
+
+def _called(policy: Policy) -> str:
+    if isinstance(policy, Timeout):
+        return f"the timeout of {policy.duration:g} s"
+    return f"{policy.kind.replace('_', ' ')} {policy.name!r}"
+
+
+# ---- timeouts ----
+
+
+def _timeouts_within_timeouts(steps: Steps) -> Iterator[Finding]:
+    for outer, inner in _pairs(steps, Timeout, Timeout):
+        if inner.duration < outer.duration:
+            continue
+        if any(map(_repeats, _between(steps, outer, inner))):
+            yield Finding(
+                "no_time_for_a_retry",
+                f"an attempt may take as long, {inner.duration:g} s, as all of them, "
+                f"{outer.duration:g} s: one that times out is never tried again",
+                (outer, inner),
+            )
+        else:
+            yield Finding(
+                "timeout_never_ends_a_call",
+                f"{_called(inner)} is inside of {_called(outer)}, which ends every call first",
+                (outer, inner),
+            )
+
+
+def _threads_within_threads(steps: Steps) -> Iterator[Finding]:
+    for outer, inner in _pairs(steps, Timeout, Timeout):
+        if outer._setting("thread") and inner._setting("thread"):
+            yield Finding(
+                "thread_within_thread",
+                f"{_called(inner)} runs in a thread what {_called(outer)} has moved to a thread "
+                "already: each call takes two, and at the outer deadline both are left behind",
+                (outer, inner),
+            )
+
+
+def _work_left_behind(steps: Steps) -> Iterator[Finding]:
+    for retry, timeout in _pairs(steps, Retry, Timeout):
+        bounded = any(isinstance(step, Bulkhead) for step in steps[steps.index(retry) :])
+        if timeout._setting("thread") and _repeats(retry) and not bounded:
+            yield Finding(
+                "abandoned_work_piles_up",
+                f"an attempt that {_called(timeout)} leaves behind in its thread cannot be "
+                f"interrupted and goes on beside the next one of {_called(retry)}: put a bulkhead "
+                "inside of the retry, whose places such work keeps",
+                (retry, timeout),
+            )
+
+
+def _waits_beyond_timeouts(steps: Steps) -> Iterator[Finding]:
+    for policy in steps:
+        if not isinstance(policy, (RateLimiter, Bulkhead)) or policy._max_wait_ns is None:
+            continue
+        around = _around(steps, policy, Timeout)
+        shortest = min(around, key=lambda timeout: timeout.duration, default=None)
+        if shortest is not None and policy._max_wait_ns / 1e9 > shortest.duration:
+            yield Finding(
+                "wait_beyond_timeout",
+                f"{_called(policy)} lets a call wait {policy._max_wait_ns / 1e9:g} s, but "
+                f"{_called(shortest)} around it ends it before: lower max_wait",
+                (shortest, policy),
+            )
+
+
+# ---- retries ----
+
+
+def _held_through_pauses(steps: Steps) -> Iterator[Finding]:
+    for outer, retry in _pairs(steps, Bulkhead, Retry):
+        if _repeats(retry):
+            yield Finding(
+                "bulkhead_outside_retry",
+                f"{_called(outer)} is outside of {_called(retry)}: a call keeps its place while it "
+                "pauses; put the bulkhead inside",
+                (outer, retry),
+            )
+    for limiter, retry in _pairs(steps, RateLimiter, Retry):
+        if _repeats(retry):
+            yield Finding(
+                "limiter_outside_retry",
+                f"{_called(limiter)} is outside of {_called(retry)}: one token pays for all "
+                "attempts; put the limiter inside",
+                (limiter, retry),
+            )
+
+
+def _breaker_outside(steps: Steps) -> Iterator[Finding]:
+    for breaker, retry in _pairs(steps, CircuitBreaker, Retry):
+        if _repeats(retry):
+            yield Finding(
+                "breaker_outside_retry",
+                f"{_called(breaker)} is outside of {_called(retry)}: it sees one call where there "
+                "are many attempts, and cannot stop them; put the breaker inside",
+                (breaker, retry),
+            )
+
+
+def _retries_within_retries(steps: Steps) -> Iterator[Finding]:
+    retries = [step for step in steps if _repeats(step)]
+    if len(retries) > 1:
+        each = [retry._setting("attempts") for retry in retries]
+        product = 1
+        for attempts in each:
+            product *= attempts
+        yield Finding(
+            "nested_retries",
+            f"attempts multiply: {' × '.join(map(str, each))} = {product} for one call of "
+            f"{' inside of '.join(map(_called, reversed(retries)))}; keep one of them",
+            tuple(retries),
+        )
+
+
+def _timeouts_not_retried(steps: Steps) -> Iterator[Finding]:
+    for retry in steps:
+        if not isinstance(retry, Retry) or not _repeats(retry):
+            continue
+        inside = [timeout for one, timeout in _pairs(steps, Retry, Timeout) if one is retry]
+        on = retry._setting("on")
+        if not inside or not isinstance(on, tuple):  # a predicate knows what it wants
+            continue
+        if not issubclass(DeadlineExceededError, on):
+            yield Finding(
+                "timeouts_not_retried",
+                f"{_called(retry)} does not try again what {_called(inside[0])} inside of it has "
+                "ended: name DeadlineExceededError in on, or put the timeout outside",
+                (retry, inside[0]),
+            )
+
+
+def _pauses_beyond_deadline(steps: Steps) -> Iterator[Finding]:
+    for retry in steps:
+        if not isinstance(retry, Retry) or not _repeats(retry):
+            continue
+        limits = [round(timeout.duration * 1e9) for timeout in _around(steps, retry, Timeout)]
+        max_time_ns = duration_to_ns(retry._setting("max_time"))
+        if max_time_ns is not None:
+            limits.append(max_time_ns)
+        longest_ns = min(limits, default=None)
+        if longest_ns is None:
+            continue
+        attempts = retry._setting("attempts")
+        possible = _attempts_within(retry, longest_ns)
+        if possible < attempts:
+            yield Finding(
+                "pauses_beyond_deadline",
+                f"{_called(retry)} has time for the pauses of {possible} of its {attempts} "
+                f"attempts at most, within {longest_ns / 1e9:g} s",
+                (retry,),
+            )
+
+
+def _attempts_within(retry: Retry, longest_ns: int) -> int:
+    """Return how many attempts may begin at best, if calls take no time and chance is kind."""
+    attempts: int = retry._setting("attempts")
+    spent_ns = 0
+    for retries in range(min(attempts - 1, MOST_DELAYS)):
+        spent_ns += retry.backoff._least_ns(retries)
+        if spent_ns >= longest_ns:
+            return retries + 1
+    return attempts
+
+
+def _retries_without_budget(steps: Steps) -> Iterator[Finding]:
+    for retry in steps:
+        if isinstance(retry, Retry) and _repeats(retry) and retry.budget is None:
+            attempts = retry._setting("attempts")
+            yield Finding(
+                "retry_without_budget",
+                f"{_called(retry)} has no budget: while everything fails, it makes {attempts} "
+                "calls of each; give it a RetryBudget",
+                (retry,),
+            )
+
+
+# ---- fallbacks, breakers ----
+
+
+def _fallbacks_inside(steps: Steps) -> Iterator[Finding]:
+    for retry, fallback in _pairs(steps, Retry, Fallback):
+        if _repeats(retry) and _hides(fallback, retry._setting("on")):
+            yield Finding(
+                "fallback_inside_retry",
+                f"the fallback inside of {_called(retry)} hides failures from it, so that nothing "
+                "is tried again; put the fallback outside",
+                (retry, fallback),
+            )
+    for breaker, fallback in _pairs(steps, CircuitBreaker, Fallback):
+        if _hides(fallback, breaker._setting("on")):
+            yield Finding(
+                "fallback_inside_breaker",
+                f"the fallback inside of {_called(breaker)} hides failures from it, so that it "
+                "never opens; put the fallback outside",
+                (breaker, fallback),
+            )
+
+
+def _hides(fallback: Fallback, wanted: Any) -> bool:
+    """Return whether a fallback stands in for what another policy is to see."""
+    stands_in = fallback._setting("on")
+    if not isinstance(wanted, tuple):
+        return True  # a predicate may want anything
+    return any(_overlap(cls, other) for cls in stands_in for other in wanted)
+
+
+def _overlap(cls: type[Exception], wanted: type[Exception]) -> bool:
+    if issubclass(cls, Rejected) and not issubclass(wanted, Rejected):
+        return False  # rejections are wanted only by their own names
+    return issubclass(cls, wanted) or issubclass(wanted, cls)
+
+
+def _longest_call(steps: Steps, breaker: CircuitBreaker) -> Timeout | None:
+    """Return what bounds the calls that a breaker sees: of timeouts inside of it the shortest."""
+    inside = [
+        timeout
+        for one, timeout in _pairs(steps, CircuitBreaker, Timeout)
+        if one is breaker and not any(map(_repeats, _between(steps, breaker, timeout)))
+    ]
+    return min(inside, key=lambda timeout: timeout.duration, default=None)
+
+
+def _windows_too_short(steps: Steps) -> Iterator[Finding]:
+    for breaker in steps:
+        window = window_in_use(breaker)
+        longest = _longest_call(steps, breaker) if isinstance(breaker, CircuitBreaker) else None
+        if window is None or longest is None:
+            continue
+        if window.seconds < WINDOW_TO_ATTEMPT * longest.duration:
+            yield Finding(
+                "window_too_short",
+                f"{_called(breaker)} takes its rate over {window.seconds:g} s, less than "
+                f"{WINDOW_TO_ATTEMPT} × {_called(longest)} inside of it: calls that time out leave "
+                "the window before there are enough of them",
+                (breaker, longest),
+            )
+
+
+def _probes_that_go_on(steps: Steps) -> Iterator[Finding]:
+    for breaker in steps:
+        if not isinstance(breaker, CircuitBreaker):
+            continue
+        longest = _longest_call(steps, breaker)
+        probe_ns = duration_to_ns(breaker._setting("probe_timeout"))
+        if longest is not None and probe_ns is not None and probe_ns / 1e9 < longest.duration:
+            yield Finding(
+                "probe_outlives_its_place",
+                f"a probe of {_called(breaker)} gives its place up after {probe_ns / 1e9:g} s, but "
+                f"{_called(longest)} inside of it lets it go on: raise probe_timeout",
+                (breaker, longest),
+            )
+
+
+def _same_policy_twice(steps: Steps) -> Iterator[Finding]:
+    for policy in dict.fromkeys(steps):
+        times = sum(step is policy for step in steps)
+        if times > 1:
+            yield Finding(
+                "same_policy_twice",
+                f"{_called(policy)} is in it {times} times: each call passes it as often, and "
+                "counts as often",
+                (policy,),
+            )
+
+
+RULES: Sequence[Rule] = (
+    _timeouts_within_timeouts,
+    _threads_within_threads,
+    _work_left_behind,
+    _waits_beyond_timeouts,
+    _held_through_pauses,
+    _breaker_outside,
+    _retries_within_retries,
+    _timeouts_not_retried,
+    _pauses_beyond_deadline,
+    _retries_without_budget,
+    _fallbacks_inside,
+    _windows_too_short,
+    _probes_that_go_on,
+)

@@ -1,0 +1,312 @@
+"""What ``lint`` finds in pipelines, and what it lets pass: of each rule both."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+
+
+def retry(name: str = "r", **settings: Any) -> hf.Retry:
+    return hf.Retry(name, **settings)
+
+
+def breaker(**settings: Any) -> hf.CircuitBreaker:
+    return hf.CircuitBreaker("b", **settings)
+
+
+def bulkhead(**settings: Any) -> hf.Bulkhead:
+    return hf.Bulkhead("h", **settings)
+
+
+def limiter(**settings: Any) -> hf.RateLimiter:
+    return hf.RateLimiter("l", rate=5, **settings)
+
+
+def thread(seconds: float) -> hf.Timeout:
+    return hf.Timeout(seconds, thread=True)
+
+
+def found(*policies: hf.Policy) -> list[str]:
+    return [finding.code for finding in hf.Pipeline("p", *policies).lint()]
+
+
+# ---- what is as it should be ----
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"rate": 100, "fallback": None},
+        {"attempts": 1},
+        {"total_timeout": None},
+        {"attempt_timeout": None},
+        {"total_timeout": 5, "attempt_timeout": 1, "on": Exception},
+        {"mode": "observe"},
+    ],
+)
+def test_the_standard_pipeline_has_no_findings(settings):
+    assert hf.Pipeline.standard("p", **settings).lint() == []
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        lambda: [breaker()],
+        lambda: [limiter(max_wait=2), breaker(), bulkhead(max_waiting=5, max_wait=None)],
+        lambda: [hf.Fallback(1), hf.Timeout(5), breaker(), hf.Timeout(2)],
+        lambda: [retry(), breaker(), bulkhead(), thread(2)],
+        lambda: [hf.Timeout(30), hf.Pipeline("in", retry(), breaker(), hf.Timeout(5))],
+    ],
+)
+def test_nor_have_other_sensible_ones(policies):
+    assert found(*policies()) == []
+
+
+# ---- findings ----
+
+
+def test_a_finding_is_a_frozen_value_that_reads_well():
+    one, two = retry("one"), retry("two", attempts=3)
+    (finding,) = hf.Pipeline("p", one, two).lint()
+    assert str(finding) == (
+        "nested_retries: attempts multiply: 4 × 3 = 12 for one call of retry 'two' inside of "
+        "retry 'one'; keep one of them"
+    )
+    assert finding.policies == (one, two)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        finding.code = "other"
+
+
+def test_policies_of_pipelines_within_are_seen():
+    inner = hf.Pipeline("inner", breaker(), hf.Pipeline("innermost", retry()))
+    assert found(retry("o"), inner) == ["breaker_outside_retry", "nested_retries"]
+
+
+# ---- timeouts ----
+
+
+def test_an_attempt_that_may_take_as_long_as_all_of_them():
+    assert found(hf.Timeout(5), retry(), hf.Timeout(5)) == ["no_time_for_a_retry"]
+    assert found(hf.Timeout(4), retry(), hf.Timeout(5)) == ["no_time_for_a_retry"]
+    assert found(hf.Timeout(5), retry(), hf.Timeout(4.9)) == []
+
+
+def test_a_timeout_that_another_one_around_it_forestalls():
+    assert found(hf.Timeout(4), breaker(), hf.Timeout(5)) == ["timeout_never_ends_a_call"]
+    assert found(hf.Timeout(4), retry(attempts=1), hf.Timeout(4)) == ["timeout_never_ends_a_call"]
+    assert found(hf.Timeout(5), breaker(), hf.Timeout(4)) == []
+
+
+def test_a_thread_inside_of_a_thread():
+    assert found(thread(5), thread(4)) == ["thread_within_thread"]
+    assert found(hf.Timeout(5), thread(4)) == []
+    assert found(thread(5), hf.Timeout(4)) == []
+
+
+def test_work_that_nothing_can_interrupt_beside_the_next_attempt():
+    assert found(retry(), thread(2)) == ["abandoned_work_piles_up"]
+    assert found(retry(), bulkhead(), thread(2)) == []
+    assert found(retry(), thread(2), bulkhead()) == []
+    assert found(retry(attempts=1), thread(2)) == []
+    assert found(thread(2), retry()) == []
+
+
+def test_a_wait_that_cannot_end_before_the_deadline():
+    for waits in (limiter(max_wait=3), bulkhead(max_waiting=1, max_wait=3)):
+        assert found(hf.Timeout(9), hf.Timeout(2), waits) == ["wait_beyond_timeout"]
+        assert found(hf.Timeout(3), waits) == []
+        assert found(waits, hf.Timeout(2)) == []
+    assert found(hf.Timeout(1), limiter(max_wait=None)) == []  # until the deadline
+
+
+# ---- retries ----
+
+
+def test_a_place_that_is_kept_through_the_pauses():
+    assert found(bulkhead(), retry()) == ["bulkhead_outside_retry"]
+    assert found(bulkhead(), retry(attempts=1)) == []
+    assert found(retry(), bulkhead()) == []
+
+
+def test_a_token_that_pays_for_all_attempts():
+    assert found(limiter(), retry()) == ["limiter_outside_retry"]
+    assert found(retry(), limiter()) == []
+
+
+def test_a_breaker_that_sees_one_call_of_many_attempts():
+    assert found(breaker(), retry()) == ["breaker_outside_retry"]
+    assert found(breaker(), retry(attempts=1)) == []
+    assert found(retry(), breaker()) == []
+
+
+def test_attempts_that_multiply():  # D-RT-4
+    assert found(retry("a"), breaker(), hf.Pipeline("q", retry("c"))) == [
+        "breaker_outside_retry",
+        "nested_retries",
+    ]
+    assert found(retry("a"), retry("c", attempts=1)) == []
+
+
+def test_a_retry_that_does_not_try_timeouts_again():
+    assert found(retry(on=ConnectionError), hf.Timeout(2)) == ["timeouts_not_retried"]
+    assert found(retry(on=()), hf.Timeout(2)) == ["timeouts_not_retried"]
+    for on in (TimeoutError, hf.DeadlineExceededError, OSError, Exception, lambda error: True):
+        assert found(retry(on=on), hf.Timeout(2)) == []
+    assert found(hf.Timeout(20), retry(on=ConnectionError)) == []
+    assert found(retry(on=ConnectionError, attempts=1), hf.Timeout(2)) == []
+
+
+def test_pauses_for_which_there_is_no_time():
+    pauses = {"backoff": hf.Linear(1, 1, jitter=False), "attempts": 4}  # 1 + 2 + 3 seconds
+    assert found(hf.Timeout(6), retry(**pauses)) == ["pauses_beyond_deadline"]
+    assert found(retry(max_time=6, **pauses)) == ["pauses_beyond_deadline"]
+    assert found(hf.Timeout(6.1), retry(max_time=7, **pauses)) == []
+    assert found(retry(**pauses)) == []
+    (finding,) = hf.Pipeline("p", hf.Timeout(9), hf.Timeout(3), retry(**pauses)).lint()
+    assert "for the pauses of 2 of its 4 attempts at most, within 3 s" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("backoff", "least"),
+    [
+        (hf.Constant(2), 2.0),
+        (hf.Exponential(2, factor=3, max=60, jitter=0.5), 2.0),
+        (hf.Exponential(2, jitter=0.25, jitter_mode="around"), 1.5),
+        (hf.Exponential(2, jitter_mode="equal"), 1.0),
+        (hf.Exponential(2, jitter_mode="full"), 0.0),
+        (hf.Fibonacci(2), 2.0),
+        (hf.Decorrelated(2), 2.0),
+        (hf.Constant(2) + hf.Decorrelated(1), 3.0),
+        (hf.chain(hf.Constant(2), hf.Constant(9)), 2.0),
+        (hf.AdaptiveBackoff(hf.Constant(2)), 2.0),
+        (hf.AdaptiveBackoff(hf.Constant(2), max=1), 1.0),
+    ],
+)
+def test_chance_is_given_its_best_for_the_first_pause(backoff, least):
+    once = retry(backoff=backoff, attempts=2)
+    assert backoff._least_ns(0) == least * 1e9
+    if least:
+        assert found(hf.Timeout(least), once) == ["pauses_beyond_deadline"]
+    assert found(hf.Timeout(least + 1e-3), once) == []
+    assert min(backoff.delay(0) for _ in range(50)) >= least * 0.999
+
+
+def test_later_pauses_count_as_the_back_off_has_them():
+    chain = hf.chain(hf.Constant(1), hf.Linear(2, 2, jitter=False))
+    assert [chain._least_ns(n) / 1e9 for n in range(4)] == [1.0, 2.0, 4.0, 6.0]
+    assert hf.Exponential(1, jitter=0.5, seed=1)._least_ns(5) == 32e9
+
+
+class Mine(hf.Backoff):
+    """A back-off that only its maker knows."""
+
+    def delay(self, attempt: int, previous: Any = None) -> float:
+        return 1000.0
+
+
+class Longer(hf.Constant):
+    """A formula that has been changed."""
+
+    __slots__ = ()
+
+    def delay(self, attempt: int, previous: Any = None) -> float:
+        return super().delay(attempt, previous) * 2
+
+
+class Chancy(hf.Decorrelated):
+    """Another."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("backoff", [Mine(), Longer(1000), Chancy(1000, max=1000)])
+def test_of_a_back_off_of_ones_own_nothing_is_supposed(backoff):
+    assert found(hf.Timeout(1), retry(backoff=backoff)) == []
+
+
+def test_a_retry_with_a_million_attempts_is_looked_at_in_no_time():
+    assert found(hf.Timeout(1), retry(attempts=1_000_000, backoff=hf.Constant(0))) == []
+    ones = retry(attempts=1_000_000, backoff=hf.Constant(1))
+    (finding,) = hf.Pipeline("p", hf.Timeout(3), ones).lint()
+    assert "of 3 of its 1000000 attempts" in finding.message
+
+
+def test_a_retry_without_a_budget():  # D-RT-4
+    assert found(retry(budget=None)) == ["retry_without_budget"]
+    assert found(retry(budget=None, attempts=1)) == []
+    assert found(retry(budget=hf.RetryBudget())) == []
+
+
+# ---- fallbacks and breakers ----
+
+
+def test_a_fallback_that_hides_failures_from_a_retry():
+    assert found(retry(), hf.Fallback(1)) == ["fallback_inside_retry"]
+    assert found(retry(), hf.Fallback(1, on=OSError)) == ["fallback_inside_retry"]
+    assert found(retry(on=lambda error: True), hf.Fallback(1, on=KeyError)) == [
+        "fallback_inside_retry"
+    ]
+    assert found(retry(), hf.Fallback(1, on=KeyError)) == []
+    assert found(retry(attempts=1), hf.Fallback(1)) == []
+    assert found(hf.Fallback(1), retry()) == []
+
+
+def test_a_fallback_that_hides_failures_from_a_breaker():
+    assert found(breaker(), hf.Fallback(1)) == ["fallback_inside_breaker"]
+    assert found(breaker(on=OSError), hf.Fallback(1, on=KeyError)) == []
+    assert found(hf.Fallback(1), breaker()) == []
+    # Rejections are no failures unless they are named.
+    assert found(breaker(), hf.Fallback(1, on=hf.Rejected)) == []
+    assert found(breaker(on=hf.Rejected), hf.Fallback(1, on=hf.RateLimitedError)) == [
+        "fallback_inside_breaker"
+    ]
+
+
+def test_a_window_that_calls_leave_before_there_are_enough_of_them():
+    short = {"failure_rate": 0.5, "window": hf.TimeWindow(10)}
+    assert found(breaker(**short), hf.Timeout(6)) == ["window_too_short"]
+    assert found(breaker(**short), hf.Timeout(5)) == []
+    assert found(breaker(**short), hf.Timeout(6), hf.Timeout(5)) == []
+    assert found(hf.Timeout(6), breaker(**short)) == []
+    assert found(breaker(failure_rate=0.5, window=hf.CountWindow(10)), hf.Timeout(6)) == []
+    assert found(breaker(window=hf.TimeWindow(10)), hf.Timeout(6)) == []  # no rate, no window
+
+
+def test_a_probe_that_goes_on_when_its_place_is_free_again():
+    assert found(breaker(probe_timeout=4), hf.Timeout(5)) == ["probe_outlives_its_place"]
+    assert found(breaker(probe_timeout=5), hf.Timeout(5)) == []
+    assert found(breaker(probe_timeout=None), hf.Timeout(5)) == []
+
+
+def test_the_same_policy_twice():
+    one = bulkhead()
+    assert found(one, hf.Pipeline("q", breaker(), one)) == ["same_policy_twice"]
+    again = retry()
+    assert found(again, again) == ["same_policy_twice"]
+    assert found(bulkhead(), bulkhead()) == []
+
+
+def test_every_finding_is_about_policies_that_are_there():
+    policies = [
+        breaker(failure_rate=0.5, window=hf.TimeWindow(1), probe_timeout=1),
+        bulkhead(),
+        limiter(),
+        hf.Timeout(2),
+        retry("a", budget=None, on=ConnectionError, backoff=hf.Constant(1)),
+        retry("c"),
+        hf.Fallback(1),
+        limiter(max_wait=9),
+        thread(2),
+        thread(3),
+    ]
+    findings = hf.Pipeline("p", *policies).lint()
+    assert len({finding.code for finding in findings}) >= 12
+    for finding in findings:
+        assert finding.policies
+        assert set(finding.policies) <= set(policies)
+        assert finding.message
