@@ -1,4 +1,4 @@
-"""Retry: how often it calls, what it gives back, and what is counted, whichever way it is called."""
+"""Retry: how often it calls, what it gives back, and what is counted, in every way to call it."""
 
 from __future__ import annotations
 

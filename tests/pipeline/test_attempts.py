@@ -1,0 +1,469 @@
+"""`for attempt in retry.attempts()`: a block of code that is tried again, in threads and in tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast import ManualClock
+from tests.apart import run_apart
+from tests.pipeline.parties import auntil
+from tests.policies.calls import OutageError
+from tests.policies.retries import budget_of, retry_of, run_async, waits
+
+
+def why(retry: hf.Retry) -> dict[str, int]:
+    return {reason: n for reason, n in retry.snapshot().gave_up.items() if n}
+
+
+def ended(retry: hf.Retry) -> tuple[int, int]:
+    snapshot = retry.snapshot()
+    return snapshot.succeeded, snapshot.failed
+
+
+# ---- the loop ----
+
+
+def test_a_block_runs_until_it_comes_to_its_end(clock: ManualClock) -> None:
+    retry = retry_of(clock)
+    made = []
+    for attempt in retry.attempts():
+        with attempt:
+            made.append((attempt.number, clock.now()))
+            if attempt.number < 3:
+                raise OutageError
+    assert made == [(1, 0.0), (2, 1.0), (3, 2.0)]
+    assert (ended(retry), retry.snapshot().recovered) == ((1, 0), 1)
+
+
+def test_a_block_in_a_task_runs_until_it_comes_to_its_end(clock: ManualClock) -> None:
+    retry = retry_of(clock)
+    made = []
+
+    async def call() -> None:
+        async for attempt in retry.attempts():
+            with attempt:
+                made.append((attempt.number, clock.now()))
+                await asyncio.sleep(0)
+                if attempt.number < 3:
+                    raise OutageError
+
+    run_async(clock, call())
+    assert made == [(1, 0.0), (2, 1.0), (3, 2.0)]
+    assert (ended(retry), retry.snapshot().recovered) == ((1, 0), 1)
+
+
+def test_code_in_the_loop_and_after_it_runs_as_it_stands(clock: ManualClock) -> None:
+    lines = []
+    for attempt in retry_of(clock).attempts():
+        lines.append("before")
+        with attempt:
+            lines.append("in")
+            if attempt.number == 1:
+                raise OutageError
+        lines.append("after")
+    else:
+        lines.append("else")
+    assert lines == ["before", "in", "after", "before", "in", "after", "else"]
+
+
+def test_returning_from_the_block_ends_the_call(clock: ManualClock) -> None:
+    retry = retry_of(clock)
+
+    def call() -> str:
+        for attempt in retry.attempts():
+            with attempt:
+                if attempt.number == 1:
+                    raise OutageError
+                return "fine"
+        raise AssertionError("unreachable")
+
+    assert call() == "fine"
+    assert (ended(retry), retry.snapshot().recovered) == ((1, 0), 1)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_breaking_out_of_the_block_is_its_end(number: int, clock: ManualClock) -> None:
+    retry = retry_of(clock)
+    for attempt in retry.attempts():
+        with attempt:
+            if attempt.number == number:
+                break
+            raise OutageError
+    assert attempt.number == number
+    assert ended(retry) == (1, 0)
+
+
+def test_a_loop_that_is_left_after_a_failure_gives_its_retry_back_at_once(
+    clock: ManualClock,
+) -> None:  # traps 44 and 54
+    budget = budget_of(clock, 5)
+    retry = retry_of(clock, budget=budget)
+    gc.disable()
+    try:
+        for attempt in retry.attempts():
+            with attempt:
+                raise OutageError
+            break
+        assert budget.balance == 5.0
+    finally:
+        gc.enable()
+    assert attempt.error is not None
+    assert why(retry) == {"cancelled": 1}
+    assert sum(retry.snapshot().retries) == 0
+    assert clock.now() == 0.0
+
+
+def test_an_error_beside_the_block_leaves_the_loop_and_gives_its_retry_back(
+    clock: ManualClock,
+) -> None:  # trap 44
+    budget = budget_of(clock, 5)
+    retry = retry_of(clock, budget=budget)
+
+    def call() -> None:
+        for attempt in retry.attempts():
+            with attempt:
+                raise OutageError
+            raise ValueError("beside")
+
+    with pytest.raises(ValueError, match="beside"):
+        call()
+    gc.collect()
+    assert (budget.balance, why(retry)) == (5.0, {"cancelled": 1})
+
+
+def test_a_loop_whose_attempts_are_never_entered_ends_and_counts_nothing(
+    clock: ManualClock,
+) -> None:
+    retry = retry_of(clock)
+    assert [attempt.number for attempt in retry.attempts()] == [1]
+    for _ in retry.attempts():
+        break
+    assert iter(retry.attempts()) is not iter(retry.attempts())
+    gc.collect()
+    assert ended(retry) == (0, 0)
+
+
+def test_the_attempts_of_one_call_are_iterated_over_once(clock: ManualClock) -> None:
+    attempts = retry_of(clock).attempts()
+    for attempt in attempts:
+        with attempt:
+            pass
+    assert list(attempts) == []
+
+
+def test_an_attempt_is_made_once(clock: ManualClock) -> None:
+    retry = retry_of(clock)
+    for attempt in retry.attempts():
+        with attempt:
+            with pytest.raises(RuntimeError, match="made once"), attempt:
+                raise AssertionError("ran")
+        with pytest.raises(RuntimeError, match="made once"), attempt:
+            raise AssertionError("ran")
+        with pytest.raises(RuntimeError, match="ends once"):
+            attempt.__exit__(None, None, None)
+    assert ended(retry) == (1, 0)
+
+
+def test_nested_loops_of_one_retry_are_calls_apart(clock: ManualClock) -> None:  # trap 56
+    retry = retry_of(clock)
+    made = []
+    for outer in retry.attempts():
+        with outer:
+            for inner in retry.attempts():
+                with inner:
+                    made.append((outer.number, inner.number))
+                    if (outer.number, inner.number) != (2, 2):
+                        raise OutageError
+    assert made == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)]
+    assert (ended(retry), retry.snapshot().recovered) == ((2, 1), 2)
+
+
+def test_two_loops_at_a_time_in_one_thread_do_not_mix(clock: ManualClock) -> None:  # trap 56
+    retry = retry_of(clock)
+    one, other = retry.attempts(), retry.attempts()
+    for number in (1, 2):
+        for attempts in (one, other):
+            attempt = next(attempts)
+            assert attempt.number == number
+            with attempt:
+                raise OutageError
+    for attempts in (one, other):
+        with next(attempts):
+            pass
+        with pytest.raises(StopIteration):
+            next(attempts)
+    assert (ended(retry), retry.snapshot().attempts) == ((2, 0), 6)
+
+
+def test_an_attempt_keeps_what_its_block_raised_when_another_one_follows(
+    clock: ManualClock,
+) -> None:
+    errors: list[Any] = []
+    for attempt in retry_of(clock, attempts=9).attempts():
+        assert attempt.error is None
+        with attempt:
+            if attempt.number < 3:
+                raise OutageError(attempt.number)
+        errors.append(attempt.error)
+    assert [error and error.args for error in errors] == [(1,), (2,), None]
+
+
+# ---- results ----
+
+
+def test_a_result_that_is_not_good_enough_is_tried_again(clock: ManualClock) -> None:
+    retry = retry_of(clock, on_result=lambda result: result < 3)
+    for attempt in retry.attempts():
+        with attempt:
+            attempt.set_result(attempt.number)
+        assert attempt.error is None
+    assert (attempt.number, clock.now()) == (3, 2.0)
+    assert (ended(retry), retry.snapshot().recovered) == ((1, 0), 1)
+
+
+def test_without_a_result_the_block_is_a_success(clock: ManualClock) -> None:
+    retry = retry_of(clock, on_result=lambda result: True)
+    for attempt in retry.attempts():
+        with attempt:
+            pass
+    assert ended(retry) == (1, 0)
+
+
+def test_none_is_a_result(clock: ManualClock) -> None:
+    retry = retry_of(clock, on_result=lambda result: result is None)
+    for attempt in retry.attempts():
+        with attempt:
+            attempt.set_result(None)
+    assert why(retry) == {"exhausted": 1}
+
+
+def test_the_last_result_set_in_a_block_is_judged_and_none_when_it_raises(
+    clock: ManualClock,
+) -> None:
+    judged: list[Any] = []
+    retry = retry_of(clock, on_result=judged.append)
+    for attempt in retry.attempts():
+        with attempt:
+            attempt.set_result("early")
+            if attempt.number == 1:
+                raise OutageError
+            attempt.set_result("late")
+    assert judged == ["late"]
+
+
+def test_a_result_that_is_set_after_the_block_is_an_error(clock: ManualClock) -> None:
+    # tenacity has it set there, and a result nobody looks at would go unnoticed
+    for attempt in retry_of(clock).attempts():
+        with attempt:
+            pass
+        with pytest.raises(RuntimeError, match="inside of the block"):
+            attempt.set_result(1)
+
+
+def test_wrapped_a_bad_result_is_raised_at_the_end_of_the_block(clock: ManualClock) -> None:
+    retry = retry_of(clock, on_result=lambda result: True, wrap=True)
+    with pytest.raises(hf.RetryExhaustedError) as raised:
+        for attempt in retry.attempts():
+            with attempt:
+                attempt.set_result(503)
+    assert (raised.value.result, raised.value.attempts) == (503, 3)
+
+
+# ---- left in the pause ----
+
+
+def test_an_interrupt_in_the_pause_ends_the_loop_and_gives_the_retry_back() -> None:  # trap 50
+    run_apart(
+        """
+        import holdfast as hf
+        from tests.ctrl_c import CtrlC
+
+        clock = hf.ManualClock(auto=False)
+        budget = hf.RetryBudget(ratio=0, min_per_second=0, burst=5, clock=clock)
+        retry = hf.Retry("r", on=ValueError, backoff=hf.Constant(9), budget=budget, clock=clock)
+        ctrl_c = CtrlC()
+
+        def block():
+            for attempt in retry.attempts():
+                with attempt:
+                    raise ValueError
+
+        def call():
+            def fail():
+                raise ValueError
+            retry.call(fail)
+
+        for way in (block, call):
+            party = ctrl_c.when(lambda: clock._callbacks)
+            try:
+                way()
+            except KeyboardInterrupt as error:
+                assert not hasattr(error, "__notes__")
+            else:
+                raise AssertionError("not interrupted")
+            party.result()
+            assert not clock._callbacks
+            assert budget.balance == 5.0
+        snapshot = retry.snapshot()
+        assert snapshot.gave_up["cancelled"] == 2, snapshot
+        assert (snapshot.failed, sum(snapshot.retries)) == (2, 0), snapshot
+        """
+    )
+
+
+def test_a_block_that_is_cancelled_in_its_pause_ends_at_once_and_leaves_nothing(
+    clock: ManualClock,
+) -> None:  # trap 50, RT-07, GEN-04
+    budget = budget_of(clock, 5)
+    retry = retry_of(clock, budget=budget)
+
+    async def call() -> None:
+        async for attempt in retry.attempts():
+            with attempt:
+                raise OutageError
+
+    async def main() -> None:
+        task = asyncio.ensure_future(call())
+        await auntil(lambda: waits(clock))
+        assert budget.balance == 4.0
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert (waits(clock), budget.balance) == ([], 5.0)
+    assert (clock.now(), why(retry)) == (0.0, {"cancelled": 1})
+
+
+def test_a_block_that_is_cancelled_while_it_runs_is_not_tried_again(clock: ManualClock) -> None:
+    # trap 50
+    retry = retry_of(clock, on=lambda error: True)
+    numbers: list[int] = []
+
+    async def call() -> None:
+        async for attempt in retry.attempts():
+            with attempt:
+                numbers.append(attempt.number)
+                await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(call())
+        await auntil(lambda: numbers)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert (numbers, why(retry)) == ([1], {"cancelled": 1})
+
+
+@pytest.mark.parametrize("end", ["close", "throw", "drop"])
+def test_a_block_whose_coroutine_ends_in_the_pause_gives_its_retry_back(
+    end: str, clock: ManualClock
+) -> None:  # trap 50
+    budget = budget_of(clock, 5)
+    retry = retry_of(clock, budget=budget)
+
+    async def call() -> None:
+        async for attempt in retry.attempts():
+            with attempt:
+                raise OutageError
+
+    async def main() -> None:
+        coroutine = call()
+        coroutine.send(None)
+        assert (len(waits(clock)), budget.balance) == (1, 4.0)
+        if end == "close":
+            coroutine.close()
+        elif end == "throw":
+            with pytest.raises(LookupError):
+                coroutine.throw(LookupError())
+        del coroutine
+        gc.collect()
+
+    asyncio.run(main())
+    assert (waits(clock), budget.balance) == ([], 5.0)
+    assert why(retry) == {"cancelled": 1}
+
+
+# ---- modes, deadlines, memory ----
+
+
+@pytest.mark.parametrize("mode", ["observe", "off"])
+def test_observed_or_switched_off_a_block_runs_once(mode: str, clock: ManualClock) -> None:
+    retry = retry_of(clock, mode=mode)
+    numbers = []
+    with pytest.raises(OutageError) as raised:
+        for attempt in retry.attempts():
+            with attempt:
+                numbers.append(attempt.number)
+                raise OutageError
+    assert numbers == [1]
+    assert not hasattr(raised.value, "__notes__")
+    assert retry.snapshot().observed == (mode == "observe")
+    for attempt in retry.attempts():
+        with attempt:
+            pass
+    assert ended(retry) == ((1, 1) if mode == "observe" else (0, 0))
+
+
+def test_a_block_is_not_begun_once_its_deadline_has_passed(clock: ManualClock) -> None:  # GEN-04
+    retry = retry_of(clock)
+    with pytest.raises(hf.DeadlineExceededError), hf.Timeout(1, clock=clock):
+        clock.advance(1)
+        for attempt in retry.attempts():
+            with attempt:
+                raise AssertionError("ran")
+    assert ended(retry) == (0, 0)
+    with hf.Timeout(1, clock=clock, mode="observe"):
+        clock.advance(1)
+        for attempt in retry.attempts():
+            with attempt:
+                pass
+    assert ended(retry) == (1, 0)
+
+
+@pytest.mark.parametrize("end", ["succeeds", "fails"])
+def test_a_loop_leaves_no_cycle_behind(end: str, clock: ManualClock) -> None:  # trap 14
+    class Big:
+        pass
+
+    retry = retry_of(clock, attempts=2)
+    gone: list[weakref.ref[Big]] = []
+
+    def call() -> None:
+        big = Big()
+        gone.append(weakref.ref(big))
+        for attempt in retry.attempts():
+            with attempt:
+                if attempt.number == 1 or end == "fails":
+                    raise OutageError
+
+    gc.collect()
+    gc.disable()
+    try:
+        try:
+            call()
+        except OutageError:
+            assert end == "fails"
+        assert gone[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_only_a_retry_has_attempts(clock: ManualClock) -> None:
+    breaker: Any = hf.CircuitBreaker("b", clock=clock)
+    assert not hasattr(breaker, "attempts")
+    for method, arguments in (
+        ("_attempt_made", (0, -1, 0, None, None, False)),
+        ("_pause_ended", (1, False)),
+        ("_check_begin", ()),
+    ):
+        with pytest.raises(TypeError, match="is no retry"):
+            getattr(breaker, method)(*arguments)
