@@ -17,6 +17,8 @@ hf_coroutine_end_course(CoroutineObject *self)
     self->controlled = false;
     self->pass.course = NULL;
     hf_course_end(&self->course);
+    Py_CLEAR(self->args); /* a task keeps its coroutine when that has ended */
+    Py_CLEAR(self->kwargs);
 }
 
 static PyObject *

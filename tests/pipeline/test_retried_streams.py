@@ -1,0 +1,266 @@
+"""Generators behind a retry: begun again until their first item is there, and never after it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast import ManualClock
+from tests.pipeline.parties import auntil
+from tests.policies.calls import OutageError
+from tests.policies.retries import budget_of, retry_of, run_async, waits
+
+
+class Streams:
+    """Generators of both kinds that fail so many times before their first item, or at another."""
+
+    def __init__(self, failures: int, at: int = 0) -> None:
+        self.made = 0
+        self.closed = 0
+        self._failures = failures
+        self._at = at
+
+    def _check(self, n: int) -> None:
+        if n == self._at and self.made <= self._failures:
+            raise OutageError(n)
+
+    def plain(self, items: int = 3) -> Iterator[int]:
+        self.made += 1
+        try:
+            for n in range(items):
+                self._check(n)
+                yield n
+        finally:
+            self.closed += 1
+        return
+
+    async def asynchronous(self, items: int = 3) -> AsyncIterator[int]:
+        self.made += 1
+        try:
+            for n in range(items):
+                await asyncio.sleep(0)
+                self._check(n)
+                yield n
+        finally:
+            self.closed += 1
+
+
+def all_plain(guard: Any, streams: Streams, clock: ManualClock, **kw: Any) -> list[int]:
+    return list(guard(streams.plain)(**kw))
+
+
+def all_asynchronous(guard: Any, streams: Streams, clock: ManualClock, **kw: Any) -> list[int]:
+    async def consume() -> list[int]:
+        return [item async for item in guard(streams.asynchronous)(**kw)]
+
+    items: list[int] = run_async(clock, consume())
+    return items
+
+
+both_kinds = pytest.mark.parametrize("take", [all_plain, all_asynchronous])
+
+
+def why(retry: hf.Retry) -> dict[str, int]:
+    return {reason: n for reason, n in retry.snapshot().gave_up.items() if n}
+
+
+@both_kinds
+def test_a_stream_begins_again_until_its_first_item_is_there(
+    take: Callable[..., list[int]], clock: ManualClock
+) -> None:  # trap 55
+    streams, retry = Streams(2), retry_of(clock)
+    assert take(retry, streams, clock) == [0, 1, 2]
+    assert (streams.made, streams.closed, clock.now()) == (3, 3, 2.0)
+    snapshot = retry.snapshot()
+    assert (snapshot.succeeded, snapshot.recovered, snapshot.failed) == (1, 1, 0)
+
+
+@both_kinds
+def test_a_stream_that_never_begins_is_given_up(
+    take: Callable[..., list[int]], clock: ManualClock
+) -> None:
+    streams, retry = Streams(9), retry_of(clock)
+    with pytest.raises(OutageError) as raised:
+        take(retry, streams, clock)
+    assert raised.value.__notes__ == ["3 attempts in 2 s, policy 'network'"]
+    assert (streams.made, streams.closed) == (3, 3)
+    assert why(retry) == {"exhausted": 1}
+
+
+@both_kinds
+@pytest.mark.parametrize("at", [1, 2])
+def test_after_its_first_item_a_stream_never_begins_again(
+    take: Callable[..., list[int]], at: int, clock: ManualClock
+) -> None:  # trap 55: what was consumed cannot be taken back
+    streams, retry = Streams(9, at), retry_of(clock)
+    with pytest.raises(OutageError) as raised:
+        take(retry, streams, clock)
+    assert not hasattr(raised.value, "__notes__")
+    assert (streams.made, clock.now()) == (1, 0.0)
+    assert (retry.snapshot().succeeded, retry.snapshot().failed) == (1, 0)
+
+
+@both_kinds
+def test_a_stream_without_items_is_a_success(
+    take: Callable[..., list[int]], clock: ManualClock
+) -> None:
+    streams, retry = Streams(0), retry_of(clock, on_result=lambda result: True)
+    assert take(retry, streams, clock, items=0) == []
+    assert (streams.made, retry.snapshot().succeeded) == (1, 1)
+
+
+@both_kinds
+def test_a_stream_that_is_not_to_be_retried_is_not(
+    take: Callable[..., list[int]], clock: ManualClock
+) -> None:
+    streams, retry = Streams(9), retry_of(clock, ignore=OutageError)
+    with pytest.raises(OutageError):
+        take(retry, streams, clock)
+    assert (streams.made, why(retry)) == (1, {"not_retryable": 1})
+
+
+@both_kinds
+def test_each_beginning_of_a_stream_passes_the_policies_inside_and_holds_them_to_its_end(
+    take: Callable[..., list[int]], clock: ManualClock
+) -> None:
+    bulkhead = hf.Bulkhead("b", max_concurrent=1)
+    breaker = hf.CircuitBreaker("c", clock=clock)
+    streams = Streams(2)
+    assert take(hf.Pipeline("p", retry_of(clock), breaker, bulkhead), streams, clock) == [0, 1, 2]
+    assert (bulkhead.in_flight, bulkhead.snapshot().admitted) == (0, 3)
+    assert (breaker.snapshot().succeeded, breaker.snapshot().failed) == (1, 2)
+
+
+def test_what_is_sent_thrown_and_returned_goes_through_to_the_stream_that_began(
+    clock: ManualClock,
+) -> None:
+    seen: list[Any] = []
+    made: list[int] = []
+
+    @retry_of(clock)
+    def echo() -> Any:
+        made.append(1)
+        if len(made) == 1:
+            raise OutageError
+        item: Any = "first"
+        while item != "end":
+            try:
+                item = yield item
+            except LookupError as error:
+                seen.append(error)
+                item = "caught"
+        return "result"
+
+    error = LookupError()
+    stream = echo()
+    assert next(stream) == "first"
+    assert stream.send(1) == 1
+    assert stream.send(2) == 2
+    assert stream.throw(error) == "caught"
+    assert next(stream) is None
+    with pytest.raises(StopIteration) as stop:
+        stream.send("end")
+    assert (stop.value.value, seen) == ("result", [error])
+
+
+def test_a_generator_that_returns_without_an_item_returns_its_value(clock: ManualClock) -> None:
+    @retry_of(clock)
+    def stream() -> Any:
+        if False:
+            yield
+        return "value"
+
+    def outer() -> Any:
+        return (yield from stream())
+
+    with pytest.raises(StopIteration) as stop:
+        next(outer())
+    assert stop.value.value == "value"
+
+
+def test_a_stream_that_nobody_begins_was_never_asked_for(clock: ManualClock) -> None:
+    streams, retry = Streams(0), retry_of(clock)
+    stream = retry(streams.plain)()
+    stream.close()
+    gc.collect()
+    assert (streams.made, retry.snapshot().attempts) == (0, 0)
+
+
+def test_a_consumer_that_is_cancelled_in_the_pause_ends_at_once(clock: ManualClock) -> None:
+    # trap 50
+    budget = budget_of(clock, 5)
+    streams, retry = Streams(9), retry_of(clock, budget=budget)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(anext(retry(streams.asynchronous)()))
+        await auntil(lambda: waits(clock))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert (streams.made, waits(clock), budget.balance) == (1, [], 5.0)
+    assert why(retry) == {"cancelled": 1}
+
+
+@pytest.mark.parametrize("end", ["close", "drop"])
+def test_a_stream_left_half_way_closes_what_it_guards(end: str, clock: ManualClock) -> None:
+    streams, retry = Streams(1), retry_of(clock)
+    stream = retry(streams.plain)()
+    assert next(stream) == 0
+    if end == "close":
+        stream.close()
+    del stream
+    gc.collect()
+    assert streams.closed == 2
+    assert retry.snapshot().succeeded == 1
+
+
+class Thing:
+    """Something to see die."""
+
+
+def test_once_a_stream_has_begun_its_arguments_and_items_are_its_own_business(
+    clock: ManualClock,
+) -> None:
+    retry = retry_of(clock)
+
+    @retry
+    def stream(thing: Thing) -> Iterator[Thing]:
+        del thing
+        for _ in range(3):
+            yield Thing()
+
+    @retry
+    async def astream(thing: Thing) -> AsyncIterator[Thing]:
+        del thing
+        for _ in range(3):
+            yield Thing()
+
+    def watch() -> tuple[Thing, weakref.ref[Thing]]:
+        thing = Thing()
+        return thing, weakref.ref(thing)
+
+    thing, argument = watch()
+    items = stream(thing)
+    del thing
+    first = weakref.ref(next(items))
+    next(items)
+    assert (argument(), first()) == (None, None)
+
+    async def main() -> None:
+        thing, argument = watch()
+        items = astream(thing)
+        del thing
+        first = weakref.ref(await anext(items))
+        await anext(items)
+        assert (argument(), first()) == (None, None)
+        await items.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(main())
