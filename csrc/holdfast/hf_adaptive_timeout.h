@@ -18,13 +18,13 @@
 #include "hf_quantile.h"
 
 typedef struct hf_adaptive_timeout {
-    hf_ai64 timeout_ns; /* always from min to max */
+    hf_ai64
+        timeout_ns; /* read from min to max: a record that overlaps a resize may leave it outside */
     hf_quantile quantile;
     hf_ai64 average_ns; /* exponentially weighted; negative before the first sample */
     hf_au64 samples;
-    /* Set by init, read-only afterwards. */
-    int64_t min_ns, max_ns;
-    double multiplier;
+    hf_ai64 min_ns, max_ns;
+    double multiplier; /* set by init, read-only afterwards */
 } hf_adaptive_timeout;
 
 enum {
@@ -37,7 +37,8 @@ enum {
 static inline int64_t
 hf__timeout_held(const hf_adaptive_timeout *t, int64_t ns)
 {
-    return ns < t->min_ns ? t->min_ns : ns > t->max_ns ? t->max_ns : ns;
+    int64_t min = hf_load_relaxed(&t->min_ns), max = hf_load_relaxed(&t->max_ns);
+    return ns < min ? min : ns > max ? max : ns;
 }
 
 /* 1 <= min_ns <= initial_ns <= max_ns <= 100 years; multiplier at least 1; p as of a quantile. */
@@ -45,8 +46,8 @@ static inline void
 hf_adaptive_timeout_init(hf_adaptive_timeout *t, int64_t initial_ns, int64_t min_ns, int64_t max_ns,
                          double multiplier, double p)
 {
-    t->min_ns = min_ns;
-    t->max_ns = max_ns;
+    hf_store_relaxed(&t->min_ns, min_ns);
+    hf_store_relaxed(&t->max_ns, max_ns);
     t->multiplier = multiplier;
     hf_quantile_init(&t->quantile, p);
     hf_store_relaxed(&t->average_ns, -1);
@@ -58,7 +59,7 @@ hf_adaptive_timeout_init(hf_adaptive_timeout *t, int64_t initial_ns, int64_t min
 static inline int64_t
 hf_adaptive_timeout_get_ns(const hf_adaptive_timeout *t)
 {
-    return hf_load_relaxed(&t->timeout_ns);
+    return hf__timeout_held(t, hf_load_relaxed(&t->timeout_ns));
 }
 
 /* Put another in force, within min and max; what the samples say moves it from there. */
@@ -68,11 +69,24 @@ hf_adaptive_timeout_set_ns(hf_adaptive_timeout *t, int64_t ns)
     hf_store_relaxed(&t->timeout_ns, hf__timeout_held(t, ns));
 }
 
+/*
+ * The same with other limits, in the order of init. Who reads meanwhile gets a timeout within the old
+ * limits, within the new ones, or one of them.
+ */
+static inline void
+hf_adaptive_timeout_resize(hf_adaptive_timeout *t, int64_t ns, int64_t min_ns, int64_t max_ns)
+{
+    hf_store_relaxed(&t->min_ns, min_ns);
+    hf_store_relaxed(&t->max_ns, max_ns);
+    hf_adaptive_timeout_set_ns(t, ns);
+}
+
 static inline int64_t
 hf__timeout_desired(const hf_adaptive_timeout *t)
 {
     double ns = (double)hf_quantile_get_ns(&t->quantile) * t->multiplier;
-    return ns < (double)t->max_ns ? hf__timeout_held(t, (int64_t)ns) : t->max_ns;
+    int64_t max = hf_load_relaxed(&t->max_ns);
+    return ns < (double)max ? hf__timeout_held(t, (int64_t)ns) : max;
 }
 
 static inline void

@@ -142,7 +142,7 @@ HF_TEST(the_explorer_finds_a_sample_that_is_lost)
 
 static struct {
     hf_adaptive_timeout timeout;
-    bool wrong;
+    bool wrong, resizes;
 } adaptive;
 
 static const int64_t least = 100, most = 100000;
@@ -161,7 +161,9 @@ static void
 play_timeout(void *unused, int t)
 {
     (void)unused;
-    if (t == 0)
+    if (t == 0 && adaptive.resizes)
+        hf_adaptive_timeout_resize(&adaptive.timeout, 50000, 20000, 60000);
+    else if (t == 0)
         hf_adaptive_timeout_set_ns(&adaptive.timeout, 50000);
     else if (adaptive.wrong)
         wrong_adaptive_timeout_record(&adaptive.timeout, 1000);
@@ -204,6 +206,26 @@ HF_TEST(the_explorer_finds_a_timeout_that_is_overwritten)
     HF_CHECK(!timeout_holds(true));
 }
 
+/* Where the limits are others by then, it is within those, whatever a sample made of it meanwhile. */
+static bool
+is_resized_and_moved(void *unused)
+{
+    return is_set_and_moved(unused) && hf_adaptive_timeout_get_ns(&adaptive.timeout) >= 20000;
+}
+
+HF_TEST(a_resize_at_the_same_time_as_samples_ends_within_its_limits) /* TO-08 */
+{
+    adaptive.wrong = false;
+    adaptive.resizes = true;
+    hf_explored e = hf_explore(&(hf_explore_model){.name = "resize | call | call that timed out",
+                                                   .threads = 3,
+                                                   .setup = begin_timeout,
+                                                   .thread = play_timeout,
+                                                   .holds = is_resized_and_moved});
+    adaptive.resizes = false;
+    HF_CHECK(e.complete && !e.broken);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -212,5 +234,6 @@ main(int argc, char **argv)
     HF_RUN(the_explorer_finds_a_sample_that_is_lost);
     HF_RUN(a_timeout_put_in_force_is_not_undone_by_a_sample_at_the_same_time);
     HF_RUN(the_explorer_finds_a_timeout_that_is_overwritten);
+    HF_RUN(a_resize_at_the_same_time_as_samples_ends_within_its_limits);
     return hf_test_close();
 }

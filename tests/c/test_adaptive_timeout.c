@@ -150,6 +150,29 @@ HF_TEST(a_timeout_set_by_hand_holds_until_the_samples_move_it) /* TO-08 */
     HF_CHECK_INT(hf_adaptive_timeout_get_ns(&t), 300 * second);
 }
 
+HF_TEST(resized_it_has_other_limits_at_once_and_keeps_its_samples) /* TO-08 */
+{
+    hf_adaptive_timeout t = timeout_of(second);
+    record(&t, 100 * ms, 1000);
+    hf_adaptive_timeout_resize(&t, 60 * second, 6 * second, 120 * second);
+    HF_CHECK_INT(hf_adaptive_timeout_get_ns(&t), 60 * second);
+    record(&t, 100 * ms, 1);
+    HF_CHECK_INT(hf_adaptive_timeout_get_ns(&t), 60 * second - 54 * second / 10);
+    record(&t, 100 * ms, 1000);
+    HF_CHECK(hf_adaptive_timeout_get_ns(&t) - 6 * second < 10);
+    record(&t, 300 * second, 1000);
+    HF_CHECK(120 * second - hf_adaptive_timeout_get_ns(&t) < 2);
+}
+
+HF_TEST(what_a_late_step_left_outside_of_the_limits_is_read_within_them)
+{
+    hf_adaptive_timeout t = timeout_of(second);
+    hf_store_relaxed(&t.timeout_ns, 1); /* as after a resize in the middle of a record */
+    HF_CHECK_INT(hf_adaptive_timeout_get_ns(&t), 10 * ms);
+    hf_store_relaxed(&t.timeout_ns, INT64_MAX);
+    HF_CHECK_INT(hf_adaptive_timeout_get_ns(&t), 300 * second);
+}
+
 HF_TEST(samples_are_counted_and_averaged) /* TO-08 */
 {
     hf_adaptive_timeout t = timeout_of(second);
@@ -175,6 +198,8 @@ main(int argc, char **argv)
     HF_RUN(limits_that_are_one_leave_it_no_choice);
     HF_RUN(the_largest_numbers_do_not_overflow);
     HF_RUN(a_timeout_set_by_hand_holds_until_the_samples_move_it);
+    HF_RUN(resized_it_has_other_limits_at_once_and_keeps_its_samples);
+    HF_RUN(what_a_late_step_left_outside_of_the_limits_is_read_within_them);
     HF_RUN(samples_are_counted_and_averaged);
     return hf_test_close();
 }

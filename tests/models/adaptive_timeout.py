@@ -23,6 +23,10 @@ class AdaptiveTimeout:
     def set_timeout_ns(self, ns: int) -> None:
         self.timeout_ns = self.held(ns)
 
+    def resize(self, ns: int, min_ns: int, max_ns: int) -> None:
+        self.min_ns, self.max_ns = min_ns, max_ns
+        self.timeout_ns = ns
+
     def record(self, latency_ns: int, timed_out: bool) -> None:
         sample = max(latency_ns, self.timeout_ns) if timed_out else latency_ns
         sample = min(max(sample, 1), MOST_NS)

@@ -26,6 +26,7 @@ calls = st.one_of(
 limits = st.lists(
     st.one_of(st.integers(1, MOST_NS), st.integers(MS, SECOND)), min_size=3, max_size=3
 ).map(sorted)
+steps = st.one_of(calls, limits)  # limits: a resize
 
 
 @settings(machines)
@@ -33,19 +34,27 @@ limits = st.lists(
     limits=limits,
     multiplier=st.sampled_from([1.0, 1.1, 2.0, 3.7, 1000.0]),
     p=st.sampled_from([0.001, 0.5, 0.95, 0.999]),
-    steps=st.lists(calls, max_size=20),
+    steps=st.lists(steps, max_size=20),
 )
 def test_it_decides_as_the_model_does_and_never_leaves_its_limits(
     limits: list[int],
     multiplier: float,
     p: float,
-    steps: list[tuple[int, bool | None, int]],
+    steps: list[tuple[int, bool | None, int] | list[int]],
 ) -> None:  # TO-08
     least, initial, most = limits
     timeout = AdaptiveTimeout(initial, least, most, multiplier, p)
     expected = model.AdaptiveTimeout(initial, least, most, multiplier, p)
     assert timeout.snapshot() == (initial, None, None, 0)
-    for ns, timed_out, times in steps:
+    for step in steps:
+        if isinstance(step, list):
+            least, initial, most = step
+            timeout.resize(initial, least, most)
+            expected.resize(initial, least, most)
+            assert timeout.limits_ns() == (least, most)
+            assert timeout.timeout_ns() == initial
+            continue
+        ns, timed_out, times = step
         for _ in range(times):
             if timed_out is None:
                 timeout.set_timeout_ns(ns)

@@ -32,6 +32,17 @@ cdef class AdaptiveTimeout:
         """Put another in force, held between min_ns and max_ns; the samples move it on."""
         hf_adaptive_timeout_set_ns(&self.kernel, whole(ns, "ns", INT64_MIN, INT64_MAX))
 
+    def resize(self, ns, min_ns, max_ns):
+        """Put another in force, within other limits."""
+        cdef int64_t least = whole(min_ns, "min_ns", 1, HF_QUANTILE_NS_MAX)
+        cdef int64_t most = whole(max_ns, "max_ns", least, HF_QUANTILE_NS_MAX)
+        hf_adaptive_timeout_resize(&self.kernel, whole(ns, "ns", least, most), least, most)
+
+    def limits_ns(self):
+        """Return (min_ns, max_ns)."""
+        return (hf_load_relaxed_signed(&self.kernel.min_ns),
+                hf_load_relaxed_signed(&self.kernel.max_ns))
+
     def record(self, latency_ns, timed_out):
         """Let the timeout follow a call's latency; of one that timed out, how long it was given."""
         hf_adaptive_timeout_record(
