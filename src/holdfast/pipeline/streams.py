@@ -160,8 +160,12 @@ async def _adrive_controlled(
     del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
-            async for item in _items(begun):
-                yield item
+            items = _items(begun)
+            try:
+                async for item in items:
+                    yield item
+            finally:
+                await items.aclose()  # at once, and not when the loop finds it dropped
             return
         inner, item = begun.stream, begun.take()
         if inner is None:
@@ -197,8 +201,13 @@ async def _thrown(inner: AsyncGenerator[Y, S], thrown: BaseException) -> Y:
 async def _items(given: Any) -> AsyncGenerator[Any, None]:
     """Yield what stands in for a stream: items, of an iterable of either kind."""
     if hasattr(given, "__aiter__"):
-        async for item in given:
-            yield item
+        items = aiter(given)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            if hasattr(items, "aclose"):
+                await items.aclose()
     else:
         for item in given:
             yield item

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fallback"]
 
+_CO_VARARGS = 0x04
+
 
 class Fallback(Policy):
     """Gives a value of its own where the call raised or was rejected.
@@ -69,6 +71,8 @@ class Fallback(Policy):
         problems = Problems("Fallback", name)
         if name is not None:
             name = problems.name(name)
+        if callable(value) and not _takes_one(value):
+            problems.refuse("value", value, "a value, or a function of one argument, the exception")
         on = problems.exceptions("on", on)
         if on == ():
             problems.refuse("on", on, "at least one subclass of Exception")
@@ -95,3 +99,16 @@ class Fallback(Policy):
 
     def _further_costs(self) -> list[str]:
         return ["calls Python when it stands in"] * callable(self._setting("value"))
+
+
+def _takes_one(fn: Any) -> bool:
+    """Return whether one argument is what a function wants; True where that is not known."""
+    inner = getattr(fn, "__func__", fn)
+    code = getattr(inner, "__code__", None)
+    if type(code) is not type(_takes_one.__code__):
+        return True
+    named = code.co_argcount - (inner is not fn)  # a method has its first one
+    needed = named - len(getattr(inner, "__defaults__", None) or ())
+    by_name = code.co_kwonlyargcount - len(getattr(inner, "__kwdefaults__", None) or ())
+    takes_more = bool(code.co_flags & _CO_VARARGS)
+    return needed <= 1 and by_name <= 0 and (named >= 1 or takes_more)
