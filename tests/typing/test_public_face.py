@@ -7,11 +7,14 @@ an ignore, and an ignore that is not needed is itself an error.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from datetime import timedelta
-from typing import TypeVar, assert_type
+from typing import TYPE_CHECKING, TypeVar, assert_type, cast
 
 import pytest
 
 import holdfast as hf
+
+if TYPE_CHECKING:
+    from holdfast._native.gate import Guard  # pyright: ignore[reportMissingModuleSource]
 
 breaker = hf.CircuitBreaker("payments", failure_threshold=5, reset_timeout=30.0)
 limiter = hf.RateLimiter("outbound", rate=1000, per=1.0, burst=100)
@@ -181,6 +184,10 @@ def test_states_and_answers_have_exact_types() -> None:
     assert_type(breaker.on_event(print), Callable[[], None])
 
 
+class Shorter(hf.Pipeline):
+    __slots__ = ()
+
+
 class Doubling(hf.Backoff):
     def delay(self, attempt: int, previous: float | timedelta | None = None) -> float:
         return 2.0**attempt
@@ -216,6 +223,57 @@ def test_a_retry_budget_answers_with_plain_types() -> None:
     assert_type(budget.snapshot().withdrawn, int)
     with pytest.raises(TypeError):
         hf.RetryBudget(retries=5)  # type: ignore[call-arg]
+
+
+def test_a_standard_pipeline_is_of_the_class_it_was_asked_of() -> None:
+    total = timedelta(seconds=90)
+    standard = hf.Pipeline.standard("all", total_timeout=total, rate=5, fallback=None)
+    assert_type(standard, hf.Pipeline)
+    assert_type(Shorter.standard("all", breaker=breaker, on=OSError), Shorter)
+    with pytest.raises(hf.ConfigError):
+        hf.Pipeline.standard("all", attempts="four")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        hf.Pipeline.standard("all", retries=4)  # type: ignore[call-arg]
+
+
+def test_options_are_known_by_name_and_kind() -> None:
+    other = pipeline.with_options(limiter=None, bulkhead=bulkhead, total_timeout=5)
+    assert_type(other, hf.Pipeline)
+    with pytest.raises(hf.ConfigError):
+        pipeline.with_options(limiter=bulkhead)  # type: ignore[arg-type]
+    with pytest.raises(hf.ConfigError):
+        pipeline.with_options(retries=4)  # type: ignore[call-arg]
+
+
+def test_findings_have_a_code_a_message_and_policies() -> None:
+    for finding in hf.Pipeline("nested", hf.Retry("outer"), hf.Retry("inner")).lint():
+        assert_type(finding.code, str)
+        assert_type(finding.message, str)
+        assert_type(finding.policies, tuple[hf.Policy, ...])
+
+
+def test_a_call_with_stats_has_the_outcome_of_the_function_and_plain_figures() -> None:
+    outcome, stats = breaker.call_with_stats(charge, "4711", amount=2)
+    assert_type(outcome, hf.Outcome[float])
+    assert_type(stats.attempts, int)
+    assert_type(stats.duration, float)
+    assert_type(stats.recovered, bool)
+    with pytest.raises(TypeError):
+        breaker.call_with_stats(charge, colour="red")[0].unwrap()  # type: ignore[call-arg]
+
+    async def main() -> None:
+        outcome, stats = await pipeline.acall_with_stats(fetch, "a")
+        assert_type(outcome, hf.Outcome[bytes])
+        assert_type(stats.waited, float)
+
+    asyncio.run(main())
+
+
+def test_a_guarded_function_is_guarded_anew_with_its_own_type() -> None:
+    # To a type checker a decorated function is still the function: what guards it is told so.
+    guard = cast("Guard[[str], float]", pipeline(charge))
+    assert_type(guard.with_options(limiter=None), "Guard[[str], float]")
+    assert_type(guard.with_options(limiter=None)("4711"), float)
 
 
 def test_unknown_arguments_of_a_policy_are_refused() -> None:
