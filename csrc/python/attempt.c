@@ -44,23 +44,23 @@ leave(GateObject *self, hf_pass *pass, PyObject *error, PyObject *result)
 }
 
 /*
- * _attempt_made(retries, previous_ns, started_ns, error, result, returned): an attempt has raised
- * `error`, or returned `result`, or has ended. The delay before the next in nanoseconds; None: there is
- * none.
+ * _attempt_made(retries, previous_ns, started_ns, error, result, returned, granted): an attempt has raised
+ * `error`, or returned `result`, or has ended. The delay before the next in nanoseconds is put in `granted`,
+ * a list of one: as an answer it could be lost to an interrupt, and the retry with it.
  */
 PyObject *
 hf_gate_attempt_made(PyObject *op, PyObject *args)
 {
     GateObject *self = (GateObject *)op;
-    PyObject *error, *result;
+    PyObject *error, *result, *granted;
     long retries;
     long long previous_ns, started_ns;
     int returned;
     hf_pass pass;
     hf_course course;
     if (need_retry(self) < 0 ||
-        !PyArg_ParseTuple(args, "lLLOOp:_attempt_made", &retries, &previous_ns, &started_ns, &error,
-                          &result, &returned))
+        !PyArg_ParseTuple(args, "lLLOOpO!:_attempt_made", &retries, &previous_ns, &started_ns,
+                          &error, &result, &returned, &PyList_Type, &granted))
         return NULL;
     if (self->mode == HF_OFF)
         Py_RETURN_NONE;
@@ -78,7 +78,12 @@ hf_gate_attempt_made(PyObject *op, PyObject *args)
     hf_course_end(&course);
     if (PyErr_Occurred())
         return NULL;
-    return again ? PyLong_FromLongLong(course.pause_ns) : Py_NewRef(Py_None);
+    if (!again)
+        Py_RETURN_NONE;
+    PyObject *delay = PyLong_FromLongLong(course.pause_ns);
+    if (delay == NULL || PyList_SetItem(granted, 0, delay) < 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 /* _pause_ended(retries, interrupted): before the retry of that number. */

@@ -48,13 +48,13 @@ WAYS: dict[str, Callable[[Bulkhead], Any]] = {
 }
 
 
-def interrupted(act: Callable[[Any], Any], bulkhead: Bulkhead | None, at: int) -> bool:
+def interrupted(act: Callable[[Any], Any], policy: Any, at: int, where: set[str] = WHERE) -> bool:
     """Act, interrupted at the n-th point; false where there are fewer."""
     points = 0
 
     def profiler(frame: FrameType, event: str, arg: object) -> None:
         nonlocal points
-        if frame.f_globals["__name__"] in WHERE and event in ("call", "c_return"):
+        if frame.f_globals["__name__"] in where and event in ("call", "c_return"):
             points += 1
             if points == at:
                 raise Interrupt
@@ -62,7 +62,7 @@ def interrupted(act: Callable[[Any], Any], bulkhead: Bulkhead | None, at: int) -
     before = sys.getprofile()
     sys.setprofile(profiler)
     try:
-        act(bulkhead)
+        act(policy)
     except (Interrupt, Rejected, StopIteration):
         pass
     finally:

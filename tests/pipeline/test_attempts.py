@@ -461,7 +461,7 @@ def test_only_a_retry_has_attempts(clock: ManualClock) -> None:
     breaker: Any = hf.CircuitBreaker("b", clock=clock)
     assert not hasattr(breaker, "attempts")
     for method, arguments in (
-        ("_attempt_made", (0, -1, 0, None, None, False)),
+        ("_attempt_made", (0, -1, 0, None, None, False, [None])),
         ("_pause_ended", (1, False)),
         ("_check_begin", ()),
     ):

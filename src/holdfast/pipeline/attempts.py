@@ -74,10 +74,10 @@ class Attempt:
 class Attempts:
     """The attempts of one call: iterate over it once, in one thread or task."""
 
-    __slots__ = ("_begun", "_delay_ns", "_policy", "_previous_ns", "_retries", "_started_ns")
+    __slots__ = ("_begun", "_granted", "_policy", "_previous_ns", "_retries", "_started_ns")
 
     def __init__(self, policy: Retry) -> None:
-        self._delay_ns: int | None = None  # before the next attempt, once granted
+        self._granted: list[int | None] = [None]  # the delay before the next attempt, if any
         self._policy = policy
         self._retries = 0
         self._previous_ns = -1
@@ -90,15 +90,16 @@ class Attempts:
     def __next__(self) -> Attempt:
         if not self._begun:
             return self._begin()
-        if self._delay_ns is None:
+        (delay_ns,) = self._granted
+        if delay_ns is None:
             raise StopIteration
         try:
-            if self._delay_ns > 0:
-                self._policy._sleep(self._delay_ns)
+            if delay_ns > 0:
+                self._policy._sleep(delay_ns)
         except BaseException:
             self._end_pause(interrupted=True)
             raise
-        return self._begin_again()
+        return self._begin_again(delay_ns)
 
     def __aiter__(self) -> Self:
         return self
@@ -106,18 +107,20 @@ class Attempts:
     async def __anext__(self) -> Attempt:
         if not self._begun:
             return self._begin()
-        if self._delay_ns is None:
+        (delay_ns,) = self._granted
+        if delay_ns is None:
             raise StopAsyncIteration
         try:
-            if self._delay_ns > 0:
-                await self._policy._pause(self._delay_ns)
+            if delay_ns > 0:
+                await self._policy._pause(delay_ns)
         except BaseException:
             self._end_pause(interrupted=True)
             raise
-        return self._begin_again()
+        return self._begin_again(delay_ns)
 
     def __del__(self) -> None:
-        self._end_pause(interrupted=True)  # the loop was left, and its next attempt is not made
+        if hasattr(self, "_granted"):  # or it was interrupted while it was made
+            self._end_pause(interrupted=True)  # the loop was left, with a retry that is not made
 
     def _begin(self) -> Attempt:
         self._policy._check_begin()
@@ -125,22 +128,26 @@ class Attempts:
         self._begun = True
         return Attempt(self, 1)
 
-    def _begin_again(self) -> Attempt:
+    def _begin_again(self, delay_ns: int) -> Attempt:
         self._end_pause(interrupted=False)
+        self._retries += 1
+        self._previous_ns = delay_ns
         return Attempt(self, self._retries + 1)
 
     def _end_pause(self, *, interrupted: bool) -> None:
-        if self._delay_ns is not None:
-            self._delay_ns = None
-            self._policy._pause_ended(self._retries, interrupted)
+        if self._granted[0] is not None:
+            self._granted[0] = None
+            self._policy._pause_ended(self._retries + 1, interrupted)
 
     def _made(self, error: BaseException | None, result: Any, returned: bool) -> bool:
         """Take note of the end of an attempt; return whether another one follows."""
-        delay_ns = self._policy._attempt_made(
-            self._retries, self._previous_ns, self._started_ns, error, result, returned
+        self._policy._attempt_made(
+            self._retries,
+            self._previous_ns,
+            self._started_ns,
+            error,
+            result,
+            returned,
+            self._granted,
         )
-        if delay_ns is None:
-            return False
-        self._retries += 1
-        self._previous_ns = self._delay_ns = delay_ns
-        return True
+        return self._granted[0] is not None
