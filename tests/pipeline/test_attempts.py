@@ -1,4 +1,4 @@
-"""`for attempt in retry.attempts()`: a block of code that is tried again, in threads and in tasks."""
+"""`for attempt in retry.attempts()`: a block of code that is tried again, in threads and tasks."""
 
 from __future__ import annotations
 
@@ -160,9 +160,8 @@ def test_the_attempts_of_one_call_are_iterated_over_once(clock: ManualClock) -> 
 def test_an_attempt_is_made_once(clock: ManualClock) -> None:
     retry = retry_of(clock)
     for attempt in retry.attempts():
-        with attempt:
-            with pytest.raises(RuntimeError, match="made once"), attempt:
-                raise AssertionError("ran")
+        with attempt, pytest.raises(RuntimeError, match="made once"), attempt:
+            raise AssertionError("ran")
         with pytest.raises(RuntimeError, match="made once"), attempt:
             raise AssertionError("ran")
         with pytest.raises(RuntimeError, match="ends once"):
@@ -268,10 +267,14 @@ def test_a_result_that_is_set_after_the_block_is_an_error(clock: ManualClock) ->
 
 def test_wrapped_a_bad_result_is_raised_at_the_end_of_the_block(clock: ManualClock) -> None:
     retry = retry_of(clock, on_result=lambda result: True, wrap=True)
-    with pytest.raises(hf.RetryExhaustedError) as raised:
+
+    def call() -> None:
         for attempt in retry.attempts():
             with attempt:
                 attempt.set_result(503)
+
+    with pytest.raises(hf.RetryExhaustedError) as raised:
+        call()
     assert (raised.value.result, raised.value.attempts) == (503, 3)
 
 
@@ -399,11 +402,15 @@ def test_a_block_whose_coroutine_ends_in_the_pause_gives_its_retry_back(
 def test_observed_or_switched_off_a_block_runs_once(mode: str, clock: ManualClock) -> None:
     retry = retry_of(clock, mode=mode)
     numbers = []
-    with pytest.raises(OutageError) as raised:
+
+    def call() -> None:
         for attempt in retry.attempts():
             with attempt:
                 numbers.append(attempt.number)
                 raise OutageError
+
+    with pytest.raises(OutageError) as raised:
+        call()
     assert numbers == [1]
     assert not hasattr(raised.value, "__notes__")
     assert retry.snapshot().observed == (mode == "observe")
@@ -415,11 +422,9 @@ def test_observed_or_switched_off_a_block_runs_once(mode: str, clock: ManualCloc
 
 def test_a_block_is_not_begun_once_its_deadline_has_passed(clock: ManualClock) -> None:  # GEN-04
     retry = retry_of(clock)
+    attempts = retry.attempts()
     with pytest.raises(hf.DeadlineExceededError), hf.Timeout(1, clock=clock):
-        clock.advance(1)
-        for attempt in retry.attempts():
-            with attempt:
-                raise AssertionError("ran")
+        next(attempts, clock.advance(1))
     assert ended(retry) == (0, 0)
     with hf.Timeout(1, clock=clock, mode="observe"):
         clock.advance(1)

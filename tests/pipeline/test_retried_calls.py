@@ -1,4 +1,4 @@
-"""Calls behind a retry: of methods, of coroutine functions, cancelled, dropped, and what they keep."""
+"""Calls behind a retry: methods, coroutine functions, what is cancelled, dropped and kept."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def why(retry: hf.Retry) -> dict[str, int]:
 def test_a_method_is_called_again_on_its_own_object(clock: ManualClock) -> None:
     retry = retry_of(clock)
 
-    class Client:
-        shared: Any = []
+    shared: list[type] = []
 
+    class Client:
         def __init__(self) -> None:
             self.made = 0
 
@@ -71,8 +71,8 @@ def test_a_method_is_called_again_on_its_own_object(clock: ManualClock) -> None:
         @classmethod
         @retry
         def of_class(cls) -> str:
-            cls.shared.append(cls)
-            if len(cls.shared) < 2:
+            shared.append(cls)
+            if len(shared) < 2:
                 raise OutageError
             return cls.__name__
 

@@ -1,4 +1,4 @@
-"""What a retry tells: hooks and events, what they see, and what becomes of calls when they raise."""
+"""What a retry tells: hooks and events, what they see, what becomes of calls when they raise."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def _switch_threads_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """May be tried again."""
 
 
@@ -47,7 +47,7 @@ class Ends:
             attempts += 1
             draw = luck.random()
             if draw < 0.4:
-                raise Fault
+                raise FaultError
             if draw < 0.45:
                 raise KeyError
             if draw < 0.5:
@@ -64,7 +64,7 @@ class Ends:
                         attempt.set_result(result)
             self.calls["succeeded" if result == "good" else "gave up"] += 1
             self.calls["recovered"] += result == "good" and attempts > 1
-        except Fault:
+        except FaultError:
             self.calls["gave up"] += 1
         except KeyError:
             self.calls["not retryable"] += 1
@@ -81,7 +81,7 @@ def test_every_call_of_many_threads_ends_once(clock: hf.ManualClock, stress_scal
         "r",
         attempts=4,
         backoff=hf.Constant(0.001),
-        on=Fault,
+        on=FaultError,
         on_result=lambda result: result == "bad",
         budget=budget,
         clock=clock,
@@ -121,7 +121,7 @@ def test_tasks_cancelled_at_random_end_once_each_and_leave_nothing(
     tasks = 2_000 * stress_scale
     budget = hf.RetryBudget(ratio=0, min_per_second=0, burst=10**6, clock=clock)
     retry = hf.Retry(
-        "r", attempts=4, backoff=hf.Exponential(0.01), on=Fault, budget=budget, clock=clock
+        "r", attempts=4, backoff=hf.Exponential(0.01), on=FaultError, budget=budget, clock=clock
     )
     bulkhead = hf.Bulkhead("b", max_concurrent=tasks)
     pipe = hf.Pipeline("p", hf.Timeout(0.05, clock=clock), bulkhead, retry)
@@ -133,7 +133,7 @@ def test_tasks_cancelled_at_random_end_once_each_and_leave_nothing(
         begun[number] += 1
         await asyncio.sleep(0)
         if luck.random() < 0.7:
-            raise Fault
+            raise FaultError
         return "good"
 
     async def one(number: int) -> None:
@@ -145,7 +145,7 @@ def test_tasks_cancelled_at_random_end_once_each_and_leave_nothing(
                     with attempt:
                         await call(number)
             ends["succeeded"] += 1
-        except Fault:
+        except FaultError:
             ends["failed"] += 1
         except hf.DeadlineExceededError:
             ends["timed out"] += 1
@@ -177,7 +177,9 @@ def test_tasks_cancelled_at_random_end_once_each_and_leave_nothing(
 
 def test_threads_and_loops_share_one_retry(clock: hf.ManualClock, stress_scale: int) -> None:
     # trap 56
-    retry = hf.Retry("r", attempts=3, backoff=hf.Constant(0), on=Fault, budget=None, clock=clock)
+    retry = hf.Retry(
+        "r", attempts=3, backoff=hf.Constant(0), on=FaultError, budget=None, clock=clock
+    )
     calls = 500 * stress_scale
     made = [0] * 8
 
@@ -188,7 +190,7 @@ def test_threads_and_loops_share_one_retry(clock: hf.ManualClock, stress_scale: 
             def call(flips: Any = flips) -> str:
                 made[number] += 1
                 if next(flips) < 3:
-                    raise Fault
+                    raise FaultError
                 return "good"
 
             assert retry.call(call) == "good"
@@ -198,7 +200,7 @@ def test_threads_and_loops_share_one_retry(clock: hf.ManualClock, stress_scale: 
             made[number] += 1
             await asyncio.sleep(0)
             if next(flips) < 3:
-                raise Fault
+                raise FaultError
             return "good"
 
         async def main() -> None:
