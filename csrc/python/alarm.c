@@ -135,6 +135,23 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
     return 0;
 }
 
+/*
+ * A fallback is to be awaited: what it stands in for may have been cut, but it has no more time than that,
+ * and is cut where it waits. An alarm that has not rung will do so by itself.
+ */
+void
+hf_alarms_ring_again(GateObject *gate, const hf_pass *pass)
+{
+    for (int at = pass->entered - 1; at >= 0; at--) {
+        const hf_hold *hold = &pass->hold[at];
+        if (gate->steps[at]->kind != HF_KIND_TIMEOUT || hold->timeout.alarm == NULL ||
+            hold->timeout.alarm->queue != NULL)
+            continue;
+        pass->course->alarms->due = (int8_t)at;
+        return;
+    }
+}
+
 /* It goes on. True: by a CancelledError, which is set, whatever it was sent. */
 bool
 hf_alarms_wake(hf_course *course)
@@ -176,9 +193,9 @@ hf_alarm_clear(hf_alarm *alarm)
 {
     if (alarm == NULL)
         return;
-    hf_alarm_dequeue(alarm);
     if (alarm->of->due == alarm->at)
-        alarm->of->due = HF_MAX_STEPS; /* what it was to cut has come to its end by itself */
+        alarm->of->due = HF_MAX_STEPS; /* what it was to cut has ended by itself */
+    hf_alarm_dequeue(alarm);
     PyMem_Free(alarm);
 }
 

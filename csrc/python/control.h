@@ -40,8 +40,7 @@ typedef struct hf_course {
     PyObject *owner;      /* whose deadline it was outside: a task may outlive that call */
     uint32_t attempts;    /* calls of the function */
     uint32_t stand_ins;   /* fallbacks that gave the result */
-    bool ran;             /* the function was called, or something stood in for it */
-    bool ran_here;        /* the same of what the step that is left next holds */
+    bool ran_here;        /* in the step that is left next the function was called, or stood in for */
     bool refused;         /* what is raised is a refusal by a step of this gate */
     bool pausing;         /* a retry was granted and has not begun */
     bool awaits;          /* a task: deadlines are its alarms', where it has any */
@@ -119,6 +118,7 @@ PyObject *hf_gate_check_begin(PyObject *op, PyObject *ignored);
 /* ---- alarm.c, alarm_queue.c ---- */
 
 int hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coroutine);
+void hf_alarms_ring_again(GateObject *gate, const hf_pass *pass);
 bool hf_alarms_wake(hf_course *course);
 bool hf_alarms_have_loop(const hf_course *course);
 bool hf_alarms_cut(const hf_course *course);

@@ -79,7 +79,7 @@ begin_attempt(CoroutineObject *self)
 {
     hf_course *course = &self->course;
     course->attempts++;
-    course->ran = course->ran_here = true;
+    course->ran_here = true;
     self->phase = PHASE_RUNNING;
     switch (hf_coroutine_begin_inner(self)) {
     case HF_BEGUN:
@@ -98,6 +98,7 @@ enter(CoroutineObject *self)
 {
     hf_course *course = &self->course;
     hf_refusal why;
+    course->refused = false;
     switch (hf_gate_enter_steps(self->gate, &self->pass, &why)) {
     case HF_IN:
         return begin_attempt(self);
@@ -131,6 +132,7 @@ stand_in(CoroutineObject *self, PyObject **result)
         Py_DECREF(given);
         if (iterator != NULL) {
             Py_XSETREF(self->failure, exception);
+            hf_alarms_ring_again(self->gate, &self->pass);
             wait_for(self, WAITS_FOR_STAND_IN, iterator);
             return DRIVE;
         }

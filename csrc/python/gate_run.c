@@ -49,6 +49,7 @@ static int
 enter(GateObject *gate, hf_pass *pass)
 {
     hf_refusal why;
+    pass->course->refused = false;
     for (;;) {
         switch (hf_gate_enter_steps(gate, pass, &why)) {
         case HF_IN:
@@ -194,7 +195,7 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
     while (how == HF_AGAIN) {
         if (enter(gate, pass) == 0) {
             course->attempts++;
-            course->ran = course->ran_here = true;
+            course->ran_here = true;
             result = run_here(gate, what);
             if (result != NULL && hf_is_coroutine(result)) {
                 if (hf_gate_undo(gate, pass) < 0)

@@ -9,7 +9,7 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
 {
     hf_pass_init(pass);
     course->attempts = course->stand_ins = 0;
-    course->ran = course->ran_here = course->refused = course->pausing = false;
+    course->ran_here = course->refused = course->pausing = false;
     course->awaits = awaits;
     course->fired = HF_MAX_STEPS;
     course->waited_ns = 0;
@@ -112,13 +112,13 @@ hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result)
         GateObject *step = gate->steps[at];
         hf_hold *hold = &pass->hold[at];
         if (step->kind == HF_KIND_RETRY) {
+            hold->retry.ran |= course->ran_here;
             if (hf_retry_leave(gate, at, pass, result)) {
                 course->ran_here = false;
                 return course->pause_ns > 0 ? HF_PAUSE : HF_AGAIN;
             }
-            course->ran_here = course->ran;
+            course->ran_here = hold->retry.ran;
         } else if (step->kind == HF_KIND_FALLBACK) {
-            course->ran_here = course->ran;
             if (pass_fallback(step, *result)) {
                 pass->entered = at;
                 return HF_STAND_IN;
@@ -147,7 +147,7 @@ hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted)
         return;
     }
     pass->entered = at;
-    course->ran_here = course->ran;
+    course->ran_here = pass->hold[at].retry.ran;
     course->refused = false;
 }
 
@@ -165,7 +165,7 @@ hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed)
 {
     hf_course *course = pass->course;
     hf_fallback *kernel = step->cell;
-    course->ran = course->ran_here = true;
+    course->ran_here = true;
     course->refused = false;
     hf_count(failed ? &kernel->failed : &kernel->used, 1);
     if (!failed) {
@@ -200,8 +200,8 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
         bool ran = course->ran_here || control;
         if ((ran ? hf_step_abandon : hf_step_undo)(step, pass, &pass->hold[at]) < 0)
             answer = -1;
-        if (control)
-            course->ran_here = course->ran;
+        if (step->kind == HF_KIND_RETRY)
+            course->ran_here |= pass->hold[at].retry.ran;
     }
     hf_course_suspend(course);
     return answer;

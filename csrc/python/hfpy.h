@@ -89,6 +89,7 @@ typedef struct hf_hold {
         struct {
             int64_t previous_ns; /* the delay before this attempt; < 0: it is the first */
             uint32_t retries;    /* made */
+            bool ran;            /* what is inside ran, in this attempt's time or before */
         } retry;
     };
     int64_t since_ns; /* bulkhead, timeout, retry; and a breaker whose clock is not the pass's */

@@ -30,6 +30,7 @@ hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
     const hf_course *course = pass->course;
     bool shared = pass->clock == step->clock;
     hold->retry.retries = 0;
+    hold->retry.ran = false;
     hold->retry.previous_ns = -1;
     /* Where it is only told how long it took, the coarse clock will do; a limit may be shorter. */
     bool is_limited = ((const hf_retry *)step->cell)->max_time_ns >= 0;

@@ -1,0 +1,107 @@
+"""Turns that controlled calls may take, each of which the model has found to be taken wrong."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.pipeline.clock_loop import asleep_ns, run
+from tests.policies.calls import OutageError, fine, outage
+
+MS = 10**6
+
+
+def retry_on(clock: hf.ManualClock, *on: type[Exception], **settings: Any) -> hf.Retry:
+    return hf.Retry(
+        "again", on=on, backoff=hf.Constant(0.002), budget=None, clock=clock, **settings
+    )
+
+
+def test_an_alarm_that_rings_amid_work_cuts_nothing_of_the_attempts_to_come(
+    clock: hf.ManualClock,
+) -> None:
+    # TO-01
+    pipe = hf.Pipeline(
+        "pipe", retry_on(clock, OutageError), hf.Timeout(0.010, name="each", clock=clock)
+    )
+    attempts: list[int] = []
+
+    async def work() -> str:
+        attempts.append(clock.now_ns())
+        await asleep_ns(clock, MS)
+        if len(attempts) == 1:
+            clock.advance_ns(20 * MS)
+            raise OutageError
+        return "fine"
+
+    assert run(clock, pipe.acall(work)) == "fine"
+    assert attempts == [0, 23 * MS]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_call_that_was_refused_before_and_fails_then_was_not_refused(
+    clock: hf.ManualClock, is_async: bool
+) -> None:
+    # D-RT-1
+    limiter = hf.RateLimiter("limiter", rate=1, per=0.002, clock=clock)
+    assert limiter.try_acquire()
+    pipe = hf.Pipeline("pipe", retry_on(clock, hf.RateLimitedError), limiter)
+
+    async def aoutage() -> None:
+        outage()
+
+    outcome = run(clock, pipe.try_acall(aoutage)) if is_async else pipe.try_call(outage)
+    assert outcome.rejection is None
+    assert isinstance(outcome.error, OutageError)
+
+
+def test_a_refusal_that_is_wrapped_is_an_error(clock: hf.ManualClock) -> None:
+    # RT-08
+    limiter = hf.RateLimiter("limiter", rate=1, per=3600, clock=clock)
+    assert limiter.try_acquire()
+    retry = retry_on(clock, hf.RateLimitedError, attempts=1, wrap=True)
+    outcome = hf.Pipeline("pipe", retry, limiter).try_call(fine)
+    assert outcome.rejection is None
+    assert isinstance(outcome.error, hf.RetryExhaustedError)
+
+
+@pytest.mark.parametrize("control", ["retry", "fallback"])
+def test_what_was_entered_for_an_attempt_that_did_not_run_is_given_back(
+    clock: hf.ManualClock, control: str
+) -> None:
+    # CB-17
+    breaker = hf.CircuitBreaker("breaker", failure_threshold=9, on=hf.RateLimitedError, clock=clock)
+    limiter = hf.RateLimiter("limiter", rate=1, per=3600, clock=clock)
+    between: hf.Policy = (
+        hf.Retry("none", attempts=1, clock=clock)
+        if control == "retry"
+        else hf.Fallback(0, on=KeyError, clock=clock)
+    )
+    retry = retry_on(clock, OutageError)
+    pipe = hf.Pipeline("pipe", retry, breaker, between, limiter)
+    with pytest.raises(hf.RateLimitedError):
+        pipe.call(outage)
+    seen = breaker.snapshot()
+    assert (seen.admitted, seen.succeeded, seen.failed) == (1, 1, 0)
+
+
+def test_an_asynchronous_fallback_has_no_more_time_than_the_call(clock: hf.ManualClock) -> None:
+    # TO-04
+    async def work() -> None:
+        await asleep_ns(clock, 100 * MS)
+
+    async def stand_in(error: Exception) -> str:
+        await asleep_ns(clock, 100 * MS)
+        return "late"
+
+    pipe = hf.Pipeline(
+        "pipe",
+        hf.Timeout(0.010, name="total", clock=clock),
+        hf.Fallback(stand_in, clock=clock),
+        hf.Timeout(0.020, name="each", clock=clock),
+    )
+    with pytest.raises(hf.DeadlineExceededError, match="'total'") as raised:
+        run(clock, pipe.acall(work))
+    assert isinstance(raised.value.__cause__, asyncio.CancelledError)
+    assert clock.now_ns() == 10 * MS
