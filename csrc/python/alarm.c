@@ -34,21 +34,29 @@ cancel_awaited(hf_alarms *alarms)
     return truth;
 }
 
-/* The time of its step is over: end what goes on inside of it, at once or as soon as it can be. */
+/*
+ * The time of its step is over: end what goes on inside of it, at once or as soon as it can be. Whoever
+ * is cancelled may end the call then and there, and its alarms with it.
+ */
 void
 hf_alarm_ring(hf_alarm *alarm)
 {
     hf_alarms *alarms = alarm->of;
-    int8_t at = alarm->at;
+    hf_course *course = alarms->course;
+    int8_t at = alarm->at, fired = course->fired;
     alarms->due = at;
     if (is_busy(alarms))
         return;
+    course->fired = at;
     int cancelled = cancel_awaited(alarms);
-    if (cancelled == 0)
-        return; /* its result is on the way; should it wait again, it is cut then */
+    if (course->alarms != alarms)
+        return;
+    if (cancelled == 0) {
+        course->fired = fired; /* its result is on the way; should it wait again, it is cut then */
+        return;
+    }
     alarms->raises = cancelled < 0;
     alarms->due = HF_MAX_STEPS;
-    alarms->course->fired = at;
 }
 
 /* ---- setting and clearing ---- */
@@ -78,6 +86,7 @@ static int
 set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
 {
     hf_deadline deadline = pass->course->deadline;
+    long cancelling = -1; /* not asked yet */
     for (int at = pass->entered - 1; at >= 0; at--) {
         GateObject *step = gate->steps[at];
         hf_hold *hold = &pass->hold[at];
@@ -85,9 +94,13 @@ set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
             continue;
         const hf_deadline outer = hold->timeout.outer;
         bool own = deadline.step != outer.step || deadline.ns != outer.ns;
-        if (own && hold->timeout.alarm == NULL &&
-            set_alarm(step, hold, alarms, at, deadline.ns) < 0)
-            return -1;
+        if (own && hold->timeout.alarm == NULL) {
+            if (cancelling < 0)
+                cancelling = alarms->task != NULL ? hf_cancelling_of(alarms->task) : 0;
+            alarms->cancelling[at] = cancelling;
+            if (set_alarm(step, hold, alarms, at, deadline.ns) < 0)
+                return -1;
+        }
         deadline = outer;
     }
     return 0;
@@ -104,7 +117,6 @@ alarms_new(hf_course *course, PyObject *coroutine)
     alarms->course = course;
     alarms->coroutine = coroutine;
     alarms->loop = alarms->task = alarms->awaited = NULL;
-    alarms->cancelling = 0;
     alarms->due = HF_MAX_STEPS;
     alarms->raises = false;
     course->alarms = alarms;
@@ -173,7 +185,10 @@ hf_alarms_have_loop(const hf_course *course)
     return course->alarms->loop != NULL;
 }
 
-/* Whether what is set is our cut, and nobody else has asked the task to end: then theirs counts. */
+/*
+ * Whether what is set is the cut of the alarm that has rung, and nobody else has asked the task to end
+ * since that was set: then theirs counts.
+ */
 bool
 hf_alarms_cut(const hf_course *course)
 {
@@ -183,9 +198,17 @@ hf_alarms_cut(const hf_course *course)
     if (alarms->task == NULL)
         return true;
     PyObject *raised = hf_take_exception();
-    bool ours = hf_cancelling_of(alarms->task) <= alarms->cancelling;
+    bool ours = hf_cancelling_of(alarms->task) <= alarms->cancelling[course->fired];
     hf_give_exception(raised);
     return ours;
+}
+
+/* Whose alarm it was that cut the call. */
+GateObject *
+hf_alarms_owner(const hf_course *course)
+{
+    const CoroutineObject *coroutine = (const CoroutineObject *)course->alarms->coroutine;
+    return coroutine->gate->steps[course->fired];
 }
 
 void
@@ -197,6 +220,30 @@ hf_alarm_clear(hf_alarm *alarm)
         alarm->of->due = HF_MAX_STEPS; /* what it was to cut has ended by itself */
     hf_alarm_dequeue(alarm);
     PyMem_Free(alarm);
+}
+
+/* All that are set of a call that dies, or is another process's: they are to find nothing of it. */
+void
+hf_alarms_forget(GateObject *gate, hf_pass *pass)
+{
+    for (int at = 0; at < pass->entered && pass->course->alarms != NULL; at++) {
+        if (gate->steps[at]->kind != HF_KIND_TIMEOUT)
+            continue;
+        hf_alarm_clear(pass->hold[at].timeout.alarm);
+        pass->hold[at].timeout.alarm = NULL;
+    }
+}
+
+int
+hf_alarms_traverse(const hf_course *course, visitproc visit, void *arg)
+{
+    const hf_alarms *alarms = course->alarms;
+    if (alarms == NULL)
+        return 0;
+    Py_VISIT(alarms->awaited);
+    Py_VISIT(alarms->task);
+    Py_VISIT(alarms->loop);
+    return 0;
 }
 
 void

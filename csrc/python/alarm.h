@@ -23,7 +23,8 @@ typedef struct hf_alarms {
     PyObject *loop;      /* NULL: no asyncio loop drives it; deadlines are then cooperative */
     PyObject *task;      /* or NULL */
     PyObject *awaited;   /* what it was last suspended on; NULL: nothing that could be cancelled */
-    long cancelling;     /* how often the task was asked to end before */
+    /* How often the task had been asked to end, by step, when its alarm was set. */
+    long cancelling[HF_MAX_STEPS];
     int8_t due;  /* this step's alarm rang when nothing could be cut; HF_MAX_STEPS: none did */
     bool raises; /* there is nothing to cancel: it is raised as soon as it goes on */
 } hf_alarms;

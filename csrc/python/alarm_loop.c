@@ -6,24 +6,28 @@
 
 static PyObject *running_loop, *current_task, *cancelled_error, *cancelling_name;
 static PyObject *current_tasks; /* a dict by loop, where asyncio asks it in Python; else NULL */
+static PyObject *eager_tasks; /* those that make their first step inside of who made them; or NULL */
+_Thread_local uintptr_t hf_eager_here;
 
-static int
-find_current_tasks(PyObject *asyncio)
+/* Before 3.12 asyncio asks the dict in Python, and knows no eager tasks. */
+static void
+find_tasks(PyObject *asyncio)
 {
 #if PY_VERSION_HEX < 0x030C0000
-    PyObject *tasks = PyObject_GetAttrString(asyncio, "tasks");
-    if (tasks == NULL)
-        return -1;
-    current_tasks = PyObject_GetAttrString(tasks, "_current_tasks");
-    Py_DECREF(tasks);
-    if (current_tasks == NULL || !PyDict_CheckExact(current_tasks)) {
-        Py_CLEAR(current_tasks);
-        PyErr_Clear();
-    }
+    PyObject **const found = &current_tasks;
+    static const char *const name = "_current_tasks";
 #else
-    (void)asyncio;
+    PyObject **const found = &eager_tasks;
+    static const char *const name = "_eager_tasks";
 #endif
-    return 0;
+    PyObject *tasks = PyObject_GetAttrString(asyncio, "tasks");
+    *found = tasks != NULL ? PyObject_GetAttrString(tasks, name) : NULL;
+    Py_XDECREF(tasks);
+    PyErr_Clear();
+    if (current_tasks != NULL && !PyDict_CheckExact(current_tasks))
+        Py_CLEAR(current_tasks);
+    if (eager_tasks != NULL && !PySet_Check(eager_tasks))
+        Py_CLEAR(eager_tasks);
 }
 
 /* False, with nothing set: nobody has imported it, so no loop of its can run. -1: an exception is set. */
@@ -39,7 +43,7 @@ find_asyncio(void)
     if (asyncio == NULL)
         return 0;
     cancelling_name = PyUnicode_InternFromString("cancelling");
-    if (cancelling_name == NULL || find_current_tasks(asyncio) < 0)
+    if (cancelling_name == NULL)
         return -1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         PyObject *value = PyObject_GetAttrString(asyncio, names[i]);
@@ -47,7 +51,53 @@ find_asyncio(void)
             return -1;
         Py_XSETREF(*found[i], value);
     }
+    find_tasks(asyncio);
     return 1;
+}
+
+/*
+ * The task that runs here, if it makes its first step inside of the one that made it; as a number, which
+ * is only compared. 0: none does.
+ */
+static uintptr_t
+eager_task(void)
+{
+    PyObject *loop = PyObject_CallNoArgs(running_loop);
+    PyObject *task = loop != NULL && loop != Py_None ? PyObject_CallOneArg(current_task, loop) : NULL;
+    uintptr_t number =
+        task != NULL && PySet_Contains(eager_tasks, task) > 0 ? (uintptr_t)task : 0;
+    Py_XDECREF(task);
+    Py_XDECREF(loop);
+    PyErr_Clear();
+    return number;
+}
+
+/* Whether the deadline of this thread is of the task that is about to make another one. */
+bool
+hf_deadline_is_foreign(void)
+{
+    if (eager_tasks == NULL || PySet_GET_SIZE(eager_tasks) == 0)
+        return false;
+    uintptr_t here = eager_task();
+    return here != 0 && here != hf_eager_here;
+}
+
+/*
+ * A call begins: what it sets as the deadline of this thread is its task's. What that finds there is
+ * another task's, if it is eager and has not begun a call before.
+ */
+void
+hf_eager_begin(hf_course *course)
+{
+    if (course->awaits && find_asyncio() < 0)
+        PyErr_Clear();
+    if (eager_tasks == NULL || PySet_GET_SIZE(eager_tasks) == 0)
+        return;
+    if (course->before.step != NULL && hf_deadline_is_foreign())
+        *course->thread = (hf_deadline){NULL, 0};
+    course->eager = true;
+    course->eager_before = hf_eager_here;
+    hf_eager_here = eager_task();
 }
 
 /* How often somebody has asked the task to end. */
@@ -91,7 +141,6 @@ hf_alarms_find_driver(hf_alarms *alarms)
         return -1;
     }
     alarms->loop = loop;
-    alarms->cancelling = task != Py_None ? hf_cancelling_of(task) : 0;
     if (task == Py_None)
         Py_DECREF(task);
     else

@@ -11,7 +11,7 @@ struct QueueObject {
     PyObject_HEAD
     hf_alarm *first, *last;
     GateObject *step; /* borrowed: it closes its queues when it dies; NULL: it has */
-    PyObject *loop;
+    PyObject *loop;   /* a weak reference: what a policy was once used in is not to be kept */
     PyObject *timer;  /* cancels the loop's timer; NULL: none is set */
     int64_t timer_ns; /* when that rings */
 };
@@ -19,6 +19,21 @@ struct QueueObject {
 static PyTypeObject *queue_type;
 
 /* ---- a queue ---- */
+
+/* Strong; NULL: it is no more. */
+static PyObject *
+loop_of(const QueueObject *queue)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *loop = NULL;
+    if (queue->loop != NULL && PyWeakref_GetRef(queue->loop, &loop) < 0)
+        PyErr_Clear();
+    return loop;
+#else
+    PyObject *loop = queue->loop != NULL ? PyWeakref_GetObject(queue->loop) : Py_None;
+    return loop != Py_None ? Py_NewRef(loop) : NULL;
+#endif
+}
 
 /* Insert it where its deadline belongs: nearly always at the end. */
 static void
@@ -47,6 +62,7 @@ take_out(hf_alarm *alarm)
     return queue;
 }
 
+/* The loop may be dying in the same collection as the timeout: then half of it is gone already. */
 static void
 stop_timer(QueueObject *queue)
 {
@@ -56,8 +72,9 @@ stop_timer(QueueObject *queue)
         return;
     PyObject *raised = hf_take_exception();
     PyObject *answer = PyObject_CallNoArgs(timer);
-    if (answer == NULL)
+    if (answer == NULL && queue->step != NULL)
         PyErr_WriteUnraisable(timer);
+    PyErr_Clear();
     Py_XDECREF(answer);
     Py_DECREF(timer);
     hf_give_exception(raised);
@@ -70,14 +87,18 @@ start_timer(QueueObject *queue)
     if (queue->first == NULL || queue->step == NULL ||
         (queue->timer != NULL && queue->timer_ns <= queue->first->deadline_ns))
         return 0;
+    PyObject *step = Py_NewRef((PyObject *)queue->step), *loop = loop_of(queue), *timer = NULL;
+    int64_t deadline_ns = queue->first->deadline_ns;
     stop_timer(queue);
-    queue->timer_ns = queue->first->deadline_ns;
-    PyObject *timer = PyObject_CallMethod((PyObject *)queue->step, "_set_timer", "OOL", queue->loop,
-                                          (PyObject *)queue, (long long)queue->timer_ns);
-    if (timer == NULL)
-        return -1;
+    queue->timer_ns = deadline_ns;
+    if (loop != NULL)
+        timer = PyObject_CallMethod(step, "_set_timer", "OOL", loop, (PyObject *)queue,
+                                    (long long)deadline_ns);
+    bool failed = loop != NULL && timer == NULL;
     Py_XSETREF(queue->timer, timer);
-    return 0;
+    Py_XDECREF(loop);
+    Py_DECREF(step);
+    return failed ? -1 : 0;
 }
 
 /* The loop's timer: cut whose time is over, and have it ring again for the next. */
@@ -101,36 +122,41 @@ queue_ring(PyObject *op, PyObject *args, PyObject *kwargs)
 
 /* ---- the queues of one timeout ---- */
 
+/* Whether its loop may still run. */
 static bool
-is_closed(PyObject *loop)
+is_open(const QueueObject *queue)
 {
-    PyObject *answer = PyObject_CallMethod(loop, "is_closed", NULL);
-    bool closed = answer == Py_True;
+    PyObject *loop = loop_of(queue);
+    PyObject *answer = loop != NULL ? PyObject_CallMethod(loop, "is_closed", NULL) : NULL;
+    bool closed = loop == NULL || answer == Py_True;
     Py_XDECREF(answer);
+    Py_XDECREF(loop);
     PyErr_Clear();
-    return closed;
+    return !closed;
 }
 
 /* A queue of a new loop, in a list without those of loops that were closed. */
 static QueueObject *
 add_queue(GateObject *step, PyObject *loop)
 {
-    PyObject *old = step->queues, *queues = PyList_New(0);
-    QueueObject *self = queues == NULL ? NULL : PyObject_GC_New(QueueObject, queue_type);
+    PyObject *old = step->queues, *queues = PyList_New(0), *weak = PyWeakref_NewRef(loop, NULL);
+    QueueObject *self =
+        queues == NULL || weak == NULL ? NULL : PyObject_GC_New(QueueObject, queue_type);
     if (self == NULL) {
         Py_XDECREF(queues);
+        Py_XDECREF(weak);
         return NULL;
     }
     self->first = self->last = NULL;
     self->step = step;
-    self->loop = Py_NewRef(loop);
+    self->loop = weak;
     self->timer = NULL;
     self->timer_ns = 0;
     PyObject_GC_Track(self);
     int kept = PyList_Append(queues, (PyObject *)self); /* the newest first: it will be asked for */
     for (Py_ssize_t i = 0; kept == 0 && old != NULL && i < PyList_GET_SIZE(old); i++) {
         QueueObject *other = (QueueObject *)PyList_GET_ITEM(old, i);
-        if (other->loop != NULL && !is_closed(other->loop))
+        if (is_open(other))
             kept = PyList_Append(queues, (PyObject *)other);
         else
             other->step = NULL;
@@ -150,7 +176,9 @@ queue_in(GateObject *step, PyObject *loop)
 {
     for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++) {
         QueueObject *queue = (QueueObject *)PyList_GET_ITEM(step->queues, i);
-        if (queue->loop == loop)
+        PyObject *its = loop_of(queue);
+        Py_XDECREF(its); /* the caller holds the one it looks for */
+        if (its == loop)
             return queue;
     }
     return add_queue(step, loop);

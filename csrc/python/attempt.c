@@ -27,6 +27,14 @@ stand_inside(hf_pass *pass, hf_course *course, long retries, long long previous_
     return 0;
 }
 
+/* The call it stood in is of this function alone. */
+static void
+step_back(hf_course *course)
+{
+    hf_course_end(course);
+    hf_course_suspend(course);
+}
+
 /* Leave with the error that is set or the result; as hf_retry_leave(), but the error is not raised again. */
 static bool
 leave(GateObject *self, hf_pass *pass, PyObject *error, PyObject *result)
@@ -75,7 +83,7 @@ hf_gate_attempt_made(PyObject *op, PyObject *args)
     } else {
         hf_retry_succeed(self, &pass.hold[0]);
     }
-    hf_course_end(&course);
+    step_back(&course);
     if (PyErr_Occurred())
         return NULL;
     if (!again)
@@ -115,6 +123,6 @@ hf_gate_check_begin(PyObject *op, PyObject *ignored)
     if (stand_inside(&pass, &course, 0, -1, 0) < 0)
         return NULL;
     hf_entering entered = hf_retry_enter(self, &pass, &pass.hold[0]);
-    hf_course_end(&course);
+    step_back(&course);
     return entered == HF_IN ? Py_NewRef(Py_None) : NULL;
 }

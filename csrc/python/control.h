@@ -31,13 +31,19 @@ int64_t hf_deadline_left_ns(const hf_deadline *deadline);
 int64_t hf_deadline_on(const hf_deadline *deadline, const hf_clock *clock, int64_t now_ns);
 void hf_raise_exceeded(GateObject *step);
 
+/* The task, as a number, that makes its first step inside of another and whose call this thread is in. */
+extern _Thread_local uintptr_t hf_eager_here;
+bool hf_deadline_is_foreign(void);
+
 /* ---- the course of one call ---- */
 
 typedef struct hf_course {
     hf_deadline *thread;  /* this thread's, while the call or a step of it is made */
     hf_deadline before;   /* what it was: put back at the end of the call or the step */
     hf_deadline deadline; /* of what is inside the steps that are entered */
-    PyObject *owner;      /* whose deadline it was outside: a task may outlive that call */
+    GateObject *around;   /* whose deadline held before the call; NULL: nobody's */
+    uintptr_t eager_before; /* the same of hf_eager_here, if the step has changed that */
+    bool eager;
     uint32_t attempts;    /* calls of the function */
     uint32_t stand_ins;   /* fallbacks that gave the result */
     bool ran_here;        /* in the step that is left next the function was called, or stood in for */
@@ -71,9 +77,12 @@ hf_course_resume(hf_course *course)
 }
 
 static inline void
-hf_course_suspend(const hf_course *course)
+hf_course_suspend(hf_course *course)
 {
     *course->thread = course->before;
+    if (course->eager)
+        hf_eager_here = course->eager_before;
+    course->eager = false;
 }
 
 PyObject *hf_course_counts(const hf_course *course, PyObject *outcome);
@@ -106,8 +115,10 @@ void hf_retry_abandon(GateObject *step, const hf_pass *pass, const hf_hold *hold
 hf_entering hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold);
 int hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
                      int outcome, int64_t end_ns);
-void hf_timeout_drop(const hf_pass *pass, hf_hold *hold);
+void hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold);
+void hf_timeouts_forget(GateObject *gate, hf_pass *pass);
 int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async);
+void hf_timeouts_hold(GateObject *gate, hf_pass *pass);
 bool hf_timeout_is_late(const hf_pass *pass);
 
 /* ---- attempt.c ---- */
@@ -122,10 +133,17 @@ void hf_alarms_ring_again(GateObject *gate, const hf_pass *pass);
 bool hf_alarms_wake(hf_course *course);
 bool hf_alarms_have_loop(const hf_course *course);
 bool hf_alarms_cut(const hf_course *course);
+GateObject *hf_alarms_owner(const hf_course *course);
 void hf_alarm_clear(struct hf_alarm *alarm);
+void hf_alarms_forget(GateObject *gate, hf_pass *pass);
+int hf_alarms_traverse(const hf_course *course, visitproc visit, void *arg);
 void hf_alarms_end(hf_course *course);
 int hf_alarm_ready(PyObject *module);
 void hf_queues_close(GateObject *step);
+
+/* ---- alarm_loop.c ---- */
+
+void hf_eager_begin(hf_course *course);
 
 /* ---- gate_run.c ---- */
 PyObject *hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocation *what,

@@ -209,7 +209,11 @@ coroutine_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->args);
     Py_VISIT(self->kwargs);
     Py_VISIT(self->failure);
-    return 0;
+    if (!self->controlled)
+        return 0;
+    Py_VISIT(self->course.works);
+    Py_VISIT(self->course.around);
+    return hf_alarms_traverse(&self->course, visit, arg);
 }
 
 /* An inner coroutine that was never begun warns for itself; where there is none yet, we do. */
@@ -236,6 +240,8 @@ coroutine_clear(PyObject *op)
     self->phase = PHASE_DONE;
     if (was == PHASE_CREATED)
         warn_if_forgotten(self);
+    if (self->controlled)
+        hf_alarms_forget(self->gate, &self->pass); /* it is not to be cut as it dies */
     Py_CLEAR(self->waiting);
     if (was == PHASE_WAITING)
         hf_coroutine_close_unbegun(self);

@@ -66,6 +66,7 @@ static PySendResult
 hand_over(CoroutineObject *self, PyObject **answer)
 {
     self->phase = PHASE_DONE;
+    hf_timeouts_hold(self->gate, &self->pass);
     if (self->purpose == HF_FOR_ENTRY && self->gate->controls &&
         hf_timeouts_open_blocks(self->gate, &self->pass, true) < 0) {
         hf_gate_undo(self->gate, &self->pass);

@@ -50,6 +50,8 @@ int
 hf_deadline_in_force(hf_deadline *deadline)
 {
     *deadline = hf_deadline_here;
+    if (deadline->step != NULL && hf_deadline_is_foreign())
+        *deadline = (hf_deadline){NULL, 0};
     if (hf_load_relaxed(&hf_open_blocks) == 0 || blocks_here == NULL)
         return 0;
     PyObject *blocks = PyObject_CallNoArgs(blocks_here);

@@ -55,6 +55,7 @@ hf_entry_take_oldest(GateObject *gate, hf_pass *pass)
     while (take_first(gate, pass)) {
         if (pass->fork_epoch == hf_fork_epoch)
             return true;
+        hf_gate_drop(gate, pass, true);
     }
     return false;
 }

@@ -171,8 +171,10 @@ hf_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *re
 PyObject *
 hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
 {
-    if (pass->fork_epoch != hf_fork_epoch)
+    if (pass->fork_epoch != hf_fork_epoch) {
+        hf_timeouts_forget(gate, pass);
         return result;
+    }
     int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
     for (int at = pass->entered - 1; at >= 0; at--) {
         if (hf_step_leave(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
@@ -185,8 +187,10 @@ hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
 int
 hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
 {
-    if (pass->fork_epoch != hf_fork_epoch)
+    if (pass->fork_epoch != hf_fork_epoch) {
+        hf_timeouts_forget(gate, pass);
         return 0;
+    }
     int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
     int answer = 0;
     for (int at = pass->entered - 1; at >= 0; at--) {
@@ -240,7 +244,7 @@ hf_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
             hf_count(&step->unobserved, 1);
         break;
     case HF_KIND_TIMEOUT:
-        hf_timeout_drop(pass, hold);
+        hf_timeout_drop(step, pass, hold);
         break;
     default:
         break;
@@ -259,7 +263,7 @@ hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     case HF_KIND_BULKHEAD:
         return leave_bulkhead(step, pass, hold, HF_NOTHING_HELD);
     case HF_KIND_TIMEOUT:
-        hf_timeout_drop(pass, hold);
+        hf_timeout_drop(step, pass, hold);
         break;
     case HF_KIND_RETRY:
         hf_retry_abandon(step, pass, hold);
@@ -275,6 +279,8 @@ give_back(GateObject *gate, hf_pass *pass, int (*give)(GateObject *, const hf_pa
 {
     bool ours = pass->fork_epoch == hf_fork_epoch;
     int answer = 0;
+    if (!ours)
+        hf_timeouts_forget(gate, pass);
     for (int at = pass->entered - 1; at >= 0 && ours; at--) {
         if (give(gate->steps[at], pass, &pass->hold[at]) < 0)
             answer = -1;

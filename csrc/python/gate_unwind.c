@@ -16,12 +16,16 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->works = NULL;
     course->alarms = NULL;
     course->thread = &hf_deadline_here;
-    course->before = course->deadline = *course->thread;
-    course->owner = NULL;
+    course->before = *course->thread;
+    course->around = NULL;
+    course->eager = false;
     pass->course = course;
+    hf_eager_begin(course);
+    course->deadline = *course->thread;
     if (hf_load_relaxed(&hf_open_blocks) > 0 && hf_deadline_in_force(&course->deadline) < 0)
         return -1;
-    course->owner = Py_XNewRef((PyObject *)course->deadline.step);
+    /* A coroutine may outlive the call that it began in, and a call the block. */
+    course->around = (GateObject *)Py_XNewRef((PyObject *)course->deadline.step);
     return 0;
 }
 
@@ -34,7 +38,7 @@ hf_course_end(hf_course *course)
     if (course->alarms != NULL)
         hf_alarms_end(course);
     Py_CLEAR(course->works);
-    Py_CLEAR(course->owner);
+    Py_CLEAR(course->around);
 }
 
 /* What the call has taken, beside its outcome, which is stolen. */
@@ -83,17 +87,6 @@ leave_or_undo(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *re
 
 /* ---- the way out ---- */
 
-/* In a forked child nothing that is held is ours to give back, but the alarms are in our memory. */
-static void
-drop_parents(GateObject *gate, hf_pass *pass)
-{
-    for (; pass->entered > 0; pass->entered--) {
-        int at = pass->entered - 1;
-        if (gate->steps[at]->kind == HF_KIND_TIMEOUT)
-            hf_timeout_drop(pass, &pass->hold[at]);
-    }
-}
-
 /*
  * Leave from the innermost step entered. `*result` is what the call returned, or, with NULL, an exception
  * is set. Whoever has paused or stood in calls again, or enters again, as hf_unwinding says.
@@ -102,8 +95,9 @@ hf_unwinding
 hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result)
 {
     hf_course *course = pass->course;
-    if (pass->fork_epoch != hf_fork_epoch) {
-        drop_parents(gate, pass);
+    if (pass->fork_epoch != hf_fork_epoch) { /* the parent's: nothing here is ours to leave */
+        hf_timeouts_forget(gate, pass);
+        pass->entered = 0;
         return HF_UNWOUND;
     }
     int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
@@ -192,8 +186,8 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
     hf_course_resume(course); /* in the thread of whoever drops it */
     int answer = 0;
     if (pass->fork_epoch != hf_fork_epoch)
-        drop_parents(gate, pass);
-    for (; pass->entered > 0; pass->entered--) {
+        hf_timeouts_forget(gate, pass);
+    for (; pass->entered > 0 && pass->fork_epoch == hf_fork_epoch; pass->entered--) {
         int at = pass->entered - 1;
         GateObject *step = gate->steps[at];
         bool control = step->kind == HF_KIND_RETRY || step->kind == HF_KIND_FALLBACK;

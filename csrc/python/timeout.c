@@ -32,10 +32,10 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
         hf_raise_exceeded(around.step);
         return HF_BROKEN;
     }
-    /* A permit and a block have nothing but their hold to keep it in, and may outlive who is outside. */
-    if (course == NULL && own.ns > outer_ns)
-        own.ns = outer_ns;
-    hold->timeout.outer = course != NULL ? around : own;
+    /* A permit and a block have nothing but their hold to keep it in. */
+    hold->timeout.outer = course != NULL ? around : own.ns < outer_ns ? own : around;
+    if (course == NULL && hold->timeout.outer.step != step)
+        Py_INCREF((PyObject *)around.step); /* it may be held longer than the call around it */
     if (course != NULL && own.ns < outer_ns && step->mode != HF_OBSERVE)
         *course->thread = course->deadline = own;
     return HF_IN;
@@ -78,18 +78,43 @@ drop_block(hf_hold *hold)
     hf_give_exception(raised);
 }
 
+/* What a permit or a block keeps of a deadline around it is kept no longer. */
+static void
+let_go_of_owner(const GateObject *step, hf_hold *hold)
+{
+    GateObject *owner = hold->timeout.outer.step;
+    hold->timeout.outer = (hf_deadline){NULL, 0};
+    if (owner != step)
+        Py_XDECREF((PyObject *)owner);
+}
+
 /* Put the deadline of those outside back into force, and forget the alarm. */
 void
-hf_timeout_drop(const hf_pass *pass, hf_hold *hold)
+hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
     if (course == NULL) {
         drop_block(hold);
+        let_go_of_owner(step, hold);
         return;
     }
     hf_alarm_clear(hold->timeout.alarm);
     hold->timeout.alarm = NULL;
     *course->thread = course->deadline = hold->timeout.outer;
+}
+
+/* In a forked child: of the parent's call nothing rings, and no block of it is open. */
+void
+hf_timeouts_forget(GateObject *gate, hf_pass *pass)
+{
+    if (pass->course != NULL) {
+        hf_alarms_forget(gate, pass);
+        return;
+    }
+    for (int at = 0; at < pass->entered && gate->controls; at++) {
+        if (gate->steps[at]->kind == HF_KIND_TIMEOUT)
+            hf_timeout_drop(gate->steps[at], pass, &pass->hold[at]);
+    }
 }
 
 /* The exception that is set was the cut's: raise instead of it, from it, what says so. */
@@ -163,10 +188,36 @@ record(GateObject *step, const hf_hold *hold, bool own, ending ended)
                                own && ended != IN_TIME);
 }
 
-/* Have Python watch over a block that has been entered. -1: it cannot; an exception is set. */
+/*
+ * What was entered is to be held, by a permit or a block: of those inside of one another none ends after
+ * an outer one, as in a call.
+ */
+void
+hf_timeouts_hold(GateObject *gate, hf_pass *pass)
+{
+    const hf_deadline *outer = NULL;
+    for (int at = 0; at < pass->entered && gate->controls; at++) {
+        GateObject *step = gate->steps[at];
+        hf_deadline *its = &pass->hold[at].timeout.outer;
+        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE)
+            continue;
+        if (outer != NULL && hf_deadline_left_ns(outer) <= hf_deadline_left_ns(its)) {
+            let_go_of_owner(step, &pass->hold[at]);
+            *its = *outer;
+            Py_INCREF((PyObject *)its->step);
+        }
+        outer = its;
+    }
+}
+
+/*
+ * Have Python watch over a block that has been entered. -1: it cannot; an exception is set. What is cut
+ * by an outer timeout of the same gate is cut once.
+ */
 int
 hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async)
 {
+    const hf_hold *outer = NULL;
     for (int at = 0; at < pass->entered; at++) {
         GateObject *step = gate->steps[at];
         hf_hold *hold = &pass->hold[at];
@@ -174,10 +225,14 @@ hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async)
             continue;
         const hf_deadline *its = &hold->timeout.outer;
         hold->timeout.block =
-            PyObject_CallMethod((PyObject *)step, "_open_block", "OLi", (PyObject *)its->step,
-                                (long long)its->ns, is_async);
+            PyObject_CallMethod((PyObject *)step, "_open_block", "OLiO", (PyObject *)its->step,
+                                (long long)its->ns, is_async,
+                                outer != NULL && is_same(&outer->timeout.outer, its)
+                                    ? outer->timeout.block
+                                    : Py_None);
         if (hold->timeout.block == NULL)
             return -1;
+        outer = hold;
     }
     return 0;
 }
@@ -203,7 +258,7 @@ close_block(hf_hold *hold, bool *is_async, bool *cut)
 
 /* A permit or a block: what it holds is all there is. */
 static int
-leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int64_t end_ns)
+leave_owned(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int64_t end_ns)
 {
     hf_timeout *kernel = step->cell;
     hf_deadline its = hold->timeout.outer;
@@ -212,24 +267,32 @@ leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value,
         return 0; /* kept only until the first item of a stream */
     if (hold->timeout.block != NULL && close_block(hold, &is_async, &cut) < 0)
         return -1;
-    ending ended = cut        ? CUT
-                   : is_async ? IN_TIME
-                              : end_of_call(step, pass, hold, &its, has_value, end_ns);
-    record(step, hold, true, ended);
+    ending ended = cut                     ? CUT
+                   : is_async && has_value ? IN_TIME
+                                           : end_of_call(step, pass, hold, &its, has_value, end_ns);
+    record(step, hold, its.step == step, ended);
     if (step->mode == HF_OBSERVE) {
         hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
         return 0;
     }
-    hf_count(ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
+    hf_count(its.step == step && ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
     if (ended == CUT) {
-        raise_cut(step);
+        raise_cut(its.step);
         return -1;
     }
     if (ended == IN_TIME || !has_value)
         return 0;
-    hf_count(&kernel->late, 1);
-    hf_raise_exceeded(step);
+    hf_count(&kernel->late, its.step == step);
+    hf_raise_exceeded(its.step);
     return -1;
+}
+
+static int
+leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int64_t end_ns)
+{
+    int answer = leave_owned(step, pass, hold, has_value, end_ns);
+    let_go_of_owner(step, hold);
+    return answer;
 }
 
 /* -1: a DeadlineExceededError is set, instead of a result or of what the cut raised. */
@@ -244,10 +307,15 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
         return leave_held(step, pass, hold, has_value, end_ns);
     hf_deadline in_force = course->deadline;
     bool own = !is_same(&in_force, &hold->timeout.outer);
-    hf_timeout_drop(pass, hold);
+    hf_timeout_drop(step, pass, hold);
     if (!has_value && step->threads)
         keep_works(course);
     ending ended = end_of_call(step, pass, hold, &in_force, has_value, end_ns);
+    GateObject *owner = in_force.step;
+    if (ended == CUT) { /* on another clock an outer one may be over first */
+        owner = hf_alarms_owner(course);
+        own = owner == step;
+    }
     record(step, hold, own, ended);
     if (step->mode == HF_OBSERVE) {
         if (course->ran_here)
@@ -261,13 +329,13 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
     if (course->fired == (int)(hold - pass->hold))
         course->fired = HF_MAX_STEPS; /* it was this one's: the next attempt has its own */
     if (ended == CUT) {
-        raise_cut(in_force.step);
+        raise_cut(owner);
         return -1;
     }
     if (ended == IN_TIME || !has_value)
         return 0;
     hf_count(&kernel->late, own);
-    hf_raise_exceeded(in_force.step);
+    hf_raise_exceeded(owner);
     return -1;
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from contextvars import Context
+from weakref import ref
 
 from holdfast.clock import ManualClock
 
@@ -104,20 +105,44 @@ def set_timer(
         What cancels it.
     """
     ahead_ns = max(0, deadline_ns - clock.now_ns())
+    # In a context of its own: it rings for many calls, and is to keep nothing of the first's.
     if not isinstance(clock, ManualClock):
-        # In a context of its own: it rings for many calls, and is to keep nothing of the first's.
-        return loop.call_later(ahead_ns / 1e9, ring, context=Context()).cancel
+        return _Stop(loop, loop.call_later(ahead_ns / 1e9, ring, context=Context()))
+    if ahead_ns == 0:
+        return _Stop(loop, loop.call_soon(ring, context=Context()))
+    its = ref(loop)
 
     def ring_there() -> None:
+        loop = its()
+        if loop is None:
+            return
         if asyncio._get_running_loop() is loop:
             ring()
             return
         with suppress(RuntimeError):  # the loop was closed: nobody waits in it
             loop.call_soon_threadsafe(ring)
 
-    if ahead_ns == 0:
-        return loop.call_soon(ring, context=Context()).cancel
     return clock.call_at_ns(deadline_ns, ring_there)
+
+
+class _Stop:
+    """Cancels a timer of a loop, from any thread; keeps neither the one nor the other."""
+
+    __slots__ = ("_handle", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: asyncio.Handle) -> None:
+        self._loop = ref(loop)
+        self._handle = ref(handle)
+
+    def __call__(self) -> None:
+        loop, handle = self._loop(), self._handle()
+        if loop is None or handle is None:
+            return
+        if not loop.is_running() or asyncio._get_running_loop() is loop:
+            handle.cancel()
+            return
+        with suppress(RuntimeError):  # the loop was closed, and its timers are no more
+            loop.call_soon_threadsafe(handle.cancel)
 
 
 def _nothing() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from threading import RLock, get_ident
+from threading import RLock, local
+from weakref import WeakKeyDictionary, ref
 
 from holdfast._native import gate
 
@@ -23,27 +24,43 @@ if TYPE_CHECKING:
 
 __all__ = ["open_block"]
 
+
+class _Thread:
+    """A thread: unlike its number, no later one has it again."""
+
+    __slots__ = ("__weakref__",)
+
+
 _lock = RLock()
-# By task, or by thread: the blocks it has open. The tuples are replaced, never changed.
-_open: dict[object, tuple[_Block, ...]] = {}
+_here = local()
+# By task, or by thread: the blocks it has open. The tuples are replaced, never changed. A task that
+# is given up in the middle of a block is not kept by it.
+_open: WeakKeyDictionary[object, tuple[_Block, ...]] = WeakKeyDictionary()
 
 
-def open_block(policy: Policy, deadline_ns: int, *, is_async: bool) -> _Block:
+def open_block(
+    policy: Policy, deadline_ns: int, *, is_async: bool, outer: _Block | None = None
+) -> _Block:
     """Open a block that is to be over at a time of the policy's clock.
 
     Args:
         policy: Whose deadline it is.
         deadline_ns: When it is over.
         is_async: Whether an asyncio task opens it, which is then cut short.
+        outer: The one of an outer timeout of the same pipeline, if that is whose deadline it is.
 
     Raises:
         RuntimeError: No task runs that could be.
     """
     task = _task_here()
     if not is_async:
-        return _Block(policy, deadline_ns, get_ident() if task is None else task)
+        return _Block(policy, deadline_ns, _thread_here() if task is None else task)
     if task is None:
         raise RuntimeError("'async with' a timeout needs an asyncio task to cut short")
+    if isinstance(outer, _InnerBlock):
+        outer = outer.outer
+    if isinstance(outer, _TaskBlock):
+        return _InnerBlock(outer, task)
     return _TaskBlock(policy, deadline_ns, task)
 
 
@@ -53,7 +70,7 @@ class _Block:
     def __init__(self, policy: Policy, deadline_ns: int, owner: object) -> None:
         self.policy = policy
         self.deadline_ns = deadline_ns
-        self._owner = owner
+        self._owner = ref(owner)
         with _lock:
             _open[owner] = (*_open.get(owner, ()), self)
             gate._count_blocks(len(_open))
@@ -66,11 +83,14 @@ class _Block:
     def drop(self) -> None:
         """Be open no longer."""
         with _lock:
-            left = tuple(one for one in _open.get(self._owner, ()) if one is not self)
+            owner = self._owner()
+            if owner is None:  # and what it had open is no more
+                return
+            left = tuple(one for one in _open.get(owner, ()) if one is not self)
             if left:
-                _open[self._owner] = left
+                _open[owner] = left
             else:
-                _open.pop(self._owner, None)
+                _open.pop(owner, None)
             gate._count_blocks(len(_open))
 
 
@@ -78,38 +98,65 @@ class _TaskBlock(_Block):
     """A block of a task, which is cancelled at the deadline, as by ``asyncio.timeout``."""
 
     def __init__(self, policy: Policy, deadline_ns: int, task: Task[Any]) -> None:
-        super().__init__(policy, deadline_ns, task)
-        self._task = task
+        self.fired = False
+        self._task = ref(task)
         self._cancelling = task.cancelling()
-        self._fired = False
-        self._stop: Callable[[], object] = self._watch(task.get_loop())
+        self._stop = self._watch(policy, deadline_ns, task.get_loop())
+        super().__init__(policy, deadline_ns, task)
 
-    def _watch(self, loop: AbstractEventLoop) -> Callable[[], object]:
+    def _watch(
+        self, policy: Policy, deadline_ns: int, loop: AbstractEventLoop
+    ) -> Callable[[], object]:
         from holdfast.pipeline.aio import set_timer
 
-        return set_timer(self.policy._clock, loop, self._ring, self.deadline_ns)
+        return set_timer(policy._clock, loop, self._ring, deadline_ns)
 
     def _ring(self) -> None:
-        left_ns = self.deadline_ns - self.policy._clock.now_ns()
-        if left_ns > 0:  # the loop is a little early
-            self._stop = self._watch(self._task.get_loop())
+        task = self._task()
+        if task is None:
+            return
+        if self.policy._clock.now_ns() < self.deadline_ns:  # the loop is a little early
+            self._stop = self._watch(self.policy, self.deadline_ns, task.get_loop())
         else:
-            self._fired = True
-            self._task.cancel()
+            self.fired = True
+            task.cancel()
 
     def close(self, error: BaseException | None) -> bool | None:
         """Be left; return whether it was cut short, and ``error`` is nobody else's doing."""
-        from asyncio import CancelledError
-
         self.drop()
-        if not self._fired:
+        task = self._task()
+        if not self.fired or task is None:
             return False
-        return self._task.uncancel() <= self._cancelling and isinstance(error, CancelledError)
+        return task.uncancel() <= self._cancelling and _is_cancellation(error)
 
     def drop(self) -> None:
         """Be open no longer, and cut nothing short."""
         self._stop()
         super().drop()
+
+
+class _InnerBlock(_Block):
+    """A block of a timeout inside another of its pipeline, which cuts short both."""
+
+    def __init__(self, outer: _TaskBlock, task: Task[Any]) -> None:
+        self.outer = outer
+        self._task = ref(task)
+        self._cancelling = task.cancelling()
+        super().__init__(outer.policy, outer.deadline_ns, task)
+
+    def close(self, error: BaseException | None) -> bool | None:
+        """Be left; return whether it was cut short, and ``error`` is nobody else's doing."""
+        self.drop()
+        task = self._task()
+        if not self.outer.fired or task is None:
+            return False
+        return task.cancelling() - 1 <= self._cancelling and _is_cancellation(error)
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    from asyncio import CancelledError
+
+    return isinstance(error, CancelledError)
 
 
 def _task_here() -> Task[Any] | None:
@@ -121,9 +168,16 @@ def _task_here() -> Task[Any] | None:
     return task
 
 
+def _thread_here() -> _Thread:
+    thread: _Thread | None = getattr(_here, "thread", None)
+    if thread is None:
+        thread = _here.thread = _Thread()
+    return thread
+
+
 def _blocks_here() -> tuple[tuple[Policy, int], ...]:
     task = _task_here()
-    owner: object = get_ident() if task is None else task
+    owner: object = _thread_here() if task is None else task
     return tuple((block.policy, block.deadline_ns) for block in _open.get(owner, ()))
 
 

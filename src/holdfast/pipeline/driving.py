@@ -75,9 +75,11 @@ class ThreadsAndTasks:
 
         return set_timer(clock, loop, ring, deadline_ns)
 
-    def open_block(self, policy: Policy, deadline_ns: int, *, is_async: bool) -> object:
+    def open_block(
+        self, policy: Policy, deadline_ns: int, *, is_async: bool, outer: Any
+    ) -> object:
         """Watch over a `with` block that ``policy`` gives until ``deadline_ns``."""
-        return _blocks.open_block(policy, deadline_ns, is_async=is_async)
+        return _blocks.open_block(policy, deadline_ns, is_async=is_async, outer=outer)
 
     def run_in_thread(
         self, policy: Timeout, rest: Any, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -77,7 +77,7 @@ class Timeout(Policy):
         mode: Mode | str | None = None,
         shared: bool = False,
     ) -> None:
-        problems = Problems("Timeout", name)
+        problems = problems_of("Timeout", name)
         if name is not None:
             name = problems.name(name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
@@ -107,7 +107,7 @@ class Timeout(Policy):
         Raises:
             ConfigError: No duration from a microsecond to a hundred years.
         """
-        problems = Problems("Timeout", self.name)
+        problems = problems_of("Timeout", self.name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
         problems.done()
         self._settings = (duration, *self._settings[1:])
@@ -136,8 +136,10 @@ class Timeout(Policy):
     def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
         return driver().set_timer(self._clock, loop, ring, deadline_ns)
 
-    def _open_block(self, policy: Policy, deadline_ns: int, is_async: int) -> object:
-        return driver().open_block(policy, deadline_ns, is_async=bool(is_async))
+    def _open_block(
+        self, policy: Policy, deadline_ns: int, is_async: int, outer: object
+    ) -> object:
+        return driver().open_block(policy, deadline_ns, is_async=bool(is_async), outer=outer)
 
     def _run_in_thread(
         self, rest: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -147,6 +149,11 @@ class Timeout(Policy):
     def _after_fork(self) -> None:
         super()._after_fork()
         self._crew = None  # the threads are the parent's
+
+
+def problems_of(kind: str, name: object) -> Problems:
+    """Gather what is wrong with a policy that need not have a name."""
+    return Problems(kind) if name is None else Problems(kind, name)
 
 
 def refuse_nameless_sharing(problems: Problems, name: str | None, shared: object) -> None:
