@@ -88,6 +88,8 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
         "holdfast.adaptive_timeout",
         128,
     ),
+    "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 64),
+    "Fallback": (Fallback, "holdfast.fallback", 64),
 }
 
 every_kernel = pytest.mark.parametrize("name", KERNELS)
@@ -268,6 +270,9 @@ INTEGERS: list[tuple[Callable[[Any], object], str, list[int]]] = [
     (lambda v: AdaptiveTimeout(2, 2, 9, 2.0, 0.5).resize(2, v, 9), "min_ns", [-1, 0]),
     (lambda v: AdaptiveTimeout(2, 2, 9, 2.0, 0.5).resize(2, 2, v), "max_ns", [1]),
     (lambda v: AdaptiveTimeout(2, 2, 9, 2.0, 0.5).record(v, False), "latency_ns", []),
+    (lambda v: Timeout(v), "duration_ns", [-1]),
+    (lambda v: Timeout(1).set_duration_ns(v), "duration_ns", [-1]),
+    (lambda v: Timeout(1).deadline_ns(v), "now_ns", []),
     (lambda v: Breaker(**BREAKER).admit(v), "now_ns", []),
     (lambda v: Breaker(**BREAKER).override(v, 0), "state", [-1, 6]),
     (lambda v: Breaker(**BREAKER).peek(v), "now_ns", []),

@@ -1,4 +1,4 @@
-"""A timeout in asyncio against ``asyncio.timeout``: whose cancellation is it, and what is left of it.
+"""A timeout in asyncio against ``asyncio.timeout``: whose cancellation it is, and what is left.
 
 The same scenes are played under ``asyncio.timeout`` and under ``Timeout``, as ``acall``, as a
 decorator and as ``async with``, on a loop whose time passes by itself. What came of the call, when,

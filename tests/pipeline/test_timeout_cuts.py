@@ -1,9 +1,9 @@
-"""What a timeout does in asyncio beside what ``asyncio.timeout`` does: alarms, counts, and odd company.
+"""A timeout in asyncio, beyond what ``asyncio.timeout`` does: alarms, counts, and odd company.
 
 Where it differs from ``asyncio.timeout``, on purpose:
 
-* It cancels what the call waits for, not the task. A result that came in the same tick is delivered;
-  the call is cut when it waits again. ``asyncio.timeout`` drops it.
+* It cancels what the call waits for, not the task. A result that came in the same tick is
+  delivered; the call is cut when it waits again. ``asyncio.timeout`` drops it.
 * Nothing is armed before the first suspension, so what a task asks of itself before it counts as
   asked before the call: ``task.cancel()`` inside of it, swallowed, does not keep it from being cut.
 * Two that are over in the same tick, one in another: the inner one raises its
@@ -247,9 +247,10 @@ def test_each_attempt_is_told_from_cancellations_of_its_own_time():  # RT-06, tr
     # asyncio.timeout counts from where it is entered: what the first attempt swallowed is past.
     async def main(loop: VirtualLoop) -> None:
         attempt = hf.Timeout(1, clock=loop.clock)
-        pipe = hf.Pipeline(
-            "p", hf.Retry("r", attempts=2, on=Exception, backoff=hf.Constant(0), clock=loop.clock), attempt
+        retry = hf.Retry(
+            "r", attempts=2, on=Exception, backoff=hf.Constant(0), clock=loop.clock
         )
+        pipe = hf.Pipeline("p", retry, attempt)
         attempts = 0
 
         async def body() -> None:

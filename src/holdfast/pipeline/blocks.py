@@ -60,7 +60,7 @@ def open_block(
     if isinstance(outer, _InnerBlock):
         outer = outer.outer
     if isinstance(outer, _TaskBlock):
-        return _InnerBlock(outer, task)
+        return _InnerBlock(policy, outer, task)
     return _TaskBlock(policy, deadline_ns, task)
 
 
@@ -68,7 +68,7 @@ class _Block:
     """A block that is open. Only its task or thread uses it."""
 
     def __init__(self, policy: Policy, deadline_ns: int, owner: object) -> None:
-        self.policy = policy
+        self.policy = ref(policy)  # who entered holds it; one that dies drops its blocks
         self.deadline_ns = deadline_ns
         self._owner = ref(owner)
         with _lock:
@@ -112,11 +112,11 @@ class _TaskBlock(_Block):
         return set_timer(policy._clock, loop, self._ring, deadline_ns)
 
     def _ring(self) -> None:
-        task = self._task()
-        if task is None:
+        task, policy = self._task(), self.policy()
+        if task is None or policy is None:
             return
-        if self.policy._clock.now_ns() < self.deadline_ns:  # the loop is a little early
-            self._stop = self._watch(self.policy, self.deadline_ns, task.get_loop())
+        if policy._clock.now_ns() < self.deadline_ns:  # the loop is a little early
+            self._stop = self._watch(policy, self.deadline_ns, task.get_loop())
         else:
             self.fired = True
             task.cancel()
@@ -138,11 +138,11 @@ class _TaskBlock(_Block):
 class _InnerBlock(_Block):
     """A block of a timeout inside another of its pipeline, which cuts short both."""
 
-    def __init__(self, outer: _TaskBlock, task: Task[Any]) -> None:
+    def __init__(self, policy: Policy, outer: _TaskBlock, task: Task[Any]) -> None:
         self.outer = outer
         self._task = ref(task)
         self._cancelling = task.cancelling()
-        super().__init__(outer.policy, outer.deadline_ns, task)
+        super().__init__(policy, outer.deadline_ns, task)
 
     def close(self, error: BaseException | None) -> bool | None:
         """Be left; return whether it was cut short, and ``error`` is nobody else's doing."""
@@ -178,7 +178,11 @@ def _thread_here() -> _Thread:
 def _blocks_here() -> tuple[tuple[Policy, int], ...]:
     task = _task_here()
     owner: object = _thread_here() if task is None else task
-    return tuple((block.policy, block.deadline_ns) for block in _open.get(owner, ()))
+    return tuple(
+        (policy, block.deadline_ns)
+        for block in _open.get(owner, ())
+        if (policy := block.policy()) is not None
+    )
 
 
 def _after_fork() -> None:

@@ -1,0 +1,417 @@
+"""`with` and `async with` a timeout, and what ``deadline()`` says wherever it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast.pipeline import blocks
+from tests.pipeline.virtual import VirtualLoop, ended, run, turns
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    yield
+    gc.collect()
+    assert dict(blocks._open) == {}
+    assert hf.deadline() is None
+
+
+def counts(policy: hf.Timeout) -> tuple[int, int, int, int]:
+    snapshot = policy.snapshot()
+    return snapshot.in_time, snapshot.expired, snapshot.late, snapshot.refused
+
+
+# ---- blocks in threads ----
+
+
+def test_a_block_that_ends_late_raises(clock):  # TO-05
+    policy = hf.Timeout(1, clock=clock)
+    with policy:
+        clock.advance(0.5)
+    assert counts(policy) == (1, 0, 0, 0)
+    with pytest.raises(hf.DeadlineExceededError), policy:
+        clock.advance(1)
+    assert counts(policy) == (1, 1, 1, 0)
+    with pytest.raises(LookupError), policy:
+        clock.advance(1)
+        raise LookupError
+    assert counts(policy) == (1, 2, 1, 0)
+
+
+def test_what_is_called_in_a_block_has_its_deadline(clock):  # TO-09
+    outer, inner = hf.Timeout(3, clock=clock), hf.Timeout(9, clock=clock)
+    with pytest.raises(hf.DeadlineExceededError), outer:
+        clock.advance(1)
+        assert hf.deadline() == 2
+        assert inner.call(hf.deadline) == 2
+        with inner:
+            assert hf.deadline() == 2
+        with hf.Timeout(1, clock=clock):
+            assert hf.deadline() == 1
+        hf.check_deadline()
+        clock.advance(2)
+        assert hf.deadline() == 0.0
+        with pytest.raises(hf.DeadlineExceededError):
+            inner.call(int)
+        with pytest.raises(hf.DeadlineExceededError), inner:
+            raise AssertionError("was entered")
+        hf.check_deadline()
+    assert counts(outer) == (0, 1, 0, 0)
+    assert counts(inner) == (2, 0, 0, 2)
+
+
+def test_a_block_in_a_call_and_a_call_in_a_block(clock):
+    policy, shorter = hf.Timeout(3, clock=clock), hf.Timeout(1, clock=clock)
+
+    def body() -> float | None:
+        with shorter:
+            return hf.deadline()
+
+    assert policy.call(body) == 1
+    with shorter:
+        assert policy.call(hf.deadline) == 1
+
+
+def test_the_same_policy_in_itself_and_by_hand(clock):
+    policy = hf.Timeout(3, clock=clock)
+    with policy:
+        clock.advance(1)
+        with policy:
+            assert hf.deadline() == 2
+        assert hf.deadline() == 2
+    policy.__enter__()
+    assert hf.deadline() == 3
+    policy.__exit__(None, None, None)
+    with ExitStack() as stack:
+        stack.enter_context(policy)
+        assert hf.deadline() == 3
+    assert counts(policy) == (4, 0, 0, 0)
+
+
+def test_a_block_that_nobody_leaves_is_over_when_its_policy_dies(clock):
+    policy = hf.Timeout(3, clock=clock)
+    policy.__enter__()
+    assert hf.deadline() == 3
+    del policy
+    gc.collect()
+    assert hf.deadline() is None
+
+
+def test_interleaved_generators_leave_their_own_blocks(clock):
+    policies = [hf.Timeout(seconds, clock=clock) for seconds in (3, 2)]
+
+    def block(policy: hf.Timeout) -> Iterator[float | None]:
+        with policy:
+            yield hf.deadline()
+            clock.advance(1)
+            yield hf.deadline()
+
+    one, two = map(block, policies)
+    assert (next(one), next(two)) == (3, 2)  # a block belongs to its thread
+    assert next(one) == 1  # with two open, the one that is over first
+    one.close()
+    assert counts(policies[0]) == (1, 0, 0, 0)
+    with pytest.raises(hf.DeadlineExceededError):
+        list(two)
+    assert counts(policies[1]) == (0, 1, 1, 0)
+
+
+def test_a_block_of_a_thread_is_no_other_threads(clock):
+    policy = hf.Timeout(3, clock=clock)
+    seen: list[float | None] = []
+
+    def run_there(fn: Any) -> None:
+        thread = threading.Thread(target=fn)
+        thread.start()
+        thread.join()
+
+    def generator() -> Iterator[None]:
+        with policy:
+            yield
+
+    half: Any = generator()
+    with policy:
+        run_there(lambda: seen.append(hf.deadline()))
+    # Nor that of a thread that has ended, whose number the next one gets.
+    run_there(lambda: next(half))
+    for _ in range(5):
+        run_there(lambda: seen.append(hf.deadline()))
+    seen.append(hf.deadline())
+    assert seen == [None] * 7
+    half.close()
+
+
+def test_a_pipeline_as_a_block_gives_its_deadline_to_all_of_it(clock):  # CB-22
+    outer, inner = hf.Timeout(1, clock=clock), hf.Timeout(5, clock=clock)
+    breaker = hf.CircuitBreaker("b", clock=clock)
+    with pytest.raises(hf.DeadlineExceededError), hf.Pipeline("p", outer, breaker, inner):
+        assert hf.deadline() == 1
+        clock.advance(2)
+    assert breaker.snapshot().failed == 1
+    assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (1, 0, 0, 0))
+
+
+@pytest.mark.parametrize("policy", [hf.Retry("r"), hf.Fallback(1)])
+def test_a_block_cannot_be_run_again(clock, policy):
+    pipe = hf.Pipeline("p", hf.Timeout(1, clock=clock), policy)
+    with pytest.raises(TypeError, match="cannot run a block again"), pipe:
+        raise AssertionError("was entered")
+
+
+# ---- blocks in tasks ----
+
+
+def test_a_task_in_a_block_is_cut_short():  # TO-05, D-TO-3
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+        with pytest.raises(hf.DeadlineExceededError) as caught:
+            async with policy:
+                assert hf.deadline() == 1
+                await asyncio.sleep(9)
+        assert type(caught.value.__cause__) is asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None
+        assert (task.cancelling(), loop.time()) == (0, 1)
+        async with policy, AsyncExitStack() as stack:
+            await stack.enter_async_context(policy)
+            await asyncio.sleep(0.5)
+        assert counts(policy) == (2, 1, 0, 0)
+        assert loop.pending == 0
+
+    run(main)
+
+
+def test_a_with_block_in_a_task_is_cooperative_and_the_tasks_own():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+
+        async def other() -> float | None:
+            return hf.deadline()
+
+        with pytest.raises(hf.DeadlineExceededError), policy:
+            assert await asyncio.create_task(other()) is None
+            assert await other() == 1
+            await asyncio.sleep(2)
+            assert loop.time() == 2
+        assert counts(policy) == (0, 1, 1, 0)
+
+    run(main)
+
+
+def test_outside_of_any_task_there_is_nothing_to_cut_short(clock):
+    policy = hf.Timeout(1, clock=clock)
+
+    async def body() -> None:
+        async with policy:
+            raise AssertionError("was entered")
+
+    with pytest.raises(RuntimeError, match="needs an asyncio task"):
+        body().send(None)
+    assert counts(policy) == (0, 0, 0, 0)
+
+
+def test_blocks_of_tasks_side_by_side():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(2, clock=loop.clock)
+
+        async def one(seconds: float) -> float | None:
+            async with policy:
+                await asyncio.sleep(seconds)
+                return hf.deadline()
+
+        ends = await asyncio.gather(*map(one, (0.5, 1, 9, 1.5)), return_exceptions=True)
+        assert [e if not isinstance(e, Exception) else type(e) for e in ends] == [
+            1.5,
+            1,
+            hf.DeadlineExceededError,
+            0.5,
+        ]
+
+    run(main)
+
+
+def test_an_async_generator_that_is_closed_elsewhere_leaves_its_block():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+
+        async def items() -> AsyncIterator[int]:
+            async with policy:
+                yield 1
+                yield 2
+
+        async def begin(stream: Any) -> None:
+            await anext(stream)
+
+        stream: Any = items()
+        await asyncio.create_task(begin(stream))
+        assert hf.deadline() is None
+        await asyncio.create_task(stream.aclose())
+        assert counts(policy) == (1, 0, 0, 0)
+        await asyncio.create_task(begin(items()))  # closed by the loop
+        await turns(5)
+        gc.collect()
+        await turns(5)
+        await asyncio.sleep(5)
+        assert counts(policy) == (2, 0, 0, 0)
+        assert loop.pending == 0
+
+    run(main)
+
+
+def test_a_manual_clock_cuts_a_block_when_it_is_moved(clock):
+    policy = hf.Timeout(1, clock=clock)
+
+    async def body() -> None:
+        async with policy:
+            await asyncio.get_running_loop().create_future()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(body())
+        await turns(2)
+        clock.advance(0.5)
+        await turns(2)
+        assert not task.done()
+        thread = threading.Thread(target=clock.advance, args=(0.5,))
+        thread.start()
+        thread.join()
+        assert type(await ended(task)) is hf.DeadlineExceededError
+
+    asyncio.run(main())
+
+
+# ---- where deadlines are seen ----
+
+
+def test_outside_of_any_there_is_no_deadline():  # TO-09
+    assert hf.deadline() is None
+    hf.check_deadline()
+
+    async def main(loop: VirtualLoop) -> None:
+        assert hf.deadline() is None
+        hf.check_deadline()
+
+    run(main)
+
+
+def test_other_threads_and_executors_do_not_inherit_it(clock):
+    policy = hf.Timeout(3, clock=clock)
+    with ThreadPoolExecutor(1) as pool:
+        assert policy.call(lambda: pool.submit(hf.deadline).result()) is None
+        assert pool.submit(policy.call, hf.deadline).result() == 3
+        assert pool.submit(hf.deadline).result() is None
+
+
+def test_what_a_coroutine_awaits_inherits_it_and_what_it_starts_does_not():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(3, clock=loop.clock)
+        seen: dict[str, object] = {}
+
+        async def look(where: str) -> None:
+            await asyncio.sleep(0)
+            seen[where] = hf.deadline()
+
+        async def body() -> None:
+            loop.call_soon(lambda: seen.update(callback=hf.deadline()))
+            task = asyncio.create_task(look("task"))
+            await asyncio.sleep(1)
+            await task
+            await look("awaited")
+            await asyncio.gather(look("gathered"))
+            seen["thread"] = await asyncio.to_thread(hf.deadline)
+            seen["executor"] = await loop.run_in_executor(None, hf.deadline)
+            seen["nested"] = await hf.Timeout(9, clock=loop.clock).acall(inner)
+            seen["shorter"] = await hf.Timeout(1, clock=loop.clock).acall(inner)
+            seen["sync"] = hf.Timeout(9, clock=loop.clock).call(hf.deadline)
+            seen["after"] = hf.deadline()
+
+        async def inner() -> float | None:
+            await asyncio.sleep(0)
+            return hf.deadline()
+
+        await policy.acall(body)
+        assert seen == {
+            "callback": None,
+            "task": None,
+            "awaited": 2,
+            "gathered": None,
+            "thread": None,
+            "executor": None,
+            "nested": 2,
+            "shorter": 1,
+            "sync": 2,
+            "after": 2,
+        }
+
+    asyncio.run(main_on_real_loop(main))
+
+
+async def main_on_real_loop(main: Any) -> None:
+    """Threads have to be waited for: a loop that sleeps, whose clock is moved by its timers."""
+    loop = asyncio.get_running_loop()
+
+    class Loop:
+        def __init__(self) -> None:
+            self.clock = hf.ManualClock()
+            self.call_soon = loop.call_soon
+            self.run_in_executor = loop.run_in_executor
+
+    fake = Loop()
+    sleep = asyncio.sleep
+
+    async def pass_time(seconds: float, result: object = None) -> object:
+        await sleep(0)
+        fake.clock.advance(seconds)
+        return result
+
+    asyncio.sleep = pass_time  # type: ignore[assignment]
+    try:
+        await main(fake)
+    finally:
+        asyncio.sleep = sleep
+
+
+def test_a_task_keeps_its_own_while_others_run():
+    async def main(loop: VirtualLoop) -> None:
+        async def one(seconds: float) -> list[float | None]:
+            async def body() -> list[float | None]:
+                seen = []
+                for _ in range(3):
+                    seen.append(hf.deadline())
+                    await asyncio.sleep(0)
+                return seen
+
+            seen = await hf.Timeout(seconds, clock=loop.clock).acall(body)
+            assert hf.deadline() is None
+            return seen
+
+        seen = await asyncio.gather(*(one(seconds) for seconds in (1, 2, 3)))
+        assert seen == [[s] * 3 for s in (1, 2, 3)]
+
+    run(main)
+
+
+def test_an_async_generator_has_its_deadline_until_its_first_item():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+
+        @policy
+        async def items(first: float) -> AsyncIterator[float | None]:
+            await asyncio.sleep(first)
+            yield hf.deadline()
+            await asyncio.sleep(9)
+            yield hf.deadline()
+
+        assert [item async for item in items(0.25)] == [0.75, None]
+        assert type(await ended(anext(items(2)))) is hf.DeadlineExceededError
+        assert counts(policy) == (1, 1, 0, 0)
+
+    run(main)
