@@ -88,8 +88,6 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
         "holdfast.adaptive_timeout",
         128,
     ),
-    "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 64),
-    "Fallback": (Fallback, "holdfast.fallback", 64),
 }
 
 every_kernel = pytest.mark.parametrize("name", KERNELS)
