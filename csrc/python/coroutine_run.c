@@ -273,6 +273,7 @@ begin(CoroutineObject *self, PyObject **answer)
 {
     self->controlled = true;
     next_move next = hf_course_begin(&self->course, &self->pass, true) < 0 ? UNWIND : ENTER;
+    self->course.keeps = self->purpose == HF_FOR_STREAM;
     return go_on(self, next, NULL, answer);
 }
 

@@ -192,6 +192,7 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
     hf_unwinding how = HF_AGAIN;
     if (hf_course_begin(course, pass, false) < 0)
         return NULL;
+    course->keeps = keep;
     while (how == HF_AGAIN) {
         if (enter(gate, pass) == 0) {
             course->attempts++;

@@ -11,6 +11,7 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->attempts = course->stand_ins = 0;
     course->ran_here = course->refused = course->pausing = false;
     course->awaits = awaits;
+    course->keeps = false;
     course->fired = HF_MAX_STEPS;
     course->waited_ns = 0;
     course->works = NULL;
@@ -81,7 +82,8 @@ leave_or_undo(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *re
 {
     bool left =
         pass->course->ran_here || step->kind == HF_KIND_TIMEOUT; /* waiting takes time too */
-    return left ? hf_step_leave(step, pass, hold, result, HF_UNJUDGED, end_ns)
+    int outcome = pass->course->keeps && result != NULL ? HF_SUCCESS : HF_UNJUDGED;
+    return left ? hf_step_leave(step, pass, hold, result, outcome, end_ns)
                 : hf_step_undo(step, pass, hold);
 }
 

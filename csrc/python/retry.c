@@ -326,7 +326,7 @@ hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
     bool again = false;
     if (*result == NULL)
         again = leave_raised(step, pass, hold);
-    else if (step->is_failure != NULL)
+    else if (step->is_failure != NULL && !pass->course->keeps)
         again = leave_returned(step, pass, hold, result);
     else if (hf_retry_succeed(step, hold) < 0)
         Py_CLEAR(*result);

@@ -137,6 +137,29 @@ def test_each_beginning_of_a_stream_passes_the_policies_inside_and_holds_them_to
     assert (breaker.snapshot().succeeded, breaker.snapshot().failed) == (1, 2)
 
 
+def test_a_first_item_is_no_result_that_anybody_judges(clock: ManualClock) -> None:
+    judged: list[Any] = []
+    streams = Streams(1)
+    breaker = hf.CircuitBreaker("b", clock=clock, is_failure=judged.append)
+    retry = retry_of(clock, on_result=judged.append)
+    pipe = hf.Pipeline("p", hf.Timeout(9, clock=clock), retry, breaker)
+
+    def late() -> Iterator[int]:
+        try:
+            clock.advance(9)
+            yield 1
+        finally:
+            streams.closed += 1
+
+    assert all_plain(pipe, streams, clock) == [0, 1, 2]
+    judged.clear()  # the error of the first beginning, which the breaker has judged
+    assert streams.closed == 2
+    with pytest.raises(hf.DeadlineExceededError):
+        list(pipe(late)())
+    assert (judged, streams.closed) == ([], 3)
+    assert (retry.snapshot().succeeded, breaker.snapshot().in_flight) == (2, 0)
+
+
 def test_what_is_sent_thrown_and_returned_goes_through_to_the_stream_that_began(
     clock: ManualClock,
 ) -> None:
