@@ -250,6 +250,23 @@ def test_an_adaptive_back_off_is_told_of_every_attempt(make: Any, clock: ManualC
     assert backoff.failure_rate == pytest.approx(failing * 31 / 32)  # it proves nothing
 
 
+@pytest.mark.parametrize(
+    "composed",
+    [
+        lambda adaptive: adaptive + hf.Constant(1),
+        lambda adaptive: hf.chain(hf.Constant(0), hf.Constant(1) + adaptive),
+        lambda adaptive: hf.chain(adaptive, adaptive),
+    ],
+)
+def test_an_adaptive_back_off_within_another_is_told_as_well(
+    composed: Any, clock: ManualClock
+) -> None:  # RT-24
+    adaptive = hf.AdaptiveBackoff(hf.Constant(1))
+    retry = retry_of(clock, backoff=composed(adaptive))
+    retry.try_call(Flaky(clock))
+    assert adaptive.failure_rate == pytest.approx(1 - (31 / 32) ** 3)
+
+
 def test_the_longest_pause_of_all_is_a_hundred_years(clock: ManualClock) -> None:  # trap 49
     retry = retry_of(clock, backoff=Own([1e300, float("inf")]))
     years = 100 * 365 * 86_400.0

@@ -50,6 +50,14 @@ SETTINGS: list[tuple[str, str, list[Any]]] = [
         [0, -1, 1_000_001, 10**30, 1.0, 4.5, NAN, "4", None, True, False, b"4", [4]],
     ),
     ("backoff", "a Backoff", [1, 0.5, "exponential", object(), hf.Exponential, lambda n: 1.0]),
+    (
+        "backoff",
+        "one AdaptiveBackoff in it",
+        [
+            hf.AdaptiveBackoff(hf.AdaptiveBackoff(hf.Constant(1))),
+            hf.AdaptiveBackoff(hf.Constant(1)) + hf.AdaptiveBackoff(hf.Constant(1)),
+        ],
+    ),
     ("on", "subclasses of Exception, or a predicate", [None, 1, "OSError", b"", 1.5, {}, object()]),
     (
         "on",

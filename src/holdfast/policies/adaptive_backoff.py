@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
 
-__all__ = ["AdaptiveBackoff"]
+__all__ = ["AdaptiveBackoff", "adaptive_in"]
 
 MAX_K = 1000.0
 
@@ -80,3 +80,16 @@ class AdaptiveBackoff(Composed):
     def __repr__(self) -> str:
         k, longest = (repr(n).removesuffix(".0") for n in (self._k, self._max_ns / 1e9))
         return f"{type(self).__name__}({self._parts[0]!r}, k={k}, max={longest})"
+
+
+def adaptive_in(backoff: Backoff | None) -> list[AdaptiveBackoff]:
+    """Return all that a back-off is made of and that wants to be told of attempts."""
+    found: dict[int, AdaptiveBackoff] = {}
+    parts = [backoff]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, AdaptiveBackoff):
+            found[id(part)] = part
+        if isinstance(part, Composed):
+            parts.extend(part._parts)
+    return list(found.values())

@@ -12,7 +12,7 @@ from holdfast.clock import read_clock
 from holdfast.errors import Rejected, RetryExhaustedError
 from holdfast.events import Listeners
 from holdfast.mode import read_mode
-from holdfast.policies.adaptive_backoff import AdaptiveBackoff
+from holdfast.policies.adaptive_backoff import adaptive_in
 from holdfast.policies.backoff import Backoff, Exponential, kernel_of, read_backoff
 from holdfast.policies.base import NATIVE_MODES, Policy, driver
 from holdfast.policies.budget import RetryBudget
@@ -161,6 +161,8 @@ class Retry(Policy):
         if backoff is None:
             backoff = Exponential(0.1, factor=2, max=10, jitter=0.1)
         read_backoff(problems, "backoff", backoff)
+        if len(adaptive_in(backoff)) > 1:
+            problems.refuse("backoff", backoff, "one AdaptiveBackoff in it")
         classes, wanted = _read_on(problems, on)
         ignore = problems.exceptions("ignore", ignore)
         on_result = problems.callable("on_result", on_result)
@@ -226,7 +228,7 @@ class Retry(Policy):
             own_backoff=None if native else backoff,
             budget=None if budget is None else budget._kernel,
             budget_clock=None if budget is None else budget._clock,
-            failure_rate=backoff._rate if isinstance(backoff, AdaptiveBackoff) else None,
+            failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(backoff)) else None,
             wanted=wanted,
             retry_after=retry_after,
             asks=self._before_sleep is not None,
