@@ -45,9 +45,7 @@ async def asleep_ns(clock: hf.ManualClock, ns: int) -> None:
     if ns == 0:
         return
     future = asyncio.get_running_loop().create_future()
-    cancel = clock.call_at_ns(
-        clock.now_ns() + ns, lambda: future.done() or future.set_result(None)
-    )
+    cancel = clock.call_at_ns(clock.now_ns() + ns, lambda: future.done() or future.set_result(None))
     try:
         await future
     finally:

@@ -43,7 +43,7 @@ def test_an_alarm_that_rings_amid_work_cuts_nothing_of_the_attempts_to_come(
 def test_a_call_that_was_refused_before_and_fails_then_was_not_refused(
     clock: hf.ManualClock, is_async: bool
 ) -> None:
-    # D-RT-1
+    # trap 55
     limiter = hf.RateLimiter("limiter", rate=1, per=0.002, clock=clock)
     assert limiter.try_acquire()
     pipe = hf.Pipeline("pipe", retry_on(clock, hf.RateLimitedError), limiter)
@@ -70,7 +70,7 @@ def test_a_refusal_that_is_wrapped_is_an_error(clock: hf.ManualClock) -> None:
 def test_what_was_entered_for_an_attempt_that_did_not_run_is_given_back(
     clock: hf.ManualClock, control: str
 ) -> None:
-    # CB-17
+    # trap 3
     breaker = hf.CircuitBreaker("breaker", failure_threshold=9, on=hf.RateLimitedError, clock=clock)
     limiter = hf.RateLimiter("limiter", rate=1, per=3600, clock=clock)
     between: hf.Policy = (
@@ -87,7 +87,7 @@ def test_what_was_entered_for_an_attempt_that_did_not_run_is_given_back(
 
 
 def test_an_asynchronous_fallback_has_no_more_time_than_the_call(clock: hf.ManualClock) -> None:
-    # TO-04
+    # TO-05
     async def work() -> None:
         await asleep_ns(clock, 100 * MS)
 
