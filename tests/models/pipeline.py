@@ -120,8 +120,10 @@ class LimiterStep(Step):
         self.max_wait_ns = 0 if self.observes else max_wait_ns
         self.allowed = self.rejected = self.observed = 0
 
-    def enter(self, now_ns: int) -> Any:
-        due_ns = self.model.take_within(1, now_ns, self.max_wait_ns)
+    def enter(self, now_ns: int, left_ns: int | None = None) -> Any:
+        """Wait no longer than the time that is left, where there is a deadline."""
+        longest_ns = self.max_wait_ns if left_ns is None else max(0, min(self.max_wait_ns, left_ns))
+        due_ns = self.model.take_within(1, now_ns, longest_ns)
         self.waits_ns = max(0, due_ns)
         if due_ns >= 0:
             self.allowed += 1
