@@ -119,7 +119,7 @@ int hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObj
 void hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold);
 void hf_timeouts_forget(GateObject *gate, hf_pass *pass);
 int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async);
-void hf_timeouts_hold(GateObject *gate, hf_pass *pass);
+void hf_timeouts_go_on(GateObject *gate, const hf_pass *pass);
 bool hf_timeout_is_late(const hf_pass *pass);
 
 /* ---- attempt.c ---- */

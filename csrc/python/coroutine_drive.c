@@ -66,7 +66,6 @@ static PySendResult
 hand_over(CoroutineObject *self, PyObject **answer)
 {
     self->phase = PHASE_DONE;
-    hf_timeouts_hold(self->gate, &self->pass);
     if (self->purpose == HF_FOR_ENTRY && self->gate->controls &&
         hf_timeouts_open_blocks(self->gate, &self->pass, true) < 0) {
         hf_gate_undo(self->gate, &self->pass);
@@ -173,20 +172,9 @@ step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
     return finish(self, made == PYGEN_RETURN ? out : NULL, answer);
 }
 
-/* Whether the call has a course: some step controls it, or what it took is asked for. */
-static inline bool
-has_course(const CoroutineObject *self)
-{
-    if (self->gate->controls)
-        return self->purpose != HF_FOR_PERMIT && self->purpose != HF_FOR_ENTRY;
-    return self->purpose == HF_FOR_STATS;
-}
-
 static PySendResult
-step(CoroutineObject *self, PyObject *value, PyObject **answer)
+step_uncontrolled(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
-    if (has_course(self))
-        return hf_coroutine_run(self, value, answer);
     if (self->phase == PHASE_CREATED) {
         hf_pass_init(&self->pass);
         PySendResult entered = hf_gate_enter_lone(self->gate, &self->pass) ? admitted(self, answer)
@@ -209,6 +197,36 @@ step(CoroutineObject *self, PyObject *value, PyObject **answer)
         value = Py_None;
     }
     return step_inner(self, value, answer);
+}
+
+/* A gate that controls is entered for a permit or a block: waits end with the deadline of what was. */
+static PySendResult
+step_held(CoroutineObject *self, PyObject *value, PyObject **answer)
+{
+    hf_deadline before = hf_deadline_here;
+    if (self->phase == PHASE_WAITING)
+        hf_timeouts_go_on(self->gate, &self->pass);
+    PySendResult made = step_uncontrolled(self, value, answer);
+    hf_deadline_here = before;
+    return made;
+}
+
+/* Whether the call has a course: some step controls it, or what it took is asked for. */
+static inline bool
+has_course(const CoroutineObject *self)
+{
+    if (self->gate->controls)
+        return self->purpose != HF_FOR_PERMIT && self->purpose != HF_FOR_ENTRY;
+    return self->purpose == HF_FOR_STATS;
+}
+
+static PySendResult
+step(CoroutineObject *self, PyObject *value, PyObject **answer)
+{
+    if (has_course(self))
+        return hf_coroutine_run(self, value, answer);
+    return self->gate->controls ? step_held(self, value, answer)
+                                : step_uncontrolled(self, value, answer);
 }
 
 /*
@@ -333,12 +351,10 @@ hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs,
 }
 
 static PySendResult
-throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
+throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
 {
     bool waiting = self->phase == PHASE_WAITING;
     PyObject *value = NULL;
-    if (self->controlled)
-        return hf_coroutine_run_thrown(self, args, nargs, answer);
     if (hf_coroutine_throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) ==
         PYGEN_NEXT) {
         *answer = value;
@@ -352,7 +368,20 @@ throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObj
     }
     Py_DECREF(value);
     PySendResult entered = enter_after_wait(self, answer);
-    return entered != PYGEN_NEXT ? entered : step(self, Py_None, answer);
+    return entered != PYGEN_NEXT ? entered : step_uncontrolled(self, Py_None, answer);
+}
+
+static PySendResult
+throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
+{
+    if (self->controlled)
+        return hf_coroutine_run_thrown(self, args, nargs, answer);
+    hf_deadline before = hf_deadline_here;
+    if (self->phase == PHASE_WAITING)
+        hf_timeouts_go_on(self->gate, &self->pass);
+    PySendResult made = throw_uncontrolled(self, args, nargs, answer);
+    hf_deadline_here = before;
+    return made;
 }
 
 /* throw() before the first step: the call never begins, nothing was admitted. */

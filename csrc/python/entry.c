@@ -134,7 +134,6 @@ enter_block(GateObject *gate, hf_pass *pass)
     hf_pass_init(pass);
     if (hf_gate_enter_blocking(gate, pass) < 0)
         return -1;
-    hf_timeouts_hold(gate, pass);
     if (!gate->controls || hf_timeouts_open_blocks(gate, pass, false) == 0)
         return 0;
     hf_gate_undo(gate, pass);

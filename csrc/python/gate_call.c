@@ -236,7 +236,6 @@ hf_gate_permit(PyObject *op, PyObject *ignored)
     Py_INCREF(op); /* an iterator of its method may let go of it meanwhile */
     hf_pass_init(&pass);
     if (hf_gate_enter_blocking(self, &pass) == 0) {
-        hf_timeouts_hold(self, &pass);
         permit = hf_permit_new(self, &pass);
         if (permit == NULL)
             hf_gate_undo(self, &pass);

@@ -314,9 +314,8 @@ hf_step_block(GateObject *step)
     return answer == NULL ? -1 : 0;
 }
 
-/* Enter from a thread that may block. 0: inside. -1: the refusal, or another exception, is set. */
-int
-hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
+static int
+enter_blocking(GateObject *gate, hf_pass *pass)
 {
     hf_refusal why;
     for (;;) {
@@ -333,6 +332,18 @@ hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
         }
         hf_gate_waited(gate, pass);
     }
+}
+
+/* Enter from a thread that may block. 0: inside. -1: the refusal, or another exception, is set. */
+int
+hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
+{
+    if (!gate->controls)
+        return enter_blocking(gate, pass);
+    hf_deadline before = hf_deadline_here; /* waits end with the deadline of what was entered */
+    int answer = enter_blocking(gate, pass);
+    hf_deadline_here = before;
+    return answer;
 }
 
 void

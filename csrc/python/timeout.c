@@ -36,8 +36,12 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
     hold->timeout.outer = course != NULL ? around : own.ns < outer_ns ? own : around;
     if (course == NULL && hold->timeout.outer.step != step)
         Py_INCREF((PyObject *)around.step); /* it may be held longer than the call around it */
-    if (course != NULL && own.ns < outer_ns && step->mode != HF_OBSERVE)
+    if (own.ns >= outer_ns || step->mode == HF_OBSERVE)
+        return HF_IN;
+    if (course != NULL)
         *course->thread = course->deadline = own;
+    else
+        hf_deadline_here = own;
     return HF_IN;
 }
 
@@ -153,6 +157,15 @@ keep_works(hf_course *course)
     return answer;
 }
 
+/* Whether the alarm of this step, or of one around it, has cut the call, and nobody else did. */
+static bool
+is_cut(const hf_pass *pass, const hf_hold *hold)
+{
+    const hf_course *course = pass->course;
+    return course->awaits && course->alarms != NULL && course->fired <= (int)(hold - pass->hold) &&
+           hf_alarms_cut(course);
+}
+
 static ending
 end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf_deadline *in_force,
             bool has_value, int64_t end_ns)
@@ -170,10 +183,9 @@ end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf
     if (course == NULL || !course->awaits ||
         (course->alarms != NULL && !hf_alarms_have_loop(course)))
         return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
-    int at = (int)(hold - pass->hold);
     if (has_value)
         return IN_TIME; /* as a block of asyncio.timeout that comes to its end all the same */
-    if (course->fired <= at && hf_alarms_cut(course))
+    if (is_cut(pass, hold))
         return CUT;
     return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
 }
@@ -189,24 +201,18 @@ record(GateObject *step, const hf_hold *hold, bool own, ending ended)
 }
 
 /*
- * What was entered is to be held, by a permit or a block: of those inside of one another none ends after
- * an outer one, as in a call.
+ * Entering of what a permit or a block is to hold goes on after a wait: the deadline of what is entered,
+ * of which each is over no later than those around it, holds there as in a call.
  */
 void
-hf_timeouts_hold(GateObject *gate, hf_pass *pass)
+hf_timeouts_go_on(GateObject *gate, const hf_pass *pass)
 {
-    const hf_deadline *outer = NULL;
-    for (int at = 0; at < pass->entered && gate->controls; at++) {
-        GateObject *step = gate->steps[at];
-        hf_deadline *its = &pass->hold[at].timeout.outer;
-        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE)
-            continue;
-        if (outer != NULL && hf_deadline_left_ns(outer) <= hf_deadline_left_ns(its)) {
-            let_go_of_owner(step, &pass->hold[at]);
-            *its = *outer;
-            Py_INCREF((PyObject *)its->step);
+    for (int at = pass->entered - 1; at >= 0 && gate->controls; at--) {
+        const GateObject *step = gate->steps[at];
+        if (step->kind == HF_KIND_TIMEOUT && step->mode != HF_OBSERVE) {
+            hf_deadline_here = pass->hold[at].timeout.outer;
+            return;
         }
-        outer = its;
     }
 }
 

@@ -594,3 +594,85 @@ def test_an_eager_task_does_not_inherit_the_deadline_of_who_makes_it():
         assert loop.time() == 3
 
     run(main, asyncio.eager_task_factory)  # type: ignore[attr-defined]
+
+
+# ---- before the function runs ----
+
+
+def test_cut_while_it_waits_for_a_place_it_says_so_and_counts():  # trap 42, trap 51
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+        breaker = hf.CircuitBreaker("c", clock=loop.clock)
+        for bulkhead_clock in (hf.ManualClock(auto=False), loop.clock):  # who ends the wait first
+            bulkhead = hf.Bulkhead(
+                "b", max_concurrent=1, max_waiting=9, max_wait=None, clock=bulkhead_clock
+            )
+            pipe = hf.Pipeline("p", policy, breaker, bulkhead)
+            expired = policy.snapshot().expired
+            with bulkhead:
+                assert type(await ended(pipe.acall(asyncio.sleep, 0))) is hf.DeadlineExceededError
+                assert policy.snapshot().expired == expired + 1
+                task = asyncio.ensure_future(pipe.acall(asyncio.sleep, 0))
+                loop.call_later(0.5, task.cancel)
+                assert type(await ended(task)) is asyncio.CancelledError
+            assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
+        assert policy.snapshot().in_time == 0  # none has run
+        assert breaker.snapshot().admitted == breaker.snapshot().in_flight == 0
+
+    run(main)
+
+
+def test_cut_while_it_pauses_before_a_retry_it_says_so():  # trap 50
+    async def main(loop: VirtualLoop) -> None:
+        slow = hf.ManualClock(auto=False)
+        policy = hf.Timeout(1, clock=loop.clock)
+        retry = hf.Retry("r", on=Exception, backoff=hf.Constant(0.5), clock=slow)
+        pipe = hf.Pipeline("p", policy, retry)
+
+        async def body() -> None:
+            raise LookupError
+
+        assert type(await ended(pipe.acall(body))) is hf.DeadlineExceededError
+        assert retry.snapshot().gave_up["cancelled"] == 1
+        assert counts(policy) == (0, 1, 0, 0)
+
+    run(main)
+
+
+def test_a_block_and_a_permit_wait_no_longer_than_they_may_take():  # trap 42
+    async def main(loop: VirtualLoop) -> None:
+        policy, longer = hf.Timeout(1, clock=loop.clock), hf.Timeout(9, clock=loop.clock)
+        bulkhead = hf.Bulkhead(
+            "b", max_concurrent=1, max_waiting=9, max_wait=None, clock=loop.clock
+        )
+        pipe = hf.Pipeline("p", policy, longer, bulkhead)
+
+        async def block() -> None:
+            async with pipe:
+                raise AssertionError("was entered")
+
+        with bulkhead:
+            assert type(await ended(block())) is hf.DeadlineExceededError
+            assert loop.time() == 1
+            assert type(await ended(pipe._apermit())) is hf.DeadlineExceededError
+            assert loop.time() == 2
+            assert hf.deadline() is None
+        assert bulkhead.try_enter()
+        loop.call_later(0.5, bulkhead.leave)
+        (await pipe._apermit()).success()
+        assert (loop.time(), bulkhead.in_flight, hf.deadline()) == (2.5, 0, None)
+
+    run(main)
+
+
+def test_a_block_of_a_thread_waits_no_longer_than_it_may_take(clock):  # trap 42
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=9, max_wait=None, clock=clock)
+    pipe = hf.Pipeline("p", hf.Timeout(1, clock=clock), bulkhead)
+    with bulkhead:
+        with pytest.raises(hf.DeadlineExceededError), pipe:
+            raise AssertionError("was entered")
+        with pytest.raises(hf.DeadlineExceededError):
+            pipe.acquire()
+        assert (clock.now(), hf.deadline()) == (2, None)
+    with pipe:
+        pass
