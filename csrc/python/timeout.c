@@ -320,7 +320,7 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
     GateObject *owner = in_force.step;
     if (ended == CUT) { /* on another clock an outer one may be over first */
         owner = hf_alarms_owner(course);
-        own = owner == step;
+        own = course->fired == (int)(hold - pass->hold);
     }
     record(step, hold, own, ended);
     if (step->mode == HF_OBSERVE) {
