@@ -148,11 +148,13 @@ class Call:
     time: Time
     steps: list[Any]
     work: Callable[[Deadline | None], End]
+    holds: str = ""  # "with" or "permit": what is inside runs by hand
     attempts: int = 0
     stand_ins: int = 0
     waited_ns: int = 0
     fired: set[int] = field(default_factory=set)  # the timeouts whose alarm cut it
     cancels_before: int | None = None  # its first wait
+    blocks: list[Deadline] = field(default_factory=list)
     begun: list[list[int]] = field(default_factory=list)  # by breaker: when its first attempt was
 
     def run(self, deadline: Deadline | None = None) -> End:
@@ -166,8 +168,10 @@ class Call:
         if at == len(self.steps):
             self._begin()
             self.attempts += 1
-            return self.work(deadline)
+            return self.work(self._of_block(deadline) if self.holds == "with" else deadline)
         step = self.steps[at]
+        if isinstance(step, TimeoutStep) and self.holds:
+            return self._held_timeout(step, at, deadline)
         if isinstance(step, RetryStep):
             return self._retry(step, at, deadline)
         if isinstance(step, TimeoutStep):
@@ -186,7 +190,8 @@ class Call:
     def _admit(self, step: Any, at: int, deadline: Deadline | None) -> End:
         time = self.time
         if isinstance(step, LimiterStep):
-            got = step.enter(time.now_ns, deadline and deadline.ns - time.now_ns)
+            first = self._of_block(deadline)
+            got = step.enter(time.now_ns, first and first.ns - time.now_ns)
         else:
             got = step.enter(time.now_ns)
         if isinstance(got, Refusal):
@@ -206,8 +211,10 @@ class Call:
         outcome = 0
         if isinstance(step, BreakerStep):
             judge = step.verdicts
-            error = end.error
-            outcome = judge.of_result(end.value) if error is None else judge.of_error(error)
+            if end.error is not None:
+                outcome = judge.of_error(end.error)
+            elif not self.holds:  # a block has no result
+                outcome = judge.of_result(end.value)
         step.leave(got, outcome, began[0] if began else time.now_ns, time.now_ns)
         return end
 
@@ -244,6 +251,33 @@ class Call:
         if is_dropped:
             return End(end.ran, raised=exceeded(inside.owner))
         return end
+
+    def _held_timeout(self, step: TimeoutStep, at: int, around: Deadline | None) -> End:
+        """Of a permit or a block: each of them looks for itself, when it is left."""
+        since_ns = self.time.now_ns
+        if step.observes or (around is not None and around.ns <= since_ns):
+            return self._timeout(step, at, around)
+        until_ns = since_ns + step.duration_ns
+        until_ns = until_ns if around is None else min(until_ns, around.ns)
+        self.blocks.append(Deadline(until_ns, step, self, at, around))
+        end = self.through(at + 1, around)
+        self.blocks.pop()
+        if not end.ran:
+            return end
+        is_late = self.time.now_ns >= until_ns
+        is_dropped = is_late and end.error is None
+        step.expired += is_late
+        step.in_time += not is_late
+        step.late += is_dropped
+        return End(end.ran, raised=exceeded(step)) if is_dropped else end
+
+    def _of_block(self, deadline: Deadline | None) -> Deadline | None:
+        """The first deadline of this call's own timeouts and of those around."""
+        return min(
+            (one for one in (deadline, *self.blocks) if one is not None),
+            key=lambda one: one.ns,
+            default=None,
+        )
 
     def _was_cut(self, at: int) -> bool:
         """By an alarm of that timeout or of one outside of it, and not by the caller."""

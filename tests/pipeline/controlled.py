@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from tests.models.control_steps import (
     TimeoutStep,
 )
 from tests.models.pipeline import Verdicts
-from tests.pipeline.composed import MAKERS, MS, BoredError, OtherError, Policy, is_bad, modes
+from tests.pipeline.composed import MAKERS, MS, BoredError, OtherError, Policy, is_bad
 from tests.policies.calls import OutageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 US = 1000
 NEVER_NS = 10**18
-lengths = st.sampled_from([0, 0, MS, 500 * US, 2 * MS, 3 * MS, 7 * MS])
+lengths = st.sampled_from([MS, 0, 2 * MS, 500 * US, 3 * MS, 7 * MS])
+modes = st.sampled_from([*["enforce"] * 6, "observe", "off"])
 
 
 class BusyError(Exception):
@@ -54,13 +56,14 @@ def errors() -> dict[str, BaseException]:
         "busy, it says": BusyError("soon"),
         "late": TimeoutError("of its own"),
         "interrupt": KeyboardInterrupt(),
+        "cancelled": CancelledError(),  # by whoever it waited for
         "no stand-in": StandInError(),
     }
 
 
 ENDS = [
-    "outage", "outage", "outage", "fine", "fine", "another outage", "busy", "bad", "very busy",
-    "busy, it says", "bored", "other", "late", "interrupt",
+    *["outage"] * 7, *["fine"] * 9, "another outage", "another outage", "busy", "busy", "bad",
+    "very busy", "busy, it says", "bored", "other", "late", "interrupt", "cancelled",
 ]  # fmt: skip
 
 
@@ -94,7 +97,7 @@ class Replayed:
 
 
 def timeout_of(draw: Any, name: str, world: World) -> Policy:
-    ns = draw(st.sampled_from([MS, 2500 * US, 5 * MS, 10 * MS, 20 * MS]))
+    ns = draw(st.sampled_from([2 * MS, MS, 3 * MS, 5 * MS, 10 * MS]))
     mode = draw(modes)
     real = hf.Timeout(ns / 1e9, name=name, clock=world.clock, mode=mode)
     return Policy.alone(real, TimeoutStep(name, mode, world.tell, ns))  # type: ignore[arg-type]
@@ -122,12 +125,14 @@ def fallback_of(draw: Any, name: str, world: World) -> Policy:
         return f"for {type(error).__name__}"
 
     def plain(error: object) -> str:
+        world.left.append(hf.deadline())
         world.clock.advance_ns(busy_ns)
         if how != "plain":
             world.clock.advance_ns(wait_ns)
         return finish(error)
 
     async def awaited(error: object) -> str:
+        world.left.append(hf.deadline())
         world.clock.advance_ns(busy_ns)
         await world.asleep(wait_ns)
         return finish(error)
@@ -135,6 +140,7 @@ def fallback_of(draw: Any, name: str, world: World) -> Policy:
     def stand_in(first: Raised, time: Time, deadline: Deadline | None) -> End:
         if how == "value":
             return End(ran=True, value="for all")
+        world.expect_left(deadline)
         raised = time.busy(busy_ns)
         if raised is None and how == "plain" and time.awaits:
             pass  # a plain function that does not wait
@@ -263,7 +269,9 @@ def retry_of(draw: Any, name: str, world: World) -> Policy:
 
 
 def part_of(draw: Any, at: int, world: World) -> Policy:
-    kinds = ["retry", "retry", "timeout", "timeout", "fallback", *MAKERS]
+    kinds = ["timeout", "timeout", *MAKERS]
+    if not world.plan.is_for_blocks:
+        kinds = ["retry", "retry", "fallback", *kinds]
     kind = draw(st.sampled_from(kinds))
     name = f"{kind} {at}"
     control = {"retry": retry_of, "timeout": timeout_of, "fallback": fallback_of}

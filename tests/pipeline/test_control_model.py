@@ -20,7 +20,7 @@ from tests.models.control_steps import FallbackStep, RetryStep, TimeoutStep
 from tests.pipeline.composed import MS
 from tests.pipeline.controlled import ENDS, US, Replayed, lengths
 from tests.pipeline.shown import check_shown
-from tests.pipeline.worlds import WAYS, Attempt, Plan, Script, World, same
+from tests.pipeline.worlds import HOLDS, WAYS, Attempt, Plan, Script, World, same
 
 pytestmark = pytest.mark.stress
 
@@ -30,8 +30,9 @@ plans = st.builds(
     Plan,
     parts=st.integers(2, 5),
     pipelines=st.lists(st.lists(picks, min_size=2, max_size=5), min_size=1, max_size=2),
+    is_for_blocks=st.sampled_from([False, False, False, True]),
 )
-interrupts = st.none() | st.integers(0, 16).map(lambda n: n * 500 * US + 13)
+interrupts = st.none() | st.none() | st.none() | st.integers(0, 16).map(lambda n: n * 500 * US + 13)
 
 
 def scripts(depth: int) -> st.SearchStrategy[Script]:
@@ -39,7 +40,7 @@ def scripts(depth: int) -> st.SearchStrategy[Script]:
     inner = scripts(depth - 1) if depth else st.none()
     attempt = st.builds(
         Attempt,
-        parts=st.lists(st.tuples(st.sampled_from(["busy", "wait", "wait"]), lengths), max_size=3),
+        parts=st.lists(st.tuples(st.sampled_from(["busy", "wait"]), lengths), min_size=1, max_size=2),
         inner=st.none() | st.none() | st.none() | inner,
         forgives=st.booleans(),
         stubborn=st.sampled_from([False, False, True]),
@@ -48,13 +49,13 @@ def scripts(depth: int) -> st.SearchStrategy[Script]:
     return st.builds(
         Script,
         at=st.sampled_from([-1, -1, -2, -2, -3, 0, 1, 2, 3]),  # the pipelines are the last
-        way=st.sampled_from(WAYS),
+        way=st.sampled_from([*WAYS, *HOLDS, *HOLDS]),
         attempts=st.lists(attempt, min_size=2 if depth == 2 else 1, max_size=4),
         interrupt_ns=interrupts if depth == 2 else st.none(),
     )
 
 
-calls = st.lists(st.tuples(pauses, scripts(2)), min_size=2, max_size=6)
+calls = st.lists(st.tuples(pauses, scripts(2)), min_size=4, max_size=8)
 
 
 def check(part: Any, world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import holdfast as hf
 from tests.models.control import Call, Deadline, End, Exhausted, Raised, Time
-from tests.models.control_steps import PickyError, TimeoutStep
+from tests.models.control_steps import FallbackStep, PickyError, RetryStep, TimeoutStep
 from tests.models.pipeline import Refusal
 from tests.pipeline.clock_loop import asleep_ns, loop_of
 from tests.pipeline.composed import Policy
@@ -17,7 +17,9 @@ from tests.pipeline.controlled import Replayed, errors, part_of
 from tests.pipeline.shown import seconds
 
 WAYS = ("call", "guard", "try_call", "_call_counted")
+HOLDS = ("with", "permit")
 LONGEST = 10  # pipelines
+MOST_RETRIES = 3  # in one: the attempts of each multiply those of the others
 ODD_NS = 1000  # added to waits in tasks, so that few end just when a deadline does
 
 
@@ -51,12 +53,14 @@ class Plan:
 
     parts: int
     pipelines: list[list[int]]
+    is_for_blocks: bool = False  # without what would run them again
 
 
 class World:
     """Real policies on a clock of their own, and models on another; calls are made of both."""
 
     def __init__(self, plan: Plan, draw: Replayed, *, awaits: bool) -> None:
+        self.plan = plan
         self.awaits = awaits
         self.clock = hf.ManualClock()
         self.time = Time(0, awaits=awaits)
@@ -64,17 +68,31 @@ class World:
         self.heard: list[tuple[list[hf.RetryState], Any]] = []
         self.errors: dict[str, BaseException] = {}
         self._raised: dict[str, Raised] = {}
+        self.left: list[float | None] = []  # until the deadline, wherever somebody looked
+        self.expected_left: list[float | None] = []
         self._task: asyncio.Task[Any] | None = None
         self.loop = loop_of(self.clock) if awaits else None
         self.parts = [part_of(draw, at, self) for at in range(plan.parts)]
-        self.policies = [*self.parts, Policy.of("all", self.parts)]
+        Policy.of("all", self.parts)  # in a pipeline a breaker times its calls
+        self.policies = list(self.parts)
         for at, chosen in enumerate(plan.pipelines):
             parts: list[Policy] = []
             for one in chosen:
                 part = self.policies[one % len(self.policies)]
-                if sum(len(other.steps) for other in [*parts, part]) <= LONGEST:
+                steps = [step for other in [*parts, part] for step in other.steps]
+                retries = sum(isinstance(step, RetryStep) for step in steps)
+                if len(steps) <= LONGEST and retries <= MOST_RETRIES:
                     parts.append(part)
             self.policies.append(Policy.of(f"pipeline {at}", parts))
+
+    def way(self, script: Script) -> str:
+        """Blocks and permits are not run again; those of tasks are for others to check."""
+        steps = self.policies[script.at % len(self.policies)].steps
+        controls = any(isinstance(step, RetryStep | FallbackStep) for step in steps)
+        has_permits = isinstance(self.policies[script.at % len(self.policies)].real, hf.Pipeline)
+        if script.way in HOLDS and (self.awaits or controls or not has_permits):
+            return "call"
+        return script.way
 
     def close(self) -> None:
         if self.loop is not None:
@@ -103,10 +121,17 @@ class World:
             made += 1
             return self._expect_attempt(script.attempt(made - 1), inside)
 
-        call = Call(self.time, self.policies[script.at % len(self.policies)].model.steps, work)
+        way = self.way(script)
+        steps = self.policies[script.at % len(self.policies)].model.steps
+        call = Call(self.time, steps, work, holds=way if way in HOLDS else "")
         return call.run(deadline), call
 
+    def expect_left(self, deadline: Deadline | None) -> None:
+        left_ns = None if deadline is None else max(0, deadline.ns - self.time.now_ns)
+        self.expected_left.append(seconds(left_ns))
+
     def _expect_attempt(self, attempt: Attempt, deadline: Deadline | None) -> End:
+        self.expect_left(deadline)
         for kind, ns in attempt.parts:
             if kind == "busy" or not self.awaits:
                 raised = self.time.busy(ns)
@@ -153,6 +178,7 @@ class World:
         def fn() -> str:
             nonlocal made
             made += 1
+            self.left.append(hf.deadline())
             attempt = script.attempt(made - 1)
             for _, ns in attempt.parts:
                 self.clock.advance_ns(ns)
@@ -168,9 +194,11 @@ class World:
             "call": lambda: real.call(fn),
             "try_call": lambda: real.try_call(fn),
             "_call_counted": lambda: real._call_counted(fn),
+            "with": lambda: with_block(real, fn),
+            "permit": lambda: with_permit(real, fn),
         }
         try:
-            got = ways[script.way]()
+            got = ways[self.way(script)]()
         except BaseException as error:
             return None, error, made
         return read(got, made)
@@ -181,6 +209,7 @@ class World:
         async def fn() -> str:
             nonlocal made
             made += 1
+            self.left.append(hf.deadline())
             attempt = script.attempt(made - 1)
             for kind, ns in attempt.parts:
                 if kind == "busy":
@@ -205,7 +234,7 @@ class World:
             "_call_counted": lambda: real._acall_counted(fn),
         }
         try:
-            got = await ways[script.way]()
+            got = await ways[self.way(script)]()
         except BaseException as error:
             return None, error, made
         return read(got, made)
@@ -232,6 +261,8 @@ class World:
         cancel()
         assert same(error, end.raised), (error, end)
         assert self.clock.now_ns() == self.time.now_ns
+        assert self.left == self.expected_left
+        assert hf.deadline() is None
         if error is None:
             assert value == end.value
         if isinstance(what, int):
@@ -242,6 +273,16 @@ class World:
         assert (outcome.rejection is not None) is end.refused
         if made is not None:
             assert (made, waited_ns, stand_ins) == (call.attempts, call.waited_ns, call.stand_ins)
+
+
+def with_block(policy: Any, fn: Callable[[], str]) -> str:
+    with policy:
+        return fn()
+
+
+def with_permit(policy: Any, fn: Callable[[], str]) -> str:
+    with policy.acquire():
+        return fn()
 
 
 def read(got: Any, made: int) -> tuple[Any, BaseException | None, Any]:
