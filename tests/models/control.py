@@ -154,10 +154,11 @@ class Call:
     waited_ns: int = 0
     fired: set[int] = field(default_factory=set)  # the timeouts whose alarm cut it
     cancels_before: int | None = None  # its first wait
-    blocks: list[Deadline] = field(default_factory=list)
+    around: Deadline | None = None
     begun: list[list[int]] = field(default_factory=list)  # by breaker: when its first attempt was
 
     def run(self, deadline: Deadline | None = None) -> End:
+        self.around = deadline
         self.time.calls.append(self)
         end = self.through(0, deadline)
         self.time.calls.pop()
@@ -168,10 +169,8 @@ class Call:
         if at == len(self.steps):
             self._begin()
             self.attempts += 1
-            return self.work(self._of_block(deadline) if self.holds == "with" else deadline)
+            return self.work(self.around if self.holds == "permit" else deadline)
         step = self.steps[at]
-        if isinstance(step, TimeoutStep) and self.holds:
-            return self._held_timeout(step, at, deadline)
         if isinstance(step, RetryStep):
             return self._retry(step, at, deadline)
         if isinstance(step, TimeoutStep):
@@ -190,8 +189,7 @@ class Call:
     def _admit(self, step: Any, at: int, deadline: Deadline | None) -> End:
         time = self.time
         if isinstance(step, LimiterStep):
-            first = self._of_block(deadline)
-            got = step.enter(time.now_ns, first and first.ns - time.now_ns)
+            got = step.enter(time.now_ns, deadline and deadline.ns - time.now_ns)
         else:
             got = step.enter(time.now_ns)
         if isinstance(got, Refusal):
@@ -237,10 +235,14 @@ class Call:
         end = self.through(at + 1, inside)
         is_late = time.now_ns >= inside.ns
         is_cut = False
-        if time.awaits:  # an alarm cuts, and what comes to its end all the same is in time
+        if (
+            time.awaits and not self.holds
+        ):  # an alarm cuts, and what comes to its end all the same is in time
             is_late = is_late and end.error is not None
             is_cut = isinstance(end.error, CancelledError) and self._was_cut(at)
         self.fired.discard(at)
+        if self.holds:  # all that it has kept is whose deadline it was
+            is_own = inside.owner is step
         expired = is_own and (is_late or is_cut)
         is_dropped = is_late and end.error is None
         step.expired += expired
@@ -251,33 +253,6 @@ class Call:
         if is_dropped:
             return End(end.ran, raised=exceeded(inside.owner))
         return end
-
-    def _held_timeout(self, step: TimeoutStep, at: int, around: Deadline | None) -> End:
-        """Of a permit or a block: each of them looks for itself, when it is left."""
-        since_ns = self.time.now_ns
-        if step.observes or (around is not None and around.ns <= since_ns):
-            return self._timeout(step, at, around)
-        until_ns = since_ns + step.duration_ns
-        until_ns = until_ns if around is None else min(until_ns, around.ns)
-        self.blocks.append(Deadline(until_ns, step, self, at, around))
-        end = self.through(at + 1, around)
-        self.blocks.pop()
-        if not end.ran:
-            return end
-        is_late = self.time.now_ns >= until_ns
-        is_dropped = is_late and end.error is None
-        step.expired += is_late
-        step.in_time += not is_late
-        step.late += is_dropped
-        return End(end.ran, raised=exceeded(step)) if is_dropped else end
-
-    def _of_block(self, deadline: Deadline | None) -> Deadline | None:
-        """The first deadline of this call's own timeouts and of those around."""
-        return min(
-            (one for one in (deadline, *self.blocks) if one is not None),
-            key=lambda one: one.ns,
-            default=None,
-        )
 
     def _was_cut(self, at: int) -> bool:
         """By an alarm of that timeout or of one outside of it, and not by the caller."""

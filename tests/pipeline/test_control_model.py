@@ -40,7 +40,9 @@ def scripts(depth: int) -> st.SearchStrategy[Script]:
     inner = scripts(depth - 1) if depth else st.none()
     attempt = st.builds(
         Attempt,
-        parts=st.lists(st.tuples(st.sampled_from(["busy", "wait"]), lengths), min_size=1, max_size=2),
+        parts=st.lists(
+            st.tuples(st.sampled_from(["busy", "wait"]), lengths), min_size=1, max_size=2
+        ),
         inner=st.none() | st.none() | st.none() | inner,
         forgives=st.booleans(),
         stubborn=st.sampled_from([False, False, True]),

@@ -70,7 +70,7 @@ def test_a_refusal_that_is_wrapped_is_an_error(clock: hf.ManualClock) -> None:
 def test_what_was_entered_for_an_attempt_that_did_not_run_is_given_back(
     clock: hf.ManualClock, control: str
 ) -> None:
-    # trap 3
+    # trap 6
     breaker = hf.CircuitBreaker("breaker", failure_threshold=9, on=hf.RateLimitedError, clock=clock)
     limiter = hf.RateLimiter("limiter", rate=1, per=3600, clock=clock)
     between: hf.Policy = (
@@ -84,6 +84,34 @@ def test_what_was_entered_for_an_attempt_that_did_not_run_is_given_back(
         pipe.call(outage)
     seen = breaker.snapshot()
     assert (seen.admitted, seen.succeeded, seen.failed) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("how", ["with", "permit", "async with"])
+def test_a_block_does_not_wait_for_what_comes_after_its_timeout(
+    clock: hf.ManualClock, how: str
+) -> None:
+    # trap 42
+    limiter = hf.RateLimiter("limiter", rate=1, per=5, max_wait=10, clock=clock)
+    assert limiter.try_acquire()
+    pipe = hf.Pipeline("pipe", hf.Timeout(1, clock=clock), limiter)
+
+    def block() -> None:
+        with pipe:
+            pass
+
+    async def async_block() -> None:
+        async with pipe:
+            pass
+
+    ways: dict[str, Any] = {
+        "with": block,
+        "permit": pipe.acquire,
+        "async with": lambda: run(clock, async_block()),
+    }
+    with pytest.raises(hf.RateLimitedError):
+        ways[how]()
+    assert clock.now() == 0
+    assert hf.deadline() is None
 
 
 def test_an_asynchronous_fallback_has_no_more_time_than_the_call(clock: hf.ManualClock) -> None:

@@ -247,9 +247,7 @@ def test_each_attempt_is_told_from_cancellations_of_its_own_time():  # RT-06, tr
     # asyncio.timeout counts from where it is entered: what the first attempt swallowed is past.
     async def main(loop: VirtualLoop) -> None:
         attempt = hf.Timeout(1, clock=loop.clock)
-        retry = hf.Retry(
-            "r", attempts=2, on=Exception, backoff=hf.Constant(0), clock=loop.clock
-        )
+        retry = hf.Retry("r", attempts=2, on=Exception, backoff=hf.Constant(0), clock=loop.clock)
         pipe = hf.Pipeline("p", retry, attempt)
         attempts = 0
 
@@ -531,6 +529,7 @@ def test_forked_while_calls_wait_nothing_rings_in_the_child():  # traps 46, 58
         for _ in range(3):
             calls.append(policy.acall(asyncio.sleep, 9))
             calls[-1].send(None)
+
         def check() -> None:
             calls[0].close()
             del calls[:]
