@@ -50,6 +50,7 @@ typedef struct hf_course {
     bool refused;         /* what is raised is a refusal by a step of this gate */
     bool pausing;         /* a retry was granted and has not begun */
     bool keeps;             /* a stream: its result is its first item, which nobody judges */
+    bool standing_in;     /* what the fallback pass->entered gave is awaited */
     bool awaits;          /* a task: deadlines are its alarms', where it has any */
     int8_t fired;      /* the outermost timeout whose alarm cut the call; HF_MAX_STEPS: none did */
     int64_t pause_ns;  /* HF_PAUSE: how long */

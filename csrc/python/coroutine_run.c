@@ -133,6 +133,7 @@ stand_in(CoroutineObject *self, PyObject **result)
         if (iterator != NULL) {
             Py_XSETREF(self->failure, exception);
             hf_alarms_ring_again(self->gate, &self->pass);
+            self->course.standing_in = true;
             wait_for(self, WAITS_FOR_STAND_IN, iterator);
             return DRIVE;
         }

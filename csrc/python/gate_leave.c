@@ -268,6 +268,10 @@ hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     case HF_KIND_RETRY:
         hf_retry_abandon(step, pass, hold);
         break;
+    case HF_KIND_FALLBACK:
+        if (pass->course != NULL) /* else a stream, which it let go of at the first item */
+            hf_count(&((hf_fallback *)step->cell)->passed, 1);
+        break;
     default:
         break;
     }

@@ -9,7 +9,8 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
 {
     hf_pass_init(pass);
     course->attempts = course->stand_ins = 0;
-    course->ran_here = course->refused = course->pausing = false;
+    course->ran_here = course->refused = false;
+    course->pausing = course->standing_in = false;
     course->awaits = awaits;
     course->keeps = false;
     course->fired = HF_MAX_STEPS;
@@ -162,7 +163,7 @@ hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed)
     hf_course *course = pass->course;
     hf_fallback *kernel = step->cell;
     course->ran_here = true;
-    course->refused = false;
+    course->refused = course->standing_in = false;
     hf_count(failed ? &kernel->failed : &kernel->used, 1);
     if (!failed) {
         course->stand_ins++;
@@ -187,8 +188,12 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
     hf_course *course = pass->course;
     hf_course_resume(course); /* in the thread of whoever drops it */
     int answer = 0;
-    if (pass->fork_epoch != hf_fork_epoch)
+    if (pass->fork_epoch != hf_fork_epoch) {
         hf_timeouts_forget(gate, pass);
+    } else if (course->standing_in) {
+        course->ran_here = true;
+        hf_count(&((hf_fallback *)gate->steps[pass->entered]->cell)->failed, 1);
+    }
     for (; pass->entered > 0 && pass->fork_epoch == hf_fork_epoch; pass->entered--) {
         int at = pass->entered - 1;
         GateObject *step = gate->steps[at];

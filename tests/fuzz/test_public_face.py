@@ -85,7 +85,8 @@ ARGUMENTS = {
 # What else an argument that cannot be may be refused by: the one it does not go together with.
 PARTNERS = {"slow_call_rate": "slow_call_duration", "limits": "rate", "per": "rate"}
 OPERATIONS = [
-    "call", "acall", "try_call", "try_acall", "acquire", "try_acquire", "aacquire", "reserve",
+    "call", "acall", "try_call", "try_acall", "call_with_stats", "acall_with_stats",
+    "acquire", "try_acquire", "aacquire", "reserve",
     "test", "stats", "clear", "reset", "resize", "trip", "half_open", "force_open", "disable",
     "metrics_only", "peek", "snapshot", "describe", "on_event", "try_enter", "enter", "aenter",
     "leave", "submit", "stop", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__",

@@ -444,6 +444,78 @@ def test_a_stream_that_stands_in_is_closed_with_its_consumer():
     asyncio.run(main())
 
 
+# ---- calls that are dropped ----
+
+
+class Pending:
+    """Suspends whoever awaits it."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+def end(coroutine: Any, how: str) -> None:
+    coroutine.send(None)
+    if how == "closed":
+        coroutine.close()
+    elif how == "thrown into":
+        with pytest.raises(asyncio.CancelledError):
+            coroutine.throw(asyncio.CancelledError())
+    del coroutine
+    gc.collect()
+
+
+@pytest.mark.parametrize("how", ["closed", "thrown into", "dropped"])
+def test_a_call_that_is_dropped_is_counted_once(how, clock):
+    async def wait(_: object = None) -> None:
+        await Pending()
+
+    async def afail() -> None:
+        raise ConnectionError
+
+    outer, inner = hf.Fallback("outer"), hf.Fallback(wait)
+    breaker = hf.CircuitBreaker("b", clock=clock)
+    bulkhead = hf.Bulkhead("h", max_concurrent=1, clock=clock)
+    pipe = hf.Pipeline("p", outer, breaker, bulkhead, inner)
+    end(pipe.acall(wait), how)
+    assert (counts(outer), counts(inner)) == ((1, 0, 0, 0), (1, 0, 0, 0))
+    end(pipe.acall(afail), how)  # while what stands in is awaited
+    assert (counts(outer), counts(inner)) == ((2, 0, 0, 0), (1, 0, 1, 0))
+    shown = breaker.snapshot()
+    assert (shown.admitted, shown.ignored + shown.abandoned) == (2, 2)
+    assert (breaker.in_flight, bulkhead.in_flight) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["closed", "thrown into", "dropped"])
+def test_one_that_is_dropped_while_it_stands_in_for_a_refusal_has_been_a_call(how, clock):
+    async def wait(error: Exception) -> None:
+        await Pending()
+
+    outside = hf.CircuitBreaker("outside", clock=clock)
+    full = hf.Bulkhead("full", max_concurrent=1, clock=clock)
+    fallback = hf.Fallback(wait)
+    with full:
+        end(hf.Pipeline("p", outside, fallback, full).acall(later, ValueError()), how)
+    assert counts(fallback) == (0, 0, 1, 0)
+    shown = outside.snapshot()
+    assert (shown.admitted, shown.ignored + shown.abandoned) == (1, 1)
+
+
+def test_a_stream_is_counted_at_its_first_item_and_not_when_it_is_dropped():
+    fallback = hf.Fallback([])
+
+    @fallback
+    def count() -> Iterator[int]:
+        yield from (1, 2)
+
+    stream = count()
+    assert next(stream) == 1
+    assert counts(fallback) == (1, 0, 0, 0)
+    del stream
+    gc.collect()
+    assert counts(fallback) == (1, 0, 0, 0)
+
+
 # ---- modes, counts, face ----
 
 
