@@ -73,6 +73,10 @@ hf_coroutine_begin_inner(CoroutineObject *self)
 {
     if (self->inner == NULL) {
         self->inner = PyObject_Call(self->fn, self->args, self->kwargs);
+        if (!self->gate->reruns) { /* it has them: they are to live no longer than it needs them */
+            Py_CLEAR(self->args);
+            Py_CLEAR(self->kwargs);
+        }
         if (self->inner == NULL)
             return HF_RAISED;
     }

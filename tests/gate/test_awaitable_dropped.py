@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -103,3 +104,22 @@ def test_refused_it_closes_the_body_it_will_not_run() -> None:
         coroutine.send(None)
     del coroutine
     gc.collect()  # no warning that it was never awaited
+
+
+def test_once_called_a_function_has_its_arguments_to_itself() -> None:
+    class Thing:
+        pass
+
+    async def body(thing: Thing, *, other: Thing) -> None:
+        del thing, other
+        await suspend()
+
+    things = [Thing(), Thing()]
+    gone = [weakref.ref(thing) for thing in things]
+    coroutine = places().acall(body, things[0], other=things[1])
+    things.clear()
+    assert all(ref() is not None for ref in gone)
+    coroutine.send(None)
+    assert [ref() for ref in gone] == [None, None]
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
