@@ -123,7 +123,7 @@ async def it_raises_a_cancelled_error_of_its_own(world: World) -> Any:
 @scene
 async def it_turns_round_for_ever(world: World) -> Any:
     async def body() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - there is nothing else to wait for
             await asyncio.sleep(0)
 
     world.at(0.5, lambda: world.note("half"))

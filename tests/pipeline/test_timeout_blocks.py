@@ -1,5 +1,7 @@
 """`with` and `async with` a timeout, and what ``deadline()`` says wherever it is asked."""
 
+# ruff: noqa: PT012 - blocks are what is tested here
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A hundred thousand timeouts leave nothing behind: no timer, task, thread, queue, loop or memory."""
+"""A hundred thousand timeouts leave nothing behind: no timer, task, thread, loop or memory."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def over(policy: hf.Timeout, loop: VirtualLoop) -> None:
 async def turning(policy: hf.Timeout, loop: VirtualLoop) -> None:
     async def turn() -> None:
         loop.clock.advance_ns(2 * 10**9)
-        while True:
+        while True:  # noqa: ASYNC110 - there is nothing else to wait for
             await asyncio.sleep(0)
 
     await ended(policy.acall(turn))

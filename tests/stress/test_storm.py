@@ -1,8 +1,8 @@
-"""A storm: thousands of calls at once through all policies, cut short, cancelled and refused by chance.
+"""A storm: thousands of calls at once through all policies, cut, cancelled, refused by chance.
 
-Every call ends in exactly one way, every count of every policy is conserved, and nothing is left in
-flight. The times are virtual and the chances seeded: a storm is the same each time. Quick here; `make
-stress` raises more of them.
+Every call ends in exactly one way, every count of every policy is conserved, and nothing is left
+in flight. The times are virtual and the chances seeded: a storm is the same each time. Quick here;
+`make stress` raises more of them.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ pytestmark = pytest.mark.stress
 CALLS = 10_000
 
 
-class Odd(Exception):
+class OddError(Exception):
     """What a call raises of its own."""
 
 
 class Building:
-    """All policies, by what they are called, in one pipeline, and who is inside by another count."""
+    """All policies in one pipeline, and who is inside by another count."""
 
     def __init__(self, clock: hf.Clock, wait: float = 2.0, **limiter: Any) -> None:
         self.total = hf.Timeout(4, name="total", clock=clock)
         self.retry = hf.Retry(
             "retry",
             attempts=3,
-            on=(Odd, TimeoutError),
+            on=(OddError, TimeoutError),
             backoff=hf.Exponential(0.1, max=1),
             budget=hf.RetryBudget(ratio=0.3, min_per_second=50, burst=200, clock=clock),
             clock=clock,
@@ -129,7 +129,7 @@ async def call(building: Building, chance: random.Random, loop: VirtualLoop) -> 
         finally:
             building.go()
         if ends == "odd":
-            raise Odd
+            raise OddError
         return "value"
 
     async def through() -> str:
@@ -168,7 +168,7 @@ async def storm(loop: VirtualLoop, seed: int, calls: int) -> None:
     assert sum(outcomes.values()) == calls
     assert set(outcomes) <= {
         "value",
-        "Odd",
+        "OddError",
         "cancelled",
         "CancelledError",
         "TimeoutError",
@@ -212,15 +212,15 @@ def test_ten_thousand_calls_that_are_dropped_half_way_leave_nothing() -> None:
             building.go()
 
     async def begin() -> None:
-        for _ in range(CALLS):
-            loop.create_task(building.pipe.acall(body))
+        tasks = [asyncio.create_task(building.pipe.acall(body)) for _ in range(CALLS)]
         for _ in range(4):
             await asyncio.sleep(0)
+        del tasks
 
     loop.run_until_complete(begin())
     assert building.inside == 300
     loop.close()
-    del loop
+    del loop, begin
     gc.collect()
     assert building.inside == 0
     assert building.bulkhead._kernel.in_flight() == 0
@@ -257,7 +257,7 @@ def test_threads_that_call_at_once_each_end_in_one_way(
     def work(number: int) -> None:
         chance = random.Random(number)
 
-        def body() -> str:
+        def body(turn: int) -> str:
             building.come((number, turn))
             try:
                 before = hf.deadline()
@@ -267,7 +267,7 @@ def test_threads_that_call_at_once_each_end_in_one_way(
                 if chance.random() < 0.1:
                     hf.check_deadline()
                 if chance.random() < 0.2:
-                    raise Odd
+                    raise OddError
                 return "value"
             finally:
                 building.go()
@@ -276,9 +276,9 @@ def test_threads_that_call_at_once_each_end_in_one_way(
             try:
                 if chance.random() < 0.2:
                     with hf.Timeout(chance.expovariate(1.0) + 1e-6, clock=clock):
-                        building.pipe.call(body)
+                        building.pipe.call(body, turn)
                 else:
-                    building.pipe.call(body)
+                    building.pipe.call(body, turn)
                 outcomes[number]["value"] += 1
             except Exception as error:
                 outcomes[number][type(error).__name__] += 1
@@ -287,5 +287,5 @@ def test_threads_that_call_at_once_each_end_in_one_way(
     in_threads(work, len(outcomes))
     together = sum(outcomes, Counter())
     assert sum(together.values()) == len(outcomes) * calls
-    assert {"value", "Odd", "DeadlineExceededError"} <= set(together), together
+    assert {"value", "OddError", "DeadlineExceededError"} <= set(together), together
     building.assert_at_rest(len(building.ran))
