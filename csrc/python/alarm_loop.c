@@ -6,7 +6,8 @@
 
 static PyObject *running_loop, *current_task, *cancelled_error, *cancelling_name;
 static PyObject *current_tasks; /* a dict by loop, where asyncio asks it in Python; else NULL */
-static PyObject *eager_tasks; /* those that make their first step inside of who made them; or NULL */
+static PyObject
+    *eager_tasks; /* those that make their first step inside of who made them; or NULL */
 _Thread_local uintptr_t hf_eager_here;
 
 /* Before 3.12 asyncio asks the dict in Python, and knows no eager tasks. */
@@ -63,9 +64,9 @@ static uintptr_t
 eager_task(void)
 {
     PyObject *loop = PyObject_CallNoArgs(running_loop);
-    PyObject *task = loop != NULL && loop != Py_None ? PyObject_CallOneArg(current_task, loop) : NULL;
-    uintptr_t number =
-        task != NULL && PySet_Contains(eager_tasks, task) > 0 ? (uintptr_t)task : 0;
+    PyObject *task =
+        loop != NULL && loop != Py_None ? PyObject_CallOneArg(current_task, loop) : NULL;
+    uintptr_t number = task != NULL && PySet_Contains(eager_tasks, task) > 0 ? (uintptr_t)task : 0;
     Py_XDECREF(task);
     Py_XDECREF(loop);
     PyErr_Clear();

@@ -38,24 +38,24 @@ bool hf_deadline_is_foreign(void);
 /* ---- the course of one call ---- */
 
 typedef struct hf_course {
-    hf_deadline *thread;  /* this thread's, while the call or a step of it is made */
-    hf_deadline before;   /* what it was: put back at the end of the call or the step */
-    hf_deadline deadline; /* of what is inside the steps that are entered */
-    GateObject *around;   /* whose deadline held before the call; NULL: nobody's */
+    hf_deadline *thread;    /* this thread's, while the call or a step of it is made */
+    hf_deadline before;     /* what it was: put back at the end of the call or the step */
+    hf_deadline deadline;   /* of what is inside the steps that are entered */
+    GateObject *around;     /* whose deadline held before the call; NULL: nobody's */
     uintptr_t eager_before; /* the same of hf_eager_here, if the step has changed that */
     bool eager;
-    uint32_t attempts;    /* calls of the function */
-    uint32_t stand_ins;   /* fallbacks that gave the result */
-    bool ran_here;        /* in the step that is left next the function was called, or stood in for */
-    bool refused;         /* what is raised is a refusal by a step of this gate */
-    bool pausing;         /* a retry was granted and has not begun */
-    bool keeps;             /* a stream: its result is its first item, which nobody judges */
-    bool standing_in;     /* what the fallback pass->entered gave is awaited */
-    bool awaits;          /* a task: deadlines are its alarms', where it has any */
-    int8_t fired;      /* the outermost timeout whose alarm cut the call; HF_MAX_STEPS: none did */
-    int64_t pause_ns;  /* HF_PAUSE: how long */
-    int64_t waited_ns; /* all pauses together */
-    PyObject *works;   /* a list: what goes on in threads though the call has left it behind */
+    uint32_t attempts;  /* calls of the function */
+    uint32_t stand_ins; /* fallbacks that gave the result */
+    bool ran_here;      /* in the step that is left next the function was called, or stood in for */
+    bool refused;       /* what is raised is a refusal by a step of this gate */
+    bool pausing;       /* a retry was granted and has not begun */
+    bool keeps;         /* a stream: its result is its first item, which nobody judges */
+    bool standing_in;   /* what the fallback pass->entered gave is awaited */
+    bool awaits;        /* a task: deadlines are its alarms', where it has any */
+    int8_t fired;       /* the outermost timeout whose alarm cut the call; HF_MAX_STEPS: none did */
+    int64_t pause_ns;   /* HF_PAUSE: how long */
+    int64_t waited_ns;  /* all pauses together */
+    PyObject *works;    /* a list: what goes on in threads though the call has left it behind */
     struct hf_alarms *alarms; /* of a task that was suspended */
 } hf_course;
 

@@ -351,7 +351,8 @@ hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs,
 }
 
 static PySendResult
-throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
+throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
+                   PyObject **answer)
 {
     bool waiting = self->phase == PHASE_WAITING;
     PyObject *value = NULL;

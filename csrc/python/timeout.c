@@ -230,12 +230,10 @@ hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async)
         if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE)
             continue;
         const hf_deadline *its = &hold->timeout.outer;
-        hold->timeout.block =
-            PyObject_CallMethod((PyObject *)step, "_open_block", "OLiO", (PyObject *)its->step,
-                                (long long)its->ns, is_async,
-                                outer != NULL && is_same(&outer->timeout.outer, its)
-                                    ? outer->timeout.block
-                                    : Py_None);
+        hold->timeout.block = PyObject_CallMethod(
+            (PyObject *)step, "_open_block", "OLiO", (PyObject *)its->step, (long long)its->ns,
+            is_async,
+            outer != NULL && is_same(&outer->timeout.outer, its) ? outer->timeout.block : Py_None);
         if (hold->timeout.block == NULL)
             return -1;
         outer = hold;

@@ -75,9 +75,7 @@ class ThreadsAndTasks:
 
         return set_timer(clock, loop, ring, deadline_ns)
 
-    def open_block(
-        self, policy: Policy, deadline_ns: int, *, is_async: bool, outer: Any
-    ) -> object:
+    def open_block(self, policy: Policy, deadline_ns: int, *, is_async: bool, outer: Any) -> object:
         """Watch over a `with` block that ``policy`` gives until ``deadline_ns``."""
         return _blocks.open_block(policy, deadline_ns, is_async=is_async, outer=outer)
 
