@@ -9,6 +9,8 @@ Where it differs from ``asyncio.timeout``, on purpose:
 * Two that are over in the same tick, one in another: the inner one raises its
   ``DeadlineExceededError`` and the outer one lets it pass. Under ``asyncio.timeout`` the inner one
   lets the cancellation pass and the outer one converts it.
+* A deadline that has passed stays in force for a call that has swallowed its cut: an inner timeout
+  that begins then is refused, and one that was to be over later does not cut once more.
 * ``asyncio.timeout`` of 3.13 and later also puts a TimeoutError into the context of what the call
   raises instead of being cancelled; here that is left as it is.
 """
