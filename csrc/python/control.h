@@ -52,6 +52,7 @@ typedef struct hf_course {
     bool keeps;         /* a stream: its result is its first item, which nobody judges */
     bool standing_in;   /* what the fallback pass->entered gave is awaited */
     bool awaits;        /* a task: deadlines are its alarms', where it has any */
+    bool threaded;      /* what is inside of gate->threaded_at runs in a thread */
     int8_t fired;       /* the outermost timeout whose alarm cut the call; HF_MAX_STEPS: none did */
     int64_t pause_ns;   /* HF_PAUSE: how long */
     int64_t waited_ns;  /* all pauses together */

@@ -216,6 +216,16 @@ occupancy_now(const hf_pass *pass, const GateObject *step)
     return pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
 }
 
+/* Inside, from a time on. What goes on in threads from before is no concern of this place. */
+static void
+occupy(const hf_pass *pass, hf_hold *hold, int64_t now_ns)
+{
+    const hf_course *course = pass->course;
+    PyObject *works = course != NULL ? course->works : NULL;
+    hold->works = works != NULL ? (uint32_t)PyList_GET_SIZE(works) : 0;
+    hold->since_ns = now_ns;
+}
+
 static hf_entering
 enter_bulkhead(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
@@ -229,7 +239,7 @@ enter_bulkhead(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal 
         hf_bulkhead_force_enter(bulkhead);
         hf_count(&step->observed, 1);
     }
-    hold->since_ns = occupancy_now(pass, step);
+    occupy(pass, hold, occupancy_now(pass, step));
     return HF_IN;
 }
 
@@ -265,8 +275,8 @@ hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why)
         pass->clock = gate->clock;
     }
     const hf_course *course = pass->course;
-    bool in_thread = gate->threaded_at >= 0 && course != NULL && !course->awaits;
-    Py_ssize_t inside = in_thread ? gate->threaded_at + 1 : gate->n_steps;
+    bool threaded = course != NULL && course->threaded;
+    Py_ssize_t inside = threaded ? gate->threaded_at + 1 : gate->n_steps;
     while (pass->entered < inside) {
         int at = pass->entered;
         hf_entering answer = enter_step(gate->steps[at], pass, &pass->hold[at], why);
@@ -299,7 +309,7 @@ hf_gate_waited(GateObject *gate, hf_pass *pass)
     hf_hold *hold = &pass->hold[pass->entered];
     pass->clock = NULL;
     if (step->kind == HF_KIND_BULKHEAD)
-        hold->since_ns = hf_clock_coarse_ns(step->clock);
+        occupy(pass, hold, hf_clock_coarse_ns(step->clock));
     else
         hold->taken_ns = hf_clock_now_ns(step->clock);
     pass->entered++;

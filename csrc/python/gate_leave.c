@@ -115,12 +115,29 @@ hf_step_let_in(GateObject *step)
     return 0;
 }
 
-/* The place is kept until what the call has left behind in threads has stopped. -1: interrupted. */
+/* What the call has left behind in threads since it had its place; NULL: nothing. */
+static PyObject *
+works_of(const hf_pass *pass, const hf_hold *hold)
+{
+    const hf_course *course = pass->course;
+    PyObject *works = course != NULL ? course->works : NULL;
+    Py_ssize_t all = works != NULL ? PyList_GET_SIZE(works) : 0;
+    if (all <= (Py_ssize_t)hold->works)
+        return NULL;
+    PyObject *raised = hf_take_exception();
+    PyObject *since = PyList_GetSlice(works, hold->works, all);
+    if (since == NULL)
+        PyErr_Clear(); /* no memory: the place comes free early */
+    hf_give_exception(raised);
+    return since;
+}
+
+/* The place is kept until those have stopped; steals them. -1: interrupted. */
 static int
 leave_with_works(GateObject *step, const hf_hold *hold, PyObject *works)
 {
     PyObject *raised = hf_take_exception();
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_leave_with", "OL", works,
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_leave_with", "N[L]", works,
                                            (long long)hold->since_ns);
     if (answer == NULL) {
         hf_chain(raised);
@@ -134,8 +151,9 @@ leave_with_works(GateObject *step, const hf_hold *hold, PyObject *works)
 static int
 leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t end_ns)
 {
-    if (pass->course != NULL && pass->course->works != NULL)
-        return leave_with_works(step, hold, pass->course->works);
+    PyObject *works = works_of(pass, hold);
+    if (works != NULL)
+        return leave_with_works(step, hold, works);
     int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD
                       ? end_ns
                       : hf_clock_coarse_ns(step->clock);

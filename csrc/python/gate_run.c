@@ -159,23 +159,48 @@ hf_pack_call_for_python(PyObject *const *args, size_t nargsf, PyObject *kwnames,
     return -1;
 }
 
-/* Have the innermost step entered run the rest of the gate and the function in a thread. */
+/*
+ * Have the innermost step entered run the rest of the gate and the function in a thread. What goes on
+ * there is added to the course's works; a None after them says that the rest has refused, and the
+ * function was not called.
+ */
 static PyObject *
-run_in_thread(GateObject *gate, const hf_invocation *what)
+run_in_thread(GateObject *gate, hf_course *course, const hf_invocation *what, bool *refused)
 {
     PyObject *tuple, *dict, *rest = gate->rest != NULL ? gate->rest : Py_None;
+    if (course->works == NULL && (course->works = PyList_New(0)) == NULL)
+        return NULL;
     if (hf_pack_call_for_python(what->args, what->nargsf, what->kwnames, &tuple, &dict) < 0)
         return NULL;
-    return PyObject_CallMethod((PyObject *)gate->steps[gate->threaded_at], "_run_in_thread", "OONN",
-                               rest, what->fn, tuple, dict);
+    PyObject *result =
+        PyObject_CallMethod((PyObject *)gate->steps[gate->threaded_at], "_run_in_thread", "OONNO",
+                            rest, what->fn, tuple, dict, course->works);
+    Py_ssize_t last = PyList_GET_SIZE(course->works) - 1;
+    *refused = last >= 0 && PyList_GET_ITEM(course->works, last) == Py_None;
+    if (*refused) {
+        PyObject *raised = hf_take_exception();
+        PyList_SetSlice(course->works, last, last + 1, NULL);
+        hf_give_exception(raised);
+    }
+    return result;
 }
 
+/* The function, or what is between it and the steps that are entered. */
 static PyObject *
-run_here(GateObject *gate, const hf_invocation *what)
+run_here(GateObject *gate, hf_course *course, const hf_invocation *what)
 {
-    if (gate->threaded_at >= 0)
-        return run_in_thread(gate, what);
-    return hf_invoke(what->fn, what->args, what->nargsf, what->kwnames);
+    bool refused = false;
+    course->attempts++;
+    course->ran_here = true;
+    if (!course->threaded)
+        return hf_invoke(what->fn, what->args, what->nargsf, what->kwnames);
+    PyObject *result = run_in_thread(gate, course, what, &refused);
+    if (refused) {
+        course->attempts--;
+        course->ran_here = false;
+        course->refused = true;
+    }
+    return result;
 }
 
 /*
@@ -193,11 +218,10 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
     if (hf_course_begin(course, pass, false) < 0)
         return NULL;
     course->keeps = keep;
+    course->threaded = gate->threaded_at >= 0 && !keep; /* a stream goes on where it is begun */
     while (how == HF_AGAIN) {
         if (enter(gate, pass) == 0) {
-            course->attempts++;
-            course->ran_here = true;
-            result = run_here(gate, what);
+            result = run_here(gate, course, what);
             if (result != NULL && hf_is_coroutine(result)) {
                 if (hf_gate_undo(gate, pass) < 0)
                     Py_CLEAR(result);

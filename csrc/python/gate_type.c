@@ -63,18 +63,34 @@ gate_try_enter(PyObject *op, PyObject *ignored)
     Py_RETURN_TRUE;
 }
 
-/* Give back a place that was kept for what went on in a thread: _leave_place(since_ns). */
+/*
+ * Give back a place that was kept for what went on in threads: _leave_place(place), a list of when it was
+ * taken. Emptied here and at once, so that it is given back once, whoever is interrupted on the way.
+ */
 static PyObject *
-gate_leave_place(PyObject *op, PyObject *since)
+gate_leave_place(PyObject *op, PyObject *place)
 {
     GateObject *self = (GateObject *)op;
     hf_pass pass;
+    long long since_ns = 0;
     if (need_kind(self, self->kind == HF_KIND_BULKHEAD, "bulkhead") < 0)
         return NULL;
-    hf_pass_init(&pass);
-    pass.hold[0].since_ns = PyLong_AsLongLong(since);
-    if (pass.hold[0].since_ns == -1 && PyErr_Occurred())
+    if (!PyList_Check(place)) {
+        PyErr_SetString(PyExc_TypeError, "a place is a list of when it was taken");
         return NULL;
+    }
+    PyObject *tuple = PyList_AsTuple(place);
+    bool is_held = tuple != NULL && PyTuple_GET_SIZE(tuple) > 0;
+    if (is_held && (!PyArg_ParseTuple(tuple, "L", &since_ns) ||
+                    PyList_SetSlice(place, 0, PY_SSIZE_T_MAX, NULL) < 0))
+        Py_CLEAR(tuple);
+    if (tuple == NULL)
+        return NULL;
+    Py_DECREF(tuple);
+    if (!is_held)
+        Py_RETURN_NONE;
+    hf_pass_init(&pass);
+    pass.hold[0].since_ns = since_ns;
     if (hf_step_leave(self, &pass, &pass.hold[0], NULL, HF_SUCCESS, HF_NOTHING_HELD) < 0)
         return NULL;
     Py_RETURN_NONE;

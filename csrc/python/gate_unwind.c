@@ -12,7 +12,7 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->ran_here = course->refused = false;
     course->pausing = course->standing_in = false;
     course->awaits = awaits;
-    course->keeps = false;
+    course->keeps = course->threaded = false;
     course->fired = HF_MAX_STEPS;
     course->waited_ns = 0;
     course->works = NULL;

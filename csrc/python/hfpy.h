@@ -91,6 +91,7 @@ typedef struct hf_hold {
             uint32_t retries;    /* made */
             bool ran;            /* what is inside ran, in this attempt's time or before */
         } retry;
+        uint32_t works; /* bulkhead: how many the call had left behind in threads before */
     };
     int64_t since_ns; /* bulkhead, timeout, retry; and a breaker whose clock is not the pass's */
 } hf_hold;

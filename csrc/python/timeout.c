@@ -140,23 +140,6 @@ raise_cut(GateObject *step)
 /* What came of the call, as far as its time is concerned. */
 typedef enum { IN_TIME, LATE /* its end was after its deadline */, CUT } ending;
 
-/* Works that go on in a thread are with the exception that says that they were left behind. */
-static int
-keep_works(hf_course *course)
-{
-    PyObject *error = hf_take_exception(), *work = hf_attribute_or_null(error, "_work");
-    if (course->works == NULL && work != NULL)
-        course->works = PyList_New(0);
-    int answer = work == NULL                                                      ? 0
-                 : course->works == NULL || PyList_Append(course->works, work) < 0 ? -1
-                                                                                   : 0;
-    if (answer < 0)
-        PyErr_Clear(); /* no memory: the places come free early */
-    Py_XDECREF(work);
-    hf_give_exception(error);
-    return answer;
-}
-
 /* Whether the alarm of this step, or of one around it, has cut the call, and nobody else did. */
 static bool
 is_cut(const hf_pass *pass, const hf_hold *hold)
@@ -190,14 +173,29 @@ end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf
     return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
 }
 
-static void
-record(GateObject *step, const hf_hold *hold, bool own, ending ended)
+/*
+ * Whether the time a call took says how long calls take. Values do, and failures; what was cancelled or
+ * refused took as long as somebody else had it, and so did what a timeout around this one cut short.
+ */
+static bool
+is_sample(bool has_value, int outcome, bool own, ending ended)
 {
-    if (step->adaptive == NULL)
-        return;
+    if (has_value || (own && ended == CUT))
+        return true;
+    if (outcome == HF_IGNORED || (ended != IN_TIME && !own))
+        return false;
+    PyObject *type = outcome == HF_UNJUDGED ? PyErr_Occurred() : NULL;
+    return type == NULL ||
+           (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception) &&
+            !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type));
+}
+
+/* Let the timeout follow what the call took. */
+static void
+record(GateObject *step, const hf_hold *hold, bool timed_out)
+{
     int64_t now = hf_clock_now_ns(step->clock);
-    hf_adaptive_timeout_record(step->adaptive, hf_ns_sub(now, hold->since_ns),
-                               own && ended != IN_TIME);
+    hf_adaptive_timeout_record(step->adaptive, hf_ns_sub(now, hold->since_ns), timed_out);
 }
 
 /*
@@ -260,11 +258,47 @@ close_block(hf_hold *hold, bool *is_async, bool *cut)
     return 0;
 }
 
-/* A permit or a block: what it holds is all there is. */
+/* Count what came of a call, and raise where its time is over. `own`: the deadline is this step's. */
 static int
-leave_owned(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int64_t end_ns)
+tell_end(GateObject *step, GateObject *owner, bool own, ending ended, bool has_value, bool ran)
 {
     hf_timeout *kernel = step->cell;
+    if (step->mode == HF_OBSERVE) {
+        hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, ran);
+        return 0;
+    }
+    if (own && ended != IN_TIME)
+        hf_count(&kernel->expired, 1);
+    else
+        hf_count(&kernel->in_time, ran);
+    if (ended == CUT) {
+        raise_cut(owner);
+        return -1;
+    }
+    if (ended == IN_TIME || !has_value)
+        return 0;
+    hf_count(&kernel->late, own);
+    hf_raise_exceeded(owner);
+    return -1;
+}
+
+/* The same, and let an adaptive timeout follow: last, or its message would tell of the next call. */
+static int
+end_call(GateObject *step, const hf_hold *hold, GateObject *owner, bool own, ending ended,
+         bool has_value, int outcome, bool ran)
+{
+    bool sample = step->adaptive != NULL && is_sample(has_value, outcome, own, ended);
+    int answer = tell_end(step, owner, own, ended, has_value, ran);
+    if (sample)
+        record(step, hold, own && ended != IN_TIME);
+    return answer;
+}
+
+/* A permit or a block: what it holds is all there is. */
+static int
+leave_owned(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int outcome,
+            int64_t end_ns)
+{
     hf_deadline its = hold->timeout.outer;
     bool is_async = false, cut = false;
     if (its.step == NULL)
@@ -274,27 +308,14 @@ leave_owned(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value
     ending ended = cut                     ? CUT
                    : is_async && has_value ? IN_TIME
                                            : end_of_call(step, pass, hold, &its, has_value, end_ns);
-    record(step, hold, its.step == step, ended);
-    if (step->mode == HF_OBSERVE) {
-        hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
-        return 0;
-    }
-    hf_count(its.step == step && ended != IN_TIME ? &kernel->expired : &kernel->in_time, 1);
-    if (ended == CUT) {
-        raise_cut(its.step);
-        return -1;
-    }
-    if (ended == IN_TIME || !has_value)
-        return 0;
-    hf_count(&kernel->late, its.step == step);
-    hf_raise_exceeded(its.step);
-    return -1;
+    return end_call(step, hold, its.step, its.step == step, ended, has_value, outcome, true);
 }
 
 static int
-leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int64_t end_ns)
+leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int outcome,
+           int64_t end_ns)
 {
-    int answer = leave_owned(step, pass, hold, has_value, end_ns);
+    int answer = leave_owned(step, pass, hold, has_value, outcome, end_ns);
     let_go_of_owner(step, hold);
     return answer;
 }
@@ -305,42 +326,22 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
                  int outcome, int64_t end_ns)
 {
     hf_course *course = pass->course;
-    hf_timeout *kernel = step->cell;
     bool has_value = outcome == HF_UNJUDGED ? result != NULL : outcome == HF_SUCCESS;
     if (course == NULL)
-        return leave_held(step, pass, hold, has_value, end_ns);
+        return leave_held(step, pass, hold, has_value, outcome, end_ns);
     hf_deadline in_force = course->deadline;
     bool own = !is_same(&in_force, &hold->timeout.outer);
     hf_timeout_drop(step, pass, hold);
-    if (!has_value && step->threads)
-        keep_works(course);
     ending ended = end_of_call(step, pass, hold, &in_force, has_value, end_ns);
     GateObject *owner = in_force.step;
+    bool fired = course->fired == (int)(hold - pass->hold);
     if (ended == CUT) { /* on another clock an outer one may be over first */
         owner = hf_alarms_owner(course);
-        own = course->fired == (int)(hold - pass->hold);
+        own = fired;
     }
-    record(step, hold, own, ended);
-    if (step->mode == HF_OBSERVE) {
-        if (course->ran_here)
-            hf_count(ended == LATE ? &kernel->observed : &kernel->in_time, 1);
-        return 0;
-    }
-    if (own && ended != IN_TIME)
-        hf_count(&kernel->expired, 1);
-    else if (course->ran_here)
-        hf_count(&kernel->in_time, 1);
-    if (course->fired == (int)(hold - pass->hold))
+    if (fired)
         course->fired = HF_MAX_STEPS; /* it was this one's: the next attempt has its own */
-    if (ended == CUT) {
-        raise_cut(owner);
-        return -1;
-    }
-    if (ended == IN_TIME || !has_value)
-        return 0;
-    hf_count(&kernel->late, own);
-    hf_raise_exceeded(owner);
-    return -1;
+    return end_call(step, hold, owner, own, ended, has_value, outcome, course->ran_here);
 }
 
 /* Whether what is inside all timeouts of a thread is late already. */

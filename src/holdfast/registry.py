@@ -11,7 +11,7 @@ from collections import deque
 from itertools import count
 from operator import attrgetter
 from threading import RLock
-from weakref import ref
+from weakref import WeakSet, ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Registry:
         # Entries of policies that died, put here by the garbage collector, which must not wait.
         self._dead: deque[_Entry] = deque()
         self._serials = count()
+        self._nameless: WeakSet[Registered] = WeakSet()  # in here for forks only
         _call_in_forked_child(self)
 
     def add(self, policy: Registered, *, shared: bool = False) -> Registered:
@@ -66,6 +67,10 @@ class Registry:
                 return there
             self._entries[key] = (*self._entries.get(key, ()), entry)
         return policy
+
+    def mind(self, policy: Registered) -> None:
+        """Have a policy without a name, which is not found here, forget the parent after a fork."""
+        self._nameless.add(policy)
 
     def get(self, kind: str, name: str) -> Registered | None:
         """Return the newest living policy of that kind and name, or None."""
@@ -112,7 +117,7 @@ class Registry:
     def _after_fork(self) -> None:
         """In a forked child: have a lock nobody holds, and policies without the parent's calls."""
         self._lock = RLock()
-        _for_each(self.all(), _forget_parent, "after a fork")
+        _for_each([*self.all(), *self._nameless], _forget_parent, "after a fork")
 
 
 class _Entry(ref["Registered"]):

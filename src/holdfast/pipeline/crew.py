@@ -24,6 +24,15 @@ if TYPE_CHECKING:
         def run(self) -> Callable[[], object]:
             """Do it, and return what tells of it; whatever goes wrong is the task's own to tell."""
 
+    class Pool(Protocol):
+        """Where the threads come from."""
+
+        def submit(self, job: Callable[[], object], /) -> object:
+            """Have one of them run ``job``."""
+
+        def shutdown(self, *, wait: bool) -> None:
+            """Have them end."""
+
 
 __all__ = ["Crew"]
 
@@ -31,8 +40,13 @@ __all__ = ["Crew"]
 class Crew:
     """At most ``workers`` threads, started as they are needed.
 
-    A thread works until no task is left and then waits in a ``ThreadPoolExecutor`` to be asked
-    again. The tasks themselves stay here, so that one that was taken back leaves nothing behind.
+    A thread works until no task is left and then waits in its pool to be asked again. The tasks
+    themselves stay here, so that one that was taken back leaves nothing behind.
+
+    Args:
+        name: For the names of the threads.
+        workers: How many there may be.
+        pool: Where they come from; None: from one that the end of the process waits for.
 
     Safe to share between threads.
     """
@@ -49,13 +63,15 @@ class Crew:
         "workers",
     )
 
-    def __init__(self, name: str, workers: int) -> None:
-        from concurrent.futures import ThreadPoolExecutor
+    def __init__(self, name: str, workers: int, pool: Pool | None = None) -> None:
+        if pool is None:
+            from concurrent.futures import ThreadPoolExecutor
 
+            pool = ThreadPoolExecutor(workers, thread_name_prefix=f"holdfast-{name}")
         self.workers = workers
         # Re-entrant: a finaliser may take a task back while this thread holds the lock.
         self._lock = RLock()
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=f"holdfast-{name}")
+        self._executor = pool
         self._tasks: OrderedDict[Task, None] = OrderedDict()
         self._hired = 0  # threads that work, or were asked to
         self._threads: set[int] = set()  # those that run a task, or tell of one

@@ -80,12 +80,18 @@ class ThreadsAndTasks:
         return _blocks.open_block(policy, deadline_ns, is_async=is_async, outer=outer)
 
     def run_in_thread(
-        self, policy: Timeout, rest: Any, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        policy: Timeout,
+        rest: Any,
+        fn: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        works: list[Any],
     ) -> Any:
         """Run a call, through the rest of its pipeline, in a thread that may be left behind."""
         from holdfast.pipeline.threads import run_in_thread
 
-        return run_in_thread(policy, rest, fn, args, kwargs)
+        return run_in_thread(policy, rest, fn, args, kwargs, works)
 
     def generator(
         self, policy: Policy, inner: Generator[Any, Any, Any], *again: Any

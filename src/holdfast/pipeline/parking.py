@@ -61,6 +61,21 @@ class ThreadWaiter:
             clock.advance_ns(timeout_ns)
         return self.woken
 
+    def park_until(self, clock: Clock, deadline_ns: int) -> bool:
+        """Wait until woken, or until ``clock`` shows a time: for work to end, not for time to pass.
+
+        So a manual clock has to be moved by somebody else, also one that moves by itself.
+
+        Returns:
+            Whether it was woken; False: it is that time.
+        """
+        if isinstance(clock, ManualClock):
+            self._park_until(clock, deadline_ns)
+        else:
+            while not self.woken and (left_ns := deadline_ns - clock.now_ns()) > 0:
+                self._held.acquire(timeout=min(left_ns / 1e9, TIMEOUT_MAX))
+        return self.woken
+
     def _park_until(self, clock: ManualClock, deadline_ns: int) -> None:
         cancel = clock.call_at_ns(deadline_ns, self._release)
         try:

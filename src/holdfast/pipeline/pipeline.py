@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdfast._native.gate import MAX_STEPS, Gate
 from holdfast.events import Listeners
+from holdfast.mode import Mode
 from holdfast.pipeline.standard import NOT_GIVEN, standard_policies
 from holdfast.pipeline.steps import flat
 from holdfast.policies.base import Policy
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
-    from holdfast.mode import Mode
     from holdfast.pipeline.lint import Finding
     from holdfast.pipeline.options import Options
     from holdfast.pipeline.snapshots import PipelineSnapshot
@@ -86,7 +86,7 @@ class Pipeline(Policy):
         self._listeners = Listeners()
         self._settings = ()
         self._compose(name, policies)
-        self._keep_rest(steps)
+        _keep_rest(self, [step for step in steps if step.mode is not Mode.OFF])
 
     @classmethod
     def standard(
@@ -157,14 +157,6 @@ class Pipeline(Policy):
             mode=mode,
         )
         return cls(name, *policies)
-
-    def _keep_rest(self, steps: list[Policy]) -> None:
-        """Keep what is to run in a thread of a timeout's as a gate of its own."""
-        inside = steps[self._threaded_at + 1 :] if self._threaded_at >= 0 else []
-        if inside:
-            rest = Gate()
-            rest._compose(self.name, tuple(inside))
-            self._rest = rest
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -251,3 +243,12 @@ class Pipeline(Policy):
         from holdfast.pipeline.snapshots import PipelineSnapshot
 
         return PipelineSnapshot(self.name, tuple(part.snapshot() for part in self.policies))
+
+
+def _keep_rest(gate: Gate, steps: list[Policy]) -> None:
+    """Keep what is to run in a timeout's thread as a gate of its own, and so on inside of it."""
+    inside = steps[gate._threaded_at + 1 :] if gate._threaded_at >= 0 else []
+    if inside:
+        gate._rest = rest = Gate()
+        rest._compose(gate.name or "", tuple(inside))
+        _keep_rest(rest, inside)

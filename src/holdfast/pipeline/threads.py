@@ -1,16 +1,19 @@
 """Calls of a ``Timeout(thread=True)``: run in a pool of threads, and left behind when time is over.
 
 Owns the work that goes on after its call has ended, and who is told when it stops. Not here: the
-threads (``crew``), and what the caller is told (``policies.timeout``).
+threads (``crew``, ``daemons``), and what the caller is told (``policies.timeout``).
 """
 
 from __future__ import annotations
 
+import os
 from contextvars import copy_context
-from threading import Lock
+from threading import Lock, local
 
 from holdfast._native import gate
+from holdfast.errors import Rejected
 from holdfast.pipeline.crew import Crew
+from holdfast.pipeline.daemons import DaemonThreads
 from holdfast.pipeline.parking import ThreadWaiter
 
 TYPE_CHECKING = False
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Work", "run_in_thread"]
 
 _crews = Lock()  # held while a timeout's threads are made
+_here = local()  # .left: what the work of this thread has left behind in other threads
 
 
 def run_in_thread(
@@ -31,34 +35,37 @@ def run_in_thread(
     fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    works: list[Work | None],
 ) -> Any:
     """Call ``fn`` through ``rest`` of a pipeline in a thread; wait for it until the deadline.
 
-    It runs in a copy of the caller's context, and under the caller's deadline.
+    It runs in a copy of the caller's context, and under the caller's deadline. However the wait
+    ends, ``works`` has then got what goes on in threads, and None after it where ``rest`` has
+    refused and ``fn`` was not called.
 
     Raises:
-        DeadlineExceededError: Time is over. Work that has begun goes on, and is the error's
-            ``_work``; what has not begun never will.
+        DeadlineExceededError: Time is over. Work that has begun goes on; what has not never will.
     """
-    work = Work(policy, rest, fn, args, kwargs)
+    deadline = gate._deadline_here()
+    if deadline is None:
+        raise RuntimeError(f"{policy!r} was to run a call in a thread and has no deadline for it")
+    owner: Any = deadline[0]  # perhaps a timeout around this one
+    work = Work(policy, deadline, rest, fn, args, kwargs)
     crew = _crew_of(policy)
-    if not crew.give(work):
-        raise RuntimeError(f"{policy!r} was forked or ended while it was called")
-    left_ns = gate._deadline_left_ns()
     try:
-        done = work.waiter.park(policy._clock, None if left_ns is None else max(0, left_ns))
-    except BaseException:  # the caller is interrupted: what runs is left behind as well
-        if not crew.take_back(work):
-            work.leave_behind()
-        raise
-    if done:
-        return work.take()
-    error = policy._exceeded()
-    if not crew.take_back(work) and work.leave_behind():
-        error._work = work  # type: ignore[attr-defined]  # for the gate: csrc/python/timeout.c
-    elif work.ended:
-        return work.take()
-    raise error
+        if not crew.give(work):
+            raise RuntimeError(f"{policy!r} takes no more calls")
+        work.waiter.park_until(owner._clock, deadline[1])
+    finally:  # interrupted, it leaves as much behind
+        left = work.let_go()
+        crew.take_back(work)
+        works.extend(left)
+        _add_here(left)
+    if not work.ended:
+        raise owner._exceeded()
+    if work.refused:
+        works.append(None)
+    return work.take()
 
 
 class Work:
@@ -72,6 +79,7 @@ class Work:
     def __init__(
         self,
         policy: Timeout,
+        deadline: tuple[Any, int],
         rest: Any,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
@@ -79,24 +87,74 @@ class Work:
     ) -> None:
         self.ended = False
         self.waiter = ThreadWaiter()
-        self._policy = policy
-        self._call = (rest, fn, args, kwargs)
-        self._context = copy_context()
-        self._deadline = gate._deadline_here()
+        self._kernel = policy._kernel
+        self._call: Any = (rest, fn, args, kwargs)
+        self._context: Any = copy_context()
+        self._deadline: Any = deadline
         self._lock = Lock()
-        self._left_behind = False
+        self._begun = self._let_go = self._left_behind = self._called = False
+        self._left: list[Work] = []  # what this one has left behind in its turn
         self._on_stop: list[Callable[[], object]] = []
         self._value: Any = None
         self._error: BaseException | None = None
 
+    # ---- in its thread ----
+
     def run(self) -> Callable[[], object]:
-        """Run in a thread of the pool; return what tells of it."""
-        try:
-            self._value = self._context.run(gate._under_deadline, self._deadline, self._make_call)
-        except BaseException as error:  # noqa: BLE001 - the caller's to raise
-            self._error = error
-        del self._call, self._context
-        return self._tell
+        """Run in a thread of the pool, unless nobody waits for it; return what tells of it."""
+        with self._lock:
+            self._begun = begun = not self._let_go
+        if begun:
+            _here.left = self._left
+            try:
+                self._value = self._context.run(gate._under_deadline, self._deadline, self._make)
+            except BaseException as error:  # noqa: BLE001 - the caller's to raise
+                self._error = error
+            _here.left = None
+        self._call = self._context = self._deadline = None
+        return self._tell if begun else _nothing
+
+    def _make(self) -> Any:
+        rest = self._call[0]
+        return self._make_call() if rest is None else rest.call(self._make_call)
+
+    def _make_call(self) -> Any:
+        self._called = True
+        _, fn, args, kwargs = self._call
+        return fn(*args, **kwargs)
+
+    def _tell(self) -> None:
+        with self._lock:
+            self.ended = True
+        self.waiter.wake()
+        if self._left_behind:
+            self._value = self._error = None
+            self._kernel.count_stopped()
+        callbacks, self._on_stop = self._on_stop, []
+        for callback in callbacks:
+            self.call_at_stop(callback)
+            callback()
+
+    # ---- outside ----
+
+    def let_go(self) -> list[Work]:
+        """Have nobody wait for it any longer; return what goes on in threads.
+
+        One that has not begun never will. One that has ended has its result to be taken.
+        """
+        with self._lock:
+            self._let_go = True
+            if self.ended:
+                return self._left
+            if self._begun and not self._left_behind:
+                self._kernel.count_abandoned()  # before it can be counted as stopped
+                self._left_behind = True
+            return [self] if self._begun else []
+
+    @property
+    def refused(self) -> bool:
+        """Whether it ended without calling the function: the rest of the pipeline refused."""
+        return not self._called and isinstance(self._error, Rejected)
 
     def take(self) -> Any:
         """Return what the call returned, or raise what it raised."""
@@ -108,41 +166,48 @@ class Work:
         finally:
             del error  # whose traceback holds this frame
 
-    def leave_behind(self) -> bool:
-        """Have nobody wait for it any longer. False: it has ended, and its result is to be had."""
-        with self._lock:
-            if self.ended:
-                return False
-            self._left_behind = True
-        self._policy._kernel.count_abandoned()
-        return True
+    @property
+    def stopped(self) -> bool:
+        """Whether it has ended, and all that it has left behind."""
+        return self.ended and all(work.stopped for work in self._left)
 
-    def call_at_end(self, callback: Callable[[], object]) -> bool:
-        """Have ``callback`` called when it stops. False: it has stopped."""
+    def call_at_stop(self, callback: Callable[[], object]) -> None:
+        """Have ``callback`` called whenever it may have stopped, unless it has."""
         with self._lock:
-            if self.ended:
-                return False
-            self._on_stop.append(callback)
-        return True
+            if not self.ended:
+                self._on_stop.append(callback)
+                return
+        for work in self._left:
+            work.call_at_stop(callback)
 
-    def _make_call(self) -> Any:
-        rest, fn, args, kwargs = self._call
-        return fn(*args, **kwargs) if rest is None else rest.call(fn, *args, **kwargs)
 
-    def _tell(self) -> None:
-        with self._lock:
-            self.ended = True
-        self.waiter.wake()
-        if self._left_behind:
-            self._value = self._error = None
-            self._policy._kernel.count_stopped()
-        for callback in self._on_stop:
-            callback()
+def _add_here(left: list[Work]) -> None:
+    """Let the work this thread runs, if it does, go on as long as those."""
+    mine: list[Work] | None = getattr(_here, "left", None)
+    if left and mine is not None:
+        mine[:] = [work for work in mine if not work.stopped]  # or it would grow without end
+        mine.extend(left)
 
 
 def _crew_of(policy: Timeout) -> Crew:
     with _crews:
         crew: Crew | None = policy._crew
         if crew is None:
-            crew = policy._crew = Crew(policy.name or "timeout", policy._workers)
+            name = policy.name or "timeout"
+            threads = DaemonThreads(f"holdfast-{name}", policy._workers)
+            crew = policy._crew = Crew(name, policy._workers, threads)
     return crew
+
+
+def _nothing() -> None:
+    """Tell nobody."""
+
+
+def _after_fork() -> None:
+    """In a forked child: have a lock nobody holds."""
+    global _crews  # noqa: PLW0603 - a lock that another thread held cannot be freed
+    _crews = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

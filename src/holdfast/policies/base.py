@@ -43,7 +43,13 @@ if TYPE_CHECKING:
             self, policy: Policy, deadline_ns: int, *, is_async: bool, outer: Any
         ) -> object: ...
         def run_in_thread(
-            self, policy: Any, rest: Any, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+            self,
+            policy: Any,
+            rest: Any,
+            fn: Any,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+            works: list[Any],
         ) -> Any: ...
         def generator(
             self, policy: Policy, inner: Generator[Any, Any, Any], *again: Any
@@ -110,6 +116,7 @@ class _Registered(type):
             raise TypeError("Policy is what policies have in common: make one of its subclasses")
         made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
         if getattr(made, "name", None) is None:
+            registry.mind(made)
             return made
         shared = bool(kwargs.get("shared", False))
         there: _Made = registry.add(made, shared=shared)

@@ -200,19 +200,23 @@ class Bulkhead(Policy):
 
     # ---- what the native gate asks ----
 
-    def _leave_with(self, works: list[Any], since_ns: int) -> None:
+    def _leave_with(self, works: list[Any], place: list[int]) -> None:
         """Give a place back once all that a call has left behind in threads has stopped."""
-        works = list(works)
 
-        def leave() -> None:
-            while works and not works[-1].call_at_end(leave):
-                works.pop()
-            if not works:
-                self._leave_place(since_ns)
-            else:
-                works.pop()
+        def leave() -> None:  # any number of times: the place is left once
+            if all(work.stopped for work in works):
+                self._leave_place(place)
 
-        leave()
+        def watch() -> None:
+            for work in works:
+                work.call_at_stop(leave)
+            leave()
+
+        try:
+            watch()
+        except BaseException:  # interrupted before all were told, perhaps
+            watch()
+            raise
 
     # Once inside, nothing is called on the way back to the gate: an interrupt, which arrives only
     # where something is called, would leave a place behind that nobody holds.

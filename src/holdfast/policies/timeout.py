@@ -46,7 +46,10 @@ class Timeout(Policy):
         name: For messages, metrics and the registry; None: not in the registry.
         thread: Run synchronous calls in a thread of a pool, for code that cannot be interrupted:
             the caller goes on at the deadline. What it leaves behind runs to its end, is counted,
-            and keeps the places of bulkheads of the same pipeline until then.
+            and keeps the places of bulkheads of the same pipeline until then; the end of the
+            process does not wait for it. A call that gets no thread in time never runs. Context
+            variables are the caller's, copied. Coroutines, generators and blocks stay where they
+            are.
         workers: With ``thread``: how many there are, 1 to 10,000.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
@@ -64,7 +67,7 @@ class Timeout(Policy):
     __slots__ = ("_crew", "_kernel", "_workers")
 
     kind = "timeout"
-    _fields = ("duration", "thread", "workers", "clock", "mode")
+    _fields: tuple[str, ...] = ("duration", "thread", "workers", "clock", "mode")
 
     def __init__(
         self,
@@ -78,6 +81,22 @@ class Timeout(Policy):
         shared: bool = False,
     ) -> None:
         problems = problems_of("Timeout", name)
+        common = self._set_up(problems, duration, name, thread, workers, clock, mode, shared)
+        self._equip(threads=thread)
+        self._settings = (duration, *common)
+
+    def _set_up(
+        self,
+        problems: Problems,
+        duration: float | timedelta,
+        name: str | None,
+        thread: bool,
+        workers: int,
+        clock: Clock | None,
+        mode: Mode | str | None,
+        shared: bool,
+    ) -> tuple[Any, ...]:
+        """Check and keep what every timeout has; return the settings after those of its time."""
         if name is not None:
             name = problems.name(name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
@@ -87,14 +106,12 @@ class Timeout(Policy):
         mode = read_mode(problems, mode)
         refuse_nameless_sharing(problems, name, shared)
         problems.done()
-        kernel = Kernel(duration_ns)
-        self._bind("timeout", (kernel,), clock, name, NATIVE_MODES[mode], Rejected)
-        self._equip(threads=thread)
-        self._kernel = kernel
+        self._kernel = Kernel(duration_ns)
+        self._bind("timeout", (self._kernel,), clock, name, NATIVE_MODES[mode], Rejected)
         self._crew: Any = None  # threads, once one is needed
         self._listeners = Listeners()
         self.mode = mode
-        self._settings = (duration, thread, workers, clock, mode)
+        return thread, workers, clock, mode
 
     @property
     def duration(self) -> float:
@@ -140,9 +157,14 @@ class Timeout(Policy):
         return driver().open_block(policy, deadline_ns, is_async=bool(is_async), outer=outer)
 
     def _run_in_thread(
-        self, rest: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        rest: Any,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        works: list[Any],
     ) -> Any:
-        return driver().run_in_thread(self, rest, fn, args, kwargs)
+        return driver().run_in_thread(self, rest, fn, args, kwargs, works)
 
     def _after_fork(self) -> None:
         super()._after_fork()
