@@ -256,6 +256,16 @@ def try_acquire() -> Case:
     )
 
 
+def adaptive_timeout() -> Case:
+    timeout = hf.AdaptiveTimeout(30)
+    return Case(
+        "timeout.call(bare)",
+        timeout=timeout,
+        bare=bare,
+        holds=lambda n: timeout.snapshot().samples == n,
+    )
+
+
 def backoff_delay() -> Case:
     backoff = hf.Exponential(0.1, factor=2, max=10, jitter=0.1)
     return Case("backoff.delay(3)", backoff=backoff)
@@ -331,6 +341,7 @@ MEASURED = (
     guarded_await,
     async_with_bulkhead,
     try_acquire,
+    adaptive_timeout,
     backoff_delay,
 )
 CASES: dict[str, Callable[[], Case]] = {case.__name__: case for case in (*YARDSTICKS, *MEASURED)}

@@ -30,6 +30,7 @@ from holdfast.mode import Mode
 from holdfast.pipeline.pipeline import Pipeline
 from holdfast.pipeline.pool import PoolBulkhead
 from holdfast.policies.adaptive_backoff import AdaptiveBackoff
+from holdfast.policies.adaptive_timeout import AdaptiveTimeout
 from holdfast.policies.backoff import (
     Backoff,
     Constant,
@@ -52,6 +53,7 @@ from holdfast.registry import registry
 
 __all__ = [
     "AdaptiveBackoff",
+    "AdaptiveTimeout",
     "Backoff",
     "Bulkhead",
     "BulkheadFullError",

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from holdfast.policies.adaptive_timeout import AdaptiveTimeout
     from holdfast.policies.breaker import CircuitBreaker, State
     from holdfast.policies.budget import RetryBudget
     from holdfast.policies.bulkhead import Bulkhead
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.policies.timeout import Timeout
 
 __all__ = [
+    "AdaptiveTimeoutSnapshot",
     "BulkheadSnapshot",
     "CallStats",
     "CircuitBreakerSnapshot",
@@ -289,6 +291,26 @@ class TimeoutSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptiveTimeoutSnapshot(TimeoutSnapshot):
+    """A timeout that adapts, at one moment (TO-08).
+
+    Attributes:
+        average_latency: Seconds, an average in which the last 16 or so samples weigh most; None
+            before the first.
+        quantile_latency: Seconds, the running estimate of the quantile it follows; None before
+            the first.
+        samples: Calls that it has learnt from.
+        floor, ceiling: Seconds between which ``duration`` stays.
+    """
+
+    average_latency: float | None
+    quantile_latency: float | None
+    samples: int
+    floor: float
+    ceiling: float
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackSnapshot:
     """A fallback at one moment.
 
@@ -448,21 +470,39 @@ def retry_snapshot(retry: Retry) -> RetrySnapshot:
 
 def timeout_snapshot(timeout: Timeout) -> TimeoutSnapshot:
     """Read a timeout."""
+    return TimeoutSnapshot(**_timeout_figures(timeout))
+
+
+def adaptive_timeout_snapshot(timeout: AdaptiveTimeout) -> AdaptiveTimeoutSnapshot:
+    """Read a timeout that adapts."""
+    _, average_ns, quantile_ns, samples = timeout._adaptive.snapshot()
+    floor_ns, ceiling_ns = timeout._adaptive.limits_ns()
+    return AdaptiveTimeoutSnapshot(
+        **_timeout_figures(timeout),
+        average_latency=_seconds(average_ns),
+        quantile_latency=_seconds(quantile_ns),
+        samples=samples,
+        floor=floor_ns / 1e9,
+        ceiling=ceiling_ns / 1e9,
+    )
+
+
+def _timeout_figures(timeout: Timeout) -> dict[str, Any]:
     stopped_before = timeout._kernel.counters()[5]  # read first: no figure is ever below zero
     in_time, expired, late, refused, abandoned, _, observed = timeout._kernel.counters()
     ended = in_time + expired
-    return TimeoutSnapshot(
-        name=timeout.name,
-        duration=timeout.duration,
-        in_time=in_time,
-        expired=expired,
-        timeout_rate=expired / ended if ended else 0.0,
-        late=late,
-        refused=refused,
-        abandoned=abandoned,
-        running=abandoned - stopped_before,
-        observed=observed,
-    )
+    return {
+        "name": timeout.name,
+        "duration": timeout.duration,
+        "in_time": in_time,
+        "expired": expired,
+        "timeout_rate": expired / ended if ended else 0.0,
+        "late": late,
+        "refused": refused,
+        "abandoned": abandoned,
+        "running": abandoned - stopped_before,
+        "observed": observed,
+    }
 
 
 def fallback_snapshot(fallback: Fallback) -> FallbackSnapshot:
