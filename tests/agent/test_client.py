@@ -4,17 +4,20 @@ import asyncio
 import socket
 import threading
 
+import httpx
 import pytest
 
 from holdfast.agent.demo import client
 from holdfast.agent.demo.process import UpstreamError
-from holdfast.agent.demo.tally import Face, Verdict
+from holdfast.agent.demo.tally import Face, Trip, Verdict
 from holdfast.agent.demo.upstream import HOST, Behaviour, Server
+from holdfast.errors import DeadlineExceededError
+from holdfast.policies.timeout import Timeout
 
 
 @pytest.fixture
 def server():
-    with Server(0, Behaviour(200, 0.0, 0.0)) as server:
+    with Server(0, Behaviour(0.0, 0.0)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -34,17 +37,18 @@ def dead_url():
         yield f"http://{HOST}:{held.getsockname()[1]}/"
 
 
-def call_once(face, url, guard=lambda call: call, limit_seconds=30.0):
+def call_once(face, url, guard=lambda call: call, limit_seconds=30.0, trip=None):
     """Make one call and return the exception it ended with."""
+    trip = trip or Trip()
     try:
         if face is Face.THREADS:
             with client.thread_calls(url, 1, guard, limit_seconds) as call:
-                call()
+                call(trip)
         else:
 
             async def task():
                 async with client.task_calls(url, 1, guard, limit_seconds) as call:
-                    await call()
+                    await call(trip)
 
             asyncio.run(task())
     except Exception as error:
@@ -62,7 +66,7 @@ def test_a_good_answer_is_a_return(face, url):
 
 @both_faces
 def test_an_answer_of_a_failing_upstream_is_a_failure(face, server, url):
-    server.behaviour = Behaviour(503, 0.0, 0.0)
+    server.behaviour = Behaviour(0.0, 0.0, failing=1)
     assert client.judge(call_once(face, url)) == (Verdict.FAILED, "")
 
 
@@ -73,8 +77,45 @@ def test_a_refused_connection_is_a_failure(face, dead_url):
 
 @both_faces
 def test_an_answer_that_comes_too_late_is_a_timeout(face, server, url):
-    server.behaviour = Behaviour(200, 0.2, 0.2)
+    server.behaviour = Behaviour(0.2, 0.2)
     assert client.judge(call_once(face, url, limit_seconds=0.01)) == (Verdict.TIMED_OUT, "")
+
+
+@both_faces
+def test_a_guard_with_a_timeout_ends_the_call_in_time(face, server, url):  # TO-01
+    server.behaviour = Behaviour(0.5, 0.5)
+    error = call_once(face, url, guard=Timeout(0.01))
+    # The thread's client gave up when the deadline came; the task was cut short by the timeout.
+    assert isinstance(error, (httpx.TimeoutException, DeadlineExceededError))
+
+
+@both_faces
+def test_the_deadline_of_a_guard_does_not_lengthen_the_clients_own(face, server, url):  # TO-09
+    server.behaviour = Behaviour(0.2, 0.2)
+    error = call_once(face, url, guard=Timeout(30), limit_seconds=0.01)
+    assert isinstance(error, httpx.TimeoutException)
+
+
+def test_a_deadline_that_has_just_passed_is_no_bad_argument_to_the_client(monkeypatch):
+    monkeypatch.setattr(client, "deadline", lambda: -0.5)
+    assert client._time_left(0.35) == client.LEAST_TIMEOUT_SECONDS
+
+
+@both_faces
+def test_each_request_is_counted_also_one_that_fails(face, url, dead_url):
+    trip = Trip()
+    for address in (url, dead_url):
+        call_once(face, address, trip=trip)
+    assert trip.requests == 2
+
+
+@both_faces
+def test_what_the_upstream_may_get_over_is_worth_another_attempt(face, server, url, dead_url):
+    server.behaviour = Behaviour(0.0, 0.0, failing=1)
+    failing, refused = (call_once(face, address) for address in (url, dead_url))
+    server.behaviour = Behaviour(0.2, 0.2)
+    late = call_once(face, url, limit_seconds=0.01)
+    assert all(isinstance(error, client.TRANSIENT) for error in (failing, refused, late))
 
 
 def test_what_is_no_trouble_of_the_upstream_is_not_judged():

@@ -77,6 +77,18 @@ def figures(summary, row):
     return tuple(cell.replace(",", "") for cell in cells)
 
 
+def figure(summary, row):
+    """Return the one number of a row of the pipeline's part of the summary."""
+    [cell] = figures(summary, row)
+    return int(cell)
+
+
+def goodput(summary, phase):
+    """Return the goodput of a phase: unguarded, guarded."""
+    rows = re.search(rf"\n  {phase} +unguarded +(\S+)/s.*\n +guarded +(\S+)/s", summary)
+    return tuple(map(float, rows.groups()))
+
+
 def in_order(wanted, found):
     """Return whether ``wanted`` occurs in ``found`` in this order, other things between."""
     rest = iter(found)
@@ -98,7 +110,7 @@ def test_a_whole_run_ends_well_and_says_nothing_wrong(whole_run):
 
 def test_a_whole_run_goes_through_every_phase(whole_run):
     _, output, _ = whole_run
-    assert PHASE.findall(output) == ["healthy", "slow", "failing", "killed", "back"]
+    assert PHASE.findall(output) == ["healthy", "flaky", "slow", "failing", "killed", "back"]
 
 
 def test_a_whole_run_kills_the_upstream_and_starts_another(whole_run):
@@ -136,9 +148,47 @@ def test_the_guarded_side_wastes_far_fewer_calls(whole_run):  # CB-02
 
 def test_the_guarded_side_gets_more_out_of_a_slow_upstream(whole_run):  # BH-01
     _, output, _ = whole_run
-    rows = re.search(r"\n  slow +unguarded +(\S+)/s.*\n +guarded +(\S+)/s", output)
-    unguarded, guarded = map(float, rows.groups())
+    unguarded, guarded = goodput(output, "slow")
     assert guarded > unguarded
+
+
+def test_retries_get_more_out_of_a_flaky_upstream(whole_run):  # RT-23
+    _, output, _ = whole_run
+    unguarded, guarded = goodput(output, "flaky")
+    assert guarded > unguarded
+    assert figure(output, "calls recovered") > 0
+
+
+def test_the_guarded_side_gets_more_out_of_the_whole_run(whole_run):
+    _, output, _ = whole_run
+    unguarded, guarded = (float(cell.removesuffix("/s")) for cell in figures(output, "goodput"))
+    assert guarded > unguarded
+
+
+def test_retries_send_no_more_requests_than_there_are_calls(whole_run):
+    _, output, _ = whole_run
+    unguarded, guarded = map(int, figures(output, "requests sent"))
+    assert figure(output, "of them retries") > 0
+    assert guarded < unguarded
+
+
+def test_when_everything_fails_the_budget_ends_the_retries(whole_run):
+    _, output, _ = whole_run
+    assert figure(output, "retries refused") > 0
+    assert figure(output, "no-budget") == figure(output, "retries refused")
+
+
+def test_every_call_that_was_given_up_has_a_reason(whole_run):
+    _, output, _ = whole_run
+    reasons = re.search(r"calls given up.*\n((?:    .*\n)+)", output)[1].split()[1::2]
+    assert sum(int(n.replace(",", "")) for n in reasons) == figure(output, "calls given up")
+
+
+def test_each_second_tells_what_the_retries_did(whole_run):
+    _, output, _ = whole_run
+    said = re.findall(r"\| retries [\d,]+, recovered [\d,]+, timeouts \d+, budget \S+ of 15$",
+                      output, re.MULTILINE)  # fmt: skip
+    assert len(said) >= 8
 
 
 def test_both_sides_were_offered_the_same_calls(whole_run):

@@ -48,6 +48,14 @@ def test_a_pace_is_a_whole_number(n, span_ns, text):
     assert figures.pace(n, span_ns) == text
 
 
+@pytest.mark.parametrize(
+    ("balance", "burst", "text"),
+    [(20.0, 20, "20.0 of 20"), (0.999, 20, "0.9 of 20"), (1_200.5, 4_000, "1,200.5 of 4,000")],
+)
+def test_what_a_budget_holds_is_never_told_as_more_than_it_is(balance, burst, text):
+    assert figures.budget(balance, burst) == text
+
+
 def test_a_count_has_its_thousands_apart():
     assert figures.number(1_234_567) == "1,234,567"
 

@@ -60,15 +60,22 @@ def test_a_reader_follows_line_by_line():
 
 def test_a_line_shows_both_sides_over_the_last_second():
     trail = Trail()
-    scene_at(3 * NS, trail=trail)
-    assert status_line(scene_at(4 * NS, trail=trail)) == (
-        "   4.00 s  slow      unguarded:    0 good/s   2 wasted/s | "
+    scene_at(5 * NS, trail=trail)
+    line, *_ = status_line(scene_at(6 * NS, trail=trail)).split(" | retries")
+    assert line == (
+        "   6.00 s  slow      unguarded:    0 good/s   2 wasted/s | "
         "guarded:    0 good/s   0 wasted/s   2 rejected/s"
     )
 
 
+def test_a_line_ends_with_what_the_retries_did_so_far():  # RT-22, RT-23
+    assert status_line(scene_at(6 * NS)).endswith(
+        " | retries 74, recovered 46, timeouts 3, budget 12.3 of 20"
+    )
+
+
 def test_a_line_names_the_phase_of_the_second_it_is_about():
-    assert status_line(scene_at(2 * NS)).split()[2] == "healthy"
+    assert status_line(scene_at(4 * NS)).split()[2] == "flaky"
 
 
 def test_signs_that_an_encoding_lacks_are_spelt_in_ascii():

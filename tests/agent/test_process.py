@@ -14,8 +14,8 @@ from holdfast.agent.demo.process import PortError, UpstreamError, UpstreamProces
 from holdfast.agent.demo.upstream import HOST, Behaviour
 from tests.agent.processes import watch
 
-WELL = Behaviour(200, 0.0, 0.0)
-FAILING = Behaviour(503, 0.0, 0.0)
+WELL = Behaviour(0.0, 0.0)
+FAILING = Behaviour(0.0, 0.0, failing=1)
 
 
 def status_at(port):
@@ -126,7 +126,7 @@ from holdfast.agent.demo.process import UpstreamProcess
 from holdfast.agent.demo.upstream import Behaviour
 
 upstream = UpstreamProcess()
-upstream.start(Behaviour(200, 0.0, 0.0))
+upstream.start(Behaviour(0.0, 0.0))
 print(upstream.pid, flush=True)
 sys.stdin.read()
 """

@@ -7,7 +7,7 @@ import pytest
 from holdfast.agent.demo.chronicle import Chronicle
 from holdfast.agent.demo.report import Results, columns, summary
 from holdfast.agent.demo.tally import Tally
-from tests.agent.scenes import SCHEDULE, recorded_results
+from tests.agent.scenes import SCHEDULE, STANDING, recorded_results
 
 
 def row_of(text, name):
@@ -23,20 +23,21 @@ def cells(text, name):
 def test_both_sides_stand_beside_each_other():
     text = summary(recorded_results())
     assert cells(text, "calls") == ["20", "20"]
-    assert cells(text, "goodput") == ["0.80/s", "0.80/s"]
+    assert cells(text, "goodput") == ["0.80/s", "1.20/s"]
+    assert cells(text, "requests sent") == ["20", "16"]
     assert cells(text, "wasted calls") == ["12", "0"]
-    assert cells(text, "time in wasted calls") == ["3.08 s", "0 µs"]
-    assert cells(text, "rejected") == ["0", "12"]
-    assert cells(text, "circuit-open") == ["–", "12"]
+    assert cells(text, "time in wasted calls") == ["2.12 s", "0 µs"]
+    assert cells(text, "rejected") == ["0", "8"]
+    assert cells(text, "circuit-open") == ["–", "8"]
 
 
 def test_the_percentiles_are_told_for_both_sides():
     text = summary(recorded_results())
-    # Within the 2 % of the histogram: 12 of 20 guarded calls took 1 ms, the others 8 ms;
-    # 6 of 20 unguarded ones took 500 ms.
+    # Within the 2 % of the histogram: 8 of 20 guarded calls took 1 ms, 8 others 8 ms, 4 took 20;
+    # 4 of 20 unguarded ones took 500 ms.
     (p50, p50_unit), (p99, p99_unit) = (cells(text, name)[1].split() for name in ("p50", "p99"))
-    assert (float(p50), p50_unit) == (pytest.approx(1, rel=0.02), "ms")
-    assert (float(p99), p99_unit) == (pytest.approx(8, rel=0.02), "ms")
+    assert (float(p50), p50_unit) == (pytest.approx(8, rel=0.02), "ms")
+    assert (float(p99), p99_unit) == (pytest.approx(20, rel=0.02), "ms")
     p99, p99_unit = cells(text, "p99")[0].split()
     assert (float(p99), p99_unit) == (pytest.approx(500, rel=0.02), "ms")
 
@@ -53,16 +54,16 @@ def test_every_transition_is_counted():  # CB-07
 def test_an_outage_is_told_from_opening_to_closing_with_its_phases():
     text = summary(recorded_results())
     assert (
-        "closed → open at 2.50 s (slow) → half-open 2 x → closed at 7.35 s (back)"
+        "closed → open at 4.50 s (slow) → half-open 2 x → closed at 7.95 s (back)"
         in text.splitlines()
     )
 
 
 def test_an_outage_that_lasts_says_so():
     chronicle = Chronicle()
-    chronicle.transition(2_500_000_000, "closed", "open")
+    chronicle.transition(4_500_000_000, "closed", "open")
     text = summary(replace(recorded_results(), chronicle=chronicle))
-    assert "closed → open at 2.50 s (slow) → half-open 0 x, not closed since" in text
+    assert "closed → open at 4.50 s (slow) → half-open 0 x, not closed since" in text
 
 
 def test_every_phase_has_a_line_for_each_side():
@@ -71,13 +72,40 @@ def test_every_phase_has_a_line_for_each_side():
     lines = phases.splitlines()
     assert [line.split()[0] for line in lines[1::2]] == [
         "healthy",
+        "flaky",
         "slow",
         "failing",
         "killed",
         "back",
     ]
-    assert [line.split()[0] for line in lines[2::2]] == ["guarded"] * 5
-    assert lines[3].split() == ["slow", "unguarded", "0/s", *lines[3].split()[3:7], "6", "0"]
+    assert [line.split()[0] for line in lines[2::2]] == ["guarded"] * 6
+    slow = lines[5].split()
+    assert slow == ["slow", "unguarded", "0/s", *slow[3:7], "4", "0", "0"]
+    flaky = lines[4].split()
+    assert flaky == ["guarded", "1.82/s", *flaky[2:6], "0", "0", "4"]
+
+
+def test_what_the_retries_did_is_told():  # RT-22, RT-23
+    text = summary(recorded_results())
+    assert cells(text, "attempts") == ["1,312"]
+    assert cells(text, "of them retries") == ["74"]
+    assert cells(text, "calls recovered") == ["46"]
+    assert cells(text, "calls given up") == ["293"]
+    assert cells(text, "exhausted") == ["6"]
+    assert cells(text, "no-budget") == ["9"]
+    assert cells(text, "not-retryable") == ["278"]
+    assert cells(text, "retry budget at the end") == ["12.3 of 20"]
+    assert cells(text, "retries refused") == ["9"]
+
+
+def test_the_timeouts_are_told_apart():
+    text = summary(recorded_results())
+    assert cells(text, "attempt timeouts") == ["2"]
+    assert cells(text, "total timeouts") == ["1"]
+
+
+def test_the_legend_says_what_a_success_is_worth_to_the_budget():
+    assert "a good call gives 0.25 back" in summary(recorded_results())
 
 
 def test_the_words_of_the_trade_are_there_and_explained():
@@ -100,7 +128,7 @@ def test_it_fits_a_terminal_of_eighty_columns():
 
 
 def test_a_run_that_was_ended_before_its_first_call_has_a_summary_too():
-    text = summary(Results(0, SCHEDULE, 120, 0.35, 0, Tally(SCHEDULE), Chronicle()))
+    text = summary(Results(0, SCHEDULE, 120, 0.35, 0, Tally(SCHEDULE), Chronicle(), STANDING))
     assert cells(text, "goodput") == ["–", "–"]
     assert cells(text, "p99") == ["–", "–"]
     assert "the breaker had no reason to open" in text
@@ -111,3 +139,4 @@ def test_columns_are_aligned_names_to_the_left_and_numbers_to_the_right():
         "             a   bb",
         "  name   1,204    7",
     ]
+    assert columns([["", "a"], ["name", "7"]], gap=1) == ["       a", "  name 7"]

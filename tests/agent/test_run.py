@@ -80,8 +80,8 @@ def test_a_run_that_is_ended_early_reports_what_there_was(upstream):
         results = stage.finish()
     assert scene.pid == upstream.pid
     assert scene.moment.phase.name == "healthy"
-    assert scene.breaker == "closed"
-    assert results.kills == 0
+    assert scene.guard.breaker == "closed"
+    assert (results.guard.retries, results.kills) == (0, 0)
     assert results.elapsed_ns < results.schedule.cycle_ns
 
 

@@ -17,8 +17,9 @@ def test_the_phases_of_a_cycle_fill_it():
     assert sum(phase.percent for phase in PHASES) == 100
 
 
-def test_the_upstream_is_healthy_slow_failing_killed_and_back():
-    assert [phase.name for phase in PHASES] == ["healthy", "slow", "failing", "killed", "back"]
+def test_the_upstream_is_healthy_flaky_slow_failing_killed_and_back():
+    names = [phase.name for phase in PHASES]
+    assert names == ["healthy", "flaky", "slow", "failing", "killed", "back"]
     assert [phase.name for phase in PHASES if phase.behaviour is None] == ["killed"]
 
 
@@ -99,8 +100,9 @@ def test_the_time_spent_in_the_phases_is_the_time_there_was(seconds, elapsed):
 def test_the_time_spent_in_a_phase_grows_while_it_lasts_only():
     schedule = Schedule.fit(10)
     assert schedule.spent_ns(3 * NS) == {
-        "healthy": 2 * NS,
-        "slow": 1 * NS,
+        "healthy": 1_600_000_000,
+        "flaky": 1_400_000_000,
+        "slow": 0,
         "failing": 0,
         "killed": 0,
         "back": 0,

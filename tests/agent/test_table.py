@@ -8,8 +8,8 @@ from rich.console import Console
 
 from holdfast.agent.demo.chronicle import Chronicle
 from holdfast.agent.demo.schedule import NS, Schedule
-from holdfast.agent.demo.table import LiveDisplay, render
-from tests.agent.scenes import scene_at
+from holdfast.agent.demo.table import FEWEST_ENTRIES, MOST_ENTRIES, LiveDisplay, render
+from tests.agent.scenes import STANDING, scene_at
 
 SCREEN = (80, 24)
 
@@ -47,10 +47,12 @@ def test_what_does_not_fit_is_cut_and_does_not_wrap():
 
 def test_a_narrow_terminal_shows_whole_columns_and_those_of_the_whole_run():
     whole = ["goodput", "p50", "p99", "wasted"]
-    seconds = ["good/s", "wasted/s", "rejected/s"]
+    seconds = ["good/s", "wasted/s", "rejected/s", "requests/s"]
     for width, last_second in (
         (120, seconds),
-        (74, seconds),
+        (86, seconds),
+        (85, seconds[:3]),
+        (74, seconds[:3]),
         (73, seconds[:2]),
         (60, seconds[:1]),
         (46, []),
@@ -67,11 +69,11 @@ def test_its_height_is_steady_while_the_list_of_events_fills():
 
 
 def test_the_phase_is_marked_in_the_row_of_phases():
-    assert " healthy [slow] failing  killed  back " in drawn(scene_at(3 * NS))
+    assert " healthy  flaky [slow] failing  killed  back " in drawn(scene_at(5 * NS))
 
 
 def test_it_says_how_long_the_phase_lasts():
-    assert "200 after 50 to 60 ms, 2 s left" in drawn(scene_at(3 * NS))
+    assert "200 after 50 to 60 ms, 1 s left" in drawn(scene_at(5 * NS))
 
 
 def test_both_sides_and_their_lanes_have_a_row_each():
@@ -88,21 +90,48 @@ def test_both_sides_and_their_lanes_have_a_row_each():
 
 
 def test_the_breaker_tells_its_state_and_when_it_probes():
-    text = drawn(scene_at(4 * NS))
+    text = drawn(scene_at(6 * NS))
     assert "breaker   open, a probe in 217 ms\n" in text
     assert "rejected  circuit-open 4\n" in text
 
 
+def test_the_retries_tell_what_they_saved_and_why_calls_were_given_up():  # RT-22, RT-23
+    text = drawn(scene_at(4 * NS))
+    assert "retries   74 in 1,312 attempts, 46 calls recovered\n" in text
+    assert "given up  exhausted 6, no-budget 9, not-retryable 278\n" in text
+
+
+def test_the_budget_and_the_timeouts_have_a_line():
+    text = drawn(scene_at(4 * NS))
+    assert "budget    12.3 of 20 retries left, 9 refused; timeouts: attempt 2, total 1\n" in text
+
+
+def test_where_no_call_was_given_up_it_says_so():
+    assert "given up  none\n" in drawn(scene_at(0, guard=replace(STANDING, gave_up={})))
+
+
+def test_a_higher_terminal_shows_more_of_what_happened():
+    chronicle = Chronicle()
+    for at_ns in range(20):
+        chronicle.note(at_ns * NS, "phase", "healthy")
+    heights = (10, 24, 27, 80)
+    shown = [
+        drawn(scene_at(0, chronicle=chronicle), height=height).count("  phase  ")
+        for height in heights
+    ]
+    assert shown == [FEWEST_ENTRIES, FEWEST_ENTRIES, 6, MOST_ENTRIES]
+
+
 @pytest.mark.parametrize("retry_after", [None, 0.0])
 def test_a_breaker_that_lets_calls_pass_announces_no_probe(retry_after):
-    text = drawn(scene_at(0, breaker="closed", retry_after=retry_after))
+    text = drawn(scene_at(0, guard=replace(STANDING, breaker="closed", retry_after=retry_after)))
     assert "breaker   closed\n" in text
     assert "probe" not in text
 
 
 def test_the_last_events_are_shown_the_newest_last():
     text = drawn(scene_at(9 * NS))
-    assert text.index("closed → open") < text.index("half-open → closed")
+    assert text.index("half-open → open") < text.index("half-open → closed")
 
 
 def test_a_run_without_an_end_has_no_length():

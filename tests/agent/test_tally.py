@@ -17,15 +17,15 @@ def tally():
     return Tally(Schedule.fit(10))
 
 
-def call(verdict, at=0.0, queued_ms=0, took_ms=10, reason=""):
+def call(verdict, at=0.0, queued_ms=0, took_ms=10, reason="", requests=1):
     due_ns = round(at * NS)
     sent_ns = due_ns + queued_ms * MS
-    return Call(due_ns, sent_ns, sent_ns + took_ms * MS, verdict, reason)
+    return Call(due_ns, sent_ns, sent_ns + took_ms * MS, verdict, reason, requests)
 
 
 def test_every_call_counts_once_in_its_lane_its_side_and_its_phase(tally):
     for verdict in Verdict:
-        tally.record(GUARDED, call(verdict, at=2.5))
+        tally.record(GUARDED, call(verdict, at=4.5))
     for figures in (
         tally.lane(GUARDED),
         tally.side(Side.GUARDED),
@@ -49,6 +49,19 @@ def test_failed_and_timed_out_calls_are_wasted_and_rejected_ones_are_not(tally):
     for verdict in Verdict:
         tally.record(GUARDED, call(verdict))
     assert tally.side(Side.GUARDED).wasted == 2
+
+
+def test_requests_are_counted_whatever_became_of_their_calls(tally):
+    for verdict, requests in ((Verdict.GOOD, 3), (Verdict.FAILED, 2), (Verdict.REJECTED, 0)):
+        tally.record(GUARDED, call(verdict, requests=requests))
+    assert tally.side(Side.GUARDED).requests == 5
+
+
+def test_a_call_has_recovered_when_it_is_good_after_more_than_one_request(tally):  # RT-23
+    for verdict in (Verdict.GOOD, Verdict.FAILED, Verdict.TIMED_OUT):
+        for requests in (1, 2, 3):
+            tally.record(GUARDED, call(verdict, requests=requests))
+    assert tally.side(Side.GUARDED).recovered == 2
 
 
 def test_wasted_time_is_counted_from_the_sending(tally):
@@ -78,7 +91,7 @@ def test_a_side_without_calls_has_no_percentiles(tally):
 
 
 def test_a_call_belongs_to_the_phase_in_which_it_was_due(tally):
-    tally.record(UNGUARDED, call(Verdict.FAILED, at=3.9, queued_ms=300))
+    tally.record(UNGUARDED, call(Verdict.FAILED, at=5.7, queued_ms=300))
     assert tally.phase(Side.UNGUARDED, "slow").calls == 1
     assert tally.phase(Side.UNGUARDED, "failing").calls == 0
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from holdfast.agent.demo.schedule import NS
-from holdfast.agent.demo.tally import Face, Lane, Side, Verdict
+from holdfast.agent.demo.tally import Face, Lane, Side, Trip, Verdict
 from holdfast.agent.demo.traffic import Arrivals, Orders, RealPace, TaskTraffic, ThreadTraffic
 from tests.agent.paces import ScriptedPace
 
@@ -32,20 +32,25 @@ def judge(error):
 
 
 def traffic_of(face, act, *, pace, books, arrivals, workers=1):
-    """Return a lane of threads or of tasks whose every call runs the plain function ``act``."""
+    """Return a lane of threads or of tasks whose every call is one request that runs ``act``."""
+
+    def request(trip):
+        trip.requests += 1
+        act()
+
     orders = Orders(Lane(Side.GUARDED, face), arrivals, pace, judge, books.record, workers)
     if face is Face.THREADS:
 
         @contextmanager
         def opened():
-            yield act
+            yield request
 
         return ThreadTraffic(orders, opened)
 
     @asynccontextmanager
     async def opened_async():
-        async def call():
-            act()
+        async def call(trip):
+            request(trip)
 
         yield call
 
@@ -123,6 +128,24 @@ def test_what_a_call_raises_is_judged_and_does_not_stop_the_lane(face):
     assert lane.error is None
     assert books.verdicts() == [Verdict.FAILED, Verdict.GOOD, Verdict.FAILED]
     assert books.calls[0].reason == "as foreseen"
+
+
+def test_a_call_whose_further_attempt_is_turned_away_was_sent_and_has_failed():
+    pace, books = ScriptedPace(), Books()
+    turned_away = (Verdict.REJECTED, "turned away")
+    lane, arrivals = Lane(Side.GUARDED, Face.THREADS), Arrivals(1, 0, NS)
+    orders = Orders(lane, arrivals, pace, lambda error: turned_away, books.record, 1)
+    for requests in (0, 1):
+        orders.finish(0, 0, Trip(requests), PermissionError())
+    endings = [(call.verdict, call.reason, call.requests) for call in books.calls]
+    assert endings == [(*turned_away, 0), (Verdict.FAILED, "", 1)]
+
+
+@both_faces
+def test_every_call_counts_its_own_requests(face):
+    pace, books = ScriptedPace(), Books()
+    traffic_of(face, lambda: None, pace=pace, books=books, arrivals=Arrivals(3, 0, NS)).run()
+    assert [call.requests for call in books.calls] == [1, 1, 1]
 
 
 @both_faces

@@ -13,7 +13,7 @@ from holdfast.agent.demo import upstream
 from holdfast.agent.demo.schedule import PHASES
 from holdfast.agent.demo.upstream import Behaviour, Server
 
-AT_ONCE = Behaviour(200, 0.0, 0.0)
+AT_ONCE = Behaviour(0.0, 0.0)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_behaviour_survives_the_protocol(phase):
     assert Behaviour.parse(phase.behaviour.line()) == phase.behaviour
 
 
-@pytest.mark.parametrize("line", ["", "200", "200 0.1", "ok 0.1 0.2", "200 0.1 0.2 0.3"])
+@pytest.mark.parametrize("line", ["", "0.1", "0.1 0.2 0", "ok 0.2 0 0", "0.1 0.2 0 0 0"])
 def test_a_line_that_is_no_behaviour_is_refused(line):
     with pytest.raises(ValueError, match=r"."):
         Behaviour.parse(line)
@@ -53,7 +53,7 @@ def test_a_line_that_is_no_behaviour_is_refused(line):
 def test_answers_follow_the_behaviour_on_a_connection_kept_open(server, connection):
     assert ask(connection) == (200, b"ok\n")
     kept = connection.sock
-    server.behaviour = Behaviour(503, 0.0, 0.0)
+    server.behaviour = Behaviour(0.0, 0.0, failing=1)
     assert ask(connection) == (503, b"failing\n")
     assert connection.sock is kept
 
@@ -61,11 +61,30 @@ def test_answers_follow_the_behaviour_on_a_connection_kept_open(server, connecti
 def test_the_delay_lies_between_its_bounds(server, connection, monkeypatch):
     waited = []
     monkeypatch.setattr(upstream.time, "sleep", waited.append)
-    server.behaviour = Behaviour(200, 0.4, 1.2)
+    server.behaviour = Behaviour(0.4, 1.2)
     for _ in range(20):
         ask(connection)
     assert all(0.4 <= seconds <= 1.2 for seconds in waited)
     assert len(set(waited)) > 1
+
+
+def test_a_share_of_the_requests_fails_and_a_share_stalls(monkeypatch):
+    drawn = iter([0.19, 0.5, 0.2, 0.009, 0.1, 0.0])
+    monkeypatch.setattr(upstream.random, "random", lambda: next(drawn))
+    monkeypatch.setattr(upstream.random, "uniform", lambda shortest, longest: longest)
+    flaky = Behaviour(0.004, 0.012, failing=0.2, stalling=0.01)
+    assert [flaky.draw() for _ in range(3)] == [
+        (503, 0.012),
+        (200, upstream.STALL_SECONDS),
+        (503, upstream.STALL_SECONDS),
+    ]
+
+
+def test_nothing_fails_or_stalls_that_is_not_to_and_everything_that_is(monkeypatch):
+    for least_or_most in (0.0, 1 - 2**-53):
+        monkeypatch.setattr(upstream.random, "random", lambda drawn=least_or_most: drawn)
+        assert Behaviour(0.1, 0.1).draw() == (200, 0.1)
+        assert Behaviour(0.1, 0.1, failing=1, stalling=1).draw() == (503, upstream.STALL_SECONDS)
 
 
 class Work:
@@ -175,7 +194,7 @@ def test_a_request_that_waited_is_answered_as_the_upstream_behaves_by_then(serve
         send("/a")
     assert work.has_begun(upstream.WORKERS)
     last = send("/a")
-    server.behaviour = Behaviour(503, 0.0, 0.0)
+    server.behaviour = Behaviour(0.0, 0.0, failing=1)
     work.end(upstream.WORKERS + 1)
     assert last.getresponse().status == 503
 
@@ -200,7 +219,7 @@ def test_a_fault_of_its_own_is_told(server, connection, capfd):
         ask(connection)
     server.behaviour = AT_ONCE
     assert ask(connection) == (200, b"ok\n")
-    assert "TypeError" in capfd.readouterr().err
+    assert "AttributeError" in capfd.readouterr().err
 
 
 def test_the_program_says_why_it_cannot_listen(server, capsys):

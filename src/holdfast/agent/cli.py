@@ -31,9 +31,10 @@ exit codes:
 """
 
 DEMO_DESCRIPTION = """\
-Starts an HTTP server on the loopback that is healthy, slow, failing, killed with kill -9 and
-back again, and sends it the same calls twice: guarded by a pipeline of circuit breaker, rate
-limiter and bulkhead, and unguarded. Shows both live and sums them up at the end.
+Starts an HTTP server on the loopback that is healthy, flaky, slow, failing, killed with kill -9
+and back again, and sends it the same calls twice: guarded by the standard pipeline (timeouts,
+retries with a budget, circuit breaker, rate limiter, bulkhead), and unguarded. Shows both live
+and sums them up at the end.
 """
 
 DEMO_EPILOG = """\

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 NOTHING = "–"
 
 
@@ -44,6 +46,15 @@ def number(n: int) -> str:
     '1,204'
     """
     return f"{n:,}"
+
+
+def budget(balance: float, burst: int) -> str:
+    """Return what is left of a retry budget, to the tenth, and never more than there is.
+
+    >>> budget(12.38, 20)
+    '12.3 of 20'
+    """
+    return f"{math.floor(balance * 10) / 10:,.1f} of {burst:,}"
 
 
 def seconds(ns: int) -> str:

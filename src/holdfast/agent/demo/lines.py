@@ -15,6 +15,7 @@ from holdfast.agent.demo.tally import Side
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from holdfast.agent.demo.guard import Standing
     from holdfast.agent.demo.scene import Recent, Scene
 
 _PLAIN = str.maketrans({"→": "->", "–": "-", "µ": "u"})
@@ -66,7 +67,7 @@ class LineDisplay:
 
 
 def status_line(scene: Scene) -> str:
-    """Return the last second of both sides in one line."""
+    """Return the last second of both sides in one line, and what the retries did so far."""
     # The figures are of the second before, so its phase stands beside them.
     phase = scene.schedule.at(scene.elapsed_ns - NS // 2).phase.name
     without, guarded = (scene.recent_of(side) for side in Side)
@@ -75,6 +76,16 @@ def status_line(scene: Scene) -> str:
         f"{Side.UNGUARDED}: {_a_second(without, good=without.good, wasted=without.wasted)} | "
         f"{Side.GUARDED}: "
         + _a_second(guarded, good=guarded.good, wasted=guarded.wasted, rejected=guarded.rejected)
+        + " | "
+        + _so_far(scene.guard)
+    )
+
+
+def _so_far(guard: Standing) -> str:
+    return (
+        f"retries {figures.number(guard.retries)}, recovered {figures.number(guard.recovered)}, "
+        f"timeouts {figures.number(guard.attempt_timeouts + guard.total_timeouts)}, "
+        f"budget {figures.budget(guard.balance, guard.burst)}"
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from holdfast.agent.demo.chronicle import Chronicle, Outage
+    from holdfast.agent.demo.guard import Standing
     from holdfast.agent.demo.schedule import Schedule
     from holdfast.agent.demo.tally import Figures, Tally
 
@@ -29,6 +30,7 @@ class Results:
     kills: int
     tally: Tally
     chronicle: Chronicle
+    guard: Standing
 
 
 def summary(results: Results) -> str:
@@ -37,21 +39,22 @@ def summary(results: Results) -> str:
         _title(results),
         _totals(results),
         _phases(results),
+        _retries(results),
         _outages(results),
         _legend(results),
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
-def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+def columns(rows: Sequence[Sequence[str]], gap: int = 3) -> list[str]:
     """Return rows with their cells aligned: the first to the left, the others to the right."""
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    between = " " * gap
     return [
         (
-            indent
-            + row[0].ljust(widths[0])
+            f"  {row[0]:<{widths[0]}}"
             + "".join(
-                f"   {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)
+                f"{between}{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)
             )
         ).rstrip()
         for row in rows
@@ -90,6 +93,7 @@ def _totals(results: Results) -> list[str]:
             row("goodput", lambda of: figures.rate(of.good, results.elapsed_ns)),
             row("p50", lambda of: figures.duration(of.p50_ns)),
             row("p99", lambda of: figures.duration(of.p99_ns)),
+            row("requests sent", lambda of: figures.number(of.requests)),
             row("wasted calls", lambda of: figures.number(of.wasted)),
             row("time in wasted calls", lambda of: figures.duration(of.wasted_ns)),
             ["good again after", *recoveries],
@@ -103,7 +107,7 @@ def _totals(results: Results) -> list[str]:
 
 def _phases(results: Results) -> list[str]:
     spent = results.schedule.spent_ns(results.elapsed_ns)
-    rows = [["phase".ljust(9) + "side", "goodput", "p50", "p99", "wasted", "rejected"]]
+    rows = [["phase".ljust(9) + "side", "goodput", "p50", "p99", "wasted", "rejected", "recovered"]]
     for phase in PHASES:
         for side in Side:
             of = results.tally.phase(side, phase.name)
@@ -116,9 +120,32 @@ def _phases(results: Results) -> list[str]:
                     figures.duration(of.p99_ns),
                     figures.number(of.wasted),
                     figures.number(of.rejected),
+                    figures.number(of.recovered),
                 ]
             )
-    return columns(rows)
+    return columns(rows, gap=2)
+
+
+def _retries(results: Results) -> list[str]:
+    guard = results.guard
+
+    def row(name: str, n: int) -> list[str]:
+        return [name, figures.number(n)]
+
+    return columns(
+        [
+            ["the guarded side's pipeline", ""],
+            row("attempts", guard.attempts),
+            row("  of them retries", guard.retries),
+            row("calls recovered", guard.recovered),
+            row("calls given up", sum(guard.gave_up.values())),
+            *(row(f"  {why}", n) for why, n in guard.gave_up.items()),
+            row("attempt timeouts", guard.attempt_timeouts),
+            row("total timeouts", guard.total_timeouts),
+            ["retry budget at the end", figures.budget(guard.balance, guard.burst)],
+            row("  retries refused", guard.refused),
+        ]
+    )
 
 
 def _outages(results: Results) -> list[str]:
@@ -139,12 +166,16 @@ def _outage(schedule: Schedule, outage: Outage) -> str:
 
 
 def _legend(results: Results) -> list[str]:
+    guard = results.guard
     limit = f"{results.timeout_seconds:g} s"
     return f"""\
 goodput: good answers a second. p50, p99: from when a call was due to its
 answer, error or refusal. wasted: sent to an upstream that failed it or timed
 out, after {limit} on both sides. good again after: from the upstream's return to
 the next good answer, for which the guarded side waits until a probe is due.
+flaky: a call that fails or hangs is tried again, and recovered by that. A retry
+takes 1 from the budget, a good call gives {guard.ratio:g} back: where every call fails
+retries soon end. not-retryable: what breaker, limiter or bulkhead turned away.
 slow: requests that timed out still take their turn in the upstream. Unguarded,
 they keep its workers from those that could be answered in time; guarded, calls
 beyond the capacity are turned away, and the others are answered.""".splitlines()

@@ -155,6 +155,7 @@ class Stage:
             kills=self._director.kills,
             tally=self._tally,
             chronicle=self._chronicle,
+            guard=self._guard.standing(),
         )
 
     def scene(self) -> Scene:
@@ -170,8 +171,7 @@ class Stage:
             lanes=lanes,
             sides={side: self._tally.side(side) for side in Side},
             recent=self._trail.add(elapsed_ns, lanes),
-            breaker=self._guard.state(),
-            retry_after=self._guard.retry_after_seconds(),
+            guard=self._guard.standing(),
             reasons=self._tally.reasons(),
             entries=tuple(self._chronicle.since(0)),
         )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from holdfast.agent.demo.chronicle import Entry
+    from holdfast.agent.demo.guard import Standing
     from holdfast.agent.demo.schedule import Moment, Schedule
     from holdfast.agent.demo.tally import Figures, Lane, Side
 
@@ -27,6 +28,7 @@ class Recent:
     good: int
     wasted: int
     rejected: int
+    requests: int
 
     def __add__(self, other: Recent) -> Recent:
         return Recent(
@@ -34,12 +36,13 @@ class Recent:
             self.good + other.good,
             self.wasted + other.wasted,
             self.rejected + other.rejected,
+            self.requests + other.requests,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One moment of a run. ``retry_after`` is in seconds, 0.0 or None when a call may pass."""
+    """One moment of a run."""
 
     elapsed_ns: int
     schedule: Schedule
@@ -49,8 +52,7 @@ class Scene:
     lanes: Mapping[Lane, Figures]
     sides: Mapping[Side, Figures]
     recent: Mapping[Lane, Recent]
-    breaker: str
-    retry_after: float | None
+    guard: Standing
     reasons: Mapping[str, int]
     entries: tuple[Entry, ...]
 
@@ -79,6 +81,7 @@ class Trail:
                 now.good - before[lane].good,
                 now.wasted - before[lane].wasted,
                 now.rejected - before[lane].rejected,
+                now.requests - before[lane].requests,
             )
             for lane, now in lanes.items()
         }

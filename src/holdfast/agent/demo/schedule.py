@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from holdfast.agent.demo.upstream import WORKERS, Behaviour
+from holdfast.agent.demo.upstream import STALL_SECONDS, WORKERS, Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +39,11 @@ class Phase:
     def description(self) -> str:
         """What a caller meets, in a few words."""
         if self.behaviour is None:
-            return "kill -9, connections refused"
-        status, shortest, longest = self.behaviour
+            return "connections refused"
+        shortest, longest, failing, stalling = self.behaviour
+        if 0 < failing < 1:
+            return f"{failing:.0%} get 503, {stalling:.0%} hang"
+        status = 503 if failing else 200
         return f"{status} after {shortest * 1000:g} to {longest * 1000:g} ms"
 
     @property
@@ -48,19 +51,24 @@ class Phase:
         """How many calls a second the upstream's workers can answer, of each side."""
         if self.behaviour is None:
             return 0.0
-        return WORKERS / ((self.behaviour.shortest + self.behaviour.longest) / 2)
+        shortest, longest, _, stalling = self.behaviour
+        usual = (shortest + longest) / 2
+        return WORKERS / (stalling * STALL_SECONDS + (1 - stalling) * usual)
 
 
-_WELL = Behaviour(status=200, shortest=0.004, longest=0.012)
+_WELL = Behaviour(shortest=0.004, longest=0.012)
 
-#: One cycle. ``slow`` is a loss of capacity: the workers manage about half of what is offered.
-#: ``back`` is the longest: the breaker has to find out and close in it.
+#: One cycle. ``flaky`` is what retries are for: most requests are answered, and another attempt
+#: at one of the others likely is. ``slow`` is a loss of capacity: the workers manage about half of
+#: what is offered. ``failing`` and ``killed`` are the breaker's. In ``back``, no shorter than any
+#: other, it has to find out and close.
 PHASES = (
-    Phase("healthy", 20, _WELL),
-    Phase("slow", 24, Behaviour(status=200, shortest=0.05, longest=0.06)),
-    Phase("failing", 16, Behaviour(status=503, shortest=0.005, longest=0.015)),
-    Phase("killed", 12, None),
-    Phase("back", 28, _WELL),
+    Phase("healthy", 16, _WELL),
+    Phase("flaky", 22, _WELL._replace(failing=0.2, stalling=0.01)),
+    Phase("slow", 20, Behaviour(shortest=0.05, longest=0.06)),
+    Phase("failing", 10, Behaviour(shortest=0.005, longest=0.015, failing=1)),
+    Phase("killed", 10, None),
+    Phase("back", 22, _WELL),
 )
 
 

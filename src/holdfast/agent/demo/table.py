@@ -19,6 +19,7 @@ from holdfast.agent.demo.schedule import NS, PHASES
 from holdfast.agent.demo.tally import Face, Lane, Side
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
     from holdfast.agent.demo.scene import Recent, Scene
     from holdfast.agent.demo.tally import Figures
 
-SHOWN_ENTRIES = 6
-# All in all 23 lines of at most 80 characters: the smallest usual terminal.
+# With the fewest entries all in all 23 lines of at most 80 characters: the smallest usual terminal.
+OTHER_LINES = 20
+FEWEST_ENTRIES = 3
+MOST_ENTRIES = 12
 LEGEND = """\
-good/s, wasted/s, rejected/s: the last second. All else: the whole run.
-p50, p99: from when a call was due to its answer, error or refusal.
-wasted: sent to an upstream that failed it or timed out. Ctrl-C ends the run."""
+good/s to requests/s: the last second. All else: the whole run, until Ctrl-C.
+p50, p99: from when a call was due to its answer, error or refusal. recovered:
+good after a retry. wasted: sent to an upstream that failed it or timed out."""
 _NAME_WIDTH = 9
 _COLUMNS = (
     ("good/s", 6),
     ("wasted/s", 8),
     ("rejected/s", 10),
+    ("requests/s", 10),
     ("goodput", 7),
     ("p50", 7),
     ("p99", 7),
@@ -45,6 +49,7 @@ _COLUMNS = (
 
 _PHASE_STYLES = {
     "healthy": "green",
+    "flaky": "yellow",
     "slow": "yellow",
     "failing": "red",
     "killed": "bright_red",
@@ -88,7 +93,10 @@ def render(scene: Scene) -> RenderableType:
         Text(),
         _breaker(scene),
         _rejections(scene),
-        _happened(scene),
+        _retries(scene),
+        _given_up(scene),
+        _bounds(scene),
+        _Happened(scene),
         Text(),
         Text(LEGEND, style="dim"),
     )
@@ -148,15 +156,16 @@ class _Lanes:
 def _fitting(width: int) -> list[int]:
     """Return which columns a terminal has room for: the last second gives way to the whole run."""
     shown = list(range(len(_COLUMNS)))
-    for column in (2, 1, 0):
+    for column in (3, 2, 1, 0):
         if _NAME_WIDTH + sum(_COLUMNS[at][1] + 2 for at in shown) > width:
             shown.remove(column)
     return shown
 
 
 def _cells(total: Figures, recent: Recent, elapsed_ns: int) -> tuple[Text, ...]:
+    last_second = (recent.good, recent.wasted, recent.rejected, recent.requests)
     texts = (
-        *(figures.pace(n, recent.span_ns) for n in (recent.good, recent.wasted, recent.rejected)),
+        *(figures.pace(n, recent.span_ns) for n in last_second),
         figures.rate(total.good, elapsed_ns),
         figures.duration(total.p50_ns),
         figures.duration(total.p99_ns),
@@ -167,15 +176,41 @@ def _cells(total: Figures, recent: Recent, elapsed_ns: int) -> tuple[Text, ...]:
 
 def _breaker(scene: Scene) -> Text:
     text = _line("breaker   ")
-    text.append(scene.breaker, style=f"bold {_STATE_STYLES.get(scene.breaker, 'magenta')}")
-    if scene.retry_after:
-        text.append(f", a probe in {figures.duration(scene.retry_after * NS)}")
+    state, retry_after = scene.guard.breaker, scene.guard.retry_after
+    text.append(state, style=f"bold {_STATE_STYLES.get(state, 'magenta')}")
+    if retry_after:
+        text.append(f", a probe in {figures.duration(retry_after * NS)}")
     return text
 
 
 def _rejections(scene: Scene) -> Text:
-    reasons = (f"{why} {figures.number(n)}" for why, n in scene.reasons.items())
-    return _line("rejected  " + (", ".join(reasons) or "none"))
+    return _line("rejected  " + _by_reason(scene.reasons))
+
+
+def _retries(scene: Scene) -> Text:
+    guard = scene.guard
+    return _line(
+        f"retries   {figures.number(guard.retries)} in {figures.number(guard.attempts)} attempts, "
+        f"{figures.number(guard.recovered)} calls recovered"
+    )
+
+
+def _given_up(scene: Scene) -> Text:
+    return _line("given up  " + _by_reason(scene.guard.gave_up))
+
+
+def _bounds(scene: Scene) -> Text:
+    guard = scene.guard
+    return _line(
+        f"budget    {figures.budget(guard.balance, guard.burst)} retries left, "
+        f"{figures.number(guard.refused)} refused; "
+        f"timeouts: attempt {figures.number(guard.attempt_timeouts)}, "
+        f"total {figures.number(guard.total_timeouts)}"
+    )
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{why} {figures.number(n)}" for why, n in counts.items()) or "none"
 
 
 def _line(text: str = "", style: str = "") -> Text:
@@ -183,12 +218,18 @@ def _line(text: str = "", style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
-def _happened(scene: Scene) -> Text:
-    text = Text(style="dim")
-    recent = scene.entries[-SHOWN_ENTRIES:]
-    for entry in recent:
-        text.append(f"  {figures.seconds(entry.at_ns):>9}  {entry.subject:<8}  {entry.text}\n")
-    # A steady height: the table does not jump while the list fills.
-    text.append("\n" * (SHOWN_ENTRIES - len(recent)))
-    text.right_crop(1)
-    return text
+class _Happened:
+    """The last entries of the chronicle, as many as the terminal's height has room for."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = options.max_height - 1 - OTHER_LINES
+        shown = max(FEWEST_ENTRIES, min(MOST_ENTRIES, room))
+        recent = self._scene.entries[-shown:]
+        for entry in recent:
+            at = figures.seconds(entry.at_ns)
+            yield _line(f"  {at:>9}  {entry.subject:<8}  {entry.text}", style="dim")
+        # A steady height: the table does not jump while the list fills.
+        yield from [Text()] * (shown - len(recent))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from holdfast._native.histogram import Histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from holdfast.agent.demo.schedule import Schedule
 
 
@@ -52,14 +54,30 @@ class Lane(NamedTuple):
 LANES = tuple(Lane(side, face) for side in Side for face in Face)
 
 
+@dataclass(slots=True)
+class Trip:
+    """What a call does while it is under way: it counts the requests it sends."""
+
+    requests: int = 0
+
+
+if TYPE_CHECKING:
+    ThreadCall = Callable[[Trip], None]
+    TaskCall = Callable[[Trip], Awaitable[None]]
+
+
 class Call(NamedTuple):
-    """One finished call. It is due when the arrivals say so, and sent when a worker is free."""
+    """One finished call. It is due when the arrivals say so, and sent when a worker is free.
+
+    ``requests`` are those it sent: none when it was rejected, more than one when tried again.
+    """
 
     due_ns: int
     sent_ns: int
     done_ns: int
     verdict: Verdict
     reason: str = ""
+    requests: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +85,7 @@ class Figures:
     """The standing of a lane, a side or a phase at one moment; latencies None without calls.
 
     Latency runs from when a call was due to its end, however it ended, so time spent behind
-    stuck callers counts.
+    stuck callers counts. ``recovered`` calls are good ones that took more than one request.
     """
 
     calls: int
@@ -75,6 +93,8 @@ class Figures:
     failed: int
     timed_out: int
     rejected: int
+    requests: int
+    recovered: int
     p50_ns: float | None
     p99_ns: float | None
     wasted_ns: int
@@ -88,16 +108,20 @@ class Figures:
 class _Ledger:
     """Counts of one lane, side or phase; the tally's lock is held around every method."""
 
-    __slots__ = ("counts", "latencies", "wasted_ns")
+    __slots__ = ("counts", "latencies", "recovered", "requests", "wasted_ns")
 
     def __init__(self) -> None:
         self.counts: Counter[Verdict] = Counter()
         self.latencies = Histogram()
+        self.requests = 0
+        self.recovered = 0
         self.wasted_ns = 0
 
     def add(self, call: Call) -> None:
         self.counts[call.verdict] += 1
         self.latencies.record(call.done_ns - call.due_ns)
+        self.requests += call.requests
+        self.recovered += call.verdict is Verdict.GOOD and call.requests > 1
         if call.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
             self.wasted_ns += call.done_ns - call.sent_ns
 
@@ -108,6 +132,8 @@ class _Ledger:
             failed=self.counts[Verdict.FAILED],
             timed_out=self.counts[Verdict.TIMED_OUT],
             rejected=self.counts[Verdict.REJECTED],
+            requests=self.requests,
+            recovered=self.recovered,
             p50_ns=self.latencies.quantile(0.50),
             p99_ns=self.latencies.quantile(0.99),
             wasted_ns=self.wasted_ns,

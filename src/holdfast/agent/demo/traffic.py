@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from holdfast.agent.demo.schedule import NS
-from holdfast.agent.demo.tally import Call, Verdict
+from holdfast.agent.demo.tally import Call, Trip, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    from holdfast.agent.demo.tally import Lane
+    from holdfast.agent.demo.tally import Lane, TaskCall, ThreadCall
 
 
 class Pace(Protocol):
@@ -109,7 +109,7 @@ class Orders:
     record: Callable[[Lane, Call], None]
     workers: int
 
-    def finish(self, due_ns: int, sent_ns: int, error: Exception | None) -> None:
+    def finish(self, due_ns: int, sent_ns: int, trip: Trip, error: Exception | None) -> None:
         """Judge and record a call that has just ended; raises what nobody foresaw."""
         ending = (Verdict.GOOD, "")
         if error is not None:
@@ -117,7 +117,11 @@ class Orders:
             if judged is None:
                 raise error
             ending = judged
-        self.record(self.lane, Call(due_ns, sent_ns, self.pace.now_ns(), *ending))
+        if ending[0] is Verdict.REJECTED and trip.requests:
+            # Another attempt was turned away; the first was sent all the same, and came to nothing.
+            ending = (Verdict.FAILED, "")
+        done_ns = self.pace.now_ns()
+        self.record(self.lane, Call(due_ns, sent_ns, done_ns, *ending, trip.requests))
 
 
 class Traffic(ABC):
@@ -159,7 +163,7 @@ class ThreadTraffic(Traffic):
     def __init__(
         self,
         orders: Orders,
-        open_call: Callable[[], AbstractContextManager[Callable[[], None]]],
+        open_call: Callable[[], AbstractContextManager[ThreadCall]],
     ) -> None:
         super().__init__(orders)
         self._open_call = open_call
@@ -175,16 +179,16 @@ class ThreadTraffic(Traffic):
             for worker in workers:
                 worker.join()
 
-    def _work(self, call: Callable[[], None]) -> None:
+    def _work(self, call: ThreadCall) -> None:
         orders = self.orders
         try:
             while (due_ns := orders.arrivals.take()) is not None and orders.pace.until(due_ns):
-                sent_ns, error = orders.pace.now_ns(), None
+                sent_ns, trip, error = orders.pace.now_ns(), Trip(), None
                 try:
-                    call()
+                    call(trip)
                 except Exception as raised:  # noqa: BLE001 - judged
                     error = raised
-                orders.finish(due_ns, sent_ns, error)
+                orders.finish(due_ns, sent_ns, trip, error)
         except Exception as error:  # noqa: BLE001 - raised by whoever watches the lane
             self.error = error
 
@@ -195,7 +199,7 @@ class TaskTraffic(Traffic):
     def __init__(
         self,
         orders: Orders,
-        open_call: Callable[[], AbstractAsyncContextManager[Callable[[], Awaitable[None]]]],
+        open_call: Callable[[], AbstractAsyncContextManager[TaskCall]],
     ) -> None:
         super().__init__(orders)
         self._open_call = open_call
@@ -208,12 +212,12 @@ class TaskTraffic(Traffic):
             for _ in range(self.orders.workers):
                 group.create_task(self._work(call))
 
-    async def _work(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def _work(self, call: TaskCall) -> None:
         orders = self.orders
         while (due_ns := orders.arrivals.take()) is not None and await orders.pace.auntil(due_ns):
-            sent_ns, error = orders.pace.now_ns(), None
+            sent_ns, trip, error = orders.pace.now_ns(), Trip(), None
             try:
-                await call()
+                await call(trip)
             except Exception as raised:  # noqa: BLE001 - judged
                 error = raised
-            orders.finish(due_ns, sent_ns, error)
+            orders.finish(due_ns, sent_ns, trip, error)

@@ -5,7 +5,7 @@ alone and imports nothing of holdfast. Each path has workers of its own and a qu
 them, so that callers of one path cannot get in the way of another's. ``process.py`` speaks its
 protocol:
 
-    arguments    PORT, of 127.0.0.1, and a behaviour: STATUS SHORTEST LONGEST (delays in seconds)
+    arguments    PORT, of 127.0.0.1, and a behaviour: SHORTEST LONGEST FAILING STALLING
     stdout       "ready", once connections are accepted, or "error REASON"
     stdin        a line for each change of behaviour
     end of stdin the parent is gone, however it went: leave at once
@@ -23,25 +23,37 @@ from typing import Any, NamedTuple
 
 HOST = "127.0.0.1"
 WORKERS = 3  # of each path: requests that are answered at once; the others wait their turn
+STALL_SECONDS = 0.4  # how long a request that stalls keeps its worker
 POLL_SECONDS = 0.05  # how long the end of stdin may go unnoticed by the accepting thread
 
 
 class Behaviour(NamedTuple):
-    """How requests are answered: a status, after a delay between two bounds in seconds."""
+    """How requests are answered: with 200 or 503, after a delay between two bounds in seconds.
 
-    status: int
+    ``failing`` is the share of requests, 0 to 1, that get a 503, ``stalling`` of those that take
+    ``STALL_SECONDS``.
+    """
+
     shortest: float
     longest: float
+    failing: float = 0.0
+    stalling: float = 0.0
 
     @classmethod
     def parse(cls, line: str) -> Behaviour:
         """Read a line of the protocol; ValueError when it is not one."""
-        status, shortest, longest = line.split()
-        return cls(int(status), float(shortest), float(longest))
+        shortest, longest, failing, stalling = map(float, line.split())
+        return cls(shortest, longest, failing, stalling)
 
     def line(self) -> str:
         """Return the line of the protocol that asks for this."""
-        return f"{self.status} {self.shortest:g} {self.longest:g}\n"
+        return " ".join(f"{number:g}" for number in self) + "\n"
+
+    def draw(self) -> tuple[int, float]:
+        """Return the status and the delay of one request."""
+        status = 503 if random.random() < self.failing else 200
+        stalls = random.random() < self.stalling
+        return status, STALL_SECONDS if stalls else random.uniform(self.shortest, self.longest)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,8 +70,8 @@ class Handler(BaseHTTPRequestHandler):
         Nothing is read meanwhile: of a client that hung up, the answer is what finds out.
         """
         with self.server.workers(self.path):
-            status, shortest, longest = self.server.behaviour
-            time.sleep(random.uniform(shortest, longest))
+            status, seconds = self.server.behaviour.draw()
+            time.sleep(seconds)
         body = b"ok\n" if status < 400 else b"failing\n"
         self.send_response(status)
         self.send_header("Content-Type", "text/plain")
