@@ -66,7 +66,7 @@ def test_the_source_distribution_holds_its_tests_and_all_they_read(distributions
         names = {name.partition("/")[2] for name in tar.getnames()}
     read = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("tests", "tools", ".github")
+        for folder in ("tests", "tools", "examples", ".github")
         for suffix in ("py", "[ch]", "toml", "yml")
         for path in ROOT.glob(f"{folder}/**/*.{suffix}")
     ]
