@@ -46,6 +46,16 @@ void hf_coroutine_close_unbegun(CoroutineObject *self);
 PySendResult hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer);
 PyObject *hf_coroutine_iternext(PyObject *op);
 PyObject *hf_coroutine_send(PyObject *op, PyObject *value);
+PySendResult hf_coroutine_finish(CoroutineObject *self, PyObject *result, PyObject **answer);
+PySendResult hf_coroutine_end_broken(CoroutineObject *self, PyObject **answer);
+PySendResult hf_coroutine_enter_after_wait(CoroutineObject *self, PyObject **answer);
+PySendResult hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject **answer);
+bool hf_coroutine_begin_step(CoroutineObject *self);
+PySendResult hf_coroutine_end_step(CoroutineObject *self, PySendResult made);
+
+/* ---- coroutine_throw.c ---- */
+PySendResult hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs,
+                                   PyObject **answer);
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);
 
@@ -54,8 +64,6 @@ PySendResult hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject *
 PySendResult hf_coroutine_run_thrown(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
                                      PyObject **answer);
 PySendResult hf_coroutine_send_to(PyObject *inner, PyObject *value, PyObject **answer);
-PySendResult hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs,
-                                   PyObject **answer);
 void hf_coroutine_end_course(CoroutineObject *self);
 
 /* ---- coroutine_stop.c ---- */

@@ -13,8 +13,8 @@ sent(const PyObject *answer)
 }
 
 /* The call ended with `result`, or, with NULL, by raising. Leaves the gate. */
-static PySendResult
-finish(CoroutineObject *self, PyObject *result, PyObject **answer)
+PySendResult
+hf_coroutine_finish(CoroutineObject *self, PyObject *result, PyObject **answer)
 {
     self->phase = PHASE_DONE;
     if (!hf_gate_leave_lone(self->gate, &self->pass, result))
@@ -48,8 +48,8 @@ end_refused(CoroutineObject *self, const hf_refusal *why, PyObject **answer)
 }
 
 /* An exception while entering: everything entered so far is given back. */
-static PySendResult
-end_broken(CoroutineObject *self, PyObject **answer)
+PySendResult
+hf_coroutine_end_broken(CoroutineObject *self, PyObject **answer)
 {
     self->phase = PHASE_DONE;
     hf_gate_undo(self->gate, &self->pass);
@@ -95,7 +95,7 @@ admitted(CoroutineObject *self, PyObject **answer)
     case HF_BEGUN:
         return PYGEN_NEXT;
     case HF_RAISED:
-        return finish(self, NULL, answer);
+        return hf_coroutine_finish(self, NULL, answer);
     case HF_MISUSED:
         break;
     }
@@ -114,21 +114,21 @@ enter(CoroutineObject *self, PyObject **answer)
     case HF_REFUSED:
         return end_refused(self, &why, answer);
     case HF_BROKEN:
-        return end_broken(self, answer);
+        return hf_coroutine_end_broken(self, answer);
     case HF_MUST_WAIT:
         break;
     }
     GateObject *step = self->gate->steps[self->pass.entered];
     Py_XSETREF(self->waiting, PyObject_CallMethod((PyObject *)step, "_suspend", NULL));
     if (self->waiting == NULL)
-        return end_broken(self, answer);
+        return hf_coroutine_end_broken(self, answer);
     self->phase = PHASE_WAITING;
     return PYGEN_NEXT;
 }
 
 /* The wait is over: the step that was waited for is held. */
-static PySendResult
-enter_after_wait(CoroutineObject *self, PyObject **answer)
+PySendResult
+hf_coroutine_enter_after_wait(CoroutineObject *self, PyObject **answer)
 {
     Py_CLEAR(self->waiting);
     hf_gate_waited(self->gate, &self->pass);
@@ -169,11 +169,11 @@ step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
         *answer = out;
         return PYGEN_NEXT;
     }
-    return finish(self, made == PYGEN_RETURN ? out : NULL, answer);
+    return hf_coroutine_finish(self, made == PYGEN_RETURN ? out : NULL, answer);
 }
 
-static PySendResult
-step_uncontrolled(CoroutineObject *self, PyObject *value, PyObject **answer)
+PySendResult
+hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
     if (self->phase == PHASE_CREATED) {
         hf_pass_init(&self->pass);
@@ -188,10 +188,10 @@ step_uncontrolled(CoroutineObject *self, PyObject *value, PyObject **answer)
             return PYGEN_NEXT;
         if (waited == PYGEN_ERROR) {
             Py_CLEAR(self->waiting);
-            return end_broken(self, answer);
+            return hf_coroutine_end_broken(self, answer);
         }
         Py_DECREF(*answer);
-        PySendResult entered = enter_after_wait(self, answer);
+        PySendResult entered = hf_coroutine_enter_after_wait(self, answer);
         if (entered != PYGEN_NEXT)
             return entered;
         value = Py_None;
@@ -206,7 +206,7 @@ step_held(CoroutineObject *self, PyObject *value, PyObject **answer)
     hf_deadline before = hf_deadline_here;
     if (self->phase == PHASE_WAITING)
         hf_timeouts_go_on(self->gate, &self->pass);
-    PySendResult made = step_uncontrolled(self, value, answer);
+    PySendResult made = hf_coroutine_step(self, value, answer);
     hf_deadline_here = before;
     return made;
 }
@@ -226,7 +226,7 @@ step(CoroutineObject *self, PyObject *value, PyObject **answer)
     if (has_course(self))
         return hf_coroutine_run(self, value, answer);
     return self->gate->controls ? step_held(self, value, answer)
-                                : step_uncontrolled(self, value, answer);
+                                : hf_coroutine_step(self, value, answer);
 }
 
 /*
@@ -246,8 +246,8 @@ begin_straight(CoroutineObject *self)
     return true;
 }
 
-static bool
-begin(CoroutineObject *self)
+bool
+hf_coroutine_begin_step(CoroutineObject *self)
 {
     if (self->busy) {
         PyErr_SetString(PyExc_ValueError, "coroutine already executing");
@@ -261,8 +261,8 @@ begin(CoroutineObject *self)
     return true;
 }
 
-static PySendResult
-end_step(CoroutineObject *self, PySendResult made)
+PySendResult
+hf_coroutine_end_step(CoroutineObject *self, PySendResult made)
 {
     self->busy = false;
     if (made == PYGEN_ERROR)
@@ -276,8 +276,9 @@ hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer)
     CoroutineObject *self = (CoroutineObject *)op;
     *answer = NULL;
     if (begin_straight(self))
-        return end_step(self, step_inner(self, value, answer));
-    return begin(self) ? end_step(self, step(self, value, answer)) : PYGEN_ERROR;
+        return hf_coroutine_end_step(self, step_inner(self, value, answer));
+    return hf_coroutine_begin_step(self) ? hf_coroutine_end_step(self, step(self, value, answer))
+                                         : PYGEN_ERROR;
 }
 
 PyObject *
@@ -298,144 +299,4 @@ hf_coroutine_send(PyObject *op, PyObject *value)
     }
     PySendResult made = hf_coroutine_am_send(op, value, &answer);
     return hf_stop_answer(made, answer);
-}
-
-/* ---- throw and close ---- */
-
-/* Raise what throw() was given, as a coroutine that stands nowhere would. */
-static void
-raise_thrown(PyObject *const *args, Py_ssize_t nargs)
-{
-    PyObject *type = args[0], *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
-    PyObject *traceback = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
-    if (traceback != NULL && !PyTraceBack_Check(traceback)) {
-        PyErr_SetString(PyExc_TypeError, "throw() third argument must be a traceback object");
-    } else if (PyExceptionInstance_Check(type) && value != NULL) {
-        PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
-    } else if (!PyExceptionInstance_Check(type) && !PyExceptionClass_Check(type)) {
-        PyErr_Format(PyExc_TypeError,
-                     "exceptions must be classes or instances deriving from BaseException, not %s",
-                     Py_TYPE(type)->tp_name);
-    } else {
-        if (PyExceptionInstance_Check(type))
-            PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-        else
-            PyErr_SetObject(type, value);
-        if (traceback != NULL) {
-            PyObject *exception = hf_take_exception();
-            PyException_SetTraceback(exception, traceback);
-            hf_give_exception(exception);
-        }
-    }
-}
-
-/*
- * Throw into what is driven. What cannot be thrown into ends where it stands: then a StopIteration is
- * what was thrown, no result.
- */
-PySendResult
-hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
-{
-    PyObject *method = PyObject_GetAttrString(target, "throw");
-    if (method == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_AttributeError))
-            raise_thrown(args, nargs);
-        return PYGEN_ERROR;
-    }
-    *answer = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
-    Py_DECREF(method);
-    if (*answer != NULL)
-        return PYGEN_NEXT;
-    *answer = hf_stop_value();
-    return sent(*answer);
-}
-
-static PySendResult
-throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
-                   PyObject **answer)
-{
-    bool waiting = self->phase == PHASE_WAITING;
-    PyObject *value = NULL;
-    if (hf_coroutine_throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) ==
-        PYGEN_NEXT) {
-        *answer = value;
-        return PYGEN_NEXT;
-    }
-    if (!waiting)
-        return finish(self, value, answer);
-    if (value == NULL) {
-        Py_CLEAR(self->waiting);
-        return end_broken(self, answer);
-    }
-    Py_DECREF(value);
-    PySendResult entered = enter_after_wait(self, answer);
-    return entered != PYGEN_NEXT ? entered : step_uncontrolled(self, Py_None, answer);
-}
-
-static PySendResult
-throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
-{
-    if (self->controlled)
-        return hf_coroutine_run_thrown(self, args, nargs, answer);
-    hf_deadline before = hf_deadline_here;
-    if (self->phase == PHASE_WAITING)
-        hf_timeouts_go_on(self->gate, &self->pass);
-    PySendResult made = throw_uncontrolled(self, args, nargs, answer);
-    hf_deadline_here = before;
-    return made;
-}
-
-/* throw() before the first step: the call never begins, nothing was admitted. */
-static PySendResult
-throw_unstarted(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    self->phase = PHASE_DONE;
-    hf_coroutine_close_unbegun(self);
-    raise_thrown(args, nargs);
-    return PYGEN_ERROR;
-}
-
-PyObject *
-hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
-{
-    CoroutineObject *self = (CoroutineObject *)op;
-    if (nargs < 1 || nargs > 3) {
-        PyErr_SetString(PyExc_TypeError, "throw() takes one to three arguments");
-        return NULL;
-    }
-    if (!begin(self))
-        return NULL;
-    PyObject *answer = NULL;
-    PySendResult made = self->phase == PHASE_CREATED ? throw_unstarted(self, args, nargs)
-                                                     : throw_into(self, args, nargs, &answer);
-    return hf_stop_answer(end_step(self, made), answer);
-}
-
-/* What close() raises is raised once everything has come home. */
-PyObject *
-hf_coroutine_close(PyObject *op, PyObject *ignored)
-{
-    CoroutineObject *self = (CoroutineObject *)op;
-    (void)ignored;
-    if (self->phase == PHASE_DONE)
-        Py_RETURN_NONE;
-    if (!begin(self))
-        return NULL;
-    int was = self->phase, closed = 0;
-    if (was == PHASE_WAITING)
-        closed = hf_coroutine_close_it(self->waiting);
-    else if (was == PHASE_RUNNING && PyObject_HasAttrString(self->inner, "close"))
-        closed = hf_coroutine_close_it(self->inner);
-    if (was != PHASE_RUNNING)
-        hf_coroutine_close_unbegun(self);
-    bool ran = was == PHASE_RUNNING || (was == PHASE_WAITING && self->controlled);
-    int left = ran                    ? hf_gate_abandon(self->gate, &self->pass)
-               : was == PHASE_WAITING ? hf_gate_undo(self->gate, &self->pass)
-                                      : 0;
-    hf_coroutine_end_course(self);
-    self->phase = PHASE_DONE;
-    self->busy = false;
-    if (closed < 0 || left < 0)
-        return NULL;
-    Py_RETURN_NONE;
 }

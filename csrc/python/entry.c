@@ -127,32 +127,19 @@ hf_entry_take(PyObject *op, const hf_pass *pass)
     self->state = INSIDE;
 }
 
-/* Enter from a thread, into a block. -1: an exception is set, and nothing is held. */
-static int
-enter_block(GateObject *gate, hf_pass *pass)
-{
-    hf_pass_init(pass);
-    if (hf_gate_enter_blocking(gate, pass) < 0)
-        return -1;
-    if (!gate->controls || hf_timeouts_open_blocks(gate, pass, false) == 0)
-        return 0;
-    hf_gate_undo(gate, pass);
-    return -1;
-}
-
 static PyObject *
 enter_now(EntryObject *self)
 {
     GateObject *gate = self->gate;
     if (!self->paired || self->state != OUTSIDE) {
         hf_pass pass;
-        if (enter_block(gate, &pass) < 0)
+        if (hf_gate_enter_block(gate, &pass) < 0)
             return NULL;
         hf_entry_leave_open(gate, &pass);
         return Py_NewRef((PyObject *)gate);
     }
     self->state = ON_THE_WAY;
-    int entered = enter_block(gate, &self->pass);
+    int entered = hf_gate_enter_block(gate, &self->pass);
     self->state = entered < 0 ? OUTSIDE : INSIDE;
     return entered < 0 ? NULL : Py_NewRef((PyObject *)gate);
 }

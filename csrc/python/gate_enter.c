@@ -356,6 +356,19 @@ hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
     return answer;
 }
 
+/* Enter from a thread, into a block. -1: an exception is set, and nothing is held. */
+int
+hf_gate_enter_block(GateObject *gate, hf_pass *pass)
+{
+    hf_pass_init(pass);
+    if (hf_gate_enter_blocking(gate, pass) < 0)
+        return -1;
+    if (!gate->controls || hf_timeouts_open_blocks(gate, pass, false) == 0)
+        return 0;
+    hf_gate_undo(gate, pass);
+    return -1;
+}
+
 void
 hf_refuse(const hf_refusal *why)
 {

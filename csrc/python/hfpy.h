@@ -10,9 +10,9 @@
  *                 is made of; gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls
  *   guard.c       Guard, the guarded callable (vectorcall); callable_kind.c: what a callable gives
- *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its
- *                 steps; coroutine_run.c: the same where it may be run again; coroutine_inner.c: what it
- *                 drives; coroutine_stop.c: its result
+ *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps;
+ *                 coroutine_run.c: the same where it may be run again; coroutine_throw.c: exceptions
+ *                 into it; coroutine_inner.c: what it drives; coroutine_stop.c: its result
  *   entry.c       what `with policy:` leaves on the interpreter's stack; entry_open.c: entries
  *                 without an owner; done.c: what leaving an `async with` answers
  *   permit.c      Permit, an admission held by hand
@@ -46,6 +46,7 @@
 #include "holdfast/hf_retry.h"
 #include "holdfast/hf_sliding.h"
 #include "holdfast/hf_timeout.h"
+#include "py_versions.h"
 
 #define HF_MAX_STEPS 16
 #define HF_MAX_CELLS 8 /* limits that one rate limiter applies together */
@@ -196,6 +197,7 @@ extern uint32_t hf_fork_epoch;
 
 hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);
 int hf_gate_enter_blocking(GateObject *gate, hf_pass *pass);
+int hf_gate_enter_block(GateObject *gate, hf_pass *pass);
 int hf_step_block(GateObject *step);
 PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
 int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
@@ -260,50 +262,6 @@ extern PyObject *hf_error_type, *hf_rejected_type;
 int hf_reason_of_word(const char *word);
 int hf_tell_refusal(const hf_refusal *why);
 PyObject *hf_rejected_new(const hf_refusal *why, PyObject *type);
-
-/* ---- the exception in flight, the same on every version ---- */
-static inline PyObject *
-hf_take_exception(void)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    if (type == NULL)
-        return NULL;
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(value, traceback);
-        Py_DECREF(traceback);
-    }
-    Py_DECREF(type);
-    return value;
-#endif
-}
-
-/* Steals the reference. NULL clears nothing and sets nothing. */
-static inline void
-hf_give_exception(PyObject *exception)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    if (exception != NULL)
-        PyErr_SetRaisedException(exception);
-#else
-    if (exception != NULL)
-        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception,
-                      PyException_GetTraceback(exception));
-#endif
-}
-
-/* Exclusive use of one object where there is no GIL to give it. */
-#ifdef Py_GIL_DISABLED
-#define HF_BEGIN_EXCLUSIVE(op) Py_BEGIN_CRITICAL_SECTION(op)
-#define HF_END_EXCLUSIVE() Py_END_CRITICAL_SECTION()
-#else
-#define HF_BEGIN_EXCLUSIVE(op) {
-#define HF_END_EXCLUSIVE() }
-#endif
 
 /* ---- types ---- */
 extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_coroutine_type, *hf_permit_type,

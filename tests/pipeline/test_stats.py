@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.policies.snapshots import CallStats
+from holdfast.policies.control_snapshots import CallStats
 
 Call = Callable[..., tuple[hf.Outcome[Any], CallStats]]
 

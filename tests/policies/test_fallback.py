@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.policies.snapshots import FallbackSnapshot
+from holdfast.policies.control_snapshots import FallbackSnapshot
 
 Call = Callable[[hf.Policy, Callable[..., Any]], Any]
 

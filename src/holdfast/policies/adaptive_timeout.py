@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.snapshots import AdaptiveTimeoutSnapshot
+    from holdfast.policies.control_snapshots import AdaptiveTimeoutSnapshot
 
 __all__ = ["AdaptiveTimeout"]
 
@@ -114,7 +114,7 @@ class AdaptiveTimeout(Timeout):
 
     def snapshot(self) -> AdaptiveTimeoutSnapshot:
         """Return its duration, counts and latencies; fields in ``AdaptiveTimeoutSnapshot``."""
-        from holdfast.policies.snapshots import adaptive_timeout_snapshot
+        from holdfast.policies.control_snapshots import adaptive_timeout_snapshot
 
         return adaptive_timeout_snapshot(self)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
-    from holdfast.policies.snapshots import CallStats
+    from holdfast.policies.control_snapshots import CallStats
 
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
@@ -299,7 +299,7 @@ class NotWaitableError(RuntimeError):
 def _stats(
     outcome: gate.Outcome[Any], duration_ns: int, attempts: int, waited_ns: int, stand_ins: int
 ) -> CallStats:
-    from holdfast.policies.snapshots import CallStats
+    from holdfast.policies.control_snapshots import CallStats
 
     return CallStats(outcome.ok, attempts, duration_ns / 1e9, waited_ns / 1e9, stand_ins > 0)
 

@@ -13,7 +13,7 @@ from holdfast.validation import Problems
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.clock import Clock
-    from holdfast.policies.snapshots import RetryBudgetSnapshot
+    from holdfast.policies.control_snapshots import RetryBudgetSnapshot
 
 __all__ = ["RetryBudget"]
 
@@ -98,7 +98,7 @@ class RetryBudget:
 
     def snapshot(self) -> RetryBudgetSnapshot:
         """Return its tokens and counts at this moment; fields in ``RetryBudgetSnapshot``."""
-        from holdfast.policies.snapshots import budget_snapshot
+        from holdfast.policies.control_snapshots import budget_snapshot
 
         return budget_snapshot(self)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.snapshots import FallbackSnapshot
+    from holdfast.policies.control_snapshots import FallbackSnapshot
 
 __all__ = ["Fallback"]
 
@@ -90,7 +90,7 @@ class Fallback(Policy):
 
     def snapshot(self) -> FallbackSnapshot:
         """Return its counts at this moment; fields in ``FallbackSnapshot``."""
-        from holdfast.policies.snapshots import fallback_snapshot
+        from holdfast.policies.control_snapshots import fallback_snapshot
 
         return fallback_snapshot(self)
 

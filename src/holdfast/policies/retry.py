@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.snapshots import RetrySnapshot, RetryState
+    from holdfast.policies.control_snapshots import RetrySnapshot, RetryState
 
     class Attempt(Protocol):
         """One attempt at a block; ``pipeline.attempts`` has the class."""
@@ -249,7 +249,7 @@ class Retry(Policy):
 
     def snapshot(self) -> RetrySnapshot:
         """Return its counts at this moment; fields in ``RetrySnapshot``."""
-        from holdfast.policies.snapshots import retry_snapshot
+        from holdfast.policies.control_snapshots import retry_snapshot
 
         return retry_snapshot(self)
 
@@ -309,7 +309,7 @@ class Retry(Policy):
     def _state(
         self, attempts: int, delay_ns: int, elapsed_ns: int, error: Any, result: Any
     ) -> RetryState:
-        from holdfast.policies.snapshots import RetryState
+        from holdfast.policies.control_snapshots import RetryState
 
         return RetryState(self.name, attempts, error, result, delay_ns / 1e9, elapsed_ns / 1e9)
 

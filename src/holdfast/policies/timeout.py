@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.snapshots import TimeoutSnapshot
+    from holdfast.policies.control_snapshots import TimeoutSnapshot
 
 __all__ = ["Timeout"]
 
@@ -132,7 +132,7 @@ class Timeout(Policy):
 
     def snapshot(self) -> TimeoutSnapshot:
         """Return its duration and counts at this moment; fields in ``TimeoutSnapshot``."""
-        from holdfast.policies.snapshots import timeout_snapshot
+        from holdfast.policies.control_snapshots import timeout_snapshot
 
         return timeout_snapshot(self)
 

@@ -1,0 +1,53 @@
+/*
+ * What differs between the versions of CPython, and between its builds, the same for all files here.
+ */
+#ifndef HF_PY_VERSIONS_H
+#define HF_PY_VERSIONS_H
+
+#include <Python.h>
+
+/* The exception in flight, normalised; NULL if there is none. */
+static inline PyObject *
+hf_take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == NULL)
+        return NULL;
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+#endif
+}
+
+/* Steals the reference. NULL clears nothing and sets nothing. */
+static inline void
+hf_give_exception(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (exception != NULL)
+        PyErr_SetRaisedException(exception);
+#else
+    if (exception != NULL)
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception,
+                      PyException_GetTraceback(exception));
+#endif
+}
+
+/* Exclusive use of one object where there is no GIL to give it. */
+#ifdef Py_GIL_DISABLED
+#define HF_BEGIN_EXCLUSIVE(op) Py_BEGIN_CRITICAL_SECTION(op)
+#define HF_END_EXCLUSIVE() Py_END_CRITICAL_SECTION()
+#else
+#define HF_BEGIN_EXCLUSIVE(op) {
+#define HF_END_EXCLUSIVE() }
+#endif
+
+#endif /* HF_PY_VERSIONS_H */
