@@ -42,6 +42,13 @@ hf_begin hf_coroutine_begin_inner(CoroutineObject *self);
 int hf_coroutine_close_it(PyObject *op);
 void hf_coroutine_close_unbegun(CoroutineObject *self);
 
+/* What a step that has ended answers. */
+static inline PySendResult
+hf_sent(const PyObject *answer)
+{
+    return answer != NULL ? PYGEN_RETURN : PYGEN_ERROR;
+}
+
 /* ---- coroutine_drive.c ---- */
 PySendResult hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer);
 PyObject *hf_coroutine_iternext(PyObject *op);

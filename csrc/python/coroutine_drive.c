@@ -6,12 +6,6 @@
 
 /* ---- ends ---- */
 
-static PySendResult
-sent(const PyObject *answer)
-{
-    return answer != NULL ? PYGEN_RETURN : PYGEN_ERROR;
-}
-
 /* The call ended with `result`, or, with NULL, by raising. Leaves the gate. */
 PySendResult
 hf_coroutine_finish(CoroutineObject *self, PyObject *result, PyObject **answer)
@@ -22,7 +16,7 @@ hf_coroutine_finish(CoroutineObject *self, PyObject *result, PyObject **answer)
     if (self->purpose == HF_FOR_OUTCOME)
         result = result != NULL ? hf_outcome_value(result) : hf_outcome_error();
     *answer = result;
-    return sent(result);
+    return hf_sent(result);
 }
 
 /* The caller's mistake proves nothing about what was to be called. */
@@ -44,7 +38,7 @@ end_refused(CoroutineObject *self, const hf_refusal *why, PyObject **answer)
     else
         hf_refuse(why);
     hf_coroutine_close_unbegun(self);
-    return sent(*answer);
+    return hf_sent(*answer);
 }
 
 /* An exception while entering: everything entered so far is given back. */
@@ -57,7 +51,7 @@ hf_coroutine_end_broken(CoroutineObject *self, PyObject **answer)
     *answer = NULL;
     if (self->purpose == HF_FOR_OUTCOME)
         *answer = hf_outcome_rejection();
-    return sent(*answer);
+    return hf_sent(*answer);
 }
 
 /* ---- entering ---- */
@@ -80,7 +74,7 @@ hand_over(CoroutineObject *self, PyObject **answer)
     *answer = hf_permit_new(self->gate, &self->pass);
     if (*answer == NULL)
         hf_gate_undo(self->gate, &self->pass);
-    return sent(*answer);
+    return hf_sent(*answer);
 }
 
 static PySendResult

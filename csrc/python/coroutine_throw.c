@@ -48,7 +48,7 @@ hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs,
     if (*answer != NULL)
         return PYGEN_NEXT;
     *answer = hf_stop_value();
-    return sent(*answer);
+    return hf_sent(*answer);
 }
 
 static PySendResult
