@@ -133,3 +133,28 @@ def test_an_asynchronous_fallback_has_no_more_time_than_the_call(clock: hf.Manua
         run(clock, pipe.acall(work))
     assert isinstance(raised.value.__cause__, asyncio.CancelledError)
     assert clock.now_ns() == 10 * MS
+
+
+def test_what_cut_an_earlier_attempt_is_not_blamed_for_a_cancellation_in_a_later_one(
+    clock: hf.ManualClock,
+) -> None:
+    # trap 51
+    retry = retry_on(clock, hf.DeadlineExceededError)
+    timeout = hf.Timeout(0.010, name="each", clock=clock)
+    pipe = hf.Pipeline("pipe", retry, timeout)
+    attempts: list[int] = []
+
+    async def work() -> None:
+        attempts.append(clock.now_ns())
+        if len(attempts) == 1:
+            await asleep_ns(clock, 3600 * 10**9)
+        await asleep_ns(clock, MS)
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()  # by whoever was to give the result, and not by the caller of this
+        await gone
+
+    with pytest.raises(asyncio.CancelledError):
+        run(clock, pipe.acall(work))
+    assert attempts == [0, 12 * MS]
+    assert (timeout.snapshot().expired, timeout.snapshot().in_time) == (1, 1)
+    assert retry.snapshot().gave_up["cancelled"] == 1
