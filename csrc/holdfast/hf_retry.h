@@ -18,7 +18,8 @@ typedef enum hf_retry_verdict {
     HF_RETRY_OUT_OF_TIME,   /* the delay would end after max_time */
     HF_RETRY_DEADLINE,      /* the delay would end after the deadline of an enclosing timeout */
     HF_RETRY_NO_BUDGET,     /* the budget has no token left */
-    HF_RETRY_NOT_RETRYABLE, /* a failure that is not to be retried, or a rejection */
+    HF_RETRY_NOT_RETRYABLE, /* a failure that is not to be retried */
+    HF_RETRY_REJECTED,      /* a rejection that is not: the function was not even called */
     HF_RETRY_CANCELLED,     /* the caller gave up, while it ran or while it waited */
     HF_RETRY_VERDICTS
 } hf_retry_verdict;

@@ -68,8 +68,11 @@ may_follow(GateObject *step, hf_retry_verdict *otherwise)
         *otherwise = HF_RETRY_CANCELLED;
         return 0;
     }
-    if (hf_step_judge_type(step, type) != HF_FAILURE)
+    if (hf_step_judge_type(step, type) != HF_FAILURE) {
+        if (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type))
+            *otherwise = HF_RETRY_REJECTED;
         return 0;
+    }
     if (step->wanted == NULL)
         return 1;
     PyObject *raised = hf_take_exception();

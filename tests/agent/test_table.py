@@ -98,7 +98,7 @@ def test_the_breaker_tells_its_state_and_when_it_probes():
 def test_the_retries_tell_what_they_saved_and_why_calls_were_given_up():  # RT-22, RT-23
     text = drawn(scene_at(4 * NS))
     assert "retries   74 in 1,312 attempts, 46 calls recovered\n" in text
-    assert "given up  exhausted 6, no-budget 9, not-retryable 278\n" in text
+    assert "given up  exhausted 6, no-budget 9, rejected 278\n" in text
 
 
 def test_the_budget_and_the_timeouts_have_a_line():

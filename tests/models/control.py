@@ -329,11 +329,13 @@ class Call:
         if not isinstance(error, Exception):
             step.gave_up["cancelled"] += 1
             return False
+        named = step.judge.of_error(error) == FAILURE
+        rejected = isinstance(error, hf.Rejected) and not named
         try:
-            may = step.judge.of_error(error) == FAILURE and (not step.wants or step.wants(error))
+            may = named and (not step.wants or step.wants(error))
         except PickyError as raised:
             end.raised, end.refused, may = Raised(raised), False, False
-        step.gave_up["not_retryable"] += not may
+        step.gave_up["rejected" if rejected else "not_retryable"] += not may
         return bool(may)
 
     def _give_up(self, step: RetryStep, end: End, why: str, made: int, elapsed_ns: int) -> End:

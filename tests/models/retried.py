@@ -58,7 +58,8 @@ class Call:
             if attempt.ends == OTHER or (
                 attempt.ends == REJECTED and not self.settings.retries_rejections
             ):
-                self.end, self.raises = "not_retryable", attempt.ends
+                self.end = "rejected" if attempt.ends == REJECTED else "not_retryable"
+                self.raises = attempt.ends
                 break
             self.end = self._why_not(attempt, began, deadline)
             if self.end:

@@ -7,7 +7,15 @@ from collections import Counter
 MILLION = 10**6
 ORDINALS = 16
 BOUNDS = [MILLION << i for i in range(16)]  # delays up to 1, 2, 4 … 32,768 ms
-ENDS = ("exhausted", "out_of_time", "deadline", "no_budget", "not_retryable", "cancelled")
+ENDS = (
+    "exhausted",
+    "out_of_time",
+    "deadline",
+    "no_budget",
+    "not_retryable",
+    "rejected",
+    "cancelled",
+)
 
 
 class Retry:

@@ -9,7 +9,8 @@ from holdfast._native.binding cimport capsule, moment, whole
 
 # In the order of enum hf_retry_verdict.
 VERDICTS = (
-    "again", "exhausted", "out_of_time", "deadline", "no_budget", "not_retryable", "cancelled",
+    "again", "exhausted", "out_of_time", "deadline", "no_budget", "not_retryable",
+    "rejected", "cancelled",
 )
 
 
@@ -54,7 +55,7 @@ cdef class Retry:
 
     def count_end(self, verdict):
         """Count a call that failed, and why it was not tried again: one of ``VERDICTS``."""
-        hf_count(&self.kernel.gave_up[whole(VERDICTS.index(verdict), "verdict", 1, 6)], 1)
+        hf_count(&self.kernel.gave_up[whole(VERDICTS.index(verdict), "verdict", 1, HF_RETRY_VERDICTS - 1)], 1)
 
     def count_observed(self):
         """Count a retry that was not made, but would have been."""

@@ -64,7 +64,8 @@ class RetrySnapshot:
         max_retries: Retries of one call at most.
         retries: How many first, second … retries there were; the 16th stands for all later ones.
         gave_up: Calls that failed, by why they were not tried again: "exhausted", "out_of_time",
-            "deadline", "no_budget", "not_retryable", "cancelled".
+            "deadline", "no_budget", "not_retryable", "rejected" (by another policy, where ``on``
+            does not name it), "cancelled".
         delays: Pauses, by their greatest length in seconds; ``inf`` has those beyond.
         delay: Seconds of all pauses together.
         observed: Retries that were not made, but would have been (mode "observe").

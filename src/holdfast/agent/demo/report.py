@@ -175,7 +175,7 @@ out, after {limit} on both sides. good again after: from the upstream's return t
 the next good answer, for which the guarded side waits until a probe is due.
 flaky: a call that fails or hangs is tried again, and recovered by that. A retry
 takes 1 from the budget, a good call gives {guard.ratio:g} back: where every call fails
-retries soon end. not-retryable: what breaker, limiter or bulkhead turned away.
+retries soon end. rejected: what breaker, limiter or bulkhead turned away.
 slow: requests that timed out still take their turn in the upstream. Unguarded,
 they keep its workers from those that could be answered in time; guarded, calls
 beyond the capacity are turned away, and the others are answered.""".splitlines()
