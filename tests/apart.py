@@ -1,8 +1,11 @@
 """Runs a piece of a test in a process of its own: to fork it, to interrupt it, to end it."""
 
+import os
 import subprocess
 import sys
 import textwrap
+import traceback
+from collections.abc import Callable
 
 
 def run_apart(source: str) -> str:
@@ -20,3 +23,18 @@ def run_apart(source: str) -> str:
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     return done.stdout
+
+
+def in_child(check: Callable[[], object]) -> None:
+    """Run ``check()`` in a forked child of this process, and look how it ended."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            check()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -4,48 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import holdfast as hf
-
-
-def counts(policy: hf.Timeout) -> tuple[int, int, int, int]:
-    snapshot = policy.snapshot()
-    return snapshot.in_time, snapshot.expired, snapshot.late, snapshot.refused
-
-
-def raised(call: Any, *args: Any) -> BaseException:
-    try:
-        value = call(*args)
-    except BaseException as error:
-        return error
-    raise AssertionError(f"returned {value!r}")
-
-
-def permit_of(*policies: Any) -> Any:
-    return hf.Pipeline("permits", *policies).acquire()
-
-
-class Work:
-    """Takes so long on a clock, and then returns or raises."""
-
-    def __init__(self, clock: hf.ManualClock, seconds: float, error: Any = None) -> None:
-        self.clock, self.seconds, self.error = clock, seconds, error
-        self.runs = 0
-
-    def __call__(self) -> str:
-        self.runs += 1
-        self.clock.advance(self.seconds)
-        if self.error is not None:
-            raise self.error
-        return "value"
-
+from tests.policies.timeouts import Work, counts, permit_of, raised
 
 # ---- settings ----
 
@@ -318,108 +283,6 @@ def test_a_wait_for_a_place_that_is_hopeless_is_not_begun(clock):  # trap 42
     assert bulkhead.waiting == 0
 
 
-# ---- generators ----
-
-
-def test_a_generator_has_so_long_for_its_first_item(clock):
-    policy = hf.Timeout(1, clock=clock)
-
-    @policy
-    def items(first: float) -> Iterator[object]:
-        clock.advance(first)
-        yield hf.deadline()
-        clock.advance(5)
-        yield hf.deadline()
-
-    assert list(items(0.5)) == [0.5, None]
-    assert counts(policy) == (1, 0, 0, 0)
-    assert type(raised(list, items(2))) is hf.DeadlineExceededError
-    assert counts(policy) == (1, 1, 1, 0)
-    assert hf.deadline() is None
-
-
-def test_a_generator_whose_first_item_is_late_is_closed(clock):
-    closed = []
-
-    @hf.Timeout(1, clock=clock)
-    def items() -> Iterator[int]:
-        try:
-            clock.advance(2)
-            yield 1
-        finally:
-            closed.append(True)
-
-    raised(next, items())
-    gc.collect()
-    assert closed == [True]
-
-
-# ---- permits ----
-
-
-def test_a_permit_that_succeeds_late_says_so(clock):
-    policy = hf.Timeout(1, clock=clock)
-    assert permit_of(policy).success() is True
-    assert counts(policy) == (1, 0, 0, 0)
-    permit = permit_of(policy)
-    clock.advance(2)
-    with pytest.raises(hf.DeadlineExceededError):
-        permit.success()
-    assert permit.success() is False
-    assert counts(policy) == (1, 1, 1, 0)
-    for settle in ("failure", "ignore"):
-        permit = permit_of(policy)
-        clock.advance(2)
-        assert getattr(permit, settle)() is True
-    assert counts(policy) == (1, 3, 1, 0)
-    permit_of(policy)  # and dropped: nothing is proven
-    assert counts(policy) == (1, 3, 1, 0)
-
-
-def test_permits_of_a_pipeline_have_deadlines_that_shrink(clock):  # CB-22
-    outer, inner = hf.Timeout(1, clock=clock), hf.Timeout(5, clock=clock)
-    breaker = hf.CircuitBreaker("b", clock=clock)
-    permit = hf.Pipeline("p", outer, breaker, inner).acquire()
-    clock.advance(2)
-    with pytest.raises(hf.DeadlineExceededError):
-        permit.success()
-    assert breaker.snapshot().failed == 1
-    assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (1, 0, 0, 0))
-
-
-def test_a_permit_may_outlive_the_timeout_it_was_taken_under(clock):
-    inner = hf.Timeout(5, clock=clock)
-    permit = hf.Timeout(1, clock=clock).call(permit_of, inner)
-    gc.collect()
-    clock.advance(2)
-    with pytest.raises(hf.DeadlineExceededError, match="longer than 1 s"):
-        permit.success()
-    assert counts(inner) == (1, 0, 0, 0)
-    permit = hf.Timeout(1, clock=clock).call(permit_of, inner)
-    gc.collect()
-    del permit  # never settled
-    assert counts(inner) == (1, 0, 0, 0)
-
-
-def test_a_coroutine_may_outlive_the_timeout_it_began_under(clock):
-    inner = hf.Timeout(5, clock=clock)
-
-    async def body() -> float | None:
-        class Suspend:
-            def __await__(self) -> Iterator[None]:
-                yield
-
-        await Suspend()
-        return hf.deadline()
-
-    call = inner.acall(body)
-    hf.Timeout(1, clock=clock).call(lambda: call.send(None))
-    gc.collect()
-    with pytest.raises(StopIteration) as stop:
-        call.send(None)
-    assert stop.value.value == 1
-
-
 # ---- modes ----
 
 
@@ -462,101 +325,6 @@ def test_reset_forgets_nothing(clock):
     policy = hf.Timeout(1, clock=clock)
     policy.call(int)
     policy.reset()
-    assert counts(policy) == (1, 0, 0, 0)
-
-
-# ---- forked ----
-
-
-def in_child(check: Any) -> None:
-    """Run ``check()`` in a forked child, and look how it ended."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            check()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-def test_forked_inside_of_a_call_the_child_keeps_its_deadline_and_counts_nothing(clock):
-    # traps 46, 58
-    policy = hf.Timeout(2, clock=clock)
-
-    def body() -> str:
-        pid = os.fork()
-        clock.advance(1)
-        assert hf.deadline() == 1
-        clock.advance(2)
-        return "child" if pid == 0 else str(pid)
-
-    try:
-        value = policy.call(body)
-    except hf.DeadlineExceededError:
-        _, status = os.wait()
-        assert os.waitstatus_to_exitcode(status) == 0
-        assert counts(policy) == (0, 1, 1, 0)
-    else:
-        code = 1
-        if value == "child" and counts(policy) == (0, 0, 0, 0) and hf.deadline() is None:
-            code = 0
-        os._exit(code)
-
-
-def test_a_child_is_in_the_blocks_of_the_thread_that_forked_and_may_leave_them(clock):
-    policy = hf.Timeout(2, clock=clock)
-    elsewhere, leave = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with policy:
-            elsewhere.set()
-            leave.wait()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    elsewhere.wait()
-    block = policy
-    block.__enter__()
-
-    def check() -> None:
-        assert hf.deadline() == 2
-        with pytest.raises(RuntimeError):
-            block.__exit__(None, None, None)  # the parent's entry, which is closed with that
-        assert hf.deadline() is None
-        seen: list[object] = []
-        threads = [threading.Thread(target=lambda: seen.append(hf.deadline())) for _ in range(3)]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
-        assert seen == [None] * 3
-        assert counts(policy) == (0, 0, 0, 0)
-
-    in_child(check)
-    block.__exit__(None, None, None)
-    leave.set()
-    thread.join()
-    assert counts(policy) == (2, 0, 0, 0)
-
-
-def test_a_child_that_leaves_a_block_is_not_under_its_deadline_any_more(clock):
-    policy = hf.Timeout(2, clock=clock)
-    pid = -1
-    try:
-        with policy:
-            pid = os.fork()
-        if pid == 0:
-            os._exit(0 if hf.deadline() is None and counts(policy) == (0, 0, 0, 0) else 1)
-    finally:
-        if pid == 0:
-            os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert counts(policy) == (1, 0, 0, 0)
 
 
