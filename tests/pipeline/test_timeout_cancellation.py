@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.bounded_scenes import SCENES, Body, Scene, World
+from tests.pipeline import bounded_company, bounded_scenes  # noqa: F401 - they fill SCENES
+from tests.pipeline.bounded_world import SCENES, Body, Scene, World
 from tests.pipeline.virtual import VirtualLoop, run, turns
 
 

@@ -1,0 +1,164 @@
+"""Alarms of timeouts in asyncio: none rings for a call that is gone, nor in a forked child."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.apart import in_child
+from tests.pipeline.virtual import VirtualLoop, ended, run, turns
+from tests.policies.timeouts import counts
+
+# ---- alarms of what is gone ----
+
+
+@pytest.mark.parametrize("how", ["closed", "thrown into", "dropped"])
+def test_the_alarm_of_a_call_that_ends_otherwise_is_cleared(how: str):  # trap 52, D-CB-5
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+        future = loop.create_future()
+
+        async def body() -> None:
+            await future
+
+        call: Any = policy.acall(body)
+        call.send(None)
+        if how == "closed":
+            call.close()
+        elif how == "thrown into":
+            with pytest.raises(LookupError):
+                call.throw(LookupError())
+        call = None
+        gc.collect()
+        await asyncio.sleep(2)
+        assert not future.cancelled()
+        assert policy.snapshot().expired == 0
+
+    run(main)
+
+
+def test_a_call_that_dies_is_not_cut_as_it_dies(clock):
+    # Its clean-up moves the clock: the alarm would ring for what is half gone.
+    policy = hf.Timeout(1, clock=clock)
+    closed = []
+
+    async def body() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            clock.advance(5)
+            closed.append(True)
+
+    async def main() -> None:
+        call: Any = policy.acall(body)
+        call.send(None)
+        del call
+        assert closed == [True]
+        await turns(3)
+
+    asyncio.run(main())
+    assert policy.snapshot().expired == 0
+
+
+def test_a_task_that_is_given_up_in_the_middle_is_collected(clock):
+    # The loop is closed under it: what it waited for and its alarms are a circle with it.
+    for suspended in ("call", "block"):
+        policy = hf.Timeout(1, clock=clock)
+
+        async def block(policy: hf.Timeout = policy) -> None:
+            async with policy:
+                await asyncio.get_running_loop().create_future()
+
+        async def wait() -> None:
+            await asyncio.get_running_loop().create_future()
+
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)
+        task = loop.create_task(block() if suspended == "block" else policy.acall(wait))
+        for _ in range(3):
+            loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        gone = [weakref.ref(task), weakref.ref(loop)]
+        del task, loop
+        gc.collect()
+        assert [one() for one in gone] == [None, None], suspended
+        assert hf.deadline() is None
+
+
+def test_a_task_is_collected_by_another_thread_while_the_loop_runs():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+        futures = []
+
+        async def body() -> None:
+            future = loop.create_future()
+            futures.append(weakref.ref(future))
+            await future
+
+        def circle() -> None:
+            call = policy.acall(body)
+            call.send(None)
+            box = [call]
+            box.append(box)  # type: ignore[arg-type]
+
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(100):
+                circle()
+            keeps = asyncio.ensure_future(policy.acall(asyncio.sleep, 9))
+            await turns(2)
+            thread = threading.Thread(target=gc.collect)
+            thread.start()
+            thread.join()
+        finally:
+            gc.enable()
+        assert all(future() is None for future in futures)
+        assert type(await ended(keeps)) is hf.DeadlineExceededError
+        assert counts(policy) == (0, 1, 0, 0)
+
+    run(main)
+
+
+# ---- forks ----
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_forked_while_calls_wait_nothing_rings_in_the_child():  # traps 46, 58
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+        calls: list[Any] = []
+        for _ in range(3):
+            calls.append(policy.acall(asyncio.sleep, 9))
+            calls[-1].send(None)
+
+        def check() -> None:
+            calls[0].close()
+            del calls[:]
+            gc.collect()
+            loop.clock.advance_ns(2 * 10**9)
+            for timer in list(loop._scheduled):  # type: ignore[attr-defined]
+                timer._run()
+            assert counts(policy) == (0, 0, 0, 0)
+            asyncio._set_running_loop(None)
+
+            async def again(loop: VirtualLoop) -> None:
+                mine = hf.Timeout(1, clock=loop.clock)
+                for one in (mine, policy):
+                    wait = one.acall(asyncio.sleep, 0)
+                    await wait
+
+            run(again)
+            assert policy.snapshot().in_time == 1
+
+        in_child(check)
+        for call in calls:
+            call.close()
+
+    run(main)
