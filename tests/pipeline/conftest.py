@@ -1,13 +1,18 @@
-"""Houses and pools for one test, empty again when it is over."""
+"""Houses and pools for one test, empty again when it is over; what is to be left of a test."""
 
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+import holdfast as hf
 from holdfast import ManualClock
+from holdfast.pipeline import blocks
 from holdfast.pipeline.pool import PoolBulkhead
 from tests.pipeline.houses import House, Job
+from tests.pipeline.left_behind import Held
 
 
 @pytest.fixture
@@ -43,3 +48,29 @@ def job() -> Iterator[Job]:
     job = Job()
     yield job
     job.open.set()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    """A function that runs until the test lets it go, at the latest in the end."""
+    held = Held()
+    yield held
+    held.go.set()
+
+
+@pytest.fixture
+def nothing_stays_open() -> Iterator[None]:
+    """No block of a timeout is left open, and no deadline in force."""
+    yield
+    gc.collect()
+    assert dict(blocks._open) == {}
+    assert hf.deadline() is None
+
+
+@pytest.fixture
+def no_warnings() -> Iterator[None]:
+    """No coroutine is left that was never awaited."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+        gc.collect()

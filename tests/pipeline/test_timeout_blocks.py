@@ -1,4 +1,4 @@
-"""`with` and `async with` a timeout, and what ``deadline()`` says wherever it is asked."""
+"""`with` and `async with` a timeout, in threads and in tasks."""
 
 # ruff: noqa: PT012 - blocks are what is tested here
 
@@ -8,28 +8,16 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 import pytest
 
 import holdfast as hf
-from holdfast.pipeline import blocks
 from tests.pipeline.virtual import VirtualLoop, ended, run, turns
+from tests.policies.timeouts import counts
 
-
-@pytest.fixture(autouse=True)
-def nothing_stays_open() -> Iterator[None]:
-    yield
-    gc.collect()
-    assert dict(blocks._open) == {}
-    assert hf.deadline() is None
-
-
-def counts(policy: hf.Timeout) -> tuple[int, int, int, int]:
-    snapshot = policy.snapshot()
-    return snapshot.in_time, snapshot.expired, snapshot.late, snapshot.refused
+pytestmark = pytest.mark.usefixtures("nothing_stays_open")
 
 
 # ---- blocks in threads ----
@@ -288,132 +276,3 @@ def test_a_manual_clock_cuts_a_block_when_it_is_moved(clock):
         assert type(await ended(task)) is hf.DeadlineExceededError
 
     asyncio.run(main())
-
-
-# ---- where deadlines are seen ----
-
-
-def test_outside_of_any_there_is_no_deadline():  # TO-09
-    assert hf.deadline() is None
-    hf.check_deadline()
-
-    async def main(loop: VirtualLoop) -> None:
-        assert hf.deadline() is None
-        hf.check_deadline()
-
-    run(main)
-
-
-def test_other_threads_and_executors_do_not_inherit_it(clock):
-    policy = hf.Timeout(3, clock=clock)
-    with ThreadPoolExecutor(1) as pool:
-        assert policy.call(lambda: pool.submit(hf.deadline).result()) is None
-        assert pool.submit(policy.call, hf.deadline).result() == 3
-        assert pool.submit(hf.deadline).result() is None
-
-
-def test_what_a_coroutine_awaits_inherits_it_and_what_it_starts_does_not():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(3, clock=loop.clock)
-        seen: dict[str, object] = {}
-
-        async def look(where: str) -> None:
-            await asyncio.sleep(0)
-            seen[where] = hf.deadline()
-
-        async def body() -> None:
-            loop.call_soon(lambda: seen.update(callback=hf.deadline()))
-            task = asyncio.create_task(look("task"))
-            await asyncio.sleep(1)
-            await task
-            await look("awaited")
-            await asyncio.gather(look("gathered"))
-            seen["thread"] = await asyncio.to_thread(hf.deadline)
-            seen["executor"] = await loop.run_in_executor(None, hf.deadline)
-            seen["nested"] = await hf.Timeout(9, clock=loop.clock).acall(inner)
-            seen["shorter"] = await hf.Timeout(1, clock=loop.clock).acall(inner)
-            seen["sync"] = hf.Timeout(9, clock=loop.clock).call(hf.deadline)
-            seen["after"] = hf.deadline()
-
-        async def inner() -> float | None:
-            await asyncio.sleep(0)
-            return hf.deadline()
-
-        await policy.acall(body)
-        assert seen == {
-            "callback": None,
-            "task": None,
-            "awaited": 2,
-            "gathered": None,
-            "thread": None,
-            "executor": None,
-            "nested": 2,
-            "shorter": 1,
-            "sync": 2,
-            "after": 2,
-        }
-
-    asyncio.run(main_on_real_loop(main))
-
-
-async def main_on_real_loop(main: Any) -> None:
-    """Threads have to be waited for: a loop that sleeps, whose clock is moved by its timers."""
-    loop = asyncio.get_running_loop()
-
-    class Loop:
-        def __init__(self) -> None:
-            self.clock = hf.ManualClock()
-            self.call_soon = loop.call_soon
-            self.run_in_executor = loop.run_in_executor
-
-    fake = Loop()
-    sleep = asyncio.sleep
-
-    async def pass_time(seconds: float, result: object = None) -> object:
-        await sleep(0)
-        fake.clock.advance(seconds)
-        return result
-
-    asyncio.sleep = pass_time  # type: ignore[assignment]
-    try:
-        await main(fake)
-    finally:
-        asyncio.sleep = sleep
-
-
-def test_a_task_keeps_its_own_while_others_run():
-    async def main(loop: VirtualLoop) -> None:
-        async def one(seconds: float) -> list[float | None]:
-            async def body() -> list[float | None]:
-                seen = []
-                for _ in range(3):
-                    seen.append(hf.deadline())
-                    await asyncio.sleep(0)
-                return seen
-
-            seen = await hf.Timeout(seconds, clock=loop.clock).acall(body)
-            assert hf.deadline() is None
-            return seen
-
-        seen = await asyncio.gather(*(one(seconds) for seconds in (1, 2, 3)))
-        assert seen == [[s] * 3 for s in (1, 2, 3)]
-
-    run(main)
-
-
-def test_an_async_generator_has_its_deadline_until_its_first_item():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-
-        @policy
-        async def items(first: float) -> AsyncIterator[float | None]:
-            await asyncio.sleep(first)
-            yield hf.deadline()
-            await asyncio.sleep(9)
-            yield hf.deadline()
-
-        assert [item async for item in items(0.25)] == [0.75, None]
-        assert type(await ended(anext(items(2)))) is hf.DeadlineExceededError
-        assert counts(policy) == (1, 1, 0, 0)
-
-    run(main)
