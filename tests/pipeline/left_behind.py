@@ -28,6 +28,16 @@ class Held:
         return self._result
 
 
+def threaded(clock: hf.Clock, duration: float = 1, **settings: Any) -> hf.Timeout:
+    """Return a timeout whose calls run in threads."""
+    return hf.Timeout(duration, thread=True, clock=clock, **settings)
+
+
+def house(name: str = "b", places: int = 9, **settings: Any) -> hf.Bulkhead:
+    """Return a bulkhead with places enough."""
+    return hf.Bulkhead(name, max_concurrent=places, **settings)
+
+
 def begin(policy: hf.Policy, held: Held, call: Callable[..., Any] | None = None) -> Party:
     """Have a thread call it through a policy; return once it runs."""
     before = len(held.begun)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import holdfast as hf
 from holdfast.pipeline.threads import Work
-from tests.pipeline.left_behind import Held, begin, leave_behind
+from tests.pipeline.left_behind import Held, begin, house, leave_behind, threaded
 from tests.pipeline.parties import Party, until
 from tests.policies.calls import OutageError
 
@@ -19,21 +18,6 @@ from tests.policies.calls import OutageError
 def clock() -> hf.ManualClock:
     """A clock that no wait moves."""
     return hf.ManualClock(auto=False)
-
-
-@pytest.fixture
-def held() -> Iterator[Held]:
-    held = Held()
-    yield held
-    held.go.set()
-
-
-def threaded(clock: hf.Clock, duration: float = 1, **settings: Any) -> hf.Timeout:
-    return hf.Timeout(duration, thread=True, clock=clock, **settings)
-
-
-def house(name: str = "b", places: int = 9, **settings: Any) -> hf.Bulkhead:
-    return hf.Bulkhead(name, max_concurrent=places, **settings)
 
 
 def again(clock: hf.Clock, attempts: int = 2) -> hf.Retry:
@@ -291,56 +275,6 @@ def leave_behind_here(timeout: hf.Timeout, held: Held, clock: hf.ManualClock) ->
     with pytest.raises(hf.DeadlineExceededError):
         timeout.call(held)
     mover.result()
-
-
-# ---- what waits inside ----
-
-
-def test_a_wait_for_a_place_inside_ends_with_the_deadline_and_nothing_runs(clock):
-    full = house(places=1, max_waiting=1, max_wait=100, clock=clock)
-    outside, timeout = house("outside"), threaded(clock)
-    pipe = hf.Pipeline("p", outside, timeout, full)
-    ran: list[int] = []
-    with full:
-        party = Party(pipe.call, ran.append, 1)
-        until(lambda: full.waiting == 1)
-        clock.advance(1)
-        with pytest.raises(hf.DeadlineExceededError):
-            party.result()
-        until(lambda: timeout.snapshot().running == 0)
-        assert full.waiting == 0
-    assert ran == []
-    assert (full.in_flight, outside.in_flight) == (0, 0)
-    assert pipe.call(len, "ok") == 2
-
-
-def test_a_place_that_comes_free_in_time_is_taken(clock):
-    full = house(places=1, max_waiting=1, max_wait=100, clock=clock)
-    pipe = hf.Pipeline("p", threaded(clock), full)
-    with full:
-        party = Party(pipe.call, len, "ok")
-        until(lambda: full.waiting == 1)
-    assert party.result() == 2
-    assert full.in_flight == 0
-
-
-def test_a_wait_for_tokens_inside_that_would_be_too_long_is_refused_at_once(clock):
-    limiter = hf.RateLimiter("l", rate=0.1, burst=1, max_wait=100, clock=clock)
-    timeout = threaded(clock)
-    pipe = hf.Pipeline("p", timeout, limiter)
-    assert pipe.call(len, "ok") == 2
-    with pytest.raises(hf.RateLimitedError):
-        pipe.call(len, "ok")
-    assert timeout.snapshot().in_time == 1
-
-
-def test_tokens_inside_that_come_in_time_are_waited_for(clock):
-    limiter = hf.RateLimiter("l", rate=10, burst=1, max_wait=100, clock=clock)
-    pipe = hf.Pipeline("p", threaded(clock), limiter)
-    assert pipe.call(len, "ok") == 2
-    party = Party(pipe.call, len, "ok")
-    until(lambda: clock._timers and (clock.advance(0.1) or not party.is_alive()))
-    assert party.result() == 2
 
 
 # ---- leaving a place once ----
