@@ -14,7 +14,7 @@ import holdfast as hf
 from holdfast import ManualClock
 from tests.pipeline.parties import auntil
 from tests.policies.calls import OutageError
-from tests.policies.retries import budget_of, retry_of, run_async, waits
+from tests.policies.retries import budget_of, retry_of, run_async, waits, why
 
 
 class Streams:
@@ -64,10 +64,6 @@ def all_asynchronous(guard: Any, streams: Streams, clock: ManualClock, **kw: Any
 
 
 both_kinds = pytest.mark.parametrize("take", [all_plain, all_asynchronous])
-
-
-def why(retry: hf.Retry) -> dict[str, int]:
-    return {reason: n for reason, n in retry.snapshot().gave_up.items() if n}
 
 
 @both_kinds

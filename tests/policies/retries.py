@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 import holdfast as hf
 from tests.policies.calls import OutageError
 
@@ -25,6 +27,11 @@ def retry_of(clock: hf.ManualClock, **settings: Any) -> hf.Retry:
 def budget_of(clock: hf.ManualClock, burst: int) -> hf.RetryBudget:
     """Return a budget that nothing fills up."""
     return hf.RetryBudget(ratio=0, min_per_second=0, burst=burst, clock=clock)
+
+
+def why(retry: hf.Retry) -> dict[str, int]:
+    """Return why calls were given up, without what never happened."""
+    return {reason: n for reason, n in retry.snapshot().gave_up.items() if n}
 
 
 class Flaky:
@@ -47,6 +54,14 @@ class Flaky:
         if len(self.made) <= self._failures:
             raise self._error[len(self.made) - 1] if isinstance(self._error, list) else self._error
         return "fine"
+
+
+class BusyError(Exception):
+    """Says how long its server wants to be left alone."""
+
+    def __init__(self, retry_after: object) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
 
 
 def run_async(clock: hf.ManualClock, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -133,3 +148,6 @@ WAYS = [
     by_try_acall,
     by_async_block,
 ]
+
+every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
+both_ways = pytest.mark.parametrize("make", [by_call, by_acall], ids=lambda way: way.__name__)

@@ -1,4 +1,4 @@
-"""Retry: how often it calls, what it gives back, and what is counted, in every way to call it."""
+"""Retry: how often it calls, what it retries and what it gives back, in every way to call it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,12 @@ from tests.policies.calls import OutageError, fine, outage, raising
 from tests.policies.retries import (
     WAYS,
     Flaky,
-    budget_of,
-    by_acall,
-    by_call,
+    every_way,
     in_a_coroutine,
     retry_of,
     run_async,
+    why,
 )
-
-every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
-
-
-def ends(retry: hf.Retry) -> dict[str, int]:
-    """Return why calls were given up, without what never happened."""
-    return {why: n for why, n in retry.snapshot().gave_up.items() if n}
-
 
 # ---- how often ----
 
@@ -57,7 +48,7 @@ def test_it_gives_up_after_its_attempts_and_raises_what_the_last_one_raised(
     assert raised.value is errors[2]
     assert raised.value.__cause__ is None
     assert flaky.made == [0.0, 1.0, 2.0]
-    assert ends(retry) == {"exhausted": 1}
+    assert why(retry) == {"exhausted": 1}
 
 
 @every_way
@@ -69,7 +60,7 @@ def test_one_attempt_is_a_call_without_retries_and_without_a_note(
         make(retry, clock, flaky)
     assert flaky.made == [0.0]
     assert not hasattr(raised.value, "__notes__")
-    assert ends(retry) == {"exhausted": 1}
+    assert why(retry) == {"exhausted": 1}
 
 
 @every_way
@@ -93,7 +84,7 @@ def test_a_result_may_be_a_reason_and_the_last_one_is_returned(
     assert make(retry, clock, lambda: next(results)) == "latest"
     assert (retry.snapshot().recovered, clock.now()) == (2, 3.0)
     assert make(retry, clock, lambda: None) is None
-    assert ends(retry) == {"exhausted": 1}
+    assert why(retry) == {"exhausted": 1}
 
 
 @every_way
@@ -130,7 +121,7 @@ def test_what_is_not_to_be_retried_goes_to_the_caller_untouched(
     assert not hasattr(error, "__notes__")
     assert (error.__cause__, error.__context__) == (None, None)
     assert flaky.made == [0.0]
-    assert ends(retry) == {"not_retryable": 1}
+    assert why(retry) == {"not_retryable": 1}
 
 
 @every_way
@@ -171,7 +162,7 @@ def test_interrupts_are_never_retried(make: Any, kind: Any, clock: ManualClock) 
         make(retry, clock, flaky)
     assert not hasattr(raised.value, "__notes__")
     assert len(flaky.made) == 1
-    assert ends(retry) == {"cancelled": 1}
+    assert why(retry) == {"cancelled": 1}
 
 
 @every_way
@@ -180,7 +171,7 @@ def test_a_group_is_retried_when_all_of_it_are_errors(make: Any, clock: ManualCl
     flaky, retry = Flaky(clock, error=group), retry_of(clock, on=ExceptionGroup)
     with pytest.raises(ExceptionGroup):
         make(retry, clock, flaky)
-    assert (len(flaky.made), ends(retry)) == (3, {"exhausted": 1})
+    assert (len(flaky.made), why(retry)) == (3, {"exhausted": 1})
 
 
 def test_a_group_with_an_interrupt_in_it_is_not_retried(clock: ManualClock) -> None:  # trap 50
@@ -189,7 +180,7 @@ def test_a_group_with_an_interrupt_in_it_is_not_retried(clock: ManualClock) -> N
     with pytest.raises(BaseExceptionGroup):
         retry.call(raising(group))
     assert not hasattr(group, "__notes__")
-    assert ends(retry) == {"cancelled": 1}
+    assert why(retry) == {"cancelled": 1}
 
 
 # ---- rejections ----
@@ -208,11 +199,11 @@ def test_a_rejection_is_never_retried_unless_named(make: Any, clock: ManualClock
         retry = retry_of(clock, on=on)
         with pytest.raises(hf.CircuitOpenError):
             make(retry, clock, through)
-        assert (clock.now(), ends(retry)) == (0.0, {"not_retryable": 1})
+        assert (clock.now(), why(retry)) == (0.0, {"not_retryable": 1})
     retry = retry_of(clock, on=(hf.CircuitOpenError,))
     assert make(retry, clock, through) == "fine"  # after the minute that the rejection asks for
     assert clock.now() == 60.0
-    assert ends(retry) == {}
+    assert why(retry) == {}
 
 
 def test_a_rejection_by_an_inner_policy_is_retried_when_named_after_its_own_time(
@@ -270,112 +261,6 @@ def test_what_comes_in_place_of_a_rejection_is_an_error(
         outcome = run_async(clock, pipe.try_acall(in_a_coroutine(fine)))
     expected = hf.RetryExhaustedError if instead == "wrap" else ZeroDivisionError
     assert (type(outcome.error), outcome.rejection) == (expected, None)
-
-
-# ---- statistics ----
-
-
-def test_a_snapshot_has_all_that_happened(clock: ManualClock) -> None:  # RT-22, RT-23, RT-25
-    retry = retry_of(clock, backoff=hf.Linear(0.001, 0.5, jitter=False), attempts=4)
-    assert retry.snapshot().success_rate == 1.0
-    retry.call(fine)
-    retry.call(Flaky(clock, 2))
-    with pytest.raises(OutageError):
-        retry.call(outage)
-    with pytest.raises(ValueError, match="mine"):
-        retry.call(raising(ValueError("mine")))
-    snapshot = retry.snapshot()
-    assert (snapshot.name, snapshot.max_retries) == ("network", 3)
-    assert (snapshot.succeeded, snapshot.failed, snapshot.recovered) == (2, 2, 1)
-    assert snapshot.success_rate == 0.5
-    assert snapshot.attempts == 1 + 3 + 4 + 1
-    assert snapshot.retries[:4] == (2, 2, 1, 0)
-    assert ends(retry) == {"exhausted": 1, "not_retryable": 1}
-    assert {bound: n for bound, n in snapshot.delays.items() if n} == {0.001: 2, 0.512: 2, 1.024: 1}
-    assert snapshot.delay == pytest.approx(0.001 * 2 + 0.501 * 2 + 1.001)
-    retry.reset()
-    assert retry.snapshot() == snapshot
-
-
-def test_statistics_are_the_policys_and_nothing_of_a_call_stays_with_it(
-    clock: ManualClock,
-) -> None:  # trap 56, tenacity #93: concurrent calls shared a trial number
-    retry = retry_of(clock)
-    outer = Flaky(clock, 2)
-    inner: list[Flaky] = []
-
-    def reenters() -> str:
-        flaky = Flaky(clock, 2)
-        inner.append(flaky)
-        assert retry.call(flaky) == "fine"
-        return outer()
-
-    assert retry.call(reenters) == "fine"
-    assert [len(flaky.made) for flaky in (outer, *inner)] == [3, 3, 3, 3]
-    snapshot = retry.snapshot()
-    assert (snapshot.succeeded, snapshot.attempts) == (4, 12)
-
-
-def test_a_retry_in_both_places_of_a_pipeline_keeps_its_calls_apart(clock: ManualClock) -> None:
-    # trap 56
-    retry = retry_of(clock)
-    flaky = Flaky(clock, 8)
-    assert hf.Pipeline("p", retry, retry).call(flaky) == "fine"
-    assert len(flaky.made) == 9
-    assert retry.snapshot().succeeded == 2
-    assert ends(retry) == {"exhausted": 2}
-
-
-@pytest.mark.parametrize("make", [by_call, by_acall])
-def test_in_a_pipeline_each_attempt_passes_what_is_inside_and_the_call_what_is_outside(
-    make: Any, clock: ManualClock
-) -> None:
-    outer, inner = (
-        hf.CircuitBreaker(name, failure_threshold=99, clock=clock) for name in ("outer", "inner")
-    )
-    limiter = hf.RateLimiter("l", rate=1e-6, burst=10, clock=clock)
-    pipe = hf.Pipeline("p", outer, retry_of(clock), limiter, inner)
-    assert make(pipe, clock, Flaky(clock, 2)) == "fine"
-    assert (outer.snapshot().succeeded, outer.snapshot().failed) == (1, 0)
-    assert (inner.snapshot().succeeded, inner.snapshot().failed) == (1, 2)
-    assert 10 - limiter.available == 3
-
-
-# ---- modes ----
-
-
-@every_way
-def test_observed_it_never_retries_and_counts_what_it_would_have(
-    make: Any, clock: ManualClock
-) -> None:
-    error = OutageError()
-    flaky = Flaky(clock, error=error)
-    budget = budget_of(clock, 5)
-    told: list[Any] = []
-    retry = retry_of(
-        clock, mode="observe", budget=budget, before_sleep=told.append, on_exhausted=told.append
-    )
-    with pytest.raises(OutageError) as raised:
-        make(retry, clock, flaky)
-    assert raised.value is error
-    assert not hasattr(error, "__notes__")
-    assert (flaky.made, told) == ([0.0], [])
-    assert make(retry, clock, fine) == "fine"
-    snapshot = retry.snapshot()
-    assert (snapshot.observed, snapshot.succeeded, snapshot.failed) == (1, 1, 1)
-    assert sum(snapshot.retries) == 0
-    assert budget.snapshot().withdrawn == 0
-
-
-@every_way
-def test_switched_off_it_is_not_there(make: Any, clock: ManualClock) -> None:
-    flaky, retry = Flaky(clock), retry_of(clock, mode="off")
-    with pytest.raises(OutageError) as raised:
-        make(retry, clock, flaky)
-    assert not hasattr(raised.value, "__notes__")
-    assert flaky.made == [0.0]
-    snapshot = retry.snapshot()
-    assert (snapshot.attempts, snapshot.observed) == (0, 0)
 
 
 # ---- face ----

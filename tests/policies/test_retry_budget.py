@@ -10,9 +10,7 @@ import pytest
 import holdfast as hf
 from holdfast import ManualClock
 from tests.policies.calls import OutageError, fine, outage
-from tests.policies.retries import WAYS, Flaky, budget_of, retry_of
-
-every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
+from tests.policies.retries import Flaky, budget_of, every_way, retry_of
 
 
 def fail(retry: Any, clock: ManualClock) -> int:

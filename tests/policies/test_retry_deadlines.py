@@ -11,23 +11,14 @@ import pytest
 import holdfast as hf
 from holdfast import ManualClock
 from tests.policies.calls import OutageError
-from tests.policies.retries import WAYS, Flaky, by_acall, by_call, retry_of
-
-every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
-both_ways = pytest.mark.parametrize("make", [by_call, by_acall], ids=lambda way: way.__name__)
-
-
-class BusyError(Exception):
-    """Says how long its server wants to be left alone."""
-
-    def __init__(self, retry_after: object) -> None:
-        super().__init__(retry_after)
-        self.retry_after = retry_after
-
-
-def why(retry: hf.Retry) -> dict[str, int]:
-    return {reason: n for reason, n in retry.snapshot().gave_up.items() if n}
-
+from tests.policies.retries import (
+    BusyError,
+    Flaky,
+    both_ways,
+    every_way,
+    retry_of,
+    why,
+)
 
 # ---- the time of all attempts ----
 

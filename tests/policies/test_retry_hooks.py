@@ -9,14 +9,9 @@ import pytest
 import holdfast as hf
 from holdfast import ManualClock
 from tests.policies.calls import OutageError, fine, raising
-from tests.policies.retries import WAYS, Flaky, budget_of, retry_of, run_async
+from tests.policies.retries import WAYS, Flaky, budget_of, every_way, retry_of, run_async, why
 
-every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
 sync_ways = pytest.mark.parametrize("make", WAYS[:4], ids=lambda way: way.__name__)
-
-
-def why(retry: hf.Retry) -> dict[str, int]:
-    return {reason: n for reason, n in retry.snapshot().gave_up.items() if n}
 
 
 # ---- what they see ----

@@ -12,18 +12,11 @@ import holdfast as hf
 from holdfast import ManualClock
 from tests.policies.calls import OutageError, outage, raising
 from tests.policies.retries import (
-    WAYS,
     Flaky,
+    every_way,
     retry_of,
+    why,
 )
-
-every_way = pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
-
-
-def ends(retry: hf.Retry) -> dict[str, int]:
-    """Return why calls were given up, without what never happened."""
-    return {why: n for why, n in retry.snapshot().gave_up.items() if n}
-
 
 # ---- the note ----
 
@@ -138,7 +131,7 @@ def test_wrapped_a_result_that_is_not_good_enough_is_in_the_error(
     with pytest.raises(hf.RetryExhaustedError, match="a result") as raised:
         make(retry, clock, lambda: 503)
     assert (raised.value.result, raised.value.__cause__) == (503, None)
-    assert ends(retry) == {"exhausted": 1}
+    assert why(retry) == {"exhausted": 1}
 
 
 def test_wrapped_a_retry_around_may_retry_that(clock: ManualClock) -> None:
