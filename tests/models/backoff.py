@@ -79,3 +79,22 @@ class FailureRate:
 
     def record(self, failed: bool) -> None:
         self.rate += (failed - self.rate) / 32
+
+
+class StoredRate:
+    """The same as it is stored: in whole 2^31ths, each step rounded up, so it comes to rest."""
+
+    ONE = 2**31
+
+    def __init__(self) -> None:
+        self.stored = 0
+
+    @property
+    def rate(self) -> float:
+        return self.stored / self.ONE
+
+    def record(self, failed: bool) -> None:
+        if failed:
+            self.stored += (self.ONE - self.stored + 31) // 32
+        else:
+            self.stored -= (self.stored + 31) // 32

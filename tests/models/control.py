@@ -81,6 +81,7 @@ class Deadline:
     call: Call
     at: int
     outer: Deadline | None  # the next one that is later
+    cancels_before: int | None = None  # its first wait
     rang: bool = False
     is_merged: bool = False  # it rang together with another one
 
@@ -93,7 +94,6 @@ class Time:
         self.awaits = awaits
         self.interrupt_ns: int | None = None  # when the caller loses patience
         self.cancels = 0
-        self.calls: list[Call] = []  # that are under way, outermost first
 
     def _comes(self, ns: int) -> bool:
         at_ns = self.interrupt_ns
@@ -115,9 +115,11 @@ class Time:
         """Wait; return what ends the wait before time."""
         if ns == 0 or not self.awaits:
             return self.busy(ns)
-        for call in self.calls:
-            if call.cancels_before is None:
-                call.cancels_before = self.cancels
+        set_for = deadline
+        while set_for is not None:  # an alarm is set where the call first waits
+            if set_for.cancels_before is None:
+                set_for.cancels_before = self.cancels
+            set_for = set_for.outer
         while deadline is not None and deadline.rang:
             deadline = deadline.outer
         if deadline is not None and deadline.is_merged:
@@ -135,7 +137,7 @@ class Time:
         if deadline is None or due_ns > end_ns:
             return None
         deadline.rang = True
-        deadline.call.fired.add(deadline.at)
+        deadline.call.fired[deadline.at] = deadline
         while (deadline := deadline.outer) is not None:
             deadline.is_merged |= deadline.ns <= self.now_ns
         return Raised(CancelledError())
@@ -152,17 +154,13 @@ class Call:
     attempts: int = 0
     stand_ins: int = 0
     waited_ns: int = 0
-    fired: set[int] = field(default_factory=set)  # the timeouts whose alarm cut it
-    cancels_before: int | None = None  # its first wait
+    fired: dict[int, Deadline] = field(default_factory=dict)  # by the timeout whose alarm cut it
     around: Deadline | None = None
     begun: list[list[int]] = field(default_factory=list)  # by breaker: when its first attempt was
 
     def run(self, deadline: Deadline | None = None) -> End:
         self.around = deadline
-        self.time.calls.append(self)
-        end = self.through(0, deadline)
-        self.time.calls.pop()
-        return end
+        return self.through(0, deadline)
 
     def through(self, at: int, deadline: Deadline | None) -> End:
         """Pass the steps from `at` on, run, and come back."""
@@ -240,7 +238,7 @@ class Call:
         ):  # an alarm cuts, and what comes to its end all the same is in time
             is_late = is_late and end.error is not None
             is_cut = isinstance(end.error, CancelledError) and self._was_cut(at)
-        self.fired.discard(at)
+        self.fired.pop(at, None)
         if self.holds:  # all that it has kept is whose deadline it was
             is_own = inside.owner is step
         expired = is_own and (is_late or is_cut)
@@ -255,9 +253,12 @@ class Call:
         return end
 
     def _was_cut(self, at: int) -> bool:
-        """By an alarm of that timeout or of one outside of it, and not by the caller."""
-        asked = self.cancels_before is not None and self.time.cancels > self.cancels_before
-        return not asked and any(fired <= at for fired in self.fired)
+        """By an alarm of that timeout or of one around it, and by no caller since it was set."""
+        outermost = min(self.fired, default=at + 1)
+        if outermost > at:
+            return False
+        before = self.fired[outermost].cancels_before
+        return before is not None and self.time.cancels <= before
 
     # --- fallbacks ---------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.models.backoff import Backoff, FailureRate
+from tests.models.backoff import Backoff, StoredRate
 from tests.models.budget import Budget
 from tests.models.pipeline import Step, Verdicts
 
@@ -45,7 +45,7 @@ class AdaptiveDelay:
 
     def __init__(self, inner: Backoff, k: float, max_ns: int) -> None:
         self.inner, self.k, self.max_ns = inner, k, max_ns
-        self.failures = FailureRate()
+        self.failures = StoredRate()  # a nanosecond hangs on how it is stored
 
     def delay_ns(self, attempt: int, previous_ns: int | None = None) -> int:
         stretch = 1.0 + self.failures.rate * self.k

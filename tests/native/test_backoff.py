@@ -160,10 +160,11 @@ def test_a_factor_below_one_or_a_jitter_beyond_it_is_refused(field: str, bad: fl
 
 @given(st.lists(st.booleans(), max_size=500))
 def test_a_failure_rate_follows_the_mean(attempts: list[bool]) -> None:  # RT-24
-    rate, mean = FailureRate(), model.FailureRate()
+    rate, mean, stored = FailureRate(), model.FailureRate(), model.StoredRate()
     for failed in attempts:
-        rate.record(failed)
-        mean.record(failed)
+        for one in (rate, mean, stored):
+            one.record(failed)
+        assert rate.get() == stored.rate
         assert rate.get() == pytest.approx(mean.rate, abs=1e-6)
         assert 0 <= rate.get() <= 1
 

@@ -150,7 +150,9 @@ def fallback_of(draw: Any, name: str, world: World) -> Policy:
             raised = first
         if raised is None and how == "raises":
             raised = world.raised("no stand-in")
-        return End(ran=True, value=f"for {type(first.error).__name__}", raised=raised)
+        if raised is not None:
+            return End(ran=True, raised=raised)
+        return End(ran=True, value=f"for {type(first.error).__name__}")
 
     value: Any = plain if how == "plain" or not world.awaits else awaited
     real = hf.Fallback(
