@@ -78,7 +78,8 @@ ctest: $(VENV)/.has-test ## the C tests of the kernels
 define sanitized
 $(MAKE) --no-print-directory ctest SANITIZE=$(1)
 $(MAKE) --no-print-directory build build/venv-$(1)/.has-test SANITIZE=$(1) VENV=build/venv-$(1)
-TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0 suppressions=$(CURDIR)/tests/c/tsan.supp" \
+    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
     LD_PRELOAD="$(foreach lib,$(2),$(shell $(CC) -print-file-name=$(lib)))" \
     build/venv-$(1)/bin/python -m pytest $(3) -p no:cacheprovider -o faulthandler_timeout=600 $(ARGS)
 endef
