@@ -149,7 +149,7 @@ ROWS = (
         over("timeout_suspended", "suspended"),
         "× `asyncio.timeout`",
         over("asyncio_timeout_suspended", "suspended"),
-        1 / 5,
+        1 / 5 if OLD_AWAIT else 1 / 4,
     ),
     Row(
         "… two of them, within the standard pipeline",
