@@ -62,9 +62,8 @@ take_out(hf_alarm *alarm)
     return queue;
 }
 
-/* The loop may be dying in the same collection as the timeout: then half of it is gone already. */
 static void
-stop_timer(QueueObject *queue)
+stop_timer(QueueObject *queue, bool is_told)
 {
     PyObject *timer = queue->timer;
     queue->timer = NULL;
@@ -72,7 +71,7 @@ stop_timer(QueueObject *queue)
         return;
     PyObject *raised = hf_take_exception();
     PyObject *answer = PyObject_CallNoArgs(timer);
-    if (answer == NULL && queue->step != NULL)
+    if (answer == NULL && is_told)
         PyErr_WriteUnraisable(timer);
     PyErr_Clear();
     Py_XDECREF(answer);
@@ -89,7 +88,7 @@ start_timer(QueueObject *queue)
         return 0;
     PyObject *step = Py_NewRef((PyObject *)queue->step), *loop = loop_of(queue), *timer = NULL;
     int64_t deadline_ns = queue->first->deadline_ns;
-    stop_timer(queue);
+    stop_timer(queue, true);
     queue->timer_ns = deadline_ns;
     if (loop != NULL)
         timer = PyObject_CallMethod(step, "_set_timer", "OOL", loop, (PyObject *)queue,
@@ -184,15 +183,23 @@ queue_in(GateObject *step, PyObject *loop)
     return add_queue(step, loop);
 }
 
-/* The timeout dies, and with it the timers that nobody needs any more. */
+/*
+ * The timeout is about to die, and with it the timers that nobody needs any more: while all that dies in
+ * the same collection can still be called. The loop may be among it, so what it raises is not told.
+ */
+void
+hf_queues_stop(GateObject *step)
+{
+    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++)
+        stop_timer((QueueObject *)PyList_GET_ITEM(step->queues, i), false);
+}
+
+/* The timeout dies: a timer that still rings finds nothing. */
 void
 hf_queues_close(GateObject *step)
 {
-    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++) {
-        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(step->queues, i);
-        queue->step = NULL;
-        stop_timer(queue);
-    }
+    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++)
+        ((QueueObject *)PyList_GET_ITEM(step->queues, i))->step = NULL;
     Py_CLEAR(step->queues);
 }
 

@@ -142,6 +142,7 @@ void hf_alarms_forget(GateObject *gate, hf_pass *pass);
 int hf_alarms_traverse(const hf_course *course, visitproc visit, void *arg);
 void hf_alarms_end(hf_course *course);
 int hf_alarm_ready(PyObject *module);
+void hf_queues_stop(GateObject *step);
 void hf_queues_close(GateObject *step);
 
 /* ---- alarm_loop.c ---- */

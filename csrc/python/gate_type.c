@@ -238,6 +238,13 @@ gate_clear(PyObject *op)
     return 0;
 }
 
+/* Before anything of what dies with it is emptied: the last time that Python may be called. */
+static void
+gate_finalize(PyObject *op)
+{
+    hf_queues_stop((GateObject *)op);
+}
+
 static void
 gate_dealloc(PyObject *op)
 {
@@ -358,6 +365,7 @@ static PyMethodDef gate_methods[] = {
 static PyType_Slot gate_slots[] = {
     {Py_tp_doc, "The native part of every policy and pipeline: its compiled steps."},
     {Py_tp_new, gate_new},
+    {Py_tp_finalize, gate_finalize},
     {Py_tp_dealloc, gate_dealloc},
     {Py_tp_traverse, gate_traverse},
     {Py_tp_clear, gate_clear},

@@ -145,18 +145,13 @@ class ManualClock(_native.ManualClock, Clock):
         Returns:
             A function that cancels it, any number of times, without ever blocking.
         """
-        callbacks = self._callbacks
         with self._lock:
             if self.now_ns() < deadline_ns:
                 serial = next(self._serials)
-                callbacks[serial] = callback
+                self._callbacks[serial] = callback
                 self._forget_cancelled()
                 heappush(self._timers, (deadline_ns, serial))
-
-                def cancel() -> None:
-                    callbacks.pop(serial, None)
-
-                return cancel
+                return _Cancel(self._callbacks, serial)
         callback()
         return _nothing
 
@@ -192,6 +187,19 @@ def read_clock(problems: Problems, value: Clock | None) -> Clock:
         return system_clock
     checked = problems.instance("clock", value, Clock, "a SystemClock or a ManualClock")
     return system_clock if checked is None else checked
+
+
+class _Cancel:
+    """Cancels a timer; no function, since what the collector has emptied may not be called."""
+
+    __slots__ = ("_callbacks", "_serial")
+
+    def __init__(self, callbacks: dict[int, Callable[[], object]], serial: int) -> None:
+        self._callbacks = callbacks
+        self._serial = serial
+
+    def __call__(self) -> None:
+        self._callbacks.pop(self._serial, None)
 
 
 def _nothing() -> None:

@@ -138,8 +138,12 @@ class Time:
             return None
         deadline.rang = True
         deadline.call.fired[deadline.at] = deadline
+        call = deadline.call
         while (deadline := deadline.outer) is not None:
-            deadline.is_merged |= deadline.ns <= self.now_ns
+            if deadline.ns <= self.now_ns:
+                if deadline.call is not call:
+                    raise UnclearError  # which of the two calls is told
+                deadline.is_merged = True
         return Raised(CancelledError())
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -124,6 +125,47 @@ def test_a_task_is_collected_by_another_thread_while_the_loop_runs():
         assert counts(policy) == (0, 1, 0, 0)
 
     run(main)
+
+
+class StoppedByOneFunction(hf.ManualClock):
+    """A clock whose timers are cancelled by a function that is as old as it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        stopped = self.stopped = [0]
+
+        def stop() -> None:
+            stopped[0] += 1
+
+        self.stop = stop
+
+    def call_at_ns(self, deadline_ns: int, callback: Callable[[], object]) -> Callable[[], None]:
+        super().call_at_ns(deadline_ns, callback)
+        return self.stop
+
+
+def test_a_timeout_dies_in_one_collection_with_what_cancels_its_timer():
+    # The collector empties functions before it frees the timeout: by then none may be called.
+    def circle() -> list[int]:
+        clock = StoppedByOneFunction()
+        last: list[object] = []
+        last.append(last)
+        policy = hf.Timeout(1, clock=clock)
+        last.append(policy)
+        call: Any = policy.acall(asyncio.sleep, 9)
+        call.send(None)
+        call.close()
+        return clock.stopped
+
+    async def main() -> None:
+        gc.collect()
+        gc.disable()
+        stopped = circle()
+        assert stopped == [0]
+        gc.collect()
+        assert stopped == [1]
+
+    in_child(lambda: asyncio.new_event_loop().run_until_complete(main()))
 
 
 # ---- forks ----
