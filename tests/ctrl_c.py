@@ -1,10 +1,12 @@
 """Ctrl-C for the main thread of a process of its own (``apart``), once it waits and for certain."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 
+from holdfast import ManualClock
 from tests.pipeline.parties import Party, until
 
 
@@ -31,6 +33,17 @@ class CtrlC:
 
         self._armed = True
         return Party(signal_until_noticed)
+
+    def when_parked(self, clock: ManualClock) -> Party:
+        """Interrupt the main thread once it waits for a manual clock, and no more sets a timer."""
+        main = threading.main_thread().ident
+        assert main is not None
+
+        def is_parked() -> bool:
+            frame = sys._current_frames()[main]
+            return bool(clock._callbacks) and "park" in frame.f_code.co_name
+
+        return self.when(is_parked)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._armed:

@@ -36,7 +36,7 @@ def test_an_interrupt_in_the_pause_ends_the_loop_and_gives_the_retry_back() -> N
             retry.call(fail)
 
         for way in (block, call):
-            party = ctrl_c.when(lambda: clock._callbacks)
+            party = ctrl_c.when_parked(clock)
             try:
                 way()
             except KeyboardInterrupt as error:

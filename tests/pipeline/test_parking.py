@@ -130,18 +130,13 @@ def test_sleeping_threads_follow_their_clock(still: ManualClock) -> None:
 
 def test_ctrl_c_ends_a_parked_thread_and_leaves_no_timer() -> None:
     printed = run_apart("""
-        import sys, threading
         from holdfast import ManualClock
         from holdfast.pipeline.parking import ThreadWaiter, sleep_ns
         from tests.ctrl_c import CtrlC
 
-        clock, ctrl_c, main = ManualClock(auto=False), CtrlC(), threading.get_ident()
-
-        def parked():
-            return clock._callbacks and "park" in sys._current_frames()[main].f_code.co_name
-
+        clock, ctrl_c = ManualClock(auto=False), CtrlC()
         for wait in (lambda: ThreadWaiter().park(clock, 10**9), lambda: sleep_ns(clock, 10**9)):
-            sender = ctrl_c.when(parked)
+            sender = ctrl_c.when_parked(clock)
             try:
                 wait()
             except KeyboardInterrupt:
