@@ -214,16 +214,16 @@ go(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *error, PyObje
     hf_retry *kernel = step->cell;
     hf_retry_verdict verdict = HF_RETRY_EXHAUSTED;
     int64_t delay = 0, now = now_ns(step);
-    if (step->mode != HF_OBSERVE && hf_retry_has_attempts(kernel, hold->retry.retries)) {
+    if (step->mode == HF_OBSERVE) {
+        hf_count(&kernel->observed, kernel->attempts > 1);
+        hf_count(&kernel->gave_up[verdict], 1);
+        return GO_ON;
+    }
+    if (hf_retry_has_attempts(kernel, hold->retry.retries)) {
         delay = delay_ns(step, hold, error != NULL ? error : result);
         if (delay < 0)
             return broken(kernel);
         verdict = decide(step, pass, hold, delay, now);
-    } else if (step->mode == HF_OBSERVE) {
-        if (kernel->attempts > 1)
-            hf_count(&kernel->observed, 1);
-        hf_count(&kernel->gave_up[verdict], 1);
-        return GO_ON;
     }
     if (verdict == HF_RETRY_AGAIN) {
         if ((step->asks || step->listening) &&

@@ -219,3 +219,27 @@ def test_a_function_that_forks_may_end_its_child():
         print(hf.Timeout(30, thread=True).call(fork))
         """)
     assert out == "7\n"
+
+
+# ---- collected garbage ----
+
+
+def test_a_finaliser_may_need_threads_while_another_timeout_gets_its_own():
+    # D-CB-4; a collection begins wherever something is made, and finalisers call what they like.
+    assert run_apart("""
+        import gc, holdfast as hf
+        def finalise(phase, _):
+            if phase == "start":
+                made.append(hf.Timeout(30, thread=True))
+                made[-1].call(len, "four")
+        made = []
+        timeout = hf.Timeout(30, thread=True)
+        timeout.call(len, "four")  # what is imported at the first call is
+        timeouts = [hf.Timeout(30, thread=True) for _ in range(5)]
+        gc.callbacks.append(finalise)
+        gc.set_threshold(1)
+        for timeout in timeouts:
+            print(timeout.call(len, "four"))
+        gc.callbacks.clear()
+        assert made
+        """) == ("4\n" * 5)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextvars import copy_context
-from threading import Lock, local
+from threading import RLock, local
 
 from holdfast._native import gate
 from holdfast.errors import Rejected
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Work", "run_in_thread"]
 
-_crews = Lock()  # held while a timeout's threads are made
+_crews = RLock()  # held while a timeout gets its threads; re-entrant, as a finaliser may need some
 _here = local()  # .left: what the work of this thread has left behind in other threads
 
 
@@ -91,7 +91,7 @@ class Work:
         self._call: Any = (rest, fn, args, kwargs)
         self._context: Any = copy_context()
         self._deadline: Any = deadline
-        self._lock = Lock()
+        self._lock = RLock()
         self._begun = self._let_go = self._left_behind = self._called = False
         self._left: list[Work] = []  # what this one has left behind in its turn
         self._on_stop: list[Callable[[], object]] = []
@@ -190,12 +190,14 @@ def _add_here(left: list[Work]) -> None:
 
 
 def _crew_of(policy: Timeout) -> Crew:
-    with _crews:
-        crew: Crew | None = policy._crew
-        if crew is None:
-            name = policy.name or "timeout"
-            threads = DaemonThreads(f"holdfast-{name}", policy._workers)
-            crew = policy._crew = Crew(name, policy._workers, threads)
+    crew: Crew | None = policy._crew
+    if crew is None:
+        name = policy.name or "timeout"
+        made = Crew(name, policy._workers, DaemonThreads(f"holdfast-{name}", policy._workers))
+        with _crews:
+            crew = policy._crew
+            if crew is None:  # nobody was faster
+                crew = policy._crew = made
     return crew
 
 
@@ -206,7 +208,7 @@ def _nothing() -> None:
 def _after_fork() -> None:
     """In a forked child: have a lock nobody holds."""
     global _crews  # noqa: PLW0603 - a lock that another thread held cannot be freed
-    _crews = Lock()
+    _crews = RLock()
 
 
 if hasattr(os, "register_at_fork"):
