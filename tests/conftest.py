@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
-# The mode is read once, at import: whoever runs the tests under another one means another process.
+# Read once: whoever runs the tests with another mode or a directory means another process.
 os.environ.pop("HOLDFAST_MODE", None)
+os.environ.pop("HOLDFAST_DIR", None)
 
 import holdfast
 

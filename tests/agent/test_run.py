@@ -63,7 +63,7 @@ def test_each_side_has_workers_of_its_own_in_the_upstream(upstream, monkeypatch)
 
     monkeypatch.setattr(client, "thread_calls", note)
     monkeypatch.setattr(client, "task_calls", note)
-    with Stage(upstream, Schedule.fit(None)) as stage:
+    with Stage(upstream, Schedule.fit(None), "http://127.0.0.1:9/metrics") as stage:
         assert all(lane.join(30) for lane in stage._lanes)
     assert asked == {f"{upstream.url}unguarded", f"{upstream.url}guarded"}
 
@@ -74,7 +74,7 @@ def test_callers_enough_to_send_what_is_due_when_every_call_times_out():
 
 
 def test_a_run_that_is_ended_early_reports_what_there_was(upstream):
-    with Stage(upstream, Schedule.fit(None)) as stage:
+    with Stage(upstream, Schedule.fit(None), "http://127.0.0.1:9/metrics") as stage:
         assert not stage.is_over()
         scene = stage.scene()
         results = stage.finish()
@@ -87,7 +87,7 @@ def test_a_run_that_is_ended_early_reports_what_there_was(upstream):
 
 def test_leaving_a_run_ends_its_threads(upstream):
     before = set(threading.enumerate())
-    with Stage(upstream, Schedule.fit(None)):
+    with Stage(upstream, Schedule.fit(None), "http://127.0.0.1:9/metrics"):
         assert len(set(threading.enumerate()) - before) >= 5  # the director and four lanes
     assert set(threading.enumerate()) == before
 
@@ -95,7 +95,7 @@ def test_leaving_a_run_ends_its_threads(upstream):
 def test_a_fault_in_a_lane_breaks_the_run_off_and_names_the_lane(upstream, monkeypatch):
     monkeypatch.setattr(client, "judge", lambda error: None)
     monkeypatch.setattr(client, "thread_calls", lambda *opening: None)
-    with Stage(upstream, Schedule.fit(None)) as stage:
+    with Stage(upstream, Schedule.fit(None), "http://127.0.0.1:9/metrics") as stage:
         for lane in stage._lanes[:1]:
             assert lane.join(30)
         with pytest.raises(RunError, match=r"^unguarded threads: TypeError"):
@@ -107,7 +107,7 @@ def test_a_fault_of_the_director_breaks_the_run_off(upstream, monkeypatch):
         raise UpstreamError("gone")
 
     monkeypatch.setattr(upstream, "behave", behave)
-    with Stage(upstream, Schedule.fit(None)) as stage:
+    with Stage(upstream, Schedule.fit(None), "http://127.0.0.1:9/metrics") as stage:
         stage._director.join()
         with pytest.raises(UpstreamError, match="gone"):
             stage.is_over()

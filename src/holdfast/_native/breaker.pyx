@@ -4,11 +4,11 @@ Policies read and override a breaker through this binding; their calls go throug
 (csrc/python). ``admit`` to ``undo`` are the kernel's own call path, one step at a time.
 """
 cimport cython
-from cpython.mem cimport PyMem_RawFree
 from libc.math cimport isfinite
 from libc.stdint cimport INT64_MAX, INT64_MIN, UINT32_MAX
 
-from holdfast._native.binding cimport aligned, capsule, moment, whole, word
+from holdfast._native.binding cimport capsule, moment, whole, word
+from holdfast._native.ledger cimport place, unplace
 
 cdef enum:
     MOST_PPB = 1000000000
@@ -138,11 +138,11 @@ cdef class Breaker:
         read_times(&config, given)
         read_window(&config, given)
         self.size = hf_breaker_size(&config)
-        self.kernel = <hf_breaker *> aligned(&self.block, self.size)
+        self.kernel = <hf_breaker *> place(&self.block, self.size)
         hf_breaker_init(self.kernel, &config, start)
 
     def __dealloc__(self):
-        PyMem_RawFree(self.block)
+        unplace(self.block)
 
     def admit(self, now_ns):
         """Ask for one call.

@@ -6,6 +6,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN
 
 from holdfast._native.binding cimport capsule, moment, whole
+from holdfast._native.ledger cimport place, unplace
 
 
 cdef uint64_t tokens(object n) except? 0:
@@ -36,14 +37,19 @@ cdef class TokenBucket:
     Safe to use from any thread; no method waits.
     """
 
-    cdef hf_bucket kernel
+    cdef hf_bucket *kernel
+    cdef void *block
 
     def __cinit__(self, num, den, burst, now_ns):
-        hf_bucket_init(&self.kernel, rate_of(num, den, burst), moment(now_ns))
+        self.kernel = <hf_bucket *> place(&self.block, sizeof(hf_bucket))
+        hf_bucket_init(self.kernel, rate_of(num, den, burst), moment(now_ns))
+
+    def __dealloc__(self):
+        unplace(self.block)
 
     def try_take(self, n, now_ns):
         """Take ``n`` tokens if they are there."""
-        return hf_bucket_try_take(&self.kernel, tokens(n), moment(now_ns))
+        return hf_bucket_try_take(self.kernel, tokens(n), moment(now_ns))
 
     def take_within(self, n, now_ns, max_wait_ns):
         """Book ``n`` tokens that will be there in time.
@@ -53,7 +59,7 @@ cdef class TokenBucket:
             ``max_wait_ns``, and then nothing is booked.
         """
         return hf_bucket_take_within(
-            &self.kernel, tokens(n), moment(now_ns),
+            self.kernel, tokens(n), moment(now_ns),
             whole(max_wait_ns, "max_wait_ns", 0, INT64_MAX))
 
     def reserve(self, n, now_ns):
@@ -63,31 +69,31 @@ cdef class TokenBucket:
             How many nanoseconds to wait for them, rounded up; None when they would never be there
             (more than the burst, or hours of waiting are booked already): nothing is booked.
         """
-        return wait(hf_bucket_reserve(&self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
+        return wait(hf_bucket_reserve(self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
 
     def wait_ns(self, n, now_ns):
         """Return how long until ``n`` are there, rounded up, or None: never. Takes nothing."""
-        return wait(hf_bucket_wait_ns(&self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
+        return wait(hf_bucket_wait_ns(self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
 
     def refund(self, n):
         """Return the ``n`` tokens of one take that was not used; never fills beyond the burst."""
-        hf_bucket_refund(&self.kernel, tokens(n))
+        hf_bucket_refund(self.kernel, tokens(n))
 
     def available(self, now_ns):
         """Return how many whole tokens are there."""
-        return hf_bucket_available(&self.kernel, moment(now_ns))
+        return hf_bucket_available(self.kernel, moment(now_ns))
 
     def resize(self, num, den, burst, now_ns):
         """Change the rate. Tokens stay, up to the new burst; what is booked stays booked."""
-        hf_bucket_resize(&self.kernel, rate_of(num, den, burst), moment(now_ns))
+        hf_bucket_resize(self.kernel, rate_of(num, den, burst), moment(now_ns))
 
     def clear(self):
         """Fill it up to the burst and forget all bookings; the counters stay."""
-        hf_bucket_clear(&self.kernel)
+        hf_bucket_clear(self.kernel)
 
     def rate(self):
         """Return (num, den, burst)."""
-        cdef hf_rate rate = hf_bucket_rate(&self.kernel)
+        cdef hf_rate rate = hf_bucket_rate(self.kernel)
         return rate.num, rate.den, rate.burst
 
     def counters(self):
@@ -99,7 +105,7 @@ cdef class TokenBucket:
         return sizeof(hf_bucket)
 
     def _capsule(self):
-        return capsule(self, &self.kernel, "holdfast.bucket")
+        return capsule(self, self.kernel, "holdfast.bucket")
 
 
 @cython.final
@@ -109,40 +115,45 @@ cdef class SlidingWindow:
     Safe to use from any thread; no method waits.
     """
 
-    cdef hf_sliding kernel
+    cdef hf_sliding *kernel
+    cdef void *block
 
     def __cinit__(self, limit, per_ns):
+        self.kernel = <hf_sliding *> place(&self.block, sizeof(hf_sliding))
         hf_sliding_init(
-            &self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX),
+            self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX),
             whole(per_ns, "per_ns", 1, INT64_MAX))
+
+    def __dealloc__(self):
+        unplace(self.block)
 
     def try_take(self, n, now_ns):
         """Take ``n`` if the span that ends now still holds them; False is counted as rejected."""
-        return hf_sliding_try_take(&self.kernel, tokens(n), moment(now_ns))
+        return hf_sliding_try_take(self.kernel, tokens(n), moment(now_ns))
 
     def refund(self, n, taken_ns):
         """Return the ``n`` of one take that was not used, made at ``taken_ns``."""
-        hf_sliding_refund(&self.kernel, tokens(n), moment(taken_ns))
+        hf_sliding_refund(self.kernel, tokens(n), moment(taken_ns))
 
     def wait_ns(self, n, now_ns):
         """Return how long until ``n`` can be taken, rounded up, or None: never. Takes nothing."""
-        return wait(hf_sliding_wait_ns(&self.kernel, tokens(n), moment(now_ns)), HF_SLIDING_NEVER)
+        return wait(hf_sliding_wait_ns(self.kernel, tokens(n), moment(now_ns)), HF_SLIDING_NEVER)
 
     def available(self, now_ns):
         """Return how many could be taken."""
-        return hf_sliding_available(&self.kernel, moment(now_ns))
+        return hf_sliding_available(self.kernel, moment(now_ns))
 
     def resize(self, limit):
         """Change the limit; what was taken stays taken."""
-        hf_sliding_resize(&self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX))
+        hf_sliding_resize(self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX))
 
     def clear(self):
         """Empty it; the counters stay."""
-        hf_sliding_clear(&self.kernel)
+        hf_sliding_clear(self.kernel)
 
     def limit(self):
         """Return how many a span holds."""
-        return hf_sliding_limit(&self.kernel)
+        return hf_sliding_limit(self.kernel)
 
     def counters(self):
         """Return (allowed, rejected, refunded), in calls, not in tokens."""
@@ -153,4 +164,4 @@ cdef class SlidingWindow:
         return sizeof(hf_sliding)
 
     def _capsule(self):
-        return capsule(self, &self.kernel, "holdfast.sliding")
+        return capsule(self, self.kernel, "holdfast.sliding")

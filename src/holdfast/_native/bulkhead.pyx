@@ -5,6 +5,7 @@ The queue itself (who waits, who is woken) is ``holdfast.pipeline.waiting``'s.
 cimport cython
 
 from holdfast._native.binding cimport capsule, whole
+from holdfast._native.ledger cimport place, unplace
 
 
 @cython.final
@@ -14,19 +15,24 @@ cdef class Bulkhead:
     Safe to use from any thread; no method waits.
     """
 
-    cdef hf_bulkhead kernel
+    cdef hf_bulkhead *kernel
+    cdef void *block
 
     def __cinit__(self, limit, max_waiting):
+        self.kernel = <hf_bulkhead *> place(&self.block, sizeof(hf_bulkhead))
         hf_bulkhead_init(
-            &self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX),
+            self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX),
             whole(max_waiting, "max_waiting", 0, HF_BULKHEAD_MAX))
+
+    def __dealloc__(self):
+        unplace(self.block)
 
     def try_enter(self):
         """Enter if there is room and nobody waits for it.
 
         True obliges to one leave() or undo(); False is counted as rejected.
         """
-        return hf_bulkhead_try_enter(&self.kernel)
+        return hf_bulkhead_try_enter(self.kernel)
 
     def enter_or_queue(self):
         """Enter as try_enter() does, or else become a waiter.
@@ -35,11 +41,11 @@ cdef class Bulkhead:
             0: inside. 1: a waiter, until a grant() is passed to it or it gives up by unqueue().
             2: neither, counted as rejected.
         """
-        return <int> hf_bulkhead_enter_or_queue(&self.kernel)
+        return <int> hf_bulkhead_enter_or_queue(self.kernel)
 
     def force_enter(self):
         """Enter whatever the limit says (observe mode). False: 2**22 - 1 are inside already."""
-        return hf_bulkhead_force_enter(&self.kernel)
+        return hf_bulkhead_force_enter(self.kernel)
 
     def leave(self):
         """Leave after the call.
@@ -49,7 +55,7 @@ cdef class Bulkhead:
             over-released), and whether a waiter can come in, for whom grant() is due.
         """
         cdef c_bool waiters = False
-        cdef bint inside = hf_bulkhead_leave(&self.kernel, &waiters)
+        cdef bint inside = hf_bulkhead_leave(self.kernel, &waiters)
         return inside, waiters
 
     def undo(self):
@@ -59,40 +65,40 @@ cdef class Bulkhead:
             As leave().
         """
         cdef c_bool waiters = False
-        cdef bint inside = hf_bulkhead_undo(&self.kernel, &waiters)
+        cdef bint inside = hf_bulkhead_undo(self.kernel, &waiters)
         return inside, waiters
 
     def grant(self):
         """Turn one waiter into an occupant; True obliges to wake the first in the queue."""
-        return hf_bulkhead_grant(&self.kernel)
+        return hf_bulkhead_grant(self.kernel)
 
     def unqueue(self):
         """Give up waiting, without having been granted. False: nobody was waiting."""
-        return hf_bulkhead_unqueue(&self.kernel)
+        return hf_bulkhead_unqueue(self.kernel)
 
     def resize(self, limit):
         """Change the limit; who is inside stays. True: waiters can come in, grant() is due."""
-        return hf_bulkhead_resize(&self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX))
+        return hf_bulkhead_resize(self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX))
 
     def forget(self):
         """Empty it: in a forked child nobody of the parent's is inside or waiting."""
-        hf_bulkhead_forget(&self.kernel)
+        hf_bulkhead_forget(self.kernel)
 
     def in_flight(self):
         """Return how many are inside."""
-        return hf_bulkhead_in_flight(&self.kernel)
+        return hf_bulkhead_in_flight(self.kernel)
 
     def waiting(self):
         """Return how many are in the queue."""
-        return hf_bulkhead_waiting(&self.kernel)
+        return hf_bulkhead_waiting(self.kernel)
 
     def limit(self):
         """Return how many may be inside."""
-        return hf_bulkhead_limit(&self.kernel)
+        return hf_bulkhead_limit(self.kernel)
 
     def max_waiting(self):
         """Return how many may be in the queue."""
-        return hf_bulkhead_max_waiting(&self.kernel)
+        return hf_bulkhead_max_waiting(self.kernel)
 
     def counters(self):
         """Return the counts of events so far.
@@ -102,7 +108,7 @@ cdef class Bulkhead:
             admitted - completed - undone - forgotten are inside, and waited of the admitted
             came from the queue.
         """
-        cdef hf_bulkhead *k = &self.kernel
+        cdef hf_bulkhead *k = self.kernel
         return (hf_load_relaxed(&k.admitted), hf_load_relaxed(&k.completed),
                 hf_load_relaxed(&k.undone), hf_load_relaxed(&k.rejected),
                 hf_load_relaxed(&k.waited), hf_load_relaxed(&k.timed_out),
@@ -117,4 +123,4 @@ cdef class Bulkhead:
         return sizeof(hf_bulkhead)
 
     def _capsule(self):
-        return capsule(self, &self.kernel, "holdfast.bulkhead")
+        return capsule(self, self.kernel, "holdfast.bulkhead")

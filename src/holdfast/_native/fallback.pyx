@@ -2,6 +2,7 @@
 cimport cython
 
 from holdfast._native.binding cimport capsule
+from holdfast._native.ledger cimport place, unplace
 
 
 @cython.final
@@ -11,17 +12,22 @@ cdef class Fallback:
     Safe to use from any thread.
     """
 
-    cdef hf_fallback kernel
+    cdef hf_fallback *kernel
+    cdef void *block
 
     def __cinit__(self):
-        hf_fallback_init(&self.kernel)
+        self.kernel = <hf_fallback *> place(&self.block, sizeof(hf_fallback))
+        hf_fallback_init(self.kernel)
+
+    def __dealloc__(self):
+        unplace(self.block)
 
     def __init__(self):
         """Take no arguments; without this, __cinit__ would overlook them."""
 
     def counters(self):
         """Return (passed, used, failed, observed) calls so far."""
-        cdef hf_fallback *k = &self.kernel
+        cdef hf_fallback *k = self.kernel
         return (hf_load_relaxed(&k.passed), hf_load_relaxed(&k.used),
                 hf_load_relaxed(&k.failed), hf_load_relaxed(&k.observed))
 
@@ -30,4 +36,4 @@ cdef class Fallback:
         return sizeof(hf_fallback)
 
     def _capsule(self):
-        return capsule(self, &self.kernel, "holdfast.fallback")
+        return capsule(self, self.kernel, "holdfast.fallback")

@@ -4,6 +4,7 @@ from libc.math cimport isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN
 
 from holdfast._native.binding cimport capsule, whole
+from holdfast._native.ledger cimport place, unplace
 
 
 @cython.final
@@ -13,17 +14,22 @@ cdef class Histogram:
     Safe to write and read from any thread.
     """
 
-    cdef hf_histogram kernel
+    cdef hf_histogram *kernel
+    cdef void *block
 
     def __cinit__(self):
-        hf_histogram_init(&self.kernel)
+        self.kernel = <hf_histogram *> place(&self.block, sizeof(hf_histogram))
+        hf_histogram_init(self.kernel)
+
+    def __dealloc__(self):
+        unplace(self.block)
 
     def __init__(self):
         """Take no arguments; without this, __cinit__ would overlook them."""
 
     def record(self, ns):
         """Count one duration of ``ns`` nanoseconds; less than 0 counts as 0."""
-        hf_histogram_record(&self.kernel, whole(ns, "ns", INT64_MIN, INT64_MAX))
+        hf_histogram_record(self.kernel, whole(ns, "ns", INT64_MIN, INT64_MAX))
 
     def buckets(self):
         """Return how many durations were at most each bound, and how many there are.
@@ -32,7 +38,7 @@ cdef class Histogram:
         seconds, then infinity.
         """
         cdef uint64_t out[HF_HISTOGRAM_BUCKETS]
-        hf_histogram_buckets(&self.kernel, out)
+        hf_histogram_buckets(self.kernel, out)
         return tuple([out[i] for i in range(HF_HISTOGRAM_BUCKETS)])
 
     def quantile(self, q):
@@ -47,24 +53,24 @@ cdef class Histogram:
         cdef double ns
         if not 0.0 <= fraction <= 1.0:
             raise ValueError(f"q: got {q!r}, allowed 0.0 to 1.0")
-        ns = hf_histogram_quantile(&self.kernel, fraction)
+        ns = hf_histogram_quantile(self.kernel, fraction)
         return None if isnan(ns) else ns
 
     def count(self):
         """Return how many durations were counted."""
-        return hf_histogram_count(&self.kernel)
+        return hf_histogram_count(self.kernel)
 
     def sum_ns(self):
         """Return the sum of all durations in nanoseconds, modulo 2**64."""
-        return hf_histogram_sum(&self.kernel)
+        return hf_histogram_sum(self.kernel)
 
     def clear(self):
         """Forget every duration."""
-        hf_histogram_clear(&self.kernel)
+        hf_histogram_clear(self.kernel)
 
     def nbytes(self):
         """Return the size of the kernel in bytes."""
         return sizeof(hf_histogram)
 
     def _capsule(self):
-        return capsule(self, &self.kernel, "holdfast.histogram")
+        return capsule(self, self.kernel, "holdfast.histogram")

@@ -6,6 +6,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, UINT32_MAX
 
 from holdfast._native.binding cimport capsule, moment, whole
+from holdfast._native.ledger cimport place, unplace
 
 # In the order of enum hf_retry_verdict.
 VERDICTS = (
@@ -21,12 +22,17 @@ cdef class Retry:
     Safe to use from any thread.
     """
 
-    cdef hf_retry kernel
+    cdef hf_retry *kernel
+    cdef void *block
 
     def __cinit__(self, attempts, max_time_ns=-1):
+        self.kernel = <hf_retry *> place(&self.block, sizeof(hf_retry))
         hf_retry_init(
-            &self.kernel, whole(attempts, "attempts", 1, UINT32_MAX),
+            self.kernel, whole(attempts, "attempts", 1, UINT32_MAX),
             whole(max_time_ns, "max_time_ns", -1, INT64_MAX))
+
+    def __dealloc__(self):
+        unplace(self.block)
 
     def decide(self, retries, started_ns, now_ns, delay_ns, deadline_ns=INT64_MAX):
         """Return why a call that has made ``retries`` retries makes no other, or "again".
@@ -35,23 +41,23 @@ cdef class Retry:
         """
         cdef uint32_t made = whole(retries, "retries", 0, UINT32_MAX)
         cdef int verdict = 1
-        if hf_retry_has_attempts(&self.kernel, made):
+        if hf_retry_has_attempts(self.kernel, made):
             verdict = hf_retry_in_time(
-                &self.kernel, moment(started_ns), moment(now_ns),
+                self.kernel, moment(started_ns), moment(now_ns),
                 whole(delay_ns, "delay_ns", 0, INT64_MAX), moment(deadline_ns))
         return VERDICTS[verdict]
 
     def count_delay(self, delay_ns):
         """Count a delay that is about to be waited for."""
-        hf_retry_count_delay(&self.kernel, whole(delay_ns, "delay_ns", 0, INT64_MAX))
+        hf_retry_count_delay(self.kernel, whole(delay_ns, "delay_ns", 0, INT64_MAX))
 
     def count_retry(self, ordinal):
         """Count the retry number ``ordinal``, from 1, which begins."""
-        hf_retry_count_retry(&self.kernel, whole(ordinal, "ordinal", 1, UINT32_MAX))
+        hf_retry_count_retry(self.kernel, whole(ordinal, "ordinal", 1, UINT32_MAX))
 
     def count_success(self, retries):
         """Count a call that succeeded after ``retries`` retries."""
-        hf_retry_count_success(&self.kernel, whole(retries, "retries", 0, UINT32_MAX))
+        hf_retry_count_success(self.kernel, whole(retries, "retries", 0, UINT32_MAX))
 
     def count_end(self, verdict):
         """Count a call that failed, and why it was not tried again: one of ``VERDICTS``."""
@@ -63,7 +69,7 @@ cdef class Retry:
 
     def counters(self):
         """Return (succeeded, recovered, observed) calls so far."""
-        cdef hf_retry *k = &self.kernel
+        cdef hf_retry *k = self.kernel
         return (hf_load_relaxed(&k.succeeded), hf_load_relaxed(&k.recovered),
                 hf_load_relaxed(&k.observed))
 
@@ -88,4 +94,4 @@ cdef class Retry:
         return sizeof(hf_retry)
 
     def _capsule(self):
-        return capsule(self, &self.kernel, "holdfast.retry")
+        return capsule(self, self.kernel, "holdfast.retry")

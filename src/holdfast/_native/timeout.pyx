@@ -3,6 +3,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX
 
 from holdfast._native.binding cimport capsule, moment, whole
+from holdfast._native.ledger cimport place, unplace
 
 
 @cython.final
@@ -12,10 +13,15 @@ cdef class Timeout:
     Safe to use from any thread.
     """
 
-    cdef hf_timeout kernel
+    cdef hf_timeout *kernel
+    cdef void *block
 
     def __cinit__(self, duration_ns):
-        hf_timeout_init(&self.kernel, whole(duration_ns, "duration_ns", 0, INT64_MAX))
+        self.kernel = <hf_timeout *> place(&self.block, sizeof(hf_timeout))
+        hf_timeout_init(self.kernel, whole(duration_ns, "duration_ns", 0, INT64_MAX))
+
+    def __dealloc__(self):
+        unplace(self.block)
 
     def duration_ns(self):
         """Return how long a call that begins now may take."""
@@ -28,7 +34,7 @@ cdef class Timeout:
 
     def deadline_ns(self, now_ns):
         """Return when a call that begins at ``now_ns`` has to be over."""
-        return hf_timeout_deadline_ns(&self.kernel, moment(now_ns))
+        return hf_timeout_deadline_ns(self.kernel, moment(now_ns))
 
     def counters(self):
         """Return the counts of calls so far.
@@ -37,7 +43,7 @@ cdef class Timeout:
             (in_time, expired, late, refused, abandoned, stopped, observed): late of the expired
             returned a value that was dropped; abandoned less stopped go on in a thread.
         """
-        cdef hf_timeout *k = &self.kernel
+        cdef hf_timeout *k = self.kernel
         return (hf_load_relaxed(&k.in_time), hf_load_relaxed(&k.expired),
                 hf_load_relaxed(&k.late), hf_load_relaxed(&k.refused),
                 hf_load_relaxed(&k.abandoned), hf_load_relaxed(&k.stopped),
@@ -56,4 +62,4 @@ cdef class Timeout:
         return sizeof(hf_timeout)
 
     def _capsule(self):
-        return capsule(self, &self.kernel, "holdfast.timeout")
+        return capsule(self, self.kernel, "holdfast.timeout")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast._native.bulkhead import Bulkhead
+    from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.pipeline.attempts import Attempts
     from holdfast.policies.base import Policy
@@ -29,9 +30,9 @@ __all__ = ["ThreadsAndTasks"]
 class ThreadsAndTasks:
     """Waits in the calling thread, or in the calling task of whatever event loop runs."""
 
-    def room(self, kernel: Bulkhead) -> WaitingRoom:
-        """Return the queue of one bulkhead."""
-        return WaitingRoom(kernel)
+    def room(self, kernel: Bulkhead, waits: Histogram | None) -> WaitingRoom:
+        """Return the queue of one bulkhead; ``waits`` receives how long each wait lasted."""
+        return WaitingRoom(kernel, waits)
 
     def follow(self, clock: Clock, waits: Generator[int, None, None]) -> None:
         """Sleep as long as ``waits`` says, each time it does; close it when interrupted."""

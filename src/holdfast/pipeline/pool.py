@@ -12,6 +12,7 @@ from weakref import ref
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.gate import check_deadline
+from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
 from holdfast.events import Listeners
@@ -19,6 +20,7 @@ from holdfast.mode import Mode, read_mode
 from holdfast.pipeline.crew import Crew
 from holdfast.pipeline.waiting import ENTERED, FULL, TIMED_OUT, WaitingRoom
 from holdfast.policies.base import NATIVE_MODES, Policy, within_deadline_ns
+from holdfast.stores.figures import POOL, POOL_WAIT
 from holdfast.validation import Problems, require_callable
 
 TYPE_CHECKING = False
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.pipeline.snapshots import PoolBulkheadSnapshot
+    from holdfast.stores.ledger import Part
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -81,6 +84,7 @@ class PoolBulkhead(Policy):
         "_max_wait_ns",
         "_room",
         "_tally",
+        "_waits",
     )
 
     kind = "pool_bulkhead"
@@ -122,6 +126,7 @@ class PoolBulkhead(Policy):
         self._listeners = Listeners()
         self.mode = mode
         self._settings = (workers, waiting, max_wait, clock, mode)
+        self._waits = Histogram()
         self._bind("bulkhead", (self._kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
 
     # ---- tasks ----
@@ -223,6 +228,9 @@ class PoolBulkhead(Policy):
 
         return pool_snapshot(self)
 
+    def _figured(self) -> tuple[Part, ...]:
+        return ((POOL, self._kernel, self._crew.workers), (POOL_WAIT, self._waits, 0))
+
     def reset(self) -> None:
         """Set the counts back to nothing (BH-03). No task is disturbed."""
         self._before_reset = self._counted()
@@ -273,7 +281,7 @@ class PoolBulkhead(Policy):
 class _Task:
     """One call to come, and what it holds."""
 
-    __slots__ = ("__weakref__", "answers", "args", "fn", "future", "kwargs", "pool")
+    __slots__ = ("__weakref__", "answers", "args", "came_ns", "fn", "future", "kwargs", "pool")
 
     def __init__(
         self,
@@ -288,6 +296,7 @@ class _Task:
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
+        self.came_ns = pool._clock.now_ns()
         # What it was told when it asked for a place, and when it gave that back without running.
         self.answers: list[Any] = []
 
@@ -306,6 +315,7 @@ class _Task:
             pool._cancelled(self)
             return _nothing
         failed, began_ns = False, pool._clock.now_ns()
+        pool._waits.record(began_ns - self.came_ns)
         try:
             tell = partial(future.set_result, self.fn(*self.args, **self.kwargs))
         except BaseException as error:  # noqa: BLE001 - the future's to raise

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holdfast._native.bulkhead import Bulkhead
+    from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.pipeline.aio import TaskWaiter
 
@@ -49,10 +50,11 @@ class WaitingRoom:
     ``leave``, ``undo`` and ``force_enter`` may be used past it.
     """
 
-    __slots__ = ("_again", "_busy", "_gone", "_kernel", "_lock", "_queue")
+    __slots__ = ("_again", "_busy", "_gone", "_kernel", "_lock", "_queue", "_waits")
 
-    def __init__(self, kernel: Bulkhead) -> None:
+    def __init__(self, kernel: Bulkhead, waits: Histogram | None = None) -> None:
         self._kernel = kernel
+        self._waits = waits
         self._begin()
 
     def enter(self, clock: Clock, timeout_ns: int | None) -> int:
@@ -67,7 +69,9 @@ class WaitingRoom:
         try:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
+                began_ns = clock.now_ns()
                 answer = ENTERED if waiter.park(clock, timeout_ns) else self._give_up(place)
+                self._record(clock.now_ns() - began_ns)
             return answer
         except BaseException:
             self._abandon(place)
@@ -82,7 +86,9 @@ class WaitingRoom:
         try:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
+                began_ns = clock.now_ns()
                 answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
+                self._record(clock.now_ns() - began_ns)
             return answer
         except BaseException:
             self._abandon(place)
@@ -138,6 +144,10 @@ class WaitingRoom:
             self._step()  # nobody else may come by to finish it
             raise
         return inside
+
+    def _record(self, ns: int) -> None:
+        if self._waits is not None:
+            self._waits.record(ns)
 
     def _join(self, place: _Place, timeout_ns: int | None = None) -> int:
         """Have the kernel answer: inside, in the queue, or neither."""

@@ -11,6 +11,7 @@ from holdfast._native import gate
 from holdfast.events import Event, Listeners
 from holdfast.mode import Mode
 from holdfast.registry import registry
+from holdfast.stores.ledger import ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.events import Listener
     from holdfast.policies.control_snapshots import CallStats
+    from holdfast.stores.ledger import Part
 
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     class Driver(Protocol):
         """Who sleeps, parks and drives streams for the policies."""
 
-        def room(self, kernel: Any) -> Any: ...
+        def room(self, kernel: Any, waits: Any) -> Any: ...
         def follow(self, clock: Clock, waits: Generator[int, None, None]) -> None: ...
         def afollow(
             self, clock: Clock, waits: Generator[int, None, None]
@@ -114,6 +116,7 @@ class _Registered(type):
     def __call__(cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:  # type: ignore[misc]
         if cls is Policy:
             raise TypeError("Policy is what policies have in common: make one of its subclasses")
+        ledger.prepare()
         made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
         if getattr(made, "name", None) is None:
             registry.mind(made)
@@ -122,6 +125,8 @@ class _Registered(type):
         there: _Made = registry.add(made, shared=shared)
         if there is not made:
             there._must_equal(made)
+        elif parts := made._figured():
+            ledger.enter(made, NATIVE_MODES[made.mode], parts)
         return there
 
 
@@ -277,6 +282,10 @@ class Policy(gate.Gate, metaclass=_Registered):
     def _setting(self, field: str) -> Any:
         """Return a setting as it is in force."""
         return self._settings[self._fields.index(field)]
+
+    def _figured(self) -> tuple[Part, ...]:
+        """Return what metrics are made of: its roles and kernels."""
+        return ()
 
     def _must_equal(self, asked: Policy) -> None:
         """Refuse to hand out a shared policy of another class or with other settings."""

@@ -17,6 +17,8 @@ from holdfast.mode import read_mode
 from holdfast.policies.base import NATIVE_MODES, Default, Policy, fresh_seed
 from holdfast.policies.breaker_rules import read_recovery, read_rules
 from holdfast.policies.windows import CountWindow, TimeWindow
+from holdfast.stores.figures import BREAKER, LATENCY
+from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.mode import Mode
     from holdfast.policies.snapshots import CircuitBreakerSnapshot
+    from holdfast.stores.ledger import Part
 
 __all__ = ["CircuitBreaker", "State"]
 
@@ -310,6 +313,10 @@ class CircuitBreaker(Policy):
 
         return breaker_snapshot(self)
 
+    def _figured(self) -> tuple[Part, ...]:
+        timed = ((LATENCY, self._histogram, 0),) if self._histogram is not None else ()
+        return ((BREAKER, self._kernel, 0), *timed)
+
     def _changed(self, old: int, new: int, generation: int) -> None:
         was, now = _NATIVE[old], _NATIVE[new]
         ordinary = was in _ORDINARY and now in _ORDINARY
@@ -321,6 +328,7 @@ class CircuitBreaker(Policy):
         """Durations are recorded inside a pipeline unless the caller said no."""
         if self._setting("latency") is None and self._histogram is None:
             self._record_latency(Histogram())
+            ledger.extend(self, (LATENCY, self._histogram, 0))
 
     def _further_costs(self) -> list[str]:
         timed = self._histogram is not None or self._setting("slow_call_duration") is not None

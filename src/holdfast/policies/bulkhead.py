@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.gate import Gate, check_deadline
+from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, driver, within_deadline_ns
+from holdfast.stores.figures import BULKHEAD, WAIT
 from holdfast.validation import Problems, seconds_to_ns
 
 TYPE_CHECKING = False
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.policies.snapshots import BulkheadSnapshot
+    from holdfast.stores.ledger import Part
 
 __all__ = ["Bulkhead"]
 
@@ -55,7 +58,7 @@ class Bulkhead(Policy):
     1
     """
 
-    __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_room")
+    __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_room", "_waits")
 
     kind = "bulkhead"
 
@@ -102,7 +105,8 @@ class Bulkhead(Policy):
         )
         self._kernel = kernel
         self._max_wait_ns = max_wait_ns
-        self._room = driver().room(kernel)
+        self._waits = Histogram() if self._can_wait else None
+        self._room = driver().room(kernel, self._waits)
         self._before_reset: tuple[int, ...] | None = None
         self._listeners = Listeners()
         self.mode = mode
@@ -184,6 +188,10 @@ class Bulkhead(Policy):
     def reset(self) -> None:
         """Set the counts back to nothing (BH-03). Who is inside or waits is not disturbed."""
         self._before_reset = (*self._kernel.counters(), self._busy_ns, self._observed)
+
+    def _figured(self) -> tuple[Part, ...]:
+        waits = ((WAIT, self._waits, 0),) if self._waits is not None else ()
+        return ((BULKHEAD, self._kernel, 0), *waits)
 
     def _counts_since_reset(self) -> tuple[list[int], int, int]:
         """Return the kernel's counters, the time spent inside, and the observed calls.

@@ -12,6 +12,7 @@ from holdfast.events import Listeners
 from holdfast.mode import read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy
 from holdfast.policies.timeout import refuse_nameless_sharing
+from holdfast.stores.figures import FALLBACK
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.mode import Mode
     from holdfast.policies.control_snapshots import FallbackSnapshot
+    from holdfast.stores.ledger import Part
 
 __all__ = ["Fallback"]
 
@@ -93,6 +95,9 @@ class Fallback(Policy):
         from holdfast.policies.control_snapshots import fallback_snapshot
 
         return fallback_snapshot(self)
+
+    def _figured(self) -> tuple[Part, ...]:
+        return ((FALLBACK, self._kernel, 0),)
 
     def reset(self) -> None:
         """Do nothing: a fallback remembers nothing but its counts, which go on."""

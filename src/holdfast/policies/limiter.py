@@ -14,6 +14,7 @@ from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
 from holdfast.policies.rates import Rate, read_per, read_rate, read_rates
+from holdfast.stores.figures import LIMITER, LIMITER_PART
 from holdfast.validation import MAX_NS, Problems, seconds_to_ns
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.policies.snapshots import LimiterStats, RateLimiterSnapshot
+    from holdfast.stores.ledger import Part
 
 __all__ = ["RateLimiter"]
 
@@ -260,6 +262,10 @@ class RateLimiter(Policy):
         from holdfast.policies.snapshots import limiter_snapshot
 
         return limiter_snapshot(self)
+
+    def _figured(self) -> tuple[Part, ...]:
+        *others, last = self._kernels
+        return (*((LIMITER_PART, cell, 0) for cell in others), (LIMITER, last, 0))
 
     def _further_costs(self) -> list[str]:
         return ["reads the clock"] + ["may wait"] * self._can_wait

@@ -16,6 +16,7 @@ from holdfast.policies.adaptive_backoff import adaptive_in
 from holdfast.policies.backoff import Backoff, Exponential, kernel_of, read_backoff
 from holdfast.policies.base import NATIVE_MODES, Policy, driver
 from holdfast.policies.budget import RetryBudget
+from holdfast.stores.figures import RETRY
 from holdfast.validation import MAX_NS, Problems, duration_to_ns
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.mode import Mode
     from holdfast.policies.control_snapshots import RetrySnapshot, RetryState
+    from holdfast.stores.ledger import Part
 
     class Attempt(Protocol):
         """One attempt at a block; ``pipeline.attempts`` has the class."""
@@ -252,6 +254,9 @@ class Retry(Policy):
         from holdfast.policies.control_snapshots import retry_snapshot
 
         return retry_snapshot(self)
+
+    def _figured(self) -> tuple[Part, ...]:
+        return ((RETRY, self._kernel, 0),)
 
     def reset(self) -> None:
         """Do nothing: a retry remembers nothing but its counts, which go on."""

@@ -12,6 +12,7 @@ from holdfast.errors import DeadlineExceededError, Rejected
 from holdfast.events import Listeners
 from holdfast.mode import read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, driver
+from holdfast.stores.figures import TIMEOUT
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.mode import Mode
     from holdfast.policies.control_snapshots import TimeoutSnapshot
+    from holdfast.stores.ledger import Part
 
 __all__ = ["Timeout"]
 
@@ -135,6 +137,9 @@ class Timeout(Policy):
         from holdfast.policies.control_snapshots import timeout_snapshot
 
         return timeout_snapshot(self)
+
+    def _figured(self) -> tuple[Part, ...]:
+        return ((TIMEOUT, self._kernel, 0),)
 
     def reset(self) -> None:
         """Do nothing: a timeout remembers nothing but its counts, which go on."""

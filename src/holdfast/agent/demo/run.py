@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from holdfast.agent.demo import client, guard, lines, report
 from holdfast.agent.demo.chronicle import Chronicle
 from holdfast.agent.demo.director import Director
-from holdfast.agent.demo.process import UpstreamProcess
+from holdfast.agent.demo.process import PortError, UpstreamProcess
 from holdfast.agent.demo.scene import Scene, Trail
 from holdfast.agent.demo.schedule import NS, PHASES, Schedule
 from holdfast.agent.demo.tally import LANES, Face, Side, Tally
 from holdfast.agent.demo.traffic import Arrivals, Orders, RealPace, TaskTraffic, ThreadTraffic
+from holdfast.telemetry.prometheus import MetricsServer, serve_metrics
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -90,8 +91,9 @@ class Interrupts:
 class Stage:
     """Everything that moves in a run, from entering it to leaving it. Used by one thread."""
 
-    def __init__(self, process: UpstreamProcess, schedule: Schedule) -> None:
+    def __init__(self, process: UpstreamProcess, schedule: Schedule, metrics_url: str) -> None:
         self._process = process
+        self._metrics_url = metrics_url
         self._schedule = schedule
         self._pace = RealPace()
         self._tally = Tally(schedule)
@@ -107,6 +109,7 @@ class Stage:
     def __enter__(self) -> Stage:
         where = f"pid {self._process.pid} at {self._process.url}"
         self._chronicle.note(self._pace.now_ns(), "upstream", where)
+        self._chronicle.note(self._pace.now_ns(), "metrics", f"at {self._metrics_url}")
         self._director.start()
         for lane in self._lanes:
             lane.start()
@@ -207,7 +210,13 @@ class Stage:
         return TaskTraffic(orders, partial(client.task_calls, *opening))
 
 
-def run_demo(seconds: float | None, port: int | None, plain: bool, out: TextIO) -> None:
+def run_demo(
+    seconds: float | None,
+    port: int | None,
+    plain: bool,
+    out: TextIO,
+    metrics_port: int | None = None,
+) -> None:
     """Run the demo until its end, SIGINT or SIGTERM, then write the summary.
 
     Args:
@@ -215,9 +224,10 @@ def run_demo(seconds: float | None, port: int | None, plain: bool, out: TextIO) 
         port: The upstream's port on the loopback; None for a free one.
         plain: Lines of text even on a terminal.
         out: Where to show it.
+        metrics_port: Where its metrics are served on the loopback; None for a free port.
 
     Raises:
-        PortError: the port cannot be had.
+        PortError: a port cannot be had.
         UpstreamError: the upstream did not start or come back, or went away unasked.
         RunError: the traffic broke off.
     """
@@ -225,16 +235,23 @@ def run_demo(seconds: float | None, port: int | None, plain: bool, out: TextIO) 
     healthy = PHASES[0].behaviour
     assert healthy is not None
     with Interrupts() as interrupts:
-        with UpstreamProcess(port) as process:
+        with UpstreamProcess(port) as process, _metrics(metrics_port) as metrics:
             process.start(healthy)
             client.first_calls(process.url)
-            with Stage(process, schedule) as stage:
+            with Stage(process, schedule, metrics.url) as stage:
                 with _display(plain, out) as display:
                     while not (interrupts.requested or stage.is_over()):
                         display.show(stage.scene())
                         time.sleep(display.interval_seconds)
                 results = stage.finish()
         lines.write(out, "\n" + report.summary(results))
+
+
+def _metrics(port: int | None) -> MetricsServer:
+    try:
+        return serve_metrics(port or 0)
+    except OSError as error:
+        raise PortError(f"--metrics-port: {port} cannot be had: {error.strerror}") from error
 
 
 def _display(plain: bool, out: TextIO) -> Display:

@@ -1,0 +1,115 @@
+# What ledger.pyx uses of hf_arena.h, hf_ledger.h and hf_figures.h, and what the other bindings use
+# of ledger.pyx. hf_build.h comes first: it says how the kernels are compiled.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef extern from "hf_build.h":
+    pass
+
+cdef extern from "holdfast/hf_atomic.h" nogil:
+    ctypedef struct hf_au64:
+        pass
+    uint64_t hf_load_relaxed(const hf_au64 *w)
+    uint64_t hf_load_acquire(const hf_au64 *w)
+    void hf_store_release(hf_au64 *w, uint64_t x)
+
+cdef extern from "holdfast/hf_arena.h" nogil:
+    enum:
+        HF_ARENA_LINE
+    ctypedef struct hf_arena_tag:
+        hf_au64 retired
+    ctypedef struct hf_arena:
+        unsigned char *base
+        size_t used
+        size_t size
+    void hf_arena_init(hf_arena *a, void *base, size_t size, size_t reserved)
+    bint hf_arena_has(const hf_arena *a, const void *address)
+    uint64_t hf_arena_offset(const hf_arena *a, const void *address)
+    size_t hf_arena_needs(const hf_arena *a, size_t bytes)
+    void *hf_arena_take(hf_arena *a, size_t bytes)
+    void hf_arena_give(hf_arena *a, void *block)
+    void hf_arena_unlock "hf__arena_unlock"(hf_arena *a)
+    void hf_arena_retire(hf_arena *a, const void *block)
+
+cdef extern from "holdfast/hf_ledger.h" nogil:
+    const uint64_t HF_LEDGER_MAGIC
+    enum:
+        HF_LEDGER_VECTOR
+        HF_LEDGER_BREAKER
+        HF_LEDGER_BUCKET
+        HF_LEDGER_SLIDING
+        HF_LEDGER_BULKHEAD
+        HF_LEDGER_HISTOGRAM
+        HF_LEDGER_RETRY
+        HF_LEDGER_TIMEOUT
+        HF_LEDGER_FALLBACK
+        HF_LEDGER_TYPES
+        HF_LEDGER_SUBTRACT
+        HF_LEDGER_NAME_MOST
+        HF_LEDGER_ENTRIES_MOST
+        HF_LEDGER_VECTOR_MOST
+    ctypedef struct hf_ledger_header:
+        uint64_t magic
+        uint64_t layout
+        uint64_t pid
+        hf_au64 table
+    ctypedef struct hf_ledger_entry:
+        uint64_t id
+        uint64_t at
+        uint64_t name_at
+        uint32_t name_length
+        uint32_t extra
+        uint8_t type
+        uint8_t role
+        uint8_t mode
+        uint8_t flags
+    ctypedef struct hf_ledger_table:
+        uint64_t length
+        hf_ledger_entry *entry
+    ctypedef struct hf_ledger_vector:
+        uint64_t length
+        uint64_t *number
+    uint64_t HF_LEDGER_TABLE(uint64_t change, uint64_t offset)
+    uint64_t HF_LEDGER_TABLE_OFFSET(uint64_t w)
+    uint64_t HF_LEDGER_TABLE_CHANGE(uint64_t w)
+    bint hf_ledger_holds(size_t size, uint64_t offset, uint64_t bytes)
+    const hf_ledger_table *hf_ledger_find(const unsigned char *base, size_t size, uint64_t word,
+                                          uint64_t *length)
+    bint hf_ledger_is_sound(const hf_ledger_entry *e, size_t size, uint64_t bytes)
+
+cdef extern from "holdfast/hf_figures.h" nogil:
+    ctypedef struct hf_breaker:
+        pass
+    ctypedef struct hf_bucket:
+        pass
+    ctypedef struct hf_sliding:
+        pass
+    ctypedef struct hf_bulkhead:
+        pass
+    ctypedef struct hf_histogram:
+        pass
+    ctypedef struct hf_retry:
+        pass
+    ctypedef struct hf_timeout:
+        pass
+    ctypedef struct hf_fallback:
+        pass
+    enum:
+        HF_BREAKER_COUNTS
+        HF_LIMITER_COUNTS
+        HF_BULKHEAD_COUNTS
+        HF_HISTOGRAM_COUNTS
+        HF_RETRY_COUNTS
+        HF_TIMEOUT_COUNTS
+        HF_FALLBACK_COUNTS
+        HF_FIGURES_MOST
+    size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
+    size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
+    size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
+    size_t hf_bulkhead_figures(const hf_bulkhead *bh, uint64_t *out)
+    size_t hf_histogram_figures(const hf_histogram *h, uint64_t *out)
+    size_t hf_retry_figures(const hf_retry *r, uint64_t *out)
+    size_t hf_timeout_figures(const hf_timeout *t, uint64_t *out)
+    size_t hf_fallback_figures(const hf_fallback *f, uint64_t *out)
+
+cdef void *place(void **block, size_t size) except NULL
+cdef void unplace(void *block) noexcept nogil

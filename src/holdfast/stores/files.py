@@ -1,0 +1,131 @@
+"""The directory that workers share (``HOLDFAST_DIR``), and this process's file in it.
+
+A file is made under another name, given its length on the disk, locked and filled in, and only then
+renamed: whoever sees it sees it whole. The lock goes with the process, whatever ends it, so a file
+whose lock can be had is a dead worker's; process numbers, which come again, are never asked.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from holdfast._native import ledger as native
+from holdfast.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = [
+    "PREFIX",
+    "VARIABLE",
+    "check_directory",
+    "directory",
+    "is_locked",
+    "make_file",
+    "open_in",
+]
+
+VARIABLE = "HOLDFAST_DIR"
+PREFIX = "worker-"
+FIRST_SIZE = 1 << 20  # bytes; a breaker with its latencies takes 10 KiB
+LOCK_TRIES = 3
+
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def directory() -> Path | None:
+    """Return the directory that ``HOLDFAST_DIR`` names; None where it names none."""
+    text = os.environ.get(VARIABLE, "").strip()
+    return Path(text) if text else None
+
+
+def open_in(path: Path) -> tuple[int, str]:
+    """Have the kernels made from here on stand in a file of a directory, made if it is missing.
+
+    Returns:
+        The file's descriptor, to be kept open, and its name.
+
+    Raises:
+        ConfigError: It is no directory, belongs to somebody else, or others may write to it; or
+            files cannot be made in it.
+    """
+    check_directory(path)
+    try:
+        return make_file(path, FIRST_SIZE, lambda fd: native.open_own(fd, FIRST_SIZE))
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from error
+
+
+def check_directory(path: Path) -> None:
+    """Make the directory if it is missing, and refuse one that files cannot be shared in.
+
+    Raises:
+        ConfigError: It is no directory, belongs to somebody else, or others may write to it.
+    """
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.stat()
+        if found.st_uid != os.geteuid():
+            raise _refused(path, f"it belongs to user {found.st_uid}")
+        if found.st_mode & _OTHERS_MAY_WRITE:
+            raise _refused(path, f"others may write to it (mode {stat.S_IMODE(found.st_mode):04o})")
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            raise _refused(path, "it cannot be written to")
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from error
+
+
+def make_file(path: Path, size: int, fill: Callable[[int], Any]) -> tuple[int, str]:
+    """Make a locked file of ``size`` bytes of disk, and have ``fill(fd)`` make it whole.
+
+    Returns:
+        Its descriptor, whose lock lasts as long as the process has it open; and its name.
+
+    Raises:
+        OSError: The disk is full, or the directory cannot be written to. Nothing is left behind.
+    """
+    import fcntl
+
+    for _ in range(LOCK_TRIES):
+        name = f"{PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
+        fresh = path / f".{name}"
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # somebody is looking whether it is a dead one's
+                os.close(fd)
+                continue
+            native.allocate(fd, 0, size)
+            fill(fd)
+            fresh.rename(path / name)
+        except BaseException:
+            os.close(fd)
+            fresh.unlink(missing_ok=True)
+            raise
+        return fd, name
+    raise BlockingIOError(f"{path}: a file just made is locked by somebody else, again and again")
+
+
+def is_locked(fd: int) -> bool:
+    """Return whether the process that made a file is alive."""
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
+def _refused(path: Path, why: str) -> ConfigError:
+    problem = (
+        f"{VARIABLE}: got {str(path)!r}, allowed a directory of this user that nobody else "
+        f"may write to; {why}"
+    )
+    return ConfigError(problem, [problem])

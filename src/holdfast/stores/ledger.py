@@ -1,0 +1,280 @@
+"""What this process has to say: the figures of its living policies, and of those that are gone.
+
+What a collected policy counted stays in the sum of its name while another of that name lives, and
+goes with the last; where workers share a directory it is left to the others' eyes, for the name may
+live on with them. Not here: how figures are named (telemetry), files and who is alive (``files``,
+``workers``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from operator import sub
+from threading import RLock
+from weakref import ref
+
+from holdfast._native import ledger as native
+from holdfast.stores.figures import KINDS, add, exported
+from holdfast.stores.files import directory, make_file, open_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from typing import Any
+
+    from holdfast.stores.figures import Figures, Key
+
+    #: A role, a kernel, and a number that belongs to the role.
+    Part = tuple[int, Any, int]
+
+__all__ = ["Ledger", "ledger"]
+
+# Names whose policies are all gone here and that may live on in other workers; of more than so
+# many the oldest are forgotten.
+GONE_MOST = 1_000
+
+
+class Ledger:
+    """The figures of this process.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        # Re-entrant: a policy may be made or die in a finaliser while this thread holds the lock.
+        self._lock = RLock()
+        self._entries: dict[_Entry, None] = {}  # in the order they came
+        self._dead: deque[_Entry] = deque()  # put here by the collector, which must not wait
+        self._living: dict[tuple[str, str], int] = {}  # policies of a kind and name
+        self._gone: Figures = {}  # of collected policies
+        self._gone_ids: dict[Key, int] = {}  # where they stand in the file
+        self._directory: Path | None = None
+        self._file: tuple[int, str] | None = None
+        self._looked = False
+        self._unshared = 0
+
+    # ---- the file ----
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory this process shares, or None."""
+        return self._directory
+
+    @property
+    def file(self) -> str | None:
+        """The name of this process's file in it; None while it has none."""
+        return None if self._file is None else self._file[1]
+
+    @property
+    def unshared(self) -> int:
+        """How many policies other workers cannot see, because the file had no room."""
+        return self._unshared
+
+    def prepare(self) -> None:
+        """Before the first policy is made: share ``HOLDFAST_DIR``, where it is set. Read once.
+
+        Raises:
+            ConfigError: It names what is no directory to share.
+        """
+        if not self._looked:
+            with self._lock:
+                self._look()
+
+    def _look(self) -> None:
+        path = None if self._looked else directory()
+        if path is not None:
+            self._file = open_in(path)
+            self._directory = path
+        self._looked = True
+
+    # ---- who is in it ----
+
+    def living(self) -> set[tuple[str, str]]:
+        """Return the kinds and names that have a living policy here."""
+        with self._lock:
+            self._bury()
+            return set(self._living)
+
+    def enter(self, policy: Any, mode: int, parts: Iterable[Part]) -> None:
+        """Count a policy in.
+
+        Args:
+            policy: It has a ``kind`` and a ``name``.
+            mode: 0 enforces, 1 observes, 2 is off.
+            parts: Its roles and kernels.
+        """
+        entry = _Entry(policy, self._die)
+        entry.kind, entry.name, entry.mode = policy.kind, policy.name, mode
+        entry.parts, entry.before = tuple(parts), ()
+        with self._lock:
+            self._bury()
+            entry.ids = self._change(set(), entry.items())
+            key = (entry.kind, entry.name)
+            self._living[key] = self._living.get(key, 0) + 1
+            self._entries[entry] = None
+
+    def extend(self, policy: Any, part: Part) -> None:
+        """Count in another part of a policy that is in; one that is not there yet comes with it."""
+        with self._lock:
+            for entry in self._entries:
+                if entry() is policy:
+                    known = len(entry.parts)
+                    entry.parts = (*entry.parts, part)
+                    entry.ids += self._change(set(), entry.items()[known:])
+
+    def figures(self, policies: Iterable[Any] | None = None) -> Figures:
+        """Return the sums of every name, or those of some policies alone."""
+        found: Figures = {}
+        wanted = None if policies is None else set(map(id, policies))
+        with self._lock:
+            self._bury()
+            for entry in self._entries:
+                if wanted is None or id(entry()) in wanted:
+                    entry.add_to(found)
+            if wanted is None:
+                for key, gone in self._gone.items():
+                    add(found, key, gone.counts)
+        return found
+
+    # ---- who has left ----
+
+    def _die(self, entry: _Entry) -> None:
+        """Be told by the collector, in the middle of anything, that a policy is gone."""
+        for _, kernel, _ in entry.parts:
+            native.retire(kernel)
+        self._dead.append(entry)
+
+    def _bury(self) -> None:
+        """Keep what the dead have counted, where their names live on. The lock is held."""
+        if not self._dead:
+            return
+        leave: set[int] = set()
+        touched: dict[Key, None] = {}
+        while self._dead:
+            entry = self._dead.popleft()
+            del self._entries[entry]
+            leave.update(entry.ids)
+            key = (entry.kind, entry.name)
+            self._living[key] -= 1
+            if not self._living[key]:
+                del self._living[key]
+            entry.add_to(self._gone)
+            touched.update(((role, entry.name), None) for role, _, _ in entry.parts)
+        self._forget_names()
+        stay = [key for key in touched if key in self._gone]
+        leave.update(self._gone_ids.pop(key) for key in touched if key in self._gone_ids)
+        come = [item_of(key, self._gone[key].counts, 0) for key in stay]
+        self._gone_ids.update(zip(stay, self._change(leave, come), strict=False))
+
+    def _forget_names(self) -> None:
+        """Forget names that have no policy left: others may have one where a file is shared."""
+        nowhere = [key for key in self._gone if (KINDS[key[0]], key[1]) not in self._living]
+        if self._file is not None:
+            nowhere = nowhere[: max(0, len(nowhere) - GONE_MOST)]
+        for key in nowhere:
+            del self._gone[key]
+        ids = {self._gone_ids.pop(key) for key in nowhere if key in self._gone_ids}
+        self._change(ids, [])
+
+    def _change(self, leave: set[int], come: list[Any]) -> list[int]:
+        """Change the file's table; what it has no room for stays this process's own."""
+        come = [item for item in come if isinstance(item[-1], tuple) or native.shares(item[-1])]
+        if not native.is_shared() or not (leave or come):
+            return []
+        try:
+            return native.change(leave, come)
+        except MemoryError:
+            from logging import getLogger
+
+            self._unshared += 1
+            getLogger("holdfast").error(
+                "the file %s is full: other workers do not see every policy of this one", self.file
+            )
+            return []
+
+    # ---- forks ----
+
+    def after_fork(self) -> None:
+        """In a forked child: only its own calls count, in a file of its own."""
+        self._lock = RLock()
+        self._gone.clear()
+        gone_ids = set(self._gone_ids.values())
+        self._gone_ids.clear()
+        for entry in self._entries:
+            entry.begin_anew()
+        if self._file is None or self._directory is None:
+            return
+        os.close(self._file[0])  # or the parent would pass for alive as long as this process is
+        self._file = None
+
+        def move(fd: int) -> None:
+            native.move_to(fd)
+            self._change(gone_ids, [])
+            for entry in self._entries:
+                entry.ids += self._change(set(), entry.subtractions())
+
+        try:
+            self._file = make_file(self._directory, native.size(), move)
+        except (OSError, MemoryError) as error:
+            from logging import getLogger
+
+            getLogger("holdfast").error("forked: other workers do not see this one: %s", error)
+
+
+class _Entry(ref["Any"]):
+    """A weak reference to a policy, and strong ones to what it counts in."""
+
+    __slots__ = ("before", "ids", "kind", "mode", "name", "parts")
+
+    before: tuple[tuple[int, ...], ...]  # what its first parts had counted before a fork
+    ids: list[int]
+    kind: str
+    mode: int
+    name: str
+    parts: tuple[Part, ...]
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def add_to(self, figures: Figures) -> None:
+        """Add what it has counted to the sums of its name, and its state while it lives."""
+        lives = self() is not None
+        for at, (role, kernel, extra) in enumerate(self.parts):
+            raw, state = native.read(kernel)
+            counts = exported(role, self.mode, raw)
+            if at < len(self.before):
+                counts = tuple(map(sub, counts, self.before[at]))
+            add(figures, (role, self.name), counts, (self.mode, extra, state) if lives else None)
+
+    def items(self) -> list[tuple[Any, ...]]:
+        """Return what the file's table says of it."""
+        name = self.name.encode()
+        return [(role, self.mode, 0, extra, name, kernel) for role, kernel, extra in self.parts]
+
+    def begin_anew(self) -> None:
+        """In a forked child: take what it has counted so far for the parent's."""
+        self.before = tuple(
+            exported(role, self.mode, native.read(kernel)[0]) for role, kernel, _ in self.parts
+        )
+
+    def subtractions(self) -> list[tuple[Any, ...]]:
+        """Return what the file's table says of the parent's counts."""
+        return [
+            item_of((part[0], self.name), counts, native.SUBTRACT)
+            for part, counts in zip(self.parts, self.before, strict=False)
+        ]
+
+
+def item_of(key: Key, counts: Iterable[int], flags: int) -> tuple[Any, ...]:
+    """Return what the file's table says of counts that no kernel holds."""
+    return key[0], 0, flags, 0, key[1].encode(), tuple(counts)
+
+
+ledger = Ledger()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=ledger.after_fork)

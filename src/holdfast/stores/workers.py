@@ -1,0 +1,330 @@
+"""The other workers that share a directory: what they say, and what the dead among them have said.
+
+Any process that is asked answers for all. Living workers' files are read as they are; what dead
+ones have counted is added to ``totals.json`` and their files go. That file is replaced, never
+changed, and names the files that are in it, so a death in between counts nothing twice and loses
+nothing. Whoever reads while it is replaced reads again.
+
+Nothing in the directory is trusted: a file that is foreign, damaged, of another user or of another
+version is left out, and told of once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from threading import RLock
+from typing import TYPE_CHECKING, NamedTuple
+
+from holdfast._native import ledger as native
+from holdfast.stores.figures import COUNTS, KINDS, ROLES, add, exported
+from holdfast.stores.files import PREFIX, is_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from typing import Any
+
+    from holdfast.stores.figures import Figures, Key
+
+__all__ = ["View", "Workers"]
+
+TOTALS = "totals.json"
+VERSION = 1
+LOOKS = 20  # at a directory that changes while it is read
+NAMES_MOST = 10_000  # that dead workers are remembered by
+OTHER = "__other__"
+TOTALS_BYTES_MOST = 64 << 20
+MODES = 3
+
+
+class View(NamedTuple):
+    """What the others have to say.
+
+    Attributes:
+        figures: Their sums by role and name, also of names that nobody has any more.
+        known: Kinds and names that a living worker has, or had one that died.
+        alive: Living processes, this one not counted.
+        unreadable: Files that had to be left out.
+    """
+
+    figures: Figures
+    known: set[tuple[str, str]]
+    alive: int
+    unreadable: int
+
+
+class _Worker(NamedTuple):
+    """What one file says; ``counts`` is by role and name, ``living`` has the kinds and names."""
+
+    alive: bool
+    figures: Figures
+    living: set[tuple[str, str]]
+
+
+class _Totals(NamedTuple):
+    """What dead workers have counted, and the files that it was in."""
+
+    figures: dict[Key, list[int]]
+    merged: frozenset[str]
+
+
+class Workers:
+    """The other processes with a file in a directory.
+
+    Args:
+        path: The directory.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = RLock()
+        self._readers: dict[str, native.Reader] = {}
+        self._complained: set[str] = set()
+
+    def look(self, own: str | None) -> View:
+        """Read what all others say at this moment, then tidy up after the dead.
+
+        Args:
+            own: This process's file, which is not read.
+        """
+        with self._lock:
+            totals, workers, unreadable = self._read(own)
+            figures = _sum(totals, workers.values())
+            if any(not worker.alive for worker in workers.values()):
+                self._bury()
+            return View(
+                figures,
+                _known(totals, workers.values()),
+                sum(worker.alive for worker in workers.values()),
+                unreadable,
+            )
+
+    def after_fork(self) -> None:
+        """In a forked child, have a lock that nobody holds."""
+        self._lock = RLock()
+
+    # ---- reading ----
+
+    def _read(self, own: str | None) -> tuple[_Totals, dict[str, _Worker], int]:
+        for _ in range(LOOKS):
+            before, totals = self._read_totals()
+            names = {name for name in self._names() if name != own} - totals.merged
+            found = {name: self._worker(name) for name in names}
+            missed = [name for name, worker in found.items() if worker is None]
+            # One that has gone meanwhile is in other totals than those that were read.
+            gone = any(not (self._path / name).exists() for name in missed)
+            if not gone and self._identity() == before:
+                break
+        for name in self._readers.keys() - found.keys():
+            del self._readers[name]
+        self._complained &= found.keys() | {TOTALS}
+        return totals, {name: one for name, one in found.items() if one is not None}, len(missed)
+
+    def _names(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self._path) if name.startswith(PREFIX)]
+        except OSError as error:
+            self._complain(TOTALS, error)
+            return []
+
+    def _worker(self, name: str) -> _Worker | None:
+        """Read one file; None if it cannot be, or is no longer there."""
+        try:
+            fd = os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._complain(name, error)
+            return None
+        try:
+            # Asked first: a worker that dies after it was read was alive when it was.
+            alive = is_locked(fd)
+            return _worker_of(alive, self._reader(name, fd).entries())
+        except (OSError, ValueError) as error:
+            self._readers.pop(name, None)
+            self._complain(name, error)
+            return None
+        finally:
+            os.close(fd)
+
+    def _reader(self, name: str, fd: int) -> native.Reader:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise ValueError("it is no file of this user")
+        reader = self._readers.get(name)
+        if reader is None or reader.size != found.st_size:
+            reader = self._readers[name] = native.Reader(fd, found.st_size)
+        return reader
+
+    def _complain(self, name: str, error: Exception) -> None:
+        if name not in self._complained:
+            from logging import getLogger
+
+            self._complained.add(name)
+            getLogger("holdfast").warning("left out of metrics: %s: %s", self._path / name, error)
+
+    # ---- what the dead have counted ----
+
+    def _identity(self) -> tuple[int, ...] | None:
+        try:
+            found = (self._path / TOTALS).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _read_totals(self) -> tuple[tuple[int, ...] | None, _Totals]:
+        identity = self._identity()
+        try:
+            if identity is not None and identity[2] <= TOTALS_BYTES_MOST:
+                return identity, _parse((self._path / TOTALS).read_bytes())
+            if identity is not None:
+                raise ValueError(f"it has {identity[2]} bytes")
+        except FileNotFoundError:
+            return None, _Totals({}, frozenset())
+        except (OSError, ValueError) as error:
+            self._complain(TOTALS, error)
+        return identity, _Totals({}, frozenset())
+
+    def _bury(self) -> None:
+        """Add dead workers to the totals, unless another process is at it."""
+        import fcntl
+
+        fd = os.open(self._path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._add_dead()
+        except BlockingIOError:
+            return  # the next one who is asked comes by here too
+        except OSError as error:  # a full disk: their files stay, and count as they are
+            self._complain(TOTALS, error)
+        finally:
+            os.close(fd)
+
+    def _add_dead(self) -> None:
+        totals, workers, _ = self._read(None)
+        dead = {name: worker for name, worker in workers.items() if not worker.alive}
+        known = _known(totals, workers.values())
+        figures: Figures = {}
+        for key, counts in totals.figures.items():
+            add(figures, key, counts)
+        for worker in dead.values():
+            for key, there in worker.figures.items():
+                if kind_of(key) in known:
+                    add(figures, bounded(key, figures), there.counts)
+        merged = (totals.merged & set(self._names())) | dead.keys()
+        self._write(figures, sorted(merged))
+        for name in merged:
+            (self._path / name).unlink(missing_ok=True)
+        for name in os.listdir(self._path):
+            if name.startswith(f".{PREFIX}"):
+                _remove_unless_locked(self._path / name)
+
+    def _write(self, figures: Figures, merged: list[str]) -> None:
+        text = json.dumps(
+            {
+                "version": VERSION,
+                "merged": merged,
+                "figures": [
+                    [ROLES[role], name, there.counts] for (role, name), there in figures.items()
+                ],
+            }
+        )
+        fresh = self._path / f".{TOTALS}"
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with open(fd, "w", encoding="utf-8") as file:
+                file.write(text)
+            fresh.rename(self._path / TOTALS)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+
+
+def _remove_unless_locked(path: Path) -> None:
+    """Remove what a worker left that died before its file was whole."""
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return  # it has its name by now, or was removed
+    try:
+        # Kept until it is gone: who has made it and not locked it yet then makes another.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(fd)
+
+
+def kind_of(key: Key) -> tuple[str, str]:
+    """Return a policy's kind and name."""
+    return KINDS[key[0]], key[1]
+
+
+def bounded(key: Key, figures: Figures) -> Key:
+    """Return under which name counts are remembered: their own, or that of all beyond the bound."""
+    return key if key in figures or len(figures) < NAMES_MOST else (key[0], OTHER)
+
+
+def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
+    figures: Figures = {}
+    living: set[tuple[str, str]] = set()
+    for role, mode, flags, extra, raw_name, retired, raw, state in entries:
+        name = raw_name.decode()
+        if role >= len(ROLES) or mode >= MODES or not name.isprintable():
+            raise ValueError("an entry is damaged")
+        sign = -1 if flags & native.SUBTRACT else 1
+        key = (role, name)
+        add(figures, key, [sign * n for n in exported(role, mode, raw)])
+        if not retired:
+            living.add(kind_of(key))
+            if alive:
+                figures[key].states.append((mode, extra, state))
+    if any(min(there.counts) < 0 for there in figures.values()):
+        raise ValueError("an entry is damaged")
+    return _Worker(alive, figures, living)
+
+
+def _known(totals: _Totals, workers: Iterable[_Worker]) -> set[tuple[str, str]]:
+    known = {kind_of(key) for key in totals.figures}
+    return known.union(*(worker.living for worker in workers))
+
+
+def _sum(totals: _Totals, workers: Iterable[_Worker]) -> Figures:
+    figures: Figures = {}
+    for key, counts in totals.figures.items():
+        add(figures, key, counts)
+    for worker in workers:
+        for key, there in worker.figures.items():
+            add(figures, key, there.counts)
+            figures[key].states += there.states
+    return figures
+
+
+def _parse(data: bytes) -> _Totals:
+    """Read the totals.
+
+    Raises:
+        ValueError: They are not what this version writes.
+    """
+    try:
+        found = json.loads(data)
+        if found["version"] != VERSION:
+            raise ValueError(f"it is of version {found['version']!r}")
+        figures = {}
+        for role_name, name, counts in found["figures"]:
+            role = ROLES.index(role_name)
+            if not (isinstance(name, str) and name.isprintable() and len(counts) == COUNTS[role]):
+                raise ValueError("it is damaged")
+            if not all(type(n) is int and n >= 0 for n in counts):
+                raise ValueError("it is damaged")
+            figures[role, name] = counts
+        return _Totals(figures, frozenset(map(str, found["merged"])))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("it is damaged") from error

@@ -1,0 +1,301 @@
+"""The metrics there are: their names, labels and buckets, and how each is read off figures.
+
+Names, types, labels and help are those of the specification (MX-01 … MX-20), without the namespace.
+Beside them stand those that say what would otherwise not be seen: what observing policies let
+through, overrides, tokens given back, timeouts and fallbacks. Not here: formats.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+from holdfast._native.retry import VERDICTS
+from holdfast.stores.figures import (
+    BREAKER,
+    BULKHEAD,
+    COUNTS,
+    FALLBACK,
+    KINDS,
+    LATENCY,
+    LIMITER,
+    LIMITER_PART,
+    POOL,
+    POOL_WAIT,
+    RETRY,
+    TIMEOUT,
+    WAIT,
+    Sum,
+    add,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holdfast.stores.figures import Figures
+
+    Row = tuple[str, tuple[str, ...]]
+
+__all__ = ["FAMILIES", "Family", "by_role"]
+
+# In the order of enum hf_state: what the gauge shows, and what labels say.
+_STATE_METRICS = (0, 1, 2, 2, 0, 0)
+_STATES = ("closed", "half-open", "open", "forced-open", "disabled", "metrics-only")
+_ORDINARY = 3
+_CHANGES = 4  # where they begin among a breaker's counts
+
+_SECONDS = (
+    "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf",
+)  # fmt: skip
+# Where the counts of a retry begin: verdicts, ordinals of retries, delays.
+_VERDICTS, _RETRIES, _DELAYS = 3, 11, 27
+_ORDINALS = 16
+_DELAY_CELLS = 17
+_DELAY_BUCKETS = tuple(repr(2**n / 1000) for n in range(10))
+
+
+class Family(NamedTuple):
+    """One metric.
+
+    Attributes:
+        name: Without namespace, and without what its type adds.
+        type: "counter", "gauge" or "histogram".
+        help: What it says.
+        labels: The first is the policy's name.
+        role: Whose figures it is read off.
+        rows: What each sample adds to the name, and the values of the other labels.
+        read: Gives the samples' values, in the order of the rows; there may be fewer.
+    """
+
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...]
+    role: int
+    rows: tuple[Row, ...]
+    read: Callable[[Sum], Sequence[float]]
+
+
+def by_role(figures: Figures) -> dict[int, dict[str, Sum]]:
+    """Sort figures by role, those of a limiter's limits and of both kinds of bulkhead in one."""
+    joined: Figures = {}
+    for (role, name), there in figures.items():
+        states = there.states
+        if role == POOL:
+            states = [
+                (mode, 0, (min(inside, workers), max(0, inside - workers)))
+                for mode, workers, (inside, _) in states
+            ]
+        key = (_JOINED.get(role, role), name)
+        add(joined, key, there.counts)
+        joined[key].states += [] if role == LIMITER_PART else states
+    found: dict[int, dict[str, Sum]] = {role: {} for role in COUNTS}
+    for (role, name), there in joined.items():
+        found[role][name] = there
+    for name in found[BULKHEAD].keys() - found[WAIT].keys():  # nobody can wait there
+        found[WAIT][name] = Sum([0] * COUNTS[WAIT])
+    return found
+
+
+_JOINED = {LIMITER_PART: LIMITER, POOL: BULKHEAD, POOL_WAIT: WAIT}
+
+
+# ---- breakers ----
+
+_PAIRS = [
+    (old, new) for old in range(_ORDINARY) for new in range(_ORDINARY) if old != new
+]  # of states without an order
+_PAIR_PLACES = [_CHANGES + len(_STATES) * old + new for old, new in _PAIRS]
+_OVERRIDE_PLACES = [
+    [
+        _CHANGES + len(_STATES) * old + new
+        for old in range(len(_STATES))
+        if old != new and max(old, new) >= _ORDINARY
+    ]
+    for new in range(len(_STATES))
+]
+
+
+def _state(there: Sum) -> Sequence[float]:
+    return [max(_STATE_METRICS[state] for _, _, (state,) in there.states)] if there.states else ()
+
+
+def _state_changes(there: Sum) -> Sequence[float]:
+    counts = there.counts
+    return [counts[at] for at in _PAIR_PLACES]
+
+
+def _overrides(there: Sum) -> Sequence[float]:
+    counts = there.counts
+    return [sum([counts[at] for at in places]) for places in _OVERRIDE_PLACES]
+
+
+# ---- retries ----
+
+
+def _retries(there: Sum) -> Sequence[float]:
+    counts = there.counts[_RETRIES : _RETRIES + _ORDINALS]
+    possible = max((attempts - 1 for _, _, (attempts,) in there.states), default=0)
+    made = max((at + 1 for at, count in enumerate(counts) if count), default=0)
+    return counts[: max(possible, made)]
+
+
+def _delays(there: Sum) -> Sequence[float]:
+    cells = there.counts[_DELAYS : _DELAYS + _DELAY_CELLS]
+    upto = list(accumulate(cells))
+    total_ns = there.counts[_DELAYS + _DELAY_CELLS]
+    return [*upto[: len(_DELAY_BUCKETS)], upto[-1], upto[-1], total_ns / 1e9]
+
+
+# ---- what several have ----
+
+
+def _durations(there: Sum) -> Sequence[float]:
+    *buckets, total_ns = there.counts
+    return [*buckets, buckets[-1], total_ns / 1e9]
+
+
+def _at(*places: int) -> Callable[[Sum], Sequence[float]]:
+    return lambda there: [there.counts[at] for at in places]
+
+
+def _sum_of(at: int) -> Callable[[Sum], Sequence[float]]:
+    return lambda there: [sum(state[at] for _, _, state in there.states)] if there.states else ()
+
+
+def _mode(there: Sum) -> Sequence[float]:
+    return [max(mode for mode, _, _ in there.states)] if there.states else ()
+
+
+_VALUE: tuple[Row, ...] = (("", ()),)
+_TOTAL: tuple[Row, ...] = (("_total", ()),)
+
+
+def _totals(*values: str) -> tuple[Row, ...]:
+    return tuple(("_total", (value,)) for value in values)
+
+
+def _histogram(*bounds: str) -> tuple[Row, ...]:
+    return (*(("_bucket", (le,)) for le in bounds), ("_count", ()), ("_sum", ()))
+
+
+# Where each role counts what an observing policy would have done.
+_OBSERVED_AT = {BREAKER: 3, LIMITER: 3, BULKHEAD: 4, RETRY: 2, TIMEOUT: 4, FALLBACK: 3}
+
+FAMILIES = (
+    Family(  # MX-01
+        "circuit_breaker_state", "gauge",
+        "Circuit breaker state (0=closed, 1=half-open, 2=open)",
+        ("name",), BREAKER, _VALUE, _state,
+    ),
+    Family(  # MX-02
+        "circuit_breaker_requests", "counter",
+        "Total number of requests through circuit breaker",
+        ("name", "result"), BREAKER, _totals("success", "failure", "rejected"), _at(0, 1, 2),
+    ),
+    Family(  # MX-03
+        "circuit_breaker_failures", "counter",
+        "Total number of circuit breaker failures",
+        ("name",), BREAKER, _TOTAL, _at(1),
+    ),
+    Family(  # MX-04
+        "circuit_breaker_state_changes", "counter",
+        "Total number of circuit breaker state changes",
+        ("name", "from", "to"), BREAKER,
+        tuple(("_total", (_STATES[old], _STATES[new])) for old, new in _PAIRS), _state_changes,
+    ),
+    Family(
+        "circuit_breaker_overrides", "counter",
+        "Total number of moves into and out of states that only an order ends",
+        ("name", "to"), BREAKER, _totals(*_STATES), _overrides,
+    ),
+    Family(  # MX-05
+        "circuit_breaker_request_duration_seconds", "histogram",
+        "Circuit breaker request duration in seconds",
+        ("name", "le"), LATENCY, _histogram(*_SECONDS), _durations,
+    ),
+    Family(  # MX-06
+        "retry_attempts", "counter",
+        "Total number of retry attempts",
+        ("policy", "attempt"), RETRY,
+        _totals(*map(str, range(1, _ORDINALS)), f"{_ORDINALS}+"), _retries,
+    ),
+    Family(  # MX-07
+        "retry_success", "counter",
+        "Total number of successful retries",
+        ("policy",), RETRY, _TOTAL, _at(1),
+    ),
+    Family(  # MX-08
+        "retry_failures", "counter",
+        "Total number of failed retries",
+        ("policy", "reason"), RETRY, _totals(*VERDICTS[1:]),
+        _at(*range(_VERDICTS + 1, _VERDICTS + len(VERDICTS))),
+    ),
+    Family(  # MX-09
+        "retry_backoff_delay_seconds", "histogram",
+        "Retry backoff delay in seconds",
+        ("policy", "le"), RETRY, _histogram(*_DELAY_BUCKETS, "+Inf"), _delays,
+    ),
+    Family(  # MX-14
+        "rate_limiter_allowed", "counter",
+        "Total number of allowed requests",
+        ("limiter",), LIMITER, _TOTAL, _at(0),
+    ),
+    Family(  # MX-15
+        "rate_limiter_rejected", "counter",
+        "Total number of rejected requests",
+        ("limiter",), LIMITER, _TOTAL, _at(1),
+    ),
+    Family(
+        "rate_limiter_refunded", "counter",
+        "Total number of allowed requests that gave their tokens back without having run",
+        ("limiter",), LIMITER, _TOTAL, _at(2),
+    ),
+    Family(  # MX-17
+        "bulkhead_concurrent", "gauge",
+        "Current number of concurrent executions",
+        ("bulkhead",), BULKHEAD, _VALUE, _sum_of(0),
+    ),
+    Family(  # MX-18
+        "bulkhead_queued", "gauge",
+        "Current number of queued requests",
+        ("bulkhead",), BULKHEAD, _VALUE, _sum_of(1),
+    ),
+    Family(  # MX-19
+        "bulkhead_rejected", "counter",
+        "Total number of rejected requests",
+        ("bulkhead",), BULKHEAD, _TOTAL,
+        lambda there: [there.counts[1] + there.counts[3]],
+    ),
+    Family(  # MX-20
+        "bulkhead_wait_duration_seconds", "histogram",
+        "Bulkhead wait duration in seconds",
+        ("bulkhead", "le"), WAIT, _histogram(*_SECONDS), _durations,
+    ),
+    Family(
+        "timeout_calls", "counter",
+        "Total number of calls through timeouts",
+        ("timeout", "result"), TIMEOUT, _totals("in_time", "expired", "refused"), _at(0, 1, 3),
+    ),
+    Family(
+        "fallback_calls", "counter",
+        "Total number of calls through fallbacks",
+        ("fallback", "result"), FALLBACK, _totals("passed", "used", "failed"), _at(0, 1, 2),
+    ),
+    *(
+        Family(
+            "observed", "counter",
+            "Total number of interventions that observing policies did not make",
+            ("name", "kind"), role, _totals(KINDS[role]), _at(at),
+        )
+        for role, at in _OBSERVED_AT.items()
+    ),
+    *(
+        Family(
+            "policy_mode", "gauge",
+            "Mode of a policy (0=enforce, 1=observe, 2=off)",
+            ("name", "kind"), role, (("", (KINDS[role],)),), _mode,
+        )
+        for role in _OBSERVED_AT
+    ),
+)  # fmt: skip

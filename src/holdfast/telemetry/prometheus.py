@@ -1,0 +1,365 @@
+"""Prometheus: a collector that reads policies when it is asked, and ways to serve what it reads.
+
+The only module that imports prometheus_client. Nothing here is touched by a call: policies count
+natively, and a scrape reads the counts.
+
+    from prometheus_client import REGISTRY
+    REGISTRY.register(Collector())          # beside what an application exports already
+    server = serve_metrics(9464)            # or at http://127.0.0.1:9464/metrics, alone
+    app.mount("/metrics", asgi_app())       # or within an ASGI or WSGI application
+"""
+
+from __future__ import annotations
+
+import re
+from threading import RLock
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from prometheus_client import CollectorRegistry, make_asgi_app, make_wsgi_app, start_wsgi_server
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector as PrometheusCollector
+from prometheus_client.samples import Sample
+
+from holdfast.policies.base import Policy
+from holdfast.registry import Registry
+from holdfast.stores.figures import KINDS, add
+from holdfast.stores.ledger import ledger
+from holdfast.stores.workers import OTHER, Workers, kind_of
+from holdfast.telemetry.families import FAMILIES, by_role
+from holdfast.validation import Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from types import TracebackType
+    from typing import Any, Self
+    from wsgiref.types import WSGIApplication
+
+    from holdfast.stores.figures import Figures, Key
+    from holdfast.telemetry.families import Family
+
+    Rows = list[tuple[str, dict[str, str]]]
+    Asgi = Callable[[Any, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
+
+__all__ = ["Collector", "MetricsServer", "asgi_app", "serve_metrics", "wsgi_app"]
+
+DEFAULT_PORT = 9464
+NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", re.ASCII)
+MAX_NAMES = 100_000
+
+_WORKERS = ("workers", "Living processes that share figures, this one included")
+_UNREADABLE = ("workers_unreadable", "Files of other workers that cannot be read")
+
+
+class Collector(PrometheusCollector):
+    """Tells Prometheus of policies: everything there is to count, read when it is asked.
+
+    A policy's series are there from its making, at 0, and go when it is collected. Policies of one
+    name are one: their counts are added up, also those of ones already collected while another
+    lives, and gauges show the worst state, or the sum. Where workers share a directory
+    (``HOLDFAST_DIR``), the same goes for all of them; counts of dead workers stay.
+
+    Args:
+        *sources: Pipelines, policies or registries to tell of; none for every policy there is.
+            Named ones only: nobody could tell the figures of others apart.
+        namespace: What the names of all metrics begin with.
+        max_names: Names of each kind that have series of their own, 1 to 100,000. Those beyond
+            share one, ``__other__``, until they are gone.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Registered twice in one prometheus registry it is refused there, with ``ValueError``; several
+    registries, and several namespaces in one, do not disturb each other. It keeps no policy alive.
+    Safe to share between threads.
+
+    >>> from prometheus_client import CollectorRegistry
+    >>> CollectorRegistry().register(Collector(namespace="shop"))
+    """
+
+    def __init__(
+        self,
+        *sources: Policy | Registry,
+        namespace: str = "holdfast",
+        max_names: int = 2_000,
+    ) -> None:
+        problems = Problems("Collector")
+        if not NAMESPACE.fullmatch(problems.name(namespace, "namespace")):
+            problems.refuse(
+                "namespace", namespace, "letters, digits and underscores, no digit first"
+            )
+        max_names = problems.integer("max_names", max_names, least=1, most=MAX_NAMES)
+        for at, source in enumerate(sources):
+            named = isinstance(source, Policy) and source.name is not None
+            if not (named or isinstance(source, Registry)):
+                problems.refuse(
+                    f"sources[{at}]", source, "a pipeline, a named policy or a registry"
+                )
+        problems.done()
+        self._prefix = f"{namespace}_"
+        self._sources = [ref(source) for source in sources]
+        self._bound = _Bound(max_names)
+        self._workers: Workers | None = None
+        self._labelled: dict[int, dict[str, Rows]] = {}  # by family and policy
+        self._lock = RLock()
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield every metric there may be, without samples: for the registry to find clashes."""
+        return iter(self._empty().values())
+
+    def collect(self) -> Iterator[Metric]:
+        """Read all policies, and yield their metrics."""
+        with self._lock:
+            return iter(self._collect())
+
+    def _collect(self) -> list[Metric]:
+        figures, workers = self._read()
+        roles = by_role(self._bound.hold(figures))
+        metrics = self._empty()
+        labelled: dict[int, dict[str, Rows]] = {}
+        for at, family in enumerate(FAMILIES):
+            samples = metrics[family.name].samples
+            before, rows_of = self._labelled.get(at, {}), labelled.setdefault(at, {})
+            for policy, there in roles[family.role].items():
+                rows = rows_of[policy] = before.get(policy) or self._rows(family, policy)
+                for (name, labels), value in zip(rows, family.read(there), strict=False):
+                    samples.append(Sample(name, labels, value))
+        self._labelled = labelled
+        for (name, _), value in workers:
+            metrics[name].samples.append(Sample(self._prefix + name, {}, value))
+        return [metric for metric in metrics.values() if metric.samples]
+
+    def _rows(self, family: Family, policy: str) -> Rows:
+        """Return name and labels of each sample of a policy, which are the same at each scrape."""
+        first, *others = family.labels
+        return [
+            (
+                self._prefix + family.name + suffix,
+                {first: policy, **dict(zip(others, values, strict=False))},
+            )
+            for suffix, values in family.rows
+        ]
+
+    def _empty(self) -> dict[str, Metric]:
+        metrics = {
+            family.name: Metric(self._prefix + family.name, family.help, family.type)
+            for family in FAMILIES
+        }
+        for name, documentation in (_WORKERS, _UNREADABLE):
+            metrics[name] = Metric(self._prefix + name, documentation, "gauge")
+        return metrics
+
+    def _read(self) -> tuple[Figures, list[tuple[tuple[str, str], int]]]:
+        """Return the figures of all workers, and what there is to say of those."""
+        policies = list(self._policies()) if self._sources else None
+        figures = ledger.figures(policies)
+        known = ledger.living() if policies is None else {(one.kind, one.name) for one in policies}
+        if ledger.directory is None:
+            return _of(known, figures), []
+        if self._workers is None:
+            self._workers = Workers(ledger.directory)
+        view = self._workers.look(ledger.file)
+        if policies is None:
+            known |= view.known
+        for key, there in view.figures.items():
+            if kind_of(key) in known:
+                add(figures, key, there.counts)
+                figures[key].states += there.states
+        return _of(known, figures), [(_WORKERS, view.alive + 1), (_UNREADABLE, view.unreadable)]
+
+    def _policies(self) -> Iterator[Any]:
+        """Yield the living policies it was asked to tell of."""
+        for reference in self._sources:
+            source: Any = reference()
+            if isinstance(source, Registry):
+                yield from source.all()
+            elif source is not None:
+                yield from _parts_of(source)
+
+
+def _parts_of(policy: Any) -> Iterator[Any]:
+    if policy.kind == "pipeline":
+        for part in policy.policies:
+            yield from _parts_of(part)
+    elif policy.name is not None:
+        yield policy
+
+
+def _of(known: set[tuple[str, str]], figures: Figures) -> Figures:
+    """Return the figures of names that somebody has."""
+    return {key: there for key, there in figures.items() if kind_of(key) in known}
+
+
+class _Bound:
+    """Keeps the number of label values within bounds, and no series from ever falling."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._shown: dict[str, set[str]] = {kind: set() for kind in KINDS.values()}
+        self._others: dict[Key, list[int]] = {}  # what each name without series had last counted
+        self._gone: Figures = {}  # the sum of those that were without and are gone
+
+    def hold(self, figures: Figures) -> Figures:
+        """Return the figures, those of names beyond the bound under one name."""
+        names = {kind_of(key) for key in figures}
+        if not self._others and len(names) <= self._most:
+            for kind, shown in self._shown.items():
+                shown.clear()
+                shown.update(name for its, name in names if its == kind)
+            return figures
+        for kind, shown in self._shown.items():
+            shown.intersection_update(name for its, name in names if its == kind)
+        return self._fold(figures)
+
+    def _fold(self, figures: Figures) -> Figures:
+        before, self._others = self._others, {}
+        held: Figures = {}
+        for key, there in figures.items():
+            shown, name = self._shown[KINDS[key[0]]], key[1]
+            if name not in shown and key not in before and len(shown) < self._most:
+                shown.add(name)
+            if name in shown:
+                add(held, key, there.counts)
+                held[key].states += there.states
+            else:
+                self._others[key] = there.counts
+                add(held, (key[0], OTHER), there.counts)
+                held[key[0], OTHER].states += there.states
+        for key in before.keys() - self._others.keys():
+            add(self._gone, (key[0], OTHER), before[key])
+        for key, there in self._gone.items():
+            add(held, key, there.counts)
+        return held
+
+
+class MetricsServer:
+    """Serves ``/metrics`` from threads of its own until it is stopped; also ``with``.
+
+    Attributes:
+        url: Where.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+        self._server, self._thread = start_wsgi_server(port, host, registry)
+        self._server.set_app(_at_metrics(make_wsgi_app(registry)))
+        self.port: int = self._server.server_address[1]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self.port}/metrics"
+
+    def stop(self) -> None:
+        """Serve no more; returns once the port is free. Stopping again does no harm."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def serve_metrics(
+    port: int = DEFAULT_PORT,
+    *,
+    host: str = "127.0.0.1",
+    registry: CollectorRegistry | None = None,
+) -> MetricsServer:
+    """Serve metrics over HTTP at ``/metrics``, on the loopback unless told otherwise.
+
+    Args:
+        port: 1 to 65535; 0 for a free one.
+        host: The address to listen at.
+        registry: What to serve; None for a ``Collector()`` of every policy, and nothing else.
+
+    Raises:
+        ConfigError: An argument is not as it should be.
+        OSError: The port cannot be had.
+    """
+    problems = Problems("serve_metrics")
+    port = problems.integer("port", port, least=0, most=65_535)
+    host = problems.name(host, "host")
+    problems.done()
+    return MetricsServer(host, port, _registry_of(registry))
+
+
+def wsgi_app(registry: CollectorRegistry | None = None) -> WSGIApplication:
+    """Return a WSGI application that answers any path with the metrics, to be mounted at one.
+
+    Args:
+        registry: What to serve; None for a ``Collector()`` of every policy, and nothing else.
+    """
+    app: WSGIApplication = make_wsgi_app(_registry_of(registry))
+    return app
+
+
+def asgi_app(registry: CollectorRegistry | None = None) -> Asgi:
+    """Return an ASGI application that answers any path with the metrics, to be mounted at one.
+
+    Policies are read in a thread: the event loop goes on meanwhile.
+
+    Args:
+        registry: What to serve; None for a ``Collector()`` of every policy, and nothing else.
+    """
+    inner = make_asgi_app(_registry_of(registry))
+
+    async def app(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        from asyncio import to_thread
+
+        if scope["type"] == "lifespan":  # served by itself, not mounted
+            await _acknowledge(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"scope: got {scope['type']!r}, allowed http")
+        for message in await to_thread(_answer, inner, scope):
+            await send(message)
+
+    return app
+
+
+async def _acknowledge(receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    while (message := await receive())["type"] == "lifespan.startup":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": message["type"] + ".complete"})
+
+
+def _answer(inner: Callable[..., Any], scope: Any) -> list[dict[str, Any]]:
+    """Run an ASGI application that never waits, and return what it sends."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    running = inner(scope, receive, send)
+    try:
+        running.send(None)
+    except StopIteration:
+        return sent
+    raise RuntimeError("the exposition of prometheus_client waits for something")
+
+
+def _at_metrics(inner: WSGIApplication) -> WSGIApplication:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/metrics":
+            return inner(environ, start_response)
+        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"the metrics are at /metrics\n"]
+
+    return app
+
+
+def _registry_of(registry: CollectorRegistry | None) -> CollectorRegistry:
+    if registry is None:
+        registry = CollectorRegistry()
+        registry.register(Collector())
+    return registry
