@@ -22,7 +22,7 @@ STUBS     = $(patsubst src/holdfast/_native/%.pyi,holdfast._native.%,$(wildcard 
 PIP       = $(BIN)/python -m pip install -qq --disable-pip-version-check
 PYTEST    = $(BIN)/python -m pytest
 # Programs no package index has, as command:package of Debian.
-PROGRAMS := cc:gcc cc:libc6-dev
+PROGRAMS := cc:gcc cc:libc6-dev prometheus:prometheus promtool:prometheus
 
 # cmake and ninja come from the system or, where it has none, from the venv.
 export PATH := $(abspath $(VENV)/bin):$(PATH)

@@ -84,7 +84,7 @@ class Collector(PrometheusCollector):
         max_names: int = 2_000,
     ) -> None:
         problems = Problems("Collector")
-        if not NAMESPACE.fullmatch(problems.name(namespace, "namespace")):
+        if not NAMESPACE.fullmatch(namespace if type(namespace) is str else ""):
             problems.refuse(
                 "namespace", namespace, "letters, digits and underscores, no digit first"
             )

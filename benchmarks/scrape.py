@@ -1,0 +1,70 @@
+"""What a scrape costs: reading 1,000 policies, and the whole response.
+
+Run from the project's root: ``python -m benchmarks.scrape``. A quarter each are breakers that
+record durations, rate limiters, bulkheads and retries, all of different names.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+import holdfast as hf
+from holdfast.telemetry.prometheus import Collector
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POLICIES = 1_000
+ROUNDS = 15
+# Label, and the most microseconds a policy it may take.
+TARGETS = {"collect": 50, "response": 200}
+
+
+def some_policies(n: int) -> list[hf.Policy]:
+    """Return ``n`` policies that have had a call."""
+    made: list[hf.Policy] = []
+    for at in range(n // 4):
+        made += (
+            hf.CircuitBreaker(f"breaker {at}", latency=True),
+            hf.RateLimiter(f"limiter {at}", rate=1_000),
+            hf.Bulkhead(f"bulkhead {at}"),
+            hf.Retry(f"retry {at}"),
+        )
+    for policy in made:
+        policy.call(int)
+    return made
+
+
+def least_us(work: Callable[[], object], rounds: int) -> float:
+    """Return the least microseconds of several rounds."""
+    least = float("inf")
+    for _ in range(rounds):
+        began = perf_counter()
+        work()
+        least = min(least, perf_counter() - began)
+    return least * 1e6
+
+
+def measure(policies: int = POLICIES, rounds: int = ROUNDS) -> dict[str, float]:
+    """Return microseconds a policy of each part of a scrape."""
+    kept = some_policies(policies)
+    collector = Collector(*kept)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    works = {
+        "collect": lambda: list(collector.collect()),
+        "response": lambda: generate_latest(registry),
+    }
+    return {name: least_us(work, rounds) / len(kept) for name, work in works.items()}
+
+
+def main() -> None:
+    for name, us in measure().items():
+        print(f"{name:10s} {us:6.1f} us a policy, of {POLICIES}; target {TARGETS[name]} us")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Each test of metrics has a process of its own, as far as figures go."""
+
+import pytest
+
+from holdfast.policies import base, breaker
+from holdfast.stores.ledger import Ledger
+from holdfast.telemetry import prometheus
+
+
+@pytest.fixture(autouse=True)
+def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger without what other tests have left to the collector."""
+    fresh = Ledger()
+    for module in (base, breaker, prometheus):
+        monkeypatch.setattr(module, "ledger", fresh)
+    return fresh
