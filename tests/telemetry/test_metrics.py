@@ -1,4 +1,4 @@
-"""Which metrics there are, and what each counts. GEN-08."""
+"""Which metrics there are, and what each counts."""  # GEN-09
 
 import asyncio
 

@@ -113,7 +113,7 @@ def test_concurrent_scrapes_all_answer():
 
 
 def test_the_wsgi_application_keeps_to_the_protocol():
-    environ = {"PATH_INFO": "/anywhere", "QUERY_STRING": ""}
+    environ = {"PATH_INFO": "/anywhere", "SCRIPT_NAME": "/metrics", "QUERY_STRING": ""}
     setup_testing_defaults(environ)
     said = []
     answer = validator(wsgi_app())(environ, lambda *given: said.append(given))

@@ -10,8 +10,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar, assert_type, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import holdfast as hf
+from holdfast.telemetry.prometheus import (
+    Collector,
+    MetricsServer,
+    asgi_app,
+    serve_metrics,
+    wsgi_app,
+)
 
 if TYPE_CHECKING:
     from holdfast._native.gate import Guard  # pyright: ignore[reportMissingModuleSource]
@@ -281,3 +289,16 @@ def test_unknown_arguments_of_a_policy_are_refused() -> None:
         hf.CircuitBreaker("payments", treshold=5)  # type: ignore[call-arg]
     with pytest.raises((TypeError, hf.ConfigError)):
         hf.Bulkhead("connections", max_concurrent="ten")  # type: ignore[arg-type]
+
+
+def test_metrics_are_for_prometheus_and_for_applications_to_mount() -> None:
+    registry = CollectorRegistry()
+    registry.register(Collector(breaker, pipeline, hf.registry, namespace="shop", max_names=10))
+    with serve_metrics(0, registry=registry) as server:
+        assert_type(server, MetricsServer)
+        assert_type(server.port, int)
+        assert_type(server.url, str)
+    assert callable(asgi_app(registry))
+    assert callable(wsgi_app())
+    with pytest.raises(hf.ConfigError):
+        Collector(charge)  # type: ignore[arg-type]

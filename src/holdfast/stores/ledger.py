@@ -140,10 +140,10 @@ class Ledger:
 
     # ---- who has left ----
 
-    def _die(self, entry: _Entry) -> None:
+    def _die(self, entry: _Entry, retire: Any = native.retire) -> None:
         """Be told by the collector, in the middle of anything, that a policy is gone."""
         for _, kernel, _ in entry.parts:
-            native.retire(kernel)
+            retire(kernel)
         self._dead.append(entry)
 
     def _bury(self) -> None:

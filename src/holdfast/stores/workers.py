@@ -76,7 +76,7 @@ class Workers:
     Args:
         path: The directory.
 
-    Safe to share between threads.
+    Safe to share between threads; a forked process makes another one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -102,10 +102,6 @@ class Workers:
                 sum(worker.alive for worker in workers.values()),
                 unreadable,
             )
-
-    def after_fork(self) -> None:
-        """In a forked child, have a lock that nobody holds."""
-        self._lock = RLock()
 
     # ---- reading ----
 

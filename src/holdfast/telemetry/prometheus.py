@@ -11,6 +11,7 @@ natively, and a scrape reads the counts.
 
 from __future__ import annotations
 
+import os
 import re
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -99,9 +100,8 @@ class Collector(PrometheusCollector):
         self._prefix = f"{namespace}_"
         self._sources = [ref(source) for source in sources]
         self._bound = _Bound(max_names)
-        self._workers: Workers | None = None
         self._labelled: dict[int, dict[str, Rows]] = {}  # by family and policy
-        self._lock = RLock()
+        self._begin()
 
     def describe(self) -> Iterator[Metric]:
         """Yield every metric there may be, without samples: for the registry to find clashes."""
@@ -109,8 +109,15 @@ class Collector(PrometheusCollector):
 
     def collect(self) -> Iterator[Metric]:
         """Read all policies, and yield their metrics."""
+        if self._process != os.getpid():  # forked: a thread of the parent may hold the lock
+            self._begin()
         with self._lock:
             return iter(self._collect())
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._lock = RLock()
+        self._workers: Workers | None = None
 
     def _collect(self) -> list[Metric]:
         figures, workers = self._read()
