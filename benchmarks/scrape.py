@@ -38,10 +38,12 @@ def some_policies(n: int) -> list[hf.Policy]:
     return made
 
 
-def least_us(work: Callable[[], object], rounds: int) -> float:
-    """Return the least microseconds of several rounds."""
+def least_us(work: Callable[[], object], rounds: int, policies: list[hf.Policy]) -> float:
+    """Return the least microseconds of several rounds; each policy has a call before each."""
     least = float("inf")
     for _ in range(rounds):
+        for policy in policies:
+            policy.call(int)
         began = perf_counter()
         work()
         least = min(least, perf_counter() - began)
@@ -58,7 +60,7 @@ def measure(policies: int = POLICIES, rounds: int = ROUNDS) -> dict[str, float]:
         "collect": lambda: list(collector.collect()),
         "response": lambda: generate_latest(registry),
     }
-    return {name: least_us(work, rounds) / len(kept) for name, work in works.items()}
+    return {name: least_us(work, rounds, kept) / len(kept) for name, work in works.items()}
 
 
 def main() -> None:

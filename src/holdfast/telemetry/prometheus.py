@@ -31,7 +31,7 @@ from holdfast.telemetry.families import FAMILIES, by_role
 from holdfast.validation import Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Any, Self
     from wsgiref.types import WSGIApplication
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from holdfast.stores.figures import Figures, Key
     from holdfast.telemetry.families import Family
 
-    Rows = list[tuple[str, dict[str, str]]]
+    #: Values and samples of one policy in one family.
+    Shown = tuple[Sequence[float], list[Sample]]
     Asgi = Callable[[Any, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
 
 __all__ = ["Collector", "MetricsServer", "asgi_app", "serve_metrics", "wsgi_app"]
@@ -100,7 +101,7 @@ class Collector(PrometheusCollector):
         self._prefix = f"{namespace}_"
         self._sources = [ref(source) for source in sources]
         self._bound = _Bound(max_names)
-        self._labelled: dict[int, dict[str, Rows]] = {}  # by family and policy
+        self._last: list[dict[str, Shown]] = [{} for _ in FAMILIES]  # by policy
         self._begin()
 
     def describe(self) -> Iterator[Metric]:
@@ -123,28 +124,37 @@ class Collector(PrometheusCollector):
         figures, workers = self._read()
         roles = by_role(self._bound.hold(figures))
         metrics = self._empty()
-        labelled: dict[int, dict[str, Rows]] = {}
-        for at, family in enumerate(FAMILIES):
-            samples = metrics[family.name].samples
-            before, rows_of = self._labelled.get(at, {}), labelled.setdefault(at, {})
-            for policy, there in roles[family.role].items():
-                rows = rows_of[policy] = before.get(policy) or self._rows(family, policy)
-                for (name, labels), value in zip(rows, family.read(there), strict=False):
-                    samples.append(Sample(name, labels, value))
-        self._labelled = labelled
+        for family, last in zip(FAMILIES, self._last, strict=True):
+            samples, present = metrics[family.name].samples, roles[family.role]
+            for policy, there in present.items():
+                values = family.read(there)
+                before = last.get(policy)
+                if before is None or before[0] != values:
+                    before = last[policy] = (values, self._samples(family, policy, values, before))
+                samples += before[1]
+            for policy in last.keys() - present.keys():
+                del last[policy]
         for (name, _), value in workers:
             metrics[name].samples.append(Sample(self._prefix + name, {}, value))
         return [metric for metric in metrics.values() if metric.samples]
 
-    def _rows(self, family: Family, policy: str) -> Rows:
-        """Return name and labels of each sample of a policy, which are the same at each scrape."""
-        first, *others = family.labels
+    def _samples(
+        self, family: Family, policy: str, values: Sequence[float], last: Shown | None
+    ) -> list[Sample]:
+        """Return the samples of one policy; names, labels and what is as before, from before."""
+        if last is None or len(last[1]) != len(values):
+            first, *others = family.labels
+            return [
+                Sample(
+                    self._prefix + family.name + suffix,
+                    {first: policy, **dict(zip(others, labels, strict=False))},
+                    value,
+                )
+                for (suffix, labels), value in zip(family.rows, values, strict=False)
+            ]
         return [
-            (
-                self._prefix + family.name + suffix,
-                {first: policy, **dict(zip(others, values, strict=False))},
-            )
-            for suffix, values in family.rows
+            sample if sample[2] == value else Sample(sample[0], sample[1], value)
+            for sample, value in zip(last[1], values, strict=True)
         ]
 
     def _empty(self) -> dict[str, Metric]:
