@@ -108,6 +108,7 @@ bool hf_gate_keep(GateObject *gate, hf_pass *pass);
 
 /* ---- retry.c, timeout.c: one step each ---- */
 
+extern hf_au32 hf_retrying_off; /* no call is tried again: somebody tests without retries */
 int hf_retry_ready(void);
 hf_entering hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold);
 bool hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result);

@@ -11,7 +11,20 @@ after_fork(PyObject *module, PyObject *ignored)
     Py_RETURN_NONE;
 }
 
+/* For tests: whether a failed call may be tried again, in the whole process. */
+static PyObject *
+set_retrying(PyObject *module, PyObject *on)
+{
+    (void)module;
+    int is_on = PyObject_IsTrue(on);
+    if (is_on < 0)
+        return NULL;
+    hf_store_relaxed(&hf_retrying_off, !is_on);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+    {"_set_retrying", set_retrying, METH_O, NULL},
     {"_after_fork", after_fork, METH_NOARGS, NULL},
     {NULL},
 };

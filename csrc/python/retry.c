@@ -7,6 +7,7 @@
 #include "control.h"
 
 static PyObject *retry_after_name;
+hf_au32 hf_retrying_off;
 
 int
 hf_retry_ready(void)
@@ -219,7 +220,7 @@ go(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *error, PyObje
         hf_count(&kernel->gave_up[verdict], 1);
         return GO_ON;
     }
-    if (hf_retry_has_attempts(kernel, hold->retry.retries)) {
+    if (hf_retry_has_attempts(kernel, hold->retry.retries) && !hf_load_relaxed(&hf_retrying_off)) {
         delay = delay_ns(step, hold, error != NULL ? error : result);
         if (delay < 0)
             return broken(kernel);

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Self
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "read_clock", "system_clock"]
+__all__ = [
+    "Clock",
+    "ManualClock",
+    "SystemClock",
+    "read_clock",
+    "replace_default_clock",
+    "system_clock",
+]
 
 
 class Clock(_native.Clock):
@@ -155,6 +162,12 @@ class ManualClock(_native.ManualClock, Clock):
         callback()
         return _nothing
 
+    def next_due_ns(self) -> int | None:
+        """Return when the earliest wait ends; None where nobody waits."""
+        with self._lock:
+            due = [at_ns for at_ns, serial in self._timers if serial in self._callbacks]
+        return min(due, default=None)
+
     def _next_due(self, within_ns: int) -> tuple[Callable[[], object] | None, int]:
         """Take the next timer due within a time; return its callback and the time till then."""
         now_ns = self.now_ns()
@@ -181,12 +194,22 @@ class ManualClock(_native.ManualClock, Clock):
 system_clock = SystemClock()
 
 
+_default: Clock = system_clock
+
+
+def replace_default_clock(clock: Clock) -> Clock:
+    """Have policies that are made without a clock read this one; return the one before."""
+    global _default
+    before, _default = _default, clock
+    return before
+
+
 def read_clock(problems: Problems, value: Clock | None) -> Clock:
-    """Return the clock a policy was given as ``clock=``; the system's for None."""
+    """Return the clock a policy was given as ``clock=``; the default one for None."""
     if value is None:
-        return system_clock
+        return _default
     checked = problems.instance("clock", value, Clock, "a SystemClock or a ManualClock")
-    return system_clock if checked is None else checked
+    return _default if checked is None else checked
 
 
 class _Cancel:

@@ -43,6 +43,7 @@ class Registry:
         self._dead: deque[_Entry] = deque()
         self._serials = count()
         self._nameless: WeakSet[Registered] = WeakSet()  # in here for forks only
+        self._watchers: tuple[Callable[[Registered], object], ...] = ()
         _call_in_forked_child(self)
 
     def add(self, policy: Registered, *, shared: bool = False) -> Registered:
@@ -66,11 +67,50 @@ class Registry:
             if there is not None:
                 return there
             self._entries[key] = (*self._entries.get(key, ()), entry)
+        for watch in self._watchers:
+            watch(policy)
         return policy
 
     def mind(self, policy: Registered) -> None:
         """Have a policy without a name, which is not found here, forget the parent after a fork."""
         self._nameless.add(policy)
+        for watch in self._watchers:
+            watch(policy)
+
+    def watch(self, made: Callable[[Registered], object]) -> Callable[[], None]:
+        """Have ``made(policy)`` called for each policy that is made from here on.
+
+        Returns:
+            A function that ends it.
+        """
+        with self._lock:
+            self._watchers = (*self._watchers, made)
+
+        def end() -> None:
+            with self._lock:
+                self._watchers = tuple(one for one in self._watchers if one is not made)
+
+        return end
+
+    def set_aside(self) -> Callable[[], None]:
+        """Be empty, for a test, until the function that is returned brings back what was here.
+
+        What comes meanwhile is forgotten then; so is nothing of what was here, but for the dead.
+        """
+        with self._lock:
+            self._bury()
+            aside, self._entries = self._entries, {}
+
+        def bring_back() -> None:
+            with self._lock:
+                self._dead.clear()
+                living = {
+                    key: tuple(entry for entry in entries if entry() is not None)
+                    for key, entries in aside.items()
+                }
+                self._entries = {key: entries for key, entries in living.items() if entries}
+
+        return bring_back
 
     def get(self, kind: str, name: str) -> Registered | None:
         """Return the newest living policy of that kind and name, or None."""
