@@ -222,7 +222,7 @@ hf_breaker_undo(hf_breaker *b, const hf_breaker_permit *permit)
         return;
     hf_count(&b->admitted, UINT64_MAX); /* one less */
     if (permit->flags & HF_PERMIT_OBSERVED)
-        hf_count(&b->observed, UINT64_MAX);
+        hf_count(&b->unobserved, 1);
     hf__lease_release(b, permit);
 }
 

@@ -87,8 +87,9 @@ typedef struct hf_breaker {
     hf_breaker_config config;
     hf_au64 admitted, succeeded, failed, ignored, abandoned;
     hf_au64 rejected;
-    hf_au64 observed; /* would have been rejected, ran all the same; part of admitted */
-    hf_au64 late;     /* settled when their generation was over; part of succeeded, failed … */
+    /* Would have been rejected, ran all the same, part of admitted; and of these those undone. */
+    hf_au64 observed, unobserved;
+    hf_au64 late; /* settled when their generation was over; part of succeeded, failed … */
     hf_au64 slow;
     hf_au32 changes[HF_STATES][HF_STATES];
     hf_au64 leases[];
@@ -166,7 +167,7 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
 {
     hf_au64 *zero[] = {&b->word,     &b->oldest_gen, &b->admitted,  &b->succeeded,
                        &b->failed,   &b->ignored,    &b->abandoned, &b->rejected,
-                       &b->observed, &b->late,       &b->slow};
+                       &b->observed, &b->unobserved, &b->late,      &b->slow};
     for (size_t i = 0; i < sizeof zero / sizeof *zero; i++)
         hf_store_relaxed(zero[i], 0);
     for (int from = 0; from < HF_STATES; from++)

@@ -76,6 +76,7 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
         hf_au64 abandoned
         hf_au64 rejected
         hf_au64 observed
+        hf_au64 unobserved
         hf_au64 late
         hf_au64 slow
         hf_au32 changes[6][6]

@@ -258,7 +258,9 @@ cdef class Breaker:
         return (hf_load_relaxed(&k.admitted), hf_load_relaxed(&k.succeeded),
                 hf_load_relaxed(&k.failed), hf_load_relaxed(&k.ignored),
                 hf_load_relaxed(&k.abandoned), hf_load_relaxed(&k.rejected),
-                hf_load_relaxed(&k.observed), hf_load_relaxed(&k.late), hf_load_relaxed(&k.slow))
+                # Counted last, read first: no figure is ever below zero.
+                -<int64_t> hf_load_relaxed(&k.unobserved) + <int64_t> hf_load_relaxed(&k.observed),
+                hf_load_relaxed(&k.late), hf_load_relaxed(&k.slow))
 
     def changes(self):
         """Return how often each transition happened: a tuple of 36, at 6 * from + to."""

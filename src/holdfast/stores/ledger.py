@@ -107,7 +107,7 @@ class Ledger:
         """
         entry = _Entry(policy, self._die)
         entry.kind, entry.name, entry.mode = policy.kind, policy.name, mode
-        entry.parts, entry.before = tuple(parts), ()
+        entry.parts, entry.before, entry.before_ids = tuple(parts), (), []
         with self._lock:
             self._bury()
             entry.ids = self._change(set(), entry.items())
@@ -155,7 +155,7 @@ class Ledger:
         while self._dead:
             entry = self._dead.popleft()
             del self._entries[entry]
-            leave.update(entry.ids)
+            leave.update(entry.ids, entry.before_ids)
             key = (entry.kind, entry.name)
             self._living[key] -= 1
             if not self._living[key]:
@@ -213,7 +213,8 @@ class Ledger:
             native.move_to(fd)
             self._change(gone_ids, [])
             for entry in self._entries:
-                entry.ids += self._change(set(), entry.subtractions())
+                leave, entry.before_ids = set(entry.before_ids), []
+                entry.before_ids += self._change(leave, entry.subtractions())
 
         try:
             self._file = make_file(self._directory, native.size(), move)
@@ -226,9 +227,10 @@ class Ledger:
 class _Entry(ref["Any"]):
     """A weak reference to a policy, and strong ones to what it counts in."""
 
-    __slots__ = ("before", "ids", "kind", "mode", "name", "parts")
+    __slots__ = ("before", "before_ids", "ids", "kind", "mode", "name", "parts")
 
     before: tuple[tuple[int, ...], ...]  # what its first parts had counted before a fork
+    before_ids: list[int]  # where that stands in the file, and where the parts do
     ids: list[int]
     kind: str
     mode: int

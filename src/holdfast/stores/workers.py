@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native import ledger as native
 from holdfast.stores.figures import COUNTS, KINDS, ROLES, add, exported
-from holdfast.stores.files import PREFIX, is_locked
+from holdfast.stores.files import FIRST_SIZE, PREFIX, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +37,8 @@ NAMES_MOST = 10_000  # that dead workers are remembered by
 OTHER = "__other__"
 TOTALS_BYTES_MOST = 64 << 20
 MODES = 3
+# Neither through a link nor waiting for somebody to write into a pipe.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class View(NamedTuple):
@@ -68,6 +70,7 @@ class _Totals(NamedTuple):
 
     figures: dict[Key, list[int]]
     merged: frozenset[str]
+    readable: bool = True
 
 
 class Workers:
@@ -130,7 +133,7 @@ class Workers:
     def _worker(self, name: str) -> _Worker | None:
         """Read one file; None if it cannot be, or is no longer there."""
         try:
-            fd = os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self._path / name, READ)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -139,7 +142,7 @@ class Workers:
         try:
             # Asked first: a worker that dies after it was read was alive when it was.
             alive = is_locked(fd)
-            return _worker_of(alive, self._reader(name, fd).entries())
+            return _worker_of(alive, self._entries(name, fd))
         except (OSError, ValueError) as error:
             self._readers.pop(name, None)
             self._complain(name, error)
@@ -147,10 +150,22 @@ class Workers:
         finally:
             os.close(fd)
 
+    def _entries(self, name: str, fd: int) -> list[Any]:
+        """Read a file, again where it has grown meanwhile: what was new in it was out of reach."""
+        while True:
+            reader = self._reader(name, fd)
+            try:
+                return reader.entries()
+            except ValueError:
+                if os.fstat(fd).st_size == reader.size:
+                    raise
+
     def _reader(self, name: str, fd: int) -> native.Reader:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise ValueError("it is no file of this user")
+        if found.st_size < FIRST_SIZE:
+            raise ValueError("it was cut short")
         reader = self._readers.get(name)
         if reader is None or reader.size != found.st_size:
             reader = self._readers[name] = native.Reader(fd, found.st_size)
@@ -174,16 +189,17 @@ class Workers:
 
     def _read_totals(self) -> tuple[tuple[int, ...] | None, _Totals]:
         identity = self._identity()
+        if identity is None:
+            return None, _Totals({}, frozenset())
         try:
-            if identity is not None and identity[2] <= TOTALS_BYTES_MOST:
-                return identity, _parse((self._path / TOTALS).read_bytes())
-            if identity is not None:
+            if identity[2] > TOTALS_BYTES_MOST:
                 raise ValueError(f"it has {identity[2]} bytes")
+            return identity, _parse((self._path / TOTALS).read_bytes())
         except FileNotFoundError:
             return None, _Totals({}, frozenset())
         except (OSError, ValueError) as error:
             self._complain(TOTALS, error)
-        return identity, _Totals({}, frozenset())
+        return identity, _Totals({}, frozenset(), readable=False)
 
     def _bury(self) -> None:
         """Add dead workers to the totals, unless another process is at it."""
@@ -211,6 +227,8 @@ class Workers:
             for key, there in worker.figures.items():
                 if kind_of(key) in known:
                     add(figures, bounded(key, figures), there.counts)
+        if not totals.readable:
+            self._set_aside()
         merged = (totals.merged & set(self._names())) | dead.keys()
         self._write(figures, sorted(merged))
         for name in merged:
@@ -218,6 +236,16 @@ class Workers:
         for name in os.listdir(self._path):
             if name.startswith(f".{PREFIX}"):
                 _remove_unless_locked(self._path / name)
+
+    def _set_aside(self) -> None:
+        """Keep totals that cannot be read for people to look at, not to be written over."""
+        name = f"{TOTALS}.damaged-{os.urandom(4).hex()}"
+        (self._path / TOTALS).rename(self._path / name)
+        from logging import getLogger
+
+        getLogger("holdfast").error(
+            "what dead workers had counted cannot be read, and was set aside: %s", self._path / name
+        )
 
     def _write(self, figures: Figures, merged: list[str]) -> None:
         text = json.dumps(
@@ -245,7 +273,7 @@ def _remove_unless_locked(path: Path) -> None:
     import fcntl
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, READ)
     except OSError:
         return  # it has its name by now, or was removed
     try:

@@ -109,7 +109,11 @@ class Collector(PrometheusCollector):
         return iter(self._empty().values())
 
     def collect(self) -> Iterator[Metric]:
-        """Read all policies, and yield their metrics."""
+        """Read all policies, and yield their metrics.
+
+        Raises:
+            ConfigError: ``HOLDFAST_DIR``, read once, names what is no directory to share.
+        """
         if self._process != os.getpid():  # forked: a thread of the parent may hold the lock
             self._begin()
         with self._lock:
@@ -168,6 +172,7 @@ class Collector(PrometheusCollector):
 
     def _read(self) -> tuple[Figures, list[tuple[tuple[str, str], int]]]:
         """Return the figures of all workers, and what there is to say of those."""
+        ledger.prepare()  # who has made no policy answers for the others all the same
         policies = list(self._policies()) if self._sources else None
         figures = ledger.figures(policies)
         known = ledger.living() if policies is None else {(one.kind, one.name) for one in policies}

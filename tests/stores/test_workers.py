@@ -1,0 +1,294 @@
+"""Several workers: whichever is asked answers for all, and nothing that was counted is lost."""
+
+import os
+import shutil
+import signal
+import stat
+
+import pytest
+
+from tests.stores.crew import assert_none_fell
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_whichever_worker_is_asked_answers_for_all(start):  # CB-29
+    workers = [start() for _ in range(4)]
+    for times, worker in enumerate(workers, 1):
+        worker("call", "b", times)
+        worker("make", "breaker", "timed")
+        worker("fail", "timed", times)
+    scrapes = [worker.scrape() for worker in workers]
+    assert scrapes[0] == scrapes[1] == scrapes[2] == scrapes[3]
+    assert workers[0].calls("b") == 1 + 2 + 3 + 4
+    assert workers[0].calls("timed", "failure") == 1 + 2 + 3 + 4
+    assert workers[0].gauge("workers") == 4
+    assert workers[0].gauge("workers_unreadable") == 0
+
+
+def test_gauges_are_the_worst_state_and_the_sum_of_places(start):
+    first, second = start(), start()
+    for worker in (first, second):
+        worker("call", "b", 1)
+        worker("make", "bulkhead", "h")
+        worker("enter", "h")
+    second("trip", "b")
+    for worker in (first, second):
+        assert worker.gauge("circuit_breaker_state", name="b") == 2
+        assert worker.gauge("bulkhead_concurrent", bulkhead="h") == 2
+
+
+def test_counts_of_a_killed_worker_are_kept_and_its_gauges_dropped(start, directory):  # trap 57
+    first, second = start(), start()
+    for worker in (first, second):
+        worker("call", "b", 5)
+        worker("make", "bulkhead", "h")
+        worker("enter", "h")
+    second("trip", "b")
+    second("call", "only-there", 7)
+    before = first.scrape()
+    file = second("file")
+    second.kill()
+    after = first.scrape()
+    assert_none_fell(before, after)
+    assert first.calls("b") == 10
+    assert first.calls("only-there") == 7
+    assert first.gauge("circuit_breaker_state", name="b") == 0
+    assert first.gauge("circuit_breaker_state", name="only-there") is None
+    assert first.gauge("bulkhead_concurrent", bulkhead="h") == 1
+    assert first.gauge("workers") == 1
+    assert file not in names(directory)
+    assert_none_fell(after, start().scrape())
+
+
+@pytest.mark.stress
+def test_no_counter_falls_and_no_scrape_fails_while_workers_die_and_come(start, stress_scale):
+    """Killed in the middle of calls, restarted, killed again; two survivors scrape meanwhile."""
+    # trap 57, D-MX-2
+    survivors = [start(), start()]
+    others = [start(), start()]
+    for worker in survivors:
+        worker("call", "b", 1)
+    last = survivors[0].scrape()
+    for turn in range(6 * stress_scale):
+        victim = others[turn % 2]
+        victim.begin("endless", "b")
+        assert victim._answer() == "begun"
+        for worker in survivors:
+            found = worker.scrape()
+            assert_none_fell(last, found)
+            last = found
+        victim.kill()
+        for worker in survivors:
+            found = worker.scrape()
+            assert_none_fell(last, found)
+            last = found
+        others[turn % 2] = start()
+    assert survivors[0].scrape() == survivors[1].scrape()
+
+
+def test_what_dead_workers_counted_is_there_for_those_who_come_later(start, directory):
+    for times in (3, 4):
+        worker = start()
+        worker("call", "b", times)
+        worker.kill()
+    assert start().calls("b") == 7
+    worker = start()
+    worker("call", "b", 1)
+    assert worker.calls("b") == 8
+    worker.kill()
+    last = start()
+    assert last.calls("b") == 8
+    assert [name for name in names(directory) if name.startswith("worker-")] in (
+        [],
+        [last("file")],
+    )
+
+
+def test_a_worker_that_ends_by_itself_is_kept_like_one_that_was_killed(start):
+    first, second = start(), start()
+    first("call", "b", 2)
+    second("call", "b", 3)
+    second.process.stdin.close()
+    second.process.wait()
+    assert first.calls("b") == 5
+    assert first.calls("b") == 5
+
+
+def test_a_stopped_worker_holds_nobody_up_and_counts_as_alive(start):
+    first, second = start(), start()
+    first("call", "b", 2)
+    second("call", "b", 3)
+    second("trip", "b")
+    second.process.send_signal(signal.SIGSTOP)
+    try:
+        assert first.calls("b") == 5
+        assert first.gauge("circuit_breaker_state", name="b") == 2
+    finally:
+        second.process.send_signal(signal.SIGCONT)
+    second("call", "other", 1)
+    assert first.calls("other") == 1
+
+
+def test_a_process_number_that_comes_again_is_never_asked(start, directory):
+    first, second = start(), start()
+    first("call", "b", 1)
+    second("call", "b", 2)
+    file = second("file")
+    second.kill()
+    # As if the dead one's number were that of a process which lives.
+    (directory / file).rename(directory / f"worker-{first('pid')}-{'0' * 16}")
+    assert first.calls("b") == 3
+    assert first.gauge("workers") == 1
+    assert first.calls("b") == 3
+
+
+def test_a_forked_child_counts_from_nothing_in_a_file_of_its_own(start, directory):  # trap 58
+    worker = start()
+    worker("call", "b", 5)
+    assert worker("child", "b", 7) == "closed"  # the child has opened its own
+    assert worker.calls("b") == 12
+    assert worker.gauge("circuit_breaker_state", name="b") == 0
+    worker("call", "b", 1)
+    assert worker.calls("b") == 13
+    other = start()
+    other("call", "b", 1)
+    assert other.calls("b") == worker.calls("b") == 14
+
+
+def test_forked_children_fork_and_their_parents_die_without_a_count_lost(start):
+    worker, other = start(), start()
+    other("call", "b", 1)
+    worker("call", "b", 10)
+    for times in (20, 30):
+        assert worker("fork") == 0  # from here on it is the child that answers
+        worker("call", "b", times)
+    assert other.calls("b") == 61
+    assert worker.calls("b") == 61
+    assert other.gauge("workers") == 4
+    worker.begin("pid")
+    os.kill(worker._answer(), signal.SIGKILL)
+    while other.gauge("workers") > 3:
+        continue
+    assert other.calls("b") == 61
+
+
+def test_a_collected_policy_leaves_its_counts_while_its_name_lives_elsewhere(start):  # D-MX-2
+    first, second = start(), start()
+    first("call", "b", 2)
+    second("call", "b", 3)
+    second("trip", "b")
+    second("drop", "b")
+    assert first.calls("b") == second.calls("b") == 5
+    assert first.gauge("circuit_breaker_state", name="b") == 0
+    second("call", "b", 1)
+    assert first.calls("b") == 6
+    first("drop", "b")
+    second("drop", "b")
+    assert first.calls("b") == second.calls("b") == -1
+    second("call", "b", 1)
+    assert first.calls("b") == second.calls("b") == 7
+
+
+def test_every_kind_of_policy_is_seen_by_the_others(start):
+    first, second = start(), start()
+    second("make", "retry", "r")
+    second("fail", "r", 1)
+    second("make", "limiter", "l")
+    taken = [second("take", "l") for _ in range(4)]
+    found = first.scrape()
+    labels = (("attempt", "1"), ("policy", "r"))
+    assert found["counter", "holdfast_retry_attempts_total", labels] == 1
+    limiter = (("limiter", "l"),)
+    assert found["counter", "holdfast_rate_limiter_allowed_total", limiter] == sum(taken) == 2
+    assert found["counter", "holdfast_rate_limiter_rejected_total", limiter] == 2
+    assert found == second.scrape()
+
+
+def test_files_are_this_users_alone(start, directory):
+    worker = start()
+    worker("call", "b", 1)
+    start().kill()
+    worker.scrape()
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    for path in directory.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        assert path.stat().st_size == 0 or path.stat().st_blocks > 0
+
+
+def foreign(directory, worker):
+    """Put everything into the directory that does not belong there; return how many files."""
+    whole = (directory / worker("file")).read_bytes()
+    (directory / "worker-1-empty").write_bytes(b"")
+    (directory / "worker-1-short").write_bytes(whole[:20])
+    (directory / "worker-1-cut").write_bytes(whole[:4096])
+    (directory / "worker-1-text").write_bytes(b"x" * 5000)
+    (directory / "worker-1-other-version").write_bytes(whole[:8] + b"\xff" * 8 + whole[16:])
+    (directory / "worker-1-other-magic").write_bytes(b"\xff" * 8 + whole[8:])
+    (directory / "worker-1-table").write_bytes(whole[:24] + b"\xff" * 8 + whole[32:])
+    (directory / "worker-1-directory").mkdir()
+    os.mkfifo(directory / "worker-1-pipe")
+    (directory / "worker-1-link").symlink_to(directory / worker("file"))
+    (directory / "worker-1-dangling").symlink_to(directory / "nowhere")
+    return 11
+
+
+def test_files_that_are_none_of_ours_are_left_out_and_told_of(start, directory):  # trap 60
+    worker = start()
+    worker("call", "b", 2)
+    strange = foreign(directory, worker)
+    assert worker.calls("b") == 2
+    assert worker.gauge("workers_unreadable") == strange
+    assert worker.gauge("workers") == 1
+    other = start()
+    other("call", "b", 1)
+    assert other.calls("b") == worker.calls("b") == 3
+    other.kill()
+    assert worker.calls("b") == 3
+    for path in directory.glob("worker-1-*"):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    assert worker.gauge("workers_unreadable") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", '{"version": 2}', '{"version": 1}', "[" * 100_000,
+        '{"version": 1, "merged": [], "figures": [["breaker", "b", [1]]]}',
+        '{"version": 1, "merged": [], "figures": [["brooker", "b", []]]}',
+        '{"version": 1, "merged": [], "figures": [["limiter", "b", [1, 2, -3, 4]]]}',
+        '{"version": 1, "merged": [], "figures": [["limiter", "b", [1, 2, true, 4]]]}',
+        '{"version": 1, "merged": [], "figures": [["limiter", "b\\n", [1, 2, 3, 4]]]}',
+        '{"version": 1, "merged": [], "figures": [["limiter", 7, [1, 2, 3, NaN]]]}',
+        '{"version": 1, "merged": 7, "figures": []}',
+        b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_totals_that_cannot_be_read_are_set_aside_and_not_written_over(start, directory, text):
+    first, second = start(), start()  # trap 60
+    first("call", "b", 1)
+    second("call", "b", 2)
+    damaged = text if isinstance(text, bytes) else text.encode()
+    (directory / "totals.json").write_bytes(damaged)
+    assert first.calls("b") == 3
+    second.kill()
+    assert first.calls("b") == 3
+    assert first.calls("b") == 3
+    [aside] = directory.glob("totals.json.damaged-*")
+    assert aside.read_bytes() == damaged
+
+
+def test_what_a_creator_left_that_died_is_removed_and_of_one_that_lives_is_not(start, directory):
+    import fcntl
+
+    first, second = start(), start()
+    first("call", "b", 1)
+    second("call", "b", 1)
+    (directory / ".worker-1-left").write_bytes(b"half")
+    with open(directory / ".worker-2-at-it", "wb") as busy:
+        fcntl.flock(busy, fcntl.LOCK_EX)
+        second.kill()
+        assert first.calls("b") == 2
+        assert {".worker-2-at-it"} == {name for name in names(directory) if name[0] == "."}

@@ -1,0 +1,119 @@
+"""A worker process that does as it is told, a line each: `python worker.py`, commands on stdin.
+
+Answers each with a line of JSON. Not a test: tests/stores start it, many times.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from typing import Any
+
+import holdfast as hf
+from holdfast.stores.ledger import ledger
+from holdfast.telemetry.prometheus import Collector
+
+collector = Collector()
+policies: dict[str, list[Any]] = {}
+children: list[int] = []
+
+
+def fail() -> None:
+    raise ConnectionError
+
+
+def breaker(name: str) -> hf.CircuitBreaker:
+    if name not in policies:
+        policies[name] = [hf.CircuitBreaker(name, failure_threshold=None, failure_rate=1.0)]
+    found: hf.CircuitBreaker = policies[name][-1]
+    return found
+
+
+def make(kind: str, name: str) -> str:
+    made = {
+        "breaker": lambda: hf.CircuitBreaker(name, latency=True),
+        "bulkhead": lambda: hf.Bulkhead(name, max_waiting=2, max_wait=1),
+        "retry": lambda: hf.Retry(name, attempts=3, backoff=hf.Constant(0), budget=None),
+        "limiter": lambda: hf.RateLimiter(name, limits="2/hour;3/hour"),
+    }[kind]()
+    policies.setdefault(name, []).append(made)
+    return kind
+
+
+def call(name: str, times: str) -> int:
+    guard = breaker(name)
+    for _ in range(int(times)):
+        guard.call(int)
+    return int(times)
+
+
+def fail_calls(name: str, times: str) -> int:
+    for _ in range(int(times)):
+        policies[name][-1].try_call(fail)
+    return int(times)
+
+
+def drop(name: str) -> None:
+    del policies[name]
+    gc.collect()
+
+
+def scrape() -> list[Any]:
+    return [
+        [metric.type, sample.name, sorted(sample.labels.items()), sample.value]
+        for metric in collector.collect()
+        for sample in metric.samples
+    ]
+
+
+def fork() -> int:
+    """Go on as the child; the parent waits for it, and then goes on itself."""
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return pid
+
+
+def child(name: str, times: str) -> str:
+    """Have a child make calls, and wait until it has ended."""
+    pid = os.fork()
+    if pid == 0:
+        call(name, times)
+        breaker(name).trip()
+        os.kill(os.getpid(), 9)
+    os.waitpid(pid, 0)
+    return breaker(name).state.value
+
+
+def endless(name: str) -> None:
+    """Make calls until killed; says so first."""
+    print(json.dumps("begun"), flush=True)
+    guard = breaker(name)
+    while True:
+        guard.try_call(int)
+        guard.try_call(fail)
+
+
+COMMANDS: dict[str, Any] = {
+    "make": make,
+    "call": call,
+    "fail": fail_calls,
+    "drop": drop,
+    "trip": lambda name: breaker(name).trip(),
+    "enter": lambda name: policies[name][-1].enter(),
+    "take": lambda name: policies[name][-1].try_acquire(),
+    "scrape": scrape,
+    "fork": fork,
+    "child": child,
+    "endless": endless,
+    "file": lambda: ledger.file,
+    "pid": os.getpid,
+}
+
+if __name__ == "__main__":
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        print(json.dumps(COMMANDS[command](*arguments)), flush=True)
