@@ -87,6 +87,24 @@ def child(name: str, times: str) -> str:
     return breaker(name).state.value
 
 
+def die_at(step: str) -> None:
+    """Scrape, and die just before the step of that number that touches the directory."""
+    left = int(step)
+    directory = str(ledger.directory)
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
+        touches = event in ("open", "os.rename", "os.remove", "os.listdir")
+        if touches and str(arguments[0]).startswith(directory):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), 9)
+
+    sys.addaudithook(count)
+    scrape()
+    left = -1
+
+
 def endless(name: str) -> None:
     """Make calls until killed; says so first."""
     print(json.dumps("begun"), flush=True)
@@ -108,6 +126,7 @@ COMMANDS: dict[str, Any] = {
     "fork": fork,
     "child": child,
     "endless": endless,
+    "die_at": die_at,
     "file": lambda: ledger.file,
     "pid": os.getpid,
 }

@@ -1,0 +1,228 @@
+"""The directory that workers share: made, checked, refused; and disks without room."""
+
+import os
+import stat
+
+import pytest
+
+from holdfast._native import ledger as native
+from holdfast.stores import files
+from tests.apart import run_apart
+
+FULL = """
+    import logging, os, sys
+    import holdfast as hf
+    from holdfast._native import ledger as native
+    from holdfast.stores.ledger import ledger
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    logged = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())
+    logging.getLogger("holdfast").addHandler(handler)
+"""
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch):
+    """Have processes that a test starts share this directory."""
+    monkeypatch.setenv("HOLDFAST_DIR", str(tmp_path / "shared"))
+    return tmp_path / "shared"
+
+
+def first_policy():
+    return run_apart(
+        """
+        import holdfast as hf
+        for _ in range(2):  # the second time as well
+            try:
+                hf.CircuitBreaker("b")
+            except hf.ConfigError as error:
+                print(error)
+        """
+    ).splitlines()
+
+
+def test_a_missing_directory_is_made_for_this_user_alone(shared):
+    assert first_policy() == []
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o700
+    [path] = shared.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.stat().st_size == files.FIRST_SIZE
+
+
+def test_without_the_variable_nothing_is_shared(monkeypatch):
+    for text in ("", "  "):
+        monkeypatch.setenv("HOLDFAST_DIR", text)
+        assert files.directory() is None
+
+
+def refusals(shared):
+    first, second = first_policy()
+    assert first == second
+    assert first.startswith(f"HOLDFAST_DIR: got {str(shared)!r}, allowed a directory of this user")
+    return first
+
+
+def test_what_is_no_directory_is_refused(shared):
+    shared.write_text("x")
+    assert "File exists" in refusals(shared) or "Not a directory" in refusals(shared)
+    assert shared.read_text() == "x"
+
+
+def test_a_directory_in_nowhere_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOLDFAST_DIR", str(tmp_path / "no" / "where"))
+    assert "No such file" in refusals(tmp_path / "no" / "where")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_a_directory_that_others_may_write_to_is_refused(shared, mode):
+    shared.mkdir()
+    shared.chmod(mode)
+    assert "others may write to it" in refusals(shared)
+    assert list(shared.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory away")
+def test_a_directory_of_somebody_else_is_refused(shared):
+    shared.mkdir(mode=0o755)
+    os.chown(shared, 12_345, -1)
+    assert "it belongs to user 12345" in refusals(shared)
+
+
+def test_a_disk_without_room_is_an_error_at_the_start_and_leaves_nothing(shared):
+    said = run_apart(
+        FULL
+        + """
+    os.posix_fallocate = full
+    try:
+        hf.CircuitBreaker("b")
+    except hf.ConfigError as error:
+        print(error)
+    """
+    )
+    assert "No space left on device" in said
+    assert list(shared.iterdir()) == []
+
+
+def test_without_room_to_grow_policies_work_unseen(shared):  # trap 59
+    said = run_apart(
+        FULL
+        + """
+    first = hf.CircuitBreaker("first")
+    os.posix_fallocate = full
+    kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(200)]
+    for breaker in kept:
+        breaker.call(int)
+    assert all(breaker.snapshot().succeeded == 1 for breaker in kept)
+    assert native.shares(first._kernel) and not native.shares(kept[-1]._kernel)
+    assert native.size() == 1 << 20
+    sums = ledger.figures()
+    assert sum(sums[0, f"b{n}"].counts[0] for n in range(200)) == 200
+    """
+    )
+    assert said == ""
+
+
+def test_a_file_grows_and_what_stands_in_it_stays_where_it_is(shared):
+    run_apart(
+        """
+        import holdfast as hf
+        from holdfast._native import ledger as native
+
+        first = hf.CircuitBreaker("first")
+        guarded = first(int)
+        kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(500)]
+        assert native.size() > 1 << 20
+        assert native.shares(kept[-1]._kernel)
+        guarded()
+        assert first.snapshot().succeeded == 1
+        assert native.used() <= native.size()
+        """
+    )
+    [path] = shared.iterdir()
+    assert path.stat().st_size > files.FIRST_SIZE
+    assert path.stat().st_blocks * 512 >= path.stat().st_size
+
+
+def test_policies_that_come_and_go_leave_the_file_as_large_as_it_was(shared):  # trap 59
+    run_apart(
+        """
+        import holdfast as hf
+        from holdfast._native import ledger as native
+
+        for n in range(3_000):
+            policy = hf.Pipeline.standard(f"p{n % 10}", rate=10)
+            if n == 300:
+                used = native.used()
+        assert native.used() == used, (native.used(), used)
+        """
+    )
+
+
+def test_a_forked_child_without_room_works_unseen_and_says_so(shared):
+    said = run_apart(
+        FULL
+        + """
+    breaker = hf.CircuitBreaker("b")
+    breaker.call(int)
+    os.posix_fallocate = full
+    pid = os.fork()
+    if pid == 0:
+        breaker.trip()
+        later = hf.CircuitBreaker("later")
+        later.call(int)
+        assert not native.is_shared() and ledger.file is None
+        print(logged, breaker.state.value, flush=True)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert breaker.state.value == "closed" and native.is_shared()
+    """
+    )
+    assert "forked: other workers do not see this one" in said
+    assert said.rstrip().endswith("open")
+
+
+def test_a_fork_past_the_hooks_of_python_leaves_the_parents_words_alone(shared):  # trap 58
+    run_apart(
+        """
+        import os, threading
+        import holdfast as hf
+
+        breaker = hf.CircuitBreaker("b", failure_threshold=None, failure_rate=1.0)
+        limiter = hf.RateLimiter("l", rate=1, per=3600, burst=100)
+        going = True
+
+        def work():
+            while going:
+                breaker.call(int)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                before = breaker.snapshot()
+                for _ in range(10):
+                    breaker.call(int)
+                assert breaker.snapshot().succeeded == before.succeeded + 10
+                while limiter.try_acquire():
+                    pass
+                breaker.trip()
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            assert breaker.state is hf.State.CLOSED
+            assert limiter.try_acquire()
+        going = False
+        for thread in threads:
+            thread.join()
+        """
+    )
+
+
+def test_the_layout_is_the_same_in_every_process(shared):
+    theirs = run_apart("from holdfast._native import ledger; print(ledger.layout())")
+    assert int(theirs) == native.layout()
