@@ -8,6 +8,7 @@ live on with them. Not here: how figures are named (telemetry), files and who is
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections import deque
 from operator import sub
@@ -54,6 +55,7 @@ class Ledger:
         self._file: tuple[int, str] | None = None
         self._looked = False
         self._unshared = 0
+        self._closed = False
 
     # ---- the file ----
 
@@ -88,6 +90,10 @@ class Ledger:
             self._file = open_in(path)
             self._directory = path
         self._looked = True
+
+    def close(self) -> None:
+        """At the end of the process: what dies from here on has not been given up, it ends."""
+        self._closed = True
 
     # ---- who is in it ----
 
@@ -142,6 +148,8 @@ class Ledger:
 
     def _die(self, entry: _Entry, retire: Any = native.retire) -> None:
         """Be told by the collector, in the middle of anything, that a policy is gone."""
+        if self._closed:
+            return
         for _, kernel, _ in entry.parts:
             retire(kernel)
         self._dead.append(entry)
@@ -277,6 +285,7 @@ def item_of(key: Key, counts: Iterable[int], flags: int) -> tuple[Any, ...]:
 
 
 ledger = Ledger()
+atexit.register(ledger.close)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=ledger.after_fork)

@@ -1,0 +1,77 @@
+/* Contract of hf_ledger.h: nothing in a file that lies is believed (trap 60). */
+#include "hf_test.h"
+
+#include "holdfast/hf_ledger.h"
+
+enum { SIZE = 4096 };
+static _Alignas(64) unsigned char file[SIZE];
+
+static const uint64_t edges[] = {0,         1,        7,          8,         63,
+                                 64,        65,       SIZE - 8,   SIZE - 7,  SIZE,
+                                 SIZE + 8,  1u << 31, UINT32_MAX, INT64_MAX, UINT64_MAX - 7,
+                                 UINT64_MAX};
+enum { EDGES = sizeof edges / sizeof *edges };
+
+HF_TEST(a_range_is_held_if_all_of_it_is_in_the_file_behind_the_header)
+{
+    HF_CHECK(hf_ledger_holds(SIZE, 64, 0));
+    HF_CHECK(hf_ledger_holds(SIZE, 64, SIZE - 64));
+    HF_CHECK(!hf_ledger_holds(SIZE, 64, SIZE - 63));
+    HF_CHECK(!hf_ledger_holds(SIZE, 72 - 1, 8)); /* no word begins there */
+    HF_CHECK(!hf_ledger_holds(SIZE, 56, 8));     /* the header's */
+    for (int i = 0; i < EDGES; i++)
+        for (int j = 0; j < EDGES; j++)
+            if (hf_ledger_holds(SIZE, edges[i], edges[j])) {
+                HF_CHECK(edges[i] >= 64 && edges[i] <= SIZE);
+                HF_CHECK(edges[j] <= SIZE - edges[i]);
+            }
+}
+
+HF_TEST(a_table_is_found_only_where_a_whole_one_can_be)
+{
+    for (int i = 0; i < EDGES; i++)
+        for (int j = 0; j < EDGES; j++) {
+            uint64_t length = 0;
+            const uint64_t word = HF_LEDGER_TABLE(7, edges[i]);
+            const uint64_t offset = HF_LEDGER_TABLE_OFFSET(word);
+            if (offset <= SIZE - sizeof(uint64_t))
+                memcpy(file + offset, &edges[j], sizeof edges[j]);
+            const hf_ledger_table *table = hf_ledger_find(file, SIZE, word, &length);
+            if (table != NULL) {
+                HF_CHECK(length == edges[j]);
+                HF_CHECK((const unsigned char *)&table->entry[length] <= file + SIZE);
+            }
+        }
+    HF_CHECK_INT(HF_LEDGER_TABLE_CHANGE(HF_LEDGER_TABLE(7, 640)), 7);
+    HF_CHECK_INT(HF_LEDGER_TABLE_OFFSET(HF_LEDGER_TABLE(7, 640)), 640);
+}
+
+HF_TEST(an_entry_is_sound_only_if_its_block_and_its_name_are_in_the_file)
+{
+    const hf_ledger_entry good = {.at = 128, .name_at = 256, .name_length = 5};
+    HF_CHECK(hf_ledger_is_sound(&good, SIZE, 8));
+    for (int i = 0; i < EDGES; i++) {
+        hf_ledger_entry bad = good;
+        bad.at = edges[i];
+        HF_CHECK(hf_ledger_is_sound(&bad, SIZE, 8) == hf_ledger_holds(SIZE, edges[i], 8));
+        bad = good;
+        bad.name_at = edges[i];
+        HF_CHECK(hf_ledger_is_sound(&bad, SIZE, 8) == hf_ledger_holds(SIZE, edges[i], 5));
+        bad = good;
+        bad.name_length = (uint32_t)edges[i];
+        HF_CHECK(!hf_ledger_is_sound(&bad, SIZE, 8) || bad.name_length <= HF_LEDGER_NAME_MOST);
+    }
+    hf_ledger_entry strange = good;
+    strange.type = HF_LEDGER_TYPES;
+    HF_CHECK(!hf_ledger_is_sound(&strange, SIZE, 8));
+}
+
+int
+main(int argc, char **argv)
+{
+    hf_test_open(argc, argv);
+    HF_RUN(a_range_is_held_if_all_of_it_is_in_the_file_behind_the_header);
+    HF_RUN(a_table_is_found_only_where_a_whole_one_can_be);
+    HF_RUN(an_entry_is_sound_only_if_its_block_and_its_name_are_in_the_file);
+    return hf_test_close();
+}

@@ -1,0 +1,150 @@
+"""Figures of kernels, and files that other processes read: whatever is in them."""
+
+import os
+import random
+
+import pytest
+
+import holdfast as hf
+from holdfast._native import ledger
+from holdfast._native.breaker import Breaker
+from tests.apart import run_apart
+
+FILE = 1 << 20
+
+
+def test_figures_are_the_kernels_own_counts(clock):
+    breaker = hf.CircuitBreaker("b", latency=True, clock=clock)
+    limiter = hf.RateLimiter("l", rate=1, per=60, clock=clock)
+    sliding = hf.RateLimiter("s", rate=1, per=60, window="sliding", clock=clock)
+    bulkhead = hf.Bulkhead("h", max_concurrent=1, clock=clock)
+    for policy in (breaker, limiter, sliding, bulkhead):
+        policy.call(int)
+        policy.try_call(int)
+    counts, now = ledger.read(breaker._kernel)
+    succeeded, failed, rejected, observed = counts[:4]
+    assert (succeeded, failed, rejected, observed, now) == (2, 0, 0, 0, (0,))
+    assert counts[4:] == tuple(breaker._kernel.changes())
+    assert ledger.read(limiter._kernels[0]) == (limiter._kernels[0].counters(), ())
+    assert ledger.read(sliding._kernels[0]) == (sliding._kernels[0].counters(), ())
+    assert ledger.read(bulkhead._kernel) == ((2, 0, 0, 0), (0, 0))
+    histogram = breaker._histogram
+    assert ledger.read(histogram) == ((*histogram.buckets(), histogram.sum_ns()), ())
+
+
+def test_only_kernels_with_figures_are_read():
+    with pytest.raises(ValueError, match="kernel: got one of"):
+        ledger.read(hf.RetryBudget()._kernel)
+    with pytest.raises(AttributeError):
+        ledger.read(object())
+
+
+def test_a_process_without_a_file_shares_nothing():
+    assert not ledger.is_shared()
+    assert (ledger.used(), ledger.size()) == (0, 0)
+    breaker = hf.CircuitBreaker("b")
+    assert not ledger.shares(breaker._kernel)
+    ledger.retire(breaker._kernel)
+    assert isinstance(breaker._kernel, Breaker)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A file that another process has written, with one of each kind in it."""
+    path = tmp_path / "file"
+    run_apart(
+        f"""
+        import os
+        from holdfast._native import ledger
+        fd = os.open({str(path)!r}, os.O_RDWR | os.O_CREAT, 0o600)
+        ledger.allocate(fd, 0, {FILE})
+        ledger.open_own(fd, {FILE})
+        import holdfast as hf
+        breaker = hf.CircuitBreaker("b", latency=True)
+        others = [hf.RateLimiter("l", rate=5), hf.RateLimiter("s", rate=5, window="sliding"),
+                  hf.Bulkhead("h"), hf.Retry("r"), hf.Timeout(1), hf.Fallback(1)]
+        for policy in (breaker, *others):
+            policy.call(int)
+        kernels = [breaker._kernel, breaker._histogram, others[0]._kernels[0],
+                   others[1]._kernels[0], *(one._kernel for one in others[2:])]
+        assert all(map(ledger.shares, kernels))
+        ids = ledger.change(set(), [(n, 0, 0, n, b"name%d" % n, one)
+                                    for n, one in enumerate(kernels)])
+        assert len(set(ids)) == len(kernels)
+        # What cannot be filled in changes nothing and keeps nothing.
+        used = ledger.used()
+        for _ in range(100):
+            try:
+                ledger.change({{ids[0]}}, [(0, 0, 0, 0, b"x", (1, 2)), (0, 0, 0, 0, b"y", None)])
+            except AttributeError:
+                pass
+        assert ledger.used() - used < 8192, ledger.used() - used
+        ledger.change({{ids[-1]}}, [(9, 0, ledger.SUBTRACT, 0, "ä".encode(), (7, 8, 9))])
+        ledger.retire(kernels[0])
+        """
+    )
+    return path
+
+
+def entries(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return ledger.Reader(fd, os.fstat(fd).st_size).entries()
+    finally:
+        os.close(fd)
+
+
+def test_another_process_reads_what_stands_in_the_file(written):
+    found = [one for one in entries(written) if one[4][:4] == b"name" or one[0] == 9]
+    assert [(role, name) for role, _, _, _, name, *_ in found] == [
+        *((n, b"name%d" % n) for n in range(7)),
+        (9, "ä".encode()),
+    ]
+    retired, counts, now = found[0][5:]
+    assert (retired, counts[:4], now) == (True, (1, 0, 0, 0), (0,))
+    assert found[1][5:] == (False, (*[1] * 12, found[1][6][-1]), ())
+    assert found[-1][2:] == (ledger.SUBTRACT, 0, "ä".encode(), True, (7, 8, 9), ())
+
+
+def refuses(path):
+    """Read a file that may hold anything; return whether it was refused."""
+    try:
+        entries(path)
+    except ValueError:
+        return True
+    return False
+
+
+def test_a_file_of_another_kind_version_or_length_is_refused(written):  # trap 60
+    whole = written.read_bytes()
+    for damaged in (
+        b"", b"x", whole[:31], b"\0" * 4096, b"\xff" * FILE, whole[:8] + b"\1" + whole[9:],
+        b"x" + whole[1:], whole[:24] + b"\xff" * 8 + whole[32:],
+    ):  # fmt: skip
+        written.write_bytes(damaged)
+        assert refuses(written)
+
+
+def test_no_byte_of_a_file_can_crash_who_reads_it(written):  # trap 60
+    """Every word that says where something is, and many others, with values at all edges."""
+    dice = random.Random(60)
+    whole = written.read_bytes()
+    used = max(at for at, byte in enumerate(whole) if byte) + 64
+    edges = [0, 1, 7, 8, 63, 64, FILE - 8, FILE - 1, FILE, 2**31, 2**32 - 1, 2**63, 2**64 - 1]
+    refused = 0
+    for _ in range(3_000):
+        damaged = bytearray(whole)
+        for _ in range(dice.choice((1, 1, 2, 8))):
+            at = dice.randrange(0, used // 8) * 8
+            value = dice.choice(edges) if dice.random() < 0.7 else dice.getrandbits(64)
+            damaged[at : at + 8] = value.to_bytes(8, "little")
+        written.write_bytes(damaged[: dice.choice((FILE, FILE, FILE, 4096, used))])
+        refused += refuses(written)
+    assert refused > 100
+
+
+def test_a_reader_is_made_of_a_file():
+    with pytest.raises(ValueError, match="size: got 0"):
+        ledger.Reader(0, 0)
+    with open(os.devnull) as nothing, pytest.raises((OSError, ValueError)):
+        ledger.Reader(nothing.fileno(), 4096)
