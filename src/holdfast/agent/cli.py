@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from holdfast._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 EXIT_DONE = 0
 EXIT_BROKE = 1
@@ -25,7 +26,7 @@ EXIT_INTERRUPTED = 130
 EXIT_CODES = """\
 exit codes:
   0    done; also when a run was ended by Ctrl-C or SIGTERM
-  1    a run broke off
+  1    a run broke off; doctor: it found a problem
   2    it could not start: bad arguments, a taken port, a missing extra
   130  interrupted before it had started
 """
@@ -47,6 +48,30 @@ NO_COLOR=1 turns colours off. Needs the extra: pip install 'holdfast[demo]'
 """
 
 
+BENCH_DESCRIPTION = """\
+Measures on this machine what a guarded call costs over the bare call of the same function: the
+essential rows of the project's cost table, as multiples of yardsticks of the same run.
+"""
+
+BENCH_EPILOG = """\
+examples:
+  holdfast bench                    three processes, some ten seconds
+  holdfast bench --processes 8      less noise
+  holdfast bench --json > bench.json
+"""
+
+DOCTOR_DESCRIPTION = """\
+Tells what there is: version, native core, GIL, SQLite, extras, whether forks are told, the mode and
+the directory that workers share; and what is wrong with it.
+"""
+
+DOCTOR_EPILOG = """\
+examples:
+  holdfast doctor
+  holdfast doctor --json
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -58,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return _demo(options)
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
     except BrokenPipeError:
         # The reader is gone. What Python would still flush at its exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,8 +122,55 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="port of the upstream on 127.0.0.1 (default: a free one)",
     )
+    demo.add_argument(
+        "--metrics-port",
+        type=_port,
+        metavar="PORT",
+        help="port of its metrics on 127.0.0.1 (default: a free one)",
+    )
     demo.add_argument("--plain", action="store_true", help="lines of text, even on a terminal")
+    demo.set_defaults(run=_demo)
+    _add_bench(commands)
+    _add_doctor(commands)
     return parser
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="what a guarded call costs on this machine",
+        description=BENCH_DESCRIPTION,
+        epilog=BENCH_EPILOG + "\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.add_argument(
+        "--processes",
+        type=_whole(1, 100),
+        default=3,
+        metavar="N",
+        help="measure in N processes, 1 to 100; the least counts (default: 3)",
+    )
+    bench.add_argument(
+        "--rounds",
+        type=_whole(1, 10_000),
+        default=60,
+        metavar="N",
+        help="time each case N times in each, 1 to 10000 (default: 60)",
+    )
+    bench.add_argument("--json", action="store_true", help="for programs to read")
+    bench.set_defaults(run=_bench)
+
+
+def _add_doctor(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="what there is, and what is wrong with it",
+        description=DOCTOR_DESCRIPTION,
+        epilog=DOCTOR_EPILOG + "\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    doctor.add_argument("--json", action="store_true", help="for programs to read")
+    doctor.set_defaults(run=_doctor)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -111,12 +184,28 @@ def _demo(options: argparse.Namespace) -> int:
     from holdfast.agent.demo.run import RunError, run_demo
 
     try:
-        run_demo(options.seconds, options.port, options.plain, sys.stdout)
+        run_demo(options.seconds, options.port, options.plain, sys.stdout, options.metrics_port)
     except PortError as error:
         return _complain(error, EXIT_CANNOT_START)
     except (UpstreamError, RunError) as error:
         return _complain(error, EXIT_BROKE)
     return EXIT_DONE
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from holdfast.agent.bench.run import BenchError, run_bench
+
+    try:
+        run_bench(options.processes, options.rounds, options.json, sys.stdout)
+    except BenchError as error:
+        return _complain(error, EXIT_BROKE)
+    return EXIT_DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from holdfast.agent.doctor import run_doctor
+
+    return EXIT_DONE if run_doctor(options.json, sys.stdout) else EXIT_BROKE
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -138,7 +227,13 @@ def _seconds(text: str) -> float:
     )
 
 
-def _port(text: str) -> int:
-    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"got {text!r}, allowed: 1 to 65535")
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if text.isascii() and text.isdecimal() and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"got {text!r}, allowed: {least} to {most}")
+
+    return read
+
+
+_port = _whole(1, 65_535)

@@ -60,13 +60,22 @@ def open_in(path: Path) -> tuple[int, str]:
         raise _refused(path, error.strerror or str(error)) from error
 
 
-def check_directory(path: Path) -> None:
+def check_directory(path: Path, *, make: bool = True) -> None:
     """Make the directory if it is missing, and refuse one that files cannot be shared in.
+
+    Args:
+        path: The directory.
+        make: Whether to make it; without, one that could be made passes.
 
     Raises:
         ConfigError: It is no directory, belongs to somebody else, or others may write to it.
     """
     try:
+        if not (make or path.exists()):
+            path.parent.stat()
+            if not os.access(path.parent, os.W_OK | os.X_OK) or not path.parent.is_dir():
+                raise _refused(path, "it cannot be made")
+            return
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.stat()
         if found.st_uid != os.geteuid():

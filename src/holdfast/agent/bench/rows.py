@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.cases import READS
+from holdfast.agent.bench.cases import READS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Row:
         unit: What a figure of this row is a multiple of, in words.
         yardstick: The same in nanoseconds.
         target: The most it may be, in that unit.
+        essential: Whether it is one of the few that are shown where there is no room for all.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Row:
         unit: str,
         yardstick: Callable[[Least], float],
         target: float,
+        essential: bool = False,
     ) -> None:
         self.label = label
         self.cost = cost
         self.unit = unit
         self.yardstick = yardstick
         self.target = target
+        self.essential = essential
 
     def figure(self, ns: Least) -> float:
         """The cost in the row's unit."""
@@ -84,6 +87,7 @@ ROWS = (
         "P",
         partial_cost,
         2 if GIL else 2.5,
+        essential=True,
     ),
     Row(
         "… with a failure rate over a `CountWindow`",
@@ -105,6 +109,7 @@ ROWS = (
         "C",
         clock_cost,
         5,
+        essential=True,
     ),
     Row(
         "standard pipeline, first attempt succeeds",
@@ -112,16 +117,32 @@ ROWS = (
         "C",
         clock_cost,
         6.5,
+        essential=True,
     ),
-    Row("open breaker, `try_call`", over("open_try_call", "bare_call"), "C", clock_cost, 1.5),
+    Row(
+        "open breaker, `try_call`",
+        over("open_try_call", "bare_call"),
+        "C",
+        clock_cost,
+        1.5,
+        essential=True,
+    ),
     Row(
         "open breaker, raising",
         over("open_raise", "empty"),
         "× raise and catch a ready exception",
         over("ready_raise", "empty"),
         2,
+        essential=True,
     ),
-    Row("`with breaker:`", over("with_breaker", "empty"), "× `with Lock():`", LOCK, 1),
+    Row(
+        "`with breaker:`",
+        over("with_breaker", "empty"),
+        "× `with Lock():`",
+        LOCK,
+        1,
+        essential=True,
+    ),
     Row("`with breaker.acquire():`", over("with_acquire", "empty"), "× `with Lock():`", LOCK, 1),
     Row(
         "closed breaker, decorated `async def`",
@@ -129,6 +150,7 @@ ROWS = (
         "× a bare `await`",
         over("bare_await", "empty"),
         0.55 if OLD_AWAIT else 1.4,
+        essential=True,
     ),
     Row(
         "decorated `async def`, standard pipeline",
@@ -136,6 +158,7 @@ ROWS = (
         "× a bare `await`",
         over("bare_await", "empty"),
         2.5 if OLD_AWAIT else 3.3,
+        essential=True,
     ),
     Row(
         "asyncio `Timeout`, not hit",
@@ -143,6 +166,7 @@ ROWS = (
         "× `asyncio.timeout`",
         over("asyncio_timeout", "bare_await"),
         1 / 20 if OLD_AWAIT else 1 / 8,
+        essential=True,
     ),
     Row(
         "… of a call that is suspended",
@@ -164,6 +188,7 @@ ROWS = (
         "× a loop with `try`",
         over("two_failures_by_hand", "empty"),
         3,
+        essential=True,
     ),
     Row(
         "`async with bulkhead:`, uncontended",
@@ -171,6 +196,7 @@ ROWS = (
         "× `asyncio.Semaphore`",
         over("async_with_semaphore", "empty"),
         0.25,
+        essential=True,
     ),
     Row(
         "`limiter.try_acquire()`",
@@ -178,6 +204,7 @@ ROWS = (
         "(1.5 C + a method call)",
         take_allowance,
         1,
+        essential=True,
     ),
     Row("back-off delay", over("backoff_delay", "empty"), "C", clock_cost, 4),
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
     from typing import Any
 
-    from benchmarks.cases import Case
+    from holdfast.agent.bench.cases import Case
 
 __all__ = ["loop_of", "run_in_turn"]
 
@@ -48,7 +48,7 @@ def loop_of(case: Case) -> Callable[[Iterable[object]], int]:
     exec(source, {"perf_counter_ns": perf_counter_ns, **case.names}, made)
     loop = made["loop"]
     if case.in_loop:
-        return lambda repeats: _runner().run(loop(repeats))
+        return lambda repeats: int(_runner().run(loop(repeats)))
     return (lambda repeats: _result(loop(repeats))) if case.awaits else loop
 
 
@@ -68,7 +68,7 @@ def _result(coroutine: Coroutine[Any, Any, int]) -> int:
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        return stop.value
+        return int(stop.value)
     raise RuntimeError("a benchmark was suspended: nobody is there to resume it")
 
 
@@ -82,8 +82,9 @@ def run_in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, float]:
         for _ in range(rounds):
             for name, loop in loops.items():
                 least[name] = min(least[name], loop(repeat(None, repeats[name])) / repeats[name])
-                if cases[name].tidy is not None:
-                    cases[name].tidy()
+                tidy = cases[name].tidy
+                if tidy is not None:
+                    tidy()
     finally:
         gc.enable()
     return least

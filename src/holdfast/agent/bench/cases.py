@@ -10,8 +10,18 @@ from functools import partial
 from itertools import cycle
 from threading import Lock
 
-import holdfast as hf
 from holdfast._native.clock import Clock, read_repeatedly
+from holdfast.errors import CircuitOpenError
+from holdfast.pipeline.pipeline import Pipeline
+from holdfast.policies.adaptive_timeout import AdaptiveTimeout
+from holdfast.policies.backoff import Constant, Exponential
+from holdfast.policies.breaker import CircuitBreaker, State
+from holdfast.policies.budget import RetryBudget
+from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.limiter import RateLimiter
+from holdfast.policies.retry import Retry
+from holdfast.policies.timeout import Timeout
+from holdfast.policies.windows import CountWindow, TimeWindow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +58,7 @@ class Case:
         in_loop: bool = False,
         most: int = 1_000_000,
         tidy: Callable[[], object] | None = None,
-        holds: Callable[[int], bool] = lambda n: True,
+        holds: Callable[[int], bool] = lambda _: True,
         **names: Any,
     ) -> None:
         self.statement = statement
@@ -154,57 +164,55 @@ def async_with_semaphore() -> Case:
 
 
 def closed_breaker() -> Case:
-    breaker = hf.CircuitBreaker("closed")
+    breaker = CircuitBreaker("closed")
     return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
 
 
 def count_window() -> Case:
-    breaker = hf.CircuitBreaker("count", failure_rate=0.5, window=hf.CountWindow(100))
+    breaker = CircuitBreaker("count", failure_rate=0.5, window=CountWindow(100))
     return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
 
 
 def time_window() -> Case:
-    breaker = hf.CircuitBreaker("time", failure_rate=0.5, window=hf.TimeWindow(10.0))
+    breaker = CircuitBreaker("time", failure_rate=0.5, window=TimeWindow(10.0))
     return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
 
 
 def gate() -> Case:
-    breaker = hf.CircuitBreaker("gate")
-    limiter = hf.RateLimiter("gate", rate=PLENTY)
-    bulkhead = hf.Bulkhead("gate", max_concurrent=100)
-    pipe = hf.Pipeline("gate", breaker, limiter, bulkhead)
+    breaker = CircuitBreaker("gate")
+    limiter = RateLimiter("gate", rate=PLENTY)
+    bulkhead = Bulkhead("gate", max_concurrent=100)
+    pipe = Pipeline("gate", breaker, limiter, bulkhead)
     return Case("g()", g=pipe(bare), holds=_succeeded(breaker))
 
 
 def standard_pipeline() -> Case:
-    pipe = hf.Pipeline.standard("standard")
+    pipe = Pipeline.standard("standard")
     return Case("g()", g=pipe(bare), holds=_all_succeeded(pipe))
 
 
 def standard_await() -> Case:
-    pipe = hf.Pipeline.standard("standard await")
+    pipe = Pipeline.standard("standard await")
     return Case("await g()", awaits=True, g=pipe(bare_async), holds=_all_succeeded(pipe))
 
 
 def standard_await_untimed() -> Case:
-    pipe = hf.Pipeline.standard("untimed", total_timeout=None, attempt_timeout=None)
+    pipe = Pipeline.standard("untimed", total_timeout=None, attempt_timeout=None)
     return Case("await g()", awaits=True, g=pipe(bare_async), holds=_all_succeeded(pipe))
 
 
 def timeout_await() -> Case:
-    timeout = hf.Timeout(30)
+    timeout = Timeout(30)
     return Case("await g()", awaits=True, g=timeout(bare_async), holds=_in_time(timeout))
 
 
 def timeout_suspended() -> Case:
-    timeout = hf.Timeout(30)
+    timeout = Timeout(30)
     return Case("await g(0)", in_loop=True, g=timeout(asyncio.sleep), holds=_in_time(timeout))
 
 
 def retry_two_failures() -> Case:
-    retry = hf.Retry(
-        "two", on=ConnectionError, backoff=hf.Constant(0), budget=hf.RetryBudget(ratio=2.0)
-    )
+    retry = Retry("two", on=ConnectionError, backoff=Constant(0), budget=RetryBudget(ratio=2.0))
     return Case(
         "g()",
         g=retry(_third_time_lucky()),
@@ -220,27 +228,27 @@ def open_try_call() -> Case:
 def open_raise() -> Case:
     breaker = _opened()
     return Case(
-        "try: g()\nexcept E: pass", g=breaker(bare), E=hf.CircuitOpenError, holds=_rejected(breaker)
+        "try: g()\nexcept E: pass", g=breaker(bare), E=CircuitOpenError, holds=_rejected(breaker)
     )
 
 
 def with_breaker() -> Case:
-    breaker = hf.CircuitBreaker("with")
+    breaker = CircuitBreaker("with")
     return Case("with b: pass", b=breaker, holds=_succeeded(breaker))
 
 
 def with_acquire() -> Case:
-    breaker = hf.CircuitBreaker("acquire")
+    breaker = CircuitBreaker("acquire")
     return Case("with b.acquire(): pass", b=breaker, holds=_succeeded(breaker))
 
 
 def guarded_await() -> Case:
-    breaker = hf.CircuitBreaker("await")
+    breaker = CircuitBreaker("await")
     return Case("await g()", awaits=True, g=breaker(bare_async), holds=_succeeded(breaker))
 
 
 def async_with_bulkhead() -> Case:
-    bulkhead = hf.Bulkhead("async with", max_concurrent=100)
+    bulkhead = Bulkhead("async with", max_concurrent=100)
     return Case(
         "async with bulkhead: pass",
         awaits=True,
@@ -250,14 +258,14 @@ def async_with_bulkhead() -> Case:
 
 
 def try_acquire() -> Case:
-    limiter = hf.RateLimiter("take", rate=PLENTY)
+    limiter = RateLimiter("take", rate=PLENTY)
     return Case(
         "limiter.try_acquire()", limiter=limiter, holds=lambda n: limiter.snapshot().allowed == n
     )
 
 
 def adaptive_timeout() -> Case:
-    timeout = hf.AdaptiveTimeout(30)
+    timeout = AdaptiveTimeout(30)
     return Case(
         "timeout.call(bare)",
         timeout=timeout,
@@ -267,7 +275,7 @@ def adaptive_timeout() -> Case:
 
 
 def backoff_delay() -> Case:
-    backoff = hf.Exponential(0.1, factor=2, max=10, jitter=0.1)
+    backoff = Exponential(0.1, factor=2, max=10, jitter=0.1)
     return Case("backoff.delay(3)", backoff=backoff)
 
 
@@ -282,30 +290,30 @@ def _third_time_lucky() -> Callable[[], None]:
     return call
 
 
-def _all_succeeded(pipe: hf.Pipeline) -> Callable[[int], bool]:
+def _all_succeeded(pipe: Pipeline) -> Callable[[int], bool]:
     retry, breaker = (
         next(policy for policy in pipe.policies if isinstance(policy, kind))
-        for kind in (hf.Retry, hf.CircuitBreaker)
+        for kind in (Retry, CircuitBreaker)
     )
     return lambda n: retry.snapshot().succeeded == n == breaker.snapshot().succeeded
 
 
-def _in_time(timeout: hf.Timeout) -> Callable[[int], bool]:
+def _in_time(timeout: Timeout) -> Callable[[int], bool]:
     return lambda n: timeout.snapshot().in_time == n
 
 
-def _opened() -> hf.CircuitBreaker:
-    breaker = hf.CircuitBreaker("open", reset_timeout=86_400)
+def _opened() -> CircuitBreaker:
+    breaker = CircuitBreaker("open", reset_timeout=86_400)
     breaker.trip()
     return breaker
 
 
-def _succeeded(breaker: hf.CircuitBreaker) -> Callable[[int], bool]:
-    return lambda n: breaker.snapshot().succeeded == n and breaker.state is hf.State.CLOSED
+def _succeeded(breaker: CircuitBreaker) -> Callable[[int], bool]:
+    return lambda n: breaker.snapshot().succeeded == n and breaker.state is State.CLOSED
 
 
-def _rejected(breaker: hf.CircuitBreaker) -> Callable[[int], bool]:
-    return lambda n: breaker.snapshot().rejected == n and breaker.state is hf.State.OPEN
+def _rejected(breaker: CircuitBreaker) -> Callable[[int], bool]:
+    return lambda n: breaker.snapshot().rejected == n and breaker.state is State.OPEN
 
 
 YARDSTICKS = (

@@ -1,6 +1,6 @@
 """Measure in one fresh process and print the figures as JSON; ``report.py`` starts several.
 
-Run from the project's root: ``python -m benchmarks.measure``. Timings of one process are all a bit
+Run as ``python -m holdfast.agent.bench.measure``. Timings of one process are all a bit
 fast or all a bit slow, by where its memory happens to lie: only the least of several says much.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 
-from benchmarks.cases import CASES
-from benchmarks.timing import run_in_turn
+from holdfast.agent.bench.cases import CASES
+from holdfast.agent.bench.timing import run_in_turn
 
 
 def main() -> None:
+    """Measure, and print nanoseconds by case."""
     parser = argparse.ArgumentParser(description="Time every case in this process.")
     parser.add_argument("--rounds", type=int, default=60)
     rounds = parser.parse_args().rounds

@@ -1,0 +1,1 @@
+"""The ``bench`` command: what a guarded call costs, measured on this machine."""
