@@ -99,9 +99,11 @@ fuzz: export FUZZ_SECONDS = $(or $(SECONDS),600)
 fuzz: build $(VENV)/.has-test ## random input for SECONDS=600
 	$(PYTEST) -m fuzz -o faulthandler_timeout=0 $(ARGS)
 
-bench: build $(VENV)/.has-bench ## measure; rewrites benchmarks/results.md and README's table
+bench: build $(VENV)/.has-bench $(VENV)/.has-compare ## measure and compare; rewrites results.md, charts, README's table
 	$(PYTEST) benchmarks -q --benchmark-sort=name --benchmark-columns=min,median,ops $(ARGS)
 	$(BIN)/python -m benchmarks.contention
+	$(BIN)/python -W ignore -m benchmarks.compare
+	$(BIN)/python -m benchmarks.charts
 	$(BIN)/python -m benchmarks.report
 
 coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/ and pipeline/ at least 95 %
@@ -152,6 +154,14 @@ $(VENV)/bin/python:
 
 $(VENV)/.has-%: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) $$($(BIN)/python tools/requirements.py $*)
+	@touch $@
+
+# One by one: a library that cannot be had is left out of the comparison, with a word there.
+$(VENV)/.has-compare: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/python tools/requirements.py compare | while read -r wanted; do \
+	    $(PIP) "$$wanted" || echo "left out of the comparison: $$wanted"; \
+	done
+	@$(PIP) --no-deps aiobreaker || echo "left out of the comparison: aiobreaker"
 	@touch $@
 
 $(VENV)/.built: pyproject.toml $(NATIVE) | $(VENV)/.has-demo

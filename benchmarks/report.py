@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import contention, footprint
+from benchmarks import compare, contention, footprint, scrape
 from holdfast.agent.bench.rows import GIL, ROWS, clock_cost, partial_cost
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +45,7 @@ def measure(processes: int, rounds: int) -> dict[str, Any]:
             "figure": row.figure(least),
             "unit": row.unit,
             "target": row.target,
+            "essential": row.essential,
         }
         for row in ROWS
     ]
@@ -56,6 +57,7 @@ def measure(processes: int, rounds: int) -> dict[str, Any]:
         "rows": rows,
         "threads": threads(contention.measure(2)),
         "import": footprint.import_ratio(),
+        "scrape": scrape.measure(),
         "sizes": [
             {
                 "label": label,
@@ -92,10 +94,12 @@ def threads(rates: contention.Rates) -> list[dict[str, Any]]:
     ]
 
 
-def table(found: dict[str, Any]) -> list[str]:
-    """Return the cost table of one interpreter, in Markdown."""
+def table(found: dict[str, Any], *, essential: bool = False) -> list[str]:
+    """Return the cost table of one interpreter, in Markdown; all of it, or what is essential."""
     lines = ["| per call | ns | measured | target |", "|---|---:|---:|---:|"]
     for row in found["rows"]:
+        if essential and not row.get("essential"):
+            continue
         missed = " (missed)" if row["figure"] > row["target"] * 1.005 else ""
         lines.append(
             f"| {row['label']} | {row['ns']:.0f} | {figure(row['figure'])} {row['unit']}{missed} "
@@ -112,6 +116,11 @@ def table(found: dict[str, Any]) -> list[str]:
         f"| `import holdfast` | – | {found['import']:.2f} × `import asyncio`{missed} | ≤ 0.5 × |"
     )
     lines += [
+        f"| Prometheus scrape, {name}, of 1,000 policies | – | {us:.0f} µs a policy"
+        f"{' (missed)' * (us > scrape.TARGETS[name])} | ≤ {scrape.TARGETS[name]} µs a policy |"
+        for name, us in found.get("scrape", {}).items()
+    ]
+    lines += [
         f"| memory, {size['label']} | – | {size['native']} B native, {size['whole']:.0f} B "
         f"with all of Python's | ≤ {size['most']} B native |"
         for size in found["sizes"]
@@ -124,6 +133,34 @@ def describe(version: str, found: dict[str, Any]) -> str:
         f"CPython {version}, {found['machine']}; C = {found['C']:.1f} ns, P = {found['P']:.1f} ns; "
         f"the least of {found['processes']} processes."
     )
+
+
+def comparison() -> list[str]:
+    """Return the pages of the comparison, in Markdown; none before it was made."""
+    if not compare.RESULTS.exists():
+        return []
+    page = []
+    for version, found in sorted(json.loads(compare.RESULTS.read_text()).items()):
+        versions = ", ".join(f"{name} {which}" for name, which in found["versions"].items())
+        page += [f"## Beside other libraries, CPython {version}", "", versions + ".", ""]
+        page += ["| what | holdfast | others, the least first |", "|---|---:|---|"]
+        page += [compared(one) for one in found["scenarios"].values()]
+        page.append("")
+    return page
+
+
+def compared(one: dict[str, Any]) -> str:
+    """Return one scenario as a row; what beats holdfast is printed bold."""
+    figures = dict(sorted(one["figures"].items(), key=lambda item: item[1]))
+    ours = figures.pop("holdfast")
+    digits = 1 if one["unit"].startswith("×") else 0
+    others = [
+        f"{'**' * beats}{library} {value:,.{digits}f}{'**' * beats}"
+        for library, value in figures.items()
+        for beats in [value < ours * 0.95 and not library.startswith("bare")]
+    ]
+    others += [f"{library}: {why}" for library, why in one["left_out"].items()]
+    return f"| {one['label']} | {ours:,.{digits}f} {one['unit']} | {', '.join(others)} |"
 
 
 def write(everything: dict[str, Any]) -> None:
@@ -140,6 +177,7 @@ def write(everything: dict[str, Any]) -> None:
         page += [f"More than {MISSED} × its target: {row['label']}." for row in far] + [""] * bool(
             far
         )
+    page += comparison()
     notes = ROOT / "benchmarks" / "notes.md"
     if notes.exists():
         page.append(notes.read_text(encoding="utf-8").strip())
@@ -148,7 +186,8 @@ def write(everything: dict[str, Any]) -> None:
     )
     version = min(everything)
     readme = ROOT / "README.md"
-    shown = "\n".join([*table(everything[version]), "", describe(version, everything[version]), ""])
+    costs = table(everything[version], essential=True)
+    shown = "\n".join([*costs, "", describe(version, everything[version]), ""])
     readme.write_text(
         MARKED.sub(lambda _: shown, readme.read_text(encoding="utf-8")), encoding="utf-8"
     )

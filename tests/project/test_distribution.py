@@ -88,7 +88,10 @@ def test_the_wheel_holds_nothing_that_is_only_needed_to_build_it(distributions):
     suffixes = {Path(name).suffix for name in contents(distributions)}
     assert not suffixes & {".pyx", ".pxd", ".c", ".h", ".cpp", ".txt.in"}
     tops = {name.split("/")[0] for name in contents(distributions)}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"holdfast", "pytest_holdfast"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "holdfast",
+        "pytest_holdfast",
+    }
 
 
 def test_the_wheel_runs(python, tmp_path):

@@ -146,8 +146,11 @@ class RateLimiter(Policy):
         timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
     ) -> None:
         """Take ``n`` tokens, sleeping in this task; as ``acquire``. Cancelled, it takes none."""
-        waits = self._waits(self._weight(n), self._wait_of(timeout))
-        await driver().afollow(self._clock, waits)
+        n, longest_ns = self._weight(n), self._wait_of(timeout)
+        if self._sliding or not self._enforces:
+            await driver().afollow(self._clock, self._waits(n, longest_ns))
+        elif wait_ns := self._book_or_refuse(n, longest_ns):
+            await driver().afollow(self._clock, self._booked(n, wait_ns))
 
     def reserve(self, n: int = 1) -> float:
         """Book ``n`` tokens, whatever ``max_wait``.
@@ -288,21 +291,30 @@ class RateLimiter(Policy):
         if not self._enforces:
             self._try_take(n)
             return
-        longest_ns = within_deadline_ns(longest_ns)
-        longest_ns = MAX_NS if longest_ns is None else longest_ns
         if self._sliding:
-            yield from self._sliding_waits(n, longest_ns)
+            longest_ns = within_deadline_ns(longest_ns)
+            yield from self._sliding_waits(n, MAX_NS if longest_ns is None else longest_ns)
             return
-        wait_ns = self._book(n, longest_ns)
+        wait_ns = self._book_or_refuse(n, longest_ns)
+        if wait_ns > 0:
+            yield from self._booked(n, wait_ns)
+
+    def _book_or_refuse(self, n: int, longest_ns: int | None) -> int:
+        """Book ``n`` tokens that are due in time, or raise; return the nanoseconds till then."""
+        longest_ns = within_deadline_ns(longest_ns)
+        wait_ns = self._book(n, MAX_NS if longest_ns is None else longest_ns)
         if wait_ns < 0:
             self._refuse("rate", self._wait_ns(n))
-        if wait_ns > 0:
-            try:
-                yield wait_ns
-            except BaseException:
-                for cell in self._kernels:
-                    cell.refund(n)
-                raise
+        return wait_ns
+
+    def _booked(self, n: int, wait_ns: int) -> Generator[int, None, None]:
+        """Wait for tokens that are booked; they go back when the wait is cut short."""
+        try:
+            yield wait_ns
+        except BaseException:
+            for cell in self._kernels:
+                cell.refund(n)
+            raise
 
     def _sliding_waits(self, n: int, longest_ns: int) -> Generator[int, None, None]:
         """A window cannot be booked: look again when there may be room, until time is up."""
@@ -320,6 +332,9 @@ class RateLimiter(Policy):
     def _book(self, n: int, longest_ns: int) -> int:
         """Book ``n`` tokens of every limit; return the nanoseconds until they are due, or -1."""
         now_ns = self._clock.now_ns()
+        if len(self._kernels) == 1:
+            due: int = self._kernels[0].take_within(n, now_ns, longest_ns)
+            return due
         wait_ns = 0
         booked: list[TokenBucket] = []
         for cell in self._kernels:
