@@ -32,7 +32,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 # Half a venv would pass for a whole one the next time.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all pytest ctest tsan asan stress fuzz bench coverage lint format \
+.PHONY: help run test test-all test-nogil pytest ctest tsan asan stress fuzz bench coverage lint format \
         types docs wheel build system-packages clean
 
 help: ## list the targets
@@ -65,6 +65,18 @@ test-all: ctest ## every test, on each Python of VERSIONS the machine has
 	        echo "== Python $$version: this machine has none, left out"; \
 	    fi; \
 	done
+
+NOGIL := build/venv-nogil
+# Their tools have no wheels for it; what they look at is the same in every interpreter.
+NOT_NOGIL := tests/project/test_settings.py
+test-nogil: ## on a free-threaded PYTHON=…: quick tests, C stress tests under TSan, contention
+	@test -n "$(PYTHON)" || { echo "name a free-threaded interpreter: make test-nogil PYTHON=…" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sysconfig as s, sys; sys.exit(not s.get_config_var("Py_GIL_DISABLED"))' || { \
+	    echo "$(PYTHON) has a GIL; name a free-threaded interpreter" >&2; exit 1; }
+	$(MAKE) --no-print-directory build $(NOGIL)/.has-test-nogil VENV=$(NOGIL)
+	PYTHON_GIL=0 $(NOGIL)/bin/python -m pytest $(QUICK) $(NOT_NOGIL:%=--ignore=%) $(ARGS)
+	$(MAKE) --no-print-directory ctest SANITIZE=thread CTEST_ARGS="-L stress" PYTHON=
+	PYTHON_GIL=0 $(NOGIL)/bin/python -m benchmarks.contention --threads 2
 
 CTEST_DIR = build/ctest$(addprefix -,$(SANITIZE))
 ctest: $(VENV)/.has-test ## the C tests of the kernels

@@ -52,7 +52,7 @@ hf_breaker_admit(hf_breaker *b, hf_breaker_permit *permit)
     permit->gen = HF_BREAKER_GEN(w);
     permit->slot = -1;
     permit->flags = 0; /* and without PROBE, nobody asks for the lease */
-    hf_count(&b->admitted, 1);
+    hf__breaker_count(b, admitted);
     return true;
 }
 
@@ -146,7 +146,7 @@ hf_breaker_settle_fast(hf_breaker *b, const hf_breaker_permit *permit)
     /* Relaxed: nothing else is read on the strength of this word. */
     if (!b->plain || hf_load_relaxed(&b->word) != HF_BREAKER_WORD(permit->gen, 0, 0, HF_CLOSED))
         return false;
-    hf_count(&b->succeeded, 1);
+    hf__breaker_count(b, succeeded);
     return true;
 }
 
@@ -196,7 +196,7 @@ hf_breaker_settle(hf_breaker *b, const hf_breaker_permit *permit, int outcome, i
         return hf__breaker_settle_slow(b, permit, outcome, slow, now_ns);
 
     /* A success on a healthy breaker: it joins the window, which seldom is worth a look. */
-    hf_count(&b->succeeded, 1);
+    hf__breaker_count(b, succeeded);
     hf__breaker_stamp(&b->last_success_ns, now_ns);
     hf__breaker_record(b, permit->gen, HF_SUCCESS, false, now_ns);
     if (HF_UNLIKELY(hf__breaker_is_troubled(b, permit->gen, now_ns)))
@@ -258,7 +258,7 @@ hf_breaker_forget_in_flight(hf_breaker *b)
     const uint64_t next = w + HF_BREAKER_WORD(1, 0, 0, 0);
     hf_store_relaxed(&b->word, next);
     hf_store_relaxed(&b->oldest_gen, HF_BREAKER_GEN(next));
-    hf_count(&b->abandoned, hf_load_relaxed(&b->admitted) - hf_load_relaxed(&b->succeeded) -
+    hf_count(&b->abandoned, hf_breaker_admitted(b) - hf_breaker_succeeded(b) -
                                 hf_load_relaxed(&b->failed) - hf_load_relaxed(&b->ignored) -
                                 hf_load_relaxed(&b->abandoned));
     for (uint32_t i = 0; i < b->config.half_open_max; i++)
@@ -296,9 +296,9 @@ hf_breaker_in_flight(const hf_breaker *b)
 {
     /* Ends before beginnings, which acquire keeps in this order: the other way round, calls that
        come and go in between would hide others. Counting orders nothing: one may still be missed. */
-    uint64_t ended = hf_load_acquire(&b->succeeded) + hf_load_acquire(&b->failed) +
+    uint64_t ended = hf_breaker_succeeded(b) + hf_load_acquire(&b->failed) +
                      hf_load_acquire(&b->ignored) + hf_load_acquire(&b->abandoned);
-    uint64_t admitted = hf_load_relaxed(&b->admitted);
+    uint64_t admitted = hf_breaker_admitted(b);
     return admitted > ended ? admitted - ended : 0;
 }
 

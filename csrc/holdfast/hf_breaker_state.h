@@ -13,6 +13,7 @@
 #include "hf_compiler.h"
 #include "hf_count_window.h"
 #include "hf_random.h"
+#include "hf_stripe.h"
 #include "hf_time_window.h"
 
 enum hf_state {
@@ -74,6 +75,18 @@ enum { HF_BREAKER_COUNT_MOST = 0xFFFFF, HF_BREAKER_REOPENS_MOST = 63 };
  * The words that decide come first and change seldom; counters, written by every call, are a cache
  * line away from them. The lease words are followed by the window.
  */
+/* What every healthy call counts, for builds in which threads call at the same time. */
+typedef struct hf_breaker_stripe {
+    hf_au64 admitted, succeeded;
+    uint64_t pad[HF_STRIPE_BYTES / sizeof(uint64_t) - 2];
+} hf_breaker_stripe;
+
+#ifdef HF_STRIPED
+#define hf__breaker_count(b, field) hf_count(&(b)->stripe[hf_stripe()].field, 1)
+#else
+#define hf__breaker_count(b, field) hf_count(&(b)->field, 1)
+#endif
+
 typedef struct hf_breaker {
     hf_au64 word;
     hf_ai64 until_ns;        /* OPEN: when it may half-open; see hf_breaker_move.h */
@@ -92,6 +105,9 @@ typedef struct hf_breaker {
     hf_au64 late; /* settled when their generation was over; part of succeeded, failed … */
     hf_au64 slow;
     hf_au32 changes[HF_STATES][HF_STATES];
+#ifdef HF_STRIPED
+    hf_breaker_stripe stripe[HF_STRIPES];
+#endif
     hf_au64 leases[];
 } hf_breaker;
 
@@ -139,6 +155,29 @@ hf_breaker_size(const hf_breaker_config *config)
     return size;
 }
 
+/* Calls that passed, and those that succeeded; part of both is in the stripes, where there are any. */
+static inline uint64_t
+hf_breaker_admitted(const hf_breaker *b)
+{
+    uint64_t sum = hf_load_acquire(&b->admitted);
+#ifdef HF_STRIPED
+    for (int i = 0; i < HF_STRIPES; i++)
+        sum += hf_load_acquire(&b->stripe[i].admitted);
+#endif
+    return sum;
+}
+
+static inline uint64_t
+hf_breaker_succeeded(const hf_breaker *b)
+{
+    uint64_t sum = hf_load_acquire(&b->succeeded);
+#ifdef HF_STRIPED
+    for (int i = 0; i < HF_STRIPES; i++)
+        sum += hf_load_acquire(&b->stripe[i].succeeded);
+#endif
+    return sum;
+}
+
 /*
  * How long an opening lasts that follows `reopens` failed recoveries, with u in [0, 1) for the
  * jitter. Exact in ns without growth and jitter; computed in double and held at the bound with it.
@@ -170,6 +209,12 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
                        &b->observed, &b->unobserved, &b->late,      &b->slow};
     for (size_t i = 0; i < sizeof zero / sizeof *zero; i++)
         hf_store_relaxed(zero[i], 0);
+#ifdef HF_STRIPED
+    for (int i = 0; i < HF_STRIPES; i++) {
+        hf_store_relaxed(&b->stripe[i].admitted, 0);
+        hf_store_relaxed(&b->stripe[i].succeeded, 0);
+    }
+#endif
     for (int from = 0; from < HF_STATES; from++)
         for (int to = 0; to < HF_STATES; to++)
             hf_store_relaxed(&b->changes[from][to], 0);

@@ -72,7 +72,7 @@ hf_breaker_figures(const hf_breaker *b, uint64_t out[])
         if (hf__changes_lead_to(changes, state))
             break;
     }
-    out[0] = hf_load_relaxed(&b->succeeded);
+    out[0] = hf_breaker_succeeded(b);
     out[1] = hf_load_relaxed(&b->failed);
     out[2] = hf_load_relaxed(&b->rejected);
     out[3] = hf_load_relaxed(&b->observed);

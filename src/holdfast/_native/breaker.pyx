@@ -255,7 +255,7 @@ cdef class Breaker:
             (admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow).
         """
         cdef hf_breaker *k = self.kernel
-        return (hf_load_relaxed(&k.admitted), hf_load_relaxed(&k.succeeded),
+        return (hf_breaker_admitted(k), hf_breaker_succeeded(k),
                 hf_load_relaxed(&k.failed), hf_load_relaxed(&k.ignored),
                 hf_load_relaxed(&k.abandoned), hf_load_relaxed(&k.rejected),
                 # Counted last, read first: no figure is ever below zero.
