@@ -123,7 +123,7 @@ def table(found: dict[str, Any], *, essential: bool = False) -> list[str]:
     lines += [
         f"| memory, {size['label']} | – | {size['native']} B native, {size['whole']:.0f} B "
         f"with all of Python's | ≤ {size['most']} B native |"
-        for size in found["sizes"]
+        for size in found["sizes"][: 1 if essential else None]
     ]
     return lines
 
