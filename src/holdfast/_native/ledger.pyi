@@ -1,6 +1,7 @@
 from collections.abc import Iterable
 from typing import Any, Self, final
 
+__pyx_capi__: dict[str, object]
 SUBTRACT: int
 
 # role, mode, flags, extra, name, retired, counts, what is true at the moment
