@@ -105,6 +105,7 @@ def interlock_breaker(threshold: int = NEVER) -> Callable[..., Callable[[], None
 
 def rejection_of(library: str) -> type[BaseException]:
     module, name = {
+        "holdfast": ("holdfast", "CircuitOpenError"),
         "pybreaker": ("pybreaker", "CircuitBreakerError"),
         "circuitbreaker": ("circuitbreaker", "CircuitBreakerError"),
         "purgatory": ("purgatory.domain.model", "OpenedState"),
@@ -123,10 +124,6 @@ BREAKERS: dict[str, Callable[..., Callable[..., Callable[[], None]]]] = {
 }
 
 
-def holdfast_rejection() -> Case:
-    return tripped(holdfast_breaker(1)(fail), hf.CircuitOpenError)
-
-
 def _rejection(library: str) -> Make:
     return lambda: tripped(BREAKERS[library](1)(fail), rejection_of(library))
 
@@ -140,8 +137,7 @@ FAILURE: dict[str, Make] = {
     **{name: lambda make=make: failing(make()(fail)) for name, make in BREAKERS.items()},
 }
 REJECTION: dict[str, Make] = {
-    "holdfast": holdfast_rejection,
-    **{name: _rejection(name) for name in BREAKERS if name != "holdfast"},
+    **{name: _rejection(name) for name in BREAKERS},
 }
 
 

@@ -8,6 +8,8 @@ import pytest
 import holdfast as hf
 from holdfast._native import ledger
 from holdfast._native.breaker import Breaker
+from holdfast._native.figures import read
+from holdfast._native.reader import Reader
 from tests.apart import run_apart
 
 FILE = 1 << 20
@@ -21,22 +23,22 @@ def test_figures_are_the_kernels_own_counts(clock):
     for policy in (breaker, limiter, sliding, bulkhead):
         policy.call(int)
         policy.try_call(int)
-    counts, now = ledger.read(breaker._kernel)
+    counts, now = read(breaker._kernel)
     succeeded, failed, rejected, observed = counts[:4]
     assert (succeeded, failed, rejected, observed, now) == (2, 0, 0, 0, (0,))
     assert counts[4:] == tuple(breaker._kernel.changes())
-    assert ledger.read(limiter._kernels[0]) == (limiter._kernels[0].counters(), ())
-    assert ledger.read(sliding._kernels[0]) == (sliding._kernels[0].counters(), ())
-    assert ledger.read(bulkhead._kernel) == ((2, 0, 0, 0), (0, 0))
+    assert read(limiter._kernels[0]) == (limiter._kernels[0].counters(), ())
+    assert read(sliding._kernels[0]) == (sliding._kernels[0].counters(), ())
+    assert read(bulkhead._kernel) == ((2, 0, 0, 0), (0, 0))
     histogram = breaker._histogram
-    assert ledger.read(histogram) == ((*histogram.buckets(), histogram.sum_ns()), ())
+    assert read(histogram) == ((*histogram.buckets(), histogram.sum_ns()), ())
 
 
 def test_only_kernels_with_figures_are_read():
     with pytest.raises(ValueError, match="kernel: got one of"):
-        ledger.read(hf.RetryBudget()._kernel)
+        read(hf.RetryBudget()._kernel)
     with pytest.raises(AttributeError):
-        ledger.read(object())
+        read(object())
 
 
 def test_a_process_without_a_file_shares_nothing():
@@ -89,7 +91,7 @@ def written(tmp_path):
 def entries(path):
     fd = os.open(path, os.O_RDONLY)
     try:
-        return ledger.Reader(fd, os.fstat(fd).st_size).entries()
+        return Reader(fd, os.fstat(fd).st_size).entries()
     finally:
         os.close(fd)
 
@@ -145,6 +147,6 @@ def test_no_byte_of_a_file_can_crash_who_reads_it(written):  # trap 60
 
 def test_a_reader_is_made_of_a_file():
     with pytest.raises(ValueError, match="size: got 0"):
-        ledger.Reader(0, 0)
+        Reader(0, 0)
     with open(os.devnull) as nothing, pytest.raises((OSError, ValueError)):
-        ledger.Reader(nothing.fileno(), 4096)
+        Reader(nothing.fileno(), 4096)

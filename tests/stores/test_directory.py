@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from holdfast._native import ledger as native
+from holdfast._native.figures import layout
 from holdfast.stores import files
 from tests.apart import run_apart
 
@@ -224,5 +224,5 @@ def test_a_fork_past_the_hooks_of_python_leaves_the_parents_words_alone(shared):
 
 
 def test_the_layout_is_the_same_in_every_process(shared):
-    theirs = run_apart("from holdfast._native import ledger; print(ledger.layout())")
-    assert int(theirs) == native.layout()
+    theirs = run_apart("from holdfast._native.figures import layout; print(layout())")
+    assert int(theirs) == layout()

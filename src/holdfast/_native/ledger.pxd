@@ -1,5 +1,5 @@
-# What ledger.pyx uses of hf_arena.h, hf_ledger.h and hf_figures.h, and what the other bindings use
-# of ledger.pyx. hf_build.h comes first: it says how the kernels are compiled.
+# What ledger.pyx uses of hf_arena.h and hf_ledger.h, and what the other bindings use of ledger.pyx.
+# hf_build.h comes first: it says how the kernels are compiled.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "hf_build.h":
@@ -75,41 +75,6 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
     const hf_ledger_table *hf_ledger_find(const unsigned char *base, size_t size, uint64_t word,
                                           uint64_t *length)
     bint hf_ledger_is_sound(const hf_ledger_entry *e, size_t size, uint64_t bytes)
-
-cdef extern from "holdfast/hf_figures.h" nogil:
-    ctypedef struct hf_breaker:
-        pass
-    ctypedef struct hf_bucket:
-        pass
-    ctypedef struct hf_sliding:
-        pass
-    ctypedef struct hf_bulkhead:
-        pass
-    ctypedef struct hf_histogram:
-        pass
-    ctypedef struct hf_retry:
-        pass
-    ctypedef struct hf_timeout:
-        pass
-    ctypedef struct hf_fallback:
-        pass
-    enum:
-        HF_BREAKER_COUNTS
-        HF_LIMITER_COUNTS
-        HF_BULKHEAD_COUNTS
-        HF_HISTOGRAM_COUNTS
-        HF_RETRY_COUNTS
-        HF_TIMEOUT_COUNTS
-        HF_FALLBACK_COUNTS
-        HF_FIGURES_MOST
-    size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
-    size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
-    size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
-    size_t hf_bulkhead_figures(const hf_bulkhead *bh, uint64_t *out)
-    size_t hf_histogram_figures(const hf_histogram *h, uint64_t *out)
-    size_t hf_retry_figures(const hf_retry *r, uint64_t *out)
-    size_t hf_timeout_figures(const hf_timeout *t, uint64_t *out)
-    size_t hf_fallback_figures(const hf_fallback *f, uint64_t *out)
 
 cdef void *place(void **block, size_t size) except NULL
 cdef void unplace(void *block) noexcept nogil

@@ -1,13 +1,11 @@
-"""Where kernels stand, the figures of each, and the file in which other processes read them.
+"""Where kernels stand: by themselves, or in a file in which other processes read them.
 
 By default a kernel stands in memory of its own. Once ``open_own`` has mapped a file, those made
 afterwards stand in that file. Not here: directories, names, locks and who is alive (``stores``).
 """
-cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.errno cimport errno
-from libc.string cimport memcpy, memset, strcmp
+from libc.string cimport memcpy, memset
 from posix.mman cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, PROT_NONE,
     PROT_READ, PROT_WRITE, mmap, munmap,
@@ -16,18 +14,13 @@ from posix.mman cimport (
 import os
 
 from holdfast._native.binding cimport aligned
+from holdfast._native.figures cimport kernel_at, kind_of
 
-cdef enum:
-    LOOKS = 100  # at a table that changes while it is read; a change takes far less
+from holdfast._native.figures import layout
 
 # Address space, not memory: the file may grow so far without any kernel moving.
 cdef size_t RESERVED = 1 << 28
 SUBTRACT = HF_LEDGER_SUBTRACT
-cdef tuple NAMES = (
-    b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
-    b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
-)
-
 cdef hf_arena arena
 cdef bint opened = False   # kernels stand in the arena
 cdef int own_fd = -1       # its file; -1: memory of this process only
@@ -93,97 +86,10 @@ def allocate(fd, offset, length):
         os.pwrite(fd, bytes(length), offset)
 
 
-# ---- figures ----
-
-cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
-    """Read a kernel; return how many of the numbers are counts, which come first."""
-    if kind == HF_LEDGER_BREAKER:
-        hf_breaker_figures(<const hf_breaker *> at, out)
-        return HF_BREAKER_COUNTS
-    if kind == HF_LEDGER_BUCKET:
-        return hf_bucket_figures(<const hf_bucket *> at, out)
-    if kind == HF_LEDGER_SLIDING:
-        return hf_sliding_figures(<const hf_sliding *> at, out)
-    if kind == HF_LEDGER_BULKHEAD:
-        hf_bulkhead_figures(<const hf_bulkhead *> at, out)
-        return HF_BULKHEAD_COUNTS
-    if kind == HF_LEDGER_HISTOGRAM:
-        return hf_histogram_figures(<const hf_histogram *> at, out)
-    if kind == HF_LEDGER_RETRY:
-        hf_retry_figures(<const hf_retry *> at, out)
-        return HF_RETRY_COUNTS
-    if kind == HF_LEDGER_TIMEOUT:
-        return hf_timeout_figures(<const hf_timeout *> at, out)
-    return hf_fallback_figures(<const hf_fallback *> at, out)
-
-
-cdef size_t now_of(int kind) noexcept nogil:
-    """How many numbers come after the counts: what is true at the moment."""
-    if kind == HF_LEDGER_BULKHEAD:
-        return 2
-    return kind == HF_LEDGER_BREAKER or kind == HF_LEDGER_RETRY
-
-
-cdef size_t size_of(int kind) noexcept nogil:
-    """The bytes of a kernel that are read."""
-    if kind == HF_LEDGER_BREAKER:
-        return sizeof(hf_breaker)
-    if kind == HF_LEDGER_BUCKET:
-        return sizeof(hf_bucket)
-    if kind == HF_LEDGER_SLIDING:
-        return sizeof(hf_sliding)
-    if kind == HF_LEDGER_BULKHEAD:
-        return sizeof(hf_bulkhead)
-    if kind == HF_LEDGER_HISTOGRAM:
-        return sizeof(hf_histogram)
-    if kind == HF_LEDGER_RETRY:
-        return sizeof(hf_retry)
-    if kind == HF_LEDGER_TIMEOUT:
-        return sizeof(hf_timeout)
-    if kind == HF_LEDGER_FALLBACK:
-        return sizeof(hf_fallback)
-    return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
-
-
-cdef tuple numbers(const uint64_t *first, size_t n):
-    cdef size_t i
-    return tuple([first[i] for i in range(n)])
-
-
-cdef int kind_of(object holder) except -1:
-    cdef const char *name = PyCapsule_GetName(holder)
-    cdef int kind
-    for kind in range(1, HF_LEDGER_TYPES):
-        if strcmp(name, <const char *> <bytes> NAMES[kind]) == 0:
-            return kind
-    raise ValueError(f"kernel: got one of {name!r}, allowed one that has figures")
-
-
-def read(kernel):
-    """Return (counts, what is true at the moment) of a kernel: two tuples of numbers."""
-    cdef object holder = kernel._capsule()
-    cdef int kind = kind_of(holder)
-    cdef uint64_t out[HF_FIGURES_MOST]
-    cdef size_t counts = figures(kind, PyCapsule_GetPointer(holder, NAMES[kind]), out)
-    return numbers(out, counts), numbers(out + counts, now_of(kind))
-
-
 # ---- this process's file ----
 
 cdef hf_ledger_header *header() noexcept nogil:
     return <hf_ledger_header *> arena.base
-
-
-def layout():
-    """Return a number that differs where the layout of what is read does."""
-    cdef uint64_t mixed = 0xcbf29ce484222325
-    cdef int kind
-    cdef list parts = [1, sizeof(hf_ledger_header), sizeof(hf_ledger_entry), HF_FIGURES_MOST]
-    parts += [size_of(kind) for kind in range(HF_LEDGER_TYPES)]
-    parts += [HF_BREAKER_COUNTS, HF_HISTOGRAM_COUNTS, HF_RETRY_COUNTS, HF_TIMEOUT_COUNTS]
-    for part in parts:
-        mixed = (mixed ^ <uint64_t> part) * <uint64_t> 0x100000001b3
-    return mixed
 
 
 def open_own(fd, size):
@@ -239,13 +145,13 @@ def shares(kernel):
     """Return whether others can read this very kernel."""
     cdef object holder = kernel._capsule()
     return is_shared() and hf_arena_has(
-        &arena, PyCapsule_GetPointer(holder, PyCapsule_GetName(holder)))
+        &arena, kernel_at(holder))
 
 
 def retire(kernel):
     """Say that a kernel's policy is gone: its counts stay, its state is nobody's."""
     cdef object holder = kernel._capsule()
-    cdef void *at = PyCapsule_GetPointer(holder, PyCapsule_GetName(holder))
+    cdef void *at = kernel_at(holder)
     if opened and hf_arena_has(&arena, at):
         hf_arena_retire(&arena, at)
 
@@ -287,7 +193,7 @@ cdef int fill(hf_ledger_entry *entry, tuple item) except -1:
         holder = what._capsule()
         entry.type = kind_of(holder)
         entry.at = hf_arena_offset(
-            &arena, PyCapsule_GetPointer(holder, NAMES[entry.type]))
+            &arena, kernel_at(holder))
     try:
         entry.name_at = keep(<const char *> name, len(name) + 1)
     except MemoryError:
@@ -423,108 +329,3 @@ def move_to(fd):
 
 os.register_at_fork(
     before=_keep_copy, after_in_parent=_drop_copy, after_in_child=_leave_parent)
-
-
-# ---- other processes' files ----
-
-@cython.final
-cdef class Reader:
-    """Reads another process's file, of which nothing is trusted. Used by one thread at a time.
-
-    Args:
-        fd: The file, open for reading; not needed afterwards.
-        size: How long it is.
-
-    Raises:
-        OSError: It cannot be mapped.
-        ValueError: It is too short, or was not written by this very layout.
-    """
-
-    cdef unsigned char *base
-    cdef readonly size_t size
-
-    def __cinit__(self, fd, size):
-        cdef void *base
-        cdef const hf_ledger_header *head
-        if not sizeof(hf_ledger_header) <= size <= RESERVED:
-            raise ValueError(f"size: got {size!r}, allowed a ledger's")
-        base = mmap(NULL, size, PROT_READ, MAP_SHARED, <int> fd, 0)
-        if base == MAP_FAILED:
-            raise OSError(errno, "cannot map the file")
-        self.base = <unsigned char *> base
-        self.size = size
-        head = <const hf_ledger_header *> base
-        if head.magic != HF_LEDGER_MAGIC:
-            raise ValueError("it is no ledger")
-        if head.layout != layout():
-            raise ValueError("it is of another version of holdfast")
-
-    def __dealloc__(self):
-        if self.base is not NULL:
-            munmap(self.base, self.size)
-
-    def pid(self):
-        """Return the process that says it writes it."""
-        return (<const hf_ledger_header *> self.base).pid
-
-    def entries(self):
-        """Read what is in it at one moment.
-
-        Returns:
-            (role, mode, flags, extra, name, retired, counts, what is true at the moment) of each;
-            the name in bytes.
-
-        Raises:
-            ValueError: It is damaged.
-            TimeoutError: It changed all the time.
-        """
-        cdef const hf_ledger_header *head = <const hf_ledger_header *> self.base
-        cdef uint64_t word
-        for _ in range(LOOKS):
-            # Acquire pairs with the release in change().
-            word = hf_load_acquire(&head.table)
-            found = self.entries_of(word) if word != 0 else []
-            if hf_load_acquire(&head.table) == word:
-                if found is None:
-                    raise ValueError("its table is damaged")
-                return found
-        raise TimeoutError("its table changes all the time")
-
-    cdef object entries_of(self, uint64_t word):
-        """Read the entries of a table; None where something is wrong with it."""
-        cdef uint64_t length = 0, i
-        cdef hf_ledger_entry entry
-        cdef const hf_ledger_table *table = hf_ledger_find(self.base, self.size, word, &length)
-        cdef list found = []
-        if table is NULL:
-            return None
-        for i in range(length):
-            memcpy(&entry, &table.entry[i], sizeof(entry))
-            one = self.one(&entry)
-            if one is None:
-                return None
-            found.append(one)
-        return found
-
-    cdef object one(self, const hf_ledger_entry *entry):
-        cdef uint64_t out[HF_FIGURES_MOST]
-        cdef uint64_t n
-        cdef size_t counts
-        cdef const hf_ledger_vector *vector
-        cdef bint retired = True
-        if not hf_ledger_is_sound(entry, self.size, size_of(entry.type)):
-            return None
-        if entry.type == HF_LEDGER_VECTOR:
-            vector = <const hf_ledger_vector *> (self.base + entry.at)
-            n = vector.length
-            if n > HF_LEDGER_VECTOR_MOST or not hf_ledger_holds(
-                    self.size, entry.at, (n + 1) * sizeof(uint64_t)):
-                return None
-            given, state = numbers(vector.number, n), ()
-        else:
-            retired = hf_load_relaxed(
-                &(<const hf_arena_tag *> (self.base + entry.at - HF_ARENA_LINE)).retired) != 0
-            counts = figures(entry.type, self.base + entry.at, out)
-            given, state = numbers(out, counts), numbers(out + counts, now_of(entry.type))
-        name = (<const char *> (self.base + entry.name_at))[:entry.name_length]
-        return (entry.role, entry.mode, entry.flags, entry.extra, name, retired, given, state)

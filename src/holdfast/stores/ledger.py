@@ -16,6 +16,7 @@ from threading import RLock
 from weakref import ref
 
 from holdfast._native import ledger as native
+from holdfast._native.figures import read
 from holdfast.stores.figures import KINDS, add, exported
 from holdfast.stores.files import directory, make_file, open_in
 
@@ -254,7 +255,7 @@ class _Entry(ref["Any"]):
         """Add what it has counted to the sums of its name, and its state while it lives."""
         lives = self() is not None
         for at, (role, kernel, extra) in enumerate(self.parts):
-            raw, state = native.read(kernel)
+            raw, state = read(kernel)
             counts = exported(role, self.mode, raw)
             if at < len(self.before):
                 counts = tuple(map(sub, counts, self.before[at]))
@@ -268,7 +269,7 @@ class _Entry(ref["Any"]):
     def begin_anew(self) -> None:
         """In a forked child: take what it has counted so far for the parent's."""
         self.before = tuple(
-            exported(role, self.mode, native.read(kernel)[0]) for role, kernel, _ in self.parts
+            exported(role, self.mode, read(kernel)[0]) for role, kernel, _ in self.parts
         )
 
     def subtractions(self) -> list[tuple[Any, ...]]:

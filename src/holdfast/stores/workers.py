@@ -17,7 +17,8 @@ import stat
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast._native import ledger as native
+from holdfast._native.ledger import SUBTRACT
+from holdfast._native.reader import Reader
 from holdfast.stores.figures import COUNTS, KINDS, ROLES, add, exported
 from holdfast.stores.files import FIRST_SIZE, PREFIX, is_locked
 
@@ -85,7 +86,7 @@ class Workers:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = RLock()
-        self._readers: dict[str, native.Reader] = {}
+        self._readers: dict[str, Reader] = {}
         self._complained: set[str] = set()
 
     def look(self, own: str | None) -> View:
@@ -160,7 +161,7 @@ class Workers:
                 if os.fstat(fd).st_size == reader.size:
                     raise
 
-    def _reader(self, name: str, fd: int) -> native.Reader:
+    def _reader(self, name: str, fd: int) -> Reader:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise ValueError("it is no file of this user")
@@ -168,7 +169,7 @@ class Workers:
             raise ValueError("it was cut short")
         reader = self._readers.get(name)
         if reader is None or reader.size != found.st_size:
-            reader = self._readers[name] = native.Reader(fd, found.st_size)
+            reader = self._readers[name] = Reader(fd, found.st_size)
         return reader
 
     def _complain(self, name: str, error: Exception) -> None:
@@ -303,7 +304,7 @@ def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
         name = raw_name.decode()
         if role >= len(ROLES) or mode >= MODES or not name.isprintable():
             raise ValueError("an entry is damaged")
-        sign = -1 if flags & native.SUBTRACT else 1
+        sign = -1 if flags & SUBTRACT else 1
         key = (role, name)
         add(figures, key, [sign * n for n in exported(role, mode, raw)])
         if not retired:

@@ -1,0 +1,64 @@
+# What figures.pyx uses of hf_figures.h and hf_ledger.h, and what ledger.pyx and reader.pyx use of
+# figures.pyx. hf_build.h comes first: it says how the kernels are compiled.
+from libc.stdint cimport uint64_t
+
+cdef extern from "hf_build.h":
+    pass
+
+cdef extern from "holdfast/hf_ledger.h" nogil:
+    enum:
+        HF_LEDGER_BREAKER
+        HF_LEDGER_BUCKET
+        HF_LEDGER_SLIDING
+        HF_LEDGER_BULKHEAD
+        HF_LEDGER_HISTOGRAM
+        HF_LEDGER_RETRY
+        HF_LEDGER_TIMEOUT
+        HF_LEDGER_FALLBACK
+        HF_LEDGER_TYPES
+    ctypedef struct hf_ledger_header:
+        pass
+    ctypedef struct hf_ledger_entry:
+        pass
+
+cdef extern from "holdfast/hf_figures.h" nogil:
+    ctypedef struct hf_breaker:
+        pass
+    ctypedef struct hf_bucket:
+        pass
+    ctypedef struct hf_sliding:
+        pass
+    ctypedef struct hf_bulkhead:
+        pass
+    ctypedef struct hf_histogram:
+        pass
+    ctypedef struct hf_retry:
+        pass
+    ctypedef struct hf_timeout:
+        pass
+    ctypedef struct hf_fallback:
+        pass
+    enum:
+        HF_BREAKER_COUNTS
+        HF_LIMITER_COUNTS
+        HF_BULKHEAD_COUNTS
+        HF_HISTOGRAM_COUNTS
+        HF_RETRY_COUNTS
+        HF_TIMEOUT_COUNTS
+        HF_FALLBACK_COUNTS
+        HF_FIGURES_MOST
+    size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
+    size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
+    size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
+    size_t hf_bulkhead_figures(const hf_bulkhead *bh, uint64_t *out)
+    size_t hf_histogram_figures(const hf_histogram *h, uint64_t *out)
+    size_t hf_retry_figures(const hf_retry *r, uint64_t *out)
+    size_t hf_timeout_figures(const hf_timeout *t, uint64_t *out)
+    size_t hf_fallback_figures(const hf_fallback *f, uint64_t *out)
+
+cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil
+cdef size_t now_of(int kind) noexcept nogil
+cdef size_t size_of(int kind) noexcept nogil
+cdef tuple numbers(const uint64_t *first, size_t n)
+cdef int kind_of(object holder) except -1
+cdef void *kernel_at(object holder) except NULL

@@ -1,0 +1,6 @@
+from typing import Any
+
+__pyx_capi__: dict[str, object]
+
+def read(kernel: Any) -> tuple[tuple[int, ...], tuple[int, ...]]: ...
+def layout() -> int: ...

@@ -1,0 +1,101 @@
+"""The figures of each kernel: a row of numbers, read where it stands.
+
+Not here: where that is (``ledger``, ``reader``), and what is made of the numbers (``stores``).
+"""
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from libc.string cimport strcmp
+
+cdef tuple NAMES = (
+    b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
+    b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
+)
+
+
+cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
+    """Read a kernel; return how many of the numbers are counts, which come first."""
+    if kind == HF_LEDGER_BREAKER:
+        hf_breaker_figures(<const hf_breaker *> at, out)
+        return HF_BREAKER_COUNTS
+    if kind == HF_LEDGER_BUCKET:
+        return hf_bucket_figures(<const hf_bucket *> at, out)
+    if kind == HF_LEDGER_SLIDING:
+        return hf_sliding_figures(<const hf_sliding *> at, out)
+    if kind == HF_LEDGER_BULKHEAD:
+        hf_bulkhead_figures(<const hf_bulkhead *> at, out)
+        return HF_BULKHEAD_COUNTS
+    if kind == HF_LEDGER_HISTOGRAM:
+        return hf_histogram_figures(<const hf_histogram *> at, out)
+    if kind == HF_LEDGER_RETRY:
+        hf_retry_figures(<const hf_retry *> at, out)
+        return HF_RETRY_COUNTS
+    if kind == HF_LEDGER_TIMEOUT:
+        return hf_timeout_figures(<const hf_timeout *> at, out)
+    return hf_fallback_figures(<const hf_fallback *> at, out)
+
+
+cdef size_t now_of(int kind) noexcept nogil:
+    """How many numbers come after the counts: what is true at the moment."""
+    if kind == HF_LEDGER_BULKHEAD:
+        return 2
+    return kind == HF_LEDGER_BREAKER or kind == HF_LEDGER_RETRY
+
+
+cdef size_t size_of(int kind) noexcept nogil:
+    """The bytes of a kernel that are read."""
+    if kind == HF_LEDGER_BREAKER:
+        return sizeof(hf_breaker)
+    if kind == HF_LEDGER_BUCKET:
+        return sizeof(hf_bucket)
+    if kind == HF_LEDGER_SLIDING:
+        return sizeof(hf_sliding)
+    if kind == HF_LEDGER_BULKHEAD:
+        return sizeof(hf_bulkhead)
+    if kind == HF_LEDGER_HISTOGRAM:
+        return sizeof(hf_histogram)
+    if kind == HF_LEDGER_RETRY:
+        return sizeof(hf_retry)
+    if kind == HF_LEDGER_TIMEOUT:
+        return sizeof(hf_timeout)
+    if kind == HF_LEDGER_FALLBACK:
+        return sizeof(hf_fallback)
+    return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
+
+
+cdef tuple numbers(const uint64_t *first, size_t n):
+    cdef size_t i
+    return tuple([first[i] for i in range(n)])
+
+
+cdef int kind_of(object holder) except -1:
+    cdef const char *name = PyCapsule_GetName(holder)
+    cdef int kind
+    for kind in range(1, HF_LEDGER_TYPES):
+        if strcmp(name, <const char *> <bytes> NAMES[kind]) == 0:
+            return kind
+    raise ValueError(f"kernel: got one of {name!r}, allowed one that has figures")
+
+
+cdef void *kernel_at(object holder) except NULL:
+    """Return where the kernel of a capsule stands."""
+    return PyCapsule_GetPointer(holder, PyCapsule_GetName(holder))
+
+
+def read(kernel):
+    """Return (counts, what is true at the moment) of a kernel: two tuples of numbers."""
+    cdef object holder = kernel._capsule()
+    cdef int kind = kind_of(holder)
+    cdef uint64_t out[HF_FIGURES_MOST]
+    cdef size_t counts = figures(kind, kernel_at(holder), out)
+    return numbers(out, counts), numbers(out + counts, now_of(kind))
+
+
+def layout():
+    """Return a number that differs where the layout of what is read does."""
+    cdef uint64_t mixed = 0xcbf29ce484222325
+    cdef int kind
+    cdef list parts = [1, sizeof(hf_ledger_header), sizeof(hf_ledger_entry), HF_FIGURES_MOST]
+    parts += [size_of(kind) for kind in range(HF_LEDGER_TYPES)]
+    parts += [HF_BREAKER_COUNTS, HF_HISTOGRAM_COUNTS, HF_RETRY_COUNTS, HF_TIMEOUT_COUNTS]
+    for part in parts:
+        mixed = (mixed ^ <uint64_t> part) * <uint64_t> 0x100000001b3
+    return mixed

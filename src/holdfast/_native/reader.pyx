@@ -1,0 +1,123 @@
+"""Reads a file in which another process keeps its kernels (``ledger``). Nothing in it is trusted."""
+cimport cython
+from libc.errno cimport errno
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
+from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
+
+from holdfast._native.figures cimport HF_FIGURES_MOST, figures, now_of, numbers, size_of
+from holdfast._native.ledger cimport (
+    HF_ARENA_LINE, HF_LEDGER_MAGIC, HF_LEDGER_VECTOR, HF_LEDGER_VECTOR_MOST, hf_arena_tag,
+    hf_ledger_entry, hf_ledger_find, hf_ledger_header, hf_ledger_holds, hf_ledger_is_sound,
+    hf_ledger_table, hf_ledger_vector, hf_load_acquire, hf_load_relaxed,
+)
+
+from holdfast._native.figures import layout
+
+cdef enum:
+    LOOKS = 100  # at a table that changes while it is read; a change takes far less
+
+cdef size_t LONGEST = 1 << 28
+
+
+@cython.final
+cdef class Reader:
+    """Reads another process's file, of which nothing is trusted. Used by one thread at a time.
+
+    Args:
+        fd: The file, open for reading; not needed afterwards.
+        size: How long it is.
+
+    Raises:
+        OSError: It cannot be mapped.
+        ValueError: It is too short, or was not written by this very layout.
+    """
+
+    cdef unsigned char *base
+    cdef readonly size_t size
+
+    def __cinit__(self, fd, size):
+        cdef void *base
+        cdef const hf_ledger_header *head
+        if not sizeof(hf_ledger_header) <= size <= LONGEST:
+            raise ValueError(f"size: got {size!r}, allowed a ledger's")
+        base = mmap(NULL, size, PROT_READ, MAP_SHARED, <int> fd, 0)
+        if base == MAP_FAILED:
+            raise OSError(errno, "cannot map the file")
+        self.base = <unsigned char *> base
+        self.size = size
+        head = <const hf_ledger_header *> base
+        if head.magic != HF_LEDGER_MAGIC:
+            raise ValueError("it is no ledger")
+        if head.layout != layout():
+            raise ValueError("it is of another version of holdfast")
+
+    def __dealloc__(self):
+        if self.base is not NULL:
+            munmap(self.base, self.size)
+
+    def pid(self):
+        """Return the process that says it writes it."""
+        return (<const hf_ledger_header *> self.base).pid
+
+    def entries(self):
+        """Read what is in it at one moment.
+
+        Returns:
+            (role, mode, flags, extra, name, retired, counts, what is true at the moment) of each;
+            the name in bytes.
+
+        Raises:
+            ValueError: It is damaged.
+            TimeoutError: It changed all the time.
+        """
+        cdef const hf_ledger_header *head = <const hf_ledger_header *> self.base
+        cdef uint64_t word
+        for _ in range(LOOKS):
+            # Acquire pairs with the release in change().
+            word = hf_load_acquire(&head.table)
+            found = self.entries_of(word) if word != 0 else []
+            if hf_load_acquire(&head.table) == word:
+                if found is None:
+                    raise ValueError("its table is damaged")
+                return found
+        raise TimeoutError("its table changes all the time")
+
+    cdef object entries_of(self, uint64_t word):
+        """Read the entries of a table; None where something is wrong with it."""
+        cdef uint64_t length = 0, i
+        cdef hf_ledger_entry entry
+        cdef const hf_ledger_table *table = hf_ledger_find(self.base, self.size, word, &length)
+        cdef list found = []
+        if table is NULL:
+            return None
+        for i in range(length):
+            memcpy(&entry, &table.entry[i], sizeof(entry))
+            one = self.one(&entry)
+            if one is None:
+                return None
+            found.append(one)
+        return found
+
+    cdef object one(self, const hf_ledger_entry *entry):
+        cdef uint64_t out[HF_FIGURES_MOST]
+        cdef uint64_t n
+        cdef size_t counts
+        cdef const hf_ledger_vector *vector
+        cdef bint retired = True
+        if not hf_ledger_is_sound(entry, self.size, size_of(entry.type)):
+            return None
+        if entry.type == HF_LEDGER_VECTOR:
+            vector = <const hf_ledger_vector *> (self.base + entry.at)
+            n = vector.length
+            if n > HF_LEDGER_VECTOR_MOST or not hf_ledger_holds(
+                    self.size, entry.at, (n + 1) * sizeof(uint64_t)):
+                return None
+            given, state = numbers(vector.number, n), ()
+        else:
+            retired = hf_load_relaxed(
+                &(<const hf_arena_tag *> (self.base + entry.at - HF_ARENA_LINE)).retired) != 0
+            counts = figures(entry.type, self.base + entry.at, out)
+            given, state = numbers(out, counts), numbers(out + counts, now_of(entry.type))
+        name = (<const char *> (self.base + entry.name_at))[:entry.name_length]
+        return (entry.role, entry.mode, entry.flags, entry.extra, name, retired, given, state)
