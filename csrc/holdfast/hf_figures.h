@@ -39,38 +39,70 @@ enum {
         100 /* a move takes far less than as many looks; who died in one, for ever */
 };
 
-/* Whether who began in CLOSED and moved so many times would now be in a state. */
-static inline bool
-hf__changes_lead_to(const uint64_t changes[], unsigned state)
+/* How often who began in CLOSED and moved so many times is in each state: once in one, if all count. */
+static inline void
+hf__changes_add_up(const uint64_t changes[], int64_t times[HF_STATES])
 {
     for (unsigned s = 0; s < HF_STATES; s++) {
-        int64_t times = s == HF_CLOSED;
+        times[s] = s == HF_CLOSED;
         for (unsigned other = 0; other < HF_STATES; other++)
             if (other != s) {
-                times += (int64_t)changes[HF_STATES * other + s];
-                times -= (int64_t)changes[HF_STATES * s + other];
+                times[s] += (int64_t)changes[HF_STATES * other + s];
+                times[s] -= (int64_t)changes[HF_STATES * s + other];
             }
-        if (times != (s == state))
-            return false;
     }
-    return true;
+}
+
+/* The state that changes lead to; HF_STATES: some are missing. */
+static inline unsigned
+hf__changes_lead_to(const uint64_t changes[])
+{
+    int64_t times[HF_STATES];
+    unsigned found = HF_STATES;
+    hf__changes_add_up(changes, times);
+    for (unsigned s = 0; s < HF_STATES; s++) {
+        if (times[s] != 0 && (times[s] != 1 || found != HF_STATES))
+            return HF_STATES;
+        if (times[s] == 1)
+            found = s;
+    }
+    return found;
+}
+
+/* Add the moves that are missing for changes to lead to a state. */
+HF_RARE void
+hf__changes_complete(uint64_t changes[], unsigned state)
+{
+    int64_t times[HF_STATES];
+    hf__changes_add_up(changes, times);
+    times[state]--; /* from here on: > 0 it has been left once more, < 0 entered */
+    for (unsigned from = 0; from < HF_STATES; from++)
+        for (unsigned to = 0; to < HF_STATES; to++)
+            for (; times[from] > 0 && times[to] < 0; times[from]--, times[to]++)
+                changes[HF_STATES * from + to]++;
 }
 
 /*
- * State and changes agree: a move is one CAS and a count after it, so this looks again while somebody
- * is between the two. The counts are read last: what caused a change that is shown is in them.
+ * State and changes agree. A move is one CAS and a count after it: of one that is not counted yet neither
+ * is shown, so the state is the one that the counted moves lead to. Where they lead nowhere, since of two
+ * moves the later was counted first, this looks again; if that lasts, as when an owner died there, the
+ * move that is missing is shown: it was made. (Two that are missing at once, next to one that is
+ * counted, may be taken for two others for as long as that lasts.)
+ * The other counts are read last: what caused a change that is shown is in them.
  */
 static inline size_t
 hf_breaker_figures(const hf_breaker *b, uint64_t out[])
 {
     uint64_t *changes = out + HF__FIGURES_CHANGES;
-    unsigned state;
-    for (int look = 0; look < HF__FIGURES_LOOKS; look++) {
-        state = HF_BREAKER_STATE(hf_load_acquire(&b->word));
+    unsigned state = HF_STATES;
+    for (int look = 0; look < HF__FIGURES_LOOKS && state == HF_STATES; look++) {
         for (unsigned i = 0; i < HF_STATES * HF_STATES; i++)
             changes[i] = hf_load_acquire(&b->changes[i / HF_STATES][i % HF_STATES]);
-        if (hf__changes_lead_to(changes, state))
-            break;
+        state = hf__changes_lead_to(changes);
+    }
+    if (state == HF_STATES) {
+        state = HF_BREAKER_STATE(hf_load_acquire(&b->word)) % HF_STATES;
+        hf__changes_complete(changes, state);
     }
     out[0] = hf_breaker_succeeded(b);
     out[1] = hf_load_relaxed(&b->failed);
