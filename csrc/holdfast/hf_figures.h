@@ -78,8 +78,12 @@ hf__changes_complete(uint64_t changes[], unsigned state)
     times[state]--; /* from here on: > 0 it has been left once more, < 0 entered */
     for (unsigned from = 0; from < HF_STATES; from++)
         for (unsigned to = 0; to < HF_STATES; to++)
-            for (; times[from] > 0 && times[to] < 0; times[from]--, times[to]++)
-                changes[HF_STATES * from + to]++;
+            if (times[from] > 0 && times[to] < 0) {
+                const int64_t moves = times[from] < -times[to] ? times[from] : -times[to];
+                changes[HF_STATES * from + to] += (uint64_t)moves;
+                times[from] -= moves;
+                times[to] += moves;
+            }
 }
 
 /*

@@ -44,7 +44,7 @@ def test_a_hundred_thousand_in_one_loop_set_few_timers_and_leave_one():
             await policy.acall(suspend)
         assert loop.timers == 1
         assert loop.pending == 1  # which rings once more, and then no more
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads  # one of another test may end meanwhile
         assert len(asyncio.all_tasks()) == tasks
         await asyncio.sleep(2)
         assert loop.timers == 2  # that sleep's own
