@@ -83,7 +83,9 @@ typedef struct hf_breaker_stripe {
 
 #ifdef HF_STRIPED
 #define hf__breaker_count(b, field) hf_count(&(b)->stripe[hf_stripe()].field, 1)
+#define HF_BREAKER_STRIPES_BYTES (HF_STRIPES * sizeof(hf_breaker_stripe))
 #else
+#define HF_BREAKER_STRIPES_BYTES ((size_t)0)
 #define hf__breaker_count(b, field) hf_count(&(b)->field, 1)
 #endif
 

@@ -107,6 +107,7 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     hf_state hf_breaker_state(const hf_breaker *b)
     uint32_t hf_breaker_run(const hf_breaker *b)
     uint32_t hf_breaker_failures_in_a_row(const hf_breaker *b, int64_t now_ns)
+    const size_t HF_BREAKER_STRIPES_BYTES
     uint64_t hf_breaker_admitted(const hf_breaker *b)
     uint64_t hf_breaker_succeeded(const hf_breaker *b)
     uint64_t hf_breaker_in_flight(const hf_breaker *b)

@@ -285,8 +285,8 @@ cdef class Breaker:
         hf_random_init(&self.kernel.rng, word(seed, "seed"))
 
     def nbytes(self):
-        """Return the size of the kernel in bytes, leases and window included."""
-        return self.size
+        """Return the size of the kernel in bytes, leases and window included, stripes not."""
+        return self.size - HF_BREAKER_STRIPES_BYTES
 
     def _capsule(self):
         return capsule(self, self.kernel, "holdfast.breaker")
