@@ -114,6 +114,20 @@ def endless(name: str) -> None:
         guard.try_call(fail)
 
 
+def churn() -> None:
+    """Make policies and drop them until killed; says so first."""
+    print(json.dumps("begun"), flush=True)
+    lives_on = hf.CircuitBreaker("churned")
+    while True:
+        hf.CircuitBreaker("churned").call(int)
+        lives_on.call(int)
+
+
+def close() -> None:
+    """Close every descriptor but the standard ones, as a daemon does."""
+    os.closerange(3, 100)
+
+
 COMMANDS: dict[str, Any] = {
     "make": make,
     "call": call,
@@ -126,6 +140,8 @@ COMMANDS: dict[str, Any] = {
     "fork": fork,
     "child": child,
     "endless": endless,
+    "churn": churn,
+    "close": close,
     "die_at": die_at,
     "file": lambda: ledger.file,
     "pid": os.getpid,

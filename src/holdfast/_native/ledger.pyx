@@ -24,6 +24,7 @@ SUBTRACT = HF_LEDGER_SUBTRACT
 cdef hf_arena arena
 cdef bint opened = False   # kernels stand in the arena
 cdef int own_fd = -1       # its file; -1: memory of this process only
+cdef object own_identity = None
 cdef void *kept = NULL     # a copy of it, made before a fork
 cdef size_t kept_size = 0
 cdef uint64_t serial = 0
@@ -61,9 +62,9 @@ cdef bint grow(size_t needed) noexcept:
     cdef size_t size = arena.size
     while size < needed and size < RESERVED:
         size *= 2
-    if size < needed or own_fd < 0:
-        return False
     try:
+        if size < needed or not is_own(own_fd):
+            return False
         allocate(own_fd, arena.size, size - arena.size)
     except OSError:
         return False
@@ -103,10 +104,13 @@ def open_own(fd, size):
         OSError: It cannot be mapped.
         RuntimeError: There is one already.
     """
-    global opened, own_fd
+    global opened
     cdef void *base
-    if opened:
+    if is_shared():
         raise RuntimeError("the process has a ledger already")
+    if opened:  # it had one, and had to leave it
+        move_to(fd)
+        return
     base = mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if base == MAP_FAILED:
         raise OSError(errno, "cannot reserve address space")
@@ -115,15 +119,46 @@ def open_own(fd, size):
         munmap(base, RESERVED)
         raise OSError(code, "cannot map the file")
     hf_arena_init(&arena, base, size, sizeof(hf_ledger_header))
-    own_fd = fd
-    write_header()
     opened = True
+    begin(fd)
 
 
-cdef void write_header() noexcept:
+cdef int begin(fd) except -1:
+    """Take a file that was mapped for this process's own."""
+    global own_fd, own_identity
+    own_identity = identity(fd)
+    own_fd = fd
     header().magic = HF_LEDGER_MAGIC
     header().layout = layout()
     header().pid = os.getpid()
+    return 0
+
+
+cdef object identity(fd):
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def is_own(fd):
+    """Return whether a descriptor is the own file's, and not somebody else's by now."""
+    if fd < 0 or own_identity is None:
+        return False
+    try:
+        return identity(fd) == own_identity
+    except OSError:  # it was closed
+        return False
+
+
+def reopened(fd):
+    """Grow the own file through another descriptor, the first having been closed by somebody.
+
+    Raises:
+        ValueError: It is another file's.
+    """
+    global own_fd
+    if not is_own(fd):
+        raise ValueError(f"fd: got {fd!r}, allowed one of the own file")
+    own_fd = fd
 
 
 def used():
@@ -154,8 +189,6 @@ def retire(kernel):
     cdef void *at = kernel_at(holder)
     if opened and hf_arena_has(&arena, at):
         hf_arena_retire(&arena, at)
-
-
 
 
 cdef uint64_t keep(const void *from_, size_t size) except 0:
@@ -281,24 +314,29 @@ def _drop_copy():
     kept = NULL
 
 
-def _leave_parent():
-    """In a forked child, before anything else: stand at the same addresses in memory of its own."""
+def leave():
+    """Stand at the same addresses in memory of this process alone: in a forked child, before
+    anything else, and where a file could not be shared after all.
+
+    Raises:
+        MemoryError: There is none.
+    """
     global own_fd
     if own_fd < 0:
         return
     if kept is NULL:
-        _keep_copy()  # forked past Python's hooks: the parent may be writing
+        _keep_copy()
     own_fd = -1
     if kept is NULL or mmap(arena.base, arena.size, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED:
-        raise MemoryError("no memory for what a forked process has of its own")
+        raise MemoryError("no memory for what a process has of its own")
     memcpy(arena.base, kept, kept_size)
-    hf_arena_unlock(&arena)  # whoever held it is in the parent
+    hf_arena_unlock(&arena)  # after a fork: whoever held it is in the parent
     _drop_copy()
 
 
 def move_to(fd):
-    """In a forked child: have the kernels stand in another file, at the same addresses.
+    """Having left a file, have the kernels stand in another one, at the same addresses.
 
     Args:
         fd: A file of ``size()`` zeroed bytes, kept open by the caller.
@@ -307,7 +345,6 @@ def move_to(fd):
         OSError: It cannot be mapped; nothing has changed.
         MemoryError: There is none for a copy; nothing has changed.
     """
-    global own_fd
     cdef size_t taken = arena.used
     cdef void *base
     cdef void *copy = PyMem_RawMalloc(taken)
@@ -323,9 +360,8 @@ def move_to(fd):
     munmap(base, arena.size)
     mmap(arena.base, arena.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, <int> fd, 0)
     PyMem_RawFree(copy)
-    own_fd = fd
-    write_header()
+    begin(fd)
 
 
 os.register_at_fork(
-    before=_keep_copy, after_in_parent=_drop_copy, after_in_child=_leave_parent)
+    before=_keep_copy, after_in_parent=_drop_copy, after_in_child=leave)

@@ -1,5 +1,6 @@
 """Reads a file in which another process keeps its kernels (``ledger``). Nothing in it is trusted."""
 cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.errno cimport errno
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
@@ -15,7 +16,7 @@ from holdfast._native.ledger cimport (
 from holdfast._native.figures import layout
 
 cdef enum:
-    LOOKS = 100  # at a table that changes while it is read; a change takes far less
+    LOOKS = 100  # at a table that changes while it is read; one takes less than a change
 
 cdef size_t LONGEST = 1 << 28
 
@@ -63,6 +64,9 @@ cdef class Reader:
     def entries(self):
         """Read what is in it at one moment.
 
+        What is in two tables was there all the time between, so each look at a table reads only
+        what has joined since the one before: an owner that changes it all the time is caught up with.
+
         Returns:
             (role, mode, flags, extra, name, retired, counts, what is true at the moment) of each;
             the name in bytes.
@@ -73,30 +77,69 @@ cdef class Reader:
         """
         cdef const hf_ledger_header *head = <const hf_ledger_header *> self.base
         cdef uint64_t word
+        cdef uint64_t length = 0
+        cdef uint64_t known = 0  # the last identity that was read
+        cdef hf_ledger_entry *table = NULL
+        cdef list found = []
         for _ in range(LOOKS):
-            # Acquire pairs with the release in change().
+            # Acquire pairs with the release in change(); so do the two that follow.
             word = hf_load_acquire(&head.table)
-            found = self.entries_of(word) if word != 0 else []
-            if hf_load_acquire(&head.table) == word:
-                if found is None:
+            if word == 0:
+                return []
+            table = self.copy_of(word, &length)
+            try:
+                if hf_load_acquire(&head.table) != word:
+                    continue
+                if table is NULL:
                     raise ValueError("its table is damaged")
-                return found
+                found = self.join(found, known, table, length)
+                if length > 0:
+                    known = table[length - 1].id
+            finally:
+                PyMem_RawFree(table)
+            if hf_load_acquire(&head.table) == word:
+                if any(one is None for _, one in found):
+                    raise ValueError("its table is damaged")
+                return [one for _, one in found]
         raise TimeoutError("its table changes all the time")
 
-    cdef object entries_of(self, uint64_t word):
-        """Read the entries of a table; None where something is wrong with it."""
-        cdef uint64_t length = 0, i
-        cdef hf_ledger_entry entry
-        cdef const hf_ledger_table *table = hf_ledger_find(self.base, self.size, word, &length)
-        cdef list found = []
+    cdef hf_ledger_entry *copy_of(self, uint64_t word, uint64_t *length) except? NULL:
+        """Return a copy of a table, to be freed; NULL where something is wrong with it."""
+        cdef const hf_ledger_table *table = hf_ledger_find(self.base, self.size, word, length)
+        cdef hf_ledger_entry *copy
         if table is NULL:
-            return None
+            return NULL
+        copy = <hf_ledger_entry *> PyMem_RawMalloc(length[0] * sizeof(hf_ledger_entry))
+        if copy is NULL:
+            raise MemoryError()
+        memcpy(copy, table.entry, length[0] * sizeof(hf_ledger_entry))
+        return copy
+
+    cdef list join(
+        self, list before, uint64_t known, const hf_ledger_entry *table, uint64_t length
+    ):
+        """Return what is known of a table's entries, having read those that are not.
+
+        Args:
+            before: (identity, what was read) of the entries of an earlier table.
+            known: The identity of its last.
+        """
+        cdef uint64_t i
+        cdef uint64_t last = 0
+        cdef Py_ssize_t at = 0
+        cdef list found = []
         for i in range(length):
-            memcpy(&entry, &table.entry[i], sizeof(entry))
-            one = self.one(&entry)
-            if one is None:
-                return None
-            found.append(one)
+            if table[i].id <= last:
+                raise ValueError("its table is damaged")  # they join in order
+            last = table[i].id
+            if last > known:
+                found.append((last, self.one(&table[i])))
+                continue
+            while at < len(before) and before[at][0] < last:
+                at += 1
+            if at == len(before) or before[at][0] != last:
+                raise ValueError("its table is damaged")
+            found.append(before[at])
         return found
 
     cdef object one(self, const hf_ledger_entry *entry):

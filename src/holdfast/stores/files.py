@@ -27,24 +27,35 @@ __all__ = [
     "is_locked",
     "make_file",
     "open_in",
+    "reopen",
 ]
 
 VARIABLE = "HOLDFAST_DIR"
 PREFIX = "worker-"
 FIRST_SIZE = 1 << 20  # bytes; a breaker with its latencies takes 10 KiB
-LOCK_TRIES = 3
+LOCK_TRIES = 100  # each is lost only to somebody who happens to tidy up at that very moment
 
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def directory() -> Path | None:
-    """Return the directory that ``HOLDFAST_DIR`` names; None where it names none."""
+    """Return the directory that ``HOLDFAST_DIR`` names now, wherever the process goes later.
+
+    Returns:
+        None where it names none.
+
+    Raises:
+        ConfigError: It is relative to a directory that is gone.
+    """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
         return None
     from pathlib import Path  # a tenth of the import of everything
 
-    return Path(text)
+    try:
+        return Path(text).absolute()
+    except OSError as error:
+        raise _refused(Path(text), error.strerror or str(error)) from error
 
 
 def open_in(path: Path) -> tuple[int, str]:
@@ -101,27 +112,52 @@ def make_file(path: Path, size: int, fill: Callable[[int], Any]) -> tuple[int, s
     Raises:
         OSError: The disk is full, or the directory cannot be written to. Nothing is left behind.
     """
-    import fcntl
-
     for _ in range(LOCK_TRIES):
         name = f"{PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
         fresh = path / f".{name}"
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # somebody is looking whether it is a dead one's
+            if not _lock(fd):  # somebody takes it for a dead one's, and removes it
                 os.close(fd)
                 continue
             native.allocate(fd, 0, size)
             fill(fd)
             fresh.rename(path / name)
         except BaseException:
+            native.leave()
             os.close(fd)
             fresh.unlink(missing_ok=True)
             raise
         return fd, name
     raise BlockingIOError(f"{path}: a file just made is locked by somebody else, again and again")
+
+
+def reopen(path: Path) -> int:
+    """Open this process's file again, after somebody has closed its descriptor.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is not there any more: another file has its name.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        native.reopened(fd)
+        _lock(fd)  # in Linux the mapping has kept the lock of the one that was closed
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _lock(fd: int) -> bool:
+    """Lock a file for as long as the process lives; return whether it is locked and there."""
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(fd).st_nlink > 0
 
 
 def is_locked(fd: int) -> bool:

@@ -18,7 +18,7 @@ from weakref import ref
 from holdfast._native import ledger as native
 from holdfast._native.figures import read
 from holdfast.stores.figures import KINDS, add, exported
-from holdfast.stores.files import directory, make_file, open_in
+from holdfast.stores.files import directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Ledger:
         self._directory: Path | None = None
         self._file: tuple[int, str] | None = None
         self._looked = False
+        self._lost = False  # the file's descriptor, closed by somebody
         self._unshared = 0
         self._closed = False
 
@@ -76,7 +77,7 @@ class Ledger:
         return self._unshared
 
     def prepare(self) -> None:
-        """Before the first policy is made: share ``HOLDFAST_DIR``, where it is set. Read once.
+        """Before a policy is made: share ``HOLDFAST_DIR``, where it is set. Read once.
 
         Raises:
             ConfigError: It names what is no directory to share.
@@ -84,6 +85,9 @@ class Ledger:
         if not self._looked:
             with self._lock:
                 self._look()
+        elif self._file is not None and not (self._lost or native.is_own(self._file[0])):
+            with self._lock:
+                self._reopen()
 
     def _look(self) -> None:
         path = None if self._looked else directory()
@@ -91,6 +95,21 @@ class Ledger:
             self._file = open_in(path)
             self._directory = path
         self._looked = True
+
+    def _reopen(self) -> None:
+        """Have the file grow, though somebody has closed its descriptor, as daemons do with all."""
+        if self._file is None or self._directory is None or native.is_own(self._file[0]):
+            return  # a fork or another thread was faster
+        path = self._directory / self._file[1]
+        try:
+            self._file = reopen(path), path.name
+        except (OSError, ValueError) as error:
+            from logging import getLogger
+
+            self._lost = True
+            getLogger("holdfast").error(
+                "%s was closed, and cannot be opened again to grow: %s", path, error
+            )
 
     def close(self) -> None:
         """At the end of the process: what dies from here on has not been given up, it ends."""
@@ -211,11 +230,13 @@ class Ledger:
         self._gone.clear()
         gone_ids = set(self._gone_ids.values())
         self._gone_ids.clear()
+        self._lost = False
         for entry in self._entries:
             entry.begin_anew()
         if self._file is None or self._directory is None:
             return
-        os.close(self._file[0])  # or the parent would pass for alive as long as this process is
+        if native.is_own(self._file[0]):
+            os.close(self._file[0])  # or the parent would pass for alive as long as this process is
         self._file = None
 
         def move(fd: int) -> None:

@@ -32,14 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["View", "Workers"]
 
 TOTALS = "totals.json"
+LOCK = "lock"  # held by who adds to them
 VERSION = 1
 LOOKS = 20  # at a directory that changes while it is read
 NAMES_MOST = 10_000  # that dead workers are remembered by
 OTHER = "__other__"
 TOTALS_BYTES_MOST = 64 << 20
 MODES = 3
-# Neither through a link nor waiting for somebody to write into a pipe.
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+COUNT_MOST = (1 << 64) - 1  # of what a kernel counts with
+# Neither through a link nor waiting for somebody at the other end of a pipe.
+CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class View(NamedTuple):
@@ -116,12 +118,12 @@ class Workers:
             found = {name: self._worker(name) for name in names}
             missed = [name for name, worker in found.items() if worker is None]
             # One that has gone meanwhile is in other totals than those that were read.
-            gone = any(not (self._path / name).exists() for name in missed)
+            gone = any(not os.path.lexists(self._path / name) for name in missed)
             if not gone and self._identity() == before:
                 break
         for name in self._readers.keys() - found.keys():
             del self._readers[name]
-        self._complained &= found.keys() | {TOTALS}
+        self._complained &= found.keys() | {TOTALS, LOCK}
         return totals, {name: one for name, one in found.items() if one is not None}, len(missed)
 
     def _names(self) -> list[str]:
@@ -134,7 +136,7 @@ class Workers:
     def _worker(self, name: str) -> _Worker | None:
         """Read one file; None if it cannot be, or is no longer there."""
         try:
-            fd = os.open(self._path / name, READ)
+            fd = os.open(self._path / name, os.O_RDONLY | CAREFULLY)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -162,14 +164,12 @@ class Workers:
                     raise
 
     def _reader(self, name: str, fd: int) -> Reader:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-            raise ValueError("it is no file of this user")
-        if found.st_size < FIRST_SIZE:
+        size = _size_of(fd)
+        if size < FIRST_SIZE:
             raise ValueError("it was cut short")
         reader = self._readers.get(name)
-        if reader is None or reader.size != found.st_size:
-            reader = self._readers[name] = Reader(fd, found.st_size)
+        if reader is None or reader.size != size:
+            reader = self._readers[name] = Reader(fd, size)
         return reader
 
     def _complain(self, name: str, error: Exception) -> None:
@@ -183,7 +183,7 @@ class Workers:
 
     def _identity(self) -> tuple[int, ...] | None:
         try:
-            found = (self._path / TOTALS).stat()
+            found = (self._path / TOTALS).lstat()
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
@@ -193,9 +193,7 @@ class Workers:
         if identity is None:
             return None, _Totals({}, frozenset())
         try:
-            if identity[2] > TOTALS_BYTES_MOST:
-                raise ValueError(f"it has {identity[2]} bytes")
-            return identity, _parse((self._path / TOTALS).read_bytes())
+            return identity, _parse(_read_file(self._path / TOTALS))
         except FileNotFoundError:
             return None, _Totals({}, frozenset())
         except (OSError, ValueError) as error:
@@ -206,7 +204,11 @@ class Workers:
         """Add dead workers to the totals, unless another process is at it."""
         import fcntl
 
-        fd = os.open(self._path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(self._path / LOCK, os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600)
+        except OSError as error:
+            self._complain(LOCK, error)
+            return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._add_dead()
@@ -232,11 +234,9 @@ class Workers:
             self._set_aside()
         merged = (totals.merged & set(self._names())) | dead.keys()
         self._write(figures, sorted(merged))
-        for name in merged:
-            (self._path / name).unlink(missing_ok=True)
-        for name in os.listdir(self._path):
-            if name.startswith(f".{PREFIX}"):
-                _remove_unless_locked(self._path / name)
+        unfinished = [name for name in os.listdir(self._path) if name.startswith(f".{PREFIX}")]
+        for name in (*merged, *unfinished):
+            _remove_unless_locked(self._path / name)
 
     def _set_aside(self) -> None:
         """Keep totals that cannot be read for people to look at, not to be written over."""
@@ -254,12 +254,14 @@ class Workers:
                 "version": VERSION,
                 "merged": merged,
                 "figures": [
-                    [ROLES[role], name, there.counts] for (role, name), there in figures.items()
+                    [ROLES[role], name, [min(n, COUNT_MOST) for n in there.counts]]
+                    for (role, name), there in figures.items()
                 ],
             }
         )
         fresh = self._path / f".{TOTALS}"
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fresh.unlink(missing_ok=True)  # of one that died at it: who writes holds the lock
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | CAREFULLY, 0o600)
         try:
             with open(fd, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -269,19 +271,35 @@ class Workers:
             raise
 
 
+def _size_of(fd: int) -> int:
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        raise ValueError("it is no file of this user")
+    return found.st_size
+
+
+def _read_file(path: Path) -> bytes:
+    fd = os.open(path, os.O_RDONLY | CAREFULLY)
+    with open(fd, "rb") as file:
+        size = _size_of(fd)
+        if size > TOTALS_BYTES_MOST:
+            raise ValueError(f"it has {size} bytes")
+        return file.read()
+
+
 def _remove_unless_locked(path: Path) -> None:
-    """Remove what a worker left that died before its file was whole."""
+    """Remove what a dead worker left; what cannot be removed is no worker's, and stays."""
     import fcntl
 
     try:
-        fd = os.open(path, READ)
+        fd = os.open(path, os.O_RDONLY | CAREFULLY)
     except OSError:
         return  # it has its name by now, or was removed
     try:
         # Kept until it is gone: who has made it and not locked it yet then makes another.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         path.unlink(missing_ok=True)
-    except BlockingIOError:
+    except OSError:
         return
     finally:
         os.close(fd)
@@ -347,7 +365,7 @@ def _parse(data: bytes) -> _Totals:
             role = ROLES.index(role_name)
             if not (isinstance(name, str) and name.isprintable() and len(counts) == COUNTS[role]):
                 raise ValueError("it is damaged")
-            if not all(type(n) is int and n >= 0 for n in counts):
+            if not all(type(n) is int and 0 <= n <= COUNT_MOST for n in counts):
                 raise ValueError("it is damaged")
             figures[role, name] = counts
         return _Totals(figures, frozenset(map(str, found["merged"])))
