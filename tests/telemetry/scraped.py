@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -36,12 +36,23 @@ def samples_in(families: Any) -> Samples:
 
 
 def scrape(*sources: Any, **options: Any) -> Samples:
-    """Return what both formats say, which is the same."""
-    registry = registry_of(*sources, **options)
+    """Return what both formats say of one moment, which is the same."""
+    registry = CollectorRegistry()
+    registry.register(_Once(registry_of(*sources, **options)))
     text = generate_latest(registry).decode()
     found = samples_in(parse_text(text))
     assert samples_in(parse_openmetrics(openmetrics.generate_latest(registry).decode())) == found
     return found
+
+
+class _Once:
+    """Reads a registry once, and says the same whenever it is asked."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._metrics = list(registry.collect())
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
 
 
 class Scrape:
