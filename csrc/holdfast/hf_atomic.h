@@ -87,6 +87,13 @@ bool hf_explore_point(uintptr_t word, enum hf_point kind);
 #define hf_store_relaxed(w, x) hf__store(w, x, memory_order_relaxed)
 #define hf_store_release(w, x) hf__store(w, x, memory_order_release)
 
+/* What was read before stays before what is read after. TSan knows no fences, and warns of them. */
+#ifdef __SANITIZE_THREAD__
+#define hf_fence_acquire() ((void)0)
+#else
+#define hf_fence_acquire() atomic_thread_fence(memory_order_acquire)
+#endif
+
 #ifdef HF_SERIALIZED
 
 #undef hf__cas

@@ -7,8 +7,10 @@
  * word is pointed to it. So whoever reads sees all of a change or nothing, and an owner that dies at
  * any moment leaves a whole table. The words of kernels change one by one, under whoever reads.
  *
- * A reader trusts nothing: every offset is checked, and what it read counts only if the table is
- * still the same afterwards. Owns the layout; where the file comes from is not known here.
+ * Entries join at the end, under identities that only grow, and leave from anywhere: so whatever is in
+ * two tables was there all the time between, and a reader of a file that changes while it is read
+ * reads on with what has joined. It trusts nothing: every offset is checked, and what it read of an
+ * entry counts only if a table that it found afterwards has the entry still. Owns the layout; where the file comes from is not known here.
  */
 #ifndef HF_LEDGER_H
 #define HF_LEDGER_H
@@ -98,6 +100,14 @@ hf_ledger_find(const unsigned char *base, size_t size, uint64_t word, uint64_t *
         !hf_ledger_holds(size, offset, sizeof *table + *length * sizeof(hf_ledger_entry)))
         return NULL;
     return table;
+}
+
+/* Whether the table is still the one that a word named, after all that was read of it. */
+static inline bool
+hf_ledger_is_still(const hf_ledger_header *h, uint64_t word)
+{
+    hf_fence_acquire(); /* pairs with the release of the next table */
+    return hf_load_acquire(&h->table) == word;
 }
 
 /* Whether an entry, copied out of the table, names a block of so many bytes, and a name. */

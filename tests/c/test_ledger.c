@@ -46,6 +46,15 @@ HF_TEST(a_table_is_found_only_where_a_whole_one_can_be)
     HF_CHECK_INT(HF_LEDGER_TABLE_OFFSET(HF_LEDGER_TABLE(7, 640)), 640);
 }
 
+HF_TEST(a_table_is_still_there_until_another_one_is)
+{
+    hf_ledger_header header = {0};
+    hf_store_release(&header.table, HF_LEDGER_TABLE(1, 640));
+    HF_CHECK(hf_ledger_is_still(&header, HF_LEDGER_TABLE(1, 640)));
+    HF_CHECK(!hf_ledger_is_still(&header, HF_LEDGER_TABLE(2, 640))); /* it came back there */
+    HF_CHECK(!hf_ledger_is_still(&header, HF_LEDGER_TABLE(1, 704)));
+}
+
 HF_TEST(an_entry_is_sound_only_if_its_block_and_its_name_are_in_the_file)
 {
     const hf_ledger_entry good = {.at = 128, .name_at = 256, .name_length = 5};
@@ -72,6 +81,7 @@ main(int argc, char **argv)
     hf_test_open(argc, argv);
     HF_RUN(a_range_is_held_if_all_of_it_is_in_the_file_behind_the_header);
     HF_RUN(a_table_is_found_only_where_a_whole_one_can_be);
+    HF_RUN(a_table_is_still_there_until_another_one_is);
     HF_RUN(an_entry_is_sound_only_if_its_block_and_its_name_are_in_the_file);
     return hf_test_close();
 }

@@ -145,6 +145,20 @@ def test_no_byte_of_a_file_can_crash_who_reads_it(written):  # trap 60
     assert refused > 100
 
 
+def test_entries_that_do_not_come_in_order_are_damaged(written):  # trap 60
+    """Their identities only grow, or who reads on would take one for another."""
+    whole = bytearray(written.read_bytes())
+    table = (int.from_bytes(whole[24:32], "little") & 0xFFFFFF) * 64
+    first, second = table + 8, table + 8 + 40
+    assert whole[first] < whole[second]
+    for value in (0, whole[first]):
+        damaged = whole[:]
+        damaged[second : second + 8] = value.to_bytes(8, "little")
+        written.write_bytes(damaged)
+        with pytest.raises(ValueError, match="its table is damaged"):
+            entries(written)
+
+
 def test_a_reader_is_made_of_a_file():
     with pytest.raises(ValueError, match="size: got 0"):
         Reader(0, 0)

@@ -74,6 +74,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
     bint hf_ledger_holds(size_t size, uint64_t offset, uint64_t bytes)
     const hf_ledger_table *hf_ledger_find(const unsigned char *base, size_t size, uint64_t word,
                                           uint64_t *length)
+    bint hf_ledger_is_still(const hf_ledger_header *h, uint64_t word)
     bint hf_ledger_is_sound(const hf_ledger_entry *e, size_t size, uint64_t bytes)
 
 cdef void *place(void **block, size_t size) except NULL

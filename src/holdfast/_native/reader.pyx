@@ -10,7 +10,7 @@ from holdfast._native.figures cimport HF_FIGURES_MOST, figures, now_of, numbers,
 from holdfast._native.ledger cimport (
     HF_ARENA_LINE, HF_LEDGER_MAGIC, HF_LEDGER_VECTOR, HF_LEDGER_VECTOR_MOST, hf_arena_tag,
     hf_ledger_entry, hf_ledger_find, hf_ledger_header, hf_ledger_holds, hf_ledger_is_sound,
-    hf_ledger_table, hf_ledger_vector, hf_load_acquire, hf_load_relaxed,
+    hf_ledger_is_still, hf_ledger_table, hf_ledger_vector, hf_load_acquire, hf_load_relaxed,
 )
 
 from holdfast._native.figures import layout
@@ -82,13 +82,13 @@ cdef class Reader:
         cdef hf_ledger_entry *table = NULL
         cdef list found = []
         for _ in range(LOOKS):
-            # Acquire pairs with the release in change(); so do the two that follow.
+            # Acquire pairs with the release in change().
             word = hf_load_acquire(&head.table)
             if word == 0:
                 return []
             table = self.copy_of(word, &length)
             try:
-                if hf_load_acquire(&head.table) != word:
+                if not hf_ledger_is_still(head, word):
                     continue
                 if table is NULL:
                     raise ValueError("its table is damaged")
@@ -97,7 +97,7 @@ cdef class Reader:
                     known = table[length - 1].id
             finally:
                 PyMem_RawFree(table)
-            if hf_load_acquire(&head.table) == word:
+            if hf_ledger_is_still(head, word):
                 if any(one is None for _, one in found):
                     raise ValueError("its table is damaged")
                 return [one for _, one in found]
