@@ -4,11 +4,16 @@ import sys
 
 import pytest
 
-__all__ = ["GIL", "classes_can_die"]
+__all__ = ["GIL", "classes_can_die", "collects_at_any_time"]
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 classes_can_die = pytest.mark.skipif(
     not GIL and sys.version_info < (3, 14),
     reason="3.13 without the GIL keeps every class for good once a thread was started",
+)
+
+collects_at_any_time = pytest.mark.skipif(
+    not GIL,
+    reason="without the GIL nothing is collected before a quarter of all there is was made anew",
 )

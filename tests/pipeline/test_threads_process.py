@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.apart import run_apart
+from tests.interpreters import collects_at_any_time
 
 # ---- the end of the process ----
 
@@ -224,6 +225,7 @@ def test_a_function_that_forks_may_end_its_child():
 # ---- collected garbage ----
 
 
+@collects_at_any_time
 def test_a_finaliser_may_need_threads_while_another_timeout_gets_its_own():
     # D-CB-4; a collection begins wherever something is made, and finalisers call what they like.
     assert run_apart("""
