@@ -99,8 +99,10 @@ endef
 tsan: ## C tests and Python stress tests under ThreadSanitizer
 	$(call sanitized,thread,libtsan.so,-m stress)
 
+# The demo is traffic in real time, too much for what runs at a fraction of its speed.
+NOT_ASAN := tests/project tests/agent/test_demo_end_to_end.py
 asan: ## C tests and quick Python tests under AddressSanitizer and UBSan
-	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) --ignore=tests/project)
+	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) $(NOT_ASAN:%=--ignore=%))
 
 stress: export STRESS_SCALE = 20
 stress: build $(VENV)/.has-test ## millions of operations from many threads
