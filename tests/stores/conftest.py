@@ -11,6 +11,13 @@ def directory(tmp_path):
 
 
 @pytest.fixture
+def shared(directory, monkeypatch):
+    """Have processes that a test runs apart share the directory."""
+    monkeypatch.setenv("HOLDFAST_DIR", str(directory))
+    return directory
+
+
+@pytest.fixture
 def start(directory):
     """Start workers in the directory that is shared. What they complain of, they log."""
     workers = []

@@ -25,13 +25,6 @@ FULL = """
 """
 
 
-@pytest.fixture
-def shared(tmp_path, monkeypatch):
-    """Have processes that a test starts share this directory."""
-    monkeypatch.setenv("HOLDFAST_DIR", str(tmp_path / "shared"))
-    return tmp_path / "shared"
-
-
 def first_policy():
     return run_apart(
         """

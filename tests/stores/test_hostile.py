@@ -25,13 +25,6 @@ STRANGE = {
 }
 
 
-@pytest.fixture
-def shared(tmp_path, monkeypatch):
-    """Have processes that a test starts apart share this directory."""
-    monkeypatch.setenv("HOLDFAST_DIR", str(tmp_path / "shared"))
-    return tmp_path / "shared"
-
-
 @pytest.mark.parametrize("put", STRANGE.values(), ids=STRANGE)
 def test_whatever_stands_in_the_directory_no_scrape_fails_or_hangs(start, directory, put):
     first, second = start(), start()
