@@ -76,6 +76,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the clock's time in seconds."""
         return self.clock.now_ns() / 1e9
 
+    async def shutdown_default_executor(
+        self,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - as the base has it
+    ) -> None:
+        """Wait for the threads of the default executor: they take real time, whatever the limit."""
+        await super().shutdown_default_executor()
+
 
 def run(main: Coroutine[Any, Any, T], *, clock: ManualClock | None = None) -> T:
     """Run a coroutine to its end in a ``VirtualLoop``, as ``asyncio.run`` does.
