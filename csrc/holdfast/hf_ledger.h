@@ -10,7 +10,9 @@
  * Entries join at the end, under identities that only grow, and leave from anywhere: so whatever is in
  * two tables was there all the time between, and a reader of a file that changes while it is read
  * reads on with what has joined. It trusts nothing: every offset is checked, and what it read of an
- * entry counts only if a table that it found afterwards has the entry still. Owns the layout; where the file comes from is not known here.
+ * entry counts only if a table that it found afterwards has the entry still.
+ *
+ * Owns the layout; where the file comes from is not known here.
  */
 #ifndef HF_LEDGER_H
 #define HF_LEDGER_H

@@ -24,7 +24,7 @@ SUBTRACT = HF_LEDGER_SUBTRACT
 cdef hf_arena arena
 cdef bint opened = False   # kernels stand in the arena
 cdef int own_fd = -1       # its file; -1: memory of this process only
-cdef object own_identity = None
+cdef object own_identity = None  # device and inode, by which it is told from what has its number
 cdef void *kept = NULL     # a copy of it, made before a fork
 cdef size_t kept_size = 0
 cdef uint64_t serial = 0
@@ -149,7 +149,7 @@ def is_own(fd):
         return False
 
 
-def reopened(fd):
+def grow_through(fd):
     """Grow the own file through another descriptor, the first having been closed by somebody.
 
     Raises:
@@ -325,7 +325,7 @@ def leave():
     if own_fd < 0:
         return
     if kept is NULL:
-        _keep_copy()
+        _keep_copy()  # not made before the fork, or there was none
     own_fd = -1
     if kept is NULL or mmap(arena.base, arena.size, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED:

@@ -141,7 +141,7 @@ def reopen(path: Path) -> int:
     """
     fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        native.reopened(fd)
+        native.grow_through(fd)
         _lock(fd)  # in Linux the mapping has kept the lock of the one that was closed
     except BaseException:
         os.close(fd)
