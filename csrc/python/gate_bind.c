@@ -43,16 +43,19 @@ keep_classes(PyObject **slot, PyObject *classes)
     return 0;
 }
 
-/* Those classes of `on` that name rejections: only by them does a refusal of another policy count. */
+/*
+ * Those classes of `on` that name rejections or cancellations of futures, which count only where they are
+ * named as such.
+ */
 static PyObject *
-rejections_among(PyObject *on)
+neutral_among(PyObject *on)
 {
     PyObject *found = PyList_New(0);
     for (Py_ssize_t i = 0; found != NULL && on != NULL && i < PyTuple_GET_SIZE(on); i++) {
         PyObject *cls = PyTuple_GET_ITEM(on, i);
-        if (PyType_Check(cls) &&
-            PyType_IsSubtype((PyTypeObject *)cls, (PyTypeObject *)hf_rejected_type) &&
-            PyList_Append(found, cls) < 0)
+        bool neutral = PyType_Check(cls) && (hf_class_says((PyTypeObject *)cls) &
+                                             (HF_SAYS_REJECTED | HF_SAYS_CANCELLED));
+        if (neutral && PyList_Append(found, cls) < 0)
             Py_CLEAR(found);
     }
     if (found == NULL)
@@ -148,19 +151,19 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
             return NULL;
     }
     hf_clock *time = hf_struct_of(clock, "clock");
-    PyObject *on_rejections = time == NULL ? NULL : rejections_among(on);
-    if (on_rejections == NULL)
+    PyObject *on_neutral = time == NULL ? NULL : neutral_among(on);
+    if (on_neutral == NULL)
         return NULL;
     self->cell = cells[0];
     self->cells = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
     if (self->cells == NULL) {
-        Py_DECREF(on_rejections);
+        Py_DECREF(on_neutral);
         return PyErr_NoMemory();
     }
     self->n_cells = (uint8_t)n_cells;
     self->clock = time;
-    keep_classes(&self->on_rejections, on_rejections);
-    Py_DECREF(on_rejections);
+    keep_classes(&self->on_neutral, on_neutral);
+    Py_DECREF(on_neutral);
     keep_classes(&self->on, on);
     keep_classes(&self->ignore, ignore);
     self->on_everything =

@@ -1,67 +1,7 @@
 /*
- * The way out: judging what came of the call, and leaving the steps in reverse.
+ * The way out: leaving the steps in reverse, each with its verdict (judge.c).
  */
 #include "control.h"
-
-/* ---- judging ---- */
-
-static bool
-matches(PyObject *type, PyObject *classes)
-{
-    return classes != NULL && PyErr_GivenExceptionMatches(type, classes);
-}
-
-/*
- * What the raised exception means to this step: HF_SUCCESS, HF_FAILURE or HF_IGNORED; -1 with the
- * predicate's own exception set. Cancellation, KeyboardInterrupt, SystemExit and GeneratorExit are no
- * Exceptions and prove nothing; a refusal by another policy counts only where `on` names it.
- */
-int
-hf_step_judge_type(const GateObject *step, PyObject *type)
-{
-    if (!PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception))
-        return HF_IGNORED;
-    if (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type) &&
-        !matches(type, step->on_rejections))
-        return HF_IGNORED;
-    if (matches(type, step->ignore))
-        return HF_IGNORED;
-    if (!step->on_everything && !matches(type, step->on))
-        return HF_SUCCESS;
-    return HF_FAILURE;
-}
-
-static int
-ask_predicate(GateObject *step, PyObject *result_or_exception)
-{
-    PyObject *answer = PyObject_CallOneArg(step->is_failure, result_or_exception);
-    if (answer == NULL)
-        return -1;
-    int truth = PyObject_IsTrue(answer);
-    Py_DECREF(answer);
-    return truth < 0 ? -1 : truth ? HF_FAILURE : HF_SUCCESS;
-}
-
-/*
- * Judge a result, or, with NULL, the exception that is set. -1: the predicate raised: its exception is
- * set (with the call's own as context), and the outcome is to count as ignored.
- */
-int
-hf_step_judge(GateObject *step, PyObject *result)
-{
-    if (result != NULL)
-        return step->is_failure == NULL ? HF_SUCCESS : ask_predicate(step, result);
-    int outcome = hf_step_judge_type(step, PyErr_Occurred());
-    if (outcome != HF_FAILURE || step->is_failure == NULL)
-        return outcome;
-    PyObject *raised = hf_take_exception();
-    outcome = ask_predicate(step, raised);
-    if (outcome < 0)
-        hf_chain(raised);
-    else
-        hf_give_exception(raised);
-    return outcome;
-}
 
 /* ---- leaving ---- */
 

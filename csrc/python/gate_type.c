@@ -214,7 +214,7 @@ gate_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->rejection);
     Py_VISIT(self->on);
     Py_VISIT(self->ignore);
-    Py_VISIT(self->on_rejections);
+    Py_VISIT(self->on_neutral);
     Py_VISIT(self->is_failure);
     Py_VISIT(self->parts);
     Py_VISIT(self->own_backoff);
@@ -265,7 +265,7 @@ gate_dealloc(PyObject *op)
     Py_CLEAR(self->rejection);
     Py_CLEAR(self->on);
     Py_CLEAR(self->ignore);
-    Py_CLEAR(self->on_rejections);
+    Py_CLEAR(self->on_neutral);
     Py_CLEAR(self->is_failure);
     Py_CLEAR(self->parts);
     hf_queues_close(self);

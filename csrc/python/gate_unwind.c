@@ -58,9 +58,7 @@ static bool
 stands_in(GateObject *step)
 {
     hf_fallback *kernel = step->cell;
-    PyObject *type = PyErr_Occurred();
-    bool named = PyErr_GivenExceptionMatches(type, step->on) &&
-                 PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception);
+    bool named = hf_fallback_takes(step);
     if (!named || step->mode == HF_OBSERVE) {
         hf_count(named ? &kernel->observed : &kernel->passed, 1);
         return false;

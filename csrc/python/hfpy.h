@@ -1,7 +1,8 @@
 /*
  * The native gate: what its parts share.
  *
- *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse
+ *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse; judge.c: what an
+ *                 exception or a result means to a step
  *   gate_run.c    a call through a gate with retries, timeouts or fallbacks; gate_unwind.c: its way out;
  *                 retry.c, timeout.c: what those two decide on it; deadline.c: the thread's deadline;
  *                 alarm.c: what a coroutine does with its alarms; alarm_queue.c: those of one timeout
@@ -159,10 +160,10 @@ struct GateObject {
     PyObject *kernels; /* the tuple that keeps the cells alive */
     hf_histogram *histogram;
     PyObject *histogram_object;
-    PyObject *rejection;                   /* exception class of its refusals */
-    PyObject *on, *ignore, *on_rejections; /* tuples of exception classes, or NULL when empty */
-    PyObject *is_failure;                  /* of a retry: whether a result is to be tried again */
-    bool on_everything;                    /* on is (Exception,) */
+    PyObject *rejection;                /* exception class of its refusals */
+    PyObject *on, *ignore, *on_neutral; /* tuples of exception classes, or NULL when empty */
+    PyObject *is_failure;               /* of a retry: whether a result is to be tried again */
+    bool on_everything;                 /* on is (Exception,) */
 
     /* what a retry, a timeout or a fallback is equipped with: gate_equip.c */
     hf_backoff *backoff; /* NULL: asked in Python, as `own_backoff` */
@@ -212,8 +213,6 @@ int64_t hf_limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now);
 int hf_gate_undo(GateObject *gate, hf_pass *pass);
 int hf_gate_abandon(GateObject *gate, hf_pass *pass);
 void hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran);
-int hf_step_judge(GateObject *step, PyObject *result);
-int hf_step_judge_type(const GateObject *step, PyObject *type);
 void hf_refuse(const hf_refusal *why);
 hf_entering hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why);
 int hf_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
@@ -256,6 +255,36 @@ hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result
     return gate->lone && result != NULL && pass->fork_epoch == hf_fork_epoch &&
            hf_breaker_settle_fast(gate->cell, &pass->hold[0].breaker);
 }
+
+/* ---- judge.c ---- */
+
+/* What an exception says about the call. Of what is in a group, several; else one of these. */
+enum {
+    HF_SAYS_WHAT_IS_IN_IT = 0, /* a group */
+    HF_SAYS_SUCCESS = 1,       /* the dependency answered */
+    HF_SAYS_FAILURE = 2,
+    HF_SAYS_NOTHING = 4, /* ignored by name */
+    HF_SAYS_REJECTED = 8,
+    HF_SAYS_CANCELLED = 16 /* or interrupted */
+};
+unsigned hf_class_says(PyTypeObject *type);
+unsigned hf_raised_says(const GateObject *step);
+bool hf_raised_proves(void);
+bool hf_fallback_takes(const GateObject *step);
+int hf_ask(PyObject *predicate, PyObject *about);
+int hf_ask_about_raised(PyObject *predicate);
+int hf_step_judge(GateObject *step, PyObject *result);
+
+/* Groups of exceptions that are still to be looked into, borrowed from the one that they are in. */
+#define HF_FEW_GROUPS 16
+typedef struct hf_groups {
+    PyObject **unseen;
+    Py_ssize_t n, room;
+    PyObject *few[HF_FEW_GROUPS];
+} hf_groups;
+void hf_groups_begin(hf_groups *groups, PyObject *group);
+void hf_groups_add(hf_groups *groups, PyObject *group);
+PyObject *hf_groups_next(hf_groups *groups);
 
 /* ---- rejected.c, rejected_classes.c ---- */
 extern PyObject *hf_error_type, *hf_rejected_type;

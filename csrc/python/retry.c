@@ -49,40 +49,20 @@ hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
 
 /* ---- judging ---- */
 
-/* Ask a predicate of the user's about what is set aside. -1: it raised; that is set, from `raised`. */
-static int
-ask(PyObject *predicate, PyObject *about)
-{
-    PyObject *answer = PyObject_CallOneArg(predicate, about);
-    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    Py_XDECREF(answer);
-    return truth;
-}
-
-/* Whether the exception that is set, of an attempt, may be followed by another attempt. -1: as ask(). */
+/*
+ * Whether the exception that is set, of an attempt, may be followed by another attempt: a group, if all that
+ * is in it may. -1: the predicate raised; that is set, from the attempt's own.
+ */
 static int
 may_follow(GateObject *step, hf_retry_verdict *otherwise)
 {
-    *otherwise = HF_RETRY_NOT_RETRYABLE;
-    PyObject *type = PyErr_Occurred();
-    if (!PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception)) {
-        *otherwise = HF_RETRY_CANCELLED;
+    unsigned says = hf_raised_says(step);
+    *otherwise = says == HF_SAYS_CANCELLED  ? HF_RETRY_CANCELLED
+                 : says == HF_SAYS_REJECTED ? HF_RETRY_REJECTED
+                                            : HF_RETRY_NOT_RETRYABLE;
+    if (says != HF_SAYS_FAILURE)
         return 0;
-    }
-    if (hf_step_judge_type(step, type) != HF_FAILURE) {
-        if (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type))
-            *otherwise = HF_RETRY_REJECTED;
-        return 0;
-    }
-    if (step->wanted == NULL)
-        return 1;
-    PyObject *raised = hf_take_exception();
-    int answer = ask(step->wanted, raised);
-    if (answer < 0)
-        hf_chain(raised);
-    else
-        hf_give_exception(raised);
-    return answer;
+    return step->wanted == NULL ? 1 : hf_ask_about_raised(step->wanted);
 }
 
 /* ---- how long to wait ---- */
@@ -97,17 +77,10 @@ wish_of(PyObject *exception)
     return value;
 }
 
-/* Nanoseconds that a server asks for, by the hook or on its exception; -1: it does not, -2: raised. */
+/* What was asked for, which is stolen, in nanoseconds; -1: nothing, -2: an exception is set. */
 static int64_t
-asked_delay_ns(GateObject *step, PyObject *about)
+asked_ns(GateObject *step, PyObject *value)
 {
-    PyObject *value = NULL;
-    if (step->retry_after != NULL)
-        value = PyObject_CallOneArg(step->retry_after, about);
-    else if (PyExceptionInstance_Check(about))
-        value = wish_of(about);
-    else
-        return -1;
     if (value == NULL)
         return PyErr_Occurred() ? -2 : -1;
     if (value == Py_None) {
@@ -118,6 +91,38 @@ asked_delay_ns(GateObject *step, PyObject *about)
     int64_t ns = answer == NULL ? -2 : PyLong_AsLongLong(answer);
     Py_XDECREF(answer);
     return ns;
+}
+
+/* The longest that any exception in a group asks for. */
+static int64_t
+asked_in_group_ns(GateObject *step, PyObject *group)
+{
+    int64_t longest = -1;
+    hf_groups groups;
+    hf_groups_begin(&groups, group);
+    for (PyObject *parts; (parts = hf_groups_next(&groups)) != NULL;) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts) && longest != -2; i++) {
+            PyObject *part = PyTuple_GET_ITEM(parts, i);
+            if (hf_class_says(Py_TYPE(part)) == HF_SAYS_WHAT_IS_IN_IT)
+                hf_groups_add(&groups, part);
+            int64_t ns = asked_ns(step, wish_of(part));
+            longest = ns == -2 || ns > longest ? ns : longest;
+        }
+    }
+    return longest;
+}
+
+/* Nanoseconds that a server asks for, by the hook or on its exception; -1: it does not, -2: raised. */
+static int64_t
+asked_delay_ns(GateObject *step, PyObject *about)
+{
+    if (step->retry_after != NULL)
+        return asked_ns(step, PyObject_CallOneArg(step->retry_after, about));
+    if (!PyExceptionInstance_Check(about))
+        return -1;
+    int64_t ns = asked_ns(step, wish_of(about));
+    bool is_group = hf_class_says(Py_TYPE(about)) == HF_SAYS_WHAT_IS_IN_IT;
+    return ns == -1 && is_group ? asked_in_group_ns(step, about) : ns;
 }
 
 /* Nanoseconds of the back-off before the next attempt; -2: it raised. */
@@ -300,7 +305,7 @@ static bool
 leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **result)
 {
     hf_retry *kernel = step->cell;
-    int again = ask(step->is_failure, *result);
+    int again = hf_ask(step->is_failure, *result);
     if (again == 0) {
         if (hf_retry_succeed(step, hold) < 0)
             Py_CLEAR(*result);

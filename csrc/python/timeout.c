@@ -184,10 +184,7 @@ is_sample(bool has_value, int outcome, bool own, ending ended)
         return true;
     if (outcome == HF_IGNORED || (ended != IN_TIME && !own))
         return false;
-    PyObject *type = outcome == HF_UNJUDGED ? PyErr_Occurred() : NULL;
-    return type == NULL ||
-           (PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)PyExc_Exception) &&
-            !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type));
+    return outcome != HF_UNJUDGED || !PyErr_Occurred() || hf_raised_proves();
 }
 
 /* Let the timeout follow what the call took. */

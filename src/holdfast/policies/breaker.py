@@ -82,7 +82,9 @@ class CircuitBreaker(Policy):
     few probes pass: enough successes close it, one failure opens it again. A result counts only
     in the period that admitted it. Cancellation and interrupts prove nothing: they neither
     lengthen nor end a run of failures. A rejection by another policy counts only where ``on``
-    names it. Time alone opens and closes nothing; an opening that is over ends with the next call.
+    names it. An exception group is judged by what is in it: one failure makes it a failure. A
+    cancelled ``concurrent.futures.Future`` counts as a cancellation unless ``on`` names it. Time
+    alone opens and closes nothing; an opening that is over ends with the next call.
 
     Args:
         name: What it guards, for messages, metrics and the registry.
@@ -109,7 +111,8 @@ class CircuitBreaker(Policy):
         on: Exceptions that are failures; others are successes: the dependency answered.
         ignore: Exceptions that prove nothing.
         is_failure: Asked for each result, and each exception that ``on`` names, whether it is a
-            failure. What it raises goes to the caller, and the call proves nothing.
+            failure; of a group, about the group. What it raises goes to the caller, and the call
+            proves nothing.
         latency: Whether to record durations (two clock reads a call). None: only in a pipeline.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).

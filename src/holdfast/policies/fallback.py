@@ -40,7 +40,8 @@ class Fallback(Policy):
         value: What is returned instead, or a function of one argument, the exception, that gives
             it; in an asynchronous call that function may be asynchronous. A class or another
             callable is a function too: ``lambda error: value`` returns one.
-        on: Exceptions it stands in for; ``Exception`` has the rejections in it.
+        on: Exceptions it stands in for; ``Exception`` has the rejections in it. For an exception
+            group it stands in if it does for everything in it.
         name: For messages, metrics and the registry; None: not in the registry.
         clock: Where events read the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).

@@ -65,6 +65,7 @@ class Retry(Policy):
 
     Never tried again: cancellation and interrupts, rejections that ``on`` does not name, anything
     once the deadline of an enclosing ``Timeout`` has passed; and no pause ends after that deadline.
+    An exception group is tried again if everything in it may be.
     When it gives up, the call's own exception is raised with a note. A generator is tried again
     until its first item is there, and never after it. Nothing of one call is kept in the policy.
 
@@ -74,14 +75,15 @@ class Retry(Policy):
         backoff: How long to pause before each retry; by default ``Exponential(0.1, factor=2,
             max=10, jitter=0.1)`` (RT-03, RT-15).
         on: Exceptions that are tried again, or a predicate that is asked for each Exception that is
-            no rejection.
+            no rejection; of a group, about the group.
         ignore: Of these, those that are not.
         on_result: Asked for each result whether it is to be tried again. The last one is returned.
         max_time: Seconds from the first attempt in which the last may begin; None for any.
         budget: Bounds what retries add to the load of all calls; "own" is a budget of its own
             (``RetryBudget(ratio=0.2, min_per_second=10)``), None for no bound.
         retry_after: Asked for each failure how many seconds the other side wants to be left alone;
-            None is no answer. Without it an exception's own ``retry_after`` says so.
+            None is no answer. Without it an exception's own ``retry_after`` says so, or the longest
+            in a group.
         max_retry_after: Seconds such a wish may be granted at most.
         before_sleep: Called with a ``RetryState`` before each pause.
         on_exhausted: Called with a ``RetryState`` when it gives up what it would have tried again.

@@ -1,0 +1,272 @@
+/*
+ * Judging: what an exception, or a result, means to a step. A group of exceptions means what is in it.
+ *
+ * Classes are compared by PyType_IsSubtype() alone, as `except` does where it can: that runs no Python and
+ * needs no room, so the end of the stack and of memory are judged as anything else.
+ */
+#include "control.h"
+
+/* ---- classes ---- */
+
+#define HF_MODULE_OF_FUTURES "concurrent.futures._base"
+
+static bool
+is_a(PyTypeObject *type, PyObject *class)
+{
+    return PyType_IsSubtype(type, (PyTypeObject *)class);
+}
+
+static bool
+is_of_futures(PyTypeObject *class)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *dict = PyType_GetDict(class);
+#else
+    PyObject *dict = Py_XNewRef(class->tp_dict);
+#endif
+    PyObject *raised = hf_take_exception();
+    PyObject *module = dict != NULL ? PyDict_GetItemString(dict, "__module__") : NULL;
+    bool is = module != NULL && PyUnicode_Check(module) &&
+              PyUnicode_CompareWithASCIIString(module, HF_MODULE_OF_FUTURES) == 0;
+    hf_give_exception(raised);
+    Py_XDECREF(dict);
+    return is;
+}
+
+/*
+ * Whether it is concurrent.futures.CancelledError. Known by its name: that module need not be imported, and
+ * may be imported again. An exception of CPython's own, made in C, is told at a glance to be none.
+ */
+static bool
+is_cancelled_future(PyTypeObject *type)
+{
+    PyObject *mro = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ? type->tp_mro : NULL;
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
+        PyTypeObject *class = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
+        if (PyType_HasFeature(class, Py_TPFLAGS_HEAPTYPE) &&
+            strcmp(class->tp_name, "CancelledError") == 0 && is_of_futures(class))
+            return true;
+    }
+    return false;
+}
+
+/* What a class says of the call, whatever a step names: HF_SAYS_FAILURE, if it is an error like any other. */
+unsigned
+hf_class_says(PyTypeObject *type)
+{
+    if (!is_a(type, PyExc_Exception))
+        return HF_SAYS_CANCELLED;
+    if (is_a(type, PyExc_BaseExceptionGroup))
+        return HF_SAYS_WHAT_IS_IN_IT;
+    if (is_a(type, hf_rejected_type))
+        return HF_SAYS_REJECTED;
+    return is_cancelled_future(type) ? HF_SAYS_CANCELLED : HF_SAYS_FAILURE;
+}
+
+static bool
+names(PyObject *classes, PyTypeObject *type)
+{
+    for (Py_ssize_t i = 0; classes != NULL && i < PyTuple_GET_SIZE(classes); i++) {
+        if (is_a(type, PyTuple_GET_ITEM(classes, i)))
+            return true;
+    }
+    return false;
+}
+
+/* Whether they name a group as such, and not for being an Exception. */
+static bool
+names_group(PyObject *classes, PyTypeObject *type)
+{
+    for (Py_ssize_t i = 0; classes != NULL && i < PyTuple_GET_SIZE(classes); i++) {
+        PyObject *class = PyTuple_GET_ITEM(classes, i);
+        if (class != PyExc_Exception && is_a(type, class))
+            return true;
+    }
+    return false;
+}
+
+/* ---- what one exception says to a step ---- */
+
+typedef unsigned (*opinion)(const GateObject *step, PyTypeObject *type);
+
+static unsigned
+says_at_all(const GateObject *step, PyTypeObject *type)
+{
+    (void)step;
+    return hf_class_says(type);
+}
+
+static unsigned
+says_to_step(const GateObject *step, PyTypeObject *type)
+{
+    unsigned says = hf_class_says(type);
+    if (says == HF_SAYS_WHAT_IS_IN_IT) {
+        if (names_group(step->ignore, type))
+            return HF_SAYS_NOTHING;
+        return names_group(step->on, type) ? HF_SAYS_FAILURE : says;
+    }
+    if (says != HF_SAYS_FAILURE && !names(step->on_neutral, type))
+        return says;
+    if (names(step->ignore, type))
+        return HF_SAYS_NOTHING;
+    return step->on_everything || names(step->on, type) ? HF_SAYS_FAILURE : HF_SAYS_SUCCESS;
+}
+
+/* A fallback stands in for rejections too; they are Exceptions. */
+static unsigned
+says_to_fallback(const GateObject *step, PyTypeObject *type)
+{
+    unsigned says = hf_class_says(type);
+    if (says == HF_SAYS_WHAT_IS_IN_IT)
+        return names_group(step->on, type) ? HF_SAYS_FAILURE : says;
+    if (says == HF_SAYS_CANCELLED && !names(step->on_neutral, type))
+        return says;
+    return names(step->on, type) ? HF_SAYS_FAILURE : HF_SAYS_SUCCESS;
+}
+
+/* ---- groups ---- */
+
+/* The exceptions of a group; NULL: it was never filled. */
+static PyObject *
+parts_of(PyObject *group)
+{
+    return ((PyBaseExceptionGroupObject *)group)->excs;
+}
+
+void
+hf_groups_begin(hf_groups *groups, PyObject *group)
+{
+    groups->unseen = groups->few;
+    groups->unseen[0] = group;
+    groups->n = 1;
+    groups->room = HF_FEW_GROUPS;
+}
+
+/* Have a look into this one as well. Without memory it is passed over. */
+void
+hf_groups_add(hf_groups *groups, PyObject *group)
+{
+    if (groups->n == groups->room) {
+        size_t bytes = 2 * (size_t)groups->room * sizeof(PyObject *);
+        bool is_few = groups->unseen == groups->few;
+        PyObject **more = PyMem_Realloc(is_few ? NULL : groups->unseen, bytes);
+        if (more == NULL)
+            return;
+        if (is_few)
+            memcpy(more, groups->few, sizeof groups->few);
+        groups->unseen = more;
+        groups->room *= 2;
+    }
+    groups->unseen[groups->n++] = group;
+}
+
+/* What is in the next of them, a borrowed tuple; NULL: that was all. */
+PyObject *
+hf_groups_next(hf_groups *groups)
+{
+    PyObject *parts = NULL;
+    while (parts == NULL && groups->n > 0)
+        parts = parts_of(groups->unseen[--groups->n]);
+    if (parts == NULL && groups->unseen != groups->few)
+        PyMem_Free(groups->unseen);
+    return parts;
+}
+
+static unsigned
+group_says(const GateObject *step, PyObject *group, opinion opinion)
+{
+    hf_groups groups;
+    unsigned says = 0;
+    hf_groups_begin(&groups, group);
+    for (PyObject *parts; (parts = hf_groups_next(&groups)) != NULL;) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
+            PyObject *part = PyTuple_GET_ITEM(parts, i);
+            unsigned one = opinion(step, Py_TYPE(part));
+            if (one == HF_SAYS_WHAT_IS_IN_IT)
+                hf_groups_add(&groups, part);
+            says |= one;
+        }
+    }
+    return says != 0 ? says : HF_SAYS_NOTHING;
+}
+
+static unsigned
+raised_says(const GateObject *step, opinion opinion)
+{
+    unsigned says = opinion(step, (PyTypeObject *)PyErr_Occurred());
+    if (says != HF_SAYS_WHAT_IS_IN_IT)
+        return says;
+    PyObject *raised = hf_take_exception();
+    says = group_says(step, raised, opinion);
+    hf_give_exception(raised);
+    return says;
+}
+
+/* What the exception that is set says to this step: of a group all that is said by what is in it. */
+unsigned
+hf_raised_says(const GateObject *step)
+{
+    return raised_says(step, says_to_step);
+}
+
+/* Whether the exception that is set says anything about what was called, whoever asks. */
+bool
+hf_raised_proves(void)
+{
+    return (raised_says(NULL, says_at_all) & HF_SAYS_FAILURE) != 0;
+}
+
+/* Whether this fallback is there for the exception that is set. */
+bool
+hf_fallback_takes(const GateObject *step)
+{
+    return raised_says(step, says_to_fallback) == HF_SAYS_FAILURE;
+}
+
+/* ---- verdicts ---- */
+
+/* Ask a predicate of the user's. -1: it raised; that is set. */
+int
+hf_ask(PyObject *predicate, PyObject *about)
+{
+    PyObject *answer = PyObject_CallOneArg(predicate, about);
+    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return truth;
+}
+
+/* The same about the exception that is set, which its own has as context. */
+int
+hf_ask_about_raised(PyObject *predicate)
+{
+    PyObject *raised = hf_take_exception();
+    int truth = hf_ask(predicate, raised);
+    if (truth < 0)
+        hf_chain(raised);
+    else
+        hf_give_exception(raised);
+    return truth;
+}
+
+static int
+verdict_of(int truth)
+{
+    return truth < 0 ? -1 : truth ? HF_FAILURE : HF_SUCCESS;
+}
+
+/*
+ * Judge a result, or, with NULL, the exception that is set: HF_SUCCESS, HF_FAILURE or HF_IGNORED. A group in
+ * which one failed has failed. -1: the predicate raised: its exception is set (with the call's own as
+ * context), and the outcome is to count as ignored.
+ */
+int
+hf_step_judge(GateObject *step, PyObject *result)
+{
+    if (result != NULL)
+        return step->is_failure == NULL ? HF_SUCCESS : verdict_of(hf_ask(step->is_failure, result));
+    unsigned says = hf_raised_says(step);
+    if (says & HF_SAYS_FAILURE)
+        return step->is_failure == NULL ? HF_FAILURE
+                                        : verdict_of(hf_ask_about_raised(step->is_failure));
+    return says & HF_SAYS_SUCCESS ? HF_SUCCESS : HF_IGNORED;
+}
