@@ -111,8 +111,11 @@ queue_ring(PyObject *op, PyObject *args, PyObject *kwargs)
     while (self->step != NULL && self->first != NULL &&
            self->first->deadline_ns <= hf_clock_now_ns(self->step->clock)) {
         hf_alarm *alarm = self->first;
-        PyObject *coroutine = Py_NewRef(alarm->of->coroutine);
+        PyObject *coroutine = alarm->of->coroutine;
         Py_DECREF(take_out(alarm)); /* not the last: this is running */
+        if (Py_REFCNT(coroutine) == 0)
+            continue; /* it is dying, and its alarm with it */
+        Py_INCREF(coroutine);
         hf_alarm_ring(alarm);
         Py_DECREF(coroutine);
     }

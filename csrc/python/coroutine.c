@@ -289,11 +289,18 @@ let_go_nested(PyObject *op)
     Py_TRASHCAN_END;
 }
 
+/*
+ * An alarm borrows its coroutine. So the alarms of one that dies are taken out before anything else is
+ * done, even before it is put aside to die later: whatever Python runs meanwhile may have them ring.
+ */
 static void
 coroutine_dealloc(PyObject *op)
 {
-    PyObject *inner = ((CoroutineObject *)op)->inner;
+    CoroutineObject *self = (CoroutineObject *)op;
+    PyObject *inner = self->inner;
     PyObject_GC_UnTrack(op);
+    if (self->controlled)
+        hf_alarms_forget(self->gate, &self->pass);
     if (inner != NULL && Py_IS_TYPE(inner, hf_coroutine_type))
         let_go_nested(op);
     else
