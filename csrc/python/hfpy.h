@@ -238,13 +238,14 @@ hf_pass_copy(hf_pass *to, const hf_pass *from)
 
 /*
  * The commonest gate, entered and left without a loop. False: nothing was done, take the general way;
- * which may leave what was entered here.
+ * which may leave what was entered here. By then the breaker may be timed, and this call is not.
  */
 static inline bool
 hf_gate_enter_lone(GateObject *gate, hf_pass *pass)
 {
     if (!gate->lone || !hf_breaker_admit(gate->cell, &pass->hold[0].breaker))
         return false;
+    pass->hold[0].since_ns = HF_NOTHING_HELD;
     pass->entered = 1;
     return true;
 }
