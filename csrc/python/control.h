@@ -124,6 +124,7 @@ void hf_timeouts_forget(GateObject *gate, hf_pass *pass);
 int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async);
 void hf_timeouts_go_on(GateObject *gate, const hf_pass *pass);
 bool hf_timeout_is_late(const hf_pass *pass);
+void hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold);
 
 /* ---- attempt.c ---- */
 PyObject *hf_gate_attempt_made(PyObject *op, PyObject *args);

@@ -259,6 +259,7 @@ PySendResult
 hf_coroutine_end_step(CoroutineObject *self, PySendResult made)
 {
     self->busy = false;
+    assert((made == PYGEN_ERROR) == (PyErr_Occurred() != NULL));
     if (made == PYGEN_ERROR)
         hf_stop_mend();
     return made;

@@ -138,6 +138,7 @@ hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
         if (hf_step_leave(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
             Py_CLEAR(result);
     }
+    hf_assert_answer(result);
     return result;
 }
 

@@ -234,6 +234,7 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
     }
     hf_course_end(course);
     pass->course = NULL;
+    hf_assert_answer(result);
     return result;
 }
 

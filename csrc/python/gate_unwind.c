@@ -211,14 +211,10 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
 static void
 let_go(GateObject *step, hf_pass *pass, hf_hold *hold)
 {
-    PyObject *result = Py_None;
-    if (step->kind == HF_KIND_TIMEOUT) {
-        hf_timeout_leave(step, pass, hold, result, HF_UNJUDGED, HF_NOTHING_HELD);
-        hold->timeout.outer = (hf_deadline){NULL, 0};
-        hold->timeout.block = NULL;
-    } else if (step->kind == HF_KIND_FALLBACK) {
-        pass_fallback(step, result);
-    }
+    if (step->kind == HF_KIND_TIMEOUT)
+        hf_timeout_keep(step, pass, hold);
+    else if (step->kind == HF_KIND_FALLBACK)
+        pass_fallback(step, Py_None);
 }
 
 /*

@@ -6,6 +6,8 @@
 
 #include <Python.h>
 
+#include <assert.h>
+
 /* The exception in flight, normalised; NULL if there is none. */
 static inline PyObject *
 hf_take_exception(void)
@@ -39,6 +41,14 @@ hf_give_exception(PyObject *exception)
         PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception,
                       PyException_GetTraceback(exception));
 #endif
+}
+
+/* Where assertions are on: a result comes without an exception, and an exception without a result. */
+static inline void
+hf_assert_answer(const PyObject *result)
+{
+    assert((result != NULL) == (PyErr_Occurred() == NULL));
+    (void)result;
 }
 
 /* Exclusive use of one object where there is no GIL to give it. */

@@ -149,6 +149,14 @@ is_cut(const hf_pass *pass, const hf_hold *hold)
            hf_alarms_cut(course);
 }
 
+/* Whether nothing cuts the call short when its time is over: it is then late at its end. */
+static bool
+is_cooperative(const hf_course *course)
+{
+    return course == NULL || !course->awaits ||
+           (course->alarms != NULL && !hf_alarms_have_loop(course));
+}
+
 static ending
 end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf_deadline *in_force,
             bool has_value, int64_t end_ns)
@@ -163,8 +171,7 @@ end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf
     }
     if (in_force->step == NULL)
         return IN_TIME;
-    if (course == NULL || !course->awaits ||
-        (course->alarms != NULL && !hf_alarms_have_loop(course)))
+    if (is_cooperative(course))
         return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
     if (has_value)
         return IN_TIME; /* as a block of asyncio.timeout that comes to its end all the same */
@@ -341,11 +348,30 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
     return end_call(step, hold, owner, own, ended, has_value, outcome, course->ran_here);
 }
 
-/* Whether what is inside all timeouts of a thread is late already. */
+/* Whether what is inside all timeouts is late already, where nothing has cut it short. */
 bool
 hf_timeout_is_late(const hf_pass *pass)
 {
     const hf_course *course = pass->course;
-    return !course->awaits && course->deadline.step != NULL &&
+    return is_cooperative(course) && course->deadline.step != NULL &&
            has_passed(&course->deadline, pass, HF_NOTHING_HELD);
+}
+
+/*
+ * Leave with the first item of a stream, which hf_timeout_is_late() has found to be in time. It stays in
+ * time whatever the clock shows by now: the item is the caller's already, so nothing can be raised.
+ */
+void
+hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    hf_course *course = pass->course;
+    hf_deadline in_force = course->deadline;
+    bool own = !is_same(&in_force, &hold->timeout.outer);
+    hf_timeout_drop(step, pass, hold);
+    ending ended = step->mode == HF_OBSERVE
+                       ? end_of_call(step, pass, hold, &in_force, true, HF_NOTHING_HELD)
+                       : IN_TIME;
+    end_call(step, hold, in_force.step, own, ended, true, HF_UNJUDGED, course->ran_here);
+    hold->timeout.outer = (hf_deadline){NULL, 0};
+    hold->timeout.block = NULL;
 }
