@@ -3,7 +3,7 @@
  *
  * Rings of slots make windows. Reset and publish of a ring bucket are one CAS, so no reader meets
  * a new time with an old count, and nothing has to be cleared: a slot that was last written for
- * another epoch, or an earlier generation, counts as zero and is replaced by the next add.
+ * another epoch, or another generation, counts as zero, and who counts next replaces it.
  *
  *  63     56 55              28 27               0
  *  +--------+------------------+------------------+
@@ -32,9 +32,6 @@ typedef struct hf_slot {
 #define HF_SLOT_EPOCH(w) (((w) >> 28) & HF_SLOT_MOST)
 #define HF_SLOT_COUNT(w) ((w) & HF_SLOT_MOST)
 
-/* A slot further ahead than this is no later one but an ancient one, seen through the wrap. */
-#define HF_SLOT_AHEAD (UINT64_C(1) << 16)
-
 static inline uint64_t
 hf__slot_word(uint64_t gen, uint64_t epoch, uint64_t count)
 {
@@ -48,40 +45,28 @@ hf__slot_is_same(uint64_t a, uint64_t b)
     return (a ^ b) >> 28 == 0;
 }
 
-/* Whether the slot already counts for a later epoch, or for a later generation of this epoch. */
-static inline bool
-hf__slot_is_later(uint64_t w, uint64_t mine)
-{
-    uint64_t ahead = (HF_SLOT_EPOCH(w) - HF_SLOT_EPOCH(mine)) & HF_SLOT_MOST;
-    if (ahead == 0)
-        return (int8_t)(HF_SLOT_GEN(w) - HF_SLOT_GEN(mine)) > 0;
-    return ahead < HF_SLOT_AHEAD;
-}
-
 /*
- * Count n events of an epoch of a generation.
- * False: the slot counts for a later one by now, and nothing changed. Either the caller is late,
- * or time stepped back; which of the two, only the caller can find out (see hf_slot_replace).
+ * Count n events of an epoch of a generation, if the slot counts for that.
+ * False: it counts for another, which *seen receives, and nothing changed. Either that one is over, or
+ * the caller's is; which of the two, only the caller can find out (see hf_slot_replace).
  */
 static inline bool
-hf_slot_add(hf_slot *s, uint64_t gen, uint64_t epoch, uint64_t n)
+hf_slot_add(hf_slot *s, uint64_t gen, uint64_t epoch, uint64_t n, uint64_t *seen)
 {
     const uint64_t mine = hf__slot_word(gen, epoch, 0);
-    uint64_t w = hf_load_seq_cst(&s->word), next;
+    uint64_t w = hf_load_seq_cst(&s->word), count;
     do {
-        uint64_t before = 0;
-        if (hf__slot_is_same(w, mine))
-            before = HF_SLOT_COUNT(w);
-        else if (hf__slot_is_later(w, mine))
+        *seen = w;
+        if (!hf__slot_is_same(w, mine))
             return false;
-        next = hf__slot_word(gen, epoch, before + (n < HF_SLOT_MOST ? n : HF_SLOT_MOST));
-    } while (!hf_cas_weak_seq_cst(&s->word, &w, next));
+        count = HF_SLOT_COUNT(w) + (n < HF_SLOT_MOST ? n : HF_SLOT_MOST);
+    } while (!hf_cas_weak_seq_cst(&s->word, &w, hf__slot_word(gen, epoch, count)));
     return true;
 }
 
 /*
  * Start the slot at n events of this epoch and generation, whatever else it counted when it was
- * read as `seen`: for a caller who found after reading it that no later one exists.
+ * `seen`: for a caller who found after seeing it that no later one that needs the slot has begun.
  * False: it is not what was seen any more, or counts for the caller already; add again.
  */
 static inline bool

@@ -5,9 +5,12 @@
  * below s + slices. There are no running totals to drift: reading adds up the slots whose epoch is
  * inside the window, so the window expires when read, without traffic, and after any idle time.
  *
- * Clocks of several threads need not agree. The head is the slice records go to. A caller whose time
- * is behind it by less than a window counts in the head's slice; one behind by a window or more
- * shows that time stepped back, and moves the head back. A step costs at most one window.
+ * Clocks of several threads need not agree. The head is the latest slice that a record came to, and only
+ * goes forward. A caller whose time is behind it by less than a window counts in the head's slice. One
+ * behind by a window or more is late: what it records counts nowhere in the window, since its slice has
+ * left it, and what it reads is the window of the head. So whatever comes late, even after years, takes
+ * nothing from what has come since. Policy time never steps back (hf_clock.h). A time that did would find
+ * the window as it was until it has caught up.
  *
  * A generation is the owner's (the breaker's, 35 bits). The first record of a later one opens
  * an era, whose number marks the slots; records and reads of an earlier one find nothing.
@@ -36,7 +39,7 @@
 typedef struct hf_time_window {
     hf_divisor slice_ns; /* set by init, as is the next */
     hf_divisor slices;
-    hf_ai64 head; /* number of the current slice; INT64_MIN before the first record */
+    hf_ai64 head; /* the latest slice; only grows; INT64_MIN before the first record */
     hf_au64 era;
     hf_au64 trouble; /* only a hint to skip judging; all ones: none yet */
     hf_slot slots[]; /* four kinds for each slice of the ring */
@@ -78,24 +81,33 @@ hf__time_window_place(const hf_time_window *w, int64_t slice)
     return hf_remainder(w->slices, (uint64_t)slice + (UINT64_C(1) << 63)) * HF__KINDS;
 }
 
-/* The slice a caller at now_ns counts in, given the head. */
+/* The latest slice that a caller at now_ns knows of, given the head. */
 static inline int64_t
-hf__time_window_slice(const hf_time_window *w, int64_t now_ns, int64_t head)
+hf__time_window_newest(const hf_time_window *w, int64_t now_ns, int64_t head)
 {
     int64_t slice = hf_floor_quotient(w->slice_ns, now_ns);
-    bool behind = slice < head && (uint64_t)head - (uint64_t)slice < w->slices.d;
-    return behind ? head : slice;
+    return slice > head ? slice : head;
 }
 
-/* As above, and the head follows. Relaxed: a slot says itself what it counts. */
-static inline int64_t
-hf__time_window_advance(hf_time_window *w, int64_t now_ns)
+/* Whether a slice has left the window that ends with the head. */
+static inline bool
+hf__time_window_has_left(const hf_time_window *w, int64_t slice, int64_t head)
 {
-    int64_t head = hf_load_relaxed(&w->head), slice;
+    return head > slice && (uint64_t)head - (uint64_t)slice >= w->slices.d;
+}
+
+/*
+ * The slice that a caller at now_ns counts in: the head's, which follows him. False: he is late.
+ * Relaxed: a slot says itself what it counts.
+ */
+static inline bool
+hf__time_window_enter(hf_time_window *w, int64_t now_ns, int64_t *slice)
+{
+    int64_t mine = hf_floor_quotient(w->slice_ns, now_ns), head = hf_load_relaxed(&w->head);
     do {
-        slice = hf__time_window_slice(w, now_ns, head);
-    } while (HF_UNLIKELY(slice != head) && !hf_cas_weak_relaxed(&w->head, &head, slice));
-    return slice;
+        *slice = mine > head ? mine : head;
+    } while (HF_UNLIKELY(mine > head) && !hf_cas_weak_relaxed(&w->head, &head, mine));
+    return !hf__time_window_has_left(w, mine, *slice);
 }
 
 /*
@@ -117,31 +129,36 @@ hf__time_window_era(hf_time_window *w, uint64_t gen, uint64_t *word)
 }
 
 /*
- * The slot counts for a later slice or era than the caller's. If neither has begun, time stepped
- * back and the slot is of the future, or its mark is so old that it looks new: it is free.
+ * Whether the era is over, or the slice has left the window. Asked after a word was read that one of a
+ * later era, or of a slice a window later, may have marked: whoever did that had moved era and head
+ * first, and acquire pairs with his CAS on the word.
  */
+static inline bool
+hf__time_window_is_over(const hf_time_window *w, uint64_t era, int64_t slice)
+{
+    return hf_load_acquire(&w->era) != era ||
+           hf__time_window_has_left(w, slice, hf_load_acquire(&w->head));
+}
+
+/* The slot counts for another slice or era than the caller's: for one that is over, unless his is. */
 HF_RARE void
-hf__time_window_count_slow(hf_time_window *w, hf_slot *slot, uint64_t era, int64_t slice)
+hf__time_window_count_slow(hf_time_window *w, hf_slot *slot, uint64_t era, int64_t slice,
+                           uint64_t seen)
 {
     do {
-        /* Acquire pairs with the CAS on the slot: whoever marked it had moved era and head first. */
-        uint64_t seen = hf_load_acquire(&slot->word);
-        int64_t head = hf_load_acquire(&w->head);
-        uint64_t ahead = (HF_SLOT_EPOCH(seen) - (uint64_t)slice) & HF_SLOT_MOST;
-        if (hf_load_acquire(&w->era) != era)
-            return; /* the generation is over */
-        if (ahead > 0 && head > slice && (uint64_t)head - (uint64_t)slice >= ahead)
-            return; /* its slice has left the window, and another has the slot */
+        if (hf__time_window_is_over(w, era, slice))
+            return;
         if (hf_slot_replace(slot, seen, era, (uint64_t)slice, 1))
             return;
-    } while (!hf_slot_add(slot, era, (uint64_t)slice, 1));
+    } while (!hf_slot_add(slot, era, (uint64_t)slice, 1, &seen));
 }
 
 static inline void
 hf__time_window_count(hf_time_window *w, hf_slot *slot, uint64_t era, int64_t slice)
 {
-    if (HF_UNLIKELY(!hf_slot_add(slot, era, (uint64_t)slice, 1)))
-        hf__time_window_count_slow(w, slot, era, slice);
+    uint64_t seen;
+    if (HF_UNLIKELY(!hf_slot_add(slot, era, (uint64_t)slice, 1, &seen)))
+        hf__time_window_count_slow(w, slot, era, slice, seen);
 }
 
 /*
@@ -159,19 +176,19 @@ hf__time_window_warn(hf_time_window *w, uint64_t era, int64_t slice)
         uint64_t ahead = HF__TROUBLE_SLICE(seen - mine);
         if (HF__TROUBLE_ERA(seen) == HF__ERA(era) && ahead < w->slices.d)
             return;
-        if (hf_load_acquire(&w->era) != era)
+        if (hf__time_window_is_over(w, era, slice))
             return;
     } while (!hf_cas_weak_seq_cst(&w->trouble, &seen, mine));
 }
 
-/* Count one finished call of a generation. Nothing happens when the generation is over. */
+/* Count one finished call of a generation. Nothing happens when the generation is over, or it is late. */
 static inline void
 hf_time_window_record(hf_time_window *w, uint64_t gen, int64_t now_ns, int outcome, bool slow)
 {
     uint64_t era;
-    if (!hf__time_window_era(w, gen, &era))
+    int64_t slice;
+    if (!hf__time_window_era(w, gen, &era) || !hf__time_window_enter(w, now_ns, &slice))
         return;
-    int64_t slice = hf__time_window_advance(w, now_ns);
     hf_slot *slots = &w->slots[hf__time_window_place(w, slice)];
     int kind = outcome == HF_SUCCESS   ? HF__KIND_SUCCESS
                : outcome == HF_FAILURE ? HF__KIND_FAILURE
@@ -184,15 +201,11 @@ hf_time_window_record(hf_time_window *w, uint64_t gen, int64_t now_ns, int outco
     hf__time_window_warn(w, era, slice);
 }
 
-/* The window as seen at now_ns; all zero for another generation than the last recorded one. */
+/* The window whose latest slice is the newest. */
 static inline hf_tally
-hf_time_window_read(const hf_time_window *w, uint64_t gen, int64_t now_ns)
+hf__time_window_sum(const hf_time_window *w, uint64_t era, int64_t newest)
 {
     hf_tally t = {0, 0, 0, 0};
-    uint64_t era = hf_load_acquire(&w->era);
-    if (HF__ERA_GEN(era) != HF_GEN(gen))
-        return t;
-    int64_t newest = hf__time_window_slice(w, now_ns, hf_load_relaxed(&w->head));
     for (uint64_t age = 0; age < w->slices.d; age++) {
         uint64_t slice = (uint64_t)newest - age;
         const hf_slot *slots = &w->slots[hf__time_window_place(w, (int64_t)slice)];
@@ -201,17 +214,37 @@ hf_time_window_read(const hf_time_window *w, uint64_t gen, int64_t now_ns)
         uint64_t calls = failures + hf_slot_read(&slots[HF__KIND_SUCCESS], era, slice);
         t.calls += calls;
         t.failures += failures;
-        /* What time left here before it stepped back is replaced kind by kind. */
-        t.slow += slow < calls ? slow : calls;
+        t.slow += slow < calls ? slow : calls; /* a call's slot may be another slice's by now */
         t.ignored += hf_slot_read(&slots[HF__KIND_IGNORED], era, slice);
     }
     return t;
 }
 
 /*
- * A cheap guess whether the window holds a failure or a slow call: true for a little too long at
- * most, and false only too soon of what was in the future when time stepped back. A success need not
- * be judged while it is false.
+ * The window as seen at now_ns, or at the latest record if that is later; all zero for another
+ * generation than the last recorded one. Slots that went to a later slice or era while they were added
+ * up would be missing: then this looks again, so a reader who was held up never sees failures without
+ * the successes beside them.
+ */
+static inline hf_tally
+hf_time_window_read(const hf_time_window *w, uint64_t gen, int64_t now_ns)
+{
+    hf_tally t = {0, 0, 0, 0};
+    const uint64_t era = hf_load_acquire(&w->era);
+    if (HF__ERA_GEN(era) != HF_GEN(gen))
+        return t;
+    int64_t newest, head = hf_load_acquire(&w->head);
+    do {
+        newest = hf__time_window_newest(w, now_ns, head);
+        t = hf__time_window_sum(w, era, newest);
+        head = hf_load_acquire(&w->head); /* acquire on the slots keeps this behind them */
+    } while (HF_UNLIKELY(head > newest));
+    return hf_load_acquire(&w->era) == era ? t : (hf_tally){0, 0, 0, 0};
+}
+
+/*
+ * A cheap guess whether the window holds a failure or a slow call: true for a little too long at most.
+ * A success need not be judged while it is false.
  */
 static inline bool
 hf_time_window_has_failures(const hf_time_window *w, uint64_t gen, int64_t now_ns)
@@ -220,7 +253,7 @@ hf_time_window_has_failures(const hf_time_window *w, uint64_t gen, int64_t now_n
     uint64_t era = hf_load_relaxed(&w->era);
     if (HF_LIKELY(HF__TROUBLE_ERA(trouble) != HF__ERA(era)) || HF__ERA_GEN(era) != HF_GEN(gen))
         return false;
-    int64_t newest = hf__time_window_slice(w, now_ns, hf_load_relaxed(&w->head));
+    int64_t newest = hf__time_window_newest(w, now_ns, hf_load_relaxed(&w->head));
     return HF__TROUBLE_SLICE((uint64_t)newest - trouble) < w->slices.d;
 }
 

@@ -1,9 +1,8 @@
-/* Every schedule of two and three threads over the windows, and over a breaker that has one. */
+/* Every schedule of two and three threads over a count window, and over a breaker that has a window. */
 #include "breaker_actors.h"
 
 static _Alignas(8) char memory[1024];
 static hf_count_window *const counts = (hf_count_window *)(void *)memory;
-static hf_time_window *const times = (hf_time_window *)(void *)memory;
 
 /* --- count window ---------------------------------------------------------------------------- */
 
@@ -153,150 +152,6 @@ HF_TEST(a_late_record_leaves_the_next_generation_alone)
     HF_CHECK(e.complete && !e.broken);
 }
 
-/* --- time window ----------------------------------------------------------------------------- */
-
-static void
-window_that_saw_the_future(void *world)
-{
-    (void)world;
-    hf_time_window_init(times, 2, SECOND);
-    for (int64_t s = 1000; s < 1002; s++) {
-        hf_time_window_record(times, 1, s * SECOND, HF_SUCCESS, false);
-        hf_time_window_record(times, 1, s * SECOND, HF_FAILURE, true);
-    }
-}
-
-static void
-record_across_slices(void *world, int index)
-{
-    (void)world;
-    hf_time_window_record(times, 1, (5 + index % 2) * SECOND, index == 0 ? HF_FAILURE : HF_SUCCESS,
-                          false);
-}
-
-/*
- * trap 20 and trap 23: the ring is full of the future, the head goes back and forth, and the call
- * that a new slice begins with is not lost, nor one that comes with it.
- */
-static bool
-all_are_in_the_window(void *world)
-{
-    const uint64_t threads = *(const uint64_t *)world;
-    const hf_tally t = hf_time_window_read(times, 1, 6 * SECOND);
-    return t.calls == threads && t.failures == 1 && t.slow == 0 &&
-           hf_time_window_has_failures(times, 1, 6 * SECOND);
-}
-
-HF_TEST(calls_after_a_step_back_are_all_counted)
-{
-    for (uint64_t threads = 2; threads <= 3; threads++) {
-        hf_explored e = hf_explore(&(hf_explore_model){.name = "record after a step back",
-                                                       .threads = (int)threads,
-                                                       .world = &threads,
-                                                       .setup = window_that_saw_the_future,
-                                                       .thread = record_across_slices,
-                                                       .holds = all_are_in_the_window});
-        HF_CHECK(e.complete && !e.broken);
-    }
-}
-
-static void
-empty_window_of_two_slices(void *world)
-{
-    (void)world;
-    hf_time_window_init(times, 2, SECOND);
-}
-
-static void
-fail_in_slices_5_and_7(void *world, int index)
-{
-    (void)world;
-    hf_time_window_record(times, 1, (5 + 2 * index) * SECOND, HF_FAILURE, index == 0);
-}
-
-/* Slices 5 and 7 share their slots. If time went on to 7, and not back to 5, that one has them. */
-static bool
-the_later_slice_keeps_its_slots(void *world)
-{
-    (void)world;
-    const hf_tally t = hf_time_window_read(times, 1, 7 * SECOND);
-    return hf_load_relaxed(&times->head) == 5 || (t.calls == 1 && t.failures == 1 && t.slow == 0);
-}
-
-/* trap 25: a thread held up for a whole window does not wipe what has come since. */
-HF_TEST(a_record_held_up_for_a_window_is_dropped)
-{
-    hf_explored e = hf_explore(&(hf_explore_model){.name = "fail in slices that share a slot",
-                                                   .threads = 2,
-                                                   .setup = empty_window_of_two_slices,
-                                                   .thread = fail_in_slices_5_and_7,
-                                                   .holds = the_later_slice_keeps_its_slots});
-    HF_CHECK(e.complete && !e.broken);
-}
-
-static void
-fail_in_slices_5_and_6(void *world, int index)
-{
-    (void)world;
-    hf_time_window_record(times, 1, (5 + index) * SECOND, HF_FAILURE, false);
-}
-
-static bool
-the_hint_lasts_as_long_as_the_failures(void *world)
-{
-    (void)world;
-    const hf_tally at_6 = hf_time_window_read(times, 1, 6 * SECOND);
-    const hf_tally at_7 = hf_time_window_read(times, 1, 7 * SECOND);
-    return at_6.failures == 2 && at_7.failures >= 1 &&
-           hf_time_window_has_failures(times, 1, 7 * SECOND) &&
-           !hf_time_window_has_failures(times, 1, 8 * SECOND);
-}
-
-HF_TEST(the_hint_of_trouble_never_goes_back)
-{
-    hf_explored e =
-        hf_explore(&(hf_explore_model){.name = "fail in slices side by side",
-                                       .threads = 2,
-                                       .setup = empty_window_of_two_slices,
-                                       .thread = fail_in_slices_5_and_6,
-                                       .holds = the_hint_lasts_as_long_as_the_failures});
-    HF_CHECK(e.complete && !e.broken);
-}
-
-static void
-window_of_two_generations(void *world)
-{
-    (void)world;
-    hf_time_window_init(times, 2, SECOND);
-    hf_time_window_record(times, 1, 0, HF_FAILURE, false);
-}
-
-static void
-late_beside_two_in_time(void *world, int index)
-{
-    (void)world;
-    hf_time_window_record(times, index == 0 ? 1 : 2, 0, index < 2 ? HF_FAILURE : HF_SUCCESS, false);
-}
-
-static bool
-two_in_time(void *world)
-{
-    (void)world;
-    const hf_tally t = hf_time_window_read(times, 2, 0);
-    return t.calls == 2 && t.failures == 1 && hf_time_window_has_failures(times, 2, 0);
-}
-
-/* D-CB-3. */
-HF_TEST(a_late_record_leaves_the_next_generation_of_a_time_window_alone)
-{
-    hf_explored e = hf_explore(&(hf_explore_model){.name = "late beside two in time",
-                                                   .threads = 3,
-                                                   .setup = window_of_two_generations,
-                                                   .thread = late_beside_two_in_time,
-                                                   .holds = two_in_time});
-    HF_CHECK(e.complete && !e.broken);
-}
-
 /* --- a breaker that judges by a window ------------------------------------------------------- */
 
 static uint32_t window_kind;
@@ -357,10 +212,6 @@ main(int argc, char **argv)
     HF_RUN(the_sums_of_a_count_window_are_those_of_its_calls);
     HF_RUN(a_reader_never_sees_more_calls_than_the_window_holds);
     HF_RUN(a_late_record_leaves_the_next_generation_alone);
-    HF_RUN(calls_after_a_step_back_are_all_counted);
-    HF_RUN(a_record_held_up_for_a_window_is_dropped);
-    HF_RUN(the_hint_of_trouble_never_goes_back);
-    HF_RUN(a_late_record_leaves_the_next_generation_of_a_time_window_alone);
     HF_RUN(no_judgement_is_missed_between_a_failure_and_a_success);
     return hf_test_close();
 }

@@ -19,6 +19,20 @@ typedef struct crowd {
     hf_au64 mixed; /* readings that were not of one epoch alone */
 } crowd;
 
+/* Count n events as those do who look whether their epoch is over, between seeing a slot and taking it. */
+static inline bool
+add_or_begin(hf_slot *s, const hf_au64 *latest, uint64_t gen, uint64_t epoch, uint64_t n)
+{
+    uint64_t seen;
+    while (!hf_slot_add(s, gen, epoch, n, &seen)) {
+        if (hf_load_acquire(latest) != epoch)
+            return false;
+        if (hf_slot_replace(s, seen, gen, epoch, n))
+            return true;
+    }
+    return true;
+}
+
 /* Of neighbouring epochs one counts little and the other much. */
 static inline uint64_t
 share_of(uint64_t epoch)
@@ -33,7 +47,7 @@ add_and_read(crowd *c, uint64_t epoch)
         (void)wrong_slot_add(&c->faulty, epoch, share_of(epoch));
         return wrong_slot_read(&c->faulty, epoch);
     }
-    (void)hf_slot_add(&c->real, 1, epoch, share_of(epoch));
+    (void)add_or_begin(&c->real, &c->epoch, 1, epoch, share_of(epoch));
     return hf_slot_read(&c->real, 1, epoch);
 }
 

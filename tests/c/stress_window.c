@@ -107,6 +107,10 @@ record(void *shared, int index)
         const bool slow = hf_random_below(&r, 2);
         int64_t t = hf_load_relaxed(&now);
         hf_time_window_record(times, 1, t - (int64_t)hf_random_below(&r, 2 * SLICE), outcome, slow);
+        if (hf_random_below(&r, 20) == 0) /* and some that come later than a window */
+            hf_time_window_record(times, 1,
+                                  t - (SLICES + 2 + (int64_t)hf_random_below(&r, 40)) * SLICE,
+                                  outcome, slow);
         mine->calls += outcome != HF_IGNORED;
         mine->failures += outcome == HF_FAILURE;
         mine->slow += outcome != HF_IGNORED && slow;
@@ -117,13 +121,15 @@ record(void *shared, int index)
     }
 }
 
-/* trap 23, trap 25: slices begin under everybody's hands, and no call is lost in between. */
+/* trap 23, trap 25: slices begin under everybody's hands, and no call is lost in between, nor wiped. */
 HF_TEST(every_call_is_in_the_time_window_once)
 {
     hf_tally sum = {0, 0, 0, 0};
     memset(accounts, 0, sizeof accounts);
     hf_time_window_init(times, SLICES, SLICE);
     hf_store_relaxed(&now, 1000 * 1000 * SLICE);
+    hf_time_window_record(times, 1, hf_load_relaxed(&now), HF_SUCCESS, false);
+    sum.calls = 1;
     hf_threads_run(THREADS, record, NULL);
     for (int i = 0; i < THREADS; i++) {
         sum.calls += accounts[i].recorded.calls;

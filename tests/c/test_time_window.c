@@ -97,9 +97,8 @@ HF_TEST(slices_leave_one_by_one)
 HF_TEST(nothing_is_left_after_idle_time)
 {
     const int64_t turn = 5 * (INT64_C(1) << 28); /* slots have the same epochs again */
-    const int64_t pauses[] = {10,          11,       19,   20,       1000,     HF_SLOT_AHEAD + 3,
-                              1 << 27,     turn - 9, turn, turn + 9, 2 * turn, 6 * turn,
-                              6 * turn + 9};
+    const int64_t pauses[] = {10,       11,   19,       20,       1000,     (1 << 16) + 3, 1 << 27,
+                              turn - 9, turn, turn + 9, 2 * turn, 6 * turn, 6 * turn + 9};
     for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
         begin(10, SECOND);
         for (int64_t s = 0; s < 10; s++)
@@ -124,37 +123,52 @@ HF_TEST(a_thread_whose_time_is_behind_counts_in_the_current_slice)
     HF_CHECK_INT(calls_at(30 * (int64_t)SECOND), 0);
 }
 
-/* trap 20: of 54 calls after a step back, resilience4j recorded 5. */
-HF_TEST(a_step_back_costs_one_window_and_nothing_that_comes_after)
+/* trap 25: a thread that was stopped for a window or longer, between its look at the clock and its record. */
+HF_TEST(a_record_that_comes_later_than_a_window_takes_nothing_from_the_present)
 {
-    const int64_t steps[] = {10, 11, 15, 3600, 100000};
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        const int64_t high = 200000 * (int64_t)SECOND, low = high - steps[i] * SECOND;
+    const int64_t behind[] = {10, 11, 15, 20, 3600, 100000, (1 << 16) * 10, (1 << 16) * 10 + 10};
+    const int64_t now = 3000000 * (int64_t)SECOND;
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
         begin(10, SECOND);
-        for (int64_t s = 0; s < 10; s++)
-            succeed_at(high - s * SECOND);
-        for (int64_t s = 0; s < 5; s++)
-            for (int k = 0; k < 11; k++)
-                succeed_at(low + s * SECOND);
-        HF_CHECK_INT(calls_at(low + 4 * (int64_t)SECOND), 55);
-        HF_CHECK_INT(calls_at(low + 12 * (int64_t)SECOND), 22);
+        for (int64_t s = 9; s >= 0; s--)
+            for (int k = 0; k < 5; k++) {
+                hf_time_window_record(w, 1, now - s * SECOND, HF_FAILURE, true);
+                succeed_at(now - s * SECOND);
+                hf_time_window_record(w, 1, now - s * SECOND, HF_IGNORED, false);
+            }
+        for (int outcome = HF_SUCCESS; outcome <= HF_IGNORED; outcome++)
+            for (int64_t s = 0; s < 10; s++)
+                hf_time_window_record(w, 1, now - (behind[i] + s) * SECOND, outcome, true);
+        check(hf_time_window_read(w, 1, now), 100, 50, 50, 50);
+        HF_CHECK(hf_time_window_has_failures(w, 1, now + 9 * (int64_t)SECOND));
+        for (int64_t s = 0; s <= 10; s++) /* each slice leaves when it would have */
+            HF_CHECK_INT(calls_at(now + s * SECOND), 100 - 10 * s);
     }
 }
 
-/* trap 28: time comes to a slice of before its step back, of which one kind was replaced meanwhile. */
-HF_TEST(what_time_left_behind_shows_no_slow_call_without_its_call)
+/* trap 25. */
+HF_TEST(who_reads_with_an_old_time_sees_the_window_of_the_latest_record)
 {
-    const int64_t high = 100 * (int64_t)SECOND, low = 90 * (int64_t)SECOND;
     begin(10, SECOND);
-    hf_time_window_record(w, 1, high, HF_SUCCESS, true);
-    succeed_at(low);
-    check(hf_time_window_read(w, 1, low), 1, 0, 0, 0);
-    check(hf_time_window_read(w, 1, high), 0, 0, 0, 0);
-    begin(10, SECOND);
-    hf_time_window_record(w, 1, high, HF_SUCCESS, true);
-    hf_time_window_record(w, 1, high, HF_FAILURE, true);
-    succeed_at(low);
-    check(hf_time_window_read(w, 1, high), 1, 1, 1, 0);
+    hf_time_window_record(w, 1, 100 * (int64_t)SECOND, HF_FAILURE, false);
+    for (int64_t s = 0; s <= 100; s++) {
+        check(hf_time_window_read(w, 1, s * SECOND), 1, 1, 0, 0);
+        HF_CHECK(hf_time_window_has_failures(w, 1, s * SECOND));
+    }
+}
+
+/* A thread is stopped between counting a failure and leaving the hint, for longer than half the range. */
+HF_TEST(a_hint_that_comes_late_takes_nothing_from_a_later_one)
+{
+    const int64_t later[] = {10, 1000, INT64_C(1) << 34, (INT64_C(1) << 34) + 1};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        begin(10, 1);
+        hf_time_window_record(w, 1, 0, HF_FAILURE, false);
+        HF_CHECK(hf_time_window_has_failures(w, 1, 0));
+        hf_time_window_record(w, 1, later[i], HF_FAILURE, false);
+        hf__time_window_warn(w, hf_load_relaxed(&w->era), 0);
+        HF_CHECK(hf_time_window_has_failures(w, 1, later[i]));
+    }
 }
 
 /* trap 21. */
@@ -175,13 +189,15 @@ HF_TEST(the_window_has_no_seam_at_time_zero_nor_at_the_ends_of_time)
         succeed_at(s * SECOND);
     HF_CHECK_INT(calls_at(4 * (int64_t)SECOND), 10);
     HF_CHECK_INT(calls_at(5 * (int64_t)SECOND), 9);
-    const int64_t times[] = {INT64_MAX, INT64_MIN, 0, -1};
+    const int64_t times[] = {INT64_MIN, -1, 0, INT64_MAX};
     for (int64_t slice_ns = 1; slice_ns <= SECOND; slice_ns *= SECOND) {
         begin(3, slice_ns);
         for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-            hf_time_window_record(w, i, times[i], HF_SUCCESS, false);
-            HF_CHECK_INT(hf_time_window_read(w, i, times[i]).calls, 1);
+            hf_time_window_record(w, 1, times[i], HF_SUCCESS, false);
+            HF_CHECK_INT(calls_at(times[i]), times[i] == 0 ? 2 : 1);
         }
+        hf_time_window_record(w, 1, INT64_MIN, HF_SUCCESS, false);
+        HF_CHECK_INT(calls_at(INT64_MAX), 1);
     }
 }
 
@@ -301,8 +317,9 @@ main(int argc, char **argv)
     HF_RUN(slices_leave_one_by_one);
     HF_RUN(nothing_is_left_after_idle_time);
     HF_RUN(a_thread_whose_time_is_behind_counts_in_the_current_slice);
-    HF_RUN(a_step_back_costs_one_window_and_nothing_that_comes_after);
-    HF_RUN(what_time_left_behind_shows_no_slow_call_without_its_call);
+    HF_RUN(a_record_that_comes_later_than_a_window_takes_nothing_from_the_present);
+    HF_RUN(who_reads_with_an_old_time_sees_the_window_of_the_latest_record);
+    HF_RUN(a_hint_that_comes_late_takes_nothing_from_a_later_one);
     HF_RUN(a_step_forward_costs_one_window_and_nothing_that_comes_after);
     HF_RUN(the_window_has_no_seam_at_time_zero_nor_at_the_ends_of_time);
     HF_RUN(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing);

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import NamedTuple
 
 SUCCESS, FAILURE, IGNORED = 0, 1, 2
-SLOW = 3  # a mark beside that of the outcome
 
 
 class Tally(NamedTuple):
@@ -70,37 +69,25 @@ class TimeWindow:
         self.marks = Marks()
 
     def slice_at(self, now_ns: int) -> int:
-        """A clock a little behind counts in the newest slice; a window behind, it stepped back."""
+        """The slice of the latest record, for one whose clock is behind it."""
         current = now_ns // self.slice_ns
-        if self.head is not None and self.head - self.slices < current < self.head:
-            return self.head
-        return current
+        return current if self.head is None else max(current, self.head)
 
     def record(self, generation: int, now_ns: int, outcome: int, slow: bool) -> None:
+        """A clock a little behind counts in the newest slice; a window behind, nowhere."""
         if not self.marks.enter(generation):
             return
         self.head = self.slice_at(now_ns)
-        self._put(Mark(outcome, slice=self.head))
-        if slow and outcome != IGNORED:
-            self._put(Mark(SLOW, slice=self.head))
-
-    def _put(self, mark: Mark) -> None:
-        """What time left in later slices before it stepped back gives way to what comes there."""
-        self.marks.marks = [old for old in self.marks.marks if not self._gives_way(old, mark)]
-        self.marks.marks.append(mark)
-
-    def _gives_way(self, old: Mark, mark: Mark) -> bool:
-        apart = mark.slice - old.slice
-        return old.kind == mark.kind and apart != 0 and apart % self.slices == 0
+        if now_ns // self.slice_ns > self.head - self.slices:
+            self.marks.marks.append(Mark(outcome, slow and outcome != IGNORED, self.head))
 
     def read(self, generation: int, now_ns: int) -> Tally:
-        newest = self.slice_at(now_ns)
-        total = Counter[str]()
-        for number in range(newest - self.slices + 1, newest + 1):
-            kinds = Counter(m.kind for m in self.marks.of(generation) if m.slice == number)
-            calls = kinds[SUCCESS] + kinds[FAILURE]
-            total["calls"] += calls
-            total["failures"] += kinds[FAILURE]
-            total["slow"] += min(kinds[SLOW], calls)
-            total["ignored"] += kinds[IGNORED]
-        return Tally(**total)
+        oldest = self.slice_at(now_ns) - self.slices + 1
+        marks = [mark for mark in self.marks.of(generation) if mark.slice >= oldest]
+        kinds = Counter(mark.kind for mark in marks)
+        return Tally(
+            calls=kinds[SUCCESS] + kinds[FAILURE],
+            failures=kinds[FAILURE],
+            slow=sum(mark.slow for mark in marks),
+            ignored=kinds[IGNORED],
+        )
