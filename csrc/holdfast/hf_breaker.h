@@ -116,13 +116,16 @@ hf_breaker_refuse_fast(hf_breaker *b, int64_t now_ns, int64_t slack_ns)
     return left;
 }
 
-/* After a refusal, let the call run all the same: what it proves is counted and decides nothing. */
+/*
+ * After a refusal, let the call run all the same: what it proves is counted and decides nothing. The
+ * refusal stays counted, since no count may fall under who reads it: whoever observes rejects nothing,
+ * and shows the observed calls instead.
+ */
 static inline void
 hf_breaker_admit_observed(hf_breaker *b, hf_breaker_permit *permit)
 {
     *permit = (hf_breaker_permit){
         .gen = HF_BREAKER_GEN(hf_load_acquire(&b->word)), .slot = -1, .flags = HF_PERMIT_OBSERVED};
-    hf_count(&b->rejected, UINT64_MAX); /* one less: it was rejected by admit_slow() */
     hf_count(&b->observed, 1);
     hf_count(&b->admitted, 1);
 }

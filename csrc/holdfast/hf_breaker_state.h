@@ -101,8 +101,8 @@ typedef struct hf_breaker {
     bool plain;              /* neither a window nor slow calls: settle_fast may do */
     hf_breaker_config config;
     hf_au64 admitted, succeeded, failed, ignored, abandoned;
-    hf_au64 rejected;
-    /* Would have been rejected, ran all the same, part of admitted; and of these those undone. */
+    hf_au64 rejected; /* with the observed ones */
+    /* Rejected, ran all the same, so part of admitted too; and of these those undone. */
     hf_au64 observed, unobserved;
     hf_au64 late; /* settled when their generation was over; part of succeeded, failed … */
     hf_au64 slow;

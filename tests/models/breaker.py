@@ -166,7 +166,6 @@ class Breaker:
         return max((now_ns + self.config.probe_ns) // LEASE_TICK_NS, now_ns // LEASE_TICK_NS + 1)
 
     def admit_observed(self) -> Permit:
-        self.counters.rejected -= 1
         self.counters.observed += 1
         self.counters.admitted += 1
         return Permit(self.generation, is_observed=True)

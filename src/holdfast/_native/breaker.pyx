@@ -252,7 +252,8 @@ cdef class Breaker:
         """Return the counts of calls so far.
 
         Returns:
-            (admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow).
+            (admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow);
+            rejected are all that were refused, also those that were observed.
         """
         cdef hf_breaker *k = self.kernel
         return (hf_breaker_admitted(k), hf_breaker_succeeded(k),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from holdfast.policies.snapshots import rejected_by
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -81,7 +83,7 @@ def pool_snapshot(pool: PoolBulkhead) -> PoolBulkheadSnapshot:
         completed=completed,
         failed=failed,
         cancelled=cancelled,
-        rejected=rejected - observed,
+        rejected=rejected_by(pool, rejected),
         timed_out=timed_out,
         observed=observed,
         average_execution_time=busy_ns / completed / 1e9 if completed else None,

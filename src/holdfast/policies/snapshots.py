@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from holdfast.mode import Mode
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from holdfast.policies.base import Policy
     from holdfast.policies.breaker import CircuitBreaker, State
     from holdfast.policies.bulkhead import Bulkhead
     from holdfast.policies.limiter import RateLimiter
@@ -150,6 +153,14 @@ class BulkheadSnapshot:
     average_execution_time: float | None
 
 
+def rejected_by(policy: Policy, refused: int) -> int:
+    """Return how many calls it rejected of those its kernel refused: none if it observes.
+
+    Not the difference of two counts: between them, a reader would see it rise and fall again.
+    """
+    return 0 if policy.mode is Mode.OBSERVE else refused
+
+
 def breaker_snapshot(breaker: CircuitBreaker) -> CircuitBreakerSnapshot:
     """Read a circuit breaker."""
     from holdfast.policies.breaker import State
@@ -159,6 +170,7 @@ def breaker_snapshot(breaker: CircuitBreaker) -> CircuitBreakerSnapshot:
     admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow = (
         kernel.counters()
     )
+    rejected = rejected_by(breaker, rejected)
     states = tuple(State)
     changes = kernel.changes()
     judged = succeeded + failed
@@ -207,7 +219,7 @@ def limiter_snapshot(limiter: RateLimiter) -> RateLimiterSnapshot:
         burst=min(rate.burst for rate in limiter._rates),
         available=limiter.available,
         allowed=allowed - refunded,
-        rejected=sum(rejected for _, rejected, _ in counters) - observed,
+        rejected=rejected_by(limiter, sum(rejected for _, rejected, _ in counters)),
         observed=observed - unobserved,
     )
 
@@ -241,7 +253,7 @@ def bulkhead_snapshot(bulkhead: Bulkhead) -> BulkheadSnapshot:
         admitted=admitted,
         completed=completed,
         undone=undone,
-        rejected=rejected - observed,
+        rejected=rejected_by(bulkhead, rejected),
         timed_out=timed_out,
         waited=waited,
         over_released=over_released,
