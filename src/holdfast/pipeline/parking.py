@@ -1,6 +1,7 @@
 """Waiting of threads: for somebody to wake them, or for time to pass on a policy's clock.
 
-Not here: tasks (``aio``, which alone imports asyncio), and who is woken when (``waiting``).
+Not here: tasks (``aio``, which alone imports asyncio), greenlets (``hubs``), and who is woken when
+(``waiting``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from _thread import allocate_lock
 from threading import TIMEOUT_MAX
 
 from holdfast.clock import ManualClock
+from holdfast.pipeline.hubs import lock_of_hub, sleep_of_hub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ __all__ = ["ThreadWaiter", "sleep_ns"]
 
 
 class ThreadWaiter:
-    """One wait of one thread.
+    """One wait of one thread, or of one greenlet of gevent or eventlet.
 
     Attributes:
         woken: Whether ``wake`` was called, however the wait ended.
@@ -34,8 +36,11 @@ class ThreadWaiter:
 
     def __init__(self) -> None:
         self.woken = False
-        self._held = allocate_lock()  # released to let the thread go
-        self._held.acquire()
+        held = lock_of_hub()
+        if held is None:
+            held = allocate_lock()
+            held.acquire()
+        self._held = held  # released to let the thread go
 
     def wake(self) -> bool:
         """End the wait, also one that has not begun. Returns True: a thread can always be woken."""
@@ -95,4 +100,4 @@ def sleep_ns(clock: Clock, ns: int) -> None:
     if isinstance(clock, ManualClock):
         ThreadWaiter().park(clock, ns)
     else:
-        time.sleep(ns / 1e9)
+        (sleep_of_hub() or time.sleep)(ns / 1e9)

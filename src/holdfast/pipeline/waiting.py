@@ -70,7 +70,10 @@ class WaitingRoom:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
                 began_ns = clock.now_ns()
-                answer = ENTERED if waiter.park(clock, timeout_ns) else self._give_up(place)
+                woken = waiter.park(clock, timeout_ns)
+                if place.forgotten:  # this is a forked child, in which everybody comes anew
+                    return self.enter(clock, timeout_ns)
+                answer = ENTERED if woken else self._give_up(place)
                 self._record(clock.now_ns() - began_ns)
             return answer
         except BaseException:
@@ -124,9 +127,17 @@ class WaitingRoom:
             raise
 
     def after_fork(self) -> None:
-        """Be empty in a forked child: who waited or was inside is in the parent."""
+        """Be empty in a forked child: who waited or was inside is in the parent.
+
+        But greenlets that wait are in the child as well, and so is who forked in a signal handler
+        while it waited: they are sent to ask again. Tasks are not: their loop is the parent's.
+        """
+        left = [place for place, loop in self._queue.items() if loop is None]
         self._begin()
         self._kernel.forget()
+        for place in left:
+            place.forgotten = True
+            place.waiter.wake()
 
     def _begin(self) -> None:
         self._lock = RLock()
@@ -257,14 +268,15 @@ class WaitingRoom:
 
 
 class _Place:
-    """One who wants to come in, what he was told last, and whether he has gone."""
+    """One who wants to come in, what he was told last, and whether he has gone or was forgotten."""
 
-    __slots__ = ("abandoned", "answers", "waiter")
+    __slots__ = ("abandoned", "answers", "forgotten", "waiter")
 
     def __init__(self, waiter: ThreadWaiter | TaskWaiter) -> None:
         self.waiter = waiter
         self.answers: list[int] = []
         self.abandoned = False
+        self.forgotten = False
 
     def is_inside(self) -> bool:
         return ENTERED in self.answers

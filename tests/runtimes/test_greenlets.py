@@ -1,0 +1,194 @@
+"""gevent and eventlet: who waits in a greenlet lets the others of the thread go on."""
+
+import importlib.util
+from functools import cache
+
+import pytest
+
+from tests.runtimes.greenlets import PATCH, run_scenes
+
+HELD = """
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=9, max_wait=None)
+    free = Flag()
+    def holds():
+        with bulkhead:
+            log.append("inside")
+            free.wait()
+            log.append("leaves")
+    def waits():
+        with bulkhead:
+            log.append("next")
+"""
+
+# What is true, the program that shows it, and what it prints.
+SCENES = {
+    "a greenlet that waits for a place is let in by another": (
+        HELD
+        + """
+    def others():
+        log.append("others go on")
+        free.set()
+    together(holds, waits, others)
+    print(*log, sep="\\n")
+    """,
+        ["inside", "others go on", "leaves", "next"],
+    ),
+    "greenlets get their places in the order they came": (
+        HELD
+        + """
+    def waits(n):
+        def wait():
+            with bulkhead:
+                log.append(n)
+                sleep(0)
+        return wait
+    together(holds, *(waits(n) for n in range(5)), free.set)
+    print(*log[2:])
+    """,
+        ["0 1 2 3 4"],
+    ),
+    "others go on while a retry makes its pause": (
+        """
+    retry = hf.Retry("r", on=ConnectionError, backoff=hf.Constant(0.01), attempts=2)
+    def fails_once():
+        log.append("attempt")
+        if len(log) == 1:
+            raise ConnectionError
+    together(lambda: retry.call(fails_once), lambda: log.append("others"))
+    print(*log)
+    """,
+        ["attempt others attempt"],
+    ),
+    "others go on while a limiter has no token": (
+        """
+    limiter = hf.RateLimiter("l", rate=50, burst=1, max_wait=60)
+    def takes():
+        limiter.acquire()
+        log.append("took")
+    together(takes, takes, lambda: log.append("others"))
+    print(*log)
+    """,
+        ["took others took"],
+    ),
+    "a wait that takes too long is told so to its greenlet alone": (
+        """
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=9, max_wait=0.01)
+    timed_out = Flag()
+    def holds():
+        with bulkhead:
+            timed_out.wait()
+    def waits():
+        try:
+            bulkhead.call(int)
+        except hf.BulkheadTimeoutError as error:
+            log.append(error)
+            timed_out.set()
+    together(holds, waits)
+    print(*log, bulkhead.snapshot().active, bulkhead.snapshot().queued)
+    """,
+        ["bulkhead wait timeout: 'b' (timeout) 0 0"],
+    ),
+    "a greenlet that is killed while it waits leaves the queue": (
+        HELD
+        + """
+    one = spawn(holds)
+    sleep(0)
+    victim = spawn(waits)
+    sleep(0)
+    print(bulkhead.snapshot().queued)
+    kill(victim)
+    sleep(0)
+    print(bulkhead.snapshot().queued)
+    free.set()
+    together(waits)
+    print(*log)
+    """,
+        ["1", "0", "inside leaves next"],
+    ),
+    "a real thread can let a waiting greenlet in": (
+        HELD
+        + """
+    place = bulkhead.__enter__()
+    queued = real_lock()
+    queued.acquire()
+    def leave():
+        queued.acquire()
+        bulkhead.__exit__(None, None, None)
+    start_real_thread(leave, ())
+    together(waits, queued.release)
+    print(*log, bulkhead.snapshot().active)
+    """,
+        ["next 0"],
+    ),
+    "their timeouts prove nothing about the dependency": (
+        """
+    breaker = hf.CircuitBreaker("api", failure_threshold=1)
+    def calls():
+        try:
+            with TheirTimeout(0.01):
+                breaker.call(sleep, 60)
+        except TheirTimeout:
+            log.append("timed out")
+    together(calls)
+    print(*log, breaker.state.value, breaker.snapshot().ignored)
+    """,
+        ["timed out closed 1"],
+    ),
+    "a pool runs its tasks": (
+        """
+    pool = hf.PoolBulkhead("p", workers=2, max_waiting=1, max_wait=None)
+    def submits():
+        log.append(sum(pool.submit(lambda n=n: n).result() for n in range(4)))
+    together(*[submits] * 3)
+    print(*log, pool.stop())
+    """,
+        ["6 6 6 True"],
+    ),
+    "a greenlet that waits when its process forks asks again in the child": (
+        HELD
+        + """
+    import os, sys
+    spawn(holds); sleep(0); waiting = spawn(waits); sleep(0)
+    child = os.fork()
+    if child == 0:
+        sleep(0.01)
+        sys.stdout.write(f"{log}\\n"); sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+    free.set(); sleep(0.01)
+    print(log)
+    """,
+        ["['inside', 'next']", "['inside', 'leaves', 'next']"],
+    ),
+    "a call in a thread is left behind in time": (
+        """
+    cut = Flag()
+    timeout = hf.Timeout(0.1, name="t", thread=True)
+    long = __import__("threading").Event()
+    def calls():
+        try:
+            timeout.call(long.wait)
+        except hf.DeadlineExceededError:
+            log.append("left behind")
+            cut.set()
+    together(calls, lambda: (log.append("others"), cut.wait()))
+    print(*log, hf.Timeout(60, thread=True).call(lambda: "in time"))
+    long.set()
+    """,
+        ["others left behind in time"],
+    ),
+}
+
+
+@cache
+def found(library: str, patched: bool) -> dict[str, list[str]]:
+    return run_scenes(library, patched, {name: source for name, (source, _) in SCENES.items()})
+
+
+@pytest.mark.parametrize("patched", [True, False], ids=["patched", "bare"])
+@pytest.mark.parametrize("library", PATCH)
+@pytest.mark.parametrize("sentence", SCENES)
+def test_in_greenlets(sentence, library, patched, require_real):
+    if importlib.util.find_spec(library) is None:
+        require_real(f"{library} is not installed")
+    assert found(library, patched)[sentence] == SCENES[sentence][1]
