@@ -5,6 +5,7 @@
 #include "alarm.h"
 
 static PyObject *running_loop, *current_task, *cancelled_error, *cancelling_name;
+static PyObject *trio_name;
 static PyObject *current_tasks; /* a dict by loop, where asyncio asks it in Python; else NULL */
 static PyObject
     *eager_tasks; /* those that make their first step inside of who made them; or NULL */
@@ -99,6 +100,23 @@ hf_eager_begin(hf_course *course)
     course->eager = true;
     course->eager_before = hf_eager_here;
     hf_eager_here = eager_task();
+}
+
+/*
+ * A call with a timeout begins: refuse it in a task of trio's, which no alarm could cut short. Later is
+ * too late: what trio has suspended must be resumed by trio. -1: an exception is set.
+ */
+int
+hf_refuse_trio(PyObject *gate)
+{
+    if (trio_name == NULL && (trio_name = PyUnicode_InternFromString("trio")) == NULL)
+        return -1;
+    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
+    if (PyDict_GetItemWithError(modules, trio_name) == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *answer = PyObject_CallMethod(gate, "_refuse_trio", NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
 }
 
 /* How often somebody has asked the task to end. */

@@ -136,6 +136,7 @@ PyObject *hf_gate_check_begin(PyObject *op, PyObject *ignored);
 int hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coroutine);
 void hf_alarms_ring_again(GateObject *gate, const hf_pass *pass);
 bool hf_alarms_wake(hf_course *course);
+int hf_refuse_trio(PyObject *gate);
 bool hf_alarms_have_loop(const hf_course *course);
 bool hf_alarms_cut(const hf_course *course);
 GateObject *hf_alarms_owner(const hf_course *course);

@@ -273,7 +273,10 @@ static PySendResult
 begin(CoroutineObject *self, PyObject **answer)
 {
     self->controlled = true;
-    next_move next = hf_course_begin(&self->course, &self->pass, true) < 0 ? UNWIND : ENTER;
+    int begun = hf_course_begin(&self->course, &self->pass, true);
+    if (begun == 0 && self->gate->times)
+        begun = hf_refuse_trio((PyObject *)self->gate);
+    next_move next = begun < 0 ? UNWIND : ENTER;
     self->course.keeps = self->purpose == HF_FOR_STREAM;
     return go_on(self, next, NULL, answer);
 }

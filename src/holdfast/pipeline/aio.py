@@ -12,6 +12,7 @@ from contextvars import Context
 from weakref import ref
 
 from holdfast.clock import ManualClock
+from holdfast.pipeline.foreign import refuse_wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class TaskWaiter:
 
     def __init__(self) -> None:
         self.woken = False
+        refuse_wait()
         self.loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self.loop.create_future()
 
@@ -90,6 +92,7 @@ async def asleep_ns(clock: Clock, ns: int) -> None:
     if isinstance(clock, ManualClock):
         await TaskWaiter().park(clock, ns)
     else:
+        refuse_wait()
         await asyncio.sleep(ns / 1e9)
 
 

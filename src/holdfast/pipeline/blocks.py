@@ -13,6 +13,7 @@ from threading import RLock, local
 from weakref import WeakKeyDictionary, ref
 
 from holdfast._native import gate
+from holdfast.pipeline.foreign import refuse_cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def open_block(
     if not is_async:
         return _Block(policy, deadline_ns, _thread_here() if task is None else task)
     if task is None:
+        refuse_cut(policy)
         raise RuntimeError("'async with' a timeout needs an asyncio task to cut short")
     if isinstance(outer, _InnerBlock):
         outer = outer.outer

@@ -7,6 +7,7 @@ imports asyncio is imported by the first task that waits.
 from __future__ import annotations
 
 from holdfast.pipeline import blocks as _blocks  # tells the gate which blocks are open
+from holdfast.pipeline.foreign import refuse_cut
 from holdfast.pipeline.parking import sleep_ns
 from holdfast.pipeline.waiting import WaitingRoom
 
@@ -75,6 +76,10 @@ class ThreadsAndTasks:
         from holdfast.pipeline.aio import set_timer
 
         return set_timer(clock, loop, ring, deadline_ns)
+
+    def refuse_cut(self, who: object) -> None:
+        """Refuse, naming ``who``, to limit the time of a task that nobody here can cut short."""
+        refuse_cut(who)
 
     def open_block(self, policy: Policy, deadline_ns: int, *, is_async: bool, outer: Any) -> object:
         """Watch over a `with` block that ``policy`` gives until ``deadline_ns``."""

@@ -33,9 +33,12 @@ def lock_of_hub() -> GeventLock | EventletLock | None:
 
 def sleep_of_hub() -> Callable[[float], object] | None:
     """Return what lets seconds pass for a greenlet of this thread; None: it has no hub."""
+    sleep: Callable[[float], object] | None = None
     if _gevent_hub() is not None:
-        return _found("gevent", "sleep")
-    return None if _eventlet_hub() is None else _found("eventlet", "sleep")
+        sleep = _found("gevent", "sleep")
+    elif _eventlet_hub() is not None:
+        sleep = _found("eventlet", "sleep")
+    return sleep
 
 
 class GeventLock:
@@ -137,4 +140,5 @@ def _eventlet_hub() -> Any:
 
 
 def _found(module: str, name: str) -> Any:
-    return getattr(sys.modules[module], name)
+    found: Any = getattr(sys.modules[module], name)
+    return found

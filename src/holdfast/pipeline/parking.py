@@ -15,6 +15,8 @@ from holdfast.pipeline.hubs import lock_of_hub, sleep_of_hub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
+
     from holdfast.clock import Clock
 
 __all__ = ["ThreadWaiter", "sleep_ns"]
@@ -36,11 +38,7 @@ class ThreadWaiter:
 
     def __init__(self) -> None:
         self.woken = False
-        held = lock_of_hub()
-        if held is None:
-            held = allocate_lock()
-            held.acquire()
-        self._held = held  # released to let the thread go
+        self._held = lock_of_hub() or _held_lock()  # released to let the thread go
 
     def wake(self) -> bool:
         """End the wait, also one that has not begun. Returns True: a thread can always be woken."""
@@ -93,6 +91,12 @@ class ThreadWaiter:
             self._held.release()
         except RuntimeError:
             pass  # released before: woken twice, or woken as time ran out
+
+
+def _held_lock() -> LockType:
+    lock = allocate_lock()
+    lock.acquire()
+    return lock
 
 
 def sleep_ns(clock: Clock, ns: int) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         def set_timer(
             self, clock: Clock, loop: Any, ring: Callable[[], object], deadline_ns: int
         ) -> Callable[[], object]: ...
+        def refuse_cut(self, who: object) -> None: ...
         def open_block(
             self, policy: Policy, deadline_ns: int, *, is_async: bool, outer: Any
         ) -> object: ...
@@ -248,6 +249,10 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def _pause(self, ns: int) -> Coroutine[Any, Any, None]:
         return driver().asleep(self._clock, ns)
+
+    def _refuse_trio(self) -> None:
+        """Refuse to limit the time of a task of trio's."""
+        driver().refuse_cut(self)
 
     # ---- what policies share ----
 

@@ -1,0 +1,52 @@
+"""Tasks of an event loop other than asyncio's: what cannot be done for them is refused by name.
+
+A guard drives any coroutine, so what neither waits nor cuts works everywhere. Not here: asyncio
+(``aio``). trio is not imported here: a task of its runs only once somebody else did.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["refuse_cut", "refuse_wait"]
+
+
+def refuse_cut(who: object) -> None:
+    """Refuse that ``who`` limits the time of a task of trio's.
+
+    Raises:
+        RuntimeError: The code that runs is a task of trio's.
+    """
+    if _is_in_trio():
+        name = getattr(who, "name", None)
+        raise RuntimeError(
+            type(who).__name__
+            + ("" if name is None else f" {name!r}")
+            + " cannot cut a task of trio short, only tasks of asyncio:"
+            " under trio use trio.fail_after()"
+        )
+
+
+def refuse_wait() -> None:
+    """Refuse that a task of trio's waits for a place, a token or the end of a pause.
+
+    Raises:
+        RuntimeError: The code that runs is a task of trio's.
+    """
+    if _is_in_trio():
+        raise RuntimeError(
+            "a policy has to wait here, and this is a task of trio: holdfast waits in tasks of"
+            " asyncio only. Under trio give policies max_wait=0, and retries Constant(0)"
+        )
+
+
+def _is_in_trio() -> bool:
+    trio = sys.modules.get("trio")
+    lowlevel = getattr(trio, "lowlevel", None)  # None: it is still being imported
+    if lowlevel is None:
+        return False
+    try:
+        lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
