@@ -167,6 +167,17 @@ hf_alarms_find_driver(hf_alarms *alarms)
     return 0;
 }
 
+/* Whether an event loop of asyncio runs in this thread, which would stand still while that waits. */
+bool
+hf_loop_runs_here(void)
+{
+    PyObject *loop = find_asyncio() > 0 ? PyObject_CallNoArgs(running_loop) : NULL;
+    bool runs = loop != NULL && loop != Py_None;
+    Py_XDECREF(loop);
+    PyErr_Clear();
+    return runs;
+}
+
 /* Whether the exception that is set is a cancellation. */
 bool
 hf_is_cancelled(void)

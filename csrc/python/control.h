@@ -53,6 +53,7 @@ typedef struct hf_course {
     bool standing_in;   /* what the fallback pass->entered gave is awaited */
     bool awaits;        /* a task: deadlines are its alarms', where it has any */
     bool threaded;      /* what is inside of gate->threaded_at runs in a thread */
+    uint8_t late;       /* hf_late: the result is to run yet, and nothing is held */
     int8_t fired;       /* the outermost timeout whose alarm cut the call; HF_MAX_STEPS: none did */
     int64_t pause_ns;   /* HF_PAUSE: how long */
     int64_t waited_ns;  /* all pauses together */
@@ -65,6 +66,7 @@ typedef struct hf_invocation {
     PyObject *const *args;
     size_t nargsf;
     PyObject *kwnames;
+    bool puts_off; /* not to be waited for here: HF_PUT_OFF instead */
 } hf_invocation;
 
 int hf_course_begin(hf_course *course, hf_pass *pass, bool awaits);
@@ -151,6 +153,7 @@ void hf_queues_close(GateObject *step);
 /* ---- alarm_loop.c ---- */
 
 void hf_eager_begin(hf_course *course);
+bool hf_loop_runs_here(void);
 
 /* ---- gate_run.c ---- */
 PyObject *hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocation *what,

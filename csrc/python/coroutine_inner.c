@@ -27,23 +27,12 @@ hf_coroutine_close_unbegun(CoroutineObject *self)
     hf_give_exception(raised);
 }
 
-/* Of types.coroutine: a generator that may be awaited. */
-static bool
-is_generator_coroutine(PyObject *op)
-{
-    PyObject *code = PyGen_CheckExact(op) ? PyObject_GetAttrString(op, "gi_code") : NULL;
-    bool answer = code != NULL && (((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE);
-    Py_XDECREF(code);
-    PyErr_Clear();
-    return answer;
-}
-
 /* Turn self->inner, whatever was returned, into something that makes steps, as `await` does. */
 static hf_begin
 begin_awaitable(CoroutineObject *self)
 {
     PyObject *made = self->inner;
-    if (PyCoro_CheckExact(made) || is_generator_coroutine(made))
+    if (PyCoro_CheckExact(made) || hf_is_generator_coroutine(made))
         return HF_BEGUN;
     PyAsyncMethods *methods = Py_TYPE(made)->tp_as_async;
     if (methods == NULL || methods->am_await == NULL) {

@@ -28,24 +28,6 @@ refuse_kind(const char *method, const char *other, PyObject *fn, hf_callable kin
     return NULL;
 }
 
-/*
- * A plain function answered with a coroutine, which only an event loop can run: it is closed, and the
- * call was as if it had never been asked for.
- */
-static PyObject *Py_NO_INLINE
-refuse_coroutine(GateObject *gate, hf_pass *pass, const char *method, PyObject *fn,
-                 PyObject *coroutine)
-{
-    PyObject *closed = PyObject_CallMethod(coroutine, "close", NULL);
-    Py_DECREF(coroutine);
-    if (closed != NULL)
-        PyErr_Format(PyExc_TypeError, "%s() got %R, which returned a coroutine; use 'await %s()'",
-                     method, fn, strcmp(method, "call") == 0 ? "acall" : "try_acall");
-    Py_XDECREF(closed);
-    hf_gate_undo(gate, pass);
-    return NULL;
-}
-
 /* No PY_VECTORCALL_ARGUMENTS_OFFSET: what lies before these arguments may be a tuple of the caller's. */
 static inline PyObject *
 run(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -68,6 +50,18 @@ hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *
     return PyObject_CallMethod((PyObject *)gate, drive, "NONN", stream, fn, tuple, dict);
 }
 
+/* What call() got from a plain function is to run yet: it is guarded, or refused where only acall() could. */
+static PyObject *Py_NO_INLINE
+hand_over_late(GateObject *self, hf_pass *pass, hf_late late, PyObject *result,
+               PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (hf_late_is_for_call(late, result))
+        return hf_late_guarded(self, pass, late, result, args[0], args + 1, (size_t)(nargs - 1),
+                               kwnames);
+    hf_late_refuse(self, pass, late, result, "call", args[0]);
+    return NULL;
+}
+
 PyObject *
 hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -86,29 +80,33 @@ hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
                                               (size_t)(nargs - 1), kwnames);
     }
     PyObject *result;
+    hf_late late;
     hf_pass_init(&pass);
-    if (self->controls)
-        result = hf_gate_run_call(self, args[0], args + 1, (size_t)(nargs - 1), kwnames);
-    else if (hf_gate_enter_blocking(self, &pass) < 0)
+    if (self->controls) {
+        result =
+            hf_gate_run_call(self, args[0], args + 1, (size_t)(nargs - 1), kwnames, false, &late);
+    } else if (hf_gate_enter_blocking(self, &pass) < 0) {
         return NULL;
-    else
+    } else {
         result = run(args, nargs, kwnames);
-    if (result != NULL && hf_is_coroutine(result))
-        return refuse_coroutine(self, &pass, "call", args[0], result);
+        late = hf_late_result(result);
+    }
+    if (result != NULL && late != HF_NOT_LATE && late != HF_STOOD_IN)
+        return hand_over_late(self, &pass, late, result, args, nargs, kwnames);
     return self->controls ? result : hf_gate_leave(self, &pass, result);
 }
 
-/* A controlled call as an outcome, and what it took. Of a coroutine as its result: as call() says. */
+/* A controlled call as an outcome, and what it took. A result that is to run yet is none. */
 static PyObject *
 run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObject *const *args,
                 Py_ssize_t nargs, PyObject *kwnames)
 {
     hf_pass pass;
-    hf_invocation what = {args[0], args + 1, (size_t)(nargs - 1), kwnames};
+    hf_invocation what = {args[0], args + 1, (size_t)(nargs - 1), kwnames, false};
     PyObject *result = hf_gate_run(self, &pass, course, &what, false);
-    if (result != NULL && hf_is_coroutine(result)) {
-        hf_pass_init(&pass);
-        return refuse_coroutine(self, &pass, method, args[0], result);
+    if (result != NULL && course->late != HF_NOT_LATE) {
+        hf_late_refuse(self, NULL, (hf_late)course->late, result, method, args[0]);
+        return NULL;
     }
     return result != NULL    ? hf_outcome_value(result)
            : course->refused ? hf_outcome_rejection()
@@ -147,8 +145,11 @@ hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
         hf_gate_waited(self, &pass);
     }
     PyObject *result = run(args, nargs, kwnames);
-    if (result != NULL && hf_is_coroutine(result))
-        return refuse_coroutine(self, &pass, "try_call", args[0], result);
+    hf_late late = hf_late_result(result);
+    if (late != HF_NOT_LATE) {
+        hf_late_refuse(self, &pass, late, result, "try_call", args[0]);
+        return NULL;
+    }
     result = hf_gate_leave(self, &pass, result);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_error();
 }
@@ -184,9 +185,19 @@ hf_gate_open(PyObject *op, PyObject *opener)
     GateObject *self = (GateObject *)op;
     hf_pass pass;
     hf_course course;
-    hf_invocation what = {opener, NULL, 0, NULL};
+    hf_invocation what = {opener, NULL, 0, NULL, false};
     PyObject *result = hf_gate_run(self, &pass, &course, &what, true);
     return result == NULL ? NULL : hf_permit_with(self, &pass, result);
+}
+
+/* _call_within(fn): call fn() for a gate around this one, which is to see what comes late from it. */
+PyObject *
+hf_gate_call_within(PyObject *op, PyObject *fn)
+{
+    hf_pass pass;
+    hf_course course;
+    hf_invocation what = {fn, NULL, 0, NULL, false};
+    return hf_gate_run((GateObject *)op, &pass, &course, &what, false);
 }
 
 PyObject *

@@ -44,9 +44,12 @@ hf_invoke(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 
 /* ---- in, and out again ---- */
 
-/* Enter the steps that are not entered, waiting where it must be. -1: the exception that keeps it out. */
+/*
+ * Enter the steps that are not entered, waiting where it must be. -1: the exception that keeps it out, or
+ * course->late says that it is put off.
+ */
 static int
-enter(GateObject *gate, hf_pass *pass)
+enter(GateObject *gate, hf_pass *pass, const hf_invocation *what)
 {
     hf_refusal why;
     pass->course->refused = false;
@@ -62,6 +65,10 @@ enter(GateObject *gate, hf_pass *pass)
             return -1;
         case HF_MUST_WAIT:
             break;
+        }
+        if (what->puts_off && pass->course->attempts == 0) {
+            pass->course->late = HF_PUT_OFF;
+            return -1;
         }
         if (hf_step_block(gate->steps[pass->entered]) < 0) {
             pass->course->refused = PyErr_ExceptionMatches(hf_rejected_type);
@@ -204,8 +211,8 @@ run_here(GateObject *gate, hf_course *course, const hf_invocation *what)
 }
 
 /*
- * Run a call through the gate. A coroutine as its result is a plain function's, of which nothing has run:
- * then nothing of the gate is held, and the call was as if it had never been asked for.
+ * Run a call through the gate. Of a result that is to run yet (course->late) nothing of the gate is held:
+ * the call was as if it had never been asked for.
  *
  * With `keep`, what admits stays held when it succeeds, for a permit: pass->entered tells.
  */
@@ -220,15 +227,18 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
     course->keeps = keep;
     course->threaded = gate->threaded_at >= 0 && !keep; /* a stream goes on where it is begun */
     while (how == HF_AGAIN) {
-        if (enter(gate, pass) == 0) {
+        if (enter(gate, pass, what) == 0) {
             result = run_here(gate, course, what);
-            if (result != NULL && hf_is_coroutine(result)) {
+            if (!keep && (course->late = (uint8_t)hf_late_result(result)) != HF_NOT_LATE) {
                 if (hf_gate_undo(gate, pass) < 0)
                     Py_CLEAR(result);
                 break;
             }
             if (keep && result != NULL && hf_gate_keep(gate, pass))
                 break;
+        } else if (course->late == HF_PUT_OFF) {
+            hf_gate_undo(gate, pass);
+            break;
         }
         how = unwind(gate, pass, &result);
     }
@@ -244,14 +254,15 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
  */
 PyObject *
 hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
-                 PyObject *kwnames)
+                 PyObject *kwnames, bool puts_off, hf_late *late)
 {
     if (Py_EnterRecursiveCall(" while calling a guarded function"))
         return NULL;
     hf_pass *pass = alloca(offsetof(hf_pass, hold) + (size_t)gate->n_steps * sizeof *pass->hold);
     hf_course course;
-    hf_invocation what = {fn, args, nargsf, kwnames};
+    hf_invocation what = {fn, args, nargsf, kwnames, puts_off};
     PyObject *result = hf_gate_run(gate, pass, &course, &what, false);
+    *late = course.late == HF_NOT_LATE && course.stand_ins > 0 ? HF_STOOD_IN : (hf_late)course.late;
     Py_LeaveRecursiveCall();
     return result;
 }

@@ -327,6 +327,8 @@ static PyMethodDef gate_methods[] = {
     {"_check_begin", hf_gate_check_begin, METH_NOARGS, NULL},
     {"_leave_place", gate_leave_place, METH_O, NULL},
     {"_aopen", hf_gate_aopen, METH_O, NULL},
+    {"_await", hf_gate_await, METH_VARARGS, NULL},
+    {"_call_within", hf_gate_call_within, METH_O, NULL},
     {"_record_latency", hf_gate_record_latency, METH_O, NULL},
     {"_refuse", gate_refuse, METH_VARARGS, NULL},
     {"_permit", hf_gate_permit, METH_NOARGS,
@@ -349,7 +351,7 @@ static PyMethodDef gate_methods[] = {
     {"call", FAST(hf_gate_call), METH_FASTCALL | METH_KEYWORDS,
      "call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return what it returns.\n\n"
-     "Raises:\n    Rejected: The policy refused; fn did not run.\n    TypeError: fn is a coroutine function; use acall()."},
+     "Raises:\n    Rejected: The policy refused; fn did not run.\n    TypeError: fn is a coroutine function, or returned what can only be awaited; use acall()."},
     {"try_call", FAST(hf_gate_try_call), METH_FASTCALL | METH_KEYWORDS,
      "try_call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return an Outcome: its value, its Exception or the rejection."},

@@ -13,6 +13,7 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->pausing = course->standing_in = false;
     course->awaits = awaits;
     course->keeps = course->threaded = false;
+    course->late = HF_NOT_LATE;
     course->fired = HF_MAX_STEPS;
     course->waited_ns = 0;
     course->works = NULL;

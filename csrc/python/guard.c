@@ -3,7 +3,7 @@
  * through to the wrapped function. It wears the function's name, signature and code flags, binds like
  * a method and pickles by its qualified name.
  */
-#include "hfpy.h"
+#include "control.h"
 
 #include <structmember.h>
 
@@ -16,7 +16,8 @@ typedef struct {
     PyObject *fn;
     PyObject *dict;
     PyObject *weakrefs;
-    int8_t kind; /* hf_callable */
+    int8_t kind;  /* hf_callable */
+    hf_au16 late; /* hf_late: what came late from it, if anything did */
 } GuardObject;
 
 /* What the function it guards gives when it is called. */
@@ -29,16 +30,69 @@ hf_guard_kind(const PyObject *op)
 /* ---- calling ---- */
 
 /*
- * A plain function that answered with a coroutine, as many a wrapper of an `async def` does: nothing of
- * that has run. It is guarded when it is awaited, and this call was as if it had never been asked for.
+ * Whether a call is put off where it would have to wait: its event loop runs here, and what the function
+ * gives is awaited, entered or iterated anyhow.
+ */
+static bool
+puts_off(const GuardObject *self)
+{
+    hf_late late = (hf_late)hf_load_relaxed(&self->late);
+    return late != HF_NOT_LATE && late != HF_LATE_FUTURE && hf_loop_runs_here();
+}
+
+/* Enter a gate that controls nothing. False: refused, and the exception is set; or to be put off. */
+static bool
+enter(const GuardObject *self, hf_pass *pass, bool *put_off)
+{
+    hf_refusal why;
+    *put_off = false;
+    if (!puts_off(self))
+        return hf_gate_enter_blocking(self->gate, pass) == 0;
+    switch (hf_gate_enter(self->gate, pass, &why)) {
+    case HF_IN:
+        return true;
+    case HF_MUST_WAIT:
+        *put_off = hf_gate_undo(self->gate, pass) == 0;
+        break;
+    case HF_REFUSED:
+        hf_refuse(&why);
+        break;
+    case HF_BROKEN:
+        break;
+    }
+    return false;
+}
+
+/* What was found to come late from the function is guarded, and known for the next call. */
+static PyObject *Py_NO_INLINE
+guard_late(GuardObject *self, hf_pass *pass, hf_late late, PyObject *result, PyObject *const *args,
+           size_t nargsf, PyObject *kwnames)
+{
+    hf_store_relaxed(&self->late, (uint16_t)late);
+    return hf_late_guarded(self->gate, pass, late, result, self->fn, args, nargsf, kwnames);
+}
+
+/*
+ * A call that is put off: nothing was entered. What would run at once is called in a task that waits;
+ * other functions are called, and it is what they give that waits.
  */
 static PyObject *Py_NO_INLINE
-guard_late(GateObject *gate, hf_pass *pass, PyObject *coroutine)
+call_put_off(GuardObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (hf_gate_undo(gate, pass) == 0)
-        return hf_coroutine_of(gate, coroutine);
-    Py_DECREF(coroutine);
-    return NULL;
+    PyObject *gate = (PyObject *)self->gate, *tuple, *dict;
+    hf_pass nothing;
+    if (hf_load_relaxed(&self->late) == HF_LATE_TASK) {
+        return hf_pack_call_for_python(args, nargsf, kwnames, &tuple, &dict) < 0
+                   ? NULL
+                   : PyObject_CallMethod(gate, "_call_in_task", "ONN", self->fn, tuple, dict);
+    }
+    PyObject *result = hf_invoke(self->fn, args, nargsf, kwnames);
+    hf_late late = hf_late_result(result);
+    hf_pass_init(&nothing);
+    if (late != HF_NOT_LATE && late != HF_LATE_TASK && late != HF_LATE_FUTURE)
+        return guard_late(self, &nothing, late, result, args, nargsf, kwnames);
+    /* This time it gave something else, which has run: it is admitted late. */
+    return result != NULL ? PyObject_CallMethod(gate, "_has_run", "N", result) : NULL;
 }
 
 /*
@@ -50,17 +104,41 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
 {
     GuardObject *self = (GuardObject *)Py_NewRef(op);
     PyObject *result = NULL;
+    bool put_off = false;
     hf_pass pass;
     hf_pass_init(&pass);
-    if (hf_gate_enter_lone(self->gate, &pass) || hf_gate_enter_blocking(self->gate, &pass) == 0) {
+    if (hf_gate_enter_lone(self->gate, &pass) || enter(self, &pass, &put_off)) {
         result = hf_invoke(self->fn, args, nargsf, kwnames);
-        if (result != NULL && hf_is_coroutine(result))
-            result = guard_late(self->gate, &pass, result);
+        hf_late late = hf_late_result(result);
+        if (late != HF_NOT_LATE)
+            result = guard_late(self, &pass, late, result, args, nargsf, kwnames);
         else if (!hf_gate_leave_lone(self->gate, &pass, result))
             result = hf_gate_leave(self->gate, &pass, result);
+    } else if (put_off) {
+        result = call_put_off(self, args, nargsf, kwnames);
     }
     Py_DECREF(op);
     return result;
+}
+
+/* Whether the function's result is awaited: it was so far, or it wraps an `async def` and a loop runs. */
+static bool
+is_awaited(const GuardObject *self)
+{
+    hf_late late = (hf_late)hf_load_relaxed(&self->late);
+    if (late != HF_NOT_LATE || !hf_loop_runs_here())
+        return late == HF_LATE_COROUTINE || late == HF_LATE_AWAITABLE || late == HF_LATE_TASK;
+    PyObject *fn = Py_NewRef(self->fn);
+    for (int i = 0; fn != NULL && i < 100; i++) { /* wrappers of wrappers, perhaps in a circle */
+        PyObject *wrapped = hf_attribute_or_null(fn, "__wrapped__");
+        if (wrapped == NULL)
+            break;
+        Py_SETREF(fn, wrapped);
+    }
+    bool awaited = hf_callable_kind(fn) == HF_CALL_COROUTINE;
+    Py_DECREF(fn);
+    PyErr_Clear();
+    return awaited;
 }
 
 /* The same for calls that retries, timeouts or fallbacks control. */
@@ -68,9 +146,15 @@ static PyObject *
 call_controlled(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     GuardObject *self = (GuardObject *)Py_NewRef(op);
-    PyObject *result = hf_gate_run_call(self->gate, self->fn, args, nargsf, kwnames);
-    if (result != NULL && hf_is_coroutine(result))
-        result = hf_coroutine_of_call(self->gate, result, self->fn, args, nargsf, kwnames);
+    hf_late late;
+    PyObject *result =
+        hf_gate_run_call(self->gate, self->fn, args, nargsf, kwnames, puts_off(self), &late);
+    if (late == HF_PUT_OFF && result == NULL && !PyErr_Occurred())
+        result = call_put_off(self, args, nargsf, kwnames);
+    else if (result != NULL && late == HF_STOOD_IN && is_awaited(self))
+        result = PyObject_CallMethod((PyObject *)self->gate, "_given", "N", result);
+    else if (result != NULL && late != HF_NOT_LATE && late != HF_STOOD_IN)
+        result = guard_late(self, NULL, late, result, args, nargsf, kwnames);
     Py_DECREF(op);
     return result;
 }
@@ -153,6 +237,7 @@ hf_guard_new(GateObject *gate, PyObject *fn)
     if (self == NULL)
         return NULL;
     self->kind = (int8_t)kind;
+    hf_store_relaxed(&self->late, HF_NOT_LATE);
     self->vectorcall = kind == HF_CALL_PLAIN && gate->controls ? call_controlled : calls[kind];
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->fn = Py_NewRef(fn);
@@ -324,7 +409,7 @@ static PyType_Spec guard_spec = {
 int
 hf_guard_ready(PyObject *module)
 {
-    if (hf_callable_kind_ready() < 0)
+    if (hf_callable_kind_ready() < 0 || hf_late_ready() < 0)
         return -1;
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
     return hf_guard_type == NULL

@@ -10,7 +10,8 @@
  *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c, gate_equip.c: what one
  *                 is made of; gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls
- *   guard.c       Guard, the guarded callable (vectorcall); callable_kind.c: what a callable gives
+ *   guard.c       Guard, the guarded callable (vectorcall); callable_kind.c: what a callable gives;
+ *                 late.c: results that are to run yet
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps;
  *                 coroutine_run.c: the same where it may be run again; coroutine_throw.c: exceptions
  *                 into it; coroutine_inner.c: what it drives; coroutine_stop.c: its result
@@ -313,6 +314,7 @@ PyObject *hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t n
 PyObject *hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                                 PyObject *kwnames);
 PyObject *hf_gate_open(PyObject *op, PyObject *opener);
+PyObject *hf_gate_call_within(PyObject *op, PyObject *fn);
 PyObject *hf_gate_aopen(PyObject *op, PyObject *opener);
 PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *hf_gate_record_latency(PyObject *op, PyObject *histogram);
@@ -368,9 +370,58 @@ hf_is_coroutine(const PyObject *op)
     return PyCoro_CheckExact(op) || Py_IS_TYPE(op, hf_coroutine_type);
 }
 
+/* The same of a generator: types.coroutine makes them. */
+static inline bool
+hf_is_generator_coroutine(PyObject *op)
+{
+    if (!PyGen_CheckExact(op))
+        return false;
+    PyObject *code = PyObject_GetAttrString(op, "gi_code");
+    bool answer = code != NULL && (((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE);
+    Py_XDECREF(code);
+    PyErr_Clear();
+    return answer;
+}
+
 PyObject *hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args,
                             Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry);
+
+/* ---- late.c ---- */
+typedef enum {
+    HF_NOT_LATE,
+    HF_LATE_COROUTINE,
+    HF_LATE_GENERATOR,
+    HF_LATE_ASYNC_GENERATOR,
+    HF_LATE_MANAGER, /* this and the next: of contextlib */
+    HF_LATE_ASYNC_MANAGER,
+    HF_LATE_AWAITABLE,
+    HF_LATE_TASK,   /* this and the next run already: a future of asyncio, */
+    HF_LATE_FUTURE, /* one of concurrent.futures */
+    HF_PUT_OFF,     /* no result: the call would have to wait before it, and nothing is held */
+    HF_STOOD_IN     /* what a fallback gave */
+} hf_late;
+int hf_late_ready(void);
+hf_late hf_late_kind(PyObject *op);
+PyObject *hf_late_guarded(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
+                          PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+bool hf_late_is_for_call(hf_late kind, PyObject *late);
+void hf_late_refuse(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
+                    const char *method, PyObject *fn);
+PyObject *hf_gate_await(PyObject *op, PyObject *given);
+
+/* False for what most functions return: None, numbers, text, containers. Others take a closer look. */
+static inline bool
+hf_may_come_late(const PyObject *op)
+{
+    return Py_TYPE(op)->tp_as_async != NULL;
+}
+
+static inline hf_late
+hf_late_result(PyObject *op)
+{
+    return op != NULL && hf_may_come_late(op) ? hf_late_kind(op) : HF_NOT_LATE;
+}
 
 /* ---- gate_run.c ---- */
 int hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **tuple,
@@ -379,7 +430,7 @@ PyObject *hf_invoke(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject
 int hf_pack_call_for_python(PyObject *const *args, size_t nargsf, PyObject *kwnames,
                             PyObject **tuple, PyObject **dict);
 PyObject *hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
-                           PyObject *kwnames);
+                           PyObject *kwnames, bool puts_off, hf_late *late);
 
 /* ---- permit.c, entry.c, entry_open.c, done.c, outcome.c ---- */
 extern PyObject *hf_done;

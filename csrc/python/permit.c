@@ -115,6 +115,22 @@ permit_failure(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     Py_RETURN_TRUE;
 }
 
+/* Settle with what the call has returned, as if it had ended here. */
+static PyObject *
+permit_returned(PyObject *op, PyObject *result)
+{
+    PermitObject *self = (PermitObject *)op;
+    if (!claim(self))
+        Py_RETURN_FALSE;
+    Py_INCREF(op); /* a listener may let go of it meanwhile */
+    PyObject *answer = hf_gate_leave(self->gate, &self->pass, Py_NewRef(result));
+    Py_DECREF(op);
+    if (answer == NULL)
+        return NULL;
+    Py_DECREF(answer);
+    Py_RETURN_TRUE;
+}
+
 static PyObject *
 permit_enter(PyObject *op, PyObject *ignored)
 {
@@ -194,6 +210,7 @@ static PyMethodDef permit_methods[] = {
      "failure($self, exc=None, /)\n--\n\nSettle as a failure; an exception given is judged as if the call had raised it."},
     {"ignore", permit_ignore, METH_NOARGS,
      "ignore($self, /)\n--\n\nSettle without a verdict: the place is free, nothing is proven."},
+    {"_returned", permit_returned, METH_O, NULL},
     {"__enter__", permit_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))permit_exit, METH_FASTCALL, NULL},
     {NULL},

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast._native.bulkhead import Bulkhead
+    from holdfast._native.gate import Permit
     from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.pipeline.attempts import Attempts
@@ -114,3 +115,39 @@ class ThreadsAndTasks:
         from holdfast.pipeline.streams import guarded_async_generator
 
         return guarded_async_generator(policy, inner, *again)
+
+    def late_manager(self, policy: Policy, manager: Any, *again: Any) -> Any:
+        """Guard what ``@contextmanager`` made."""
+        from holdfast.pipeline.late import guarded_manager
+
+        return guarded_manager(policy, manager, *again)
+
+    def late_async_manager(self, policy: Policy, manager: Any, *again: Any) -> Any:
+        """Guard what ``@asynccontextmanager`` made."""
+        from holdfast.pipeline.late import guarded_async_manager
+
+        return guarded_async_manager(policy, manager, *again)
+
+    def late_awaitable(self, policy: Policy, awaitable: Any, *again: Any) -> Any:
+        """Guard an awaitable object."""
+        from holdfast.pipeline.late import guarded_awaitable
+
+        return guarded_awaitable(policy, awaitable, *again)
+
+    def late_task(self, policy: Policy, awaitable: Any, *again: Any) -> Any:
+        """Await a future of asyncio, controlled, or a guarded call, in a task."""
+        from holdfast.pipeline.late import guarded_task
+
+        return guarded_task(policy, awaitable, *again)
+
+    def late_future(self, policy: Policy, future: Any) -> None:
+        """Refuse to control a future of concurrent.futures."""
+        from holdfast.pipeline.late import refuse_future
+
+        refuse_future(policy, future)
+
+    def settle_when_done(self, future: Any, permit: Permit) -> Any:
+        """Have a permit settle with the outcome of a future."""
+        from holdfast.pipeline.late import settle_when_done
+
+        return settle_when_done(future, permit)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     S = TypeVar("S")
     R = TypeVar("R")
 
-__all__ = ["guarded_async_generator", "guarded_generator"]
+__all__ = ["guarded_async_generator", "guarded_generator", "items_of"]
 
 
 def guarded_generator(gate: Gate, inner: Generator[Y, S, R], *again: Any) -> Generator[Y, S, R]:
@@ -57,7 +57,7 @@ def guarded_async_generator(
 
 def _named_after(inner: Any, outer: G) -> G:
     for attribute in ("__name__", "__qualname__"):
-        setattr(outer, attribute, getattr(inner, attribute))
+        setattr(outer, attribute, getattr(inner, attribute, getattr(outer, attribute)))
     return outer
 
 
@@ -160,7 +160,7 @@ async def _adrive_controlled(
     del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
-            items = _items(begun)
+            items = items_of(begun)
             try:
                 async for item in items:
                     yield item
@@ -198,8 +198,8 @@ async def _thrown(inner: AsyncGenerator[Y, S], thrown: BaseException) -> Y:
     return await inner.athrow(thrown)
 
 
-async def _items(given: Any) -> AsyncGenerator[Any, None]:
-    """Yield what stands in for a stream: items, of an iterable of either kind."""
+async def items_of(given: Any) -> AsyncGenerator[Any, None]:
+    """Yield the items of an iterable of either kind, as of what stands in for a stream."""
     if hasattr(given, "__aiter__"):
         items = aiter(given)
         try:

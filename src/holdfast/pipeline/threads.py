@@ -116,7 +116,7 @@ class Work:
 
     def _make(self) -> Any:
         rest = self._call[0]
-        return self._make_call() if rest is None else rest.call(self._make_call)
+        return self._make_call() if rest is None else rest._call_within(self._make_call)
 
     def _make_call(self) -> Any:
         self._called = True

@@ -60,6 +60,12 @@ if TYPE_CHECKING:
         def async_generator(
             self, policy: Policy, inner: AsyncGenerator[Any, Any], *again: Any
         ) -> AsyncGenerator[Any, Any]: ...
+        def late_manager(self, policy: Policy, manager: Any, *again: Any) -> Any: ...
+        def late_async_manager(self, policy: Policy, manager: Any, *again: Any) -> Any: ...
+        def late_awaitable(self, policy: Policy, awaitable: Any, *again: Any) -> Any: ...
+        def late_task(self, policy: Policy, awaitable: Any, *again: Any) -> Any: ...
+        def late_future(self, policy: Policy, future: Any) -> None: ...
+        def settle_when_done(self, future: Any, permit: gate.Permit) -> Any: ...
 
 
 __all__ = [
@@ -136,6 +142,11 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     Every policy is a decorator, a context manager and has ``call``, ``acall``, ``try_call`` and
     ``try_acall``. It is not made itself, its subclasses are.
+
+    As a decorator, and through ``call``, it also guards what a plain function gives to be run
+    later: an awaitable, a generator and what ``@contextmanager`` made are admitted when they begin
+    and settle when they end; a future, which runs already, is admitted by the call and settles when
+    it is done. Nothing of that counts before it has run.
 
     Attributes:
         kind: What it is, for the registry: "circuit_breaker", "rate_limiter" …
@@ -244,6 +255,41 @@ class Policy(gate.Gate, metaclass=_Registered):
     ) -> AsyncGenerator[Any, Any]:
         return driver().async_generator(self, inner, *again)
 
+    # The same for what a plain function gave that is to run yet, or runs.
+
+    def _late_manager(self, manager: Any, *again: Any) -> Any:
+        return driver().late_manager(self, manager, *again)
+
+    def _late_async_manager(self, manager: Any, *again: Any) -> Any:
+        return driver().late_async_manager(self, manager, *again)
+
+    def _late_awaitable(self, awaitable: Any, *again: Any) -> Any:
+        return driver().late_awaitable(self, awaitable, *again)
+
+    def _late_task(self, future: Any, *again: Any) -> Any:
+        return driver().late_task(self, future, *again)
+
+    def _late_future(self, future: Any, *_again: Any) -> None:
+        driver().late_future(self, future)
+
+    @staticmethod
+    async def _given(result: _R) -> _R:
+        """Return, awaited, what a fallback gave where the caller awaits."""
+        return result
+
+    def _call_in_task(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call what gives a future of asyncio in a task, which first waits to be admitted."""
+        return driver().late_task(self, self.acall(fn, *args, **kwargs))
+
+    def _has_run(self, result: _R) -> _R:
+        """Admit a call that has run, and gave ``result``."""
+        return self.call(_same, result)
+
+    def _settle_when_done(self, future: Any, permit: gate.Permit) -> Any:
+        return driver().settle_when_done(future, permit)
+
     def _sleep(self, ns: int) -> None:
         driver().sleep(self._clock, ns)
 
@@ -304,6 +350,10 @@ class Policy(gate.Gate, metaclass=_Registered):
             if _comparable(living) != _comparable(value):
                 problems.refuse(field, value, f"{_brief(living)}, as the living shared one has")
         problems.done()
+
+
+def _same(result: _R) -> _R:
+    return result
 
 
 class NotWaitableError(RuntimeError):
