@@ -1,24 +1,14 @@
 /*
  * Guard: a guarded callable. No argument tuple, no Python frame of ours: the arguments go straight
- * through to the wrapped function. It wears the function's name, signature and code flags, binds like
- * a method and pickles by its qualified name.
+ * through to the wrapped function. It has the function's face (guard_face.c), binds like a method and
+ * pickles by its qualified name.
  */
 #include "control.h"
+#include "guard.h"
 
 #include <structmember.h>
 
 PyTypeObject *hf_guard_type;
-
-typedef struct {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
-    GateObject *gate;
-    PyObject *fn;
-    PyObject *dict;
-    PyObject *weakrefs;
-    int8_t kind;  /* hf_callable */
-    hf_au16 late; /* hf_late: what came late from it, if anything did */
-} GuardObject;
 
 /* What the function it guards gives when it is called. */
 hf_callable
@@ -193,34 +183,18 @@ guard_bind(PyObject *op, PyObject *obj, PyObject *type)
     return obj == NULL || obj == Py_None ? Py_NewRef(op) : PyMethod_New(op, obj);
 }
 
-/* ---- wearing the function's face ---- */
-
-static const char *const face[] = {
-    "__module__",
-    "__name__",
-    "__qualname__",
-    "__doc__",
-    "__type_params__",
-    /* what inspect asks a function-like object for: */
-    "__code__",
-    "__defaults__",
-    "__kwdefaults__",
-};
-
-static int
-wear(GuardObject *self)
+/* What functools.wraps would put into a __dict__: what was set on the function, and the function. */
+static PyObject *
+attributes_of(PyObject *fn)
 {
-    PyObject *own = hf_attribute_or_null(self->fn, "__dict__");
+    PyObject *dict = PyDict_New();
+    PyObject *own = dict != NULL ? hf_attribute_or_null(fn, "__dict__") : NULL;
     if (own != NULL && PyDict_Check(own))
-        PyDict_Update(self->dict, own);
+        PyDict_Update(dict, own);
     Py_XDECREF(own);
-    for (size_t i = 0; !PyErr_Occurred() && i < sizeof face / sizeof *face; i++) {
-        PyObject *value = hf_attribute_or_null(self->fn, face[i]);
-        if (value != NULL)
-            PyDict_SetItemString(self->dict, face[i], value);
-        Py_XDECREF(value);
-    }
-    return PyErr_Occurred() ? -1 : PyDict_SetItemString(self->dict, "__wrapped__", self->fn);
+    if (PyErr_Occurred() || PyDict_SetItemString(dict, "__wrapped__", fn) < 0)
+        Py_CLEAR(dict);
+    return dict;
 }
 
 PyObject *
@@ -241,40 +215,12 @@ hf_guard_new(GateObject *gate, PyObject *fn)
     self->vectorcall = kind == HF_CALL_PLAIN && gate->controls ? call_controlled : calls[kind];
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->fn = Py_NewRef(fn);
-    self->weakrefs = NULL;
-    self->dict = PyDict_New();
+    self->weakrefs = self->face = NULL;
+    self->dict = attributes_of(fn);
     PyObject_GC_Track(self);
-    if (self->dict == NULL || wear(self) < 0) {
-        Py_DECREF(self);
-        return NULL;
-    }
+    if (self->dict == NULL)
+        Py_CLEAR(self);
     return (PyObject *)self;
-}
-
-/* Annotations are not copied: from 3.14 on they are evaluated only for those who look. */
-static PyObject *
-guard_annotations(PyObject *op, void *closure)
-{
-    GuardObject *self = (GuardObject *)op;
-    (void)closure;
-    PyObject *own = self->dict != NULL ? PyDict_GetItemString(self->dict, "__annotations__") : NULL;
-    return own != NULL ? Py_NewRef(own) : PyObject_GetAttrString(self->fn, "__annotations__");
-}
-
-static int
-guard_set_annotations(PyObject *op, PyObject *value, void *closure)
-{
-    (void)closure;
-    /* Made anew where the collector has taken it. */
-    PyObject *dict = PyObject_GenericGetDict(op, NULL);
-    if (dict == NULL)
-        return -1;
-    int answer = value != NULL ? PyDict_SetItemString(dict, "__annotations__", value)
-                               : PyDict_DelItemString(dict, "__annotations__");
-    Py_DECREF(dict);
-    if (answer < 0 && value == NULL && PyErr_ExceptionMatches(PyExc_KeyError))
-        PyErr_SetString(PyExc_AttributeError, "__annotations__");
-    return answer;
 }
 
 /* As a function: found again by its name, and a copy of it is itself. */
@@ -333,6 +279,7 @@ guard_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->gate);
     Py_VISIT(self->fn);
     Py_VISIT(self->dict);
+    Py_VISIT(self->face);
     return 0;
 }
 
@@ -342,6 +289,7 @@ guard_clear(PyObject *op)
     GuardObject *self = (GuardObject *)op;
     /* Gate and fn stay: a call may still come while the cycle is taken apart. */
     Py_CLEAR(self->dict);
+    Py_CLEAR(self->face);
     return 0;
 }
 
@@ -355,6 +303,7 @@ guard_dealloc(PyObject *op)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     Py_XDECREF(self->dict);
+    Py_XDECREF(self->face);
     Py_DECREF(self->fn);
     Py_DECREF(self->gate);
     PyObject_GC_Del(op);
@@ -371,18 +320,13 @@ static PyMemberDef guard_members[] = {
     {NULL},
 };
 
-static PyGetSetDef guard_getset[] = {
-    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
-    {"__annotations__", guard_annotations, guard_set_annotations, NULL, NULL},
-    {NULL},
-};
-
 static PyMethodDef guard_methods[] = {
     {"with_options", (PyCFunction)(void (*)(void))guard_with_options, METH_VARARGS | METH_KEYWORDS,
      "with_options($self, /, **options)\n--\n\n"
      "Return the function guarded by its pipeline with other policies; see Pipeline.with_options.\n\n"
      "Of a method it is one that is not bound, whichever way it was reached: call it with the object.\n\n"
      "Raises:\n    TypeError: What guards is no pipeline.\n    ConfigError: As of Pipeline.with_options."},
+    {"__dir__", hf_guard_dir, METH_NOARGS, NULL},
     {"__reduce__", guard_reduce, METH_NOARGS, NULL},
     {"__copy__", guard_copy, METH_NOARGS, NULL},
     {"__deepcopy__", guard_copy, METH_O, NULL},
@@ -390,11 +334,12 @@ static PyMethodDef guard_methods[] = {
 };
 
 static PyType_Slot guard_slots[] = {
-    {Py_tp_dealloc, guard_dealloc},  {Py_tp_traverse, guard_traverse},
-    {Py_tp_clear, guard_clear},      {Py_tp_repr, guard_repr},
-    {Py_tp_call, PyVectorcall_Call}, {Py_tp_descr_get, guard_bind},
-    {Py_tp_members, guard_members},  {Py_tp_getset, guard_getset},
-    {Py_tp_methods, guard_methods},  {0, NULL},
+    {Py_tp_dealloc, guard_dealloc},      {Py_tp_traverse, guard_traverse},
+    {Py_tp_clear, guard_clear},          {Py_tp_repr, guard_repr},
+    {Py_tp_call, PyVectorcall_Call},     {Py_tp_getattro, hf_guard_getattro},
+    {Py_tp_setattro, hf_guard_setattro}, {Py_tp_descr_get, guard_bind},
+    {Py_tp_members, guard_members},      {Py_tp_getset, hf_guard_getset},
+    {Py_tp_methods, guard_methods},      {0, NULL},
 };
 
 static PyType_Spec guard_spec = {
@@ -409,7 +354,7 @@ static PyType_Spec guard_spec = {
 int
 hf_guard_ready(PyObject *module)
 {
-    if (hf_callable_kind_ready() < 0 || hf_late_ready() < 0)
+    if (hf_callable_kind_ready() < 0 || hf_late_ready() < 0 || hf_guard_face_ready() < 0)
         return -1;
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
     return hf_guard_type == NULL

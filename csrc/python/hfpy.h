@@ -10,8 +10,8 @@
  *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c, gate_equip.c: what one
  *                 is made of; gate_call.c: calls through it
  *   own_methods.c what its subclasses get, for cheaper calls
- *   guard.c       Guard, the guarded callable (vectorcall); callable_kind.c: what a callable gives;
- *                 late.c: results that are to run yet
+ *   guard.c       Guard, the guarded callable (vectorcall); guard_face.c: what it looks like;
+ *                 callable_kind.c: what a callable gives; late.c: results that are to run yet
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps;
  *                 coroutine_run.c: the same where it may be run again; coroutine_throw.c: exceptions
  *                 into it; coroutine_inner.c: what it drives; coroutine_stop.c: its result

@@ -112,7 +112,7 @@ def test_inspect_tells_what_it_returns() -> None:
     assert callable(plain)
     assert inspect.isroutine(plain)
     assert not inspect.isclass(plain)
-    assert not inspect.isfunction(plain)
+    assert inspect.isfunction(plain)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="markcoroutinefunction came with 3.12")

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Coroutine, Generator
-from types import GenericAlias, TracebackType
+from types import CellType, CodeType, GenericAlias, TracebackType
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, final
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -92,6 +92,18 @@ class GuardedCoroutine(Coroutine[Any, Any, _T_co]):
 @final
 class Guard(Generic[_P, _R]):
     __wrapped__: Callable[_P, _R]
+    __name__: str
+    __qualname__: str
+    __type_params__: tuple[Any, ...]
+    __code__: CodeType
+    __defaults__: tuple[Any, ...] | None
+    __kwdefaults__: dict[str, Any] | None
+    @property
+    def __globals__(self) -> dict[str, Any]: ...
+    @property
+    def __builtins__(self) -> dict[str, Any]: ...
+    @property
+    def __closure__(self) -> tuple[CellType, ...] | None: ...
     @property
     def policy(self) -> Gate: ...
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...

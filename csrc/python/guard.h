@@ -1,0 +1,28 @@
+/*
+ * Guard: what its call (guard.c) and its face (guard_face.c) share.
+ */
+#ifndef HF_GUARD_H
+#define HF_GUARD_H
+
+#include "hfpy.h"
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    GateObject *gate;
+    PyObject *fn; /* never changed: it may be looked at as long as the guard lives */
+    PyObject *dict;
+    PyObject *weakrefs;
+    PyObject *face; /* what was set of what a function keeps outside its __dict__; NULL: nothing */
+    int8_t kind;    /* hf_callable */
+    hf_au16 late;   /* hf_late: what came late from it, if anything did */
+} GuardObject;
+
+/* tp_getattro, tp_setattro and __dir__: the attributes a function has. */
+PyObject *hf_guard_getattro(PyObject *op, PyObject *name);
+int hf_guard_setattro(PyObject *op, PyObject *name, PyObject *value);
+PyObject *hf_guard_dir(PyObject *op, PyObject *ignored);
+extern PyGetSetDef hf_guard_getset[];
+int hf_guard_face_ready(void);
+
+#endif /* HF_GUARD_H */
