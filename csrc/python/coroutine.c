@@ -22,6 +22,7 @@ static CoroutineObject *
 coroutine_new(GateObject *gate, hf_purpose purpose)
 {
     CoroutineObject *self;
+    Py_INCREF((PyObject *)gate); /* making it may collect garbage */
 #ifndef Py_GIL_DISABLED
     if (n_free_coroutines > 0) {
         self = free_coroutines[--n_free_coroutines];
@@ -30,11 +31,13 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
 #endif
     {
         self = PyObject_GC_New(CoroutineObject, hf_coroutine_type);
-        if (self == NULL)
+        if (self == NULL) {
+            Py_DECREF((PyObject *)gate);
             return NULL;
+        }
     }
     self->weakrefs = NULL;
-    self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
+    self->gate = gate;
     self->inner = self->waiting = self->fn = self->args = self->kwargs = self->failure = NULL;
     self->phase = PHASE_CREATED;
     self->purpose = (uint8_t)purpose;
@@ -104,34 +107,72 @@ hf_coroutine_enter(GateObject *gate, hf_purpose purpose, PyObject *entry)
 
 /* ---- looking like a coroutine ---- */
 
-/* What is driven. Coroutines of coroutines may be many: they are passed through here, not asked. */
+/* A part of it, strong; NULL: there is none. */
 static PyObject *
-driven(PyObject *op)
+part_of(CoroutineObject *self, PyObject *const *part)
 {
-    while (op != NULL && Py_IS_TYPE(op, hf_coroutine_type)) {
-        CoroutineObject *self = (CoroutineObject *)op;
-        op = self->phase == PHASE_WAITING ? self->waiting : self->inner;
-    }
+    PyObject *op;
+    HF_BEGIN_EXCLUSIVE(self);
+    op = Py_XNewRef(*part);
+    HF_END_EXCLUSIVE();
     return op;
 }
 
-/* Who is asked is held: it may answer by making a step, which lets go of it. */
+/* What it drives at the moment. */
+static PyObject *
+driven_by(CoroutineObject *self)
+{
+    return part_of(self, self->phase == PHASE_WAITING ? &self->waiting : &self->inner);
+}
+
+/* What it was made to drive. */
+static PyObject *
+inside_of(CoroutineObject *self)
+{
+    return part_of(self, &self->inner);
+}
+
+/*
+ * The last of the coroutines that drive each other, beginning with `op`; strong. They may be many, so
+ * they are passed through here, not asked. NULL: they are a circle and have no last one. Each round of a
+ * circle meets the mark, which is moved on after one step, two, four …
+ */
+static CoroutineObject *
+last_of(PyObject *op, PyObject *(*next)(CoroutineObject *))
+{
+    PyObject *at = Py_NewRef(op), *mark = op, *inner;
+    size_t steps = 0, most = 1;
+    while ((inner = next((CoroutineObject *)at)) != NULL && Py_IS_TYPE(inner, hf_coroutine_type)) {
+        Py_SETREF(at, inner);
+        if (at == mark) {
+            Py_DECREF(at);
+            return NULL;
+        }
+        if (++steps == most) {
+            mark = at;
+            steps = 0;
+            most *= 2;
+        }
+    }
+    Py_XDECREF(inner);
+    return (CoroutineObject *)at;
+}
+
+/* Steals `source`, which is held while it is asked: it may answer by making a step, which lets go of it. */
 static PyObject *
 ask(PyObject *source, const char *name)
 {
-    PyObject *value = NULL;
-    if (source != NULL) {
-        Py_INCREF(source);
-        value = PyObject_GetAttrString(source, name);
-        Py_DECREF(source);
-    }
+    PyObject *value = source != NULL ? PyObject_GetAttrString(source, name) : NULL;
+    Py_XDECREF(source);
     return value;
 }
 
 static PyObject *
 forward(PyObject *op, void *closure)
 {
-    PyObject *value = ask(driven(op), closure);
+    CoroutineObject *last = last_of(op, driven_by);
+    PyObject *value = last != NULL ? ask(driven_by(last), closure) : NULL;
+    Py_XDECREF((PyObject *)last);
     if (value != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_AttributeError)))
         return value;
     PyErr_Clear();
@@ -141,16 +182,21 @@ forward(PyObject *op, void *closure)
 static PyObject *
 forward_name(PyObject *op, void *closure)
 {
-    CoroutineObject *self = (CoroutineObject *)op;
-    while (self->inner != NULL && Py_IS_TYPE(self->inner, hf_coroutine_type))
-        self = (CoroutineObject *)self->inner;
-    for (int i = 0; i < 2; i++) {
-        PyObject *value = ask(i == 0 ? self->inner : self->fn, closure);
-        if (value != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)))
-            return value;
-        PyErr_Clear();
+    CoroutineObject *last = last_of(op, inside_of);
+    PyObject *source = last != NULL ? inside_of(last) : NULL, *value = NULL;
+    if (last == NULL)
+        last = (CoroutineObject *)Py_NewRef(op);
+    for (int i = 0; i < 2 && value == NULL; i++) {
+        value = ask(i == 0 ? source : part_of(last, &last->fn), closure);
+        if (value == NULL && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+            break;
+        if (value == NULL)
+            PyErr_Clear();
     }
-    return PyUnicode_FromString("guarded");
+    Py_DECREF((PyObject *)last);
+    if (value == NULL && !PyErr_Occurred())
+        return PyUnicode_FromString("guarded");
+    return value;
 }
 
 static bool

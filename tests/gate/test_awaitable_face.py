@@ -145,3 +145,46 @@ def test_an_awaitable_without_a_frame_shows_none() -> None:
         task.cancel()
 
     asyncio.run(main())
+
+
+def circle(length: int, tail: int) -> Any:
+    """A guarded coroutine that drives others, so many, of which the last so many are a circle."""
+    breaker, made = CircuitBreaker("circle"), []
+
+    def link(at: int) -> Any:
+        def fn() -> Any:
+            return made[at + 1 if at + 1 < len(made) else tail]
+
+        return breaker.acall(fn)
+
+    made.extend(link(at) for at in range(length))
+    with pytest.raises(ValueError, match="coroutine already executing"):
+        made[0].send(None)
+    return made
+
+
+@pytest.mark.parametrize(("length", "tail"), [(1, 0), (2, 0), (2, 1), (3, 0), (100, 37)])
+def test_a_circle_of_coroutines_shows_itself_and_no_frame(length: int, tail: int) -> None:
+    made = circle(length, tail)
+    for each in made:
+        assert re.match(r"<guarded coroutine .*fn at 0x", repr(each))
+        assert each.__name__ == "fn"
+        for name in ("cr_await", "cr_frame", "cr_code", "cr_origin"):
+            assert getattr(each, name) is None
+        assert (each.cr_running, each.cr_suspended) == (False, False)
+        each.close()
+
+
+def test_a_coroutine_that_awaits_itself_is_an_error_in_a_task() -> None:
+    async def main() -> None:
+        task = asyncio.create_task(coroutine)
+        assert "fn" in repr(task)
+        with pytest.raises(ValueError, match="already executing"):
+            await task
+        assert "fn" in repr(task)
+
+    def fn() -> Any:
+        return coroutine
+
+    coroutine = CircuitBreaker("b").acall(fn)
+    asyncio.run(main())
