@@ -156,6 +156,18 @@ void hf_eager_begin(hf_course *course);
 bool hf_loop_runs_here(void);
 
 /* ---- gate_run.c ---- */
+
+/* The arguments of a call that may be made again, held: few in here, many in memory of their own. */
+#define HF_FEW_ARGUMENTS 8
+typedef struct hf_kept_call {
+    PyObject **items; /* NULL: none are held */
+    Py_ssize_t n;
+    PyObject *kwnames;
+    PyObject *few[HF_FEW_ARGUMENTS + 1]; /* the first is for who is called to write to */
+} hf_kept_call;
+
+int hf_keep_call(const GateObject *gate, hf_kept_call *kept, hf_invocation *what);
+void hf_let_go_of_call(hf_kept_call *kept);
 PyObject *hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocation *what,
                       bool keep);
 

@@ -157,11 +157,17 @@ static PyObject *
 leave_oldest(GateObject *gate, PyObject *exception)
 {
     hf_pass pass;
-    if (!hf_entry_take_oldest(gate, &pass)) {
+    PyObject *answer = NULL;
+    Py_INCREF(
+        (PyObject *)gate); /* whoever calls an iterator's callable may let go of both meanwhile */
+    Py_INCREF(exception);
+    if (hf_entry_take_oldest(gate, &pass))
+        answer = leave_now(gate, &pass, exception);
+    else
         PyErr_Format(PyExc_RuntimeError, "exit of %R without an entry", (PyObject *)gate);
-        return NULL;
-    }
-    return leave_now(gate, &pass, exception);
+    Py_DECREF(exception);
+    Py_DECREF((PyObject *)gate);
+    return answer;
 }
 
 static PyObject *

@@ -30,9 +30,9 @@ refuse_kind(const char *method, const char *other, PyObject *fn, hf_callable kin
 
 /* No PY_VECTORCALL_ARGUMENTS_OFFSET: what lies before these arguments may be a tuple of the caller's. */
 static inline PyObject *
-run(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+run(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    return PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), kwnames);
+    return PyObject_Vectorcall(fn, args + 1, (size_t)(nargs - 1), kwnames);
 }
 
 /* A guarded generator, made by _generator(stream) or, where it may be made again, with how. */
@@ -52,60 +52,77 @@ hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *
 
 /* What call() got from a plain function is to run yet: it is guarded, or refused where only acall() could. */
 static PyObject *Py_NO_INLINE
-hand_over_late(GateObject *self, hf_pass *pass, hf_late late, PyObject *result,
+hand_over_late(GateObject *self, hf_pass *pass, hf_late late, PyObject *result, PyObject *fn,
                PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     if (hf_late_is_for_call(late, result))
-        return hf_late_guarded(self, pass, late, result, args[0], args + 1, (size_t)(nargs - 1),
+        return hf_late_guarded(self, pass, late, result, fn, args + 1, (size_t)(nargs - 1),
                                kwnames);
-    hf_late_refuse(self, pass, late, result, "call", args[0]);
+    hf_late_refuse(self, pass, late, result, "call", fn);
     return NULL;
 }
 
-PyObject *
-hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *
+call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    GateObject *self = (GateObject *)op;
     hf_pass pass;
-    if (need_callable("call", args, nargs) < 0)
-        return NULL;
-    hf_callable kind = hf_callable_kind(args[0]);
+    hf_callable kind = hf_callable_kind(fn);
     if (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN)
-        return refuse_kind("call", "await acall", args[0], kind);
+        return refuse_kind("call", "await acall", fn, kind);
     if (kind != HF_CALL_PLAIN) {
-        PyObject *inner = run(args, nargs, kwnames);
+        PyObject *inner = run(fn, args, nargs, kwnames);
         const char *drive = kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
-        return inner == NULL ? NULL
-                             : hf_gate_stream(self, drive, inner, args[0], args + 1,
-                                              (size_t)(nargs - 1), kwnames);
+        return inner == NULL
+                   ? NULL
+                   : hf_gate_stream(self, drive, inner, fn, args + 1, (size_t)(nargs - 1), kwnames);
     }
     PyObject *result;
     hf_late late;
     hf_pass_init(&pass);
     if (self->controls) {
-        result =
-            hf_gate_run_call(self, args[0], args + 1, (size_t)(nargs - 1), kwnames, false, &late);
+        result = hf_gate_run_call(self, fn, args + 1, (size_t)(nargs - 1), kwnames, false, &late);
     } else if (hf_gate_enter_blocking(self, &pass) < 0) {
         return NULL;
     } else {
-        result = run(args, nargs, kwnames);
+        result = run(fn, args, nargs, kwnames);
         late = hf_late_result(result);
     }
     if (result != NULL && late != HF_NOT_LATE && late != HF_STOOD_IN)
-        return hand_over_late(self, &pass, late, result, args, nargs, kwnames);
+        return hand_over_late(self, &pass, late, result, fn, args, nargs, kwnames);
     return self->controls ? result : hf_gate_leave(self, &pass, result);
+}
+
+/*
+ * A policy and the function are held while the call runs: not all who call a method hold it and its
+ * arguments. What calls an iterator's callable lets go of both when the iterator is exhausted meanwhile.
+ */
+PyObject *
+hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (need_callable("call", args, nargs) < 0)
+        return NULL;
+    PyObject *fn = Py_NewRef(args[0]);
+    Py_INCREF(op);
+    PyObject *result = call((GateObject *)op, fn, args, nargs, kwnames);
+    Py_DECREF(op);
+    Py_DECREF(fn);
+    return result;
 }
 
 /* A controlled call as an outcome, and what it took. A result that is to run yet is none. */
 static PyObject *
-run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObject *const *args,
-                Py_ssize_t nargs, PyObject *kwnames)
+run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObject *fn,
+                PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     hf_pass pass;
-    hf_invocation what = {args[0], args + 1, (size_t)(nargs - 1), kwnames, false};
+    hf_invocation what = {fn, args + 1, (size_t)(nargs - 1), kwnames, false};
+    hf_kept_call kept;
+    if (hf_keep_call(self, &kept, &what) < 0)
+        return NULL;
     PyObject *result = hf_gate_run(self, &pass, course, &what, false);
+    hf_let_go_of_call(&kept);
     if (result != NULL && course->late != HF_NOT_LATE) {
-        hf_late_refuse(self, NULL, (hf_late)course->late, result, method, args[0]);
+        hf_late_refuse(self, NULL, (hf_late)course->late, result, method, fn);
         return NULL;
     }
     return result != NULL    ? hf_outcome_value(result)
@@ -113,21 +130,18 @@ run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObjec
                              : hf_outcome_error();
 }
 
-PyObject *
-hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *
+try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    GateObject *self = (GateObject *)op;
     hf_pass pass;
     hf_refusal why;
-    if (need_callable("try_call", args, nargs) < 0)
-        return NULL;
-    hf_callable kind = hf_callable_kind(args[0]);
+    hf_callable kind = hf_callable_kind(fn);
     if (kind != HF_CALL_PLAIN)
-        return refuse_kind("try_call", kind == HF_CALL_COROUTINE ? "await try_acall" : "call",
-                           args[0], kind);
+        return refuse_kind("try_call", kind == HF_CALL_COROUTINE ? "await try_acall" : "call", fn,
+                           kind);
     if (self->controls) {
         hf_course course;
-        return run_for_outcome(self, &course, "try_call", args, nargs, kwnames);
+        return run_for_outcome(self, &course, "try_call", fn, args, nargs, kwnames);
     }
     hf_pass_init(&pass);
     for (;;) {
@@ -144,14 +158,27 @@ hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
         }
         hf_gate_waited(self, &pass);
     }
-    PyObject *result = run(args, nargs, kwnames);
+    PyObject *result = run(fn, args, nargs, kwnames);
     hf_late late = hf_late_result(result);
     if (late != HF_NOT_LATE) {
-        hf_late_refuse(self, &pass, late, result, "try_call", args[0]);
+        hf_late_refuse(self, &pass, late, result, "try_call", fn);
         return NULL;
     }
     result = hf_gate_leave(self, &pass, result);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_error();
+}
+
+PyObject *
+hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (need_callable("try_call", args, nargs) < 0)
+        return NULL;
+    PyObject *fn = Py_NewRef(args[0]);
+    Py_INCREF(op);
+    PyObject *outcome = try_call((GateObject *)op, fn, args, nargs, kwnames);
+    Py_DECREF(op);
+    Py_DECREF(fn);
+    return outcome;
 }
 
 /* _call_counted(fn, …): (outcome, calls of fn, nanoseconds waited for retries, fallbacks used). */
@@ -166,14 +193,19 @@ hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyOb
     if (kind != HF_CALL_PLAIN)
         return refuse_kind(method, kind == HF_CALL_COROUTINE ? "await acall_with_stats" : "call",
                            args[0], kind);
-    PyObject *outcome = run_for_outcome((GateObject *)op, &course, method, args, nargs, kwnames);
+    PyObject *fn = Py_NewRef(args[0]);
+    Py_INCREF(op);
+    PyObject *outcome =
+        run_for_outcome((GateObject *)op, &course, method, fn, args, nargs, kwnames);
+    Py_DECREF(op);
+    Py_DECREF(fn);
     return outcome == NULL ? NULL : hf_course_counts(&course, outcome);
 }
 
 PyObject *
 hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (need_callable("acall_with_stats", args, nargs) < 0)
+    if (need_callable("acall_with_stats", args, nargs) < 0 || hf_need_made((GateObject *)op) < 0)
         return NULL;
     return hf_coroutine_call((GateObject *)op, HF_FOR_STATS, args, nargs, kwnames);
 }
@@ -186,8 +218,14 @@ hf_gate_open(PyObject *op, PyObject *opener)
     hf_pass pass;
     hf_course course;
     hf_invocation what = {opener, NULL, 0, NULL, false};
+    Py_INCREF(opener);
+    Py_INCREF(op);
     PyObject *result = hf_gate_run(self, &pass, &course, &what, true);
-    return result == NULL ? NULL : hf_permit_with(self, &pass, result);
+    if (result != NULL)
+        result = hf_permit_with(self, &pass, result);
+    Py_DECREF(op);
+    Py_DECREF(opener);
+    return result;
 }
 
 /* _call_within(fn): call fn() for a gate around this one, which is to see what comes late from it. */
@@ -197,7 +235,12 @@ hf_gate_call_within(PyObject *op, PyObject *fn)
     hf_pass pass;
     hf_course course;
     hf_invocation what = {fn, NULL, 0, NULL, false};
-    return hf_gate_run((GateObject *)op, &pass, &course, &what, false);
+    Py_INCREF(fn);
+    Py_INCREF(op);
+    PyObject *result = hf_gate_run((GateObject *)op, &pass, &course, &what, false);
+    Py_DECREF(op);
+    Py_DECREF(fn);
+    return result;
 }
 
 PyObject *
@@ -209,7 +252,7 @@ hf_gate_aopen(PyObject *op, PyObject *opener)
 PyObject *
 hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (need_callable("acall", args, nargs) < 0)
+    if (need_callable("acall", args, nargs) < 0 || hf_need_made((GateObject *)op) < 0)
         return NULL;
     return hf_coroutine_call((GateObject *)op, HF_FOR_RESULT, args, nargs, kwnames);
 }
@@ -217,7 +260,7 @@ hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
 PyObject *
 hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (need_callable("try_acall", args, nargs) < 0)
+    if (need_callable("try_acall", args, nargs) < 0 || hf_need_made((GateObject *)op) < 0)
         return NULL;
     return hf_coroutine_call((GateObject *)op, HF_FOR_OUTCOME, args, nargs, kwnames);
 }
@@ -227,7 +270,7 @@ int
 hf_need_no_rerun(GateObject *gate)
 {
     if (!gate->reruns)
-        return 0;
+        return hf_need_made(gate);
     PyErr_Format(PyExc_TypeError,
                  "%R has a retry or a fallback, which cannot run a block again: use it as a "
                  "decorator or with call()",
@@ -274,10 +317,14 @@ hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs)
                         "a policy as a decorator takes the function and nothing else");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "O:decorator", &fn))
+    if (!PyArg_ParseTuple(args, "O:decorator", &fn) || hf_need_made((GateObject *)op) < 0)
         return NULL;
-    if (!Py_IS_TYPE(fn, &PyClassMethod_Type) && !Py_IS_TYPE(fn, &PyStaticMethod_Type))
-        return hf_guard_new((GateObject *)op, fn);
+    if (!Py_IS_TYPE(fn, &PyClassMethod_Type) && !Py_IS_TYPE(fn, &PyStaticMethod_Type)) {
+        Py_INCREF(op); /* looking at the function may run Python, which may let go of the policy */
+        PyObject *guarded = hf_guard_new((GateObject *)op, fn);
+        Py_DECREF(op);
+        return guarded;
+    }
     PyObject *inner = PyObject_GetAttrString(fn, "__func__");
     PyObject *guard = inner != NULL ? hf_guard_new((GateObject *)op, inner) : NULL;
     Py_XDECREF(inner);

@@ -249,6 +249,45 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
 }
 
 /*
+ * Hold the arguments of what may be called again. Whoever calls an iterator's callable lets go of them, and
+ * of the array they stand in, when the iterator is exhausted meanwhile. -1: no memory.
+ */
+int
+hf_keep_call(const GateObject *gate, hf_kept_call *kept, hf_invocation *what)
+{
+    kept->items = NULL;
+    Py_ssize_t n = PyVectorcall_NARGS(what->nargsf);
+    n += what->kwnames != NULL ? PyTuple_GET_SIZE(what->kwnames) : 0;
+    if (!gate->reruns || n == 0)
+        return 0;
+    PyObject **items = kept->few;
+    if (n > HF_FEW_ARGUMENTS && (items = PyMem_New(PyObject *, (size_t)n + 1)) == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    items[0] = NULL;
+    for (Py_ssize_t i = 0; i < n; i++)
+        items[i + 1] = Py_NewRef(what->args[i]);
+    kept->items = items;
+    kept->n = n;
+    kept->kwnames = Py_XNewRef(what->kwnames);
+    what->args = items + 1;
+    return 0;
+}
+
+void
+hf_let_go_of_call(hf_kept_call *kept)
+{
+    if (kept->items == NULL)
+        return;
+    for (Py_ssize_t i = 0; i < kept->n; i++)
+        Py_DECREF(kept->items[i + 1]);
+    Py_XDECREF(kept->kwnames);
+    if (kept->items != kept->few)
+        PyMem_Free(kept->items);
+}
+
+/*
  * A call that is neither counted nor kept. Calls within calls may be many, and each takes more of the
  * stack than others do: so it holds no more than its gate has steps, and counts twice.
  */
@@ -256,13 +295,20 @@ PyObject *
 hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
                  PyObject *kwnames, bool puts_off, hf_late *late)
 {
-    if (Py_EnterRecursiveCall(" while calling a guarded function"))
-        return NULL;
-    hf_pass *pass = alloca(offsetof(hf_pass, hold) + (size_t)gate->n_steps * sizeof *pass->hold);
     hf_course course;
     hf_invocation what = {fn, args, nargsf, kwnames, puts_off};
-    PyObject *result = hf_gate_run(gate, pass, &course, &what, false);
-    *late = course.late == HF_NOT_LATE && course.stand_ins > 0 ? HF_STOOD_IN : (hf_late)course.late;
-    Py_LeaveRecursiveCall();
+    hf_kept_call kept;
+    if (hf_keep_call(gate, &kept, &what) < 0)
+        return NULL;
+    PyObject *result = NULL;
+    if (Py_EnterRecursiveCall(" while calling a guarded function") == 0) {
+        hf_pass *pass =
+            alloca(offsetof(hf_pass, hold) + (size_t)gate->n_steps * sizeof *pass->hold);
+        result = hf_gate_run(gate, pass, &course, &what, false);
+        *late =
+            course.late == HF_NOT_LATE && course.stand_ins > 0 ? HF_STOOD_IN : (hf_late)course.late;
+        Py_LeaveRecursiveCall();
+    }
+    hf_let_go_of_call(&kept);
     return result;
 }

@@ -71,16 +71,34 @@ claim(PermitObject *self)
     return first;
 }
 
+/* Held meanwhile: an iterator of its method may let go of it. */
+static int
+settle_as(PyObject *op, int outcome)
+{
+    PermitObject *self = (PermitObject *)Py_NewRef(op);
+    int answer = hf_gate_settle(self->gate, &self->pass, outcome);
+    Py_DECREF(op);
+    return answer;
+}
+
+/* The same, and of the exception as well. */
+static int
+settle_raised(PyObject *op, PyObject *exception)
+{
+    PermitObject *self = (PermitObject *)Py_NewRef(op);
+    Py_INCREF(exception);
+    int answer = hf_gate_settle_raised(self->gate, &self->pass, exception);
+    Py_DECREF(exception);
+    Py_DECREF(op);
+    return answer;
+}
+
 static PyObject *
 settle(PyObject *op, int outcome)
 {
-    PermitObject *self = (PermitObject *)op;
-    if (!claim(self))
+    if (!claim((PermitObject *)op))
         Py_RETURN_FALSE;
-    Py_INCREF(op); /* an iterator of its method may let go of it meanwhile */
-    int answer = hf_gate_settle(self->gate, &self->pass, outcome);
-    Py_DECREF(op);
-    return answer < 0 ? NULL : Py_NewRef(Py_True);
+    return settle_as(op, outcome) < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 static PyObject *
@@ -110,9 +128,7 @@ permit_failure(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
         return settle(op, HF_FAILURE);
     if (!claim(self))
         Py_RETURN_FALSE;
-    if (hf_gate_settle_raised(self->gate, &self->pass, exception) < 0)
-        return NULL;
-    Py_RETURN_TRUE;
+    return settle_raised(op, exception) < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 /* Settle with what the call has returned, as if it had ended here. */
@@ -151,12 +167,9 @@ permit_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     PyObject *exception = args[1];
     if (!claim(self))
         Py_RETURN_FALSE;
-    int answer = PyExceptionInstance_Check(exception)
-                     ? hf_gate_settle_raised(self->gate, &self->pass, exception)
-                     : hf_gate_settle(self->gate, &self->pass, HF_SUCCESS);
-    if (answer < 0)
-        return NULL;
-    Py_RETURN_FALSE;
+    int answer = PyExceptionInstance_Check(exception) ? settle_raised(op, exception)
+                                                      : settle_as(op, HF_SUCCESS);
+    return answer < 0 ? NULL : Py_NewRef(Py_False);
 }
 
 static int

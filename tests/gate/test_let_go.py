@@ -3,12 +3,23 @@
 An iterator of a callable lets go of that once it is exhausted: here by a call from inside the call.
 """
 
+import contextlib
 import weakref
+from functools import partial
 from typing import Any
 
 import pytest
 
-from holdfast import CircuitBreaker, ManualClock, State
+from holdfast import (
+    Bulkhead,
+    CircuitBreaker,
+    Constant,
+    Fallback,
+    ManualClock,
+    Retry,
+    State,
+    Timeout,
+)
 from tests.gate.parts import pipe
 
 
@@ -111,3 +122,81 @@ def test_an_awaitable_may_be_let_go_of_while_it_is_asked_for_its_face() -> None:
     guarded = CircuitBreaker("b")(Maker(Begun))()
     assert guarded.cr_code == ("cr_code", Begun)
     guarded.close()
+
+
+def begins_again(**options: Any) -> Retry:
+    return Retry("r", attempts=2, backoff=Constant(0), on=KeyError, clock=ManualClock(), **options)
+
+
+def dropping(policy: Any, method: str) -> tuple[Any, list[Any]]:
+    """An iterator that calls the policy's method, and drops it and its arguments in that call."""
+    seen: list[Any] = []
+
+    class Argument:
+        pass
+
+    def work(argument: Argument, *, other: Argument) -> Any:
+        seen.append((type(argument) is type(other) is Argument, ref() is not None))
+        if len(seen) == 1:
+            next(items, None)
+            seen.append([Timeout(9) for _ in range(30)])
+            raise KeyError
+        return 1
+
+    items = iter(partial(getattr(policy, method), work, Argument(), other=Argument()), Whatever())
+    ref = weakref.ref(policy)
+    del policy
+    return items, seen
+
+
+@pytest.mark.parametrize("method", ["call", "try_call", "_call_counted"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Timeout(5, clock=ManualClock()),
+        lambda: CircuitBreaker("b", clock=ManualClock()),
+        lambda: Bulkhead("places"),
+        lambda: Fallback(7, on=KeyError),
+        begins_again,
+        lambda: pipe(Timeout(5, clock=ManualClock()), begins_again(), CircuitBreaker("b")),
+    ],
+)
+def test_a_policy_may_be_let_go_of_while_it_calls(make: Any, method: str) -> None:
+    items, seen = dropping(make(), method)
+    with contextlib.suppress(KeyError):
+        next(items, "no more")
+    assert seen[0] == (True, True)
+    if len(seen) > 2:  # the nested call, made first, and then the attempt that follows
+        assert all(kept for kept, _ in (one for one in seen if isinstance(one, tuple)))
+
+
+@pytest.mark.parametrize("how", ["failure", "exit"])
+def test_a_permit_may_be_let_go_of_while_it_is_settled_with_an_error(how: str) -> None:
+    first, last = (Exhausting(name, failure_threshold=1) for name in ("first", "last"))
+    pipeline = pipe(first, last)
+    permit = pipeline._permit()
+    call = (
+        partial(permit.failure, KeyError())
+        if how == "failure"
+        else partial(permit.__exit__, KeyError, KeyError(), None)
+    )
+    last.items = items = iter(call, Whatever())
+    gone = weakref.ref(pipeline)
+    del permit, pipeline, call
+    assert next(items, "no more") == "no more"
+    assert gone() is None
+    assert first.state is last.state is State.OPEN
+
+
+def test_an_entry_may_be_let_go_of_while_it_is_left_by_hand() -> None:
+    first, last = (Exhausting(name, failure_threshold=1) for name in ("first", "last"))
+    pipeline = pipe(first, last)
+    pipeline.__enter__()
+    pipeline.__enter__()  # the call from inside the call is to leave one as well
+    leave = partial(type(pipeline).__exit__, pipeline, KeyError, KeyError(), None)
+    last.items = items = iter(leave, Whatever())
+    gone = weakref.ref(pipeline)
+    del pipeline, leave
+    assert next(items, "no more") == "no more"
+    assert gone() is None
+    assert first.state is last.state is State.OPEN
