@@ -229,7 +229,9 @@ hf_gate_compose(PyObject *op, PyObject *args)
     void *steps[HF_MAX_STEPS];
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
         GateObject *part = (GateObject *)PyTuple_GET_ITEM(parts, i);
-        if (!PyObject_TypeCheck(part, hf_gate_type) || part->kind == HF_KIND_NONE) {
+        if (PyObject_TypeCheck(part, hf_gate_type) && hf_need_made(part) < 0)
+            return NULL;
+        if (!PyObject_TypeCheck(part, hf_gate_type)) {
             PyErr_Format(PyExc_TypeError, "a pipeline is made of policies, not %.100s",
                          Py_TYPE(part)->tp_name);
             return NULL;

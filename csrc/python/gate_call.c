@@ -70,6 +70,8 @@ call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, Py
     if (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN)
         return refuse_kind("call", "await acall", fn, kind);
     if (kind != HF_CALL_PLAIN) {
+        if (hf_need_made(self) < 0)
+            return NULL;
         PyObject *inner = run(fn, args, nargs, kwnames);
         const char *drive = kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
         return inner == NULL

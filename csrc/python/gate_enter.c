@@ -258,6 +258,9 @@ enter_step(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why
         return hf_timeout_enter(step, pass, hold);
     case HF_KIND_RETRY:
         return hf_retry_enter(step, pass, hold);
+    case HF_KIND_NONE:
+        hf_need_made(step);
+        return HF_BROKEN;
     default:
         return HF_IN;
     }

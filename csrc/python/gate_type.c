@@ -29,9 +29,12 @@ gate_refuse(PyObject *op, PyObject *args)
     if (reason < 0)
         return NULL;
     hf_refusal why = {self, (hf_reason)reason, retry_after_ns};
-    if (self->listening && hf_tell_refusal(&why) < 0)
-        return NULL;
-    PyObject *exception = hf_rejected_new(&why, type);
+    Py_INCREF(op); /* a listener may let go of both */
+    Py_INCREF(type);
+    PyObject *exception =
+        self->listening && hf_tell_refusal(&why) < 0 ? NULL : hf_rejected_new(&why, type);
+    Py_DECREF(type);
+    Py_DECREF(op);
     if (exception != NULL)
         hf_give_exception(exception);
     return NULL;
@@ -43,7 +46,8 @@ need_kind(const GateObject *self, bool right, const char *what)
 {
     if (right)
         return 0;
-    PyErr_Format(PyExc_TypeError, "%R is no %s", (PyObject *)self, what);
+    if (hf_need_made(self) == 0)
+        PyErr_Format(PyExc_TypeError, "%R is no %s", (PyObject *)self, what);
     return -1;
 }
 
@@ -91,9 +95,10 @@ gate_leave_place(PyObject *op, PyObject *place)
         Py_RETURN_NONE;
     hf_pass_init(&pass);
     pass.hold[0].since_ns = since_ns;
-    if (hf_step_leave(self, &pass, &pass.hold[0], NULL, HF_SUCCESS, HF_NOTHING_HELD) < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    Py_INCREF(op); /* who is let in may let go of it */
+    int left = hf_step_leave(self, &pass, &pass.hold[0], NULL, HF_SUCCESS, HF_NOTHING_HELD);
+    Py_DECREF(op);
+    return left < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- a limiter's tokens ---- */
@@ -198,9 +203,26 @@ gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     (void)args;
     (void)kwargs;
     GateObject *self = (GateObject *)type->tp_alloc(type, 0);
-    if (self != NULL)
-        self->threaded_at = -1; /* else zeroed: a gate of no steps, which lets everything pass */
+    if (self == NULL)
+        return NULL;
+    /* Else zeroed: until it is bound or composed its one step, itself, lets nothing pass. */
+    self->threaded_at = -1;
+    self->own = self;
+    self->steps = &self->own;
+    self->n_steps = 1;
     return (PyObject *)self;
+}
+
+/* -1, with a RuntimeError, for a gate that was neither bound nor composed: it guards nothing. */
+int
+hf_need_made(const GateObject *self)
+{
+    if (self->kind != HF_KIND_NONE)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError,
+                 "%.200s.__init__() did not call super().__init__(), so this policy guards nothing",
+                 Py_TYPE(self)->tp_name);
+    return -1;
 }
 
 static int
@@ -285,15 +307,28 @@ counter_value(PyObject *op, void *closure)
     return PyLong_FromUnsignedLongLong(hf_load_relaxed((hf_au64 *)((char *)op + (size_t)closure)));
 }
 
+/* What it was made of, at that offset; None where its kind has none. */
+static PyObject *
+made_of(PyObject *op, void *closure)
+{
+    if (hf_need_made((GateObject *)op) < 0)
+        return NULL;
+    PyObject *value = *(PyObject **)((char *)op + (size_t)closure);
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+static PyObject *
+is_made(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(((GateObject *)op)->kind != HF_KIND_NONE);
+}
+
 static PyMemberDef gate_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(GateObject, weakrefs), READONLY, NULL},
     {"name", T_OBJECT, offsetof(GateObject, name), READONLY, "The policy's name."},
     {"_listening", T_BOOL, offsetof(GateObject, listening), 0, NULL},
     {"_can_wait", T_BOOL, offsetof(GateObject, can_wait), 0, NULL},
-    {"_kernels", T_OBJECT, offsetof(GateObject, kernels), READONLY, NULL},
-    {"_clock", T_OBJECT, offsetof(GateObject, clock_object), READONLY, NULL},
-    {"_histogram", T_OBJECT, offsetof(GateObject, histogram_object), READONLY, NULL},
-    {"_parts", T_OBJECT, offsetof(GateObject, parts), READONLY, NULL},
     {"_rest", T_OBJECT, offsetof(GateObject, rest), 0, NULL},
     {"_controls", T_BOOL, offsetof(GateObject, controls), READONLY, NULL},
     {"_reruns", T_BOOL, offsetof(GateObject, reruns), READONLY, NULL},
@@ -303,6 +338,11 @@ static PyMemberDef gate_members[] = {
 };
 
 static PyGetSetDef gate_getset[] = {
+    {"_is_made", is_made, NULL, NULL, NULL},
+    {"_kernels", made_of, NULL, NULL, (void *)offsetof(GateObject, kernels)},
+    {"_clock", made_of, NULL, NULL, (void *)offsetof(GateObject, clock_object)},
+    {"_histogram", made_of, NULL, NULL, (void *)offsetof(GateObject, histogram_object)},
+    {"_parts", made_of, NULL, NULL, (void *)offsetof(GateObject, parts)},
     {"_observed", counter_value, NULL, NULL, (void *)offsetof(GateObject, observed)},
     {"_unobserved", counter_value, NULL, NULL, (void *)offsetof(GateObject, unobserved)},
     {"_busy_ns", counter_value, NULL, NULL, (void *)offsetof(GateObject, busy_ns)},

@@ -300,6 +300,7 @@ extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_coroutine_type, *hf_permi
 
 int hf_rejected_ready(PyObject *module);
 int hf_gate_ready(PyObject *module);
+int hf_need_made(const GateObject *gate);
 int hf_guard_ready(PyObject *module);
 int hf_coroutine_ready(PyObject *module);
 int hf_permit_ready(PyObject *module);

@@ -243,8 +243,7 @@ def test_a_subclass_may_wrap_both_methods() -> None:
     assert log == ["in", "out"]
 
 
-def test_a_policy_that_was_never_initialised_lets_a_block_pass() -> None:
-    ran = False
-    with Bulkhead.__new__(Bulkhead):
-        ran = True
-    assert ran
+def test_a_policy_that_was_never_initialised_lets_no_block_begin() -> None:
+    policy = Bulkhead.__new__(Bulkhead)
+    with pytest.raises(RuntimeError, match=r"Bulkhead.__init__\(\) did not call"), policy:
+        pytest.fail("ran")

@@ -69,6 +69,10 @@ class Pipeline(Policy):
         name = problems.name(name)
         for at, policy in enumerate(policies):
             problems.instance(f"policies[{at}]", policy, Policy, "a policy or a pipeline")
+            if not getattr(policy, "_is_made", True):
+                problems.refuse(
+                    f"policies[{at}]", policy, "one whose __init__() called super().__init__()"
+                )
             if getattr(policy, "kind", None) == "pool_bulkhead":  # it has threads of its own
                 problems.refuse(
                     f"policies[{at}]", policy, "a policy that runs calls where they are"

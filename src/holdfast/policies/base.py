@@ -115,6 +115,35 @@ class Default(int):
     """A default that can be told from the same number given by the caller."""
 
 
+class _Unmade:
+    """What a policy has in place of its parts whose ``__init__`` called no ``super().__init__``.
+
+    Whatever is done with it raises a RuntimeError that says so.
+    """
+
+    __slots__ = ("_policy",)
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = type(policy).__name__
+
+    def _refuse(self, *_: object) -> Any:
+        raise RuntimeError(
+            f"{self._policy}.__init__() did not call super().__init__(), "
+            "so this policy guards nothing"
+        )
+
+    __getattr__ = __getitem__ = __iter__ = __len__ = __call__ = __lt__ = __index__ = _refuse
+
+
+def _mark_unmade(policy: Policy) -> None:
+    """Have every part that is missing say why, as the native gate does at its own doors."""
+    unmade = _Unmade(policy)
+    ours = [cls for cls in type(policy).__mro__ if cls.__module__.startswith("holdfast.")]
+    for slot in {slot for cls in ours for slot in cls.__dict__.get("__slots__", ())}:
+        if not hasattr(policy, slot):
+            setattr(policy, slot, unmade)
+
+
 class _Registered(type):
     """Registers a policy once it is made, and finds the living one where it is to be shared."""
 
@@ -125,6 +154,9 @@ class _Registered(type):
             raise TypeError("Policy is what policies have in common: make one of its subclasses")
         ledger.prepare()
         made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        if not made._is_made:
+            _mark_unmade(made)
+            return made
         if getattr(made, "name", None) is None:
             registry.mind(made)
             return made

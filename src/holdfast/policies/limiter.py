@@ -178,7 +178,8 @@ class RateLimiter(Policy):
         Raises:
             ValueError: ``n`` is no whole number from 1 to the burst.
         """
-        return not self._enforces or self._wait_ns(self._weight(n)) == 0
+        weight = self._weight(n)
+        return not self._enforces or self._wait_ns(weight) == 0
 
     def resize(
         self,

@@ -1,0 +1,158 @@
+"""A policy that never called its base's ``__init__`` guards nothing and says so at every door."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+
+REFUSED = r"Forgetful.*did not call super\(\).__init__"
+CLASSES = (
+    hf.CircuitBreaker,
+    hf.RateLimiter,
+    hf.Bulkhead,
+    hf.Timeout,
+    hf.AdaptiveTimeout,
+    hf.Retry,
+    hf.Fallback,
+    hf.Pipeline,
+)
+
+
+def forgetful(base: type) -> Any:
+    class Forgetful(base):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            pass
+
+    return Forgetful("forgets")
+
+
+def runs() -> None:
+    pytest.fail("ran")
+
+
+async def arun() -> None:
+    pytest.fail("ran")
+
+
+def generates() -> Any:
+    pytest.fail("ran")
+    yield
+
+
+def enter(policy: Any) -> None:
+    with policy:
+        runs()
+
+
+async def aenter(policy: Any) -> None:
+    async with policy:
+        runs()
+
+
+def on_a_stack(policy: Any) -> None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(policy)
+        runs()
+
+
+EVERYBODYS: dict[str, Callable[[Any], Any]] = {
+    "call": lambda p: p.call(runs),
+    "call of a generator": lambda p: p.call(generates),
+    "try_call": lambda p: p.try_call(runs),
+    "call_with_stats": lambda p: p.call_with_stats(runs),
+    "acall": lambda p: p.acall(arun),
+    "try_acall": lambda p: p.try_acall(arun),
+    "acall_with_stats": lambda p: asyncio.run(p.acall_with_stats(arun)),
+    "decorator": lambda p: p(runs),
+    "decorator of a coroutine": lambda p: p(arun),
+    "decorator of a method": lambda p: p(staticmethod(runs)),
+    "with": enter,
+    "async with": lambda p: asyncio.run(aenter(p)),
+    "ExitStack": on_a_stack,
+    "__enter__": lambda p: p.__enter__(),
+    "snapshot": lambda p: p.snapshot(),
+    "describe": lambda p: p.describe(),
+    "on_event": lambda p: p.on_event(print),
+}
+
+
+@pytest.mark.parametrize("base", CLASSES)
+@pytest.mark.parametrize("door", EVERYBODYS)
+def test_it_is_refused_at_every_door(base: type, door: str) -> None:
+    with pytest.raises(RuntimeError, match=REFUSED):
+        EVERYBODYS[door](forgetful(base))
+
+
+@pytest.mark.parametrize(
+    ("base", "use"),
+    [
+        (hf.CircuitBreaker, lambda p: p.acquire()),
+        (hf.CircuitBreaker, lambda p: p.state),
+        (hf.CircuitBreaker, lambda p: p.peek()),
+        (hf.CircuitBreaker, lambda p: p.trip()),
+        (hf.CircuitBreaker, lambda p: p.reset()),
+        (hf.CircuitBreaker, lambda p: p.retry_after),
+        (hf.Pipeline, lambda p: p.acquire()),
+        (hf.Pipeline, lambda p: p.policies),
+        (hf.Pipeline, lambda p: p.lint()),
+        (hf.Pipeline, lambda p: p.with_options(retry=None)),
+        (hf.RateLimiter, lambda p: p.try_acquire()),
+        (hf.RateLimiter, lambda p: p.acquire()),
+        (hf.RateLimiter, lambda p: asyncio.run(p.aacquire())),
+        (hf.RateLimiter, lambda p: p.reserve()),
+        (hf.RateLimiter, lambda p: p.test()),
+        (hf.RateLimiter, lambda p: p.resize(rate=3)),
+        (hf.RateLimiter, lambda p: p.clear()),
+        (hf.Bulkhead, lambda p: p.try_enter()),
+        (hf.Bulkhead, lambda p: p.enter()),
+        (hf.Bulkhead, lambda p: asyncio.run(p.aenter())),
+        (hf.Bulkhead, lambda p: p.leave()),
+        (hf.Bulkhead, lambda p: p.reset()),
+        (hf.Bulkhead, lambda p: p.resize(3)),
+        (hf.PoolBulkhead, lambda p: p.submit(runs)),
+        (hf.PoolBulkhead, lambda p: p.snapshot()),
+        (hf.PoolBulkhead, lambda p: p.stop()),
+        (hf.Retry, lambda p: next(iter(p.attempts()))),
+        (hf.Timeout, lambda p: p.duration),
+    ],
+)
+def test_so_it_is_at_the_doors_of_its_kind(base: type, use: Callable[[Any], Any]) -> None:
+    with pytest.raises(RuntimeError, match=REFUSED):
+        use(forgetful(base))
+
+
+def test_a_pipeline_takes_none_and_names_it() -> None:
+    with pytest.raises(hf.ConfigError, match=r"policies\[1\]: got <Forgetful None>.*super\(\)"):
+        hf.Pipeline("p", hf.Timeout(1), forgetful(hf.CircuitBreaker))
+
+
+def test_it_is_not_in_the_registry_and_harms_nobody() -> None:
+    known = len(hf.registry.all())
+    policy = forgetful(hf.Bulkhead)
+    assert len(hf.registry.all()) == known
+    assert repr(policy) == "<Forgetful None>"
+    assert policy.name is None
+    del policy
+    gc.collect()
+
+
+def test_a_base_that_is_called_late_makes_a_policy_of_it() -> None:
+    class Late(hf.CircuitBreaker):
+        def __init__(self, name: str) -> None:
+            self.__name = name
+
+        def begin(self) -> None:
+            super().__init__(self.__name)
+
+    late = Late("late")
+    with pytest.raises(RuntimeError, match="super"):
+        late.call(int)
+    late.begin()
+    assert (late.call(int), late(int)(), late.snapshot().succeeded) == (0, 0, 2)
