@@ -7,29 +7,21 @@
 static PyObject *running_loop, *current_task, *cancelled_error, *cancelling_name;
 static PyObject *trio_name;
 static PyObject *current_tasks; /* a dict by loop, where asyncio asks it in Python; else NULL */
-static PyObject
-    *eager_tasks; /* those that make their first step inside of who made them; or NULL */
-_Thread_local uintptr_t hf_eager_here;
 
-/* Before 3.12 asyncio asks the dict in Python, and knows no eager tasks. */
+/* Before 3.12 asyncio asks the dict in Python. */
 static void
 find_tasks(PyObject *asyncio)
 {
 #if PY_VERSION_HEX < 0x030C0000
-    PyObject **const found = &current_tasks;
-    static const char *const name = "_current_tasks";
-#else
-    PyObject **const found = &eager_tasks;
-    static const char *const name = "_eager_tasks";
-#endif
     PyObject *tasks = PyObject_GetAttrString(asyncio, "tasks");
-    *found = tasks != NULL ? PyObject_GetAttrString(tasks, name) : NULL;
+    current_tasks = tasks != NULL ? PyObject_GetAttrString(tasks, "_current_tasks") : NULL;
     Py_XDECREF(tasks);
     PyErr_Clear();
     if (current_tasks != NULL && !PyDict_CheckExact(current_tasks))
         Py_CLEAR(current_tasks);
-    if (eager_tasks != NULL && !PySet_Check(eager_tasks))
-        Py_CLEAR(eager_tasks);
+#else
+    (void)asyncio;
+#endif
 }
 
 /* False, with nothing set: nobody has imported it, so no loop of its can run. -1: an exception is set. */
@@ -55,51 +47,6 @@ find_asyncio(void)
     }
     find_tasks(asyncio);
     return 1;
-}
-
-/*
- * The task that runs here, if it makes its first step inside of the one that made it; as a number, which
- * is only compared. 0: none does.
- */
-static uintptr_t
-eager_task(void)
-{
-    PyObject *loop = PyObject_CallNoArgs(running_loop);
-    PyObject *task =
-        loop != NULL && loop != Py_None ? PyObject_CallOneArg(current_task, loop) : NULL;
-    uintptr_t number = task != NULL && PySet_Contains(eager_tasks, task) > 0 ? (uintptr_t)task : 0;
-    Py_XDECREF(task);
-    Py_XDECREF(loop);
-    PyErr_Clear();
-    return number;
-}
-
-/* Whether the deadline of this thread is of the task that is about to make another one. */
-bool
-hf_deadline_is_foreign(void)
-{
-    if (eager_tasks == NULL || PySet_GET_SIZE(eager_tasks) == 0)
-        return false;
-    uintptr_t here = eager_task();
-    return here != 0 && here != hf_eager_here;
-}
-
-/*
- * A call begins: what it sets as the deadline of this thread is its task's. What that finds there is
- * another task's, if it is eager and has not begun a call before.
- */
-void
-hf_eager_begin(hf_course *course)
-{
-    if (course->awaits && find_asyncio() < 0)
-        PyErr_Clear();
-    if (eager_tasks == NULL || PySet_GET_SIZE(eager_tasks) == 0)
-        return;
-    if (course->before.step != NULL && hf_deadline_is_foreign())
-        *course->thread = (hf_deadline){NULL, 0};
-    course->eager = true;
-    course->eager_before = hf_eager_here;
-    hf_eager_here = eager_task();
 }
 
 /*
@@ -142,29 +89,84 @@ task_in(PyObject *loop)
     return task == NULL && PyErr_Occurred() ? NULL : Py_NewRef(task != NULL ? task : Py_None);
 }
 
+/* The loop that runs in this thread and the task in it, or NULL. -1: an exception is set. */
+static int
+find_here(PyObject **loop, PyObject **task)
+{
+    *loop = *task = NULL;
+    int found = find_asyncio();
+    if (found <= 0)
+        return found;
+    *loop = PyObject_CallNoArgs(running_loop);
+    if (*loop == NULL)
+        return -1;
+    if (*loop == Py_None) {
+        Py_CLEAR(*loop);
+        return 0;
+    }
+    *task = task_in(*loop);
+    if (*task == NULL) {
+        Py_CLEAR(*loop);
+        return -1;
+    }
+    if (*task == Py_None)
+        Py_CLEAR(*task);
+    return 0;
+}
+
 /* Find out which loop and task drive the coroutine that has been suspended. -1: an exception is set. */
 int
 hf_alarms_find_driver(hf_alarms *alarms)
 {
-    int found = find_asyncio();
-    if (found <= 0)
-        return found;
-    PyObject *loop = PyObject_CallNoArgs(running_loop);
-    if (loop == NULL || loop == Py_None) {
-        Py_XDECREF(loop);
-        return loop == NULL ? -1 : 0;
+    return find_here(&alarms->loop, &alarms->task);
+}
+
+/* The task that runs in this thread, or NULL. -1: an exception is set. */
+int
+hf_task_here(PyObject **task)
+{
+    PyObject *loop;
+    int found = find_here(&loop, task);
+    Py_XDECREF(loop);
+    return found;
+}
+
+/* The loop that runs in this thread, to be compared, or NULL. */
+const void *
+hf_loop_here(void)
+{
+    PyObject *loop = NULL, *raised = hf_take_exception();
+    if (find_asyncio() > 0)
+        loop = PyObject_CallNoArgs(running_loop);
+    if (loop == NULL)
+        PyErr_Clear();
+    Py_XDECREF(loop); /* it runs: others hold it */
+    hf_give_exception(raised);
+    return loop != Py_None ? loop : NULL;
+}
+
+/* The loop that runs in this thread, to be compared, and the context of the task in it; or NULL. */
+hf_surroundings
+hf_task_around(const void **loop, PyObject **context)
+{
+    PyObject *running, *task;
+    *context = NULL;
+    if (find_here(&running, &task) < 0)
+        return HF_UNKNOWN;
+    *loop = running;
+    Py_XDECREF(running);
+    if (task == NULL)
+        return running != NULL ? HF_IN_LOOP : HF_OUTSIDE;
+    *context = PyObject_CallMethod(task, "get_context", NULL);
+    if (*context == NULL) {
+        PyErr_Clear(); /* it came with 3.12; before, what is written in Python has the attribute */
+        *context = PyObject_GetAttrString(task, "_context");
     }
-    PyObject *task = task_in(loop);
-    if (task == NULL) {
-        Py_DECREF(loop);
-        return -1;
-    }
-    alarms->loop = loop;
-    if (task == Py_None)
-        Py_DECREF(task);
-    else
-        alarms->task = task;
-    return 0;
+    Py_DECREF(task);
+    if (*context != NULL)
+        return HF_IN_LOOP;
+    PyErr_Clear();
+    return HF_OUTSIDE;
 }
 
 /* Whether an event loop of asyncio runs in this thread, which would stand still while that waits. */

@@ -24,15 +24,7 @@ static PyTypeObject *queue_type;
 static PyObject *
 loop_of(const QueueObject *queue)
 {
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject *loop = NULL;
-    if (queue->loop != NULL && PyWeakref_GetRef(queue->loop, &loop) < 0)
-        PyErr_Clear();
-    return loop;
-#else
-    PyObject *loop = queue->loop != NULL ? PyWeakref_GetObject(queue->loop) : Py_None;
-    return loop != Py_None ? Py_NewRef(loop) : NULL;
-#endif
+    return queue->loop != NULL ? hf_weak_target(queue->loop) : NULL;
 }
 
 /* Insert it where its deadline belongs: nearly always at the end. */

@@ -14,36 +14,40 @@
 #ifndef HF_CONTROL_H
 #define HF_CONTROL_H
 
-#include "hfpy.h"
+#include "deadline_flow.h"
 
 /* ---- deadline.c ---- */
 
-/*
- * The deadline of what this thread runs at the moment: by value, put back after each call and each step
- * of a coroutine. What `with` blocks have opened is beside it, by task: hf_deadline_in_force().
- */
-extern _Thread_local hf_deadline hf_deadline_here;
-extern hf_au64 hf_open_blocks;
-
 int hf_deadline_ready(PyObject *module);
-int hf_deadline_in_force(hf_deadline *deadline);
 int64_t hf_deadline_left_ns(const hf_deadline *deadline);
 int64_t hf_deadline_on(const hf_deadline *deadline, const hf_clock *clock, int64_t now_ns);
 void hf_raise_exceeded(GateObject *step);
 
-/* The task, as a number, that makes its first step inside of another and whose call this thread is in. */
-extern _Thread_local uintptr_t hf_eager_here;
-bool hf_deadline_is_foreign(void);
+static inline bool
+hf_is_same_deadline(const hf_deadline *a, const hf_deadline *b)
+{
+    return a->step == b->step && a->ns == b->ns;
+}
+
+/* ---- alarm_loop.c ---- */
+
+typedef enum {
+    HF_UNKNOWN, /* an exception is set */
+    HF_OUTSIDE, /* no loop runs here, or a task that does not tell its context */
+    HF_IN_LOOP
+} hf_surroundings;
+
+int hf_task_here(PyObject **task);
+const void *hf_loop_here(void);
+bool hf_loop_runs_here(void);
+hf_surroundings hf_task_around(const void **loop, PyObject **context);
 
 /* ---- the course of one call ---- */
 
 typedef struct hf_course {
-    hf_deadline *thread;    /* this thread's, while the call or a step of it is made */
-    hf_deadline before;     /* what it was: put back at the end of the call or the step */
-    hf_deadline deadline;   /* of what is inside the steps that are entered */
-    GateObject *around;     /* whose deadline held before the call; NULL: nobody's */
-    uintptr_t eager_before; /* the same of hf_eager_here, if the step has changed that */
-    bool eager;
+    hf_deadline deadline; /* of what is inside the steps that are entered */
+    hf_deadline around;   /* that held where the call began, whose policy is held; or none */
+    hf_limit *limit;    /* what the first is in force by, while the call or a step of it is made */
     uint32_t attempts;  /* calls of the function */
     uint32_t stand_ins; /* fallbacks that gave the result */
     bool ran_here;      /* in the step that is left next the function was called, or stood in for */
@@ -72,22 +76,22 @@ typedef struct hf_invocation {
 int hf_course_begin(hf_course *course, hf_pass *pass, bool awaits);
 void hf_course_end(hf_course *course);
 
+int hf_course_limit(hf_course *course, hf_deadline deadline);
+void hf_course_unlimit(hf_course *course, hf_deadline outer);
+
 /* A step of a task begins, in whatever thread, with the deadline that the call has reached. */
 static inline void
 hf_course_resume(hf_course *course)
 {
-    course->thread = &hf_deadline_here;
-    course->before = *course->thread;
-    *course->thread = course->deadline;
+    if (course->deadline.step != NULL && hf_course_limit(course, course->deadline) < 0)
+        PyErr_Clear(); /* there is no memory to have it seen */
 }
 
 static inline void
 hf_course_suspend(hf_course *course)
 {
-    *course->thread = course->before;
-    if (course->eager)
-        hf_eager_here = course->eager_before;
-    course->eager = false;
+    if (course->limit != NULL)
+        hf_limit_lift(course->limit);
 }
 
 PyObject *hf_course_counts(const hf_course *course, PyObject *outcome);
@@ -123,8 +127,8 @@ int hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObj
                      int outcome, int64_t end_ns);
 void hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold);
 void hf_timeouts_forget(GateObject *gate, hf_pass *pass);
-int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async);
-void hf_timeouts_go_on(GateObject *gate, const hf_pass *pass);
+int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass);
+void hf_timeouts_entered(GateObject *gate, hf_pass *pass);
 bool hf_timeout_is_late(const hf_pass *pass);
 void hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold);
 
@@ -149,11 +153,6 @@ void hf_alarms_end(hf_course *course);
 int hf_alarm_ready(PyObject *module);
 void hf_queues_stop(GateObject *step);
 void hf_queues_close(GateObject *step);
-
-/* ---- alarm_loop.c ---- */
-
-void hf_eager_begin(hf_course *course);
-bool hf_loop_runs_here(void);
 
 /* ---- gate_run.c ---- */
 

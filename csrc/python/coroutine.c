@@ -258,7 +258,7 @@ coroutine_traverse(PyObject *op, visitproc visit, void *arg)
     if (!self->controlled)
         return 0;
     Py_VISIT(self->course.works);
-    Py_VISIT(self->course.around);
+    Py_VISIT(self->course.around.step);
     return hf_alarms_traverse(&self->course, visit, arg);
 }
 

@@ -61,7 +61,7 @@ hand_over(CoroutineObject *self, PyObject **answer)
 {
     self->phase = PHASE_DONE;
     if (self->purpose == HF_FOR_ENTRY && self->gate->controls &&
-        hf_timeouts_open_blocks(self->gate, &self->pass, true) < 0) {
+        hf_timeouts_open_blocks(self->gate, &self->pass) < 0) {
         hf_gate_undo(self->gate, &self->pass);
         return PYGEN_ERROR;
     }
@@ -193,18 +193,6 @@ hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject **answer)
     return step_inner(self, value, answer);
 }
 
-/* A gate that controls is entered for a permit or a block: waits end with the deadline of what was. */
-static PySendResult
-step_held(CoroutineObject *self, PyObject *value, PyObject **answer)
-{
-    hf_deadline before = hf_deadline_here;
-    if (self->phase == PHASE_WAITING)
-        hf_timeouts_go_on(self->gate, &self->pass);
-    PySendResult made = hf_coroutine_step(self, value, answer);
-    hf_deadline_here = before;
-    return made;
-}
-
 /* Whether the call has a course: some step controls it, or what it took is asked for. */
 static inline bool
 has_course(const CoroutineObject *self)
@@ -219,8 +207,7 @@ step(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
     if (has_course(self))
         return hf_coroutine_run(self, value, answer);
-    return self->gate->controls ? step_held(self, value, answer)
-                                : hf_coroutine_step(self, value, answer);
+    return hf_coroutine_step(self, value, answer);
 }
 
 /*

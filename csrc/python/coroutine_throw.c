@@ -78,12 +78,7 @@ throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObj
 {
     if (self->controlled)
         return hf_coroutine_run_thrown(self, args, nargs, answer);
-    hf_deadline before = hf_deadline_here;
-    if (self->phase == PHASE_WAITING)
-        hf_timeouts_go_on(self->gate, &self->pass);
-    PySendResult made = throw_uncontrolled(self, args, nargs, answer);
-    hf_deadline_here = before;
-    return made;
+    return throw_uncontrolled(self, args, nargs, answer);
 }
 
 /* throw() before the first step: the call never begins, nothing was admitted. */

@@ -1,13 +1,7 @@
 /*
- * The deadline that holds where somebody asks: of the calls its thread is in, and of the `with` blocks
- * that its task or thread has open.
+ * Deadlines, and what Python asks about the one in force. Where which is, is deadline_flow.c's.
  */
 #include "control.h"
-
-_Thread_local hf_deadline hf_deadline_here;
-hf_au64 hf_open_blocks;
-static PyObject
-    *blocks_here; /* callable: (policy, ns) of each block that is open where it is called */
 
 /* Nanoseconds left, on its own clock; INT64_MAX if there is none. */
 int64_t
@@ -27,39 +21,6 @@ hf_deadline_on(const hf_deadline *deadline, const hf_clock *clock, int64_t now_n
     if (deadline->step->clock == clock)
         return deadline->ns;
     return hf_ns_add(now_ns, hf_deadline_left_ns(deadline));
-}
-
-/* Of the blocks that are open here the one that ends first, if it does before `deadline`. */
-static int
-shorten(hf_deadline *deadline, PyObject *blocks)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(blocks); i++) {
-        PyObject *block = PyTuple_GET_ITEM(blocks, i), *step;
-        long long ns;
-        if (!PyArg_ParseTuple(block, "O!L", hf_gate_type, &step, &ns))
-            return -1;
-        hf_deadline its = {(GateObject *)step, ns};
-        if (hf_deadline_left_ns(&its) < hf_deadline_left_ns(deadline))
-            *deadline = its;
-    }
-    return 0;
-}
-
-/* The deadline in force. -1: what looks for open blocks was interrupted; that exception is set. */
-int
-hf_deadline_in_force(hf_deadline *deadline)
-{
-    *deadline = hf_deadline_here;
-    if (deadline->step != NULL && hf_deadline_is_foreign())
-        *deadline = (hf_deadline){NULL, 0};
-    if (hf_load_relaxed(&hf_open_blocks) == 0 || blocks_here == NULL)
-        return 0;
-    PyObject *blocks = PyObject_CallNoArgs(blocks_here);
-    if (blocks == NULL)
-        return -1;
-    int answer = shorten(deadline, blocks);
-    Py_DECREF(blocks); /* whose policies are held by the blocks */
-    return answer;
 }
 
 /* Raise what says that the time this policy allows is over. */
@@ -84,6 +45,7 @@ deadline(PyObject *module, PyObject *ignored)
     if (here.step == NULL)
         Py_RETURN_NONE;
     int64_t left_ns = hf_deadline_left_ns(&here);
+    Py_DECREF((PyObject *)here.step);
     return PyFloat_FromDouble(left_ns > 0 ? (double)left_ns / 1e9 : 0.0);
 }
 
@@ -95,10 +57,11 @@ check_deadline(PyObject *module, PyObject *ignored)
     (void)ignored;
     if (hf_deadline_in_force(&here) < 0)
         return NULL;
-    if (hf_deadline_left_ns(&here) > 0)
-        Py_RETURN_NONE;
-    hf_raise_exceeded(here.step);
-    return NULL;
+    bool over = hf_deadline_left_ns(&here) <= 0;
+    if (over)
+        hf_raise_exceeded(here.step);
+    Py_XDECREF((PyObject *)here.step);
+    return over ? NULL : Py_NewRef(Py_None);
 }
 
 /* _deadline_left_ns(): nanoseconds, perhaps fewer than none; None without a deadline. */
@@ -112,7 +75,9 @@ deadline_left_ns(PyObject *module, PyObject *ignored)
         return NULL;
     if (here.step == NULL)
         Py_RETURN_NONE;
-    return PyLong_FromLongLong(hf_deadline_left_ns(&here));
+    int64_t left_ns = hf_deadline_left_ns(&here);
+    Py_DECREF((PyObject *)here.step);
+    return PyLong_FromLongLong(left_ns);
 }
 
 /* _deadline_here(): (policy, ns on its clock) for _under_deadline() in another thread, or None. */
@@ -126,7 +91,7 @@ deadline_here(PyObject *module, PyObject *ignored)
         return NULL;
     if (here.step == NULL)
         Py_RETURN_NONE;
-    return Py_BuildValue("OL", (PyObject *)here.step, (long long)here.ns);
+    return Py_BuildValue("NL", (PyObject *)here.step, (long long)here.ns);
 }
 
 /* _under_deadline(here, fn): call fn() under a deadline of another thread. */
@@ -142,33 +107,13 @@ under_deadline(PyObject *module, PyObject *args)
         return PyObject_CallNoArgs(fn);
     if (!PyArg_ParseTuple(here, "O!L", hf_gate_type, &step, &ns))
         return NULL;
-    hf_deadline before = hf_deadline_here;
-    hf_deadline_here =
-        (hf_deadline){(GateObject *)step, ns}; /* held by `here`, which is an argument */
-    PyObject *result = PyObject_CallNoArgs(fn);
-    hf_deadline_here = before;
-    return result;
-}
-
-/* _install_blocks(callable): who knows the open blocks. */
-static PyObject *
-install_blocks(PyObject *module, PyObject *callable)
-{
-    (void)module;
-    Py_XSETREF(blocks_here, Py_NewRef(callable));
-    Py_RETURN_NONE;
-}
-
-/* _count_blocks(n): so many are open. */
-static PyObject *
-count_blocks(PyObject *module, PyObject *n)
-{
-    unsigned long long open = PyLong_AsUnsignedLongLong(n);
-    (void)module;
-    if (open == (unsigned long long)-1 && PyErr_Occurred())
+    hf_limit *limit = hf_limit_new();
+    if (limit == NULL)
         return NULL;
-    hf_store_relaxed(&hf_open_blocks, open);
-    Py_RETURN_NONE;
+    limit->deadline = (hf_deadline){(GateObject *)step, ns}; /* held by an argument */
+    PyObject *result = hf_limit_apply(limit) == 0 ? PyObject_CallNoArgs(fn) : NULL;
+    hf_limit_free(limit);
+    return result;
 }
 
 static PyMethodDef functions[] = {
@@ -193,14 +138,12 @@ static PyMethodDef functions[] = {
     {"_deadline_left_ns", deadline_left_ns, METH_NOARGS, NULL},
     {"_deadline_here", deadline_here, METH_NOARGS, NULL},
     {"_under_deadline", under_deadline, METH_VARARGS, NULL},
-    {"_install_blocks", install_blocks, METH_O, NULL},
-    {"_count_blocks", count_blocks, METH_O, NULL},
+    {"_limits_in_force", hf_limits_in_force, METH_NOARGS, NULL},
     {NULL},
 };
 
 int
 hf_deadline_ready(PyObject *module)
 {
-    hf_store_relaxed(&hf_open_blocks, 0);
     return PyModule_AddFunctions(module, functions);
 }

@@ -327,8 +327,9 @@ hf_step_block(GateObject *step)
     return answer == NULL ? -1 : 0;
 }
 
-static int
-enter_blocking(GateObject *gate, hf_pass *pass)
+/* Enter from a thread that may block. 0: inside. -1: the refusal, or another exception, is set. */
+int
+hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
 {
     hf_refusal why;
     for (;;) {
@@ -347,29 +348,12 @@ enter_blocking(GateObject *gate, hf_pass *pass)
     }
 }
 
-/* Enter from a thread that may block. 0: inside. -1: the refusal, or another exception, is set. */
-int
-hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
-{
-    if (!gate->controls)
-        return enter_blocking(gate, pass);
-    hf_deadline before = hf_deadline_here; /* waits end with the deadline of what was entered */
-    int answer = enter_blocking(gate, pass);
-    hf_deadline_here = before;
-    return answer;
-}
-
 /* Enter from a thread, into a block. -1: an exception is set, and nothing is held. */
 int
 hf_gate_enter_block(GateObject *gate, hf_pass *pass)
 {
     hf_pass_init(pass);
-    if (hf_gate_enter_blocking(gate, pass) < 0)
-        return -1;
-    if (!gate->controls || hf_timeouts_open_blocks(gate, pass, false) == 0)
-        return 0;
-    hf_gate_undo(gate, pass);
-    return -1;
+    return hf_gate_enter_blocking(gate, pass);
 }
 
 void

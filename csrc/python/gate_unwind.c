@@ -18,30 +18,50 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->waited_ns = 0;
     course->works = NULL;
     course->alarms = NULL;
-    course->thread = &hf_deadline_here;
-    course->before = *course->thread;
-    course->around = NULL;
-    course->eager = false;
+    course->limit = NULL;
     pass->course = course;
-    hf_eager_begin(course);
-    course->deadline = *course->thread;
-    if (hf_load_relaxed(&hf_open_blocks) > 0 && hf_deadline_in_force(&course->deadline) < 0)
+    int answer = hf_deadline_in_force(&course->around);
+    course->deadline = course->around;
+    return answer;
+}
+
+/* What is inside from here on has that deadline. -1: an exception is set. */
+int
+hf_course_limit(hf_course *course, hf_deadline deadline)
+{
+    if (course->limit == NULL && (course->limit = hf_limit_new()) == NULL)
         return -1;
-    /* A coroutine may outlive the call that it began in, and a call the block. */
-    course->around = (GateObject *)Py_XNewRef((PyObject *)course->deadline.step);
+    course->limit->deadline = deadline;
+    if (hf_limit_apply(course->limit) < 0)
+        return -1;
+    course->deadline = deadline;
     return 0;
+}
+
+/* Back outside of a timeout it is the one that held there. */
+void
+hf_course_unlimit(hf_course *course, hf_deadline outer)
+{
+    course->deadline = outer;
+    if (course->limit == NULL)
+        return;
+    if (outer.step == NULL)
+        hf_limit_lift(course->limit);
+    else
+        course->limit->deadline = outer;
 }
 
 /* The call is over: what its steps hold is left or given back already. */
 void
 hf_course_end(hf_course *course)
 {
-    if (!course->awaits)
-        hf_course_suspend(course);
+    if (course->limit != NULL)
+        hf_limit_free(course->limit);
+    course->limit = NULL;
     if (course->alarms != NULL)
         hf_alarms_end(course);
     Py_CLEAR(course->works);
-    Py_CLEAR(course->around);
+    Py_CLEAR(course->around.step);
 }
 
 /* What the call has taken, beside its outcome, which is stolen. */

@@ -4,7 +4,8 @@
  *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse; judge.c: what an
  *                 exception or a result means to a step
  *   gate_run.c    a call through a gate with retries, timeouts or fallbacks; gate_unwind.c: its way out;
- *                 retry.c, timeout.c: what those two decide on it; deadline.c: the thread's deadline;
+ *                 retry.c, timeout.c: what those two decide on it; deadline.c: deadlines;
+ *                 deadline_flow.c: which is in force where;
  *                 alarm.c: what a coroutine does with its alarms; alarm_queue.c: those of one timeout
  *                 in one event loop, and its timer; alarm_loop.c: which loop and task there are
  *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c, gate_equip.c: what one
@@ -83,10 +84,11 @@ typedef struct hf_hold {
         hf_breaker_permit breaker;
         int64_t taken_ns; /* limiter: when its tokens were taken; HF_NOTHING_HELD if none were */
         struct {
-            hf_deadline outer; /* what held outside; of a permit or a block its own */
+            hf_deadline outer;      /* what held outside; of a permit or a block its own */
+            struct hf_limit *limit; /* of a block, or of what is being entered; else NULL */
             union {
                 struct hf_alarm *alarm; /* of a coroutine that was suspended */
-                PyObject *block;        /* what cuts a `with` block short */
+                PyObject *block;        /* what cuts an `async with` block short */
             };
         } timeout;
         struct {

@@ -2,7 +2,7 @@
  * Permit: an admission held by hand. It settles once; a second settling is refused and counted; one
  * that is collected unsettled gives everything back and proves nothing.
  */
-#include "hfpy.h"
+#include "control.h"
 
 #include <structmember.h>
 
@@ -41,6 +41,7 @@ hf_permit_new(GateObject *gate, const hf_pass *pass)
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->settled = false;
     hf_pass_copy(&self->pass, pass);
+    hf_timeouts_entered(gate, &self->pass);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }

@@ -51,6 +51,21 @@ hf_assert_answer(const PyObject *result)
     (void)result;
 }
 
+/* What a weak reference leads to, strong; NULL: it is no more. */
+static inline PyObject *
+hf_weak_target(PyObject *weak)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *target = NULL;
+    if (PyWeakref_GetRef(weak, &target) < 0)
+        PyErr_Clear();
+    return target;
+#else
+    PyObject *target = PyWeakref_GetObject(weak);
+    return target != Py_None ? Py_NewRef(target) : NULL;
+#endif
+}
+
 /* Exclusive use of one object where there is no GIL to give it. */
 #ifdef Py_GIL_DISABLED
 #define HF_BEGIN_EXCLUSIVE(op) Py_BEGIN_CRITICAL_SECTION(op)

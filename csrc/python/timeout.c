@@ -11,6 +11,41 @@
 
 /* ---- in ---- */
 
+/* What a permit or a block keeps of a deadline around it is kept no longer. */
+static void
+let_go_of_owner(const GateObject *step, hf_hold *hold)
+{
+    GateObject *owner = hold->timeout.outer.step;
+    hold->timeout.outer = (hf_deadline){NULL, 0};
+    if (owner != step)
+        Py_XDECREF((PyObject *)owner);
+}
+
+/*
+ * A permit and a block have nothing but their hold to keep their deadline in. `around`, which is taken
+ * over, is whose deadline held before: it may have to be kept for longer than the call around it is.
+ */
+static hf_entering
+hold_deadline(GateObject *step, hf_hold *hold, hf_deadline its, GateObject *around)
+{
+    hold->timeout.outer = its;
+    if (its.step == step)
+        Py_XDECREF((PyObject *)around);
+    if (step->mode == HF_OBSERVE)
+        return HF_IN;
+    hf_limit *limit = hf_limit_new();
+    if (limit != NULL) {
+        limit->deadline = its;
+        hold->timeout.limit = limit;
+        if (hf_limit_apply_to_block(limit) == 0)
+            return HF_IN;
+        hold->timeout.limit = NULL;
+        hf_limit_free(limit);
+    }
+    let_go_of_owner(step, hold);
+    return HF_BROKEN;
+}
+
 hf_entering
 hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
@@ -21,6 +56,7 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
     if (step->adaptive != NULL)
         own.ns = hf_ns_add(now, hf_adaptive_timeout_get_ns(step->adaptive));
     hold->since_ns = now;
+    hold->timeout.limit = NULL;
     hold->timeout.alarm = NULL;
     if (course != NULL)
         around = course->deadline;
@@ -30,28 +66,20 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
     if (outer_ns <= now && step->mode != HF_OBSERVE) {
         hf_count(&kernel->refused, 1);
         hf_raise_exceeded(around.step);
+        if (course == NULL)
+            Py_DECREF((PyObject *)around.step);
         return HF_BROKEN;
     }
-    /* A permit and a block have nothing but their hold to keep it in. */
-    hold->timeout.outer = course != NULL ? around : own.ns < outer_ns ? own : around;
-    if (course == NULL && hold->timeout.outer.step != step)
-        Py_INCREF((PyObject *)around.step); /* it may be held longer than the call around it */
+    if (course == NULL)
+        return hold_deadline(step, hold, own.ns < outer_ns || around.step == NULL ? own : around,
+                             around.step);
+    hold->timeout.outer = around;
     if (own.ns >= outer_ns || step->mode == HF_OBSERVE)
         return HF_IN;
-    if (course != NULL)
-        *course->thread = course->deadline = own;
-    else
-        hf_deadline_here = own;
-    return HF_IN;
+    return hf_course_limit(course, own) < 0 ? HF_BROKEN : HF_IN;
 }
 
 /* ---- out ---- */
-
-static bool
-is_same(const hf_deadline *a, const hf_deadline *b)
-{
-    return a->step == b->step && a->ns == b->ns;
-}
 
 /* Whether that deadline, which is some step's, has passed. */
 static bool
@@ -63,6 +91,16 @@ has_passed(const hf_deadline *deadline, const hf_pass *pass, int64_t end_ns)
     /* Nearly every call is far from its deadline: precise time is for those that are near. */
     return hf_clock_coarse_ns(clock) >= hf_ns_sub(deadline->ns, HF_LAG_NS) &&
            hf_clock_now_ns(clock) >= deadline->ns;
+}
+
+/* What is inside of the block, or was to be, is no more. */
+static void
+drop_limit(hf_hold *hold)
+{
+    hf_limit *limit = hold->timeout.limit;
+    hold->timeout.limit = NULL;
+    if (limit != NULL)
+        hf_limit_free(limit);
 }
 
 /* Nobody will say how the block ended. */
@@ -82,29 +120,20 @@ drop_block(hf_hold *hold)
     hf_give_exception(raised);
 }
 
-/* What a permit or a block keeps of a deadline around it is kept no longer. */
-static void
-let_go_of_owner(const GateObject *step, hf_hold *hold)
-{
-    GateObject *owner = hold->timeout.outer.step;
-    hold->timeout.outer = (hf_deadline){NULL, 0};
-    if (owner != step)
-        Py_XDECREF((PyObject *)owner);
-}
-
 /* Put the deadline of those outside back into force, and forget the alarm. */
 void
 hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
     if (course == NULL) {
+        drop_limit(hold);
         drop_block(hold);
         let_go_of_owner(step, hold);
         return;
     }
     hf_alarm_clear(hold->timeout.alarm);
     hold->timeout.alarm = NULL;
-    *course->thread = course->deadline = hold->timeout.outer;
+    hf_course_unlimit(course, hold->timeout.outer);
 }
 
 /* In a forked child: of the parent's call nothing rings, and no block of it is open. */
@@ -202,28 +231,22 @@ record(GateObject *step, const hf_hold *hold, bool timed_out)
     hf_adaptive_timeout_record(step->adaptive, hf_ns_sub(now, hold->since_ns), timed_out);
 }
 
-/*
- * Entering of what a permit or a block is to hold goes on after a wait: the deadline of what is entered,
- * of which each is over no later than those around it, holds there as in a call.
- */
+/* A permit is entered: its deadline is no longer that of who has asked for it. */
 void
-hf_timeouts_go_on(GateObject *gate, const hf_pass *pass)
+hf_timeouts_entered(GateObject *gate, hf_pass *pass)
 {
-    for (int at = pass->entered - 1; at >= 0 && gate->controls; at--) {
-        const GateObject *step = gate->steps[at];
-        if (step->kind == HF_KIND_TIMEOUT && step->mode != HF_OBSERVE) {
-            hf_deadline_here = pass->hold[at].timeout.outer;
-            return;
-        }
+    for (int at = 0; at < pass->entered && gate->controls; at++) {
+        if (gate->steps[at]->kind == HF_KIND_TIMEOUT)
+            drop_limit(&pass->hold[at]);
     }
 }
 
 /*
- * Have Python watch over a block that has been entered. -1: it cannot; an exception is set. What is cut
- * by an outer timeout of the same gate is cut once.
+ * Have Python watch over a block of a task that has been entered. -1: it cannot; an exception is set. What
+ * is cut by an outer timeout of the same gate is cut once.
  */
 int
-hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async)
+hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass)
 {
     const hf_hold *outer = NULL;
     for (int at = 0; at < pass->entered; at++) {
@@ -232,10 +255,10 @@ hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async)
         if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE)
             continue;
         const hf_deadline *its = &hold->timeout.outer;
-        hold->timeout.block = PyObject_CallMethod(
-            (PyObject *)step, "_open_block", "OLiO", (PyObject *)its->step, (long long)its->ns,
-            is_async,
-            outer != NULL && is_same(&outer->timeout.outer, its) ? outer->timeout.block : Py_None);
+        bool shared = outer != NULL && hf_is_same_deadline(&outer->timeout.outer, its);
+        hold->timeout.block =
+            PyObject_CallMethod((PyObject *)step, "_open_block", "OLO", (PyObject *)its->step,
+                                (long long)its->ns, shared ? outer->timeout.block : Py_None);
         if (hold->timeout.block == NULL)
             return -1;
         outer = hold;
@@ -243,9 +266,9 @@ hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass, bool is_async)
     return 0;
 }
 
-/* What a block that is left says: None, a thread's; else whether its alarm cut it. -1: interrupted. */
+/* Whether its alarm cut the block of a task that is left. -1: interrupted. */
 static int
-close_block(hf_hold *hold, bool *is_async, bool *cut)
+close_block(hf_hold *hold, bool *cut)
 {
     PyObject *block = hold->timeout.block, *raised = hf_take_exception();
     PyObject *answer = PyObject_CallMethod(block, "close", "O", raised != NULL ? raised : Py_None);
@@ -255,7 +278,6 @@ close_block(hf_hold *hold, bool *is_async, bool *cut)
         hf_chain(raised);
         return -1;
     }
-    *is_async = answer != Py_None;
     *cut = answer == Py_True;
     Py_DECREF(answer);
     hf_give_exception(raised);
@@ -304,10 +326,10 @@ leave_owned(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value
             int64_t end_ns)
 {
     hf_deadline its = hold->timeout.outer;
-    bool is_async = false, cut = false;
+    bool is_async = hold->timeout.block != NULL, cut = false;
     if (its.step == NULL)
         return 0; /* kept only until the first item of a stream */
-    if (hold->timeout.block != NULL && close_block(hold, &is_async, &cut) < 0)
+    if (is_async && close_block(hold, &cut) < 0)
         return -1;
     ending ended = cut                     ? CUT
                    : is_async && has_value ? IN_TIME
@@ -319,6 +341,7 @@ static int
 leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int outcome,
            int64_t end_ns)
 {
+    drop_limit(hold);
     int answer = leave_owned(step, pass, hold, has_value, outcome, end_ns);
     let_go_of_owner(step, hold);
     return answer;
@@ -334,7 +357,7 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
     if (course == NULL)
         return leave_held(step, pass, hold, has_value, outcome, end_ns);
     hf_deadline in_force = course->deadline;
-    bool own = !is_same(&in_force, &hold->timeout.outer);
+    bool own = !hf_is_same_deadline(&in_force, &hold->timeout.outer);
     hf_timeout_drop(step, pass, hold);
     ending ended = end_of_call(step, pass, hold, &in_force, has_value, end_ns);
     GateObject *owner = in_force.step;
@@ -366,12 +389,13 @@ hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
     hf_deadline in_force = course->deadline;
-    bool own = !is_same(&in_force, &hold->timeout.outer);
+    bool own = !hf_is_same_deadline(&in_force, &hold->timeout.outer);
     hf_timeout_drop(step, pass, hold);
     ending ended = step->mode == HF_OBSERVE
                        ? end_of_call(step, pass, hold, &in_force, true, HF_NOTHING_HELD)
                        : IN_TIME;
     end_call(step, hold, in_force.step, own, ended, true, HF_UNJUDGED, course->ran_here);
     hold->timeout.outer = (hf_deadline){NULL, 0};
+    hold->timeout.limit = NULL;
     hold->timeout.block = NULL;
 }

@@ -9,7 +9,7 @@ import pytest
 
 import holdfast as hf
 from holdfast import ManualClock
-from holdfast.pipeline import blocks
+from holdfast._native import gate
 from holdfast.pipeline.pool import PoolBulkhead
 from tests.pipeline.houses import House, Job
 from tests.pipeline.left_behind import Held
@@ -63,7 +63,7 @@ def nothing_stays_open() -> Iterator[None]:
     """No block of a timeout is left open, and no deadline in force."""
     yield
     gc.collect()
-    assert dict(blocks._open) == {}
+    assert gate._limits_in_force() == 0
     assert hf.deadline() is None
 
 

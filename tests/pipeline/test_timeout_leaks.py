@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.pipeline import blocks
+from holdfast._native import gate
 from tests.pipeline.virtual import VirtualLoop, ended, run, turns
 
 
@@ -80,7 +80,7 @@ def test_blocks_set_a_timer_each_and_leave_none():
             async with policy:
                 await asyncio.sleep(0)
         assert loop.pending == 0
-        assert dict(blocks._open) == {}
+        assert gate._limits_in_force() == 0
 
     run(main)
 
@@ -188,7 +188,7 @@ def test_no_memory_and_no_reference_is_left_behind(kind: Any) -> None:  # trap 5
             after,
         )
         assert loop.pending == 0
-        assert dict(blocks._open) == {}
+        assert gate._limits_in_force() == 0
 
     run(main)
 

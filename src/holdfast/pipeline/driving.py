@@ -6,7 +6,6 @@ imports asyncio is imported by the first task that waits.
 
 from __future__ import annotations
 
-from holdfast.pipeline import blocks as _blocks  # tells the gate which blocks are open
 from holdfast.pipeline.foreign import refuse_cut
 from holdfast.pipeline.parking import sleep_ns
 from holdfast.pipeline.waiting import WaitingRoom
@@ -82,9 +81,11 @@ class ThreadsAndTasks:
         """Refuse, naming ``who``, to limit the time of a task that nobody here can cut short."""
         refuse_cut(who)
 
-    def open_block(self, policy: Policy, deadline_ns: int, *, is_async: bool, outer: Any) -> object:
-        """Watch over a `with` block that ``policy`` gives until ``deadline_ns``."""
-        return _blocks.open_block(policy, deadline_ns, is_async=is_async, outer=outer)
+    def open_block(self, policy: Policy, deadline_ns: int, *, outer: Any) -> object:
+        """Watch over an `async with` block that ``policy`` gives until ``deadline_ns``."""
+        from holdfast.pipeline.blocks import open_block
+
+        return open_block(policy, deadline_ns, outer=outer)
 
     def run_in_thread(
         self,

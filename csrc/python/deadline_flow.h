@@ -1,0 +1,199 @@
+/*
+ * Limits, deadlines that are in force somewhere: deadline_flow.c, and what of it every call goes through.
+ */
+#ifndef HF_DEADLINE_FLOW_H
+#define HF_DEADLINE_FLOW_H
+
+#include "hfpy.h"
+
+#define HF_FREE_LIMITS 64
+
+typedef struct hf_limit {
+    hf_deadline deadline; /* whose policy is held by who has set it */
+    struct hf_limit *before, *after;
+    struct hf_flow *flow;   /* where it is in force; NULL: nowhere */
+    struct hf_flows *flows; /* of the thread of that */
+    PyObject *context;      /* strong; of a block a weak reference to it */
+    PyObject *task;         /* of a block, a weak reference to who opened it; NULL: no task */
+    bool is_block;
+} hf_limit;
+
+typedef struct hf_link {
+    struct hf_link *next, **at;
+} hf_link;
+
+/* The limits of one context. */
+typedef struct hf_flow {
+    hf_link by_context, by_stack; /* while it is away */
+    const PyObject *context;      /* only compared */
+    const void *loop;             /* the event loop that its context belongs to, or NULL */
+    bool knows_loop;              /* that was asked for */
+    const void *stack;            /* the data stack of its first limit */
+    hf_limit *first;              /* the newest */
+    uint64_t since;               /* how many flows had a first limit before, in this thread */
+} hf_flow;
+
+/* The flows of one thread. */
+typedef struct hf_flows {
+    hf_flow *now;   /* of the context that was last asked for; perhaps without a limit */
+    hf_flow *spare; /* one more, or NULL */
+    hf_limit *free; /* linked by `after` */
+    int n_free;
+    Py_ssize_t limits; /* in force, in all its flows */
+    Py_ssize_t blocks; /* of those blocks' */
+    uint64_t begun;    /* how often a flow had its first limit */
+    size_t away, mask; /* flows in the tables; their size less one */
+    hf_link **by_context, **by_stack;
+#ifdef Py_GIL_DISABLED
+    PyMutex mutex; /* a block may be left in another thread */
+#endif
+} hf_flows;
+
+/* One pointer fits in what glibc keeps for libraries that are loaded late: the cheapest there is. */
+#ifdef __GLIBC__
+#define HF_HERE _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define HF_HERE _Thread_local
+#endif
+extern HF_HERE hf_flows *hf_flows_here;
+
+#ifdef Py_GIL_DISABLED
+#define HF_LOCK(flows) PyMutex_Lock(&(flows)->mutex)
+#define HF_UNLOCK(flows) PyMutex_Unlock(&(flows)->mutex)
+#define HF_FLOWS_OF(limit) ((hf_flows *)_Py_atomic_load_ptr(&(limit)->flows))
+#define HF_SET_FLOWS(limit, value) _Py_atomic_store_ptr(&(limit)->flows, value)
+#else
+#define HF_LOCK(flows) ((void)0)
+#define HF_UNLOCK(flows) ((void)0)
+#define HF_FLOWS_OF(limit) ((limit)->flows)
+#define HF_SET_FLOWS(limit, value) ((limit)->flows = (value))
+#endif
+
+hf_limit *hf_limit_new_slowly(void);
+int hf_limit_apply_slowly(hf_limit *limit);
+int hf_limit_apply_to_block(hf_limit *limit);
+void hf_limit_lift_slowly(hf_limit *limit);
+void hf_limit_free_slowly(hf_limit *limit);
+int hf_deadline_find(hf_deadline *deadline);
+PyObject *hf_limits_in_force(PyObject *module, PyObject *ignored);
+
+/* Not in force yet. NULL: an exception is set. */
+static inline hf_limit *
+hf_limit_new(void)
+{
+    hf_flows *flows = hf_flows_here;
+    if (flows == NULL || flows->free == NULL)
+        return hf_limit_new_slowly();
+    hf_limit *limit = flows->free;
+    flows->free = limit->after;
+    flows->n_free--;
+    return limit;
+}
+
+/* What tells the data stack of one greenlet from another's. */
+static inline const void *
+hf_stack_of(const PyThreadState *thread)
+{
+    const _PyStackChunk *chunk = thread->datastack_chunk;
+    while (chunk != NULL && chunk->previous != NULL)
+        chunk = chunk->previous;
+    return chunk;
+}
+
+/* Its context is the one at hand. */
+static inline void
+hf_limit_put(hf_flows *flows, hf_limit *limit, const PyThreadState *thread)
+{
+    hf_flow *flow = flows->now;
+    HF_LOCK(flows);
+    if (flow->first == NULL) {
+        flow->stack = hf_stack_of(thread);
+        flow->since = flows->begun++;
+    } else {
+        flow->first->before = limit;
+    }
+    limit->before = NULL;
+    limit->after = flow->first;
+    flow->first = limit;
+    limit->flow = flow;
+    HF_SET_FLOWS(limit, flows);
+    flows->limits++;
+    HF_UNLOCK(flows);
+}
+
+/*
+ * The deadline of a call, which holds the policy that it is of, is in force here from now on, if it was
+ * not in force. -1: an exception is set.
+ */
+static inline int
+hf_limit_apply(hf_limit *limit)
+{
+    hf_flows *flows = hf_flows_here;
+    PyThreadState *thread = PyThreadState_Get();
+    PyObject *context = thread->context;
+    if (limit->flow != NULL)
+        return 0;
+    if (flows == NULL || context == NULL || flows->now->context != context ||
+        !flows->now->knows_loop)
+        return hf_limit_apply_slowly(limit);
+    limit->context = Py_NewRef(context);
+    hf_limit_put(flows, limit, thread);
+    return 0;
+}
+
+static inline void
+hf_limit_unlink(hf_limit *limit)
+{
+    *(limit->before != NULL ? &limit->before->after : &limit->flow->first) = limit->after;
+    if (limit->after != NULL)
+        limit->after->before = limit->before;
+    limit->flow = NULL;
+    HF_SET_FLOWS(limit, NULL);
+}
+
+/* It is in force no longer, wherever it was. */
+static inline void
+hf_limit_lift(hf_limit *limit)
+{
+    hf_flows *flows = HF_FLOWS_OF(limit);
+    if (flows == NULL)
+        return;
+    if (flows != hf_flows_here || limit->flow != flows->now || limit->is_block) {
+        hf_limit_lift_slowly(limit);
+        return;
+    }
+    PyObject *context = limit->context;
+    limit->context = NULL;
+    HF_LOCK(flows);
+    hf_limit_unlink(limit);
+    flows->limits--;
+    HF_UNLOCK(flows);
+    Py_DECREF(context);
+}
+
+static inline void
+hf_limit_free(hf_limit *limit)
+{
+    hf_flows *flows = hf_flows_here;
+    hf_limit_lift(limit);
+    if (flows == NULL || flows->n_free >= HF_FREE_LIMITS || limit->context != NULL) {
+        hf_limit_free_slowly(limit);
+        return;
+    }
+    limit->after = flows->free;
+    flows->free = limit;
+    flows->n_free++;
+}
+
+/* The deadline in force, whose policy is held. -1: it could not be found out; an exception is set. */
+static inline int
+hf_deadline_in_force(hf_deadline *deadline)
+{
+    const hf_flows *flows = hf_flows_here;
+    if (flows != NULL && flows->limits > 0)
+        return hf_deadline_find(deadline);
+    *deadline = (hf_deadline){NULL, 0};
+    return 0;
+}
+
+#endif /* HF_DEADLINE_FLOW_H */

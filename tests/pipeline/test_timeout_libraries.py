@@ -1,0 +1,161 @@
+"""Deadlines under the libraries that switch greenlets or run loops in loops."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.apart import run_apart
+
+pytestmark = pytest.mark.usefixtures("nothing_stays_open")
+
+
+def need(*names: str) -> Any:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+# A slow request is begun, then a quick one, or the other way round; and then many others.
+REQUESTS = """
+    upstream = {"fast": hf.Timeout(20, name="fast"), "slow": hf.Timeout(30, name="slow")}
+    seen = {}
+    def request(name, seconds):
+        def call():
+            before = hf.deadline()
+            time.sleep(seconds)
+            return before, hf.deadline()
+        seen[name] = upstream[name].call(call)
+        assert hf.deadline() is None
+    def block(name, seconds):
+        with upstream[name]:
+            before = hf.deadline()
+            time.sleep(seconds)
+            seen[name] = before, hf.deadline()
+    for job in (request, block):
+        for first, second in (("fast", "slow"), ("slow", "fast")):
+            run(lambda: job(first, 0.02), lambda: job(second, 0.01))
+            assert all(15 < left <= 20 for left in seen["fast"]), seen
+            assert all(25 < left <= 30 for left in seen["slow"]), seen
+            assert hf.deadline() is None
+    run(*[lambda: request("slow", 0.01) for _ in range(200)])
+    from holdfast._native import gate
+    assert gate._limits_in_force() == 0
+"""
+
+
+@need("gevent")
+def test_greenlets_of_gevent_have_deadlines_of_their_own():
+    run_apart(
+        """
+    import warnings
+    warnings.simplefilter("ignore")
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent, time
+    import holdfast as hf
+    def run(*jobs):
+        gevent.joinall([gevent.spawn(job) for job in jobs], raise_error=True)
+    """
+        + REQUESTS
+    )
+
+
+@need("eventlet")
+def test_greenlets_of_eventlet_have_deadlines_of_their_own():
+    run_apart(
+        """
+    import warnings
+    warnings.simplefilter("ignore")
+    import eventlet
+    eventlet.monkey_patch()
+    import time
+    import holdfast as hf
+    def run(*jobs):
+        for thread in [eventlet.spawn(job) for job in jobs]:
+            thread.wait()
+    """
+        + REQUESTS
+    )
+
+
+@need("sqlalchemy", "aiosqlite", "greenlet")
+def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path: Path):
+    from sqlalchemy import text
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    seen: dict[str, list[object]] = {}
+
+    def work(connection: Any, name: str) -> None:
+        def query() -> None:
+            seen[name].append(round(hf.deadline() or 0))
+            connection.execute(text("select 1"))
+            seen[name].append(round(hf.deadline() or 0))
+
+        query()
+        hf.Timeout(9).call(query)
+        hf.Timeout(90).call(query)
+        with hf.Timeout(5):
+            query()
+        query()
+
+    async def one(engine: Any, name: str, seconds: float) -> None:
+        seen[name] = []
+
+        async def body() -> None:
+            async with engine.connect() as connection:
+                await connection.run_sync(work, name)
+            seen[name].append(round(hf.deadline() or 0))
+
+        await hf.Timeout(seconds).acall(body)
+        assert hf.deadline() is None
+
+    async def main() -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/data")
+        await asyncio.gather(*(one(engine, f"{s}", s) for s in (60, 40, 20)))
+        async with engine.connect() as connection:
+            seen["0"] = []
+            await connection.run_sync(work, "0")
+        await engine.dispose()
+
+    asyncio.run(main())
+    for name, log in seen.items():
+        own = int(name)
+        assert log[:10] == [own, own, 9, 9, own or 90, own or 90, 5, 5, own, own], name
+
+
+@need("nest_asyncio")
+def test_a_loop_that_is_run_in_a_task_gives_its_tasks_deadlines_of_their_own():
+    run_apart(
+        """
+    import warnings
+    warnings.simplefilter("ignore")
+    import asyncio, nest_asyncio
+    nest_asyncio.apply()
+    import holdfast as hf
+    seen = []
+    async def look(name):
+        await asyncio.sleep(0)
+        seen.append((name, round(hf.deadline() or 0)))
+    async def beside():
+        await look("beside")
+        await hf.Timeout(50).acall(look, "own")
+    async def body():
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(beside())
+        loop.call_soon(lambda: seen.append(("callback", hf.deadline())))
+        hf.Timeout(10).call(loop.run_until_complete, look("nested"))
+        seen.append(("body", round(hf.deadline() or 0)))
+        await task
+    async def main():
+        await hf.Timeout(30).acall(body)
+        assert hf.deadline() is None
+    asyncio.run(main())
+    assert sorted(map(str, seen)) == sorted(map(str, [
+        ("callback", None), ("beside", 0), ("nested", 0), ("body", 30), ("own", 50)])), seen
+    """
+    )
