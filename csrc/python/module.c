@@ -29,27 +29,55 @@ static PyMethodDef methods[] = {
     {NULL},
 };
 
-/* Types, free lists and the fork epoch are this process's: a second interpreter would share them. */
+/*
+ * Types, free lists and the fork epoch are this process's. So there is one module: whoever has taken it
+ * out of sys.modules and imports it again is handed the living one, and an interpreter beside the main
+ * one, which would share all that, is refused.
+ */
+static PyObject *living;
+
+static PyObject *
+create_module(PyObject *spec, PyModuleDef *definition)
+{
+    (void)definition;
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "holdfast works in the main interpreter of a process only, not in a "
+                        "subinterpreter: what its native types share has no lock between two");
+        return NULL;
+    }
+    if (living != NULL)
+        return Py_NewRef(living);
+    PyObject *name = PyObject_GetAttrString(spec, "name");
+    PyObject *module = name != NULL ? PyModule_NewObject(name) : NULL;
+    Py_XDECREF(name);
+    return module;
+}
+
 static int
 exec_module(PyObject *module)
 {
-    static bool loaded;
-    if (loaded) {
-        PyErr_SetString(
-            PyExc_ImportError,
-            "holdfast._native.gate can be loaded once in a process, by one interpreter");
+    static bool begun;
+    if (module == living)
+        return 0;
+    if (begun) {
+        PyErr_SetString(PyExc_ImportError,
+                        "holdfast._native.gate could not be loaded before in this process");
         return -1;
     }
-    loaded = true;
+    begun = true;
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
-        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0)
+        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0 ||
+        PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0)
         return -1;
-    return PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS);
+    living = Py_NewRef(module);
+    return 0;
 }
 
 static PyModuleDef_Slot slots[] = {
+    {Py_mod_create, create_module},
     {Py_mod_exec, exec_module},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},

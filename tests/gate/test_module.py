@@ -71,27 +71,6 @@ def test_a_second_interpreter_is_refused_and_the_first_goes_on() -> None:
     )
 
 
-def test_it_is_not_loaded_a_second_time() -> None:
-    run_apart(
-        """
-        import sys
-        from holdfast import CircuitBreaker
-        from holdfast._native import gate
-
-        del sys.modules["holdfast._native.gate"]
-        try:
-            import holdfast._native.gate
-        except ImportError as error:
-            assert "once" in str(error), error
-        else:
-            raise AssertionError("loaded twice")
-        breaker = CircuitBreaker("b")
-        assert breaker(int)() == 0
-        assert isinstance(breaker, gate.Gate)
-        """
-    )
-
-
 def test_the_constants_and_types_are_there() -> None:
     assert gate.MAX_STEPS == 16
     for cls in NATIVE:

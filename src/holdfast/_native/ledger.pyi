@@ -3,6 +3,7 @@ from typing import Any
 
 __pyx_capi__: dict[str, object]
 SUBTRACT: int
+of_process: Any
 
 def allocate(fd: int, offset: int, length: int) -> None: ...
 def open_own(fd: int, size: int) -> None: ...

@@ -306,8 +306,12 @@ def item_of(key: Key, counts: Iterable[int], flags: int) -> tuple[Any, ...]:
     return key[0], 0, flags, 0, key[1].encode(), tuple(counts)
 
 
-ledger = Ledger()
-atexit.register(ledger.close)
+# One for the process, as its file is: it lives on beside the native module where this one is taken
+# out of sys.modules and imported again.
+ledger: Ledger = native.of_process or Ledger()
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=ledger.after_fork)
+if native.of_process is None:
+    native.of_process = ledger
+    atexit.register(ledger.close)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=ledger.after_fork)
