@@ -10,10 +10,12 @@
 struct QueueObject {
     PyObject_HEAD
     hf_alarm *first, *last;
-    GateObject *step; /* borrowed: it closes its queues when it dies; NULL: it has */
-    PyObject *loop;   /* a weak reference: what a policy was once used in is not to be kept */
-    PyObject *timer;  /* cancels the loop's timer; NULL: none is set */
-    int64_t timer_ns; /* when that rings */
+    GateObject *step;    /* borrowed: it closes its queues when it dies; NULL: it has */
+    PyObject *loop;      /* a weak reference: what a policy was once used in is not to be kept */
+    const void *address; /* of the loop: only compared */
+    bool over;           /* the loop was closed */
+    PyObject *timer;     /* cancels the loop's timer; NULL: none is set */
+    int64_t timer_ns;    /* when that rings */
 };
 
 static PyTypeObject *queue_type;
@@ -54,11 +56,10 @@ take_out(hf_alarm *alarm)
     return queue;
 }
 
+/* Cancel what was set as a timer; the reference is taken over. */
 static void
-stop_timer(QueueObject *queue, bool is_told)
+cancel_timer(PyObject *timer, bool is_told)
 {
-    PyObject *timer = queue->timer;
-    queue->timer = NULL;
     if (timer == NULL)
         return;
     PyObject *raised = hf_take_exception();
@@ -71,25 +72,76 @@ stop_timer(QueueObject *queue, bool is_told)
     hf_give_exception(raised);
 }
 
-/* Have the loop ring when the first alarm is due. -1: an exception is set, and no timer. */
+/* Put another timer, or NULL, in the place of the queue's. Both references are handed over. */
+static PyObject *
+exchange_timer(QueueObject *queue, PyObject *timer)
+{
+    PyObject *old;
+    HF_BEGIN_EXCLUSIVE(queue);
+    old = queue->timer;
+    queue->timer = timer;
+    HF_END_EXCLUSIVE();
+    return old;
+}
+
+/*
+ * The policy, strong, if the queue needs a timer that rings earlier than the one it has; else NULL. While
+ * there is an alarm, its coroutine holds the policy.
+ */
+static PyObject *
+wants_timer(QueueObject *queue, int64_t *deadline_ns)
+{
+    PyObject *step = NULL;
+    HF_BEGIN_EXCLUSIVE(queue);
+    if (queue->first != NULL && queue->step != NULL &&
+        (queue->timer == NULL || queue->timer_ns > queue->first->deadline_ns)) {
+        step = Py_NewRef((PyObject *)queue->step);
+        queue->timer_ns = *deadline_ns = queue->first->deadline_ns;
+    }
+    HF_END_EXCLUSIVE();
+    return step;
+}
+
+/*
+ * Have the loop ring when the first alarm is due. -1: an exception is set, and no timer. The caller holds
+ * the queue: what is called here may do anything with it.
+ */
 static int
 start_timer(QueueObject *queue)
 {
-    if (queue->first == NULL || queue->step == NULL ||
-        (queue->timer != NULL && queue->timer_ns <= queue->first->deadline_ns))
+    int64_t deadline_ns;
+    PyObject *step = wants_timer(queue, &deadline_ns);
+    if (step == NULL)
         return 0;
-    PyObject *step = Py_NewRef((PyObject *)queue->step), *loop = loop_of(queue), *timer = NULL;
-    int64_t deadline_ns = queue->first->deadline_ns;
-    stop_timer(queue, true);
-    queue->timer_ns = deadline_ns;
+    PyObject *loop = loop_of(queue), *timer = NULL;
+    cancel_timer(exchange_timer(queue, NULL), true);
     if (loop != NULL)
         timer = PyObject_CallMethod(step, "_set_timer", "OOL", loop, (PyObject *)queue,
                                     (long long)deadline_ns);
     bool failed = loop != NULL && timer == NULL;
-    Py_XSETREF(queue->timer, timer);
+    if (!failed)
+        cancel_timer(exchange_timer(queue, timer), true); /* that somebody has set meanwhile */
     Py_XDECREF(loop);
     Py_DECREF(step);
     return failed ? -1 : 0;
+}
+
+/* Take the first alarm out, if its time is over. Its coroutine, strong; NULL: there is none. */
+static PyObject *
+take_first_due(QueueObject *queue, hf_alarm **alarm)
+{
+    PyObject *coroutine = NULL;
+    QueueObject *was = NULL;
+    HF_BEGIN_EXCLUSIVE(queue);
+    *alarm = queue->first;
+    if (queue->first != NULL && queue->step != NULL &&
+        queue->first->deadline_ns <= hf_clock_now_ns(queue->step->clock)) {
+        coroutine = Py_NewRef((*alarm)->of->coroutine);
+        was = take_out(*alarm);
+    }
+    HF_END_EXCLUSIVE();
+    Py_XDECREF(was); /* not the last: it is being called */
+    return coroutine;
 }
 
 /* The loop's timer: cut whose time is over, and have it ring again for the next. */
@@ -97,17 +149,12 @@ static PyObject *
 queue_ring(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     QueueObject *self = (QueueObject *)op;
+    PyObject *timer = exchange_timer(self, NULL), *coroutine;
+    hf_alarm *alarm;
     (void)args;
     (void)kwargs;
-    Py_CLEAR(self->timer);
-    while (self->step != NULL && self->first != NULL &&
-           self->first->deadline_ns <= hf_clock_now_ns(self->step->clock)) {
-        hf_alarm *alarm = self->first;
-        PyObject *coroutine = alarm->of->coroutine;
-        Py_DECREF(take_out(alarm)); /* not the last: this is running */
-        if (Py_REFCNT(coroutine) == 0)
-            continue; /* it is dying, and its alarm with it */
-        Py_INCREF(coroutine);
+    Py_XDECREF(timer);
+    while ((coroutine = take_first_due(self, &alarm)) != NULL) {
         hf_alarm_ring(alarm);
         Py_DECREF(coroutine);
     }
@@ -116,66 +163,128 @@ queue_ring(PyObject *op, PyObject *args, PyObject *kwargs)
 
 /* ---- the queues of one timeout ---- */
 
-/* Whether its loop may still run. */
-static bool
-is_open(const QueueObject *queue)
+/*
+ * The queue of that loop, strong, or NULL. Nothing of Python's runs here, nor is anything let go of: the
+ * caller holds the loop.
+ */
+static QueueObject *
+find_queue(const GateObject *step, PyObject *loop)
 {
-    PyObject *loop = loop_of(queue);
-    PyObject *answer = loop != NULL ? PyObject_CallMethod(loop, "is_closed", NULL) : NULL;
-    bool closed = loop == NULL || answer == Py_True;
-    Py_XDECREF(answer);
-    Py_XDECREF(loop);
-    PyErr_Clear();
-    return !closed;
+    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++) {
+        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(step->queues, i);
+        if (queue->address != loop || queue->over)
+            continue;
+        PyObject *its = loop_of(queue);
+        Py_XDECREF(its);
+        if (its == loop)
+            return (QueueObject *)Py_NewRef((PyObject *)queue);
+    }
+    return NULL;
 }
 
-/* A queue of a new loop, in a list without those of loops that were closed. */
 static QueueObject *
-add_queue(GateObject *step, PyObject *loop)
+queue_new(GateObject *step, PyObject *loop)
 {
-    PyObject *old = step->queues, *queues = PyList_New(0), *weak = PyWeakref_NewRef(loop, NULL);
-    QueueObject *self =
-        queues == NULL || weak == NULL ? NULL : PyObject_GC_New(QueueObject, queue_type);
+    PyObject *weak = PyWeakref_NewRef(loop, NULL);
+    QueueObject *self = weak != NULL ? PyObject_GC_New(QueueObject, queue_type) : NULL;
     if (self == NULL) {
-        Py_XDECREF(queues);
         Py_XDECREF(weak);
         return NULL;
     }
     self->first = self->last = NULL;
     self->step = step;
     self->loop = weak;
+    self->address = loop;
+    self->over = false;
     self->timer = NULL;
     self->timer_ns = 0;
     PyObject_GC_Track(self);
-    int kept = PyList_Append(queues, (PyObject *)self); /* the newest first: it will be asked for */
-    for (Py_ssize_t i = 0; kept == 0 && old != NULL && i < PyList_GET_SIZE(old); i++) {
-        QueueObject *other = (QueueObject *)PyList_GET_ITEM(old, i);
-        if (is_open(other))
-            kept = PyList_Append(queues, (PyObject *)other);
-        else
-            other->step = NULL;
-    }
-    Py_DECREF(self);
-    if (kept < 0) {
-        Py_DECREF(queues);
-        return NULL;
-    }
-    Py_XSETREF(step->queues, queues);
     return self;
 }
 
-/* The alarms of this timeout in that loop; borrowed from the step. */
+/* Whether its loop will not run again; asked in Python, which may do anything. */
+static bool
+is_over(const QueueObject *queue)
+{
+    PyObject *loop = loop_of(queue);
+    PyObject *answer = loop != NULL ? PyObject_CallMethod(loop, "is_closed", NULL) : NULL;
+    bool over = loop == NULL || answer == Py_True;
+    Py_XDECREF(answer);
+    Py_XDECREF(loop);
+    PyErr_Clear();
+    return over;
+}
+
+/* The queues there are, strong, in a list of its own. NULL: no memory. */
+static PyObject *
+copy_queues(GateObject *step)
+{
+    PyObject *copy = NULL, *first = PyList_New(0);
+    if (first == NULL)
+        return NULL;
+    HF_BEGIN_EXCLUSIVE(step);
+    if (step->queues == NULL)
+        step->queues = Py_NewRef(first);
+    copy = PyList_GetSlice(step->queues, 0, PY_SSIZE_T_MAX);
+    HF_END_EXCLUSIVE();
+    Py_DECREF(first);
+    return copy;
+}
+
+/* Let go of the queues that are over, all of which the caller holds. */
+static void
+remove_over(PyObject *queues)
+{
+    for (Py_ssize_t i = PyList_GET_SIZE(queues) - 1; i >= 0; i--) {
+        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(queues, i);
+        if (!queue->over)
+            continue;
+        queue->step = NULL;
+        PyList_SetSlice(queues, i, i + 1, NULL); /* makes it smaller: that cannot fail */
+    }
+}
+
+/*
+ * A queue of a new loop, strong, in the list without those of loops that were closed. What is asked of
+ * them is asked of a copy of the list: whoever runs meanwhile may use this timeout too.
+ */
+static QueueObject *
+add_queue(GateObject *step, PyObject *loop)
+{
+    PyObject *copy = copy_queues(step);
+    QueueObject *self = copy != NULL ? queue_new(step, loop) : NULL, *other = NULL;
+    int added = -1;
+    if (self == NULL) {
+        Py_XDECREF(copy);
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(copy); i++) {
+        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(copy, i);
+        queue->over = is_over(queue);
+    }
+    HF_BEGIN_EXCLUSIVE(step);
+    other = find_queue(step, loop);
+    if (step->queues != NULL)
+        remove_over(step->queues);
+    if (other == NULL && step->queues != NULL) /* the newest first: it will be asked for */
+        added = PyList_Insert(step->queues, 0, (PyObject *)self);
+    HF_END_EXCLUSIVE();
+    Py_DECREF(copy);
+    if (other == NULL && added == 0)
+        return self;
+    Py_DECREF(self);
+    return other;
+}
+
+/* The alarms of this timeout in that loop, strong. */
 static QueueObject *
 queue_in(GateObject *step, PyObject *loop)
 {
-    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++) {
-        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(step->queues, i);
-        PyObject *its = loop_of(queue);
-        Py_XDECREF(its); /* the caller holds the one it looks for */
-        if (its == loop)
-            return queue;
-    }
-    return add_queue(step, loop);
+    QueueObject *queue;
+    HF_BEGIN_EXCLUSIVE(step);
+    queue = find_queue(step, loop);
+    HF_END_EXCLUSIVE();
+    return queue != NULL ? queue : add_queue(step, loop);
 }
 
 /*
@@ -185,17 +294,26 @@ queue_in(GateObject *step, PyObject *loop)
 void
 hf_queues_stop(GateObject *step)
 {
-    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++)
-        stop_timer((QueueObject *)PyList_GET_ITEM(step->queues, i), false);
+    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++) {
+        QueueObject *queue = (QueueObject *)Py_NewRef(PyList_GET_ITEM(step->queues, i));
+        cancel_timer(exchange_timer(queue, NULL), false);
+        Py_DECREF(queue);
+    }
 }
 
 /* The timeout dies: a timer that still rings finds nothing. */
 void
 hf_queues_close(GateObject *step)
 {
-    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++)
-        ((QueueObject *)PyList_GET_ITEM(step->queues, i))->step = NULL;
-    Py_CLEAR(step->queues);
+    PyObject *queues = step->queues;
+    step->queues = NULL;
+    for (Py_ssize_t i = 0; queues != NULL && i < PyList_GET_SIZE(queues); i++) {
+        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(queues, i);
+        HF_BEGIN_EXCLUSIVE(queue);
+        queue->step = NULL;
+        HF_END_EXCLUSIVE();
+    }
+    Py_XDECREF(queues);
 }
 
 /* Set an alarm, which need not be in the queue before. -1: an exception is set, and no timer. */
@@ -203,13 +321,13 @@ int
 hf_alarm_enqueue(GateObject *step, PyObject *loop, hf_alarm *alarm)
 {
     QueueObject *queue = queue_in(step, loop);
-    int answer;
     if (queue == NULL)
         return -1;
     HF_BEGIN_EXCLUSIVE(queue);
     insert(queue, alarm);
-    answer = start_timer(queue);
     HF_END_EXCLUSIVE();
+    int answer = start_timer(queue);
+    Py_DECREF(queue);
     return answer;
 }
 
@@ -217,13 +335,13 @@ hf_alarm_enqueue(GateObject *step, PyObject *loop, hf_alarm *alarm)
 void
 hf_alarm_dequeue(hf_alarm *alarm)
 {
-    QueueObject *queue = alarm->queue;
+    QueueObject *queue = alarm->queue, *was = NULL;
     if (queue == NULL)
         return;
     HF_BEGIN_EXCLUSIVE(queue);
-    take_out(alarm);
+    was = take_out(alarm);
     HF_END_EXCLUSIVE();
-    Py_DECREF(queue);
+    Py_XDECREF(was);
 }
 
 /* ---- the type ---- */
