@@ -8,6 +8,10 @@ import traceback
 from collections.abc import Callable
 
 
+# What looks whether the source hangs is a thread: from 3.15 on, CPython warns of a fork beside it.
+MAY_FORK = "ignore:This process (pid=:DeprecationWarning"
+
+
 def run_apart(source: str) -> str:
     """Run Python source in a fresh interpreter and return what it printed.
 
@@ -15,7 +19,7 @@ def run_apart(source: str) -> str:
     """
     preamble = "import faulthandler; faulthandler.dump_traceback_later(60, exit=True)\n"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", preamble + textwrap.dedent(source)],
+        [sys.executable, "-W", "error", "-W", MAY_FORK, "-c", preamble + textwrap.dedent(source)],
         capture_output=True,
         text=True,
         check=False,

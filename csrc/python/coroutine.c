@@ -219,6 +219,18 @@ is_suspended(PyObject *op, void *closure)
     return PyBool_FromLong(is_under_way((CoroutineObject *)op));
 }
 
+/* In the words of inspect.getcoroutinestate(), which asks for them from 3.15 on. */
+static PyObject *
+state(PyObject *op, void *closure)
+{
+    (void)closure;
+    const CoroutineObject *self = (CoroutineObject *)op;
+    return PyUnicode_FromString(self->busy                     ? "CORO_RUNNING"
+                                : self->phase == PHASE_CREATED ? "CORO_CREATED"
+                                : self->phase == PHASE_DONE    ? "CORO_CLOSED"
+                                                               : "CORO_SUSPENDED");
+}
+
 /* A second `await` of what one waits for would make steps that are the first one's. */
 static PyObject *
 coroutine_await(PyObject *op)
@@ -364,6 +376,7 @@ static PyGetSetDef coroutine_getset[] = {
     {"cr_frame", forward, NULL, NULL, "cr_frame"},
     {"cr_origin", forward, NULL, NULL, "cr_origin"},
     {"cr_running", is_running, NULL, NULL, NULL},
+    {"cr_state", state, NULL, NULL, NULL},
     {"cr_suspended", is_suspended, NULL, NULL, NULL},
     {"__name__", forward_name, NULL, NULL, "__name__"},
     {"__qualname__", forward_name, NULL, NULL, "__qualname__"},

@@ -286,3 +286,21 @@ def test_a_coroutine_that_runs_cannot_be_entered_again() -> None:
     states.append(inspect.getcoroutinestate(coroutine))
     assert states == ["CORO_CREATED", "CORO_SUSPENDED", "CORO_CLOSED"]
     assert seen == ["CORO_RUNNING"]
+
+
+@pytest.mark.parametrize("how", ["guarded", "acall"])
+def test_it_says_itself_in_which_state_it_is(how: str) -> None:
+    seen = []
+
+    async def work() -> None:
+        seen.append(coroutine.cr_state)
+        await suspend()
+
+    breaker = CircuitBreaker("b")
+    coroutine: Any = breaker(work)() if how == "guarded" else breaker.acall(work)
+    seen.append(coroutine.cr_state)
+    coroutine.send(None)
+    seen.append(coroutine.cr_state)
+    coroutine.close()
+    seen.append(coroutine.cr_state)
+    assert seen == ["CORO_CREATED", "CORO_RUNNING", "CORO_SUSPENDED", "CORO_CLOSED"]
