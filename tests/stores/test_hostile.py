@@ -241,7 +241,7 @@ def test_a_file_that_cannot_be_named_leaves_nothing_and_the_next_try_is_whole(sh
             try:
                 hf.CircuitBreaker("b")
             except hf.ConfigError as error:
-                print(error)
+                print(error, flush=True)  # the fork would copy what is not written
             assert not native.is_shared() and ledger.file is None
             assert os.listdir(os.environ["HOLDFAST_DIR"]) == []
         Path.rename = rename

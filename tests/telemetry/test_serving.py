@@ -55,6 +55,7 @@ def test_another_path_is_not_found_and_another_method_not_allowed():
             get(server.url.replace("/metrics", "/"))
         assert raised.value.code == 404
         assert b"/metrics" in raised.value.read()
+        raised.value.close()
         with pytest.raises(urllib.error.HTTPError) as raised:
             urllib.request.urlopen(server.url, data=b"x", timeout=60)
         assert raised.value.code == 405
