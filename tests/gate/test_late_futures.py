@@ -23,7 +23,8 @@ def test_a_future_of_asyncio_counts_when_it_is_done(kind: Kind) -> None:
     async def main() -> None:
         future = bulkhead(breaker(kind.give))(work)
         assert asyncio.isfuture(future)
-        assert (fates(breaker), bulkhead.in_flight) == ({}, 1)
+        if not future.done():  # from 3.14 on an executor's may be, if its thread was quick
+            assert (fates(breaker), bulkhead.in_flight) == ({}, 1)
         with pytest.raises(LostError):
             await future
         await asyncio.sleep(0)
