@@ -94,6 +94,31 @@ hf_breaker_admit_slow(hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, 
 }
 
 /*
+ * Admit a call that is made inside of the probe of that permit. It takes a slot if one is free; without
+ * one it is part of that probe's. Its failure decides as any, its success is left to the probe's end.
+ * False: nothing was done, since that probe has ended, given up its slot, or is of another period.
+ */
+HF_RARE bool
+hf_breaker_admit_inside(hf_breaker *b, const hf_breaker_permit *probe, int64_t now_ns,
+                        hf_breaker_permit *permit)
+{
+    if (!hf__lease_is_held(b, probe, now_ns))
+        return false;
+    switch (hf__lease_claim(b, probe->gen, now_ns, permit)) {
+    case HF__CLAIMED:
+        permit->flags |= HF_PERMIT_INSIDE;
+        break;
+    case HF__ALL_HELD:
+        *permit = (hf_breaker_permit){.gen = probe->gen, .slot = -1, .flags = HF_PERMIT_INSIDE};
+        break;
+    case HF__GEN_IS_OVER:
+        return false;
+    }
+    hf_count(&b->admitted, 1);
+    return true;
+}
+
+/*
  * What nearly every call meets while a dependency is down: refused at now_ns, and at any time within
  * slack_ns of that, so who knows the time only roughly need not know it better. It is forced open, or
  * both ends of its opening are further away.
@@ -173,7 +198,8 @@ hf__breaker_settle_slow(hf_breaker *b, const hf_breaker_permit *permit, int outc
     bool in_time = HF_BREAKER_GEN(w) == permit->gen;
     if (in_time)
         in_time = HF_BREAKER_STATE(w) == HF_HALF_OPEN
-                      ? hf__breaker_end_probe(b, w, outcome, slow, now_ns, &change)
+                      ? hf__breaker_end_probe(b, w, permit->flags & HF_PERMIT_INSIDE, outcome, slow,
+                                              now_ns, &change)
                       : hf__breaker_end_call(b, w, outcome, slow, now_ns, &change);
     if (!in_time)
         hf_count(&b->late, 1);

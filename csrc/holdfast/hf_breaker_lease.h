@@ -72,6 +72,18 @@ hf__lease_release(hf_breaker *b, const hf_breaker_permit *permit)
             return;
 }
 
+/* Whether the probe of this permit still has its slot, in the half-open period it was admitted to. */
+static inline bool
+hf__lease_is_held(const hf_breaker *b, const hf_breaker_permit *permit, int64_t now_ns)
+{
+    if (!(permit->flags & HF_PERMIT_PROBE))
+        return false;
+    const uint64_t lease = hf_load_acquire(&b->leases[permit->slot]);
+    const uint64_t w = hf_load_acquire(&b->word);
+    return lease == permit->lease && !hf__lease_is_free(lease, permit->gen, now_ns) &&
+           HF_BREAKER_STATE(w) == HF_HALF_OPEN && HF_BREAKER_GEN(w) == permit->gen;
+}
+
 enum hf__claim { HF__CLAIMED, HF__ALL_HELD, HF__GEN_IS_OVER };
 
 /*

@@ -116,7 +116,8 @@ typedef struct hf_breaker {
 enum {
     HF_PERMIT_PROBE = 1,    /* holds a lease */
     HF_PERMIT_OBSERVED = 2, /* admitted although rejected; never decides */
-    HF_PERMIT_SILENT = 4    /* of a DISABLED breaker; counts nothing */
+    HF_PERMIT_SILENT = 4,   /* of a DISABLED breaker; counts nothing */
+    HF_PERMIT_INSIDE = 8    /* of a call made inside of a probe, which is judged once */
 };
 
 /* Proof of admission. Its holder ends it once: settle, abandon or undo. */

@@ -138,10 +138,13 @@ hf__breaker_end_call(hf_breaker *b, uint64_t w, int outcome, bool slow, int64_t 
     return true;
 }
 
-/* A probe of the present half-open period ended. False: too late. */
+/*
+ * A probe of the present half-open period ended, or a call `inside` of one, whose success is left to the
+ * probe's own end: else one call would count as several. False: too late.
+ */
 static inline bool
-hf__breaker_end_probe(hf_breaker *b, uint64_t w, int outcome, bool slow, int64_t now_ns,
-                      hf_change *change)
+hf__breaker_end_probe(hf_breaker *b, uint64_t w, bool inside, int outcome, bool slow,
+                      int64_t now_ns, hf_change *change)
 {
     const uint64_t gen = HF_BREAKER_GEN(w);
     if (outcome == HF_IGNORED)
@@ -152,6 +155,8 @@ hf__breaker_end_probe(hf_breaker *b, uint64_t w, int outcome, bool slow, int64_t
             b, gen, reopens < HF_BREAKER_REOPENS_MOST ? reopens : HF_BREAKER_REOPENS_MOST, now_ns,
             change);
     }
+    if (inside)
+        return true;
     while (HF_BREAKER_GEN(w) == gen) {
         if (HF_BREAKER_COUNT(w) + 1 >= b->config.success_threshold) {
             if (hf__breaker_move(b, w, HF_CLOSED, 0, change))

@@ -110,7 +110,7 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
     if (left != 0)
         return refuse(step, why, left < 0 ? HF_REASON_FORCED_OPEN : HF_REASON_OPEN, left);
     now = hf_clock_now_ns(step->clock);
-    bool admitted = hf_breaker_admit_slow(breaker, now, permit, &change);
+    bool admitted = hf_probe_admit(step, now, permit, &change);
     if (!admitted && step->mode == HF_OBSERVE) {
         hf_breaker_admit_observed(breaker, permit);
         admitted = true;
@@ -120,8 +120,10 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
             hf_breaker_undo(breaker, permit);
         return HF_BROKEN;
     }
-    if (admitted)
+    if (admitted) {
+        hf_probe_begin(step, permit);
         return HF_IN;
+    }
     return refuse(step, why, (hf_reason)change.refused_by, hf_breaker_retry_after_ns(breaker, now));
 }
 

@@ -30,6 +30,7 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
         now = hf_clock_coarse_ns(step->clock);
     }
     hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
+    hf_probe_end(step, &hold->breaker);
     return change.happened ? hf_report_change(step, change) : 0;
 }
 
@@ -190,6 +191,7 @@ hf_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
     switch (step->kind) {
     case HF_KIND_BREAKER:
         hf_breaker_undo(step->cell, &hold->breaker);
+        hf_probe_end(step, &hold->breaker);
         break;
     case HF_KIND_BULKHEAD:
         if (hf_bulkhead_undo(step->cell, &waiters) && waiters)
@@ -218,6 +220,7 @@ hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     switch (step->kind) {
     case HF_KIND_BREAKER:
         hf_breaker_abandon(step->cell, &hold->breaker);
+        hf_probe_end(step, &hold->breaker);
         break;
     case HF_KIND_BULKHEAD:
         return leave_bulkhead(step, pass, hold, HF_NOTHING_HELD);

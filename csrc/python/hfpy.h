@@ -2,7 +2,7 @@
  * The native gate: what its parts share.
  *
  *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse; judge.c: what an
- *                 exception or a result means to a step
+ *                 exception or a result means to a step; probe.c: who is inside of a probe
  *   gate_run.c    a call through a gate with retries, timeouts or fallbacks; gate_unwind.c: its way out;
  *                 retry.c, timeout.c: what those two decide on it; deadline.c: deadlines;
  *                 deadline_flow.c: which is in force where;
@@ -187,6 +187,8 @@ struct GateObject {
     GateObject **steps; /* &own, or an array of its own; borrowed from `parts` */
     PyObject *parts;
 
+    struct hf_probe *probes; /* of a half-open breaker, that go on: probe.c */
+
     /* entries left open without an owner, oldest first */
     struct hf_open_entry *open_first, *open_last;
     hf_au64 settled_twice;
@@ -258,6 +260,22 @@ hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result
 {
     return gate->lone && result != NULL && pass->fork_epoch == hf_fork_epoch &&
            hf_breaker_settle_fast(gate->cell, &pass->hold[0].breaker);
+}
+
+/* ---- probe.c ---- */
+bool hf_probe_admit(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, hf_change *change);
+void hf_probe_begin(GateObject *step, const hf_breaker_permit *permit);
+void hf_probe_end_slow(GateObject *step, const hf_breaker_permit *permit);
+void hf_probes_forget(GateObject *step);
+void hf_probes_step(GateObject *gate, const hf_pass *pass, bool into);
+int hf_probe_ready(PyObject *module);
+
+/* A permit that this step held has ended. */
+static inline void
+hf_probe_end(GateObject *step, const hf_breaker_permit *permit)
+{
+    if (permit->flags & HF_PERMIT_PROBE)
+        hf_probe_end_slow(step, permit);
 }
 
 /* ---- judge.c ---- */

@@ -69,7 +69,7 @@ exec_module(PyObject *module)
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
-        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0 ||
+        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0 || hf_probe_ready(module) < 0 ||
         PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0)
         return -1;
     living = Py_NewRef(module);

@@ -42,6 +42,7 @@ hf_permit_new(GateObject *gate, const hf_pass *pass)
     self->settled = false;
     hf_pass_copy(&self->pass, pass);
     hf_timeouts_entered(gate, &self->pass);
+    hf_probes_step(gate, pass, false);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -151,7 +152,10 @@ permit_returned(PyObject *op, PyObject *result)
 static PyObject *
 permit_enter(PyObject *op, PyObject *ignored)
 {
+    PermitObject *self = (PermitObject *)op;
     (void)ignored;
+    if (!self->settled)
+        hf_probes_step(self->gate, &self->pass, true);
     return Py_NewRef(op);
 }
 
@@ -217,7 +221,37 @@ static PyMemberDef permit_members[] = {
     {NULL},
 };
 
+/* For a stream, which is left and gone on with: what runs here is inside of the permit's probe, or not. */
+static PyObject *
+permit_step(PyObject *op, PyObject *into)
+{
+    PermitObject *self = (PermitObject *)op;
+    if (!self->settled)
+        hf_probes_step(self->gate, &self->pass, into == Py_True);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+permit_is_probe(PyObject *op, void *closure)
+{
+    PermitObject *self = (PermitObject *)op;
+    bool is = false;
+    (void)closure;
+    for (int at = 0; at < self->pass.entered; at++)
+        is |= self->gate->steps[at]->kind == HF_KIND_BREAKER &&
+              (self->pass.hold[at].breaker.flags & HF_PERMIT_PROBE);
+    return PyBool_FromLong(is);
+}
+
+static PyGetSetDef permit_getset[] = {
+    {"_is_probe", permit_is_probe, NULL, "Whether a half-open breaker waits for its outcome.",
+     NULL},
+    {NULL},
+};
+
 static PyMethodDef permit_methods[] = {
+    {"_step", permit_step, METH_O,
+     "_step($self, into, /)\n--\n\nStep into the permit's probe, or out."},
     {"success", permit_success, METH_NOARGS,
      "success($self, /)\n--\n\nSettle as a success. Returns False, and counts it, when already settled."},
     {"failure", (PyCFunction)(void (*)(void))permit_failure, METH_FASTCALL,
@@ -238,6 +272,7 @@ static PyType_Slot permit_slots[] = {
     {Py_tp_traverse, permit_traverse},
     {Py_tp_repr, permit_repr},
     {Py_tp_members, permit_members},
+    {Py_tp_getset, permit_getset},
     {Py_tp_methods, permit_methods},
     {0, NULL},
 };

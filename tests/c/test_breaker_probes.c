@@ -315,6 +315,58 @@ HF_TEST(in_a_forked_child_the_calls_in_flight_are_the_parents)
     HF_CHECK_INT(hf_breaker_in_flight(b), 0);
 }
 
+/* A call inside of a probe is no other call: it is let in, and does not count as another success. */
+HF_TEST(a_call_inside_of_a_probe_belongs_to_it)
+{
+    hf_breaker_config config = defaults();
+    config.half_open_max = config.success_threshold = 2;
+    begin_broken(config);
+    hf_breaker_permit probe = enter(HALF), with_a_slot, without, closed;
+    HF_CHECK(hf_breaker_admit_inside(b, &probe, HALF, &with_a_slot));
+    HF_CHECK_INT(hf_breaker_probes(b, HALF), 2);
+    HF_CHECK(refuses(HALF));
+    HF_CHECK(hf_breaker_admit_inside(b, &probe, HALF, &without));
+    HF_CHECK_INT(hf_breaker_probes(b, HALF), 2);
+    HF_CHECK(!end(without, HF_SUCCESS, HALF).happened);
+    HF_CHECK(!end(with_a_slot, HF_SUCCESS, HALF).happened);
+    HF_CHECK(!end(probe, HF_SUCCESS, HALF).happened);
+    HF_CHECK_INT(hf_breaker_run(b), 1);
+    HF_CHECK(!hf_breaker_admit_inside(b, &probe, HALF, &without)); /* that is over */
+    HF_CHECK(is_change(call(HF_SUCCESS, HALF), HF_HALF_OPEN, HF_CLOSED));
+    closed = enter(HALF);
+    HF_CHECK(!hf_breaker_admit_inside(b, &closed, HALF, &without)); /* no probe */
+    end(closed, HF_SUCCESS, HALF);
+    HF_CHECK_INT(hf_breaker_in_flight(b), 0);
+    HF_CHECK_INT(count_of(&b->admitted), 5 + 5);
+}
+
+/* CB-06 */
+HF_TEST(a_failure_inside_of_a_probe_opens_it_again)
+{
+    hf_breaker_config config = defaults();
+    config.half_open_max = 1;
+    begin_broken(config);
+    hf_breaker_permit probe = enter(HALF), inner;
+    HF_CHECK(hf_breaker_admit_inside(b, &probe, HALF, &inner));
+    HF_CHECK(is_change(end(inner, HF_FAILURE, HALF), HF_HALF_OPEN, HF_OPEN));
+    HF_CHECK(!hf_breaker_admit_inside(b, &probe, HALF, &inner));
+    HF_CHECK(!end(probe, HF_SUCCESS, HALF).happened);
+    HF_CHECK_INT(count_of(&b->late), 1);
+}
+
+HF_TEST(a_probe_that_has_lost_its_slot_lets_nobody_in)
+{
+    hf_breaker_config config = defaults();
+    config.half_open_max = 1;
+    begin_broken(config);
+    hf_breaker_permit probe = enter(HALF), inner, heir;
+    int64_t later = HALF + config.probe_ns;
+    HF_CHECK(!hf_breaker_admit_inside(b, &probe, later, &inner));
+    heir = enter(later);
+    HF_CHECK(!hf_breaker_admit_inside(b, &probe, HALF, &inner)); /* whatever the time is */
+    HF_CHECK(hf_breaker_admit_inside(b, &heir, later, &inner));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -335,6 +387,9 @@ main(int argc, char **argv)
     HF_RUN(a_slot_lost_many_generations_ago_is_free);
     HF_RUN(an_observed_call_is_counted_and_decides_nothing);
     HF_RUN(an_observed_call_decides_nothing_in_a_closed_breaker_either);
+    HF_RUN(a_call_inside_of_a_probe_belongs_to_it);
+    HF_RUN(a_failure_inside_of_a_probe_opens_it_again);
+    HF_RUN(a_probe_that_has_lost_its_slot_lets_nobody_in);
     HF_RUN(in_a_forked_child_the_calls_in_flight_are_the_parents);
     return hf_test_close();
 }

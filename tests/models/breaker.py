@@ -67,6 +67,7 @@ class Permit:
     lease: Lease | None = None
     is_observed: bool = False
     is_silent: bool = False
+    is_inside: bool = False
 
 
 def latest(known_ns: int | None, now_ns: int) -> int:
@@ -165,6 +166,16 @@ class Breaker:
             return None
         return max((now_ns + self.config.probe_ns) // LEASE_TICK_NS, now_ns // LEASE_TICK_NS + 1)
 
+    def admit_inside(self, probe: Permit, now_ns: int) -> Permit | None:
+        """A call made inside of a probe that has its slot: with one of its own if one is free."""
+        held = probe.lease is not None and any(slot is probe.lease for slot in self.slots)
+        if not held or probe.lease is None or probe.lease.is_past(now_ns):
+            return None
+        permit = self._lease(now_ns) or Permit(self.generation)
+        permit.is_inside = True
+        self.counters.admitted += 1
+        return permit
+
     def admit_observed(self) -> Permit:
         self.counters.observed += 1
         self.counters.admitted += 1
@@ -203,7 +214,7 @@ class Breaker:
         self._release(permit)
         change = None
         if self.state == State.HALF_OPEN:
-            change = self._end_probe(outcome, slow, now_ns)
+            change = self._end_probe(permit, outcome, slow, now_ns)
         else:
             change = self._end_call(outcome, slow, now_ns)
         if outcome == FAILURE:
@@ -225,11 +236,13 @@ class Breaker:
 
     # --- verdicts ----------------------------------------------------------------------------
 
-    def _end_probe(self, outcome: int, slow: bool, now_ns: int) -> Change | None:
+    def _end_probe(self, permit: Permit, outcome: int, slow: bool, now_ns: int) -> Change | None:
         if outcome == IGNORED:
             return None
         if outcome == FAILURE or (slow and self.config.slow_rate_ppb):
             return self._open(now_ns, self.reopens + 1)
+        if permit.is_inside:
+            return None
         self.run += 1
         return self._move(State.CLOSED) if self.run >= self.config.success_threshold else None
 

@@ -147,6 +147,17 @@ class BreakerMachine(RuleBasedStateMachine):
         assert got.is_silent == want.is_silent
         return got, want
 
+    @rule(target=permits, probe=permits)
+    def admit_inside(self, probe: tuple[Permit, model.Permit]) -> object:
+        got = self.breaker.admit_inside(probe[0], self.now_ns)
+        want = self.model.admit_inside(probe[1], self.now_ns)
+        assert (got is None) == (want is None)
+        if got is None or want is None:
+            return multiple()
+        assert got.is_inside
+        assert got.is_probe == (want.lease is not None)
+        return got, want
+
     @rule(
         permit=consumes(permits),
         outcome=outcomes,

@@ -6,6 +6,7 @@ seconds, the gate that admits and settles, permits that are dropped, a clock tha
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from dataclasses import astuple
@@ -158,7 +159,11 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(outcome=outcomes, lasts=pauses, way=st.sampled_from(["call", "try_call", "with"]))
     def call(self, outcome: int, lasts: int, way: str) -> None:
         # CB-02, CB-03, CB-05, CB-06, CB-16
-        permit, began_ns = self.admit(), self.now_ns
+        self.call_as(self.admit(), outcome, lasts, way)
+
+    def call_as(self, permit: model.Permit | None, outcome: int, lasts: int, way: str) -> None:
+        """Make a call that the model has admitted, or refused."""
+        began_ns = self.now_ns
         try:
             ran = self.make_call(ENDS[outcome], lasts, way)
         except (OutageError, KeyboardInterrupt):
@@ -186,6 +191,29 @@ class BreakerMachine(RuleBasedStateMachine):
         except hf.CircuitOpenError:
             return False
         return True
+
+    @rule(
+        outcome=outcomes,
+        inner=st.lists(st.tuples(outcomes, pauses), min_size=1, max_size=4),
+        way=st.sampled_from(["call", "try_call", "with"]),
+    )
+    def call_within_a_call(self, outcome: int, inner: list[tuple[int, int]], way: str) -> None:
+        outer, began_ns, ran = self.admit(), self.now_ns, []
+
+        def work() -> None:
+            ran.append(True)
+            assert outer is not None
+            for each, lasts in inner:
+                permit = self.model.admit_inside(outer, self.now_ns)
+                self.call_as(permit or self.admit(), each, lasts, way)
+            if (error := ENDS[outcome]) is not None:
+                raise error
+
+        with contextlib.suppress(hf.CircuitOpenError, OutageError, KeyboardInterrupt):
+            self.breaker.call(work)
+        assert bool(ran) is (outer is not None)
+        if outer is not None:
+            self.settle(outer, outcome, began_ns)
 
     @rule(target=held)
     def acquire(self) -> object:  # CB-17, trap 7

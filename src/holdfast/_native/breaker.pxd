@@ -43,6 +43,7 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     const int HF_PERMIT_PROBE
     const int HF_PERMIT_OBSERVED
     const int HF_PERMIT_SILENT
+    const int HF_PERMIT_INSIDE
 
     enum hf_state:
         pass
@@ -95,6 +96,8 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     bint hf_breaker_admit(hf_breaker *b, hf_breaker_permit *permit)
     bint hf_breaker_admit_slow(
         hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, hf_change *change)
+    bint hf_breaker_admit_inside(hf_breaker *b, const hf_breaker_permit *probe, int64_t now_ns,
+                                 hf_breaker_permit *permit)
     void hf_breaker_admit_observed(hf_breaker *b, hf_breaker_permit *permit)
     bint hf_breaker_settle_fast(hf_breaker *b, const hf_breaker_permit *permit)
     hf_change hf_breaker_settle(

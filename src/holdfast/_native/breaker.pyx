@@ -42,6 +42,11 @@ cdef class Permit:
         return self.kernel.flags & HF_PERMIT_OBSERVED != 0
 
     @property
+    def is_inside(self):
+        """Whether it is of a call inside of a probe."""
+        return self.kernel.flags & HF_PERMIT_INSIDE != 0
+
+    @property
     def is_silent(self):
         """Whether the call counts nothing, because the breaker was disabled."""
         return self.kernel.flags & HF_PERMIT_SILENT != 0
@@ -167,6 +172,14 @@ cdef class Breaker:
         permit.breaker = self
         hf_breaker_admit_observed(self.kernel, &permit.kernel)
         return permit
+
+    def admit_inside(self, Permit probe, now_ns):
+        """Ask for a call made inside of a probe; None: that does not go on, and nothing was done."""
+        cdef Permit permit = Permit.__new__(Permit)
+        permit.breaker = self
+        if hf_breaker_admit_inside(self.kernel, of(probe, self), moment(now_ns), &permit.kernel):
+            return permit
+        return None
 
     def settle_fast(self, Permit permit):
         """Settle a success if that needs neither time nor window; False: nothing was done."""

@@ -11,7 +11,7 @@ from threading import RLock
 from weakref import ref
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
-from holdfast._native.gate import check_deadline
+from holdfast._native.gate import _probes_here, _set_probes, check_deadline
 from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
@@ -281,7 +281,17 @@ class PoolBulkhead(Policy):
 class _Task:
     """One call to come, and what it holds."""
 
-    __slots__ = ("__weakref__", "answers", "args", "came_ns", "fn", "future", "kwargs", "pool")
+    __slots__ = (
+        "__weakref__",
+        "answers",
+        "args",
+        "came_ns",
+        "fn",
+        "future",
+        "kwargs",
+        "pool",
+        "probes",
+    )
 
     def __init__(
         self,
@@ -296,6 +306,7 @@ class _Task:
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
+        self.probes = _probes_here()  # a breaker's, that submitted it: the task belongs to them
         self.came_ns = pool._clock.now_ns()
         # What it was told when it asked for a place, and when it gave that back without running.
         self.answers: list[Any] = []
@@ -317,7 +328,7 @@ class _Task:
         failed, began_ns = False, pool._clock.now_ns()
         pool._waits.record(began_ns - self.came_ns)
         try:
-            tell = partial(future.set_result, self.fn(*self.args, **self.kwargs))
+            tell = partial(future.set_result, self._call())
         except BaseException as error:  # noqa: BLE001 - the future's to raise
             tell, failed = partial(future.set_exception, error), True
         pool._ran(self, failed, pool._clock.now_ns() - began_ns)
@@ -326,6 +337,15 @@ class _Task:
         finally:
             # An error's traceback holds this frame, which must not hold what holds the error.
             del self, pool, future, tell
+
+    def _call(self) -> Any:
+        if self.probes is None:
+            return self.fn(*self.args, **self.kwargs)
+        _set_probes(self.probes)
+        try:
+            return self.fn(*self.args, **self.kwargs)
+        finally:
+            _set_probes(None)
 
 
 def _settle_cancelled(reference: ref[_Task], future: Future[Any]) -> None:

@@ -14,9 +14,9 @@ from itertools import chain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
-    from holdfast._native.gate import Gate
+    from holdfast._native.gate import Gate, Permit
 
     G = TypeVar("G")
     Y = TypeVar("Y")
@@ -87,8 +87,8 @@ class _Begun:
 
 
 def _drive(gate: Gate, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
-    with gate._permit():
-        return (yield from inner)
+    with gate._permit() as permit:
+        return (yield from _inside(permit, inner))
 
 
 def _drive_controlled(gate: Gate, streams: Iterator[Generator[Y, S, R]]) -> Generator[Y, S, R]:
@@ -97,11 +97,12 @@ def _drive_controlled(gate: Gate, streams: Iterator[Generator[Y, S, R]]) -> Gene
     with permit:
         if not isinstance(begun, _Begun):
             stand_in: Generator[Y, S, R] = begun  # any iterable of items will do
+            permit._step(False)
             return (yield from stand_in)
         if begun.stream is None:
             result: R = begun.take()
             return result
-        stream: Generator[Y, S, R] = begun.stream
+        stream: Generator[Y, S, R] = _inside(permit, begun.stream)
         return (yield from _go_on(stream, begun.take()))
 
 
@@ -135,11 +136,87 @@ def _go_on(inner: Generator[Y, S, R], item: Y) -> Generator[Y, S, R]:
             return stop.value  # type: ignore[no-any-return]
 
 
+def _inside(permit: Permit, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
+    """Return the stream, or of a probe one whose steps are inside of it, and not the consumer's."""
+    if not permit._is_probe:
+        return inner
+    permit._step(False)
+    probing: Any = _Inside(permit, inner)
+    return probing  # type: ignore[no-any-return]
+
+
+class _Inside:
+    """A generator each step of which runs inside of a permit's probe."""
+
+    def __init__(self, permit: Permit, inner: Generator[Any, Any, Any]) -> None:
+        self._permit = permit
+        self._inner = inner
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self._take(self._inner.__next__)
+
+    def send(self, value: Any) -> Any:
+        return self._take(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._take(self._inner.throw, *error)
+
+    def close(self) -> None:
+        self._take(self._inner.close)
+
+    def _take(self, step: Callable[..., Any], *args: Any) -> Any:
+        self._permit._step(True)
+        try:
+            return step(*args)
+        finally:
+            self._permit._step(False)
+
+
 # ---- asynchronous generators ----
 
 
+def _ainside(permit: Permit, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, S]:
+    """As ``_inside``."""
+    if not permit._is_probe:
+        return inner
+    permit._step(False)
+    probing: Any = _AsyncInside(permit, inner)
+    return probing  # type: ignore[no-any-return]
+
+
+class _AsyncInside:
+    """An asynchronous generator each step of which runs inside of a permit's probe."""
+
+    def __init__(self, permit: Permit, inner: AsyncGenerator[Any, Any]) -> None:
+        self._permit = permit
+        self._inner = inner
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._take(self._inner.__anext__())  # begun now: see _first()
+
+    def asend(self, value: Any) -> Awaitable[Any]:
+        return self._take(self._inner.asend(value))
+
+    def athrow(self, error: BaseException) -> Awaitable[Any]:
+        return self._take(self._inner.athrow(error))
+
+    def aclose(self) -> Awaitable[None]:
+        return self._take(self._inner.aclose())
+
+    async def _take(self, step: Awaitable[Any]) -> Any:
+        self._permit._step(True)
+        try:
+            return await step
+        finally:
+            self._permit._step(False)
+
+
 async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, S]:
-    with await gate._apermit():
+    with await gate._apermit() as permit:
+        inner = _ainside(permit, inner)
         try:
             item = await _first(inner)
             while True:  # what `yield from` would do, which asynchronous generators lack
@@ -160,6 +237,7 @@ async def _adrive_controlled(
     del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
+            permit._step(False)
             items = items_of(begun)
             try:
                 async for item in items:
@@ -167,9 +245,9 @@ async def _adrive_controlled(
             finally:
                 await items.aclose()  # at once, and not when the loop finds it dropped
             return
-        inner, item = begun.stream, begun.take()
-        if inner is None:
+        if begun.stream is None:
             return
+        inner, item = _ainside(permit, begun.stream), begun.take()
         try:
             while True:
                 try:

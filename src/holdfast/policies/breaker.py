@@ -79,11 +79,13 @@ class CircuitBreaker(Policy):
     """Rejects calls to a dependency that keeps failing, until probes find it well.
 
     Closed, every call passes. Open, every call is rejected, for ``reset_timeout``. Half-open, a
-    few probes pass: enough successes close it, one failure opens it again. A result counts only
-    in the period that admitted it. Cancellation and interrupts prove nothing: they neither
-    lengthen nor end a run of failures. A rejection by another policy counts only where ``on``
-    names it. An exception group is judged by what is in it: one failure makes it a failure. A
-    cancelled ``concurrent.futures.Future`` counts as a cancellation unless ``on`` names it. Time
+    few probes pass: enough successes close it, one failure opens it again. A call that a probe
+    makes through the same breaker belongs to the probe: it passes, also from tasks, and from
+    threads with a copy of the context; it may fail the probe, and is no success of its own. A
+    result counts only in the period that admitted it. Cancellation and interrupts prove nothing:
+    they neither lengthen nor end a run of failures; a ``concurrent.futures.Future`` that was
+    cancelled is one unless ``on`` names it. A rejection by another policy counts only where ``on``
+    names it. An exception group is judged by what is in it: one failure makes it a failure. Time
     alone opens and closes nothing; an opening that is over ends with the next call.
 
     Args:

@@ -1,0 +1,308 @@
+/*
+ * Probes of a half-open breaker, by who is inside of them: a call made inside of a probe of the same breaker
+ * belongs to that probe. Without that, a function whose own parts are guarded by its breaker would be
+ * refused by itself, and the breaker would never recover.
+ *
+ * A context variable names the probes that what runs here is inside of. Tasks and threads that are given a
+ * copy of the context are inside as well. A name alone lets nobody in: the probe has to go on, in the kernel
+ * (its lease) and here (`over`), so a context that outlives it is worth nothing.
+ *
+ * Only a half-open breaker comes here. Without memory a probe is not known, and a call inside of it is one
+ * like any other.
+ */
+#include "control.h"
+
+typedef struct hf_probe {
+    PyObject_HEAD
+    struct hf_probe *next; /* of the same breaker; each holds a reference to the next */
+    const GateObject *step;
+    hf_breaker_permit permit;
+    hf_au32 over;
+} ProbeObject;
+
+static PyTypeObject *probe_type;
+static PyObject *here; /* the variable: a tuple, the innermost probe last, or None */
+
+/* ---- what the context says ---- */
+
+/* A new reference to the tuple; NULL: inside of none. */
+static PyObject *
+probes_here(void)
+{
+    PyObject *probes = NULL;
+    if (PyContextVar_Get(here, NULL, &probes) < 0)
+        PyErr_Clear();
+    if (probes != NULL && !PyTuple_Check(probes))
+        Py_CLEAR(probes);
+    return probes;
+}
+
+/* Steals `probes`; NULL: none. */
+static void
+set_probes_here(PyObject *probes)
+{
+    PyObject *token = PyContextVar_Set(here, probes != NULL ? probes : Py_None);
+    if (token == NULL)
+        PyErr_Clear();
+    Py_XDECREF(token);
+    Py_XDECREF(probes);
+}
+
+static bool
+goes_on(PyObject *probe)
+{
+    return !hf_load_relaxed(&((ProbeObject *)probe)->over);
+}
+
+/* Let this be what runs here is inside of: those that go on but for `without`, and after them `with`. */
+static void
+change_here(ProbeObject *without, ProbeObject *with)
+{
+    PyObject *old = probes_here();
+    Py_ssize_t n_old = old != NULL ? PyTuple_GET_SIZE(old) : 0, n = 0;
+    PyObject *changed = PyTuple_New(n_old + (with != NULL));
+    for (Py_ssize_t i = 0; changed != NULL && i < n_old; i++) {
+        PyObject *one = PyTuple_GET_ITEM(old, i);
+        if (one != (PyObject *)without && one != (PyObject *)with && goes_on(one))
+            PyTuple_SET_ITEM(changed, n++, Py_NewRef(one));
+    }
+    Py_XDECREF(old);
+    if (changed != NULL && with != NULL)
+        PyTuple_SET_ITEM(changed, n++, Py_NewRef((PyObject *)with));
+    if (changed == NULL || _PyTuple_Resize(&changed, n) < 0) {
+        PyErr_Clear();
+        return;
+    }
+    if (n == 0)
+        Py_CLEAR(changed);
+    set_probes_here(changed);
+}
+
+static bool
+is_here(const ProbeObject *probe)
+{
+    PyObject *probes = probes_here();
+    bool found = false;
+    for (Py_ssize_t i = 0; probes != NULL && i < PyTuple_GET_SIZE(probes); i++)
+        found |= PyTuple_GET_ITEM(probes, i) == (PyObject *)probe;
+    Py_XDECREF(probes);
+    return found;
+}
+
+/* ---- the probes of one breaker ---- */
+
+static bool
+is_of(const ProbeObject *probe, const hf_breaker_permit *permit)
+{
+    return probe->permit.slot == permit->slot && probe->permit.lease == permit->lease &&
+           probe->permit.gen == permit->gen;
+}
+
+/* Take it out of the list that *link begins; returns the list's reference, or NULL. */
+static ProbeObject *
+unlink_probe(ProbeObject **link, const hf_breaker_permit *permit)
+{
+    while (*link != NULL && !is_of(*link, permit))
+        link = &(*link)->next;
+    ProbeObject *found = *link;
+    if (found != NULL) {
+        *link = found->next;
+        found->next = NULL;
+        hf_store_relaxed(&found->over, 1);
+    }
+    return found;
+}
+
+/* Those of earlier periods, which nobody will end: a forked child's parent's. */
+static ProbeObject *
+unlink_stale(ProbeObject **link, uint64_t gen)
+{
+    ProbeObject *stale = NULL;
+    while (*link != NULL) {
+        ProbeObject *one = *link;
+        if (one->permit.gen == gen) {
+            link = &one->next;
+            continue;
+        }
+        *link = one->next;
+        one->next = stale;
+        hf_store_relaxed(&one->over, 1);
+        stale = one;
+    }
+    return stale;
+}
+
+static void
+drop_all(ProbeObject *probe)
+{
+    while (probe != NULL) {
+        ProbeObject *next = probe->next;
+        probe->next = NULL;
+        hf_store_relaxed(&probe->over, 1);
+        Py_DECREF(probe);
+        probe = next;
+    }
+}
+
+/* What runs here is from now on inside of the probe of this permit. */
+static void
+begin(GateObject *step, const hf_breaker_permit *permit)
+{
+    ProbeObject *probe = PyObject_New(ProbeObject, probe_type), *stale;
+    if (probe == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    probe->step = step;
+    probe->permit = *permit;
+    hf_store_relaxed(&probe->over, 0);
+    HF_BEGIN_EXCLUSIVE(step);
+    stale = unlink_stale(&step->probes, permit->gen);
+    probe->next = step->probes;
+    step->probes = (ProbeObject *)Py_NewRef((PyObject *)probe);
+    HF_END_EXCLUSIVE();
+    drop_all(stale);
+    change_here(NULL, probe);
+    Py_DECREF(probe);
+}
+
+/* Admit a call as part of a probe of this breaker that what runs here is inside of. False: it is not. */
+static bool
+admit_inside(GateObject *step, int64_t now_ns, hf_breaker_permit *permit)
+{
+    if (step->probes == NULL || hf_breaker_state(step->cell) != HF_HALF_OPEN)
+        return false;
+    PyObject *probes = probes_here();
+    bool admitted = false;
+    for (Py_ssize_t i = probes != NULL ? PyTuple_GET_SIZE(probes) : 0; i-- > 0 && !admitted;) {
+        ProbeObject *probe = (ProbeObject *)PyTuple_GET_ITEM(probes, i);
+        admitted = probe->step == step && goes_on((PyObject *)probe) &&
+                   hf_breaker_admit_inside(step->cell, &probe->permit, now_ns, permit);
+    }
+    Py_XDECREF(probes);
+    return admitted;
+}
+
+/* hf_breaker_admit_slow(), and first of all for who is inside of a probe. */
+bool
+hf_probe_admit(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, hf_change *change)
+{
+    *change = (hf_change){.happened = false};
+    return admit_inside(step, now_ns, permit) ||
+           hf_breaker_admit_slow(step->cell, now_ns, permit, change);
+}
+
+/* The step has been entered. */
+void
+hf_probe_begin(GateObject *step, const hf_breaker_permit *permit)
+{
+    if (permit->flags & HF_PERMIT_PROBE)
+        begin(step, permit);
+}
+
+/* The permit has come to its end, wherever that is: an exception may be set. */
+void
+hf_probe_end_slow(GateObject *step, const hf_breaker_permit *permit)
+{
+    ProbeObject *probe;
+    HF_BEGIN_EXCLUSIVE(step);
+    probe = unlink_probe(&step->probes, permit);
+    HF_END_EXCLUSIVE();
+    if (probe == NULL)
+        return;
+    PyObject *raised = hf_take_exception();
+    if (is_here(probe))
+        change_here(probe, NULL);
+    hf_give_exception(raised);
+    Py_DECREF(probe);
+}
+
+/* The breaker dies. */
+void
+hf_probes_forget(GateObject *step)
+{
+    ProbeObject *probes = step->probes;
+    step->probes = NULL;
+    drop_all(probes);
+}
+
+/*
+ * What is held by hand is held beside what runs here, and not around it: step out of its probes, or, for a
+ * block that it stands around, into them.
+ */
+void
+hf_probes_step(GateObject *gate, const hf_pass *pass, bool into)
+{
+    for (int at = 0; at < pass->entered; at++) {
+        GateObject *step = gate->steps[at];
+        const hf_breaker_permit *permit = &pass->hold[at].breaker;
+        if (step->kind != HF_KIND_BREAKER || !(permit->flags & HF_PERMIT_PROBE))
+            continue;
+        ProbeObject *probe;
+        HF_BEGIN_EXCLUSIVE(step);
+        for (probe = step->probes; probe != NULL && !is_of(probe, permit);)
+            probe = probe->next;
+        Py_XINCREF(probe);
+        HF_END_EXCLUSIVE();
+        if (probe != NULL)
+            change_here(into ? NULL : probe, into ? probe : NULL);
+        Py_XDECREF(probe);
+    }
+}
+
+/* ---- for who runs something in another thread ---- */
+
+static PyObject *
+get_probes(PyObject *module, PyObject *ignored)
+{
+    (void)module;
+    (void)ignored;
+    PyObject *probes = probes_here();
+    return probes != NULL ? probes : Py_NewRef(Py_None);
+}
+
+static PyObject *
+set_probes(PyObject *module, PyObject *probes)
+{
+    (void)module;
+    set_probes_here(PyTuple_Check(probes) ? Py_NewRef(probes) : NULL);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"_probes_here", get_probes, METH_NOARGS,
+     "_probes_here($module, /)\n--\n\nReturn what _set_probes() takes, in another thread; None: nothing."},
+    {"_set_probes", set_probes, METH_O,
+     "_set_probes($module, probes, /)\n--\n\nLet what runs here be inside of those probes, or of none."},
+    {NULL},
+};
+
+static void
+probe_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    drop_all(((ProbeObject *)op)->next);
+    PyObject_Free(op);
+    Py_DECREF(type);
+}
+
+static PyType_Slot probe_slots[] = {
+    {Py_tp_doc, "A call that a half-open breaker lets through to see whether it may close."},
+    {Py_tp_dealloc, probe_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec probe_spec = {
+    .name = "holdfast._native.gate.Probe",
+    .basicsize = sizeof(ProbeObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = probe_slots,
+};
+
+int
+hf_probe_ready(PyObject *module)
+{
+    probe_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &probe_spec, NULL);
+    here = PyContextVar_New("holdfast.probes", NULL);
+    return probe_type == NULL || here == NULL ? -1 : PyModule_AddFunctions(module, methods);
+}
