@@ -7,7 +7,6 @@ import textwrap
 import traceback
 from collections.abc import Callable
 
-
 # What looks whether the source hangs is a thread: from 3.15 on, CPython warns of a fork beside it.
 MAY_FORK = "ignore:This process (pid=:DeprecationWarning"
 
