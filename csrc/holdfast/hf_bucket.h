@@ -349,6 +349,19 @@ hf_bucket_wait_ns(const hf_bucket *b, uint64_t n, int64_t now_ns)
     return hf__bucket_ns(hf__bucket_late(&v, n, &arrival), v.num);
 }
 
+/*
+ * The ns until a booking is due after which n tokens in all were booked: what the caller of take_within()
+ * was told, as of now, less what those before him have given back. Changes nothing.
+ */
+static inline int64_t
+hf_bucket_due_ns(const hf_bucket *b, uint64_t after, int64_t now_ns)
+{
+    hf__bucket_view v = hf__bucket_read(b, now_ns);
+    uint64_t mine = after <= v.arrival / v.cost ? v.arrival - after * v.cost : 0;
+    uint64_t last = v.now + v.limit;
+    return hf__bucket_ns(mine > last ? mine - last : 0, v.num);
+}
+
 /* Return the n tokens of one take that was not used. Never fills beyond the burst. */
 static inline void
 hf_bucket_refund(hf_bucket *b, uint64_t n)
@@ -373,7 +386,7 @@ hf_bucket_available(const hf_bucket *b, int64_t now_ns)
 
 /*
  * Change the rate, which must be valid. The tokens there are stay, at most the burst of the
- * other rate; booked tokens stay booked, though who waits for them keeps the wait he was told.
+ * other rate; booked tokens stay booked, and are due as hf_bucket_due_ns() says.
  */
 static inline void
 hf_bucket_resize(hf_bucket *b, hf_rate rate, int64_t now_ns)
@@ -388,6 +401,21 @@ hf_bucket_clear(hf_bucket *b)
     uint64_t word = hf_load_relaxed(&b->word);
     while (!hf_cas_weak_relaxed(&b->word, &word, word & ~HF__ARRIVAL_MAX))
         ;
+}
+
+/*
+ * As if it had been full and n tokens had been booked now: for those who go on waiting, in one step, so that
+ * nobody passes them. All other bookings are forgotten. The counters stay.
+ */
+static inline void
+hf_bucket_clear_but(hf_bucket *b, uint64_t n, int64_t now_ns)
+{
+    uint64_t arrival, word = hf_load_acquire(&b->word);
+    do {
+        hf__bucket_view v = hf__bucket_near(b, &word, now_ns);
+        uint64_t most = (HF__ARRIVAL_MAX - v.now) / v.cost;
+        arrival = n == 0 ? 0 : v.now + (n < most ? n : most) * v.cost;
+    } while (!hf_cas_weak_acq_rel(&b->word, &word, (word & ~HF__ARRIVAL_MAX) | arrival));
 }
 
 static inline hf_rate

@@ -196,10 +196,12 @@ static hf_entering
 enter_limiter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     int64_t now = pass_now(pass, step->clock);
+    const uint64_t clears = hf_load_acquire(&step->clears);
     if (step->can_wait && hf_limiter_wait_ns(step, 1, now) > 0)
         return HF_MUST_WAIT;
     if (hf_limiter_take(step, 1, now)) {
         hold->taken_ns = now;
+        hold->clears = clears;
         return HF_IN;
     }
     if (step->can_wait)
@@ -313,10 +315,12 @@ hf_gate_waited(GateObject *gate, hf_pass *pass)
     GateObject *step = gate->steps[pass->entered];
     hf_hold *hold = &pass->hold[pass->entered];
     pass->clock = NULL;
-    if (step->kind == HF_KIND_BULKHEAD)
+    if (step->kind == HF_KIND_BULKHEAD) {
         occupy(pass, hold, hf_clock_coarse_ns(step->clock));
-    else
+    } else {
         hold->taken_ns = hf_clock_now_ns(step->clock);
+        hold->clears = hf_load_acquire(&step->clears);
+    }
     pass->entered++;
 }
 

@@ -199,10 +199,10 @@ hf_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
         break;
     case HF_KIND_BUCKET:
     case HF_KIND_SLIDING:
-        if (hold->taken_ns != HF_NOTHING_HELD)
-            hf_limiter_refund(step, step->n_cells, 1, hold->taken_ns);
-        else
+        if (hold->taken_ns == HF_NOTHING_HELD)
             hf_count(&step->unobserved, 1);
+        else if (hold->clears == hf_load_acquire(&step->clears))
+            hf_limiter_refund(step, step->n_cells, 1, hold->taken_ns);
         break;
     case HF_KIND_TIMEOUT:
         hf_timeout_drop(step, pass, hold);

@@ -195,6 +195,16 @@ gate_wait_ns(PyObject *op, PyObject *n)
     return PyLong_FromLongLong(hf_limiter_wait_ns(self, weight, hf_clock_now_ns(self->clock)));
 }
 
+/* Before the cells of a limiter are cleared, and after: tokens taken before that are not given back. */
+static PyObject *
+gate_count_clear(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    /* Seen by whoever takes tokens that the clearing has brought. */
+    (void)hf_fetch_add_seq_cst(&((GateObject *)op)->clears, 1);
+    Py_RETURN_NONE;
+}
+
 /* ---- life ---- */
 
 static PyObject *
@@ -389,6 +399,7 @@ static PyMethodDef gate_methods[] = {
      "Raises:\n    ValueError: n is no whole number from 1 to the burst."},
     {"_weight", gate_weight, METH_O, NULL},
     {"_wait_ns", gate_wait_ns, METH_O, NULL},
+    {"_count_clear", gate_count_clear, METH_NOARGS, NULL},
     {"call", FAST(hf_gate_call), METH_FASTCALL | METH_KEYWORDS,
      "call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return what it returns.\n\n"

@@ -82,7 +82,11 @@ struct hf_course;
 typedef struct hf_hold {
     union {
         hf_breaker_permit breaker;
-        int64_t taken_ns; /* limiter: when its tokens were taken; HF_NOTHING_HELD if none were */
+        struct {
+            int64_t
+                taken_ns;    /* limiter: when its tokens were taken; HF_NOTHING_HELD if none were */
+            uint64_t clears; /* how often it had been cleared by then: a later one has them back */
+        };
         struct {
             hf_deadline outer;      /* what held outside; of a permit or a block its own */
             struct hf_limit *limit; /* of a block, or of what is being entered; else NULL */
@@ -195,6 +199,7 @@ struct GateObject {
 
     hf_au64 observed;   /* limiter, bulkhead: refused by the kernel, yet run */
     hf_au64 unobserved; /* limiter: of those, refused further in, so they did not run */
+    hf_au64 clears;     /* limiter: counted before and after each */
     hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
 };
 

@@ -188,6 +188,41 @@ HF_TEST(clearing_fills_it_and_forgets_bookings)
     HF_CHECK_INT(hf_bucket_available(&b, 0), 8);
 }
 
+HF_TEST(clearing_keeps_what_is_booked_for_those_who_go_on_waiting)
+{
+    hf_bucket b;
+    hf_bucket_init(&b, per_second(1, 3), 0);
+    HF_CHECK_INT(hf_bucket_reserve(&b, 3, 0), 0);
+    HF_CHECK_INT(hf_bucket_reserve(&b, 2, 0), 2 * second);
+    HF_CHECK_INT(hf_bucket_reserve(&b, 2, 0), 4 * second);
+    hf_bucket_clear_but(&b, 4, second);
+    HF_CHECK_INT(hf_bucket_available(&b, second), 0);
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 2, second), 0); /* the first two, of the three there are */
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 0, second), second);
+    hf_bucket_clear_but(&b, 0, second);
+    HF_CHECK_INT(hf_bucket_available(&b, second), 3);
+    hf_bucket_clear_but(&b, UINT64_MAX, 10000 * hour); /* as much as a word can hold */
+    HF_CHECK_INT(hf_bucket_available(&b, 10000 * hour), 0);
+    HF_CHECK(hf_bucket_due_ns(&b, 0, 10000 * hour) > hour);
+}
+
+HF_TEST(a_booking_is_due_when_those_before_it_are_paid_for)
+{
+    hf_bucket b;
+    hf_bucket_init(&b, per_second(3, 2), 0);
+    HF_CHECK(hf_bucket_try_take(&b, 2, 0));
+    const int64_t first = hf_bucket_reserve(&b, 1, 0), second_one = hf_bucket_reserve(&b, 2, 0);
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 2, 0), first);
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 0, 0), second_one);
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 0, 5), second_one - 5);
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 0, second), 0);
+    HF_CHECK_INT(hf_bucket_due_ns(&b, UINT64_MAX, 0), 0);
+    hf_bucket_refund(&b, 1); /* the first left */
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 0, 0), 666666667);
+    hf_bucket_resize(&b, per_second(1000, 2), 0);
+    HF_CHECK_INT(hf_bucket_due_ns(&b, 0, 0), 2 * ms);
+}
+
 HF_TEST(the_rate_reads_back_as_it_was_set)
 {
     hf_bucket b;
@@ -264,6 +299,8 @@ main(int argc, char **argv)
     HF_RUN(a_change_at_an_earlier_time_takes_nothing_away);
     HF_RUN(a_change_after_a_long_idle_time_finds_the_bucket_full);
     HF_RUN(clearing_fills_it_and_forgets_bookings);
+    HF_RUN(clearing_keeps_what_is_booked_for_those_who_go_on_waiting);
+    HF_RUN(a_booking_is_due_when_those_before_it_are_paid_for);
     HF_RUN(the_rate_reads_back_as_it_was_set);
     HF_RUN(rates_the_word_cannot_hold_are_invalid);
     HF_RUN(a_bucket_is_small_and_works_wherever_its_bytes_are);

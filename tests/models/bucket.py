@@ -54,6 +54,16 @@ class TokenBucket:
     def clear(self) -> None:
         self.full_at = EVER_SINCE
 
+    def clear_but(self, n: int, now_ns: int) -> None:
+        self.clear()
+        if n > 0:
+            self._set_level(Fraction(self.burst - n), now_ns)
+
+    def due_ns(self, after: int, now_ns: int) -> int:
+        """Until the level would not be below zero but for the last ``after`` tokens."""
+        lacking = -(self.level(now_ns) + after)
+        return max(0, ceil(lacking * self.den / self.num))
+
     def resize(self, num: int, den: int, burst: int, now_ns: int) -> None:
         """Tokens stay tokens, to the last unit of the other rate, a ``den``-th of a token."""
         level = Fraction(floor(self.level(now_ns) * den), den)

@@ -97,6 +97,17 @@ class TokenBucketMachine(RuleBasedStateMachine):
         self.bucket.clear()
         self.model.clear()
 
+    @rule(n=st.integers(0, 11))
+    def clear_but(self, n: int) -> None:
+        self.bucket.clear_but(n, self.now_ns)
+        self.model.clear_but(n, self.now_ns)
+
+    @invariant()
+    def knows_when_bookings_are_due(self) -> None:
+        for after in (0, 1, 7):
+            due_ns = self.bucket.due_ns(after, self.now_ns)
+            assert due_ns == self.model.due_ns(after, self.now_ns)
+
     @invariant()
     def agrees_with_the_model(self) -> None:  # trap 39: to the last fraction
         assert self.bucket.available(self.now_ns) == self.model.available(self.now_ns)

@@ -31,6 +31,8 @@ cdef extern from "holdfast/hf_bucket.h" nogil:
     uint64_t hf_bucket_available(const hf_bucket *b, int64_t now_ns)
     void hf_bucket_resize(hf_bucket *b, hf_rate rate, int64_t now_ns)
     void hf_bucket_clear(hf_bucket *b)
+    void hf_bucket_clear_but(hf_bucket *b, uint64_t n, int64_t now_ns)
+    int64_t hf_bucket_due_ns(const hf_bucket *b, uint64_t after, int64_t now_ns)
     hf_rate hf_bucket_rate(const hf_bucket *b)
 
 cdef extern from "holdfast/hf_sliding.h" nogil:

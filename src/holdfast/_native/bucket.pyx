@@ -75,6 +75,10 @@ cdef class TokenBucket:
         """Return how long until ``n`` are there, rounded up, or None: never. Takes nothing."""
         return wait(hf_bucket_wait_ns(self.kernel, tokens(n), moment(now_ns)), HF_BUCKET_NEVER)
 
+    def due_ns(self, after, now_ns):
+        """Return how long until all that is booked is due but the last ``after`` tokens, rounded up."""
+        return hf_bucket_due_ns(self.kernel, tokens(after), moment(now_ns))
+
     def refund(self, n):
         """Return the ``n`` tokens of one take that was not used; never fills beyond the burst."""
         hf_bucket_refund(self.kernel, tokens(n))
@@ -90,6 +94,10 @@ cdef class TokenBucket:
     def clear(self):
         """Fill it up to the burst and forget all bookings; the counters stay."""
         hf_bucket_clear(self.kernel)
+
+    def clear_but(self, n, now_ns):
+        """Fill it up to the burst and book ``n`` tokens, in one step; all other bookings are forgotten."""
+        hf_bucket_clear_but(self.kernel, tokens(n), moment(now_ns))
 
     def rate(self):
         """Return (num, den, burst)."""

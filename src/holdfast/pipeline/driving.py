@@ -6,14 +6,16 @@ imports asyncio is imported by the first task that waits.
 
 from __future__ import annotations
 
+from holdfast.pipeline.bucket_line import BucketLine
 from holdfast.pipeline.foreign import refuse_cut
 from holdfast.pipeline.parking import sleep_ns
 from holdfast.pipeline.waiting import WaitingRoom
+from holdfast.pipeline.window_line import WindowLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
     from typing import Any
 
     from holdfast._native.bulkhead import Bulkhead
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.pipeline.attempts import Attempts
+    from holdfast.pipeline.lines import Line
     from holdfast.policies.base import Policy
     from holdfast.policies.retry import Retry
     from holdfast.policies.timeout import Timeout
@@ -35,23 +38,9 @@ class ThreadsAndTasks:
         """Return the queue of one bulkhead; ``waits`` receives how long each wait lasted."""
         return WaitingRoom(kernel, waits)
 
-    def follow(self, clock: Clock, waits: Generator[int, None, None]) -> None:
-        """Sleep as long as ``waits`` says, each time it does; close it when interrupted."""
-        try:
-            for ns in waits:
-                sleep_ns(clock, ns)
-        finally:
-            waits.close()
-
-    async def afollow(self, clock: Clock, waits: Generator[int, None, None]) -> None:
-        """Do what ``follow`` does, in a task."""
-        try:
-            for ns in waits:
-                from holdfast.pipeline.aio import asleep_ns
-
-                await asleep_ns(clock, ns)
-        finally:
-            waits.close()
+    def line(self, cells: Sequence[Any], clock: Clock, *, sliding: bool) -> Line:
+        """Return the queue for the tokens of a limiter; ``cells``: all its limits."""
+        return WindowLine(cells, clock) if sliding else BucketLine(cells, clock)
 
     def sleep(self, clock: Clock, ns: int) -> None:
         """Let ``ns`` nanoseconds pass in this thread."""

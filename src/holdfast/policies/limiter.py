@@ -6,6 +6,8 @@ Owns the settings and the face; the counting is ``csrc/holdfast/hf_bucket.h`` an
 
 from __future__ import annotations
 
+from functools import partial
+
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.gate import Gate
 from holdfast.clock import read_clock
@@ -19,16 +21,14 @@ from holdfast.validation import MAX_NS, Problems, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from datetime import timedelta
+    from typing import Any
 
     from holdfast.clock import Clock
     from holdfast.policies.snapshots import LimiterStats, RateLimiterSnapshot
     from holdfast.stores.ledger import Part
 
 __all__ = ["RateLimiter"]
-
-LAST_NS = 2**63 - 1  # where a manual clock stops: a wait beyond it would never end
 
 
 class RateLimiter(Policy):
@@ -63,7 +63,7 @@ class RateLimiter(Policy):
     [True, True, False]
     """
 
-    __slots__ = ("_max_wait_ns", "_rates", "_sliding")
+    __slots__ = ("_line", "_max_wait_ns", "_rates", "_sliding")
 
     kind = "rate_limiter"
 
@@ -117,6 +117,7 @@ class RateLimiter(Policy):
         )
         self._rates = rates
         self._sliding = sliding
+        self._line = driver().line(self._kernels, clock, sliding=sliding)
         self._max_wait_ns = max_wait_ns
         self._listeners = Listeners()
         self.mode = mode
@@ -138,7 +139,7 @@ class RateLimiter(Policy):
             RateLimitedError: They would come too late; nothing is taken.
             ValueError: ``n`` is no whole number from 1 to the burst.
         """
-        driver().follow(self._clock, self._waits(self._weight(n), self._wait_of(timeout)))
+        self._take(self._weight(n), self._wait_of(timeout))
 
     async def aacquire(
         self,
@@ -146,11 +147,7 @@ class RateLimiter(Policy):
         timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
     ) -> None:
         """Take ``n`` tokens, sleeping in this task; as ``acquire``. Cancelled, it takes none."""
-        n, longest_ns = self._weight(n), self._wait_of(timeout)
-        if self._sliding or not self._enforces:
-            await driver().afollow(self._clock, self._waits(n, longest_ns))
-        elif wait_ns := self._book_or_refuse(n, longest_ns):
-            await driver().afollow(self._clock, self._booked(n, wait_ns))
+        await self._atake(self._weight(n), self._wait_of(timeout))
 
     def reserve(self, n: int = 1) -> float:
         """Book ``n`` tokens, whatever ``max_wait``.
@@ -169,7 +166,7 @@ class RateLimiter(Policy):
         if not self._enforces:
             self._try_take(n)
             return 0.0
-        wait_ns = self._book(n, MAX_NS)
+        wait_ns = self._line.reserve(n, MAX_NS)
         return float("inf") if wait_ns < 0 else wait_ns / 1e9
 
     def test(self, n: int = 1) -> bool:
@@ -189,6 +186,9 @@ class RateLimiter(Policy):
         burst: int | None = None,
     ) -> None:
         """Change the rate, the burst or both; the tokens there are stay, up to the new burst.
+
+        Who waits goes on waiting as the new rate has it, in the order of before, and is refused
+        where that is too long.
 
         Args:
             rate: Tokens every ``per`` seconds; None leaves them.
@@ -222,13 +222,13 @@ class RateLimiter(Policy):
         while applied is not self._rates[0]:
             applied = self._rates[0]
             self._settings = (*_settings_of(applied), None, *self._settings[4:])
-            if applied.native is None:
-                self._kernels[0].resize(applied.burst)
-            else:
-                self._kernels[0].resize(*applied.native, self._clock.now_ns())
+            self._line.resize(partial(_resize_cell, self._kernels[0], applied))
 
     def clear(self) -> int:
         """Fill it up and forget all bookings; the counts stay.
+
+        Who waits is served first, of what is there now: since it was cleared no more than the burst
+        is given out at once.
 
         Returns:
             Whole tokens that came back, booked ones too; of several limits, by the one that had
@@ -239,8 +239,11 @@ class RateLimiter(Policy):
             rate.given_out(cell, now_ns)
             for cell, rate in zip(self._kernels, self._rates, strict=True)
         )
-        for cell in self._kernels:
-            cell.clear()
+        self._count_clear()
+        try:
+            self._line.clear()
+        finally:
+            self._count_clear()
         return back
 
     def reset(self) -> None:
@@ -277,76 +280,31 @@ class RateLimiter(Policy):
     # ---- what the native gate asks ----
 
     def _block(self) -> None:
-        driver().follow(self._clock, self._waits(1, self._max_wait_ns))
+        self._take(1, self._max_wait_ns)
 
     async def _suspend(self) -> None:
-        await driver().afollow(self._clock, self._waits(1, self._max_wait_ns))
+        await self._atake(1, self._max_wait_ns)
 
-    # ---- waiting, decided; the driver does it ----
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._line.after_fork()
 
-    def _waits(self, n: int, longest_ns: int | None) -> Generator[int, None, None]:
-        """Take ``n`` tokens; yield each time the caller is to sleep, in nanoseconds.
+    # ---- waiting ----
 
-        Closed before its end, as when the caller is cancelled, it has taken none.
-        """
+    def _take(self, n: int, longest_ns: int | None) -> None:
+        if not self._takes_at_once(n) and not self._line.take(n, _longest(longest_ns)):
+            self._refuse("rate", self._wait_ns(n))
+
+    async def _atake(self, n: int, longest_ns: int | None) -> None:
+        if not self._takes_at_once(n) and not await self._line.atake(n, _longest(longest_ns)):
+            self._refuse("rate", self._wait_ns(n))
+
+    def _takes_at_once(self, n: int) -> bool:
+        """Take ``n`` tokens if they are there and nobody waits for them."""
         if not self._enforces:
             self._try_take(n)
-            return
-        if self._sliding:
-            longest_ns = within_deadline_ns(longest_ns)
-            yield from self._sliding_waits(n, MAX_NS if longest_ns is None else longest_ns)
-            return
-        wait_ns = self._book_or_refuse(n, longest_ns)
-        if wait_ns > 0:
-            yield from self._booked(n, wait_ns)
-
-    def _book_or_refuse(self, n: int, longest_ns: int | None) -> int:
-        """Book ``n`` tokens that are due in time, or raise; return the nanoseconds till then."""
-        longest_ns = within_deadline_ns(longest_ns)
-        wait_ns = self._book(n, MAX_NS if longest_ns is None else longest_ns)
-        if wait_ns < 0:
-            self._refuse("rate", self._wait_ns(n))
-        return wait_ns
-
-    def _booked(self, n: int, wait_ns: int) -> Generator[int, None, None]:
-        """Wait for tokens that are booked; they go back when the wait is cut short."""
-        try:
-            yield wait_ns
-        except BaseException:
-            for cell in self._kernels:
-                cell.refund(n)
-            raise
-
-    def _sliding_waits(self, n: int, longest_ns: int) -> Generator[int, None, None]:
-        """A window cannot be booked: look again when there may be room, until time is up."""
-        deadline_ns = min(self._clock.now_ns() + longest_ns, LAST_NS)
-        while True:
-            wait_ns = self._wait_ns(n)
-            if self._clock.now_ns() + wait_ns > deadline_ns or longest_ns == 0:
-                if not self._try_take(n):
-                    self._refuse("rate", wait_ns)
-                return
-            if wait_ns == 0 and self._try_take(n):
-                return
-            yield max(wait_ns, 1)
-
-    def _book(self, n: int, longest_ns: int) -> int:
-        """Book ``n`` tokens of every limit; return the nanoseconds until they are due, or -1."""
-        now_ns = self._clock.now_ns()
-        if len(self._kernels) == 1:
-            due: int = self._kernels[0].take_within(n, now_ns, longest_ns)
-            return due
-        wait_ns = 0
-        booked: list[TokenBucket] = []
-        for cell in self._kernels:
-            due_ns = cell.take_within(n, now_ns, longest_ns)
-            if due_ns < 0:
-                for other in booked:
-                    other.refund(n)
-                return -1
-            booked.append(cell)
-            wait_ns = max(wait_ns, due_ns)
-        return wait_ns
+            return True
+        return bool(self._line.is_empty) and self._wait_ns(n) == 0 and self._try_take(n)
 
     @property
     def _enforces(self) -> bool:
@@ -354,6 +312,19 @@ class RateLimiter(Policy):
 
     def _wait_of(self, timeout: float | timedelta | None) -> int | None:
         return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
+
+
+def _longest(wait_ns: int | None) -> int:
+    """Return how long a wait may be, where an enclosing Timeout may bound it too."""
+    wait_ns = within_deadline_ns(wait_ns)
+    return MAX_NS if wait_ns is None else wait_ns
+
+
+def _resize_cell(cell: Any, rate: Rate, now_ns: int) -> None:
+    if rate.native is None:
+        cell.resize(rate.burst)
+    else:
+        cell.resize(*rate.native, now_ns)
 
 
 def _cell(rate: Rate, now_ns: int) -> TokenBucket | SlidingWindow:
