@@ -3,7 +3,7 @@
  */
 #include "hfpy.h"
 
-static PyTypeObject *partial_type; /* functools.partial */
+PyTypeObject *hf_partial_type;
 
 static hf_callable
 kind_of_flags(long flags)
@@ -114,8 +114,7 @@ kind_of_partial(PyObject *fn)
 static hf_callable
 kind_of_call(PyObject *call)
 {
-    return PyFunction_Check(call) || Py_IS_TYPE(call, hf_guard_type) ? hf_callable_kind(call)
-                                                                     : HF_CALL_PLAIN;
+    return PyFunction_Check(call) || hf_is_guard(call) ? hf_callable_kind(call) : HF_CALL_PLAIN;
 }
 
 /*
@@ -127,13 +126,13 @@ hf_callable_kind(PyObject *fn)
 {
     while (PyMethod_Check(fn))
         fn = PyMethod_GET_FUNCTION(fn);
-    if (Py_IS_TYPE(fn, hf_guard_type))
+    if (hf_is_guard(fn))
         return hf_guard_kind(fn);
     if (PyFunction_Check(fn))
         return kind_of_function(fn);
     if (PyType_Check(fn) || PyCFunction_Check(fn))
         return HF_CALL_PLAIN;
-    if (PyObject_TypeCheck(fn, partial_type))
+    if (PyObject_TypeCheck(fn, hf_partial_type))
         return kind_of_partial(fn);
     hf_callable kind = kind_by_marks(fn);
     if (kind == HF_CALL_PLAIN) /* whatever shows a __code__ of its own, as a function does */
@@ -149,7 +148,7 @@ hf_callable_kind_ready(void)
     PyObject *functools = PyImport_ImportModule("functools");
     if (functools == NULL)
         return -1;
-    partial_type = (PyTypeObject *)PyObject_GetAttrString(functools, "partial");
+    hf_partial_type = (PyTypeObject *)PyObject_GetAttrString(functools, "partial");
     Py_DECREF(functools);
-    return partial_type == NULL ? -1 : 0;
+    return hf_partial_type == NULL ? -1 : 0;
 }

@@ -8,7 +8,7 @@
 
 #include <structmember.h>
 
-PyTypeObject *hf_guard_type;
+PyTypeObject *hf_guard_type, *hf_loose_guard_type;
 
 /* What the function it guards gives when it is called. */
 hf_callable
@@ -197,6 +197,18 @@ attributes_of(PyObject *fn)
     return dict;
 }
 
+/* In a class it would be bound to the instance. */
+static bool
+is_method(PyObject *fn)
+{
+    descrgetfunc bind = Py_TYPE(fn)->tp_descr_get;
+#if PY_VERSION_HEX < 0x030E0000
+    if (bind == hf_partial_type->tp_descr_get) /* of 3.13: only warns that it will bind */
+        return false;
+#endif
+    return bind != NULL;
+}
+
 PyObject *
 hf_guard_new(GateObject *gate, PyObject *fn)
 {
@@ -207,7 +219,8 @@ hf_guard_new(GateObject *gate, PyObject *fn)
         return NULL;
     }
     hf_callable kind = hf_callable_kind(fn);
-    GuardObject *self = kind != HF_CALL_BROKEN ? PyObject_GC_New(GuardObject, hf_guard_type) : NULL;
+    PyTypeObject *type = is_method(fn) ? hf_guard_type : hf_loose_guard_type;
+    GuardObject *self = kind != HF_CALL_BROKEN ? PyObject_GC_New(GuardObject, type) : NULL;
     if (self == NULL)
         return NULL;
     self->kind = (int8_t)kind;
@@ -333,22 +346,39 @@ static PyMethodDef guard_methods[] = {
     {NULL},
 };
 
-static PyType_Slot guard_slots[] = {
-    {Py_tp_dealloc, guard_dealloc},      {Py_tp_traverse, guard_traverse},
-    {Py_tp_clear, guard_clear},          {Py_tp_repr, guard_repr},
-    {Py_tp_call, PyVectorcall_Call},     {Py_tp_getattro, hf_guard_getattro},
-    {Py_tp_setattro, hf_guard_setattro}, {Py_tp_descr_get, guard_bind},
-    {Py_tp_members, guard_members},      {Py_tp_getset, hf_guard_getset},
-    {Py_tp_methods, guard_methods},      {0, NULL},
-};
+#define SLOTS                                                                                      \
+    {Py_tp_dealloc, guard_dealloc}, {Py_tp_traverse, guard_traverse}, {Py_tp_clear, guard_clear},  \
+        {Py_tp_repr, guard_repr}, {Py_tp_call, PyVectorcall_Call},                                 \
+        {Py_tp_getattro, hf_guard_getattro}, {Py_tp_setattro, hf_guard_setattro},                  \
+        {Py_tp_members, guard_members}, {Py_tp_getset, hf_guard_getset},                           \
+    {                                                                                              \
+        Py_tp_methods, guard_methods                                                               \
+    }
+
+#define FLAGS                                                                                      \
+    (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |                        \
+     Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION)
+
+static PyType_Slot guard_slots[] = {SLOTS, {Py_tp_descr_get, guard_bind}, {0, NULL}};
 
 static PyType_Spec guard_spec = {
     .name = "holdfast._native.gate.Guard",
     .basicsize = sizeof(GuardObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
-             Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = FLAGS | Py_TPFLAGS_METHOD_DESCRIPTOR,
     .slots = guard_slots,
+};
+
+/*
+ * Of what is no method in a class: a class, a builtin function, an object, a partial (before 3.14). The
+ * flag that makes calls of methods cheap belongs to a type, so there are two.
+ */
+static PyType_Slot loose_slots[] = {SLOTS, {0, NULL}};
+
+static PyType_Spec loose_spec = {
+    .name = "holdfast._native.gate.LooseGuard",
+    .basicsize = sizeof(GuardObject),
+    .flags = FLAGS,
+    .slots = loose_slots,
 };
 
 int
@@ -357,7 +387,8 @@ hf_guard_ready(PyObject *module)
     if (hf_callable_kind_ready() < 0 || hf_late_ready() < 0 || hf_guard_face_ready() < 0)
         return -1;
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
-    return hf_guard_type == NULL
-               ? -1
-               : PyModule_AddObjectRef(module, "Guard", (PyObject *)hf_guard_type);
+    hf_loose_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &loose_spec, NULL);
+    if (hf_guard_type == NULL || hf_loose_guard_type == NULL)
+        return -1;
+    return PyModule_AddObjectRef(module, "Guard", (PyObject *)hf_guard_type);
 }

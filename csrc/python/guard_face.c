@@ -13,7 +13,7 @@ static PyObject *
 guarded(GuardObject *self)
 {
     PyObject *fn = self->fn;
-    while (Py_IS_TYPE(fn, hf_guard_type))
+    while (hf_is_guard(fn))
         fn = ((GuardObject *)fn)->fn;
     return fn;
 }
@@ -55,7 +55,7 @@ show_own(GuardObject *self, PyObject *name)
         PyObject *own = entry_of(at->face, name);
         if (own != NULL || PyErr_Occurred())
             return own;
-        if (!Py_IS_TYPE(at->fn, hf_guard_type))
+        if (!hf_is_guard(at->fn))
             return of_guarded(self, name);
     }
 }
@@ -143,7 +143,7 @@ show_annotations(GuardObject *self, PyObject *name)
             own = annotate_own(at, name);
         if (own != NULL || PyErr_Occurred())
             return own;
-        if (!Py_IS_TYPE(at->fn, hf_guard_type))
+        if (!hf_is_guard(at->fn))
             return of_guarded(self, name);
     }
 }
@@ -219,25 +219,73 @@ called_in_the_end(PyObject *fn)
     for (;;)
         if (PyMethod_Check(fn))
             fn = PyMethod_GET_FUNCTION(fn);
-        else if (Py_IS_TYPE(fn, hf_guard_type))
+        else if (hf_is_guard(fn))
             fn = ((GuardObject *)fn)->fn;
         else
             return fn;
 }
 
 /*
- * A guard passes for a function where it guards one, a method of an object included: isinstance() says
- * so, type() does not.
+ * A guard passes for a function where it guards one, a method of an object included, and for a partial
+ * where it guards a partial: isinstance() says so, type() does not.
  */
 static PyObject *
 show_class(GuardObject *self, PyObject *name)
 {
     PyObject *fn = called_in_the_end(self->fn);
     (void)name;
+    if (PyObject_TypeCheck(guarded(self), hf_partial_type))
+        return Py_NewRef((PyObject *)hf_partial_type);
     /* A proxy of a function says itself that it is one. */
-    return PyFunction_Check(fn) || PyObject_IsInstance(fn, (PyObject *)&PyFunction_Type) > 0
-               ? Py_NewRef((PyObject *)&PyFunction_Type)
-               : NULL;
+    if (PyFunction_Check(fn) || PyObject_IsInstance(fn, (PyObject *)&PyFunction_Type) > 0)
+        return Py_NewRef((PyObject *)&PyFunction_Type);
+    return PyErr_Occurred() ? NULL : Py_NewRef((PyObject *)hf_guard_type);
+}
+
+/* ---- what is called in the end, to those who look behind a partial or a callable object ---- */
+
+/* They mean to ask what kind of function it is. Who calls it calls it guarded nevertheless. */
+static PyObject *
+guarded_as_well(GuardObject *self, PyObject *fn)
+{
+    PyObject *guard = fn != NULL ? hf_guard_new(self->gate, fn) : NULL;
+    Py_XDECREF(fn);
+    return guard;
+}
+
+static PyObject *
+show_of_partial(GuardObject *self, PyObject *name)
+{
+    return PyObject_TypeCheck(guarded(self), hf_partial_type) ? of_guarded(self, name) : NULL;
+}
+
+static PyObject *
+show_func(GuardObject *self, PyObject *name)
+{
+    return guarded_as_well(self, show_of_partial(self, name));
+}
+
+static int
+put_of_partial(GuardObject *self, PyObject *name, PyObject *value)
+{
+    if (!PyObject_TypeCheck(guarded(self), hf_partial_type))
+        return PyObject_GenericSetAttr((PyObject *)self, name, value);
+    PyErr_Format(PyExc_AttributeError, "%R: '%U' is read-only", (PyObject *)self, name);
+    return -1;
+}
+
+/* Of an object whose class says in Python what a call does: its method, which may be a coroutine's. */
+static PyObject *
+show_call(GuardObject *self, PyObject *name)
+{
+    PyObject *fn = guarded(self);
+    if (PyFunction_Check(fn) || PyMethod_Check(fn) || PyCFunction_Check(fn) || PyType_Check(fn))
+        return NULL;
+    PyObject *call = of_guarded(self, name);
+    if (call == NULL || PyMethod_Check(call))
+        return guarded_as_well(self, call);
+    Py_DECREF(call);
+    return NULL;
 }
 
 /* ---- signature and marks: what is in the __dict__ comes first ---- */
@@ -247,7 +295,8 @@ static PyObject *
 show_signature(GuardObject *self, PyObject *name)
 {
     PyObject *own = entry_of(self->dict, name);
-    if (own != NULL || PyErr_Occurred() || PyFunction_Check(guarded(self)))
+    if (own != NULL || PyErr_Occurred() || PyFunction_Check(guarded(self)) ||
+        PyObject_TypeCheck(guarded(self), hf_partial_type))
         return own;
     PyObject *inspect = PyImport_ImportModule("inspect");
     if (inspect == NULL)
@@ -335,8 +384,14 @@ PyGetSetDef hf_guard_getset[] = {
 
 /* What cannot be one: the type has its own of that name, or most guards have none. */
 static const feature others[] = {
-    {"__module__", show_own, put_own},       {"__class__", show_class, NULL},
-    {"__signature__", show_signature, NULL}, {"_is_coroutine_marker", show_mark, NULL},
+    {"__module__", show_own, put_own},
+    {"__class__", show_class, NULL},
+    {"__call__", show_call, NULL},
+    {"__signature__", show_signature, NULL},
+    {"func", show_func, put_of_partial},
+    {"args", show_of_partial, put_of_partial},
+    {"keywords", show_of_partial, put_of_partial},
+    {"_is_coroutine_marker", show_mark, NULL},
     {"_is_coroutine", show_mark, NULL},
 };
 
