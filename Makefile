@@ -6,8 +6,8 @@
 
 VENV     := .venv
 BIN       = $(VENV)/bin
-# Versions `make test-all` looks for.
-VERSIONS := 3.11 3.12 3.13
+# Versions `make test-all` looks for; a t is for one without the GIL.
+VERSIONS := 3.11 3.12 3.13 3.14 3.15 3.14t
 # Empty, thread or address; `tsan` and `asan` set it.
 SANITIZE :=
 # ON makes warnings of the C compiler errors, as .ci/run has it.
@@ -60,7 +60,11 @@ test-all: ctest ## every test, on each Python of VERSIONS the machine has
 	@for version in $(VERSIONS); do \
 	    if python=$$(tools/find-python $$version); then \
 	        echo "== Python $$version: $$python"; \
-	        $(MAKE) --no-print-directory pytest QUICK= PYTHON=$$python VENV=build/venv-$$version || exit; \
+	        case $$version in \
+	            *t) set -- test-nogil NOGIL=build/venv-$$version ;; \
+	            *) set -- pytest VENV=build/venv-$$version ;; \
+	        esac; \
+	        $(MAKE) --no-print-directory "$$@" QUICK= PYTHON=$$python || exit; \
 	    else \
 	        echo "== Python $$version: this machine has none, left out"; \
 	    fi; \

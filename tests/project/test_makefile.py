@@ -1,8 +1,10 @@
 """The Makefile is the one entry point: it says what it offers, and does its own set-up."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,43 @@ def test_the_python_found_can_build_holdfast():
 def test_a_python_that_is_not_there_is_not_found():
     done = find_python("3.99")
     assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_every_version_of_cpython_is_tested_that_the_classifiers_name():
+    [versions] = re.findall(r"^VERSIONS := (.*)$", MAKEFILE, re.MULTILINE)
+    named = re.findall(r"Python :: (3\.\d+)\"", (ROOT / "pyproject.toml").read_text())
+    assert versions.split() == [*named, "3.14t"]
+
+
+def test_continuous_integration_runs_the_versions_of_test_all():
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    [listed] = re.findall(r"^ *python: \[(.*)\]$", workflow, re.MULTILINE)
+    [versions] = re.findall(r"^VERSIONS := (.*)$", MAKEFILE, re.MULTILINE)
+    assert re.findall(r"[\w.]+", listed) == versions.split()
+
+
+def interpreter(folder: Path, name: str, gil: bool) -> None:
+    """An interpreter that says of itself that it is 3.99, with a GIL or without."""
+    path = folder / name
+    says = "import sys, sysconfig; sys.version_info = (3, 99); was = sysconfig.get_config_var; "
+    says += (
+        f"sysconfig.get_config_var = lambda name: {int(not gil)} if 'GIL' in name else was(name)"
+    )
+    path.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c \"{says}\nimport sys; sys.executable = '{path}'\n"
+        'exec(sys.stdin.read())" "$2"\n'
+    )
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("3.99", "python3"), ("3.99t", "python3.99t"), ("", "python3")]
+)
+def test_a_python_without_the_gil_is_found_by_its_own_name_only(
+    tmp_path, monkeypatch, asked, found
+):
+    for name in ("python", "python3.99", "python3.99t"):
+        interpreter(tmp_path, name, gil=False)
+    interpreter(tmp_path, "python3", gil=True)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert find_python(*filter(None, [asked])).stdout.strip() == str(tmp_path / found)

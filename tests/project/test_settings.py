@@ -66,6 +66,7 @@ def test_a_planted_fault_in_pyproject_is_found(validate, table, key, value):
 
 def test_wheels_are_built_for_every_supported_python_with_and_without_the_gil():
     assert PYPROJECT["tool"]["cibuildwheel"]["build"] == [
-        *(f"cp3{minor}-*" for minor in (11, 12, 13, 14)),
+        *(f"cp3{minor}-*" for minor in (11, 12, 13, 14, 15)),
         "cp314t-*",
+        "cp315t-*",
     ]
