@@ -56,6 +56,7 @@ class Crew:
         "_executor",
         "_hired",
         "_lock",
+        "_name",
         "_stopped",
         "_tasks",
         "_threads",
@@ -64,11 +65,8 @@ class Crew:
     )
 
     def __init__(self, name: str, workers: int, pool: Pool | None = None) -> None:
-        if pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            pool = ThreadPoolExecutor(workers, thread_name_prefix=f"holdfast-{name}")
         self.workers = workers
+        self._name = name
         # Re-entrant: a finaliser may take a task back while this thread holds the lock.
         self._lock = RLock()
         self._executor = pool
@@ -106,11 +104,25 @@ class Crew:
         with self._lock:
             if self._stopped:
                 return False
-            if self._hired < self.workers:
-                self._executor.submit(self._work)
-                self._hired += 1
             self._tasks[task] = None
+            if self._hired < self.workers:
+                try:
+                    self._hired += 1
+                    self._threads_here().submit(self._work)
+                except BaseException:
+                    self._hired = max(0, self._hired - 1)
+                    self._tasks.pop(task, None)
+                    raise
             return True
+
+    def _threads_here(self) -> Pool:
+        # Not before a task is there: a server may patch threads once it has forked its workers.
+        if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            prefix = f"holdfast-{self._name}"
+            self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix=prefix)
+        return self._executor
 
     def take_back(self, task: Task) -> bool:
         """Return whether the task was still waiting, and will not run."""
@@ -123,7 +135,8 @@ class Crew:
         """Take no more tasks. Those given still run, and then the threads end."""
         with self._lock:
             self._stopped = True
-        self._executor.shutdown(wait=False)
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
 
     def is_here(self) -> bool:
         """Return whether the calling thread is one of the crew, at a task or telling of it."""
@@ -145,7 +158,7 @@ class Crew:
         finally:
             with self._lock:
                 self._watchers.remove(watcher)
-        if done and self._stopped:
+        if done and self._stopped and self._executor is not None:
             self._executor.shutdown(wait=True)
         return done
 

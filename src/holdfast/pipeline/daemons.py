@@ -6,7 +6,7 @@ the process for ever. Not here: what they do (``crew``).
 
 from __future__ import annotations
 
-from queue import SimpleQueue
+import queue
 from threading import RLock, Thread
 
 TYPE_CHECKING = False
@@ -68,7 +68,8 @@ class _Jobs:
         # Re-entrant: a finaliser may submit a job while this thread holds the lock.
         self.lock = RLock()
         self.unfinished = 0
-        self.waiting: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        # Asked of its module, which may have been patched since this one was imported.
+        self.waiting: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
 
     def work(self) -> None:
         while (job := self.waiting.get()) is not None:
