@@ -203,8 +203,14 @@ struct GateObject {
     hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
 };
 
-/* ---- gate_enter.c, gate_leave.c ---- */
 extern uint32_t hf_fork_epoch;
+
+/* ---- forked.c ---- */
+PyObject *hf_fork_told(PyObject *module, PyObject *on);
+PyObject *hf_fork_settle(PyObject *module, PyObject *ignored);
+PyObject *hf_fork_install(PyObject *module, PyObject *callable);
+
+/* ---- gate_enter.c, gate_leave.c ---- */
 
 hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);
 int hf_gate_enter_blocking(GateObject *gate, hf_pass *pass);

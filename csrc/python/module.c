@@ -26,6 +26,9 @@ set_retrying(PyObject *module, PyObject *on)
 static PyMethodDef methods[] = {
     {"_set_retrying", set_retrying, METH_O, NULL},
     {"_after_fork", after_fork, METH_NOARGS, NULL},
+    {"_fork_told", hf_fork_told, METH_O, NULL},
+    {"_settle_fork", hf_fork_settle, METH_NOARGS, NULL},
+    {"_install_fork", hf_fork_install, METH_O, NULL},
     {NULL},
 };
 

@@ -6,12 +6,13 @@ reload or one for each event loop. Not here: names within a manager, which are t
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from itertools import count
 from operator import attrgetter
 from threading import RLock
 from weakref import WeakSet, ref
+
+from holdfast.forks import call_in_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,8 +199,7 @@ def _call_in_forked_child(owner: Registry) -> None:
         if alive is not None:
             alive._after_fork()
 
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=in_child)
+    call_in_child(in_child)
 
 
 registry = Registry()

@@ -1,8 +1,9 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 __pyx_capi__: dict[str, object]
 SUBTRACT: int
+due_in_child: list[Callable[[], object]]
 of_process: Any
 
 def allocate(fd: int, offset: int, length: int) -> None: ...

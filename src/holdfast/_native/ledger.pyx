@@ -21,6 +21,7 @@ from holdfast._native.figures import layout
 # Address space, not memory: the file may grow so far without any kernel moving.
 cdef size_t RESERVED = 1 << 28
 SUBTRACT = HF_LEDGER_SUBTRACT
+due_in_child = []  # what holdfast.forks calls in a forked child: the process's as well
 of_process = None  # what the process says of itself: kept here, for this module is loaded once
 cdef hf_arena arena
 cdef bint opened = False   # kernels stand in the arena

@@ -16,6 +16,7 @@ from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
 from holdfast.events import Listeners
+from holdfast.forks import settle
 from holdfast.mode import Mode, read_mode
 from holdfast.pipeline.crew import Crew
 from holdfast.pipeline.waiting import ENTERED, FULL, TIMED_OUT, WaitingRoom
@@ -147,6 +148,7 @@ class PoolBulkhead(Policy):
         """
         from concurrent.futures import Future
 
+        settle()
         require_callable("fn", fn)
         if self._crew.stopped:
             raise PoolStoppedError(f"{self!r} is stopped and takes no more tasks")

@@ -6,12 +6,12 @@ threads (``crew``, ``daemons``), and what the caller is told (``policies.timeout
 
 from __future__ import annotations
 
-import os
 from contextvars import copy_context
 from threading import RLock, local
 
 from holdfast._native import gate
 from holdfast.errors import Rejected
+from holdfast.forks import call_in_child, settle
 from holdfast.pipeline.crew import Crew
 from holdfast.pipeline.daemons import DaemonThreads
 from holdfast.pipeline.parking import ThreadWaiter
@@ -46,6 +46,7 @@ def run_in_thread(
     Raises:
         DeadlineExceededError: Time is over. Work that has begun goes on; what has not never will.
     """
+    settle()
     deadline = gate._deadline_here()
     if deadline is None:
         raise RuntimeError(f"{policy!r} was to run a call in a thread and has no deadline for it")
@@ -211,5 +212,4 @@ def _after_fork() -> None:
     _crews = RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+call_in_child(_after_fork)

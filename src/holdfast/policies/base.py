@@ -9,6 +9,7 @@ import os
 
 from holdfast._native import gate
 from holdfast.events import Event, Listeners
+from holdfast.forks import call_in_child
 from holdfast.mode import Mode
 from holdfast.registry import registry
 from holdfast.stores.ledger import ledger
@@ -414,5 +415,4 @@ def _brief(value: object) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=gate._after_fork)
+call_in_child(gate._after_fork)

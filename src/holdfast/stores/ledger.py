@@ -17,6 +17,7 @@ from weakref import ref
 
 from holdfast._native import ledger as native
 from holdfast._native.figures import read
+from holdfast.forks import call_in_child
 from holdfast.stores.figures import KINDS, add, exported
 from holdfast.stores.files import directory, make_file, open_in, reopen
 
@@ -313,5 +314,4 @@ ledger: Ledger = native.of_process or Ledger()
 if native.of_process is None:
     native.of_process = ledger
     atexit.register(ledger.close)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=ledger.after_fork)
+    call_in_child(ledger.after_fork)

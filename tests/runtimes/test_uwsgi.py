@@ -1,0 +1,60 @@
+"""uWSGI: it forks without telling Python; threads, lazy applications, and its harakiri."""
+
+import pytest
+
+from tests.runtimes.servers import program, serving
+from tests.runtimes.test_gunicorn import REPORT
+
+
+@pytest.fixture
+def uwsgi(tmp_path, require_real):
+    def start(*options, **environment):
+        if not program("pyuwsgi").exists():
+            require_real("pyuwsgi is not installed")
+        at = tmp_path / "socket"
+        command = [program("pyuwsgi"), "--http-socket", at, "--wsgi-file", "application.py"]
+        return serving([*command, "--die-on-term", *options], at, "spawned uWSGI", **environment)
+
+    return start
+
+
+def test_a_worker_that_python_was_not_told_of_holds_nothing_of_its_master(uwsgi):
+    with uwsgi("--master", "--enable-threads") as server:
+        server.read_until("spawned uWSGI worker 1")
+        assert server.ask("report") == REPORT | {"forked": True}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--enable-threads"],
+        [],  # its threads stand still between two requests
+        ["--threads", "2"],
+        ["--master", "--lazy-apps"],
+    ],
+    ids=["threads enabled", "threads not enabled", "threads of its own", "lazy"],
+)
+def test_an_application_of_one_worker_works(options, uwsgi):
+    with uwsgi(*options) as server:
+        assert server.ask("report") == REPORT | {"forked": False}
+        server.end()
+
+
+def test_with_the_option_that_tells_python_a_worker_also_ends(uwsgi):
+    with uwsgi("--master", "--enable-threads", "--py-call-osafterfork") as server:
+        server.read_until("spawned uWSGI worker 1")
+        assert server.ask("report") == REPORT | {"forked": True}
+        assert server.end() == 0
+
+
+def test_what_a_worker_had_counted_survives_its_harakiri(uwsgi, tmp_path):
+    directory = tmp_path / "figures"
+    directory.mkdir(mode=0o700)
+    options = ["--master", "--enable-threads", "--harakiri", "1"]
+    with uwsgi(*options, HOLDFAST_DIR=str(directory)) as server:
+        server.read_until("spawned uWSGI worker 1")
+        hanging = server.send("hang")
+        server.read_until("Respawned uWSGI worker 1")
+        hanging.close()
+        assert server.ask("call") != server.process.pid
+        assert server.ask("counted") == {"success": 2, "failure": 1}
