@@ -75,6 +75,7 @@ class Line:
     __slots__ = ("_again", "_busy", "_cells", "_clears", "_clock", "_gone", "_lock", "_queue")
 
     _cells: Sequence[Any]
+    _clears: int
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
