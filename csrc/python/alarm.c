@@ -12,7 +12,7 @@
 static bool
 is_busy(const hf_alarms *alarms)
 {
-    return ((const CoroutineObject *)alarms->coroutine)->busy;
+    return hf_coroutine_is_busy((const CoroutineObject *)alarms->coroutine);
 }
 
 /* Cancel what is awaited. 1: done. 0: it has ended by itself. -1: there is no way to. */

@@ -39,9 +39,10 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
     self->weakrefs = NULL;
     self->gate = gate;
     self->inner = self->waiting = self->fn = self->args = self->kwargs = self->failure = NULL;
-    self->phase = PHASE_CREATED;
+    hf_set_phase(self, PHASE_CREATED);
     self->purpose = (uint8_t)purpose;
-    self->straight = self->busy = self->controlled = false;
+    hf_store_relaxed(&self->busy, 0);
+    self->straight = self->controlled = false;
     return self;
 }
 
@@ -88,7 +89,7 @@ hf_coroutine_call(GateObject *gate, hf_purpose purpose, PyObject *const *args, P
     self->fn = Py_NewRef(args[0]);
     if (hf_pack_call(args + 1, (size_t)(nargs - 1), kwnames, &self->args, &self->kwargs) == 0)
         return (PyObject *)self;
-    self->phase = PHASE_DONE; /* nobody forgot to await it */
+    hf_set_phase(self, PHASE_DONE); /* nobody forgot to await it */
     Py_DECREF(self);
     return NULL;
 }
@@ -112,6 +113,7 @@ static PyObject *
 part_of(CoroutineObject *self, PyObject *const *part)
 {
     PyObject *op;
+    (void)self; /* with the GIL it need not be locked */
     HF_BEGIN_EXCLUSIVE(self);
     op = Py_XNewRef(*part);
     HF_END_EXCLUSIVE();
@@ -119,10 +121,10 @@ part_of(CoroutineObject *self, PyObject *const *part)
 }
 
 /* What it drives at the moment. */
-static PyObject *
-driven_by(CoroutineObject *self)
+PyObject *
+hf_coroutine_driven_by(CoroutineObject *self)
 {
-    return part_of(self, self->phase == PHASE_WAITING ? &self->waiting : &self->inner);
+    return part_of(self, hf_phase_of(self) == PHASE_WAITING ? &self->waiting : &self->inner);
 }
 
 /* What it was made to drive. */
@@ -170,8 +172,8 @@ ask(PyObject *source, const char *name)
 static PyObject *
 forward(PyObject *op, void *closure)
 {
-    CoroutineObject *last = last_of(op, driven_by);
-    PyObject *value = last != NULL ? ask(driven_by(last), closure) : NULL;
+    CoroutineObject *last = last_of(op, hf_coroutine_driven_by);
+    PyObject *value = last != NULL ? ask(hf_coroutine_driven_by(last), closure) : NULL;
     Py_XDECREF((PyObject *)last);
     if (value != NULL || (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_AttributeError)))
         return value;
@@ -199,24 +201,25 @@ forward_name(PyObject *op, void *closure)
     return value;
 }
 
-static bool
-is_under_way(const CoroutineObject *self)
+bool
+hf_coroutine_is_suspended(const CoroutineObject *self)
 {
-    return !self->busy && self->phase != PHASE_CREATED && self->phase != PHASE_DONE;
+    hf_phase phase = hf_phase_of(self);
+    return !hf_coroutine_is_busy(self) && phase != PHASE_CREATED && phase != PHASE_DONE;
 }
 
 static PyObject *
 is_running(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(((CoroutineObject *)op)->busy);
+    return PyBool_FromLong(hf_coroutine_is_busy((CoroutineObject *)op));
 }
 
 static PyObject *
 is_suspended(PyObject *op, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(is_under_way((CoroutineObject *)op));
+    return PyBool_FromLong(hf_coroutine_is_suspended((CoroutineObject *)op));
 }
 
 /* In the words of inspect.getcoroutinestate(), which asks for them from 3.15 on. */
@@ -225,17 +228,17 @@ state(PyObject *op, void *closure)
 {
     (void)closure;
     const CoroutineObject *self = (CoroutineObject *)op;
-    return PyUnicode_FromString(self->busy                     ? "CORO_RUNNING"
-                                : self->phase == PHASE_CREATED ? "CORO_CREATED"
-                                : self->phase == PHASE_DONE    ? "CORO_CLOSED"
-                                                               : "CORO_SUSPENDED");
+    return PyUnicode_FromString(hf_coroutine_is_busy(self)           ? "CORO_RUNNING"
+                                : hf_phase_of(self) == PHASE_CREATED ? "CORO_CREATED"
+                                : hf_phase_of(self) == PHASE_DONE    ? "CORO_CLOSED"
+                                                                     : "CORO_SUSPENDED");
 }
 
 /* A second `await` of what one waits for would make steps that are the first one's. */
 static PyObject *
 coroutine_await(PyObject *op)
 {
-    if (is_under_way((CoroutineObject *)op)) {
+    if (hf_coroutine_is_suspended((CoroutineObject *)op)) {
         PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
         return NULL;
     }
@@ -294,18 +297,18 @@ static int
 coroutine_clear(PyObject *op)
 {
     CoroutineObject *self = (CoroutineObject *)op;
-    int was = self->phase;
-    self->phase = PHASE_DONE;
+    int was = (int)hf_phase_of(self);
+    hf_set_phase(self, PHASE_DONE);
     if (was == PHASE_CREATED)
         warn_if_forgotten(self);
     if (self->controlled)
         hf_alarms_forget(self->gate, &self->pass); /* it is not to be cut as it dies */
-    Py_CLEAR(self->waiting);
+    hf_replace(self, &self->waiting, NULL);
     if (was == PHASE_WAITING)
         hf_coroutine_close_unbegun(self);
-    Py_CLEAR(self->inner); /* runs the user's code, if it was suspended */
+    hf_replace(self, &self->inner, NULL); /* runs the user's code, if it was suspended */
     if (self->fn != NULL) {
-        Py_CLEAR(self->fn);
+        hf_replace(self, &self->fn, NULL);
         Py_CLEAR(self->args);
         Py_CLEAR(self->kwargs);
     }
@@ -365,6 +368,25 @@ coroutine_dealloc(PyObject *op)
         let_go(op);
 }
 
+/*
+ * A coroutine is no iterable: a `for` over one is an `await` that was forgotten. But `yield from` asks as
+ * `for` does, and may have it in a generator that is itself a coroutine.
+ */
+static PyObject *
+coroutine_iter(PyObject *op)
+{
+    PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
+    PyCodeObject *code = frame != NULL ? PyFrame_GetCode(frame) : NULL;
+    bool may = code != NULL && (code->co_flags & CO_ITERABLE_COROUTINE);
+    Py_XDECREF((PyObject *)code);
+    if (may)
+        return Py_NewRef(op);
+    PyErr_Format(PyExc_TypeError,
+                 "'coroutine' object is not iterable: it is guarded by %R, and was not awaited",
+                 (PyObject *)((CoroutineObject *)op)->gate);
+    return NULL;
+}
+
 static PyMemberDef coroutine_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(CoroutineObject, weakrefs), READONLY, NULL},
     {NULL},
@@ -389,6 +411,8 @@ static PyMethodDef coroutine_methods[] = {
      "throw($self, typ, val=None, tb=None, /)\n--\n\nRaise inside the call."},
     {"close", hf_coroutine_close, METH_NOARGS,
      "close($self, /)\n--\n\nEnd the call without a verdict."},
+    {"__await__", hf_wrapper_of, METH_NOARGS | METH_COEXIST,
+     "__await__($self, /)\n--\n\nReturn an iterator that makes its steps."},
     {NULL},
 };
 
@@ -398,7 +422,7 @@ static PyType_Slot coroutine_slots[] = {
     {Py_tp_traverse, coroutine_traverse},
     {Py_tp_clear, coroutine_clear},
     {Py_tp_repr, coroutine_repr},
-    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iter, coroutine_iter},
     {Py_tp_iternext, hf_coroutine_iternext},
     {Py_am_await, coroutine_await},
     {Py_am_send, hf_coroutine_am_send},
@@ -416,11 +440,25 @@ static PyType_Spec coroutine_spec = {
     .slots = coroutine_slots,
 };
 
+/*
+ * The slots are the interpreter's, for `await` and `yield from`. Without the names nothing takes a coroutine
+ * for an iterator.
+ */
+static int
+hide_iteration(void)
+{
+    PyObject *dict = hf_coroutine_type->tp_dict;
+    if (PyDict_DelItemString(dict, "__iter__") < 0 || PyDict_DelItemString(dict, "__next__") < 0)
+        return -1;
+    PyType_Modified(hf_coroutine_type);
+    return 0;
+}
+
 int
 hf_coroutine_ready(PyObject *module)
 {
     hf_coroutine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &coroutine_spec, NULL);
-    return hf_coroutine_type == NULL
-               ? -1
-               : PyModule_AddObjectRef(module, "GuardedCoroutine", (PyObject *)hf_coroutine_type);
+    if (hf_coroutine_type == NULL || hide_iteration() < 0 || hf_wrapper_ready(module) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "GuardedCoroutine", (PyObject *)hf_coroutine_type);
 }

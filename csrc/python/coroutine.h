@@ -22,14 +22,65 @@ typedef struct {
     PyObject *waiting;            /* what waits for the step pass.entered */
     PyObject *fn, *args, *kwargs; /* acall: called only once admitted; or to call it again */
     PyObject *failure;            /* what something stands in for */
-    uint8_t phase, purpose;       /* hf_phase, hf_purpose */
+    hf_au32 busy;                 /* 1: a step is being made, and no other may begin */
+    hf_au32 phase;                /* hf_phase; changed by who makes a step, seen by who looks */
+    uint8_t purpose;              /* hf_purpose */
     uint8_t waits_for;            /* hf_waits_for */
     bool straight;                /* a coroutine that exists: entered, it can be run */
-    bool busy;                    /* a step is being made: no other may begin */
     bool controlled;              /* the course is in use: begun, and not yet at its end */
     hf_pass pass;
     hf_course course;
 } CoroutineObject;
+
+static inline hf_phase
+hf_phase_of(const CoroutineObject *self)
+{
+    return (hf_phase)hf_load_relaxed(&((CoroutineObject *)self)->phase);
+}
+
+static inline void
+hf_set_phase(CoroutineObject *self, hf_phase phase)
+{
+    hf_store_relaxed(&self->phase, phase);
+}
+
+static inline bool
+hf_coroutine_is_busy(const CoroutineObject *self)
+{
+    return hf_load_relaxed(&((CoroutineObject *)self)->busy) != 0;
+}
+
+/* Begin a step. False: somebody makes one. What the last one left is seen by whoever makes the next. */
+static inline bool
+hf_coroutine_claim(CoroutineObject *self)
+{
+    uint32_t free = 0;
+    while (
+        !hf_cas_weak_acquire(&self->busy, &free, 1)) { /* pairs with the release of the last step */
+        if (free != 0)
+            return false;
+    }
+    return true;
+}
+
+static inline void
+hf_coroutine_unclaim(CoroutineObject *self)
+{
+    hf_store_release(&self->busy, 0);
+}
+
+/* Exchange a part that others may look at meanwhile. Steals `value`. */
+static inline void
+hf_replace(CoroutineObject *self, PyObject **part, PyObject *value)
+{
+    PyObject *old;
+    (void)self; /* with the GIL it need not be locked */
+    HF_BEGIN_EXCLUSIVE(self);
+    old = *part;
+    *part = value;
+    HF_END_EXCLUSIVE();
+    Py_XDECREF(old);
+}
 
 /* ---- coroutine_inner.c ---- */
 typedef enum {
@@ -49,6 +100,10 @@ hf_sent(const PyObject *answer)
     return answer != NULL ? PYGEN_RETURN : PYGEN_ERROR;
 }
 
+/* ---- coroutine.c ---- */
+PyObject *hf_coroutine_driven_by(CoroutineObject *self);
+bool hf_coroutine_is_suspended(const CoroutineObject *self);
+
 /* ---- coroutine_drive.c ---- */
 PySendResult hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer);
 PyObject *hf_coroutine_iternext(PyObject *op);
@@ -65,6 +120,10 @@ PySendResult hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_s
                                    PyObject **answer);
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);
+
+/* ---- coroutine_wrapper.c ---- */
+int hf_wrapper_ready(PyObject *module);
+PyObject *hf_wrapper_of(PyObject *coroutine, PyObject *ignored);
 
 /* ---- coroutine_run.c ---- */
 PySendResult hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject **answer);

@@ -10,7 +10,7 @@
 PySendResult
 hf_coroutine_finish(CoroutineObject *self, PyObject *result, PyObject **answer)
 {
-    self->phase = PHASE_DONE;
+    hf_set_phase(self, PHASE_DONE);
     if (!hf_gate_leave_lone(self->gate, &self->pass, result))
         result = hf_gate_leave(self->gate, &self->pass, result);
     if (self->purpose == HF_FOR_OUTCOME)
@@ -23,7 +23,7 @@ hf_coroutine_finish(CoroutineObject *self, PyObject *result, PyObject **answer)
 static PySendResult
 end_misused(CoroutineObject *self)
 {
-    self->phase = PHASE_DONE;
+    hf_set_phase(self, PHASE_DONE);
     hf_gate_settle(self->gate, &self->pass, HF_IGNORED);
     return PYGEN_ERROR;
 }
@@ -31,7 +31,7 @@ end_misused(CoroutineObject *self)
 static PySendResult
 end_refused(CoroutineObject *self, const hf_refusal *why, PyObject **answer)
 {
-    self->phase = PHASE_DONE;
+    hf_set_phase(self, PHASE_DONE);
     *answer = NULL;
     if (self->purpose == HF_FOR_OUTCOME)
         *answer = hf_outcome_refused(why);
@@ -45,7 +45,7 @@ end_refused(CoroutineObject *self, const hf_refusal *why, PyObject **answer)
 PySendResult
 hf_coroutine_end_broken(CoroutineObject *self, PyObject **answer)
 {
-    self->phase = PHASE_DONE;
+    hf_set_phase(self, PHASE_DONE);
     hf_gate_undo(self->gate, &self->pass);
     hf_coroutine_close_unbegun(self);
     *answer = NULL;
@@ -59,7 +59,7 @@ hf_coroutine_end_broken(CoroutineObject *self, PyObject **answer)
 static PySendResult
 hand_over(CoroutineObject *self, PyObject **answer)
 {
-    self->phase = PHASE_DONE;
+    hf_set_phase(self, PHASE_DONE);
     if (self->purpose == HF_FOR_ENTRY && self->gate->controls &&
         hf_timeouts_open_blocks(self->gate, &self->pass) < 0) {
         hf_gate_undo(self->gate, &self->pass);
@@ -67,7 +67,7 @@ hand_over(CoroutineObject *self, PyObject **answer)
     }
     if (self->purpose == HF_FOR_ENTRY) {
         hf_entry_take(self->inner, &self->pass);
-        Py_CLEAR(self->inner);
+        hf_replace(self, &self->inner, NULL);
         *answer = Py_NewRef((PyObject *)self->gate);
         return PYGEN_RETURN;
     }
@@ -82,7 +82,7 @@ admitted(CoroutineObject *self, PyObject **answer)
 {
     if (self->purpose == HF_FOR_PERMIT || self->purpose == HF_FOR_ENTRY)
         return hand_over(self, answer);
-    self->phase = PHASE_RUNNING;
+    hf_set_phase(self, PHASE_RUNNING);
     if (self->inner != NULL && PyCoro_CheckExact(self->inner))
         return PYGEN_NEXT;
     switch (hf_coroutine_begin_inner(self)) {
@@ -113,10 +113,10 @@ enter(CoroutineObject *self, PyObject **answer)
         break;
     }
     GateObject *step = self->gate->steps[self->pass.entered];
-    Py_XSETREF(self->waiting, PyObject_CallMethod((PyObject *)step, "_suspend", NULL));
+    hf_replace(self, &self->waiting, PyObject_CallMethod((PyObject *)step, "_suspend", NULL));
     if (self->waiting == NULL)
         return hf_coroutine_end_broken(self, answer);
-    self->phase = PHASE_WAITING;
+    hf_set_phase(self, PHASE_WAITING);
     return PYGEN_NEXT;
 }
 
@@ -124,7 +124,7 @@ enter(CoroutineObject *self, PyObject **answer)
 PySendResult
 hf_coroutine_enter_after_wait(CoroutineObject *self, PyObject **answer)
 {
-    Py_CLEAR(self->waiting);
+    hf_replace(self, &self->waiting, NULL);
     hf_gate_waited(self->gate, &self->pass);
     return enter(self, answer);
 }
@@ -169,19 +169,19 @@ step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
 PySendResult
 hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
-    if (self->phase == PHASE_CREATED) {
+    if (hf_phase_of(self) == PHASE_CREATED) {
         hf_pass_init(&self->pass);
         PySendResult entered = hf_gate_enter_lone(self->gate, &self->pass) ? admitted(self, answer)
                                                                            : enter(self, answer);
         if (entered != PYGEN_NEXT)
             return entered;
     }
-    while (self->phase == PHASE_WAITING) {
+    while (hf_phase_of(self) == PHASE_WAITING) {
         PySendResult waited = PyIter_Send(self->waiting, value, answer);
         if (waited == PYGEN_NEXT)
             return PYGEN_NEXT;
         if (waited == PYGEN_ERROR) {
-            Py_CLEAR(self->waiting);
+            hf_replace(self, &self->waiting, NULL);
             return hf_coroutine_end_broken(self, answer);
         }
         Py_DECREF(*answer);
@@ -217,35 +217,37 @@ step(CoroutineObject *self, PyObject *value, PyObject **answer)
 static inline bool
 begin_straight(CoroutineObject *self)
 {
-    if (!self->straight || self->phase != PHASE_CREATED || self->busy)
+    if (!self->straight || hf_phase_of(self) != PHASE_CREATED || !hf_coroutine_claim(self))
         return false;
     hf_pass_init(&self->pass);
-    if (!hf_gate_enter_lone(self->gate, &self->pass))
+    if (hf_phase_of(self) != PHASE_CREATED || !hf_gate_enter_lone(self->gate, &self->pass)) {
+        hf_coroutine_unclaim(self);
         return false;
-    self->phase = PHASE_RUNNING;
-    self->busy = true;
+    }
+    hf_set_phase(self, PHASE_RUNNING);
     return true;
 }
 
+/* False: a step is being made, or was the last; that is set. */
 bool
 hf_coroutine_begin_step(CoroutineObject *self)
 {
-    if (self->busy) {
+    if (!hf_coroutine_claim(self)) {
         PyErr_SetString(PyExc_ValueError, "coroutine already executing");
         return false;
     }
-    if (self->phase == PHASE_DONE) {
+    if (hf_phase_of(self) == PHASE_DONE) {
+        hf_coroutine_unclaim(self);
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return false;
     }
-    self->busy = true;
     return true;
 }
 
 PySendResult
 hf_coroutine_end_step(CoroutineObject *self, PySendResult made)
 {
-    self->busy = false;
+    hf_coroutine_unclaim(self);
     assert((made == PYGEN_ERROR) == (PyErr_Occurred() != NULL));
     if (made == PYGEN_ERROR)
         hf_stop_mend();
@@ -274,11 +276,18 @@ hf_coroutine_iternext(PyObject *op)
 PyObject *
 hf_coroutine_send(PyObject *op, PyObject *value)
 {
-    PyObject *answer;
-    if (((CoroutineObject *)op)->phase == PHASE_CREATED && value != Py_None) {
-        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
-        return NULL;
+    CoroutineObject *self = (CoroutineObject *)op;
+    PyObject *answer = NULL;
+    PySendResult made = PYGEN_ERROR;
+    if (value == Py_None) {
+        made = hf_coroutine_am_send(op, value, &answer);
+        return hf_stop_answer(made, answer);
     }
-    PySendResult made = hf_coroutine_am_send(op, value, &answer);
-    return hf_stop_answer(made, answer);
+    if (!hf_coroutine_begin_step(self))
+        return NULL;
+    if (hf_phase_of(self) != PHASE_CREATED)
+        made = step(self, value, &answer);
+    else
+        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+    return hf_stop_answer(hf_coroutine_end_step(self, made), answer);
 }

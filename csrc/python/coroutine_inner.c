@@ -49,7 +49,7 @@ begin_awaitable(CoroutineObject *self)
     PyObject *iterator = methods->am_await(made);
     if (iterator == NULL)
         return HF_RAISED;
-    Py_SETREF(self->inner, iterator);
+    hf_replace(self, &self->inner, iterator);
     if (PyIter_Check(iterator))
         return HF_BEGUN;
     PyErr_Format(PyExc_TypeError, "__await__() returned non-iterator of type '%.100s'",
@@ -61,7 +61,7 @@ hf_begin
 hf_coroutine_begin_inner(CoroutineObject *self)
 {
     if (self->inner == NULL) {
-        self->inner = PyObject_Call(self->fn, self->args, self->kwargs);
+        hf_replace(self, &self->inner, PyObject_Call(self->fn, self->args, self->kwargs));
         if (!self->gate->reruns) { /* it has them: they are to live no longer than it needs them */
             Py_CLEAR(self->args);
             Py_CLEAR(self->kwargs);

@@ -34,7 +34,7 @@ static PySendResult
 end(CoroutineObject *self, PyObject *result, PyObject **answer)
 {
     bool kept = self->purpose == HF_FOR_STREAM && result != NULL;
-    self->phase = PHASE_DONE;
+    hf_set_phase(self, PHASE_DONE);
     if (self->purpose == HF_FOR_OUTCOME || self->purpose == HF_FOR_STATS)
         result = outcome_of(self, result);
     if (self->purpose == HF_FOR_STATS && result != NULL)
@@ -51,15 +51,15 @@ end(CoroutineObject *self, PyObject *result, PyObject **answer)
 static PyObject *
 driven(const CoroutineObject *self)
 {
-    return self->phase == PHASE_WAITING ? self->waiting : self->inner;
+    return hf_phase_of(self) == PHASE_WAITING ? self->waiting : self->inner;
 }
 
 static void
 wait_for(CoroutineObject *self, hf_waits_for what, PyObject *waiting)
 {
-    self->phase = PHASE_WAITING;
+    hf_set_phase(self, PHASE_WAITING);
     self->waits_for = (uint8_t)what;
-    Py_XSETREF(self->waiting, waiting);
+    hf_replace(self, &self->waiting, waiting);
 }
 
 /* Nothing is awaited yet that could be thrown into. */
@@ -80,7 +80,7 @@ begin_attempt(CoroutineObject *self)
     hf_course *course = &self->course;
     course->attempts++;
     course->ran_here = true;
-    self->phase = PHASE_RUNNING;
+    hf_set_phase(self, PHASE_RUNNING);
     switch (hf_coroutine_begin_inner(self)) {
     case HF_BEGUN:
         return DRIVE;
@@ -159,7 +159,7 @@ static next_move
 unwind(CoroutineObject *self, PyObject **result)
 {
     hf_coroutine_close_unbegun(self);
-    Py_CLEAR(self->inner);
+    hf_replace(self, &self->inner, NULL);
     switch (hf_gate_unwind(self->gate, &self->pass, result)) {
     case HF_AGAIN:
         hf_pause_ended(self->gate, &self->pass, false);
@@ -180,12 +180,12 @@ ended(CoroutineObject *self, PyObject **result)
 {
     hf_pass *pass = &self->pass;
     bool failed = *result == NULL;
-    if (self->phase == PHASE_RUNNING) {
-        Py_CLEAR(self->inner);
+    if (hf_phase_of(self) == PHASE_RUNNING) {
+        hf_replace(self, &self->inner, NULL);
         bool keeps = self->purpose == HF_FOR_STREAM && !failed;
         return keeps && hf_gate_keep(self->gate, pass) ? END : UNWIND;
     }
-    Py_CLEAR(self->waiting);
+    hf_replace(self, &self->waiting, NULL);
     if (self->waits_for == WAITS_FOR_STAND_IN) {
         PyObject *failure = self->failure;
         self->failure = NULL;
@@ -286,7 +286,7 @@ PySendResult
 hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject **answer)
 {
     PySendResult made;
-    if (self->phase == PHASE_CREATED) {
+    if (hf_phase_of(self) == PHASE_CREATED) {
         made = begin(self, answer);
     } else {
         hf_course_resume(&self->course);

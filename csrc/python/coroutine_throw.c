@@ -3,6 +3,17 @@
  */
 #include "coroutine.h"
 
+/* Whether it may be raised; raise_thrown() says why not. */
+static bool
+can_be_raised(PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *type = args[0];
+    if (nargs > 2 && args[2] != Py_None && !PyTraceBack_Check(args[2]))
+        return false;
+    return PyExceptionClass_Check(type) ||
+           (PyExceptionInstance_Check(type) && (nargs < 2 || args[1] == Py_None));
+}
+
 /* Raise what throw() was given, as a coroutine that stands nowhere would. */
 static void
 raise_thrown(PyObject *const *args, Py_ssize_t nargs)
@@ -55,7 +66,7 @@ static PySendResult
 throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
                    PyObject **answer)
 {
-    bool waiting = self->phase == PHASE_WAITING;
+    bool waiting = hf_phase_of(self) == PHASE_WAITING;
     PyObject *value = NULL;
     if (hf_coroutine_throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) ==
         PYGEN_NEXT) {
@@ -65,7 +76,7 @@ throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t narg
     if (!waiting)
         return hf_coroutine_finish(self, value, answer);
     if (value == NULL) {
-        Py_CLEAR(self->waiting);
+        hf_replace(self, &self->waiting, NULL);
         return hf_coroutine_end_broken(self, answer);
     }
     Py_DECREF(value);
@@ -85,10 +96,70 @@ throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObj
 static PySendResult
 throw_unstarted(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    self->phase = PHASE_DONE;
+    hf_set_phase(self, PHASE_DONE);
     hf_coroutine_close_unbegun(self);
     raise_thrown(args, nargs);
     return PYGEN_ERROR;
+}
+
+static bool
+can_throw(PyObject *op)
+{
+    return op != NULL && op != Py_None && PyObject_HasAttrString(op, "throw");
+}
+
+/* What is thrown into `at`, which is stolen, is handed on to something; else `at` looks at it first. */
+static bool
+hands_on(PyObject *at)
+{
+    while (at != NULL && Py_IS_TYPE(at, hf_coroutine_type)) {
+        CoroutineObject *guarded = (CoroutineObject *)at;
+        PyObject *inner =
+            hf_coroutine_is_suspended(guarded) ? hf_coroutine_driven_by(guarded) : NULL;
+        Py_SETREF(at, inner);
+    }
+    bool answer = can_throw(at);
+    if (answer && (PyCoro_CheckExact(at) || PyGen_CheckExact(at))) {
+        PyObject *awaited =
+            PyObject_GetAttrString(at, PyCoro_CheckExact(at) ? "cr_await" : "gi_yieldfrom");
+        answer = can_throw(awaited);
+        Py_XDECREF(awaited);
+        PyErr_Clear();
+    }
+    Py_XDECREF(at);
+    return answer;
+}
+
+/*
+ * What cannot be raised ends nothing where nobody is suspended on what it could be handed on to: that is
+ * an error of the caller's, and the coroutine stays as it is.
+ */
+static bool
+is_refused(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (can_be_raised(args, nargs) || hands_on(Py_NewRef((PyObject *)self)))
+        return false;
+    raise_thrown(args, nargs);
+    return true;
+}
+
+static PyObject *
+throw_one(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (!hf_coroutine_begin_step(self))
+        return NULL;
+    PyObject *answer = NULL;
+    PySendResult made;
+    if (hf_phase_of(self) != PHASE_CREATED) {
+        made = throw_into(self, args, nargs, &answer);
+    } else {
+        made = throw_unstarted(self, args, nargs);
+#if PY_VERSION_HEX >= 0x030C0000 /* from there on a StopIteration is let through */
+        hf_coroutine_unclaim(self);
+        return NULL;
+#endif
+    }
+    return hf_stop_answer(hf_coroutine_end_step(self, made), answer);
 }
 
 PyObject *
@@ -99,12 +170,23 @@ hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "throw() takes one to three arguments");
         return NULL;
     }
-    if (!hf_coroutine_begin_step(self))
+#if PY_VERSION_HEX >= 0x030C0000
+    if (nargs > 1 && PyErr_WarnEx(PyExc_DeprecationWarning,
+                                  "the (type, exc, tb) signature of throw() is deprecated, use "
+                                  "the single-arg signature instead.",
+                                  1) < 0)
         return NULL;
-    PyObject *answer = NULL;
-    PySendResult made = self->phase == PHASE_CREATED ? throw_unstarted(self, args, nargs)
-                                                     : throw_into(self, args, nargs, &answer);
-    return hf_stop_answer(hf_coroutine_end_step(self, made), answer);
+#endif
+    if (is_refused(self, args, nargs))
+        return NULL;
+    if (nargs == 1 || !can_be_raised(args, nargs))
+        return throw_one(self, args, nargs);
+    /* As one exception: what it is thrown into need not be told, nor warn, of three. */
+    raise_thrown(args, nargs);
+    PyObject *exception = hf_take_exception();
+    PyObject *answer = throw_one(self, &exception, 1);
+    Py_DECREF(exception);
+    return answer;
 }
 
 /* What close() raises is raised once everything has come home. */
@@ -113,11 +195,11 @@ hf_coroutine_close(PyObject *op, PyObject *ignored)
 {
     CoroutineObject *self = (CoroutineObject *)op;
     (void)ignored;
-    if (self->phase == PHASE_DONE)
+    if (hf_phase_of(self) == PHASE_DONE && !hf_coroutine_is_busy(self))
         Py_RETURN_NONE;
     if (!hf_coroutine_begin_step(self))
         return NULL;
-    int was = self->phase, closed = 0;
+    int was = (int)hf_phase_of(self), closed = 0;
     if (was == PHASE_WAITING)
         closed = hf_coroutine_close_it(self->waiting);
     else if (was == PHASE_RUNNING && PyObject_HasAttrString(self->inner, "close"))
@@ -129,8 +211,8 @@ hf_coroutine_close(PyObject *op, PyObject *ignored)
                : was == PHASE_WAITING ? hf_gate_undo(self->gate, &self->pass)
                                       : 0;
     hf_coroutine_end_course(self);
-    self->phase = PHASE_DONE;
-    self->busy = false;
+    hf_set_phase(self, PHASE_DONE);
+    hf_coroutine_unclaim(self);
     if (closed < 0 || left < 0)
         return NULL;
     Py_RETURN_NONE;

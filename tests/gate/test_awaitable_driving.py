@@ -108,7 +108,7 @@ def test_once_ended_it_cannot_be_used_again() -> None:
     for coroutine in (
         ended(run, StopIteration),
         ended(interrupt, KeyboardInterrupt),
-        ended(lambda c: c.throw(StopIteration), RuntimeError),
+        ended(lambda c: c.throw(StopAsyncIteration), StopAsyncIteration),
         closed,
     ):
         for again in (

@@ -116,8 +116,10 @@ def test_its_type_is_a_coroutine_and_nobodys_base() -> None:
     coroutine = work()
     assert issubclass(GuardedCoroutine, collections.abc.Coroutine)
     assert isinstance(coroutine, GuardedCoroutine)
-    assert iter(coroutine) is coroutine
-    assert coroutine.__await__() is coroutine
+    steps = coroutine.__await__()
+    assert iter(steps) is steps
+    assert type(steps) is not GuardedCoroutine
+    del steps
     ref = weakref.ref(coroutine)
     with pytest.raises(TypeError):
         GuardedCoroutine()
