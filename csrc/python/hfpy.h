@@ -15,7 +15,8 @@
  *                 callable_kind.c: what a callable gives; late.c: results that are to run yet
  *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps;
  *                 coroutine_run.c: the same where it may be run again; coroutine_throw.c: exceptions
- *                 into it; coroutine_inner.c: what it drives; coroutine_stop.c: its result
+ *                 into it; coroutine_inner.c: what it drives; coroutine_stop.c: its result;
+ *                 coroutine_wrapper.c: what its __await__() gives to Python code
  *   entry.c       what `with policy:` leaves on the interpreter's stack; entry_open.c: entries
  *                 without an owner; done.c: what leaving an `async with` answers
  *   permit.c      Permit, an admission held by hand
