@@ -126,10 +126,10 @@ hf_callable_kind(PyObject *fn)
 {
     while (PyMethod_Check(fn))
         fn = PyMethod_GET_FUNCTION(fn);
-    if (hf_is_guard(fn))
-        return hf_guard_kind(fn);
     if (PyFunction_Check(fn))
         return kind_of_function(fn);
+    if (hf_is_guard(fn))
+        return hf_guard_kind(fn);
     if (PyType_Check(fn) || PyCFunction_Check(fn))
         return HF_CALL_PLAIN;
     if (PyObject_TypeCheck(fn, hf_partial_type))

@@ -226,8 +226,8 @@ called_in_the_end(PyObject *fn)
 }
 
 /*
- * A guard passes for a function where it guards one, a method of an object included, and for a partial
- * where it guards a partial: isinstance() says so, type() does not.
+ * A guard passes for a function where it guards one, a method of an object included, and likewise for a
+ * partial or a builtin function: isinstance() says so, type() does not.
  */
 static PyObject *
 show_class(GuardObject *self, PyObject *name)
@@ -239,7 +239,10 @@ show_class(GuardObject *self, PyObject *name)
     /* A proxy of a function says itself that it is one. */
     if (PyFunction_Check(fn) || PyObject_IsInstance(fn, (PyObject *)&PyFunction_Type) > 0)
         return Py_NewRef((PyObject *)&PyFunction_Type);
-    return PyErr_Occurred() ? NULL : Py_NewRef((PyObject *)hf_guard_type);
+    if (PyErr_Occurred())
+        return NULL;
+    return Py_NewRef(
+        (PyObject *)(PyCFunction_Check(guarded(self)) ? &PyCFunction_Type : hf_guard_type));
 }
 
 /* ---- what is called in the end, to those who look behind a partial or a callable object ---- */
@@ -288,7 +291,7 @@ show_call(GuardObject *self, PyObject *name)
     return NULL;
 }
 
-/* ---- signature and marks: what is in the __dict__ comes first ---- */
+/* ---- where what is in the __dict__ comes first ---- */
 
 /* Asked for without following __wrapped__, a guard of what is no function has none of its own to show. */
 static PyObject *
@@ -308,9 +311,9 @@ show_signature(GuardObject *self, PyObject *name)
     return signature;
 }
 
-/* A mark may stand in the class of a callable object. */
+/* Of its own, or what it guards has: marks in the class of a callable object, functions of a cache. */
 static PyObject *
-show_mark(GuardObject *self, PyObject *name)
+show_either(GuardObject *self, PyObject *name)
 {
     PyObject *own = entry_of(self->dict, name);
     return own != NULL || PyErr_Occurred() ? own : of_guarded(self, name);
@@ -391,8 +394,11 @@ static const feature others[] = {
     {"func", show_func, put_of_partial},
     {"args", show_of_partial, put_of_partial},
     {"keywords", show_of_partial, put_of_partial},
-    {"_is_coroutine_marker", show_mark, NULL},
-    {"_is_coroutine", show_mark, NULL},
+    {"_is_coroutine_marker", show_either, NULL},
+    {"_is_coroutine", show_either, NULL},
+    {"cache_info", show_either, NULL},
+    {"cache_clear", show_either, NULL},
+    {"cache_parameters", show_either, NULL},
 };
 
 static PyObject *place_of_name; /* dict: name -> its place among the others */
@@ -431,8 +437,12 @@ hf_guard_dir(PyObject *op, PyObject *ignored)
     PyObject *own = names != NULL ? PyObject_GenericGetDict(op, NULL) : NULL;
     PyObject *all = own != NULL ? PySet_New(own) : NULL;
     for (Py_ssize_t i = 0; all != NULL && i < PyList_GET_SIZE(names); i++) {
-        PyObject *value = hf_attribute_if_any(op, PyList_GET_ITEM(names, i));
-        if (PyErr_Occurred() || (value != NULL && PySet_Add(all, PyList_GET_ITEM(names, i)) < 0))
+        PyObject *name = PyList_GET_ITEM(names, i), *value = PyObject_GetAttr(op, name);
+        /* Annotations that name what is not there are there nevertheless. */
+        bool has = value != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError);
+        if (value == NULL && PyErr_ExceptionMatches(PyExc_Exception))
+            PyErr_Clear();
+        if (PyErr_Occurred() || (has && PySet_Add(all, name) < 0))
             Py_CLEAR(all);
         Py_XDECREF(value);
     }

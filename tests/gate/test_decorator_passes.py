@@ -5,6 +5,7 @@ import asyncio
 import dataclasses
 import functools
 import inspect
+import pydoc
 import sys
 import types
 import typing
@@ -80,13 +81,22 @@ def test_a_guard_of_a_bound_method_passes_for_a_function_without_self() -> None:
     assert str(inspect.signature(it)) == "(item: str) -> str"
 
 
-@pytest.mark.parametrize("fn", [len, int, (2).__mul__, mock.Mock(), functools.lru_cache(add)])
+@pytest.mark.parametrize("fn", [int, (2).__mul__, mock.Mock(), functools.lru_cache(add)])
 def test_a_guard_of_what_is_no_function_does_not_pass_for_one(fn: Callable[..., Any]) -> None:
     it = guard(fn)
     assert not inspect.isfunction(it)
     assert it.__class__ is Guard
-    assert not hasattr(guard(len), "__code__")
-    assert "__code__" not in dir(guard(len))
+
+
+def test_a_guard_of_a_builtin_function_passes_for_one() -> None:
+    it = guard(len)
+    assert inspect.isbuiltin(it)
+    assert inspect.isroutine(it)
+    assert not inspect.isfunction(it)
+    assert not hasattr(it, "__code__")
+    assert "__code__" not in dir(it)
+    assert inspect.signature(it, follow_wrapped=False) == inspect.signature(len)
+    assert pydoc.plain(pydoc.render_doc(it)).count("len(obj, /)") == 1
 
 
 def test_a_proxy_of_a_function_is_guarded_as_one() -> None:
@@ -277,7 +287,9 @@ def test_caches_stand_over_guards_and_under_them() -> None:
     under = breaker(functools.lru_cache(add))
     assert (under(1), under(1)) == (6, 6)
     assert under.__name__ == "add"
-    assert under.__wrapped__.cache_info().hits == 1
+    assert under.cache_info().hits == 1
+    under.cache_clear()
+    assert under.cache_info().hits == 0
 
     class Once:
         @functools.cached_property
@@ -337,6 +349,22 @@ def test_a_guarded_method_of_a_dataclass_finds_the_class_it_is_in() -> None:
             return self.n * super().price()
 
     assert Item(3).price() == 3
+
+
+def test_a_class_has_the_signature_of_its_guarded_constructor() -> None:
+    class Made:
+        @guard
+        def __init__(self, a: int, *, b: str = "") -> None:
+            self.a = a
+
+    assert str(inspect.signature(Made)) == "(a: int, *, b: str = '') -> None"
+    assert Made(1).a == 1
+
+
+def test_dir_names_annotations_that_cannot_be_had_yet() -> None:
+    namespace: dict[str, Any] = {}
+    exec("def fn(a: Later): ..." if sys.version_info >= (3, 14) else "def fn(a): ...", namespace)
+    assert "__annotations__" in dir(guard(namespace["fn"]))
 
 
 def test_a_protocol_that_asks_for_a_name_is_met() -> None:
