@@ -1,9 +1,10 @@
 /*
  * Alarms of asyncio tasks: they cut a call short when its time is over.
  *
- * An alarm is set when the call is first suspended, and cancels what the coroutine waits for, not the
- * task: so nothing is to be uncancelled, and a cancellation of the caller's can be told from ours. When
- * it rings is alarm_queue.c's; which loop and task there are, alarm_loop.c's.
+ * An alarm is set when the call is first suspended. As asyncio.timeout does, it asks the task to end, and
+ * takes that back when its step is left; the count of who has asked tells a cancellation of the caller's
+ * from ours. Where no task awaits the call, what the call waits for is cancelled. When an alarm rings is
+ * alarm_queue.c's; which loop and task there are, alarm_loop.c's.
  */
 #include "alarm.h"
 
@@ -34,20 +35,63 @@ cancel_awaited(hf_alarms *alarms)
     return truth;
 }
 
-/*
- * The time of its step is over: end what goes on inside of it, at once or as soon as it can be. Whoever
- * is cancelled may end the call then and there, and its alarms with it.
- */
+/* Whether this step has asked the task to end and is not left. */
+static void
+set_asked(hf_alarms *alarms, int at, bool asked)
+{
+    unsigned bit = 1u << at, all = asked ? alarms->asked | bit : alarms->asked & ~bit;
+    hf_limit *limit = alarms->course->limit;
+    alarms->asked = (uint16_t)all;
+    if (limit == NULL)
+        return;
+    limit->cuts = (uint8_t)__builtin_popcount(all);
+    limit->cut_again = limit->cut_again && all != 0;
+}
+
+/* The count of who has asked the task to end, without the timeouts of this call and of those around it. */
+static long
+others_who_ask(const hf_alarms *alarms)
+{
+    long all = alarms->task != NULL ? hf_cancelling_of(alarms->task) : 0;
+    if (all == 0)
+        return 0;
+    return all - __builtin_popcount(alarms->asked) - hf_cuts_around(alarms->course->limit);
+}
+
+/* Ask the task to end. Whoever hears of it may end the call then and there, and its alarms with it. */
+static void
+ask_task(hf_alarms *alarms, int at)
+{
+    hf_course *course = alarms->course;
+    PyObject *task = Py_NewRef(alarms->task);
+    long before = hf_cancelling_of(task);
+    set_asked(alarms, at, true);
+    bool delivered = hf_cancel_task(task);
+    if (course->alarms == alarms && (alarms->asked >> at & 1)) {
+        if (hf_cancelling_of(task) <= before)
+            set_asked(alarms, at, false);
+        alarms->raises |= !delivered;
+    }
+    Py_DECREF(task);
+}
+
+/* The time of its step is over: end what goes on inside of it, at once or as soon as it can be. */
 void
 hf_alarm_ring(hf_alarm *alarm)
 {
     hf_alarms *alarms = alarm->of;
     hf_course *course = alarms->course;
     int8_t at = alarm->at, fired = course->fired;
-    alarms->due = at;
-    if (is_busy(alarms))
+    if (is_busy(alarms)) { /* it has moved a manual clock itself */
+        alarms->due = at;
         return;
-    course->fired = at;
+    }
+    course->fired = Py_MIN(fired, at);
+    if (alarms->task != NULL && hf_task_waits_for(alarms->task, alarms->awaited)) {
+        ask_task(alarms, at);
+        return;
+    }
+    alarms->due = at;
     int cancelled = cancel_awaited(alarms);
     if (course->alarms != alarms)
         return;
@@ -81,27 +125,22 @@ set_alarm(GateObject *step, hf_hold *hold, hf_alarms *alarms, int at, int64_t de
     return answer;
 }
 
-/* Set an alarm for each timeout entered whose own deadline is in force. -1: an exception is set. */
+/* Set an alarm for each timeout entered, as each would be set by itself. -1: an exception is set. */
 static int
 set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
 {
-    hf_deadline deadline = pass->course->deadline;
-    long cancelling = -1; /* not asked yet */
+    long asking = -1; /* not asked yet */
     for (int at = pass->entered - 1; at >= 0; at--) {
         GateObject *step = gate->steps[at];
         hf_hold *hold = &pass->hold[at];
-        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE)
+        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE ||
+            hold->timeout.alarm != NULL)
             continue;
-        const hf_deadline outer = hold->timeout.outer;
-        bool own = deadline.step != outer.step || deadline.ns != outer.ns;
-        if (own && hold->timeout.alarm == NULL) {
-            if (cancelling < 0)
-                cancelling = alarms->task != NULL ? hf_cancelling_of(alarms->task) : 0;
-            alarms->cancelling[at] = cancelling;
-            if (set_alarm(step, hold, alarms, at, deadline.ns) < 0)
-                return -1;
-        }
-        deadline = outer;
+        if (asking < 0)
+            asking = others_who_ask(alarms);
+        alarms->cancelling[at] = asking;
+        if (set_alarm(step, hold, alarms, at, hold->timeout.own_ns) < 0)
+            return -1;
     }
     return 0;
 }
@@ -118,6 +157,7 @@ alarms_new(hf_course *course, PyObject *coroutine)
     alarms->coroutine = coroutine;
     alarms->loop = alarms->task = alarms->awaited = NULL;
     alarms->due = HF_MAX_STEPS;
+    alarms->asked = 0;
     alarms->raises = false;
     course->alarms = alarms;
     return alarms;
@@ -137,12 +177,16 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
     Py_XSETREF(alarms->awaited, yielded != Py_None ? Py_NewRef(yielded) : NULL);
     if (alarms->loop != NULL && set_alarms(gate, pass, alarms) < 0)
         return -1;
+    if (course->limit != NULL && course->limit->cut_again) {
+        course->limit->cut_again = false;
+        alarms->due = course->fired;
+    }
     if (alarms->due != HF_MAX_STEPS) {
         int8_t at = alarms->due;
         int cancelled = cancel_awaited(alarms);
         alarms->raises = cancelled <= 0;
         alarms->due = HF_MAX_STEPS;
-        course->fired = at;
+        course->fired = Py_MIN(course->fired, at);
     }
     return 0;
 }
@@ -198,7 +242,7 @@ hf_alarms_cut(const hf_course *course)
     if (alarms->task == NULL)
         return true;
     PyObject *raised = hf_take_exception();
-    bool ours = hf_cancelling_of(alarms->task) <= alarms->cancelling[course->fired];
+    bool ours = others_who_ask(alarms) <= alarms->cancelling[course->fired];
     hf_give_exception(raised);
     return ours;
 }
@@ -216,10 +260,16 @@ hf_alarm_clear(hf_alarm *alarm)
 {
     if (alarm == NULL)
         return;
-    if (alarm->of->due == alarm->at)
-        alarm->of->due = HF_MAX_STEPS; /* what it was to cut has ended by itself */
+    hf_alarms *alarms = alarm->of;
+    int at = alarm->at;
+    if (alarms->due == at)
+        alarms->due = HF_MAX_STEPS; /* what it was to cut has ended by itself */
     hf_alarm_dequeue(alarm);
     PyMem_Free(alarm);
+    if (alarms->asked >> at & 1) {
+        set_asked(alarms, at, false);
+        hf_uncancel_task(alarms->task);
+    }
 }
 
 /* All that are set of a call that dies, or is another process's: they are to find nothing of it. */

@@ -23,10 +23,11 @@ typedef struct hf_alarms {
     PyObject *loop;      /* NULL: no asyncio loop drives it; deadlines are then cooperative */
     PyObject *task;      /* or NULL */
     PyObject *awaited;   /* what it was last suspended on; NULL: nothing that could be cancelled */
-    /* How often the task had been asked to end, by step, when its alarm was set. */
+    /* How often others had asked the task to end, by step, when its alarm was set. */
     long cancelling[HF_MAX_STEPS];
-    int8_t due;  /* this step's alarm rang when nothing could be cut; HF_MAX_STEPS: none did */
-    bool raises; /* there is nothing to cancel: it is raised as soon as it goes on */
+    uint16_t asked; /* the steps that have asked the task to end and are not left, in bits */
+    int8_t due;     /* this step's alarm rang when nothing could be cut; HF_MAX_STEPS: none did */
+    bool raises;    /* there is nothing to cancel: it is raised as soon as it goes on */
 } hf_alarms;
 
 /* ---- alarm.c ---- */
@@ -39,6 +40,9 @@ void hf_alarm_dequeue(hf_alarm *alarm);
 /* ---- alarm_loop.c ---- */
 int hf_alarms_find_driver(hf_alarms *alarms);
 long hf_cancelling_of(PyObject *task);
+bool hf_task_waits_for(PyObject *task, const PyObject *awaited);
+bool hf_cancel_task(PyObject *task);
+void hf_uncancel_task(PyObject *task);
 bool hf_is_cancelled(void);
 void hf_raise_cancelled(void);
 

@@ -79,6 +79,47 @@ hf_cancelling_of(PyObject *task)
     return 0;
 }
 
+/*
+ * Whether the task is suspended on that, or, with NULL, on nothing. If not, it does not await the call, but
+ * has made a step of it by hand.
+ */
+bool
+hf_task_waits_for(PyObject *task, const PyObject *awaited)
+{
+    PyObject *waiter = PyObject_GetAttrString(task, "_fut_waiter");
+    bool same = waiter == NULL || waiter == (awaited != NULL ? awaited : Py_None);
+    if (waiter == NULL)
+        PyErr_Clear(); /* a task of another kind that cannot tell */
+    Py_XDECREF(waiter);
+    return same;
+}
+
+/* Ask the task to end. False: that cannot be delivered. */
+bool
+hf_cancel_task(PyObject *task)
+{
+    PyObject *answer = PyObject_CallMethod(task, "cancel", NULL);
+    Py_XDECREF(answer);
+    if (answer != NULL)
+        return true;
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) /* what it waits for has no cancel() */
+        PyErr_WriteUnraisable(task);
+    PyErr_Clear();
+    return false;
+}
+
+/* It was asked once less. */
+void
+hf_uncancel_task(PyObject *task)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod(task, "uncancel", NULL);
+    if (answer == NULL)
+        PyErr_WriteUnraisable(task);
+    Py_XDECREF(answer);
+    hf_give_exception(raised);
+}
+
 /* The task that runs in that loop, or None. */
 static PyObject *
 task_in(PyObject *loop)

@@ -449,6 +449,41 @@ hf_deadline_find(hf_deadline *deadline)
     return answer;
 }
 
+/* ---- cuts ---- */
+
+/* The newest limit of the flow that runs here, or NULL. */
+static hf_limit *
+newest_here(void)
+{
+    hf_flows *flows = hf_flows_here;
+    const PyObject *context = PyThreadState_Get()->context;
+    if (flows == NULL || flows->limits == 0 || context == NULL)
+        return NULL;
+    const hf_flow *flow = flows->now->context == context ? flows->now : find(flows, context);
+    return flow != NULL ? flow->first : NULL;
+}
+
+/* How often calls around this one have asked the task to end. */
+long
+hf_cuts_around(const hf_limit *own)
+{
+    long n = 0;
+    for (const hf_limit *limit = newest_here(); limit != NULL; limit = limit->after)
+        n += limit == own ? 0 : limit->cuts;
+    return n;
+}
+
+/*
+ * This call raises that it was cut. What asked for a call around it to end as well came in the same
+ * exception: should that go on, it is asked once more.
+ */
+void
+hf_cut_again_around(const hf_limit *own)
+{
+    for (hf_limit *limit = newest_here(); limit != NULL; limit = limit->after)
+        limit->cut_again |= limit != own && limit->cuts > 0;
+}
+
 /* _limits_in_force(): how many there are in this thread, in all its flows; for tests. */
 PyObject *
 hf_limits_in_force(PyObject *module, PyObject *ignored)

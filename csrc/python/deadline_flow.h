@@ -15,6 +15,9 @@ typedef struct hf_limit {
     struct hf_flows *flows; /* of the thread of that */
     PyObject *context;      /* strong; of a block a weak reference to it */
     PyObject *task;         /* of a block, a weak reference to who opened it; NULL: no task */
+    int64_t own_ns;         /* of a block: when its task is to be cut, on its policy's clock */
+    uint8_t cuts;           /* how many timeouts of the call have asked its task to end */
+    bool cut_again;         /* that was taken for the cut of a call inside of it */
     bool is_block;
 } hf_limit;
 
@@ -75,6 +78,8 @@ int hf_limit_apply_to_block(hf_limit *limit);
 void hf_limit_lift_slowly(hf_limit *limit);
 void hf_limit_free_slowly(hf_limit *limit);
 int hf_deadline_find(hf_deadline *deadline);
+long hf_cuts_around(const hf_limit *own);
+void hf_cut_again_around(const hf_limit *own);
 PyObject *hf_limits_in_force(PyObject *module, PyObject *ignored);
 
 /* Not in force yet. NULL: an exception is set. */
@@ -87,6 +92,8 @@ hf_limit_new(void)
     hf_limit *limit = flows->free;
     flows->free = limit->after;
     flows->n_free--;
+    limit->cuts = 0;
+    limit->cut_again = false;
     return limit;
 }
 

@@ -89,8 +89,11 @@ typedef struct hf_hold {
             uint64_t clears; /* how often it had been cleared by then: a later one has them back */
         };
         struct {
-            hf_deadline outer;      /* what held outside; of a permit or a block its own */
-            struct hf_limit *limit; /* of a block, or of what is being entered; else NULL */
+            hf_deadline outer; /* what held outside; of a permit or a block its own */
+            union {
+                int64_t own_ns;         /* of a call: when its alarm is to ring */
+                struct hf_limit *limit; /* of a block, or of what is being entered; or NULL */
+            };
             union {
                 struct hf_alarm *alarm; /* of a coroutine that was suspended */
                 PyObject *block;        /* what cuts an `async with` block short */

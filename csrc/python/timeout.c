@@ -26,7 +26,7 @@ let_go_of_owner(const GateObject *step, hf_hold *hold)
  * over, is whose deadline held before: it may have to be kept for longer than the call around it is.
  */
 static hf_entering
-hold_deadline(GateObject *step, hf_hold *hold, hf_deadline its, GateObject *around)
+hold_deadline(GateObject *step, hf_hold *hold, hf_deadline its, GateObject *around, int64_t own_ns)
 {
     hold->timeout.outer = its;
     if (its.step == step)
@@ -36,6 +36,7 @@ hold_deadline(GateObject *step, hf_hold *hold, hf_deadline its, GateObject *arou
     hf_limit *limit = hf_limit_new();
     if (limit != NULL) {
         limit->deadline = its;
+        limit->own_ns = own_ns;
         hold->timeout.limit = limit;
         if (hf_limit_apply_to_block(limit) == 0)
             return HF_IN;
@@ -59,6 +60,8 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
     hold->timeout.limit = NULL;
     hold->timeout.alarm = NULL;
     if (course != NULL)
+        hold->timeout.own_ns = own.ns;
+    if (course != NULL)
         around = course->deadline;
     else if (hf_deadline_in_force(&around) < 0)
         return HF_BROKEN;
@@ -72,7 +75,7 @@ hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
     }
     if (course == NULL)
         return hold_deadline(step, hold, own.ns < outer_ns || around.step == NULL ? own : around,
-                             around.step);
+                             around.step, own.ns);
     hold->timeout.outer = around;
     if (own.ns >= outer_ns || step->mode == HF_OBSERVE)
         return HF_IN;
@@ -242,26 +245,23 @@ hf_timeouts_entered(GateObject *gate, hf_pass *pass)
 }
 
 /*
- * Have Python watch over a block of a task that has been entered. -1: it cannot; an exception is set. What
- * is cut by an outer timeout of the same gate is cut once.
+ * Have Python watch over a block of a task that has been entered. -1: it cannot; an exception is set. Each
+ * is told of the one around it in this gate: whichever cuts, all say so.
  */
 int
 hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass)
 {
-    const hf_hold *outer = NULL;
+    PyObject *outer = Py_None;
     for (int at = 0; at < pass->entered; at++) {
         GateObject *step = gate->steps[at];
         hf_hold *hold = &pass->hold[at];
         if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE)
             continue;
-        const hf_deadline *its = &hold->timeout.outer;
-        bool shared = outer != NULL && hf_is_same_deadline(&outer->timeout.outer, its);
-        hold->timeout.block =
-            PyObject_CallMethod((PyObject *)step, "_open_block", "OLO", (PyObject *)its->step,
-                                (long long)its->ns, shared ? outer->timeout.block : Py_None);
+        hold->timeout.block = PyObject_CallMethod((PyObject *)step, "_open_block", "LO",
+                                                  (long long)hold->timeout.limit->own_ns, outer);
         if (hold->timeout.block == NULL)
             return -1;
-        outer = hold;
+        outer = hold->timeout.block;
     }
     return 0;
 }
@@ -365,6 +365,7 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
     if (ended == CUT) { /* on another clock an outer one may be over first */
         owner = hf_alarms_owner(course);
         own = fired;
+        hf_cut_again_around(course->limit);
     }
     if (fired)
         course->fired = HF_MAX_STEPS; /* it was this one's: the next attempt has its own */

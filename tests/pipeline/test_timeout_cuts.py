@@ -2,8 +2,6 @@
 
 Where it differs from ``asyncio.timeout``, on purpose:
 
-* It cancels what the call waits for, not the task. A result that came in the same tick is
-  delivered; the call is cut when it waits again. ``asyncio.timeout`` drops it.
 * Nothing is armed before the first suspension, so what a task asks of itself before it counts as
   asked before the call: ``task.cancel()`` inside of it, swallowed, does not keep it from being cut.
 * ``asyncio.timeout`` of 3.13 and later also puts a TimeoutError into the context of what the call
@@ -77,33 +75,81 @@ def test_each_call_is_counted_once_by_how_it_ended():  # TO-10
 # ---- at the very deadline ----
 
 
-def test_a_result_that_came_in_the_same_tick_is_kept():
+def test_an_answer_that_came_in_the_same_tick_is_cut_where_it_is_awaited():
     async def main(loop: VirtualLoop) -> None:
         policy = hf.Timeout(1, clock=loop.clock)
-        assert await policy.acall(asyncio.sleep, 1, "in time") == "in time"
+        seen: list[object] = []
+
+        async def body() -> None:
+            try:
+                seen.append(await asyncio.sleep(1, "in time"))
+            except asyncio.CancelledError:
+                seen.append("cut")
+                await asyncio.sleep(5)  # and not once more in its clean-up
+                seen.append("cleaned up")
+                raise
+
+        assert type(await ended(policy.acall(body))) is hf.DeadlineExceededError
+        assert (seen, loop.time()) == (["cut", "cleaned up"], 6)
 
     run(main)
 
 
-def test_a_call_that_waits_again_after_such_a_result_is_cut_then():
+@pytest.mark.parametrize("way", ["calls", "pipeline", "blocks"])
+def test_two_that_are_late_together_cut_once(way: str):
     async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        seen = []
+        outer, inner = (hf.Timeout(seconds, clock=loop.clock) for seconds in (2, 1))
+        seen: list[object] = []
 
         async def body() -> None:
-            seen.append(await asyncio.sleep(1, "in time"))
-            await asyncio.sleep(1)
+            task = asyncio.current_task()
+            assert task is not None
+            loop.call_soon(loop.clock.advance_ns, 3 * 10**9)  # the loop is busy elsewhere
+            try:
+                await asyncio.sleep(9)
+            except asyncio.CancelledError:
+                seen.append(task.cancelling())
+                await asyncio.sleep(5)
+                seen.append("cleaned up")
+                raise
 
-        assert type(await ended(policy.acall(body))) is hf.DeadlineExceededError
-        assert (seen, loop.time()) == (["in time"], 1)
-        for wait in (bare, lambda: Odd(loop, 0.5)):  # nor can these be cancelled
+        async def in_blocks() -> None:
+            async with outer, inner:
+                await body()
 
-            async def other(wait: Any = wait) -> None:
-                await asyncio.sleep(1)
-                await wait()
-                raise AssertionError("went on")
+        call: Any = {
+            "calls": lambda: outer.acall(inner.acall, body),
+            "pipeline": lambda: hf.Pipeline("p", outer, inner).acall(body),
+            "blocks": in_blocks,
+        }[way]()
+        assert type(await ended(call)) is hf.DeadlineExceededError
+        assert (seen, loop.time()) == ([2, "cleaned up"], 8)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
 
-            assert type(await ended(policy.acall(other))) is hf.DeadlineExceededError
+    run(main)
+
+
+def test_a_group_of_tasks_inside_of_it_ends_as_its_cut_says():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+        ends: list[object] = []
+
+        async def child() -> None:
+            ends.append(type(await ended(asyncio.sleep(9))))
+            raise LookupError  # in its clean-up
+
+        async def body() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(child())
+
+        error = await ended(policy.acall(body))
+        assert type(error) is ExceptionGroup
+        assert ends == [asyncio.CancelledError]
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
 
     run(main)
 

@@ -6,7 +6,7 @@ Where it differs from ``asyncio.timeout``, on purpose:
   ``DeadlineExceededError`` and the outer one lets it pass. Under ``asyncio.timeout`` the inner one
   lets the cancellation pass and the outer one converts it.
 * A deadline that has passed stays in force for a call that has swallowed its cut: an inner timeout
-  that begins then is refused, and one that was to be over later does not cut once more.
+  that begins then is refused.
 """
 
 from __future__ import annotations

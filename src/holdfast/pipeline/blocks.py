@@ -22,15 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["open_block"]
 
 
-def open_block(
-    policy: Policy, deadline_ns: int, *, outer: Block | InnerBlock | None = None
-) -> Block | InnerBlock:
+def open_block(policy: Policy, deadline_ns: int, *, outer: Block | None = None) -> Block:
     """Open a block of the current task that is to be over at a time of the policy's clock.
 
     Args:
         policy: Whose deadline it is.
         deadline_ns: When it is over.
-        outer: The one of an outer timeout of the same pipeline, if that is whose deadline it is.
+        outer: The one of the next outer timeout of the same pipeline.
 
     Raises:
         RuntimeError: No task runs that could be cut short.
@@ -42,16 +40,17 @@ def open_block(
     if task is None:
         refuse_cut(policy)
         raise RuntimeError("'async with' a timeout needs an asyncio task to cut short")
-    if outer is not None:
-        return InnerBlock(outer.outer if isinstance(outer, InnerBlock) else outer, task)
-    return Block(policy, deadline_ns, task)
+    return Block(policy, deadline_ns, task, outer)
 
 
 class Block:
     """A block of a task, which is cancelled at the deadline, as by ``asyncio.timeout``."""
 
-    def __init__(self, policy: Policy, deadline_ns: int, task: Task[Any]) -> None:
+    def __init__(
+        self, policy: Policy, deadline_ns: int, task: Task[Any], outer: Block | None
+    ) -> None:
         self.fired = False
+        self._outer = outer
         self._policy = ref(policy)  # who entered holds it; one that dies drops its blocks
         self._deadline_ns = deadline_ns
         self._task = ref(task)
@@ -74,32 +73,26 @@ class Block:
             task.cancel()
 
     def close(self, error: BaseException | None) -> bool:
-        """Be left; return whether it was cut short, and ``error`` is nobody else's doing."""
-        self.drop()
-        task = self._task()
-        if not self.fired or task is None:
+        """Be left; return whether it, or one around it, was cut, and ``error`` is nobody else's."""
+        self._stop()
+        task, cuts = self._task(), self._cuts_around()
+        if task is None:
             return False
-        return task.uncancel() <= self._cancelling and isinstance(error, CancelledError)
+        if self.fired:
+            left = task.uncancel()
+        elif cuts:
+            left = task.cancelling()
+        else:
+            return False
+        return left - cuts <= self._cancelling and isinstance(error, CancelledError)
+
+    def _cuts_around(self) -> int:
+        outer, cuts = self._outer, 0
+        while outer is not None:
+            cuts += outer.fired
+            outer = outer._outer
+        return cuts
 
     def drop(self) -> None:
         """Cut nothing short any more."""
         self._stop()
-
-
-class InnerBlock:
-    """A block of a timeout inside another of its pipeline, which cuts short both."""
-
-    def __init__(self, outer: Block, task: Task[Any]) -> None:
-        self.outer = outer
-        self._task = ref(task)
-        self._cancelling = task.cancelling()
-
-    def close(self, error: BaseException | None) -> bool:
-        """Be left; return whether it was cut short, and ``error`` is nobody else's doing."""
-        task = self._task()
-        if not self.outer.fired or task is None:
-            return False
-        return task.cancelling() - 1 <= self._cancelling and isinstance(error, CancelledError)
-
-    def drop(self) -> None:
-        """Cut nothing short: the outer one does."""

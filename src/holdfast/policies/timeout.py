@@ -158,8 +158,8 @@ class Timeout(Policy):
     def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
         return driver().set_timer(self._clock, loop, ring, deadline_ns)
 
-    def _open_block(self, policy: Policy, deadline_ns: int, outer: object) -> object:
-        return driver().open_block(policy, deadline_ns, outer=outer)
+    def _open_block(self, deadline_ns: int, outer: object) -> object:
+        return driver().open_block(self, deadline_ns, outer=outer)
 
     def _run_in_thread(
         self,
