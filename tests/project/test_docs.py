@@ -23,6 +23,12 @@ def test_the_python_blocks_of_the_page_run_one_after_the_other(name):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in DOCS.glob("*.md")))
+def test_the_links_of_the_page_lead_somewhere(name):
+    links = re.findall(r"\]\((?!http)([^)#]+)", (DOCS / name).read_text())
+    assert [link for link in links if not (DOCS / link).exists()] == []
+
+
 def test_the_page_of_metrics_names_every_family():
     from holdfast.telemetry.families import FAMILIES
 

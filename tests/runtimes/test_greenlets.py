@@ -47,6 +47,21 @@ SCENES = {
     """,
         ["0 1 2 3 4"],
     ),
+    "each greenlet keeps its own deadline": (
+        """
+    short, long = hf.Timeout(60, name="short"), hf.Timeout(3_600, name="long")
+    def calls(timeout, first):
+        def call():
+            before = hf.deadline()
+            for _ in range(first):
+                sleep(0)
+            return before > 61, hf.deadline() > 61
+        return lambda: log.append(timeout.call(call))
+    together(calls(long, 3), calls(short, 1), calls(long, 2))
+    print(*log, hf.deadline())
+    """,
+        ["(False, False) (True, True) (True, True) None"],
+    ),
     "others go on while a retry makes its pause": (
         """
     retry = hf.Retry("r", on=ConnectionError, backoff=hf.Constant(0.01), attempts=2)
