@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from holdfast.agent.demo import guard
-from holdfast.agent.demo.client import CALL_TIMEOUT_SECONDS
+from holdfast.agent.demo.client import CALL_TIMEOUT_SECONDS, MARGIN_SECONDS
 from holdfast.agent.demo.run import CALLS_PER_SECOND
 from holdfast.agent.demo.schedule import NS, PHASES, Schedule
 from holdfast.agent.demo.tally import Verdict
@@ -204,6 +204,13 @@ def test_no_call_takes_longer_than_on_the_unguarded_side(guarded, clock):  # TO-
     standing = guarded.standing()
     assert standing.attempts == 2
     assert standing.total_timeouts == 1
+
+
+def test_an_attempt_has_time_for_a_place_and_a_slow_answer():
+    [slow] = (phase.behaviour for phase in PHASES if phase.name == "slow")
+    answer = guard.MAX_CONCURRENT / WORKERS * (slow.shortest + slow.longest) / 2
+    left = guard.ATTEMPT_TIMEOUT_SECONDS - MARGIN_SECONDS
+    assert guard.MAX_WAIT_SECONDS + answer < left
 
 
 def test_an_attempt_has_time_for_another_after_it():

@@ -32,7 +32,7 @@ FIRST_TIMEOUT_SECONDS = 10.0
 LEAST_TIMEOUT_SECONDS = 0.001
 
 #: So much before a guard's deadline the client itself gives up, and closes its own connection.
-MARGIN_SECONDS = 0.02
+MARGIN_SECONDS = 0.01
 
 #: What a call raises that another attempt may not: no connection, no answer in time, a 503.
 TRANSIENT = (httpx.TransportError, httpx.HTTPStatusError, TimeoutError)
