@@ -140,6 +140,7 @@ def test_the_standard_pipeline_takes_it(kind: Kind) -> None:
 
 
 @each
+@pytest.mark.filterwarnings("ignore:.* event loop stands still")  # while the function is called
 def test_in_a_pipeline_with_a_thread_it_is_driven_where_the_caller_is(kind: Kind) -> None:
     async def main() -> None:
         for guarded in (pipe(threaded, breaker), pipe(breaker, threaded)):
@@ -216,7 +217,8 @@ def test_what_gives_something_else_this_time_is_admitted_all_the_same() -> None:
 
     async def main() -> None:
         cached.append(await get())
-        assert get() == "done"
+        with pytest.warns(RuntimeWarning, match="event loop"):
+            assert get() == "done"
 
     asyncio.run(main())
     assert limiter.snapshot().allowed == 2

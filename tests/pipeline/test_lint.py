@@ -283,6 +283,14 @@ def test_a_probe_that_goes_on_when_its_place_is_free_again():
     assert found(breaker(probe_timeout=None), hf.Timeout(5)) == []
 
 
+def test_room_to_wait_in_which_nobody_ever_waits():
+    bulkhead = hf.Bulkhead("b", max_waiting=100)
+    (finding,) = hf.Pipeline("p", bulkhead).lint()
+    assert (finding.code, finding.policies) == ("nobody_waits", (bulkhead,))
+    assert "100" in finding.message
+    assert "max_wait" in finding.message
+
+
 def test_the_same_policy_twice():
     one = bulkhead()
     assert found(one, hf.Pipeline("q", breaker(), one)) == ["same_policy_twice"]

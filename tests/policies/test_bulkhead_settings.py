@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 import holdfast as hf
@@ -39,6 +41,8 @@ def test_switched_off_it_is_not_there():
         ({"max_wait": 1.0}, "max_wait: got 1.0"),
         ({"max_wait": None}, "max_wait: got None"),
         ({"max_waiting": 1, "max_wait": float("nan")}, "max_wait: got nan"),
+        ({"max_waiting": 100, "max_wait": 0}, "max_wait: got 0, allowed a time above 0, or None"),
+        ({"max_waiting": 1, "max_wait": timedelta(0)}, "max_wait: got datetime.timedelta(0)"),
         ({"max_waiting": 1, "max_wait": -0.1}, "max_wait: got -0.1"),
     ],
 )

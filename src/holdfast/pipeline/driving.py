@@ -9,6 +9,7 @@ from __future__ import annotations
 from holdfast.pipeline.bucket_line import BucketLine
 from holdfast.pipeline.foreign import refuse_cut
 from holdfast.pipeline.parking import sleep_ns
+from holdfast.pipeline.standstill import mind_loop
 from holdfast.pipeline.waiting import WaitingRoom
 from holdfast.pipeline.window_line import WindowLine
 
@@ -41,6 +42,10 @@ class ThreadsAndTasks:
     def line(self, cells: Sequence[Any], clock: Clock, *, sliding: bool) -> Line:
         """Return the queue for the tokens of a limiter; ``cells``: all its limits."""
         return WindowLine(cells, clock) if sliding else BucketLine(cells, clock)
+
+    def mind_loop(self, policy: Policy) -> None:
+        """Be told that this thread is about to wait for ``policy``."""
+        mind_loop(policy)
 
     def sleep(self, clock: Clock, ns: int) -> None:
         """Let ``ns`` nanoseconds pass in this thread."""

@@ -12,6 +12,7 @@ from functools import partial
 from threading import RLock
 
 from holdfast.pipeline.parking import ThreadWaiter
+from holdfast.pipeline.standstill import mind_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.pipeline.aio import TaskWaiter
+    from holdfast.policies.base import Policy
 
 __all__ = ["LAST_NS", "REFUSED", "TAKEN", "WAITS", "Line", "Turn"]
 
@@ -87,8 +89,13 @@ class Line:
         """Whether nobody waits."""
         return not self._queue
 
-    def take(self, n: int, longest_ns: int) -> bool:
+    def take(self, n: int, longest_ns: int, policy: Policy | None = None) -> bool:
         """Take ``n`` tokens, waiting in this thread for up to ``longest_ns``.
+
+        Args:
+            n: How many.
+            longest_ns: How long to wait at most.
+            policy: Whose wait it is, which is not to stop an event loop unknowingly.
 
         Returns:
             Whether they are the caller's; if not, none were taken.
@@ -96,11 +103,14 @@ class Line:
         turn = Turn(n, ThreadWaiter())
         try:
             wait_ns = self._join(turn, longest_ns)
+            if policy is not None and turn.state == WAITS:
+                mind_loop(policy)
             while turn.state == WAITS:
                 turn.waiter.park(self._clock, wait_ns)  # type: ignore[union-attr]
                 wait_ns = self._look(turn)
             if turn.state == FORGOTTEN:  # this is a forked child, in which everybody comes anew
-                return self.take(n, max(0, turn.deadline_ns - self._clock.now_ns()))
+                left_ns = max(0, turn.deadline_ns - self._clock.now_ns())
+                return self.take(n, left_ns, policy)
             return turn.state == TAKEN
         except BaseException:
             self._abandon(turn)

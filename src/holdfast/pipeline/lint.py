@@ -339,6 +339,20 @@ def _probes_that_go_on(steps: Steps) -> Iterator[Finding]:
             )
 
 
+def _nobody_waits(steps: Steps) -> Iterator[Finding]:
+    for bulkhead in steps:
+        if not isinstance(bulkhead, Bulkhead) or bulkhead._max_wait_ns != 0:
+            continue
+        waiting = bulkhead._setting("max_waiting")
+        if waiting > 0:
+            yield Finding(
+                "nobody_waits",
+                f"{_called(bulkhead)} has room for {waiting} to wait, but no call ever does: give "
+                "max_wait",
+                (bulkhead,),
+            )
+
+
 def _same_policy_twice(steps: Steps) -> Iterator[Finding]:
     for policy in dict.fromkeys(steps):
         times = sum(step is policy for step in steps)
@@ -365,4 +379,5 @@ RULES: Sequence[Rule] = (
     _fallbacks_inside,
     _windows_too_short,
     _probes_that_go_on,
+    _nobody_waits,
 )

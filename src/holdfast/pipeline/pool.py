@@ -19,6 +19,7 @@ from holdfast.events import Listeners
 from holdfast.forks import settle
 from holdfast.mode import Mode, read_mode
 from holdfast.pipeline.crew import Crew
+from holdfast.pipeline.standstill import mind_loop
 from holdfast.pipeline.waiting import ENTERED, FULL, TIMED_OUT, WaitingRoom
 from holdfast.policies.base import NATIVE_MODES, Policy, within_deadline_ns
 from holdfast.stores.figures import POOL, POOL_WAIT
@@ -146,13 +147,13 @@ class PoolBulkhead(Policy):
             PoolStoppedError: ``stop`` was called.
             TypeError: ``fn`` is no callable, or is a coroutine or generator function.
         """
-        from concurrent.futures import Future
+        from holdfast.pipeline.pool_future import PoolFuture
 
         settle()
         require_callable("fn", fn)
         if self._crew.stopped:
             raise PoolStoppedError(f"{self!r} is stopped and takes no more tasks")
-        future: Future[T] = Future()
+        future: Future[T] = PoolFuture(self)
         task = _Task(self, future, fn, args, kwargs)
         # Weak: the future may be kept for long, and is to keep neither the task nor the pool.
         future.add_done_callback(partial(_settle_cancelled, ref(task)))
@@ -189,6 +190,8 @@ class PoolBulkhead(Policy):
             raise RuntimeError(f"a task of {self!r} cannot wait for itself: use stop(wait=False)")
         self._crew.stop()
         self._room.resize(ALL_PLACES)  # who waits comes in, finds the pool stopped, and goes
+        if wait and (self._crew.active or self._crew.queued):
+            mind_loop(self)
         return self._crew.wait(self._clock, timeout_ns if wait else 0)
 
     def _take_place(self, task: _Task) -> None:
@@ -198,7 +201,7 @@ class PoolBulkhead(Policy):
         if self.mode is Mode.OBSERVE:
             task.answers.extend(starmap(self._try_enter, _ONCE))
             return
-        asked = (self._clock, within_deadline_ns(self._max_wait_ns))
+        asked = (self._clock, within_deadline_ns(self._max_wait_ns), self)
         task.answers.extend(starmap(self._room.enter, (asked,)))
         if task.answers[0] != ENTERED:
             check_deadline()  # or it is the time of the call that is over

@@ -15,6 +15,7 @@ from holdfast.forks import call_in_child, settle
 from holdfast.pipeline.crew import Crew
 from holdfast.pipeline.daemons import DaemonThreads
 from holdfast.pipeline.parking import ThreadWaiter
+from holdfast.pipeline.standstill import mind_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run_in_thread(
     deadline = gate._deadline_here()
     if deadline is None:
         raise RuntimeError(f"{policy!r} was to run a call in a thread and has no deadline for it")
+    mind_loop(policy)
     owner: Any = deadline[0]  # perhaps a timeout around this one
     work = Work(policy, deadline, rest, fn, args, kwargs)
     crew = _crew_of(policy)

@@ -12,6 +12,7 @@ from itertools import starmap
 from threading import RLock
 
 from holdfast.pipeline.parking import ThreadWaiter
+from holdfast.pipeline.standstill import mind_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.pipeline.aio import TaskWaiter
+    from holdfast.policies.base import Policy
 
 __all__ = ["ENTERED", "FULL", "QUEUED", "TIMED_OUT", "WaitingRoom"]
 
@@ -57,8 +59,13 @@ class WaitingRoom:
         self._waits = waits
         self._begin()
 
-    def enter(self, clock: Clock, timeout_ns: int | None) -> int:
+    def enter(self, clock: Clock, timeout_ns: int | None, policy: Policy | None = None) -> int:
         """Enter, waiting in this thread for up to ``timeout_ns`` on ``clock``; None: no limit.
+
+        Args:
+            clock: Whose time it is.
+            timeout_ns: How long to wait at most.
+            policy: Whose wait it is, which is not to stop an event loop unknowingly.
 
         Returns:
             ENTERED: the caller owes one ``leave``. FULL: also every place to wait is taken, or
@@ -69,10 +76,12 @@ class WaitingRoom:
         try:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
+                if policy is not None:
+                    mind_loop(policy, may_end=timeout_ns is not None)
                 began_ns = clock.now_ns()
                 woken = waiter.park(clock, timeout_ns)
                 if place.forgotten:  # this is a forked child, in which everybody comes anew
-                    return self.enter(clock, timeout_ns)
+                    return self.enter(clock, timeout_ns, policy)
                 answer = ENTERED if woken else self._give_up(place)
                 self._record(clock.now_ns() - began_ns)
             return answer

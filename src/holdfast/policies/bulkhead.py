@@ -13,7 +13,7 @@ from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, driver, within_deadline_ns
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
 from holdfast.stores.figures import BULKHEAD, WAIT
 from holdfast.validation import Problems, seconds_to_ns
 
@@ -42,8 +42,8 @@ class Bulkhead(Policy):
         name: What it protects, for messages, metrics and the registry.
         max_concurrent: Calls inside at once, 1 to 1,000,000.
         max_waiting: Calls that may wait for a place, 0 to 1,000,000.
-        max_wait: Seconds a call waits at most; None for as long as it takes. With 0 only
-            ``enter(timeout)`` waits.
+        max_wait: Seconds a call waits at most; None for as long as it takes. Not given, only
+            ``enter(timeout)`` waits, which ``lint`` of a pipeline tells of.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
         shared: Return the living shared bulkhead of that name, if its settings are equal.
@@ -51,7 +51,9 @@ class Bulkhead(Policy):
     Raises:
         ConfigError: Naming every argument that is not as it should be.
 
-    Safe to share between threads and event loops, mixed on the same object.
+    Safe to share between threads and event loops, mixed on the same object. Where an event loop
+    runs, use `async with`, ``acall`` or ``aenter``: a thread that waits there stops the loop, which
+    warns (RuntimeWarning, once), and without a limit is refused (RuntimeError).
 
     >>> with Bulkhead("connections", max_concurrent=2) as places:
     ...     places.in_flight
@@ -76,7 +78,7 @@ class Bulkhead(Policy):
         *,
         max_concurrent: int = 100,
         max_waiting: int = 0,
-        max_wait: float | timedelta | None = 0.0,
+        max_wait: float | timedelta | None = Default(0),  # noqa: B008 - a number
         clock: Clock | None = None,
         mode: Mode | str | None = None,
         shared: bool = False,
@@ -88,6 +90,13 @@ class Bulkhead(Policy):
         max_wait_ns = problems.duration("max_wait", max_wait, none=True)
         if waiting == 0 and max_wait_ns != 0:
             problems.refuse("max_wait", max_wait, "0 while max_waiting is 0: no room to wait")
+        if waiting > 0 and max_wait_ns == 0 and not isinstance(max_wait, Default):
+            problems.refuse(
+                "max_wait",
+                max_wait,
+                f"a time above 0, or None: {waiting} may wait, and with 0 nobody does; leave it "
+                "out where only enter(timeout) is to wait",
+            )
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
@@ -125,9 +134,10 @@ class Bulkhead(Policy):
         Raises:
             BulkheadFullError: No place, and none to wait for one.
             BulkheadTimeoutError: No place within the time.
+            RuntimeError: The wait would have no limit and stop the event loop of this thread.
         """
         if not self._passes():
-            answer = self._room.enter(self._clock, self._wait_ns_of(timeout))
+            answer = self._room.enter(self._clock, self._wait_ns_of(timeout), self)
             if answer != _ENTERED:
                 self._refuse_as(answer)
 
@@ -230,7 +240,7 @@ class Bulkhead(Policy):
     # where something is called, would leave a place behind that nobody holds.
 
     def _block(self) -> None:
-        answer = self._room.enter(self._clock, self._wait_ns_of(None))
+        answer = self._room.enter(self._clock, self._wait_ns_of(None), self)
         if answer != _ENTERED:
             self._refuse_as(answer)
 

@@ -131,6 +131,8 @@ class RateLimiter(Policy):
     def acquire(self, n: int = 1, timeout: float | timedelta | None = None) -> None:
         """Take ``n`` tokens, sleeping in this thread until they are due.
 
+        Where an event loop runs in it, that warns once (RuntimeWarning): use ``aacquire``.
+
         Args:
             n: Tokens, from 1 to the burst.
             timeout: Seconds to wait at most; None for ``max_wait``.
@@ -292,7 +294,7 @@ class RateLimiter(Policy):
     # ---- waiting ----
 
     def _take(self, n: int, longest_ns: int | None) -> None:
-        if not self._takes_at_once(n) and not self._line.take(n, _longest(longest_ns)):
+        if not self._takes_at_once(n) and not self._line.take(n, _longest(longest_ns), self):
             self._refuse("rate", self._wait_ns(n))
 
     async def _atake(self, n: int, longest_ns: int | None) -> None:
