@@ -344,13 +344,15 @@ class _Task:
             del self, pool, future, tell
 
     def _call(self) -> Any:
-        if self.probes is None:
-            return self.fn(*self.args, **self.kwargs)
-        _set_probes(self.probes)
+        probes = self.probes
         try:
+            if probes is not None:
+                _set_probes(probes)
             return self.fn(*self.args, **self.kwargs)
         finally:
-            _set_probes(None)
+            if probes is not None:
+                _set_probes(None)
+            del self  # of this frame the same holds
 
 
 def _settle_cancelled(reference: ref[_Task], future: Future[Any]) -> None:
