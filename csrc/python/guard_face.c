@@ -18,6 +18,7 @@ guarded(GuardObject *self)
     return fn;
 }
 
+/* Steals the dict, which may be NULL. */
 static PyObject *
 entry_of(PyObject *dict, PyObject *name)
 {
@@ -29,7 +30,25 @@ entry_of(PyObject *dict, PyObject *name)
 #else
     value = Py_XNewRef(PyDict_GetItemWithError(dict, name));
 #endif
+    Py_DECREF(dict);
     return value;
+}
+
+/* What was set of a name that is not in the __dict__. */
+static PyObject *
+own_of(GuardObject *self, PyObject *name)
+{
+    PyObject *face;
+    HF_BEGIN_EXCLUSIVE(self);
+    face = Py_XNewRef(self->face);
+    HF_END_EXCLUSIVE();
+    return entry_of(face, name);
+}
+
+static PyObject *
+attribute_of(GuardObject *self, PyObject *name)
+{
+    return entry_of(PyObject_GenericGetDict((PyObject *)self, NULL), name);
 }
 
 /*
@@ -52,7 +71,7 @@ static PyObject *
 show_own(GuardObject *self, PyObject *name)
 {
     for (GuardObject *at = self;; at = (GuardObject *)at->fn) {
-        PyObject *own = entry_of(at->face, name);
+        PyObject *own = own_of(at, name);
         if (own != NULL || PyErr_Occurred())
             return own;
         if (!hf_is_guard(at->fn))
@@ -120,7 +139,7 @@ static PyObject *
 annotate_own(GuardObject *self, PyObject *name)
 {
     PyObject *annotate = PyUnicode_InternFromString("__annotate__");
-    PyObject *function = annotate != NULL ? entry_of(self->face, annotate) : NULL, *answer = NULL;
+    PyObject *function = annotate != NULL ? own_of(self, annotate) : NULL, *answer = NULL;
     Py_XDECREF(annotate);
     if (function == NULL)
         return NULL;
@@ -138,7 +157,7 @@ static PyObject *
 show_annotations(GuardObject *self, PyObject *name)
 {
     for (GuardObject *at = self;; at = (GuardObject *)at->fn) {
-        PyObject *own = entry_of(at->face, name);
+        PyObject *own = own_of(at, name);
         if (own == NULL && !PyErr_Occurred())
             own = annotate_own(at, name);
         if (own != NULL || PyErr_Occurred())
@@ -297,7 +316,7 @@ show_call(GuardObject *self, PyObject *name)
 static PyObject *
 show_signature(GuardObject *self, PyObject *name)
 {
-    PyObject *own = entry_of(self->dict, name);
+    PyObject *own = attribute_of(self, name);
     if (own != NULL || PyErr_Occurred() || PyFunction_Check(guarded(self)) ||
         PyObject_TypeCheck(guarded(self), hf_partial_type))
         return own;
@@ -315,7 +334,7 @@ show_signature(GuardObject *self, PyObject *name)
 static PyObject *
 show_either(GuardObject *self, PyObject *name)
 {
-    PyObject *own = entry_of(self->dict, name);
+    PyObject *own = attribute_of(self, name);
     return own != NULL || PyErr_Occurred() ? own : of_guarded(self, name);
 }
 
