@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -130,6 +131,21 @@ def test_a_callable_object_is_asked_for_its_call(wrap: Callable[..., Any]) -> No
     assert asyncio.run(behind.__call__(1)) == asyncio.run(it(1)) == 6
     assert fates(breaker) == {"succeeded": 2}
     assert inspect.getfullargspec(it).kwonlyargs == ["c"]
+
+
+@pytest.mark.parametrize(
+    "bare",
+    [
+        *(mock.AsyncMock(), mock.MagicMock(), mock.create_autospec(coroutine), Called()),
+        *(functools.partial(mock.AsyncMock()), functools.lru_cache(coroutine)),
+        *(functools.singledispatch(coroutine), functools.partial(coroutine), coroutine),
+        *(len, [].append, str.upper, int.from_bytes, object.__init__),
+    ],
+)
+def test_inspect_tells_of_a_guard_what_it_tells_of_what_is_guarded(bare: Any) -> None:
+    more = (inspect.isfunction, inspect.ismethod, inspect.isbuiltin, inspect.isroutine, callable)
+    for kind in KINDS + more:
+        assert kind(guard(bare)) == kind(bare), kind
 
 
 def test_a_partial_that_holds_itself_is_guarded_too() -> None:
