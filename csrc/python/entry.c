@@ -4,7 +4,10 @@
  * One policy is entered by many threads and tasks at once, so what an entry holds cannot live in the
  * policy. `__enter__` and `__exit__` are descriptors: the interpreter looks both up before it calls the
  * first, and both look-ups answer the same Entry, which then rides on the interpreter's own stack until
- * the block ends.
+ * the block ends. They are told from others by where the interpreter stands: one frame, and the
+ * instruction, or the few, of a `with`. One that is on that stack alone, twice, has been looked up for
+ * nothing else. Should it die there while the block is open, an interrupt came between the entry and the
+ * block, and what it holds is given back.
  *
  * Looked up in any other way (ExitStack, calls by hand), an entry belongs to the policy once it is made,
  * and an exit that has none of its own settles the oldest of them.
@@ -15,14 +18,22 @@
 
 typedef enum { OUTSIDE, ON_THE_WAY, INSIDE } entry_state;
 
+/* Where the interpreter stands in this thread. */
+typedef struct {
+    const void *frame; /* only compared */
+    intptr_t at;       /* its instruction, in bytes */
+} standpoint;
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     GateObject *gate;
     bool is_async;
     bool is_exit;  /* which look-up made it */
-    bool paired;   /* both look-ups answered this one: what it enters, it leaves */
+    bool paired;   /* both look-ups of a `with` answered this one */
+    bool rides;    /* the interpreter alone holds it: what it enters, it leaves */
     uint8_t state; /* entry_state */
+    standpoint looked_up;
     hf_pass pass;
 } EntryObject;
 
@@ -36,8 +47,49 @@ static PyTypeObject *entry_type, *descriptor_type;
 
 /* ---- from one look-up to the other ---- */
 
-/* What `with` looks up first; no Python code runs before it looks up the other. */
-#define HF_EXIT_COMES_FIRST (PY_VERSION_HEX >= 0x030E0000)
+/*
+ * What `with` looks up first; no Python code runs before it looks up the other. Up to 3.13 one instruction
+ * does both. Later there is one for each, three code units apart; look-ups by name are further apart.
+ */
+#if PY_VERSION_HEX >= 0x030E0000
+#define HF_EXIT_COMES_FIRST true
+#define HF_FURTHEST_APART ((intptr_t)(6 * sizeof(_Py_CODEUNIT)))
+#else
+#define HF_EXIT_COMES_FIRST false
+#endif
+
+static inline standpoint
+standpoint_now(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *thread = PyThreadState_GetUnchecked();
+    struct _PyInterpreterFrame *frame = thread->current_frame;
+#else
+    PyThreadState *thread = _PyThreadState_UncheckedGet();
+    struct _PyInterpreterFrame *frame = thread->cframe->current_frame;
+#endif
+    if (frame == NULL)
+        return (standpoint){NULL, 0};
+#if PY_VERSION_HEX >= 0x030C0000
+    return (standpoint){frame, PyUnstable_InterpreterFrame_GetLasti(frame)};
+#else
+    /* No function tells; `prev_instr` is the eighth pointer of 3.11's frames. */
+    return (standpoint){frame, (intptr_t)((void *const *)frame)[7]};
+#endif
+}
+
+/* Whether a `with` has looked up the one there and the other here. */
+static inline bool
+is_same_with(standpoint first, standpoint second)
+{
+    if (first.frame == NULL || first.frame != second.frame)
+        return false;
+#ifdef HF_FURTHEST_APART
+    return second.at > first.at && second.at - first.at <= HF_FURTHEST_APART;
+#else
+    return first.at == second.at;
+#endif
+}
 
 #ifdef Py_GIL_DISABLED
 
@@ -104,7 +156,8 @@ static EntryObject *
 take_pending(const PyObject *gate, bool is_async)
 {
     EntryObject *first = pending;
-    if (first == NULL || (PyObject *)first->gate != gate || first->is_async != is_async)
+    if (first == NULL || (PyObject *)first->gate != gate || first->is_async != is_async ||
+        Py_REFCNT(first) == 0 || !is_same_with(first->looked_up, standpoint_now()))
         return NULL;
     first->paired = true;
     Py_INCREF(first);
@@ -119,7 +172,7 @@ void
 hf_entry_take(PyObject *op, const hf_pass *pass)
 {
     EntryObject *self = (EntryObject *)op;
-    if (!self->paired || self->state != OUTSIDE) {
+    if (!self->rides || self->state != OUTSIDE) {
         hf_entry_leave_open(self->gate, pass);
         return;
     }
@@ -131,7 +184,7 @@ static PyObject *
 enter_now(EntryObject *self)
 {
     GateObject *gate = self->gate;
-    if (!self->paired || self->state != OUTSIDE) {
+    if (!self->rides || self->state != OUTSIDE) {
         hf_pass pass;
         if (hf_gate_enter_block(gate, &pass) < 0)
             return NULL;
@@ -180,10 +233,11 @@ as_awaitable(bool is_async, PyObject *answer)
 }
 
 static PyObject *
-enter(EntryObject *self)
+enter(EntryObject *self, bool rides)
 {
     PyObject *op = (PyObject *)self;
     end_pending(self); /* called before the other look-up came: by hand */
+    self->rides = rides;
     if (hf_need_no_rerun(self->gate) < 0)
         return NULL;
     return self->is_async ? hf_coroutine_enter(self->gate, HF_FOR_ENTRY, op) : enter_now(self);
@@ -211,8 +265,10 @@ entry_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
         PyErr_SetString(PyExc_TypeError, "__enter__() takes no arguments, __exit__() takes three");
         return NULL;
     }
+    bool rides =
+        self->paired && Py_REFCNT(op) == 2; /* on the interpreter's stack, as enter and exit */
     Py_INCREF(op);
-    PyObject *answer = nargs == 3 ? leave(self, args[1]) : enter(self);
+    PyObject *answer = nargs == 3 ? leave(self, args[1]) : enter(self, rides);
     Py_DECREF(op);
     return answer;
 }
@@ -250,7 +306,7 @@ entry_new(GateObject *gate, bool is_async, bool is_exit)
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->is_async = is_async;
     self->is_exit = is_exit;
-    self->paired = false;
+    self->paired = self->rides = false;
     self->state = OUTSIDE;
     PyObject_GC_Track(self);
     return self;
@@ -264,7 +320,7 @@ entry_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     end_pending(self);
     if (self->state == INSIDE)
-        hf_entry_leave_open(self->gate, &self->pass);
+        hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
 #ifndef Py_GIL_DISABLED
     if (n_free_entries < HF_FREE_ENTRIES) {
@@ -316,8 +372,10 @@ descriptor_get(PyObject *op, PyObject *obj, PyObject *type)
         return NULL;
     }
     entry = entry_new((GateObject *)obj, self->is_async, self->is_exit);
-    if (entry != NULL && is_first)
+    if (entry != NULL && is_first) {
+        entry->looked_up = standpoint_now();
         set_pending(entry);
+    }
     return (PyObject *)entry;
 }
 

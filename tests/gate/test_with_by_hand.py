@@ -6,9 +6,12 @@ the two ends of one entry; what else looks them up must not disturb that.
 
 import contextlib
 import gc
+import inspect
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -112,6 +115,71 @@ def test_asking_for_a_method_does_not_mix_up_later_blocks(name: str) -> None:
                 clock.advance(1)
             assert breaker.snapshot().latency.total == turn
     assert breaker.snapshot().latency.total == 3 + 13
+
+
+def look(policy: Any, name: str) -> None:
+    hasattr(policy, name)
+
+
+def look_at_members(policy: Any, name: str) -> None:
+    inspect.getmembers(policy, callable)
+
+
+def look_in_a_loop(policy: Any, name: str) -> None:
+    for each in (name, *dir(policy), name):
+        getattr(policy, each, None)
+
+
+def look_by_attribute(policy: Any, name: str) -> None:
+    if name.endswith("exit__"):
+        policy.__exit__  # noqa: B018
+    else:
+        policy.__enter__  # noqa: B018
+
+
+def imitate(policy: Any, name: str) -> None:
+    mock.create_autospec(policy)
+    mock.MagicMock(spec=policy)
+
+
+LOOKS = [look, look_at_members, look_in_a_loop, look_by_attribute, imitate]
+
+
+@pytest.mark.parametrize("looks", LOOKS)
+@pytest.mark.parametrize("kept", ["__enter__", "__exit__"])
+def test_a_look_for_another_reason_makes_no_pair_with_a_method_that_was_kept(
+    looks: Callable[[Any, str], None], kept: str
+) -> None:
+    bulkhead = places(2)
+    other = "__exit__" if kept == "__enter__" else "__enter__"
+    method = getattr(bulkhead, kept)
+    looks(bulkhead, other)
+    with bulkhead:
+        looks(bulkhead, other)
+        assert bulkhead.in_flight == 1
+    for _ in range(2):
+        (method if kept == "__enter__" else bulkhead.__enter__)()
+        looks(bulkhead, other)
+        looks(bulkhead, kept)
+        assert bulkhead.in_flight == 1
+        (method if kept == "__exit__" else bulkhead.__exit__)(*NOTHING)
+        assert bulkhead.in_flight == 0
+    with pytest.raises(RuntimeError, match="without an entry"):
+        bulkhead.__exit__(*NOTHING)
+
+
+@pytest.mark.parametrize("looks", LOOKS)
+def test_a_look_inside_of_one_instruction_makes_no_pair(looks: Callable[[Any, str], None]) -> None:
+    bulkhead = places(2)
+    enter, leave = map(partial(getattr, bulkhead), ("__enter__", "__exit__"))
+    looks(bulkhead, "__exit__")
+    for _ in range(2):
+        enter()
+        assert bulkhead.in_flight == 1
+        bulkhead.__exit__(*NOTHING)
+        enter()
+        leave(*NOTHING)
+        assert bulkhead.in_flight == 0
 
 
 def test_asking_for_a_method_keeps_no_policy_alive() -> None:
