@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Keeps the upstream's workers busy and lets no long queue grow in front of them.
 MAX_CONCURRENT = 2 * upstream.WORKERS
 #: Those beyond wait a moment: room for a burst, and a place given back is taken at once. On a busy
-#: machine answers take longer, and with them the wait; it and an answer that is slow fit an attempt.
+#: machine answers take longer, and so does the wait. It and a slow answer fit an attempt.
 MAX_WAITING = 16
 MAX_WAIT_SECONDS = 0.07
 
