@@ -308,8 +308,9 @@ unsigned hf_class_says(PyTypeObject *type);
 unsigned hf_raised_says(const GateObject *step);
 bool hf_raised_proves(void);
 bool hf_fallback_takes(const GateObject *step);
-int hf_ask(PyObject *predicate, PyObject *about);
-int hf_ask_about_raised(PyObject *predicate);
+PyObject *hf_need_answer(const char *field, PyObject *fn, PyObject *answer);
+int hf_ask(const char *field, PyObject *predicate, PyObject *about);
+int hf_ask_about_raised(const char *field, PyObject *predicate);
 int hf_step_judge(GateObject *step, PyObject *result);
 
 /* Groups of exceptions that are still to be looked into, borrowed from the one that they are in. */

@@ -225,11 +225,44 @@ hf_fallback_takes(const GateObject *step)
 
 /* ---- verdicts ---- */
 
+/* Whether it would still have to be awaited, or iterated over: nothing of it has run. */
+static bool
+is_unanswered(PyObject *answer)
+{
+    const PyAsyncMethods *async = Py_TYPE(answer)->tp_as_async;
+    return (async != NULL && async->am_await != NULL) || PyGen_CheckExact(answer) ||
+           PyAsyncGen_CheckExact(answer);
+}
+
+/*
+ * What a function of the user's has answered, which is stolen. NULL: it raised, or it is asynchronous, or a
+ * generator's, and has answered nothing: that is an error, and never true.
+ */
+PyObject *
+hf_need_answer(const char *field, PyObject *fn, PyObject *answer)
+{
+    if (answer == NULL || !is_unanswered(answer))
+        return answer;
+    PyErr_Format(PyExc_TypeError, "%s: %R returned %R, and has to answer at once: %s", field, fn,
+                 answer, "it cannot be asynchronous or a generator");
+    PyObject *error = hf_take_exception(); /* of a repr perhaps, which says as much */
+    PyObject *closed = PyCoro_CheckExact(answer) || PyGen_CheckExact(answer) ||
+                               Py_IS_TYPE(answer, hf_coroutine_type)
+                           ? PyObject_CallMethod(answer, "close", NULL)
+                           : Py_NewRef(Py_None);
+    if (closed == NULL)
+        PyErr_WriteUnraisable(answer);
+    Py_XDECREF(closed);
+    Py_DECREF(answer);
+    hf_give_exception(error);
+    return NULL;
+}
+
 /* Ask a predicate of the user's. -1: it raised; that is set. */
 int
-hf_ask(PyObject *predicate, PyObject *about)
+hf_ask(const char *field, PyObject *predicate, PyObject *about)
 {
-    PyObject *answer = PyObject_CallOneArg(predicate, about);
+    PyObject *answer = hf_need_answer(field, predicate, PyObject_CallOneArg(predicate, about));
     int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(answer);
     return truth;
@@ -237,10 +270,10 @@ hf_ask(PyObject *predicate, PyObject *about)
 
 /* The same about the exception that is set, which its own has as context. */
 int
-hf_ask_about_raised(PyObject *predicate)
+hf_ask_about_raised(const char *field, PyObject *predicate)
 {
     PyObject *raised = hf_take_exception();
-    int truth = hf_ask(predicate, raised);
+    int truth = hf_ask(field, predicate, raised);
     if (truth < 0)
         hf_chain(raised);
     else
@@ -263,10 +296,13 @@ int
 hf_step_judge(GateObject *step, PyObject *result)
 {
     if (result != NULL)
-        return step->is_failure == NULL ? HF_SUCCESS : verdict_of(hf_ask(step->is_failure, result));
+        return step->is_failure == NULL
+                   ? HF_SUCCESS
+                   : verdict_of(hf_ask("is_failure", step->is_failure, result));
     unsigned says = hf_raised_says(step);
     if (says & HF_SAYS_FAILURE)
-        return step->is_failure == NULL ? HF_FAILURE
-                                        : verdict_of(hf_ask_about_raised(step->is_failure));
+        return step->is_failure == NULL
+                   ? HF_FAILURE
+                   : verdict_of(hf_ask_about_raised("is_failure", step->is_failure));
     return says & HF_SAYS_SUCCESS ? HF_SUCCESS : HF_IGNORED;
 }

@@ -23,7 +23,21 @@ set_retrying(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
+/* _need_answer(field, fn, answer): the answer, unless that would still have to be awaited. */
+static PyObject *
+need_answer(PyObject *module, PyObject *args)
+{
+    const char *field;
+    PyObject *fn, *answer;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sOO:_need_answer", &field, &fn, &answer))
+        return NULL;
+    return hf_need_answer(field, fn, Py_NewRef(answer));
+}
+
 static PyMethodDef methods[] = {
+    {"_need_answer", need_answer, METH_VARARGS,
+     "_need_answer($module, field, fn, answer, /)\n--\n\nReturn the answer; one to be awaited is an error."},
     {"_set_retrying", set_retrying, METH_O, NULL},
     {"_after_fork", after_fork, METH_NOARGS, NULL},
     {"_fork_told", hf_fork_told, METH_O, NULL},

@@ -62,7 +62,7 @@ may_follow(GateObject *step, hf_retry_verdict *otherwise)
                                             : HF_RETRY_NOT_RETRYABLE;
     if (says != HF_SAYS_FAILURE)
         return 0;
-    return step->wanted == NULL ? 1 : hf_ask_about_raised(step->wanted);
+    return step->wanted == NULL ? 1 : hf_ask_about_raised("on", step->wanted);
 }
 
 /* ---- how long to wait ---- */
@@ -117,7 +117,8 @@ static int64_t
 asked_delay_ns(GateObject *step, PyObject *about)
 {
     if (step->retry_after != NULL)
-        return asked_ns(step, PyObject_CallOneArg(step->retry_after, about));
+        return asked_ns(step, hf_need_answer("retry_after", step->retry_after,
+                                             PyObject_CallOneArg(step->retry_after, about)));
     if (!PyExceptionInstance_Check(about))
         return -1;
     int64_t ns = asked_ns(step, wish_of(about));
@@ -305,7 +306,7 @@ static bool
 leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **result)
 {
     hf_retry *kernel = step->cell;
-    int again = hf_ask(step->is_failure, *result);
+    int again = hf_ask("on_result", step->is_failure, *result);
     if (again == 0) {
         if (hf_retry_succeed(step, hold) < 0)
             Py_CLEAR(*result);

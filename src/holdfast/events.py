@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from threading import RLock, get_ident
 
-from holdfast.validation import require_callable, shown
+from holdfast._native.gate import _need_answer
+from holdfast.validation import require_callable, shown, takes_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Listener = Callable[["Event"], object]
 
-__all__ = ["Event", "Listeners"]
+__all__ = ["Event", "Listeners", "warn"]
 
 _FIELDS = ("kind", "policy", "name", "old", "new", "reason", "retry_after", "at", "generation")
 
@@ -146,9 +147,11 @@ class Listeners:
             A function that removes it again, at any time, any number of times.
 
         Raises:
-            TypeError: It cannot be called, or is a coroutine or generator function.
+            TypeError: It takes no one argument, or is a coroutine or generator function.
         """
         require_callable("listener", listener)
+        if not takes_one(listener):
+            raise TypeError(f"listener: got {shown(listener)}, allowed a callable of one argument")
         subscription = _Subscription(listener)
         with self._lock:
             self._subscriptions = (*self._subscriptions, subscription)
@@ -195,7 +198,7 @@ class Listeners:
             if listener is None:
                 continue
             try:
-                listener(event)
+                _need_answer("listener", listener, listener(event))
             except Exception as error:  # noqa: BLE001 - a listener must not change the outcome
                 self._report(listener, error)
             except BaseException as error:  # noqa: BLE001 - raised once the others were told
@@ -238,6 +241,13 @@ class _Pending:
         self.room -= 1
         self.events.append(event)
         return True
+
+
+def warn(text: str, *args: object) -> None:
+    """Log what nobody might notice otherwise."""
+    from logging import getLogger
+
+    getLogger("holdfast").warning(text, *args)
 
 
 def _revive(kind: str, policy: object, name: str | None, *others: Any) -> Event:

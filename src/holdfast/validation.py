@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 
 from holdfast.errors import ConfigError
 
@@ -29,6 +29,8 @@ __all__ = [
     "require_callable",
     "seconds_to_ns",
     "shown",
+    "takes_one",
+    "wait_to_ns",
 ]
 
 # A hundred years: the sum of a time and two durations still fits into 63 bits.
@@ -39,6 +41,7 @@ _MAX_SHOWN = 80
 _NO_NAME = object()
 _CALLABLE = "a callable that is no coroutine or generator function"
 
+_CO_VARARGS = 0x04
 # Code flags of what runs nothing when it is called: generators, coroutines, both.
 _CO_LATER = 0x20 | 0x80 | 0x200
 
@@ -111,6 +114,13 @@ class Problems:
         if callable(value) and answers_at_once(value):
             return value
         self.refuse(field, value, _or_none(_CALLABLE, none))
+        return None
+
+    def asked(self, field: str, value: C | None, *, none: bool = True) -> C | None:
+        """Check for something that can be asked about one thing, and answers at once."""
+        if (fn := self.callable(field, value, none=none)) is None or takes_one(fn):
+            return fn
+        self.refuse(field, value, _or_none("a callable that takes one argument", none))
         return None
 
     def exceptions(self, field: str, value: object) -> tuple[type[Exception], ...]:
@@ -262,6 +272,24 @@ class Problems:
         self.refuse(field, value, _or_none(f"seconds or a timedelta {span}", none))
         return least_ns
 
+    def wait(self, field: str, value: float | timedelta | None, *, least_ns: int = 0) -> int | None:
+        """Check how long something may take; None and ``math.inf`` are as long as it takes."""
+        if isinstance(value, float) and value == inf:
+            return None
+        return self.duration(field, value, least_ns=least_ns, none=True)
+
+
+def wait_to_ns(field: str, value: float | timedelta) -> int | None:
+    """Return how long one call may wait, in nanoseconds; None for ``math.inf``: without limit.
+
+    Raises:
+        ConfigError: It is no duration, negative, not a number, or longer than a hundred years.
+    """
+    problems = Problems()
+    ns = problems.wait(field, value)
+    problems.done()
+    return ns
+
 
 def seconds_to_ns(field: str, value: float | timedelta) -> int:
     """Return a duration given to a method, in seconds or as a timedelta, in nanoseconds.
@@ -305,6 +333,19 @@ def answers_at_once(fn: object) -> bool:
         if isinstance(flags, int) and flags & _CO_LATER:
             return False
     return True
+
+
+def takes_one(fn: Any) -> bool:
+    """Return whether one argument is what a function wants; True where that is not known."""
+    inner = getattr(fn, "__func__", fn)
+    code = getattr(inner, "__code__", None)
+    if type(code) is not type(takes_one.__code__):
+        return True
+    named = code.co_argcount - (inner is not fn)  # a method has its first one
+    needed = named - len(getattr(inner, "__defaults__", None) or ())
+    by_name = code.co_kwonlyargcount - len(getattr(inner, "__kwdefaults__", None) or ())
+    takes_more = bool(code.co_flags & _CO_VARARGS)
+    return needed <= 1 and by_name <= 0 and (named >= 1 or takes_more)
 
 
 def shown(value: object) -> str:

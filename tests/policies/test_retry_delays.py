@@ -61,7 +61,20 @@ def test_a_retry_waits_as_long_as_the_error_asks_but_no_longer_than_it_may(
 @every_way
 @pytest.mark.parametrize(
     "nonsense",
-    [None, -1, -1e-9, -(10**30), float("nan"), -float("inf"), True, "5", b"5", [5], object(), len],
+    [
+        None,
+        -1,
+        -1e-9,
+        -(10**30),
+        float("nan"),
+        -float("inf"),
+        True,
+        "soon",
+        b"\xff",
+        [5],
+        object(),
+        len,
+    ],
 )
 def test_what_is_no_duration_is_no_wish(make: Any, nonsense: Any, clock: ManualClock) -> None:
     retry = retry_of(clock, on=BusyError)

@@ -12,7 +12,7 @@ from pathlib import Path
 # From the ground up. A package stands with all that is in it.
 FLOORS = (
     {"_version", "_native"},
-    {"errors", "validation", "mode", "clock", "events", "forks", "registry"},
+    {"errors", "validation", "mode", "clock", "events", "forks", "registry", "asked_delay"},
     {"stores"},
     {"policies"},
     {"pipeline"},

@@ -61,7 +61,8 @@ class PoolBulkhead(Policy):
         name: What it protects, for messages, metrics, threads and the registry.
         workers: Threads, 1 to 10,000; started when they are needed.
         max_waiting: Tasks that may wait for a thread, 0 to 1,000,000.
-        max_wait: Seconds ``submit`` waits for a place at most; None for as long as it takes.
+        max_wait: Seconds ``submit`` waits for a place at most; None or ``math.inf``: as long as it
+            takes.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
         shared: Return the living shared pool of that name, if its settings are equal.
@@ -114,7 +115,7 @@ class PoolBulkhead(Policy):
         name = problems.name(name)
         workers = problems.integer("workers", workers, least=1, most=MAX_WORKERS)
         waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_WAITING)
-        self._max_wait_ns = problems.duration("max_wait", max_wait, none=True)
+        self._max_wait_ns = problems.wait("max_wait", max_wait)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
@@ -173,7 +174,8 @@ class PoolBulkhead(Policy):
 
         Args:
             wait: Whether to wait for the accepted tasks.
-            timeout: Seconds to wait at most, on the pool's clock; None for as long as it takes.
+            timeout: Seconds to wait at most, on the pool's clock; None or ``math.inf`` for as long
+                as it takes.
 
         Returns:
             Whether every accepted task has run.
@@ -184,7 +186,7 @@ class PoolBulkhead(Policy):
         """
         problems = Problems("PoolBulkhead", self.name)
         problems.flag("wait", wait)
-        timeout_ns = problems.duration("timeout", timeout, none=True)
+        timeout_ns = problems.wait("timeout", timeout)
         problems.done()
         if wait and self._crew.is_here():
             raise RuntimeError(f"a task of {self!r} cannot wait for itself: use stop(wait=False)")

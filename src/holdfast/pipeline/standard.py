@@ -149,7 +149,7 @@ def _limiter(
 def read_timeout(problems: Problems, field: str, value: float | timedelta | None) -> int | None:
     """Return a timeout in nanoseconds; None for none, and for one that was refused."""
     own = Problems()
-    ns = own.duration(field, value, least_ns=LEAST_NS, none=True)
+    ns = own.wait(field, value, least_ns=LEAST_NS)
     try:
         own.done()
     except ConfigError as error:

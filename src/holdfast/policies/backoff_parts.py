@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 
 from holdfast._native.backoff import read
+from holdfast._native.gate import _need_answer
 from holdfast.validation import MAX_NS, Problems, shown
 
 TYPE_CHECKING = False
@@ -69,6 +70,7 @@ class Backoff(metaclass=ABCMeta):
     def _delay_ns(self, attempt: int, previous_ns: int) -> int:
         """Return the same in nanoseconds, checked; ``previous_ns`` is -1 before the first."""
         answer: object = self.delay(attempt, None if previous_ns < 0 else previous_ns / 1e9)
+        _need_answer("delay", self, answer)
         if isinstance(answer, (int, float)) and not isinstance(answer, bool) and answer >= 0:
             return MAX_NS if answer * 10**9 >= MAX_NS else round(answer * 10**9)
         name = type(self).__qualname__

@@ -211,7 +211,7 @@ class Policy(gate.Gate, metaclass=_Registered):
             A function that unsubscribes it, at any time, any number of times.
 
         Raises:
-            TypeError: It cannot be called, or is a coroutine or generator function.
+            TypeError: It takes no one argument, or is a coroutine or generator function.
         """
         remove = self._listeners.subscribe(listener)
         self._mind_listeners()

@@ -207,7 +207,7 @@ class CircuitBreaker(Policy):
         )
         on = problems.exceptions("on", on)
         ignore = problems.exceptions("ignore", ignore)
-        is_failure = problems.callable("is_failure", is_failure)
+        is_failure = problems.asked("is_failure", is_failure)
         latency = None if latency is None else problems.flag("latency", latency)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)

@@ -15,7 +15,7 @@ from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
 from holdfast.stores.figures import BULKHEAD, WAIT
-from holdfast.validation import Problems, seconds_to_ns
+from holdfast.validation import Problems, wait_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Bulkhead(Policy):
         name: What it protects, for messages, metrics and the registry.
         max_concurrent: Calls inside at once, 1 to 1,000,000.
         max_waiting: Calls that may wait for a place, 0 to 1,000,000.
-        max_wait: Seconds a call waits at most; None for as long as it takes. Not given, only
-            ``enter(timeout)`` waits, which ``lint`` of a pipeline tells of.
+        max_wait: Seconds a call waits at most; None or ``math.inf`` for as long as it takes. Not
+            given, only ``enter(timeout)`` waits, which ``lint`` of a pipeline tells of.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
         shared: Return the living shared bulkhead of that name, if its settings are equal.
@@ -87,7 +87,7 @@ class Bulkhead(Policy):
         name = problems.name(name)
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
         waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_PLACES)
-        max_wait_ns = problems.duration("max_wait", max_wait, none=True)
+        max_wait_ns = problems.wait("max_wait", max_wait)
         if waiting == 0 and max_wait_ns != 0:
             problems.refuse("max_wait", max_wait, "0 while max_waiting is 0: no room to wait")
         if waiting > 0 and max_wait_ns == 0 and not isinstance(max_wait, Default):
@@ -129,7 +129,8 @@ class Bulkhead(Policy):
         """Take a place, waiting for it in this thread if the queue has room.
 
         Args:
-            timeout: Seconds to wait at most; None for ``max_wait``.
+            timeout: Seconds to wait at most; ``math.inf`` for as long as it takes, None for the
+                policy's ``max_wait``.
 
         Raises:
             BulkheadFullError: No place, and none to wait for one.
@@ -263,7 +264,7 @@ class Bulkhead(Policy):
         return self.mode is not Mode.ENFORCE and self._try_enter()
 
     def _wait_ns_of(self, timeout: float | timedelta | None) -> int | None:
-        wait_ns = self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
+        wait_ns = self._max_wait_ns if timeout is None else wait_to_ns("timeout", timeout)
         return within_deadline_ns(wait_ns)
 
     def _refuse_as(self, answer: int) -> None:

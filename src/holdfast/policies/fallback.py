@@ -13,7 +13,7 @@ from holdfast.mode import read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy
 from holdfast.policies.timeout import refuse_nameless_sharing
 from holdfast.stores.figures import FALLBACK
-from holdfast.validation import Problems
+from holdfast.validation import Problems, takes_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from holdfast.stores.ledger import Part
 
 __all__ = ["Fallback"]
-
-_CO_VARARGS = 0x04
 
 
 class Fallback(Policy):
@@ -74,7 +72,7 @@ class Fallback(Policy):
         problems = Problems("Fallback", name)
         if name is not None:
             name = problems.name(name)
-        if callable(value) and not _takes_one(value):
+        if callable(value) and not takes_one(value):
             problems.refuse("value", value, "a value, or a function of one argument, the exception")
         on = problems.exceptions("on", on)
         if on == ():
@@ -105,16 +103,3 @@ class Fallback(Policy):
 
     def _further_costs(self) -> list[str]:
         return ["calls Python when it stands in"] * callable(self._setting("value"))
-
-
-def _takes_one(fn: Any) -> bool:
-    """Return whether one argument is what a function wants; True where that is not known."""
-    inner = getattr(fn, "__func__", fn)
-    code = getattr(inner, "__code__", None)
-    if type(code) is not type(_takes_one.__code__):
-        return True
-    named = code.co_argcount - (inner is not fn)  # a method has its first one
-    needed = named - len(getattr(inner, "__defaults__", None) or ())
-    by_name = code.co_kwonlyargcount - len(getattr(inner, "__kwdefaults__", None) or ())
-    takes_more = bool(code.co_flags & _CO_VARARGS)
-    return needed <= 1 and by_name <= 0 and (named >= 1 or takes_more)

@@ -17,7 +17,7 @@ from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
 from holdfast.policies.rates import Rate, read_per, read_rate, read_rates
 from holdfast.stores.figures import LIMITER, LIMITER_PART
-from holdfast.validation import MAX_NS, Problems, seconds_to_ns
+from holdfast.validation import MAX_NS, Problems, wait_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class RateLimiter(Policy):
         limits: Several limits that all must hold, instead of rate, per and burst:
             ``"10/second;100/minute"``.
         window: None for token buckets, "sliding" for sliding windows.
-        max_wait: Seconds a call waits for its tokens at most; None for as long as it takes. A
-            wait known to be too long is not begun.
+        max_wait: Seconds a call waits for its tokens at most; None or ``math.inf`` for as long as
+            it takes. A wait known to be too long is not begun.
         clock: Where it reads the time; a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
         shared: Return the living shared limiter of that name, if its settings are equal.
@@ -99,7 +99,7 @@ class RateLimiter(Policy):
             if rate is not None or burst is not None or not isinstance(per, Default):
                 problems.refuse("limits", limits, "None when rate, per or burst is given")
             rates = read_rates(problems, limits, sliding)
-        max_wait_ns = problems.duration("max_wait", max_wait, none=True)
+        max_wait_ns = problems.wait("max_wait", max_wait)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
@@ -135,7 +135,8 @@ class RateLimiter(Policy):
 
         Args:
             n: Tokens, from 1 to the burst.
-            timeout: Seconds to wait at most; None for ``max_wait``.
+            timeout: Seconds to wait at most; ``math.inf`` for as long as it takes, None for the
+                policy's ``max_wait``.
 
         Raises:
             RateLimitedError: They would come too late; nothing is taken.
@@ -313,7 +314,7 @@ class RateLimiter(Policy):
         return self.mode is Mode.ENFORCE
 
     def _wait_of(self, timeout: float | timedelta | None) -> int | None:
-        return self._max_wait_ns if timeout is None else seconds_to_ns("timeout", timeout)
+        return self._max_wait_ns if timeout is None else wait_to_ns("timeout", timeout)
 
 
 def _longest(wait_ns: int | None) -> int:

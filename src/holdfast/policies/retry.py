@@ -6,24 +6,26 @@ is tried again is ``csrc/python/retry.c`` with ``hf_retry.h``; the pauses are th
 
 from __future__ import annotations
 
+from holdfast._native.gate import _need_answer
 from holdfast._native.retry import VERDICTS
 from holdfast._native.retry import Retry as Kernel
+from holdfast.asked_delay import read_delay_ns
 from holdfast.clock import read_clock
 from holdfast.errors import Rejected, RetryExhaustedError
-from holdfast.events import Listeners
+from holdfast.events import Listeners, warn
 from holdfast.mode import read_mode
 from holdfast.policies.adaptive_backoff import adaptive_in
 from holdfast.policies.backoff import Backoff, Exponential, kernel_of, read_backoff
 from holdfast.policies.base import NATIVE_MODES, Policy, driver
 from holdfast.policies.budget import RetryBudget
 from holdfast.stores.figures import RETRY
-from holdfast.validation import MAX_NS, Problems, duration_to_ns
+from holdfast.validation import Problems, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from datetime import timedelta
-    from typing import Any, Literal, Protocol, Self
+    from datetime import datetime, timedelta
+    from typing import Any, Literal, Protocol, Self, SupportsFloat
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     class Attempts(Iterator[Attempt], AsyncIterator[Attempt], Protocol):
         """The attempts at a block."""
 
+    AskedDelay = float | timedelta | datetime | str | bytes | SupportsFloat
     On = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object]
     Hook = Callable[[RetryState], object]
 
@@ -81,9 +84,10 @@ class Retry(Policy):
         max_time: Seconds from the first attempt in which the last may begin; None for any.
         budget: Bounds what retries add to the load of all calls; "own" is a budget of its own
             (``RetryBudget(ratio=0.2, min_per_second=10)``), None for no bound.
-        retry_after: Asked for each failure how many seconds the other side wants to be left alone;
-            None is no answer. Without it an exception's own ``retry_after`` says so, or the longest
-            in a group.
+        retry_after: Asked for each failure how many seconds the other side wants to be left alone:
+            a number, a timedelta, a datetime, or the text of a ``Retry-After`` header, seconds or a
+            date. None is no answer; what is no delay is none either, and logged once. Without it an
+            exception's own ``retry_after`` says so, or the longest in a group.
         max_retry_after: Seconds such a wish may be granted at most.
         before_sleep: Called with a ``RetryState`` before each pause.
         on_exhausted: Called with a ``RetryState`` when it gives up what it would have tried again.
@@ -106,6 +110,7 @@ class Retry(Policy):
         "_kernel",
         "_max_retry_after_ns",
         "_on_exhausted",
+        "_told_of_nonsense",
         "_wraps",
         "backoff",
         "budget",
@@ -150,7 +155,7 @@ class Retry(Policy):
         on_result: Callable[[Any], object] | None = None,
         max_time: float | timedelta | None = None,
         budget: RetryBudget | Literal["own"] | None = "own",
-        retry_after: Callable[[Any], float | timedelta | None] | None = None,
+        retry_after: Callable[[Any], AskedDelay | None] | None = None,
         max_retry_after: float | timedelta = 60.0,
         before_sleep: Hook | None = None,
         on_exhausted: Hook | None = None,
@@ -169,14 +174,14 @@ class Retry(Policy):
             problems.refuse("backoff", backoff, "one AdaptiveBackoff in it")
         classes, wanted = _read_on(problems, on)
         ignore = problems.exceptions("ignore", ignore)
-        on_result = problems.callable("on_result", on_result)
+        on_result = problems.asked("on_result", on_result)
         max_time_ns = problems.duration("max_time", max_time, none=True)
         if budget != "own" and budget is not None:
             problems.instance("budget", budget, RetryBudget, 'a RetryBudget, "own" or None')
-        retry_after = problems.callable("retry_after", retry_after)
+        retry_after = problems.asked("retry_after", retry_after)
         max_retry_after_ns = problems.duration("max_retry_after", max_retry_after)
-        before_sleep = problems.callable("before_sleep", before_sleep)
-        on_exhausted = problems.callable("on_exhausted", on_exhausted)
+        before_sleep = problems.asked("before_sleep", before_sleep)
+        on_exhausted = problems.asked("on_exhausted", on_exhausted)
         wrap = problems.flag("wrap", wrap)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
@@ -202,6 +207,7 @@ class Retry(Policy):
         self._before_sleep = before_sleep
         self._on_exhausted = on_exhausted
         self._wraps = wrap
+        self._told_of_nonsense = False
         self._equip_with(backoff, wanted, retry_after)
         self._listeners = Listeners()
         self.mode = mode
@@ -273,18 +279,22 @@ class Retry(Policy):
     # ---- what the native gate asks ----
 
     def _asked_delay_ns(self, asked: object) -> int:
-        """Return a delay that the other side asks for; -1 for what is none."""
-        ns = duration_to_ns(asked)
-        if ns is None and isinstance(asked, float) and asked > MAX_NS:
-            return self._max_retry_after_ns  # so long, or infinite, that it is no duration
-        return -1 if ns is None or ns < 0 else min(ns, self._max_retry_after_ns)
+        """Return a delay that the other side asks for; -1 for none, and for what is no delay."""
+        ns = read_delay_ns(asked)
+        if ns is None:
+            if not self._told_of_nonsense:
+                self._told_of_nonsense = True
+                warn("%r was asked to retry after %s, which is no delay", self, shown(asked))
+            return -1
+        return min(ns, self._max_retry_after_ns)
 
     def _before_retry(
         self, attempts: int, delay_ns: int, elapsed_ns: int, error: Any, result: Any
     ) -> None:
         """Tell of a retry that is about to be waited for."""
         if self._before_sleep is not None:
-            self._before_sleep(self._state(attempts, delay_ns, elapsed_ns, error, result))
+            state = self._state(attempts, delay_ns, elapsed_ns, error, result)
+            _need_answer("before_sleep", self._before_sleep, self._before_sleep(state))
         self._emit(
             "retry",
             old=attempts,
@@ -299,7 +309,8 @@ class Retry(Policy):
         """Tell of a call that would have been tried again, but for ``verdict``."""
         why = VERDICTS[verdict]
         if self._on_exhausted is not None:
-            self._on_exhausted(self._state(attempts, 0, elapsed_ns, error, result))
+            state = self._state(attempts, 0, elapsed_ns, error, result)
+            _need_answer("on_exhausted", self._on_exhausted, self._on_exhausted(state))
         self._emit("gave_up", old=attempts, reason=why)
         note = self._note(why, attempts, elapsed_ns)
         if self._wraps:
@@ -340,7 +351,7 @@ def _read_on(
     if isinstance(on, (type, tuple, list, set, frozenset)):
         return problems.exceptions("on", on), None
     if callable(on):
-        return (Exception,), problems.callable("on", on, none=False)
+        return (Exception,), problems.asked("on", on, none=False)
     problems.refuse("on", on, "subclasses of Exception, or a predicate")  # type: ignore[unreachable]
     return (Exception,), None
 
