@@ -333,6 +333,24 @@ static PyMemberDef guard_members[] = {
     {NULL},
 };
 
+/* A class makes class methods of functions of two names; of a guard, which is none, it does not. */
+static PyObject *
+guard_set_name(PyObject *op, PyObject *args)
+{
+    PyObject *owner, *name;
+    if (!PyArg_ParseTuple(args, "OU:__set_name__", &owner, &name))
+        return NULL;
+    if (PyUnicode_CompareWithASCIIString(name, "__init_subclass__") != 0 &&
+        PyUnicode_CompareWithASCIIString(name, "__class_getitem__") != 0)
+        Py_RETURN_NONE;
+    PyObject *method = PyClassMethod_New(op);
+    int answer = method != NULL ? PyObject_SetAttr(owner, name, method) : -1;
+    Py_XDECREF(method);
+    if (answer < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef guard_methods[] = {
     {"with_options", (PyCFunction)(void (*)(void))guard_with_options, METH_VARARGS | METH_KEYWORDS,
      "with_options($self, /, **options)\n--\n\n"
@@ -340,6 +358,7 @@ static PyMethodDef guard_methods[] = {
      "Of a method it is one that is not bound, whichever way it was reached: call it with the object.\n\n"
      "Raises:\n    TypeError: What guards is no pipeline.\n    ConfigError: As of Pipeline.with_options."},
     {"__dir__", hf_guard_dir, METH_NOARGS, NULL},
+    {"__set_name__", guard_set_name, METH_VARARGS, NULL},
     {"__reduce__", guard_reduce, METH_NOARGS, NULL},
     {"__copy__", guard_copy, METH_NOARGS, NULL},
     {"__deepcopy__", guard_copy, METH_O, NULL},

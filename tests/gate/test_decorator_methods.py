@@ -168,6 +168,31 @@ def test_an_abstract_method_stays_abstract() -> None:
         Abstract()  # type: ignore[abstract]
 
 
+def test_what_a_class_makes_a_class_or_static_method_by_its_name_is_one() -> None:
+    class Base:
+        seen: ClassVar[list[Any]] = []
+
+        @guard
+        def __new__(cls, name: str) -> Any:
+            self = super().__new__(cls)
+            self.name = name
+            return self
+
+        @guard
+        def __init_subclass__(cls, **options: Any) -> None:
+            cls.seen.append((cls, options))
+
+        @guard
+        def __class_getitem__(cls, item: Any) -> Any:
+            return cls, item
+
+    class Sub(Base, option=1): ...
+
+    assert Base.seen == [(Sub, {"option": 1})]
+    assert (Base[1], Sub[2]) == ((Base, 1), (Sub, 2))
+    assert Sub("x").name == "x"
+
+
 def test_a_method_called_on_the_wrong_thing_is_an_error_of_its_own() -> None:
     with pytest.raises(TypeError):
         Service.method()  # type: ignore[call-arg]
