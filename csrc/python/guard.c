@@ -131,6 +131,19 @@ is_awaited(const GuardObject *self)
     return awaited;
 }
 
+/* What a fallback gave, which is stolen, as the caller expects it: to be awaited, to be entered. */
+static PyObject *
+as_expected(const GuardObject *self, PyObject *given)
+{
+    hf_late late = (hf_late)hf_load_relaxed(&self->late);
+    bool entered = late == HF_LATE_MANAGER || late == HF_LATE_ASYNC_MANAGER ||
+                   (late == HF_NOT_LATE && hf_makes_managers(self->fn));
+    if (!entered && !is_awaited(self))
+        return given;
+    return PyObject_CallMethod((PyObject *)self->gate, entered ? "_given_block" : "_given", "N",
+                               given);
+}
+
 /* The same for calls that retries, timeouts or fallbacks control. */
 static PyObject *
 call_controlled(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -141,8 +154,8 @@ call_controlled(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kw
         hf_gate_run_call(self->gate, self->fn, args, nargsf, kwnames, puts_off(self), &late);
     if (late == HF_PUT_OFF && result == NULL && !PyErr_Occurred())
         result = call_put_off(self, args, nargsf, kwnames);
-    else if (result != NULL && late == HF_STOOD_IN && is_awaited(self))
-        result = PyObject_CallMethod((PyObject *)self->gate, "_given", "N", result);
+    else if (result != NULL && late == HF_STOOD_IN)
+        result = as_expected(self, result);
     else if (result != NULL && late != HF_NOT_LATE && late != HF_STOOD_IN)
         result = guard_late(self, NULL, late, result, args, nargsf, kwnames);
     Py_DECREF(op);

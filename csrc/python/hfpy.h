@@ -450,6 +450,7 @@ int hf_late_ready(void);
 hf_late hf_late_kind(PyObject *op);
 PyObject *hf_late_guarded(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
                           PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+bool hf_makes_managers(PyObject *fn);
 bool hf_late_is_for_call(hf_late kind, PyObject *late);
 void hf_late_refuse(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
                     const char *method, PyObject *fn);

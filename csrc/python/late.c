@@ -8,6 +8,7 @@
 #include "coroutine.h"
 
 static PyTypeObject *manager_type, *async_manager_type; /* of contextlib, which loads little */
+static PyObject *manager_code, *async_manager_code;     /* of the functions it makes */
 static PyObject *future_mark, *enter_name;
 
 /* concurrent.futures.Future, as a number; 0: nobody had imported it when there were so many modules. */
@@ -42,6 +43,14 @@ is_concurrent_future(PyTypeObject *type)
     if (base == NULL)
         base = find_future_type();
     return base != NULL && PyType_IsSubtype(type, base);
+}
+
+/* Whether it is what @contextmanager or @asynccontextmanager has made of a function. */
+bool
+hf_makes_managers(PyObject *fn)
+{
+    PyObject *code = PyFunction_Check(fn) ? PyFunction_GET_CODE(fn) : NULL;
+    return code != NULL && (code == manager_code || code == async_manager_code);
 }
 
 /* What asyncio.isfuture() says. */
@@ -197,6 +206,17 @@ hf_gate_await(PyObject *op, PyObject *given)
     return made;
 }
 
+/* The code that all functions share which a decorator of contextlib makes. */
+static PyObject *
+code_made_by(PyObject *contextlib, const char *decorator)
+{
+    PyObject *made =
+        PyObject_CallMethod(contextlib, decorator, "O", (PyObject *)&PyBaseObject_Type);
+    PyObject *code = made != NULL ? PyObject_GetAttrString(made, "__code__") : NULL;
+    Py_XDECREF(made);
+    return code;
+}
+
 int
 hf_late_ready(void)
 {
@@ -206,11 +226,13 @@ hf_late_ready(void)
     manager_type = (PyTypeObject *)PyObject_GetAttrString(contextlib, "_GeneratorContextManager");
     async_manager_type =
         (PyTypeObject *)PyObject_GetAttrString(contextlib, "_AsyncGeneratorContextManager");
+    manager_code = code_made_by(contextlib, "contextmanager");
+    async_manager_code = code_made_by(contextlib, "asynccontextmanager");
     Py_DECREF(contextlib);
     future_mark = PyUnicode_InternFromString("_asyncio_future_blocking");
     enter_name = PyUnicode_InternFromString("__aenter__");
-    return manager_type == NULL || async_manager_type == NULL || future_mark == NULL ||
-                   enter_name == NULL
+    return manager_code == NULL || async_manager_code == NULL || manager_type == NULL ||
+                   async_manager_type == NULL || future_mark == NULL || enter_name == NULL
                ? -1
                : 0;
 }

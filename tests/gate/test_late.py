@@ -1,6 +1,7 @@
 """A plain function may give what is to run later: that is guarded, and counts once it has run."""
 
 import asyncio
+import contextlib
 import functools
 import io
 from typing import Any
@@ -9,10 +10,24 @@ from unittest import mock
 import pytest
 
 import holdfast as hf
-from tests.gate.late import AWAITABLES, LATE, STREAMS, Kind, LostError, Query, Request, Work
+from tests.gate.late import (
+    AWAITABLES,
+    LATE,
+    STREAMS,
+    Kind,
+    LostError,
+    Query,
+    Request,
+    Work,
+    entered,
+    within,
+)
 from tests.gate.parts import fates, pipe, places, tripping
 
 each = pytest.mark.parametrize("kind", LATE.values(), ids=LATE)
+others = pytest.mark.parametrize(
+    "other", ["value", contextlib.nullcontext("value")], ids=["a value", "a block"]
+)
 
 
 def again(attempts: int) -> hf.Retry:
@@ -240,6 +255,37 @@ def test_what_stands_in_for_it_is_awaited_as_it_would_be(known: bool) -> None:
         return work.coroutine()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("ended", ["never begun", "failed", "open"])
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    "other", ["value", contextlib.nullcontext("value")], ids=["value", "block"]
+)
+def test_what_stands_in_for_a_context_manager_is_entered_as_it_would_be(
+    ended: str, is_async: bool, other: Any
+) -> None:
+    async def main() -> None:
+        if ended == "never begun":
+            breaker.force_open()
+        late = guard(work)
+        if ended == "open":
+            breaker.force_open()
+        assert await (entered if is_async else within)(late) == "value"
+
+    work, breaker = Work(failures=9), hf.CircuitBreaker("b")
+    make = contextlib.asynccontextmanager if is_async else contextlib.contextmanager
+    generator: Any = Work.async_generator if is_async else Work.generator
+    guard = pipe(hf.Fallback(other), breaker)(make(generator))
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "other", ["value", contextlib.nullcontext("value")], ids=["value", "block"]
+)
+def test_what_stands_in_for_an_awaitable_is_entered_where_that_would_be(other: Any) -> None:
+    guard = pipe(hf.Fallback(other), hf.CircuitBreaker("b"))(Request)
+    assert asyncio.run(entered(guard(Work(failures=1)))) == "value"
 
 
 # ---- awaitable objects ----

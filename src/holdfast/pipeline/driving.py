@@ -111,6 +111,12 @@ class ThreadsAndTasks:
 
         return guarded_async_generator(policy, inner, *again)
 
+    def block_of(self, given: Any) -> Any:
+        """Return what a fallback gave for a context manager, as something to be entered."""
+        from holdfast.pipeline.late import block_of
+
+        return block_of(given)
+
     def late_manager(self, policy: Policy, manager: Any, *again: Any) -> Any:
         """Guard what ``@contextmanager`` made."""
         from holdfast.pipeline.late import guarded_manager

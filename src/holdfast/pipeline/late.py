@@ -7,12 +7,12 @@ how such results are told from others (``csrc/python/late.c``).
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from holdfast.errors import Rejected
-from holdfast.pipeline.streams import items_of
+from holdfast.pipeline.streams import guarded_async_generator, guarded_generator, items_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     M = TypeVar("M")
 
 __all__ = [
+    "block_of",
     "guarded_async_manager",
     "guarded_awaitable",
     "guarded_manager",
@@ -111,12 +112,14 @@ def guarded_manager(gate: Policy, manager: M, *again: Any) -> M:
         manager: What it guards; used as a decorator, each call of what it decorates is guarded.
         *again: For a gate that controls calls: the function that gave it, and its arguments.
     """
-    return _with_guarded_generator(gate, manager, gate._generator, again)
+    guarded = partial(guarded_generator, gate, items=_entered_instead)
+    return _with_guarded_generator(gate, manager, guarded, again)
 
 
 def guarded_async_manager(gate: Policy, manager: M, *again: Any) -> M:
     """Do what ``guarded_manager`` does for what ``@asynccontextmanager`` made."""
-    return _with_guarded_generator(gate, manager, gate._async_generator, again)
+    guarded = partial(guarded_async_generator, gate, items=_aentered_instead)
+    return _with_guarded_generator(gate, manager, guarded, again)
 
 
 def _with_guarded_generator(
@@ -135,6 +138,27 @@ def _with_guarded_generator(
 
 def _generator_of(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     return fn(*args, **kwargs).gen
+
+
+def _entered_instead(given: Any) -> Generator[Any, None, None]:
+    """Enter what a fallback gave for a context manager: another one, or what `as` is to name."""
+    with block_of(given) as value:
+        yield value
+
+
+async def _aentered_instead(given: Any) -> AsyncGenerator[Any, None]:
+    if hasattr(type(given), "__aenter__"):
+        async with given as value:
+            yield value
+    else:
+        with block_of(given) as value:
+            yield value
+
+
+def block_of(given: Any) -> Any:
+    """Return what a fallback gave, as something to be entered."""
+    enters = hasattr(type(given), "__enter__") or hasattr(type(given), "__aenter__")
+    return given if enters else nullcontext(given)
 
 
 # ---- awaitables ----
@@ -213,10 +237,8 @@ def _stream(
     if again:
         fn, *arguments = again
         again = (partial(_stream_of_call, stream_of, fn), *arguments)
-    stream: AsyncGenerator[Any, None] = self._hf_gate._async_generator(
-        stream_of(self._hf_inner), *again
-    )
-    return stream
+    items = _aentered_instead if stream_of is _entered else items_of
+    return guarded_async_generator(self._hf_gate, stream_of(self._hf_inner), *again, items=items)
 
 
 def _stream_of_call(stream_of: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["guarded_async_generator", "guarded_generator", "items_of"]
 
 
-def guarded_generator(gate: Gate, inner: Generator[Y, S, R], *again: Any) -> Generator[Y, S, R]:
+def guarded_generator(
+    gate: Gate,
+    inner: Generator[Y, S, R],
+    *again: Any,
+    items: Callable[[Any], Any] = iter,
+) -> Generator[Y, S, R]:
     """Return a generator that passes ``gate`` before the first item of ``inner``.
 
     The permit is held until ``inner`` ends. One that is closed or dropped half way proves nothing
@@ -37,14 +42,18 @@ def guarded_generator(gate: Gate, inner: Generator[Y, S, R], *again: Any) -> Gen
         inner: What it guards.
         *again: For a gate that controls calls: the function that made ``inner``, and its
             positional and keyword arguments, to begin afresh.
+        items: What makes a stream of what a fallback gives instead.
     """
     if not again:
         return _named_after(inner, _drive(gate, inner))
-    return _named_after(inner, _drive_controlled(gate, _streams(inner, *again)))
+    return _named_after(inner, _drive_controlled(gate, _streams(inner, *again), items))
 
 
 def guarded_async_generator(
-    gate: Gate, inner: AsyncGenerator[Y, S], *again: Any
+    gate: Gate,
+    inner: AsyncGenerator[Y, S],
+    *again: Any,
+    items: Callable[[Any], AsyncGenerator[Any, None]] | None = None,
 ) -> AsyncGenerator[Y, S]:
     """Return an asynchronous generator that passes ``gate`` before the first item of ``inner``.
 
@@ -52,7 +61,7 @@ def guarded_async_generator(
     """
     if not again:
         return _named_after(inner, _adrive(gate, inner))
-    return _named_after(inner, _adrive_controlled(gate, _streams(inner, *again)))
+    return _named_after(inner, _adrive_controlled(gate, _streams(inner, *again), items or items_of))
 
 
 def _named_after(inner: Any, outer: G) -> G:
@@ -91,12 +100,14 @@ def _drive(gate: Gate, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
         return (yield from _inside(permit, inner))
 
 
-def _drive_controlled(gate: Gate, streams: Iterator[Generator[Y, S, R]]) -> Generator[Y, S, R]:
+def _drive_controlled(
+    gate: Gate, streams: Iterator[Generator[Y, S, R]], items: Callable[[Any], Any]
+) -> Generator[Y, S, R]:
     permit, begun = gate._open(partial(_open_stream, streams))
     del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
-            stand_in: Generator[Y, S, R] = begun  # any iterable of items will do
+            stand_in: Generator[Y, S, R] = items(begun)
             permit._step(False)
             return (yield from stand_in)
         if begun.stream is None:
@@ -231,19 +242,21 @@ async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, 
 
 
 async def _adrive_controlled(
-    gate: Gate, streams: Iterator[AsyncGenerator[Y, S]]
+    gate: Gate,
+    streams: Iterator[AsyncGenerator[Y, S]],
+    items: Callable[[Any], AsyncGenerator[Any, None]],
 ) -> AsyncGenerator[Y, S]:
     permit, begun = await gate._aopen(partial(_open_async_stream, streams))
     del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
             permit._step(False)
-            items = items_of(begun)
+            stand_in = items(begun)
             try:
-                async for item in items:
+                async for item in stand_in:
                     yield item
             finally:
-                await items.aclose()  # at once, and not when the loop finds it dropped
+                await stand_in.aclose()  # at once, and not when the loop finds it dropped
             return
         if begun.stream is None:
             return

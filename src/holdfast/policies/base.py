@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         def async_generator(
             self, policy: Policy, inner: AsyncGenerator[Any, Any], *again: Any
         ) -> AsyncGenerator[Any, Any]: ...
+        def block_of(self, given: Any) -> Any: ...
         def late_manager(self, policy: Policy, manager: Any, *again: Any) -> Any: ...
         def late_async_manager(self, policy: Policy, manager: Any, *again: Any) -> Any: ...
         def late_awaitable(self, policy: Policy, awaitable: Any, *again: Any) -> Any: ...
@@ -305,6 +306,11 @@ class Policy(gate.Gate, metaclass=_Registered):
     async def _given(result: _R) -> _R:
         """Return, awaited, what a fallback gave where the caller awaits."""
         return result
+
+    @staticmethod
+    def _given_block(result: Any) -> Any:
+        """Return what a fallback gave where the caller enters it."""
+        return driver().block_of(result)
 
     def _call_in_task(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
