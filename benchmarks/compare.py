@@ -185,12 +185,17 @@ def recovering() -> dict[str, Callable[[], tuple[Any, Callable[[], object]]]]:
         breaker = interlock.CircuitBreaker(name="recovery", config=config)
         return tripping(lambda fn: lambda: breaker.call_sync(fn))
 
+    def baldur() -> Any:
+        policy = contenders.baldur_policy(1, reset=1)
+        return tripping(lambda fn: lambda: policy.execute(fn))
+
     return {
         "holdfast": ours,
         "pybreaker": pybreaker,
         "circuitbreaker": circuitbreaker,
         "purgatory": purgatory,
         "interlock-cb": interlock,
+        "baldur-framework": baldur,
     }
 
 
@@ -235,7 +240,20 @@ def keyed() -> dict[str, Callable[[], Callable[[], Callable[[str], object]]]]:
 
         return made
 
-    return {"holdfast": ours, "limits": limits, "throttled-py": throttled}
+    def grelmicro() -> Callable[[], Callable[[str], object]]:
+        from grelmicro.resilience import MemoryTokenBucket
+
+        def made() -> Callable[[str], object]:
+            return MemoryTokenBucket(capacity=1000, refill_rate=1000).try_acquire
+
+        return made
+
+    return {
+        "holdfast": ours,
+        "limits": limits,
+        "throttled-py": throttled,
+        "grelmicro": grelmicro,
+    }
 
 
 def over_keys(made: Callable[[], Callable[[str], object]], keys: int) -> tuple[float, float]:

@@ -8,9 +8,15 @@ own functions only, so that one that is missing keeps no other from being compar
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
+from itertools import count
 from threading import BoundedSemaphore
+from typing import Any
 
 import holdfast as hf
 from holdfast.agent.bench.cases import Case, bare, bare_async
@@ -20,6 +26,7 @@ Make = Callable[[], Case]
 PLENTY = 100_000_000
 NEVER = 1_000_000
 HOUR = 3_600
+_serials = count()
 TRY = "try:\n    {call}\nexcept error:\n    pass"
 
 
@@ -103,6 +110,39 @@ def interlock_breaker(threshold: int = NEVER) -> Callable[..., Callable[[], None
     return lambda fn: lambda: breaker.call_sync(fn)
 
 
+@cache
+def prepare_baldur() -> tempfile.TemporaryDirectory[str]:
+    """Have baldur log nothing, and write its files where nobody looks: neither is compared."""
+    import structlog
+
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=silent)
+    folder = tempfile.TemporaryDirectory()
+    for setting in "METRICS_SNAPSHOT_DIR", "SYSTEM_CONTROL_DIR", "RESILIENT_STORAGE_WAL_DIR":
+        os.environ[f"BALDUR_{setting}"] = folder.name
+    return folder
+
+
+def baldur_policy(threshold: int = NEVER, reset: int = HOUR) -> Any:
+    prepare_baldur()
+    from baldur.resilience.policies import CircuitBreakerPolicy
+    from baldur.services.circuit_breaker.config import CircuitBreakerConfig
+
+    config = CircuitBreakerConfig(
+        failure_threshold=threshold,
+        failure_rate_threshold=0,
+        recovery_timeout=reset,
+        half_open_max_calls=1,
+    )
+    # It keeps what it knows of a name for the process.
+    return CircuitBreakerPolicy(f"compared {next(_serials)}", config=config)
+
+
+def baldur_breaker(threshold: int = NEVER) -> Callable[..., Callable[[], None]]:
+    policy = baldur_policy(threshold)
+    return lambda fn: lambda: policy.execute(fn)
+
+
 def rejection_of(library: str) -> type[BaseException]:
     module, name = {
         "holdfast": ("holdfast", "CircuitOpenError"),
@@ -110,6 +150,7 @@ def rejection_of(library: str) -> type[BaseException]:
         "circuitbreaker": ("circuitbreaker", "CircuitBreakerError"),
         "purgatory": ("purgatory.domain.model", "OpenedState"),
         "interlock-cb": ("interlock", "CircuitOpenError"),
+        "baldur-framework": ("baldur", "CircuitBreakerError"),  # which it returns
     }[library]
     found: type[BaseException] = getattr(__import__(module, fromlist=[name]), name)
     return found
@@ -121,6 +162,7 @@ BREAKERS: dict[str, Callable[..., Callable[..., Callable[[], None]]]] = {
     "circuitbreaker": circuitbreaker_breaker,
     "purgatory": purgatory_breaker,
     "interlock-cb": interlock_breaker,
+    "baldur-framework": baldur_breaker,
 }
 
 
@@ -176,6 +218,21 @@ def hyx_async() -> Case:
     return awaited(breaker(bare_async))
 
 
+def grelmicro_async() -> Case:
+    from grelmicro.resilience import CircuitBreaker
+
+    breaker = CircuitBreaker("compared", error_threshold=NEVER, reset_timeout=HOUR)
+    return awaited(breaker(bare_async))
+
+
+def baldur_async() -> Case:
+    policy = baldur_policy()
+    from baldur.resilience.policies import AsyncCircuitBreakerPolicy
+
+    breaker = AsyncCircuitBreakerPolicy(policy)
+    return Case("await call(f)", in_loop=True, call=breaker.execute, f=bare_async)
+
+
 ASYNC_SUCCESS: dict[str, Make] = {
     "bare await": lambda: awaited(bare_async),
     "holdfast": lambda: awaited(holdfast_breaker()(bare_async)),
@@ -184,6 +241,8 @@ ASYNC_SUCCESS: dict[str, Make] = {
     "purgatory": purgatory_async,
     "interlock-cb": interlock_async,
     "hyx": hyx_async,
+    "grelmicro": grelmicro_async,
+    "baldur-framework": baldur_async,
 }
 
 
@@ -229,6 +288,18 @@ def backoff_retry(fn: Callable[[], None]) -> Case:
     )
 
 
+def baldur_retry(fn: Callable[[], None]) -> Case:
+    prepare_baldur()
+    from baldur.core.backoff import ConstantBackoff
+    from baldur.resilience.policies import retry
+
+    return called(
+        retry(max_attempts=4, retryable_exceptions=(ConnectionError,), backoff=ConstantBackoff(0))(
+            fn
+        )
+    )
+
+
 def loop_by_hand(fn: Callable[[], None]) -> Case:
     def guarded() -> None:
         for attempt in range(4):
@@ -248,6 +319,7 @@ RETRIES = {
     "tenacity": tenacity_retry,
     "stamina": stamina_retry,
     "backoff": backoff_retry,
+    "baldur-framework": baldur_retry,
 }
 RETRY_SUCCESS: dict[str, Make] = {
     name: lambda make=make: make(bare) for name, make in RETRIES.items()
@@ -294,11 +366,19 @@ def throttled_limiter(rate: int) -> Case:
     return Case("take()", take=limiter.limit)
 
 
+def grelmicro_limiter(rate: int) -> Case:
+    from grelmicro.resilience import MemoryTokenBucket
+
+    bucket = MemoryTokenBucket(capacity=rate, refill_rate=rate / HOUR)
+    return Case("take('a')", take=bucket.try_acquire)
+
+
 LIMITERS = {
     "holdfast": holdfast_limiter,
     "limits": limits_limiter,
     "pyrate-limiter": pyrate_limiter,
     "throttled-py": throttled_limiter,
+    "grelmicro": grelmicro_limiter,
 }
 LIMIT: dict[str, Make] = {name: lambda make=make: make(PLENTY) for name, make in LIMITERS.items()}
 LIMIT_REJECTION: dict[str, Make] = {
@@ -353,6 +433,13 @@ def hyx_bulkhead(places: int = 1_000) -> object:
     return bulkhead(max_concurrency=places, max_capacity=10_000)
 
 
+def baldur_bulkhead(places: int = 1_000) -> Any:
+    prepare_baldur()
+    from baldur.services.bulkhead import SemaphoreBulkhead
+
+    return SemaphoreBulkhead("compared", max_concurrent=places)
+
+
 def entered(place: object) -> Case:
     return Case("async with place:\n    pass", in_loop=True, place=place)
 
@@ -360,11 +447,15 @@ def entered(place: object) -> Case:
 BULKHEAD: dict[str, Make] = {
     "threading.BoundedSemaphore": lambda: Case("with place:\n    pass", place=BoundedSemaphore(9)),
     "holdfast": lambda: Case("with place:\n    pass", place=hf.Bulkhead("compared")),
+    "baldur-framework": lambda: Case("with place():\n    pass", place=baldur_bulkhead().acquire),
 }
 ASYNC_BULKHEAD: dict[str, Make] = {
     "asyncio.Semaphore": lambda: entered(asyncio.Semaphore(1_000)),
     "holdfast": lambda: entered(hf.Bulkhead("compared", max_concurrent=1_000)),
     "hyx": lambda: entered(hyx_bulkhead()),
+    "baldur-framework": lambda: Case(
+        "async with place():\n    pass", in_loop=True, place=baldur_bulkhead().acquire_async
+    ),
 }
 TASKS = 100
 
@@ -400,7 +491,16 @@ def asyncio_timeout() -> Case:
     )
 
 
+def baldur_timeout() -> Case:
+    prepare_baldur()
+    from baldur.resilience.policies import AsyncTimeoutPolicy
+
+    timeout = AsyncTimeoutPolicy(60)
+    return Case("await call(f)", in_loop=True, call=timeout.execute, f=bare_async)
+
+
 TIMEOUT: dict[str, Make] = {
     "asyncio.timeout": asyncio_timeout,
     "holdfast": lambda: awaited(hf.Timeout(60)(bare_async)),
+    "baldur-framework": baldur_timeout,
 }
