@@ -207,3 +207,12 @@ def test_in_greenlets(sentence, library, patched, require_real):
     if importlib.util.find_spec(library) is None:
         require_real(f"{library} is not installed")
     assert found(library, patched)[sentence] == SCENES[sentence][1]
+
+
+def test_a_hub_that_is_a_loop_of_asyncio_does_not_stand_still_either(monkeypatch, require_real):
+    if importlib.util.find_spec("eventlet") is None:
+        require_real("eventlet is not installed")
+    monkeypatch.setenv("EVENTLET_HUB", "asyncio")
+    names = list(SCENES)[:2]
+    seen = run_scenes("eventlet", True, {name: SCENES[name][0] for name in names})
+    assert seen == {name: SCENES[name][1] for name in names}

@@ -132,6 +132,22 @@ def test_a_timeout_of_a_task_of_trio_is_refused_before_the_call_begins(run):
     assert not begun
 
 
+def test_a_thread_whose_tasks_of_trio_would_stand_still_is_told_so(run):
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=None)
+    retry = hf.Retry("r", on=ConnectionError, backoff=hf.Constant(0.001), attempts=2)
+
+    def fails():
+        raise ConnectionError
+
+    async def main():
+        with bulkhead, pytest.raises(RuntimeError, match=r"wait for ever.*trio\.to_thread"):
+            bulkhead.call(int)
+        with pytest.warns(RuntimeWarning, match=r"stands still meanwhile.*trio\.to_thread"):
+            assert not retry.try_call(fails)
+
+    run(main)
+
+
 def test_a_plain_function_keeps_its_timeout_in_a_thread_of_trio(run):
     import trio
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["refuse_cut", "refuse_wait"]
+__all__ = ["is_in_trio", "refuse_cut", "refuse_wait"]
 
 
 def refuse_cut(who: object) -> None:
@@ -17,7 +17,7 @@ def refuse_cut(who: object) -> None:
     Raises:
         RuntimeError: The code that runs is a task of trio's.
     """
-    if _is_in_trio():
+    if is_in_trio():
         name = getattr(who, "name", None)
         raise RuntimeError(
             type(who).__name__
@@ -33,14 +33,15 @@ def refuse_wait() -> None:
     Raises:
         RuntimeError: The code that runs is a task of trio's.
     """
-    if _is_in_trio():
+    if is_in_trio():
         raise RuntimeError(
             "a policy has to wait here, and this is a task of trio: holdfast waits in tasks of"
             " asyncio only. Under trio give policies max_wait=0, and retries Constant(0)"
         )
 
 
-def _is_in_trio() -> bool:
+def is_in_trio() -> bool:
+    """Whether the code that runs is a task of trio's."""
     trio = sys.modules.get("trio")
     lowlevel = getattr(trio, "lowlevel", None)  # None: it is still being imported
     if lowlevel is None:

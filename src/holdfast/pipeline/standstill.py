@@ -11,6 +11,9 @@ import os
 import sys
 from weakref import WeakSet
 
+from holdfast.pipeline.foreign import is_in_trio
+from holdfast.pipeline.hubs import sleep_of_hub
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.policies.base import Policy
@@ -41,10 +44,13 @@ def mind_loop(policy: Policy, *, may_end: bool = True) -> None:
     Raises:
         RuntimeError: The wait may have no end, as an event loop runs in this thread.
     """
-    if not loop_runs_here():
+    if is_in_trio():
+        elsewhere = "use another thread, as by trio.to_thread.run_sync()"
+    elif loop_runs_here() and sleep_of_hub() is None:  # greenlets let a loop beside them go on
+        instead = _INSTEAD.get(policy.kind, "'async with' or 'await acall()'")
+        elsewhere = f"use {instead}, or another thread, as by asyncio.to_thread()"
+    else:
         return
-    instead = _INSTEAD.get(policy.kind, "'async with' or 'await acall()'")
-    elsewhere = f"use {instead}, or another thread, as by asyncio.to_thread()"
     if not may_end:
         raise RuntimeError(
             f"{policy!r} might wait for ever: the event loop of this thread stands still, "
