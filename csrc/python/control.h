@@ -76,8 +76,19 @@ typedef struct hf_invocation {
 int hf_course_begin(hf_course *course, hf_pass *pass, bool awaits);
 void hf_course_end(hf_course *course);
 
-int hf_course_limit(hf_course *course, hf_deadline deadline);
+int hf_course_limit_first(hf_course *course, hf_deadline deadline);
 void hf_course_unlimit(hf_course *course, hf_deadline outer);
+
+/* What is inside from here on has that deadline. -1: an exception is set. */
+static inline int
+hf_course_limit(hf_course *course, hf_deadline deadline)
+{
+    hf_limit *limit = course->limit;
+    if (limit == NULL || limit->flow == NULL)
+        return hf_course_limit_first(course, deadline);
+    limit->deadline = course->deadline = deadline;
+    return 0;
+}
 
 /* A step of a task begins, in whatever thread, with the deadline that the call has reached. */
 static inline void

@@ -135,11 +135,11 @@ hf_limit_put(hf_flows *flows, hf_limit *limit, const PyThreadState *thread)
 static inline int
 hf_limit_apply(hf_limit *limit)
 {
-    hf_flows *flows = hf_flows_here;
-    PyThreadState *thread = PyThreadState_Get();
-    PyObject *context = thread->context;
     if (limit->flow != NULL)
         return 0;
+    hf_flows *flows = hf_flows_here;
+    const PyThreadState *thread = PyThreadState_Get();
+    PyObject *context = thread->context;
     if (flows == NULL || context == NULL || flows->now->context != context ||
         !flows->now->knows_loop)
         return hf_limit_apply_slowly(limit);

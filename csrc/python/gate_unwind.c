@@ -25,9 +25,8 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     return answer;
 }
 
-/* What is inside from here on has that deadline. -1: an exception is set. */
 int
-hf_course_limit(hf_course *course, hf_deadline deadline)
+hf_course_limit_first(hf_course *course, hf_deadline deadline)
 {
     if (course->limit == NULL && (course->limit = hf_limit_new()) == NULL)
         return -1;
