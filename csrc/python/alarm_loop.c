@@ -7,46 +7,76 @@
 static PyObject *running_loop, *current_task, *cancelled_error, *cancelling_name;
 static PyObject *trio_name;
 static PyObject *current_tasks; /* a dict by loop, where asyncio asks it in Python; else NULL */
+static hf_au32 found_asyncio;   /* all of these are set, once and for all */
 
 /* Before 3.12 asyncio asks the dict in Python. */
-static void
+static PyObject *
 find_tasks(PyObject *asyncio)
 {
+    PyObject *dict = NULL;
 #if PY_VERSION_HEX < 0x030C0000
     PyObject *tasks = PyObject_GetAttrString(asyncio, "tasks");
-    current_tasks = tasks != NULL ? PyObject_GetAttrString(tasks, "_current_tasks") : NULL;
+    dict = tasks != NULL ? PyObject_GetAttrString(tasks, "_current_tasks") : NULL;
     Py_XDECREF(tasks);
     PyErr_Clear();
-    if (current_tasks != NULL && !PyDict_CheckExact(current_tasks))
-        Py_CLEAR(current_tasks);
+    if (dict != NULL && !PyDict_CheckExact(dict))
+        Py_CLEAR(dict);
 #else
     (void)asyncio;
 #endif
+    return dict;
 }
 
-/* False, with nothing set: nobody has imported it, so no loop of its can run. -1: an exception is set. */
+/* Take what has been found over, unless another thread was quicker. */
+static void
+keep_found(PyObject *asyncio, PyObject *const *values)
+{
+    PyObject **const places[] = {&running_loop, &current_task, &cancelled_error, &cancelling_name,
+                                 &current_tasks};
+    (void)asyncio;
+    HF_BEGIN_EXCLUSIVE(asyncio);
+    bool first = hf_load_relaxed(&found_asyncio) == 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (first)
+            *places[i] = values[i];
+        else
+            Py_XDECREF(values[i]);
+    }
+    hf_store_release(&found_asyncio, 1);
+    HF_END_EXCLUSIVE();
+}
+
+/*
+ * 0, with nothing set: nobody has imported it, or another thread is about to, so no loop of its can run
+ * here. -1: an exception is set.
+ */
 static int
 find_asyncio(void)
 {
     static const char *const names[] = {"_get_running_loop", "current_task", "CancelledError"};
-    PyObject **const found[] = {&running_loop, &current_task, &cancelled_error};
-    if (cancelled_error != NULL)
+    PyObject *values[5] = {NULL};
+    if (hf_load_acquire(&found_asyncio) != 0)
         return 1;
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    PyObject *asyncio = PyDict_GetItemString(modules, "asyncio");
+    PyObject *asyncio = Py_XNewRef(PyDict_GetItemString(modules, "asyncio"));
     if (asyncio == NULL)
         return 0;
-    cancelling_name = PyUnicode_InternFromString("cancelling");
-    if (cancelling_name == NULL)
-        return -1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        PyObject *value = PyObject_GetAttrString(asyncio, names[i]);
-        if (value == NULL)
-            return -1;
-        Py_XSETREF(*found[i], value);
+    bool all = (values[3] = PyUnicode_InternFromString("cancelling")) != NULL;
+    for (size_t i = 0; all && i < sizeof names / sizeof *names; i++)
+        all = (values[i] = PyObject_GetAttrString(asyncio, names[i])) != NULL;
+    if (all) {
+        values[4] = find_tasks(asyncio);
+        keep_found(asyncio, values);
+        Py_DECREF(asyncio);
+        return 1;
     }
-    find_tasks(asyncio);
-    return 1;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        Py_XDECREF(values[i]);
+    Py_DECREF(asyncio);
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+        return -1;
+    PyErr_Clear(); /* it is being imported */
+    return 0;
 }
 
 /*
@@ -225,7 +255,7 @@ hf_loop_runs_here(void)
 bool
 hf_is_cancelled(void)
 {
-    return cancelled_error != NULL && PyErr_ExceptionMatches(cancelled_error);
+    return hf_load_acquire(&found_asyncio) != 0 && PyErr_ExceptionMatches(cancelled_error);
 }
 
 void

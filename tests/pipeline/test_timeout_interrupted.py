@@ -9,6 +9,7 @@ import pytest
 
 import holdfast as hf
 from holdfast._native import gate
+from tests.apart import run_apart
 from tests.pipeline.virtual import VirtualLoop, ended, run
 
 pytestmark = pytest.mark.usefixtures("nothing_stays_open")
@@ -119,3 +120,22 @@ def test_no_memory_for_a_deadline_is_a_memory_error_and_leaves_nothing(clock):
         assert gate._limits_in_force() == 0
     assert outer.call(nested) == 1
     assert failed < 40
+
+
+def test_a_thread_may_use_a_timeout_while_another_imports_asyncio() -> None:
+    run_apart(
+        """
+        import sys, types
+        import holdfast as hf
+        assert "asyncio" not in sys.modules
+        sys.modules["asyncio"] = types.ModuleType("asyncio")  # as far as its import has come
+        with hf.Timeout(9):
+            assert hf.Timeout(5).call(hf.deadline) <= 5
+        del sys.modules["asyncio"]
+        import asyncio
+        async def main():
+            async with hf.Timeout(5):
+                return hf.deadline()
+        assert asyncio.run(main()) <= 5
+        """
+    )
