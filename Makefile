@@ -104,7 +104,9 @@ tsan: ## C tests and Python stress tests under ThreadSanitizer
 	$(call sanitized,thread,libtsan.so,-m stress)
 
 # The demo is traffic in real time, too much for what runs at a fraction of its speed.
-NOT_ASAN := tests/project tests/agent/test_demo_end_to_end.py
+# Greenlets copy the C stack, and what the sanitizer has marked in it.
+NOT_ASAN := tests/project tests/agent/test_demo_end_to_end.py tests/pipeline/test_timeout_greenlets.py \
+            tests/pipeline/test_timeout_libraries.py tests/runtimes/test_greenlets.py
 asan: ## C tests and quick Python tests under AddressSanitizer and UBSan
 	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) $(NOT_ASAN:%=--ignore=%))
 
