@@ -34,8 +34,12 @@ NAMES = {
 }
 
 
-def run_scenes(library: str, patched: bool, scenes: dict[str, str]) -> dict[str, list[str]]:
+def run_scenes(
+    library: str, patched: bool, scenes: dict[str, str], *, late: bool = False
+) -> dict[str, list[str]]:
     """Run every scene under ``library``, the standard library patched or not; return their lines.
+
+    ``late``: it is patched once holdfast has been imported.
 
     All in one process of their own, one after the other. They have ``spawn``, ``sleep``, ``kill``,
     ``together`` (spawn and wait for all), ``Flag``, ``TheirTimeout``, ``start_real_thread``,
@@ -43,6 +47,7 @@ def run_scenes(library: str, patched: bool, scenes: dict[str, str]) -> dict[str,
     """
     parts = [
         "import warnings; warnings.simplefilter('ignore')",  # theirs
+        "import holdfast" if late else "",
         PATCH[library] if patched else "",
         NAMES[library],
         "warnings.resetwarnings(); warnings.simplefilter('error')",

@@ -1,4 +1,4 @@
-"""Containers: a read-only root, no /dev/shm, process 1, an unknown user, time that stood still."""
+"""Containers: a read-only root, no /dev/shm, no /proc, process 1, an unknown user, frozen time."""
 
 import os
 import shutil
@@ -31,6 +31,7 @@ CONTAINER = """
 set -e
 mount -t tmpfs -o uid=54321,gid=54321,mode=700 tmpfs "$HOLDFAST_DIR"
 mount -t tmpfs -o ro tmpfs /dev/shm
+mount -t tmpfs -o ro tmpfs /proc
 mount -o remount,bind,ro /
 exec "$0" -c "$1"
 """

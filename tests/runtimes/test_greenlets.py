@@ -216,3 +216,14 @@ def test_a_hub_that_is_a_loop_of_asyncio_does_not_stand_still_either(monkeypatch
     names = list(SCENES)[:2]
     seen = run_scenes("eventlet", True, {name: SCENES[name][0] for name in names})
     assert seen == {name: SCENES[name][1] for name in names}
+
+
+@pytest.mark.parametrize("library", PATCH)
+def test_a_library_that_is_patched_late_finds_policies_that_wait_rightly(library, require_real):
+    if importlib.util.find_spec(library) is None:
+        require_real(f"{library} is not installed")
+    scenes = {name: scene for name, scene in SCENES.items() if "pool" not in name}
+    seen = run_scenes(
+        library, True, {name: source for name, (source, _) in scenes.items()}, late=True
+    )
+    assert seen == {name: lines for name, (_, lines) in scenes.items()}
