@@ -53,7 +53,7 @@ static PyTypeObject *entry_type, *descriptor_type;
  */
 #if PY_VERSION_HEX >= 0x030E0000
 #define HF_EXIT_COMES_FIRST true
-#define HF_FURTHEST_APART ((intptr_t)(6 * sizeof(_Py_CODEUNIT)))
+#define HF_FURTHEST_APART ((intptr_t)12) /* bytes: six code units */
 #else
 #define HF_EXIT_COMES_FIRST false
 #endif
