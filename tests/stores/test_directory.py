@@ -140,6 +140,44 @@ def test_a_file_grows_and_what_stands_in_it_stays_where_it_is(shared):
     assert path.stat().st_blocks * 512 >= path.stat().st_size
 
 
+@pytest.mark.parametrize("meanwhile", [10, 150, 900])
+def test_a_file_that_another_thread_makes_longer_meanwhile_has_room_for_both(shared, meanwhile):
+    # The disk is asked for room without the GIL: others make policies, and find no room either.
+    run_apart(
+        f"""
+        import os, threading
+        import holdfast as hf
+        from holdfast._native import ledger as native
+        from holdfast.stores.ledger import ledger
+
+        def make(kind, n):
+            kept.extend(hf.CircuitBreaker(f"{{kind}}{{i}}", latency=True) for i in range(n))
+
+        def allocate(*args):
+            os.posix_fallocate = whole
+            first = native.size()
+            while native.size() == first:
+                kernels.append(Histogram())
+            kernels.extend(Histogram() for _ in range({meanwhile}))
+            return whole(*args)
+
+        from holdfast._native.histogram import Histogram
+        kept, kernels = [hf.CircuitBreaker("first")], []
+        whole, os.posix_fallocate = os.posix_fallocate, allocate
+        make("a", 100 + {meanwhile})
+        assert os.posix_fallocate is whole
+        assert all(native.shares(one._kernel) for one in kept)
+        assert all(map(native.shares, kernels))
+        assert ledger.unshared == 0
+        assert native.used() <= native.size() == os.path.getsize(ledger.directory / ledger.file)
+        for one in kept:
+            one.call(int)
+        sums = ledger.figures()
+        assert sum(sums[0, one.name].counts[0] for one in kept) == len(kept)
+        """
+    )
+
+
 def test_policies_that_come_and_go_leave_the_file_as_large_as_it_was(shared):  # trap 59
     run_apart(
         """

@@ -27,6 +27,7 @@ cdef extern from "holdfast/hf_arena.h" nogil:
     size_t hf_arena_needs(const hf_arena *a, size_t bytes)
     void *hf_arena_take(hf_arena *a, size_t bytes)
     void hf_arena_give(hf_arena *a, void *block)
+    void hf_arena_lock "hf__arena_lock"(hf_arena *a)
     void hf_arena_unlock "hf__arena_unlock"(hf_arena *a)
     void hf_arena_retire(hf_arena *a, const void *block)
 

@@ -54,27 +54,44 @@ cdef void unplace(void *block) noexcept nogil:
 
 cdef void *take(size_t size) noexcept:
     cdef void *taken = hf_arena_take(&arena, size)
-    if taken is NULL and grow(hf_arena_needs(&arena, size)):
+    while taken is NULL and grow(hf_arena_needs(&arena, size)):
         taken = hf_arena_take(&arena, size)
     return taken
 
 
 cdef bint grow(size_t needed) noexcept:
-    """Make the file longer, if it can be; kernels made when it cannot are seen by nobody else."""
-    cdef size_t size = arena.size
-    while size < needed and size < RESERVED:
-        size *= 2
-    try:
-        if size < needed or not is_own(own_fd):
+    """Make the file longer, if it can be; kernels made when it cannot are seen by nobody else.
+
+    While the disk is asked for room other threads run, and may make it longer as well: who comes
+    second has nothing to map, and measures again.
+    """
+    cdef size_t before, size
+    while (before := arena.size) < needed:
+        size = before
+        while size < needed and size < RESERVED:
+            size *= 2
+        try:
+            if size < needed or not is_own(own_fd):
+                return False
+            allocate(own_fd, before, size - before)
+        except OSError:
             return False
-        allocate(own_fd, arena.size, size - arena.size)
-    except OSError:
-        return False
-    if mmap(arena.base + arena.size, size - arena.size, PROT_READ | PROT_WRITE,
-            MAP_SHARED | MAP_FIXED, own_fd, arena.size) == MAP_FAILED:
-        return False
-    arena.size = size
+        if not map_more(before, size):
+            return False
     return True
+
+
+cdef bint map_more(size_t before, size_t size) noexcept:
+    """Map what the file has from ``before`` on, unless somebody has mapped there meanwhile."""
+    cdef bint mapped = True
+    hf_arena_lock(&arena)
+    if arena.size == before:
+        mapped = mmap(arena.base + before, size - before, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_FIXED, own_fd, before) != MAP_FAILED
+        if mapped:
+            arena.size = size
+    hf_arena_unlock(&arena)
+    return mapped
 
 
 def allocate(fd, offset, length):
