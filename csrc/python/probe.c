@@ -170,7 +170,7 @@ begin(GateObject *step, const hf_breaker_permit *permit)
 static bool
 admit_inside(GateObject *step, int64_t now_ns, hf_breaker_permit *permit)
 {
-    if (step->probes == NULL || hf_breaker_state(step->cell) != HF_HALF_OPEN)
+    if (hf_breaker_state(step->cell) != HF_HALF_OPEN)
         return false;
     PyObject *probes = probes_here();
     bool admitted = false;

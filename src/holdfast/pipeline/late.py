@@ -112,13 +112,13 @@ def guarded_manager(gate: Policy, manager: M, *again: Any) -> M:
         manager: What it guards; used as a decorator, each call of what it decorates is guarded.
         *again: For a gate that controls calls: the function that gave it, and its arguments.
     """
-    guarded = partial(guarded_generator, gate, items=_entered_instead)
+    guarded = partial(guarded_generator, gate, items=_entered_instead, around=True)
     return _with_guarded_generator(gate, manager, guarded, again)
 
 
 def guarded_async_manager(gate: Policy, manager: M, *again: Any) -> M:
     """Do what ``guarded_manager`` does for what ``@asynccontextmanager`` made."""
-    guarded = partial(guarded_async_generator, gate, items=_aentered_instead)
+    guarded = partial(guarded_async_generator, gate, items=_aentered_instead, around=True)
     return _with_guarded_generator(gate, manager, guarded, again)
 
 
@@ -237,8 +237,11 @@ def _stream(
     if again:
         fn, *arguments = again
         again = (partial(_stream_of_call, stream_of, fn), *arguments)
-    items = _aentered_instead if stream_of is _entered else items_of
-    return guarded_async_generator(self._hf_gate, stream_of(self._hf_inner), *again, items=items)
+    around = stream_of is _entered
+    items = _aentered_instead if around else items_of
+    return guarded_async_generator(
+        self._hf_gate, stream_of(self._hf_inner), *again, items=items, around=around
+    )
 
 
 def _stream_of_call(stream_of: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:

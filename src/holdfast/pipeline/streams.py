@@ -31,6 +31,7 @@ def guarded_generator(
     inner: Generator[Y, S, R],
     *again: Any,
     items: Callable[[Any], Any] = iter,
+    around: bool = False,
 ) -> Generator[Y, S, R]:
     """Return a generator that passes ``gate`` before the first item of ``inner``.
 
@@ -43,10 +44,11 @@ def guarded_generator(
         *again: For a gate that controls calls: the function that made ``inner``, and its
             positional and keyword arguments, to begin afresh.
         items: What makes a stream of what a fallback gives instead.
+        around: Whether it stands around what its consumer does, as that of a context manager.
     """
     if not again:
-        return _named_after(inner, _drive(gate, inner))
-    return _named_after(inner, _drive_controlled(gate, _streams(inner, *again), items))
+        return _named_after(inner, _drive(gate, inner, around))
+    return _named_after(inner, _drive_controlled(gate, _streams(inner, *again), items, around))
 
 
 def guarded_async_generator(
@@ -54,14 +56,16 @@ def guarded_async_generator(
     inner: AsyncGenerator[Y, S],
     *again: Any,
     items: Callable[[Any], AsyncGenerator[Any, None]] | None = None,
+    around: bool = False,
 ) -> AsyncGenerator[Y, S]:
     """Return an asynchronous generator that passes ``gate`` before the first item of ``inner``.
 
     As ``guarded_generator``, but waits for admission without blocking the event loop.
     """
     if not again:
-        return _named_after(inner, _adrive(gate, inner))
-    return _named_after(inner, _adrive_controlled(gate, _streams(inner, *again), items or items_of))
+        return _named_after(inner, _adrive(gate, inner, around))
+    streams = _streams(inner, *again)
+    return _named_after(inner, _adrive_controlled(gate, streams, items or items_of, around))
 
 
 def _named_after(inner: Any, outer: G) -> G:
@@ -95,25 +99,25 @@ class _Begun:
 # ---- generators ----
 
 
-def _drive(gate: Gate, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
+def _drive(gate: Gate, inner: Generator[Y, S, R], around: bool) -> Generator[Y, S, R]:
     with gate._permit() as permit:
-        return (yield from _inside(permit, inner))
+        return (yield from _inside(permit, inner, around))
 
 
 def _drive_controlled(
-    gate: Gate, streams: Iterator[Generator[Y, S, R]], items: Callable[[Any], Any]
+    gate: Gate, streams: Iterator[Generator[Y, S, R]], items: Callable[[Any], Any], around: bool
 ) -> Generator[Y, S, R]:
     permit, begun = gate._open(partial(_open_stream, streams))
     del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
             stand_in: Generator[Y, S, R] = items(begun)
-            permit._step(False)
+            permit._step(around)
             return (yield from stand_in)
         if begun.stream is None:
             result: R = begun.take()
             return result
-        stream: Generator[Y, S, R] = _inside(permit, begun.stream)
+        stream: Generator[Y, S, R] = _inside(permit, begun.stream, around)
         return (yield from _go_on(stream, begun.take()))
 
 
@@ -147,9 +151,9 @@ def _go_on(inner: Generator[Y, S, R], item: Y) -> Generator[Y, S, R]:
             return stop.value  # type: ignore[no-any-return]
 
 
-def _inside(permit: Permit, inner: Generator[Y, S, R]) -> Generator[Y, S, R]:
+def _inside(permit: Permit, inner: Generator[Y, S, R], around: bool) -> Generator[Y, S, R]:
     """Return the stream, or of a probe one whose steps are inside of it, and not the consumer's."""
-    if not permit._is_probe:
+    if around or not permit._is_probe:
         return inner
     permit._step(False)
     probing: Any = _Inside(permit, inner)
@@ -189,9 +193,9 @@ class _Inside:
 # ---- asynchronous generators ----
 
 
-def _ainside(permit: Permit, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, S]:
+def _ainside(permit: Permit, inner: AsyncGenerator[Y, S], around: bool) -> AsyncGenerator[Y, S]:
     """As ``_inside``."""
-    if not permit._is_probe:
+    if around or not permit._is_probe:
         return inner
     permit._step(False)
     probing: Any = _AsyncInside(permit, inner)
@@ -225,9 +229,9 @@ class _AsyncInside:
             self._permit._step(False)
 
 
-async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S]) -> AsyncGenerator[Y, S]:
+async def _adrive(gate: Gate, inner: AsyncGenerator[Y, S], around: bool) -> AsyncGenerator[Y, S]:
     with await gate._apermit() as permit:
-        inner = _ainside(permit, inner)
+        inner = _ainside(permit, inner, around)
         try:
             item = await _first(inner)
             while True:  # what `yield from` would do, which asynchronous generators lack
@@ -245,12 +249,13 @@ async def _adrive_controlled(
     gate: Gate,
     streams: Iterator[AsyncGenerator[Y, S]],
     items: Callable[[Any], AsyncGenerator[Any, None]],
+    around: bool,
 ) -> AsyncGenerator[Y, S]:
     permit, begun = await gate._aopen(partial(_open_async_stream, streams))
     del streams  # and the arguments: it will not begin again
     with permit:
         if not isinstance(begun, _Begun):
-            permit._step(False)
+            permit._step(around)
             stand_in = items(begun)
             try:
                 async for item in stand_in:
@@ -260,7 +265,7 @@ async def _adrive_controlled(
             return
         if begun.stream is None:
             return
-        inner, item = _ainside(permit, begun.stream), begun.take()
+        inner, item = _ainside(permit, begun.stream, around), begun.take()
         try:
             while True:
                 try:
