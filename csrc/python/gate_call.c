@@ -275,8 +275,12 @@ hf_need_no_rerun(GateObject *gate)
         return hf_need_made(gate);
     PyErr_Format(PyExc_TypeError,
                  "%R has a retry or a fallback, which cannot run a block again: use it as a "
-                 "decorator or with call()",
-                 (PyObject *)gate);
+                 "decorator or with call()%s",
+                 (PyObject *)gate,
+                 gate->kind == HF_KIND_RETRY
+                     ? ", or write 'for attempt in retry.attempts():' (in a coroutine 'async for') "
+                       "and 'with attempt:' around the block"
+                     : "");
     return -1;
 }
 
@@ -346,6 +350,11 @@ hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs)
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
         PyErr_SetString(PyExc_TypeError,
                         "a policy as a decorator takes the function and nothing else");
+        return NULL;
+    }
+    if (PyTuple_GET_SIZE(args) == 0) {
+        PyErr_Format(PyExc_TypeError, "%R as a decorator takes the function: write it without ()",
+                     op);
         return NULL;
     }
     if (!PyArg_ParseTuple(args, "O:decorator", &fn) || hf_need_made((GateObject *)op) < 0)

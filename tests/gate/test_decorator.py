@@ -304,3 +304,8 @@ def test_a_guard_lives_until_its_call_has_ended_whoever_lets_go_of_it() -> None:
     assert alive == [True, True]
     assert (called(), handler()) == (None, None)
     assert fates(breaker) == {"succeeded": 3}
+
+
+def test_a_decorator_with_parentheses_is_told_to_go_without() -> None:
+    with pytest.raises(TypeError, match=r"<Bulkhead 'places'> as a decorator .* without \(\)"):
+        places()()

@@ -277,6 +277,8 @@ def test_its_settings_are_in_one_line_and_a_block_cannot_be_run_twice(clock: Man
     retry = retry_of(clock)
     assert retry.describe().startswith("Retry 'network': attempts=3, backoff=Constant(")
     assert repr(retry) == "<Retry 'network'>"
+    with pytest.raises(TypeError, match=r"for attempt in retry\.attempts\(\):"), retry:
+        pass
     with pytest.raises(TypeError, match="cannot run a block again"), retry:
         raise AssertionError("ran")
 
