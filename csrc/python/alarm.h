@@ -38,6 +38,7 @@ int hf_alarm_enqueue(GateObject *step, PyObject *loop, hf_alarm *alarm);
 void hf_alarm_dequeue(hf_alarm *alarm);
 
 /* ---- alarm_loop.c ---- */
+int hf_alarm_loop_ready(void);
 int hf_alarms_find_driver(hf_alarms *alarms);
 long hf_cancelling_of(PyObject *task);
 bool hf_task_waits_for(PyObject *task, const PyObject *awaited);

@@ -86,14 +86,21 @@ find_asyncio(void)
 int
 hf_refuse_trio(PyObject *gate)
 {
-    if (trio_name == NULL && (trio_name = PyUnicode_InternFromString("trio")) == NULL)
-        return -1;
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
     if (PyDict_GetItemWithError(modules, trio_name) == NULL)
         return PyErr_Occurred() ? -1 : 0;
+    if (hf_loop_runs_here()) /* httpcore imports trio wherever it is installed */
+        return 0;
     PyObject *answer = PyObject_CallMethod(gate, "_refuse_trio", NULL);
     Py_XDECREF(answer);
     return answer == NULL ? -1 : 0;
+}
+
+int
+hf_alarm_loop_ready(void)
+{
+    trio_name = PyUnicode_InternFromString("trio");
+    return trio_name == NULL ? -1 : 0;
 }
 
 /* How often somebody has asked the task to end. */

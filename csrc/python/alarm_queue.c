@@ -396,5 +396,5 @@ int
 hf_alarm_ready(PyObject *module)
 {
     queue_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &queue_spec, NULL);
-    return queue_type == NULL ? -1 : 0;
+    return queue_type == NULL ? -1 : hf_alarm_loop_ready();
 }
