@@ -5,6 +5,8 @@ loops, which all call something. A profiler is called there too, and what it rai
 way.
 """
 
+import _thread
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
@@ -121,3 +123,23 @@ def leave(bulkhead: Bulkhead) -> None:
         bulkhead.leave()
     finally:
         sys.setprofile(profiler)
+
+
+class InterruptedAtTheEnd(Bulkhead):
+    """Its wait ends with a place and with a signal, which nothing has noticed yet."""
+
+    _block = _thread.interrupt_main  # type: ignore[assignment]
+
+
+def test_a_signal_that_comes_as_a_block_is_entered_loses_no_place() -> None:
+    # The handler runs as `__enter__` returns: from 3.14 on that is before the block begins.
+    bulkhead = InterruptedAtTheEnd("places", max_concurrent=1, max_waiting=1, max_wait=None)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for _ in range(3):
+            bulkhead.enter()  # the place that is handed over
+            with pytest.raises(KeyboardInterrupt), bulkhead:
+                pass
+            assert bulkhead.in_flight == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
