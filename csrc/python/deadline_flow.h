@@ -192,12 +192,19 @@ hf_limit_free(hf_limit *limit)
     flows->n_free++;
 }
 
+/* False: nothing is in force in this thread, whoever asks. */
+static inline bool
+hf_may_have_deadline(void)
+{
+    const hf_flows *flows = hf_flows_here;
+    return flows != NULL && flows->limits > 0;
+}
+
 /* The deadline in force, whose policy is held. -1: it could not be found out; an exception is set. */
 static inline int
 hf_deadline_in_force(hf_deadline *deadline)
 {
-    const hf_flows *flows = hf_flows_here;
-    if (flows != NULL && flows->limits > 0)
+    if (hf_may_have_deadline())
         return hf_deadline_find(deadline);
     *deadline = (hf_deadline){NULL, 0};
     return 0;
