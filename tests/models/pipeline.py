@@ -71,6 +71,7 @@ class BreakerStep(Step):
         self.verdicts = verdicts
         self.records = records  # durations
         self.durations_ns: list[int] = []
+        self.probes: list[Any] = []  # that what runs is inside of, the innermost last
 
     def changed(self, change: Change | None) -> None:
         if change is not None:
@@ -79,6 +80,9 @@ class BreakerStep(Step):
             self.tell(kind, self.name, (old, new), generation)
 
     def enter(self, now_ns: int) -> Any:
+        for probe in reversed(self.probes):
+            if (permit := self.model.admit_inside(probe, now_ns)) is not None:
+                return permit
         permit, change = self.model.admit(now_ns)
         if permit is None and self.observes:
             permit = self.model.admit_observed()
