@@ -52,11 +52,33 @@ cut(hf_link *it)
         it->next->at = it->at;
 }
 
+/*
+ * Whose blocks alone are in this flow: that task, only to be compared. Else NULL: then it is for all that
+ * run on its data stack to look at. Tasks that wait with a block open may be many.
+ */
+static const PyObject *
+only_in(const hf_flow *flow)
+{
+    const PyObject *weak = flow->first->task;
+    for (const hf_limit *limit = flow->first; limit != NULL; limit = limit->after) {
+        if (!limit->is_block || limit->task != weak)
+            return NULL;
+    }
+    return weak != NULL ? hf_weak_address(weak) : NULL;
+}
+
+static hf_link **
+stack_slot(const hf_flows *flows, const void *stack, const PyObject *only)
+{
+    return &flows->by_stack[slot_of(flows, (const char *)stack + (uintptr_t)only)];
+}
+
 static void
 put_away(hf_flows *flows, hf_flow *flow)
 {
+    flow->only = only_in(flow);
     put(&flows->by_context[slot_of(flows, flow->context)], &flow->by_context);
-    put(&flows->by_stack[slot_of(flows, flow->stack)], &flow->by_stack);
+    put(stack_slot(flows, flow->stack, flow->only), &flow->by_stack);
 }
 
 /* Tables of that size, with all that is in those there were. Without memory they stay. */
@@ -92,16 +114,19 @@ find(const hf_flows *flows, const PyObject *context)
     return NULL;
 }
 
-/* After `last`, of those that are away the next of that data stack: the newest first. */
+/*
+ * After `last`, of those that are away the next of that data stack, the newest first: of those in which
+ * there are only blocks of one task, or of the others.
+ */
 static hf_flow *
-next_on_stack(const hf_flows *flows, const void *stack, const hf_flow *last)
+next_on_stack(const hf_flows *flows, const void *stack, const PyObject *only, const hf_flow *last)
 {
     if (flows->away == 0)
         return NULL;
-    hf_link *it = last != NULL ? last->by_stack.next : flows->by_stack[slot_of(flows, stack)];
+    hf_link *it = last != NULL ? last->by_stack.next : *stack_slot(flows, stack, only);
     for (; it != NULL; it = it->next) {
         hf_flow *flow = FLOW_OF(it, by_stack);
-        if (flow->stack == stack)
+        if (flow->stack == stack && flow->only == only)
             return flow;
     }
     return NULL;
@@ -120,12 +145,20 @@ take_back(hf_flows *flows, hf_flow *flow)
 }
 
 static void
+free_flow(hf_flow *flow)
+{
+    if (flow != NULL)
+        Py_XDECREF(flow->known);
+    PyMem_Free(flow);
+}
+
+static void
 drop_flow(hf_flows *flows, hf_flow *flow)
 {
     if (flows->spare == NULL)
         flows->spare = flow;
     else
-        PyMem_Free(flow);
+        free_flow(flow);
 }
 
 /* Have the limits of that context at hand. -1: no memory; nothing is set. */
@@ -140,7 +173,6 @@ switch_to(hf_flows *flows, const PyObject *context)
         take_back(flows, other);
     } else if (now->first == NULL) {
         now->context = context;
-        now->knows_loop = false;
         return 0;
     } else {
         other = flows->spare != NULL ? flows->spare : PyMem_Calloc(1, sizeof *other);
@@ -149,7 +181,6 @@ switch_to(hf_flows *flows, const PyObject *context)
         flows->spare = NULL;
         other->first = NULL;
         other->context = context;
-        other->knows_loop = false;
     }
     flows->now = other;
     if (now->first == NULL) {
@@ -160,7 +191,7 @@ switch_to(hf_flows *flows, const PyObject *context)
         resize(flows, flows->by_context == NULL ? 16 : 4 * (flows->mask + 1));
     if (flows->by_context == NULL) {
         flows->now = now;
-        PyMem_Free(other); /* it was made above: there are no tables */
+        free_flow(other); /* it was made above: there are no tables */
         return -1;
     }
     put_away(flows, now);
@@ -194,7 +225,7 @@ end_thread(PyObject *capsule)
             hf_flow *flow = FLOW_OF(it, by_context);
             next = it->next;
             forget_limits(flow);
-            PyMem_Free(flow);
+            free_flow(flow);
         }
     }
     UNLOCK_THREADS();
@@ -203,8 +234,8 @@ end_thread(PyObject *capsule)
         PyMem_Free(limit);
     }
     PyMem_Free(flows->by_context);
-    PyMem_Free(flows->spare);
-    PyMem_Free(flows->now);
+    free_flow(flows->spare);
+    free_flow(flows->now);
     PyMem_Free(flows);
 }
 
@@ -269,20 +300,24 @@ hf_limit_new_slowly(void)
 }
 
 static int
-put_in_force(hf_limit *limit, const PyObject *context)
+put_in_force(hf_limit *limit, PyObject *context)
 {
     hf_flows *flows = flows_here();
-    if (flows == NULL)
+    PyObject *known = flows != NULL ? PyWeakref_NewRef(context, NULL) : NULL;
+    if (known == NULL)
         return -1;
     const void *loop = hf_loop_here();
     HF_LOCK(flows);
     int answer = switch_to(flows, context);
     if (answer == 0) {
+        PyObject *old = flows->now->known;
         flows->now->loop = loop;
-        flows->now->knows_loop = true;
+        flows->now->known = known;
         flows->blocks += limit->is_block;
+        known = old;
     }
     HF_UNLOCK(flows);
+    Py_XDECREF(known);
     if (answer == 0)
         hf_limit_put(flows, limit, PyThreadState_Get());
     else
@@ -305,14 +340,20 @@ int
 hf_limit_apply_to_block(hf_limit *limit)
 {
     PyObject *context = context_here(), *task = NULL;
-    limit->is_block = true;
     if (context == NULL || hf_task_here(&task) < 0)
         return -1;
-    limit->context = PyWeakref_NewRef(context, NULL);
-    limit->task = task != NULL ? PyWeakref_NewRef(task, NULL) : NULL;
-    bool failed = limit->context == NULL || (task != NULL && limit->task == NULL);
+    PyObject *weak = PyWeakref_NewRef(context, NULL);
+    PyObject *weak_task = weak != NULL && task != NULL ? PyWeakref_NewRef(task, NULL) : NULL;
+    bool failed = weak == NULL || (task != NULL && weak_task == NULL);
     Py_XDECREF(task);
-    return failed ? -1 : put_in_force(limit, context);
+    if (failed) {
+        Py_XDECREF(weak);
+        return -1;
+    }
+    limit->is_block = true; /* from here on it is no other's to use again */
+    limit->context = weak;
+    limit->task = weak_task;
+    return put_in_force(limit, context);
 }
 
 static void
@@ -322,9 +363,15 @@ take_out(hf_flows *flows, hf_limit *limit)
     hf_limit_unlink(limit);
     flows->limits--;
     flows->blocks -= limit->is_block;
-    if (flow->first == NULL && flow != flows->now) {
+    if (flow == flows->now)
+        return;
+    if (flow->first == NULL) {
         take_back(flows, flow);
         drop_flow(flows, flow);
+    } else if (flow->only != only_in(flow)) {
+        flow->only = only_in(flow);
+        cut(&flow->by_stack);
+        put(stack_slot(flows, flow->stack, flow->only), &flow->by_stack);
     }
 }
 
@@ -400,22 +447,29 @@ find_inherited(hf_flows *flows, const PyObject *context, const PyObject *task,
 {
     const void *stack = hf_stack_of(PyThreadState_Get()), *loop = NULL;
     PyObject *its_context = NULL;
+    if (stack == NULL) /* of a greenlet that runs nothing of Python yet */
+        return 0;
     HF_LOCK(flows);
-    hf_flow *flow = next_on_stack(flows, stack, NULL);
+    bool is_any = next_on_stack(flows, stack, NULL, NULL) != NULL ||
+                  (task != NULL && next_on_stack(flows, stack, task, NULL) != NULL);
     HF_UNLOCK(flows);
-    if (flow == NULL)
+    if (!is_any)
         return 0;
     hf_surroundings around = hf_task_around(&loop, &its_context);
     if (around == HF_UNKNOWN)
         return -1;
     HF_LOCK(flows);
     const hf_flow *its = its_context != context ? find(flows, its_context) : NULL;
-    for (flow = next_on_stack(flows, stack, NULL); flow != NULL;
-         flow = next_on_stack(flows, stack, flow)) {
-        bool is_around = flow->loop != loop || around == HF_OUTSIDE ||
-                         (its != NULL && its->stack == stack && flow->since >= its->since);
-        if (is_around)
-            find_shortest(flow, flow->loop == loop ? task : NULL, deadline);
+    for (const PyObject *only = NULL;; only = task) {
+        for (const hf_flow *flow = next_on_stack(flows, stack, only, NULL); flow != NULL;
+             flow = next_on_stack(flows, stack, only, flow)) {
+            bool is_around = flow->loop != loop || around == HF_OUTSIDE ||
+                             (its != NULL && its->stack == stack && flow->since >= its->since);
+            if (is_around)
+                find_shortest(flow, flow->loop == loop ? task : NULL, deadline);
+        }
+        if (only == task)
+            break;
     }
     Py_XINCREF((PyObject *)deadline->step);
     HF_UNLOCK(flows);
@@ -453,11 +507,10 @@ hf_deadline_find(hf_deadline *deadline)
 
 /* The newest limit of the flow that runs here, or NULL. */
 static hf_limit *
-newest_here(void)
+newest_here(const hf_flows *flows)
 {
-    hf_flows *flows = hf_flows_here;
     const PyObject *context = PyThreadState_Get()->context;
-    if (flows == NULL || flows->limits == 0 || context == NULL)
+    if (flows->limits == 0 || context == NULL)
         return NULL;
     const hf_flow *flow = flows->now->context == context ? flows->now : find(flows, context);
     return flow != NULL ? flow->first : NULL;
@@ -467,9 +520,14 @@ newest_here(void)
 long
 hf_cuts_around(const hf_limit *own)
 {
+    hf_flows *flows = hf_flows_here;
     long n = 0;
-    for (const hf_limit *limit = newest_here(); limit != NULL; limit = limit->after)
+    if (flows == NULL)
+        return 0;
+    HF_LOCK(flows);
+    for (const hf_limit *limit = newest_here(flows); limit != NULL; limit = limit->after)
         n += limit == own ? 0 : limit->cuts;
+    HF_UNLOCK(flows);
     return n;
 }
 
@@ -480,8 +538,13 @@ hf_cuts_around(const hf_limit *own)
 void
 hf_cut_again_around(const hf_limit *own)
 {
-    for (hf_limit *limit = newest_here(); limit != NULL; limit = limit->after)
+    hf_flows *flows = hf_flows_here;
+    if (flows == NULL)
+        return;
+    HF_LOCK(flows);
+    for (hf_limit *limit = newest_here(flows); limit != NULL; limit = limit->after)
         limit->cut_again |= limit != own && limit->cuts > 0;
+    HF_UNLOCK(flows);
 }
 
 /* _limits_in_force(): how many there are in this thread, in all its flows; for tests. */

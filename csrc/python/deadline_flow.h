@@ -29,9 +29,10 @@ typedef struct hf_link {
 typedef struct hf_flow {
     hf_link by_context, by_stack; /* while it is away */
     const PyObject *context;      /* only compared */
-    const void *loop;             /* the event loop that its context belongs to, or NULL */
-    bool knows_loop;              /* that was asked for */
+    PyObject *known;              /* a weak reference to the context whose loop is known; or NULL */
+    const void *loop;             /* the event loop that this belongs to, or NULL */
     const void *stack;            /* the data stack of its first limit */
+    const PyObject *only;         /* while it is away: whose blocks are all there is; NULL: not */
     hf_limit *first;              /* the newest */
     uint64_t since;               /* how many flows had a first limit before, in this thread */
 } hf_flow;
@@ -107,6 +108,25 @@ hf_stack_of(const PyThreadState *thread)
     return chunk;
 }
 
+/* What a weak reference is to, only to be compared: None once that has died. */
+static inline const PyObject *
+hf_weak_address(const PyObject *weak)
+{
+#ifdef Py_GIL_DISABLED
+    return _Py_atomic_load_ptr_relaxed(&((const PyWeakReference *)weak)->wr_object);
+#else
+    return ((const PyWeakReference *)weak)->wr_object;
+#endif
+}
+
+/* Whether the limits at hand are this context's, and its loop is known: not of one that had its address. */
+static inline bool
+hf_flow_is_known(const hf_flow *flow, const PyObject *context)
+{
+    return flow->context == context && flow->known != NULL &&
+           hf_weak_address(flow->known) == context;
+}
+
 /* Its context is the one at hand. */
 static inline void
 hf_limit_put(hf_flows *flows, hf_limit *limit, const PyThreadState *thread)
@@ -140,8 +160,7 @@ hf_limit_apply(hf_limit *limit)
     hf_flows *flows = hf_flows_here;
     const PyThreadState *thread = PyThreadState_Get();
     PyObject *context = thread->context;
-    if (flows == NULL || context == NULL || flows->now->context != context ||
-        !flows->now->knows_loop)
+    if (flows == NULL || context == NULL || !hf_flow_is_known(flows->now, context))
         return hf_limit_apply_slowly(limit);
     limit->context = Py_NewRef(context);
     hf_limit_put(flows, limit, thread);

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +99,89 @@ def test_a_loop_that_runs_inside_of_a_call_is_inside_of_it(clock):
     assert seen == [1, 3, 3, 1, 2, 2, 1, 9, None]
 
 
+def test_a_call_costs_the_same_whatever_blocks_are_open_elsewhere():
+    async def cost(loop: VirtualLoop, blocks: int) -> float:
+        """The least CPU time that 20 calls of a task take while so many others wait in a block."""
+        block, policy = hf.Timeout(300, clock=loop.clock), hf.Timeout(30, clock=loop.clock)
+        over = asyncio.Event()
+
+        async def wait() -> None:
+            async with block:
+                await over.wait()
+
+        async def call() -> float:
+            start = time.thread_time()
+            for _ in range(20):
+                await policy.acall(look)
+            return time.thread_time() - start
+
+        async def look() -> None:
+            assert hf.deadline() == 30
+
+        tasks = [loop.create_task(wait()) for _ in range(blocks)]
+        await asyncio.sleep(0)
+        least = min([await loop.create_task(call()) for _ in range(5)])
+        over.set()
+        await asyncio.gather(*tasks)
+        return least
+
+    async def main(loop: VirtualLoop) -> None:
+        assert await cost(loop, 5_000) < 20 * await cost(loop, 5)
+
+    run(main)
+
+
+def test_a_block_of_a_task_is_around_what_it_runs_in_another_context_alone():
+    async def main(loop: VirtualLoop) -> None:
+        async def one(seconds: float) -> list[object]:
+            seen: list[object] = []
+            async with hf.Timeout(seconds, clock=loop.clock):
+                await asyncio.sleep(0)
+                elsewhere = contextvars.copy_context().run
+                seen.append(elsewhere(hf.deadline))
+                seen.append(elsewhere(hf.Timeout(2, clock=loop.clock).call, hf.deadline))
+                await asyncio.sleep(0)
+                seen.append(await hf.Timeout(9, clock=loop.clock).acall(look, elsewhere))
+            return [*seen, elsewhere(hf.deadline)]
+
+        async def look(elsewhere: Callable[..., object]) -> object:
+            return elsewhere(hf.deadline)
+
+        first, second, third = await asyncio.gather(*map(one, [3, 1, 20]))
+        assert (first, second) == ([3, 2, 3, None], [1, 1, 1, None])
+        assert third == [20, 2, 9, None]
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+def test_a_context_at_the_address_of_a_dead_one_belongs_to_its_own_loop(clock):
+    seen: list[object] = []
+
+    async def look() -> None:
+        seen.append(hf.deadline())
+
+    async def begin() -> None:
+        asyncio.eager_task_factory(asyncio.get_running_loop(), look())  # type: ignore[attr-defined]
+
+    async def main(fn: Callable[[], Any]) -> None:
+        await hf.Timeout(1, clock=clock).acall(fn)
+
+    def run_in(loop: asyncio.AbstractEventLoop, context: contextvars.Context, fn: Any) -> int:
+        loop.run_until_complete(loop.create_task(main(fn), context=context))
+        return id(context)
+
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    address = run_in(loops[0], contextvars.Context(), look)
+    gc.collect()
+    again = [contextvars.Context() for _ in range(1000)]
+    same = [context for context in again if id(context) == address]
+    run_in(loops[1], (same or again)[0], begin)
+    for loop in loops:
+        loop.close()
+    assert seen == [1, None]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
 def test_an_eager_task_inherits_neither_from_a_call_nor_from_a_block():
     async def main(loop: VirtualLoop) -> None:
@@ -132,6 +218,28 @@ def test_a_function_that_returns_no_awaitable_leaves_nothing():
         assert await hf.Timeout(1, clock=loop.clock).acall(asyncio.sleep, 0, "ok") == "ok"
 
     run(main)
+
+
+def test_a_block_whose_task_cannot_be_found_out_leaves_nothing_to_the_next_call(clock):
+    class Interrupt(BaseException):
+        pass
+
+    class Loop:
+        def __hash__(self) -> int:  # asked for where the task is looked for, up to 3.13
+            raise Interrupt
+
+    policy = hf.Timeout(3, clock=clock)
+    asyncio._set_running_loop(Loop())  # type: ignore[arg-type]
+    try:
+        with contextlib.suppress(Interrupt), policy:
+            pass
+    finally:
+        asyncio._set_running_loop(None)
+    for _ in range(3):
+        assert policy.call(hf.deadline) == 3
+        with policy:
+            assert hf.deadline() == 3
+        assert hf.deadline() is None
 
 
 @pytest.mark.parametrize("kind", ["block", "call", "permit"])

@@ -71,6 +71,22 @@ def test_a_greenlet_that_shares_a_context_is_in_the_same_flow(clock):
     assert contextvars.copy_context().run(outer.call, share) == 3
 
 
+def test_a_greenlet_that_begins_without_python_inherits_from_no_other(clock):
+    def begun(fn: Any) -> Any:
+        child = greenlet.greenlet(fn)
+        child.gr_context = contextvars.copy_context()  # as gevent's have one
+        return child
+
+    waiting = begun(hf.Timeout(1, clock=clock).call)
+    waiting.switch(rest)
+    assert begun(hf.deadline).switch() is None
+    assert begun(hf.Timeout(30, clock=clock).call).switch(hf.deadline) == 30
+    clock.advance_ns(5 * 10**9)
+    assert begun(hf.Timeout(30, clock=clock).call).switch(hf.deadline) == 30
+    with pytest.raises(hf.DeadlineExceededError):
+        waiting.switch()
+
+
 def test_a_block_of_a_greenlet_is_no_other_greenlets(clock):
     seen: list[object] = []
 
