@@ -9,7 +9,8 @@
 
 struct QueueObject {
     PyObject_HEAD
-    hf_alarm *first, *last;
+    hf_alarm *first;
+    hf_alarm *newest;    /* of those in there the last that was set, or one beside it */
     GateObject *step;    /* borrowed: it closes its queues when it dies; NULL: it has */
     PyObject *loop;      /* a weak reference: what a policy was once used in is not to be kept */
     const void *address; /* of the loop: only compared */
@@ -29,17 +30,25 @@ loop_of(const QueueObject *queue)
     return queue->loop != NULL ? hf_weak_target(queue->loop) : NULL;
 }
 
-/* Insert it where its deadline belongs: nearly always at the end. */
+/*
+ * Insert it where its deadline belongs: nearly always after the one that was set before. That is the end,
+ * unless calls have been given less time than those before them.
+ */
 static void
 insert(QueueObject *queue, hf_alarm *alarm)
 {
-    hf_alarm *before = queue->last;
+    hf_alarm *before = queue->newest, *after;
     while (before != NULL && before->deadline_ns > alarm->deadline_ns)
         before = before->before;
+    while ((after = before != NULL ? before->after : queue->first) != NULL &&
+           after->deadline_ns <= alarm->deadline_ns)
+        before = after;
+    queue->newest = alarm;
     alarm->before = before;
-    alarm->after = before != NULL ? before->after : queue->first;
+    alarm->after = after;
     *(before != NULL ? &before->after : &queue->first) = alarm;
-    *(alarm->after != NULL ? &alarm->after->before : &queue->last) = alarm;
+    if (after != NULL)
+        after->before = alarm;
     alarm->queue = (QueueObject *)Py_NewRef((PyObject *)queue);
 }
 
@@ -51,7 +60,10 @@ take_out(hf_alarm *alarm)
     if (queue == NULL)
         return NULL;
     *(alarm->before != NULL ? &alarm->before->after : &queue->first) = alarm->after;
-    *(alarm->after != NULL ? &alarm->after->before : &queue->last) = alarm->before;
+    if (alarm->after != NULL)
+        alarm->after->before = alarm->before;
+    if (queue->newest == alarm)
+        queue->newest = alarm->before != NULL ? alarm->before : alarm->after;
     alarm->queue = NULL;
     return queue;
 }
@@ -191,7 +203,7 @@ queue_new(GateObject *step, PyObject *loop)
         Py_XDECREF(weak);
         return NULL;
     }
-    self->first = self->last = NULL;
+    self->first = self->newest = NULL;
     self->step = step;
     self->loop = weak;
     self->address = loop;

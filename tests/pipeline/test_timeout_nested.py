@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
+from random import Random
 
 import pytest
 
@@ -99,6 +101,52 @@ def test_resized_while_calls_are_under_way_each_keeps_the_deadline_it_began_with
         assert ends == [1, 2, 3, 4, 5]
         with pytest.raises(hf.ConfigError, match=r"^Timeout: duration: got 0, allowed"):
             policy.resize(0)
+
+    run(main)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_resized_at_random_every_call_ends_at_its_own_deadline_or_by_itself(seed: int) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        policy, random = hf.Timeout(5, clock=loop.clock), Random(seed)
+
+        async def one(seconds: int, lasts: int) -> None:
+            begun = loop.time()
+            await ended(policy.acall(asyncio.sleep, lasts))
+            assert loop.time() == begun + min(seconds, lasts)
+
+        tasks = []
+        for _ in range(100):
+            seconds, lasts = random.sample(range(1, 50), 2)
+            policy.resize(seconds)
+            tasks.append(asyncio.ensure_future(one(seconds, lasts)))
+            await turns(2)
+            if random.random() < 0.3:
+                await asyncio.sleep(random.randrange(5))
+        await asyncio.gather(*tasks)
+
+    run(main)
+
+
+def test_a_call_costs_the_same_whatever_calls_were_given_more_time_before():
+    async def cost(loop: VirtualLoop, others: int) -> float:
+        """The least CPU time of 20 calls, suspended once, while so many others have longer."""
+        policy, over = hf.Timeout(300, clock=loop.clock), asyncio.Event()
+        tasks = [loop.create_task(policy.acall(over.wait)) for _ in range(others)]
+        await turns(2)
+        policy.resize(30)
+        times = []
+        for _ in range(5):
+            start = time.thread_time()
+            for _ in range(20):
+                await policy.acall(asyncio.sleep, 0)
+            times.append(time.thread_time() - start)
+        over.set()
+        await asyncio.gather(*tasks)
+        return min(times)
+
+    async def main(loop: VirtualLoop) -> None:
+        assert await cost(loop, 20_000) < 8 * await cost(loop, 5)
 
     run(main)
 
