@@ -273,8 +273,8 @@ flows_here(void)
 }
 
 /* The context that is current, which raw threads and greenlets begin without. Borrowed. */
-static PyObject *
-context_here(void)
+PyObject *
+hf_context_here(void)
 {
     PyThreadState *thread = PyThreadState_Get();
     if (thread->context == NULL) {
@@ -328,7 +328,7 @@ put_in_force(hf_limit *limit, PyObject *context)
 int
 hf_limit_apply_slowly(hf_limit *limit)
 {
-    PyObject *context = context_here();
+    PyObject *context = hf_context_here();
     if (context == NULL || put_in_force(limit, context) < 0)
         return -1;
     limit->context = Py_NewRef(context);
@@ -339,7 +339,7 @@ hf_limit_apply_slowly(hf_limit *limit)
 int
 hf_limit_apply_to_block(hf_limit *limit)
 {
-    PyObject *context = context_here(), *task = NULL;
+    PyObject *context = hf_context_here(), *task = NULL;
     if (context == NULL || hf_task_here(&task) < 0)
         return -1;
     PyObject *weak = PyWeakref_NewRef(context, NULL);

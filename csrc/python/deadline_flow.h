@@ -73,6 +73,7 @@ extern HF_HERE hf_flows *hf_flows_here;
 #define HF_SET_FLOWS(limit, value) ((limit)->flows = (value))
 #endif
 
+PyObject *hf_context_here(void);
 hf_limit *hf_limit_new_slowly(void);
 int hf_limit_apply_slowly(hf_limit *limit);
 int hf_limit_apply_to_block(hf_limit *limit);

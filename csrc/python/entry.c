@@ -10,7 +10,7 @@
  * block, and what it holds is given back.
  *
  * Looked up in any other way (ExitStack, calls by hand), an entry belongs to the policy once it is made,
- * and an exit that has none of its own settles the oldest of them.
+ * and an exit that has none of its own settles one of them: see entry_open.c.
  */
 #include "control.h"
 
@@ -207,14 +207,14 @@ leave_now(GateObject *gate, hf_pass *pass, PyObject *exception)
 }
 
 static PyObject *
-leave_oldest(GateObject *gate, PyObject *exception)
+leave_open(GateObject *gate, PyObject *exception)
 {
     hf_pass pass;
     PyObject *answer = NULL;
     Py_INCREF(
         (PyObject *)gate); /* whoever calls an iterator's callable may let go of both meanwhile */
     Py_INCREF(exception);
-    if (hf_entry_take_oldest(gate, &pass))
+    if (hf_entry_take_open(gate, &pass))
         answer = leave_now(gate, &pass, exception);
     else
         PyErr_Format(PyExc_RuntimeError, "exit of %R without an entry", (PyObject *)gate);
@@ -247,7 +247,7 @@ static PyObject *
 leave(EntryObject *self, PyObject *exception)
 {
     if (self->state != INSIDE)
-        return as_awaitable(self->is_async, leave_oldest(self->gate, exception));
+        return as_awaitable(self->is_async, leave_open(self->gate, exception));
     self->state = ON_THE_WAY;
     PyObject *answer = leave_now(self->gate, &self->pass, exception);
     self->state = OUTSIDE;
@@ -394,7 +394,7 @@ descriptor_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kw
     }
     GateObject *gate = (GateObject *)args[0];
     if (self->is_exit)
-        return as_awaitable(self->is_async, leave_oldest(gate, args[2]));
+        return as_awaitable(self->is_async, leave_open(gate, args[2]));
     EntryObject *entry = entry_new(gate, self->is_async, false);
     if (entry == NULL)
         return NULL;

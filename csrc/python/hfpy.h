@@ -197,8 +197,7 @@ struct GateObject {
 
     struct hf_probe *probes; /* of a half-open breaker, that go on: probe.c */
 
-    /* entries left open without an owner, oldest first */
-    struct hf_open_entry *open_first, *open_last;
+    struct hf_open_entries *open; /* those without an owner: entry_open.c; NULL: none so far */
     hf_au64 settled_twice;
 
     hf_au64 observed;   /* limiter, bulkhead: refused by the kernel, yet run */
@@ -485,7 +484,7 @@ PyObject *hf_permit_new(GateObject *gate, const hf_pass *pass);
 PyObject *hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value);
 void hf_entry_take(PyObject *entry, const hf_pass *pass);
 void hf_entry_leave_open(GateObject *gate, const hf_pass *pass);
-bool hf_entry_take_oldest(GateObject *gate, hf_pass *pass);
+bool hf_entry_take_open(GateObject *gate, hf_pass *pass);
 void hf_entries_forget(GateObject *gate);
 PyObject *hf_outcome_value(PyObject *value);
 PyObject *hf_outcome_error(void);

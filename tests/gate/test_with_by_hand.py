@@ -9,7 +9,9 @@ import gc
 import inspect
 import weakref
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -49,6 +51,26 @@ def test_an_exit_stack_can_be_taken_apart_and_closed_elsewhere() -> None:
     assert bulkhead.in_flight == 1
     Party(kept.close).result()
     assert bulkhead.in_flight == 0
+
+
+def test_an_exit_stack_leaves_what_it_has_entered_itself_in_whatever_order() -> None:
+    """Each in a context of its own, as threads and greenlets are; known by its duration."""
+    clock, random = ManualClock(), Random(1)
+    breaker = CircuitBreaker("b", latency=True, clock=clock)
+    flows = [(copy_context(), contextlib.ExitStack(), list[float]()) for _ in range(100)]
+    for _ in range(2):
+        for context, stack, entered in flows:
+            context.run(stack.enter_context, breaker)
+            entered.append(clock.now())
+            clock.advance(random.randrange(1, 5))
+    total = 0.0
+    for context, stack, entered in random.sample(flows, 100):
+        context.run(stack.close)
+        total += sum(clock.now() - since for since in entered)
+        assert breaker.snapshot().latency.total == total
+        clock.advance(random.randrange(1, 5))
+    with pytest.raises(RuntimeError, match="without an entry"):
+        breaker.__exit__(*NOTHING)
 
 
 def test_entering_and_leaving_by_hand() -> None:

@@ -180,6 +180,26 @@ def test_a_task_in_a_block_is_cut_short():  # TO-05, D-TO-3
     run(main)
 
 
+def test_an_exit_stack_leaves_the_block_of_its_own_task():
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(3, clock=loop.clock)
+
+        async def one(inside: float) -> tuple[object, object]:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(policy)
+                await asyncio.sleep(inside)
+                left = hf.deadline()
+            await asyncio.sleep(9)  # outside of it, where nothing cuts
+            return left, hf.deadline()
+
+        first, second, third = [loop.create_task(one(inside)) for inside in (5, 1, 2)]
+        assert type(await ended(first)) is hf.DeadlineExceededError
+        assert await asyncio.gather(second, third) == [(2, None), (1, None)]
+        assert counts(policy) == (2, 1, 0, 0)
+
+    run(main)
+
+
 def test_a_with_block_in_a_task_is_cooperative_and_the_tasks_own():
     async def main(loop: VirtualLoop) -> None:
         policy = hf.Timeout(1, clock=loop.clock)
