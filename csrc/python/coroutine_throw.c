@@ -137,6 +137,10 @@ hands_on(PyObject *at)
 static bool
 is_refused(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
+#if PY_VERSION_HEX >= 0x030F0000 /* from there on that it runs or is over is told first */
+    if (hf_coroutine_is_busy(self) || hf_phase_of(self) == PHASE_DONE)
+        return false;
+#endif
     if (can_be_raised(args, nargs) || hands_on(Py_NewRef((PyObject *)self)))
         return false;
     raise_thrown(args, nargs);
