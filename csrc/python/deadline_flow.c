@@ -414,13 +414,14 @@ is_shorter(const hf_deadline *a, const hf_deadline *b)
     return hf_deadline_left_ns(a) < hf_deadline_left_ns(b);
 }
 
-/* Whether that weak reference, or NULL, is to this, or to nothing. */
+/*
+ * Whether that weak reference, or NULL, is to this, or to nothing. Only compared: to let go of what has died
+ * meanwhile might run anything, and the flows are locked.
+ */
 static bool
-is_of(PyObject *weak, const PyObject *op)
+is_of(const PyObject *weak, const PyObject *op)
 {
-    PyObject *target = weak != NULL ? hf_weak_target(weak) : NULL;
-    Py_XDECREF(target);
-    return target == op && (weak == NULL || target != NULL);
+    return weak != NULL ? hf_weak_address(weak) == op : op == NULL;
 }
 
 /* A block of another task that has been given the same context, or of a context that is no more, is not. */
