@@ -11,6 +11,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.pipeline.daemons import DaemonThreads
+from tests.apart import run_apart
 from tests.pipeline.left_behind import Held, begin, crew_threads, leave_behind, threaded
 from tests.pipeline.parties import LIMIT, Party, until
 
@@ -63,6 +64,36 @@ def test_no_thread_is_started_before_the_first_call(clock):
 
 
 # ---- a policy that is dropped ----
+
+
+def test_threads_keep_nothing_of_the_context_of_whoever_they_were_started_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHON_THREAD_INHERIT_CONTEXT", "1")
+    assert (
+        run_apart("""
+        import contextvars, gc, weakref
+        import holdfast as hf
+
+        variable = contextvars.ContextVar("variable")
+
+        class Request:
+            pass
+
+        def serve(call):
+            request = Request()
+            variable.set(request)
+            call(int)
+            return weakref.ref(request)
+
+        timeout, pool = hf.Timeout(60, thread=True), hf.PoolBulkhead("p", workers=1)
+        for call in timeout.call, lambda fn: pool.submit(fn).result():
+            request = contextvars.copy_context().run(serve, call)
+            gc.collect()
+            print(request() is None)
+    """)
+        == "True\nTrue\n"
+    )
 
 
 def test_dropped_its_threads_end(clock, held):

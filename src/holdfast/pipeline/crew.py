@@ -7,6 +7,7 @@ counted of them (``pool``).
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextvars import Context
 from threading import RLock, get_ident
 
 from holdfast.pipeline.parking import ThreadWaiter
@@ -108,7 +109,8 @@ class Crew:
             if self._hired < self.workers:
                 try:
                     self._hired += 1
-                    self._threads_here().submit(self._work)
+                    # A thread may take the context it is started in, and keep that for its life.
+                    Context().run(self._threads_here().submit, self._work)
                 except BaseException:
                     self._hired = max(0, self._hired - 1)
                     self._tasks.pop(task, None)
