@@ -118,10 +118,12 @@ set_alarm(GateObject *step, hf_hold *hold, hf_alarms *alarms, int at, int64_t de
     alarm->at = (int8_t)at;
     alarm->deadline_ns = deadline_ns;
     int answer = hf_alarm_enqueue(step, alarms->loop, alarm);
-    if (answer < 0 && alarm->queue == NULL)
-        PyMem_Free(alarm);
-    else
+    if (answer == 0) {
         hold->timeout.alarm = alarm;
+    } else { /* where the call is suspended next, it is set anew */
+        hf_alarm_dequeue(alarm);
+        PyMem_Free(alarm);
+    }
     return answer;
 }
 

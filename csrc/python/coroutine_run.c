@@ -244,13 +244,34 @@ go_on_from(CoroutineObject *self, PySendResult made, PyObject *out, PyObject **a
     return go_on(self, next, result, answer);
 }
 
-/* It is suspended, and may be cut short from here on. Without memory for an alarm it is not. */
+/* What is driven hears of the exception that is set, as if it came where that waits. */
 static PySendResult
-suspend(CoroutineObject *self, PySendResult made, PyObject *const *answer)
+interrupt(CoroutineObject *self, PyObject **answer)
 {
-    if (made == PYGEN_NEXT && self->gate->times &&
-        hf_alarms_set(self->gate, &self->pass, *answer, (PyObject *)self) < 0)
-        PyErr_WriteUnraisable((PyObject *)self->gate);
+    PyObject *exception = hf_take_exception(), *out = NULL;
+    Py_CLEAR(*answer);
+    if (hf_alarms_wake(&self->course))
+        PyErr_Clear();
+    PySendResult made = hf_coroutine_throw_on(driven(self), &exception, 1, &out);
+    Py_DECREF(exception);
+    return go_on_from(self, made, out, answer);
+}
+
+/*
+ * It is suspended, and may be cut short from here on. Without memory for an alarm it is not; where somebody
+ * interrupts its setting, that is the call's to hear of.
+ */
+static PySendResult
+suspend(CoroutineObject *self, PySendResult made, PyObject **answer)
+{
+    while (made == PYGEN_NEXT && self->gate->times &&
+           hf_alarms_set(self->gate, &self->pass, *answer, (PyObject *)self) < 0) {
+        if (PyErr_ExceptionMatches(PyExc_Exception)) {
+            PyErr_WriteUnraisable((PyObject *)self->gate);
+            break;
+        }
+        made = interrupt(self, answer);
+    }
     return made;
 }
 

@@ -204,3 +204,38 @@ def test_forked_while_calls_wait_nothing_rings_in_the_child():  # traps 46, 58
             call.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_an_interrupt_while_an_alarm_is_set_is_the_calls(
+    monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    """A signal's handler raises in whatever Python runs; here that sets the timer of the loop."""
+    set_timer: Callable[..., Any] = hf.Timeout._set_timer
+    interrupts, heard = [KeyboardInterrupt], []
+
+    def interrupted(*args: Any) -> Any:
+        if interrupts:
+            raise interrupts.pop()
+        return set_timer(*args)
+
+    async def body() -> str:
+        try:
+            await asyncio.sleep(5)
+        except KeyboardInterrupt:
+            heard.append(True)
+            if not goes_on:
+                raise
+        await asyncio.sleep(9)
+        return "ok"
+
+    async def main(loop: VirtualLoop) -> None:
+        policy = hf.Timeout(1, clock=loop.clock)
+        monkeypatch.setattr(hf.Timeout, "_set_timer", interrupted)
+        with pytest.raises(hf.DeadlineExceededError if goes_on else KeyboardInterrupt):
+            await policy.acall(body)
+        assert (heard, hf.deadline()) == ([True], None)
+        assert (loop.time(), loop.pending) == (1 if goes_on else 0, 0)
+        assert counts(policy) == ((0, 1, 0, 0) if goes_on else (1, 0, 0, 0))
+
+    run(main)
