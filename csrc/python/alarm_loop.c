@@ -6,6 +6,7 @@
 
 static PyObject *running_loop, *current_task, *cancelled_error, *cancelling_name;
 static PyObject *trio_name;
+static hf_ai64 modules_without_trio; /* how many there were when it was last looked for, in vain */
 static PyObject *current_tasks; /* a dict by loop, where asyncio asks it in Python; else NULL */
 static hf_au32 found_asyncio;   /* all of these are set, once and for all */
 
@@ -87,8 +88,15 @@ int
 hf_refuse_trio(PyObject *gate)
 {
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    if (PyDict_GetItemWithError(modules, trio_name) == NULL)
-        return PyErr_Occurred() ? -1 : 0;
+    int64_t size = (int64_t)PyDict_GET_SIZE(modules);
+    if (size == hf_load_relaxed(&modules_without_trio))
+        return 0;
+    if (PyDict_GetItemWithError(modules, trio_name) == NULL) {
+        if (PyErr_Occurred())
+            return -1;
+        hf_store_relaxed(&modules_without_trio, size);
+        return 0;
+    }
     if (hf_loop_runs_here()) /* httpcore imports trio wherever it is installed */
         return 0;
     PyObject *answer = PyObject_CallMethod(gate, "_refuse_trio", NULL);

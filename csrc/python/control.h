@@ -176,8 +176,24 @@ typedef struct hf_kept_call {
     PyObject *few[HF_FEW_ARGUMENTS + 1]; /* the first is for who is called to write to */
 } hf_kept_call;
 
-int hf_keep_call(const GateObject *gate, hf_kept_call *kept, hf_invocation *what);
-void hf_let_go_of_call(hf_kept_call *kept);
+int hf_keep_call_slowly(hf_kept_call *kept, hf_invocation *what);
+void hf_let_go_of_call_slowly(hf_kept_call *kept);
+
+/* -1: no memory. */
+static inline int
+hf_keep_call(const GateObject *gate, hf_kept_call *kept, hf_invocation *what)
+{
+    kept->items = NULL;
+    return gate->reruns ? hf_keep_call_slowly(kept, what) : 0;
+}
+
+static inline void
+hf_let_go_of_call(hf_kept_call *kept)
+{
+    if (kept->items != NULL)
+        hf_let_go_of_call_slowly(kept);
+}
+
 PyObject *hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocation *what,
                       bool keep);
 

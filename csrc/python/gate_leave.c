@@ -5,7 +5,7 @@
 
 /* ---- leaving ---- */
 
-static int
+static int Py_NO_INLINE
 leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome,
               int64_t end_ns)
 {

@@ -268,12 +268,11 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
  * of the array they stand in, when the iterator is exhausted meanwhile. -1: no memory.
  */
 int
-hf_keep_call(const GateObject *gate, hf_kept_call *kept, hf_invocation *what)
+hf_keep_call_slowly(hf_kept_call *kept, hf_invocation *what)
 {
-    kept->items = NULL;
     Py_ssize_t n = PyVectorcall_NARGS(what->nargsf);
     n += what->kwnames != NULL ? PyTuple_GET_SIZE(what->kwnames) : 0;
-    if (!gate->reruns || n == 0)
+    if (n == 0)
         return 0;
     PyObject **items = kept->few;
     if (n > HF_FEW_ARGUMENTS && (items = PyMem_New(PyObject *, (size_t)n + 1)) == NULL) {
@@ -291,10 +290,8 @@ hf_keep_call(const GateObject *gate, hf_kept_call *kept, hf_invocation *what)
 }
 
 void
-hf_let_go_of_call(hf_kept_call *kept)
+hf_let_go_of_call_slowly(hf_kept_call *kept)
 {
-    if (kept->items == NULL)
-        return;
     for (Py_ssize_t i = 0; i < kept->n; i++)
         Py_DECREF(kept->items[i + 1]);
     Py_XDECREF(kept->kwnames);
@@ -313,6 +310,7 @@ hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t n
     hf_course course;
     hf_invocation what = {fn, args, nargsf, kwnames, puts_off};
     hf_kept_call kept;
+    *late = HF_NOT_LATE;
     if (hf_keep_call(gate, &kept, &what) < 0)
         return NULL;
     PyObject *result = NULL;

@@ -47,39 +47,59 @@ hold_deadline(GateObject *step, hf_hold *hold, hf_deadline its, GateObject *arou
     return HF_BROKEN;
 }
 
+/* The time of those around is over: what is inside does not begin. */
+static hf_entering
+refuse_late(GateObject *step, GateObject *around)
+{
+    hf_count(&((hf_timeout *)step->cell)->refused, 1);
+    hf_raise_exceeded(around);
+    return HF_BROKEN;
+}
+
+/* Enter for a permit or a block, whose deadline would be over at own_ns. */
+static hf_entering Py_NO_INLINE
+enter_held(GateObject *step, hf_hold *hold, int64_t own_ns, int64_t now)
+{
+    hf_deadline around, own = {step, own_ns};
+    if (hf_deadline_in_force(&around) < 0)
+        return HF_BROKEN;
+    int64_t outer_ns = hf_deadline_on(&around, step->clock, now);
+    if (outer_ns <= now && step->mode != HF_OBSERVE) {
+        refuse_late(step, around.step);
+        Py_DECREF((PyObject *)around.step);
+        return HF_BROKEN;
+    }
+    return hold_deadline(step, hold, own_ns < outer_ns || around.step == NULL ? own : around,
+                         around.step, own_ns);
+}
+
 hf_entering
 hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
-    hf_timeout *kernel = step->cell;
     int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_now_ns(step->clock);
-    hf_deadline around = {NULL, 0}, own = {step, hf_timeout_deadline_ns(kernel, now)};
-    if (step->adaptive != NULL)
-        own.ns = hf_ns_add(now, hf_adaptive_timeout_get_ns(step->adaptive));
+    int64_t own_ns = step->adaptive != NULL
+                         ? hf_ns_add(now, hf_adaptive_timeout_get_ns(step->adaptive))
+                         : hf_timeout_deadline_ns(step->cell, now);
     hold->since_ns = now;
     hold->timeout.limit = NULL;
     hold->timeout.alarm = NULL;
-    if (course != NULL)
-        hold->timeout.own_ns = own.ns;
-    if (course != NULL)
-        around = course->deadline;
-    else if (hf_deadline_in_force(&around) < 0)
-        return HF_BROKEN;
-    int64_t outer_ns = hf_deadline_on(&around, step->clock, now);
-    if (outer_ns <= now && step->mode != HF_OBSERVE) {
-        hf_count(&kernel->refused, 1);
-        hf_raise_exceeded(around.step);
-        if (course == NULL)
-            Py_DECREF((PyObject *)around.step);
-        return HF_BROKEN;
-    }
     if (course == NULL)
-        return hold_deadline(step, hold, own.ns < outer_ns || around.step == NULL ? own : around,
-                             around.step, own.ns);
-    hold->timeout.outer = around;
-    if (own.ns >= outer_ns || step->mode == HF_OBSERVE)
+        return enter_held(step, hold, own_ns, now);
+    GateObject *around = course->deadline.step;
+    int64_t around_ns = course->deadline.ns, outer_ns = INT64_MAX;
+    if (around != NULL)
+        outer_ns = around->clock == step->clock
+                       ? around_ns
+                       : hf_deadline_on(&course->deadline, step->clock, now);
+    if (outer_ns <= now && step->mode != HF_OBSERVE)
+        return refuse_late(step, around);
+    hold->timeout.own_ns = own_ns;
+    hold->timeout.outer.step = around;
+    hold->timeout.outer.ns = around_ns;
+    if (own_ns >= outer_ns || step->mode == HF_OBSERVE)
         return HF_IN;
-    return hf_course_limit(course, own) < 0 ? HF_BROKEN : HF_IN;
+    return hf_course_limit(course, (hf_deadline){step, own_ns}) < 0 ? HF_BROKEN : HF_IN;
 }
 
 /* ---- out ---- */
@@ -134,7 +154,8 @@ hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold)
         let_go_of_owner(step, hold);
         return;
     }
-    hf_alarm_clear(hold->timeout.alarm);
+    if (hold->timeout.alarm != NULL)
+        hf_alarm_clear(hold->timeout.alarm);
     hold->timeout.alarm = NULL;
     hf_course_unlimit(course, hold->timeout.outer);
 }
@@ -190,7 +211,7 @@ is_cooperative(const hf_course *course)
 }
 
 static ending
-end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf_deadline *in_force,
+end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, hf_deadline in_force,
             bool has_value, int64_t end_ns)
 {
     hf_course *course = pass->course;
@@ -201,15 +222,15 @@ end_of_call(GateObject *step, const hf_pass *pass, const hf_hold *hold, const hf
         int64_t now = hf_clock_now_ns(step->clock);
         return hf_ns_sub(now, hold->since_ns) >= allowed ? LATE : IN_TIME;
     }
-    if (in_force->step == NULL)
+    if (in_force.step == NULL)
         return IN_TIME;
     if (is_cooperative(course))
-        return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
+        return has_passed(&in_force, pass, end_ns) ? LATE : IN_TIME;
     if (has_value)
         return IN_TIME; /* as a block of asyncio.timeout that comes to its end all the same */
     if (is_cut(pass, hold))
         return CUT;
-    return has_passed(in_force, pass, end_ns) ? LATE : IN_TIME;
+    return has_passed(&in_force, pass, end_ns) ? LATE : IN_TIME;
 }
 
 /*
@@ -333,7 +354,7 @@ leave_owned(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value
         return -1;
     ending ended = cut                     ? CUT
                    : is_async && has_value ? IN_TIME
-                                           : end_of_call(step, pass, hold, &its, has_value, end_ns);
+                                           : end_of_call(step, pass, hold, its, has_value, end_ns);
     return end_call(step, hold, its.step, its.step == step, ended, has_value, outcome, true);
 }
 
@@ -347,8 +368,20 @@ leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value,
     return answer;
 }
 
+/* The commonest end: a value that came in time, of which nothing but the count is kept. */
+static inline bool
+is_plainly_in_time(const GateObject *step, const hf_pass *pass, const hf_deadline *in_force,
+                   bool has_value, int64_t end_ns)
+{
+    if (!has_value || step->adaptive != NULL || step->mode == HF_OBSERVE)
+        return false;
+    if (pass->course->awaits)
+        return pass->course->alarms == NULL; /* it never waited */
+    return in_force->step != NULL && !has_passed(in_force, pass, end_ns);
+}
+
 /* -1: a DeadlineExceededError is set, instead of a result or of what the cut raised. */
-int
+int Py_NO_INLINE
 hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
                  int outcome, int64_t end_ns)
 {
@@ -356,10 +389,14 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
     bool has_value = outcome == HF_UNJUDGED ? result != NULL : outcome == HF_SUCCESS;
     if (course == NULL)
         return leave_held(step, pass, hold, has_value, outcome, end_ns);
-    hf_deadline in_force = course->deadline;
+    const hf_deadline in_force = {course->deadline.step, course->deadline.ns};
     bool own = !hf_is_same_deadline(&in_force, &hold->timeout.outer);
     hf_timeout_drop(step, pass, hold);
-    ending ended = end_of_call(step, pass, hold, &in_force, has_value, end_ns);
+    if (is_plainly_in_time(step, pass, &in_force, has_value, end_ns)) {
+        hf_count(&((hf_timeout *)step->cell)->in_time, course->ran_here);
+        return 0;
+    }
+    ending ended = end_of_call(step, pass, hold, in_force, has_value, end_ns);
     GateObject *owner = in_force.step;
     bool fired = course->fired == (int)(hold - pass->hold);
     if (ended == CUT) { /* on another clock an outer one may be over first */
@@ -393,7 +430,7 @@ hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
     bool own = !hf_is_same_deadline(&in_force, &hold->timeout.outer);
     hf_timeout_drop(step, pass, hold);
     ending ended = step->mode == HF_OBSERVE
-                       ? end_of_call(step, pass, hold, &in_force, true, HF_NOTHING_HELD)
+                       ? end_of_call(step, pass, hold, in_force, true, HF_NOTHING_HELD)
                        : IN_TIME;
     end_call(step, hold, in_force.step, own, ended, true, HF_UNJUDGED, course->ran_here);
     hold->timeout.outer = (hf_deadline){NULL, 0};
