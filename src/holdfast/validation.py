@@ -7,7 +7,7 @@ checks of one setting against another (a policy reports those with ``refuse``).
 from __future__ import annotations
 
 import operator
-from functools import partial
+from functools import partial, wraps
 from math import inf, isfinite
 
 from holdfast.errors import ConfigError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, TypeVar, overload
 
     C = TypeVar("C", bound=Callable[..., object])
+    F = TypeVar("F", bound=Callable[..., Any])
     T = TypeVar("T")
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Problems",
     "answers_at_once",
     "duration_to_ns",
+    "explain_arguments",
+    "explains_names",
     "require_callable",
     "seconds_to_ns",
     "shown",
@@ -41,7 +44,26 @@ _MAX_SHOWN = 80
 _NO_NAME = object()
 _CALLABLE = "a callable that is no coroutine or generator function"
 
+# What settings are called elsewhere, and may be called here; difflib finds what is only misspelt.
+_ELSEWHERE = {
+    "exclude": "ignore",
+    "expected_exception": "on",
+    "fail_max": "failure_threshold",
+    "fallback": "value",
+    "max_attempts": "attempts",
+    "max_calls": "max_concurrent",
+    "max_retries": "attempts",
+    "recovery_timeout": "reset_timeout",
+    "retries": "attempts",
+    "seconds": "duration",
+    "stop": "attempts",
+    "timeout": "total_timeout duration reset_timeout max_wait",
+    "timeout_duration": "reset_timeout",
+    "wait": "backoff",
+}
+
 _CO_VARARGS = 0x04
+_CO_VARKEYWORDS = 0x08
 # Code flags of what runs nothing when it is called: generators, coroutines, both.
 _CO_LATER = 0x20 | 0x80 | 0x200
 
@@ -333,6 +355,61 @@ def answers_at_once(fn: object) -> bool:
         if isinstance(flags, int) and flags & _CO_LATER:
             return False
     return True
+
+
+def explain_arguments(
+    fn: Any, name: str, args: tuple[object, ...], settings: dict[str, Any]
+) -> None:
+    """Say what a function takes instead, after a call of it that raised a ``TypeError``.
+
+    Args:
+        fn: A function in Python whose first argument is the object or class it belongs to.
+        name: What the message calls it.
+        args: What it was given after that.
+        settings: What it was given by name.
+
+    Raises:
+        TypeError: It has no setting of a name, or takes fewer arguments without one.
+    """
+    code = getattr(fn, "__code__", None)
+    if code is None or code.co_flags & _CO_VARKEYWORDS:
+        return
+    first = code.co_varnames[1 : code.co_argcount]
+    by_name = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    names = (*first, *by_name)
+    for one in settings:
+        if one not in names:
+            raise TypeError(
+                f"{name}() got an unexpected keyword argument {one!r}{_meant(one, names)}; "
+                f"it takes {', '.join(names)}"
+            ) from None
+    if len(args) > len(first) and by_name and not code.co_flags & _CO_VARARGS:
+        raise TypeError(
+            f"{name}() takes {' and '.join(first)} and all else by name, got {len(args)} "
+            f"positional arguments: give {', '.join(f'{one}=' for one in by_name)}"
+        ) from None
+
+
+def explains_names(method: F) -> F:
+    """Have a class method say which settings there are, where it is given others."""
+
+    @wraps(method)
+    def explained(cls: type, *args: Any, **settings: Any) -> Any:
+        try:
+            return method(cls, *args, **settings)
+        except TypeError:
+            explain_arguments(method, f"{cls.__name__}.{method.__name__}", args, settings)
+            raise
+
+    return explained  # type: ignore[return-value]
+
+
+def _meant(name: str, names: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    elsewhere = [one for one in _ELSEWHERE.get(name, "").split() if one in names]
+    likely = elsewhere[:1] or get_close_matches(name, names, 1)
+    return f": did you mean {likely[0]!r}?" if likely else ""
 
 
 def takes_one(fn: Any) -> bool:

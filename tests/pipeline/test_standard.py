@@ -221,6 +221,20 @@ def test_an_attempt_must_not_take_longer_than_all_of_them():
     assert hf.Pipeline.standard("p", total_timeout=6, attempt_timeout=6)
 
 
+def attempt_seconds(**settings):
+    return hf.Pipeline.standard("p", **settings).policies[-1].duration
+
+
+def test_the_time_for_an_attempt_that_nobody_gave_fits_into_that_for_all():
+    assert attempt_seconds() == 10
+    assert attempt_seconds(total_timeout=5) == 5
+    assert attempt_seconds(total_timeout=timedelta(milliseconds=1)) == 0.001
+    assert attempt_seconds(total_timeout=300) == 10
+    assert attempt_seconds(total_timeout=None) == 10
+    (problem,) = refused(total_timeout=-1)
+    assert problem.startswith("total_timeout: got -1, ")
+
+
 def test_the_breakers_window_must_hold_two_attempts():
     (problem,) = refused(total_timeout=60, attempt_timeout=20)
     assert problem == (

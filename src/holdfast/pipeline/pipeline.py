@@ -5,12 +5,12 @@ from __future__ import annotations
 from holdfast._native.gate import MAX_STEPS, Gate
 from holdfast.events import Listeners
 from holdfast.mode import Mode
-from holdfast.pipeline.standard import NOT_GIVEN, standard_policies
+from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, standard_policies
 from holdfast.pipeline.steps import flat
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.retry import TRANSIENT
-from holdfast.validation import Problems
+from holdfast.validation import Problems, explains_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Pipeline(Policy):
         problems = Problems("Pipeline", name)
         name = problems.name(name)
         for at, policy in enumerate(policies):
-            problems.instance(f"policies[{at}]", policy, Policy, "a policy or a pipeline")
+            problems.instance(f"policies[{at}]", policy, Policy, _instead_of(policy))
             if not getattr(policy, "_is_made", True):
                 problems.refuse(
                     f"policies[{at}]", policy, "one whose __init__() called super().__init__()"
@@ -93,13 +93,14 @@ class Pipeline(Policy):
         _keep_rest(self, [step for step in steps if step.mode is not Mode.OFF])
 
     @classmethod
+    @explains_names
     def standard(
         cls,
         name: str,
         *,
         total_timeout: float | timedelta | None = 30.0,
         attempts: int = 4,
-        attempt_timeout: float | timedelta | None = 10.0,
+        attempt_timeout: float | timedelta | NotGiven | None = NOT_GIVEN,
         max_concurrent: int = 1000,
         rate: float | RateLimiter | None = None,
         fallback: Any = NOT_GIVEN,
@@ -121,7 +122,8 @@ class Pipeline(Policy):
             total_timeout: Seconds for all attempts and the pauses between; None for any.
             attempts: Calls in all, the first included, 1 to 1,000,000.
             attempt_timeout: Seconds for one attempt, at most ``total_timeout`` and half of a
-                breaker's ``TimeWindow``; None for any.
+                breaker's ``TimeWindow``; None for any. Not given: 10, or ``total_timeout`` if
+                that is less.
             max_concurrent: Attempts that run at once, 1 to 1,000,000.
             rate: Attempts a second, or a ``RateLimiter``; None for no limiter.
             fallback: What stands in when all fails: a value (None is one), a function of the
@@ -247,6 +249,15 @@ class Pipeline(Policy):
         from holdfast.pipeline.snapshots import PipelineSnapshot
 
         return PipelineSnapshot(self.name, tuple(part.snapshot() for part in self.policies))
+
+
+def _instead_of(part: object) -> str:
+    """Return what is allowed as a part of a pipeline, and how to come by it."""
+    if isinstance(part, (list, tuple)):
+        return "a policy or a pipeline: unpack it, as in Pipeline(name, *policies)"
+    if isinstance(part, type) and issubclass(part, Policy):
+        return "a policy or a pipeline, not its class"
+    return "a policy or a pipeline"
 
 
 def _keep_rest(gate: Gate, steps: list[Policy]) -> None:

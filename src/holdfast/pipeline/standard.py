@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_GIVEN", "NotGiven", "read_timeout", "standard_policies", "window_in_use"]
 
+ATTEMPT_SECONDS = 10.0  # where nobody says how long an attempt may take
 WINDOW_SECONDS = 30.0
 WINDOW_TO_ATTEMPT = 2  # how many attempts in a row the breaker's window has room for, at least
 
@@ -49,7 +50,7 @@ def standard_policies(
     *,
     total_timeout: float | timedelta | None,
     attempts: int,
-    attempt_timeout: float | timedelta | None,
+    attempt_timeout: float | timedelta | NotGiven | None,
     max_concurrent: int,
     rate: float | RateLimiter | None,
     fallback: Any,
@@ -66,6 +67,10 @@ def standard_policies(
     if others["backoff"] is None:
         others["backoff"] = Exponential(0.2, max=10, jitter_mode="full")
     total_ns = read_timeout(problems, "total_timeout", total_timeout)
+    if isinstance(attempt_timeout, NotGiven):
+        attempt_timeout = (
+            ATTEMPT_SECONDS if total_ns is None else min(ATTEMPT_SECONDS, total_ns / 1e9)
+        )
     attempt_ns = read_timeout(problems, "attempt_timeout", attempt_timeout)
     _check_attempt(problems, attempt_timeout, attempt_ns, total_ns)
     _check_window(problems, breaker, attempt_timeout, attempt_ns)

@@ -13,6 +13,7 @@ from holdfast.forks import call_in_child
 from holdfast.mode import Mode
 from holdfast.registry import registry
 from holdfast.stores.ledger import ledger
+from holdfast.validation import explain_arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,7 +152,11 @@ class _Registered(type):
         if cls is Policy:
             raise TypeError("Policy is what policies have in common: make one of its subclasses")
         ledger.prepare()
-        made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        try:
+            made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        except TypeError:
+            explain_arguments(cls.__init__, cls.__name__, args, kwargs)
+            raise
         if not made._is_made:
             _mark_unmade(made)
             return made

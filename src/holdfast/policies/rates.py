@@ -88,11 +88,14 @@ class Rate:
 
 
 def read_rate(
-    problems: Problems, rate: float | None, per_ns: int, burst: int | None, sliding: bool
+    problems: Problems, rate: object, per_ns: int, burst: int | None, sliding: bool
 ) -> Rate:
     """Check rate and burst."""
     if rate is None:
         problems.refuse("rate", None, 'a number above 0, or limits="10/second;100/minute"')
+        rate = 1
+    if isinstance(rate, str):
+        problems.refuse("rate", rate, "a number above 0; a text is for RateLimiter(limits=…)")
         rate = 1
     tokens = problems.number("rate", rate, above=0.0, most=MAX_BURST)
     if sliding and burst is not None:
