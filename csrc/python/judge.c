@@ -108,7 +108,7 @@ says_to_step(const GateObject *step, PyTypeObject *type)
     if (says != HF_SAYS_FAILURE && !names(step->on_neutral, type))
         return says;
     if (names(step->ignore, type))
-        return HF_SAYS_NOTHING;
+        return says != HF_SAYS_FAILURE ? says : HF_SAYS_NOTHING;
     return step->on_everything || names(step->on, type) ? HF_SAYS_FAILURE : HF_SAYS_SUCCESS;
 }
 

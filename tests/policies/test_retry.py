@@ -200,6 +200,10 @@ def test_a_rejection_is_never_retried_unless_named(make: Any, clock: ManualClock
         with pytest.raises(hf.CircuitOpenError):
             make(retry, clock, through)
         assert (clock.now(), why(retry)) == (0.0, {"rejected": 1})
+    retry = retry_of(clock, on=(hf.CircuitOpenError,), ignore=(hf.Rejected,))
+    with pytest.raises(hf.CircuitOpenError):
+        make(retry, clock, through)
+    assert why(retry) == {"rejected": 1}
     retry = retry_of(clock, on=(hf.CircuitOpenError,))
     assert make(retry, clock, through) == "fine"  # after the minute that the rejection asks for
     assert clock.now() == 60.0
