@@ -45,7 +45,14 @@ set_asked(hf_alarms *alarms, int at, bool asked)
     if (limit == NULL)
         return;
     limit->cuts = (uint8_t)__builtin_popcount(all);
-    limit->cut_again = limit->cut_again && all != 0;
+}
+
+/* The call goes on, and what begins inside of it is to know of its cuts: it may have had no limit before. */
+void
+hf_alarms_share(const hf_course *course)
+{
+    if (course->limit != NULL && course->alarms != NULL)
+        course->limit->cuts = (uint8_t)__builtin_popcount(course->alarms->asked);
 }
 
 /* The count of who has asked the task to end, without the timeouts of this call and of those around it. */
@@ -83,7 +90,7 @@ hf_alarm_ring(hf_alarm *alarm)
     hf_course *course = alarms->course;
     int8_t at = alarm->at, fired = course->fired;
     if (is_busy(alarms)) { /* it has moved a manual clock itself */
-        alarms->due = at;
+        alarms->due = Py_MIN(alarms->due, at);
         return;
     }
     course->fired = Py_MIN(fired, at);
@@ -200,7 +207,7 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
 void
 hf_alarms_ring_again(GateObject *gate, const hf_pass *pass)
 {
-    for (int at = pass->entered - 1; at >= 0; at--) {
+    for (int at = 0; at < pass->entered; at++) { /* the outermost, as where they ring together */
         const hf_hold *hold = &pass->hold[at];
         if (gate->steps[at]->kind != HF_KIND_TIMEOUT || hold->timeout.alarm == NULL ||
             hold->timeout.alarm->queue != NULL)

@@ -152,6 +152,7 @@ PyObject *hf_gate_check_begin(PyObject *op, PyObject *ignored);
 
 int hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coroutine);
 void hf_alarms_ring_again(GateObject *gate, const hf_pass *pass);
+void hf_alarms_share(const hf_course *course);
 bool hf_alarms_wake(hf_course *course);
 int hf_refuse_trio(PyObject *gate);
 bool hf_alarms_have_loop(const hf_course *course);

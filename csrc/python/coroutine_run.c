@@ -302,6 +302,14 @@ begin(CoroutineObject *self, PyObject **answer)
     return go_on(self, next, NULL, answer);
 }
 
+static void
+go_on_limited(hf_course *course)
+{
+    hf_course_resume(course);
+    if (course->fired != HF_MAX_STEPS)
+        hf_alarms_share(course);
+}
+
 /* One step. The deadline of the thread is the call's meanwhile. */
 PySendResult
 hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject **answer)
@@ -310,7 +318,7 @@ hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject **answer)
     if (hf_phase_of(self) == PHASE_CREATED) {
         made = begin(self, answer);
     } else {
-        hf_course_resume(&self->course);
+        go_on_limited(&self->course);
         made = resume(self, value, answer);
     }
     made = suspend(self, made, answer);
@@ -326,7 +334,7 @@ hf_coroutine_run_thrown(CoroutineObject *self, PyObject *const *args, Py_ssize_t
     PyObject *out = NULL;
     if (hf_alarms_wake(&self->course))
         PyErr_Clear();
-    hf_course_resume(&self->course);
+    go_on_limited(&self->course);
     PySendResult made = hf_coroutine_throw_on(driven(self), args, nargs, &out);
     made = suspend(self, go_on_from(self, made, out, answer), answer);
     hf_course_suspend(&self->course);

@@ -533,8 +533,8 @@ hf_cuts_around(const hf_limit *own)
 }
 
 /*
- * This call raises that it was cut. What asked for a call around it to end as well came in the same
- * exception: should that go on, it is asked once more.
+ * This call raises that it was cut. What cut a call around it as well came in the same exception: should
+ * that go on, it is cut once more, if any timeout of it that has fired is not left.
  */
 void
 hf_cut_again_around(const hf_limit *own)
@@ -544,7 +544,7 @@ hf_cut_again_around(const hf_limit *own)
         return;
     HF_LOCK(flows);
     for (hf_limit *limit = newest_here(flows); limit != NULL; limit = limit->after)
-        limit->cut_again |= limit != own && limit->cuts > 0;
+        limit->cut_again |= limit != own;
     HF_UNLOCK(flows);
 }
 

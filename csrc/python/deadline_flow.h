@@ -17,7 +17,7 @@ typedef struct hf_limit {
     PyObject *task;         /* of a block, a weak reference to who opened it; NULL: no task */
     int64_t own_ns;         /* of a block: when its task is to be cut, on its policy's clock */
     uint8_t cuts;           /* how many timeouts of the call have asked its task to end */
-    bool cut_again;         /* that was taken for the cut of a call inside of it */
+    bool cut_again;         /* if it was cut, that was taken for the cut of a call inside of it */
     bool is_block;
 } hf_limit;
 

@@ -19,6 +19,8 @@ from random import Random
 import pytest
 
 import holdfast as hf
+from tests.pipeline.clock_loop import asleep_ns
+from tests.pipeline.clock_loop import run as run_by
 from tests.pipeline.virtual import VirtualLoop, ended, run, turns
 from tests.policies.timeouts import counts
 
@@ -80,6 +82,58 @@ def test_two_that_are_over_in_the_same_tick_and_what_comes_between_is_cut_too():
         assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (0, 1, 0, 0))
 
     run(main)
+
+
+@pytest.mark.parametrize("bounds", [(3, 2, 1), (1, 2, 3), (1, 5, 4), (5, 1, 4)])
+@pytest.mark.parametrize("who", ["the loop", "the call", "the call before it waits"])
+def test_of_those_that_are_late_together_each_cuts_what_comes_between(
+    bounds: tuple[int, ...], who: str
+) -> None:
+    clock = hf.ManualClock()
+    seen: list[object] = []
+    timeouts = [hf.Timeout(seconds, clock=clock) for seconds in bounds]
+
+    async def body() -> None:
+        if who != "the call before it waits":
+            await asleep_ns(clock, 1)
+        if who == "the loop":
+            asyncio.get_running_loop().call_soon(clock.advance_ns, 9 * 10**9)
+        else:
+            clock.advance_ns(9 * 10**9)
+        await asleep_ns(clock, 10**9)
+        seen.append("not cut")
+
+    async def through(depth: int) -> None:
+        if depth == len(timeouts):
+            await body()
+            return
+        seen.append(type(await ended(timeouts[depth].acall(through, depth + 1))))
+        await asleep_ns(clock, 10**9)
+        seen.append("not cut")
+
+    async def main() -> int:
+        await through(0)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert run_by(clock, main()) == 0
+    assert seen == [*[hf.DeadlineExceededError] * 3, "not cut"]
+    assert clock.now() == pytest.approx(10)
+
+
+def test_all_that_are_late_together_in_a_pipeline_name_the_outermost():
+    clock = hf.ManualClock()
+    outer, inner = (hf.Timeout(n, name=name, clock=clock) for n, name in ((1, "a"), (2, "b")))
+
+    async def body() -> None:
+        await asleep_ns(clock, 1)
+        clock.advance_ns(9 * 10**9)
+        await asleep_ns(clock, 1)
+
+    error = run_by(clock, ended(hf.Pipeline("p", outer, inner).acall(body)))
+    assert "'a'" in str(error)
+    assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (1, 0, 0, 0))
 
 
 def test_resized_while_calls_are_under_way_each_keeps_the_deadline_it_began_with():  # D-CB-5
