@@ -9,7 +9,7 @@ interrupts.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -76,14 +76,25 @@ class End:
 
 @dataclass(eq=False)
 class Deadline:
+    """What is in force inside of a timeout, and in a task the alarm of that very timeout."""
+
     ns: int
-    owner: TimeoutStep
+    owner: TimeoutStep  # of this one or of one around it
+    rings_ns: int
+    step: TimeoutStep
     call: Call
     at: int
-    outer: Deadline | None  # the next one that is later
-    cancels_before: int | None = None  # its first wait
+    outer: Deadline | None
+    cancels_before: int | None = None  # its first wait, where the alarm is set
     rang: bool = False
-    is_merged: bool = False  # it rang together with another one
+    is_due: bool = False  # it cuts the next wait
+
+    def all(self) -> Iterator[Deadline]:
+        """This one and those around it."""
+        one: Deadline | None = self
+        while one is not None:
+            yield one
+            one = one.outer
 
 
 class Time:
@@ -115,36 +126,43 @@ class Time:
         """Wait; return what ends the wait before time."""
         if ns == 0 or not self.awaits:
             return self.busy(ns)
-        set_for = deadline
-        while set_for is not None:  # an alarm is set where the call first waits
-            if set_for.cancels_before is None:
-                set_for.cancels_before = self.cancels
-            set_for = set_for.outer
-        while deadline is not None and deadline.rang:
-            deadline = deadline.outer
-        if deadline is not None and deadline.is_merged:
-            raise UnclearError
+        alarms = [] if deadline is None else list(deadline.all())
+        if self._cuts_at_once(alarms):
+            return Raised(CancelledError())
+        waiting = [max(one.rings_ns, self.now_ns) for one in alarms if not one.rang]
         end_ns = self.now_ns + ns
-        due_ns = end_ns + 1 if deadline is None else max(deadline.ns, self.now_ns)
+        due_ns = min(waiting, default=end_ns + 1)
         interrupt_ns = self.interrupt_ns
         if end_ns == due_ns or interrupt_ns in (end_ns, due_ns):
-            raise UnclearError
+            raise UnclearError  # of two timers for one moment, either may ring first
         if self._comes(min(end_ns, due_ns) - self.now_ns):
             self.now_ns = interrupt_ns or 0
             self.cancels += 1
             return Raised(CancelledError())
         self.now_ns = min(end_ns, due_ns)
-        if deadline is None or due_ns > end_ns:
+        if due_ns > end_ns:
             return None
-        deadline.rang = True
-        deadline.call.fired[deadline.at] = deadline
-        call = deadline.call
-        while (deadline := deadline.outer) is not None:
-            if deadline.ns <= self.now_ns:
-                if deadline.call is not call:
-                    raise UnclearError  # which of the two calls is told
-                deadline.is_merged = True
+        self._ring(alarms)
         return Raised(CancelledError())
+
+    def _cuts_at_once(self, alarms: list[Deadline]) -> bool:
+        """Whether an alarm has rung before the wait begins; those that are new are set."""
+        for one in alarms:
+            if one.cancels_before is None:
+                one.cancels_before = self.cancels
+            elif not one.rang and one.rings_ns <= self.now_ns:
+                one.is_due = True  # it rang while the task was busy
+        if not any(one.is_due for one in alarms):
+            return False
+        self._ring(alarms)
+        return True
+
+    def _ring(self, alarms: list[Deadline]) -> None:
+        """All that are late cut together."""
+        for one in alarms:
+            if one.is_due or (not one.rang and one.rings_ns <= self.now_ns):
+                one.rang, one.is_due = True, False
+                one.call.fired[one.at] = one
 
 
 @dataclass(eq=False)
@@ -237,8 +255,8 @@ class Call:
             return End(ran=False, raised=exceeded(around.owner))
         until_ns = since_ns + step.duration_ns
         is_own = around is None or until_ns < around.ns
-        inside = Deadline(until_ns, step, self, at, around) if is_own else around
-        assert inside is not None
+        ns, owner = (until_ns, step) if around is None or is_own else (around.ns, around.owner)
+        inside = Deadline(ns, owner, until_ns, step, self, at, around)
         end = self.through(at + 1, inside)
         is_late = time.now_ns >= inside.ns
         is_cut = False
@@ -247,18 +265,22 @@ class Call:
         ):  # an alarm cuts, and what comes to its end all the same is in time
             is_late = is_late and end.error is not None
             is_cut = isinstance(end.error, CancelledError) and self._was_cut(at)
+        if is_cut:  # whoever cuts first among those of this call
+            owner, is_own = self.fired[min(self.fired)].step, min(self.fired) == at
+            for one in inside.all():  # those around the call have asked for the same
+                one.is_due |= one.rang and one.call is not self
         self.fired.pop(at, None)
         if self.holds:  # all that it has kept is whose deadline it was
-            is_own = inside.owner is step
+            is_own = inside.owner is step and end.ran  # a block that was not entered took no time
         expired = is_own and (is_late or is_cut)
         is_dropped = is_late and end.error is None
         step.expired += expired
         step.in_time += end.ran and not expired  # a wait that was in vain is no call
         step.late += is_own and is_dropped
         if is_cut:
-            return End(end.ran, raised=exceeded(inside.owner, cause=end.raised))
+            return End(end.ran, raised=exceeded(owner, cause=end.raised))
         if is_dropped:
-            return End(end.ran, raised=exceeded(inside.owner))
+            return End(end.ran, raised=exceeded(owner))
         return end
 
     def _was_cut(self, at: int) -> bool:
@@ -279,11 +301,8 @@ class Call:
             step.passed += not is_named
             step.observed += is_named
             return end
-        outer = deadline
-        while outer is not None:  # it begins afresh, and has no more time than the call
-            if outer.ns <= self.time.now_ns:
-                outer.rang, outer.is_merged = False, outer.call is not self
-            outer = outer.outer
+        for one in deadline.all() if deadline is not None else ():
+            one.is_due |= one.rang and one.call is self  # it has no more time than the call
         end = step.stand_in(first, self.time, deadline)
         if end.raised is None:
             step.used += 1

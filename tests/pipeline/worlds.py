@@ -30,6 +30,7 @@ class Attempt:
     parts: list[tuple[str, int]]  # "busy" or "wait", and how long
     inner: Script | None  # a call that it makes then
     forgives: bool  # goes on whatever came of that
+    after_ns: int  # how long it then waits
     stubborn: bool  # goes on when it is cancelled
     end: str
 
@@ -136,7 +137,7 @@ class World:
             if kind == "busy" or not self.awaits:
                 raised = self.time.busy(ns)
             else:
-                raised = self.time.wait(ns + ODD_NS, deadline)
+                raised = self._expect_wait(ns, deadline)
             is_cancelled = raised and isinstance(raised.error, asyncio.CancelledError)
             if raised is not None and not (is_cancelled and attempt.stubborn):
                 return End(ran=True, raised=raised)
@@ -146,9 +147,14 @@ class World:
                 attempt.forgives and isinstance(end.raised.error, Exception)
             ):
                 return End(ran=True, raised=end.raised)
+            if attempt.after_ns and (raised := self._expect_wait(attempt.after_ns, deadline)):
+                return End(ran=True, raised=raised)
         if attempt.end in self.errors:
             return End(ran=True, raised=self.raised(attempt.end))
         return End(ran=True, value=attempt.end)
+
+    def _expect_wait(self, ns: int, deadline: Deadline | None) -> Raised | None:
+        return self.time.wait(ns + ODD_NS if self.awaits else ns, deadline)
 
     # --- by the real thing -------------------------------------------------------------------
 
@@ -186,6 +192,7 @@ class World:
                 _, error, _ = self._call(attempt.inner)
                 if error and not (attempt.forgives and isinstance(error, Exception)):
                     raise error
+                self.clock.advance_ns(attempt.after_ns)
             return self._end(attempt)
 
         real = self.policies[script.at % len(self.policies)].real
@@ -224,6 +231,8 @@ class World:
                 _, error, _ = await self._acall(attempt.inner)
                 if error and not (attempt.forgives and isinstance(error, Exception)):
                     raise error
+                if attempt.after_ns:
+                    await self.asleep(attempt.after_ns + ODD_NS)
             return self._end(attempt)
 
         real = self.policies[script.at % len(self.policies)].real
