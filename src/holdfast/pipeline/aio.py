@@ -50,6 +50,11 @@ class TaskWaiter:
         self.woken = True
         return self._release()
 
+    def fail(self, error: Exception) -> None:
+        """End the wait, which has begun and was not ended, with an error; in the task's loop."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
     async def park(self, clock: Clock, timeout_ns: int | None) -> bool:
         """Wait until woken, or for ``timeout_ns`` on ``clock``; None waits without limit.
 

@@ -89,7 +89,9 @@ class WaitingRoom:
             self._abandon(place)
             raise
 
-    async def aenter(self, clock: Clock, timeout_ns: int | None) -> int:
+    async def aenter(
+        self, clock: Clock, timeout_ns: int | None, policy: Policy | None = None
+    ) -> int:
         """Do what ``enter`` does, waiting in this task."""
         from holdfast.pipeline.aio import TaskWaiter
 
@@ -98,6 +100,10 @@ class WaitingRoom:
         try:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
+                if policy is not None and timeout_ns is None:
+                    from holdfast.pipeline.own_places import mind_own_places
+
+                    mind_own_places(waiter, policy, self._kernel.limit())
                 began_ns = clock.now_ns()
                 answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
                 self._record(clock.now_ns() - began_ns)

@@ -151,7 +151,7 @@ class Bulkhead(Policy):
         Cancelled, it has taken none.
         """
         if not self._passes():
-            answer = await self._room.aenter(self._clock, self._wait_ns_of(timeout))
+            answer = await self._room.aenter(self._clock, self._wait_ns_of(timeout), self)
             if answer != _ENTERED:
                 self._refuse_as(answer)
 
@@ -246,7 +246,7 @@ class Bulkhead(Policy):
             self._refuse_as(answer)
 
     async def _suspend(self) -> None:
-        answer = await self._room.aenter(self._clock, self._wait_ns_of(None))
+        answer = await self._room.aenter(self._clock, self._wait_ns_of(None), self)
         if answer != _ENTERED:
             self._refuse_as(answer)
 
