@@ -217,29 +217,30 @@ hf_task_here(PyObject **task)
     return found;
 }
 
-/* The loop that runs in this thread, to be compared, or NULL. */
-const void *
-hf_loop_here(void)
+/* The loop and the task that run in this thread, to be compared, or NULL. An exception may be set. */
+void
+hf_find_driver(const void **loop, const void **task)
 {
-    PyObject *loop = NULL, *raised = hf_take_exception();
-    if (find_asyncio() > 0)
-        loop = PyObject_CallNoArgs(running_loop);
-    if (loop == NULL)
+    PyObject *its, *of, *raised = hf_take_exception();
+    if (find_here(&its, &of) < 0)
         PyErr_Clear();
-    Py_XDECREF(loop); /* it runs: others hold it */
+    *loop = its;
+    *task = of;
+    Py_XDECREF(its); /* they run: others hold them */
+    Py_XDECREF(of);
     hf_give_exception(raised);
-    return loop != Py_None ? loop : NULL;
 }
 
-/* The loop that runs in this thread, to be compared, and the context of the task in it; or NULL. */
+/* The loop and the task that run in this thread, to be compared, and the context of that; or NULL. */
 hf_surroundings
-hf_task_around(const void **loop, PyObject **context)
+hf_task_around(const void **loop, const void **its, PyObject **context)
 {
     PyObject *running, *task;
     *context = NULL;
     if (find_here(&running, &task) < 0)
         return HF_UNKNOWN;
     *loop = running;
+    *its = task;
     Py_XDECREF(running);
     if (task == NULL)
         return running != NULL ? HF_IN_LOOP : HF_OUTSIDE;

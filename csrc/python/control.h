@@ -38,9 +38,9 @@ typedef enum {
 } hf_surroundings;
 
 int hf_task_here(PyObject **task);
-const void *hf_loop_here(void);
+void hf_find_driver(const void **loop, const void **task);
 bool hf_loop_runs_here(void);
-hf_surroundings hf_task_around(const void **loop, PyObject **context);
+hf_surroundings hf_task_around(const void **loop, const void **its, PyObject **context);
 
 /* ---- the course of one call ---- */
 

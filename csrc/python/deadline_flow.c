@@ -306,12 +306,14 @@ put_in_force(hf_limit *limit, PyObject *context)
     PyObject *known = flows != NULL ? PyWeakref_NewRef(context, NULL) : NULL;
     if (known == NULL)
         return -1;
-    const void *loop = hf_loop_here();
+    const void *loop, *task;
+    hf_find_driver(&loop, &task);
     HF_LOCK(flows);
     int answer = switch_to(flows, context);
     if (answer == 0) {
         PyObject *old = flows->now->known;
         flows->now->loop = loop;
+        flows->now->task = task;
         flows->now->known = known;
         flows->blocks += limit->is_block;
         known = old;
@@ -446,7 +448,7 @@ static int
 find_inherited(hf_flows *flows, const PyObject *context, const PyObject *task,
                hf_deadline *deadline)
 {
-    const void *stack = hf_stack_of(PyThreadState_Get()), *loop = NULL;
+    const void *stack = hf_stack_of(PyThreadState_Get()), *loop = NULL, *of = NULL;
     PyObject *its_context = NULL;
     if (stack == NULL) /* of a greenlet that runs nothing of Python yet */
         return 0;
@@ -456,7 +458,7 @@ find_inherited(hf_flows *flows, const PyObject *context, const PyObject *task,
     HF_UNLOCK(flows);
     if (!is_any)
         return 0;
-    hf_surroundings around = hf_task_around(&loop, &its_context);
+    hf_surroundings around = hf_task_around(&loop, &of, &its_context);
     if (around == HF_UNKNOWN)
         return -1;
     HF_LOCK(flows);
@@ -465,6 +467,7 @@ find_inherited(hf_flows *flows, const PyObject *context, const PyObject *task,
         for (const hf_flow *flow = next_on_stack(flows, stack, only, NULL); flow != NULL;
              flow = next_on_stack(flows, stack, only, flow)) {
             bool is_around = flow->loop != loop || around == HF_OUTSIDE ||
+                             (of != NULL && flow->task == of) ||
                              (its != NULL && its->stack == stack && flow->since >= its->since);
             if (is_around)
                 find_shortest(flow, flow->loop == loop ? task : NULL, deadline);

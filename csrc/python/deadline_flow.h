@@ -29,8 +29,8 @@ typedef struct hf_link {
 typedef struct hf_flow {
     hf_link by_context, by_stack; /* while it is away */
     const PyObject *context;      /* only compared */
-    PyObject *known;              /* a weak reference to the context whose loop is known; or NULL */
-    const void *loop;             /* the event loop that this belongs to, or NULL */
+    PyObject *known;              /* a weak reference to the context whose task is known; or NULL */
+    const void *loop, *task;      /* that this belongs to, or NULL; only compared */
     const void *stack;            /* the data stack of its first limit */
     const PyObject *only;         /* while it is away: whose blocks are all there is; NULL: not */
     hf_limit *first;              /* the newest */
@@ -120,7 +120,7 @@ hf_weak_address(const PyObject *weak)
 #endif
 }
 
-/* Whether the limits at hand are this context's, and its loop is known: not of one that had its address. */
+/* Whether the limits at hand are this context's, and its task is known: not of one that had its address. */
 static inline bool
 hf_flow_is_known(const hf_flow *flow, const PyObject *context)
 {

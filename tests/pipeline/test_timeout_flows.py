@@ -51,6 +51,20 @@ def test_what_runs_in_another_context_inside_of_a_task_has_its_deadline():
         assert await look(hf.deadline) is None
         assert await policy.acall(look, hf.deadline) == 3
         assert await policy.acall(look, shorter.call, elsewhere, hf.deadline) == 1
+        assert await look(policy.call, elsewhere, hf.deadline) == 3
+        assert await look(elsewhere, policy.call, elsewhere, shorter.call, hf.deadline) == 1
+
+    run(main)
+
+
+def test_a_block_in_another_context_of_a_task_is_around_what_that_runs_in_a_third():
+    async def main(loop: VirtualLoop) -> None:
+        def block() -> object:
+            with hf.Timeout(3, clock=loop.clock):
+                return contextvars.copy_context().run(hf.deadline)
+
+        assert contextvars.copy_context().run(block) == 3
+        assert hf.deadline() is None
 
     run(main)
 
