@@ -124,6 +124,17 @@ hf_cancelling_of(PyObject *task)
     return 0;
 }
 
+/* Whether the task is making a step in this thread. */
+static bool
+is_running_here(const PyObject *task)
+{
+    PyObject *here;
+    if (hf_task_here(&here) < 0)
+        PyErr_Clear();
+    Py_XDECREF(here); /* it runs: others hold it */
+    return here == task;
+}
+
 /*
  * Whether the task is suspended on that, or, with NULL, on nothing. If not, it does not await the call, but
  * has made a step of it by hand.
@@ -136,7 +147,7 @@ hf_task_waits_for(PyObject *task, const PyObject *awaited)
     if (waiter == NULL)
         PyErr_Clear(); /* a task of another kind that cannot tell */
     Py_XDECREF(waiter);
-    return same;
+    return same && (awaited != NULL || !is_running_here(task));
 }
 
 /* Ask the task to end. False: that cannot be delivered. */
