@@ -82,19 +82,6 @@ ask_task(hf_alarms *alarms, int at)
     Py_DECREF(task);
 }
 
-/* Whether its task waits for the call: one that runs meanwhile has made a step of it by hand. */
-static bool
-is_awaited(const hf_alarms *alarms)
-{
-    PyObject *running = NULL;
-    if (alarms->task == NULL)
-        return false;
-    if (hf_task_here(&running) < 0)
-        PyErr_Clear();
-    Py_XDECREF(running);
-    return running != alarms->task && hf_task_waits_for(alarms->task, alarms->awaited);
-}
-
 /* The time of its step is over: end what goes on inside of it, at once or as soon as it can be. */
 void
 hf_alarm_ring(hf_alarm *alarm)
@@ -107,7 +94,7 @@ hf_alarm_ring(hf_alarm *alarm)
         return;
     }
     course->fired = Py_MIN(fired, at);
-    if (is_awaited(alarms)) {
+    if (alarms->task != NULL && hf_task_waits_for(alarms->task, alarms->awaited)) {
         ask_task(alarms, at);
         return;
     }
