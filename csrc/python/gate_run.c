@@ -9,9 +9,9 @@
 
 /*
  * 3.12 and 3.13 count to 10,000, however much of the stack each call takes. One through a guard takes
- * more than a ten-thousandth where there is no GIL: it counts twice.
+ * more than a ten-thousandth, as compilers have it today: it counts twice.
  */
-#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030E0000
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000
 #define HF_COUNTS_TWICE true
 #else
 #define HF_COUNTS_TWICE false
