@@ -18,7 +18,7 @@ static CoroutineObject *free_coroutines[HF_FREE_COROUTINES];
 static int n_free_coroutines;
 #endif
 
-static CoroutineObject *
+static inline CoroutineObject *Py_ALWAYS_INLINE
 coroutine_new(GateObject *gate, hf_purpose purpose)
 {
     CoroutineObject *self;
