@@ -227,6 +227,11 @@ def test_what_was_reserved_behind_a_waiter_stays_behind_him(still):
     run(main(), clock=still)
 
 
+def behind_is_in(line):
+    with line._lock:
+        return any(turn.waiter.loop is None for turn in line._queue)
+
+
 def test_a_closed_loop_does_not_hold_up_those_behind_its_tasks(still):
     limiter = limiter_of(still, rate=1, per=10)
     limiter.try_acquire()
@@ -236,7 +241,7 @@ def test_a_closed_loop_does_not_hold_up_those_behind_its_tasks(still):
     elsewhere.kill()
     behind = Party(limiter.acquire)
     until(lambda: len(limiter._line._queue) <= 1 and limiter.available == 0)
-    until(lambda: any(turn.waiter.loop is None for turn in limiter._line._queue))
+    until(lambda: behind_is_in(limiter._line))
     still.advance(10)
     behind.result()
 
