@@ -221,12 +221,7 @@ class Call:
             return End(ran=False, raised=interrupted)
         began: list[int] = []
         self.begun.append(began)
-        is_probe = isinstance(step, BreakerStep) and got.lease is not None
-        if is_probe:
-            step.probes.append(got)
         end = self.through(at + 1, deadline)
-        if is_probe:
-            step.probes.pop()
         self.begun.pop()
         if not end.ran:
             step.undo(got)

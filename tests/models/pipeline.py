@@ -80,6 +80,12 @@ class BreakerStep(Step):
             self.tell(kind, self.name, (old, new), generation)
 
     def enter(self, now_ns: int) -> Any:
+        permit = self.admit(now_ns)
+        if not isinstance(permit, Refusal) and permit.lease is not None:
+            self.probes.append(permit)
+        return permit
+
+    def admit(self, now_ns: int) -> Any:
         for probe in reversed(self.probes):
             if (permit := self.model.admit_inside(probe, now_ns)) is not None:
                 return permit
@@ -92,13 +98,20 @@ class BreakerStep(Step):
         left_ns = self.model.retry_after_ns(now_ns)
         return self.refusal(REFUSING[self.model.state], None if left_ns < 0 else left_ns)
 
+    def step_out(self, permit: Any) -> None:
+        """What runs next is beside what holds the permit, not inside of it."""
+        self.probes = [probe for probe in self.probes if probe is not permit]
+
     def undo(self, permit: Any) -> None:
+        self.step_out(permit)
         self.model.undo(permit)
 
     def abandon(self, permit: Any, began_ns: int, now_ns: int) -> None:
+        self.step_out(permit)
         self.model.abandon(permit)
 
     def leave(self, permit: Any, outcome: int, began_ns: int, now_ns: int) -> None:
+        self.step_out(permit)
         timed = self.records or self.model.config.slow_ns > 0
         if self.records and outcome != IGNORED and not permit.is_silent:
             self.durations_ns.append(now_ns - began_ns)
@@ -228,7 +241,7 @@ class Pipeline:
     def __init__(self, steps: list[AnyStep]) -> None:
         self.steps = [step for step in steps if not step.is_off]
         self.inside: list[Held] = []
-        self.open: list[Held] = []  # of blocks entered by hand: the oldest is left first
+        self.open: list[Held] = []  # of blocks entered by hand: the newest is left first
 
     def enter(self, now_ns: int) -> Held | Refusal:
         """The call begins once it has waited."""
@@ -244,6 +257,11 @@ class Pipeline:
         held = Held(steps, now_ns)
         self.inside.append(held)
         return held
+
+    def step_out(self, held: Held) -> None:
+        for step, its in held.steps:
+            if isinstance(step, BreakerStep):
+                step.step_out(its)
 
     def settle(self, held: Held, judge: Callable[[Verdicts], int], now_ns: int) -> None:
         self._forget(held)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -179,6 +179,7 @@ class PipelineMachine(RuleBasedStateMachine):
             check_refusal(policy, held, error)
             return multiple()
         assert isinstance(held, Held)
+        policy.model.step_out(held)
         return [policy, got, held]  # a list, for what consumes it may drop the permit
 
     @rule(permit=consumes(permits), outcome=st.sampled_from([SUCCESS, FAILURE, IGNORED]))
@@ -231,13 +232,16 @@ class PipelineMachine(RuleBasedStateMachine):
             self.leave(inside, is_stack, error)
             return multiple()
         assert refusal is None
+        if way == "stream":
+            for policy, held in inside:
+                policy.model.step_out(held)  # its consumer is not inside
         return [nest, inside, way]
 
     def leave(
         self, inside: list[tuple[Policy, Held]], is_stack: bool, error: BaseException | None
     ) -> None:
         for policy, its in reversed(inside):
-            held = policy.model.open.pop(0) if is_stack else its
+            held = policy.model.open.pop() if is_stack else its
             policy.model.settle(
                 held, lambda v: SUCCESS if error is None else v.of_error(error), self.now_ns
             )
@@ -394,6 +398,8 @@ scale = int(os.environ.get("STRESS_SCALE", "1"))
 TestPipeline = PipelineMachine.TestCase
 TestPipeline.settings = settings(
     max_examples=100 + 50 * scale,
+    # A failure is told at once. STRESS_SHRINK=1 looks for a smaller one, which may take minutes.
+    phases=[Phase.generate, *[Phase.shrink] * bool(os.environ.get("STRESS_SHRINK"))],
     stateful_step_count=40,
     derandomize=scale == 1,
     suppress_health_check=[HealthCheck.too_slow],

@@ -47,7 +47,11 @@ class Building:
         )
         self.limiter = hf.RateLimiter("limiter", clock=clock, **limiter)
         self.bulkhead = hf.Bulkhead(
-            "bulkhead", max_concurrent=300, max_waiting=2000, max_wait=wait, clock=clock
+            "bulkhead",
+            max_concurrent=300,
+            max_waiting=2000 if wait else 0,
+            max_wait=wait,
+            clock=clock,
         )
         self.attempt = hf.Timeout(1, name="attempt", clock=clock)
         self.pipe = hf.Pipeline(
