@@ -10,9 +10,14 @@ import pytest
 import holdfast as hf
 
 PROGRAM = """
-import concurrent.futures.thread, fcntl, json, logging, os, pathlib, pwd, secrets, tempfile
+import concurrent.futures.thread, fcntl, importlib, json, logging, os, pathlib, pkgutil, pwd
+import secrets, tempfile
 import holdfast as hf
 from holdfast.telemetry.prometheus import Collector
+for floor in "stores", "policies", "pipeline":  # the package may be where only root can read
+    package = importlib.import_module("holdfast." + floor)
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
 os.setgid(54321)
 os.setuid(54321)
 breaker = hf.CircuitBreaker("b")
