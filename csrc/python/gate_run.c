@@ -259,7 +259,8 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
     }
     hf_course_end(course);
     pass->course = NULL;
-    hf_assert_answer(result);
+    if (course->late != HF_PUT_OFF) /* which is told by nothing else */
+        hf_assert_answer(result);
     return result;
 }
 
