@@ -3,6 +3,7 @@
 #   PYTHON=…   the interpreter to make the venv from (else the first CPython >= 3.11 found)
 #   SECONDS=…  how long `run`, `stress` and `fuzz` go on
 #   ARGS=…     further arguments for pytest: make test ARGS="-k breaker -x"
+#   TEST_SECONDS=…  how long one test may take, instead of 120; a slow machine wants more
 
 VENV     := .venv
 BIN       = $(VENV)/bin
@@ -20,7 +21,8 @@ C_FILES   = $(wildcard csrc/*/*.[ch] tests/c/*.[ch] tests/c/*/*.[ch])
 STUBS     = $(patsubst src/holdfast/_native/%.pyi,holdfast._native.%,$(wildcard src/holdfast/_native/*.pyi))
 # -qq leaves errors only: pip warns of settings of the machine that are no concern of ours.
 PIP       = $(BIN)/python -m pip install -qq --disable-pip-version-check
-PYTEST    = $(BIN)/python -m pytest
+PYTEST    = $(BIN)/python -m pytest $(LIMIT)
+LIMIT     = $(if $(TEST_SECONDS),-o timeout=$(TEST_SECONDS) -o faulthandler_timeout=$$((3 * $(TEST_SECONDS))))
 # Programs no package index has, as command:package of Debian.
 PROGRAMS := cc:gcc cc:libc6-dev prometheus:prometheus promtool:prometheus
 
@@ -78,7 +80,7 @@ test-nogil: ## on a free-threaded PYTHON=…: quick tests, C stress tests under 
 	@"$(PYTHON)" -c 'import sysconfig as s, sys; sys.exit(not s.get_config_var("Py_GIL_DISABLED"))' || { \
 	    echo "$(PYTHON) has a GIL; name a free-threaded interpreter" >&2; exit 1; }
 	$(MAKE) --no-print-directory build $(NOGIL)/.has-test-nogil VENV=$(NOGIL)
-	PYTHON_GIL=0 $(NOGIL)/bin/python -m pytest $(QUICK) $(NOT_NOGIL:%=--ignore=%) $(ARGS)
+	PYTHON_GIL=0 $(NOGIL)/bin/python -m pytest $(LIMIT) $(QUICK) $(NOT_NOGIL:%=--ignore=%) $(ARGS)
 	$(MAKE) --no-print-directory ctest SANITIZE=thread CTEST_ARGS="-L stress" PYTHON=
 	PYTHON_GIL=0 $(NOGIL)/bin/python -m benchmarks.contention --threads 2
 
@@ -97,9 +99,11 @@ $(MAKE) --no-print-directory build build/venv-$(1)/.has-test SANITIZE=$(1) VENV=
 TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0 suppressions=$(CURDIR)/tests/c/tsan.supp" \
     ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
     LD_PRELOAD="$(foreach lib,$(2),$(shell $(CC) -print-file-name=$(lib)))" \
-    build/venv-$(1)/bin/python -m pytest $(3) -p no:cacheprovider -o faulthandler_timeout=600 $(ARGS)
+    build/venv-$(1)/bin/python -m pytest $(LIMIT) $(3) -p no:cacheprovider $(ARGS)
 endef
 
+# What is instrumented runs at a fraction of its speed.
+tsan asan: TEST_SECONDS ?= 600
 tsan: ## C tests and Python stress tests under ThreadSanitizer
 	$(call sanitized,thread,libtsan.so,-m stress)
 
@@ -116,8 +120,9 @@ stress: build $(VENV)/.has-test ## millions of operations from many threads
 	$(PYTEST) -m stress $(ARGS)
 
 fuzz: export FUZZ_SECONDS = $(or $(SECONDS),600)
+fuzz: TEST_SECONDS = 0
 fuzz: build $(VENV)/.has-test ## random input for SECONDS=600
-	$(PYTEST) -m fuzz -o faulthandler_timeout=0 $(ARGS)
+	$(PYTEST) -m fuzz $(ARGS)
 
 bench: build $(VENV)/.has-bench $(VENV)/.has-compare ## measure and compare; rewrites results.md, charts, README's table
 	$(PYTEST) benchmarks -q --benchmark-sort=name --benchmark-columns=min,median,ops $(ARGS)

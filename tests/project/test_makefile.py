@@ -64,6 +64,22 @@ def test_fuzz_goes_on_for_ten_minutes_unless_told_otherwise(tmp_path):
     assert "seconds 7" in told[1]
 
 
+def test_a_test_that_hangs_fails_alone_and_the_next_one_runs(tmp_path):
+    hangs = tmp_path / "test_hangs.py"
+    hangs.write_text(
+        "from threading import Lock\n"
+        "def test_hangs():\n    lock = Lock()\n    lock.acquire()\n    lock.acquire()\n"
+        "def test_next():\n    pass\n"
+    )
+    command = make("-n", "pytest", "TEST_SECONDS=1").splitlines()[-1]
+    command = command.replace(".venv/bin/python", sys.executable) + f" -p no:cacheprovider {hangs}"
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "1 failed, 1 passed" in done.stdout
+    assert "test_hangs.py:5" in done.stdout
+
+
 def test_a_venv_that_could_not_be_finished_is_made_again_the_next_time(tmp_path):
     broken = tmp_path / "python-without-pip"
     broken.write_text('#!/bin/sh\nmkdir -p "$3/bin"\n: > "$3/bin/python"\nexit 1\n')
