@@ -7,7 +7,7 @@ reload or one for each event loop. Not here: names within a manager, which are t
 from __future__ import annotations
 
 from collections import deque
-from itertools import count
+from itertools import chain, count
 from operator import attrgetter
 from threading import RLock
 from weakref import WeakSet, ref
@@ -125,7 +125,8 @@ class Registry:
         """Return the living policies, or those of one kind, oldest first."""
         with self._lock:
             self._bury()
-            entries = [entry for entries in self._entries.values() for entry in entries]
+            there = list(self._entries.values())  # at once: a finaliser may make a policy meanwhile
+        entries = list(chain.from_iterable(there))
         entries.sort(key=attrgetter("serial"))
         policies = [entry() for entry in entries if kind is None or entry.key[0] == kind]
         return [policy for policy in policies if policy is not None]

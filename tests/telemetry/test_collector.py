@@ -239,3 +239,29 @@ def test_it_keeps_no_policy_alive():
     del breaker
     gc.collect()
     assert weak() is None
+
+
+@pytest.mark.parametrize("look", [hf.registry.all, Scrape], ids=["registry", "scrape"])
+def test_finalisers_may_make_policies_while_somebody_looks_at_all_of_them(look):
+    made = [hf.CircuitBreaker(f"old {n}") for n in range(50)]
+    look()  # imports what it needs
+
+    class Dropped:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            if len(made) < 500:
+                made.append(hf.CircuitBreaker(f"new {len(made)}"))
+                Dropped()
+
+    threshold = gc.get_threshold()
+    gc.collect()
+    try:
+        Dropped()
+        gc.set_threshold(1, 1, 1)
+        look()
+    finally:
+        gc.set_threshold(*threshold)
+        made.extend([made[0]] * 500)
+    assert look()

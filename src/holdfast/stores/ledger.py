@@ -145,7 +145,7 @@ class Ledger:
     def extend(self, policy: Any, part: Part) -> None:
         """Count in another part of a policy that is in; one that is not there yet comes with it."""
         with self._lock:
-            for entry in self._entries:
+            for entry in list(self._entries):
                 if entry() is policy:
                     known = len(entry.parts)
                     entry.parts = (*entry.parts, part)
@@ -157,11 +157,11 @@ class Ledger:
         wanted = None if policies is None else set(map(id, policies))
         with self._lock:
             self._bury()
-            for entry in self._entries:
+            for entry in list(self._entries):  # a copy: a finaliser may make a policy meanwhile
                 if wanted is None or id(entry()) in wanted:
                     entry.add_to(found)
             if wanted is None:
-                for key, gone in self._gone.items():
+                for key, gone in self._gone.copy().items():
                     add(found, key, gone.counts)
         return found
 
@@ -199,7 +199,7 @@ class Ledger:
 
     def _forget_names(self) -> None:
         """Forget names that have no policy left: others may have one where a file is shared."""
-        nowhere = [key for key in self._gone if (KINDS[key[0]], key[1]) not in self._living]
+        nowhere = [key for key in list(self._gone) if (KINDS[key[0]], key[1]) not in self._living]
         if self._file is not None:
             nowhere = nowhere[: max(0, len(nowhere) - GONE_MOST)]
         for key in nowhere:
