@@ -234,6 +234,36 @@ rejected_str(PyObject *op)
     return full;
 }
 
+/* Who knows exceptions in general only, as one that sends `args` on, gets the words. */
+static PyObject *
+rejected_args(PyObject *op, void *closure)
+{
+    RejectedObject *self = (RejectedObject *)op;
+    (void)closure;
+    bool is_given = self->base.args != NULL && PyTuple_GET_SIZE(self->base.args) > 0;
+    bool says_nothing = self->reason == NULL || !PyUnicode_Check(self->reason) ||
+                        PyUnicode_GET_LENGTH(self->reason) == 0;
+    if (is_given || says_nothing)
+        return Py_NewRef(self->base.args != NULL ? self->base.args : no_args);
+    PyObject *text = rejected_str(op);
+    return text == NULL ? NULL : Py_BuildValue("(N)", text);
+}
+
+static int
+rejected_set_args(PyObject *op, PyObject *value, void *closure)
+{
+    (void)closure;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "args may not be deleted");
+        return -1;
+    }
+    PyObject *args = PySequence_Tuple(value);
+    if (args == NULL)
+        return -1;
+    Py_XSETREF(((RejectedObject *)op)->base.args, args);
+    return 0;
+}
+
 static PyObject *
 rejected_repr(PyObject *op)
 {
@@ -315,6 +345,7 @@ static PyMemberDef rejected_members[] = {
 };
 
 static PyGetSetDef rejected_getset[] = {
+    {"args", rejected_args, rejected_set_args, "What it was made with, or else its words.", NULL},
     {"retry_after", rejected_retry_after, NULL,
      "Seconds until a call may be admitted again; None when unknown.", NULL},
     {NULL},

@@ -8,7 +8,7 @@ from typing import Any
 import celery
 import pytest
 
-from holdfast import CircuitBreaker, CircuitOpenError, Constant, Pipeline, Retry
+from holdfast import CircuitBreaker, CircuitOpenError, Constant, ManualClock, Pipeline, Retry
 from tests.gate.parts import fates
 
 
@@ -100,6 +100,18 @@ def test_a_task_of_a_function_that_a_pipeline_guards_retries_within(app: Any) ->
 
     assert flaky.delay(7).get() == 7
     assert tries == [7, 7]
+
+
+def test_what_a_task_was_refused_for_comes_through_a_backend_of_json(app: Any) -> None:
+    breaker = CircuitBreaker("mail", reset_timeout=10, clock=ManualClock())
+    breaker.trip()
+    with pytest.raises(CircuitOpenError) as caught:
+        breaker.call(len, "")
+    backend = app.backend
+    sent = backend.encode(backend.prepare_exception(caught.value, "json"))
+    answer = backend.exception_to_python(backend.decode(sent))
+    assert type(answer) is CircuitOpenError
+    assert str(answer) == "circuit breaker is open: 'mail' (open), retry in 10.000 s"
 
 
 def test_a_task_itself_may_be_guarded(app: Any) -> None:

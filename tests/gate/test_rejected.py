@@ -139,7 +139,7 @@ def test_it_travels_without_its_policy(cls: type[Rejected], code: str, protocol:
     revived = pickle.loads(pickle.dumps(error, protocol))
     assert type(revived) is cls
     assert (revived.policy, revived.name, revived.reason) == (None, "payments", "rate")
-    assert (revived.retry_after, revived.code, revived.args) == (1.5, code, ())
+    assert (revived.retry_after, revived.code, revived.args) == (1.5, code, error.args)
     assert str(revived) == str(error)
     assert (revived.__notes__, revived.extra) == (["from worker 3"], 42)
 
@@ -153,6 +153,22 @@ def test_one_that_a_policy_raised_travels_too() -> None:
     again = copy.copy(error)
     assert (type(again), str(again)) == (type(error), str(error))
     assert str(copy.deepcopy(error)) == str(error)
+
+
+def test_its_arguments_are_its_words_so_it_says_the_same_when_made_of_them() -> None:
+    breaker = tripping()
+    breaker.force_open()
+    error = refusal(breaker)
+    assert error.args == ("circuit breaker is open: 'tripping' (forced-open)",)
+    again = CircuitOpenError(*error.args)
+    assert (str(again), again.args, again.retry_after) == (str(error), error.args, None)
+    error.args = ("mine", 2)
+    assert (error.args, str(error)) == (("mine", 2), "('mine', 2)")
+    with pytest.raises(TypeError):
+        error.args = 3  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="may not be deleted"):
+        del error.args
+    assert Rejected().args == ()
 
 
 def test_one_may_be_made_by_hand() -> None:
