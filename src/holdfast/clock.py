@@ -43,6 +43,14 @@ class Clock(_native.Clock):
         """Return the time in seconds; only differences between two times mean anything."""
         return self.now_ns() / 1e9
 
+    # One that was moved by hand must move the policies of a copy as well.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Self:
+        return self
+
 
 class SystemClock(Clock):
     """The machine's monotonic clock.

@@ -10,6 +10,7 @@ from holdfast.validation import MAX_NS, Problems
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Self
 
 __all__ = ["AdaptiveBackoff", "adaptive_in"]
 
@@ -73,6 +74,14 @@ class AdaptiveBackoff(Composed):
 
     def _least_ns(self, attempt: int) -> int:
         return min(self._max_ns, self._parts[0]._least_ns(attempt))
+
+    # The failure rate is shared, also by the copy of what it was given to.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Self:
+        return self
 
     def _compared(self) -> tuple[object, ...]:
         return *self._parts, self._k, self._max_ns

@@ -18,7 +18,7 @@ from holdfast.validation import explain_arguments
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-    from typing import Any, ParamSpec, Protocol, TypeVar
+    from typing import Any, NoReturn, ParamSpec, Protocol, Self, SupportsIndex, TypeVar
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
@@ -265,6 +265,22 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'name', None)!r}>"
+
+    # A copy of what has a policy (a dataclass, a model) goes by the same policy, as it does with a
+    # guarded function: two that count apart would let twice as much pass.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {type(self).__name__!r} object {getattr(self, 'name', None)!r}: a "
+            "policy stays in its process. Send a function that it guards, which is found by its "
+            "name, or have the other process make one"
+        )
 
     # ---- what the native gate asks ----
 

@@ -12,6 +12,8 @@ from holdfast.validation import Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from holdfast.clock import Clock
     from holdfast.policies.control_snapshots import RetryBudgetSnapshot
 
@@ -101,6 +103,14 @@ class RetryBudget:
         from holdfast.policies.control_snapshots import budget_snapshot
 
         return budget_snapshot(self)
+
+    # It is shared, also by the copy of what it was given to.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Self:
+        return self
 
     def __repr__(self) -> str:
         ratio, rate, burst = self._settings
