@@ -15,8 +15,12 @@ def run_apart(source: str) -> str:
     """Run Python source in a fresh interpreter and return what it printed.
 
     It fails when the source raises, warns, or does not end: then with a stack of every thread.
+    Ctrl-C interrupts it, also where the tests run in the background of a shell, which ignores it.
     """
-    preamble = "import faulthandler; faulthandler.dump_traceback_later(60, exit=True)\n"
+    preamble = (
+        "import faulthandler; faulthandler.dump_traceback_later(60, exit=True)\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-W", MAY_FORK, "-c", preamble + textwrap.dedent(source)],
         capture_output=True,
