@@ -9,8 +9,9 @@ import pytest
 import holdfast as hf
 from holdfast.testing import run
 from tests.models import line as model
+from tests.pipeline import virtual
 from tests.pipeline.parties import LoopParty, Party, until
-from tests.pipeline.virtual import turns
+from tests.pipeline.virtual import VirtualLoop, turns
 
 HOUR = 3600
 
@@ -244,6 +245,44 @@ def test_a_closed_loop_does_not_hold_up_those_behind_its_tasks(still):
     until(lambda: behind_is_in(limiter._line))
     still.advance(10)
     behind.result()
+
+
+# ---- giving back ----
+
+
+def test_a_token_that_a_refused_call_gives_back_is_the_next_ones(still):
+    async def main() -> None:
+        limiter = limiter_of(still, rate=1, per=10, burst=2)
+        full = hf.Bulkhead("full", max_concurrent=1, max_waiting=1, max_wait=None, clock=still)
+        full.enter()
+        refused = asyncio.ensure_future(hf.Pipeline("p", limiter, full).acall(asyncio.sleep, 0))
+        await turns(2)
+        limiter.try_acquire()
+        first = (await begun(limiter, 1))[0]
+        await end([refused])
+        newcomer = (await begun(limiter, 1))[0]  # who comes by sees it; it is not his
+        assert done([first, newcomer]) == [True, False]
+        await end([newcomer])
+
+    run(main(), clock=still)
+
+
+def test_who_is_due_before_those_ahead_of_him_sleeps_until_they_are():
+    async def main(loop: VirtualLoop) -> None:
+        limiter = limiter_of(loop.clock, rate=1, per=10, burst=2)
+        full = hf.Bulkhead("full", max_concurrent=1, max_waiting=2, max_wait=None)
+        full.enter()
+        pipe = hf.Pipeline("p", limiter, full)
+        refused = [asyncio.ensure_future(pipe.acall(asyncio.sleep, 0)) for _ in range(2)]
+        await turns(2)
+        waiting = await begun(limiter, 2, 2)
+        await end(refused)
+        waiting += await begun(limiter, 1)
+        await asyncio.gather(*waiting)
+        assert loop.time() == pytest.approx(30)
+        assert loop.timers < 20
+
+    virtual.run(main)
 
 
 # ---- all of it ----

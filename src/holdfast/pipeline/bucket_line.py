@@ -19,13 +19,16 @@ class BucketLine(Line):
 
     Each has booked his own, so he knows when they are due and sleeps till then. Who leaves gives
     his back, so those behind him are due earlier; only the first in line is woken for that, the
-    others as they come to be first: of n who leave, each costs one step, whatever n is.
+    others as they come to be first: of n who leave, each costs one step, whatever n is. A call that
+    had its token and was refused further in gives it back as well, and tells nobody: the first is
+    told at the next step. Who joins after that may be due before those ahead of him, who still
+    go by what they were told: he sleeps until the first looks.
 
     What is booked behind the first is what the whole line has booked but his own, so when he is due
     follows from the kernel's word.
     """
 
-    __slots__ = ("_booked", "_changed", "_left")
+    __slots__ = ("_booked", "_changed")
 
     def __init__(self, cells: Sequence[TokenBucket], clock: Clock) -> None:
         self._cells = cells
@@ -41,7 +44,6 @@ class BucketLine(Line):
     def _begin(self) -> None:
         super()._begin()
         self._booked = 0  # by the line; too few rather than too many when interrupted
-        self._left = 0  # turns that were given up so far
         self._changed = False  # what is due when, and nobody has been told yet
 
     def _book(self, n: int, now_ns: int, longest_ns: int) -> int:
@@ -67,6 +69,7 @@ class BucketLine(Line):
         now_ns = self._clock.now_ns()
         turn.clears, turn.taken_ns = self._clears, now_ns
         turn.deadline_ns = min(now_ns + longest_ns, LAST_NS)
+        turn.seen = self._given_back()
         wait_ns = self._book(turn.n, now_ns, longest_ns)
         if wait_ns <= 0:
             turn.state = REFUSED if wait_ns < 0 else TAKEN
@@ -75,7 +78,7 @@ class BucketLine(Line):
             self._append(turn, now_ns + wait_ns)
 
     def _append(self, turn: Turn, due_ns: int) -> None:
-        turn.due_ns, turn.seen = min(due_ns, LAST_NS), self._left
+        turn.due_ns = min(due_ns, LAST_NS)
         self._queue[turn] = None
         self._booked += turn.n
 
@@ -92,12 +95,21 @@ class BucketLine(Line):
                 self._give(first, now_ns)
             elif first.is_stranded:
                 self._forget(first)
-            elif first.seen == self._left or not self._moves_up(first, now_ns):
+            elif first.seen == self._given_back() or not self._moves_up(first, now_ns):
                 return
 
+    def _sleeps_until_ns(self, turn: Turn) -> int:
+        with self._lock:
+            first = next(iter(self._queue), turn)
+        return max(turn.due_ns, first.due_ns)
+
+    def _given_back(self) -> int:
+        """How often tokens were given back so far, by whomever."""
+        return sum(cell.counters()[2] for cell in self._cells)
+
     def _moves_up(self, first: Turn, now_ns: int) -> bool:
-        """Reckon anew when the first is due, after others have left; whether it is by now."""
-        first.seen = self._left
+        """Reckon anew when the first is due, after tokens came back; whether it is by now."""
+        first.seen = self._given_back()
         due_ns = self._due_ns(first, 0, now_ns)
         if due_ns >= first.due_ns:
             return False
@@ -117,7 +129,6 @@ class BucketLine(Line):
     def _forget(self, turn: Turn) -> None:
         if turn in self._queue:
             self._remove(turn)
-            self._left += 1
         elif turn.state != TAKEN or turn.clears != self._clears:
             return  # he holds nothing, or it was forgotten when the limiter was cleared
         turn.state = REFUSED
@@ -150,7 +161,8 @@ class BucketLine(Line):
         self._booked = sum(turn.n for turn in self._queue)
         before = 0
         for turn in list(self._queue):
-            turn.due_ns, turn.seen = self._due_ns(turn, before, now_ns), self._left
+            turn.seen = self._given_back()
+            turn.due_ns = self._due_ns(turn, before, now_ns)
             if turn.waiter is not None and turn.due_ns > max(turn.deadline_ns, now_ns):
                 self._give_back(turn)
                 self._refuse(turn)

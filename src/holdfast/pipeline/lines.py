@@ -38,7 +38,7 @@ class Turn:
         state: Whether he waits, has his tokens, has been refused, or was forgotten in a fork.
         due_ns: When he looks again, at the latest.
         deadline_ns: When he gives up.
-        seen: How many had left the line when ``due_ns`` was reckoned.
+        seen: How often tokens had been given back when ``due_ns`` was reckoned.
         clears: How often the limiter had been cleared when he was given his tokens.
         taken_ns: When that was.
     """
@@ -201,12 +201,15 @@ class Line:
         """Take the tokens, line up for them, or be refused; return how long to sleep at first."""
         if not self._step(partial(self._line_up, turn, longest_ns)):
             self._line_up(turn, 0)  # in a finaliser, amid a step: no time to wait
-        return max(1, turn.due_ns - self._clock.now_ns()) if turn.state == WAITS else 0
+        return self._sleep_ns(turn) if turn.state == WAITS else 0
 
     def _look(self, turn: Turn) -> int:
         """See what has become of a turn, after a sleep; return how long to sleep next."""
         self._step(partial(self._look_again, turn))
-        return max(1, turn.due_ns - self._clock.now_ns())
+        return self._sleep_ns(turn)
+
+    def _sleep_ns(self, turn: Turn) -> int:
+        return max(1, self._sleeps_until_ns(turn) - self._clock.now_ns())
 
     def _abandon(self, turn: Turn) -> None:
         """Give up a turn, in the line or with its tokens, for an owner that was cut short."""
@@ -242,6 +245,10 @@ class Line:
             turn.waiter = type(turn.waiter)()  # type: ignore[misc]
 
     # ---- what differs ----
+
+    def _sleeps_until_ns(self, turn: Turn) -> int:
+        """When somebody who waits is to look again, if nobody wakes him."""
+        return turn.due_ns
 
     def _mend(self) -> None:
         """Tell those who wait of a change; done again if that was interrupted."""
