@@ -49,7 +49,8 @@ def test_calls_in_a_loop_inside_of_a_loop_keep_their_deadlines(require_real):
     if importlib.util.find_spec("nest_asyncio") is None:
         require_real("nest_asyncio is not installed")
     source = """
-    import asyncio, nest_asyncio, holdfast as hf
+    import asyncio, nest_asyncio, warnings, holdfast as hf
+    warnings.simplefilter("ignore", DeprecationWarning)  # nest_asyncio's policies, from 3.14 on
     nest_asyncio.apply()
     short, long = hf.Timeout(60, name="short"), hf.Timeout(3_600, name="long")
     async def inner():
