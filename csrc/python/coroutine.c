@@ -392,7 +392,17 @@ static PyMemberDef coroutine_members[] = {
     {NULL},
 };
 
+/* Who awaits what inspect.iscoroutine() says is one, and nothing else, would leave it unawaited. */
+static PyObject *
+shown_class(PyObject *op, void *closure)
+{
+    (void)op;
+    (void)closure;
+    return Py_NewRef((PyObject *)&PyCoro_Type);
+}
+
 static PyGetSetDef coroutine_getset[] = {
+    {"__class__", shown_class, NULL, NULL, NULL},
     {"cr_await", forward, NULL, NULL, "cr_await"},
     {"cr_code", forward, NULL, NULL, "cr_code"},
     {"cr_frame", forward, NULL, NULL, "cr_frame"},

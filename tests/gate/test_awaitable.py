@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import inspect
 import sys
+import types
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -148,6 +149,21 @@ def test_asyncio_run_takes_it_directly() -> None:
     assert asyncio.run(work()) == "value"
     with asyncio.Runner() as runner:
         assert runner.run(work()) == "value"
+
+
+@pytest.mark.parametrize("verb", ["decorator", "acall", "try_acall", "acall_with_stats"])
+def test_it_passes_for_a_native_coroutine(verb: str) -> None:
+    bulkhead = places()
+
+    async def work() -> int:
+        return 1
+
+    coroutine = bulkhead(work)() if verb == "decorator" else getattr(bulkhead, verb)(work)
+    assert inspect.iscoroutine(coroutine)
+    assert isinstance(coroutine, types.CoroutineType)
+    assert types.coroutine(lambda: coroutine)() is coroutine
+    asyncio.run(coroutine)
+    assert bulkhead.snapshot().completed == 1
 
 
 def test_it_satisfies_the_abstract_coroutine() -> None:
