@@ -118,6 +118,13 @@ hf_breaker_admit_inside(hf_breaker *b, const hf_breaker_permit *probe, int64_t n
     return true;
 }
 
+/* Whether hf_breaker_admit_inside() would admit one. */
+HF_RARE bool
+hf_breaker_peek_inside(hf_breaker *b, const hf_breaker_permit *probe, int64_t now_ns)
+{
+    return hf__lease_is_held(b, probe, now_ns);
+}
+
 /*
  * What nearly every call meets while a dependency is down: refused at now_ns, and at any time within
  * slack_ns of that, so who knows the time only roughly need not know it better. It is forced open, or

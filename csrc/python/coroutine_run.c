@@ -86,7 +86,8 @@ begin_attempt(CoroutineObject *self)
         return DRIVE;
     case HF_RAISED:
         return UNWIND;
-    case HF_MISUSED: /* the caller's mistake, which no further attempt would mend */
+    case HF_MISUSED: /* the caller's mistake, which no further attempt would mend, nor an outcome tell */
+        self->purpose = HF_FOR_RESULT;
         hf_gate_drop(self->gate, &self->pass, true);
         break;
     }

@@ -82,7 +82,7 @@ call_put_off(GuardObject *self, PyObject *const *args, size_t nargsf, PyObject *
     if (late != HF_NOT_LATE && late != HF_LATE_TASK && late != HF_LATE_FUTURE)
         return guard_late(self, &nothing, late, result, args, nargsf, kwnames);
     /* This time it gave something else, which has run: it is admitted late. */
-    return result != NULL ? PyObject_CallMethod(gate, "_has_run", "N", result) : NULL;
+    return result != NULL ? PyObject_CallMethod(gate, "_has_run", "(N)", result) : NULL;
 }
 
 /*
@@ -140,7 +140,7 @@ as_expected(const GuardObject *self, PyObject *given)
                    (late == HF_NOT_LATE && hf_makes_managers(self->fn));
     if (!entered && !is_awaited(self))
         return given;
-    return PyObject_CallMethod((PyObject *)self->gate, entered ? "_given_block" : "_given", "N",
+    return PyObject_CallMethod((PyObject *)self->gate, entered ? "_given_block" : "_given", "(N)",
                                given);
 }
 

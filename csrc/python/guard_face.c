@@ -323,7 +323,7 @@ show_signature(GuardObject *self, PyObject *name)
     PyObject *inspect = PyImport_ImportModule("inspect");
     if (inspect == NULL)
         return NULL;
-    PyObject *signature = PyObject_CallMethod(inspect, "signature", "O", guarded(self));
+    PyObject *signature = PyObject_CallMethod(inspect, "signature", "(O)", guarded(self));
     Py_DECREF(inspect);
     if (signature == NULL && PyErr_ExceptionMatches(PyExc_Exception))
         PyErr_Clear(); /* no signature to be had */

@@ -280,6 +280,7 @@ hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result
 bool hf_probe_admit(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, hf_change *change);
 void hf_probe_begin(GateObject *step, const hf_breaker_permit *permit);
 void hf_probe_end_slow(GateObject *step, const hf_breaker_permit *permit);
+PyObject *hf_gate_peek_inside(PyObject *op, PyObject *now);
 void hf_probes_forget(GateObject *step);
 void hf_probes_step(GateObject *gate, const hf_pass *pass, bool into);
 int hf_probe_ready(PyObject *module);

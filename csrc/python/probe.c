@@ -166,21 +166,51 @@ begin(GateObject *step, const hf_breaker_permit *permit)
     Py_DECREF(probe);
 }
 
-/* Admit a call as part of a probe of this breaker that what runs here is inside of. False: it is not. */
+typedef bool (*probe_question)(GateObject *step, const ProbeObject *probe, int64_t now_ns,
+                               hf_breaker_permit *permit);
+
+/* Whether the answer is yes for a probe of this breaker that what runs here is inside of. */
 static bool
-admit_inside(GateObject *step, int64_t now_ns, hf_breaker_permit *permit)
+any_here(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, probe_question asks)
 {
     if (hf_breaker_state(step->cell) != HF_HALF_OPEN)
         return false;
     PyObject *probes = probes_here();
-    bool admitted = false;
-    for (Py_ssize_t i = probes != NULL ? PyTuple_GET_SIZE(probes) : 0; i-- > 0 && !admitted;) {
+    bool found = false;
+    for (Py_ssize_t i = probes != NULL ? PyTuple_GET_SIZE(probes) : 0; i-- > 0 && !found;) {
         ProbeObject *probe = (ProbeObject *)PyTuple_GET_ITEM(probes, i);
-        admitted = probe->step == step && goes_on((PyObject *)probe) &&
-                   hf_breaker_admit_inside(step->cell, &probe->permit, now_ns, permit);
+        found =
+            probe->step == step && goes_on((PyObject *)probe) && asks(step, probe, now_ns, permit);
     }
     Py_XDECREF(probes);
-    return admitted;
+    return found;
+}
+
+/* Admit a call as part of that probe. */
+static bool
+admits(GateObject *step, const ProbeObject *probe, int64_t now_ns, hf_breaker_permit *permit)
+{
+    return hf_breaker_admit_inside(step->cell, &probe->permit, now_ns, permit);
+}
+
+/* Whether it would admit one. */
+static bool
+would_admit(GateObject *step, const ProbeObject *probe, int64_t now_ns, hf_breaker_permit *permit)
+{
+    (void)permit;
+    return hf_breaker_peek_inside(step->cell, &probe->permit, now_ns);
+}
+
+/* _peek_inside(now_ns): whether a call here would belong to a probe that this is inside of. */
+PyObject *
+hf_gate_peek_inside(PyObject *op, PyObject *now)
+{
+    GateObject *self = (GateObject *)op;
+    int64_t now_ns = PyLong_AsLongLong(now);
+    if (now_ns == -1 && PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(self->kind == HF_KIND_BREAKER &&
+                           any_here(self, now_ns, NULL, would_admit));
 }
 
 /* hf_breaker_admit_slow(), and first of all for who is inside of a probe. */
@@ -188,7 +218,7 @@ bool
 hf_probe_admit(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, hf_change *change)
 {
     *change = (hf_change){.happened = false};
-    return admit_inside(step, now_ns, permit) ||
+    return any_here(step, now_ns, permit, admits) ||
            hf_breaker_admit_slow(step->cell, now_ns, permit, change);
 }
 

@@ -87,7 +87,7 @@ asked_ns(GateObject *step, PyObject *value)
         Py_DECREF(value);
         return -1;
     }
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_asked_delay_ns", "N", value);
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_asked_delay_ns", "(N)", value);
     int64_t ns = answer == NULL ? -2 : PyLong_AsLongLong(answer);
     Py_XDECREF(answer);
     return ns;

@@ -294,3 +294,15 @@ def test_a_lambda_and_a_builtin_have_their_names() -> None:
     assert guard(lambda: 1).__name__ == "<lambda>"
     assert guard(len).__name__ == "len"
     assert str(inspect.signature(guard(len))) == str(inspect.signature(len))
+
+
+def test_a_callable_that_is_a_tuple_has_its_own_signature():
+    class Point(tuple[int, ...]):
+        __slots__ = ()
+
+        def __call__(self, scale: int) -> int:
+            return scale
+
+    guard = CircuitBreaker("b")(Point((1, 2)))
+    assert str(inspect.signature(guard)) == "(scale: int) -> int"
+    assert guard(3) == 3

@@ -1,6 +1,7 @@
 """Delays that the other side asks for: understood in every form they come in, or refused aloud."""
 
 import email.utils
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -87,6 +88,7 @@ def test_a_date_is_the_time_until_then(clock: hf.ManualClock, form: Any) -> None
     [
         *("soon", "", "-5", "nan", "inf", "1_0", "٣", b"\xff", "Wed, 99 Oct 2015 07:28:00 GMT"),
         *(-1, True, float("nan"), Decimal("NaN"), Decimal("sNaN"), Fraction(-1, 2), -1j, [5], len),
+        *((), (5,), (5, 6), time.gmtime(0)),
     ],
 )
 def test_what_is_no_delay_is_refused_aloud_and_the_back_off_holds(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import threading
 import weakref
@@ -151,6 +152,27 @@ def test_a_call_inside_of_its_own_probe_is_admitted_however_both_are_made(
     assert breaker.state is State.CLOSED
     assert (snapshot.rejected, snapshot.in_flight, snapshot.probes) == (0, 0, 0)
     assert snapshot.admitted == snapshot.succeeded >= 2
+
+
+@every_way
+def test_a_peek_inside_of_its_own_probe_says_yes(breaker: hf.CircuitBreaker, way: Any) -> None:
+    assert way(breaker, breaker.peek)
+    assert (breaker.state, breaker.snapshot().admitted) == (State.CLOSED, 1)
+
+
+def test_a_peek_inside_says_no_where_a_call_would_be_refused(
+    breaker: hf.CircuitBreaker, clock: hf.ManualClock
+) -> None:
+    def peeks() -> tuple[bool, bool]:
+        in_new_context = contextvars.Context().run(breaker.peek)
+        breaker.trip()
+        return in_new_context, breaker.peek()
+
+    assert breaker.call(peeks) == (False, False)
+    clock.advance(60)
+    held = breaker.acquire()
+    assert not breaker.peek()  # that one is beside what runs here
+    held.ignore()
 
 
 def test_calls_may_be_within_each_other_at_any_depth(breaker: hf.CircuitBreaker) -> None:

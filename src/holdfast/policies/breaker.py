@@ -274,8 +274,9 @@ class CircuitBreaker(Policy):
         return self._kernel.in_flight()
 
     def peek(self) -> bool:
-        """Return whether a call would be admitted. Never changes anything."""
-        return self._kernel.peek(self._clock.now_ns())
+        """Return whether a call made here would be admitted. Never changes anything."""
+        now_ns = self._clock.now_ns()
+        return self._kernel.peek(now_ns) or self._peek_inside(now_ns)
 
     acquire = Gate._permit
 
