@@ -46,6 +46,18 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
     return self;
 }
 
+/* What it holds, and of which gate; NULL: it is no guarded coroutine, or not under way. */
+const hf_pass *
+hf_coroutine_pass(PyObject *op, const GateObject **gate)
+{
+    CoroutineObject *self = (CoroutineObject *)op;
+    if (!Py_IS_TYPE(op, hf_coroutine_type) || hf_phase_of(self) == PHASE_CREATED ||
+        hf_phase_of(self) == PHASE_DONE)
+        return NULL;
+    *gate = self->gate;
+    return &self->pass;
+}
+
 /* Guard an awaitable that exists already and has not begun. Steals `inner`. */
 PyObject *
 hf_coroutine_of(GateObject *gate, PyObject *inner)

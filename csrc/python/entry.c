@@ -167,6 +167,17 @@ take_pending(const PyObject *gate, bool is_async)
 
 /* ---- entering and leaving ---- */
 
+/* What it holds; NULL: it is no entry, or not inside. */
+const hf_pass *
+hf_entry_pass(PyObject *op, const GateObject **gate)
+{
+    EntryObject *self = (EntryObject *)op;
+    if (!Py_IS_TYPE(op, entry_type) || self->state != INSIDE)
+        return NULL;
+    *gate = self->gate;
+    return &self->pass;
+}
+
 /* The entry is made: keep its pass where its exit will find it. */
 void
 hf_entry_take(PyObject *op, const hf_pass *pass)

@@ -382,6 +382,7 @@ static PyMethodDef gate_methods[] = {
     {"_call_within", hf_gate_call_within, METH_O, NULL},
     {"_record_latency", hf_gate_record_latency, METH_O, NULL},
     {"_refuse", gate_refuse, METH_VARARGS, NULL},
+    {"_places_in", hf_gate_places_in, METH_O, NULL},
     {"_peek_inside", hf_gate_peek_inside, METH_O, NULL},
     {"_permit", hf_gate_permit, METH_NOARGS,
      "_permit($self, /)\n--\n\n"

@@ -481,6 +481,10 @@ PyObject *hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args
 /* ---- permit.c, entry.c, entry_open.c, done.c, outcome.c ---- */
 extern PyObject *hf_done;
 int hf_done_ready(PyObject *module);
+const hf_pass *hf_entry_pass(PyObject *op, const GateObject **gate);
+const hf_pass *hf_permit_pass(PyObject *op, const GateObject **gate);
+const hf_pass *hf_coroutine_pass(PyObject *op, const GateObject **gate);
+PyObject *hf_gate_places_in(PyObject *op, PyObject *holder);
 PyObject *hf_permit_new(GateObject *gate, const hf_pass *pass);
 PyObject *hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value);
 void hf_entry_take(PyObject *entry, const hf_pass *pass);

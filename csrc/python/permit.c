@@ -59,6 +59,17 @@ hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value)
     return NULL;
 }
 
+/* What it holds; NULL: it is no permit, or settled. */
+const hf_pass *
+hf_permit_pass(PyObject *op, const GateObject **gate)
+{
+    PermitObject *self = (PermitObject *)op;
+    if (!Py_IS_TYPE(op, hf_permit_type) || self->settled)
+        return NULL;
+    *gate = self->gate;
+    return &self->pass;
+}
+
 /* True for the one caller that may settle. */
 static bool
 claim(PermitObject *self)

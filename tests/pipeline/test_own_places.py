@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import warnings
 
 import pytest
 
@@ -59,7 +60,93 @@ async def within_a_call(bulkhead, ask):
     await bulkhead.acall(ask, bulkhead)
 
 
-@pytest.mark.parametrize("hold", [within_a_block, within_a_plain_block, within_a_call])
+async def within_a_pipeline(bulkhead, ask):
+    await hf.Pipeline("p", hf.Retry("r"), bulkhead).acall(ask, bulkhead)
+
+
+async def within_a_block_of_a_pipeline(bulkhead, ask):
+    async with hf.Pipeline("p", hf.CircuitBreaker("c"), bulkhead):
+        await ask(bulkhead)
+
+
+async def within_a_permit(bulkhead, ask):
+    with hf.Pipeline("p", bulkhead).acquire():
+        await ask(bulkhead)
+
+
+async def within_a_stack(bulkhead, ask):
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(bulkhead)
+        await ask(bulkhead)
+
+
+async def within_a_plain_stack(bulkhead, ask):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(bulkhead)
+        await ask(bulkhead)
+
+
+async def within_a_stream(bulkhead, ask):
+    @bulkhead
+    async def stream():
+        yield await ask(bulkhead)
+
+    async for _ in stream():
+        pass
+
+
+async def beside_a_stream(bulkhead, ask):
+    @bulkhead
+    async def stream():
+        yield 1
+
+    async for _ in stream():
+        await ask(bulkhead)
+
+
+async def beside_a_plain_stream(bulkhead, ask):
+    for _ in bulkhead(lambda: (i for i in (1,)))():
+        await ask(bulkhead)
+
+
+async def within_a_manager(bulkhead, ask):
+    @bulkhead
+    @contextlib.asynccontextmanager
+    async def session():
+        yield
+
+    async with session():
+        await ask(bulkhead)
+
+
+async def within_a_plain_manager(bulkhead, ask):
+    @bulkhead
+    @contextlib.contextmanager
+    def session():
+        yield
+
+    with session():
+        await ask(bulkhead)
+
+
+HOLDS = [
+    within_a_block,
+    within_a_plain_block,
+    within_a_call,
+    within_a_pipeline,
+    within_a_block_of_a_pipeline,
+    within_a_permit,
+    within_a_stack,
+    within_a_plain_stack,
+    within_a_stream,
+    beside_a_stream,
+    beside_a_plain_stream,
+    within_a_manager,
+    within_a_plain_manager,
+]
+
+
+@pytest.mark.parametrize("hold", HOLDS)
 @pytest.mark.parametrize("ask", [by_block, by_hand, by_call, by_pipeline, further_in])
 def test_who_has_the_only_place_and_waits_for_another_is_told(hold, ask):
     bulkhead = unlimited()
@@ -67,6 +154,91 @@ def test_who_has_the_only_place_and_waits_for_another_is_told(hold, ask):
         asyncio.run(asyncio.wait_for(hold(bulkhead, ask), PATIENCE))
     assert bulkhead.in_flight == bulkhead.waiting == 0
     assert asyncio.run(bulkhead.acall(nothing)) == "done"
+
+
+@pytest.mark.parametrize("hold", HOLDS)
+def test_who_has_one_of_two_places_waits_without_a_word(hold):
+    async def main(bulkhead):
+        async with bulkhead:
+            waits = asyncio.create_task(hold(bulkhead, by_block))
+            await turns(9)
+            assert (bulkhead.waiting, waits.done()) == (1, False)
+        await waits
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(asyncio.wait_for(main(unlimited(2)), PATIENCE))
+
+
+async def with_a_permit_by_hand(bulkhead):
+    permit = hf.Pipeline("p", bulkhead).acquire()
+    return permit.ignore
+
+
+async def with_a_place_by_hand(bulkhead):
+    await bulkhead.aenter()
+    return bulkhead.leave
+
+
+@pytest.mark.parametrize("take", [with_a_permit_by_hand, with_a_place_by_hand])
+def test_of_a_wait_for_a_place_taken_by_hand_it_is_warned_once(take):
+    async def twice(bulkhead, given):
+        for _ in range(2):
+            held = await take(bulkhead)
+            given.put_nowait(held)  # another gives it back
+            await bulkhead.aenter()
+            bulkhead.leave()
+
+    async def main(bulkhead):
+        given = asyncio.Queue()
+        waits = asyncio.create_task(twice(bulkhead, given))
+        for _ in range(2):
+            give_back = await given.get()
+            await turns(5)
+            give_back()
+        await waits
+        assert bulkhead.in_flight == bulkhead.waiting == 0
+
+    with pytest.warns(RuntimeWarning, match="<Bulkhead 'b'> is waited for without limit") as warned:
+        asyncio.run(asyncio.wait_for(main(unlimited()), PATIENCE))
+    assert [warning.filename for warning in warned] == [__file__]
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_warnings_are_errors_the_task_hears_of_it():
+    async def twice(bulkhead):
+        await bulkhead.aenter()
+        try:
+            await bulkhead.aenter()
+        finally:
+            bulkhead.leave()
+
+    bulkhead = unlimited()
+    with pytest.raises(RuntimeWarning, match="it waits for ever"):
+        asyncio.run(asyncio.wait_for(twice(bulkhead), PATIENCE))
+    assert bulkhead.in_flight == bulkhead.waiting == 0
+
+
+def test_what_was_given_back_is_not_the_tasks_any_more():
+    async def stream(bulkhead):
+        async with bulkhead:
+            yield 1
+
+    async def main(bulkhead):
+        await bulkhead.aenter()
+        bulkhead.leave()
+        pipeline = hf.Pipeline("p", bulkhead)
+        with pipeline.acquire() as permit:
+            permit.success()
+            items = stream(bulkhead)  # others may consume what has a name
+            assert await anext(items) == 1
+            waits = asyncio.ensure_future(anext(items, None))
+            async with bulkhead:
+                assert await waits is None
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(asyncio.wait_for(main(unlimited()), PATIENCE))
 
 
 def test_who_has_all_of_several_places_is_told():

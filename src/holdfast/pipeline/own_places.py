@@ -1,67 +1,217 @@
 """Tasks that wait for places which they have themselves: such a wait never ends.
 
-Asked only once a task has begun to wait without limit; no call pays for it. Seen are the ``async
-with``, ``with`` and guarded coroutines that the task is inside of, of the very bulkhead it waits
-for. Not here: the waits (``waiting``), and threads (``standstill``).
+Asked only once a task has begun to wait without limit; no call pays for it. What the task is inside
+of shows its places: blocks, calls, streams and context managers, of the bulkhead or of a pipeline
+around it. Those it leaves after this wait only, so the wait fails. A permit, or a place by hand,
+somebody else may give back: that wait is warned of, once a policy. Not here: the waits
+(``waiting``), and threads (``standstill``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections import Counter
+from contextlib import (
+    AsyncExitStack,
+    ExitStack,
+    _AsyncGeneratorContextManager,
+    _GeneratorContextManager,
+)
 from gc import get_referents
+from types import AsyncGeneratorType, BuiltinMethodType, CoroutineType, GeneratorType, MethodType
+from weakref import WeakKeyDictionary, WeakSet
+
+from holdfast._native.gate import Gate, GuardedCoroutine, Permit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from holdfast.pipeline.aio import TaskWaiter
     from holdfast.policies.base import Policy
 
-__all__ = ["mind_own_places"]
+__all__ = ["Hands", "mind_own_places"]
 
-_NATIVE = "holdfast._native.gate"
+_HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_STREAMS = (GeneratorType, AsyncGeneratorType)
+_STEPPED = (CoroutineType, GuardedCoroutine, *_STREAMS)
+_MANAGERS = (_GeneratorContextManager, _AsyncGeneratorContextManager)
+_STACKS = (ExitStack, AsyncExitStack)
+_warned: WeakSet[Policy] = WeakSet()
 
 
-def mind_own_places(waiter: TaskWaiter, policy: Policy, limit: int) -> None:
+class Hands:
+    """How many places of one bulkhead each task has taken by hand."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+
+    def take(self) -> None:
+        """Know that the task which runs here has taken one."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._taken[task] = self.of(task) + 1
+
+    def give_back(self) -> None:
+        """Know that one was given back here. Where it was not its task, nobody knows whose."""
+        task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
+        if task is None or not self.of(task):
+            self._taken.clear()
+        else:
+            self._taken[task] = self.of(task) - 1
+
+    def of(self, task: asyncio.Task[Any]) -> int:
+        """Return how many are the task's."""
+        return self._taken.get(task, 0)
+
+
+def mind_own_places(waiter: TaskWaiter, policy: Policy, limit: int, hands: Hands | None) -> None:
     """Have the wait of this task for ``policy`` fail, should the task have all ``limit`` places.
 
     It is looked at as soon as the task rests, for only then its coroutines show what they hold.
     """
     task = asyncio.current_task()
     if task is not None:
-        waiter.loop.call_soon(_look, task, waiter, policy, limit)
+        waiter.loop.call_soon(_look, task, waiter, policy, limit, hands)
 
 
-def _look(task: asyncio.Task[Any], waiter: TaskWaiter, policy: Policy, limit: int) -> None:
-    if not waiter.woken and _places_of(task, waiter, policy) >= limit:
-        waiter.fail(
-            RuntimeError(
-                f"{policy!r} would be waited for without end: this task is inside of it already, "
-                "and no other is; leave it first, or give max_wait"
-            )
+def _look(
+    task: asyncio.Task[Any], waiter: TaskWaiter, policy: Policy, limit: int, hands: Hands | None
+) -> None:
+    way = [] if waiter.woken else list(_way_to(waiter, task.get_coro()))
+    if not way:
+        return
+    sure, unsure = _Places(policy), _Places(policy)
+    for one in way:
+        sure.add_inside(one)
+        for part in map(_owner_of, _parts_of(one)):
+            if _is(part, Permit):
+                unsure.add(part)
+    by_hand = 0 if hands is None else hands.of(task)
+    if sure.n >= limit:
+        error = (
+            f"{policy!r} would be waited for without end: this task is inside of it already, "
+            "and no other is; leave it first, or give max_wait"
         )
+        waiter.fail(RuntimeError(error))
+    elif sure.n + unsure.without(sure) + by_hand >= limit and policy not in _warned:
+        _warn(policy, waiter, way)
 
 
-def _places_of(task: asyncio.Task[Any], waiter: TaskWaiter, policy: Policy) -> int:
-    """Return how many places of ``policy`` are known to be the task's, which waits for one."""
-    held: set[int] = set()
-    before: object = None
-    coroutine: Any = task.get_coro()
-    while coroutine is not None:
-        parts = get_referents(coroutine)
-        if any(part is waiter for part in parts):  # what called for the place is not inside yet
-            return len(held.difference(map(id, (before, *get_referents(before)))))
-        inside = [part for part in parts if _is(part, "Entry")]
-        if _is(coroutine, "GuardedCoroutine"):
-            inside.append(coroutine)
-        held.update(id(one) for one in inside if _refers(one, policy))
-        before, coroutine = coroutine, getattr(coroutine, "cr_await", None)
-    return 0
+def _warn(policy: Policy, waiter: TaskWaiter, way: list[Any]) -> None:
+    from warnings import warn_explicit
+
+    frames = [frame for one in way if (frame := _frame_of(one)) is not None]
+    users = [frame for frame in frames if not frame.f_code.co_filename.startswith(_HERE)]
+    at = (users or frames)[-1]
+    message = (
+        f"{policy!r} is waited for without limit by a task that has taken all its places itself: "
+        "unless another gives one back, it waits for ever; leave it first, or give max_wait"
+    )
+    try:
+        warn_explicit(message, RuntimeWarning, at.f_code.co_filename, at.f_lineno)
+        _warned.add(policy)
+    except RuntimeWarning as warning:  # it is to be an error: the task's
+        waiter.fail(warning)
 
 
-def _is(one: object, name: str) -> bool:
-    return type(one).__name__ == name and type(one).__module__ == _NATIVE
+def _way_to(waiter: TaskWaiter, one: Any) -> Iterator[Any]:
+    """Yield what the task is inside of, the innermost last; nothing if that is no way to there."""
+    way: dict[int, Any] = {}
+    while one is not None and id(one) not in way:
+        if _is(one, _STEPPED):
+            way[id(one)] = one
+            if any(part is waiter for part in get_referents(one)):
+                yield from way.values()
+                return
+            one = _awaited_by(one)
+        else:  # one step of a stream, or what stands for a coroutine
+            one = next((part for part in get_referents(one) if _is(part, _STEPPED)), None)
 
 
-def _refers(one: object, policy: Policy) -> bool:
-    return any(part is policy for part in get_referents(one))
+def _awaited_by(one: Any) -> Any:
+    name = {GeneratorType: "gi_yieldfrom", AsyncGeneratorType: "ag_await"}
+    return getattr(one, name.get(type(one), "cr_await"))
+
+
+def _frame_of(one: Any) -> Any:
+    name = {GeneratorType: "gi_frame", AsyncGeneratorType: "ag_frame", CoroutineType: "cr_frame"}
+    return getattr(one, name[type(one)]) if type(one) in name else None
+
+
+def _parts_of(one: Any) -> list[Any]:
+    return [] if _is(one, GuardedCoroutine) else get_referents(one)
+
+
+def _owner_of(part: Any) -> Any:
+    return part.__self__ if _is(part, (MethodType, BuiltinMethodType)) else part
+
+
+def _is(one: Any, of: Any) -> bool:
+    return issubclass(type(one), of)  # nothing of the user's is asked, as isinstance() may
+
+
+class _Places:
+    """Places of one policy, by who has them, each counted once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._by: dict[int, int] = {}
+        self._seen: dict[int, Any] = {}  # kept alive, so that their ids are theirs
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return sum(self._by.values())
+
+    def without(self, others: _Places) -> int:
+        """Return how many there are that are not among the others."""
+        return sum(n for holder, n in self._by.items() if holder not in others._by)
+
+    def add(self, holder: Any) -> None:
+        """Count the places of a holder."""
+        self._seen[id(holder)] = holder
+        self._by[id(holder)] = self._policy._places_in(holder)
+
+    def add_inside(self, one: Any) -> None:
+        """Count the places that a coroutine or stream has while it rests.
+
+        What only the interpreter holds for it nobody else can end: the exits of its blocks, the
+        streams it iterates.
+        """
+        if id(one) in self._seen:
+            return
+        self.add(one)
+        frame = _frame_of(one)
+        if frame is None:
+            return
+        named = Counter(map(id, frame.f_locals.values()))
+        for part in get_referents(one):
+            if named[id(part)] > 0:
+                named[id(part)] -= 1
+            else:
+                self._add_part(part)
+
+    def _add_part(self, part: Any) -> None:
+        part = _owner_of(part)
+        if _is(part, _STREAMS):
+            self.add_inside(part)
+        elif _is(part, _MANAGERS):
+            self._add_part(part.gen)
+        elif _is(part, _STACKS) and id(part) not in self._seen:
+            self._seen[id(part)] = part
+            for _, leave in part._exit_callbacks:
+                self._add_left(_owner_of(leave))
+        elif not _is(part, (Gate, GuardedCoroutine)):
+            self.add(part)
+
+    def _add_left(self, part: Any) -> None:
+        """Count what an exit stack is to leave: each time that it was entered."""
+        if _is(part, Gate):
+            self._by[id(part)] = self._by.get(id(part), 0) + self._policy._places_in(part)
+        else:
+            self._add_part(part)

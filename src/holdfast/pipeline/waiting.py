@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.pipeline.aio import TaskWaiter
+    from holdfast.pipeline.own_places import Hands
     from holdfast.policies.base import Policy
 
 __all__ = ["ENTERED", "FULL", "QUEUED", "TIMED_OUT", "WaitingRoom"]
@@ -52,7 +53,7 @@ class WaitingRoom:
     ``leave``, ``undo`` and ``force_enter`` may be used past it.
     """
 
-    __slots__ = ("_again", "_busy", "_gone", "_kernel", "_lock", "_queue", "_waits")
+    __slots__ = ("_again", "_busy", "_gone", "_hands", "_kernel", "_lock", "_queue", "_waits")
 
     def __init__(self, kernel: Bulkhead, waits: Histogram | None = None) -> None:
         self._kernel = kernel
@@ -90,9 +91,14 @@ class WaitingRoom:
             raise
 
     async def aenter(
-        self, clock: Clock, timeout_ns: int | None, policy: Policy | None = None
+        self,
+        clock: Clock,
+        timeout_ns: int | None,
+        policy: Policy | None = None,
+        *,
+        by_hand: bool = False,
     ) -> int:
-        """Do what ``enter`` does, waiting in this task."""
+        """Do what ``enter`` does, waiting in this task, which is known to have a place by hand."""
         from holdfast.pipeline.aio import TaskWaiter
 
         waiter = TaskWaiter()
@@ -103,10 +109,12 @@ class WaitingRoom:
                 if policy is not None and timeout_ns is None:
                     from holdfast.pipeline.own_places import mind_own_places
 
-                    mind_own_places(waiter, policy, self._kernel.limit())
+                    mind_own_places(waiter, policy, self._kernel.limit(), self._hands)
                 began_ns = clock.now_ns()
                 answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
                 self._record(clock.now_ns() - began_ns)
+            if by_hand and answer == ENTERED:
+                self._taken_by_hand()
             return answer
         except BaseException:
             self._abandon(place)
@@ -118,6 +126,8 @@ class WaitingRoom:
         Returns:
             Whether somebody was inside; if not, nothing happened.
         """
+        if self._hands is not None:
+            self._hands.give_back()
         return self._free(self._kernel.leave)
 
     def undo(self) -> bool:
@@ -160,6 +170,7 @@ class WaitingRoom:
         self._again = False  # somebody asked for something since the step last looked
         self._queue: OrderedDict[_Place, AbstractEventLoop | None] = OrderedDict()
         self._gone: deque[_Place] = deque()  # places whose owners wait no longer
+        self._hands: Hands | None = None  # of tasks
 
     def _free(self, leave: Callable[[], tuple[bool, bool]]) -> bool:
         try:
@@ -170,6 +181,13 @@ class WaitingRoom:
             self._step()  # nobody else may come by to finish it
             raise
         return inside
+
+    def _taken_by_hand(self) -> None:
+        if self._hands is None:
+            from holdfast.pipeline.own_places import Hands
+
+            self._hands = Hands()
+        self._hands.take()
 
     def _record(self, ns: int) -> None:
         if self._waits is not None:

@@ -151,7 +151,8 @@ class Bulkhead(Policy):
         Cancelled, it has taken none.
         """
         if not self._passes():
-            answer = await self._room.aenter(self._clock, self._wait_ns_of(timeout), self)
+            wait_ns = self._wait_ns_of(timeout)
+            answer = await self._room.aenter(self._clock, wait_ns, self, by_hand=True)
             if answer != _ENTERED:
                 self._refuse_as(answer)
 

@@ -1,0 +1,26 @@
+/*
+ * Which places of a bulkhead a holder has: a permit, the entry of a block, a call under way, or a gate that
+ * was entered with nothing to show for it. For who looks for a wait that cannot end.
+ */
+#include "hfpy.h"
+
+/* _places_in(holder): how many places of this policy it has. */
+PyObject *
+hf_gate_places_in(PyObject *op, PyObject *holder)
+{
+    const GateObject *gate = NULL;
+    const hf_pass *pass = hf_entry_pass(holder, &gate);
+    if (pass == NULL)
+        pass = hf_permit_pass(holder, &gate);
+    if (pass == NULL)
+        pass = hf_coroutine_pass(holder, &gate);
+    Py_ssize_t entered = pass != NULL && pass->fork_epoch == hf_fork_epoch ? pass->entered : 0;
+    if (gate == NULL && PyObject_TypeCheck(holder, hf_gate_type)) {
+        gate = (const GateObject *)holder;
+        entered = gate->n_steps;
+    }
+    long places = 0;
+    for (Py_ssize_t at = 0; at < entered; at++)
+        places += (PyObject *)gate->steps[at] == op;
+    return PyLong_FromLong(places);
+}
