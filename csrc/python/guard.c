@@ -8,7 +8,7 @@
 
 #include <structmember.h>
 
-PyTypeObject *hf_guard_type, *hf_loose_guard_type;
+PyTypeObject *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type;
 
 /* What the function it guards gives when it is called. */
 hf_callable
@@ -210,16 +210,33 @@ attributes_of(PyObject *fn)
     return dict;
 }
 
-/* In a class it would be bound to the instance. */
-static bool
-is_method(PyObject *fn)
+/* It says itself what it is in a class, as a decorator does that knows class methods. */
+static PyObject *
+guard_ask(PyObject *op, PyObject *obj, PyObject *type)
+{
+    GuardObject *self = (GuardObject *)Py_NewRef(op);
+    PyObject *bound = Py_TYPE(self->fn)->tp_descr_get(self->fn, obj, type), *guard = NULL;
+    if (bound == self->fn)
+        guard = Py_NewRef(op);
+    else if (bound != NULL)
+        guard = hf_guard_new(self->gate, bound);
+    Py_XDECREF(bound);
+    Py_DECREF(op);
+    return guard;
+}
+
+/* Bound to the instance in a class, or as it says itself, or not at all. */
+static PyTypeObject *
+type_for(PyObject *fn)
 {
     descrgetfunc bind = Py_TYPE(fn)->tp_descr_get;
-#if PY_VERSION_HEX < 0x030E0000
-    if (bind == hf_partial_type->tp_descr_get) /* of 3.13: only warns that it will bind */
-        return false;
-#endif
-    return bind != NULL;
+    if (bind != NULL &&
+        bind == hf_partial_type->tp_descr_get) /* of 3.13: warns that it will bind */
+        return PY_VERSION_HEX < 0x030E0000 ? hf_loose_guard_type : hf_guard_type;
+    if (bind == NULL)
+        return hf_loose_guard_type;
+    bool as_functions = PyType_HasFeature(Py_TYPE(fn), Py_TPFLAGS_METHOD_DESCRIPTOR);
+    return as_functions ? hf_guard_type : hf_asking_guard_type;
 }
 
 PyObject *
@@ -232,7 +249,7 @@ hf_guard_new(GateObject *gate, PyObject *fn)
         return NULL;
     }
     hf_callable kind = hf_callable_kind(fn);
-    PyTypeObject *type = is_method(fn) ? hf_guard_type : hf_loose_guard_type;
+    PyTypeObject *type = type_for(fn);
     GuardObject *self = kind != HF_CALL_BROKEN ? PyObject_GC_New(GuardObject, type) : NULL;
     if (self == NULL)
         return NULL;
@@ -402,7 +419,7 @@ static PyType_Spec guard_spec = {
 
 /*
  * Of what is no method in a class: a class, a builtin function, an object, a partial (before 3.14). The
- * flag that makes calls of methods cheap belongs to a type, so there are two.
+ * flag that makes calls of methods cheap belongs to a type, so there are three, with that of who is asked.
  */
 static PyType_Slot loose_slots[] = {SLOTS, {0, NULL}};
 
@@ -413,6 +430,15 @@ static PyType_Spec loose_spec = {
     .slots = loose_slots,
 };
 
+static PyType_Slot asking_slots[] = {SLOTS, {Py_tp_descr_get, guard_ask}, {0, NULL}};
+
+static PyType_Spec asking_spec = {
+    .name = "holdfast._native.gate.AskingGuard",
+    .basicsize = sizeof(GuardObject),
+    .flags = FLAGS,
+    .slots = asking_slots,
+};
+
 int
 hf_guard_ready(PyObject *module)
 {
@@ -420,7 +446,8 @@ hf_guard_ready(PyObject *module)
         return -1;
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
     hf_loose_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &loose_spec, NULL);
-    if (hf_guard_type == NULL || hf_loose_guard_type == NULL)
+    hf_asking_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &asking_spec, NULL);
+    if (hf_guard_type == NULL || hf_loose_guard_type == NULL || hf_asking_guard_type == NULL)
         return -1;
     return PyModule_AddObjectRef(module, "Guard", (PyObject *)hf_guard_type);
 }

@@ -331,8 +331,8 @@ int hf_tell_refusal(const hf_refusal *why);
 PyObject *hf_rejected_new(const hf_refusal *why, PyObject *type);
 
 /* ---- types ---- */
-extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_coroutine_type,
-    *hf_permit_type, *hf_outcome_type;
+extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,
+    *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
 
 int hf_rejected_ready(PyObject *module);
 int hf_gate_ready(PyObject *module);
@@ -387,7 +387,8 @@ extern PyTypeObject *hf_partial_type; /* functools.partial */
 static inline bool
 hf_is_guard(const PyObject *op)
 {
-    return Py_IS_TYPE(op, hf_guard_type) || Py_IS_TYPE(op, hf_loose_guard_type);
+    return Py_IS_TYPE(op, hf_guard_type) || Py_IS_TYPE(op, hf_loose_guard_type) ||
+           Py_IS_TYPE(op, hf_asking_guard_type);
 }
 
 PyObject *hf_attribute_or_null(PyObject *op, const char *name);

@@ -196,3 +196,65 @@ def test_what_a_class_makes_a_class_or_static_method_by_its_name_is_one() -> Non
 def test_a_method_called_on_the_wrong_thing_is_an_error_of_its_own() -> None:
     with pytest.raises(TypeError):
         Service.method()  # type: ignore[call-arg]
+
+
+class Traced:
+    """A decorator that binds what it wraps, as wrapt's do, and so knows class methods."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self.wrapped = wrapped
+
+    def __call__(self, *args: Any) -> Any:
+        return "traced", self.wrapped(*args)
+
+    def __get__(self, obj: object, cls: type | None = None) -> Any:
+        bound = self.wrapped.__get__(obj, cls)
+        return self if bound is self.wrapped else Traced(bound)
+
+
+def test_what_says_itself_how_it_binds_binds_so_when_guarded() -> None:
+    breaker = CircuitBreaker("b")
+
+    class Asked:
+        @breaker
+        @Traced
+        def method(self, x: int) -> Any:
+            return self, x
+
+        @breaker
+        @Traced
+        @classmethod
+        def of_class(cls, x: int) -> Any:
+            return cls, x
+
+        @breaker
+        @Traced
+        @staticmethod
+        def static(x: int) -> Any:
+            return x
+
+        @breaker
+        @Traced
+        async def coroutine(self, x: int) -> Any:
+            return self, x
+
+    asked = Asked()
+    assert asked.method(1) == Asked.method(asked, 1) == ("traced", (asked, 1))
+    assert asked.of_class(2) == Asked.of_class(2) == ("traced", (Asked, 2))
+    assert asked.static(3) == Asked.static(3) == ("traced", 3)
+    assert asyncio.run(asked.coroutine(4)[1]) == (asked, 4)
+    assert fates(breaker)["succeeded"] >= 6
+    alone = breaker(Traced(len))
+    assert alone("ab") == ("traced", 2)
+
+
+def test_what_binds_to_no_callable_says_so() -> None:
+    class Value(Traced):
+        def __get__(self, obj: object, cls: type | None = None) -> Any:
+            return 1
+
+    class Asked:
+        value = CircuitBreaker("b")(Value(len))
+
+    with pytest.raises(TypeError, match="guards callables, not int"):
+        _ = Asked().value
