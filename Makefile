@@ -9,7 +9,7 @@ VENV     := .venv
 BIN       = $(VENV)/bin
 # Versions `make test-all` looks for; a t is for one without the GIL.
 VERSIONS := 3.11 3.12 3.13 3.14 3.15 3.14t
-# Empty, thread or address; `tsan` and `asan` set it.
+# Empty, thread, address or heap; `tsan` and `asan` set it.
 SANITIZE :=
 # ON makes warnings of the C compiler errors, as .ci/run has it.
 WERROR   := OFF
@@ -34,8 +34,8 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 # Half a venv would pass for a whole one the next time.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-nogil pytest ctest tsan asan stress fuzz bench coverage lint format \
-        types docs wheel build system-packages clean
+.PHONY: help run test test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz bench coverage \
+        lint format types docs wheel build system-packages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -90,11 +90,10 @@ ctest: $(VENV)/.has-test ## the C tests of the kernels
 	@cmake --build $(CTEST_DIR)
 	@ctest --test-dir $(CTEST_DIR) --parallel 2 --no-tests=error --output-on-failure $(CTEST_ARGS)
 
-# $(call sanitized,thread,libtsan.so,tests): the C tests, then tests in Python on extensions built
-# with the sanitizer, whose run-time has to be in the process before they are. Leaks are looked for
-# in C only: the interpreter itself leaves memory to the end of the process.
+# $(call sanitized,thread,libtsan.so,tests): tests in Python on extensions built with the sanitizer,
+# whose run-time has to be in the process before they are. Leaks are looked for in C only: the
+# interpreter itself leaves memory to the end of the process.
 define sanitized
-$(MAKE) --no-print-directory ctest SANITIZE=$(1)
 $(MAKE) --no-print-directory build build/venv-$(1)/.has-test SANITIZE=$(1) VENV=build/venv-$(1)
 TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0 suppressions=$(CURDIR)/tests/c/tsan.supp" \
     ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
@@ -103,16 +102,23 @@ TSAN_OPTIONS="exitcode=66 report_signal_unsafe=0 suppressions=$(CURDIR)/tests/c/
 endef
 
 # What is instrumented runs at a fraction of its speed.
-tsan asan: TEST_SECONDS ?= 600
+tsan asan asan-greenlets: TEST_SECONDS ?= 600
 tsan: ## C tests and Python stress tests under ThreadSanitizer
+	$(MAKE) --no-print-directory ctest SANITIZE=thread
 	$(call sanitized,thread,libtsan.so,-m stress)
 
+# Greenlets copy the C stack, and what the sanitizer has marked in it: they have a build of their own.
+GREENLETS := tests/pipeline/test_timeout_greenlets.py tests/pipeline/test_timeout_libraries.py tests/runtimes
 # The demo is traffic in real time, too much for what runs at a fraction of its speed.
-# Greenlets copy the C stack, and what the sanitizer has marked in it.
-NOT_ASAN := tests/project tests/agent/test_demo_end_to_end.py tests/pipeline/test_timeout_greenlets.py \
-            tests/pipeline/test_timeout_libraries.py tests/runtimes/test_greenlets.py
-asan: ## C tests and quick Python tests under AddressSanitizer and UBSan
-	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) $(NOT_ASAN:%=--ignore=%))
+# A container of the tests has no /proc, which a sanitizer reads as it begins.
+NOT_ASAN  := tests/project tests/agent/test_demo_end_to_end.py tests/runtimes/test_containers.py
+asan: ## C tests and quick Python tests under AddressSanitizer and UBSan; ARGS leave greenlets out
+	$(MAKE) --no-print-directory ctest SANITIZE=address
+	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) $(patsubst %,--ignore=%,$(NOT_ASAN) $(GREENLETS)))
+	$(if $(ARGS),,$(MAKE) --no-print-directory asan-greenlets)
+
+asan-greenlets: ## tests with greenlets under UBSan and an AddressSanitizer of the heap alone
+	$(call sanitized,heap,libasan.so libubsan.so,$(QUICK) $(GREENLETS) $(NOT_ASAN:%=--ignore=%))
 
 stress: export STRESS_SCALE = 20
 stress: build $(VENV)/.has-test ## millions of operations from many threads

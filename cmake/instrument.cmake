@@ -1,7 +1,7 @@
 # What both builds share (the extension modules here, the C tests in tests/c):
 # warnings, sanitizers and coverage, optimisation, each as a function over one target.
 option(HOLDFAST_WERROR "Treat warnings in our own C as errors" OFF)
-set(HOLDFAST_SANITIZE "" CACHE STRING "thread or address; empty: none")
+set(HOLDFAST_SANITIZE "" CACHE STRING "thread, address or heap; empty: none")
 option(HOLDFAST_COVERAGE "Instrument our C for gcov" OFF)
 
 function(holdfast_warnings target)
@@ -15,11 +15,15 @@ function(holdfast_instrument target)
   set(flags)
   if(HOLDFAST_SANITIZE STREQUAL "thread")
     list(APPEND flags -fsanitize=thread)
-  elseif(HOLDFAST_SANITIZE STREQUAL "address")
+  elseif(HOLDFAST_SANITIZE MATCHES "^(address|heap)$")
     # Undefined behaviour is looked for in the same run; it is to stop the run as well.
     list(APPEND flags -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+    if(HOLDFAST_SANITIZE STREQUAL "heap")
+      # Nothing is marked on the stack, so whoever switches stacks (greenlets) can be followed.
+      list(APPEND flags --param=asan-stack=0)
+    endif()
   elseif(HOLDFAST_SANITIZE)
-    message(FATAL_ERROR "HOLDFAST_SANITIZE is '${HOLDFAST_SANITIZE}'; allowed: thread, address")
+    message(FATAL_ERROR "HOLDFAST_SANITIZE is '${HOLDFAST_SANITIZE}'; allowed: thread, address, heap")
   endif()
   if(HOLDFAST_COVERAGE)
     # The tests have threads, and plain counters of theirs would lose counts and go below zero.
