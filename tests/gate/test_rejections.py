@@ -43,7 +43,7 @@ def test_a_rejection_has_nothing_of_one_that_was_dropped_before_it(tripped):
     del first
     second = refused(tripped)
     assert vars(second) == {}
-    assert second.args == ()
+    assert second.args == (str(second),)
     assert (second.__cause__, second.__context__, second.__suppress_context__) == (
         None,
         None,
