@@ -46,6 +46,10 @@ async def further_in(bulkhead: hf.Bulkhead) -> None:
         await by_block(bulkhead)
 
 
+async def further_out(awaitable):
+    return await awaitable
+
+
 async def within_a_block(bulkhead, ask):
     async with bulkhead:
         await ask(bulkhead)
@@ -151,7 +155,7 @@ HOLDS = [
 def test_who_has_the_only_place_and_waits_for_another_is_told(hold, ask):
     bulkhead = unlimited()
     with pytest.raises(RuntimeError, match=r"<Bulkhead 'b'> would be waited for without end"):
-        asyncio.run(asyncio.wait_for(hold(bulkhead, ask), PATIENCE))
+        asyncio.run(asyncio.wait_for(further_out(hold(bulkhead, ask)), PATIENCE))
     assert bulkhead.in_flight == bulkhead.waiting == 0
     assert asyncio.run(bulkhead.acall(nothing)) == "done"
 

@@ -206,7 +206,7 @@ class _Places:
             self._seen[id(part)] = part
             for _, leave in part._exit_callbacks:
                 self._add_left(_owner_of(leave))
-        elif not _is(part, (Gate, GuardedCoroutine)):
+        elif not _is(part, (Gate, CoroutineType, GuardedCoroutine)):
             self.add(part)
 
     def _add_left(self, part: Any) -> None:
