@@ -213,6 +213,9 @@ PyObject *hf_fork_told(PyObject *module, PyObject *on);
 PyObject *hf_fork_settle(PyObject *module, PyObject *ignored);
 PyObject *hf_fork_install(PyObject *module, PyObject *callable);
 
+/* ---- referents.c ---- */
+PyObject *hf_referents(PyObject *module, PyObject *one);
+
 /* ---- gate_enter.c, gate_leave.c ---- */
 
 hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);

@@ -43,6 +43,7 @@ static PyMethodDef methods[] = {
     {"_fork_told", hf_fork_told, METH_O, NULL},
     {"_settle_fork", hf_fork_settle, METH_NOARGS, NULL},
     {"_install_fork", hf_fork_install, METH_O, NULL},
+    {"_referents", hf_referents, METH_O, NULL},
     {NULL},
 };
 

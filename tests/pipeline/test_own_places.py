@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 import holdfast as hf
+from tests.apart import run_apart
 from tests.pipeline.virtual import turns
 
 # Any test that waits without end hangs: each is given as long as the machine may be slow.
@@ -299,3 +300,30 @@ def test_a_wait_that_ends_is_left_to_end():
                     await bulkhead.aenter(timeout=float("inf"))
 
     asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
+def test_who_waits_stops_no_other_thread():
+    """Without the GIL the questions of gc stop them all, and may keep a process from ending."""
+    run_apart(
+        """
+        import asyncio, sys
+        import holdfast as hf
+
+        def refuse(event, args):
+            assert not event.startswith("gc."), event
+
+        async def nothing():
+            pass
+
+        async def main():
+            async with bulkhead:
+                await bulkhead.acall(nothing)
+
+        bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=5, max_wait=None)
+        sys.addaudithook(refuse)
+        try:
+            asyncio.run(main())
+        except RuntimeError as told:
+            assert "without end" in str(told)
+        """
+    )

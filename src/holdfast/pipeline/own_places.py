@@ -18,11 +18,10 @@ from contextlib import (
     _AsyncGeneratorContextManager,
     _GeneratorContextManager,
 )
-from gc import get_referents
 from types import AsyncGeneratorType, BuiltinMethodType, CoroutineType, GeneratorType, MethodType
 from weakref import WeakKeyDictionary, WeakSet
 
-from holdfast._native.gate import Gate, GuardedCoroutine, Permit
+from holdfast._native.gate import Gate, GuardedCoroutine, Permit, _referents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,12 +124,12 @@ def _way_to(waiter: TaskWaiter, one: Any) -> Iterator[Any]:
     while one is not None and id(one) not in way:
         if _is(one, _STEPPED):
             way[id(one)] = one
-            if any(part is waiter for part in get_referents(one)):
+            if any(part is waiter for part in _referents(one)):
                 yield from way.values()
                 return
             one = _awaited_by(one)
         else:  # one step of a stream, or what stands for a coroutine
-            one = next((part for part in get_referents(one) if _is(part, _STEPPED)), None)
+            one = next((part for part in _referents(one) if _is(part, _STEPPED)), None)
 
 
 def _awaited_by(one: Any) -> Any:
@@ -144,7 +143,7 @@ def _frame_of(one: Any) -> Any:
 
 
 def _parts_of(one: Any) -> list[Any]:
-    return [] if _is(one, GuardedCoroutine) else get_referents(one)
+    return [] if _is(one, GuardedCoroutine) else _referents(one)
 
 
 def _owner_of(part: Any) -> Any:
@@ -190,7 +189,7 @@ class _Places:
         if frame is None:
             return
         named = Counter(map(id, frame.f_locals.values()))
-        for part in get_referents(one):
+        for part in _referents(one):
             if named[id(part)] > 0:
                 named[id(part)] -= 1
             else:
