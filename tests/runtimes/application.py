@@ -7,8 +7,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack
-from pathlib import Path
-from threading import Event, Thread, get_native_id
+from threading import Event, Thread
 
 import holdfast as hf
 
@@ -29,25 +28,11 @@ pool.submit(int).result()
 hf.Timeout(60, name="also", thread=True).call(int)
 
 
-def _switches():
-    """How often each other thread has run so far; None for one that runs, or has just ended."""
-    for task in Path("/proc/self/task").iterdir():
-        if task.name != str(get_native_id()):
-            try:
-                status = (task / "status").read_text()
-            except OSError:
-                yield None
-            else:
-                yield status.split("ctxt_switches")[1:] if "State:\tS" in status else None
+# uWSGI forks in C.
+sys.path.insert(0, os.path.dirname(__file__))
+from asleep import until_others_sleep  # noqa: E402 - not every server looks here
 
-
-# uWSGI forks in C. A thread that holds the interpreter's lock in that moment holds it for ever in
-# the worker, so the threads of the pools have to be asleep before the server goes on. One that
-# waits for the lock wakes every 5 ms.
-before = None
-while (now := list(_switches())) != before or None in now:
-    before = now
-    Event().wait(0.05)
+until_others_sleep()
 
 
 def report():

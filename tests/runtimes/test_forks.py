@@ -6,7 +6,11 @@ import pytest
 
 from tests.apart import run_apart
 
-SILENT = "import ctypes; fork = ctypes.PyDLL(None).fork; import os, holdfast as hf"
+SILENT = """
+import ctypes, os, holdfast as hf
+from tests.runtimes.asleep import until_others_sleep
+fork = ctypes.PyDLL(None).fork
+"""
 
 
 def test_a_child_forked_by_c_holds_nothing_of_its_parent():
@@ -14,6 +18,7 @@ def test_a_child_forked_by_c_holds_nothing_of_its_parent():
     bulkhead = hf.Bulkhead("b", max_concurrent=1)
     pool = hf.PoolBulkhead("p", workers=1)
     pool.submit(int).result()
+    until_others_sleep()
     with bulkhead:
         child = fork()
         if child == 0:
