@@ -8,6 +8,7 @@ import pytest
 from holdfast._native.figures import layout
 from holdfast.stores import files
 from tests.apart import run_apart
+from tests.interpreters import forks_beside_threads
 
 FULL = """
     import logging, os, sys
@@ -216,6 +217,7 @@ def test_a_forked_child_without_room_works_unseen_and_says_so(shared):
     assert said.rstrip().endswith("open")
 
 
+@forks_beside_threads
 def test_a_fork_past_the_hooks_of_python_leaves_the_parents_words_alone(shared):  # trap 58
     run_apart(
         """
