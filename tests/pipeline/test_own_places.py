@@ -8,14 +8,19 @@ import pytest
 
 import holdfast as hf
 from tests.apart import run_apart
-from tests.pipeline.virtual import turns
+from tests.pipeline.virtual import VirtualLoop
 
-# Any test that waits without end hangs: each is given as long as the machine may be slow.
-PATIENCE = 20
+PATIENCE = 20  # seconds of a loop that waits for nothing
 
 
-def unlimited(places: int = 1) -> hf.Bulkhead:
-    return hf.Bulkhead("b", max_concurrent=places, max_waiting=5, max_wait=None)
+def run(main):
+    """Run a coroutine where time passes by itself; a wait without end is a TimeoutError."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(asyncio.wait_for(main, PATIENCE))
+
+
+def unlimited(places: int = 1, waiting: int = 5) -> hf.Bulkhead:
+    return hf.Bulkhead("b", max_concurrent=places, max_waiting=waiting, max_wait=None)
 
 
 async def nothing() -> str:
@@ -156,9 +161,9 @@ HOLDS = [
 def test_who_has_the_only_place_and_waits_for_another_is_told(hold, ask):
     bulkhead = unlimited()
     with pytest.raises(RuntimeError, match=r"<Bulkhead 'b'> would be waited for without end"):
-        asyncio.run(asyncio.wait_for(further_out(hold(bulkhead, ask)), PATIENCE))
+        run(further_out(hold(bulkhead, ask)))
     assert bulkhead.in_flight == bulkhead.waiting == 0
-    assert asyncio.run(bulkhead.acall(nothing)) == "done"
+    assert run(bulkhead.acall(nothing)) == "done"
 
 
 @pytest.mark.parametrize("hold", HOLDS)
@@ -166,13 +171,13 @@ def test_who_has_one_of_two_places_waits_without_a_word(hold):
     async def main(bulkhead):
         async with bulkhead:
             waits = asyncio.create_task(hold(bulkhead, by_block))
-            await turns(9)
+            await asyncio.sleep(1)
             assert (bulkhead.waiting, waits.done()) == (1, False)
         await waits
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        asyncio.run(asyncio.wait_for(main(unlimited(2)), PATIENCE))
+        run(main(unlimited(2)))
 
 
 async def with_a_permit_by_hand(bulkhead):
@@ -199,13 +204,13 @@ def test_of_a_wait_for_a_place_taken_by_hand_it_is_warned_once(take):
         waits = asyncio.create_task(twice(bulkhead, given))
         for _ in range(2):
             give_back = await given.get()
-            await turns(5)
+            await asyncio.sleep(1)
             give_back()
         await waits
         assert bulkhead.in_flight == bulkhead.waiting == 0
 
     with pytest.warns(RuntimeWarning, match="<Bulkhead 'b'> is waited for without limit") as warned:
-        asyncio.run(asyncio.wait_for(main(unlimited()), PATIENCE))
+        run(main(unlimited()))
     assert [warning.filename for warning in warned] == [__file__]
 
 
@@ -220,7 +225,7 @@ def test_where_warnings_are_errors_the_task_hears_of_it():
 
     bulkhead = unlimited()
     with pytest.raises(RuntimeWarning, match="it waits for ever"):
-        asyncio.run(asyncio.wait_for(twice(bulkhead), PATIENCE))
+        run(twice(bulkhead))
     assert bulkhead.in_flight == bulkhead.waiting == 0
 
 
@@ -243,7 +248,7 @@ def test_what_was_given_back_is_not_the_tasks_any_more():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        asyncio.run(asyncio.wait_for(main(unlimited()), PATIENCE))
+        run(main(unlimited()))
 
 
 def test_who_has_all_of_several_places_is_told():
@@ -252,8 +257,8 @@ def test_who_has_all_of_several_places_is_told():
             pass
 
     with pytest.raises(RuntimeError, match="give max_wait"):
-        asyncio.run(asyncio.wait_for(main(unlimited(2)), PATIENCE))
-    asyncio.run(main(unlimited(3)))
+        run(main(unlimited(2)))
+    run(main(unlimited(3)))
 
 
 def test_who_has_one_of_two_places_waits_for_the_other():
@@ -268,13 +273,13 @@ def test_who_has_one_of_two_places_waits_for_the_other():
                 return "in"
 
         waits = asyncio.create_task(twice())
-        await turns(5)
+        await asyncio.sleep(1)
         assert (bulkhead.waiting, waits.done()) == (1, False)
         bulkhead.leave()
         assert await waits == "in"
         assert bulkhead.in_flight == 0
 
-    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    run(main())
 
 
 def test_a_task_that_another_holds_a_place_for_waits():
@@ -282,11 +287,32 @@ def test_a_task_that_another_holds_a_place_for_waits():
         bulkhead = unlimited()
         async with bulkhead:
             waits = asyncio.create_task(by_block(bulkhead))
-            await turns(5)
+            await asyncio.sleep(1)
             assert not waits.done()
         await waits
 
-    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    run(main())
+
+
+def test_who_waits_behind_many_others_is_told():
+    async def main(bulkhead):
+        async def busy():
+            for _ in range(20):
+                async with bulkhead:
+                    await asyncio.sleep(0.1)
+
+        await asyncio.gather(busy(), busy())  # nobody is looked at while others come in
+        async with bulkhead:
+            others = [asyncio.create_task(by_block(bulkhead)) for _ in range(250)]
+            await asyncio.sleep(0.5)  # and these have been looked at
+            others += [asyncio.create_task(by_block(bulkhead)) for _ in range(250)]
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="would be waited for without end"):
+                await by_block(bulkhead)
+            assert bulkhead.waiting == len(others)
+        await asyncio.gather(*others)
+
+    run(main(unlimited(waiting=1000)))
 
 
 def test_a_wait_that_ends_is_left_to_end():

@@ -17,6 +17,7 @@ from holdfast.pipeline.foreign import refuse_wait
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from holdfast.clock import Clock
 
@@ -29,14 +30,16 @@ class TaskWaiter:
     Attributes:
         woken: Whether ``wake`` was called, however the wait ended.
         loop: The event loop; once it is closed, the task never goes on.
+        task: Whose wait it is, where somebody is to look at it; for whoever does.
 
     Only its task parks, once; any thread and any loop may wake it, at any time, more than once.
     """
 
-    __slots__ = ("_future", "loop", "woken")
+    __slots__ = ("_future", "loop", "task", "woken")
 
     def __init__(self) -> None:
         self.woken = False
+        self.task: asyncio.Task[Any] | None = None
         refuse_wait()
         self.loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self.loop.create_future()

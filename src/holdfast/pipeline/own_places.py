@@ -1,10 +1,10 @@
 """Tasks that wait for places which they have themselves: such a wait never ends.
 
-Asked only once a task has begun to wait without limit; no call pays for it. What the task is inside
-of shows its places: blocks, calls, streams and context managers, of the bulkhead or of a pipeline
-around it. Those it leaves after this wait only, so the wait fails. A permit, or a place by hand,
-somebody else may give back: that wait is warned of, once a policy. Not here: the waits
-(``waiting``), and threads (``standstill``).
+Only tasks that have waited without limit for a while, in which nobody came in, are looked at; no
+call pays for it. What a task is inside of shows its places: blocks, calls, streams and context
+managers, of the bulkhead or of a pipeline around it. It leaves these after this wait only, so the
+wait fails. A permit, or a place by hand, somebody else may give back: that wait is warned of, once
+a policy. Not here: the waits (``waiting``), and threads (``standstill``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import (
     _AsyncGeneratorContextManager,
     _GeneratorContextManager,
 )
+from contextvars import Context
 from types import AsyncGeneratorType, BuiltinMethodType, CoroutineType, GeneratorType, MethodType
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -25,14 +26,16 @@ from holdfast._native.gate import Gate, GuardedCoroutine, Permit, _referents
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from holdfast.pipeline.aio import TaskWaiter
     from holdfast.policies.base import Policy
 
-__all__ = ["Hands", "mind_own_places"]
+__all__ = ["OwnPlaces"]
 
+LOOK_EVERY = 0.1  # seconds
+LOOK_AT_MOST = 100  # of those who wait, at once: each takes some 0.1 ms
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _STREAMS = (GeneratorType, AsyncGeneratorType)
 _STEPPED = (CoroutineType, GuardedCoroutine, *_STREAMS)
@@ -41,69 +44,98 @@ _STACKS = (ExitStack, AsyncExitStack)
 _warned: WeakSet[Policy] = WeakSet()
 
 
-class Hands:
-    """How many places of one bulkhead each task has taken by hand."""
+class OwnPlaces:
+    """Finds tasks that wait without limit for places of one bulkhead which they have themselves.
 
-    __slots__ = ("_taken",)
+    The first who waits sets a timer. If by then, and for as long again, nobody has come in, those
+    who wait are looked at, each once: while a task rests, what it holds does not change.
+    """
 
-    def __init__(self) -> None:
-        self._taken: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+    __slots__ = ("_by_hand", "_limit", "_watched")
+
+    def __init__(self, limit: Callable[[], int]) -> None:
+        self._limit = limit
+        self._by_hand: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+        self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
     def take(self) -> None:
-        """Know that the task which runs here has taken one."""
+        """Know that the task which runs here has taken a place by hand."""
         task = asyncio.current_task()
         if task is not None:
-            self._taken[task] = self.of(task) + 1
+            self._by_hand[task] = self._by_hand.get(task, 0) + 1
 
     def give_back(self) -> None:
         """Know that one was given back here. Where it was not its task, nobody knows whose."""
+        if not self._by_hand:
+            return
         task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
-        if task is None or not self.of(task):
-            self._taken.clear()
+        if task is None or not self._by_hand.get(task):
+            self._by_hand.clear()
         else:
-            self._taken[task] = self.of(task) - 1
+            self._by_hand[task] -= 1
 
-    def of(self, task: asyncio.Task[Any]) -> int:
-        """Return how many are the task's."""
-        return self._taken.get(task, 0)
+    def watch(
+        self, waiter: TaskWaiter, policy: Policy, waiting: Callable[[], list[TaskWaiter]]
+    ) -> None:
+        """Have the wait of this task fail, should the task have all places itself.
 
+        Args:
+            waiter: Its wait.
+            policy: Whose places.
+            waiting: Tells who waits, the next to come in first.
+        """
+        waiter.task = asyncio.current_task()
+        if waiter.loop not in self._watched:
+            self._watched.add(waiter.loop)
+            self._look_later(waiter.loop, policy, waiting, waiter)
 
-def mind_own_places(waiter: TaskWaiter, policy: Policy, limit: int, hands: Hands | None) -> None:
-    """Have the wait of this task for ``policy`` fail, should the task have all ``limit`` places.
+    def _look_later(self, loop: asyncio.AbstractEventLoop, *now: Any) -> None:
+        loop.call_later(LOOK_EVERY, self._look, loop, *now, context=Context())
 
-    It is looked at as soon as the task rests, for only then its coroutines show what they hold.
-    """
-    task = asyncio.current_task()
-    if task is not None:
-        waiter.loop.call_soon(_look, task, waiter, policy, limit, hands)
+    def _look(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        policy: Policy,
+        waiting: Callable[[], list[TaskWaiter]],
+        was_next: TaskWaiter,
+    ) -> None:
+        there = waiting()
+        unseen = [one for one in there if one.loop is loop and one.task is not None]
+        if unseen and there[0] is was_next:
+            for waiter in unseen[:LOOK_AT_MOST]:
+                self._look_at(waiter, policy)
+            del unseen[:LOOK_AT_MOST]
+        if unseen:
+            self._look_later(loop, policy, waiting, there[0])
+        else:
+            self._watched.discard(loop)
 
-
-def _look(
-    task: asyncio.Task[Any], waiter: TaskWaiter, policy: Policy, limit: int, hands: Hands | None
-) -> None:
-    way = [] if waiter.woken else list(_way_to(waiter, task.get_coro()))
-    if not way:
-        return
-    sure, unsure = _Places(policy), _Places(policy)
-    for one in way:
-        sure.add_inside(one)
-        for part in map(_owner_of, _parts_of(one)):
-            if _is(part, Permit):
-                unsure.add(part)
-    by_hand = 0 if hands is None else hands.of(task)
-    if sure.n >= limit:
-        error = (
-            f"{policy!r} would be waited for without end: this task is inside of it already, "
-            "and no other is; leave it first, or give max_wait"
-        )
-        waiter.fail(RuntimeError(error))
-    elif sure.n + unsure.without(sure) + by_hand >= limit and policy not in _warned:
-        _warn(policy, waiter, way)
+    def _look_at(self, waiter: TaskWaiter, policy: Policy) -> None:
+        task: Any = waiter.task
+        waiter.task = None
+        way = list(_way_to(waiter, task.get_coro()))
+        sure, unsure = _Places(policy), _Places(policy)
+        for one in way:
+            sure.add_inside(one)
+            for part in map(_owner_of, _parts_of(one)):
+                if _is(part, Permit):
+                    unsure.add(part)
+        limit = self._limit()
+        if sure.n >= limit:
+            error = (
+                f"{policy!r} would be waited for without end: this task is inside of it already, "
+                "and no other is; leave it first, or give max_wait"
+            )
+            waiter.fail(RuntimeError(error))
+        elif sure.n + unsure.without(sure) + self._by_hand.get(task, 0) >= limit:
+            _warn(policy, waiter, way)
 
 
 def _warn(policy: Policy, waiter: TaskWaiter, way: list[Any]) -> None:
     from warnings import warn_explicit
 
+    if policy in _warned or not way:
+        return
     frames = [frame for one in way if (frame := _frame_of(one)) is not None]
     users = [frame for frame in frames if not frame.f_code.co_filename.startswith(_HERE)]
     at = (users or frames)[-1]

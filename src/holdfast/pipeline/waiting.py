@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.pipeline.aio import TaskWaiter
-    from holdfast.pipeline.own_places import Hands
+    from holdfast.pipeline.own_places import OwnPlaces
     from holdfast.policies.base import Policy
 
 __all__ = ["ENTERED", "FULL", "QUEUED", "TIMED_OUT", "WaitingRoom"]
@@ -53,7 +53,7 @@ class WaitingRoom:
     ``leave``, ``undo`` and ``force_enter`` may be used past it.
     """
 
-    __slots__ = ("_again", "_busy", "_gone", "_hands", "_kernel", "_lock", "_queue", "_waits")
+    __slots__ = ("_again", "_busy", "_gone", "_kernel", "_lock", "_own", "_queue", "_waits")
 
     def __init__(self, kernel: Bulkhead, waits: Histogram | None = None) -> None:
         self._kernel = kernel
@@ -98,7 +98,7 @@ class WaitingRoom:
         *,
         by_hand: bool = False,
     ) -> int:
-        """Do what ``enter`` does, waiting in this task, which is known to have a place by hand."""
+        """Do what ``enter`` does, waiting in this task; ``by_hand``: nothing shows it is inside."""
         from holdfast.pipeline.aio import TaskWaiter
 
         waiter = TaskWaiter()
@@ -107,14 +107,12 @@ class WaitingRoom:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
                 if policy is not None and timeout_ns is None:
-                    from holdfast.pipeline.own_places import mind_own_places
-
-                    mind_own_places(waiter, policy, self._kernel.limit(), self._hands)
+                    self._own_places().watch(waiter, policy, self._tasks)
                 began_ns = clock.now_ns()
                 answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
                 self._record(clock.now_ns() - began_ns)
-            if by_hand and answer == ENTERED:
-                self._taken_by_hand()
+            if by_hand and timeout_ns is None and answer == ENTERED:
+                self._own_places().take()
             return answer
         except BaseException:
             self._abandon(place)
@@ -126,8 +124,8 @@ class WaitingRoom:
         Returns:
             Whether somebody was inside; if not, nothing happened.
         """
-        if self._hands is not None:
-            self._hands.give_back()
+        if self._own is not None:
+            self._own.give_back()
         return self._free(self._kernel.leave)
 
     def undo(self) -> bool:
@@ -170,7 +168,7 @@ class WaitingRoom:
         self._again = False  # somebody asked for something since the step last looked
         self._queue: OrderedDict[_Place, AbstractEventLoop | None] = OrderedDict()
         self._gone: deque[_Place] = deque()  # places whose owners wait no longer
-        self._hands: Hands | None = None  # of tasks
+        self._own: OwnPlaces | None = None
 
     def _free(self, leave: Callable[[], tuple[bool, bool]]) -> bool:
         try:
@@ -182,12 +180,17 @@ class WaitingRoom:
             raise
         return inside
 
-    def _taken_by_hand(self) -> None:
-        if self._hands is None:
-            from holdfast.pipeline.own_places import Hands
+    def _own_places(self) -> OwnPlaces:
+        if self._own is None:
+            from holdfast.pipeline.own_places import OwnPlaces
 
-            self._hands = Hands()
-        self._hands.take()
+            self._own = OwnPlaces(self._kernel.limit)
+        return self._own
+
+    def _tasks(self) -> list[TaskWaiter]:
+        with self._lock:
+            waiters = [place.waiter for place in self._queue]
+        return [waiter for waiter in waiters if waiter.loop is not None]
 
     def _record(self, ns: int) -> None:
         if self._waits is not None:
