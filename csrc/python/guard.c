@@ -363,6 +363,18 @@ static PyMemberDef guard_members[] = {
     {NULL},
 };
 
+/* Who binds in a way of its own may need the name. */
+static PyObject *
+tell_name(PyObject *fn, PyObject *owner_and_name)
+{
+    PyObject *set_name = hf_attribute_or_null(fn, "__set_name__");
+    if (set_name == NULL)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    PyObject *answer = PyObject_Call(set_name, owner_and_name, NULL);
+    Py_DECREF(set_name);
+    return answer;
+}
+
 /* A class makes class methods of functions of two names; of a guard, which is none, it does not. */
 static PyObject *
 guard_set_name(PyObject *op, PyObject *args)
@@ -370,6 +382,8 @@ guard_set_name(PyObject *op, PyObject *args)
     PyObject *owner, *name;
     if (!PyArg_ParseTuple(args, "OU:__set_name__", &owner, &name))
         return NULL;
+    if (Py_IS_TYPE(op, hf_asking_guard_type))
+        return tell_name(((GuardObject *)op)->fn, args);
     if (PyUnicode_CompareWithASCIIString(name, "__init_subclass__") != 0 &&
         PyUnicode_CompareWithASCIIString(name, "__class_getitem__") != 0)
         Py_RETURN_NONE;

@@ -204,6 +204,9 @@ class Traced:
     def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
     def __call__(self, *args: Any) -> Any:
         return "traced", self.wrapped(*args)
 
@@ -242,6 +245,7 @@ def test_what_says_itself_how_it_binds_binds_so_when_guarded() -> None:
     assert asked.method(1) == Asked.method(asked, 1) == ("traced", (asked, 1))
     assert asked.of_class(2) == Asked.of_class(2) == ("traced", (Asked, 2))
     assert asked.static(3) == Asked.static(3) == ("traced", 3)
+    assert vars(Asked)["static"].__wrapped__.name == "static"
     assert asyncio.run(asked.coroutine(4)[1]) == (asked, 4)
     assert fates(breaker)["succeeded"] >= 6
     alone = breaker(Traced(len))
