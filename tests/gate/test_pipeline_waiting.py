@@ -235,11 +235,8 @@ def test_a_thread_interrupted_while_it_waits_gives_everything_back() -> None:  #
 def test_a_place_is_not_lost_to_an_interrupt_just_after_it_was_granted() -> None:  # trap 35
     run_apart(
         """
-        import _thread, signal
+        import _thread
         import holdfast as hf
-
-        # Who starts the tests in the background of a shell has made it ignored.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         class Wire:
             # Interrupts as it dies, without a frame of its own in which that could arrive.
