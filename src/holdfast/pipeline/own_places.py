@@ -69,10 +69,11 @@ class OwnPlaces:
         if not self._by_hand:
             return
         task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
-        if task is None or not self._by_hand.get(task):
+        taken = self._by_hand.get(task, 0) if task is not None else 0
+        if task is None or taken == 0:
             self._by_hand.clear()
         else:
-            self._by_hand[task] -= 1
+            self._by_hand[task] = taken - 1  # another thread may have cleared it meanwhile
 
     def watch(
         self, waiter: TaskWaiter, policy: Policy, waiting: Callable[[], list[TaskWaiter]]
