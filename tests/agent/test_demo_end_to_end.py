@@ -103,6 +103,16 @@ def whole_run():
     return demo.returncode, output, errors
 
 
+@pytest.fixture
+def unhurried_run(whole_run):
+    """What that run wrote, where the machine keeps up: else calls time out on their way."""
+    _, output, _ = whole_run
+    wasted = re.search(r"\n  healthy +unguarded(?: +\S+/s)(?: +\S+ \S+){2} +([\d,]+)", output)[1]
+    if int(wasted.replace(",", "")) > 5:
+        pytest.skip(f"the machine is too busy: of a healthy upstream {wasted} calls timed out")
+    return output
+
+
 def test_a_whole_run_ends_well_and_says_nothing_wrong(whole_run):
     code, _, errors = whole_run
     assert (code, errors) == (0, "")
@@ -146,22 +156,21 @@ def test_the_guarded_side_wastes_far_fewer_calls(whole_run):  # CB-02
     assert guarded * 4 < unguarded
 
 
-def test_the_guarded_side_gets_more_out_of_a_slow_upstream(whole_run):  # BH-01
-    _, output, _ = whole_run
-    unguarded, guarded = goodput(output, "slow")
+def test_the_guarded_side_gets_more_out_of_a_slow_upstream(unhurried_run):  # BH-01
+    unguarded, guarded = goodput(unhurried_run, "slow")
     assert guarded > unguarded
 
 
-def test_retries_get_more_out_of_a_flaky_upstream(whole_run):  # RT-23
-    _, output, _ = whole_run
-    unguarded, guarded = goodput(output, "flaky")
+def test_retries_get_more_out_of_a_flaky_upstream(unhurried_run):  # RT-23
+    unguarded, guarded = goodput(unhurried_run, "flaky")
     assert guarded > unguarded
-    assert figure(output, "calls recovered") > 0
+    assert figure(unhurried_run, "calls recovered") > 0
 
 
-def test_the_guarded_side_gets_more_out_of_the_whole_run(whole_run):
-    _, output, _ = whole_run
-    unguarded, guarded = (float(cell.removesuffix("/s")) for cell in figures(output, "goodput"))
+def test_the_guarded_side_gets_more_out_of_the_whole_run(unhurried_run):
+    unguarded, guarded = (
+        float(cell.removesuffix("/s")) for cell in figures(unhurried_run, "goodput")
+    )
     assert guarded > unguarded
 
 
