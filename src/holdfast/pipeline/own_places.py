@@ -243,6 +243,9 @@ class _Places:
 
     def _add_left(self, part: Any) -> None:
         """Count what an exit stack is to leave: each time that it was entered."""
+        if type(part).__name__ == "Entry" and not self._policy._places_in(part):
+            # From 3.15 on a stack looks an exit up by itself: that of no entry, so of any.
+            part = next((one for one in _referents(part) if _is(one, Gate)), part)
         if _is(part, Gate):
             self._by[id(part)] = self._by.get(id(part), 0) + self._policy._places_in(part)
         else:
