@@ -42,7 +42,7 @@ def test_an_application_of_one_worker_works(options, uwsgi):
         server.end()
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="uWSGI 2.0.30 dies of this option there")
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="uWSGI 2.0.30 dies of this option there")
 def test_with_the_option_that_tells_python_a_worker_also_ends(uwsgi):
     with uwsgi("--master", "--enable-threads", "--py-call-osafterfork") as server:
         server.read_until("spawned uWSGI worker 1")
