@@ -46,7 +46,7 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
     return self;
 }
 
-/* What it holds, and of which gate; NULL: it is no guarded coroutine, or not under way. */
+/* The pass of a guarded coroutine that has begun and not ended, and its gate; else NULL. */
 const hf_pass *
 hf_coroutine_pass(PyObject *op, const GateObject **gate)
 {
@@ -404,7 +404,7 @@ static PyMemberDef coroutine_members[] = {
     {NULL},
 };
 
-/* Who awaits what inspect.iscoroutine() says is one, and nothing else, would leave it unawaited. */
+/* Some frameworks await only what inspect.iscoroutine() says yes to; this makes it say yes. */
 static PyObject *
 shown_class(PyObject *op, void *closure)
 {

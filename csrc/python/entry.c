@@ -167,7 +167,7 @@ take_pending(const PyObject *gate, bool is_async)
 
 /* ---- entering and leaving ---- */
 
-/* What it holds; NULL: it is no entry, or not inside. */
+/* The pass of an entry whose block is open, and its gate; else NULL. */
 const hf_pass *
 hf_entry_pass(PyObject *op, const GateObject **gate)
 {

@@ -210,7 +210,7 @@ attributes_of(PyObject *fn)
     return dict;
 }
 
-/* It says itself what it is in a class, as a decorator does that knows class methods. */
+/* Bind what has a __get__ of its own, such as wrapt's wrapper of a class method, and guard the result. */
 static PyObject *
 guard_ask(PyObject *op, PyObject *obj, PyObject *type)
 {

@@ -59,7 +59,7 @@ hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value)
     return NULL;
 }
 
-/* What it holds; NULL: it is no permit, or settled. */
+/* The pass of a permit that is not settled, and its gate; else NULL. */
 const hf_pass *
 hf_permit_pass(PyObject *op, const GateObject **gate)
 {

@@ -1,10 +1,10 @@
 /*
- * Which places of a bulkhead a holder has: a permit, the entry of a block, a call under way, or a gate that
- * was entered with nothing to show for it. For who looks for a wait that cannot end.
+ * How many places of a bulkhead something holds: a permit, the entry of a block, a call under way, or a
+ * gate that an exit stack will leave. pipeline/own_places.py asks, to find waits that cannot end.
  */
 #include "hfpy.h"
 
-/* _places_in(holder): how many places of this policy it has. */
+/* _places_in(holder): how many places of this policy the holder has. */
 PyObject *
 hf_gate_places_in(PyObject *op, PyObject *holder)
 {

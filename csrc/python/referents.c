@@ -11,7 +11,7 @@ add(PyObject *one, void *found)
     return PyList_Append(found, one);
 }
 
-/* Only for what no other thread changes meanwhile, as a coroutine that rests in this thread's loop. */
+/* Safe only for objects that no other thread changes, such as a suspended coroutine of this thread's loop. */
 PyObject *
 hf_referents(PyObject *module, PyObject *one)
 {

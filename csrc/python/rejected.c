@@ -234,7 +234,7 @@ rejected_str(PyObject *op)
     return full;
 }
 
-/* Who knows exceptions in general only, as one that sends `args` on, gets the words. */
+/* Code that sends an exception on as its class and args, as Celery does, so keeps the message. */
 static PyObject *
 rejected_args(PyObject *op, void *closure)
 {

@@ -43,7 +43,7 @@ class Clock(_native.Clock):
         """Return the time in seconds; only differences between two times mean anything."""
         return self.now_ns() / 1e9
 
-    # One that was moved by hand must move the policies of a copy as well.
+    # A copy of an object shares its clock: a manual clock moves the policies of both.
 
     def __copy__(self) -> Self:
         return self

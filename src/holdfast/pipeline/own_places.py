@@ -1,4 +1,4 @@
-"""Tasks that wait for places which they have themselves: such a wait never ends.
+"""Finds tasks that wait for places of a bulkhead which they hold themselves, so without end.
 
 Only tasks that have waited without limit for a while, in which nobody came in, are looked at; no
 call pays for it. What a task is inside of shows its places: blocks, calls, streams and context
@@ -59,13 +59,13 @@ class OwnPlaces:
         self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
     def take(self) -> None:
-        """Know that the task which runs here has taken a place by hand."""
+        """Note that the running task has taken a place by hand."""
         task = asyncio.current_task()
         if task is not None:
             self._by_hand[task] = self._by_hand.get(task, 0) + 1
 
     def give_back(self) -> None:
-        """Know that one was given back here. Where it was not its task, nobody knows whose."""
+        """Note that one was given back. If another than its task did so, all notes are void."""
         if not self._by_hand:
             return
         task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
@@ -78,7 +78,7 @@ class OwnPlaces:
     def watch(
         self, waiter: TaskWaiter, policy: Policy, waiting: Callable[[], list[TaskWaiter]]
     ) -> None:
-        """Have the wait of this task fail, should the task have all places itself.
+        """Make the wait of the running task fail if the task holds all places itself.
 
         Args:
             waiter: Its wait.
@@ -124,8 +124,8 @@ class OwnPlaces:
         limit = self._limit()
         if sure.n >= limit:
             error = (
-                f"{policy!r} would be waited for without end: this task is inside of it already, "
-                "and no other is; leave it first, or give max_wait"
+                f"this task would wait for {policy!r} without end: it holds all of its places "
+                "itself; leave the bulkhead first, or set max_wait"
             )
             waiter.fail(RuntimeError(error))
         elif sure.n + unsure.without(sure) + self._by_hand.get(task, 0) >= limit:
@@ -141,8 +141,9 @@ def _warn(policy: Policy, waiter: TaskWaiter, way: list[Any]) -> None:
     users = [frame for frame in frames if not frame.f_code.co_filename.startswith(_HERE)]
     at = (users or frames)[-1]
     message = (
-        f"{policy!r} is waited for without limit by a task that has taken all its places itself: "
-        "unless another gives one back, it waits for ever; leave it first, or give max_wait"
+        f"a task waits for {policy!r} without limit, and has taken all of its places itself: "
+        "it waits for ever unless another task gives one back; leave the bulkhead first, or set "
+        "max_wait"
     )
     try:
         warn_explicit(message, RuntimeWarning, at.f_code.co_filename, at.f_lineno)
@@ -152,7 +153,10 @@ def _warn(policy: Policy, waiter: TaskWaiter, way: list[Any]) -> None:
 
 
 def _way_to(waiter: TaskWaiter, one: Any) -> Iterator[Any]:
-    """Yield what the task is inside of, the innermost last; nothing if that is no way to there."""
+    """Yield the coroutines and streams from the task's own to the one that waits, in this order.
+
+    Nothing is yielded where the chain cannot be followed.
+    """
     way: dict[int, Any] = {}
     while one is not None and id(one) not in way:
         if _is(one, _STEPPED):
@@ -210,10 +214,10 @@ class _Places:
         self._by[id(holder)] = self._policy._places_in(holder)
 
     def add_inside(self, one: Any) -> None:
-        """Count the places that a coroutine or stream has while it rests.
+        """Count the places of a suspended coroutine or stream, in its blocks and loops too.
 
-        What only the interpreter holds for it nobody else can end: the exits of its blocks, the
-        streams it iterates.
+        The exits of its blocks and the streams it iterates have no name: only the interpreter
+        holds them, so no other task can end them.
         """
         if id(one) in self._seen:
             return
@@ -242,7 +246,7 @@ class _Places:
             self.add(part)
 
     def _add_left(self, part: Any) -> None:
-        """Count what an exit stack is to leave: each time that it was entered."""
+        """Count one entry of an exit stack; a policy that was entered twice is there twice."""
         if type(part).__name__ == "Entry" and not self._policy._places_in(part):
             # From 3.15 on a stack looks an exit up by itself: that of no entry, so of any.
             part = next((one for one in _referents(part) if _is(one, Gate)), part)

@@ -75,7 +75,7 @@ class AdaptiveBackoff(Composed):
     def _least_ns(self, attempt: int) -> int:
         return min(self._max_ns, self._parts[0]._least_ns(attempt))
 
-    # The failure rate is shared, also by the copy of what it was given to.
+    # The copy of an object that has this back-off shares its failure rate.
 
     def __copy__(self) -> Self:
         return self

@@ -266,8 +266,8 @@ class Policy(gate.Gate, metaclass=_Registered):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'name', None)!r}>"
 
-    # A copy of what has a policy (a dataclass, a model) goes by the same policy, as it does with a
-    # guarded function: two that count apart would let twice as much pass.
+    # The copy of an object that has a policy (a dataclass, a model) shares the policy, as it shares
+    # a guarded function: two policies that count apart would let twice as much pass.
 
     def __copy__(self) -> Self:
         return self

@@ -104,7 +104,7 @@ class RetryBudget:
 
         return budget_snapshot(self)
 
-    # It is shared, also by the copy of what it was given to.
+    # The copy of a policy or object that has a budget shares the budget.
 
     def __copy__(self) -> Self:
         return self
