@@ -160,11 +160,3 @@ def test_around_a_retry_it_follows_the_whole_call(clock):
     with pytest.raises(OutageError):
         pipe.call(fails, clock, 1.0, OutageError())
     assert timeout.snapshot().average_latency == 23.0
-
-
-def test_a_breaker_around_it_counts_what_it_has_cut_off(clock):  # CB-22
-    breaker = hf.CircuitBreaker("b", clock=clock)
-    pipe = hf.Pipeline("p", breaker, adaptive(clock))
-    with pytest.raises(hf.DeadlineExceededError):
-        pipe.call(clock.advance, 2.0)
-    assert breaker.snapshot().failed == 1

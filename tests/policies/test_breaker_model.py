@@ -276,7 +276,7 @@ scale = int(os.environ.get("STRESS_SCALE", "1"))
 
 TestBreaker = BreakerMachine.TestCase
 TestBreaker.settings = settings(
-    max_examples=60 * scale,
+    max_examples=40 * scale,
     stateful_step_count=40,
     derandomize=scale == 1,
     suppress_health_check=[HealthCheck.too_slow],

@@ -4,7 +4,6 @@ import pytest
 
 import holdfast as hf
 from holdfast import Mode, State
-from tests.apart import run_apart
 from tests.policies.calls import breaker_of, changes, fail, fine, succeed
 
 # --- observe -------------------------------------------------------------------------------------
@@ -129,39 +128,3 @@ def test_the_mode_of_a_breaker_is_shown(clock: hf.ManualClock, mode: Mode | str)
     breaker = breaker_of(clock, mode=mode)
     assert breaker.mode is Mode(mode)
     assert f"mode={breaker.mode.value!r}" in breaker.describe()
-
-
-PROGRAM = """
-    import os
-    os.environ["HOLDFAST_MODE"] = {mode!r}
-    import holdfast as hf
-    os.environ["HOLDFAST_MODE"] = "sometimes"  # too late: it is read once
-    breaker = hf.CircuitBreaker("payments", {own})
-    breaker.force_open()
-    outcome = breaker.try_call(len, "abc")
-    s = breaker.snapshot()
-    print(breaker.mode.value, outcome.ok, s.rejected, s.observed, s.succeeded)
-    """
-
-
-@pytest.mark.parametrize(
-    ("mode", "own", "printed"),
-    [
-        ("", "", "enforce False 1 0 0"),
-        ("enforce", "", "enforce False 1 0 0"),
-        ("observe", "", "observe True 0 1 1"),
-        ("off", "", "off True 0 0 0"),
-        ("off", "mode='observe'", "observe True 0 1 1"),
-        ("observe", "mode=hf.Mode.ENFORCE", "enforce False 1 0 0"),
-    ],
-)
-def test_the_process_has_a_mode_and_a_breaker_may_have_its_own(
-    mode: str, own: str, printed: str
-) -> None:
-    source = PROGRAM.format(mode=mode, own=own)
-    if not own:
-        # The mode is read by the first policy, so before the variable changes.
-        source = source.replace(
-            "import holdfast as hf\n", "import holdfast as hf; hf.Bulkhead('b')\n"
-        )
-    assert run_apart(source).strip() == printed

@@ -3,8 +3,6 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import holdfast as hf
 from holdfast import CountWindow, State, TimeWindow
@@ -13,7 +11,6 @@ from tests.policies.calls import (
     breaker_of,
     fail,
     fine,
-    half_open_breaker,
     rejection,
     succeed,
 )
@@ -58,27 +55,6 @@ def test_a_snapshot_counts_requests_successes_failures_and_the_rest(
     assert (s.late, s.observed, s.settled_twice, s.slow) == (0, 0, 0, 0)
 
 
-@given(st.lists(st.sampled_from("sfiadhl"), max_size=60))
-def test_every_admitted_call_is_in_flight_or_ended_one_way(acts: list[str]) -> None:
-    # CB-23, CB-28, trap 28
-    breaker = breaker_of(hf.ManualClock(), failure_threshold=3)
-    held: list[hf.Permit] = []
-    for act in acts:
-        if act == "d":
-            held[:1] = []
-        elif act == "l":
-            breaker.reset()
-        elif breaker.peek():
-            held.append(breaker.acquire())
-        if held and act in "sfi":
-            {"s": held[0].success, "f": held[0].failure, "i": held[0].ignore}[act]()
-            held.pop(0)
-        s = breaker.snapshot()
-        assert s.admitted == s.succeeded + s.failed + s.ignored + s.abandoned + len(held)
-        assert s.in_flight == len(held)
-        assert s.late <= s.succeeded + s.failed + s.ignored
-
-
 def test_a_snapshot_is_of_its_moment_and_cannot_be_changed(clock: hf.ManualClock) -> None:
     # CB-23
     breaker = breaker_of(clock)
@@ -88,21 +64,6 @@ def test_a_snapshot_is_of_its_moment_and_cannot_be_changed(clock: hf.ManualClock
     assert (before.succeeded, before.state) == (0, State.CLOSED)
     with pytest.raises(dataclasses.FrozenInstanceError):
         before.succeeded = 1  # type: ignore[misc]
-
-
-# --- what is in flight ---------------------------------------------------------------------------
-
-
-def test_calls_in_flight_are_visible(clock: hf.ManualClock) -> None:  # trap 18
-    breaker = breaker_of(clock)
-    permits = [breaker.acquire() for _ in range(1000)]
-    assert breaker.in_flight == breaker.snapshot().in_flight == 1000
-    assert breaker.call(lambda: breaker.in_flight) == 1001
-    with breaker:
-        assert breaker.in_flight == 1001
-    for n, permit in enumerate(permits, 1):
-        permit.failure()
-        assert breaker.in_flight == 1000 - n
 
 
 # --- failures in a row ---------------------------------------------------------------------------
@@ -136,19 +97,6 @@ def test_failures_in_a_row_are_those_that_count_towards_opening(clock: hf.Manual
 # --- times ---------------------------------------------------------------------------------------
 
 
-def test_the_last_failure_and_the_last_success_have_their_times(clock: hf.ManualClock) -> None:
-    # CB-24
-    breaker = breaker_of(clock, failure_rate=0.9, failure_threshold=100)
-    clock.advance(5)
-    fail(breaker)
-    clock.advance(5)
-    succeed(breaker)
-    clock.advance(5)
-    breaker.acquire().ignore()
-    s = breaker.snapshot()
-    assert (s.last_failure, s.last_success) == (5.0, 10.0)
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -175,16 +123,6 @@ def test_in_a_pipeline_the_last_success_is_known(clock: hf.ManualClock) -> None:
     clock.advance(3)
     succeed(pipe)
     assert breaker.snapshot().last_success == 3.0
-
-
-def test_a_late_result_is_not_the_last(clock: hf.ManualClock) -> None:  # CB-24, trap 3
-    breaker = breaker_of(clock, failure_rate=0.5)
-    late = [breaker.acquire(), breaker.acquire()]
-    breaker.reset()
-    late[0].success()
-    late[1].failure()
-    s = breaker.snapshot()
-    assert (s.last_success, s.last_failure) == (None, None)
 
 
 # --- durations -----------------------------------------------------------------------------------
@@ -227,25 +165,6 @@ def test_in_a_pipeline_durations_are_recorded_unless_the_caller_said_no(
     assert refused.snapshot().latency is None
 
 
-def test_a_call_that_began_before_durations_were_recorded_has_none(
-    clock: hf.ManualClock,
-) -> None:
-    breaker = breaker_of(clock)
-    clock.advance(1000)
-    permit = breaker.acquire()
-    with breaker:
-        breaker.call(hf.Pipeline, "payments", breaker)
-    permit.failure()
-    s = breaker.snapshot()
-    assert (s.succeeded, s.failed, s.in_flight) == (2, 1, 0)
-    assert s.latency is not None
-    assert (s.latency.count, s.latency.total) == (0, 0.0)
-    breaker.call(clock.advance, 2)
-    after = breaker.snapshot().latency
-    assert after is not None
-    assert (after.count, after.total) == (1, 2.0)
-
-
 # --- looking -------------------------------------------------------------------------------------
 
 
@@ -273,36 +192,6 @@ def test_looking_changes_nothing(clock: hf.ManualClock) -> None:  # trap 15
     assert breaker.snapshot() == before
     assert breaker.state is State.OPEN
     assert rejection(breaker) is None
-
-
-@pytest.mark.parametrize(
-    ("order", "admits"),
-    [
-        ("reset", True),
-        ("half_open", True),
-        ("trip", False),
-        ("force_open", False),
-        ("disable", True),
-        ("metrics_only", True),
-    ],
-)
-def test_a_peek_tells_what_a_call_would_meet(
-    clock: hf.ManualClock, order: str, admits: bool
-) -> None:  # trap 15
-    breaker = breaker_of(clock)
-    getattr(breaker, order)()
-    assert breaker.peek() is admits
-    assert (rejection(breaker) is None) is admits
-
-
-def test_a_peek_at_a_full_half_open_breaker_says_no(clock: hf.ManualClock) -> None:  # trap 15
-    breaker = half_open_breaker(clock, half_open_max_calls=1, probe_timeout=30)
-    probe = breaker.acquire()
-    assert not breaker.peek()
-    clock.advance(30)
-    assert breaker.peek()
-    probe.ignore()
-    assert breaker.peek()
 
 
 def test_describe_names_every_setting_in_force(clock: hf.ManualClock) -> None:  # CB-15

@@ -8,14 +8,14 @@ import pytest
 
 import holdfast as hf
 from holdfast import State
-from tests.policies.calls import OutageError, breaker_of, fail, fine, raising, succeed
+from tests.policies.calls import OutageError, breaker_of, fine, raising
 from tests.policies.verdicts import verdict, verdict_on
 
 # --- by exception --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "error", [OutageError(), ValueError(), TimeoutError(), TypeError(), OSError(5)]
+    "error", [OutageError(), ValueError(), TimeoutError(), TypeError(), hf.DeadlineExceededError()]
 )
 def test_every_exception_is_a_failure_unless_told_otherwise(
     clock: hf.ManualClock, error: Exception
@@ -50,13 +50,6 @@ def test_only_exceptions_that_on_names_are_failures(clock: hf.ManualClock) -> No
     assert verdict_on(breaker, ValueError("the dependency answered")) == "succeeded"
 
 
-def test_a_programming_error_can_be_kept_from_counting(clock: hf.ManualClock) -> None:  # D-CB-8
-    breaker = breaker_of(clock, failure_threshold=1, ignore=(TypeError, AttributeError))
-    assert verdict_on(breaker, AttributeError()) == "ignored"
-    assert verdict(breaker, lambda: breaker.call(fine, "one argument too many")) == "ignored"
-    assert breaker.state is State.CLOSED
-
-
 def test_ignore_is_stronger_than_on(clock: hf.ManualClock) -> None:
     breaker = breaker_of(clock, failure_threshold=1000, on=OSError, ignore=ConnectionError)
     assert verdict_on(breaker, OSError()) == "failed"
@@ -78,17 +71,6 @@ def test_with_nothing_in_on_no_exception_is_a_failure(clock: hf.ManualClock) -> 
     assert verdict_on(breaker, OutageError()) == "succeeded"
 
 
-def test_the_callers_exception_comes_through_as_it_was(clock: hf.ManualClock) -> None:
-    # GEN-08
-    breaker = breaker_of(clock)
-    error = OutageError("once")
-    with pytest.raises(OutageError) as caught:
-        breaker.call(raising(error))
-    assert caught.value is error
-    assert error.__context__ is None
-    assert error.__cause__ is None
-
-
 # --- rejections by other policies ----------------------------------------------------------------
 
 
@@ -106,24 +88,6 @@ def test_a_rejection_by_another_policy_is_no_failure_unless_on_names_it(
     assert verdict_on(other, refused) == "ignored"
 
 
-def test_an_open_breaker_further_in_does_not_open_the_one_outside(clock: hf.ManualClock) -> None:
-    # trap 55
-    inner = breaker_of(clock)
-    outer = breaker_of(clock, failure_threshold=1)
-    inner.trip()
-    for _ in range(10):
-        with pytest.raises(hf.CircuitOpenError) as caught:
-            outer.call(inner(fine))
-        assert caught.value.policy is inner
-    assert outer.state is State.CLOSED
-    assert outer.snapshot().ignored == 10
-
-
-def test_a_deadline_that_passes_is_a_failure(clock: hf.ManualClock) -> None:
-    breaker = breaker_of(clock, failure_threshold=1000)
-    assert verdict_on(breaker, hf.DeadlineExceededError()) == "failed"
-
-
 # --- by result -----------------------------------------------------------------------------------
 
 
@@ -139,13 +103,6 @@ def test_a_result_can_be_a_failure(clock: hf.ManualClock) -> None:  # CB-27
     with pytest.raises(StopIteration) as stop:
         breaker.acall(answer).send(None)
     assert stop.value.value == 500
-    assert breaker.state is State.OPEN
-
-
-def test_a_failed_result_opens_a_half_open_breaker(clock: hf.ManualClock) -> None:  # CB-06
-    breaker = breaker_of(clock, is_failure=lambda result: result is None)
-    breaker.half_open()
-    assert breaker(lambda: None)() is None
     assert breaker.state is State.OPEN
 
 
@@ -256,14 +213,3 @@ def test_an_outcome_named_inside_the_block_stands(clock: hf.ManualClock) -> None
         succeed_and_raise()
     s = breaker.snapshot()
     assert (s.failed, s.succeeded, s.settled_twice) == (1, 1, 0)
-
-
-def test_a_success_within_a_run_of_failures_ends_it_also_when_named_by_hand(
-    clock: hf.ManualClock,
-) -> None:  # CB-03, CB-17
-    breaker = breaker_of(clock, failure_threshold=3)
-    fail(breaker, 2)
-    breaker.acquire().success()
-    fail(breaker, 2)
-    succeed(breaker)
-    assert breaker.state is State.CLOSED

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import holdfast as hf
 from holdfast import CountWindow, State, TimeWindow
 from tests.models import windows as model
-from tests.policies.calls import SECOND, OutageError, breaker_of, fail, raising, succeed
+from tests.policies.calls import SECOND, OutageError, breaker_of, fail, succeed
 
 
 def with_window(
@@ -45,18 +45,6 @@ def test_a_call_leaves_a_time_window_exactly_when_its_slice_does(
         assert breaker.snapshot().window == (0, 0, 0, 0)
 
 
-def test_the_present_call_is_in_the_window_after_any_idle_time(clock: hf.ManualClock) -> None:
-    # trap 27
-    breaker = with_window(clock, TimeWindow(10))
-    for idle in (0.5, 1, 9, 10, 11, 99.5, 100, 101, 86_400, 3e9):
-        for _ in range(3):
-            fail(breaker)
-        clock.advance(10)
-        clock.advance(idle)
-        succeed(breaker)
-        assert breaker.snapshot().window == (1, 0, 0, 0)
-
-
 # --- expiry --------------------------------------------------------------------------------------
 
 
@@ -71,33 +59,6 @@ def test_a_window_expires_when_it_is_read_without_any_traffic(clock: hf.ManualCl
     assert breaker.snapshot().window == (3, 0, 0, 0)
     clock.advance(5)
     assert breaker.snapshot().window == (0, 0, 0, 0)
-
-
-def test_failures_that_left_the_window_do_not_help_to_open_it(clock: hf.ManualClock) -> None:
-    # trap 26, trap 30
-    breaker = breaker_of(clock, failure_rate=0.5, min_calls=10, window=TimeWindow(10))
-    for _ in range(20):
-        fail(breaker, 9)
-        clock.advance(10)
-    assert breaker.state is State.CLOSED
-    fail(breaker, 9)
-    clock.advance(9)
-    fail(breaker)
-    assert breaker.state is State.OPEN
-
-
-def test_slices_passed_over_while_idle_are_empty(clock: hf.ManualClock) -> None:  # trap 27
-    breaker = with_window(clock, TimeWindow(10))
-    for _ in range(10):
-        fail(breaker, 2)
-        clock.advance(1)
-    assert breaker.snapshot().window == (18, 18, 0, 0)
-    clock.advance(4)
-    succeed(breaker)
-    assert breaker.snapshot().window == (11, 10, 0, 0)
-    clock.advance(12)
-    succeed(breaker)
-    assert breaker.snapshot().window == (1, 0, 0, 0)
 
 
 # --- calls longer than the window ----------------------------------------------------------------
@@ -181,20 +142,6 @@ def test_the_totals_of_a_time_window_are_those_of_its_slices(
         outcome = {"success": 0, "failure": 1, "ignored": 2}[end.removeprefix("slow ")]
         window.record(1, clock.now_ns(), outcome, "slow" in end)
         assert breaker.snapshot().window == window.read(1, clock.now_ns())
-
-
-def test_a_window_counts_what_concerns_it_and_the_counters_go_on(clock: hf.ManualClock) -> None:
-    # CB-23, trap 28
-    breaker = with_window(clock, TimeWindow(1))
-    for _ in range(50):
-        succeed(breaker, 2)
-        fail(breaker)
-        with pytest.raises(KeyboardInterrupt):
-            breaker.call(raising(KeyboardInterrupt()))
-        clock.advance(1)
-    s = breaker.snapshot()
-    assert s.window == (0, 0, 0, 0)
-    assert (s.succeeded, s.failed, s.ignored) == (100, 50, 50)
 
 
 def test_without_a_rate_there_is_no_window(clock: hf.ManualClock) -> None:

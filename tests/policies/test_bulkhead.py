@@ -326,15 +326,3 @@ def test_several_event_loops_on_one_bulkhead():
     assert len(inside) == 60
     assert max(inside) <= 2
     assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
-
-
-def test_without_a_longest_wait_only_an_explicit_timeout_waits(still_clock):
-    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=3, clock=still_clock)
-    bulkhead.enter()
-    with pytest.raises(hf.BulkheadFullError):
-        bulkhead.call(lambda: None)
-    parked = Parked(bulkhead)
-    parked.add("patient", timeout=5.0)
-    bulkhead.leave()
-    parked.join()
-    assert parked.order == ["patient"]

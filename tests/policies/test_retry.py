@@ -10,7 +10,7 @@ import pytest
 
 import holdfast as hf
 from holdfast import ManualClock
-from tests.policies.calls import OutageError, fine, outage, raising
+from tests.policies.calls import OutageError, fine, outage
 from tests.policies.retries import (
     WAYS,
     Flaky,
@@ -162,24 +162,6 @@ def test_interrupts_are_never_retried(make: Any, kind: Any, clock: ManualClock) 
         make(retry, clock, flaky)
     assert not hasattr(raised.value, "__notes__")
     assert len(flaky.made) == 1
-    assert why(retry) == {"cancelled": 1}
-
-
-@every_way
-def test_a_group_is_retried_when_all_of_it_are_errors(make: Any, clock: ManualClock) -> None:
-    group = ExceptionGroup("errors", [OutageError(), ValueError()])
-    flaky, retry = Flaky(clock, error=group), retry_of(clock, on=ExceptionGroup)
-    with pytest.raises(ExceptionGroup):
-        make(retry, clock, flaky)
-    assert (len(flaky.made), why(retry)) == (3, {"exhausted": 1})
-
-
-def test_a_group_with_an_interrupt_in_it_is_not_retried(clock: ManualClock) -> None:  # trap 50
-    group = BaseExceptionGroup("mixed", [OutageError(), KeyboardInterrupt()])
-    retry = retry_of(clock, on=lambda error: True)
-    with pytest.raises(BaseExceptionGroup):
-        retry.call(raising(group))
-    assert not hasattr(group, "__notes__")
     assert why(retry) == {"cancelled": 1}
 
 

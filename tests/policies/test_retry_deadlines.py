@@ -12,7 +12,6 @@ import holdfast as hf
 from holdfast import ManualClock
 from tests.policies.calls import OutageError
 from tests.policies.retries import (
-    BusyError,
     Flaky,
     both_ways,
     every_way,
@@ -37,19 +36,6 @@ def test_the_last_attempt_begins_within_max_time_and_nobody_waits_in_vain(
     assert clock.now() == 1000.0 + attempts - 1
     assert why(retry) == {"out_of_time": 1}
     assert ", no time for another within max_time, policy 'network'" in raised.value.__notes__[0]
-
-
-@every_way
-def test_the_time_of_the_attempts_themselves_counts(make: Any, clock: ManualClock) -> None:
-    def slow() -> None:
-        clock.advance(3)
-        raise OutageError
-
-    retry = retry_of(clock, attempts=9, max_time=5)
-    with pytest.raises(OutageError):
-        make(retry, clock, slow)
-    assert clock.now() == 7.0
-    assert why(retry) == {"out_of_time": 1}
 
 
 def test_max_time_of_the_systems_clock_is_finer_than_its_ticks() -> None:
@@ -91,32 +77,6 @@ def test_no_pause_ends_at_the_deadline_or_after_it(
         "1 attempt in 0 s, no time for another before the deadline, policy 'network'"
     ]
     assert why(retry) == {"deadline": 1}
-
-
-@both_ways
-def test_within_the_deadline_it_tries_as_long_as_a_pause_fits(
-    make: Any, clock: ManualClock
-) -> None:  # GEN-04
-    retry = retry_of(clock, attempts=9)
-    flaky = Flaky(clock)
-    with pytest.raises(OutageError):
-        make(hf.Pipeline("p", hf.Timeout(2.5, clock=clock), retry), clock, flaky)
-    assert (flaky.made, clock.now()) == ([0.0, 1.0, 2.0], 2.0)
-    assert why(retry) == {"deadline": 1}
-
-
-@both_ways
-def test_a_wish_that_ends_after_the_deadline_is_not_waited_for(
-    make: Any, clock: ManualClock
-) -> None:  # D-C-4
-    retry = retry_of(clock, on=BusyError)
-    with pytest.raises(BusyError):
-        make(
-            hf.Pipeline("p", hf.Timeout(5, clock=clock), retry),
-            clock,
-            Flaky(clock, error=BusyError(30)),
-        )
-    assert (clock.now(), why(retry)) == (0.0, {"deadline": 1})
 
 
 @every_way

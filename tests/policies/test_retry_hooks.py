@@ -76,7 +76,6 @@ def test_nobody_is_told_of_a_call_that_succeeds_or_is_not_to_be_retried(
     [
         ({}, "exhausted"),
         ({"max_time": 0.5}, "out_of_time"),
-        ({"budget": None}, "exhausted"),
     ],
 )
 @every_way

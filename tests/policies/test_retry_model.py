@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.stress
 
 THREADED = [way for way in WAYS[:4] if way.__name__ != "by_block"]
 machines = settings.get_profile("holdfast")
+scale = int(os.environ.get("STRESS_SCALE", "1"))
 
 
 class FaultError(Exception):
@@ -90,7 +92,7 @@ settings_of = st.builds(
 scripts = st.lists(st.lists(attempts, min_size=1, max_size=6), min_size=1, max_size=3)
 
 
-@settings(machines, max_examples=150)
+@settings(machines, max_examples=40 * scale)
 @pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
 @given(of=settings_of, scripts=scripts, tokens=st.one_of(st.none(), st.integers(1, 6)))
 def test_a_retry_decides_as_a_loop_in_plain_python(
