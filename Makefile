@@ -4,6 +4,7 @@
 #   SECONDS=…  how long `run`, `stress` and `fuzz` go on
 #   ARGS=…     further arguments for pytest: make test ARGS="-k breaker -x"
 #   TEST_SECONDS=…  how long one test may take, instead of 120; a slow machine wants more
+#   JOBS=…     how many processes run the tests: as many as there are processors, 0 for none beside pytest
 
 VENV     := .venv
 BIN       = $(VENV)/bin
@@ -22,6 +23,9 @@ STUBS     = $(patsubst src/holdfast/_native/%.pyi,holdfast._native.%,$(wildcard 
 # -qq leaves errors only: pip warns of settings of the machine that are no concern of ours.
 PIP       = $(BIN)/python -m pip install -qq --disable-pip-version-check
 PYTEST    = $(BIN)/python -m pytest $(LIMIT)
+JOBS      = auto
+# Who is done early takes tests over from the others.
+PARALLEL  = -n $(JOBS) --dist worksteal
 LIMIT     = $(if $(TEST_SECONDS),-o timeout=$(TEST_SECONDS) -o faulthandler_timeout=$$((3 * $(TEST_SECONDS))))
 # Programs no package index has, as command:package of Debian.
 PROGRAMS := cc:gcc cc:libc6-dev prometheus:prometheus promtool:prometheus
@@ -34,8 +38,8 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 # Half a venv would pass for a whole one the next time.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz bench coverage \
-        lint format types docs wheel build system-packages clean
+.PHONY: help run test quick test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz bench coverage \
+        lint format hooks types docs wheel build system-packages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -56,7 +60,13 @@ test: ctest pytest ## the quick tests, C and Python
 
 QUICK := -m "not slow"
 pytest: build $(VENV)/.has-test ## the quick tests in Python
-	$(PYTEST) $(QUICK) $(ARGS)
+	$(PYTEST) $(PARALLEL) $(QUICK) $(ARGS)
+
+# What starts servers, workers or builds, and what looks for leaks, is left to `make test`.
+REAL := $(wildcard $(addprefix tests/,agent bench demo frameworks project runtimes stores telemetry testing))
+quick: build $(VENV)/.has-test ## in 90 seconds: contracts in C, and tests in Python that start nothing
+	@$(MAKE) --no-print-directory ctest CTEST_ARGS="-L contract"
+	$(PYTEST) $(PARALLEL) -m "not slow and not stress and not fuzz" -k "not leaks" $(REAL:%=--ignore=%) $(ARGS)
 
 test-all: ctest ## every test, on each Python of VERSIONS the machine has
 	@for version in $(VERSIONS); do \
@@ -80,7 +90,7 @@ test-nogil: ## on a free-threaded PYTHON=…: quick tests, C stress tests under 
 	@"$(PYTHON)" -c 'import sysconfig as s, sys; sys.exit(not s.get_config_var("Py_GIL_DISABLED"))' || { \
 	    echo "$(PYTHON) has a GIL; name a free-threaded interpreter" >&2; exit 1; }
 	$(MAKE) --no-print-directory build $(NOGIL)/.has-test-nogil VENV=$(NOGIL)
-	PYTHON_GIL=0 $(NOGIL)/bin/python -m pytest $(LIMIT) $(QUICK) $(NOT_NOGIL:%=--ignore=%) $(ARGS)
+	PYTHON_GIL=0 $(NOGIL)/bin/python -m pytest $(LIMIT) $(PARALLEL) $(QUICK) $(NOT_NOGIL:%=--ignore=%) $(ARGS)
 	$(MAKE) --no-print-directory ctest SANITIZE=thread CTEST_ARGS="-L stress" PYTHON=
 	PYTHON_GIL=0 $(NOGIL)/bin/python -m benchmarks.contention --threads 2
 
@@ -130,12 +140,14 @@ fuzz: TEST_SECONDS = 0
 fuzz: build $(VENV)/.has-test ## random input for SECONDS=600
 	$(PYTEST) -m fuzz $(ARGS)
 
-bench: build $(VENV)/.has-bench $(VENV)/.has-compare ## measure and compare; rewrites results.md, charts, README's table
+bench: build $(VENV)/.has-bench $(if $(ARGS),,$(VENV)/.has-compare) ## measure, compare, rewrite the tables; with ARGS="-k breaker" it only shows
 	$(PYTEST) benchmarks -q --benchmark-sort=name --benchmark-columns=min,median,ops $(ARGS)
+ifeq ($(ARGS),)
 	$(BIN)/python -m benchmarks.contention
 	$(BIN)/python -W ignore -m benchmarks.compare
 	$(BIN)/python -m benchmarks.charts
 	$(BIN)/python -m benchmarks.report
+endif
 
 coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/ and pipeline/ at least 95 %
 	@$(MAKE) --no-print-directory ctest CTEST_DIR=build/ctest-coverage CMAKE_OPTIONS=-DHOLDFAST_COVERAGE=ON
@@ -151,18 +163,22 @@ lint: $(VENV)/.has-dev ## ruff, clang-format, and whether docs/ agrees with the 
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/python tools/citations.py --check
 
-format: $(VENV)/.has-dev ## let ruff and clang-format rewrite what they would complain about
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+format: $(VENV)/.has-dev ## let ruff and clang-format rewrite what they can; `make lint` names the rest
 	$(BIN)/clang-format -i $(C_FILES)
+	$(BIN)/ruff check --fix-only --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+hooks: $(VENV)/.has-dev ## check what is committed, at each `git commit`
+	$(BIN)/pre-commit install
 
 types: build $(VENV)/.has-dev ## mypy --strict; pyright as users have it; stubs against the modules
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-disjoint-bases $(STUBS)
 
-docs: $(VENV)/.has-dev ## docs/requirements.md and docs/traps.md from what the tests cite
+docs: build $(VENV)/.has-dev ## docs/requirements.md and traps.md from citations; public-face.txt from the code
 	$(BIN)/python tools/citations.py
+	$(BIN)/python -m tests.project.face
 
 system-packages: ## install the Debian packages this machine lacks (root)
 	@missing=; for pair in $(PROGRAMS); do \

@@ -53,6 +53,19 @@ def test_run_without_seconds_runs_until_it_is_stopped():
     assert re.search(r"holdfast demo\s*$", make("-n", "run"), re.MULTILINE)
 
 
+def test_bench_with_arguments_rewrites_nothing():
+    assert "benchmarks.report" in make("-n", "bench")
+    assert not re.search(r"-m benchmarks\.\w+", make("-n", "bench", "ARGS=-k breaker"))
+
+
+def test_format_goes_on_after_what_ruff_cannot_mend():
+    steps = [line for line in make("-n", "format").splitlines() if line.startswith(".venv/bin/")]
+    assert [step.split()[0] for step in steps[-3:]] == [
+        f".venv/bin/{tool}" for tool in ("clang-format", "ruff", "ruff")
+    ]
+    assert "--exit-zero" in steps[-2]
+
+
 def test_fuzz_goes_on_for_ten_minutes_unless_told_otherwise(tmp_path):
     show = tmp_path / "show.mk"
     show.write_text("include Makefile\nfuzz:\n\t@echo seconds $$FUZZ_SECONDS\n")
