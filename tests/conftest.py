@@ -3,6 +3,8 @@
 Not here: models (tests/models), anything that only one directory of tests needs.
 """
 
+import asyncio
+import inspect
 import os
 from collections.abc import Callable
 
@@ -14,6 +16,7 @@ os.environ.pop("HOLDFAST_MODE", None)
 os.environ.pop("HOLDFAST_DIR", None)
 
 import holdfast
+from tests.pipeline.virtual import VirtualLoop
 
 # The machine is shared: how long an example takes says nothing about us. Quick runs try the same
 # examples each time; those of `make stress` differ.
@@ -63,3 +66,20 @@ def stress_scale() -> int:
 def fuzz_seconds() -> float:
     """How long a fuzz test goes on; ``make fuzz`` sets ten minutes."""
     return float(os.environ.get("FUZZ_SECONDS", "2"))
+
+
+@pytest.fixture
+def loop() -> VirtualLoop:
+    """The loop of an asynchronous test: its time passes by itself."""
+    return VirtualLoop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an asynchronous test in its ``loop``, or in another where time passes by itself."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    asked = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    with asyncio.Runner(loop_factory=lambda: asked.get("loop") or VirtualLoop()) as runner:
+        runner.run(pyfuncitem.obj(**asked))
+    return True

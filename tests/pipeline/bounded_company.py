@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 from tests.pipeline.bounded_world import World, scene
-
-
-@scene
-async def gather_inside(world: World) -> Any:
-    return await world.bounded(1, lambda: gathered(world.sleep(2), world.sleep(0.5)))
-
-
-async def gathered(*awaitables: Awaitable[Any], **options: bool) -> Any:
-    return await asyncio.gather(*awaitables, **options)
-
-
-@scene
-async def gather_inside_that_returns_exceptions(world: World) -> Any:
-    async def body() -> Any:
-        both = await gathered(world.sleep(2), world.sleep(0.5), return_exceptions=True)
-        return [repr(one) for one in both]
-
-    return await world.bounded(1, body)
 
 
 @scene
@@ -35,19 +16,6 @@ async def gather_outside(world: World) -> Any:
         return_exceptions=True,
     )
     return [isinstance(one, TimeoutError) or one for one in both]
-
-
-@scene
-async def shield_inside(world: World) -> Any:
-    shielded = asyncio.ensure_future(world.sleep(2))
-
-    async def body() -> Any:
-        return await asyncio.shield(shielded)
-
-    try:
-        return await world.bounded(1, body)
-    except TimeoutError:
-        return "timeout", await shielded
 
 
 @scene
@@ -65,11 +33,6 @@ async def shield_outside(world: World) -> Any:
 
 
 @scene
-async def wait_for_inside(world: World) -> Any:
-    return await world.bounded(1, lambda: asyncio.wait_for(world.sleep(3), 2))
-
-
-@scene
 async def wait_for_inside_that_is_over_first(world: World) -> Any:
     return await world.bounded(2, lambda: asyncio.wait_for(world.sleep(3), 1))
 
@@ -77,11 +40,6 @@ async def wait_for_inside_that_is_over_first(world: World) -> Any:
 @scene
 async def wait_for_outside(world: World) -> Any:
     return await asyncio.wait_for(world.bounded(2, lambda: world.sleep(3)), 1)
-
-
-@scene
-async def wait_for_outside_that_is_over_later(world: World) -> Any:
-    return await asyncio.wait_for(world.bounded(1, lambda: world.sleep(3)), 2)
 
 
 @scene
@@ -99,16 +57,6 @@ async def wait_inside(world: World) -> Any:
 
 
 @scene
-async def a_task_group_inside(world: World) -> Any:
-    async def body() -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(world.sleep(0.5))
-            group.create_task(world.sleep(5))
-
-    return await world.bounded(1, body)
-
-
-@scene
 async def a_task_group_inside_that_fails(world: World) -> Any:
     async def fail() -> None:
         await asyncio.sleep(0.5)
@@ -123,19 +71,6 @@ async def a_task_group_inside_that_fails(world: World) -> Any:
 
 
 @scene
-async def a_task_group_outside(world: World) -> Any:
-    async def one() -> None:
-        try:
-            await world.bounded(1, lambda: world.sleep(5))
-        except TimeoutError:
-            world.note("timeout")
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(one())
-        group.create_task(world.sleep(2))
-
-
-@scene
 async def a_task_group_outside_that_fails(world: World) -> Any:
     async def fail() -> None:
         await asyncio.sleep(0.5)
@@ -144,19 +79,6 @@ async def a_task_group_outside_that_fails(world: World) -> Any:
     async with asyncio.TaskGroup() as group:
         group.create_task(world.bounded(1, lambda: world.sleep(5)))  # type: ignore[arg-type]
         group.create_task(fail())
-
-
-@scene
-async def a_task_is_awaited(world: World) -> Any:
-    task = asyncio.ensure_future(world.sleep(3))
-
-    async def body() -> Any:
-        return await task
-
-    try:
-        return await world.bounded(1, body)
-    finally:
-        world.note(("of the task", task.cancelled(), task.cancelling()))
 
 
 @scene

@@ -11,33 +11,6 @@ from tests.pipeline.bounded_world import SCENES, Scene, World, scene
 
 
 @scene
-async def it_takes_no_time(world: World) -> Any:
-    async def body() -> str:
-        return "at once"
-
-    return await world.bounded(1, body)
-
-
-@scene
-async def it_ends_before_its_time_is_over(world: World) -> Any:
-    return await world.bounded(2, lambda: world.sleep(1))
-
-
-@scene
-async def it_takes_too_long(world: World) -> Any:
-    return await world.bounded(1, lambda: world.sleep(2))
-
-
-@scene
-async def it_raises_before_its_time_is_over(world: World) -> Any:
-    async def body() -> None:
-        await world.sleep(1)
-        raise LookupError
-
-    return await world.bounded(2, body)
-
-
-@scene
 async def it_raises_a_timeout_error_of_its_own(world: World) -> Any:
     async def body() -> None:
         await world.sleep(1)
@@ -73,25 +46,7 @@ def pass_time(world: World, step: float) -> None:
         world.loop.call_soon(pass_time, world, step)
 
 
-@scene
-async def it_awaits_what_has_ended(world: World) -> Any:
-    async def body() -> str:
-        future = world.loop.create_future()
-        future.set_result("there")
-        for _ in range(5):
-            assert await future == "there"
-        return "there"
-
-    return await world.bounded(1, body)
-
-
 # ---- who is cancelled ----
-
-
-@scene
-async def it_is_cancelled_before(world: World) -> Any:
-    world.cancel_at(1)
-    return await world.bounded(2, lambda: world.sleep(3))
 
 
 @scene
@@ -113,28 +68,6 @@ async def it_is_cancelled_as_it_is_cut(world: World) -> Any:
         world.cancel_at(1)
         await world.sleep(3)
 
-    return await world.bounded(1, body)
-
-
-@scene
-async def it_is_cancelled_after_it_was_cut(world: World) -> Any:
-    world.cancel_at(1.5)
-    try:
-        await world.bounded(1, lambda: world.sleep(3))
-    except TimeoutError:
-        world.note("timeout")
-    return await world.sleep(1)
-
-
-@scene
-async def it_is_cancelled_while_it_cleans_up(world: World) -> Any:
-    async def body() -> None:
-        try:
-            await world.sleep(3)
-        finally:
-            await world.sleep(1)
-
-    world.cancel_at(1.5)
     return await world.bounded(1, body)
 
 
@@ -161,19 +94,6 @@ async def a_cancellation_is_taken_back(world: World) -> Any:
             await world.sleep(3)
         except asyncio.CancelledError:
             world.task.uncancel()
-        await world.sleep(3)
-
-    world.cancel_at(0.5)
-    return await world.bounded(1, body)
-
-
-@scene
-async def a_cancellation_is_swallowed_before_time_is_over(world: World) -> Any:
-    async def body() -> None:
-        try:
-            await world.sleep(3)
-        except asyncio.CancelledError:
-            world.note("swallowed")
         await world.sleep(3)
 
     world.cancel_at(0.5)
@@ -218,31 +138,6 @@ async def it_swallows_the_cut_and_raises_something_else(world: World) -> Any:
 
 
 @scene
-async def it_swallows_the_cut_and_takes_its_time(world: World) -> Any:
-    async def body() -> str:
-        try:
-            await world.sleep(3)
-        except asyncio.CancelledError:
-            world.note("swallowed")
-        return await world.sleep(5)
-
-    return await world.bounded(1, body)
-
-
-@scene
-async def it_swallows_the_cut_and_is_cancelled_later(world: World) -> Any:
-    async def body() -> str:
-        try:
-            await world.sleep(3)
-        except asyncio.CancelledError:
-            world.note("swallowed")
-        return await world.sleep(5)
-
-    world.cancel_at(2)
-    return await world.bounded(1, body)
-
-
-@scene
 async def it_swallows_the_cut_and_then_cancels_itself_by_hand(world: World) -> Any:
     async def body() -> None:
         try:
@@ -253,26 +148,6 @@ async def it_swallows_the_cut_and_then_cancels_itself_by_hand(world: World) -> A
         raise asyncio.CancelledError
 
     return await world.bounded(1, body)
-
-
-@scene
-async def it_catches_timeout_errors_inside(world: World) -> Any:
-    async def body() -> str:
-        try:
-            return await world.sleep(3)
-        except TimeoutError:
-            return "caught what is not raised here"
-
-    return await world.bounded(1, body)
-
-
-@scene
-async def its_caller_catches_the_timeout(world: World) -> Any:
-    try:
-        await world.bounded(1, lambda: world.sleep(3))
-    except TimeoutError:
-        world.note("caught")
-    return await world.sleep(1)
 
 
 # ---- one in another ----
@@ -294,29 +169,8 @@ def nested(*seconds: float) -> Scene:
     return made
 
 
-for order in ((1, 2), (2, 1), (1, 2, 3), (3, 2, 1), (2, 1, 3), (2, 3, 1), (1, 3, 2)):
+for order in ((1, 2), (2, 1), (2, 3, 1)):
     SCENES[f"nested {order}"] = nested(*order)
-
-
-@scene
-async def an_inner_one_is_caught_and_the_outer_cuts_what_follows(world: World) -> Any:
-    async def body() -> str:
-        try:
-            await world.bounded(1, lambda: world.sleep(5))
-        except TimeoutError:
-            world.note("inner")
-        return await world.sleep(5)
-
-    return await world.bounded(2, body)
-
-
-@scene
-async def an_inner_one_ends_in_time_and_the_outer_cuts_what_follows(world: World) -> Any:
-    async def body() -> str:
-        await world.bounded(1, lambda: world.sleep(0.5))
-        return await world.sleep(5)
-
-    return await world.bounded(2, body)
 
 
 @scene

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 
 import pytest
 
-from holdfast import ManualClock
 from tests.apart import run_apart
-from tests.pipeline.parties import auntil
 from tests.policies.calls import OutageError
 from tests.policies.retries import budget_of, retry_of, waits, why
 
 
-def test_an_interrupt_in_the_pause_ends_the_loop_and_gives_the_retry_back() -> None:  # trap 50
+def test_an_interrupt_in_the_pause_ends_the_loop_and_gives_the_retry_back():  # trap 50
     run_apart(
         """
         import holdfast as hf
@@ -53,56 +50,10 @@ def test_an_interrupt_in_the_pause_ends_the_loop_and_gives_the_retry_back() -> N
     )
 
 
-def test_a_block_that_is_cancelled_in_its_pause_ends_at_once_and_leaves_nothing(
-    clock: ManualClock,
-) -> None:  # trap 50, RT-07, GEN-04
-    budget = budget_of(clock, 5)
-    retry = retry_of(clock, budget=budget)
-
-    async def call() -> None:
-        async for attempt in retry.attempts():
-            with attempt:
-                raise OutageError
-
-    async def main() -> None:
-        task = asyncio.ensure_future(call())
-        await auntil(lambda: waits(clock))
-        assert budget.balance == 4.0
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
-    assert (waits(clock), budget.balance) == ([], 5.0)
-    assert (clock.now(), why(retry)) == (0.0, {"cancelled": 1})
-
-
-def test_a_block_that_is_cancelled_while_it_runs_is_not_tried_again(clock: ManualClock) -> None:
-    # trap 50
-    retry = retry_of(clock, on=lambda error: True)
-    numbers: list[int] = []
-
-    async def call() -> None:
-        async for attempt in retry.attempts():
-            with attempt:
-                numbers.append(attempt.number)
-                await asyncio.Event().wait()
-
-    async def main() -> None:
-        task = asyncio.ensure_future(call())
-        await auntil(lambda: numbers)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
-    assert (numbers, why(retry)) == ([1], {"cancelled": 1})
-
-
 @pytest.mark.parametrize("end", ["close", "throw", "drop"])
-def test_a_block_whose_coroutine_ends_in_the_pause_gives_its_retry_back(
-    end: str, clock: ManualClock
-) -> None:  # trap 50
+async def test_a_block_whose_coroutine_ends_in_the_pause_gives_its_retry_back(
+    end, clock
+):  # trap 50
     budget = budget_of(clock, 5)
     retry = retry_of(clock, budget=budget)
 
@@ -111,18 +62,15 @@ def test_a_block_whose_coroutine_ends_in_the_pause_gives_its_retry_back(
             with attempt:
                 raise OutageError
 
-    async def main() -> None:
-        coroutine = call()
-        coroutine.send(None)
-        assert (len(waits(clock)), budget.balance) == (1, 4.0)
-        if end == "close":
-            coroutine.close()
-        elif end == "throw":
-            with pytest.raises(LookupError):
-                coroutine.throw(LookupError())
-        del coroutine
-        gc.collect()
-
-    asyncio.run(main())
+    coroutine = call()
+    coroutine.send(None)
+    assert (len(waits(clock)), budget.balance) == (1, 4.0)
+    if end == "close":
+        coroutine.close()
+    elif end == "throw":
+        with pytest.raises(LookupError):
+            coroutine.throw(LookupError())
+    del coroutine
+    gc.collect()
     assert (waits(clock), budget.balance) == ([], 5.0)
     assert why(retry) == {"cancelled": 1}

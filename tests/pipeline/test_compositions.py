@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import holdfast as hf
@@ -49,6 +49,7 @@ PIPELINES = st.recursive(
 ).filter(lambda pipe: len(flat(pipe.policies)) <= 9)
 
 
+@settings(max_examples=50)
 @given(PIPELINES)
 def test_any_pipeline_can_be_looked_at_and_called(pipe):
     steps = flat(pipe.policies)
@@ -71,6 +72,7 @@ MADE: dict[str, Any] = {
 }
 
 
+@settings(max_examples=50)
 @given(PIPELINES, st.sampled_from(PLACES), st.booleans())
 def test_an_option_changes_its_place_and_no_other(pipe, option, removes):
     before = places(pipe.policies)

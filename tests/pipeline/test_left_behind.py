@@ -164,18 +164,6 @@ def test_within_a_retry_each_attempt_keeps_a_place_of_its_own(clock):
     assert bulkhead.snapshot().completed == 3
 
 
-def test_a_full_bulkhead_within_a_retry_refuses_the_next_attempt(clock, held):
-    bulkhead = house(places=1)
-    pipe = hf.Pipeline("p", again(clock, 3), bulkhead, threaded(clock))
-    party = begin(pipe, held)
-    clock.advance(1)
-    with pytest.raises(hf.BulkheadFullError):
-        party.result()
-    assert bulkhead.in_flight == 1
-    held.go.set()
-    until(lambda: bulkhead.in_flight == 0)
-
-
 def test_a_fallback_inside_does_not_hide_it(clock, held):
     bulkhead = house()
     pipe = hf.Pipeline("p", bulkhead, hf.Fallback("instead"), threaded(clock))

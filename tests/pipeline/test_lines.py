@@ -152,20 +152,6 @@ def test_a_wait_that_a_slower_rate_makes_too_long_is_refused_at_once(still):
     run(main(), clock=still)
 
 
-def test_a_place_is_given_at_once_when_a_bulkhead_is_resized(still):
-    async def main() -> None:
-        bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=5, max_wait=None, clock=still)
-        bulkhead.enter()
-        tasks = [asyncio.ensure_future(bulkhead.aenter()) for _ in range(3)]
-        await turns(2)
-        bulkhead.resize(3)
-        await turns(2)
-        assert done(tasks) == [True, True, False]
-        await end(tasks)
-
-    run(main(), clock=still)
-
-
 # ---- leaving ----
 
 

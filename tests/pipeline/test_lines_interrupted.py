@@ -96,7 +96,7 @@ STEPS = ["clears", "resizes", "first_leaves", "joins"]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_interrupted_step_leaves_nobody_behind(step: str) -> None:
+def test_an_interrupted_step_leaves_nobody_behind(step):
     for at in range(1, 100):
         scene = Scene(step, at, None)
         scene.holds(step)
@@ -106,7 +106,7 @@ def test_an_interrupted_step_leaves_nobody_behind(step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_finaliser_that_gives_up_a_turn_amid_a_step_is_heard(step: str) -> None:
+def test_a_finaliser_that_gives_up_a_turn_amid_a_step_is_heard(step):
     for at in range(1, 100):
         scene = Scene(step, at, lambda scene: scene.line._abandon(scene.turns[1]))
         assert scene.turns[1] not in scene.line._queue or scene.over
@@ -117,7 +117,7 @@ def test_a_finaliser_that_gives_up_a_turn_amid_a_step_is_heard(step: str) -> Non
 
 
 @pytest.mark.parametrize("window", [None, "sliding"])
-def test_who_waits_in_a_forked_child_asks_again(window: str | None) -> None:
+def test_who_waits_in_a_forked_child_asks_again(window):
     clock = ManualClock(auto=False)
     limiter = RateLimiter("l", rate=1, per=10, max_wait=None, window=window, clock=clock)
     limiter.try_acquire()

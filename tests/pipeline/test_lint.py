@@ -297,24 +297,3 @@ def test_the_same_policy_twice():
     again = retry()
     assert found(again, again) == ["same_policy_twice"]
     assert found(bulkhead(), bulkhead()) == []
-
-
-def test_every_finding_is_about_policies_that_are_there():
-    policies = [
-        breaker(failure_rate=0.5, window=hf.TimeWindow(1), probe_timeout=1),
-        bulkhead(),
-        limiter(),
-        hf.Timeout(2),
-        retry("a", budget=None, on=ConnectionError, backoff=hf.Constant(1)),
-        retry("c"),
-        hf.Fallback(1),
-        limiter(max_wait=9),
-        thread(2),
-        thread(3),
-    ]
-    findings = hf.Pipeline("p", *policies).lint()
-    assert len({finding.code for finding in findings}) >= 12
-    for finding in findings:
-        assert finding.policies
-        assert set(finding.policies) <= set(policies)
-        assert finding.message

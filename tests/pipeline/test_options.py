@@ -118,11 +118,6 @@ def test_policies_of_pipelines_within_are_found_and_those_pipelines_made_anew(cl
     assert outer.with_options(retry=None).policies == (inner,)
 
 
-def test_what_is_not_there_is_not_missed_when_it_is_removed(pipe):
-    assert pipe.with_options(fallback=None, limiter=None).policies == pipe.policies
-    assert pipe.with_options().policies == pipe.policies
-
-
 # ---- putting in ----
 
 

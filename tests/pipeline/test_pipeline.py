@@ -40,28 +40,6 @@ def test_any_order_admits_judges_and_gives_back(order, clock):  # trap 6, trap 5
     assert breaker.snapshot().failed == 2
 
 
-def test_a_probe_that_an_inner_policy_refuses_is_given_back(clock):  # trap 6
-    breaker, _, bulkhead = three(clock)
-    pipe = hf.Pipeline("p", breaker, bulkhead)
-    breaker.trip()
-    clock.advance(10)
-    for _ in range(10):  # more often than there are places for probes
-        with bulkhead, pytest.raises(hf.BulkheadFullError):
-            pipe.call(lambda: None)
-    assert breaker.snapshot().probes == 0
-    assert pipe.call(lambda: "probe") == "probe"
-
-
-def test_pipelines_nest(clock):
-    breaker, limiter, bulkhead = three(clock)
-    inner = hf.Pipeline("inner", limiter, bulkhead)
-    outer = hf.Pipeline("outer", breaker, inner)
-    assert outer.call(lambda: bulkhead.in_flight) == 1
-    assert outer.policies == (breaker, inner)
-    assert limiter.available == 4
-    assert breaker.snapshot().succeeded == 1
-
-
 def test_both_drivers_give_the_same(clock):
     pipe = hf.Pipeline("p", *three(clock))
 
@@ -78,32 +56,6 @@ def test_both_drivers_give_the_same(clock):
     assert inside
     assert isinstance(rejection, hf.BulkheadFullError)
     assert value == "a"
-
-
-def test_breakers_in_it_record_durations_unless_told_not_to(clock):
-    quiet = hf.CircuitBreaker("quiet", latency=False, clock=clock)
-    timed = hf.CircuitBreaker("timed", clock=clock)
-    hf.Pipeline("p", quiet, timed).call(clock.advance, 0.5)
-    assert quiet.snapshot().latency is None
-    latency = timed.snapshot().latency
-    assert latency.count == 1
-    assert latency.total == 0.5
-    assert latency.p50 == pytest.approx(0.5, rel=0.02)
-
-
-def test_policies_with_different_clocks_each_read_their_own():
-    fast, slow = hf.ManualClock(), hf.ManualClock()
-    outer = hf.CircuitBreaker("fast", clock=fast)
-    inner = hf.CircuitBreaker("slow", clock=slow)
-    pipe = hf.Pipeline("p", outer, hf.RateLimiter("l", rate=1, burst=9, clock=slow), inner)
-
-    def call() -> None:
-        fast.advance(8)
-        slow.advance(1)
-
-    pipe.call(call)
-    assert outer.snapshot().latency.total == 8.0
-    assert inner.snapshot().latency.total == 1.0
 
 
 def test_it_says_what_is_in_force(clock):
@@ -196,17 +148,6 @@ def test_it_tells_the_events_of_its_policies_until_unsubscribed(clock):
     assert heard == [("transition", "b"), ("transition", "b"), ("rejection", "h")]
 
 
-def test_a_policy_that_is_in_it_twice_is_heard_once(clock):
-    breaker, limiter, _ = three(clock)
-    pipe = hf.Pipeline("p", breaker, hf.Pipeline("inner", limiter, breaker), limiter)
-    heard: list[str] = []
-    unsubscribe = pipe.on_event(lambda event: heard.append(event.kind))
-    breaker.trip()
-    unsubscribe()
-    breaker.reset()
-    assert heard == ["transition"]
-
-
 def test_reset_and_snapshot_reach_every_policy(clock):  # GEN-09
     breaker, limiter, bulkhead = three(clock)
     pipe = hf.Pipeline("p", breaker, limiter, bulkhead)
@@ -233,16 +174,6 @@ def test_bad_parts_are_named(clock):
         hf.Pipeline("p", hf.PoolBulkhead("pool"))
     sixteen = hf.Pipeline("p", *(hf.Bulkhead(f"h{number}") for number in range(16)))
     assert sixteen.call(lambda: 1) == 1
-
-
-def test_members_in_observe_and_off_mode_let_pass(clock):
-    watched = hf.Bulkhead("watched", max_concurrent=1, mode="observe")
-    absent = hf.RateLimiter("absent", rate=1, mode="off", clock=clock)
-    pipe = hf.Pipeline("p", watched, absent)
-    with watched:
-        assert [pipe.call(lambda: 1) for _ in range(3)] == [1, 1, 1]
-    assert watched.snapshot().observed == 3
-    assert absent.snapshot().allowed == 0
 
 
 def test_an_observed_call_that_is_refused_further_in_is_taken_back(clock):  # trap 6

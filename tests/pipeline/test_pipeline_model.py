@@ -397,7 +397,7 @@ scale = int(os.environ.get("STRESS_SCALE", "1"))
 
 TestPipeline = PipelineMachine.TestCase
 TestPipeline.settings = settings(
-    max_examples=100 + 50 * scale,
+    max_examples=50 * scale,
     # A failure is told at once. STRESS_SHRINK=1 looks for a smaller one, which may take minutes.
     phases=[Phase.generate, *[Phase.shrink] * bool(os.environ.get("STRESS_SHRINK"))],
     stateful_step_count=40,

@@ -9,16 +9,10 @@ from typing import Any
 
 import pytest
 
-from holdfast import (
-    BulkheadFullError,
-    ConfigError,
-    ManualClock,
-    PoolStoppedError,
-    registry,
-)
+from holdfast import BulkheadFullError, ConfigError, ManualClock, PoolStoppedError, registry
 from holdfast.pipeline.pool import PoolBulkhead
 from tests.apart import run_apart
-from tests.pipeline.houses import Job, occupied
+from tests.pipeline.houses import occupied
 from tests.pipeline.parties import LIMIT, Party, until
 
 Make = Callable[..., PoolBulkhead]
@@ -27,8 +21,7 @@ Make = Callable[..., PoolBulkhead]
 # ---- figures ----
 
 
-def test_a_snapshot_shows_threads_queue_and_counts(make: Make, job: Job) -> None:
-    # BH-07
+def test_a_snapshot_shows_threads_queue_and_counts(make, job):  # BH-07
     pool = make(workers=2, max_waiting=4, clock=ManualClock())
     occupied(pool, job)
     pool.submit(pool._clock.advance, 3).result(LIMIT)
@@ -48,15 +41,13 @@ def test_a_snapshot_shows_threads_queue_and_counts(make: Make, job: Job) -> None
         snapshot.active = 0  # type: ignore[misc]
 
 
-def test_figures_of_an_unused_pool_without_a_queue_are_numbers(make: Make) -> None:
-    # D-BH-3, trap 29
+def test_figures_of_an_unused_pool_without_a_queue_are_numbers(make):  # D-BH-3, trap 29
     snapshot = make(max_waiting=0).snapshot()
     assert (snapshot.utilization, snapshot.queue_utilization) == (0.0, 0.0)
     assert snapshot.average_execution_time is None
 
 
-def test_reset_sets_the_counts_back_and_disturbs_no_task(make: Make, job: Job) -> None:
-    # BH-03
+def test_reset_sets_the_counts_back_and_disturbs_no_task(make, job):  # BH-03
     pool = make(max_waiting=0)
     future = occupied(pool, job)
     with pytest.raises(BulkheadFullError):
@@ -69,9 +60,7 @@ def test_reset_sets_the_counts_back_and_disturbs_no_task(make: Make, job: Job) -
     assert pool.snapshot().completed == 1
 
 
-def test_observing_takes_every_task_and_counts_those_it_would_have_refused(
-    make: Make, job: Job
-) -> None:
+def test_observing_takes_every_task_and_counts_those_it_would_have_refused(make, job):
     pool = make(max_waiting=0, mode="observe")
     occupied(pool, job)
     futures = [pool.submit(int) for _ in range(5)]
@@ -82,7 +71,7 @@ def test_observing_takes_every_task_and_counts_those_it_would_have_refused(
     assert [future.result(LIMIT) for future in futures] == [0] * 5
 
 
-def test_switched_off_it_takes_every_task_and_counts_nothing(make: Make, job: Job) -> None:
+def test_switched_off_it_takes_every_task_and_counts_nothing(make, job):
     pool = make(max_waiting=0, mode="off")
     occupied(pool, job)
     futures = [pool.submit(int) for _ in range(5)]
@@ -93,7 +82,7 @@ def test_switched_off_it_takes_every_task_and_counts_nothing(make: Make, job: Jo
     assert (snapshot.accepted, snapshot.completed, snapshot.cancelled) == (0, 0, 0)
 
 
-def test_a_pool_is_in_the_registry_and_may_be_shared(make: Make) -> None:
+def test_a_pool_is_in_the_registry_and_may_be_shared(make):
     pool = make()
     assert registry.get("pool_bulkhead", "jobs") is pool
     shared = make(shared=True, clock=None)
@@ -105,8 +94,7 @@ def test_a_pool_is_in_the_registry_and_may_be_shared(make: Make) -> None:
 # ---- stopping ----
 
 
-def test_accepted_tasks_still_run_when_the_pool_is_stopped(job: Job) -> None:
-    # D-BH-2
+def test_accepted_tasks_still_run_when_the_pool_is_stopped(job):  # D-BH-2
     pool, ran = PoolBulkhead("jobs", workers=1), []
     occupied(pool, job)
     for number in range(10):
@@ -118,8 +106,7 @@ def test_accepted_tasks_still_run_when_the_pool_is_stopped(job: Job) -> None:
     assert ran == list(range(10))
 
 
-def test_submitting_to_a_stopped_pool_is_a_clear_error() -> None:
-    # D-BH-2
+def test_submitting_to_a_stopped_pool_is_a_clear_error():  # D-BH-2
     pool = PoolBulkhead("jobs")
     assert pool.stop() is True
     assert pool.stopped
@@ -134,7 +121,7 @@ def test_submitting_to_a_stopped_pool_is_a_clear_error() -> None:
     ("asked", "field"),
     [({"wait": 5}, "wait"), ({"timeout": -1}, "timeout"), ({"timeout": "5"}, "timeout")],
 )
-def test_what_cannot_be_waited_for_is_refused_and_stops_nothing(asked: Any, field: str) -> None:
+def test_what_cannot_be_waited_for_is_refused_and_stops_nothing(asked, field):
     pool = PoolBulkhead("jobs")
     with pytest.raises(ConfigError, match=f"PoolBulkhead 'jobs': {field}: got "):
         pool.stop(**asked)
@@ -143,7 +130,7 @@ def test_what_cannot_be_waited_for_is_refused_and_stops_nothing(asked: Any, fiel
     assert pool.stop()
 
 
-def test_stopping_strands_nobody_who_waits_to_submit(make: Make, job: Job) -> None:
+def test_stopping_strands_nobody_who_waits_to_submit(make, job):
     pool = make(max_waiting=0, max_wait=None)
     occupied(pool, job)
     parties = [Party(pool.submit, int) for _ in range(3)]
@@ -155,7 +142,7 @@ def test_stopping_strands_nobody_who_waits_to_submit(make: Make, job: Job) -> No
     assert pool.snapshot().completed == 0
 
 
-def test_a_stop_waits_no_longer_than_it_is_told(make: Make, job: Job) -> None:
+def test_a_stop_waits_no_longer_than_it_is_told(make, job):
     pool = make()
     future = occupied(pool, job)
     party = Party(pool.stop, True, 5.0)
@@ -168,7 +155,7 @@ def test_a_stop_waits_no_longer_than_it_is_told(make: Make, job: Job) -> None:
     assert future.result(0) == "done"
 
 
-def test_after_a_stop_the_threads_have_ended() -> None:
+def test_after_a_stop_the_threads_have_ended():
     pool = PoolBulkhead("jobs", workers=3)
     concurrent.futures.wait([pool.submit(int) for _ in range(9)], LIMIT)
     threads = list(pool._crew._executor._threads)
@@ -176,7 +163,7 @@ def test_after_a_stop_the_threads_have_ended() -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_threads_that_nobody_waits_for_end_when_their_tasks_have_run(job: Job) -> None:
+def test_threads_that_nobody_waits_for_end_when_their_tasks_have_run(job):
     pool = PoolBulkhead("jobs", workers=2)
     occupied(pool, job)
     threads = list(pool._crew._executor._threads)
@@ -186,7 +173,7 @@ def test_threads_that_nobody_waits_for_end_when_their_tasks_have_run(job: Job) -
     assert not pool._crew._threads
 
 
-def test_a_task_that_stops_its_own_pool_must_not_wait_for_itself() -> None:
+def test_a_task_that_stops_its_own_pool_must_not_wait_for_itself():
     pool = PoolBulkhead("jobs")
     with pytest.raises(RuntimeError, match="cannot wait for itself"):
         pool.submit(pool.stop).result(LIMIT)
@@ -196,8 +183,7 @@ def test_a_task_that_stops_its_own_pool_must_not_wait_for_itself() -> None:
     assert pool.stop()
 
 
-def test_a_pool_that_nobody_keeps_ends_with_its_tasks(job: Job) -> None:
-    # trap 67
+def test_a_pool_that_nobody_keeps_ends_with_its_tasks(job):  # trap 67
     pool = PoolBulkhead("jobs", workers=1)
     future = occupied(pool, job)
     threads = list(pool._crew._executor._threads)
@@ -213,7 +199,7 @@ def test_a_pool_that_nobody_keeps_ends_with_its_tasks(job: Job) -> None:
     until(is_gone)
 
 
-def test_a_kept_future_keeps_neither_the_pool_nor_what_the_task_was_given() -> None:
+def test_a_kept_future_keeps_neither_the_pool_nor_what_the_task_was_given():
     class Argument:
         pass
 
@@ -233,8 +219,7 @@ def test_a_kept_future_keeps_neither_the_pool_nor_what_the_task_was_given() -> N
         assert (error is None) == (fn is id)
 
 
-def test_tasks_accepted_before_the_interpreter_ends_are_run() -> None:
-    # D-BH-2
+def test_tasks_accepted_before_the_interpreter_ends_are_run():  # D-BH-2
     assert run_apart("""
         import threading
         from holdfast.pipeline.pool import PoolBulkhead
@@ -249,23 +234,7 @@ def test_tasks_accepted_before_the_interpreter_ends_are_run() -> None:
 # ---- fork and failure ----
 
 
-@pytest.mark.parametrize("stopped", [False, True])
-def test_after_a_fork_a_pool_is_empty_and_stopped_if_it_was(stopped: bool) -> None:
-    # trap 58
-    pool = PoolBulkhead("jobs", workers=1)
-    assert pool.submit(int).result(LIMIT) == 0
-    if stopped:
-        pool.stop()
-    pool._after_fork()
-    assert pool.stopped is stopped
-    assert pool.snapshot().active == 0
-    if not stopped:
-        assert pool.submit(int, "3").result(LIMIT) == 3
-        assert pool.stop()
-
-
-def test_a_forked_child_has_an_empty_pool_with_threads_of_its_own() -> None:
-    # trap 58
+def test_a_forked_child_has_an_empty_pool_with_threads_of_its_own():  # trap 58
     printed = run_apart("""
         import os, threading, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point
@@ -292,9 +261,7 @@ def test_a_forked_child_has_an_empty_pool_with_threads_of_its_own() -> None:
     assert printed.split() == ["7"]
 
 
-def test_a_task_for_which_no_thread_can_be_started_holds_no_place(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_for_which_no_thread_can_be_started_holds_no_place(make, monkeypatch):
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -308,8 +275,8 @@ def test_a_task_for_which_no_thread_can_be_started_holds_no_place(
 
 
 def test_a_thread_that_starts_although_its_start_was_cut_short_ends_no_wait_for_another(
-    make: Make, job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make, job, monkeypatch
+):
     pool = make(workers=2)
     running = occupied(pool, job)
     started: list[concurrent.futures.Future[None]] = []
@@ -330,8 +297,7 @@ def test_a_thread_that_starts_although_its_start_was_cut_short_ends_no_wait_for_
     assert running.done()
 
 
-def test_ctrl_c_in_a_waiting_submit_leaves_no_task_and_no_place() -> None:
-    # trap 33
+def test_ctrl_c_in_a_waiting_submit_leaves_no_task_and_no_place():  # trap 33
     printed = run_apart("""
         import threading
         from holdfast.pipeline.pool import PoolBulkhead

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 import holdfast as hf
@@ -30,14 +28,5 @@ def refused_once(clock: hf.ManualClock, *inside: hf.Policy) -> hf.Pipeline:
 def test_in_a_thread(clock, thread):
     pipe = refused_once(clock, hf.Timeout(30, thread=thread, clock=clock))
     outcome = pipe.try_call(outage)
-    assert isinstance(outcome.error, OutageError)
-    assert outcome.rejection is None
-
-
-def test_in_a_task(clock):
-    async def fails() -> None:
-        raise OutageError
-
-    outcome = asyncio.run(refused_once(clock).try_acall(fails))
     assert isinstance(outcome.error, OutageError)
     assert outcome.rejection is None

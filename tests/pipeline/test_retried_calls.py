@@ -11,13 +11,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import ManualClock
 from tests.policies.calls import OutageError, fine
-from tests.policies.retries import (
-    Flaky,
-    retry_of,
-    run_async,
-)
+from tests.policies.retries import Flaky, retry_of, run_async
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
@@ -25,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_warnings")
 # ---- what can be called ----
 
 
-def test_a_method_is_called_again_on_its_own_object(clock: ManualClock) -> None:
+def test_a_method_is_called_again_on_its_own_object(clock):
     retry = retry_of(clock)
 
     shared: list[type] = []
@@ -70,7 +65,7 @@ def test_a_method_is_called_again_on_its_own_object(clock: ManualClock) -> None:
     assert (snapshot.succeeded, snapshot.attempts) == (4, 3 + 3 + 2 + 3)
 
 
-def test_each_attempt_of_a_coroutine_function_is_a_fresh_coroutine(clock: ManualClock) -> None:
+def test_each_attempt_of_a_coroutine_function_is_a_fresh_coroutine(clock):
     coroutines: list[Any] = []
 
     def make(*args: Any, **kwargs: Any) -> Any:
@@ -88,7 +83,7 @@ def test_each_attempt_of_a_coroutine_function_is_a_fresh_coroutine(clock: Manual
     assert {coroutine.cr_frame for coroutine in coroutines} == {None}
 
 
-def test_a_plain_function_that_gives_coroutines_is_called_again(clock: ManualClock) -> None:
+def test_a_plain_function_that_gives_coroutines_is_called_again(clock):
     # The coroutine it has given is the attempt; what it does itself has been done before.
     made: list[int] = []
 
@@ -114,9 +109,7 @@ def test_a_plain_function_that_gives_coroutines_is_called_again(clock: ManualClo
         retry.try_call(call)
 
 
-def test_a_plain_function_that_fails_before_it_gives_a_coroutine_is_called_again(
-    clock: ManualClock,
-) -> None:
+def test_a_plain_function_that_fails_before_it_gives_a_coroutine_is_called_again(clock):
     flaky = Flaky(clock, 1)
 
     def call() -> Any:
@@ -142,7 +135,7 @@ class Later:
         return "fine"
 
 
-def test_whatever_can_be_awaited_may_be_an_attempt(clock: ManualClock) -> None:
+def test_whatever_can_be_awaited_may_be_an_attempt(clock):
     failures = [1, 2]
     retry = retry_of(clock)
     assert run_async(clock, retry.acall(lambda: Later(failures))) == "fine"
@@ -168,9 +161,7 @@ def test_whatever_can_be_awaited_may_be_an_attempt(clock: ManualClock) -> None:
     assert retry.snapshot().recovered == 3
 
 
-def test_what_is_not_to_be_awaited_is_the_callers_mistake_and_not_retried(
-    clock: ManualClock,
-) -> None:
+def test_what_is_not_to_be_awaited_is_the_callers_mistake_and_not_retried(clock):
     retry = retry_of(clock, on=TypeError)
     with pytest.raises(TypeError, match="use call"):
         run_async(clock, retry.acall(fine))  # type: ignore[arg-type]
@@ -186,7 +177,7 @@ class Thing:
 
 
 @pytest.mark.parametrize("ends", ["succeeds", "fails"])
-def test_arguments_live_no_longer_than_their_call(ends: str, clock: ManualClock) -> None:
+def test_arguments_live_no_longer_than_their_call(ends, clock):
     retry = retry_of(clock, attempts=2)
     failures = 1 if ends == "succeeds" else 9
 
@@ -222,7 +213,7 @@ def test_arguments_live_no_longer_than_their_call(ends: str, clock: ManualClock)
         gc.enable()
 
 
-def test_a_coroutine_that_has_ended_keeps_nothing_of_its_call(clock: ManualClock) -> None:
+def test_a_coroutine_that_has_ended_keeps_nothing_of_its_call(clock):
     async def acall(thing: Thing) -> str:
         return "fine"
 
@@ -235,8 +226,7 @@ def test_a_coroutine_that_has_ended_keeps_nothing_of_its_call(clock: ManualClock
     assert gone() is None
 
 
-def test_an_error_that_was_retried_is_gone_before_the_pause(clock: ManualClock) -> None:
-    # trap 14
+def test_an_error_that_was_retried_is_gone_before_the_pause(clock):  # trap 14
     kept: list[weakref.ref[Exception]] = []
 
     def call() -> str:
@@ -259,7 +249,7 @@ def test_an_error_that_was_retried_is_gone_before_the_pause(clock: ManualClock) 
     assert run_async(clock, retry_of(clock).acall(acall)) == "fine"
 
 
-def test_an_error_is_no_context_of_the_next_one(clock: ManualClock) -> None:
+def test_an_error_is_no_context_of_the_next_one(clock):
     errors = [OutageError(n) for n in range(3)]
     with pytest.raises(OutageError):
         retry_of(clock).call(Flaky(clock, 3, errors))

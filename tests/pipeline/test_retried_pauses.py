@@ -13,15 +13,7 @@ from holdfast import ManualClock
 from tests.apart import run_apart
 from tests.pipeline.parties import Party, auntil, until
 from tests.policies.calls import OutageError
-from tests.policies.retries import (
-    Flaky,
-    budget_of,
-    in_a_coroutine,
-    retry_of,
-    run_async,
-    waits,
-    why,
-)
+from tests.policies.retries import Flaky, budget_of, in_a_coroutine, retry_of, run_async, waits, why
 from tests.policies.test_forked import IN_CHILD
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
@@ -42,9 +34,8 @@ def paused(retry: hf.Retry, make: str) -> Any:
 
 
 @pytest.mark.parametrize("make", ["acall", "try_acall", "guard"])
-def test_a_call_that_is_cancelled_in_its_pause_ends_at_once_and_leaves_nothing(
-    make: str, clock: ManualClock
-) -> None:  # trap 41, trap 50, RT-07, D-RT-3, GEN-04
+def test_a_call_that_is_cancelled_in_its_pause_ends_at_once_and_leaves_nothing(make, clock):
+    # trap 41, trap 50, RT-07, D-RT-3, GEN-04
     budget = budget_of(clock, 5)
     retry = retry_of(clock, budget=budget, backoff=hf.Constant(3600))
 
@@ -65,34 +56,28 @@ def test_a_call_that_is_cancelled_in_its_pause_ends_at_once_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("end", ["close", "throw", "drop", "interrupt"])
-def test_a_coroutine_that_ends_in_its_pause_leaves_nothing(end: str, clock: ManualClock) -> None:
-    # trap 41, trap 50
+async def test_a_coroutine_that_ends_in_its_pause_leaves_nothing(end, clock):  # trap 41, trap 50
     budget = budget_of(clock, 5)
     bulkhead = hf.Bulkhead("b", max_concurrent=1)
     retry = retry_of(clock, budget=budget)
     pipe = hf.Pipeline("p", bulkhead, retry)
-
-    async def main() -> None:
-        coroutine = pipe.acall(failing)
-        coroutine.send(None)
-        coroutine.send(None)
-        assert (len(waits(clock)), budget.balance, bulkhead.in_flight) == (1, 4.0, 1)
-        if end == "close":
-            coroutine.close()
-        elif end != "drop":
-            kind = LookupError if end == "throw" else KeyboardInterrupt
-            with pytest.raises(kind):
-                coroutine.throw(kind())
-        del coroutine
-        gc.collect()
-
-    asyncio.run(main())
+    coroutine = pipe.acall(failing)
+    coroutine.send(None)
+    coroutine.send(None)
+    assert (len(waits(clock)), budget.balance, bulkhead.in_flight) == (1, 4.0, 1)
+    if end == "close":
+        coroutine.close()
+    elif end != "drop":
+        kind = LookupError if end == "throw" else KeyboardInterrupt
+        with pytest.raises(kind):
+            coroutine.throw(kind())
+    del coroutine
+    gc.collect()
     assert (clock._callbacks, budget.balance, bulkhead.in_flight) == ({}, 5.0, 0)
     assert why(retry) == {"cancelled": 1}
 
 
-def test_a_task_cancelled_while_an_attempt_runs_is_not_retried(clock: ManualClock) -> None:
-    # trap 50, D-RT-3
+async def test_a_task_cancelled_while_an_attempt_runs_is_not_retried(clock):  # trap 50, D-RT-3
     retry = retry_of(clock, on=lambda error: True)
     begun: list[int] = []
 
@@ -100,36 +85,28 @@ def test_a_task_cancelled_while_an_attempt_runs_is_not_retried(clock: ManualCloc
         begun.append(1)
         await asyncio.Event().wait()
 
-    async def main() -> None:
-        task = asyncio.ensure_future(retry.acall(call))
-        await auntil(lambda: begun)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
+    task = asyncio.ensure_future(retry.acall(call))
+    await auntil(lambda: begun)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert (len(begun), why(retry)) == (1, {"cancelled": 1})
 
 
-def test_thousands_of_pauses_that_are_cancelled_leave_no_timer(clock: ManualClock) -> None:
-    # trap 43, trap 50
-    budget = budget_of(clock, 2_000)
+async def test_hundreds_of_pauses_that_are_cancelled_leave_no_timer(clock):  # trap 43, trap 50
+    budget = budget_of(clock, 300)
     retry = retry_of(clock, budget=budget)
-
-    async def main() -> None:
-        tasks = [asyncio.ensure_future(retry.acall(failing)) for _ in range(2_000)]
-        await auntil(lambda: len(clock._callbacks) == 2_000)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        with pytest.raises(OutageError):
-            await retry_of(clock, attempts=1).acall(failing)
-
-    asyncio.run(main())
-    assert (clock._callbacks, budget.balance) == ({}, 2_000.0)
+    tasks = [asyncio.ensure_future(retry.acall(failing)) for _ in range(300)]
+    await auntil(lambda: len(clock._callbacks) == 300)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with pytest.raises(OutageError):
+        await retry_of(clock, attempts=1).acall(failing)
+    assert (clock._callbacks, budget.balance) == ({}, 300.0)
 
 
-def test_calls_in_their_pause_do_not_hold_up_the_loop_or_each_other(clock: ManualClock) -> None:
+def test_calls_in_their_pause_do_not_hold_up_the_loop_or_each_other(clock):
     retry = retry_of(clock, backoff=hf.Linear(1, 1, jitter=False))
 
     async def main() -> list[Any]:
@@ -140,7 +117,7 @@ def test_calls_in_their_pause_do_not_hold_up_the_loop_or_each_other(clock: Manua
     assert clock.now() == 3.0
 
 
-def test_a_thread_in_its_pause_goes_on_when_the_clock_is_moved() -> None:
+def test_a_thread_in_its_pause_goes_on_when_the_clock_is_moved():
     clock = ManualClock(auto=False)
     retry = retry_of(clock)
     flaky = Flaky(clock, 1)
@@ -152,9 +129,7 @@ def test_a_thread_in_its_pause_goes_on_when_the_clock_is_moved() -> None:
     assert clock._callbacks == {}
 
 
-def test_the_pause_of_a_call_that_no_loop_drives_is_an_error_and_not_a_hang(
-    clock: ManualClock,
-) -> None:
+def test_the_pause_of_a_call_that_no_loop_drives_is_an_error_and_not_a_hang(clock):
     budget = budget_of(clock, 5)
     retry = retry_of(clock, budget=budget)
     coroutine = retry.acall(in_a_coroutine_of_nobody)
@@ -170,7 +145,7 @@ async def in_a_coroutine_of_nobody() -> None:
 # ---- apart ----
 
 
-def test_a_forked_child_draws_other_delays_than_its_parent() -> None:  # trap 58
+def test_a_forked_child_draws_other_delays_than_its_parent():  # trap 58
     run_apart(
         IN_CHILD
         + """
@@ -195,7 +170,7 @@ def test_a_forked_child_draws_other_delays_than_its_parent() -> None:  # trap 58
     )
 
 
-def test_a_call_in_its_pause_when_the_process_forks_is_the_parents() -> None:  # trap 58
+def test_a_call_in_its_pause_when_the_process_forks_is_the_parents():  # trap 58
     run_apart(
         IN_CHILD
         + """

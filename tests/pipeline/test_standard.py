@@ -101,12 +101,6 @@ def test_a_fallback_function_is_asked_with_the_exception(clock):
     assert pipe.call(lambda: 1 / 0) == "ZeroDivisionError"
 
 
-def test_a_timeout_of_none_is_none():
-    pipe = hf.Pipeline.standard("p", total_timeout=None, attempt_timeout=None)
-    assert kinds(pipe) == ["retry", "circuit_breaker", "bulkhead"]
-    assert kinds(hf.Pipeline.standard("p", total_timeout=None))[0] == "retry"
-
-
 def test_its_mode_is_that_of_every_policy_made_here(clock):
     own = hf.CircuitBreaker("own", clock=clock)
     pipe = hf.Pipeline.standard("p", mode="observe", breaker=own, rate=1, fallback=1, clock=clock)

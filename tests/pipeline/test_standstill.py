@@ -100,7 +100,7 @@ def in_loop(wait: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("case", BOUNDED)
-def test_a_wait_that_ends_is_warned_of_once_a_policy(case: Any) -> None:
+def test_a_wait_that_ends_is_warned_of_once_a_policy(case):
     policy, wait = case()
     with pytest.warns(RuntimeWarning, match="event loop stands still") as told:
         in_loop(wait)
@@ -112,13 +112,13 @@ def test_a_wait_that_ends_is_warned_of_once_a_policy(case: Any) -> None:
 
 
 @pytest.mark.parametrize("case", BOUNDED)
-def test_where_no_loop_runs_nothing_is_said(case: Any) -> None:
+def test_where_no_loop_runs_nothing_is_said(case):
     case()[1]()
     asyncio.run(asyncio.to_thread(case()[1]))
 
 
 @pytest.mark.parametrize("case", BOUNDED)
-def test_where_the_warning_is_an_error_nothing_is_held(case: Any) -> None:
+def test_where_the_warning_is_an_error_nothing_is_held(case):
     policy, wait = case()
     before = getattr(policy, "in_flight", 0), getattr(policy, "available", 0)
     for _ in range(2):
@@ -139,7 +139,7 @@ def test_where_the_warning_is_an_error_nothing_is_held(case: Any) -> None:
         (hf.Bulkhead("b"), "'async with'"),
     ],
 )
-def test_what_is_said_names_what_waits_in_a_task(policy: Any, named: str) -> None:
+def test_what_is_said_names_what_waits_in_a_task(policy, named):
     from holdfast.pipeline.standstill import mind_loop
 
     with pytest.warns(RuntimeWarning, match="stands still") as told:
@@ -165,7 +165,7 @@ def hopeless(bulkhead: hf.Bulkhead) -> Iterator[Callable[[], object]]:
     yield lambda: list(bulkhead(lambda: (one for one in [1]))())
 
 
-def test_a_bulkhead_that_a_task_enters_twice_says_so_instead_of_hanging() -> None:
+def test_a_bulkhead_that_a_task_enters_twice_says_so_instead_of_hanging():
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=None)
 
     async def main(_loop: object) -> None:
@@ -182,7 +182,7 @@ def test_a_bulkhead_that_a_task_enters_twice_says_so_instead_of_hanging() -> Non
     assert bulkhead.in_flight == 0
 
 
-def test_a_deadline_is_an_end() -> None:
+def test_a_deadline_is_an_end():
     clock = auto()
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=None, clock=clock)
     timeout = hf.Timeout(5, clock=clock)
@@ -195,7 +195,7 @@ def test_a_deadline_is_an_end() -> None:
         run(main)
 
 
-def test_what_has_room_waits_for_nothing_and_says_nothing() -> None:
+def test_what_has_room_waits_for_nothing_and_says_nothing():
     bulkhead = hf.Bulkhead("b", max_concurrent=2, max_waiting=1, max_wait=None)
 
     async def main(_loop: object) -> None:
@@ -209,7 +209,7 @@ def test_what_has_room_waits_for_nothing_and_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("ask", ["result", "exception", "stop"])
-def test_what_waits_for_a_pool_in_a_loop_is_warned_of(ask: str) -> None:
+def test_what_waits_for_a_pool_in_a_loop_is_warned_of(ask):
     pool, go_on = hf.PoolBulkhead("pool", workers=1), threading.Event()
 
     async def main(_loop: object) -> None:

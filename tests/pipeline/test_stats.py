@@ -191,7 +191,7 @@ def test_figures_of_tasks_do_not_mix(clock):  # trap 56
 # ---- what is no outcome ----
 
 
-def test_cancellation_and_interrupts_are_raised(clock):  # trap 50
+async def test_cancellation_and_interrupts_are_raised(clock):  # trap 50
     retry = retry_of(clock)
 
     def interrupt() -> None:
@@ -199,15 +199,11 @@ def test_cancellation_and_interrupts_are_raised(clock):  # trap 50
 
     with pytest.raises(KeyboardInterrupt):
         retry.call_with_stats(interrupt)
-
-    async def main() -> None:
-        waits = asyncio.ensure_future(retry.acall_with_stats(asyncio.sleep, 3600))
-        await asyncio.sleep(0)
-        waits.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waits
-
-    asyncio.run(main())
+    waits = asyncio.ensure_future(retry.acall_with_stats(asyncio.sleep, 3600))
+    await asyncio.sleep(0)
+    waits.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waits
     assert retry.snapshot().gave_up["cancelled"] == 2
 
 
@@ -227,47 +223,3 @@ def test_what_it_cannot_see_the_end_of_is_refused(clock):
     with pytest.raises(TypeError, match="use submit"):
         hf.PoolBulkhead("pool").call_with_stats(len, "a")
     assert breaker.snapshot().admitted == 0
-
-
-# ---- refusals that are not the last word ----
-
-
-class Freeing(hf.Backoff):
-    """Leaves a bulkhead when it is asked."""
-
-    def __init__(self, bulkhead: hf.Bulkhead) -> None:
-        self.bulkhead = bulkhead
-
-    def delay(self, attempt: int, previous: Any = None) -> float:
-        self.bulkhead.leave()
-        return 0.0
-
-
-def test_an_error_after_a_refusal_that_was_tried_again_is_an_error(call, clock):
-    bulkhead = hf.Bulkhead("b", max_concurrent=1, clock=clock)
-    retry = retry_of(clock, attempts=2, on=hf.Rejected, backoff=Freeing(bulkhead))
-    bulkhead.enter()
-    outcome, stats = call(hf.Pipeline("p", retry, bulkhead), failing(1, KeyError))
-    assert isinstance(outcome.error, KeyError)
-    assert outcome.rejection is None
-    assert stats.attempts == 1
-
-
-def test_a_refusal_that_retries_wrap_is_an_error(call, clock):  # RT-08
-    bulkhead = hf.Bulkhead("b", max_concurrent=1, clock=clock)
-    retry = retry_of(clock, attempts=2, on=hf.Rejected, wrap=True)
-    with bulkhead:
-        outcome, _ = call(hf.Pipeline("p", retry, bulkhead), failing(0))
-    assert isinstance(outcome.error, hf.RetryExhaustedError)
-    assert isinstance(outcome.error.__cause__, hf.BulkheadFullError)
-
-
-def test_what_a_hook_raises_about_a_refusal_is_an_error(call, clock):
-    def broken(_: object) -> None:
-        raise ZeroDivisionError
-
-    bulkhead = hf.Bulkhead("b", max_concurrent=1, clock=clock)
-    retry = retry_of(clock, on=hf.Rejected, retry_after=broken)
-    with bulkhead:
-        outcome, _ = call(hf.Pipeline("p", retry, bulkhead), failing(0))
-    assert isinstance(outcome.error, ZeroDivisionError)

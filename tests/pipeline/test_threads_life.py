@@ -25,27 +25,26 @@ def clock() -> hf.ManualClock:
 # ---- how many ----
 
 
-def test_two_hundred_timeouts_leave_no_thread_behind(clock):
+def test_timeouts_one_after_another_leave_no_thread_behind(clock):
     # D-CB-4, D-C-5: there each left one for ever, and its work went on in the background.
     timeout = threaded(clock, workers=4, name="leaky")
-    for _ in range(50):
+    for _ in range(10):
         works = [Held() for _ in range(4)]
         for held in works:
             leave_behind(timeout, held, clock)
         for held in works:
             held.go.set()
         until(lambda: timeout.snapshot().running == 0)
-    assert timeout.snapshot().abandoned == 200
+    assert timeout.snapshot().abandoned == 40
     assert len(crew_threads("leaky")) <= 4
 
 
-def test_two_hundred_timeouts_of_work_that_hangs_leave_no_more_than_there_are_workers(clock, held):
-    # D-CB-4
+def test_timeouts_of_work_that_hangs_leave_no_more_threads_than_workers(clock, held):  # D-CB-4
     timeout = threaded(clock, workers=4, name="hung")
     for _ in range(4):
         leave_behind(timeout, held, clock)
-    parties = [Party(timeout.call, held) for _ in range(196)]
-    until(lambda: timeout._crew.queued == 196)
+    parties = [Party(timeout.call, held) for _ in range(40)]
+    until(lambda: timeout._crew.queued == 40)
     clock.advance(1)
     for party in parties:
         with pytest.raises(hf.DeadlineExceededError):
@@ -53,7 +52,7 @@ def test_two_hundred_timeouts_of_work_that_hangs_leave_no_more_than_there_are_wo
     assert len(crew_threads("hung")) == 4
     assert timeout._crew.queued == 0
     shown = timeout.snapshot()
-    assert (shown.expired, shown.abandoned, shown.running) == (200, 4, 4)
+    assert (shown.expired, shown.abandoned, shown.running) == (44, 4, 4)
     assert not clock._callbacks  # D-CB-5: nor a timer
 
 
@@ -66,9 +65,7 @@ def test_no_thread_is_started_before_the_first_call(clock):
 # ---- a policy that is dropped ----
 
 
-def test_threads_keep_nothing_of_the_context_of_whoever_they_were_started_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_threads_keep_nothing_of_the_context_of_whoever_they_were_started_for(monkeypatch):
     monkeypatch.setenv("PYTHON_THREAD_INHERIT_CONTEXT", "1")
     assert (
         run_apart("""
@@ -161,7 +158,7 @@ def test_daemons_end_when_they_are_told_to_and_have_done_what_they_had():
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_whatever_the_threads_do_every_work_ends_and_every_place_comes_home(seed, stress_scale):
 
     clock = hf.ManualClock(auto=False)
@@ -184,7 +181,7 @@ def test_whatever_the_threads_do_every_work_ends_and_every_place_comes_home(seed
 
     def caller(seed: int) -> None:
         rng = random.Random(seed)
-        for _ in range(30 * stress_scale):
+        for _ in range(12 * stress_scale):
             try:
                 pipe.call(work, rng)
                 outcomes.append("done")
@@ -199,7 +196,7 @@ def test_whatever_the_threads_do_every_work_ends_and_every_place_comes_home(seed
         party.result()
     until(lambda: first.snapshot().running == second.snapshot().running == 0)
     until(lambda: (outside.in_flight, inside.in_flight, small.in_flight) == (0, 0, 0))
-    assert len(outcomes) == 8 * 30 * stress_scale
+    assert len(outcomes) == 8 * 12 * stress_scale
     assert set(outcomes) <= {
         "done",
         "ValueError",

@@ -45,14 +45,6 @@ def test_a_call_of_another_thread_comes_to_its_end_though_the_main_thread_has_en
     assert out == "to its end\n"
 
 
-def test_idle_threads_do_not_keep_it_either():
-    assert run_apart("""
-        import holdfast as hf
-        timeout = hf.Timeout(30, thread=True)
-        print(timeout.call(len, "four"))
-        """) == ("4\n")
-
-
 # ---- interrupted ----
 
 INTERRUPTED = """
@@ -142,7 +134,7 @@ def test_interrupts_at_any_moment_leave_nothing_that_is_not_counted():
         sender = threading.Thread(target=signals)
         sender.start()
         interrupted = 0
-        while interrupted < 300:
+        while interrupted < 60:
             try:
                 armed = True
                 while True:

@@ -20,31 +20,28 @@ from tests.policies.timeouts import counts
 
 
 @pytest.mark.parametrize("how", ["closed", "thrown into", "dropped"])
-def test_the_alarm_of_a_call_that_ends_otherwise_is_cleared(how: str):  # trap 52, D-CB-5
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        future = loop.create_future()
+async def test_the_alarm_of_a_call_that_ends_otherwise_is_cleared(loop, how):  # trap 52, D-CB-5
+    policy = hf.Timeout(1, clock=loop.clock)
+    future = loop.create_future()
 
-        async def body() -> None:
-            await future
+    async def body() -> None:
+        await future
 
-        call: Any = policy.acall(body)
-        call.send(None)
-        if how == "closed":
-            call.close()
-        elif how == "thrown into":
-            with pytest.raises(LookupError):
-                call.throw(LookupError())
-        call = None
-        gc.collect()
-        await asyncio.sleep(2)
-        assert not future.cancelled()
-        assert policy.snapshot().expired == 0
-
-    run(main)
+    call: Any = policy.acall(body)
+    call.send(None)
+    if how == "closed":
+        call.close()
+    elif how == "thrown into":
+        with pytest.raises(LookupError):
+            call.throw(LookupError())
+    call = None
+    gc.collect()
+    await asyncio.sleep(2)
+    assert not future.cancelled()
+    assert policy.snapshot().expired == 0
 
 
-def test_a_call_that_dies_is_not_cut_as_it_dies(clock):
+async def test_a_call_that_dies_is_not_cut_as_it_dies(clock):
     # Its clean-up moves the clock: the alarm would ring for what is half gone.
     policy = hf.Timeout(1, clock=clock)
     closed = []
@@ -56,14 +53,11 @@ def test_a_call_that_dies_is_not_cut_as_it_dies(clock):
             clock.advance(5)
             closed.append(True)
 
-    async def main() -> None:
-        call: Any = policy.acall(body)
-        call.send(None)
-        del call
-        assert closed == [True]
-        await turns(3)
-
-    asyncio.run(main())
+    call: Any = policy.acall(body)
+    call.send(None)
+    del call
+    assert closed == [True]
+    await turns(3)
     assert policy.snapshot().expired == 0
 
 
@@ -92,39 +86,36 @@ def test_a_task_that_is_given_up_in_the_middle_is_collected(clock):
         assert hf.deadline() is None
 
 
-def test_a_task_is_collected_by_another_thread_while_the_loop_runs():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        futures = []
+async def test_a_task_is_collected_by_another_thread_while_the_loop_runs(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
+    futures = []
 
-        async def body() -> None:
-            future = loop.create_future()
-            futures.append(weakref.ref(future))
-            await future
+    async def body() -> None:
+        future = loop.create_future()
+        futures.append(weakref.ref(future))
+        await future
 
-        def circle() -> None:
-            call = policy.acall(body)
-            call.send(None)
-            box = [call]
-            box.append(box)  # type: ignore[arg-type]
+    def circle() -> None:
+        call = policy.acall(body)
+        call.send(None)
+        box = [call]
+        box.append(box)  # type: ignore[arg-type]
 
-        gc.collect()
-        gc.disable()
-        try:
-            for _ in range(100):
-                circle()
-            keeps = asyncio.ensure_future(policy.acall(asyncio.sleep, 9))
-            await turns(2)
-            thread = threading.Thread(target=gc.collect)
-            thread.start()
-            thread.join()
-        finally:
-            gc.enable()
-        assert all(future() is None for future in futures)
-        assert type(await ended(keeps)) is hf.DeadlineExceededError
-        assert counts(policy) == (0, 1, 0, 0)
-
-    run(main)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            circle()
+        keeps = asyncio.ensure_future(policy.acall(asyncio.sleep, 9))
+        await turns(2)
+        thread = threading.Thread(target=gc.collect)
+        thread.start()
+        thread.join()
+    finally:
+        gc.enable()
+    assert all(future() is None for future in futures)
+    assert type(await ended(keeps)) is hf.DeadlineExceededError
+    assert counts(policy) == (0, 1, 0, 0)
 
 
 class StoppedByOneFunction(hf.ManualClock):
@@ -172,44 +163,39 @@ def test_a_timeout_dies_in_one_collection_with_what_cancels_its_timer():
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_forked_while_calls_wait_nothing_rings_in_the_child():  # traps 46, 58
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        calls: list[Any] = []
-        for _ in range(3):
-            calls.append(policy.acall(asyncio.sleep, 9))
-            calls[-1].send(None)
+async def test_forked_while_calls_wait_nothing_rings_in_the_child(loop):  # traps 46, 58
+    policy = hf.Timeout(1, clock=loop.clock)
+    calls: list[Any] = []
+    for _ in range(3):
+        calls.append(policy.acall(asyncio.sleep, 9))
+        calls[-1].send(None)
 
-        def check() -> None:
-            calls[0].close()
-            del calls[:]
-            gc.collect()
-            loop.clock.advance_ns(2 * 10**9)
-            for timer in list(loop._scheduled):  # type: ignore[attr-defined]
-                timer._run()
-            assert counts(policy) == (0, 0, 0, 0)
-            asyncio._set_running_loop(None)
+    def check() -> None:
+        calls[0].close()
+        del calls[:]
+        gc.collect()
+        loop.clock.advance_ns(2 * 10**9)
+        for timer in list(loop._scheduled):  # type: ignore[attr-defined]
+            timer._run()
+        assert counts(policy) == (0, 0, 0, 0)
+        asyncio._set_running_loop(None)
 
-            async def again(loop: VirtualLoop) -> None:
-                mine = hf.Timeout(1, clock=loop.clock)
-                for one in (mine, policy):
-                    wait = one.acall(asyncio.sleep, 0)
-                    await wait
+        async def again(loop: VirtualLoop) -> None:
+            mine = hf.Timeout(1, clock=loop.clock)
+            for one in (mine, policy):
+                wait = one.acall(asyncio.sleep, 0)
+                await wait
 
-            run(again)
-            assert policy.snapshot().in_time == 1
+        run(again)
+        assert policy.snapshot().in_time == 1
 
-        in_child(check)
-        for call in calls:
-            call.close()
-
-    run(main)
+    in_child(check)
+    for call in calls:
+        call.close()
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
-def test_an_interrupt_while_an_alarm_is_set_is_the_calls(
-    monkeypatch: pytest.MonkeyPatch, goes_on: bool
-) -> None:
+async def test_an_interrupt_while_an_alarm_is_set_is_the_calls(loop, monkeypatch, goes_on):
     """A signal's handler raises in whatever Python runs; here that sets the timer of the loop."""
     set_timer: Callable[..., Any] = hf.Timeout._set_timer
     interrupts, heard = [KeyboardInterrupt], []
@@ -229,13 +215,10 @@ def test_an_interrupt_while_an_alarm_is_set_is_the_calls(
         await asyncio.sleep(9)
         return "ok"
 
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        monkeypatch.setattr(hf.Timeout, "_set_timer", interrupted)
-        with pytest.raises(hf.DeadlineExceededError if goes_on else KeyboardInterrupt):
-            await policy.acall(body)
-        assert (heard, hf.deadline()) == ([True], None)
-        assert (loop.time(), loop.pending) == (1 if goes_on else 0, 0)
-        assert counts(policy) == ((0, 1, 0, 0) if goes_on else (1, 0, 0, 0))
-
-    run(main)
+    policy = hf.Timeout(1, clock=loop.clock)
+    monkeypatch.setattr(hf.Timeout, "_set_timer", interrupted)
+    with pytest.raises(hf.DeadlineExceededError if goes_on else KeyboardInterrupt):
+        await policy.acall(body)
+    assert (heard, hf.deadline()) == ([True], None)
+    assert (loop.time(), loop.pending) == (1 if goes_on else 0, 0)
+    assert counts(policy) == ((0, 1, 0, 0) if goes_on else (1, 0, 0, 0))

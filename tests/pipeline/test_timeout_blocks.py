@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.pipeline.virtual import VirtualLoop, ended, run, turns
+from tests.pipeline.virtual import ended, turns
 from tests.policies.timeouts import counts
 
 pytestmark = pytest.mark.usefixtures("nothing_stays_open")
@@ -57,18 +57,6 @@ def test_what_is_called_in_a_block_has_its_deadline(clock):  # TO-09
         hf.check_deadline()
     assert counts(outer) == (0, 1, 0, 0)
     assert counts(inner) == (2, 0, 0, 2)
-
-
-def test_a_block_in_a_call_and_a_call_in_a_block(clock):
-    policy, shorter = hf.Timeout(3, clock=clock), hf.Timeout(1, clock=clock)
-
-    def body() -> float | None:
-        with shorter:
-            return hf.deadline()
-
-    assert policy.call(body) == 1
-    with shorter:
-        assert policy.call(hf.deadline) == 1
 
 
 def test_the_same_policy_in_itself_and_by_hand(clock):
@@ -160,61 +148,52 @@ def test_a_block_cannot_be_run_again(clock, policy):
 # ---- blocks in tasks ----
 
 
-def test_a_task_in_a_block_is_cut_short():  # TO-05, D-TO-3
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        with pytest.raises(hf.DeadlineExceededError) as caught:
-            async with policy:
-                assert hf.deadline() == 1
-                await asyncio.sleep(9)
-        assert type(caught.value.__cause__) is asyncio.CancelledError
-        task = asyncio.current_task()
-        assert task is not None
-        assert (task.cancelling(), loop.time()) == (0, 1)
-        async with policy, AsyncExitStack() as stack:
+async def test_a_task_in_a_block_is_cut_short(loop):  # TO-05, D-TO-3
+    policy = hf.Timeout(1, clock=loop.clock)
+    with pytest.raises(hf.DeadlineExceededError) as caught:
+        async with policy:
+            assert hf.deadline() == 1
+            await asyncio.sleep(9)
+    assert type(caught.value.__cause__) is asyncio.CancelledError
+    task = asyncio.current_task()
+    assert task is not None
+    assert (task.cancelling(), loop.time()) == (0, 1)
+    async with policy, AsyncExitStack() as stack:
+        await stack.enter_async_context(policy)
+        await asyncio.sleep(0.5)
+    assert counts(policy) == (2, 1, 0, 0)
+    assert loop.pending == 0
+
+
+async def test_an_exit_stack_leaves_the_block_of_its_own_task(loop):
+    policy = hf.Timeout(3, clock=loop.clock)
+
+    async def one(inside: float) -> tuple[object, object]:
+        async with AsyncExitStack() as stack:
             await stack.enter_async_context(policy)
-            await asyncio.sleep(0.5)
-        assert counts(policy) == (2, 1, 0, 0)
-        assert loop.pending == 0
+            await asyncio.sleep(inside)
+            left = hf.deadline()
+        await asyncio.sleep(9)  # outside of it, where nothing cuts
+        return left, hf.deadline()
 
-    run(main)
-
-
-def test_an_exit_stack_leaves_the_block_of_its_own_task():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(3, clock=loop.clock)
-
-        async def one(inside: float) -> tuple[object, object]:
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(policy)
-                await asyncio.sleep(inside)
-                left = hf.deadline()
-            await asyncio.sleep(9)  # outside of it, where nothing cuts
-            return left, hf.deadline()
-
-        first, second, third = [loop.create_task(one(inside)) for inside in (5, 1, 2)]
-        assert type(await ended(first)) is hf.DeadlineExceededError
-        assert await asyncio.gather(second, third) == [(2, None), (1, None)]
-        assert counts(policy) == (2, 1, 0, 0)
-
-    run(main)
+    first, second, third = [loop.create_task(one(inside)) for inside in (5, 1, 2)]
+    assert type(await ended(first)) is hf.DeadlineExceededError
+    assert await asyncio.gather(second, third) == [(2, None), (1, None)]
+    assert counts(policy) == (2, 1, 0, 0)
 
 
-def test_a_with_block_in_a_task_is_cooperative_and_the_tasks_own():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
+async def test_a_with_block_in_a_task_is_cooperative_and_the_tasks_own(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
 
-        async def other() -> float | None:
-            return hf.deadline()
+    async def other() -> float | None:
+        return hf.deadline()
 
-        with pytest.raises(hf.DeadlineExceededError), policy:
-            assert await asyncio.create_task(other()) is None
-            assert await other() == 1
-            await asyncio.sleep(2)
-            assert loop.time() == 2
-        assert counts(policy) == (0, 1, 1, 0)
-
-    run(main)
+    with pytest.raises(hf.DeadlineExceededError), policy:
+        assert await asyncio.create_task(other()) is None
+        assert await other() == 1
+        await asyncio.sleep(2)
+        assert loop.time() == 2
+    assert counts(policy) == (0, 1, 1, 0)
 
 
 def test_outside_of_any_task_there_is_nothing_to_cut_short(clock):
@@ -229,70 +208,44 @@ def test_outside_of_any_task_there_is_nothing_to_cut_short(clock):
     assert counts(policy) == (0, 0, 0, 0)
 
 
-def test_blocks_of_tasks_side_by_side():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(2, clock=loop.clock)
+async def test_an_async_generator_that_is_closed_elsewhere_leaves_its_block(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
 
-        async def one(seconds: float) -> float | None:
-            async with policy:
-                await asyncio.sleep(seconds)
-                return hf.deadline()
+    async def items() -> AsyncIterator[int]:
+        async with policy:
+            yield 1
+            yield 2
 
-        ends = await asyncio.gather(*map(one, (0.5, 1, 9, 1.5)), return_exceptions=True)
-        assert [e if not isinstance(e, Exception) else type(e) for e in ends] == [
-            1.5,
-            1,
-            hf.DeadlineExceededError,
-            0.5,
-        ]
+    async def begin(stream: Any) -> None:
+        await anext(stream)
 
-    run(main)
-
-
-def test_an_async_generator_that_is_closed_elsewhere_leaves_its_block():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-
-        async def items() -> AsyncIterator[int]:
-            async with policy:
-                yield 1
-                yield 2
-
-        async def begin(stream: Any) -> None:
-            await anext(stream)
-
-        stream: Any = items()
-        await asyncio.create_task(begin(stream))
-        assert hf.deadline() is None
-        await asyncio.create_task(stream.aclose())
-        assert counts(policy) == (1, 0, 0, 0)
-        await asyncio.create_task(begin(items()))  # closed by the loop
-        await turns(5)
-        gc.collect()
-        await turns(5)
-        await asyncio.sleep(5)
-        assert counts(policy) == (2, 0, 0, 0)
-        assert loop.pending == 0
-
-    run(main)
+    stream: Any = items()
+    await asyncio.create_task(begin(stream))
+    assert hf.deadline() is None
+    await asyncio.create_task(stream.aclose())
+    assert counts(policy) == (1, 0, 0, 0)
+    await asyncio.create_task(begin(items()))  # closed by the loop
+    await turns(5)
+    gc.collect()
+    await turns(5)
+    await asyncio.sleep(5)
+    assert counts(policy) == (2, 0, 0, 0)
+    assert loop.pending == 0
 
 
-def test_a_manual_clock_cuts_a_block_when_it_is_moved(clock):
+async def test_a_manual_clock_cuts_a_block_when_it_is_moved(clock):
     policy = hf.Timeout(1, clock=clock)
 
     async def body() -> None:
         async with policy:
             await asyncio.get_running_loop().create_future()
 
-    async def main() -> None:
-        task = asyncio.ensure_future(body())
-        await turns(2)
-        clock.advance(0.5)
-        await turns(2)
-        assert not task.done()
-        thread = threading.Thread(target=clock.advance, args=(0.5,))
-        thread.start()
-        thread.join()
-        assert type(await ended(task)) is hf.DeadlineExceededError
-
-    asyncio.run(main())
+    task = asyncio.ensure_future(body())
+    await turns(2)
+    clock.advance(0.5)
+    await turns(2)
+    assert not task.done()
+    thread = threading.Thread(target=clock.advance, args=(0.5,))
+    thread.start()
+    thread.join()
+    assert type(await ended(task)) is hf.DeadlineExceededError

@@ -10,21 +10,17 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.pipeline.virtual import VirtualLoop, ended, run
+from tests.pipeline.virtual import VirtualLoop, ended
 from tests.policies.timeouts import counts
 
 pytestmark = pytest.mark.usefixtures("nothing_stays_open")
 
 
-def test_outside_of_any_there_is_no_deadline():  # TO-09
+async def test_outside_of_any_there_is_no_deadline():  # TO-09
     assert hf.deadline() is None
     hf.check_deadline()
-
-    async def main(loop: VirtualLoop) -> None:
-        assert hf.deadline() is None
-        hf.check_deadline()
-
-    run(main)
+    assert hf.deadline() is None
+    hf.check_deadline()
 
 
 def test_other_threads_and_executors_do_not_inherit_it(clock):
@@ -104,39 +100,16 @@ async def main_on_real_loop(main: Any) -> None:
         asyncio.sleep = sleep
 
 
-def test_a_task_keeps_its_own_while_others_run():
-    async def main(loop: VirtualLoop) -> None:
-        async def one(seconds: float) -> list[float | None]:
-            async def body() -> list[float | None]:
-                seen = []
-                for _ in range(3):
-                    seen.append(hf.deadline())
-                    await asyncio.sleep(0)
-                return seen
+async def test_an_async_generator_has_its_deadline_until_its_first_item(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
 
-            seen = await hf.Timeout(seconds, clock=loop.clock).acall(body)
-            assert hf.deadline() is None
-            return seen
+    @policy
+    async def items(first: float) -> AsyncIterator[float | None]:
+        await asyncio.sleep(first)
+        yield hf.deadline()
+        await asyncio.sleep(9)
+        yield hf.deadline()
 
-        seen = await asyncio.gather(*(one(seconds) for seconds in (1, 2, 3)))
-        assert seen == [[s] * 3 for s in (1, 2, 3)]
-
-    run(main)
-
-
-def test_an_async_generator_has_its_deadline_until_its_first_item():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-
-        @policy
-        async def items(first: float) -> AsyncIterator[float | None]:
-            await asyncio.sleep(first)
-            yield hf.deadline()
-            await asyncio.sleep(9)
-            yield hf.deadline()
-
-        assert [item async for item in items(0.25)] == [0.75, None]
-        assert type(await ended(anext(items(2)))) is hf.DeadlineExceededError
-        assert counts(policy) == (1, 1, 0, 0)
-
-    run(main)
+    assert [item async for item in items(0.25)] == [0.75, None]
+    assert type(await ended(anext(items(2)))) is hf.DeadlineExceededError
+    assert counts(policy) == (1, 1, 0, 0)

@@ -38,9 +38,7 @@ def item_of(step: Any) -> Any:
 
 @pytest.mark.parametrize("passed", [0.5, 1, 2])
 @pytest.mark.parametrize("around", [(), (Retry("r", attempts=1),), (Fallback(7, on=KeyError),)])
-def test_an_item_in_no_event_loop_comes_in_time_or_is_late(
-    passed: float, around: tuple[Any, ...]
-) -> None:
+def test_an_item_in_no_event_loop_comes_in_time_or_is_late(passed, around):
     clock = ManualClock(auto=False)
     inner, outer = Timeout(1, clock=clock), Timeout(10, clock=clock)
     stream = late_stream(Pipeline("p", outer, *around, inner))
@@ -59,7 +57,7 @@ def test_an_item_in_no_event_loop_comes_in_time_or_is_late(
         assert (inner.snapshot().in_time, outer.snapshot().in_time) == (1, 1)
 
 
-def test_an_item_that_is_late_while_it_is_handed_over_is_handed_over() -> None:
+def test_an_item_that_is_late_while_it_is_handed_over_is_handed_over():
     clock = ManualClock(auto=False)
     retry = Retry("r", attempts=2, backoff=Constant(0), on=OSError, clock=clock)
     timeout = Timeout(1, clock=clock)
@@ -76,7 +74,7 @@ def test_an_item_that_is_late_while_it_is_handed_over_is_handed_over() -> None:
     assert (timeout.snapshot().expired, timeout.snapshot().in_time) == (0, 1)
 
 
-def test_an_item_in_no_event_loop_that_nobody_waited_for_is_not_late() -> None:
+def test_an_item_in_no_event_loop_that_nobody_waited_for_is_not_late():
     clock = ManualClock(auto=False)
 
     @Timeout(1, clock=clock)

@@ -38,58 +38,24 @@ def test_what_runs_in_another_context_inside_of_a_call_has_its_deadline(clock):
     assert elsewhere(hf.deadline) is None
 
 
-def test_what_runs_in_another_context_inside_of_a_task_has_its_deadline():
-    async def main(loop: VirtualLoop) -> None:
-        policy, shorter = (hf.Timeout(seconds, clock=loop.clock) for seconds in (3, 1))
-
-        def elsewhere(fn: Callable[..., Any], *args: Any) -> Any:
-            return contextvars.copy_context().run(fn, *args)
-
-        async def look(*args: Any) -> object:
-            return elsewhere(*args)
-
-        assert await look(hf.deadline) is None
-        assert await policy.acall(look, hf.deadline) == 3
-        assert await policy.acall(look, shorter.call, elsewhere, hf.deadline) == 1
-        assert await look(policy.call, elsewhere, hf.deadline) == 3
-        assert await look(elsewhere, policy.call, elsewhere, shorter.call, hf.deadline) == 1
-
-    run(main)
-
-
-def test_a_block_in_another_context_of_a_task_is_around_what_that_runs_in_a_third():
-    async def main(loop: VirtualLoop) -> None:
-        def block() -> object:
-            with hf.Timeout(3, clock=loop.clock):
-                return contextvars.copy_context().run(hf.deadline)
-
-        assert contextvars.copy_context().run(block) == 3
-        assert hf.deadline() is None
-
-    run(main)
-
-
 # ---- tasks ----
 
 
-def test_tasks_that_share_a_context_have_blocks_of_their_own():
-    async def main(loop: VirtualLoop) -> None:
-        context = contextvars.copy_context()
+async def test_tasks_that_share_a_context_have_blocks_of_their_own(loop):
+    context = contextvars.copy_context()
 
-        async def one(seconds: float) -> object:
-            async with hf.Timeout(seconds, clock=loop.clock):
-                await asyncio.sleep(0)
-                return hf.deadline()
-
-        async def none() -> object:
+    async def one(seconds: float) -> object:
+        async with hf.Timeout(seconds, clock=loop.clock):
             await asyncio.sleep(0)
             return hf.deadline()
 
-        tasks = [loop.create_task(one(seconds), context=context) for seconds in (3, 1, 2)]
-        tasks.append(loop.create_task(none(), context=context))
-        assert await asyncio.gather(*tasks) == [3, 1, 2, None]
+    async def none() -> object:
+        await asyncio.sleep(0)
+        return hf.deadline()
 
-    run(main)
+    tasks = [loop.create_task(one(seconds), context=context) for seconds in (3, 1, 2)]
+    tasks.append(loop.create_task(none(), context=context))
+    assert await asyncio.gather(*tasks) == [3, 1, 2, None]
 
 
 def test_a_loop_that_runs_inside_of_a_call_is_inside_of_it(clock):
@@ -113,7 +79,7 @@ def test_a_loop_that_runs_inside_of_a_call_is_inside_of_it(clock):
     assert seen == [1, 3, 3, 1, 2, 2, 1, 9, None]
 
 
-def test_a_call_costs_the_same_whatever_blocks_are_open_elsewhere():
+async def test_a_call_costs_the_same_whatever_blocks_are_open_elsewhere(loop):
     async def cost(loop: VirtualLoop, blocks: int) -> float:
         """The least CPU time that 20 calls of a task take while so many others wait in a block."""
         block, policy = hf.Timeout(300, clock=loop.clock), hf.Timeout(30, clock=loop.clock)
@@ -139,33 +105,27 @@ def test_a_call_costs_the_same_whatever_blocks_are_open_elsewhere():
         await asyncio.gather(*tasks)
         return least
 
-    async def main(loop: VirtualLoop) -> None:
-        assert await cost(loop, 5_000) < 20 * await cost(loop, 5)
-
-    run(main)
+    assert await cost(loop, 2_000) < 20 * await cost(loop, 5)
 
 
-def test_a_block_of_a_task_is_around_what_it_runs_in_another_context_alone():
-    async def main(loop: VirtualLoop) -> None:
-        async def one(seconds: float) -> list[object]:
-            seen: list[object] = []
-            async with hf.Timeout(seconds, clock=loop.clock):
-                await asyncio.sleep(0)
-                elsewhere = contextvars.copy_context().run
-                seen.append(elsewhere(hf.deadline))
-                seen.append(elsewhere(hf.Timeout(2, clock=loop.clock).call, hf.deadline))
-                await asyncio.sleep(0)
-                seen.append(await hf.Timeout(9, clock=loop.clock).acall(look, elsewhere))
-            return [*seen, elsewhere(hf.deadline)]
+async def test_a_block_of_a_task_is_around_what_it_runs_in_another_context_alone(loop):
+    async def one(seconds: float) -> list[object]:
+        seen: list[object] = []
+        async with hf.Timeout(seconds, clock=loop.clock):
+            await asyncio.sleep(0)
+            elsewhere = contextvars.copy_context().run
+            seen.append(elsewhere(hf.deadline))
+            seen.append(elsewhere(hf.Timeout(2, clock=loop.clock).call, hf.deadline))
+            await asyncio.sleep(0)
+            seen.append(await hf.Timeout(9, clock=loop.clock).acall(look, elsewhere))
+        return [*seen, elsewhere(hf.deadline)]
 
-        async def look(elsewhere: Callable[..., object]) -> object:
-            return elsewhere(hf.deadline)
+    async def look(elsewhere: Callable[..., object]) -> object:
+        return elsewhere(hf.deadline)
 
-        first, second, third = await asyncio.gather(*map(one, [3, 1, 20]))
-        assert (first, second) == ([3, 2, 3, None], [1, 1, 1, None])
-        assert third == [20, 2, 9, None]
-
-    run(main)
+    first, second, third = await asyncio.gather(*map(one, [3, 1, 20]))
+    assert (first, second) == ([3, 2, 3, None], [1, 1, 1, None])
+    assert third == [20, 2, 9, None]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
@@ -221,17 +181,14 @@ def test_an_eager_task_inherits_neither_from_a_call_nor_from_a_block():
 # ---- beginnings that fail ----
 
 
-def test_a_function_that_returns_no_awaitable_leaves_nothing():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        for gate_of_it in (policy, hf.Pipeline("p", policy, hf.Retry("r", clock=loop.clock))):
-            error = await ended(gate_of_it.acall(lambda: 42))
-            assert type(error) is TypeError
-            assert hf.deadline() is None
-        loop.clock.advance_ns(5 * 10**9)
-        assert await hf.Timeout(1, clock=loop.clock).acall(asyncio.sleep, 0, "ok") == "ok"
-
-    run(main)
+async def test_a_function_that_returns_no_awaitable_leaves_nothing(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
+    for gate_of_it in (policy, hf.Pipeline("p", policy, hf.Retry("r", clock=loop.clock))):
+        error = await ended(gate_of_it.acall(lambda: 42))
+        assert type(error) is TypeError
+        assert hf.deadline() is None
+    loop.clock.advance_ns(5 * 10**9)
+    assert await hf.Timeout(1, clock=loop.clock).acall(asyncio.sleep, 0, "ok") == "ok"
 
 
 def test_a_block_whose_task_cannot_be_found_out_leaves_nothing_to_the_next_call(clock):
@@ -257,7 +214,7 @@ def test_a_block_whose_task_cannot_be_found_out_leaves_nothing_to_the_next_call(
 
 
 @pytest.mark.parametrize("kind", ["block", "call", "permit"])
-def test_a_deadline_at_the_end_of_time_is_none_that_could_pass(kind: str) -> None:
+def test_a_deadline_at_the_end_of_time_is_none_that_could_pass(kind):
     clock = hf.ManualClock()
     clock.advance_ns(2**63 - 1 - clock.now_ns() - 10)
     policy = hf.Timeout(1, clock=clock)

@@ -172,8 +172,8 @@ class Model:
         self.clock.advance(self.random.choice((0, 0.5)))
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_greenlets_see_the_least_of_their_own_deadlines(seed: int, clock) -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_random_greenlets_see_the_least_of_their_own_deadlines(seed, clock):
     model = Model(seed, clock)
     jobs = [greenlet.greenlet(model.body) for _ in range(8)]
     for job in jobs:
@@ -187,8 +187,8 @@ def test_random_greenlets_see_the_least_of_their_own_deadlines(seed: int, clock)
     assert model.checks > 50
 
 
-@pytest.mark.parametrize("n", [10, 1000, 20_000])
-def test_any_number_of_greenlets_may_be_inside_of_calls(n: int) -> None:
+@pytest.mark.parametrize("n", [10, 5_000])
+def test_any_number_of_greenlets_may_be_inside_of_calls(n):
     policy, other = hf.Timeout(60), hf.Timeout(90)
 
     def job() -> float | None:

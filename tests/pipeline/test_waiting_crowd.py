@@ -14,10 +14,10 @@ from tests.pipeline.parties import LoopParty, Party
 
 
 @pytest.mark.stress
-def test_no_place_is_lost_among_threads_and_tasks_that_enter_and_give_up(stress_scale: int) -> None:
+def test_no_place_is_lost_among_threads_and_tasks_that_enter_and_give_up(stress_scale):
     # BH-01, D-BH-1, trap 33, trap 37
     house = House(limit=3, max_waiting=8)
-    inside, most, turns = 0, 0, 300 * stress_scale
+    inside, most, turns = 0, 0, 80 * stress_scale
     guard = threading.Lock()
     loops = [LoopParty(), LoopParty()]
 

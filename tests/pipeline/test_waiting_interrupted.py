@@ -81,12 +81,9 @@ def scene(finaliser: str, at: int) -> Meddled:
 
 
 @pytest.mark.parametrize(
-    "finaliser",
-    ["a permit is collected", "a waiting task is collected", "somebody tries to enter"],
+    "finaliser", ["a permit is collected", "a waiting task is collected", "somebody tries to enter"]
 )
-def test_a_finaliser_in_the_middle_of_a_step_strands_nobody_and_loses_nothing(
-    finaliser: str,
-) -> None:
+def test_a_finaliser_in_the_middle_of_a_step_strands_nobody_and_loses_nothing(finaliser):
     # trap 33, trap 35
     at, uses = 1, 1
     while at <= uses:
@@ -103,8 +100,7 @@ def interrupt() -> None:
 
 
 @pytest.mark.parametrize("act", ["leave", "undo", "resize", "admit"])
-def test_what_is_interrupted_lets_in_who_is_first_all_the_same(act: str) -> None:
-    # trap 33
+def test_what_is_interrupted_lets_in_who_is_first_all_the_same(act):  # trap 33
     meddled = Meddled(Bulkhead(1, 10))
     room = WaitingRoom(meddled)  # type: ignore[arg-type]
     assert room.enter(ManualClock(), None) == ENTERED
@@ -119,7 +115,7 @@ def test_what_is_interrupted_lets_in_who_is_first_all_the_same(act: str) -> None
     assert meddled.kernel.waiting() == 0
 
 
-def test_a_wait_that_cannot_begin_leaves_the_queue() -> None:
+def test_a_wait_that_cannot_begin_leaves_the_queue():
     class Broken(ManualClock):
         def call_at_ns(self, deadline_ns: int, callback: Callable[[], object]) -> Any:
             raise KeyboardInterrupt
@@ -133,8 +129,7 @@ def test_a_wait_that_cannot_begin_leaves_the_queue() -> None:
     assert (kernel.in_flight(), kernel.waiting()) == (1, 0)
 
 
-def test_ctrl_c_in_a_parked_thread_leaves_the_queue_and_frees_the_turn() -> None:
-    # trap 33, trap 50
+def test_ctrl_c_in_a_parked_thread_leaves_the_queue_and_frees_the_turn():  # trap 33, trap 50
     printed = run_apart("""
         from holdfast import Bulkhead
         from tests.ctrl_c import CtrlC
@@ -300,7 +295,7 @@ INTERRUPTIONS = """
 """
 
 
-def test_an_interruption_at_any_point_of_entering_leaving_and_resizing_is_mended() -> None:
+def test_an_interruption_at_any_point_of_entering_leaving_and_resizing_is_mended():
     # trap 33, trap 35
     points = dict(line.split() for line in run_apart(INTERRUPTIONS).splitlines())
     assert points.keys() == {

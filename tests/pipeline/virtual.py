@@ -79,8 +79,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(
-    main: Callable[[VirtualLoop], Coroutine[Any, Any, T]],
-    factory: Callable[..., Any] | None = None,
+    main: Callable[[VirtualLoop], Coroutine[Any, Any, T]], factory: Callable[..., Any] | None = None
 ) -> T:
     """Run ``main(loop)`` in a loop of its own; ``factory`` makes its tasks."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

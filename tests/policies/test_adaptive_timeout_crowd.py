@@ -115,35 +115,31 @@ def test_the_loops_timer_follows_the_head_of_the_queue_down_and_up():
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_alarms_ring_in_the_order_of_their_deadlines_whatever_order_they_are_set_in(seed):
+async def test_alarms_ring_in_the_order_of_their_deadlines_whatever_order_they_are_set_in(seed):
     import random
 
     rng = random.Random(seed)
     clock = hf.ManualClock()
     timeout = adaptive(clock, 10.0, floor=0.001)
+    ended: list[tuple[float, float]] = []
 
-    async def main() -> None:
-        ended: list[tuple[float, float]] = []
+    async def call(deadline: float) -> None:
+        with contextlib.suppress(hf.DeadlineExceededError, asyncio.CancelledError):
+            await timeout.acall(asyncio.sleep, 1000)
+        ended.append((deadline, clock.now()))
 
-        async def call(deadline: float) -> None:
-            with contextlib.suppress(hf.DeadlineExceededError, asyncio.CancelledError):
-                await timeout.acall(asyncio.sleep, 1000)
-            ended.append((deadline, clock.now()))
-
-        tasks = []
-        for _ in range(60):
-            timeout.resize(rng.randint(1, 60))
-            tasks.append(asyncio.ensure_future(call(clock.now() + timeout.duration)))
+    tasks = []
+    for _ in range(60):
+        timeout.resize(rng.randint(1, 60))
+        tasks.append(asyncio.ensure_future(call(clock.now() + timeout.duration)))
+        await asyncio.sleep(0)
+        if rng.random() < 0.2:
+            rng.choice(tasks).cancel()
+        clock.advance(rng.choice([0, 0, 1]))
+        await asyncio.sleep(0)
+    while not all(task.done() for task in tasks):
+        clock.advance(1.0)
+        for _ in range(5):
             await asyncio.sleep(0)
-            if rng.random() < 0.2:
-                rng.choice(tasks).cancel()
-            clock.advance(rng.choice([0, 0, 1]))
-            await asyncio.sleep(0)
-        while not all(task.done() for task in tasks):
-            clock.advance(1.0)
-            for _ in range(5):
-                await asyncio.sleep(0)
-        assert len(ended) == 60
-        assert all(at <= deadline for deadline, at in ended)
-
-    asyncio.run(main())
+    assert len(ended) == 60
+    assert all(at <= deadline for deadline, at in ended)

@@ -69,28 +69,24 @@ def test_what_a_timeout_around_it_has_ended_is_no_sample(clock):  # it would pul
     assert timeout.snapshot().average_latency == 0.2
 
 
-def test_in_a_task_what_others_have_ended_is_none_either():
+async def test_in_a_task_what_others_have_ended_is_none_either():
     clock = hf.ManualClock()
     timeout = adaptive(clock)
     pipe = hf.Pipeline("p", hf.Timeout(0.1, clock=clock), timeout)
-
-    async def main() -> None:
-        task = asyncio.ensure_future(timeout.acall(asyncio.sleep, 1000))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        dropped = timeout.acall(asyncio.sleep, 1000)
-        dropped.send(None)
-        del dropped
-        gc.collect()
-        task = asyncio.ensure_future(pipe.acall(asyncio.sleep, 1000))
-        await asyncio.sleep(0)
-        clock.advance(0.2)
-        with pytest.raises(hf.DeadlineExceededError):
-            await task
-
-    asyncio.run(main())
+    task = asyncio.ensure_future(timeout.acall(asyncio.sleep, 1000))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    dropped = timeout.acall(asyncio.sleep, 1000)
+    dropped.send(None)
+    del dropped
+    gc.collect()
+    task = asyncio.ensure_future(pipe.acall(asyncio.sleep, 1000))
+    await asyncio.sleep(0)
+    clock.advance(0.2)
+    with pytest.raises(hf.DeadlineExceededError):
+        await task
     assert learnt(timeout) == 0
     assert timeout.snapshot().expired == 0
 

@@ -46,13 +46,11 @@ def http(moment: datetime) -> str:
         (timedelta(milliseconds=1500), 1.5),
     ],
 )
-def test_numbers_of_every_kind_and_text_are_seconds(
-    clock: hf.ManualClock, asked: Any, seconds: float
-) -> None:
+def test_numbers_of_every_kind_and_text_are_seconds(clock, asked, seconds):
     assert pause(clock, asked) == seconds
 
 
-def test_numbers_of_numpy_are_seconds(clock: hf.ManualClock) -> None:
+def test_numbers_of_numpy_are_seconds(clock):
     numpy = pytest.importorskip("numpy")
     for kind in (numpy.int64, numpy.uint8, numpy.float32, numpy.float64, numpy.array):
         assert pause(clock, kind(3)) == 3
@@ -76,7 +74,7 @@ def test_numbers_of_numpy_are_seconds(clock: hf.ManualClock) -> None:
     ],
     ids=["http", "bytes", "iso", "rfc850", "asctime", "aware", "elsewhere", "local"],
 )
-def test_a_date_is_the_time_until_then(clock: hf.ManualClock, form: Any) -> None:
+def test_a_date_is_the_time_until_then(clock, form):
     now = datetime.now(UTC)
     assert 3500 < pause(clock, form(now + timedelta(hours=1)), max_retry_after=7200) <= 3600
     assert pause(clock, form(now + timedelta(days=1))) == 60
@@ -91,25 +89,21 @@ def test_a_date_is_the_time_until_then(clock: hf.ManualClock, form: Any) -> None
         *((), (5,), (5, 6), time.gmtime(0)),
     ],
 )
-def test_what_is_no_delay_is_refused_aloud_and_the_back_off_holds(
-    clock: hf.ManualClock, nonsense: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_no_delay_is_refused_aloud_and_the_back_off_holds(clock, nonsense, caplog):
     assert pause(clock, nonsense) == 1
     assert len(caplog.records) == 2  # each policy said so
     assert "which is no delay" in caplog.text
     assert "'network'" in caplog.text
 
 
-def test_a_policy_says_so_once(clock: hf.ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_policy_says_so_once(clock, caplog):
     retry = retry_of(clock, on=BusyError, retry_after=lambda error: "soon")
     for _ in range(3):
         assert retry.call(Flaky(clock, failures=2, error=BusyError(None))) == "fine"
     assert len(caplog.records) == 1
 
 
-def test_nothing_is_said_where_nothing_is_asked(
-    clock: hf.ManualClock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_is_said_where_nothing_is_asked(clock, caplog):
     assert pause(clock, None) == 1
     assert pause(clock, "Wed, 21 Oct 2015 07:28:00 GMT") == 1
     assert not caplog.records

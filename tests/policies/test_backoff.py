@@ -19,28 +19,28 @@ from tests.policies.backoffs import HUNDRED_YEARS, delays
 # --- formulas ------------------------------------------------------------------------------------
 
 
-def test_an_exponential_one_doubles_up_to_its_longest() -> None:  # RT-01, RT-03, RT-10
+def test_an_exponential_one_doubles_up_to_its_longest():  # RT-01, RT-03, RT-10
     backoff = hf.Exponential(0.1, factor=2, max=10, jitter=False)
     assert delays(backoff, 9) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
     assert delays(hf.Exponential(1, 3, 20, jitter=0), 4) == [1.0, 3.0, 9.0, 20.0]
     assert delays(hf.Exponential(0.05, factor=1.5, jitter=0), 3) == [0.05, 0.075, 0.1125]
 
 
-def test_a_linear_one_grows_by_its_increment_up_to_its_longest() -> None:  # RT-01, RT-04
+def test_a_linear_one_grows_by_its_increment_up_to_its_longest():  # RT-01, RT-04
     assert delays(hf.Linear(0.1, 0.2, 0.6, jitter=False), 5) == [0.1, 0.3, 0.5, 0.6, 0.6]
 
 
-def test_a_fibonacci_one_is_the_sum_of_the_two_before_up_to_its_longest() -> None:  # RT-01, RT-05
+def test_a_fibonacci_one_is_the_sum_of_the_two_before_up_to_its_longest():  # RT-01, RT-05
     assert delays(hf.Fibonacci(0.1, 1, jitter=False), 8) == [0.1, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0]
 
 
-def test_a_constant_one_has_no_jitter_unless_it_is_asked_for() -> None:
+def test_a_constant_one_has_no_jitter_unless_it_is_asked_for():
     assert delays(hf.Constant(0.5), 100) == [0.5] * 100
     assert delays(hf.Constant(0), 2) == [0.0, 0.0]
     assert len(set(delays(hf.Constant(1, jitter=True, seed=1), 10))) == 10
 
 
-def test_a_decorrelated_one_is_between_base_and_three_times_the_delay_before() -> None:
+def test_a_decorrelated_one_is_between_base_and_three_times_the_delay_before():
     backoff = hf.Decorrelated(0.1, 10)
     assert all(0.1 <= backoff.delay(n) <= 0.3 for n in range(100))
     assert all(0.1 <= backoff.delay(n, 2) <= 6 for n in range(100))
@@ -57,11 +57,11 @@ def test_a_decorrelated_one_is_between_base_and_three_times_the_delay_before() -
         lambda: hf.Constant(1) + hf.Exponential(1, max=59, jitter=False),
     ],
 )
-def test_unless_told_nobody_waits_longer_than_a_minute(make: Any) -> None:  # RT-10
+def test_unless_told_nobody_waits_longer_than_a_minute(make):  # RT-10
     assert make().delay(1000) == 60.0
 
 
-def test_durations_may_be_timedeltas() -> None:
+def test_durations_may_be_timedeltas():
     tenth, minute = timedelta(milliseconds=100), timedelta(minutes=1)
     assert hf.Exponential(tenth, max=minute) == hf.Exponential(0.1, max=60)
     assert hf.Linear(tenth, tenth, minute) == hf.Linear(0.1, 0.1, 60)
@@ -82,7 +82,7 @@ def test_durations_may_be_timedeltas() -> None:
         hf.Fibonacci(1),
     ],
 )
-def test_jitter_adds_up_to_a_tenth(backoff: hf.Backoff) -> None:  # RT-03, RT-04, RT-05, RT-09
+def test_jitter_adds_up_to_a_tenth(backoff):  # RT-03, RT-04, RT-05, RT-09
     drawn = [backoff.delay(0) for _ in range(1000)]
     assert all(1.0 <= seconds <= 1.1 for seconds in drawn)
     assert min(drawn) < 1.005
@@ -100,16 +100,14 @@ def test_jitter_adds_up_to_a_tenth(backoff: hf.Backoff) -> None:  # RT-03, RT-04
         ("equal", True, 2, 4),
     ],
 )
-def test_each_way_of_jitter_has_its_range(  # RT-09
-    mode: str, jitter: float, least: float, most: float
-) -> None:
+def test_each_way_of_jitter_has_its_range(mode, jitter, least, most):  # RT-09
     backoff = hf.Constant(4, jitter=jitter, jitter_mode=mode, seed=9)
     drawn = [backoff.delay(0) for _ in range(1000)]
     assert least <= min(drawn) < least + 0.05
     assert most - 0.05 < max(drawn) <= most
 
 
-def test_a_seed_replays_exactly_and_without_one_nobody_shares_his_luck() -> None:
+def test_a_seed_replays_exactly_and_without_one_nobody_shares_his_luck():
     seeded = [delays(hf.Exponential(1, jitter=0.5, seed=7), 5) for _ in range(2)]
     assert seeded[0] == seeded[1]
     assert delays(hf.Exponential(1, jitter=0.5, seed=8), 5) != seeded[0]
@@ -139,7 +137,7 @@ def parent_and_child(**given: Any) -> tuple[hf.Backoff, hf.Backoff]:
     return parent, child
 
 
-def test_a_forked_child_draws_anew_unless_a_seed_was_given() -> None:  # trap 58
+def test_a_forked_child_draws_anew_unless_a_seed_was_given():  # trap 58
     parent, child = parent_and_child()
     assert delays(parent, 5) == delays(child, 5)
     child._reseed()
@@ -160,9 +158,10 @@ def test_a_forked_child_draws_anew_unless_a_seed_was_given() -> None:  # trap 58
     attempt=st.integers(0, 2**70),
     previous=st.one_of(st.none(), st.floats(0, inf)),
 )
-def test_no_setting_and_no_attempt_leaves_the_bounds(  # trap 49
-    base: float, most: float, factor: float, jitter: float, mode: str, attempt: int, previous: Any
-) -> None:
+def test_no_setting_and_no_attempt_leaves_the_bounds(
+    base, most, factor, jitter, mode, attempt, previous
+):
+    # trap 49
     base, most = min(base, most), max(base, most)
     spread: dict[str, Any] = {"jitter": jitter, "jitter_mode": mode}
     for backoff in (
@@ -193,7 +192,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize("backoff", EVERY, ids=repr)
-def test_every_one_refuses_the_same_questions(backoff: hf.Backoff) -> None:
+def test_every_one_refuses_the_same_questions(backoff):
     with pytest.raises(ValueError, match="attempt: got -1, allowed 0 or more"):
         backoff.delay(-1)
     with pytest.raises(TypeError, match=r"attempt: got 1\.5, allowed an integer"):
@@ -206,7 +205,7 @@ def test_every_one_refuses_the_same_questions(backoff: hf.Backoff) -> None:
 
 
 @pytest.mark.parametrize("backoff", EVERY, ids=repr)
-def test_every_one_answers_a_retry_in_nanoseconds(backoff: hf.Backoff) -> None:
+def test_every_one_answers_a_retry_in_nanoseconds(backoff):
     for attempt, previous_ns in ((0, -1), (1, 0), (5, 10**9), (2**32, 2**62)):
         ns = backoff._delay_ns(attempt, previous_ns)
         assert isinstance(ns, int)
@@ -214,7 +213,7 @@ def test_every_one_answers_a_retry_in_nanoseconds(backoff: hf.Backoff) -> None:
 
 
 @pytest.mark.parametrize("backoff", EVERY, ids=repr)
-def test_what_one_call_asks_changes_nothing_for_another(backoff: hf.Backoff) -> None:  # trap 56
+def test_what_one_call_asks_changes_nothing_for_another(backoff):  # trap 56
     for attempt in (0, 7, 3, 0, 100, 1):
         alone = backoff._delay_ns(attempt, -1)
         backoff._delay_ns(50, 10**9)
@@ -235,37 +234,37 @@ MADE: list[Any] = [
 
 @pytest.mark.parametrize("make", MADE)
 @pytest.mark.parametrize("base", [-1, -0.1, nan, inf, None, "1", True, 10**400])
-def test_a_base_that_is_no_duration_is_refused(make: Any, base: Any) -> None:  # trap 49
+def test_a_base_that_is_no_duration_is_refused(make, base):  # trap 49
     with pytest.raises(hf.ConfigError, match=r"base: got .*, allowed seconds or a timedelta"):
         make(base)
 
 
 @pytest.mark.parametrize("make", MADE)
 @pytest.mark.parametrize("longest", [0.99, -1, nan, inf, None, "1", 10**400])
-def test_a_longest_delay_below_the_base_is_refused(make: Any, longest: Any) -> None:  # trap 49
+def test_a_longest_delay_below_the_base_is_refused(make, longest):  # trap 49
     with pytest.raises(hf.ConfigError, match=r"max: got .*, allowed seconds or a timedelta from 1"):
         make(1, max=longest)
 
 
 @pytest.mark.parametrize("factor", [0.99, 0, -2, nan, inf, 1001, "2", None, True])
-def test_a_factor_that_shrinks_is_refused(factor: Any) -> None:  # RT-10, trap 49
+def test_a_factor_that_shrinks_is_refused(factor):  # RT-10, trap 49
     with pytest.raises(hf.ConfigError, match=r"factor: got .*, allowed a number from 1 to 1000"):
         hf.Exponential(1, factor)
 
 
 @pytest.mark.parametrize("increment", [-1, nan, inf, None, "1"])
-def test_an_increment_that_is_no_duration_is_refused(increment: Any) -> None:  # trap 49
+def test_an_increment_that_is_no_duration_is_refused(increment):  # trap 49
     with pytest.raises(hf.ConfigError, match=r"increment: got .*, allowed seconds or a timedelta"):
         hf.Linear(1, increment)
 
 
 @pytest.mark.parametrize("jitter", [-0.1, 1.1, nan, inf, "0.1", None])
-def test_a_jitter_that_is_no_share_is_refused(jitter: Any) -> None:  # RT-09
+def test_a_jitter_that_is_no_share_is_refused(jitter):  # RT-09
     with pytest.raises(hf.ConfigError, match=r"jitter: got .*, allowed a number from 0 to 1"):
         hf.Exponential(1, jitter=jitter)
 
 
-def test_an_unknown_way_of_jitter_and_a_seed_that_is_none_are_refused_with_all_else() -> None:
+def test_an_unknown_way_of_jitter_and_a_seed_that_is_none_are_refused_with_all_else():
     with pytest.raises(hf.ConfigError) as raised:
         hf.Exponential(-1, factor=0, max=-1, jitter=2, jitter_mode="some", seed=-1)
     text = str(raised.value)
@@ -278,7 +277,7 @@ def test_an_unknown_way_of_jitter_and_a_seed_that_is_none_are_refused_with_all_e
 
 
 @pytest.mark.parametrize("mode", ["full", "equal"])
-def test_no_jitter_is_no_way_to_spread_the_whole_delay(mode: str) -> None:
+def test_no_jitter_is_no_way_to_spread_the_whole_delay(mode):
     with pytest.raises(hf.ConfigError, match="jitter: got False, allowed True or a number with"):
         hf.Exponential(1, jitter=False, jitter_mode=mode)
 
@@ -306,7 +305,7 @@ def test_no_jitter_is_no_way_to_spread_the_whole_delay(mode: str) -> None:
         ),
     ],
 )
-def test_what_is_shown_makes_an_equal_one(backoff: hf.Backoff, text: str) -> None:
+def test_what_is_shown_makes_an_equal_one(backoff, text):
     assert repr(backoff) == text
     like = eval(text, vars(hf))
     assert like == backoff
@@ -317,7 +316,7 @@ def test_what_is_shown_makes_an_equal_one(backoff: hf.Backoff, text: str) -> Non
         assert pickle.loads(pickle.dumps(backoff)) == backoff == copy.deepcopy(backoff)
 
 
-def test_those_of_another_class_or_setting_differ() -> None:
+def test_those_of_another_class_or_setting_differ():
     different: list[hf.Backoff] = [
         hf.Exponential(1),
         hf.Exponential(2),
@@ -343,7 +342,7 @@ def test_those_of_another_class_or_setting_differ() -> None:
     assert hf.chain(hf.Constant(1)) != 1
 
 
-def test_one_that_was_made_cannot_be_made_again() -> None:
+def test_one_that_was_made_cannot_be_made_again():
     backoff = hf.Constant(1)
     with pytest.raises(TypeError, match="Constant is frozen: it is made once"):
         backoff.__init__(5)  # type: ignore[misc]

@@ -15,14 +15,14 @@ from tests.policies.backoffs import HUNDRED_YEARS, Own, delays
 # --- composing -----------------------------------------------------------------------------------
 
 
-def test_a_sum_waits_as_long_as_both_together() -> None:
+def test_a_sum_waits_as_long_as_both_together():
     backoff = hf.Linear(1, 1, jitter=False) + hf.Constant(0.5) + hf.Exponential(2, jitter=False)
     assert delays(backoff, 3) == [3.5, 6.5, 11.5]
     longest = hf.Constant(HUNDRED_YEARS)
     assert (longest + longest).delay(0) == HUNDRED_YEARS
 
 
-def test_the_parts_of_a_sum_are_told_the_whole_delay_before() -> None:
+def test_the_parts_of_a_sum_are_told_the_whole_delay_before():
     one, two = Own(1.0), Own(2.0)
     assert (one + two).delay(4, 7) == 3.0
     assert one.asked == two.asked == [(4, 7.0)]
@@ -31,7 +31,7 @@ def test_the_parts_of_a_sum_are_told_the_whole_delay_before() -> None:
     assert 25 < max(drawn) <= 3 * 10 + 1
 
 
-def test_a_chain_asks_each_once_and_the_last_from_its_own_first_on() -> None:
+def test_a_chain_asks_each_once_and_the_last_from_its_own_first_on():
     backoff = hf.chain(
         hf.Constant(5), hf.Exponential(7, jitter=False), hf.Linear(1, 1, jitter=False)
     )
@@ -39,7 +39,7 @@ def test_a_chain_asks_each_once_and_the_last_from_its_own_first_on() -> None:
     assert delays(hf.chain(hf.Linear(1, 1, jitter=False)), 3) == [1.0, 2.0, 3.0]
 
 
-def test_a_part_of_a_chain_is_told_no_delay_before_at_its_own_first() -> None:
+def test_a_part_of_a_chain_is_told_no_delay_before_at_its_own_first():
     parts = [Own(1.0), Own(2.0), Own(3.0)]
     backoff = hf.chain(*parts)
     for attempt in range(5):
@@ -47,21 +47,21 @@ def test_a_part_of_a_chain_is_told_no_delay_before_at_its_own_first() -> None:
     assert [part.asked for part in parts] == [[(0, None)], [(0, None)], [(0, None), (1, 9), (2, 9)]]
 
 
-def test_what_is_composed_may_be_composed_again() -> None:
+def test_what_is_composed_may_be_composed_again():
     slow = hf.chain(hf.Constant(1) + hf.Constant(2), hf.chain(hf.Constant(4), hf.Constant(5)))
     assert delays(slow + hf.Constant(10), 4) == [13.0, 14.0, 15.0, 15.0]
     assert isinstance(slow, hf.Backoff)
     assert isinstance(slow + slow, hf.Backoff)
 
 
-def test_a_sum_is_the_same_in_whichever_order_it_is_put_together() -> None:
+def test_a_sum_is_the_same_in_whichever_order_it_is_put_together():
     a, b, c = hf.Constant(1), hf.Constant(2), hf.Constant(3)
     assert (a + b) + c == a + (b + c)
     assert (a + b) != (b + a)
     assert repr(a + (b + c)) == "Constant(1) + Constant(2) + Constant(3)"
 
 
-def test_only_back_offs_can_be_composed() -> None:
+def test_only_back_offs_can_be_composed():
     with pytest.raises(TypeError, match="unsupported operand"):
         hf.Constant(1) + 1  # type: ignore[operator]
     with pytest.raises(hf.ConfigError, match=r"chain: backoffs: got \(\), allowed one Backoff"):
@@ -73,7 +73,7 @@ def test_only_back_offs_can_be_composed() -> None:
 # --- adapting ------------------------------------------------------------------------------------
 
 
-def test_an_adaptive_one_waits_longer_the_more_attempts_fail() -> None:  # RT-24
+def test_an_adaptive_one_waits_longer_the_more_attempts_fail():  # RT-24
     backoff = hf.AdaptiveBackoff(hf.Constant(2), k=3)
     assert (backoff.failure_rate, backoff.delay(0)) == (0.0, 2.0)
     waits = []
@@ -88,14 +88,14 @@ def test_an_adaptive_one_waits_longer_the_more_attempts_fail() -> None:  # RT-24
     assert (backoff.failure_rate, backoff.delay(0)) == (0.0, 2.0)
 
 
-def test_an_adaptive_one_never_waits_longer_than_its_max() -> None:  # RT-24, trap 49
+def test_an_adaptive_one_never_waits_longer_than_its_max():  # RT-24, trap 49
     backoff = hf.AdaptiveBackoff(hf.Exponential(1, jitter=False), k=1000, max=30)
     for _ in range(1000):
         backoff.record(True)
     assert delays(backoff, 3) == [30.0, 30.0, 30.0]
 
 
-def test_the_one_inside_is_told_the_delay_before_as_it_would_have_been() -> None:
+def test_the_one_inside_is_told_the_delay_before_as_it_would_have_been():
     inner = Own(1.0)
     backoff = hf.AdaptiveBackoff(inner, k=4)
     for _ in range(1000):
@@ -116,9 +116,7 @@ def test_the_one_inside_is_told_the_delay_before_as_it_would_have_been() -> None
         ({"max": nan}, "max: got nan"),
     ],
 )
-def test_what_an_adaptive_one_cannot_be_made_of_is_refused(
-    given: dict[str, Any], message: str
-) -> None:
+def test_what_an_adaptive_one_cannot_be_made_of_is_refused(given, message):
     with pytest.raises(hf.ConfigError, match=f"^AdaptiveBackoff: {message}"):
         hf.AdaptiveBackoff(**{"backoff": hf.Constant(1), **given})
 
@@ -126,7 +124,7 @@ def test_what_an_adaptive_one_cannot_be_made_of_is_refused(
 # --- classes of one's own ------------------------------------------------------------------------
 
 
-def test_a_class_of_ones_own_is_a_back_off_like_any_other() -> None:
+def test_a_class_of_ones_own_is_a_back_off_like_any_other():
     own = Own(2)
     assert delays(own + hf.Constant(1), 2) == [3.0, 3.0]
     assert delays(hf.chain(hf.Constant(5), own), 3) == [5.0, 2.0, 2.0]
@@ -136,7 +134,7 @@ def test_a_class_of_ones_own_is_a_back_off_like_any_other() -> None:
     own._reseed()  # it has nothing to do
 
 
-def test_one_that_does_not_say_how_long_to_wait_is_not_made() -> None:
+def test_one_that_does_not_say_how_long_to_wait_is_not_made():
     class Silent(hf.Backoff):
         pass
 
@@ -148,7 +146,7 @@ def test_one_that_does_not_say_how_long_to_wait_is_not_made() -> None:
 @pytest.mark.parametrize(
     "answer", [nan, -1, -0.001, -inf, "1", None, True, 1j, timedelta(seconds=1), []]
 )
-def test_an_answer_that_is_no_delay_is_refused_by_name(answer: Any) -> None:  # trap 49
+def test_an_answer_that_is_no_delay_is_refused_by_name(answer):  # trap 49
     own = Own(answer)
     for ask in (own, own + hf.Constant(1), hf.chain(own), hf.AdaptiveBackoff(own)):
         with pytest.raises(ValueError, match=r"^Own\.delay: got .*, allowed seconds from 0$"):
@@ -156,11 +154,11 @@ def test_an_answer_that_is_no_delay_is_refused_by_name(answer: Any) -> None:  # 
 
 
 @pytest.mark.parametrize("answer", [inf, 1e300, 10**400, HUNDRED_YEARS + 1])
-def test_an_endless_answer_waits_a_hundred_years(answer: Any) -> None:  # trap 49
+def test_an_endless_answer_waits_a_hundred_years(answer):  # trap 49
     assert Own(answer)._delay_ns(0, -1) == int(HUNDRED_YEARS) * 10**9
 
 
-def test_what_a_subclass_of_a_formula_overrides_is_what_a_retry_is_told() -> None:
+def test_what_a_subclass_of_a_formula_overrides_is_what_a_retry_is_told():
     class Patient(hf.Exponential):
         def delay(self, attempt: int, previous: Any = None) -> float:
             return 7 + super().delay(attempt, previous)
@@ -179,7 +177,7 @@ def test_what_a_subclass_of_a_formula_overrides_is_what_a_retry_is_told() -> Non
     assert Mixed()._delay_ns(0, -1) == 3 * 10**9
 
 
-def test_only_a_formula_that_nobody_changed_is_decided_natively() -> None:
+def test_only_a_formula_that_nobody_changed_is_decided_natively():
     class Renamed(hf.Exponential):
         pass
 

@@ -6,15 +6,7 @@ import pytest
 
 import holdfast as hf
 from holdfast import State, TimeWindow
-from tests.policies.calls import (
-    SECOND,
-    OutageError,
-    breaker_of,
-    fail,
-    fine,
-    rejection,
-    succeed,
-)
+from tests.policies.calls import SECOND, OutageError, breaker_of, fail, fine, rejection, succeed
 
 HOUR = 3600.0
 
@@ -32,9 +24,8 @@ def open_times(breaker: hf.CircuitBreaker, clock: hf.ManualClock, times: int) ->
     return lengths
 
 
-def test_with_backoff_each_failed_recovery_makes_the_next_opening_longer_up_to_a_cap(
-    clock: hf.ManualClock,
-) -> None:  # CB-15
+def test_with_backoff_each_failed_recovery_makes_the_next_opening_longer_up_to_a_cap(clock):
+    # CB-15
     breaker = breaker_of(
         clock, failure_threshold=1, reset_timeout=5, reset_backoff=(2, 60, 0), success_threshold=1
     )
@@ -44,18 +35,14 @@ def test_with_backoff_each_failed_recovery_makes_the_next_opening_longer_up_to_a
     assert open_times(breaker, clock, 3) == [5, 10, 20]
 
 
-def test_openings_grow_no_further_after_a_hundred_failed_recoveries(
-    clock: hf.ManualClock,
-) -> None:  # CB-15
+def test_openings_grow_no_further_after_a_hundred_failed_recoveries(clock):  # CB-15
     breaker = breaker_of(
         clock, failure_threshold=1, reset_timeout=1e-9, reset_backoff=(1000, 60, 0)
     )
     assert open_times(breaker, clock, 100)[-1] == 60
 
 
-def test_jitter_adds_up_to_its_share_differs_each_time_and_respects_the_cap(
-    clock: hf.ManualClock,
-) -> None:  # CB-15
+def test_jitter_adds_up_to_its_share_differs_each_time_and_respects_the_cap(clock):  # CB-15
     breaker = breaker_of(clock, failure_threshold=1, reset_timeout=10, reset_backoff=(1, 14, 0.5))
     lengths = open_times(breaker, clock, 300)
     assert 10 <= min(lengths) < 10.5
@@ -64,8 +51,7 @@ def test_jitter_adds_up_to_its_share_differs_each_time_and_respects_the_cap(
     assert len(set(lengths)) > 100
 
 
-def test_two_breakers_of_the_same_settings_do_not_reopen_in_step(clock: hf.ManualClock) -> None:
-    # CB-15
+def test_two_breakers_of_the_same_settings_do_not_reopen_in_step(clock):  # CB-15
     alike: dict[str, Any] = {"reset_timeout": 10, "reset_backoff": (1, 20, 1.0)}
     one, other = breaker_of(clock, **alike), breaker_of(clock, **alike)
     one.trip()
@@ -76,8 +62,7 @@ def test_two_breakers_of_the_same_settings_do_not_reopen_in_step(clock: hf.Manua
 # --- consecutive failures are forgotten ----------------------------------------------------------
 
 
-def test_failures_are_forgotten_after_the_given_time_without_one(clock: hf.ManualClock) -> None:
-    # CB-09, trap 26
+def test_failures_are_forgotten_after_the_given_time_without_one(clock):  # CB-09, trap 26
     breaker = breaker_of(clock, failure_threshold=3, failure_reset=300)
     fail(breaker)
     clock.advance(200)
@@ -96,9 +81,7 @@ def test_failures_are_forgotten_after_the_given_time_without_one(clock: hf.Manua
 # --- a clock that steps back ---------------------------------------------------------------------
 
 
-def test_an_open_breaker_stays_open_no_longer_because_its_clock_stepped_back(
-    clock: hf.ManualClock,
-) -> None:  # trap 20
+def test_an_open_breaker_stays_open_no_longer_because_its_clock_stepped_back(clock):  # trap 20
     clock.advance(2 * HOUR)
     breaker = breaker_of(clock, reset_timeout=60)
     breaker.trip()
@@ -109,9 +92,8 @@ def test_an_open_breaker_stays_open_no_longer_because_its_clock_stepped_back(
     assert rejection(breaker) is None
 
 
-def test_a_call_during_which_the_clock_steps_back_lasts_as_long_as_it_went_forward(
-    clock: hf.ManualClock,
-) -> None:  # trap 20
+def test_a_call_during_which_the_clock_steps_back_lasts_as_long_as_it_went_forward(clock):
+    # trap 20
     clock.advance(HOUR)
     breaker = breaker_of(clock, latency=True)
 
@@ -129,7 +111,7 @@ def test_a_call_during_which_the_clock_steps_back_lasts_as_long_as_it_went_forwa
 # --- a clock that steps forward ------------------------------------------------------------------
 
 
-def test_a_step_forward_costs_one_window_and_no_more(clock: hf.ManualClock) -> None:  # trap 21
+def test_a_step_forward_costs_one_window_and_no_more(clock):  # trap 21
     breaker = breaker_of(clock, failure_rate=0.5, min_calls=10, window=TimeWindow(10))
     fail(breaker, 9)
     clock.set(10 * 365 * 86_400)
@@ -143,8 +125,7 @@ def test_a_step_forward_costs_one_window_and_no_more(clock: hf.ManualClock) -> N
 # --- one clock for everything --------------------------------------------------------------------
 
 
-def test_all_that_a_breaker_times_it_times_by_its_own_clock(clock: hf.ManualClock) -> None:
-    # trap 22
+def test_all_that_a_breaker_times_it_times_by_its_own_clock(clock):  # trap 22
     clock.advance(1000)
     breaker = breaker_of(clock, failure_threshold=2, latency=True, reset_timeout=60)
     events: list[hf.Event] = []
@@ -161,7 +142,7 @@ def test_all_that_a_breaker_times_it_times_by_its_own_clock(clock: hf.ManualCloc
     assert [event.at for event in events] == [1005.0, 1005.0]
 
 
-def test_policies_of_one_pipeline_each_go_by_their_own_clock() -> None:  # trap 22
+def test_policies_of_one_pipeline_each_go_by_their_own_clock():  # trap 22
     clocks = [hf.ManualClock(start) for start in (0, 500, 9000)]
     breakers = [
         breaker_of(clock, slow_call_duration=2, failure_threshold=1, reset_timeout=60)
@@ -186,7 +167,7 @@ def test_policies_of_one_pipeline_each_go_by_their_own_clock() -> None:  # trap 
     assert [breaker.peek() for breaker in breakers] == [False, True, False]
 
 
-def test_a_result_whose_time_is_behind_that_of_another_is_counted(clock: hf.ManualClock) -> None:
+def test_a_result_whose_time_is_behind_that_of_another_is_counted(clock):
     # trap 25: the pipeline read the time of the end before the inner breaker's listener ran
     for behind in (0.1, 1, 5, 8.9):
         outer = breaker_of(clock, failure_rate=1.0, min_calls=1000, window=TimeWindow(10))
@@ -204,9 +185,8 @@ def test_a_result_whose_time_is_behind_that_of_another_is_counted(clock: hf.Manu
         assert outer.snapshot().last_failure == clock.now()
 
 
-def test_an_opening_is_not_cut_short_by_a_caller_whose_time_is_behind(
-    clock: hf.ManualClock,
-) -> None:  # CB-04, trap 25: the pipeline read the time before the outer breaker's listener ran
+def test_an_opening_is_not_cut_short_by_a_caller_whose_time_is_behind(clock):
+    # CB-04, trap 25: the pipeline read the time before the outer breaker's listener ran
     outer = breaker_of(clock, reset_timeout=1)
     inner = breaker_of(clock, reset_timeout=60)
 
@@ -226,7 +206,7 @@ def test_an_opening_is_not_cut_short_by_a_caller_whose_time_is_behind(
 # --- the system's clock --------------------------------------------------------------------------
 
 
-def test_on_the_systems_clock_who_comes_when_told_to_is_admitted() -> None:
+def test_on_the_systems_clock_who_comes_when_told_to_is_admitted():
     # CB-04, trap 22: the question, the refusal and the admission agree on the time
     clock = hf.SystemClock()
     for _ in range(3):
@@ -245,7 +225,7 @@ def test_on_the_systems_clock_who_comes_when_told_to_is_admitted() -> None:
         assert rejection(breaker) is None
 
 
-def test_on_the_systems_clock_an_opening_is_never_shorter_than_asked_for() -> None:
+def test_on_the_systems_clock_an_opening_is_never_shorter_than_asked_for():
     # CB-04, trap 20: a clock that lags is none that stepped back
     clock = hf.SystemClock()
     for _ in range(5):

@@ -34,9 +34,8 @@ def without_counts(breaker: hf.CircuitBreaker) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def test_a_success_from_before_the_trip_does_not_close_a_half_open_breaker(
-    clock: hf.ManualClock,
-) -> None:  # CB-06, trap 2, D-CB-3
+def test_a_success_from_before_the_trip_does_not_close_a_half_open_breaker(clock):
+    # CB-06, trap 2, D-CB-3
     breaker = breaker_of(clock, success_threshold=1, reset_timeout=60)
     late = [breaker.acquire() for _ in range(3)]
     breaker.trip()
@@ -50,9 +49,7 @@ def test_a_success_from_before_the_trip_does_not_close_a_half_open_breaker(
 
 
 @every_end
-def test_a_late_result_frees_no_place_it_never_took(
-    clock: hf.ManualClock, end: Callable[[hf.Permit], object]
-) -> None:  # trap 1, trap 3
+def test_a_late_result_frees_no_place_it_never_took(clock, end):  # trap 1, trap 3
     breaker = breaker_of(clock, half_open_max_calls=2, reset_timeout=60)
     late = [breaker.acquire() for _ in range(5)]
     breaker.trip()
@@ -65,9 +62,8 @@ def test_a_late_result_frees_no_place_it_never_took(
 
 
 @every_end
-def test_a_probe_of_an_earlier_half_open_period_decides_nothing_in_a_later_one(
-    clock: hf.ManualClock, end: Callable[[hf.Permit], object]
-) -> None:  # trap 2, trap 3, D-CB-3
+def test_a_probe_of_an_earlier_half_open_period_decides_nothing_in_a_later_one(clock, end):
+    # trap 2, trap 3, D-CB-3
     breaker = half_open_breaker(clock, half_open_max_calls=2, success_threshold=1, reset_timeout=60)
     late = breaker.acquire()
     fail(breaker)
@@ -84,9 +80,8 @@ def test_a_probe_of_an_earlier_half_open_period_decides_nothing_in_a_later_one(
 @pytest.mark.parametrize(
     "order", ["trip", "half_open", "reset", "force_open", "disable", "metrics_only"]
 )
-def test_a_result_from_before_an_order_changes_nothing_but_counts(
-    clock: hf.ManualClock, order: str, end: Callable[[hf.Permit], object]
-) -> None:  # CB-19, trap 3
+def test_a_result_from_before_an_order_changes_nothing_but_counts(clock, order, end):
+    # CB-19, trap 3
     breaker = breaker_of(clock, failure_rate=0.5, min_calls=1, failure_threshold=2)
     late = breaker.acquire()
     getattr(breaker, order)()
@@ -101,8 +96,7 @@ def test_a_result_from_before_an_order_changes_nothing_but_counts(
     assert breaker.in_flight == 0
 
 
-def test_late_results_are_counted_as_what_they_are_and_as_late(clock: hf.ManualClock) -> None:
-    # CB-23
+def test_late_results_are_counted_as_what_they_are_and_as_late(clock):  # CB-23
     breaker = breaker_of(clock)
     late = [breaker.acquire() for _ in range(4)]
     breaker.reset()
@@ -117,8 +111,7 @@ def test_late_results_are_counted_as_what_they_are_and_as_late(clock: hf.ManualC
     assert s.in_flight == 0
 
 
-def test_a_call_that_trips_its_own_breaker_is_late(clock: hf.ManualClock) -> None:
-    # trap 3, trap 13
+def test_a_call_that_trips_its_own_breaker_is_late(clock):  # trap 3, trap 13
     breaker = breaker_of(clock)
     breaker.call(breaker.trip)
     assert breaker.state is State.OPEN

@@ -20,7 +20,7 @@ def fails(breaker: hf.CircuitBreaker, times: int) -> None:
             breaker.call(fail)
 
 
-def test_an_outcome_later_than_the_window_takes_nothing_from_the_present() -> None:
+def test_an_outcome_later_than_the_window_takes_nothing_from_the_present():
     clock = hf.ManualClock(start=1000)
     outer = breaker_of(clock)
     pause = 0
@@ -38,7 +38,7 @@ def test_an_outcome_later_than_the_window_takes_nothing_from_the_present() -> No
     assert outer.snapshot().failed == 4 * 51  # each is in the totals
 
 
-def test_late_successes_do_not_hide_that_the_present_fails() -> None:
+def test_late_successes_do_not_hide_that_the_present_fails():
     clock = hf.ManualClock(start=1000)
     outer = breaker_of(clock, min_calls=10)
 

@@ -143,9 +143,7 @@ plain_ways = pytest.mark.parametrize("inner", WAYS[:7], ids=NAMES.split()[:7])
 
 @every_way
 @plain_ways
-def test_a_call_inside_of_its_own_probe_is_admitted_however_both_are_made(
-    breaker: hf.CircuitBreaker, way: Any, inner: Any
-) -> None:
+def test_a_call_inside_of_its_own_probe_is_admitted_however_both_are_made(breaker, way, inner):
     assert way(breaker, lambda: inner(breaker, fine)) == "fine"
     snapshot = breaker.snapshot()
     assert breaker.state is State.CLOSED
@@ -154,14 +152,12 @@ def test_a_call_inside_of_its_own_probe_is_admitted_however_both_are_made(
 
 
 @every_way
-def test_a_peek_inside_of_its_own_probe_says_yes(breaker: hf.CircuitBreaker, way: Any) -> None:
+def test_a_peek_inside_of_its_own_probe_says_yes(breaker, way):
     assert way(breaker, breaker.peek)
     assert (breaker.state, breaker.snapshot().admitted) == (State.CLOSED, 1)
 
 
-def test_a_peek_inside_says_no_where_a_call_would_be_refused(
-    breaker: hf.CircuitBreaker, clock: hf.ManualClock
-) -> None:
+def test_a_peek_inside_says_no_where_a_call_would_be_refused(breaker, clock):
     def peeks() -> tuple[bool, bool]:
         in_new_context = contextvars.Context().run(breaker.peek)
         breaker.trip()
@@ -174,7 +170,7 @@ def test_a_peek_inside_says_no_where_a_call_would_be_refused(
     held.ignore()
 
 
-def test_calls_may_be_within_each_other_at_any_depth(breaker: hf.CircuitBreaker) -> None:
+def test_calls_may_be_within_each_other_at_any_depth(breaker):
     call: Callable[[], str] = fine
     for _ in range(50):
         call = breaker(call)
@@ -182,7 +178,7 @@ def test_calls_may_be_within_each_other_at_any_depth(breaker: hf.CircuitBreaker)
     assert (breaker.state, breaker.snapshot().succeeded) == (State.CLOSED, 50)
 
 
-def test_a_stream_within_a_probe_belongs_to_it(breaker: hf.CircuitBreaker) -> None:
+def test_a_stream_within_a_probe_belongs_to_it(breaker):
     @breaker
     def items() -> Iterator[str]:
         yield breaker.call(fine)
@@ -191,7 +187,7 @@ def test_a_stream_within_a_probe_belongs_to_it(breaker: hf.CircuitBreaker) -> No
     assert breaker.state is State.CLOSED
 
 
-def test_a_breaker_at_two_levels_of_pipelines_recovers(clock: hf.ManualClock) -> None:
+def test_a_breaker_at_two_levels_of_pipelines_recovers(clock):
     breaker = breaker_of(clock, half_open_max_calls=1, success_threshold=1)
     retry = hf.Retry("r", attempts=2, backoff=hf.Constant(0), on=OutageError)
     twice = hf.Pipeline("twice", breaker, hf.Pipeline("inner", retry, breaker))
@@ -201,7 +197,7 @@ def test_a_breaker_at_two_levels_of_pipelines_recovers(clock: hf.ManualClock) ->
     assert breaker.state is State.CLOSED
 
 
-def test_the_standard_pipeline_within_itself_recovers(clock: hf.ManualClock) -> None:
+def test_the_standard_pipeline_within_itself_recovers(clock):
     breaker = breaker_of(clock, half_open_max_calls=1, success_threshold=1)
     pipeline = hf.Pipeline.standard("api", breaker=breaker)
 
@@ -222,7 +218,7 @@ def test_the_standard_pipeline_within_itself_recovers(clock: hf.ManualClock) -> 
 # --- what the calls inside prove -----------------------------------------------------------------
 
 
-def test_one_request_counts_as_one_success_whatever_it_calls(clock: hf.ManualClock) -> None:
+def test_one_request_counts_as_one_success_whatever_it_calls(clock):
     breaker = breaker_of(clock, half_open_max_calls=3, success_threshold=3)
     breaker.half_open()
     for _ in range(2):
@@ -232,7 +228,7 @@ def test_one_request_counts_as_one_success_whatever_it_calls(clock: hf.ManualClo
     assert (breaker.state, breaker.snapshot().succeeded) == (State.CLOSED, 18)
 
 
-def test_a_failure_inside_of_a_probe_opens_it_at_once(breaker: hf.CircuitBreaker) -> None:  # CB-06
+def test_a_failure_inside_of_a_probe_opens_it_at_once(breaker):  # CB-06
     def request() -> str:
         with pytest.raises(OutageError):
             breaker.call(outage)
@@ -244,7 +240,7 @@ def test_a_failure_inside_of_a_probe_opens_it_at_once(breaker: hf.CircuitBreaker
     assert (breaker.state, breaker.snapshot().late) == (State.OPEN, 1)
 
 
-def test_an_inner_call_without_a_verdict_leaves_it_to_the_outer(breaker: hf.CircuitBreaker) -> None:
+def test_an_inner_call_without_a_verdict_leaves_it_to_the_outer(breaker):
     def request() -> str:
         breaker.acquire().ignore()
         breaker.acquire()  # and lost
@@ -255,7 +251,7 @@ def test_an_inner_call_without_a_verdict_leaves_it_to_the_outer(breaker: hf.Circ
     assert (breaker.snapshot().ignored, breaker.snapshot().abandoned) == (1, 1)
 
 
-def test_observing_it_is_the_same(clock: hf.ManualClock) -> None:
+def test_observing_it_is_the_same(clock):
     breaker = breaker_of(clock, half_open_max_calls=1, success_threshold=1, mode="observe")
     breaker.half_open()
     assert breaker.call(breaker.call, fine) == "fine"
@@ -265,7 +261,7 @@ def test_observing_it_is_the_same(clock: hf.ManualClock) -> None:
 # --- who is inside -------------------------------------------------------------------------------
 
 
-def test_only_its_own_probe_lets_a_call_in(breaker: hf.CircuitBreaker) -> None:
+def test_only_its_own_probe_lets_a_call_in(breaker):
     other = hf.CircuitBreaker("other", half_open_max_calls=1)
     other.half_open()
     held = breaker.acquire()
@@ -274,7 +270,7 @@ def test_only_its_own_probe_lets_a_call_in(breaker: hf.CircuitBreaker) -> None:
     assert breaker.call(other.call, lambda: breaker.call(fine)) == "fine"
 
 
-def test_what_follows_a_probe_is_outside_of_it(clock: hf.ManualClock) -> None:
+def test_what_follows_a_probe_is_outside_of_it(clock):
     breaker = breaker_of(clock, half_open_max_calls=1, success_threshold=100)
     breaker.half_open()
     for way in WAYS:
@@ -290,9 +286,7 @@ def raise_interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_a_permit_by_hand_is_beside_what_runs_and_a_block_of_it_is_around(
-    breaker: hf.CircuitBreaker,
-) -> None:
+def test_a_permit_by_hand_is_beside_what_runs_and_a_block_of_it_is_around(breaker):
     permit = breaker.acquire()
     assert rejection(breaker) is not None
     with permit:
@@ -303,7 +297,7 @@ def test_a_permit_by_hand_is_beside_what_runs_and_a_block_of_it_is_around(
     held.ignore()
 
 
-def test_who_consumes_a_stream_is_not_inside_of_it(breaker: hf.CircuitBreaker) -> None:
+def test_who_consumes_a_stream_is_not_inside_of_it(breaker):
     @breaker
     def items() -> Iterator[int]:
         yield from (1, 2, 3)
@@ -313,24 +307,19 @@ def test_who_consumes_a_stream_is_not_inside_of_it(breaker: hf.CircuitBreaker) -
     assert breaker.state is State.CLOSED
 
 
-def test_who_consumes_an_asynchronous_stream_is_not_inside_of_it(
-    breaker: hf.CircuitBreaker,
-) -> None:
+async def test_who_consumes_an_asynchronous_stream_is_not_inside_of_it(breaker):
     @hf.Pipeline("p", hf.Retry("r"), breaker)
     async def items() -> AsyncIterator[int]:
         for n in range(3):
             await asyncio.sleep(0)
             yield n
 
-    async def main() -> None:
-        async for _ in items():
-            assert rejection(breaker) is not None
-
-    asyncio.run(main())
+    async for _ in items():
+        assert rejection(breaker) is not None
     assert breaker.state is State.CLOSED
 
 
-def test_tasks_and_threads_that_a_probe_begins_are_inside(clock: hf.ManualClock) -> None:
+def test_tasks_and_threads_that_a_probe_begins_are_inside(clock):
     breaker = breaker_of(clock, half_open_max_calls=1, success_threshold=1)
     pool = hf.PoolBulkhead("pool", workers=1)
     timeout = hf.Timeout(60, thread=True)
@@ -362,7 +351,7 @@ def test_tasks_and_threads_that_a_probe_begins_are_inside(clock: hf.ManualClock)
 
 
 @pytest.mark.parametrize("end", ["success", "ignore", "lost", "reopened", "expired"])
-def test_a_context_that_outlives_the_probe_lets_nobody_in(clock: hf.ManualClock, end: str) -> None:
+def test_a_context_that_outlives_the_probe_lets_nobody_in(clock, end):
     breaker = breaker_of(clock, half_open_max_calls=1, success_threshold=9, probe_timeout=5)
     breaker.half_open()
     permit = breaker.acquire()
@@ -383,7 +372,7 @@ def test_a_context_that_outlives_the_probe_lets_nobody_in(clock: hf.ManualClock,
     held.ignore()
 
 
-def test_a_task_that_outlives_its_probe_is_outside() -> None:
+def test_a_task_that_outlives_its_probe_is_outside():
     breaker = hf.CircuitBreaker("b", half_open_max_calls=1, success_threshold=9)
     go = asyncio.Event()
 
@@ -405,7 +394,7 @@ def test_a_task_that_outlives_its_probe_is_outside() -> None:
     assert asyncio.run(main()) is not None
 
 
-def test_contexts_do_not_keep_a_breaker_alive() -> None:
+def test_contexts_do_not_keep_a_breaker_alive():
     breaker = hf.CircuitBreaker("short-lived", half_open_max_calls=1)
     breaker.half_open()
     permit = breaker.acquire()

@@ -26,8 +26,9 @@ def order(breaker: hf.CircuitBreaker, name: str) -> None:
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(ORDERS, ORDERS)))
 def test_an_order_leads_from_any_state_to_any_other_and_all_that_shows_it_agrees(
-    clock: hf.ManualClock, first: str, second: str
-) -> None:  # CB-07, CB-19, D-CB-7, trap 8
+    clock, first, second
+):
+    # CB-07, CB-19, D-CB-7, trap 8
     breaker = breaker_of(clock)
     order(breaker, first)
     events: list[hf.Event] = []
@@ -51,9 +52,8 @@ def test_an_order_leads_from_any_state_to_any_other_and_all_that_shows_it_agrees
 
 
 @pytest.mark.parametrize("between", ["reset", "trip", "force_open", "disable", "metrics_only"])
-def test_any_order_but_half_open_starts_the_growth_of_the_open_time_afresh(
-    clock: hf.ManualClock, between: str
-) -> None:  # CB-15, CB-19
+def test_any_order_but_half_open_starts_the_growth_of_the_open_time_afresh(clock, between):
+    # CB-15, CB-19
     breaker = breaker_of(clock, reset_timeout=10, reset_backoff=(2, 1000, 0))
     for grown in (20, 40, 80):
         breaker.half_open()
@@ -69,9 +69,7 @@ def test_any_order_but_half_open_starts_the_growth_of_the_open_time_afresh(
 
 
 @pytest.mark.parametrize("first", ORDERS)
-def test_reset_closes_it_and_forgets_failures_and_window(
-    clock: hf.ManualClock, first: str
-) -> None:  # CB-18, CB-19, D-CB-7
+def test_reset_closes_it_and_forgets_failures_and_window(clock, first):  # CB-18, CB-19, D-CB-7
     breaker = breaker_of(clock, failure_threshold=3, failure_rate=0.9, min_calls=3)
     fail(breaker, 2)
     order(breaker, first)
@@ -85,7 +83,7 @@ def test_reset_closes_it_and_forgets_failures_and_window(
     assert breaker.state is State.OPEN
 
 
-def test_resetting_everything_in_the_registry_closes_it(clock: hf.ManualClock) -> None:  # CB-19
+def test_resetting_everything_in_the_registry_closes_it(clock):  # CB-19
     breaker = breaker_of(clock)
     breaker.force_open()
     hf.registry.reset_all()
@@ -95,8 +93,7 @@ def test_resetting_everything_in_the_registry_closes_it(clock: hf.ManualClock) -
 # --- forced open ---------------------------------------------------------------------------------
 
 
-def test_forced_open_refuses_everything_and_no_timer_ends_it(clock: hf.ManualClock) -> None:
-    # trap 12
+def test_forced_open_refuses_everything_and_no_timer_ends_it(clock):  # trap 12
     breaker = breaker_of(clock, reset_timeout=60)
     breaker.trip()
     clock.advance(30)
@@ -114,7 +111,7 @@ def test_forced_open_refuses_everything_and_no_timer_ends_it(clock: hf.ManualClo
 # --- disabled ------------------------------------------------------------------------------------
 
 
-def test_disabled_lets_every_call_pass_and_counts_nothing(clock: hf.ManualClock) -> None:
+def test_disabled_lets_every_call_pass_and_counts_nothing(clock):
     breaker = breaker_of(clock, failure_threshold=1, failure_rate=0.1, min_calls=1)
     breaker.force_open()
     breaker.disable()
@@ -129,7 +126,7 @@ def test_disabled_lets_every_call_pass_and_counts_nothing(clock: hf.ManualClock)
     assert breaker.snapshot().failed == breaker.snapshot().late == 0
 
 
-def test_disabled_it_records_no_durations(clock: hf.ManualClock) -> None:
+def test_disabled_it_records_no_durations(clock):
     breaker = breaker_of(clock, latency=True)
     breaker.disable()
     breaker.call(clock.advance, 5)
@@ -141,9 +138,7 @@ def test_disabled_it_records_no_durations(clock: hf.ManualClock) -> None:
 # --- metrics only --------------------------------------------------------------------------------
 
 
-def test_metrics_only_lets_every_call_pass_counts_and_never_changes(
-    clock: hf.ManualClock,
-) -> None:
+def test_metrics_only_lets_every_call_pass_counts_and_never_changes(clock):
     breaker = breaker_of(
         clock, failure_threshold=3, failure_rate=0.5, min_calls=1, slow_call_duration=1,
         slow_call_rate=0.1,

@@ -8,14 +8,7 @@ import pytest
 import holdfast as hf
 from holdfast import State
 from tests.apart import run_apart
-from tests.policies.calls import (
-    breaker_of,
-    fine,
-    half_open_breaker,
-    raising,
-    rejection,
-    succeed,
-)
+from tests.policies.calls import breaker_of, fine, half_open_breaker, raising, rejection, succeed
 
 
 def free_places(breaker: hf.CircuitBreaker, most: int) -> int:
@@ -35,9 +28,8 @@ def free_places(breaker: hf.CircuitBreaker, most: int) -> int:
 
 
 @pytest.mark.parametrize("places", [1, 3, 32])
-def test_half_open_admits_as_many_probes_at_once_as_there_are_places(
-    clock: hf.ManualClock, places: int
-) -> None:  # CB-02, D-CB-2, D-C-2
+def test_half_open_admits_as_many_probes_at_once_as_there_are_places(clock, places):
+    # CB-02, D-CB-2, D-C-2
     breaker = half_open_breaker(clock, half_open_max_calls=places, success_threshold=2)
     probes = [breaker.acquire() for _ in range(places)]
     for _ in range(50):
@@ -51,7 +43,7 @@ def test_half_open_admits_as_many_probes_at_once_as_there_are_places(
     assert breaker.snapshot().probes == places - 1
 
 
-def test_the_first_probe_takes_one_of_the_places(clock: hf.ManualClock) -> None:  # D-CB-2, trap 6
+def test_the_first_probe_takes_one_of_the_places(clock):  # D-CB-2, trap 6
     breaker = breaker_of(clock, half_open_max_calls=3, reset_timeout=60)
     breaker.trip()
     clock.advance(60)
@@ -61,9 +53,8 @@ def test_the_first_probe_takes_one_of_the_places(clock: hf.ManualClock) -> None:
     assert rejection(breaker) is not None
 
 
-def test_a_call_guarded_by_several_names_of_one_breaker_takes_a_place_for_each_entry(
-    clock: hf.ManualClock,
-) -> None:  # trap 6
+def test_a_call_guarded_by_several_names_of_one_breaker_takes_a_place_for_each_entry(clock):
+    # trap 6
     breaker = half_open_breaker(clock, half_open_max_calls=2)
     assert breaker.call(breaker.call, lambda: breaker.snapshot().probes) == 2
     assert breaker.snapshot().probes == 0
@@ -77,9 +68,8 @@ def test_a_call_guarded_by_several_names_of_one_breaker_takes_a_place_for_each_e
     [asyncio.CancelledError(), GeneratorExit(), KeyboardInterrupt(), SystemExit(1)],
     ids=lambda error: type(error).__name__,
 )
-def test_a_probe_that_leaves_by_an_interruption_gives_its_place_back(
-    clock: hf.ManualClock, error: BaseException
-) -> None:  # trap 5, D-CB-8
+def test_a_probe_that_leaves_by_an_interruption_gives_its_place_back(clock, error):
+    # trap 5, D-CB-8
     breaker = half_open_breaker(clock, half_open_max_calls=1)
     with pytest.raises(type(error)):
         breaker.call(raising(error))
@@ -105,8 +95,7 @@ def guarded_numbers(breaker: hf.CircuitBreaker) -> Generator[int, None, None]:
     return numbers()
 
 
-def test_a_generator_closed_half_way_gives_its_place_back(clock: hf.ManualClock) -> None:
-    # trap 5
+def test_a_generator_closed_half_way_gives_its_place_back(clock):  # trap 5
     breaker = half_open_breaker(clock, half_open_max_calls=1)
     numbers = guarded_numbers(breaker)
     assert free_places(breaker, 1) == 1
@@ -117,8 +106,7 @@ def test_a_generator_closed_half_way_gives_its_place_back(clock: hf.ManualClock)
     assert breaker.state is State.HALF_OPEN
 
 
-def test_a_cancelled_task_gives_its_place_back(clock: hf.ManualClock) -> None:
-    # trap 5, D-CB-8
+def test_a_cancelled_task_gives_its_place_back(clock):  # trap 5, D-CB-8
     breaker = half_open_breaker(clock, half_open_max_calls=1)
 
     async def cancel_it() -> None:
@@ -141,7 +129,7 @@ def test_a_cancelled_task_gives_its_place_back(clock: hf.ManualClock) -> None:
     assert breaker.state is State.HALF_OPEN
 
 
-def test_an_interpreter_that_shuts_down_amid_probes_ends_quietly() -> None:  # trap 5
+def test_an_interpreter_that_shuts_down_amid_probes_ends_quietly():  # trap 5
     printed = run_apart("""
         import holdfast as hf
         breaker = hf.CircuitBreaker("payments", half_open_max_calls=4)
@@ -165,7 +153,7 @@ def test_an_interpreter_that_shuts_down_amid_probes_ends_quietly() -> None:  # t
     assert printed == "HALF_OPEN 3\n"
 
 
-def test_a_permit_settled_twice_counts_once(clock: hf.ManualClock) -> None:  # CB-17
+def test_a_permit_settled_twice_counts_once(clock):  # CB-17
     breaker = half_open_breaker(clock, half_open_max_calls=2, success_threshold=2)
     first, second = breaker.acquire(), breaker.acquire()
     assert first.success()
@@ -184,9 +172,7 @@ def test_a_permit_settled_twice_counts_once(clock: hf.ManualClock) -> None:  # C
 # --- a policy further in refuses -----------------------------------------------------------------
 
 
-def test_a_probe_that_an_inner_policy_refuses_is_given_back_and_counts_as_nothing(
-    clock: hf.ManualClock,
-) -> None:  # trap 6
+def test_a_probe_that_an_inner_policy_refuses_is_given_back_and_counts_as_nothing(clock):  # trap 6
     breaker = half_open_breaker(clock, half_open_max_calls=1, success_threshold=1)
     limiter = hf.RateLimiter("outbound", rate=1, per=60, clock=clock)
     bulkhead = hf.Bulkhead("connections", max_concurrent=1)
@@ -212,9 +198,7 @@ def test_a_probe_that_an_inner_policy_refuses_is_given_back_and_counts_as_nothin
 # --- a probe that is never heard of again --------------------------------------------------------
 
 
-def test_a_probe_that_never_reports_gives_up_its_place_at_its_deadline(
-    clock: hf.ManualClock,
-) -> None:  # trap 4
+def test_a_probe_that_never_reports_gives_up_its_place_at_its_deadline(clock):  # trap 4
     breaker = half_open_breaker(clock, half_open_max_calls=1, probe_timeout=30)
     lost = breaker.acquire()
     clock.advance(29.9999)
@@ -230,9 +214,8 @@ def test_a_probe_that_never_reports_gives_up_its_place_at_its_deadline(
 
 
 @pytest.mark.parametrize("shortest", [1e-9, 1e-6, 1e-4])
-def test_the_shortest_probe_timeout_still_bounds_the_probes_of_one_moment(
-    clock: hf.ManualClock, shortest: float
-) -> None:  # D-CB-2
+def test_the_shortest_probe_timeout_still_bounds_the_probes_of_one_moment(clock, shortest):
+    # D-CB-2
     breaker = half_open_breaker(clock, half_open_max_calls=2, probe_timeout=shortest)
     assert free_places(breaker, 2) == 2
     clock.advance(0.001)

@@ -27,9 +27,7 @@ def rated(clock: hf.ManualClock, rate: float | None = 0.5, **settings: Any) -> h
 
 
 @pytest.mark.parametrize("window", [CountWindow(10), CountWindow(100), MINUTE], ids=repr)
-def test_it_opens_when_the_rate_is_reached_and_not_before(
-    clock: hf.ManualClock, window: CountWindow | TimeWindow
-) -> None:  # CB-27
+def test_it_opens_when_the_rate_is_reached_and_not_before(clock, window):  # CB-27
     breaker = rated(clock, 0.5, window=window, min_calls=10)
     succeed(breaker, 5)
     fail(breaker, 4)
@@ -42,9 +40,8 @@ def test_it_opens_when_the_rate_is_reached_and_not_before(
     ("rate", "failures", "calls"),
     [(0.07, 7, 100), (0.1, 3, 30), (0.3, 3, 10), (0.29, 29, 100), (2 / 3, 2, 3), (0.001, 1, 1000)],
 )
-def test_a_rate_is_what_its_decimal_digits_say(
-    clock: hf.ManualClock, rate: float, failures: int, calls: int
-) -> None:  # CB-15, trap 24: no rounding moves the edge
+def test_a_rate_is_what_its_decimal_digits_say(clock, rate, failures, calls):
+    # CB-15, trap 24: no rounding moves the edge
     for short in (1, 0):
         breaker = rated(clock, rate, window=MINUTE, min_calls=calls)
         succeed(breaker, calls - failures + short)
@@ -53,9 +50,7 @@ def test_a_rate_is_what_its_decimal_digits_say(
 
 
 @pytest.mark.parametrize("window", [CountWindow(100), MINUTE], ids=repr)
-def test_few_calls_are_no_rate(
-    clock: hf.ManualClock, window: CountWindow | TimeWindow
-) -> None:  # trap 30
+def test_few_calls_are_no_rate(clock, window):  # trap 30
     breaker = rated(clock, 0.5, window=window, min_calls=10)
     fail(breaker, 9)
     assert breaker.state is State.CLOSED
@@ -64,17 +59,14 @@ def test_few_calls_are_no_rate(
 
 
 @pytest.mark.parametrize("window", [CountWindow(100), MINUTE], ids=repr)
-def test_the_call_that_makes_up_the_minimum_may_be_a_success(
-    clock: hf.ManualClock, window: CountWindow | TimeWindow
-) -> None:  # trap 30
+def test_the_call_that_makes_up_the_minimum_may_be_a_success(clock, window):  # trap 30
     breaker = rated(clock, 0.5, window=window, min_calls=10)
     fail(breaker, 9)
     succeed(breaker)
     assert breaker.state is State.OPEN
 
 
-def test_with_a_rate_the_consecutive_rule_is_off_unless_asked_for(clock: hf.ManualClock) -> None:
-    # CB-15
+def test_with_a_rate_the_consecutive_rule_is_off_unless_asked_for(clock):  # CB-15
     breaker = rated(clock, 1.0, min_calls=100)
     fail(breaker, 99)
     assert breaker.state is State.CLOSED
@@ -96,9 +88,7 @@ def test_with_a_rate_the_consecutive_rule_is_off_unless_asked_for(clock: hf.Manu
 
 
 @pytest.mark.parametrize("size", [1, 5, 9, 10, 11])
-def test_the_default_minimum_is_lowered_to_a_smaller_count_window(
-    clock: hf.ManualClock, size: int
-) -> None:  # trap 17
+def test_the_default_minimum_is_lowered_to_a_smaller_count_window(clock, size):  # trap 17
     breaker = rated(clock, 1.0, window=CountWindow(size))
     fail(breaker, min(size, 10) - 1)
     assert breaker.state is State.CLOSED
@@ -106,7 +96,7 @@ def test_the_default_minimum_is_lowered_to_a_smaller_count_window(
     assert breaker.state is State.OPEN
 
 
-def test_a_minimum_no_window_could_hold_is_refused(clock: hf.ManualClock) -> None:  # trap 17
+def test_a_minimum_no_window_could_hold_is_refused(clock):  # trap 17
     with pytest.raises(hf.ConfigError, match="min_calls: got 11, allowed an integer from 1 to 10"):
         rated(clock, window=CountWindow(10), min_calls=11)
     assert rated(clock, window=CountWindow(10), min_calls=10).state is State.CLOSED
@@ -114,9 +104,8 @@ def test_a_minimum_no_window_could_hold_is_refused(clock: hf.ManualClock) -> Non
 
 
 @pytest.mark.parametrize("window", [CountWindow(10), MINUTE], ids=repr)
-def test_nothing_of_before_is_in_the_window_of_a_breaker_that_closed(
-    clock: hf.ManualClock, window: CountWindow | TimeWindow
-) -> None:  # CB-08, trap 16
+def test_nothing_of_before_is_in_the_window_of_a_breaker_that_closed(clock, window):
+    # CB-08, trap 16
     breaker = rated(clock, 0.5, window=window, min_calls=4, success_threshold=3, reset_timeout=1)
     fail(breaker, 4)
     clock.advance(1)
@@ -139,8 +128,7 @@ def slow_rule(clock: hf.ManualClock, **settings: Any) -> hf.CircuitBreaker:
     )  # fmt: skip
 
 
-def test_enough_slow_calls_open_it_though_all_succeed(clock: hf.ManualClock) -> None:
-    # CB-15, CB-27
+def test_enough_slow_calls_open_it_though_all_succeed(clock):  # CB-15, CB-27
     breaker = slow_rule(clock)
     succeed(breaker, 2)
     breaker.call(clock.advance, 2.0)
@@ -151,7 +139,7 @@ def test_enough_slow_calls_open_it_though_all_succeed(clock: hf.ManualClock) -> 
     assert (s.succeeded, s.failed, s.slow) == (4, 0, 2)
 
 
-def test_a_call_is_slow_from_the_given_duration_on(clock: hf.ManualClock) -> None:  # trap 24
+def test_a_call_is_slow_from_the_given_duration_on(clock):  # trap 24
     breaker = slow_rule(clock)
     breaker.call(clock.advance_ns, 2_000_000_000 - 1)
     assert breaker.snapshot().window == (1, 0, 0, 0)
@@ -159,14 +147,13 @@ def test_a_call_is_slow_from_the_given_duration_on(clock: hf.ManualClock) -> Non
     assert breaker.snapshot().window == (2, 0, 1, 0)
 
 
-def test_the_slow_rule_alone_does_not_mind_failures(clock: hf.ManualClock) -> None:  # CB-15
+def test_the_slow_rule_alone_does_not_mind_failures(clock):  # CB-15
     breaker = slow_rule(clock)
     fail(breaker, 50)
     assert breaker.state is State.CLOSED
 
 
-def test_a_slow_probe_is_a_failed_one_where_slow_calls_open(clock: hf.ManualClock) -> None:
-    # CB-06
+def test_a_slow_probe_is_a_failed_one_where_slow_calls_open(clock):  # CB-06
     breaker = half_open_breaker(clock, slow_call_duration=2.0, slow_call_rate=0.5)
     breaker.call(clock.advance, 1.9)
     assert breaker.state is State.HALF_OPEN
@@ -175,8 +162,7 @@ def test_a_slow_probe_is_a_failed_one_where_slow_calls_open(clock: hf.ManualCloc
     assert rejection(breaker) is not None
 
 
-def test_a_duration_without_a_rate_only_counts_slow_calls(clock: hf.ManualClock) -> None:
-    # CB-27
+def test_a_duration_without_a_rate_only_counts_slow_calls(clock):  # CB-27
     breaker = breaker_of(clock, slow_call_duration=2.0, success_threshold=1)
     for _ in range(20):
         breaker.call(clock.advance, 5)
@@ -187,7 +173,7 @@ def test_a_duration_without_a_rate_only_counts_slow_calls(clock: hf.ManualClock)
     assert breaker.state is State.CLOSED
 
 
-def test_what_proves_nothing_is_not_slow(clock: hf.ManualClock) -> None:
+def test_what_proves_nothing_is_not_slow(clock):
     breaker = slow_rule(clock, ignore=OutageError)
 
     def be_ignored_slowly() -> None:
@@ -201,7 +187,7 @@ def test_what_proves_nothing_is_not_slow(clock: hf.ManualClock) -> None:
     assert breaker.snapshot().slow == 0
 
 
-def test_rates_are_judged_exactly_by_whole_numbers(clock: hf.ManualClock) -> None:  # CB-27
+def test_rates_are_judged_exactly_by_whole_numbers(clock):  # CB-27
     # Every share of calls up to 7, against every rate with a denominator up to 7.
     shares = {Fraction(a, b) for b in range(1, 8) for a in range(1, b + 1)}
     for calls in range(1, 8):

@@ -31,8 +31,7 @@ def refused(breaker: hf.CircuitBreaker) -> hf.CircuitOpenError:
 # --- what it says --------------------------------------------------------------------------------
 
 
-def test_a_refusal_is_a_class_of_its_own_with_a_stable_code(breaker: hf.CircuitBreaker) -> None:
-    # GEN-08
+def test_a_refusal_is_a_class_of_its_own_with_a_stable_code(breaker):  # GEN-08
     error = refused(breaker)
     assert type(error) is hf.CircuitOpenError
     assert error.code == "CIRCUIT_OPEN"
@@ -42,8 +41,7 @@ def test_a_refusal_is_a_class_of_its_own_with_a_stable_code(breaker: hf.CircuitB
     assert (error.name, error.reason, error.retry_after) == ("payments", "open", 59.5)
 
 
-def test_the_message_says_what_is_open_and_when_to_come_again(breaker: hf.CircuitBreaker) -> None:
-    # GEN-08
+def test_the_message_says_what_is_open_and_when_to_come_again(breaker):  # GEN-08
     text = "circuit breaker is open: 'payments' (open), retry in 59.500 s"
     assert str(refused(breaker)) == text
     breaker.force_open()
@@ -116,9 +114,7 @@ EVERY_WAY: dict[str, Callable[[hf.CircuitBreaker], Any]] = {
 
 
 @pytest.mark.parametrize("way", EVERY_WAY.values(), ids=EVERY_WAY)
-def test_every_way_in_refuses_alike_and_runs_nothing(
-    breaker: hf.CircuitBreaker, way: Callable[[hf.CircuitBreaker], Any]
-) -> None:  # CB-02, GEN-08
+def test_every_way_in_refuses_alike_and_runs_nothing(breaker, way):  # CB-02, GEN-08
     with pytest.raises(hf.CircuitOpenError) as caught:
         way(breaker)
     assert caught.value.policy is breaker
@@ -130,7 +126,7 @@ def test_every_way_in_refuses_alike_and_runs_nothing(
 # --- what it keeps alive -------------------------------------------------------------------------
 
 
-def test_a_refusal_keeps_no_earlier_exception_alive(clock: hf.ManualClock) -> None:  # trap 14
+def test_a_refusal_keeps_no_earlier_exception_alive(clock):  # trap 14
     breaker = breaker_of(clock, failure_threshold=1)
 
     class EarlierError(OutageError):
@@ -158,7 +154,7 @@ def test_a_refusal_keeps_no_earlier_exception_alive(clock: hf.ManualClock) -> No
     assert alive == []
 
 
-def test_refusals_do_not_grow_with_their_number(breaker: hf.CircuitBreaker) -> None:  # trap 14
+def test_refusals_do_not_grow_with_their_number(breaker):  # trap 14
     first = refused(breaker)
     for _ in range(1000):
         last = refused(breaker)
@@ -169,7 +165,7 @@ def test_refusals_do_not_grow_with_their_number(breaker: hf.CircuitBreaker) -> N
     assert last.__context__ is None
 
 
-def test_a_refusal_does_not_keep_its_breaker_registered_for_ever(clock: hf.ManualClock) -> None:
+def test_a_refusal_does_not_keep_its_breaker_registered_for_ever(clock):
     breaker = breaker_of(clock)
     breaker.trip()
     error = refused(breaker)
@@ -184,8 +180,7 @@ def test_a_refusal_does_not_keep_its_breaker_registered_for_ever(clock: hf.Manua
 # --- no way round --------------------------------------------------------------------------------
 
 
-def test_an_open_breaker_is_not_bypassed_by_trying_another_way(clock: hf.ManualClock) -> None:
-    # CB-02, D-C-3
+def test_an_open_breaker_is_not_bypassed_by_trying_another_way(clock):  # CB-02, D-C-3
     breaker = breaker_of(clock, failure_threshold=1)
     fail(breaker)
     calls: list[int] = []

@@ -21,7 +21,7 @@ def shared(**settings: Any) -> hf.CircuitBreaker:
 # --- the registry --------------------------------------------------------------------------------
 
 
-def test_a_breaker_is_found_by_its_kind_and_name(clock: hf.ManualClock) -> None:  # CB-18
+def test_a_breaker_is_found_by_its_kind_and_name(clock):  # CB-18
     breaker = breaker_of(clock)
     assert hf.registry.get("circuit_breaker", "payments") is breaker
     assert hf.registry.get("circuit_breaker", "other") is None
@@ -29,7 +29,7 @@ def test_a_breaker_is_found_by_its_kind_and_name(clock: hf.ManualClock) -> None:
     assert hf.registry.all("circuit_breaker") == [breaker]
 
 
-def test_the_registry_keeps_no_breaker_alive(clock: hf.ManualClock) -> None:  # trap 67
+def test_the_registry_keeps_no_breaker_alive(clock):  # trap 67
     def make() -> weakref.ref[hf.CircuitBreaker]:
         breaker = breaker_of(clock, is_failure=lambda result: breaker.state is result)
         breaker.on_event(lambda event: breaker.reset())
@@ -45,7 +45,7 @@ def test_the_registry_keeps_no_breaker_alive(clock: hf.ManualClock) -> None:  # 
 # --- shared --------------------------------------------------------------------------------------
 
 
-def test_who_asks_for_the_same_gets_the_living_one() -> None:
+def test_who_asks_for_the_same_gets_the_living_one():
     one = shared(failure_threshold=2)
     other = shared(failure_threshold=2)
     assert other is one
@@ -68,7 +68,7 @@ def test_who_asks_for_the_same_gets_the_living_one() -> None:
     ],
     ids=str,
 )
-def test_settings_that_mean_the_same_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_settings_that_mean_the_same_are_equal(one, other):
     living = shared(**one)
     assert shared(**other) is living
 
@@ -95,7 +95,7 @@ def test_settings_that_mean_the_same_are_equal(one: dict[str, Any], other: dict[
         ("mode", "observe"),
     ],
 )
-def test_who_asks_for_other_settings_is_told_which_differ(field: str, value: object) -> None:
+def test_who_asks_for_other_settings_is_told_which_differ(field, value):
     living = shared(failure_threshold=5, min_calls=10)
     with pytest.raises(hf.ConfigError) as caught:
         shared(**{"failure_threshold": 5, "min_calls": 10, field: value})
@@ -104,7 +104,7 @@ def test_who_asks_for_other_settings_is_told_which_differ(field: str, value: obj
     assert hf.registry.all() == [living]
 
 
-def test_only_breakers_made_to_be_shared_are(clock: hf.ManualClock) -> None:
+def test_only_breakers_made_to_be_shared_are(clock):
     private = hf.CircuitBreaker("payments")
     one = shared()
     assert one is not private
@@ -114,7 +114,7 @@ def test_only_breakers_made_to_be_shared_are(clock: hf.ManualClock) -> None:
     assert shared() is one
 
 
-def test_once_it_is_gone_another_may_be_shared_with_other_settings() -> None:
+def test_once_it_is_gone_another_may_be_shared_with_other_settings():
     first = shared(failure_threshold=1)
     fail(first)
     del first
@@ -123,7 +123,7 @@ def test_once_it_is_gone_another_may_be_shared_with_other_settings() -> None:
     assert second.state is State.CLOSED
 
 
-def test_threads_that_ask_at_once_share_one() -> None:  # CB-28
+def test_threads_that_ask_at_once_share_one():  # CB-28
     for _ in range(5):
         start = threading.Barrier(8)
 

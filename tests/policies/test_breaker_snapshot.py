@@ -6,21 +6,13 @@ import pytest
 
 import holdfast as hf
 from holdfast import CountWindow, State, TimeWindow
-from tests.policies.calls import (
-    OutageError,
-    breaker_of,
-    fail,
-    fine,
-    rejection,
-    succeed,
-)
+from tests.policies.calls import OutageError, breaker_of, fail, fine, rejection, succeed
 
 # --- counts --------------------------------------------------------------------------------------
 
 
-def test_a_breaker_nobody_has_called_shows_nothing_and_divides_by_nothing(
-    clock: hf.ManualClock,
-) -> None:  # CB-23, CB-24, trap 29
+def test_a_breaker_nobody_has_called_shows_nothing_and_divides_by_nothing(clock):
+    # CB-23, CB-24, trap 29
     s = breaker_of(clock, failure_rate=0.5, latency=True).snapshot()
     assert (s.name, s.state, s.requests, s.in_flight) == ("payments", State.CLOSED, 0, 0)
     assert s.success_rate == 1.0
@@ -33,9 +25,7 @@ def test_a_breaker_nobody_has_called_shows_nothing_and_divides_by_nothing(
     assert not any(s.state_changes.values())
 
 
-def test_a_snapshot_counts_requests_successes_failures_and_the_rest(
-    clock: hf.ManualClock,
-) -> None:  # CB-23, CB-27
+def test_a_snapshot_counts_requests_successes_failures_and_the_rest(clock):  # CB-23, CB-27
     breaker = breaker_of(clock, failure_threshold=100, ignore=LookupError)
     succeed(breaker, 6)
     fail(breaker, 2)
@@ -55,8 +45,7 @@ def test_a_snapshot_counts_requests_successes_failures_and_the_rest(
     assert (s.late, s.observed, s.settled_twice, s.slow) == (0, 0, 0, 0)
 
 
-def test_a_snapshot_is_of_its_moment_and_cannot_be_changed(clock: hf.ManualClock) -> None:
-    # CB-23
+def test_a_snapshot_is_of_its_moment_and_cannot_be_changed(clock):  # CB-23
     breaker = breaker_of(clock)
     before = breaker.snapshot()
     succeed(breaker)
@@ -69,8 +58,7 @@ def test_a_snapshot_is_of_its_moment_and_cannot_be_changed(clock: hf.ManualClock
 # --- failures in a row ---------------------------------------------------------------------------
 
 
-def test_failures_in_a_row_are_those_that_count_towards_opening(clock: hf.ManualClock) -> None:
-    # CB-23
+def test_failures_in_a_row_are_those_that_count_towards_opening(clock):  # CB-23
     breaker = breaker_of(clock, failure_threshold=4, reset_timeout=60, success_threshold=3)
 
     def shown() -> int:
@@ -108,16 +96,14 @@ def test_failures_in_a_row_are_those_that_count_towards_opening(clock: hf.Manual
     ],
     ids=lambda settings: ",".join(settings),
 )
-def test_a_breaker_that_reads_the_time_of_a_success_shows_it(
-    clock: hf.ManualClock, settings: dict[str, object]
-) -> None:  # CB-24
+def test_a_breaker_that_reads_the_time_of_a_success_shows_it(clock, settings):  # CB-24
     breaker = breaker_of(clock, **settings)
     clock.advance(3)
     succeed(breaker)
     assert breaker.snapshot().last_success == 3.0
 
 
-def test_in_a_pipeline_the_last_success_is_known(clock: hf.ManualClock) -> None:  # CB-24
+def test_in_a_pipeline_the_last_success_is_known(clock):  # CB-24
     breaker = breaker_of(clock)
     pipe = hf.Pipeline("payments", breaker)
     clock.advance(3)
@@ -128,7 +114,7 @@ def test_in_a_pipeline_the_last_success_is_known(clock: hf.ManualClock) -> None:
 # --- durations -----------------------------------------------------------------------------------
 
 
-def test_durations_are_recorded_where_asked_for(clock: hf.ManualClock) -> None:
+def test_durations_are_recorded_where_asked_for(clock):
     breaker = breaker_of(clock, latency=True, failure_threshold=100)
     assert breaker_of(clock).snapshot().latency is None
     assert breaker_of(clock, latency=False).snapshot().latency is None
@@ -151,9 +137,7 @@ def test_durations_are_recorded_where_asked_for(clock: hf.ManualClock) -> None:
     assert latency.p99 == pytest.approx(4, rel=0.02)
 
 
-def test_in_a_pipeline_durations_are_recorded_unless_the_caller_said_no(
-    clock: hf.ManualClock,
-) -> None:
+def test_in_a_pipeline_durations_are_recorded_unless_the_caller_said_no(clock):
     by_default, refused = breaker_of(clock), breaker_of(clock, latency=False)
     pipe = hf.Pipeline("payments", by_default, refused)
     pipe.call(clock.advance, 2)
@@ -168,7 +152,7 @@ def test_in_a_pipeline_durations_are_recorded_unless_the_caller_said_no(
 # --- looking -------------------------------------------------------------------------------------
 
 
-def test_looking_changes_nothing(clock: hf.ManualClock) -> None:  # trap 15
+def test_looking_changes_nothing(clock):  # trap 15
     breaker = breaker_of(clock, half_open_max_calls=1, reset_timeout=60, failure_rate=0.5)
 
     def look() -> None:
@@ -194,7 +178,7 @@ def test_looking_changes_nothing(clock: hf.ManualClock) -> None:  # trap 15
     assert rejection(breaker) is None
 
 
-def test_describe_names_every_setting_in_force(clock: hf.ManualClock) -> None:  # CB-15
+def test_describe_names_every_setting_in_force(clock):  # CB-15
     text = breaker_of(clock, failure_rate=0.25, window=CountWindow(7), on=OutageError).describe()
     assert text.startswith("CircuitBreaker 'payments': ")
     for part in (
@@ -210,15 +194,14 @@ def test_describe_names_every_setting_in_force(clock: hf.ManualClock) -> None:  
 # --- size ----------------------------------------------------------------------------------------
 
 
-def test_a_breaker_with_a_ten_slice_window_is_within_a_kibibyte(clock: hf.ManualClock) -> None:
-    # GEN-13
+def test_a_breaker_with_a_ten_slice_window_is_within_a_kibibyte(clock):  # GEN-13
     timed = breaker_of(clock, failure_rate=0.5, window=TimeWindow(10))
     assert timed._kernel.nbytes() <= 1024
     assert breaker_of(clock)._kernel.nbytes() <= 640
     assert breaker_of(clock, failure_rate=0.5)._kernel.nbytes() <= 1024
 
 
-def test_a_breaker_does_not_grow_with_its_calls(clock: hf.ManualClock) -> None:  # GEN-13, GEN-16
+def test_a_breaker_does_not_grow_with_its_calls(clock):  # GEN-13, GEN-16
     breaker = breaker_of(clock, failure_rate=1.0, window=TimeWindow(10), min_calls=1_000_000)
     before = breaker._kernel.nbytes()
     for _ in range(1000):

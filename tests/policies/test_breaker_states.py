@@ -2,7 +2,6 @@
 
 import pytest
 
-import holdfast as hf
 from holdfast import State
 from tests.policies.calls import (
     SECOND,
@@ -28,9 +27,7 @@ from tests.policies.calls import (
         (State.METRICS_ONLY, "metrics-only", 0),
     ],
 )
-def test_a_state_has_its_name_and_its_metric_value(
-    state: State, name: str, metric: int
-) -> None:  # CB-01
+def test_a_state_has_its_name_and_its_metric_value(state, name, metric):  # CB-01
     assert state.value == name
     assert state.metric == metric
     assert State(name) is state
@@ -38,7 +35,7 @@ def test_a_state_has_its_name_and_its_metric_value(
 
 
 @pytest.mark.parametrize("word", ["ajar", "CLOSED", "", None, 0, b"open"])
-def test_a_word_that_names_no_state_is_refused(word: object) -> None:
+def test_a_word_that_names_no_state_is_refused(word):
     with pytest.raises(ValueError, match="is not a valid State"):
         State(word)
 
@@ -46,8 +43,7 @@ def test_a_word_that_names_no_state_is_refused(word: object) -> None:
 # --- closed --------------------------------------------------------------------------------------
 
 
-def test_it_begins_closed_and_closed_lets_every_call_pass(clock: hf.ManualClock) -> None:
-    # CB-01, CB-02, CB-16
+def test_it_begins_closed_and_closed_lets_every_call_pass(clock):  # CB-01, CB-02, CB-16
     breaker = breaker_of(clock)
     assert breaker.name == "payments"
     for _ in range(100):
@@ -57,9 +53,7 @@ def test_it_begins_closed_and_closed_lets_every_call_pass(clock: hf.ManualClock)
 
 
 @pytest.mark.parametrize("threshold", [1, 2, 5])
-def test_as_many_failures_in_a_row_as_the_threshold_open_it(
-    clock: hf.ManualClock, threshold: int
-) -> None:  # CB-03
+def test_as_many_failures_in_a_row_as_the_threshold_open_it(clock, threshold):  # CB-03
     breaker = breaker_of(clock, failure_threshold=threshold)
     fail(breaker, threshold - 1)
     assert breaker.state is State.CLOSED
@@ -67,7 +61,7 @@ def test_as_many_failures_in_a_row_as_the_threshold_open_it(
     assert breaker.state is State.OPEN
 
 
-def test_a_success_while_closed_starts_the_count_again(clock: hf.ManualClock) -> None:  # CB-03
+def test_a_success_while_closed_starts_the_count_again(clock):  # CB-03
     breaker = breaker_of(clock, failure_threshold=3)
     for _ in range(10):
         fail(breaker, 2)
@@ -81,9 +75,7 @@ def test_a_success_while_closed_starts_the_count_again(clock: hf.ManualClock) ->
 # --- open ----------------------------------------------------------------------------------------
 
 
-def test_it_is_half_open_once_the_reset_timeout_has_passed_to_the_nanosecond(
-    clock: hf.ManualClock,
-) -> None:  # CB-04, CB-26
+def test_it_is_half_open_once_the_reset_timeout_has_passed_to_the_nanosecond(clock):  # CB-04, CB-26
     breaker = breaker_of(clock, failure_threshold=1, reset_timeout=60)
     clock.advance(1000)
     fail(breaker)
@@ -97,9 +89,8 @@ def test_it_is_half_open_once_the_reset_timeout_has_passed_to_the_nanosecond(
     assert breaker.state is State.HALF_OPEN
 
 
-def test_an_open_breaker_without_traffic_waits_for_it_and_needs_no_timer(
-    clock: hf.ManualClock,
-) -> None:  # CB-04, CB-26, trap 12
+def test_an_open_breaker_without_traffic_waits_for_it_and_needs_no_timer(clock):
+    # CB-04, CB-26, trap 12
     breaker = breaker_of(clock, reset_timeout=60)
     breaker.trip()
     clock.advance(86_400)
@@ -114,9 +105,7 @@ def test_an_open_breaker_without_traffic_waits_for_it_and_needs_no_timer(
 
 
 @pytest.mark.parametrize(("places", "threshold"), [(1, 1), (3, 3), (1, 5), (5, 1)])
-def test_as_many_probe_successes_as_the_threshold_close_it(
-    clock: hf.ManualClock, places: int, threshold: int
-) -> None:
+def test_as_many_probe_successes_as_the_threshold_close_it(clock, places, threshold):
     # CB-05, CB-26, trap 17: places bound the probes at once, so fewer places than needed successes
     # still decide
     breaker = half_open_breaker(clock, half_open_max_calls=places, success_threshold=threshold)
@@ -126,9 +115,7 @@ def test_as_many_probe_successes_as_the_threshold_close_it(
     assert breaker.state is State.CLOSED
 
 
-def test_one_failed_probe_opens_it_at_once_and_the_reset_timeout_starts_again(
-    clock: hf.ManualClock,
-) -> None:  # CB-06
+def test_one_failed_probe_opens_it_at_once_and_the_reset_timeout_starts_again(clock):  # CB-06
     breaker = half_open_breaker(clock, success_threshold=3, reset_timeout=60)
     clock.advance(7)
     succeed(breaker, 2)
@@ -141,8 +128,7 @@ def test_one_failed_probe_opens_it_at_once_and_the_reset_timeout_starts_again(
     assert rejection(breaker) is None
 
 
-def test_a_half_open_period_starts_its_successes_at_nothing(clock: hf.ManualClock) -> None:
-    # CB-08, trap 16
+def test_a_half_open_period_starts_its_successes_at_nothing(clock):  # CB-08, trap 16
     breaker = half_open_breaker(clock, success_threshold=3, reset_timeout=60)
     succeed(breaker, 2)
     fail(breaker)
@@ -153,8 +139,7 @@ def test_a_half_open_period_starts_its_successes_at_nothing(clock: hf.ManualCloc
     assert breaker.state is State.CLOSED
 
 
-def test_a_closed_period_starts_its_failures_at_nothing(clock: hf.ManualClock) -> None:
-    # CB-08, trap 16
+def test_a_closed_period_starts_its_failures_at_nothing(clock):  # CB-08, trap 16
     breaker = breaker_of(clock, failure_threshold=3, success_threshold=2, reset_timeout=60)
     fail(breaker, 3)
     clock.advance(60)
@@ -169,8 +154,7 @@ def test_a_closed_period_starts_its_failures_at_nothing(clock: hf.ManualClock) -
 # --- the whole circle ----------------------------------------------------------------------------
 
 
-def test_it_goes_round_for_ever_and_never_sticks(clock: hf.ManualClock) -> None:
-    # CB-26, trap 9
+def test_it_goes_round_for_ever_and_never_sticks(clock):  # CB-26, trap 9
     breaker = breaker_of(clock, failure_threshold=1, success_threshold=1, reset_timeout=1)
     for turn in range(1, 51):
         fail(breaker)

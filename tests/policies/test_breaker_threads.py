@@ -57,7 +57,7 @@ class Blocked:
 
 
 @pytest.mark.parametrize("state", [State.CLOSED, State.HALF_OPEN, State.METRICS_ONLY])
-def test_calls_run_side_by_side(clock: hf.ManualClock, state: State) -> None:
+def test_calls_run_side_by_side(clock, state):
     # D-C-1: they only come out of the barrier when all ten are inside at the same time
     breaker = breaker_of(clock, half_open_max_calls=10, failure_rate=0.5, latency=True)
     if state is not State.CLOSED:
@@ -67,8 +67,7 @@ def test_calls_run_side_by_side(clock: hf.ManualClock, state: State) -> None:
     assert sorted(party.result() for party in parties) == list(range(10))
 
 
-def test_everything_can_be_read_and_ordered_while_a_call_is_inside(clock: hf.ManualClock) -> None:
-    # D-C-1, GEN-14
+def test_everything_can_be_read_and_ordered_while_a_call_is_inside(clock):  # D-C-1, GEN-14
     breaker = breaker_of(clock, failure_rate=0.5, window=TimeWindow(10), latency=True)
     call = Blocked()
     party = Party(breaker.call, call)
@@ -86,10 +85,7 @@ def test_everything_can_be_read_and_ordered_while_a_call_is_inside(clock: hf.Man
     assert party.result() == "done"
 
 
-def test_a_call_runs_in_its_callers_thread_and_leaves_no_thread_behind(
-    clock: hf.ManualClock,
-) -> None:
-    # D-CB-4, D-CB-6
+def test_a_call_runs_in_its_callers_thread_and_leaves_no_thread_behind(clock):  # D-CB-4, D-CB-6
     breaker = breaker_of(clock, failure_rate=1, min_calls=100, latency=True, slow_call_duration=1)
     before = threading.enumerate()
     for _ in range(20):
@@ -106,9 +102,7 @@ def test_a_call_runs_in_its_callers_thread_and_leaves_no_thread_behind(
     assert threading.enumerate() == before
 
 
-def test_an_awaited_call_sets_no_timer_and_makes_no_task(
-    clock: hf.ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_awaited_call_sets_no_timer_and_makes_no_task(clock, monkeypatch):
     # D-CB-4, D-CB-5: refused where it is made, were there any
     breaker = breaker_of(clock, latency=True, slow_call_duration=1)
 
@@ -127,8 +121,7 @@ def test_an_awaited_call_sets_no_timer_and_makes_no_task(
     asyncio.run(main())
 
 
-def test_a_listener_that_blocks_delays_its_own_call_only(clock: hf.ManualClock) -> None:
-    # GEN-14, trap 13
+def test_a_listener_that_blocks_delays_its_own_call_only(clock):  # GEN-14, trap 13
     breaker = breaker_of(clock, failure_threshold=1, reset_timeout=60, success_threshold=1)
     listener = Blocked()
     stop = breaker.on_event(listener)
@@ -146,7 +139,7 @@ def test_a_listener_that_blocks_delays_its_own_call_only(clock: hf.ManualClock) 
     assert breaker.state is State.CLOSED
 
 
-def test_no_call_takes_a_lock_of_ours(clock: hf.ManualClock) -> None:
+def test_no_call_takes_a_lock_of_ours(clock):
     # GEN-14, D-CB-1, CB-28: all there are, in every state, are held by another thread
     breaker = breaker_of(
         clock, failure_rate=0.5, window=TimeWindow(10), min_calls=1, latency=True, reset_timeout=1
@@ -185,8 +178,9 @@ def test_no_call_takes_a_lock_of_ours(clock: hf.ManualClock) -> None:
 
 @pytest.mark.parametrize("places", [1, 3])
 def test_of_many_who_ask_the_moment_it_may_half_open_as_many_pass_as_there_are_places(
-    clock: hf.ManualClock, places: int
-) -> None:  # trap 7, trap 8, D-CB-2, CB-28
+    clock, places
+):
+    # trap 7, trap 8, D-CB-2, CB-28
     breaker = breaker_of(clock, half_open_max_calls=places, reset_timeout=60)
     events: list[hf.Event] = []
     breaker.on_event(lambda event: event.kind == "transition" and events.append(event))
@@ -208,8 +202,7 @@ def test_of_many_who_ask_the_moment_it_may_half_open_as_many_pass_as_there_are_p
     assert len({event.generation for event in events}) == len(events) == 30
 
 
-def test_of_many_failures_at_once_one_opens_it(clock: hf.ManualClock) -> None:
-    # trap 8, CB-03, CB-28
+def test_of_many_failures_at_once_one_opens_it(clock):  # trap 8, CB-03, CB-28
     breaker = breaker_of(clock, failure_threshold=THREADS)
     events: list[hf.Event] = []
     breaker.on_event(events.append)
@@ -228,9 +221,8 @@ def test_of_many_failures_at_once_one_opens_it(clock: hf.ManualClock) -> None:
     assert len(events) == 30
 
 
-def test_of_many_probes_that_end_at_once_the_first_to_decide_decides(
-    clock: hf.ManualClock,
-) -> None:  # trap 8, CB-05, CB-06, CB-28
+def test_of_many_probes_that_end_at_once_the_first_to_decide_decides(clock):
+    # trap 8, CB-05, CB-06, CB-28
     breaker = half_open_breaker(clock, half_open_max_calls=8, success_threshold=8, reset_timeout=60)
     for _ in range(15):
         probes = [breaker.acquire() for _ in range(8)]
@@ -250,8 +242,7 @@ def test_of_many_probes_that_end_at_once_the_first_to_decide_decides(
     assert (State.HALF_OPEN, State.CLOSED) not in changes(breaker)
 
 
-def test_a_permit_settled_by_many_threads_at_once_is_settled_once(clock: hf.ManualClock) -> None:
-    # CB-17, CB-28
+def test_a_permit_settled_by_many_threads_at_once_is_settled_once(clock):  # CB-17, CB-28
     breaker = breaker_of(clock)
     for turn in range(1, 16):
         permit = breaker.acquire()
@@ -264,7 +255,7 @@ def test_a_permit_settled_by_many_threads_at_once_is_settled_once(clock: hf.Manu
 # --- nothing is lost -----------------------------------------------------------------------------
 
 
-def test_no_count_is_lost(clock: hf.ManualClock) -> None:  # CB-23, CB-28
+def test_no_count_is_lost(clock):  # CB-23, CB-28
     breaker = breaker_of(
         clock, failure_threshold=1_000_000, failure_rate=1.0, min_calls=100_000,
         window=TimeWindow(10), latency=True,
@@ -288,8 +279,7 @@ def test_no_count_is_lost(clock: hf.ManualClock) -> None:  # CB-23, CB-28
     assert s.latency.count == 3200
 
 
-def test_a_call_may_end_in_another_thread_than_it_began(clock: hf.ManualClock) -> None:
-    # CB-17, CB-28
+def test_a_call_may_end_in_another_thread_than_it_began(clock):  # CB-17, CB-28
     breaker = half_open_breaker(clock, half_open_max_calls=1, success_threshold=2)
     for state in (State.HALF_OPEN, State.CLOSED):
         Party(Party(breaker.acquire).result().success).result()

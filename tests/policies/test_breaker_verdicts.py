@@ -1,7 +1,6 @@
 """What the end of a call proves: failures, successes, and what proves nothing."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,9 +16,7 @@ from tests.policies.verdicts import verdict, verdict_on
 @pytest.mark.parametrize(
     "error", [OutageError(), ValueError(), TimeoutError(), TypeError(), hf.DeadlineExceededError()]
 )
-def test_every_exception_is_a_failure_unless_told_otherwise(
-    clock: hf.ManualClock, error: Exception
-) -> None:  # CB-27
+def test_every_exception_is_a_failure_unless_told_otherwise(clock, error):  # CB-27
     assert verdict_on(breaker_of(clock, failure_threshold=1000), error) == "failed"
 
 
@@ -35,22 +32,20 @@ def test_every_exception_is_a_failure_unless_told_otherwise(
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_interruption_proves_nothing_about_the_dependency(
-    clock: hf.ManualClock, error: BaseException
-) -> None:  # D-CB-8, trap 5
+def test_an_interruption_proves_nothing_about_the_dependency(clock, error):  # D-CB-8, trap 5
     breaker = breaker_of(clock, failure_threshold=1, is_failure=lambda _: True)
     assert verdict_on(breaker, error) == "ignored"
     assert breaker.state is State.CLOSED
 
 
-def test_only_exceptions_that_on_names_are_failures(clock: hf.ManualClock) -> None:  # D-CB-8
+def test_only_exceptions_that_on_names_are_failures(clock):  # D-CB-8
     breaker = breaker_of(clock, failure_threshold=1000, on=(ConnectionError, TimeoutError))
     assert verdict_on(breaker, ConnectionResetError()) == "failed"
     assert verdict_on(breaker, TimeoutError()) == "failed"
     assert verdict_on(breaker, ValueError("the dependency answered")) == "succeeded"
 
 
-def test_ignore_is_stronger_than_on(clock: hf.ManualClock) -> None:
+def test_ignore_is_stronger_than_on(clock):
     breaker = breaker_of(clock, failure_threshold=1000, on=OSError, ignore=ConnectionError)
     assert verdict_on(breaker, OSError()) == "failed"
     assert verdict_on(breaker, ConnectionResetError()) == "ignored"
@@ -60,13 +55,13 @@ def test_ignore_is_stronger_than_on(clock: hf.ManualClock) -> None:
 @pytest.mark.parametrize(
     "classes", [OutageError, (OutageError,), [OutageError], {OutageError}, frozenset({OutageError})]
 )
-def test_exceptions_are_named_by_a_class_or_by_several(clock: hf.ManualClock, classes: Any) -> None:
+def test_exceptions_are_named_by_a_class_or_by_several(clock, classes):
     breaker = breaker_of(clock, failure_threshold=1000, on=classes)
     assert verdict_on(breaker, OutageError()) == "failed"
     assert verdict_on(breaker, ValueError()) == "succeeded"
 
 
-def test_with_nothing_in_on_no_exception_is_a_failure(clock: hf.ManualClock) -> None:
+def test_with_nothing_in_on_no_exception_is_a_failure(clock):
     breaker = breaker_of(clock, failure_threshold=1, on=())
     assert verdict_on(breaker, OutageError()) == "succeeded"
 
@@ -74,9 +69,7 @@ def test_with_nothing_in_on_no_exception_is_a_failure(clock: hf.ManualClock) -> 
 # --- rejections by other policies ----------------------------------------------------------------
 
 
-def test_a_rejection_by_another_policy_is_no_failure_unless_on_names_it(
-    clock: hf.ManualClock,
-) -> None:  # trap 55
+def test_a_rejection_by_another_policy_is_no_failure_unless_on_names_it(clock):  # trap 55
     refused = hf.BulkheadFullError(name="connections", reason="full")
     for on in (Exception, (Exception, ValueError), hf.HoldfastError):
         breaker = breaker_of(clock, failure_threshold=1, on=on)
@@ -91,7 +84,7 @@ def test_a_rejection_by_another_policy_is_no_failure_unless_on_names_it(
 # --- by result -----------------------------------------------------------------------------------
 
 
-def test_a_result_can_be_a_failure(clock: hf.ManualClock) -> None:  # CB-27
+def test_a_result_can_be_a_failure(clock):  # CB-27
     breaker = breaker_of(clock, failure_threshold=2, is_failure=lambda status: status == 500)
 
     async def answer() -> int:
@@ -106,9 +99,7 @@ def test_a_result_can_be_a_failure(clock: hf.ManualClock) -> None:  # CB-27
     assert breaker.state is State.OPEN
 
 
-def test_the_predicate_may_acquit_an_exception_that_on_names_and_no_other_is_shown_to_it(
-    clock: hf.ManualClock,
-) -> None:
+def test_the_predicate_may_acquit_an_exception_that_on_names_and_no_other_is_shown_to_it(clock):
     asked: list[BaseException] = []
 
     def is_failure(error: Any) -> bool:
@@ -127,9 +118,7 @@ def test_the_predicate_may_acquit_an_exception_that_on_names_and_no_other_is_sho
 
 
 @pytest.mark.parametrize("answer", [1, "yes", [0], object()])
-def test_the_predicate_may_answer_with_anything_that_is_true(
-    clock: hf.ManualClock, answer: object
-) -> None:
+def test_the_predicate_may_answer_with_anything_that_is_true(clock, answer):
     breaker = breaker_of(clock, failure_threshold=1, is_failure=lambda _: answer)
     breaker.call(fine)
     assert breaker.state is State.OPEN
@@ -141,9 +130,7 @@ class Undecided:
 
 
 @pytest.mark.parametrize("is_failure", [raising(LookupError()), lambda _: Undecided()])
-def test_a_predicate_that_raises_is_heard_by_the_caller_and_proves_nothing(
-    clock: hf.ManualClock, is_failure: Callable[[Any], object]
-) -> None:
+def test_a_predicate_that_raises_is_heard_by_the_caller_and_proves_nothing(clock, is_failure):
     predicate = (lambda _: is_failure()) if is_failure.__name__ == "call" else is_failure
     breaker = breaker_of(clock, failure_threshold=1, is_failure=predicate)
     with pytest.raises(LookupError):
@@ -159,8 +146,7 @@ def test_a_predicate_that_raises_is_heard_by_the_caller_and_proves_nothing(
 # --- by hand -------------------------------------------------------------------------------------
 
 
-def test_admission_and_outcome_can_be_told_apart_from_the_call(clock: hf.ManualClock) -> None:
-    # CB-17, CB-18
+def test_admission_and_outcome_can_be_told_apart_from_the_call(clock):  # CB-17, CB-18
     breaker = breaker_of(clock, failure_threshold=2, success_threshold=1, reset_timeout=60)
     breaker.acquire().failure()
     breaker.acquire().success()
@@ -178,9 +164,7 @@ def test_admission_and_outcome_can_be_told_apart_from_the_call(clock: hf.ManualC
     assert breaker.state is State.CLOSED
 
 
-def test_a_failure_named_by_hand_is_one_whatever_on_says_but_an_exception_is_judged(
-    clock: hf.ManualClock,
-) -> None:  # CB-17
+def test_a_failure_named_by_hand_is_one_whatever_on_says_but_an_exception_is_judged(clock):  # CB-17
     breaker = breaker_of(clock, failure_threshold=1000, on=OSError, ignore=OutageError)
     assert verdict(breaker, lambda: breaker.acquire().failure()) == "failed"
     assert verdict(breaker, lambda: breaker.acquire().failure(OSError())) == "failed"
@@ -188,8 +172,7 @@ def test_a_failure_named_by_hand_is_one_whatever_on_says_but_an_exception_is_jud
     assert verdict(breaker, lambda: breaker.acquire().failure(ValueError())) == "succeeded"
 
 
-def test_what_is_no_exception_is_refused_and_the_permit_stays_open(clock: hf.ManualClock) -> None:
-    # CB-17
+def test_what_is_no_exception_is_refused_and_the_permit_stays_open(clock):  # CB-17
     breaker = breaker_of(clock)
     permit = breaker.acquire()
     for wrong in (OutageError, "outage", 1):
@@ -199,7 +182,7 @@ def test_what_is_no_exception_is_refused_and_the_permit_stays_open(clock: hf.Man
     assert permit.success()
 
 
-def test_an_outcome_named_inside_the_block_stands(clock: hf.ManualClock) -> None:  # CB-17
+def test_an_outcome_named_inside_the_block_stands(clock):  # CB-17
     breaker = breaker_of(clock)
     with breaker.acquire() as permit:
         permit.failure()

@@ -31,9 +31,7 @@ SLOW = 0.5
 
 
 @pytest.mark.parametrize("window", [0.01, 1, 10, 60, 86_400])
-def test_a_call_leaves_a_time_window_exactly_when_its_slice_does(
-    clock: hf.ManualClock, window: float
-) -> None:  # trap 24
+def test_a_call_leaves_a_time_window_exactly_when_its_slice_does(clock, window):  # trap 24
     slice_ns = round(window * SECOND) // 10
     for begun_ns in (0, 1, slice_ns - 1):
         breaker = with_window(clock, TimeWindow(window))
@@ -48,8 +46,7 @@ def test_a_call_leaves_a_time_window_exactly_when_its_slice_does(
 # --- expiry --------------------------------------------------------------------------------------
 
 
-def test_a_window_expires_when_it_is_read_without_any_traffic(clock: hf.ManualClock) -> None:
-    # trap 26
+def test_a_window_expires_when_it_is_read_without_any_traffic(clock):  # trap 26
     breaker = with_window(clock, TimeWindow(10))
     fail(breaker, 5)
     clock.advance(5)
@@ -64,8 +61,7 @@ def test_a_window_expires_when_it_is_read_without_any_traffic(clock: hf.ManualCl
 # --- calls longer than the window ----------------------------------------------------------------
 
 
-def test_a_call_longer_than_the_window_counts_when_it_ends(clock: hf.ManualClock) -> None:
-    # trap 11, trap 31
+def test_a_call_longer_than_the_window_counts_when_it_ends(clock):  # trap 11, trap 31
     breaker = breaker_of(clock, failure_rate=0.5, min_calls=10, window=TimeWindow(1))
     long_ones = [breaker.acquire() for _ in range(10)]
     for _ in range(100):
@@ -78,9 +74,8 @@ def test_a_call_longer_than_the_window_counts_when_it_ends(clock: hf.ManualClock
     assert breaker.snapshot().late == 0
 
 
-def test_results_slower_than_the_window_one_after_the_other_still_open_it(
-    clock: hf.ManualClock,
-) -> None:  # trap 11: a rotation of the window is no new generation
+def test_results_slower_than_the_window_one_after_the_other_still_open_it(clock):
+    # trap 11: a rotation of the window is no new generation
     breaker = breaker_of(
         clock, failure_threshold=20, failure_rate=1.0, min_calls=1000, window=TimeWindow(1)
     )
@@ -110,9 +105,7 @@ def make_call(breaker: hf.CircuitBreaker, clock: hf.ManualClock, end: str) -> No
 
 @settings(max_examples=60)
 @given(st.integers(1, 8), st.lists(ENDS, max_size=60))
-def test_the_totals_of_a_count_window_are_those_of_its_last_calls(
-    size: int, ends: list[str]
-) -> None:  # trap 23, trap 28
+def test_the_totals_of_a_count_window_are_those_of_its_last_calls(size, ends):  # trap 23, trap 28
     clock = hf.ManualClock()
     breaker = with_window(clock, CountWindow(size), ignore=InterruptedError)
     breaker.metrics_only()
@@ -129,9 +122,7 @@ def test_the_totals_of_a_count_window_are_those_of_its_last_calls(
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(PAUSES, ENDS), max_size=40))
-def test_the_totals_of_a_time_window_are_those_of_its_slices(
-    calls: list[tuple[float, str]],
-) -> None:  # trap 23, trap 28
+def test_the_totals_of_a_time_window_are_those_of_its_slices(calls):  # trap 23, trap 28
     clock = hf.ManualClock()
     breaker = with_window(clock, TimeWindow(10), ignore=InterruptedError)
     breaker.metrics_only()
@@ -144,5 +135,5 @@ def test_the_totals_of_a_time_window_are_those_of_its_slices(
         assert breaker.snapshot().window == window.read(1, clock.now_ns())
 
 
-def test_without_a_rate_there_is_no_window(clock: hf.ManualClock) -> None:
+def test_without_a_rate_there_is_no_window(clock):
     assert breaker_of(clock, window=TimeWindow(10)).snapshot().window is None

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast import ManualClock, RetryBudget
+from holdfast import RetryBudget
 
 
 def withdraw_all(budget: RetryBudget, most: int = 1_000) -> int:
@@ -23,7 +23,7 @@ def withdraw_all(budget: RetryBudget, most: int = 1_000) -> int:
     return taken
 
 
-def test_a_budget_starts_full_with_what_ten_seconds_bring(clock: ManualClock) -> None:
+def test_a_budget_starts_full_with_what_ten_seconds_bring(clock):
     # D-RT-4, as Finagle's RetryBudget: ten a second, kept for ten seconds
     budget = RetryBudget(clock=clock)
     assert budget.balance == 100.0
@@ -34,13 +34,11 @@ def test_a_budget_starts_full_with_what_ten_seconds_bring(clock: ManualClock) ->
 @pytest.mark.parametrize(
     ("min_per_second", "burst"), [(0, 10), (0.5, 10), (1.1, 11), (2.55, 26), (1e9, 1_000_000_000)]
 )
-def test_the_default_burst_is_what_ten_seconds_give_and_at_least_ten(
-    min_per_second: float, burst: int
-) -> None:
+def test_the_default_burst_is_what_ten_seconds_give_and_at_least_ten(min_per_second, burst):
     assert RetryBudget(min_per_second=min_per_second).snapshot().burst == burst
 
 
-def test_without_tokens_there_are_no_retries_and_never_a_debt(clock: ManualClock) -> None:
+def test_without_tokens_there_are_no_retries_and_never_a_debt(clock):
     budget = RetryBudget(ratio=0.2, min_per_second=0, burst=3, clock=clock)
     assert withdraw_all(budget) == 3
     for _ in range(50):
@@ -52,7 +50,7 @@ def test_without_tokens_there_are_no_retries_and_never_a_debt(clock: ManualClock
     assert not budget.try_withdraw()
 
 
-def test_successes_and_time_fill_it_up_again(clock: ManualClock) -> None:  # trap 44
+def test_successes_and_time_fill_it_up_again(clock):  # trap 44
     budget = RetryBudget(ratio=0.25, min_per_second=2, burst=10, clock=clock)
     assert withdraw_all(budget) == 10
     budget.deposit()
@@ -64,7 +62,7 @@ def test_successes_and_time_fill_it_up_again(clock: ManualClock) -> None:  # tra
     assert withdraw_all(budget) == 10
 
 
-def test_with_neither_there_are_burst_retries_and_then_none(clock: ManualClock) -> None:
+def test_with_neither_there_are_burst_retries_and_then_none(clock):
     budget = RetryBudget(ratio=0, min_per_second=0, burst=4, clock=clock)
     assert withdraw_all(budget) == 4
     budget.deposit()
@@ -72,7 +70,7 @@ def test_with_neither_there_are_burst_retries_and_then_none(clock: ManualClock) 
     assert not budget.try_withdraw()
 
 
-def test_a_retry_that_was_not_made_gives_its_token_back(clock: ManualClock) -> None:
+def test_a_retry_that_was_not_made_gives_its_token_back(clock):
     # trap 54; traps 44 and 56: a retry cancelled in its back-off leaked its token
     budget = RetryBudget(ratio=0, min_per_second=0, burst=2, clock=clock)
     assert withdraw_all(budget) == 2
@@ -81,7 +79,7 @@ def test_a_retry_that_was_not_made_gives_its_token_back(clock: ManualClock) -> N
     assert withdraw_all(budget) == 1
 
 
-def test_what_was_never_taken_cannot_be_given_back(clock: ManualClock) -> None:  # trap 34
+def test_what_was_never_taken_cannot_be_given_back(clock):  # trap 34
     budget = RetryBudget(ratio=0, min_per_second=1, burst=5, clock=clock)
     for _ in range(10):
         budget.give_back()
@@ -94,7 +92,7 @@ def test_what_was_never_taken_cannot_be_given_back(clock: ManualClock) -> None: 
     assert budget.snapshot().given_back == 5
 
 
-def test_a_snapshot_tells_its_settings_and_counts(clock: ManualClock) -> None:
+def test_a_snapshot_tells_its_settings_and_counts(clock):
     budget = RetryBudget(ratio=0.5, min_per_second=0, burst=2, clock=clock)
     withdraw_all(budget)
     budget.give_back()
@@ -107,7 +105,7 @@ def test_a_snapshot_tells_its_settings_and_counts(clock: ManualClock) -> None:
         snapshot.balance = 3.0  # type: ignore[misc]
 
 
-def test_a_budget_shows_its_settings_and_is_only_itself() -> None:  # trap 56
+def test_a_budget_shows_its_settings_and_is_only_itself():  # trap 56
     budget, like = RetryBudget(), RetryBudget()
     assert repr(budget) == "RetryBudget(ratio=0.2, min_per_second=10.0, burst=100)"
     assert budget != like
@@ -119,7 +117,7 @@ def test_a_budget_shows_its_settings_and_is_only_itself() -> None:  # trap 56
         budget.ratio = 1  # type: ignore[attr-defined]
 
 
-def test_a_budget_is_in_no_registry_and_goes_when_nobody_has_it() -> None:
+def test_a_budget_is_in_no_registry_and_goes_when_nobody_has_it():
     budget = RetryBudget()
     registered: list[object] = [*hf.registry.all()]
     assert budget not in registered
@@ -129,7 +127,7 @@ def test_a_budget_is_in_no_registry_and_goes_when_nobody_has_it() -> None:
     assert gone() is None
 
 
-def test_a_forked_child_keeps_the_balance_it_has(clock: ManualClock) -> None:  # trap 58
+def test_a_forked_child_keeps_the_balance_it_has(clock):  # trap 58
     budget = RetryBudget(ratio=0, min_per_second=0, burst=3, clock=clock)
     assert budget.try_withdraw()
     child = os.fork()
@@ -153,7 +151,7 @@ BURST = "an integer from 1 to 1000000000, or None"
         ("clock", "a SystemClock or a ManualClock", [0, "now", object()]),
     ],
 )
-def test_a_wrong_setting_is_refused_by_name(field: str, allowed: str, values: list[Any]) -> None:
+def test_a_wrong_setting_is_refused_by_name(field, allowed, values):
     for value in values:
         with pytest.raises(hf.ConfigError) as refused:
             RetryBudget(**{field: value})
@@ -162,14 +160,14 @@ def test_a_wrong_setting_is_refused_by_name(field: str, allowed: str, values: li
         assert problem.endswith(f", allowed {allowed}")
 
 
-def test_all_wrong_settings_are_named_at_once() -> None:
+def test_all_wrong_settings_are_named_at_once():
     bad: dict[str, Any] = {"ratio": -1, "min_per_second": None, "burst": 0, "clock": 1}
     with pytest.raises(hf.ConfigError) as refused:
         RetryBudget(**bad)
     assert [problem.split(":")[0] for problem in refused.value.problems] == list(bad)
 
 
-def test_the_ends_of_every_range_are_taken(clock: ManualClock) -> None:
+def test_the_ends_of_every_range_are_taken(clock):
     for ratio in (0, 1e-300, 1e-6, 1000):
         for rate in (0, 1e-300, 1e9):
             for burst in (1, 1_000_000_000):
@@ -179,9 +177,8 @@ def test_the_ends_of_every_range_are_taken(clock: ManualClock) -> None:
 
 
 @pytest.mark.stress
-def test_threads_share_a_budget_without_losing_or_making_a_token(
-    clock: ManualClock, stress_scale: int
-) -> None:  # traps 36 and 56
+def test_threads_share_a_budget_without_losing_or_making_a_token(clock, stress_scale):
+    # traps 36 and 56
     budget = RetryBudget(ratio=0.25, min_per_second=0, burst=50, clock=clock)
     rounds, threads = 500 * stress_scale, 8
     taken, back = [0] * threads, [0] * threads

@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -66,16 +65,14 @@ def of_a_loop() -> Any:
     "source",
     [of_a_future, of_a_pool, of_a_loop, raising(CancelledError()), raising(OwnCancelledError())],
 )
-def test_waiting_for_a_future_that_was_cancelled_proves_nothing(
-    clock: hf.ManualClock, source: Callable[[], Any]
-) -> None:  # D-CB-8
+def test_waiting_for_a_future_that_was_cancelled_proves_nothing(clock, source):  # D-CB-8
     breaker = breaker_of(clock, failure_threshold=1)
     with pytest.raises(CancelledError):
         breaker.call(source)
     assert (breaker.state, breaker.snapshot().ignored) == (hf.State.CLOSED, 1)
 
 
-def test_every_way_of_making_a_call_tells_a_cancelled_future(clock: hf.ManualClock) -> None:
+def test_every_way_of_making_a_call_tells_a_cancelled_future(clock):
     breaker = breaker_of(clock, failure_threshold=1)
     assert verdict_on(breaker, CancelledError()) == "ignored"
     assert verdict_on(breaker, ExceptionGroup("", [CancelledError()])) == "ignored"
@@ -83,13 +80,13 @@ def test_every_way_of_making_a_call_tells_a_cancelled_future(clock: hf.ManualClo
     assert verdict_on(breaker, OwnCancelledError()) == "ignored"
 
 
-def test_a_cancelled_future_counts_where_on_names_it(clock: hf.ManualClock) -> None:
+def test_a_cancelled_future_counts_where_on_names_it(clock):
     breaker = breaker_of(clock, failure_threshold=1000, on=(OutageError, CancelledError))
     assert verdict_on(breaker, CancelledError()) == "failed"
     assert verdict_on(breaker, OwnCancelledError()) == "failed"
 
 
-def test_other_exceptions_of_that_name_are_exceptions(clock: hf.ManualClock) -> None:
+def test_other_exceptions_of_that_name_are_exceptions(clock):
     other = type("CancelledError", (Exception,), {})
     assert verdict_on(breaker_of(clock, failure_threshold=1000), other()) == "failed"
     nowhere = type("CancelledError", (Exception,), {"__module__": 1})
@@ -97,7 +94,7 @@ def test_other_exceptions_of_that_name_are_exceptions(clock: hf.ManualClock) -> 
 
 
 @both_ways
-def test_a_cancelled_future_is_not_waited_for_again(clock: hf.ManualClock, make: Any) -> None:
+def test_a_cancelled_future_is_not_waited_for_again(clock, make):
     retry, flaky = retry_of(clock, on=Exception), Flaky(clock, error=CancelledError())
     with pytest.raises(CancelledError):
         make(retry, clock, flaky)
@@ -106,9 +103,7 @@ def test_a_cancelled_future_is_not_waited_for_again(clock: hf.ManualClock, make:
     assert make(retry_of(clock, on=CancelledError), clock, named) == "fine"
 
 
-def test_a_predicate_of_a_retry_is_not_asked_about_a_cancelled_future(
-    clock: hf.ManualClock,
-) -> None:
+def test_a_predicate_of_a_retry_is_not_asked_about_a_cancelled_future(clock):
     flaky = Flaky(clock, error=CancelledError())
     with pytest.raises(CancelledError):
         retry_of(clock, on=lambda error: True).call(flaky)
@@ -116,22 +111,20 @@ def test_a_predicate_of_a_retry_is_not_asked_about_a_cancelled_future(
 
 
 @both_ways
-def test_a_fallback_stands_in_for_a_cancelled_future_only_by_name(
-    clock: hf.ManualClock, make: Any
-) -> None:
+def test_a_fallback_stands_in_for_a_cancelled_future_only_by_name(clock, make):
     with pytest.raises(CancelledError):
         make(hf.Fallback("cached"), clock, of_a_future)
     assert make(hf.Fallback("cached", on=CancelledError), clock, of_a_future) == "cached"
 
 
-def test_an_adaptive_timeout_learns_nothing_from_a_cancelled_future(clock: hf.ManualClock) -> None:
+def test_an_adaptive_timeout_learns_nothing_from_a_cancelled_future(clock):
     timeout = adaptive(clock)
     with pytest.raises(CancelledError):
         timeout.call(of_a_future)
     assert timeout.snapshot().samples == 0
 
 
-def test_it_is_known_without_an_import_and_after_another_import() -> None:
+def test_it_is_known_without_an_import_and_after_another_import():
     script = """
 import sys, holdfast as hf
 assert "concurrent.futures" not in sys.modules

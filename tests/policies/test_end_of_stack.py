@@ -27,9 +27,7 @@ def at_the_end(policy: hf.Policy) -> Callable[[], Any]:
         ({"on": LookupError}, "succeeded"),
     ],
 )
-def test_an_error_for_want_of_stack_is_what_it_is_named_to_be(
-    settings: dict[str, Any], counted: str
-) -> None:
+def test_an_error_for_want_of_stack_is_what_it_is_named_to_be(settings, counted):
     breaker = hf.CircuitBreaker("b", failure_threshold=DEEP, **settings)
     with pytest.raises(RecursionError):
         at_the_end(breaker)()
@@ -38,7 +36,7 @@ def test_an_error_for_want_of_stack_is_what_it_is_named_to_be(
     assert getattr(snapshot, counted) == snapshot.admitted
 
 
-def test_a_retry_and_a_fallback_know_it_too() -> None:
+def test_a_retry_and_a_fallback_know_it_too():
     retry = hf.Retry("r", attempts=2, backoff=hf.Constant(0), on=LookupError, ignore=RecursionError)
     with pytest.raises(RecursionError):
         at_the_end(retry)()
@@ -48,7 +46,7 @@ def test_a_retry_and_a_fallback_know_it_too() -> None:
     assert fallback.snapshot().used == 1
 
 
-def test_an_error_for_want_of_memory_is_judged_without_any() -> None:
+def test_an_error_for_want_of_memory_is_judged_without_any():
     breaker = hf.CircuitBreaker("b", failure_threshold=1, ignore=MemoryError)
 
     def starve() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import threading
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ def waits(bulkhead: hf.Bulkhead) -> int:
     return bulkhead.snapshot().queued
 
 
-def test_a_call_waits_for_its_tokens_as_long_as_it_takes(clock: hf.ManualClock) -> None:
+def test_a_call_waits_for_its_tokens_as_long_as_it_takes(clock):
     limiter = hf.RateLimiter("l", rate=1, per=86_400, max_wait=1, clock=clock)
     for _ in range(10):
         limiter.acquire(timeout=math.inf)
@@ -25,14 +24,14 @@ def test_a_call_waits_for_its_tokens_as_long_as_it_takes(clock: hf.ManualClock) 
         limiter.acquire(timeout=None)  # the policy's own, which is a second
 
 
-def test_a_sliding_window_is_waited_for_as_long_as_it_takes(clock: hf.ManualClock) -> None:
+def test_a_sliding_window_is_waited_for_as_long_as_it_takes(clock):
     limiter = hf.RateLimiter("l", rate=1, per=86_400, window="sliding", clock=clock)
     for _ in range(3):
         limiter.acquire(timeout=math.inf)
     assert 2 * 86_400 <= clock.now() <= 2.3 * 86_400
 
 
-def test_a_call_waits_for_a_place_as_long_as_it_takes() -> None:
+def test_a_call_waits_for_a_place_as_long_as_it_takes():
     still_clock = hf.ManualClock(auto=False)
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=1, clock=still_clock)
     bulkhead.enter()
@@ -46,22 +45,18 @@ def test_a_call_waits_for_a_place_as_long_as_it_takes() -> None:
     assert (bulkhead.in_flight, thread.is_alive()) == (1, False)
 
 
-def test_a_task_waits_for_a_place_as_long_as_it_takes() -> None:
+async def test_a_task_waits_for_a_place_as_long_as_it_takes():
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1)
-
-    async def main() -> None:
-        bulkhead.enter()
-        task = asyncio.create_task(bulkhead.aenter(math.inf))
-        await auntil(lambda: waits(bulkhead) == 1)
-        bulkhead.leave()
-        await task
-
-    asyncio.run(main())
+    bulkhead.enter()
+    task = asyncio.create_task(bulkhead.aenter(math.inf))
+    await auntil(lambda: waits(bulkhead) == 1)
+    bulkhead.leave()
+    await task
     assert bulkhead.in_flight == 1
 
 
 @pytest.mark.parametrize("forever", [None, math.inf])
-def test_a_policy_may_wait_as_long_as_it_takes(clock: hf.ManualClock, forever: Any) -> None:
+def test_a_policy_may_wait_as_long_as_it_takes(clock, forever):
     limiter = hf.RateLimiter("l", rate=1, per=86_400, max_wait=forever, clock=clock)
     assert [limiter.call(clock.now) for _ in range(3)] == [0, 86_400, 2 * 86_400]
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=forever)
@@ -72,7 +67,7 @@ def test_a_policy_may_wait_as_long_as_it_takes(clock: hf.ManualClock, forever: A
 
 
 @pytest.mark.parametrize("forever", [None, math.inf])
-def test_a_pipeline_may_take_as_long_as_it_takes(forever: Any) -> None:
+def test_a_pipeline_may_take_as_long_as_it_takes(forever):
     pipeline = hf.Pipeline.standard("p", total_timeout=forever, attempt_timeout=forever)
     assert not any(isinstance(policy, hf.Timeout) for policy in pipeline.policies)
     bounded = hf.Pipeline.standard("q", total_timeout=5, attempt_timeout=1)
@@ -80,7 +75,7 @@ def test_a_pipeline_may_take_as_long_as_it_takes(forever: Any) -> None:
     assert not any(isinstance(policy, hf.Timeout) for policy in unbounded.policies)
 
 
-def test_a_deadline_around_it_ends_a_wait_all_the_same(clock: hf.ManualClock) -> None:
+def test_a_deadline_around_it_ends_a_wait_all_the_same(clock):
     limiter = hf.RateLimiter("l", rate=1, per=86_400, clock=clock)
     limiter.acquire()
     with pytest.raises((hf.DeadlineExceededError, hf.RateLimitedError)):
@@ -89,7 +84,7 @@ def test_a_deadline_around_it_ends_a_wait_all_the_same(clock: hf.ManualClock) ->
 
 
 @pytest.mark.parametrize("wrong", [-1, -math.inf, math.nan, True, "1", 1e300, 10**400])
-def test_other_numbers_that_are_no_durations_are_refused_by_name(wrong: Any) -> None:
+def test_other_numbers_that_are_no_durations_are_refused_by_name(wrong):
     limiter = hf.RateLimiter("l", rate=1)
     with pytest.raises(hf.ConfigError, match="timeout: got"):
         limiter.acquire(timeout=wrong)

@@ -98,26 +98,23 @@ def test_a_future_is_awaited_too():
     assert asyncio.run(main()) == "future"
 
 
-def test_a_call_that_is_cancelled_while_it_awaits_what_stands_in_is_cancelled():  # trap 50
-    async def main() -> None:
-        async def forever(error: Exception) -> None:
-            await asyncio.sleep(3600)
+async def test_a_call_that_is_cancelled_while_it_awaits_what_stands_in_is_cancelled():  # trap 50
+    async def forever(error: Exception) -> None:
+        await asyncio.sleep(3600)
 
-        async def afail() -> None:
-            raise ConnectionError
+    async def afail() -> None:
+        raise ConnectionError
 
-        fallback = hf.Fallback(forever)
-        outer = hf.Fallback("outer")
-        task = asyncio.ensure_future(hf.Pipeline("p", outer, fallback).acall(afail))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert counts(fallback) == (0, 0, 1, 0)
-        assert counts(outer) == (1, 0, 0, 0)
-
-    asyncio.run(main())
+    fallback = hf.Fallback(forever)
+    outer = hf.Fallback("outer")
+    task = asyncio.ensure_future(hf.Pipeline("p", outer, fallback).acall(afail))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert counts(fallback) == (0, 0, 1, 0)
+    assert counts(outer) == (1, 0, 0, 0)
 
 
 # ---- for which exceptions ----
@@ -175,17 +172,14 @@ def test_interrupts_pass(error):  # trap 50
     assert counts(fallback) == (1, 0, 0, 0)
 
 
-def test_cancellation_passes():  # trap 50, GEN-04
-    async def main() -> None:
-        fallback = hf.Fallback("cached")
-        task = asyncio.ensure_future(fallback.acall(asyncio.sleep, 3600))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert counts(fallback) == (1, 0, 0, 0)
-
-    asyncio.run(main())
+async def test_cancellation_passes():  # trap 50, GEN-04
+    fallback = hf.Fallback("cached")
+    task = asyncio.ensure_future(fallback.acall(asyncio.sleep, 3600))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert counts(fallback) == (1, 0, 0, 0)
 
 
 # ---- several, and failing ones ----

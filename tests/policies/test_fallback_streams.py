@@ -68,7 +68,7 @@ def test_items_of_either_kind_stand_in_for_an_asynchronous_generator(kind):
     assert asyncio.run(main()) == [1, 2]
 
 
-def test_a_stream_that_stands_in_is_closed_with_its_consumer():
+async def test_a_stream_that_stands_in_is_closed_with_its_consumer():
     closed: list[str] = []
 
     def items(error: Exception) -> Iterator[int]:
@@ -99,14 +99,10 @@ def test_a_stream_that_stands_in_is_closed_with_its_consumer():
     assert next(stream) == 1
     stream.close()
     assert closed == ["sync"]
-
-    async def main() -> None:
-        stream = ticks()
-        assert await anext(stream) == 1
-        await stream.aclose()
-        assert closed == ["sync", "async"]
-
-    asyncio.run(main())
+    stream = ticks()
+    assert await anext(stream) == 1
+    await stream.aclose()
+    assert closed == ["sync", "async"]
 
 
 # ---- calls that are dropped ----

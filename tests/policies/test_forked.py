@@ -30,7 +30,7 @@ IN_CHILD = """
 """
 
 
-def test_parent_and_children_open_for_different_times() -> None:  # trap 58
+def test_parent_and_children_open_for_different_times():  # trap 58
     run_apart(
         IN_CHILD
         + """
@@ -53,7 +53,7 @@ def test_parent_and_children_open_for_different_times() -> None:  # trap 58
     )
 
 
-def test_a_lock_of_listeners_held_in_the_parent_holds_no_child_up() -> None:  # trap 58
+def test_a_lock_of_listeners_held_in_the_parent_holds_no_child_up():  # trap 58
     run_apart(
         IN_CHILD
         + """

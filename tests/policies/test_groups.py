@@ -40,21 +40,19 @@ def nested(error: Exception, depth: int) -> Exception:
         ([ValueError(), REFUSED], "succeeded"),
     ],
 )
-def test_a_breaker_judges_a_group_by_what_is_in_it(
-    clock: hf.ManualClock, errors: list[Exception], counted: str
-) -> None:
+def test_a_breaker_judges_a_group_by_what_is_in_it(clock, errors, counted):
     breaker = breaker_of(clock, failure_threshold=1000, on=ConnectionError, ignore=LookupError)
     assert verdict_on(breaker, group(*errors)) == counted
 
 
-def test_a_group_counts_once_whatever_is_in_it(clock: hf.ManualClock) -> None:
+def test_a_group_counts_once_whatever_is_in_it(clock):
     breaker = breaker_of(clock, failure_threshold=2)
     with pytest.raises(ExceptionGroup):
         breaker.call(raising(group(OutageError(), OutageError(), OutageError())))
     assert (breaker.snapshot().failed, breaker.state) == (1, hf.State.CLOSED)
 
 
-def test_a_group_can_be_named_as_such(clock: hf.ManualClock) -> None:
+def test_a_group_can_be_named_as_such(clock):
     class OwnGroup(ExceptionGroup[Exception]):
         pass
 
@@ -67,21 +65,19 @@ def test_a_group_can_be_named_as_such(clock: hf.ManualClock) -> None:
     assert verdict_on(named, ValueError()) == "succeeded"
 
 
-def test_rejections_in_a_group_count_where_on_names_them(clock: hf.ManualClock) -> None:  # trap 55
+def test_rejections_in_a_group_count_where_on_names_them(clock):  # trap 55
     breaker = breaker_of(clock, failure_threshold=1000, on=(OutageError, hf.CircuitOpenError))
     assert verdict_on(breaker, group(REFUSED)) == "failed"
     assert verdict_on(breaker, group(hf.RateLimitedError())) == "ignored"
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
-def test_an_interruption_in_a_group_proves_nothing(
-    clock: hf.ManualClock, interruption: type[BaseException]
-) -> None:  # D-CB-8
+def test_an_interruption_in_a_group_proves_nothing(clock, interruption):  # D-CB-8
     mixed = BaseExceptionGroup("", [OutageError(), interruption()])
     assert verdict_on(breaker_of(clock, failure_threshold=1), mixed) == "ignored"
 
 
-def test_a_predicate_is_shown_the_group_itself(clock: hf.ManualClock) -> None:
+def test_a_predicate_is_shown_the_group_itself(clock):
     shown: list[object] = []
     error = group(OutageError(), REFUSED)
     breaker = breaker_of(clock, is_failure=shown.append)
@@ -92,7 +88,7 @@ def test_a_predicate_is_shown_the_group_itself(clock: hf.ManualClock) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 15, 100, 5000])
-def test_groups_may_be_within_groups(clock: hf.ManualClock, depth: int) -> None:
+def test_groups_may_be_within_groups(clock, depth):
     breaker = breaker_of(clock, failure_threshold=1000)
     many = group(*(nested(REFUSED, 2) for _ in range(100)), nested(OutageError(), depth))
     with pytest.raises(ExceptionGroup):
@@ -103,7 +99,7 @@ def test_groups_may_be_within_groups(clock: hf.ManualClock, depth: int) -> None:
     assert breaker.snapshot().ignored == 1
 
 
-def test_a_task_group_of_refused_calls_leaves_the_breaker_outside_closed() -> None:  # trap 55
+def test_a_task_group_of_refused_calls_leaves_the_breaker_outside_closed():  # trap 55
     inner, outer = hf.CircuitBreaker("inner"), hf.CircuitBreaker("outer", failure_threshold=1)
     inner.trip()
 
@@ -138,9 +134,7 @@ def test_a_task_group_of_refused_calls_leaves_the_breaker_outside_closed() -> No
         ([REFUSED, group(REFUSED)], 1, "rejected"),
     ],
 )
-def test_a_group_is_tried_again_if_all_that_is_in_it_may_be(
-    clock: hf.ManualClock, make: Any, errors: list[Exception], attempts: int, reason: str
-) -> None:
+def test_a_group_is_tried_again_if_all_that_is_in_it_may_be(clock, make, errors, attempts, reason):
     retry = retry_of(clock, on=(OutageError, LookupError), ignore=LookupError)
     flaky = Flaky(clock, error=group(*errors))
     with pytest.raises(ExceptionGroup):
@@ -148,14 +142,14 @@ def test_a_group_is_tried_again_if_all_that_is_in_it_may_be(
     assert (len(flaky.made), why(retry)) == (attempts, {reason: 1})
 
 
-def test_a_group_with_an_interruption_is_not_tried_again(clock: hf.ManualClock) -> None:
+def test_a_group_with_an_interruption_is_not_tried_again(clock):
     flaky = Flaky(clock, error=BaseExceptionGroup("", [OutageError(), KeyboardInterrupt()]))
     with pytest.raises(BaseExceptionGroup):
         retry_of(clock).call(flaky)
     assert len(flaky.made) == 1
 
 
-def test_the_predicate_of_a_retry_is_shown_groups_without_rejections(clock: hf.ManualClock) -> None:
+def test_the_predicate_of_a_retry_is_shown_groups_without_rejections(clock):
     shown: list[object] = []
     retry = retry_of(clock, on=lambda error: bool(shown.append(error)))
     for error in (group(OutageError()), group(OutageError(), REFUSED), group(REFUSED)):
@@ -164,13 +158,13 @@ def test_the_predicate_of_a_retry_is_shown_groups_without_rejections(clock: hf.M
     assert [str(error) for error in shown] == ["several (1 sub-exception)"]
 
 
-def test_a_deadline_that_passed_in_a_task_is_tried_again(clock: hf.ManualClock) -> None:
+def test_a_deadline_that_passed_in_a_task_is_tried_again(clock):
     retry = retry_of(clock, on=(ConnectionError, TimeoutError))
     flaky = Flaky(clock, failures=1, error=group(hf.DeadlineExceededError("late")))
     assert by_acall(retry, clock, flaky) == "fine"
 
 
-def test_the_longest_wish_in_a_group_is_granted(clock: hf.ManualClock) -> None:
+def test_the_longest_wish_in_a_group_is_granted(clock):
     error = group(BusyError(2), group(BusyError(5), OutageError()), BusyError(None))
     retry = retry_of(clock, on=(BusyError, OutageError), attempts=2)
     flaky = Flaky(clock, failures=1, error=error)
@@ -178,7 +172,7 @@ def test_the_longest_wish_in_a_group_is_granted(clock: hf.ManualClock) -> None:
     assert flaky.made == [0, 5]
 
 
-def test_a_groups_own_wish_comes_first(clock: hf.ManualClock) -> None:
+def test_a_groups_own_wish_comes_first(clock):
     error = group(BusyError(5))
     error.retry_after = 3  # type: ignore[attr-defined]
     flaky = Flaky(clock, failures=1, error=error)
@@ -190,9 +184,7 @@ def test_a_groups_own_wish_comes_first(clock: hf.ManualClock) -> None:
 
 
 @both_ways
-def test_a_fallback_takes_a_group_if_it_takes_all_that_is_in_it(
-    clock: hf.ManualClock, make: Any
-) -> None:
+def test_a_fallback_takes_a_group_if_it_takes_all_that_is_in_it(clock, make):
     def answer(fallback: hf.Fallback, *errors: Exception) -> Any:
         try:
             return make(fallback, clock, raising(group(*errors)))
@@ -206,15 +198,13 @@ def test_a_fallback_takes_a_group_if_it_takes_all_that_is_in_it(
     assert answer(hf.Fallback("cached", on=ExceptionGroup), ValueError()) == "cached"
 
 
-def test_a_fallback_lets_an_interruption_in_a_group_pass() -> None:
+def test_a_fallback_lets_an_interruption_in_a_group_pass():
     with pytest.raises(BaseExceptionGroup):
         hf.Fallback("cached").call(raising(BaseExceptionGroup("", [KeyboardInterrupt()])))
 
 
 @pytest.mark.parametrize(("error", "samples"), [(OutageError(), 1), (REFUSED, 0)])
-def test_a_group_of_rejections_is_no_sample_of_latency(
-    clock: hf.ManualClock, error: Exception, samples: int
-) -> None:
+def test_a_group_of_rejections_is_no_sample_of_latency(clock, error, samples):
     timeout = adaptive(clock)
     with pytest.raises(ExceptionGroup):
         timeout.call(raising(group(error)))

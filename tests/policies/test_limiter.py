@@ -212,10 +212,7 @@ def test_what_one_limit_refuses_is_not_booked_with_the_others(clock):
 
 
 @settings(max_examples=50)
-@given(
-    st.integers(1, 6),
-    st.lists(st.tuples(st.integers(0, 700), st.integers(1, 3)), max_size=80),
-)
+@given(st.integers(1, 6), st.lists(st.tuples(st.integers(0, 700), st.integers(1, 3)), max_size=80))
 def test_a_sliding_window_never_admits_more_in_any_span(limit, steps):
     clock = hf.ManualClock()
     limiter = hf.RateLimiter("l", rate=limit, per=1.0, window="sliding", clock=clock)

@@ -44,15 +44,14 @@ def counted(rate: float, per_ns: int = SECOND, burst: int = 1) -> tuple[int, int
         ("3 per 1.5 h", [(3, 90 * MINUTE)]),
     ],
 )
-def test_limits_are_read_from_text(text: str, rates: list[tuple[float, int]]) -> None:
+def test_limits_are_read_from_text(text, rates):
     assert parsed(text) == tuple(rates)
 
 
 @pytest.mark.parametrize(
-    "unit",
-    ["ms", "s", "sec", "secs", "second", "seconds", "m", "min", "mins", "minute", "minutes"],
+    "unit", ["ms", "s", "sec", "secs", "second", "seconds", "m", "min", "mins", "minute", "minutes"]
 )
-def test_units_have_short_and_long_names(unit: str) -> None:
+def test_units_have_short_and_long_names(unit):
     expected = SECOND // 1000 if unit == "ms" else MINUTE if unit.startswith("m") else SECOND
     assert parsed(f"1/{unit}") == ((1, expected),)
 
@@ -68,18 +67,18 @@ def test_units_have_short_and_long_names(unit: str) -> None:
         "1/s\x00", "1 /\n\ns;x", "10/s" * 200, "((((((((((((((((", 5, None, b"10/s", ["10/s"], True,
     ],
 )  # fmt: skip
-def test_hostile_text_is_refused(text: object) -> None:
+def test_hostile_text_is_refused(text):
     with pytest.raises(ConfigError, match="limits: got "):
         parsed(text)
 
 
-def test_every_limit_that_is_wrong_is_named() -> None:
+def test_every_limit_that_is_wrong_is_named():
     with pytest.raises(ConfigError) as caught:
         parsed("10/s;x;5/minute;0/s")
     assert len(caught.value.problems) == 2
 
 
-def test_there_are_at_most_eight_limits() -> None:
+def test_there_are_at_most_eight_limits():
     assert len(parsed(";".join(["1/s"] * 8))) == 8
     with pytest.raises(ConfigError, match="at most 8 limits"):
         parsed(";".join(["1/s"] * 9))
@@ -89,7 +88,7 @@ WORDS = "0123456789.;,/- +e_x٣\x00 per second minutes h day ms"
 
 
 @given(st.text(WORDS, max_size=40))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_read_or_refused(text):
     try:
         rates = parsed(text)
     except ConfigError:
@@ -110,9 +109,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         (199_999, SECOND, (199_999, SECOND, 1)),
     ],
 )
-def test_a_rate_is_what_its_decimal_digits_say(
-    rate: float, per_ns: int, triple: tuple[int, int, int]
-) -> None:
+def test_a_rate_is_what_its_decimal_digits_say(rate, per_ns, triple):
     # D-RL-3, trap 39: no fraction of a token is lost
     assert counted(rate, per_ns) == triple
 
@@ -125,9 +122,7 @@ RATES = st.one_of(
 
 
 @given(RATES, st.integers(SECOND, 86_400 * SECOND), st.integers(1, 1000))
-def test_a_rate_is_exact_where_the_kernel_can_count_it_and_never_above(
-    rate: float, per_ns: int, burst: int
-) -> None:
+def test_a_rate_is_exact_where_the_kernel_can_count_it_and_never_above(rate, per_ns, burst):
     exact = Fraction(str(rate)) / per_ns
     try:
         num, den, same_burst = counted(rate, per_ns, burst)
@@ -144,7 +139,7 @@ def test_a_rate_is_exact_where_the_kernel_can_count_it_and_never_above(
 
 
 @given(st.integers(NUM_MAX + 1, 10**9), st.integers(1, 50))
-def test_a_rate_beyond_the_kernels_range_becomes_the_nearest_below(rate: int, tries: int) -> None:
+def test_a_rate_beyond_the_kernels_range_becomes_the_nearest_below(rate, tries):
     num, den, _ = counted(rate)
     exact = Fraction(rate, SECOND)
     # No fraction with a numerator in range lies between: the best of each numerator is not better.
@@ -159,6 +154,6 @@ def test_a_rate_beyond_the_kernels_range_becomes_the_nearest_below(rate: int, tr
         (1e9 + 1, SECOND, 1), (1e-300, SECOND, 1), (1, 86_400 * SECOND, 1_000_000),
     ],
 )  # fmt: skip
-def test_a_rate_out_of_reach_is_refused(rate: float, per_ns: int, burst: int) -> None:
+def test_a_rate_out_of_reach_is_refused(rate, per_ns, burst):
     with pytest.raises(ConfigError, match="rate: got "):
         counted(rate, per_ns, burst)

@@ -9,24 +9,15 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast import ManualClock
 from tests.policies.calls import OutageError, fine, outage
-from tests.policies.retries import (
-    WAYS,
-    Flaky,
-    every_way,
-    in_a_coroutine,
-    retry_of,
-    run_async,
-    why,
-)
+from tests.policies.retries import WAYS, Flaky, every_way, in_a_coroutine, retry_of, run_async, why
 
 # ---- how often ----
 
 
 @every_way
 @pytest.mark.parametrize("failures", [0, 1, 2])
-def test_a_call_is_made_until_it_succeeds(make: Any, failures: int, clock: ManualClock) -> None:
+def test_a_call_is_made_until_it_succeeds(make, failures, clock):
     # RT-07: it returns what the last attempt returned
     flaky, retry = Flaky(clock, failures), retry_of(clock)
     assert make(retry, clock, flaky) == "fine"
@@ -38,9 +29,8 @@ def test_a_call_is_made_until_it_succeeds(make: Any, failures: int, clock: Manua
 
 
 @every_way
-def test_it_gives_up_after_its_attempts_and_raises_what_the_last_one_raised(
-    make: Any, clock: ManualClock
-) -> None:  # RT-02, RT-21: attempts are the retries plus one
+def test_it_gives_up_after_its_attempts_and_raises_what_the_last_one_raised(make, clock):
+    # RT-02, RT-21: attempts are the retries plus one
     errors = [OutageError("first"), OutageError("second"), OutageError("third")]
     flaky, retry = Flaky(clock, 3, errors), retry_of(clock)
     with pytest.raises(OutageError) as raised:
@@ -52,9 +42,7 @@ def test_it_gives_up_after_its_attempts_and_raises_what_the_last_one_raised(
 
 
 @every_way
-def test_one_attempt_is_a_call_without_retries_and_without_a_note(
-    make: Any, clock: ManualClock
-) -> None:
+def test_one_attempt_is_a_call_without_retries_and_without_a_note(make, clock):
     flaky, retry = Flaky(clock), retry_of(clock, attempts=1)
     with pytest.raises(OutageError) as raised:
         make(retry, clock, flaky)
@@ -64,9 +52,8 @@ def test_one_attempt_is_a_call_without_retries_and_without_a_note(
 
 
 @every_way
-def test_a_million_attempts_may_be_asked_for_and_are_counted_together_from_the_16th(
-    make: Any, clock: ManualClock
-) -> None:  # RT-25
+def test_a_million_attempts_may_be_asked_for_and_are_counted_together_from_the_16th(make, clock):
+    # RT-25
     flaky, retry = Flaky(clock, 40), retry_of(clock, attempts=1_000_000)
     assert make(retry, clock, flaky) == "fine"
     snapshot = retry.snapshot()
@@ -75,9 +62,7 @@ def test_a_million_attempts_may_be_asked_for_and_are_counted_together_from_the_1
 
 
 @every_way
-def test_a_result_may_be_a_reason_and_the_last_one_is_returned(
-    make: Any, clock: ManualClock
-) -> None:
+def test_a_result_may_be_a_reason_and_the_last_one_is_returned(make, clock):
     results = iter([None, None, "late", "later", "latest"])
     retry = retry_of(clock, on_result=lambda result: result is None or result == "later")
     assert make(retry, clock, lambda: next(results)) == "late"
@@ -88,7 +73,7 @@ def test_a_result_may_be_a_reason_and_the_last_one_is_returned(
 
 
 @every_way
-def test_results_are_not_asked_about_without_a_predicate(make: Any, clock: ManualClock) -> None:
+def test_results_are_not_asked_about_without_a_predicate(make, clock):
     error = OutageError()
     assert make(retry_of(clock), clock, lambda: error) is error
     assert clock.now() == 0.0
@@ -109,9 +94,8 @@ def test_results_are_not_asked_about_without_a_predicate(make: Any, clock: Manua
         (lambda error: 0, ()),
     ],
 )
-def test_what_is_not_to_be_retried_goes_to_the_caller_untouched(
-    make: Any, on: Any, ignore: Any, clock: ManualClock
-) -> None:  # RT-06, RT-08, D-RT-1
+def test_what_is_not_to_be_retried_goes_to_the_caller_untouched(make, on, ignore, clock):
+    # RT-06, RT-08, D-RT-1
     error = OutageError()
     flaky = Flaky(clock, error=error)
     retry = retry_of(clock, on=on, ignore=ignore, wrap=True)
@@ -125,9 +109,7 @@ def test_what_is_not_to_be_retried_goes_to_the_caller_untouched(
 
 
 @every_way
-def test_a_predicate_is_asked_for_each_error_and_what_it_says_is_true_or_not(
-    make: Any, clock: ManualClock
-) -> None:  # RT-06
+def test_a_predicate_is_asked_for_each_error_and_what_it_says_is_true_or_not(make, clock):  # RT-06
     asked: list[Exception] = []
     errors = [OutageError("again"), ValueError("again"), KeyError("enough")]
 
@@ -140,7 +122,7 @@ def test_a_predicate_is_asked_for_each_error_and_what_it_says_is_true_or_not(
     assert asked == errors
 
 
-def test_the_default_is_to_retry_lost_connections_and_timeouts(clock: ManualClock) -> None:
+def test_the_default_is_to_retry_lost_connections_and_timeouts(clock):
     retry = hf.Retry("default", clock=clock)
     for error in (ConnectionResetError, TimeoutError):
         flaky = Flaky(clock, 3, error)
@@ -155,8 +137,7 @@ def test_the_default_is_to_retry_lost_connections_and_timeouts(clock: ManualCloc
 
 @pytest.mark.parametrize("make", WAYS[:4], ids=lambda way: way.__name__)
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_interrupts_are_never_retried(make: Any, kind: Any, clock: ManualClock) -> None:
-    # trap 50, D-RT-3
+def test_interrupts_are_never_retried(make, kind, clock):  # trap 50, D-RT-3
     flaky, retry = Flaky(clock, error=kind), retry_of(clock, on=lambda error: True)
     with pytest.raises(kind) as raised:
         make(retry, clock, flaky)
@@ -169,7 +150,7 @@ def test_interrupts_are_never_retried(make: Any, kind: Any, clock: ManualClock) 
 
 
 @every_way
-def test_a_rejection_is_never_retried_unless_named(make: Any, clock: ManualClock) -> None:
+def test_a_rejection_is_never_retried_unless_named(make, clock):
     # trap 55: retrying what an open breaker refuses only amplifies
     breaker = hf.CircuitBreaker("payments", clock=clock)
     breaker.trip()
@@ -192,9 +173,7 @@ def test_a_rejection_is_never_retried_unless_named(make: Any, clock: ManualClock
     assert why(retry) == {}
 
 
-def test_a_rejection_by_an_inner_policy_is_retried_when_named_after_its_own_time(
-    clock: ManualClock,
-) -> None:  # trap 55
+def test_a_rejection_by_an_inner_policy_is_retried_when_named_after_its_own_time(clock):  # trap 55
     limiter = hf.RateLimiter("l", rate=0.25, burst=1, clock=clock)
     pipe = hf.Pipeline("p", retry_of(clock, on=hf.RateLimitedError), limiter)
     for _ in range(4):
@@ -203,9 +182,7 @@ def test_a_rejection_by_an_inner_policy_is_retried_when_named_after_its_own_time
 
 
 @pytest.mark.parametrize("calls", ["try_call", "try_acall"])
-def test_an_outcome_says_a_rejection_only_of_the_last_attempt(
-    calls: str, clock: ManualClock
-) -> None:
+def test_an_outcome_says_a_rejection_only_of_the_last_attempt(calls, clock):
     limiter = hf.RateLimiter("l", rate=1, burst=1, clock=clock)
     retry = retry_of(clock, on=(hf.RateLimitedError,))
     pipe = hf.Pipeline("p", retry, limiter)
@@ -230,9 +207,7 @@ def test_an_outcome_says_a_rejection_only_of_the_last_attempt(
 
 @pytest.mark.parametrize("calls", ["try_call", "try_acall"])
 @pytest.mark.parametrize("instead", ["wrap", "on_exhausted", "before_sleep"])
-def test_what_comes_in_place_of_a_rejection_is_an_error(
-    calls: str, instead: str, clock: ManualClock
-) -> None:
+def test_what_comes_in_place_of_a_rejection_is_an_error(calls, instead, clock):
     def breaks(state: object) -> None:
         raise ZeroDivisionError
 
@@ -252,14 +227,14 @@ def test_what_comes_in_place_of_a_rejection_is_an_error(
 # ---- face ----
 
 
-def test_a_shared_retry_is_the_living_one_if_its_settings_are_equal(clock: ManualClock) -> None:
+def test_a_shared_retry_is_the_living_one_if_its_settings_are_equal(clock):
     made = retry_of(clock, shared=True, backoff=hf.Exponential(0.1))
     assert retry_of(clock, shared=True, backoff=hf.Exponential(0.1)) is made
     with pytest.raises(hf.ConfigError, match="attempts: got 9, allowed 3"):
         retry_of(clock, shared=True, backoff=hf.Exponential(0.1), attempts=9)
 
 
-def test_its_settings_are_in_one_line_and_a_block_cannot_be_run_twice(clock: ManualClock) -> None:
+def test_its_settings_are_in_one_line_and_a_block_cannot_be_run_twice(clock):
     retry = retry_of(clock)
     assert retry.describe().startswith("Retry 'network': attempts=3, backoff=Constant(")
     assert repr(retry) == "<Retry 'network'>"
@@ -269,7 +244,7 @@ def test_its_settings_are_in_one_line_and_a_block_cannot_be_run_twice(clock: Man
         raise AssertionError("ran")
 
 
-def test_a_retry_that_was_dropped_is_gone(clock: ManualClock) -> None:
+def test_a_retry_that_was_dropped_is_gone(clock):
     retry = retry_of(clock)
     with pytest.raises(OutageError):
         retry.call(outage)

@@ -22,9 +22,7 @@ def fail(retry: Any, clock: ManualClock) -> int:
 
 
 @every_way
-def test_each_retry_takes_a_token_and_each_success_gives_its_share(
-    make: Any, clock: ManualClock
-) -> None:  # D-RT-4
+def test_each_retry_takes_a_token_and_each_success_gives_its_share(make, clock):  # D-RT-4
     budget = hf.RetryBudget(ratio=0.5, min_per_second=0, burst=10, clock=clock)
     retry = retry_of(clock, budget=budget)
     assert make(retry, clock, Flaky(clock, 2)) == "fine"
@@ -37,7 +35,7 @@ def test_each_retry_takes_a_token_and_each_success_gives_its_share(
     assert budget.balance == 10.0
 
 
-def test_every_retry_has_a_budget_of_its_own_on_its_own_clock(clock: ManualClock) -> None:
+def test_every_retry_has_a_budget_of_its_own_on_its_own_clock(clock):
     one, other = (hf.Retry(name, clock=clock, on=OutageError) for name in ("one", "other"))
     assert one.budget is not other.budget
     assert one.budget is not None
@@ -51,7 +49,7 @@ def test_every_retry_has_a_budget_of_its_own_on_its_own_clock(clock: ManualClock
     assert retry_of(clock).budget is None
 
 
-def test_a_shared_budget_is_spent_by_all_who_have_it(clock: ManualClock) -> None:
+def test_a_shared_budget_is_spent_by_all_who_have_it(clock):
     # D-RT-4: layers nested, and each multiplied the load
     budget = budget_of(clock, 3)
     one = retry_of(clock, budget=budget)
@@ -63,7 +61,7 @@ def test_a_shared_budget_is_spent_by_all_who_have_it(clock: ManualClock) -> None
     assert budget.snapshot().refused == 2
 
 
-def test_nested_layers_with_one_budget_do_not_multiply(clock: ManualClock) -> None:  # D-RT-4
+def test_nested_layers_with_one_budget_do_not_multiply(clock):  # D-RT-4
     budget = budget_of(clock, 6)
     layers = [
         hf.Retry(f"layer {n}", attempts=4, on=OutageError, budget=budget, clock=clock)
@@ -75,7 +73,7 @@ def test_nested_layers_with_one_budget_do_not_multiply(clock: ManualClock) -> No
     assert len(flaky.made) == 7  # and not 64
 
 
-def test_a_budget_on_another_clock_is_asked_by_that(clock: ManualClock) -> None:
+def test_a_budget_on_another_clock_is_asked_by_that(clock):
     other = ManualClock()
     budget = hf.RetryBudget(ratio=0, min_per_second=1, burst=1, clock=other)
     retry = retry_of(clock, budget=budget)
@@ -85,7 +83,7 @@ def test_a_budget_on_another_clock_is_asked_by_that(clock: ManualClock) -> None:
     assert fail(retry, clock) == 2
 
 
-def test_in_an_outage_the_load_stays_bounded_over_thousands_of_calls(clock: ManualClock) -> None:
+def test_in_an_outage_the_load_stays_bounded_over_thousands_of_calls(clock):
     # D-RT-4: each layer multiplied the load by four to six
     retry = hf.Retry(
         "network", attempts=4, backoff=hf.Constant(0), on=OutageError, clock=clock, max_time=None
@@ -106,9 +104,7 @@ def test_in_an_outage_the_load_stays_bounded_over_thousands_of_calls(clock: Manu
 
 
 @pytest.mark.parametrize("failing", [0.1, 0.5, 0.9])
-def test_with_some_calls_failing_retries_add_no_more_than_their_share(
-    failing: float, clock: ManualClock
-) -> None:  # D-RT-4
+def test_with_some_calls_failing_retries_add_no_more_than_their_share(failing, clock):  # D-RT-4
     budget = hf.RetryBudget(ratio=0.2, min_per_second=0, burst=10, clock=clock)
     retry = retry_of(clock, backoff=hf.Constant(0), attempts=4, budget=budget)
     attempts = calls = 0
@@ -127,7 +123,7 @@ def test_with_some_calls_failing_retries_add_no_more_than_their_share(
     assert attempts - calls >= min(0.2 * succeeded, calls * failing) * 0.9
 
 
-def test_it_recovers_once_calls_succeed_again(clock: ManualClock) -> None:  # trap 44
+def test_it_recovers_once_calls_succeed_again(clock):  # trap 44
     budget = hf.RetryBudget(ratio=0.2, min_per_second=0, burst=10, clock=clock)
     retry = retry_of(clock, budget=budget)
     while fail(retry, clock) > 1:
@@ -137,7 +133,7 @@ def test_it_recovers_once_calls_succeed_again(clock: ManualClock) -> None:  # tr
     assert retry.call(Flaky(clock, 1)) == "fine"
 
 
-def test_a_retry_that_waits_has_its_token_already(clock: ManualClock) -> None:
+def test_a_retry_that_waits_has_its_token_already(clock):
     # trap 44: retries in their back-off were not counted
     budget = budget_of(clock, 3)
     retry = retry_of(clock, budget=budget)
@@ -165,7 +161,7 @@ def test_a_retry_that_waits_has_its_token_already(clock: ManualClock) -> None:
 
 
 @every_way
-def test_what_gives_up_for_other_reasons_takes_no_token(make: Any, clock: ManualClock) -> None:
+def test_what_gives_up_for_other_reasons_takes_no_token(make, clock):
     budget = budget_of(clock, 5)
     for settings in ({"max_time": 0.5}, {"attempts": 1}, {"on": ValueError}):
         with pytest.raises(OutageError):
@@ -173,7 +169,7 @@ def test_what_gives_up_for_other_reasons_takes_no_token(make: Any, clock: Manual
     assert budget.snapshot().withdrawn == 0
 
 
-def test_an_attempt_that_an_inner_policy_refuses_has_had_its_token(clock: ManualClock) -> None:
+def test_an_attempt_that_an_inner_policy_refuses_has_had_its_token(clock):
     budget = budget_of(clock, 5)
     limiter = hf.RateLimiter("l", rate=1e-6, burst=1, clock=clock)
     pipe = hf.Pipeline("p", retry_of(clock, budget=budget), limiter)

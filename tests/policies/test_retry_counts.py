@@ -7,22 +7,13 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast import ManualClock
 from tests.policies.calls import OutageError, fine, outage, raising
-from tests.policies.retries import (
-    Flaky,
-    budget_of,
-    by_acall,
-    by_call,
-    every_way,
-    retry_of,
-    why,
-)
+from tests.policies.retries import Flaky, budget_of, by_acall, by_call, every_way, retry_of, why
 
 # ---- statistics ----
 
 
-def test_a_snapshot_has_all_that_happened(clock: ManualClock) -> None:  # RT-22, RT-23, RT-25
+def test_a_snapshot_has_all_that_happened(clock):  # RT-22, RT-23, RT-25
     retry = retry_of(clock, backoff=hf.Linear(0.001, 0.5, jitter=False), attempts=4)
     assert retry.snapshot().success_rate == 1.0
     retry.call(fine)
@@ -44,9 +35,8 @@ def test_a_snapshot_has_all_that_happened(clock: ManualClock) -> None:  # RT-22,
     assert retry.snapshot() == snapshot
 
 
-def test_statistics_are_the_policys_and_nothing_of_a_call_stays_with_it(
-    clock: ManualClock,
-) -> None:  # trap 56, tenacity #93: concurrent calls shared a trial number
+def test_statistics_are_the_policys_and_nothing_of_a_call_stays_with_it(clock):
+    # trap 56, tenacity #93: concurrent calls shared a trial number
     retry = retry_of(clock)
     outer = Flaky(clock, 2)
     inner: list[Flaky] = []
@@ -63,8 +53,7 @@ def test_statistics_are_the_policys_and_nothing_of_a_call_stays_with_it(
     assert (snapshot.succeeded, snapshot.attempts) == (4, 12)
 
 
-def test_a_retry_in_both_places_of_a_pipeline_keeps_its_calls_apart(clock: ManualClock) -> None:
-    # trap 56
+def test_a_retry_in_both_places_of_a_pipeline_keeps_its_calls_apart(clock):  # trap 56
     retry = retry_of(clock)
     flaky = Flaky(clock, 8)
     assert hf.Pipeline("p", retry, retry).call(flaky) == "fine"
@@ -74,9 +63,7 @@ def test_a_retry_in_both_places_of_a_pipeline_keeps_its_calls_apart(clock: Manua
 
 
 @pytest.mark.parametrize("make", [by_call, by_acall])
-def test_in_a_pipeline_each_attempt_passes_what_is_inside_and_the_call_what_is_outside(
-    make: Any, clock: ManualClock
-) -> None:
+def test_in_a_pipeline_each_attempt_passes_what_is_inside_and_the_call_what_is_outside(make, clock):
     outer, inner = (
         hf.CircuitBreaker(name, failure_threshold=99, clock=clock) for name in ("outer", "inner")
     )
@@ -92,9 +79,7 @@ def test_in_a_pipeline_each_attempt_passes_what_is_inside_and_the_call_what_is_o
 
 
 @every_way
-def test_observed_it_never_retries_and_counts_what_it_would_have(
-    make: Any, clock: ManualClock
-) -> None:
+def test_observed_it_never_retries_and_counts_what_it_would_have(make, clock):
     error = OutageError()
     flaky = Flaky(clock, error=error)
     budget = budget_of(clock, 5)
@@ -115,7 +100,7 @@ def test_observed_it_never_retries_and_counts_what_it_would_have(
 
 
 @every_way
-def test_switched_off_it_is_not_there(make: Any, clock: ManualClock) -> None:
+def test_switched_off_it_is_not_there(make, clock):
     flaky, retry = Flaky(clock), retry_of(clock, mode="off")
     with pytest.raises(OutageError) as raised:
         make(retry, clock, flaky)

@@ -11,13 +11,7 @@ import pytest
 import holdfast as hf
 from holdfast import ManualClock
 from tests.policies.calls import OutageError
-from tests.policies.retries import (
-    Flaky,
-    both_ways,
-    every_way,
-    retry_of,
-    why,
-)
+from tests.policies.retries import Flaky, both_ways, every_way, retry_of, why
 
 # ---- the time of all attempts ----
 
@@ -25,8 +19,9 @@ from tests.policies.retries import (
 @every_way
 @pytest.mark.parametrize(("most", "attempts"), [(0, 1), (0.999, 1), (1, 2), (1.5, 2), (3, 4)])
 def test_the_last_attempt_begins_within_max_time_and_nobody_waits_in_vain(
-    make: Any, most: float, attempts: int, clock: ManualClock
-) -> None:  # trap 42
+    make, most, attempts, clock
+):
+    # trap 42
     clock.advance(1000)
     retry = retry_of(clock, attempts=9, max_time=timedelta(seconds=most))
     flaky = Flaky(clock)
@@ -38,7 +33,7 @@ def test_the_last_attempt_begins_within_max_time_and_nobody_waits_in_vain(
     assert ", no time for another within max_time, policy 'network'" in raised.value.__notes__[0]
 
 
-def test_max_time_of_the_systems_clock_is_finer_than_its_ticks() -> None:
+def test_max_time_of_the_systems_clock_is_finer_than_its_ticks():
     # The coarse clock is behind by a tick or less, which a shorter limit must not be charged with.
     retry = hf.Retry(
         "quick", attempts=2, max_time=0.003, backoff=hf.Constant(0), on=OutageError, budget=None
@@ -65,9 +60,8 @@ def test_max_time_of_the_systems_clock_is_finer_than_its_ticks() -> None:
 
 @both_ways
 @pytest.mark.parametrize("left", [0.5, 1.0])
-def test_no_pause_ends_at_the_deadline_or_after_it(
-    make: Any, left: float, clock: ManualClock
-) -> None:  # D-C-4, trap 42: a deadline of 10 ms, and a back-off of 501 ms
+def test_no_pause_ends_at_the_deadline_or_after_it(make, left, clock):
+    # D-C-4, trap 42: a deadline of 10 ms, and a back-off of 501 ms
     retry = retry_of(clock)
     flaky = Flaky(clock)
     with pytest.raises(OutageError) as raised:
@@ -80,8 +74,7 @@ def test_no_pause_ends_at_the_deadline_or_after_it(
 
 
 @every_way
-def test_the_deadline_may_be_that_of_a_block_around(make: Any, clock: ManualClock) -> None:
-    # GEN-04
+def test_the_deadline_may_be_that_of_a_block_around(make, clock):  # GEN-04
     if "async" in make.__name__ or "acall" in make.__name__:
         within = hf.Pipeline("p", hf.Timeout(1.5, clock=clock))
         retry = retry_of(clock)
@@ -116,7 +109,7 @@ def make_within(make: Any, within: Any, retry: hf.Retry, clock: ManualClock) -> 
 
 
 @both_ways
-def test_no_attempt_begins_once_the_deadline_has_passed(make: Any, clock: ManualClock) -> None:
+def test_no_attempt_begins_once_the_deadline_has_passed(make, clock):
     # GEN-04: cancellation is checked before expensive work
     outer = hf.Timeout(5, clock=clock)
     retry = retry_of(clock)
@@ -133,9 +126,7 @@ def test_no_attempt_begins_once_the_deadline_has_passed(make: Any, clock: Manual
 
 
 @both_ways
-def test_an_error_of_an_outer_timeout_is_never_retried_and_of_an_inner_one_it_is(
-    make: Any, clock: ManualClock
-) -> None:
+def test_an_error_of_an_outer_timeout_is_never_retried_and_of_an_inner_one_it_is(make, clock):
     def slow() -> str:
         made.append(clock.now())
         clock.advance(2 if len(made) < 3 else 0)

@@ -52,23 +52,22 @@ def pauses(make: Any, retry: hf.Retry, clock: ManualClock, flaky: Flaky) -> list
     ],
 )
 def test_a_retry_waits_as_long_as_the_error_asks_but_no_longer_than_it_may(
-    make: Any, asked: Any, pause: float, clock: ManualClock
-) -> None:  # D-RT-4: hints such as Retry-After were impossible; trap 49
+    make, asked, pause, clock
+):
+    # D-RT-4: hints such as Retry-After were impossible; trap 49
     retry = retry_of(clock, on=BusyError)
     assert pauses(make, retry, clock, Flaky(clock, error=BusyError(asked))) == [pause, pause]
 
 
 @every_way
-def test_the_longest_wish_that_is_granted_can_be_set(make: Any, clock: ManualClock) -> None:
+def test_the_longest_wish_that_is_granted_can_be_set(make, clock):
     for most, pause in ((timedelta(hours=2), 3600.0), (5, 5.0), (0, 0.0)):
         retry = retry_of(clock, on=BusyError, max_retry_after=most)
         assert pauses(make, retry, clock, Flaky(clock, error=BusyError(3600)))[0] == pause
 
 
 @every_way
-def test_a_hook_is_asked_for_each_failure_and_instead_of_the_error(
-    make: Any, clock: ManualClock
-) -> None:
+def test_a_hook_is_asked_for_each_failure_and_instead_of_the_error(make, clock):
     asked: list[Any] = []
     answers: Any = iter([3, None, float("nan"), timedelta(seconds=9)])
     errors = [BusyError(50) for _ in range(5)]
@@ -83,7 +82,7 @@ def test_a_hook_is_asked_for_each_failure_and_instead_of_the_error(
 
 
 @every_way
-def test_a_hook_is_asked_about_results_as_well(make: Any, clock: ManualClock) -> None:
+def test_a_hook_is_asked_about_results_as_well(make, clock):
     results = iter([(503, 4.0), (503, None), (200, 9.0)])
     retry = retry_of(
         clock, on_result=lambda r: r[0] == 503, retry_after=lambda result: result[1], attempts=5
@@ -93,7 +92,7 @@ def test_a_hook_is_asked_about_results_as_well(make: Any, clock: ManualClock) ->
 
 
 @every_way
-def test_a_result_with_a_wish_of_its_own_is_only_a_result(make: Any, clock: ManualClock) -> None:
+def test_a_result_with_a_wish_of_its_own_is_only_a_result(make, clock):
     with pytest.raises(hf.RetryExhaustedError):
         make(
             retry_of(clock, on_result=lambda result: True, wrap=True), clock, lambda: BusyErrorLike
@@ -113,9 +112,7 @@ class CrashingError(Exception):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @every_way
-def test_a_wish_that_cannot_be_read_is_none_and_the_error_stays_the_calls(
-    make: Any, clock: ManualClock
-) -> None:
+def test_a_wish_that_cannot_be_read_is_none_and_the_error_stays_the_calls(make, clock):
     retry = retry_of(clock, on=CrashingError)
     error = CrashingError()
     assert pauses(make, retry, clock, Flaky(clock, error=error)) == [1.0, 1.0]
@@ -124,7 +121,7 @@ def test_a_wish_that_cannot_be_read_is_none_and_the_error_stays_the_calls(
 
 
 @every_way
-def test_a_hook_that_raises_ends_the_call_with_its_error(make: Any, clock: ManualClock) -> None:
+def test_a_hook_that_raises_ends_the_call_with_its_error(make, clock):
     def hook(failure: Any) -> None:
         raise ZeroDivisionError
 
@@ -152,18 +149,16 @@ def test_a_hook_that_raises_ends_the_call_with_its_error(make: Any, clock: Manua
         (hf.chain(hf.Constant(0), hf.Constant(9)), [0.0, 9.0, 9.0, 9.0, 9.0]),
     ],
 )
-def test_a_retry_waits_as_its_back_off_says(
-    make: Any, backoff: hf.Backoff, expected: list[float], clock: ManualClock
-) -> None:  # RT-01, RT-03, RT-04, RT-05, RT-10
+def test_a_retry_waits_as_its_back_off_says(make, backoff, expected, clock):
+    # RT-01, RT-03, RT-04, RT-05, RT-10
     retry = retry_of(clock, backoff=backoff, attempts=6)
     assert pauses(make, retry, clock, Flaky(clock)) == expected
     assert retry.snapshot().delay == pytest.approx(sum(expected))
 
 
 @both_ways
-def test_jitter_stays_within_its_share_and_never_above_the_longest(
-    make: Any, clock: ManualClock
-) -> None:  # RT-09, D-RT-3: jitter was added after the cap; trap 49
+def test_jitter_stays_within_its_share_and_never_above_the_longest(make, clock):
+    # RT-09, D-RT-3: jitter was added after the cap; trap 49
     retry = retry_of(clock, attempts=40, backoff=hf.Exponential(1.0, factor=2, max=30, jitter=0.1))
     waited = pauses(make, retry, clock, Flaky(clock))
     for n, pause in enumerate(waited):
@@ -185,9 +180,7 @@ class Own(hf.Backoff):
 
 
 @both_ways
-def test_a_back_off_of_ones_own_is_told_the_retries_made_and_the_pause_before(
-    make: Any, clock: ManualClock
-) -> None:
+def test_a_back_off_of_ones_own_is_told_the_retries_made_and_the_pause_before(make, clock):
     own = Own([0.5, 2, 0, 4])
     retry = retry_of(clock, backoff=own, attempts=5)
     assert pauses(make, retry, clock, Flaky(clock)) == [0.5, 2.0, 0.0, 4.0]
@@ -195,9 +188,7 @@ def test_a_back_off_of_ones_own_is_told_the_retries_made_and_the_pause_before(
 
 
 @both_ways
-def test_a_pause_that_was_asked_for_is_the_one_before_for_the_back_off(
-    make: Any, clock: ManualClock
-) -> None:
+def test_a_pause_that_was_asked_for_is_the_one_before_for_the_back_off(make, clock):
     own = Own([0.5, 1, 2])
     errors = [OutageError(), BusyError(7), OutageError(), OutageError()]
     retry = retry_of(clock, backoff=own, attempts=4, on=Exception)
@@ -207,9 +198,7 @@ def test_a_pause_that_was_asked_for_is_the_one_before_for_the_back_off(
 
 @both_ways
 @pytest.mark.parametrize("answer", [-1, float("nan"), None, "1", True])
-def test_a_back_off_that_talks_nonsense_ends_the_call(
-    make: Any, answer: Any, clock: ManualClock
-) -> None:  # trap 49
+def test_a_back_off_that_talks_nonsense_ends_the_call(make, answer, clock):  # trap 49
     error = OutageError()
     retry = retry_of(clock, backoff=Own([answer]))
     with pytest.raises(ValueError, match=r"Own\.delay: got .*, allowed seconds from 0") as raised:
@@ -219,8 +208,7 @@ def test_a_back_off_that_talks_nonsense_ends_the_call(
 
 
 @both_ways
-def test_an_adaptive_back_off_is_told_of_every_attempt(make: Any, clock: ManualClock) -> None:
-    # RT-24
+def test_an_adaptive_back_off_is_told_of_every_attempt(make, clock):  # RT-24
     backoff = hf.AdaptiveBackoff(hf.Constant(1.0), k=4.0)
     retry = retry_of(clock, backoff=backoff)
     assert pauses(make, retry, clock, Flaky(clock)) == pytest.approx([1.125, 1.12109375 + 0.125])
@@ -241,25 +229,21 @@ def test_an_adaptive_back_off_is_told_of_every_attempt(make: Any, clock: ManualC
         lambda adaptive: hf.chain(adaptive, adaptive),
     ],
 )
-def test_an_adaptive_back_off_within_another_is_told_as_well(
-    composed: Any, clock: ManualClock
-) -> None:  # RT-24
+def test_an_adaptive_back_off_within_another_is_told_as_well(composed, clock):  # RT-24
     adaptive = hf.AdaptiveBackoff(hf.Constant(1))
     retry = retry_of(clock, backoff=composed(adaptive))
     retry.try_call(Flaky(clock))
     assert adaptive.failure_rate == pytest.approx(1 - (31 / 32) ** 3)
 
 
-def test_the_longest_pause_of_all_is_a_hundred_years(clock: ManualClock) -> None:  # trap 49
+def test_the_longest_pause_of_all_is_a_hundred_years(clock):  # trap 49
     retry = retry_of(clock, backoff=Own([1e300, float("inf")]))
     years = 100 * 365 * 86_400.0
     assert pauses(by_call, retry, clock, Flaky(clock)) == [years, years]
     assert list(retry.snapshot().delays.values())[-1] == 2
 
 
-def test_a_pause_of_nothing_does_not_sleep_at_all(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pause_of_nothing_does_not_sleep_at_all(clock, monkeypatch):
     def never(*args: Any) -> None:
         raise AssertionError("slept")
 

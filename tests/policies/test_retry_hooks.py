@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast import ManualClock
 from tests.policies.calls import OutageError, fine, raising
 from tests.policies.retries import WAYS, Flaky, budget_of, every_way, retry_of, run_async, why
 
@@ -18,7 +17,7 @@ sync_ways = pytest.mark.parametrize("make", WAYS[:4], ids=lambda way: way.__name
 
 
 @every_way
-def test_before_each_pause_it_is_told_where_the_call_stands(make: Any, clock: ManualClock) -> None:
+def test_before_each_pause_it_is_told_where_the_call_stands(make, clock):
     told: list[Any] = []
     errors = [OutageError("first"), OutageError("second"), OutageError("third")]
     retry = retry_of(
@@ -42,7 +41,7 @@ def test_before_each_pause_it_is_told_where_the_call_stands(make: Any, clock: Ma
 
 
 @every_way
-def test_of_a_result_they_see_the_result(make: Any, clock: ManualClock) -> None:
+def test_of_a_result_they_see_the_result(make, clock):
     told: list[Any] = []
     retry = retry_of(
         clock,
@@ -59,9 +58,7 @@ def test_of_a_result_they_see_the_result(make: Any, clock: ManualClock) -> None:
 
 
 @every_way
-def test_nobody_is_told_of_a_call_that_succeeds_or_is_not_to_be_retried(
-    make: Any, clock: ManualClock
-) -> None:
+def test_nobody_is_told_of_a_call_that_succeeds_or_is_not_to_be_retried(make, clock):
     told: list[Any] = []
     retry = retry_of(clock, before_sleep=told.append, on_exhausted=told.append)
     retry.on_event(told.append)
@@ -72,16 +69,10 @@ def test_nobody_is_told_of_a_call_that_succeeds_or_is_not_to_be_retried(
 
 
 @pytest.mark.parametrize(
-    ("settings", "reason"),
-    [
-        ({}, "exhausted"),
-        ({"max_time": 0.5}, "out_of_time"),
-    ],
+    ("settings", "reason"), [({}, "exhausted"), ({"max_time": 0.5}, "out_of_time")]
 )
 @every_way
-def test_on_exhausted_is_called_for_every_reason_to_give_up(
-    make: Any, settings: Any, reason: str, clock: ManualClock
-) -> None:
+def test_on_exhausted_is_called_for_every_reason_to_give_up(make, settings, reason, clock):
     told: list[Any] = []
     retry = retry_of(clock, on_exhausted=told.append, **settings)
     with pytest.raises(OutageError):
@@ -91,7 +82,7 @@ def test_on_exhausted_is_called_for_every_reason_to_give_up(
 
 
 @every_way
-def test_without_a_token_it_gives_up_and_says_so(make: Any, clock: ManualClock) -> None:  # trap 44
+def test_without_a_token_it_gives_up_and_says_so(make, clock):  # trap 44
     told: list[Any] = []
     retry = retry_of(
         clock, budget=budget_of(clock, 1), on_exhausted=told.append, before_sleep=told.append
@@ -107,7 +98,7 @@ def test_without_a_token_it_gives_up_and_says_so(make: Any, clock: ManualClock) 
 
 
 @every_way
-def test_events_tell_of_retries_and_ends(make: Any, clock: ManualClock) -> None:  # RT-23, RT-25
+def test_events_tell_of_retries_and_ends(make, clock):  # RT-23, RT-25
     events: list[hf.Event] = []
     retry = retry_of(clock)
     stop = retry.on_event(events.append)
@@ -130,7 +121,7 @@ def test_events_tell_of_retries_and_ends(make: Any, clock: ManualClock) -> None:
 
 
 @every_way
-def test_a_retry_because_of_a_result_says_so(make: Any, clock: ManualClock) -> None:
+def test_a_retry_because_of_a_result_says_so(make, clock):
     events: list[hf.Event] = []
     retry = retry_of(clock, on_result=lambda result: result is None, attempts=2)
     retry.on_event(events.append)
@@ -142,7 +133,7 @@ def test_a_retry_because_of_a_result_says_so(make: Any, clock: ManualClock) -> N
 
 
 @every_way
-def test_a_listener_that_raises_changes_nothing(make: Any, clock: ManualClock) -> None:  # trap 13
+def test_a_listener_that_raises_changes_nothing(make, clock):  # trap 13
     def crash(event: hf.Event) -> None:
         raise ZeroDivisionError
 
@@ -155,9 +146,7 @@ def test_a_listener_that_raises_changes_nothing(make: Any, clock: ManualClock) -
 
 
 @sync_ways
-def test_a_listener_that_interrupts_ends_the_call_and_its_token_comes_back(
-    make: Any, clock: ManualClock
-) -> None:
+def test_a_listener_that_interrupts_ends_the_call_and_its_token_comes_back(make, clock):
     def interrupt(event: hf.Event) -> None:
         raise KeyboardInterrupt
 
@@ -169,7 +158,7 @@ def test_a_listener_that_interrupts_ends_the_call_and_its_token_comes_back(
     assert (budget.balance, why(retry)) == (5.0, {"cancelled": 1})
 
 
-def test_the_listener_of_a_rescued_call_may_interrupt_it(clock: ManualClock) -> None:
+def test_the_listener_of_a_rescued_call_may_interrupt_it(clock):
     def interrupt(event: hf.Event) -> None:
         if event.kind == "recovered":
             raise KeyboardInterrupt
@@ -181,7 +170,7 @@ def test_the_listener_of_a_rescued_call_may_interrupt_it(clock: ManualClock) -> 
     assert (retry.snapshot().succeeded, retry.snapshot().failed) == (1, 0)
 
 
-def test_a_hook_may_call_through_the_same_retry(clock: ManualClock) -> None:  # trap 13, trap 56
+def test_a_hook_may_call_through_the_same_retry(clock):  # trap 13, trap 56
     inner = []
 
     def hook(state: Any) -> None:
@@ -209,8 +198,8 @@ HOOKS: list[tuple[str, str]] = [
 @every_way
 @pytest.mark.parametrize(("hook", "end"), HOOKS)
 def test_what_a_hook_raises_goes_to_the_caller_with_the_calls_own_as_context(
-    make: Any, hook: str, end: str, clock: ManualClock
-) -> None:
+    make, hook, end, clock
+):
     def crash(state: Any) -> None:
         raise ZeroDivisionError
 
@@ -229,9 +218,7 @@ def test_what_a_hook_raises_goes_to_the_caller_with_the_calls_own_as_context(
 
 @sync_ways
 @pytest.mark.parametrize("hook", ["before_sleep", "retry_after", "on"])
-def test_an_interrupt_in_a_hook_is_a_call_that_was_cancelled(
-    make: Any, hook: str, clock: ManualClock
-) -> None:  # trap 50
+def test_an_interrupt_in_a_hook_is_a_call_that_was_cancelled(make, hook, clock):  # trap 50
     def interrupt(state: Any) -> None:
         raise KeyboardInterrupt
 
@@ -243,7 +230,7 @@ def test_an_interrupt_in_a_hook_is_a_call_that_was_cancelled(
 
 
 @every_way
-def test_a_predicate_on_results_that_raises_ends_the_call(make: Any, clock: ManualClock) -> None:
+def test_a_predicate_on_results_that_raises_ends_the_call(make, clock):
     def crash(result: Any) -> None:
         raise ZeroDivisionError
 
@@ -260,9 +247,7 @@ class Undecided:
 
 @every_way
 @pytest.mark.parametrize("asked", ["on", "on_result"])
-def test_an_answer_that_is_neither_true_nor_false_ends_the_call(
-    make: Any, asked: str, clock: ManualClock
-) -> None:
+def test_an_answer_that_is_neither_true_nor_false_ends_the_call(make, asked, clock):
     retry = retry_of(clock, **{asked: lambda about: Undecided()})
     with pytest.raises(ZeroDivisionError):
         make(retry, clock, Flaky(clock) if asked == "on" else fine)
@@ -270,23 +255,17 @@ def test_an_answer_that_is_neither_true_nor_false_ends_the_call(
 
 
 @pytest.mark.parametrize("make", [way for way in WAYS if "block" not in way.__name__])
-def test_outside_of_a_hook_that_raises_a_breaker_sees_a_failure(
-    make: Any, clock: ManualClock
-) -> None:
+def test_outside_of_a_hook_that_raises_a_breaker_sees_a_failure(make, clock):
     def crash(state: Any) -> None:
         raise ZeroDivisionError
 
     breaker = hf.CircuitBreaker("b", clock=clock)
     with pytest.raises(ZeroDivisionError):
-        make(
-            hf.Pipeline("p", breaker, retry_of(clock, before_sleep=crash)),
-            clock,
-            Flaky(clock),
-        )
+        make(hf.Pipeline("p", breaker, retry_of(clock, before_sleep=crash)), clock, Flaky(clock))
     assert (breaker.snapshot().failed, breaker.snapshot().in_flight) == (1, 0)
 
 
-def test_hooks_run_before_the_pause_in_a_task_as_well(clock: ManualClock) -> None:
+def test_hooks_run_before_the_pause_in_a_task_as_well(clock):
     order: list[str] = []
 
     async def call() -> None:

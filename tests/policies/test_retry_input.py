@@ -111,7 +111,7 @@ CASES = [(field, allowed, value) for field, allowed, values in SETTINGS for valu
 @pytest.mark.parametrize(
     ("field", "allowed", "value"), CASES, ids=[f"{n}-{case[0]}" for n, case in enumerate(CASES)]
 )
-def test_a_wrong_setting_is_refused_by_name(field: str, allowed: str, value: Any) -> None:
+def test_a_wrong_setting_is_refused_by_name(field, allowed, value):
     with pytest.raises(hf.ConfigError) as refused:
         hf.Retry("r", **{field: value})
     (problem,) = refused.value.problems
@@ -123,12 +123,12 @@ def test_a_wrong_setting_is_refused_by_name(field: str, allowed: str, value: Any
 
 
 @pytest.mark.parametrize("name", ["", None, 1, b"r", "a\nb", "x" * 201, ["r"]])
-def test_a_wrong_name_is_refused(name: Any) -> None:
+def test_a_wrong_name_is_refused(name):
     with pytest.raises(hf.ConfigError, match="name: got"):
         hf.Retry(name)
 
 
-def test_all_wrong_settings_are_named_at_once() -> None:
+def test_all_wrong_settings_are_named_at_once():
     bad: dict[str, Any] = {
         "attempts": 0,
         "backoff": 1,
@@ -151,7 +151,7 @@ def test_all_wrong_settings_are_named_at_once() -> None:
     assert [problem.split(":")[0] for problem in refused.value.problems] == list(bad)
 
 
-def test_unknown_settings_and_settings_by_place_are_refused() -> None:
+def test_unknown_settings_and_settings_by_place_are_refused():
     for wrong in ({"max_retries": 3}, {"retries": 3}, {"jitter": True}, {"delay": 1}):
         with pytest.raises(TypeError, match=next(iter(wrong))):
             hf.Retry("r", **wrong)  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ def test_unknown_settings_and_settings_by_place_are_refused() -> None:
         hf.Retry()  # type: ignore[call-arg]
 
 
-def test_the_ends_of_every_range_are_taken() -> None:
+def test_the_ends_of_every_range_are_taken():
     for settings in (
         {"attempts": 1},
         {"attempts": 1_000_000},
@@ -184,14 +184,14 @@ def test_the_ends_of_every_range_are_taken() -> None:
         assert isinstance(hf.Retry("r", **settings), hf.Retry)  # type: ignore[arg-type]
 
 
-def test_a_second_init_changes_nothing() -> None:
+def test_a_second_init_changes_nothing():
     retry = hf.Retry("r", attempts=3)
     with pytest.raises((TypeError, RuntimeError)):
         retry.__init__("s", attempts=9)  # type: ignore[misc]
     assert (retry.name, retry.snapshot().max_retries) == ("r", 2)
 
 
-def test_what_cannot_be_called_cannot_be_retried() -> None:
+def test_what_cannot_be_called_cannot_be_retried():
     retry = hf.Retry("r")
     for wrong in (None, 42, "len"):
         with pytest.raises(TypeError):
@@ -203,7 +203,7 @@ def test_what_cannot_be_called_cannot_be_retried() -> None:
     assert retry.snapshot().attempts == 0
 
 
-def test_wrong_arguments_of_the_call_are_the_callers_mistake() -> None:
+def test_wrong_arguments_of_the_call_are_the_callers_mistake():
     retry = hf.Retry("r", backoff=hf.Constant(0))
     with pytest.raises(TypeError, match="positional"):
         retry.call(lambda: None, 1)

@@ -95,9 +95,8 @@ scripts = st.lists(st.lists(attempts, min_size=1, max_size=6), min_size=1, max_s
 @settings(machines, max_examples=40 * scale)
 @pytest.mark.parametrize("make", WAYS, ids=lambda way: way.__name__)
 @given(of=settings_of, scripts=scripts, tokens=st.one_of(st.none(), st.integers(1, 6)))
-def test_a_retry_decides_as_a_loop_in_plain_python(
-    make: Any, of: model.Settings, scripts: list[list[model.Attempt]], tokens: int | None
-) -> None:  # RT-02, RT-06, RT-21, RT-22, RT-23, D-RT-4, D-C-4
+def test_a_retry_decides_as_a_loop_in_plain_python(make, of, scripts, tokens):
+    # RT-02, RT-06, RT-21, RT-22, RT-23, D-RT-4, D-C-4
     clock = hf.ManualClock()
     if make not in THREADED:
         of.deadline = None  # what is late is dropped by threads only: see the tests of timeouts

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from typing import Any
 
 import pytest
 
 import holdfast as hf
-from holdfast import ManualClock
 from tests.policies.calls import OutageError, outage, raising
-from tests.policies.retries import (
-    Flaky,
-    every_way,
-    retry_of,
-    why,
-)
+from tests.policies.retries import Flaky, every_way, retry_of, why
 
 # ---- the note ----
 
 
 @every_way
-def test_the_last_error_says_how_often_and_how_long_it_was_tried(
-    make: Any, clock: ManualClock
-) -> None:  # RT-08
+def test_the_last_error_says_how_often_and_how_long_it_was_tried(make, clock):  # RT-08
     flaky, retry = Flaky(clock), retry_of(clock, backoff=hf.Constant(0.65))
     with pytest.raises(OutageError) as raised:
         make(retry, clock, flaky)
@@ -32,8 +23,7 @@ def test_the_last_error_says_how_often_and_how_long_it_was_tried(
 
 
 @every_way
-def test_the_same_error_raised_again_and_again_does_not_grow(make: Any, clock: ManualClock) -> None:
-    # trap 14
+def test_the_same_error_raised_again_and_again_does_not_grow(make, clock):  # trap 14
     error = OutageError()
     error.add_note("mine, policy 'network'")
     for _ in range(20):
@@ -67,9 +57,7 @@ class MuteError(Exception):
 
 @every_way
 @pytest.mark.parametrize("kind", [FrozenError, NotedError, OddlyNotedError, MuteError])
-def test_an_error_that_takes_no_note_is_raised_without(
-    make: Any, kind: Any, clock: ManualClock
-) -> None:
+def test_an_error_that_takes_no_note_is_raised_without(make, kind, clock):
     error = kind()
     with pytest.raises(kind) as raised:
         make(retry_of(clock, on=kind), clock, raising(error))
@@ -79,7 +67,7 @@ def test_an_error_that_takes_no_note_is_raised_without(
     assert wrapped.value.__cause__ is error
 
 
-def test_nested_retries_each_leave_their_note(clock: ManualClock) -> None:
+def test_nested_retries_each_leave_their_note(clock):
     inner = hf.Retry("inner", attempts=2, backoff=hf.Constant(1), on=OutageError, clock=clock)
     flaky = Flaky(clock)
     with pytest.raises(OutageError) as raised:
@@ -92,7 +80,7 @@ def test_nested_retries_each_leave_their_note(clock: ManualClock) -> None:
     assert inner.snapshot().failed == 3
 
 
-def test_the_traceback_has_no_frame_of_ours(clock: ManualClock) -> None:
+def test_the_traceback_has_no_frame_of_ours(clock):
     with pytest.raises(OutageError) as raised:
         retry_of(clock).call(outage)
     files = [frame.filename for frame in traceback.extract_tb(raised.value.__traceback__)]
@@ -103,9 +91,8 @@ def test_the_traceback_has_no_frame_of_ours(clock: ManualClock) -> None:
 
 
 @every_way
-def test_wrapped_the_last_error_is_the_cause_of_one_that_tells_of_the_call(
-    make: Any, clock: ManualClock
-) -> None:  # RT-08: "max retries (N) exceeded: <last error>", cause kept
+def test_wrapped_the_last_error_is_the_cause_of_one_that_tells_of_the_call(make, clock):
+    # RT-08: "max retries (N) exceeded: <last error>", cause kept
     error = OutageError("down")
     with pytest.raises(hf.RetryExhaustedError) as raised:
         make(retry_of(clock, wrap=True), clock, raising(error))
@@ -124,9 +111,7 @@ def test_wrapped_the_last_error_is_the_cause_of_one_that_tells_of_the_call(
 
 
 @every_way
-def test_wrapped_a_result_that_is_not_good_enough_is_in_the_error(
-    make: Any, clock: ManualClock
-) -> None:
+def test_wrapped_a_result_that_is_not_good_enough_is_in_the_error(make, clock):
     retry = retry_of(clock, wrap=True, on_result=lambda result: result == 503)
     with pytest.raises(hf.RetryExhaustedError, match="a result") as raised:
         make(retry, clock, lambda: 503)
@@ -134,7 +119,7 @@ def test_wrapped_a_result_that_is_not_good_enough_is_in_the_error(
     assert why(retry) == {"exhausted": 1}
 
 
-def test_wrapped_a_retry_around_may_retry_that(clock: ManualClock) -> None:
+def test_wrapped_a_retry_around_may_retry_that(clock):
     inner = retry_of(clock, attempts=2, wrap=True)
     outer = hf.Retry("outer", attempts=2, on=hf.RetryExhaustedError, clock=clock)
     flaky = Flaky(clock, 3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -39,7 +38,7 @@ def test_its_default_is_thirty_seconds():  # TO-01
         ({"shared": True}, r"shared: got True, allowed False without a name"),
     ],
 )
-def test_what_it_cannot_be_is_refused_by_name(settings: dict[str, Any], message: str):
+def test_what_it_cannot_be_is_refused_by_name(settings, message):
     with pytest.raises(hf.ConfigError, match=message):
         hf.Timeout(**settings)
 

@@ -3,7 +3,7 @@
 import functools
 import gc
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -45,9 +45,7 @@ def _nothing_is_left_unawaited() -> Iterator[None]:
 
 
 @each_source
-def test_a_predicate_of_a_breaker_that_has_to_be_awaited_is_an_error(
-    clock: hf.ManualClock, answer: Callable[[Any], Any]
-) -> None:
+def test_a_predicate_of_a_breaker_that_has_to_be_awaited_is_an_error(clock, answer):
     breaker = breaker_of(clock, failure_threshold=1, is_failure=answer)
     with pytest.raises(TypeError, match=r"is_failure: .* has to answer at once"):
         breaker.call(fine)
@@ -59,9 +57,7 @@ def test_a_predicate_of_a_breaker_that_has_to_be_awaited_is_an_error(
 
 @every_way
 @pytest.mark.parametrize("field", ["on", "on_result", "retry_after", "before_sleep"])
-def test_what_a_retry_asks_and_has_to_await_is_an_error(
-    clock: hf.ManualClock, make: Any, field: str
-) -> None:
+def test_what_a_retry_asks_and_has_to_await_is_an_error(clock, make, field):
     retry = retry_of(clock, **{field: lambda about: coroutine(about)})
     flaky = Flaky(clock, failures=0 if field == "on_result" else 1)
     with pytest.raises(TypeError, match=f"{field}: .* has to answer at once"):
@@ -70,17 +66,13 @@ def test_what_a_retry_asks_and_has_to_await_is_an_error(
 
 
 @each_source
-def test_a_hook_at_the_end_of_a_retry_that_has_to_be_awaited_is_an_error(
-    clock: hf.ManualClock, answer: Callable[[Any], Any]
-) -> None:
+def test_a_hook_at_the_end_of_a_retry_that_has_to_be_awaited_is_an_error(clock, answer):
     with pytest.raises(TypeError, match="on_exhausted: "):
         retry_of(clock, on_exhausted=answer).call(outage)
 
 
 @each_source
-def test_a_listener_that_has_to_be_awaited_is_reported_as_one_that_raised(
-    clock: hf.ManualClock, answer: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_listener_that_has_to_be_awaited_is_reported_as_one_that_raised(clock, answer, caplog):
     breaker = breaker_of(clock)
     breaker.on_event(answer)
     breaker.trip()
@@ -88,7 +80,7 @@ def test_a_listener_that_has_to_be_awaited_is_reported_as_one_that_raised(
     assert "has to answer at once" in caplog.text
 
 
-def test_a_back_off_that_has_to_be_awaited_is_an_error(clock: hf.ManualClock) -> None:
+def test_a_back_off_that_has_to_be_awaited_is_an_error(clock):
     class Later(hf.Backoff):
         async def delay(self, attempt: int, previous: Any = None) -> float:  # type: ignore[override]
             return 1.0
@@ -100,7 +92,7 @@ def test_a_back_off_that_has_to_be_awaited_is_an_error(clock: hf.ManualClock) ->
 @pytest.mark.parametrize(
     "wrong", [lambda: True, lambda a, b: True, lambda *, about: True, lambda a, *, b: True]
 )
-def test_what_does_not_take_one_argument_is_refused_when_it_is_given(wrong: Any) -> None:
+def test_what_does_not_take_one_argument_is_refused_when_it_is_given(wrong):
     one = "allowed a callable that takes one argument"
     with pytest.raises(hf.ConfigError, match=f"is_failure: .*, {one}"):
         hf.CircuitBreaker("b", is_failure=wrong)
@@ -112,9 +104,8 @@ def test_what_does_not_take_one_argument_is_refused_when_it_is_given(wrong: Any)
 
 
 @pytest.mark.parametrize(
-    "right",
-    [bool, print, str.isdigit, "".startswith, functools.partial(max, 0), lambda *a: a],
+    "right", [bool, print, str.isdigit, "".startswith, functools.partial(max, 0), lambda *a: a]
 )
-def test_what_may_take_one_argument_is_taken(right: Any) -> None:
+def test_what_may_take_one_argument_is_taken(right):
     hf.Retry("r", on_result=right, before_sleep=right)
     hf.CircuitBreaker("b", is_failure=right)

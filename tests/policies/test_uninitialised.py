@@ -85,7 +85,7 @@ EVERYBODYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("base", CLASSES)
 @pytest.mark.parametrize("door", EVERYBODYS)
-def test_it_is_refused_at_every_door(base: type, door: str) -> None:
+def test_it_is_refused_at_every_door(base, door):
     with pytest.raises(RuntimeError, match=REFUSED):
         EVERYBODYS[door](forgetful(base))
 
@@ -123,17 +123,17 @@ def test_it_is_refused_at_every_door(base: type, door: str) -> None:
         (hf.Timeout, lambda p: p.duration),
     ],
 )
-def test_so_it_is_at_the_doors_of_its_kind(base: type, use: Callable[[Any], Any]) -> None:
+def test_so_it_is_at_the_doors_of_its_kind(base, use):
     with pytest.raises(RuntimeError, match=REFUSED):
         use(forgetful(base))
 
 
-def test_a_pipeline_takes_none_and_names_it() -> None:
+def test_a_pipeline_takes_none_and_names_it():
     with pytest.raises(hf.ConfigError, match=r"policies\[1\]: got <Forgetful None>.*super\(\)"):
         hf.Pipeline("p", hf.Timeout(1), forgetful(hf.CircuitBreaker))
 
 
-def test_it_is_not_in_the_registry_and_harms_nobody() -> None:
+def test_it_is_not_in_the_registry_and_harms_nobody():
     known = len(hf.registry.all())
     policy = forgetful(hf.Bulkhead)
     assert len(hf.registry.all()) == known
@@ -143,7 +143,7 @@ def test_it_is_not_in_the_registry_and_harms_nobody() -> None:
     gc.collect()
 
 
-def test_a_base_that_is_called_late_makes_a_policy_of_it() -> None:
+def test_a_base_that_is_called_late_makes_a_policy_of_it():
     class Late(hf.CircuitBreaker):
         def __init__(self, name: str) -> None:
             self.__name = name
