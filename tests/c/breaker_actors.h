@@ -123,7 +123,6 @@ accounts_balance(void)
 static inline void
 two_probes_under_way(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.success_threshold = 1;
     config.half_open_max = 2;

@@ -158,7 +158,6 @@ run_orders(const scenario *s, const model *m)
 static inline void
 begin(void *unused)
 {
-    (void)unused;
     memset(world.results, 0, sizeof world.results);
     hf_bucket_init(&world.bucket, rates[0], 0);
     for (int i = 0; i < world.scenario->taken_before; i++)
@@ -168,7 +167,6 @@ begin(void *unused)
 static inline void
 play(void *unused, int t)
 {
-    (void)unused;
     const call *script = world.scenario->scripts[t];
     for (int i = 0; script[i] != STOP; i++)
         world.results[t][i] = make_call(script[i], i > 0 ? world.results[t][i - 1] : 0);
@@ -177,7 +175,6 @@ play(void *unused, int t)
 static inline bool
 is_one_of_the_orders(void *unused)
 {
-    (void)unused;
     hf_bucket *b = &world.bucket;
     uint64_t word = hf_load_relaxed(&b->word);
     hf__bucket_view v = hf__bucket_look(b, word, world.scenario->now_ns);

@@ -4,7 +4,6 @@
 static void
 one_fails_one_succeeds_one_asks(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     a->permit = early[index];
     if (index == 2)
@@ -16,7 +15,6 @@ one_fails_one_succeeds_one_asks(void *world, int index)
 static bool
 one_verdict_counts(void *world)
 {
-    (void)world;
     const uint32_t opened = changes(HF_HALF_OPEN, HF_OPEN);
     const uint32_t closed = changes(HF_HALF_OPEN, HF_CLOSED);
     return accounts_balance() && opened + closed == 1 && count_of(&b->late) == 1 &&
@@ -33,7 +31,6 @@ HF_TEST(of_a_failed_and_a_successful_probe_the_first_decides)
 static void
 probe_among_stale_calls(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.failure_threshold = 1;
     config.success_threshold = 2;
@@ -49,7 +46,6 @@ probe_among_stale_calls(void *world)
 static void
 stale_success_stale_failure_probe(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     a->permit = early[index];
     end_at(a, index == 1 ? HF_FAILURE : HF_SUCCESS, HALF);
@@ -60,7 +56,6 @@ stale_success_stale_failure_probe(void *world, int index)
 static bool
 only_the_probe_counts(void *world)
 {
-    (void)world;
     return accounts_balance() && hf_breaker_state(b) == HF_HALF_OPEN && hf_breaker_run(b) == 1 &&
            count_of(&b->late) == 2 && actors[2].admitted && hf_breaker_probes(b, HALF) == 1;
 }
@@ -77,7 +72,6 @@ static uint32_t threshold;
 static void
 three_calls_in_flight(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.failure_threshold = threshold;
     begin_with(config);
@@ -89,7 +83,6 @@ three_calls_in_flight(void *world)
 static void
 all_fail(void *world, int index)
 {
-    (void)world;
     actors[index].permit = early[index];
     end_at(&actors[index], HF_FAILURE, 0);
 }
@@ -97,7 +90,6 @@ all_fail(void *world, int index)
 static bool
 opened_once(void *world)
 {
-    (void)world;
     return accounts_balance() && hf_breaker_state(b) == HF_OPEN &&
            changes(HF_CLOSED, HF_OPEN) == 1 && count_of(&b->late) == 3 - threshold &&
            hf_load_relaxed(&b->until_ns) == HALF;
@@ -113,7 +105,6 @@ HF_TEST(failures_at_once_open_it_once)
 static void
 two_fail_one_succeeds(void *world, int index)
 {
-    (void)world;
     actors[index].permit = early[index];
     end_at(&actors[index], index < 2 ? HF_FAILURE : HF_SUCCESS, 0);
 }
@@ -121,7 +112,6 @@ two_fail_one_succeeds(void *world, int index)
 static bool
 open_or_a_shorter_run(void *world)
 {
-    (void)world;
     const uint32_t run = hf_breaker_run(b);
     return accounts_balance() &&
            (hf_breaker_state(b) == HF_OPEN ? changes(HF_CLOSED, HF_OPEN) == 1 : run <= 1);
@@ -140,7 +130,6 @@ static uint32_t seen_in_flight;
 static void
 one_in_flight(void *world)
 {
-    (void)world;
     begin();
     early[0] = enter(0);
     ready();
@@ -149,7 +138,6 @@ one_in_flight(void *world)
 static void
 come_and_go_or_look(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     if (index == 2)
         seen_in_flight = (uint32_t)hf_breaker_in_flight(b);
@@ -160,7 +148,6 @@ come_and_go_or_look(void *world, int index)
 static bool
 the_one_in_flight_is_seen(void *world)
 {
-    (void)world;
     return accounts_balance() && seen_in_flight >= 1 && seen_in_flight <= 3;
 }
 
@@ -169,16 +156,4 @@ HF_TEST(calls_that_come_and_go_hide_none_of_those_in_flight)
 {
     HF_CHECK(explored("call, call, look", 3, one_in_flight, come_and_go_or_look,
                       the_one_in_flight_is_seen));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(of_a_failed_and_a_successful_probe_the_first_decides);
-    HF_RUN(stale_results_change_nothing_beside_a_probe);
-    HF_RUN(failures_at_once_open_it_once);
-    HF_RUN(a_success_among_failures_ends_a_run_or_comes_too_late);
-    HF_RUN(calls_that_come_and_go_hide_none_of_those_in_flight);
-    return hf_test_close();
 }

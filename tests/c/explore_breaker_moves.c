@@ -5,7 +5,6 @@
 static void
 reopen_against_reset_and_open(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     if (index == 0) {
         a->permit = early[0];
@@ -21,7 +20,6 @@ static const int64_t opened_at[] = {HALF, 1000 * SECOND, 2000 * SECOND};
 static void
 two_reopen_against_one_by_hand(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     a->permit = early[index];
     if (index < 2)
@@ -33,7 +31,6 @@ two_reopen_against_one_by_hand(void *world, int index)
 static bool
 deadline_is_of_the_last_opening(void *world)
 {
-    (void)world;
     const uint64_t gen = HF_BREAKER_GEN(hf_load_relaxed(&b->word));
     for (int i = 0; i < 3; i++)
         if (actors[i].opened == gen)
@@ -54,7 +51,6 @@ HF_TEST(the_deadline_belongs_to_the_opening_that_is_seen)
 static void
 open_and_soon_due(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.failure_threshold = 1;
     config.half_open_max = 1;
@@ -69,7 +65,6 @@ open_and_soon_due(void *world)
 static void
 ask_early_or_probe_and_fail(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     if (ask_at(a, index == 0 ? HALF - SECOND : HALF))
         end_at(a, HF_FAILURE, HALF);
@@ -82,7 +77,6 @@ ask_early_or_probe_and_fail(void *world, int index)
 static bool
 the_second_opening_has_its_own_length(void *world)
 {
-    (void)world;
     const int64_t until = hf_load_relaxed(&b->until_ns) / SECOND;
     return accounts_balance() && (until == 60 + 120 || until == 59 + 120);
 }
@@ -92,7 +86,6 @@ static void
 ask_early_or_probe_and_fail_or_ask_late(void *world, int index)
 {
     static const int64_t asked_at[] = {59 * SECOND, 60 * SECOND, 130 * SECOND};
-    (void)world;
     struct actor *a = &actors[index];
     if (ask_at(a, asked_at[index]) && index == 1)
         end_at(a, HF_FAILURE, 129 * SECOND);
@@ -102,7 +95,6 @@ ask_early_or_probe_and_fail_or_ask_late(void *world, int index)
 static bool
 nobody_ends_the_second_opening(void *world)
 {
-    (void)world;
     return accounts_balance() && admitted() == 1;
 }
 
@@ -118,7 +110,6 @@ HF_TEST(who_was_refused_mends_no_later_opening)
 static void
 open_in_the_future(void *world)
 {
-    (void)world;
     begin();
     break_at(5000 * SECOND); /* and then time stepped back */
     ready();
@@ -127,7 +118,6 @@ open_in_the_future(void *world)
 static void
 ask_after_a_step_back(void *world, int index)
 {
-    (void)world;
     if (index < 2)
         ask_at(&actors[index], index * SECOND);
     else
@@ -137,7 +127,6 @@ ask_after_a_step_back(void *world, int index)
 static bool
 pulled_in_unless_opened_anew(void *world)
 {
-    (void)world;
     const int64_t until = hf_load_relaxed(&b->until_ns) / SECOND;
     return accounts_balance() && admitted() == 0 &&
            (until == 60 || until == 61 || (actors[2].opened && until == 160));
@@ -167,7 +156,6 @@ reopened_with_growth(void *world)
 static void
 ask_or_open_by_hand(void *world, int index)
 {
-    (void)world;
     if (index == 0)
         note(&actors[0], hf_breaker_override(b, HF_OPEN, 0));
     else
@@ -177,7 +165,6 @@ ask_or_open_by_hand(void *world, int index)
 static bool
 open_for_the_shortest_time(void *world)
 {
-    (void)world;
     return accounts_balance() && admitted() == 0 && hf_load_relaxed(&b->until_ns) == HALF;
 }
 
@@ -193,7 +180,6 @@ HF_TEST(an_opening_by_hand_has_its_own_length_whoever_asks_meanwhile)
 static void
 open_without_an_open_time(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.failure_threshold = 1;
     config.half_open_max = 1;
@@ -206,7 +192,6 @@ open_without_an_open_time(void *world)
 static void
 probe_and_fail(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     if (ask_at(a, 0))
         end_at(a, HF_FAILURE, 0);
@@ -215,7 +200,6 @@ probe_and_fail(void *world, int index)
 static bool
 nothing_in_flight(void *world)
 {
-    (void)world;
     return accounts_balance() && hf_breaker_in_flight(b) == 0;
 }
 
@@ -229,7 +213,6 @@ HF_TEST(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once
 static void
 closed(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.failure_threshold = 1;
     begin_with(config);
@@ -239,7 +222,6 @@ closed(void *world)
 static void
 move_and_call(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     note(a, hf_breaker_override(b, index == 0 ? HF_DISABLED : HF_HALF_OPEN, 0));
     if (ask_at(a, 0))
@@ -250,17 +232,4 @@ move_and_call(void *world, int index)
 HF_TEST(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them)
 {
     HF_CHECK(explored("by hand, with calls", 2, closed, move_and_call, nothing_in_flight));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(the_deadline_belongs_to_the_opening_that_is_seen);
-    HF_RUN(who_was_refused_mends_no_later_opening);
-    HF_RUN(an_opening_is_pulled_in_once_and_only_while_it_lasts);
-    HF_RUN(an_opening_by_hand_has_its_own_length_whoever_asks_meanwhile);
-    HF_RUN(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once);
-    HF_RUN(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them);
-    return hf_test_close();
 }

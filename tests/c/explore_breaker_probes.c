@@ -6,7 +6,6 @@ static uint32_t slots;
 static void
 broken_and_due(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.failure_threshold = 1;
     config.half_open_max = slots;
@@ -18,14 +17,12 @@ broken_and_due(void *world)
 static void
 ask_and_hold(void *world, int index)
 {
-    (void)world;
     ask_at(&actors[index], HALF);
 }
 
 static bool
 slots_are_taken_by_as_many(void *world)
 {
-    (void)world;
     return accounts_balance() && admitted() == (int)slots && count_of(&b->rejected) == 3 - slots &&
            hf_breaker_probes(b, HALF) == slots && changes(HF_OPEN, HF_HALF_OPEN) == 1;
 }
@@ -41,7 +38,6 @@ HF_TEST(of_three_callers_only_as_many_become_probes_as_there_are_slots)
 static void
 ask_and_succeed(void *world, int index)
 {
-    (void)world;
     if (ask_at(&actors[index], HALF))
         end_at(&actors[index], HF_SUCCESS, HALF);
 }
@@ -49,7 +45,6 @@ ask_and_succeed(void *world, int index)
 static bool
 closed_by_three_or_half_open(void *world)
 {
-    (void)world;
     const uint64_t successes = count_of(&b->succeeded);
     return accounts_balance() && hf_breaker_in_flight(b) == 0 && hf_breaker_probes(b, HALF) == 0 &&
            successes + count_of(&b->rejected) == 2 && hf_breaker_run(b) == successes &&
@@ -81,7 +76,6 @@ probe_lost(void *world)
 static void
 come_back_or_take_over(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     if (index == 0) {
         a->permit = early[0];
@@ -94,7 +88,6 @@ come_back_or_take_over(void *world, int index)
 static bool
 one_took_over(void *world)
 {
-    (void)world;
     return accounts_balance() && admitted() == 1 && hf_breaker_probes(b, EXPIRED) == 1 &&
            hf_breaker_run(b) == 1 && count_of(&b->late) == 0;
 }
@@ -113,7 +106,6 @@ HF_TEST(a_slot_past_its_deadline_is_taken_over_by_one)
 static void
 ask_across_periods(void *world, int index)
 {
-    (void)world;
     struct actor *a = &actors[index];
     if (index != 1) {
         ask_at(a, HALF);
@@ -128,7 +120,6 @@ ask_across_periods(void *world, int index)
 static bool
 one_probe_in_this_period(void *world)
 {
-    (void)world;
     const uint64_t gen = HF_BREAKER_GEN(hf_load_relaxed(&b->word));
     uint32_t probes = 0;
     for (int i = 0; i < 3; i++)
@@ -146,7 +137,6 @@ HF_TEST(a_caller_held_up_since_an_earlier_period_evicts_no_probe)
 static void
 half_open_with_one_slot(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.half_open_max = 1;
     config.probe_ns = -1;
@@ -158,7 +148,6 @@ half_open_with_one_slot(void *world)
 static void
 probe_and_fail_or_probe(void *world, int index)
 {
-    (void)world;
     if (ask_at(&actors[index], 0) && index == 0)
         end_at(&actors[0], HF_FAILURE, 0);
 }
@@ -166,7 +155,6 @@ probe_and_fail_or_probe(void *world, int index)
 static bool
 one_was_admitted(void *world)
 {
-    (void)world;
     return accounts_balance() && admitted() == 1 &&
            hf_breaker_state(b) == (actors[0].admitted ? HF_OPEN : HF_HALF_OPEN);
 }
@@ -179,16 +167,4 @@ HF_TEST(nobody_is_admitted_by_a_slot_of_a_period_that_is_over)
 {
     HF_CHECK(explored("probe and fail, probe", 2, half_open_with_one_slot, probe_and_fail_or_probe,
                       one_was_admitted));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(of_three_callers_only_as_many_become_probes_as_there_are_slots);
-    HF_RUN(slots_given_back_are_never_lost);
-    HF_RUN(a_slot_past_its_deadline_is_taken_over_by_one);
-    HF_RUN(a_caller_held_up_since_an_earlier_period_evicts_no_probe);
-    HF_RUN(nobody_is_admitted_by_a_slot_of_a_period_that_is_over);
-    return hf_test_close();
 }

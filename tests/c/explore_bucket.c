@@ -127,20 +127,3 @@ HF_TEST(the_explorer_finds_a_take_that_is_lost_between_reading_and_writing) /* t
                                                   .wrong = true},
                                       0));
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(of_three_takes_of_two_tokens_exactly_two_succeed);
-    HF_RUN(takes_hold_although_compare_and_swap_fails_for_no_reason);
-    HF_RUN(takes_and_refunds_lose_nothing);
-    HF_RUN(bookings_queue_one_behind_the_other);
-    HF_RUN(a_change_of_rate_loses_no_take_and_makes_no_token);
-    HF_RUN(of_two_changes_one_is_the_last_and_whole);
-    HF_RUN(a_take_that_sleeps_through_every_bank_is_not_mistaken_for_a_later_one);
-    HF_RUN(clearing_takes_its_turn_like_any_call);
-    HF_RUN(after_a_long_idle_time_takers_move_the_base_without_losing_a_take);
-    HF_RUN(the_explorer_finds_a_take_that_is_lost_between_reading_and_writing);
-    return hf_test_close();
-}

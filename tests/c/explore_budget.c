@@ -114,7 +114,6 @@ run_orders(const scenario *s, const model *m)
 static void
 begin(void *unused)
 {
-    (void)unused;
     memset(world.results, 0, sizeof world.results);
     hf_budget_rule rule = {.ratio = (uint64_t)world.scenario->halves * 500000, .burst = BURST};
     hf_budget_init(&world.budget, rule, 0);
@@ -125,7 +124,6 @@ begin(void *unused)
 static void
 play(void *unused, int t)
 {
-    (void)unused;
     const call *script = world.scenario->scripts[t];
     for (int i = 0; script[i] != STOP; i++)
         world.results[t][i] = make_call(t, script[i], i > 0 ? world.results[t][i - 1] : 0);
@@ -134,7 +132,6 @@ play(void *unused, int t)
 static bool
 is_one_of_the_orders(void *unused)
 {
-    (void)unused;
     hf_budget *b = &world.budget;
     uint64_t taken = (uint64_t)world.scenario->taken_before, back = 0;
     for (int t = 0; t < ACTORS; t++)
@@ -261,18 +258,4 @@ HF_TEST(the_explorer_finds_a_success_that_overwrites_a_withdrawal) /* trap 44 */
                                                   .halves = 1,
                                                   .kind = WRONG_DEPOSIT},
                                       0));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(of_three_withdrawals_of_two_tokens_exactly_two_succeed);
-    HF_RUN(successes_among_withdrawals_are_neither_lost_nor_counted_twice);
-    HF_RUN(what_is_given_beyond_the_burst_is_cut_off_in_every_schedule);
-    HF_RUN(tokens_given_back_are_there_once_more_and_once_only);
-    HF_RUN(threads_whose_times_are_out_of_order_hold_as_well);
-    HF_RUN(the_explorer_finds_a_withdrawal_that_is_lost);
-    HF_RUN(the_explorer_finds_a_success_that_overwrites_a_withdrawal);
-    return hf_test_close();
 }

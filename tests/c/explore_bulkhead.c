@@ -33,7 +33,6 @@ static const scenario *playing;
 static void
 begin(void *unused)
 {
-    (void)unused;
     memset(actors, 0, sizeof actors);
     open_bulkhead(playing->wrong, playing->limit, playing->max_waiting);
     for (int i = 0; i < playing->inside_before + playing->waiting_before; i++)
@@ -109,7 +108,6 @@ make_call(struct actor *a, call c)
 static void
 play(void *unused, int t)
 {
-    (void)unused;
     for (const call *c = playing->scripts[t]; *c != STOP; c++)
         make_call(&actors[t], *c);
 }
@@ -117,7 +115,6 @@ play(void *unused, int t)
 static bool
 is_accounted_for(void *unused)
 {
-    (void)unused;
     int are_inside = 0, wait = playing->waiting_before, granted = 0;
     bool free_of_limit = false;
     uint64_t seen = 0;
@@ -284,20 +281,4 @@ HF_TEST(the_explorer_finds_a_waiter_whom_nobody_wakes) /* trap 33 */
                                                   .inside_before = 1,
                                                   .wrong = true},
                                       0));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(never_more_than_the_limit_are_inside);
-    HF_RUN(whoever_queues_while_the_last_one_leaves_is_let_in);
-    HF_RUN(a_waiter_who_gives_up_loses_nobody_a_slot);
-    HF_RUN(a_greater_limit_strands_nobody_who_is_about_to_queue);
-    HF_RUN(after_a_smaller_limit_nobody_enters_by_the_one_before);
-    HF_RUN(observed_calls_are_counted_like_others);
-    HF_RUN(it_holds_although_compare_and_swap_fails_for_no_reason);
-    HF_RUN(the_explorer_finds_two_callers_on_the_last_slot);
-    HF_RUN(the_explorer_finds_a_waiter_whom_nobody_wakes);
-    return hf_test_close();
 }

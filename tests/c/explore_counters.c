@@ -40,7 +40,6 @@ static int64_t read_before[THREADS], read_after[THREADS]; /* policy time, by eac
 static void
 clock_at_zero(void *world)
 {
-    (void)world;
     hf_clock_init_manual(&manual, 0);
 }
 
@@ -112,14 +111,12 @@ static uint64_t drawn[2 * THREADS];
 static void
 seeded(void *world)
 {
-    (void)world;
     hf_random_init(&generator, SEED);
 }
 
 static void
 draw_two(void *world, int index)
 {
-    (void)world;
     drawn[2 * index] = hf_random_next(&generator);
     drawn[2 * index + 1] = hf_random_next(&generator);
 }
@@ -128,7 +125,6 @@ static bool
 each_got_his_own_part(void *world)
 {
     hf_random alone;
-    (void)world;
     hf_random_init(&alone, SEED);
     for (int i = 0; i < 2 * THREADS; i++) {
         const uint64_t x = hf_random_next(&alone);
@@ -155,14 +151,12 @@ static hf_histogram histogram;
 static void
 empty(void *world)
 {
-    (void)world;
     memset(&histogram, 0, sizeof histogram); /* one step, where clearing a cell each is hundreds */
 }
 
 static void
 record_two(void *world, int index)
 {
-    (void)world;
     hf_histogram_record(&histogram, 5 * ms);
     hf_histogram_record(&histogram, (index + 1) * 100 * ms);
 }
@@ -171,7 +165,6 @@ static bool
 all_are_there(void *world)
 {
     uint64_t buckets[HF_HISTOGRAM_BUCKETS];
-    (void)world;
     hf_histogram_buckets(&histogram, buckets);
     return hf_histogram_count(&histogram) == 6 && buckets[0] == 3 && buckets[4] == 4 &&
            hf_histogram_sum(&histogram) == (uint64_t)((15 + 600) * ms);
@@ -182,14 +175,4 @@ HF_TEST(a_histogram_loses_no_record_and_no_nanosecond)
 {
     HF_CHECK(holds((hf_explore_model){
         .name = "record two", .setup = empty, .thread = record_two, .holds = all_are_there}));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(however_a_clock_is_moved_at_once_no_step_is_lost_and_policy_time_never_goes_back);
-    HF_RUN(threads_share_out_the_one_sequence_of_the_seed);
-    HF_RUN(a_histogram_loses_no_record_and_no_nanosecond);
-    return hf_test_close();
 }

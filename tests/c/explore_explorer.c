@@ -40,7 +40,6 @@ static void
 four_additions(void *argument, int index)
 {
     world *w = argument;
-    (void)index;
     for (int i = 0; i < 4; i++)
         hf_count(&w->shared, 1);
 }
@@ -125,7 +124,6 @@ static void
 lossy_addition(void *argument, int index)
 {
     world *w = argument;
-    (void)index;
     hf_store_relaxed(&w->shared, hf_load_relaxed(&w->shared) + 1);
 }
 
@@ -232,18 +230,4 @@ HF_TEST(a_limit_stops_the_search_and_it_is_not_complete)
                                                    .limit = 100});
     HF_CHECK(!e.broken && !e.complete);
     HF_CHECK_INT(e.schedules + e.pruned, 100);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(every_order_of_two_and_three_threads_by_four_steps_is_run);
-    HF_RUN(operations_on_different_words_need_one_order_only);
-    HF_RUN(leaving_out_repetitions_loses_no_outcome);
-    HF_RUN(a_lost_update_is_found_and_its_schedule_named);
-    HF_RUN(weak_compare_and_swap_fails_at_every_place_it_may);
-    HF_RUN(a_schedule_that_does_not_end_is_reported_as_broken);
-    HF_RUN(a_limit_stops_the_search_and_it_is_not_complete);
-    return hf_test_close();
 }

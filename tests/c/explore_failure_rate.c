@@ -11,7 +11,6 @@ static int threads;
 static void
 half_way(void *world)
 {
-    (void)world;
     hf_failure_rate_init(&rate);
     for (int i = 0; i < EARLIER; i++)
         hf_failure_rate_record(&rate, true);
@@ -30,8 +29,6 @@ holds(hf_explore_model model)
 static void
 fail_twice(void *world, int index)
 {
-    (void)world;
-    (void)index;
     hf_failure_rate_record(&rate, true);
     hf_failure_rate_record(&rate, true);
 }
@@ -39,7 +36,6 @@ fail_twice(void *world, int index)
 static bool
 all_are_counted(void *world)
 {
-    (void)world;
     hf_failure_rate alone;
     hf_failure_rate_init(&alone);
     for (int i = 0; i < EARLIER + 2 * threads; i++)
@@ -63,7 +59,6 @@ HF_TEST(failures_at_once_are_all_counted)
 static void
 fail_or_succeed(void *world, int index)
 {
-    (void)world;
     hf_failure_rate_record(&rate, index % 2 == 0);
 }
 
@@ -71,7 +66,6 @@ fail_or_succeed(void *world, int index)
 static bool
 some_order_leads_there(void *world)
 {
-    (void)world;
     for (int success = 0; success < 3; success++) {
         hf_failure_rate alone;
         hf_failure_rate_init(&alone);
@@ -96,8 +90,6 @@ HF_TEST(failures_and_successes_at_once_are_counted_in_some_order)
 static void
 wrong_fail_twice(void *world, int index)
 {
-    (void)world;
-    (void)index;
     wrong_failure_rate_record(&rate, true);
     wrong_failure_rate_record(&rate, true);
 }
@@ -108,14 +100,4 @@ HF_TEST(the_explorer_finds_a_lost_attempt)
                                        .threads = 2,
                                        .thread = wrong_fail_twice,
                                        .holds = all_are_counted}));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(failures_at_once_are_all_counted);
-    HF_RUN(failures_and_successes_at_once_are_counted_in_some_order);
-    HF_RUN(the_explorer_finds_a_lost_attempt);
-    return hf_test_close();
 }

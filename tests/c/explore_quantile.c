@@ -66,14 +66,12 @@ run_orders(const scenario *s, uint64_t word, const int next[ACTORS])
 static void
 begin(void *unused)
 {
-    (void)unused;
     world.quantile = at_the_start(world.scenario);
 }
 
 static void
 play(void *unused, int t)
 {
-    (void)unused;
     for (const int64_t *ns = world.scenario->samples_ns[t]; *ns != 0; ns++) {
         if (world.scenario->wrong)
             wrong_quantile_record(&world.quantile, *ns);
@@ -85,7 +83,6 @@ play(void *unused, int t)
 static bool
 is_one_of_the_orders(void *unused)
 {
-    (void)unused;
     return is_legal(hf_load_relaxed(&world.quantile.word));
 }
 
@@ -150,7 +147,6 @@ static const int64_t least = 100, most = 100000;
 static void
 begin_timeout(void *unused)
 {
-    (void)unused;
     hf_adaptive_timeout_init(&adaptive.timeout, 2000, least, most, 2.0, 0.5);
     for (int i = 0; i < 12; i++)
         hf_adaptive_timeout_record(&adaptive.timeout, 1000, false);
@@ -160,7 +156,6 @@ begin_timeout(void *unused)
 static void
 play_timeout(void *unused, int t)
 {
-    (void)unused;
     if (t == 0 && adaptive.resizes)
         hf_adaptive_timeout_resize(&adaptive.timeout, 50000, 20000, 60000);
     else if (t == 0)
@@ -175,7 +170,6 @@ play_timeout(void *unused, int t)
 static bool
 is_set_and_moved(void *unused)
 {
-    (void)unused;
     hf_adaptive_timeout *t = &adaptive.timeout;
     int64_t is = hf_adaptive_timeout_get_ns(t);
     return is <= 50000 && is >= 50000 - 2 * 4800 && is >= least && is <= most &&
@@ -224,16 +218,4 @@ HF_TEST(a_resize_at_the_same_time_as_samples_ends_within_its_limits) /* TO-08 */
                                                    .holds = is_resized_and_moved});
     adaptive.resizes = false;
     HF_CHECK(e.complete && !e.broken);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(no_sample_is_lost_or_taken_twice);
-    HF_RUN(the_explorer_finds_a_sample_that_is_lost);
-    HF_RUN(a_timeout_put_in_force_is_not_undone_by_a_sample_at_the_same_time);
-    HF_RUN(the_explorer_finds_a_timeout_that_is_overwritten);
-    HF_RUN(a_resize_at_the_same_time_as_samples_ends_within_its_limits);
-    return hf_test_close();
 }

@@ -38,7 +38,6 @@ static struct {
 static void
 begin(void *unused)
 {
-    (void)unused;
     memset(takes, 0, sizeof takes);
     hf_sliding_init(&window, playing->limit, HF__SPAN); /* slices of a nanosecond */
     for (int i = 0; i < BEFORE; i++)
@@ -48,7 +47,6 @@ begin(void *unused)
 static void
 play(void *unused, int t)
 {
-    (void)unused;
     for (int i = 0; i < CALLS && playing->scripts[t][i].n != 0; i++) {
         const call *c = &playing->scripts[t][i];
         if (!c->back) {
@@ -92,7 +90,6 @@ all_are_admitted(void)
 static bool
 keeps_the_limit(void *unused)
 {
-    (void)unused;
     int64_t head = hf_load_relaxed(&window.head);
     for (int64_t last = 0; last <= head; last++)
         if (held(last, false) > playing->limit)
@@ -188,18 +185,4 @@ HF_TEST(the_explorer_finds_two_takes_that_did_not_see_each_other) /* trap 36 */
                                                   .limit = 1,
                                                   .scripts = {{{1, 20}}, {{1, 21}}},
                                                   .wrong = true}));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(of_takes_that_are_too_many_together_at_most_so_many_succeed);
-    HF_RUN(counts_do_not_run_over_into_the_stamp);
-    HF_RUN(a_straggler_does_not_miss_what_the_ring_has_dropped);
-    HF_RUN(a_straggler_does_not_wipe_what_came_after_him);
-    HF_RUN(whoever_finds_room_is_admitted_however_far_time_has_run_ahead);
-    HF_RUN(a_refund_returns_what_it_took_and_nobody_elses);
-    HF_RUN(the_explorer_finds_two_takes_that_did_not_see_each_other);
-    return hf_test_close();
 }

@@ -19,7 +19,6 @@ static struct {
 static void
 left_over(void *world)
 {
-    (void)world;
     memset(told, 0, sizeof told);
     hf_store_relaxed(&latest, NOW);
     hf_store_relaxed(&slot.word, hf__slot_word(GEN, BEFORE, LEFT_OVER));
@@ -45,7 +44,6 @@ counted(uint64_t epoch, uint64_t n)
 static void
 add_add_read(void *world, int index)
 {
-    (void)world;
     told[index].added = counted(NOW, 1) && counted(NOW, 2);
     told[index].seen = hf_slot_read(&slot, GEN, NOW);
 }
@@ -53,7 +51,6 @@ add_add_read(void *world, int index)
 static void
 add_read(void *world, int index)
 {
-    (void)world;
     told[index].added = counted(NOW, 3);
     told[index].seen = hf_slot_read(&slot, GEN, NOW);
 }
@@ -88,7 +85,6 @@ HF_TEST(who_begins_an_epoch_loses_nobody)
 static void
 now_or_next(void *world, int index)
 {
-    (void)world;
     const uint64_t epoch = index == 0 ? NOW : NEXT;
     uint64_t seen = NOW;
     while (epoch == NEXT && seen == NOW && !hf_cas_weak_relaxed(&latest, &seen, NEXT))
@@ -100,7 +96,6 @@ now_or_next(void *world, int index)
 static bool
 the_later_epoch_stays(void *world)
 {
-    (void)world;
     return told[0].seen <= told[0].added && told[1].added && told[2].added &&
            told[1].seen + told[2].seen >= 3 && hf_slot_read(&slot, GEN, NEXT) == 2;
 }
@@ -130,7 +125,6 @@ now_without_a_look_or_next(void *world, int index)
 static bool
 the_next_epoch_has_both(void *world)
 {
-    (void)world;
     return hf_slot_read(&slot, GEN, NEXT) == 2;
 }
 
@@ -145,7 +139,6 @@ HF_TEST(the_explorer_finds_who_takes_a_slot_without_a_look_at_the_time)
 static void
 add_and_take_back(void *world, int index)
 {
-    (void)world;
     if (index == 0) {
         told[0].added = counted(NOW, 5);
         hf_slot_take_back(&slot, GEN, NOW, 2);
@@ -159,7 +152,6 @@ add_and_take_back(void *world, int index)
 static bool
 each_lost_his_own_only(void *world)
 {
-    (void)world;
     return told[0].added && told[1].added && hf_slot_read(&slot, GEN, NOW) == 4;
 }
 
@@ -175,7 +167,6 @@ HF_TEST(who_takes_back_takes_from_nobody_else)
 static void
 wrong_add_or_read(void *world, int index)
 {
-    (void)world;
     if (index == 0)
         told[0].added = wrong_slot_add(&faulty, NOW, 1);
     else
@@ -185,21 +176,18 @@ wrong_add_or_read(void *world, int index)
 static bool
 nothing_of_before_is_seen(void *world)
 {
-    (void)world;
     return told[1].seen <= 1;
 }
 
 static void
 wrong_add(void *world, int index)
 {
-    (void)world;
     told[index].added = wrong_slot_add(&faulty, NOW, 1);
 }
 
 static bool
 both_are_counted(void *world)
 {
-    (void)world;
     return wrong_slot_read(&faulty, NOW) == 2;
 }
 
@@ -212,16 +200,4 @@ HF_TEST(the_explorer_finds_a_new_time_with_an_old_count_and_a_lost_addition)
                                        .holds = nothing_of_before_is_seen}));
     HF_CHECK(!holds((hf_explore_model){
         .name = "wrong: add | add", .threads = 2, .thread = wrong_add, .holds = both_are_counted}));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(who_begins_an_epoch_loses_nobody);
-    HF_RUN(who_is_late_wipes_nothing_of_the_next_epoch);
-    HF_RUN(the_explorer_finds_who_takes_a_slot_without_a_look_at_the_time);
-    HF_RUN(who_takes_back_takes_from_nobody_else);
-    HF_RUN(the_explorer_finds_a_new_time_with_an_old_count_and_a_lost_addition);
-    return hf_test_close();
 }

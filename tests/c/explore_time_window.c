@@ -12,7 +12,6 @@ static hf_time_window *const times = (hf_time_window *)(void *)memory;
 static void
 window_full_of_the_past(void *world)
 {
-    (void)world;
     hf_time_window_init(times, 2, SECOND);
     for (int64_t s = 3; s < 5; s++) {
         hf_time_window_record(times, 1, s * (int64_t)SECOND, HF_SUCCESS, false);
@@ -23,7 +22,6 @@ window_full_of_the_past(void *world)
 static void
 record_across_slices(void *world, int index)
 {
-    (void)world;
     hf_time_window_record(times, 1, (5 + index % 2) * (int64_t)SECOND,
                           index == 0 ? HF_FAILURE : HF_SUCCESS, false);
 }
@@ -54,14 +52,12 @@ HF_TEST(calls_that_begin_slices_at_once_are_all_counted)
 static void
 empty_window_of_two_slices(void *world)
 {
-    (void)world;
     hf_time_window_init(times, 2, SECOND);
 }
 
 static void
 fail_in_slices_5_and_7(void *world, int index)
 {
-    (void)world;
     hf_time_window_record(times, 1, (5 + 2 * index) * (int64_t)SECOND, HF_FAILURE, index == 0);
 }
 
@@ -69,7 +65,6 @@ fail_in_slices_5_and_7(void *world, int index)
 static bool
 the_later_slice_keeps_its_slots(void *world)
 {
-    (void)world;
     const hf_tally t = hf_time_window_read(times, 1, 7 * (int64_t)SECOND);
     return t.calls == 1 && t.failures == 1 && t.slow == 0 &&
            hf_time_window_has_failures(times, 1, 7 * (int64_t)SECOND) &&
@@ -79,14 +74,12 @@ the_later_slice_keeps_its_slots(void *world)
 static void
 fail_in_slices_5_and_100007(void *world, int index)
 {
-    (void)world;
     hf_time_window_record(times, 1, (5 + 100002 * index) * (int64_t)SECOND, HF_FAILURE, index == 0);
 }
 
 static bool
 the_slice_of_much_later_keeps_its_slots(void *world)
 {
-    (void)world;
     const hf_tally t = hf_time_window_read(times, 1, 100007 * (int64_t)SECOND);
     return t.calls == 1 && t.failures == 1 && t.slow == 0 &&
            hf_time_window_has_failures(times, 1, 100007 * (int64_t)SECOND);
@@ -185,14 +178,12 @@ HF_TEST(a_reader_held_up_for_a_window_sees_no_half_of_it)
 static void
 fail_in_slices_5_and_6(void *world, int index)
 {
-    (void)world;
     hf_time_window_record(times, 1, (5 + index) * (int64_t)SECOND, HF_FAILURE, false);
 }
 
 static bool
 the_hint_lasts_as_long_as_the_failures(void *world)
 {
-    (void)world;
     const hf_tally at_6 = hf_time_window_read(times, 1, 6 * (int64_t)SECOND);
     const hf_tally at_7 = hf_time_window_read(times, 1, 7 * (int64_t)SECOND);
     return at_6.failures == 2 && at_7.failures >= 1 &&
@@ -214,7 +205,6 @@ HF_TEST(the_hint_of_trouble_never_goes_back)
 static void
 window_of_two_generations(void *world)
 {
-    (void)world;
     hf_time_window_init(times, 2, SECOND);
     hf_time_window_record(times, 1, 0, HF_FAILURE, false);
 }
@@ -222,14 +212,12 @@ window_of_two_generations(void *world)
 static void
 late_beside_two_in_time(void *world, int index)
 {
-    (void)world;
     hf_time_window_record(times, index == 0 ? 1 : 2, 0, index < 2 ? HF_FAILURE : HF_SUCCESS, false);
 }
 
 static bool
 two_in_time(void *world)
 {
-    (void)world;
     const hf_tally t = hf_time_window_read(times, 2, 0);
     return t.calls == 2 && t.failures == 1 && hf_time_window_has_failures(times, 2, 0);
 }
@@ -243,17 +231,4 @@ HF_TEST(a_late_record_leaves_the_next_generation_of_a_time_window_alone)
                                                    .thread = late_beside_two_in_time,
                                                    .holds = two_in_time});
     HF_CHECK(e.complete && !e.broken);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(calls_that_begin_slices_at_once_are_all_counted);
-    HF_RUN(a_record_held_up_for_a_window_is_dropped);
-    HF_RUN(the_explorer_finds_a_record_that_does_not_look_at_the_head);
-    HF_RUN(a_reader_held_up_for_a_window_sees_no_half_of_it);
-    HF_RUN(the_hint_of_trouble_never_goes_back);
-    HF_RUN(a_late_record_leaves_the_next_generation_of_a_time_window_alone);
-    return hf_test_close();
 }

@@ -21,7 +21,6 @@ window_with_calls(void *world)
 static void
 record_two(void *world, int index)
 {
-    (void)world;
     hf_count_window_record(counts, 1, index == 0 ? HF_FAILURE : HF_SUCCESS, index == 1);
     hf_count_window_record(counts, 1, HF_SUCCESS, index == 0);
 }
@@ -29,7 +28,6 @@ record_two(void *world, int index)
 static void
 record_one(void *world, int index)
 {
-    (void)world;
     hf_count_window_record(counts, 1, index == 0 ? HF_FAILURE : HF_SUCCESS, index == 1);
 }
 
@@ -125,7 +123,6 @@ HF_TEST(a_reader_never_sees_more_calls_than_the_window_holds)
 static void
 late_beside_two_of_the_next_generation(void *world, int index)
 {
-    (void)world;
     hf_count_window_record(counts, index == 0 ? 1 : 2, index == 0 ? HF_FAILURE : HF_SUCCESS,
                            index == 0);
 }
@@ -133,7 +130,6 @@ late_beside_two_of_the_next_generation(void *world, int index)
 static bool
 only_the_next_generation_counts(void *world)
 {
-    (void)world;
     return sums_are_those_of_the_marks(2, 2) && hf_count_window_read(counts, 2).failures == 0 &&
            hf_count_window_read(counts, 1).calls == 0;
 }
@@ -160,7 +156,6 @@ static uint32_t window_kind;
 static void
 calls_in_flight(void *world)
 {
-    (void)world;
     hf_breaker_config config = defaults();
     config.failure_threshold = 0;
     config.failure_rate_ppb = 500000000;
@@ -178,7 +173,6 @@ calls_in_flight(void *world)
 static void
 one_fails_one_succeeds(void *world, int index)
 {
-    (void)world;
     actors[index].permit = early[index];
     end_at(&actors[index], index == 0 ? HF_FAILURE : HF_SUCCESS, 0);
 }
@@ -186,7 +180,6 @@ one_fails_one_succeeds(void *world, int index)
 static bool
 opened_whoever_came_last(void *world)
 {
-    (void)world;
     return accounts_balance() && hf_breaker_state(b) == HF_OPEN &&
            changes(HF_CLOSED, HF_OPEN) == 1 && hf_breaker_in_flight(b) == 0;
 }
@@ -203,15 +196,4 @@ HF_TEST(no_judgement_is_missed_between_a_failure_and_a_success)
         hf_explored e = hf_explore(&model);
         HF_CHECK(e.complete && !e.broken);
     }
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(the_sums_of_a_count_window_are_those_of_its_calls);
-    HF_RUN(a_reader_never_sees_more_calls_than_the_window_holds);
-    HF_RUN(a_late_record_leaves_the_next_generation_alone);
-    HF_RUN(no_judgement_is_missed_between_a_failure_and_a_success);
-    return hf_test_close();
 }

@@ -9,7 +9,6 @@ static bool admitted[HF_EXPLORE_THREADS], probing[HF_EXPLORE_THREADS];
 static void
 closed(void *world)
 {
-    (void)world;
     wrong_init(&w, 1, 60);
     memset(admitted, 0, sizeof admitted);
     memset(probing, 0, sizeof probing);
@@ -32,14 +31,12 @@ finds(hf_explore_model model)
 static void
 ask(void *world, int index)
 {
-    (void)world;
     admitted[index] = wrong_admit(&w, 0, &probing[index]);
 }
 
 static bool
 one_got_in(void *world)
 {
-    (void)world;
     return admitted[0] + admitted[1] + admitted[2] <= 1;
 }
 
@@ -66,7 +63,6 @@ fail_or_ask(void *world, int index)
 static bool
 nobody_probed_early(void *world)
 {
-    (void)world;
     return !(admitted[1] && probing[1]); /* it opened at 0 for 60 */
 }
 
@@ -92,7 +88,6 @@ late_success_or_probe(void *world, int index)
 static bool
 still_open(void *world)
 {
-    (void)world;
     return hf_load_relaxed(&w.is_open) == 1;
 }
 
@@ -104,14 +99,4 @@ HF_TEST(a_late_success_that_closes_it_is_found)
                                       .setup = open_and_due,
                                       .thread = late_success_or_probe,
                                       .holds = still_open}));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(more_probes_than_slots_are_found);
-    HF_RUN(a_state_without_its_deadline_is_found);
-    HF_RUN(a_late_success_that_closes_it_is_found);
-    return hf_test_close();
 }

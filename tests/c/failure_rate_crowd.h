@@ -19,7 +19,6 @@ static inline void
 fail_often(void *shared, int index)
 {
     crowd *c = shared;
-    (void)index;
     for (int i = 0; i < EACH; i++) {
         if (c->wrong)
             wrong_failure_rate_record(&c->rate, true);

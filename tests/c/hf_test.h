@@ -2,17 +2,11 @@
  * The C tests' runner: owns the counting and the printing, nothing about kernels.
  *
  *     HF_TEST(a_full_bulkhead_refuses) { HF_CHECK(!hf_bulkhead_try_enter(&bh)); }
- *     int main(int argc, char **argv)
- *     {
- *         hf_test_open(argc, argv);
- *         HF_RUN(a_full_bulkhead_refuses);
- *         return hf_test_close();
- *     }
  *
- * One line per test, a closing "N passed, N failed", exit status 1 when anything failed or nothing
- * ran. A first argument runs only the tests whose name contains it. A failed check is reported and
- * the test runs on; checks may be made from any thread. One test file is one program: the counts
- * live in this header.
+ * One test file is one program: main() is in this header, and runs every HF_TEST of the file in
+ * their order. One line per test, a closing "N passed, N failed", exit status 1 when anything failed
+ * or nothing ran. A first argument runs only the tests whose name contains it. A failed check is
+ * reported and the test runs on; checks may be made from any thread.
  */
 #ifndef HF_TEST_H
 #define HF_TEST_H
@@ -24,14 +18,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct hf__test {
+    const char *name;
+    void (*run)(void);
+    int line; /* a compiler may order constructors as it likes */
+    struct hf__test *next;
+};
+
 static struct {
-    const char *only; /* run the tests whose name contains this; NULL: all */
+    struct hf__test *first;
     int passed, failed;
     int broken; /* failed checks of the running test; threads add to it atomically */
 } hf__tests;
 
-#define HF_TEST(name) static void name(void)
-#define HF_RUN(name) hf_test_run(#name, name)
+static inline void
+hf__test_add(struct hf__test *test)
+{
+    struct hf__test **at = &hf__tests.first;
+    while (*at && (*at)->line < test->line)
+        at = &(*at)->next;
+    test->next = *at;
+    *at = test;
+}
+
+#define HF_TEST(name)                                                                              \
+    static void name(void);                                                                        \
+    __attribute__((constructor)) static void add_##name(void)                                      \
+    {                                                                                              \
+        static struct hf__test test = {#name, name, __LINE__, NULL};                               \
+        hf__test_add(&test);                                                                       \
+    }                                                                                              \
+    static void name(void)
 
 /* The check failed: say so, and go on. Prints the first ten of a test: a stress loop has millions. */
 #define HF__BROKEN(...)                                                                            \
@@ -69,21 +86,12 @@ static struct {
     } while (0)
 
 static inline void
-hf_test_open(int argc, char **argv)
-{
-    hf__tests.only = argc > 1 ? argv[1] : NULL;
-    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-}
-
-static inline void
-hf_test_run(const char *name, void (*test)(void))
+hf__test_run(const struct hf__test *test)
 {
     char sentence[160];
-    if (hf__tests.only && !strstr(name, hf__tests.only))
-        return;
     hf__tests.broken = 0;
-    test();
-    snprintf(sentence, sizeof sentence, "%s", name);
+    test->run();
+    snprintf(sentence, sizeof sentence, "%s", test->name);
     for (char *c = sentence; *c; c++)
         if (*c == '_')
             *c = ' ';
@@ -96,10 +104,13 @@ hf_test_run(const char *name, void (*test)(void))
     }
 }
 
-/* Returns the program's exit status. */
-static inline int
-hf_test_close(void)
+int
+main(int argc, char **argv)
 {
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    for (const struct hf__test *test = hf__tests.first; test; test = test->next)
+        if (argc < 2 || strstr(test->name, argv[1]))
+            hf__test_run(test);
     printf("%d passed, %d failed\n", hf__tests.passed, hf__tests.failed);
     return hf__tests.failed || !hf__tests.passed;
 }

@@ -57,7 +57,6 @@ count_in_passing(void *shared, int index)
 {
     crowd *c = shared;
     uint64_t last = 0;
-    (void)index;
     for (long i = 0; i < c->rounds && hf_load_relaxed(&c->mixed) == 0; i++) {
         uint64_t epoch = hf_load_relaxed(&c->epoch);
         if (epoch == last && hf_cas_weak_relaxed(&c->epoch, &epoch, epoch + 1))

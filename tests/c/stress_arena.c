@@ -47,11 +47,3 @@ HF_TEST(no_block_is_given_out_twice)
     HF_CHECK_INT(hf_load_relaxed(&c.refused), 0);
     HF_CHECK(c.arena.used <= REGION);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(no_block_is_given_out_twice);
-    return hf_test_close();
-}

@@ -95,7 +95,6 @@ use(void *shared, int index)
     const enum hf_state states[] = {HF_CLOSED, HF_OPEN, HF_HALF_OPEN, HF_FORCED_OPEN,
                                     HF_METRICS_ONLY};
     account *mine = &accounts[index];
-    (void)shared;
     for (long i = 0; i < rounds; i++) {
         call_once(mine);
         if (one_in(mine, 100))
@@ -161,6 +160,7 @@ static void
 stress(hf_breaker_config config)
 {
     begin_with(config);
+    rounds = hf_threads_rounds(100 * 1000);
     memset(accounts, 0, sizeof accounts);
     hf_store_relaxed(&now, 0);
     for (int i = 0; i < THREADS; i++)
@@ -224,16 +224,4 @@ HF_TEST(lost_probes_never_wedge_the_breaker)
     enter(hf_load_relaxed(&now));
     calls(3, HF_SUCCESS, hf_load_relaxed(&now) + 30 * SECOND);
     HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    rounds = hf_threads_rounds(100 * 1000);
-    HF_RUN(a_breaker_with_a_run_of_failures_keeps_its_accounts);
-    HF_RUN(a_breaker_with_a_count_window_keeps_its_accounts);
-    HF_RUN(a_breaker_with_a_time_window_and_slow_calls_keeps_its_accounts);
-    HF_RUN(lost_probes_never_wedge_the_breaker);
-    return hf_test_close();
 }

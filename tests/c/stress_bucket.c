@@ -40,7 +40,6 @@ total(const long *of)
 static void
 take_until_empty(void *unused, int t)
 {
-    (void)unused;
     while (hf_bucket_try_take(&world.bucket, 1, 0))
         world.taken[t]++;
 }
@@ -59,7 +58,6 @@ HF_TEST(together_they_get_the_burst_and_no_token_more) /* RL-01, trap 36 */
 static void
 take_while_time_passes(void *unused, int t)
 {
-    (void)unused;
     for (long i = 0; i < world.rounds; i++) {
         if (i % 4 == 0)
             hf_clock_advance(&world.clock, 1 + t);
@@ -85,7 +83,6 @@ static void
 book(void *unused, int t)
 {
     int64_t last = -1;
-    (void)unused;
     for (long i = 0; i < world.rounds; i++) {
         int64_t wait = hf_bucket_reserve(&world.bucket, 1, 0);
         HF_CHECK(wait > last);
@@ -117,7 +114,6 @@ static void
 take_return_and_change(void *unused, int t)
 {
     hf_random r;
-    (void)unused;
     hf_random_init(&r, (uint64_t)t);
     for (long i = 0; i < world.rounds; i++) {
         uint64_t n = 1 + hf_random_below(&r, 3), what = hf_random_below(&r, 16);
@@ -149,7 +145,6 @@ HF_TEST(changes_of_rate_among_takes_and_refunds_lose_no_token) /* traps 32, 37, 
 static void
 take_over_long_times(void *unused, int t)
 {
-    (void)unused;
     for (long i = 0; i < world.rounds; i++) {
         if (t == 0 && i % 8 == 0) {
             hf_count(&world.jumps, 1);
@@ -170,16 +165,4 @@ HF_TEST(each_long_time_brings_one_burst_whoever_moves_the_base)
     hf_threads_run(THREADS, take_over_long_times, NULL);
     HF_CHECK_INT(hf_load_relaxed(&world.bucket.allowed), total(world.taken));
     HF_CHECK(total(world.taken) > 4);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(together_they_get_the_burst_and_no_token_more);
-    HF_RUN(at_no_moment_more_is_issued_than_the_burst_and_the_rate);
-    HF_RUN(no_two_bookings_get_the_same_moment);
-    HF_RUN(changes_of_rate_among_takes_and_refunds_lose_no_token);
-    HF_RUN(each_long_time_brings_one_burst_whoever_moves_the_base);
-    return hf_test_close();
 }

@@ -38,7 +38,6 @@ total(const long *of)
 static void
 withdraw_until_empty(void *unused, int t)
 {
-    (void)unused;
     while (hf_budget_withdraw(&world.budget, 0))
         world.taken[t]++;
 }
@@ -57,7 +56,6 @@ static void
 succeed_retry_and_give_back(void *unused, int t)
 {
     hf_random r;
-    (void)unused;
     hf_random_init(&r, (uint64_t)t);
     for (long i = 0; i < world.rounds; i++) {
         uint64_t what = hf_random_below(&r, 16);
@@ -101,7 +99,6 @@ static void
 keep_below_the_burst(void *unused, int t)
 {
     hf_random r;
-    (void)unused;
     hf_random_init(&r, (uint64_t)t + 100);
     for (long i = 0; i < world.rounds; i++) {
         if (hf_budget_withdraw(&world.budget, 0))
@@ -134,7 +131,6 @@ HF_TEST(when_all_is_still_what_is_left_is_exactly_the_rest) /* traps 34, 44, 54 
 static void
 give_back_what_one_has(void *unused, int t)
 {
-    (void)unused;
     for (long i = 0; i < world.rounds; i++) {
         if (hf_budget_withdraw(&world.budget, 0)) {
             world.taken[t]++;
@@ -150,15 +146,4 @@ HF_TEST(whoever_took_a_token_can_always_give_it_back) /* traps 34, 54 */
     HF_CHECK(hf_budget_balance(&world.budget, 0) == 3.0);
     HF_CHECK_INT(hf_load_relaxed(&world.budget.given_back), total(world.taken));
     HF_CHECK(!hf_budget_give_back(&world.budget));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(together_they_get_the_burst_and_no_token_more);
-    HF_RUN(at_no_moment_more_is_issued_than_successes_time_and_burst_give);
-    HF_RUN(when_all_is_still_what_is_left_is_exactly_the_rest);
-    HF_RUN(whoever_took_a_token_can_always_give_it_back);
-    return hf_test_close();
 }

@@ -49,7 +49,6 @@ static void
 leave_too_often(void *unused, int t)
 {
     bool waiters;
-    (void)unused;
     for (long i = 0; i < hf_threads_rounds(20000); i++) {
         if (t % 2 == 0)
             (void)hf_bulkhead_try_enter(&subject.real);
@@ -64,16 +63,4 @@ HF_TEST(leaving_too_often_makes_no_room) /* trap 34 */
     hf_threads_run(THREADS, leave_too_often, NULL);
     HF_CHECK(hf_load_relaxed(&subject.real.over_released) > 0);
     HF_CHECK_INT(inside(), inside_by_counters());
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(never_more_than_the_limit_are_inside);
-    HF_RUN(whoever_waits_gets_in);
-    HF_RUN(waiters_who_give_up_take_nobody_with_them);
-    HF_RUN(a_limit_that_changes_all_the_time_strands_nobody);
-    HF_RUN(leaving_too_often_makes_no_room);
-    return hf_test_close();
 }

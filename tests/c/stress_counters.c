@@ -17,7 +17,6 @@ static void
 advance_and_step_back(void *unused, int t)
 {
     int64_t last = hf_clock_now_ns(&manual);
-    (void)unused;
     for (long i = 0; i < rounds; i++) {
         if (t == 0 && i % 16 == 0) /* back: adds nothing to policy time and takes nothing off */
             hf_clock_set(&manual, hf_clock_shown_ns(&manual) - 1000);
@@ -39,7 +38,6 @@ HF_TEST(policy_time_loses_no_step_and_never_goes_back) /* traps 20, 25 */
 static void
 advance_only(void *unused, int t)
 {
-    (void)unused;
     for (long i = 0; i < rounds; i++)
         hf_clock_advance(&manual, t + 1);
 }
@@ -63,7 +61,6 @@ ascending(const void *a, const void *b)
 static void
 draw(void *unused, int t)
 {
-    (void)unused;
     for (int i = t; i < DRAWS; i += THREADS)
         drawn[i] = hf_random_next(&generator);
 }
@@ -85,7 +82,6 @@ record_and_read(void *unused, int t)
 {
     uint64_t before[HF_HISTOGRAM_BUCKETS] = {0}, buckets[HF_HISTOGRAM_BUCKETS];
     hf_random r;
-    (void)unused;
     hf_random_init(&r, (uint64_t)t);
     for (long i = 0; i < rounds; i++) {
         int64_t ns = (int64_t)(hf_random_next(&r) >> (26 + hf_random_below(&r, 30)));
@@ -113,15 +109,4 @@ HF_TEST(a_histogram_loses_no_record_and_no_nanosecond) /* MX-05 */
         sum += sums[t];
     HF_CHECK_INT(hf_histogram_count(&histogram), rounds * THREADS);
     HF_CHECK_INT(hf_histogram_sum(&histogram), sum);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(policy_time_loses_no_step_and_never_goes_back);
-    HF_RUN(both_times_of_a_clock_that_only_advances_agree);
-    HF_RUN(threads_share_out_the_one_sequence_of_the_seed);
-    HF_RUN(a_histogram_loses_no_record_and_no_nanosecond);
-    return hf_test_close();
 }

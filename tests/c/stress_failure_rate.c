@@ -13,7 +13,6 @@ HF_TEST(failures_of_many_threads_are_all_counted)
 static void
 record_and_read(void *unused, int index)
 {
-    (void)unused;
     for (long i = 0; i < rounds; i++) {
         hf_failure_rate_record(&rate, index % 2 == 0);
         const double seen = hf_failure_rate_get(&rate);
@@ -26,13 +25,4 @@ HF_TEST(a_rate_is_never_below_nothing_or_above_one)
     rounds = hf_threads_rounds(200000);
     hf_failure_rate_init(&rate);
     hf_threads_run(CROWD, record_and_read, NULL);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(failures_of_many_threads_are_all_counted);
-    HF_RUN(a_rate_is_never_below_nothing_or_above_one);
-    return hf_test_close();
 }

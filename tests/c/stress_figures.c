@@ -194,15 +194,3 @@ HF_TEST(a_move_that_was_never_counted_does_not_hold_up_who_reads)
     HF_CHECK_INT(hf__changes_lead_to(now + HF__FIGURES_CHANGES), HF_FORCED_OPEN);
     free(b);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(no_look_shows_a_state_that_its_changes_do_not_lead_to);
-    HF_RUN(of_a_breaker_that_one_moves_at_a_time_no_count_ever_falls);
-    HF_RUN(no_count_falls_where_refused_calls_are_observed);
-    HF_RUN(no_count_of_the_other_kernels_falls);
-    HF_RUN(a_move_that_was_never_counted_does_not_hold_up_who_reads);
-    return hf_test_close();
-}

@@ -20,8 +20,6 @@ static const int64_t ms = 1000000, second = INT64_C(1000000000);
 static void
 record_one_way(void *unused, int t)
 {
-    (void)unused;
-    (void)t;
     for (long i = 0; i < world.rounds; i++)
         hf_quantile_record(&world.quantile, INT64_MAX);
 }
@@ -45,7 +43,6 @@ static void
 call_and_watch(void *unused, int t)
 {
     hf_random r;
-    (void)unused;
     hf_random_init(&r, (uint64_t)t);
     for (long i = 0; i < world.rounds; i++) {
         int64_t ns = ms + (int64_t)hf_random_below(&r, 99000000);
@@ -72,13 +69,4 @@ HF_TEST(together_they_find_the_quantile_and_stay_within_the_limits) /* TO-08, D-
     HF_CHECK_INT(hf_quantile_samples(&world.timeout.quantile), HF_QUANTILE_SAMPLES_MAX);
     printf("     the 95th of 100 is %.1f ms, after %ld samples\n", (double)got / 1e6,
            THREADS * world.rounds);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(every_sample_moves_it_once);
-    HF_RUN(together_they_find_the_quantile_and_stay_within_the_limits);
-    return hf_test_close();
 }

@@ -32,7 +32,6 @@ static void
 take_in_a_phase(void *unused, int t)
 {
     hf_random r;
-    (void)unused;
     hf_random_init(&r, (uint64_t)(world.now_ns * THREADS + t));
     for (long i = 0; i < world.rounds; i++) {
         uint64_t n = 1 + hf_random_below(&r, 3);
@@ -74,7 +73,6 @@ HF_TEST(no_span_holds_more_than_the_limit) /* trap 36 */
 static void
 take_while_time_passes(void *unused, int t)
 {
-    (void)unused;
     for (long i = 0; i < world.rounds; i++) {
         if (i % 4 == 0)
             hf_clock_advance(&world.clock, t + 1);
@@ -100,7 +98,6 @@ static void
 take_at_any_time(void *unused, int t)
 {
     hf_random r;
-    (void)unused;
     hf_random_init(&r, (uint64_t)t);
     for (long i = 0; i < world.rounds; i++) {
         if (t == 0 && i % 4 == 0)
@@ -125,7 +122,6 @@ HF_TEST(stragglers_neither_wipe_nor_add) /* traps 20, 25 */
 static void
 take_return_and_clear(void *unused, int t)
 {
-    (void)unused;
     for (long i = 0; i < world.rounds; i++) {
         if (t == 0 && i % 16 == 0)
             hf_sliding_clear(&world.window);
@@ -141,15 +137,4 @@ HF_TEST(clearing_among_takes_never_leaves_less_than_nothing) /* trap 34 */
     hf_threads_run(THREADS, take_return_and_clear, NULL);
     hf_sliding_clear(&world.window);
     HF_CHECK_INT(hf_sliding_available(&world.window, 0), LIMIT);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(no_span_holds_more_than_the_limit);
-    HF_RUN(while_time_passes_every_span_has_its_limit_and_no_more);
-    HF_RUN(stragglers_neither_wipe_nor_add);
-    HF_RUN(clearing_among_takes_never_leaves_less_than_nothing);
-    return hf_test_close();
 }

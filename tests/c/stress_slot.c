@@ -15,7 +15,6 @@ static void
 add_three_and_take_back_one(void *shared, int index)
 {
     const uint64_t epoch = *(const uint64_t *)shared;
-    (void)index;
     for (long i = 0; i < rounds; i++) {
         HF_CHECK(add_or_begin(&slot, &latest, 1, epoch, 3));
         HF_CHECK(hf_slot_read(&slot, 1, epoch) >= 3);
@@ -37,13 +36,4 @@ HF_TEST(what_is_added_and_not_taken_back_is_there)
         HF_CHECK_INT(hf_slot_read(&slot, 1, epoch),
                      expected < HF_SLOT_MOST ? expected : HF_SLOT_MOST);
     }
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(no_reader_meets_the_count_of_another_epoch);
-    HF_RUN(what_is_added_and_not_taken_back_is_there);
-    return hf_test_close();
 }

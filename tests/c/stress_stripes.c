@@ -68,11 +68,3 @@ HF_TEST(no_call_is_lost_between_stripes) /* GEN-03 */
     HF_CHECK_INT(hf_breaker_in_flight(s.breaker), 0);
     free(s.breaker);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(no_call_is_lost_between_stripes);
-    return hf_test_close();
-}

@@ -70,6 +70,8 @@ HF_TEST(the_sums_of_a_count_window_are_those_of_its_calls)
 {
     bool generations_end = false;
     const uint32_t sizes[] = {1, 2, 100, MOST_CALLS};
+    rounds = hf_threads_rounds(50 * 1000);
+    HF_REQUIRE(hf_count_window_size(MOST_CALLS) <= sizeof memory);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         hf_count_window_init(counts, sizes[i]);
         hf_store_relaxed(&generation, 1);
@@ -86,6 +88,7 @@ HF_TEST(the_sums_of_a_count_window_are_those_of_its_calls)
 HF_TEST(late_records_leave_the_next_generation_of_a_count_window_alone)
 {
     bool generations_end = true;
+    rounds = hf_threads_rounds(50 * 1000);
     hf_count_window_init(counts, 3);
     hf_store_relaxed(&generation, 1);
     hf_threads_run(THREADS, count, &generations_end);
@@ -100,7 +103,6 @@ record(void *shared, int index)
 {
     hf_random r;
     hf_tally *mine = &accounts[index].recorded;
-    (void)shared;
     hf_random_init(&r, (uint64_t)index);
     for (long i = 0; i < rounds; i++) {
         const int outcome = (int)hf_random_below(&r, 3);
@@ -125,6 +127,8 @@ record(void *shared, int index)
 HF_TEST(every_call_is_in_the_time_window_once)
 {
     hf_tally sum = {0, 0, 0, 0};
+    rounds = hf_threads_rounds(50 * 1000);
+    HF_REQUIRE(hf_time_window_size(SLICES) <= sizeof memory);
     memset(accounts, 0, sizeof accounts);
     hf_time_window_init(times, SLICES, SLICE);
     hf_store_relaxed(&now, 1000 * 1000 * SLICE);
@@ -143,17 +147,4 @@ HF_TEST(every_call_is_in_the_time_window_once)
     HF_CHECK_INT(t.slow, sum.slow);
     HF_CHECK_INT(t.ignored, sum.ignored);
     HF_CHECK(hf_time_window_has_failures(times, 1, hf_load_relaxed(&now)));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_REQUIRE(hf_count_window_size(MOST_CALLS) <= sizeof memory);
-    HF_REQUIRE(hf_time_window_size(SLICES) <= sizeof memory);
-    rounds = hf_threads_rounds(50 * 1000);
-    HF_RUN(the_sums_of_a_count_window_are_those_of_its_calls);
-    HF_RUN(late_records_leave_the_next_generation_of_a_count_window_alone);
-    HF_RUN(every_call_is_in_the_time_window_once);
-    return hf_test_close();
 }

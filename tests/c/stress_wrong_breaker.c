@@ -16,8 +16,6 @@ static struct {
 static void
 probe_again_and_again(void *shared, int index)
 {
-    (void)shared;
-    (void)index;
     for (long i = 0; i < world.rounds && hf_load_relaxed(&world.most) <= SLOTS; i++) {
         bool probe;
         if (!wrong_admit(&world.breaker, 0, &probe))
@@ -39,12 +37,4 @@ HF_TEST(more_probes_than_slots_are_found_by_real_threads)
     world.rounds = hf_threads_rounds(100 * 1000 * 1000);
     hf_threads_run(THREADS, probe_again_and_again, NULL);
     HF_CHECK(hf_load_relaxed(&world.most) > SLOTS);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(more_probes_than_slots_are_found_by_real_threads);
-    return hf_test_close();
 }

@@ -10,8 +10,6 @@ static hf_au64 taken;
 static void
 take_until_empty(void *unused, int t)
 {
-    (void)unused;
-    (void)t;
     while (wrong_bucket_try_take(&bucket, 1, 0))
         hf_count(&taken, 1);
 }
@@ -23,12 +21,4 @@ HF_TEST(more_takes_than_tokens_are_found_by_real_threads)
     hf_bucket_init(&bucket, (hf_rate){.num = 1, .den = 1, .burst = burst}, 0);
     hf_threads_run(THREADS, take_until_empty, NULL);
     HF_CHECK(hf_load_relaxed(&taken) > burst);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(more_takes_than_tokens_are_found_by_real_threads);
-    return hf_test_close();
 }

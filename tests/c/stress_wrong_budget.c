@@ -10,8 +10,6 @@ static hf_au64 taken;
 static void
 withdraw_until_empty(void *unused, int t)
 {
-    (void)unused;
-    (void)t;
     while (wrong_budget_withdraw(&budget, 0))
         hf_count(&taken, 1);
 }
@@ -22,12 +20,4 @@ HF_TEST(more_withdrawals_than_tokens_are_found_by_real_threads) /* trap 36 */
     hf_budget_init(&budget, (hf_budget_rule){.burst = burst}, 0);
     hf_threads_run(THREADS, withdraw_until_empty, NULL);
     HF_CHECK(hf_load_relaxed(&taken) > burst);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(more_withdrawals_than_tokens_are_found_by_real_threads);
-    return hf_test_close();
 }

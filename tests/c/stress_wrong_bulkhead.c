@@ -26,12 +26,3 @@ HF_TEST(a_waiter_whom_nobody_wakes_is_found_by_real_threads)
     }
     HF_CHECK(stranded);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(too_many_inside_are_found_by_real_threads);
-    HF_RUN(a_waiter_whom_nobody_wakes_is_found_by_real_threads);
-    return hf_test_close();
-}

@@ -5,11 +5,3 @@ HF_TEST(a_lost_attempt_is_found_by_real_threads)
 {
     HF_CHECK(!all_are_counted(true, hf_threads_rounds(1000 * 1000)));
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_lost_attempt_is_found_by_real_threads);
-    return hf_test_close();
-}

@@ -10,8 +10,6 @@ static long rounds;
 static void
 record_one_way(void *unused, int t)
 {
-    (void)unused;
-    (void)t;
     for (long i = 0; i < rounds; i++)
         wrong_quantile_record(&quantile, INT64_MAX);
 }
@@ -27,12 +25,4 @@ HF_TEST(samples_that_are_lost_are_found_by_real_threads)
     for (long i = 0; i < THREADS * rounds; i++)
         hf_quantile_record(&alone, INT64_MAX);
     HF_CHECK(hf_quantile_get_ns(&quantile) < hf_quantile_get_ns(&alone));
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(samples_that_are_lost_are_found_by_real_threads);
-    return hf_test_close();
 }

@@ -11,8 +11,6 @@ static void
 take_until_full(void *unused, int t)
 {
     int64_t slice;
-    (void)unused;
-    (void)t;
     while (wrong_sliding_take(&window, 1, 0, &slice))
         hf_count(&taken, 1);
 }
@@ -28,12 +26,4 @@ HF_TEST(more_takes_than_the_limit_are_found_by_real_threads)
         found = hf_load_relaxed(&taken) > LIMIT;
     }
     HF_CHECK(found);
-}
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(more_takes_than_the_limit_are_found_by_real_threads);
-    return hf_test_close();
 }

@@ -6,11 +6,3 @@ HF_TEST(a_count_of_another_epoch_is_found_by_real_threads)
 {
     HF_CHECK(!epochs_stay_apart(true, hf_threads_rounds(100 * 1000 * 1000)));
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_count_of_another_epoch_is_found_by_real_threads);
-    return hf_test_close();
-}

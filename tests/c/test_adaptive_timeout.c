@@ -183,23 +183,3 @@ HF_TEST(samples_are_counted_and_averaged) /* TO-08 */
     HF_CHECK_INT(hf_adaptive_timeout_average_ns(&t), 160);
     HF_CHECK_INT(hf_load_relaxed(&t.samples), 3);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_begins_as_it_was_set_and_stays_so_for_nine_samples);
-    HF_RUN(it_goes_half_of_the_way_up_and_a_tenth_of_the_way_down);
-    HF_RUN(it_settles_at_so_many_times_the_quantile);
-    HF_RUN(a_call_that_timed_out_is_a_sample_of_the_timeout_at_least);
-    HF_RUN(slow_calls_after_two_hundred_fast_ones_do_not_time_out_for_ever);
-    HF_RUN(when_calls_are_fast_again_it_comes_down);
-    HF_RUN(it_never_leaves_its_limits);
-    HF_RUN(limits_that_are_one_leave_it_no_choice);
-    HF_RUN(the_largest_numbers_do_not_overflow);
-    HF_RUN(a_timeout_set_by_hand_holds_until_the_samples_move_it);
-    HF_RUN(resized_it_has_other_limits_at_once_and_keeps_its_samples);
-    HF_RUN(what_a_late_step_left_outside_of_the_limits_is_read_within_them);
-    HF_RUN(samples_are_counted_and_averaged);
-    return hf_test_close();
-}

@@ -100,16 +100,3 @@ HF_TEST(a_block_is_retired_until_it_is_given_out_again)
     HF_CHECK(hf_arena_take(&arena, 64) == block);
     HF_CHECK_INT(hf_load_relaxed(&tag->retired), 0);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(blocks_are_zeroed_lines_behind_what_is_reserved);
-    HF_RUN(classes_are_the_least_that_hold_a_size);
-    HF_RUN(what_is_given_back_is_given_out_again);
-    HF_RUN(a_full_region_refuses_and_says_what_it_would_take);
-    HF_RUN(a_copy_of_region_and_arena_is_an_arena);
-    HF_RUN(a_block_is_retired_until_it_is_given_out_again);
-    return hf_test_close();
-}

@@ -326,28 +326,3 @@ HF_TEST(no_setting_and_no_attempt_leaves_the_bounds)
                         stays_within_bounds(&b);
                     }
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_constant_one_is_the_same_each_time);
-    HF_RUN(a_linear_one_grows_by_its_increment_up_to_the_cap);
-    HF_RUN(a_linear_one_is_exact_where_a_double_would_not_be);
-    HF_RUN(an_exponential_one_is_multiplied_each_time_up_to_the_cap);
-    HF_RUN(an_exponential_one_never_shrinks);
-    HF_RUN(a_fibonacci_one_is_the_sum_of_the_two_before_up_to_the_cap);
-    HF_RUN(a_decorrelated_one_is_between_base_and_three_times_the_delay_before);
-    HF_RUN(a_delay_before_that_is_shorter_than_base_counts_as_base);
-    HF_RUN(each_way_of_jitter_is_uniform_over_its_range);
-    HF_RUN(the_cap_holds_after_jitter);
-    HF_RUN(the_greatest_draw_stays_within_the_range);
-    HF_RUN(jitter_of_a_few_nanoseconds_reaches_both_ends);
-    HF_RUN(without_jitter_nothing_is_drawn);
-    HF_RUN(a_seed_replays_exactly);
-    HF_RUN(a_delay_depends_on_the_attempt_only_and_not_on_what_was_asked_before);
-    HF_RUN(zeroed_memory_never_waits);
-    HF_RUN(a_base_of_nothing_never_waits);
-    HF_RUN(no_setting_and_no_attempt_leaves_the_bounds);
-    return hf_test_close();
-}

@@ -284,30 +284,3 @@ HF_TEST(a_breaker_may_be_moved_in_memory)
     HF_CHECK(hf_breaker_settle(moved, &permit, HF_FAILURE, -1, 0).happened);
     HF_CHECK_INT(hf_breaker_state(moved), HF_OPEN);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(the_states_have_the_values_metrics_show);
-    HF_RUN(a_breaker_with_a_window_of_ten_slices_fits_a_kibibyte);
-    HF_RUN(a_closed_breaker_admits_every_call_and_asks_for_no_time);
-    HF_RUN(it_opens_at_the_threshold_of_failures_in_a_row_and_not_before);
-    HF_RUN(a_success_ends_the_run_of_failures);
-    HF_RUN(ignored_and_abandoned_calls_neither_lengthen_nor_end_a_run);
-    HF_RUN(an_open_breaker_refuses_and_counts_what_it_refused);
-    HF_RUN(it_half_opens_exactly_when_the_open_time_has_passed);
-    HF_RUN(enough_successes_of_probes_close_it);
-    HF_RUN(one_failed_probe_opens_it_again_and_the_open_time_begins_anew);
-    HF_RUN(every_change_is_counted_once_from_where_to_where);
-    HF_RUN(the_last_failure_and_the_last_success_are_remembered);
-    HF_RUN(reset_by_hand_closes_it_and_is_a_change_like_any_other);
-    HF_RUN(every_state_can_be_reached_by_hand_from_every_other);
-    HF_RUN(no_time_ends_a_forced_opening);
-    HF_RUN(a_disabled_breaker_admits_everything_and_counts_nothing);
-    HF_RUN(a_breaker_for_metrics_only_counts_and_never_changes);
-    HF_RUN(the_run_of_failures_stays_at_its_maximum);
-    HF_RUN(opening_an_open_breaker_by_hand_starts_its_time_again);
-    HF_RUN(a_breaker_may_be_moved_in_memory);
-    return hf_test_close();
-}

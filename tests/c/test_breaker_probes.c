@@ -366,30 +366,3 @@ HF_TEST(a_probe_that_has_lost_its_slot_lets_nobody_in)
     HF_CHECK(!hf_breaker_admit_inside(b, &probe, HALF, &inner)); /* whatever the time is */
     HF_CHECK(hf_breaker_admit_inside(b, &heir, later, &inner));
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(half_open_admits_only_the_configured_probes);
-    HF_RUN(a_probe_that_ends_makes_room_for_the_next);
-    HF_RUN(a_probe_without_a_verdict_frees_its_slot_and_proves_nothing);
-    HF_RUN(a_call_refused_further_in_leaves_no_trace);
-    HF_RUN(a_lost_probe_gives_its_slot_back_at_its_deadline);
-    HF_RUN(the_slot_of_a_probe_is_free_at_its_deadline_and_not_a_tick_after);
-    HF_RUN(a_probe_without_a_deadline_keeps_its_slot);
-    HF_RUN(the_shortest_deadline_still_bounds_the_probes);
-    HF_RUN(a_probe_past_its_deadline_still_counts_in_its_half_open_period);
-    HF_RUN(a_late_success_from_before_the_trip_does_not_close_the_breaker);
-    HF_RUN(a_late_failure_neither_reopens_nor_prolongs);
-    HF_RUN(a_stale_result_frees_no_slot_it_never_took);
-    HF_RUN(a_probe_of_an_earlier_period_neither_counts_nor_frees_a_slot);
-    HF_RUN(a_slot_lost_many_generations_ago_is_free);
-    HF_RUN(an_observed_call_is_counted_and_decides_nothing);
-    HF_RUN(an_observed_call_decides_nothing_in_a_closed_breaker_either);
-    HF_RUN(a_call_inside_of_a_probe_belongs_to_it);
-    HF_RUN(a_failure_inside_of_a_probe_opens_it_again);
-    HF_RUN(a_probe_that_has_lost_its_slot_lets_nobody_in);
-    HF_RUN(in_a_forked_child_the_calls_in_flight_are_the_parents);
-    return hf_test_close();
-}

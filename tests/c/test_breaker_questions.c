@@ -100,15 +100,3 @@ HF_TEST(a_refusal_names_the_state_that_refused)
     HF_CHECK(!ask(60 * SECOND, &permit, &change));
     HF_CHECK_INT(change.refused_by, HF_HALF_OPEN);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(asking_whether_a_call_would_be_admitted_changes_nothing);
-    HF_RUN(failures_in_a_row_are_those_of_a_closed_breaker_as_of_now);
-    HF_RUN(by_a_rough_time_it_refuses_only_amid_an_opening_or_forced);
-    HF_RUN(by_a_rough_time_it_leaves_an_opening_under_way_alone);
-    HF_RUN(a_refusal_names_the_state_that_refused);
-    return hf_test_close();
-}

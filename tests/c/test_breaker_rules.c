@@ -344,30 +344,3 @@ HF_TEST(an_opening_whose_deadline_was_never_set_ends_all_the_same)
         HF_CHECK(hf_breaker_peek(b, now + 60 * SECOND));
     }
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_opens_when_the_failure_rate_reaches_its_limit);
-    HF_RUN(a_rate_says_nothing_before_enough_calls);
-    HF_RUN(a_success_may_be_the_call_that_opens_it);
-    HF_RUN(a_success_may_find_that_the_rate_has_grown_with_time);
-    HF_RUN(failures_in_a_row_and_a_rate_open_it_whichever_comes_first);
-    HF_RUN(a_breaker_that_closes_starts_with_an_empty_window);
-    HF_RUN(calls_slower_than_the_window_still_open_it);
-    HF_RUN(ignored_calls_have_no_part_in_a_rate);
-    HF_RUN(a_call_is_slow_from_the_configured_duration_on);
-    HF_RUN(it_opens_when_the_share_of_slow_calls_reaches_its_limit);
-    HF_RUN(a_slow_success_is_a_success_for_the_run_and_a_bad_sign_for_a_probe);
-    HF_RUN(the_fast_end_of_a_call_is_refused_where_there_is_more_to_do);
-    HF_RUN(a_pause_between_failures_starts_the_run_again);
-    HF_RUN(the_open_time_grows_with_each_reopening_up_to_its_bound);
-    HF_RUN(the_open_time_neither_overflows_nor_stops_growing_in_count);
-    HF_RUN(jitter_adds_up_to_its_share_and_respects_the_bound);
-    HF_RUN(a_step_back_of_the_time_prolongs_an_opening_by_no_more_than_itself);
-    HF_RUN(a_step_forward_of_the_time_ends_an_opening_and_nothing_else);
-    HF_RUN(an_opening_at_the_end_of_time_is_no_overflow);
-    HF_RUN(an_opening_whose_deadline_was_never_set_ends_all_the_same);
-    return hf_test_close();
-}

@@ -335,34 +335,3 @@ HF_TEST(calls_are_counted_by_what_became_of_them)
     HF_CHECK_INT(hf_load_relaxed(&b.rejected), 3);
     HF_CHECK_INT(hf_load_relaxed(&b.refunded), 1);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_full_bucket_gives_its_burst_and_then_what_the_rate_brings);
-    HF_RUN(the_first_token_after_a_refusal_comes_on_time);
-    HF_RUN(the_remainder_of_a_period_is_kept);
-    HF_RUN(asking_often_costs_no_fraction);
-    HF_RUN(many_tokens_are_taken_together_or_not_at_all);
-    HF_RUN(no_tokens_can_be_taken_unless_in_debt);
-    HF_RUN(more_than_the_burst_never_fits);
-    HF_RUN(a_wait_is_rounded_up_to_the_nanosecond_that_works);
-    HF_RUN(asking_for_the_wait_takes_nothing);
-    HF_RUN(a_wait_that_was_booked_is_paid_for_by_those_who_come_later);
-    HF_RUN(a_wait_that_would_be_too_long_fails_at_once_and_books_nothing);
-    HF_RUN(without_time_to_wait_only_what_is_there_is_taken);
-    HF_RUN(reservations_queue_one_behind_the_other);
-    HF_RUN(bookings_beyond_all_measure_are_refused_and_never_wrap);
-    HF_RUN(a_waiter_who_gives_up_leaves_no_debt);
-    HF_RUN(returning_too_much_never_fills_beyond_the_burst);
-    HF_RUN(an_earlier_time_finds_fewer_tokens_and_never_more);
-    HF_RUN(time_before_the_beginning_adds_nothing_to_the_burst);
-    HF_RUN(a_clock_put_back_by_an_hour_makes_nobody_wait_an_hour);
-    HF_RUN(a_clock_put_forward_brings_one_burst);
-    HF_RUN(no_idle_time_is_too_long);
-    HF_RUN(a_debt_outlives_every_change_of_base);
-    HF_RUN(the_ends_of_time_are_times_like_others);
-    HF_RUN(calls_are_counted_by_what_became_of_them);
-    return hf_test_close();
-}

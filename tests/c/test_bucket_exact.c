@@ -273,17 +273,3 @@ HF_TEST(callers_whose_clocks_disagree_together_get_no_more) /* traps 20, 25 */
         HF_CHECK(hf_bucket_try_take(&b, 1, latest + token_ns)); /* and nobody is shut out */
     }
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(busy_lives_agree_with_the_reference);
-    HF_RUN(lives_that_outlast_many_bases_agree_with_the_reference);
-    HF_RUN(lives_with_idle_years_agree_with_the_reference);
-    HF_RUN(multiply_and_divide_agrees_with_wider_arithmetic);
-    HF_RUN(no_prefix_of_a_life_issues_more_than_the_burst_and_the_rate);
-    HF_RUN(an_emptied_bucket_issues_all_that_the_rate_brings_and_not_one_less);
-    HF_RUN(callers_whose_clocks_disagree_together_get_no_more);
-    return hf_test_close();
-}

@@ -281,28 +281,3 @@ HF_TEST(a_bucket_is_small_and_works_wherever_its_bytes_are)
     HF_CHECK(!hf_bucket_try_take(&moved, 1, 0));
     HF_CHECK(sizeof(hf_bucket) <= 256);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(growing_gives_no_tokens_that_the_rate_has_not_brought);
-    HF_RUN(shrinking_leaves_at_most_the_smaller_burst);
-    HF_RUN(a_part_of_a_token_survives_the_change);
-    HF_RUN(a_debt_stays_a_debt_of_as_many_tokens);
-    HF_RUN(a_debt_beyond_what_the_other_rate_can_hold_is_held_at_its_most);
-    HF_RUN(a_refund_after_the_change_returns_tokens_not_time);
-    HF_RUN(a_change_to_the_same_changes_nothing);
-    HF_RUN(a_thousand_changes_make_no_token_and_lose_none);
-    HF_RUN(parts_of_tokens_are_rounded_to_the_safe_side_by_less_than_a_unit_each_time);
-    HF_RUN(a_change_at_an_earlier_time_gives_nothing_away);
-    HF_RUN(a_change_at_an_earlier_time_takes_nothing_away);
-    HF_RUN(a_change_after_a_long_idle_time_finds_the_bucket_full);
-    HF_RUN(clearing_fills_it_and_forgets_bookings);
-    HF_RUN(clearing_keeps_what_is_booked_for_those_who_go_on_waiting);
-    HF_RUN(a_booking_is_due_when_those_before_it_are_paid_for);
-    HF_RUN(the_rate_reads_back_as_it_was_set);
-    HF_RUN(rates_the_word_cannot_hold_are_invalid);
-    HF_RUN(a_bucket_is_small_and_works_wherever_its_bytes_are);
-    return hf_test_close();
-}

@@ -228,28 +228,3 @@ HF_TEST(the_largest_burst_is_given_whole)
     deposit(&b, 5000);
     HF_CHECK(hf_budget_balance(&b, 0) == 1e9 - 5000);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_begins_full_and_gives_its_burst_once);
-    HF_RUN(five_successes_at_a_fifth_give_one_token_and_four_give_none);
-    HF_RUN(time_gives_its_tokens_to_the_nanosecond);
-    HF_RUN(a_share_that_is_no_whole_unit_is_not_lost);
-    HF_RUN(what_is_cut_to_units_is_less_than_two_of_them_and_does_not_add_up);
-    HF_RUN(successes_while_it_is_full_are_not_saved_up);
-    HF_RUN(time_while_it_is_full_is_not_saved_up);
-    HF_RUN(refusals_cost_nothing_and_the_balance_is_never_negative);
-    HF_RUN(what_is_given_back_can_be_taken_again);
-    HF_RUN(what_was_not_taken_is_not_given_back);
-    HF_RUN(a_token_that_comes_back_to_a_full_budget_is_cut_off);
-    HF_RUN(an_older_time_finds_fewer_tokens_and_makes_none);
-    HF_RUN(a_time_before_it_was_made_is_when_it_was_made);
-    HF_RUN(with_nothing_to_fill_it_there_is_the_burst_and_then_nothing);
-    HF_RUN(it_counts_in_thousandths_and_coarser_only_where_much_is_given);
-    HF_RUN(however_long_nobody_retries_it_is_full_afterwards_and_no_more);
-    HF_RUN(it_goes_on_when_its_clock_has_gone_round);
-    HF_RUN(the_largest_burst_is_given_whole);
-    return hf_test_close();
-}

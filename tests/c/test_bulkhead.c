@@ -361,30 +361,3 @@ HF_TEST(long_lives_agree_with_a_plain_count) /* BH-01, BH-02 */
         }
     }
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_opens_empty_as_it_was_configured);
-    HF_RUN(it_takes_the_limit_and_not_one_more);
-    HF_RUN(a_slot_first_then_the_queue_then_refusal);
-    HF_RUN(without_a_queue_nobody_waits);
-    HF_RUN(a_slot_that_comes_free_goes_to_who_waits);
-    HF_RUN(nobody_overtakes_the_queue_while_a_slot_is_handed_over);
-    HF_RUN(a_question_before_queueing_is_not_a_rejection);
-    HF_RUN(a_waiter_who_gives_up_is_never_granted);
-    HF_RUN(a_waiter_granted_too_late_passes_the_slot_on);
-    HF_RUN(leaving_twice_makes_no_room_that_was_not_there);
-    HF_RUN(giving_up_without_waiting_changes_nothing);
-    HF_RUN(growing_says_that_waiters_can_come_in);
-    HF_RUN(growing_an_unused_one_wakes_nobody);
-    HF_RUN(shrinking_turns_nobody_out_and_lets_nobody_in_until_they_are_fewer);
-    HF_RUN(a_limit_changed_a_thousand_times_is_the_last_one);
-    HF_RUN(observed_calls_may_exceed_the_limit_and_are_counted);
-    HF_RUN(no_field_of_the_word_runs_over_into_the_next);
-    HF_RUN(a_forked_child_starts_empty_with_the_same_limit);
-    HF_RUN(a_bulkhead_is_small_and_works_wherever_its_bytes_are);
-    HF_RUN(long_lives_agree_with_a_plain_count);
-    return hf_test_close();
-}

@@ -202,24 +202,3 @@ HF_TEST(sums_and_differences_agree_with_wider_arithmetic)
         HF_CHECK_INT(hf_ns_sub(a, b), (int64_t)difference);
     }
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(the_system_clock_never_goes_backwards);
-    HF_RUN(the_coarse_clock_is_the_precise_one_as_of_a_moment_ago);
-    HF_RUN(the_system_clock_shows_the_time_it_gives);
-    HF_RUN(the_system_clock_cannot_be_moved);
-    HF_RUN(a_manual_clock_stands_still_where_it_was_set);
-    HF_RUN(advancing_moves_both_times_by_exactly_that);
-    HF_RUN(advancing_by_nothing_or_less_does_nothing);
-    HF_RUN(a_step_back_stops_policy_time_for_an_instant_and_it_runs_on);
-    HF_RUN(a_step_forward_moves_both_times);
-    HF_RUN(setting_the_time_that_is_shown_changes_nothing);
-    HF_RUN(policy_time_is_the_start_and_every_forward_step);
-    HF_RUN(time_stops_at_the_end_of_its_range_instead_of_wrapping);
-    HF_RUN(sums_and_differences_of_times_are_held_at_the_ends);
-    HF_RUN(sums_and_differences_agree_with_wider_arithmetic);
-    return hf_test_close();
-}

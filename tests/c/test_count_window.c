@@ -216,23 +216,3 @@ HF_TEST(a_window_may_be_moved_in_memory)
     hf_count_window_record(moved, 1, HF_SUCCESS, true);
     check(hf_count_window_read(moved, 1), 4, 3, 1, 0);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_fresh_window_is_empty_in_every_generation);
-    HF_RUN(the_window_holds_the_last_calls_and_no_more);
-    HF_RUN(a_window_of_one_call_holds_the_last_one);
-    HF_RUN(the_largest_window_holds_as_many_calls);
-    HF_RUN(an_ignored_call_takes_no_place);
-    HF_RUN(the_count_of_ignored_calls_stays_at_its_maximum);
-    HF_RUN(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing);
-    HF_RUN(of_a_generation_that_is_too_long_the_low_bits_count);
-    HF_RUN(generations_in_which_nothing_was_recorded_cost_nothing);
-    HF_RUN(marks_of_an_era_with_the_same_low_bits_are_not_taken_for_present_ones);
-    HF_RUN(no_sum_goes_below_zero);
-    HF_RUN(the_window_agrees_with_a_list_of_calls);
-    HF_RUN(a_window_may_be_moved_in_memory);
-    return hf_test_close();
-}

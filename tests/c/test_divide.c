@@ -121,16 +121,3 @@ HF_TEST(a_product_is_divided_without_being_cut)
     for (uint64_t n = 1; n < 100000; n = n * 3 + 1)
         HF_CHECK(hf_multiply_divide(half + n, 1000003, 1000003) == half + n);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(quotient_and_remainder_are_exact_at_the_edges);
-    HF_RUN(quotient_and_remainder_are_exact_for_random_numbers);
-    HF_RUN(division_of_negative_numbers_rounds_down);
-    HF_RUN(a_share_is_compared_exactly);
-    HF_RUN(nothing_is_no_share_of_nothing);
-    HF_RUN(a_product_is_divided_without_being_cut);
-    return hf_test_close();
-}

@@ -82,15 +82,3 @@ HF_TEST(it_follows_the_mean_of_real_numbers_and_keeps_between_nothing_and_one)
         HF_CHECK(is_near(total / 20000, percent / 100., .03));
     }
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_begins_at_nothing_and_stays_there_while_nothing_fails);
-    HF_RUN(an_attempt_weighs_a_thirty_second);
-    HF_RUN(after_thirty_two_attempts_most_of_what_was_before_is_gone);
-    HF_RUN(it_reaches_one_and_nothing_exactly);
-    HF_RUN(it_follows_the_mean_of_real_numbers_and_keeps_between_nothing_and_one);
-    return hf_test_close();
-}

@@ -28,12 +28,3 @@ HF_TEST(each_count_is_its_own)
     HF_CHECK_INT(hf_load_relaxed(&f.observed), 4);
     HF_CHECK(sizeof(hf_fallback) <= 64);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_begins_with_nothing_counted);
-    HF_RUN(each_count_is_its_own);
-    return hf_test_close();
-}

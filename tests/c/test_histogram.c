@@ -274,28 +274,3 @@ HF_TEST(it_fits_ten_kilobytes_and_works_wherever_its_bytes_are)
     HF_CHECK_INT(hf_histogram_count(&moved), 2);
     HF_CHECK(sizeof h <= 10 * 1024);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(the_bounds_are_those_of_prometheus);
-    HF_RUN(a_value_at_a_bound_belongs_below_it_and_one_more_does_not);
-    HF_RUN(buckets_are_exact_for_any_values);
-    HF_RUN(cells_cover_the_range_without_gap_or_overlap);
-    HF_RUN(no_cell_lies_on_both_sides_of_a_bound);
-    HF_RUN(a_quantile_of_one_value_is_within_two_percent_of_it);
-    HF_RUN(a_quantile_is_within_two_percent_at_both_ends_of_every_cell);
-    HF_RUN(below_a_microsecond_a_quantile_is_within_sixteen_nanoseconds);
-    HF_RUN(quantiles_of_many_values_are_within_two_percent_of_the_nearest_rank);
-    HF_RUN(a_quantile_is_what_its_decimal_digits_say);
-    HF_RUN(quantiles_never_decrease);
-    HF_RUN(the_quantile_of_nothing_is_not_a_number);
-    HF_RUN(the_ends_of_a_histogram_are_its_least_and_its_greatest_record);
-    HF_RUN(a_fraction_outside_its_range_counts_as_the_end_it_is_beyond);
-    HF_RUN(values_that_are_not_durations_count_as_zero);
-    HF_RUN(huge_values_are_in_the_last_bucket_and_spoil_no_sum);
-    HF_RUN(clearing_empties_it);
-    HF_RUN(it_fits_ten_kilobytes_and_works_wherever_its_bytes_are);
-    return hf_test_close();
-}

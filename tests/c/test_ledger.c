@@ -74,14 +74,3 @@ HF_TEST(an_entry_is_sound_only_if_its_block_and_its_name_are_in_the_file)
     strange.type = HF_LEDGER_TYPES;
     HF_CHECK(!hf_ledger_is_sound(&strange, SIZE, 8));
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_range_is_held_if_all_of_it_is_in_the_file_behind_the_header);
-    HF_RUN(a_table_is_found_only_where_a_whole_one_can_be);
-    HF_RUN(a_table_is_still_there_until_another_one_is);
-    HF_RUN(an_entry_is_sound_only_if_its_block_and_its_name_are_in_the_file);
-    return hf_test_close();
-}

@@ -205,22 +205,3 @@ HF_TEST(of_evenly_spread_samples_it_finds_the_quantile) /* TO-08 */
         HF_CHECK(got > 0.75 * truth && got < 1.25 * truth);
     }
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(before_the_first_sample_it_knows_nothing);
-    HF_RUN(the_first_sample_is_the_estimate);
-    HF_RUN(the_scale_is_monotone_and_its_inverse_exact);
-    HF_RUN(whatever_is_recorded_it_stays_between_a_nanosecond_and_a_hundred_years);
-    HF_RUN(a_sample_above_moves_it_by_p_and_one_below_by_the_rest);
-    HF_RUN(the_first_samples_take_longer_steps);
-    HF_RUN(it_does_not_move_beyond_the_sample);
-    HF_RUN(a_run_to_one_side_that_p_makes_unlikely_moves_it_faster);
-    HF_RUN(a_run_ends_with_the_first_sample_on_the_other_side_or_in_place);
-    HF_RUN(the_longest_run_fits_its_field);
-    HF_RUN(samples_are_counted_up_to_a_cap);
-    HF_RUN(of_evenly_spread_samples_it_finds_the_quantile);
-    return hf_test_close();
-}

@@ -168,19 +168,3 @@ HF_TEST(below_has_no_bias_where_a_remainder_alone_would_double_some_results)
         thirds[hf_random_below(&r, n) / (n / 3)]++;
     HF_CHECK(chi_square(thirds, 3) < 20);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(the_sequence_is_the_published_one);
-    HF_RUN(a_seed_replays_exactly);
-    HF_RUN(neighbouring_seeds_begin_differently);
-    HF_RUN(a_generator_that_was_seeded_again_shares_no_draw_with_before);
-    HF_RUN(each_bit_is_set_half_of_the_time);
-    HF_RUN(units_are_uniform_and_never_one);
-    HF_RUN(successive_units_do_not_depend_on_each_other);
-    HF_RUN(below_stays_below_and_reaches_everything);
-    HF_RUN(below_has_no_bias_where_a_remainder_alone_would_double_some_results);
-    return hf_test_close();
-}

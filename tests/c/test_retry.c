@@ -175,21 +175,3 @@ HF_TEST(a_decision_leaves_no_trace)
     }
     HF_CHECK(memcmp(&r, &before, sizeof r) == 0);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_begins_with_nothing_counted);
-    HF_RUN(it_makes_as_many_attempts_as_it_was_told_and_no_more);
-    HF_RUN(without_limits_there_is_always_time);
-    HF_RUN(no_retry_begins_at_the_deadline_or_after_it);
-    HF_RUN(the_last_retry_begins_within_max_time_of_the_first_attempt);
-    HF_RUN(the_deadline_is_named_before_max_time);
-    HF_RUN(sums_at_the_end_of_time_stay_there);
-    HF_RUN(each_delay_is_counted_where_its_length_belongs);
-    HF_RUN(retries_are_counted_by_their_number_and_late_ones_together);
-    HF_RUN(a_success_after_a_retry_is_recovered_as_well);
-    HF_RUN(a_decision_leaves_no_trace);
-    return hf_test_close();
-}

@@ -331,35 +331,3 @@ HF_TEST(a_window_is_small_and_works_wherever_its_bytes_are)
     HF_CHECK_INT(take_all(&moved, 500 * ms), 3);
     HF_CHECK(sizeof(hf_sliding) <= 256);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_span_holds_its_limit_and_no_more);
-    HF_RUN(what_is_refused_early_is_refused_by_a_tenth_of_the_span_at_the_most);
-    HF_RUN(takes_leave_the_span_one_slice_after_the_other);
-    HF_RUN(a_limit_of_one_is_a_distance);
-    HF_RUN(spans_that_do_not_divide_by_ten_are_covered_whole);
-    HF_RUN(many_are_taken_together_or_not_at_all);
-    HF_RUN(more_than_the_limit_never_fits);
-    HF_RUN(the_greatest_limit_can_be_used_up);
-    HF_RUN(reading_lets_time_pass_as_taking_does);
-    HF_RUN(nothing_is_left_of_what_came_before_an_idle_time);
-    HF_RUN(nothing_is_left_of_what_came_before_any_number_of_turns_of_the_epochs);
-    HF_RUN(the_wait_is_exact);
-    HF_RUN(a_refund_makes_room_again_and_only_for_as_many);
-    HF_RUN(a_refund_of_what_no_longer_counts_does_nothing);
-    HF_RUN(a_refund_to_an_unused_window_does_nothing);
-    HF_RUN(a_refund_finds_a_take_that_was_counted_later_than_it_was_made);
-    HF_RUN(an_earlier_time_counts_as_the_latest_that_was_seen);
-    HF_RUN(the_wait_told_at_an_earlier_time_reaches_the_same_moment);
-    HF_RUN(a_clock_put_back_by_an_hour_refuses_nobody_for_an_hour);
-    HF_RUN(a_clock_put_forward_brings_one_span);
-    HF_RUN(the_ends_of_time_are_times_like_others);
-    HF_RUN(a_changed_limit_holds_from_then_on_for_what_was_taken_too);
-    HF_RUN(clearing_empties_it);
-    HF_RUN(calls_are_counted_by_what_became_of_them);
-    HF_RUN(a_window_is_small_and_works_wherever_its_bytes_are);
-    return hf_test_close();
-}

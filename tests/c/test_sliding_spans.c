@@ -180,16 +180,3 @@ HF_TEST(a_busy_limiter_admits_at_least_ten_elevenths_of_its_rate)
     HF_CHECK(admitted >= UINT64_C(200000) / 1000 * 100 * 10 / 11);
     HF_CHECK(admitted <= UINT64_C(200000) / 1000 * 100 + 100);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(no_span_ever_holds_more_than_the_limit);
-    HF_RUN(what_fits_a_span_that_is_a_tenth_longer_is_never_refused);
-    HF_RUN(the_wait_is_the_shortest_after_which_it_works);
-    HF_RUN(callers_whose_clocks_disagree_together_get_no_more);
-    HF_RUN(refunds_bring_back_what_was_taken_and_never_more);
-    HF_RUN(a_busy_limiter_admits_at_least_ten_elevenths_of_its_rate);
-    return hf_test_close();
-}

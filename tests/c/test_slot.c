@@ -144,17 +144,3 @@ HF_TEST(taking_back_stops_at_zero_and_touches_no_other_epoch)
     HF_CHECK_INT(HF_SLOT_EPOCH(word()), 8);
     HF_CHECK_INT(HF_SLOT_GEN(word()), 1);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(adds_of_one_epoch_accumulate);
-    HF_RUN(another_epoch_or_generation_counts_as_nothing_and_is_replaced);
-    HF_RUN(who_counts_for_another_epoch_or_generation_is_told_and_changes_nothing);
-    HF_RUN(an_epoch_that_comes_round_does_not_find_what_it_left);
-    HF_RUN(the_count_stays_at_its_maximum);
-    HF_RUN(only_what_was_seen_is_replaced_and_never_ones_own);
-    HF_RUN(taking_back_stops_at_zero_and_touches_no_other_epoch);
-    return hf_test_close();
-}

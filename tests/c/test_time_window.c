@@ -305,29 +305,3 @@ HF_TEST(a_window_may_be_moved_in_memory)
     memset(memory, 0xFF, sizeof memory);
     check(hf_time_window_read((hf_time_window *)(void *)elsewhere, 1, 0), 1, 1, 0, 0);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(a_fresh_window_is_empty_in_every_generation_and_at_every_time);
-    HF_RUN(each_outcome_is_counted_as_what_it_was);
-    HF_RUN(a_call_counts_until_its_slice_has_left_the_window);
-    HF_RUN(a_window_of_one_slice_holds_that_slice);
-    HF_RUN(slices_leave_one_by_one);
-    HF_RUN(nothing_is_left_after_idle_time);
-    HF_RUN(a_thread_whose_time_is_behind_counts_in_the_current_slice);
-    HF_RUN(a_record_that_comes_later_than_a_window_takes_nothing_from_the_present);
-    HF_RUN(who_reads_with_an_old_time_sees_the_window_of_the_latest_record);
-    HF_RUN(a_hint_that_comes_late_takes_nothing_from_a_later_one);
-    HF_RUN(a_step_forward_costs_one_window_and_nothing_that_comes_after);
-    HF_RUN(the_window_has_no_seam_at_time_zero_nor_at_the_ends_of_time);
-    HF_RUN(a_new_generation_finds_the_window_empty_and_an_old_one_changes_nothing);
-    HF_RUN(a_slot_untouched_for_many_generations_in_one_slice_is_used_again);
-    HF_RUN(of_a_generation_that_is_too_long_the_low_bits_count);
-    HF_RUN(generations_in_which_nothing_was_recorded_cost_nothing);
-    HF_RUN(the_hint_of_trouble_lasts_as_long_as_the_last_trouble);
-    HF_RUN(the_window_agrees_with_a_list_of_calls);
-    HF_RUN(a_window_may_be_moved_in_memory);
-    return hf_test_close();
-}

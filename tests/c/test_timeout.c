@@ -82,16 +82,3 @@ HF_TEST(it_is_small_and_works_wherever_its_bytes_are)
     HF_CHECK_INT(hf_load_relaxed(&moved.late), 3);
     HF_CHECK(sizeof(hf_timeout) <= 64);
 }
-
-int
-main(int argc, char **argv)
-{
-    hf_test_open(argc, argv);
-    HF_RUN(it_begins_with_its_duration_and_nothing_counted);
-    HF_RUN(a_deadline_is_its_duration_after_the_beginning);
-    HF_RUN(a_deadline_beyond_the_end_of_time_is_the_end_of_time);
-    HF_RUN(a_change_is_for_calls_that_begin_after_it);
-    HF_RUN(each_count_is_its_own);
-    HF_RUN(it_is_small_and_works_wherever_its_bytes_are);
-    return hf_test_close();
-}
