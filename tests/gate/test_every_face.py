@@ -230,8 +230,6 @@ def test_only_a_policy_that_enforces_refuses_past_an_outer_deadline(make, face, 
     # TO-05, RT-07
     scene, ran = Scene(mode), []
     policy = make(scene)
-    if make is Scene.retry and face == "with":
-        pytest.skip("a retry is no block")
 
     def past() -> None:
         scene.clock.advance(2)
@@ -291,6 +289,12 @@ def refusing(fail: Callable[..., Any]) -> hf.Policy:
     return breaker
 
 
+def waited_for_in_vain(fail: Callable[..., Any]) -> hf.Policy:
+    bulkhead = hf.Bulkhead("h", max_concurrent=1, max_waiting=1, max_wait=1, clock=hf.ManualClock())
+    bulkhead.enter()
+    return bulkhead
+
+
 def retry_with(**asked: Any) -> Callable[..., hf.Policy]:
     def make(fail: Callable[..., Any]) -> hf.Policy:
         settings = {"on": Exception, "backoff": hf.Constant(0), **dict.fromkeys(asked, fail)}
@@ -316,6 +320,7 @@ POLICIES: dict[str, Callable[..., hf.Policy]] = {
     "is_failure and a listener": breaker_with,
     "a listener told of a transition": opening,
     "a listener told of a rejection": refusing,
+    "a bulkhead that is waited for in vain": waited_for_in_vain,
     "a fallback": lambda fail: hf.Fallback(fail, on=Exception),
     **{
         f"a retry's {asked}": retry_with(**{asked: 1})
