@@ -9,41 +9,35 @@ from typing import Any
 import pytest
 
 from holdfast import CircuitBreaker, CircuitOpenError, ManualClock
-from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
+from tests.gate.parts import fates, half_open, pipe, places, tripping
 from tests.pipeline.parties import auntil
 
 NOTHING = (None, None, None)
 
 
-def test_a_block_is_inside_until_it_ends() -> None:
-    async def main() -> None:
-        async with bulkhead as entered:
-            assert entered is bulkhead
-            assert bulkhead.in_flight == 1
-            await asyncio.sleep(0)
-        assert bulkhead.in_flight == 0
-
+async def test_a_block_is_inside_until_it_ends() -> None:
     bulkhead = places()
-    asyncio.run(main())
+    async with bulkhead as entered:
+        assert entered is bulkhead
+        assert bulkhead.in_flight == 1
+        await asyncio.sleep(0)
+    assert bulkhead.in_flight == 0
 
 
-def test_blocks_that_raise_or_are_refused_are_like_those_without_async() -> None:
-    async def main() -> None:
-        error = ValueError("own")
-        with pytest.raises(ValueError, match="own") as caught:
-            async with breaker:
-                raise error
-        assert caught.value is error
-        with pytest.raises(CircuitOpenError):
-            async with breaker:
-                pytest.fail("ran")
-
+async def test_blocks_that_raise_or_are_refused_are_like_those_without_async() -> None:
     breaker = tripping()
-    asyncio.run(main())
+    error = ValueError("own")
+    with pytest.raises(ValueError, match="own") as caught:
+        async with breaker:
+            raise error
+    assert caught.value is error
+    with pytest.raises(CircuitOpenError):
+        async with breaker:
+            pytest.fail("ran")
     assert fates(breaker) == {"failed": 1}
 
 
-def test_tasks_and_plain_blocks_interleave_on_one_policy() -> None:
+async def test_tasks_and_plain_blocks_interleave_on_one_policy() -> None:
     async def block(number: int) -> None:
         for turn in range(20):
             with contextlib.suppress(LookupError):
@@ -56,187 +50,121 @@ def test_tasks_and_plain_blocks_interleave_on_one_policy() -> None:
                 if (number + turn) % 2:
                     raise LookupError
 
-    async def main() -> None:
-        await asyncio.gather(*map(block, range(20)))
-
     breaker = CircuitBreaker("b", failure_threshold=None, failure_rate=1.0)
     bulkhead = places(20)
-    asyncio.run(main())
+    await asyncio.gather(*map(block, range(20)))
     assert bulkhead.in_flight == 0
     assert fates(breaker) == {"succeeded": 400, "failed": 400}
 
 
-def test_each_task_leaves_its_own_entry() -> None:
+async def test_each_task_leaves_its_own_entry() -> None:
     """Tasks that enter one after another and leave in that order each have their own duration."""
 
     async def block(seconds: int) -> None:
         async with breaker:
             await gates[seconds].wait()
 
-    async def main() -> None:
-        tasks = [asyncio.create_task(block(seconds)) for seconds in (1, 3)]
-        await auntil(lambda: breaker.in_flight == 2)
-        for seconds, task in ((3, tasks[1]), (1, tasks[0])):
-            clock.advance(1)
-            gates[seconds].set()
-            await task
-        assert breaker.snapshot().latency.total == 1 + 2
-
     clock = ManualClock()
     breaker = CircuitBreaker("b", latency=True, clock=clock)
     gates = {1: asyncio.Event(), 3: asyncio.Event()}
-    asyncio.run(main())
+    tasks = [asyncio.create_task(block(seconds)) for seconds in (1, 3)]
+    await auntil(lambda: breaker.in_flight == 2)
+    for seconds, task in ((3, tasks[1]), (1, tasks[0])):
+        clock.advance(1)
+        gates[seconds].set()
+        await task
+    assert breaker.snapshot().latency.total == 1 + 2
 
 
-def test_an_async_generator_entered_in_one_task_may_be_closed_in_another() -> None:  # trap 5
+async def test_an_async_generator_entered_in_one_task_may_be_closed_in_another() -> None:  # trap 5
     async def stream() -> AsyncIterator[int]:
         async with bulkhead:
             with breaker:
                 yield 1
 
-    async def main() -> None:
-        one, other = stream(), stream()
-        await anext(one)
-        await asyncio.create_task(anext(other))
-        assert bulkhead.in_flight == 2
-        await asyncio.create_task(one.aclose())
-        assert bulkhead.in_flight == 1
-        await other.aclose()
-
     bulkhead, breaker = places(), CircuitBreaker("b")
-    asyncio.run(main())
+    one, other = stream(), stream()
+    await anext(one)
+    await asyncio.create_task(anext(other))
+    assert bulkhead.in_flight == 2
+    await asyncio.create_task(one.aclose())
+    assert bulkhead.in_flight == 1
+    await other.aclose()
     assert bulkhead.in_flight == 0
     assert fates(breaker) == {"ignored": 2}
 
 
-def test_a_copied_context_neither_carries_nor_loses_an_entry() -> None:
+async def test_a_copied_context_neither_carries_nor_loses_an_entry() -> None:
     def inside() -> int:
         with bulkhead:
             return bulkhead.in_flight
-
-    async def main() -> None:
-        async with bulkhead:
-            context = contextvars.copy_context()
-            assert context.run(inside) == 2
-            task = asyncio.get_running_loop().create_task(run_inside(), context=context)
-            assert await task == 2
-            assert bulkhead.in_flight == 1
 
     async def run_inside() -> int:
         async with bulkhead:
             return bulkhead.in_flight
 
     bulkhead = places()
-    asyncio.run(main())
-    assert bulkhead.in_flight == 0
-
-
-def test_an_async_exit_stack_leaves_what_it_entered() -> None:
-    async def main() -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(bulkhead)
-            stack.enter_context(bulkhead)
-            assert bulkhead.in_flight == 2
-        assert bulkhead.in_flight == 0
-
-    bulkhead = places()
-    asyncio.run(main())
-
-
-def test_entering_and_leaving_by_hand() -> None:
-    async def main() -> None:
-        assert await bulkhead.__aenter__() is bulkhead
+    async with bulkhead:
+        context = contextvars.copy_context()
+        assert context.run(inside) == 2
+        task = asyncio.get_running_loop().create_task(run_inside(), context=context)
+        assert await task == 2
         assert bulkhead.in_flight == 1
-        assert not await bulkhead.__aexit__(*NOTHING)
-        assert bulkhead.in_flight == 0
-        with pytest.raises(RuntimeError, match="without an entry"):
-            await bulkhead.__aexit__(*NOTHING)
-
-    bulkhead = places()
-    asyncio.run(main())
-
-
-def test_two_entries_begun_by_hand_at_once_both_come_home() -> None:
-    async def main() -> None:
-        enter, leave = bulkhead.__aenter__, bulkhead.__aexit__
-        await asyncio.gather(enter(), enter())
-        assert bulkhead.in_flight == 2
-        await leave(*NOTHING)
-        await leave(*NOTHING)
-        assert bulkhead.in_flight == 0
-
-    bulkhead = places()
-    asyncio.run(main())
-
-
-def test_an_entry_is_made_when_awaited_and_warns_when_it_never_is() -> None:
-    async def main() -> None:
-        entering = bulkhead.__aenter__()
-        assert bulkhead.in_flight == 0
-        with pytest.warns(RuntimeWarning, match="of <Bulkhead 'places'> was never awaited"):
-            del entering
-
-    bulkhead = places()
-    asyncio.run(main())
     assert bulkhead.in_flight == 0
 
 
-def test_a_cancelled_block_gives_back_and_proves_nothing() -> None:  # trap 5
+async def test_an_async_exit_stack_leaves_what_it_entered() -> None:
+    bulkhead = places()
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(bulkhead)
+        stack.enter_context(bulkhead)
+        assert bulkhead.in_flight == 2
+    assert bulkhead.in_flight == 0
+
+
+async def test_entering_and_leaving_by_hand() -> None:
+    bulkhead = places()
+    assert await bulkhead.__aenter__() is bulkhead
+    assert bulkhead.in_flight == 1
+    assert not await bulkhead.__aexit__(*NOTHING)
+    assert bulkhead.in_flight == 0
+    with pytest.raises(RuntimeError, match="without an entry"):
+        await bulkhead.__aexit__(*NOTHING)
+
+
+async def test_two_entries_begun_by_hand_at_once_both_come_home() -> None:
+    bulkhead = places()
+    enter, leave = bulkhead.__aenter__, bulkhead.__aexit__
+    await asyncio.gather(enter(), enter())
+    assert bulkhead.in_flight == 2
+    await leave(*NOTHING)
+    await leave(*NOTHING)
+    assert bulkhead.in_flight == 0
+
+
+async def test_an_entry_is_made_when_awaited_and_warns_when_it_never_is() -> None:
+    bulkhead = places()
+    entering = bulkhead.__aenter__()
+    assert bulkhead.in_flight == 0
+    with pytest.warns(RuntimeWarning, match="of <Bulkhead 'places'> was never awaited"):
+        del entering
+    assert bulkhead.in_flight == 0
+
+
+async def test_a_cancelled_block_gives_back_and_proves_nothing() -> None:  # trap 5
     async def block() -> None:
         async with pipe(breaker, bulkhead):
             await asyncio.Event().wait()
 
-    async def main() -> None:
-        task = asyncio.create_task(block())
-        await auntil(lambda: bulkhead.in_flight == 1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
     bulkhead, breaker = places(), half_open()
-    asyncio.run(main())
+    task = asyncio.create_task(block())
+    await auntil(lambda: bulkhead.in_flight == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert bulkhead.in_flight == 0
     assert breaker.snapshot().probes == 0
     assert fates(breaker) == {"ignored": 1}
-
-
-def test_a_block_cancelled_while_it_waits_to_enter_never_was_inside() -> None:  # trap 33
-    async def block() -> None:
-        async with pipe(breaker, limiter, bulkhead):
-            pytest.fail("ran")
-
-    async def main() -> None:
-        async with bulkhead:
-            task = asyncio.create_task(block())
-            await auntil(lambda: bulkhead.waiting == 1)
-            assert limiter.available == 4
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert bulkhead.waiting == 0
-        assert bulkhead.in_flight == 0
-
-    bulkhead = places(1, max_waiting=1, max_wait=None)
-    breaker, limiter = half_open(), tokens(5)
-    asyncio.run(main())
-    assert limiter.available == 5
-    assert breaker.snapshot().admitted == breaker.snapshot().probes == 0
-
-
-def test_a_block_waits_for_its_place_without_blocking_the_loop() -> None:
-    async def block(order: list[int], number: int) -> None:
-        async with bulkhead:
-            order.append(number)
-            await asyncio.sleep(0)
-
-    async def main() -> None:
-        order: list[int] = []
-        await asyncio.gather(*(block(order, number) for number in range(10)))
-        assert order == list(range(10))
-
-    bulkhead = places(1, max_waiting=10, max_wait=None)
-    asyncio.run(main())
-    assert bulkhead.in_flight == 0
 
 
 def test_a_policy_of_two_loops_in_turn_keeps_nothing_of_the_first() -> None:

@@ -1,7 +1,6 @@
 """A guarded `async def` under asyncio: whatever takes a coroutine takes what it returns."""
 
 import asyncio
-import collections.abc
 import inspect
 import sys
 import types
@@ -10,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import CircuitBreaker, CircuitOpenError
-from tests.gate.parts import fates, half_open, pipe, places, tripping, waiting_work
+from holdfast import CircuitBreaker, CircuitOpenError, Timeout
+from tests.gate.parts import fates, half_open, pipe, places, tripping
 from tests.pipeline.parties import auntil
 
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -85,46 +84,36 @@ WAYS = [
 ]
 
 
+@pytest.mark.parametrize("controlled", [False, True])
+@pytest.mark.parametrize("suspends", [False, True])
 @pytest.mark.parametrize("way", WAYS)
-def test_it_is_awaited_as_any_coroutine_is(way: Runner) -> None:
-    async def main() -> None:
-        assert await way(work(1)) == 2
-        error = None
-        try:
-            await way(work(-1))
-        except* ValueError as group:
-            error = group.exceptions[0]
-        assert isinstance(error, ValueError | ExceptionGroup)
-
+async def test_it_is_awaited_as_any_coroutine_is(
+    way: Runner, suspends: bool, controlled: bool
+) -> None:
     breaker, bulkhead = CircuitBreaker("b"), places()
 
-    @pipe(breaker, bulkhead)
+    @pipe(*[Timeout(60)] * controlled, breaker, bulkhead)
     async def work(number: int) -> int:
         assert bulkhead.in_flight == 1
-        await asyncio.sleep(0)
+        if suspends:
+            await asyncio.sleep(0)
         if number < 0:
             raise ValueError
         return number + 1
 
-    asyncio.run(main())
+    assert await way(work(1)) == 2
+    error = None
+    try:
+        await way(work(-1))
+    except* ValueError as group:
+        error = group.exceptions[0]
+    assert isinstance(error, ValueError | ExceptionGroup)
     assert bulkhead.in_flight == 0
     assert fates(breaker) == {"succeeded": 1, "failed": 1}
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_body_that_never_suspends_is_awaited_too(way: Runner) -> None:
-    breaker = CircuitBreaker("b")
-
-    @breaker
-    async def at_once() -> str:
-        return "value"
-
-    assert asyncio.run(way(at_once())) == "value"
-    assert fates(breaker) == {"succeeded": 1}
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_refusal_reaches_whoever_awaits(way: Runner) -> None:
+async def test_a_refusal_reaches_whoever_awaits(way: Runner) -> None:
     breaker = tripping()
     breaker.force_open()
 
@@ -132,23 +121,9 @@ def test_a_refusal_reaches_whoever_awaits(way: Runner) -> None:
     async def work() -> None:
         pytest.fail("ran")
 
-    async def main() -> None:
-        with pytest.raises((CircuitOpenError, ExceptionGroup)):
-            await way(work())
-
-    asyncio.run(main())
+    with pytest.raises((CircuitOpenError, ExceptionGroup)):
+        await way(work())
     assert breaker.snapshot().rejected == 1
-
-
-def test_asyncio_run_takes_it_directly() -> None:
-    @places()
-    async def work() -> str:
-        await asyncio.sleep(0)
-        return "value"
-
-    assert asyncio.run(work()) == "value"
-    with asyncio.Runner() as runner:
-        assert runner.run(work()) == "value"
 
 
 @pytest.mark.parametrize("verb", ["decorator", "acall", "try_acall", "acall_with_stats"])
@@ -166,78 +141,41 @@ def test_it_passes_for_a_native_coroutine(verb: str) -> None:
     assert bulkhead.snapshot().completed == 1
 
 
-def test_it_satisfies_the_abstract_coroutine() -> None:
-    @places()
-    async def work() -> None: ...
-
-    coroutine = work()
-    assert isinstance(coroutine, collections.abc.Coroutine)
-    assert isinstance(coroutine, collections.abc.Awaitable)
-    assert asyncio.iscoroutine(coroutine)
-    assert inspect.isawaitable(coroutine)
-    coroutine.close()
-
-
 @pytest.mark.parametrize("way", [by_task, by_gather, by_wait_for, by_group, by_timeout, eagerly])
-def test_cancelled_in_its_body_it_gives_back_and_proves_nothing(way: Runner) -> None:  # trap 5
-    async def main() -> None:
-        task = asyncio.create_task(way(work()))
-        await auntil(lambda: bulkhead.in_flight == 1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
+async def test_cancelled_in_its_body_it_gives_back_and_proves_nothing(
+    way: Runner,
+) -> None:  # trap 5
     breaker, bulkhead = half_open(), places()
 
     @pipe(breaker, bulkhead)
     async def work() -> None:
         await asyncio.Event().wait()
 
-    asyncio.run(main())
+    task = asyncio.create_task(way(work()))
+    await auntil(lambda: bulkhead.in_flight == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert bulkhead.in_flight == 0
     assert fates(breaker) == {"ignored": 1}
     assert breaker.snapshot().probes == 0
 
 
-def test_cancelled_before_its_first_step_it_was_never_admitted() -> None:
-    async def main() -> None:
-        task = asyncio.create_task(work())
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
+async def test_cancelled_before_its_first_step_it_was_never_admitted() -> None:
     breaker = half_open()
 
     @breaker
     async def work() -> None:
         pytest.fail("ran")
 
-    asyncio.run(main())
+    task = asyncio.create_task(work())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert breaker.snapshot().admitted == 0
 
 
-def test_cancelled_while_it_waits_for_a_place_it_gives_everything_back() -> None:  # trap 33, trap 6
-    async def main() -> None:
-        async with bulkhead:
-            task = asyncio.create_task(work())
-            await auntil(lambda: bulkhead.waiting == 1)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert (bulkhead.waiting, limiter.available) == (0, 3)
-
-    breaker, limiter, bulkhead, work = waiting_work()
-    asyncio.run(main())
-    assert breaker.snapshot().admitted == breaker.snapshot().probes == 0
-
-
-def test_a_body_that_swallows_its_cancellation_decides_by_its_result() -> None:
-    async def main() -> None:
-        task = asyncio.create_task(work())
-        await auntil(lambda: breaker.in_flight == 1)
-        task.cancel()
-        assert await task == "stayed"
-
+async def test_a_body_that_swallows_its_cancellation_decides_by_its_result() -> None:
     breaker = CircuitBreaker("b")
 
     @breaker
@@ -248,19 +186,16 @@ def test_a_body_that_swallows_its_cancellation_decides_by_its_result() -> None:
             return "stayed"
         return "never"
 
-    asyncio.run(main())
+    task = asyncio.create_task(work())
+    await auntil(lambda: breaker.in_flight == 1)
+    task.cancel()
+    assert await task == "stayed"
     assert fates(breaker) == {"succeeded": 1}
 
 
-def test_a_timeout_around_it_is_a_cancellation_and_one_inside_it_a_failure() -> None:  # trap 51
-    async def main() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0):
-                await forever()
-        assert fates(breaker) == {"ignored": 1}
-        with pytest.raises(TimeoutError):
-            await limited()
-
+async def test_a_timeout_around_it_is_a_cancellation_and_one_inside_it_a_failure() -> (
+    None
+):  # trap 51
     breaker = CircuitBreaker("b")
 
     @breaker
@@ -271,23 +206,16 @@ def test_a_timeout_around_it_is_a_cancellation_and_one_inside_it_a_failure() -> 
     async def limited() -> None:
         await asyncio.wait_for(asyncio.Event().wait(), 0)
 
-    asyncio.run(main())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await forever()
+    assert fates(breaker) == {"ignored": 1}
+    with pytest.raises(TimeoutError):
+        await limited()
     assert fates(breaker) == {"ignored": 1, "failed": 1}
 
 
-def test_a_shielded_call_goes_on_and_is_counted_when_it_ends() -> None:
-    async def main() -> None:
-        done = asyncio.Event()
-        inner = asyncio.ensure_future(work(done))
-        outer = asyncio.create_task(by_shield(inner))  # type: ignore[arg-type]
-        await auntil(lambda: breaker.in_flight == 1)
-        outer.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await outer
-        assert breaker.in_flight == 1
-        done.set()
-        assert await inner == "value"
-
+async def test_a_shielded_call_goes_on_and_is_counted_when_it_ends() -> None:
     breaker = CircuitBreaker("b")
 
     @breaker
@@ -295,37 +223,14 @@ def test_a_shielded_call_goes_on_and_is_counted_when_it_ends() -> None:
         await done.wait()
         return "value"
 
-    asyncio.run(main())
+    done = asyncio.Event()
+    inner = asyncio.ensure_future(work(done))
+    outer = asyncio.create_task(by_shield(inner))  # type: ignore[arg-type]
+    await auntil(lambda: breaker.in_flight == 1)
+    outer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await outer
+    assert breaker.in_flight == 1
+    done.set()
+    assert await inner == "value"
     assert fates(breaker) == {"succeeded": 1}
-
-
-def test_a_hundred_tasks_share_three_places_in_turn() -> None:
-    async def main() -> None:
-        assert sorted(await asyncio.gather(*map(work, range(100)))) == list(range(100))
-
-    bulkhead = places(3, max_waiting=100, max_wait=None)
-    most = 0
-
-    @bulkhead
-    async def work(number: int) -> int:
-        nonlocal most
-        most = max(most, bulkhead.in_flight)
-        await asyncio.sleep(0)
-        return number
-
-    asyncio.run(main())
-    assert most == 3
-    assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
-
-
-def test_guards_of_guards_are_entered_outermost_first() -> None:
-    outer, inner = places(), places()
-
-    @outer
-    @inner
-    async def work() -> tuple[int, int]:
-        await asyncio.sleep(0)
-        return outer.in_flight, inner.in_flight
-
-    assert asyncio.run(work()) == (1, 1)
-    assert (outer.in_flight, inner.in_flight) == (0, 0)

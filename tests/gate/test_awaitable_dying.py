@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
 import weakref
@@ -84,66 +83,60 @@ refs: list[Any] = []
     [by_a_weak_reference, by_its_body, by_what_it_awaits, by_an_argument, by_its_function],
 )
 @pytest.mark.parametrize("in_a_cycle", [False, True])
-def test_an_alarm_that_rings_while_its_coroutine_dies_finds_nothing(
+async def test_an_alarm_that_rings_while_its_coroutine_dies_finds_nothing(
     dies: Callable[[Any, Ring], Any], in_a_cycle: bool
 ) -> None:
-    async def main() -> None:
-        clock = ManualClock(auto=False)
-        timeout, places = Timeout(1, clock=clock), Bulkhead("places", max_concurrent=1)
-        policy = Pipeline("dies", Timeout(2, clock=clock), Retry("r"), timeout, places)
-        rung: list[int] = []
+    clock = ManualClock(auto=False)
+    timeout, places = Timeout(1, clock=clock), Bulkhead("places", max_concurrent=1)
+    policy = Pipeline("dies", Timeout(2, clock=clock), Retry("r"), timeout, places)
+    rung: list[int] = []
 
-        def ring() -> None:
-            clock.advance(5)
-            rung.append(places.in_flight)
+    def ring() -> None:
+        clock.advance(5)
+        rung.append(places.in_flight)
 
-        def begin() -> None:
-            coroutine = dies(policy, ring)
-            coroutine.send(None)
-            if in_a_cycle:
-                cycle = [coroutine]
-                cycle.append(cycle)
+    def begin() -> None:
+        coroutine = dies(policy, ring)
+        coroutine.send(None)
+        if in_a_cycle:
+            cycle = [coroutine]
+            cycle.append(cycle)
 
-        gc.collect()
-        holders = sys.getrefcount(policy)
-        begin()
-        gc.collect()
-        assert rung[:1] in ([0], [1])
-        assert timeout.snapshot().expired == 0
-        assert places.in_flight == 0
-        refs.clear()
-        gc.collect()
-        assert sys.getrefcount(policy) == holders
-        many = [policy.acall(suspend) for _ in range(100)]
-        assert len(set(map(id, many))) == 100
-        for each in many:
-            each.close()
-
-    asyncio.run(main())
+    gc.collect()
+    holders = sys.getrefcount(policy)
+    begin()
+    gc.collect()
+    assert rung[:1] in ([0], [1])
+    assert timeout.snapshot().expired == 0
+    assert places.in_flight == 0
+    refs.clear()
+    gc.collect()
+    assert sys.getrefcount(policy) == holders
+    many = [policy.acall(suspend) for _ in range(100)]
+    assert len(set(map(id, many))) == 100
+    for each in many:
+        each.close()
 
 
-def test_coroutines_that_die_by_the_thousand_are_not_brought_back_by_their_alarms() -> None:
+async def test_coroutines_that_die_by_the_thousand_are_not_brought_back_by_their_alarms() -> None:
     # So deep that the interpreter puts some aside, to die later: with an alarm set.
-    async def main() -> None:
-        clock = ManualClock(auto=False)
-        timeout = Timeout(1, clock=clock)
-        breaker = CircuitBreaker("b")
-        for _ in range(2):
-            held: Any = Dies(lambda: clock.advance(2))
-            for _ in range(1000):
-                coroutine = timeout.acall(awaits, held)
-                coroutine.send(None)
-                held = breaker.acall(awaits, coroutine)
-                held.send(None)
-            del coroutine, held
-            gc.collect()
-        assert timeout.snapshot().expired == 0
-        many = [timeout.acall(suspend) for _ in range(200)]
-        assert len(set(map(id, many))) == 200
-        for each in many:
-            each.close()
-
     async def awaits(_: Any) -> None:
         await suspend()
 
-    asyncio.run(main())
+    clock = ManualClock(auto=False)
+    timeout = Timeout(1, clock=clock)
+    breaker = CircuitBreaker("b")
+    for _ in range(2):
+        held: Any = Dies(lambda: clock.advance(2))
+        for _ in range(1000):
+            coroutine = timeout.acall(awaits, held)
+            coroutine.send(None)
+            held = breaker.acall(awaits, coroutine)
+            held.send(None)
+        del coroutine, held
+        gc.collect()
+    assert timeout.snapshot().expired == 0
+    many = [timeout.acall(suspend) for _ in range(200)]
+    assert len(set(map(id, many))) == 200
+    for each in many:
+        each.close()

@@ -63,22 +63,7 @@ def test_where_it_was_made_is_remembered_if_asked_for() -> None:
     coroutine.close()
 
 
-def test_a_task_of_it_tells_where_it_is() -> None:
-    async def main() -> None:
-        task = asyncio.create_task(stands(), name="named")
-        assert "coro=<stands() running at" in repr(task)
-        await auntil(lambda: bulkhead.in_flight == 1)
-        assert re.search(r"coro=<stands\(\) running at .*test_awaitable_face\.py:\d+>", repr(task))
-        assert [frame.f_code.co_name for frame in task.get_stack()] == ["stands"]
-        out = io.StringIO()
-        task.print_stack(file=out)
-        assert "in stands" in out.getvalue()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert "coro=<stands() done, defined at" in repr(task)
-        assert task.get_coro().cr_frame is None
-
+async def test_a_task_of_it_tells_where_it_is() -> None:
     bulkhead = places()
 
     @bulkhead
@@ -86,21 +71,30 @@ def test_a_task_of_it_tells_where_it_is() -> None:
         await asyncio.Event().wait()
 
     stands.__wrapped__.__qualname__ = "stands"
-    asyncio.run(main())
+    task = asyncio.create_task(stands(), name="named")
+    assert "coro=<stands() running at" in repr(task)
+    await auntil(lambda: bulkhead.in_flight == 1)
+    assert re.search(r"coro=<stands\(\) running at .*test_awaitable_face\.py:\d+>", repr(task))
+    assert [frame.f_code.co_name for frame in task.get_stack()] == ["stands"]
+    out = io.StringIO()
+    task.print_stack(file=out)
+    assert "in stands" in out.getvalue()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "coro=<stands() done, defined at" in repr(task)
+    assert task.get_coro().cr_frame is None
 
 
-def test_a_task_that_waits_for_its_place_tells_so() -> None:
-    async def main() -> None:
-        bulkhead.enter()
-        task = asyncio.create_task(bulkhead.acall(work))
-        await auntil(lambda: bulkhead.waiting == 1)
-        assert [frame.f_code.co_name for frame in task.get_stack()] == ["_suspend"]
-        assert task.get_coro().cr_await.__name__ == "aenter"
-        bulkhead.leave()
-        assert await task == "value"
-
+async def test_a_task_that_waits_for_its_place_tells_so() -> None:
     bulkhead = places(1, max_waiting=1, max_wait=None)
-    asyncio.run(main())
+    bulkhead.enter()
+    task = asyncio.create_task(bulkhead.acall(work))
+    await auntil(lambda: bulkhead.waiting == 1)
+    assert [frame.f_code.co_name for frame in task.get_stack()] == ["_suspend"]
+    assert task.get_coro().cr_await.__name__ == "aenter"
+    bulkhead.leave()
+    assert await task == "value"
 
 
 def test_a_debugging_loop_has_nothing_to_say() -> None:
@@ -133,20 +127,17 @@ def test_its_type_is_a_coroutine_and_nobodys_base() -> None:
     assert ref() is None
 
 
-def test_an_awaitable_without_a_frame_shows_none() -> None:
+async def test_an_awaitable_without_a_frame_shows_none() -> None:
     def future() -> Any:
         return asyncio.get_running_loop().create_future()
 
-    async def main() -> None:
-        coroutine = places().acall(future)
-        task = asyncio.create_task(coroutine)
-        await asyncio.sleep(0)
-        assert coroutine.cr_suspended is True
-        assert (coroutine.cr_code, coroutine.cr_frame, coroutine.cr_await) == (None, None, None)
-        assert "future" in repr(task)
-        task.cancel()
-
-    asyncio.run(main())
+    coroutine = places().acall(future)
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0)
+    assert coroutine.cr_suspended is True
+    assert (coroutine.cr_code, coroutine.cr_frame, coroutine.cr_await) == (None, None, None)
+    assert "future" in repr(task)
+    task.cancel()
 
 
 def circle(length: int, tail: int) -> Any:
@@ -175,18 +166,3 @@ def test_a_circle_of_coroutines_shows_itself_and_no_frame(length: int, tail: int
             assert getattr(each, name) is None
         assert (each.cr_running, each.cr_suspended) == (False, False)
         each.close()
-
-
-def test_a_coroutine_that_awaits_itself_is_an_error_in_a_task() -> None:
-    async def main() -> None:
-        task = asyncio.create_task(coroutine)
-        assert "fn" in repr(task)
-        with pytest.raises(ValueError, match="already executing"):
-            await task
-        assert "fn" in repr(task)
-
-    def fn() -> Any:
-        return coroutine
-
-    coroutine = CircuitBreaker("b").acall(fn)
-    asyncio.run(main())

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from holdfast import Bulkhead, CircuitBreaker
+from holdfast import CircuitBreaker
 
 
 class Result:
@@ -41,34 +41,12 @@ def taken_by_hand(value):
 
 
 @pytest.mark.parametrize("value", RESULTS, ids=lambda value: type(value).__name__)
-def test_any_value_comes_out_as_it_went_in(value):
-    async def ask():
-        assert await answer(value) is value
-        assert await guarded.acall(answer.__wrapped__, value) is value
-        assert (await guarded.try_acall(answer.__wrapped__, value)).value is value
-        assert await asyncio.create_task(answer(value)) is value
-        assert await twice(value) == (value, value)
-
-    asyncio.run(ask())
-
-
-@pytest.mark.parametrize("value", RESULTS, ids=lambda value: type(value).__name__)
 def test_driven_by_hand_it_is_the_value_of_a_stop_iteration(value):
     with pytest.raises(StopIteration) as stop:
         answer(value).send(None)
     assert stop.value.value is value
     assert stop.value.args == (() if value is None else (value,))
     assert taken_by_hand(value).value is value
-
-
-def test_async_with_gives_its_policy():
-    bulkhead = Bulkhead("places", max_concurrent=1)
-
-    async def enter():
-        async with bulkhead as inside:
-            assert inside is bulkhead
-
-    asyncio.run(enter())
 
 
 def test_a_result_lives_no_longer_than_its_caller_keeps_it():

@@ -1,7 +1,6 @@
 """Whatever a guarded coroutine returns or raises arrives as it is, however it is awaited."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -145,23 +144,6 @@ def test_a_plain_function_given_to_acall_may_raise_stop_iteration() -> None:
     outcome = asyncio.run(breaker.try_acall(work))
     assert isinstance(outcome.error, StopIteration)
     assert fates(breaker) == {"failed": 2}
-
-
-def test_results_are_kept_alive_by_nobody() -> None:
-    class Result: ...
-
-    async def main() -> None:
-        for _ in range(3):
-            result = await work()
-            assert sys.getrefcount(result) == plain
-
-    @CircuitBreaker("b")
-    async def work() -> Any:
-        return Result()
-
-    lone = Result()
-    plain = sys.getrefcount(lone)
-    asyncio.run(main())
 
 
 def test_a_trace_of_an_exception_shows_the_body_and_not_the_machinery() -> None:

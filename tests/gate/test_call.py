@@ -139,59 +139,45 @@ def coroutine_object() -> Any:
         CircuitBreaker("guarded")(coroutine),
     ],
 )
-def test_acall_awaits_whatever_can_be_awaited(fn: Callable[..., Any]) -> None:
-    async def main() -> None:
-        answer = await pipe(breaker, bulkhead).acall(fn, 1, 2)
-        assert answer in ((1, 2), [(1, 2)])
-
+async def test_acall_awaits_whatever_can_be_awaited(fn: Callable[..., Any]) -> None:
     breaker, bulkhead = CircuitBreaker("b"), places()
-    asyncio.run(main())
+    answer = await pipe(breaker, bulkhead).acall(fn, 1, 2)
+    assert answer in ((1, 2), [(1, 2)])
     assert (bulkhead.in_flight, fates(breaker)) == (0, {"succeeded": 1})
 
 
-def test_acall_calls_the_function_once_admitted() -> None:
-    async def main() -> None:
-        breaker.force_open()
-        with pytest.raises(CircuitOpenError):
-            await breaker.acall(fail, AssertionError("called"))
-        breaker.reset()
-        with pytest.raises(OSError, match="down"):
-            await breaker.acall(fail, OSError("down"))
-
+async def test_acall_calls_the_function_once_admitted() -> None:
     breaker = tripping()
-    asyncio.run(main())
+    breaker.force_open()
+    with pytest.raises(CircuitOpenError):
+        await breaker.acall(fail, AssertionError("called"))
+    breaker.reset()
+    with pytest.raises(OSError, match="down"):
+        await breaker.acall(fail, OSError("down"))
     assert fates(breaker) == {"failed": 1}
 
 
 @pytest.mark.parametrize("method", ["acall", "try_acall"])
 @pytest.mark.parametrize("fn", [echo, int, generator, async_generator])
-def test_a_function_whose_answer_cannot_be_awaited_proves_nothing(
+async def test_a_function_whose_answer_cannot_be_awaited_proves_nothing(
     fn: Callable[..., Any], method: str
 ) -> None:  # D-CB-8
-    async def main() -> None:
-        with pytest.raises(
-            TypeError, match=r"acall\(\) needs a function that returns an awaitable"
-        ):
-            await getattr(pipe(breaker, bulkhead), method)(fn)
-
     breaker, bulkhead = half_open(), places()
-    asyncio.run(main())
+    with pytest.raises(TypeError, match=r"acall\(\) needs a function that returns an awaitable"):
+        await getattr(pipe(breaker, bulkhead), method)(fn)
     assert (bulkhead.in_flight, fates(breaker)) == (0, {"ignored": 1})
 
 
-def test_arguments_of_acall_live_as_long_as_it_does() -> None:
-    async def main() -> None:
-        assert await bulkhead.acall(coroutine, *map(str, range(50))) == tuple(map(str, range(50)))
-
-        async def keywords(**kwargs: int) -> dict[str, int]:
-            return kwargs
-
-        many = {f"k{n}": n for n in range(50)}
-        assert await bulkhead.acall(keywords, **many) == many
-        assert (await bulkhead.try_acall(keywords, a=1)).value == {"a": 1}
-
+async def test_arguments_of_acall_live_as_long_as_it_does() -> None:
     bulkhead = places()
-    asyncio.run(main())
+    assert await bulkhead.acall(coroutine, *map(str, range(50))) == tuple(map(str, range(50)))
+
+    async def keywords(**kwargs: int) -> dict[str, int]:
+        return kwargs
+
+    many = {f"k{n}": n for n in range(50)}
+    assert await bulkhead.acall(keywords, **many) == many
+    assert (await bulkhead.try_acall(keywords, a=1)).value == {"a": 1}
 
 
 # ---- Outcome ----

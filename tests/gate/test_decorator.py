@@ -92,11 +92,6 @@ if hasattr(inspect, "markcoroutinefunction"):  # 3.12
         inspect.markcoroutinefunction(lambda number: the.coroutine(number)),
         inspect.markcoroutinefunction(lambda number: the.of_a_future(number)),
     ]
-LATE = [
-    lambda number: the.coroutine(number),
-    functools.wraps(the.coroutine)(lambda number: the.coroutine(number)),
-    functools.partial(lambda number: the.coroutine(number)),
-]
 GENERATORS = [the.generator, Callables.Generator(), functools.partial(the.generator)]
 ASYNC_GENERATORS = [the.async_generator, functools.partial(the.async_generator)]
 
@@ -118,40 +113,16 @@ def test_a_plain_callable_is_guarded_while_it_runs(fn: Callable[..., Any]) -> No
 
 
 @pytest.mark.parametrize("fn", COROUTINES)
-def test_a_coroutine_function_is_guarded_while_it_is_awaited(fn: Callable[..., Any]) -> None:
-    async def main() -> None:
-        coroutine = guard(21)
-        assert breaker.snapshot().admitted == 0
-        assert await coroutine == 42
-        assert fates(breaker) == {"succeeded": 1}
-        breaker.force_open()
-        coroutine = guard(21)
-        with pytest.raises(CircuitOpenError):
-            await coroutine
-
+async def test_a_coroutine_function_is_guarded_while_it_is_awaited(fn: Callable[..., Any]) -> None:
     bulkhead, breaker, guard = watched(fn)
-    asyncio.run(main())
-    assert bulkhead.in_flight == 0
-
-
-@pytest.mark.parametrize("fn", LATE)
-def test_a_plain_function_that_returns_a_coroutine_is_guarded_while_that_is_awaited(
-    fn: Callable[..., Any],
-) -> None:
-    """What was admitted for the call that made it is given back, as if never asked for."""
-
-    async def main() -> None:
-        coroutine = guard(21)
-        assert breaker.snapshot().admitted == 0
-        assert (bulkhead.in_flight, bulkhead.snapshot().completed) == (0, 0)
-        task = asyncio.create_task(coroutine)
-        await asyncio.sleep(0)
-        assert breaker.in_flight == bulkhead.in_flight == 1
-        assert await task == 42
-
-    bulkhead, breaker, guard = watched(fn)
-    asyncio.run(main())
+    coroutine = guard(21)
+    assert breaker.snapshot().admitted == 0
+    assert await coroutine == 42
     assert fates(breaker) == {"succeeded": 1}
+    breaker.force_open()
+    coroutine = guard(21)
+    with pytest.raises(CircuitOpenError):
+        await coroutine
     assert bulkhead.in_flight == 0
 
 
@@ -168,19 +139,16 @@ def test_a_generator_is_guarded_from_its_first_item_to_its_end(fn: Callable[...,
 
 
 @pytest.mark.parametrize("fn", ASYNC_GENERATORS)
-def test_an_async_generator_is_guarded_from_its_first_item_to_its_end(
+async def test_an_async_generator_is_guarded_from_its_first_item_to_its_end(
     fn: Callable[..., Any],
 ) -> None:
-    async def main() -> None:
-        stream = guard(21)
-        assert inspect.isasyncgen(stream)
-        assert bulkhead.snapshot().admitted == 0
-        assert await anext(stream) == 42
-        assert (bulkhead.in_flight, breaker.in_flight) == (1, 1)
-        assert [item async for item in stream] == []
-
     bulkhead, breaker, guard = watched(fn)
-    asyncio.run(main())
+    stream = guard(21)
+    assert inspect.isasyncgen(stream)
+    assert bulkhead.snapshot().admitted == 0
+    assert await anext(stream) == 42
+    assert (bulkhead.in_flight, breaker.in_flight) == (1, 1)
+    assert [item async for item in stream] == []
     assert (bulkhead.in_flight, fates(breaker)) == (0, {"succeeded": 1})
 
 

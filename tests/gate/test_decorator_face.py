@@ -1,6 +1,5 @@
 """A guarded function looks like the function: to people, inspect, copy, pickle and weakref."""
 
-import asyncio
 import contextlib
 import copy
 import functools
@@ -69,20 +68,6 @@ class Holder:
         def static() -> None: ...
 
 
-def test_it_wears_what_functools_wraps_would_copy() -> None:
-    wrapped = guard(original)
-    assert wrapped.__wrapped__ is original
-    for name in functools.WRAPPER_ASSIGNMENTS:
-        if hasattr(original, name):
-            assert getattr(wrapped, name) == getattr(original, name), name
-    original.mark = "mark"  # type: ignore[attr-defined]
-    try:
-        assert guard(original).mark == "mark"
-    finally:
-        del original.mark  # type: ignore[attr-defined]
-    assert not hasattr(wrapped, "mark")
-
-
 def test_its_signature_is_that_of_the_function() -> None:
     assert inspect.signature(guard(original)) == inspect.signature(original)
     assert inspect.signature(guard(guard(original))) == inspect.signature(original)
@@ -90,39 +75,6 @@ def test_its_signature_is_that_of_the_function() -> None:
     assert inspect.getsource(guard(original)) == inspect.getsource(original)
     assert inspect.getdoc(guard(original)) == inspect.getdoc(original)
     assert typing.get_type_hints(guard(original)) == typing.get_type_hints(original)
-
-
-def test_inspect_tells_what_it_returns() -> None:
-    kinds = (
-        inspect.iscoroutinefunction,
-        inspect.isgeneratorfunction,
-        inspect.isasyncgenfunction,
-        asyncio.iscoroutinefunction if sys.version_info < (3, 14) else inspect.iscoroutinefunction,
-    )
-    told = {
-        fn: [kind(fn) for kind in kinds] for fn in (plain, coroutine, generator, async_generator)
-    }
-    assert told == {
-        plain: [False, False, False, False],
-        coroutine: [True, False, False, True],
-        generator: [False, True, False, False],
-        async_generator: [False, False, True, False],
-    }
-    assert [kind(guard(coroutine)) for kind in kinds] == told[coroutine]
-    assert callable(plain)
-    assert inspect.isroutine(plain)
-    assert not inspect.isclass(plain)
-    assert inspect.isfunction(plain)
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="markcoroutinefunction came with 3.12")
-def test_a_mark_as_coroutine_function_is_kept() -> None:
-    @inspect.markcoroutinefunction
-    def marked() -> Any:
-        return coroutine()
-
-    assert inspect.iscoroutinefunction(guard(marked))
-    asyncio.run(guard(marked)())
 
 
 def test_annotations_are_looked_at_when_somebody_looks() -> None:
@@ -288,12 +240,6 @@ def test_it_keeps_policy_and_function_alive_and_in_a_cycle_dies_with_them() -> N
     guarded = places()(original)
     gc.collect()
     assert guarded(1, c=True) == []
-
-
-def test_a_lambda_and_a_builtin_have_their_names() -> None:
-    assert guard(lambda: 1).__name__ == "<lambda>"
-    assert guard(len).__name__ == "len"
-    assert str(inspect.signature(guard(len))) == str(inspect.signature(len))
 
 
 def test_a_callable_that_is_a_tuple_has_its_own_signature():

@@ -1,6 +1,5 @@
 """Guarded methods bind as functions do."""
 
-import abc
 import asyncio
 import functools
 import inspect
@@ -124,22 +123,6 @@ def test_a_bound_method_is_a_method_of_the_guard() -> None:
     assert bound.__wrapped__(service, 9) == (service, 9)
 
 
-def test_a_method_call_counts_once() -> None:
-    breaker = CircuitBreaker("b")
-
-    class Counted:
-        @breaker
-        def method(self) -> None: ...
-
-    it = Counted()
-    for _ in range(100):
-        it.method()
-    bound = it.method
-    bound()
-    Counted.method(it)
-    assert fates(breaker) == {"succeeded": 102}
-
-
 def test_a_guard_set_on_an_instance_does_not_bind() -> None:
     service: Any = Service()
     service.loose = guard(lambda *args: args)
@@ -155,17 +138,6 @@ def test_a_method_may_be_guarded_when_the_class_is_there_already() -> None:
     it = Plain()
     assert it.method() is it
     assert places()(it.method)() is it
-
-
-def test_an_abstract_method_stays_abstract() -> None:
-    class Abstract(abc.ABC):
-        @guard
-        @abc.abstractmethod
-        def method(self) -> None: ...
-
-    assert Abstract.__abstractmethods__ == {"method"}
-    with pytest.raises(TypeError, match="abstract"):
-        Abstract()  # type: ignore[abstract]
 
 
 def test_what_a_class_makes_a_class_or_static_method_by_its_name_is_one() -> None:
@@ -191,11 +163,6 @@ def test_what_a_class_makes_a_class_or_static_method_by_its_name_is_one() -> Non
     assert Base.seen == [(Sub, {"option": 1})]
     assert (Base[1], Sub[2]) == ((Base, 1), (Sub, 2))
     assert Sub("x").name == "x"
-
-
-def test_a_method_called_on_the_wrong_thing_is_an_error_of_its_own() -> None:
-    with pytest.raises(TypeError):
-        Service.method()  # type: ignore[call-arg]
 
 
 class Traced:

@@ -9,15 +9,15 @@ import pydoc
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from holdfast import CircuitBreaker, CircuitOpenError
+from holdfast import CircuitBreaker
 from holdfast._native.gate import Guard
-from tests.gate.parts import fates, tripping
+from tests.gate.parts import fates
 
 guard = CircuitBreaker("passes")
 NAMES = ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__", "__type_params__")
@@ -367,24 +367,6 @@ def test_dir_names_annotations_that_cannot_be_had_yet() -> None:
     assert "__annotations__" in dir(guard(namespace["fn"]))
 
 
-def test_a_protocol_that_asks_for_a_name_is_met() -> None:
-    @typing.runtime_checkable
-    class Named(typing.Protocol):
-        __name__: str
-
-        def __call__(self) -> Any: ...
-
-    assert isinstance(guard(add), Named)
-
-
-def test_a_guard_is_an_ordinary_function_to_pattern_matching() -> None:
-    match guard(add):
-        case types.FunctionType() as it:
-            assert it(1) == 6
-        case _:
-            raise AssertionError
-
-
 def test_ten_thousand_guards_of_guards_are_looked_at_without_recursion() -> None:
     it: Any = add
     for _ in range(10_000):
@@ -395,23 +377,6 @@ def test_ten_thousand_guards_of_guards_are_looked_at_without_recursion() -> None
         add.__code__,
         add.__annotations__,
     )
-
-
-def test_a_generator_function_that_is_guarded_makes_a_context_manager() -> None:
-    import contextlib
-
-    breaker = tripping()
-
-    @contextlib.contextmanager
-    @breaker
-    def lent() -> Iterator[int]:
-        yield 1
-
-    with lent() as it:
-        assert (it, breaker.in_flight) == (1, 1)
-    breaker.force_open()
-    with pytest.raises(CircuitOpenError), lent():
-        pass
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="markcoroutinefunction came with 3.12")

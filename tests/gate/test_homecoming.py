@@ -10,8 +10,9 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot f
 
 # What each of the following begins with: a pipeline of all policies and ways to look at it.
 POLICIES = """
-    import asyncio, gc, os, sys, threading, warnings
+    import asyncio, contextlib, gc, os, sys, threading, types, warnings
     import holdfast as hf
+    from tests.apart import in_child
 
     breaker = hf.CircuitBreaker("b", half_open_max_calls=1, success_threshold=1)
     bulkhead = hf.Bulkhead("places", max_concurrent=2, max_waiting=2, max_wait=None)
@@ -21,19 +22,9 @@ POLICIES = """
     def held():
         return breaker.in_flight, bulkhead.in_flight, bulkhead.waiting
 
-    def in_child(check):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where threads run
-            pid = os.fork()
-        if pid == 0:
-            try:
-                check()
-                os._exit(0)
-            except BaseException:
-                import traceback
-                traceback.print_exc()
-                os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
+    @types.coroutine
+    def suspend():
+        yield
 """
 
 WAYS = {
@@ -50,18 +41,10 @@ WAYS = {
         yield 1
     kept = [stream()]; next(kept[0]); end = kept.clear""",
     "coroutine": """
-    import types
-    @types.coroutine
-    def suspend():
-        yield
     async def work():
         await suspend()
     it = pipeline.acall(work); it.send(None); end = it.close""",
     "finished coroutine": """
-    import types
-    @types.coroutine
-    def suspend():
-        yield
     @pipeline
     async def work():
         await suspend()
@@ -76,6 +59,11 @@ WAYS = {
         with pipeline:
             yield 1
     items = stream(); next(items); end = lambda: list(items)""",
+    "entry made by hand": """
+    pipeline.__enter__()
+    def end():
+        with contextlib.suppress(RuntimeError):  # in the child there is no entry to leave
+            pipeline.__exit__(None, None, None)""",
 }
 
 
@@ -138,8 +126,6 @@ def test_a_child_forked_inside_a_guarded_call_returns_from_it() -> None:  # trap
     run_apart(
         POLICIES
         + """
-    import types
-
     @types.coroutine
     def fork():
         yield
@@ -248,10 +234,6 @@ ENDS = {
             pipeline.policies
     items = stream(); next(items)""",
     "coroutine": """
-    import types
-    @types.coroutine
-    def suspend():
-        yield
     @pipeline
     async def work():
         await suspend()

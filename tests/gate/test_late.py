@@ -35,55 +35,46 @@ def again(attempts: int) -> hf.Retry:
 
 
 @each
-def test_it_counts_when_it_has_run(kind: Kind) -> None:
-    async def main() -> None:
-        late = breaker(kind.give)(work)
-        assert (work.ran, fates(breaker)) == (0, {})
-        await kind.drive(late)
-        assert (work.ran, fates(breaker)) == (1, {"succeeded": 1})
-
+async def test_it_counts_when_it_has_run(kind: Kind) -> None:
     breaker, work = hf.CircuitBreaker("b"), Work()
-    asyncio.run(main())
+    late = breaker(kind.give)(work)
+    assert (work.ran, fates(breaker)) == (0, {})
+    await kind.drive(late)
+    assert (work.ran, fates(breaker)) == (1, {"succeeded": 1})
 
 
 @each
-def test_its_failures_open_the_breaker_and_then_it_does_not_run(kind: Kind) -> None:
-    async def main() -> None:
-        guard = breaker(kind.give)
-        ready = guard(work)
-        with pytest.raises(LostError):
-            await kind.drive(guard(work))
-        with pytest.raises(hf.CircuitOpenError):
-            guard(work)
-        with pytest.raises(hf.CircuitOpenError):
-            await kind.drive(ready)
-        assert (work.ran, fates(breaker)) == (1, {"failed": 1})
-
+async def test_its_failures_open_the_breaker_and_then_it_does_not_run(kind: Kind) -> None:
     breaker, work = tripping(), Work(failures=9)
-    asyncio.run(main())
+    guard = breaker(kind.give)
+    ready = guard(work)
+    with pytest.raises(LostError):
+        await kind.drive(guard(work))
+    with pytest.raises(hf.CircuitOpenError):
+        guard(work)
+    with pytest.raises(hf.CircuitOpenError):
+        await kind.drive(ready)
+    assert (work.ran, fates(breaker)) == (1, {"failed": 1})
 
 
 @each
-def test_it_has_its_place_while_it_runs(kind: Kind) -> None:
+async def test_it_has_its_place_while_it_runs(kind: Kind) -> None:
     class Watched(Work):
         def run(self) -> str:
             inside.append(bulkhead.in_flight)
             return super().run()
 
-    async def main() -> None:
-        late = bulkhead(kind.give)(Watched())
-        assert bulkhead.in_flight == 0
-        await kind.drive(late)
-        assert bulkhead.in_flight == 0
-
     bulkhead, inside = places(), []
-    asyncio.run(main())
+    late = bulkhead(kind.give)(Watched())
+    assert bulkhead.in_flight == 0
+    await kind.drive(late)
+    assert bulkhead.in_flight == 0
     assert inside == [1]
 
 
 @each
 @pytest.mark.parametrize("how", ["decorated", "wrapped", "partial", "method", "object"])
-def test_however_the_function_is_written(kind: Kind, how: str) -> None:
+async def test_however_the_function_is_written(kind: Kind, how: str) -> None:
     class Written:
         give = staticmethod(kind.give)
 
@@ -97,103 +88,75 @@ def test_however_the_function_is_written(kind: Kind, how: str) -> None:
     def wrapped(work: Work) -> Any:
         return kind.give(work)
 
-    async def main() -> None:
-        guards = {
-            "decorated": breaker(kind.give),
-            "wrapped": breaker(wrapped),
-            "partial": functools.partial(breaker(functools.partial(kind.give, work))),
-            "method": breaker(Written().method),
-            "object": breaker(Written()),
-        }
-        arguments = () if how == "partial" else (work,)
-        with pytest.raises(LostError):
-            await kind.drive(guards[how](*arguments))
-        assert fates(breaker) == {"failed": 1}
-
     breaker, work = hf.CircuitBreaker("b"), Work(failures=1)
-    asyncio.run(main())
+    guards = {
+        "decorated": breaker(kind.give),
+        "wrapped": breaker(wrapped),
+        "partial": functools.partial(breaker(functools.partial(kind.give, work))),
+        "method": breaker(Written().method),
+        "object": breaker(Written()),
+    }
+    arguments = () if how == "partial" else (work,)
+    with pytest.raises(LostError):
+        await kind.drive(guards[how](*arguments))
+    assert fates(breaker) == {"failed": 1}
 
 
 @each
-def test_call_hands_it_over_guarded_or_says_how_to_await_it(kind: Kind) -> None:
-    async def main() -> None:
-        if kind in (AWAITABLES["coroutine"], AWAITABLES["awaited only"]):
-            with pytest.raises(TypeError, match=r"returned an? .*; use 'await acall\(\)'"):
-                breaker.call(kind.give, work)
-            late = breaker.acall(kind.give, work)
-        else:
-            late = breaker.call(kind.give, work)
-        with pytest.raises(LostError):
-            await kind.drive(late)
-        assert fates(breaker) == {"failed": 1}
-
+async def test_call_hands_it_over_guarded_or_says_how_to_await_it(kind: Kind) -> None:
     breaker, work = hf.CircuitBreaker("b"), Work(failures=1)
-    asyncio.run(main())
+    if kind in (AWAITABLES["coroutine"], AWAITABLES["awaited only"]):
+        with pytest.raises(TypeError, match=r"returned an? .*; use 'await acall\(\)'"):
+            breaker.call(kind.give, work)
+        late = breaker.acall(kind.give, work)
+    else:
+        late = breaker.call(kind.give, work)
+    with pytest.raises(LostError):
+        await kind.drive(late)
+    assert fates(breaker) == {"failed": 1}
 
 
 @each
-def test_a_retry_runs_it_again(kind: Kind) -> None:
-    async def main() -> None:
-        guard = pipe(again(attempts=3), breaker)(kind.give)
-        assert await kind.drive(guard(work)) == "done"
-        assert (work.ran, fates(breaker)) == (3, {"succeeded": 1, "failed": 2})
-
+async def test_a_retry_runs_it_again(kind: Kind) -> None:
     breaker, work = hf.CircuitBreaker("b"), Work(failures=2)
-    asyncio.run(main())
-
-
-@each
-def test_the_standard_pipeline_takes_it(kind: Kind) -> None:
-    async def main() -> None:
-        guard = standard(kind.give)
-        assert await kind.drive(guard(work)) == "done"
-        assert (work.ran, standard.policies[2].snapshot().admitted) == (2, 2)
-
-    work = Work(failures=1)
-    standard = hf.Pipeline.standard("p", backoff=hf.Constant(0))
-    asyncio.run(main())
+    guard = pipe(again(attempts=3), breaker)(kind.give)
+    assert await kind.drive(guard(work)) == "done"
+    assert (work.ran, fates(breaker)) == (3, {"succeeded": 1, "failed": 2})
 
 
 @each
 @pytest.mark.filterwarnings("ignore:.* event loop stands still")  # while the function is called
-def test_in_a_pipeline_with_a_thread_it_is_driven_where_the_caller_is(kind: Kind) -> None:
-    async def main() -> None:
-        for guarded in (pipe(threaded, breaker), pipe(breaker, threaded)):
-            with pytest.raises(LostError):
-                await kind.drive(guarded(kind.give)(Work(failures=1)))
-
+async def test_in_a_pipeline_with_a_thread_it_is_driven_where_the_caller_is(kind: Kind) -> None:
     breaker = hf.CircuitBreaker("b")
     threaded = hf.Timeout(60, thread=True)
-    asyncio.run(main())
+    for guarded in (pipe(threaded, breaker), pipe(breaker, threaded)):
+        with pytest.raises(LostError):
+            await kind.drive(guarded(kind.give)(Work(failures=1)))
     assert fates(breaker) == {"failed": 2}
 
 
 @each
 @pytest.mark.parametrize("method", ["try_call", "call_with_stats"])
-def test_an_outcome_cannot_tell_of_it(kind: Kind, method: str) -> None:
+async def test_an_outcome_cannot_tell_of_it(kind: Kind, method: str) -> None:
     """Which is said, and nothing of it has run, or complains that it never did."""
 
-    async def main() -> None:
-        breaker, work = hf.CircuitBreaker("b"), Work()
-        for guarded in (breaker, pipe(again(attempts=2), breaker)):
-            with pytest.raises(TypeError, match=rf"{method}\(\) got .*, which returned an? .*use"):
-                getattr(guarded, method)(kind.give, work)
-        assert (work.ran, fates(breaker), breaker.snapshot().in_flight) == (0, {}, 0)
-
-    asyncio.run(main())
+    breaker, work = hf.CircuitBreaker("b"), Work()
+    for guarded in (breaker, pipe(again(attempts=2), breaker)):
+        with pytest.raises(TypeError, match=rf"{method}\(\) got .*, which returned an? .*use"):
+            getattr(guarded, method)(kind.give, work)
+    assert (work.ran, fates(breaker), breaker.snapshot().in_flight) == (0, {}, 0)
 
 
 @pytest.mark.parametrize("method", ["acall", "try_acall", "acall_with_stats"])
 @pytest.mark.parametrize("controlled", [False, True])
 @pytest.mark.parametrize("kind", STREAMS.values(), ids=STREAMS)
-def test_acall_refuses_what_cannot_be_awaited(kind: Kind, controlled: bool, method: str) -> None:
-    async def main() -> None:
-        guarded = pipe(hf.Fallback("none"), again(attempts=2), breaker) if controlled else breaker
-        with pytest.raises(TypeError, match=r"needs a function that returns an awaitable"):
-            await getattr(guarded, method)(kind.give, Work())
-
+async def test_acall_refuses_what_cannot_be_awaited(
+    kind: Kind, controlled: bool, method: str
+) -> None:
     breaker = hf.CircuitBreaker("b")
-    asyncio.run(main())
+    guarded = pipe(hf.Fallback("none"), again(attempts=2), breaker) if controlled else breaker
+    with pytest.raises(TypeError, match=r"needs a function that returns an awaitable"):
+        await getattr(guarded, method)(kind.give, Work())
     assert fates(breaker).keys() < {"ignored", "abandoned"}  # it proves nothing
 
 
@@ -222,7 +185,7 @@ def test_what_has_to_wait_waits_where_it_is_driven(kind: Kind, controlled: bool)
     asyncio.run(main())
 
 
-def test_what_gives_something_else_this_time_is_admitted_all_the_same() -> None:
+async def test_what_gives_something_else_this_time_is_admitted_all_the_same() -> None:
     cached: list[str] = []
 
     @(
@@ -233,23 +196,14 @@ def test_what_gives_something_else_this_time_is_admitted_all_the_same() -> None:
     def get() -> Any:
         return cached[0] if cached else Work().coroutine()
 
-    async def main() -> None:
-        cached.append(await get())
-        with pytest.warns(RuntimeWarning, match="event loop"):
-            assert get() == "done"
-
-    asyncio.run(main())
+    cached.append(await get())
+    with pytest.warns(RuntimeWarning, match="event loop"):
+        assert get() == "done"
     assert limiter.snapshot().allowed == 2
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_stands_in_for_it_is_awaited_as_it_would_be(known: bool) -> None:
-    async def main() -> None:
-        if known:
-            assert await guard(work) == "done"
-        breaker.force_open()
-        assert await guard(work) == "none"
-
+async def test_what_stands_in_for_it_is_awaited_as_it_would_be(known: bool) -> None:
     work, breaker = Work(), hf.CircuitBreaker("b")
 
     @pipe(hf.Fallback("none"), breaker)
@@ -257,7 +211,10 @@ def test_what_stands_in_for_it_is_awaited_as_it_would_be(known: bool) -> None:
     def guard(work: Work) -> Any:
         return work.coroutine()
 
-    asyncio.run(main())
+    if known:
+        assert await guard(work) == "done"
+    breaker.force_open()
+    assert await guard(work) == "none"
 
 
 @pytest.mark.parametrize("ended", ["never begun", "failed", "open"])
@@ -265,22 +222,19 @@ def test_what_stands_in_for_it_is_awaited_as_it_would_be(known: bool) -> None:
 @pytest.mark.parametrize(
     "other", ["value", contextlib.nullcontext("value")], ids=["value", "block"]
 )
-def test_what_stands_in_for_a_context_manager_is_entered_as_it_would_be(
+async def test_what_stands_in_for_a_context_manager_is_entered_as_it_would_be(
     ended: str, is_async: bool, other: Any
 ) -> None:
-    async def main() -> None:
-        if ended == "never begun":
-            breaker.force_open()
-        late = guard(work)
-        if ended == "open":
-            breaker.force_open()
-        assert await (entered if is_async else within)(late) == "value"
-
     work, breaker = Work(failures=9), hf.CircuitBreaker("b")
     make = contextlib.asynccontextmanager if is_async else contextlib.contextmanager
     generator: Any = Work.async_generator if is_async else Work.generator
     guard = pipe(hf.Fallback(other), breaker)(make(generator))
-    asyncio.run(main())
+    if ended == "never begun":
+        breaker.force_open()
+    late = guard(work)
+    if ended == "open":
+        breaker.force_open()
+    assert await (entered if is_async else within)(late) == "value"
 
 
 @pytest.mark.parametrize(
@@ -292,34 +246,28 @@ def test_what_stands_in_for_an_awaitable_is_entered_where_that_would_be(other: A
 
 
 @pytest.mark.parametrize("other", [(), ("value",), ("two", "values")])
-def test_a_tuple_stands_in_as_it_is(other: tuple[str, ...]) -> None:
-    async def main() -> None:
-        breaker.force_open()
-        assert await wrapped(Work()) == other
-        assert await within(manager(Work())) == other
-        assert await entered(async_manager(Work())) == other
-
+async def test_a_tuple_stands_in_as_it_is(other: tuple[str, ...]) -> None:
     breaker = hf.CircuitBreaker("b")
     guard = pipe(hf.Fallback(other), breaker)
     wrapped: Any = guard(functools.wraps(Work.coroutine)(lambda work: work.coroutine()))
     manager: Any = guard(contextlib.contextmanager(Work.generator))
     async_manager: Any = guard(contextlib.asynccontextmanager(Work.async_generator))
-    asyncio.run(main())
+    breaker.force_open()
+    assert await wrapped(Work()) == other
+    assert await within(manager(Work())) == other
+    assert await entered(async_manager(Work())) == other
 
 
 @pytest.mark.parametrize("other", [(), ("value",), ("two", "values")])
-def test_a_tuple_that_is_admitted_late_is_the_result(other: tuple[str, ...]) -> None:
-    async def main() -> None:
-        guard = limiter(lambda: Work().coroutine() if first else other)
-        await guard()
-        first.clear()
-        with pytest.warns(RuntimeWarning, match="event loop"):
-            assert guard() == other
-
+async def test_a_tuple_that_is_admitted_late_is_the_result(other: tuple[str, ...]) -> None:
     first = [True]
     clock = hf.ManualClock(auto=True)
     limiter = hf.RateLimiter("l", rate=1, burst=1, max_wait=None, clock=clock)
-    asyncio.run(main())
+    guard = limiter(lambda: Work().coroutine() if first else other)
+    await guard()
+    first.clear()
+    with pytest.warns(RuntimeWarning, match="event loop"):
+        assert guard() == other
 
 
 # ---- awaitable objects ----
@@ -337,14 +285,11 @@ def test_an_awaitable_object_stays_what_it_is() -> None:
     assert hasattr(breaker(lambda: Query(Work()))(), "__aiter__")
 
 
-def test_a_block_that_raises_is_judged_as_one_under_the_policy_itself() -> None:
-    async def main() -> None:
-        with pytest.raises(LostError):
-            async with breaker(lambda: request)():
-                raise LostError
-
+async def test_a_block_that_raises_is_judged_as_one_under_the_policy_itself() -> None:
     breaker, request = hf.CircuitBreaker("b"), Request(Work())
-    asyncio.run(main())
+    with pytest.raises(LostError):
+        async with breaker(lambda: request)():
+            raise LostError
     assert fates(breaker) == {"failed": 1}
     assert [type(error) for error in request.left] == [LostError]
 
@@ -369,20 +314,17 @@ class Coroutinelike(Request):
         self.coroutine.close()
 
 
-def test_a_task_can_be_made_of_what_has_the_methods_of_a_coroutine() -> None:
-    async def main() -> None:
-        assert await asyncio.create_task(breaker(Coroutinelike)(work)) == "done"
-        breaker(Coroutinelike)(work).close()
-        ready = [breaker(Coroutinelike)(work) for _ in range(2)]
-        breaker.force_open()
-        with pytest.raises(hf.CircuitOpenError):
-            await ready[0]
-        with pytest.raises(hf.CircuitOpenError):
-            async with ready[1]:
-                pass
-
+async def test_a_task_can_be_made_of_what_has_the_methods_of_a_coroutine() -> None:
     breaker, work = hf.CircuitBreaker("b"), Work()
-    asyncio.run(main())
+    assert await asyncio.create_task(breaker(Coroutinelike)(work)) == "done"
+    breaker(Coroutinelike)(work).close()
+    ready = [breaker(Coroutinelike)(work) for _ in range(2)]
+    breaker.force_open()
+    with pytest.raises(hf.CircuitOpenError):
+        await ready[0]
+    with pytest.raises(hf.CircuitOpenError):
+        async with ready[1]:
+            pass
     assert fates(breaker) == {"succeeded": 1}
 
 

@@ -1,21 +1,16 @@
 """Hundreds of retried calls of each kind and end leave neither memory nor references behind."""
 
 import contextlib
-import gc
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from holdfast import Bulkhead, Constant, ManualClock, Pipeline, Rejected, Retry, RetryBudget
-from holdfast._native import gate
 from tests.gate.parts import suspend
-from tests.gate.test_leaks import drive, growth
+from tests.gate.test_leaks import ERROR, RESULT, drive, growth, left_behind
 
 CALLS = 300
-ERROR = LookupError("the call's own")
-RESULT = object()
 
 
 class Backoff(Constant):
@@ -201,27 +196,6 @@ ENDS = [
 ]
 
 
-def references(calls: Calls) -> dict[str, int]:
-    things = {
-        "pipeline": calls.pipeline,
-        "retry": calls.retry,
-        "budget": calls.budget,
-        "result": RESULT,
-        "error": ERROR,
-        "none": None,
-        "Guard": gate.Guard,
-        "GuardedCoroutine": gate.GuardedCoroutine,
-        "Outcome": gate.Outcome,
-        "Permit": gate.Permit,
-    }
-    return {name: sys.getrefcount(thing) for name, thing in things.items()}
-
-
-def collect() -> None:
-    ERROR.__traceback__ = ERROR.__context__ = None
-    gc.collect()
-
-
 @pytest.mark.filterwarnings("ignore:.*was never awaited")
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("kind", KINDS)
@@ -233,19 +207,7 @@ def test_retried_calls_leave_nothing_behind(kind: Callable[[Calls], None], end: 
         kind(calls)
         ERROR.__traceback__ = None  # it grows with each raise, ours or not
 
-    for _ in range(100):
-        work()
-    collect()
-    before = references(calls)
-    assert growth(work, CALLS) < 50
-    collect()
-    after = references(calls)
-    changed = {
-        name: after[name] - before[name]
-        for name in before
-        if abs(after[name] - before[name]) > (70 if name[0].isupper() or name == "none" else 0)
-    }
-    assert changed == {}
+    assert left_behind(work, calls, CALLS) == {}
 
 
 def test_making_and_dropping_retries_leaves_nothing_behind() -> None:  # trap 67

@@ -74,13 +74,33 @@ def test_a_policy_may_be_let_go_of_while_it_is_entered(method: str) -> None:
     assert breaker.in_flight == 0
 
 
-def test_a_permit_may_be_let_go_of_while_it_is_settled() -> None:
+def settling(pipeline: Any) -> Any:
+    return pipeline._permit().failure
+
+
+def settling_with_an_error(pipeline: Any) -> Any:
+    return partial(pipeline._permit().failure, KeyError())
+
+
+def ending_a_block_of_a_permit(pipeline: Any) -> Any:
+    return partial(pipeline._permit().__exit__, KeyError, KeyError(), None)
+
+
+def leaving_by_hand(pipeline: Any) -> Any:
+    pipeline.__enter__()
+    pipeline.__enter__()  # the call from inside the call is to leave one as well
+    return partial(type(pipeline).__exit__, pipeline, KeyError, KeyError(), None)
+
+
+@pytest.mark.parametrize(
+    "ends", [settling, settling_with_an_error, ending_a_block_of_a_permit, leaving_by_hand]
+)
+def test_what_is_held_may_be_let_go_of_while_it_is_left(ends: Any) -> None:
     first, last = (Exhausting(name, failure_threshold=1) for name in ("first", "last"))
     pipeline = pipe(first, last)
-    permit = pipeline._permit()
-    last.items = items = iter(permit.failure, False)
+    last.items = items = iter(ends(pipeline), Whatever())
     gone = weakref.ref(pipeline)
-    del permit, pipeline
+    del pipeline
     assert next(items, "no more") == "no more"
     assert gone() is None
     assert (first.in_flight, last.in_flight) == (0, 0)
@@ -168,35 +188,3 @@ def test_a_policy_may_be_let_go_of_while_it_calls(make: Any, method: str) -> Non
     assert seen[0] == (True, True)
     if len(seen) > 2:  # the nested call, made first, and then the attempt that follows
         assert all(kept for kept, _ in (one for one in seen if isinstance(one, tuple)))
-
-
-@pytest.mark.parametrize("how", ["failure", "exit"])
-def test_a_permit_may_be_let_go_of_while_it_is_settled_with_an_error(how: str) -> None:
-    first, last = (Exhausting(name, failure_threshold=1) for name in ("first", "last"))
-    pipeline = pipe(first, last)
-    permit = pipeline._permit()
-    call = (
-        partial(permit.failure, KeyError())
-        if how == "failure"
-        else partial(permit.__exit__, KeyError, KeyError(), None)
-    )
-    last.items = items = iter(call, Whatever())
-    gone = weakref.ref(pipeline)
-    del permit, pipeline, call
-    assert next(items, "no more") == "no more"
-    assert gone() is None
-    assert first.state is last.state is State.OPEN
-
-
-def test_an_entry_may_be_let_go_of_while_it_is_left_by_hand() -> None:
-    first, last = (Exhausting(name, failure_threshold=1) for name in ("first", "last"))
-    pipeline = pipe(first, last)
-    pipeline.__enter__()
-    pipeline.__enter__()  # the call from inside the call is to leave one as well
-    leave = partial(type(pipeline).__exit__, pipeline, KeyError, KeyError(), None)
-    last.items = items = iter(leave, Whatever())
-    gone = weakref.ref(pipeline)
-    del pipeline, leave
-    assert next(items, "no more") == "no more"
-    assert gone() is None
-    assert first.state is last.state is State.OPEN

@@ -14,7 +14,6 @@ from holdfast._native import gate
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.histogram import Histogram
 from holdfast.clock import system_clock
-from tests.apart import run_apart
 from tests.gate.parts import places, tokens, tripping
 
 NATIVE = [
@@ -26,49 +25,6 @@ NATIVE = [
     gate.Rejected,
     gate.HoldfastError,
 ]
-
-
-def test_a_second_interpreter_is_refused_and_the_first_goes_on() -> None:
-    run_apart(
-        """
-        import sys
-        import holdfast as hf
-
-        breaker = hf.CircuitBreaker("b")
-        guard = breaker(int)
-        try:
-            import _interpreters as interpreters
-        except ImportError:
-            import _xxsubinterpreters as interpreters
-
-        source = '''
-        def attempt():
-            try:
-                import holdfast
-            except ImportError:
-                return
-            raise SystemError("a second interpreter got it")
-
-        attempt()
-        attempt()
-        '''
-        import textwrap
-        for isolated in (True, False):
-            config = "isolated" if isolated else "legacy"
-            try:
-                number = interpreters.create(isolated=isolated)
-            except TypeError:
-                number = interpreters.create(config)
-            error = interpreters.run_string(number, textwrap.dedent(source))
-            assert error is None, error
-            interpreters.destroy(number)
-            assert guard() == 0
-            assert breaker.call(int) == 0
-            with breaker:
-                pass
-        assert breaker.snapshot().succeeded % 3 == 0
-        """
-    )
 
 
 def test_the_constants_and_types_are_there() -> None:

@@ -3,6 +3,7 @@
 What CPython recurses through on its own account, such as methods of methods, is not looked at.
 """
 
+import asyncio
 import functools
 import types
 import weakref
@@ -11,15 +12,22 @@ from typing import Any
 
 import pytest
 
-from holdfast import CircuitBreaker
+from holdfast import Bulkhead, CircuitBreaker, Fallback, Pipeline, Retry, Timeout, deadline
 
 MANY = 100_000
 breaker = CircuitBreaker("b", ignore=(RecursionError, LookupError))
 
 
-def nested(innermost: Any, times: int = MANY) -> Any:
+places = Bulkhead("places", max_concurrent=1_000_000)
+controlled = Pipeline(
+    "controlled", Fallback(3, on=KeyError), Timeout(30), Retry("r"), breaker, places
+)
+each_policy = pytest.mark.parametrize("policy", [breaker, controlled], ids=["plain", "controlled"])
+
+
+def nested(innermost: Any, times: int = MANY, policy: Any = breaker) -> Any:
     for _ in range(times):
-        innermost = breaker(innermost)
+        innermost = policy(innermost)
     return innermost
 
 
@@ -57,18 +65,31 @@ def test_a_long_chain_of_guards_dies_without_overflowing_the_stack() -> None:
     assert innermost() is None
 
 
+@each_policy
 @pytest.mark.parametrize("fn", [plain, coroutine])
-def test_a_call_through_too_many_guards_is_a_recursion_error(fn: Callable[[], Any]) -> None:
+def test_a_call_through_too_many_guards_is_a_recursion_error(
+    fn: Callable[[], Any], policy: Any
+) -> None:
     with pytest.raises(RecursionError):
-        nested(fn)()
-    assert breaker.in_flight == 0
+        nested(fn, policy=policy)()
+    assert (breaker.in_flight, places.in_flight, deadline()) == (0, 0, None)
 
 
-def test_guards_within_the_limit_call_through() -> None:
-    assert nested(plain, 50)() == 1
-    with pytest.raises(StopIteration) as stop:
-        nested(coroutine, 50)().send(None)
-    assert stop.value.value == 1
+@each_policy
+def test_guards_within_the_limit_call_through(policy: Any) -> None:
+    assert nested(plain, 50, policy)() == 1
+    assert asyncio.run(nested(coroutine, 50, policy)()) == 1
+    assert places.in_flight == 0
+
+
+def test_a_function_may_call_itself_through_its_own_pipeline() -> None:
+    def down(n: int) -> int:
+        return 0 if n == 0 else 1 + controlled.call(down, n - 1)
+
+    assert down(50) == 50
+    with pytest.raises(RecursionError):
+        down(MANY)
+    assert (places.in_flight, deadline()) == (0, None)
 
 
 def chained_coroutines() -> Any:

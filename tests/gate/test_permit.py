@@ -115,29 +115,6 @@ def test_collected_in_a_cycle_it_frees_its_place() -> None:
     bulkhead._permit().success()
 
 
-def test_the_probe_of_a_lost_permit_is_taken_by_the_next_after_its_deadline() -> None:  # trap 4
-    from holdfast import ManualClock
-
-    clock = ManualClock()
-    breaker = half_open(clock=clock, probe_timeout=5.0)
-    lost = breaker.acquire()
-    with pytest.raises(CircuitOpenError):
-        breaker.acquire()
-    clock.advance(5)
-    breaker.acquire().success()
-    assert breaker.state is State.CLOSED
-    assert lost.failure(OSError()) is True
-    assert breaker.state is State.CLOSED  # trap 2
-    assert breaker.snapshot().late == 1
-
-
-def test_it_may_be_settled_in_another_thread() -> None:
-    breaker, bulkhead = CircuitBreaker("b"), places()
-    permit = pipe(breaker, bulkhead).acquire()
-    Party(permit.success).result()
-    assert (bulkhead.in_flight, fates(breaker)) == (0, {"succeeded": 1})
-
-
 def test_of_many_threads_one_settles_it() -> None:
     breaker, start = CircuitBreaker("b"), threading.Barrier(8)
 
@@ -153,19 +130,16 @@ def test_of_many_threads_one_settles_it() -> None:
     assert breaker.snapshot().settled_twice == 350
 
 
-def test_an_asynchronous_one_is_the_same() -> None:
-    async def main() -> None:
-        permit = await pipeline._apermit()
-        assert bulkhead.in_flight == 1
-        with pytest.raises(BulkheadFullError):
-            await pipeline._apermit()
-        assert permit.success() is True
-        with await pipeline._apermit():
-            assert bulkhead.in_flight == 1
-
+async def test_an_asynchronous_one_is_the_same() -> None:
     bulkhead, breaker = places(1), CircuitBreaker("b")
     pipeline = pipe(breaker, bulkhead)
-    asyncio.run(main())
+    permit = await pipeline._apermit()
+    assert bulkhead.in_flight == 1
+    with pytest.raises(BulkheadFullError):
+        await pipeline._apermit()
+    assert permit.success() is True
+    with await pipeline._apermit():
+        assert bulkhead.in_flight == 1
     assert (bulkhead.in_flight, fates(breaker)) == (0, {"succeeded": 2})
 
 

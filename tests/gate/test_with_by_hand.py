@@ -81,23 +81,6 @@ def test_entering_and_leaving_by_hand() -> None:
     assert bulkhead.in_flight == 0
 
 
-def test_entering_twice_by_hand_takes_two_exits() -> None:
-    bulkhead = places()
-    bulkhead.__enter__()
-    bulkhead.__enter__()
-    assert bulkhead.in_flight == 2
-    bulkhead.__exit__(*NOTHING)
-    bulkhead.__exit__(*NOTHING)
-    assert bulkhead.in_flight == 0
-
-
-def test_an_entry_made_by_hand_may_be_left_in_another_thread() -> None:
-    bulkhead = places()
-    bulkhead.__enter__()
-    Party(lambda: bulkhead.__exit__(*NOTHING)).result()
-    assert bulkhead.in_flight == 0
-
-
 @pytest.mark.parametrize("exit_first", [True, False])
 def test_methods_looked_up_beforehand_may_be_called_later(exit_first: bool) -> None:
     bulkhead = places()
@@ -110,17 +93,6 @@ def test_methods_looked_up_beforehand_may_be_called_later(exit_first: bool) -> N
         assert bulkhead.in_flight == 1
         leave(*NOTHING)
         assert bulkhead.in_flight == 0
-
-
-def test_a_method_kept_aside_does_not_disturb_later_blocks() -> None:
-    for name in ("__enter__", "__exit__"):
-        bulkhead = places()
-        kept = getattr(bulkhead, name)
-        for _ in range(3):
-            with bulkhead:
-                assert bulkhead.in_flight == 1
-            assert bulkhead.in_flight == 0
-        del kept
 
 
 @pytest.mark.parametrize("name", ["__enter__", "__exit__"])
