@@ -16,6 +16,7 @@ os.environ.pop("HOLDFAST_MODE", None)
 os.environ.pop("HOLDFAST_DIR", None)
 
 import holdfast
+from holdfast.testing import loops
 from tests.pipeline.virtual import VirtualLoop
 
 # The machine is shared: how long an example takes says nothing about us. Quick runs try the same
@@ -76,10 +77,10 @@ def loop() -> VirtualLoop:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an asynchronous test in its ``loop``, or in another where time passes by itself."""
+    """Run an asynchronous test in its ``loop``, or in one that also waits for other threads."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     asked = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    with asyncio.Runner(loop_factory=lambda: asked.get("loop") or VirtualLoop()) as runner:
+    with asyncio.Runner(loop_factory=lambda: asked.get("loop") or loops.VirtualLoop()) as runner:
         runner.run(pyfuncitem.obj(**asked))
     return True
