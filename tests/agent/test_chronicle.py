@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from holdfast.agent.demo.chronicle import KEPT_ENTRIES, KEPT_OUTAGES, Chronicle, Outage
 
 ONE_OUTAGE = (
@@ -31,18 +33,12 @@ def test_old_entries_go_and_their_numbers_are_not_given_again():
     assert (kept[0].number, kept[-1].number) == (3, KEPT_ENTRIES + 2)
 
 
-def test_an_outage_lasts_from_leaving_closed_to_closing():
+@pytest.mark.parametrize(("changes", "closed_ns"), [(5, 4), (4, None)])
+def test_an_outage_lasts_from_leaving_closed_to_closing(changes, closed_ns):
     chronicle = Chronicle()
-    for at_ns, (old, new) in enumerate(ONE_OUTAGE):
+    for at_ns, (old, new) in enumerate(ONE_OUTAGE[:changes]):
         chronicle.transition(at_ns, old, new)
-    assert chronicle.outages() == [Outage(opened_ns=0, half_opened=2, closed_ns=4)]
-
-
-def test_an_outage_that_has_not_ended_has_no_end():
-    chronicle = Chronicle()
-    for at_ns, (old, new) in enumerate(ONE_OUTAGE[:4]):
-        chronicle.transition(at_ns, old, new)
-    assert chronicle.outages() == [Outage(opened_ns=0, half_opened=2, closed_ns=None)]
+    assert chronicle.outages() == [Outage(opened_ns=0, half_opened=2, closed_ns=closed_ns)]
 
 
 def test_every_transition_is_counted_also_when_its_outage_is_no_longer_kept():

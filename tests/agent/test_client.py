@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 
 import httpx
 import pytest
@@ -10,31 +8,9 @@ import pytest
 from holdfast.agent.demo import client
 from holdfast.agent.demo.process import UpstreamError
 from holdfast.agent.demo.tally import Face, Trip, Verdict
-from holdfast.agent.demo.upstream import HOST, Behaviour, Server
+from holdfast.agent.demo.upstream import Behaviour
 from holdfast.errors import DeadlineExceededError
 from holdfast.policies.timeout import Timeout
-
-
-@pytest.fixture
-def server():
-    with Server(0, Behaviour(0.0, 0.0)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def url(server):
-    return f"http://{HOST}:{server.server_port}/"
-
-
-@pytest.fixture
-def dead_url():
-    with socket.socket() as held:
-        held.bind((HOST, 0))  # bound and not listening: connections are refused
-        yield f"http://{HOST}:{held.getsockname()[1]}/"
 
 
 def call_once(face, url, guard=lambda call: call, limit_seconds=30.0, trip=None):

@@ -5,29 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import threading
 import time
 
 import httpx
 import pytest
 
 from holdfast.agent.demo import client
-from holdfast.agent.demo.tally import Trip
-from holdfast.agent.demo.upstream import HOST, Behaviour, Server
+from holdfast.agent.demo.upstream import Behaviour
 from holdfast.policies.timeout import Timeout
 
-CONNECTIONS = 6
+CONNECTIONS, CALLS = 6, 180
 PATIENT_SECONDS = 20.0
 
 
-@pytest.fixture
-def url():
-    with Server(0, Behaviour(0.0, 0.002)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://{HOST}:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+@pytest.fixture(autouse=True)
+def _answers_take_a_moment(server):
+    server.behaviour = Behaviour(0.0, 0.002)
 
 
 async def cut_short(start, times: int) -> None:
@@ -54,7 +47,7 @@ async def all_at_once(get) -> list[BaseException | None]:
 def test_hundreds_of_calls_that_are_cancelled_anywhere_leave_every_connection_usable(url):
     async def main() -> None:
         async with client.TaskClient(CONNECTIONS, PATIENT_SECONDS) as calls:
-            await cut_short(lambda: calls.get(url), 600)
+            await cut_short(lambda: calls.get(url), CALLS)
             assert await all_at_once(lambda: calls.get(url)) == [None] * CONNECTIONS
             assert calls.replaced == 0
 
@@ -65,7 +58,7 @@ def test_hundreds_of_calls_that_a_guard_cuts_leave_every_connection_usable(url):
     async def main() -> None:
         async with client.TaskClient(CONNECTIONS, PATIENT_SECONDS) as calls:
             cut = Timeout(0.003)(calls.get)
-            for _ in range(600 // CONNECTIONS):
+            for _ in range(CALLS // CONNECTIONS):
                 await all_at_once(lambda: cut(url))
             assert await all_at_once(lambda: calls.get(url)) == [None] * CONNECTIONS
 
@@ -135,13 +128,3 @@ def test_leaving_waits_for_the_requests_that_nobody_waits_for(url):
     calls = asyncio.run(main())
     assert not calls._under_way
     assert calls._used.client.is_closed
-
-
-def test_a_call_that_is_made_counts_its_request(url):
-    async def main() -> Trip:
-        trip = Trip()
-        async with client.task_calls(url, 1, lambda call: call, PATIENT_SECONDS) as call:
-            await call(trip)
-        return trip
-
-    assert asyncio.run(main()).requests == 1

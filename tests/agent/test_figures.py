@@ -27,38 +27,22 @@ def test_a_duration_has_three_figures_and_the_unit_that_suits_it(ns, text):
 
 
 @pytest.mark.parametrize(
-    ("n", "span_ns", "text"),
+    ("show", "figures_of", "text"),
     [
-        (0, 10**9, "0/s"),
-        (3, 2 * 10**9, "1.50/s"),
-        (612, 10**10, "61.2/s"),
-        (120, 10**9, "120/s"),
-        (5_000, 10**9, "5,000/s"),
-        (7, 0, "–"),
+        *((figures.rate, one, text) for one, text in (
+            ((0, 10**9), "0/s"), ((3, 2 * 10**9), "1.50/s"), ((612, 10**10), "61.2/s"),
+            ((120, 10**9), "120/s"), ((5_000, 10**9), "5,000/s"), ((7, 0), "–"),
+        )),
+        *((figures.pace, one, text) for one, text in (
+            ((119, 1_010_000_000), "118"), ((0, 10**9), "0"), ((1, 0), "–"),
+        )),
+        # What a budget holds is never told as more than it is.
+        (figures.budget, (20.0, 20), "20.0 of 20"),
+        (figures.budget, (0.999, 20), "0.9 of 20"),
+        (figures.budget, (1_200.5, 4_000), "1,200.5 of 4,000"),
+        (figures.number, (1_234_567,), "1,234,567"),
+        (figures.seconds, (4_315_000_001,), "4.32 s"),
     ],
-)
-def test_a_rate_is_a_number_a_second(n, span_ns, text):
-    assert figures.rate(n, span_ns) == text
-
-
-@pytest.mark.parametrize(
-    ("n", "span_ns", "text"), [(119, 1_010_000_000, "118"), (0, 10**9, "0"), (1, 0, "–")]
-)
-def test_a_pace_is_a_whole_number(n, span_ns, text):
-    assert figures.pace(n, span_ns) == text
-
-
-@pytest.mark.parametrize(
-    ("balance", "burst", "text"),
-    [(20.0, 20, "20.0 of 20"), (0.999, 20, "0.9 of 20"), (1_200.5, 4_000, "1,200.5 of 4,000")],
-)
-def test_what_a_budget_holds_is_never_told_as_more_than_it_is(balance, burst, text):
-    assert figures.budget(balance, burst) == text
-
-
-def test_a_count_has_its_thousands_apart():
-    assert figures.number(1_234_567) == "1,234,567"
-
-
-def test_a_point_of_the_run_is_told_to_the_hundredth():
-    assert figures.seconds(4_315_000_001) == "4.32 s"
+)  # fmt: skip
+def test_a_figure_is_told_short_and_with_its_unit(show, figures_of, text):
+    assert show(*figures_of) == text

@@ -106,17 +106,6 @@ def test_a_failing_upstream_opens_it_and_says_when_to_come_back(guarded):  # CB-
     assert 0 < standing.retry_after <= 1
 
 
-def test_threads_and_tasks_share_one_breaker(guarded):
-    open_by_failing(guarded)
-
-    @guarded.pipeline
-    async def call():
-        pytest.fail("an open breaker let a call through")
-
-    with pytest.raises(CircuitOpenError):
-        asyncio.run(call())
-
-
 def test_transitions_are_told_in_words(guarded):  # CB-01
     told = []
     guarded.on_transition(lambda old, new: told.append((old, new)))
@@ -171,14 +160,6 @@ def test_while_all_fails_there_are_no_more_retries_than_the_budget_has(guarded, 
     assert standing.balance < 1
 
 
-def test_a_good_call_gives_the_budget_its_share(guarded):
-    with pytest.raises(httpx.ConnectError):
-        guarded.pipeline.call(fail)
-    before = guarded.standing().balance
-    guarded.pipeline.call(lambda: None)
-    assert guarded.standing().balance == pytest.approx(before + guarded.standing().ratio)
-
-
 def test_an_attempt_that_takes_too_long_is_a_failure_and_tried_again(guarded, clock):  # CB-22
     durations = iter([guard.ATTEMPT_TIMEOUT_SECONDS, 0.01])
 
@@ -215,28 +196,6 @@ def test_an_attempt_has_time_for_a_place_and_a_slow_answer():
 
 def test_an_attempt_has_time_for_another_after_it():
     assert guard.ATTEMPT_TIMEOUT_SECONDS < CALL_TIMEOUT_SECONDS / 1.5
-
-
-@pytest.mark.parametrize(
-    ("rejection", "reason"),
-    [
-        (CircuitOpenError, "circuit-open"),
-        (RateLimitedError, "rate-limited"),
-        (BulkheadFullError, "bulkhead-full"),
-    ],
-)
-def test_a_rejection_is_no_waste_and_has_its_reason(guarded, rejection, reason):
-    assert guard.judge(rejection.__new__(rejection)) == (Verdict.REJECTED, reason)
-
-
-def test_what_the_upstream_did_is_judged_as_on_the_unguarded_side():
-    assert guard.judge(httpx.ReadTimeout("late")) == (Verdict.TIMED_OUT, "")
-    assert guard.judge(httpx.ConnectError("refused")) == (Verdict.FAILED, "")
-    assert guard.judge(ZeroDivisionError()) is None
-
-
-def test_a_deadline_of_the_guard_is_a_timeout_of_the_call():
-    assert guard.judge(DeadlineExceededError("late")) == (Verdict.TIMED_OUT, "")
 
 
 @pytest.mark.parametrize("seconds", [10, 20, 44.9, 3600, None])
@@ -290,3 +249,20 @@ def test_the_limiter_has_room_for_the_retries_of_a_flaky_upstream(guarded):
     standard, _ = guarded.pipeline.policies
     [limiter] = (policy for policy in standard.policies if policy.kind == "rate_limiter")
     assert CALLS_PER_SECOND * attempts < limiter.snapshot().rate
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (CircuitOpenError(), (Verdict.REJECTED, "circuit-open")),
+        (RateLimitedError(), (Verdict.REJECTED, "rate-limited")),
+        (BulkheadFullError(), (Verdict.REJECTED, "bulkhead-full")),
+        (DeadlineExceededError("late"), (Verdict.TIMED_OUT, "")),
+        (httpx.ReadTimeout("late"), (Verdict.TIMED_OUT, "")),
+        (httpx.ConnectError("refused"), (Verdict.FAILED, "")),
+        (ZeroDivisionError(), None),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_rejection_is_no_waste_and_all_else_is_judged_as_on_the_unguarded_side(error, verdict):
+    assert guard.judge(error) == verdict

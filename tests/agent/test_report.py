@@ -11,6 +11,11 @@ from holdfast.agent.demo.tally import Tally
 from tests.agent.scenes import SCHEDULE, STANDING, recorded_results
 
 
+@pytest.fixture(scope="module")
+def text():
+    return summary(recorded_results())
+
+
 def row_of(text, name):
     """Return the cells of the first line that begins with ``name``."""
     line = next(line for line in text.splitlines() if line.strip().startswith(name))
@@ -21,8 +26,7 @@ def cells(text, name):
     return [cell.strip() for cell in row_of(text, name) if cell.strip()]
 
 
-def test_both_sides_stand_beside_each_other():
-    text = summary(recorded_results())
+def test_both_sides_stand_beside_each_other(text):
     assert cells(text, "calls") == ["20", "20"]
     assert cells(text, "goodput") == ["0.80/s", "1.20/s"]
     assert cells(text, "requests sent") == ["20", "16"]
@@ -32,8 +36,7 @@ def test_both_sides_stand_beside_each_other():
     assert cells(text, "circuit-open") == ["–", "8"]
 
 
-def test_the_percentiles_are_told_for_both_sides():
-    text = summary(recorded_results())
+def test_the_percentiles_are_told_for_both_sides(text):
     # Within the 2 % of the histogram: 8 of 20 guarded calls took 1 ms, 8 others 8 ms, 4 took 20;
     # 4 of 20 unguarded ones took 500 ms.
     (p50, p50_unit), (p99, p99_unit) = (cells(text, name)[1].split() for name in ("p50", "p99"))
@@ -43,8 +46,7 @@ def test_the_percentiles_are_told_for_both_sides():
     assert (float(p99), p99_unit) == (pytest.approx(500, rel=0.02), "ms")
 
 
-def test_every_transition_is_counted():  # CB-07
-    text = summary(recorded_results())
+def test_every_transition_is_counted(text):  # CB-07
     assert cells(text, "breaker transitions") == ["–", "5"]
     assert cells(text, "closed → open") == ["–", "1"]
     assert cells(text, "open → half-open") == ["–", "2"]
@@ -52,8 +54,7 @@ def test_every_transition_is_counted():  # CB-07
     assert cells(text, "half-open → closed") == ["–", "1"]
 
 
-def test_an_outage_is_told_from_opening_to_closing_with_its_phases():
-    text = summary(recorded_results())
+def test_an_outage_is_told_from_opening_to_closing_with_its_phases(text):
     assert (
         "closed → open at 4.50 s (slow) → half-open 2 x → closed at 7.95 s (back)"
         in text.splitlines()
@@ -67,8 +68,7 @@ def test_an_outage_that_lasts_says_so():
     assert "closed → open at 4.50 s (slow) → half-open 0 x, not closed since" in text
 
 
-def test_every_phase_has_a_line_for_each_side():
-    text = summary(recorded_results())
+def test_every_phase_has_a_line_for_each_side(text):
     _, _, phases, *_ = text.split("\n\n")
     lines = phases.splitlines()
     assert [line.split()[0] for line in lines[1::2]] == [
@@ -86,8 +86,7 @@ def test_every_phase_has_a_line_for_each_side():
     assert flaky == ["guarded", "1.82/s", *flaky[2:6], "0", "0", "4"]
 
 
-def test_what_the_retries_did_is_told():  # RT-22, RT-23
-    text = summary(recorded_results())
+def test_what_the_retries_did_is_told(text):  # RT-22, RT-23
     assert cells(text, "attempts") == ["1,312"]
     assert cells(text, "of them retries") == ["74"]
     assert cells(text, "calls recovered") == ["46"]
@@ -99,8 +98,7 @@ def test_what_the_retries_did_is_told():  # RT-22, RT-23
     assert cells(text, "retries refused") == ["9"]
 
 
-def test_the_timeouts_are_told_apart():
-    text = summary(recorded_results())
+def test_the_timeouts_are_told_apart(text):
     assert cells(text, "attempt timeouts") == ["2"]
     assert cells(text, "total timeouts") == ["1"]
 
@@ -109,8 +107,7 @@ def test_the_legend_says_what_a_success_is_worth_to_the_budget():
     assert "a good call gives 0.25 back" in summary(recorded_results())
 
 
-def test_the_words_of_the_trade_are_there_and_explained():
-    text = summary(recorded_results())
+def test_the_words_of_the_trade_are_there_and_explained(text):
     legend = text.split("\n\n")[-1]
     for word in ("goodput", "p50", "p99", "wasted"):
         assert word in legend
@@ -118,8 +115,7 @@ def test_the_words_of_the_trade_are_there_and_explained():
     assert "after 0.35 s on both sides" in legend
 
 
-def test_it_says_what_the_upstream_can_do_for_each_side():
-    text = summary(recorded_results())
+def test_it_says_what_the_upstream_can_do_for_each_side(text):
     what = "3 workers of its own in the upstream: 375 calls/s when healthy, 55 when slow"
     assert f"to {what}" in text.splitlines()
 

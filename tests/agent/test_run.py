@@ -18,7 +18,11 @@ from holdfast.agent.demo.tally import Face
 
 
 class Terminal(io.StringIO):
-    encoding = "utf-8"
+    encoding = None
+
+    def __init__(self, encoding="utf-8"):
+        super().__init__()
+        self.encoding = encoding
 
     def isatty(self):
         return True
@@ -73,8 +77,10 @@ def test_callers_enough_to_send_what_is_due_when_every_call_times_out():
     assert 1.5 * waiting < run.WORKERS_PER_LANE
 
 
-def test_a_run_that_is_ended_early_reports_what_there_was(upstream):
+def test_a_run_that_is_ended_early_reports_what_there_was_and_leaves_no_thread(upstream):
+    before = set(threading.enumerate())
     with Stage(upstream, Schedule.fit(None), "http://127.0.0.1:9/metrics") as stage:
+        assert len(set(threading.enumerate()) - before) >= 5  # the director and four lanes
         assert not stage.is_over()
         scene = stage.scene()
         results = stage.finish()
@@ -83,12 +89,6 @@ def test_a_run_that_is_ended_early_reports_what_there_was(upstream):
     assert scene.guard.breaker == "closed"
     assert (results.guard.retries, results.kills) == (0, 0)
     assert results.elapsed_ns < results.schedule.cycle_ns
-
-
-def test_leaving_a_run_ends_its_threads(upstream):
-    before = set(threading.enumerate())
-    with Stage(upstream, Schedule.fit(None), "http://127.0.0.1:9/metrics"):
-        assert len(set(threading.enumerate()) - before) >= 5  # the director and four lanes
     assert set(threading.enumerate()) == before
 
 
@@ -113,32 +113,22 @@ def test_a_fault_of_the_director_breaks_the_run_off(upstream, monkeypatch):
             stage.is_over()
 
 
-def test_a_terminal_gets_the_live_table(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    assert isinstance(run._display(plain=False, out=Terminal()), LiveDisplay)
-
-
-def test_a_terminal_gets_lines_on_request():
-    assert isinstance(run._display(plain=True, out=Terminal()), LineDisplay)
-
-
-def test_a_pipe_gets_lines():
-    assert isinstance(run._display(plain=False, out=io.StringIO()), LineDisplay)
-
-
-def test_a_dumb_terminal_gets_lines(monkeypatch):
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(run._display(plain=False, out=Terminal()), LineDisplay)
-
-
-def test_a_terminal_without_the_signs_of_the_table_gets_lines(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal()
-    terminal.encoding = "iso8859-1"
-    assert isinstance(run._display(plain=False, out=terminal), LineDisplay)
-
-
-def test_a_terminal_gets_lines_where_rich_is_not_installed(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setitem(sys.modules, "rich.console", None)
-    assert isinstance(run._display(plain=False, out=Terminal()), LineDisplay)
+@pytest.mark.parametrize(
+    ("plain", "out", "term", "rich", "kind"),
+    [
+        (False, Terminal(), "xterm-256color", True, LiveDisplay),
+        (True, Terminal(), "xterm-256color", True, LineDisplay),
+        (False, io.StringIO(), "xterm-256color", True, LineDisplay),
+        (False, Terminal(), "dumb", True, LineDisplay),
+        (False, Terminal("iso8859-1"), "xterm", True, LineDisplay),
+        (False, Terminal(), "xterm-256color", False, LineDisplay),
+    ],
+    ids=["a terminal", "on request", "a pipe", "dumb", "without the signs", "without rich"],
+)
+def test_a_terminal_that_can_draw_gets_the_live_table_and_all_else_lines(
+    plain, out, term, rich, kind, monkeypatch
+):
+    monkeypatch.setenv("TERM", term)
+    if not rich:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert isinstance(run._display(plain=plain, out=out), kind)

@@ -32,18 +32,13 @@ def test_the_upstream_can_do_some_times_what_it_is_offered_save_in_the_slow_phas
 
 @given(durations)
 def test_one_phase_ends_where_the_next_begins(seconds):
-    moments = list(islice(Schedule.fit(seconds).moments(), 100))
+    schedule = Schedule.fit(seconds)
+    moments = list(islice(schedule.moments(), 100))
     assert moments[0].starts_ns == 0
     assert all(a.ends_ns == b.starts_ns for a, b in pairwise(moments))
-    assert all(moment.starts_ns < moment.ends_ns for moment in moments)
-
-
-@given(durations)
-def test_a_boundary_belongs_to_the_phase_that_begins_there(seconds):
-    schedule = Schedule.fit(seconds)
-    for moment in islice(schedule.moments(), 50):
-        assert schedule.at(moment.starts_ns) == moment
-        assert schedule.at(moment.ends_ns - 1) == moment
+    for moment in moments:
+        assert moment.starts_ns < moment.ends_ns
+        assert schedule.at(moment.starts_ns) == schedule.at(moment.ends_ns - 1) == moment
 
 
 @given(st.floats(10, 604_800))
@@ -52,13 +47,8 @@ def test_a_fitted_run_is_whole_cycles_of_a_watchable_length(seconds):
     assert schedule.cycles is not None
     assert schedule.length_ns == pytest.approx(seconds * NS, abs=schedule.cycles)
     assert 10 * NS <= schedule.cycle_ns <= 45 * NS
-
-
-@given(st.floats(10, 600))
-def test_every_phase_happens_once_in_each_cycle_of_a_fitted_run(seconds):
-    schedule = Schedule.fit(seconds)
-    names = [moment.phase.name for moment in schedule.moments()]
-    assert names == [phase.name for phase in PHASES] * schedule.cycles
+    names = [moment.phase.name for moment in islice(schedule.moments(), 6 * 20)]
+    assert names == [phase.name for phase in PHASES] * min(schedule.cycles, 20)
 
 
 def test_the_shortest_run_has_one_cycle():
@@ -72,14 +62,11 @@ def test_without_a_length_the_cycle_repeats_for_ever():
     assert (late.cycle, late.phase.name) == (1_000, "healthy")
 
 
-def test_a_time_past_the_end_belongs_to_the_last_phase():
+def test_a_time_outside_of_the_run_belongs_to_its_first_or_last_phase():
     schedule = Schedule.fit(10)
     assert schedule.at(10 * NS).phase.name == "back"
     assert schedule.at(99 * NS) == schedule.at(10 * NS)
-
-
-def test_a_time_before_the_start_belongs_to_the_first_phase():
-    assert Schedule.fit(10).at(-1).phase.name == "healthy"
+    assert schedule.at(-1).phase.name == "healthy"
 
 
 @pytest.mark.parametrize("seconds", [9.999, 0, -20, 604_800.1, math.inf, math.nan])

@@ -112,13 +112,10 @@ def test_a_side_has_recovered_with_its_first_good_answer_after_the_return(tally)
 
 
 def test_an_answer_to_a_call_sent_before_the_return_proves_no_recovery(tally):
+    tally.record(GUARDED, call(Verdict.GOOD))
+    assert tally.recovery_ns(Side.GUARDED) is None
     tally.upstream_is_back(7 * NS)
     tally.record(GUARDED, call(Verdict.GOOD, at=6.999))
-    assert tally.recovery_ns(Side.GUARDED) is None
-
-
-def test_good_answers_before_any_kill_are_no_recovery(tally):
-    tally.record(GUARDED, call(Verdict.GOOD))
     assert tally.recovery_ns(Side.GUARDED) is None
 
 

@@ -11,19 +11,9 @@ import pytest
 
 from holdfast.agent.demo import upstream
 from holdfast.agent.demo.schedule import PHASES
-from holdfast.agent.demo.upstream import Behaviour, Server
+from holdfast.agent.demo.upstream import Behaviour
 
 AT_ONCE = Behaviour(0.0, 0.0)
-
-
-@pytest.fixture
-def server():
-    with Server(0, AT_ONCE) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -106,6 +106,7 @@ def prometheus(tmp_path, require_real):
     return scraping
 
 
+@pytest.mark.slow
 def test_prometheus_scrapes_the_demo_and_answers_two_queries(prometheus):  # CB-29, MX-01, MX-02
     demo = subprocess.Popen(
         [sys.executable, "-m", "holdfast", "demo", "--plain"], stdout=subprocess.PIPE, text=True
