@@ -104,23 +104,6 @@ def test_observed_a_place_is_kept_all_the_same(clock, held):
 # ---- retries ----
 
 
-def test_around_a_retry_the_place_is_kept_for_an_attempt_left_behind(clock, held):
-    bulkhead = house()
-    pipe = hf.Pipeline("p", bulkhead, again(clock), threaded(clock))
-    calls: list[int] = []
-
-    def second() -> str:
-        calls.append(1)
-        return held() if len(calls) == 1 else "second"
-
-    party = begin(pipe, held, lambda _: pipe.call(second))
-    clock.advance(1)
-    assert party.result() == "second"
-    assert bulkhead.in_flight == 1
-    held.go.set()
-    until(lambda: bulkhead.in_flight == 0)
-
-
 def test_and_for_several_until_the_last_has_stopped(clock):
     bulkhead, timeout = house(), threaded(clock)
     pipe = hf.Pipeline("p", bulkhead, again(clock, 3), timeout)

@@ -41,9 +41,6 @@ def done(tasks: list[asyncio.Task[None]]) -> list[bool]:
     return [task.done() for task in tasks]
 
 
-# ---- clear ----
-
-
 @pytest.mark.parametrize("leaves", [False, True])
 @pytest.mark.parametrize("settings", [{"rate": 10, "per": 100}, {"limits": "10/100s;15/300s"}])
 def test_since_a_clear_no_more_than_the_burst_is_given_out(still, settings, leaves):
@@ -92,9 +89,6 @@ def test_who_waits_is_served_first_when_it_is_cleared(still):
         await end(tasks)
 
     run(main(), clock=still)
-
-
-# ---- resize ----
 
 
 @pytest.mark.parametrize("change", ["resize", "clear"])
@@ -150,9 +144,6 @@ def test_a_wait_that_a_slower_rate_makes_too_long_is_refused_at_once(still):
         assert done(tasks) == [True] * 3
 
     run(main(), clock=still)
-
-
-# ---- leaving ----
 
 
 @pytest.mark.parametrize("window", [None, "sliding"])
@@ -233,9 +224,6 @@ def test_a_closed_loop_does_not_hold_up_those_behind_its_tasks(still):
     behind.result()
 
 
-# ---- giving back ----
-
-
 def test_a_token_that_a_refused_call_gives_back_is_the_next_ones(still):
     async def main() -> None:
         limiter = limiter_of(still, rate=1, per=10, burst=2)
@@ -269,9 +257,6 @@ def test_who_is_due_before_those_ahead_of_him_sleeps_until_they_are():
         assert loop.timers < 20
 
     virtual.run(main)
-
-
-# ---- all of it ----
 
 
 STEPS = ["take", "wait", "wait", "wait", "leave", "leave", "clear", "resize", "pass", "pass"]

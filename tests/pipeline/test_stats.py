@@ -102,12 +102,6 @@ def test_a_fallback_is_no_recovery(call, clock):
     )
 
 
-def test_attempts_of_nested_retries_are_counted_together(call, clock):
-    pipe = hf.Pipeline("p", retry_of(clock, attempts=3), hf.Pipeline("in", retry_of(clock)))
-    _, stats = call(pipe, failing(99))
-    assert stats.attempts == 12
-
-
 def test_every_policy_has_them(call, clock):
     policies = [
         hf.CircuitBreaker("b", clock=clock),

@@ -42,9 +42,6 @@ async def aecho(seen: list[object]) -> AsyncIterator[Any]:
             item = "caught"
 
 
-# ---- generators ----
-
-
 def test_a_generator_is_admitted_at_its_first_item_and_leaves_at_its_end(bulkhead):
     guarded = bulkhead(echo)
     one, other = guarded([]), guarded([])
@@ -73,9 +70,6 @@ def test_closing_reaches_the_guarded_generator_before_its_place_is_free(bulkhead
     next(one)
     one.close()
     assert inside == [1]
-
-
-# ---- asynchronous generators ----
 
 
 def run(main: Callable[[], Any]) -> Any:

@@ -108,13 +108,6 @@ def test_and_so_is_that_of_a_timeout_around_it(clock):  # TO-04
         assert inner.call(hf.deadline) == 2.0
 
 
-def test_a_timeout_inside_may_only_shorten_it(clock):
-    pipe = hf.Pipeline("p", threaded(clock, 5), hf.Timeout(3, clock=clock))
-    assert pipe.call(hf.deadline) == 3.0
-    pipe = hf.Pipeline("q", threaded(clock, 5), hf.Timeout(9, clock=clock))
-    assert pipe.call(hf.deadline) == 5.0
-
-
 def test_a_clock_that_moves_by_itself_does_not_end_a_call_that_runs():
     # Work that goes on is no wait for time to pass.
     clock = hf.ManualClock()

@@ -204,16 +204,6 @@ def test_a_wait_for_a_place_inside_ends_with_the_deadline_and_nothing_runs(clock
     assert pipe.call(len, "ok") == 2
 
 
-def test_a_place_that_comes_free_in_time_is_taken(clock):
-    full = house(places=1, max_waiting=1, max_wait=100, clock=clock)
-    pipe = hf.Pipeline("p", threaded(clock), full)
-    with full:
-        party = Party(pipe.call, len, "ok")
-        until(lambda: full.waiting == 1)
-    assert party.result() == 2
-    assert full.in_flight == 0
-
-
 def test_a_wait_for_tokens_inside_that_would_be_too_long_is_refused_at_once(clock):
     limiter = hf.RateLimiter("l", rate=0.1, burst=1, max_wait=100, clock=clock)
     timeout = threaded(clock)

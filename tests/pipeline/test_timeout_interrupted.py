@@ -75,21 +75,6 @@ async def test_a_task_whose_task_cannot_be_asked_about_begins_all_the_same(loop,
     assert gate._limits_in_force() == 0
 
 
-async def test_a_coroutine_that_is_given_up_between_two_steps_leaves_nothing(loop):
-    policy = hf.Timeout(1, clock=loop.clock)
-    for give_up in ("close", "drop", "throw"):
-        call: Any = policy.acall(asyncio.sleep, 5)
-        call.send(None)
-        assert gate._limits_in_force() == 0
-        if give_up == "close":
-            call.close()
-        elif give_up == "throw":
-            with pytest.raises(Interrupt):
-                call.throw(Interrupt())
-        del call
-        assert hf.deadline() is None
-
-
 def test_no_memory_for_a_deadline_is_a_memory_error_and_leaves_nothing(clock):
     testing = pytest.importorskip("_testcapi")
     policy, outer = hf.Timeout(1, clock=clock), hf.Timeout(9, clock=clock)

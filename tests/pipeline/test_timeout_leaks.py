@@ -215,14 +215,6 @@ def test_hundreds_of_loops_one_after_another_are_not_kept(manual):  # D-C-5
     assert policy.snapshot().in_time == 100
 
 
-async def test_a_policy_that_dies_cancels_its_timer(loop):
-    policy = hf.Timeout(60, clock=loop.clock)
-    await policy.acall(asyncio.sleep, 0)
-    assert loop.pending == 1
-    del policy
-    assert loop.pending == 0
-
-
 def test_a_policy_that_dies_outside_of_its_loop_or_in_another_thread_cancels_its_timer():
     loop = VirtualLoop()
     box = [hf.Timeout(60, clock=loop.clock), hf.Timeout(60, clock=loop.clock)]

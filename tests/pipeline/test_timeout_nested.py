@@ -23,8 +23,6 @@ from tests.pipeline.clock_loop import run as run_by
 from tests.pipeline.virtual import VirtualLoop, ended, turns
 from tests.policies.timeouts import counts
 
-# ---- one in another ----
-
 
 async def test_in_a_pipeline_the_inner_one_says_that_the_outer_one_has_cut_it(loop):  # CB-22
     outer = hf.Timeout(1, name="outer", clock=loop.clock)

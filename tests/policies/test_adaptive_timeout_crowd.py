@@ -9,10 +9,8 @@ import threading
 import pytest
 
 import holdfast as hf
-from tests.pipeline.parties import Party, auntil, until
+from tests.pipeline.parties import Party, until
 from tests.policies.adaptive_timeouts import adaptive, learnt
-
-# ---- threads ----
 
 
 def test_threads_that_share_it_lose_no_sample(clock):
@@ -64,9 +62,6 @@ def test_work_left_behind_in_a_thread_is_a_sample_of_the_timeout():  # D-TO-1
     assert (shown.samples, shown.average_latency, shown.abandoned) == (1, 1.0, 1)
 
 
-# ---- alarms of asyncio whose deadlines do not come in order ----
-
-
 def test_a_shorter_deadline_set_later_rings_first():
     clock = hf.ManualClock()
     timeout = adaptive(clock, 10.0, ceiling=100.0)
@@ -93,25 +88,6 @@ def test_a_shorter_deadline_set_later_rings_first():
 
     assert asyncio.run(main()) == ["one at 1", "two at 2", "five at 5", "ten at 10", "forty at 40"]
     assert timeout.snapshot().expired == 5
-
-
-def test_the_loops_timer_follows_the_head_of_the_queue_down_and_up():
-    timeout = hf.AdaptiveTimeout(3600.0, floor=1e-6)
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        long = asyncio.ensure_future(timeout.acall(asyncio.sleep, 3600))
-        await asyncio.sleep(0)
-        timeout.resize(0.02)
-        with pytest.raises(hf.DeadlineExceededError):
-            await timeout.acall(asyncio.sleep, 3600)
-        assert not long.done()
-        long.cancel()
-        await auntil(long.done)
-        live = [timer for timer in loop._scheduled if not timer.cancelled()]
-        assert len(live) <= 1  # the timer of the queue, which rings once more for nobody
-
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize("seed", range(2))

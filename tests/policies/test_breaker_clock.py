@@ -10,8 +10,6 @@ from tests.policies.calls import SECOND, OutageError, breaker_of, fail, fine, re
 
 HOUR = 3600.0
 
-# --- how long it stays open ----------------------------------------------------------------------
-
 
 def open_times(breaker: hf.CircuitBreaker, clock: hf.ManualClock, times: int) -> list[float]:
     """Return the lengths of openings that follow each other without a success between."""
@@ -59,9 +57,6 @@ def test_two_breakers_of_the_same_settings_do_not_reopen_in_step(clock):  # CB-1
     assert one.retry_after != other.retry_after
 
 
-# --- consecutive failures are forgotten ----------------------------------------------------------
-
-
 def test_failures_are_forgotten_after_the_given_time_without_one(clock):  # CB-09, trap 26
     breaker = breaker_of(clock, failure_threshold=3, failure_reset=300)
     fail(breaker)
@@ -76,9 +71,6 @@ def test_failures_are_forgotten_after_the_given_time_without_one(clock):  # CB-0
     clock.advance_ns(300 * SECOND - 1)
     fail(breaker)
     assert breaker.state is State.OPEN
-
-
-# --- a clock that steps back ---------------------------------------------------------------------
 
 
 def test_an_open_breaker_stays_open_no_longer_because_its_clock_stepped_back(clock):  # trap 20
@@ -108,9 +100,6 @@ def test_a_call_during_which_the_clock_steps_back_lasts_as_long_as_it_went_forwa
     assert (latency.count, latency.total) == (1, 3.0)
 
 
-# --- a clock that steps forward ------------------------------------------------------------------
-
-
 def test_a_step_forward_costs_one_window_and_no_more(clock):  # trap 21
     breaker = breaker_of(clock, failure_rate=0.5, min_calls=10, window=TimeWindow(10))
     fail(breaker, 9)
@@ -120,9 +109,6 @@ def test_a_step_forward_costs_one_window_and_no_more(clock):  # trap 21
     assert breaker.state is State.CLOSED
     fail(breaker)
     assert breaker.state is State.OPEN
-
-
-# --- one clock for everything --------------------------------------------------------------------
 
 
 def test_all_that_a_breaker_times_it_times_by_its_own_clock(clock):  # trap 22
@@ -201,9 +187,6 @@ def test_an_opening_is_not_cut_short_by_a_caller_whose_time_is_behind(clock):
         hf.Pipeline("both", outer, inner).call(fine)
     assert caught.value.policy is inner
     assert inner.retry_after == 60
-
-
-# --- the system's clock --------------------------------------------------------------------------
 
 
 def test_on_the_systems_clock_who_comes_when_told_to_is_admitted():

@@ -33,9 +33,6 @@ def listen(breaker: hf.CircuitBreaker) -> Told:
     return told
 
 
-# --- what is told --------------------------------------------------------------------------------
-
-
 def test_every_transition_is_told_once_in_order(clock):  # CB-07, trap 8
     breaker = breaker_of(clock, failure_threshold=2, success_threshold=2, reset_timeout=60)
     told = listen(breaker)
@@ -107,9 +104,6 @@ def test_an_event_tells_what_was_decided_not_what_came_of_it_since(clock):  # D-
     ]
 
 
-# --- a listener uses the breaker -----------------------------------------------------------------
-
-
 def test_a_listener_may_use_everything_the_breaker_has(clock):
     # trap 13, GEN-14: under a lock of the breaker's this would never return
     breaker = breaker_of(clock, failure_threshold=1, failure_rate=0.5, latency=True)
@@ -127,9 +121,6 @@ def test_a_listener_may_use_everything_the_breaker_has(clock):
     breaker.on_event(listener)
     fail(breaker)
     assert seen == [(State.OPEN, False, State.OPEN)]
-
-
-# --- a listener raises ---------------------------------------------------------------------------
 
 
 def test_a_listener_that_raises_changes_no_outcome_and_keeps_no_other_from_hearing(clock, caplog):
@@ -178,9 +169,6 @@ def test_an_interrupt_in_a_listener_ends_the_call_and_leaves_nothing_behind(cloc
         breaker.try_call(len, "")
     stop()
     assert isinstance(rejection(breaker), hf.CircuitOpenError)
-
-
-# --- listeners come and go -----------------------------------------------------------------------
 
 
 def test_who_subscribes_while_another_unsubscribes_hears_rejections(clock):  # trap 13

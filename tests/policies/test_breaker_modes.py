@@ -6,8 +6,6 @@ import holdfast as hf
 from holdfast import Mode, State
 from tests.policies.calls import breaker_of, changes, fail, fine, succeed
 
-# --- observe -------------------------------------------------------------------------------------
-
 
 def test_an_observing_breaker_rejects_nothing_and_counts_what_it_would_have(clock):
     breaker = breaker_of(clock, mode="observe", failure_threshold=2)
@@ -80,9 +78,6 @@ def test_orders_hold_while_observing_and_nothing_is_rejected(clock, order):
     assert breaker.snapshot().observed == (10 if order == "force_open" else 0)
 
 
-# --- off -----------------------------------------------------------------------------------------
-
-
 def test_a_breaker_that_is_off_lets_every_call_pass_and_counts_nothing(clock):
     breaker = breaker_of(clock, mode="off", failure_threshold=1, is_failure=lambda _: True)
     before = breaker.snapshot()
@@ -96,9 +91,6 @@ def test_a_breaker_that_is_off_lets_every_call_pass_and_counts_nothing(clock):
     succeed(breaker, 5)
     succeed(hf.Pipeline("payments", breaker))
     assert breaker.snapshot().requests == 0
-
-
-# --- which mode ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", [*Mode, *(mode.value for mode in Mode)])

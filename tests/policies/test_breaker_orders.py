@@ -48,9 +48,6 @@ def test_an_order_leads_from_any_state_to_any_other_and_all_that_shows_it_agrees
         assert events[0].kind == expected
 
 
-# --- trip ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("between", ["reset", "trip", "force_open", "disable", "metrics_only"])
 def test_any_order_but_half_open_starts_the_growth_of_the_open_time_afresh(clock, between):
     # CB-15, CB-19
@@ -63,9 +60,6 @@ def test_any_order_but_half_open_starts_the_growth_of_the_open_time_afresh(clock
     breaker.half_open()
     fail(breaker)
     assert breaker.retry_after == 20
-
-
-# --- reset ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", ORDERS)
@@ -90,9 +84,6 @@ def test_resetting_everything_in_the_registry_closes_it(clock):  # CB-19
     assert breaker.state is State.CLOSED
 
 
-# --- forced open ---------------------------------------------------------------------------------
-
-
 def test_forced_open_refuses_everything_and_no_timer_ends_it(clock):  # trap 12
     breaker = breaker_of(clock, reset_timeout=60)
     breaker.trip()
@@ -106,9 +97,6 @@ def test_forced_open_refuses_everything_and_no_timer_ends_it(clock):  # trap 12
         assert refused is not None
         assert (refused.reason, refused.retry_after) == ("forced-open", None)
     assert breaker.state is State.FORCED_OPEN
-
-
-# --- disabled ------------------------------------------------------------------------------------
 
 
 def test_disabled_lets_every_call_pass_and_counts_nothing(clock):
@@ -133,9 +121,6 @@ def test_disabled_it_records_no_durations(clock):
     latency = breaker.snapshot().latency
     assert latency is not None
     assert (latency.count, latency.total) == (0, 0.0)
-
-
-# --- metrics only --------------------------------------------------------------------------------
 
 
 def test_metrics_only_lets_every_call_pass_counts_and_never_changes(clock):

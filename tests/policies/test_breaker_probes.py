@@ -24,9 +24,6 @@ def free_places(breaker: hf.CircuitBreaker, most: int) -> int:
     return len(permits)
 
 
-# --- how many ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("places", [1, 3, 32])
 def test_half_open_admits_as_many_probes_at_once_as_there_are_places(clock, places):
     # CB-02, D-CB-2, D-C-2
@@ -58,9 +55,6 @@ def test_a_call_guarded_by_several_names_of_one_breaker_takes_a_place_for_each_e
     breaker = half_open_breaker(clock, half_open_max_calls=2)
     assert breaker.call(breaker.call, lambda: breaker.snapshot().probes) == 2
     assert breaker.snapshot().probes == 0
-
-
-# --- how a probe gives its place back ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,9 +163,6 @@ def test_a_permit_settled_twice_counts_once(clock):  # CB-17
     assert third.success()
 
 
-# --- a policy further in refuses -----------------------------------------------------------------
-
-
 def test_a_probe_that_an_inner_policy_refuses_is_given_back_and_counts_as_nothing(clock):  # trap 6
     breaker = half_open_breaker(clock, half_open_max_calls=1, success_threshold=1)
     limiter = hf.RateLimiter("outbound", rate=1, per=60, clock=clock)
@@ -193,9 +184,6 @@ def test_a_probe_that_an_inner_policy_refuses_is_given_back_and_counts_as_nothin
     clock.advance(60)
     succeed(pipe)
     assert breaker.state is State.CLOSED
-
-
-# --- a probe that is never heard of again --------------------------------------------------------
 
 
 def test_a_probe_that_never_reports_gives_up_its_place_at_its_deadline(clock):  # trap 4

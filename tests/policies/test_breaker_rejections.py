@@ -28,9 +28,6 @@ def refused(breaker: hf.CircuitBreaker) -> hf.CircuitOpenError:
     return caught.value
 
 
-# --- what it says --------------------------------------------------------------------------------
-
-
 def test_a_refusal_is_a_class_of_its_own_with_a_stable_code(breaker):  # GEN-08
     error = refused(breaker)
     assert type(error) is hf.CircuitOpenError
@@ -123,9 +120,6 @@ def test_every_way_in_refuses_alike_and_runs_nothing(breaker, way):  # CB-02, GE
     assert (s.rejected, s.admitted, s.in_flight) == (1, 0, 0)
 
 
-# --- what it keeps alive -------------------------------------------------------------------------
-
-
 def test_a_refusal_keeps_no_earlier_exception_alive(clock):  # trap 14
     breaker = breaker_of(clock, failure_threshold=1)
 
@@ -175,9 +169,6 @@ def test_a_refusal_does_not_keep_its_breaker_registered_for_ever(clock):
     del error
     gc.collect()
     assert there() is None
-
-
-# --- no way round --------------------------------------------------------------------------------
 
 
 def test_an_open_breaker_is_not_bypassed_by_trying_another_way(clock):  # CB-02, D-C-3

@@ -8,8 +8,6 @@ import holdfast as hf
 from holdfast import CountWindow, State, TimeWindow
 from tests.policies.calls import OutageError, breaker_of, fail, fine, rejection, succeed
 
-# --- counts --------------------------------------------------------------------------------------
-
 
 def test_a_breaker_nobody_has_called_shows_nothing_and_divides_by_nothing(clock):
     # CB-23, CB-24, trap 29
@@ -55,9 +53,6 @@ def test_a_snapshot_is_of_its_moment_and_cannot_be_changed(clock):  # CB-23
         before.succeeded = 1  # type: ignore[misc]
 
 
-# --- failures in a row ---------------------------------------------------------------------------
-
-
 def test_failures_in_a_row_are_those_that_count_towards_opening(clock):  # CB-23
     breaker = breaker_of(clock, failure_threshold=4, reset_timeout=60, success_threshold=3)
 
@@ -80,9 +75,6 @@ def test_failures_in_a_row_are_those_that_count_towards_opening(clock):  # CB-23
     breaker.metrics_only()
     fail(breaker, 9)
     assert shown() == 9
-
-
-# --- times ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -109,9 +101,6 @@ def test_in_a_pipeline_the_last_success_is_known(clock):  # CB-24
     clock.advance(3)
     succeed(pipe)
     assert breaker.snapshot().last_success == 3.0
-
-
-# --- durations -----------------------------------------------------------------------------------
 
 
 def test_durations_are_recorded_where_asked_for(clock):
@@ -147,9 +136,6 @@ def test_in_a_pipeline_durations_are_recorded_unless_the_caller_said_no(clock):
     assert latency is not None
     assert (latency.count, latency.total) == (2, 5.0)
     assert refused.snapshot().latency is None
-
-
-# --- looking -------------------------------------------------------------------------------------
 
 
 def test_looking_changes_nothing(clock):  # trap 15
@@ -189,9 +175,6 @@ def test_describe_names_every_setting_in_force(clock):  # CB-15
         "on=(OutageError)",
     ):
         assert part in text
-
-
-# --- size ----------------------------------------------------------------------------------------
 
 
 def test_a_breaker_with_a_ten_slice_window_is_within_a_kibibyte(clock):  # GEN-13

@@ -13,8 +13,6 @@ from tests.policies.calls import (
     succeed,
 )
 
-# --- names ---------------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("state", "name", "metric"),
@@ -38,9 +36,6 @@ def test_a_state_has_its_name_and_its_metric_value(state, name, metric):  # CB-0
 def test_a_word_that_names_no_state_is_refused(word):
     with pytest.raises(ValueError, match="is not a valid State"):
         State(word)
-
-
-# --- closed --------------------------------------------------------------------------------------
 
 
 def test_it_begins_closed_and_closed_lets_every_call_pass(clock):  # CB-01, CB-02, CB-16
@@ -72,9 +67,6 @@ def test_a_success_while_closed_starts_the_count_again(clock):  # CB-03
     assert breaker.state is State.OPEN
 
 
-# --- open ----------------------------------------------------------------------------------------
-
-
 def test_it_is_half_open_once_the_reset_timeout_has_passed_to_the_nanosecond(clock):  # CB-04, CB-26
     breaker = breaker_of(clock, failure_threshold=1, reset_timeout=60)
     clock.advance(1000)
@@ -99,9 +91,6 @@ def test_an_open_breaker_without_traffic_waits_for_it_and_needs_no_timer(clock):
     assert breaker.peek()
     succeed(breaker)
     assert breaker.state is State.HALF_OPEN
-
-
-# --- half-open -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("places", "threshold"), [(1, 1), (3, 3), (1, 5), (5, 1)])
@@ -149,9 +138,6 @@ def test_a_closed_period_starts_its_failures_at_nothing(clock):  # CB-08, trap 1
     assert breaker.state is State.CLOSED
     fail(breaker)
     assert breaker.state is State.OPEN
-
-
-# --- the whole circle ----------------------------------------------------------------------------
 
 
 def test_it_goes_round_for_ever_and_never_sticks(clock):  # CB-26, trap 9

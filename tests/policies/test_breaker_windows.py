@@ -27,9 +27,6 @@ def with_window(
 SLOW = 0.5
 
 
-# --- edges of a time window ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("window", [0.01, 1, 10, 60, 86_400])
 def test_a_call_leaves_a_time_window_exactly_when_its_slice_does(clock, window):  # trap 24
     slice_ns = round(window * SECOND) // 10
@@ -43,9 +40,6 @@ def test_a_call_leaves_a_time_window_exactly_when_its_slice_does(clock, window):
         assert breaker.snapshot().window == (0, 0, 0, 0)
 
 
-# --- expiry --------------------------------------------------------------------------------------
-
-
 def test_a_window_expires_when_it_is_read_without_any_traffic(clock):  # trap 26
     breaker = with_window(clock, TimeWindow(10))
     fail(breaker, 5)
@@ -56,9 +50,6 @@ def test_a_window_expires_when_it_is_read_without_any_traffic(clock):  # trap 26
     assert breaker.snapshot().window == (3, 0, 0, 0)
     clock.advance(5)
     assert breaker.snapshot().window == (0, 0, 0, 0)
-
-
-# --- calls longer than the window ----------------------------------------------------------------
 
 
 def test_a_call_longer_than_the_window_counts_when_it_ends(clock):  # trap 11, trap 31
@@ -86,8 +77,6 @@ def test_results_slower_than_the_window_one_after_the_other_still_open_it(clock)
         permit.failure()
     assert breaker.state is State.OPEN
 
-
-# --- totals --------------------------------------------------------------------------------------
 
 ENDS = st.sampled_from(["success", "failure", "slow success", "slow failure", "ignored"])
 PAUSES = st.one_of(st.just(0.0), st.floats(0, 3), st.floats(0, 30), st.just(1.0))

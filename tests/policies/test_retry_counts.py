@@ -10,8 +10,6 @@ import holdfast as hf
 from tests.policies.calls import OutageError, fine, outage, raising
 from tests.policies.retries import Flaky, budget_of, by_acall, by_call, every_way, retry_of, why
 
-# ---- statistics ----
-
 
 def test_a_snapshot_has_all_that_happened(clock):  # RT-22, RT-23, RT-25
     retry = retry_of(clock, backoff=hf.Linear(0.001, 0.5, jitter=False), attempts=4)
@@ -73,9 +71,6 @@ def test_in_a_pipeline_each_attempt_passes_what_is_inside_and_the_call_what_is_o
     assert (outer.snapshot().succeeded, outer.snapshot().failed) == (1, 0)
     assert (inner.snapshot().succeeded, inner.snapshot().failed) == (1, 2)
     assert 10 - limiter.available == 3
-
-
-# ---- modes ----
 
 
 @every_way

@@ -13,8 +13,6 @@ from holdfast import ManualClock
 from tests.policies.calls import OutageError
 from tests.policies.retries import Flaky, both_ways, every_way, retry_of, why
 
-# ---- the time of all attempts ----
-
 
 @every_way
 @pytest.mark.parametrize(("most", "attempts"), [(0, 1), (0.999, 1), (1, 2), (1.5, 2), (3, 4)])
@@ -53,9 +51,6 @@ def test_max_time_of_the_systems_clock_is_finer_than_its_ticks():
     finally:
         gc.enable()
     assert retry.snapshot().recovered > 150  # others run on this machine, but not always
-
-
-# ---- deadlines ----
 
 
 @both_ways

@@ -10,8 +10,6 @@ import pytest
 import holdfast as hf
 from tests.policies.timeouts import counts, permit_of, raised
 
-# ---- generators ----
-
 
 def test_a_generator_has_so_long_for_its_first_item(clock):
     policy = hf.Timeout(1, clock=clock)
@@ -44,9 +42,6 @@ def test_a_generator_whose_first_item_is_late_is_closed(clock):
     raised(next, items())
     gc.collect()
     assert closed == [True]
-
-
-# ---- permits ----
 
 
 def test_a_permit_that_succeeds_late_says_so(clock):
