@@ -121,7 +121,7 @@ tsan: ## C tests and Python stress tests under ThreadSanitizer
 GREENLETS := tests/pipeline/test_timeout_greenlets.py tests/pipeline/test_timeout_libraries.py tests/runtimes
 # The demo is traffic in real time, too much for what runs at a fraction of its speed.
 # A container of the tests has no /proc, which a sanitizer reads as it begins.
-NOT_ASAN  := tests/project tests/agent/test_demo_end_to_end.py tests/runtimes/test_containers.py
+NOT_ASAN  := tests/project tests/demo/test_demo_end_to_end.py tests/runtimes/test_containers.py
 asan: ## C tests and quick Python tests under AddressSanitizer and UBSan; ARGS leave greenlets out
 	$(MAKE) --no-print-directory ctest SANITIZE=address
 	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) $(patsubst %,--ignore=%,$(NOT_ASAN) $(GREENLETS)))
@@ -149,11 +149,11 @@ ifeq ($(ARGS),)
 	$(BIN)/python -m benchmarks.report
 endif
 
-coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/ and pipeline/ at least 95 %
+coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/, pipeline/ and waiting/ at least 95 %
 	@$(MAKE) --no-print-directory ctest CTEST_DIR=build/ctest-coverage CMAKE_OPTIONS=-DHOLDFAST_COVERAGE=ON
 	$(BIN)/gcovr --root . --filter csrc/holdfast/ build/ctest-coverage
 	$(BIN)/coverage run -m pytest $(QUICK) -q $(ARGS)
-	$(BIN)/coverage report --include="src/holdfast/policies/*,src/holdfast/pipeline/*" --fail-under=95
+	$(BIN)/coverage report --include="src/holdfast/policies/*,src/holdfast/pipeline/*,src/holdfast/waiting/*" --fail-under=95
 
 # --- looking after it ------------------------------------------------------------------------
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import holdfast as hf
 from benchmarks import contenders
-from holdfast.agent.bench.cases import Case
-from holdfast.agent.bench.timing import loop_of, run_in_turn
+from holdfast.bench.cases import Case
+from holdfast.bench.timing import loop_of, run_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

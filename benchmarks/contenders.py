@@ -19,7 +19,7 @@ from threading import BoundedSemaphore
 from typing import Any
 
 import holdfast as hf
-from holdfast.agent.bench.cases import Case, bare, bare_async
+from holdfast.bench.cases import Case, bare, bare_async
 
 Make = Callable[[], Case]
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import compare, contention, footprint, scrape
-from holdfast.agent.bench.rows import GIL, ROWS, clock_cost, partial_cost
+from holdfast.bench.rows import GIL, ROWS, clock_cost, partial_cost
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -33,7 +33,7 @@ def measure(processes: int, rounds: int) -> dict[str, Any]:
     least: dict[str, float] = {}
     for _ in range(processes):
         done = subprocess.run(
-            [sys.executable, "-m", "holdfast.agent.bench.measure", "--rounds", str(rounds)],
+            [sys.executable, "-m", "holdfast.bench.measure", "--rounds", str(rounds)],
             cwd=ROOT, check=True, capture_output=True, text=True,
         )  # fmt: skip
         for case, ns in json.loads(done.stdout).items():

@@ -12,8 +12,8 @@ import pytest
 
 import holdfast as hf
 from benchmarks import contention, footprint
-from holdfast.agent.bench.cases import CASES
-from holdfast.agent.bench.timing import loop_of
+from holdfast.bench.cases import CASES
+from holdfast.bench.timing import loop_of
 
 REPEATS = 1000
 CALLS = 20_000

@@ -3,7 +3,7 @@
  *
  * Every decision is one CAS of that word, limit included: nobody enters on a limit of before,
  * and no waiter can be queued past a change that made room. Owns the counting; who waits, in which
- * order, and how he is woken is the caller's (pipeline/waiting.py). The duties that come with it:
+ * order, and how he is woken is the caller's (waiting/rooms.py). The duties that come with it:
  *
  *   leave, undo, resize say whether waiters can come in -> call grant() until it says no, and wake
  *   one waiter, first come first served, for each grant; a granted waiter is inside.

@@ -1,6 +1,6 @@
 /*
  * How many places of a bulkhead something holds: a permit, the entry of a block, a call under way, or a
- * gate that an exit stack will leave. pipeline/own_places.py asks, to find waits that cannot end.
+ * gate that an exit stack will leave. waiting/own_places.py asks, to find waits that cannot end.
  */
 #include "hfpy.h"
 

@@ -28,10 +28,8 @@ from holdfast.errors import (
 from holdfast.events import Event
 from holdfast.mode import Mode
 from holdfast.pipeline.pipeline import Pipeline
-from holdfast.pipeline.pool import PoolBulkhead
-from holdfast.policies.adaptive_backoff import AdaptiveBackoff
-from holdfast.policies.adaptive_timeout import AdaptiveTimeout
 from holdfast.policies.backoff import (
+    AdaptiveBackoff,
     Backoff,
     Constant,
     Decorrelated,
@@ -41,14 +39,13 @@ from holdfast.policies.backoff import (
     chain,
 )
 from holdfast.policies.base import Policy
-from holdfast.policies.breaker import CircuitBreaker, State
-from holdfast.policies.budget import RetryBudget
+from holdfast.policies.breaker import CircuitBreaker, CountWindow, State, TimeWindow
 from holdfast.policies.bulkhead import Bulkhead
 from holdfast.policies.fallback import Fallback
 from holdfast.policies.limiter import RateLimiter
-from holdfast.policies.retry import Retry
-from holdfast.policies.timeout import Timeout
-from holdfast.policies.windows import CountWindow, TimeWindow
+from holdfast.policies.pool import PoolBulkhead
+from holdfast.policies.retry import Retry, RetryBudget
+from holdfast.policies.timeout import AdaptiveTimeout, Timeout
 from holdfast.registry import registry
 
 __all__ = [

@@ -8,9 +8,9 @@ import pytest
 
 import holdfast
 from holdfast.agent import cli
-from holdfast.agent.demo import run
-from holdfast.agent.demo.process import PortError, UpstreamError
-from holdfast.agent.demo.run import RunError
+from holdfast.demo import run
+from holdfast.demo.process import PortError, UpstreamError
+from holdfast.demo.run import RunError
 
 
 def holdfast_command(*arguments):
@@ -142,4 +142,4 @@ def test_what_a_command_needs_is_imported_by_that_command_only(argument):
     loaded = set(done.stderr.split())
     assert "holdfast.agent.cli" in loaded
     assert not loaded & {"asyncio", "dataclasses", "http.server", "httpx", "rich"}
-    assert not any(name.startswith("holdfast.agent.demo") for name in loaded)
+    assert not any(name.startswith("holdfast.demo") for name in loaded)

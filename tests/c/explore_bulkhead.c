@@ -2,7 +2,7 @@
  * Every schedule of two and three threads that enter, wait, leave and change the limit.
  *
  * Each thread plays a script. Whoever is told that waiters can come in grants until there are none
- * or no room, as pipeline/waiting.py does. After each schedule nobody is lost, nobody is counted
+ * or no room, as waiting/rooms.py does. After each schedule nobody is lost, nobody is counted
  * twice, the limit was kept, and there is never both room and a waiter: nobody would wake him.
  */
 #include "bulkhead_subject.h"

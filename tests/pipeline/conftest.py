@@ -10,7 +10,7 @@ import pytest
 import holdfast as hf
 from holdfast import ManualClock
 from holdfast._native import gate
-from holdfast.pipeline.pool import PoolBulkhead
+from holdfast.policies.pool import PoolBulkhead
 from tests.pipeline.houses import House, Job
 from tests.pipeline.left_behind import Held
 

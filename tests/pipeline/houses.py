@@ -6,8 +6,8 @@ import threading
 
 from holdfast import Clock, ManualClock
 from holdfast._native.bulkhead import Bulkhead
-from holdfast.pipeline.pool import PoolBulkhead
-from holdfast.pipeline.waiting import WaitingRoom
+from holdfast.policies.pool import PoolBulkhead
+from holdfast.waiting.rooms import WaitingRoom
 from tests.pipeline.parties import LIMIT, Party, auntil, until
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.pipeline.threads import Work
+from holdfast.waiting.left_behind import Work
 from tests.pipeline.left_behind import Held, begin, house, leave_behind, threaded
 from tests.pipeline.parties import Party, until
 from tests.policies.calls import OutageError
@@ -226,7 +226,7 @@ def test_work_that_leaves_much_behind_forgets_what_has_stopped(clock):
     go = threading.Event()
 
     def busy() -> None:
-        from holdfast.pipeline import threads
+        from holdfast.waiting import left_behind as threads
 
         for _ in range(20):
             one = Held()

@@ -8,9 +8,9 @@ import pytest
 
 from holdfast import ManualClock, RateLimiter
 from holdfast._native.bucket import TokenBucket
-from holdfast.pipeline.bucket_line import BucketLine
-from holdfast.pipeline.lines import TAKEN, WAITS, Turn
-from holdfast.pipeline.parking import ThreadWaiter
+from holdfast.waiting.bucket_line import BucketLine
+from holdfast.waiting.lines import TAKEN, WAITS, Turn
+from holdfast.waiting.parking import ThreadWaiter
 from tests.pipeline.parties import Party, until
 
 BURST, LONG = 3, 10**15

@@ -8,8 +8,8 @@ import pytest
 
 from holdfast import ManualClock
 from holdfast.clock import system_clock
-from holdfast.pipeline.aio import TaskWaiter, asleep_ns
-from holdfast.pipeline.parking import ThreadWaiter, sleep_ns
+from holdfast.waiting.aio import TaskWaiter, asleep_ns
+from holdfast.waiting.parking import ThreadWaiter, sleep_ns
 from tests.apart import run_apart
 from tests.pipeline.parties import LoopParty, Party, auntil, until
 
@@ -126,7 +126,7 @@ def test_sleeping_threads_follow_their_clock(still):
 def test_ctrl_c_ends_a_parked_thread_and_leaves_no_timer():
     printed = run_apart("""
         from holdfast import ManualClock
-        from holdfast.pipeline.parking import ThreadWaiter, sleep_ns
+        from holdfast.waiting.parking import ThreadWaiter, sleep_ns
         from tests.ctrl_c import CtrlC
 
         clock, ctrl_c = ManualClock(auto=False), CtrlC()

@@ -17,9 +17,9 @@ from holdfast import (
     ManualClock,
     Timeout,
 )
-from holdfast.pipeline.crew import Crew
-from holdfast.pipeline.pool import PoolBulkhead
-from holdfast.pipeline.waiting import WaitingRoom
+from holdfast.policies.pool import PoolBulkhead
+from holdfast.waiting.rooms import WaitingRoom
+from holdfast.waiting.worker_threads import WorkerThreads
 from tests.pipeline.houses import occupied
 from tests.pipeline.parties import LIMIT, Party, until
 
@@ -280,7 +280,8 @@ def test_a_place_comes_back_when_a_worker_drops_a_task_before_its_canceller_tell
 
 
 @pytest.mark.parametrize(
-    ("owner", "step"), [(PoolBulkhead, "_cancelled"), (WaitingRoom, "admit"), (Crew, "take_back")]
+    ("owner", "step"),
+    [(PoolBulkhead, "_cancelled"), (WaitingRoom, "admit"), (WorkerThreads, "take_back")],
 )
 def test_a_cancellation_cut_short_is_finished_by_a_worker(make, job, monkeypatch, owner, step):
     # trap 33, trap 35

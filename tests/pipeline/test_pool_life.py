@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast import BulkheadFullError, ConfigError, ManualClock, PoolStoppedError, registry
-from holdfast.pipeline.pool import PoolBulkhead
+from holdfast.policies.pool import PoolBulkhead
 from tests.apart import run_apart
 from tests.pipeline.houses import occupied
 from tests.pipeline.parties import LIMIT, Party, until
@@ -222,7 +222,7 @@ def test_a_kept_future_keeps_neither_the_pool_nor_what_the_task_was_given():
 def test_tasks_accepted_before_the_interpreter_ends_are_run():  # D-BH-2
     assert run_apart("""
         import threading
-        from holdfast.pipeline.pool import PoolBulkhead
+        from holdfast.policies.pool import PoolBulkhead
         pool, go_on = PoolBulkhead("jobs", workers=1), threading.Event()
         pool.submit(go_on.wait)
         for number in range(3):
@@ -238,7 +238,7 @@ def test_a_forked_child_has_an_empty_pool_with_threads_of_its_own():  # trap 58
     printed = run_apart("""
         import os, threading, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point
-        from holdfast.pipeline.pool import PoolBulkhead
+        from holdfast.policies.pool import PoolBulkhead
 
         pool, go_on = PoolBulkhead("jobs", workers=1, max_waiting=1), threading.Event()
         stopped = PoolBulkhead("stopped")
@@ -300,7 +300,7 @@ def test_a_thread_that_starts_although_its_start_was_cut_short_ends_no_wait_for_
 def test_ctrl_c_in_a_waiting_submit_leaves_no_task_and_no_place():  # trap 33
     printed = run_apart("""
         import threading
-        from holdfast.pipeline.pool import PoolBulkhead
+        from holdfast.policies.pool import PoolBulkhead
         from tests.ctrl_c import CtrlC
 
         go_on = threading.Event()

@@ -140,7 +140,7 @@ def test_where_the_warning_is_an_error_nothing_is_held(case):
     ],
 )
 def test_what_is_said_names_what_waits_in_a_task(policy, named):
-    from holdfast.pipeline.standstill import mind_loop
+    from holdfast.waiting.standstill import mind_loop
 
     with pytest.warns(RuntimeWarning, match="stands still") as told:
         in_loop(lambda: mind_loop(policy))

@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 import holdfast as hf
-from holdfast.pipeline.daemons import DaemonThreads
+from holdfast.waiting.daemons import DaemonThreads
 from tests.apart import run_apart
 from tests.pipeline.left_behind import Held, begin, crew_threads, leave_behind, threaded
 from tests.pipeline.parties import LIMIT, Party, until

@@ -188,7 +188,7 @@ def test_a_fork_while_another_thread_makes_a_crew_blocks_nobody():
         import os, warnings
         warnings.simplefilter("ignore", DeprecationWarning)
         import holdfast as hf
-        from holdfast.pipeline import threads
+        from holdfast.waiting import left_behind as threads
         threads._crews.acquire()  # as another thread may have
         pid = os.fork()
         if pid == 0:

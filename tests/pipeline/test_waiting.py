@@ -7,8 +7,8 @@ import pytest
 
 from holdfast import Bulkhead, BulkheadTimeoutError, ManualClock
 from holdfast.clock import system_clock
-from holdfast.pipeline.parking import ThreadWaiter
-from holdfast.pipeline.waiting import ENTERED, FULL, QUEUED, TIMED_OUT, _Place
+from holdfast.waiting.parking import ThreadWaiter
+from holdfast.waiting.rooms import ENTERED, FULL, QUEUED, TIMED_OUT, _Place
 from tests.apart import run_apart
 from tests.pipeline.houses import House
 from tests.pipeline.parties import LoopParty, Party, auntil, until

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from holdfast.clock import system_clock
-from holdfast.pipeline.waiting import ENTERED
+from holdfast.waiting.rooms import ENTERED
 from tests.pipeline.houses import House
 from tests.pipeline.parties import LoopParty, Party
 

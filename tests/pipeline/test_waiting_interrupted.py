@@ -11,8 +11,8 @@ import pytest
 
 from holdfast import ManualClock
 from holdfast._native.bulkhead import Bulkhead
-from holdfast.pipeline.parking import ThreadWaiter
-from holdfast.pipeline.waiting import ENTERED, FULL, QUEUED, TIMED_OUT, WaitingRoom, _Place
+from holdfast.waiting.parking import ThreadWaiter
+from holdfast.waiting.rooms import ENTERED, FULL, QUEUED, TIMED_OUT, WaitingRoom, _Place
 from tests.apart import run_apart
 
 # ---- finalisers ----
@@ -162,8 +162,8 @@ INTERRUPTIONS = """
     from itertools import starmap
     from holdfast import ManualClock
     from holdfast._native.bulkhead import Bulkhead
-    from holdfast.pipeline import parking, waiting
-    from holdfast.pipeline.waiting import ENTERED, QUEUED, TIMED_OUT, WaitingRoom, _Place
+    from holdfast.waiting import parking, rooms as waiting
+    from holdfast.waiting.rooms import ENTERED, QUEUED, TIMED_OUT, WaitingRoom, _Place
 
     # Where the interpreter looks for signals: as a Python function begins, after a call, and on
     # the way back in a loop. An interruption comes before the instruction after that.

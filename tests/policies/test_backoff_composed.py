@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.policies.backoff import kernel_of
+from holdfast.policies.backoff.formulas import kernel_of
 from tests.policies.backoffs import HUNDRED_YEARS, Own, delays
 
 # --- composing -----------------------------------------------------------------------------------

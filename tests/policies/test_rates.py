@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import ConfigError
-from holdfast.policies.rates import exact_rate, parse_rates
+from holdfast.policies.limiter.rates import exact_rate, parse_rates
 from holdfast.validation import Problems
 
 SECOND = 10**9

@@ -5,9 +5,9 @@ from itertools import repeat
 import pytest
 
 from benchmarks import contention, footprint
-from holdfast.agent.bench.cases import CASES
-from holdfast.agent.bench.rows import ROWS
-from holdfast.agent.bench.timing import loop_of, run_in_turn
+from holdfast.bench.cases import CASES
+from holdfast.bench.rows import ROWS
+from holdfast.bench.timing import loop_of, run_in_turn
 
 
 @pytest.mark.parametrize("name", CASES)

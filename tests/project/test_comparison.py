@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from benchmarks import compare, contenders, report
-from holdfast.agent.bench.timing import loop_of
+from holdfast.bench.timing import loop_of
 
 
 @pytest.mark.parametrize("name", compare.SCENARIOS)

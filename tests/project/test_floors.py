@@ -18,8 +18,8 @@ def test_nothing_imports_from_above():
     [
         (
             "policies/breaker.py",
-            "from holdfast.pipeline.parking import park",
-            "imports holdfast.pipeline.parking, which stands above it",
+            "from holdfast.pipeline.pipeline import Pipeline",
+            "imports holdfast.pipeline.pipeline, which stands above it",
         ),
         (
             "clock.py",
@@ -58,9 +58,9 @@ def test_a_planted_fault_is_found(tmp_path, path, source, fault):
 def test_a_module_that_c_imports_from_above_is_found(tmp_path):
     gate = tmp_path / "gate"
     gate.mkdir()
-    (gate / "guard.c").write_text('x = PyImport_ImportModule("holdfast.pipeline.streams");')
+    (gate / "guard.c").write_text('x = PyImport_ImportModule("holdfast.waiting.streams");')
     assert faults(tmp_path / "package", gate) == [
-        "guard.c:1: imports holdfast.pipeline.streams, which stands above it"
+        "guard.c:1: imports holdfast.waiting.streams, which stands above it"
     ]
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from holdfast.policies import base, breaker
+from holdfast.policies import base
+from holdfast.policies.breaker import breaker
 from holdfast.stores.ledger import Ledger
 from holdfast.telemetry import prometheus
 

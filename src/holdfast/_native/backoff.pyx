@@ -1,7 +1,7 @@
 """How long to wait before a retry.
 
 Owns the formulas' words and the one way in which an attempt and a delay before it are read.
-What the settings may be, and back-offs made from others, are ``holdfast.policies.backoff``'s.
+What the settings may be, and back-offs made from others, are ``holdfast.policies.backoff.formulas``'s.
 """
 from operator import index
 

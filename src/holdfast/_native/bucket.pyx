@@ -1,6 +1,6 @@
 """Rate limits: the token bucket, exact to the fraction, and the sliding window.
 
-Seconds, rates as people write them and limits joined together are ``holdfast.policies.limiter``'s.
+Seconds, rates as people write them and limits joined together are ``holdfast.policies.limiter.limiter``'s.
 """
 cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN

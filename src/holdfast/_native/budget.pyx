@@ -1,6 +1,6 @@
 """Tokens for retries, given by successes and by time.
 
-Settings in tokens and seconds are ``holdfast.policies.budget``'s.
+Settings in tokens and seconds are ``holdfast.policies.retry.budget``'s.
 """
 cimport cython
 

@@ -1,6 +1,6 @@
 """How many are inside and how many wait to come in.
 
-The queue itself (who waits, who is woken) is ``holdfast.pipeline.waiting``'s.
+The queue itself (who waits, who is woken) is ``holdfast.waiting.rooms``'s.
 """
 cimport cython
 

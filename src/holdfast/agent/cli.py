@@ -180,8 +180,8 @@ def _demo(options: argparse.Namespace) -> int:
         from holdfast.errors import MissingExtraError
 
         return _complain(MissingExtraError("demo", "holdfast demo"), EXIT_CANNOT_START)
-    from holdfast.agent.demo.process import PortError, UpstreamError
-    from holdfast.agent.demo.run import RunError, run_demo
+    from holdfast.demo.process import PortError, UpstreamError
+    from holdfast.demo.run import RunError, run_demo
 
     try:
         run_demo(options.seconds, options.port, options.plain, sys.stdout, options.metrics_port)
@@ -193,7 +193,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from holdfast.agent.bench.run import BenchError, run_bench
+    from holdfast.bench.run import BenchError, run_bench
 
     try:
         run_bench(options.processes, options.rounds, options.json, sys.stdout)
@@ -214,7 +214,7 @@ def _complain(error: Exception, code: int) -> int:
 
 
 def _seconds(text: str) -> float:
-    from holdfast.agent.demo.schedule import LONGEST_SECONDS, SHORTEST_SECONDS
+    from holdfast.demo.schedule import LONGEST_SECONDS, SHORTEST_SECONDS
 
     try:
         seconds = float(text)

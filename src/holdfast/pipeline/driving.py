@@ -6,12 +6,12 @@ imports asyncio is imported by the first task that waits.
 
 from __future__ import annotations
 
-from holdfast.pipeline.bucket_line import BucketLine
-from holdfast.pipeline.foreign import refuse_cut
-from holdfast.pipeline.parking import sleep_ns
-from holdfast.pipeline.standstill import mind_loop
-from holdfast.pipeline.waiting import WaitingRoom
-from holdfast.pipeline.window_line import WindowLine
+from holdfast.waiting.bucket_line import BucketLine
+from holdfast.waiting.foreign import refuse_cut
+from holdfast.waiting.parking import sleep_ns
+from holdfast.waiting.rooms import WaitingRoom
+from holdfast.waiting.standstill import mind_loop
+from holdfast.waiting.window_line import WindowLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from holdfast._native.gate import Permit
     from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
-    from holdfast.pipeline.attempts import Attempts
-    from holdfast.pipeline.lines import Line
     from holdfast.policies.base import Policy
     from holdfast.policies.retry import Retry
     from holdfast.policies.timeout import Timeout
+    from holdfast.waiting.attempts import Attempts
+    from holdfast.waiting.lines import Line
 
 __all__ = ["ThreadsAndTasks"]
 
@@ -53,13 +53,13 @@ class ThreadsAndTasks:
 
     def asleep(self, clock: Clock, ns: int) -> Coroutine[Any, Any, None]:
         """Let ``ns`` nanoseconds pass in this task."""
-        from holdfast.pipeline.aio import asleep_ns
+        from holdfast.waiting.aio import asleep_ns
 
         return asleep_ns(clock, ns)
 
     def attempts(self, policy: Retry) -> Attempts:
         """Return the attempts of a retry at a block."""
-        from holdfast.pipeline.attempts import Attempts
+        from holdfast.waiting.attempts import Attempts
 
         return Attempts(policy)
 
@@ -67,7 +67,7 @@ class ThreadsAndTasks:
         self, clock: Clock, loop: AbstractEventLoop, ring: Callable[[], object], deadline_ns: int
     ) -> Callable[[], object]:
         """Have an event loop call ``ring`` at a time of ``clock``; return what cancels it."""
-        from holdfast.pipeline.aio import set_timer
+        from holdfast.waiting.aio import set_timer
 
         return set_timer(clock, loop, ring, deadline_ns)
 
@@ -77,7 +77,7 @@ class ThreadsAndTasks:
 
     def open_block(self, policy: Policy, deadline_ns: int, *, outer: Any) -> object:
         """Watch over an `async with` block that ``policy`` gives until ``deadline_ns``."""
-        from holdfast.pipeline.blocks import open_block
+        from holdfast.waiting.blocks import open_block
 
         return open_block(policy, deadline_ns, outer=outer)
 
@@ -91,7 +91,7 @@ class ThreadsAndTasks:
         works: list[Any],
     ) -> Any:
         """Run a call, through the rest of its pipeline, in a thread that may be left behind."""
-        from holdfast.pipeline.threads import run_in_thread
+        from holdfast.waiting.left_behind import run_in_thread
 
         return run_in_thread(policy, rest, fn, args, kwargs, works)
 
@@ -99,7 +99,7 @@ class ThreadsAndTasks:
         self, policy: Policy, inner: Generator[Any, Any, Any], *again: Any
     ) -> Generator[Any, Any, Any]:
         """Guard a generator; ``again``: what makes it, where it may have to begin afresh."""
-        from holdfast.pipeline.streams import guarded_generator
+        from holdfast.waiting.streams import guarded_generator
 
         return guarded_generator(policy, inner, *again)
 
@@ -107,48 +107,48 @@ class ThreadsAndTasks:
         self, policy: Policy, inner: AsyncGenerator[Any, Any], *again: Any
     ) -> AsyncGenerator[Any, Any]:
         """Guard an asynchronous generator, as ``generator``."""
-        from holdfast.pipeline.streams import guarded_async_generator
+        from holdfast.waiting.streams import guarded_async_generator
 
         return guarded_async_generator(policy, inner, *again)
 
     def block_of(self, given: Any) -> Any:
         """Return what a fallback gave for a context manager, as something to be entered."""
-        from holdfast.pipeline.late import block_of
+        from holdfast.waiting.late import block_of
 
         return block_of(given)
 
     def late_manager(self, policy: Policy, manager: Any, *again: Any) -> Any:
         """Guard what ``@contextmanager`` made."""
-        from holdfast.pipeline.late import guarded_manager
+        from holdfast.waiting.late import guarded_manager
 
         return guarded_manager(policy, manager, *again)
 
     def late_async_manager(self, policy: Policy, manager: Any, *again: Any) -> Any:
         """Guard what ``@asynccontextmanager`` made."""
-        from holdfast.pipeline.late import guarded_async_manager
+        from holdfast.waiting.late import guarded_async_manager
 
         return guarded_async_manager(policy, manager, *again)
 
     def late_awaitable(self, policy: Policy, awaitable: Any, *again: Any) -> Any:
         """Guard an awaitable object."""
-        from holdfast.pipeline.late import guarded_awaitable
+        from holdfast.waiting.late import guarded_awaitable
 
         return guarded_awaitable(policy, awaitable, *again)
 
     def late_task(self, policy: Policy, awaitable: Any, *again: Any) -> Any:
         """Await a future of asyncio, controlled, or a guarded call, in a task."""
-        from holdfast.pipeline.late import guarded_task
+        from holdfast.waiting.late import guarded_task
 
         return guarded_task(policy, awaitable, *again)
 
     def late_future(self, policy: Policy, future: Any) -> None:
         """Refuse to control a future of concurrent.futures."""
-        from holdfast.pipeline.late import refuse_future
+        from holdfast.waiting.late import refuse_future
 
         refuse_future(policy, future)
 
     def settle_when_done(self, future: Any, permit: Permit) -> Any:
         """Have a permit settle with the outcome of a future."""
-        from holdfast.pipeline.late import settle_when_done
+        from holdfast.waiting.late import settle_when_done
 
         return settle_when_done(future, permit)

@@ -9,7 +9,7 @@ from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, standard_policies
 from holdfast.pipeline.steps import flat
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker
-from holdfast.policies.retry import TRANSIENT
+from holdfast.policies.retry.retry import TRANSIENT
 from holdfast.validation import Problems, explains_names
 
 TYPE_CHECKING = False
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from holdfast.events import Listener
     from holdfast.pipeline.lint import Finding
     from holdfast.pipeline.options import Options
-    from holdfast.pipeline.snapshots import PipelineSnapshot
+    from holdfast.pipeline.snapshot import PipelineSnapshot
     from holdfast.policies.backoff import Backoff
-    from holdfast.policies.budget import RetryBudget
     from holdfast.policies.limiter import RateLimiter
-    from holdfast.policies.retry import On
+    from holdfast.policies.retry import RetryBudget
+    from holdfast.policies.retry.retry import On
 
 __all__ = ["Pipeline"]
 
@@ -246,7 +246,7 @@ class Pipeline(Policy):
 
     def snapshot(self) -> PipelineSnapshot:
         """Return the snapshots of its policies, outermost first."""
-        from holdfast.pipeline.snapshots import PipelineSnapshot
+        from holdfast.pipeline.snapshot import PipelineSnapshot
 
         return PipelineSnapshot(self.name, tuple(part.snapshot() for part in self.policies))
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from holdfast.errors import ConfigError
 from holdfast.policies.backoff import Exponential
 from holdfast.policies.base import Policy
-from holdfast.policies.breaker import CircuitBreaker
+from holdfast.policies.breaker import CircuitBreaker, TimeWindow
 from holdfast.policies.bulkhead import Bulkhead
 from holdfast.policies.fallback import Fallback
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry
-from holdfast.policies.timeout import LEAST_NS, Timeout
-from holdfast.policies.windows import TimeWindow
+from holdfast.policies.timeout.timeout import LEAST_NS, Timeout
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False

@@ -12,11 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from holdfast.policies.adaptive_timeout import AdaptiveTimeout
-    from holdfast.policies.budget import RetryBudget
     from holdfast.policies.fallback import Fallback
-    from holdfast.policies.retry import Retry
-    from holdfast.policies.timeout import Timeout
+    from holdfast.policies.retry import Retry, RetryBudget
+    from holdfast.policies.timeout import AdaptiveTimeout, Timeout
 
 __all__ = [
     "AdaptiveTimeoutSnapshot",

@@ -1,0 +1,352 @@
+"""The statements that are timed: a case for each figure of the results, and their yardsticks.
+
+Each case stands on objects of its own. What the figures mean is in ``rows.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from itertools import cycle
+from threading import Lock
+
+from holdfast._native.clock import Clock, read_repeatedly
+from holdfast.errors import CircuitOpenError
+from holdfast.pipeline.pipeline import Pipeline
+from holdfast.policies.backoff import Constant, Exponential
+from holdfast.policies.breaker import CircuitBreaker, CountWindow, State, TimeWindow
+from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.limiter import RateLimiter
+from holdfast.policies.retry import Retry, RetryBudget
+from holdfast.policies.timeout import AdaptiveTimeout, Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["CASES", "READS", "Case"]
+
+# Reads of the clock in one statement: the statement itself is then not seen beside them.
+READS = 1_000
+
+# More than a loop can use up: a token every 10 ns, and a second of them at once.
+PLENTY = 100_000_000
+
+
+class Case:
+    """A statement, the names it uses, and what has to be true however often it has run.
+
+    Args:
+        statement: Python source; may be several lines.
+        awaits: Whether it is to run in a coroutine.
+        in_loop: Whether that is to be a task of an event loop: it is suspended, or asks for it.
+        most: Repeats in a round at most.
+        tidy: Called after each round, outside the timed loop.
+        holds: Asked after it has run ``n`` times.
+        **names: What the statement's names mean.
+    """
+
+    def __init__(
+        self,
+        statement: str,
+        *,
+        awaits: bool = False,
+        in_loop: bool = False,
+        most: int = 1_000_000,
+        tidy: Callable[[], object] | None = None,
+        holds: Callable[[int], bool] = lambda _: True,
+        **names: Any,
+    ) -> None:
+        self.statement = statement
+        self.awaits = awaits or in_loop
+        self.in_loop = in_loop
+        self.most = most
+        self.tidy = tidy
+        self.holds = holds
+        self.names = names
+
+
+def bare() -> None:
+    """The function that is guarded: as little as there can be."""
+
+
+async def bare_async() -> bool:
+    """The coroutine function that is guarded; it answers, as most do."""
+    return True
+
+
+# ---- yardsticks ----
+
+
+def empty() -> Case:
+    """The loop itself."""
+    return Case("pass")
+
+
+def bare_call() -> Case:
+    return Case("f()", f=bare)
+
+
+def partial_call() -> Case:
+    return Case("p()", p=partial(bare))
+
+
+def clock_reads() -> Case:
+    """As many reads of CLOCK_MONOTONIC as ``READS`` says, in one compiled loop."""
+    return Case("read(clock, READS)", read=read_repeatedly, clock=Clock(), READS=READS)
+
+
+def method_call() -> Case:
+    return Case("lock.locked()", lock=Lock())
+
+
+def ready_raise() -> Case:
+    error = ValueError()
+
+    def tidy() -> None:
+        error.__traceback__ = None
+
+    # Its traceback grows by an entry with each raise: few of them, or memory is what is measured.
+    return Case("try: raise error\nexcept ValueError: pass", most=300, tidy=tidy, error=error)
+
+
+def with_lock() -> Case:
+    return Case("with lock: pass", lock=Lock())
+
+
+def bare_await() -> Case:
+    return Case("await f()", awaits=True, f=bare_async)
+
+
+def asyncio_timeout() -> Case:
+    return Case(
+        "async with timeout(30): await f()", in_loop=True, timeout=asyncio.timeout, f=bare_async
+    )
+
+
+def suspended() -> Case:
+    """A turn of the event loop."""
+    return Case("await sleep(0)", in_loop=True, sleep=asyncio.sleep)
+
+
+def asyncio_timeout_suspended() -> Case:
+    return Case(
+        "async with timeout(30): await sleep(0)",
+        in_loop=True,
+        timeout=asyncio.timeout,
+        sleep=asyncio.sleep,
+    )
+
+
+def two_failures_by_hand() -> Case:
+    """What is written where there is no retry."""
+    return Case(
+        """\
+for _ in range(4):
+    try:
+        f()
+        break
+    except ConnectionError:
+        pass""",
+        f=_third_time_lucky(),
+    )
+
+
+def async_with_semaphore() -> Case:
+    return Case("async with semaphore: pass", awaits=True, semaphore=asyncio.Semaphore(100))
+
+
+# ---- what is measured ----
+
+
+def closed_breaker() -> Case:
+    breaker = CircuitBreaker("closed")
+    return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
+
+
+def count_window() -> Case:
+    breaker = CircuitBreaker("count", failure_rate=0.5, window=CountWindow(100))
+    return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
+
+
+def time_window() -> Case:
+    breaker = CircuitBreaker("time", failure_rate=0.5, window=TimeWindow(10.0))
+    return Case("g()", g=breaker(bare), holds=_succeeded(breaker))
+
+
+def gate() -> Case:
+    breaker = CircuitBreaker("gate")
+    limiter = RateLimiter("gate", rate=PLENTY)
+    bulkhead = Bulkhead("gate", max_concurrent=100)
+    pipe = Pipeline("gate", breaker, limiter, bulkhead)
+    return Case("g()", g=pipe(bare), holds=_succeeded(breaker))
+
+
+def standard_pipeline() -> Case:
+    pipe = Pipeline.standard("standard")
+    return Case("g()", g=pipe(bare), holds=_all_succeeded(pipe))
+
+
+def standard_await() -> Case:
+    pipe = Pipeline.standard("standard await")
+    return Case("await g()", awaits=True, g=pipe(bare_async), holds=_all_succeeded(pipe))
+
+
+def standard_await_untimed() -> Case:
+    pipe = Pipeline.standard("untimed", total_timeout=None, attempt_timeout=None)
+    return Case("await g()", awaits=True, g=pipe(bare_async), holds=_all_succeeded(pipe))
+
+
+def timeout_await() -> Case:
+    timeout = Timeout(30)
+    return Case("await g()", awaits=True, g=timeout(bare_async), holds=_in_time(timeout))
+
+
+def timeout_suspended() -> Case:
+    timeout = Timeout(30)
+    return Case("await g(0)", in_loop=True, g=timeout(asyncio.sleep), holds=_in_time(timeout))
+
+
+def retry_two_failures() -> Case:
+    retry = Retry("two", on=ConnectionError, backoff=Constant(0), budget=RetryBudget(ratio=2.0))
+    return Case(
+        "g()",
+        g=retry(_third_time_lucky()),
+        holds=lambda n: retry.snapshot().recovered == n == retry.snapshot().succeeded,
+    )
+
+
+def open_try_call() -> Case:
+    breaker = _opened()
+    return Case("b.try_call(f)", b=breaker, f=bare, holds=_rejected(breaker))
+
+
+def open_raise() -> Case:
+    breaker = _opened()
+    return Case(
+        "try: g()\nexcept E: pass", g=breaker(bare), E=CircuitOpenError, holds=_rejected(breaker)
+    )
+
+
+def with_breaker() -> Case:
+    breaker = CircuitBreaker("with")
+    return Case("with b: pass", b=breaker, holds=_succeeded(breaker))
+
+
+def with_acquire() -> Case:
+    breaker = CircuitBreaker("acquire")
+    return Case("with b.acquire(): pass", b=breaker, holds=_succeeded(breaker))
+
+
+def guarded_await() -> Case:
+    breaker = CircuitBreaker("await")
+    return Case("await g()", awaits=True, g=breaker(bare_async), holds=_succeeded(breaker))
+
+
+def async_with_bulkhead() -> Case:
+    bulkhead = Bulkhead("async with", max_concurrent=100)
+    return Case(
+        "async with bulkhead: pass",
+        awaits=True,
+        bulkhead=bulkhead,
+        holds=lambda n: bulkhead.snapshot().completed == n,
+    )
+
+
+def try_acquire() -> Case:
+    limiter = RateLimiter("take", rate=PLENTY)
+    return Case(
+        "limiter.try_acquire()", limiter=limiter, holds=lambda n: limiter.snapshot().allowed == n
+    )
+
+
+def adaptive_timeout() -> Case:
+    timeout = AdaptiveTimeout(30)
+    return Case(
+        "timeout.call(bare)",
+        timeout=timeout,
+        bare=bare,
+        holds=lambda n: timeout.snapshot().samples == n,
+    )
+
+
+def backoff_delay() -> Case:
+    backoff = Exponential(0.1, factor=2, max=10, jitter=0.1)
+    return Case("backoff.delay(3)", backoff=backoff)
+
+
+def _third_time_lucky() -> Callable[[], None]:
+    """Return a function that fails twice of three times."""
+    calls = cycle((True, True, False))
+
+    def call() -> None:
+        if next(calls):
+            raise ConnectionError
+
+    return call
+
+
+def _all_succeeded(pipe: Pipeline) -> Callable[[int], bool]:
+    retry, breaker = (
+        next(policy for policy in pipe.policies if isinstance(policy, kind))
+        for kind in (Retry, CircuitBreaker)
+    )
+    return lambda n: retry.snapshot().succeeded == n == breaker.snapshot().succeeded
+
+
+def _in_time(timeout: Timeout) -> Callable[[int], bool]:
+    return lambda n: timeout.snapshot().in_time == n
+
+
+def _opened() -> CircuitBreaker:
+    breaker = CircuitBreaker("open", reset_timeout=86_400)
+    breaker.trip()
+    return breaker
+
+
+def _succeeded(breaker: CircuitBreaker) -> Callable[[int], bool]:
+    return lambda n: breaker.snapshot().succeeded == n and breaker.state is State.CLOSED
+
+
+def _rejected(breaker: CircuitBreaker) -> Callable[[int], bool]:
+    return lambda n: breaker.snapshot().rejected == n and breaker.state is State.OPEN
+
+
+YARDSTICKS = (
+    empty,
+    bare_call,
+    partial_call,
+    clock_reads,
+    method_call,
+    ready_raise,
+    with_lock,
+    bare_await,
+    async_with_semaphore,
+    asyncio_timeout,
+    suspended,
+    asyncio_timeout_suspended,
+    two_failures_by_hand,
+)
+MEASURED = (
+    closed_breaker,
+    count_window,
+    time_window,
+    gate,
+    standard_pipeline,
+    standard_await,
+    standard_await_untimed,
+    timeout_await,
+    timeout_suspended,
+    retry_two_failures,
+    open_try_call,
+    open_raise,
+    with_breaker,
+    with_acquire,
+    guarded_await,
+    async_with_bulkhead,
+    try_acquire,
+    adaptive_timeout,
+    backoff_delay,
+)
+CASES: dict[str, Callable[[], Case]] = {case.__name__: case for case in (*YARDSTICKS, *MEASURED)}

@@ -1,0 +1,189 @@
+"""What every back-off is, and back-offs that are put together from others: sums and chains.
+
+Not here: the formulas (``formulas.py``), when to retry and who waits (the retry policy and its
+driver).
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+
+from holdfast._native.backoff import read
+from holdfast._native.gate import _need_answer
+from holdfast.validation import MAX_NS, Problems, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any
+
+__all__ = ["Backoff", "Composed", "chain", "read_backoff"]
+
+
+class Backoff(metaclass=ABCMeta):
+    """How long to wait before each retry; the base of all back-offs.
+
+    A class of one's own overrides ``delay``. Its answers are checked where they are used: one that
+    is no number, NaN or negative is a ``ValueError``, and nobody waits longer than a hundred years.
+    ``a + b`` waits as long as both together, ``chain(a, b)`` as one after the other says.
+
+    Safe to share between threads, event loops and policies, as all of holdfast's are: no back-off
+    keeps anything of a call.
+
+    >>> class Hourly(Backoff):
+    ...     def delay(self, attempt, previous=None): return 3600.0
+    >>> (Hourly() + Hourly()).delay(0)
+    7200.0
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for one in cls.__mro__:
+            if "_delay_ns" in vars(one):
+                return
+            if "delay" in vars(one):  # what a retry asks is what was written
+                cls._delay_ns = Backoff._delay_ns  # type: ignore[method-assign]
+                return
+
+    @abstractmethod
+    def delay(self, attempt: int, previous: float | timedelta | None = None) -> float:
+        """Return how long to wait before the next retry, in seconds.
+
+        Args:
+            attempt: The retries already made, 0 before the first.
+            previous: How long the last one was waited for, in seconds or as a timedelta; None
+                before the first.
+
+        Raises:
+            ValueError: ``attempt`` or ``previous`` is negative, or ``previous`` is not a number.
+            TypeError: ``attempt`` is no integer, or ``previous`` is no duration.
+        """
+
+    def __add__(self, other: Backoff) -> Backoff:
+        """Return a back-off that waits as long as both together."""
+        if not isinstance(other, Backoff):
+            return NotImplemented
+        return _Sum(self, other)
+
+    def _delay_ns(self, attempt: int, previous_ns: int) -> int:
+        """Return the same in nanoseconds, checked; ``previous_ns`` is -1 before the first."""
+        answer: object = self.delay(attempt, None if previous_ns < 0 else previous_ns / 1e9)
+        _need_answer("delay", self, answer)
+        if isinstance(answer, (int, float)) and not isinstance(answer, bool) and answer >= 0:
+            return MAX_NS if answer * 10**9 >= MAX_NS else round(answer * 10**9)
+        name = type(self).__qualname__
+        raise ValueError(f"{name}.delay: got {shown(answer)}, allowed seconds from 0")
+
+    def _least_ns(self, attempt: int) -> int:  # noqa: ARG002 - of one's own nothing is known
+        """Return the shortest that chance can make of a delay, in nanoseconds."""
+        return 0
+
+    def _reseed(self) -> None:  # noqa: B027 - one without jitter has nothing to do
+        """In a forked child: draw other numbers than the parent, unless a seed was given."""
+
+
+class Composed(Backoff):
+    """A back-off made of others: equal to another of the same class and parts."""
+
+    __slots__ = ("_parts",)
+
+    _parts: tuple[Backoff, ...]
+
+    def delay(self, attempt: int, previous: float | timedelta | None = None) -> float:
+        """Return how long to wait before the next retry, in seconds; see ``Backoff.delay``."""
+        return self._delay_ns(*read(attempt, previous)) / 1e9
+
+    def _reseed(self) -> None:
+        for part in self._parts:
+            part._reseed()
+
+    def _compared(self) -> tuple[object, ...]:
+        return self._parts
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Composed) or type(self) is not type(other):
+            return NotImplemented
+        return self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._compared()))
+
+
+class _Sum(Composed):
+    """As long as all parts together, at most a hundred years.
+
+    The parts are told the whole delay before, of which they do not know their share: a decorrelated
+    one grows sooner to its own ``max``, and never shrinks for having company.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *parts: Backoff) -> None:
+        flat: list[Backoff] = []
+        for part in parts:
+            flat += part._parts if isinstance(part, _Sum) else (part,)
+        self._parts = tuple(flat)
+
+    def _delay_ns(self, attempt: int, previous_ns: int) -> int:
+        return min(sum(part._delay_ns(attempt, previous_ns) for part in self._parts), MAX_NS)
+
+    def _least_ns(self, attempt: int) -> int:
+        return min(sum(part._least_ns(attempt) for part in self._parts), MAX_NS)
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self._parts))
+
+
+class _Chain(Composed):
+    """Each part once, the last for all that follows, counting from its own first."""
+
+    __slots__ = ()
+
+    def __init__(self, parts: tuple[Backoff, ...]) -> None:
+        self._parts = parts
+
+    def _delay_ns(self, attempt: int, previous_ns: int) -> int:
+        last = len(self._parts) - 1
+        if attempt <= last:
+            return self._parts[attempt]._delay_ns(0, -1)
+        return self._parts[last]._delay_ns(attempt - last, previous_ns)
+
+    def _least_ns(self, attempt: int) -> int:
+        last = len(self._parts) - 1
+        return self._parts[min(attempt, last)]._least_ns(max(0, attempt - last))
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, self._parts))})"
+
+
+def chain(*backoffs: Backoff) -> Backoff:
+    """Return a back-off that waits as one back-off after the other says.
+
+    Each is asked for its first delay once; the last goes on from there as if it were alone. One
+    that asks for the delay before is told none at its own first.
+
+    Args:
+        *backoffs: One or more.
+
+    Raises:
+        ConfigError: There is none, or one is no ``Backoff``.
+
+    >>> from holdfast import Constant, Linear
+    >>> [chain(Constant(0), Linear(1, 1, jitter=False)).delay(n) for n in range(4)]
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    problems = Problems("chain")
+    if not backoffs:
+        problems.refuse("backoffs", backoffs, "one Backoff or more")
+    for n, backoff in enumerate(backoffs):
+        read_backoff(problems, f"backoffs[{n}]", backoff)
+    problems.done()
+    return _Chain(backoffs)
+
+
+def read_backoff(problems: Problems, field: str, value: object) -> Backoff | None:
+    """Check that a setting is a back-off, one of the user's own included."""
+    # mypy wants no abstract class where one might be made; here none is.
+    return problems.instance(field, value, Backoff, "a Backoff")  # type: ignore[type-abstract]

@@ -1,0 +1,275 @@
+"""Bulkhead: never more than so many calls inside at once, and a bounded queue for the others.
+
+Owns the settings and the face; the counting is ``csrc/holdfast/hf_bulkhead.h``, the waiting the
+driver's (``waiting.rooms``).
+"""
+
+from __future__ import annotations
+
+from holdfast._native.bulkhead import Bulkhead as Kernel
+from holdfast._native.gate import Gate, check_deadline
+from holdfast._native.histogram import Histogram
+from holdfast.clock import read_clock
+from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
+from holdfast.events import Listeners
+from holdfast.mode import Mode, read_mode
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
+from holdfast.stores.figures import BULKHEAD, WAIT
+from holdfast.validation import Problems, wait_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any
+
+    from holdfast.clock import Clock
+    from holdfast.policies.snapshots import BulkheadSnapshot
+    from holdfast.stores.ledger import Part
+
+__all__ = ["Bulkhead"]
+
+MAX_PLACES = 1_000_000
+_ENTERED, _FULL = 0, 2  # answers of a waiting room; the third is that time is up
+
+
+class Bulkhead(Policy):
+    """Bounds how many calls are inside at once.
+
+    Whoever finds no room waits in a first-come-first-served queue of threads and tasks, if there
+    is one and it has room, for at most ``max_wait``.
+
+    Args:
+        name: What it protects, for messages, metrics and the registry.
+        max_concurrent: Calls inside at once, 1 to 1,000,000.
+        max_waiting: Calls that may wait for a place, 0 to 1,000,000.
+        max_wait: Seconds a call waits at most; None or ``math.inf`` for as long as it takes. Not
+            given, only ``enter(timeout)`` waits, which ``lint`` of a pipeline tells of.
+        clock: Where it reads the time; a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
+        shared: Return the living shared bulkhead of that name, if its settings are equal.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Safe to share between threads and event loops, mixed on the same object. Where an event loop
+    runs, use `async with`, ``acall`` or ``aenter``: a thread that waits there stops the loop, which
+    warns (RuntimeWarning, once), and without a limit is refused (RuntimeError).
+
+    >>> with Bulkhead("connections", max_concurrent=2) as places:
+    ...     places.in_flight
+    1
+    """
+
+    __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_room", "_waits")
+
+    kind = "bulkhead"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
+    _fields = ("max_concurrent", "max_waiting", "max_wait", "clock", "mode")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_concurrent: int = 100,
+        max_waiting: int = 0,
+        max_wait: float | timedelta | None = Default(0),  # noqa: B008 - a number
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+        shared: bool = False,
+    ) -> None:
+        problems = Problems("Bulkhead", name)
+        name = problems.name(name)
+        limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
+        waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_PLACES)
+        max_wait_ns = problems.wait("max_wait", max_wait)
+        if waiting == 0 and max_wait_ns != 0:
+            problems.refuse("max_wait", max_wait, "0 while max_waiting is 0: no room to wait")
+        if waiting > 0 and max_wait_ns == 0 and not isinstance(max_wait, Default):
+            problems.refuse(
+                "max_wait",
+                max_wait,
+                f"a time above 0, or None: {waiting} may wait, and with 0 nobody does; leave it "
+                "out where only enter(timeout) is to wait",
+            )
+        clock = read_clock(problems, clock)
+        mode = read_mode(problems, mode)
+        problems.flag("shared", shared)
+        problems.done()
+        kernel = Kernel(limit, waiting)
+        # First of all, for it refuses to be done twice.
+        self._bind(
+            "bulkhead",
+            (kernel,),
+            clock,
+            name,
+            NATIVE_MODES[mode],
+            BulkheadFullError,
+            can_wait=waiting > 0 and max_wait_ns != 0 and mode is Mode.ENFORCE,
+        )
+        self._kernel = kernel
+        self._max_wait_ns = max_wait_ns
+        self._waits = Histogram() if self._can_wait else None
+        self._room = driver().room(kernel, self._waits)
+        self._before_reset: tuple[int, ...] | None = None
+        self._listeners = Listeners()
+        self.mode = mode
+        self._settings = (limit, waiting, max_wait, clock, mode)
+
+    # ---- places by hand ----
+
+    try_enter = Gate._try_enter
+
+    def enter(self, timeout: float | timedelta | None = None) -> None:
+        """Take a place, waiting for it in this thread if the queue has room.
+
+        Args:
+            timeout: Seconds to wait at most; ``math.inf`` for as long as it takes, None for the
+                policy's ``max_wait``.
+
+        Raises:
+            BulkheadFullError: No place, and none to wait for one.
+            BulkheadTimeoutError: No place within the time.
+            RuntimeError: The wait would have no limit and stop the event loop of this thread.
+        """
+        if not self._passes():
+            answer = self._room.enter(self._clock, self._wait_ns_of(timeout), self)
+            if answer != _ENTERED:
+                self._refuse_as(answer)
+
+    async def aenter(
+        self,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
+    ) -> None:
+        """Take a place, waiting for it in this task; as ``enter``.
+
+        Cancelled, it has taken none.
+        """
+        if not self._passes():
+            wait_ns = self._wait_ns_of(timeout)
+            answer = await self._room.aenter(self._clock, wait_ns, self, by_hand=True)
+            if answer != _ENTERED:
+                self._refuse_as(answer)
+
+    def leave(self) -> None:
+        """Give back a place taken by ``try_enter``, ``enter`` or ``aenter``.
+
+        One that was never taken changes nothing but a counter, and warns (BH-06).
+        """
+        if not self._room.leave() and self.mode is not Mode.OFF:
+            from warnings import warn
+
+            warn(f"leave() of {self!r} without a place taken", RuntimeWarning, stacklevel=2)
+
+    def resize(self, max_concurrent: int) -> None:
+        """Change how many may be inside. Who is inside stays; who can come in now does.
+
+        Raises:
+            ConfigError: Not an integer from 1 to 1,000,000.
+        """
+        problems = Problems("Bulkhead", self.name)
+        limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
+        problems.done()
+        self._settings = (limit, *self._settings[1:])
+        while self._kernel.limit() != self._settings[0]:  # or another thread's, given meanwhile
+            self._room.resize(self._settings[0])
+
+    # ---- what others see ----
+
+    @property
+    def in_flight(self) -> int:
+        """Calls inside."""
+        return self._kernel.in_flight()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a place."""
+        return self._kernel.waiting()
+
+    def snapshot(self) -> BulkheadSnapshot:
+        """Return its occupation and counts at this moment; fields in ``BulkheadSnapshot``."""
+        from holdfast.policies.snapshots import bulkhead_snapshot
+
+        return bulkhead_snapshot(self)
+
+    def reset(self) -> None:
+        """Set the counts back to nothing (BH-03). Who is inside or waits is not disturbed."""
+        self._before_reset = (*self._kernel.counters(), self._busy_ns, self._observed)
+
+    def _figured(self) -> tuple[Part, ...]:
+        waits = ((WAIT, self._waits, 0),) if self._waits is not None else ()
+        return ((BULKHEAD, self._kernel, 0), *waits)
+
+    def _counts_since_reset(self) -> tuple[list[int], int, int]:
+        """Return the kernel's counters, the time spent inside, and the observed calls.
+
+        What metrics export is never set back; only what a snapshot shows is.
+        """
+        counts = (*self._kernel.counters(), self._busy_ns, self._observed)
+        before = self._before_reset or (0,) * len(counts)
+        *kernel, busy_ns, observed = (new - old for new, old in zip(counts, before, strict=True))
+        return kernel, busy_ns, observed
+
+    def _further_costs(self) -> list[str]:
+        return ["may wait"] * self._can_wait
+
+    # ---- what the native gate asks ----
+
+    def _leave_with(self, works: list[Any], place: list[int]) -> None:
+        """Give a place back once all that a call has left behind in threads has stopped."""
+
+        def leave() -> None:  # any number of times: the place is left once
+            if all(work.stopped for work in works):
+                self._leave_place(place)
+
+        def watch() -> None:
+            for work in works:
+                work.call_at_stop(leave)
+            leave()
+
+        try:
+            watch()
+        except BaseException:  # interrupted before all were told, perhaps
+            watch()
+            raise
+
+    # Once inside, nothing is called on the way back to the gate: an interrupt, which arrives only
+    # where something is called, would leave a place behind that nobody holds.
+
+    def _block(self) -> None:
+        answer = self._room.enter(self._clock, self._wait_ns_of(None), self)
+        if answer != _ENTERED:
+            self._refuse_as(answer)
+
+    async def _suspend(self) -> None:
+        answer = await self._room.aenter(self._clock, self._wait_ns_of(None), self)
+        if answer != _ENTERED:
+            self._refuse_as(answer)
+
+    def _admit(self) -> None:
+        self._room.admit()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._room.after_fork()
+
+    # ---- waiting ----
+
+    def _passes(self) -> bool:
+        """Whether there is nothing to wait for: observed or switched off, everybody enters."""
+        return self.mode is not Mode.ENFORCE and self._try_enter()
+
+    def _wait_ns_of(self, timeout: float | timedelta | None) -> int | None:
+        wait_ns = self._max_wait_ns if timeout is None else wait_to_ns("timeout", timeout)
+        return within_deadline_ns(wait_ns)
+
+    def _refuse_as(self, answer: int) -> None:
+        check_deadline()  # or it is the time of the call that is over
+        if answer == _FULL:
+            self._refuse("full")
+        self._refuse("timeout", -1, BulkheadTimeoutError)

@@ -1,0 +1,342 @@
+"""Rate limiter: so many calls in so much time, exactly.
+
+Owns the settings and the face; the counting is ``csrc/holdfast/hf_bucket.h`` and
+``hf_sliding.h``, the sleeping the driver's.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from holdfast._native.bucket import SlidingWindow, TokenBucket
+from holdfast._native.gate import Gate
+from holdfast.clock import read_clock
+from holdfast.errors import RateLimitedError
+from holdfast.events import Listeners
+from holdfast.mode import Mode, read_mode
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
+from holdfast.policies.limiter.rates import Rate, read_per, read_rate, read_rates
+from holdfast.stores.figures import LIMITER, LIMITER_PART
+from holdfast.validation import MAX_NS, Problems, wait_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any
+
+    from holdfast.clock import Clock
+    from holdfast.policies.snapshots import LimiterStats, RateLimiterSnapshot
+    from holdfast.stores.ledger import Part
+
+__all__ = ["RateLimiter"]
+
+
+class RateLimiter(Policy):
+    """Admits calls at a rate, with bursts, and never a token more.
+
+    By default a token bucket: ``burst`` tokens at once, ``rate`` every ``per`` seconds after
+    that, fractions kept exactly. With ``window="sliding"`` at most ``rate`` in any span of
+    ``per`` seconds; it may refuse up to a tenth of the span early.
+
+    Args:
+        name: What it limits, for messages, metrics and the registry.
+        rate: Tokens every ``per`` seconds, above 0 to 268,435,455; a whole number if sliding.
+        per: Seconds, from a microsecond; 1 by default.
+        burst: Tokens it holds at most, 1 to 268,435,455; None for those of one ``per``.
+        limits: Several limits that all must hold, instead of rate, per and burst:
+            ``"10/second;100/minute"``.
+        window: None for token buckets, "sliding" for sliding windows.
+        max_wait: Seconds a call waits for its tokens at most; None or ``math.inf`` for as long as
+            it takes. A wait known to be too long is not begun.
+        clock: Where it reads the time; a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
+        shared: Return the living shared limiter of that name, if its settings are equal.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Safe to share between threads and event loops. Tokens are kept as a theoretical arrival time
+    (ATM Forum TM 4.0, GCRA).
+
+    >>> limiter = RateLimiter("outbound", rate=2, per=60)
+    >>> [limiter.try_acquire() for _ in range(3)]
+    [True, True, False]
+    """
+
+    __slots__ = ("_line", "_max_wait_ns", "_rates", "_sliding")
+
+    kind = "rate_limiter"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
+    _fields = ("rate", "per", "burst", "limits", "window", "max_wait", "clock", "mode")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        rate: float | None = None,
+        per: float | timedelta = Default(1),  # noqa: B008 - a number
+        burst: int | None = None,
+        limits: str | None = None,
+        window: str | None = None,
+        max_wait: float | timedelta | None = 0.0,
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+        shared: bool = False,
+    ) -> None:
+        problems = Problems("RateLimiter", name)
+        name = problems.name(name)
+        sliding = problems.choice("window", window, (None, "sliding")) is not None
+        rates: tuple[Rate, ...]
+        if limits is None:
+            rates = (read_rate(problems, rate, read_per(problems, per), burst, sliding),)
+        else:
+            if rate is not None or burst is not None or not isinstance(per, Default):
+                problems.refuse("limits", limits, "None when rate, per or burst is given")
+            rates = read_rates(problems, limits, sliding)
+        max_wait_ns = problems.wait("max_wait", max_wait)
+        clock = read_clock(problems, clock)
+        mode = read_mode(problems, mode)
+        problems.flag("shared", shared)
+        problems.done()
+        now_ns = clock.now_ns()
+        # First of all, for it refuses to be done twice.
+        self._bind(
+            "sliding" if sliding else "bucket",
+            tuple(_cell(one, now_ns) for one in rates),
+            clock,
+            name,
+            NATIVE_MODES[mode],
+            RateLimitedError,
+            can_wait=max_wait_ns != 0 and mode is Mode.ENFORCE,
+        )
+        self._rates = rates
+        self._sliding = sliding
+        self._line = driver().line(self._kernels, clock, sliding=sliding)
+        self._max_wait_ns = max_wait_ns
+        self._listeners = Listeners()
+        self.mode = mode
+        settings = (None, None, None) if limits is not None else _settings_of(rates[0])
+        self._settings = (*settings, limits, window, max_wait, clock, mode)
+
+    # ---- tokens ----
+
+    try_acquire = Gate._try_take
+
+    def acquire(self, n: int = 1, timeout: float | timedelta | None = None) -> None:
+        """Take ``n`` tokens, sleeping in this thread until they are due.
+
+        Where an event loop runs in it, that warns once (RuntimeWarning): use ``aacquire``.
+
+        Args:
+            n: Tokens, from 1 to the burst.
+            timeout: Seconds to wait at most; ``math.inf`` for as long as it takes, None for the
+                policy's ``max_wait``.
+
+        Raises:
+            RateLimitedError: They would come too late; nothing is taken.
+            ValueError: ``n`` is no whole number from 1 to the burst.
+        """
+        self._take(self._weight(n), self._wait_of(timeout))
+
+    async def aacquire(
+        self,
+        n: int = 1,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
+    ) -> None:
+        """Take ``n`` tokens, sleeping in this task; as ``acquire``. Cancelled, it takes none."""
+        await self._atake(self._weight(n), self._wait_of(timeout))
+
+    def reserve(self, n: int = 1) -> float:
+        """Book ``n`` tokens, whatever ``max_wait``.
+
+        Returns:
+            Seconds until they are the caller's, who is trusted to wait; ``inf`` when so much is
+            booked that there is no telling, and nothing was.
+
+        Raises:
+            ValueError: ``n`` is no whole number from 1 to the burst, or the limiter is a sliding
+                window, which cannot be booked ahead.
+        """
+        n = self._weight(n)
+        if self._sliding:
+            raise ValueError("reserve: a sliding window cannot be booked ahead; use a token bucket")
+        if not self._enforces:
+            self._try_take(n)
+            return 0.0
+        wait_ns = self._line.reserve(n, MAX_NS)
+        return float("inf") if wait_ns < 0 else wait_ns / 1e9
+
+    def test(self, n: int = 1) -> bool:
+        """Return whether ``n`` tokens are there. Changes nothing.
+
+        Raises:
+            ValueError: ``n`` is no whole number from 1 to the burst.
+        """
+        weight = self._weight(n)
+        return not self._enforces or self._wait_ns(weight) == 0
+
+    def resize(
+        self,
+        *,
+        rate: float | None = None,
+        per: float | timedelta | None = None,
+        burst: int | None = None,
+    ) -> None:
+        """Change the rate, the burst or both; the tokens there are stay, up to the new burst.
+
+        Who waits goes on waiting as the new rate has it, in the order of before, and is refused
+        where that is too long.
+
+        Args:
+            rate: Tokens every ``per`` seconds; None leaves them.
+            per: Seconds; None leaves them. A sliding window keeps its span.
+            burst: Tokens it holds at most; None leaves it, or lets it follow the rate where it
+                was never given.
+
+        Raises:
+            ConfigError: An argument is not as it should be, or the limiter has several limits.
+        """
+        problems = Problems("RateLimiter", self.name)
+        old = self._rates[0]
+        if len(self._rates) > 1:
+            problems.refuse("limits", self._settings[3], "one limit, to be resized")
+        new = read_rate(
+            problems,
+            old.tokens if rate is None else rate,
+            old.per_ns if per is None else read_per(problems, per),
+            old.asked_burst if burst is None else burst,
+            self._sliding,
+        )
+        if self._sliding and new.per_ns != old.per_ns:
+            problems.refuse("per", per, "the span it was made with: a sliding window keeps it")
+        problems.done()
+        self._rates = (new,)
+        self._apply_rate()
+
+    def _apply_rate(self) -> None:
+        """Put the rate into force; again if another thread gave another one meanwhile."""
+        applied = None
+        while applied is not self._rates[0]:
+            applied = self._rates[0]
+            self._settings = (*_settings_of(applied), None, *self._settings[4:])
+            self._line.resize(partial(_resize_cell, self._kernels[0], applied))
+
+    def clear(self) -> int:
+        """Fill it up and forget all bookings; the counts stay.
+
+        Who waits is served first, of what is there now: since it was cleared no more than the burst
+        is given out at once.
+
+        Returns:
+            Whole tokens that came back, booked ones too; of several limits, by the one that had
+            given out the most.
+        """
+        now_ns = self._clock.now_ns()
+        back = max(
+            rate.given_out(cell, now_ns)
+            for cell, rate in zip(self._kernels, self._rates, strict=True)
+        )
+        self._count_clear()
+        try:
+            self._line.clear()
+        finally:
+            self._count_clear()
+        return back
+
+    def reset(self) -> None:
+        """Put it back to where it began, as ``clear`` does."""
+        self.clear()
+
+    # ---- what others see ----
+
+    @property
+    def available(self) -> int:
+        """Whole tokens there are now, of the scarcest limit."""
+        now_ns = self._clock.now_ns()
+        return min(int(cell.available(now_ns)) for cell in self._kernels)
+
+    def stats(self) -> LimiterStats:
+        """Return what is left now and when all will be back; fields in ``LimiterStats``."""
+        from holdfast.policies.snapshots import limiter_stats
+
+        return limiter_stats(self)
+
+    def snapshot(self) -> RateLimiterSnapshot:
+        """Return its rate and counts at this moment; fields in ``RateLimiterSnapshot``."""
+        from holdfast.policies.snapshots import limiter_snapshot
+
+        return limiter_snapshot(self)
+
+    def _figured(self) -> tuple[Part, ...]:
+        *others, last = self._kernels
+        return (*((LIMITER_PART, cell, 0) for cell in others), (LIMITER, last, 0))
+
+    def _further_costs(self) -> list[str]:
+        return ["reads the clock"] + ["may wait"] * self._can_wait
+
+    # ---- what the native gate asks ----
+
+    def _block(self) -> None:
+        self._take(1, self._max_wait_ns)
+
+    async def _suspend(self) -> None:
+        await self._atake(1, self._max_wait_ns)
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._line.after_fork()
+
+    # ---- waiting ----
+
+    def _take(self, n: int, longest_ns: int | None) -> None:
+        if not self._takes_at_once(n) and not self._line.take(n, _longest(longest_ns), self):
+            self._refuse("rate", self._wait_ns(n))
+
+    async def _atake(self, n: int, longest_ns: int | None) -> None:
+        if not self._takes_at_once(n) and not await self._line.atake(n, _longest(longest_ns)):
+            self._refuse("rate", self._wait_ns(n))
+
+    def _takes_at_once(self, n: int) -> bool:
+        """Take ``n`` tokens if they are there and nobody waits for them."""
+        if not self._enforces:
+            self._try_take(n)
+            return True
+        return bool(self._line.is_empty) and self._wait_ns(n) == 0 and self._try_take(n)
+
+    @property
+    def _enforces(self) -> bool:
+        return self.mode is Mode.ENFORCE
+
+    def _wait_of(self, timeout: float | timedelta | None) -> int | None:
+        return self._max_wait_ns if timeout is None else wait_to_ns("timeout", timeout)
+
+
+def _longest(wait_ns: int | None) -> int:
+    """Return how long a wait may be, where an enclosing Timeout may bound it too."""
+    wait_ns = within_deadline_ns(wait_ns)
+    return MAX_NS if wait_ns is None else wait_ns
+
+
+def _resize_cell(cell: Any, rate: Rate, now_ns: int) -> None:
+    if rate.native is None:
+        cell.resize(rate.burst)
+    else:
+        cell.resize(*rate.native, now_ns)
+
+
+def _cell(rate: Rate, now_ns: int) -> TokenBucket | SlidingWindow:
+    if rate.native is None:
+        return SlidingWindow(rate.burst, rate.per_ns)
+    return TokenBucket(*rate.native, now_ns)
+
+
+def _settings_of(rate: Rate) -> tuple[float, float, int | None]:
+    """Return rate, per and burst as they are in force."""
+    tokens = int(rate.tokens) if rate.tokens.is_integer() else rate.tokens
+    return tokens, rate.per_ns / 1e9, None if rate.native is None else rate.burst

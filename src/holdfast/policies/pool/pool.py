@@ -1,0 +1,394 @@
+"""PoolBulkhead: tasks run in threads of their own, and only so many may be waiting to.
+
+Owns admission, places and counts. Not here: the threads (``waiting.worker_threads``), and the wait
+for a place (``waiting.rooms``).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import starmap
+from threading import RLock
+from weakref import ref
+
+from holdfast._native.bulkhead import Bulkhead as Kernel
+from holdfast._native.gate import _probes_here, _set_probes, check_deadline
+from holdfast._native.histogram import Histogram
+from holdfast.clock import read_clock
+from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
+from holdfast.events import Listeners
+from holdfast.forks import settle
+from holdfast.mode import Mode, read_mode
+from holdfast.policies.base import NATIVE_MODES, Policy, within_deadline_ns
+from holdfast.stores.figures import POOL, POOL_WAIT
+from holdfast.validation import Problems, require_callable
+from holdfast.waiting.rooms import ENTERED, FULL, TIMED_OUT, WaitingRoom
+from holdfast.waiting.standstill import mind_loop
+from holdfast.waiting.worker_threads import WorkerThreads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from datetime import timedelta
+    from typing import Any, NoReturn, ParamSpec, TypeVar
+
+    from holdfast.clock import Clock
+    from holdfast.policies.pool.snapshot import PoolBulkheadSnapshot
+    from holdfast.stores.ledger import Part
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
+__all__ = ["PoolBulkhead"]
+
+MAX_WORKERS = 10_000
+MAX_WAITING = 1_000_000
+# Threads that may wait in submit(): as many as there can be; each is held up by its own wait.
+MAX_SUBMITTERS = 1_000_000
+ALL_PLACES = 2**21 - 1  # the most a bulkhead's kernel counts
+
+# For one call in C, as in the room: what it answers is noted before a signal handler can raise.
+_ONCE: tuple[tuple[()], ...] = ((),)
+
+
+class PoolBulkhead(Policy):
+    """Runs tasks in a bounded number of threads, with a bounded number waiting for one.
+
+    A task that finds no place is refused at once, or after ``max_wait``. One that is accepted
+    runs, also when the pool is stopped meanwhile, unless its future is cancelled before it began.
+
+    Args:
+        name: What it protects, for messages, metrics, threads and the registry.
+        workers: Threads, 1 to 10,000; started when they are needed.
+        max_waiting: Tasks that may wait for a thread, 0 to 1,000,000.
+        max_wait: Seconds ``submit`` waits for a place at most; None or ``math.inf``: as long as it
+            takes.
+        clock: Where it reads the time; a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
+        shared: Return the living shared pool of that name, if its settings are equal.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Safe to share between threads; a coroutine awaits ``asyncio.wrap_future(pool.submit(…))``.
+
+    >>> pool = PoolBulkhead("reports", workers=2)
+    >>> pool.submit(sum, [1, 2, 3]).result()
+    6
+    >>> pool.stop()
+    True
+    """
+
+    __slots__ = (
+        "_before_reset",
+        "_crew",
+        "_kernel",
+        "_lock",
+        "_max_wait_ns",
+        "_room",
+        "_tally",
+        "_waits",
+    )
+
+    kind = "pool_bulkhead"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
+    _fields = ("workers", "max_waiting", "max_wait", "clock", "mode")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        workers: int = 8,
+        max_waiting: int = 50,
+        max_wait: float | timedelta | None = 0.0,
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+        shared: bool = False,
+    ) -> None:
+        problems = Problems("PoolBulkhead", name)
+        name = problems.name(name)
+        workers = problems.integer("workers", workers, least=1, most=MAX_WORKERS)
+        waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_WAITING)
+        self._max_wait_ns = problems.wait("max_wait", max_wait)
+        clock = read_clock(problems, clock)
+        mode = read_mode(problems, mode)
+        problems.flag("shared", shared)
+        problems.done()
+        self._kernel = Kernel(workers + waiting, MAX_SUBMITTERS)
+        self._room = WaitingRoom(self._kernel)
+        self._crew = WorkerThreads(name, workers)
+        self._lock = RLock()
+        self._tally = (0, 0)  # tasks that raised, and nanoseconds all of them ran
+        self._before_reset: tuple[int, ...] | None = None
+        self._listeners = Listeners()
+        self.mode = mode
+        self._settings = (workers, waiting, max_wait, clock, mode)
+        self._waits = Histogram()
+        self._bind("bulkhead", (self._kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
+
+    # ---- tasks ----
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have ``fn(*args, **kwargs)`` run in one of the threads.
+
+        Returns:
+            Its future: the result, or whatever the task raised. Cancelled before the task began,
+            it gives the place back at once.
+
+        Raises:
+            BulkheadFullError: As many tasks as may be run or wait already.
+            BulkheadTimeoutError: No place came free within ``max_wait``.
+            DeadlineExceededError: Nor before the deadline of an enclosing Timeout.
+            PoolStoppedError: ``stop`` was called.
+            TypeError: ``fn`` is no callable, or is a coroutine or generator function.
+        """
+        from holdfast.waiting.pool_future import PoolFuture
+
+        settle()
+        require_callable("fn", fn)
+        if self._crew.stopped:
+            raise PoolStoppedError(f"{self!r} is stopped and takes no more tasks")
+        future: Future[T] = PoolFuture(self)
+        task = _Task(self, future, fn, args, kwargs)
+        # Weak: the future may be kept for long, and is to keep neither the task nor the pool.
+        future.add_done_callback(partial(_settle_cancelled, ref(task)))
+        try:
+            self._take_place(task)
+            if not self._crew.give(task):
+                raise PoolStoppedError(f"{self!r} was stopped before it took the task")
+        except BaseException:
+            future.cancel()
+            raise
+        return future
+
+    def stop(self, wait: bool = True, timeout: float | timedelta | None = None) -> bool:
+        """Take no more tasks; those that were accepted still run.
+
+        Whoever waits in ``submit`` is told with ``PoolStoppedError``. Stopping again does no harm.
+
+        Args:
+            wait: Whether to wait for the accepted tasks.
+            timeout: Seconds to wait at most, on the pool's clock; None or ``math.inf`` for as long
+                as it takes.
+
+        Returns:
+            Whether every accepted task has run.
+
+        Raises:
+            ConfigError: ``wait`` is no bool, or ``timeout`` no duration.
+            RuntimeError: A task of the pool waits for itself.
+        """
+        problems = Problems("PoolBulkhead", self.name)
+        problems.flag("wait", wait)
+        timeout_ns = problems.wait("timeout", timeout)
+        problems.done()
+        if wait and self._crew.is_here():
+            raise RuntimeError(f"a task of {self!r} cannot wait for itself: use stop(wait=False)")
+        self._crew.stop()
+        self._room.resize(ALL_PLACES)  # who waits comes in, finds the pool stopped, and goes
+        if wait and (self._crew.active or self._crew.queued):
+            mind_loop(self)
+        return self._crew.wait(self._clock, timeout_ns if wait else 0)
+
+    def _take_place(self, task: _Task) -> None:
+        """Enter, waiting for a place if need be, or raise."""
+        if self.mode is Mode.OFF:
+            return
+        if self.mode is Mode.OBSERVE:
+            task.answers.extend(starmap(self._try_enter, _ONCE))
+            return
+        asked = (self._clock, within_deadline_ns(self._max_wait_ns), self)
+        task.answers.extend(starmap(self._room.enter, (asked,)))
+        if task.answers[0] != ENTERED:
+            check_deadline()  # or it is the time of the call that is over
+        if task.answers[0] == FULL:
+            self._refuse("full")
+        elif task.answers[0] == TIMED_OUT:
+            self._refuse("timeout", -1, BulkheadTimeoutError)
+
+    # ---- no guard ----
+
+    def _refuse_to_guard(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse what would run in the calling thread."""
+        raise TypeError(f"{self!r} runs tasks in threads of its own: use submit(fn, …)")
+
+    __call__ = call = acall = try_call = try_acall = _refuse_to_guard
+    call_with_stats = acall_with_stats = _refuse_to_guard
+    __enter__ = __aenter__ = _refuse_to_guard
+
+    # ---- what others see ----
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no more tasks."""
+        return self._crew.stopped
+
+    def snapshot(self) -> PoolBulkheadSnapshot:
+        """Return its occupation and counts at this moment; fields in ``PoolBulkheadSnapshot``."""
+        from holdfast.policies.pool.snapshot import PoolBulkheadSnapshot
+        from holdfast.policies.snapshots import rejected_by
+
+        crew, (workers, queue_capacity, *_) = self._crew, self._settings
+        accepted, completed, cancelled, rejected, _, timed_out, _, _, observed, failed, busy_ns = (
+            self._since_reset()
+        )
+        active, queued = crew.active, crew.queued
+        return PoolBulkheadSnapshot(
+            name=self.name,
+            workers=workers,
+            active=active,
+            utilization=active / workers,
+            queued=queued,
+            queue_capacity=queue_capacity,
+            queue_utilization=min(1.0, queued / queue_capacity) if queue_capacity else 0.0,
+            capacity=workers + queue_capacity,
+            submitting=self._kernel.waiting(),
+            accepted=accepted,
+            completed=completed,
+            failed=failed,
+            cancelled=cancelled,
+            rejected=rejected_by(self, rejected),
+            timed_out=timed_out,
+            observed=observed,
+            average_execution_time=busy_ns / completed / 1e9 if completed else None,
+            stopped=crew.stopped,
+        )
+
+    def _figured(self) -> tuple[Part, ...]:
+        return ((POOL, self._kernel, self._crew.workers), (POOL_WAIT, self._waits, 0))
+
+    def reset(self) -> None:
+        """Set the counts back to nothing (BH-03). No task is disturbed."""
+        self._before_reset = self._counted()
+
+    def _counted(self) -> tuple[int, ...]:
+        return (*self._kernel.counters(), self._observed, *self._tally)
+
+    def _since_reset(self) -> list[int]:
+        """Return the kernel's counters, observed and failed tasks, and nanoseconds of running."""
+        now = self._counted()
+        return [
+            new - old for new, old in zip(now, self._before_reset or (0,) * len(now), strict=True)
+        ]
+
+    # ---- how tasks end ----
+
+    def _ran(self, task: _Task, failed: bool, ns: int) -> None:
+        """Give back the place of a task that has run."""
+        if task.has_place():
+            with self._lock:
+                old_failed, old_ns = self._tally
+                self._tally = (old_failed + failed, old_ns + ns)
+            self._room.leave()
+
+    def _cancelled(self, task: _Task) -> bool:
+        """Give back the place of a task that never runs; return whether it was in the queue.
+
+        It leaves the queue last: should an interrupt end this before, a worker comes upon the
+        task, finds it cancelled and does the rest.
+        """
+        with self._lock:
+            if task.has_place():
+                task.answers.extend(starmap(self._kernel.undo, _ONCE))
+        self._room.admit()
+        return self._crew.take_back(task)
+
+    def _after_fork(self) -> None:
+        """In a forked child: the threads and their tasks are the parent's."""
+        super()._after_fork()
+        stopped = self._crew.stopped
+        self._lock = RLock()
+        self._room.after_fork()
+        self._crew = WorkerThreads(self.name, self._crew.workers)
+        if stopped:
+            self._crew.stop()
+
+
+class _Task:
+    """One call to come, and what it holds."""
+
+    __slots__ = (
+        "__weakref__",
+        "answers",
+        "args",
+        "came_ns",
+        "fn",
+        "future",
+        "kwargs",
+        "pool",
+        "probes",
+    )
+
+    def __init__(
+        self,
+        pool: PoolBulkhead,
+        future: Future[Any],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.pool = pool
+        self.future = future
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.probes = _probes_here()  # a breaker's, that submitted it: the task belongs to them
+        self.came_ns = pool._clock.now_ns()
+        # What it was told when it asked for a place, and when it gave that back without running.
+        self.answers: list[Any] = []
+
+    def has_place(self) -> bool:
+        return len(self.answers) == 1 and self.answers[0] < FULL
+
+    def run(self) -> Callable[[], object]:
+        """Run in a thread of the pool; whatever is raised goes into the future.
+
+        Returns:
+            What tells the future. By then the place is free: who waits for the result finds it so.
+        """
+        pool, future = self.pool, self.future
+        if not future.set_running_or_notify_cancel():
+            # Whoever cancelled it may come to tell only when this task is gone.
+            pool._cancelled(self)
+            return _nothing
+        failed, began_ns = False, pool._clock.now_ns()
+        pool._waits.record(began_ns - self.came_ns)
+        try:
+            tell = partial(future.set_result, self._call())
+        except BaseException as error:  # noqa: BLE001 - the future's to raise
+            tell, failed = partial(future.set_exception, error), True
+        pool._ran(self, failed, pool._clock.now_ns() - began_ns)
+        try:
+            return tell
+        finally:
+            # An error's traceback holds this frame, which must not hold what holds the error.
+            del self, pool, future, tell
+
+    def _call(self) -> Any:
+        probes = self.probes
+        try:
+            if probes is not None:
+                _set_probes(probes)
+            return self.fn(*self.args, **self.kwargs)
+        finally:
+            if probes is not None:
+                _set_probes(None)
+            del self  # of this frame the same holds
+
+
+def _settle_cancelled(reference: ref[_Task], future: Future[Any]) -> None:
+    """Be called by a future that is done: if it was cancelled, before its task began."""
+    task = reference()
+    if task is not None and future.cancelled() and task.pool._cancelled(task):
+        future.set_running_or_notify_cancel()  # no thread will come by to do it
+
+
+def _nothing() -> None:
+    """Tell the future of a cancelled task, which knows."""

@@ -1,0 +1,388 @@
+"""Retry: tries again what failed, after a while, as long as that helps.
+
+Owns the settings, the face, and what is asked of Python code: predicates, hooks, notes. When a call
+is tried again is ``csrc/python/retry.c`` with ``hf_retry.h``; the pauses are the driver's.
+"""
+
+from __future__ import annotations
+
+from holdfast._native.gate import _need_answer
+from holdfast._native.retry import VERDICTS
+from holdfast._native.retry import Retry as Kernel
+from holdfast.asked_delay import read_delay_ns
+from holdfast.clock import read_clock
+from holdfast.errors import Rejected, RetryExhaustedError
+from holdfast.events import Listeners, warn
+from holdfast.mode import read_mode
+from holdfast.policies.backoff.adaptive import adaptive_in
+from holdfast.policies.backoff.formulas import Backoff, Exponential, kernel_of, read_backoff
+from holdfast.policies.base import NATIVE_MODES, Policy, driver
+from holdfast.policies.retry.budget import RetryBudget
+from holdfast.stores.figures import RETRY
+from holdfast.validation import Problems, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from datetime import datetime, timedelta
+    from typing import Any, Literal, Protocol, Self, SupportsFloat
+
+    from holdfast.clock import Clock
+    from holdfast.mode import Mode
+    from holdfast.policies.control_snapshots import RetrySnapshot, RetryState
+    from holdfast.stores.ledger import Part
+
+    class Attempt(Protocol):
+        """One attempt at a block; ``waiting.attempts`` has the class."""
+
+        number: int
+        error: BaseException | None
+
+        def set_result(self, result: Any) -> None: ...
+        def __enter__(self) -> Self: ...
+        def __exit__(self, *raised: Any) -> bool: ...
+
+    class Attempts(Iterator[Attempt], AsyncIterator[Attempt], Protocol):
+        """The attempts at a block."""
+
+    AskedDelay = float | timedelta | datetime | str | bytes | SupportsFloat
+    On = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object]
+    Hook = Callable[[RetryState], object]
+
+__all__ = ["Retry"]
+
+MAX_ATTEMPTS = 1_000_000
+TRANSIENT = (ConnectionError, TimeoutError)
+
+# What a note on an exception says after the number of attempts, by why there was no other.
+_WHY = {
+    "exhausted": "",
+    "out_of_time": ", no time for another within max_time",
+    "deadline": ", no time for another before the deadline",
+    "no_budget": ", no budget for another",
+}
+
+
+class Retry(Policy):
+    """Tries a failed call again, after a pause.
+
+    Never tried again: cancellation and interrupts, rejections that ``on`` does not name, anything
+    once the deadline of an enclosing ``Timeout`` has passed; and no pause ends after that deadline.
+    An exception group is tried again if everything in it may be.
+    When it gives up, the call's own exception is raised with a note. A generator is tried again
+    until its first item is there, and never after it. Nothing of one call is kept in the policy.
+
+    Args:
+        name: What it calls, for messages, metrics and the registry.
+        attempts: Calls in all, the first included, 1 to 1,000,000 (RT-02: retries plus one).
+        backoff: How long to pause before each retry; by default ``Exponential(0.1, factor=2,
+            max=10, jitter=0.1)`` (RT-03, RT-15).
+        on: Exceptions that are tried again, or a predicate that is asked for each Exception that is
+            no rejection; of a group, about the group.
+        ignore: Of these, those that are not.
+        on_result: Asked for each result whether it is to be tried again. The last one is returned.
+        max_time: Seconds from the first attempt in which the last may begin; None for any.
+        budget: Bounds what retries add to the load of all calls; "own" is a budget of its own
+            (``RetryBudget(ratio=0.2, min_per_second=10)``), None for no bound.
+        retry_after: Asked for each failure how many seconds the other side wants to be left alone:
+            a number, a timedelta, a datetime, or the text of a ``Retry-After`` header, seconds or a
+            date. None is no answer; what is no delay is none either, and logged once. Without it an
+            exception's own ``retry_after`` says so, or the longest in a group.
+        max_retry_after: Seconds such a wish may be granted at most.
+        before_sleep: Called with a ``RetryState`` before each pause.
+        on_exhausted: Called with a ``RetryState`` when it gives up what it would have tried again.
+        wrap: Raise ``RetryExhaustedError`` from the last error when it gives up (RT-08).
+        clock: Where it reads the time; a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
+        shared: Return the living shared retry of that name, if its settings are equal.
+
+    Raises:
+        ConfigError: Naming every argument that is not as it should be.
+
+    Safe to share between threads and event loops.
+
+    >>> Retry("network", attempts=3, on=ConnectionError).call(len, "ok")
+    2
+    """
+
+    __slots__ = (
+        "_before_sleep",
+        "_kernel",
+        "_max_retry_after_ns",
+        "_on_exhausted",
+        "_told_of_nonsense",
+        "_wraps",
+        "backoff",
+        "budget",
+    )
+
+    kind = "retry"
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """What the user called it."""
+
+    _fields = (
+        "attempts",
+        "backoff",
+        "on",
+        "ignore",
+        "on_result",
+        "max_time",
+        "budget",
+        "retry_after",
+        "max_retry_after",
+        "before_sleep",
+        "on_exhausted",
+        "wrap",
+        "clock",
+        "mode",
+    )
+
+    backoff: Backoff
+    budget: RetryBudget | None
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        attempts: int = 4,
+        backoff: Backoff | None = None,
+        on: On = TRANSIENT,
+        ignore: type[Exception] | tuple[type[Exception], ...] = (),
+        on_result: Callable[[Any], object] | None = None,
+        max_time: float | timedelta | None = None,
+        budget: RetryBudget | Literal["own"] | None = "own",
+        retry_after: Callable[[Any], AskedDelay | None] | None = None,
+        max_retry_after: float | timedelta = 60.0,
+        before_sleep: Hook | None = None,
+        on_exhausted: Hook | None = None,
+        wrap: bool = False,
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+        shared: bool = False,
+    ) -> None:
+        problems = Problems("Retry", name)
+        name = problems.name(name)
+        attempts = problems.integer("attempts", attempts, least=1, most=MAX_ATTEMPTS)
+        if backoff is None:
+            backoff = Exponential(0.1, factor=2, max=10, jitter=0.1)
+        read_backoff(problems, "backoff", backoff)
+        if len(adaptive_in(backoff)) > 1:
+            problems.refuse("backoff", backoff, "one AdaptiveBackoff in it")
+        classes, wanted = _read_on(problems, on)
+        ignore = problems.exceptions("ignore", ignore)
+        on_result = problems.asked("on_result", on_result)
+        max_time_ns = problems.duration("max_time", max_time, none=True)
+        if budget != "own" and budget is not None:
+            problems.instance("budget", budget, RetryBudget, 'a RetryBudget, "own" or None')
+        retry_after = problems.asked("retry_after", retry_after)
+        max_retry_after_ns = problems.duration("max_retry_after", max_retry_after)
+        before_sleep = problems.asked("before_sleep", before_sleep)
+        on_exhausted = problems.asked("on_exhausted", on_exhausted)
+        wrap = problems.flag("wrap", wrap)
+        clock = read_clock(problems, clock)
+        mode = read_mode(problems, mode)
+        problems.flag("shared", shared)
+        problems.done()
+        kernel = Kernel(attempts, -1 if max_time_ns is None else max_time_ns)
+        # First of all, for it refuses to be done twice.
+        self._bind(
+            "retry",
+            (kernel,),
+            clock,
+            name,
+            NATIVE_MODES[mode],
+            Rejected,
+            on=classes,
+            ignore=ignore,
+            is_failure=on_result,
+        )
+        self._kernel = kernel
+        self.backoff = backoff
+        self.budget = RetryBudget(clock=clock) if isinstance(budget, str) else budget
+        self._max_retry_after_ns = max_retry_after_ns
+        self._before_sleep = before_sleep
+        self._on_exhausted = on_exhausted
+        self._wraps = wrap
+        self._told_of_nonsense = False
+        self._equip_with(backoff, wanted, retry_after)
+        self._listeners = Listeners()
+        self.mode = mode
+        self._settings = (
+            attempts,
+            backoff,
+            classes if wanted is None else wanted,
+            ignore,
+            on_result,
+            max_time,
+            budget,
+            retry_after,
+            max_retry_after,
+            before_sleep,
+            on_exhausted,
+            wrap,
+            clock,
+            mode,
+        )
+
+    def _equip_with(
+        self, backoff: Backoff, wanted: Callable[..., object] | None, retry_after: object
+    ) -> None:
+        native = kernel_of(backoff) is not None
+        budget = self.budget
+        self._equip(
+            backoff=backoff if native else None,
+            own_backoff=None if native else backoff,
+            budget=None if budget is None else budget._kernel,
+            budget_clock=None if budget is None else budget._clock,
+            failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(backoff)) else None,
+            wanted=wanted,
+            retry_after=retry_after,
+            asks=self._before_sleep is not None,
+        )
+
+    def attempts(self) -> Attempts:
+        """Return the attempts at a block of code, for ``for`` and ``async for``.
+
+        A pause is made before each attempt but the first; it ends at once when cancelled.
+
+        >>> for attempt in Retry("block").attempts():
+        ...     with attempt:
+        ...         attempt.number
+        1
+        """
+        attempts: Attempts = driver().attempts(self)
+        return attempts
+
+    def snapshot(self) -> RetrySnapshot:
+        """Return its counts at this moment; fields in ``RetrySnapshot``."""
+        from holdfast.policies.control_snapshots import retry_snapshot
+
+        return retry_snapshot(self)
+
+    def _figured(self) -> tuple[Part, ...]:
+        return ((RETRY, self._kernel, 0),)
+
+    def reset(self) -> None:
+        """Do nothing: a retry remembers nothing but its counts, which go on."""
+
+    def _further_costs(self) -> list[str]:
+        asks = self._setting("on_result") is not None
+        return ["calls Python for each result"] * asks + [
+            "calls Python when it retries",
+            "may wait",
+        ]
+
+    # ---- what the native gate asks ----
+
+    def _asked_delay_ns(self, asked: object) -> int:
+        """Return a delay that the other side asks for; -1 for none, and for what is no delay."""
+        ns = read_delay_ns(asked)
+        if ns is None:
+            if not self._told_of_nonsense:
+                self._told_of_nonsense = True
+                warn("%r was asked to retry after %s, which is no delay", self, shown(asked))
+            return -1
+        return min(ns, self._max_retry_after_ns)
+
+    def _before_retry(
+        self, attempts: int, delay_ns: int, elapsed_ns: int, error: Any, result: Any
+    ) -> None:
+        """Tell of a retry that is about to be waited for."""
+        if self._before_sleep is not None:
+            state = self._state(attempts, delay_ns, elapsed_ns, error, result)
+            _need_answer("before_sleep", self._before_sleep, self._before_sleep(state))
+        self._emit(
+            "retry",
+            old=attempts,
+            new=attempts + 1,
+            reason=_name_of(error),
+            retry_after=delay_ns / 1e9,
+        )
+
+    def _gave_up(
+        self, verdict: int, attempts: int, elapsed_ns: int, error: Any, result: Any
+    ) -> None:
+        """Tell of a call that would have been tried again, but for ``verdict``."""
+        why = VERDICTS[verdict]
+        if self._on_exhausted is not None:
+            state = self._state(attempts, 0, elapsed_ns, error, result)
+            _need_answer("on_exhausted", self._on_exhausted, self._on_exhausted(state))
+        self._emit("gave_up", old=attempts, reason=why)
+        note = self._note(why, attempts, elapsed_ns)
+        if self._wraps:
+            raise RetryExhaustedError(
+                self.name, attempts, elapsed_ns / 1e9, f"{_told(error)} ({note})", result
+            ) from error
+        if error is not None and self._settings[0] > 1:
+            _add_note(error, note, self._signature)
+
+    def _recovered(self, attempts: int) -> None:
+        """Tell of a call that a retry has saved (RT-23)."""
+        self._emit("recovered", old=attempts)
+
+    def _state(
+        self, attempts: int, delay_ns: int, elapsed_ns: int, error: Any, result: Any
+    ) -> RetryState:
+        from holdfast.policies.control_snapshots import RetryState
+
+        return RetryState(self.name, attempts, error, result, delay_ns / 1e9, elapsed_ns / 1e9)
+
+    def _note(self, why: str, attempts: int, elapsed_ns: int) -> str:
+        made = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        return f"{made} in {elapsed_ns / 1e9:.3g} s{_WHY[why]}{self._signature}"
+
+    @property
+    def _signature(self) -> str:
+        return f", policy {self.name!r}"
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self.backoff._reseed()
+
+
+def _read_on(
+    problems: Problems, on: On
+) -> tuple[tuple[type[Exception], ...], Callable[..., object] | None]:
+    """Return the classes that are tried again, and who is asked beside."""
+    if isinstance(on, (type, tuple, list, set, frozenset)):
+        return problems.exceptions("on", on), None
+    if callable(on):
+        return (Exception,), problems.asked("on", on, none=False)
+    problems.refuse("on", on, "subclasses of Exception, or a predicate")  # type: ignore[unreachable]
+    return (Exception,), None
+
+
+def _name_of(error: BaseException | None) -> str:
+    return "result" if error is None else type(error).__name__
+
+
+def _told(error: BaseException | None) -> str:
+    """Return a failure in words, also one that has none of its own."""
+    if error is None:
+        return "a result"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the caller's object; it is the new error's cause
+        return type(error).__name__
+
+
+def _add_note(error: BaseException, note: str, signature: str) -> None:
+    """Add a note, once: an exception that is raised again and again is not to grow.
+
+    One that cannot be changed, such as a frozen dataclass, goes on without.
+    """
+    try:
+        notes: list[object] | None = getattr(error, "__notes__", None)
+        if notes:
+            notes[:] = [one for one in notes if not _is_note(one, signature)]
+        error.add_note(note)
+    except Exception:  # noqa: BLE001 - the caller's object, and his to see as it is
+        pass
+
+
+def _is_note(one: object, signature: str) -> bool:
+    return isinstance(one, str) and one.endswith(signature) and one[:1].isdigit()

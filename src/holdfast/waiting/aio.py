@@ -1,0 +1,160 @@
+"""Waiting of asyncio tasks: for somebody to wake them, or for time to pass on a policy's clock.
+
+Imported by the first task that waits: this is what imports asyncio. Not here: threads
+(``parking``), and who is woken when (``rooms``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from contextvars import Context
+from weakref import ref
+
+from holdfast.clock import ManualClock
+from holdfast.waiting.foreign import refuse_wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from holdfast.clock import Clock
+
+__all__ = ["TaskWaiter", "asleep_ns", "set_timer"]
+
+
+class TaskWaiter:
+    """One wait of one task of the running event loop.
+
+    Attributes:
+        woken: Whether ``wake`` was called, however the wait ended.
+        loop: The event loop; once it is closed, the task never goes on.
+        task: Whose wait it is, where somebody is to look at it; for whoever does.
+
+    Only its task parks, once; any thread and any loop may wake it, at any time, more than once.
+    """
+
+    __slots__ = ("_future", "loop", "task", "woken")
+
+    def __init__(self) -> None:
+        self.woken = False
+        self.task: asyncio.Task[Any] | None = None
+        refuse_wait()
+        self.loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self.loop.create_future()
+
+    def wake(self) -> bool:
+        """End the wait, also one that has not begun.
+
+        Returns:
+            False when the loop is closed: nobody will ever go on from here.
+        """
+        self.woken = True
+        return self._release()
+
+    def fail(self, error: Exception) -> None:
+        """End the wait, which has begun and was not ended, with an error; in the task's loop."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    async def park(self, clock: Clock, timeout_ns: int | None) -> bool:
+        """Wait until woken, or for ``timeout_ns`` on ``clock``; None waits without limit.
+
+        On a manual clock the wait ends when the clock is moved past its end.
+
+        Returns:
+            Whether it was woken; False: time is up.
+        """
+        cancel = _nothing if timeout_ns is None else self._release_after(clock, timeout_ns)
+        try:
+            await self._future
+        finally:
+            cancel()
+        return self.woken
+
+    def _release_after(self, clock: Clock, ns: int) -> Callable[[], None]:
+        if isinstance(clock, ManualClock):
+            return clock.call_at_ns(clock.now_ns() + ns, self._release)
+        return self.loop.call_later(ns / 1e9, self._resolve).cancel
+
+    def _release(self) -> bool:
+        if self.loop.is_closed():
+            return False
+        if asyncio._get_running_loop() is self.loop:
+            self._resolve()
+            return True
+        try:
+            self.loop.call_soon_threadsafe(self._resolve)
+        except RuntimeError:
+            return False  # closed since
+        return True
+
+    def _resolve(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+
+async def asleep_ns(clock: Clock, ns: int) -> None:
+    """Let ``ns`` nanoseconds pass on ``clock``; a manual one has to be moved by somebody else."""
+    if isinstance(clock, ManualClock):
+        await TaskWaiter().park(clock, ns)
+    else:
+        refuse_wait()
+        await asyncio.sleep(ns / 1e9)
+
+
+def set_timer(
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    ring: Callable[[], object],
+    deadline_ns: int,
+) -> Callable[[], object]:
+    """Have ``loop`` call ``ring`` once ``clock`` shows a time, from the loop's own thread.
+
+    Returns:
+        What cancels it.
+    """
+    ahead_ns = max(0, deadline_ns - clock.now_ns())
+    # In a context of its own: it rings for many calls, and is to keep nothing of the first's.
+    if not isinstance(clock, ManualClock):
+        return _Stop(loop, loop.call_later(ahead_ns / 1e9, ring, context=Context()))
+    if ahead_ns == 0:
+        return _Stop(loop, loop.call_soon(ring, context=Context()))
+    its = ref(loop)
+
+    def ring_there() -> None:
+        loop = its()
+        if loop is None:
+            return
+        if asyncio._get_running_loop() is loop:
+            ring()
+            return
+        with suppress(RuntimeError):  # the loop was closed: nobody waits in it
+            loop.call_soon_threadsafe(ring)
+
+    return clock.call_at_ns(deadline_ns, ring_there)
+
+
+class _Stop:
+    """Cancels a timer of a loop, from any thread; keeps neither the one nor the other."""
+
+    __slots__ = ("_handle", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: asyncio.Handle) -> None:
+        self._loop = ref(loop)
+        self._handle = ref(handle)
+
+    def __call__(self) -> None:
+        loop, handle = self._loop(), self._handle()
+        if loop is None or handle is None:
+            return
+        if not loop.is_running() or asyncio._get_running_loop() is loop:
+            handle.cancel()
+            return
+        with suppress(RuntimeError):  # the loop was closed, and its timers are no more
+            loop.call_soon_threadsafe(handle.cancel)
+
+
+def _nothing() -> None:
+    """Cancel no timer."""

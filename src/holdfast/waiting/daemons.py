@@ -1,0 +1,80 @@
+"""Threads that end with the process, whatever they are at.
+
+Those of ``concurrent.futures`` are waited for when the interpreter ends: one that hangs would keep
+the process for ever. Not here: what they do (``worker_threads``).
+"""
+
+from __future__ import annotations
+
+import queue
+from threading import RLock, Thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DaemonThreads"]
+
+
+class DaemonThreads:
+    """At most ``most`` threads, started as they are needed; they end when nobody holds this.
+
+    Safe to share between threads.
+    """
+
+    __slots__ = ("_jobs", "_most", "_name", "_threads")
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._most = most
+        self._jobs = _Jobs()
+        self._threads: list[Thread] = []
+
+    def submit(self, job: Callable[[], object]) -> None:
+        """Have a thread run ``job``, which raises nothing: a new one, or the next that is free.
+
+        Raises:
+            RuntimeError: No thread can be started; the job was not taken.
+        """
+        with self._jobs.lock:
+            if self._jobs.unfinished >= len(self._threads) < self._most:
+                name = f"{self._name}_{len(self._threads)}"
+                thread = Thread(target=self._jobs.work, name=name, daemon=True)
+                self._threads.append(thread)
+                try:
+                    thread.start()
+                except Exception:
+                    self._threads.remove(thread)
+                    raise
+            self._jobs.unfinished += 1
+            self._jobs.waiting.put(job)
+
+    def shutdown(self, *, wait: bool) -> None:
+        """Have the threads end once every job has run; ``wait`` until they have."""
+        self._jobs.waiting.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def __del__(self) -> None:
+        self._jobs.waiting.put(None)
+
+
+class _Jobs:
+    """What the threads hold: not who has started them, so that they can tell when he is gone."""
+
+    __slots__ = ("lock", "unfinished", "waiting")
+
+    def __init__(self) -> None:
+        # Re-entrant: a finaliser may submit a job while this thread holds the lock.
+        self.lock = RLock()
+        self.unfinished = 0
+        # Asked of its module, which may have been patched since this one was imported.
+        self.waiting: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+
+    def work(self) -> None:
+        while (job := self.waiting.get()) is not None:
+            job()
+            del job  # or it would live until the next one comes, and hold whoever started this
+            with self.lock:
+                self.unfinished -= 1
+        self.waiting.put(None)  # for the other threads

@@ -1,0 +1,274 @@
+"""Who waits for the tokens of a rate limiter.
+
+The kernels count; here is the line of those whose tokens are not there yet, first come, first
+served. Not here: when it is whose turn (``bucket_line``, ``window_line``), how a thread or a task
+is put to sleep and woken (``parking``, ``aio``), and what a policy makes of the answer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+from threading import RLock
+
+from holdfast.waiting.parking import ThreadWaiter
+from holdfast.waiting.standstill import mind_loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from holdfast._native.gate import Gate
+    from holdfast.clock import Clock
+    from holdfast.waiting.aio import TaskWaiter
+
+__all__ = ["LAST_NS", "REFUSED", "TAKEN", "WAITS", "Line", "Turn"]
+
+LAST_NS = 2**63 - 1  # where a clock stops: a wait beyond it would never end
+NEW, WAITS, TAKEN, REFUSED, FORGOTTEN = range(5)
+
+
+class Turn:
+    """One who wants tokens, and what he was told last.
+
+    Attributes:
+        n: Tokens.
+        waiter: What wakes him; None for tokens that somebody has reserved and nobody waits for.
+        state: Whether he waits, has his tokens, has been refused, or was forgotten in a fork.
+        due_ns: When he looks again, at the latest.
+        deadline_ns: When he gives up.
+        seen: How often tokens had been given back when ``due_ns`` was reckoned.
+        clears: How often the limiter had been cleared when he was given his tokens.
+        taken_ns: When that was.
+    """
+
+    __slots__ = ("clears", "deadline_ns", "due_ns", "n", "seen", "state", "taken_ns", "waiter")
+
+    def __init__(self, n: int, waiter: ThreadWaiter | TaskWaiter | None) -> None:
+        self.n = n
+        self.waiter = waiter
+        self.state = NEW
+        self.due_ns = self.deadline_ns = self.taken_ns = 0
+        self.seen = self.clears = 0
+
+    def wake(self) -> bool:
+        """Have him look; False: he never will."""
+        return self.waiter is None or self.waiter.wake()
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether he will never come, as his event loop was closed under him."""
+        loop = None if self.waiter is None else self.waiter.loop
+        return loop is not None and loop.is_closed()
+
+
+class Line:
+    """Threads and tasks that wait for the tokens of one limiter, first come, first served.
+
+    Steps stand being interrupted by a signal handler that raises, and being re-entered by a
+    finaliser (a collected task gives up waiting): one that meets a step under way in its own
+    thread leaves a note and goes, and the step looks again before it ends. What an interruption
+    leaves unfinished errs towards waiting longer, never towards a token too many.
+
+    Safe to share between threads and event loops.
+    """
+
+    __slots__ = ("_again", "_busy", "_cells", "_clears", "_clock", "_gone", "_lock", "_queue")
+
+    _cells: Sequence[Any]
+    _clears: int
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._clears = 0
+        self._begin()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody waits."""
+        return not self._queue
+
+    def take(self, n: int, longest_ns: int, policy: Gate | None = None) -> bool:
+        """Take ``n`` tokens, waiting in this thread for up to ``longest_ns``.
+
+        Args:
+            n: How many.
+            longest_ns: How long to wait at most.
+            policy: Whose wait it is, which is not to stop an event loop unknowingly.
+
+        Returns:
+            Whether they are the caller's; if not, none were taken.
+        """
+        turn = Turn(n, ThreadWaiter())
+        try:
+            wait_ns = self._join(turn, longest_ns)
+            if policy is not None and turn.state == WAITS:
+                mind_loop(policy)
+            while turn.state == WAITS:
+                turn.waiter.park(self._clock, wait_ns)  # type: ignore[union-attr]
+                wait_ns = self._look(turn)
+            if turn.state == FORGOTTEN:  # this is a forked child, in which everybody comes anew
+                left_ns = max(0, turn.deadline_ns - self._clock.now_ns())
+                return self.take(n, left_ns, policy)
+            return turn.state == TAKEN
+        except BaseException:
+            self._abandon(turn)
+            raise
+
+    async def atake(self, n: int, longest_ns: int) -> bool:
+        """Do what ``take`` does, waiting in this task."""
+        from holdfast.waiting.aio import TaskWaiter
+
+        turn = Turn(n, TaskWaiter())
+        try:
+            wait_ns = self._join(turn, longest_ns)
+            while turn.state == WAITS:
+                await turn.waiter.park(self._clock, wait_ns)  # type: ignore[union-attr, misc]
+                wait_ns = self._look(turn)
+            return turn.state == TAKEN
+        except BaseException:
+            self._abandon(turn)
+            raise
+
+    def reserve(self, n: int, longest_ns: int) -> int:
+        """Book ``n`` tokens; return the nanoseconds until they are due, or -1: too long."""
+        raise NotImplementedError
+
+    def resize(self, apply: Callable[[int], object]) -> None:
+        """Have ``apply(now_ns)`` change the rate, and tell all who wait what it means to them."""
+        self._surely(partial(self._resize, apply))
+
+    def clear(self) -> None:
+        """Have all tokens back, but for those of whom waits: they are served first."""
+        self._surely(self._clear)
+
+    def after_fork(self) -> None:
+        """Be empty in a forked child: who waited is in the parent.
+
+        But greenlets that wait are in the child as well, and so is who forked in a signal handler
+        while it waited: they are sent to ask again. Tasks are not: their loop is the parent's.
+        """
+        left = [turn for turn in self._queue if turn.waiter and turn.waiter.loop is None]
+        self._begin()
+        for turn in left:
+            self._give_back(turn)
+            turn.state = FORGOTTEN
+            turn.wake()
+
+    # ---- steps ----
+
+    def _begin(self) -> None:
+        self._lock = RLock()
+        self._busy = False  # a step is under way, in the thread that holds the lock
+        self._again = False  # somebody asked for something since the step last looked
+        self._queue: OrderedDict[Turn, None] = OrderedDict()
+        self._gone: list[Turn] = []  # whose owners were cut short; few, and a deque takes 760 bytes
+
+    def _step(self, do: Callable[[], object] | None = None) -> bool:
+        """Do something, and then all there is to do.
+
+        Returns:
+            False: a step is under way in this very thread, further out, and nothing was done; what
+            others left to be done is done before it ends.
+        """
+        with self._lock:
+            self._again = True
+            if self._busy:
+                return False
+            self._busy = True
+            try:
+                self._mend()
+                if do is not None:
+                    do()
+                # From the last look to the end of the step there is no call, so nothing can come
+                # between them: no finaliser, no signal handler.
+                while self._again:
+                    self._again = False
+                    self._settle()
+            finally:
+                self._busy = False
+        return True
+
+    def _surely(self, do: Callable[[], object] | None) -> None:
+        try:
+            self._step(do)
+        except BaseException:
+            self._step()  # whoever waits has to be told, and nobody else may come by to do it
+            raise
+
+    def _join(self, turn: Turn, longest_ns: int) -> int:
+        """Take the tokens, line up for them, or be refused; return how long to sleep at first."""
+        if not self._step(partial(self._line_up, turn, longest_ns)):
+            self._line_up(turn, 0)  # in a finaliser, amid a step: no time to wait
+        return self._sleep_ns(turn) if turn.state == WAITS else 0
+
+    def _look(self, turn: Turn) -> int:
+        """See what has become of a turn, after a sleep; return how long to sleep next."""
+        self._step(partial(self._look_again, turn))
+        return self._sleep_ns(turn)
+
+    def _sleep_ns(self, turn: Turn) -> int:
+        return max(1, self._sleeps_until_ns(turn) - self._clock.now_ns())
+
+    def _abandon(self, turn: Turn) -> None:
+        """Give up a turn, in the line or with its tokens, for an owner that was cut short."""
+        self._gone.append(turn)
+        self._surely(None)
+
+    def _settle(self) -> None:
+        self._mend()
+        while self._gone:
+            self._forget(self._gone[0])
+            del self._gone[0]
+        if self._queue:
+            self._serve(self._clock.now_ns())
+
+    def _give(self, turn: Turn, now_ns: int) -> None:
+        """Hand the first in line his tokens; they go back if he will never come for them."""
+        turn.clears, turn.taken_ns, turn.state = self._clears, now_ns, TAKEN
+        self._remove(turn)
+        if not turn.wake():
+            self._forget(turn)
+
+    def _refuse(self, turn: Turn) -> None:
+        turn.state = REFUSED
+        self._remove(turn)
+        turn.wake()
+
+    def _remove(self, turn: Turn) -> None:
+        del self._queue[turn]
+
+    def _look_again(self, turn: Turn) -> None:
+        self._serve(self._clock.now_ns())
+        if turn.state == WAITS:
+            turn.waiter = type(turn.waiter)()  # type: ignore[misc]
+
+    # ---- what differs ----
+
+    def _sleeps_until_ns(self, turn: Turn) -> int:
+        """When somebody who waits is to look again, if nobody wakes him."""
+        return turn.due_ns
+
+    def _mend(self) -> None:
+        """Tell those who wait of a change; done again if that was interrupted."""
+
+    def _line_up(self, turn: Turn, longest_ns: int) -> None:
+        raise NotImplementedError
+
+    def _serve(self, now_ns: int) -> None:
+        """Give tokens to all who have their turn, and see that the first of the others wakes."""
+        raise NotImplementedError
+
+    def _forget(self, turn: Turn) -> None:
+        raise NotImplementedError
+
+    def _give_back(self, turn: Turn) -> None:
+        """Return the tokens that were booked, or taken, for a turn."""
+        raise NotImplementedError
+
+    def _resize(self, apply: Callable[[int], object]) -> None:
+        raise NotImplementedError
+
+    def _clear(self) -> None:
+        raise NotImplementedError

@@ -1,0 +1,107 @@
+"""Waiting of threads: for somebody to wake them, or for time to pass on a policy's clock.
+
+Not here: tasks (``aio``, which alone imports asyncio), greenlets (``hubs``), and who is woken when
+(``rooms``).
+"""
+
+from __future__ import annotations
+
+import time
+from _thread import allocate_lock
+from threading import TIMEOUT_MAX
+
+from holdfast.clock import ManualClock
+from holdfast.waiting.hubs import lock_of_hub, sleep_of_hub
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _thread import LockType
+
+    from holdfast.clock import Clock
+
+__all__ = ["ThreadWaiter", "sleep_ns"]
+
+
+class ThreadWaiter:
+    """One wait of one thread, or of one greenlet of gevent or eventlet.
+
+    Attributes:
+        woken: Whether ``wake`` was called, however the wait ended.
+        loop: None: a thread needs no event loop to go on.
+
+    Only its thread parks, once; any thread may wake it, at any time and more than once.
+    """
+
+    __slots__ = ("_held", "woken")
+
+    loop = None
+
+    def __init__(self) -> None:
+        self.woken = False
+        self._held = lock_of_hub() or _held_lock()  # released to let the thread go
+
+    def wake(self) -> bool:
+        """End the wait, also one that has not begun. Returns True: a thread can always be woken."""
+        self.woken = True
+        self._release()
+        return True
+
+    def park(self, clock: Clock, timeout_ns: int | None) -> bool:
+        """Wait until woken, or for ``timeout_ns`` on ``clock``; None waits without limit.
+
+        A manual clock that moves by itself is moved to the end of the wait.
+
+        Returns:
+            Whether it was woken; False: time is up.
+        """
+        if timeout_ns is None:
+            self._held.acquire()
+        elif not isinstance(clock, ManualClock):
+            self._held.acquire(timeout=min(timeout_ns / 1e9, TIMEOUT_MAX))
+        elif not clock.auto:
+            self._park_until(clock, clock.now_ns() + timeout_ns)
+        elif not self.woken:
+            clock.advance_ns(timeout_ns)
+        return self.woken
+
+    def park_until(self, clock: Clock, deadline_ns: int) -> bool:
+        """Wait until woken, or until ``clock`` shows a time: for work to end, not for time to pass.
+
+        So a manual clock has to be moved by somebody else, also one that moves by itself.
+
+        Returns:
+            Whether it was woken; False: it is that time.
+        """
+        if isinstance(clock, ManualClock):
+            self._park_until(clock, deadline_ns)
+        else:
+            while not self.woken and (left_ns := deadline_ns - clock.now_ns()) > 0:
+                self._held.acquire(timeout=min(left_ns / 1e9, TIMEOUT_MAX))
+        return self.woken
+
+    def _park_until(self, clock: ManualClock, deadline_ns: int) -> None:
+        cancel = clock.call_at_ns(deadline_ns, self._release)
+        try:
+            self._held.acquire()
+        finally:
+            cancel()
+
+    def _release(self) -> None:
+        try:  # noqa: SIM105 - contextlib is not worth importing for one line
+            self._held.release()
+        except RuntimeError:
+            pass  # released before: woken twice, or woken as time ran out
+
+
+def _held_lock() -> LockType:
+    lock = allocate_lock()
+    lock.acquire()
+    return lock
+
+
+def sleep_ns(clock: Clock, ns: int) -> None:
+    """Let ``ns`` nanoseconds pass on ``clock``; a manual one that moves by itself is moved on."""
+    if isinstance(clock, ManualClock):
+        ThreadWaiter().park(clock, ns)
+    else:
+        (sleep_of_hub() or time.sleep)(ns / 1e9)

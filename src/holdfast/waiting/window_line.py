@@ -1,0 +1,112 @@
+"""Who waits for sliding windows, which cannot be booked ahead."""
+
+from __future__ import annotations
+
+from holdfast.clock import ManualClock
+from holdfast.waiting.lines import LAST_NS, REFUSED, TAKEN, WAITS, Line, Turn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from holdfast._native.bucket import SlidingWindow
+    from holdfast.clock import Clock
+
+__all__ = ["WindowLine"]
+
+
+class WindowLine(Line):
+    """Those who wait for sliding windows, which cannot be booked ahead.
+
+    The first in line sleeps until there may be room for him; whoever looks gives it to him. The
+    others sleep until they are first, or until their time is up.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, cells: Sequence[SlidingWindow], clock: Clock) -> None:
+        self._cells = cells
+        super().__init__(clock)
+
+    def _room_ns(self, n: int, now_ns: int) -> int:
+        """How long until there may be room for ``n``."""
+        waits = [cell.wait_ns(n, now_ns) for cell in self._cells]
+        return max(LAST_NS if wait_ns is None else wait_ns for wait_ns in waits)
+
+    def _try(self, n: int, now_ns: int) -> bool:
+        for at, cell in enumerate(self._cells):
+            if not cell.try_take(n, now_ns):
+                for other in self._cells[:at]:
+                    other.refund(n, now_ns)
+                return False
+        return True
+
+    def _line_up(self, turn: Turn, longest_ns: int) -> None:
+        now_ns = self._clock.now_ns()
+        turn.clears, turn.taken_ns = self._clears, now_ns
+        turn.deadline_ns = min(now_ns + longest_ns, LAST_NS)
+        self._serve(now_ns)
+        wait_ns = self._room_ns(turn.n, now_ns)
+        waits = longest_ns > 0 and now_ns + wait_ns <= turn.deadline_ns
+        if not self._queue and (wait_ns == 0 or not waits) and self._try(turn.n, now_ns):
+            turn.state = TAKEN
+        elif not waits:
+            turn.state = REFUSED
+        else:
+            turn.state, turn.due_ns = WAITS, turn.deadline_ns
+            self._queue[turn] = None
+            self._serve(now_ns)
+            self._hurry(turn, now_ns)
+
+    def _look_again(self, turn: Turn) -> None:
+        super()._look_again(turn)
+        if turn.state != WAITS:
+            return
+        now_ns = self._clock.now_ns()
+        if now_ns >= turn.deadline_ns:
+            self._refuse(turn)
+        else:
+            self._hurry(turn, now_ns)
+
+    def _hurry(self, turn: Turn, now_ns: int) -> None:
+        """Have a turn behind others look as the first does, where it moves the clock itself."""
+        if turn.state == WAITS and isinstance(self._clock, ManualClock) and self._clock.auto:
+            room_ns = now_ns + max(1, self._room_ns(turn.n, now_ns))
+            turn.due_ns = min(turn.deadline_ns, room_ns)
+
+    def _serve(self, now_ns: int) -> None:
+        while self._queue:
+            first = next(iter(self._queue))
+            wait_ns = self._room_ns(first.n, now_ns)
+            if first.is_stranded:
+                self._remove(first)
+            elif wait_ns == 0 and self._try(first.n, now_ns):
+                self._give(first, now_ns)
+            elif now_ns + wait_ns > first.deadline_ns:
+                self._refuse(first)
+            else:
+                due_ns = now_ns + max(1, wait_ns)
+                if due_ns < first.due_ns:
+                    first.wake()
+                first.due_ns = due_ns
+                return
+
+    def _forget(self, turn: Turn) -> None:
+        if turn in self._queue:
+            self._remove(turn)
+        elif turn.state == TAKEN and turn.clears == self._clears:
+            self._give_back(turn)
+        turn.state = REFUSED
+
+    def _give_back(self, turn: Turn) -> None:
+        if turn.state == TAKEN:
+            for cell in self._cells:
+                cell.refund(turn.n, turn.taken_ns)
+
+    def _resize(self, apply: Callable[[int], object]) -> None:
+        apply(self._clock.now_ns())  # then the step serves whom there is room for
+
+    def _clear(self) -> None:
+        self._clears += 1
+        for cell in self._cells:
+            cell.clear()
