@@ -91,9 +91,7 @@ DEPENDENCIES = [
 
 
 @pytest.mark.parametrize("dependency", DEPENDENCIES)
-def test_a_guarded_dependency_gives_what_it_gives_unguarded(
-    dependency: Callable[..., Any],
-) -> None:
+def test_a_guarded_dependency_gives_what_it_gives_unguarded(dependency: Callable[..., Any]) -> None:
     own = CircuitBreaker("b")
 
     def answers(fn: Callable[..., Any]) -> list[Any]:

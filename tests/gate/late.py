@@ -114,13 +114,9 @@ AWAITABLES = {
 STREAMS = {
     "generator": Kind(lambda work: work.generator(), listed),
     "async generator": Kind(lambda work: work.async_generator(), iterated),
-    "context manager": Kind(
-        lambda work: contextlib.contextmanager(work.generator)(),
-        within,
-    ),
+    "context manager": Kind(lambda work: contextlib.contextmanager(work.generator)(), within),
     "async context manager": Kind(
-        lambda work: contextlib.asynccontextmanager(work.async_generator)(),
-        entered,
+        lambda work: contextlib.asynccontextmanager(work.async_generator)(), entered
     ),
 }
 TASKS = {

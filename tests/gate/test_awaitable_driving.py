@@ -100,11 +100,7 @@ async def awaited(coroutine: Any) -> None:
 
 @pytest.mark.parametrize(
     "second",
-    [
-        awaited,
-        lambda first: places().acall(lambda: first),
-        lambda first: places()(lambda: first)(),
-    ],
+    [awaited, lambda first: places().acall(lambda: first), lambda first: places()(lambda: first)()],
 )
 def test_what_one_waits_for_cannot_be_awaited_by_another(second: Callable[[Any], Any]) -> None:
     breaker = CircuitBreaker("b")

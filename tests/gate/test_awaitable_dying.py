@@ -79,8 +79,7 @@ refs: list[Any] = []
 
 
 @pytest.mark.parametrize(
-    "dies",
-    [by_a_weak_reference, by_its_body, by_what_it_awaits, by_an_argument, by_its_function],
+    "dies", [by_a_weak_reference, by_its_body, by_what_it_awaits, by_an_argument, by_its_function]
 )
 @pytest.mark.parametrize("in_a_cycle", [False, True])
 async def test_an_alarm_that_rings_while_its_coroutine_dies_finds_nothing(

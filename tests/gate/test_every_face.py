@@ -105,9 +105,7 @@ BULKHEAD = {
     "try_enter": lambda policy, work: true(policy.try_enter()),
     "aenter": lambda policy, work: policy.aenter(),
 }
-BREAKER = {
-    "acquire": lambda policy, work: policy.acquire().success(),
-}
+BREAKER = {"acquire": lambda policy, work: policy.acquire().success()}
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error

@@ -234,9 +234,7 @@ def test_a_bulkhead_that_dies_with_an_entry_open_calls_nobody_in() -> None:
     assert kernel.in_flight() == 0
 
 
-def test_a_pipeline_that_dies_with_an_entry_open_dies_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_pipeline_that_dies_with_an_entry_open_dies_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # An interruption is told to whoever looks at what nobody could be told of, without the dead.
     class Interrupted(Bulkhead):
         def _admit(self) -> None:

@@ -55,13 +55,7 @@ class Building:
         )
         self.attempt = hf.Timeout(1, name="attempt", clock=clock)
         self.pipe = hf.Pipeline(
-            "pipe",
-            self.total,
-            self.retry,
-            self.breaker,
-            self.limiter,
-            self.bulkhead,
-            self.attempt,
+            "pipe", self.total, self.retry, self.breaker, self.limiter, self.bulkhead, self.attempt
         )
         self.lock = threading.Lock()
         self.inside = self.most = self.runs = 0
