@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import celery
 import pytest
 
-from holdfast import CircuitBreaker, CircuitOpenError, Constant, ManualClock, Pipeline, Retry
+from holdfast import CircuitBreaker, CircuitOpenError, ManualClock
 from tests.gate.parts import fates
 
 
@@ -85,23 +84,6 @@ def test_a_task_retries_by_itself_what_the_guard_lets_through(app: Any) -> None:
     assert fates(breaker) == {"failed": 2, "succeeded": 1}
 
 
-def test_a_task_of_a_function_that_a_pipeline_guards_retries_within(app: Any) -> None:
-    retry = Retry("r", on=ConnectionError, attempts=2, backoff=Constant(0))
-    pipeline = Pipeline("p", retry, CircuitBreaker("b"))
-    tries = []
-
-    @app.task(shared=False)
-    @pipeline
-    def flaky(x: int) -> int:
-        tries.append(x)
-        if len(tries) < 2:
-            raise ConnectionError
-        return x
-
-    assert flaky.delay(7).get() == 7
-    assert tries == [7, 7]
-
-
 def test_what_a_task_was_refused_for_comes_through_a_backend_of_json(app: Any) -> None:
     breaker = CircuitBreaker("mail", reset_timeout=10, clock=ManualClock())
     breaker.trip()
@@ -125,18 +107,3 @@ def test_a_task_itself_may_be_guarded(app: Any) -> None:
     assert add(1, 2) == 3
     assert fates(breaker) == {"succeeded": 1}
     assert add.__name__ == "add"
-
-
-def test_a_facade_of_a_guard_is_a_task_of_its_own(app: Any) -> None:
-    """Celery keeps what it found in the __dict__ of a function, and calls it."""
-
-    @CircuitBreaker("b")
-    def add(x: int, y: int) -> int:
-        return x + y
-
-    @app.task(shared=False)
-    @functools.wraps(add)
-    def facade(*args: int) -> int:
-        return -add(*args)
-
-    assert facade.delay(1, 2).get() == -3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from typing import Any
 
 import pydantic
@@ -54,13 +53,6 @@ def test_guarded_coroutine_functions_and_methods_are_validated() -> None:
     assert shop.lend({"name": "a"}) == (shop, item)
     with pytest.raises(pydantic.ValidationError):
         shop.lend(1)
-
-
-def test_a_guarded_partial_is_validated() -> None:
-    breaker = CircuitBreaker("b")
-    fn = pydantic.validate_call(breaker(functools.partial(sell, n=2)))
-    assert fn({"name": "ab"}) == "abab"
-    assert fates(breaker) == {"succeeded": 1}
 
 
 def test_guards_are_validators_serializers_and_methods_of_a_model() -> None:

@@ -95,13 +95,6 @@ def test_an_application_may_be_guarded_and_stays_one() -> None:
     assert fates(own) == {"succeeded": 2}
 
 
-def test_an_open_breaker_shows_as_an_error_of_the_endpoint() -> None:
-    own = CircuitBreaker("b")
-    own.force_open()
-    app = Starlette(routes=[Route("/", own(home))])
-    assert get(app, raise_app_exceptions=False).status_code == 500
-
-
 @pytest.mark.parametrize("kind", ["def", "async def", "partial", "callable"])
 def test_a_guarded_background_task_runs(kind: str) -> None:
     own, done = CircuitBreaker("b"), []

@@ -64,16 +64,6 @@ def test_a_rejection_says_who_refused_why_and_until_when(cls: type[errors.Reject
         assert part in str(error)
 
 
-@pytest.mark.parametrize("cls", REJECTIONS)
-def test_a_rejection_survives_pickling_without_its_policy(cls: type[errors.Rejected]) -> None:
-    error = cls(policy=object(), name="payments", reason="full", retry_after=1.5)
-    revived = pickle.loads(pickle.dumps(error))
-    assert type(revived) is cls
-    assert revived.policy is None
-    assert (revived.name, revived.reason, revived.retry_after) == ("payments", "full", 1.5)
-    assert str(revived) == str(error)
-
-
 def test_a_config_error_lists_every_problem_also_after_pickling() -> None:
     error = errors.ConfigError("Thing 'x': a: bad; b: worse", ["a: bad", "b: worse"])
     for one in (error, pickle.loads(pickle.dumps(error))):

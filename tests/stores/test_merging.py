@@ -10,28 +10,23 @@ STEPS = 14  # a merge of two files touches the directory fewer times
 
 
 def test_who_dies_while_merging_loses_nothing_and_counts_nothing_twice(start, directory):  # trap 57
-    whole = 0
+    whole, survivor = 0, start()
     for step in range(1, STEPS + 1):
-        survivor, merger = start(), start()
+        merger = start()
         survivor("call", "b", 1)
         expected = survivor.calls("b")
         for _ in range(2):
-            dead = start()
-            dead("call", "b", 10)
-            dead.kill()
+            survivor("child", "b", 10)  # and its file is left
         before = survivor.scrape()
         assert survivor.calls("b") == expected + 20
         for _ in range(2):
-            dead = start()
-            dead("call", "b", 100)
-            dead.kill()
+            survivor("child", "b", 100)
         merger.begin("die_at", step)
         whole += merger.process.stdout.readline() != ""
         merger.process.wait() if not whole else merger.kill()
         assert_none_fell(before, survivor.scrape())
-        assert survivor.calls("b") == expected + 220
-        assert survivor.calls("b") == expected + 220
-        survivor.kill()
+        for _ in range(2):
+            assert survivor.calls("b") == expected + 220
     assert whole, "the merge has more steps than were tried"
 
 
@@ -41,9 +36,7 @@ def test_two_that_merge_at_once_count_nothing_twice(start):
     with ThreadPoolExecutor(len(mergers)) as pool:
         for turn in range(1, 6):
             for _ in range(2):
-                dead = start()
-                dead("call", "b", 10)
-                dead.kill()
+                mergers[0]("child", "b", 10)
             for found in pool.map(lambda worker: worker.calls("b"), mergers):
                 assert found == 1 + 20 * turn
 

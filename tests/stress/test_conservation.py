@@ -140,7 +140,7 @@ def test_never_more_probes_than_places_and_each_transition_told_once(clock, stre
             raise ValueError
 
     def work(number: int) -> None:
-        for turn in range(3_000 * stress_scale):
+        for turn in range(1_500 * stress_scale):
             try:
                 guarded(number, turn)
             except (ValueError, hf.CircuitOpenError):

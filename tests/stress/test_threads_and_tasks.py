@@ -4,48 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 
 import pytest
 
 import holdfast as hf
+from tests.stress.test_conservation import Gauge, run_threads
 
 pytestmark = pytest.mark.stress
-
-
-class Inside:
-    """An independent count of who is inside."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.now = self.most = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self.now += 1
-            self.most = max(self.most, self.now)
-
-    def __exit__(self, *exc_info: object) -> None:
-        with self._lock:
-            self.now -= 1
-
-
-def run_all(bodies: list[object]) -> None:
-    failures: list[BaseException] = []
-
-    def guarded(body: object) -> None:
-        try:
-            body()  # type: ignore[operator]
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(body,)) for body in bodies]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -54,17 +19,17 @@ def test_places_come_home_from_threads_and_cancelled_tasks(seed, stress_scale):
     bulkhead = hf.Bulkhead("b", max_concurrent=4, max_waiting=1_000 * stress_scale, max_wait=None)
     breaker = hf.CircuitBreaker("c", failure_threshold=10**6)
     pipe = hf.Pipeline("p", breaker, bulkhead)
-    inside = Inside()
+    inside = Gauge()
     turns = 300 * stress_scale
 
     @pipe
     def sync_call() -> None:
-        with inside:
+        with inside.counted():
             pass
 
     @pipe
     async def async_call(steps: int) -> None:
-        with inside:
+        with inside.counted():
             for _ in range(steps):
                 await asyncio.sleep(0)
 
@@ -86,7 +51,7 @@ def test_places_come_home_from_threads_and_cancelled_tasks(seed, stress_scale):
     def in_a_loop(number: int) -> None:
         asyncio.run(with_cancellations(random.Random(f"{seed} {number}")))
 
-    run_all([in_a_thread] * 4 + [lambda n=n: in_a_loop(n) for n in range(3)])
+    run_threads(lambda number: in_a_loop(number) if number < 3 else in_a_thread(), 7)
     places = bulkhead.snapshot()
     assert inside.most <= 4
     assert (places.active, places.queued) == (0, 0)

@@ -4,7 +4,6 @@ import gc
 
 import pytest
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
 
 import holdfast as hf
 from holdfast.registry import Registry
@@ -159,17 +158,6 @@ def test_a_second_registration_is_refused_by_name_also_before_there_is_a_policy(
     registry.register(Collector())
 
 
-def test_a_collector_stands_beside_metrics_of_the_application():
-    class Own:
-        def collect(self):
-            yield GaugeMetricFamily("shop_open", "Whether it is", 1)
-
-    registry = registry_of(hf.CircuitBreaker("b"))
-    registry.register(Own())
-    assert registry.get_sample_value("shop_open") == 1
-    assert registry.get_sample_value("holdfast_circuit_breaker_state", {"name": "b"}) is None
-
-
 def test_names_beyond_the_bound_share_one():
     kept = [hf.CircuitBreaker(f"b{n}") for n in range(5)]
     for breaker in kept:
@@ -185,13 +173,13 @@ def test_names_that_come_and_go_let_no_counter_fall():
     registry = registry_of(max_names=2)
     last = {}
     kept = {n: hf.CircuitBreaker(f"b{n}") for n in range(6)}
-    for step in range(40):
+    for step in range(24):
         for breaker in kept.values():
             breaker.call(len, "")
         if step % 3 == 0:
             del kept[min(kept)]
             kept[step + 6] = hf.CircuitBreaker(f"b{step + 6}")
-        gc.collect()
+            gc.collect()
         now = {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
             for metric in registry.collect()
@@ -229,18 +217,6 @@ def test_every_problem_is_named_at_once():
     assert len(raised.value.problems) == 3
 
 
-def test_it_keeps_no_policy_alive():
-    from weakref import ref
-
-    breaker = hf.CircuitBreaker("b")
-    registry = registry_of(breaker)
-    list(registry.collect())
-    weak = ref(breaker)
-    del breaker
-    gc.collect()
-    assert weak() is None
-
-
 @pytest.mark.parametrize("look", [hf.registry.all, Scrape], ids=["registry", "scrape"])
 def test_finalisers_may_make_policies_while_somebody_looks_at_all_of_them(look):
     made = [hf.CircuitBreaker(f"old {n}") for n in range(50)]
@@ -251,7 +227,7 @@ def test_finalisers_may_make_policies_while_somebody_looks_at_all_of_them(look):
             self.itself = self
 
         def __del__(self):
-            if len(made) < 500:
+            if len(made) < 200:
                 made.append(hf.CircuitBreaker(f"new {len(made)}"))
                 Dropped()
 
@@ -263,5 +239,5 @@ def test_finalisers_may_make_policies_while_somebody_looks_at_all_of_them(look):
         look()
     finally:
         gc.set_threshold(*threshold)
-        made.extend([made[0]] * 500)
+        made.extend([made[0]] * 200)
     assert look()

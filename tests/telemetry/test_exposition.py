@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import holdfast as hf
@@ -58,6 +58,7 @@ def test_a_name_cannot_break_out_of_its_label(name):
     assert len(seen.series("circuit_breaker_state")) == 1
 
 
+@settings(max_examples=30)
 @given(st.lists(st.text(min_size=1, max_size=200), max_size=5))
 def test_whatever_a_policy_may_be_named_can_be_read_back(names):
     kept = []
