@@ -1,5 +1,6 @@
 """Several workers: whichever is asked answers for all, and nothing that was counted is lost."""
 
+import json
 import os
 import shutil
 import signal
@@ -191,6 +192,60 @@ def test_a_collected_policy_leaves_its_counts_while_its_name_lives_elsewhere(sta
     assert first.calls("b") == second.calls("b") == -1
     second("call", "b", 1)
     assert first.calls("b") == second.calls("b") == 7
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["breaker", "full", "retry", "limiter", "window", "timeout", "fallback", "observing"],
+)
+def test_what_a_policy_counted_is_kept_when_it_is_collected_and_its_worker_killed(
+    start, directory, kind
+):  # D-MX-2, trap 57
+    first, second = start(), start()
+    for worker in (first, second):
+        worker("make", kind, "p")
+        if kind == "breaker":
+            worker("trip", "p")
+        worker("fail", "p", 4)
+    before = first.scrape()
+    assert any(key[0] == "counter" and value >= 4 for key, value in before.items())
+    second("drop", "p")
+    second("make", "breaker", "other")  # the ledger buries the dead before it takes in the next
+    collected = first.scrape()
+    assert_none_fell(before, collected)
+    second.kill()
+    for _ in range(2):  # as the file says, and as totals.json says
+        after = first.scrape()
+        assert_none_fell(collected, after)
+    assert_none_fell(after, start().scrape())
+    assert not list(directory.glob("*damaged*"))
+    assert first.gauge("workers_unreadable") == 0
+
+
+@pytest.mark.parametrize(("names", "oldest"), [(1_000, 1), (1_001, 0)])
+def test_a_worker_remembers_a_thousand_names_that_are_gone(start, names, oldest):  # trap 67
+    first, second = start(), start()
+    for name in (0, 1, names - 1):
+        first("make", "breaker", f"gone-{name}")
+    second("make_and_drop", names)
+    second("make", "breaker", "other")
+    assert first.calls("gone-0") == oldest
+    assert first.calls("gone-1") == first.calls(f"gone-{names - 1}") == 1
+
+
+@pytest.mark.parametrize(("names", "own"), [(9_998, {"a", "b"}), (9_999, {"a", "__other__"})])
+def test_ten_thousand_names_of_dead_workers_are_remembered(start, directory, names, own):  # trap 67
+    first, second = start(), start()
+    second("call", "a", 1)
+    second("call", "b", 1)
+    there = [["breaker", f"gone {number}", [1] + [0] * 39] for number in range(names)]
+    totals = directory / "totals.json"
+    totals.write_text(json.dumps({"version": 1, "merged": [], "figures": there}))
+    second.kill()
+    first.scrape()
+    after = {name: counts[0] for _, name, counts in json.loads(totals.read_text())["figures"]}
+    assert after.keys() - {name for _, name, _ in there} == own
+    assert sum(after.values()) == names + 2
 
 
 def test_every_kind_of_policy_is_seen_by_the_others(start):

@@ -31,12 +31,23 @@ def breaker(name: str) -> hf.CircuitBreaker:
     return found
 
 
+def full(name: str) -> hf.Bulkhead:
+    bulkhead = hf.Bulkhead(name, max_concurrent=1)
+    bulkhead.enter()
+    return bulkhead
+
+
 def make(kind: str, name: str) -> str:
     made = {
         "breaker": lambda: hf.CircuitBreaker(name, latency=True),
         "bulkhead": lambda: hf.Bulkhead(name, max_waiting=2, max_wait=1),
+        "full": lambda: full(name),
         "retry": lambda: hf.Retry(name, attempts=3, backoff=hf.Constant(0), budget=None),
         "limiter": lambda: hf.RateLimiter(name, limits="2/hour;3/hour"),
+        "window": lambda: hf.RateLimiter(name, rate=2, per=3600, window="sliding"),
+        "timeout": lambda: hf.Timeout(60, name=name),
+        "fallback": lambda: hf.Fallback(0, on=ConnectionError, name=name),
+        "observing": lambda: hf.RateLimiter(name, rate=1, per=3600, mode="observe"),
     }[kind]()
     policies.setdefault(name, []).append(made)
     return kind
@@ -123,6 +134,12 @@ def churn() -> None:
         lives_on.call(int)
 
 
+def make_and_drop(names: str) -> None:
+    """Make so many breakers one after the other, each of which is called once and dropped."""
+    for number in range(int(names)):
+        hf.CircuitBreaker(f"gone-{number}").call(int)
+
+
 def close() -> None:
     """Close every descriptor but the standard ones, as a daemon does."""
     os.closerange(3, 100)
@@ -141,6 +158,7 @@ COMMANDS: dict[str, Any] = {
     "child": child,
     "endless": endless,
     "churn": churn,
+    "make_and_drop": make_and_drop,
     "close": close,
     "die_at": die_at,
     "file": lambda: ledger.file,

@@ -208,8 +208,10 @@ def test_a_limiter_tells_what_it_allowed_and_rejected(settings, clock):  # MX-14
     assert seen("rate_limiter_rejected_total", limiter="l") == 3
 
 
-def test_tokens_given_back_are_counted_and_nothing_is_taken_off(clock):  # MX-14
-    limiter = hf.RateLimiter("l", rate=10, clock=clock)
+@pytest.mark.parametrize("settings", [{"rate": 10}, {"limits": "10/second;20/minute;30/hour"}])
+def test_tokens_given_back_are_counted_and_nothing_is_taken_off(settings, clock):  # MX-14
+    limiter = hf.RateLimiter("l", clock=clock, **settings)
+    assert Scrape(limiter)("rate_limiter_refunded_total", limiter="l") == 0
     shut = hf.CircuitBreaker("shut", clock=clock)
     shut.force_open()
     hf.Pipeline("p", limiter, shut).try_call(len, "")
