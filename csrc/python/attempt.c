@@ -10,7 +10,7 @@ need_retry(const GateObject *self)
     if (self->kind == HF_KIND_RETRY)
         return 0;
     if (hf_need_made(self) == 0)
-        PyErr_Format(PyExc_TypeError, "%R is no retry", (PyObject *)self);
+        PyErr_Format(PyExc_TypeError, "%R is not a retry", (PyObject *)self);
     return -1;
 }
 

@@ -400,7 +400,7 @@ descriptor_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kw
         !PyObject_TypeCheck(args[0], hf_gate_type)) {
         PyErr_Format(PyExc_TypeError, "%s takes a policy%s",
                      self->is_exit ? "__exit__()" : "__enter__()",
-                     self->is_exit ? " and the exception's three" : "");
+                     self->is_exit ? " and three arguments for the exception" : "");
         return NULL;
     }
     GateObject *gate = (GateObject *)args[0];

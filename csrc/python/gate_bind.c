@@ -199,8 +199,7 @@ hf_gate_record_latency(PyObject *op, PyObject *histogram)
     if (cells == NULL)
         return NULL;
     if (self->clock_object == NULL) {
-        PyErr_SetString(PyExc_TypeError,
-                        "durations are recorded by a policy, not by what holds some");
+        PyErr_SetString(PyExc_TypeError, "durations are recorded by a policy, not by a pipeline");
         return NULL;
     }
     HF_BEGIN_EXCLUSIVE(op);

@@ -349,7 +349,7 @@ hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *fn;
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
         PyErr_SetString(PyExc_TypeError,
-                        "a policy as a decorator takes the function and nothing else");
+                        "a policy as a decorator takes one argument, the function");
         return NULL;
     }
     if (PyTuple_GET_SIZE(args) == 0) {

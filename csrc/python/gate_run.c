@@ -114,7 +114,7 @@ stand_in_here(GateObject *step, PyObject *exception)
     PyObject *closed = PyObject_CallMethod(result, "close", NULL);
     if (closed != NULL)
         PyErr_Format(PyExc_TypeError,
-                     "the fallback %R gave a coroutine, and only an asynchronous call can await it",
+                     "the fallback %R returned a coroutine; only an asynchronous call can await it",
                      step->stand_in);
     Py_XDECREF(closed);
     Py_DECREF(result);

@@ -47,7 +47,7 @@ need_kind(const GateObject *self, bool right, const char *what)
     if (right)
         return 0;
     if (hf_need_made(self) == 0)
-        PyErr_Format(PyExc_TypeError, "%R is no %s", (PyObject *)self, what);
+        PyErr_Format(PyExc_TypeError, "%R is not a %s", (PyObject *)self, what);
     return -1;
 }
 
@@ -80,7 +80,7 @@ gate_leave_place(PyObject *op, PyObject *place)
     if (need_kind(self, self->kind == HF_KIND_BULKHEAD, "bulkhead") < 0)
         return NULL;
     if (!PyList_Check(place)) {
-        PyErr_SetString(PyExc_TypeError, "a place is a list of when it was taken");
+        PyErr_SetString(PyExc_TypeError, "a slot is a list with the time at which it was taken");
         return NULL;
     }
     PyObject *tuple = PyList_AsTuple(place);
@@ -171,7 +171,7 @@ gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     uint64_t n = 1;
     if (nargs + nkw > 1 ||
         (nkw == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "n") != 0)) {
-        PyErr_SetString(PyExc_TypeError, "try_acquire() takes n and nothing else");
+        PyErr_SetString(PyExc_TypeError, "try_acquire() takes one argument, n");
         return NULL;
     }
     if (nargs + nkw == 1 ? (n = weight_of(self, args[0])) == 0 : need_limiter(self) < 0)

@@ -273,7 +273,7 @@ guard_reduce(PyObject *op, PyObject *ignored)
     (void)ignored;
     PyObject *name = PyObject_GetAttrString(op, "__qualname__");
     if (name == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
-        PyErr_Format(PyExc_TypeError, "cannot pickle %R: it has no name to be found by", op);
+        PyErr_Format(PyExc_TypeError, "cannot pickle %R: it cannot be imported by a name", op);
     return name;
 }
 
@@ -291,7 +291,7 @@ guard_with_options(PyObject *op, PyObject *args, PyObject *kwargs)
     GuardObject *self = (GuardObject *)op;
     if (self->gate->kind != HF_KIND_PIPELINE) {
         PyErr_Format(PyExc_TypeError,
-                     "%R is guarded by %R: only a pipeline has policies to be exchanged", self->fn,
+                     "%R is guarded by %R: only a pipeline has policies to replace", self->fn,
                      (PyObject *)self->gate);
         return NULL;
     }
@@ -301,7 +301,7 @@ guard_with_options(PyObject *op, PyObject *args, PyObject *kwargs)
     if (gate != NULL && PyObject_TypeCheck(gate, hf_gate_type))
         guard = hf_guard_new((GateObject *)gate, self->fn);
     else if (gate != NULL)
-        PyErr_Format(PyExc_TypeError, "with_options() of %R gave no pipeline",
+        PyErr_Format(PyExc_TypeError, "with_options() of %R returned no pipeline",
                      (PyObject *)self->gate);
     Py_XDECREF(gate);
     return guard;

@@ -202,8 +202,8 @@ put_through(GuardObject *self, PyObject *name, PyObject *value)
     PyObject *fn = guarded(self);
     if (PyFunction_Check(fn))
         return PyObject_SetAttr(fn, name, value);
-    PyErr_Format(PyExc_AttributeError, "%R guards no function, whose %U could be set",
-                 (PyObject *)self, name);
+    PyErr_Format(PyExc_AttributeError, "%R guards no function: %U cannot be set", (PyObject *)self,
+                 name);
     return -1;
 }
 

@@ -243,8 +243,8 @@ hf_need_answer(const char *field, PyObject *fn, PyObject *answer)
 {
     if (answer == NULL || !is_unanswered(answer))
         return answer;
-    PyErr_Format(PyExc_TypeError, "%s: %R returned %R, and has to answer at once: %s", field, fn,
-                 answer, "it cannot be asynchronous or a generator");
+    PyErr_Format(PyExc_TypeError, "%s: %R returned %R, but must return a plain value: %s", field,
+                 fn, answer, "it cannot be asynchronous or a generator");
     PyObject *error = hf_take_exception(); /* of a repr perhaps, which says as much */
     PyObject *closed = PyCoro_CheckExact(answer) || PyGen_CheckExact(answer) ||
                                Py_IS_TYPE(answer, hf_coroutine_type)

@@ -60,8 +60,8 @@ create_module(PyObject *spec, PyModuleDef *definition)
     (void)definition;
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError,
-                        "holdfast works in the main interpreter of a process only, not in a "
-                        "subinterpreter: what its native types share has no lock between two");
+                        "holdfast works only in the main interpreter of a process, not in a "
+                        "subinterpreter: its native types share state without a lock");
         return NULL;
     }
     if (living != NULL)

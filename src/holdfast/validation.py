@@ -42,7 +42,7 @@ MAX_NS = 100 * 365 * 86_400 * 10**9
 _MAX_NAME = 200
 _MAX_SHOWN = 80
 _NO_NAME = object()
-_CALLABLE = "a callable that is no coroutine or generator function"
+_CALLABLE = "a callable that is not a coroutine or generator function"
 
 # What settings are called elsewhere, and may be called here; difflib finds what is only misspelt.
 _ELSEWHERE = {

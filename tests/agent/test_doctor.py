@@ -1,4 +1,4 @@
-"""`holdfast doctor`: what there is, and what is wrong with it, in processes of their own."""
+"""`holdfast doctor`: report the installation and its problems, in processes of their own."""
 
 import json
 import os

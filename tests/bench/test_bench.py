@@ -37,7 +37,7 @@ def test_for_programs_it_is_json(capsys):
 def test_a_process_that_breaks_off_is_told_of(monkeypatch, capsys):
     monkeypatch.setattr(run.sys, "executable", "/bin/false")
     assert cli.main(list(QUICK)) == 1
-    assert "a process that measures broke off" in capsys.readouterr().err
+    assert "a benchmark process failed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -330,9 +330,9 @@ AT_ONCE = [
 def test_what_must_be_awaited_or_iterated_is_told_from_what_answers_at_once(fn: object) -> None:
     assert not answers_at_once(fn)
     assert one_problem(lambda p: p.callable("is_failure", fn)).endswith(
-        "a callable that is no coroutine or generator function, or None"
+        "a callable that is not a coroutine or generator function, or None"
     )
-    with pytest.raises(TypeError, match=r"fn: got .* allowed a callable that is no coroutine"):
+    with pytest.raises(TypeError, match=r"fn: got .* allowed a callable that is not a coroutine"):
         require_callable("fn", fn)
 
 

@@ -114,11 +114,11 @@ def test_the_attempts_of_one_call_are_iterated_over_once(clock):
 def test_an_attempt_is_made_once(clock):
     retry = retry_of(clock)
     for attempt in retry.attempts():
-        with attempt, pytest.raises(RuntimeError, match="made once"), attempt:
+        with attempt, pytest.raises(RuntimeError, match="entered only once"), attempt:
             raise AssertionError("ran")
-        with pytest.raises(RuntimeError, match="made once"), attempt:
+        with pytest.raises(RuntimeError, match="entered only once"), attempt:
             raise AssertionError("ran")
-        with pytest.raises(RuntimeError, match="ends once"):
+        with pytest.raises(RuntimeError, match="end only once"):
             attempt.__exit__(None, None, None)
     assert ended(retry) == (1, 0)
 
@@ -179,7 +179,7 @@ def test_a_result_that_is_set_after_the_block_is_an_error(clock):
     for attempt in retry_of(clock).attempts():
         with attempt:
             pass
-        with pytest.raises(RuntimeError, match="inside of the block"):
+        with pytest.raises(RuntimeError, match="inside the block"):
             attempt.set_result(1)
 
 
@@ -236,5 +236,5 @@ def test_only_a_retry_has_attempts(clock):
         ("_pause_ended", (1, False)),
         ("_check_begin", ()),
     ):
-        with pytest.raises(TypeError, match="is no retry"):
+        with pytest.raises(TypeError, match="is not a retry"):
             getattr(breaker, method)(*arguments)

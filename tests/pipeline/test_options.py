@@ -171,7 +171,7 @@ def test_an_unknown_option_is_told_what_there_is(pipe):
     (problem,) = refused(pipe, retries=3)
     assert problem == (
         "retries: got 3, allowed one of fallback, total_timeout, retry, circuit_breaker, "
-        "rate_limiter, bulkhead, attempt_timeout, breaker, limiter, timeout; here are "
+        "rate_limiter, bulkhead, attempt_timeout, breaker, limiter, timeout; the pipeline has "
         "<Timeout 'p'>, <Retry 'p'>, <CircuitBreaker 'p'>, <Bulkhead 'p'>, <Timeout 'p'>"
     )
 
@@ -179,20 +179,22 @@ def test_an_unknown_option_is_told_what_there_is(pipe):
 def test_what_means_two_policies_is_told_which(pipe, clock, retry):
     (problem,) = refused(pipe, timeout=3)
     assert problem == (
-        "timeout: got 3, allowed where there is one; here are <Timeout 'p'>, <Timeout 'p'>: "
-        "total_timeout, attempt_timeout"
+        "timeout: got 3, allowed a pipeline with one timeout; it has <Timeout 'p'>, <Timeout 'p'>: "
+        "use total_timeout or attempt_timeout"
     )
     twice = hf.Pipeline("p", retry, hf.Pipeline("q", hf.Retry("inner", clock=clock)))
     for value in (retry, None):
         (problem,) = refused(twice, retry=value)
-        assert problem.endswith("where there is one; here are <Retry 'other'>, <Retry 'inner'>")
+        assert problem.endswith(
+            "a pipeline with one such policy; it has <Retry 'other'>, <Retry 'inner'>"
+        )
 
 
 def test_one_policy_is_not_given_under_two_names(pipe, clock):
     breaker = hf.CircuitBreaker("b", clock=clock)
     (problem,) = refused(pipe, breaker=breaker, circuit_breaker=None)
     assert problem == (
-        "circuit_breaker: got None, allowed one option, where two are for the circuit breaker"
+        "circuit_breaker: got None, allowed one option; two are for the circuit breaker"
     )
 
 
@@ -310,7 +312,7 @@ def test_a_subclass_that_answers_with_something_else_is_refused(clock):
             return "nothing"
 
     charge = Odd("odd", hf.Bulkhead("b", clock=clock))(lambda: 1)
-    with pytest.raises(TypeError, match=r"with_options\(\) of <Odd 'odd'> gave no pipeline"):
+    with pytest.raises(TypeError, match=r"with_options\(\) of <Odd 'odd'> returned no pipeline"):
         charge.with_options()
 
 

@@ -110,7 +110,7 @@ def test_submitting_to_a_stopped_pool_is_a_clear_error():  # D-BH-2
     pool = PoolBulkhead("jobs")
     assert pool.stop() is True
     assert pool.stopped
-    with pytest.raises(PoolStoppedError, match="takes no more tasks") as caught:
+    with pytest.raises(PoolStoppedError, match="accepts no more tasks") as caught:
         pool.submit(int)
     assert isinstance(caught.value, RuntimeError)
     assert caught.value.code == "POOL_STOPPED"

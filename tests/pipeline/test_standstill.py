@@ -102,7 +102,7 @@ def in_loop(wait: Callable[[], object]) -> None:
 @pytest.mark.parametrize("case", BOUNDED)
 def test_a_wait_that_ends_is_warned_of_once_a_policy(case):
     policy, wait = case()
-    with pytest.warns(RuntimeWarning, match="event loop stands still") as told:
+    with pytest.warns(RuntimeWarning, match="blocks the event loop") as told:
         in_loop(wait)
     (warning,) = told
     assert str(warning.message).startswith(repr(policy))
@@ -142,7 +142,7 @@ def test_where_the_warning_is_an_error_nothing_is_held(case):
 def test_what_is_said_names_what_waits_in_a_task(policy, named):
     from holdfast.waiting.standstill import mind_loop
 
-    with pytest.warns(RuntimeWarning, match="stands still") as told:
+    with pytest.warns(RuntimeWarning, match="blocks the event loop") as told:
         in_loop(lambda: mind_loop(policy))
     assert named in str(told[0].message)
 
@@ -172,7 +172,7 @@ def test_a_bulkhead_that_a_task_enters_twice_says_so_instead_of_hanging():
         for outer in (bulkhead, bulkhead):
             with outer:
                 for wait in hopeless(bulkhead):
-                    with pytest.raises(RuntimeError, match=r"wait for ever.*'async with'"):
+                    with pytest.raises(RuntimeError, match=r"wait without end.*'async with'"):
                         wait()
                     assert (bulkhead.in_flight, bulkhead.waiting) == (1, 0)
         async with bulkhead:
@@ -191,7 +191,7 @@ def test_a_deadline_is_an_end():
         with bulkhead, pytest.raises(hf.DeadlineExceededError):
             timeout.call(bulkhead.call, int)
 
-    with pytest.warns(RuntimeWarning, match="stands still"):
+    with pytest.warns(RuntimeWarning, match="blocks the event loop"):
         run(main)
 
 

@@ -29,7 +29,7 @@ def test_at_the_deadline_the_caller_goes_on_and_so_does_the_work(clock, held):  
     clock.advance(0.999)
     assert party.is_alive()
     clock.advance(0.001)
-    with pytest.raises(hf.DeadlineExceededError, match="longer than 1 s, timeout 't'"):
+    with pytest.raises(hf.DeadlineExceededError, match="timed out after 1 s, timeout 't'"):
         party.result()
     assert events == ["timeout"]
     shown = timeout.snapshot()

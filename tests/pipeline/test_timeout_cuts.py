@@ -38,7 +38,7 @@ async def test_what_is_raised_says_how_long_it_was_allowed_and_what_cut_it(
     policy = hf.Timeout(1, name="network", clock=loop.clock)
     error = await ended(policy.acall(asyncio.sleep, 2))
     assert type(error) is hf.DeadlineExceededError
-    assert str(error) == "operation timeout: longer than 1 s, timeout 'network'"
+    assert str(error) == "timed out after 1 s, timeout 'network'"
     assert type(error.__cause__) is asyncio.CancelledError
     assert loop.time() == 1
     assert counts(policy) == (0, 1, 0, 0)

@@ -92,7 +92,7 @@ def test_a_date_is_the_time_until_then(clock, form):
 def test_what_is_no_delay_is_refused_aloud_and_the_back_off_holds(clock, nonsense, caplog):
     assert pause(clock, nonsense) == 1
     assert len(caplog.records) == 2  # each policy said so
-    assert "which is no delay" in caplog.text
+    assert "which is not a delay" in caplog.text
     assert "'network'" in caplog.text
 
 

@@ -100,7 +100,7 @@ def test_who_asks_for_other_settings_is_told_which_differ(field, value):
     with pytest.raises(hf.ConfigError) as caught:
         shared(**{"failure_threshold": 5, "min_calls": 10, field: value})
     assert [problem.split(":")[0] for problem in caught.value.problems] == [field]
-    assert "as the living shared one has" in caught.value.problems[0]
+    assert "as in the existing shared policy" in caught.value.problems[0]
     assert hf.registry.all() == [living]
 
 

@@ -188,7 +188,7 @@ def test_growing_lets_waiters_in_and_shrinking_disturbs_nobody(still_clock):  # 
 
 def test_a_place_that_was_never_taken_cannot_be_given_back():  # BH-06, trap 34
     bulkhead = hf.Bulkhead("b", max_concurrent=1)
-    with pytest.warns(RuntimeWarning, match=r"leave\(\) of .*'b'.* without a place taken"):
+    with pytest.warns(RuntimeWarning, match=r"leave\(\) of .*'b'.* without a slot taken"):
         bulkhead.leave()
     assert bulkhead.try_enter()
     assert not bulkhead.try_enter()

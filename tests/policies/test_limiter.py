@@ -235,7 +235,7 @@ def test_a_sliding_window_can_be_waited_for_and_not_booked(clock):
     for _ in range(4):
         limiter.acquire()
     assert 1.0 <= clock.now() <= 1.1
-    with pytest.raises(ValueError, match="cannot be booked"):
+    with pytest.raises(ValueError, match="cannot be reserved"):
         limiter.reserve()
     with pytest.raises(hf.RateLimitedError):
         limiter.acquire(timeout=0.1)

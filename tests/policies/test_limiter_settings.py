@@ -134,7 +134,9 @@ def test_a_shared_limiter_is_found_by_the_settings_in_force(clock):
     assert hf.RateLimiter("l", rate=5.0, per=1, burst=5, clock=clock, shared=True) is shared
     shared.resize(rate=7)
     assert hf.RateLimiter("l", rate=7, clock=clock, shared=True) is shared
-    with pytest.raises(hf.ConfigError, match="burst: got 8, allowed 7, as the living shared one"):
+    with pytest.raises(
+        hf.ConfigError, match="burst: got 8, allowed 7, as in the existing shared policy"
+    ):
         hf.RateLimiter("l", rate=7, burst=8, clock=clock, shared=True)
     assert "rate=7" in shared.describe()
     one_limit = hf.RateLimiter("m", limits="10/minute", clock=clock)

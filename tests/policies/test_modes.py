@@ -55,7 +55,9 @@ def test_a_shared_policy_is_the_one_that_lives():
     first = hf.RateLimiter("l", rate=5, shared=True)
     assert hf.RateLimiter("l", rate=5, shared=True) is first
     assert hf.RateLimiter("l", rate=5) is not first
-    with pytest.raises(hf.ConfigError, match=r"rate: got 6, allowed 5, as the living shared one"):
+    with pytest.raises(
+        hf.ConfigError, match=r"rate: got 6, allowed 5, as in the existing shared policy"
+    ):
         hf.RateLimiter("l", rate=6, shared=True)
     assert hf.registry.find_shared("rate_limiter", "l") is first
     del first
@@ -67,7 +69,9 @@ def test_what_a_bulkhead_was_resized_to_is_among_its_settings():
     bulkhead.resize(3)
     assert bulkhead.describe().startswith("Bulkhead 'b': max_concurrent=3, ")
     assert hf.Bulkhead("b", max_concurrent=3, shared=True) is bulkhead
-    with pytest.raises(hf.ConfigError, match="max_concurrent: got 2, allowed 3, as the living"):
+    with pytest.raises(
+        hf.ConfigError, match="max_concurrent: got 2, allowed 3, as in the existing"
+    ):
         hf.Bulkhead("b", max_concurrent=2, shared=True)
 
 
@@ -98,6 +102,6 @@ def test_several_policies_may_bear_one_name_and_none_is_kept_alive():  # trap 67
 
 
 def test_what_policies_have_in_common_is_no_policy():
-    with pytest.raises(TypeError, match="make one of its subclasses"):
+    with pytest.raises(TypeError, match="instantiate one of its subclasses"):
         hf.Policy("l")
     assert hf.registry.all() == []

@@ -13,7 +13,7 @@ import holdfast as hf
 
 NAN, INF = float("nan"), float("inf")
 
-CALLABLE = "a callable that is no coroutine or generator function, or None"
+CALLABLE = "a callable that is not a coroutine or generator function, or None"
 SECONDS = "seconds or a timedelta from 0 to 3153600000"
 
 
@@ -52,7 +52,7 @@ SETTINGS: list[tuple[str, str, list[Any]]] = [
     ("backoff", "a Backoff", [1, 0.5, "exponential", object(), hf.Exponential, lambda n: 1.0]),
     (
         "backoff",
-        "one AdaptiveBackoff in it",
+        "at most one AdaptiveBackoff",
         [
             hf.AdaptiveBackoff(hf.AdaptiveBackoff(hf.Constant(1))),
             hf.AdaptiveBackoff(hf.Constant(1)) + hf.AdaptiveBackoff(hf.Constant(1)),

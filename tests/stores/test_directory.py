@@ -75,7 +75,7 @@ def test_a_directory_in_nowhere_is_refused(tmp_path, monkeypatch):
 def test_a_directory_that_others_may_write_to_is_refused(shared, mode):
     shared.mkdir()
     shared.chmod(mode)
-    assert "others may write to it" in refusals(shared)
+    assert "other users may write to it" in refusals(shared)
     assert list(shared.iterdir()) == []
 
 
@@ -213,7 +213,7 @@ def test_a_forked_child_without_room_works_unseen_and_says_so(shared):
     assert breaker.state.value == "closed" and native.is_shared()
     """
     )
-    assert "forked: other workers do not see this one" in said
+    assert "forked: other workers do not see this worker" in said
     assert said.rstrip().endswith("open")
 
 

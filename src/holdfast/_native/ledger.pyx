@@ -348,7 +348,7 @@ def leave():
     own_fd = -1
     if kept is NULL or mmap(arena.base, arena.size, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED:
-        raise MemoryError("no memory for what a process has of its own")
+        raise MemoryError("no memory for the state of this process")
     memcpy(arena.base, kept, kept_size)
     hf_arena_unlock(&arena)  # after a fork: whoever held it is in the parent
     _drop_copy()

@@ -26,7 +26,7 @@ EXIT_INTERRUPTED = 130
 EXIT_CODES = """\
 exit codes:
   0    done; also when a run was ended by Ctrl-C or SIGTERM
-  1    a run broke off; doctor: it found a problem
+  1    a run failed; doctor: it found a problem
   2    it could not start: bad arguments, a taken port, a missing extra
   130  interrupted before it had started
 """
@@ -50,7 +50,7 @@ NO_COLOR=1 turns colours off. Needs the extra: pip install 'holdfast[demo]'
 
 BENCH_DESCRIPTION = """\
 Measures on this machine what a guarded call costs over the bare call of the same function: the
-essential rows of the project's cost table, as multiples of yardsticks of the same run.
+essential rows of the project's cost table, as multiples of yardsticks measured in the same run.
 """
 
 BENCH_EPILOG = """\
@@ -61,8 +61,8 @@ examples:
 """
 
 DOCTOR_DESCRIPTION = """\
-Tells what there is: version, native core, GIL, SQLite, extras, whether forks are told, the mode and
-the directory that workers share; and what is wrong with it.
+Reports the version, native core, GIL, SQLite, extras, notification of forks, the mode and the
+directory that workers share, and lists problems.
 """
 
 DOCTOR_EPILOG = """\
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     demo = commands.add_parser(
         "demo",
-        help="guarded beside unguarded traffic to an upstream that degrades",
+        help="guarded and unguarded traffic to an upstream that degrades",
         description=DEMO_DESCRIPTION,
         epilog=DEMO_EPILOG + "\n" + EXIT_CODES,
         formatter_class=raw,
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds",
         type=_seconds,
         metavar="N",
-        help="end after N seconds, 10 or more, with every phase fitted in (default: at Ctrl-C)",
+        help="end after N seconds, 10 or more, and fit every phase in (default: at Ctrl-C)",
     )
     demo.add_argument(
         "--port",
@@ -148,7 +148,7 @@ def _add_bench(commands: Any) -> None:
         type=_whole(1, 100),
         default=3,
         metavar="N",
-        help="measure in N processes, 1 to 100; the least counts (default: 3)",
+        help="measure in N processes, 1 to 100; the minimum counts (default: 3)",
     )
     bench.add_argument(
         "--rounds",
@@ -157,19 +157,19 @@ def _add_bench(commands: Any) -> None:
         metavar="N",
         help="time each case N times in each, 1 to 10000 (default: 60)",
     )
-    bench.add_argument("--json", action="store_true", help="for programs to read")
+    bench.add_argument("--json", action="store_true", help="print JSON")
     bench.set_defaults(run=_bench)
 
 
 def _add_doctor(commands: Any) -> None:
     doctor = commands.add_parser(
         "doctor",
-        help="what there is, and what is wrong with it",
+        help="report the installation and its problems",
         description=DOCTOR_DESCRIPTION,
         epilog=DOCTOR_EPILOG + "\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    doctor.add_argument("--json", action="store_true", help="for programs to read")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
 
 

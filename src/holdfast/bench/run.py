@@ -51,8 +51,8 @@ def _measure(rounds: int) -> dict[str, float]:
     command = [sys.executable, "-m", "holdfast.bench.measure", "--rounds", str(rounds)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise BenchError(f"a process that measures broke off: {said[-1]}")
+        said = done.stderr.strip().splitlines() or ["no output"]
+        raise BenchError(f"a benchmark process failed: {said[-1]}")
     found: dict[str, float] = json.loads(done.stdout)
     return found
 

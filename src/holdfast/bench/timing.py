@@ -69,7 +69,7 @@ def _result(coroutine: Coroutine[Any, Any, int]) -> int:
         coroutine.send(None)
     except StopIteration as stop:
         return int(stop.value)
-    raise RuntimeError("a benchmark was suspended: nobody is there to resume it")
+    raise RuntimeError("a benchmark was suspended and cannot be resumed")
 
 
 def run_in_turn(cases: Mapping[str, Case], rounds: int) -> dict[str, float]:

@@ -60,7 +60,8 @@ def hold_port(port: int | None) -> socket.socket:
         held.close()
         why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
         raise PortError(
-            f"--port: {port} on {upstream.HOST} {why}; give another, or none for a free one"
+            f"--port: {port} on {upstream.HOST} {why}; choose another port, "
+            "or omit it for a free one"
         ) from error
     return held
 
@@ -120,7 +121,7 @@ class UpstreamProcess:
             self.kill()
             self._stderr.seek(0)
             detail = said or self._stderr.read().decode(errors="replace").strip()
-            raise UpstreamError(f"the upstream did not start: {detail or 'it said nothing'}")
+            raise UpstreamError(f"the upstream did not start: {detail or 'no output'}")
 
     def behave(self, behaviour: Behaviour) -> None:
         """Have the running upstream behave differently from here on.

@@ -251,7 +251,7 @@ def _metrics(port: int | None) -> MetricsServer:
     try:
         return serve_metrics(port or 0)
     except OSError as error:
-        raise PortError(f"--metrics-port: {port} cannot be had: {error.strerror}") from error
+        raise PortError(f"--metrics-port: {port} is not available: {error.strerror}") from error
 
 
 def _display(plain: bool, out: TextIO) -> Display:

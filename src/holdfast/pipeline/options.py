@@ -123,9 +123,11 @@ def _read(
         olds = [policy for policy, its in there if its == place]
         if place in values:
             words = place.replace("_", " ")
-            problems.refuse(option, value, f"one option, where two are for the {words}")
+            problems.refuse(option, value, f"one option; two are for the {words}")
         elif len(olds) > 1:
-            problems.refuse(option, value, f"where there is one; here are {_shown(olds)}")
+            problems.refuse(
+                option, value, f"a pipeline with one such policy; it has {_shown(olds)}"
+            )
         else:
             values[place] = _policy(problems, option, value, place, olds, pipe)
     return values
@@ -139,12 +141,14 @@ def _place_of(
         if len(timeouts) <= 1:
             return timeouts[0][1] if timeouts else TOTAL
         shown = _shown([policy for policy, _ in timeouts])
-        problems.refuse(option, value, f"where there is one; here are {shown}: {TOTAL}, {ATTEMPT}")
+        problems.refuse(
+            option, value, f"a pipeline with one timeout; it has {shown}: use {TOTAL} or {ATTEMPT}"
+        )
         return None
     place = SHORT.get(option, option)
     if place not in PLACES:
         shown = _shown([policy for policy, _ in there])
-        problems.refuse(option, value, f"one of {', '.join(OPTIONS)}; here are {shown}")
+        problems.refuse(option, value, f"one of {', '.join(OPTIONS)}; the pipeline has {shown}")
         return None
     return place
 

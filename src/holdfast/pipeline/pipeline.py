@@ -75,7 +75,7 @@ class Pipeline(Policy):
                 )
             if getattr(policy, "kind", None) == "pool_bulkhead":  # it has threads of its own
                 problems.refuse(
-                    f"policies[{at}]", policy, "a policy that runs calls where they are"
+                    f"policies[{at}]", policy, "a policy that runs calls in the calling thread"
                 )
         if not policies:
             problems.refuse("policies", policies, "at least one policy")

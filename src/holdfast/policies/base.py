@@ -150,7 +150,7 @@ class _Registered(type):
     # `cls` is a class of policies is more than mypy knows of a metaclass.
     def __call__(cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:  # type: ignore[misc]
         if cls is Policy:
-            raise TypeError("Policy is what policies have in common: make one of its subclasses")
+            raise TypeError("Policy is abstract: instantiate one of its subclasses")
         ledger.prepare()
         try:
             made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
@@ -278,8 +278,8 @@ class Policy(gate.Gate, metaclass=_Registered):
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         raise TypeError(
             f"cannot pickle {type(self).__name__!r} object {getattr(self, 'name', None)!r}: a "
-            "policy stays in its process. Send a function that it guards, which is found by its "
-            "name, or have the other process make one"
+            "policy belongs to one process. Pickle a guarded function, which is pickled by its "
+            "name, or create the policy in the other process"
         )
 
     # ---- what the native gate asks ----
@@ -401,11 +401,11 @@ class Policy(gate.Gate, metaclass=_Registered):
 
         problems = Problems(type(asked).__name__, asked.name)
         if type(self) is not type(asked):
-            problems.refuse("shared", True, f"in its own class: the living one is {self!r}")
+            problems.refuse("shared", True, f"the class of the existing policy {self!r}")
             problems.done()
         for field, living, value in zip(self._fields, self._settings, asked._settings, strict=True):
             if _comparable(living) != _comparable(value):
-                problems.refuse(field, value, f"{_brief(living)}, as the living shared one has")
+                problems.refuse(field, value, f"{_brief(living)}, as in the existing shared policy")
         problems.done()
 
 

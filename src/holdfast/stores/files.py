@@ -89,14 +89,16 @@ def check_directory(path: Path, *, make: bool = True) -> None:
         if not (make or path.exists()):
             path.parent.stat()
             if not os.access(path.parent, os.W_OK | os.X_OK) or not path.parent.is_dir():
-                raise _refused(path, "it cannot be made")
+                raise _refused(path, "it cannot be created")
             return
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.stat()
         if found.st_uid != os.geteuid():
             raise _refused(path, f"it belongs to user {found.st_uid}")
         if found.st_mode & _OTHERS_MAY_WRITE:
-            raise _refused(path, f"others may write to it (mode {stat.S_IMODE(found.st_mode):04o})")
+            raise _refused(
+                path, f"other users may write to it (mode {stat.S_IMODE(found.st_mode):04o})"
+            )
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             raise _refused(path, "it cannot be written to")
     except OSError as error:
@@ -129,7 +131,7 @@ def make_file(path: Path, size: int, fill: Callable[[int], Any]) -> tuple[int, s
             fresh.unlink(missing_ok=True)
             raise
         return fd, name
-    raise BlockingIOError(f"{path}: a file just made is locked by somebody else, again and again")
+    raise BlockingIOError(f"{path}: new files were locked by another process, repeatedly")
 
 
 def reopen(path: Path) -> int:

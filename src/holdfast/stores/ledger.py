@@ -219,7 +219,8 @@ class Ledger:
 
             self._unshared += 1
             getLogger("holdfast").error(
-                "the file %s is full: other workers do not see every policy of this one", self.file
+                "the file %s is full: other workers do not see all policies of this worker",
+                self.file,
             )
             return []
 
@@ -252,7 +253,7 @@ class Ledger:
         except (OSError, MemoryError) as error:
             from logging import getLogger
 
-            getLogger("holdfast").error("forked: other workers do not see this one: %s", error)
+            getLogger("holdfast").error("forked: other workers do not see this worker: %s", error)
 
 
 class _Entry(ref["Any"]):

@@ -166,7 +166,7 @@ class Workers:
     def _reader(self, name: str, fd: int) -> Reader:
         size = _size_of(fd)
         if size < FIRST_SIZE:
-            raise ValueError("it was cut short")
+            raise ValueError("it is truncated")
         reader = self._readers.get(name)
         if reader is None or reader.size != size:
             reader = self._readers[name] = Reader(fd, size)
@@ -177,7 +177,7 @@ class Workers:
             from logging import getLogger
 
             self._complained.add(name)
-            getLogger("holdfast").warning("left out of metrics: %s: %s", self._path / name, error)
+            getLogger("holdfast").warning("ignored by metrics: %s: %s", self._path / name, error)
 
     # ---- what the dead have counted ----
 
@@ -245,7 +245,8 @@ class Workers:
         from logging import getLogger
 
         getLogger("holdfast").error(
-            "what dead workers had counted cannot be read, and was set aside: %s", self._path / name
+            "the counts of dead workers cannot be read; the file was renamed to %s",
+            self._path / name,
         )
 
     def _write(self, figures: Figures, merged: list[str]) -> None:
@@ -274,7 +275,7 @@ class Workers:
 def _size_of(fd: int) -> int:
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-        raise ValueError("it is no file of this user")
+        raise ValueError("it does not belong to this user")
     return found.st_size
 
 

@@ -46,8 +46,8 @@ class _Selector(selectors.DefaultSelector):
         ready = super().select(PATIENCE_SECONDS)
         if not ready:
             raise RuntimeError(
-                "nothing will ever happen in this loop: no timer is set, nothing can be read, and "
-                f"no other thread has called in for {PATIENCE_SECONDS:g} s"
+                "this loop cannot continue: no timer is set, no file is ready, and "
+                f"no other thread has called for {PATIENCE_SECONDS:g} s"
             )
         return ready
 

@@ -120,7 +120,7 @@ class Script:
         if after_ns and self._clock is None:
             problems.refuse("after", after, "0 for a script without a clock")
         if self._steps and self._steps[-1][1] is None:
-            problems.refuse("times", times, "nothing after a step that has no end")
+            problems.refuse("times", times, "no step after an endless step")
         problems.done()
         self._steps.append((_Step(result, error, after_ns), times))
         return self

@@ -47,13 +47,15 @@ class Attempt:
             RuntimeError: The block has ended, and the attempt is judged.
         """
         if self._attempts is None:
-            raise RuntimeError("the result comes too late: set it inside of the block")
+            raise RuntimeError("the attempt has ended: set its result inside the block")
         self._result = result
         self._returned = True
 
     def __enter__(self) -> Self:
         if self._entered:
-            raise RuntimeError("an attempt is made once: take the next one from the loop")
+            raise RuntimeError(
+                "an attempt can be entered only once: use the next attempt of the loop"
+            )
         self._entered = True
         return self
 
@@ -65,7 +67,7 @@ class Attempt:
     ) -> bool:
         attempts, self._attempts = self._attempts, None
         if attempts is None:
-            raise RuntimeError("an attempt ends once")
+            raise RuntimeError("an attempt can end only once")
         result, self._result = self._result, None
         follows = attempts._made(error, result, self._returned)
         if follows:

@@ -40,7 +40,7 @@ def open_block(policy: Gate, deadline_ns: int, *, outer: Block | None = None) ->
         task = None
     if task is None:
         refuse_cut(policy)
-        raise RuntimeError("'async with' a timeout needs an asyncio task to cut short")
+        raise RuntimeError("'async with' on a timeout needs an asyncio task")
     return Block(policy, deadline_ns, task, outer)
 
 

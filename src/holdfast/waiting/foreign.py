@@ -22,7 +22,7 @@ def refuse_cut(who: object) -> None:
         raise RuntimeError(
             type(who).__name__
             + ("" if name is None else f" {name!r}")
-            + " cannot cut a task of trio short, only tasks of asyncio:"
+            + " cannot cancel a task of trio, only tasks of asyncio:"
             " under trio use trio.fail_after()"
         )
 
@@ -35,8 +35,8 @@ def refuse_wait() -> None:
     """
     if is_in_trio():
         raise RuntimeError(
-            "a policy has to wait here, and this is a task of trio: holdfast waits in tasks of"
-            " asyncio only. Under trio give policies max_wait=0, and retries Constant(0)"
+            "a policy must wait, but this is a task of trio: holdfast waits only in tasks of"
+            " asyncio. Under trio use max_wait=0, and Constant(0) for retries"
         )
 
 

@@ -68,7 +68,7 @@ def run_in_thread(
     crew = _crew_of(policy)
     try:
         if not crew.give(work):
-            raise RuntimeError(f"{policy!r} takes no more calls")
+            raise RuntimeError(f"{policy!r} accepts no more calls")
         work.waiter.park_until(owner._clock, deadline[1])
     finally:  # interrupted, it leaves as much behind
         left = work.let_go()

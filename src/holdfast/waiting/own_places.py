@@ -123,7 +123,7 @@ class OwnPlaces:
         limit = self._limit()
         if sure.n >= limit:
             error = (
-                f"this task would wait for {policy!r} without end: it holds all of its places "
+                f"this task would wait for {policy!r} without end: it holds all slots "
                 "itself; leave the bulkhead first, or set max_wait"
             )
             waiter.fail(RuntimeError(error))
@@ -140,9 +140,8 @@ def _warn(policy: Gate, waiter: TaskWaiter, way: list[Any]) -> None:
     users = [frame for frame in frames if not frame.f_code.co_filename.startswith(_HERE)]
     at = (users or frames)[-1]
     message = (
-        f"a task waits for {policy!r} without limit, and has taken all of its places itself: "
-        "it waits for ever unless another task gives one back; leave the bulkhead first, or set "
-        "max_wait"
+        f"a task waits for {policy!r} without limit, but has taken all slots itself: the wait "
+        "ends only if another task gives one back; leave the bulkhead first, or set max_wait"
     )
     try:
         warn_explicit(message, RuntimeWarning, at.f_code.co_filename, at.f_lineno)

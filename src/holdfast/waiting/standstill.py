@@ -49,14 +49,14 @@ def mind_loop(policy: object, *, may_end: bool = True) -> None:
         return
     if not may_end:
         raise RuntimeError(
-            f"{policy!r} might wait for ever: the event loop of this thread stands still, "
-            f"and a task of it may have what is waited for; {elsewhere}"
+            f"{policy!r} could wait without end: it would block the event loop of this thread, "
+            f"and a task of this loop may hold what the wait needs; {elsewhere}"
         )
     if policy not in _warned:
         from warnings import warn
 
         warn(
-            f"{policy!r} waits in a thread whose event loop stands still meanwhile: {elsewhere}",
+            f"{policy!r} waits and blocks the event loop of this thread: {elsewhere}",
             RuntimeWarning,
             stacklevel=_levels_to_caller(),
         )

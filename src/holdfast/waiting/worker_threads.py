@@ -90,7 +90,7 @@ class WorkerThreads:
 
     @property
     def stopped(self) -> bool:
-        """Whether it takes no more tasks."""
+        """Whether it accepts no more tasks."""
         return self._stopped
 
     def give(self, task: Task) -> bool:

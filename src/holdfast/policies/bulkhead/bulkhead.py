@@ -89,13 +89,13 @@ class Bulkhead(Policy):
         waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_PLACES)
         max_wait_ns = problems.wait("max_wait", max_wait)
         if waiting == 0 and max_wait_ns != 0:
-            problems.refuse("max_wait", max_wait, "0 while max_waiting is 0: no room to wait")
+            problems.refuse("max_wait", max_wait, "0 if max_waiting is 0: no call can wait")
         if waiting > 0 and max_wait_ns == 0 and not isinstance(max_wait, Default):
             problems.refuse(
                 "max_wait",
                 max_wait,
-                f"a time above 0, or None: {waiting} may wait, and with 0 nobody does; leave it "
-                "out where only enter(timeout) is to wait",
+                f"a time above 0, or None: {waiting} calls may wait, and with 0 none would; "
+                "omit it if only enter(timeout) waits",
             )
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
@@ -164,7 +164,7 @@ class Bulkhead(Policy):
         if not self._room.leave() and self.mode is not Mode.OFF:
             from warnings import warn
 
-            warn(f"leave() of {self!r} without a place taken", RuntimeWarning, stacklevel=2)
+            warn(f"leave() of {self!r} without a slot taken", RuntimeWarning, stacklevel=2)
 
     def resize(self, max_concurrent: int) -> None:
         """Change how many may be inside. Who is inside stays; who can come in now does.

@@ -165,7 +165,9 @@ class RateLimiter(Policy):
         """
         n = self._weight(n)
         if self._sliding:
-            raise ValueError("reserve: a sliding window cannot be booked ahead; use a token bucket")
+            raise ValueError(
+                "reserve: a sliding window cannot be reserved in advance; use a token bucket"
+            )
         if not self._enforces:
             self._try_take(n)
             return 0.0
@@ -205,7 +207,7 @@ class RateLimiter(Policy):
         problems = Problems("RateLimiter", self.name)
         old = self._rates[0]
         if len(self._rates) > 1:
-            problems.refuse("limits", self._settings[3], "one limit, to be resized")
+            problems.refuse("limits", self._settings[3], "one limit; several cannot be resized")
         new = read_rate(
             problems,
             old.tokens if rate is None else rate,
@@ -214,7 +216,7 @@ class RateLimiter(Policy):
             self._sliding,
         )
         if self._sliding and new.per_ns != old.per_ns:
-            problems.refuse("per", per, "the span it was made with: a sliding window keeps it")
+            problems.refuse("per", per, "the initial span: that of a sliding window is fixed")
         problems.done()
         self._rates = (new,)
         self._apply_rate()

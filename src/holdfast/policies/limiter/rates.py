@@ -177,7 +177,7 @@ def exact_rate(
         return 1, 1, 1
     num, den = _floor(Fraction(str(rate)) / per_ns, _NUM_MAX, _SPAN_MAX // burst)
     if num == 0:
-        problems.refuse(field, rate, f"a rate at which its burst of {burst} comes in 36 years")
+        problems.refuse(field, rate, f"a rate that gives its burst of {burst} within 36 years")
         return 1, 1, 1
     return num, den, burst
 

@@ -154,7 +154,7 @@ class PoolBulkhead(Policy):
         settle()
         require_callable("fn", fn)
         if self._crew.stopped:
-            raise PoolStoppedError(f"{self!r} is stopped and takes no more tasks")
+            raise PoolStoppedError(f"{self!r} is stopped and accepts no more tasks")
         future: Future[T] = PoolFuture(self)
         task = _Task(self, future, fn, args, kwargs)
         # Weak: the future may be kept for long, and is to keep neither the task nor the pool.
@@ -162,7 +162,7 @@ class PoolBulkhead(Policy):
         try:
             self._take_place(task)
             if not self._crew.give(task):
-                raise PoolStoppedError(f"{self!r} was stopped before it took the task")
+                raise PoolStoppedError(f"{self!r} was stopped before it accepted the task")
         except BaseException:
             future.cancel()
             raise
@@ -217,7 +217,7 @@ class PoolBulkhead(Policy):
 
     def _refuse_to_guard(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse what would run in the calling thread."""
-        raise TypeError(f"{self!r} runs tasks in threads of its own: use submit(fn, …)")
+        raise TypeError(f"{self!r} runs tasks in its own threads: use submit(fn, …)")
 
     __call__ = call = acall = try_call = try_acall = _refuse_to_guard
     call_with_stats = acall_with_stats = _refuse_to_guard
@@ -227,7 +227,7 @@ class PoolBulkhead(Policy):
 
     @property
     def stopped(self) -> bool:
-        """Whether it takes no more tasks."""
+        """Whether it accepts no more tasks."""
         return self._crew.stopped
 
     def snapshot(self) -> PoolBulkheadSnapshot:

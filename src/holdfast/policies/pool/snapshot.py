@@ -23,7 +23,7 @@ class PoolBulkheadSnapshot:
         rejected, timed_out: Tasks refused at once, and after ``max_wait``.
         observed: Tasks taken although they would have been rejected (mode "observe").
         average_execution_time: Seconds that completed tasks ran; None before the first.
-        stopped: Whether it takes no more tasks.
+        stopped: Whether it accepts no more tasks.
     """
 
     name: str

@@ -171,7 +171,7 @@ class Retry(Policy):
             backoff = Exponential(0.1, factor=2, max=10, jitter=0.1)
         read_backoff(problems, "backoff", backoff)
         if len(adaptive_in(backoff)) > 1:
-            problems.refuse("backoff", backoff, "one AdaptiveBackoff in it")
+            problems.refuse("backoff", backoff, "at most one AdaptiveBackoff")
         classes, wanted = _read_on(problems, on)
         ignore = problems.exceptions("ignore", ignore)
         on_result = problems.asked("on_result", on_result)
@@ -284,7 +284,7 @@ class Retry(Policy):
         if ns is None:
             if not self._told_of_nonsense:
                 self._told_of_nonsense = True
-                warn("%r was asked to retry after %s, which is no delay", self, shown(asked))
+                warn("%r: retry_after returned %s, which is not a delay", self, shown(asked))
             return -1
         return min(ns, self._max_retry_after_ns)
 

@@ -153,7 +153,7 @@ class Timeout(Policy):
         """Return what is raised when time is over."""
         of = "" if self.name is None else f", timeout {self.name!r}"
         self._emit("timeout", reason="deadline")
-        return DeadlineExceededError(f"operation timeout: longer than {self.duration:g} s{of}")
+        return DeadlineExceededError(f"timed out after {self.duration:g} s{of}")
 
     def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
         return driver().set_timer(self._clock, loop, ring, deadline_ns)
@@ -184,4 +184,4 @@ def problems_of(kind: str, name: object) -> Problems:
 def refuse_nameless_sharing(problems: Problems, name: str | None, shared: object) -> None:
     """Check ``shared`` of a policy that need not have a name."""
     if problems.flag("shared", shared) and name is None:
-        problems.refuse("shared", shared, "False without a name to be found by")
+        problems.refuse("shared", shared, "False for a policy without a name")
