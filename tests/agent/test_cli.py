@@ -89,8 +89,10 @@ def test_a_taken_port_is_an_error_and_no_traceback(capsys):
         assert cli.main(["demo", f"--port={port}", "--seconds=10"]) == cli.EXIT_CANNOT_START
     assert capsys.readouterr() == (
         "",
-        f"holdfast: --port: {port} on 127.0.0.1 is taken; choose another port, "
-        "or omit it for a free one\n",
+        (
+            f"holdfast: --port: {port} on 127.0.0.1 is taken; choose another port, "
+            "or omit it for a free one\n"
+        ),
     )
 
 
