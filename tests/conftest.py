@@ -6,10 +6,11 @@ Not here: models (tests/models), anything that only one directory of tests needs
 import asyncio
 import inspect
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # Read once: whoever runs the tests with another mode or a directory means another process.
 os.environ.pop("HOLDFAST_MODE", None)
@@ -20,14 +21,26 @@ from holdfast.testing import loops
 from tests.pipeline.virtual import VirtualLoop
 
 # The machine is shared: how long an example takes says nothing about us. Quick runs try the same
-# examples each time; those of `make stress` differ.
+# examples each time; those of `make stress` differ. A failure is told at once: STRESS_SHRINK=1
+# looks for a smaller one, which may take minutes.
 settings.register_profile(
     "holdfast",
     deadline=None,
     print_blob=True,
     derandomize=os.environ.get("STRESS_SCALE", "1") == "1",
+    phases=[
+        phase
+        for phase in Phase
+        if phase not in (Phase.shrink, Phase.explain) or os.environ.get("STRESS_SHRINK") == "1"
+    ],
 )
 settings.load_profile("holdfast")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heed_ctrl_c() -> None:
+    """Heed Ctrl-C even where the tests were started in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

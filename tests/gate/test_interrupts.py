@@ -21,10 +21,10 @@ WHERE = {
     f"holdfast.{module}"
     for module in (
         "policies.base",
-        "policies.bulkhead",
-        "pipeline.parking",
-        "pipeline.streams",
-        "pipeline.waiting",
+        "policies.bulkhead.bulkhead",
+        "waiting.parking",
+        "waiting.streams",
+        "waiting.rooms",
     )
 }
 

@@ -21,13 +21,13 @@ WHERE = {
     f"holdfast.{module}"
     for module in (
         "events",
-        "pipeline.aio",
-        "pipeline.attempts",
+        "waiting.aio",
+        "waiting.attempts",
         "pipeline.driving",
-        "pipeline.parking",
-        "pipeline.standstill",
+        "waiting.parking",
+        "waiting.standstill",
         "policies.base",
-        "policies.retry",
+        "policies.retry.retry",
     )
 }
 
@@ -79,7 +79,7 @@ def drive(clock: ManualClock, coroutine: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of finalisers
 @pytest.mark.filterwarnings("ignore:.* was never awaited")  # an interrupt may come in between
-@pytest.mark.filterwarnings("ignore:.* event loop stands still")  # those in a thread stop it
+@pytest.mark.filterwarnings("ignore:.* blocks the event loop")  # those in a thread stop it
 @pytest.mark.parametrize("listens", [False, True])
 @pytest.mark.parametrize("make", [by_call, by_block, by_acall, by_async_block])
 def test_an_interrupt_at_any_point_of_a_retried_call_loses_no_token(

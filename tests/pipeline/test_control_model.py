@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, note, seed, settings
+from hypothesis import HealthCheck, event, given, note, seed, settings
 from hypothesis import strategies as st
 
 from tests.models.control import UnclearError
@@ -144,14 +144,11 @@ def live(world: World, made: list[tuple[int, Script]]) -> None:
 # The same ones in every quick run, more and random ones in `make stress`.
 scale = int(os.environ.get("STRESS_SCALE", "1"))
 RUNS = 4 + 10 * scale
-# A failure is told at once. STRESS_SHRINK=1 looks for a smaller one, which may take minutes.
-PHASES = [Phase.generate, *[Phase.shrink] * bool(os.environ.get("STRESS_SHRINK"))]
 
 
 @settings(
     max_examples=11,
     derandomize=scale == 1,
-    phases=PHASES,
     suppress_health_check=[HealthCheck.too_slow],
     deadline=None,
 )

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -398,8 +398,6 @@ scale = int(os.environ.get("STRESS_SCALE", "1"))
 TestPipeline = PipelineMachine.TestCase
 TestPipeline.settings = settings(
     max_examples=50 * scale,
-    # A failure is told at once. STRESS_SHRINK=1 looks for a smaller one, which may take minutes.
-    phases=[Phase.generate, *[Phase.shrink] * bool(os.environ.get("STRESS_SHRINK"))],
     stateful_step_count=40,
     derandomize=scale == 1,
     suppress_health_check=[HealthCheck.too_slow],
