@@ -118,7 +118,7 @@ tsan: ## C tests and Python stress tests under ThreadSanitizer
 	$(call sanitized,thread,libtsan.so,-m stress)
 
 # Greenlets copy the C stack, and what the sanitizer has marked in it: they have a build of their own.
-GREENLETS := tests/pipeline/test_timeout_greenlets.py tests/pipeline/test_timeout_libraries.py tests/runtimes
+GREENLETS := tests/policies/timeout/test_greenlets.py tests/policies/timeout/test_libraries.py tests/runtimes
 # The demo is traffic in real time, too much for what runs at a fraction of its speed.
 # A container of the tests has no /proc, which a sanitizer reads as it begins.
 NOT_ASAN  := tests/project tests/demo/test_demo_end_to_end.py tests/runtimes/test_containers.py

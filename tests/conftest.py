@@ -18,7 +18,7 @@ os.environ.pop("HOLDFAST_DIR", None)
 
 import holdfast
 from holdfast.testing import loops
-from tests.pipeline.virtual import VirtualLoop
+from tests.waiting.virtual import VirtualLoop
 
 # The machine is shared: how long an example takes says nothing about us. Quick runs try the same
 # examples each time; those of `make stress` differ. A failure is told at once: STRESS_SHRINK=1

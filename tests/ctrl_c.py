@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from holdfast import ManualClock
-from tests.pipeline.parties import Party, until
+from tests.waiting.parties import Party, until
 
 
 class CtrlC:

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast import CircuitBreaker, CircuitOpenError, ManualClock
 from tests.gate.parts import fates, half_open, pipe, places, tripping
-from tests.pipeline.parties import auntil
+from tests.waiting.parties import auntil
 
 NOTHING = (None, None, None)
 

@@ -11,7 +11,7 @@ import pytest
 
 from holdfast import CircuitBreaker, CircuitOpenError, Timeout
 from tests.gate.parts import fates, half_open, pipe, places, tripping
-from tests.pipeline.parties import auntil
+from tests.waiting.parties import auntil
 
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -14,7 +14,7 @@ import pytest
 from holdfast import CircuitBreaker
 from holdfast._native.gate import GuardedCoroutine
 from tests.gate.parts import places, suspend
-from tests.pipeline.parties import auntil
+from tests.waiting.parties import auntil
 
 
 @CircuitBreaker("face")

@@ -10,8 +10,8 @@ import pytest
 
 import holdfast as hf
 from tests.gate.parts import suspend
-from tests.pipeline.parties import Party, auntil, until
-from tests.pipeline.virtual import ended, turns
+from tests.waiting.parties import Party, auntil, until
+from tests.waiting.virtual import ended, turns
 
 # ---- a bulkhead slot ----
 

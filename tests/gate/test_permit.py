@@ -13,7 +13,7 @@ import pytest
 
 from holdfast import BulkheadFullError, CircuitBreaker, CircuitOpenError, Permit, State
 from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
-from tests.pipeline.parties import Party
+from tests.waiting.parties import Party
 
 
 def test_a_permit_is_inside_until_it_is_settled() -> None:

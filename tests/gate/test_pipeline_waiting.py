@@ -18,7 +18,7 @@ from holdfast import (
 )
 from tests.apart import run_apart
 from tests.gate.parts import fates, half_open, pipe, places, tokens
-from tests.pipeline.parties import Party, auntil, until
+from tests.waiting.parties import Party, auntil, until
 
 
 class Middle:

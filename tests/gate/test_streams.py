@@ -12,7 +12,7 @@ import pytest
 
 from holdfast import CircuitBreaker, CircuitOpenError, Rejected, State
 from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
-from tests.pipeline.parties import auntil
+from tests.waiting.parties import auntil
 
 
 def talk(*items: Any) -> Iterator[Any]:

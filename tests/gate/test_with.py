@@ -8,7 +8,7 @@ import pytest
 
 from holdfast import CircuitBreaker, Pipeline
 from tests.gate.parts import fates, half_open, places, tripping
-from tests.pipeline.parties import Party
+from tests.waiting.parties import Party
 
 
 def test_a_block_is_inside_until_it_ends() -> None:

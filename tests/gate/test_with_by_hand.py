@@ -20,7 +20,7 @@ import pytest
 from holdfast import Bulkhead, CircuitBreaker, ManualClock, Pipeline
 from tests.gate.parts import fates, places, tripping
 from tests.interpreters import GIL
-from tests.pipeline.parties import Party
+from tests.waiting.parties import Party
 
 NOTHING = (None, None, None)
 

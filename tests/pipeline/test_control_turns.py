@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.pipeline.clock_loop import asleep_ns, run
 from tests.policies.calls import OutageError, outage
+from tests.waiting.clock_loop import asleep_ns, run
 
 MS = 10**6
 

@@ -1,6 +1,6 @@
 """Whole pipelines as users see them, against a model of composition that reads from top to bottom.
 
-Single policies have theirs (``tests/native/``, ``tests/policies/test_breaker_model.py``); here it
+Single policies have theirs (``tests/native/``, ``tests/policies/breaker/test_model.py``); here it
 counts what stands around a call: who refuses, what others take back, what its end means to each.
 """
 

@@ -11,10 +11,10 @@ import holdfast as hf
 from tests.models.control import Call, Deadline, End, Exhausted, Raised, Time
 from tests.models.control_steps import FallbackStep, PickyError, RetryStep, TimeoutStep
 from tests.models.pipeline import Refusal
-from tests.pipeline.clock_loop import asleep_ns, loop_of
 from tests.pipeline.composed import Policy
 from tests.pipeline.controlled import Replayed, errors, part_of
 from tests.pipeline.shown import seconds
+from tests.waiting.clock_loop import asleep_ns, loop_of
 
 WAYS = ("call", "guard", "try_call", "_call_counted")
 HOLDS = ("with", "permit")

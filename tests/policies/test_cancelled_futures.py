@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.policies.adaptive_timeouts import adaptive
+from tests.policies.breaker.verdicts import verdict_on
 from tests.policies.calls import OutageError, breaker_of, raising
-from tests.policies.retries import Flaky, both_ways, retry_of, why
-from tests.policies.verdicts import verdict_on
+from tests.policies.retry.retries import Flaky, both_ways, retry_of, why
+from tests.policies.timeout.adaptive_timeouts import adaptive
 
 CancelledError = concurrent.futures.CancelledError
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import holdfast as hf
-from tests.pipeline.parties import auntil, until
+from tests.waiting.parties import auntil, until
 
 
 def waits(bulkhead: hf.Bulkhead) -> int:

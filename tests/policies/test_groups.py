@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.policies.adaptive_timeouts import adaptive
+from tests.policies.breaker.verdicts import verdict_on
 from tests.policies.calls import OutageError, breaker_of, raising
-from tests.policies.retries import BusyError, Flaky, both_ways, by_acall, retry_of, why
-from tests.policies.verdicts import verdict_on
+from tests.policies.retry.retries import BusyError, Flaky, both_ways, by_acall, retry_of, why
+from tests.policies.timeout.adaptive_timeouts import adaptive
 
 REFUSED = hf.CircuitOpenError(name="inner", reason="open")
 

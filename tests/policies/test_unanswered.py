@@ -10,7 +10,7 @@ import pytest
 
 import holdfast as hf
 from tests.policies.calls import OutageError, breaker_of, fine, outage
-from tests.policies.retries import Flaky, every_way, retry_of, why
+from tests.policies.retry.retries import Flaky, every_way, retry_of, why
 
 
 async def coroutine(about: object) -> bool:

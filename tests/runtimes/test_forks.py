@@ -55,7 +55,7 @@ def test_whoever_forks_while_threads_wait_finds_nobody_waiting_in_the_child():
     source = """
     import os, threading, warnings, holdfast as hf
     warnings.simplefilter("ignore")
-    from tests.pipeline.parties import until
+    from tests.waiting.parties import until
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=3, max_wait=None)
     with bulkhead:
         threads = [threading.Thread(target=bulkhead.call, args=(int,)) for _ in range(3)]
@@ -79,7 +79,7 @@ def test_whoever_forks_in_a_signal_handler_asks_again_in_the_child():
     source = """
     import os, signal, threading, warnings, holdfast as hf
     warnings.simplefilter("ignore")
-    from tests.pipeline.parties import until
+    from tests.waiting.parties import until
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=3, max_wait=None)
     children, free = [], threading.Event()
     def holds():

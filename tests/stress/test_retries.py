@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.policies.retries import waits
+from tests.policies.retry.retries import waits
 from tests.stress.test_conservation import THREADS, run_threads
 
 pytestmark = pytest.mark.stress

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.pipeline.virtual import VirtualLoop, run
 from tests.stress.test_conservation import run_threads
+from tests.waiting.virtual import VirtualLoop, run
 
 pytestmark = pytest.mark.stress
 

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import holdfast as hf
 from holdfast.telemetry.prometheus import asgi_app, serve_metrics, wsgi_app
-from tests.pipeline.parties import Party
 from tests.telemetry.scraped import registry_of, samples_in
+from tests.waiting.parties import Party
 
 KEY = ("holdfast_circuit_breaker_state", frozenset({("name", "b")}))
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

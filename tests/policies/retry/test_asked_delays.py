@@ -1,0 +1,109 @@
+"""Delays that the other side asks for: understood in every form they come in, or refused aloud."""
+
+import email.utils
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.policies.retry.retries import BusyError, Flaky, retry_of
+
+
+def pause(clock: hf.ManualClock, asked: Any, **settings: Any) -> float:
+    """Return how long a retry pauses that a hook, and the error itself, ask to wait."""
+    paused = []
+    for hook in (None, lambda error: asked):
+        retry = retry_of(clock, on=BusyError, attempts=2, retry_after=hook, **settings)
+        flaky = Flaky(clock, failures=1, error=BusyError(None if hook else asked))
+        retry.call(flaky)
+        paused.append(round(flaky.made[1] - flaky.made[0], 9))
+    assert paused[0] == pytest.approx(paused[1], abs=1)  # of a date the wall clock's
+    return paused[0]
+
+
+def http(moment: datetime) -> str:
+    return email.utils.format_datetime(moment, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("30", 30),
+        (" 30 ", 30),
+        ("2.5", 2.5),
+        ("0", 0),
+        (b"7", 7),
+        ("9" * 400, 60),
+        (Decimal("1.25"), 1.25),
+        (Decimal("1e400"), 60),
+        (Decimal("Infinity"), 60),
+        (Fraction(7, 2), 3.5),
+        (Fraction(10**400), 60),
+        (timedelta(milliseconds=1500), 1.5),
+    ],
+)
+def test_numbers_of_every_kind_and_text_are_seconds(clock, asked, seconds):
+    assert pause(clock, asked) == seconds
+
+
+def test_numbers_of_numpy_are_seconds(clock):
+    numpy = pytest.importorskip("numpy")
+    for kind in (numpy.int64, numpy.uint8, numpy.float32, numpy.float64, numpy.array):
+        assert pause(clock, kind(3)) == 3
+    assert pause(clock, numpy.timedelta64(1500, "ms")) == 1.5
+    assert pause(clock, numpy.float32("inf")) == 60
+    for nonsense in (numpy.True_, numpy.float64("nan"), numpy.int64(-3), numpy.array([1, 2])):
+        assert pause(clock, nonsense) == 1
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        http,
+        lambda moment: http(moment).encode(),
+        datetime.isoformat,
+        lambda moment: moment.strftime("%A, %d-%b-%y %H:%M:%S GMT"),
+        lambda moment: moment.strftime("%a %b %d %H:%M:%S %Y"),
+        lambda moment: moment,
+        lambda moment: moment.astimezone(timezone(timedelta(hours=9))),
+        lambda moment: moment.astimezone().replace(tzinfo=None),
+    ],
+    ids=["http", "bytes", "iso", "rfc850", "asctime", "aware", "elsewhere", "local"],
+)
+def test_a_date_is_the_time_until_then(clock, form):
+    now = datetime.now(UTC)
+    assert 3500 < pause(clock, form(now + timedelta(hours=1)), max_retry_after=7200) <= 3600
+    assert pause(clock, form(now + timedelta(days=1))) == 60
+    assert pause(clock, form(now - timedelta(hours=1))) == 1  # it has passed: as the back-off says
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        *("soon", "", "-5", "nan", "inf", "1_0", "٣", b"\xff", "Wed, 99 Oct 2015 07:28:00 GMT"),
+        *(-1, True, float("nan"), Decimal("NaN"), Decimal("sNaN"), Fraction(-1, 2), -1j, [5], len),
+        *((), (5,), (5, 6), time.gmtime(0)),
+    ],
+)
+def test_what_is_no_delay_is_refused_aloud_and_the_back_off_holds(clock, nonsense, caplog):
+    assert pause(clock, nonsense) == 1
+    assert len(caplog.records) == 2  # each policy said so
+    assert "which is not a delay" in caplog.text
+    assert "'network'" in caplog.text
+
+
+def test_a_policy_says_so_once(clock, caplog):
+    retry = retry_of(clock, on=BusyError, retry_after=lambda error: "soon")
+    for _ in range(3):
+        assert retry.call(Flaky(clock, failures=2, error=BusyError(None))) == "fine"
+    assert len(caplog.records) == 1
+
+
+def test_nothing_is_said_where_nothing_is_asked(clock, caplog):
+    assert pause(clock, None) == 1
+    assert pause(clock, "Wed, 21 Oct 2015 07:28:00 GMT") == 1
+    assert not caplog.records

@@ -1,0 +1,251 @@
+"""`with` and `async with` a timeout, in threads and in tasks."""
+
+# ruff: noqa: PT012 - blocks are what is tested here
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.policies.timeout.timeouts import counts
+from tests.waiting.virtual import ended, turns
+
+pytestmark = pytest.mark.usefixtures("nothing_stays_open")
+
+
+# ---- blocks in threads ----
+
+
+def test_a_block_that_ends_late_raises(clock):  # TO-05
+    policy = hf.Timeout(1, clock=clock)
+    with policy:
+        clock.advance(0.5)
+    assert counts(policy) == (1, 0, 0, 0)
+    with pytest.raises(hf.DeadlineExceededError), policy:
+        clock.advance(1)
+    assert counts(policy) == (1, 1, 1, 0)
+    with pytest.raises(LookupError), policy:
+        clock.advance(1)
+        raise LookupError
+    assert counts(policy) == (1, 2, 1, 0)
+
+
+def test_what_is_called_in_a_block_has_its_deadline(clock):  # TO-09
+    outer, inner = hf.Timeout(3, clock=clock), hf.Timeout(9, clock=clock)
+    with pytest.raises(hf.DeadlineExceededError), outer:
+        clock.advance(1)
+        assert hf.deadline() == 2
+        assert inner.call(hf.deadline) == 2
+        with inner:
+            assert hf.deadline() == 2
+        with hf.Timeout(1, clock=clock):
+            assert hf.deadline() == 1
+        hf.check_deadline()
+        clock.advance(2)
+        assert hf.deadline() == 0.0
+        with pytest.raises(hf.DeadlineExceededError):
+            inner.call(int)
+        with pytest.raises(hf.DeadlineExceededError), inner:
+            raise AssertionError("was entered")
+        hf.check_deadline()
+    assert counts(outer) == (0, 1, 0, 0)
+    assert counts(inner) == (2, 0, 0, 2)
+
+
+def test_the_same_policy_in_itself_and_by_hand(clock):
+    policy = hf.Timeout(3, clock=clock)
+    with policy:
+        clock.advance(1)
+        with policy:
+            assert hf.deadline() == 2
+        assert hf.deadline() == 2
+    policy.__enter__()
+    assert hf.deadline() == 3
+    policy.__exit__(None, None, None)
+    with ExitStack() as stack:
+        stack.enter_context(policy)
+        assert hf.deadline() == 3
+    assert counts(policy) == (4, 0, 0, 0)
+
+
+def test_a_block_that_nobody_leaves_is_over_when_its_policy_dies(clock):
+    policy = hf.Timeout(3, clock=clock)
+    policy.__enter__()
+    assert hf.deadline() == 3
+    del policy
+    gc.collect()
+    assert hf.deadline() is None
+
+
+def test_interleaved_generators_leave_their_own_blocks(clock):
+    policies = [hf.Timeout(seconds, clock=clock) for seconds in (3, 2)]
+
+    def block(policy: hf.Timeout) -> Iterator[float | None]:
+        with policy:
+            yield hf.deadline()
+            clock.advance(1)
+            yield hf.deadline()
+
+    one, two = map(block, policies)
+    assert (next(one), next(two)) == (3, 2)  # a block belongs to its thread
+    assert next(one) == 1  # with two open, the one that is over first
+    one.close()
+    assert counts(policies[0]) == (1, 0, 0, 0)
+    with pytest.raises(hf.DeadlineExceededError):
+        list(two)
+    assert counts(policies[1]) == (0, 1, 1, 0)
+
+
+def test_a_block_of_a_thread_is_no_other_threads(clock):
+    policy = hf.Timeout(3, clock=clock)
+    seen: list[float | None] = []
+
+    def run_there(fn: Any) -> None:
+        thread = threading.Thread(target=fn)
+        thread.start()
+        thread.join()
+
+    def generator() -> Iterator[None]:
+        with policy:
+            yield
+
+    half: Any = generator()
+    with policy:
+        run_there(lambda: seen.append(hf.deadline()))
+    # Nor that of a thread that has ended, whose number the next one gets.
+    run_there(lambda: next(half))
+    for _ in range(5):
+        run_there(lambda: seen.append(hf.deadline()))
+    seen.append(hf.deadline())
+    assert seen == [None] * 7
+    half.close()
+
+
+def test_a_pipeline_as_a_block_gives_its_deadline_to_all_of_it(clock):  # CB-22
+    outer, inner = hf.Timeout(1, clock=clock), hf.Timeout(5, clock=clock)
+    breaker = hf.CircuitBreaker("b", clock=clock)
+    with pytest.raises(hf.DeadlineExceededError), hf.Pipeline("p", outer, breaker, inner):
+        assert hf.deadline() == 1
+        clock.advance(2)
+    assert breaker.snapshot().failed == 1
+    assert (counts(outer), counts(inner)) == ((0, 1, 0, 0), (1, 0, 0, 0))
+
+
+@pytest.mark.parametrize("policy", [hf.Retry("r"), hf.Fallback(1)])
+def test_a_block_cannot_be_run_again(clock, policy):
+    pipe = hf.Pipeline("p", hf.Timeout(1, clock=clock), policy)
+    with pytest.raises(TypeError, match="cannot run a block again"), pipe:
+        raise AssertionError("was entered")
+
+
+# ---- blocks in tasks ----
+
+
+async def test_a_task_in_a_block_is_cut_short(loop):  # TO-05, D-TO-3
+    policy = hf.Timeout(1, clock=loop.clock)
+    with pytest.raises(hf.DeadlineExceededError) as caught:
+        async with policy:
+            assert hf.deadline() == 1
+            await asyncio.sleep(9)
+    assert type(caught.value.__cause__) is asyncio.CancelledError
+    task = asyncio.current_task()
+    assert task is not None
+    assert (task.cancelling(), loop.time()) == (0, 1)
+    async with policy, AsyncExitStack() as stack:
+        await stack.enter_async_context(policy)
+        await asyncio.sleep(0.5)
+    assert counts(policy) == (2, 1, 0, 0)
+    assert loop.pending == 0
+
+
+async def test_an_exit_stack_leaves_the_block_of_its_own_task(loop):
+    policy = hf.Timeout(3, clock=loop.clock)
+
+    async def one(inside: float) -> tuple[object, object]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(policy)
+            await asyncio.sleep(inside)
+            left = hf.deadline()
+        await asyncio.sleep(9)  # outside of it, where nothing cuts
+        return left, hf.deadline()
+
+    first, second, third = [loop.create_task(one(inside)) for inside in (5, 1, 2)]
+    assert type(await ended(first)) is hf.DeadlineExceededError
+    assert await asyncio.gather(second, third) == [(2, None), (1, None)]
+    assert counts(policy) == (2, 1, 0, 0)
+
+
+async def test_a_with_block_in_a_task_is_cooperative_and_the_tasks_own(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
+
+    async def other() -> float | None:
+        return hf.deadline()
+
+    with pytest.raises(hf.DeadlineExceededError), policy:
+        assert await asyncio.create_task(other()) is None
+        assert await other() == 1
+        await asyncio.sleep(2)
+        assert loop.time() == 2
+    assert counts(policy) == (0, 1, 1, 0)
+
+
+def test_outside_of_any_task_there_is_nothing_to_cut_short(clock):
+    policy = hf.Timeout(1, clock=clock)
+
+    async def body() -> None:
+        async with policy:
+            raise AssertionError("was entered")
+
+    with pytest.raises(RuntimeError, match="needs an asyncio task"):
+        body().send(None)
+    assert counts(policy) == (0, 0, 0, 0)
+
+
+async def test_an_async_generator_that_is_closed_elsewhere_leaves_its_block(loop):
+    policy = hf.Timeout(1, clock=loop.clock)
+
+    async def items() -> AsyncIterator[int]:
+        async with policy:
+            yield 1
+            yield 2
+
+    async def begin(stream: Any) -> None:
+        await anext(stream)
+
+    stream: Any = items()
+    await asyncio.create_task(begin(stream))
+    assert hf.deadline() is None
+    await asyncio.create_task(stream.aclose())
+    assert counts(policy) == (1, 0, 0, 0)
+    await asyncio.create_task(begin(items()))  # closed by the loop
+    await turns(5)
+    gc.collect()
+    await turns(5)
+    await asyncio.sleep(5)
+    assert counts(policy) == (2, 0, 0, 0)
+    assert loop.pending == 0
+
+
+async def test_a_manual_clock_cuts_a_block_when_it_is_moved(clock):
+    policy = hf.Timeout(1, clock=clock)
+
+    async def body() -> None:
+        async with policy:
+            await asyncio.get_running_loop().create_future()
+
+    task = asyncio.ensure_future(body())
+    await turns(2)
+    clock.advance(0.5)
+    await turns(2)
+    assert not task.done()
+    thread = threading.Thread(target=clock.advance, args=(0.5,))
+    thread.start()
+    thread.join()
+    assert type(await ended(task)) is hf.DeadlineExceededError

@@ -1,0 +1,172 @@
+"""One timeout in several event loops: of several threads, and one after another."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.waiting.virtual import VirtualLoop, ended
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def in_threads(n: int, work: Callable[[], object]) -> None:
+    errors: list[BaseException] = []
+
+    def run_it() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run_it) for _ in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+@pytest.mark.parametrize("seconds", [30, 0.0005])
+def test_threads_that_open_and_close_loops_use_one_timeout(restless, seconds):
+    policy = hf.Timeout(seconds)
+
+    async def main() -> None:
+        await ended(policy.acall(asyncio.sleep, 0.0001))
+
+    def work() -> None:
+        for _ in range(30):
+            asyncio.run(main())
+
+    in_threads(4, work)
+    snapshot = policy.snapshot()
+    assert snapshot.in_time + snapshot.expired == 120
+
+
+def test_tasks_of_several_loops_are_cut_each_in_its_own(restless):
+    policy = hf.Timeout(0.01)
+
+    async def main() -> None:
+        calls = [policy.acall(asyncio.sleep, 60) for _ in range(20)]
+        assert {type(e) for e in await asyncio.gather(*calls, return_exceptions=True)} == {
+            hf.DeadlineExceededError
+        }
+
+    in_threads(4, lambda: asyncio.run(main()))
+    assert policy.snapshot().expired == 80
+
+
+class Asked(VirtualLoop):
+    """Runs something where it is asked whether it is closed."""
+
+    on_asked: Any = None
+
+    def is_closed(self) -> bool:
+        on_asked, Asked.on_asked = Asked.on_asked, None
+        if on_asked is not None:
+            on_asked()
+        return super().is_closed()
+
+
+def use(policy: hf.Timeout, loop: Any) -> None:
+    loop.run_until_complete(policy.acall(asyncio.sleep, 0.1))
+
+
+def use_a_new_one(policy: hf.Timeout) -> None:
+    loop = VirtualLoop()
+    use(policy, loop)
+    loop.close()
+
+
+@pytest.mark.parametrize("meanwhile", ["another loop", "the same again", "collected"])
+def test_who_is_asked_whether_it_is_closed_may_use_the_timeout(meanwhile):
+    policy = hf.Timeout(30)
+    old = [Asked() for _ in range(6)]
+    for loop in old:
+        use(policy, loop)
+
+    def use_elsewhere() -> None:
+        for _ in range(3):
+            thread = threading.Thread(target=use_a_new_one, args=(policy,))
+            thread.start()
+            thread.join()
+
+    def drop_them() -> None:
+        for loop in old:
+            super(Asked, loop).close()
+        old.clear()
+        gc.collect()
+
+    def use_an_old_one() -> None:
+        thread = threading.Thread(target=use, args=(policy, old[0]))
+        thread.start()
+        thread.join()
+
+    Asked.on_asked = {
+        "another loop": use_elsewhere,
+        "the same again": use_an_old_one,
+        "collected": drop_them,
+    }[meanwhile]
+    use_a_new_one(policy)
+    assert Asked.on_asked is None
+    use_a_new_one(policy)
+    assert policy.snapshot().expired == 0
+    for loop in old:
+        loop.close()
+
+
+def test_a_timer_that_is_set_while_another_is_being_set_is_not_lost():
+    class Busy(VirtualLoop):
+        """Begins another call, with less time, where a timer is set."""
+
+        begin: Any = None
+
+        def call_later(self, *args: Any, **options: Any) -> Any:
+            begin, self.begin = self.begin, None
+            if begin is not None:
+                begin()
+            return super().call_later(*args, **options)
+
+    loop = Busy()
+    policy = hf.Timeout(5, clock=loop.clock)
+    ends: list[float] = []
+
+    async def one() -> None:
+        await ended(policy.acall(asyncio.sleep, 60))
+        ends.append(loop.time())
+
+    async def main() -> None:
+        first = loop.create_task(one())
+
+        def begin() -> None:
+            policy.resize(1)
+            call: Any = policy.acall(asyncio.sleep, 60)
+            call.send(None)
+            calls.append(call)
+
+        loop.begin = begin
+        await first
+
+    calls: list[Any] = []
+    loop.run_until_complete(main())
+    assert ends == [5]
+    assert loop.begin is None
+    for call in calls:
+        call.close()
+    loop.run_until_complete(asyncio.sleep(10))
+    assert loop.pending == 0
+    loop.close()
