@@ -108,7 +108,7 @@ def test_a_listener_must_not_be_a_function_whose_body_nobody_would_run() -> None
         yield
 
     for listener in (coroutine, generator):
-        with pytest.raises(TypeError, match="no coroutine or generator function"):
+        with pytest.raises(TypeError, match="not a coroutine or generator function"):
             Listeners().subscribe(listener)
 
 

@@ -154,7 +154,7 @@ def test_a_coroutine_function_is_no_task():
 
     pool = PoolBulkhead("jobs")
     for fn in (coroutine, generator):
-        with pytest.raises(TypeError, match="no coroutine or generator function"):
+        with pytest.raises(TypeError, match="not a coroutine or generator function"):
             pool.submit(fn)
     assert pool.snapshot().accepted == 0
 
