@@ -6,7 +6,7 @@
 #define HF_BREAKER_ACTORS_H
 
 #include "breaker_fixture.h"
-#include "explore.h"
+#include "explored.h"
 
 static const int64_t HALF = 60 * SECOND; /* when a breaker broken at 0 half-opens */
 
@@ -135,17 +135,16 @@ two_probes_under_way(void *world)
 
 /* Every schedule holds; with two threads, also when weak CAS fails once for nothing, anywhere. */
 static inline bool
-explored(const char *name, int threads, void (*setup)(void *), void (*thread)(void *, int),
-         bool (*holds)(void *))
+breaker_explored(const char *name, int threads, void (*setup)(void *), void (*thread)(void *, int),
+                 bool (*holds)(void *))
 {
-    bool well = true;
-    hf_explore_model model = {
-        .name = name, .threads = threads, .setup = setup, .thread = thread, .holds = holds};
-    for (model.spurious = 0; model.spurious <= (threads == 2); model.spurious++) {
-        hf_explored e = hf_explore(&model);
-        well = well && e.complete && !e.broken;
-    }
-    return well;
+    return explored(name, threads, setup, thread, holds) &&
+           (threads != 2 || holds_always((hf_explore_model){.name = name,
+                                                            .threads = threads,
+                                                            .setup = setup,
+                                                            .thread = thread,
+                                                            .holds = holds,
+                                                            .spurious = 1}));
 }
 
 #endif /* HF_BREAKER_ACTORS_H */

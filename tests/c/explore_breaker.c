@@ -24,8 +24,8 @@ one_verdict_counts(void *world)
 /* CB-05, CB-06, trap 8. */
 HF_TEST(of_a_failed_and_a_successful_probe_the_first_decides)
 {
-    HF_CHECK(explored("fail, succeed, ask", 3, two_probes_under_way,
-                      one_fails_one_succeeds_one_asks, one_verdict_counts));
+    HF_CHECK(breaker_explored("fail, succeed, ask", 3, two_probes_under_way,
+                              one_fails_one_succeeds_one_asks, one_verdict_counts));
 }
 
 static void
@@ -63,8 +63,8 @@ only_the_probe_counts(void *world)
 /* D-CB-3, traps 1, 2 and 3. */
 HF_TEST(stale_results_change_nothing_beside_a_probe)
 {
-    HF_CHECK(explored("two stale, one probe", 3, probe_among_stale_calls,
-                      stale_success_stale_failure_probe, only_the_probe_counts));
+    HF_CHECK(breaker_explored("two stale, one probe", 3, probe_among_stale_calls,
+                              stale_success_stale_failure_probe, only_the_probe_counts));
 }
 
 static uint32_t threshold;
@@ -99,7 +99,8 @@ opened_once(void *world)
 HF_TEST(failures_at_once_open_it_once)
 {
     for (threshold = 1; threshold <= 3; threshold++)
-        HF_CHECK(explored("three fail at once", 3, three_calls_in_flight, all_fail, opened_once));
+        HF_CHECK(breaker_explored("three fail at once", 3, three_calls_in_flight, all_fail,
+                                  opened_once));
 }
 
 static void
@@ -121,8 +122,8 @@ open_or_a_shorter_run(void *world)
 HF_TEST(a_success_among_failures_ends_a_run_or_comes_too_late)
 {
     threshold = 2;
-    HF_CHECK(explored("two fail, one succeeds", 3, three_calls_in_flight, two_fail_one_succeeds,
-                      open_or_a_shorter_run));
+    HF_CHECK(breaker_explored("two fail, one succeeds", 3, three_calls_in_flight,
+                              two_fail_one_succeeds, open_or_a_shorter_run));
 }
 
 static uint32_t seen_in_flight;
@@ -154,6 +155,6 @@ the_one_in_flight_is_seen(void *world)
 /* CB-23, trap 18. */
 HF_TEST(calls_that_come_and_go_hide_none_of_those_in_flight)
 {
-    HF_CHECK(explored("call, call, look", 3, one_in_flight, come_and_go_or_look,
-                      the_one_in_flight_is_seen));
+    HF_CHECK(breaker_explored("call, call, look", 3, one_in_flight, come_and_go_or_look,
+                              the_one_in_flight_is_seen));
 }

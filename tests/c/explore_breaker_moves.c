@@ -42,10 +42,10 @@ deadline_is_of_the_last_opening(void *world)
 /* D-CB-3, trap 9: a slow loser cannot move the deadline of a later opening. */
 HF_TEST(the_deadline_belongs_to_the_opening_that_is_seen)
 {
-    HF_CHECK(explored("reopen; reset and open", 2, two_probes_under_way,
-                      reopen_against_reset_and_open, deadline_is_of_the_last_opening));
-    HF_CHECK(explored("reopen; reopen; open", 3, two_probes_under_way,
-                      two_reopen_against_one_by_hand, deadline_is_of_the_last_opening));
+    HF_CHECK(breaker_explored("reopen; reset and open", 2, two_probes_under_way,
+                              reopen_against_reset_and_open, deadline_is_of_the_last_opening));
+    HF_CHECK(breaker_explored("reopen; reopen; open", 3, two_probes_under_way,
+                              two_reopen_against_one_by_hand, deadline_is_of_the_last_opening));
 }
 
 static void
@@ -101,10 +101,11 @@ nobody_ends_the_second_opening(void *world)
 /* trap 9. */
 HF_TEST(who_was_refused_mends_no_later_opening)
 {
-    HF_CHECK(explored("ask early; probe and fail", 2, open_and_soon_due,
-                      ask_early_or_probe_and_fail, the_second_opening_has_its_own_length));
-    HF_CHECK(explored("ask early; probe and fail; ask late", 3, open_and_soon_due,
-                      ask_early_or_probe_and_fail_or_ask_late, nobody_ends_the_second_opening));
+    HF_CHECK(breaker_explored("ask early; probe and fail", 2, open_and_soon_due,
+                              ask_early_or_probe_and_fail, the_second_opening_has_its_own_length));
+    HF_CHECK(breaker_explored("ask early; probe and fail; ask late", 3, open_and_soon_due,
+                              ask_early_or_probe_and_fail_or_ask_late,
+                              nobody_ends_the_second_opening));
 }
 
 static void
@@ -135,10 +136,10 @@ pulled_in_unless_opened_anew(void *world)
 /* trap 20, with a new opening at the same time: it is pulled in itself only by who sees it. */
 HF_TEST(an_opening_is_pulled_in_once_and_only_while_it_lasts)
 {
-    HF_CHECK(explored("step back", 2, open_in_the_future, ask_after_a_step_back,
-                      pulled_in_unless_opened_anew));
-    HF_CHECK(explored("step back, opened anew", 3, open_in_the_future, ask_after_a_step_back,
-                      pulled_in_unless_opened_anew));
+    HF_CHECK(breaker_explored("step back", 2, open_in_the_future, ask_after_a_step_back,
+                              pulled_in_unless_opened_anew));
+    HF_CHECK(breaker_explored("step back, opened anew", 3, open_in_the_future,
+                              ask_after_a_step_back, pulled_in_unless_opened_anew));
 }
 
 static void
@@ -171,10 +172,10 @@ open_for_the_shortest_time(void *world)
 /* trap 9. */
 HF_TEST(an_opening_by_hand_has_its_own_length_whoever_asks_meanwhile)
 {
-    HF_CHECK(explored("open by hand, ask", 2, reopened_with_growth, ask_or_open_by_hand,
-                      open_for_the_shortest_time));
-    HF_CHECK(explored("open by hand, ask, ask", 3, reopened_with_growth, ask_or_open_by_hand,
-                      open_for_the_shortest_time));
+    HF_CHECK(breaker_explored("open by hand, ask", 2, reopened_with_growth, ask_or_open_by_hand,
+                              open_for_the_shortest_time));
+    HF_CHECK(breaker_explored("open by hand, ask, ask", 3, reopened_with_growth,
+                              ask_or_open_by_hand, open_for_the_shortest_time));
 }
 
 static void
@@ -206,8 +207,8 @@ nothing_in_flight(void *world)
 /* trap 8: one answer has room for one change; who half-opens and is overtaken makes no second. */
 HF_TEST(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once)
 {
-    HF_CHECK(explored("two probe and fail", 2, open_without_an_open_time, probe_and_fail,
-                      nothing_in_flight));
+    HF_CHECK(breaker_explored("two probe and fail", 2, open_without_an_open_time, probe_and_fail,
+                              nothing_in_flight));
 }
 
 static void
@@ -231,5 +232,5 @@ move_and_call(void *world, int index)
 /* trap 8, trap 12. */
 HF_TEST(moves_by_hand_are_told_once_each_and_no_call_is_lost_among_them)
 {
-    HF_CHECK(explored("by hand, with calls", 2, closed, move_and_call, nothing_in_flight));
+    HF_CHECK(breaker_explored("by hand, with calls", 2, closed, move_and_call, nothing_in_flight));
 }

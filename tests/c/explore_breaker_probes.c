@@ -31,8 +31,8 @@ slots_are_taken_by_as_many(void *world)
 HF_TEST(of_three_callers_only_as_many_become_probes_as_there_are_slots)
 {
     for (slots = 1; slots <= 2; slots++)
-        HF_CHECK(explored("three ask, one or two may", 3, broken_and_due, ask_and_hold,
-                          slots_are_taken_by_as_many));
+        HF_CHECK(breaker_explored("three ask, one or two may", 3, broken_and_due, ask_and_hold,
+                                  slots_are_taken_by_as_many));
 }
 
 static void
@@ -55,8 +55,8 @@ closed_by_three_or_half_open(void *world)
 HF_TEST(slots_given_back_are_never_lost)
 {
     slots = 1;
-    HF_CHECK(explored("two probe in turn", 2, broken_and_due, ask_and_succeed,
-                      closed_by_three_or_half_open));
+    HF_CHECK(breaker_explored("two probe in turn", 2, broken_and_due, ask_and_succeed,
+                              closed_by_three_or_half_open));
 }
 
 /* --- leases that run out --------------------------------------------------------------------- */
@@ -95,8 +95,8 @@ one_took_over(void *world)
 /* traps 3 and 4: the latecomer frees nobody else's slot, and of two one gets it. */
 HF_TEST(a_slot_past_its_deadline_is_taken_over_by_one)
 {
-    HF_CHECK(
-        explored("one late, two take over", 3, probe_lost, come_back_or_take_over, one_took_over));
+    HF_CHECK(breaker_explored("one late, two take over", 3, probe_lost, come_back_or_take_over,
+                              one_took_over));
 }
 
 /*
@@ -130,8 +130,8 @@ one_probe_in_this_period(void *world)
 /* trap 1, C1: never more probes of one period than slots, whatever comes from an earlier one. */
 HF_TEST(a_caller_held_up_since_an_earlier_period_evicts_no_probe)
 {
-    HF_CHECK(explored("three ask across periods", 3, probe_lost, ask_across_periods,
-                      one_probe_in_this_period));
+    HF_CHECK(breaker_explored("three ask across periods", 3, probe_lost, ask_across_periods,
+                              one_probe_in_this_period));
 }
 
 static void
@@ -165,6 +165,6 @@ one_was_admitted(void *world)
  */
 HF_TEST(nobody_is_admitted_by_a_slot_of_a_period_that_is_over)
 {
-    HF_CHECK(explored("probe and fail, probe", 2, half_open_with_one_slot, probe_and_fail_or_probe,
-                      one_was_admitted));
+    HF_CHECK(breaker_explored("probe and fail, probe", 2, half_open_with_one_slot,
+                              probe_and_fail_or_probe, one_was_admitted));
 }

@@ -6,20 +6,19 @@
  * twice, the limit was kept, and there is never both room and a waiter: nobody would wake him.
  */
 #include "bulkhead_subject.h"
-#include "explore.h"
-#include "hf_test.h"
-
-enum { ACTORS = 3, CALLS = 4 };
+#include "explored.h"
 
 /* LEAVE and UNDO do nothing for a thread that is not inside, GIVE_UP for one that does not wait. */
-typedef enum call { STOP, ENTER, TRY, FORCE, LEAVE, UNDO, GIVE_UP, LIMIT_1, LIMIT_2, LIMIT_3 } call;
+enum { ENTER = 1, TRY, FORCE, LEAVE, UNDO, GIVE_UP, LIMIT_1 };
+static const char *const words[] = {"enter",   "try",     "force",   "leave",   "undo",
+                                    "give up", "limit 1", "limit 2", "limit 3", NULL};
 
 typedef struct scenario {
-    const char *name;
-    call scripts[ACTORS][CALLS + 1];
+    const char *scripts;
     uint32_t limit, max_waiting;
     int inside_before,
         waiting_before; /* when the threads begin: those of the first, and nobody's */
+    int spurious;
     bool wrong;
 } scenario;
 
@@ -28,16 +27,17 @@ static struct actor {
     uint64_t seen;                       /* inside when it had changed the limit */
 } actors[ACTORS];
 
-static const scenario *playing;
+static const scenario *scene;
+static scripts playing;
 
 static void
 begin(void *unused)
 {
     memset(actors, 0, sizeof actors);
-    open_bulkhead(playing->wrong, playing->limit, playing->max_waiting);
-    for (int i = 0; i < playing->inside_before + playing->waiting_before; i++)
-        HF_REQUIRE(enter_or_queue() == (i < playing->inside_before ? HF_ENTERED : HF_QUEUED));
-    actors[0].inside = playing->inside_before;
+    open_bulkhead(scene->wrong, scene->limit, scene->max_waiting);
+    for (int i = 0; i < scene->inside_before + scene->waiting_before; i++)
+        HF_REQUIRE(enter_or_queue() == (i < scene->inside_before ? HF_ENTERED : HF_QUEUED));
+    actors[0].inside = scene->inside_before;
 }
 
 static void
@@ -48,7 +48,7 @@ let_in(struct actor *a, bool waiters)
 }
 
 static void
-go(struct actor *a, call way_out)
+go(struct actor *a, int way_out)
 {
     bool waiters = false;
     if (!a->inside)
@@ -75,7 +75,7 @@ give_up(struct actor *a)
 }
 
 static void
-make_call(struct actor *a, call c)
+make_call(struct actor *a, int c)
 {
     switch (c) {
     case ENTER: {
@@ -108,14 +108,14 @@ make_call(struct actor *a, call c)
 static void
 play(void *unused, int t)
 {
-    for (const call *c = playing->scripts[t]; *c != STOP; c++)
+    for (const int *c = playing.of[t]; *c != STOP; c++)
         make_call(&actors[t], *c);
 }
 
 static bool
 is_accounted_for(void *unused)
 {
-    int are_inside = 0, wait = playing->waiting_before, granted = 0;
+    int are_inside = 0, wait = scene->waiting_before, granted = 0;
     bool free_of_limit = false;
     uint64_t seen = 0;
     for (int t = 0; t < ACTORS; t++) {
@@ -123,7 +123,7 @@ is_accounted_for(void *unused)
         are_inside += actors[t].inside;
         wait += actors[t].queued;
         seen = actors[t].seen > seen ? actors[t].seen : seen;
-        for (const call *c = playing->scripts[t]; *c != STOP; c++)
+        for (const int *c = playing.of[t]; *c != STOP; c++)
             free_of_limit |= *c >= LIMIT_1 || *c == FORCE;
     }
     if ((!free_of_limit && inside() > limit()) || (waiting() != 0 && inside() < limit()))
@@ -132,153 +132,77 @@ is_accounted_for(void *unused)
         return false; /* somebody entered by the limit of before */
     return inside() == (uint64_t)(are_inside + granted) &&
            waiting() == (uint64_t)(wait - granted) &&
-           (playing->wrong || inside() == inside_by_counters());
+           (scene->wrong || inside() == inside_by_counters());
 }
 
 static bool
-holds_in_every_schedule(const scenario *s, int spurious)
+plays(scenario s)
 {
-    playing = s;
-    int threads = 0;
-    while (threads < ACTORS && s->scripts[threads][0] != STOP)
-        threads++;
-    hf_explored e = hf_explore(&(hf_explore_model){.name = s->name,
-                                                   .threads = threads,
-                                                   .setup = begin,
-                                                   .thread = play,
-                                                   .holds = is_accounted_for,
-                                                   .spurious = spurious});
-    HF_CHECK(e.complete || e.broken);
-    return !e.broken;
+    scene = &s;
+    playing = scripts_of(s.scripts, words);
+    return holds_always((hf_explore_model){.name = s.scripts,
+                                           .threads = playing.threads,
+                                           .setup = begin,
+                                           .thread = play,
+                                           .holds = is_accounted_for,
+                                           .spurious = s.spurious});
 }
+
+#define HOLDS(...) HF_CHECK(plays((scenario){.scripts = __VA_ARGS__}))
+#define IS_FOUND(...) HF_CHECK(!plays((scenario){.scripts = __VA_ARGS__, .wrong = true}))
 
 HF_TEST(never_more_than_the_limit_are_inside) /* BH-01, trap 36 */
 {
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "try | try | try", .scripts = {{TRY}, {TRY}, {TRY}}, .limit = 2}, 0));
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave, try | try | try",
-                                                 .scripts = {{LEAVE, TRY}, {TRY}, {TRY}},
-                                                 .limit = 1,
-                                                 .inside_before = 1},
-                                     0));
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "enter, leave, enter, leave | enter, leave, enter",
-                    .scripts = {{ENTER, LEAVE, ENTER, LEAVE}, {ENTER, LEAVE, ENTER}},
-                    .limit = 1},
-        0));
+    HOLDS("try | try | try", .limit = 2);
+    HOLDS("leave, try | try | try", .limit = 1, .inside_before = 1);
+    HOLDS("enter, leave, enter, leave | enter, leave, enter", .limit = 1);
 }
 
 HF_TEST(whoever_queues_while_the_last_one_leaves_is_let_in) /* BH-02, trap 33 */
 {
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter, leave | enter | enter",
-                                                 .scripts = {{ENTER, LEAVE}, {ENTER}, {ENTER}},
-                                                 .limit = 1,
-                                                 .max_waiting = 2},
-                                     0));
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "enter, leave | enter, leave | enter, leave",
-                    .scripts = {{ENTER, LEAVE}, {ENTER, LEAVE}, {ENTER, LEAVE}},
-                    .limit = 1,
-                    .max_waiting = 1},
-        0));
-    HF_CHECK(
-        holds_in_every_schedule(&(scenario){.name = "two inside, two wait: leave, leave | enter",
-                                            .scripts = {{LEAVE, LEAVE}, {ENTER}},
-                                            .limit = 2,
-                                            .max_waiting = 3,
-                                            .inside_before = 2,
-                                            .waiting_before = 2},
-                                0));
+    HOLDS("enter, leave | enter | enter", .limit = 1, .max_waiting = 2);
+    HOLDS("enter, leave | enter, leave | enter, leave", .limit = 1, .max_waiting = 1);
+    HOLDS("leave, leave | enter", .limit = 2, .max_waiting = 3, .inside_before = 2,
+          .waiting_before = 2);
 }
 
 HF_TEST(a_waiter_who_gives_up_loses_nobody_a_slot) /* traps 32, 33 */
 {
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave | enter, give up | enter",
-                                                 .scripts = {{LEAVE}, {ENTER, GIVE_UP}, {ENTER}},
-                                                 .limit = 1,
-                                                 .max_waiting = 2,
-                                                 .inside_before = 1},
-                                     0));
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "one waits: undo | enter, give up",
-                                                 .scripts = {{UNDO}, {ENTER, GIVE_UP}},
-                                                 .limit = 1,
-                                                 .max_waiting = 2,
-                                                 .inside_before = 1,
-                                                 .waiting_before = 1},
-                                     0));
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "one waits: leave, enter, leave | enter, give up",
-                    .scripts = {{LEAVE, ENTER, LEAVE}, {ENTER, GIVE_UP}},
-                    .limit = 1,
-                    .max_waiting = 2,
-                    .inside_before = 1,
-                    .waiting_before = 1},
-        0));
+    HOLDS("leave | enter, give up | enter", .limit = 1, .max_waiting = 2, .inside_before = 1);
+    HOLDS("undo | enter, give up", .limit = 1, .max_waiting = 2, .inside_before = 1,
+          .waiting_before = 1);
+    HOLDS("leave, enter, leave | enter, give up", .limit = 1, .max_waiting = 2, .inside_before = 1,
+          .waiting_before = 1);
 }
 
 HF_TEST(a_greater_limit_strands_nobody_who_is_about_to_queue) /* trap 37 */
 {
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter | enter | limit 1 to 3",
-                                                 .scripts = {{ENTER}, {ENTER}, {LIMIT_3}},
-                                                 .limit = 1,
-                                                 .max_waiting = 2},
-                                     0));
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave | enter | limit 1 to 2, 1",
-                                                 .scripts = {{LEAVE}, {ENTER}, {LIMIT_2, LIMIT_1}},
-                                                 .limit = 1,
-                                                 .max_waiting = 2,
-                                                 .inside_before = 1},
-                                     0));
+    HOLDS("enter | enter | limit 3", .limit = 1, .max_waiting = 2);
+    HOLDS("leave | enter | limit 2, limit 1", .limit = 1, .max_waiting = 2, .inside_before = 1);
 }
 
 HF_TEST(after_a_smaller_limit_nobody_enters_by_the_one_before) /* trap 37 */
 {
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter | try | limit 3 to 1",
-                                                 .scripts = {{ENTER}, {TRY}, {LIMIT_1}},
-                                                 .limit = 3},
-                                     0));
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "leave, enter | enter | limit 2 to 1",
-                                                 .scripts = {{LEAVE, ENTER}, {ENTER}, {LIMIT_1}},
-                                                 .limit = 2,
-                                                 .max_waiting = 2,
-                                                 .inside_before = 1},
-                                     0));
+    HOLDS("enter | try | limit 1", .limit = 3);
+    HOLDS("leave, enter | enter | limit 1", .limit = 2, .max_waiting = 2, .inside_before = 1);
 }
 
 HF_TEST(observed_calls_are_counted_like_others)
 {
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "force, leave | force | enter",
-                                                 .scripts = {{FORCE, LEAVE}, {FORCE}, {ENTER}},
-                                                 .limit = 1,
-                                                 .max_waiting = 1},
-                                     0));
+    HOLDS("force, leave | force | enter", .limit = 1, .max_waiting = 1);
 }
 
 HF_TEST(it_holds_although_compare_and_swap_fails_for_no_reason)
 {
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "enter, leave | enter",
-                                                 .scripts = {{ENTER, LEAVE}, {ENTER}},
-                                                 .limit = 1,
-                                                 .max_waiting = 1},
-                                     3));
+    HOLDS("enter, leave | enter", .limit = 1, .max_waiting = 1, .spurious = 3);
 }
 
 HF_TEST(the_explorer_finds_two_callers_on_the_last_slot) /* trap 36 */
 {
-    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: enter | enter",
-                                                  .scripts = {{ENTER}, {ENTER}},
-                                                  .limit = 1,
-                                                  .wrong = true},
-                                      0));
+    IS_FOUND("enter | enter", .limit = 1);
 }
 
 HF_TEST(the_explorer_finds_a_waiter_whom_nobody_wakes) /* trap 33 */
 {
-    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: leave | enter",
-                                                  .scripts = {{LEAVE}, {ENTER}},
-                                                  .limit = 1,
-                                                  .max_waiting = 1,
-                                                  .inside_before = 1,
-                                                  .wrong = true},
-                                      0));
+    IS_FOUND("leave | enter", .limit = 1, .max_waiting = 1, .inside_before = 1);
 }

@@ -2,22 +2,13 @@
  * Every schedule of three threads over a clock, a generator and a histogram: what is left is what
  * some order of their calls leads to.
  */
-#include "explore.h"
-#include "hf_test.h"
+#include "explored.h"
 
 #include "holdfast/hf_clock.h"
 #include "holdfast/hf_histogram.h"
 #include "holdfast/hf_random.h"
 
 enum { THREADS = 3 };
-
-static bool
-holds(hf_explore_model model)
-{
-    model.threads = THREADS;
-    hf_explored e = hf_explore(&model);
-    return e.complete && !e.broken;
-}
 
 /* --- clock ----------------------------------------------------------------------------------- */
 
@@ -27,13 +18,14 @@ typedef struct move {
     int64_t ns;
 } move;
 
-static move moves[][THREADS] = {
+static const move moves[][THREADS] = {
     {{.ns = 3}, {.ns = 4}, {.ns = 5}},
     {{.ns = 3}, {.sets = true, .ns = 10}, {.sets = true, .ns = -5}},
     {{.ns = 3}, {.sets = true, .ns = 10}, {.sets = true, .ns = 20}},
     {{.ns = INT64_MAX}, {.sets = true, .ns = INT64_MIN}, {.sets = true, .ns = INT64_MAX}},
 };
 
+static const move *script; /* what each thread does */
 static hf_clock manual;
 static int64_t read_before[THREADS], read_after[THREADS]; /* policy time, by each thread */
 
@@ -55,7 +47,6 @@ make(hf_clock *c, const move *m)
 static void
 move_and_read(void *world, int index)
 {
-    const move *script = world;
     read_before[index] = hf_clock_now_ns(&manual);
     make(&manual, &script[index]);
     read_after[index] = hf_clock_now_ns(&manual);
@@ -63,7 +54,7 @@ move_and_read(void *world, int index)
 
 /* The three moves one after the other, in some order, lead to these two times. */
 static bool
-some_order_leads_there(const move *script, int64_t policy_ns, int64_t shown_ns)
+some_order_leads_there(int64_t policy_ns, int64_t shown_ns)
 {
     static const int orders[][THREADS] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
                                           {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
@@ -81,24 +72,21 @@ some_order_leads_there(const move *script, int64_t policy_ns, int64_t shown_ns)
 static bool
 no_step_is_lost(void *world)
 {
-    const move *script = world;
     for (int t = 0; t < THREADS; t++) {
         const int64_t least = script[t].sets ? 0 : script[t].ns;
         if (read_after[t] < hf_ns_add(read_before[t], least))
             return false;
     }
-    return some_order_leads_there(script, hf_clock_now_ns(&manual), hf_clock_shown_ns(&manual));
+    return some_order_leads_there(hf_clock_now_ns(&manual), hf_clock_shown_ns(&manual));
 }
 
 /* traps 20, 21 and 25. */
 HF_TEST(however_a_clock_is_moved_at_once_no_step_is_lost_and_policy_time_never_goes_back)
 {
-    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
-        HF_CHECK(holds((hf_explore_model){.name = "move and read",
-                                          .world = moves[i],
-                                          .setup = clock_at_zero,
-                                          .thread = move_and_read,
-                                          .holds = no_step_is_lost}));
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+        script = moves[i];
+        HF_CHECK(explored("move and read", THREADS, clock_at_zero, move_and_read, no_step_is_lost));
+    }
 }
 
 /* --- generator ------------------------------------------------------------------------------- */
@@ -139,8 +127,7 @@ each_got_his_own_part(void *world)
 
 HF_TEST(threads_share_out_the_one_sequence_of_the_seed)
 {
-    HF_CHECK(holds((hf_explore_model){
-        .name = "draw two", .setup = seeded, .thread = draw_two, .holds = each_got_his_own_part}));
+    HF_CHECK(explored("draw two", THREADS, seeded, draw_two, each_got_his_own_part));
 }
 
 /* --- histogram ------------------------------------------------------------------------------- */
@@ -173,6 +160,5 @@ all_are_there(void *world)
 /* MX-05. */
 HF_TEST(a_histogram_loses_no_record_and_no_nanosecond)
 {
-    HF_CHECK(holds((hf_explore_model){
-        .name = "record two", .setup = empty, .thread = record_two, .holds = all_are_there}));
+    HF_CHECK(explored("record two", THREADS, empty, record_two, all_are_there));
 }

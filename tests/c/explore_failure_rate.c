@@ -1,6 +1,5 @@
 /* Every schedule of two to four threads over one failure rate: each attempt is counted once. */
-#include "explore.h"
-#include "hf_test.h"
+#include "explored.h"
 #include "wrong/wrong_failure_rate.h"
 
 enum { EARLIER = 40 };
@@ -14,16 +13,6 @@ half_way(void *world)
     hf_failure_rate_init(&rate);
     for (int i = 0; i < EARLIER; i++)
         hf_failure_rate_record(&rate, true);
-}
-
-static bool
-holds(hf_explore_model model)
-{
-    model.setup = half_way;
-    threads = model.threads;
-    hf_explored e = hf_explore(&model);
-    HF_CHECK(e.complete || e.broken);
-    return !e.broken;
 }
 
 static void
@@ -46,14 +35,16 @@ all_are_counted(void *world)
 /* RT-24. */
 HF_TEST(failures_at_once_are_all_counted)
 {
+    threads = 2;
     for (int spurious = 0; spurious <= 2; spurious++)
-        HF_CHECK(holds((hf_explore_model){.name = "fail twice each",
-                                          .threads = 2,
-                                          .thread = fail_twice,
-                                          .holds = all_are_counted,
-                                          .spurious = spurious}));
-    HF_CHECK(holds((hf_explore_model){
-        .name = "fail twice each", .threads = 3, .thread = fail_twice, .holds = all_are_counted}));
+        HF_CHECK(holds_always((hf_explore_model){.name = "fail twice each",
+                                                 .threads = 2,
+                                                 .setup = half_way,
+                                                 .thread = fail_twice,
+                                                 .holds = all_are_counted,
+                                                 .spurious = spurious}));
+    threads = 3;
+    HF_CHECK(explored("fail twice each", 3, half_way, fail_twice, all_are_counted));
 }
 
 static void
@@ -81,10 +72,8 @@ some_order_leads_there(void *world)
 
 HF_TEST(failures_and_successes_at_once_are_counted_in_some_order)
 {
-    HF_CHECK(holds((hf_explore_model){.name = "fail | succeed | fail",
-                                      .threads = 3,
-                                      .thread = fail_or_succeed,
-                                      .holds = some_order_leads_there}));
+    HF_CHECK(
+        explored("fail | succeed | fail", 3, half_way, fail_or_succeed, some_order_leads_there));
 }
 
 static void
@@ -96,8 +85,6 @@ wrong_fail_twice(void *world, int index)
 
 HF_TEST(the_explorer_finds_a_lost_attempt)
 {
-    HF_CHECK(!holds((hf_explore_model){.name = "wrong: fail twice each",
-                                       .threads = 2,
-                                       .thread = wrong_fail_twice,
-                                       .holds = all_are_counted}));
+    threads = 2;
+    HF_CHECK(finds("wrong: fail twice each", 2, half_way, wrong_fail_twice, all_are_counted));
 }

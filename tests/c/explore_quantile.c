@@ -3,16 +3,16 @@
  * of their samples would. And of an adaptive timeout: what it is, after any schedule, is what its
  * steps may make of it.
  */
-#include "explore.h"
-#include "hf_test.h"
+#include "explored.h"
 #include "wrong/wrong_quantile.h"
 
-enum { ACTORS = 3, SAMPLES = 3, OUTCOMES_MAX = 4096 };
+enum { SAMPLES = 3, OUTCOMES_MAX = 4096 };
 
 typedef struct scenario {
     const char *name;
     int64_t samples_ns[ACTORS][SAMPLES + 1]; /* ended by a 0 */
     int before;                              /* samples of 1,000 ns */
+    int spurious;
     bool wrong;
 } scenario;
 
@@ -87,52 +87,45 @@ is_one_of_the_orders(void *unused)
 }
 
 static bool
-holds_in_every_schedule(const scenario *s, int spurious)
+plays(scenario s)
 {
-    world.scenario = s;
+    world.scenario = &s;
     world.legal_count = 0;
-    world.quantile = at_the_start(s);
-    run_orders(s, hf_load_relaxed(&world.quantile.word), (const int[ACTORS]){0});
+    begin(NULL);
+    run_orders(&s, hf_load_relaxed(&world.quantile.word), (const int[ACTORS]){0});
     int threads = 0;
-    while (threads < ACTORS && s->samples_ns[threads][0] != 0)
+    while (threads < ACTORS && s.samples_ns[threads][0] != 0)
         threads++;
-    hf_explored e = hf_explore(&(hf_explore_model){.name = s->name,
-                                                   .threads = threads,
-                                                   .setup = begin,
-                                                   .thread = play,
-                                                   .holds = is_one_of_the_orders,
-                                                   .spurious = spurious});
-    HF_CHECK(e.complete || e.broken);
-    return !e.broken;
+    return holds_always((hf_explore_model){.name = s.name,
+                                           .threads = threads,
+                                           .setup = begin,
+                                           .thread = play,
+                                           .holds = is_one_of_the_orders,
+                                           .spurious = s.spurious});
 }
 
 HF_TEST(no_sample_is_lost_or_taken_twice)
 {
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "first samples of three", .samples_ns = {{500}, {1500}, {70000}}}, 0));
-    HF_CHECK(
-        holds_in_every_schedule(&(scenario){.name = "three samples | three",
-                                            .before = 20,
-                                            .samples_ns = {{500, 1500, 70000}, {800, 90000, 1}}},
-                                0));
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "samples, CAS failing",
-                                                 .before = 200,
-                                                 .samples_ns = {{500, 70000}, {1500}}},
-                                     3));
-    HF_CHECK(
-        holds_in_every_schedule(&(scenario){.name = "a run of three threads",
-                                            .before = 130,
-                                            .samples_ns = {{5000, 9000}, {6000, 9000}, {7000}}},
-                                0));
+    HF_CHECK(plays(
+        (scenario){.name = "first samples of three", .samples_ns = {{500}, {1500}, {70000}}}));
+    HF_CHECK(plays((scenario){.name = "three samples | three",
+                              .before = 20,
+                              .samples_ns = {{500, 1500, 70000}, {800, 90000, 1}}}));
+    HF_CHECK(plays((scenario){.name = "samples, CAS failing",
+                              .before = 200,
+                              .samples_ns = {{500, 70000}, {1500}},
+                              .spurious = 3}));
+    HF_CHECK(plays((scenario){.name = "a run of three threads",
+                              .before = 130,
+                              .samples_ns = {{5000, 9000}, {6000, 9000}, {7000}}}));
 }
 
 HF_TEST(the_explorer_finds_a_sample_that_is_lost)
 {
-    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: sample | sample",
-                                                  .before = 20,
-                                                  .samples_ns = {{500}, {70000}},
-                                                  .wrong = true},
-                                      0));
+    HF_CHECK(!plays((scenario){.name = "wrong: sample | sample",
+                               .before = 20,
+                               .samples_ns = {{500}, {70000}},
+                               .wrong = true}));
 }
 
 /* ---- an adaptive timeout ---- */
@@ -176,28 +169,17 @@ is_set_and_moved(void *unused)
            hf_load_relaxed(&t->samples) == 14;
 }
 
-static bool
-timeout_holds(bool wrong)
-{
-    adaptive.wrong = wrong;
-    hf_explored e = hf_explore(&(hf_explore_model){
-        .name = wrong ? "wrong: set | call | call" : "set | call | call that timed out",
-        .threads = 3,
-        .setup = begin_timeout,
-        .thread = play_timeout,
-        .holds = is_set_and_moved});
-    HF_CHECK(e.complete || e.broken);
-    return !e.broken;
-}
-
 HF_TEST(a_timeout_put_in_force_is_not_undone_by_a_sample_at_the_same_time) /* TO-08 */
 {
-    HF_CHECK(timeout_holds(false));
+    HF_CHECK(explored("set | call | call that timed out", 3, begin_timeout, play_timeout,
+                      is_set_and_moved));
 }
 
 HF_TEST(the_explorer_finds_a_timeout_that_is_overwritten)
 {
-    HF_CHECK(!timeout_holds(true));
+    adaptive.wrong = true;
+    HF_CHECK(finds("wrong: set | call | call", 3, begin_timeout, play_timeout, is_set_and_moved));
+    adaptive.wrong = false;
 }
 
 /* Where the limits are others by then, it is within those, whatever a sample made of it meanwhile. */
@@ -209,13 +191,7 @@ is_resized_and_moved(void *unused)
 
 HF_TEST(a_resize_at_the_same_time_as_samples_ends_within_its_limits) /* TO-08 */
 {
-    adaptive.wrong = false;
     adaptive.resizes = true;
-    hf_explored e = hf_explore(&(hf_explore_model){.name = "resize | call | call that timed out",
-                                                   .threads = 3,
-                                                   .setup = begin_timeout,
-                                                   .thread = play_timeout,
-                                                   .holds = is_resized_and_moved});
-    adaptive.resizes = false;
-    HF_CHECK(e.complete && !e.broken);
+    HF_CHECK(explored("resize | call | call that timed out", 3, begin_timeout, play_timeout,
+                      is_resized_and_moved));
 }

@@ -4,11 +4,10 @@
  * counted afterwards is what was admitted. A take reads the ring twice, and three of them have more
  * schedules than can be run: more threads than two are stress_sliding.c's.
  */
-#include "explore.h"
-#include "hf_test.h"
+#include "explored.h"
 #include "wrong/wrong_sliding.h"
 
-enum { ACTORS = 2, CALLS = 3, BEFORE = 3, SPAN_SLICES = 11 };
+enum { THREADS = 2, BEFORE = 3, SPAN_SLICES = 11 };
 
 /* A take of n in a slice; or with `back`, a refund of the thread's take before, if it was admitted. */
 typedef struct call {
@@ -21,7 +20,7 @@ typedef struct scenario {
     const char *name;
     uint64_t limit;
     call before[BEFORE]; /* admitted before the threads begin */
-    call scripts[ACTORS][CALLS];
+    call scripts[THREADS][CALLS];
     bool roomy; /* there is room for all, so all are to be admitted */
     bool wrong; /* with the faulty take */
 } scenario;
@@ -33,7 +32,7 @@ static hf_sliding window;
 static struct {
     bool admitted, returned;
     int64_t slice;
-} takes[ACTORS][CALLS];
+} takes[THREADS][CALLS];
 
 static void
 begin(void *unused)
@@ -69,7 +68,7 @@ held(int64_t last, bool returned_too)
     for (int i = 0; i < BEFORE; i++)
         if (playing->before[i].slice >= first && playing->before[i].slice <= last)
             sum += playing->before[i].n;
-    for (int t = 0; t < ACTORS; t++)
+    for (int t = 0; t < THREADS; t++)
         for (int i = 0; i < CALLS; i++)
             if (takes[t][i].admitted && (returned_too || !takes[t][i].returned) &&
                 takes[t][i].slice >= first && takes[t][i].slice <= last)
@@ -80,7 +79,7 @@ held(int64_t last, bool returned_too)
 static bool
 all_are_admitted(void)
 {
-    for (int t = 0; t < ACTORS; t++)
+    for (int t = 0; t < THREADS; t++)
         for (int i = 0; i < CALLS; i++)
             if (playing->scripts[t][i].n != 0 && !takes[t][i].admitted)
                 return false;
@@ -102,87 +101,77 @@ keeps_the_limit(void *unused)
 }
 
 static bool
-holds_in_every_schedule(const scenario *s)
+plays(scenario s)
 {
-    playing = s;
-    int threads = 0;
-    while (threads < ACTORS && s->scripts[threads][0].n != 0)
-        threads++;
-    hf_explored e = hf_explore(&(hf_explore_model){.name = s->name,
-                                                   .threads = threads,
-                                                   .setup = begin,
-                                                   .thread = play,
-                                                   .holds = keeps_the_limit});
-    HF_CHECK(e.complete || e.broken);
-    return !e.broken;
+    playing = &s;
+    return holds_always((hf_explore_model){.name = s.name,
+                                           .threads = THREADS,
+                                           .setup = begin,
+                                           .thread = play,
+                                           .holds = keeps_the_limit});
 }
 
 HF_TEST(of_takes_that_are_too_many_together_at_most_so_many_succeed) /* trap 36 */
 {
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "two takes, one fits", .limit = 1, .scripts = {{{1, 20}}, {{1, 20}}}}));
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "two and one in neighbouring slices",
-                                                 .limit = 2,
-                                                 .scripts = {{{2, 20}}, {{1, 21}}}}));
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "both ends of a span", .limit = 1, .scripts = {{{1, 20}}, {{1, 30}}}}));
+    HF_CHECK(
+        plays((scenario){.name = "two takes, one fits", 1, .scripts = {{{1, 20}}, {{1, 20}}}}));
+    HF_CHECK(plays(
+        (scenario){"two and one in neighbouring slices", 2, .scripts = {{{2, 20}}, {{1, 21}}}}));
+    HF_CHECK(
+        plays((scenario){.name = "both ends of a span", 1, .scripts = {{{1, 20}}, {{1, 30}}}}));
 }
 
 HF_TEST(counts_do_not_run_over_into_the_stamp) /* trap 38 */
 {
-    HF_CHECK(holds_in_every_schedule(
-        &(scenario){.name = "two takes of the greatest limit",
-                    .limit = HF_SLIDING_LIMIT_MAX,
-                    .scripts = {{{HF_SLIDING_LIMIT_MAX, 20}}, {{HF_SLIDING_LIMIT_MAX, 20}}}}));
+    HF_CHECK(
+        plays((scenario){.name = "two takes of the greatest limit",
+                         HF_SLIDING_LIMIT_MAX,
+                         .scripts = {{{HF_SLIDING_LIMIT_MAX, 20}}, {{HF_SLIDING_LIMIT_MAX, 20}}}}));
 }
 
 HF_TEST(a_straggler_does_not_miss_what_the_ring_has_dropped) /* trap 25 */
 {
     for (int64_t later = 4; later <= 8; later++)
-        HF_CHECK(holds_in_every_schedule(&(scenario){.name = "straggler, and one some slices later",
-                                                     .limit = 1,
-                                                     .before = {{1, 10}},
-                                                     .scripts = {{{1, 20}}, {{1, 20 + later}}}}));
+        HF_CHECK(plays((scenario){.name = "straggler, and one some slices later",
+                                  1,
+                                  .before = {{1, 10}},
+                                  .scripts = {{{1, 20}}, {{1, 20 + later}}}}));
 }
 
 HF_TEST(a_straggler_does_not_wipe_what_came_after_him) /* trap 25 */
 {
-    HF_CHECK(holds_in_every_schedule(&(scenario){.name = "straggler, and two a whole ring later",
-                                                 .limit = 1,
-                                                 .scripts = {{{1, 20}}, {{1, 36}, {1, 36}}}}));
+    HF_CHECK(plays((scenario){.name = "straggler, and two a whole ring later",
+                              1,
+                              .scripts = {{{1, 20}}, {{1, 36}, {1, 36}}}}));
 }
 
 /* One place more than takes: a straggler who moves on may be counted twice for a moment. */
 HF_TEST(whoever_finds_room_is_admitted_however_far_time_has_run_ahead)
 {
     for (int64_t later = 0; later <= 36; later += 6)
-        HF_CHECK(holds_in_every_schedule(&(scenario){.name = "straggler and another, room for all",
-                                                     .limit = 3,
-                                                     .scripts = {{{1, 20}}, {{1, 20 + later}}},
-                                                     .roomy = true}));
+        HF_CHECK(plays((scenario){.name = "straggler and another, room for all",
+                                  3,
+                                  .scripts = {{{1, 20}}, {{1, 20 + later}}},
+                                  .roomy = true}));
 }
 
 HF_TEST(a_refund_returns_what_it_took_and_nobody_elses) /* traps 32, 34 */
 {
-    HF_CHECK(
-        holds_in_every_schedule(&(scenario){.name = "take, back | take",
-                                            .limit = 2,
-                                            .before = {{1, 19}},
-                                            .scripts = {{{1, 20}, {1, 20, true}}, {{1, 20}}}}));
-    HF_CHECK(
-        holds_in_every_schedule(&(scenario){.name = "take, back | take a span later",
-                                            .limit = 1,
-                                            .scripts = {{{1, 20}, {1, 20, true}}, {{1, 31}}}}));
+    HF_CHECK(plays((scenario){.name = "take, back | take",
+                              2,
+                              .before = {{1, 19}},
+                              .scripts = {{{1, 20}, {1, 20, true}}, {{1, 20}}}}));
+    HF_CHECK(plays((scenario){.name = "take, back | take a span later",
+                              1,
+                              .scripts = {{{1, 20}, {1, 20, true}}, {{1, 31}}}}));
 }
 
 HF_TEST(the_explorer_finds_two_takes_that_did_not_see_each_other) /* trap 36 */
 {
-    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: take | take",
-                                                  .limit = 1,
-                                                  .scripts = {{{1, 20}}, {{1, 20}}},
-                                                  .wrong = true}));
-    HF_CHECK(!holds_in_every_schedule(&(scenario){.name = "wrong: take | take a slice later",
-                                                  .limit = 1,
-                                                  .scripts = {{{1, 20}}, {{1, 21}}},
-                                                  .wrong = true}));
+    HF_CHECK(!plays(
+        (scenario){"wrong: take | take", 1, .scripts = {{{1, 20}}, {{1, 20}}}, .wrong = true}));
+    HF_CHECK(!plays((scenario){.name = "wrong: take | take a slice later",
+                               1,
+                               .scripts = {{{1, 20}}, {{1, 21}}},
+                               .wrong = true}));
 }

@@ -1,12 +1,12 @@
 /* Every schedule of two and three threads that begin, count in, take back from and read one slot. */
-#include "explore.h"
-#include "hf_test.h"
+#include "explored.h"
 #include "slot_crowd.h"
 
 enum { GEN = 1, BEFORE = 4, NOW = 5, NEXT = 6, LEFT_OVER = 100 };
 
 static hf_slot slot;
 static wrong_slot faulty;
+static uint64_t threads;
 static hf_au64 latest; /* moved before anything is counted for it, as the head of a window is */
 
 /* What each thread was told: its own part of the world. */
@@ -24,15 +24,6 @@ left_over(void *world)
     hf_store_relaxed(&slot.word, hf__slot_word(GEN, BEFORE, LEFT_OVER));
     hf_store_relaxed(&faulty.epoch, BEFORE);
     hf_store_relaxed(&faulty.count, LEFT_OVER);
-}
-
-static bool
-holds(hf_explore_model model)
-{
-    model.setup = left_over;
-    hf_explored e = hf_explore(&model);
-    HF_CHECK(e.complete || e.broken);
-    return !e.broken;
 }
 
 static bool
@@ -58,7 +49,6 @@ add_read(void *world, int index)
 static bool
 nothing_is_lost(void *world)
 {
-    const uint64_t threads = *(const uint64_t *)world;
     for (uint64_t t = 0; t < threads; t++)
         if (!told[t].added || told[t].seen < 3 || told[t].seen > 3 * threads)
             return false;
@@ -68,18 +58,16 @@ nothing_is_lost(void *world)
 /* traps 23 and 28: of those who begin an epoch together one begins it, and all are counted. */
 HF_TEST(who_begins_an_epoch_loses_nobody)
 {
+    threads = 2;
     for (int spurious = 0; spurious <= 2; spurious++)
-        HF_CHECK(holds((hf_explore_model){.name = "add, add, read each",
-                                          .threads = 2,
-                                          .world = &(uint64_t){2},
-                                          .thread = add_add_read,
-                                          .holds = nothing_is_lost,
-                                          .spurious = spurious}));
-    HF_CHECK(holds((hf_explore_model){.name = "add, read each",
-                                      .threads = 3,
-                                      .world = &(uint64_t){3},
-                                      .thread = add_read,
-                                      .holds = nothing_is_lost}));
+        HF_CHECK(holds_always((hf_explore_model){.name = "add, add, read each",
+                                                 .threads = 2,
+                                                 .setup = left_over,
+                                                 .thread = add_add_read,
+                                                 .holds = nothing_is_lost,
+                                                 .spurious = spurious}));
+    threads = 3;
+    HF_CHECK(explored("add, read each", 3, left_over, add_read, nothing_is_lost));
 }
 
 static void
@@ -103,10 +91,7 @@ the_later_epoch_stays(void *world)
 /* trap 25: he counts before the next epoch begins, or is told that he is late. */
 HF_TEST(who_is_late_wipes_nothing_of_the_next_epoch)
 {
-    HF_CHECK(holds((hf_explore_model){.name = "now | next | next",
-                                      .threads = 3,
-                                      .thread = now_or_next,
-                                      .holds = the_later_epoch_stays}));
+    HF_CHECK(explored("now | next | next", 3, left_over, now_or_next, the_later_epoch_stays));
 }
 
 /* As above, by one who does not look whether his epoch is over. */
@@ -130,10 +115,8 @@ the_next_epoch_has_both(void *world)
 
 HF_TEST(the_explorer_finds_who_takes_a_slot_without_a_look_at_the_time)
 {
-    HF_CHECK(!holds((hf_explore_model){.name = "wrong: now | next | next",
-                                       .threads = 3,
-                                       .thread = now_without_a_look_or_next,
-                                       .holds = the_next_epoch_has_both}));
+    HF_CHECK(finds("wrong: now | next | next", 3, left_over, now_without_a_look_or_next,
+                   the_next_epoch_has_both));
 }
 
 static void
@@ -158,10 +141,8 @@ each_lost_his_own_only(void *world)
 /* trap 34. */
 HF_TEST(who_takes_back_takes_from_nobody_else)
 {
-    HF_CHECK(holds((hf_explore_model){.name = "add, take back | add | take back",
-                                      .threads = 3,
-                                      .thread = add_and_take_back,
-                                      .holds = each_lost_his_own_only}));
+    HF_CHECK(explored("add, take back | add | take back", 3, left_over, add_and_take_back,
+                      each_lost_his_own_only));
 }
 
 static void
@@ -194,10 +175,7 @@ both_are_counted(void *world)
 /* trap 23. */
 HF_TEST(the_explorer_finds_a_new_time_with_an_old_count_and_a_lost_addition)
 {
-    HF_CHECK(!holds((hf_explore_model){.name = "wrong: add | read",
-                                       .threads = 2,
-                                       .thread = wrong_add_or_read,
-                                       .holds = nothing_of_before_is_seen}));
-    HF_CHECK(!holds((hf_explore_model){
-        .name = "wrong: add | add", .threads = 2, .thread = wrong_add, .holds = both_are_counted}));
+    HF_CHECK(
+        finds("wrong: add | read", 2, left_over, wrong_add_or_read, nothing_of_before_is_seen));
+    HF_CHECK(finds("wrong: add | add", 2, left_over, wrong_add, both_are_counted));
 }

@@ -1,12 +1,13 @@
 /* Every schedule of two and three threads over a time window, whoever of them is held up where. */
 #include "holdfast/hf_time_window.h"
 
-#include "explore.h"
-#include "hf_test.h"
+#include "explored.h"
 
 enum { SECOND = 1000000000 };
 
 static _Alignas(8) char memory[1024];
+static hf_tally in_between; /* as read by a thread */
+static uint64_t threads;
 static hf_time_window *const times = (hf_time_window *)(void *)memory;
 
 static void
@@ -30,7 +31,6 @@ record_across_slices(void *world, int index)
 static bool
 all_are_in_the_window(void *world)
 {
-    const uint64_t threads = *(const uint64_t *)world;
     const hf_tally t = hf_time_window_read(times, 1, 6 * (int64_t)SECOND);
     return t.calls == threads && t.failures == 1 && t.slow == 0 &&
            hf_time_window_has_failures(times, 1, 6 * (int64_t)SECOND);
@@ -38,14 +38,9 @@ all_are_in_the_window(void *world)
 
 HF_TEST(calls_that_begin_slices_at_once_are_all_counted)
 {
-    for (uint64_t threads = 2; threads <= 3; threads++) {
-        hf_explored e = hf_explore(&(hf_explore_model){.name = "record across slices",
-                                                       .threads = (int)threads,
-                                                       .world = &threads,
-                                                       .setup = window_full_of_the_past,
-                                                       .thread = record_across_slices,
-                                                       .holds = all_are_in_the_window});
-        HF_CHECK(e.complete && !e.broken);
+    for (threads = 2; threads <= 3; threads++) {
+        HF_CHECK(explored("record across slices", (int)threads, window_full_of_the_past,
+                          record_across_slices, all_are_in_the_window));
     }
 }
 
@@ -88,17 +83,10 @@ the_slice_of_much_later_keeps_its_slots(void *world)
 /* trap 25: a thread held up for a whole window, or for a day, does not wipe what has come since. */
 HF_TEST(a_record_held_up_for_a_window_is_dropped)
 {
-    hf_explore_model model = {.name = "fail in slices that share a slot",
-                              .threads = 2,
-                              .setup = empty_window_of_two_slices,
-                              .thread = fail_in_slices_5_and_7,
-                              .holds = the_later_slice_keeps_its_slots};
-    hf_explored e = hf_explore(&model);
-    HF_CHECK(e.complete && !e.broken);
-    model.thread = fail_in_slices_5_and_100007;
-    model.holds = the_slice_of_much_later_keeps_its_slots;
-    e = hf_explore(&model);
-    HF_CHECK(e.complete && !e.broken);
+    HF_CHECK(explored("fail in slices that share a slot", 2, empty_window_of_two_slices,
+                      fail_in_slices_5_and_7, the_later_slice_keeps_its_slots));
+    HF_CHECK(explored("fail in slices much later", 2, empty_window_of_two_slices,
+                      fail_in_slices_5_and_100007, the_slice_of_much_later_keeps_its_slots));
 }
 
 /* As hf__time_window_count() would be, were a slot of another slice taken without a look at the head. */
@@ -126,20 +114,15 @@ wrongly_fail_in_slice_5_or_fail_in_7(void *world, int index)
 
 HF_TEST(the_explorer_finds_a_record_that_does_not_look_at_the_head)
 {
-    hf_explored e =
-        hf_explore(&(hf_explore_model){.name = "wrong: fail in slices that share a slot",
-                                       .threads = 2,
-                                       .setup = empty_window_of_two_slices,
-                                       .thread = wrongly_fail_in_slice_5_or_fail_in_7,
-                                       .holds = the_later_slice_keeps_its_slots});
-    HF_CHECK(e.broken);
+    HF_CHECK(finds("wrong: fail in slices that share a slot", 2, empty_window_of_two_slices,
+                   wrongly_fail_in_slice_5_or_fail_in_7, the_later_slice_keeps_its_slots));
 }
 
 /* A success for each failure, before it: no reader sees more failures than successes. */
 static void
 window_of_both(void *world)
 {
-    memset(world, 0, sizeof(hf_tally));
+    memset(&in_between, 0, sizeof in_between);
     hf_time_window_init(times, 2, SECOND);
     hf_time_window_record(times, 1, 5 * (int64_t)SECOND, HF_SUCCESS, false);
     hf_time_window_record(times, 1, 5 * (int64_t)SECOND, HF_FAILURE, false);
@@ -148,9 +131,8 @@ window_of_both(void *world)
 static void
 read_or_go_on(void *world, int index)
 {
-    hf_tally *seen = world;
     if (index == 0)
-        *seen = hf_time_window_read(times, 1, 5 * (int64_t)SECOND);
+        in_between = hf_time_window_read(times, 1, 5 * (int64_t)SECOND);
     else
         hf_time_window_record(times, 1, 7 * (int64_t)SECOND, HF_SUCCESS, false);
 }
@@ -158,21 +140,13 @@ read_or_go_on(void *world, int index)
 static bool
 no_failure_is_seen_without_its_success(void *world)
 {
-    const hf_tally *seen = world;
-    return seen->failures == (seen->calls == 2);
+    return in_between.failures == (in_between.calls == 2);
 }
 
 HF_TEST(a_reader_held_up_for_a_window_sees_no_half_of_it)
 {
-    hf_tally seen;
-    hf_explored e =
-        hf_explore(&(hf_explore_model){.name = "read while a window goes by",
-                                       .threads = 2,
-                                       .world = &seen,
-                                       .setup = window_of_both,
-                                       .thread = read_or_go_on,
-                                       .holds = no_failure_is_seen_without_its_success});
-    HF_CHECK(e.complete && !e.broken);
+    HF_CHECK(explored("read while a window goes by", 2, window_of_both, read_or_go_on,
+                      no_failure_is_seen_without_its_success));
 }
 
 static void
@@ -193,13 +167,8 @@ the_hint_lasts_as_long_as_the_failures(void *world)
 
 HF_TEST(the_hint_of_trouble_never_goes_back)
 {
-    hf_explored e =
-        hf_explore(&(hf_explore_model){.name = "fail in slices side by side",
-                                       .threads = 2,
-                                       .setup = empty_window_of_two_slices,
-                                       .thread = fail_in_slices_5_and_6,
-                                       .holds = the_hint_lasts_as_long_as_the_failures});
-    HF_CHECK(e.complete && !e.broken);
+    HF_CHECK(explored("fail in slices side by side", 2, empty_window_of_two_slices,
+                      fail_in_slices_5_and_6, the_hint_lasts_as_long_as_the_failures));
 }
 
 static void
@@ -225,10 +194,6 @@ two_in_time(void *world)
 /* D-CB-3. */
 HF_TEST(a_late_record_leaves_the_next_generation_of_a_time_window_alone)
 {
-    hf_explored e = hf_explore(&(hf_explore_model){.name = "late beside two in time",
-                                                   .threads = 3,
-                                                   .setup = window_of_two_generations,
-                                                   .thread = late_beside_two_in_time,
-                                                   .holds = two_in_time});
-    HF_CHECK(e.complete && !e.broken);
+    HF_CHECK(explored("late beside two in time", 3, window_of_two_generations,
+                      late_beside_two_in_time, two_in_time));
 }

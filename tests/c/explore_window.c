@@ -6,15 +6,14 @@ static hf_count_window *const counts = (hf_count_window *)(void *)memory;
 
 /* --- count window ---------------------------------------------------------------------------- */
 
-static uint32_t length; /* of the count window */
+static uint32_t length, recorded; /* of the count window, and calls before the threads begin */
 
 /* A window of generation 1 into which some calls have gone, so that laps begin at any place. */
 static void
 window_with_calls(void *world)
 {
-    const uint32_t *recorded = world;
     hf_count_window_init(counts, length);
-    for (uint32_t i = 0; i < *recorded; i++)
+    for (uint32_t i = 0; i < recorded; i++)
         hf_count_window_record(counts, 1, i % 2 ? HF_SUCCESS : HF_FAILURE, i % 3 == 0);
 }
 
@@ -53,37 +52,24 @@ sums_are_those_of_the_marks(uint64_t gen, uint64_t calls)
 static bool
 four_more(void *world)
 {
-    return sums_are_those_of_the_marks(1, *(const uint32_t *)world + 4);
+    return sums_are_those_of_the_marks(1, recorded + 4);
 }
 
 static bool
 three_more(void *world)
 {
-    return sums_are_those_of_the_marks(1, *(const uint32_t *)world + 3);
+    return sums_are_those_of_the_marks(1, recorded + 3);
 }
 
 HF_TEST(the_sums_of_a_count_window_are_those_of_its_calls)
 {
-    hf_explore_model model = {.name = "two record two each",
-                              .threads = 2,
-                              .setup = window_with_calls,
-                              .thread = record_two,
-                              .holds = four_more};
     for (length = 1; length <= 3; length++) {
-        uint32_t recorded = length == 1 ? 3 : length == 2 ? 0 : 4; /* laps: last, first, second */
-        model.world = &recorded;
-        hf_explored e = hf_explore(&model);
-        HF_CHECK(e.complete && !e.broken);
+        recorded = length == 1 ? 3 : length == 2 ? 0 : 4; /* laps: last, first, second */
+        HF_CHECK(explored("two record two each", 2, window_with_calls, record_two, four_more));
     }
-    uint32_t recorded = 0;
+    recorded = 0;
     length = 3;
-    hf_explored e = hf_explore(&(hf_explore_model){.name = "three record one each",
-                                                   .threads = 3,
-                                                   .world = &recorded,
-                                                   .setup = window_with_calls,
-                                                   .thread = record_one,
-                                                   .holds = three_more});
-    HF_CHECK(e.complete && !e.broken);
+    HF_CHECK(explored("three record one each", 3, window_with_calls, record_one, three_more));
 }
 
 static hf_tally in_between;
@@ -102,21 +88,16 @@ the_reading_is_of_a_window(void *world)
 {
     const hf_tally t = in_between;
     return t.calls <= length && t.calls >= 1 && t.failures <= t.calls && t.slow <= t.calls &&
-           sums_are_those_of_the_marks(1, *(const uint32_t *)world + 2);
+           sums_are_those_of_the_marks(1, recorded + 2);
 }
 
 /* trap 28, at every moment: a call that comes and the one that it displaces are not both shown. */
 HF_TEST(a_reader_never_sees_more_calls_than_the_window_holds)
 {
     for (length = 1; length <= 2; length++)
-        for (uint32_t recorded = 1; recorded <= 2 * length; recorded++) {
-            hf_explored e = hf_explore(&(hf_explore_model){.name = "two record, one reads",
-                                                           .threads = 3,
-                                                           .world = &recorded,
-                                                           .setup = window_with_calls,
-                                                           .thread = two_record_one_reads,
-                                                           .holds = the_reading_is_of_a_window});
-            HF_CHECK(e.complete && !e.broken);
+        for (recorded = 1; recorded <= 2 * length; recorded++) {
+            HF_CHECK(explored("two record, one reads", 3, window_with_calls, two_record_one_reads,
+                              the_reading_is_of_a_window));
         }
 }
 
@@ -137,15 +118,10 @@ only_the_next_generation_counts(void *world)
 /* D-CB-3: held up anywhere in a record, the last call of a generation spoils nothing of the next. */
 HF_TEST(a_late_record_leaves_the_next_generation_alone)
 {
-    uint32_t recorded = 3;
+    recorded = 3;
     length = 2;
-    hf_explored e = hf_explore(&(hf_explore_model){.name = "late beside two in time",
-                                                   .threads = 3,
-                                                   .world = &recorded,
-                                                   .setup = window_with_calls,
-                                                   .thread = late_beside_two_of_the_next_generation,
-                                                   .holds = only_the_next_generation_counts});
-    HF_CHECK(e.complete && !e.broken);
+    HF_CHECK(explored("late beside two in time", 3, window_with_calls,
+                      late_beside_two_of_the_next_generation, only_the_next_generation_counts));
 }
 
 /* --- a breaker that judges by a window ------------------------------------------------------- */
@@ -187,13 +163,7 @@ opened_whoever_came_last(void *world)
 /* CB-27: of a failure and a success at once, one sees that together they are enough. */
 HF_TEST(no_judgement_is_missed_between_a_failure_and_a_success)
 {
-    hf_explore_model model = {.name = "a failure and a success end",
-                              .threads = 2,
-                              .setup = calls_in_flight,
-                              .thread = one_fails_one_succeeds,
-                              .holds = opened_whoever_came_last};
-    for (window_kind = HF_WINDOW_COUNT; window_kind <= HF_WINDOW_TIME; window_kind++) {
-        hf_explored e = hf_explore(&model);
-        HF_CHECK(e.complete && !e.broken);
-    }
+    for (window_kind = HF_WINDOW_COUNT; window_kind <= HF_WINDOW_TIME; window_kind++)
+        HF_CHECK(explored("a failure and a success end", 2, calls_in_flight, one_fails_one_succeeds,
+                          opened_whoever_came_last));
 }

@@ -1,6 +1,5 @@
 /* The explorer finds each fault of wrong/wrong_breaker.h: a test passes when its fault is found. */
-#include "explore.h"
-#include "hf_test.h"
+#include "explored.h"
 #include "wrong/wrong_breaker.h"
 
 static wrong_breaker w;
@@ -21,13 +20,6 @@ open_and_due(void *world)
     hf_store_relaxed(&w.is_open, 1);
 }
 
-static bool
-finds(hf_explore_model model)
-{
-    hf_explored e = hf_explore(&model);
-    return e.broken && e.trace[0];
-}
-
 static void
 ask(void *world, int index)
 {
@@ -44,11 +36,7 @@ one_got_in(void *world)
 HF_TEST(more_probes_than_slots_are_found)
 {
     for (int threads = 2; threads <= 3; threads++)
-        HF_CHECK(finds((hf_explore_model){.name = "ask",
-                                          .threads = threads,
-                                          .setup = open_and_due,
-                                          .thread = ask,
-                                          .holds = one_got_in}));
+        HF_CHECK(finds("ask", threads, open_and_due, ask, one_got_in));
 }
 
 static void
@@ -69,11 +57,7 @@ nobody_probed_early(void *world)
 /* trap 9. */
 HF_TEST(a_state_without_its_deadline_is_found)
 {
-    HF_CHECK(finds((hf_explore_model){.name = "fail, ask",
-                                      .threads = 2,
-                                      .setup = closed,
-                                      .thread = fail_or_ask,
-                                      .holds = nobody_probed_early}));
+    HF_CHECK(finds("fail, ask", 2, closed, fail_or_ask, nobody_probed_early));
 }
 
 static void
@@ -94,9 +78,5 @@ still_open(void *world)
 /* trap 2, D-CB-3. */
 HF_TEST(a_late_success_that_closes_it_is_found)
 {
-    HF_CHECK(finds((hf_explore_model){.name = "late success, probe",
-                                      .threads = 2,
-                                      .setup = open_and_due,
-                                      .thread = late_success_or_probe,
-                                      .holds = still_open}));
+    HF_CHECK(finds("late success, probe", 2, open_and_due, late_success_or_probe, still_open));
 }
