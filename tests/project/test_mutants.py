@@ -1,0 +1,37 @@
+"""The list of planted faults fits the code: a line that changed would be planted nowhere."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+spec = importlib.util.spec_from_file_location("native", ROOT / "tools" / "mutants" / "native.py")
+native = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(native)
+
+MUTANTS = native.mutants()
+PROGRAMS = [path.stem for path in (ROOT / "tests" / "c").glob("*_*.c")]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
+def test_a_planted_fault_has_one_place_and_tests_that_must_find_it(mutant):
+    assert not native.stale(mutant)
+    assert mutant.before != mutant.after
+    if mutant.ctest:
+        assert any(re.search(mutant.ctest, program) for program in PROGRAMS)
+    else:
+        for argument in mutant.pytest.split():
+            assert not argument.startswith("tests/") or (ROOT / argument.split("::")[0]).exists()
+
+
+def test_every_planted_fault_has_a_name_of_its_own():
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_a_line_that_is_not_in_its_file_is_stale():
+    assert native.stale(MUTANTS[0]._replace(before="no such line"))
+    assert native.stale(MUTANTS[0]._replace(before="return", file="csrc/holdfast/hf_clock.h"))
+    assert native.stale(MUTANTS[0]._replace(file="csrc/no_such_file.h"))
