@@ -30,7 +30,9 @@ typedef struct hf_alarms {
     bool raises;    /* there is nothing to cancel: it is raised as soon as it goes on */
 } hf_alarms;
 
-/* ---- alarm.c ---- */
+/* ---- alarm_ring.c ---- */
+int hf_alarm_cancel_awaited(hf_alarms *alarms);
+void hf_alarm_set_asked(hf_alarms *alarms, int at, bool asked);
 void hf_alarm_ring(hf_alarm *alarm);
 
 /* ---- alarm_queue.c ---- */

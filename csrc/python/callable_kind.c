@@ -1,7 +1,7 @@
 /*
  * What calling something gives: a value, a coroutine, a generator; as inspect would tell, in C.
  */
-#include "hfpy.h"
+#include "guard.h"
 
 PyTypeObject *hf_partial_type;
 
@@ -13,29 +13,6 @@ kind_of_flags(long flags)
     if (flags & CO_ASYNC_GENERATOR)
         return HF_CALL_ASYNC_GENERATOR;
     return flags & CO_GENERATOR ? HF_CALL_GENERATOR : HF_CALL_PLAIN;
-}
-
-/* NULL: there is none to be had. What is no Exception, such as KeyboardInterrupt, stays set. */
-PyObject *
-hf_attribute_or_null(PyObject *op, const char *name)
-{
-    PyObject *value = PyObject_GetAttrString(op, name);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_Exception))
-        PyErr_Clear();
-    return value;
-}
-
-/* The same where it is rare that there is one: no exception is made for that. What is raised stays set. */
-PyObject *
-hf_attribute_if_any(PyObject *op, PyObject *name)
-{
-    PyObject *value = NULL;
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject_GetOptionalAttr(op, name, &value);
-#else
-    _PyObject_LookupAttr(op, name, &value);
-#endif
-    return value;
 }
 
 /* The kind of what was looked up and is given up here; of nothing, as hf_attribute_or_null() left it. */

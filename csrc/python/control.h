@@ -8,7 +8,7 @@
  *     |  HF_AGAIN,    |  +--HF_STAND_IN--> the fallback --> unwind from the steps outside of it
  *     +--HF_PAUSE <---+
  *
- * What is decided here is the same for threads and for tasks; gate_run.c and coroutine_run.c differ in how
+ * What is decided here is the same for threads and for tasks; gate_run.c and coroutine_step.c differ in how
  * they wait. The state of one call is its hf_course.
  */
 #ifndef HF_CONTROL_H
@@ -118,32 +118,25 @@ typedef enum {
 
 hf_unwinding hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result);
 void hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted);
-PyObject *hf_stand_in(GateObject *step, PyObject *exception);
-void hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed);
 int hf_gate_abandon_course(GateObject *gate, hf_pass *pass);
 bool hf_gate_keep(GateObject *gate, hf_pass *pass);
 
-/* ---- retry.c, timeout.c: one step each ---- */
+/* ---- step_retry.c, step_timeout.c, step_fallback.c: what is theirs alone; else see steps.h ---- */
 
 extern hf_au32 hf_retrying_off; /* no call is tried again: somebody tests without retries */
 int hf_retry_ready(void);
-hf_entering hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold);
-bool hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result);
-int hf_retry_succeed(GateObject *step, const hf_hold *hold);
+hf_unwinding hf_retry_turn(GateObject *gate, hf_pass *pass, PyObject **result);
 void hf_retry_paused(GateObject *step, const hf_hold *hold, bool interrupted);
-void hf_retry_abandon(GateObject *step, const hf_pass *pass, const hf_hold *hold);
+hf_unwinding hf_fallback_turn(GateObject *gate, hf_pass *pass, PyObject **result);
+void hf_fallback_failed(GateObject *step);
+PyObject *hf_stand_in(GateObject *step, PyObject *exception);
+void hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed);
 
-hf_entering hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold);
-int hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
-                     int outcome, int64_t end_ns);
-void hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold);
 void hf_timeouts_forget(GateObject *gate, hf_pass *pass);
 int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass);
 void hf_timeouts_entered(GateObject *gate, hf_pass *pass);
 bool hf_timeout_is_late(const hf_pass *pass);
-void hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold);
 
-/* ---- attempt.c ---- */
 PyObject *hf_gate_attempt_made(PyObject *op, PyObject *args);
 PyObject *hf_gate_pause_ended(PyObject *op, PyObject *args);
 PyObject *hf_gate_check_begin(PyObject *op, PyObject *ignored);

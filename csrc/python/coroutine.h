@@ -4,7 +4,7 @@
  *   CREATED --first step--> WAITING (a step is waited for) --> RUNNING (the inner coroutine) --> DONE
  *
  * Nothing is admitted before the first step. Where retries, timeouts or fallbacks control the call
- * (coroutine_run.c), it may wait again after it has run: for a pause, for what stands in.
+ * it may wait again after it has run: for a pause, for what stands in.
  */
 #ifndef HF_COROUTINE_H
 #define HF_COROUTINE_H
@@ -82,17 +82,6 @@ hf_replace(CoroutineObject *self, PyObject **part, PyObject *value)
     Py_XDECREF(old);
 }
 
-/* ---- coroutine_inner.c ---- */
-typedef enum {
-    HF_BEGUN,
-    HF_RAISED,
-    HF_MISUSED /* nothing was called that could tell anything */
-} hf_begin;
-
-hf_begin hf_coroutine_begin_inner(CoroutineObject *self);
-int hf_coroutine_close_it(PyObject *op);
-void hf_coroutine_close_unbegun(CoroutineObject *self);
-
 /* What a step that has ended answers. */
 static inline PySendResult
 hf_sent(const PyObject *answer)
@@ -101,36 +90,33 @@ hf_sent(const PyObject *answer)
 }
 
 /* ---- coroutine.c ---- */
+PyObject *hf_coroutine_part(CoroutineObject *self, PyObject *const *part);
 PyObject *hf_coroutine_driven_by(CoroutineObject *self);
 bool hf_coroutine_is_suspended(const CoroutineObject *self);
+int hf_coroutine_close_it(PyObject *op);
+void hf_coroutine_close_unbegun(CoroutineObject *self);
+bool hf_coroutine_begin_step(CoroutineObject *self);
+PySendResult hf_coroutine_end_step(CoroutineObject *self, PySendResult made);
+void hf_coroutine_end_course(CoroutineObject *self);
+int hf_coroutine_traverse(PyObject *op, visitproc visit, void *arg);
+int hf_coroutine_clear(PyObject *op);
+void hf_coroutine_dealloc(PyObject *op);
 
-/* ---- coroutine_drive.c ---- */
+/* ---- coroutine_step.c ---- */
 PySendResult hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer);
 PyObject *hf_coroutine_iternext(PyObject *op);
 PyObject *hf_coroutine_send(PyObject *op, PyObject *value);
-PySendResult hf_coroutine_finish(CoroutineObject *self, PyObject *result, PyObject **answer);
-PySendResult hf_coroutine_end_broken(CoroutineObject *self, PyObject **answer);
-PySendResult hf_coroutine_enter_after_wait(CoroutineObject *self, PyObject **answer);
-PySendResult hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject **answer);
-bool hf_coroutine_begin_step(CoroutineObject *self);
-PySendResult hf_coroutine_end_step(CoroutineObject *self, PySendResult made);
+PySendResult hf_coroutine_throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                     PyObject **answer);
+void hf_coroutine_raise_thrown(PyObject *const *args, Py_ssize_t nargs);
 
 /* ---- coroutine_throw.c ---- */
-PySendResult hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs,
-                                   PyObject **answer);
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);
 
 /* ---- coroutine_wrapper.c ---- */
 int hf_wrapper_ready(PyObject *module);
 PyObject *hf_wrapper_of(PyObject *coroutine, PyObject *ignored);
-
-/* ---- coroutine_run.c ---- */
-PySendResult hf_coroutine_run(CoroutineObject *self, PyObject *value, PyObject **answer);
-PySendResult hf_coroutine_run_thrown(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                     PyObject **answer);
-PySendResult hf_coroutine_send_to(PyObject *inner, PyObject *value, PyObject **answer);
-void hf_coroutine_end_course(CoroutineObject *self);
 
 /* ---- coroutine_stop.c ---- */
 PyObject *hf_stop_answer(PySendResult made, PyObject *answer);

@@ -3,7 +3,7 @@
  */
 #include "coroutine.h"
 
-/* Whether it may be raised; raise_thrown() says why not. */
+/* Whether it may be raised; hf_coroutine_raise_thrown() says why not. */
 static bool
 can_be_raised(PyObject *const *args, Py_ssize_t nargs)
 {
@@ -14,91 +14,13 @@ can_be_raised(PyObject *const *args, Py_ssize_t nargs)
            (PyExceptionInstance_Check(type) && (nargs < 2 || args[1] == Py_None));
 }
 
-/* Raise what throw() was given, as a coroutine that stands nowhere would. */
-static void
-raise_thrown(PyObject *const *args, Py_ssize_t nargs)
-{
-    PyObject *type = args[0], *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
-    PyObject *traceback = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
-    if (traceback != NULL && !PyTraceBack_Check(traceback)) {
-        PyErr_SetString(PyExc_TypeError, "throw() third argument must be a traceback object");
-    } else if (PyExceptionInstance_Check(type) && value != NULL) {
-        PyErr_SetString(PyExc_TypeError, "instance exception may not have a separate value");
-    } else if (!PyExceptionInstance_Check(type) && !PyExceptionClass_Check(type)) {
-        PyErr_Format(PyExc_TypeError,
-                     "exceptions must be classes or instances deriving from BaseException, not %s",
-                     Py_TYPE(type)->tp_name);
-    } else {
-        if (PyExceptionInstance_Check(type))
-            PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-        else
-            PyErr_SetObject(type, value);
-        if (traceback != NULL) {
-            PyObject *exception = hf_take_exception();
-            PyException_SetTraceback(exception, traceback);
-            hf_give_exception(exception);
-        }
-    }
-}
-
-/*
- * Throw into what is driven. What cannot be thrown into ends where it stands: then a StopIteration is
- * what was thrown, no result.
- */
-PySendResult
-hf_coroutine_throw_on(PyObject *target, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
-{
-    PyObject *method = PyObject_GetAttrString(target, "throw");
-    if (method == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_AttributeError))
-            raise_thrown(args, nargs);
-        return PYGEN_ERROR;
-    }
-    *answer = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
-    Py_DECREF(method);
-    if (*answer != NULL)
-        return PYGEN_NEXT;
-    *answer = hf_stop_value();
-    return hf_sent(*answer);
-}
-
-static PySendResult
-throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
-                   PyObject **answer)
-{
-    bool waiting = hf_phase_of(self) == PHASE_WAITING;
-    PyObject *value = NULL;
-    if (hf_coroutine_throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) ==
-        PYGEN_NEXT) {
-        *answer = value;
-        return PYGEN_NEXT;
-    }
-    if (!waiting)
-        return hf_coroutine_finish(self, value, answer);
-    if (value == NULL) {
-        hf_replace(self, &self->waiting, NULL);
-        return hf_coroutine_end_broken(self, answer);
-    }
-    Py_DECREF(value);
-    PySendResult entered = hf_coroutine_enter_after_wait(self, answer);
-    return entered != PYGEN_NEXT ? entered : hf_coroutine_step(self, Py_None, answer);
-}
-
-static PySendResult
-throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
-{
-    if (self->controlled)
-        return hf_coroutine_run_thrown(self, args, nargs, answer);
-    return throw_uncontrolled(self, args, nargs, answer);
-}
-
 /* throw() before the first step: the call never begins, nothing was admitted. */
 static PySendResult
 throw_unstarted(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     hf_set_phase(self, PHASE_DONE);
     hf_coroutine_close_unbegun(self);
-    raise_thrown(args, nargs);
+    hf_coroutine_raise_thrown(args, nargs);
     return PYGEN_ERROR;
 }
 
@@ -143,7 +65,7 @@ is_refused(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
 #endif
     if (can_be_raised(args, nargs) || hands_on(Py_NewRef((PyObject *)self)))
         return false;
-    raise_thrown(args, nargs);
+    hf_coroutine_raise_thrown(args, nargs);
     return true;
 }
 
@@ -155,7 +77,7 @@ throw_one(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
     PyObject *answer = NULL;
     PySendResult made;
     if (hf_phase_of(self) != PHASE_CREATED) {
-        made = throw_into(self, args, nargs, &answer);
+        made = hf_coroutine_throw_into(self, args, nargs, &answer);
     } else {
         made = throw_unstarted(self, args, nargs);
 #if PY_VERSION_HEX >= 0x030C0000 /* from there on a StopIteration is let through */
@@ -186,7 +108,7 @@ hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
     if (nargs == 1 || !can_be_raised(args, nargs))
         return throw_one(self, args, nargs);
     /* As one exception: what it is thrown into need not be told, nor warn, of three. */
-    raise_thrown(args, nargs);
+    hf_coroutine_raise_thrown(args, nargs);
     PyObject *exception = hf_take_exception();
     PyObject *answer = throw_one(self, &exception, 1);
     Py_DECREF(exception);

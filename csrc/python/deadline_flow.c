@@ -559,3 +559,32 @@ hf_limits_in_force(PyObject *module, PyObject *ignored)
     (void)ignored;
     return PyLong_FromSsize_t(hf_flows_here != NULL ? hf_flows_here->limits : 0);
 }
+
+/* Nanoseconds left, on its own clock; INT64_MAX if there is none. */
+int64_t
+hf_deadline_left_ns(const hf_deadline *deadline)
+{
+    if (deadline->step == NULL)
+        return INT64_MAX;
+    return hf_ns_sub(deadline->ns, hf_clock_now_ns(deadline->step->clock));
+}
+
+/* When it is on another clock, which shows now_ns; INT64_MAX if there is none. */
+int64_t
+hf_deadline_on(const hf_deadline *deadline, const hf_clock *clock, int64_t now_ns)
+{
+    if (deadline->step == NULL)
+        return INT64_MAX;
+    if (deadline->step->clock == clock)
+        return deadline->ns;
+    return hf_ns_add(now_ns, hf_deadline_left_ns(deadline));
+}
+
+/* Raise what says that the time this policy allows is over. */
+void
+hf_raise_exceeded(GateObject *step)
+{
+    PyObject *error = PyObject_CallMethod((PyObject *)step, "_exceeded", NULL);
+    if (error != NULL)
+        hf_give_exception(error);
+}

@@ -45,6 +45,52 @@ typedef struct {
 
 static PyTypeObject *entry_type, *descriptor_type;
 
+/* ---- what leaving an `async with` answers, which never waits: an awaitable of None that is ready at once ---- */
+
+static PyObject *done;
+
+static PyObject *
+done_next(PyObject *op)
+{
+    (void)op;
+    return NULL; /* StopIteration of None */
+}
+
+static void
+done_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_Free(op);
+    Py_DECREF(type);
+}
+
+static PyType_Slot done_slots[] = {
+    {Py_tp_doc, "An awaitable of None that is ready at once."},
+    {Py_tp_dealloc, done_dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, done_next},
+    {Py_am_await, PyObject_SelfIter},
+    {0, NULL},
+};
+
+static PyType_Spec done_spec = {
+    .name = "holdfast._native.gate.Done",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = done_slots,
+};
+
+static int
+done_ready(PyObject *module)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &done_spec, NULL);
+    if (type == NULL)
+        return -1;
+    done = (PyObject *)PyObject_New(PyObject, type);
+    Py_DECREF(type); /* done holds it */
+    return done == NULL ? -1 : 0;
+}
+
 /* ---- from one look-up to the other ---- */
 
 /*
@@ -240,7 +286,7 @@ as_awaitable(bool is_async, PyObject *answer)
     if (!is_async || answer == NULL)
         return answer;
     Py_DECREF(answer);
-    return Py_NewRef(hf_done);
+    return Py_NewRef(done);
 }
 
 static PyObject *
@@ -463,7 +509,7 @@ hf_entry_ready(PyObject *module, PyTypeObject *gate_type)
 {
     entry_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &entry_spec, NULL);
     descriptor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &descriptor_spec, NULL);
-    if (entry_type == NULL || descriptor_type == NULL || hf_done_ready(module) < 0 ||
+    if (entry_type == NULL || descriptor_type == NULL || done_ready(module) < 0 ||
         add_descriptor(gate_type, "__enter__", false, false) < 0 ||
         add_descriptor(gate_type, "__exit__", false, true) < 0 ||
         add_descriptor(gate_type, "__aenter__", true, false) < 0 ||

@@ -2,10 +2,10 @@
  * What a gate is made of: given once by its Python class, as kernels through _bind() or as other gates
  * through _compose().
  */
-#include "hfpy.h"
+#include "control.h"
 
-static const char *const kind_words[] = {"none",    "breaker", "bucket",   "sliding", "bulkhead",
-                                         "timeout", "retry",   "fallback", "pipeline"};
+#define WORD(KIND, word, verbs) [HF_KIND_##KIND] = word,
+static const char *const kind_words[] = {HF_STEP_KINDS(WORD)};
 
 static int
 kind_of_word(const char *word)
@@ -19,8 +19,8 @@ kind_of_word(const char *word)
 }
 
 /* The C struct behind a binding; it lives as long as the binding. */
-void *
-hf_struct_of(PyObject *binding, const char *kind)
+static void *
+struct_of(PyObject *binding, const char *kind)
 {
     char name[32];
     PyOS_snprintf(name, sizeof name, "holdfast.%s", kind);
@@ -147,10 +147,10 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     void *cells[HF_MAX_CELLS];
     for (Py_ssize_t i = 0; i < n_cells; i++) {
-        if ((cells[i] = hf_struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
+        if ((cells[i] = struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
             return NULL;
     }
-    hf_clock *time = hf_struct_of(clock, "clock");
+    hf_clock *time = struct_of(clock, "clock");
     PyObject *on_neutral = time == NULL ? NULL : neutral_among(on);
     if (on_neutral == NULL)
         return NULL;
@@ -195,7 +195,7 @@ PyObject *
 hf_gate_record_latency(PyObject *op, PyObject *histogram)
 {
     GateObject *self = (GateObject *)op;
-    hf_histogram *cells = hf_struct_of(histogram, "histogram");
+    hf_histogram *cells = struct_of(histogram, "histogram");
     if (cells == NULL)
         return NULL;
     if (self->clock_object == NULL) {
@@ -252,5 +252,93 @@ hf_gate_compose(PyObject *op, PyObject *args)
     self->n_steps = n_steps;
     self->kind = HF_KIND_PIPELINE;
     compile_steps(self);
+    Py_RETURN_NONE;
+}
+
+/* A permit or a `with` block cannot be run again, and nothing can stand in for it. */
+int
+hf_need_no_rerun(GateObject *gate)
+{
+    if (!gate->reruns)
+        return hf_need_made(gate);
+    PyErr_Format(PyExc_TypeError,
+                 "%R has a retry or a fallback, which cannot run a block again: use it as a "
+                 "decorator or with call()%s",
+                 (PyObject *)gate,
+                 gate->kind == HF_KIND_RETRY
+                     ? ", or write 'for attempt in retry.attempts():' (in a coroutine 'async for') "
+                       "and 'with attempt:' around the block"
+                     : "");
+    return -1;
+}
+
+static bool
+is_given(const PyObject *value)
+{
+    return value != NULL && value != Py_None;
+}
+
+/* The struct behind an optional binding. -1: it is none of that kind. */
+static int
+take_struct(PyObject *binding, const char *kind, void **pointer)
+{
+    *pointer = is_given(binding) ? struct_of(binding, kind) : NULL;
+    return is_given(binding) && *pointer == NULL ? -1 : 0;
+}
+
+static PyObject *
+keep(PyObject *value)
+{
+    return is_given(value) ? Py_NewRef(value) : NULL;
+}
+
+PyObject *
+hf_gate_equip(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {
+        "backoff", "own_backoff", "budget",   "budget_clock", "failure_rate",
+        "wanted",  "retry_after", "adaptive", "stand_in",     "stands_by_call",
+        "asks",    "threads",     NULL};
+    GateObject *self = (GateObject *)op;
+    PyObject *backoff = NULL, *own_backoff = NULL, *budget = NULL, *budget_clock = NULL,
+             *failure_rate = NULL, *wanted = NULL, *retry_after = NULL, *adaptive = NULL,
+             *stand_in = NULL;
+    int stands_by_call = 0, asks = 0, threads = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOOOOOOppp:_equip", keywords, &backoff,
+                                     &own_backoff, &budget, &budget_clock, &failure_rate, &wanted,
+                                     &retry_after, &adaptive, &stand_in, &stands_by_call, &asks,
+                                     &threads))
+        return NULL;
+    if (self->equipment != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a gate is equipped once");
+        return NULL;
+    }
+    void *pointers[5];
+    if (take_struct(backoff, "backoff", &pointers[0]) < 0 ||
+        take_struct(budget, "budget", &pointers[1]) < 0 ||
+        take_struct(budget_clock, "clock", &pointers[2]) < 0 ||
+        take_struct(failure_rate, "failure_rate", &pointers[3]) < 0 ||
+        take_struct(adaptive, "adaptive_timeout", &pointers[4]) < 0)
+        return NULL;
+    PyObject *none = Py_None;
+    self->equipment = PyTuple_Pack(5, backoff ? backoff : none, budget ? budget : none,
+                                   budget_clock ? budget_clock : none,
+                                   failure_rate ? failure_rate : none, adaptive ? adaptive : none);
+    if (self->equipment == NULL)
+        return NULL;
+    self->backoff = pointers[0];
+    self->budget = pointers[1];
+    self->budget_clock = pointers[2];
+    self->failure_rate = pointers[3];
+    self->adaptive = pointers[4];
+    self->own_backoff = keep(own_backoff);
+    self->wanted = keep(wanted);
+    self->retry_after = keep(retry_after);
+    self->stand_in = Py_XNewRef(stand_in); /* None may be what stands in */
+    self->stands_by_call = stands_by_call;
+    self->asks = asks;
+    self->threads = threads;
+    if (threads && self->mode == HF_ENFORCE && self->n_steps == 1)
+        self->threaded_at = 0;
     Py_RETURN_NONE;
 }

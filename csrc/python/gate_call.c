@@ -35,21 +35,6 @@ run(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
     return PyObject_Vectorcall(fn, args + 1, (size_t)(nargs - 1), kwnames);
 }
 
-/* A guarded generator, made by _generator(stream) or, where it may be made again, with how. */
-PyObject *
-hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *fn,
-               PyObject *const *args, size_t nargsf, PyObject *kwnames)
-{
-    PyObject *tuple, *dict;
-    if (!gate->controls)
-        return PyObject_CallMethod((PyObject *)gate, drive, "N", stream);
-    if (hf_pack_call_for_python(args, nargsf, kwnames, &tuple, &dict) < 0) {
-        Py_DECREF(stream);
-        return NULL;
-    }
-    return PyObject_CallMethod((PyObject *)gate, drive, "NONN", stream, fn, tuple, dict);
-}
-
 /* What call() got from a plain function is to run yet: it is guarded, or refused where only acall() could. */
 static PyObject *Py_NO_INLINE
 hand_over_late(GateObject *self, hf_pass *pass, hf_late late, PyObject *result, PyObject *fn,
@@ -265,23 +250,6 @@ hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObjec
     if (need_callable("try_acall", args, nargs) < 0 || hf_need_made((GateObject *)op) < 0)
         return NULL;
     return hf_coroutine_call((GateObject *)op, HF_FOR_OUTCOME, args, nargs, kwnames);
-}
-
-/* A permit or a `with` block cannot be run again, and nothing can stand in for it. */
-int
-hf_need_no_rerun(GateObject *gate)
-{
-    if (!gate->reruns)
-        return hf_need_made(gate);
-    PyErr_Format(PyExc_TypeError,
-                 "%R has a retry or a fallback, which cannot run a block again: use it as a "
-                 "decorator or with call()%s",
-                 (PyObject *)gate,
-                 gate->kind == HF_KIND_RETRY
-                     ? ", or write 'for attempt in retry.attempts():' (in a coroutine 'async for') "
-                       "and 'with attempt:' around the block"
-                     : "");
-    return -1;
 }
 
 PyObject *

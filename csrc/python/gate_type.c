@@ -6,8 +6,6 @@
 
 #include <structmember.h>
 
-PyTypeObject *hf_gate_type;
-
 /* ---- what the Python side asks of its own step ---- */
 
 /* Raise a rejection by this step, which its kernel has counted: _refuse(reason, retry_after_ns, type). */
@@ -40,171 +38,6 @@ gate_refuse(PyObject *op, PyObject *args)
     return NULL;
 }
 
-/* What follows is bound to every gate, and makes sense for one kind of step. */
-static int
-need_kind(const GateObject *self, bool right, const char *what)
-{
-    if (right)
-        return 0;
-    if (hf_need_made(self) == 0)
-        PyErr_Format(PyExc_TypeError, "%R is not a %s", (PyObject *)self, what);
-    return -1;
-}
-
-static PyObject *
-gate_try_enter(PyObject *op, PyObject *ignored)
-{
-    GateObject *self = (GateObject *)op;
-    (void)ignored;
-    if (need_kind(self, self->kind == HF_KIND_BULKHEAD, "bulkhead") < 0)
-        return NULL;
-    if (self->mode == HF_OFF || hf_bulkhead_try_enter(self->cell))
-        Py_RETURN_TRUE;
-    if (self->mode != HF_OBSERVE)
-        Py_RETURN_FALSE;
-    hf_bulkhead_force_enter(self->cell);
-    hf_count(&self->observed, 1);
-    Py_RETURN_TRUE;
-}
-
-/*
- * Give back a place that was kept for what went on in threads: _leave_place(place), a list of when it was
- * taken. Emptied here and at once, so that it is given back once, whoever is interrupted on the way.
- */
-static PyObject *
-gate_leave_place(PyObject *op, PyObject *place)
-{
-    GateObject *self = (GateObject *)op;
-    hf_pass pass;
-    long long since_ns = 0;
-    if (need_kind(self, self->kind == HF_KIND_BULKHEAD, "bulkhead") < 0)
-        return NULL;
-    if (!PyList_Check(place)) {
-        PyErr_SetString(PyExc_TypeError, "a slot is a list with the time at which it was taken");
-        return NULL;
-    }
-    PyObject *tuple = PyList_AsTuple(place);
-    bool is_held = tuple != NULL && PyTuple_GET_SIZE(tuple) > 0;
-    if (is_held && (!PyArg_ParseTuple(tuple, "L", &since_ns) ||
-                    PyList_SetSlice(place, 0, PY_SSIZE_T_MAX, NULL) < 0))
-        Py_CLEAR(tuple);
-    if (tuple == NULL)
-        return NULL;
-    Py_DECREF(tuple);
-    if (!is_held)
-        Py_RETURN_NONE;
-    hf_pass_init(&pass);
-    pass.hold[0].since_ns = since_ns;
-    Py_INCREF(op); /* who is let in may let go of it */
-    int left = hf_step_leave(self, &pass, &pass.hold[0], NULL, HF_SUCCESS, HF_NOTHING_HELD);
-    Py_DECREF(op);
-    return left < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-/* ---- a limiter's tokens ---- */
-
-static inline int
-need_limiter(const GateObject *self)
-{
-    return need_kind(self, self->kind == HF_KIND_BUCKET || self->kind == HF_KIND_SLIDING,
-                     "rate limiter");
-}
-
-static uint64_t
-most_tokens(const GateObject *self)
-{
-    uint64_t most = UINT64_MAX;
-    for (int cell = 0; cell < self->n_cells; cell++) {
-        uint64_t burst = self->kind == HF_KIND_BUCKET ? hf_bucket_rate(self->cells[cell]).burst
-                                                      : hf_sliding_limit(self->cells[cell]);
-        if (burst < most)
-            most = burst;
-    }
-    return most;
-}
-
-/* Set a ValueError that shows n: short, and whatever its repr does. */
-static void
-refuse_weight(PyObject *n, uint64_t most)
-{
-    PyObject *shown = PyObject_Repr(n);
-    if (shown == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
-        PyErr_Clear();
-        shown = PyUnicode_FromFormat("<%.60s without a repr>", Py_TYPE(n)->tp_name);
-    }
-    if (shown == NULL)
-        return;
-    PyErr_Format(PyExc_ValueError, "n: got %.80U, allowed an integer from 1 to %llu, the burst",
-                 shown, (unsigned long long)most);
-    Py_DECREF(shown);
-}
-
-/* A number of tokens: an int, no bool, from 1 to the burst. 0: a ValueError is set. */
-static uint64_t
-weight_of(const GateObject *self, PyObject *n)
-{
-    if (need_limiter(self) < 0)
-        return 0;
-    uint64_t most = most_tokens(self);
-    if (PyLong_Check(n) && !PyBool_Check(n)) {
-        unsigned long long weight = PyLong_AsUnsignedLongLong(n);
-        if (weight == (unsigned long long)-1 && PyErr_Occurred())
-            PyErr_Clear(); /* negative or huge: out of range in any case */
-        else if (weight >= 1 && weight <= most)
-            return weight;
-    }
-    refuse_weight(n, most);
-    return 0;
-}
-
-static PyObject *
-gate_weight(PyObject *op, PyObject *n)
-{
-    return weight_of((GateObject *)op, n) == 0 ? NULL : Py_NewRef(n);
-}
-
-static PyObject *
-gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    GateObject *self = (GateObject *)op;
-    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    uint64_t n = 1;
-    if (nargs + nkw > 1 ||
-        (nkw == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "n") != 0)) {
-        PyErr_SetString(PyExc_TypeError, "try_acquire() takes one argument, n");
-        return NULL;
-    }
-    if (nargs + nkw == 1 ? (n = weight_of(self, args[0])) == 0 : need_limiter(self) < 0)
-        return NULL;
-    if (self->mode == HF_OFF || hf_limiter_take(self, n, hf_clock_now_ns(self->clock)))
-        Py_RETURN_TRUE;
-    if (self->mode != HF_OBSERVE)
-        Py_RETURN_FALSE;
-    hf_count(&self->observed, 1);
-    Py_RETURN_TRUE;
-}
-
-/* How long until n tokens are there: _wait_ns(n). */
-static PyObject *
-gate_wait_ns(PyObject *op, PyObject *n)
-{
-    GateObject *self = (GateObject *)op;
-    uint64_t weight = weight_of(self, n);
-    if (weight == 0)
-        return NULL;
-    return PyLong_FromLongLong(hf_limiter_wait_ns(self, weight, hf_clock_now_ns(self->clock)));
-}
-
-/* Before the cells of a limiter are cleared, and after: tokens taken before that are not given back. */
-static PyObject *
-gate_count_clear(PyObject *op, PyObject *ignored)
-{
-    (void)ignored;
-    /* Seen by whoever takes tokens that the clearing has brought. */
-    (void)hf_fetch_add_seq_cst(&((GateObject *)op)->clears, 1);
-    Py_RETURN_NONE;
-}
-
 /* ---- life ---- */
 
 static PyObject *
@@ -221,18 +54,6 @@ gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->steps = &self->own;
     self->n_steps = 1;
     return (PyObject *)self;
-}
-
-/* -1, with a RuntimeError, for a gate that was neither bound nor composed: it guards nothing. */
-int
-hf_need_made(const GateObject *self)
-{
-    if (self->kind != HF_KIND_NONE)
-        return 0;
-    PyErr_Format(PyExc_RuntimeError,
-                 "%.200s.__init__() did not call super().__init__(), so this policy guards nothing",
-                 Py_TYPE(self)->tp_name);
-    return -1;
 }
 
 static int
@@ -376,7 +197,7 @@ static PyMethodDef gate_methods[] = {
     {"_attempt_made", hf_gate_attempt_made, METH_VARARGS, NULL},
     {"_pause_ended", hf_gate_pause_ended, METH_VARARGS, NULL},
     {"_check_begin", hf_gate_check_begin, METH_NOARGS, NULL},
-    {"_leave_place", gate_leave_place, METH_O, NULL},
+    {"_leave_place", hf_gate_leave_place, METH_O, NULL},
     {"_aopen", hf_gate_aopen, METH_O, NULL},
     {"_await", hf_gate_await, METH_VARARGS, NULL},
     {"_call_within", hf_gate_call_within, METH_O, NULL},
@@ -391,17 +212,17 @@ static PyMethodDef gate_methods[] = {
      "    Collected unsettled it frees its place and proves nothing.\n\n"
      "Raises:\n    Rejected: No call is admitted."},
     {"_apermit", hf_gate_apermit, METH_NOARGS, NULL},
-    {"_try_enter", gate_try_enter, METH_NOARGS,
+    {"_try_enter", hf_gate_try_enter, METH_NOARGS,
      "_try_enter($self, /)\n--\n\n"
      "Take a place if one is free and nobody waits for it. Never blocks.\n\n"
      "Returns:\n    True: the caller is inside and must leave() exactly once."},
-    {"_try_take", FAST(gate_try_take), METH_FASTCALL | METH_KEYWORDS,
+    {"_try_take", FAST(hf_gate_try_take), METH_FASTCALL | METH_KEYWORDS,
      "_try_take($self, /, n=1)\n--\n\n"
      "Take n tokens if they are there. Never waits.\n\n"
      "Raises:\n    ValueError: n is no whole number from 1 to the burst."},
-    {"_weight", gate_weight, METH_O, NULL},
-    {"_wait_ns", gate_wait_ns, METH_O, NULL},
-    {"_count_clear", gate_count_clear, METH_NOARGS, NULL},
+    {"_weight", hf_gate_weight, METH_O, NULL},
+    {"_wait_ns", hf_gate_wait_ns, METH_O, NULL},
+    {"_count_clear", hf_gate_count_clear, METH_NOARGS, NULL},
     {"call", FAST(hf_gate_call), METH_FASTCALL | METH_KEYWORDS,
      "call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return what it returns.\n\n"

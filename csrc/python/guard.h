@@ -18,6 +18,13 @@ typedef struct {
     hf_au16 late;   /* hf_late: what came late from it, if anything did */
 } GuardObject;
 
+/* What the function it guards gives when it is called. */
+static inline hf_callable
+hf_guard_kind(const PyObject *op)
+{
+    return (hf_callable)((const GuardObject *)op)->kind;
+}
+
 /* tp_getattro, tp_setattro and __dir__: the attributes a function has. */
 PyObject *hf_guard_getattro(PyObject *op, PyObject *name);
 int hf_guard_setattro(PyObject *op, PyObject *name, PyObject *value);

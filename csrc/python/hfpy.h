@@ -1,28 +1,5 @@
 /*
- * The native gate: what its parts share.
- *
- *   gate_enter.c  the way in, step by step; gate_leave.c: the way out, in reverse; judge.c: what an
- *                 exception or a result means to a step; probe.c: who is inside of a probe
- *   gate_run.c    a call through a gate with retries, timeouts or fallbacks; gate_unwind.c: its way out;
- *                 retry.c, timeout.c: what those two decide on it; deadline.c: deadlines;
- *                 deadline_flow.c: which is in force where;
- *                 alarm.c: what a coroutine does with its alarms; alarm_queue.c: those of one timeout
- *                 in one event loop, and its timer; alarm_loop.c: which loop and task there are
- *   gate_type.c   Gate, the C base of every policy and of Pipeline; gate_bind.c, gate_equip.c: what one
- *                 is made of; gate_call.c: calls through it
- *   own_methods.c what its subclasses get, for cheaper calls
- *   guard.c       Guard, the guarded callable (vectorcall); guard_face.c: what it looks like;
- *                 callable_kind.c: what a callable gives; late.c: results that are to run yet
- *   coroutine.c   GuardedCoroutine, the guarded awaitable (am_send); coroutine_drive.c: its steps;
- *                 coroutine_run.c: the same where it may be run again; coroutine_throw.c: exceptions
- *                 into it; coroutine_inner.c: what it drives; coroutine_stop.c: its result;
- *                 coroutine_wrapper.c: what its __await__() gives to Python code
- *   entry.c       what `with policy:` leaves on the interpreter's stack; entry_open.c: entries
- *                 without an owner; done.c: what leaving an `async with` answers
- *   permit.c      Permit, an admission held by hand
- *   outcome.c     Outcome, the answer of try_call
- *   rejected.c    Rejected; rejected_classes.c: HoldfastError and the classes of rejections
- *   module.c      the module
+ * The native gate: what its parts share. ARCHITECTURE.md has its files, from the ground up.
  *
  * A policy is a gate of one step; a pipeline is a gate of many. Steps are entered in order and left in
  * reverse. What a call holds meanwhile is an hf_pass: on the C stack of a guarded call, inside the
@@ -55,17 +32,18 @@
 #define HF_MAX_STEPS 16
 #define HF_MAX_CELLS 8 /* limits that one rate limiter applies together */
 
-typedef enum {
-    HF_KIND_NONE,
-    HF_KIND_BREAKER,
-    HF_KIND_BUCKET,
-    HF_KIND_SLIDING,
-    HF_KIND_BULKHEAD,
-    HF_KIND_TIMEOUT, /* this and the next two control the call: see control.h */
-    HF_KIND_RETRY,
-    HF_KIND_FALLBACK,
-    HF_KIND_PIPELINE
-} hf_kind;
+/* The kinds of steps: its name here, its word in Python, and whose verbs it has (step_*.c; see steps.h). */
+#define HF_STEP_KINDS(X)                                                                           \
+    X(BREAKER, "breaker", breaker)                                                                 \
+    X(BUCKET, "bucket", limiter)                                                                   \
+    X(SLIDING, "sliding", limiter)                                                                 \
+    X(BULKHEAD, "bulkhead", bulkhead)                                                              \
+    X(TIMEOUT, "timeout", timeout)                                                                 \
+    X(RETRY, "retry", retry)                                                                       \
+    X(FALLBACK, "fallback", fallback)
+
+#define HF_KIND_NAME(KIND, word, verbs) HF_KIND_##KIND,
+typedef enum { HF_KIND_NONE, HF_STEP_KINDS(HF_KIND_NAME) HF_KIND_PIPELINE } hf_kind;
 typedef enum { HF_ENFORCE, HF_OBSERVE, HF_OFF } hf_mode;
 
 typedef struct GateObject GateObject;
@@ -176,7 +154,7 @@ struct GateObject {
     PyObject *is_failure;               /* of a retry: whether a result is to be tried again */
     bool on_everything;                 /* on is (Exception,) */
 
-    /* what a retry, a timeout or a fallback is equipped with: gate_equip.c */
+    /* what a retry, a timeout or a fallback is equipped with: gate_bind.c */
     hf_backoff *backoff; /* NULL: asked in Python, as `own_backoff` */
     hf_budget *budget;
     hf_clock *budget_clock;
@@ -206,7 +184,18 @@ struct GateObject {
     hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
 };
 
-extern uint32_t hf_fork_epoch;
+extern uint32_t hf_fork_epoch; /* types.c */
+
+/* ---- exceptions.c ---- */
+void hf_chain(PyObject *before);
+PyObject *hf_attribute_or_null(PyObject *op, const char *name);
+PyObject *hf_attribute_if_any(PyObject *op, PyObject *name);
+
+/* ---- refusal.c ---- */
+hf_entering hf_step_refuse(GateObject *step, hf_refusal *why, hf_reason reason,
+                           int64_t retry_after_ns);
+int hf_step_block(GateObject *step);
+void hf_refuse(const hf_refusal *why);
 
 /* ---- forked.c ---- */
 PyObject *hf_fork_told(PyObject *module, PyObject *on);
@@ -221,26 +210,14 @@ PyObject *hf_referents(PyObject *module, PyObject *one);
 hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);
 int hf_gate_enter_blocking(GateObject *gate, hf_pass *pass);
 int hf_gate_enter_block(GateObject *gate, hf_pass *pass);
-int hf_step_block(GateObject *step);
 PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
 int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
 int hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception);
 void hf_gate_waited(GateObject *gate, hf_pass *pass);
-int hf_step_let_in(GateObject *step);
-int hf_report_change(GateObject *step, hf_change change);
-void hf_chain(PyObject *before);
-bool hf_limiter_take(const GateObject *step, uint64_t n, int64_t now);
-void hf_limiter_refund(const GateObject *step, int cells, uint64_t n, int64_t taken_ns);
-int64_t hf_limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now);
 int hf_gate_undo(GateObject *gate, hf_pass *pass);
 int hf_gate_abandon(GateObject *gate, hf_pass *pass);
 void hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran);
-void hf_refuse(const hf_refusal *why);
 hf_entering hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why);
-int hf_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
-                  int outcome, int64_t end_ns);
-int hf_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold);
-int hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold);
 
 static inline void
 hf_pass_init(hf_pass *pass)
@@ -327,27 +304,27 @@ void hf_groups_begin(hf_groups *groups, PyObject *group);
 void hf_groups_add(hf_groups *groups, PyObject *group);
 PyObject *hf_groups_next(hf_groups *groups);
 
-/* ---- rejected.c, rejected_classes.c ---- */
+/* ---- rejected.c ---- */
 extern PyObject *hf_error_type, *hf_rejected_type;
 int hf_reason_of_word(const char *word);
 int hf_tell_refusal(const hf_refusal *why);
 PyObject *hf_rejected_new(const hf_refusal *why, PyObject *type);
 
-/* ---- types ---- */
+/* ---- types.c ---- */
 extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,
     *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
+int hf_need_made(const GateObject *gate);
+int hf_need_kind(const GateObject *self, bool right, const char *what);
 
 int hf_rejected_ready(PyObject *module);
 int hf_gate_ready(PyObject *module);
-int hf_need_made(const GateObject *gate);
 int hf_guard_ready(PyObject *module);
 int hf_coroutine_ready(PyObject *module);
 int hf_permit_ready(PyObject *module);
 int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
 
-/* ---- gate_bind.c, gate_equip.c, gate_call.c: methods of Gate ---- */
-void *hf_struct_of(PyObject *binding, const char *kind);
+/* ---- gate_bind.c, gate_call.c: methods of Gate ---- */
 PyObject *hf_gate_equip(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                                PyObject *kwnames);
@@ -366,8 +343,15 @@ PyObject *hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, P
 PyObject *hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames);
 int hf_need_no_rerun(GateObject *gate);
-PyObject *hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *fn,
-                         PyObject *const *args, size_t nargsf, PyObject *kwnames);
+/* ---- step_bulkhead.c, step_limiter.c: methods of Gate ---- */
+PyObject *hf_gate_try_enter(PyObject *op, PyObject *ignored);
+PyObject *hf_gate_leave_place(PyObject *op, PyObject *place);
+PyObject *hf_gate_weight(PyObject *op, PyObject *n);
+PyObject *hf_gate_try_take(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames);
+PyObject *hf_gate_wait_ns(PyObject *op, PyObject *n);
+PyObject *hf_gate_count_clear(PyObject *op, PyObject *ignored);
+
 PyObject *hf_gate_permit(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_apermit(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs);
@@ -394,9 +378,6 @@ hf_is_guard(const PyObject *op)
            Py_IS_TYPE(op, hf_asking_guard_type);
 }
 
-PyObject *hf_attribute_or_null(PyObject *op, const char *name);
-PyObject *hf_attribute_if_any(PyObject *op, PyObject *name);
-hf_callable hf_guard_kind(const PyObject *guard);
 PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
 
 /* ---- coroutine.c ---- */
@@ -473,18 +454,18 @@ hf_late_result(PyObject *op)
     return op != NULL && hf_may_come_late(op) ? hf_late_kind(op) : HF_NOT_LATE;
 }
 
-/* ---- gate_run.c ---- */
+/* ---- invoke.c, gate_run.c ---- */
 int hf_pack_call(PyObject *const *args, size_t nargsf, PyObject *kwnames, PyObject **tuple,
                  PyObject **dict);
 PyObject *hf_invoke(PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+PyObject *hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *fn,
+                         PyObject *const *args, size_t nargsf, PyObject *kwnames);
 int hf_pack_call_for_python(PyObject *const *args, size_t nargsf, PyObject *kwnames,
                             PyObject **tuple, PyObject **dict);
 PyObject *hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
                            PyObject *kwnames, bool puts_off, hf_late *late);
 
-/* ---- permit.c, entry.c, entry_open.c, done.c, outcome.c ---- */
-extern PyObject *hf_done;
-int hf_done_ready(PyObject *module);
+/* ---- permit.c, entry.c, entry_open.c, outcome.c ---- */
 const hf_pass *hf_entry_pass(PyObject *op, const GateObject **gate);
 const hf_pass *hf_permit_pass(PyObject *op, const GateObject **gate);
 const hf_pass *hf_coroutine_pass(PyObject *op, const GateObject **gate);

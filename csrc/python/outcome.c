@@ -5,8 +5,6 @@
 
 #include <structmember.h>
 
-PyTypeObject *hf_outcome_type;
-
 typedef struct {
     PyObject_HEAD
     PyObject *value;

@@ -6,8 +6,6 @@
 
 #include <structmember.h>
 
-PyTypeObject *hf_permit_type;
-
 typedef struct {
     PyObject_HEAD
     PyObject *weakrefs;

@@ -1,13 +1,21 @@
 /*
- * Rejected, what a refused call raises; its classes are in rejected_classes.c. A rejection is built
+ * Rejected, what a refused call raises, and its classes. A rejection is built
  * without running Python and raised without an earlier exception as its context: an open breaker must
  * cost next to nothing and keep nothing alive.
  */
-#include "rejected.h"
+#include "hfpy.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <structmember.h>
+
+typedef struct {
+    PyBaseExceptionObject base;
+    PyObject *policy; /* None after unpickling */
+    PyObject *name;
+    PyObject *reason;
+    double retry_after; /* seconds; NaN: unknown */
+} RejectedObject;
 
 /* The words, interned once: a rejection only takes a reference. */
 static const char *const reason_words[HF_REASONS] = {"closed",      "half-open", "open",
@@ -60,11 +68,13 @@ rejected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+static void rejected_dealloc(PyObject *op);
+
 /* One of the classes made here, as against one that Python code has derived from them. */
 static inline bool
 is_ours(const PyTypeObject *type)
 {
-    return type->tp_dealloc == hf_rejected_dealloc;
+    return type->tp_dealloc == rejected_dealloc;
 }
 
 /* What BaseException.__new__() makes of no arguments, with its memory at hand. */
@@ -138,8 +148,8 @@ rejected_init(PyObject *op, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-int
-hf_rejected_traverse(PyObject *op, visitproc visit, void *arg)
+static int
+rejected_traverse(PyObject *op, visitproc visit, void *arg)
 {
     RejectedObject *self = (RejectedObject *)op;
     Py_VISIT(Py_TYPE(op));
@@ -149,8 +159,8 @@ hf_rejected_traverse(PyObject *op, visitproc visit, void *arg)
     return ((PyTypeObject *)PyExc_Exception)->tp_traverse(op, visit, arg);
 }
 
-int
-hf_rejected_clear(PyObject *op)
+static int
+rejected_clear(PyObject *op)
 {
     RejectedObject *self = (RejectedObject *)op;
     Py_CLEAR(self->policy);
@@ -168,7 +178,7 @@ keep_at_hand(PyObject *op)
     RejectedObject *self = (RejectedObject *)op;
     if (!is_ours(type) || self->base.context != NULL || self->base.cause != NULL)
         return false;
-    hf_rejected_clear(op); /* others may die of it, and be kept */
+    rejected_clear(op); /* others may die of it, and be kept */
     if (n_free_rejections == HF_FREE_REJECTIONS)
         return false;
     free_rejections[n_free_rejections++] = self;
@@ -180,15 +190,15 @@ keep_at_hand(PyObject *op)
 #endif
 }
 
-void
-hf_rejected_dealloc(PyObject *op)
+static void
+rejected_dealloc(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     if (keep_at_hand(op))
         return;
-    Py_TRASHCAN_BEGIN(op, hf_rejected_dealloc); /* a chain of causes may be long */
-    hf_rejected_clear(op);
+    Py_TRASHCAN_BEGIN(op, rejected_dealloc); /* a chain of causes may be long */
+    rejected_clear(op);
     PyObject_GC_Track(op); /* the base untracks it again */
     ((PyTypeObject *)PyExc_Exception)->tp_dealloc(op);
     Py_DECREF(type);
@@ -362,9 +372,9 @@ static PyType_Slot rejected_slots[] = {
      "The call did not run: a policy refused it.\n\nAttributes: policy, name, reason, retry_after (seconds or None)."},
     {Py_tp_new, rejected_new},
     {Py_tp_init, rejected_init},
-    {Py_tp_dealloc, hf_rejected_dealloc},
-    {Py_tp_traverse, hf_rejected_traverse},
-    {Py_tp_clear, hf_rejected_clear},
+    {Py_tp_dealloc, rejected_dealloc},
+    {Py_tp_traverse, rejected_traverse},
+    {Py_tp_clear, rejected_clear},
     {Py_tp_str, rejected_str},
     {Py_tp_repr, rejected_repr},
     {Py_tp_members, rejected_members},
@@ -373,15 +383,15 @@ static PyType_Slot rejected_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec hf_rejected_spec = {
+static PyType_Spec rejected_spec = {
     .name = "holdfast.errors.Rejected",
     .basicsize = sizeof(RejectedObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = rejected_slots,
 };
 
-int
-hf_rejected_words_ready(void)
+static int
+rejected_words_ready(void)
 {
     no_args = PyTuple_New(0);
     for (int reason = 0; reason < HF_REASONS; reason++) {
@@ -390,4 +400,115 @@ hf_rejected_words_ready(void)
             return -1;
     }
     return no_args == NULL ? -1 : 0;
+}
+
+/* ---- HoldfastError and the classes of rejections: names, codes, summaries ---- */
+
+#include <string.h>
+
+/* The classes, by the module that shows them: name, what happened, code, summary. */
+static const char *const classes[][4] = {
+    {"holdfast.errors.CircuitOpenError", "The circuit breaker admits no call, or no further probe.",
+     "CIRCUIT_OPEN", "circuit breaker is open"},
+    {"holdfast.errors.RateLimitedError", "The rate limiter has no tokens left, or none in time.",
+     "RATE_LIMITED", "rate limit exceeded"},
+    {"holdfast.errors.BulkheadFullError",
+     "Every place of the bulkhead is taken, and every place to wait for one.", "BULKHEAD_FULL",
+     "bulkhead is full"},
+    {"holdfast.errors.BulkheadTimeoutError",
+     "No place of the bulkhead came free within the longest wait.", "BULKHEAD_TIMEOUT",
+     "bulkhead wait timeout"},
+    {"holdfast.errors.ShedError", "The call was shed to keep the latency of the others.", "SHED",
+     "load is shed"},
+    {"holdfast.errors.EmergencyModeError",
+     "The system runs in emergency mode, which this call is no part of.", "EMERGENCY_MODE",
+     "system in emergency mode"},
+};
+
+/* Of the layout of an Exception, which RejectedObject continues: a class statement would add to it. */
+static int
+error_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(op));
+    return ((PyTypeObject *)PyExc_Exception)->tp_traverse(op, visit, arg);
+}
+
+static int
+error_clear(PyObject *op)
+{
+    return ((PyTypeObject *)PyExc_Exception)->tp_clear(op);
+}
+
+static PyType_Slot error_slots[] = {
+    {Py_tp_traverse, error_traverse},
+    {Py_tp_clear, error_clear},
+    {Py_tp_doc, "Base of every error that holdfast raises. `code` is a stable word for machines."},
+    {0, NULL},
+};
+
+static PyType_Spec error_spec = {
+    .name = "holdfast.errors.HoldfastError",
+    .basicsize = sizeof(PyBaseExceptionObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = error_slots,
+};
+
+static int
+set_words(PyObject *type, const char *code, const char *summary)
+{
+    PyObject *code_text = PyUnicode_FromString(code), *summary_text = PyUnicode_FromString(summary);
+    int answer = code_text == NULL || summary_text == NULL ||
+                 PyObject_SetAttrString(type, "code", code_text) < 0 ||
+                 PyObject_SetAttrString(type, "summary", summary_text) < 0;
+    Py_XDECREF(code_text);
+    Py_XDECREF(summary_text);
+    return answer ? -1 : 0;
+}
+
+/* The first is filled in for each class. A heap type inherits none of the others. */
+static PyType_Slot class_slots[] = {
+    {Py_tp_doc, NULL},
+    {Py_tp_dealloc, rejected_dealloc},
+    {Py_tp_traverse, rejected_traverse},
+    {Py_tp_clear, rejected_clear},
+    {0, NULL},
+};
+
+static int
+add_class(PyObject *module, const char *const about[4])
+{
+    PyType_Spec spec = {
+        .name = about[0],
+        .basicsize = sizeof(RejectedObject),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+        .slots = class_slots,
+    };
+    class_slots[0].pfunc = (void *)about[1];
+    PyObject *cls = PyType_FromSpecWithBases(&spec, hf_rejected_type);
+    if (cls == NULL)
+        return -1;
+    int answer = set_words(cls, about[2], about[3]) < 0 ||
+                 PyModule_AddObjectRef(module, strrchr(about[0], '.') + 1, cls) < 0;
+    Py_DECREF(cls);
+    return answer ? -1 : 0;
+}
+
+int
+hf_rejected_ready(PyObject *module)
+{
+    hf_error_type = PyType_FromSpecWithBases(&error_spec, PyExc_Exception);
+    if (rejected_words_ready() < 0 || hf_error_type == NULL ||
+        set_words(hf_error_type, "HOLDFAST_ERROR", "holdfast error") < 0)
+        return -1;
+    hf_rejected_type = PyType_FromSpecWithBases(&rejected_spec, hf_error_type);
+    if (hf_rejected_type == NULL || set_words(hf_rejected_type, "REJECTED", "call rejected") < 0)
+        return -1;
+    if (PyModule_AddObjectRef(module, "HoldfastError", hf_error_type) < 0 ||
+        PyModule_AddObjectRef(module, "Rejected", hf_rejected_type) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (add_class(module, classes[i]) < 0)
+            return -1;
+    }
+    return 0;
 }

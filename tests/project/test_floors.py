@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.project.floors import faults
+from tests.project.gate_files import circles, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,3 +78,39 @@ def test_imports_from_below_and_beside_are_fine(tmp_path):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(source)
     assert faults(tmp_path) == []
+
+
+def test_no_file_of_the_gate_needs_one_that_needs_it():
+    assert circles(ROOT / "csrc" / "python") == []
+
+
+def test_the_gates_files_need_what_they_are_known_to_need():
+    needed = needs(ROOT / "csrc" / "python")
+    assert "hf_breaker_step_enter" in needed["steps.c"]["step_breaker.c"]  # made by a macro
+    assert "hf_fork_epoch" in needed["guard.c"]["types.c"]  # an object, by an inline function
+    assert "hf_chain" in needed["step_breaker.c"]["exceptions.c"]  # a function
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("void\nhf_low(void)\n{\n    hf_high();\n}", "void\nhf_high(void)\n{\n    hf_low();\n}"),
+        ("int hf_low;\nint *at = &hf_high;", "int hf_high = 1;\nint *at = &hf_low;"),
+        (
+            "void\nhf_low(void)\n{\n}\nint x = sizeof hf_high_of();",
+            "HF_MADE(high)\nint y = hf_low();",
+        ),
+    ],
+)
+def test_a_planted_circle_is_found(tmp_path, low, high):
+    (tmp_path / "all.h").write_text(
+        "#define HF_MADE(name) \\\n    int hf_##name##_of(void) \\\n    { \\\n    }\n"
+    )
+    (tmp_path / "low.c").write_text(low)
+    (tmp_path / "high.c").write_text(high)
+    assert [line.split(" for ")[0] for line in circles(tmp_path)] == [
+        "high.c needs low.c",
+        "low.c needs high.c",
+    ]
+    (tmp_path / "low.c").write_text(low.replace("hf_high", "other"))
+    assert circles(tmp_path) == []

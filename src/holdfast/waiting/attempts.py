@@ -1,7 +1,7 @@
 """`for attempt in retry.attempts():` and `async for`: a retry around a block of code.
 
 Owns the loop; whether there is another attempt, and after how long, is decided where it is for
-calls (``csrc/python/retry.c``).
+calls (``csrc/python/step_retry.c``).
 """
 
 from __future__ import annotations

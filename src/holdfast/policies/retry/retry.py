@@ -1,7 +1,7 @@
 """Retry: tries again what failed, after a while, as long as that helps.
 
 Owns the settings, the face, and what is asked of Python code: predicates, hooks, notes. When a call
-is tried again is ``csrc/python/retry.c`` with ``hf_retry.h``; the pauses are the driver's.
+is tried again is ``csrc/python/step_retry.c`` with ``hf_retry.h``; the pauses are the driver's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """AdaptiveTimeout: a timeout whose duration follows what calls take, within bounds.
 
 Owns the settings and the face; the rule is ``hf_adaptive_timeout.h``, which calls are samples
-``csrc/python/timeout.c``.
+``csrc/python/step_timeout.c``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Timeout: how long a call may take, and the deadline that everything inside of it sees.
 
 Owns the settings and the face; what a deadline means on the way in and out is
-``csrc/python/timeout.c``, the waiting, the timers and the threads are the driver's.
+``csrc/python/step_timeout.c``, the waiting, the timers and the threads are the driver's.
 """
 
 from __future__ import annotations

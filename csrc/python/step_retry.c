@@ -4,7 +4,7 @@
  * Everything plain is decided here; Python is asked for predicates and hooks, and told of every retry
  * where somebody listens.
  */
-#include "control.h"
+#include "steps.h"
 
 static PyObject *retry_after_name;
 hf_au32 hf_retrying_off;
@@ -25,9 +25,10 @@ now_ns(const GateObject *step)
 /* ---- in ---- */
 
 /* Not begun where the time that is left is over already. */
-hf_entering
-hf_retry_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static hf_entering
+enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
+    (void)why;
     const hf_course *course = pass->course;
     bool shared = pass->clock == step->clock;
     hold->retry.retries = 0;
@@ -256,8 +257,8 @@ record(GateObject *step, bool failed)
 }
 
 /* The call is a success. -1: one that listens, to a call that a retry has saved, ended it. */
-int
-hf_retry_succeed(GateObject *step, const hf_hold *hold)
+static int
+succeed(GateObject *step, const hf_hold *hold)
 {
     hf_retry_count_success(step->cell, hold->retry.retries);
     record(step, false);
@@ -308,7 +309,7 @@ leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **
     hf_retry *kernel = step->cell;
     int again = hf_ask("on_result", step->is_failure, *result);
     if (again == 0) {
-        if (hf_retry_succeed(step, hold) < 0)
+        if (succeed(step, hold) < 0)
             Py_CLEAR(*result);
         return false;
     }
@@ -328,8 +329,8 @@ leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **
  * An attempt has ended, with `*result` or, with NULL, the exception that is set. True: another one is to
  * follow after course->pause_ns.
  */
-bool
-hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
+static bool
+leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
 {
     GateObject *step = gate->steps[at];
     hf_hold *hold = &pass->hold[at];
@@ -338,7 +339,7 @@ hf_retry_leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
         again = leave_raised(step, pass, hold);
     else if (step->is_failure != NULL && !pass->course->keeps)
         again = leave_returned(step, pass, hold, result);
-    else if (hf_retry_succeed(step, hold) < 0)
+    else if (succeed(step, hold) < 0)
         Py_CLEAR(*result);
     if (again) {
         pass->course->pause_ns = hold->retry.previous_ns;
@@ -363,15 +364,167 @@ hf_retry_paused(GateObject *step, const hf_hold *hold, bool interrupted)
 }
 
 /* The call is dropped: while it ran, or in the pause of this retry. */
-void
-hf_retry_abandon(GateObject *step, const hf_pass *pass, const hf_hold *hold)
+static int
+abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     const hf_course *course = pass->course;
     if (course == NULL)
-        return; /* a stream, which this let go of at the first item */
+        return 0; /* a stream, which this let go of at the first item */
     bool pauses = course->pausing && hold == &pass->hold[pass->entered - 1];
     if (pauses)
         hf_retry_paused(step, hold, true);
     else
         hf_count(&((hf_retry *)step->cell)->gave_up[HF_RETRY_CANCELLED], 1);
+    return 0;
+}
+
+/* Left as the innermost step entered: again, perhaps after a pause, or outward. */
+hf_unwinding
+hf_retry_turn(GateObject *gate, hf_pass *pass, PyObject **result)
+{
+    hf_course *course = pass->course;
+    int at = pass->entered - 1;
+    pass->hold[at].retry.ran |= course->ran_here;
+    if (!leave(gate, at, pass, result)) {
+        course->ran_here = pass->hold[at].retry.ran;
+        return HF_UNWOUND;
+    }
+    course->ran_here = false;
+    return course->pause_ns > 0 ? HF_PAUSE : HF_AGAIN;
+}
+
+static void
+keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    (void)pass;
+    if (succeed(step, hold) < 0)
+        PyErr_WriteUnraisable((PyObject *)step); /* the stream has begun all the same */
+}
+
+HF_STEP_VERBS(retry, enter, hf_step_no_leave, hf_step_nothing_held, abandon, keep, hf_step_goes_on)
+
+/* ---- for who makes the attempts by hand ---- */
+
+static int
+need_retry(const GateObject *self)
+{
+    if (self->kind == HF_KIND_RETRY)
+        return 0;
+    if (hf_need_made(self) == 0)
+        PyErr_Format(PyExc_TypeError, "%R is not a retry", (PyObject *)self);
+    return -1;
+}
+
+/* A pass that stands inside the retry, after so many retries. -1: an exception is set. */
+static int
+stand_inside(hf_pass *pass, hf_course *course, long retries, long long previous_ns,
+             long long started_ns)
+{
+    if (hf_course_begin(course, pass, true) < 0)
+        return -1;
+    pass->entered = 1;
+    pass->hold[0].retry.retries = (uint32_t)retries;
+    pass->hold[0].retry.previous_ns = previous_ns;
+    pass->hold[0].since_ns = started_ns;
+    return 0;
+}
+
+/* The call it stood in is of this function alone. */
+static void
+step_back(hf_course *course)
+{
+    hf_course_end(course);
+    hf_course_suspend(course);
+}
+
+/* Leave with the error that is set or the result; as leave(), but the error is not raised again. */
+static bool
+leave_attempt(GateObject *self, hf_pass *pass, PyObject *error, PyObject *result)
+{
+    bool again = leave(self, 0, pass, &result);
+    Py_XDECREF(result);
+    if (again || !PyErr_Occurred())
+        return again;
+    PyObject *raised = hf_take_exception();
+    if (raised == error)
+        Py_DECREF(raised); /* the block raises it itself */
+    else
+        hf_give_exception(raised);
+    return false;
+}
+
+/*
+ * _attempt_made(retries, previous_ns, started_ns, error, result, returned, granted): an attempt has raised
+ * `error`, or returned `result`, or has ended. The delay before the next in nanoseconds is put in `granted`,
+ * a list of one: as an answer it could be lost to an interrupt, and the retry with it.
+ */
+PyObject *
+hf_gate_attempt_made(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    PyObject *error, *result, *granted;
+    long retries;
+    long long previous_ns, started_ns;
+    int returned;
+    hf_pass pass;
+    hf_course course;
+    if (need_retry(self) < 0 ||
+        !PyArg_ParseTuple(args, "lLLOOpO!:_attempt_made", &retries, &previous_ns, &started_ns,
+                          &error, &result, &returned, &PyList_Type, &granted))
+        return NULL;
+    if (self->mode == HF_OFF)
+        Py_RETURN_NONE;
+    if (stand_inside(&pass, &course, retries, previous_ns, started_ns) < 0)
+        return NULL;
+    bool again = false;
+    if (error != Py_None) {
+        hf_give_exception(Py_NewRef(error));
+        again = leave_attempt(self, &pass, error, NULL);
+    } else if (returned) {
+        again = leave_attempt(self, &pass, NULL, Py_NewRef(result));
+    } else {
+        succeed(self, &pass.hold[0]);
+    }
+    step_back(&course);
+    if (PyErr_Occurred())
+        return NULL;
+    if (!again)
+        Py_RETURN_NONE;
+    PyObject *delay = PyLong_FromLongLong(course.pause_ns);
+    if (delay == NULL || PyList_SetItem(granted, 0, delay) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* _pause_ended(retries, interrupted): before the retry of that number. */
+PyObject *
+hf_gate_pause_ended(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    long retries;
+    int interrupted;
+    if (need_retry(self) < 0 || !PyArg_ParseTuple(args, "lp:_pause_ended", &retries, &interrupted))
+        return NULL;
+    hf_hold hold = {.retry = {.retries = (uint32_t)retries}};
+    hf_retry_paused(self, &hold, interrupted);
+    Py_RETURN_NONE;
+}
+
+/* _check_begin(): raise if the time for a first attempt is over already. */
+PyObject *
+hf_gate_check_begin(PyObject *op, PyObject *ignored)
+{
+    GateObject *self = (GateObject *)op;
+    hf_pass pass;
+    hf_course course;
+    (void)ignored;
+    if (need_retry(self) < 0)
+        return NULL;
+    if (self->mode == HF_OFF)
+        Py_RETURN_NONE;
+    if (stand_inside(&pass, &course, 0, -1, 0) < 0)
+        return NULL;
+    hf_entering entered = enter(self, &pass, &pass.hold[0], NULL);
+    step_back(&course);
+    return entered == HF_IN ? Py_NewRef(Py_None) : NULL;
 }

@@ -4,7 +4,7 @@
  * In a thread the deadline is cooperative: a value that comes late is dropped. In a task an alarm cuts
  * the call short (alarm.c); what it then raises says so here.
  */
-#include "control.h"
+#include "steps.h"
 
 /* The coarse clock lags by a tick at most, which is 10 ms where the kernel ticks slowest. */
 #define HF_LAG_NS INT64_C(10000000)
@@ -73,9 +73,10 @@ enter_held(GateObject *step, hf_hold *hold, int64_t own_ns, int64_t now)
                          around.step, own_ns);
 }
 
-hf_entering
-hf_timeout_enter(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static inline hf_entering
+enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
+    (void)why;
     hf_course *course = pass->course;
     int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_now_ns(step->clock);
     int64_t own_ns = step->adaptive != NULL
@@ -144,8 +145,8 @@ drop_block(hf_hold *hold)
 }
 
 /* Put the deadline of those outside back into force, and forget the alarm. */
-void
-hf_timeout_drop(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static inline void
+drop(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
     if (course == NULL) {
@@ -170,7 +171,7 @@ hf_timeouts_forget(GateObject *gate, hf_pass *pass)
     }
     for (int at = 0; at < pass->entered && gate->controls; at++) {
         if (gate->steps[at]->kind == HF_KIND_TIMEOUT)
-            hf_timeout_drop(gate->steps[at], pass, &pass->hold[at]);
+            drop(gate->steps[at], pass, &pass->hold[at]);
     }
 }
 
@@ -381,9 +382,9 @@ is_plainly_in_time(const GateObject *step, const hf_pass *pass, const hf_deadlin
 }
 
 /* -1: a DeadlineExceededError is set, instead of a result or of what the cut raised. */
-int Py_NO_INLINE
-hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
-                 int outcome, int64_t end_ns)
+static int Py_NO_INLINE
+leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+      int64_t end_ns)
 {
     hf_course *course = pass->course;
     bool has_value = outcome == HF_UNJUDGED ? result != NULL : outcome == HF_SUCCESS;
@@ -391,7 +392,7 @@ hf_timeout_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject 
         return leave_held(step, pass, hold, has_value, outcome, end_ns);
     const hf_deadline in_force = {course->deadline.step, course->deadline.ns};
     bool own = !hf_is_same_deadline(&in_force, &hold->timeout.outer);
-    hf_timeout_drop(step, pass, hold);
+    drop(step, pass, hold);
     if (is_plainly_in_time(step, pass, &in_force, has_value, end_ns)) {
         hf_count(&((hf_timeout *)step->cell)->in_time, course->ran_here);
         return 0;
@@ -422,13 +423,13 @@ hf_timeout_is_late(const hf_pass *pass)
  * Leave with the first item of a stream, which hf_timeout_is_late() has found to be in time. It stays in
  * time whatever the clock shows by now: the item is the caller's already, so nothing can be raised.
  */
-void
-hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static void
+keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
     hf_deadline in_force = course->deadline;
     bool own = !hf_is_same_deadline(&in_force, &hold->timeout.outer);
-    hf_timeout_drop(step, pass, hold);
+    drop(step, pass, hold);
     ending ended = step->mode == HF_OBSERVE
                        ? end_of_call(step, pass, hold, in_force, true, HF_NOTHING_HELD)
                        : IN_TIME;
@@ -437,3 +438,13 @@ hf_timeout_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
     hold->timeout.limit = NULL;
     hold->timeout.block = NULL;
 }
+
+/* Left, undone or abandoned: its deadline is no more. */
+static int
+undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    drop(step, pass, hold);
+    return 0;
+}
+
+HF_STEP_VERBS(timeout, enter, leave, undo, undo, keep, hf_step_goes_on)

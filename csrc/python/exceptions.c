@@ -1,0 +1,70 @@
+/*
+ * Exceptions as Python code would leave them, and attributes that may be missing.
+ */
+#include "hfpy.h"
+
+#define HF_LONGEST_CHAIN 100 /* of exceptions; whatever is beyond may be a circle */
+
+/* Whether it is `first` or among its contexts, and theirs. */
+static bool
+in_chain(const PyObject *exception, PyObject *first)
+{
+    bool found = false;
+    Py_INCREF(first);
+    for (int i = 0; i < HF_LONGEST_CHAIN && first != NULL && !found; i++) {
+        found = first == exception;
+        Py_SETREF(first, PyException_GetContext(first));
+    }
+    Py_XDECREF(first);
+    return found;
+}
+
+/*
+ * The exception that is set was raised while `before`, which is stolen and may be NULL, was on its way:
+ * as in an `except` block it gets that as its context, at the end of what it has brought itself. Nothing
+ * is to be done where Python code was shown `before` and has raised it, or from it.
+ */
+void
+hf_chain(PyObject *before)
+{
+    if (before == NULL)
+        return;
+    PyObject *exception = hf_take_exception(), *last = Py_NewRef(exception), *context = NULL;
+    for (int i = 0; i < HF_LONGEST_CHAIN && !in_chain(last, before); i++) {
+        context = PyException_GetContext(last);
+        if (context == NULL || in_chain(context, before)) {
+            if (context != before)
+                PyException_SetContext(last, Py_NewRef(before));
+            break;
+        }
+        Py_SETREF(last, context);
+        context = NULL;
+    }
+    Py_XDECREF(context);
+    Py_DECREF(last);
+    Py_DECREF(before);
+    hf_give_exception(exception);
+}
+
+/* NULL: there is none to be had. What is no Exception, such as KeyboardInterrupt, stays set. */
+PyObject *
+hf_attribute_or_null(PyObject *op, const char *name)
+{
+    PyObject *value = PyObject_GetAttrString(op, name);
+    if (value == NULL && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear();
+    return value;
+}
+
+/* The same where it is rare that there is one: no exception is made for that. What is raised stays set. */
+PyObject *
+hf_attribute_if_any(PyObject *op, PyObject *name)
+{
+    PyObject *value = NULL;
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject_GetOptionalAttr(op, name, &value);
+#else
+    _PyObject_LookupAttr(op, name, &value);
+#endif
+    return value;
+}

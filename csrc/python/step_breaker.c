@@ -1,0 +1,128 @@
+/*
+ * One breaker on the way in and out.
+ */
+#include "steps.h"
+
+/*
+ * Tell the policy of a change of state, with whatever exception the call raised set aside.
+ * -1: the listener ended the call (KeyboardInterrupt and the like); its exception is set.
+ */
+static int
+report_change(GateObject *step, hf_change change)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_changed", "iiK", (int)change.from,
+                                           (int)change.to, (unsigned long long)change.gen);
+    if (answer == NULL) {
+        hf_chain(raised);
+        return -1;
+    }
+    Py_DECREF(answer);
+    hf_give_exception(raised);
+    return 0;
+}
+
+/* The coarse clock lags by a tick at most, which is 10 ms where the kernel ticks slowest. */
+#define HF_LAG_NS INT64_C(10000000)
+
+static hf_entering Py_NO_INLINE
+enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit,
+                   hf_refusal *why)
+{
+    hf_breaker *breaker = step->cell;
+    hf_change change = {0};
+    /*
+     * Amid an opening the coarse clock will do, or a time that was read before, and saves 20 ns a
+     * refusal. At its ends a time that lags would refuse who comes when told to, or pass for time that
+     * stepped back and cut the opening short.
+     */
+    int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
+    int64_t left = step->mode == HF_OBSERVE ? 0 : hf_breaker_refuse_fast(breaker, now, HF_LAG_NS);
+    if (left != 0)
+        return hf_step_refuse(step, why, left < 0 ? HF_REASON_FORCED_OPEN : HF_REASON_OPEN, left);
+    now = hf_clock_now_ns(step->clock);
+    bool admitted = hf_probe_admit(step, now, permit, &change);
+    if (!admitted && step->mode == HF_OBSERVE) {
+        hf_breaker_admit_observed(breaker, permit);
+        admitted = true;
+    }
+    if (change.happened && report_change(step, change) < 0) {
+        if (admitted)
+            hf_breaker_undo(breaker, permit);
+        return HF_BROKEN;
+    }
+    if (admitted) {
+        hf_probe_begin(step, permit);
+        return HF_IN;
+    }
+    return hf_step_refuse(step, why, (hf_reason)change.refused_by,
+                          hf_breaker_retry_after_ns(breaker, now));
+}
+
+static inline hf_entering
+enter_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+{
+    bool own_clock = step->timed && pass->clock != step->clock;
+    hold->since_ns = own_clock ? hf_clock_now_ns(step->clock) : HF_NOTHING_HELD;
+    if (hf_breaker_admit(step->cell, &hold->breaker))
+        return HF_IN;
+    return enter_breaker_slow(step, pass, &hold->breaker, why);
+}
+
+static int Py_NO_INLINE
+leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome,
+              int64_t end_ns)
+{
+    hf_breaker *breaker = step->cell;
+    int64_t duration = -1, now = end_ns;
+    if (step->timed) {
+        bool shared = pass->clock == step->clock;
+        now = shared && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_now_ns(step->clock);
+        /* A call that began before its breaker was put into a pipeline has not been timed. */
+        if (hold->since_ns != HF_NOTHING_HELD)
+            duration = now - hold->since_ns;
+        else if (shared)
+            duration = now - pass->now_ns;
+        if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0 &&
+            !(hold->breaker.flags & HF_PERMIT_SILENT))
+            hf_histogram_record(step->histogram, duration);
+    } else if (outcome != HF_SUCCESS) {
+        now = hf_clock_now_ns(step->clock);
+    } else if (hf_breaker_settle_fast(breaker, &hold->breaker)) {
+        return 0;
+    } else {
+        now = hf_clock_coarse_ns(step->clock);
+    }
+    hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
+    hf_probe_end(step, &hold->breaker);
+    return change.happened ? report_change(step, change) : 0;
+}
+
+static inline int
+leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+      int64_t end_ns)
+{
+    int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
+    int left = leave_breaker(step, pass, hold, verdict < 0 ? HF_IGNORED : verdict, end_ns);
+    return verdict < 0 ? -1 : left;
+}
+
+static int
+undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    (void)pass;
+    hf_breaker_undo(step->cell, &hold->breaker);
+    hf_probe_end(step, &hold->breaker);
+    return 0;
+}
+
+static int
+abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
+{
+    (void)pass;
+    hf_breaker_abandon(step->cell, &hold->breaker);
+    hf_probe_end(step, &hold->breaker);
+    return 0;
+}
+
+HF_STEP_VERBS(breaker, enter_breaker, leave, undo, abandon, hf_step_goes_on, hf_step_goes_on)
