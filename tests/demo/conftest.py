@@ -1,7 +1,5 @@
 """An upstream in a thread of this process, which answers at once, and an address without one."""
 
-from __future__ import annotations
-
 import socket
 import threading
 

@@ -1,7 +1,5 @@
 """A run's time that only moves when somebody waits or works."""
 
-from __future__ import annotations
-
 
 class ScriptedPace:
     """Jumps to every time it is asked to wait for; ``stop_at_ns`` ends the run there."""

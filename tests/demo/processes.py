@@ -1,7 +1,5 @@
 """Waiting for the end of processes that are not our children, without sleeping."""
 
-from __future__ import annotations
-
 import os
 import select
 from collections.abc import Callable

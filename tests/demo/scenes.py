@@ -1,7 +1,5 @@
 """A run in miniature, as displays and the report meet it: recorded, not played."""
 
-from __future__ import annotations
-
 from holdfast.demo.chronicle import Chronicle
 from holdfast.demo.guard import Standing
 from holdfast.demo.report import Results

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from holdfast.demo.chronicle import KEPT_ENTRIES, KEPT_OUTAGES, Chronicle, Outage

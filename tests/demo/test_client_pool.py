@@ -1,7 +1,5 @@
 """The pool of the demo's client: no call that is cut short uses it up."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import random

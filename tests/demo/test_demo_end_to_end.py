@@ -1,7 +1,5 @@
 """The demo as a user starts it: real processes, real traffic, real time."""
 
-from __future__ import annotations
-
 import os
 import pty
 import re

@@ -1,7 +1,5 @@
 """The demo's pipeline with the real policies, on outcomes that are scripted."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 

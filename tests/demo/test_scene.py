@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from holdfast.demo.scene import Recent, Trail
 from holdfast.demo.schedule import NS
 from holdfast.demo.tally import LANES, Face, Lane, Side

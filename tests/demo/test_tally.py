@@ -1,11 +1,8 @@
-from __future__ import annotations
-
-import threading
-
 import pytest
 
 from holdfast.demo.schedule import NS, Schedule
 from holdfast.demo.tally import Call, Face, Lane, Side, Tally, Verdict
+from tests.pipeline.parties import Party
 
 MS = 1_000_000
 GUARDED = Lane(Side.GUARDED, Face.THREADS)
@@ -131,9 +128,6 @@ def test_no_call_is_lost_between_threads(tally):  # GEN-03
         for _ in range(500):
             tally.record(GUARDED, call(Verdict.GOOD))
 
-    threads = [threading.Thread(target=record_many) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for party in [Party(record_many) for _ in range(8)]:
+        party.result()
     assert tally.side(Side.GUARDED).good == 4_000

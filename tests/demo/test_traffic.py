@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
@@ -10,6 +8,7 @@ from holdfast.demo.schedule import NS
 from holdfast.demo.tally import Face, Lane, Side, Trip, Verdict
 from holdfast.demo.traffic import Arrivals, Orders, RealPace, TaskTraffic, ThreadTraffic
 from tests.demo.paces import ScriptedPace
+from tests.pipeline.parties import Party
 
 MS = 1_000_000
 
@@ -80,11 +79,8 @@ def test_every_arrival_is_handed_out_once_to_many_threads():
         while (due := arrivals.take()) is not None:
             taken.append(due)
 
-    threads = [threading.Thread(target=take_all) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for party in [Party(take_all) for _ in range(4)]:
+        party.result()
     assert sorted(taken) == [n * MS for n in range(2_000)]
 
 

@@ -1,7 +1,5 @@
 """Every value that is awkward as every argument of a back-off: taken, or refused by name."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

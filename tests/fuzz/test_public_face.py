@@ -4,8 +4,6 @@ Two seconds here; `make fuzz` goes on for ten minutes, from a seed it prints. A 
 process ends the run with the stack of every thread (faulthandler).
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import pickle

@@ -1,7 +1,5 @@
 """Driven by hand, a guarded coroutine answers in every state what a native one answers."""
 
-from __future__ import annotations
-
 import asyncio
 import collections.abc
 import contextlib

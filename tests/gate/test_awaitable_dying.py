@@ -1,7 +1,5 @@
 """A guarded coroutine dies once, whatever runs while it does."""
 
-from __future__ import annotations
-
 import gc
 import sys
 import weakref

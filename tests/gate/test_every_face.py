@@ -1,7 +1,5 @@
 """What holds through every face: which policies refuse, and that ``try_call`` never raises."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,7 +1,5 @@
 """A refused, cancelled or dropped call gives back what it held: no less, and no more."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from typing import Any

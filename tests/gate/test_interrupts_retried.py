@@ -4,8 +4,6 @@ No token of the budget is lost: each retry is made, or has given its own back. S
 ``test_interrupts`` for the points.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import gc

@@ -10,6 +10,7 @@ import pytest
 from holdfast import Clock, ConfigError, ManualClock, SystemClock
 from holdfast.clock import read_clock, system_clock
 from holdfast.validation import Problems
+from tests.pipeline.parties import Party
 
 SECOND = 10**9
 
@@ -178,11 +179,8 @@ def test_threads_that_advance_at_once_add_up_and_fire_every_timer_once() -> None
         for _ in range(100):
             clock.advance_ns(1)
 
-    threads = [threading.Thread(target=move) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for party in [Party(move) for _ in range(4)]:
+        party.result()
     assert clock.now_ns() == 400
     assert sorted(fired) == list(range(1, 401))
 

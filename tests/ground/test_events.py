@@ -10,6 +10,7 @@ import pytest
 
 from holdfast import Event
 from holdfast.events import RING, Listeners
+from tests.pipeline.parties import Party
 
 
 def event(number: int = 0) -> Event:
@@ -257,11 +258,8 @@ def test_threads_that_come_and_go_leave_exactly_who_stayed() -> None:
             if number % 10:
                 leave()
 
-    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for party in [Party(come_and_go) for _ in range(4)]:
+        party.result()
     assert len(listeners) == 4 * 20
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.registry import Registry
 from tests.apart import run_apart
+from tests.pipeline.parties import Party
 
 
 class Policy:
@@ -139,11 +140,8 @@ def test_of_threads_that_make_the_same_shared_policy_all_get_one() -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=make) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for party in [Party(make) for _ in range(4)]:
+            party.result()
     finally:
         sys.setswitchinterval(interval)
     assert [len({id(policy) for policy in policies}) for policies in got] == [1] * rounds
@@ -180,11 +178,8 @@ def test_threads_that_register_drop_and_ask_at_once_agree_in_the_end() -> None:
             if turn % 50 == 0:
                 kept.append(policy)
 
-    threads = [threading.Thread(target=churn, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for party in [Party(churn, number) for number in range(4)]:
+        party.result()
     gc.collect()
     assert {id(policy) for policy in registry.all()} == {id(policy) for policy in kept}
 

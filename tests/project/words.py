@@ -4,8 +4,6 @@ Each pattern is rare in technical prose: all of them together occur 5 to 15 time
 the docstrings of asyncio, anyio, trio, gevent, celery, kombu, pydantic, pytest, fastapi and httpx.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import importlib

@@ -1,7 +1,5 @@
 """Real worker processes that share a directory, and scrapes of any of them compared."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -3,8 +3,6 @@
 Answers each with a line of JSON. Not a test: tests/stores start it, many times.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import os

@@ -3,8 +3,6 @@
 Quick here; `make stress` runs each twenty times as long. Real threads, no sleeping, no timing.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

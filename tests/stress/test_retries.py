@@ -1,7 +1,5 @@
 """Retries under many threads and tasks: every call ends once, every token is somewhere."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import random

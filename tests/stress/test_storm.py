@@ -5,8 +5,6 @@ in flight. The times are virtual and the chances seeded: a storm is the same eac
 `make stress` raises more of them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import random

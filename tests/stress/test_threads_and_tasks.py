@@ -1,7 +1,5 @@
 """Threads and tasks of several event loops on the same objects, cancelled at random."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 

@@ -1,7 +1,5 @@
 """What a scrape says, by name and labels; read by parsers that take no liberties."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest

@@ -1,7 +1,5 @@
 """A real Prometheus scrapes the demo and answers queries about it."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
