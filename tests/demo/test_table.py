@@ -66,14 +66,6 @@ def test_its_height_is_steady_while_the_list_of_events_fills():
     assert len(empty.splitlines()) == len(full.splitlines())
 
 
-def test_the_phase_is_marked_in_the_row_of_phases():
-    assert " healthy  flaky [slow] failing  killed  back " in drawn(scene_at(5 * NS))
-
-
-def test_it_says_how_long_the_phase_lasts():
-    assert "200 after 50 to 60 ms, 1 s left" in drawn(scene_at(5 * NS))
-
-
 def test_both_sides_and_their_lanes_have_a_row_each():
     rows = [line.split() for line in drawn(scene_at(4 * NS)).splitlines()[4:10]]
     assert [row[0] for row in rows] == [
@@ -87,21 +79,21 @@ def test_both_sides_and_their_lanes_have_a_row_each():
     assert [row[-1] for row in rows] == ["4", "2", "2", "0", "0", "0"]
 
 
-def test_the_breaker_tells_its_state_and_when_it_probes():
-    text = drawn(scene_at(6 * NS))
-    assert "breaker   open, a probe in 217 ms\n" in text
-    assert "rejected  circuit-open 4\n" in text
-
-
-def test_the_retries_tell_what_they_saved_and_why_calls_were_given_up():  # RT-22, RT-23
-    text = drawn(scene_at(4 * NS))
-    assert "retries   74 in 1,312 attempts, 46 calls recovered\n" in text
-    assert "given up  exhausted 6, no-budget 9, rejected 278\n" in text
-
-
-def test_the_budget_and_the_timeouts_have_a_line():
-    text = drawn(scene_at(4 * NS))
-    assert "budget    12.3 of 20 retries left, 9 refused; timeouts: attempt 2, total 1\n" in text
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (5, " healthy  flaky [slow] failing  killed  back "),
+        (5, "200 after 50 to 60 ms, 1 s left"),
+        (6, "breaker   open, a probe in 217 ms\n"),
+        (6, "rejected  circuit-open 4\n"),
+        # RT-22, RT-23
+        (4, "retries   74 in 1,312 attempts, 46 calls recovered\n"),
+        (4, "given up  exhausted 6, no-budget 9, rejected 278\n"),
+        (4, "budget    12.3 of 20 retries left, 9 refused; timeouts: attempt 2, total 1\n"),
+    ],
+)
+def test_it_tells_of_the_phase_the_breaker_the_retries_and_the_budget(second, told):
+    assert told in drawn(scene_at(second * NS))
 
 
 def test_where_no_call_was_given_up_it_says_so():
