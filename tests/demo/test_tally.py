@@ -1,8 +1,8 @@
 import pytest
-from tests.pipeline.parties import Party
 
 from holdfast.demo.schedule import NS, Schedule
 from holdfast.demo.tally import Call, Face, Lane, Side, Tally, Verdict
+from tests.waiting.parties import Party
 
 MS = 1_000_000
 GUARDED = Lane(Side.GUARDED, Face.THREADS)

@@ -3,12 +3,12 @@ from collections import Counter
 from contextlib import nullcontext
 
 import pytest
-from tests.pipeline.parties import Party
 
 from holdfast.demo.schedule import NS
 from holdfast.demo.tally import Face, Lane, Side, Trip, Verdict
 from holdfast.demo.traffic import Arrivals, Orders, RealPace, TaskTraffic, ThreadTraffic
 from tests.demo.paces import ScriptedPace
+from tests.waiting.parties import Party
 
 MS = 1_000_000
 

@@ -6,11 +6,11 @@ import time
 from datetime import timedelta
 
 import pytest
-from tests.pipeline.parties import Party
 
 from holdfast import Clock, ConfigError, ManualClock, SystemClock
 from holdfast.clock import read_clock, system_clock
 from holdfast.validation import Problems
+from tests.waiting.parties import Party
 
 SECOND = 10**9
 

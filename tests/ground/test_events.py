@@ -7,10 +7,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.pipeline.parties import Party
 
 from holdfast import Event
 from holdfast.events import RING, Listeners
+from tests.waiting.parties import Party
 
 
 def event(number: int = 0) -> Event:

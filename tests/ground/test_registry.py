@@ -6,10 +6,10 @@ import threading
 import weakref
 
 import pytest
-from tests.pipeline.parties import Party
 
 from holdfast.registry import Registry
 from tests.apart import run_apart
+from tests.waiting.parties import Party
 
 
 class Policy:
