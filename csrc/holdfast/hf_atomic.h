@@ -38,6 +38,11 @@ typedef struct {
 /* What the operation about to run may do to the word at an address. True: the weak CAS is to fail. */
 enum hf_point { HF_POINT_LOAD, HF_POINT_STORE, HF_POINT_CAS };
 bool hf_explore_point(uintptr_t word, enum hf_point kind);
+/* What a load gives instead of the newest value; what was stored, by a read-modify-write or not. */
+uint64_t hf_explore_read(uintptr_t word, uint64_t newest, memory_order order);
+uint64_t hf_explore_newest(uintptr_t word, uint64_t newest, memory_order order); /* a failed CAS */
+void hf_explore_stored(uintptr_t word, uint64_t before, uint64_t now, memory_order order, bool rmw);
+void hf_explore_fence_acquire(void);
 
 /*
  * A value is computed before the point: it may load words itself, and others may run in between.
@@ -45,29 +50,49 @@ bool hf_explore_point(uintptr_t word, enum hf_point kind);
  * put both points first, and schedules between the loads would never be run.
  */
 #define hf__plain(w) __typeof__(atomic_load_explicit(&(w)->v, memory_order_relaxed))
+#define hf__read(w, order)                                                                         \
+    ((hf__plain(w))hf_explore_read((uintptr_t)(w), (uint64_t)atomic_load_explicit(&(w)->v, order), \
+                                   order))
+#define hf__newest(w, order)                                                                       \
+    ((hf__plain(w))hf_explore_newest((uintptr_t)(w),                                               \
+                                     (uint64_t)atomic_load_explicit(&(w)->v, order), order))
 #define hf__load(w, order)                                                                         \
     __extension__({                                                                                \
         (void)hf_explore_point((uintptr_t)(w), HF_POINT_LOAD);                                     \
-        atomic_load_explicit(&(w)->v, order);                                                      \
+        hf__read(w, order);                                                                        \
     })
 #define hf__store(w, x, order)                                                                     \
     __extension__({                                                                                \
         hf__plain(w) hf__stored = (x);                                                             \
         (void)hf_explore_point((uintptr_t)(w), HF_POINT_STORE);                                    \
+        hf__plain(w) hf__before = atomic_load_explicit(&(w)->v, memory_order_relaxed);             \
         atomic_store_explicit(&(w)->v, hf__stored, order);                                         \
+        hf_explore_stored((uintptr_t)(w), (uint64_t)hf__before, (uint64_t)hf__stored, order,       \
+                          false);                                                                  \
     })
 #define hf__change(operation, w, x, order)                                                         \
     __extension__({                                                                                \
         hf__plain(w) hf__operand = (x);                                                            \
         (void)hf_explore_point((uintptr_t)(w), HF_POINT_STORE);                                    \
-        operation(&(w)->v, hf__operand, order);                                                    \
+        hf__plain(w) hf__before = operation(&(w)->v, hf__operand, order);                          \
+        hf_explore_stored((uintptr_t)(w), (uint64_t)hf__before,                                    \
+                          (uint64_t)atomic_load_explicit(&(w)->v, memory_order_relaxed), order,    \
+                          true);                                                                   \
+        hf__before;                                                                                \
     })
 #define hf__cas(w, expected, desired, ok, fail)                                                    \
     __extension__({                                                                                \
         hf__plain(w) hf__desired = (desired);                                                      \
-        hf_explore_point((uintptr_t)(w), HF_POINT_CAS)                                             \
-            ? (*(expected) = atomic_load_explicit(&(w)->v, fail), false)                           \
-            : atomic_compare_exchange_weak_explicit(&(w)->v, (expected), hf__desired, ok, fail);   \
+        hf__plain(w) hf__expected = *(expected);                                                   \
+        const bool hf__done =                                                                      \
+            !hf_explore_point((uintptr_t)(w), HF_POINT_CAS) &&                                     \
+            atomic_compare_exchange_weak_explicit(&(w)->v, &hf__expected, hf__desired, ok, fail);  \
+        if (hf__done)                                                                              \
+            hf_explore_stored((uintptr_t)(w), (uint64_t)hf__expected, (uint64_t)hf__desired, ok,   \
+                              true);                                                               \
+        else                                                                                       \
+            *(expected) = hf__newest(w, fail);                                                     \
+        hf__done;                                                                                  \
     })
 
 #else
@@ -88,7 +113,9 @@ bool hf_explore_point(uintptr_t word, enum hf_point kind);
 #define hf_store_release(w, x) hf__store(w, x, memory_order_release)
 
 /* What was read before stays before what is read after. TSan knows no fences, and warns of them. */
-#ifdef __SANITIZE_THREAD__
+#ifdef HF_EXPLORE
+#define hf_fence_acquire() hf_explore_fence_acquire()
+#elif defined(__SANITIZE_THREAD__)
 #define hf_fence_acquire() ((void)0)
 #else
 #define hf_fence_acquire() atomic_thread_fence(memory_order_acquire)

@@ -23,6 +23,7 @@
 #include <ucontext.h>
 
 #include "holdfast/hf_atomic.h"
+#include "weak.h"
 
 /*
  * A coroutine is entered by setcontext(); from then on a jump does, which saves the two system
@@ -43,7 +44,8 @@ enum { HOME = HF_EXPLORE_THREADS, STACK_BYTES = 1 << 16, DEFAULT_LIMIT = 20 * 10
 
 /* Sets of threads are bit masks. */
 typedef struct {
-    bool of_outcome;  /* options: bit 0 = the CAS may succeed, bit 1 = it fails; else threads */
+    char of;          /* 0: options are threads; 'x': bit 0 = the CAS may succeed, bit 1 = it fails;
+                         's': bit n = a load gives the value that is n places older than the newest */
     unsigned options; /* not yet tried; the lowest is the one being tried */
     unsigned sleep;   /* threads that need not go first here */
 } choice;
@@ -66,7 +68,7 @@ static struct {
     choice path[HF_EXPLORE_CHOICES];
     int length, depth; /* of the path, and how much of it this run has made */
     unsigned sleep;    /* now */
-    int steps, spurious;
+    int steps, spurious, stale;
     bool starting, draining, pruned, endless;
 } x = {.running = HOME};
 
@@ -119,12 +121,12 @@ unfinished(void)
 
 /* The choice at this depth: repeated from the path, or begun with these options. */
 static choice *
-next_choice(bool of_outcome, unsigned options)
+next_choice(char of, unsigned options)
 {
     choice *c = &x.path[x.depth++];
     if (x.depth > x.length) {
         x.length = x.depth;
-        *c = (choice){.of_outcome = of_outcome, .options = options, .sleep = x.sleep};
+        *c = (choice){.of = of, .options = options, .sleep = x.sleep};
     }
     return c;
 }
@@ -148,7 +150,7 @@ choose_thread(void)
         x.pruned = x.draining = true;
         return first_of(ready);
     }
-    const choice *c = next_choice(false, ready & ~x.sleep);
+    const choice *c = next_choice(0, ready & ~x.sleep);
     const int t = first_of(c->options);
     x.sleep = 0;
     for (int u = 0; u < x.model->threads; u++)
@@ -170,9 +172,50 @@ hf_explore_point(uintptr_t word, enum hf_point kind)
     switch_to(choose_thread());
     if (kind != HF_POINT_CAS || x.draining || x.spurious == x.model->spurious)
         return false;
-    const bool fails = first_of(next_choice(true, 3)->options) == 1;
+    const bool fails = first_of(next_choice('x', 3)->options) == 1;
     x.spurious += fails;
     return fails;
+}
+
+/* Whether this operation is one of a model with weak memory. */
+static bool
+is_weak(void)
+{
+    return x.running != HOME && x.model->stale > 0;
+}
+
+uint64_t
+hf_explore_newest(uintptr_t word, uint64_t newest, memory_order order)
+{
+    return is_weak() ? hf_weak_read(x.running, word, newest, 0, order) : newest;
+}
+
+uint64_t
+hf_explore_read(uintptr_t word, uint64_t newest, memory_order order)
+{
+    if (!is_weak())
+        return newest;
+    const int older = hf_weak_older(x.running, word, newest, order);
+    int back = 0;
+    if (older && !x.draining && x.stale < x.model->stale) {
+        back = first_of(next_choice('s', (2u << older) - 1)->options);
+        x.stale += back > 0;
+    }
+    return hf_weak_read(x.running, word, newest, back, order);
+}
+
+void
+hf_explore_stored(uintptr_t word, uint64_t before, uint64_t now, memory_order order, bool rmw)
+{
+    if (is_weak())
+        (rmw ? hf_weak_change : hf_weak_store)(x.running, word, before, now, order);
+}
+
+void
+hf_explore_fence_acquire(void)
+{
+    if (is_weak())
+        hf_weak_fence_acquire(x.running);
 }
 
 static void
@@ -225,7 +268,8 @@ close_coroutines(void)
 static void
 run_schedule(void)
 {
-    x.depth = x.steps = x.spurious = 0;
+    x.depth = x.steps = x.spurious = x.stale = 0;
+    hf_weak_forget();
     x.sleep = 0;
     x.draining = x.pruned = x.endless = false;
     x.model->setup(x.model->world);
@@ -246,7 +290,7 @@ next_schedule(void)
         choice *c = &x.path[x.length - 1];
         const unsigned tried = c->options & -c->options;
         c->options &= ~tried;
-        if (!c->of_outcome)
+        if (!c->of)
             c->sleep |= tried;
         if (c->options)
             return true;
@@ -260,10 +304,10 @@ write_trace(char *trace)
 {
     for (int i = 0; i < x.depth; i++) {
         const int option = first_of(x.path[i].options);
-        if (!x.path[i].of_outcome)
+        if (!x.path[i].of)
             *trace++ = (char)('0' + option);
-        else if (option == 1)
-            *trace++ = 'x';
+        else if (option)
+            *trace++ = x.path[i].of;
     }
     *trace = '\0';
 }
@@ -305,6 +349,8 @@ hf_explore(const hf_explore_model *model)
            (unsigned long long)e.pruned);
     if (model->spurious)
         printf(", CAS failing %d times for nothing", model->spurious);
+    if (model->stale)
+        printf(", %d loads giving an older value", model->stale);
     if (e.broken)
         printf("; broken by %.80s\n", e.trace);
     else

@@ -15,10 +15,12 @@
  *         .setup = setup, .thread = thread, .holds = holds });
  *     HF_CHECK(e.complete && !e.broken);
  *
- * What it does not see: reorderings that only a weak memory model allows (it explores sequentially
- * consistent schedules; TSan checks the orders), and data that is not in atomic words. A thread
- * may write only its own part of the world directly; what threads share must be hf_ words,
- * otherwise pruning would lose schedules.
+ * By default memory is sequentially consistent. With `stale` up to so many loads of a schedule give an
+ * older value than the newest one, wherever the memory orders of the kernel allow it (weak.h, which
+ * also says what it does not see). So an order that is too weak shows on any machine.
+ *
+ * What it does not see: data that is not in atomic words. A thread may write only its own part of the
+ * world directly; what threads share must be hf_ words, otherwise pruning would lose schedules.
  *
  * Pruning: two neighbouring operations on different words, or two loads, give the same world in
  * either order. By default only one such order is run (sleep sets), which loses no outcome;
@@ -43,6 +45,7 @@ typedef struct hf_explore_model {
     void (*thread)(void *world, int index);
     bool (*holds)(void *world); /* asked at the end of each schedule */
     int spurious;               /* weak CAS failures to inject per schedule, at every place */
+    int stale;                  /* loads that may give an older value, per schedule */
     bool every_order;           /* no pruning */
     uint64_t limit;             /* give up (complete = false) after so many; 0: 20 million */
 } hf_explore_model;

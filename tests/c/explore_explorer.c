@@ -231,3 +231,129 @@ HF_TEST(a_limit_stops_the_search_and_it_is_not_complete)
     HF_CHECK(!e.broken && !e.complete);
     HF_CHECK_INT(e.schedules + e.pruned, 100);
 }
+
+/* --- weak memory: the litmus tests of the literature, with orders that forbid an outcome and without - */
+
+static bool weakened; /* the orders that forbid it are left out */
+
+#define STORE(w, x) (weakened ? hf_store_relaxed(w, x) : hf_store_release(w, x))
+#define LOAD(w) (weakened ? hf_load_relaxed(w) : hf_load_acquire(w))
+
+/* Message passing: who sees the flag sees the data. */
+static void
+message(void *argument, int index)
+{
+    world *w = argument;
+    if (index == 0) {
+        hf_store_relaxed(&w->words[0], 7);
+        STORE(&w->words[1], 1);
+    } else if (LOAD(&w->words[1]) == 1) {
+        w->seen[1] = 1 + hf_load_relaxed(&w->words[0]);
+    }
+}
+
+/* The same through a third thread that only adds to the flag: a release sequence. */
+static void
+passed_on(void *argument, int index)
+{
+    world *w = argument;
+    if (index == 2)
+        hf_count(&w->words[1], 1);
+    else if (index == 0)
+        message(w, 0);
+    else if (LOAD(&w->words[1]) == 2)
+        w->seen[1] = 1 + hf_load_relaxed(&w->words[0]);
+}
+
+/* The same by a relaxed load and a fence. */
+static void
+fenced(void *argument, int index)
+{
+    world *w = argument;
+    if (index == 0) {
+        message(w, 0);
+    } else if (hf_load_relaxed(&w->words[1]) == 1) {
+        if (!weakened)
+            hf_fence_acquire();
+        w->seen[1] = 1 + hf_load_relaxed(&w->words[0]);
+    }
+}
+
+static bool
+data_came_with_the_flag(void *argument)
+{
+    world *w = argument;
+    return w->seen[1] != 1;
+}
+
+/* Store buffering: of two that each write and then look at the other's word, one sees the other. */
+static void
+buffered(void *argument, int index)
+{
+    world *w = argument;
+    if (weakened) {
+        hf_count(&w->words[index], 1);
+        w->seen[index] = hf_load_acquire(&w->words[!index]);
+    } else {
+        (void)hf_fetch_add_seq_cst(&w->words[index], 1);
+        w->seen[index] = hf_load_seq_cst(&w->words[!index]);
+    }
+}
+
+static bool
+one_saw_the_other(void *argument)
+{
+    world *w = argument;
+    return w->seen[0] + w->seen[1] > 0;
+}
+
+/* Coherence: no thread reads an older value after a newer one, whatever the orders. */
+static void
+read_twice(void *argument, int index)
+{
+    world *w = argument;
+    if (index == 0) {
+        hf_store_relaxed(&w->words[0], 1);
+        hf_store_relaxed(&w->words[0], 2);
+    } else {
+        const uint64_t first = hf_load_relaxed(&w->words[0]);
+        w->seen[1] = hf_load_relaxed(&w->words[0]) < first;
+    }
+}
+
+static bool
+never_backwards(void *argument)
+{
+    world *w = argument;
+    return !w->seen[1];
+}
+
+HF_TEST(an_outcome_of_weak_memory_is_found_and_the_orders_that_forbid_it_are_believed)
+{
+    static const struct {
+        const char *name;
+        int threads;
+        void (*thread)(void *world, int index);
+        bool (*holds)(void *world);
+        bool always; /* no order is needed */
+    } litmus[] = {
+        {"message passing", 2, message, data_came_with_the_flag, false},
+        {"a release sequence", 3, passed_on, data_came_with_the_flag, false},
+        {"an acquire fence", 2, fenced, data_came_with_the_flag, false},
+        {"store buffering", 2, buffered, one_saw_the_other, false},
+        {"coherence", 2, read_twice, never_backwards, true},
+    };
+    for (size_t i = 0; i < sizeof litmus / sizeof *litmus; i++)
+        for (int weak = 0; weak < 2; weak++) {
+            world w = {.runs = 0};
+            weakened = weak;
+            hf_explored e = hf_explore(&(hf_explore_model){.name = litmus[i].name,
+                                                           .threads = litmus[i].threads,
+                                                           .world = &w,
+                                                           .setup = clear,
+                                                           .thread = litmus[i].thread,
+                                                           .holds = litmus[i].holds,
+                                                           .stale = 3});
+            HF_CHECK_INT(e.broken, weak && !litmus[i].always);
+        }
+}

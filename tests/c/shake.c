@@ -25,3 +25,31 @@ hf_explore_point(uintptr_t word, enum hf_point kind)
     /* Now and then a weak CAS fails for no reason, as it does on machines other than x86. */
     return kind == HF_POINT_CAS && state % 64 == 1;
 }
+
+/* Memory is the machine's. */
+uint64_t
+hf_explore_read(uintptr_t word, uint64_t newest, memory_order order)
+{
+    (void)word, (void)order;
+    return newest;
+}
+
+uint64_t
+hf_explore_newest(uintptr_t word, uint64_t newest, memory_order order)
+{
+    return hf_explore_read(word, newest, order);
+}
+
+void
+hf_explore_stored(uintptr_t word, uint64_t before, uint64_t now, memory_order order, bool rmw)
+{
+    (void)word, (void)before, (void)now, (void)order, (void)rmw;
+}
+
+void
+hf_explore_fence_acquire(void)
+{
+#ifndef __SANITIZE_THREAD__ /* knows no fences, and warns of them */
+    atomic_thread_fence(memory_order_acquire);
+#endif
+}
