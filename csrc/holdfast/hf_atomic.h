@@ -142,18 +142,22 @@ hf__add64(hf_au64 *w, uint64_t n)
 #define hf_count(w, n)                                                                             \
     atomic_store_explicit(&(w)->v, atomic_load_explicit(&(w)->v, memory_order_relaxed) + (n),      \
                           memory_order_relaxed)
+#define hf_count_release hf_count
 
 #else
 
 #define hf_fetch_add_relaxed(w, n) hf__change(atomic_fetch_add_explicit, w, n, memory_order_relaxed)
 #define hf_fetch_add_seq_cst(w, n) hf__change(atomic_fetch_add_explicit, w, n, memory_order_seq_cst)
 #define hf_count(w, n) ((void)hf_fetch_add_relaxed((w), (n)))
+#define hf_count_release(w, n)                                                                     \
+    ((void)hf__change(atomic_fetch_add_explicit, w, n, memory_order_release))
 
 #endif
 
 /*
  * hf_count(w, n): count n events in a word of 32 or 64 bits. Nobody synchronises on a counter;
- * readers add them up when they ask.
+ * readers add them up when they ask. hf_count_release: an acquire load that sees the event also sees
+ * what its thread had counted before.
  *
  * hf_fetch_add_*: of a 64-bit word; gives what the word held.
  *

@@ -192,10 +192,10 @@ hf__breaker_settle_slow(hf_breaker *b, const hf_breaker_permit *permit, int outc
     hf_change change = {.happened = false};
     if (hf__permit_is_foreign(b, permit))
         return change;
-    hf_count(outcome == HF_SUCCESS   ? &b->succeeded
-             : outcome == HF_FAILURE ? &b->failed
-                                     : &b->ignored,
-             1);
+    hf_count_release(outcome == HF_SUCCESS   ? &b->succeeded
+                     : outcome == HF_FAILURE ? &b->failed
+                                             : &b->ignored,
+                     1);
     if (slow)
         hf_count(&b->slow, 1);
     if (permit->flags & HF_PERMIT_OBSERVED)
@@ -246,7 +246,7 @@ hf_breaker_abandon(hf_breaker *b, const hf_breaker_permit *permit)
 {
     if (hf__permit_is_foreign(b, permit))
         return;
-    hf_count(&b->abandoned, 1);
+    hf_count_release(&b->abandoned, 1);
     hf__lease_release(b, permit);
 }
 
@@ -294,9 +294,9 @@ hf_breaker_forget_in_flight(hf_breaker *b)
     const uint64_t next = w + HF_BREAKER_WORD(1, 0, 0, 0);
     hf_store_relaxed(&b->word, next);
     hf_store_relaxed(&b->oldest_gen, HF_BREAKER_GEN(next));
-    hf_count(&b->abandoned, hf_breaker_admitted(b) - hf_breaker_succeeded(b) -
-                                hf_load_relaxed(&b->failed) - hf_load_relaxed(&b->ignored) -
-                                hf_load_relaxed(&b->abandoned));
+    hf_count_release(&b->abandoned, hf_breaker_admitted(b) - hf_breaker_succeeded(b) -
+                                        hf_load_relaxed(&b->failed) - hf_load_relaxed(&b->ignored) -
+                                        hf_load_relaxed(&b->abandoned));
     for (uint32_t i = 0; i < b->config.half_open_max; i++)
         hf_store_relaxed(&b->leases[i], 0);
 }
@@ -330,8 +330,8 @@ hf_breaker_failures_in_a_row(const hf_breaker *b, int64_t now_ns)
 static inline uint64_t
 hf_breaker_in_flight(const hf_breaker *b)
 {
-    /* Ends before beginnings, which acquire keeps in this order: the other way round, calls that
-       come and go in between would hide others. Counting orders nothing: one may still be missed. */
+    /* Ends before beginnings: the other way round, calls that come and go in between would hide others.
+       Acquire pairs with the release of counting an end: the beginnings of these calls are seen. */
     uint64_t ended = hf_breaker_succeeded(b) + hf_load_acquire(&b->failed) +
                      hf_load_acquire(&b->ignored) + hf_load_acquire(&b->abandoned);
     uint64_t admitted = hf_breaker_admitted(b);

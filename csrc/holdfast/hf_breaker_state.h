@@ -82,11 +82,11 @@ typedef struct hf_breaker_stripe {
 } hf_breaker_stripe;
 
 #ifdef HF_STRIPED
-#define hf__breaker_count(b, field) hf_count(&(b)->stripe[hf_stripe()].field, 1)
+#define hf__breaker_count(b, field) hf_count_release(&(b)->stripe[hf_stripe()].field, 1)
 #define HF_BREAKER_STRIPES_BYTES (HF_STRIPES * sizeof(hf_breaker_stripe))
 #else
 #define HF_BREAKER_STRIPES_BYTES ((size_t)0)
-#define hf__breaker_count(b, field) hf_count(&(b)->field, 1)
+#define hf__breaker_count(b, field) hf_count_release(&(b)->field, 1)
 #endif
 
 typedef struct hf_breaker {

@@ -40,7 +40,12 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
-enum { HOME = HF_EXPLORE_THREADS, STACK_BYTES = 1 << 16, DEFAULT_LIMIT = 20 * 1000 * 1000 };
+enum {
+    HOME = HF_EXPLORE_THREADS,
+    STACK_BYTES = 1 << 16,
+    DEFAULT_LIMIT = 20 * 1000 * 1000,
+    WEAK_LIMIT = 200 * 1000
+};
 
 /* Sets of threads are bit masks. */
 typedef struct {
@@ -333,12 +338,10 @@ search(hf_explored *e)
     e->complete = true;
 }
 
-hf_explored
-hf_explore(const hf_explore_model *model)
+static hf_explored
+explore(const hf_explore_model *model)
 {
     hf_explored e = {.schedules = 0};
-    if (model->threads < 1 || model->threads > HF_EXPLORE_THREADS)
-        abort();
     x.model = model;
     x.length = 0;
     open_coroutines();
@@ -354,6 +357,21 @@ hf_explore(const hf_explore_model *model)
     if (e.broken)
         printf("; broken by %.80s\n", e.trace);
     else
-        printf("%s\n", e.complete ? "" : "; INCOMPLETE");
+        printf("%s\n", e.complete ? "" : "; not all");
     return e;
+}
+
+hf_explored
+hf_explore(const hf_explore_model *model)
+{
+    if (model->threads < 1 || model->threads > HF_EXPLORE_THREADS)
+        abort();
+    hf_explored e = explore(model);
+    if (e.broken || !e.complete || model->stale || model->spurious || model->every_order)
+        return e;
+    hf_explore_model weak = *model;
+    weak.stale = 1;
+    weak.limit = WEAK_LIMIT;
+    const hf_explored w = explore(&weak);
+    return w.broken ? w : e;
 }

@@ -15,9 +15,11 @@
  *         .setup = setup, .thread = thread, .holds = holds });
  *     HF_CHECK(e.complete && !e.broken);
  *
- * By default memory is sequentially consistent. With `stale` up to so many loads of a schedule give an
- * older value than the newest one, wherever the memory orders of the kernel allow it (weak.h, which
- * also says what it does not see). So an order that is too weak shows on any machine.
+ * Memory is sequentially consistent first. If every schedule holds, the search is repeated with weak
+ * memory: one load of each schedule may give an older value than the newest one, wherever the memory
+ * orders of the kernel allow it (weak.h, which also says what it does not see). So an order that is too
+ * weak shows on any machine. This second search ends after 200,000 schedules. `stale` sets how many
+ * loads may do so, and makes it the only search.
  *
  * What it does not see: data that is not in atomic words. A thread may write only its own part of the
  * world directly; what threads share must be hf_ words, otherwise pruning would lose schedules.
