@@ -110,7 +110,7 @@ def test_what_it_stood_in_for_is_let_go(clock):
         ({"name": ""}, "name: got ''"),
         ({"clock": 3}, "clock: got 3"),
         ({"mode": "maybe"}, "mode: got 'maybe'"),
-        ({"shared": True}, "shared: got True, allowed False without a name"),
+        ({"shared": True}, "shared: got True, allowed False for a policy without a name"),
         ({"shared": 1, "name": "n"}, "shared: got 1"),
     ],
 )

@@ -35,7 +35,7 @@ def test_its_default_is_thirty_seconds():  # TO-01
         ({"name": ""}, r"name: got ''"),
         ({"clock": 7}, r"clock: got 7"),
         ({"mode": "loud"}, r"mode: got 'loud'"),
-        ({"shared": True}, r"shared: got True, allowed False without a name"),
+        ({"shared": True}, r"shared: got True, allowed False for a policy without a name"),
     ],
 )
 def test_what_it_cannot_be_is_refused_by_name(settings, message):
