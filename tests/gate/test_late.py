@@ -125,7 +125,7 @@ async def test_a_retry_runs_it_again(kind: Kind) -> None:
 
 
 @each
-@pytest.mark.filterwarnings("ignore:.* waits and blocks the event loop")  # while the function is called
+@pytest.mark.filterwarnings("ignore:.* waits and blocks the event loop")
 async def test_in_a_pipeline_with_a_thread_it_is_driven_where_the_caller_is(kind: Kind) -> None:
     breaker = hf.CircuitBreaker("b")
     threaded = hf.Timeout(60, thread=True)

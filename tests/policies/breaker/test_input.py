@@ -285,7 +285,7 @@ def test_a_copy_of_a_breaker_is_itself_since_its_state_is_shared(clock):  # trap
     for attempt in (copy.copy, copy.deepcopy):
         assert attempt(breaker) is breaker
         assert attempt([breaker, clock]) == [breaker, clock]
-    with pytest.raises(TypeError, match=r"cannot pickle 'CircuitBreaker' .*: a policy belongs to one process"):
+    with pytest.raises(TypeError, match="a policy belongs to one process"):
         pickle.dumps(breaker)
 
 
