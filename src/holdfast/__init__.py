@@ -6,7 +6,6 @@
 2
 """
 
-from holdfast import pipeline as _pipeline  # installs who waits for the policies
 from holdfast._native.gate import Outcome, Permit, check_deadline, deadline
 from holdfast._version import __version__
 from holdfast.clock import Clock, ManualClock, SystemClock
@@ -96,5 +95,3 @@ __all__ = [
     "deadline",
     "registry",
 ]
-
-del _pipeline

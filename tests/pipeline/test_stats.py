@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.policies.control_snapshots import CallStats
+from holdfast.policies.call_stats import CallStats
 
 Call = Callable[..., tuple[hf.Outcome[Any], CallStats]]
 

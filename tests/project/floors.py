@@ -12,7 +12,8 @@ from pathlib import Path
 # From the ground up. A package stands with all that is in it.
 FLOORS = (
     {"_version", "_native"},
-    {"errors", "validation", "mode", "clock", "events", "forks", "registry", "asked_delay"},
+    {"errors", "validation", "mode"}
+    | {"clock", "events", "forks", "registry", "asked_delay", "seeds"},
     {"stores"},
     {"waiting"},
     {"policies"},
@@ -119,3 +120,43 @@ def faults(package: Path, gate: Path | None = None) -> list[str]:
                 for fault in faults_of("holdfast._native.gate", where, imported)
             ]
     return found
+
+
+def import_circles(package: Path) -> list[list[str]]:
+    """Return the circles of modules of a package: each module in one imports all others of it.
+
+    Every import counts, those inside functions and under TYPE_CHECKING included.
+    """
+    files = {
+        ".".join(["holdfast", *path.relative_to(package).with_suffix("").parts]): path
+        for path in package.rglob("*.py")
+    }
+    used = {module: modules_used(path, files) for module, path in files.items()}
+    reached = {module: reachable(module, used) for module in used}
+    found = {
+        tuple(sorted(other for other in reached[module] if module in reached[other]))
+        for module in used
+        if module in reached[module]
+    }
+    return [list(circle) for circle in sorted(found)]
+
+
+def modules_used(path: Path, files: dict[str, Path]) -> set[str]:
+    """Return the modules among ``files`` that a file imports."""
+    text = path.read_text(encoding="utf-8")
+    used = {module for _, module in imports_of_python(text)}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):  # what is imported may be a module itself
+            used |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {module for name in used for module in (name, f"{name}.__init__") if module in files}
+
+
+def reachable(start: str, used: dict[str, set[str]]) -> set[str]:
+    """Return all that a module imports, directly and through others."""
+    seen: set[str] = set()
+    left = [start]
+    while left:
+        new = used[left.pop()] - seen
+        seen |= new
+        left.extend(new)
+    return seen

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.floors import faults
+from tests.project.floors import faults, import_circles
 from tests.project.gate_files import circles, needs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,3 +114,28 @@ def test_a_planted_circle_is_found(tmp_path, low, high):
     ]
     (tmp_path / "low.c").write_text(low.replace("hf_high", "other"))
     assert circles(tmp_path) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert import_circles(ROOT / "src" / "holdfast") == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from holdfast.policies.breaker import CircuitBreaker",
+        "import holdfast.policies.breaker",
+        "def snapshot():\n    from holdfast.policies.breaker import CircuitBreaker",
+        "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from holdfast.policies import breaker",
+    ],
+    ids=["from a module", "a module", "inside a function", "for types alone"],
+)
+def test_a_planted_circle_of_imports_is_found(tmp_path, source):
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    (policies / "breaker.py").write_text("from holdfast.policies.rules import read_rules")
+    (policies / "rules.py").write_text("from holdfast.policies.windows import CountWindow")
+    (policies / "windows.py").write_text(source)
+    (policies / "limiter.py").write_text("from holdfast.policies.breaker import CircuitBreaker")
+    names = ["breaker", "rules", "windows"]
+    assert import_circles(tmp_path) == [[f"holdfast.policies.{name}" for name in names]]

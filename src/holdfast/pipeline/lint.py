@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, TypeVar
 
-    from holdfast.pipeline.pipeline import Pipeline
     from holdfast.policies.base import Policy
 
     P = TypeVar("P", bound=Policy)
@@ -54,9 +53,9 @@ class Finding:
         return f"{self.code}: {self.message}"
 
 
-def lint(pipe: Pipeline) -> list[Finding]:
-    """Return what all rules find in a pipeline."""
-    steps = flat(pipe.policies)
+def lint(policies: Sequence[Policy]) -> list[Finding]:
+    """Return what all rules find in the policies of a pipeline, outermost first."""
+    steps = flat(policies)
     once = list(dict.fromkeys(steps))
     found = [finding for rule in RULES for finding in rule(once)]
     return [*found, *_same_policy_twice(steps)]

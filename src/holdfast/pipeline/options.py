@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, TypedDict
 
-    from holdfast.pipeline.pipeline import Pipeline
-
     class Options(TypedDict, total=False):
         """What ``with_options`` takes."""
 
@@ -55,19 +53,22 @@ SHORT = {"breaker": "circuit_breaker", "limiter": "rate_limiter"}
 OPTIONS = (*CLASSES, *SHORT, "timeout")
 
 
-def other_policies(pipe: Pipeline, options: dict[str, Any]) -> list[Policy]:
+def other_policies(
+    name: str, policies: tuple[Policy, ...], options: dict[str, Any]
+) -> list[Policy]:
     """Return the policies of a pipeline with those replaced, added or removed that options name.
 
     Raises:
         ConfigError: An option is unknown, means more than one policy, or has no policy as value.
     """
-    problems = Problems("with_options of Pipeline", pipe.name)
-    there = places(pipe.policies)
-    values = _read(problems, pipe, there, options)
+    problems = Problems("with_options of Pipeline", name)
+    there = places(policies)
+    made = {"name": name, "clock": policies[0]._stopwatch()}
+    values = _read(problems, there, options, made)
     problems.done()
     olds = {place: policy for policy, place in there}
     replaced = {id(olds[place]): value for place, value in values.items() if place in olds}
-    parts = _replace(pipe.policies, replaced)
+    parts = _replace(policies, replaced)
     ranks = {id(policy): RANKS.get(place, -1) for policy, place in there}
     ranks.update((id(value), RANKS[place]) for place, value in values.items())
     for place in PLACES:
@@ -112,7 +113,10 @@ def _replace(parts: tuple[Policy, ...], replaced: dict[int, Policy | None]) -> l
 
 
 def _read(
-    problems: Problems, pipe: Pipeline, there: list[tuple[Policy, str]], options: dict[str, Any]
+    problems: Problems,
+    there: list[tuple[Policy, str]],
+    options: dict[str, Any],
+    made: dict[str, Any],
 ) -> dict[str, Policy | None]:
     """Return what is to be in each place that an option names."""
     values: dict[str, Policy | None] = {}
@@ -129,7 +133,7 @@ def _read(
                 option, value, f"a pipeline with one such policy; it has {_shown(olds)}"
             )
         else:
-            values[place] = _policy(problems, option, value, place, olds, pipe)
+            values[place] = _policy(problems, option, value, place, olds, made)
     return values
 
 
@@ -154,7 +158,12 @@ def _place_of(
 
 
 def _policy(
-    problems: Problems, option: str, value: Any, place: str, olds: list[Policy], pipe: Pipeline
+    problems: Problems,
+    option: str,
+    value: Any,
+    place: str,
+    olds: list[Policy],
+    made: dict[str, Any],
 ) -> Policy | None:
     if value is None:
         return None
@@ -166,7 +175,7 @@ def _policy(
     if read_timeout(problems, option, value) is None:
         return None
     if not olds:
-        return Timeout(value, name=pipe.name, clock=pipe._stopwatch())
+        return Timeout(value, **made)
     old = olds[0]
     settings = {field: old._setting(field) for field in ("thread", "workers", "clock", "mode")}
     return Timeout(value, name=old.name, **settings)

@@ -194,7 +194,7 @@ class Pipeline(Policy):
         """
         from holdfast.pipeline.options import other_policies
 
-        return type(self)(self.name, *other_policies(self, dict(options)))
+        return type(self)(self.name, *other_policies(self.name, self.policies, dict(options)))
 
     def describe(self) -> str:
         """Return its policies, outermost first, each with its settings and what a call costs."""
@@ -220,7 +220,7 @@ class Pipeline(Policy):
         """
         from holdfast.pipeline.lint import lint
 
-        return lint(self)
+        return lint(self.policies)
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for the events of each policy in it; see ``Policy.on_event``."""

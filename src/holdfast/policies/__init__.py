@@ -1,5 +1,4 @@
-"""What each policy decides, its settings and their validation.
+"""What each policy decides, its settings and their validation; one folder a policy.
 
-Policies never sleep, await, log or read the time but through their clock: waiting is done by the
-driver that ``pipeline`` installs (``base.install_driver``).
+Policies never sleep, await, log or read the time but through their clock: ``waiting`` does that.
 """

@@ -1,11 +1,9 @@
-"""What every policy shares: its name, its listeners, its place in the registry, who waits for it.
+"""What every policy shares: its name, its listeners, its place in the registry.
 
-Not here: decisions (native kernels) and waiting (the driver, which ``pipeline`` installs).
+Not here: decisions (native kernels) and waiting (``waiting``).
 """
 
 from __future__ import annotations
-
-import os
 
 from holdfast._native import gate
 from holdfast.events import Event, Listeners
@@ -13,90 +11,35 @@ from holdfast.forks import call_in_child
 from holdfast.mode import Mode
 from holdfast.registry import registry
 from holdfast.stores.ledger import ledger
-from holdfast.validation import explain_arguments
+from holdfast.validation import Problems, explain_arguments
+from holdfast.waiting.foreign import refuse_cut
+from holdfast.waiting.parking import sleep_ns
+from holdfast.waiting.standstill import mind_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-    from typing import Any, NoReturn, ParamSpec, Protocol, Self, SupportsIndex, TypeVar
+    from typing import Any, NoReturn, ParamSpec, Self, SupportsIndex, TypeVar
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
-    from holdfast.policies.control_snapshots import CallStats
+    from holdfast.policies.call_stats import CallStats
     from holdfast.stores.ledger import Part
 
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
     _Made = TypeVar("_Made", bound="Policy")
 
-    class Driver(Protocol):
-        """Who sleeps, parks and drives streams for the policies."""
-
-        def room(self, kernel: Any, waits: Any) -> Any: ...
-        def line(self, cells: Any, clock: Clock, *, sliding: bool) -> Any: ...
-        def mind_loop(self, policy: Policy) -> None: ...
-        def sleep(self, clock: Clock, ns: int) -> None: ...
-        def asleep(self, clock: Clock, ns: int) -> Coroutine[Any, Any, None]: ...
-        def attempts(self, policy: Any) -> Any: ...
-        def set_timer(
-            self, clock: Clock, loop: Any, ring: Callable[[], object], deadline_ns: int
-        ) -> Callable[[], object]: ...
-        def refuse_cut(self, who: object) -> None: ...
-        def open_block(self, policy: Policy, deadline_ns: int, *, outer: Any) -> object: ...
-        def run_in_thread(
-            self,
-            policy: Any,
-            rest: Any,
-            fn: Any,
-            args: tuple[Any, ...],
-            kwargs: dict[str, Any],
-            works: list[Any],
-        ) -> Any: ...
-        def generator(
-            self, policy: Policy, inner: Generator[Any, Any, Any], *again: Any
-        ) -> Generator[Any, Any, Any]: ...
-        def async_generator(
-            self, policy: Policy, inner: AsyncGenerator[Any, Any], *again: Any
-        ) -> AsyncGenerator[Any, Any]: ...
-        def block_of(self, given: Any) -> Any: ...
-        def late_manager(self, policy: Policy, manager: Any, *again: Any) -> Any: ...
-        def late_async_manager(self, policy: Policy, manager: Any, *again: Any) -> Any: ...
-        def late_awaitable(self, policy: Policy, awaitable: Any, *again: Any) -> Any: ...
-        def late_task(self, policy: Policy, awaitable: Any, *again: Any) -> Any: ...
-        def late_future(self, policy: Policy, future: Any) -> None: ...
-        def settle_when_done(self, future: Any, permit: gate.Permit) -> Any: ...
-
-
 __all__ = [
     "NATIVE_MODES",
     "Default",
     "Policy",
-    "driver",
-    "fresh_seed",
-    "install_driver",
+    "problems_of",
+    "refuse_nameless_sharing",
     "within_deadline_ns",
 ]
 
 NATIVE_MODES = {Mode.ENFORCE: 0, Mode.OBSERVE: 1, Mode.OFF: 2}  # enum hf_mode
-_driver: Driver | None = None
-
-
-def install_driver(driver: Driver) -> None:
-    """Name who waits on behalf of policies; done once, when ``holdfast.pipeline`` is imported."""
-    global _driver  # noqa: PLW0603 - the one seam between deciding and waiting
-    _driver = driver
-
-
-def driver() -> Driver:
-    """Return who waits on behalf of policies."""
-    if _driver is None:
-        raise RuntimeError("holdfast.pipeline was not imported: nobody can wait")
-    return _driver
-
-
-def fresh_seed() -> int:
-    """Return a seed that no other process has, a forked child of this one included."""
-    return int.from_bytes(os.urandom(8), "little")
 
 
 def within_deadline_ns(wait_ns: int | None) -> int | None:
@@ -299,29 +242,43 @@ class Policy(gate.Gate, metaclass=_Registered):
     # Of a policy that controls calls `again` are the function and its arguments, to begin afresh.
 
     def _generator(self, inner: Generator[Any, Any, Any], *again: Any) -> Generator[Any, Any, Any]:
-        return driver().generator(self, inner, *again)
+        from holdfast.waiting.streams import guarded_generator
+
+        return guarded_generator(self, inner, *again)
 
     def _async_generator(
         self, inner: AsyncGenerator[Any, Any], *again: Any
     ) -> AsyncGenerator[Any, Any]:
-        return driver().async_generator(self, inner, *again)
+        from holdfast.waiting.streams import guarded_async_generator
+
+        return guarded_async_generator(self, inner, *again)
 
     # The same for what a plain function gave that is to run yet, or runs.
 
     def _late_manager(self, manager: Any, *again: Any) -> Any:
-        return driver().late_manager(self, manager, *again)
+        from holdfast.waiting.late import guarded_manager
+
+        return guarded_manager(self, manager, *again)
 
     def _late_async_manager(self, manager: Any, *again: Any) -> Any:
-        return driver().late_async_manager(self, manager, *again)
+        from holdfast.waiting.late import guarded_async_manager
+
+        return guarded_async_manager(self, manager, *again)
 
     def _late_awaitable(self, awaitable: Any, *again: Any) -> Any:
-        return driver().late_awaitable(self, awaitable, *again)
+        from holdfast.waiting.late import guarded_awaitable
+
+        return guarded_awaitable(self, awaitable, *again)
 
     def _late_task(self, future: Any, *again: Any) -> Any:
-        return driver().late_task(self, future, *again)
+        from holdfast.waiting.late import guarded_task
+
+        return guarded_task(self, future, *again)
 
     def _late_future(self, future: Any, *_again: Any) -> None:
-        driver().late_future(self, future)
+        from holdfast.waiting.late import refuse_future
+
+        refuse_future(self, future)
 
     @staticmethod
     async def _given(result: _R) -> _R:
@@ -331,33 +288,48 @@ class Policy(gate.Gate, metaclass=_Registered):
     @staticmethod
     def _given_block(result: Any) -> Any:
         """Return what a fallback gave where the caller enters it."""
-        return driver().block_of(result)
+        from holdfast.waiting.late import block_of
+
+        return block_of(result)
 
     def _call_in_task(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Call what gives a future of asyncio in a task, which first waits to be admitted."""
-        return driver().late_task(self, self.acall(fn, *args, **kwargs))
+        from holdfast.waiting.late import guarded_task
+
+        return guarded_task(self, self.acall(fn, *args, **kwargs))
 
     def _has_run(self, result: _R) -> _R:
         """Admit a call that has run, and gave ``result``."""
         return self.call(_same, result)
 
     def _settle_when_done(self, future: Any, permit: gate.Permit) -> Any:
-        return driver().settle_when_done(future, permit)
+        from holdfast.waiting.late import settle_when_done
+
+        return settle_when_done(future, permit)
 
     def _sleep(self, ns: int) -> None:
-        driver().mind_loop(self)
-        driver().sleep(self._clock, ns)
+        mind_loop(self)
+        sleep_ns(self._clock, ns)
 
     def _pause(self, ns: int) -> Coroutine[Any, Any, None]:
-        return driver().asleep(self._clock, ns)
+        from holdfast.waiting.aio import asleep_ns
+
+        return asleep_ns(self._clock, ns)
 
     def _refuse_trio(self) -> None:
         """Refuse to limit the time of a task of trio's."""
-        driver().refuse_cut(self)
+        refuse_cut(self)
 
     # ---- what policies share ----
+
+    def _rejected(self, refused: int) -> int:
+        """Return how many calls it rejected of those its kernel refused: none if it observes.
+
+        Not the difference of two counts: between them, a reader would see it rise and fall again.
+        """
+        return 0 if self.mode is Mode.OBSERVE else refused
 
     def _costs(self) -> list[str]:
         """Return in a few words what a call costs, the unavoidable first."""
@@ -397,8 +369,6 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def _must_equal(self, asked: Policy) -> None:
         """Refuse to hand out a shared policy of another class or with other settings."""
-        from holdfast.validation import Problems
-
         problems = Problems(type(asked).__name__, asked.name)
         if type(self) is not type(asked):
             problems.refuse("shared", True, f"the class of the existing policy {self!r}")
@@ -407,6 +377,17 @@ class Policy(gate.Gate, metaclass=_Registered):
             if _comparable(living) != _comparable(value):
                 problems.refuse(field, value, f"{_brief(living)}, as in the existing shared policy")
         problems.done()
+
+
+def problems_of(kind: str, name: object) -> Problems:
+    """Gather what is wrong with a policy that need not have a name."""
+    return Problems(kind) if name is None else Problems(kind, name)
+
+
+def refuse_nameless_sharing(problems: Problems, name: str | None, shared: object) -> None:
+    """Check ``shared`` of a policy that need not have a name."""
+    if problems.flag("shared", shared) and name is None:
+        problems.refuse("shared", shared, "False for a policy without a name")
 
 
 def _same(result: _R) -> _R:
@@ -420,7 +401,7 @@ class NotWaitableError(RuntimeError):
 def _stats(
     outcome: gate.Outcome[Any], duration_ns: int, attempts: int, waited_ns: int, stand_ins: int
 ) -> CallStats:
-    from holdfast.policies.control_snapshots import CallStats
+    from holdfast.policies.call_stats import CallStats
 
     return CallStats(outcome.ok, attempts, duration_ns / 1e9, waited_ns / 1e9, stand_ins > 0)
 

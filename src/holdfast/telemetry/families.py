@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.retry import VERDICTS
+from holdfast.policies.breaker.state import STATES
 from holdfast.stores.figures import (
     BREAKER,
     BULKHEAD,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["FAMILIES", "Family", "by_role"]
 
 # In the order of enum hf_state: what the gauge shows, and what labels say.
-_STATE_METRICS = (0, 1, 2, 2, 0, 0)
-_STATES = ("closed", "half-open", "open", "forced-open", "disabled", "metrics-only")
+_STATE_METRICS = tuple(state.metric for state in STATES)
+_STATES = tuple(state.value for state in STATES)
 _ORDINARY = 3
 _CHANGES = 4  # where they begin among a breaker's counts
 

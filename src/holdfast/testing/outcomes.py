@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.policies.base import driver
 from holdfast.validation import Problems
+from holdfast.waiting.parking import sleep_ns
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -96,14 +96,16 @@ class Script:
         """Do what comes next."""
         step = self._next(args, kwargs)
         if step.after_ns and self._clock is not None:
-            driver().sleep(self._clock, step.after_ns)
+            sleep_ns(self._clock, step.after_ns)
         return _do(step)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Do what comes next, in a task."""
         step = self._next(args, kwargs)
         if step.after_ns and self._clock is not None:
-            await driver().asleep(self._clock, step.after_ns)
+            from holdfast.waiting.aio import asleep_ns
+
+            await asleep_ns(self._clock, step.after_ns)
         return _do(step)
 
     def _add(

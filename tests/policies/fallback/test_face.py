@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 import holdfast as hf
-from holdfast.policies.control_snapshots import FallbackSnapshot
+from holdfast.policies.fallback.snapshot import FallbackSnapshot
 from tests.policies.fallback.fallbacks import Store, counts, fail
 
 # ---- modes, counts, face ----

@@ -1,7 +1,7 @@
 """What every back-off is, and back-offs that are put together from others: sums and chains.
 
-Not here: the formulas (``formulas.py``), when to retry and who waits (the retry policy and its
-driver).
+Not here: the formulas (``formulas.py``), when to retry and who waits (the retry policy and
+``waiting``).
 """
 
 from __future__ import annotations

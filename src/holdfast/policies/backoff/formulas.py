@@ -10,7 +10,7 @@ from functools import partial
 
 from holdfast._native import backoff as _native
 from holdfast.policies.backoff.base import Backoff, chain, read_backoff
-from holdfast.policies.base import fresh_seed
+from holdfast.seeds import fresh_seed
 from holdfast.validation import MAX_NS, Problems
 
 TYPE_CHECKING = False

@@ -5,8 +5,6 @@ Owns the settings and the face; every decision is ``csrc/holdfast/hf_breaker.h``
 
 from __future__ import annotations
 
-from enum import Enum
-
 from holdfast._native.breaker import Breaker as Kernel
 from holdfast._native.gate import Gate
 from holdfast._native.histogram import Histogram
@@ -14,9 +12,11 @@ from holdfast.clock import read_clock
 from holdfast.errors import CircuitOpenError
 from holdfast.events import Listeners
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy, fresh_seed
+from holdfast.policies.base import NATIVE_MODES, Default, Policy
 from holdfast.policies.breaker.rules import read_recovery, read_rules
+from holdfast.policies.breaker.state import STATES, State
 from holdfast.policies.breaker.windows import CountWindow, TimeWindow
+from holdfast.seeds import fresh_seed
 from holdfast.stores.figures import BREAKER, LATENCY
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems
@@ -29,49 +29,12 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.snapshots import CircuitBreakerSnapshot
+    from holdfast.policies.breaker.snapshot import CircuitBreakerSnapshot, LatencySnapshot
     from holdfast.stores.ledger import Part
 
-__all__ = ["CircuitBreaker", "State"]
+__all__ = ["CircuitBreaker"]
 
 
-class State(Enum):
-    """What a circuit breaker lets through.
-
-    Safe to share between threads and event loops.
-
-    >>> State("half_open").metric
-    1
-    """
-
-    CLOSED = "closed"
-    HALF_OPEN = "half-open"
-    OPEN = "open"
-    FORCED_OPEN = "forced-open"
-    DISABLED = "disabled"
-    METRICS_ONLY = "metrics-only"
-
-    @property
-    def metric(self) -> int:
-        """The value of the state gauge: 0 closed, 1 half-open, 2 open; overrides as they act."""
-        return _METRICS[self]
-
-    @classmethod
-    def _missing_(cls, value: object) -> State | None:
-        """Take "half_open" for "half-open", as some systems spell it."""
-        return _SPELLINGS.get(value.replace("_", "-")) if isinstance(value, str) else None
-
-
-_NATIVE = tuple(State)  # in the order of enum hf_state
-_SPELLINGS = {state.value: state for state in State}
-_METRICS = {
-    State.CLOSED: 0,
-    State.HALF_OPEN: 1,
-    State.OPEN: 2,
-    State.FORCED_OPEN: 2,
-    State.DISABLED: 0,
-    State.METRICS_ONLY: 0,
-}
 _ORDINARY = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
 
@@ -257,7 +220,7 @@ class CircuitBreaker(Policy):
     @property
     def state(self) -> State:
         """The state. OPEN with ``retry_after`` 0 admits a probe at the next call."""
-        return _NATIVE[self._kernel.state()]
+        return STATES[self._kernel.state()]
 
     @property
     def retry_after(self) -> float | None:
@@ -307,7 +270,7 @@ class CircuitBreaker(Policy):
         self._order(State.METRICS_ONLY)
 
     def _order(self, state: State) -> None:
-        change = self._kernel.override(_NATIVE.index(state), self._clock.now_ns())
+        change = self._kernel.override(STATES.index(state), self._clock.now_ns())
         if change is not None:
             self._changed(*change)
 
@@ -315,16 +278,68 @@ class CircuitBreaker(Policy):
 
     def snapshot(self) -> CircuitBreakerSnapshot:
         """Return its state and counts at this moment; fields in ``CircuitBreakerSnapshot``."""
-        from holdfast.policies.snapshots import breaker_snapshot
+        from holdfast.policies.breaker.snapshot import CircuitBreakerSnapshot
 
-        return breaker_snapshot(self)
+        kernel = self._kernel
+        now_ns = self._clock.now_ns()
+        admitted, succeeded, failed, ignored, abandoned, rejected, observed, late, slow = (
+            kernel.counters()
+        )
+        rejected = self._rejected(rejected)
+        changes = kernel.changes()
+        judged = succeeded + failed
+        return CircuitBreakerSnapshot(
+            name=self.name,
+            state=self.state,
+            requests=admitted + rejected,
+            admitted=admitted,
+            succeeded=succeeded,
+            failed=failed,
+            ignored=ignored,
+            abandoned=abandoned,
+            rejected=rejected,
+            observed=observed,
+            late=late,
+            slow=slow,
+            settled_twice=self._settled_twice,
+            in_flight=kernel.in_flight(),
+            probes=kernel.probes(now_ns),
+            success_rate=succeeded / judged if judged else 1.0,
+            consecutive_failures=kernel.failures_in_a_row(now_ns),
+            generation=kernel.generation(),
+            retry_after=self.retry_after,
+            last_failure=_seconds(kernel.last_failure_ns()),
+            last_success=_seconds(kernel.last_success_ns()),
+            window=kernel.window(now_ns),
+            state_changes={
+                (old, new): changes[len(STATES) * i + j]
+                for i, old in enumerate(STATES)
+                for j, new in enumerate(STATES)
+                if old is not new
+            },
+            latency=self._latency(),
+        )
+
+    def _latency(self) -> LatencySnapshot | None:
+        from holdfast.policies.breaker.snapshot import LatencySnapshot
+
+        histogram = self._histogram
+        if histogram is None:
+            return None
+        return LatencySnapshot(
+            count=histogram.count(),
+            total=histogram.sum_ns() / 1e9,
+            p50=_seconds(histogram.quantile(0.5)),
+            p95=_seconds(histogram.quantile(0.95)),
+            p99=_seconds(histogram.quantile(0.99)),
+        )
 
     def _figured(self) -> tuple[Part, ...]:
         timed = ((LATENCY, self._histogram, 0),) if self._histogram is not None else ()
         return ((BREAKER, self._kernel, 0), *timed)
 
     def _changed(self, old: int, new: int, generation: int) -> None:
-        was, now = _NATIVE[old], _NATIVE[new]
+        was, now = STATES[old], STATES[new]
         ordinary = was in _ORDINARY and now in _ORDINARY
         self._emit(
             "transition" if ordinary else "override", old=was, new=now, generation=generation
@@ -345,3 +360,7 @@ class CircuitBreaker(Policy):
         super()._after_fork()
         self._kernel.forget_in_flight()
         self._kernel.reseed(fresh_seed())
+
+
+def _seconds(ns: float | None) -> float | None:
+    return None if ns is None else ns / 1e9

@@ -1,7 +1,7 @@
 """Bulkhead: never more than so many calls inside at once, and a bounded queue for the others.
 
-Owns the settings and the face; the counting is ``csrc/holdfast/hf_bulkhead.h``, the waiting the
-driver's (``waiting.rooms``).
+Owns the settings and the face; the counting is ``csrc/holdfast/hf_bulkhead.h``, the waiting
+``waiting.rooms``'.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, within_deadline_ns
 from holdfast.stores.figures import BULKHEAD, WAIT
 from holdfast.validation import Problems, wait_to_ns
+from holdfast.waiting.rooms import ENTERED, FULL, WaitingRoom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.clock import Clock
-    from holdfast.policies.snapshots import BulkheadSnapshot
+    from holdfast.policies.bulkhead.snapshot import BulkheadSnapshot
     from holdfast.stores.ledger import Part
 
 __all__ = ["Bulkhead"]
 
 MAX_PLACES = 1_000_000
-_ENTERED, _FULL = 0, 2  # answers of a waiting room; the third is that time is up
 
 
 class Bulkhead(Policy):
@@ -115,7 +115,7 @@ class Bulkhead(Policy):
         self._kernel = kernel
         self._max_wait_ns = max_wait_ns
         self._waits = Histogram() if self._can_wait else None
-        self._room = driver().room(kernel, self._waits)
+        self._room = WaitingRoom(kernel, self._waits)
         self._before_reset: tuple[int, ...] | None = None
         self._listeners = Listeners()
         self.mode = mode
@@ -139,7 +139,7 @@ class Bulkhead(Policy):
         """
         if not self._passes():
             answer = self._room.enter(self._clock, self._wait_ns_of(timeout), self)
-            if answer != _ENTERED:
+            if answer != ENTERED:
                 self._refuse_as(answer)
 
     async def aenter(
@@ -153,7 +153,7 @@ class Bulkhead(Policy):
         if not self._passes():
             wait_ns = self._wait_ns_of(timeout)
             answer = await self._room.aenter(self._clock, wait_ns, self, by_hand=True)
-            if answer != _ENTERED:
+            if answer != ENTERED:
                 self._refuse_as(answer)
 
     def leave(self) -> None:
@@ -193,9 +193,32 @@ class Bulkhead(Policy):
 
     def snapshot(self) -> BulkheadSnapshot:
         """Return its occupation and counts at this moment; fields in ``BulkheadSnapshot``."""
-        from holdfast.policies.snapshots import bulkhead_snapshot
+        from holdfast.policies.bulkhead.snapshot import BulkheadSnapshot
 
-        return bulkhead_snapshot(self)
+        kernel = self._kernel
+        counts, busy_ns, observed = self._counts_since_reset()
+        admitted, completed, undone, rejected, waited, timed_out, over_released, _ = counts
+        active, capacity = kernel.in_flight(), kernel.limit()
+        queued, queue_capacity = kernel.waiting(), kernel.max_waiting()
+        return BulkheadSnapshot(
+            name=self.name,
+            active=active,
+            capacity=capacity,
+            utilization=active / capacity,
+            queued=queued,
+            queue_capacity=queue_capacity,
+            queue_utilization=queued / queue_capacity if queue_capacity else 0.0,
+            available=max(0, capacity - active),
+            admitted=admitted,
+            completed=completed,
+            undone=undone,
+            rejected=self._rejected(rejected),
+            timed_out=timed_out,
+            waited=waited,
+            over_released=over_released,
+            observed=observed,
+            average_execution_time=busy_ns / completed / 1e9 if completed else None,
+        )
 
     def reset(self) -> None:
         """Set the counts back to nothing (BH-03). Who is inside or waits is not disturbed."""
@@ -243,12 +266,12 @@ class Bulkhead(Policy):
 
     def _block(self) -> None:
         answer = self._room.enter(self._clock, self._wait_ns_of(None), self)
-        if answer != _ENTERED:
+        if answer != ENTERED:
             self._refuse_as(answer)
 
     async def _suspend(self) -> None:
         answer = await self._room.aenter(self._clock, self._wait_ns_of(None), self)
-        if answer != _ENTERED:
+        if answer != ENTERED:
             self._refuse_as(answer)
 
     def _admit(self) -> None:
@@ -270,6 +293,6 @@ class Bulkhead(Policy):
 
     def _refuse_as(self, answer: int) -> None:
         check_deadline()  # or it is the time of the call that is over
-        if answer == _FULL:
+        if answer == FULL:
             self._refuse("full")
         self._refuse("timeout", -1, BulkheadTimeoutError)

@@ -10,8 +10,7 @@ from holdfast.clock import read_clock
 from holdfast.errors import Rejected
 from holdfast.events import Listeners
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy
-from holdfast.policies.timeout.timeout import refuse_nameless_sharing
+from holdfast.policies.base import NATIVE_MODES, Policy, refuse_nameless_sharing
 from holdfast.stores.figures import FALLBACK
 from holdfast.validation import Problems, takes_one
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.control_snapshots import FallbackSnapshot
+    from holdfast.policies.fallback.snapshot import FallbackSnapshot
     from holdfast.stores.ledger import Part
 
 __all__ = ["Fallback"]
@@ -91,9 +90,10 @@ class Fallback(Policy):
 
     def snapshot(self) -> FallbackSnapshot:
         """Return its counts at this moment; fields in ``FallbackSnapshot``."""
-        from holdfast.policies.control_snapshots import fallback_snapshot
+        from holdfast.policies.fallback.snapshot import FallbackSnapshot
 
-        return fallback_snapshot(self)
+        passed, used, failed, observed = self._kernel.counters()
+        return FallbackSnapshot(self.name, passed, used, failed, observed)
 
     def _figured(self) -> tuple[Part, ...]:
         return ((FALLBACK, self._kernel, 0),)

@@ -1,7 +1,7 @@
 """Rate limiter: so many calls in so much time, exactly.
 
 Owns the settings and the face; the counting is ``csrc/holdfast/hf_bucket.h`` and
-``hf_sliding.h``, the sleeping the driver's.
+``hf_sliding.h``, the sleeping ``waiting.lines``'.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from holdfast.clock import read_clock
 from holdfast.errors import RateLimitedError
 from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy, driver, within_deadline_ns
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, within_deadline_ns
 from holdfast.policies.limiter.rates import Rate, read_per, read_rate, read_rates
 from holdfast.stores.figures import LIMITER, LIMITER_PART
 from holdfast.validation import MAX_NS, Problems, wait_to_ns
+from holdfast.waiting.bucket_line import BucketLine
+from holdfast.waiting.window_line import WindowLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.clock import Clock
-    from holdfast.policies.snapshots import LimiterStats, RateLimiterSnapshot
+    from holdfast.policies.limiter.snapshot import LimiterStats, RateLimiterSnapshot
     from holdfast.stores.ledger import Part
 
 __all__ = ["RateLimiter"]
@@ -117,7 +119,7 @@ class RateLimiter(Policy):
         )
         self._rates = rates
         self._sliding = sliding
-        self._line = driver().line(self._kernels, clock, sliding=sliding)
+        self._line = (WindowLine if sliding else BucketLine)(self._kernels, clock)
         self._max_wait_ns = max_wait_ns
         self._listeners = Listeners()
         self.mode = mode
@@ -265,15 +267,32 @@ class RateLimiter(Policy):
 
     def stats(self) -> LimiterStats:
         """Return what is left now and when all will be back; fields in ``LimiterStats``."""
-        from holdfast.policies.snapshots import limiter_stats
+        from holdfast.policies.limiter.snapshot import LimiterStats
 
-        return limiter_stats(self)
+        now_ns = self._clock.now_ns()
+        waits = (
+            cell.wait_ns(rate.burst, now_ns) or 0
+            for cell, rate in zip(self._kernels, self._rates, strict=True)
+        )
+        return LimiterStats(remaining=self.available, reset_after=max(waits) / 1e9)
 
     def snapshot(self) -> RateLimiterSnapshot:
         """Return its rate and counts at this moment; fields in ``RateLimiterSnapshot``."""
-        from holdfast.policies.snapshots import limiter_snapshot
+        from holdfast.policies.limiter.snapshot import RateLimiterSnapshot
 
-        return limiter_snapshot(self)
+        unobserved = self._unobserved  # counted last, read first: no figure is ever below zero
+        observed = self._observed
+        counters = [cell.counters() for cell in self._kernels]
+        allowed, _, refunded = counters[-1]
+        return RateLimiterSnapshot(
+            name=self.name,
+            rate=min(rate.per_second for rate in self._rates),
+            burst=min(rate.burst for rate in self._rates),
+            available=self.available,
+            allowed=allowed - refunded,
+            rejected=self._rejected(sum(rejected for _, rejected, _ in counters)),
+            observed=observed - unobserved,
+        )
 
     def _figured(self) -> tuple[Part, ...]:
         *others, last = self._kernels

@@ -233,7 +233,6 @@ class PoolBulkhead(Policy):
     def snapshot(self) -> PoolBulkheadSnapshot:
         """Return its occupation and counts at this moment; fields in ``PoolBulkheadSnapshot``."""
         from holdfast.policies.pool.snapshot import PoolBulkheadSnapshot
-        from holdfast.policies.snapshots import rejected_by
 
         crew, (workers, queue_capacity, *_) = self._crew, self._settings
         accepted, completed, cancelled, rejected, _, timed_out, _, _, observed, failed, busy_ns = (
@@ -254,7 +253,7 @@ class PoolBulkhead(Policy):
             completed=completed,
             failed=failed,
             cancelled=cancelled,
-            rejected=rejected_by(self, rejected),
+            rejected=self._rejected(rejected),
             timed_out=timed_out,
             observed=observed,
             average_execution_time=busy_ns / completed / 1e9 if completed else None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from holdfast.clock import Clock
-    from holdfast.policies.control_snapshots import RetryBudgetSnapshot
+    from holdfast.policies.retry.snapshot import RetryBudgetSnapshot
 
 __all__ = ["RetryBudget"]
 
@@ -100,9 +100,20 @@ class RetryBudget:
 
     def snapshot(self) -> RetryBudgetSnapshot:
         """Return its tokens and counts at this moment; fields in ``RetryBudgetSnapshot``."""
-        from holdfast.policies.control_snapshots import budget_snapshot
+        from holdfast.policies.retry.snapshot import RetryBudgetSnapshot
 
-        return budget_snapshot(self)
+        ratio, min_per_second, burst = self._settings
+        withdrawn, refused, given_back, successes = self._kernel.counters()
+        return RetryBudgetSnapshot(
+            ratio=ratio,
+            min_per_second=min_per_second,
+            burst=burst,
+            balance=self.balance,
+            withdrawn=withdrawn,
+            refused=refused,
+            given_back=given_back,
+            successes=successes,
+        )
 
     # The copy of a policy or object that has a budget shares the budget.
 

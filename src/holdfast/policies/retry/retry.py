@@ -1,7 +1,7 @@
 """Retry: tries again what failed, after a while, as long as that helps.
 
 Owns the settings, the face, and what is asked of Python code: predicates, hooks, notes. When a call
-is tried again is ``csrc/python/step_retry.c`` with ``hf_retry.h``; the pauses are the driver's.
+is tried again is ``csrc/python/step_retry.c`` with ``hf_retry.h``; ``waiting`` makes the pauses.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from holdfast.events import Listeners, warn
 from holdfast.mode import read_mode
 from holdfast.policies.backoff.adaptive import adaptive_in
 from holdfast.policies.backoff.formulas import Backoff, Exponential, kernel_of, read_backoff
-from holdfast.policies.base import NATIVE_MODES, Policy, driver
+from holdfast.policies.base import NATIVE_MODES, Policy
 from holdfast.policies.retry.budget import RetryBudget
+from holdfast.policies.retry.notes import WHY, add_note, failure_in_words
 from holdfast.stores.figures import RETRY
 from holdfast.validation import Problems, shown
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.control_snapshots import RetrySnapshot, RetryState
+    from holdfast.policies.retry.snapshot import RetrySnapshot, RetryState
     from holdfast.stores.ledger import Part
 
     class Attempt(Protocol):
@@ -53,14 +54,6 @@ __all__ = ["Retry"]
 
 MAX_ATTEMPTS = 1_000_000
 TRANSIENT = (ConnectionError, TimeoutError)
-
-# What a note on an exception says after the number of attempts, by why there was no other.
-_WHY = {
-    "exhausted": "",
-    "out_of_time": ", no time for another within max_time",
-    "deadline": ", no time for another before the deadline",
-    "no_budget": ", no budget for another",
-}
 
 
 class Retry(Policy):
@@ -254,14 +247,35 @@ class Retry(Policy):
         ...         attempt.number
         1
         """
-        attempts: Attempts = driver().attempts(self)
-        return attempts
+        from holdfast.waiting.attempts import Attempts
+
+        return Attempts(self)
 
     def snapshot(self) -> RetrySnapshot:
         """Return its counts at this moment; fields in ``RetrySnapshot``."""
-        from holdfast.policies.control_snapshots import retry_snapshot
+        from holdfast.policies.retry.snapshot import RetrySnapshot
 
-        return retry_snapshot(self)
+        kernel = self._kernel
+        succeeded, recovered, observed = kernel.counters()
+        gave_up, retries = kernel.gave_up(), kernel.retries()
+        counts, delay_ns = kernel.delays()
+        bounds = [2**i / 1000 for i in range(len(counts) - 1)] + [float("inf")]
+        failed = sum(gave_up.values())
+        ended = succeeded + failed
+        return RetrySnapshot(
+            name=self.name,
+            attempts=ended + sum(retries),
+            succeeded=succeeded,
+            failed=failed,
+            recovered=recovered,
+            success_rate=succeeded / ended if ended else 1.0,
+            max_retries=self._settings[0] - 1,
+            retries=retries,
+            gave_up=gave_up,
+            delays=dict(zip(bounds, counts, strict=True)),
+            delay=delay_ns / 1e9,
+            observed=observed,
+        )
 
     def _figured(self) -> tuple[Part, ...]:
         return ((RETRY, self._kernel, 0),)
@@ -315,10 +329,10 @@ class Retry(Policy):
         note = self._note(why, attempts, elapsed_ns)
         if self._wraps:
             raise RetryExhaustedError(
-                self.name, attempts, elapsed_ns / 1e9, f"{_told(error)} ({note})", result
+                self.name, attempts, elapsed_ns / 1e9, f"{failure_in_words(error)} ({note})", result
             ) from error
         if error is not None and self._settings[0] > 1:
-            _add_note(error, note, self._signature)
+            add_note(error, note, self._signature)
 
     def _recovered(self, attempts: int) -> None:
         """Tell of a call that a retry has saved (RT-23)."""
@@ -327,13 +341,13 @@ class Retry(Policy):
     def _state(
         self, attempts: int, delay_ns: int, elapsed_ns: int, error: Any, result: Any
     ) -> RetryState:
-        from holdfast.policies.control_snapshots import RetryState
+        from holdfast.policies.retry.snapshot import RetryState
 
         return RetryState(self.name, attempts, error, result, delay_ns / 1e9, elapsed_ns / 1e9)
 
     def _note(self, why: str, attempts: int, elapsed_ns: int) -> str:
         made = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        return f"{made} in {elapsed_ns / 1e9:.3g} s{_WHY[why]}{self._signature}"
+        return f"{made} in {elapsed_ns / 1e9:.3g} s{WHY[why]}{self._signature}"
 
     @property
     def _signature(self) -> str:
@@ -358,31 +372,3 @@ def _read_on(
 
 def _name_of(error: BaseException | None) -> str:
     return "result" if error is None else type(error).__name__
-
-
-def _told(error: BaseException | None) -> str:
-    """Return a failure in words, also one that has none of its own."""
-    if error is None:
-        return "a result"
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - the caller's object; it is the new error's cause
-        return type(error).__name__
-
-
-def _add_note(error: BaseException, note: str, signature: str) -> None:
-    """Add a note, once: an exception that is raised again and again is not to grow.
-
-    One that cannot be changed, such as a frozen dataclass, goes on without.
-    """
-    try:
-        notes: list[object] | None = getattr(error, "__notes__", None)
-        if notes:
-            notes[:] = [one for one in notes if not _is_note(one, signature)]
-        error.add_note(note)
-    except Exception:  # noqa: BLE001 - the caller's object, and his to see as it is
-        pass
-
-
-def _is_note(one: object, signature: str) -> bool:
-    return isinstance(one, str) and one.endswith(signature) and one[:1].isdigit()

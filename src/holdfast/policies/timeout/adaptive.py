@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.control_snapshots import AdaptiveTimeoutSnapshot
+    from holdfast.policies.timeout.snapshot import AdaptiveTimeoutSnapshot
 
 __all__ = ["AdaptiveTimeout"]
 
@@ -114,9 +114,18 @@ class AdaptiveTimeout(Timeout):
 
     def snapshot(self) -> AdaptiveTimeoutSnapshot:
         """Return its duration, counts and latencies; fields in ``AdaptiveTimeoutSnapshot``."""
-        from holdfast.policies.control_snapshots import adaptive_timeout_snapshot
+        from holdfast.policies.timeout.snapshot import AdaptiveTimeoutSnapshot
 
-        return adaptive_timeout_snapshot(self)
+        _, average_ns, quantile_ns, samples = self._adaptive.snapshot()
+        floor_ns, ceiling_ns = self._adaptive.limits_ns()
+        return AdaptiveTimeoutSnapshot(
+            **self._shown(),
+            average_latency=None if average_ns is None else average_ns / 1e9,
+            quantile_latency=None if quantile_ns is None else quantile_ns / 1e9,
+            samples=samples,
+            floor=floor_ns / 1e9,
+            ceiling=ceiling_ns / 1e9,
+        )
 
     def reset(self) -> None:
         """Put the duration back to what was configured; what calls have taken moves it on."""

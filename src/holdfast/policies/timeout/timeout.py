@@ -11,7 +11,7 @@ from holdfast.clock import read_clock
 from holdfast.errors import DeadlineExceededError, Rejected
 from holdfast.events import Listeners
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, driver
+from holdfast.policies.base import NATIVE_MODES, Policy, problems_of, refuse_nameless_sharing
 from holdfast.stores.figures import TIMEOUT
 from holdfast.validation import Problems
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.control_snapshots import TimeoutSnapshot
+    from holdfast.policies.timeout.snapshot import TimeoutSnapshot
     from holdfast.stores.ledger import Part
 
 __all__ = ["Timeout"]
@@ -134,9 +134,26 @@ class Timeout(Policy):
 
     def snapshot(self) -> TimeoutSnapshot:
         """Return its duration and counts at this moment; fields in ``TimeoutSnapshot``."""
-        from holdfast.policies.control_snapshots import timeout_snapshot
+        from holdfast.policies.timeout.snapshot import TimeoutSnapshot
 
-        return timeout_snapshot(self)
+        return TimeoutSnapshot(**self._shown())
+
+    def _shown(self) -> dict[str, Any]:
+        stopped_before = self._kernel.counters()[5]  # read first: no figure is ever below zero
+        in_time, expired, late, refused, abandoned, _, observed = self._kernel.counters()
+        ended = in_time + expired
+        return {
+            "name": self.name,
+            "duration": self.duration,
+            "in_time": in_time,
+            "expired": expired,
+            "timeout_rate": expired / ended if ended else 0.0,
+            "late": late,
+            "refused": refused,
+            "abandoned": abandoned,
+            "running": abandoned - stopped_before,
+            "observed": observed,
+        }
 
     def _figured(self) -> tuple[Part, ...]:
         return ((TIMEOUT, self._kernel, 0),)
@@ -156,10 +173,14 @@ class Timeout(Policy):
         return DeadlineExceededError(f"timed out after {self.duration:g} s{of}")
 
     def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
-        return driver().set_timer(self._clock, loop, ring, deadline_ns)
+        from holdfast.waiting.aio import set_timer
 
-    def _open_block(self, deadline_ns: int, outer: object) -> object:
-        return driver().open_block(self, deadline_ns, outer=outer)
+        return set_timer(self._clock, loop, ring, deadline_ns)
+
+    def _open_block(self, deadline_ns: int, outer: Any) -> object:
+        from holdfast.waiting.blocks import open_block
+
+        return open_block(self, deadline_ns, outer=outer)
 
     def _run_in_thread(
         self,
@@ -169,19 +190,10 @@ class Timeout(Policy):
         kwargs: dict[str, Any],
         works: list[Any],
     ) -> Any:
-        return driver().run_in_thread(self, rest, fn, args, kwargs, works)
+        from holdfast.waiting.left_behind import run_in_thread
+
+        return run_in_thread(self, rest, fn, args, kwargs, works)
 
     def _after_fork(self) -> None:
         super()._after_fork()
         self._crew = None  # the threads are the parent's
-
-
-def problems_of(kind: str, name: object) -> Problems:
-    """Gather what is wrong with a policy that need not have a name."""
-    return Problems(kind) if name is None else Problems(kind, name)
-
-
-def refuse_nameless_sharing(problems: Problems, name: str | None, shared: object) -> None:
-    """Check ``shared`` of a policy that need not have a name."""
-    if problems.flag("shared", shared) and name is None:
-        problems.refuse("shared", shared, "False for a policy without a name")
