@@ -90,9 +90,9 @@ under_deadline(PyObject *module, PyObject *args)
 static PyMethodDef functions[] = {
     {"deadline", deadline, METH_NOARGS,
      "deadline($module, /)\n--\n\n"
-     "Return the seconds left of the innermost enclosing Timeout, or None outside of any.\n\n"
-     "Deadlines only shrink: within several it is the one that is over first. 0.0 once it is.\n"
-     "Safe to call from any thread and task; each has its own. A task made by create_task() does not\n"
+     "Return the seconds that the enclosing Timeout has left; None without a Timeout.\n\n"
+     "With several timeouts, the earliest deadline counts. The result is 0.0 after the deadline.\n"
+     "Safe to call from any thread and task; each has its own. A task from create_task() does not\n"
      "inherit it.\n\n"
      ">>> import holdfast as hf\n"
      ">>> hf.deadline() is None\n"
@@ -101,8 +101,8 @@ static PyMethodDef functions[] = {
      "True\n"},
     {"check_deadline", check_deadline, METH_NOARGS,
      "check_deadline($module, /)\n--\n\n"
-     "Raise if the time of the innermost enclosing Timeout is over; for loops in synchronous code.\n\n"
-     "Raises:\n    DeadlineExceededError: It is over.\n\n"
+     "Raise an error if the enclosing Timeout has expired; for loops in synchronous code.\n\n"
+     "Raises:\n    DeadlineExceededError: The deadline has passed.\n\n"
      "Safe to call from any thread and task; each has its own deadline.\n\n"
      ">>> import holdfast as hf\n"
      ">>> hf.Timeout(30).call(hf.check_deadline)\n"},

@@ -207,26 +207,26 @@ static PyMethodDef gate_methods[] = {
     {"_peek_inside", hf_gate_peek_inside, METH_O, NULL},
     {"_permit", hf_gate_permit, METH_NOARGS,
      "_permit($self, /)\n--\n\n"
-     "Admit one call by hand.\n\n"
-     "Returns:\n    A permit: settle it with success(), failure(exc) or ignore(), or use it as a context manager.\n"
-     "    Collected unsettled it frees its place and proves nothing.\n\n"
+     "Admit one call and return a permit.\n\n"
+     "Returns:\n    A permit. Settle it with success(), failure(exc) or ignore(), or use it as a context\n"
+     "    manager. A permit that is garbage-collected frees its slot without an outcome.\n\n"
      "Raises:\n    Rejected: No call is admitted."},
     {"_apermit", hf_gate_apermit, METH_NOARGS, NULL},
     {"_try_enter", hf_gate_try_enter, METH_NOARGS,
      "_try_enter($self, /)\n--\n\n"
-     "Take a place if one is free and nobody waits for it. Never blocks.\n\n"
-     "Returns:\n    True: the caller is inside and must leave() exactly once."},
+     "Take a slot if one is free and no call waits for it. Never blocks.\n\n"
+     "Returns:\n    True: the caller has a slot and must call leave() exactly once."},
     {"_try_take", FAST(hf_gate_try_take), METH_FASTCALL | METH_KEYWORDS,
      "_try_take($self, /, n=1)\n--\n\n"
-     "Take n tokens if they are there. Never waits.\n\n"
-     "Raises:\n    ValueError: n is no whole number from 1 to the burst."},
+     "Take n tokens if they are available. Never waits.\n\n"
+     "Raises:\n    ValueError: n is not an integer from 1 to the burst."},
     {"_weight", hf_gate_weight, METH_O, NULL},
     {"_wait_ns", hf_gate_wait_ns, METH_O, NULL},
     {"_count_clear", hf_gate_count_clear, METH_NOARGS, NULL},
     {"call", FAST(hf_gate_call), METH_FASTCALL | METH_KEYWORDS,
      "call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return what it returns.\n\n"
-     "Raises:\n    Rejected: The policy refused; fn did not run.\n    TypeError: fn is a coroutine function, or returned what can only be awaited; use acall()."},
+     "Raises:\n    Rejected: The policy has rejected the call; fn did not run.\n    TypeError: fn is a coroutine function, or returned an object that can only be awaited; use acall()."},
     {"try_call", FAST(hf_gate_try_call), METH_FASTCALL | METH_KEYWORDS,
      "try_call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return an Outcome: its value, its Exception or the rejection."},
@@ -240,7 +240,7 @@ static PyMethodDef gate_methods[] = {
 };
 
 static PyType_Slot gate_slots[] = {
-    {Py_tp_doc, "The native part of every policy and pipeline: its compiled steps."},
+    {Py_tp_doc, "The native base class of all policies and pipelines."},
     {Py_tp_new, gate_new},
     {Py_tp_finalize, gate_finalize},
     {Py_tp_dealloc, gate_dealloc},

@@ -234,7 +234,7 @@ outcome_dealloc(PyObject *op)
 
 static PyMemberDef outcome_members[] = {
     {"value", T_OBJECT, offsetof(OutcomeObject, value), READONLY,
-     "What the call returned; None unless ok."},
+     "The result of the call; None unless ok."},
     {"error", T_OBJECT, offsetof(OutcomeObject, error), READONLY,
      "The Exception the call raised, or None."},
     {NULL},
@@ -256,7 +256,7 @@ static PyMethodDef outcome_methods[] = {
 
 static PyType_Slot outcome_slots[] = {
     {Py_tp_doc,
-     "What came of a call that does not raise: a value, an error or a rejection. Truthy when ok.\n\n"
+     "The result of try_call: a value, an error or a rejection. True if the call succeeded.\n\n"
      "Immutable; may be shared by threads."},
     {Py_tp_dealloc, outcome_dealloc},
     {Py_tp_traverse, outcome_traverse},

@@ -355,7 +355,8 @@ static PyMemberDef rejected_members[] = {
 };
 
 static PyGetSetDef rejected_getset[] = {
-    {"args", rejected_args, rejected_set_args, "What it was made with, or else its words.", NULL},
+    {"args", rejected_args, rejected_set_args,
+     "The arguments of the exception; by default, its message.", NULL},
     {"retry_after", rejected_retry_after, NULL,
      "Seconds until a call may be admitted again; None when unknown.", NULL},
     {NULL},
@@ -369,7 +370,7 @@ static PyMethodDef rejected_methods[] = {
 
 static PyType_Slot rejected_slots[] = {
     {Py_tp_doc,
-     "The call did not run: a policy refused it.\n\nAttributes: policy, name, reason, retry_after (seconds or None)."},
+     "A policy has rejected the call; the function did not run.\n\nAttributes: policy, name, reason, retry_after (seconds or None)."},
     {Py_tp_new, rejected_new},
     {Py_tp_init, rejected_init},
     {Py_tp_dealloc, rejected_dealloc},
@@ -410,18 +411,17 @@ rejected_words_ready(void)
 static const char *const classes[][4] = {
     {"holdfast.errors.CircuitOpenError", "The circuit breaker admits no call, or no further probe.",
      "CIRCUIT_OPEN", "circuit breaker is open"},
-    {"holdfast.errors.RateLimitedError", "The rate limiter has no tokens left, or none in time.",
+    {"holdfast.errors.RateLimitedError", "The rate limiter has no tokens, or not soon enough.",
      "RATE_LIMITED", "rate limit exceeded"},
     {"holdfast.errors.BulkheadFullError",
-     "Every place of the bulkhead is taken, and every place to wait for one.", "BULKHEAD_FULL",
+     "All slots of the bulkhead and all places in its queue are taken.", "BULKHEAD_FULL",
      "bulkhead is full"},
-    {"holdfast.errors.BulkheadTimeoutError",
-     "No place of the bulkhead came free within the longest wait.", "BULKHEAD_TIMEOUT",
-     "bulkhead wait timeout"},
+    {"holdfast.errors.BulkheadTimeoutError", "No slot of the bulkhead became free in time.",
+     "BULKHEAD_TIMEOUT", "bulkhead wait timeout"},
     {"holdfast.errors.ShedError", "The call was shed to keep the latency of the others.", "SHED",
      "load is shed"},
     {"holdfast.errors.EmergencyModeError",
-     "The system runs in emergency mode, which this call is no part of.", "EMERGENCY_MODE",
+     "The system is in emergency mode, and this call is not essential.", "EMERGENCY_MODE",
      "system in emergency mode"},
 };
 
@@ -442,7 +442,7 @@ error_clear(PyObject *op)
 static PyType_Slot error_slots[] = {
     {Py_tp_traverse, error_traverse},
     {Py_tp_clear, error_clear},
-    {Py_tp_doc, "Base of every error that holdfast raises. `code` is a stable word for machines."},
+    {Py_tp_doc, "The base class of all errors of holdfast. `code` is a stable identifier."},
     {0, NULL},
 };
 

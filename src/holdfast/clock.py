@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Clock(_native.Clock):
-    """What all clocks have in common; policies take a ``SystemClock`` or a ``ManualClock``.
+    """The base class of all clocks. Policies take a ``SystemClock`` or a ``ManualClock``.
 
     Safe to share between threads, event loops and policies.
     """
@@ -40,7 +40,7 @@ class Clock(_native.Clock):
     auto = False
 
     def now(self) -> float:
-        """Return the time in seconds; only differences between two times mean anything."""
+        """Return the time in seconds. Only differences between two times have a meaning."""
         return self.now_ns() / 1e9
 
     # A copy of an object shares its clock: a manual clock moves the policies of both.
@@ -72,15 +72,16 @@ class SystemClock(Clock):
 
 
 class ManualClock(_native.ManualClock, Clock):
-    """A clock that moves only when told to.
+    """A clock that moves only on request, for tests.
 
     Args:
-        start: Seconds it shows at first.
-        auto: Whether a synchronous wait moves the clock to its end and returns at once. Without
-            it, and in asyncio, a wait ends when ``advance`` or ``set`` passes its end.
+        start: The initial time in seconds.
+        auto: Whether a synchronous wait advances the clock to its end and returns immediately.
+            With False, and always in asyncio, a wait ends when ``advance`` or ``set`` passes its
+            end.
 
     Raises:
-        ConfigError: An argument is not what it should be.
+        ConfigError: An argument is invalid.
 
     Safe to share between threads, event loops and policies.
 
@@ -111,27 +112,27 @@ class ManualClock(_native.ManualClock, Clock):
         return self
 
     def now(self) -> float:
-        """Return the time shown, in seconds; unlike policy time it follows ``set`` backwards."""
+        """Return the displayed time in seconds. Unlike policy time, ``set`` can move it back."""
         return self.shown_ns() / 1e9
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Let time pass, stopping at the end of every wait on the way to let it end then.
+        """Advance the clock, and stop at the end of each wait on the way.
 
         Raises:
-            ConfigError: ``seconds`` is negative or no duration.
+            ConfigError: ``seconds`` is negative or not a duration.
         """
         self.advance_ns(seconds_to_ns("seconds", seconds))
 
     def set(self, seconds: float | timedelta) -> None:
-        """Show another time. A step forward passes time; one backward stops it for an instant.
+        """Set the time. An earlier time stops policy time for a moment.
 
         Raises:
-            ConfigError: ``seconds`` is negative or no duration.
+            ConfigError: ``seconds`` is negative or not a duration.
         """
         self.set_ns(seconds_to_ns("seconds", seconds))
 
     def advance_ns(self, d_ns: int) -> None:
-        """Do what ``advance`` does, in nanoseconds."""
+        """Advance the clock by nanoseconds; see ``advance``."""
         if d_ns < 0:
             raise ValueError(f"d_ns: got {d_ns}, allowed an integer of at least 0")
         while True:
@@ -144,7 +145,7 @@ class ManualClock(_native.ManualClock, Clock):
             callback()
 
     def set_ns(self, shown_ns: int) -> None:
-        """Do what ``set`` does, in nanoseconds."""
+        """Set the time in nanoseconds; see ``set``."""
         with self._lock:
             ahead_ns = shown_ns - self.shown_ns()
             if ahead_ns <= 0:
@@ -153,12 +154,12 @@ class ManualClock(_native.ManualClock, Clock):
         self.advance_ns(ahead_ns)
 
     def call_at_ns(self, deadline_ns: int, callback: Callable[[], object]) -> Callable[[], None]:
-        """Have ``callback`` called once policy time reaches a deadline; at once if it has.
+        """Call ``callback`` when policy time reaches the deadline, or immediately if it has passed.
 
-        It runs in the thread that moves the clock, outside the clock's lock.
+        The callback runs in the thread that advances the clock, outside the lock of the clock.
 
         Returns:
-            A function that cancels it, any number of times, without ever blocking.
+            A function that cancels the callback. It never blocks and may be called repeatedly.
         """
         with self._lock:
             if self.now_ns() < deadline_ns:
@@ -171,7 +172,7 @@ class ManualClock(_native.ManualClock, Clock):
         return _nothing
 
     def next_due_ns(self) -> int | None:
-        """Return when the earliest wait ends; None where nobody waits."""
+        """Return the end of the earliest wait, or None if there are no waits."""
         with self._lock:
             due = [at_ns for at_ns, serial in self._timers if serial in self._callbacks]
         return min(due, default=None)
@@ -206,14 +207,14 @@ _default: Clock = system_clock
 
 
 def replace_default_clock(clock: Clock) -> Clock:
-    """Have policies that are made without a clock read this one; return the one before."""
+    """Set the clock of policies that are created without one; return the previous clock."""
     global _default
     before, _default = _default, clock
     return before
 
 
 def read_clock(problems: Problems, value: Clock | None) -> Clock:
-    """Return the clock a policy was given as ``clock=``; the default one for None."""
+    """Return the clock that a policy was given; for None, the default clock."""
     if value is None:
         return _default
     checked = problems.instance("clock", value, Clock, "a SystemClock or a ManualClock")

@@ -42,21 +42,21 @@ __all__ = [
 
 
 class DeadlineExceededError(HoldfastError, TimeoutError):
-    """The time allowed for the call is over."""
+    """The call did not finish before its deadline."""
 
     code = "DEADLINE_EXCEEDED"
     summary = "operation timeout"
 
 
 class PoolStoppedError(HoldfastError, RuntimeError):
-    """A task was given to a pool that takes no more."""
+    """A task was submitted to a stopped pool."""
 
     code = "POOL_STOPPED"
     summary = "pool is stopped"
 
 
 class ConfigError(HoldfastError, ValueError):
-    """Settings that cannot be, every one of them named.
+    """Invalid settings. The message names all of them.
 
     Attributes:
         problems: One line per setting: ``"field: got VALUE, allowed …"``.
@@ -75,11 +75,11 @@ class ConfigError(HoldfastError, ValueError):
 
 
 class MissingExtraError(HoldfastError, ImportError):
-    """A feature needs packages that come with an extra of holdfast.
+    """A feature needs packages from an extra of holdfast.
 
     Attributes:
-        extra: The extra that brings them.
-        feature: What was asked for.
+        extra: The extra that installs them.
+        feature: The requested feature.
     """
 
     code = "MISSING_EXTRA"
@@ -98,13 +98,13 @@ class MissingExtraError(HoldfastError, ImportError):
 
 
 class RetryExhaustedError(HoldfastError):
-    """A call with ``Retry(wrap=True)`` failed and is not tried again; the last error is its cause.
+    """A call with ``Retry(wrap=True)`` has failed and is not retried. Its cause is the last error.
 
     Attributes:
-        name: The retry policy's name.
-        attempts: Attempts made.
-        elapsed: Seconds from the first to the last.
-        result: What the last attempt returned, where a result was the reason to retry; else None.
+        name: The name of the retry policy.
+        attempts: The number of attempts made.
+        elapsed: Seconds from the start of the first attempt to the end of the last.
+        result: The last result, if results were the reason to retry; else None.
     """
 
     code = "RETRY_EXHAUSTED"

@@ -31,17 +31,18 @@ class Event:
     """Something a policy did.
 
     Attributes:
-        kind: What: "transition", "rejection", "override" …
+        kind: The kind of event: "transition", "rejection", "override" …
         policy: The policy; None after unpickling.
         name: The policy's name.
-        old: State before, where there is one.
-        new: State after, where there is one.
-        reason: Why, in a word.
+        old: The previous state, if the event has one.
+        new: The new state, if the event has one.
+        reason: The reason, in one word.
         retry_after: Seconds until a call may be admitted again; None when unknown.
         at: Seconds on the policy's clock.
-        generation: The policy's generation after it.
+        generation: The generation of the policy after the event.
 
-    Frozen, so safe to share between threads and event loops. Equal when all attributes are.
+    Immutable, so safe to share between threads and event loops. Equal if all attributes are
+    equal.
 
     >>> Event("rejection", None, "payments", reason="full", at=2.5)
     <Event rejection 'payments' (full) at 2.500 s>
@@ -109,11 +110,12 @@ class Event:
 
 
 class Listeners:
-    """Who wants to hear of one policy's events.
+    """The listeners of one policy.
 
-    Listeners run in the thread that caused the event, one after the other, with no lock held, so
-    they may use the policy. What they raise is logged and counted and changes nothing; only what
-    is no ``Exception`` (KeyboardInterrupt …) goes on to the caller, after the others ran.
+    Listeners run in the thread that caused the event, one after another, with no lock held, so
+    they may use the policy. An ``Exception`` from a listener is logged and counted and changes no
+    decision. Other exceptions (KeyboardInterrupt …) are raised to the caller after all listeners
+    have run.
 
     Safe to share between threads and event loops.
     """
@@ -132,22 +134,23 @@ class Listeners:
 
     @property
     def raised(self) -> int:
-        """How many times a listener raised."""
+        """The number of exceptions that listeners have raised."""
         return self._raised
 
     @property
     def dropped(self) -> int:
-        """How many events were not told because listeners kept causing others."""
+        """The number of events dropped because listeners caused too many further events."""
         return self._dropped
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Add a listener.
 
         Returns:
-            A function that removes it again, at any time, any number of times.
+            A function that removes the listener. It may be called repeatedly.
 
         Raises:
-            TypeError: It takes no one argument, or is a coroutine or generator function.
+            TypeError: The listener does not accept one argument, or is a coroutine or generator
+                function.
         """
         require_callable("listener", listener)
         if not takes_one(listener):
@@ -164,9 +167,10 @@ class Listeners:
         return unsubscribe
 
     def emit(self, event: Event) -> None:
-        """Tell every listener, before returning.
+        """Deliver an event to all listeners before returning.
 
-        An event that a listener causes is told after this one, by this call, never recursively.
+        An event that a listener causes is delivered after this event, by this call, and never
+        recursively.
         """
         if not self._subscriptions:
             return
@@ -187,7 +191,7 @@ class Listeners:
             raise interruption
 
     def after_fork(self) -> None:
-        """Start afresh in a forked child, where the threads that held the lock are gone."""
+        """Reset the state in a forked child. The threads that held the lock do not exist there."""
         self._lock = RLock()
         self._telling = {}
 
@@ -244,7 +248,7 @@ class _Pending:
 
 
 def warn(text: str, *args: object) -> None:
-    """Log what nobody might notice otherwise."""
+    """Log a warning about a problem that causes no exception."""
     from logging import getLogger
 
     getLogger("holdfast").warning(text, *args)

@@ -17,10 +17,10 @@ VARIABLE = "HOLDFAST_MODE"
 
 
 class Mode(Enum):
-    """What a policy does with its decisions.
+    """How a policy applies its decisions.
 
-    ENFORCE rejects what is to be rejected. OBSERVE rejects nothing, delays nothing, and counts
-    what it would have done. OFF lets every call through and counts nothing.
+    ENFORCE applies them. OBSERVE neither rejects nor delays a call, and counts the calls that
+    would have been rejected or delayed. OFF passes all calls and counts none.
 
     Safe to share between threads and event loops.
 
@@ -37,12 +37,12 @@ _of_process: Mode | None = None
 
 
 def process_mode() -> Mode:
-    """Return the mode of this process: ``HOLDFAST_MODE`` as it was when first asked for.
+    """Return the mode of this process: ``HOLDFAST_MODE`` at the time of the first use.
 
     Safe to call from any thread.
 
     Raises:
-        ConfigError: The variable holds something other than enforce, observe or off.
+        ConfigError: The value is not enforce, observe or off.
     """
     global _of_process  # noqa: PLW0603 - the one setting of the process, read once
     mode = _of_process
@@ -52,7 +52,7 @@ def process_mode() -> Mode:
 
 
 def read_mode(problems: Problems, value: Mode | str | None) -> Mode:
-    """Return the mode a policy was given as ``mode=``; the process's for None."""
+    """Return the mode that a policy was given; for None, the mode of the process."""
     if value is None:
         return process_mode()
     return _parse(problems, "mode", value)

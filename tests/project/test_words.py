@@ -6,8 +6,8 @@ from tests.project import words
 from tests.project.words import Text, plain
 
 # Odd constructions in 10,000 words. The ceilings may only fall.
-USERS = 150
-CONTRIBUTORS = 300
+USERS = 15
+CONTRIBUTORS = 210
 
 
 def too_odd(texts, ceiling):

@@ -32,22 +32,23 @@ __all__ = ["Pipeline"]
 
 
 class Pipeline(Policy):
-    """Policies around the same call, the first outermost.
+    """Several policies around one call; the first policy is the outermost.
 
-    Entered from the first to the last and left in reverse. Where an inner policy refuses, the
-    outer ones take back what they gave, as if the call had never been asked for: a probe, a
-    place, tokens. A pipeline may be part of another.
+    The policies are entered from first to last and left in reverse order. If an inner policy
+    refuses a call, the outer policies roll back what they had granted: probe slot, bulkhead slot,
+    tokens. A pipeline may contain other pipelines.
 
     Args:
         name: For messages, metrics and the registry.
-        *policies: Policies of any kind, but none that has threads of its own to run calls in
-            (``PoolBulkhead``), and pipelines, in any order and nesting; at most 16 in all.
+        *policies: Policies and pipelines in any order, at most 16 policies in total. A
+            ``PoolBulkhead`` cannot be part of a pipeline, because it runs calls in its own
+            threads.
 
     Raises:
-        ConfigError: A part is no policy, or there are none or too many.
+        ConfigError: A part is not a policy, or there are too few or too many parts.
 
-    Safe to share between threads and event loops. Circuit breakers in it record durations unless
-    they were made with ``latency=False``.
+    Safe to share between threads and event loops. Its circuit breakers record durations unless
+    they were created with ``latency=False``.
 
     >>> pipe = Pipeline("payments", CircuitBreaker("payments"))
     >>> pipe.call(len, "ok")
@@ -111,35 +112,37 @@ class Pipeline(Policy):
         clock: Clock | None = None,
         mode: Mode | str | None = None,
     ) -> Self:
-        """Return the pipeline that most calls to another service want.
+        """Return the pipeline that most calls to another service need.
 
-        Fallback, total timeout, retry with a budget, circuit breaker, rate limiter, bulkhead,
-        attempt timeout, the first outermost, each named ``name``. Shape and figures are those of
-        Microsoft.Extensions.Http.Resilience, its base delay apart.
+        Its policies, from the outermost: fallback, total timeout, retry with a budget, circuit
+        breaker, rate limiter, bulkhead, attempt timeout. Each has the name ``name``. Order and
+        defaults follow Microsoft.Extensions.Http.Resilience, except for the base delay.
 
         Args:
-            name: Of the pipeline, and of its policies.
-            total_timeout: Seconds for all attempts and the pauses between; None for any.
-            attempts: Calls in all, the first included, 1 to 1,000,000.
-            attempt_timeout: Seconds for one attempt, at most ``total_timeout`` and half of a
-                breaker's ``TimeWindow``; None for any. Not given: 10, or ``total_timeout`` if
-                that is less.
-            max_concurrent: Attempts that run at once, 1 to 1,000,000.
-            rate: Attempts a second, or a ``RateLimiter``; None for no limiter.
-            fallback: What stands in when all fails: a value (None is one), a function of the
-                exception, or a ``Fallback``. Not given: the exception is raised.
-            on: Exceptions that are tried again, or a predicate; see ``Retry``.
-            backoff: How long to pause before each retry; None for ``Exponential(0.2, max=10)`` with
-                full jitter.
-            budget: Bounds retries over all calls; see ``Retry``.
-            breaker: None for one that opens for 5 seconds at 10 % failures of at least 100 attempts
-                within 30 seconds.
-            clock: Where the policies made here read the time; a ``ManualClock`` in tests.
-            mode: Theirs: "enforce", "observe" or "off"; None for that of the process.
+            name: The name of the pipeline and of its policies.
+            total_timeout: Seconds for all attempts and the pauses between them; None for no
+                limit.
+            attempts: The number of attempts, including the first, 1 to 1,000,000.
+            attempt_timeout: Seconds for one attempt, at most ``total_timeout`` and half of the
+                breaker's ``TimeWindow``; None for no limit. The default is 10, or
+                ``total_timeout`` if that is less.
+            max_concurrent: Attempts that may run at the same time, 1 to 1,000,000.
+            rate: Attempts per second, or a ``RateLimiter``; None for no limiter.
+            fallback: A replacement for the final error: a value (including None), a function of
+                the exception, or a ``Fallback``. By default the exception is raised.
+            on: Exceptions that are retried, or a predicate; see ``Retry``.
+            backoff: The pauses between attempts; None for ``Exponential`` with full jitter.
+            budget: The limit on retries over all calls; see ``Retry``.
+            breaker: A ``CircuitBreaker``. The default opens for 5 seconds if 10 % of at least 100
+                attempts within 30 seconds fail.
+            clock: The source of time for the policies that are created; use a ``ManualClock`` in
+                tests.
+            mode: "enforce", "observe" or "off" for these policies; None uses the mode of the
+                process.
 
         Raises:
-            ConfigError: Naming every argument that is not as it should be, or does not go with
-                others.
+            ConfigError: One or more arguments are invalid or contradict each other; the message
+                lists all of them.
 
         Safe to share between threads and event loops.
 
@@ -166,27 +169,27 @@ class Pipeline(Policy):
 
     @property
     def policies(self) -> tuple[Policy, ...]:
-        """What it is made of, outermost first."""
+        """The policies, from the outermost to the innermost."""
         parts: tuple[Any, ...] = self._parts
         return parts
 
     acquire = Gate._permit
 
     def with_options(self, **options: Unpack[Options]) -> Self:
-        """Return a pipeline of the same name in which some policies are others.
+        """Return a pipeline with the same name in which some policies are replaced.
 
-        The rest is shared with this one: its state, and who listens to it. A kind that is not
-        there goes where ``standard`` has it. Policies of pipelines within are found as well.
+        All other policies are shared with this pipeline, including their state and listeners. A
+        new kind of policy is inserted at the position that ``standard`` uses. Policies of nested
+        pipelines can be replaced.
 
         Args:
             **options: A policy for ``fallback``, ``retry``, ``breaker`` (``circuit_breaker``),
-                ``limiter`` (``rate_limiter``) or ``bulkhead``; a ``Timeout`` or seconds for
-                ``total_timeout``, outside of the first retry, ``attempt_timeout``, inside of it,
-                or ``timeout`` where there is one. None removes.
+            ``limiter`` (``rate_limiter``) or ``bulkhead``. A ``Timeout`` or seconds for
+            ``total_timeout`` (outside the first retry), ``attempt_timeout`` (inside it), or
+            ``timeout`` (the only timeout). None removes the policy.
 
         Raises:
-            ConfigError: An option is unknown, or means several of its policies, or its value is
-                not what it should be.
+            ConfigError: An option is unknown, matches several policies, or has an invalid value.
 
         >>> pipe = Pipeline.standard("payments")
         >>> pipe.with_options(retry=None, total_timeout=5).policies[0].duration
@@ -197,7 +200,7 @@ class Pipeline(Policy):
         return type(self)(self.name, *other_policies(self.name, self.policies, dict(options)))
 
     def describe(self) -> str:
-        """Return its policies, outermost first, each with its settings and what a call costs."""
+        """Return a line per policy, outermost first, with its settings and the cost of a call."""
         lines = [f"Pipeline {self.name!r}, outermost first:"]
         for number, policy in enumerate(self.policies, 1):
             inner = policy.describe().splitlines()
@@ -207,11 +210,11 @@ class Pipeline(Policy):
         return "\n".join(lines)
 
     def lint(self) -> list[Finding]:
-        """Return what is legal in it, but hardly meant.
+        """Return warnings about settings that are valid but probably unintended.
 
-        Such as a breaker outside of a retry, timeouts that end nothing, attempts that multiply.
-        Each finding has a ``code``, a ``message`` and the ``policies`` it is about. Policies of
-        pipelines within are seen as if they stood here.
+        Examples are a breaker outside a retry, a timeout that has no effect, and attempts that
+        multiply. Each finding has a ``code``, a ``message`` and the ``policies`` concerned.
+        Nested pipelines are included.
 
         >>> from holdfast import Retry
         >>> pipe = Pipeline("p", Retry("outer"), Retry("inner"))
@@ -223,7 +226,7 @@ class Pipeline(Policy):
         return lint(self.policies)
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener(event)`` for the events of each policy in it; see ``Policy.on_event``."""
+        """Call ``listener`` for the events of each policy; see ``Policy.on_event``."""
         steps = dict.fromkeys(flat(self.policies))  # each once, however often it is passed
         removers = [step.on_event(listener) for step in steps]
 
@@ -240,12 +243,12 @@ class Pipeline(Policy):
         return self.policies[0]._stopwatch()
 
     def reset(self) -> None:
-        """Reset every policy in it."""
+        """Reset each policy in the pipeline."""
         for policy in self.policies:
             policy.reset()
 
     def snapshot(self) -> PipelineSnapshot:
-        """Return the snapshots of its policies, outermost first."""
+        """Return the snapshots of the policies, outermost first."""
         from holdfast.pipeline.snapshot import PipelineSnapshot
 
         return PipelineSnapshot(self.name, tuple(part.snapshot() for part in self.policies))

@@ -116,20 +116,20 @@ class _Registered(type):
 
 
 class Policy(gate.Gate, metaclass=_Registered):
-    """A named decision around calls; the base of all policies and of pipelines.
+    """The abstract base class of all policies and of pipelines.
 
-    Every policy is a decorator, a context manager and has ``call``, ``acall``, ``try_call`` and
-    ``try_acall``. It is not made itself, its subclasses are.
+    A policy is a decorator and a context manager, and has the methods ``call``, ``acall``,
+    ``try_call`` and ``try_acall``.
 
-    As a decorator, and through ``call``, it also guards what a plain function gives to be run
-    later: an awaitable, a generator and what ``@contextmanager`` made are admitted when they begin
-    and settle when they end; a future, which runs already, is admitted by the call and settles when
-    it is done. Nothing of that counts before it has run.
+    A decorator or ``call`` also guards work that a plain function returns to be run later. An
+    awaitable, a generator, or the result of ``@contextmanager`` is admitted when it starts and
+    settles when it ends. A future is already running; the call admits it, and it settles when it
+    is done. Work is never counted before it has run.
 
     Attributes:
-        kind: What it is, for the registry: "circuit_breaker", "rate_limiter" …
-        name: What the user called it.
-        mode: Whether it enforces, observes or stands aside; a pipeline has none of its own.
+        kind: The kind of policy, for the registry: "circuit_breaker", "rate_limiter" …
+        name: The name that the user has chosen.
+        mode: "enforce", "observe" or "off". A pipeline has no mode; its policies have.
 
     Safe to share between threads and event loops.
     """
@@ -151,16 +151,18 @@ class Policy(gate.Gate, metaclass=_Registered):
             """Put it back to where it began."""
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener(event)`` for everything this policy does that is worth telling.
+        """Call ``listener(event)`` for each event of this policy.
 
-        It runs in the thread that caused the event, after the decision and outside every lock,
-        before the call returns. What it raises is logged and counted and changes nothing.
+        The listener runs in the thread that caused the event, after the decision, outside all
+        locks, and before the call returns. An exception from the listener is logged and counted
+        and changes no decision.
 
         Returns:
-            A function that unsubscribes it, at any time, any number of times.
+            A function that removes the listener. It may be called repeatedly.
 
         Raises:
-            TypeError: It takes no one argument, or is a coroutine or generator function.
+            TypeError: ``listener`` does not accept one argument, or is a coroutine or generator
+                function.
         """
         remove = self._listeners.subscribe(listener)
         self._mind_listeners()
@@ -174,13 +176,13 @@ class Policy(gate.Gate, metaclass=_Registered):
     def call_with_stats(
         self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> tuple[gate.Outcome[_R], CallStats]:
-        """Call ``fn`` as ``try_call`` does, and return what that took beside the outcome.
+        """Call ``fn`` as ``try_call`` does, and return the outcome and statistics of this call.
 
-        The figures belong to this call: others through the same policy do not show in them. What
-        a ``Timeout(thread=True)`` runs in its thread counts as one attempt.
+        The statistics include only this call. Work that a ``Timeout(thread=True)`` runs in its
+        thread counts as one attempt.
 
         Raises:
-            TypeError: ``fn`` is no plain function.
+            TypeError: ``fn`` is not a plain function.
         """
         clock = self._stopwatch()
         began_ns = clock.now_ns()

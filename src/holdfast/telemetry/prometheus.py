@@ -54,26 +54,27 @@ _UNREADABLE = ("workers_unreadable", "Files of other workers that cannot be read
 
 
 class Collector(PrometheusCollector):
-    """Tells Prometheus of policies: everything there is to count, read when it is asked.
+    """Exports policies to Prometheus. It reads the counts at each scrape.
 
-    A policy's series are there from its making, at 0, and go when it is collected. Policies of one
-    name are one: their counts are added up, also those of ones already collected while another
-    lives, and gauges show the worst state, or the sum. Where workers share a directory
-    (``HOLDFAST_DIR``), the same goes for all of them; counts of dead workers stay.
+    A series starts at 0 when its policy is created and disappears when the policy is
+    garbage-collected. Policies with the same name share a series: counts are summed, including
+    those of collected policies while another policy with this name exists; gauges show the worst
+    state or the sum. If workers share a directory (``HOLDFAST_DIR``), this applies to all of
+    them, and the counts of dead workers remain.
 
     Args:
-        *sources: Pipelines, policies or registries to tell of; none for every policy there is.
-            Named ones only: nobody could tell the figures of others apart.
-        namespace: What the names of all metrics begin with.
-        max_names: Names of each kind that have series of their own, 1 to 100,000. Those beyond
-            share one, ``__other__``, until they are gone.
+        *sources: Pipelines, policies or registries to export; none for all policies. Policies need
+            a name.
+        namespace: The prefix of all metric names.
+        max_names: Names of each kind with their own series, 1 to 100,000. All further names share
+            the series ``__other__``.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Registered twice in one prometheus registry it is refused there, with ``ValueError``; several
-    registries, and several namespaces in one, do not disturb each other. It keeps no policy alive.
-    Safe to share between threads.
+    A second collector with the same metric names in one Prometheus registry raises ``ValueError``
+    there. Several registries, or several namespaces in one registry, are independent. A collector
+    holds no reference to a policy. Safe to share between threads.
 
     >>> from prometheus_client import CollectorRegistry
     >>> CollectorRegistry().register(Collector(namespace="shop"))
@@ -105,14 +106,14 @@ class Collector(PrometheusCollector):
         self._begin()
 
     def describe(self) -> Iterator[Metric]:
-        """Yield every metric there may be, without samples: for the registry to find clashes."""
+        """Yield all metrics without samples. The registry uses them to detect name clashes."""
         return iter(self._empty().values())
 
     def collect(self) -> Iterator[Metric]:
-        """Read all policies, and yield their metrics.
+        """Read all policies and yield their metrics.
 
         Raises:
-            ConfigError: ``HOLDFAST_DIR``, read once, names what is no directory to share.
+            ConfigError: ``HOLDFAST_DIR`` is not a usable directory. It is read once.
         """
         if self._process != os.getpid():  # forked: a thread of the parent may hold the lock
             self._begin()
@@ -255,10 +256,10 @@ class _Bound:
 
 
 class MetricsServer:
-    """Serves ``/metrics`` from threads of its own until it is stopped; also ``with``.
+    """Serves ``/metrics`` in its own threads until it is stopped; also a context manager.
 
     Attributes:
-        url: Where.
+        url: The address of the metrics.
 
     Safe to share between threads.
     """
@@ -271,7 +272,7 @@ class MetricsServer:
         self.url = f"http://{shown}:{self.port}/metrics"
 
     def stop(self) -> None:
-        """Serve no more; returns once the port is free. Stopping again does no harm."""
+        """Stop the server and wait until the port is free. Repeated calls have no effect."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -294,16 +295,17 @@ def serve_metrics(
     host: str = "127.0.0.1",
     registry: CollectorRegistry | None = None,
 ) -> MetricsServer:
-    """Serve metrics over HTTP at ``/metrics``, on the loopback unless told otherwise.
+    """Serve the metrics over HTTP at ``/metrics``, by default on the loopback interface.
 
     Args:
-        port: 1 to 65535; 0 for a free one.
-        host: The address to listen at.
-        registry: What to serve; None for a ``Collector()`` of every policy, and nothing else.
+        port: 1 to 65535; 0 selects a free port.
+        host: The address to listen on.
+        registry: The registry to serve; None for a ``Collector`` of all policies and no other
+            metrics.
 
     Raises:
-        ConfigError: An argument is not as it should be.
-        OSError: The port cannot be had.
+        ConfigError: An argument is invalid.
+        OSError: The port is not available.
     """
     problems = Problems("serve_metrics")
     port = problems.integer("port", port, least=0, most=65_535)
@@ -313,22 +315,24 @@ def serve_metrics(
 
 
 def wsgi_app(registry: CollectorRegistry | None = None) -> WSGIApplication:
-    """Return a WSGI application that answers any path with the metrics, to be mounted at one.
+    """Return a WSGI application that returns the metrics for any path, to be mounted at a path.
 
     Args:
-        registry: What to serve; None for a ``Collector()`` of every policy, and nothing else.
+        registry: The registry to serve; None for a ``Collector`` of all policies and no other
+            metrics.
     """
     app: WSGIApplication = make_wsgi_app(_registry_of(registry))
     return app
 
 
 def asgi_app(registry: CollectorRegistry | None = None) -> Asgi:
-    """Return an ASGI application that answers any path with the metrics, to be mounted at one.
+    """Return an ASGI application that returns the metrics for any path, to be mounted at a path.
 
-    Policies are read in a thread: the event loop goes on meanwhile.
+    A thread reads the policies, so the event loop is not blocked.
 
     Args:
-        registry: What to serve; None for a ``Collector()`` of every policy, and nothing else.
+        registry: The registry to serve; None for a ``Collector`` of all policies and no other
+            metrics.
     """
     inner = make_asgi_app(_registry_of(registry))
 

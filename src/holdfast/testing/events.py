@@ -18,7 +18,7 @@ __all__ = ["Recorder", "recorded", "told"]
 
 
 def told(event: Event) -> str:
-    """Return an event in the words that ``assert_order`` takes.
+    """Return the text of an event, in the form that ``assert_order`` accepts.
 
     >>> from holdfast import Event, State
     >>> told(Event("transition", None, "db", old=State.CLOSED, new=State.OPEN))
@@ -46,10 +46,10 @@ def _word(state: Any) -> str:
 
 
 class Recorder:
-    """Events of policies, oldest first.
+    """Records events of policies, oldest first.
 
-    Iterate over it, index it, ask its length. Safe to share between threads and event loops:
-    events of several threads stand in the order in which they were told.
+    Supports iteration, indexing and ``len()``. Safe to share between threads and event loops.
+    Events of several threads are recorded in the order of their delivery.
     """
 
     def __init__(self) -> None:
@@ -57,17 +57,17 @@ class Recorder:
         self._ends: list[Callable[[], None]] = []
 
     def watch(self, *policies: Policy) -> None:
-        """Record what these policies do from here on; of a pipeline, what its parts do."""
+        """Record the events of these policies from now on; for a pipeline, of its policies."""
         for policy in policies:
             self._ends.append(policy.on_event(self._events.append))
 
     def stop(self) -> None:
-        """Record no more; what was recorded stays."""
+        """Stop recording. The recorded events remain."""
         while self._ends:
             self._ends.pop()()
 
     def of(self, name: str | None = None, kind: str | None = None) -> list[Event]:
-        """Return the events of one name, one kind, or both."""
+        """Return the events with this name, this kind, or both."""
         return [
             event
             for event in self._events
@@ -75,20 +75,20 @@ class Recorder:
         ]
 
     def clear(self) -> None:
-        """Forget what was recorded so far."""
+        """Delete the recorded events."""
         self._events.clear()
 
     def assert_order(self, *expected: str, exactly: bool = False) -> None:
-        """Fail unless these happened, in this order.
+        """Fail unless these events occurred in this order.
 
         Args:
-            *expected: As ``told`` words it, name and reason to be left out where they do not
-                matter: ``"db: closed -> open"``, ``"open -> half-open"``, ``"rejection"``.
-            exactly: Whether nothing else may have happened in between, before or after.
+            *expected: Texts as ``told`` returns them; the name and the reason are optional: ``"db:
+                closed -> open"``, ``"closed -> open"``, ``"rejection"``.
+            exactly: Whether no other events may have occurred before, between or after them.
 
         Raises:
-            AssertionError: With all that happened, and what is missing.
-            TypeError: Nothing is expected, or something that is no string.
+            AssertionError: The message lists all events and the missing one.
+            TypeError: No text is given, or an argument is not a string.
         """
         if not expected or not all(isinstance(one, str) for one in expected):
             raise TypeError(f"expected: got {expected!r}, allowed strings, at least one")
@@ -103,7 +103,7 @@ class Recorder:
             )
 
     def timeline(self) -> str:
-        """Return what was recorded, a line each with its time on the policy's clock."""
+        """Return the recorded events, one per line, with times on the policy's clock."""
         return "\n".join(f"  {event.at:12.3f} s  {told(event)}" for event in self._events)
 
     def __iter__(self) -> Iterator[Event]:
@@ -137,7 +137,10 @@ def _first_missing(events: list[Event], expected: tuple[str, ...], exactly: bool
 
 @contextmanager
 def recorded(*policies: Policy) -> Iterator[Recorder]:
-    """Record what policies do while the block lasts: these, or those that are made in it."""
+    """Record events in a block.
+
+    The events are those of the given policies, or of all policies created in the block.
+    """
     recorder = Recorder()
     recorder.watch(*policies)
     if not policies:

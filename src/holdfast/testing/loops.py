@@ -53,17 +53,17 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on a ``ManualClock``: ``asyncio.sleep``, timeouts and policies wait on it.
+    """An event loop whose sleeps, timeouts and policies wait on a ``ManualClock``.
 
-    Where nothing can be done at once the clock moves to the end of the earliest wait. Sockets and
-    other threads work, but real time is not waited for while any timer is set: what they take long
-    for comes late.
+    When no task can run, the clock advances to the end of the earliest wait. Sockets and other
+    threads work. While a timer is set, the loop does not wait for them in real time, so their
+    results may be late.
 
     Args:
-        clock: What it moves; None for one of its own.
+        clock: The clock to advance; None creates one.
 
     Attributes:
-        clock: What it moves.
+        clock: The clock to advance.
 
     Used by one thread, as any event loop.
     """
@@ -73,14 +73,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_Selector(self.clock))
 
     def time(self) -> float:
-        """Return the clock's time in seconds."""
+        """Return the time of the clock in seconds."""
         return self.clock.now_ns() / 1e9
 
     async def shutdown_default_executor(
         self,
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - as the base has it
     ) -> None:
-        """Wait for the threads of the default executor: they take real time, whatever the limit."""
+        """Wait for the threads of the default executor in real time, without a limit."""
         await super().shutdown_default_executor()
 
 
@@ -89,10 +89,10 @@ def run(main: Coroutine[Any, Any, T], *, clock: ManualClock | None = None) -> T:
 
     Args:
         main: The coroutine.
-        clock: What the loop moves, and the policies should read; None for one of its own.
+        clock: The clock of the loop, which the policies should use; None creates one.
 
     Raises:
-        RuntimeError: It waits for what will never happen.
+        RuntimeError: The coroutine waits for an event that can never occur.
 
     >>> clock = ManualClock()
     >>> run(asyncio.sleep(3_600, "an hour later"), clock=clock)

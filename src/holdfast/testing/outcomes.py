@@ -20,7 +20,7 @@ MOST = 1_000_000_000
 
 
 class ScriptExhaustedError(AssertionError):
-    """A script was called once more than was written down."""
+    """A script was called more often than specified."""
 
 
 class _Step(NamedTuple):
@@ -30,16 +30,17 @@ class _Step(NamedTuple):
 
 
 class Script:
-    """Stands in for a dependency: returns, raises and takes its time as it was told.
+    """Replaces a dependency in a test: it returns, raises and takes time as specified.
 
-    Call it as the function itself; a coroutine function is ``script.acall``. Each call does
-    what comes next; beyond the last it raises ``ScriptExhaustedError``.
+    Call the script as a function; for a coroutine function, use ``script.acall``. Each call uses
+    the next specified result. A call after the last one raises ``ScriptExhaustedError``.
 
     Args:
-        clock: Time passes here where a step takes some; a ``ManualClock`` in most tests.
+        clock: The clock that advances for results with a duration; a ``ManualClock`` in most
+            tests.
 
     Attributes:
-        calls: Arguments of each call so far: ``(args, kwargs)``.
+        calls: The arguments of each call so far: ``(args, kwargs)``.
 
     Safe to share between threads and event loops.
 
@@ -62,12 +63,12 @@ class Script:
         """Return ``result`` from the next calls.
 
         Args:
-            result: What to return.
-            times: How many calls, from 1; None for all from there on.
-            after: Seconds the call takes, on the script's clock.
+            result: The value to return.
+            times: The number of calls, at least 1; None for all further calls.
+            after: Seconds that the call takes, on the script's clock.
 
         Raises:
-            ConfigError: An argument is not as it should be, or there is no clock for ``after``.
+            ConfigError: An argument is invalid, or ``after`` is given without a clock.
         """
         return self._add(result, None, times, after)
 
@@ -78,7 +79,7 @@ class Script:
         times: int | None = 1,
         after: float | timedelta = 0.0,
     ) -> Self:
-        """Raise ``error`` from the next calls; the rest as for ``returns``."""
+        """Raise ``error`` from the next calls. The other arguments are those of ``returns``."""
         is_class = isinstance(error, type) and issubclass(error, BaseException)
         if not (is_class or isinstance(error, BaseException)):
             problems = Problems("Script")
@@ -88,7 +89,7 @@ class Script:
 
     @property
     def left(self) -> int | None:
-        """Calls that are still written down; None for any number."""
+        """The number of specified calls that remain; None for any number."""
         counts = [times for _, times in self._steps]
         return None if None in counts else sum(times for times in counts if times is not None)
 
@@ -100,7 +101,7 @@ class Script:
         return _do(step)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
-        """Do what comes next, in a task."""
+        """Use the next specified result in a task."""
         step = self._next(args, kwargs)
         if step.after_ns and self._clock is not None:
             from holdfast.waiting.aio import asleep_ns

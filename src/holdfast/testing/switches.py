@@ -24,12 +24,14 @@ _off = 0
 
 @contextmanager
 def use_clock(clock: Clock | None = None) -> Iterator[Clock]:
-    """Have policies that are made in the block without ``clock=`` read this clock, also later.
+    """Set the clock of policies that are created in the block without ``clock``.
+
+    These policies continue to use it after the block.
 
     Args:
-        clock: None for a ``ManualClock()`` of its own.
+        clock: The clock; None creates a ``ManualClock``.
 
-    One block at a time in a process; policies made in any thread meanwhile are concerned.
+    Only one such block may be open in a process. It applies to policies created in any thread.
     """
     chosen = ManualClock() if clock is None else clock
     before = replace_default_clock(chosen)
@@ -41,10 +43,10 @@ def use_clock(clock: Clock | None = None) -> Iterator[Clock]:
 
 @contextmanager
 def isolated_registry() -> Iterator[Registry]:
-    """Have ``holdfast.registry`` begin empty, and be as it was before when the block ends.
+    """Replace ``holdfast.registry`` with an empty registry, and restore it when the block ends.
 
-    So ``shared=True`` finds no policy of another test. Policies made before go on as they are.
-    One block at a time in a process.
+    ``shared=True`` then finds no policy of another test. Existing policies continue to work. Only
+    one such block may be open in a process.
     """
     bring_back = registry.set_aside()
     try:
@@ -55,11 +57,11 @@ def isolated_registry() -> Iterator[Registry]:
 
 @contextmanager
 def retries_off() -> Iterator[None]:
-    """Have no call tried again while the block lasts: each retry makes one attempt and no pause.
+    """Disable retries in a block: each retry makes one attempt and no pause.
 
-    Of policies made before as well as in the block, in decorated functions, pipelines, blocks of
-    attempts, threads and tasks. What a retry would have tried again it gives up as exhausted.
-    Blocks may be nested and overlap in threads; it is a switch of the whole process.
+    This applies to all policies of the process, including those created before the block, in
+    decorated functions, pipelines, attempts at blocks, threads and tasks. A call that would have
+    been retried is given up as exhausted. Blocks may be nested and may overlap between threads.
     """
     _count(1)
     try:

@@ -25,7 +25,38 @@ if TYPE_CHECKING:
     from holdfast._native.timeout import Timeout as Kernel
 
     class Timeout(Protocol):
-        """Whose threads are used."""
+        """Limits the duration of a call.
+
+        In asyncio, the task is cancelled at the deadline and ``DeadlineExceededError`` is raised.
+        A cancellation by the caller remains a cancellation, as with ``asyncio.timeout``. A call
+        that completes in spite of the cancellation returns its result. In a thread, the timeout
+        is cooperative: waits of holdfast end in time, and the function can call ``deadline()``
+        and ``check_deadline()``. A function that returns late raises the error and its value is
+        dropped; an exception of the function is raised unchanged. A nested deadline is never
+        later than the outer deadline. For a generator, the limit applies to the time until its
+        first item.
+
+        Args:
+            duration: Seconds that a call may take, from a microsecond to a hundred years.
+            name: For messages, metrics and the registry. A policy without a name is not
+                registered.
+            thread: Run synchronous calls in a worker thread so that the caller continues at the
+                deadline. The function then runs to its end and is counted; until then it holds
+                the bulkhead slots of the same pipeline. The exit of the process does not wait for
+                it. A call that gets no thread in time is not run. The worker gets a copy of the
+                caller's context variables. Coroutines, generators and blocks do not move to a
+                thread.
+            workers: The number of worker threads with ``thread=True``, 1 to 10,000.
+            clock: The source of time; use a ``ManualClock`` in tests.
+            mode: "enforce", "observe" or "off"; None uses the mode of the process
+                (HOLDFAST_MODE).
+            shared: Return the existing shared timeout of this name, if its settings are equal.
+
+        Raises:
+            ConfigError: One or more arguments are invalid; the message lists all of them.
+
+        Safe to share between threads and event loops.
+        """
 
         @property
         def name(self) -> str | None: ...

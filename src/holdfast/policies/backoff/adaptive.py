@@ -18,21 +18,22 @@ MAX_K = 1000.0
 
 
 class AdaptiveBackoff(Composed):
-    """Another back-off's delay × (1 + failure rate × ``k``): patient while much is failing.
+    """Lengthens another back-off while many attempts fail: delay × (1 + failure rate × ``k``).
 
     The failure rate is an exponentially weighted mean over about the last 32 attempts (Roberts,
-    Technometrics 1959), of all calls whose retry policy uses this back-off; it begins at 0. A
-    decorrelated back-off inside is told the delay before without what the rate of the moment adds.
+    Technometrics 1959) of all calls that use this back-off. It starts at 0. A decorrelated
+    back-off inside gets its own previous delay, without the adaptive factor.
 
     Args:
-        backoff: The one whose delays are lengthened.
-        k: How much longer at most: with all attempts failing, ``1 + k`` times. 0 to 1000.
-        max: The longest, in seconds or as a timedelta, 0 to a hundred years.
+        backoff: The back-off to lengthen.
+        k: The additional share of the delay when all attempts fail, 0 to 1000.
+        max: The longest delay, in seconds or as a timedelta, 0 to a hundred years.
 
     Raises:
-        ConfigError: Anything is not as it should be.
+        ConfigError: An argument is invalid.
 
-    Safe to share between threads, event loops and policies, which then share the failure rate.
+    Safe to share between threads, event loops and policies. All of them contribute to one failure
+    rate.
 
     >>> from holdfast import Constant
     >>> backoff = AdaptiveBackoff(Constant(1.0), k=4.0)
@@ -60,11 +61,11 @@ class AdaptiveBackoff(Composed):
 
     @property
     def failure_rate(self) -> float:
-        """Which share of the last attempts failed, 0 to 1."""
+        """The share of recent attempts that failed, 0 to 1."""
         return self._rate.get()
 
     def record(self, failed: bool) -> None:
-        """Count an attempt; a retry policy that uses this back-off does it for each."""
+        """Count an attempt. A retry policy with this back-off calls it after each attempt."""
         self._rate.record(failed)
 
     def _delay_ns(self, attempt: int, previous_ns: int) -> int:

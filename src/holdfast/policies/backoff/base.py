@@ -21,14 +21,13 @@ __all__ = ["Backoff", "Composed", "chain", "read_backoff"]
 
 
 class Backoff(metaclass=ABCMeta):
-    """How long to wait before each retry; the base of all back-offs.
+    """The rule for the pause before each retry; the base class of all back-offs.
 
-    A class of one's own overrides ``delay``. Its answers are checked where they are used: one that
-    is no number, NaN or negative is a ``ValueError``, and nobody waits longer than a hundred years.
-    ``a + b`` waits as long as both together, ``chain(a, b)`` as one after the other says.
+    A subclass implements ``delay``. Its result is checked when it is used: a value that is
+    negative, NaN or not a number raises ``ValueError``, and the maximum is a hundred years. ``a +
+    b`` adds the delays of both; ``chain`` uses one back-off after another.
 
-    Safe to share between threads, event loops and policies, as all of holdfast's are: no back-off
-    keeps anything of a call.
+    Safe to share between threads, event loops and policies: a back-off stores no data of a call.
 
     >>> class Hourly(Backoff):
     ...     def delay(self, attempt, previous=None): return 3600.0
@@ -49,16 +48,16 @@ class Backoff(metaclass=ABCMeta):
 
     @abstractmethod
     def delay(self, attempt: int, previous: float | timedelta | None = None) -> float:
-        """Return how long to wait before the next retry, in seconds.
+        """Return the pause before the next retry, in seconds.
 
         Args:
-            attempt: The retries already made, 0 before the first.
-            previous: How long the last one was waited for, in seconds or as a timedelta; None
-                before the first.
+            attempt: The number of retries so far, 0 before the first retry.
+            previous: The previous pause, in seconds or as a timedelta; None before the first
+                retry. Only decorrelated back-offs use it.
 
         Raises:
             ValueError: ``attempt`` or ``previous`` is negative, or ``previous`` is not a number.
-            TypeError: ``attempt`` is no integer, or ``previous`` is no duration.
+            TypeError: ``attempt`` is not an integer, or ``previous`` is not a duration.
         """
 
     def __add__(self, other: Backoff) -> Backoff:
@@ -92,7 +91,17 @@ class Composed(Backoff):
     _parts: tuple[Backoff, ...]
 
     def delay(self, attempt: int, previous: float | timedelta | None = None) -> float:
-        """Return how long to wait before the next retry, in seconds; see ``Backoff.delay``."""
+        """Return the pause before the next retry, in seconds.
+
+        Args:
+            attempt: The number of retries so far, 0 before the first retry.
+            previous: The previous pause, in seconds or as a timedelta; None before the first
+                retry. Only decorrelated back-offs use it.
+
+        Raises:
+            ValueError: ``attempt`` or ``previous`` is negative, or ``previous`` is not a number.
+            TypeError: ``attempt`` is not an integer, or ``previous`` is not a duration.
+        """
         return self._delay_ns(*read(attempt, previous)) / 1e9
 
     def _reseed(self) -> None:
@@ -159,16 +168,16 @@ class _Chain(Composed):
 
 
 def chain(*backoffs: Backoff) -> Backoff:
-    """Return a back-off that waits as one back-off after the other says.
+    """Return a back-off that uses the given back-offs one after another.
 
-    Each is asked for its first delay once; the last goes on from there as if it were alone. One
-    that asks for the delay before is told none at its own first.
+    Each back-off except the last gives its first delay once. The last one gives all further
+    delays. A back-off that uses the previous delay gets none at its first delay.
 
     Args:
-        *backoffs: One or more.
+        *backoffs: One or more back-offs.
 
     Raises:
-        ConfigError: There is none, or one is no ``Backoff``.
+        ConfigError: No back-off is given, or an argument is not a ``Backoff``.
 
     >>> from holdfast import Constant, Linear
     >>> [chain(Constant(0), Linear(1, 1, jitter=False)).delay(n) for n in range(4)]

@@ -118,19 +118,20 @@ class Exponential(_Formula):
     """``base × factor^attempt``: 0.1, 0.2, 0.4 … seconds.
 
     Args:
-        base: Before the first retry, in seconds or as a timedelta, 0 to a hundred years.
-        factor: How much longer each wait is than the one before, 1 to 1000.
-        max: The longest, ``base`` to a hundred years; jitter does not exceed it.
-        jitter: How much chance changes, 0 to 1, so that clients do not come back all at once. True
-            is 0.1, False is 0.
-        jitter_mode: ``"add"`` lengthens by up to that share; ``"around"`` lengthens or shortens by
-            up to it; ``"full"`` draws from 0 to the delay and ``"equal"`` from half of it, both
-            whatever the share. The last two are those of "Exponential Backoff And Jitter", AWS
-            Architecture Blog 2015, and spread the longest waits too.
-        seed: Makes the jitter repeat itself, 0 to 2**64 - 1; None seeds it from the system.
+        base: The delay before the first retry, in seconds or as a timedelta, 0 to a hundred
+            years.
+        factor: The ratio of a delay to the previous delay, 1 to 1000.
+        max: The longest delay, ``base`` to a hundred years; jitter does not exceed it.
+        jitter: The random share of a delay, 0 to 1, which prevents clients from retrying at the
+            same time. True is 0.1, False is 0.
+        jitter_mode: ``"add"`` adds up to that share; ``"around"`` adds or subtracts up to that
+            share; ``"full"`` draws from 0 to the delay; ``"equal"`` draws from half of the delay
+            to the delay. "full" and "equal" ignore the share and also spread the longest delays
+            ("Exponential Backoff And Jitter", AWS Architecture Blog 2015).
+        seed: Makes the jitter reproducible, 0 to 2**64 - 1; None uses a seed from the system.
 
     Raises:
-        ConfigError: Anything is not as it should be.
+        ConfigError: An argument is invalid.
 
     Safe to share between threads, event loops and policies.
 
@@ -162,18 +163,19 @@ class Exponential(_Formula):
 
 
 class Linear(_Formula):
-    """``base + attempt × increment``: 1, 1.5, 2 … seconds.
+    """``base + n × increment``: 1, 1.5, 2 … seconds.
 
     Args:
-        base: Before the first retry, in seconds or as a timedelta, 0 to a hundred years.
-        increment: How much longer each wait is than the one before, 0 to a hundred years.
-        max: The longest, ``base`` to a hundred years; jitter does not exceed it.
-        jitter: As of ``Exponential``.
-        jitter_mode: As of ``Exponential``.
-        seed: As of ``Exponential``.
+        base: The delay before the first retry, in seconds or as a timedelta, 0 to a hundred
+            years.
+        increment: The difference between a delay and the previous delay, 0 to a hundred years.
+        max: The longest delay, ``base`` to a hundred years; jitter does not exceed it.
+        jitter: See ``Exponential``.
+        jitter_mode: See ``Exponential``.
+        seed: See ``Exponential``.
 
     Raises:
-        ConfigError: Anything is not as it should be.
+        ConfigError: An argument is invalid.
 
     Safe to share between threads, event loops and policies.
 
@@ -203,17 +205,18 @@ class Linear(_Formula):
 
 
 class Fibonacci(_Formula):
-    """``base`` times 1, 1, 2, 3, 5, 8 …: grows by 1.6 each time, gentler than doubling.
+    """``base`` times 1, 1, 2, 3, 5, 8 …: each delay is about 1.6 times the previous delay.
 
     Args:
-        base: Before the first retry, in seconds or as a timedelta, 0 to a hundred years.
-        max: The longest, ``base`` to a hundred years; jitter does not exceed it.
-        jitter: As of ``Exponential``.
-        jitter_mode: As of ``Exponential``.
-        seed: As of ``Exponential``.
+        base: The delay before the first retry, in seconds or as a timedelta, 0 to a hundred
+            years.
+        max: The longest delay, ``base`` to a hundred years; jitter does not exceed it.
+        jitter: See ``Exponential``.
+        jitter_mode: See ``Exponential``.
+        seed: See ``Exponential``.
 
     Raises:
-        ConfigError: Anything is not as it should be.
+        ConfigError: An argument is invalid.
 
     Safe to share between threads, event loops and policies.
 
@@ -243,16 +246,16 @@ class Fibonacci(_Formula):
 
 
 class Constant(_Formula):
-    """Always the same; without jitter unless it is asked for.
+    """The same delay before each retry, by default without jitter.
 
     Args:
-        delay: In seconds or as a timedelta, 0 to a hundred years.
-        jitter: As of ``Exponential``.
-        jitter_mode: As of ``Exponential``.
-        seed: As of ``Exponential``.
+        delay: The delay, in seconds or as a timedelta, 0 to a hundred years.
+        jitter: See ``Exponential``.
+        jitter_mode: See ``Exponential``.
+        seed: See ``Exponential``.
 
     Raises:
-        ConfigError: Anything is not as it should be.
+        ConfigError: An argument is invalid.
 
     Safe to share between threads, event loops and policies.
 
@@ -278,20 +281,22 @@ class Constant(_Formula):
 
 
 class Decorrelated(_Formula):
-    """By chance from ``base`` to three times the delay before: spread wide, and growing.
+    """A random delay from ``base`` to three times the previous delay.
 
-    "Decorrelated jitter" of "Exponential Backoff And Jitter", AWS Architecture Blog 2015. Without
-    a delay before, as at the first retry, ``base`` stands for it; ``attempt`` plays no part.
+    This is "decorrelated jitter" from "Exponential Backoff And Jitter", AWS Architecture Blog
+    2015. Before the first retry, ``base`` replaces the previous delay. The number of the attempt
+    has no effect.
 
     Args:
-        base: The shortest, in seconds or as a timedelta, 0 to a hundred years.
-        max: The longest, ``base`` to a hundred years.
-        seed: As of ``Exponential``.
+        base: The shortest delay, in seconds or as a timedelta, 0 to a hundred years.
+        max: The longest delay, ``base`` to a hundred years.
+        seed: See ``Exponential``.
 
     Raises:
-        ConfigError: Anything is not as it should be.
+        ConfigError: An argument is invalid.
 
-    Safe to share between threads, event loops and policies: the delay before is the caller's.
+    Safe to share between threads, event loops and policies, because the caller stores the
+    previous delay.
 
     >>> 0.1 <= Decorrelated(0.1, max=10).delay(4, previous=1.0) <= 3.0
     True

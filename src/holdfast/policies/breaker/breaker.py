@@ -39,54 +39,60 @@ _ORDINARY = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
 
 class CircuitBreaker(Policy):
-    """Rejects calls to a dependency that keeps failing, until probes find it well.
+    """Rejects calls to a dependency that fails repeatedly, until probes succeed.
 
-    Closed, every call passes. Open, every call is rejected, for ``reset_timeout``. Half-open, a
-    few probes pass: enough successes close it, one failure opens it again. A call that a probe
-    makes through the same breaker belongs to the probe: it passes, also from tasks, and from
-    threads with a copy of the context; it may fail the probe, and is no success of its own. A
-    result counts only in the period that admitted it. Cancellation and interrupts prove nothing:
-    they neither lengthen nor end a run of failures; a ``concurrent.futures.Future`` that was
-    cancelled is one unless ``on`` names it. A rejection by another policy counts only where ``on``
-    names it. An exception group is judged by what is in it: one failure makes it a failure. Time
-    alone opens and closes nothing; an opening that is over ends with the next call.
+    Closed: all calls pass. Open: all calls are rejected for ``reset_timeout`` seconds. Half-open:
+    a few probes pass; enough successes close the breaker, and one failure opens it again.
+
+    A call that a probe makes through the same breaker belongs to the probe. It is admitted, also
+    in tasks and in threads that have a copy of the context. Its failure counts; its success does
+    not. A result counts only in the period that admitted its call.
+
+    Cancellations and interrupts count neither as success nor as failure. This includes a
+    cancelled ``concurrent.futures.Future`` unless ``on`` names its exception. A rejection by
+    another policy counts only if ``on`` names it. An exception group is a failure if one of its
+    exceptions is. The state changes only when a call is made: after the open time, the next call
+    becomes a probe.
 
     Args:
-        name: What it guards, for messages, metrics and the registry.
-        failure_threshold: Consecutive failures that open it, 1 to 1,000,000; 5, or None once
-            ``failure_rate`` or ``slow_call_rate`` is given. Of several rules any opens it.
-        failure_rate: Share of failures in the window that opens it, above 0 to 1.
-        window: The calls that the rates are taken over: ``CountWindow(n)`` or ``TimeWindow(s)``.
-            Without a rate there is none. It starts empty whenever the breaker closes.
-        min_calls: Calls in the window before a rate is judged; left alone it is lowered to a
-            smaller ``CountWindow``.
-        slow_call_duration: Seconds from which a call counts as slow; shown also without a rate.
-        slow_call_rate: Share of slow calls in the window that opens it. Half-open, a slow probe
-            then counts as a failed one.
-        reset_timeout: Seconds it stays open before a probe is admitted.
-        reset_backoff: ``(factor, max, jitter)``: each time a probe fails the open time grows by
-            ``factor`` up to ``max`` seconds, plus a random 0 to ``jitter`` share of it, the cap
-            holding afterwards. It starts afresh with every closing, and with every order but
-            ``half_open()``.
-        half_open_max_calls: Probes in flight at once, not in all, 1 to 32.
-        success_threshold: Successful probes that close it, 1 to 1,000,000.
-        probe_timeout: Seconds after which a probe gives up its place, without a verdict; None for
-            never. Its result, should it still come in the same half-open period, counts.
+        name: The guarded dependency, for messages, metrics and the registry.
+        failure_threshold: Consecutive failures that open the breaker, 1 to 1,000,000. The default
+            is 5, or None if a rate is given. The breaker opens if any of its rules applies.
+        failure_rate: Share of failures in the window that opens the breaker, above 0 to 1.
+        window: The calls for the rates: ``CountWindow(calls)`` or ``TimeWindow(seconds)``. It is
+            unused without a rate, and starts empty each time the breaker closes.
+        min_calls: Calls that the window must contain before a rate is evaluated. The default is
+            reduced to the size of a smaller ``CountWindow``.
+        slow_call_duration: Seconds from which a call counts as slow; snapshots show it even
+            without a rate.
+        slow_call_rate: Share of slow calls in the window that opens the breaker. A slow probe
+            then counts as a failed probe.
+        reset_timeout: Seconds that the breaker stays open before it admits a probe.
+        reset_backoff: ``(factor, max seconds, jitter)``. After each failed probe, the open time
+            is multiplied by ``factor``, up to ``max``, and a random share of up to ``jitter`` is
+            added; the maximum applies to the sum. The open time is reset when the breaker closes,
+            and by each manual override except ``half_open``.
+        half_open_max_calls: Probes that may run at the same time, 1 to 32.
+        success_threshold: Successful probes that close the breaker, 1 to 1,000,000.
+        probe_timeout: Seconds after which a probe loses its slot without an outcome; None for
+            never. Its later result counts if the half-open period has not ended.
         failure_reset: Seconds without a failure after which consecutive failures are forgotten.
-        on: Exceptions that are failures; others are successes: the dependency answered.
-        ignore: Exceptions that prove nothing.
-        is_failure: Asked for each result, and each exception that ``on`` names, whether it is a
-            failure; of a group, about the group. What it raises goes to the caller, and the call
-            proves nothing.
-        latency: Whether to record durations (two clock reads a call). None: only in a pipeline.
-        clock: Where it reads the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
-        shared: Return the living shared breaker of that name, if its settings are equal.
+        on: Exceptions that count as failures. All other exceptions are successes, because the
+            dependency has answered.
+        ignore: Exceptions that count neither as success nor as failure.
+        is_failure: A predicate, called with each result and with each exception that ``on`` names
+            (with the group, if it is a group). If the predicate raises, the caller gets that
+            exception and the call does not count.
+        latency: Whether to record durations, which costs two clock reads per call. None: only in
+            a pipeline.
+        clock: The source of time; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
+        shared: Return the existing shared breaker of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Safe to share between threads and event loops. Defaults are those of CB-10 and CB-12.
+    Safe to share between threads and event loops.
 
     >>> breaker = CircuitBreaker("payments", failure_threshold=3)
     >>> breaker.call(len, "ok")
@@ -219,25 +225,26 @@ class CircuitBreaker(Policy):
 
     @property
     def state(self) -> State:
-        """The state. OPEN with ``retry_after`` 0 admits a probe at the next call."""
+        """The current state. OPEN with ``retry_after`` 0 admits a probe at the next call."""
         return STATES[self._kernel.state()]
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call may be admitted; None when only an order helps.
+        """Seconds until a call may be admitted; None if only a manual override can admit calls.
 
-        0.0 when calls pass, and half-open, where a place is free as soon as a probe ends.
+        The value is 0.0 when calls pass. It is also 0.0 when the breaker is half-open, because a
+        slot becomes free as soon as a probe ends.
         """
         ns = self._kernel.retry_after_ns(self._clock.now_ns())
         return None if ns < 0 else ns / 1e9
 
     @property
     def in_flight(self) -> int:
-        """Calls admitted and not settled."""
+        """The number of calls that are admitted and not yet settled."""
         return self._kernel.in_flight()
 
     def peek(self) -> bool:
-        """Return whether a call made here would be admitted. Never changes anything."""
+        """Return whether a call would be admitted at this moment. Changes no state."""
         now_ns = self._clock.now_ns()
         return self._kernel.peek(now_ns) or self._peek_inside(now_ns)
 
@@ -246,27 +253,27 @@ class CircuitBreaker(Policy):
     # ---- orders ----
 
     def trip(self) -> None:
-        """Open it, as failures would; ``reset_timeout`` runs from here."""
+        """Open the breaker, as failures would. ``reset_timeout`` starts now."""
         self._order(State.OPEN)
 
     def half_open(self) -> None:
-        """Let probes decide from here, whatever the open time."""
+        """Make the breaker half-open, even if its open time has not ended."""
         self._order(State.HALF_OPEN)
 
     def reset(self) -> None:
-        """Close it, and forget failures, probes and window; the counters go on."""
+        """Close the breaker and forget failures, probes and the window. The counters continue."""
         self._order(State.CLOSED)
 
     def force_open(self) -> None:
-        """Reject every call until another order."""
+        """Reject all calls until another override."""
         self._order(State.FORCED_OPEN)
 
     def disable(self) -> None:
-        """Let every call pass and count nothing until another order."""
+        """Admit all calls and count none until another override."""
         self._order(State.DISABLED)
 
     def metrics_only(self) -> None:
-        """Let every call pass, count, and never change state until another order."""
+        """Admit and count all calls, and never change the state, until another override."""
         self._order(State.METRICS_ONLY)
 
     def _order(self, state: State) -> None:
@@ -277,7 +284,7 @@ class CircuitBreaker(Policy):
     # ---- what others see ----
 
     def snapshot(self) -> CircuitBreakerSnapshot:
-        """Return its state and counts at this moment; fields in ``CircuitBreakerSnapshot``."""
+        """Return the current state and counts; see ``CircuitBreakerSnapshot`` for the fields."""
         from holdfast.policies.breaker.snapshot import CircuitBreakerSnapshot
 
         kernel = self._kernel

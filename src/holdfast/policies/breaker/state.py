@@ -8,7 +8,7 @@ __all__ = ["STATES", "State"]
 
 
 class State(Enum):
-    """What a circuit breaker lets through.
+    """The states of a circuit breaker.
 
     Safe to share between threads and event loops.
 
@@ -25,7 +25,7 @@ class State(Enum):
 
     @property
     def metric(self) -> int:
-        """The value of the state gauge: 0 closed, 1 half-open, 2 open; overrides as they act."""
+        """The value of the state gauge: 0 closed, 1 half-open, 2 open, also for overrides."""
         return _METRICS[self]
 
     @classmethod

@@ -53,12 +53,12 @@ class CountWindow(_Window):
     """The last ``n`` calls.
 
     Args:
-        n: How many, 1 to 100,000.
+        n: The number of calls, 1 to 100,000.
 
     Raises:
-        ConfigError: ``n`` is not as it should be.
+        ConfigError: ``n`` is invalid.
 
-    Frozen, so safe to share between threads, event loops and policies.
+    Immutable, so safe to share between threads, event loops and policies.
 
     >>> CountWindow(20).size
     20
@@ -74,22 +74,23 @@ class CountWindow(_Window):
 
     @property
     def size(self) -> int:
-        """How many calls it holds."""
+        """The number of calls in the window."""
         return int(self._setting)
 
 
 class TimeWindow(_Window):
     """The calls of the last ``seconds``.
 
-    It moves on by a tenth of its length at a time: nine tenths to ten tenths of it count.
+    The window advances in steps of a tenth of its length, so it covers nine to ten tenths of that
+    length.
 
     Args:
-        seconds: Its length, 0.01 seconds to 30 days.
+        seconds: The length, 0.01 seconds to 30 days.
 
     Raises:
-        ConfigError: ``seconds`` is not as it should be.
+        ConfigError: ``seconds`` is invalid.
 
-    Frozen, so safe to share between threads, event loops and policies.
+    Immutable, so safe to share between threads, event loops and policies.
 
     >>> TimeWindow(60).seconds
     60.0
@@ -109,10 +110,10 @@ class TimeWindow(_Window):
 
     @property
     def seconds(self) -> float:
-        """Its length in seconds."""
+        """The length in seconds."""
         return float(self._setting)
 
     @property
     def slices(self) -> int:
-        """How many slices it consists of."""
+        """The number of slices of the window."""
         return SLICES

@@ -33,27 +33,28 @@ MAX_PLACES = 1_000_000
 
 
 class Bulkhead(Policy):
-    """Bounds how many calls are inside at once.
+    """Limits the number of calls that run at the same time.
 
-    Whoever finds no room waits in a first-come-first-served queue of threads and tasks, if there
-    is one and it has room, for at most ``max_wait``.
+    If all slots are taken, a call waits in a first-in, first-out queue of threads and tasks. The
+    queue has room for ``max_waiting`` calls, and each waits at most ``max_wait`` seconds.
 
     Args:
-        name: What it protects, for messages, metrics and the registry.
-        max_concurrent: Calls inside at once, 1 to 1,000,000.
-        max_waiting: Calls that may wait for a place, 0 to 1,000,000.
-        max_wait: Seconds a call waits at most; None or ``math.inf`` for as long as it takes. Not
-            given, only ``enter(timeout)`` waits, which ``lint`` of a pipeline tells of.
-        clock: Where it reads the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
-        shared: Return the living shared bulkhead of that name, if its settings are equal.
+        name: The protected resource, for messages, metrics and the registry.
+        max_concurrent: Calls that may run at the same time, 1 to 1,000,000.
+        max_waiting: Calls that may wait for a slot, 0 to 1,000,000.
+        max_wait: The longest wait of a call in seconds; None or ``math.inf`` for no limit. If it
+            is omitted, only ``enter(timeout)`` waits, and ``lint`` of a pipeline reports it.
+        clock: The source of time; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
+        shared: Return the existing shared bulkhead of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Safe to share between threads and event loops, mixed on the same object. Where an event loop
-    runs, use `async with`, ``acall`` or ``aenter``: a thread that waits there stops the loop, which
-    warns (RuntimeWarning, once), and without a limit is refused (RuntimeError).
+    Safe to share between threads and event loops, which may use the same object together. In a
+    thread that runs an event loop, use `async with`, ``acall`` or ``aenter``. A blocking wait
+    would block the loop: it issues a RuntimeWarning (once), or raises a RuntimeError if it has no
+    limit.
 
     >>> with Bulkhead("connections", max_concurrent=2) as places:
     ...     places.in_flight
@@ -126,16 +127,17 @@ class Bulkhead(Policy):
     try_enter = Gate._try_enter
 
     def enter(self, timeout: float | timedelta | None = None) -> None:
-        """Take a place, waiting for it in this thread if the queue has room.
+        """Take a slot, or wait for a free slot in this thread.
 
         Args:
-            timeout: Seconds to wait at most; ``math.inf`` for as long as it takes, None for the
-                policy's ``max_wait``.
+            timeout: The longest wait in seconds; ``math.inf`` for no limit, None for the policy's
+                ``max_wait``.
 
         Raises:
-            BulkheadFullError: No place, and none to wait for one.
-            BulkheadTimeoutError: No place within the time.
-            RuntimeError: The wait would have no limit and stop the event loop of this thread.
+            BulkheadFullError: All slots and all places in the queue are taken.
+            BulkheadTimeoutError: No slot became free in time.
+            RuntimeError: The wait would have no limit and would block the event loop of this
+                thread.
         """
         if not self._passes():
             answer = self._room.enter(self._clock, self._wait_ns_of(timeout), self)
@@ -146,9 +148,9 @@ class Bulkhead(Policy):
         self,
         timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
     ) -> None:
-        """Take a place, waiting for it in this task; as ``enter``.
+        """Take a slot, or wait for a free slot in this task; see ``enter``.
 
-        Cancelled, it has taken none.
+        If the task is cancelled, it holds no slot.
         """
         if not self._passes():
             wait_ns = self._wait_ns_of(timeout)
@@ -157,9 +159,9 @@ class Bulkhead(Policy):
                 self._refuse_as(answer)
 
     def leave(self) -> None:
-        """Give back a place taken by ``try_enter``, ``enter`` or ``aenter``.
+        """Give back a slot that ``try_enter``, ``enter`` or ``aenter`` has taken.
 
-        One that was never taken changes nothing but a counter, and warns (BH-06).
+        Without such a slot, only a counter changes and a warning is issued.
         """
         if not self._room.leave() and self.mode is not Mode.OFF:
             from warnings import warn
@@ -167,10 +169,12 @@ class Bulkhead(Policy):
             warn(f"leave() of {self!r} without a slot taken", RuntimeWarning, stacklevel=2)
 
     def resize(self, max_concurrent: int) -> None:
-        """Change how many may be inside. Who is inside stays; who can come in now does.
+        """Change the number of slots.
+
+        Running calls continue. If there are more slots now, waiting calls get them.
 
         Raises:
-            ConfigError: Not an integer from 1 to 1,000,000.
+            ConfigError: ``max_concurrent`` is not an integer from 1 to 1,000,000.
         """
         problems = Problems("Bulkhead", self.name)
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
@@ -183,16 +187,16 @@ class Bulkhead(Policy):
 
     @property
     def in_flight(self) -> int:
-        """Calls inside."""
+        """The number of running calls."""
         return self._kernel.in_flight()
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a place."""
+        """The number of calls that wait for a slot."""
         return self._kernel.waiting()
 
     def snapshot(self) -> BulkheadSnapshot:
-        """Return its occupation and counts at this moment; fields in ``BulkheadSnapshot``."""
+        """Return the current occupation and counts; see ``BulkheadSnapshot`` for the fields."""
         from holdfast.policies.bulkhead.snapshot import BulkheadSnapshot
 
         kernel = self._kernel
@@ -221,7 +225,7 @@ class Bulkhead(Policy):
         )
 
     def reset(self) -> None:
-        """Set the counts back to nothing (BH-03). Who is inside or waits is not disturbed."""
+        """Set the counts in snapshots to zero. Running and waiting calls are not affected."""
         self._before_reset = (*self._kernel.counters(), self._busy_ns, self._observed)
 
     def _figured(self) -> tuple[Part, ...]:

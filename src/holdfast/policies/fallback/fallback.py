@@ -27,25 +27,26 @@ __all__ = ["Fallback"]
 
 
 class Fallback(Policy):
-    """Gives a value of its own where the call raised or was rejected.
+    """Returns a replacement if the call raises an exception or is rejected.
 
-    Several may stand around each other: where one raises, the next outer one is asked, and the
-    first error stays the cause of what is raised in the end. Cancellation and interrupts pass. In
-    place of a generator it gives the items: an iterable, for an asynchronous one of either kind.
+    Fallbacks can be nested. If an inner fallback raises, the next outer fallback is used, and the
+    first error remains the cause of the final exception. Cancellations and interrupts are not
+    replaced. For a generator, the replacement is an iterable with its items; for an asynchronous
+    generator it may also be asynchronous.
 
     Args:
-        value: What is returned instead, or a function of one argument, the exception, that gives
-            it; in an asynchronous call that function may be asynchronous. A class or another
-            callable is a function too: ``lambda error: value`` returns one.
-        on: Exceptions it stands in for; ``Exception`` has the rejections in it. For an exception
-            group it stands in if it does for everything in it.
-        name: For messages, metrics and the registry; None: not in the registry.
-        clock: Where events read the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
-        shared: Return the living shared fallback of that name, if its settings are equal.
+        value: The replacement, or a function that gets the exception and returns the replacement.
+            The function may be asynchronous in an asynchronous call. Every callable counts as a
+            function; use ``lambda error: value`` to return a callable.
+        on: Exceptions that are replaced; ``Exception`` includes rejections. An exception group is
+            replaced if all its exceptions are.
+        name: For messages, metrics and the registry. A policy without a name is not registered.
+        clock: The time of events; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
+        shared: Return the existing shared fallback of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
     Safe to share between threads and event loops.
 
@@ -89,7 +90,7 @@ class Fallback(Policy):
         self._settings = (value, on, clock, mode)
 
     def snapshot(self) -> FallbackSnapshot:
-        """Return its counts at this moment; fields in ``FallbackSnapshot``."""
+        """Return the current counts; see ``FallbackSnapshot`` for the fields."""
         from holdfast.policies.fallback.snapshot import FallbackSnapshot
 
         passed, used, failed, observed = self._kernel.counters()
@@ -99,7 +100,7 @@ class Fallback(Policy):
         return ((FALLBACK, self._kernel, 0),)
 
     def reset(self) -> None:
-        """Do nothing: a fallback remembers nothing but its counts, which go on."""
+        """Do nothing: a fallback has no state except its counts, which continue."""
 
     def _further_costs(self) -> list[str]:
         return ["calls Python when it stands in"] * callable(self._setting("value"))

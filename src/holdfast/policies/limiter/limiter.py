@@ -34,31 +34,33 @@ __all__ = ["RateLimiter"]
 
 
 class RateLimiter(Policy):
-    """Admits calls at a rate, with bursts, and never a token more.
+    """Limits the rate of calls.
 
-    By default a token bucket: ``burst`` tokens at once, ``rate`` every ``per`` seconds after
-    that, fractions kept exactly. With ``window="sliding"`` at most ``rate`` in any span of
-    ``per`` seconds; it may refuse up to a tenth of the span early.
+    The default is a token bucket: up to ``burst`` tokens immediately, then ``rate`` tokens every
+    ``per`` seconds. Fractions of a token are counted exactly. With ``window="sliding"`` at most
+    ``rate`` calls pass in any span of ``per`` seconds; a call may be rejected up to a tenth of
+    the span early.
 
     Args:
-        name: What it limits, for messages, metrics and the registry.
-        rate: Tokens every ``per`` seconds, above 0 to 268,435,455; a whole number if sliding.
-        per: Seconds, from a microsecond; 1 by default.
-        burst: Tokens it holds at most, 1 to 268,435,455; None for those of one ``per``.
-        limits: Several limits that all must hold, instead of rate, per and burst:
+        name: The limited resource, for messages, metrics and the registry.
+        rate: Tokens every ``per`` seconds, above 0 to 268,435,455; an integer for a sliding
+            window.
+        per: A duration in seconds, at least a microsecond; 1 by default.
+        burst: The largest number of tokens, 1 to 268,435,455; None for the tokens of one ``per``.
+        limits: Several limits that apply together, instead of rate, per and burst:
             ``"10/second;100/minute"``.
-        window: None for token buckets, "sliding" for sliding windows.
-        max_wait: Seconds a call waits for its tokens at most; None or ``math.inf`` for as long as
-            it takes. A wait known to be too long is not begun.
-        clock: Where it reads the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
-        shared: Return the living shared limiter of that name, if its settings are equal.
+        window: None for a token bucket, "sliding" for a sliding window.
+        max_wait: The longest wait for tokens in seconds; None or ``math.inf`` for no limit. A
+            call that would have to wait longer is rejected immediately.
+        clock: The source of time; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
+        shared: Return the existing shared limiter of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Safe to share between threads and event loops. Tokens are kept as a theoretical arrival time
-    (ATM Forum TM 4.0, GCRA).
+    Safe to share between threads and event loops. The bucket stores a theoretical arrival time
+    (GCRA, ATM Forum TM 4.0).
 
     >>> limiter = RateLimiter("outbound", rate=2, per=60)
     >>> [limiter.try_acquire() for _ in range(3)]
@@ -131,18 +133,19 @@ class RateLimiter(Policy):
     try_acquire = Gate._try_take
 
     def acquire(self, n: int = 1, timeout: float | timedelta | None = None) -> None:
-        """Take ``n`` tokens, sleeping in this thread until they are due.
+        """Take ``n`` tokens, and wait for them in this thread if necessary.
 
-        Where an event loop runs in it, that warns once (RuntimeWarning): use ``aacquire``.
+        In a thread that runs an event loop, a wait issues a RuntimeWarning (once); use
+        ``aacquire`` there.
 
         Args:
-            n: Tokens, from 1 to the burst.
-            timeout: Seconds to wait at most; ``math.inf`` for as long as it takes, None for the
-                policy's ``max_wait``.
+            n: The number of tokens, from 1 to the burst.
+            timeout: The longest wait in seconds; ``math.inf`` for no limit, None for the policy's
+                ``max_wait``.
 
         Raises:
-            RateLimitedError: They would come too late; nothing is taken.
-            ValueError: ``n`` is no whole number from 1 to the burst.
+            RateLimitedError: The tokens would arrive too late. No token is taken.
+            ValueError: ``n`` is not an integer from 1 to the burst.
         """
         self._take(self._weight(n), self._wait_of(timeout))
 
@@ -151,19 +154,22 @@ class RateLimiter(Policy):
         n: int = 1,
         timeout: float | timedelta | None = None,  # noqa: ASYNC109 - decided before any wait
     ) -> None:
-        """Take ``n`` tokens, sleeping in this task; as ``acquire``. Cancelled, it takes none."""
+        """Take ``n`` tokens, and wait for them in this task; see ``acquire``.
+
+        A cancelled task takes no token.
+        """
         await self._atake(self._weight(n), self._wait_of(timeout))
 
     def reserve(self, n: int = 1) -> float:
-        """Book ``n`` tokens, whatever ``max_wait``.
+        """Take ``n`` tokens in advance, independent of ``max_wait``.
 
         Returns:
-            Seconds until they are the caller's, who is trusted to wait; ``inf`` when so much is
-            booked that there is no telling, and nothing was.
+            Seconds until the tokens are available. The caller must wait that long. ``inf`` if too
+            many tokens are reserved already; then no token is taken.
 
         Raises:
-            ValueError: ``n`` is no whole number from 1 to the burst, or the limiter is a sliding
-                window, which cannot be booked ahead.
+            ValueError: ``n`` is not an integer from 1 to the burst, or the limiter is a sliding
+                window, which has no reservations.
         """
         n = self._weight(n)
         if self._sliding:
@@ -177,10 +183,10 @@ class RateLimiter(Policy):
         return float("inf") if wait_ns < 0 else wait_ns / 1e9
 
     def test(self, n: int = 1) -> bool:
-        """Return whether ``n`` tokens are there. Changes nothing.
+        """Return whether ``n`` tokens are available. Changes no state.
 
         Raises:
-            ValueError: ``n`` is no whole number from 1 to the burst.
+            ValueError: ``n`` is not an integer from 1 to the burst.
         """
         weight = self._weight(n)
         return not self._enforces or self._wait_ns(weight) == 0
@@ -192,19 +198,19 @@ class RateLimiter(Policy):
         per: float | timedelta | None = None,
         burst: int | None = None,
     ) -> None:
-        """Change the rate, the burst or both; the tokens there are stay, up to the new burst.
+        """Change the rate, the burst or both. Available tokens remain, up to the new burst.
 
-        Who waits goes on waiting as the new rate has it, in the order of before, and is refused
-        where that is too long.
+        Waiting calls continue to wait, in the same order and at the new rate. A call that would
+        have to wait too long is rejected.
 
         Args:
-            rate: Tokens every ``per`` seconds; None leaves them.
-            per: Seconds; None leaves them. A sliding window keeps its span.
-            burst: Tokens it holds at most; None leaves it, or lets it follow the rate where it
-                was never given.
+            rate: Tokens every ``per`` seconds; None for no change.
+            per: Seconds; None for no change. The span of a sliding window cannot change.
+            burst: The largest number of tokens. None for no change; a default burst follows the
+                rate.
 
         Raises:
-            ConfigError: An argument is not as it should be, or the limiter has several limits.
+            ConfigError: An argument is invalid, or the limiter has several limits.
         """
         problems = Problems("RateLimiter", self.name)
         old = self._rates[0]
@@ -232,14 +238,13 @@ class RateLimiter(Policy):
             self._line.resize(partial(_resize_cell, self._kernels[0], applied))
 
     def clear(self) -> int:
-        """Fill it up and forget all bookings; the counts stay.
+        """Refill the bucket and cancel all reservations. The counts continue.
 
-        Who waits is served first, of what is there now: since it was cleared no more than the burst
-        is given out at once.
+        Waiting calls get tokens first. After a clear, at most one burst is issued immediately.
 
         Returns:
-            Whole tokens that came back, booked ones too; of several limits, by the one that had
-            given out the most.
+            Whole tokens that were restored, including reserved tokens. With several limits, the
+            largest of their numbers.
         """
         now_ns = self._clock.now_ns()
         back = max(
@@ -254,19 +259,19 @@ class RateLimiter(Policy):
         return back
 
     def reset(self) -> None:
-        """Put it back to where it began, as ``clear`` does."""
+        """Return to the initial state; the same as ``clear``."""
         self.clear()
 
     # ---- what others see ----
 
     @property
     def available(self) -> int:
-        """Whole tokens there are now, of the scarcest limit."""
+        """Whole tokens that are available now; with several limits, the smallest number."""
         now_ns = self._clock.now_ns()
         return min(int(cell.available(now_ns)) for cell in self._kernels)
 
     def stats(self) -> LimiterStats:
-        """Return what is left now and when all will be back; fields in ``LimiterStats``."""
+        """Return the available tokens and the time of a full refill; see ``LimiterStats``."""
         from holdfast.policies.limiter.snapshot import LimiterStats
 
         now_ns = self._clock.now_ns()
@@ -277,7 +282,7 @@ class RateLimiter(Policy):
         return LimiterStats(remaining=self.available, reset_after=max(waits) / 1e9)
 
     def snapshot(self) -> RateLimiterSnapshot:
-        """Return its rate and counts at this moment; fields in ``RateLimiterSnapshot``."""
+        """Return the current rate and counts; see ``RateLimiterSnapshot`` for the fields."""
         from holdfast.policies.limiter.snapshot import RateLimiterSnapshot
 
         unobserved = self._unobserved  # counted last, read first: no figure is ever below zero

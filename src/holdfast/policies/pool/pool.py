@@ -53,25 +53,25 @@ _ONCE: tuple[tuple[()], ...] = ((),)
 
 
 class PoolBulkhead(Policy):
-    """Runs tasks in a bounded number of threads, with a bounded number waiting for one.
+    """Runs tasks in a bounded number of worker threads, with a bounded queue.
 
-    A task that finds no place is refused at once, or after ``max_wait``. One that is accepted
-    runs, also when the pool is stopped meanwhile, unless its future is cancelled before it began.
+    If the queue is full, a task is rejected immediately, or after ``max_wait``. An accepted task
+    runs even if the pool is stopped, unless its future is cancelled before the task starts.
 
     Args:
-        name: What it protects, for messages, metrics, threads and the registry.
-        workers: Threads, 1 to 10,000; started when they are needed.
+        name: The protected resource, for messages, metrics, threads and the registry.
+        workers: The number of threads, 1 to 10,000. They are started on demand.
         max_waiting: Tasks that may wait for a thread, 0 to 1,000,000.
-        max_wait: Seconds ``submit`` waits for a place at most; None or ``math.inf``: as long as it
-            takes.
-        clock: Where it reads the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
-        shared: Return the living shared pool of that name, if its settings are equal.
+        max_wait: The longest wait of ``submit`` for a place, in seconds; None or ``math.inf`` for
+            no limit.
+        clock: The source of time; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
+        shared: Return the existing shared pool of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Safe to share between threads; a coroutine awaits ``asyncio.wrap_future(pool.submit(…))``.
+    Safe to share between threads. A coroutine can await ``asyncio.wrap_future(pool.submit(…))``.
 
     >>> pool = PoolBulkhead("reports", workers=2)
     >>> pool.submit(sum, [1, 2, 3]).result()
@@ -136,18 +136,19 @@ class PoolBulkhead(Policy):
     # ---- tasks ----
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have ``fn(*args, **kwargs)`` run in one of the threads.
+        """Run ``fn`` in a worker thread.
 
         Returns:
-            Its future: the result, or whatever the task raised. Cancelled before the task began,
-            it gives the place back at once.
+            A future with the result or the exception of the task. If it is cancelled before the
+            task starts, its place becomes free immediately.
 
         Raises:
-            BulkheadFullError: As many tasks as may be run or wait already.
-            BulkheadTimeoutError: No place came free within ``max_wait``.
-            DeadlineExceededError: Nor before the deadline of an enclosing Timeout.
+            BulkheadFullError: All threads and all places in the queue are taken.
+            BulkheadTimeoutError: No place became free within ``max_wait``.
+            DeadlineExceededError: No place became free before the deadline of an enclosing
+                Timeout.
             PoolStoppedError: ``stop`` was called.
-            TypeError: ``fn`` is no callable, or is a coroutine or generator function.
+            TypeError: ``fn`` is not callable, or is a coroutine or generator function.
         """
         from holdfast.waiting.pool_future import PoolFuture
 
@@ -169,21 +170,21 @@ class PoolBulkhead(Policy):
         return future
 
     def stop(self, wait: bool = True, timeout: float | timedelta | None = None) -> bool:
-        """Take no more tasks; those that were accepted still run.
+        """Accept no more tasks. Accepted tasks still run.
 
-        Whoever waits in ``submit`` is told with ``PoolStoppedError``. Stopping again does no harm.
+        Callers that wait in ``submit`` get ``PoolStoppedError``. Repeated calls have no effect.
 
         Args:
             wait: Whether to wait for the accepted tasks.
-            timeout: Seconds to wait at most, on the pool's clock; None or ``math.inf`` for as long
-                as it takes.
+            timeout: The longest wait in seconds of the pool's clock; None or ``math.inf`` for no
+                limit.
 
         Returns:
-            Whether every accepted task has run.
+            Whether all accepted tasks have run.
 
         Raises:
-            ConfigError: ``wait`` is no bool, or ``timeout`` no duration.
-            RuntimeError: A task of the pool waits for itself.
+            ConfigError: ``wait`` is not a bool, or ``timeout`` is not a duration.
+            RuntimeError: A task of the pool would wait for itself.
         """
         problems = Problems("PoolBulkhead", self.name)
         problems.flag("wait", wait)
@@ -231,7 +232,7 @@ class PoolBulkhead(Policy):
         return self._crew.stopped
 
     def snapshot(self) -> PoolBulkheadSnapshot:
-        """Return its occupation and counts at this moment; fields in ``PoolBulkheadSnapshot``."""
+        """Return the current occupation and counts."""
         from holdfast.policies.pool.snapshot import PoolBulkheadSnapshot
 
         crew, (workers, queue_capacity, *_) = self._crew, self._settings
@@ -264,7 +265,7 @@ class PoolBulkhead(Policy):
         return ((POOL, self._kernel, self._crew.workers), (POOL_WAIT, self._waits, 0))
 
     def reset(self) -> None:
-        """Set the counts back to nothing (BH-03). No task is disturbed."""
+        """Set the counts in snapshots to zero. Tasks are not affected."""
         self._before_reset = self._counted()
 
     def _counted(self) -> tuple[int, ...]:

@@ -30,25 +30,27 @@ _MILLION = 1_000_000
 
 
 class RetryBudget:
-    """Bounds how many retries there are for the calls that succeed.
+    """Limits the number of retries relative to the number of successful calls.
 
-    A retry takes one token; each success gives ``ratio`` tokens back, and time ``min_per_second``.
-    Without tokens there are no retries, so while a dependency is down the load does not multiply.
-    It begins full, is never negative, and never above ``burst``. Defaults and the idea are those of
-    Finagle's ``RetryBudget``: a fifth of the calls, and ten a second for callers with few.
+    A retry takes one token. Each success adds ``ratio`` tokens, and each second adds
+    ``min_per_second`` tokens. If no token is available, no retry is made, so the load does not
+    multiply while a dependency is down. The budget starts full. Its balance is never negative and
+    never above ``burst``. The idea and the defaults come from Finagle's ``RetryBudget``: retries
+    for a fifth of the calls, and ten per second for callers with few calls.
 
     Args:
-        ratio: Tokens a success gives, 0 to 1,000; 0: only time gives. Counted in millionths.
-        min_per_second: Tokens a second gives, 0 to 1,000,000,000; 0: only successes give. With both
-            0 there are ``burst`` retries and then none. Counted in millionths.
-        burst: Tokens it holds at most, 1 to 1,000,000,000; None for what ten seconds of
-            ``min_per_second`` give, and at least 10.
-        clock: Where it reads the time; a ``ManualClock`` in tests.
+        ratio: Tokens per success, 0 to 1,000; with 0 only time adds tokens. The resolution is one
+            millionth.
+        min_per_second: Tokens per second, 0 to 1,000,000,000; with 0 only successes add tokens.
+            If both are 0, there are ``burst`` retries in total. The resolution is one millionth.
+        burst: The largest number of tokens, 1 to 1,000,000,000; None for ten seconds of
+            ``min_per_second``, and at least 10.
+        clock: The source of time; use a ``ManualClock`` in tests.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Made to be shared: between retry policies, threads and event loops.
+    Safe to share between retry policies, threads and event loops.
 
     >>> budget = RetryBudget(ratio=0.1, min_per_second=0, burst=1)
     >>> budget.try_withdraw(), budget.try_withdraw()
@@ -80,26 +82,29 @@ class RetryBudget:
 
     @property
     def balance(self) -> float:
-        """Tokens there are, from 0.0 to ``burst``."""
+        """Available tokens, from 0.0 to ``burst``."""
         return self._kernel.balance(self._clock.now_ns())
 
     def try_withdraw(self) -> bool:
-        """Take a token for a retry, if there is one; a retry that is not made gives it back."""
+        """Take a token for a retry, if one is available.
+
+        Call ``give_back`` if the retry is not made.
+        """
         return self._kernel.withdraw(self._clock.now_ns())
 
     def deposit(self) -> None:
-        """Tell of a success."""
+        """Count a success."""
         self._kernel.deposit()
 
     def give_back(self) -> None:
-        """Give back the token of a retry that was not made, as when cancelled while it waited.
+        """Give back the token of a retry that was not made.
 
-        Never fills beyond ``burst``, and nothing happens when no token is out.
+        The balance never exceeds ``burst``. Without a withdrawn token, the call has no effect.
         """
         self._kernel.give_back()
 
     def snapshot(self) -> RetryBudgetSnapshot:
-        """Return its tokens and counts at this moment; fields in ``RetryBudgetSnapshot``."""
+        """Return the current tokens and counts; see the snapshot class for the fields."""
         from holdfast.policies.retry.snapshot import RetryBudgetSnapshot
 
         ratio, min_per_second, burst = self._settings

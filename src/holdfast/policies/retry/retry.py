@@ -57,40 +57,42 @@ TRANSIENT = (ConnectionError, TimeoutError)
 
 
 class Retry(Policy):
-    """Tries a failed call again, after a pause.
+    """Repeats a failed call after a pause.
 
-    Never tried again: cancellation and interrupts, rejections that ``on`` does not name, anything
-    once the deadline of an enclosing ``Timeout`` has passed; and no pause ends after that deadline.
-    An exception group is tried again if everything in it may be.
-    When it gives up, the call's own exception is raised with a note. A generator is tried again
-    until its first item is there, and never after it. Nothing of one call is kept in the policy.
+    Some calls are not repeated: cancelled or interrupted calls, rejections that ``on`` does not
+    name, and calls whose enclosing ``Timeout`` has expired. No pause goes past that deadline. An
+    exception group is retried only if all its exceptions would be. After the last attempt, the
+    exception of the call is raised with a note. A generator is retried only until its first item.
+    The policy stores no data of a call.
 
     Args:
-        name: What it calls, for messages, metrics and the registry.
-        attempts: Calls in all, the first included, 1 to 1,000,000 (RT-02: retries plus one).
-        backoff: How long to pause before each retry; by default ``Exponential(0.1, factor=2,
-            max=10, jitter=0.1)`` (RT-03, RT-15).
-        on: Exceptions that are tried again, or a predicate that is asked for each Exception that is
-            no rejection; of a group, about the group.
-        ignore: Of these, those that are not.
-        on_result: Asked for each result whether it is to be tried again. The last one is returned.
-        max_time: Seconds from the first attempt in which the last may begin; None for any.
-        budget: Bounds what retries add to the load of all calls; "own" is a budget of its own
-            (``RetryBudget(ratio=0.2, min_per_second=10)``), None for no bound.
-        retry_after: Asked for each failure how many seconds the other side wants to be left alone:
-            a number, a timedelta, a datetime, or the text of a ``Retry-After`` header, seconds or a
-            date. None is no answer; what is no delay is none either, and logged once. Without it an
-            exception's own ``retry_after`` says so, or the longest in a group.
-        max_retry_after: Seconds such a wish may be granted at most.
+        name: The called service, for messages, metrics and the registry.
+        attempts: The number of attempts, including the first, 1 to 1,000,000.
+        backoff: The pauses between attempts; by default ``Exponential()``.
+        on: Exceptions that are retried, or a predicate. The predicate is called with each
+            Exception that is not a rejection (with the group, if it is a group).
+        ignore: Exceptions that are not retried although ``on`` names them.
+        on_result: A predicate, called with each result; True means retry. The last result is
+            returned.
+        max_time: Seconds after the first attempt in which the last attempt may start; None for no
+            limit.
+        budget: A limit on the extra load of all calls. "own" creates a new ``RetryBudget``; None
+            means no limit.
+        retry_after: A function that gets the exception or the result and returns the delay that
+            the other side has requested: a number of seconds, a timedelta, a datetime, or the
+            text of a ``Retry-After`` header. None means no request. An invalid delay is ignored
+            and logged once. By default, the ``retry_after`` of the exception is used (the
+            longest, in a group).
+        max_retry_after: The longest requested delay, in seconds, that is granted.
         before_sleep: Called with a ``RetryState`` before each pause.
-        on_exhausted: Called with a ``RetryState`` when it gives up what it would have tried again.
-        wrap: Raise ``RetryExhaustedError`` from the last error when it gives up (RT-08).
-        clock: Where it reads the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
-        shared: Return the living shared retry of that name, if its settings are equal.
+        on_exhausted: Called with a ``RetryState`` when a retryable call is given up.
+        wrap: Raise ``RetryExhaustedError`` from the last error when a call is given up.
+        clock: The source of time; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
+        shared: Return the existing shared retry of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
     Safe to share between threads and event loops.
 
@@ -240,7 +242,8 @@ class Retry(Policy):
     def attempts(self) -> Attempts:
         """Return the attempts at a block of code, for ``for`` and ``async for``.
 
-        A pause is made before each attempt but the first; it ends at once when cancelled.
+        Each attempt except the first starts after a pause. A cancellation ends the pause
+        immediately.
 
         >>> for attempt in Retry("block").attempts():
         ...     with attempt:
@@ -252,7 +255,7 @@ class Retry(Policy):
         return Attempts(self)
 
     def snapshot(self) -> RetrySnapshot:
-        """Return its counts at this moment; fields in ``RetrySnapshot``."""
+        """Return the current counts; see ``RetrySnapshot`` for the fields."""
         from holdfast.policies.retry.snapshot import RetrySnapshot
 
         kernel = self._kernel
@@ -281,7 +284,7 @@ class Retry(Policy):
         return ((RETRY, self._kernel, 0),)
 
     def reset(self) -> None:
-        """Do nothing: a retry remembers nothing but its counts, which go on."""
+        """Do nothing: a retry has no state except its counts, which continue."""
 
     def _further_costs(self) -> list[str]:
         asks = self._setting("on_result") is not None

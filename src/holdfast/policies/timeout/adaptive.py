@@ -22,32 +22,34 @@ __all__ = ["AdaptiveTimeout"]
 
 
 class AdaptiveTimeout(Timeout):
-    """Bounds how long a call may take by how long calls take: ``multiplier`` times a quantile.
+    """A timeout that follows the latency: ``multiplier`` times a quantile of the durations.
 
-    From the tenth call on each moves the duration half of the way up to where it should be, or a
-    tenth of the way down. Results and failures are samples. A call that timed out is one of at
-    least its timeout, so that one that has grown too short grows again; what was cancelled or
-    refused, or cut short by a timeout around this one, is none. Otherwise it is as ``Timeout``.
+    After ten calls, each further call moves the timeout half of the way up to its target, or a
+    tenth of the way down. Results and failures are samples. A call that timed out is a sample of
+    at least its timeout, so a timeout that is too short grows. Cancelled and rejected calls, and
+    calls that an outer timeout has ended, are not samples. In all other respects it is a
+    ``Timeout``.
 
     Args:
-        duration: Seconds a call may take at first; what ``floor`` and ``ceiling`` are shares of.
-        floor: Never less than this share of it, above 0 to 1.
-        ceiling: Never more than this many times it, 1 to 100, nor than a hundred years.
-        multiplier: How much longer than the quantile a call may take, above 1 to 1000.
-        quantile: Of the latencies, 0.5 to 0.999.
-        name: As of ``Timeout``, and so the others.
-        thread: Run synchronous calls in a thread that may be left behind.
-        workers: With ``thread``: how many there are, 1 to 10,000.
-        clock: Where it reads the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off". Observing, it follows what calls take all the same.
-        shared: Return the living shared timeout of that name, if its settings are equal.
+        duration: The initial duration in seconds; ``floor`` and ``ceiling`` are relative to it.
+        floor: The lowest duration, as a share of ``duration``, above 0 to 1.
+        ceiling: The highest duration, as a multiple of ``duration``, 1 to 100; at most a hundred
+            years.
+        multiplier: The ratio of the timeout to the quantile, above 1 to 1000.
+        quantile: The quantile of the durations, 0.5 to 0.999.
+        name: For messages, metrics and the registry. A policy without a name is not registered.
+        thread: Run synchronous calls in a worker thread; see ``Timeout``.
+        workers: The number of worker threads with ``thread=True``, 1 to 10,000.
+        clock: The source of time; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off". In observe mode the duration still follows the
+            latency.
+        shared: Return the existing shared timeout of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Safe to share between threads and event loops. Rule and defaults are those of DWCP
-    (requirements, 2.4) but for the floor, which is a share of what was configured, and the samples
-    of timed-out calls (D-TO-1). It keeps no samples (D-TO-2).
+    Safe to share between threads and event loops. It stores an estimate of the quantile, and no
+    samples.
 
     >>> timeout = AdaptiveTimeout(30, floor=0.1)
     >>> timeout.call(len, "ok"), timeout.duration
@@ -97,23 +99,23 @@ class AdaptiveTimeout(Timeout):
 
     @property
     def duration(self) -> float:
-        """Seconds that a call which begins at this moment may take."""
+        """Seconds that a call may take if it starts now."""
         return self._adaptive.timeout_ns() / 1e9
 
     def resize(self, duration: float | timedelta) -> None:
-        """Set the duration anew, and with it floor and ceiling, which are shares of it.
+        """Set a new duration, which also changes the floor and the ceiling.
 
-        What calls have taken so far moves it on from there.
+        The durations measured so far then adapt it further.
 
         Raises:
-            ConfigError: No duration from a microsecond to a hundred years.
+            ConfigError: ``duration`` is not a duration from a microsecond to a hundred years.
         """
         super().resize(duration)
         ns = self._kernel.duration_ns()
         self._adaptive.resize(ns, *self._limits_ns(ns))
 
     def snapshot(self) -> AdaptiveTimeoutSnapshot:
-        """Return its duration, counts and latencies; fields in ``AdaptiveTimeoutSnapshot``."""
+        """Return the current duration, counts and latencies."""
         from holdfast.policies.timeout.snapshot import AdaptiveTimeoutSnapshot
 
         _, average_ns, quantile_ns, samples = self._adaptive.snapshot()
@@ -128,7 +130,7 @@ class AdaptiveTimeout(Timeout):
         )
 
     def reset(self) -> None:
-        """Put the duration back to what was configured; what calls have taken moves it on."""
+        """Return to the configured duration. The measured durations then adapt it further."""
         self._adaptive.set_timeout_ns(self._kernel.duration_ns())
 
     def _limits_ns(self, ns: int) -> tuple[int, int]:

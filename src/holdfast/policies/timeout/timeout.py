@@ -33,34 +33,33 @@ LEAST_NS = 1000
 
 
 class Timeout(Policy):
-    """Bounds how long a call may take.
+    """Limits the duration of a call.
 
-    In asyncio the call is cut short: what it waits for is cancelled, and
-    ``DeadlineExceededError`` is raised; the caller's own cancellation is told apart as
-    ``asyncio.timeout`` tells it, and a call that comes to its end all the same keeps its result.
-    In a thread it is cooperative: waits of holdfast's end in time, code inside may ask
-    ``deadline()`` and ``check_deadline()``, and a call that returns late raises, its value dropped;
-    an exception of its own passes unchanged. Deadlines only shrink through nesting. A generator has
-    that long for its first item.
+    In asyncio, the task is cancelled at the deadline and ``DeadlineExceededError`` is raised. A
+    cancellation by the caller remains a cancellation, as with ``asyncio.timeout``. A call that
+    completes in spite of the cancellation returns its result. In a thread, the timeout is
+    cooperative: waits of holdfast end in time, and the function can call ``deadline()`` and
+    ``check_deadline()``. A function that returns late raises the error and its value is dropped;
+    an exception of the function is raised unchanged. A nested deadline is never later than the
+    outer deadline. For a generator, the limit applies to the time until its first item.
 
     Args:
-        duration: Seconds a call may take, from a microsecond to a hundred years.
-        name: For messages, metrics and the registry; None: not in the registry.
-        thread: Run synchronous calls in a thread of a pool, for code that cannot be interrupted:
-            the caller goes on at the deadline. What it leaves behind runs to its end, is counted,
-            and keeps the places of bulkheads of the same pipeline until then; the end of the
-            process does not wait for it. A call that gets no thread in time never runs. Context
-            variables are the caller's, copied. Coroutines, generators and blocks stay where they
-            are.
-        workers: With ``thread``: how many there are, 1 to 10,000.
-        clock: Where it reads the time; a ``ManualClock`` in tests.
-        mode: "enforce", "observe" or "off"; None for that of the process (HOLDFAST_MODE).
-        shared: Return the living shared timeout of that name, if its settings are equal.
+        duration: Seconds that a call may take, from a microsecond to a hundred years.
+        name: For messages, metrics and the registry. A policy without a name is not registered.
+        thread: Run synchronous calls in a worker thread so that the caller continues at the
+            deadline. The function then runs to its end and is counted; until then it holds the
+            bulkhead slots of the same pipeline. The exit of the process does not wait for it. A
+            call that gets no thread in time is not run. The worker gets a copy of the caller's
+            context variables. Coroutines, generators and blocks do not move to a thread.
+        workers: The number of worker threads with ``thread=True``, 1 to 10,000.
+        clock: The source of time; use a ``ManualClock`` in tests.
+        mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
+        shared: Return the existing shared timeout of this name, if its settings are equal.
 
     Raises:
-        ConfigError: Naming every argument that is not as it should be.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Safe to share between threads and event loops. The default is that of TO-01.
+    Safe to share between threads and event loops.
 
     >>> Timeout(30).call(len, "ok")
     2
@@ -121,10 +120,10 @@ class Timeout(Policy):
         return self._kernel.duration_ns() / 1e9
 
     def resize(self, duration: float | timedelta) -> None:
-        """Change how long calls may take that begin from here on.
+        """Change the duration for calls that start from now on.
 
         Raises:
-            ConfigError: No duration from a microsecond to a hundred years.
+            ConfigError: ``duration`` is not a duration from a microsecond to a hundred years.
         """
         problems = problems_of("Timeout", self.name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
@@ -133,7 +132,7 @@ class Timeout(Policy):
         self._kernel.set_duration_ns(duration_ns)
 
     def snapshot(self) -> TimeoutSnapshot:
-        """Return its duration and counts at this moment; fields in ``TimeoutSnapshot``."""
+        """Return the current duration and counts; see ``TimeoutSnapshot`` for the fields."""
         from holdfast.policies.timeout.snapshot import TimeoutSnapshot
 
         return TimeoutSnapshot(**self._shown())
@@ -159,7 +158,7 @@ class Timeout(Policy):
         return ((TIMEOUT, self._kernel, 0),)
 
     def reset(self) -> None:
-        """Do nothing: a timeout remembers nothing but its counts, which go on."""
+        """Do nothing: a timeout has no state except its counts, which continue."""
 
     def _further_costs(self) -> list[str]:
         return ["reads the clock"] + ["own threads"] * self._setting("thread")
