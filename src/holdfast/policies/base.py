@@ -36,6 +36,7 @@ __all__ = [
     "Policy",
     "problems_of",
     "refuse_nameless_sharing",
+    "settings_of",
     "within_deadline_ns",
 ]
 
@@ -138,7 +139,7 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     kind = "policy"
     mode: Mode
-    _fields: tuple[str, ...] = ()  # names of the settings
+    _fields: tuple[str, ...] = ()  # names of the settings, in the order of ``_settings``
     _settings: tuple[Any, ...]
     _listeners: Listeners
 
@@ -361,6 +362,18 @@ class Policy(gate.Gate, metaclass=_Registered):
         """In a forked child: forget the parent's calls."""
         self._listeners.after_fork()
 
+    def _keep(self, **settings: Any) -> None:
+        """Keep the settings, each by its name, and what every policy has beside them."""
+        self._listeners = Listeners()
+        self.mode = settings["mode"]
+        self._settings = tuple(map(settings.pop, self._fields))
+        assert not settings, f"no setting of {type(self).__name__}: {settings}"
+
+    def _change(self, **settings: Any) -> None:
+        """Put some settings into force instead of those there are."""
+        there = zip(self._fields, self._settings, strict=True)
+        self._settings = tuple(settings.get(field, value) for field, value in there)
+
     def _setting(self, field: str) -> Any:
         """Return a setting as it is in force."""
         return self._settings[self._fields.index(field)]
@@ -379,6 +392,13 @@ class Policy(gate.Gate, metaclass=_Registered):
             if _comparable(living) != _comparable(value):
                 problems.refuse(field, value, f"{_brief(living)}, as in the existing shared policy")
         problems.done()
+
+
+def settings_of(init: Any) -> tuple[str, ...]:
+    """Return the names of a policy's settings: what ``__init__`` takes but name and shared."""
+    code = init.__code__
+    given = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return tuple(field for field in given if field not in {"name", "shared"})
 
 
 def problems_of(kind: str, name: object) -> Problems:

@@ -10,9 +10,8 @@ from holdfast._native.gate import Gate
 from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import CircuitOpenError
-from holdfast.events import Listeners
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, settings_of
 from holdfast.policies.breaker.rules import read_recovery, read_rules
 from holdfast.policies.breaker.state import STATES, State
 from holdfast.policies.breaker.windows import CountWindow, TimeWindow
@@ -109,27 +108,6 @@ class CircuitBreaker(Policy):
         def name(self) -> str:
             """What the user called it."""
 
-    _fields = (
-        "failure_threshold",
-        "failure_rate",
-        "window",
-        "min_calls",
-        "slow_call_duration",
-        "slow_call_rate",
-        "reset_timeout",
-        "reset_backoff",
-        "half_open_max_calls",
-        "success_threshold",
-        "probe_timeout",
-        "failure_reset",
-        "on",
-        "ignore",
-        "is_failure",
-        "latency",
-        "clock",
-        "mode",
-    )
-
     def __init__(
         self,
         name: str,
@@ -198,28 +176,28 @@ class CircuitBreaker(Policy):
             histogram=Histogram() if latency else None,
         )
         self._kernel = kernel
-        self._listeners = Listeners()
-        self.mode = mode
-        self._settings = (
-            failure_threshold,
-            failure_rate,
-            window,
-            min_calls,
-            slow_call_duration,
-            slow_call_rate,
-            reset_timeout,
-            reset_backoff,
-            half_open_max_calls,
-            success_threshold,
-            probe_timeout,
-            failure_reset,
-            on,
-            ignore,
-            is_failure,
-            latency,
-            clock,
-            mode,
+        self._keep(
+            failure_threshold=failure_threshold,
+            failure_rate=failure_rate,
+            window=window,
+            min_calls=min_calls,
+            slow_call_duration=slow_call_duration,
+            slow_call_rate=slow_call_rate,
+            reset_timeout=reset_timeout,
+            reset_backoff=reset_backoff,
+            half_open_max_calls=half_open_max_calls,
+            success_threshold=success_threshold,
+            probe_timeout=probe_timeout,
+            failure_reset=failure_reset,
+            on=on,
+            ignore=ignore,
+            is_failure=is_failure,
+            latency=latency,
+            clock=clock,
+            mode=mode,
         )
+
+    _fields = settings_of(__init__)
 
     # ---- state ----
 

@@ -11,9 +11,8 @@ from holdfast._native.gate import Gate, check_deadline
 from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
-from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy, within_deadline_ns
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, settings_of, within_deadline_ns
 from holdfast.stores.figures import BULKHEAD, WAIT
 from holdfast.validation import Problems, wait_to_ns
 from holdfast.waiting.rooms import ENTERED, FULL, WaitingRoom
@@ -71,8 +70,6 @@ class Bulkhead(Policy):
         def name(self) -> str:
             """What the user called it."""
 
-    _fields = ("max_concurrent", "max_waiting", "max_wait", "clock", "mode")
-
     def __init__(
         self,
         name: str,
@@ -118,9 +115,15 @@ class Bulkhead(Policy):
         self._waits = Histogram() if self._can_wait else None
         self._room = WaitingRoom(kernel, self._waits)
         self._before_reset: tuple[int, ...] | None = None
-        self._listeners = Listeners()
-        self.mode = mode
-        self._settings = (limit, waiting, max_wait, clock, mode)
+        self._keep(
+            max_concurrent=limit,
+            max_waiting=waiting,
+            max_wait=max_wait,
+            clock=clock,
+            mode=mode,
+        )
+
+    _fields = settings_of(__init__)
 
     # ---- places by hand ----
 
@@ -179,9 +182,11 @@ class Bulkhead(Policy):
         problems = Problems("Bulkhead", self.name)
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
         problems.done()
-        self._settings = (limit, *self._settings[1:])
-        while self._kernel.limit() != self._settings[0]:  # or another thread's, given meanwhile
-            self._room.resize(self._settings[0])
+        self._change(max_concurrent=limit)
+        while self._kernel.limit() != (
+            limit := self._setting("max_concurrent")
+        ):  # or another thread's, given meanwhile
+            self._room.resize(limit)
 
     # ---- what others see ----
 

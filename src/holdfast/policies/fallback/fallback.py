@@ -8,9 +8,8 @@ from __future__ import annotations
 from holdfast._native.fallback import Fallback as Kernel
 from holdfast.clock import read_clock
 from holdfast.errors import Rejected
-from holdfast.events import Listeners
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, refuse_nameless_sharing
+from holdfast.policies.base import NATIVE_MODES, Policy, refuse_nameless_sharing, settings_of
 from holdfast.stores.figures import FALLBACK
 from holdfast.validation import Problems, takes_one
 
@@ -57,7 +56,6 @@ class Fallback(Policy):
     __slots__ = ("_kernel",)
 
     kind = "fallback"
-    _fields = ("value", "on", "clock", "mode")
 
     def __init__(
         self,
@@ -85,9 +83,14 @@ class Fallback(Policy):
         self._bind("fallback", (kernel,), clock, name, NATIVE_MODES[mode], Rejected, on=on)
         self._equip(stand_in=value, stands_by_call=callable(value))
         self._kernel = kernel
-        self._listeners = Listeners()
-        self.mode = mode
-        self._settings = (value, on, clock, mode)
+        self._keep(
+            value=value,
+            on=on,
+            clock=clock,
+            mode=mode,
+        )
+
+    _fields = settings_of(__init__)
 
     def snapshot(self) -> FallbackSnapshot:
         """Return the current counts; see ``FallbackSnapshot`` for the fields."""

@@ -12,9 +12,8 @@ from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.gate import Gate
 from holdfast.clock import read_clock
 from holdfast.errors import RateLimitedError
-from holdfast.events import Listeners
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy, within_deadline_ns
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, settings_of, within_deadline_ns
 from holdfast.policies.limiter.rates import Rate, read_per, read_rate, read_rates
 from holdfast.stores.figures import LIMITER, LIMITER_PART
 from holdfast.validation import MAX_NS, Problems, wait_to_ns
@@ -77,8 +76,6 @@ class RateLimiter(Policy):
         def name(self) -> str:
             """What the user called it."""
 
-    _fields = ("rate", "per", "burst", "limits", "window", "max_wait", "clock", "mode")
-
     def __init__(
         self,
         name: str,
@@ -123,10 +120,17 @@ class RateLimiter(Policy):
         self._sliding = sliding
         self._line = (WindowLine if sliding else BucketLine)(self._kernels, clock)
         self._max_wait_ns = max_wait_ns
-        self._listeners = Listeners()
-        self.mode = mode
-        settings = (None, None, None) if limits is not None else _settings_of(rates[0])
-        self._settings = (*settings, limits, window, max_wait, clock, mode)
+        one = dict.fromkeys(("rate", "per", "burst")) if limits is not None else _in_force(rates[0])
+        self._keep(
+            **one,
+            limits=limits,
+            window=window,
+            max_wait=max_wait,
+            clock=clock,
+            mode=mode,
+        )
+
+    _fields = settings_of(__init__)
 
     # ---- tokens ----
 
@@ -215,7 +219,9 @@ class RateLimiter(Policy):
         problems = Problems("RateLimiter", self.name)
         old = self._rates[0]
         if len(self._rates) > 1:
-            problems.refuse("limits", self._settings[3], "one limit; several cannot be resized")
+            problems.refuse(
+                "limits", self._setting("limits"), "one limit; several cannot be resized"
+            )
         new = read_rate(
             problems,
             old.tokens if rate is None else rate,
@@ -234,7 +240,7 @@ class RateLimiter(Policy):
         applied = None
         while applied is not self._rates[0]:
             applied = self._rates[0]
-            self._settings = (*_settings_of(applied), None, *self._settings[4:])
+            self._change(**_in_force(applied), limits=None)
             self._line.resize(partial(_resize_cell, self._kernels[0], applied))
 
     def clear(self) -> int:
@@ -362,7 +368,8 @@ def _cell(rate: Rate, now_ns: int) -> TokenBucket | SlidingWindow:
     return TokenBucket(*rate.native, now_ns)
 
 
-def _settings_of(rate: Rate) -> tuple[float, float, int | None]:
+def _in_force(rate: Rate) -> dict[str, float | None]:
     """Return rate, per and burst as they are in force."""
     tokens = int(rate.tokens) if rate.tokens.is_integer() else rate.tokens
-    return tokens, rate.per_ns / 1e9, None if rate.native is None else rate.burst
+    burst = None if rate.native is None else rate.burst
+    return {"rate": tokens, "per": rate.per_ns / 1e9, "burst": burst}

@@ -16,10 +16,9 @@ from holdfast._native.gate import _probes_here, _set_probes, check_deadline
 from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
-from holdfast.events import Listeners
 from holdfast.forks import settle
 from holdfast.mode import Mode, read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, within_deadline_ns
+from holdfast.policies.base import NATIVE_MODES, Policy, settings_of, within_deadline_ns
 from holdfast.stores.figures import POOL, POOL_WAIT
 from holdfast.validation import Problems, require_callable
 from holdfast.waiting.rooms import ENTERED, FULL, TIMED_OUT, WaitingRoom
@@ -99,8 +98,6 @@ class PoolBulkhead(Policy):
         def name(self) -> str:
             """What the user called it."""
 
-    _fields = ("workers", "max_waiting", "max_wait", "clock", "mode")
-
     def __init__(
         self,
         name: str,
@@ -127,11 +124,17 @@ class PoolBulkhead(Policy):
         self._lock = RLock()
         self._tally = (0, 0)  # tasks that raised, and nanoseconds all of them ran
         self._before_reset: tuple[int, ...] | None = None
-        self._listeners = Listeners()
-        self.mode = mode
-        self._settings = (workers, waiting, max_wait, clock, mode)
+        self._keep(
+            workers=workers,
+            max_waiting=waiting,
+            max_wait=max_wait,
+            clock=clock,
+            mode=mode,
+        )
         self._waits = Histogram()
         self._bind("bulkhead", (self._kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
+
+    _fields = settings_of(__init__)
 
     # ---- tasks ----
 
@@ -235,7 +238,8 @@ class PoolBulkhead(Policy):
         """Return the current occupation and counts."""
         from holdfast.policies.pool.snapshot import PoolBulkheadSnapshot
 
-        crew, (workers, queue_capacity, *_) = self._crew, self._settings
+        crew, workers = self._crew, self._setting("workers")
+        queue_capacity = self._setting("max_waiting")
         accepted, completed, cancelled, rejected, _, timed_out, _, _, observed, failed, busy_ns = (
             self._since_reset()
         )

@@ -12,11 +12,11 @@ from holdfast._native.retry import Retry as Kernel
 from holdfast.asked_delay import read_delay_ns
 from holdfast.clock import read_clock
 from holdfast.errors import Rejected, RetryExhaustedError
-from holdfast.events import Listeners, warn
+from holdfast.events import warn
 from holdfast.mode import read_mode
 from holdfast.policies.backoff.adaptive import adaptive_in
 from holdfast.policies.backoff.formulas import Backoff, Exponential, kernel_of, read_backoff
-from holdfast.policies.base import NATIVE_MODES, Policy
+from holdfast.policies.base import NATIVE_MODES, Policy, settings_of
 from holdfast.policies.retry.budget import RetryBudget
 from holdfast.policies.retry.notes import WHY, add_note, failure_in_words
 from holdfast.stores.figures import RETRY
@@ -119,23 +119,6 @@ class Retry(Policy):
         def name(self) -> str:
             """What the user called it."""
 
-    _fields = (
-        "attempts",
-        "backoff",
-        "on",
-        "ignore",
-        "on_result",
-        "max_time",
-        "budget",
-        "retry_after",
-        "max_retry_after",
-        "before_sleep",
-        "on_exhausted",
-        "wrap",
-        "clock",
-        "mode",
-    )
-
     backoff: Backoff
     budget: RetryBudget | None
 
@@ -204,24 +187,24 @@ class Retry(Policy):
         self._wraps = wrap
         self._told_of_nonsense = False
         self._equip_with(backoff, wanted, retry_after)
-        self._listeners = Listeners()
-        self.mode = mode
-        self._settings = (
-            attempts,
-            backoff,
-            classes if wanted is None else wanted,
-            ignore,
-            on_result,
-            max_time,
-            budget,
-            retry_after,
-            max_retry_after,
-            before_sleep,
-            on_exhausted,
-            wrap,
-            clock,
-            mode,
+        self._keep(
+            attempts=attempts,
+            backoff=backoff,
+            on=classes if wanted is None else wanted,
+            ignore=ignore,
+            on_result=on_result,
+            max_time=max_time,
+            budget=budget,
+            retry_after=retry_after,
+            max_retry_after=max_retry_after,
+            before_sleep=before_sleep,
+            on_exhausted=on_exhausted,
+            wrap=wrap,
+            clock=clock,
+            mode=mode,
         )
+
+    _fields = settings_of(__init__)
 
     def _equip_with(
         self, backoff: Backoff, wanted: Callable[..., object] | None, retry_after: object
@@ -272,7 +255,7 @@ class Retry(Policy):
             failed=failed,
             recovered=recovered,
             success_rate=succeeded / ended if ended else 1.0,
-            max_retries=self._settings[0] - 1,
+            max_retries=self._setting("attempts") - 1,
             retries=retries,
             gave_up=gave_up,
             delays=dict(zip(bounds, counts, strict=True)),
@@ -334,7 +317,7 @@ class Retry(Policy):
             raise RetryExhaustedError(
                 self.name, attempts, elapsed_ns / 1e9, f"{failure_in_words(error)} ({note})", result
             ) from error
-        if error is not None and self._settings[0] > 1:
+        if error is not None and self._setting("attempts") > 1:
             add_note(error, note, self._signature)
 
     def _recovered(self, attempts: int) -> None:

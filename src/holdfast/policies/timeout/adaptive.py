@@ -7,6 +7,7 @@ Owns the settings and the face; the rule is ``hf_adaptive_timeout.h``, which cal
 from __future__ import annotations
 
 from holdfast._native.adaptive_timeout import AdaptiveTimeout as Kernel
+from holdfast.policies.base import settings_of
 from holdfast.policies.timeout.timeout import Timeout
 from holdfast.validation import MAX_NS, Problems
 
@@ -58,18 +59,6 @@ class AdaptiveTimeout(Timeout):
 
     __slots__ = ("_adaptive", "_shares")
 
-    _fields = (
-        "duration",
-        "floor",
-        "ceiling",
-        "multiplier",
-        "quantile",
-        "thread",
-        "workers",
-        "clock",
-        "mode",
-    )
-
     def __init__(
         self,
         duration: float | timedelta = 30.0,
@@ -95,7 +84,15 @@ class AdaptiveTimeout(Timeout):
         initial_ns = self._kernel.duration_ns()
         self._adaptive = Kernel(initial_ns, *self._limits_ns(initial_ns), multiplier, quantile)
         self._equip(threads=thread, adaptive=self._adaptive)
-        self._settings = (duration, floor, ceiling, multiplier, quantile, *common)
+        self._keep(
+            floor=floor,
+            ceiling=ceiling,
+            multiplier=multiplier,
+            quantile=quantile,
+            **common,
+        )
+
+    _fields = settings_of(__init__)
 
     @property
     def duration(self) -> float:

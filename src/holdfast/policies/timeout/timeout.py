@@ -9,9 +9,14 @@ from __future__ import annotations
 from holdfast._native.timeout import Timeout as Kernel
 from holdfast.clock import read_clock
 from holdfast.errors import DeadlineExceededError, Rejected
-from holdfast.events import Listeners
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, problems_of, refuse_nameless_sharing
+from holdfast.policies.base import (
+    NATIVE_MODES,
+    Policy,
+    problems_of,
+    refuse_nameless_sharing,
+    settings_of,
+)
 from holdfast.stores.figures import TIMEOUT
 from holdfast.validation import Problems
 
@@ -68,7 +73,6 @@ class Timeout(Policy):
     __slots__ = ("_crew", "_kernel", "_workers")
 
     kind = "timeout"
-    _fields: tuple[str, ...] = ("duration", "thread", "workers", "clock", "mode")
 
     def __init__(
         self,
@@ -84,7 +88,9 @@ class Timeout(Policy):
         problems = problems_of("Timeout", name)
         common = self._set_up(problems, duration, name, thread, workers, clock, mode, shared)
         self._equip(threads=thread)
-        self._settings = (duration, *common)
+        self._keep(**common)
+
+    _fields = settings_of(__init__)
 
     def _set_up(
         self,
@@ -96,8 +102,8 @@ class Timeout(Policy):
         clock: Clock | None,
         mode: Mode | str | None,
         shared: bool,
-    ) -> tuple[Any, ...]:
-        """Check and keep what every timeout has; return the settings after those of its time."""
+    ) -> dict[str, Any]:
+        """Check and keep what every timeout has; return its settings."""
         if name is not None:
             name = problems.name(name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
@@ -110,9 +116,13 @@ class Timeout(Policy):
         self._kernel = Kernel(duration_ns)
         self._bind("timeout", (self._kernel,), clock, name, NATIVE_MODES[mode], Rejected)
         self._crew: Any = None  # threads, once one is needed
-        self._listeners = Listeners()
-        self.mode = mode
-        return thread, workers, clock, mode
+        return {
+            "duration": duration,
+            "thread": thread,
+            "workers": workers,
+            "clock": clock,
+            "mode": mode,
+        }
 
     @property
     def duration(self) -> float:
@@ -128,7 +138,7 @@ class Timeout(Policy):
         problems = problems_of("Timeout", self.name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
         problems.done()
-        self._settings = (duration, *self._settings[1:])
+        self._change(duration=duration)
         self._kernel.set_duration_ns(duration_ns)
 
     def snapshot(self) -> TimeoutSnapshot:
