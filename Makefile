@@ -46,20 +46,20 @@ help: ## list the targets
 
 # --- using it --------------------------------------------------------------------------------
 
-run: build ## the demo on real traffic, until Ctrl-C or for SECONDS=20
+run: build ## run the demo until Ctrl-C, or for SECONDS=20
 	@$(BIN)/holdfast demo $(if $(SECONDS),--seconds $(SECONDS))
 
-build: $(VENV)/.built ## the package, editable, in .venv
+build: $(VENV)/.built ## install the package into .venv, editable
 
-wheel: $(VENV)/.has-test ## source distribution, and the wheel built from it, in dist/
+wheel: $(VENV)/.has-test ## build the source distribution and the wheel in dist/
 	$(BIN)/python -m build --no-isolation
 
 # --- testing it ------------------------------------------------------------------------------
 
-test: ctest pytest ## the quick tests, C and Python
+test: ctest pytest ## run the quick tests, C and Python
 
 QUICK := -m "not slow"
-pytest: build $(VENV)/.has-test ## the quick tests in Python
+pytest: build $(VENV)/.has-test ## run the quick tests in Python
 	$(PYTEST) $(PARALLEL) $(QUICK) $(ARGS)
 
 # What starts servers, workers or builds, and what looks for leaks, is left to `make test`.
@@ -68,7 +68,7 @@ quick: build $(VENV)/.has-test ## in 90 seconds: contracts in C, and tests in Py
 	@$(MAKE) --no-print-directory ctest CTEST_ARGS="-L contract"
 	$(PYTEST) $(PARALLEL) -m "not slow and not stress and not fuzz" -k "not leaks" $(REAL:%=--ignore=%) $(ARGS)
 
-test-all: ctest ## every test, on each Python of VERSIONS the machine has
+test-all: ctest ## run all tests on each installed Python of VERSIONS
 	@for version in $(VERSIONS); do \
 	    if python=$$(tools/find-python $$version); then \
 	        echo "== Python $$version: $$python"; \
@@ -95,7 +95,7 @@ test-nogil: ## on a free-threaded PYTHON=…: quick tests, C stress tests under 
 	PYTHON_GIL=0 $(NOGIL)/bin/python -m benchmarks.contention --threads 2
 
 CTEST_DIR = build/ctest$(addprefix -,$(SANITIZE))
-ctest: $(VENV)/.has-test ## the C tests of the kernels
+ctest: $(VENV)/.has-test ## run the C tests of the kernels
 	@cmake -S tests/c -B $(CTEST_DIR) -G Ninja $(CMAKE_OPTIONS) >/dev/null
 	@cmake --build $(CTEST_DIR)
 	@ctest --test-dir $(CTEST_DIR) --parallel 2 --no-tests=error --output-on-failure $(CTEST_ARGS)
@@ -113,7 +113,7 @@ endef
 
 # What is instrumented runs at a fraction of its speed.
 tsan asan asan-greenlets: TEST_SECONDS ?= 600
-tsan: ## C tests and Python stress tests under ThreadSanitizer
+tsan: ## run C tests and Python stress tests under ThreadSanitizer
 	$(MAKE) --no-print-directory ctest SANITIZE=thread
 	$(call sanitized,thread,libtsan.so,-m stress)
 
@@ -122,22 +122,22 @@ GREENLETS := tests/policies/timeout/test_greenlets.py tests/policies/timeout/tes
 # The demo is traffic in real time, too much for what runs at a fraction of its speed.
 # A container of the tests has no /proc, which a sanitizer reads as it begins.
 NOT_ASAN  := tests/project tests/demo/test_demo_end_to_end.py tests/runtimes/test_containers.py
-asan: ## C tests and quick Python tests under AddressSanitizer and UBSan; ARGS leave greenlets out
+asan: ## run C tests and quick Python tests under AddressSanitizer and UBSan
 	$(MAKE) --no-print-directory ctest SANITIZE=address
 	$(call sanitized,address,libasan.so libubsan.so,$(QUICK) $(patsubst %,--ignore=%,$(NOT_ASAN) $(GREENLETS)))
 	$(if $(ARGS),,$(MAKE) --no-print-directory asan-greenlets)
 
-asan-greenlets: ## tests with greenlets under UBSan and an AddressSanitizer of the heap alone
+asan-greenlets: ## run tests with greenlets under UBSan and AddressSanitizer (heap only)
 	$(call sanitized,heap,libasan.so libubsan.so,$(QUICK) $(GREENLETS) $(NOT_ASAN:%=--ignore=%))
 
 stress: export STRESS_SCALE = 20
-stress: build $(VENV)/.has-test ## millions of operations from many threads
+stress: build $(VENV)/.has-test ## run millions of operations from many threads
 	@$(MAKE) --no-print-directory ctest CTEST_ARGS="-L stress"
 	$(PYTEST) -m stress $(ARGS)
 
 fuzz: export FUZZ_SECONDS = $(or $(SECONDS),600)
 fuzz: TEST_SECONDS = 0
-fuzz: build $(VENV)/.has-test ## random input for SECONDS=600
+fuzz: build $(VENV)/.has-test ## run with random input for SECONDS=600
 	$(PYTEST) -m fuzz $(ARGS)
 
 bench: build $(VENV)/.has-bench $(if $(ARGS),,$(VENV)/.has-compare) ## measure, compare, rewrite the tables; with ARGS="-k breaker" it only shows
@@ -149,7 +149,7 @@ ifeq ($(ARGS),)
 	$(BIN)/python -m benchmarks.report
 endif
 
-coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/, pipeline/ and waiting/ at least 95 %
+coverage: build $(VENV)/.has-dev ## measure coverage; policies/, pipeline/ and waiting/ need 95 %
 	@$(MAKE) --no-print-directory ctest CTEST_DIR=build/ctest-coverage CMAKE_OPTIONS=-DHOLDFAST_COVERAGE=ON
 	$(BIN)/gcovr --root . --filter csrc/holdfast/ build/ctest-coverage
 	$(BIN)/coverage run -m pytest $(QUICK) -q $(ARGS)
@@ -157,7 +157,7 @@ coverage: build $(VENV)/.has-dev ## how much the tests reach; of policies/, pipe
 
 # --- looking after it ------------------------------------------------------------------------
 
-lint: $(VENV)/.has-dev ## ruff, clang-format, and whether docs/ agrees with the tests
+lint: $(VENV)/.has-dev ## run ruff and clang-format; check that docs/ is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
@@ -171,12 +171,12 @@ format: $(VENV)/.has-dev ## let ruff and clang-format rewrite what they can; `ma
 hooks: $(VENV)/.has-dev ## check what is committed, at each `git commit`
 	$(BIN)/pre-commit install
 
-types: build $(VENV)/.has-dev ## mypy --strict; pyright as users have it; stubs against the modules
+types: build $(VENV)/.has-dev ## run mypy --strict and pyright; check stubs against the modules
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-disjoint-bases $(STUBS)
 
-docs: build $(VENV)/.has-dev ## docs/requirements.md and traps.md from citations; public-face.txt from the code
+docs: build $(VENV)/.has-dev ## write requirements.md, traps.md and public-face.txt in docs/
 	$(BIN)/python tools/citations.py
 	$(BIN)/python -m tests.project.face
 
@@ -189,7 +189,7 @@ system-packages: ## install the Debian packages this machine lacks (root)
 	    echo "missing:$$missing; only root may install: sudo make system-packages" >&2; exit 1; \
 	else apt-get update -qq && apt-get install -qq --no-install-recommends $$missing; fi
 
-clean: ## remove all that was built, and the venv
+clean: ## remove build results and the venv
 	rm -rf build dist .venv .*_cache .hypothesis .benchmarks .coverage
 
 # --- set-up: a venv, a stamp for each extra of pyproject.toml in it, then the native code -----

@@ -131,7 +131,7 @@ def table(found: dict[str, Any], *, essential: bool = False) -> list[str]:
 def describe(version: str, found: dict[str, Any]) -> str:
     return (
         f"CPython {version}, {found['machine']}; C = {found['C']:.1f} ns, P = {found['P']:.1f} ns; "
-        f"the least of {found['processes']} processes."
+        f"the minimum of {found['processes']} processes."
     )
 
 
@@ -168,7 +168,7 @@ def write(everything: dict[str, Any]) -> None:
     page = [
         "# Results",
         "",
-        "Written by `make bench`; how to read it is in `README.md` beside it.",
+        "Written by `make bench`. `README.md` in this folder explains how to read it.",
         "",
     ]
     for version, found in sorted(everything.items()):

@@ -100,7 +100,9 @@ def pages() -> list[Text]:
     found = sorted((ROOT / "docs").rglob("*.md"))
     return documents(
         "README.md",
+        "CHANGELOG.md",
         "benchmarks/README.md",
+        "benchmarks/notes.md",
         *(str(page.relative_to(ROOT)) for page in found if page.name not in GENERATED),
     )
 
