@@ -184,6 +184,16 @@ HF_TEST(a_refund_makes_room_again_and_only_for_as_many) /* traps 32, 34 */
     HF_CHECK_INT(take_all(&s, 310 * ms), 5);
 }
 
+HF_TEST(a_refund_leaves_what_was_taken_later) /* trap 34 */
+{
+    hf_sliding s;
+    hf_sliding_init(&s, 5, second);
+    HF_CHECK(hf_sliding_try_take(&s, 2, 0));
+    HF_CHECK(hf_sliding_try_take(&s, 2, 300 * ms));
+    hf_sliding_refund(&s, 2, 0);
+    HF_CHECK_INT(hf_sliding_available(&s, 300 * ms), 3);
+}
+
 HF_TEST(a_refund_of_what_no_longer_counts_does_nothing) /* trap 34 */
 {
     hf_sliding s;

@@ -9,7 +9,7 @@ in Python. The copy is in build/mutants, so the working tree is never touched.
     caught      a test failed, or ran into its time limit
     survived    every test passed; an entry with `equivalent` says why no test can tell
     broken      the tree does not build with the fault, or no test was found
-    stale       the line is not in its file exactly once
+    stale       the line is not in its file, or in one of several by a pattern, exactly once
 
 Exits with 1 for a survivor that is not equivalent, and for what is broken or stale.
 --score writes the table to native-score.json.
@@ -33,7 +33,7 @@ SCORE = Path(__file__).with_name("native-score.json")
 COPY = ROOT / "build" / "mutants" / "tree"
 CTEST = COPY / "build" / "ctest"
 GATE = COPY / "build" / "gate"
-SECONDS = 120
+SECONDS = 60
 
 
 class Mutant(NamedTuple):
@@ -56,11 +56,10 @@ def mutants() -> list[Mutant]:
     return [Mutant(**entry) for entry in tomllib.loads(LIST.read_text())["mutant"]]
 
 
-def stale(mutant: Mutant, root: Path = ROOT) -> str:
-    """Return why the entry cannot be planted; empty when it can."""
-    path = root / mutant.file
-    found = path.read_text().count(mutant.before) if path.exists() else 0
-    return "" if found == 1 else f"found {found} times in {mutant.file}: {mutant.before}"
+def place(mutant: Mutant, root: Path = ROOT) -> Path | None:
+    """Return the one file that holds the line, of those that the entry names; None: it is stale."""
+    found = [path for path in root.glob(mutant.file) if mutant.before in path.read_text()]
+    return found[0] if len(found) == 1 and found[0].read_text().count(mutant.before) == 1 else None
 
 
 def run(*command: str | Path, seconds: int = 600, **environment: str) -> tuple[bool, str]:
@@ -102,8 +101,8 @@ def ctest(mutant: Mutant) -> tuple[str, str]:
     built, said = run("cmake", "--build", build, "--target", *targets)
     if not targets or not built:
         return "broken", said[-500:]
-    limit = str(SECONDS)
-    well, said = run("ctest", "--test-dir", build, "-R", mutant.ctest, "--timeout", limit)
+    limits = ("--timeout", str(SECONDS), "--stop-on-failure")
+    well, said = run("ctest", "--test-dir", build, "-R", mutant.ctest, *limits)
     failed = re.findall(r"\d+ - (\w+) \(\w+\)", said)
     return ("survived" if well else "caught"), ", ".join(failed)
 
@@ -132,9 +131,9 @@ def pytest(mutant: Mutant) -> tuple[str, str]:
 
 def verdict(mutant: Mutant) -> tuple[str, str]:
     """Plant one fault in the copy, and say what became of it."""
-    if reason := stale(mutant, COPY):
-        return "stale", reason
-    path = COPY / mutant.file
+    path = place(mutant, COPY)
+    if path is None:
+        return "stale", f"not in {mutant.file} exactly once: {mutant.before}"
     sound = path.read_text()
     path.write_text(sound.replace(mutant.before, mutant.after))
     try:
