@@ -9,6 +9,14 @@ static const int64_t year = 365 * 24 * 3600 * INT64_C(1000000000);
 static const hf_rate ten_per_second = {.num = 1, .den = 100000000, .burst = 5};
 static const hf_rate one_per_second = {.num = 1, .den = 1000000000, .burst = 1};
 
+static hf_bucket
+bucket(hf_rate rate, int64_t now_ns)
+{
+    hf_bucket b;
+    hf_bucket_init(&b, rate, now_ns);
+    return b;
+}
+
 static uint64_t
 take_all(hf_bucket *b, int64_t now_ns)
 {
@@ -20,8 +28,7 @@ take_all(hf_bucket *b, int64_t now_ns)
 
 HF_TEST(a_full_bucket_gives_its_burst_and_then_what_the_rate_brings) /* RL-01, RL-05, RL-06 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     HF_CHECK_INT(take_all(&b, 0), 5);
     HF_CHECK_INT(take_all(&b, 99 * ms), 0);
     HF_CHECK_INT(take_all(&b, 100 * ms), 1);
@@ -31,8 +38,7 @@ HF_TEST(a_full_bucket_gives_its_burst_and_then_what_the_rate_brings) /* RL-01, R
 
 HF_TEST(the_first_token_after_a_refusal_comes_on_time) /* RL-01: a thousand a second, burst 100 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, (hf_rate){.num = 1, .den = 1000000, .burst = 100}, 0);
+    hf_bucket b = bucket((hf_rate){.num = 1, .den = 1000000, .burst = 100}, 0);
     HF_CHECK_INT(take_all(&b, 0), 100);
     HF_CHECK(!hf_bucket_try_take(&b, 1, ms - 1));
     HF_CHECK(hf_bucket_try_take(&b, 1, ms));
@@ -40,8 +46,7 @@ HF_TEST(the_first_token_after_a_refusal_comes_on_time) /* RL-01: a thousand a se
 
 HF_TEST(the_remainder_of_a_period_is_kept) /* D-RL-3: 205 ms gave one token of two */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     take_all(&b, 0);
     HF_CHECK_INT(take_all(&b, 205 * ms), 2);
     HF_CHECK_INT(take_all(&b, 299 * ms), 0);
@@ -62,8 +67,7 @@ HF_TEST(asking_often_costs_no_fraction) /* trap 39, D-RL-3: 3,000 a second becam
 
 HF_TEST(many_tokens_are_taken_together_or_not_at_all)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     HF_CHECK(hf_bucket_try_take(&b, 3, 0));
     HF_CHECK(!hf_bucket_try_take(&b, 3, 0));
     HF_CHECK_INT(hf_bucket_available(&b, 0), 2);
@@ -73,8 +77,7 @@ HF_TEST(many_tokens_are_taken_together_or_not_at_all)
 
 HF_TEST(no_tokens_can_be_taken_unless_in_debt)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, one_per_second, 0);
+    hf_bucket b = bucket(one_per_second, 0);
     HF_CHECK(hf_bucket_try_take(&b, 1, 0));
     HF_CHECK(hf_bucket_try_take(&b, 0, 0));
     HF_CHECK_INT(hf_bucket_reserve(&b, 1, 0), second);
@@ -85,8 +88,7 @@ HF_TEST(no_tokens_can_be_taken_unless_in_debt)
 HF_TEST(more_than_the_burst_never_fits)
 {
     const uint64_t too_many[] = {6, 7, UINT64_C(1) << 40, UINT64_C(1) << 63, UINT64_MAX};
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     for (unsigned i = 0; i < sizeof too_many / sizeof *too_many; i++) {
         HF_CHECK(!hf_bucket_try_take(&b, too_many[i], year));
         HF_CHECK_INT(hf_bucket_take_within(&b, too_many[i], year, INT64_MAX), -1);
@@ -118,8 +120,7 @@ HF_TEST(a_wait_is_rounded_up_to_the_nanosecond_that_works) /* trap 40 */
 
 HF_TEST(asking_for_the_wait_takes_nothing)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     for (int i = 0; i < 100; i++)
         HF_CHECK_INT(hf_bucket_wait_ns(&b, 5, 0), 0);
     HF_CHECK_INT(take_all(&b, 0), 5);
@@ -130,8 +131,7 @@ HF_TEST(asking_for_the_wait_takes_nothing)
 
 HF_TEST(a_wait_that_was_booked_is_paid_for_by_those_who_come_later) /* trap 41, RL-01 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, one_per_second, 0);
+    hf_bucket b = bucket(one_per_second, 0);
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, hour), 0);
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, hour), second);
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, hour), 2 * second);
@@ -141,8 +141,7 @@ HF_TEST(a_wait_that_was_booked_is_paid_for_by_those_who_come_later) /* trap 41, 
 
 HF_TEST(a_wait_that_would_be_too_long_fails_at_once_and_books_nothing) /* trap 42 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, one_per_second, 0);
+    hf_bucket b = bucket(one_per_second, 0);
     take_all(&b, 0);
     for (int i = 0; i < 10; i++)
         HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, second - 1), -1);
@@ -152,8 +151,7 @@ HF_TEST(a_wait_that_would_be_too_long_fails_at_once_and_books_nothing) /* trap 4
 
 HF_TEST(without_time_to_wait_only_what_is_there_is_taken)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     HF_CHECK_INT(hf_bucket_take_within(&b, 4, 0, 0), 0);
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, -1), 0);
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, 0), -1);
@@ -162,8 +160,7 @@ HF_TEST(without_time_to_wait_only_what_is_there_is_taken)
 
 HF_TEST(reservations_queue_one_behind_the_other) /* trap 38: the third waited 0 s instead of 3 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, one_per_second, 0);
+    hf_bucket b = bucket(one_per_second, 0);
     for (int64_t i = 0; i < 1000; i++)
         HF_CHECK_INT(hf_bucket_reserve(&b, 1, 0), i * second);
     HF_CHECK_INT(hf_bucket_reserve(&b, 1, 10 * second), 990 * second);
@@ -194,8 +191,7 @@ HF_TEST(bookings_beyond_all_measure_are_refused_and_never_wrap) /* trap 38 */
 
 HF_TEST(a_waiter_who_gives_up_leaves_no_debt) /* trap 32: available -1 and nobody waiting */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, one_per_second, 0);
+    hf_bucket b = bucket(one_per_second, 0);
     take_all(&b, 0);
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, hour), second);
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, hour), 2 * second);
@@ -208,8 +204,7 @@ HF_TEST(a_waiter_who_gives_up_leaves_no_debt) /* trap 32: available -1 and nobod
 
 HF_TEST(returning_too_much_never_fills_beyond_the_burst) /* trap 34 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     hf_bucket_refund(&b, 1);
     hf_bucket_refund(&b, UINT64_MAX);
     HF_CHECK_INT(take_all(&b, 0), 5);
@@ -223,8 +218,7 @@ HF_TEST(returning_too_much_never_fills_beyond_the_burst) /* trap 34 */
 
 HF_TEST(an_earlier_time_finds_fewer_tokens_and_never_more) /* traps 20, 25 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     HF_CHECK(hf_bucket_try_take(&b, 4, second));
     HF_CHECK_INT(hf_bucket_available(&b, second), 1);
     HF_CHECK_INT(hf_bucket_available(&b, second - 100 * ms), 0);
@@ -237,8 +231,7 @@ HF_TEST(an_earlier_time_finds_fewer_tokens_and_never_more) /* traps 20, 25 */
 
 HF_TEST(time_before_the_beginning_adds_nothing_to_the_burst) /* trap 20 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     HF_CHECK_INT(take_all(&b, -200 * ms), 3);
     HF_CHECK_INT(take_all(&b, 0), 2);
     hf_bucket_init(&b, ten_per_second, 0);
@@ -262,8 +255,7 @@ HF_TEST(a_clock_put_back_by_an_hour_makes_nobody_wait_an_hour) /* trap 20: slept
 
 HF_TEST(a_clock_put_forward_brings_one_burst) /* trap 21 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     take_all(&b, 0);
     HF_CHECK_INT(take_all(&b, 10 * year), 5);
 }
@@ -320,8 +312,7 @@ HF_TEST(the_ends_of_time_are_times_like_others)
 
 HF_TEST(calls_are_counted_by_what_became_of_them)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, ten_per_second, 0);
+    hf_bucket b = bucket(ten_per_second, 0);
     HF_CHECK(hf_bucket_try_take(&b, 5, 0));
     HF_CHECK(!hf_bucket_try_take(&b, 2, 0));
     HF_CHECK_INT(hf_bucket_take_within(&b, 1, 0, 50 * ms), -1);

@@ -12,10 +12,17 @@ per_second(uint64_t num, uint64_t burst)
     return (hf_rate){.num = num, .den = 1000000000, .burst = burst};
 }
 
-HF_TEST(growing_gives_no_tokens_that_the_rate_has_not_brought)
+static hf_bucket
+bucket(hf_rate rate, int64_t now_ns)
 {
     hf_bucket b;
-    hf_bucket_init(&b, per_second(1, 4), 0);
+    hf_bucket_init(&b, rate, now_ns);
+    return b;
+}
+
+HF_TEST(growing_gives_no_tokens_that_the_rate_has_not_brought)
+{
+    hf_bucket b = bucket(per_second(1, 4), 0);
     HF_CHECK(hf_bucket_try_take(&b, 3, 0));
     hf_bucket_resize(&b, per_second(10, 100), 0);
     HF_CHECK_INT(hf_bucket_available(&b, 0), 1);
@@ -25,8 +32,7 @@ HF_TEST(growing_gives_no_tokens_that_the_rate_has_not_brought)
 
 HF_TEST(shrinking_leaves_at_most_the_smaller_burst) /* trap 37 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(10, 100), 0);
+    hf_bucket b = bucket(per_second(10, 100), 0);
     hf_bucket_resize(&b, per_second(10, 7), 0);
     HF_CHECK_INT(hf_bucket_available(&b, 0), 7);
     hf_bucket_resize(&b, per_second(10, 100), 0);
@@ -38,8 +44,7 @@ HF_TEST(shrinking_leaves_at_most_the_smaller_burst) /* trap 37 */
 
 HF_TEST(a_part_of_a_token_survives_the_change)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(1, 1), 0);
+    hf_bucket b = bucket(per_second(1, 1), 0);
     HF_CHECK(hf_bucket_try_take(&b, 1, 0));
     hf_bucket_resize(&b, per_second(2, 3), 750 * ms); /* three quarters of a token are there */
     HF_CHECK_INT(hf_bucket_wait_ns(&b, 1, 750 * ms), 125 * ms);
@@ -49,8 +54,7 @@ HF_TEST(a_part_of_a_token_survives_the_change)
 
 HF_TEST(a_debt_stays_a_debt_of_as_many_tokens)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(1, 2), 0);
+    hf_bucket b = bucket(per_second(1, 2), 0);
     HF_CHECK(hf_bucket_try_take(&b, 2, 0));
     HF_CHECK_INT(hf_bucket_reserve(&b, 2, 0), 2 * second);
     HF_CHECK_INT(hf_bucket_reserve(&b, 1, 0), 3 * second);
@@ -77,8 +81,7 @@ HF_TEST(a_debt_beyond_what_the_other_rate_can_hold_is_held_at_its_most) /* trap 
 
 HF_TEST(a_refund_after_the_change_returns_tokens_not_time) /* trap 32 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(1, 2), 0);
+    hf_bucket b = bucket(per_second(1, 2), 0);
     HF_CHECK(hf_bucket_try_take(&b, 2, 0));
     HF_CHECK_INT(hf_bucket_reserve(&b, 2, 0), 2 * second);
     hf_bucket_resize(&b, per_second(1000, 10), 0);
@@ -141,8 +144,7 @@ HF_TEST(parts_of_tokens_are_rounded_to_the_safe_side_by_less_than_a_unit_each_ti
 
 HF_TEST(a_change_at_an_earlier_time_gives_nothing_away) /* trap 20 */
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(1, 10), 0);
+    hf_bucket b = bucket(per_second(1, 10), 0);
     HF_CHECK(hf_bucket_try_take(&b, 10, hour));
     hf_bucket_resize(&b, per_second(1000, 10), -hour);
     HF_CHECK_INT(hf_bucket_available(&b, -hour), 0);
@@ -165,8 +167,7 @@ HF_TEST(a_change_at_an_earlier_time_takes_nothing_away) /* trap 20 */
 
 HF_TEST(a_change_after_a_long_idle_time_finds_the_bucket_full)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, (hf_rate){.num = 200000, .den = 1, .burst = 9}, 0);
+    hf_bucket b = bucket((hf_rate){.num = 200000, .den = 1, .burst = 9}, 0);
     HF_CHECK(hf_bucket_try_take(&b, 9, 0));
     hf_bucket_resize(&b, per_second(1, 30), 100000 * hour);
     HF_CHECK_INT(hf_bucket_available(&b, 100000 * hour), 9);
@@ -174,8 +175,7 @@ HF_TEST(a_change_after_a_long_idle_time_finds_the_bucket_full)
 
 HF_TEST(clearing_fills_it_and_forgets_bookings)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(1, 3), 0);
+    hf_bucket b = bucket(per_second(1, 3), 0);
     for (int i = 0; i < 10; i++)
         hf_bucket_reserve(&b, 1, 0);
     hf_bucket_clear(&b);
@@ -190,8 +190,7 @@ HF_TEST(clearing_fills_it_and_forgets_bookings)
 
 HF_TEST(clearing_keeps_what_is_booked_for_those_who_go_on_waiting)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(1, 3), 0);
+    hf_bucket b = bucket(per_second(1, 3), 0);
     HF_CHECK_INT(hf_bucket_reserve(&b, 3, 0), 0);
     HF_CHECK_INT(hf_bucket_reserve(&b, 2, 0), 2 * second);
     HF_CHECK_INT(hf_bucket_reserve(&b, 2, 0), 4 * second);
@@ -208,8 +207,7 @@ HF_TEST(clearing_keeps_what_is_booked_for_those_who_go_on_waiting)
 
 HF_TEST(a_booking_is_due_when_those_before_it_are_paid_for)
 {
-    hf_bucket b;
-    hf_bucket_init(&b, per_second(3, 2), 0);
+    hf_bucket b = bucket(per_second(3, 2), 0);
     HF_CHECK(hf_bucket_try_take(&b, 2, 0));
     const int64_t first = hf_bucket_reserve(&b, 1, 0), second_one = hf_bucket_reserve(&b, 2, 0);
     HF_CHECK_INT(hf_bucket_due_ns(&b, 2, 0), first);

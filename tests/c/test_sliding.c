@@ -7,6 +7,14 @@
 static const int64_t ms = 1000000, second = INT64_C(1000000000), hour = 3600 * INT64_C(1000000000);
 static const int64_t year = 365 * 24 * 3600 * INT64_C(1000000000);
 
+static hf_sliding
+window(uint64_t limit, int64_t per_ns)
+{
+    hf_sliding s;
+    hf_sliding_init(&s, limit, per_ns);
+    return s;
+}
+
 static uint64_t
 take_all(hf_sliding *s, int64_t now_ns)
 {
@@ -18,8 +26,7 @@ take_all(hf_sliding *s, int64_t now_ns)
 
 HF_TEST(a_span_holds_its_limit_and_no_more)
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     HF_CHECK_INT(take_all(&s, 0), 5);
     HF_CHECK_INT(take_all(&s, 500 * ms), 0);
     HF_CHECK_INT(take_all(&s, second), 0); /* the span from 0 to 1 s has both its ends in it */
@@ -29,8 +36,7 @@ HF_TEST(a_span_holds_its_limit_and_no_more)
 HF_TEST(what_is_refused_early_is_refused_by_a_tenth_of_the_span_at_the_most)
 {
     for (int64_t start = 0; start < second; start += 7654321) {
-        hf_sliding s;
-        hf_sliding_init(&s, 5, second);
+        hf_sliding s = window(5, second);
         HF_CHECK_INT(take_all(&s, start), 5);
         HF_CHECK_INT(take_all(&s, start + second), 0);
         HF_CHECK_INT(take_all(&s, start + second + second / 10), 5);
@@ -39,8 +45,7 @@ HF_TEST(what_is_refused_early_is_refused_by_a_tenth_of_the_span_at_the_most)
 
 HF_TEST(takes_leave_the_span_one_slice_after_the_other)
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 3, second);
+    hf_sliding s = window(3, second);
     HF_CHECK(hf_sliding_try_take(&s, 1, 0));
     HF_CHECK(hf_sliding_try_take(&s, 1, 350 * ms));
     HF_CHECK(hf_sliding_try_take(&s, 1, 999 * ms));
@@ -68,8 +73,7 @@ HF_TEST(a_limit_of_one_is_a_distance) /* trap 24: off by one at the end of the w
 HF_TEST(spans_that_do_not_divide_by_ten_are_covered_whole) /* trap 24 */
 {
     for (int64_t per = 1; per <= 64; per++) {
-        hf_sliding s;
-        hf_sliding_init(&s, 2, per);
+        hf_sliding s = window(2, per);
         HF_CHECK(hf_sliding_try_take(&s, 2, 1000));
         HF_CHECK(!hf_sliding_try_take(&s, 1, 1000 + per));
         int64_t slice = (per + 9) / 10;
@@ -79,8 +83,7 @@ HF_TEST(spans_that_do_not_divide_by_ten_are_covered_whole) /* trap 24 */
 
 HF_TEST(many_are_taken_together_or_not_at_all)
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 10, second);
+    hf_sliding s = window(10, second);
     HF_CHECK(hf_sliding_try_take(&s, 7, 0));
     HF_CHECK(!hf_sliding_try_take(&s, 4, 0));
     HF_CHECK_INT(hf_sliding_available(&s, 0), 3);
@@ -92,8 +95,7 @@ HF_TEST(many_are_taken_together_or_not_at_all)
 HF_TEST(more_than_the_limit_never_fits) /* trap 38 */
 {
     const uint64_t too_many[] = {11, 12, HF_SLIDING_LIMIT_MAX, UINT64_C(1) << 63, UINT64_MAX};
-    hf_sliding s;
-    hf_sliding_init(&s, 10, second);
+    hf_sliding s = window(10, second);
     for (unsigned i = 0; i < sizeof too_many / sizeof *too_many; i++) {
         HF_CHECK(!hf_sliding_try_take(&s, too_many[i], hour));
         HF_CHECK_INT(hf_sliding_wait_ns(&s, too_many[i], hour), HF_SLIDING_NEVER);
@@ -103,8 +105,7 @@ HF_TEST(more_than_the_limit_never_fits) /* trap 38 */
 
 HF_TEST(the_greatest_limit_can_be_used_up)
 {
-    hf_sliding s;
-    hf_sliding_init(&s, HF_SLIDING_LIMIT_MAX, second);
+    hf_sliding s = window(HF_SLIDING_LIMIT_MAX, second);
     HF_CHECK(hf_sliding_try_take(&s, HF_SLIDING_LIMIT_MAX - 1, 0));
     HF_CHECK_INT(take_all(&s, 0), 1);
     HF_CHECK_INT(take_all(&s, second), 0);
@@ -113,8 +114,7 @@ HF_TEST(the_greatest_limit_can_be_used_up)
 
 HF_TEST(reading_lets_time_pass_as_taking_does) /* trap 26: 993 of 1,000 rejected a second later */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 4, 200 * ms);
+    hf_sliding s = window(4, 200 * ms);
     take_all(&s, 0);
     HF_CHECK_INT(hf_sliding_available(&s, 0), 0);
     HF_CHECK_INT(hf_sliding_available(&s, second), 4);
@@ -125,8 +125,7 @@ HF_TEST(reading_lets_time_pass_as_taking_does) /* trap 26: 993 of 1,000 rejected
 HF_TEST(nothing_is_left_of_what_came_before_an_idle_time) /* trap 27: skipped buckets not cleared */
 {
     for (int64_t slices = 11; slices < 100; slices++) { /* the ring has 16: every remainder */
-        hf_sliding s;
-        hf_sliding_init(&s, 22, second);
+        hf_sliding s = window(22, second);
         for (int64_t t = 0; t < 11; t++)
             HF_CHECK(hf_sliding_try_take(&s, 2, t * 100 * ms));
         int64_t now = (10 + slices) * 100 * ms;
@@ -154,8 +153,7 @@ HF_TEST(nothing_is_left_of_what_came_before_any_number_of_turns_of_the_epochs) /
 
 HF_TEST(the_wait_is_exact) /* trap 40 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 6, second);
+    hf_sliding s = window(6, second);
     for (int64_t t = 0; t < 6; t++)
         HF_CHECK(hf_sliding_try_take(&s, 1, 50 * ms + t * 130 * ms));
     int64_t now = 903 * ms;
@@ -171,8 +169,7 @@ HF_TEST(the_wait_is_exact) /* trap 40 */
 
 HF_TEST(a_refund_makes_room_again_and_only_for_as_many) /* traps 32, 34 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     HF_CHECK(hf_sliding_try_take(&s, 3, 0));
     HF_CHECK(hf_sliding_try_take(&s, 2, 300 * ms));
     hf_sliding_refund(&s, 2, 300 * ms);
@@ -186,8 +183,7 @@ HF_TEST(a_refund_makes_room_again_and_only_for_as_many) /* traps 32, 34 */
 
 HF_TEST(a_refund_leaves_what_was_taken_later) /* trap 34 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     HF_CHECK(hf_sliding_try_take(&s, 2, 0));
     HF_CHECK(hf_sliding_try_take(&s, 2, 300 * ms));
     hf_sliding_refund(&s, 2, 0);
@@ -196,8 +192,7 @@ HF_TEST(a_refund_leaves_what_was_taken_later) /* trap 34 */
 
 HF_TEST(a_refund_of_what_no_longer_counts_does_nothing) /* trap 34 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     HF_CHECK(hf_sliding_try_take(&s, 5, 0));
     HF_CHECK(hf_sliding_try_take(&s, 2, 1100 * ms));
     HF_CHECK(hf_sliding_try_take(&s, 3, 1600 * ms)); /* in the slot that the first take was in */
@@ -209,8 +204,7 @@ HF_TEST(a_refund_of_what_no_longer_counts_does_nothing) /* trap 34 */
 
 HF_TEST(a_refund_to_an_unused_window_does_nothing)
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     hf_sliding_refund(&s, 5, 0);
     hf_sliding_refund(&s, 5, INT64_MIN);
     hf_sliding_refund(&s, 5, INT64_MAX);
@@ -219,8 +213,7 @@ HF_TEST(a_refund_to_an_unused_window_does_nothing)
 
 HF_TEST(a_refund_finds_a_take_that_was_counted_later_than_it_was_made) /* trap 25 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     HF_CHECK(hf_sliding_try_take(&s, 1, 500 * ms));
     HF_CHECK(hf_sliding_try_take(&s, 4, 100 * ms)); /* counts at 500 ms */
     hf_sliding_refund(&s, 4, 100 * ms);
@@ -229,8 +222,7 @@ HF_TEST(a_refund_finds_a_take_that_was_counted_later_than_it_was_made) /* trap 2
 
 HF_TEST(an_earlier_time_counts_as_the_latest_that_was_seen) /* traps 20, 25 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     HF_CHECK(hf_sliding_try_take(&s, 4, 10 * second));
     HF_CHECK_INT(take_all(&s, 9 * second), 1);
     HF_CHECK_INT(take_all(&s, 0), 0);
@@ -243,8 +235,7 @@ HF_TEST(an_earlier_time_counts_as_the_latest_that_was_seen) /* traps 20, 25 */
 
 HF_TEST(the_wait_told_at_an_earlier_time_reaches_the_same_moment) /* trap 25 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     take_all(&s, 10 * second);
     HF_CHECK_INT(hf_sliding_wait_ns(&s, 1, 10 * second), 1100 * ms);
     HF_CHECK_INT(hf_sliding_wait_ns(&s, 1, 9 * second), 2100 * ms);
@@ -266,8 +257,7 @@ HF_TEST(a_clock_put_back_by_an_hour_refuses_nobody_for_an_hour) /* trap 20 */
 
 HF_TEST(a_clock_put_forward_brings_one_span) /* trap 21 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     take_all(&s, 0);
     for (int64_t jump = hour; jump <= 100 * year; jump *= 3)
         HF_CHECK_INT(take_all(&s, jump), 5);
@@ -279,8 +269,7 @@ HF_TEST(the_ends_of_time_are_times_like_others)
     const int64_t times[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX};
     for (unsigned i = 0; i < sizeof pers / sizeof *pers; i++) {
         for (unsigned k = 0; k < sizeof times / sizeof *times; k++) {
-            hf_sliding s;
-            hf_sliding_init(&s, 3, pers[i]);
+            hf_sliding s = window(3, pers[i]);
             HF_CHECK_INT(hf_sliding_available(&s, times[k]), 3);
             HF_CHECK_INT(take_all(&s, times[k]), 3);
             HF_CHECK_INT(take_all(&s, times[k]), 0);
@@ -293,8 +282,7 @@ HF_TEST(the_ends_of_time_are_times_like_others)
 
 HF_TEST(a_changed_limit_holds_from_then_on_for_what_was_taken_too) /* trap 37 */
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 10, second);
+    hf_sliding s = window(10, second);
     HF_CHECK(hf_sliding_try_take(&s, 6, 0));
     hf_sliding_resize(&s, 4);
     HF_CHECK_INT(hf_sliding_limit(&s), 4);
@@ -307,8 +295,7 @@ HF_TEST(a_changed_limit_holds_from_then_on_for_what_was_taken_too) /* trap 37 */
 
 HF_TEST(clearing_empties_it)
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     for (int i = 0; i < 1000; i++) { /* turns are kept as eight bits */
         HF_CHECK_INT(take_all(&s, 0), 5);
         hf_sliding_clear(&s);
@@ -317,8 +304,7 @@ HF_TEST(clearing_empties_it)
 
 HF_TEST(calls_are_counted_by_what_became_of_them)
 {
-    hf_sliding s;
-    hf_sliding_init(&s, 5, second);
+    hf_sliding s = window(5, second);
     HF_CHECK(hf_sliding_try_take(&s, 4, 0));
     HF_CHECK(!hf_sliding_try_take(&s, 2, 0));
     HF_CHECK(!hf_sliding_try_take(&s, 6, 0));

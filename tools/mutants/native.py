@@ -81,12 +81,18 @@ def run(*command: str | Path, seconds: int = 600, **environment: str) -> tuple[b
 
 def copy_tree() -> None:
     """Bring the copy up to date; a file that did not change keeps its time, and is not rebuilt."""
-    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
-    for name in filter(None, listed.split("\0")):
+    listing = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True)
+    names = {name for name in listing.split("\0") if (ROOT / name).is_file()}
+    for path in [
+        *COPY.glob("csrc/**/*.[ch]"),
+        *COPY.glob("src/**/*.p*"),
+        *COPY.glob("tests/**/*.*"),
+    ]:
+        if path.is_file() and str(path.relative_to(COPY)) not in names:
+            path.unlink()
+    for name in names:
         source, target = ROOT / name, COPY / name
-        if not source.exists():
-            target.unlink(missing_ok=True)
-        elif not target.exists() or source.read_bytes() != target.read_bytes():
+        if not target.exists() or source.read_bytes() != target.read_bytes():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
 
