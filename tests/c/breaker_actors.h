@@ -123,10 +123,7 @@ accounts_balance(void)
 static inline void
 two_probes_under_way(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.success_threshold = 1;
-    config.half_open_max = 2;
-    begin_with(config);
+    begin_with(CONFIG(.success_threshold = 1, .half_open_max = 2));
     break_at(0);
     for (int i = 0; i < 2; i++)
         early[i] = enter(HALF);

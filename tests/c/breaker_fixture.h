@@ -14,17 +14,21 @@
 static _Alignas(64) char breaker_memory[1 << 14];
 static hf_breaker *const b = (hf_breaker *)(void *)breaker_memory;
 
-/* CB-10: the defaults of the system this one replaces. */
+/* CB-10: the defaults of the system this one replaces, and what a test has in other ways. */
+#define CONFIG(...)                                                                                \
+    ((hf_breaker_config){.failure_threshold = 5,                                                   \
+                         .success_threshold = 3,                                                   \
+                         .half_open_max = 3,                                                       \
+                         .min_calls = 10,                                                          \
+                         .reset_ns = 60 * SECOND,                                                  \
+                         .probe_ns = 30 * SECOND,                                                  \
+                         .reset_factor = 1,                                                        \
+                         __VA_ARGS__})
+
 static inline hf_breaker_config
 defaults(void)
 {
-    return (hf_breaker_config){.failure_threshold = 5,
-                               .success_threshold = 3,
-                               .half_open_max = 3,
-                               .min_calls = 10,
-                               .reset_ns = 60 * SECOND,
-                               .probe_ns = 30 * SECOND,
-                               .reset_factor = 1};
+    return CONFIG();
 }
 
 static inline void

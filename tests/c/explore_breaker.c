@@ -31,11 +31,7 @@ HF_TEST(of_a_failed_and_a_successful_probe_the_first_decides)
 static void
 probe_among_stale_calls(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 1;
-    config.success_threshold = 2;
-    config.half_open_max = 1;
-    begin_with(config);
+    begin_with(CONFIG(.failure_threshold = 1, .success_threshold = 2, .half_open_max = 1));
     early[0] = enter(0);
     early[1] = enter(0);
     break_at(0);
@@ -72,9 +68,7 @@ static uint32_t threshold;
 static void
 three_calls_in_flight(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = threshold;
-    begin_with(config);
+    begin_with(CONFIG(.failure_threshold = threshold));
     for (int i = 0; i < 3; i++)
         early[i] = enter(0);
     ready();

@@ -51,12 +51,8 @@ HF_TEST(the_deadline_belongs_to_the_opening_that_is_seen)
 static void
 open_and_soon_due(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 1;
-    config.half_open_max = 1;
-    config.probe_ns = -1;
-    config.reset_factor = 2;
-    begin_with(config);
+    begin_with(
+        CONFIG(.failure_threshold = 1, .half_open_max = 1, .probe_ns = -1, .reset_factor = 2));
     break_at(0);
     ready();
 }
@@ -181,11 +177,7 @@ HF_TEST(an_opening_by_hand_has_its_own_length_whoever_asks_meanwhile)
 static void
 open_without_an_open_time(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 1;
-    config.half_open_max = 1;
-    config.reset_ns = 0;
-    begin_with(config);
+    begin_with(CONFIG(.failure_threshold = 1, .half_open_max = 1, .reset_ns = 0));
     break_at(0);
     ready();
 }
@@ -214,9 +206,7 @@ HF_TEST(a_caller_that_half_opens_is_told_of_it_though_the_period_is_over_at_once
 static void
 closed(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 1;
-    begin_with(config);
+    begin_with(CONFIG(.failure_threshold = 1));
     ready();
 }
 

@@ -6,10 +6,7 @@ static uint32_t slots;
 static void
 broken_and_due(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 1;
-    config.half_open_max = slots;
-    begin_with(config);
+    begin_with(CONFIG(.failure_threshold = 1, .half_open_max = slots));
     break_at(0);
     ready();
 }
@@ -137,10 +134,7 @@ HF_TEST(a_caller_held_up_since_an_earlier_period_evicts_no_probe)
 static void
 half_open_with_one_slot(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
-    config.probe_ns = -1;
-    begin_with(config);
+    begin_with(CONFIG(.half_open_max = 1, .probe_ns = -1));
     hf_breaker_override(b, HF_HALF_OPEN, 0);
     ready();
 }

@@ -132,14 +132,9 @@ static uint32_t window_kind;
 static void
 calls_in_flight(void *world)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 0;
-    config.failure_rate_ppb = 500000000;
-    config.min_calls = 3;
-    config.window_kind = window_kind;
-    config.window_n = window_kind == HF_WINDOW_TIME ? 2 : 3;
-    config.slice_ns = SECOND;
-    begin_with(config);
+    begin_with(CONFIG(.failure_threshold = 0, .failure_rate_ppb = 500000000, .min_calls = 3,
+                      .window_kind = window_kind, .window_n = window_kind == HF_WINDOW_TIME ? 2 : 3,
+                      .slice_ns = SECOND));
     call(HF_FAILURE, 0);
     for (int i = 0; i < 2; i++)
         early[i] = enter(0);

@@ -173,12 +173,8 @@ stress(hf_breaker_config config)
 static hf_breaker_config
 without_deadlines(void)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 3;
-    config.probe_ns = -1;
-    config.reset_factor = 1.5;
-    config.reset_max_ns = 100 * SECOND;
-    config.reset_jitter = 0.1;
+    hf_breaker_config config = CONFIG(.failure_threshold = 3, .probe_ns = -1, .reset_factor = 1.5,
+                                      .reset_max_ns = 100 * SECOND, .reset_jitter = 0.1);
     return config;
 }
 

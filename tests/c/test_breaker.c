@@ -230,11 +230,7 @@ HF_TEST(a_disabled_breaker_admits_everything_and_counts_nothing)
 
 HF_TEST(a_breaker_for_metrics_only_counts_and_never_changes)
 {
-    hf_breaker_config config = defaults();
-    config.failure_rate_ppb = 1;
-    config.window_kind = HF_WINDOW_COUNT;
-    config.window_n = 10;
-    begin_with(config);
+    begin_with(CONFIG(.failure_rate_ppb = 1, .window_kind = HF_WINDOW_COUNT, .window_n = 10));
     hf_breaker_override(b, HF_METRICS_ONLY, 0);
     calls(20, HF_FAILURE, 5);
     HF_CHECK_INT(hf_breaker_state(b), HF_METRICS_ONLY);
@@ -250,9 +246,7 @@ HF_TEST(a_breaker_for_metrics_only_counts_and_never_changes)
 
 HF_TEST(the_run_of_failures_stays_at_its_maximum)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 0;
-    begin_with(config);
+    begin_with(CONFIG(.failure_threshold = 0));
     hf_store_relaxed(&b->word, HF_BREAKER_WORD(7, HF_BREAKER_COUNT_MOST - 1, 0, HF_CLOSED));
     calls(3, HF_FAILURE, 0);
     HF_CHECK_INT(hf_load_relaxed(&b->word),
@@ -271,10 +265,7 @@ HF_TEST(opening_an_open_breaker_by_hand_starts_its_time_again)
 HF_TEST(a_breaker_may_be_moved_in_memory)
 {
     static _Alignas(8) char elsewhere[sizeof breaker_memory];
-    hf_breaker_config config = defaults();
-    config.window_kind = HF_WINDOW_COUNT;
-    config.window_n = 10;
-    begin_with(config);
+    begin_with(CONFIG(.window_kind = HF_WINDOW_COUNT, .window_n = 10));
     calls(4, HF_FAILURE, 0);
     memcpy(elsewhere, breaker_memory, sizeof elsewhere);
     memset(breaker_memory, 0xFF, sizeof breaker_memory);

@@ -45,9 +45,7 @@ HF_TEST(a_probe_that_ends_makes_room_for_the_next)
 /* trap 5: every way out of a call that is neither good nor bad. trap 6: refused further in. */
 HF_TEST(a_probe_without_a_verdict_frees_its_slot_and_proves_nothing)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
-    begin_broken(config);
+    begin_broken(CONFIG(.half_open_max = 1));
     for (int way = 0; way < 3; way++) {
         hf_breaker_permit permit = enter(HALF);
         HF_CHECK(refuses(HALF));
@@ -95,8 +93,7 @@ HF_TEST(a_lost_probe_gives_its_slot_back_at_its_deadline)
 HF_TEST(the_slot_of_a_probe_is_free_at_its_deadline_and_not_a_tick_after)
 {
     const int64_t starts[] = {HALF, HALF + 1, HALF + 65535, HALF + 65536, HALF + 1234567891};
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
+    hf_breaker_config config = CONFIG(.half_open_max = 1);
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
         begin_broken(config);
         enter(starts[i]);
@@ -107,10 +104,7 @@ HF_TEST(the_slot_of_a_probe_is_free_at_its_deadline_and_not_a_tick_after)
 
 HF_TEST(a_probe_without_a_deadline_keeps_its_slot)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
-    config.probe_ns = -1;
-    begin_broken(config);
+    begin_broken(CONFIG(.half_open_max = 1, .probe_ns = -1));
     hf_breaker_permit permit = enter(HALF);
     HF_CHECK(refuses(INT64_MAX));
     hf_breaker_abandon(b, &permit);
@@ -119,9 +113,7 @@ HF_TEST(a_probe_without_a_deadline_keeps_its_slot)
 
 HF_TEST(the_shortest_deadline_still_bounds_the_probes)
 {
-    hf_breaker_config config = defaults();
-    config.probe_ns = 0;
-    begin_broken(config);
+    begin_broken(CONFIG(.probe_ns = 0));
     for (int i = 0; i < 3; i++)
         enter(HALF);
     HF_CHECK(refuses(HALF));
@@ -130,9 +122,7 @@ HF_TEST(the_shortest_deadline_still_bounds_the_probes)
 
 HF_TEST(a_probe_past_its_deadline_still_counts_in_its_half_open_period)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
-    begin_broken(config);
+    begin_broken(CONFIG(.half_open_max = 1));
     hf_breaker_permit slow = enter(HALF);
     hf_breaker_permit next = enter(HALF + 30 * SECOND);
     end(slow, HF_SUCCESS, HALF + 31 * SECOND);
@@ -222,9 +212,7 @@ HF_TEST(a_probe_of_an_earlier_period_neither_counts_nor_frees_a_slot)
 /* A lease keeps 16 bits of the generation: half of all distances would look like a later one. */
 HF_TEST(a_slot_lost_many_generations_ago_is_free)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
-    config.probe_ns = -1;
+    hf_breaker_config config = CONFIG(.half_open_max = 1, .probe_ns = -1);
     const int distances[] = {1, 2, 0x7FFF, 0x8000, 0x8001, 0xFFFF, 0x10001};
     for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
         begin_broken(config);
@@ -270,11 +258,7 @@ HF_TEST(an_observed_call_is_counted_and_decides_nothing)
 /* Between the refusal and the observed call the breaker was closed. */
 HF_TEST(an_observed_call_decides_nothing_in_a_closed_breaker_either)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 1;
-    config.window_kind = HF_WINDOW_COUNT;
-    config.window_n = 10;
-    begin_broken(config);
+    begin_broken(CONFIG(.failure_threshold = 1, .window_kind = HF_WINDOW_COUNT, .window_n = 10));
     for (int outcome = HF_SUCCESS; outcome <= HF_IGNORED; outcome++) {
         hf_breaker_override(b, HF_OPEN, 0);
         HF_CHECK(refuses(0));
@@ -318,9 +302,7 @@ HF_TEST(in_a_forked_child_the_calls_in_flight_are_the_parents)
 /* A call inside of a probe is no other call: it is let in, and does not count as another success. */
 HF_TEST(a_call_inside_of_a_probe_belongs_to_it)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = config.success_threshold = 2;
-    begin_broken(config);
+    begin_broken(CONFIG(.half_open_max = 2, .success_threshold = 2));
     hf_breaker_permit probe = enter(HALF), with_a_slot, without, closed;
     HF_CHECK(hf_breaker_admit_inside(b, &probe, HALF, &with_a_slot));
     HF_CHECK_INT(hf_breaker_probes(b, HALF), 2);
@@ -343,9 +325,7 @@ HF_TEST(a_call_inside_of_a_probe_belongs_to_it)
 /* CB-06 */
 HF_TEST(a_failure_inside_of_a_probe_opens_it_again)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
-    begin_broken(config);
+    begin_broken(CONFIG(.half_open_max = 1));
     hf_breaker_permit probe = enter(HALF), inner;
     HF_CHECK(hf_breaker_admit_inside(b, &probe, HALF, &inner));
     HF_CHECK(is_change(end(inner, HF_FAILURE, HALF), HF_HALF_OPEN, HF_OPEN));
@@ -356,8 +336,7 @@ HF_TEST(a_failure_inside_of_a_probe_opens_it_again)
 
 HF_TEST(a_probe_that_has_lost_its_slot_lets_nobody_in)
 {
-    hf_breaker_config config = defaults();
-    config.half_open_max = 1;
+    hf_breaker_config config = CONFIG(.half_open_max = 1);
     begin_broken(config);
     hf_breaker_permit probe = enter(HALF), inner, heir;
     int64_t later = HALF + config.probe_ns;

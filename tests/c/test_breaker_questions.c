@@ -33,9 +33,7 @@ HF_TEST(asking_whether_a_call_would_be_admitted_changes_nothing)
 /* CB-09, CB-23, trap 26: without another call the failures are forgotten all the same. */
 HF_TEST(failures_in_a_row_are_those_of_a_closed_breaker_as_of_now)
 {
-    hf_breaker_config config = defaults();
-    config.failure_reset_ns = 10 * SECOND;
-    begin_with(config);
+    begin_with(CONFIG(.failure_reset_ns = 10 * SECOND));
     calls(4, HF_FAILURE, SECOND);
     HF_CHECK_INT(hf_breaker_failures_in_a_row(b, 11 * SECOND - 1), 4);
     HF_CHECK_INT(hf_breaker_failures_in_a_row(b, 11 * SECOND), 0);

@@ -6,12 +6,9 @@ enum { PERCENT = 10000000 }; /* of 10^9 */
 static hf_breaker_config
 counting(uint32_t n, uint32_t min_calls, uint32_t rate_ppb)
 {
-    hf_breaker_config config = defaults();
-    config.failure_threshold = 0;
-    config.window_kind = HF_WINDOW_COUNT;
-    config.window_n = n;
-    config.min_calls = min_calls;
-    config.failure_rate_ppb = rate_ppb;
+    hf_breaker_config config =
+        CONFIG(.failure_threshold = 0, .window_kind = HF_WINDOW_COUNT, .window_n = n,
+               .min_calls = min_calls, .failure_rate_ppb = rate_ppb);
     return config;
 }
 
@@ -191,8 +188,7 @@ HF_TEST(a_slow_success_is_a_success_for_the_run_and_a_bad_sign_for_a_probe)
 /* settle_fast() would not see what these need. */
 HF_TEST(the_fast_end_of_a_call_is_refused_where_there_is_more_to_do)
 {
-    hf_breaker_config config = defaults();
-    config.slow_ns = SECOND;
+    hf_breaker_config config = CONFIG(.slow_ns = SECOND);
     for (int i = 0; i < 3; i++) {
         begin_with(i == 0 ? config : i == 1 ? counting(5, 5, PERCENT) : defaults());
         if (i == 2)
@@ -209,8 +205,7 @@ HF_TEST(the_fast_end_of_a_call_is_refused_where_there_is_more_to_do)
 /* CB-09. */
 HF_TEST(a_pause_between_failures_starts_the_run_again)
 {
-    hf_breaker_config config = defaults();
-    config.failure_reset_ns = 10 * SECOND;
+    hf_breaker_config config = CONFIG(.failure_reset_ns = 10 * SECOND);
     begin_with(config);
     calls(4, HF_FAILURE, 0);
     call(HF_FAILURE, 10 * SECOND);
@@ -227,9 +222,7 @@ HF_TEST(a_pause_between_failures_starts_the_run_again)
 /* CB-15, CB-26. */
 HF_TEST(the_open_time_grows_with_each_reopening_up_to_its_bound)
 {
-    hf_breaker_config config = defaults();
-    config.reset_factor = 2;
-    config.reset_max_ns = 300 * SECOND;
+    hf_breaker_config config = CONFIG(.reset_factor = 2, .reset_max_ns = 300 * SECOND);
     begin_with(config);
     break_at(0);
     const int64_t expected[] = {60, 120, 240, 300, 300, 300};
@@ -253,9 +246,7 @@ HF_TEST(the_open_time_grows_with_each_reopening_up_to_its_bound)
 
 HF_TEST(the_open_time_neither_overflows_nor_stops_growing_in_count)
 {
-    hf_breaker_config config = defaults();
-    config.reset_factor = 1000;
-    begin_with(config);
+    begin_with(CONFIG(.reset_factor = 1000));
     break_at(0);
     for (int i = 0; i < 100; i++) {
         hf_breaker_override(b, HF_HALF_OPEN, 0);
@@ -269,8 +260,7 @@ HF_TEST(the_open_time_neither_overflows_nor_stops_growing_in_count)
 /* trap 49: jitter may not exceed the bound. */
 HF_TEST(jitter_adds_up_to_its_share_and_respects_the_bound)
 {
-    hf_breaker_config config = defaults();
-    config.reset_jitter = 0.5;
+    hf_breaker_config config = CONFIG(.reset_jitter = 0.5);
     int64_t least = INT64_MAX, most = 0;
     begin_with(config);
     for (int i = 0; i < 1000; i++) {

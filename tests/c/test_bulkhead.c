@@ -2,7 +2,6 @@
 #include "hf_test.h"
 
 #include "holdfast/hf_bulkhead.h"
-#include "holdfast/hf_random.h"
 
 static hf_bulkhead
 bulkhead(uint32_t limit, uint32_t max_waiting)
@@ -291,73 +290,4 @@ HF_TEST(a_bulkhead_is_small_and_works_wherever_its_bytes_are)
     HF_CHECK(hf_bulkhead_try_enter(&moved));
     HF_CHECK(!hf_bulkhead_try_enter(&moved));
     HF_CHECK(sizeof(hf_bulkhead) <= 256);
-}
-
-typedef struct model {
-    uint64_t inside, waiting, limit, max_waiting;
-} model;
-
-static bool
-room(const model *m)
-{
-    return m->inside < m->limit;
-}
-
-static void
-live_a_step(hf_bulkhead *bh, model *m, hf_random *r)
-{
-    bool waiters = false, free = m->waiting == 0 && room(m);
-    switch (hf_random_below(r, 8)) {
-    case 0:
-        HF_CHECK_INT(hf_bulkhead_try_enter(bh), free);
-        m->inside += free;
-        break;
-    case 1:
-    case 2: {
-        bool queues = !free && m->waiting < m->max_waiting;
-        hf_entry expected = free ? HF_ENTERED : queues ? HF_QUEUED : HF_FULL;
-        HF_CHECK_INT(hf_bulkhead_enter_or_queue(bh), expected);
-        m->inside += free;
-        m->waiting += queues;
-        break;
-    }
-    case 3:
-    case 4: {
-        bool inside = m->inside > 0;
-        HF_CHECK_INT(hf_bulkhead_leave(bh, &waiters), inside);
-        m->inside -= inside;
-        HF_CHECK_INT(waiters, inside && m->waiting > 0 && room(m));
-        break;
-    }
-    case 5: {
-        bool grants = m->waiting > 0 && room(m);
-        HF_CHECK_INT(hf_bulkhead_grant(bh), grants);
-        m->waiting -= grants;
-        m->inside += grants;
-        break;
-    }
-    case 6:
-        HF_CHECK_INT(hf_bulkhead_unqueue(bh), m->waiting > 0);
-        m->waiting -= m->waiting > 0;
-        break;
-    default:
-        m->limit = 1 + hf_random_below(r, 6);
-        HF_CHECK_INT(hf_bulkhead_resize(bh, (uint32_t)m->limit), m->waiting > 0 && room(m));
-    }
-}
-
-HF_TEST(long_lives_agree_with_a_plain_count) /* BH-01, BH-02 */
-{
-    for (uint64_t seed = 1; seed <= 100; seed++) {
-        hf_random r;
-        hf_random_init(&r, seed);
-        model m = {.limit = 1 + hf_random_below(&r, 5), .max_waiting = hf_random_below(&r, 4)};
-        hf_bulkhead bh = bulkhead((uint32_t)m.limit, (uint32_t)m.max_waiting);
-        for (int i = 0; i < 2000; i++) {
-            live_a_step(&bh, &m, &r);
-            HF_CHECK_INT(hf_bulkhead_in_flight(&bh), m.inside);
-            HF_CHECK_INT(hf_bulkhead_waiting(&bh), m.waiting);
-            HF_CHECK_INT(inside_by_counters(&bh), m.inside);
-        }
-    }
 }
