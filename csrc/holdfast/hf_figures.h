@@ -1,17 +1,17 @@
 /*
- * Figures: what is exported of each kernel, as one row of numbers: counts first, which only grow and
- * may be added up, then what is true at the moment.
+ * Figures: what is exported of each kernel, as one row of numbers. First come the counts, which only
+ * grow and may be added up; then what is true at the moment:
  *
- *   breaker     succeeded failed rejected observed, 36 changes (6 * from + to) | state
- *   limiter     allowed rejected refunded (bucket and sliding window)
- *   bulkhead    admitted rejected waited timed_out | inside, waiting
- *   histogram   at most 5 ms, 10 ms … 10 s, all; the sum in ns
- *   retry       succeeded recovered observed, gave_up[8], retries[16], delays[17], their sum | attempts
- *   timeout     in_time expired late refused observed
- *   fallback    passed used failed observed
+ *   breaker     the state
+ *   bulkhead    calls inside, calls waiting
+ *   retry       attempts
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
+ *
+ * The counts of a kernel are listed once, by name: ONE(name) or MANY(name, how many). The list makes
+ * their places (HF_AT_BREAKER_failed), their number (HF_BREAKER_COUNTS) and the names that the
+ * bindings, the layout's number and the metrics use.
  */
 #ifndef HF_FIGURES_H
 #define HF_FIGURES_H
@@ -25,19 +25,82 @@
 #include "hf_sliding.h"
 #include "hf_timeout.h"
 
+#define HF_BREAKER_FIGURES(ONE, MANY)                                                              \
+    ONE(BREAKER, succeeded)                                                                        \
+    ONE(BREAKER, failed)                                                                           \
+    ONE(BREAKER, rejected)                                                                         \
+    ONE(BREAKER, observed)                                                                         \
+    MANY(BREAKER, changes, (HF_STATES * HF_STATES)) /* HF_STATES * from + to */
+#define HF_LIMITER_FIGURES(ONE, MANY)               /* of bucket and sliding window */             \
+    ONE(LIMITER, allowed)                                                                          \
+    ONE(LIMITER, rejected)                                                                         \
+    ONE(LIMITER, refunded)
+#define HF_BULKHEAD_FIGURES(ONE, MANY)                                                             \
+    ONE(BULKHEAD, admitted)                                                                        \
+    ONE(BULKHEAD, rejected)                                                                        \
+    ONE(BULKHEAD, waited)                                                                          \
+    ONE(BULKHEAD, timed_out)
+#define HF_HISTOGRAM_FIGURES(ONE, MANY)                                                            \
+    MANY(HISTOGRAM, upto, HF_HISTOGRAM_BUCKETS) /* at most 5 ms, 10 ms … 10 s; all */              \
+    ONE(HISTOGRAM, sum_ns)
+#define HF_RETRY_FIGURES(ONE,                                                                      \
+                         MANY) /* delays before the retries they precede, these before calls */    \
+    MANY(RETRY, delays, HF_RETRY_DELAYS)                                                           \
+    ONE(RETRY, delay_ns)                                                                           \
+    MANY(RETRY, retries, HF_RETRY_ORDINALS)                                                        \
+    ONE(RETRY, succeeded)                                                                          \
+    ONE(RETRY, recovered)                                                                          \
+    ONE(RETRY, observed)                                                                           \
+    MANY(RETRY, gave_up, HF_RETRY_VERDICTS)
+#define HF_TIMEOUT_FIGURES(ONE, MANY)                                                              \
+    ONE(TIMEOUT, in_time)                                                                          \
+    ONE(TIMEOUT, expired)                                                                          \
+    ONE(TIMEOUT, late)                                                                             \
+    ONE(TIMEOUT, refused)                                                                          \
+    ONE(TIMEOUT, observed)
+#define HF_FALLBACK_FIGURES(ONE, MANY)                                                             \
+    ONE(FALLBACK, passed)                                                                          \
+    ONE(FALLBACK, used)                                                                            \
+    ONE(FALLBACK, failed)                                                                          \
+    ONE(FALLBACK, observed)
+
+#define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
+#define HF__PLACES(kernel, name, n)                                                                \
+    HF_AT_##kernel##_##name, HF__LAST_##kernel##_##name = HF_AT_##kernel##_##name + (n) - 1,
+enum { HF_BREAKER_FIGURES(HF__PLACE, HF__PLACES) HF_BREAKER_COUNTS };
+enum { HF_LIMITER_FIGURES(HF__PLACE, HF__PLACES) HF_LIMITER_COUNTS };
+enum { HF_BULKHEAD_FIGURES(HF__PLACE, HF__PLACES) HF_BULKHEAD_COUNTS };
+enum { HF_HISTOGRAM_FIGURES(HF__PLACE, HF__PLACES) HF_HISTOGRAM_COUNTS };
+enum { HF_RETRY_FIGURES(HF__PLACE, HF__PLACES) HF_RETRY_COUNTS };
+enum { HF_TIMEOUT_FIGURES(HF__PLACE, HF__PLACES) HF_TIMEOUT_COUNTS };
+enum { HF_FALLBACK_FIGURES(HF__PLACE, HF__PLACES) HF_FALLBACK_COUNTS };
 enum {
-    HF__FIGURES_CHANGES = 4, /* where a breaker's changes begin */
-    HF_BREAKER_COUNTS = HF__FIGURES_CHANGES + HF_STATES * HF_STATES,
-    HF_LIMITER_COUNTS = 3,
-    HF_BULKHEAD_COUNTS = 4,
-    HF_HISTOGRAM_COUNTS = HF_HISTOGRAM_BUCKETS + 1,
-    HF_RETRY_COUNTS = 3 + HF_RETRY_VERDICTS + HF_RETRY_ORDINALS + HF_RETRY_DELAYS + 1,
-    HF_TIMEOUT_COUNTS = 5,
-    HF_FALLBACK_COUNTS = 4,
-    HF_FIGURES_MOST = 64,
+    HF_FIGURES_MOST = 64, /* numbers of one kernel */
     HF__FIGURES_LOOKS =
         100 /* a move takes far less than as many looks; who died in one, for ever */
 };
+
+/* The counts of one kernel by name, in the order of their places; the last has no name. */
+typedef struct hf_figure_name {
+    const char *name;
+    uint32_t numbers;
+} hf_figure_name;
+
+#define HF__NAME(kernel, name) {#name, 1},
+#define HF__NAMES(kernel, name, n) {#name, n},
+static const hf_figure_name hf_breaker_names[] = {HF_BREAKER_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_limiter_names[] = {HF_LIMITER_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_bulkhead_names[] = {HF_BULKHEAD_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_histogram_names[] = {HF_HISTOGRAM_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_retry_names[] = {HF_RETRY_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_timeout_names[] = {HF_TIMEOUT_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_fallback_names[] = {HF_FALLBACK_FIGURES(HF__NAME, HF__NAMES){0}};
+
+/* Read the counts of kernel k that are words of their names. */
+#define HF__READ(kernel, name) out[HF_AT_##kernel##_##name] = hf_load_relaxed(&k->name);
+#define HF__READ_ALL(kernel, name, n)                                                              \
+    for (size_t i = 0; i < (n); i++)                                                               \
+        out[HF_AT_##kernel##_##name + i] = hf_load_relaxed(&k->name[i]);
 
 /* How often who began in CLOSED and moved so many times is in each state: once in one, if all count. */
 static inline void
@@ -97,7 +160,7 @@ hf__changes_complete(uint64_t changes[], unsigned state)
 static inline size_t
 hf_breaker_figures(const hf_breaker *b, uint64_t out[])
 {
-    uint64_t *changes = out + HF__FIGURES_CHANGES;
+    uint64_t *changes = out + HF_AT_BREAKER_changes;
     unsigned state = HF_STATES;
     for (int look = 0; look < HF__FIGURES_LOOKS && state == HF_STATES; look++) {
         for (unsigned i = 0; i < HF_STATES * HF_STATES; i++)
@@ -108,40 +171,33 @@ hf_breaker_figures(const hf_breaker *b, uint64_t out[])
         state = HF_BREAKER_STATE(hf_load_acquire(&b->word)) % HF_STATES;
         hf__changes_complete(changes, state);
     }
-    out[0] = hf_breaker_succeeded(b);
-    out[1] = hf_load_relaxed(&b->failed);
-    out[2] = hf_load_relaxed(&b->rejected);
-    out[3] = hf_load_relaxed(&b->observed);
+    out[HF_AT_BREAKER_succeeded] = hf_breaker_succeeded(b);
+    out[HF_AT_BREAKER_failed] = hf_load_relaxed(&b->failed);
+    out[HF_AT_BREAKER_rejected] = hf_load_relaxed(&b->rejected);
+    out[HF_AT_BREAKER_observed] = hf_load_relaxed(&b->observed);
     out[HF_BREAKER_COUNTS] = state;
     return HF_BREAKER_COUNTS + 1;
 }
 
 static inline size_t
-hf_bucket_figures(const hf_bucket *b, uint64_t out[])
+hf_bucket_figures(const hf_bucket *k, uint64_t out[])
 {
-    out[0] = hf_load_relaxed(&b->allowed);
-    out[1] = hf_load_relaxed(&b->rejected);
-    out[2] = hf_load_relaxed(&b->refunded);
+    HF_LIMITER_FIGURES(HF__READ, HF__READ_ALL)
     return HF_LIMITER_COUNTS;
 }
 
 static inline size_t
-hf_sliding_figures(const hf_sliding *s, uint64_t out[])
+hf_sliding_figures(const hf_sliding *k, uint64_t out[])
 {
-    out[0] = hf_load_relaxed(&s->allowed);
-    out[1] = hf_load_relaxed(&s->rejected);
-    out[2] = hf_load_relaxed(&s->refunded);
+    HF_LIMITER_FIGURES(HF__READ, HF__READ_ALL)
     return HF_LIMITER_COUNTS;
 }
 
 static inline size_t
-hf_bulkhead_figures(const hf_bulkhead *bh, uint64_t out[])
+hf_bulkhead_figures(const hf_bulkhead *k, uint64_t out[])
 {
-    const uint64_t w = hf_load_relaxed(&bh->word); /* inside and waiting of one moment */
-    out[0] = hf_load_relaxed(&bh->admitted);
-    out[1] = hf_load_relaxed(&bh->rejected);
-    out[2] = hf_load_relaxed(&bh->waited);
-    out[3] = hf_load_relaxed(&bh->timed_out);
+    const uint64_t w = hf_load_relaxed(&k->word); /* inside and waiting of one moment */
+    HF_BULKHEAD_FIGURES(HF__READ, HF__READ_ALL)
     out[HF_BULKHEAD_COUNTS] = hf__word_inside(w);
     out[HF_BULKHEAD_COUNTS + 1] = hf__word_waiting(w);
     return HF_BULKHEAD_COUNTS + 2;
@@ -150,49 +206,30 @@ hf_bulkhead_figures(const hf_bulkhead *bh, uint64_t out[])
 static inline size_t
 hf_histogram_figures(const hf_histogram *h, uint64_t out[])
 {
-    out[HF_HISTOGRAM_BUCKETS] = hf_histogram_sum(h);
-    hf_histogram_buckets(h, out);
+    out[HF_AT_HISTOGRAM_sum_ns] = hf_histogram_sum(h);
+    hf_histogram_buckets(h, out + HF_AT_HISTOGRAM_upto);
     return HF_HISTOGRAM_COUNTS;
 }
 
 static inline size_t
-hf_retry_figures(const hf_retry *r, uint64_t out[])
+hf_retry_figures(const hf_retry *k, uint64_t out[])
 {
-    size_t n = 0;
-    /* Delays before the retries they precede, retries before the calls they save. */
-    uint64_t *counts = out + 3 + HF_RETRY_VERDICTS + HF_RETRY_ORDINALS;
-    for (int i = 0; i < HF_RETRY_DELAYS; i++)
-        counts[i] = hf_load_relaxed(&r->delays[i]);
-    counts[HF_RETRY_DELAYS] = hf_load_relaxed(&r->delay_ns);
-    out[n++] = hf_load_relaxed(&r->succeeded);
-    out[n++] = hf_load_relaxed(&r->recovered);
-    out[n++] = hf_load_relaxed(&r->observed);
-    for (int i = 0; i < HF_RETRY_VERDICTS; i++)
-        out[n++] = hf_load_relaxed(&r->gave_up[i]);
-    for (int i = 0; i < HF_RETRY_ORDINALS; i++)
-        out[n++] = hf_load_relaxed(&r->retries[i]);
-    out[HF_RETRY_COUNTS] = r->attempts;
+    HF_RETRY_FIGURES(HF__READ, HF__READ_ALL)
+    out[HF_RETRY_COUNTS] = k->attempts;
     return HF_RETRY_COUNTS + 1;
 }
 
 static inline size_t
-hf_timeout_figures(const hf_timeout *t, uint64_t out[])
+hf_timeout_figures(const hf_timeout *k, uint64_t out[])
 {
-    out[0] = hf_load_relaxed(&t->in_time);
-    out[1] = hf_load_relaxed(&t->expired);
-    out[2] = hf_load_relaxed(&t->late);
-    out[3] = hf_load_relaxed(&t->refused);
-    out[4] = hf_load_relaxed(&t->observed);
+    HF_TIMEOUT_FIGURES(HF__READ, HF__READ_ALL)
     return HF_TIMEOUT_COUNTS;
 }
 
 static inline size_t
-hf_fallback_figures(const hf_fallback *f, uint64_t out[])
+hf_fallback_figures(const hf_fallback *k, uint64_t out[])
 {
-    out[0] = hf_load_relaxed(&f->passed);
-    out[1] = hf_load_relaxed(&f->used);
-    out[2] = hf_load_relaxed(&f->failed);
-    out[3] = hf_load_relaxed(&f->observed);
+    HF_FALLBACK_FIGURES(HF__READ, HF__READ_ALL)
     return HF_FALLBACK_COUNTS;
 }
 

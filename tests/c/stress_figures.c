@@ -52,7 +52,7 @@ look(scene *s)
     uint64_t last[HF_FIGURES_MOST] = {0}, now[HF_FIGURES_MOST];
     do {
         HF_CHECK_INT(hf_breaker_figures(s->breaker, now), HF_BREAKER_COUNTS + 1);
-        HF_CHECK_INT(hf__changes_lead_to(now + HF__FIGURES_CHANGES), now[HF_BREAKER_COUNTS]);
+        HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes), now[HF_BREAKER_COUNTS]);
         for (int i = 0; i < s->growing; i++)
             HF_CHECK(now[i] >= last[i]);
         memcpy(last, now, sizeof last);
@@ -88,7 +88,7 @@ watch(int movers, int growing, bool observes)
     hf_threads_run(movers + 1, play, &s);
     uint64_t now[HF_FIGURES_MOST];
     hf_breaker_figures(s.breaker, now);
-    HF_CHECK_INT(hf__changes_lead_to(now + HF__FIGURES_CHANGES), now[HF_BREAKER_COUNTS]);
+    HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes), now[HF_BREAKER_COUNTS]);
     HF_CHECK_INT(now[HF_BREAKER_COUNTS], hf_breaker_state(s.breaker));
     HF_CHECK(hf_load_relaxed(&s.looks) > 0);
     free(s.breaker);
@@ -96,7 +96,7 @@ watch(int movers, int growing, bool observes)
 
 HF_TEST(no_look_shows_a_state_that_its_changes_do_not_lead_to)
 {
-    watch(MOVERS, HF__FIGURES_CHANGES,
+    watch(MOVERS, HF_AT_BREAKER_changes,
           false); /* of moves that are made at once, guesses may be mended */
 }
 
@@ -107,7 +107,7 @@ HF_TEST(of_a_breaker_that_one_moves_at_a_time_no_count_ever_falls)
 
 HF_TEST(no_count_falls_where_refused_calls_are_observed)
 {
-    watch(MOVERS, HF__FIGURES_CHANGES, true);
+    watch(MOVERS, HF_AT_BREAKER_changes, true);
     watch(1, HF_BREAKER_COUNTS, true);
 }
 
@@ -190,7 +190,7 @@ HF_TEST(a_move_that_was_never_counted_does_not_hold_up_who_reads)
     HF_CHECK_INT(hf__changes_lead_to(memset(now, 0, sizeof now)), HF_CLOSED);
     hf_breaker_figures(b, now);
     HF_CHECK_INT(now[HF_BREAKER_COUNTS], HF_FORCED_OPEN);
-    HF_CHECK_INT(now[HF__FIGURES_CHANGES + HF_STATES * HF_CLOSED + HF_OPEN], 1); /* it was made */
-    HF_CHECK_INT(hf__changes_lead_to(now + HF__FIGURES_CHANGES), HF_FORCED_OPEN);
+    HF_CHECK_INT(now[HF_AT_BREAKER_changes + HF_STATES * HF_CLOSED + HF_OPEN], 1); /* it was made */
+    HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes), HF_FORCED_OPEN);
     free(b);
 }

@@ -47,6 +47,16 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_TIMEOUT_COUNTS
         HF_FALLBACK_COUNTS
         HF_FIGURES_MOST
+    ctypedef struct hf_figure_name:
+        const char *name
+        unsigned int numbers
+    const hf_figure_name *hf_breaker_names
+    const hf_figure_name *hf_limiter_names
+    const hf_figure_name *hf_bulkhead_names
+    const hf_figure_name *hf_histogram_names
+    const hf_figure_name *hf_retry_names
+    const hf_figure_name *hf_timeout_names
+    const hf_figure_name *hf_fallback_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
     size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)

@@ -89,13 +89,48 @@ def read(kernel):
     return numbers(out, counts), numbers(out + counts, now_of(kind))
 
 
+cdef const hf_figure_name *named(int kind) noexcept nogil:
+    if kind == HF_LEDGER_BREAKER:
+        return hf_breaker_names
+    if kind == HF_LEDGER_BUCKET or kind == HF_LEDGER_SLIDING:
+        return hf_limiter_names
+    if kind == HF_LEDGER_BULKHEAD:
+        return hf_bulkhead_names
+    if kind == HF_LEDGER_HISTOGRAM:
+        return hf_histogram_names
+    if kind == HF_LEDGER_RETRY:
+        return hf_retry_names
+    if kind == HF_LEDGER_TIMEOUT:
+        return hf_timeout_names
+    return hf_fallback_names
+
+
+def names(kind):
+    """Return (name, how many numbers) of each count of a kind of kernel, in the order of ``read``.
+
+    Raises:
+        ValueError: No kernel is called so.
+    """
+    cdef bytes wanted = b"holdfast." + kind.encode()
+    if wanted not in NAMES:
+        raise ValueError(f"kind: got {kind!r}, allowed one that has figures")
+    cdef const hf_figure_name *each = named(NAMES.index(wanted))
+    found = []
+    while each.name != NULL:
+        found.append((each.name.decode(), each.numbers))
+        each += 1
+    return tuple(found)
+
+
 def layout():
-    """Return a number that differs where the layout of what is read does."""
+    """Return a number that differs where the layout or the names of the counts do."""
     cdef uint64_t mixed = 0xcbf29ce484222325
     cdef int kind
     cdef list parts = [1, sizeof(hf_ledger_header), sizeof(hf_ledger_entry), HF_FIGURES_MOST]
     parts += [size_of(kind) for kind in range(HF_LEDGER_TYPES)]
-    parts += [HF_BREAKER_COUNTS, HF_HISTOGRAM_COUNTS, HF_RETRY_COUNTS, HF_TIMEOUT_COUNTS]
+    for kind in range(1, HF_LEDGER_TYPES):
+        for name, numbers_of_it in names(NAMES[kind].decode().removeprefix("holdfast.")):
+            parts += [*name.encode(), numbers_of_it]
     for part in parts:
         mixed = (mixed ^ <uint64_t> part) * <uint64_t> 0x100000001b3
     return mixed

@@ -7,6 +7,9 @@ the moment is kept beside them, one of each living policy. Not here: names of me
 from __future__ import annotations
 
 import operator
+from itertools import accumulate
+
+from holdfast._native.figures import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ __all__ = [
     "LATENCY",
     "LIMITER",
     "LIMITER_PART",
+    "PLACES",
     "POOL",
     "POOL_WAIT",
     "RETRY",
@@ -65,23 +69,38 @@ KINDS = {
 
 OBSERVE = 1  # enum hf_mode
 
-# How many counts there are of each role: succeeded, failed, rejected, observed and 36 changes;
-# 12 buckets and a sum in ns; allowed, rejected, refunded, observed; admitted, rejected, waited,
-# timed out, observed; succeeded, recovered, observed, 8 verdicts, 16 retries, 17 delays and their
-# sum in ns; in time, expired, late, refused, observed; passed, used, failed, observed.
-COUNTS = {
-    BREAKER: 40,
-    LATENCY: 13,
-    LIMITER: 4,
-    LIMITER_PART: 4,
-    BULKHEAD: 5,
-    WAIT: 13,
-    POOL: 5,
-    POOL_WAIT: 13,
-    RETRY: 45,
-    TIMEOUT: 5,
-    FALLBACK: 4,
+# The kernels whose figures each role has. A limiter's windows count alike.
+_KERNELS = {
+    BREAKER: "breaker",
+    LATENCY: "histogram",
+    LIMITER: "bucket",
+    LIMITER_PART: "bucket",
+    BULKHEAD: "bulkhead",
+    WAIT: "histogram",
+    POOL: "bulkhead",
+    POOL_WAIT: "histogram",
+    RETRY: "retry",
+    TIMEOUT: "timeout",
+    FALLBACK: "fallback",
 }
+# Their kernels count no calls that were let through; ``exported`` adds them.
+_OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)
+
+
+def _places(role: int) -> dict[str, slice]:
+    named = names(_KERNELS[role])
+    if role in _OBSERVED_ADDED:
+        named += (("observed", 1),)
+    ends = list(accumulate(numbers for _, numbers in named))
+    return {
+        name: slice(end - numbers, end) for (name, numbers), end in zip(named, ends, strict=True)
+    }
+
+
+#: Where each count of a role is among its numbers, by the name it has in the kernel.
+PLACES = {role: _places(role) for role in range(len(ROLES))}
+#: How many numbers each role has.
+COUNTS = {role: max(place.stop for place in places.values()) for role, places in PLACES.items()}
 
 
 class Sum:
@@ -108,16 +127,17 @@ def exported(role: int, mode: int, counts: tuple[int, ...]) -> tuple[int, ...]:
         ValueError: There are more or fewer than the role has.
     """
     observes = mode == OBSERVE
-    if role == BREAKER and observes:
-        counts = (*counts[:2], 0, *counts[3:])
-    if role in (LIMITER, LIMITER_PART, BULKHEAD, POOL) and len(counts) + 1 == COUNTS[role]:
-        first, rejected, *others = counts
-        return (
-            0 if role == LIMITER_PART else first,
-            0 if observes else rejected,
-            *((0,) if role == LIMITER_PART else others),
-            rejected if observes else 0,
-        )
+    adds = role in _OBSERVED_ADDED and len(counts) + 1 == COUNTS[role]
+    shown = list(counts) + [0] * adds
+    if adds or (role == BREAKER and len(counts) == COUNTS[role]):
+        places = PLACES[role]
+        if adds and observes:
+            shown[places["observed"]] = shown[places["rejected"]]
+        if observes:
+            shown[places["rejected"]] = [0]
+        if role == LIMITER_PART:  # a call counts as allowed, or gives back, at the last limit
+            shown[places["allowed"]] = shown[places["refunded"]] = [0]
+    counts = tuple(shown)
     if len(counts) != COUNTS[role]:
         raise ValueError(f"{ROLES[role]}: got {len(counts)} counts, allowed {COUNTS[role]}")
     return counts

@@ -21,6 +21,7 @@ from holdfast.stores.figures import (
     LATENCY,
     LIMITER,
     LIMITER_PART,
+    PLACES,
     POOL,
     POOL_WAIT,
     RETRY,
@@ -43,15 +44,11 @@ __all__ = ["FAMILIES", "Family", "by_role"]
 _STATE_METRICS = tuple(state.metric for state in STATES)
 _STATES = tuple(state.value for state in STATES)
 _ORDINARY = 3
-_CHANGES = 4  # where they begin among a breaker's counts
 
 _SECONDS = (
     "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf",
 )  # fmt: skip
-# Where the counts of a retry begin: verdicts, ordinals of retries, delays.
-_VERDICTS, _RETRIES, _DELAYS = 3, 11, 27
-_ORDINALS = 16
-_DELAY_CELLS = 17
+_ORDINALS = len(range(COUNTS[RETRY])[PLACES[RETRY]["retries"]])
 _DELAY_BUCKETS = tuple(repr(2**n / 1000) for n in range(10))
 
 
@@ -101,15 +98,19 @@ def by_role(figures: Figures) -> dict[int, dict[str, Sum]]:
 _JOINED = {LIMITER_PART: LIMITER, POOL: BULKHEAD, POOL_WAIT: WAIT}
 
 
+def _counts(there: Sum, role: int, name: str) -> list[int]:
+    return there.counts[PLACES[role][name]]
+
+
 # ---- breakers ----
 
 _PAIRS = [
     (old, new) for old in range(_ORDINARY) for new in range(_ORDINARY) if old != new
 ]  # of states without an order
-_PAIR_PLACES = [_CHANGES + len(_STATES) * old + new for old, new in _PAIRS]
+_PAIR_PLACES = [len(_STATES) * old + new for old, new in _PAIRS]
 _OVERRIDE_PLACES = [
     [
-        _CHANGES + len(_STATES) * old + new
+        len(_STATES) * old + new
         for old in range(len(_STATES))
         if old != new and max(old, new) >= _ORDINARY
     ]
@@ -122,29 +123,28 @@ def _state(there: Sum) -> Sequence[float]:
 
 
 def _state_changes(there: Sum) -> Sequence[float]:
-    counts = there.counts
-    return [counts[at] for at in _PAIR_PLACES]
+    changes = _counts(there, BREAKER, "changes")
+    return [changes[at] for at in _PAIR_PLACES]
 
 
 def _overrides(there: Sum) -> Sequence[float]:
-    counts = there.counts
-    return [sum([counts[at] for at in places]) for places in _OVERRIDE_PLACES]
+    changes = _counts(there, BREAKER, "changes")
+    return [sum([changes[at] for at in places]) for places in _OVERRIDE_PLACES]
 
 
 # ---- retries ----
 
 
 def _retries(there: Sum) -> Sequence[float]:
-    counts = there.counts[_RETRIES : _RETRIES + _ORDINALS]
+    counts = _counts(there, RETRY, "retries")
     possible = max((attempts - 1 for _, _, (attempts,) in there.states), default=0)
     made = max((at + 1 for at, count in enumerate(counts) if count), default=0)
     return counts[: max(possible, made)]
 
 
 def _delays(there: Sum) -> Sequence[float]:
-    cells = there.counts[_DELAYS : _DELAYS + _DELAY_CELLS]
-    upto = list(accumulate(cells))
-    total_ns = there.counts[_DELAYS + _DELAY_CELLS]
+    upto = list(accumulate(_counts(there, RETRY, "delays")))
+    [total_ns] = _counts(there, RETRY, "delay_ns")
     return [*upto[: len(_DELAY_BUCKETS)], upto[-1], upto[-1], total_ns / 1e9]
 
 
@@ -152,11 +152,13 @@ def _delays(there: Sum) -> Sequence[float]:
 
 
 def _durations(there: Sum) -> Sequence[float]:
-    *buckets, total_ns = there.counts
+    buckets = _counts(there, LATENCY, "upto")
+    [total_ns] = _counts(there, LATENCY, "sum_ns")
     return [*buckets, buckets[-1], total_ns / 1e9]
 
 
-def _at(*places: int) -> Callable[[Sum], Sequence[float]]:
+def _at(role: int, *names: str) -> Callable[[Sum], Sequence[float]]:
+    places = [PLACES[role][name].start for name in names]
     return lambda there: [there.counts[at] for at in places]
 
 
@@ -180,8 +182,7 @@ def _histogram(*bounds: str) -> tuple[Row, ...]:
     return (*(("_bucket", (le,)) for le in bounds), ("_count", ()), ("_sum", ()))
 
 
-# Where each role counts what an observing policy would have done.
-_OBSERVED_AT = {BREAKER: 3, LIMITER: 3, BULKHEAD: 4, RETRY: 2, TIMEOUT: 4, FALLBACK: 3}
+_OBSERVING = (BREAKER, LIMITER, BULKHEAD, RETRY, TIMEOUT, FALLBACK)
 
 FAMILIES = (
     Family(  # MX-01
@@ -192,12 +193,13 @@ FAMILIES = (
     Family(  # MX-02
         "circuit_breaker_requests", "counter",
         "Total number of requests through circuit breaker",
-        ("name", "result"), BREAKER, _totals("success", "failure", "rejected"), _at(0, 1, 2),
+        ("name", "result"), BREAKER, _totals("success", "failure", "rejected"),
+        _at(BREAKER, "succeeded", "failed", "rejected"),
     ),
     Family(  # MX-03
         "circuit_breaker_failures", "counter",
         "Total number of circuit breaker failures",
-        ("name",), BREAKER, _TOTAL, _at(1),
+        ("name",), BREAKER, _TOTAL, _at(BREAKER, "failed"),
     ),
     Family(  # MX-04
         "circuit_breaker_state_changes", "counter",
@@ -224,13 +226,13 @@ FAMILIES = (
     Family(  # MX-07
         "retry_success", "counter",
         "Total number of successful retries",
-        ("policy",), RETRY, _TOTAL, _at(1),
+        ("policy",), RETRY, _TOTAL, _at(RETRY, "recovered"),
     ),
     Family(  # MX-08
         "retry_failures", "counter",
         "Total number of failed retries",
         ("policy", "reason"), RETRY, _totals(*VERDICTS[1:]),
-        _at(*range(_VERDICTS + 1, _VERDICTS + len(VERDICTS))),
+        lambda there: _counts(there, RETRY, "gave_up")[1:],
     ),
     Family(  # MX-09
         "retry_backoff_delay_seconds", "histogram",
@@ -240,17 +242,17 @@ FAMILIES = (
     Family(  # MX-14
         "rate_limiter_allowed", "counter",
         "Total number of allowed requests",
-        ("limiter",), LIMITER, _TOTAL, _at(0),
+        ("limiter",), LIMITER, _TOTAL, _at(LIMITER, "allowed"),
     ),
     Family(  # MX-15
         "rate_limiter_rejected", "counter",
         "Total number of rejected requests",
-        ("limiter",), LIMITER, _TOTAL, _at(1),
+        ("limiter",), LIMITER, _TOTAL, _at(LIMITER, "rejected"),
     ),
     Family(
         "rate_limiter_refunded", "counter",
         "Total number of allowed requests that gave their tokens back without having run",
-        ("limiter",), LIMITER, _TOTAL, _at(2),
+        ("limiter",), LIMITER, _TOTAL, _at(LIMITER, "refunded"),
     ),
     Family(  # MX-17
         "bulkhead_concurrent", "gauge",
@@ -266,7 +268,7 @@ FAMILIES = (
         "bulkhead_rejected", "counter",
         "Total number of rejected requests",
         ("bulkhead",), BULKHEAD, _TOTAL,
-        lambda there: [there.counts[1] + there.counts[3]],
+        lambda there: [sum(_at(BULKHEAD, "rejected", "timed_out")(there))],
     ),
     Family(  # MX-20
         "bulkhead_wait_duration_seconds", "histogram",
@@ -276,20 +278,22 @@ FAMILIES = (
     Family(
         "timeout_calls", "counter",
         "Total number of calls through timeouts",
-        ("timeout", "result"), TIMEOUT, _totals("in_time", "expired", "refused"), _at(0, 1, 3),
+        ("timeout", "result"), TIMEOUT, _totals("in_time", "expired", "refused"),
+        _at(TIMEOUT, "in_time", "expired", "refused"),
     ),
     Family(
         "fallback_calls", "counter",
         "Total number of calls through fallbacks",
-        ("fallback", "result"), FALLBACK, _totals("passed", "used", "failed"), _at(0, 1, 2),
+        ("fallback", "result"), FALLBACK, _totals("passed", "used", "failed"),
+        _at(FALLBACK, "passed", "used", "failed"),
     ),
     *(
         Family(
             "observed", "counter",
             "Total number of interventions that observing policies did not make",
-            ("name", "kind"), role, _totals(KINDS[role]), _at(at),
+            ("name", "kind"), role, _totals(KINDS[role]), _at(role, "observed"),
         )
-        for role, at in _OBSERVED_AT.items()
+        for role in _OBSERVING
     ),
     *(
         Family(
@@ -297,6 +301,6 @@ FAMILIES = (
             "Mode of a policy (0=enforce, 1=observe, 2=off)",
             ("name", "kind"), role, (("", (KINDS[role],)),), _mode,
         )
-        for role in _OBSERVED_AT
+        for role in _OBSERVING
     ),
 )  # fmt: skip
