@@ -12,6 +12,10 @@ cdef extern from "holdfast/hf_random.h" nogil:
 
 cdef extern from "holdfast/hf_backoff.h" nogil:
     ctypedef enum hf_backoff_kind:
+        HF_BACKOFF_CONSTANT
+        HF_BACKOFF_LINEAR
+        HF_BACKOFF_EXPONENTIAL
+        HF_BACKOFF_FIBONACCI
         HF_BACKOFF_DECORRELATED
     ctypedef enum hf_jitter_mode:
         HF_JITTER_EQUAL

@@ -1,5 +1,11 @@
 from datetime import timedelta
 
+CONSTANT: int
+LINEAR: int
+EXPONENTIAL: int
+FIBONACCI: int
+DECORRELATED: int
+
 def read(attempt: int, previous: float | timedelta | None) -> tuple[int, int]: ...
 
 class Backoff:

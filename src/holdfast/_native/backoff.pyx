@@ -13,6 +13,12 @@ from cpython.long cimport PyLong_CheckExact
 
 from holdfast._native.binding cimport PyLong_AsLongLongAndOverflow, capsule, whole, word
 
+CONSTANT = <int> HF_BACKOFF_CONSTANT
+LINEAR = <int> HF_BACKOFF_LINEAR
+EXPONENTIAL = <int> HF_BACKOFF_EXPONENTIAL
+FIBONACCI = <int> HF_BACKOFF_FIBONACCI
+DECORRELATED = <int> HF_BACKOFF_DECORRELATED
+
 cdef double NS = 1e9
 
 
@@ -102,7 +108,7 @@ cdef class Backoff:
     cdef bint made
 
     def __init__(self, kind, base_ns, max_ns, *, increment_ns, factor, mode, jitter, seed):
-        """Make it, once: ``kind`` and ``mode`` as the enums of hf_backoff.h number them."""
+        """Make it, once: ``kind`` is one of the constants, ``mode`` as hf_backoff.h numbers it."""
         cdef int64_t longest = whole(max_ns, "max_ns", 0, INT64_MAX)
         cdef int64_t base = whole(base_ns, "base_ns", 0, longest)
         cdef int64_t increment = whole(increment_ns, "increment_ns", 0, INT64_MAX)

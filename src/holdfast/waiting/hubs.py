@@ -99,7 +99,7 @@ class EventletLock:
         self._event: Any = _found("eventlet", "Event")()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Wait for up to ``timeout`` seconds; -1: as long as it takes. Returns whether released."""
+        """Wait as a ``GeventLock`` does."""
         end = None if timeout < 0 else monotonic() + timeout
         while blocking and not self._released:
             left = LOOK_AGAIN if end is None else min(LOOK_AGAIN, end - monotonic())
@@ -109,11 +109,7 @@ class EventletLock:
         return self._released
 
     def release(self) -> None:
-        """Let the greenlet go on.
-
-        Raises:
-            RuntimeError: It was released before.
-        """
+        """Let the greenlet go on, as a ``GeventLock`` does."""
         if self._released:
             raise RuntimeError("released before")
         self._released = True

@@ -33,7 +33,6 @@ __all__ = [
 MAX_FACTOR = 1000.0
 SPREAD = 0.1  # what jitter=True means
 LONGEST = 60.0
-_CONSTANT, _LINEAR, _EXPONENTIAL, _FIBONACCI, _DECORRELATED = range(5)  # enum hf_backoff_kind
 _MODES = ("add", "around", "full", "equal")  # enum hf_jitter_mode
 _DURATIONS = ("base", "delay", "increment", "max")  # settings that are kept in ns
 _WHOLE_MODES = ("full", "equal")  # spread the whole delay or half of it, whatever the jitter
@@ -158,7 +157,12 @@ class Exponential(_Formula):
             "max": problems.duration("max", max, least_ns=base_ns),
         }
         self._make(
-            _EXPONENTIAL, problems, settings, jitter=jitter, jitter_mode=jitter_mode, seed=seed
+            _native.EXPONENTIAL,
+            problems,
+            settings,
+            jitter=jitter,
+            jitter_mode=jitter_mode,
+            seed=seed,
         )
 
 
@@ -201,7 +205,9 @@ class Linear(_Formula):
             "increment": problems.duration("increment", increment),
             "max": problems.duration("max", max, least_ns=base_ns),
         }
-        self._make(_LINEAR, problems, settings, jitter=jitter, jitter_mode=jitter_mode, seed=seed)
+        self._make(
+            _native.LINEAR, problems, settings, jitter=jitter, jitter_mode=jitter_mode, seed=seed
+        )
 
 
 class Fibonacci(_Formula):
@@ -241,7 +247,7 @@ class Fibonacci(_Formula):
             "max": problems.duration("max", max, least_ns=base_ns),
         }
         self._make(
-            _FIBONACCI, problems, settings, jitter=jitter, jitter_mode=jitter_mode, seed=seed
+            _native.FIBONACCI, problems, settings, jitter=jitter, jitter_mode=jitter_mode, seed=seed
         )
 
 
@@ -277,7 +283,9 @@ class Constant(_Formula):
     ) -> None:
         problems = Problems(type(self).__name__)
         settings = {"delay": problems.duration("delay", delay)}
-        self._make(_CONSTANT, problems, settings, jitter=jitter, jitter_mode=jitter_mode, seed=seed)
+        self._make(
+            _native.CONSTANT, problems, settings, jitter=jitter, jitter_mode=jitter_mode, seed=seed
+        )
 
 
 class Decorrelated(_Formula):
@@ -318,7 +326,7 @@ class Decorrelated(_Formula):
             "base": (base_ns := problems.duration("base", base)),
             "max": problems.duration("max", max, least_ns=base_ns),
         }
-        self._make(_DECORRELATED, problems, settings, seed=seed)
+        self._make(_native.DECORRELATED, problems, settings, seed=seed)
 
     def _least_ns(self, attempt: int) -> int:  # noqa: ARG002 - plays no part
         return int(self._settings["base"]) if type(self) is Decorrelated else 0
