@@ -54,6 +54,6 @@ def leave_behind(policy: hf.Policy, held: Held, clock: hf.ManualClock, seconds: 
         party.result()
 
 
-def crew_threads(name: str = "") -> list[threading.Thread]:
+def worker_threads(name: str = "") -> list[threading.Thread]:
     """Return the living threads of timeouts."""
     return [t for t in threading.enumerate() if t.name.startswith(f"holdfast-{name}")]

@@ -84,7 +84,7 @@ def test_a_call_that_never_ran_keeps_no_place(clock, held):
     pipe = hf.Pipeline("p", bulkhead, timeout)
     party = Party(pipe.call, len, "ok")
     until(lambda: bulkhead.in_flight == 1)
-    until(lambda: timeout._crew.queued == 1)
+    until(lambda: timeout._worker_threads.queued == 1)
     clock.advance(1)
     with pytest.raises(hf.DeadlineExceededError):
         party.result()
@@ -166,7 +166,7 @@ def test_work_of_a_second_timeout_inside_keeps_the_places_outside_of_both(clock,
     first, second = threaded(clock, 2), threaded(clock, 1)
     leave_behind(hf.Pipeline("p", outside, first, between, second, inside), held, clock)
     assert (first.snapshot().abandoned, second.snapshot().abandoned) == (0, 1)
-    until(lambda: first._crew.active == 0)
+    until(lambda: first._worker_threads.active == 0)
     assert (outside.in_flight, between.in_flight, inside.in_flight) == (1, 1, 1)
     held.go.set()
     until(lambda: (outside.in_flight, between.in_flight, inside.in_flight) == (0, 0, 0))

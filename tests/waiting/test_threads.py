@@ -71,7 +71,7 @@ def test_a_failure_keeps_nothing_alive(clock):
     timeout.call(lambda _: None, argument)
     with pytest.raises(OutageError):
         timeout.call(lambda _: outage(), argument)
-    until(lambda: timeout._crew.active == 0)
+    until(lambda: timeout._worker_threads.active == 0)
     del argument
     gc.collect()
     until(lambda: gone() is None)
@@ -96,7 +96,7 @@ def test_the_deadline_is_seen_inside(clock):
     assert timeout.call(hf.deadline) == 5.0
     timeout.call(hf.check_deadline)
     assert hf.deadline() is None
-    until(lambda: timeout._crew.active == 0)
+    until(lambda: timeout._worker_threads.active == 0)
     assert threaded(clock, 7).call(hf.deadline) == 7.0  # nothing of a call stays in its thread
 
 
@@ -193,7 +193,7 @@ async def test_a_coroutine_is_cut_short_where_it_runs(clock):
     clock.advance(1)
     with pytest.raises(hf.DeadlineExceededError):
         await task
-    assert timeout._crew is None
+    assert timeout._worker_threads is None
     assert timeout.snapshot().abandoned == 0
 
 
@@ -211,7 +211,7 @@ def test_a_generator_runs_where_it_is_iterated_over(clock):
         yield held.in_flight
 
     assert list(items(False)) == [here, 1]
-    assert timeout._crew is None
+    assert timeout._worker_threads is None
     with pytest.raises(hf.DeadlineExceededError):
         next(items(True))
     assert held.in_flight == 0
@@ -226,7 +226,7 @@ def test_a_block_stays_in_its_thread(clock):
         clock.advance(2)
     permit = hf.Pipeline("p", timeout).acquire()
     permit.success()
-    assert timeout._crew is None
+    assert timeout._worker_threads is None
 
 
 def test_a_coroutine_that_a_plain_function_gives_is_refused_and_nothing_is_held(clock):

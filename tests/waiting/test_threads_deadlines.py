@@ -8,7 +8,7 @@ import pytest
 
 import holdfast as hf
 from tests.policies.calls import OutageError
-from tests.waiting.left_behind import Held, begin, crew_threads, house, leave_behind, threaded
+from tests.waiting.left_behind import Held, begin, house, leave_behind, threaded, worker_threads
 from tests.waiting.parties import Party, until
 
 
@@ -121,11 +121,11 @@ def test_a_call_that_gets_no_thread_in_time_never_runs(clock, held):  # trap 52
         leave_behind(timeout, held, clock)
     ran: list[int] = []
     party = Party(timeout.call, ran.append, 1)
-    until(lambda: timeout._crew.queued == 1)
+    until(lambda: timeout._worker_threads.queued == 1)
     clock.advance(1)
     with pytest.raises(hf.DeadlineExceededError):
         party.result()
-    assert timeout._crew.queued == 0
+    assert timeout._worker_threads.queued == 0
     held.go.set()
     until(lambda: timeout.snapshot().running == 0)
     assert timeout.call(len, "ok") == 2
@@ -138,7 +138,7 @@ def test_a_call_that_waited_for_a_thread_runs_once_one_is_free(clock, held):
     timeout = threaded(clock, workers=1)
     leave_behind(timeout, held, clock)
     party = Party(timeout.call, len, "ok")
-    until(lambda: timeout._crew.queued == 1)
+    until(lambda: timeout._worker_threads.queued == 1)
     held.go.set()
     assert party.result() == 2
 
@@ -147,11 +147,11 @@ def test_there_are_no_more_threads_than_workers(clock, held):
     timeout = threaded(clock, workers=3, name="three")
     parties = [begin(timeout, held) for _ in range(3)]
     parties += [Party(timeout.call, held) for _ in range(5)]
-    until(lambda: timeout._crew.queued == 5)
-    assert len(crew_threads("three")) == 3
+    until(lambda: timeout._worker_threads.queued == 5)
+    assert len(worker_threads("three")) == 3
     held.go.set()
     assert [party.result() for party in parties] == ["done"] * 8
-    assert len(crew_threads("three")) == 3
+    assert len(worker_threads("three")) == 3
 
 
 def test_threads_are_used_again(clock):

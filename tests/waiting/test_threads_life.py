@@ -12,7 +12,7 @@ import pytest
 import holdfast as hf
 from holdfast.waiting.daemons import DaemonThreads
 from tests.apart import run_apart
-from tests.waiting.left_behind import Held, begin, crew_threads, leave_behind, threaded
+from tests.waiting.left_behind import Held, begin, leave_behind, threaded, worker_threads
 from tests.waiting.parties import LIMIT, Party, until
 
 
@@ -36,7 +36,7 @@ def test_timeouts_one_after_another_leave_no_thread_behind(clock):
             held.go.set()
         until(lambda: timeout.snapshot().running == 0)
     assert timeout.snapshot().abandoned == 40
-    assert len(crew_threads("leaky")) <= 4
+    assert len(worker_threads("leaky")) <= 4
 
 
 def test_timeouts_of_work_that_hangs_leave_no_more_threads_than_workers(clock, held):  # D-CB-4
@@ -44,13 +44,13 @@ def test_timeouts_of_work_that_hangs_leave_no_more_threads_than_workers(clock, h
     for _ in range(4):
         leave_behind(timeout, held, clock)
     parties = [Party(timeout.call, held) for _ in range(40)]
-    until(lambda: timeout._crew.queued == 40)
+    until(lambda: timeout._worker_threads.queued == 40)
     clock.advance(1)
     for party in parties:
         with pytest.raises(hf.DeadlineExceededError):
             party.result()
-    assert len(crew_threads("hung")) == 4
-    assert timeout._crew.queued == 0
+    assert len(worker_threads("hung")) == 4
+    assert timeout._worker_threads.queued == 0
     shown = timeout.snapshot()
     assert (shown.expired, shown.abandoned, shown.running) == (44, 4, 4)
     assert not clock._callbacks  # D-CB-5: nor a timer
@@ -58,8 +58,8 @@ def test_timeouts_of_work_that_hangs_leave_no_more_threads_than_workers(clock, h
 
 def test_no_thread_is_started_before_the_first_call(clock):
     timeout = threaded(clock, name="idle")
-    assert timeout._crew is None
-    assert not crew_threads("idle")
+    assert timeout._worker_threads is None
+    assert not worker_threads("idle")
 
 
 # ---- a policy that is dropped ----
@@ -99,7 +99,7 @@ def test_dropped_its_threads_end(clock, held):
     held.go.set()
     for party in parties:
         party.result()
-    threads = crew_threads("dropped")
+    threads = worker_threads("dropped")
     assert len(threads) == 3
     del timeout, parties, party
     gc.collect()
@@ -111,7 +111,7 @@ def test_dropped_its_threads_end(clock, held):
 def test_dropped_while_work_goes_on_they_end_after_it(clock, held):
     timeout = threaded(clock, name="going")
     leave_behind(timeout, held, clock)
-    (thread,) = crew_threads("going")
+    (thread,) = worker_threads("going")
     gone = weakref.ref(timeout)
     del timeout
     gc.collect()
@@ -151,7 +151,7 @@ def test_daemons_end_when_they_are_told_to_and_have_done_what_they_had():
         threads.submit(lambda n=n: done.append(n))
     threads.shutdown(wait=True)
     assert sorted(done) == list(range(50))
-    assert not crew_threads("daemons-end")
+    assert not worker_threads("daemons-end")
 
 
 # ---- all at once ----
@@ -213,5 +213,5 @@ def test_whatever_the_threads_do_every_work_ends_and_every_place_comes_home(seed
     assert shown.in_flight == 0
     assert shown.admitted == shown.succeeded + shown.failed + shown.ignored + shown.abandoned
     for timeout in (first, second):
-        assert timeout._crew.queued == timeout._crew.active == 0
+        assert timeout._worker_threads.queued == timeout._worker_threads.active == 0
     until(lambda: not clock._callbacks)

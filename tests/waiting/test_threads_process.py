@@ -95,10 +95,10 @@ def test_an_interrupt_before_there_is_a_thread_takes_the_call_back():
     first = Party(timeout.call, work)
     begun.wait()
     ran = []
-    party = ctrl_c.when(lambda: timeout._crew.queued)
+    party = ctrl_c.when(lambda: timeout._worker_threads.queued)
     print(call(lambda: ran.append(1)))
     party.result()
-    print(timeout.snapshot().abandoned, timeout._crew.queued, bulkhead.in_flight)
+    print(timeout.snapshot().abandoned, timeout._worker_threads.queued, bulkhead.in_flight)
     go.set()
     first.result()
     timeout.call(len, "ok")
@@ -143,7 +143,7 @@ def test_interrupts_at_any_moment_leave_nothing_that_is_not_counted():
                 interrupted += 1
         ends.set()
         sender.join()
-        until(lambda: timeout._crew.active == 0 and timeout._crew.queued == 0)
+        until(lambda: timeout._worker_threads.active == 0 and timeout._worker_threads.queued == 0)
         until(lambda: timeout.snapshot().running == 0)
         print(bulkhead.in_flight, timeout.snapshot().running)
         """
@@ -183,13 +183,13 @@ def test_a_forked_child_has_threads_of_its_own_and_no_works():
     assert out == "fine\n"
 
 
-def test_a_fork_while_another_thread_makes_a_crew_blocks_nobody():
+def test_a_fork_while_another_thread_makes_worker_threads_blocks_nobody():
     out = run_apart("""
         import os, warnings
         warnings.simplefilter("ignore", DeprecationWarning)
         import holdfast as hf
         from holdfast.waiting import left_behind as threads
-        threads._crews.acquire()  # as another thread may have
+        threads._making.acquire()  # as another thread may have
         pid = os.fork()
         if pid == 0:
             assert hf.Timeout(30, thread=True).call(len, "ok") == 2

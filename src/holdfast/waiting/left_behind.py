@@ -62,13 +62,13 @@ if TYPE_CHECKING:
         def name(self) -> str | None: ...
 
         _kernel: Kernel
-        _crew: WorkerThreads | None
+        _worker_threads: WorkerThreads | None
         _workers: int
 
 
 __all__ = ["Work", "run_in_thread"]
 
-_crews = RLock()  # held while a timeout gets its threads; re-entrant, as a finaliser may need some
+_making = RLock()  # held while a timeout gets its threads; re-entrant, as a finaliser may need some
 _here = local()  # .left: what the work of this thread has left behind in other threads
 
 
@@ -96,14 +96,14 @@ def run_in_thread(
     mind_loop(policy)
     owner: Any = deadline[0]  # perhaps a timeout around this one
     work = Work(policy, deadline, rest, fn, args, kwargs)
-    crew = _crew_of(policy)
+    threads = _threads_of(policy)
     try:
-        if not crew.give(work):
+        if not threads.give(work):
             raise RuntimeError(f"{policy!r} accepts no more calls")
         work.waiter.park_until(owner._clock, deadline[1])
     finally:  # interrupted, it leaves as much behind
         left = work.let_go()
-        crew.take_back(work)
+        threads.take_back(work)
         works.extend(left)
         _add_here(left)
     if not work.ended:
@@ -234,18 +234,18 @@ def _add_here(left: list[Work]) -> None:
         mine.extend(left)
 
 
-def _crew_of(policy: Timeout) -> WorkerThreads:
-    crew: WorkerThreads | None = policy._crew
-    if crew is None:
+def _threads_of(policy: Timeout) -> WorkerThreads:
+    threads: WorkerThreads | None = policy._worker_threads
+    if threads is None:
         name = policy.name or "timeout"
         made = WorkerThreads(
             name, policy._workers, DaemonThreads(f"holdfast-{name}", policy._workers)
         )
-        with _crews:
-            crew = policy._crew
-            if crew is None:  # nobody was faster
-                crew = policy._crew = made
-    return crew
+        with _making:
+            threads = policy._worker_threads
+            if threads is None:  # nobody was faster
+                threads = policy._worker_threads = made
+    return threads
 
 
 def _nothing() -> None:
@@ -254,8 +254,8 @@ def _nothing() -> None:
 
 def _after_fork() -> None:
     """In a forked child: have a lock nobody holds."""
-    global _crews  # noqa: PLW0603 - a lock that another thread held cannot be freed
-    _crews = RLock()
+    global _making  # noqa: PLW0603 - a lock that another thread held cannot be freed
+    _making = RLock()
 
 
 call_in_child(_after_fork)

@@ -141,11 +141,11 @@ class WorkerThreads:
             self._executor.shutdown(wait=False)
 
     def is_here(self) -> bool:
-        """Return whether the calling thread is one of the crew, at a task or telling of it."""
+        """Return whether the calling thread is one of these, at a task or telling of it."""
         return get_ident() in self._threads
 
     def wait(self, clock: Clock, timeout_ns: int | None) -> bool:
-        """Wait until every task has run, and if so for the threads of a stopped crew to end.
+        """Wait until every task has run, and for the threads to end if they were stopped.
 
         Returns:
             False: after ``timeout_ns`` on ``clock`` some have not.

@@ -149,7 +149,7 @@ def test_a_stop_waits_no_longer_than_it_is_told(make, job):
     until(lambda: pool._clock._callbacks)
     pool._clock.advance(5)
     assert party.result() is False
-    assert not pool._crew._watchers
+    assert not pool._worker_threads._watchers
     job.open.set()
     assert pool.stop() is True
     assert future.result(0) == "done"
@@ -158,7 +158,7 @@ def test_a_stop_waits_no_longer_than_it_is_told(make, job):
 def test_after_a_stop_the_threads_have_ended():
     pool = PoolBulkhead("jobs", workers=3)
     concurrent.futures.wait([pool.submit(int) for _ in range(9)], LIMIT)
-    threads = list(pool._crew._executor._threads)
+    threads = list(pool._worker_threads._executor._threads)
     assert pool.stop()
     assert not any(thread.is_alive() for thread in threads)
 
@@ -166,11 +166,11 @@ def test_after_a_stop_the_threads_have_ended():
 def test_threads_that_nobody_waits_for_end_when_their_tasks_have_run(job):
     pool = PoolBulkhead("jobs", workers=2)
     occupied(pool, job)
-    threads = list(pool._crew._executor._threads)
+    threads = list(pool._worker_threads._executor._threads)
     pool.stop(wait=False)
     job.open.set()
     until(lambda: not any(thread.is_alive() for thread in threads))
-    assert not pool._crew._threads
+    assert not pool._worker_threads._threads
 
 
 def test_a_task_that_stops_its_own_pool_must_not_wait_for_itself():
@@ -186,7 +186,7 @@ def test_a_task_that_stops_its_own_pool_must_not_wait_for_itself():
 def test_a_pool_that_nobody_keeps_ends_with_its_tasks(job):  # trap 67
     pool = PoolBulkhead("jobs", workers=1)
     future = occupied(pool, job)
-    threads = list(pool._crew._executor._threads)
+    threads = list(pool._worker_threads._executor._threads)
     gone = weakref.ref(pool)
     del pool
     job.open.set()

@@ -51,7 +51,7 @@ def test_as_many_tasks_run_at_once_as_there_are_workers(make):
     pool, together = make(workers=3, max_waiting=10), threading.Barrier(3)
     futures = [pool.submit(together.wait, LIMIT) for _ in range(9)]
     assert sorted(future.result(LIMIT) for future in futures) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    assert len({thread.name for thread in pool._crew._executor._threads}) == 3
+    assert len({thread.name for thread in pool._worker_threads._executor._threads}) == 3
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -207,7 +207,7 @@ def test_a_cancelled_future_gives_its_place_back_at_once_and_its_task_never_runs
         assert pool.submit(ran.append, number).cancel()
     assert pool.snapshot().queued == 0
     assert pool.snapshot().cancelled == 100
-    assert pool._crew._executor._work_queue.qsize() == 0
+    assert pool._worker_threads._executor._work_queue.qsize() == 0
     last = pool.submit(ran.append, "last")
     job.open.set()
     last.result(LIMIT)
@@ -248,7 +248,7 @@ def test_a_future_cancelled_after_a_worker_took_its_task_is_not_run(make, monkey
     begin = concurrent.futures.Future.set_running_or_notify_cancel
 
     def cancel_and_begin(future: concurrent.futures.Future[object]) -> bool:
-        if pool._crew.is_here():  # not a future of the executor below
+        if pool._worker_threads.is_here():  # not a future of the executor below
             assert future.cancel()
         return begin(future)
 

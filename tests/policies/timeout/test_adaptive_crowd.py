@@ -52,7 +52,7 @@ def test_work_left_behind_in_a_thread_is_a_sample_of_the_timeout():  # D-TO-1
     timeout = adaptive(clock, thread=True)
     go = threading.Event()
     party = Party(timeout.call, go.wait)
-    until(lambda: timeout._crew is not None and timeout._crew.active)
+    until(lambda: timeout._worker_threads is not None and timeout._worker_threads.active)
     clock.advance(1.0)
     with pytest.raises(hf.DeadlineExceededError):
         party.result()

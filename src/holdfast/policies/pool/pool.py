@@ -81,13 +81,13 @@ class PoolBulkhead(Policy):
 
     __slots__ = (
         "_before_reset",
-        "_crew",
         "_kernel",
         "_lock",
         "_max_wait_ns",
         "_room",
         "_tally",
         "_waits",
+        "_worker_threads",
     )
 
     kind = "pool_bulkhead"
@@ -120,7 +120,7 @@ class PoolBulkhead(Policy):
         problems.done()
         self._kernel = Kernel(workers + waiting, MAX_SUBMITTERS)
         self._room = WaitingRoom(self._kernel)
-        self._crew = WorkerThreads(name, workers)
+        self._worker_threads = WorkerThreads(name, workers)
         self._lock = RLock()
         self._tally = (0, 0)  # tasks that raised, and nanoseconds all of them ran
         self._before_reset: tuple[int, ...] | None = None
@@ -157,7 +157,7 @@ class PoolBulkhead(Policy):
 
         settle()
         require_callable("fn", fn)
-        if self._crew.stopped:
+        if self._worker_threads.stopped:
             raise PoolStoppedError(f"{self!r} is stopped and accepts no more tasks")
         future: Future[T] = PoolFuture(self)
         task = _Task(self, future, fn, args, kwargs)
@@ -165,7 +165,7 @@ class PoolBulkhead(Policy):
         future.add_done_callback(partial(_settle_cancelled, ref(task)))
         try:
             self._take_place(task)
-            if not self._crew.give(task):
+            if not self._worker_threads.give(task):
                 raise PoolStoppedError(f"{self!r} was stopped before it accepted the task")
         except BaseException:
             future.cancel()
@@ -193,13 +193,13 @@ class PoolBulkhead(Policy):
         problems.flag("wait", wait)
         timeout_ns = problems.wait("timeout", timeout)
         problems.done()
-        if wait and self._crew.is_here():
+        if wait and self._worker_threads.is_here():
             raise RuntimeError(f"a task of {self!r} cannot wait for itself: use stop(wait=False)")
-        self._crew.stop()
+        self._worker_threads.stop()
         self._room.resize(ALL_PLACES)  # who waits comes in, finds the pool stopped, and goes
-        if wait and (self._crew.active or self._crew.queued):
+        if wait and (self._worker_threads.active or self._worker_threads.queued):
             mind_loop(self)
-        return self._crew.wait(self._clock, timeout_ns if wait else 0)
+        return self._worker_threads.wait(self._clock, timeout_ns if wait else 0)
 
     def _take_place(self, task: _Task) -> None:
         """Enter, waiting for a place if need be, or raise."""
@@ -232,18 +232,18 @@ class PoolBulkhead(Policy):
     @property
     def stopped(self) -> bool:
         """Whether it accepts no more tasks."""
-        return self._crew.stopped
+        return self._worker_threads.stopped
 
     def snapshot(self) -> PoolBulkheadSnapshot:
         """Return the current occupation and counts."""
         from holdfast.policies.pool.snapshot import PoolBulkheadSnapshot
 
-        crew, workers = self._crew, self._setting("workers")
+        threads, workers = self._worker_threads, self._setting("workers")
         queue_capacity = self._setting("max_waiting")
         accepted, completed, cancelled, rejected, _, timed_out, _, _, observed, failed, busy_ns = (
             self._since_reset()
         )
-        active, queued = crew.active, crew.queued
+        active, queued = threads.active, threads.queued
         return PoolBulkheadSnapshot(
             name=self.name,
             workers=workers,
@@ -262,11 +262,11 @@ class PoolBulkhead(Policy):
             timed_out=timed_out,
             observed=observed,
             average_execution_time=busy_ns / completed / 1e9 if completed else None,
-            stopped=crew.stopped,
+            stopped=threads.stopped,
         )
 
     def _figured(self) -> tuple[Part, ...]:
-        return ((POOL, self._kernel, self._crew.workers), (POOL_WAIT, self._waits, 0))
+        return ((POOL, self._kernel, self._worker_threads.workers), (POOL_WAIT, self._waits, 0))
 
     def reset(self) -> None:
         """Set the counts in snapshots to zero. Tasks are not affected."""
@@ -302,17 +302,17 @@ class PoolBulkhead(Policy):
             if task.has_place():
                 task.answers.extend(starmap(self._kernel.undo, _ONCE))
         self._room.admit()
-        return self._crew.take_back(task)
+        return self._worker_threads.take_back(task)
 
     def _after_fork(self) -> None:
         """In a forked child: the threads and their tasks are the parent's."""
         super()._after_fork()
-        stopped = self._crew.stopped
+        stopped = self._worker_threads.stopped
         self._lock = RLock()
         self._room.after_fork()
-        self._crew = WorkerThreads(self.name, self._crew.workers)
+        self._worker_threads = WorkerThreads(self.name, self._worker_threads.workers)
         if stopped:
-            self._crew.stop()
+            self._worker_threads.stop()
 
 
 class _Task:

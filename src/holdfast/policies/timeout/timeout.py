@@ -70,7 +70,7 @@ class Timeout(Policy):
     2
     """
 
-    __slots__ = ("_crew", "_kernel", "_workers")
+    __slots__ = ("_kernel", "_worker_threads", "_workers")
 
     kind = "timeout"
 
@@ -115,7 +115,7 @@ class Timeout(Policy):
         problems.done()
         self._kernel = Kernel(duration_ns)
         self._bind("timeout", (self._kernel,), clock, name, NATIVE_MODES[mode], Rejected)
-        self._crew: Any = None  # threads, once one is needed
+        self._worker_threads: Any = None  # threads, once one is needed
         return {
             "duration": duration,
             "thread": thread,
@@ -205,4 +205,4 @@ class Timeout(Policy):
 
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._crew = None  # the threads are the parent's
+        self._worker_threads = None  # the threads are the parent's
