@@ -79,6 +79,25 @@ class Line:
     _cells: Sequence[Any]
     _clears: int
 
+    if TYPE_CHECKING:  # each subclass has its own
+
+        def reserve(self, n: int, longest_ns: int) -> int:
+            """Book ``n`` tokens; return the nanoseconds until they are due, or -1: too long."""
+
+        def _line_up(self, turn: Turn, longest_ns: int) -> None: ...
+
+        def _serve(self, now_ns: int) -> None:
+            """Give tokens to all whose turn it is; see that the first of the others wakes."""
+
+        def _forget(self, turn: Turn) -> None: ...
+
+        def _give_back(self, turn: Turn) -> None:
+            """Return the tokens that were booked, or taken, for a turn."""
+
+        def _resize(self, apply: Callable[[int], object]) -> None: ...
+
+        def _clear(self) -> None: ...
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._clears = 0
@@ -130,10 +149,6 @@ class Line:
         except BaseException:
             self._abandon(turn)
             raise
-
-    def reserve(self, n: int, longest_ns: int) -> int:
-        """Book ``n`` tokens; return the nanoseconds until they are due, or -1: too long."""
-        raise NotImplementedError
 
     def resize(self, apply: Callable[[int], object]) -> None:
         """Have ``apply(now_ns)`` change the rate, and tell all who wait what it means to them."""
@@ -244,7 +259,7 @@ class Line:
         if turn.state == WAITS:
             turn.waiter = type(turn.waiter)()  # type: ignore[misc]
 
-    # ---- what differs ----
+    # ---- what a subclass may change ----
 
     def _sleeps_until_ns(self, turn: Turn) -> int:
         """When somebody who waits is to look again, if nobody wakes him."""
@@ -252,23 +267,3 @@ class Line:
 
     def _mend(self) -> None:
         """Tell those who wait of a change; done again if that was interrupted."""
-
-    def _line_up(self, turn: Turn, longest_ns: int) -> None:
-        raise NotImplementedError
-
-    def _serve(self, now_ns: int) -> None:
-        """Give tokens to all who have their turn, and see that the first of the others wakes."""
-        raise NotImplementedError
-
-    def _forget(self, turn: Turn) -> None:
-        raise NotImplementedError
-
-    def _give_back(self, turn: Turn) -> None:
-        """Return the tokens that were booked, or taken, for a turn."""
-        raise NotImplementedError
-
-    def _resize(self, apply: Callable[[int], object]) -> None:
-        raise NotImplementedError
-
-    def _clear(self) -> None:
-        raise NotImplementedError
