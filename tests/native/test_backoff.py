@@ -167,11 +167,3 @@ def test_a_failure_rate_follows_the_mean(attempts: list[bool]) -> None:  # RT-24
         assert rate.get() == stored.rate
         assert rate.get() == pytest.approx(mean.rate, abs=1e-6)
         assert 0 <= rate.get() <= 1
-
-
-def test_a_failure_rate_comes_to_rest_at_one_and_at_nothing() -> None:
-    rate = FailureRate()
-    for failed, rest in ((True, 1.0), (False, 0.0)):
-        for _ in range(1000):
-            rate.record(failed)
-        assert rate.get() == rest

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -143,82 +143,3 @@ TestPatientTokenBucket = PatientTokenBucketMachine.TestCase
 TestPatientTokenBucket.settings = settings.get_profile("machines")
 TestSkewedTokenBucket = SkewedTokenBucketMachine.TestCase
 TestSkewedTokenBucket.settings = settings.get_profile("machines")
-
-
-@given(
-    rate=rates,
-    steps=st.lists(st.tuples(st.integers(1, 4), st.fractions(0, 3)), min_size=1, max_size=40),
-)
-def test_a_take_is_allowed_exactly_when_every_span_that_it_ends_stays_within_burst_and_rate(
-    rate: tuple[int, int, int], steps: list[tuple[int, Fraction]]
-) -> None:  # RL-01, RL-06, trap 36, trap 39
-    num, den, burst = rate
-    bucket = TokenBucket(num, den, burst, 0)
-    now_ns = 0
-    granted: list[tuple[int, int]] = []
-    for n, tokens in steps:
-        now_ns += int(tokens * den / num)
-        total, fits = n, n <= burst
-        for at_ns, m in reversed(granted):
-            total += m
-            fits = fits and total <= burst + Fraction((now_ns - at_ns) * num, den)
-        assert bucket.try_take(n, now_ns) == fits
-        if fits:
-            granted.append((now_ns, n))
-
-
-@pytest.mark.parametrize("rate", [r for r in RATES if r[1] >= SECOND], ids=str)
-def test_polling_loses_no_fraction_of_a_token(rate: tuple[int, int, int]) -> None:  # trap 39
-    num, den, burst = rate
-    bucket = TokenBucket(num, den, burst, 0)
-    step_ns, steps = max(1, den // num // 4), 3_000
-    granted = sum(bucket.try_take(1, i * step_ns) for i in range(steps))
-    assert granted == burst + (steps - 1) * step_ns * num // den
-
-
-@given(rate=rates, n=st.integers(1, 5), start_ns=st.integers(0, DAY))
-def test_after_the_wait_the_tokens_are_there_and_a_nanosecond_earlier_they_are_not(
-    rate: tuple[int, int, int], n: int, start_ns: int
-) -> None:  # trap 40
-    bucket = TokenBucket(*rate, 0)
-    n = min(n, rate[2])
-    while bucket.try_take(1, start_ns):
-        pass
-    wait_ns = bucket.wait_ns(n, start_ns)
-    assert wait_ns is not None
-    assert bucket.available(start_ns + wait_ns) >= n
-    assert bucket.available(start_ns + wait_ns - 1) < n
-
-
-def test_reservations_queue_up_until_none_would_ever_come_and_never_wrap() -> None:  # trap 38
-    bucket = TokenBucket(200_000, SECOND, 10**9, 0)
-    waits: list[int] = []
-    while (wait_ns := bucket.reserve(10**9, 0)) is not None:
-        waits.append(wait_ns)
-    assert waits == [i * 5_000 * SECOND for i in range(len(waits))]
-    assert waits[-1] > 3 * HOUR
-    assert bucket.try_take(1, 0) is False
-    assert bucket.wait_ns(10**9, 0) is None
-
-
-def test_time_that_steps_back_by_a_day_costs_an_hour_and_a_quarter_at_most() -> None:  # trap 20
-    bucket = TokenBucket(1, SECOND, 1, 0)
-    assert bucket.try_take(1, DAY)
-    wait_ns = bucket.wait_ns(1, 0)
-    assert wait_ns is not None
-    assert wait_ns <= 75 * MINUTE
-
-
-def test_a_larger_burst_brings_no_tokens_with_it() -> None:
-    bucket = TokenBucket(1, SECOND, 2, 0)
-    assert bucket.try_take(2, 0)
-    bucket.resize(1, SECOND, 1000, 0)
-    assert bucket.available(0) == 0
-    assert bucket.available(SECOND) == 1
-
-
-def test_debt_stays_debt_when_the_rate_changes() -> None:  # trap 37
-    bucket = TokenBucket(1, SECOND, 1, 0)
-    assert [bucket.reserve(1, 0) for _ in range(4)] == [0, SECOND, 2 * SECOND, 3 * SECOND]
-    bucket.resize(10, SECOND, 1, 0)
-    assert bucket.wait_ns(1, 0) == 4 * SECOND // 10

@@ -114,31 +114,6 @@ def test_whatever_the_settings_never_more_is_issued_than_was_given(
         assert budget.counters()[0] <= given
 
 
-def test_a_balance_is_counted_in_thousandths_with_the_usual_settings() -> None:
-    assert Budget(200_000, 10 * MILLION, 100, 0).unit() == 1000
-    assert Budget(0, 1, 1, 0).unit() == 1000
-    assert Budget(10**9, 10**15, 10**9, 0).unit() == 1
-
-
-def test_fractions_of_every_success_add_up() -> None:  # trap 39: a share cut to nothing
-    budget = Budget(1, 0, 1, 0)  # a millionth of a token: far less than a thousandth
-    assert budget.withdraw(0)
-    for _ in range(MILLION - 1):
-        budget.deposit()
-    assert not budget.withdraw(0)
-    budget.deposit()
-    assert budget.withdraw(0)
-
-
-def test_no_idle_time_is_too_long() -> None:  # trap 44: never refills
-    for rate in (1, MILLION, 10 * MILLION, 10**15):
-        budget = Budget(10**9, rate, 3, -(2**63))
-        assert [budget.withdraw(-(2**63)) for _ in range(4)] == [True, True, True, False]
-        for now_ns in (0, MOST):
-            assert budget.balance(now_ns) == 3.0
-        assert [budget.withdraw(MOST) for _ in range(4)] == [True, True, True, False]
-
-
 def test_what_a_budget_holds_is_told_before_it_is_used() -> None:
     budget = Budget(200_000, 0, 7, 0)
     assert budget.balance(0) == 7.0

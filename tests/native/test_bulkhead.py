@@ -87,10 +87,3 @@ class BulkheadMachine(RuleBasedStateMachine):
 
 TestBulkhead = BulkheadMachine.TestCase
 TestBulkhead.settings = settings.get_profile("machines")
-
-
-def test_the_greatest_limit_fits_its_field() -> None:
-    bulkhead = Bulkhead(2**21 - 1, 2**21 - 1)
-    assert bulkhead.limit() == bulkhead.max_waiting() == 2**21 - 1
-    assert bulkhead.try_enter()
-    assert (bulkhead.in_flight(), bulkhead.waiting()) == (1, 0)

@@ -55,25 +55,3 @@ def test_it_draws_the_numbers_of_splitmix64(seed: int) -> None:
 @given(seeds)
 def test_a_unit_is_the_upper_53_bits_of_a_draw(seed: int) -> None:
     assert Random(seed).unit() == (next(splitmix64(seed)) >> 11) / 2**53
-
-
-@given(seeds, st.one_of(st.integers(1, 10), st.integers(1, 2**64 - 1)))
-def test_below_is_below(seed: int, n: int) -> None:
-    random = Random(seed)
-    assert all(0 <= random.below(n) < n for _ in range(20))
-
-
-def test_below_gives_each_number_its_share() -> None:
-    random = Random(1)
-    counts = [0, 0, 0]
-    for _ in range(30_000):
-        counts[random.below(3)] += 1
-    assert all(9_500 < count < 10_500 for count in counts)
-
-
-@given(seeds)
-def test_seeding_again_starts_again(seed: int) -> None:  # trap 58: a forked child reseeds
-    random = Random(0)
-    random.next()
-    random.seed(seed)
-    assert random.next() == Random(seed).next()

@@ -1,7 +1,7 @@
 """The sliding limit kernel through its binding, against its model and against its promise."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -84,26 +84,3 @@ class SlidingWindowMachine(RuleBasedStateMachine):
 
 TestSlidingWindow = SlidingWindowMachine.TestCase
 TestSlidingWindow.settings = settings.get_profile("machines")
-
-
-@given(
-    limit=st.integers(1, 8),
-    per_ns=spans,
-    steps=st.lists(st.tuples(st.integers(1, 3), st.floats(0, 0.6)), max_size=60),
-)
-def test_no_span_holds_more_than_the_limit_and_none_is_refused_that_eleven_tenths_would_hold(
-    limit: int, per_ns: int, steps: list[tuple[int, float]]
-) -> None:  # RL-01, trap 24, trap 36
-    window = SlidingWindow(limit, per_ns)
-    eleven_slices_ns = 11 * -(-per_ns // 10)
-    now_ns = 0
-    granted: list[tuple[int, int]] = []
-    for n, spans in steps:
-        now_ns += int(spans * per_ns)
-        in_span = sum(m for at_ns, m in granted if at_ns > now_ns - per_ns)
-        in_sight = sum(m for at_ns, m in granted if at_ns > now_ns - eleven_slices_ns)
-        if window.try_take(n, now_ns):
-            assert in_span + n <= limit
-            granted.append((now_ns, n))
-        else:
-            assert in_sight + n > limit

@@ -133,27 +133,3 @@ class TimeWindowMachine(RuleBasedStateMachine):
 
 TestTimeWindow = TimeWindowMachine.TestCase
 TestTimeWindow.settings = settings.get_profile("machines")
-
-
-def test_a_record_later_than_the_window_takes_nothing_from_the_present() -> None:  # trap 25
-    window = TimeWindow(10, 1)
-    for _ in range(50):
-        window.record(0, 99, FAILURE, slow=True)
-    for late_by in (10, 20, 99):  # in the same place of the ring, or not
-        window.record(0, 99 - late_by, SUCCESS, slow=False)
-    assert window.read(0, 99) == (50, 50, 50, 0)
-
-
-def test_a_burst_ends_with_the_last_slice_that_saw_it() -> None:  # trap 24, trap 26
-    window = TimeWindow(10, 100)
-    window.record(0, 0, FAILURE, slow=False)
-    window.record(0, 99, FAILURE, slow=True)
-    assert window.read(0, 999) == (2, 2, 1, 0)
-    assert window.read(0, 1000) == (0, 0, 0, 0)
-
-
-def test_a_window_of_one_call_knows_the_last_one() -> None:  # trap 24
-    window = CountWindow(1)
-    for outcome in (FAILURE, SUCCESS, FAILURE):
-        window.record(0, outcome, slow=False)
-        assert window.read(0) == (1, outcome == FAILURE, 0, 0)
