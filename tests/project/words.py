@@ -116,6 +116,10 @@ PUBLIC_MODULES = (
     "holdfast.errors",
     "holdfast.events",
     "holdfast.mode",
+    *(
+        f"holdfast.policies.{policy}.snapshot"
+        for policy in ("breaker", "bulkhead", "fallback", "limiter", "pool", "retry", "timeout")
+    ),
     "holdfast.telemetry.prometheus",
     "holdfast.testing",
 )

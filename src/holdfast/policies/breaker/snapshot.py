@@ -13,7 +13,7 @@ __all__ = ["CircuitBreakerSnapshot", "LatencySnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class LatencySnapshot:
-    """Durations of calls, in seconds; quantiles within 2 %, None before the first call."""
+    """Quantiles of the durations of calls, in seconds, within 2 %; None before the first call."""
 
     count: int
     total: float
@@ -24,20 +24,22 @@ class LatencySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreakerSnapshot:
-    """A circuit breaker at one moment (CB-23, CB-24).
+    """The state and counts of a circuit breaker at one moment.
 
     Attributes:
-        requests: Calls that asked to pass: admitted or rejected.
-        admitted: Calls that passed; each is settled as one of succeeded, failed, ignored or
-            abandoned, or is in flight.
+        requests: Admitted and rejected calls.
+        admitted: Admitted calls. Each is in flight, or settled as succeeded, failed, ignored or
+            abandoned.
         success_rate: Successes among successes and failures; 1.0 before the first.
-        late: Results that came after their generation; part of succeeded, failed or ignored.
-        observed: Calls, of those admitted, that would have been rejected (mode "observe").
-        window: (calls, failures, slow, ignored) in the window; None without one.
-        state_changes: Transitions and overrides so far, by (from, to).
-        last_failure, last_success: Seconds on the policy's clock, of the last one that was timed;
-            None before it. A failure is timed always, a success where the breaker reads the clock
-            anyway: as a probe, or with a rate, ``slow_call_duration`` or ``latency``.
+        late: Results that arrived after their generation; included in succeeded, failed or
+            ignored.
+        observed: Admitted calls that would have been rejected (mode "observe").
+        window: (calls, failures, slow, ignored) in the window; None without a window.
+        state_changes: The number of transitions and overrides, by (from, to).
+        last_failure, last_success: The time of the last failure or success with a known time, in
+            seconds on the policy's clock; None before it. The time of a failure is always known.
+            The time of a success is known for probes, and for breakers with a rate,
+            ``slow_call_duration`` or ``latency``.
     """
 
     name: str

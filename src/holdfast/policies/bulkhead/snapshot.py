@@ -9,19 +9,20 @@ __all__ = ["BulkheadSnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class BulkheadSnapshot:
-    """A bulkhead at one moment (BH-07).
+    """The occupation and counts of a bulkhead at one moment.
 
     Attributes:
-        active, capacity, utilization: Calls inside, how many may be, and their share.
-        queued, queue_capacity, queue_utilization: Calls that wait, how many may, and their
-            share; 0.0 where nobody may (D-BH-3).
-        available: Places free.
-        admitted, completed, rejected, timed_out: Calls since ``reset``; admitted less completed
-            less undone are inside. Undone: refused further in, so they never ran.
+        active, capacity, utilization: Running calls, the number of slots, and their ratio.
+        queued, queue_capacity, queue_utilization: Waiting calls, how many may wait, and the
+            ratio; 0.0 if no call may wait.
+        available: Free slots.
+        admitted, completed, rejected, timed_out: Calls since ``reset``. Running calls are
+            admitted less completed less undone.
+        undone: Calls that an inner policy refused, so they never ran.
         waited: Admitted calls that came from the queue.
-        over_released: Places given back that were never taken (BH-06).
-        observed: Calls, of those admitted, that would have been rejected (mode "observe").
-        average_execution_time: Seconds inside, of completed calls; None before the first.
+        over_released: Calls of ``leave`` without a slot.
+        observed: Admitted calls that would have been rejected (mode "observe").
+        average_execution_time: Average seconds that completed calls ran; None before the first.
     """
 
     name: str

@@ -9,12 +9,12 @@ __all__ = ["FallbackSnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class FallbackSnapshot:
-    """A fallback at one moment.
+    """The counts of a fallback at one moment.
 
     Attributes:
-        passed: Calls whose own result or exception went through.
-        used, failed: Calls that something stood in for, and those for which that raised.
-        observed: Calls that something would have stood in for (mode "observe").
+        passed: Calls that returned their own result or exception.
+        used, failed: Calls whose error was replaced, and calls for which the replacement raised.
+        observed: Calls whose error would have been replaced (mode "observe").
     """
 
     name: str | None

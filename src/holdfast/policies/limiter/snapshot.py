@@ -9,15 +9,15 @@ __all__ = ["LimiterStats", "RateLimiterSnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class RateLimiterSnapshot:
-    """A rate limiter at one moment (RL-07).
+    """The rate and counts of a rate limiter at one moment.
 
     Attributes:
-        rate: Tokens per second of the scarcest limit.
-        burst: Tokens it holds at most.
-        available: Whole tokens there are now.
-        allowed, rejected: Calls; those that waited and got their tokens are allowed.
-        observed: Calls that ran although they would have been rejected (mode "observe"); beside
-            those allowed.
+        rate: Tokens per second of the strictest limit.
+        burst: The largest number of tokens.
+        available: Whole tokens that are available now.
+        allowed, rejected: Calls. A call that waited and got its tokens is allowed.
+        observed: Calls that ran although they would have been rejected (mode "observe"); not
+            included in allowed.
     """
 
     name: str
@@ -31,11 +31,11 @@ class RateLimiterSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class LimiterStats:
-    """What a limiter has left.
+    """The available tokens of a limiter.
 
     Attributes:
-        remaining: Whole tokens there are now.
-        reset_after: Seconds until all of them are back, if nobody takes any.
+        remaining: Whole tokens that are available now.
+        reset_after: Seconds until the limiter is full, if no more tokens are taken.
     """
 
     remaining: int

@@ -9,21 +9,21 @@ __all__ = ["PoolBulkheadSnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class PoolBulkheadSnapshot:
-    """A pool at one moment (BH-07).
+    """The occupation and counts of a pool at one moment.
 
     Attributes:
-        workers, active, utilization: Threads it may have, tasks that run, and their share.
-        queued, queue_capacity, queue_utilization: Tasks that wait for a thread, how many may,
-            and their share; 0.0 where none may (D-BH-3).
-        capacity: Tasks it takes at once, running and waiting.
+        workers, active, utilization: The number of threads, running tasks, and their ratio.
+        queued, queue_capacity, queue_utilization: Waiting tasks, how many may wait, and the
+            ratio; 0.0 if no task may wait.
+        capacity: Tasks that the pool accepts at the same time, running and waiting.
         submitting: Threads that wait in ``submit`` for a place.
-        accepted: Tasks since ``reset``; each is completed, cancelled, running or queued.
-        completed, failed: Tasks that have run, and those of them that raised.
-        cancelled: Tasks given up before they began.
-        rejected, timed_out: Tasks refused at once, and after ``max_wait``.
-        observed: Tasks taken although they would have been rejected (mode "observe").
-        average_execution_time: Seconds that completed tasks ran; None before the first.
-        stopped: Whether it accepts no more tasks.
+        accepted: Tasks since ``reset``. Each is completed, cancelled, running or queued.
+        completed, failed: Tasks that have run, and those among them that raised.
+        cancelled: Tasks that were cancelled before they started.
+        rejected, timed_out: Tasks rejected immediately, and after ``max_wait``.
+        observed: Accepted tasks that would have been rejected (mode "observe").
+        average_execution_time: Average seconds that completed tasks ran; None before the first.
+        stopped: Whether the pool accepts no more tasks.
     """
 
     name: str

@@ -13,15 +13,15 @@ __all__ = ["RetryBudgetSnapshot", "RetrySnapshot", "RetryState"]
 
 @dataclass(frozen=True, slots=True)
 class RetryBudgetSnapshot:
-    """A retry budget at one moment.
+    """The tokens and counts of a retry budget at one moment.
 
     Attributes:
-        ratio, min_per_second, burst: As it was made.
-        balance: Tokens there are.
-        withdrawn: Retries that took a token; less given_back, retries made.
-        refused: Retries not made for want of a token.
+        ratio, min_per_second, burst: The settings.
+        balance: Available tokens.
+        withdrawn: Retries that took a token. Withdrawn less given_back are the retries made.
+        refused: Retries that were not made because no token was available.
         given_back: Tokens of retries that were not made after all.
-        successes: Calls that gave their share back.
+        successes: Calls that added ``ratio`` tokens.
     """
 
     ratio: float
@@ -36,21 +36,21 @@ class RetryBudgetSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class RetrySnapshot:
-    """A retry at one moment (RT-22).
+    """The counts of a retry policy at one moment.
 
     Attributes:
-        attempts: Attempts of all calls; those of calls in flight are not in it but for retries.
-        succeeded, failed: Calls, by how they ended; failed is the sum of ``gave_up``.
-        recovered: Calls, of those succeeded, that a retry has saved (RT-23).
-        success_rate: Successes among calls that have ended; 1.0 before the first.
-        max_retries: Retries of one call at most.
-        retries: How many first, second … retries there were; the 16th stands for all later ones.
-        gave_up: Calls that failed, by why they were not tried again: "exhausted", "out_of_time",
-            "deadline", "no_budget", "not_retryable", "rejected" (by another policy, where ``on``
+        attempts: Attempts of completed calls, and retries of calls in flight.
+        succeeded, failed: Completed calls; failed is the sum of ``gave_up``.
+        recovered: Successful calls that needed a retry.
+        success_rate: Successes among completed calls; 1.0 before the first.
+        max_retries: The largest number of retries of one call.
+        retries: The number of first, second … retries; the 16th entry includes all later retries.
+        gave_up: Failed calls, by the reason for the missing retry: "exhausted", "out_of_time",
+            "deadline", "no_budget", "not_retryable", "rejected" (by another policy, if ``on``
             does not name it), "cancelled".
-        delays: Pauses, by their greatest length in seconds; ``inf`` has those beyond.
-        delay: Seconds of all pauses together.
-        observed: Retries that were not made, but would have been (mode "observe").
+        delays: The number of pauses by upper bound in seconds; ``inf`` includes the longest.
+        delay: The sum of all pauses in seconds.
+        observed: Retries that would have been made (mode "observe").
     """
 
     name: str
@@ -69,15 +69,15 @@ class RetrySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class RetryState:
-    """Where a call stands when it is about to be tried again, or when it is given up.
+    """A call that is about to be retried or given up.
 
     Attributes:
         name: The policy's name.
-        attempts: Attempts made.
-        error: What the last one raised; None if its result is the reason.
-        result: What the last one returned; None if it raised.
-        delay: Seconds until the next one; 0.0 when there is none.
-        elapsed: Seconds since the first one began.
+        attempts: The number of attempts made.
+        error: The last exception; None if a result is the reason.
+        result: The last result; None if the attempt raised.
+        delay: Seconds until the next attempt; 0.0 if the call is given up.
+        elapsed: Seconds since the first attempt started.
     """
 
     name: str

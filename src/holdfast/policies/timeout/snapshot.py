@@ -9,16 +9,16 @@ __all__ = ["AdaptiveTimeoutSnapshot", "TimeoutSnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class TimeoutSnapshot:
-    """A timeout at one moment (TO-10).
+    """The duration and counts of a timeout at one moment.
 
     Attributes:
-        duration: Seconds a call that begins at this moment may take.
-        in_time, expired: Calls that have ended, by whether they took too long.
-        timeout_rate: The share of those that took too long; 0.0 before the first.
-        late: Of those expired, values that came and were dropped.
-        refused: Calls that never ran: an enclosing deadline had passed.
-        abandoned, running: Work left behind in threads, and how much of it goes on.
-        observed: Calls that would have been cut short (mode "observe").
+        duration: Seconds that a call may take if it starts now.
+        in_time, expired: Completed calls before and after their deadline.
+        timeout_rate: The share of expired calls; 0.0 before the first call.
+        late: Expired calls whose value arrived and was dropped.
+        refused: Calls that never ran because an enclosing deadline had passed.
+        abandoned, running: Calls left in worker threads, and those that still run.
+        observed: Calls that would have expired (mode "observe").
     """
 
     name: str | None
@@ -35,15 +35,14 @@ class TimeoutSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveTimeoutSnapshot(TimeoutSnapshot):
-    """A timeout that adapts, at one moment (TO-08).
+    """The duration, counts and latencies of an adaptive timeout at one moment.
 
     Attributes:
-        average_latency: Seconds, an average in which the last 16 or so samples weigh most; None
-            before the first.
-        quantile_latency: Seconds, the running estimate of the quantile it follows; None before
+        average_latency: A weighted average in seconds, mostly of the last 16 samples; None before
             the first.
-        samples: Calls that it has learnt from.
-        floor, ceiling: Seconds between which ``duration`` stays.
+        quantile_latency: The estimate of the quantile in seconds; None before the first sample.
+        samples: The number of calls measured.
+        floor, ceiling: The bounds of ``duration`` in seconds.
     """
 
     average_latency: float | None
