@@ -21,10 +21,10 @@ WHERE = {
         "events",
         "waiting.aio",
         "waiting.attempts",
-        "pipeline.driving",
         "waiting.parking",
         "waiting.standstill",
         "policies.base",
+        "policies.retry.notes",
         "policies.retry.retry",
     )
 }
