@@ -158,7 +158,7 @@ def test_a_port_that_is_not_allowed_is_refused_with_the_reason(monkeypatch):
     [
         ("print('error Address already in use')", "error Address already in use"),
         ("raise SystemExit('no threads left')", "no threads left"),
-        ("pass", "it said nothing"),
+        ("pass", "did not start: no output"),
         ("import sys; sys.stdin.read()", r"not ready within 0\.5 s"),
     ],
 )
@@ -167,7 +167,7 @@ def test_an_upstream_that_does_not_start_is_an_error_with_what_it_said(
 ):
     path = tmp_path / "program.py"
     path.write_text(program)
-    monkeypatch.setattr(process_module, "READY_WITHIN_SECONDS", 0.5 if "read" in program else 60)
+    monkeypatch.setattr(process_module, "READY_WITHIN_SECONDS", 0.5 if "stdin" in program else 60)
     monkeypatch.setattr(process_module.upstream, "__file__", str(path))
     with pytest.raises(UpstreamError, match=said):
         upstream.start(WELL)
