@@ -1,7 +1,7 @@
 """How long the other side wants to be left alone, in whatever form it says so.
 
 A server's ``Retry-After`` is text, seconds or a date; libraries make numbers of many kinds of it.
-Not here: who is asked, and how much of it is granted (``retry``).
+Elsewhere: who is asked, and how much of it is granted (``retry``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ``HoldfastError``, ``Rejected`` and the classes of rejections are native types, so that a rejection
 costs no Python frame; here is what else can be wrong. Each class has a ``code``, a stable word for
-machines, and a ``summary``, the words a rejection's message begins with. Not here: who raises
+machines, and a ``summary``, the words a rejection's message begins with. Elsewhere: who raises
 them, and when.
 """
 

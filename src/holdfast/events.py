@@ -1,6 +1,6 @@
 """What policies tell: one event, and the listeners of one policy.
 
-Not here: which events there are (policies say), and rings, rules and exports of them
+Elsewhere: which events there are (policies say), and rings, rules and exports of them
 (telemetry, which listens).
 """
 

@@ -3,7 +3,7 @@
 Python tells of its own forks (``os.register_at_fork``). A server written in C does not: uWSGI makes
 its workers out of a process that has loaded the application. There the C library tells of it
 (``csrc/python/forked.c``), and the same is done before the main thread's next line of Python.
-Not here: what is due.
+Elsewhere: what is due.
 """
 
 from __future__ import annotations

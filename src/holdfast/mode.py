@@ -1,7 +1,7 @@
 """Whether policies enforce, observe or stand aside.
 
 The process has one mode, from the environment variable ``HOLDFAST_MODE``, read once; a policy
-may be given its own. Not here: what a policy does in each mode.
+may be given its own. Elsewhere: what a policy does in each mode.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which policies live, by kind and name.
 
 Weak: being registered keeps no policy alive. Several living policies may bear one name, after a
-reload or one for each event loop. Not here: names within a manager, which are the manager's.
+reload or one for each event loop. Elsewhere: names within a manager, which are the manager's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Checking what users pass in, and naming all that is wrong with it at once.
 
-The one place where seconds become nanoseconds. Not here: which ranges a policy allows, and
+The one place where seconds become nanoseconds. Elsewhere: which ranges a policy allows, and
 checks of one setting against another (a policy reports those with ``refuse``).
 """
 

@@ -7,7 +7,7 @@ from tests.project.words import Text, plain
 
 # Odd constructions in 10,000 words. The ceilings may only fall.
 USERS = 15
-CONTRIBUTORS = 180
+CONTRIBUTORS = 170
 
 
 def too_odd(texts, ceiling):

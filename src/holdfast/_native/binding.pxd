@@ -1,6 +1,6 @@
 """What every binding shares: whole numbers, aligned memory, capsules.
 
-Not here: anything that knows a kernel.
+Elsewhere: anything that knows a kernel.
 """
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.number cimport PyIndex_Check

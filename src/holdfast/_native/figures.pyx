@@ -1,6 +1,6 @@
 """The figures of each kernel: a row of numbers, read where it stands.
 
-Not here: where that is (``ledger``, ``reader``), and what is made of the numbers (``stores``).
+Elsewhere: where that is (``ledger``, ``reader``), and what is made of the numbers (``stores``).
 """
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.string cimport strcmp

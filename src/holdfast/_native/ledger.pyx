@@ -1,7 +1,7 @@
 """Where kernels stand: by themselves, or in a file in which other processes read them.
 
 By default a kernel stands in memory of its own. Once ``open_own`` has mapped a file, those made
-afterwards stand in that file. Not here: directories, names, locks and who is alive (``stores``).
+afterwards stand in that file. Elsewhere: directories, names, locks and who is alive (``stores``).
 """
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.errno cimport errno

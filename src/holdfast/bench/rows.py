@@ -1,7 +1,7 @@
 """The rows of the cost table: what each measures, and what it may cost.
 
 A row compares nanoseconds of one run with yardsticks of the same run: C, one read of
-CLOCK_MONOTONIC in a compiled loop, and P, what ``functools.partial`` adds to a call. Not here: the
+CLOCK_MONOTONIC in a compiled loop, and P, what ``functools.partial`` adds to a call. Elsewhere: the
 statements (``cases.py``), their timing (``timing.py``).
 """
 

@@ -1,7 +1,7 @@
 """What is legal in a pipeline, but hardly meant: policies that defeat each other.
 
 Each rule is a function of the pipeline's policies in order, those of pipelines in it included, and
-yields what it finds. Not here: what can never work, which is refused when a policy is made.
+yields what it finds. Elsewhere: what can never work, which is refused when a policy is made.
 """
 
 from __future__ import annotations

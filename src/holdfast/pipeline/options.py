@@ -1,6 +1,6 @@
 """A pipeline with other policies: which one an option means, and where one goes that was not there.
 
-Not here: what the standard order is for (``standard``), what is unwise (``lint``).
+Elsewhere: what the standard order is for (``standard``), what is unwise (``lint``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The standard pipeline: which policies it consists of, in which order, and what must fit together.
 
 The shape and its two cross-checks are those of Microsoft.Extensions.Http.Resilience, the order of
-the inner ones resilience4j's. Not here: what each policy allows by itself, which it says itself.
+the inner ones resilience4j's. Elsewhere: what each policy allows by itself, which it says itself.
 """
 
 from __future__ import annotations

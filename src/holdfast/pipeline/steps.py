@@ -1,6 +1,6 @@
 """The policies of a pipeline in order, those of pipelines in it included, and the place of each.
 
-Not here: what a place is for (``standard``), what goes where (``options``).
+Elsewhere: what a place is for (``standard``), what goes where (``options``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What every policy shares: its name, its listeners, its place in the registry.
 
-Not here: decisions (native kernels) and waiting (``waiting``).
+Elsewhere: decisions (native kernels) and waiting (``waiting``).
 """
 
 from __future__ import annotations

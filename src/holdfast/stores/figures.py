@@ -1,7 +1,7 @@
 """What is exported of policies: roles, and the sums of all that bear one name.
 
 Counts only grow and are added up, over policies of one name and over processes. What is true at
-the moment is kept beside them, one of each living policy. Not here: names of metrics (telemetry).
+the moment is kept beside them, one of each living policy. Elsewhere: names of metrics (telemetry).
 """
 
 from __future__ import annotations

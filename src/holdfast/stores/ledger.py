@@ -2,7 +2,7 @@
 
 What a collected policy counted stays in the sum of its name while another of that name lives, and
 goes with the last; where workers share a directory it is left to the others' eyes, for the name may
-live on with them. Not here: how figures are named (telemetry), files and who is alive (``files``,
+live on with them. Elsewhere: how figures are named (telemetry), files and who is alive (``files``,
 ``workers``).
 """
 

@@ -2,7 +2,7 @@
 
 Names, types, labels and help are those of the specification (MX-01 … MX-20), without the namespace.
 Beside them stand those that say what would otherwise not be seen: what observing policies let
-through, overrides, tokens given back, timeouts and fallbacks. Not here: formats.
+through, overrides, tokens given back, timeouts and fallbacks. Elsewhere: formats.
 """
 
 from __future__ import annotations

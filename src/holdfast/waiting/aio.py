@@ -1,6 +1,6 @@
 """Waiting of asyncio tasks: for somebody to wake them, or for time to pass on a policy's clock.
 
-Imported by the first task that waits: this is what imports asyncio. Not here: threads
+Imported by the first task that waits: this is what imports asyncio. Elsewhere: threads
 (``parking``), and who is woken when (``rooms``).
 """
 

@@ -1,6 +1,6 @@
 """`async with timeout:`: what cuts a block of an asyncio task short.
 
-Imported by the first of them. Not here: whose deadline is in force in it (``deadline_flow.c`` of
+Imported by the first of them. Elsewhere: whose deadline is in force in it (``deadline_flow.c`` of
 ``csrc/python``), nor what a block that is left raises (``step_timeout.c``).
 """
 

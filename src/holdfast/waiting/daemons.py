@@ -1,7 +1,7 @@
 """Threads that end with the process, whatever they are at.
 
 Those of ``concurrent.futures`` are waited for when the interpreter ends: one that hangs would keep
-the process for ever. Not here: what they do (``worker_threads``).
+the process for ever. Elsewhere: what they do (``worker_threads``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tasks of an event loop other than asyncio's: what cannot be done for them is refused by name.
 
-A guard drives any coroutine, so what neither waits nor cuts works everywhere. Not here: asyncio
+A guard drives any coroutine, so what neither waits nor cuts works everywhere. Elsewhere: asyncio
 (``aio``). trio is not imported here: a task of its runs only once somebody else did.
 """
 

@@ -2,7 +2,7 @@
 
 gevent and eventlet run many greenlets in one thread, by turns, around a hub. A lock of the system
 would stop all of them, whoever holds what is waited for included. So where a thread has a hub, the
-wait is the hub's, whether the standard library is patched or not. Not here: threads without a hub
+wait is the hub's, whether the standard library is patched or not. Elsewhere: threads without a hub
 (``parking``). Neither library is imported here: a thread has a hub only once somebody else did.
 """
 

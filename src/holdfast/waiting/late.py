@@ -1,7 +1,7 @@
 """Guarding what a plain function returned to be run later: awaitables, context managers, futures.
 
 What has not begun is admitted when it does: awaited, entered, iterated. A future runs already, so
-the call was admitted, and settles when the future is done. Not here: generators (``streams``), and
+the call was admitted, and settles when the future is done. Elsewhere: generators (``streams``), and
 how such results are told from others (``csrc/python/late.c``).
 """
 

@@ -1,6 +1,6 @@
 """Calls of a ``Timeout(thread=True)``: run in a pool of threads, and left behind when time is over.
 
-Owns the work that goes on after its call has ended, and who is told when it stops. Not here: the
+Owns the work that goes on after its call has ended, and who is told when it stops. Elsewhere: the
 threads (``worker_threads``, ``daemons``), and what the caller is told (the timeout).
 """
 

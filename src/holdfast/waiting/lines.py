@@ -1,7 +1,7 @@
 """Who waits for the tokens of a rate limiter.
 
 The kernels count; here is the line of those whose tokens are not there yet, first come, first
-served. Not here: when it is whose turn (``bucket_line``, ``window_line``), how a thread or a task
+served. Elsewhere: when it is whose turn (``bucket_line``, ``window_line``), how a thread or a task
 is put to sleep and woken (``parking``, ``aio``), and what a policy makes of the answer.
 """
 

@@ -4,7 +4,7 @@ Only tasks that have waited without limit for a while, in which nobody came in, 
 call pays for it. What a task is inside of shows its places: blocks, calls, streams and context
 managers, of the bulkhead or of a pipeline around it. It leaves these after this wait only, so the
 wait fails. A permit, or a place by hand, somebody else may give back: that wait is warned of, once
-a policy. Not here: the waits (``rooms``), and threads (``standstill``).
+a policy. Elsewhere: the waits (``rooms``), and threads (``standstill``).
 """
 
 from __future__ import annotations

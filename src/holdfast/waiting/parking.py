@@ -1,6 +1,6 @@
 """Waiting of threads: for somebody to wake them, or for time to pass on a policy's clock.
 
-Not here: tasks (``aio``, which alone imports asyncio), greenlets (``hubs``), and who is woken when
+Elsewhere: tasks (``aio``, which alone imports asyncio), greenlets (``hubs``), and who is woken when
 (``rooms``).
 """
 

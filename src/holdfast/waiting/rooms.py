@@ -1,7 +1,7 @@
 """Who waits for a place in a bulkhead.
 
 The kernel counts; here is the queue of those it made wait, and their duty to give back what they
-were granted too late. Not here: how a thread or a task is put to sleep and woken (``parking``,
+were granted too late. Elsewhere: how a thread or a task is put to sleep and woken (``parking``,
 ``aio``), and what a policy makes of the answer.
 """
 

@@ -2,7 +2,7 @@
 
 A wait that ends is warned of, once a policy: a notebook's cells run inside of a loop, and may well
 pause there. One that may have no end is an error, for what it waits for may be the loop's to do.
-Not here: the waits (``parking``), and who decides that there is one.
+Elsewhere: the waits (``parking``), and who decides that there is one.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What a consumer sends, throws or closes goes through to the guarded generator, and what that
 yields, returns or raises comes back. Retries, timeouts and fallbacks control a stream until its
-first item is there. Not here: the guarded callable that hands generators here.
+first item is there. Elsewhere: the guarded callable that hands generators here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Threads that run tasks one after the other, in the order they were given.
 
-Owns the queue of tasks and who works on it. Not here: how many tasks may be given, and what is
+Owns the queue of tasks and who works on it. Elsewhere: how many tasks may be given, and what is
 counted of them (``pool``).
 """
 

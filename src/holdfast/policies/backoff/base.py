@@ -1,6 +1,6 @@
 """What every back-off is, and back-offs that are put together from others: sums and chains.
 
-Not here: the formulas (``formulas.py``), when to retry and who waits (the retry policy and
+Elsewhere: the formulas (``formulas.py``), when to retry and who waits (the retry policy and
 ``waiting``).
 """
 

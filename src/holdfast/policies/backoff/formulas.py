@@ -1,6 +1,6 @@
 """How long to wait before a retry: the back-offs that are one formula, and their settings.
 
-Not here: what the formulas give (``hf_backoff.h``), back-offs made of others
+Elsewhere: what the formulas give (``hf_backoff.h``), back-offs made of others
 (``backoff_parts.py``, ``adaptive_backoff.py``).
 """
 

@@ -1,6 +1,6 @@
 """The settings of a circuit breaker, checked and put into the numbers its kernel takes.
 
-Not here: what the rules do (``hf_breaker.h``).
+Elsewhere: what the rules do (``hf_breaker.h``).
 """
 
 from __future__ import annotations

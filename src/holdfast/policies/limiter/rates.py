@@ -1,7 +1,7 @@
 """Rates: read from text, and put into the whole numbers that the limiter's kernel counts in.
 
 A rate is so many tokens in so long. Decimal numbers mean what they say: 0.1 is one tenth, not
-the binary fraction next to it. Not here: counting (``hf_bucket.h``, ``hf_sliding.h``).
+the binary fraction next to it. Elsewhere: counting (``hf_bucket.h``, ``hf_sliding.h``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PoolBulkhead: tasks run in threads of their own, and only so many may be waiting to.
 
-Owns admission, places and counts. Not here: the threads (``waiting.worker_threads``), and the wait
+Owns admission, places and counts. Elsewhere: the threads (``waiting.worker_threads``), and the wait
 for a place (``waiting.rooms``).
 """
 
