@@ -1,7 +1,7 @@
 /*
- * Rejected, what a refused call raises, and its classes. A rejection is built
- * without running Python and raised without an earlier exception as its context: an open breaker must
- * cost next to nothing and keep nothing alive.
+ * Rejected, what a refused call raises, and its classes. A rejection is built without running Python and
+ * raised without an earlier exception as its context: an open breaker must cost next to nothing and keep
+ * nothing alive. How a rejection is shown and pickled is in holdfast/errors.py.
  */
 #include "hfpy.h"
 
@@ -215,137 +215,6 @@ rejected_retry_after(PyObject *op, void *closure)
     return PyFloat_FromDouble(seconds);
 }
 
-/* "circuit breaker is open: 'payments' (open), retry in 12.3 s"; the class says what happened in `summary`. */
-static PyObject *
-rejected_str(PyObject *op)
-{
-    RejectedObject *self = (RejectedObject *)op;
-    if (self->base.args != NULL && PyTuple_GET_SIZE(self->base.args) > 0)
-        return ((PyTypeObject *)PyExc_Exception)->tp_str(op);
-    PyObject *summary = PyObject_GetAttrString(op, "summary");
-    if (summary == NULL)
-        return NULL;
-    /* Held: the str and repr of one may set the others. */
-    PyObject *name = or_none(self->name), *reason = or_none(self->reason);
-    PyObject *text = PyUnicode_FromFormat("%S: %R (%S)", summary, name, reason);
-    Py_DECREF(reason);
-    Py_DECREF(name);
-    Py_DECREF(summary);
-    if (text == NULL || isnan(self->retry_after))
-        return text;
-    char *seconds = PyOS_double_to_string(self->retry_after, 'f', 3, 0, NULL);
-    if (seconds == NULL) {
-        Py_DECREF(text);
-        return NULL;
-    }
-    PyObject *full = PyUnicode_FromFormat("%U, retry in %s s", text, seconds);
-    PyMem_Free(seconds);
-    Py_DECREF(text);
-    return full;
-}
-
-/* Code that sends an exception on as its class and args, as Celery does, so keeps the message. */
-static PyObject *
-rejected_args(PyObject *op, void *closure)
-{
-    RejectedObject *self = (RejectedObject *)op;
-    (void)closure;
-    bool is_given = self->base.args != NULL && PyTuple_GET_SIZE(self->base.args) > 0;
-    bool says_nothing = self->reason == NULL || !PyUnicode_Check(self->reason) ||
-                        PyUnicode_GET_LENGTH(self->reason) == 0;
-    if (is_given || says_nothing)
-        return Py_NewRef(self->base.args != NULL ? self->base.args : no_args);
-    PyObject *text = rejected_str(op);
-    return text == NULL ? NULL : Py_BuildValue("(N)", text);
-}
-
-static int
-rejected_set_args(PyObject *op, PyObject *value, void *closure)
-{
-    (void)closure;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_TypeError, "args may not be deleted");
-        return -1;
-    }
-    PyObject *args = PySequence_Tuple(value);
-    if (args == NULL)
-        return -1;
-    Py_XSETREF(((RejectedObject *)op)->base.args, args);
-    return 0;
-}
-
-static PyObject *
-rejected_repr(PyObject *op)
-{
-    PyObject *text = PyObject_Str(op);
-    if (text == NULL)
-        return NULL;
-    PyObject *repr = PyUnicode_FromFormat("<%s: %U>", Py_TYPE(op)->tp_name, text);
-    Py_DECREF(text);
-    return repr;
-}
-
-/* ---- travelling: policies do not, so an unpickled rejection has a name and figures, no policy ---- */
-
-static PyObject *
-rejected_reduce(PyObject *op, PyObject *ignored)
-{
-    RejectedObject *self = (RejectedObject *)op;
-    (void)ignored;
-    PyObject *retry_after = rejected_retry_after(op, NULL);
-    PyObject *state = self->base.dict != NULL ? PyDict_Copy(self->base.dict) : PyDict_New();
-    bool failed =
-        retry_after == NULL || state == NULL ||
-        PyDict_SetItemString(state, "name", self->name ? self->name : Py_None) < 0 ||
-        PyDict_SetItemString(state, "reason", self->reason ? self->reason : Py_None) < 0 ||
-        PyDict_SetItemString(state, "retry_after", retry_after) < 0;
-    Py_XDECREF(retry_after);
-    if (failed) {
-        Py_XDECREF(state);
-        return NULL;
-    }
-    return Py_BuildValue("(OON)", (PyObject *)Py_TYPE(op), self->base.args, state);
-}
-
-static int
-set_state(RejectedObject *self, PyObject *key, PyObject *value)
-{
-    if (PyUnicode_CompareWithASCIIString(key, "name") == 0)
-        Py_XSETREF(self->name, Py_NewRef(value));
-    else if (PyUnicode_CompareWithASCIIString(key, "reason") == 0)
-        Py_XSETREF(self->reason, Py_NewRef(value));
-    else if (PyUnicode_CompareWithASCIIString(key, "retry_after") == 0)
-        return seconds_of(value, &self->retry_after);
-    else
-        return PyObject_SetAttr((PyObject *)self, key, value);
-    return 0;
-}
-
-static PyObject *
-rejected_setstate(PyObject *op, PyObject *state)
-{
-    PyObject *key, *value;
-    Py_ssize_t at = 0;
-    if (!PyDict_Check(state)) {
-        PyErr_SetString(PyExc_TypeError, "state of a rejection must be a dict");
-        return NULL;
-    }
-    while (PyDict_Next(state, &at, &key, &value)) {
-        if (!PyUnicode_Check(key)) {
-            PyErr_SetString(PyExc_TypeError, "attribute name must be string");
-            return NULL;
-        }
-        Py_INCREF(key); /* what is set may be a property, and its setter change the state */
-        Py_INCREF(value);
-        int answer = set_state((RejectedObject *)op, key, value);
-        Py_DECREF(value);
-        Py_DECREF(key);
-        if (answer < 0)
-            return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
 static PyMemberDef rejected_members[] = {
     {"policy", T_OBJECT, offsetof(RejectedObject, policy), READONLY,
      "The policy that refused; None after unpickling."},
@@ -355,16 +224,8 @@ static PyMemberDef rejected_members[] = {
 };
 
 static PyGetSetDef rejected_getset[] = {
-    {"args", rejected_args, rejected_set_args,
-     "The arguments of the exception; by default, its message.", NULL},
     {"retry_after", rejected_retry_after, NULL,
      "Seconds until a call may be admitted again; None when unknown.", NULL},
-    {NULL},
-};
-
-static PyMethodDef rejected_methods[] = {
-    {"__reduce__", rejected_reduce, METH_NOARGS, NULL},
-    {"__setstate__", rejected_setstate, METH_O, NULL},
     {NULL},
 };
 
@@ -376,11 +237,8 @@ static PyType_Slot rejected_slots[] = {
     {Py_tp_dealloc, rejected_dealloc},
     {Py_tp_traverse, rejected_traverse},
     {Py_tp_clear, rejected_clear},
-    {Py_tp_str, rejected_str},
-    {Py_tp_repr, rejected_repr},
     {Py_tp_members, rejected_members},
     {Py_tp_getset, rejected_getset},
-    {Py_tp_methods, rejected_methods},
     {0, NULL},
 };
 
@@ -404,8 +262,6 @@ rejected_words_ready(void)
 }
 
 /* ---- HoldfastError and the classes of rejections: names, codes, summaries ---- */
-
-#include <string.h>
 
 /* The classes, by the module that shows them: name, what happened, code, summary. */
 static const char *const classes[][4] = {

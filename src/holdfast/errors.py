@@ -41,6 +41,58 @@ __all__ = [
 ]
 
 
+# ---- how a rejection is shown and pickled ----
+
+
+_ARGS = BaseException.__dict__["args"]
+
+
+def _given(error: Rejected) -> tuple[Any, ...]:
+    """Return the arguments that a rejection was created with; the gate gives it none."""
+    return _ARGS.__get__(error)  # type: ignore[no-any-return]
+
+
+def _message(error: Rejected) -> str:
+    """Return, for example, "circuit breaker is open: 'payments' (open), retry in 12.300 s"."""
+    if _given(error):
+        return Exception.__str__(error)
+    text = f"{error.summary}: {error.name!r} ({error.reason})"
+    wait = error.retry_after
+    return text if wait is None else f"{text}, retry in {wait:.3f} s"
+
+
+def _args(error: Rejected) -> tuple[Any, ...]:
+    # Code that sends an exception on as its class and arguments, as Celery does, keeps the message.
+    return _given(error) or ((_message(error),) if error.reason else ())
+
+
+def _restored(cls: type[Rejected], args: tuple[Any, ...], figures: dict[str, Any]) -> Rejected:
+    error = cls.__new__(cls, *args)
+    Rejected.__init__(error, *args, **figures)
+    return error
+
+
+def _reduce(error: Rejected) -> tuple[Any, ...]:
+    # Policies stay in their process: an unpickled rejection has a name and figures, no policy.
+    figures = {"name": error.name, "reason": error.reason, "retry_after": error.retry_after}
+    known = {key: value for key, value in figures.items() if value is not None}
+    return _restored, (type(error), _given(error), known), error.__dict__
+
+
+for _name, _value in {
+    "__str__": _message,
+    "__repr__": lambda error: f"<{type(error).__name__}: {error}>",
+    "__reduce__": _reduce,
+    "args": property(
+        _args,
+        _ARGS.__set__,
+        _ARGS.__delete__,
+        "The arguments of the exception; by default, its message.",
+    ),
+}.items():
+    setattr(Rejected, _name, _value)
+
+
 class DeadlineExceededError(HoldfastError, TimeoutError):
     """The call did not finish before its deadline."""
 

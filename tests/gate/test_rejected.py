@@ -289,19 +289,3 @@ def test_it_behaves_as_exceptions_do() -> None:
     assert isinstance(error.__cause__, ValueError)
     assert error.with_traceback(None).__traceback__ is None
     assert sys.exception() is None
-
-
-def test_a_rejection_may_be_changed_by_what_it_shows_while_it_is_shown() -> None:
-    class Name:
-        def __repr__(self) -> str:
-            rejection.__setstate__({"name": "other", "reason": "changed"})
-            return "name"
-
-    class Reason:
-        def __str__(self) -> str:
-            return "reason"
-
-    rejection: Any = Rejected()
-    rejection.__setstate__({"name": Name(), "reason": Reason()})
-    assert str(rejection) == "call rejected: name (reason)"
-    assert str(rejection) == "call rejected: 'other' (changed)"
