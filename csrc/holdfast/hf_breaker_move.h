@@ -73,8 +73,8 @@ hf__breaker_set_deadline(hf_breaker *b, uint64_t gen, int64_t until)
  * Mark, move, deadline, so that nobody sees OPEN with an old deadline, and only who moved the word
  * sets the new one. Who is slow, a loser or the maker, cannot disturb the opening it lost to, nor a
  * later one: it replaces only the deadline it read before it found the word still in its generation,
- * and each opening has put others in its place. Were one equal, since time stood still or stepped
- * back, the worst is a mark, which hf__breaker_mend() removes, or a deadline that is too early.
+ * and each opening has put others in its place. Were one equal, since time stood still, the worst is a
+ * mark, which hf__breaker_mend() removes, or a deadline that is too early.
  */
 HF_RARE bool
 hf__breaker_open(hf_breaker *b, uint64_t gen, unsigned reopens, int64_t now_ns, hf_change *change)
@@ -97,8 +97,8 @@ hf__breaker_open(hf_breaker *b, uint64_t gen, unsigned reopens, int64_t now_ns, 
 }
 
 /*
- * How much is left of the opening w; <= 0: it is over. An opening under way begins now. None is
- * longer than longest_open_ns: if more seems left, time has stepped back.
+ * How much is left of the opening w; <= 0: it is over. An opening under way begins now. A caller
+ * whose time is older than the opening has more left than the opening is long.
  */
 static inline int64_t
 hf__breaker_left_ns(const hf_breaker *b, uint64_t w, int64_t now_ns)
@@ -107,31 +107,21 @@ hf__breaker_left_ns(const hf_breaker *b, uint64_t w, int64_t now_ns)
     const int64_t until = hf_load_acquire(&b->until_ns);
     if (HF_UNLIKELY(until < HF__OPENING_END))
         return hf__breaker_open_ns(&b->config, HF_BREAKER_REOPENS(w), 0);
-    const int64_t left = hf_ns_sub(until, now_ns);
-    return left < b->longest_open_ns ? left : b->longest_open_ns;
-}
-
-static inline bool
-hf__breaker_needs_mending(const hf_breaker *b, int64_t until, int64_t now_ns)
-{
-    return until < HF__OPENING_END || hf_ns_sub(until, now_ns) > b->longest_open_ns;
+    return hf_ns_sub(until, now_ns);
 }
 
 /*
- * Mend the deadline of the opening w, by the time of a caller that was refused: after a step back
- * of the time, so that it does not last longer by the length of the step; and if who made it was
- * held up, or killed, before setting the deadline, so that it ends. As in hf__breaker_open(), only
- * a deadline or a mark that was there during w is replaced.
+ * Set the deadline of the opening w, by the time of a caller that was refused, if the thread that
+ * made the opening was stopped or killed before it set the deadline. Only a mark that was there
+ * during w is replaced. A deadline never is: policy time does not step back (hf_clock.h), so a
+ * caller that finds more left than an opening lasts has an old time, and the deadline is right.
  */
 static inline void
 hf__breaker_mend(hf_breaker *b, uint64_t w, int64_t now_ns)
 {
     int64_t until = hf_load_acquire(&b->until_ns);
-    while (HF_UNLIKELY(hf__breaker_needs_mending(b, until, now_ns)) &&
-           hf_load_acquire(&b->word) == w) {
-        const int64_t mended = until < HF__OPENING_END
-                                   ? hf__breaker_deadline(b, HF_BREAKER_REOPENS(w), now_ns)
-                                   : hf_ns_add(now_ns, b->longest_open_ns);
+    while (HF_UNLIKELY(until < HF__OPENING_END) && hf_load_acquire(&b->word) == w) {
+        const int64_t mended = hf__breaker_deadline(b, HF_BREAKER_REOPENS(w), now_ns);
         if (hf_cas_weak_acq_rel(&b->until_ns, &until, mended))
             return;
     }

@@ -96,9 +96,9 @@ typedef struct hf_breaker {
     hf_ai64 last_failure_ns; /* INT64_MIN: never. Of calls whose generation was the present one */
     hf_ai64 last_success_ns; /* likewise; hf_breaker_settle_fast() knows no time and leaves it */
     hf_random rng;
-    int64_t longest_open_ns; /* this and all below to the counters: set by init */
-    uint32_t window_at;      /* bytes from the start of the breaker */
-    bool plain;              /* neither a window nor slow calls: settle_fast may do */
+    /* Set by init, as is the configuration. */
+    uint32_t window_at; /* bytes from the start of the breaker */
+    bool plain;         /* neither a window nor slow calls: settle_fast may do */
     hf_breaker_config config;
     hf_au64 admitted, succeeded, failed, ignored, abandoned;
     hf_au64 rejected; /* with the observed ones */
@@ -228,7 +228,6 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
     hf_store_relaxed(&b->last_success_ns, INT64_MIN);
     hf_random_init(&b->rng, seed);
     b->config = *config;
-    b->longest_open_ns = hf__breaker_open_ns(config, HF_BREAKER_REOPENS_MOST, 1);
     b->plain = config->window_kind == HF_WINDOW_NONE && config->slow_ns == 0;
     b->window_at = (uint32_t)(sizeof *b + config->half_open_max * sizeof *b->leases);
     if (config->window_kind == HF_WINDOW_COUNT)

@@ -33,8 +33,7 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
     hf_change change = {0};
     /*
      * Amid an opening the coarse clock will do, or a time that was read before, and saves 20 ns a
-     * refusal. At its ends a time that lags would refuse who comes when told to, or pass for time that
-     * stepped back and cut the opening short.
+     * refusal. At its end a time that lags would refuse who comes when told to.
      */
     int64_t now = pass->clock == step->clock ? pass->now_ns : hf_clock_coarse_ns(step->clock);
     int64_t left = step->mode == HF_OBSERVE ? 0 : hf_breaker_refuse_fast(breaker, now, HF_LAG_NS);

@@ -105,40 +105,6 @@ HF_TEST(who_was_refused_mends_no_later_opening)
 }
 
 static void
-open_in_the_future(void *world)
-{
-    begin();
-    break_at(5000 * SECOND); /* and then time stepped back */
-    ready();
-}
-
-static void
-ask_after_a_step_back(void *world, int index)
-{
-    if (index < 2)
-        ask_at(&actors[index], index * SECOND);
-    else
-        note(&actors[index], hf_breaker_override(b, HF_OPEN, 100 * SECOND));
-}
-
-static bool
-pulled_in_unless_opened_anew(void *world)
-{
-    const int64_t until = hf_load_relaxed(&b->until_ns) / SECOND;
-    return accounts_balance() && admitted() == 0 &&
-           (until == 60 || until == 61 || (actors[2].opened && until == 160));
-}
-
-/* trap 20, with a new opening at the same time: it is pulled in itself only by who sees it. */
-HF_TEST(an_opening_is_pulled_in_once_and_only_while_it_lasts)
-{
-    HF_CHECK(breaker_explored("step back", 2, open_in_the_future, ask_after_a_step_back,
-                              pulled_in_unless_opened_anew));
-    HF_CHECK(breaker_explored("step back, opened anew", 3, open_in_the_future,
-                              ask_after_a_step_back, pulled_in_unless_opened_anew));
-}
-
-static void
 reopened_with_growth(void *world)
 {
     open_and_soon_due(world);

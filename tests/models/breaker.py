@@ -46,10 +46,6 @@ class Config:
         most = self.reset_max_ns or INT64_MAX
         return int(min(self.reset_ns * self.reset_factor**reopens * (1 + jitter), most))
 
-    @property
-    def longest_open_ns(self) -> int:
-        return self.open_ns(63, self.reset_jitter)
-
 
 @dataclass(eq=False)
 class Lease:
@@ -139,10 +135,8 @@ class Breaker:
         change = None
         if self.state == State.DISABLED:
             return Permit(self.generation, is_silent=True), None
-        if self.state == State.OPEN:
-            self.until_ns = now_ns + self.left_ns(now_ns)
-            if self.until_ns <= now_ns:
-                change = self._move(State.HALF_OPEN, self.reopens)
+        if self.state == State.OPEN and self.until_ns <= now_ns:
+            change = self._move(State.HALF_OPEN, self.reopens)
         permit = None
         if self.state in (State.CLOSED, State.METRICS_ONLY):
             permit = Permit(self.generation)
@@ -283,8 +277,7 @@ class Breaker:
         return Tally()
 
     def left_ns(self, now_ns: int) -> int:
-        """More than the longest opening cannot be left: time stepped back."""
-        return min(self.until_ns - now_ns, self.config.longest_open_ns)
+        return self.until_ns - now_ns
 
     def retry_after_ns(self, now_ns: int) -> int:
         if self.state == State.FORCED_OPEN:
