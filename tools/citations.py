@@ -1,7 +1,7 @@
 """Write docs/requirements.md and docs/traps.md: each item of the specification and its tests.
 
-Items and what they ask stand in tools/specification/*.toml, which of them must be proven in
-parts.toml beside them. A test cites what it proves in a comment, in Python and in C alike:
+Items and what they ask stand in tools/specification/*.toml, which of them must be cited in
+parts.toml beside them. A test cites what it is to prove in a comment, in Python and in C alike:
 
     def test_a_late_success_does_not_close_the_breaker(clock):  # CB-06, trap 2
 
@@ -10,7 +10,7 @@ one outside all tests to its file.
 
     python tools/citations.py           write the documents
     python tools/citations.py --check   fail when they are out of date, when an item that must be
-                                        proven is not cited, or when a citation names no item
+                                        cited is not, or when a citation names no item
 """
 
 import argparse
@@ -56,7 +56,8 @@ class Span(NamedTuple):
 
 
 Sections = dict[str, dict[str, str]]
-Proofs = dict[str, list[Test]]
+Citations = dict[str, list[Test]]
+Partly = dict[str, str]
 
 
 def items_in(text: str) -> Iterator[str]:
@@ -112,9 +113,9 @@ def owner(line: int, spans: list[Span], comment_lines: set[int]) -> str:
     return max(holding).name if holding else ""
 
 
-def proofs(root: Path) -> Proofs:
+def citations(root: Path) -> Citations:
     """Return the tests that cite each item, in the order of the files."""
-    found: Proofs = {}
+    found: Citations = {}
     readers = {".py": (python_comments, python_tests), ".c": (c_comments, c_tests)}
     for path in sorted((root / "tests").rglob("*")):
         if path.suffix not in readers:
@@ -146,7 +147,7 @@ def specification(root: Path) -> dict[str, Sections]:
 
 
 def required(root: Path) -> list[str]:
-    """Return the items that parts.toml wants proven, with ranges like ``CB-01..10`` spelled out."""
+    """Return the items that parts.toml wants cited, with ranges like ``CB-01..10`` spelled out."""
     text = (root / "tools" / "specification" / "parts.toml").read_text(encoding="utf-8")
     spelled = []
     for entry in (item for part in tomllib.loads(text)["part"] for item in part["items"]):
@@ -155,6 +156,13 @@ def required(root: Path) -> list[str]:
         numbers = range(int(first), int(last or first) + 1)
         spelled += [f"{stem}{number:0{len(first)}}" for number in numbers]
     return spelled
+
+
+def partly(root: Path) -> Partly:
+    """Return what of some items is left to later parts, by item."""
+    text = (root / "tools" / "specification" / "parts.toml").read_text(encoding="utf-8")
+    found: Partly = tomllib.loads(text).get("partly", {})
+    return found
 
 
 def spread(tests: list[Test]) -> list[Test]:
@@ -168,16 +176,19 @@ def spread(tests: list[Test]) -> list[Test]:
     return [test for _, test in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def line_for(item: str, asks: str, tests: list[Test], is_required: bool) -> str:
-    """Return the one line about an item."""
+def line_for(item: str, asks: str, tests: list[Test], is_required: bool, open_: str) -> str:
+    """Return the one line about an item; ``open_`` is what of it no test can prove yet."""
     if tests:
         shown = ", ".join(test.link() for test in spread(tests)[:LISTED])
         more = f" and {len(tests) - LISTED} more" if len(tests) > LISTED else ""
-        return f"- **{item}** {asks}: {shown}{more}."
-    return f"- **{item}** {asks}: {'not proven' if is_required else 'a later part'}."
+        rest = f" Not yet: {open_}." if open_ else ""
+        return f"- **{item}** {asks}: {shown}{more}.{rest}"
+    return f"- **{item}** {asks}: {'not cited' if is_required else 'a later part'}."
 
 
-def document(title: str, about: str, sections: Sections, cited: Proofs, wanted: set[str]) -> str:
+def document(
+    title: str, about: str, sections: Sections, cited: Citations, wanted: set[str], partly: Partly
+) -> str:
     """Return one of the two documents."""
     every = [item for items in sections.values() for item in items]
     lines = [
@@ -189,11 +200,14 @@ def document(title: str, about: str, sections: Sections, cited: Proofs, wanted: 
     ]
     for name, items in sections.items():
         lines += ["", f"## {name}", ""]
-        lines += [line_for(i, asks, cited.get(i, []), i in wanted) for i, asks in items.items()]
+        lines += [
+            line_for(item, asks, cited.get(item, []), item in wanted, partly.get(item, ""))
+            for item, asks in items.items()
+        ]
     return "\n".join(lines) + "\n"
 
 
-def documents(root: Path, cited: Proofs) -> dict[Path, str]:
+def documents(root: Path, cited: Citations) -> dict[Path, str]:
     """Return what each document should hold."""
     spec, wanted = specification(root), set(required(root))
     requirements: Sections = spec["policies"] | spec["service"] | spec["operations"]
@@ -203,23 +217,25 @@ def documents(root: Path, cited: Proofs) -> dict[Path, str]:
     return {
         root / "docs" / "requirements.md": document(
             "Requirements",
-            "What holdfast is to do, and the tests that prove it.",
+            "What holdfast is to do, and the tests that cite it.",
             requirements,
             cited,
             wanted,
+            partly(root),
         ),
         root / "docs" / "traps.md": document(
             "Traps",
             "Ways in which libraries of this kind went wrong: what ours does instead, and the\n"
-            "tests that prove it.",
+            "tests that cite it.",
             spec["traps"],
             cited,
             wanted,
+            partly(root),
         ),
     }
 
 
-def faults(root: Path, cited: Proofs) -> list[str]:
+def faults(root: Path, cited: Citations) -> list[str]:
     """Return what is wrong with the citations and the documents, a line each."""
     known = {
         item
@@ -240,18 +256,18 @@ def faults(root: Path, cited: Proofs) -> list[str]:
 def main() -> int:
     """Write the documents, or check them; return the exit status."""
     parser = argparse.ArgumentParser(
-        description="Which tests prove which item of the specification."
+        description="Which tests cite which item of the specification."
     )
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a fault")
     check = parser.parse_args().check
-    cited = proofs(ROOT)
+    cited = citations(ROOT)
     if not check:
         for path, text in documents(ROOT, cited).items():
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
         return 0
     found = faults(ROOT, cited)
-    print("\n".join(found) or f"{len(required(ROOT))} items proven, documents up to date")
+    print("\n".join(found) or f"{len(required(ROOT))} items cited, documents up to date")
     return 1 if found else 0
 
 

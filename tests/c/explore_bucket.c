@@ -130,7 +130,7 @@ HF_TEST(takes_hold_although_compare_and_swap_fails_for_no_reason)
     HOLDS("take | change 1", .spurious = 2);
 }
 
-HF_TEST(takes_and_refunds_lose_nothing) /* traps 32, 34 */
+HF_TEST(takes_and_refunds_lose_nothing) /* trap 32 */
 {
     HOLDS("take, back | take | take");
     HOLDS("take, take, back, take | take, back, take, take");

@@ -106,7 +106,7 @@ HF_TEST(what_is_given_beyond_the_burst_is_cut_off_in_every_schedule)
     HOLDS("succeed, withdraw, withdraw | succeed, withdraw, withdraw", .halves = 2);
 }
 
-HF_TEST(tokens_given_back_are_there_once_more_and_once_only) /* traps 34, 54 */
+HF_TEST(tokens_given_back_are_there_once_more_and_once_only) /* trap 34 */
 {
     HOLDS("withdraw, back | withdraw | withdraw", .taken_before = 1);
     HOLDS("withdraw, back, withdraw | withdraw, back, withdraw", .taken_before = 1, .spurious = 2);

@@ -130,7 +130,7 @@ take_return_and_change(void *unused, int t)
     }
 }
 
-HF_TEST(changes_of_rate_among_takes_and_refunds_lose_no_token) /* traps 32, 37, 47 */
+HF_TEST(changes_of_rate_among_takes_and_refunds_lose_no_token) /* traps 32, 37 */
 {
     begin(alike[0], 100000);
     hf_threads_run(THREADS, take_return_and_change, NULL);

@@ -113,7 +113,7 @@ keep_below_the_burst(void *unused, int t)
     }
 }
 
-HF_TEST(when_all_is_still_what_is_left_is_exactly_the_rest) /* traps 34, 44, 54 */
+HF_TEST(when_all_is_still_what_is_left_is_exactly_the_rest) /* traps 34, 44 */
 {
     begin((hf_budget_rule){.ratio = 500000, .rate = 0, .burst = 100000000}, 100000);
     long before = 50000000;
@@ -139,7 +139,7 @@ give_back_what_one_has(void *unused, int t)
     }
 }
 
-HF_TEST(whoever_took_a_token_can_always_give_it_back) /* traps 34, 54 */
+HF_TEST(whoever_took_a_token_can_always_give_it_back) /* trap 34 */
 {
     begin((hf_budget_rule){.ratio = 0, .rate = 0, .burst = 3}, 100000);
     hf_threads_run(THREADS, give_back_what_one_has, NULL);

@@ -131,7 +131,7 @@ take_return_and_clear(void *unused, int t)
     }
 }
 
-HF_TEST(clearing_among_takes_never_leaves_less_than_nothing) /* trap 34 */
+HF_TEST(clearing_among_takes_never_leaves_less_than_nothing)
 {
     begin(LIMIT, 100000);
     hf_threads_run(THREADS, take_return_and_clear, NULL);

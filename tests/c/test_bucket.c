@@ -26,7 +26,7 @@ take_all(hf_bucket *b, int64_t now_ns)
     return taken;
 }
 
-HF_TEST(a_full_bucket_gives_its_burst_and_then_what_the_rate_brings) /* RL-01, RL-05, RL-06 */
+HF_TEST(a_full_bucket_gives_its_burst_and_then_what_the_rate_brings) /* RL-01, RL-06 */
 {
     hf_bucket b = bucket(ten_per_second, 0);
     HF_CHECK_INT(take_all(&b, 0), 5);

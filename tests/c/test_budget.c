@@ -120,7 +120,7 @@ HF_TEST(refusals_cost_nothing_and_the_balance_is_never_negative) /* D-RT-4 */
     HF_CHECK_INT(hf_load_relaxed(&b.refused), 1000 + 2);
 }
 
-HF_TEST(what_is_given_back_can_be_taken_again) /* trap 54 */
+HF_TEST(what_is_given_back_can_be_taken_again)
 {
     hf_budget b = budget_of(0, 0, 2);
     HF_CHECK_INT(withdraw_all(&b, 0), 2);

@@ -19,7 +19,7 @@ inside_by_counters(const hf_bulkhead *bh)
            hf_load_relaxed(&bh->undone) - hf_load_relaxed(&bh->forgotten);
 }
 
-HF_TEST(it_opens_empty_as_it_was_configured) /* BH-01 */
+HF_TEST(it_opens_empty_as_it_was_configured)
 {
     const uint32_t sizes[] = {1, 2, 100, HF_BULKHEAD_MAX - 1, HF_BULKHEAD_MAX};
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -61,7 +61,7 @@ HF_TEST(a_slot_first_then_the_queue_then_refusal) /* BH-02 */
     HF_CHECK_INT(hf_load_relaxed(&bh.rejected), 4);
 }
 
-HF_TEST(without_a_queue_nobody_waits) /* BH-01: max_waiting 0 */
+HF_TEST(without_a_queue_nobody_waits)
 {
     hf_bulkhead bh = bulkhead(1, 0);
     HF_CHECK_INT(hf_bulkhead_enter_or_queue(&bh), HF_ENTERED);
@@ -216,8 +216,7 @@ HF_TEST(shrinking_turns_nobody_out_and_lets_nobody_in_until_they_are_fewer) /* t
     HF_CHECK_INT(hf_bulkhead_in_flight(&bh), 2);
 }
 
-HF_TEST(
-    a_limit_changed_a_thousand_times_is_the_last_one) /* trap 47: a limit that sticks or drifts */
+HF_TEST(a_limit_changed_a_thousand_times_is_the_last_one)
 {
     hf_bulkhead bh = bulkhead(7, 3);
     hf_bulkhead_try_enter(&bh);

@@ -124,7 +124,7 @@ def test_a_whole_run_goes_through_every_phase_and_accounts_for_every_call(whole_
 
 
 @pytest.mark.slow
-def test_the_guarded_side_gets_more_out_of_the_same_upstream(whole_run):  # CB-02, BH-01, RT-23
+def test_the_guarded_side_gets_more_out_of_the_same_upstream(whole_run):
     """It compares what two sides achieve in real time, so it needs a machine that keeps up."""
     wasted = re.search(r"\n  healthy +unguarded(?: +\S+/s)(?: +\S+ \S+){2} +([\d,]+)", whole_run)[1]
     if int(wasted.replace(",", "")) > 5:

@@ -80,14 +80,14 @@ def run_in_task(guarded, clock, act):
     return asyncio.run(main())
 
 
-def test_it_starts_closed_and_lets_calls_pass(guarded):  # CB-02
+def test_it_starts_closed_and_lets_calls_pass(guarded):
     assert guarded.pipeline(lambda: "answer")() == "answer"
     standing = guarded.standing()
     assert standing.breaker == "closed"
     assert not standing.retry_after
 
 
-def test_it_is_the_standard_pipeline_and_a_bulkhead_that_waits(guarded):  # BH-01
+def test_it_is_the_standard_pipeline_and_a_bulkhead_that_waits(guarded):
     standard, places = guarded.pipeline.policies
     kinds = [policy.kind for policy in standard.policies]
     assert kinds == [policy.kind for policy in Pipeline.standard("standard", rate=1).policies]
@@ -205,7 +205,7 @@ def test_the_breaker_has_time_to_close_in_every_cycle(seconds):  # CB-26
     assert 2 * worst * NS < back_ns
 
 
-def test_the_bulkhead_keeps_every_worker_busy_and_what_it_lets_pass_in_time():  # BH-01
+def test_the_bulkhead_keeps_every_worker_busy_and_what_it_lets_pass_in_time():
     assert guard.MAX_CONCURRENT > WORKERS
     turns = math.ceil(guard.MAX_CONCURRENT / WORKERS)
     work = turns * phase("slow").behaviour.longest
@@ -225,7 +225,7 @@ def test_calls_that_a_full_bulkhead_turns_away_leave_the_breaker_closed(guarded,
     assert standing.retries == 0  # a place that is taken is not asked for again
 
 
-def test_the_bulkhead_has_room_for_what_a_healthy_upstream_has_under_way():  # BH-01
+def test_the_bulkhead_has_room_for_what_a_healthy_upstream_has_under_way():
     assert 2 * CALLS_PER_SECOND * phase("healthy").behaviour.longest < guard.MAX_CONCURRENT
 
 

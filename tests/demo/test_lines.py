@@ -66,7 +66,7 @@ def test_a_line_shows_both_sides_over_the_last_second():
     )
 
 
-def test_a_line_ends_with_what_the_retries_did_so_far():  # RT-22, RT-23
+def test_a_line_ends_with_what_the_retries_did_so_far():  # RT-22
     assert status_line(scene_at(6 * NS)).endswith(
         " | retries 74, recovered 46, timeouts 3, budget 12.3 of 20"
     )

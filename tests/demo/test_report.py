@@ -87,7 +87,7 @@ def test_every_phase_has_a_line_for_each_side(text):
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        # RT-22, RT-23
+        # RT-22
         ("attempts", "1,312"), ("of them retries", "74"), ("calls recovered", "46"),
         ("calls given up", "293"), ("exhausted", "6"), ("no-budget", "9"),
         ("retry budget at the end", "12.3 of 20"), ("retries refused", "9"),

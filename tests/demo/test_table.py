@@ -86,7 +86,7 @@ def test_both_sides_and_their_lanes_have_a_row_each():
         (5, "200 after 50 to 60 ms, 1 s left"),
         (6, "breaker   open, a probe in 217 ms\n"),
         (6, "rejected  circuit-open 4\n"),
-        # RT-22, RT-23
+        # RT-22
         (4, "retries   74 in 1,312 attempts, 46 calls recovered\n"),
         (4, "given up  exhausted 6, no-budget 9, rejected 278\n"),
         (4, "budget    12.3 of 20 retries left, 9 refused; timeouts: attempt 2, total 1\n"),

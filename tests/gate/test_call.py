@@ -256,7 +256,7 @@ def test_a_rejection_that_the_function_raised_is_its_error() -> None:
     "error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit(), asyncio.CancelledError()]
 )
 def test_what_is_no_exception_is_no_outcome_and_proves_nothing(error: BaseException) -> None:
-    breaker, bulkhead = half_open(), places()  # trap 5, trap 50
+    breaker, bulkhead = half_open(), places()  # trap 5
     pipeline = pipe(breaker, bulkhead)
     coroutine = pipeline.try_acall(afail, error)
     for attempt in (

@@ -198,7 +198,7 @@ CASES = [
 
 @pytest.mark.parametrize(("make", "face"), CASES)
 @pytest.mark.parametrize("mode", ["enforce", "observe", "off"])
-def test_only_a_policy_that_enforces_refuses(make, face, mode):  # BH-02, RL-06, TO-01, CB-02
+def test_only_a_policy_that_enforces_refuses(make, face, mode):
     scene = Scene(mode)
     policy = make(scene)
     ran: list[int] = []
@@ -228,7 +228,7 @@ def test_only_a_policy_that_enforces_refuses(make, face, mode):  # BH-02, RL-06,
     ],
 )
 def test_only_a_policy_that_enforces_refuses_past_an_outer_deadline(make, face, mode):
-    # TO-05, RT-07
+    # RT-07
     scene, ran = Scene(mode), []
     policy = make(scene)
 
@@ -241,7 +241,7 @@ def test_only_a_policy_that_enforces_refuses_past_an_outer_deadline(make, face, 
 
 
 @pytest.mark.parametrize(("mode", "attempts"), [("enforce", 1), ("observe", 2)])
-def test_only_the_deadline_of_a_timeout_that_enforces_ends_retries(mode, attempts):  # RT-07, TO-05
+def test_only_the_deadline_of_a_timeout_that_enforces_ends_retries(mode, attempts):  # RT-07
     clock, ran = hf.ManualClock(), []
     pipe = hf.Pipeline(
         "p",
@@ -331,7 +331,7 @@ POLICIES: dict[str, Callable[..., hf.Policy]] = {
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_tried_call_never_raises_an_exception(make, error):  # CB-16, GEN-08
+def test_a_tried_call_never_raises_an_exception(make, error):
     fail = raising(error)
 
     async def afail() -> None:
@@ -354,7 +354,7 @@ def test_a_tried_call_never_raises_an_exception(make, error):  # CB-16, GEN-08
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_ends_the_program_is_no_outcome(error):  # trap 5
+def test_what_ends_the_program_is_no_outcome(error):
     for policy in (hf.Bulkhead("h"), hf.Pipeline("p", hf.Retry("r"), hf.Fallback(1))):
         with pytest.raises(error):
             policy.try_call(raising(error))

@@ -45,7 +45,7 @@ def slots(request: pytest.FixtureRequest) -> Slots:
 
 
 def test_a_slot_given_back_by_a_thread_refused_further_in_lets_the_next_thread_in(slots):
-    # trap 33, BH-02
+    # trap 33
     refused = Party(slots.pipe.try_call, int)
     until(lambda: slots.inner.waiting == 1)
     following = Party(slots.outer.enter)
@@ -76,7 +76,7 @@ async def cancel_inside(slots: Slots, task: asyncio.Task[Any]) -> None:
 @pytest.mark.parametrize("give_up", [refuse, cancel, cancel_inside])
 @pytest.mark.parametrize("following", ["task", "thread"])
 def test_a_slot_given_back_by_a_task_lets_the_next_in(slots, give_up, following):
-    # trap 33, trap 50, BH-02
+    # trap 33
     async def main() -> None:
         task = asyncio.create_task(slots.pipe.acall(asyncio.Event().wait))
         await auntil(lambda: slots.inner.waiting == 1)
@@ -97,7 +97,7 @@ def test_a_slot_given_back_by_a_task_lets_the_next_in(slots, give_up, following)
 
 
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "waiting"])
-def test_a_slot_given_back_by_a_dropped_call_lets_the_next_in(slots, runs):  # trap 5, trap 33
+def test_a_slot_given_back_by_a_dropped_call_lets_the_next_in(slots, runs):  # trap 33
     async def main() -> None:
         if runs:
             slots.inner.leave()
@@ -171,7 +171,7 @@ def interrupt(call: Any) -> None:
 @pytest.mark.parametrize("window", [None, "sliding"])
 @pytest.mark.parametrize("stage", USED)
 def test_a_dropped_call_gives_back_the_tokens_of_what_never_ran_and_no_others(stage, window, drop):
-    # trap 32, trap 41, trap 50, RL-01
+    # trap 41, trap 50
     async def main() -> None:
         calls = [one.pipe.acall(one.work)]
         calls[0].send(None)
@@ -188,7 +188,7 @@ def test_a_dropped_call_gives_back_the_tokens_of_what_never_ran_and_no_others(st
 
 @pytest.mark.parametrize("stage", USED)
 def test_a_cancelled_task_gives_back_the_tokens_of_what_never_ran_and_no_others(stage):
-    # trap 32, trap 41, trap 50, RL-01
+    # trap 41, trap 50
     async def main() -> None:
         task = asyncio.create_task(one.pipe.acall(one.work))
         await turns(3)

@@ -49,7 +49,7 @@ class BudgetMachine(RuleBasedStateMachine):
             self.model.deposit()
 
     @rule()
-    def give_back(self) -> None:  # trap 54: also when nothing is out
+    def give_back(self) -> None:
         assert self.budget.give_back() == self.model.give_back()
 
     @rule(ms=st.sampled_from([1, 2, 99, 100, 101, 5_000, 10**9]))

@@ -309,7 +309,7 @@ class PipelineMachine(RuleBasedStateMachine):
             step.model.resize(*exact(rate, 7 * MS), burst or step.model.burst, self.now_ns)
 
     @rule(at=picks, n=st.integers(1, 3), books=st.booleans())
-    def take_tokens(self, at: int, n: int, books: bool) -> None:  # RL-05
+    def take_tokens(self, at: int, n: int, books: bool) -> None:
         if chosen := self.one(at, LimiterStep):
             limiter, step = chosen
             if n > step.model.burst:

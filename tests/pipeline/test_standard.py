@@ -39,7 +39,7 @@ def test_it_has_its_policies_in_order_under_one_name():
     assert {policy.name for policy in (pipe, *pipe.policies)} == {"payments"}
 
 
-def test_without_being_asked_it_limits_no_rate_and_stands_in_for_nothing():
+def test_without_being_asked_it_limits_no_rate_and_stands_in_for_nothing():  # CB-10
     pipe = hf.Pipeline.standard("payments")
     assert kinds(pipe) == ["timeout", "retry", "circuit_breaker", "bulkhead", "timeout"]
     total, retry, breaker, bulkhead, attempt = pipe.policies

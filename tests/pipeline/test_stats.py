@@ -185,7 +185,7 @@ def test_figures_of_tasks_do_not_mix(clock):  # trap 56
 # ---- what is no outcome ----
 
 
-async def test_cancellation_and_interrupts_are_raised(clock):  # trap 50
+async def test_cancellation_and_interrupts_are_raised(clock):
     retry = retry_of(clock)
 
     def interrupt() -> None:

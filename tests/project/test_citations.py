@@ -60,11 +60,11 @@ def cited_by(found, item):
 
 
 def test_the_documents_are_up_to_date_and_everything_required_is_cited():
-    assert citations.faults(ROOT, citations.proofs(ROOT)) == []
+    assert citations.faults(ROOT, citations.citations(ROOT)) == []
 
 
 def test_a_citation_belongs_to_the_python_test_around_or_below_it(tree):
-    found = citations.proofs(tree)
+    found = citations.citations(tree)
     assert cited_by(found, "CB-06") == cited_by(found, "trap 2") == ["test_one"]
     assert cited_by(found, "D-CB-3") == ["test_one"]
     assert cited_by(found, "CB-07") == ["test_two"]
@@ -72,34 +72,34 @@ def test_a_citation_belongs_to_the_python_test_around_or_below_it(tree):
 
 
 def test_a_citation_belongs_to_the_c_test_around_or_below_it(tree):
-    found = citations.proofs(tree)
+    found = citations.citations(tree)
     assert cited_by(found, "BH-02") == ["a_full_bulkhead_refuses"]
     assert cited_by(found, "trap 36") == cited_by(found, "trap 34") == ["a_full_bulkhead_refuses"]
 
 
 def test_a_citation_outside_all_tests_belongs_to_the_file(tree):
-    found = citations.proofs(tree)
+    found = citations.citations(tree)
     assert cited_by(found, "CB-01") == cited_by(found, "RL-01") == [""]
 
 
 def test_only_comments_cite(tree):
-    found = citations.proofs(tree)
+    found = citations.citations(tree)
     assert not {"trap 9", "GEN-08", "CB-09"} & found.keys()
 
 
 def test_an_item_that_must_be_proven_and_is_not_is_a_fault(tree):
-    assert "CB-02: no test cites it" in citations.faults(tree, citations.proofs(tree))
+    assert "CB-02: no test cites it" in citations.faults(tree, citations.citations(tree))
 
 
 def test_a_citation_of_nothing_is_a_fault(tree):
     (tree / "tests" / "test_c.py").write_text("def test_three():  # CB-99, trap 68\n    pass\n")
-    found = citations.faults(tree, citations.proofs(tree))
+    found = citations.faults(tree, citations.citations(tree))
     assert "CB-99: no such item, cited in tests/test_c.py: test_three" in found
     assert "trap 68: no such item, cited in tests/test_c.py: test_three" in found
 
 
 def test_a_document_out_of_date_is_a_fault(tree):
-    cited = citations.proofs(tree)
+    cited = citations.citations(tree)
     for path, text in citations.documents(tree, cited).items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -110,7 +110,7 @@ def test_a_document_out_of_date_is_a_fault(tree):
 
 
 def test_a_document_names_each_item_once_with_its_tests_as_sentences(tree):
-    texts = citations.documents(tree, citations.proofs(tree)).values()
+    texts = citations.documents(tree, citations.citations(tree)).values()
     lines = [line for text in texts for line in text.splitlines() if line.startswith("- **BH-02**")]
     assert len(lines) == 1
     assert "[a full bulkhead refuses](../tests/c/test_b.c)" in lines[0]

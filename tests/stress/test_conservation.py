@@ -117,8 +117,43 @@ def test_what_a_breaker_admits_it_settles(window, clock, stress_scale):  # CB-27
     assert returned + raised + neutral + rejected == THREADS * calls
 
 
+@pytest.mark.parametrize("places", [1, 2, 5, THREADS - 1, THREADS + 3])
+def test_threads_at_once_get_exactly_as_many_probes_as_there_are_places(
+    places, clock, stress_scale
+):
+    # CB-02, trap 7, D-CB-2, D-C-2
+    breaker = hf.CircuitBreaker(
+        "b", reset_timeout=1, half_open_max_calls=places, success_threshold=places, clock=clock
+    )
+    probes: list[hf.Permit] = []
+    refused: list[hf.CircuitOpenError] = []
+
+    def work(number: int) -> None:
+        try:
+            probes.append(breaker.acquire())
+        except hf.CircuitOpenError as error:
+            refused.append(error)
+
+    for turn in range(1, 10 * stress_scale + 1):
+        breaker.trip()
+        clock.advance(1)
+        probes.clear()
+        refused.clear()
+        run_threads(work)
+        assert len(probes) == breaker.snapshot().probes == min(places, THREADS)
+        assert len(refused) == THREADS - len(probes)
+        while len(probes) < places:  # of more places than threads
+            probes.append(breaker.acquire())
+        assert breaker.try_call(int).rejection is not None
+        for probe in probes:
+            probe.success()
+        assert breaker.state is hf.State.CLOSED
+        changes = breaker.snapshot().state_changes
+        assert changes[hf.State.OPEN, hf.State.HALF_OPEN] == turn
+
+
 def test_never_more_probes_than_places_and_each_transition_told_once(clock, stress_scale):
-    # CB-02, CB-07, trap 7, trap 8, D-CB-2, D-C-2
+    # CB-07, trap 8
     breaker = hf.CircuitBreaker(
         "b",
         failure_threshold=1,
@@ -205,7 +240,7 @@ def test_a_bulkhead_never_holds_more_than_its_places(stress_scale):
 
 
 def test_a_pipeline_gives_back_what_an_inner_policy_refuses(clock, stress_scale):
-    # trap 6, trap 34
+    # trap 6
     breaker = hf.CircuitBreaker("b", failure_threshold=10**6, clock=clock)
     limiter = hf.RateLimiter("l", rate=1, burst=10**8, clock=clock)
     bulkhead = hf.Bulkhead("h", max_concurrent=2, clock=clock)

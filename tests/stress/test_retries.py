@@ -115,7 +115,7 @@ def test_every_call_of_many_threads_ends_once(clock: hf.ManualClock, stress_scal
 
 def test_tasks_cancelled_at_random_end_once_each_and_leave_nothing(
     clock: hf.ManualClock, stress_scale: int
-) -> None:  # traps 41, 44, 50, 54, 56
+) -> None:  # traps 41, 44, 50, 56
     tasks = 2_000 * stress_scale
     budget = hf.RetryBudget(ratio=0, min_per_second=0, burst=10**6, clock=clock)
     retry = hf.Retry(

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.stress
 
 @pytest.mark.parametrize("seed", range(3))
 def test_places_come_home_from_threads_and_cancelled_tasks(seed, stress_scale):
-    # BH-02, trap 32, trap 33, trap 35, trap 50
+    # BH-02, trap 32, trap 33, trap 35
     bulkhead = hf.Bulkhead("b", max_concurrent=4, max_waiting=1_000 * stress_scale, max_wait=None)
     breaker = hf.CircuitBreaker("c", failure_threshold=10**6)
     pipe = hf.Pipeline("p", breaker, bulkhead)

@@ -59,7 +59,7 @@ def test_breaking_out_of_the_block_is_its_end(number, clock):
     assert ended(retry) == (1, 0)
 
 
-def test_a_loop_that_is_left_after_a_failure_gives_its_retry_back_at_once(clock):  # traps 44 and 54
+def test_a_loop_that_is_left_after_a_failure_gives_its_retry_back_at_once(clock):  # trap 44
     budget = budget_of(clock, 5)
     retry = retry_of(clock, budget=budget)
     gc.disable()

@@ -215,7 +215,7 @@ def test_a_task_on_the_system_clock_waits_for_its_time():
     )
 
 
-async def test_a_cancelled_task_leaves_no_timer_and_a_later_wake_is_harmless(still):  # trap 50
+async def test_a_cancelled_task_leaves_no_timer_and_a_later_wake_is_harmless(still):
     waiter = TaskWaiter()
     task = asyncio.create_task(waiter.park(still, SECOND))
     await auntil(lambda: timers(still) == 1)

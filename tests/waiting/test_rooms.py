@@ -19,7 +19,7 @@ SECOND = 10**9
 # ---- BH-02: a place, else the queue, else full; then until time is up ----
 
 
-def test_whoever_finds_room_enters(house):  # BH-01, BH-02
+def test_whoever_finds_room_enters(house):  # BH-02
     assert house.enter(0) == ENTERED
     assert house.room.leave() is True
     assert house.enter(SECOND) == ENTERED
@@ -243,7 +243,7 @@ def test_tasks_of_a_closed_loop_that_hold_each_other_hold_no_place():  # trap 33
     policy.leave()
 
 
-def test_a_dropped_coroutine_leaves_the_queue(house):  # trap 5
+def test_a_dropped_coroutine_leaves_the_queue(house):
     async def main() -> None:
         waiting = house.aenter()
         waiting.send(None)

@@ -129,7 +129,7 @@ def test_a_wait_that_cannot_begin_leaves_the_queue():
     assert (kernel.in_flight(), kernel.waiting()) == (1, 0)
 
 
-def test_ctrl_c_in_a_parked_thread_leaves_the_queue_and_frees_the_turn():  # trap 33, trap 50
+def test_ctrl_c_in_a_parked_thread_leaves_the_queue_and_frees_the_turn():  # trap 33
     printed = run_apart("""
         from holdfast import Bulkhead
         from tests.ctrl_c import CtrlC

@@ -112,7 +112,7 @@ def test_closing_reaches_the_guarded_async_generator_before_its_place_is_free(bu
     run(main)
 
 
-def test_an_async_generator_cancelled_while_it_waits_takes_no_place():  # trap 33, trap 50
+def test_an_async_generator_cancelled_while_it_waits_takes_no_place():  # trap 33
     bulkhead = Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=None)
 
     async def main() -> None:

@@ -53,7 +53,7 @@ def still_clock() -> hf.ManualClock:
     return hf.ManualClock(auto=False)
 
 
-def test_never_more_inside_than_places():  # BH-01, BH-03
+def test_never_more_inside_than_places():  # BH-03
     bulkhead = hf.Bulkhead("b", max_concurrent=2)
     with bulkhead, bulkhead:
         assert bulkhead.in_flight == 2
@@ -77,7 +77,7 @@ def test_a_place_comes_home_however_the_call_ends():  # trap 33, trap 35
         assert bulkhead.in_flight == 0
 
 
-def test_slot_queue_refusal_in_that_order(still_clock):  # BH-02
+def test_slot_queue_refusal_in_that_order(still_clock):  # BH-01, BH-02
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=5.0, clock=still_clock)
     bulkhead.enter()
     parked = Parked(bulkhead)

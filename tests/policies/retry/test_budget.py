@@ -71,7 +71,7 @@ def test_with_neither_there_are_burst_retries_and_then_none(clock):
 
 
 def test_a_retry_that_was_not_made_gives_its_token_back(clock):
-    # trap 54; traps 44 and 56: a retry cancelled in its back-off leaked its token
+    # traps 44 and 56: a retry cancelled in its back-off leaked its token
     budget = RetryBudget(ratio=0, min_per_second=0, burst=2, clock=clock)
     assert withdraw_all(budget) == 2
     budget.give_back()

@@ -150,7 +150,7 @@ def test_a_retry_that_waits_has_its_token_already(clock):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert budget.balance == 3.0  # traps 44 and 54: nobody made them
+        assert budget.balance == 3.0  # trap 44: nobody made them
 
     asyncio.run(main())
     snapshot = retry.snapshot()

@@ -218,7 +218,7 @@ def test_what_a_hook_raises_goes_to_the_caller_with_the_calls_own_as_context(
 
 @sync_ways
 @pytest.mark.parametrize("hook", ["before_sleep", "retry_after", "on"])
-def test_an_interrupt_in_a_hook_is_a_call_that_was_cancelled(make, hook, clock):  # trap 50
+def test_an_interrupt_in_a_hook_is_a_call_that_was_cancelled(make, hook, clock):
     def interrupt(state: Any) -> None:
         raise KeyboardInterrupt
 
