@@ -206,3 +206,41 @@ HF_TEST(the_explorer_finds_a_waiter_whom_nobody_wakes) /* trap 33 */
 {
     IS_FOUND("leave | enter", .limit = 1, .max_waiting = 1, .inside_before = 1);
 }
+
+/* --- what is done inside is seen by the next one --- */
+
+static struct {
+    hf_au64 word; /* changed inside, as by code that has no atomics */
+    int done;
+} work;
+
+static void
+begin_work(void *unused)
+{
+    open_bulkhead(false, 1, 0);
+    hf_store_relaxed(&work.word, 0);
+    work.done = 0;
+}
+
+static void
+work_inside(void *unused, int index)
+{
+    if (!hf_bulkhead_try_enter(&subject.real))
+        return;
+    hf_store_relaxed(&work.word, hf_load_relaxed(&work.word) + 1);
+    work.done++;
+    bool waiters;
+    (void)hf_bulkhead_leave(&subject.real, &waiters);
+}
+
+static bool
+no_work_is_lost(void *unused)
+{
+    return hf_load_relaxed(&work.word) == (uint64_t)work.done;
+}
+
+HF_TEST(what_one_does_inside_is_seen_by_the_next_one)
+{
+    HF_CHECK(explored("work inside, twice", 2, begin_work, work_inside, no_work_is_lost));
+    HF_CHECK(explored("work inside, three", 3, begin_work, work_inside, no_work_is_lost));
+}
