@@ -226,7 +226,7 @@ hf__bucket_move_slow(hf_bucket *b, const hf_rate *rate, int64_t now_ns)
         hf_rate r = rate ? *rate : (hf_rate){.num = v.num, .den = v.cost, .burst = v.burst};
         int64_t base_ns = hf_load_relaxed(&b->bank[word >> HF__BUCKET_BITS].base_ns);
         int64_t wanted_ns = hf_ns_add(hf_ns_sub(now_ns, HF__LEAD_NS), (int64_t)change);
-        if (base_ns < wanted_ns) /* else time stepped back, and the base does not */
+        if (base_ns < wanted_ns) /* else the caller's time is old: the base stays */
             base_ns = wanted_ns;
         hf__bank_fill(&b->bank[bank], r, base_ns);
         arrival = hf__bucket_carry_slow(&v, r);
