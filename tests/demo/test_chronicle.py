@@ -3,12 +3,9 @@ import pytest
 from holdfast.demo.chronicle import KEPT_ENTRIES, KEPT_OUTAGES, Chronicle, Outage
 
 ONE_OUTAGE = (
-    ("closed", "open"),
-    ("open", "half-open"),
-    ("half-open", "open"),
-    ("open", "half-open"),
+    ("closed", "open"), ("open", "half-open"), ("half-open", "open"), ("open", "half-open"),
     ("half-open", "closed"),
-)
+)  # fmt: skip
 
 
 def test_entries_are_numbered_in_their_order():

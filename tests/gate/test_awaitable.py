@@ -70,18 +70,9 @@ async def plainly(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 WAYS = [
-    plainly,
-    by_task,
-    by_gather,
-    by_wait_for,
-    by_shield,
-    by_group,
-    by_timeout,
-    by_future,
-    by_name,
-    eagerly,
-    as_completed,
-]
+    plainly, by_task, by_gather, by_wait_for, by_shield, by_group, by_timeout, by_future, by_name,
+    eagerly, as_completed,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("controlled", [False, True])

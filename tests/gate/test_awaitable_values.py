@@ -10,26 +10,11 @@ from holdfast import CircuitBreaker, CircuitOpenError
 from tests.gate.parts import fates, pipe, places, suspend, tripping
 
 VALUES = [
-    None,
-    0,
-    False,
-    (),
-    (1,),
-    (1, 2),
-    ValueError("value"),
-    StopIteration(),
-    StopIteration(7),
-    StopIteration((1, 2)),
-    StopAsyncIteration(),
-    GeneratorExit(),
-    KeyboardInterrupt(),
-    asyncio.CancelledError(),
-    StopIteration,
-    ValueError,
-    [StopIteration(1)],
-    NotImplemented,
+    None, 0, False, (), (1,), (1, 2), ValueError("value"), StopIteration(), StopIteration(7),
+    StopIteration((1, 2)), StopAsyncIteration(), GeneratorExit(), KeyboardInterrupt(),
+    asyncio.CancelledError(), StopIteration, ValueError, [StopIteration(1)], NotImplemented,
     Ellipsis,
-]
+]  # fmt: skip
 ERRORS = [
     ValueError("own"),
     KeyError(),

@@ -74,16 +74,10 @@ def test_call_leaves_the_callers_arguments_alone() -> None:
         assert outcome is True or outcome.value is True
 
 
-@pytest.mark.parametrize(
-    "fn",
-    [
-        coroutine,
-        functools.partial(coroutine, 1),
-        CircuitBreaker("guarded")(coroutine),
-        lambda: coroutine(),
-        lambda: CircuitBreaker("guarded")(coroutine)(),
-    ],
-)
+@pytest.mark.parametrize("fn", [
+    coroutine, functools.partial(coroutine, 1), CircuitBreaker("guarded")(coroutine),
+    lambda: coroutine(), lambda: CircuitBreaker("guarded")(coroutine)(),
+])  # fmt: skip
 @pytest.mark.parametrize("method", ["call", "try_call"])
 def test_what_only_a_loop_can_run_is_refused_and_proves_nothing(
     fn: Callable[..., Any], method: str

@@ -331,20 +331,10 @@ async def test_a_task_can_be_made_of_what_has_the_methods_of_a_coroutine() -> No
 # ---- what only looks as if ----
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        mock.MagicMock(),
-        mock.AsyncMock(),
-        iter([1]),
-        (one for one in ()).__iter__,
-        io.StringIO("text"),
-        zip([1], [2], strict=True),
-        type("Row", (), {})(),
-        Request,
-    ],
-    ids=lambda result: type(result).__name__,
-)
+@pytest.mark.parametrize("result", [
+    mock.MagicMock(), mock.AsyncMock(), iter([1]), (one for one in ()).__iter__,
+    io.StringIO("text"), zip([1], [2], strict=True), type("Row", (), {})(), Request,
+], ids=lambda result: type(result).__name__)  # fmt: skip
 def test_other_results_are_results(result: Any) -> None:
     breaker = hf.CircuitBreaker("b")
     assert breaker(lambda: result)() is result

@@ -206,27 +206,10 @@ def misuse(calls: Any) -> None:
 
 
 KINDS = [
-    guard,
-    call,
-    try_call,
-    guarded_coroutine,
-    acall,
-    try_acall,
-    late_coroutine,
-    new_guard,
-    half_a_coroutine,
-    thrown_into,
-    looked_at,
-    generator,
-    half_a_generator,
-    async_generator,
-    block,
-    async_block,
-    by_hand,
-    looked_up,
-    permit,
-    misuse,
-]
+    guard, call, try_call, guarded_coroutine, acall, try_acall, late_coroutine, new_guard,
+    half_a_coroutine, thrown_into, looked_at, generator, half_a_generator, async_generator, block,
+    async_block, by_hand, looked_up, permit, misuse,
+]  # fmt: skip
 
 
 def references(calls: Any) -> dict[str, int]:

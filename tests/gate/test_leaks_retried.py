@@ -170,30 +170,13 @@ def async_block(calls: Any) -> None:
 
 
 KINDS = [
-    guard,
-    call,
-    try_call,
-    guarded_coroutine,
-    acall,
-    try_acall,
-    half_a_coroutine,
-    thrown_into,
-    generator,
-    async_generator,
-    block,
-    async_block,
-]
+    guard, call, try_call, guarded_coroutine, acall, try_acall, half_a_coroutine, thrown_into,
+    generator, async_generator, block, async_block,
+]  # fmt: skip
 ENDS = [
-    "returns",
-    "fails",
-    "recovers",
-    "results",
-    "hooks",
-    "wrapped",
-    "not retryable",
-    "interrupted",
+    "returns", "fails", "recovers", "results", "hooks", "wrapped", "not retryable", "interrupted",
     "refused",
-]
+]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:.*was never awaited")

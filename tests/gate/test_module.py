@@ -17,14 +17,9 @@ from holdfast.clock import system_clock
 from tests.gate.parts import places, tokens, tripping
 
 NATIVE = [
-    gate.Gate,
-    gate.Guard,
-    gate.GuardedCoroutine,
-    gate.Outcome,
-    gate.Permit,
-    gate.Rejected,
+    gate.Gate, gate.Guard, gate.GuardedCoroutine, gate.Outcome, gate.Permit, gate.Rejected,
     gate.HoldfastError,
-]
+]  # fmt: skip
 
 
 def test_the_constants_and_types_are_there() -> None:

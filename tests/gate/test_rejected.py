@@ -26,14 +26,10 @@ from tests.gate.parts import pipe, places, tokens, tripping
 from tests.interpreters import classes_can_die
 
 REJECTIONS = [
-    (CircuitOpenError, "CIRCUIT_OPEN"),
-    (RateLimitedError, "RATE_LIMITED"),
-    (BulkheadFullError, "BULKHEAD_FULL"),
-    (BulkheadTimeoutError, "BULKHEAD_TIMEOUT"),
-    (ShedError, "SHED"),
-    (EmergencyModeError, "EMERGENCY_MODE"),
-    (Rejected, "REJECTED"),
-]
+    (CircuitOpenError, "CIRCUIT_OPEN"), (RateLimitedError, "RATE_LIMITED"),
+    (BulkheadFullError, "BULKHEAD_FULL"), (BulkheadTimeoutError, "BULKHEAD_TIMEOUT"),
+    (ShedError, "SHED"), (EmergencyModeError, "EMERGENCY_MODE"), (Rejected, "REJECTED"),
+]  # fmt: skip
 
 
 def refusal(policy: Any, how: str = "call") -> Rejected:

@@ -12,16 +12,10 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mode, "_of_process", None)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("enforce", Mode.ENFORCE),
-        ("observe", Mode.OBSERVE),
-        ("off", Mode.OFF),
-        (" Observe\n", Mode.OBSERVE),
-        ("", Mode.ENFORCE),
-    ],
-)
+@pytest.mark.parametrize(("text", "expected"), [
+    ("enforce", Mode.ENFORCE), ("observe", Mode.OBSERVE), ("off", Mode.OFF),
+    (" Observe\n", Mode.OBSERVE), ("", Mode.ENFORCE),
+])  # fmt: skip
 def test_the_variable_names_the_mode(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: Mode
 ) -> None:

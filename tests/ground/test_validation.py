@@ -241,20 +241,10 @@ def test_a_choice_is_one_of_a_few_and_of_its_type() -> None:
         assert problem.endswith("allowed one of None, 'sliding', 1")
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "ValueError",
-        (ValueError, "x"),
-        KeyboardInterrupt,
-        (BaseException,),
-        (ValueError, GeneratorExit),
-        ValueError("instance"),
-        None,
-        int,
-        Hostile(),
-    ],
-)
+@pytest.mark.parametrize("value", [
+    "ValueError", (ValueError, "x"), KeyboardInterrupt, (BaseException,),
+    (ValueError, GeneratorExit), ValueError("instance"), None, int, Hostile(),
+])  # fmt: skip
 def test_only_subclasses_of_exception_can_be_named_as_failures(value: object) -> None:
     # trap 5: cancellation, KeyboardInterrupt, SystemExit and GeneratorExit prove nothing.
     assert one_problem(lambda p: p.exceptions("on", value)).endswith("subclasses of Exception")
@@ -367,16 +357,9 @@ def test_any_value_is_shown_short_and_on_one_line(value: object) -> None:
     assert text.isprintable()
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (Hostile(), "<Hostile without a repr>"),
-        (10**5000, "an integer of 16610 bits"),
-        ("x" * 1000, "'" + "x" * 78 + "…"),
-        (1.5, "1.5"),
-        (Lines(), "two\\nlines"),
-    ],
-    ids=["raises", "huge", "long", "plain", "lines"],
-)
+@pytest.mark.parametrize(("value", "text"), [
+    (Hostile(), "<Hostile without a repr>"), (10**5000, "an integer of 16610 bits"),
+    ("x" * 1000, "'" + "x" * 78 + "…"), (1.5, "1.5"), (Lines(), "two\\nlines"),
+], ids=["raises", "huge", "long", "plain", "lines"])  # fmt: skip
 def test_awkward_values_are_shown_too(value: object, text: str) -> None:
     assert shown(value) == text

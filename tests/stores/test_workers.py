@@ -196,8 +196,7 @@ def test_a_collected_policy_leaves_its_counts_while_its_name_lives_elsewhere(sta
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["breaker", "full", "retry", "limiter", "window", "timeout", "fallback", "observing"],
+    "kind", ["breaker", "full", "retry", "limiter", "window", "timeout", "fallback", "observing"]
 )
 def test_what_a_policy_counted_is_kept_when_it_is_collected_and_its_worker_killed(
     start, directory, kind

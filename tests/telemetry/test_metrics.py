@@ -8,19 +8,8 @@ import holdfast as hf
 from tests.telemetry.scraped import Scrape, registry_of
 
 DEF_BUCKETS = [
-    "0.005",
-    "0.01",
-    "0.025",
-    "0.05",
-    "0.1",
-    "0.25",
-    "0.5",
-    "1.0",
-    "2.5",
-    "5.0",
-    "10.0",
-    "+Inf",
-]
+    "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf",
+]  # fmt: skip
 BACKOFF_BUCKETS = [repr(2**n / 1000) for n in range(10)] + ["+Inf"]
 
 
