@@ -34,20 +34,6 @@ def guarded(policy: Any) -> Any:
     return talk()
 
 
-def test_what_is_sent_and_yielded_passes_through() -> None:
-    breaker = CircuitBreaker("b")
-    coroutine = guarded(breaker)
-    assert coroutine.send(None) == 0
-    assert breaker.in_flight == 1
-    assert coroutine.send("a") == 1
-    error = KeyError()
-    assert coroutine.throw(error) == 2
-    with pytest.raises(StopIteration) as stop:
-        coroutine.send(None)
-    assert stop.value.value == ["a", error, None]
-    assert fates(breaker) == {"succeeded": 1}
-
-
 def test_throw_before_the_first_step_ends_it_without_admission() -> None:
     breaker = half_open()
     for coroutine in (guarded(breaker), breaker.acall(suspend), breaker._apermit()):

@@ -219,7 +219,7 @@ def test_an_outcome_is_a_value_an_error_or_a_rejection() -> None:
         assert refused.value is outcome.rejection
 
 
-def test_a_rejection_after_a_wait_is_a_rejection_too() -> None:
+def test_a_rejection_after_a_wait_is_a_rejection_too() -> None:  # BH-02
     limiter = tokens(max_wait=0.5)
     limiter.acquire()
     bulkhead = places(1, max_waiting=1, max_wait=1.0, clock=ManualClock())

@@ -126,29 +126,16 @@ async def test_a_coroutine_function_is_guarded_while_it_is_awaited(fn: Callable[
     assert bulkhead.in_flight == 0
 
 
-@pytest.mark.parametrize("fn", GENERATORS)
-def test_a_generator_is_guarded_from_its_first_item_to_its_end(fn: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("fn", GENERATORS + ASYNC_GENERATORS)
+async def test_a_generator_is_guarded_from_its_first_item_to_its_end(fn: Any) -> None:
     bulkhead, breaker, guard = watched(fn)
     stream = guard(21)
-    assert inspect.isgenerator(stream)
+    is_async = fn in ASYNC_GENERATORS
+    assert inspect.isasyncgen(stream) if is_async else inspect.isgenerator(stream)
     assert bulkhead.snapshot().admitted == 0
-    assert next(stream) == 42
+    assert (await anext(stream) if is_async else next(stream)) == 42
     assert (bulkhead.in_flight, breaker.in_flight) == (1, 1)
-    assert list(stream) == []
-    assert (bulkhead.in_flight, fates(breaker)) == (0, {"succeeded": 1})
-
-
-@pytest.mark.parametrize("fn", ASYNC_GENERATORS)
-async def test_an_async_generator_is_guarded_from_its_first_item_to_its_end(
-    fn: Callable[..., Any],
-) -> None:
-    bulkhead, breaker, guard = watched(fn)
-    stream = guard(21)
-    assert inspect.isasyncgen(stream)
-    assert bulkhead.snapshot().admitted == 0
-    assert await anext(stream) == 42
-    assert (bulkhead.in_flight, breaker.in_flight) == (1, 1)
-    assert [item async for item in stream] == []
+    assert ([item async for item in stream] if is_async else list(stream)) == []
     assert (bulkhead.in_flight, fates(breaker)) == (0, {"succeeded": 1})
 
 

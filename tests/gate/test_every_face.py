@@ -358,9 +358,3 @@ def test_what_ends_the_program_is_no_outcome(error):
     for policy in (hf.Bulkhead("h"), hf.Pipeline("p", hf.Retry("r"), hf.Fallback(1))):
         with pytest.raises(error):
             policy.try_call(raising(error))
-
-
-def test_a_tried_call_that_waits_in_vain_is_rejected():  # BH-02
-    bulkhead = hf.Bulkhead("h", max_concurrent=1, max_waiting=1, max_wait=1, clock=hf.ManualClock())
-    with bulkhead:
-        assert isinstance(bulkhead.try_call(int).rejection, hf.BulkheadTimeoutError)

@@ -22,11 +22,11 @@ from tests.gate.late import (
     entered,
     within,
 )
-from tests.gate.parts import fates, pipe, places, tripping
+from tests.gate.parts import fates, pipe, places, tokens, tripping
 
 each = pytest.mark.parametrize("kind", LATE.values(), ids=LATE)
 others = pytest.mark.parametrize(
-    "other", ["value", contextlib.nullcontext("value")], ids=["a value", "a block"]
+    "other", ["value", contextlib.nullcontext("value")], ids=["value", "block"]
 )
 
 
@@ -163,7 +163,7 @@ async def test_acall_refuses_what_cannot_be_awaited(
 # ---- what waits ----
 
 
-@pytest.mark.parametrize("kind", (AWAITABLES | STREAMS).values(), ids=AWAITABLES | STREAMS)
+@each
 @pytest.mark.parametrize("controlled", [False, True])
 def test_what_has_to_wait_waits_where_it_is_driven(kind: Kind, controlled: bool) -> None:
     """The call itself does not: it would keep the whole event loop waiting."""
@@ -188,11 +188,7 @@ def test_what_has_to_wait_waits_where_it_is_driven(kind: Kind, controlled: bool)
 async def test_what_gives_something_else_this_time_is_admitted_all_the_same() -> None:
     cached: list[str] = []
 
-    @(
-        limiter := hf.RateLimiter(
-            "l", rate=1, burst=1, max_wait=None, clock=hf.ManualClock(auto=True)
-        )
-    )
+    @(limiter := tokens(clock=hf.ManualClock(auto=True), max_wait=None))
     def get() -> Any:
         return cached[0] if cached else Work().coroutine()
 
@@ -219,9 +215,7 @@ async def test_what_stands_in_for_it_is_awaited_as_it_would_be(known: bool) -> N
 
 @pytest.mark.parametrize("ended", ["never begun", "failed", "open"])
 @pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize(
-    "other", ["value", contextlib.nullcontext("value")], ids=["value", "block"]
-)
+@others
 async def test_what_stands_in_for_a_context_manager_is_entered_as_it_would_be(
     ended: str, is_async: bool, other: Any
 ) -> None:
@@ -237,9 +231,7 @@ async def test_what_stands_in_for_a_context_manager_is_entered_as_it_would_be(
     assert await (entered if is_async else within)(late) == "value"
 
 
-@pytest.mark.parametrize(
-    "other", ["value", contextlib.nullcontext("value")], ids=["value", "block"]
-)
+@others
 def test_what_stands_in_for_an_awaitable_is_entered_where_that_would_be(other: Any) -> None:
     guard = pipe(hf.Fallback(other), hf.CircuitBreaker("b"))(Request)
     assert asyncio.run(entered(guard(Work(failures=1)))) == "value"
@@ -261,8 +253,7 @@ async def test_a_tuple_stands_in_as_it_is(other: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("other", [(), ("value",), ("two", "values")])
 async def test_a_tuple_that_is_admitted_late_is_the_result(other: tuple[str, ...]) -> None:
     first = [True]
-    clock = hf.ManualClock(auto=True)
-    limiter = hf.RateLimiter("l", rate=1, burst=1, max_wait=None, clock=clock)
+    limiter = tokens(clock=hf.ManualClock(auto=True), max_wait=None)
     guard = limiter(lambda: Work().coroutine() if first else other)
     await guard()
     first.clear()

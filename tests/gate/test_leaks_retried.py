@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast import Bulkhead, Constant, ManualClock, Pipeline, Rejected, Retry, RetryBudget
+from tests.gate import test_leaks as once
 from tests.gate.parts import suspend
 from tests.gate.test_leaks import ERROR, RESULT, drive, growth, left_behind
 
@@ -87,65 +88,12 @@ class Interrupt(BaseException):
 anything = contextlib.suppress(Exception, Interrupt)
 
 
-def guard(calls: Any) -> None:
-    with anything:
-        calls.guarded_plain(1, 2, end=3) if calls.end == "misused" else calls.guarded_plain(1, 2)
-
-
-def call(calls: Any) -> None:
-    with anything:
-        calls.pipeline.call(calls.plain, 1, 2)
-
-
-def try_call(calls: Any) -> None:
-    with anything:
-        repr(calls.pipeline.try_call(calls.plain, 1, 2).error)
-
-
-def guarded_coroutine(calls: Any) -> None:
-    with anything:
-        drive(calls.guarded_coroutine(1, 2))
-
-
-def acall(calls: Any) -> None:
-    with anything:
-        drive(calls.pipeline.acall(calls.coroutine, 1, 2))
-
-
-def try_acall(calls: Any) -> None:
-    with anything:
-        drive(calls.pipeline.try_acall(calls.coroutine, 1, 2))
-
-
-def half_a_coroutine(calls: Any) -> None:
-    for end in ("close", "drop"):
-        coroutine = calls.pipeline.acall(calls.coroutine, 1)
-        with anything:
-            coroutine.send(None)
-        if end == "close":
-            coroutine.close()
-
-
 def thrown_into(calls: Any) -> None:
     coroutine = calls.guarded_coroutine()
     with anything:
         coroutine.send(None)
         coroutine.throw(ERROR)
         drive(coroutine)
-
-
-def generator(calls: Any) -> None:
-    with anything:
-        list(calls.guarded_generator(1))
-
-
-def async_generator(calls: Any) -> None:
-    async def consume() -> None:
-        async for _ in calls.guarded_async_generator(1):
-            pass
-
-    with anything:
-        drive(consume())
 
 
 def block(calls: Any) -> None:
@@ -170,8 +118,8 @@ def async_block(calls: Any) -> None:
 
 
 KINDS = [
-    guard, call, try_call, guarded_coroutine, acall, try_acall, half_a_coroutine, thrown_into,
-    generator, async_generator, block, async_block,
+    once.guard, once.call, once.try_call, once.guarded_coroutine, once.acall, once.try_acall,
+    once.half_a_coroutine, thrown_into, once.generator, once.async_generator, block, async_block,
 ]  # fmt: skip
 ENDS = [
     "returns", "fails", "recovers", "results", "hooks", "wrapped", "not retryable", "interrupted",
@@ -187,7 +135,8 @@ def test_retried_calls_leave_nothing_behind(kind: Callable[[Calls], None], end: 
     calls = Calls(end)
 
     def work() -> None:
-        kind(calls)
+        with anything:
+            kind(calls)
         ERROR.__traceback__ = None  # it grows with each raise, ours or not
 
     assert left_behind(work, calls, CALLS) == {}

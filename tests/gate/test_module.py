@@ -34,6 +34,12 @@ def uninitialised() -> list[Any]:
 
 
 ERRORS = (TypeError, ValueError, RuntimeError, AttributeError, holdfast.Rejected)
+KERNEL = Kernel(1, 0)
+BOUND = ("bulkhead", (KERNEL,), system_clock, "n", 0, gate.Rejected)
+WRONGLY_BOUND: list[dict[int, Any]] = [
+    {1: ()}, {1: (42,)}, {0: "bucket"}, {2: 42}, {5: int}, {5: 42}, {4: 3}, {4: -1},
+    {0: "pipeline"}, {0: "none"}, {1: (KERNEL,) * 9}, {1: (KERNEL,) * 2}, {1: [KERNEL]},
+]  # fmt: skip
 OF_A_GATE: list[Callable[[Any], Any]] = [
     lambda p: p.call(int),
     lambda p: p.try_call(int),
@@ -51,22 +57,13 @@ OF_A_GATE: list[Callable[[Any], Any]] = [
     lambda p: p._refuse("open", -1, 42),
     lambda p: p._refuse("no such word"),
     lambda p: p._record_latency(42),
-    lambda p: p._record_latency(Kernel(1, 0)),
+    lambda p: p._record_latency(KERNEL),
     lambda p: p._record_latency(Histogram()),
     lambda p: p._bind(),
-    lambda p: p._bind("bulkhead", (), system_clock, "n", 0, gate.Rejected),
-    lambda p: p._bind("bulkhead", (42,), system_clock, "n", 0, gate.Rejected),
-    lambda p: p._bind("bucket", (Kernel(1, 0),), system_clock, "n", 0, gate.Rejected),
-    lambda p: p._bind("bulkhead", (Kernel(1, 0),), 42, "n", 0, gate.Rejected),
-    lambda p: p._bind("bulkhead", (Kernel(1, 0),), system_clock, "n", 0, int),
-    lambda p: p._bind("bulkhead", (Kernel(1, 0),), system_clock, "n", 0, 42),
-    lambda p: p._bind("bulkhead", (Kernel(1, 0),), system_clock, "n", 3, gate.Rejected),
-    lambda p: p._bind("bulkhead", (Kernel(1, 0),), system_clock, "n", -1, gate.Rejected),
-    lambda p: p._bind("pipeline", (Kernel(1, 0),), system_clock, "n", 0, gate.Rejected),
-    lambda p: p._bind("none", (Kernel(1, 0),), system_clock, "n", 0, gate.Rejected),
-    lambda p: p._bind("bulkhead", (Kernel(1, 0),) * 9, system_clock, "n", 0, gate.Rejected),
-    lambda p: p._bind("bulkhead", (Kernel(1, 0),) * 2, system_clock, "n", 0, gate.Rejected),
-    lambda p: p._bind("bulkhead", [Kernel(1, 0)], system_clock, "n", 0, gate.Rejected),
+    *(
+        lambda p, bad=bad: p._bind(*(bad.get(n, arg) for n, arg in enumerate(BOUND)))
+        for bad in WRONGLY_BOUND
+    ),
     lambda p: p._compose("n", (p,)),
     lambda p: p._compose("n", (42,)),
     lambda p: p._compose("n", (places(),) * 17),
@@ -104,7 +101,7 @@ def test_a_method_of_one_policy_on_another_is_a_type_error(name: str) -> None:
 def test_a_policy_is_bound_once() -> None:
     for policy in (tripping(), tokens(), places()):
         with pytest.raises(RuntimeError, match="once"):
-            policy._bind("bulkhead", (Kernel(1, 0),), system_clock, "n", 0, gate.Rejected)
+            policy._bind(*BOUND)
         with pytest.raises(RuntimeError, match="once"):
             policy._compose("n", (places(),))
         assert policy.call(int) == 0

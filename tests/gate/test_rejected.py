@@ -32,6 +32,10 @@ REJECTIONS = [
 ]  # fmt: skip
 
 
+class Policy:
+    """What a rejection may refer to, and may not keep alive."""
+
+
 def refusal(policy: Any, how: str = "call") -> Rejected:
     def enter() -> None:
         with policy:
@@ -105,11 +109,9 @@ def test_each_refusal_is_its_own_and_its_traceback_does_not_grow() -> None:  # t
 
 
 def test_it_keeps_no_call_alive() -> None:  # trap 14
-    class Argument: ...
-
     breaker = tripping()
     breaker.trip()
-    argument = Argument()
+    argument = Policy()
     ref = weakref.ref(argument)
     outcome = breaker.try_call(print, argument)
     del argument
@@ -183,8 +185,6 @@ def test_one_made_wrongly_is_a_type_error(wrong: dict[str, Any]) -> None:
 
 
 def test_made_again_it_takes_the_new_values_and_drops_the_old() -> None:
-    class Policy: ...
-
     policy = Policy()
     ref = weakref.ref(policy)
     error = Rejected(policy=policy, name="a", reason="x", retry_after=1)
@@ -285,3 +285,80 @@ def test_it_behaves_as_exceptions_do() -> None:
     assert isinstance(error.__cause__, ValueError)
     assert error.with_traceback(None).__traceback__ is None
     assert sys.exception() is None
+
+
+# ---- made and dropped by the thousand: none leaves anything to the next ----
+
+
+def without_frames(breaker: Any) -> CircuitOpenError:
+    try:
+        return breaker.call(len, "")
+    except CircuitOpenError as rejection:
+        return rejection.with_traceback(None)  # whose frame would refer to it
+
+
+def test_a_rejection_has_nothing_of_one_that_was_dropped_before_it():
+    breaker = tripping()
+    breaker.trip()
+    first = without_frames(breaker)
+    first.attribute = "of the first"
+    first.add_note("a note")
+    first.args = ("an argument",)
+    first.__suppress_context__ = True
+    assert str(first) == "an argument"
+    del first
+    second = without_frames(breaker)
+    assert vars(second) == {}
+    assert second.args == (str(second),)
+    causes = second.__cause__, second.__context__, second.__suppress_context__
+    assert causes == (None, None, False)
+    assert str(second) == "circuit breaker is open: 'tripping' (open), retry in 60.000 s"
+
+
+def test_one_with_a_cause_is_let_go_whole():
+    breaker = tripping()
+    breaker.trip()
+    first = without_frames(breaker)
+    first.__cause__ = without_frames(breaker)
+    first.__cause__.anything = Policy()
+    ref = weakref.ref(first.__cause__.anything)
+    del first
+    assert ref() is None
+    assert without_frames(breaker).__cause__ is None
+
+
+@pytest.mark.parametrize("cls", [cls for cls, _ in REJECTIONS])
+def test_one_that_refers_to_itself_is_collected(cls):
+    rejection = cls(name="payments")
+    rejection.itself = rejection
+    rejection.anything = Policy()
+    ref = weakref.ref(rejection.anything)
+    del rejection
+    gc.collect()
+    assert ref() is None
+
+
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
+@pytest.mark.parametrize("cls", [cls for cls, _ in REJECTIONS])
+def test_a_long_chain_of_them_is_dropped_without_recursion(cls, link):
+    last = None
+    for _ in range(50_000):
+        rejection = cls()
+        setattr(rejection, link, last)
+        last = rejection
+    last.first = Policy()
+    ref = weakref.ref(last.first)
+    del rejection, last
+    assert ref() is None
+
+
+def test_a_rejection_that_is_a_policys_own_class_is_a_rejection_like_any_other():
+    breaker = tripping()
+    breaker.trip()
+
+    class OwnError(CircuitOpenError):
+        pass
+
+    with pytest.raises(OwnError) as caught:
+        breaker._refuse("open", 1_500_000_000, OwnError)
+    assert (caught.value.policy, caught.value.retry_after) == (breaker, 1.5)

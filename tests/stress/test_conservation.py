@@ -3,7 +3,6 @@
 Quick here; `make stress` runs each twenty times as long. Real threads, no sleeping, no timing.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +15,6 @@ import holdfast as hf
 pytestmark = pytest.mark.stress
 
 THREADS = 16
-
-
-@pytest.fixture(autouse=True)
-def _switch_threads_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 def run_threads(work: Callable[[int], None], threads: int = THREADS) -> None:

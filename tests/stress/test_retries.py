@@ -3,10 +3,8 @@
 import asyncio
 import itertools
 import random
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +14,6 @@ from tests.policies.retry.retries import waits
 from tests.stress.test_conservation import THREADS, run_threads
 
 pytestmark = pytest.mark.stress
-
-
-@pytest.fixture(autouse=True)
-def _switch_threads_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 class FaultError(Exception):
