@@ -270,34 +270,13 @@ def test_a_first_pause_as_long_as_the_total_leaves_nothing_to_retry_in():
 
 
 def test_every_problem_is_named_at_once():
-    problems = refused(
-        total_timeout=-1,
-        attempts=0,
-        attempt_timeout=float("nan"),
-        max_concurrent=0,
-        rate=0,
-        on=3,
-        backoff=1.0,
-        budget=5,
-        breaker="b",
-        fallback=hf.Bulkhead("b"),
-        clock=7,
-        mode="maybe",
-    )
-    assert sorted(problem.split(":")[0] for problem in problems) == [
-        "attempt_timeout",
-        "attempts",
-        "backoff",
-        "breaker",
-        "budget",
-        "clock",
-        "fallback",
-        "max_concurrent",
-        "mode",
-        "on",
-        "rate",
-        "total_timeout",
-    ]
+    wrong = {
+        "total_timeout": -1, "attempts": 0, "attempt_timeout": float("nan"), "max_concurrent": 0,
+        "rate": 0, "on": 3, "backoff": 1.0, "budget": 5, "breaker": "b",
+        "fallback": hf.Bulkhead("b"), "clock": 7, "mode": "maybe",
+    }  # fmt: skip
+    problems = refused(**wrong)
+    assert sorted(problem.split(":")[0] for problem in problems) == sorted(wrong)
     assert "got -1, allowed seconds or a timedelta from 1e-06 to 3153600000, or None" in problems[0]
 
 

@@ -51,9 +51,6 @@ def retry_of(clock: hf.ManualClock, **settings: Any) -> hf.Retry:
     return hf.Retry("r", clock=clock, **settings)
 
 
-# ---- figures ----
-
-
 def test_a_call_that_succeeds_at_once_took_one_attempt(call, clock):  # RT-22
     outcome, stats = call(hf.Pipeline.standard("p", clock=clock), lambda: clock.advance(0.5))
     assert outcome.ok
@@ -140,9 +137,6 @@ def test_arguments_are_passed_on_and_the_figures_are_frozen(clock):
         stats.attempts = 2  # type: ignore[misc]
 
 
-# ---- of one call, whatever others do ----
-
-
 def test_figures_of_threads_do_not_mix(clock):  # trap 56
     pipe = hf.Pipeline("p", retry_of(clock, attempts=9), hf.Bulkhead("b", clock=clock))
     barrier = threading.Barrier(8)
@@ -180,9 +174,6 @@ def test_figures_of_tasks_do_not_mix(clock):  # trap 56
 
     figures = [(stats.attempts, stats.fallback_used) for stats in asyncio.run(main())]
     assert figures == [(min(n + 1, 5), n >= 5) for n in range(8)]
-
-
-# ---- what is no outcome ----
 
 
 async def test_cancellation_and_interrupts_are_raised(clock):

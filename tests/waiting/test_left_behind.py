@@ -24,9 +24,6 @@ def again(clock: hf.Clock, attempts: int = 2) -> hf.Retry:
     return hf.Retry("r", attempts=attempts, on=TimeoutError, backoff=hf.Constant(0), clock=clock)
 
 
-# ---- one work ----
-
-
 def test_a_bulkhead_outside_keeps_its_place_until_the_work_has_stopped(clock, held):
     bulkhead, timeout = house(places=1, clock=clock), threaded(clock)
     pipe = hf.Pipeline("p", bulkhead, timeout)
@@ -101,9 +98,6 @@ def test_observed_a_place_is_kept_all_the_same(clock, held):
     until(lambda: bulkhead.in_flight == 0)
 
 
-# ---- retries ----
-
-
 def test_and_for_several_until_the_last_has_stopped(clock):
     bulkhead, timeout = house(), threaded(clock)
     pipe = hf.Pipeline("p", bulkhead, again(clock, 3), timeout)
@@ -156,9 +150,6 @@ def test_a_fallback_inside_does_not_hide_it(clock, held):
     assert bulkhead.in_flight == 1
     held.go.set()
     until(lambda: bulkhead.in_flight == 0)
-
-
-# ---- work within work ----
 
 
 def test_work_of_a_second_timeout_inside_keeps_the_places_outside_of_both(clock, held):
@@ -246,9 +237,6 @@ def leave_behind_here(timeout: hf.Timeout, held: Held, clock: hf.ManualClock) ->
     with pytest.raises(hf.DeadlineExceededError):
         timeout.call(held)
     mover.result()
-
-
-# ---- leaving a place once ----
 
 
 class Stopping(Work):

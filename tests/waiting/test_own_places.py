@@ -282,18 +282,6 @@ def test_who_has_one_of_two_places_waits_for_the_other():
     run(main())
 
 
-def test_a_task_that_another_holds_a_place_for_waits():
-    async def main():
-        bulkhead = unlimited()
-        async with bulkhead:
-            waits = asyncio.create_task(by_block(bulkhead))
-            await asyncio.sleep(1)
-            assert not waits.done()
-        await waits
-
-    run(main())
-
-
 def test_who_waits_behind_many_others_is_told():
     async def main(bulkhead):
         async def busy():

@@ -16,9 +16,6 @@ from tests.waiting.parties import LoopParty, Party, auntil, until
 SECOND = 10**9
 
 
-# ---- BH-02: a place, else the queue, else full; then until time is up ----
-
-
 def test_whoever_finds_room_enters(house):  # BH-02
     assert house.enter(0) == ENTERED
     assert house.room.leave() is True
@@ -106,9 +103,6 @@ def test_a_place_granted_in_the_moment_time_is_up_is_taken(house):
     house.room.leave()
 
 
-# ---- first come, first served ----
-
-
 def test_threads_and_tasks_of_several_loops_enter_in_the_order_they_came(house):
     # BH-01: one queue for all of them
     order: list[int] = []
@@ -148,9 +142,6 @@ def test_nobody_enters_past_those_who_wait(house):
     assert house.kernel.try_enter() is False  # granted to the one who waited
     assert party.result() == ENTERED
     house.room.leave()
-
-
-# ---- giving up ----
 
 
 def test_a_cancelled_task_leaves_the_queue_and_the_next_takes_its_turn(house):  # trap 33, D-BH-1
@@ -257,9 +248,6 @@ def test_a_dropped_coroutine_leaves_the_queue(house):
     house.room.leave()
 
 
-# ---- resizing ----
-
-
 def test_growing_lets_in_as_many_as_fit(house):  # trap 37
     house.enter()
     parties = [house.start() for _ in range(3)]
@@ -286,9 +274,6 @@ def test_shrinking_blocks_nobody_and_strands_nobody():  # trap 37
         assert party.result() == ENTERED
     house.room.leave()
     house.assert_empty()
-
-
-# ---- fork ----
 
 
 def test_a_forked_child_finds_the_room_empty_and_the_lock_free():  # trap 58

@@ -15,8 +15,6 @@ from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.rooms import ENTERED, FULL, QUEUED, TIMED_OUT, WaitingRoom, _Place
 from tests.apart import run_apart
 
-# ---- finalisers ----
-
 
 class Meddled:
     """A kernel that runs a finaliser at the n-th use of it."""
@@ -90,9 +88,6 @@ def test_a_finaliser_in_the_middle_of_a_step_strands_nobody_and_loses_nothing(fi
         uses = scene(finaliser, at).uses
         at += 1
     assert at > 10  # there were points to try
-
-
-# ---- signal handlers ----
 
 
 def interrupt() -> None:

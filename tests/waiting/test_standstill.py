@@ -147,9 +147,6 @@ def test_what_is_said_names_what_waits_in_a_task(policy, named):
     assert named in str(told[0].message)
 
 
-# ---- without an end ----
-
-
 def hopeless(bulkhead: hf.Bulkhead) -> Iterator[Callable[[], object]]:
     def block() -> None:
         with bulkhead:
@@ -193,19 +190,6 @@ def test_a_deadline_is_an_end():
 
     with pytest.warns(RuntimeWarning, match="blocks the event loop"):
         run(main)
-
-
-def test_what_has_room_waits_for_nothing_and_says_nothing():
-    bulkhead = hf.Bulkhead("b", max_concurrent=2, max_waiting=1, max_wait=None)
-
-    async def main(_loop: object) -> None:
-        with bulkhead, bulkhead:
-            assert bulkhead.in_flight == 2
-
-    run(main)
-
-
-# ---- a pool ----
 
 
 @pytest.mark.parametrize("ask", ["result", "exception", "stop"])

@@ -18,9 +18,6 @@ def clock() -> hf.ManualClock:
     return hf.ManualClock(auto=False)
 
 
-# ---- at the deadline ----
-
-
 def test_at_the_deadline_the_caller_goes_on_and_so_does_the_work(clock, held):  # TO-10, D-CB-4
     timeout = threaded(clock, name="t")
     events = []
@@ -112,9 +109,6 @@ def test_a_retry_around_it_tries_again_with_the_time_of_an_attempt(clock, held):
     assert retry.snapshot().recovered == 1
 
 
-# ---- too few threads ----
-
-
 def test_a_call_that_gets_no_thread_in_time_never_runs(clock, held):  # trap 52
     timeout = threaded(clock, workers=2)
     for _ in range(2):
@@ -175,9 +169,6 @@ def test_when_no_thread_can_be_started_the_call_says_so_and_leaves_nothing(clock
     assert bulkhead.in_flight == 0
     assert timeout.snapshot().abandoned == 0
     assert pipe.call(len, "ok") == 2
-
-
-# ---- what waits inside ----
 
 
 def both_wait(clock):

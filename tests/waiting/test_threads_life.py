@@ -22,9 +22,6 @@ def clock() -> hf.ManualClock:
     return hf.ManualClock(auto=False)
 
 
-# ---- how many ----
-
-
 def test_timeouts_one_after_another_leave_no_thread_behind(clock):
     # D-CB-4, D-C-5: there each left one for ever, and its work went on in the background.
     timeout = threaded(clock, workers=4, name="leaky")
@@ -60,9 +57,6 @@ def test_no_thread_is_started_before_the_first_call(clock):
     timeout = threaded(clock, name="idle")
     assert timeout._worker_threads is None
     assert not worker_threads("idle")
-
-
-# ---- a policy that is dropped ----
 
 
 def test_threads_keep_nothing_of_the_context_of_whoever_they_were_started_for(monkeypatch):
@@ -152,9 +146,6 @@ def test_daemons_end_when_they_are_told_to_and_have_done_what_they_had():
     threads.shutdown(wait=True)
     assert sorted(done) == list(range(50))
     assert not worker_threads("daemons-end")
-
-
-# ---- all at once ----
 
 
 @pytest.mark.stress

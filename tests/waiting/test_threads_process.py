@@ -5,8 +5,6 @@ from __future__ import annotations
 from tests.apart import run_apart
 from tests.interpreters import collects_at_any_time
 
-# ---- the end of the process ----
-
 
 def test_hanging_work_does_not_keep_the_process_from_ending():
     out = run_apart("""
@@ -44,8 +42,6 @@ def test_a_call_of_another_thread_comes_to_its_end_though_the_main_thread_has_en
         """)
     assert out == "to its end\n"
 
-
-# ---- interrupted ----
 
 INTERRUPTED = """
     import sys, threading
@@ -151,9 +147,6 @@ def test_interrupts_at_any_moment_leave_nothing_that_is_not_counted():
     assert out == "0 0\n"
 
 
-# ---- forked ----
-
-
 def test_a_forked_child_has_threads_of_its_own_and_no_works():
     out = run_apart("""
         import os, sys, threading, warnings
@@ -212,9 +205,6 @@ def test_a_function_that_forks_may_end_its_child():
         print(hf.Timeout(30, thread=True).call(fork))
         """)
     assert out == "7\n"
-
-
-# ---- collected garbage ----
 
 
 @collects_at_any_time

@@ -23,9 +23,6 @@ def rated(clock: hf.ManualClock, rate: float | None = 0.5, **settings: Any) -> h
     return breaker_of(clock, failure_rate=rate, **settings)
 
 
-# --- the failure rate ----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("window", [CountWindow(10), CountWindow(100), MINUTE], ids=repr)
 def test_it_opens_when_the_rate_is_reached_and_not_before(clock, window):  # CB-27
     breaker = rated(clock, 0.5, window=window, min_calls=10)
@@ -84,9 +81,6 @@ def test_with_a_rate_the_consecutive_rule_is_off_unless_asked_for(clock):  # CB-
     assert breaker.state is State.OPEN
 
 
-# --- how many calls there must be ----------------------------------------------------------------
-
-
 @pytest.mark.parametrize("size", [1, 5, 9, 10, 11])
 def test_the_default_minimum_is_lowered_to_a_smaller_count_window(clock, size):  # trap 17
     breaker = rated(clock, 1.0, window=CountWindow(size))
@@ -116,9 +110,6 @@ def test_nothing_of_before_is_in_the_window_of_a_breaker_that_closed(clock, wind
     assert breaker.state is State.CLOSED
     fail(breaker)
     assert breaker.state is State.OPEN
-
-
-# --- slow calls ----------------------------------------------------------------------------------
 
 
 def slow_rule(clock: hf.ManualClock, **settings: Any) -> hf.CircuitBreaker:

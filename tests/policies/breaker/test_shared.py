@@ -18,9 +18,6 @@ def shared(**settings: Any) -> hf.CircuitBreaker:
     return hf.CircuitBreaker("payments", shared=True, **settings)
 
 
-# --- the registry --------------------------------------------------------------------------------
-
-
 def test_a_breaker_is_found_by_its_kind_and_name(clock):  # CB-18
     breaker = breaker_of(clock)
     assert hf.registry.get("circuit_breaker", "payments") is breaker
@@ -40,9 +37,6 @@ def test_the_registry_keeps_no_breaker_alive(clock):  # trap 67
     gc.collect()
     assert there() is None
     assert hf.registry.all() == []
-
-
-# --- shared --------------------------------------------------------------------------------------
 
 
 def test_who_asks_for_the_same_gets_the_living_one():

@@ -53,9 +53,6 @@ class Blocked:
         return "done"
 
 
-# --- nobody waits --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("state", [State.CLOSED, State.HALF_OPEN, State.METRICS_ONLY])
 def test_calls_run_side_by_side(clock, state):
     # D-C-1: they only come out of the barrier when all ten are inside at the same time
@@ -173,9 +170,6 @@ def test_no_call_takes_a_lock_of_ours(clock):
         holder.result()
 
 
-# --- nothing happens twice -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("places", [1, 3])
 def test_of_many_who_ask_the_moment_it_may_half_open_as_many_pass_as_there_are_places(
     clock, places
@@ -250,9 +244,6 @@ def test_a_permit_settled_by_many_threads_at_once_is_settled_once(clock):  # CB-
         assert sorted(answers) == [False, False, False, True]
         s = breaker.snapshot()
         assert (s.succeeded, s.settled_twice, s.in_flight) == (turn, 3 * turn, 0)
-
-
-# --- nothing is lost -----------------------------------------------------------------------------
 
 
 def test_no_count_is_lost(clock):  # CB-23, CB-28

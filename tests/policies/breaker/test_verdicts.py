@@ -10,8 +10,6 @@ from holdfast import State
 from tests.policies.breaker.verdicts import verdict, verdict_on
 from tests.policies.calls import OutageError, breaker_of, fine, raising
 
-# --- by exception --------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     "error", [OutageError(), ValueError(), TimeoutError(), TypeError(), hf.DeadlineExceededError()]
@@ -66,9 +64,6 @@ def test_with_nothing_in_on_no_exception_is_a_failure(clock):
     assert verdict_on(breaker, OutageError()) == "succeeded"
 
 
-# --- rejections by other policies ----------------------------------------------------------------
-
-
 def test_a_rejection_by_another_policy_is_no_failure_unless_on_names_it(clock):  # trap 55
     refused = hf.BulkheadFullError(name="connections", reason="full")
     for on in (Exception, (Exception, ValueError), hf.HoldfastError):
@@ -79,9 +74,6 @@ def test_a_rejection_by_another_policy_is_no_failure_unless_on_names_it(clock): 
         assert verdict_on(breaker_of(clock, failure_threshold=1000, on=on), refused) == "failed"
     other = breaker_of(clock, failure_threshold=1, on=(Exception, hf.RateLimitedError))
     assert verdict_on(other, refused) == "ignored"
-
-
-# --- by result -----------------------------------------------------------------------------------
 
 
 def test_a_result_can_be_a_failure(clock):  # CB-27
@@ -141,9 +133,6 @@ def test_a_predicate_that_raises_is_heard_by_the_caller_and_proves_nothing(clock
     s = breaker.snapshot()
     assert (s.ignored, s.failed, s.succeeded, s.in_flight) == (2, 0, 0, 0)
     assert breaker.state is State.CLOSED
-
-
-# --- by hand -------------------------------------------------------------------------------------
 
 
 def test_admission_and_outcome_can_be_told_apart_from_the_call(clock):  # CB-17, CB-18

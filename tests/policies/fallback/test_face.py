@@ -13,8 +13,6 @@ import holdfast as hf
 from holdfast.policies.fallback.snapshot import FallbackSnapshot
 from tests.policies.fallback.fallbacks import Store, counts, fail
 
-# ---- modes, counts, face ----
-
 
 def test_observed_it_counts_what_it_would_have_done(call):
     def never(error: Exception) -> None:
@@ -96,9 +94,6 @@ def test_what_it_stood_in_for_is_let_go(clock):
         assert fallback.call(raise_heavy) == "cached"
     gc.collect()
     assert [heavy() for heavy in seen] == [None] * 3
-
-
-# ---- bad input ----
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,6 @@ import pytest
 import holdfast as hf
 from tests.policies.fallback.fallbacks import Store, counts, fail, in_task, in_thread, later
 
-# ---- what stands in ----
-
 
 @pytest.mark.parametrize("value", ["cached", None, 0, (), [1], NotImplemented])
 def test_a_value_stands_in_as_it_is(call, value):
@@ -57,9 +55,6 @@ def test_whatever_can_be_called_is_a_function(call, value, given):
 
 def test_a_value_that_is_a_function_is_returned_by_one(call):
     assert call(hf.Fallback(lambda error: len), fail) is len
-
-
-# ---- asynchronous functions ----
 
 
 def test_an_asynchronous_function_is_awaited_in_an_asynchronous_call():
@@ -115,9 +110,6 @@ async def test_a_call_that_is_cancelled_while_it_awaits_what_stands_in_is_cancel
         await task
     assert counts(fallback) == (0, 0, 1, 0)
     assert counts(outer) == (1, 0, 0, 0)
-
-
-# ---- for which exceptions ----
 
 
 def test_only_chosen_exceptions_are_stood_in_for(call):
@@ -186,9 +178,6 @@ async def test_cancellation_passes():  # GEN-04
     assert counts(fallback) == (1, 0, 0, 0)
 
 
-# ---- several, and failing ones ----
-
-
 def test_the_next_outer_one_is_asked_where_one_raises(call):
     first, second = ConnectionError("first"), KeyError("second")
 
@@ -241,9 +230,6 @@ def test_one_that_is_interrupted_is_interrupted(call):
     with pytest.raises(KeyboardInterrupt):
         in_thread(hf.Pipeline("p", outer, hf.Fallback(lambda error: fail(KeyboardInterrupt))), fail)
     assert counts(outer) == (1, 0, 0, 0)
-
-
-# ---- among other policies ----
 
 
 def test_it_comes_after_all_attempts_when_it_is_outside_of_a_retry(call, clock):

@@ -12,8 +12,6 @@ import pytest
 import holdfast as hf
 from tests.policies.fallback.fallbacks import counts, later
 
-# ---- streams ----
-
 
 def test_items_stand_in_for_a_generator_that_has_yielded_none():
     @hf.Fallback(lambda error: ["a", "b"])
@@ -103,9 +101,6 @@ async def test_a_stream_that_stands_in_is_closed_with_its_consumer():
     assert await anext(stream) == 1
     await stream.aclose()
     assert closed == ["sync", "async"]
-
-
-# ---- calls that are dropped ----
 
 
 class Pending:

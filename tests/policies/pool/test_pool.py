@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import math
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,9 +21,6 @@ from holdfast.waiting.rooms import WaitingRoom
 from holdfast.waiting.worker_threads import WorkerThreads
 from tests.waiting.houses import occupied
 from tests.waiting.parties import LIMIT, Party, until
-
-Make = Callable[..., PoolBulkhead]
-
 
 # ---- running ----
 
@@ -299,33 +295,6 @@ def test_a_cancellation_cut_short_is_finished_by_a_worker(make, job, monkeypatch
     concurrent.futures.wait([future], LIMIT)
     until(lambda: pool._kernel.in_flight() == 0)
     assert (ran, pool.snapshot().cancelled, pool._kernel.counters()[6]) == ([], 1, 0)
-
-
-def test_a_future_cancelled_as_a_worker_takes_its_task_gives_back_one_place(make):
-    # trap 33: neither lost nor given back twice
-    pool = make(workers=2, max_waiting=2)
-    start, turns = threading.Barrier(2), 60
-    futures: list[concurrent.futures.Future[int]] = []
-
-    def submit() -> None:
-        for _ in range(turns):
-            start.wait(LIMIT)
-            futures.append(pool.submit(int))
-            start.wait(LIMIT)
-
-    party = Party(submit)
-    for turn in range(turns):
-        start.wait(LIMIT)
-        until(lambda turn=turn: len(futures) > turn)
-        futures[turn].cancel()
-        start.wait(LIMIT)
-    party.result()
-    concurrent.futures.wait(futures, LIMIT)
-    until(lambda: pool._kernel.in_flight() == 0)
-    snapshot = pool.snapshot()
-    assert snapshot.completed + snapshot.cancelled == turns
-    assert snapshot.cancelled == sum(future.cancelled() for future in futures)
-    assert pool._kernel.counters()[6] == 0
 
 
 def test_a_wait_for_a_place_ends_with_the_time_of_the_call_it_is_part_of(make, job):  # GEN-04

@@ -11,8 +11,6 @@ import holdfast as hf
 from tests.policies.calls import OutageError, outage, raising
 from tests.policies.retry.retries import Flaky, every_way, retry_of, why
 
-# ---- the note ----
-
 
 @every_way
 def test_the_last_error_says_how_often_and_how_long_it_was_tried(make, clock):  # RT-08
@@ -85,9 +83,6 @@ def test_the_traceback_has_no_frame_of_ours(clock):
         retry_of(clock).call(outage)
     files = [frame.filename for frame in traceback.extract_tb(raised.value.__traceback__)]
     assert not [file for file in files if "/src/holdfast/" in file]
-
-
-# ---- wrap ----
 
 
 @every_way

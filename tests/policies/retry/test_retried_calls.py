@@ -17,9 +17,6 @@ from tests.policies.retry.retries import Flaky, retry_of, run_async
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
-# ---- what can be called ----
-
-
 def test_a_method_is_called_again_on_its_own_object(clock):
     retry = retry_of(clock)
 
@@ -167,9 +164,6 @@ def test_what_is_not_to_be_awaited_is_the_callers_mistake_and_not_retried(clock)
         run_async(clock, retry.acall(fine))  # type: ignore[arg-type]
     assert clock.now() == 0.0
     assert retry.snapshot().succeeded == 0
-
-
-# ---- what is kept ----
 
 
 class Thing:

@@ -27,9 +27,6 @@ from tests.waiting.parties import Party, auntil, until
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
-# ---- in the pause ----
-
-
 async def failing() -> None:
     await asyncio.sleep(0)
     raise OutageError
@@ -148,9 +145,6 @@ def test_the_pause_of_a_call_that_no_loop_drives_is_an_error_and_not_a_hang(cloc
 
 async def in_a_coroutine_of_nobody() -> None:
     raise OutageError
-
-
-# ---- apart ----
 
 
 def test_a_forked_child_draws_other_delays_than_its_parent():  # trap 58

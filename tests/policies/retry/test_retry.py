@@ -20,8 +20,6 @@ from tests.policies.retry.retries import (
     why,
 )
 
-# ---- how often ----
-
 
 @every_way
 @pytest.mark.parametrize("failures", [0, 1, 2])
@@ -87,9 +85,6 @@ def test_results_are_not_asked_about_without_a_predicate(make, clock):
     assert clock.now() == 0.0
 
 
-# ---- what is retried ----
-
-
 @every_way
 @pytest.mark.parametrize(
     ("on", "ignore"),
@@ -152,9 +147,6 @@ def test_interrupts_are_never_retried(make, kind, clock):  # trap 50, D-RT-3
     assert not hasattr(raised.value, "__notes__")
     assert len(flaky.made) == 1
     assert why(retry) == {"cancelled": 1}
-
-
-# ---- rejections ----
 
 
 @every_way
@@ -230,9 +222,6 @@ def test_what_comes_in_place_of_a_rejection_is_an_error(calls, instead, clock):
         outcome = run_async(clock, pipe.try_acall(in_a_coroutine(fine)))
     expected = hf.RetryExhaustedError if instead == "wrap" else ZeroDivisionError
     assert (type(outcome.error), outcome.rejection) == (expected, None)
-
-
-# ---- face ----
 
 
 def test_a_shared_retry_is_the_living_one_if_its_settings_are_equal(clock):

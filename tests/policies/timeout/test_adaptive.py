@@ -12,8 +12,6 @@ import pytest
 import holdfast as hf
 from tests.policies.timeout.adaptive_timeouts import MS, adaptive, follow, learnt
 
-# ---- what it follows ----
-
 
 def test_it_is_what_it_was_set_to_until_the_tenth_call(clock):  # TO-08
     timeout = adaptive(clock)
@@ -122,9 +120,6 @@ def test_the_message_tells_what_was_exceeded_and_not_what_came_of_it(clock):
     assert timeout.duration > 1.0
 
 
-# ---- modes ----
-
-
 def test_observed_it_follows_and_cuts_nothing(clock):
     timeout = adaptive(clock, mode="observe")
     follow(timeout, clock, 10 * MS, 200)
@@ -141,9 +136,6 @@ def test_switched_off_it_learns_nothing(clock):
     timeout = adaptive(clock, mode="off")
     assert follow(timeout, clock, 100.0, 50) == 0
     assert (timeout.duration, learnt(timeout)) == (1.0, 0)
-
-
-# ---- set anew ----
 
 
 def test_resized_it_is_what_it_was_set_to_with_bounds_of_the_same_shares(clock):  # TO-08
@@ -253,9 +245,6 @@ def test_a_snapshot_has_what_a_timeouts_has_and_what_it_has_learnt(clock):  # TO
     assert 0.25 <= shown.quantile_latency <= 1.0
     with pytest.raises(AttributeError):
         shown.samples = 0
-
-
-# ---- what it costs ----
 
 
 def test_it_keeps_no_samples(clock):  # D-TO-2

@@ -11,8 +11,6 @@ import holdfast as hf
 from tests.policies.calls import OutageError
 from tests.policies.timeout.adaptive_timeouts import adaptive, fails, learnt, thrice
 
-# ---- which calls are samples ----
-
 
 @pytest.mark.parametrize(
     ("error", "samples"),
@@ -127,9 +125,6 @@ def test_of_a_stream_the_first_item_is_what_it_times(clock):
     assert list(items()) == [1, 2]
     shown = timeout.snapshot()
     assert (shown.samples, shown.average_latency) == (1, 0.25)
-
-
-# ---- its place among others ----
 
 
 def test_within_a_retry_each_attempt_is_a_sample_with_a_timeout_of_its_own(clock):

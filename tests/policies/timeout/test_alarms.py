@@ -16,8 +16,6 @@ from tests.apart import in_child
 from tests.policies.timeout.timeouts import counts
 from tests.waiting.virtual import VirtualLoop, ended, run, turns
 
-# ---- alarms of what is gone ----
-
 
 @pytest.mark.parametrize("how", ["closed", "thrown into", "dropped"])
 async def test_the_alarm_of_a_call_that_ends_otherwise_is_cleared(loop, how):  # trap 52, D-CB-5
@@ -157,9 +155,6 @@ def test_a_timeout_dies_in_one_collection_with_what_cancels_its_timer():
         assert stopped == [1]
 
     in_child(lambda: asyncio.new_event_loop().run_until_complete(main()))
-
-
-# ---- forks ----
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

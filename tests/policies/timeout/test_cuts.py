@@ -29,9 +29,6 @@ def bare() -> Generator[None, Any, Any]:
     return (yield)
 
 
-# ---- what is raised ----
-
-
 async def test_what_is_raised_says_how_long_it_was_allowed_and_what_cut_it(
     loop,
 ):  # TO-01, TO-05, trap 51
@@ -66,9 +63,6 @@ async def test_each_call_is_counted_once_by_how_it_ended(loop):  # TO-10
     assert type(await ended(task)) is asyncio.CancelledError  # D-TO-3: not a timeout
     assert counts(policy) == (3, 1, 0, 0)
     assert policy.snapshot().timeout_rate == 0.25
-
-
-# ---- at the very deadline ----
 
 
 async def test_an_answer_that_came_in_the_same_tick_is_cut_where_it_is_awaited(loop):
@@ -153,9 +147,6 @@ async def test_a_call_that_moves_time_itself_is_cut_when_it_waits(clock):
 
     assert type(await ended(policy.acall(body))) is hf.DeadlineExceededError
     assert counts(policy) == (0, 1, 0, 0)
-
-
-# ---- odd company ----
 
 
 async def test_what_cannot_be_cancelled_is_waited_for_and_then_cut(loop):
@@ -249,9 +240,6 @@ async def test_driven_by_hand_in_a_running_loop_outside_of_any_task(loop):
     assert loop.time() == 1
 
 
-# ---- who asked the task to end ----
-
-
 async def test_each_attempt_is_told_from_cancellations_of_its_own_time(loop):  # RT-06, trap 51
     # asyncio.timeout counts from where it is entered: what the first attempt swallowed is past.
     attempt = hf.Timeout(1, clock=loop.clock)
@@ -290,9 +278,6 @@ async def test_what_a_task_asks_of_itself_before_the_first_wait_counts_as_asked_
     assert type(await ended(asyncio.ensure_future(policy.acall(body)))) is (
         hf.DeadlineExceededError
     )
-
-
-# ---- before the function runs ----
 
 
 async def test_cut_while_it_waits_for_a_place_it_says_so_and_counts(loop):  # trap 42, trap 51

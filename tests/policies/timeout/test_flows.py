@@ -19,9 +19,6 @@ from tests.waiting.virtual import VirtualLoop, ended, run
 pytestmark = pytest.mark.usefixtures("nothing_stays_open")
 
 
-# ---- contexts ----
-
-
 def test_what_runs_in_another_context_inside_of_a_call_has_its_deadline(clock):
     outer, inner = hf.Timeout(3, clock=clock), hf.Timeout(1, clock=clock)
 
@@ -36,9 +33,6 @@ def test_what_runs_in_another_context_inside_of_a_call_has_its_deadline(clock):
     with outer:
         assert elsewhere(hf.deadline) == 3
     assert elsewhere(hf.deadline) is None
-
-
-# ---- tasks ----
 
 
 async def test_tasks_that_share_a_context_have_blocks_of_their_own(loop):
@@ -176,9 +170,6 @@ def test_an_eager_task_inherits_neither_from_a_call_nor_from_a_block():
             assert await make() == ((None, 9), 1)
 
     run(main, asyncio.eager_task_factory)  # type: ignore[attr-defined]
-
-
-# ---- beginnings that fail ----
 
 
 async def test_a_function_that_returns_no_awaitable_leaves_nothing(loop):

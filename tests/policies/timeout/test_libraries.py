@@ -19,69 +19,6 @@ def need(*names: str) -> Any:
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
-# A slow request is begun, then a quick one, or the other way round; and then many others.
-REQUESTS = """
-    upstream = {"fast": hf.Timeout(20, name="fast"), "slow": hf.Timeout(30, name="slow")}
-    seen = {}
-    def request(name, seconds):
-        def call():
-            before = hf.deadline()
-            time.sleep(seconds)
-            return before, hf.deadline()
-        seen[name] = upstream[name].call(call)
-        assert hf.deadline() is None
-    def block(name, seconds):
-        with upstream[name]:
-            before = hf.deadline()
-            time.sleep(seconds)
-            seen[name] = before, hf.deadline()
-    for job in (request, block):
-        for first, second in (("fast", "slow"), ("slow", "fast")):
-            run(lambda: job(first, 0.004), lambda: job(second, 0.002))
-            assert all(15 < left <= 20 for left in seen["fast"]), seen
-            assert all(25 < left <= 30 for left in seen["slow"]), seen
-            assert hf.deadline() is None
-    run(*[lambda: request("slow", 0.002) for _ in range(50)])
-    from holdfast._native import gate
-    assert gate._limits_in_force() == 0
-"""
-
-
-@need("gevent")
-def test_greenlets_of_gevent_have_deadlines_of_their_own():
-    run_apart(
-        """
-    import warnings
-    warnings.simplefilter("ignore")
-    from gevent import monkey
-    monkey.patch_all()
-    import gevent, time
-    import holdfast as hf
-    def run(*jobs):
-        gevent.joinall([gevent.spawn(job) for job in jobs], raise_error=True)
-    """
-        + REQUESTS
-    )
-
-
-@need("eventlet")
-def test_greenlets_of_eventlet_have_deadlines_of_their_own():
-    run_apart(
-        """
-    import warnings
-    warnings.simplefilter("ignore")
-    import eventlet
-    eventlet.monkey_patch()
-    import time
-    import holdfast as hf
-    def run(*jobs):
-        for thread in [eventlet.spawn(job) for job in jobs]:
-            thread.wait()
-    """
-        + REQUESTS
-    )
-
-
 @need("sqlalchemy", "aiosqlite", "greenlet")
 def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path):
     from sqlalchemy import text

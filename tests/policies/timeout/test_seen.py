@@ -27,8 +27,6 @@ from tests.waiting.virtual import VirtualLoop, run
 Body = Callable[[], Awaitable[Any]]
 Bound = Callable[[VirtualLoop, list[float], Body], Awaitable[Any]]
 
-# ---- who bounds it ----
-
 
 async def by_asyncio(loop: VirtualLoop, bounds: list[float], body: Body) -> Any:
     async with AsyncExitStack() as stack:
@@ -76,9 +74,6 @@ async def by_all_of_them(loop: VirtualLoop, bounds: list[float], body: Body) -> 
         return await way(loop, bounds[at : at + 1], lambda: inside(at + 1))
 
     return await inside(0)
-
-
-# ---- what it does ----
 
 
 class Scene:

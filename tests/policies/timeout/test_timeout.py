@@ -11,8 +11,6 @@ import pytest
 import holdfast as hf
 from tests.policies.timeout.timeouts import Work, counts, permit_of, raised
 
-# ---- settings ----
-
 
 def test_its_default_is_thirty_seconds():  # TO-01
     assert hf.Timeout().duration == 30
@@ -61,9 +59,6 @@ def test_one_without_a_name_is_not_in_the_registry():
         hf.Timeout(2, name="network", shared=True)
     assert "Timeout" in repr(nameless)
     assert "Timeout" in nameless.describe()
-
-
-# ---- late ----
 
 
 def test_a_value_that_comes_in_time_is_returned(clock):
@@ -141,9 +136,6 @@ def test_every_time_over_is_an_event(clock):
     ]
 
 
-# ---- nested ----
-
-
 def test_deadlines_only_shrink(clock):
     outer, inner = hf.Timeout(1, clock=clock), hf.Timeout(5, clock=clock)
     assert type(raised(outer.call, inner.call, Work(clock, 2))) is hf.DeadlineExceededError
@@ -219,9 +211,6 @@ def test_resized_while_a_call_is_under_way_it_keeps_its_deadline(clock):
     assert policy.duration == 1
 
 
-# ---- code that asks ----
-
-
 def test_loops_may_ask_whether_their_time_is_over(clock):  # TO-09
     policy = hf.Timeout(2.5, clock=clock)
     done = []
@@ -236,9 +225,6 @@ def test_loops_may_ask_whether_their_time_is_over(clock):  # TO-09
     assert type(error) is hf.DeadlineExceededError
     assert done == [0, 1, 2]
     assert counts(policy) == (0, 1, 0, 0)
-
-
-# ---- waits inside ----
 
 
 def test_a_limiter_inside_refuses_at_once_what_would_come_too_late(clock):  # trap 42
@@ -282,9 +268,6 @@ def test_a_wait_for_a_place_that_is_hopeless_is_not_begun(clock):  # trap 42
     assert bulkhead.waiting == 0
 
 
-# ---- modes ----
-
-
 def test_observing_changes_nothing_and_counts(clock):
     policy = hf.Timeout(1, clock=clock, mode="observe")
     assert policy.call(Work(clock, 2)) == "value"
@@ -325,9 +308,6 @@ def test_reset_forgets_nothing(clock):
     policy.call(int)
     policy.reset()
     assert counts(policy) == (1, 0, 0, 0)
-
-
-# ---- interrupted ----
 
 
 def test_a_call_that_is_interrupted_leaves_no_deadline_behind(clock):
