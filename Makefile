@@ -38,7 +38,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 # Half a venv would pass for a whole one the next time.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test quick test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz bench coverage \
+.PHONY: help run test quick test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz bench mutants coverage \
         lint format hooks types docs wheel build system-packages clean
 
 help: ## list the targets
@@ -148,6 +148,11 @@ ifeq ($(ARGS),)
 	$(BIN)/python -m benchmarks.charts
 	$(BIN)/python -m benchmarks.report
 endif
+
+mutants: build $(VENV)/.has-dev ## plant faults and count those that a test catches; SAMPLE=100 of the random ones
+	$(BIN)/python tools/mutants/native.py --score
+	$(BIN)/python tools/mutants/python.py --score $(if $(SAMPLE),--sample $(SAMPLE))
+	$(BIN)/python tools/mutants/report.py
 
 coverage: build $(VENV)/.has-dev ## measure coverage; policies/, pipeline/ and waiting/ need 95 %
 	@$(MAKE) --no-print-directory ctest CTEST_DIR=build/ctest-coverage CMAKE_OPTIONS=-DHOLDFAST_COVERAGE=ON
