@@ -6,15 +6,15 @@ import os
 import pytest
 
 from tests.apart import run_apart
-from tests.stores.crew import assert_none_fell
+from tests.stores.crew import assert_none_fell, totals
 
-HUGE = {"version": 1, "merged": [], "figures": [["limiter", "b", [10**400, 2, 3, 4]]]}
+HUGE = totals([["limiter", "b", [10**400, 2, 3, 4]]])
 STRANGE = {
     "totals-pipe": lambda path: os.mkfifo(path / "totals.json"),
     "totals-link": lambda path: (path / "totals.json").symlink_to(path / "nowhere"),
     "totals-device": lambda path: (path / "totals.json").symlink_to("/dev/zero"),
     "totals-directory": lambda path: (path / "totals.json").mkdir(),
-    "totals-huge": lambda path: (path / "totals.json").write_text(json.dumps(HUGE)),
+    "totals-huge": lambda path: (path / "totals.json").write_text(HUGE),
     "new-pipe": lambda path: os.mkfifo(path / ".totals.json"),
     "new-directory": lambda path: (path / ".totals.json").mkdir(),
     "lock-pipe": lambda path: os.mkfifo(path / "lock"),
@@ -60,8 +60,8 @@ def test_what_is_counted_as_merged_and_is_no_file_stays_where_it_is(start, direc
     first, second = start(), start()
     second("call", "b", 2)
     (directory / "worker-1-a").mkdir()
-    totals = {"version": 1, "merged": ["worker-1-a", "../precious", 7], "figures": []}
-    (directory / "totals.json").write_text(json.dumps(totals))
+    merged = ["worker-1-a", "../precious", 7]
+    (directory / "totals.json").write_text(totals(merged=merged))
     precious = directory.parent / "precious"
     precious.write_text("precious")
     file = second("file")
@@ -80,8 +80,7 @@ def test_sums_that_no_kernel_can_hold_stay_readable(start, directory):
     first("make", "limiter", "b")
     second("make", "limiter", "b")
     second("take", "b")
-    totals = {"version": 1, "merged": [], "figures": [["limiter", "b", [most, 0, 0, 0]]]}
-    (directory / "totals.json").write_text(json.dumps(totals))
+    (directory / "totals.json").write_text(totals([["limiter", "b", [most, 0, 0, 0]]]))
     second.kill()
     labels = (("limiter", "b"),)
     for _ in range(3):

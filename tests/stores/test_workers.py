@@ -8,7 +8,15 @@ import stat
 
 import pytest
 
-from tests.stores.crew import assert_none_fell
+from holdfast.stores.workers import WRITTEN
+from tests.stores.crew import assert_none_fell, totals
+
+# As a version before this one wrote them: the numbers of a role stood in another order.
+OF_BEFORE = json.dumps({"version": 1, "merged": [], "figures": [["retry", "b", [3] * 45]]})
+OTHER_ORDER = totals(
+    [["limiter", "b", [1, 2, 3, 4]]],
+    places={**WRITTEN, "limiter": {**WRITTEN["limiter"], "rejected": [0, 1], "allowed": [1, 2]}},
+)
 
 
 def names(directory):
@@ -239,11 +247,11 @@ def test_ten_thousand_names_of_dead_workers_are_remembered(start, directory, nam
     second("call", "a", 1)
     second("call", "b", 1)
     there = [["breaker", f"gone {number}", [1] + [0] * 39] for number in range(names)]
-    totals = directory / "totals.json"
-    totals.write_text(json.dumps({"version": 1, "merged": [], "figures": there}))
+    file = directory / "totals.json"
+    file.write_text(totals(there))
     second.kill()
     first.scrape()
-    after = {name: counts[0] for _, name, counts in json.loads(totals.read_text())["figures"]}
+    after = {name: counts[0] for _, name, counts in json.loads(file.read_text())["figures"]}
     assert after.keys() - {name for _, name, _ in there} == own
     assert sum(after.values()) == names + 2
 
@@ -312,13 +320,14 @@ def test_files_that_are_none_of_ours_are_left_out_and_told_of(start, directory):
     "text",
     [
         "", "{", "[]", "null", '{"version": 2}', '{"version": 1}', "[" * 100_000,
-        '{"version": 1, "merged": [], "figures": [["breaker", "b", [1]]]}',
-        '{"version": 1, "merged": [], "figures": [["brooker", "b", []]]}',
-        '{"version": 1, "merged": [], "figures": [["limiter", "b", [1, 2, -3, 4]]]}',
-        '{"version": 1, "merged": [], "figures": [["limiter", "b", [1, 2, true, 4]]]}',
-        '{"version": 1, "merged": [], "figures": [["limiter", "b\\n", [1, 2, 3, 4]]]}',
-        '{"version": 1, "merged": [], "figures": [["limiter", 7, [1, 2, 3, NaN]]]}',
-        '{"version": 1, "merged": 7, "figures": []}',
+        totals([["breaker", "b", [1]]]),
+        totals([["brooker", "b", []]]),
+        totals([["limiter", "b", [1, 2, -3, 4]]]),
+        totals([["limiter", "b", [1, 2, True, 4]]]),
+        totals([["limiter", "b\n", [1, 2, 3, 4]]]),
+        totals([["limiter", 7, [1, 2, 3, float("nan")]]]),
+        totals(merged=7),
+        OF_BEFORE, OTHER_ORDER,
         b"\xff\xfe",
     ],
 )  # fmt: skip

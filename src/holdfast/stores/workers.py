@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.ledger import SUBTRACT
 from holdfast._native.reader import Reader
-from holdfast.stores.figures import COUNTS, KINDS, ROLES, add, exported
+from holdfast.stores.figures import COUNTS, KINDS, PLACES, ROLES, add, exported
 from holdfast.stores.files import FIRST_SIZE, PREFIX, is_locked
 
 if TYPE_CHECKING:
@@ -33,13 +33,18 @@ __all__ = ["View", "Workers"]
 
 TOTALS = "totals.json"
 LOCK = "lock"  # held by who adds to them
-VERSION = 1
+VERSION = 2
 LOOKS = 20  # at a directory that changes while it is read
 NAMES_MOST = 10_000  # that dead workers are remembered by
 OTHER = "__other__"
 TOTALS_BYTES_MOST = 64 << 20
 MODES = 3
 COUNT_MOST = (1 << 64) - 1  # of what a kernel counts with
+# Which numbers of a role in the totals are which count. Another version may write another order.
+WRITTEN = {
+    ROLES[role]: {name: [place.start, place.stop] for name, place in places.items()}
+    for role, places in PLACES.items()
+}
 # Neither through a link nor waiting for somebody at the other end of a pipe.
 CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -253,6 +258,7 @@ class Workers:
         text = json.dumps(
             {
                 "version": VERSION,
+                "places": WRITTEN,
                 "merged": merged,
                 "figures": [
                     [ROLES[role], name, [min(n, COUNT_MOST) for n in there.counts]]
@@ -361,6 +367,8 @@ def _parse(data: bytes) -> _Totals:
         found = json.loads(data)
         if found["version"] != VERSION:
             raise ValueError(f"it is of version {found['version']!r}")
+        if found["places"] != WRITTEN:
+            raise ValueError("it is of another version of holdfast")
         figures = {}
         for role_name, name, counts in found["figures"]:
             role = ROLES.index(role_name)
