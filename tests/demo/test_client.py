@@ -39,14 +39,12 @@ def test_a_good_answer_is_a_return(face, url):
 
 
 @both_faces
-def test_an_answer_of_a_failing_upstream_is_a_failure(face, server, url):
+def test_an_answer_of_a_failing_upstream_and_a_refused_connection_are_failures(
+    face, server, url, dead_url
+):
     server.behaviour = Behaviour(0.0, 0.0, failing=1)
-    assert client.judge(call_once(face, url)) == (Verdict.FAILED, "")
-
-
-@both_faces
-def test_a_refused_connection_is_a_failure(face, dead_url):
-    assert client.judge(call_once(face, dead_url)) == (Verdict.FAILED, "")
+    for failing in (url, dead_url):
+        assert client.judge(call_once(face, failing)) == (Verdict.FAILED, "")
 
 
 @both_faces

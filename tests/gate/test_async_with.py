@@ -8,33 +8,11 @@ from typing import Any
 
 import pytest
 
-from holdfast import CircuitBreaker, CircuitOpenError, ManualClock
-from tests.gate.parts import fates, half_open, pipe, places, tripping
+from holdfast import CircuitBreaker, ManualClock
+from tests.gate.parts import fates, half_open, pipe, places
 from tests.waiting.parties import auntil
 
 NOTHING = (None, None, None)
-
-
-async def test_a_block_is_inside_until_it_ends() -> None:
-    bulkhead = places()
-    async with bulkhead as entered:
-        assert entered is bulkhead
-        assert bulkhead.in_flight == 1
-        await asyncio.sleep(0)
-    assert bulkhead.in_flight == 0
-
-
-async def test_blocks_that_raise_or_are_refused_are_like_those_without_async() -> None:
-    breaker = tripping()
-    error = ValueError("own")
-    with pytest.raises(ValueError, match="own") as caught:
-        async with breaker:
-            raise error
-    assert caught.value is error
-    with pytest.raises(CircuitOpenError):
-        async with breaker:
-            pytest.fail("ran")
-    assert fates(breaker) == {"failed": 1}
 
 
 async def test_tasks_and_plain_blocks_interleave_on_one_policy() -> None:

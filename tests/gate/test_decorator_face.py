@@ -68,13 +68,11 @@ class Holder:
         def static() -> None: ...
 
 
-def test_its_signature_is_that_of_the_function() -> None:
-    assert inspect.signature(guard(original)) == inspect.signature(original)
-    assert inspect.signature(guard(guard(original))) == inspect.signature(original)
-    assert inspect.unwrap(guard(guard(original))) is original
-    assert inspect.getsource(guard(original)) == inspect.getsource(original)
-    assert inspect.getdoc(guard(original)) == inspect.getdoc(original)
-    assert typing.get_type_hints(guard(original)) == typing.get_type_hints(original)
+def test_its_source_is_that_of_the_function() -> None:
+    it = guard(guard(original))
+    assert inspect.unwrap(it) is original
+    for look in (inspect.signature, inspect.getsource, inspect.getdoc, typing.get_type_hints):
+        assert look(it) == look(original)
 
 
 def test_annotations_are_looked_at_when_somebody_looks() -> None:

@@ -11,23 +11,6 @@ from tests.gate.parts import fates, half_open, places, tripping
 from tests.waiting.parties import Party
 
 
-def test_a_block_is_inside_until_it_ends() -> None:
-    bulkhead = places()
-    with bulkhead as entered:
-        assert entered is bulkhead
-        assert bulkhead.in_flight == 1
-    assert bulkhead.in_flight == 0
-
-
-def test_a_block_that_raises_is_a_failure_and_lets_the_exception_through() -> None:
-    breaker = tripping()
-    error = ValueError("the caller's own")
-    with pytest.raises(ValueError, match="the caller's own") as caught, breaker:
-        raise error
-    assert caught.value is error
-    assert fates(breaker) == {"failed": 1}
-
-
 def test_a_block_left_by_return_break_or_continue_is_a_success() -> None:
     breaker = CircuitBreaker("b")
 

@@ -19,7 +19,6 @@ CODES = {
     errors.ConfigError: "INVALID_CONFIG",
     errors.MissingExtraError: "MISSING_EXTRA",
 }
-REJECTIONS = [cls for cls in CODES if issubclass(cls, errors.Rejected)]
 
 
 @pytest.mark.parametrize(("cls", "code"), CODES.items())
@@ -52,16 +51,6 @@ def test_the_words_of_the_original_sentinels_are_kept(
 ) -> None:
     # GEN-08
     assert cls.summary == summary
-
-
-@pytest.mark.parametrize("cls", REJECTIONS)
-def test_a_rejection_says_who_refused_why_and_until_when(cls: type[errors.Rejected]) -> None:
-    policy = object()
-    error = cls(policy=policy, name="payments", reason="full", retry_after=1.5)
-    assert error.policy is policy
-    assert (error.name, error.reason, error.retry_after) == ("payments", "full", 1.5)
-    for part in (cls.summary, "'payments'", "full", "1.500 s"):
-        assert part in str(error)
 
 
 def test_a_config_error_lists_every_problem_also_after_pickling() -> None:

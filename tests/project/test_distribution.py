@@ -51,26 +51,17 @@ def contents(distributions: Path) -> list[str]:
     return zipfile.ZipFile(wheel).namelist()
 
 
-def test_the_source_distribution_holds_what_the_wheel_is_built_from(distributions):
+def test_the_source_distribution_holds_what_the_wheel_is_built_from_and_its_tests(distributions):
     [archive] = distributions.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
-    sources = [*ROOT.glob("csrc/**/*.[ch]"), *ROOT.glob("src/**/*.p*[yxdi]"), *ROOT.glob("cmake/*")]
-    wanted = {path.relative_to(ROOT).as_posix() for path in sources}
-    assert {*wanted, "CMakeLists.txt", "pyproject.toml", "LICENSE", "README.md"} <= names
-
-
-def test_the_source_distribution_holds_its_tests_and_all_they_read(distributions):
-    [archive] = distributions.glob("*.tar.gz")
-    with tarfile.open(archive) as tar:
-        names = {name.partition("/")[2] for name in tar.getnames()}
-    read = [
-        path.relative_to(ROOT).as_posix()
-        for folder in ("tests", "tools", "examples", ".github")
-        for suffix in ("py", "[ch]", "toml", "yml")
-        for path in ROOT.glob(f"{folder}/**/*.{suffix}")
-    ]
-    assert {*read, "Makefile", "tools/find-python"} <= names
+    wanted = [*ROOT.glob("csrc/**/*.[ch]"), *ROOT.glob("src/**/*.p*[yxdi]"), *ROOT.glob("cmake/*")]
+    for folder in ("tests", "tools", "examples", ".github"):
+        for suffix in ("py", "[ch]", "toml", "yml"):
+            wanted += ROOT.glob(f"{folder}/**/*.{suffix}")
+    assert {path.relative_to(ROOT).as_posix() for path in wanted} <= names
+    single = {"CMakeLists.txt", "pyproject.toml", "LICENSE", "README.md", "Makefile"}
+    assert {*single, "tools/find-python"} <= names
 
 
 def test_the_wheel_holds_each_module_with_its_stub(distributions):

@@ -45,11 +45,8 @@ def test_every_target_of_the_project_is_there():
     }  # fmt: skip
 
 
-def test_run_passes_its_seconds_on_to_the_demo():
+def test_run_passes_its_seconds_on_to_the_demo_or_runs_until_it_is_stopped():
     assert re.search(r"holdfast demo --seconds 20\b", make("-n", "run", "SECONDS=20"))
-
-
-def test_run_without_seconds_runs_until_it_is_stopped():
     assert re.search(r"holdfast demo\s*$", make("-n", "run"), re.MULTILINE)
 
 

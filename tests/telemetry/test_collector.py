@@ -193,16 +193,19 @@ def test_names_that_come_and_go_let_no_counter_fall():
         last |= {key: value for key, value in now.items() if key in last}
 
 
-@pytest.mark.parametrize("namespace", ["", "9lives", "a-b", 'x"} 1\n', "ä", None, 7, "a" * 101])
-def test_a_namespace_that_is_no_name_is_refused(namespace):
-    with pytest.raises(hf.ConfigError, match="Collector: namespace: got "):
-        Collector(namespace=namespace)
-
-
-@pytest.mark.parametrize("most", [0, -1, 100_001, 1.5, "3", True])
-def test_a_bound_that_is_none_is_refused(most):
-    with pytest.raises(hf.ConfigError, match="max_names: got "):
-        Collector(max_names=most)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(
+            ("namespace", name)
+            for name in ("", "9lives", "a-b", 'x"} 1\n', "ä", None, 7, "a" * 101)
+        ),
+        *(("max_names", most) for most in (0, -1, 100_001, 1.5, "3", True)),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(field, value):
+    with pytest.raises(hf.ConfigError, match=f"Collector: {field}: got "):
+        Collector(**{field: value})
 
 
 @pytest.mark.parametrize("source", [None, "payments", hf.Timeout(1), object(), hf.CircuitBreaker])

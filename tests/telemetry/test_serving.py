@@ -79,16 +79,16 @@ def test_a_taken_port_is_an_error_of_the_system():
             serve_metrics(taken.getsockname()[1])
 
 
-@pytest.mark.parametrize("port", [-1, 65_536, 1.5, "9464", None])
-def test_a_port_that_is_none_is_refused(port):
-    with pytest.raises(hf.ConfigError, match="serve_metrics: port: got "):
-        serve_metrics(port)
-
-
-@pytest.mark.parametrize("host", ["", None, 7])
-def test_a_host_that_is_none_is_refused(host):
-    with pytest.raises(hf.ConfigError, match="serve_metrics: host: got "):
-        serve_metrics(0, host=host)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("port", port) for port in (-1, 65_536, 1.5, "9464", None)),
+        *(("host", h) for h in ("", None, 7)),
+    ],
+)
+def test_an_address_that_is_none_is_refused(field, value):
+    with pytest.raises(hf.ConfigError, match=f"serve_metrics: {field}: got "):
+        serve_metrics(**{"port": 0, field: value})
 
 
 def test_concurrent_scrapes_all_answer():
