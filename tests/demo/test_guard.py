@@ -249,18 +249,13 @@ def test_the_limiter_has_room_for_the_retries_of_a_flaky_upstream(guarded):
     assert CALLS_PER_SECOND * attempts < limiter.snapshot().rate
 
 
-@pytest.mark.parametrize(
-    ("error", "verdict"),
-    [
-        (CircuitOpenError(), (Verdict.REJECTED, "circuit-open")),
-        (RateLimitedError(), (Verdict.REJECTED, "rate-limited")),
-        (BulkheadFullError(), (Verdict.REJECTED, "bulkhead-full")),
-        (DeadlineExceededError("late"), (Verdict.TIMED_OUT, "")),
-        (httpx.ReadTimeout("late"), (Verdict.TIMED_OUT, "")),
-        (httpx.ConnectError("refused"), (Verdict.FAILED, "")),
-        (ZeroDivisionError(), None),
-    ],
-    ids=lambda one: type(one).__name__,
-)
+@pytest.mark.parametrize(("error", "verdict"), [
+    (CircuitOpenError(), (Verdict.REJECTED, "circuit-open")),
+    (RateLimitedError(), (Verdict.REJECTED, "rate-limited")),
+    (BulkheadFullError(), (Verdict.REJECTED, "bulkhead-full")),
+    (DeadlineExceededError("late"), (Verdict.TIMED_OUT, "")),
+    (httpx.ReadTimeout("late"), (Verdict.TIMED_OUT, "")),
+    (httpx.ConnectError("refused"), (Verdict.FAILED, "")), (ZeroDivisionError(), None),
+], ids=lambda one: type(one).__name__)  # fmt: skip
 def test_a_rejection_is_no_waste_and_all_else_is_judged_as_on_the_unguarded_side(error, verdict):
     assert guard.judge(error) == verdict

@@ -47,17 +47,11 @@ class Pages:
 
 
 ENDPOINTS = [
-    breaker(home),
-    breaker(breaker(home)),
-    breaker(plain),
-    Pages().inside,
-    Pages().plain,
-    breaker(Pages().outside),
-    breaker(functools.partial(greet, "home")),
+    breaker(home), breaker(breaker(home)), breaker(plain), Pages().inside, Pages().plain,
+    breaker(Pages().outside), breaker(functools.partial(greet, "home")),
     breaker(functools.partial(functools.partial(greet), "home")),
-    functools.partial(breaker(greet), "home"),
-    breaker(functools.partial(Pages.outside, Pages())),
-]
+    functools.partial(breaker(greet), "home"), breaker(functools.partial(Pages.outside, Pages())),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

@@ -16,17 +16,10 @@ VALUES = [
     Ellipsis,
 ]  # fmt: skip
 ERRORS = [
-    ValueError("own"),
-    KeyError(),
-    StopAsyncIteration("own"),
-    asyncio.CancelledError("own"),
-    KeyboardInterrupt("own"),
-    SystemExit(3),
-    GeneratorExit("own"),
-    CircuitOpenError("another's"),
-    ExceptionGroup("own", [ValueError()]),
-    BaseExceptionGroup("own", [KeyboardInterrupt()]),
-]
+    ValueError("own"), KeyError(), StopAsyncIteration("own"), asyncio.CancelledError("own"),
+    KeyboardInterrupt("own"), SystemExit(3), GeneratorExit("own"), CircuitOpenError("another's"),
+    ExceptionGroup("own", [ValueError()]), BaseExceptionGroup("own", [KeyboardInterrupt()]),
+]  # fmt: skip
 
 
 def run(coroutine: Any) -> Any:

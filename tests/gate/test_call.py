@@ -122,17 +122,11 @@ def coroutine_object() -> Any:
 # ---- acall ----
 
 
-@pytest.mark.parametrize(
-    "fn",
-    [
-        coroutine,
-        functools.partial(coroutine),
-        lambda *args: coroutine(*args),
-        lambda *args: asyncio.ensure_future(coroutine(*args)),
-        lambda *args: asyncio.gather(coroutine(*args)),
-        CircuitBreaker("guarded")(coroutine),
-    ],
-)
+@pytest.mark.parametrize("fn", [
+    coroutine, functools.partial(coroutine), lambda *args: coroutine(*args),
+    lambda *args: asyncio.ensure_future(coroutine(*args)),
+    lambda *args: asyncio.gather(coroutine(*args)), CircuitBreaker("guarded")(coroutine),
+])  # fmt: skip
 async def test_acall_awaits_whatever_can_be_awaited(fn: Callable[..., Any]) -> None:
     breaker, bulkhead = CircuitBreaker("b"), places()
     answer = await pipe(breaker, bulkhead).acall(fn, 1, 2)

@@ -62,31 +62,18 @@ class Partial(functools.partial):  # type: ignore[type-arg]
 
 the = Callables()
 PLAIN = [
-    the.plain,
-    Callables.Plain(),
-    functools.partial(the.plain),
-    functools.partial(operator.mul, 2),
-    Partial(operator.mul, 2),
-    lambda number: 2 * number,
-    (2).__mul__,
-    functools.lru_cache(the.plain),
-    functools.singledispatch(the.plain),
-    mock.Mock(side_effect=the.plain),
-    mock.MagicMock(side_effect=the.plain),
-    mock.create_autospec(the.plain, side_effect=the.plain),
-    operator.methodcaller("__mul__", 2),
-]
+    the.plain, Callables.Plain(), functools.partial(the.plain),
+    functools.partial(operator.mul, 2), Partial(operator.mul, 2), lambda number: 2 * number,
+    (2).__mul__, functools.lru_cache(the.plain), functools.singledispatch(the.plain),
+    mock.Mock(side_effect=the.plain), mock.MagicMock(side_effect=the.plain),
+    mock.create_autospec(the.plain, side_effect=the.plain), operator.methodcaller("__mul__", 2),
+]  # fmt: skip
 COROUTINES = [
-    the.coroutine,
-    the.old_coroutine,
-    Callables.Coroutine(),
-    functools.partial(the.coroutine),
-    functools.partial(functools.partial(the.coroutine)),
-    functools.partial(Callables.Coroutine()),
-    Partial(the.coroutine),
-    mock.AsyncMock(side_effect=the.plain),
+    the.coroutine, the.old_coroutine, Callables.Coroutine(), functools.partial(the.coroutine),
+    functools.partial(functools.partial(the.coroutine)), functools.partial(Callables.Coroutine()),
+    Partial(the.coroutine), mock.AsyncMock(side_effect=the.plain),
     mock.create_autospec(the.coroutine, side_effect=the.plain),
-]
+]  # fmt: skip
 if hasattr(inspect, "markcoroutinefunction"):  # 3.12
     COROUTINES += [
         inspect.markcoroutinefunction(lambda number: the.coroutine(number)),

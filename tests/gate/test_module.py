@@ -75,12 +75,9 @@ OF_A_GATE: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("use", OF_A_GATE)
 def test_misuse_of_what_is_private_is_an_error_and_no_crash(use: Callable[[Any], Any]) -> None:
     kinds = [
-        tripping(),
-        tokens(),
-        RateLimiter("sliding", rate=1, window="sliding"),
-        places(),
+        tripping(), tokens(), RateLimiter("sliding", rate=1, window="sliding"), places(),
         Pipeline("p", places()),
-    ]
+    ]  # fmt: skip
     for policy in (*kinds, *uninitialised(), gate.Gate()):
         with contextlib.suppress(*ERRORS):
             use(policy)

@@ -28,21 +28,15 @@ def test_a_permit_is_inside_until_it_is_settled() -> None:
     assert fates(breaker) == {"succeeded": 1}
 
 
-@pytest.mark.parametrize(
-    ("settle", "fate"),
-    [
-        (lambda p: p.success(), "succeeded"),
-        (lambda p: p.failure(), "failed"),
-        (lambda p: p.failure(None), "failed"),
-        (lambda p: p.failure(OSError()), "failed"),
-        (lambda p: p.failure(KeyError()), "succeeded"),
-        (lambda p: p.failure(BlockingIOError()), "ignored"),
-        (lambda p: p.failure(asyncio.CancelledError()), "ignored"),
-        (lambda p: p.failure(KeyboardInterrupt()), "ignored"),
-        (lambda p: p.failure(CircuitOpenError()), "ignored"),
-        (lambda p: p.ignore(), "ignored"),
-    ],
-)
+@pytest.mark.parametrize(("settle", "fate"), [
+    (lambda p: p.success(), "succeeded"), (lambda p: p.failure(), "failed"),
+    (lambda p: p.failure(None), "failed"), (lambda p: p.failure(OSError()), "failed"),
+    (lambda p: p.failure(KeyError()), "succeeded"),
+    (lambda p: p.failure(BlockingIOError()), "ignored"),
+    (lambda p: p.failure(asyncio.CancelledError()), "ignored"),
+    (lambda p: p.failure(KeyboardInterrupt()), "ignored"),
+    (lambda p: p.failure(CircuitOpenError()), "ignored"), (lambda p: p.ignore(), "ignored"),
+])  # fmt: skip
 def test_each_way_to_settle_says_what_came_of_the_call(
     settle: Callable[[Permit], bool], fate: str
 ) -> None:

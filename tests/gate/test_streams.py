@@ -64,16 +64,11 @@ def test_it_looks_like_the_generator_it_guards() -> None:
     assert inspect.getgeneratorstate(stream) == "GEN_CLOSED"
 
 
-@pytest.mark.parametrize(
-    ("end", "fate"),
-    [
-        (lambda s: s.close(), "ignored"),
-        (lambda s: s.throw(ValueError), "failed"),
-        (lambda s: s.throw(KeyboardInterrupt), "ignored"),
-        (lambda s: s.throw(GeneratorExit), "ignored"),
-        (lambda s: list(s), "succeeded"),
-    ],
-)
+@pytest.mark.parametrize(("end", "fate"), [
+    (lambda s: s.close(), "ignored"), (lambda s: s.throw(ValueError), "failed"),
+    (lambda s: s.throw(KeyboardInterrupt), "ignored"),
+    (lambda s: s.throw(GeneratorExit), "ignored"), (lambda s: list(s), "succeeded"),
+])  # fmt: skip
 def test_each_end_is_judged_as_it_is(end: Callable[[Any], Any], fate: str) -> None:  # trap 5
     breaker, bulkhead = half_open(), places()
     stream = pipe(breaker, bulkhead)(talk)(1, 2)
@@ -160,17 +155,12 @@ async def test_an_asynchronous_one_looks_like_the_generator_it_guards() -> None:
     assert [item async for item in stream] == [1, [None]]
 
 
-@pytest.mark.parametrize(
-    ("end", "fate"),
-    [
-        (lambda s: s.aclose(), "ignored"),
-        (lambda s: s.athrow(ValueError), "failed"),
-        (lambda s: s.athrow(asyncio.CancelledError), "ignored"),
-        (lambda s: s.athrow(GeneratorExit), "ignored"),
-        (lambda s: s.athrow(StopIteration), "failed"),
-        (lambda s: s.athrow(StopAsyncIteration), "failed"),
-    ],
-)
+@pytest.mark.parametrize(("end", "fate"), [
+    (lambda s: s.aclose(), "ignored"), (lambda s: s.athrow(ValueError), "failed"),
+    (lambda s: s.athrow(asyncio.CancelledError), "ignored"),
+    (lambda s: s.athrow(GeneratorExit), "ignored"), (lambda s: s.athrow(StopIteration), "failed"),
+    (lambda s: s.athrow(StopAsyncIteration), "failed"),
+])  # fmt: skip
 async def test_each_end_of_an_asynchronous_one_is_judged_as_it_is(
     end: Callable[[Any], Any], fate: str
 ) -> None:  # trap 5

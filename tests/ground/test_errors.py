@@ -35,17 +35,14 @@ def test_every_public_error_class_is_in_the_table_and_no_code_is_used_twice() ->
     assert len({cls.code for cls in public}) == len(public)
 
 
-@pytest.mark.parametrize(
-    ("cls", "summary"),
-    [
-        (errors.CircuitOpenError, "circuit breaker is open"),
-        (errors.BulkheadFullError, "bulkhead is full"),
-        (errors.BulkheadTimeoutError, "bulkhead wait timeout"),
-        (errors.RateLimitedError, "rate limit exceeded"),
-        (errors.DeadlineExceededError, "operation timeout"),
-        (errors.EmergencyModeError, "system in emergency mode"),
-    ],
-)
+@pytest.mark.parametrize(("cls", "summary"), [
+    (errors.CircuitOpenError, "circuit breaker is open"),
+    (errors.BulkheadFullError, "bulkhead is full"),
+    (errors.BulkheadTimeoutError, "bulkhead wait timeout"),
+    (errors.RateLimitedError, "rate limit exceeded"),
+    (errors.DeadlineExceededError, "operation timeout"),
+    (errors.EmergencyModeError, "system in emergency mode"),
+])  # fmt: skip
 def test_the_words_of_the_original_sentinels_are_kept(
     cls: type[errors.HoldfastError], summary: str
 ) -> None:

@@ -135,20 +135,11 @@ def test_a_fraction_may_have_to_be_above_0() -> None:
     problems.done()
 
 
-@pytest.mark.parametrize(
-    ("value", "ns"),
-    [
-        (0, 0),
-        (-0.0, 0),
-        (1, 10**9),
-        (0.1, 10**8),
-        (0.25, 25 * 10**7),
-        (1e-9, 1),
-        (timedelta(milliseconds=250), 25 * 10**7),
-        (timedelta(days=1, microseconds=1), 86_400 * 10**9 + 1000),
-        (100 * 365 * 86_400, MAX_NS),
-    ],
-)
+@pytest.mark.parametrize(("value", "ns"), [
+    (0, 0), (-0.0, 0), (1, 10**9), (0.1, 10**8), (0.25, 25 * 10**7), (1e-9, 1),
+    (timedelta(milliseconds=250), 25 * 10**7),
+    (timedelta(days=1, microseconds=1), 86_400 * 10**9 + 1000), (100 * 365 * 86_400, MAX_NS),
+])  # fmt: skip
 def test_seconds_become_nanoseconds(value: float | timedelta, ns: int) -> None:
     assert seconds_to_ns("wait", value) == ns
 
@@ -253,15 +244,10 @@ def test_only_subclasses_of_exception_can_be_named_as_failures(value: object) ->
     assert one_problem(lambda p: p.exceptions("on", value)).endswith("subclasses of Exception")
 
 
-@pytest.mark.parametrize(
-    ("value", "classes"),
-    [
-        (ValueError, (ValueError,)),
-        ((ValueError, OSError), (ValueError, OSError)),
-        ([ValueError], (ValueError,)),
-        ((), ()),
-    ],
-)
+@pytest.mark.parametrize(("value", "classes"), [
+    (ValueError, (ValueError,)), ((ValueError, OSError), (ValueError, OSError)),
+    ([ValueError], (ValueError,)), ((), ()),
+])  # fmt: skip
 def test_exceptions_may_be_one_or_several_or_none(
     value: object, classes: tuple[type[Exception], ...]
 ) -> None:

@@ -63,23 +63,17 @@ def test_the_documents_are_up_to_date_and_everything_required_is_cited():
     assert citations.faults(ROOT, citations.citations(ROOT)) == []
 
 
-def test_a_citation_belongs_to_the_python_test_around_or_below_it(tree):
-    found = citations.citations(tree)
-    assert cited_by(found, "CB-06") == cited_by(found, "trap 2") == ["test_one"]
-    assert cited_by(found, "D-CB-3") == ["test_one"]
-    assert cited_by(found, "CB-07") == ["test_two"]
-    assert cited_by(found, "trap 3") == cited_by(found, "trap 5") == ["test_two"]
-
-
-def test_a_citation_belongs_to_the_c_test_around_or_below_it(tree):
-    found = citations.citations(tree)
-    assert cited_by(found, "BH-02") == ["a_full_bulkhead_refuses"]
-    assert cited_by(found, "trap 36") == cited_by(found, "trap 34") == ["a_full_bulkhead_refuses"]
-
-
-def test_a_citation_outside_all_tests_belongs_to_the_file(tree):
-    found = citations.citations(tree)
-    assert cited_by(found, "CB-01") == cited_by(found, "RL-01") == [""]
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [
+        *((item, "test_one") for item in ("CB-06", "trap 2", "D-CB-3")),
+        *((item, "test_two") for item in ("CB-07", "trap 3", "trap 5")),
+        *((item, "a_full_bulkhead_refuses") for item in ("BH-02", "trap 36", "trap 34")),
+        *((item, "") for item in ("CB-01", "RL-01")),
+    ],
+)
+def test_a_citation_belongs_to_the_test_around_or_below_it_or_to_the_file(tree, item, name):
+    assert cited_by(citations.citations(tree), item) == [name]
 
 
 def test_only_comments_cite(tree):

@@ -45,15 +45,11 @@ def test_pyproject_agrees_with_the_schemas_of_packaging_and_of_each_tool(validat
     assert validate(copy.deepcopy(PYPROJECT))["project"]["name"] == "holdfast"
 
 
-@pytest.mark.parametrize(
-    ("table", "key", "value"),
-    [
-        (("tool", "cibuildwheel"), "build-frontend", "by hand"),
-        (("tool", "scikit-build"), "built-dir", "build"),
-        (("tool", "ruff"), "line-length", "long"),
-        (("project",), "classifiers", ["Typing :: Mostly Typed"]),
-    ],
-)
+@pytest.mark.parametrize(("table", "key", "value"), [
+    (("tool", "cibuildwheel"), "build-frontend", "by hand"),
+    (("tool", "scikit-build"), "built-dir", "build"), (("tool", "ruff"), "line-length", "long"),
+    (("project",), "classifiers", ["Typing :: Mostly Typed"]),
+])  # fmt: skip
 def test_a_planted_fault_in_pyproject_is_found(validate, table, key, value):
     planted = copy.deepcopy(PYPROJECT)
     inner = planted

@@ -180,15 +180,10 @@ def test_retries_beyond_the_fifteenth_share_a_label(clock):  # MX-06
     assert len(seen.series("retry_attempts_total")) == 16
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"rate": 2, "per": 60},
-        {"rate": 2, "per": 60, "window": "sliding"},
-        {"limits": "2/minute;5/hour"},
-        {"limits": "5/hour;2/minute"},
-    ],
-)
+@pytest.mark.parametrize("settings", [
+    {"rate": 2, "per": 60}, {"rate": 2, "per": 60, "window": "sliding"},
+    {"limits": "2/minute;5/hour"}, {"limits": "5/hour;2/minute"},
+])  # fmt: skip
 def test_a_limiter_tells_what_it_allowed_and_rejected(settings, clock):  # MX-14, MX-15
     limiter = hf.RateLimiter("l", clock=clock, **settings)
     assert [limiter.try_acquire() for _ in range(5)] == [True, True, False, False, False]
