@@ -128,7 +128,7 @@ hf_breaker_peek_inside(hf_breaker *b, const hf_breaker_permit *probe, int64_t no
 /*
  * What nearly every call meets while a dependency is down: refused at now_ns, and at any time within
  * slack_ns of that, so who knows the time only roughly need not know it better. It is forced open, or
- * the end of its opening is further away.
+ * both ends of its opening are further away.
  * Returns the ns that are left, -1 when forced open, and the call is counted as rejected; or 0: nothing
  * was done, and hf_breaker_admit_slow() decides.
  */
@@ -141,7 +141,8 @@ hf_breaker_refuse_fast(hf_breaker *b, int64_t now_ns, int64_t slack_ns)
     int64_t left = hf_ns_sub(until, now_ns);
     if (HF_BREAKER_STATE(w) == HF_FORCED_OPEN)
         left = -1;
-    else if (HF_BREAKER_STATE(w) != HF_OPEN || until < HF__OPENING_END || left <= slack_ns)
+    else if (HF_BREAKER_STATE(w) != HF_OPEN || until < HF__OPENING_END || left <= slack_ns ||
+             left >= b->longest_open_ns - slack_ns) /* an old time would find too much left */
         return 0;
     hf_count(&b->rejected, 1);
     return left;

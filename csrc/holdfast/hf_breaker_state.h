@@ -96,9 +96,9 @@ typedef struct hf_breaker {
     hf_ai64 last_failure_ns; /* INT64_MIN: never. Of calls whose generation was the present one */
     hf_ai64 last_success_ns; /* likewise; hf_breaker_settle_fast() knows no time and leaves it */
     hf_random rng;
-    /* Set by init, as is the configuration. */
-    uint32_t window_at; /* bytes from the start of the breaker */
-    bool plain;         /* neither a window nor slow calls: settle_fast may do */
+    int64_t longest_open_ns; /* this and all below to the counters: set by init */
+    uint32_t window_at;      /* bytes from the start of the breaker */
+    bool plain;              /* neither a window nor slow calls: settle_fast may do */
     hf_breaker_config config;
     hf_au64 admitted, succeeded, failed, ignored, abandoned;
     hf_au64 rejected; /* with the observed ones */
@@ -226,6 +226,7 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
     hf_store_relaxed(&b->until_ns, 0);
     hf_store_relaxed(&b->last_failure_ns, INT64_MIN);
     hf_store_relaxed(&b->last_success_ns, INT64_MIN);
+    b->longest_open_ns = hf__breaker_open_ns(config, HF_BREAKER_REOPENS_MOST, 1);
     hf_random_init(&b->rng, seed);
     b->config = *config;
     b->plain = config->window_kind == HF_WINDOW_NONE && config->slow_ns == 0;
