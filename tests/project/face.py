@@ -6,6 +6,7 @@
 import ast
 import importlib
 import inspect
+import pkgutil
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FACE = ROOT / "docs" / "public-face.txt"
 # What users import from. A name that two of them have is written where it comes first.
 MODULES = ("holdfast", "holdfast.telemetry.prometheus", "holdfast.testing")
+DATA = ("holdfast.policies", "holdfast.pipeline", "holdfast.waiting")  # have the snapshots
 BEHIND = "what these derive from and return"
 # Special methods that are called by users, not by the interpreter alone.
 SPECIAL = {"__init__", "__call__", "__enter__", "__aenter__", "__bool__", "__getattr__"}
@@ -95,7 +97,7 @@ def things() -> dict[str, list[tuple[str, object]]]:
                     home = module if value is thing else BEHIND
                     found.setdefault(home, []).append((each, value))
     for module in sorted(sys.modules):
-        if module.startswith(("holdfast.policies", "holdfast.pipeline", "holdfast.waiting")):
+        if module.startswith(DATA):
             for name, value in vars(sys.modules[module]).items():
                 is_data = isinstance(value, type) and name.endswith(("Snapshot", "Stats"))
                 if is_data and value.__module__ == module and id(value) not in seen:
@@ -106,12 +108,11 @@ def things() -> dict[str, list[tuple[str, object]]]:
 
 def face() -> str:
     """Return the public face, a line for each name, parameter list and field."""
-    import holdfast as hf
+    import holdfast
 
-    policies = (hf.Timeout(1), hf.Retry("retry"), hf.CircuitBreaker("breaker"), hf.Fallback(0))
-    policies += (hf.AdaptiveTimeout(), hf.Bulkhead("bulkhead"), hf.RateLimiter("limiter", rate=1))
-    for policy in (*policies, hf.Pipeline("pipeline", hf.Timeout(1)), hf.PoolBulkhead("pool")):
-        policy.snapshot()  # loads the module of its snapshot
+    for module in pkgutil.walk_packages(holdfast.__path__, "holdfast."):
+        if module.name.startswith(DATA):
+            importlib.import_module(module.name)
     lines = []
     for module, named in things().items():
         lines += ["", f"# {module}"]
