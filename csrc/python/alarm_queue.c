@@ -163,8 +163,7 @@ queue_ring(PyObject *op, PyObject *args, PyObject *kwargs)
     QueueObject *self = (QueueObject *)op;
     PyObject *timer = exchange_timer(self, NULL), *coroutine;
     hf_alarm *alarm;
-    (void)args;
-    (void)kwargs;
+    (void)args, (void)kwargs;
     Py_XDECREF(timer);
     while ((coroutine = take_first_due(self, &alarm)) != NULL) {
         hf_alarm_ring(alarm);

@@ -10,29 +10,17 @@
 
 #include <structmember.h>
 
-#ifndef Py_GIL_DISABLED
-#define HF_FREE_COROUTINES 64
-static CoroutineObject *free_coroutines[HF_FREE_COROUTINES];
-static int n_free_coroutines;
-#endif
+static hf_free_list free_coroutines = {.most = 64};
 
 static inline CoroutineObject *Py_ALWAYS_INLINE
 coroutine_new(GateObject *gate, hf_purpose purpose)
 {
     CoroutineObject *self;
     Py_INCREF((PyObject *)gate); /* making it may collect garbage */
-#ifndef Py_GIL_DISABLED
-    if (n_free_coroutines > 0) {
-        self = free_coroutines[--n_free_coroutines];
-        _Py_NewReference((PyObject *)self); /* its type it has kept */
-    } else
-#endif
-    {
-        self = PyObject_GC_New(CoroutineObject, hf_coroutine_type);
-        if (self == NULL) {
-            Py_DECREF((PyObject *)gate);
-            return NULL;
-        }
+    self = (CoroutineObject *)hf_free_list_new(&free_coroutines, hf_coroutine_type);
+    if (self == NULL) {
+        Py_DECREF((PyObject *)gate);
+        return NULL;
     }
     self->weakrefs = NULL;
     self->gate = gate;
@@ -212,20 +200,12 @@ static inline void
 let_go(PyObject *op)
 {
     CoroutineObject *self = (CoroutineObject *)op;
-    PyTypeObject *type = Py_TYPE(op);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     hf_stop_forget();
     hf_coroutine_clear(op);
     Py_DECREF(self->gate);
-#ifndef Py_GIL_DISABLED
-    if (n_free_coroutines < HF_FREE_COROUTINES) {
-        free_coroutines[n_free_coroutines++] = self;
-        return;
-    }
-#endif
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
+    hf_free_list_del(&free_coroutines, op);
 }
 
 /* Guards of guards may be many. */

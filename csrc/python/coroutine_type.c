@@ -155,8 +155,7 @@ static PyMemberDef coroutine_members[] = {
 static PyObject *
 shown_class(PyObject *op, void *closure)
 {
-    (void)op;
-    (void)closure;
+    (void)op, (void)closure;
     return Py_NewRef((PyObject *)&PyCoro_Type);
 }
 

@@ -5,16 +5,22 @@
 
 /* ---- what Python asks ---- */
 
+/* The deadline in force, whose policy is held; else what is to be answered: None, or NULL with an exception. */
+static PyObject *
+find_here(hf_deadline *here)
+{
+    *here = (hf_deadline){NULL, 0};
+    return hf_deadline_in_force(here) < 0 || here->step != NULL ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *
 deadline(PyObject *module, PyObject *ignored)
 {
     hf_deadline here;
-    (void)module;
-    (void)ignored;
-    if (hf_deadline_in_force(&here) < 0)
-        return NULL;
+    (void)module, (void)ignored;
+    PyObject *none = find_here(&here);
     if (here.step == NULL)
-        Py_RETURN_NONE;
+        return none;
     int64_t left_ns = hf_deadline_left_ns(&here);
     Py_DECREF((PyObject *)here.step);
     return PyFloat_FromDouble(left_ns > 0 ? (double)left_ns / 1e9 : 0.0);
@@ -24,8 +30,7 @@ static PyObject *
 check_deadline(PyObject *module, PyObject *ignored)
 {
     hf_deadline here;
-    (void)module;
-    (void)ignored;
+    (void)module, (void)ignored;
     if (hf_deadline_in_force(&here) < 0)
         return NULL;
     bool over = hf_deadline_left_ns(&here) <= 0;
@@ -40,12 +45,10 @@ static PyObject *
 deadline_left_ns(PyObject *module, PyObject *ignored)
 {
     hf_deadline here;
-    (void)module;
-    (void)ignored;
-    if (hf_deadline_in_force(&here) < 0)
-        return NULL;
+    (void)module, (void)ignored;
+    PyObject *none = find_here(&here);
     if (here.step == NULL)
-        Py_RETURN_NONE;
+        return none;
     int64_t left_ns = hf_deadline_left_ns(&here);
     Py_DECREF((PyObject *)here.step);
     return PyLong_FromLongLong(left_ns);
@@ -56,12 +59,10 @@ static PyObject *
 deadline_here(PyObject *module, PyObject *ignored)
 {
     hf_deadline here;
-    (void)module;
-    (void)ignored;
-    if (hf_deadline_in_force(&here) < 0)
-        return NULL;
+    (void)module, (void)ignored;
+    PyObject *none = find_here(&here);
     if (here.step == NULL)
-        Py_RETURN_NONE;
+        return none;
     return Py_BuildValue("NL", (PyObject *)here.step, (long long)here.ns);
 }
 

@@ -555,8 +555,7 @@ hf_cut_again_around(const hf_limit *own)
 PyObject *
 hf_limits_in_force(PyObject *module, PyObject *ignored)
 {
-    (void)module;
-    (void)ignored;
+    (void)module, (void)ignored;
     return PyLong_FromSsize_t(hf_flows_here != NULL ? hf_flows_here->limits : 0);
 }
 

@@ -338,28 +338,15 @@ entry_traverse(PyObject *op, visitproc visit, void *arg)
     return 0;
 }
 
-#ifndef Py_GIL_DISABLED
-#define HF_FREE_ENTRIES 32
-static EntryObject *free_entries[HF_FREE_ENTRIES];
-static int n_free_entries;
-#endif
+static hf_free_list free_entries = {.most = 32};
 
 static EntryObject *
 entry_new(GateObject *gate, bool is_async, bool is_exit)
 {
-    EntryObject *self;
-#ifndef Py_GIL_DISABLED
-    if (n_free_entries > 0) {
-        self = free_entries[--n_free_entries];
-        _Py_NewReference((PyObject *)self); /* its type it has kept */
-    } else
-#endif
-    {
-        self = PyObject_GC_New(EntryObject, entry_type);
-        if (self == NULL)
-            return NULL;
-        self->vectorcall = entry_call;
-    }
+    EntryObject *self = (EntryObject *)hf_free_list_new(&free_entries, entry_type);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = entry_call;
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->is_async = is_async;
     self->is_exit = is_exit;
@@ -373,20 +360,12 @@ static void
 entry_dealloc(PyObject *op)
 {
     EntryObject *self = (EntryObject *)op;
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     end_pending(self);
     if (self->state == INSIDE)
         hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
-#ifndef Py_GIL_DISABLED
-    if (n_free_entries < HF_FREE_ENTRIES) {
-        free_entries[n_free_entries++] = self;
-        return;
-    }
-#endif
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
+    hf_free_list_del(&free_entries, op);
 }
 
 static PyMemberDef entry_members[] = {

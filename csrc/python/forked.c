@@ -49,8 +49,7 @@ hf_fork_told(PyObject *module, PyObject *on)
 PyObject *
 hf_fork_settle(PyObject *module, PyObject *ignored)
 {
-    (void)module;
-    (void)ignored;
+    (void)module, (void)ignored;
     settle(NULL);
     Py_RETURN_NONE;
 }

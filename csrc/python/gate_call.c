@@ -131,19 +131,15 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
         return run_for_outcome(self, &course, "try_call", fn, args, nargs, kwnames);
     }
     hf_pass_init(&pass);
-    for (;;) {
-        hf_entering entered = hf_gate_enter(self, &pass, &why);
-        if (entered == HF_IN)
-            break;
-        if (entered == HF_REFUSED)
-            return hf_outcome_refused(&why);
-        if (entered == HF_BROKEN)
-            return NULL;
-        if (hf_step_block(self->steps[pass.entered]) < 0) {
-            hf_gate_undo(self, &pass);
-            return hf_outcome_rejection();
-        }
-        hf_gate_waited(self, &pass);
+    switch (hf_gate_enter_waiting(self, &pass, &why)) {
+    case HF_IN:
+        break;
+    case HF_REFUSED:
+        return hf_outcome_refused(&why);
+    case HF_BROKEN:
+        return NULL;
+    case HF_MUST_WAIT:
+        return hf_outcome_rejection();
     }
     PyObject *result = run(fn, args, nargs, kwnames);
     hf_late late = hf_late_result(result);

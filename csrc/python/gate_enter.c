@@ -54,25 +54,46 @@ hf_gate_waited(GateObject *gate, hf_pass *pass)
     pass->entered++;
 }
 
-/* Enter from a thread that may block. 0: inside. -1: the refusal, or another exception, is set. */
+typedef hf_entering (*entering)(GateObject *gate, hf_pass *pass, hf_refusal *why);
+
+/* Enter, and let this thread wait for what must be waited for. HF_MUST_WAIT: in vain; an exception is set. */
+static inline hf_entering Py_ALWAYS_INLINE
+enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why, entering enter)
+{
+    for (;;) {
+        hf_entering entered = enter(gate, pass, why);
+        if (entered != HF_MUST_WAIT || hf_step_block(gate->steps[pass->entered]) < 0)
+            return entered;
+        hf_gate_waited(gate, pass);
+    }
+}
+
+/* hf_gate_enter_steps() for a thread that may block. */
+hf_entering
+hf_gate_enter_steps_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why)
+{
+    return enter_waiting(gate, pass, why, hf_gate_enter_steps);
+}
+
+/* hf_gate_enter() for a thread that may block. Any answer but HF_IN has undone everything. */
+hf_entering
+hf_gate_enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why)
+{
+    hf_entering entered = enter_waiting(gate, pass, why, hf_gate_enter);
+    if (entered == HF_MUST_WAIT)
+        hf_gate_undo(gate, pass);
+    return entered;
+}
+
+/* The same, with the refusal raised. 0: inside. -1: an exception is set. */
 int
 hf_gate_enter_blocking(GateObject *gate, hf_pass *pass)
 {
     hf_refusal why;
-    for (;;) {
-        hf_entering entered = hf_gate_enter(gate, pass, &why);
-        if (entered == HF_IN)
-            return 0;
-        if (entered == HF_REFUSED)
-            hf_refuse(&why);
-        if (entered != HF_MUST_WAIT)
-            return -1;
-        if (hf_step_block(gate->steps[pass->entered]) < 0) {
-            hf_gate_undo(gate, pass);
-            return -1;
-        }
-        hf_gate_waited(gate, pass);
-    }
+    hf_entering entered = hf_gate_enter_waiting(gate, pass, &why);
+    if (entered == HF_REFUSED)
+        hf_refuse(&why);
+    return entered == HF_IN ? 0 : -1;
 }
 
 /* Enter from a thread, into a block. -1: an exception is set, and nothing is held. */

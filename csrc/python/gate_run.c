@@ -15,30 +15,26 @@ static int
 enter(GateObject *gate, hf_pass *pass, const hf_invocation *what)
 {
     hf_refusal why;
-    pass->course->refused = false;
-    for (;;) {
-        switch (hf_gate_enter_steps(gate, pass, &why)) {
-        case HF_IN:
-            return 0;
-        case HF_REFUSED:
-            hf_refuse(&why);
-            pass->course->refused = true;
-            return -1;
-        case HF_BROKEN:
-            return -1;
-        case HF_MUST_WAIT:
-            break;
-        }
-        if (what->puts_off && pass->course->attempts == 0) {
-            pass->course->late = HF_PUT_OFF;
-            return -1;
-        }
-        if (hf_step_block(gate->steps[pass->entered]) < 0) {
-            pass->course->refused = PyErr_ExceptionMatches(hf_rejected_type);
-            return -1;
-        }
-        hf_gate_waited(gate, pass);
+    hf_course *course = pass->course;
+    bool puts_off = what->puts_off && course->attempts == 0;
+    course->refused = false;
+    switch (puts_off ? hf_gate_enter_steps(gate, pass, &why)
+                     : hf_gate_enter_steps_waiting(gate, pass, &why)) {
+    case HF_IN:
+        return 0;
+    case HF_REFUSED:
+        hf_refuse(&why);
+        course->refused = true;
+        break;
+    case HF_BROKEN:
+        break;
+    case HF_MUST_WAIT:
+        if (puts_off)
+            course->late = HF_PUT_OFF;
+        else
+            course->refused = PyErr_ExceptionMatches(hf_rejected_type);
     }
+    return -1;
 }
 
 /* The pause before a retry. True: over; false: the exception that ended it is set. */

@@ -43,8 +43,7 @@ gate_refuse(PyObject *op, PyObject *args)
 static PyObject *
 gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    (void)args;
-    (void)kwargs;
+    (void)args, (void)kwargs;
     GateObject *self = (GateObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "free_list.h"
 #include "holdfast/hf_adaptive_timeout.h"
 #include "holdfast/hf_backoff.h"
 #include "holdfast/hf_breaker.h"
@@ -208,6 +209,8 @@ PyObject *hf_referents(PyObject *module, PyObject *one);
 /* ---- gate_enter.c, gate_leave.c ---- */
 
 hf_entering hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why);
+hf_entering hf_gate_enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why);
+hf_entering hf_gate_enter_steps_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why);
 int hf_gate_enter_blocking(GateObject *gate, hf_pass *pass);
 int hf_gate_enter_block(GateObject *gate, hf_pass *pass);
 PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);

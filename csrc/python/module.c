@@ -5,8 +5,7 @@
 static PyObject *
 after_fork(PyObject *module, PyObject *ignored)
 {
-    (void)module;
-    (void)ignored;
+    (void)module, (void)ignored;
     hf_fork_epoch++;
     Py_RETURN_NONE;
 }

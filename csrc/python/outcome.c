@@ -15,27 +15,14 @@ typedef struct {
     bool ok;
 } OutcomeObject;
 
-#ifndef Py_GIL_DISABLED
-#define HF_FREE_OUTCOMES 16
-static OutcomeObject *free_outcomes[HF_FREE_OUTCOMES];
-static int n_free_outcomes;
-#endif
+static hf_free_list free_outcomes = {.most = 16};
 
 static OutcomeObject *
 outcome_new(void)
 {
-    OutcomeObject *self;
-#ifndef Py_GIL_DISABLED
-    if (n_free_outcomes > 0) {
-        self = free_outcomes[--n_free_outcomes];
-        _Py_NewReference((PyObject *)self); /* its type it has kept */
-    } else
-#endif
-    {
-        self = PyObject_GC_New(OutcomeObject, hf_outcome_type);
-        if (self == NULL)
-            return NULL;
-    }
+    OutcomeObject *self = (OutcomeObject *)hf_free_list_new(&free_outcomes, hf_outcome_type);
+    if (self == NULL)
+        return NULL;
     self->value = self->error = self->rejection = self->refused_by = NULL;
     self->ok = false;
     return self;
@@ -205,17 +192,9 @@ outcome_clear(PyObject *op)
 static void
 let_go(PyObject *op)
 {
-    PyTypeObject *type = Py_TYPE(op);
     outcome_clear(op);
     Py_CLEAR(((OutcomeObject *)op)->refused_by);
-#ifndef Py_GIL_DISABLED
-    if (n_free_outcomes < HF_FREE_OUTCOMES) {
-        free_outcomes[n_free_outcomes++] = (OutcomeObject *)op;
-        return;
-    }
-#endif
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
+    hf_free_list_del(&free_outcomes, op);
 }
 
 static void

@@ -14,27 +14,14 @@ typedef struct {
     hf_pass pass;
 } PermitObject;
 
-#ifndef Py_GIL_DISABLED
-#define HF_FREE_PERMITS 32
-static PermitObject *free_permits[HF_FREE_PERMITS];
-static int n_free_permits;
-#endif
+static hf_free_list free_permits = {.most = 32};
 
 PyObject *
 hf_permit_new(GateObject *gate, const hf_pass *pass)
 {
-    PermitObject *self;
-#ifndef Py_GIL_DISABLED
-    if (n_free_permits > 0) {
-        self = free_permits[--n_free_permits];
-        _Py_NewReference((PyObject *)self); /* its type it has kept */
-    } else
-#endif
-    {
-        self = PyObject_GC_New(PermitObject, hf_permit_type);
-        if (self == NULL)
-            return NULL;
-    }
+    PermitObject *self = (PermitObject *)hf_free_list_new(&free_permits, hf_permit_type);
+    if (self == NULL)
+        return NULL;
     self->weakrefs = NULL;
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->settled = false;
@@ -198,21 +185,13 @@ static void
 permit_dealloc(PyObject *op)
 {
     PermitObject *self = (PermitObject *)op;
-    PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     if (!self->settled)
         hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
-#ifndef Py_GIL_DISABLED
-    if (n_free_permits < HF_FREE_PERMITS) {
-        free_permits[n_free_permits++] = self;
-        return;
-    }
-#endif
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
+    hf_free_list_del(&free_permits, op);
 }
 
 static PyObject *

@@ -285,8 +285,7 @@ hf_probes_step(GateObject *gate, const hf_pass *pass, bool into)
 static PyObject *
 get_probes(PyObject *module, PyObject *ignored)
 {
-    (void)module;
-    (void)ignored;
+    (void)module, (void)ignored;
     PyObject *probes = probes_here();
     return probes != NULL ? probes : Py_NewRef(Py_None);
 }
