@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATED = {"requirements.md", "traps.md"}
+GENERATED = {"mutants.md", "requirements.md", "traps.md"}
 
 _STARTS = r"(?:^|(?<=[.:;] )|(?<=: ))"  # of a sentence or of a main clause
 _ENDS = r"(?=[.;:!)]|$)"  # of a clause

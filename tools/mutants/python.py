@@ -41,7 +41,7 @@ TESTS = {
     "policies/retry": "tests/policies/retry",
     "policies/timeout": "tests/policies/timeout",
     "pipeline": "tests/pipeline",
-    "waiting": "tests/waiting tests/policies/timeout tests/policies/limiter",
+    "waiting": "tests/waiting tests/policies tests/gate/test_streams.py tests/gate/test_late.py",
     "stores": "tests/stores tests/telemetry",
     "telemetry": "tests/telemetry tests/stores",
 }
