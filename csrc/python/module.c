@@ -1,6 +1,10 @@
 /* The extension module holdfast._native.gate. */
 #include "control.h"
 
+#ifndef HF_LTO
+#define HF_LTO 0 /* whether the build optimised over all files of the gate */
+#endif
+
 /* In a forked child: what the parent's calls hold is not ours to give back. */
 static PyObject *
 after_fork(PyObject *module, PyObject *ignored)
@@ -87,7 +91,8 @@ exec_module(PyObject *module)
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
         hf_alarm_ready(module) < 0 || hf_retry_ready() < 0 || hf_probe_ready(module) < 0 ||
-        PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0)
+        PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0 ||
+        PyModule_AddObjectRef(module, "LTO", HF_LTO ? Py_True : Py_False) < 0)
         return -1;
     living = Py_NewRef(module);
     return 0;

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import holdfast
+from holdfast._native import gate
 from holdfast.agent import cli, doctor
 
 
@@ -41,6 +42,7 @@ def test_for_programs_it_is_json():
     assert found["problems"] == []
     assert found["version"].startswith(holdfast.__version__)
     assert found["HOLDFAST_MODE"] == "enforce"
+    assert ("with LTO" in found["native core"]) == gate.LTO
 
 
 def test_a_mode_that_is_none_is_a_problem():

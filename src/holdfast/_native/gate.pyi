@@ -8,6 +8,7 @@ _R = TypeVar("_R")
 _T_co = TypeVar("_T_co", covariant=True)
 
 MAX_STEPS: int
+LTO: bool  # the build optimised over all files of the gate
 
 class HoldfastError(Exception):
     code: str

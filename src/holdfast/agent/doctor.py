@@ -94,7 +94,9 @@ def _native() -> Finding:
             broken.append(f"{name}: {error}")
     if broken:
         return "native core", suffix, f"{'; '.join(broken)}: install holdfast for this Python"
-    return "native core", f"{len(names)} modules, {suffix.strip('.')}", ""
+    lto: bool = import_module("holdfast._native.gate").LTO
+    how = f"{len(names)} modules, {suffix.strip('.')}, {'with' if lto else 'without'} LTO"
+    return "native core", how, ""
 
 
 def _gil() -> Finding:
