@@ -249,3 +249,24 @@ async def test_a_manual_clock_cuts_a_block_when_it_is_moved(clock):
     thread.start()
     thread.join()
     assert type(await ended(task)) is hf.DeadlineExceededError
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_a_block_that_moves_its_clock_and_never_waits_leaves_no_cancellation(clock, depth):
+    policies = [hf.Timeout(n + 1, clock=clock) for n in range(depth)]
+    policy = hf.Pipeline("both", *policies) if depth == 2 else policies[0]
+    async with policy:
+        clock.advance(5)
+    assert asyncio.current_task().cancelling() == 0
+    await turns(2)  # a cancellation that nobody took back would end it
+    assert [counts(each) for each in policies] == [(1, 0, 0, 0)] * depth
+
+
+async def test_a_block_that_moves_its_clock_is_cut_where_it_waits_next(clock):
+    policy = hf.Timeout(1, clock=clock)
+    with pytest.raises(hf.DeadlineExceededError):
+        async with policy:
+            clock.advance(5)
+            await turns(3)
+    assert counts(policy) == (0, 1, 0, 0)
+    await turns(2)
