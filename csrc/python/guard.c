@@ -1,6 +1,6 @@
 /*
  * Guard: a guarded callable. No argument tuple, no Python frame of ours: the arguments go straight
- * through to the wrapped function. It has the function's face (guard_face.c), binds like a method and
+ * through to the wrapped function. It has the function's face (holdfast/guard_face.py), binds like a method and
  * pickles by its qualified name.
  */
 #include "control.h"
@@ -225,8 +225,9 @@ hf_guard_new(GateObject *gate, PyObject *fn)
     self->vectorcall = kind == HF_CALL_PLAIN && gate->controls ? call_controlled : calls[kind];
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     self->fn = Py_NewRef(fn);
-    self->weakrefs = self->face = NULL;
-    self->dict = attributes_of(fn);
+    self->weakrefs = NULL;
+    self->face = PyDict_New();
+    self->dict = self->face != NULL ? attributes_of(fn) : NULL;
     PyObject_GC_Track(self);
     if (self->dict == NULL)
         Py_CLEAR(self);

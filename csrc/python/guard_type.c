@@ -1,5 +1,5 @@
 /*
- * The types of Guard: how one binds, is pickled, shown and dropped.
+ * The types of Guard: how one binds, is looked at and dropped.
  */
 #include "guard.h"
 
@@ -24,47 +24,6 @@ guard_ask(PyObject *op, PyObject *obj, PyObject *type)
         guard = hf_guard_new(self->gate, bound);
     Py_XDECREF(bound);
     Py_DECREF(op);
-    return guard;
-}
-
-/* As a function: found again by its name, and a copy of it is itself. */
-static PyObject *
-guard_reduce(PyObject *op, PyObject *ignored)
-{
-    (void)ignored;
-    PyObject *name = PyObject_GetAttrString(op, "__qualname__");
-    if (name == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
-        PyErr_Format(PyExc_TypeError, "cannot pickle %R: it cannot be imported by a name", op);
-    return name;
-}
-
-static PyObject *
-guard_copy(PyObject *op, PyObject *ignored)
-{
-    (void)ignored;
-    return Py_NewRef(op);
-}
-
-/* with_options(**options): the function guarded anew, by the pipeline with those options. */
-static PyObject *
-guard_with_options(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    GuardObject *self = (GuardObject *)op;
-    if (self->gate->kind != HF_KIND_PIPELINE) {
-        PyErr_Format(PyExc_TypeError,
-                     "%R is guarded by %R: only a pipeline has policies to replace", self->fn,
-                     (PyObject *)self->gate);
-        return NULL;
-    }
-    PyObject *method = PyObject_GetAttrString((PyObject *)self->gate, "with_options");
-    PyObject *gate = method == NULL ? NULL : PyObject_Call(method, args, kwargs), *guard = NULL;
-    Py_XDECREF(method);
-    if (gate != NULL && PyObject_TypeCheck(gate, hf_gate_type))
-        guard = hf_guard_new((GateObject *)gate, self->fn);
-    else if (gate != NULL)
-        PyErr_Format(PyExc_TypeError, "with_options() of %R returned no pipeline",
-                     (PyObject *)self->gate);
-    Py_XDECREF(gate);
     return guard;
 }
 
@@ -93,7 +52,7 @@ guard_clear(PyObject *op)
     GuardObject *self = (GuardObject *)op;
     /* Gate and fn stay: a call may still come while the cycle is taken apart. */
     Py_CLEAR(self->dict);
-    Py_CLEAR(self->face);
+    PyDict_Clear(self->face);
     return 0;
 }
 
@@ -124,59 +83,84 @@ static PyMemberDef guard_members[] = {
     {NULL},
 };
 
-/* Who binds in a way of its own may need the name. */
+/* ---- the face: what a guard looks like, as holdfast/guard_face.py says ---- */
+
+/* dicts: name -> get(guard, name), name -> set(guard, name, [value]). NULL until there are policies. */
+static PyObject *getters, *setters;
+
 static PyObject *
-tell_name(PyObject *fn, PyObject *owner_and_name)
+guard_getattro(PyObject *op, PyObject *name)
 {
-    PyObject *set_name = hf_attribute_or_null(fn, "__set_name__");
-    if (set_name == NULL)
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    PyObject *answer = PyObject_Call(set_name, owner_and_name, NULL);
-    Py_DECREF(set_name);
-    return answer;
+    PyObject *get = getters != NULL ? PyDict_GetItemWithError(getters, name) : NULL;
+    PyObject *args[] = {op, name}, *value = NULL;
+    if (get != NULL)
+        value = PyObject_Vectorcall(get, args, 2, NULL);
+    if (value != Py_NotImplemented && (value != NULL || PyErr_Occurred()))
+        return value;
+    Py_XDECREF(value);
+    return PyObject_GenericGetAttr(op, name);
 }
 
-/* A class makes class methods of functions of two names; of a guard, which is none, it does not. */
-static PyObject *
-guard_set_name(PyObject *op, PyObject *args)
+static int
+guard_setattro(PyObject *op, PyObject *name, PyObject *value)
 {
-    PyObject *owner, *name;
-    if (!PyArg_ParseTuple(args, "OU:__set_name__", &owner, &name))
+    PyObject *set = setters != NULL ? PyDict_GetItemWithError(setters, name) : NULL;
+    PyObject *args[] = {op, name, value}, *answer = NULL;
+    if (set != NULL)
+        answer = PyObject_Vectorcall(set, args, value != NULL ? 3 : 2, NULL);
+    if (answer == NULL && PyErr_Occurred())
+        return -1;
+    bool done = answer != NULL && answer != Py_NotImplemented;
+    Py_XDECREF(answer);
+    return done ? 0 : PyObject_GenericSetAttr(op, name, value);
+}
+
+/*
+ * _install_guard_face(attributes, getters, setters): further attributes of the types, and what is called for
+ * names that cannot be any. Those of the first import stay: another thread may be looking at a guard.
+ */
+PyObject *
+hf_guard_install_face(PyObject *module, PyObject *given)
+{
+    PyTypeObject *types[] = {hf_guard_type, hf_loose_guard_type, hf_asking_guard_type};
+    PyObject *attributes, *get, *set;
+    (void)module;
+    if (!PyArg_ParseTuple(given, "O!O!O!:_install_guard_face", &PyDict_Type, &attributes,
+                          &PyDict_Type, &get, &PyDict_Type, &set))
         return NULL;
-    if (Py_IS_TYPE(op, hf_asking_guard_type))
-        return tell_name(((GuardObject *)op)->fn, args);
-    if (PyUnicode_CompareWithASCIIString(name, "__init_subclass__") != 0 &&
-        PyUnicode_CompareWithASCIIString(name, "__class_getitem__") != 0)
-        Py_RETURN_NONE;
-    PyObject *method = PyClassMethod_New(op);
-    int answer = method != NULL ? PyObject_SetAttr(owner, name, method) : -1;
-    Py_XDECREF(method);
-    if (answer < 0)
-        return NULL;
+    for (size_t i = 0; getters == NULL && i < sizeof types / sizeof *types; i++) {
+        if (PyDict_Update(types[i]->tp_dict, attributes) < 0)
+            return NULL;
+        PyType_Modified(types[i]);
+    }
+    if (getters == NULL) {
+        getters = Py_NewRef(get);
+        setters = Py_NewRef(set);
+    }
     Py_RETURN_NONE;
 }
 
-static PyMethodDef guard_methods[] = {
-    {"with_options", (PyCFunction)(void (*)(void))guard_with_options, METH_VARARGS | METH_KEYWORDS,
-     "with_options($self, /, **options)\n--\n\n"
-     "Return the function guarded by its pipeline with other policies; see Pipeline.with_options.\n\n"
-     "Of a method it is one that is not bound, whichever way it was reached: call it with the object.\n\n"
-     "Raises:\n    TypeError: What guards is no pipeline.\n    ConfigError: As of Pipeline.with_options."},
-    {"__dir__", hf_guard_dir, METH_NOARGS, NULL},
-    {"__set_name__", guard_set_name, METH_VARARGS, NULL},
-    {"__reduce__", guard_reduce, METH_NOARGS, NULL},
-    {"__copy__", guard_copy, METH_NOARGS, NULL},
-    {"__deepcopy__", guard_copy, METH_O, NULL},
+/* _inside_guard(op): what the guard guards, and the dict of what was set of its face. None: it is no guard. */
+PyObject *
+hf_guard_inside(PyObject *module, PyObject *op)
+{
+    GuardObject *self = (GuardObject *)op;
+    (void)module;
+    return hf_is_guard(op) ? PyTuple_Pack(2, self->fn, self->face) : Py_NewRef(Py_None);
+}
+
+static PyGetSetDef guard_getset[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL},
 };
 
 #define SLOTS                                                                                      \
     {Py_tp_dealloc, guard_dealloc}, {Py_tp_traverse, guard_traverse}, {Py_tp_clear, guard_clear},  \
         {Py_tp_repr, guard_repr}, {Py_tp_call, PyVectorcall_Call},                                 \
-        {Py_tp_getattro, hf_guard_getattro}, {Py_tp_setattro, hf_guard_setattro},                  \
-        {Py_tp_members, guard_members}, {Py_tp_getset, hf_guard_getset},                           \
+        {Py_tp_getattro, guard_getattro}, {Py_tp_setattro, guard_setattro},                        \
+        {Py_tp_members, guard_members},                                                            \
     {                                                                                              \
-        Py_tp_methods, guard_methods                                                               \
+        Py_tp_getset, guard_getset                                                                 \
     }
 
 #define FLAGS                                                                                      \
@@ -217,7 +201,7 @@ static PyType_Spec asking_spec = {
 int
 hf_guard_ready(PyObject *module)
 {
-    if (hf_callable_kind_ready() < 0 || hf_late_ready() < 0 || hf_guard_face_ready() < 0)
+    if (hf_callable_kind_ready() < 0 || hf_late_ready() < 0)
         return -1;
     hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
     hf_loose_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &loose_spec, NULL);

@@ -362,7 +362,7 @@ PyObject *hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs);
 /* ---- own_methods.c ---- */
 PyObject *hf_init_subclass(PyObject *cls, PyObject *args, PyObject *kwargs);
 
-/* ---- callable_kind.c, guard.c ---- */
+/* ---- callable_kind.c, guard.c, guard_type.c ---- */
 typedef enum {
     HF_CALL_BROKEN = -1, /* a Python error is set */
     HF_CALL_PLAIN,
@@ -382,6 +382,8 @@ hf_is_guard(const PyObject *op)
 }
 
 PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
+PyObject *hf_guard_install_face(PyObject *module, PyObject *given);
+PyObject *hf_guard_inside(PyObject *module, PyObject *op);
 
 /* ---- coroutine.c ---- */
 typedef enum {

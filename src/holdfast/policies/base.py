@@ -8,6 +8,7 @@ from __future__ import annotations
 from holdfast._native import gate
 from holdfast.events import Event, Listeners
 from holdfast.forks import call_in_child
+from holdfast.guard_face import install_guard_face
 from holdfast.mode import Mode
 from holdfast.registry import registry
 from holdfast.stores.ledger import ledger
@@ -448,3 +449,4 @@ def _brief(value: object) -> str:
 
 
 call_in_child(gate._after_fork)
+install_guard_face()
