@@ -114,10 +114,6 @@ void hf_coroutine_raise_thrown(PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);
 
-/* ---- coroutine_wrapper.c ---- */
-int hf_wrapper_ready(PyObject *module);
-PyObject *hf_wrapper_of(PyObject *coroutine, PyObject *ignored);
-
 /* ---- coroutine_stop.c ---- */
 PyObject *hf_stop_answer(PySendResult made, PyObject *answer);
 PyObject *hf_stop_next(PySendResult made, PyObject *answer);

@@ -116,6 +116,14 @@ coroutine_await(PyObject *op)
     return Py_NewRef(op);
 }
 
+/* __await__(): for Python code that makes the steps itself. */
+static PyObject *
+steps(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    return PyObject_CallMethod((PyObject *)((CoroutineObject *)op)->gate, "_steps", "O", op);
+}
+
 static PyObject *
 coroutine_repr(PyObject *op)
 {
@@ -179,7 +187,7 @@ static PyMethodDef coroutine_methods[] = {
      "throw($self, typ, val=None, tb=None, /)\n--\n\nRaise inside the call."},
     {"close", hf_coroutine_close, METH_NOARGS,
      "close($self, /)\n--\n\nEnd the call without a verdict."},
-    {"__await__", hf_wrapper_of, METH_NOARGS | METH_COEXIST,
+    {"__await__", steps, METH_NOARGS | METH_COEXIST,
      "__await__($self, /)\n--\n\nReturn an iterator that makes its steps."},
     {NULL},
 };
@@ -226,7 +234,7 @@ int
 hf_coroutine_ready(PyObject *module)
 {
     hf_coroutine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &coroutine_spec, NULL);
-    if (hf_coroutine_type == NULL || hide_iteration() < 0 || hf_wrapper_ready(module) < 0)
+    if (hf_coroutine_type == NULL || hide_iteration() < 0)
         return -1;
     return PyModule_AddObjectRef(module, "GuardedCoroutine", (PyObject *)hf_coroutine_type);
 }

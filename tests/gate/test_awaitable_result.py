@@ -31,10 +31,10 @@ async def twice(value):
 
 
 def taken_by_hand(value):
-    """The StopIteration of a call that is driven as `for` drives an iterator."""
-    steps = answer(value).__await__()
+    """The StopIteration of a call that is driven by hand."""
+    call = answer(value)
     try:
-        next(steps)
+        call.send(None)
     except StopIteration as stop:
         return stop
     raise AssertionError("it never ended")

@@ -313,6 +313,11 @@ class Policy(gate.Gate, metaclass=_Registered):
 
         return settle_when_done(future, permit)
 
+    def _steps(self, coroutine: gate.GuardedCoroutine[Any]) -> Any:
+        from holdfast.waiting.steps import Steps
+
+        return Steps(coroutine)
+
     def _sleep(self, ns: int) -> None:
         mind_loop(self)
         sleep_ns(self._clock, ns)
