@@ -32,17 +32,6 @@ struct_of(PyObject *binding, const char *kind)
     return pointer;
 }
 
-/* A tuple of exception classes; the empty one is kept as NULL. */
-static int
-keep_classes(PyObject **slot, PyObject *classes)
-{
-    if (classes == NULL || classes == Py_None || PyTuple_GET_SIZE(classes) == 0)
-        Py_CLEAR(*slot);
-    else
-        Py_XSETREF(*slot, Py_NewRef(classes));
-    return 0;
-}
-
 /*
  * Those classes of `on` that name rejections or cancellations of futures, which count only where they are
  * named as such.
@@ -114,21 +103,107 @@ kept_array(void *const *pointers, Py_ssize_t n)
     return kept;
 }
 
-PyObject *
-hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
+/* What _bind() takes by name: flags, objects, and the structs of bindings, which the gate's equipment holds. */
+#define FLAG(field) {#field, NULL, offsetof(GateObject, field), true}
+#define OBJECT(field) {#field, NULL, offsetof(GateObject, field), false}
+#define STRUCT(field, kind) {#field, kind, offsetof(GateObject, field), false}
+static const struct {
+    const char *name, *kind;
+    size_t at;
+    bool is_flag;
+} parts[] = {
+    FLAG(can_wait),
+    FLAG(timed),
+    FLAG(asks),
+    FLAG(threads),
+    FLAG(stands_by_call),
+    OBJECT(on),
+    OBJECT(ignore),
+    OBJECT(is_failure),
+    OBJECT(wanted),
+    OBJECT(retry_after),
+    OBJECT(own_backoff),
+    OBJECT(stand_in),
+    STRUCT(backoff, "backoff"),
+    STRUCT(budget, "budget"),
+    STRUCT(budget_clock, "clock"),
+    STRUCT(failure_rate, "failure_rate"),
+    STRUCT(adaptive, "adaptive_timeout"),
+};
+#define N_PARTS ((Py_ssize_t)(sizeof parts / sizeof *parts))
+
+static int
+equip_with(GateObject *self, Py_ssize_t part, PyObject *value)
 {
-    static char *keywords[] = {"kind",       "kernels",   "clock", "name", "mode",
-                               "rejection",  "can_wait",  "timed", "on",   "ignore",
-                               "is_failure", "histogram", NULL};
+    void *at = (char *)self + parts[part].at;
+    if (parts[part].is_flag)
+        *(bool *)at = PyObject_IsTrue(value) == 1;
+    else if (value == Py_None && at != &self->stand_in)
+        return 0;
+    else if (parts[part].kind == NULL)
+        Py_XSETREF(*(PyObject **)at, Py_NewRef(value));
+    else if ((*(void **)at = struct_of(value, parts[part].kind)) == NULL)
+        return -1;
+    else
+        PyTuple_SET_ITEM(self->equipment, part, Py_NewRef(value));
+    return 0;
+}
+
+static int
+equip(GateObject *self, PyObject *equipment)
+{
+    PyObject *name, *value;
+    Py_ssize_t at = 0;
+    Py_XSETREF(self->equipment, PyTuple_New(N_PARTS));
+    while (self->equipment != NULL && equipment != NULL &&
+           PyDict_Next(equipment, &at, &name, &value)) {
+        Py_ssize_t part = 0;
+        while (part < N_PARTS && PyUnicode_CompareWithASCIIString(name, parts[part].name) != 0)
+            part++;
+        if (part == N_PARTS)
+            PyErr_Format(PyExc_TypeError, "a gate is equipped with no %R", name);
+        if (part == N_PARTS || equip_with(self, part, value) < 0)
+            return -1;
+    }
+    return self->equipment == NULL ? -1 : 0;
+}
+
+/* The kernels and their clock. -1: an exception is set. */
+static int
+keep_kernels(GateObject *self, const char *word, PyObject *kernels, PyObject *clock)
+{
+    void *cells[HF_MAX_CELLS];
+    Py_ssize_t n_cells = PyTuple_GET_SIZE(kernels);
+    for (Py_ssize_t i = 0; i < n_cells; i++) {
+        if ((cells[i] = struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
+            return -1;
+    }
+    hf_clock *time = struct_of(clock, "clock");
+    if (time == NULL)
+        return -1;
+    void **kept = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
+    if (kept == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->cell = cells[0];
+    self->cells = kept;
+    self->n_cells = (uint8_t)n_cells;
+    self->kernels = Py_NewRef(kernels);
+    self->clock = time;
+    self->clock_object = Py_NewRef(clock);
+    return 0;
+}
+
+PyObject *
+hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment)
+{
     GateObject *self = (GateObject *)op;
     const char *word;
-    PyObject *kernels, *clock, *name, *rejection, *on = NULL, *ignore = NULL, *is_failure = NULL,
-                                                  *histogram = NULL;
-    int mode, can_wait = 0, timed = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO!OOiO|$ppO!O!OO:_bind", keywords, &word,
-                                     &PyTuple_Type, &kernels, &clock, &name, &mode, &rejection,
-                                     &can_wait, &timed, &PyTuple_Type, &on, &PyTuple_Type, &ignore,
-                                     &is_failure, &histogram))
+    PyObject *kernels, *clock, *name, *rejection;
+    int mode;
+    if (!PyArg_ParseTuple(args, "sO!OOiO:_bind", &word, &PyTuple_Type, &kernels, &clock, &name,
+                          &mode, &rejection))
         return NULL;
     int kind = kind_of_word(word);
     Py_ssize_t n_cells = PyTuple_GET_SIZE(kernels);
@@ -145,48 +220,21 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "a gate needs a class of rejections and a mode");
         return NULL;
     }
-    void *cells[HF_MAX_CELLS];
-    for (Py_ssize_t i = 0; i < n_cells; i++) {
-        if ((cells[i] = struct_of(PyTuple_GET_ITEM(kernels, i), word)) == NULL)
-            return NULL;
-    }
-    hf_clock *time = struct_of(clock, "clock");
-    PyObject *on_neutral = time == NULL ? NULL : neutral_among(on);
-    if (on_neutral == NULL)
+    if (equip(self, equipment) < 0)
         return NULL;
-    self->cell = cells[0];
-    self->cells = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
-    if (self->cells == NULL) {
-        Py_DECREF(on_neutral);
-        return PyErr_NoMemory();
-    }
-    self->n_cells = (uint8_t)n_cells;
-    self->clock = time;
-    keep_classes(&self->on_neutral, on_neutral);
-    Py_DECREF(on_neutral);
-    keep_classes(&self->on, on);
-    keep_classes(&self->ignore, ignore);
-    self->on_everything =
-        on != NULL && PyTuple_GET_SIZE(on) == 1 && PyTuple_GET_ITEM(on, 0) == PyExc_Exception;
-    self->kernels = Py_NewRef(kernels);
-    self->clock_object = Py_NewRef(clock);
+    Py_XSETREF(self->on_neutral, neutral_among(self->on));
+    if (self->on_neutral == NULL || keep_kernels(self, word, kernels, clock) < 0)
+        return NULL;
+    self->on_everything = self->on != NULL && PyTuple_GET_SIZE(self->on) == 1 &&
+                          PyTuple_GET_ITEM(self->on, 0) == PyExc_Exception;
     self->name = Py_NewRef(name);
     self->rejection = Py_NewRef(rejection);
-    self->is_failure = is_failure == NULL || is_failure == Py_None ? NULL : Py_NewRef(is_failure);
     self->kind = (uint8_t)kind;
     self->mode = (uint8_t)mode;
-    self->can_wait = can_wait;
-    self->timed = timed;
     self->n_steps = mode == HF_OFF ? 0 : 1;
     self->own = self;
     self->steps = &self->own;
     compile_steps(self);
-    if (histogram != NULL && histogram != Py_None) {
-        PyObject *kept = PyObject_CallMethod(op, "_record_latency", "O", histogram);
-        if (kept == NULL)
-            return NULL;
-        Py_DECREF(kept);
-    }
     Py_RETURN_NONE;
 }
 
@@ -270,75 +318,4 @@ hf_need_no_rerun(GateObject *gate)
                        "and 'with attempt:' around the block"
                      : "");
     return -1;
-}
-
-static bool
-is_given(const PyObject *value)
-{
-    return value != NULL && value != Py_None;
-}
-
-/* The struct behind an optional binding. -1: it is none of that kind. */
-static int
-take_struct(PyObject *binding, const char *kind, void **pointer)
-{
-    *pointer = is_given(binding) ? struct_of(binding, kind) : NULL;
-    return is_given(binding) && *pointer == NULL ? -1 : 0;
-}
-
-static PyObject *
-keep(PyObject *value)
-{
-    return is_given(value) ? Py_NewRef(value) : NULL;
-}
-
-PyObject *
-hf_gate_equip(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {
-        "backoff", "own_backoff", "budget",   "budget_clock", "failure_rate",
-        "wanted",  "retry_after", "adaptive", "stand_in",     "stands_by_call",
-        "asks",    "threads",     NULL};
-    GateObject *self = (GateObject *)op;
-    PyObject *backoff = NULL, *own_backoff = NULL, *budget = NULL, *budget_clock = NULL,
-             *failure_rate = NULL, *wanted = NULL, *retry_after = NULL, *adaptive = NULL,
-             *stand_in = NULL;
-    int stands_by_call = 0, asks = 0, threads = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOOOOOOppp:_equip", keywords, &backoff,
-                                     &own_backoff, &budget, &budget_clock, &failure_rate, &wanted,
-                                     &retry_after, &adaptive, &stand_in, &stands_by_call, &asks,
-                                     &threads))
-        return NULL;
-    if (self->equipment != NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "a gate is equipped once");
-        return NULL;
-    }
-    void *pointers[5];
-    if (take_struct(backoff, "backoff", &pointers[0]) < 0 ||
-        take_struct(budget, "budget", &pointers[1]) < 0 ||
-        take_struct(budget_clock, "clock", &pointers[2]) < 0 ||
-        take_struct(failure_rate, "failure_rate", &pointers[3]) < 0 ||
-        take_struct(adaptive, "adaptive_timeout", &pointers[4]) < 0)
-        return NULL;
-    PyObject *none = Py_None;
-    self->equipment = PyTuple_Pack(5, backoff ? backoff : none, budget ? budget : none,
-                                   budget_clock ? budget_clock : none,
-                                   failure_rate ? failure_rate : none, adaptive ? adaptive : none);
-    if (self->equipment == NULL)
-        return NULL;
-    self->backoff = pointers[0];
-    self->budget = pointers[1];
-    self->budget_clock = pointers[2];
-    self->failure_rate = pointers[3];
-    self->adaptive = pointers[4];
-    self->own_backoff = keep(own_backoff);
-    self->wanted = keep(wanted);
-    self->retry_after = keep(retry_after);
-    self->stand_in = Py_XNewRef(stand_in); /* None may be what stands in */
-    self->stands_by_call = stands_by_call;
-    self->asks = asks;
-    self->threads = threads;
-    if (threads && self->mode == HF_ENFORCE && self->n_steps == 1)
-        self->threaded_at = 0;
-    Py_RETURN_NONE;
 }

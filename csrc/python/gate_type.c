@@ -55,27 +55,15 @@ gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+#define HF_VISIT(field) Py_VISIT(self->field);
+#define HF_CLEAR(field) Py_CLEAR(self->field);
+
 static int
 gate_traverse(PyObject *op, visitproc visit, void *arg)
 {
     GateObject *self = (GateObject *)op;
     Py_VISIT(Py_TYPE(op));
-    Py_VISIT(self->clock_object);
-    Py_VISIT(self->kernels);
-    Py_VISIT(self->histogram_object);
-    Py_VISIT(self->rejection);
-    Py_VISIT(self->on);
-    Py_VISIT(self->ignore);
-    Py_VISIT(self->on_neutral);
-    Py_VISIT(self->is_failure);
-    Py_VISIT(self->parts);
-    Py_VISIT(self->own_backoff);
-    Py_VISIT(self->wanted);
-    Py_VISIT(self->retry_after);
-    Py_VISIT(self->stand_in);
-    Py_VISIT(self->equipment);
-    Py_VISIT(self->queues);
-    Py_VISIT(self->rest);
+    HF_GATE_OBJECTS(HF_VISIT)
     return 0;
 }
 
@@ -111,23 +99,8 @@ gate_dealloc(PyObject *op)
         PyMem_Free(self->cells);
     if (self->steps != &self->own)
         PyMem_Free(self->steps);
-    Py_CLEAR(self->name);
-    Py_CLEAR(self->clock_object);
-    Py_CLEAR(self->kernels);
-    Py_CLEAR(self->histogram_object);
-    Py_CLEAR(self->rejection);
-    Py_CLEAR(self->on);
-    Py_CLEAR(self->ignore);
-    Py_CLEAR(self->on_neutral);
-    Py_CLEAR(self->is_failure);
-    Py_CLEAR(self->parts);
     hf_queues_close(self);
-    Py_CLEAR(self->own_backoff);
-    Py_CLEAR(self->wanted);
-    Py_CLEAR(self->retry_after);
-    Py_CLEAR(self->stand_in);
-    Py_CLEAR(self->equipment);
-    Py_CLEAR(self->rest);
+    HF_GATE_OBJECTS(HF_CLEAR)
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -189,7 +162,6 @@ static PyMethodDef gate_methods[] = {
      "Give the subclass native methods of its own, which are cheaper to call."},
     {"_bind", FAST(hf_gate_bind), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_compose", hf_gate_compose, METH_VARARGS, NULL},
-    {"_equip", FAST(hf_gate_equip), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_call_counted", FAST(hf_gate_call_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_acall_counted", FAST(hf_gate_acall_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_open", hf_gate_open, METH_O, NULL},

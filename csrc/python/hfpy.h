@@ -121,10 +121,31 @@ typedef struct hf_refusal {
 
 typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is set */ } hf_entering;
 
+/* What a gate holds of Python, but for its probes and entries. */
+#define HF_GATE_OBJECTS(X)                                                                         \
+    X(name)                                                                                        \
+    X(clock_object)                                                                                \
+    X(kernels)   /* the tuple that keeps the cells alive */                                        \
+    X(equipment) /* the tuple that keeps alive what a retry or a timeout is equipped with */       \
+    X(parts)     /* of a pipeline: its policies */                                                 \
+    X(histogram_object)                                                                            \
+    X(rejection) /* exception class of its refusals */                                             \
+    X(on)        /* a tuple of exception classes, or NULL; so are the next two */                  \
+    X(ignore)                                                                                      \
+    X(on_neutral)                                                                                  \
+    X(is_failure)  /* of a retry: whether a result is to be tried again */                         \
+    X(wanted)      /* of a retry: what is asked whether an exception is, or NULL */                \
+    X(retry_after) /* of a retry: what is asked how long to wait, or NULL */                       \
+    X(own_backoff) /* of a retry: a back-off in Python, or NULL */                                 \
+    X(stand_in)    /* of a fallback: its value, or what gives one */                               \
+    X(queues)      /* of a timeout: its alarms, a queue an event loop */                           \
+    X(rest)        /* of a gate with a threaded timeout: what is inside of that, or NULL */
+
+#define HF_HOLDS_OBJECT(field) PyObject *field;
+
 struct GateObject {
     PyObject_HEAD
     PyObject *weakrefs;
-    PyObject *name;
 
     uint8_t kind;     /* hf_kind */
     uint8_t mode;     /* hf_mode */
@@ -143,36 +164,26 @@ struct GateObject {
 
     /* a policy's own step */
     hf_clock *clock;
-    PyObject *clock_object;
     void *cell;   /* its kernel; of a limiter the first */
     void **cells; /* its kernels: &cell, or an array of its own */
-    uint8_t n_cells;
-    PyObject *kernels; /* the tuple that keeps the cells alive */
     hf_histogram *histogram;
-    PyObject *histogram_object;
-    PyObject *rejection;                /* exception class of its refusals */
-    PyObject *on, *ignore, *on_neutral; /* tuples of exception classes, or NULL when empty */
-    PyObject *is_failure;               /* of a retry: whether a result is to be tried again */
-    bool on_everything;                 /* on is (Exception,) */
-
-    /* what a retry, a timeout or a fallback is equipped with: gate_bind.c */
-    hf_backoff *backoff; /* NULL: asked in Python, as `own_backoff` */
-    hf_budget *budget;
-    hf_clock *budget_clock;
-    hf_failure_rate *failure_rate;
-    hf_adaptive_timeout *adaptive;
-    PyObject *own_backoff, *wanted, *retry_after; /* callables but for the first, or NULL */
-    PyObject *stand_in;                           /* of a fallback: value, or what gives one */
-    bool stands_by_call;
-    PyObject *equipment; /* keeps alive what the pointers above lead to */
-    PyObject *queues;    /* of a timeout: its alarms, a queue an event loop */
-    PyObject *rest;      /* of a gate with a threaded timeout: what is inside of that, or NULL */
+    uint8_t n_cells;
+    bool on_everything;  /* on is (Exception,) */
+    bool stands_by_call; /* of a fallback: what stands in is called for it */
 
     /* what it is made of: itself, or a pipeline's policies */
     Py_ssize_t n_steps;
     GateObject *own;    /* itself */
     GateObject **steps; /* &own, or an array of its own; borrowed from `parts` */
-    PyObject *parts;
+
+    /* what a retry or an adaptive timeout is equipped with */
+    hf_backoff *backoff; /* NULL: asked in Python, as `own_backoff` */
+    hf_budget *budget;
+    hf_clock *budget_clock;
+    hf_failure_rate *failure_rate;
+    hf_adaptive_timeout *adaptive;
+
+    HF_GATE_OBJECTS(HF_HOLDS_OBJECT)
 
     struct hf_probe *probes; /* of a half-open breaker, that go on: probe.c */
 
@@ -328,7 +339,6 @@ int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
 
 /* ---- gate_bind.c, gate_call.c: methods of Gate ---- */
-PyObject *hf_gate_equip(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                                PyObject *kwnames);
 PyObject *hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
@@ -336,7 +346,7 @@ PyObject *hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t 
 PyObject *hf_gate_open(PyObject *op, PyObject *opener);
 PyObject *hf_gate_call_within(PyObject *op, PyObject *fn);
 PyObject *hf_gate_aopen(PyObject *op, PyObject *opener);
-PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment);
 PyObject *hf_gate_record_latency(PyObject *op, PyObject *histogram);
 PyObject *hf_gate_compose(PyObject *op, PyObject *args);
 PyObject *hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);

@@ -162,31 +162,26 @@ class Gate:
         *,
         can_wait: bool = False,
         timed: bool = False,
+        asks: bool = False,
+        threads: bool = False,
+        stands_by_call: bool = False,
         on: tuple[type[Exception], ...] = (),
         ignore: tuple[type[Exception], ...] = (),
         is_failure: Callable[[Any], object] | None = None,
-        histogram: object = None,
+        wanted: Callable[[Any], object] | None = None,
+        retry_after: object = None,
+        own_backoff: object = None,
+        stand_in: object = None,
+        backoff: object = None,
+        budget: object = None,
+        budget_clock: object = None,
+        failure_rate: object = None,
+        adaptive: object = None,
     ) -> None: ...
     def _compose(self, name: str, parts: tuple[Gate, ...], /) -> None: ...
     def _record_latency(self, histogram: object, /) -> None: ...
     def _refuse(
         self, reason: str, retry_after_ns: int = -1, cls: type[Rejected] = ..., /
-    ) -> None: ...
-    def _equip(
-        self,
-        *,
-        backoff: object = None,
-        own_backoff: object = None,
-        budget: object = None,
-        budget_clock: object = None,
-        failure_rate: object = None,
-        wanted: Callable[[Any], object] | None = None,
-        retry_after: object = None,
-        adaptive: object = None,
-        stand_in: object = None,
-        stands_by_call: bool = False,
-        asks: bool = False,
-        threads: bool = False,
     ) -> None: ...
     def _attempt_made(
         self,

@@ -173,8 +173,9 @@ class CircuitBreaker(Policy):
             on=on,
             ignore=ignore,
             is_failure=is_failure,
-            histogram=Histogram() if latency else None,
         )
+        if latency:
+            self._record_latency(Histogram())
         self._kernel = kernel
         self._keep(
             failure_threshold=failure_threshold,

@@ -80,8 +80,17 @@ class Fallback(Policy):
         refuse_nameless_sharing(problems, name, shared)
         problems.done()
         kernel = Kernel()
-        self._bind("fallback", (kernel,), clock, name, NATIVE_MODES[mode], Rejected, on=on)
-        self._equip(stand_in=value, stands_by_call=callable(value))
+        self._bind(
+            "fallback",
+            (kernel,),
+            clock,
+            name,
+            NATIVE_MODES[mode],
+            Rejected,
+            on=on,
+            stand_in=value,
+            stands_by_call=callable(value),
+        )
         self._kernel = kernel
         self._keep(
             value=value,

@@ -166,6 +166,8 @@ class Retry(Policy):
         problems.flag("shared", shared)
         problems.done()
         kernel = Kernel(attempts, -1 if max_time_ns is None else max_time_ns)
+        native = kernel_of(backoff) is not None
+        own = RetryBudget(clock=clock) if isinstance(budget, str) else budget
         # First of all, for it refuses to be done twice.
         self._bind(
             "retry",
@@ -177,16 +179,23 @@ class Retry(Policy):
             on=classes,
             ignore=ignore,
             is_failure=on_result,
+            wanted=wanted,
+            backoff=backoff if native else None,
+            own_backoff=None if native else backoff,
+            budget=own and own._kernel,
+            budget_clock=own and own._clock,
+            failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(backoff)) else None,
+            retry_after=retry_after,
+            asks=before_sleep is not None,
         )
         self._kernel = kernel
         self.backoff = backoff
-        self.budget = RetryBudget(clock=clock) if isinstance(budget, str) else budget
+        self.budget = own
         self._max_retry_after_ns = max_retry_after_ns
         self._before_sleep = before_sleep
         self._on_exhausted = on_exhausted
         self._wraps = wrap
         self._told_of_nonsense = False
-        self._equip_with(backoff, wanted, retry_after)
         self._keep(
             attempts=attempts,
             backoff=backoff,
@@ -205,22 +214,6 @@ class Retry(Policy):
         )
 
     _fields = settings_of(__init__)
-
-    def _equip_with(
-        self, backoff: Backoff, wanted: Callable[..., object] | None, retry_after: object
-    ) -> None:
-        native = kernel_of(backoff) is not None
-        budget = self.budget
-        self._equip(
-            backoff=backoff if native else None,
-            own_backoff=None if native else backoff,
-            budget=None if budget is None else budget._kernel,
-            budget_clock=None if budget is None else budget._clock,
-            failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(backoff)) else None,
-            wanted=wanted,
-            retry_after=retry_after,
-            asks=self._before_sleep is not None,
-        )
 
     def attempts(self) -> Attempts:
         """Return the attempts at a block of code, for ``for`` and ``async for``.

@@ -79,11 +79,13 @@ class AdaptiveTimeout(Timeout):
         ceiling = problems.number("ceiling", ceiling, least=1.0, most=100.0)
         multiplier = problems.number("multiplier", multiplier, above=1.0, most=1000.0)
         quantile = problems.number("quantile", quantile, least=0.5, most=0.999)
-        common = self._set_up(problems, duration, name, thread, workers, clock, mode, shared)
         self._shares = (floor, ceiling)
-        initial_ns = self._kernel.duration_ns()
-        self._adaptive = Kernel(initial_ns, *self._limits_ns(initial_ns), multiplier, quantile)
-        self._equip(threads=thread, adaptive=self._adaptive)
+
+        def adapt(initial_ns: int) -> Kernel:
+            self._adaptive = Kernel(initial_ns, *self._limits_ns(initial_ns), multiplier, quantile)
+            return self._adaptive
+
+        common = self._set_up(problems, duration, name, thread, workers, clock, mode, shared, adapt)
         self._keep(
             floor=floor,
             ceiling=ceiling,

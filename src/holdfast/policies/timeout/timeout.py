@@ -87,7 +87,6 @@ class Timeout(Policy):
     ) -> None:
         problems = problems_of("Timeout", name)
         common = self._set_up(problems, duration, name, thread, workers, clock, mode, shared)
-        self._equip(threads=thread)
         self._keep(**common)
 
     _fields = settings_of(__init__)
@@ -102,6 +101,7 @@ class Timeout(Policy):
         clock: Clock | None,
         mode: Mode | str | None,
         shared: bool,
+        adapts: Callable[[int], object] | None = None,
     ) -> dict[str, Any]:
         """Check and keep what every timeout has; return its settings."""
         if name is not None:
@@ -114,7 +114,16 @@ class Timeout(Policy):
         refuse_nameless_sharing(problems, name, shared)
         problems.done()
         self._kernel = Kernel(duration_ns)
-        self._bind("timeout", (self._kernel,), clock, name, NATIVE_MODES[mode], Rejected)
+        self._bind(
+            "timeout",
+            (self._kernel,),
+            clock,
+            name,
+            NATIVE_MODES[mode],
+            Rejected,
+            threads=thread,
+            adaptive=adapts and adapts(duration_ns),
+        )
         self._worker_threads: Any = None  # threads, once one is needed
         return {
             "duration": duration,
