@@ -150,9 +150,9 @@ ifeq ($(ARGS),)
 endif
 
 mutants: build $(VENV)/.has-dev ## plant faults and count those that a test catches; SAMPLE=100 of the random ones
-	$(BIN)/python tools/mutants/native.py --score
-	$(BIN)/python tools/mutants/python.py --score $(if $(SAMPLE),--sample $(SAMPLE))
-	$(BIN)/python tools/mutants/report.py
+	$(BIN)/python -m tools.mutants.native --score
+	$(BIN)/python -m tools.mutants.python --score $(if $(SAMPLE),--sample $(SAMPLE))
+	$(BIN)/python -m tools.mutants.report
 
 coverage: build $(VENV)/.has-dev ## measure coverage; policies/, pipeline/ and waiting/ need 95 %
 	@$(MAKE) --no-print-directory ctest CTEST_DIR=build/ctest-coverage CMAKE_OPTIONS=-DHOLDFAST_COVERAGE=ON

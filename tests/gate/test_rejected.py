@@ -315,6 +315,17 @@ def test_a_rejection_has_nothing_of_one_that_was_dropped_before_it():
     assert str(second) == "circuit breaker is open: 'tripping' (open), retry in 60.000 s"
 
 
+def test_rejections_that_are_dropped_keep_nothing_they_referred_to():
+    breaker = tripping()
+    breaker.trip()
+    referred = [breaker, breaker.name, without_frames(breaker).reason]
+    before = list(map(sys.getrefcount, referred))
+    for _ in range(10):
+        without_frames(breaker)
+        without_frames(breaker).__cause__ = without_frames(breaker)
+    assert list(map(sys.getrefcount, referred)) == before
+
+
 def test_one_with_a_cause_is_let_go_whole():
     breaker = tripping()
     breaker.trip()

@@ -1,8 +1,9 @@
 """The public face changes only on purpose: it is frozen in docs/public-face.txt."""
 
 import difflib
+from dataclasses import is_dataclass
 
-from tests.project.face import FACE, face
+from tests.project.face import BEHIND, FACE, face, things
 
 
 def test_the_public_face_is_the_frozen_one():
@@ -23,3 +24,10 @@ def test_the_face_shows_parameters_fields_and_native_classes():
     assert "    state: State" in lines
     assert "    def success(self) -> bool" in lines
     assert "class CircuitOpenError(Rejected)" in lines
+
+
+def test_public_data_cannot_be_changed_and_has_its_fields_only():
+    face()  # imports what has data
+    data = [cls for _, cls in things()[BEHIND] if is_dataclass(cls)]
+    assert len(data) > 10
+    assert not [cls for cls in data if not cls.__dataclass_params__.frozen or cls.__dictoffset__]

@@ -1,17 +1,13 @@
 """The list of planted faults fits the code: a line that changed would be planted nowhere."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
+from tools.mutants import native
+
 ROOT = Path(__file__).resolve().parents[2]
-
-spec = importlib.util.spec_from_file_location("native", ROOT / "tools" / "mutants" / "native.py")
-native = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(native)
-
 MUTANTS = native.mutants()
 PROGRAMS = [path.stem for path in (ROOT / "tests" / "c").glob("*_*.c")]
 

@@ -7,7 +7,7 @@ import pytest
 from tests.apart import run_apart
 
 SILENT = """
-import ctypes, os, holdfast as hf
+import ctypes, os, threading, holdfast as hf
 from tests.runtimes.asleep import until_others_sleep
 fork = ctypes.PyDLL(None).fork
 """
@@ -29,6 +29,27 @@ def test_a_child_forked_by_c_holds_nothing_of_its_parent():
         print("parent", bulkhead.snapshot().active)
     """
     assert apart(SILENT, source) == ["child 1 0", "parent 1"]
+
+
+def test_a_child_forked_by_c_in_a_thread_gives_back_nothing_of_its_parent():
+    source = """
+    bulkhead = hf.Bulkhead("b", max_concurrent=2)
+
+    def run():  # no main thread is there to be told of the fork
+        with bulkhead, hf.Pipeline("p", bulkhead).acquire():
+            child = fork()
+            if child != 0:
+                os.waitpid(child, 0)
+        if child == 0:
+            print("child", bulkhead.snapshot().completed, flush=True)
+            os._exit(0)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    print("parent", bulkhead.snapshot().completed)
+    """
+    assert apart(SILENT, source) == ["child 0", "parent 2"]
 
 
 def test_a_child_forked_by_c_counts_in_a_file_of_its_own(tmp_path):

@@ -30,7 +30,9 @@ def test_a_block_runs_until_it_comes_to_its_end(clock):
             if attempt.number < 3:
                 raise OutageError
     assert made == [(1, 0.0), (2, 1.0), (3, 2.0)]
-    assert (ended(retry), retry.snapshot().recovered) == ((1, 0), 1)
+    snapshot = retry.snapshot()
+    assert (ended(retry), snapshot.recovered) == ((1, 0), 1)
+    assert snapshot.retries[:3] == (1, 1, 0)
 
 
 def test_code_in_the_loop_and_after_it_runs_as_it_stands(clock):

@@ -146,6 +146,41 @@ def test_a_wait_that_a_slower_rate_makes_too_long_is_refused_at_once(still):
     run(main(), clock=still)
 
 
+def test_a_wait_that_a_smaller_window_makes_too_long_is_refused_at_once(still):
+    async def main() -> None:
+        limiter = limiter_of(still, rate=2, per=10, window="sliding", max_wait=8)
+        for _ in range(2):
+            still.advance(5)
+            assert limiter.try_acquire()
+        tasks = await begun(limiter, 1)  # there is room at 15 s
+        limiter.resize(rate=1)  # and now at 20 s, which is past 18 s
+        await turns(3)
+        assert done(tasks) == [True]
+        with pytest.raises(hf.RateLimitedError):
+            await tasks[0]
+
+    run(main(), clock=still)
+
+
+def test_a_wait_behind_others_ends_at_its_own_deadline(still):
+    async def main() -> None:
+        limiter = limiter_of(still, rate=2, per=10, window="sliding")
+        assert limiter.try_acquire()
+        still.advance(8)
+        assert limiter.try_acquire()
+        tasks = await begun(limiter, 2)  # there is room at 18 s
+        tasks.append(asyncio.ensure_future(limiter.aacquire(timeout=7)))
+        await turns(2)
+        for seconds, expected in (6, [False, False]), (1, [False, True]), (4, [True, True]):
+            still.advance(seconds)
+            await turns(3)
+            assert done(tasks) == expected
+        with pytest.raises(hf.RateLimitedError):
+            await tasks[1]
+
+    run(main(), clock=still)
+
+
 @pytest.mark.parametrize("window", [None, "sliding"])
 @pytest.mark.parametrize("order", ["first to last", "last to first", "mixed"])
 def test_of_a_hundred_of_whom_all_but_the_last_leave_he_waits_for_none(still, window, order):

@@ -132,3 +132,20 @@ def test_who_waits_in_a_forked_child_asks_again(window):
     clock.advance(1.1)
     party.result()
     assert not limiter.try_acquire()
+
+
+@pytest.mark.parametrize("window", [None, "sliding"])
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_forked_child_past_the_deadline_of_a_wait_takes_what_is_there(window, later, monkeypatch):
+    clock = ManualClock(auto=False)
+    limiter = RateLimiter("l", rate=1, per=10, max_wait=20, window=window, clock=clock)
+    limiter.try_acquire()
+
+    def fork(*_: object) -> None:
+        monkeypatch.undo()
+        clock.advance(20 + later)
+        limiter._line.after_fork()
+
+    monkeypatch.setattr(ThreadWaiter, "park", fork)
+    limiter.acquire()
+    assert not limiter.try_acquire()

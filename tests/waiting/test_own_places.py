@@ -229,6 +229,27 @@ def test_where_warnings_are_errors_the_task_hears_of_it():
     assert bulkhead.in_flight == bulkhead.waiting == 0
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("taken", ["one again", "one by a permit", "all of fewer places"])
+def test_a_task_that_took_every_place_by_hand_is_warned_however_it_came_to_that(taken):
+    async def main(bulkhead):
+        await bulkhead.aenter()
+        if taken == "one by a permit":
+            permit = hf.Pipeline("p", bulkhead).acquire()
+        else:
+            await bulkhead.aenter()
+        if taken == "one again":
+            bulkhead.leave()
+            await bulkhead.aenter()
+        elif taken == "all of fewer places":
+            bulkhead.resize(1)
+        await bulkhead.aenter()
+        permit.ignore()
+
+    with pytest.raises(RuntimeWarning, match="ends only if another task"):
+        run(main(unlimited(2)))
+
+
 def test_what_was_given_back_is_not_the_tasks_any_more():
     async def stream(bulkhead):
         async with bulkhead:

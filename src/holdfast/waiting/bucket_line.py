@@ -95,8 +95,10 @@ class BucketLine(Line):
                 self._give(first, now_ns)
             elif first.is_stranded:
                 self._forget(first)
-            elif first.seen == self._given_back() or not self._moves_up(first, now_ns):
+            elif first.seen == self._given_back():
                 return
+            else:
+                self._move_up(first, now_ns)
 
     def _sleeps_until_ns(self, turn: Turn) -> int:
         with self._lock:
@@ -107,16 +109,14 @@ class BucketLine(Line):
         """How often tokens were given back so far, by whomever."""
         return sum(cell.counters()[2] for cell in self._cells)
 
-    def _moves_up(self, first: Turn, now_ns: int) -> bool:
-        """Reckon anew when the first is due, after tokens came back; whether it is by now."""
+    def _move_up(self, first: Turn, now_ns: int) -> None:
+        """Reckon anew when the first is due, after tokens came back."""
         first.seen = self._given_back()
         due_ns = self._due_ns(first, 0, now_ns)
-        if due_ns >= first.due_ns:
-            return False
-        first.due_ns = due_ns
-        if due_ns > now_ns:
-            first.wake()
-        return due_ns <= now_ns
+        if due_ns < first.due_ns:
+            first.due_ns = due_ns
+            if due_ns > now_ns:
+                first.wake()
 
     def _due_ns(self, turn: Turn, before: int, now_ns: int) -> int:
         """When a turn is due; ``before``: tokens that the line has booked before it."""

@@ -160,7 +160,9 @@ def test_a_shared_limiter_is_found_by_the_settings_in_force(clock):
         ({"rate": 10, "burst": 0}, "burst: got 0"),
         ({"rate": 10, "burst": 1.5}, "burst: got 1.5"),
         ({"rate": 10, "burst": True}, "burst: got True"),
-        ({"rate": 10, "burst": 2**64}, "burst: got"),
+        ({"rate": 10, "burst": 2**28}, "burst: got"),
+        ({"rate": 2**28}, "rate: got"),
+        ({"rate": 2**28, "window": "sliding"}, "rate: got"),
         ({"rate": 10, "max_wait": -1}, "max_wait: got -1"),
         ({"rate": 10, "max_wait": float("nan")}, "max_wait: got nan"),
         ({"rate": 10, "window": "fixed"}, "window: got 'fixed'"),
@@ -179,6 +181,13 @@ def test_bad_settings_are_named(settings, named):  # trap 39
         hf.RateLimiter("l", **settings)
     assert named in str(caught.value)
     assert caught.value.code == "INVALID_CONFIG"
+
+
+@pytest.mark.parametrize("window", [None, "sliding"])
+def test_the_greatest_burst_can_be_taken_at_once(window, clock):
+    limiter = hf.RateLimiter("l", rate=2**28 - 1, window=window, clock=clock)
+    assert limiter.try_acquire(2**28 - 1)
+    assert not limiter.try_acquire()
 
 
 def test_all_that_is_wrong_is_said_at_once():
