@@ -8,16 +8,6 @@
  */
 #include "alarm.h"
 
-/* ---- cutting ---- */
-
-/* The call goes on, and what begins inside of it is to know of its cuts: it may have had no limit before. */
-void
-hf_alarms_share(const hf_course *course)
-{
-    if (course->limit != NULL && course->alarms != NULL)
-        course->limit->cuts = (uint8_t)__builtin_popcount(course->alarms->asked);
-}
-
 /* The count of who has asked the task to end, without the timeouts of this call and of those around it. */
 static long
 others_who_ask(const hf_alarms *alarms)
@@ -98,7 +88,7 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
     hf_alarms *alarms = course->alarms;
     if (alarms == NULL) {
         alarms = alarms_new(course, coroutine);
-        if (alarms == NULL || hf_alarms_find_driver(alarms) < 0)
+        if (alarms == NULL || hf_find_driver(&alarms->loop, &alarms->task) < 0)
             return -1;
     }
     Py_XSETREF(alarms->awaited, yielded != Py_None ? Py_NewRef(yielded) : NULL);
@@ -110,8 +100,7 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
     }
     if (alarms->due != HF_MAX_STEPS) {
         int8_t at = alarms->due;
-        int cancelled = hf_alarm_cancel_awaited(alarms);
-        alarms->raises = cancelled <= 0;
+        alarms->raises = hf_cancel(alarms->awaited) <= 0;
         alarms->due = HF_MAX_STEPS;
         course->fired = Py_MIN(course->fired, at);
     }
@@ -178,8 +167,7 @@ hf_alarms_cut(const hf_course *course)
 GateObject *
 hf_alarms_owner(const hf_course *course)
 {
-    const CoroutineObject *coroutine = (const CoroutineObject *)course->alarms->coroutine;
-    return coroutine->gate->steps[course->fired];
+    return hf_alarms_step(course->alarms, course->fired);
 }
 
 void

@@ -30,21 +30,22 @@ typedef struct hf_alarms {
     bool raises;    /* there is nothing to cancel: it is raised as soon as it goes on */
 } hf_alarms;
 
-/* ---- alarm_ring.c ---- */
-int hf_alarm_cancel_awaited(hf_alarms *alarms);
-void hf_alarm_set_asked(hf_alarms *alarms, int at, bool asked);
-void hf_alarm_ring(hf_alarm *alarm);
+static inline GateObject *
+hf_alarms_step(const hf_alarms *alarms, int at)
+{
+    return ((const CoroutineObject *)alarms->coroutine)->gate->steps[at];
+}
 
 /* ---- alarm_queue.c ---- */
+void hf_alarm_set_asked(hf_alarms *alarms, int at, bool asked);
 int hf_alarm_enqueue(GateObject *step, PyObject *loop, hf_alarm *alarm);
 void hf_alarm_dequeue(hf_alarm *alarm);
 
 /* ---- alarm_loop.c ---- */
 int hf_alarm_loop_ready(void);
-int hf_alarms_find_driver(hf_alarms *alarms);
 long hf_cancelling_of(PyObject *task);
 bool hf_task_waits_for(PyObject *task, const PyObject *awaited);
-bool hf_cancel_task(PyObject *task);
+int hf_cancel(PyObject *op);
 void hf_uncancel_task(PyObject *task);
 bool hf_is_cancelled(void);
 void hf_raise_cancelled(void);

@@ -4,47 +4,20 @@
  */
 #include "alarm.h"
 
-static PyObject *running_loop, *current_task, *cancelled_error, *cancelling_name;
-static PyObject *trio_name;
+/* What Python finds of it (holdfast.waiting.foreign), a tuple of these; once and for all. */
+enum { RUNNING_LOOP, CURRENT_TASK, CONTEXT_OF, CANCELLED_ERROR };
+static PyObject *find, *parts;
+static hf_au32 has_parts;
+static PyObject *cancelling_name, *trio_name;
 static hf_ai64 modules_without_trio; /* how many there were when it was last looked for, in vain */
-static PyObject *current_tasks; /* a dict by loop, where asyncio asks it in Python; else NULL */
-static hf_au32 found_asyncio;   /* all of these are set, once and for all */
 
-/* Before 3.12 asyncio asks the dict in Python. */
-static PyObject *
-find_tasks(PyObject *asyncio)
+/* _install_asyncio(find): call this once somebody has imported asyncio. */
+PyObject *
+hf_asyncio_install(PyObject *module, PyObject *callable)
 {
-    PyObject *dict = NULL;
-#if PY_VERSION_HEX < 0x030C0000
-    PyObject *tasks = PyObject_GetAttrString(asyncio, "tasks");
-    dict = tasks != NULL ? PyObject_GetAttrString(tasks, "_current_tasks") : NULL;
-    Py_XDECREF(tasks);
-    PyErr_Clear();
-    if (dict != NULL && !PyDict_CheckExact(dict))
-        Py_CLEAR(dict);
-#else
-    (void)asyncio;
-#endif
-    return dict;
-}
-
-/* Take what has been found over, unless another thread was quicker. */
-static void
-keep_found(PyObject *asyncio, PyObject *const *values)
-{
-    PyObject **const places[] = {&running_loop, &current_task, &cancelled_error, &cancelling_name,
-                                 &current_tasks};
-    (void)asyncio;
-    HF_BEGIN_EXCLUSIVE(asyncio);
-    bool first = hf_load_relaxed(&found_asyncio) == 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (first)
-            *places[i] = values[i];
-        else
-            Py_XDECREF(values[i]);
-    }
-    hf_store_release(&found_asyncio, 1);
-    HF_END_EXCLUSIVE();
+    (void)module;
+    Py_XSETREF(find, Py_NewRef(callable));
+    Py_RETURN_NONE;
 }
 
 /*
@@ -54,30 +27,28 @@ keep_found(PyObject *asyncio, PyObject *const *values)
 static int
 find_asyncio(void)
 {
-    static const char *const names[] = {"_get_running_loop", "current_task", "CancelledError"};
-    PyObject *values[5] = {NULL};
-    if (hf_load_acquire(&found_asyncio) != 0)
+    if (hf_load_acquire(&has_parts) != 0)
         return 1;
-    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    PyObject *asyncio = Py_XNewRef(PyDict_GetItemString(modules, "asyncio"));
-    if (asyncio == NULL)
+    if (find == NULL || PyDict_GetItemString(PyImport_GetModuleDict(), "asyncio") == NULL)
         return 0;
-    bool all = (values[3] = PyUnicode_InternFromString("cancelling")) != NULL;
-    for (size_t i = 0; all && i < sizeof names / sizeof *names; i++)
-        all = (values[i] = PyObject_GetAttrString(asyncio, names[i])) != NULL;
-    if (all) {
-        values[4] = find_tasks(asyncio);
-        keep_found(asyncio, values);
-        Py_DECREF(asyncio);
-        return 1;
-    }
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        Py_XDECREF(values[i]);
-    Py_DECREF(asyncio);
-    if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+    PyObject *found = PyObject_CallNoArgs(find);
+    if (found == NULL)
         return -1;
-    PyErr_Clear(); /* it is being imported */
-    return 0;
+    bool is_found = found != Py_None;
+    HF_BEGIN_EXCLUSIVE((PyObject *)hf_gate_type);
+    if (is_found && hf_load_relaxed(&has_parts) == 0) {
+        parts = Py_NewRef(found);
+        hf_store_release(&has_parts, 1);
+    }
+    HF_END_EXCLUSIVE();
+    Py_DECREF(found);
+    return is_found;
+}
+
+static PyObject *
+part(int which)
+{
+    return PyTuple_GET_ITEM(parts, which);
 }
 
 /*
@@ -108,7 +79,8 @@ int
 hf_alarm_loop_ready(void)
 {
     trio_name = PyUnicode_InternFromString("trio");
-    return trio_name == NULL ? -1 : 0;
+    cancelling_name = PyUnicode_InternFromString("cancelling");
+    return trio_name == NULL || cancelling_name == NULL ? -1 : 0;
 }
 
 /* How often somebody has asked the task to end. */
@@ -150,18 +122,23 @@ hf_task_waits_for(PyObject *task, const PyObject *awaited)
     return same && (awaited != NULL || !is_running_here(task));
 }
 
-/* Ask the task to end. False: that cannot be delivered. */
-bool
-hf_cancel_task(PyObject *task)
+/* Cancel a task, or what is awaited. 1: done. 0: it has ended by itself. -1: there is no way to. */
+int
+hf_cancel(PyObject *op)
 {
-    PyObject *answer = PyObject_CallMethod(task, "cancel", NULL);
+    if (op == NULL)
+        return -1;
+    Py_INCREF(op);
+    PyObject *answer = PyObject_CallMethod(op, "cancel", NULL);
+    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    if (truth < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) /* else it has no cancel() */
+            PyErr_WriteUnraisable(op);
+        PyErr_Clear();
+    }
     Py_XDECREF(answer);
-    if (answer != NULL)
-        return true;
-    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) /* what it waits for has no cancel() */
-        PyErr_WriteUnraisable(task);
-    PyErr_Clear();
-    return false;
+    Py_DECREF(op);
+    return truth;
 }
 
 /* It was asked once less. */
@@ -176,46 +153,23 @@ hf_uncancel_task(PyObject *task)
     hf_give_exception(raised);
 }
 
-/* The task that runs in that loop, or None. */
-static PyObject *
-task_in(PyObject *loop)
-{
-    if (current_tasks == NULL)
-        return PyObject_CallOneArg(current_task, loop);
-    PyObject *task = PyDict_GetItemWithError(current_tasks, loop); /* borrowed */
-    return task == NULL && PyErr_Occurred() ? NULL : Py_NewRef(task != NULL ? task : Py_None);
-}
-
 /* The loop that runs in this thread and the task in it, or NULL. -1: an exception is set. */
-static int
-find_here(PyObject **loop, PyObject **task)
+int
+hf_find_driver(PyObject **loop, PyObject **task)
 {
     *loop = *task = NULL;
     int found = find_asyncio();
     if (found <= 0)
         return found;
-    *loop = PyObject_CallNoArgs(running_loop);
-    if (*loop == NULL)
-        return -1;
-    if (*loop == Py_None) {
+    *loop = PyObject_CallNoArgs(part(RUNNING_LOOP));
+    if (*loop != NULL && *loop != Py_None)
+        *task = PyObject_CallOneArg(part(CURRENT_TASK), *loop);
+    bool failed = *loop == NULL || (*loop != Py_None && *task == NULL);
+    if (failed || *loop == Py_None)
         Py_CLEAR(*loop);
-        return 0;
-    }
-    *task = task_in(*loop);
-    if (*task == NULL) {
-        Py_CLEAR(*loop);
-        return -1;
-    }
     if (*task == Py_None)
         Py_CLEAR(*task);
-    return 0;
-}
-
-/* Find out which loop and task drive the coroutine that has been suspended. -1: an exception is set. */
-int
-hf_alarms_find_driver(hf_alarms *alarms)
-{
-    return find_here(&alarms->loop, &alarms->task);
+    return failed ? -1 : 0;
 }
 
 /* The task that runs in this thread, or NULL. -1: an exception is set. */
@@ -223,23 +177,9 @@ int
 hf_task_here(PyObject **task)
 {
     PyObject *loop;
-    int found = find_here(&loop, task);
+    int found = hf_find_driver(&loop, task);
     Py_XDECREF(loop);
     return found;
-}
-
-/* The loop and the task that run in this thread, to be compared, or NULL. An exception may be set. */
-void
-hf_find_driver(const void **loop, const void **task)
-{
-    PyObject *its, *of, *raised = hf_take_exception();
-    if (find_here(&its, &of) < 0)
-        PyErr_Clear();
-    *loop = its;
-    *task = of;
-    Py_XDECREF(its); /* they run: others hold them */
-    Py_XDECREF(of);
-    hf_give_exception(raised);
 }
 
 /* The loop and the task that run in this thread, to be compared, and the context of that; or NULL. */
@@ -248,18 +188,14 @@ hf_task_around(const void **loop, const void **its, PyObject **context)
 {
     PyObject *running, *task;
     *context = NULL;
-    if (find_here(&running, &task) < 0)
+    if (hf_find_driver(&running, &task) < 0)
         return HF_UNKNOWN;
     *loop = running;
     *its = task;
     Py_XDECREF(running);
     if (task == NULL)
         return running != NULL ? HF_IN_LOOP : HF_OUTSIDE;
-    *context = PyObject_CallMethod(task, "get_context", NULL);
-    if (*context == NULL) {
-        PyErr_Clear(); /* it came with 3.12; before, what is written in Python has the attribute */
-        *context = PyObject_GetAttrString(task, "_context");
-    }
+    *context = PyObject_CallOneArg(part(CONTEXT_OF), task);
     Py_DECREF(task);
     if (*context != NULL)
         return HF_IN_LOOP;
@@ -271,7 +207,7 @@ hf_task_around(const void **loop, const void **its, PyObject **context)
 bool
 hf_loop_runs_here(void)
 {
-    PyObject *loop = find_asyncio() > 0 ? PyObject_CallNoArgs(running_loop) : NULL;
+    PyObject *loop = find_asyncio() > 0 ? PyObject_CallNoArgs(part(RUNNING_LOOP)) : NULL;
     bool runs = loop != NULL && loop != Py_None;
     Py_XDECREF(loop);
     PyErr_Clear();
@@ -282,11 +218,11 @@ hf_loop_runs_here(void)
 bool
 hf_is_cancelled(void)
 {
-    return hf_load_acquire(&found_asyncio) != 0 && PyErr_ExceptionMatches(cancelled_error);
+    return hf_load_acquire(&has_parts) != 0 && PyErr_ExceptionMatches(part(CANCELLED_ERROR));
 }
 
 void
 hf_raise_cancelled(void)
 {
-    PyErr_SetNone(cancelled_error);
+    PyErr_SetNone(part(CANCELLED_ERROR));
 }

@@ -10,25 +10,80 @@
 struct QueueObject {
     PyObject_HEAD
     hf_alarm *first;
-    hf_alarm *newest;    /* of those in there the last that was set, or one beside it */
-    GateObject *step;    /* borrowed: it closes its queues when it dies; NULL: it has */
-    PyObject *loop;      /* a weak reference: what a policy was once used in is not to be kept */
-    const void *address; /* of the loop: only compared */
-    bool over;           /* the loop was closed */
-    PyObject *timer;     /* cancels the loop's timer; NULL: none is set */
-    int64_t timer_ns;    /* when that rings */
+    hf_alarm *newest; /* of those in there the last that was set, or one beside it */
+    PyObject *loop;   /* a weak reference: what a policy was once used in is not to be kept */
+    PyObject *timer;  /* cancels the loop's timer; NULL: none is set */
+    int64_t timer_ns; /* when that rings */
 };
 
 static PyTypeObject *queue_type;
 
-/* ---- a queue ---- */
+/* ---- an alarm that rings ---- */
 
-/* Strong; NULL: it is no more. */
-static PyObject *
-loop_of(const QueueObject *queue)
+/* The call goes on, and what begins inside of it is to know of its cuts: it may have had no limit before. */
+void
+hf_alarms_share(const hf_course *course)
 {
-    return queue->loop != NULL ? hf_weak_target(queue->loop) : NULL;
+    if (course->limit != NULL && course->alarms != NULL)
+        course->limit->cuts = (uint8_t)__builtin_popcount(course->alarms->asked);
 }
+
+/* Whether this step has asked the task to end and is not left. */
+void
+hf_alarm_set_asked(hf_alarms *alarms, int at, bool asked)
+{
+    unsigned bit = 1u << at;
+    alarms->asked = (uint16_t)(asked ? alarms->asked | bit : alarms->asked & ~bit);
+    hf_alarms_share(alarms->course);
+}
+
+/* Ask the task to end. Whoever hears of it may end the call then and there, and its alarms with it. */
+static void
+ask_task(hf_alarms *alarms, int at)
+{
+    hf_course *course = alarms->course;
+    PyObject *task = Py_NewRef(alarms->task);
+    long before = hf_cancelling_of(task);
+    hf_alarm_set_asked(alarms, at, true);
+    bool delivered = hf_cancel(task) >= 0;
+    if (course->alarms == alarms && (alarms->asked >> at & 1)) {
+        if (hf_cancelling_of(task) <= before)
+            hf_alarm_set_asked(alarms, at, false);
+        alarms->raises |= !delivered;
+    }
+    Py_DECREF(task);
+}
+
+/* The time of its step is over: end what goes on inside of it, at once or as soon as it can be. */
+static void
+ring(hf_alarm *alarm)
+{
+    hf_alarms *alarms = alarm->of;
+    hf_course *course = alarms->course;
+    int8_t at = alarm->at, fired = course->fired;
+    if (hf_coroutine_is_busy(
+            (const CoroutineObject *)alarms->coroutine)) { /* it has moved a manual clock itself */
+        alarms->due = Py_MIN(alarms->due, at);
+        return;
+    }
+    course->fired = Py_MIN(fired, at);
+    if (alarms->task != NULL && hf_task_waits_for(alarms->task, alarms->awaited)) {
+        ask_task(alarms, at);
+        return;
+    }
+    alarms->due = at;
+    int cancelled = hf_cancel(alarms->awaited);
+    if (course->alarms != alarms)
+        return;
+    if (cancelled == 0) {
+        course->fired = fired; /* its result is on the way; should it wait again, it is cut then */
+        return;
+    }
+    alarms->raises = cancelled < 0;
+    alarms->due = HF_MAX_STEPS;
+}
+
+/* ---- a queue ---- */
 
 /*
  * Insert it where its deadline belongs: nearly always after the one that was set before. That is the end,
@@ -96,19 +151,16 @@ exchange_timer(QueueObject *queue, PyObject *timer)
     return old;
 }
 
-/*
- * The policy, strong, if the queue needs a timer that rings earlier than the one it has; else NULL. While
- * there is an alarm, its coroutine holds the policy.
- */
+/* The policy whose alarm is the first, strong, if no timer rings in time for that; else NULL. */
 static PyObject *
 wants_timer(QueueObject *queue, int64_t *deadline_ns)
 {
     PyObject *step = NULL;
     HF_BEGIN_EXCLUSIVE(queue);
-    if (queue->first != NULL && queue->step != NULL &&
-        (queue->timer == NULL || queue->timer_ns > queue->first->deadline_ns)) {
-        step = Py_NewRef((PyObject *)queue->step);
-        queue->timer_ns = *deadline_ns = queue->first->deadline_ns;
+    const hf_alarm *first = queue->first;
+    if (first != NULL && (queue->timer == NULL || queue->timer_ns > first->deadline_ns)) {
+        step = Py_NewRef((PyObject *)hf_alarms_step(first->of, first->at));
+        queue->timer_ns = *deadline_ns = first->deadline_ns;
     }
     HF_END_EXCLUSIVE();
     return step;
@@ -125,7 +177,7 @@ start_timer(QueueObject *queue)
     PyObject *step = wants_timer(queue, &deadline_ns);
     if (step == NULL)
         return 0;
-    PyObject *loop = loop_of(queue), *timer = NULL;
+    PyObject *loop = queue->loop != NULL ? hf_weak_target(queue->loop) : NULL, *timer = NULL;
     cancel_timer(exchange_timer(queue, NULL), true);
     if (loop != NULL)
         timer = PyObject_CallMethod(step, "_set_timer", "OOL", loop, (PyObject *)queue,
@@ -145,11 +197,11 @@ take_first_due(QueueObject *queue, hf_alarm **alarm)
     PyObject *coroutine = NULL;
     QueueObject *was = NULL;
     HF_BEGIN_EXCLUSIVE(queue);
-    *alarm = queue->first;
-    if (queue->first != NULL && queue->step != NULL &&
-        queue->first->deadline_ns <= hf_clock_now_ns(queue->step->clock)) {
-        coroutine = Py_NewRef((*alarm)->of->coroutine);
-        was = take_out(*alarm);
+    hf_alarm *first = *alarm = queue->first;
+    if (first != NULL &&
+        first->deadline_ns <= hf_clock_now_ns(hf_alarms_step(first->of, first->at)->clock)) {
+        coroutine = Py_NewRef(first->of->coroutine);
+        was = take_out(first);
     }
     HF_END_EXCLUSIVE();
     Py_XDECREF(was); /* not the last: it is being called */
@@ -166,35 +218,28 @@ queue_ring(PyObject *op, PyObject *args, PyObject *kwargs)
     (void)args, (void)kwargs;
     Py_XDECREF(timer);
     while ((coroutine = take_first_due(self, &alarm)) != NULL) {
-        hf_alarm_ring(alarm);
+        ring(alarm);
         Py_DECREF(coroutine);
     }
     return start_timer(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-/* ---- the queues of one timeout ---- */
-
 /*
- * The queue of that loop, strong, or NULL. Nothing of Python's runs here, nor is anything let go of: the
- * caller holds the loop.
+ * _stop(): the timeout is about to die, and nobody needs its timers any more. The loop may die with it, so
+ * what cancelling raises is not told.
  */
-static QueueObject *
-find_queue(const GateObject *step, PyObject *loop)
+static PyObject *
+queue_stop(PyObject *op, PyObject *ignored)
 {
-    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++) {
-        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(step->queues, i);
-        if (queue->address != loop || queue->over)
-            continue;
-        PyObject *its = loop_of(queue);
-        Py_XDECREF(its);
-        if (its == loop)
-            return (QueueObject *)Py_NewRef((PyObject *)queue);
-    }
-    return NULL;
+    (void)ignored;
+    cancel_timer(exchange_timer((QueueObject *)op, NULL), false);
+    Py_RETURN_NONE;
 }
 
-static QueueObject *
-queue_new(GateObject *step, PyObject *loop)
+/* ---- the queues of one timeout ---- */
+
+static PyObject *
+queue_new(PyObject *loop)
 {
     PyObject *weak = PyWeakref_NewRef(loop, NULL);
     QueueObject *self = weak != NULL ? PyObject_GC_New(QueueObject, queue_type) : NULL;
@@ -203,135 +248,50 @@ queue_new(GateObject *step, PyObject *loop)
         return NULL;
     }
     self->first = self->newest = NULL;
-    self->step = step;
     self->loop = weak;
-    self->address = loop;
-    self->over = false;
     self->timer = NULL;
     self->timer_ns = 0;
     PyObject_GC_Track(self);
-    return self;
+    return (PyObject *)self;
 }
 
-/* Whether its loop will not run again; asked in Python, which may do anything. */
-static bool
-is_over(const QueueObject *queue)
-{
-    PyObject *loop = loop_of(queue);
-    PyObject *answer = loop != NULL ? PyObject_CallMethod(loop, "is_closed", NULL) : NULL;
-    bool over = loop == NULL || answer == Py_True;
-    Py_XDECREF(answer);
-    Py_XDECREF(loop);
-    PyErr_Clear();
-    return over;
-}
-
-/* The queues there are, strong, in a list of its own. NULL: no memory. */
+/* The queue of the loop that this timeout was last used in, strong, if that is this one; else NULL. */
 static PyObject *
-copy_queues(GateObject *step)
+last_queue(GateObject *step, PyObject *loop)
 {
-    PyObject *copy = NULL, *first = PyList_New(0);
-    if (first == NULL)
-        return NULL;
+    PyObject *last = NULL;
     HF_BEGIN_EXCLUSIVE(step);
-    if (step->queues == NULL)
-        step->queues = Py_NewRef(first);
-    copy = PyList_GetSlice(step->queues, 0, PY_SSIZE_T_MAX);
+    const QueueObject *queue = (const QueueObject *)step->alarms;
+    if (queue != NULL && queue->loop != NULL && hf_weak_address(queue->loop) == loop)
+        last = Py_NewRef(step->alarms);
     HF_END_EXCLUSIVE();
-    Py_DECREF(first);
-    return copy;
+    return last;
 }
 
-/* Let go of the queues that are over, all of which the caller holds. */
-static void
-remove_over(PyObject *queues)
-{
-    for (Py_ssize_t i = PyList_GET_SIZE(queues) - 1; i >= 0; i--) {
-        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(queues, i);
-        if (!queue->over)
-            continue;
-        queue->step = NULL;
-        PyList_SetSlice(queues, i, i + 1, NULL); /* makes it smaller: that cannot fail */
-    }
-}
-
-/*
- * A queue of a new loop, strong, in the list without those of loops that were closed. What is asked of
- * them is asked of a copy of the list: whoever runs meanwhile may use this timeout too.
- */
-static QueueObject *
-add_queue(GateObject *step, PyObject *loop)
-{
-    PyObject *copy = copy_queues(step);
-    QueueObject *self = copy != NULL ? queue_new(step, loop) : NULL, *other = NULL;
-    int added = -1;
-    if (self == NULL) {
-        Py_XDECREF(copy);
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(copy); i++) {
-        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(copy, i);
-        queue->over = is_over(queue);
-    }
-    HF_BEGIN_EXCLUSIVE(step);
-    other = find_queue(step, loop);
-    if (step->queues != NULL)
-        remove_over(step->queues);
-    if (other == NULL && step->queues != NULL) /* the newest first: it will be asked for */
-        added = PyList_Insert(step->queues, 0, (PyObject *)self);
-    HF_END_EXCLUSIVE();
-    Py_DECREF(copy);
-    if (other == NULL && added == 0)
-        return self;
-    Py_DECREF(self);
-    return other;
-}
-
-/* The alarms of this timeout in that loop, strong. */
-static QueueObject *
+/* The alarms of this timeout in that loop, strong. Python has them by loop, for as long as that lives. */
+static PyObject *
 queue_in(GateObject *step, PyObject *loop)
 {
-    QueueObject *queue;
+    PyObject *queue = last_queue(step, loop), *old;
+    PyObject *made = queue == NULL ? queue_new(loop) : NULL;
+    if (made == NULL)
+        return queue;
+    queue = PyObject_CallMethod((PyObject *)step, "_alarms_in", "ON", loop, made);
+    if (queue == NULL)
+        return NULL;
     HF_BEGIN_EXCLUSIVE(step);
-    queue = find_queue(step, loop);
+    old = step->alarms;
+    step->alarms = Py_NewRef(queue);
     HF_END_EXCLUSIVE();
-    return queue != NULL ? queue : add_queue(step, loop);
-}
-
-/*
- * The timeout is about to die, and with it the timers that nobody needs any more: while all that dies in
- * the same collection can still be called. The loop may be among it, so what it raises is not told.
- */
-void
-hf_queues_stop(GateObject *step)
-{
-    for (Py_ssize_t i = 0; step->queues != NULL && i < PyList_GET_SIZE(step->queues); i++) {
-        QueueObject *queue = (QueueObject *)Py_NewRef(PyList_GET_ITEM(step->queues, i));
-        cancel_timer(exchange_timer(queue, NULL), false);
-        Py_DECREF(queue);
-    }
-}
-
-/* The timeout dies: a timer that still rings finds nothing. */
-void
-hf_queues_close(GateObject *step)
-{
-    PyObject *queues = step->queues;
-    step->queues = NULL;
-    for (Py_ssize_t i = 0; queues != NULL && i < PyList_GET_SIZE(queues); i++) {
-        QueueObject *queue = (QueueObject *)PyList_GET_ITEM(queues, i);
-        HF_BEGIN_EXCLUSIVE(queue);
-        queue->step = NULL;
-        HF_END_EXCLUSIVE();
-    }
-    Py_XDECREF(queues);
+    Py_XDECREF(old);
+    return queue;
 }
 
 /* Set an alarm, which need not be in the queue before. -1: an exception is set, and no timer. */
 int
 hf_alarm_enqueue(GateObject *step, PyObject *loop, hf_alarm *alarm)
 {
-    QueueObject *queue = queue_in(step, loop);
+    QueueObject *queue = (QueueObject *)queue_in(step, loop);
     if (queue == NULL)
         return -1;
     HF_BEGIN_EXCLUSIVE(queue);
@@ -386,12 +346,18 @@ queue_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+static PyMethodDef queue_methods[] = {
+    {"_stop", queue_stop, METH_NOARGS, NULL},
+    {NULL},
+};
+
 static PyType_Slot queue_slots[] = {
     {Py_tp_doc, "The alarms of one timeout in one event loop; called by the loop's timer."},
     {Py_tp_dealloc, queue_dealloc},
     {Py_tp_traverse, queue_traverse},
     {Py_tp_clear, queue_clear},
     {Py_tp_call, queue_ring},
+    {Py_tp_methods, queue_methods},
     {0, NULL},
 };
 

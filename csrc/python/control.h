@@ -37,8 +37,9 @@ typedef enum {
     HF_IN_LOOP
 } hf_surroundings;
 
+PyObject *hf_asyncio_install(PyObject *module, PyObject *callable);
+int hf_find_driver(PyObject **loop, PyObject **task);
 int hf_task_here(PyObject **task);
-void hf_find_driver(const void **loop, const void **task);
 bool hf_loop_runs_here(void);
 hf_surroundings hf_task_around(const void **loop, const void **its, PyObject **context);
 
@@ -156,8 +157,6 @@ void hf_alarms_forget(GateObject *gate, hf_pass *pass);
 int hf_alarms_traverse(const hf_course *course, visitproc visit, void *arg);
 void hf_alarms_end(hf_course *course);
 int hf_alarm_ready(PyObject *module);
-void hf_queues_stop(GateObject *step);
-void hf_queues_close(GateObject *step);
 
 /* ---- gate_run.c ---- */
 

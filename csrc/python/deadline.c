@@ -110,6 +110,7 @@ static PyMethodDef functions[] = {
     {"_deadline_left_ns", deadline_left_ns, METH_NOARGS, NULL},
     {"_deadline_here", deadline_here, METH_NOARGS, NULL},
     {"_under_deadline", under_deadline, METH_VARARGS, NULL},
+    {"_install_asyncio", hf_asyncio_install, METH_O, NULL},
     {"_limits_in_force", hf_limits_in_force, METH_NOARGS, NULL},
     {NULL},
 };

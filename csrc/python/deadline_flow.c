@@ -306,8 +306,12 @@ put_in_force(hf_limit *limit, PyObject *context)
     PyObject *known = flows != NULL ? PyWeakref_NewRef(context, NULL) : NULL;
     if (known == NULL)
         return -1;
-    const void *loop, *task;
-    hf_find_driver(&loop, &task);
+    PyObject *loop, *task, *raised = hf_take_exception();
+    if (hf_find_driver(&loop, &task) < 0)
+        PyErr_Clear();
+    hf_give_exception(raised);
+    Py_XDECREF(loop); /* only compared: they run, so others hold them */
+    Py_XDECREF(task);
     HF_LOCK(flows);
     int answer = switch_to(flows, context);
     if (answer == 0) {

@@ -78,13 +78,6 @@ gate_clear(PyObject *op)
     return 0;
 }
 
-/* Before anything of what dies with it is emptied: the last time that Python may be called. */
-static void
-gate_finalize(PyObject *op)
-{
-    hf_queues_stop((GateObject *)op);
-}
-
 static void
 gate_dealloc(PyObject *op)
 {
@@ -99,7 +92,6 @@ gate_dealloc(PyObject *op)
         PyMem_Free(self->cells);
     if (self->steps != &self->own)
         PyMem_Free(self->steps);
-    hf_queues_close(self);
     HF_GATE_OBJECTS(HF_CLEAR)
     type->tp_free(op);
     Py_DECREF(type);
@@ -213,7 +205,6 @@ static PyMethodDef gate_methods[] = {
 static PyType_Slot gate_slots[] = {
     {Py_tp_doc, "The native base class of all policies and pipelines."},
     {Py_tp_new, gate_new},
-    {Py_tp_finalize, gate_finalize},
     {Py_tp_dealloc, gate_dealloc},
     {Py_tp_traverse, gate_traverse},
     {Py_tp_clear, gate_clear},

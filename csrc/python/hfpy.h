@@ -138,7 +138,7 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(retry_after) /* of a retry: what is asked how long to wait, or NULL */                       \
     X(own_backoff) /* of a retry: a back-off in Python, or NULL */                                 \
     X(stand_in)    /* of a fallback: its value, or what gives one */                               \
-    X(queues)      /* of a timeout: its alarms, a queue an event loop */                           \
+    X(alarms)      /* of a timeout: those in the event loop that set the last, or NULL */          \
     X(rest)        /* of a gate with a threaded timeout: what is inside of that, or NULL */
 
 #define HF_HOLDS_OBJECT(field) PyObject *field;

@@ -1,14 +1,40 @@
-"""Tasks of an event loop other than asyncio's: what cannot be done for them is refused by name.
+"""Which event loop runs here, and what cannot be done for tasks of another than asyncio's.
 
-A guard drives any coroutine, so what neither waits nor cuts works everywhere. Elsewhere: asyncio
-(``aio``). trio is not imported here: a task of its runs only once somebody else did.
+A guard drives any coroutine, so what neither waits nor cuts works everywhere. Elsewhere: waiting
+in asyncio (``aio``). Neither library is imported here: its tasks run only once somebody else did.
 """
 
 from __future__ import annotations
 
 import sys
+from operator import attrgetter, methodcaller
 
-__all__ = ["is_in_trio", "refuse_cut", "refuse_wait"]
+from holdfast._native import gate
+
+__all__ = ["find_asyncio", "is_in_trio", "refuse_cut", "refuse_wait"]
+
+
+def find_asyncio() -> tuple[object, ...] | None:
+    """Return what the gate asks of asyncio, which somebody has imported.
+
+    Returns:
+        Functions that return the running loop, the task that runs in a loop, and the context of a
+        task, and the class of cancellations; None while asyncio is still being imported.
+    """
+    asyncio = sys.modules["asyncio"]
+    try:
+        current_task = asyncio.current_task
+        if sys.version_info < (3, 12):  # there it is written in Python, and reads this dict
+            current_task = asyncio.tasks._current_tasks.get
+            context_of = attrgetter("_context")  # of tasks that are written in Python
+        else:
+            context_of = methodcaller("get_context")
+        return asyncio._get_running_loop, current_task, context_of, asyncio.CancelledError
+    except AttributeError:
+        return None
+
+
+gate._install_asyncio(find_asyncio)
 
 
 def refuse_cut(who: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -68,65 +67,6 @@ def test_tasks_of_several_loops_are_cut_each_in_its_own(restless):
 
     in_threads(4, lambda: asyncio.run(main()))
     assert policy.snapshot().expired == 80
-
-
-class Asked(VirtualLoop):
-    """Runs something where it is asked whether it is closed."""
-
-    on_asked: Any = None
-
-    def is_closed(self) -> bool:
-        on_asked, Asked.on_asked = Asked.on_asked, None
-        if on_asked is not None:
-            on_asked()
-        return super().is_closed()
-
-
-def use(policy: hf.Timeout, loop: Any) -> None:
-    loop.run_until_complete(policy.acall(asyncio.sleep, 0.1))
-
-
-def use_a_new_one(policy: hf.Timeout) -> None:
-    loop = VirtualLoop()
-    use(policy, loop)
-    loop.close()
-
-
-@pytest.mark.parametrize("meanwhile", ["another loop", "the same again", "collected"])
-def test_who_is_asked_whether_it_is_closed_may_use_the_timeout(meanwhile):
-    policy = hf.Timeout(30)
-    old = [Asked() for _ in range(6)]
-    for loop in old:
-        use(policy, loop)
-
-    def use_elsewhere() -> None:
-        for _ in range(3):
-            thread = threading.Thread(target=use_a_new_one, args=(policy,))
-            thread.start()
-            thread.join()
-
-    def drop_them() -> None:
-        for loop in old:
-            super(Asked, loop).close()
-        old.clear()
-        gc.collect()
-
-    def use_an_old_one() -> None:
-        thread = threading.Thread(target=use, args=(policy, old[0]))
-        thread.start()
-        thread.join()
-
-    Asked.on_asked = {
-        "another loop": use_elsewhere,
-        "the same again": use_an_old_one,
-        "collected": drop_them,
-    }[meanwhile]
-    use_a_new_one(policy)
-    assert Asked.on_asked is None
-    use_a_new_one(policy)
-    assert policy.snapshot().expired == 0
-    for loop in old:
-        loop.close()
 
 
 def test_a_timer_that_is_set_while_another_is_being_set_is_not_lost():

@@ -6,6 +6,8 @@ Owns the settings and the face; what a deadline means on the way in and out is
 
 from __future__ import annotations
 
+from weakref import ref
+
 from holdfast._native.timeout import Timeout as Kernel
 from holdfast.clock import read_clock
 from holdfast.errors import DeadlineExceededError, Rejected
@@ -70,7 +72,7 @@ class Timeout(Policy):
     2
     """
 
-    __slots__ = ("_kernel", "_worker_threads", "_workers")
+    __slots__ = ("_alarms", "_kernel", "_worker_threads", "_workers")
 
     kind = "timeout"
 
@@ -113,6 +115,7 @@ class Timeout(Policy):
         mode = read_mode(problems, mode)
         refuse_nameless_sharing(problems, name, shared)
         problems.done()
+        self._alarms: dict[ref[Any], Any] = {}  # by event loop, for as long as that lives
         self._kernel = Kernel(duration_ns)
         self._bind(
             "timeout",
@@ -132,6 +135,12 @@ class Timeout(Policy):
             "clock": clock,
             "mode": mode,
         }
+
+    def __del__(self) -> None:
+        if self._is_made:
+            for alarms in list(self._alarms.values()):
+                alarms._stop()
+            self._alarms.clear()  # each key holds the dict, from which it removes itself
 
     @property
     def duration(self) -> float:
@@ -189,6 +198,10 @@ class Timeout(Policy):
         of = "" if self.name is None else f", timeout {self.name!r}"
         self._emit("timeout", reason="deadline")
         return DeadlineExceededError(f"timed out after {self.duration:g} s{of}")
+
+    def _alarms_in(self, loop: Any, new: Any) -> Any:
+        """Return the alarms of its calls in an event loop: ``new`` if there are none."""
+        return self._alarms.setdefault(ref(loop, self._alarms.pop), new)
 
     def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
         from holdfast.waiting.aio import set_timer
