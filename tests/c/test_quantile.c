@@ -191,17 +191,3 @@ HF_TEST(samples_are_counted_up_to_a_cap)
                      i < HF_QUANTILE_SAMPLES_MAX ? i : HF_QUANTILE_SAMPLES_MAX);
     }
 }
-
-HF_TEST(of_evenly_spread_samples_it_finds_the_quantile) /* TO-08 */
-{
-    const double each[] = {0.5, 0.9, 0.95, 0.99};
-    for (int i = 0; i < 4; i++) {
-        hf_random r;
-        hf_random_init(&r, (uint64_t)i);
-        hf_quantile q = quantile_of(each[i]);
-        for (int n = 0; n < 500; n++)
-            hf_quantile_record(&q, ms + (int64_t)hf_random_below(&r, 99000000));
-        double truth = 1e6 + 99e6 * each[i], got = (double)hf_quantile_get_ns(&q);
-        HF_CHECK(got > 0.75 * truth && got < 1.25 * truth);
-    }
-}

@@ -1,5 +1,4 @@
 /* Contract of hf_time_window.h: what counts, until when, and what a clock's steps cost. */
-#include "holdfast/hf_random.h"
 #include "holdfast/hf_time_window.h"
 
 #include "hf_test.h"
@@ -262,38 +261,6 @@ HF_TEST(the_hint_of_trouble_lasts_as_long_as_the_last_trouble)
     hf_time_window_record(w, 1, 3 * (int64_t)SECOND, HF_IGNORED, true);
     HF_CHECK(hf_time_window_has_failures(w, 1, 6 * (int64_t)SECOND - 1));
     HF_CHECK(!hf_time_window_has_failures(w, 1, 6 * (int64_t)SECOND));
-}
-
-/* trap 28: the sums are those of a list of calls, whatever was recorded and when. */
-HF_TEST(the_window_agrees_with_a_list_of_calls)
-{
-    enum { CALLS = 5000, SLICES = 7, SLICE = 1000 };
-    static struct {
-        int64_t slice;
-        int outcome;
-        bool slow;
-    } list[CALLS];
-    hf_random r;
-    hf_random_init(&r, 3);
-    begin(SLICES, SLICE);
-    int64_t now = 12345;
-    for (int i = 0; i < CALLS; i++) {
-        now += (int64_t)hf_random_below(&r, hf_random_below(&r, 40) ? 400 : 20000);
-        list[i].slice = now / SLICE;
-        list[i].outcome = (int)hf_random_below(&r, 3);
-        list[i].slow = hf_random_below(&r, 2);
-        hf_time_window_record(w, 1, now, list[i].outcome, list[i].slow);
-        hf_tally t = {0, 0, 0, 0};
-        for (int j = i; j >= 0 && list[j].slice > now / SLICE - SLICES; j--) {
-            const bool counts = list[j].outcome != HF_IGNORED;
-            t.calls += counts;
-            t.ignored += !counts;
-            t.failures += list[j].outcome == HF_FAILURE;
-            t.slow += counts && list[j].slow;
-        }
-        check(hf_time_window_read(w, 1, now), t.calls, t.failures, t.slow, t.ignored);
-        HF_CHECK(!(t.failures | t.slow) || hf_time_window_has_failures(w, 1, now));
-    }
 }
 
 HF_TEST(a_window_may_be_moved_in_memory)

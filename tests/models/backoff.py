@@ -71,18 +71,11 @@ class Backoff:
         return min(low + min(int(self.random.unit() * (float(width) + 1.0)), width), self.max_ns)
 
 
-class FailureRate:
-    """An exponentially weighted mean in which an attempt weighs a thirty-second."""
-
-    def __init__(self) -> None:
-        self.rate = 0.0
-
-    def record(self, failed: bool) -> None:
-        self.rate += (failed - self.rate) / 32
-
-
 class StoredRate:
-    """The same as it is stored: in whole 2^31ths, each step rounded up, so it comes to rest."""
+    """A failure rate in which an attempt weighs a thirty-second, as it is stored.
+
+    In whole 2^31ths, each step rounded up, so it comes to rest.
+    """
 
     ONE = 2**31
 

@@ -1,4 +1,4 @@
-"""Back-offs and the failure rate through their bindings, against their models."""
+"""Back-offs through their binding, against their model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from holdfast._native.backoff import Backoff, read
-from holdfast._native.failure_rate import FailureRate
 from tests.models import backoff as model
 
 pytestmark = pytest.mark.stress
@@ -153,17 +152,3 @@ def test_a_factor_below_one_or_a_jitter_beyond_it_is_refused(field: str, bad: fl
     values[field] = "1"
     with pytest.raises(TypeError, match=rf"^{field}: got '1', allowed \d"):
         Backoff(2, 1, 1, increment_ns=0, mode=0, seed=0, **values)
-
-
-# --- failure rate --------------------------------------------------------------------------------
-
-
-@given(st.lists(st.booleans(), max_size=500))
-def test_a_failure_rate_follows_the_mean(attempts: list[bool]) -> None:  # RT-24
-    rate, mean, stored = FailureRate(), model.FailureRate(), model.StoredRate()
-    for failed in attempts:
-        for one in (rate, mean, stored):
-            one.record(failed)
-        assert rate.get() == stored.rate
-        assert rate.get() == pytest.approx(mean.rate, abs=1e-6)
-        assert 0 <= rate.get() <= 1

@@ -15,8 +15,11 @@ import pytest
 
 from holdfast._native.backoff import Backoff
 from holdfast._native.breaker import Breaker, Permit
+from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import ManualClock
+from holdfast._native.fallback import Fallback
+from holdfast._native.timeout import Timeout
 from tests.native.kernels import BACKOFF, BREAKER, KERNELS, SECOND, every_kernel, made
 
 
@@ -143,3 +146,27 @@ def test_a_permit_keeps_its_breaker_alive() -> None:
     assert sys.getrefcount(breaker) == before + 1
     del permit
     assert sys.getrefcount(breaker) == before
+
+
+# --- counts --------------------------------------------------------------------------------------
+
+
+def test_work_left_behind_is_counted_until_it_stops() -> None:
+    timeout = Timeout(1)
+    for _ in range(3):
+        timeout.count_abandoned()
+    timeout.count_stopped()
+    assert timeout.counters() == (0, 0, 0, 0, 3, 1, 0)
+
+
+def test_a_deadline_is_the_time_and_the_duration_of_the_moment() -> None:  # TO-09
+    timeout = Timeout(5)
+    timeout.set_duration_ns(7)
+    assert (timeout.duration_ns(), timeout.deadline_ns(-3)) == (7, 4)
+    assert Timeout(2**63 - 1).deadline_ns(1) == 2**63 - 1
+
+
+def test_kernels_of_outcomes_begin_with_nothing_counted() -> None:
+    assert Fallback().counters() == (0, 0, 0, 0)
+    assert Timeout(1).counters() == (0,) * 7
+    assert Budget(200_000, 0, 7, 0).counters() == (0, 0, 0, 0)

@@ -265,15 +265,6 @@ def settle_all(breaker: Breaker, outcomes: list[int], now_ns: int) -> list[Chang
     return changes
 
 
-def test_half_opened_by_hand_an_opening_goes_on_growing() -> None:
-    breaker = breaker_of(failure_threshold=1, reset_ns=MS, reset_factor=2.0)
-    settle_all(breaker, [FAILURE], 0)
-    for grown in (2, 4, 8):
-        breaker.override(State.HALF_OPEN, 0)
-        settle_all(breaker, [FAILURE], 0)
-        assert breaker.retry_after_ns(0) == grown * MS
-
-
 def test_jitter_adds_up_to_its_share_and_a_seed_replays_it() -> None:  # trap 49
     lengths = []
     for seed in (1, 2, 3, 1):

@@ -1,61 +1,22 @@
-"""The histogram kernel through its binding, against its model."""
+"""The histogram kernel through its binding. Its exactness: tests/c/test_histogram.c."""
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from holdfast._native.histogram import Histogram
-from tests.models import histogram as model
 
-pytestmark = pytest.mark.stress
-
-# Where the promise of 2 % holds; below, a cell is 32 ns wide.
-LEAST_EXACT_NS, MOST_NS = 1_000, 2**38 - 1
-
-durations = st.one_of(
-    st.integers(0, 5_000),
-    st.integers(LEAST_EXACT_NS, MOST_NS),
-    st.integers(0, 38).map(lambda octave: min(2**octave, MOST_NS)),
-    st.sampled_from(model.BOUNDS_NS).flatmap(lambda bound: st.integers(bound - 1, bound + 1)),
-)
+MS = 10**6
 
 
-class HistogramMachine(RuleBasedStateMachine):
-    @initialize()
-    def start(self) -> None:
-        self.histogram = Histogram()
-        self.model = model.Histogram()
-
-    @rule(ns=durations, times=st.integers(1, 3))
-    def record(self, ns: int, times: int) -> None:
-        for _ in range(times):
-            self.histogram.record(ns)
-            self.model.record(ns)
-
-    @rule(q=st.floats(0, 1))
-    def quantiles_are_within_two_percent(self, q: float) -> None:
-        got, want = self.histogram.quantile(q), self.model.quantile(q)
-        if want is None:
-            assert got is None  # trap 29: no statistic of nothing
-        else:
-            assert got is not None
-            assert abs(got - want) <= max(0.02 * want, 16)
-
-    @rule()
-    def clear(self) -> None:
-        self.histogram.clear()
-        self.start()
-
-    @invariant()
-    def buckets_count_and_sum_are_exact(self) -> None:
-        assert self.histogram.buckets() == self.model.buckets()
-        assert self.histogram.count() == len(self.model.durations_ns)
-        assert self.histogram.sum_ns() == sum(self.model.durations_ns)
-
-
-TestHistogram = HistogramMachine.TestCase
-TestHistogram.settings = settings.get_profile("machines")
+def test_buckets_count_and_sum_are_those_of_the_recorded_durations() -> None:
+    histogram = Histogram()
+    for ns in (5 * MS, 5 * MS + 1, 10_000 * MS, 10_000 * MS + 1):
+        histogram.record(ns)
+    assert histogram.buckets() == (1, *[2] * 9, 3, 4)
+    assert (histogram.count(), histogram.sum_ns()) == (4, 20_010 * MS + 2)
+    assert histogram.quantile(0.25) == pytest.approx(5 * MS, rel=0.02)
+    assert histogram.quantile(1.0) == pytest.approx(10_000 * MS, rel=0.02)
+    histogram.clear()
+    assert (histogram.count(), histogram.sum_ns(), histogram.buckets()) == (0, 0, (0,) * 12)
 
 
 def test_a_quantile_of_nothing_is_none() -> None:  # trap 29

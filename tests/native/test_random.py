@@ -1,15 +1,12 @@
 """The jitter generator through its binding, against its model."""
 
-from itertools import islice
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from holdfast._native.random import Random
 from tests.models import random as model
-from tests.models.random import splitmix64
 
 pytestmark = pytest.mark.stress
 
@@ -44,14 +41,3 @@ class RandomMachine(RuleBasedStateMachine):
 
 TestRandom = RandomMachine.TestCase
 TestRandom.settings = settings.get_profile("machines")
-
-
-@given(seeds)
-def test_it_draws_the_numbers_of_splitmix64(seed: int) -> None:
-    random = Random(seed)
-    assert [random.next() for _ in range(20)] == list(islice(splitmix64(seed), 20))
-
-
-@given(seeds)
-def test_a_unit_is_the_upper_53_bits_of_a_draw(seed: int) -> None:
-    assert Random(seed).unit() == (next(splitmix64(seed)) >> 11) / 2**53
