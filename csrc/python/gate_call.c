@@ -1,5 +1,5 @@
 /*
- * Calls through a gate: call, try_call, their asynchronous twins, permits, and use as a decorator.
+ * Calls through a gate: call, try_call, their asynchronous twins, and permits.
  */
 #include "control.h"
 
@@ -275,71 +275,4 @@ hf_gate_apermit(PyObject *op, PyObject *ignored)
     if (hf_need_no_rerun((GateObject *)op) < 0)
         return NULL;
     return hf_coroutine_enter((GateObject *)op, HF_FOR_PERMIT, NULL);
-}
-
-/* A method of a class that functools.partialmethod makes: what it calls is guarded. NULL: it is none. */
-static PyObject *
-decorate_partial_method(PyObject *op, PyObject *fn)
-{
-    PyObject *functools = PyImport_ImportModule("functools"), *wrapped = NULL;
-    PyObject *type = functools != NULL ? PyObject_GetAttrString(functools, "partialmethod") : NULL;
-    Py_XDECREF(functools);
-    if (type != NULL && PyObject_TypeCheck(fn, (PyTypeObject *)type)) {
-        PyObject *inner = PyObject_GetAttrString(fn, "func");
-        PyObject *guard = inner != NULL ? PyObject_CallOneArg(op, inner) : NULL;
-        PyObject *bound = guard != NULL ? PyObject_GetAttrString(fn, "args") : NULL;
-        PyObject *first = bound != NULL ? PyTuple_Pack(1, guard) : NULL;
-        PyObject *args = first != NULL ? PySequence_Concat(first, bound) : NULL;
-        PyObject *kwargs = args != NULL ? PyObject_GetAttrString(fn, "keywords") : NULL;
-        wrapped = kwargs != NULL ? PyObject_Call((PyObject *)Py_TYPE(fn), args, kwargs) : NULL;
-        Py_XDECREF(kwargs);
-        Py_XDECREF(args);
-        Py_XDECREF(first);
-        Py_XDECREF(bound);
-        Py_XDECREF(guard);
-        Py_XDECREF(inner);
-    }
-    Py_XDECREF(type);
-    return wrapped;
-}
-
-/*
- * policy(fn): the guarded function. What is a method only in its class, a class or static or partial one,
- * is guarded inside its wrapper.
- */
-PyObject *
-hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    PyObject *fn;
-    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
-        PyErr_SetString(PyExc_TypeError,
-                        "a policy as a decorator takes one argument, the function");
-        return NULL;
-    }
-    if (PyTuple_GET_SIZE(args) == 0) {
-        PyErr_Format(PyExc_TypeError, "%R as a decorator takes the function: write it without ()",
-                     op);
-        return NULL;
-    }
-    if (!PyArg_ParseTuple(args, "O:decorator", &fn) || hf_need_made((GateObject *)op) < 0)
-        return NULL;
-    if (!PyCallable_Check(fn)) {
-        PyObject *wrapped = decorate_partial_method(op, fn);
-        if (wrapped != NULL || PyErr_Occurred())
-            return wrapped;
-    }
-    if (!Py_IS_TYPE(fn, &PyClassMethod_Type) && !Py_IS_TYPE(fn, &PyStaticMethod_Type)) {
-        Py_INCREF(op); /* looking at the function may run Python, which may let go of the policy */
-        PyObject *guarded = hf_guard_new((GateObject *)op, fn);
-        Py_DECREF(op);
-        return guarded;
-    }
-    PyObject *inner = PyObject_GetAttrString(fn, "__func__");
-    PyObject *guard = inner != NULL ? hf_guard_new((GateObject *)op, inner) : NULL;
-    Py_XDECREF(inner);
-    if (guard == NULL)
-        return NULL;
-    PyObject *wrapped = PyObject_CallOneArg((PyObject *)Py_TYPE(fn), guard);
-    Py_DECREF(guard);
-    return wrapped;
 }

@@ -149,11 +149,9 @@ static PyGetSetDef gate_getset[] = {
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 
 static PyMethodDef gate_methods[] = {
-    {"__init_subclass__", FAST(hf_init_subclass), METH_VARARGS | METH_KEYWORDS | METH_CLASS,
-     "__init_subclass__($type, /, **kwargs)\n--\n\n"
-     "Give the subclass native methods of its own, which are cheaper to call."},
     {"_bind", FAST(hf_gate_bind), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_compose", hf_gate_compose, METH_VARARGS, NULL},
+    {"_guard", hf_guard_new, METH_O, NULL},
     {"_call_counted", FAST(hf_gate_call_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_acall_counted", FAST(hf_gate_acall_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_open", hf_gate_open, METH_O, NULL},
@@ -208,7 +206,6 @@ static PyType_Slot gate_slots[] = {
     {Py_tp_dealloc, gate_dealloc},
     {Py_tp_traverse, gate_traverse},
     {Py_tp_clear, gate_clear},
-    {Py_tp_call, hf_gate_decorate},
     {Py_tp_members, gate_members},
     {Py_tp_getset, gate_getset},
     {Py_tp_methods, gate_methods},
@@ -221,6 +218,19 @@ static PyType_Spec gate_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = gate_slots,
 };
+
+/* _method_of(cls, method): a native method of Gate as a method of that subclass. */
+PyObject *
+hf_method_of(PyObject *module, PyObject *args)
+{
+    PyTypeObject *cls;
+    PyObject *method;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!:_method_of", &PyType_Type, &cls, &PyMethodDescr_Type,
+                          &method))
+        return NULL;
+    return PyDescr_NewMethod(cls, ((PyMethodDescrObject *)method)->d_method);
+}
 
 int
 hf_gate_ready(PyObject *module)

@@ -1,6 +1,6 @@
 /*
  * Guard: a guarded callable. No argument tuple, no Python frame of ours: the arguments go straight
- * through to the wrapped function. It has the function's face (holdfast/guard_face.py), binds like a method and
+ * through to the wrapped function. It has the function's face (holdfast/guards.py), binds like a method and
  * pickles by its qualified name.
  */
 #include "control.h"
@@ -206,13 +206,16 @@ type_for(PyObject *fn)
     return as_functions ? hf_guard_type : hf_asking_guard_type;
 }
 
+/* _guard(fn): a method of Gate. */
 PyObject *
-hf_guard_new(GateObject *gate, PyObject *fn)
+hf_guard_new(PyObject *op, PyObject *fn)
 {
     static const vectorcallfunc calls[] = {call_plain, call_coroutine, call_stream, call_stream};
+    GateObject *gate = (GateObject *)op;
+    if (hf_need_made(gate) < 0)
+        return NULL;
     if (!PyCallable_Check(fn)) {
-        PyErr_Format(PyExc_TypeError, "%R guards callables, not %.100s", (PyObject *)gate,
-                     Py_TYPE(fn)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%R guards callables, not %.100s", op, Py_TYPE(fn)->tp_name);
         return NULL;
     }
     hf_callable kind = hf_callable_kind(fn);
@@ -223,7 +226,7 @@ hf_guard_new(GateObject *gate, PyObject *fn)
     self->kind = (int8_t)kind;
     hf_store_relaxed(&self->late, HF_NOT_LATE);
     self->vectorcall = kind == HF_CALL_PLAIN && gate->controls ? call_controlled : calls[kind];
-    self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
+    self->gate = (GateObject *)Py_NewRef(op);
     self->fn = Py_NewRef(fn);
     self->weakrefs = NULL;
     self->face = PyDict_New();

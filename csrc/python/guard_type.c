@@ -21,7 +21,7 @@ guard_ask(PyObject *op, PyObject *obj, PyObject *type)
     if (bound == self->fn)
         guard = Py_NewRef(op);
     else if (bound != NULL)
-        guard = hf_guard_new(self->gate, bound);
+        guard = hf_guard_new((PyObject *)self->gate, bound);
     Py_XDECREF(bound);
     Py_DECREF(op);
     return guard;
@@ -83,7 +83,7 @@ static PyMemberDef guard_members[] = {
     {NULL},
 };
 
-/* ---- the face: what a guard looks like, as holdfast/guard_face.py says ---- */
+/* ---- the face: what a guard looks like, as holdfast/guards.py says ---- */
 
 /* dicts: name -> get(guard, name), name -> set(guard, name, [value]). NULL until there are policies. */
 static PyObject *getters, *setters;

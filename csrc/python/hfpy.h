@@ -332,6 +332,7 @@ int hf_need_kind(const GateObject *self, bool right, const char *what);
 
 int hf_rejected_ready(PyObject *module);
 int hf_gate_ready(PyObject *module);
+PyObject *hf_method_of(PyObject *module, PyObject *args);
 int hf_guard_ready(PyObject *module);
 int hf_coroutine_ready(PyObject *module);
 int hf_permit_ready(PyObject *module);
@@ -367,10 +368,6 @@ PyObject *hf_gate_count_clear(PyObject *op, PyObject *ignored);
 
 PyObject *hf_gate_permit(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_apermit(PyObject *op, PyObject *ignored);
-PyObject *hf_gate_decorate(PyObject *op, PyObject *args, PyObject *kwargs);
-
-/* ---- own_methods.c ---- */
-PyObject *hf_init_subclass(PyObject *cls, PyObject *args, PyObject *kwargs);
 
 /* ---- callable_kind.c, guard.c, guard_type.c ---- */
 typedef enum {
@@ -391,7 +388,7 @@ hf_is_guard(const PyObject *op)
            Py_IS_TYPE(op, hf_asking_guard_type);
 }
 
-PyObject *hf_guard_new(GateObject *gate, PyObject *fn);
+PyObject *hf_guard_new(PyObject *gate, PyObject *fn);
 PyObject *hf_guard_install_face(PyObject *module, PyObject *given);
 PyObject *hf_guard_inside(PyObject *module, PyObject *op);
 

@@ -5,10 +5,12 @@ Elsewhere: decisions (native kernels) and waiting (``waiting``).
 
 from __future__ import annotations
 
+from types import MethodDescriptorType
+
 from holdfast._native import gate
 from holdfast.events import Event, Listeners
 from holdfast.forks import call_in_child
-from holdfast.guard_face import install_guard_face
+from holdfast.guards import decorate, install_guard_face
 from holdfast.mode import Mode
 from holdfast.registry import registry
 from holdfast.stores.ledger import ledger
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from holdfast.policies.call_stats import CallStats
     from holdfast.stores.ledger import Part
 
+    _F = TypeVar("_F", bound=Callable[..., Any])
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
     _Made = TypeVar("_Made", bound="Policy")
@@ -151,6 +154,28 @@ class Policy(gate.Gate, metaclass=_Registered):
 
         def reset(self) -> None:
             """Put it back to where it began."""
+
+        def __call__(self, fn: _F, /) -> _F:
+            """Return ``fn`` guarded by this policy."""
+
+    else:
+        __call__ = decorate
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the subclass native methods of its own.
+
+        The interpreter makes the call of a native method cheap only where it is the very class's
+        own: inherited, ``breaker.try_call`` and ``limiter.try_acquire`` would cost 10 ns more.
+        """
+        super().__init_subclass__(**kwargs)
+        found: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            found.update(vars(base))
+        for name, method in found.items():
+            if type(method) is MethodDescriptorType:
+                owner = method.__objclass__
+                if owner is not cls and issubclass(owner, gate.Gate):
+                    setattr(cls, name, gate._method_of(cls, method))
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for each event of this policy.

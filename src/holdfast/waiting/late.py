@@ -131,7 +131,7 @@ def _with_guarded_generator(
         fn, *arguments = again
         again = (partial(_generator_of, fn), *arguments)
     its.gen = guarded(its.gen, *again)
-    its.func = gate(its.func)  # as a decorator it makes itself anew for every call
+    its.func = gate._guard(its.func)  # as a decorator it makes itself anew for every call
     return manager
 
 

@@ -1,9 +1,10 @@
-"""What a guarded function looks like: like the function, to whoever asks for what functions have.
+"""Guarded functions: how a policy guards what it decorates, and what a guard looks like.
 
-Frameworks ask for the class, then for code, defaults, globals and annotations. The function answers
-each time somebody asks. Names, documentation and annotations may be set on the guard alone. They
-are not in its ``__dict__``, which ``functools.update_wrapper`` copies onto whatever wraps the
-guard: a plain function would then answer with the code of a coroutine function.
+A guard looks like its function, to whoever asks for what functions have. Frameworks ask for the
+class, then for code, defaults, globals and annotations. The function answers each time somebody
+asks. Names, documentation and annotations may be set on the guard alone. They are not in its
+``__dict__``, which ``functools.update_wrapper`` copies onto whatever wraps the guard: a plain
+function would then answer with the code of a coroutine function.
 
 Elsewhere: how a guard is called and bound (``csrc/python/guard.c``, ``csrc/python/guard_type.c``).
 """
@@ -11,7 +12,7 @@ Elsewhere: how a guard is called and bound (``csrc/python/guard.c``, ``csrc/pyth
 from __future__ import annotations
 
 import sys
-from functools import partial
+from functools import partial, partialmethod
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType
 
 from holdfast._native import gate
@@ -25,7 +26,28 @@ if TYPE_CHECKING:
     Get: TypeAlias = Callable[[Guard, str], Any]
     Set: TypeAlias = Callable[..., Any]  # guard, name and the value; without a value: delete
 
-__all__ = ["install_guard_face"]
+__all__ = ["decorate", "install_guard_face"]
+
+
+def decorate(policy: gate.Gate, /, *fns: Any, **wrong: Any) -> Any:
+    """Return the one function guarded by the policy.
+
+    What is a method only in its class (a class method, a static or a partial one) is guarded inside
+    its wrapper.
+    """
+    if wrong or len(fns) != 1:
+        hint = "one argument, the function" if fns or wrong else "the function: write it without ()"
+        raise TypeError(f"{policy!r} as a decorator takes {hint}")
+    fn = fns[0]
+    cls = type(fn)
+    if cls is classmethod or cls is staticmethod:
+        return cls(policy._guard(fn.__func__))
+    if issubclass(cls, partialmethod) and not callable(fn):
+        return cls(decorate(policy, fn.func), *fn.args, **fn.keywords)
+    return policy._guard(fn)
+
+
+# ---- looking into a guard ----
 
 # Of a guard: what it guards, and a dict of what was set that is not in its __dict__; else None.
 _inside: Callable[[Any], Any] = gate._inside_guard
@@ -134,7 +156,7 @@ def _of_partial(guard: Guard, name: str) -> Any:
 
 def _func(guard: Guard, name: str) -> Any:
     fn = _of_partial(guard, name)
-    return fn if fn is NotImplemented else gate.Gate.__call__(guard.policy, fn)
+    return fn if fn is NotImplemented else guard.policy._guard(fn)
 
 
 def _call(guard: Guard, name: str) -> Any:
@@ -143,7 +165,7 @@ def _call(guard: Guard, name: str) -> Any:
     if _is(fn, FunctionType, MethodType, BuiltinFunctionType, type):
         return NotImplemented
     call = getattr(fn, name, None)
-    return gate.Gate.__call__(guard.policy, call) if type(call) is MethodType else NotImplemented
+    return guard.policy._guard(call) if type(call) is MethodType else NotImplemented
 
 
 def _signature(guard: Guard, name: str) -> Any:
@@ -284,7 +306,7 @@ def _with_options(self: Guard, /, **options: Any) -> Any:
     other = policy.with_options(**options)
     if not isinstance(other, gate.Gate):
         raise TypeError(f"with_options() of {policy!r} returned no pipeline")
-    return gate.Gate.__call__(other, fn)
+    return other._guard(fn)
 
 
 # ---- all of them ----
