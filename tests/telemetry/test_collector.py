@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 import holdfast as hf
 from holdfast.registry import Registry
 from holdfast.telemetry.prometheus import Collector
-from tests.telemetry.scraped import Scrape, registry_of, scrape
+from tests.telemetry.scraped import Scrape, registry_of, samples_in, scrape
 
 REQUESTS = "circuit_breaker_requests_total"
 
@@ -167,6 +167,19 @@ def test_names_beyond_the_bound_share_one():
     assert names_in(seen) == {"b0", "b1", "b2", "__other__"}
     assert seen(REQUESTS, name="__other__", result="success") == 2
     assert seen("circuit_breaker_state", name="__other__") == 2
+
+
+def test_what_names_beyond_the_bound_counted_stays_when_they_are_gone():
+    registry = registry_of(max_names=2)
+    kept = [hf.CircuitBreaker(f"b{n}") for n in range(4)]
+    for breaker in kept:
+        breaker.call(len, "")
+    del breaker
+    shared = frozenset({"name": "__other__", "result": "success"}.items())
+    for left in 4, 1, 1:  # also when it is read again, with room for all names
+        del kept[left:]
+        gc.collect()
+        assert samples_in(registry.collect())[f"holdfast_{REQUESTS}", shared] == 2
 
 
 def test_names_that_come_and_go_let_no_counter_fall():

@@ -1,6 +1,7 @@
 """Which metrics there are, and what each counts."""  # GEN-09
 
 import asyncio
+import gc
 
 import pytest
 
@@ -169,6 +170,27 @@ def test_a_retry_tells_its_retries_and_how_calls_ended(clock):  # MX-06, MX-07, 
     assert [le for le, _ in found] == BACKOFF_BUCKETS
     assert [count for _, count in found] == [0] * 7 + [3] * 4
     assert seen("retry_backoff_delay_seconds_sum", policy="r") == pytest.approx(0.3)
+
+
+def test_as_many_retries_are_shown_as_one_of_that_name_may_make_or_has_made(clock):  # MX-06
+    registry = registry_of()
+
+    def shown():
+        metrics = {metric.name: metric for metric in registry.collect()}
+        return [sample.value for sample in metrics["holdfast_retry_attempts"].samples]
+
+    settings = {"backoff": hf.Constant(1), "budget": None, "clock": clock}
+    kept = hf.Retry("r", attempts=2, **settings)
+    assert shown() == [0]
+    other = hf.Retry("r", attempts=9, **settings)
+    assert shown() == [0] * 8
+    answers = iter([fail, fail, fail, int])
+    other.call(lambda: next(answers)())
+    assert shown() == [1] * 3 + [0] * 5
+    del other
+    gc.collect()
+    assert shown() == [1] * 3
+    assert kept
 
 
 def test_retries_beyond_the_fifteenth_share_a_label(clock):  # MX-06

@@ -225,7 +225,7 @@ class _Bound:
     def hold(self, figures: Figures) -> Figures:
         """Return the figures, those of names beyond the bound under one name."""
         names = {kind_of(key) for key in figures}
-        if not self._others and len(names) <= self._most:
+        if not self._others and not self._gone and len(names) <= self._most:
             for kind, shown in self._shown.items():
                 shown.clear()
                 shown.update(name for its, name in names if its == kind)
