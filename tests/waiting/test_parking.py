@@ -104,6 +104,7 @@ def test_what_happens_while_a_clock_moves_by_itself_can_wake_who_moved_it():
 
 
 def test_a_thread_on_the_system_clock_waits_no_shorter_than_its_time():
+    """The lower bound holds at any speed."""
     before = time.monotonic_ns()
     assert ThreadWaiter().park(system_clock, 2 * MS) is False
     assert time.monotonic_ns() - before >= 2 * MS
@@ -120,7 +121,7 @@ def test_sleeping_threads_follow_their_clock(still):
     party.result()
     before = time.monotonic_ns()
     sleep_ns(system_clock, MS)
-    assert time.monotonic_ns() - before >= MS
+    assert time.monotonic_ns() - before >= MS  # at any speed
 
 
 def test_ctrl_c_ends_a_parked_thread_and_leaves_no_timer():
@@ -204,6 +205,8 @@ async def test_a_task_woken_by_its_own_loop_goes_on_in_the_next_turn():
 
 
 def test_a_task_on_the_system_clock_waits_for_its_time():
+    """The lower bound holds at any speed."""
+
     async def main() -> bool:
         return await TaskWaiter().park(system_clock, 2 * MS)
 

@@ -50,12 +50,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop on a ``LoopClock`` that counts the timers set in it.
 
     Attributes:
-        clock: What it moves.
+        clock: What it moves; loops of several threads may share it.
         timers: How many were set.
     """
 
-    def __init__(self) -> None:
-        self.clock = LoopClock()
+    def __init__(self, clock: LoopClock | None = None) -> None:
+        self.clock = clock or LoopClock()
         self.timers = 0
         super().__init__(_Selector(self.clock))  # type: ignore[arg-type]
 

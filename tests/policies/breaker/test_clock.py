@@ -190,7 +190,8 @@ def test_an_opening_is_not_cut_short_by_a_caller_whose_time_is_behind(clock):
 
 
 def test_on_the_systems_clock_who_comes_when_told_to_is_admitted():
-    # CB-04, trap 22: the question, the refusal and the admission agree on the time
+    """The question, the refusal and the admission agree on the time, at any speed."""
+    # CB-04, trap 22
     clock = hf.SystemClock()
     for _ in range(3):
         breaker = hf.CircuitBreaker("payments", reset_timeout=0.003)
@@ -208,13 +209,16 @@ def test_on_the_systems_clock_who_comes_when_told_to_is_admitted():
         assert rejection(breaker) is None
 
 
-def test_on_the_systems_clock_an_opening_is_never_shorter_than_asked_for():
-    # CB-04, trap 20: a clock that lags is none that stepped back
+def test_on_the_systems_clock_an_opening_is_neither_shorter_nor_told_to_be_longer():
+    """A clock that lags is none that stepped back. Both bounds hold at any speed."""
+    # CB-04, trap 20
     clock = hf.SystemClock()
-    for _ in range(5):
-        breaker = hf.CircuitBreaker("payments", reset_timeout=60)
+    for _ in range(50):  # the coarse clock is behind at nearly every look
+        breaker = hf.CircuitBreaker("payments", reset_timeout=HOUR)
         opened_ns = clock.now_ns()
         breaker.trip()
-        assert rejection(breaker) is not None
+        refused = rejection(breaker)
+        assert refused is not None
+        assert (refused.retry_after or 0.0) <= HOUR
         left_ns = round((breaker.retry_after or 0.0) * SECOND)
-        assert clock.now_ns() + left_ns >= opened_ns + 60 * SECOND
+        assert clock.now_ns() + left_ns >= opened_ns + HOUR * SECOND

@@ -28,8 +28,8 @@ def test_threads_that_share_it_lose_no_sample(clock):
     assert learnt(timeout) == timeout.snapshot().in_time == 2000
 
 
-def test_resized_while_threads_call_it_is_within_the_bounds_of_either():
-    timeout = hf.AdaptiveTimeout(1.0, floor=0.5, ceiling=2.0)
+def test_resized_while_threads_call_it_is_within_the_bounds_of_either(clock):
+    timeout = hf.AdaptiveTimeout(1.0, floor=0.5, ceiling=2.0, clock=clock)
     stop = threading.Event()
 
     def work() -> None:

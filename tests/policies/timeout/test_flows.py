@@ -73,6 +73,7 @@ def test_a_loop_that_runs_inside_of_a_call_is_inside_of_it(clock):
     assert seen == [1, 3, 3, 1, 2, 2, 1, 9, None]
 
 
+@pytest.mark.slow  # it compares CPU time
 async def test_a_call_costs_the_same_whatever_blocks_are_open_elsewhere(loop):
     async def cost(loop: VirtualLoop, blocks: int) -> float:
         """The least CPU time that 20 calls of a task take while so many others wait in a block."""

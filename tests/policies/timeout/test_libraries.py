@@ -20,7 +20,7 @@ def need(*names: str) -> Any:
 
 
 @need("sqlalchemy", "aiosqlite", "greenlet")
-def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path):
+def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path, clock):
     from sqlalchemy import text
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -28,14 +28,14 @@ def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path)
 
     def work(connection: Any, name: str) -> None:
         def query() -> None:
-            seen[name].append(round(hf.deadline() or 0))
+            seen[name].append(hf.deadline())
             connection.execute(text("select 1"))
-            seen[name].append(round(hf.deadline() or 0))
+            seen[name].append(hf.deadline())
 
         query()
-        hf.Timeout(9).call(query)
-        hf.Timeout(90).call(query)
-        with hf.Timeout(5):
+        hf.Timeout(9, clock=clock).call(query)
+        hf.Timeout(90, clock=clock).call(query)
+        with hf.Timeout(5, clock=clock):
             query()
         query()
 
@@ -45,9 +45,9 @@ def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path)
         async def body() -> None:
             async with engine.connect() as connection:
                 await connection.run_sync(work, name)
-            seen[name].append(round(hf.deadline() or 0))
+            seen[name].append(hf.deadline())
 
-        await hf.Timeout(seconds).acall(body)
+        await hf.Timeout(seconds, clock=clock).acall(body)
         assert hf.deadline() is None
 
     async def main() -> None:
@@ -60,7 +60,7 @@ def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path)
 
     asyncio.run(main())
     for name, log in seen.items():
-        own = int(name)
+        own = int(name) or None
         assert log[:10] == [own, own, 9, 9, own or 90, own or 90, 5, 5, own, own], name
 
 
@@ -73,25 +73,26 @@ def test_a_loop_that_is_run_in_a_task_gives_its_tasks_deadlines_of_their_own():
     import asyncio, nest_asyncio
     nest_asyncio.apply()
     import holdfast as hf
-    seen = []
+    seen, clock = [], hf.ManualClock()
     async def look(name):
         await asyncio.sleep(0)
-        seen.append((name, round(hf.deadline() or 0)))
+        seen.append((name, hf.deadline()))
     async def beside():
         await look("beside")
-        await hf.Timeout(50).acall(look, "own")
+        await hf.Timeout(50, clock=clock).acall(look, "own")
     async def body():
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(beside())
         loop.call_soon(lambda: seen.append(("callback", hf.deadline())))
-        hf.Timeout(10).call(loop.run_until_complete, look("nested"))
-        seen.append(("body", round(hf.deadline() or 0)))
+        hf.Timeout(10, clock=clock).call(loop.run_until_complete, look("nested"))
+        seen.append(("body", hf.deadline()))
         await task
     async def main():
-        await hf.Timeout(30).acall(body)
+        await hf.Timeout(30, clock=clock).acall(body)
         assert hf.deadline() is None
     asyncio.run(main())
     assert sorted(map(str, seen)) == sorted(map(str, [
-        ("callback", None), ("beside", 0), ("nested", 0), ("body", 30), ("own", 50)])), seen
+        ("callback", None), ("beside", None), ("nested", None), ("body", 30.0), ("own", 50.0)
+    ])), seen
     """
     )

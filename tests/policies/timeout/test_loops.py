@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 import holdfast as hf
-from tests.waiting.virtual import VirtualLoop, ended
+from tests.waiting.virtual import LoopClock, VirtualLoop, ended
 
 
 @pytest.fixture
@@ -40,16 +40,23 @@ def in_threads(n: int, work: Callable[[], object]) -> None:
     assert errors == []
 
 
+def run(clock: LoopClock, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine in a loop of its own, of which several move one clock."""
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
+        runner.run(main())
+
+
 @pytest.mark.parametrize("seconds", [30, 0.0005])
 def test_threads_that_open_and_close_loops_use_one_timeout(restless, seconds):
-    policy = hf.Timeout(seconds)
+    clock = LoopClock()
+    policy = hf.Timeout(seconds, clock=clock)
 
     async def main() -> None:
         await ended(policy.acall(asyncio.sleep, 0.0001))
 
     def work() -> None:
         for _ in range(30):
-            asyncio.run(main())
+            run(clock, main)
 
     in_threads(4, work)
     snapshot = policy.snapshot()
@@ -57,7 +64,8 @@ def test_threads_that_open_and_close_loops_use_one_timeout(restless, seconds):
 
 
 def test_tasks_of_several_loops_are_cut_each_in_its_own(restless):
-    policy = hf.Timeout(0.01)
+    clock = LoopClock()
+    policy = hf.Timeout(0.01, clock=clock)
 
     async def main() -> None:
         calls = [policy.acall(asyncio.sleep, 60) for _ in range(20)]
@@ -65,7 +73,7 @@ def test_tasks_of_several_loops_are_cut_each_in_its_own(restless):
             hf.DeadlineExceededError
         }
 
-    in_threads(4, lambda: asyncio.run(main()))
+    in_threads(4, lambda: run(clock, main))
     assert policy.snapshot().expired == 80
 
 

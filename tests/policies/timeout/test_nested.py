@@ -144,6 +144,7 @@ async def test_resized_at_random_every_call_ends_at_its_own_deadline_or_by_itsel
     await asyncio.gather(*tasks)
 
 
+@pytest.mark.slow  # it compares CPU time
 async def test_a_call_costs_the_same_whatever_calls_were_given_more_time_before(loop):
     async def cost(loop: VirtualLoop, others: int) -> float:
         """The least CPU time of 20 calls, suspended once, while so many others have longer."""
