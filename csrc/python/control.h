@@ -45,6 +45,12 @@ hf_surroundings hf_task_around(const void **loop, const void **its, PyObject **c
 
 /* ---- the course of one call ---- */
 
+typedef enum {
+    HF_WAITS_STEP,
+    HF_WAITS_PAUSE,   /* a retry was granted and has not begun */
+    HF_WAITS_STAND_IN /* what the fallback pass->entered gave is awaited */
+} hf_waits;
+
 typedef struct hf_course {
     hf_deadline deadline; /* of what is inside the steps that are entered */
     hf_deadline around;   /* that held where the call began, whose policy is held; or none */
@@ -53,9 +59,8 @@ typedef struct hf_course {
     uint32_t stand_ins; /* fallbacks that gave the result */
     bool ran_here;      /* in the step that is left next the function was called, or stood in for */
     bool refused;       /* what is raised is a refusal by a step of this gate */
-    bool pausing;       /* a retry was granted and has not begun */
     bool keeps;         /* a stream: its result is its first item, which nobody judges */
-    bool standing_in;   /* what the fallback pass->entered gave is awaited */
+    uint8_t waits;      /* hf_waits: what for, if the call is suspended in none of its attempts */
     bool awaits;        /* a task: deadlines are its alarms', where it has any */
     bool threaded;      /* what is inside of gate->threaded_at runs in a thread */
     uint8_t late;       /* hf_late: the result is to run yet, and nothing is held */

@@ -28,7 +28,7 @@ coroutine_new(GateObject *gate, hf_purpose purpose)
     hf_set_phase(self, PHASE_CREATED);
     self->purpose = (uint8_t)purpose;
     hf_store_relaxed(&self->busy, 0);
-    self->straight = self->controlled = false;
+    self->controlled = false;
     return self;
 }
 
@@ -54,7 +54,6 @@ hf_coroutine_of(GateObject *gate, PyObject *inner)
         return NULL;
     }
     self->inner = inner;
-    self->straight = PyCoro_CheckExact(inner);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }

@@ -4,7 +4,7 @@
  *   CREATED --first step--> WAITING (a step is waited for) --> RUNNING (the inner coroutine) --> DONE
  *
  * Nothing is admitted before the first step. Where retries, timeouts or fallbacks control the call
- * it may wait again after it has run: for a pause, for what stands in.
+ * it may wait again after it has run, which its course tells: for a pause, for what stands in.
  */
 #ifndef HF_COROUTINE_H
 #define HF_COROUTINE_H
@@ -12,7 +12,6 @@
 #include "control.h"
 
 typedef enum { PHASE_CREATED, PHASE_WAITING, PHASE_RUNNING, PHASE_DONE } hf_phase;
-typedef enum { WAITS_FOR_STEP, WAITS_FOR_PAUSE, WAITS_FOR_STAND_IN } hf_waits_for;
 
 typedef struct {
     PyObject_HEAD
@@ -25,8 +24,6 @@ typedef struct {
     hf_au32 busy;                 /* 1: a step is being made, and no other may begin */
     hf_au32 phase;                /* hf_phase; changed by who makes a step, seen by who looks */
     uint8_t purpose;              /* hf_purpose */
-    uint8_t waits_for;            /* hf_waits_for */
-    bool straight;                /* a coroutine that exists: entered, it can be run */
     bool controlled;              /* the course is in use: begun, and not yet at its end */
     hf_pass pass;
     hf_course course;

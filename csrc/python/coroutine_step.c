@@ -1,28 +1,28 @@
 /*
  * The steps of a GuardedCoroutine: one state machine.
  *
- * A plain call enters the gate, perhaps waits for a step of it, runs the inner coroutine and leaves. A
- * controlled one, where retries, timeouts or fallbacks decide, is entered, run and unwound as often as it
- * takes; what is decided is gate_unwind.c's, here it is awaited. A refusal closes the inner coroutine before
- * it is raised.
+ * A call enters the gate, perhaps waits for a step of it, runs the inner coroutine and leaves. Where retries,
+ * timeouts or fallbacks control it, or what it took is asked for, it has a course: it is entered, run and
+ * unwound as often as it takes; what is decided is gate_unwind.c's, here it is awaited. A refusal closes the
+ * inner coroutine before it is raised.
  */
 #include "coroutine.h"
 
-typedef enum {
-    HF_BEGUN,
-    HF_RAISED,
-    HF_MISUSED /* nothing was called that could tell anything */
-} hf_begin;
+/* What comes next; for UNWIND and END with a result, or an exception that is set. */
+typedef enum { DRIVE, ENTER, UNWIND, END } next_move;
 
 /* ==== what is driven: begun as `await` begins it, sent to, thrown into ==== */
 
-/* Turn self->inner, whatever was returned, into something that makes steps, as `await` does. */
-static hf_begin
+/*
+ * Turn self->inner, whatever was returned, into something that makes steps, as `await` does. END: the caller
+ * has misused it, and nothing was called that could tell anything.
+ */
+static next_move
 begin_awaitable(CoroutineObject *self)
 {
     PyObject *made = self->inner;
     if (PyCoro_CheckExact(made) || hf_is_generator_coroutine(made))
-        return HF_BEGUN;
+        return DRIVE;
     PyAsyncMethods *methods = Py_TYPE(made)->tp_as_async;
     if (methods == NULL || methods->am_await == NULL) {
         if (self->fn != NULL)
@@ -33,20 +33,20 @@ begin_awaitable(CoroutineObject *self)
         else
             PyErr_Format(PyExc_TypeError, "object %.100s can't be used in 'await' expression",
                          Py_TYPE(made)->tp_name);
-        return HF_MISUSED;
+        return END;
     }
     PyObject *iterator = methods->am_await(made);
     if (iterator == NULL)
-        return HF_RAISED;
+        return UNWIND;
     hf_replace(self, &self->inner, iterator);
     if (PyIter_Check(iterator))
-        return HF_BEGUN;
+        return DRIVE;
     PyErr_Format(PyExc_TypeError, "__await__() returned non-iterator of type '%.100s'",
                  Py_TYPE(iterator)->tp_name);
-    return HF_MISUSED;
+    return END;
 }
 
-static hf_begin
+static next_move
 begin_inner(CoroutineObject *self)
 {
     if (self->inner == NULL) {
@@ -56,7 +56,7 @@ begin_inner(CoroutineObject *self)
             Py_CLEAR(self->kwargs);
         }
         if (self->inner == NULL)
-            return HF_RAISED;
+            return UNWIND;
     }
     return begin_awaitable(self);
 }
@@ -132,179 +132,7 @@ send_to(PyObject *inner, PyObject *value, PyObject **answer)
     return methods->am_send(inner, value, answer);
 }
 
-/* ==== a plain call ==== */
-
-/* ---- ends ---- */
-
-/* The call ended with `result`, or, with NULL, by raising. Leaves the gate. */
-static PySendResult
-finish(CoroutineObject *self, PyObject *result, PyObject **answer)
-{
-    hf_set_phase(self, PHASE_DONE);
-    if (!hf_gate_leave_lone(self->gate, &self->pass, result))
-        result = hf_gate_leave(self->gate, &self->pass, result);
-    if (self->purpose == HF_FOR_OUTCOME)
-        result = result != NULL ? hf_outcome_value(result) : hf_outcome_error();
-    *answer = result;
-    return hf_sent(result);
-}
-
-/* The caller's mistake proves nothing about what was to be called. */
-static PySendResult
-end_misused(CoroutineObject *self)
-{
-    hf_set_phase(self, PHASE_DONE);
-    hf_gate_settle(self->gate, &self->pass, HF_IGNORED);
-    return PYGEN_ERROR;
-}
-
-static PySendResult
-end_refused(CoroutineObject *self, const hf_refusal *why, PyObject **answer)
-{
-    hf_set_phase(self, PHASE_DONE);
-    *answer = NULL;
-    if (self->purpose == HF_FOR_OUTCOME)
-        *answer = hf_outcome_refused(why);
-    else
-        hf_refuse(why);
-    hf_coroutine_close_unbegun(self);
-    return hf_sent(*answer);
-}
-
-/* An exception while entering: everything entered so far is given back. */
-static PySendResult
-end_broken(CoroutineObject *self, PyObject **answer)
-{
-    hf_set_phase(self, PHASE_DONE);
-    hf_gate_undo(self->gate, &self->pass);
-    hf_coroutine_close_unbegun(self);
-    *answer = NULL;
-    if (self->purpose == HF_FOR_OUTCOME)
-        *answer = hf_outcome_rejection();
-    return hf_sent(*answer);
-}
-
-/* ---- entering ---- */
-
-static PySendResult
-hand_over(CoroutineObject *self, PyObject **answer)
-{
-    hf_set_phase(self, PHASE_DONE);
-    if (self->purpose == HF_FOR_ENTRY && self->gate->controls &&
-        hf_timeouts_open_blocks(self->gate, &self->pass) < 0) {
-        hf_gate_undo(self->gate, &self->pass);
-        return PYGEN_ERROR;
-    }
-    if (self->purpose == HF_FOR_ENTRY) {
-        hf_entry_take(self->inner, &self->pass);
-        hf_replace(self, &self->inner, NULL);
-        *answer = Py_NewRef((PyObject *)self->gate);
-        return PYGEN_RETURN;
-    }
-    *answer = hf_permit_new(self->gate, &self->pass);
-    if (*answer == NULL)
-        hf_gate_undo(self->gate, &self->pass);
-    return hf_sent(*answer);
-}
-
-static PySendResult
-admitted(CoroutineObject *self, PyObject **answer)
-{
-    if (self->purpose == HF_FOR_PERMIT || self->purpose == HF_FOR_ENTRY)
-        return hand_over(self, answer);
-    hf_set_phase(self, PHASE_RUNNING);
-    if (self->inner != NULL && PyCoro_CheckExact(self->inner))
-        return PYGEN_NEXT;
-    switch (begin_inner(self)) {
-    case HF_BEGUN:
-        return PYGEN_NEXT;
-    case HF_RAISED:
-        return finish(self, NULL, answer);
-    case HF_MISUSED:
-        break;
-    }
-    return end_misused(self);
-}
-
-/* Go on entering until inside, refused, or a step must be waited for. PYGEN_NEXT with NULL: go on. */
-static PySendResult
-enter_plain(CoroutineObject *self, PyObject **answer)
-{
-    hf_refusal why;
-    *answer = NULL;
-    switch (hf_gate_enter(self->gate, &self->pass, &why)) {
-    case HF_IN:
-        return admitted(self, answer);
-    case HF_REFUSED:
-        return end_refused(self, &why, answer);
-    case HF_BROKEN:
-        return end_broken(self, answer);
-    case HF_MUST_WAIT:
-        break;
-    }
-    GateObject *step = self->gate->steps[self->pass.entered];
-    hf_replace(self, &self->waiting, PyObject_CallMethod((PyObject *)step, "_suspend", NULL));
-    if (self->waiting == NULL)
-        return end_broken(self, answer);
-    hf_set_phase(self, PHASE_WAITING);
-    return PYGEN_NEXT;
-}
-
-/* The wait is over: the step that was waited for is held. */
-static PySendResult
-enter_after_wait(CoroutineObject *self, PyObject **answer)
-{
-    hf_replace(self, &self->waiting, NULL);
-    hf_gate_waited(self->gate, &self->pass);
-    return enter_plain(self, answer);
-}
-
-/* ---- one step ---- */
-
-static inline PySendResult
-step_inner(CoroutineObject *self, PyObject *value, PyObject **answer)
-{
-    PyObject *out = NULL;
-    PySendResult made = send_to(self->inner, value, &out);
-    if (made == PYGEN_NEXT) {
-        *answer = out;
-        return PYGEN_NEXT;
-    }
-    return finish(self, made == PYGEN_RETURN ? out : NULL, answer);
-}
-
-static PySendResult
-step(CoroutineObject *self, PyObject *value, PyObject **answer)
-{
-    if (hf_phase_of(self) == PHASE_CREATED) {
-        hf_pass_init(&self->pass);
-        PySendResult entered = hf_gate_enter_lone(self->gate, &self->pass)
-                                   ? admitted(self, answer)
-                                   : enter_plain(self, answer);
-        if (entered != PYGEN_NEXT)
-            return entered;
-    }
-    while (hf_phase_of(self) == PHASE_WAITING) {
-        PySendResult waited = PyIter_Send(self->waiting, value, answer);
-        if (waited == PYGEN_NEXT)
-            return PYGEN_NEXT;
-        if (waited == PYGEN_ERROR) {
-            hf_replace(self, &self->waiting, NULL);
-            return end_broken(self, answer);
-        }
-        Py_DECREF(*answer);
-        PySendResult entered = enter_after_wait(self, answer);
-        if (entered != PYGEN_NEXT)
-            return entered;
-        value = Py_None;
-    }
-    return step_inner(self, value, answer);
-}
-
-/* ==== a controlled call ==== */
-
-/* What comes next; for UNWIND and END with a result, or an exception that is set. */
-typedef enum { DRIVE, ENTER, UNWIND, END } next_move;
+/* ==== the call ==== */
 
 /* ---- ends ---- */
 
@@ -330,7 +158,17 @@ end_call(CoroutineObject *self, PyObject *result, PyObject **answer)
     if (kept)
         result = hf_permit_with(self->gate, &self->pass, result);
     *answer = result;
-    return result != NULL ? PYGEN_RETURN : PYGEN_ERROR;
+    return hf_sent(result);
+}
+
+/* What was called with no course has ended, with `result` or, with NULL, by raising. */
+static inline PyObject *
+leave(CoroutineObject *self, PyObject *result)
+{
+    hf_set_phase(self, PHASE_DONE);
+    return hf_gate_leave_lone(self->gate, &self->pass, result)
+               ? result
+               : hf_gate_leave(self->gate, &self->pass, result);
 }
 
 /* ---- waiting ---- */
@@ -341,63 +179,89 @@ driven(const CoroutineObject *self)
     return hf_phase_of(self) == PHASE_WAITING ? self->waiting : self->inner;
 }
 
-static void
-wait_for(CoroutineObject *self, hf_waits_for what, PyObject *waiting)
-{
-    hf_set_phase(self, PHASE_WAITING);
-    self->waits_for = (uint8_t)what;
-    hf_replace(self, &self->waiting, waiting);
-}
-
-/* Nothing is awaited yet that could be thrown into. */
+/* Nothing is awaited yet that could be thrown into. With NULL an exception is set. */
 static next_move
-wait_for_call(CoroutineObject *self, hf_waits_for what, PyObject *waiting, next_move otherwise)
+wait_for(CoroutineObject *self, PyObject *waiting)
 {
     if (waiting == NULL)
-        return otherwise;
-    wait_for(self, what, waiting);
+        return UNWIND;
+    hf_set_phase(self, PHASE_WAITING);
+    hf_replace(self, &self->waiting, waiting);
     return DRIVE;
 }
 
 /* ---- in ---- */
 
+/* Only to be entered: what is held is handed to a permit, or to the entry of a block. */
 static next_move
-begin_attempt(CoroutineObject *self)
+hand_over(CoroutineObject *self, PyObject **result)
 {
-    hf_course *course = &self->course;
-    course->attempts++;
-    course->ran_here = true;
-    hf_set_phase(self, PHASE_RUNNING);
-    switch (begin_inner(self)) {
-    case HF_BEGUN:
-        return DRIVE;
-    case HF_RAISED:
-        return UNWIND;
-    case HF_MISUSED: /* the caller's mistake, which no further attempt would mend, nor an outcome tell */
-        self->purpose = HF_FOR_RESULT;
-        hf_gate_drop(self->gate, &self->pass, true);
-        break;
+    GateObject *gate = self->gate;
+    hf_set_phase(self, PHASE_DONE);
+    if (self->purpose == HF_FOR_PERMIT) {
+        *result = hf_permit_new(gate, &self->pass);
+    } else if (!gate->controls || hf_timeouts_open_blocks(gate, &self->pass) == 0) {
+        hf_entry_take(self->inner, &self->pass);
+        hf_replace(self, &self->inner, NULL);
+        *result = Py_NewRef((PyObject *)gate);
     }
+    if (*result == NULL)
+        hf_gate_undo(gate, &self->pass);
     return END;
 }
 
 static next_move
-enter_attempt(CoroutineObject *self)
+begin(CoroutineObject *self)
 {
-    hf_course *course = &self->course;
+    hf_set_phase(self, PHASE_RUNNING);
+    if (self->controlled) {
+        self->course.attempts++;
+        self->course.ran_here = true;
+    }
+    next_move next = begin_inner(self);
+    if (next != END)
+        return next;
+    self->purpose =
+        HF_FOR_RESULT; /* no outcome tells of a caller's mistake, nor would a retry mend it */
+    hf_set_phase(self, PHASE_DONE);
+    if (self->controlled)
+        hf_gate_drop(self->gate, &self->pass, true);
+    else
+        hf_gate_settle(self->gate, &self->pass, HF_IGNORED);
+    return END;
+}
+
+/* An outcome that says why, of a call that has no course. */
+static next_move
+end_refused(CoroutineObject *self, const hf_refusal *why, PyObject **result)
+{
+    self->purpose = HF_FOR_RESULT;
+    *result = hf_outcome_refused(why);
+    hf_coroutine_close_unbegun(self);
+    return END;
+}
+
+/* Go on entering until inside, refused, or a step must be waited for. */
+static next_move
+enter(CoroutineObject *self, PyObject **result)
+{
     hf_refusal why;
-    course->refused = false;
-    switch (hf_gate_enter_steps(self->gate, &self->pass, &why)) {
+    hf_pass *pass = &self->pass;
+    self->course.refused = false;
+    switch (self->controlled ? hf_gate_enter_steps(self->gate, pass, &why)
+                             : hf_gate_enter(self->gate, pass, &why)) {
     case HF_IN:
-        return begin_attempt(self);
+        if (self->purpose == HF_FOR_PERMIT || self->purpose == HF_FOR_ENTRY)
+            return hand_over(self, result);
+        return begin(self);
     case HF_MUST_WAIT:
-        return wait_for_call(self, WAITS_FOR_STEP,
-                             PyObject_CallMethod((PyObject *)self->gate->steps[self->pass.entered],
-                                                 "_suspend", NULL),
-                             UNWIND);
+        return wait_for(self, PyObject_CallMethod((PyObject *)self->gate->steps[pass->entered],
+                                                  "_suspend", NULL));
     case HF_REFUSED:
+        if (self->purpose == HF_FOR_OUTCOME && !self->controlled)
+            return end_refused(self, &why, result);
         hf_refuse(&why);
-        course->refused = true;
+        self->course.refused = true;
         break;
     case HF_BROKEN:
         break;
@@ -421,9 +285,8 @@ stand_in(CoroutineObject *self, PyObject **result)
         if (iterator != NULL) {
             Py_XSETREF(self->failure, exception);
             hf_alarms_ring_again(self->gate, &self->pass);
-            self->course.standing_in = true;
-            wait_for(self, WAITS_FOR_STAND_IN, iterator);
-            return DRIVE;
+            self->course.waits = HF_WAITS_STAND_IN;
+            return wait_for(self, iterator);
         }
         given = NULL;
     }
@@ -437,16 +300,27 @@ pause_before(CoroutineObject *self)
 {
     hf_pass *pass = &self->pass;
     PyObject *step = (PyObject *)self->gate->steps[pass->entered - 1];
-    PyObject *pausing = PyObject_CallMethod(step, "_pause", "L", (long long)self->course.pause_ns);
-    if (pausing == NULL)
+    PyObject *pause = PyObject_CallMethod(step, "_pause", "L", (long long)self->course.pause_ns);
+    if (pause == NULL)
         hf_pause_ended(self->gate, pass, true);
-    return wait_for_call(self, WAITS_FOR_PAUSE, pausing, UNWIND);
+    return wait_for(self, pause);
 }
 
 static next_move
 unwind(CoroutineObject *self, PyObject **result)
 {
+    if (!self->controlled && hf_phase_of(self) == PHASE_RUNNING) {
+        *result = leave(self, *result);
+        return END;
+    }
+    if (!self->controlled) { /* an exception kept it out: what was entered is given back */
+        hf_set_phase(self, PHASE_DONE);
+        hf_gate_undo(self->gate, &self->pass);
+        self->course.refused = true;
+    }
     hf_coroutine_close_unbegun(self);
+    if (!self->controlled)
+        return END;
     hf_replace(self, &self->inner, NULL);
     switch (hf_gate_unwind(self->gate, &self->pass, result)) {
     case HF_AGAIN:
@@ -462,33 +336,41 @@ unwind(CoroutineObject *self, PyObject **result)
     return END;
 }
 
-/* What was awaited has ended, with `*result` or, with NULL, the exception that is set. */
+/* The wait is over, by `*result` or, with NULL, by the exception that is set. */
 static next_move
-ended(CoroutineObject *self, PyObject **result)
+waited(CoroutineObject *self, PyObject **result)
 {
     hf_pass *pass = &self->pass;
     bool failed = *result == NULL;
-    if (hf_phase_of(self) == PHASE_RUNNING) {
-        hf_replace(self, &self->inner, NULL);
-        bool keeps = self->purpose == HF_FOR_STREAM && !failed;
-        return keeps && hf_gate_keep(self->gate, pass) ? END : UNWIND;
-    }
+    hf_waits waits = self->controlled ? (hf_waits)self->course.waits : HF_WAITS_STEP;
     hf_replace(self, &self->waiting, NULL);
-    if (self->waits_for == WAITS_FOR_STAND_IN) {
+    if (waits == HF_WAITS_STAND_IN) {
         PyObject *failure = self->failure;
         self->failure = NULL;
         hf_stood_in(self->gate->steps[pass->entered], pass, failure, failed);
         return UNWIND;
     }
     Py_CLEAR(*result);
-    if (self->waits_for == WAITS_FOR_PAUSE) {
+    if (waits == HF_WAITS_PAUSE)
         hf_pause_ended(self->gate, pass, failed);
-    } else if (failed) {
+    else if (failed)
         self->course.refused = PyErr_ExceptionMatches(hf_rejected_type);
-    } else {
+    else
         hf_gate_waited(self->gate, pass);
-    }
     return failed ? UNWIND : ENTER;
+}
+
+/* What was awaited has ended, with `*result` or, with NULL, the exception that is set. */
+static inline next_move
+ended(CoroutineObject *self, PyObject **result)
+{
+    if (hf_phase_of(self) == PHASE_WAITING)
+        return waited(self, result);
+    if (!self->controlled)
+        return UNWIND;
+    hf_replace(self, &self->inner, NULL);
+    bool keeps = self->purpose == HF_FOR_STREAM && *result != NULL;
+    return keeps && hf_gate_keep(self->gate, &self->pass) ? END : UNWIND;
 }
 
 /* ---- steps ---- */
@@ -508,7 +390,7 @@ go_on(CoroutineObject *self, next_move next, PyObject *result, PyObject **answer
             next = ended(self, &result);
             break;
         case ENTER:
-            next = enter_attempt(self);
+            next = enter(self, &result);
             break;
         case UNWIND:
             next = unwind(self, &result);
@@ -519,30 +401,28 @@ go_on(CoroutineObject *self, next_move next, PyObject *result, PyObject **answer
     }
 }
 
-/* What is driven has made a step. */
+/* What is driven is sent `value` or, if that is NULL, hears of what throw() was given; and the call goes on. */
 static PySendResult
-go_on_from(CoroutineObject *self, PySendResult made, PyObject *out, PyObject **answer)
+drive(CoroutineObject *self, PyObject *value, PyObject *const *args, Py_ssize_t nargs,
+      PyObject **answer)
 {
-    if (made == PYGEN_NEXT) {
-        *answer = out;
+    PyObject *out = NULL, *cut = NULL;
+    PySendResult made;
+    if (self->controlled && hf_alarms_wake(&self->course))
+        cut = hf_take_exception();
+    if (value == NULL) /* which counts more than a cut that is due */
+        made = throw_on(driven(self), args, nargs, &out);
+    else if (cut != NULL)
+        made = throw_on(driven(self), &cut, 1, &out);
+    else
+        made = send_to(driven(self), value, &out);
+    Py_XDECREF(cut);
+    *answer = out;
+    if (made == PYGEN_NEXT)
         return PYGEN_NEXT;
-    }
     PyObject *result = made == PYGEN_RETURN ? out : NULL;
     next_move next = ended(self, &result);
     return go_on(self, next, result, answer);
-}
-
-/* What is driven hears of the exception that is set, as if it came where that waits. */
-static PySendResult
-interrupt(CoroutineObject *self, PyObject **answer)
-{
-    PyObject *exception = hf_take_exception(), *out = NULL;
-    Py_CLEAR(*answer);
-    if (hf_alarms_wake(&self->course))
-        PyErr_Clear();
-    PySendResult made = throw_on(driven(self), &exception, 1, &out);
-    Py_DECREF(exception);
-    return go_on_from(self, made, out, answer);
 }
 
 /*
@@ -558,77 +438,13 @@ suspend(CoroutineObject *self, PySendResult made, PyObject **answer)
             PyErr_WriteUnraisable((PyObject *)self->gate);
             break;
         }
-        made = interrupt(self, answer);
+        PyObject *exception = hf_take_exception();
+        Py_CLEAR(*answer);
+        made = drive(self, NULL, &exception, 1, answer);
+        Py_DECREF(exception);
     }
     return made;
 }
-
-static PySendResult
-resume(CoroutineObject *self, PyObject *value, PyObject **answer)
-{
-    PyObject *out = NULL;
-    PySendResult made;
-    if (hf_alarms_wake(&self->course)) {
-        PyObject *cancelled = hf_take_exception();
-        made = throw_on(driven(self), &cancelled, 1, &out);
-        Py_DECREF(cancelled);
-    } else {
-        made = send_to(driven(self), value, &out);
-    }
-    return go_on_from(self, made, out, answer);
-}
-
-static PySendResult
-begin_call(CoroutineObject *self, PyObject **answer)
-{
-    self->controlled = true;
-    int begun = hf_course_begin(&self->course, &self->pass, true);
-    if (begun == 0 && self->gate->times)
-        begun = hf_refuse_trio((PyObject *)self->gate);
-    next_move next = begun < 0 ? UNWIND : ENTER;
-    self->course.keeps = self->purpose == HF_FOR_STREAM;
-    return go_on(self, next, NULL, answer);
-}
-
-static void
-go_on_limited(hf_course *course)
-{
-    hf_course_resume(course);
-    if (course->fired != HF_MAX_STEPS)
-        hf_alarms_share(course);
-}
-
-/* One step. The deadline of the thread is the call's meanwhile. */
-static PySendResult
-run(CoroutineObject *self, PyObject *value, PyObject **answer)
-{
-    PySendResult made;
-    if (hf_phase_of(self) == PHASE_CREATED) {
-        made = begin_call(self, answer);
-    } else {
-        go_on_limited(&self->course);
-        made = resume(self, value, answer);
-    }
-    made = suspend(self, made, answer);
-    hf_course_suspend(&self->course);
-    return made;
-}
-
-/* The same with an exception, which counts more than a cut that is due. */
-static PySendResult
-run_thrown(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject **answer)
-{
-    PyObject *out = NULL;
-    if (hf_alarms_wake(&self->course))
-        PyErr_Clear();
-    go_on_limited(&self->course);
-    PySendResult made = throw_on(driven(self), args, nargs, &out);
-    made = suspend(self, go_on_from(self, made, out, answer), answer);
-    hf_course_suspend(&self->course);
-    return made;
-}
-
-/* ==== any step ==== */
 
 /* Whether the call has a course: some step controls it, or what it took is asked for. */
 static inline bool
@@ -640,11 +456,50 @@ has_course(const CoroutineObject *self)
 }
 
 static PySendResult
-any_step(CoroutineObject *self, PyObject *value, PyObject **answer)
+begin_call(CoroutineObject *self, PyObject **answer)
 {
-    if (has_course(self))
-        return run(self, value, answer);
-    return step(self, value, answer);
+    int begun = 0;
+    self->controlled = has_course(self);
+    if (!self->controlled) {
+        hf_pass_init(&self->pass);
+    } else {
+        begun = hf_course_begin(&self->course, &self->pass, true);
+        if (begun == 0 && self->gate->times)
+            begun = hf_refuse_trio((PyObject *)self->gate);
+        self->course.keeps = self->purpose == HF_FOR_STREAM;
+    }
+    return go_on(self, begun < 0 ? UNWIND : ENTER, NULL, answer);
+}
+
+/* One step. The deadline of the thread is the call's meanwhile. */
+static PySendResult
+step(CoroutineObject *self, PyObject *value, PyObject *const *args, Py_ssize_t nargs,
+     PyObject **answer)
+{
+    hf_course *course = &self->course;
+    PySendResult made;
+    if (hf_phase_of(self) == PHASE_CREATED) {
+        made = begin_call(self, answer);
+    } else {
+        if (self->controlled) {
+            hf_course_resume(course);
+            if (course->fired != HF_MAX_STEPS)
+                hf_alarms_share(course);
+        }
+        made = drive(self, value, args, nargs, answer);
+    }
+    if (!self->controlled)
+        return made;
+    made = suspend(self, made, answer);
+    hf_course_suspend(course);
+    return made;
+}
+
+PySendResult
+hf_coroutine_throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject **answer)
+{
+    return step(self, NULL, args, nargs, answer);
 }
 
 /*
@@ -654,15 +509,24 @@ any_step(CoroutineObject *self, PyObject *value, PyObject **answer)
 static inline bool
 begin_straight(CoroutineObject *self)
 {
-    if (!self->straight || hf_phase_of(self) != PHASE_CREATED || !hf_coroutine_claim(self))
+    if (hf_phase_of(self) != PHASE_CREATED || self->inner == NULL ||
+        !PyCoro_CheckExact(self->inner))
         return false;
     hf_pass_init(&self->pass);
-    if (hf_phase_of(self) != PHASE_CREATED || !hf_gate_enter_lone(self->gate, &self->pass)) {
-        hf_coroutine_unclaim(self);
+    if (!hf_gate_enter_lone(self->gate, &self->pass))
         return false;
-    }
     hf_set_phase(self, PHASE_RUNNING);
     return true;
+}
+
+static inline PySendResult
+step_straight(CoroutineObject *self, PyObject *value, PyObject **answer)
+{
+    PySendResult made = send_to(self->inner, value, answer);
+    if (made == PYGEN_NEXT)
+        return PYGEN_NEXT;
+    *answer = leave(self, made == PYGEN_RETURN ? *answer : NULL);
+    return hf_sent(*answer);
 }
 
 PySendResult
@@ -670,11 +534,11 @@ hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer)
 {
     CoroutineObject *self = (CoroutineObject *)op;
     *answer = NULL;
-    if (begin_straight(self))
-        return hf_coroutine_end_step(self, step_inner(self, value, answer));
-    return hf_coroutine_begin_step(self)
-               ? hf_coroutine_end_step(self, any_step(self, value, answer))
-               : PYGEN_ERROR;
+    if (!hf_coroutine_begin_step(self))
+        return PYGEN_ERROR;
+    PySendResult made = begin_straight(self) ? step_straight(self, value, answer)
+                                             : step(self, value, NULL, 0, answer);
+    return hf_coroutine_end_step(self, made);
 }
 
 PyObject *
@@ -698,38 +562,8 @@ hf_coroutine_send(PyObject *op, PyObject *value)
     if (!hf_coroutine_begin_step(self))
         return NULL;
     if (hf_phase_of(self) != PHASE_CREATED)
-        made = any_step(self, value, &answer);
+        made = step(self, value, NULL, 0, &answer);
     else
         PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
     return hf_stop_answer(hf_coroutine_end_step(self, made), answer);
-}
-
-static PySendResult
-throw_uncontrolled(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
-                   PyObject **answer)
-{
-    bool waiting = hf_phase_of(self) == PHASE_WAITING;
-    PyObject *value = NULL;
-    if (throw_on(waiting ? self->waiting : self->inner, args, nargs, &value) == PYGEN_NEXT) {
-        *answer = value;
-        return PYGEN_NEXT;
-    }
-    if (!waiting)
-        return finish(self, value, answer);
-    if (value == NULL) {
-        hf_replace(self, &self->waiting, NULL);
-        return end_broken(self, answer);
-    }
-    Py_DECREF(value);
-    PySendResult entered = enter_after_wait(self, answer);
-    return entered != PYGEN_NEXT ? entered : step(self, Py_None, answer);
-}
-
-PySendResult
-hf_coroutine_throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
-                        PyObject **answer)
-{
-    if (self->controlled)
-        return run_thrown(self, args, nargs, answer);
-    return throw_uncontrolled(self, args, nargs, answer);
 }

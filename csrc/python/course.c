@@ -10,7 +10,7 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     hf_pass_init(pass);
     course->attempts = course->stand_ins = 0;
     course->ran_here = course->refused = false;
-    course->pausing = course->standing_in = false;
+    course->waits = HF_WAITS_STEP;
     course->awaits = awaits;
     course->keeps = course->threaded = false;
     course->late = HF_NOT_LATE;

@@ -55,7 +55,7 @@ hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted)
 {
     hf_course *course = pass->course;
     int at = pass->entered - 1;
-    course->pausing = false;
+    course->waits = HF_WAITS_STEP;
     if (pass->fork_epoch != hf_fork_epoch)
         return;
     hf_retry_paused(gate->steps[at], &pass->hold[at], interrupted);
@@ -77,7 +77,7 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
     int answer = 0;
     if (pass->fork_epoch != hf_fork_epoch) {
         hf_timeouts_forget(gate, pass);
-    } else if (course->standing_in) {
+    } else if (course->waits == HF_WAITS_STAND_IN) {
         course->ran_here = true;
         hf_fallback_failed(gate->steps[pass->entered]);
     }

@@ -40,7 +40,8 @@ hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed)
     hf_course *course = pass->course;
     hf_fallback *kernel = step->cell;
     course->ran_here = true;
-    course->refused = course->standing_in = false;
+    course->refused = false;
+    course->waits = HF_WAITS_STEP;
     hf_count(failed ? &kernel->failed : &kernel->used, 1);
     if (!failed) {
         course->stand_ins++;

@@ -343,7 +343,7 @@ leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
         Py_CLEAR(*result);
     if (again) {
         pass->course->pause_ns = hold->retry.previous_ns;
-        pass->course->pausing = true;
+        pass->course->waits = HF_WAITS_PAUSE;
         keep_beginnings(gate, pass, hold);
     }
     return again;
@@ -370,7 +370,7 @@ abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     const hf_course *course = pass->course;
     if (course == NULL)
         return 0; /* a stream, which this let go of at the first item */
-    bool pauses = course->pausing && hold == &pass->hold[pass->entered - 1];
+    bool pauses = course->waits == HF_WAITS_PAUSE && hold == &pass->hold[pass->entered - 1];
     if (pauses)
         hf_retry_paused(step, hold, true);
     else
