@@ -7,12 +7,13 @@ fail: `ctest`, a regular expression over the programs of tests/c, or `pytest`, a
 in Python. Each selection runs once without a fault first.
 
     caught      a test failed, or took four times as long as without the fault, and over a minute
-    survived    every test passed; an entry with `equivalent` says why no test can tell
+    survived    every test passed
+    equivalent  every test passed, and the entry says why none can tell the fault from the code
     void        its tests fail without the fault, so they prove nothing
     broken      the tree does not build with the fault, or no test was found
     stale       the line is not in its file, or in one of several by a pattern, exactly once
 
-Exits with 1 for a survivor that is not equivalent, and for what is void, broken or stale.
+Exits with 1 unless all are caught or equivalent.
 --score writes the table to native-score.json.
 """
 
@@ -132,13 +133,11 @@ def main() -> int:
             continue
         began = time.monotonic()
         word, detail = pytest(mutant) if mutant.pytest else ctest(mutant)
-        failed += word in {"void", "broken", "stale"} or (
-            word == "survived" and not mutant.equivalent
-        )
+        if word == "survived" and mutant.equivalent:
+            word, detail = "equivalent", mutant.equivalent
+        failed += word not in {"caught", "equivalent"}
         seconds = time.monotonic() - began
-        print(
-            f"{word:<9}{seconds:4.0f} s  {mutant.name}: {mutant.equivalent or detail}", flush=True
-        )
+        print(f"{word:<10} {seconds:4.0f} s  {mutant.name}: {detail}", flush=True)
         rows.append(
             {"name": mutant.name, "file": mutant.file, "order": mutant.order, "verdict": word}
         )

@@ -7,6 +7,7 @@ process that a test starts runs the copy too. The working tree is never touched.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -86,11 +87,13 @@ def build(*targets: str) -> tuple[bool, str]:
 
 
 def prepare() -> None:
-    """Bring copy, environment and native modules up to date.
+    """Bring copy, environment and native modules up to date; wait for another run to end first.
 
     Raises:
         RuntimeError: The tree does not build.
     """
+    COPY.mkdir(parents=True, exist_ok=True)
+    fcntl.flock(os.open(COPY, os.O_RDONLY), fcntl.LOCK_EX)  # held until the process ends
     copy_tree()
     make_environment()
     well, said = build()
