@@ -34,3 +34,10 @@ def test_a_line_that_is_not_there_or_more_than_once_has_no_place():
     )
     assert native.place(MUTANTS[0]._replace(file="csrc/no_such_file.h")) is None
     assert native.place(MUTANTS[0]._replace(file="csrc/holdfast/*.h")) is not None
+
+
+def test_a_fault_proves_nothing_if_its_tests_fail_without_it(monkeypatch):
+    monkeypatch.setattr(native, "controls", {})
+    monkeypatch.setattr(native.tree, "COPY", ROOT)
+    monkeypatch.setattr(native.tree, "control", lambda tests: (60, "1 failed"))
+    assert native.judge(MUTANTS[0], lambda: "", ("ctest",), "") == ("void", "1 failed")

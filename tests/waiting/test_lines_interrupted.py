@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,7 +60,8 @@ class Scene:
 
     def queued(self) -> Turn:
         turn = Turn(1, ThreadWaiter())
-        assert self.line._join(turn, LONG) > 0
+        self.line._join(turn, LONG)
+        assert turn.state == WAITS
         return turn
 
     def clears(self) -> None:
@@ -79,7 +81,7 @@ class Scene:
         """How many were given out, to those in line and to whoever comes."""
         for turn in self.turns:
             if turn.state == WAITS:
-                self.line._look(turn)
+                self.line._step(partial(self.line._look_again, turn))
         given = sum(turn.state == TAKEN for turn in self.turns)
         return given + sum(self.kernel.try_take(1, self.clock.now_ns()) for _ in range(10))
 

@@ -121,12 +121,12 @@ class Line:
         """
         turn = Turn(n, ThreadWaiter())
         try:
-            wait_ns = self._join(turn, longest_ns)
+            self._join(turn, longest_ns)
             if policy is not None and turn.state == WAITS:
                 mind_loop(policy)
             while turn.state == WAITS:
-                turn.waiter.park(self._clock, wait_ns)  # type: ignore[union-attr]
-                wait_ns = self._look(turn)
+                turn.waiter.park(self._clock, self._sleep_ns(turn))  # type: ignore[union-attr]
+                self._step(partial(self._look_again, turn))
             if turn.state == FORGOTTEN:  # this is a forked child, in which everybody comes anew
                 left_ns = max(0, turn.deadline_ns - self._clock.now_ns())
                 return self.take(n, left_ns, policy)
@@ -141,10 +141,10 @@ class Line:
 
         turn = Turn(n, TaskWaiter())
         try:
-            wait_ns = self._join(turn, longest_ns)
+            self._join(turn, longest_ns)
             while turn.state == WAITS:
-                await turn.waiter.park(self._clock, wait_ns)  # type: ignore[union-attr, misc]
-                wait_ns = self._look(turn)
+                await turn.waiter.park(self._clock, self._sleep_ns(turn))  # type: ignore[union-attr, misc]
+                self._step(partial(self._look_again, turn))
             return turn.state == TAKEN
         except BaseException:
             self._abandon(turn)
@@ -212,18 +212,13 @@ class Line:
             self._step()  # whoever waits has to be told, and nobody else may come by to do it
             raise
 
-    def _join(self, turn: Turn, longest_ns: int) -> int:
-        """Take the tokens, line up for them, or be refused; return how long to sleep at first."""
+    def _join(self, turn: Turn, longest_ns: int) -> None:
+        """Take the tokens, line up for them, or be refused."""
         if not self._step(partial(self._line_up, turn, longest_ns)):
             self._line_up(turn, 0)  # in a finaliser, amid a step: no time to wait
-        return self._sleep_ns(turn) if turn.state == WAITS else 0
-
-    def _look(self, turn: Turn) -> int:
-        """See what has become of a turn, after a sleep; return how long to sleep next."""
-        self._step(partial(self._look_again, turn))
-        return self._sleep_ns(turn)
 
     def _sleep_ns(self, turn: Turn) -> int:
+        """Return how long somebody who waits is to sleep, if nobody wakes him."""
         return max(1, self._sleeps_until_ns(turn) - self._clock.now_ns())
 
     def _abandon(self, turn: Turn) -> None:
@@ -255,6 +250,7 @@ class Line:
         del self._queue[turn]
 
     def _look_again(self, turn: Turn) -> None:
+        """See what has become of a turn, after a sleep."""
         self._serve(self._clock.now_ns())
         if turn.state == WAITS:
             turn.waiter = type(turn.waiter)()  # type: ignore[misc]
