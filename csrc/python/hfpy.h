@@ -319,10 +319,11 @@ void hf_groups_add(hf_groups *groups, PyObject *group);
 PyObject *hf_groups_next(hf_groups *groups);
 
 /* ---- rejected.c ---- */
-extern PyObject *hf_error_type, *hf_rejected_type;
+extern PyObject *hf_rejected_type;
 int hf_reason_of_word(const char *word);
 int hf_tell_refusal(const hf_refusal *why);
 PyObject *hf_rejected_new(const hf_refusal *why, PyObject *type);
+PyObject *hf_rejected_at_hand(PyObject *module, PyObject *cls);
 
 /* ---- types.c ---- */
 extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,

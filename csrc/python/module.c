@@ -41,6 +41,7 @@ need_answer(PyObject *module, PyObject *args)
 static PyMethodDef methods[] = {
     {"_need_answer", need_answer, METH_VARARGS,
      "_need_answer($module, field, fn, answer, /)\n--\n\nReturn the answer; one to be awaited is an error."},
+    {"_at_hand", hf_rejected_at_hand, METH_O, NULL},
     {"_set_retrying", set_retrying, METH_O, NULL},
     {"_after_fork", after_fork, METH_NOARGS, NULL},
     {"_fork_told", hf_fork_told, METH_O, NULL},

@@ -1,23 +1,15 @@
 """Every error that holdfast raises.
 
-``HoldfastError``, ``Rejected`` and the classes of rejections are native types, so that a rejection
-costs no Python frame; here is what else can be wrong. Each class has a ``code``, a stable word for
-machines, and a ``summary``, the words a rejection's message begins with. Elsewhere: who raises
-them, and when.
+``HoldfastError`` and ``Rejected`` are native types, so that a rejection is made without a Python
+frame. Each class has a ``code``, a stable word for machines, and a ``summary``, the words a
+rejection's message begins with. Elsewhere: who raises them, and when.
 """
 
 from __future__ import annotations
 
-from holdfast._native.gate import (
-    BulkheadFullError,
-    BulkheadTimeoutError,
-    CircuitOpenError,
-    EmergencyModeError,
-    HoldfastError,
-    RateLimitedError,
-    Rejected,
-    ShedError,
-)
+from math import isnan, nan
+
+from holdfast._native.gate import HoldfastError, Rejected, _at_hand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +33,11 @@ __all__ = [
 ]
 
 
-# ---- how a rejection is shown and pickled ----
+HoldfastError.code, HoldfastError.summary = "HOLDFAST_ERROR", "holdfast error"
+Rejected.code, Rejected.summary = "REJECTED", "call rejected"
+
+
+# ---- how a rejection is made, shown and pickled ----
 
 
 _ARGS = BaseException.__dict__["args"]
@@ -50,6 +46,25 @@ _ARGS = BaseException.__dict__["args"]
 def _given(error: Rejected) -> tuple[Any, ...]:
     """Return the arguments that a rejection was created with; the gate gives it none."""
     return _ARGS.__get__(error)  # type: ignore[no-any-return]
+
+
+def _init(
+    error: Rejected,
+    *args: object,
+    policy: object = None,
+    name: str | None = None,
+    reason: str = "",
+    retry_after: float | None = None,
+) -> None:
+    if not isinstance(reason, str):
+        raise TypeError(f"reason must be a str, not {type(reason).__name__}")
+    error._seconds = nan if retry_after is None else retry_after
+    error.policy, error.name, error.reason = policy, name, reason
+    Exception.__init__(error, *args)
+
+
+def _retry_after(error: Rejected) -> float | None:
+    return None if isnan(error._seconds) else error._seconds
 
 
 def _message(error: Rejected) -> str:
@@ -80,9 +95,13 @@ def _reduce(error: Rejected) -> tuple[Any, ...]:
 
 
 for _name, _value in {
+    "__init__": _init,
     "__str__": _message,
     "__repr__": lambda error: f"<{type(error).__name__}: {error}>",
     "__reduce__": _reduce,
+    "retry_after": property(
+        _retry_after, doc="Seconds until a call may be admitted again; None when unknown."
+    ),
     "args": property(
         _args,
         _ARGS.__set__,
@@ -91,6 +110,63 @@ for _name, _value in {
     ),
 }.items():
     setattr(Rejected, _name, _value)
+
+
+# ---- the classes of rejections, which add nothing to an instance ----
+
+
+@_at_hand
+class CircuitOpenError(Rejected):
+    """The circuit breaker admits no call, or no further probe."""
+
+    __slots__ = ()
+    code = "CIRCUIT_OPEN"
+    summary = "circuit breaker is open"
+
+
+@_at_hand
+class RateLimitedError(Rejected):
+    """The rate limiter has no tokens, or not soon enough."""
+
+    __slots__ = ()
+    code = "RATE_LIMITED"
+    summary = "rate limit exceeded"
+
+
+@_at_hand
+class BulkheadFullError(Rejected):
+    """All slots of the bulkhead and all places in its queue are taken."""
+
+    __slots__ = ()
+    code = "BULKHEAD_FULL"
+    summary = "bulkhead is full"
+
+
+@_at_hand
+class BulkheadTimeoutError(Rejected):
+    """No slot of the bulkhead became free in time."""
+
+    __slots__ = ()
+    code = "BULKHEAD_TIMEOUT"
+    summary = "bulkhead wait timeout"
+
+
+@_at_hand
+class ShedError(Rejected):
+    """The call was shed to keep the latency of the others."""
+
+    __slots__ = ()
+    code = "SHED"
+    summary = "load is shed"
+
+
+@_at_hand
+class EmergencyModeError(Rejected):
+    """The system is in emergency mode, and this call is not essential."""
+
+    __slots__ = ()
+    code = "EMERGENCY_MODE"
+    summary = "system in emergency mode"
 
 
 class DeadlineExceededError(HoldfastError, TimeoutError):
