@@ -139,9 +139,7 @@ send_to(PyObject *inner, PyObject *value, PyObject **answer)
 static PyObject *
 outcome_of(const CoroutineObject *self, PyObject *result)
 {
-    return result != NULL         ? hf_outcome_value(result)
-           : self->course.refused ? hf_outcome_rejection()
-                                  : hf_outcome_error();
+    return result != NULL ? hf_outcome_value(result) : hf_outcome_raised(self->course.refused);
 }
 
 /* The call is over, with `result`, which is stolen, or, with NULL, the exception that is set. */

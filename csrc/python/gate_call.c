@@ -112,9 +112,7 @@ run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObjec
         hf_late_refuse(self, NULL, (hf_late)course->late, result, method, fn);
         return NULL;
     }
-    return result != NULL    ? hf_outcome_value(result)
-           : course->refused ? hf_outcome_rejection()
-                             : hf_outcome_error();
+    return result != NULL ? hf_outcome_value(result) : hf_outcome_raised(course->refused);
 }
 
 static inline PyObject *
@@ -139,7 +137,7 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
     case HF_BROKEN:
         return NULL;
     case HF_MUST_WAIT:
-        return hf_outcome_rejection();
+        return hf_outcome_raised(true);
     }
     PyObject *result = run(fn, args, nargs, kwnames);
     hf_late late = hf_late_result(result);
@@ -148,7 +146,7 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
         return NULL;
     }
     result = hf_gate_leave(self, &pass, result);
-    return result != NULL ? hf_outcome_value(result) : hf_outcome_error();
+    return result != NULL ? hf_outcome_value(result) : hf_outcome_raised(false);
 }
 
 PyObject *

@@ -490,8 +490,7 @@ void hf_entry_leave_open(GateObject *gate, const hf_pass *pass);
 bool hf_entry_take_open(GateObject *gate, hf_pass *pass);
 void hf_entries_forget(GateObject *gate);
 PyObject *hf_outcome_value(PyObject *value);
-PyObject *hf_outcome_error(void);
-PyObject *hf_outcome_rejection(void);
+PyObject *hf_outcome_raised(bool refused);
 PyObject *hf_outcome_refused(const hf_refusal *why);
 
 #endif /* HFPY_H */

@@ -10,8 +10,7 @@ typedef struct {
     PyObject *value;
     PyObject *error;
     PyObject *rejection; /* built on the first look, unless it came as an exception */
-    hf_refusal why;
-    PyObject *refused_by; /* keeps why.step alive; NULL: there is nothing to build */
+    hf_refusal why;      /* what to build it from, whose step is held; NULL: nothing */
     bool ok;
 } OutcomeObject;
 
@@ -23,7 +22,8 @@ outcome_new(void)
     OutcomeObject *self = (OutcomeObject *)hf_free_list_new(&free_outcomes, hf_outcome_type);
     if (self == NULL)
         return NULL;
-    self->value = self->error = self->rejection = self->refused_by = NULL;
+    self->value = self->error = self->rejection = NULL;
+    self->why.step = NULL;
     self->ok = false;
     return self;
 }
@@ -43,41 +43,22 @@ hf_outcome_value(PyObject *value)
     return (PyObject *)self;
 }
 
-/* An outcome of the exception that is set and of that class; another one stays set (NULL). */
-static OutcomeObject *
-outcome_raised(PyObject *class, PyObject **raised)
+/*
+ * The call raised: only an Exception becomes an outcome, a cancellation or an interrupt is no answer. Or it was
+ * refused, or waited in vain: only a rejection becomes one. What is raised else stays set (NULL).
+ */
+PyObject *
+hf_outcome_raised(bool refused)
 {
-    if (!PyErr_ExceptionMatches(class))
+    if (!PyErr_ExceptionMatches(refused ? hf_rejected_type : PyExc_Exception))
         return NULL;
-    *raised = hf_take_exception();
+    PyObject *raised = hf_take_exception();
     OutcomeObject *self = outcome_new();
-    if (self == NULL)
-        Py_DECREF(*raised);
-    return self;
-}
-
-/* The call raised: only an Exception becomes an outcome, a cancellation or an interrupt is no answer. */
-PyObject *
-hf_outcome_error(void)
-{
-    PyObject *raised;
-    OutcomeObject *self = outcome_raised(PyExc_Exception, &raised);
-    if (self == NULL)
+    if (self == NULL) {
+        Py_DECREF(raised);
         return NULL;
-    self->error = raised;
-    PyObject_GC_Track(self);
-    return (PyObject *)self;
-}
-
-/* The wait to be admitted was in vain: only a rejection becomes an outcome. */
-PyObject *
-hf_outcome_rejection(void)
-{
-    PyObject *raised;
-    OutcomeObject *self = outcome_raised(hf_rejected_type, &raised);
-    if (self == NULL)
-        return NULL;
-    self->rejection = raised;
+    }
+    *(refused ? &self->rejection : &self->error) = raised;
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -89,7 +70,7 @@ hf_outcome_refused(const hf_refusal *why)
     if (self == NULL)
         return NULL;
     self->why = *why;
-    self->refused_by = Py_NewRef((PyObject *)why->step);
+    Py_INCREF((PyObject *)why->step);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -107,7 +88,7 @@ outcome_rejection(PyObject *op, void *closure)
     (void)closure;
     PyObject *made = NULL, *rejection;
     /* Making it may collect garbage, and a finaliser look here meanwhile: the first that was kept stays. */
-    if (self->rejection == NULL && self->refused_by != NULL) {
+    if (self->rejection == NULL && self->why.step != NULL) {
         made = hf_rejected_new(&self->why, self->why.step->rejection);
         if (made == NULL)
             return NULL;
@@ -129,13 +110,6 @@ outcome_bool(PyObject *op)
     return ((OutcomeObject *)op)->ok;
 }
 
-static PyObject *
-outcome_ok(PyObject *op, void *closure)
-{
-    (void)closure;
-    return PyBool_FromLong(outcome_bool(op));
-}
-
 /* What it is made of is None once it has been taken apart with the cycle it was in. */
 static PyObject *
 outcome_unwrap(PyObject *op, PyObject *ignored)
@@ -154,16 +128,11 @@ outcome_unwrap(PyObject *op, PyObject *ignored)
 static PyObject *
 outcome_repr(PyObject *op)
 {
-    OutcomeObject *self = (OutcomeObject *)op;
-    if (self->ok)
-        return PyUnicode_FromFormat("<Outcome value=%R>", self->value ? self->value : Py_None);
-    if (self->error != NULL)
-        return PyUnicode_FromFormat("<Outcome error=%R>", self->error);
-    PyObject *rejection = outcome_rejection(op, NULL);
-    if (rejection == NULL)
-        return NULL;
-    PyObject *repr = PyUnicode_FromFormat("<Outcome rejection=%R>", rejection);
-    Py_DECREF(rejection);
+    const OutcomeObject *self = (OutcomeObject *)op;
+    const char *name = self->ok ? "value" : self->error != NULL ? "error" : "rejection";
+    PyObject *what = PyObject_GetAttrString(op, name);
+    PyObject *repr = what == NULL ? NULL : PyUnicode_FromFormat("<Outcome %s=%R>", name, what);
+    Py_XDECREF(what);
     return repr;
 }
 
@@ -175,7 +144,7 @@ outcome_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->value);
     Py_VISIT(self->error);
     Py_VISIT(self->rejection);
-    Py_VISIT(self->refused_by);
+    Py_VISIT(self->why.step);
     return 0;
 }
 
@@ -186,14 +155,14 @@ outcome_clear(PyObject *op)
     Py_CLEAR(self->value);
     Py_CLEAR(self->error);
     Py_CLEAR(self->rejection);
-    return 0; /* refused_by stays: why.step must not dangle */
+    return 0; /* why.step stays: it may have to be asked yet */
 }
 
 static void
 let_go(PyObject *op)
 {
     outcome_clear(op);
-    Py_CLEAR(((OutcomeObject *)op)->refused_by);
+    Py_XDECREF((PyObject *)((OutcomeObject *)op)->why.step);
     hf_free_list_del(&free_outcomes, op);
 }
 
@@ -216,13 +185,13 @@ static PyMemberDef outcome_members[] = {
      "The result of the call; None unless ok."},
     {"error", T_OBJECT, offsetof(OutcomeObject, error), READONLY,
      "The Exception the call raised, or None."},
+    {"ok", T_BOOL, offsetof(OutcomeObject, ok), READONLY, "True when the call ran and returned."},
     {NULL},
 };
 
 static PyGetSetDef outcome_getset[] = {
     {"rejection", outcome_rejection, NULL, "The Rejected that kept the call from running, or None.",
      NULL},
-    {"ok", outcome_ok, NULL, "True when the call ran and returned.", NULL},
     {NULL},
 };
 

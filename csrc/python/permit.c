@@ -69,64 +69,45 @@ claim(PermitObject *self)
     return first;
 }
 
-/* Held meanwhile: an iterator of its method may let go of it. */
-static int
-settle_as(PyObject *op, int outcome)
-{
-    PermitObject *self = (PermitObject *)Py_NewRef(op);
-    int answer = hf_gate_settle(self->gate, &self->pass, outcome);
-    Py_DECREF(op);
-    return answer;
-}
-
-/* The same, and of the exception as well. */
-static int
-settle_raised(PyObject *op, PyObject *exception)
-{
-    PermitObject *self = (PermitObject *)Py_NewRef(op);
-    Py_INCREF(exception);
-    int answer = hf_gate_settle_raised(self->gate, &self->pass, exception);
-    Py_DECREF(exception);
-    Py_DECREF(op);
-    return answer;
-}
-
+/* Settle once: as that outcome or, if there is one, by the exception. Held meanwhile, as what is judged is. */
 static PyObject *
-settle(PyObject *op, int outcome)
+settle(PyObject *op, int outcome, PyObject *exception)
 {
-    if (!claim((PermitObject *)op))
+    PermitObject *self = (PermitObject *)op;
+    if (!claim(self))
         Py_RETURN_FALSE;
-    return settle_as(op, outcome) < 0 ? NULL : Py_NewRef(Py_True);
+    Py_INCREF(op); /* an iterator of its method may let go of it */
+    Py_XINCREF(exception);
+    int answer = exception == NULL ? hf_gate_settle(self->gate, &self->pass, outcome)
+                                   : hf_gate_settle_raised(self->gate, &self->pass, exception);
+    Py_XDECREF(exception);
+    Py_DECREF(op);
+    return answer < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 static PyObject *
 permit_success(PyObject *op, PyObject *ignored)
 {
     (void)ignored;
-    return settle(op, HF_SUCCESS);
+    return settle(op, HF_SUCCESS, NULL);
 }
 
 static PyObject *
 permit_ignore(PyObject *op, PyObject *ignored)
 {
     (void)ignored;
-    return settle(op, HF_IGNORED);
+    return settle(op, HF_IGNORED, NULL);
 }
 
 static PyObject *
 permit_failure(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
-    PermitObject *self = (PermitObject *)op;
     PyObject *exception = nargs == 1 ? args[0] : Py_None;
     if (nargs > 1 || (exception != Py_None && !PyExceptionInstance_Check(exception))) {
         PyErr_SetString(PyExc_TypeError, "failure() takes at most one exception instance");
         return NULL;
     }
-    if (exception == Py_None)
-        return settle(op, HF_FAILURE);
-    if (!claim(self))
-        Py_RETURN_FALSE;
-    return settle_raised(op, exception) < 0 ? NULL : Py_NewRef(Py_True);
+    return settle(op, HF_FAILURE, exception != Py_None ? exception : NULL);
 }
 
 /* Settle with what the call has returned, as if it had ended here. */
@@ -158,19 +139,16 @@ permit_enter(PyObject *op, PyObject *ignored)
 static PyObject *
 permit_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
-    PermitObject *self = (PermitObject *)op;
     if (nargs != 3) {
         PyErr_SetString(PyExc_TypeError, "__exit__() takes three arguments");
         return NULL;
     }
-    if (self->settled)
+    if (((PermitObject *)op)->settled)
         Py_RETURN_FALSE; /* settled inside the block: that verdict stands */
-    PyObject *exception = args[1];
-    if (!claim(self))
-        Py_RETURN_FALSE;
-    int answer = PyExceptionInstance_Check(exception) ? settle_raised(op, exception)
-                                                      : settle_as(op, HF_SUCCESS);
-    return answer < 0 ? NULL : Py_NewRef(Py_False);
+    PyObject *raised = PyExceptionInstance_Check(args[1]) ? args[1] : NULL;
+    PyObject *answer = settle(op, HF_SUCCESS, raised);
+    Py_XDECREF(answer);
+    return answer == NULL ? NULL : Py_NewRef(Py_False);
 }
 
 static int

@@ -49,7 +49,7 @@ def _given(error: Rejected) -> tuple[Any, ...]:
 
 
 def _init(
-    error: Rejected,
+    self: Rejected,
     *args: object,
     policy: object = None,
     name: str | None = None,
@@ -58,9 +58,9 @@ def _init(
 ) -> None:
     if not isinstance(reason, str):
         raise TypeError(f"reason must be a str, not {type(reason).__name__}")
-    error._seconds = nan if retry_after is None else retry_after
-    error.policy, error.name, error.reason = policy, name, reason
-    Exception.__init__(error, *args)
+    self._seconds = nan if retry_after is None else retry_after
+    self.policy, self.name, self.reason = policy, name, reason
+    Exception.__init__(self, *args)
 
 
 def _retry_after(error: Rejected) -> float | None:
