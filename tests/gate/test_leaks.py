@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Bulkhead, CircuitBreaker, Pipeline, Rejected
+from holdfast import Bulkhead, CircuitBreaker, CircuitOpenError, Pipeline, Rejected
 from holdfast._native import gate
 
 CALLS = 2_000
@@ -226,7 +226,7 @@ def references(calls: Any) -> dict[str, int]:
         "GuardedCoroutine": gate.GuardedCoroutine,
         "Outcome": gate.Outcome,
         "Permit": gate.Permit,
-        "CircuitOpenError": gate.CircuitOpenError,
+        "CircuitOpenError": CircuitOpenError,
         "Pipeline": Pipeline,
     }
     return {name: sys.getrefcount(thing) for name, thing in things.items()}
