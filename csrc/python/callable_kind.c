@@ -119,6 +119,15 @@ hf_callable_kind(PyObject *fn)
     return kind;
 }
 
+/* _callable_kind(fn): the number of its hf_callable. */
+PyObject *
+hf_callable_number(PyObject *module, PyObject *fn)
+{
+    hf_callable kind = hf_callable_kind(fn);
+    (void)module;
+    return kind == HF_CALL_BROKEN ? NULL : PyLong_FromLong(kind);
+}
+
 int
 hf_callable_kind_ready(void)
 {

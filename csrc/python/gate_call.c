@@ -16,16 +16,13 @@ need_callable(const char *method, PyObject *const *args, Py_ssize_t nargs)
     return -1;
 }
 
-/* What call and try_call cannot see the end of. */
+/* What call and try_call cannot see the end of. Always NULL, with an exception. */
 static PyObject *
-refuse_kind(const char *method, const char *other, PyObject *fn, hf_callable kind)
+refuse_kind(GateObject *self, const char *method, PyObject *fn, hf_callable kind)
 {
-    static const char *const words[] = {"plain function", "coroutine function",
-                                        "generator function", "asynchronous generator function"};
-    if (kind == HF_CALL_BROKEN)
-        return NULL;
-    PyErr_Format(PyExc_TypeError, "%s() got the %s %R; use '%s()'", method, words[kind], fn, other);
-    return NULL;
+    return kind == HF_CALL_BROKEN ? NULL
+                                  : PyObject_CallMethod((PyObject *)self, "_refuse_kind", "siO",
+                                                        method, (int)kind, fn);
 }
 
 /* No PY_VECTORCALL_ARGUMENTS_OFFSET: what lies before these arguments may be a tuple of the caller's. */
@@ -43,8 +40,7 @@ hand_over_late(GateObject *self, hf_pass *pass, hf_late late, PyObject *result, 
     if (hf_late_is_for_call(late, result))
         return hf_late_guarded(self, pass, late, result, fn, args + 1, (size_t)(nargs - 1),
                                kwnames);
-    hf_late_refuse(self, pass, late, result, "call", fn);
-    return NULL;
+    return hf_late_refuse(self, pass, late, result, "call", fn);
 }
 
 static inline PyObject *
@@ -53,7 +49,7 @@ call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, Py
     hf_pass pass;
     hf_callable kind = hf_callable_kind(fn);
     if (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN)
-        return refuse_kind("call", "await acall", fn, kind);
+        return refuse_kind(self, "call", fn, kind);
     if (kind != HF_CALL_PLAIN) {
         if (hf_need_made(self) < 0)
             return NULL;
@@ -108,10 +104,8 @@ run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObjec
         return NULL;
     PyObject *result = hf_gate_run(self, &pass, course, &what, false);
     hf_let_go_of_call(&kept);
-    if (result != NULL && course->late != HF_NOT_LATE) {
-        hf_late_refuse(self, NULL, (hf_late)course->late, result, method, fn);
-        return NULL;
-    }
+    if (result != NULL && course->late != HF_NOT_LATE)
+        return hf_late_refuse(self, NULL, (hf_late)course->late, result, method, fn);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_raised(course->refused);
 }
 
@@ -122,8 +116,7 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
     hf_refusal why;
     hf_callable kind = hf_callable_kind(fn);
     if (kind != HF_CALL_PLAIN)
-        return refuse_kind("try_call", kind == HF_CALL_COROUTINE ? "await try_acall" : "call", fn,
-                           kind);
+        return refuse_kind(self, "try_call", fn, kind);
     if (self->controls) {
         hf_course course;
         return run_for_outcome(self, &course, "try_call", fn, args, nargs, kwnames);
@@ -141,10 +134,8 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
     }
     PyObject *result = run(fn, args, nargs, kwnames);
     hf_late late = hf_late_result(result);
-    if (late != HF_NOT_LATE) {
-        hf_late_refuse(self, &pass, late, result, "try_call", fn);
-        return NULL;
-    }
+    if (late != HF_NOT_LATE)
+        return hf_late_refuse(self, &pass, late, result, "try_call", fn);
     result = hf_gate_leave(self, &pass, result);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_raised(false);
 }
@@ -172,8 +163,7 @@ hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyOb
         return NULL;
     hf_callable kind = hf_callable_kind(args[0]);
     if (kind != HF_CALL_PLAIN)
-        return refuse_kind(method, kind == HF_CALL_COROUTINE ? "await acall_with_stats" : "call",
-                           args[0], kind);
+        return refuse_kind((GateObject *)op, method, args[0], kind);
     PyObject *fn = Py_NewRef(args[0]);
     Py_INCREF(op);
     PyObject *outcome =

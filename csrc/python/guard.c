@@ -100,37 +100,20 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     return result;
 }
 
-/* Whether the function's result is awaited: it was so far, or it wraps an `async def` and a loop runs. */
-static bool
-is_awaited(const GuardObject *self)
-{
-    hf_late late = (hf_late)hf_load_relaxed(&self->late);
-    if (late != HF_NOT_LATE || !hf_loop_runs_here())
-        return late == HF_LATE_COROUTINE || late == HF_LATE_AWAITABLE || late == HF_LATE_TASK;
-    PyObject *fn = Py_NewRef(self->fn);
-    for (int i = 0; fn != NULL && i < 100; i++) { /* wrappers of wrappers, perhaps in a circle */
-        PyObject *wrapped = hf_attribute_or_null(fn, "__wrapped__");
-        if (wrapped == NULL)
-            break;
-        Py_SETREF(fn, wrapped);
-    }
-    bool awaited = hf_callable_kind(fn) == HF_CALL_COROUTINE;
-    Py_DECREF(fn);
-    PyErr_Clear();
-    return awaited;
-}
-
-/* What a fallback gave, which is stolen, as the caller expects it: to be awaited, to be entered. */
+/*
+ * What a fallback gave, which is stolen, as the caller expects it: to be awaited, to be entered. A function
+ * that wraps no other, and gave nothing late so far, gives just that.
+ */
 static PyObject *
 as_expected(const GuardObject *self, PyObject *given)
 {
-    hf_late late = (hf_late)hf_load_relaxed(&self->late);
-    bool entered = late == HF_LATE_MANAGER || late == HF_LATE_ASYNC_MANAGER ||
-                   (late == HF_NOT_LATE && hf_makes_managers(self->fn));
-    if (!entered && !is_awaited(self))
+    int late = hf_load_relaxed(&self->late);
+    PyObject *set =
+        PyFunction_Check(self->fn) ? ((PyFunctionObject *)self->fn)->func_dict : Py_None;
+    if (late == HF_NOT_LATE && (set == NULL || (set != Py_None && PyDict_GET_SIZE(set) == 0)))
         return given;
-    return PyObject_CallMethod((PyObject *)self->gate, entered ? "_given_block" : "_given", "(N)",
-                               given);
+    return PyObject_CallMethod((PyObject *)self->gate, "_as_expected", "NOii", given, self->fn,
+                               late, (int)hf_loop_runs_here());
 }
 
 /* The same for calls that retries, timeouts or fallbacks control. */

@@ -372,13 +372,14 @@ PyObject *hf_gate_apermit(PyObject *op, PyObject *ignored);
 
 /* ---- callable_kind.c, guard.c, guard_type.c ---- */
 typedef enum {
-    HF_CALL_BROKEN = -1, /* a Python error is set */
+    HF_CALL_BROKEN = -1, /* a Python error is set; the others: see waiting/late.py */
     HF_CALL_PLAIN,
     HF_CALL_COROUTINE,
     HF_CALL_GENERATOR,
     HF_CALL_ASYNC_GENERATOR
 } hf_callable;
 hf_callable hf_callable_kind(PyObject *fn);
+PyObject *hf_callable_number(PyObject *module, PyObject *fn);
 int hf_callable_kind_ready(void);
 extern PyTypeObject *hf_partial_type; /* functools.partial */
 
@@ -448,10 +449,9 @@ int hf_late_ready(void);
 hf_late hf_late_kind(PyObject *op);
 PyObject *hf_late_guarded(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
                           PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames);
-bool hf_makes_managers(PyObject *fn);
 bool hf_late_is_for_call(hf_late kind, PyObject *late);
-void hf_late_refuse(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
-                    const char *method, PyObject *fn);
+PyObject *hf_late_refuse(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
+                         const char *method, PyObject *fn);
 PyObject *hf_gate_await(PyObject *op, PyObject *given);
 
 /* False for what most functions return: None, numbers, text, containers. Others take a closer look. */

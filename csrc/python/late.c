@@ -8,7 +8,6 @@
 #include "coroutine.h"
 
 static PyTypeObject *manager_type, *async_manager_type; /* of contextlib, which loads little */
-static PyObject *manager_code, *async_manager_code;     /* of the functions it makes */
 static PyObject *future_mark, *enter_name;
 
 /* concurrent.futures.Future, as a number; 0: nobody had imported it when there were so many modules. */
@@ -43,14 +42,6 @@ is_concurrent_future(PyTypeObject *type)
     if (base == NULL)
         base = find_future_type();
     return base != NULL && PyType_IsSubtype(type, base);
-}
-
-/* Whether it is what @contextmanager or @asynccontextmanager has made of a function. */
-bool
-hf_makes_managers(PyObject *fn)
-{
-    PyObject *code = PyFunction_Check(fn) ? PyFunction_GET_CODE(fn) : NULL;
-    return code != NULL && (code == manager_code || code == async_manager_code);
 }
 
 /* What asyncio.isfuture() says. */
@@ -128,22 +119,6 @@ hf_late_guarded(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late, P
                           : hf_coroutine_of(gate, late);
 }
 
-/* Nobody will run it: it is not to complain of that, nor to run on. -1: an exception is set. */
-static int
-let_go(hf_late kind, PyObject *late)
-{
-    bool runs = kind == HF_LATE_TASK || kind == HF_LATE_FUTURE;
-    bool closes = kind != HF_LATE_MANAGER && kind != HF_LATE_ASYNC_MANAGER &&
-                  kind != HF_LATE_ASYNC_GENERATOR; /* those say nothing */
-    if (kind == HF_LATE_AWAITABLE) /* of another awaitable, close() may mean something else */
-        closes = PyObject_HasAttrString(late, "send") && PyObject_HasAttrString(late, "close");
-    if (!closes)
-        return 0;
-    PyObject *answer = PyObject_CallMethod(late, runs ? "cancel" : "close", NULL);
-    Py_XDECREF(answer);
-    return answer == NULL ? -1 : 0;
-}
-
 /* Whether call() can hand it over guarded; else it is to be awaited, for which there is acall(). */
 bool
 hf_late_is_for_call(hf_late kind, PyObject *late)
@@ -158,34 +133,18 @@ hf_late_is_for_call(hf_late kind, PyObject *late)
 
 /*
  * The end of it cannot be seen, so it is refused, and closed. Steals it; `pass` is what the call holds, if
- * anything. The exception is set.
+ * anything. Always NULL, with an exception.
  */
-void
+PyObject *
 hf_late_refuse(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late, const char *method,
                PyObject *fn)
 {
-    static const char *const words[] = {
-        [HF_LATE_COROUTINE] = "a coroutine",
-        [HF_LATE_GENERATOR] = "a generator",
-        [HF_LATE_ASYNC_GENERATOR] = "an asynchronous generator",
-        [HF_LATE_MANAGER] = "a context manager",
-        [HF_LATE_ASYNC_MANAGER] = "an asynchronous context manager",
-        [HF_LATE_AWAITABLE] = "an awaitable",
-        [HF_LATE_TASK] = "a future of asyncio",
-        [HF_LATE_FUTURE] = "a future",
-    };
-    const char *other = strcmp(method, "call") == 0       ? "await acall"
-                        : strcmp(method, "try_call") == 0 ? "await try_acall"
-                                                          : "await acall_with_stats";
-    if (kind != HF_LATE_COROUTINE && kind != HF_LATE_AWAITABLE && kind != HF_LATE_TASK)
-        other = "call";
-    int closed = let_go(kind, late);
-    Py_DECREF(late);
-    if (closed == 0)
-        PyErr_Format(PyExc_TypeError, "%s() got %R, which returned %s; use '%s()'", method, fn,
-                     words[kind], other);
+    PyObject *never =
+        PyObject_CallMethod((PyObject *)gate, "_refuse_late", "siON", method, (int)kind, fn, late);
+    Py_XDECREF(never);
     if (pass != NULL)
         hf_gate_undo(gate, pass);
+    return NULL;
 }
 
 /* _await(awaitable) or, where it may be called again, _await(awaitable, fn, args, kwargs): it, guarded. */
@@ -206,17 +165,6 @@ hf_gate_await(PyObject *op, PyObject *given)
     return made;
 }
 
-/* The code that all functions share which a decorator of contextlib makes. */
-static PyObject *
-code_made_by(PyObject *contextlib, const char *decorator)
-{
-    PyObject *made =
-        PyObject_CallMethod(contextlib, decorator, "O", (PyObject *)&PyBaseObject_Type);
-    PyObject *code = made != NULL ? PyObject_GetAttrString(made, "__code__") : NULL;
-    Py_XDECREF(made);
-    return code;
-}
-
 int
 hf_late_ready(void)
 {
@@ -226,13 +174,9 @@ hf_late_ready(void)
     manager_type = (PyTypeObject *)PyObject_GetAttrString(contextlib, "_GeneratorContextManager");
     async_manager_type =
         (PyTypeObject *)PyObject_GetAttrString(contextlib, "_AsyncGeneratorContextManager");
-    manager_code = code_made_by(contextlib, "contextmanager");
-    async_manager_code = code_made_by(contextlib, "asynccontextmanager");
     Py_DECREF(contextlib);
     future_mark = PyUnicode_InternFromString("_asyncio_future_blocking");
     enter_name = PyUnicode_InternFromString("__aenter__");
-    return manager_code == NULL || async_manager_code == NULL || manager_type == NULL ||
-                   async_manager_type == NULL || future_mark == NULL || enter_name == NULL
-               ? -1
-               : 0;
+    bool whole = manager_type != NULL && async_manager_type != NULL && future_mark != NULL;
+    return whole && enter_name != NULL ? 0 : -1;
 }

@@ -310,16 +310,22 @@ class Policy(gate.Gate, metaclass=_Registered):
         refuse_future(self, future)
 
     @staticmethod
-    async def _given(result: _R) -> _R:
-        """Return, awaited, what a fallback gave where the caller awaits."""
-        return result
+    def _refuse_late(method: str, kind: int, fn: Any, late: Any) -> NoReturn:
+        from holdfast.waiting.late import refuse_late
+
+        refuse_late(method, kind, fn, late)
 
     @staticmethod
-    def _given_block(result: Any) -> Any:
-        """Return what a fallback gave where the caller enters it."""
-        from holdfast.waiting.late import block_of
+    def _refuse_kind(method: str, kind: int, fn: Any) -> NoReturn:
+        from holdfast.waiting.late import refuse_kind
 
-        return block_of(result)
+        refuse_kind(method, kind, fn)
+
+    @staticmethod
+    def _as_expected(given: Any, fn: Any, late: int, in_loop: int) -> Any:
+        from holdfast.waiting.late import as_expected
+
+        return as_expected(given, fn, late, in_loop)
 
     def _call_in_task(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

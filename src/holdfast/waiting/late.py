@@ -7,17 +7,19 @@ how such results are told from others (``csrc/python/late.c``).
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
+from types import FunctionType
 from weakref import WeakKeyDictionary
 
+from holdfast._native.gate import _callable_kind
 from holdfast.errors import Rejected
 from holdfast.waiting.streams import guarded_async_generator, guarded_generator, items_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-    from typing import Any, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     from holdfast._native.gate import Gate, GuardedCoroutine, Permit
 
@@ -25,14 +27,107 @@ if TYPE_CHECKING:
     M = TypeVar("M")
 
 __all__ = [
+    "as_expected",
     "block_of",
     "guarded_async_manager",
     "guarded_awaitable",
     "guarded_manager",
     "guarded_task",
     "refuse_future",
+    "refuse_kind",
+    "refuse_late",
     "settle_when_done",
 ]
+
+
+# ---- which kind, by the numbers of the native gate (hf_callable and hf_late in hfpy.h) ----
+
+_COROUTINE, _GENERATOR, _, _MANAGER, _ASYNC_MANAGER, _AWAITABLE, _TASK, _FUTURE = range(1, 9)
+_CALLABLES = ("plain", "coroutine", "generator", "asynchronous generator")
+_LATE = (
+    "its result",
+    "a coroutine",
+    "a generator",
+    "an asynchronous generator",
+    "a context manager",
+    "an asynchronous context manager",
+    "an awaitable",
+    "a future of asyncio",
+    "a future",
+)
+
+
+def refuse_kind(method: str, kind: int, fn: Any) -> NoReturn:
+    """Refuse a function that ``method`` of a policy cannot see the end of.
+
+    Raises:
+        TypeError: Always.
+    """
+    other = _awaited_twin(method) if kind == _COROUTINE else "call"
+    raise TypeError(f"{method}() got the {_CALLABLES[kind]} function {fn!r}; use '{other}()'")
+
+
+def refuse_late(method: str, kind: int, fn: Any, late: Any) -> NoReturn:
+    """Refuse what ``fn`` returned to ``method`` of a policy, and see to it that nothing of it runs.
+
+    Raises:
+        TypeError: Always.
+    """
+    if kind in (_TASK, _FUTURE):
+        late.cancel()
+    elif kind in (_COROUTINE, _GENERATOR) or (
+        # close() of another awaitable may mean something else
+        kind == _AWAITABLE and hasattr(late, "send") and hasattr(late, "close")
+    ):
+        late.close()
+    other = _awaited_twin(method) if kind in (_COROUTINE, _AWAITABLE, _TASK) else "call"
+    raise TypeError(f"{method}() got {fn!r}, which returned {_LATE[kind]}; use '{other}()'")
+
+
+def _awaited_twin(method: str) -> str:
+    return "await " + method.replace("call", "acall")
+
+
+# ---- what a fallback gave ----
+
+
+def as_expected(given: Any, fn: Any, late: int, in_loop: int) -> Any:
+    """Return what a fallback gave as the caller expects it: to be awaited, or to be entered.
+
+    Args:
+        given: What the fallback gave.
+        fn: The guarded function.
+        late: Which kind of late result it gave in earlier calls; 0: none.
+        in_loop: Whether an event loop runs in this thread.
+    """
+    if late in (_MANAGER, _ASYNC_MANAGER) or (late == 0 and _makes_managers(fn)):
+        return block_of(given)
+    if late in (_COROUTINE, _AWAITABLE, _TASK) or (late == 0 and in_loop and _is_awaited(fn)):
+        return _given(given)
+    return given
+
+
+async def _given(result: F) -> F:
+    return result
+
+
+# The code of every function that one of these decorators has made.
+_makers: Any = (contextmanager, asynccontextmanager)
+_MAKER_CODES = [made(int).__code__ for made in _makers]
+
+
+def _makes_managers(fn: Any) -> bool:
+    return type(fn) is FunctionType and fn.__code__ in _MAKER_CODES
+
+
+def _is_awaited(fn: Any) -> bool:
+    """Return whether a coroutine function is behind what wraps it."""
+    for _ in range(100):  # wrappers of wrappers, perhaps in a circle
+        try:
+            fn = fn.__wrapped__
+        except Exception:  # noqa: BLE001 - this one wraps nothing
+            break
+    return _callable_kind(fn) == _COROUTINE
 
 
 # ---- what runs already ----
