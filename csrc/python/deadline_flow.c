@@ -5,10 +5,11 @@
  * greenlet puts it back at every switch, a task has its own, and who shares one on purpose (SQLAlchemy's
  * greenlets) goes on with the same work. A limit, a deadline in force, is kept by whoever has set it, and is
  * taken back by nobody else; so calls may end in any order. Nothing of it is on the C stack, which greenlets
- * copy.
+ * copy. A block of a task is that task's, in whatever context it runs.
  *
  * The thread has the limits of the context it was last asked for at hand. Those of others wait in a table,
- * by context; and by data stack, for what is run in another context inside of a call.
+ * by context; and by data stack, for what is run in another context inside of a call. Blocks of tasks, which
+ * may be many and wait for long, are in the table by task alone.
  */
 #include "control.h"
 
@@ -52,81 +53,70 @@ cut(hf_link *it)
         it->next->at = it->at;
 }
 
-/*
- * Whose blocks alone are in this flow: that task, only to be compared. Else NULL: then it is for all that
- * run on its data stack to look at. Tasks that wait with a block open may be many.
- */
-static const PyObject *
-only_in(const hf_flow *flow)
+/* The key of a task's blocks, which no context has. */
+static const void *
+key_of_task(const PyObject *task)
 {
-    const PyObject *weak = flow->first->task;
-    for (const hf_limit *limit = flow->first; limit != NULL; limit = limit->after) {
-        if (!limit->is_block || limit->task != weak)
-            return NULL;
-    }
-    return weak != NULL ? hf_weak_address(weak) : NULL;
+    return (const char *)task + 1;
 }
 
-static hf_link **
-stack_slot(const hf_flows *flows, const void *stack, const PyObject *only)
+static bool
+is_of_task(const hf_flow *flow)
 {
-    return &flows->by_stack[slot_of(flows, (const char *)stack + (uintptr_t)only)];
+    return (uintptr_t)flow->key & 1;
 }
 
 static void
 put_away(hf_flows *flows, hf_flow *flow)
 {
-    flow->only = only_in(flow);
-    put(&flows->by_context[slot_of(flows, flow->context)], &flow->by_context);
-    put(stack_slot(flows, flow->stack, flow->only), &flow->by_stack);
+    put(&flows->by_key[slot_of(flows, flow->key)], &flow->by_key);
+    if (!is_of_task(flow))
+        put(&flows->by_stack[slot_of(flows, flow->stack)], &flow->by_stack);
 }
 
 /* Tables of that size, with all that is in those there were. Without memory they stay. */
 static void
 resize(hf_flows *flows, size_t size)
 {
-    hf_link **by_context = PyMem_Calloc(2 * size, sizeof *by_context), **old = flows->by_context;
+    hf_link **by_key = PyMem_Calloc(2 * size, sizeof *by_key), **old = flows->by_key;
     size_t n = old != NULL ? flows->mask + 1 : 0;
-    if (by_context == NULL)
+    if (by_key == NULL)
         return;
-    flows->by_context = by_context;
-    flows->by_stack = by_context + size;
+    flows->by_key = by_key;
+    flows->by_stack = by_key + size;
     flows->mask = size - 1;
     for (size_t i = 0; i < n; i++) {
         for (hf_link *it = old[i], *next; it != NULL; it = next) {
             next = it->next;
-            put_away(flows, FLOW_OF(it, by_context));
+            put_away(flows, FLOW_OF(it, by_key));
         }
     }
     PyMem_Free(old);
 }
 
 static hf_flow *
-find(const hf_flows *flows, const PyObject *context)
+find(const hf_flows *flows, const void *key)
 {
     if (flows->away == 0)
         return NULL;
-    for (hf_link *it = flows->by_context[slot_of(flows, context)]; it != NULL; it = it->next) {
-        hf_flow *flow = FLOW_OF(it, by_context);
-        if (flow->context == context)
+    for (hf_link *it = flows->by_key[slot_of(flows, key)]; it != NULL; it = it->next) {
+        hf_flow *flow = FLOW_OF(it, by_key);
+        if (flow->key == key)
             return flow;
     }
     return NULL;
 }
 
-/*
- * After `last`, of those that are away the next of that data stack, the newest first: of those in which
- * there are only blocks of one task, or of the others.
- */
+/* After `last`, of those that are away the next of that data stack, the newest first. */
 static hf_flow *
-next_on_stack(const hf_flows *flows, const void *stack, const PyObject *only, const hf_flow *last)
+next_on_stack(const hf_flows *flows, const void *stack, const hf_flow *last)
 {
     if (flows->away == 0)
         return NULL;
-    hf_link *it = last != NULL ? last->by_stack.next : *stack_slot(flows, stack, only);
+    hf_link *it = last != NULL ? last->by_stack.next : flows->by_stack[slot_of(flows, stack)];
     for (; it != NULL; it = it->next) {
         hf_flow *flow = FLOW_OF(it, by_stack);
-        if (flow->stack == stack && flow->only == only)
+        if (flow->stack == stack)
             return flow;
     }
     return NULL;
@@ -135,12 +125,13 @@ next_on_stack(const hf_flows *flows, const void *stack, const PyObject *only, co
 static void
 take_back(hf_flows *flows, hf_flow *flow)
 {
-    cut(&flow->by_context);
-    cut(&flow->by_stack);
+    cut(&flow->by_key);
+    if (!is_of_task(flow))
+        cut(&flow->by_stack);
     flows->away--;
     if (flows->away == 0 && flows->mask >= 1024) { /* there were many at once */
-        PyMem_Free(flows->by_context);
-        flows->by_context = NULL;
+        PyMem_Free(flows->by_key);
+        flows->by_key = NULL;
     }
 }
 
@@ -161,42 +152,67 @@ drop_flow(hf_flows *flows, hf_flow *flow)
         free_flow(flow);
 }
 
-/* Have the limits of that context at hand. -1: no memory; nothing is set. */
-static int
+static hf_flow *
+new_flow(hf_flows *flows, const void *key)
+{
+    hf_flow *flow = flows->spare != NULL ? flows->spare : PyMem_Calloc(1, sizeof *flow);
+    if (flow != NULL) {
+        flows->spare = NULL;
+        flow->first = NULL;
+        flow->key = key;
+    }
+    return flow;
+}
+
+/* Put it into the tables. False: no memory. */
+static bool
+set_aside(hf_flows *flows, hf_flow *flow)
+{
+    if (flows->by_key == NULL || flows->away > flows->mask)
+        resize(flows, flows->by_key == NULL ? 16 : 4 * (flows->mask + 1));
+    if (flows->by_key == NULL)
+        return false;
+    put_away(flows, flow);
+    flows->away++;
+    return true;
+}
+
+/* Have the limits of that context at hand. NULL: no memory; nothing is changed. */
+static hf_flow *
 switch_to(hf_flows *flows, const PyObject *context)
 {
     hf_flow *now = flows->now, *other;
-    if (now->context == context)
-        return 0;
+    if (now->key == context)
+        return now;
     other = find(flows, context);
     if (other != NULL) {
         take_back(flows, other);
     } else if (now->first == NULL) {
-        now->context = context;
-        return 0;
-    } else {
-        other = flows->spare != NULL ? flows->spare : PyMem_Calloc(1, sizeof *other);
-        if (other == NULL)
-            return -1;
-        flows->spare = NULL;
-        other->first = NULL;
-        other->context = context;
+        now->key = context;
+        return now;
+    } else if ((other = new_flow(flows, context)) == NULL) {
+        return NULL;
     }
-    flows->now = other;
     if (now->first == NULL) {
         drop_flow(flows, now);
-        return 0;
+    } else if (!set_aside(flows, now)) {
+        drop_flow(flows, other); /* it was made above: there are no tables */
+        return NULL;
     }
-    if (flows->by_context == NULL || flows->away > flows->mask)
-        resize(flows, flows->by_context == NULL ? 16 : 4 * (flows->mask + 1));
-    if (flows->by_context == NULL) {
-        flows->now = now;
-        free_flow(other); /* it was made above: there are no tables */
-        return -1;
+    return flows->now = other;
+}
+
+/* The blocks of that task. NULL: no memory. */
+static hf_flow *
+blocks_of(hf_flows *flows, const PyObject *task)
+{
+    hf_flow *flow = find(flows, key_of_task(task));
+    if (flow == NULL && (flow = new_flow(flows, key_of_task(task))) != NULL &&
+        !set_aside(flows, flow)) {
+        drop_flow(flows, flow);
+        return NULL;
     }
-    put_away(flows, now);
-    flows->away++;
-    return 0;
+    return flow;
 }
 
 /* ---- threads ---- */
@@ -221,8 +237,8 @@ end_thread(PyObject *capsule)
     LOCK_THREADS();
     forget_limits(flows->now);
     for (size_t i = 0; flows->away > 0 && i <= flows->mask; i++) {
-        for (hf_link *it = flows->by_context[i], *next; it != NULL; it = next) {
-            hf_flow *flow = FLOW_OF(it, by_context);
+        for (hf_link *it = flows->by_key[i], *next; it != NULL; it = next) {
+            hf_flow *flow = FLOW_OF(it, by_key);
             next = it->next;
             forget_limits(flow);
             free_flow(flow);
@@ -233,7 +249,7 @@ end_thread(PyObject *capsule)
         after = limit->after;
         PyMem_Free(limit);
     }
-    PyMem_Free(flows->by_context);
+    PyMem_Free(flows->by_key);
     free_flow(flows->spare);
     free_flow(flows->now);
     PyMem_Free(flows);
@@ -299,8 +315,9 @@ hf_limit_new_slowly(void)
     return limit;
 }
 
+/* In this context or, with a task, wherever that runs. -1: an exception is set. */
 static int
-put_in_force(hf_limit *limit, PyObject *context)
+put_in_force(hf_limit *limit, PyObject *context, const PyObject *of_task)
 {
     hf_flows *flows = flows_here();
     PyObject *known = flows != NULL ? PyWeakref_NewRef(context, NULL) : NULL;
@@ -313,31 +330,30 @@ put_in_force(hf_limit *limit, PyObject *context)
     Py_XDECREF(loop); /* only compared: they run, so others hold them */
     Py_XDECREF(task);
     HF_LOCK(flows);
-    int answer = switch_to(flows, context);
-    if (answer == 0) {
-        PyObject *old = flows->now->known;
-        flows->now->loop = loop;
-        flows->now->task = task;
-        flows->now->known = known;
+    hf_flow *flow = of_task != NULL ? blocks_of(flows, of_task) : switch_to(flows, context);
+    if (flow != NULL) {
+        PyObject *old = flow->known;
+        flow->loop = loop;
+        flow->task = task;
+        flow->known = known;
         flows->blocks += limit->is_block;
+        hf_limit_put(flows, flow, limit, PyThreadState_Get());
         known = old;
     }
     HF_UNLOCK(flows);
     Py_XDECREF(known);
-    if (answer == 0)
-        hf_limit_put(flows, limit, PyThreadState_Get());
-    else
+    if (flow == NULL)
         PyErr_NoMemory();
-    return answer;
+    return flow == NULL ? -1 : 0;
 }
 
 int
 hf_limit_apply_slowly(hf_limit *limit)
 {
     PyObject *context = hf_context_here();
-    if (context == NULL || put_in_force(limit, context) < 0)
+    if (context == NULL || put_in_force(limit, context, NULL) < 0)
         return -1;
-    limit->context = Py_NewRef(context);
+    limit->of = Py_NewRef(context);
     return 0;
 }
 
@@ -348,18 +364,11 @@ hf_limit_apply_to_block(hf_limit *limit)
     PyObject *context = hf_context_here(), *task = NULL;
     if (context == NULL || hf_task_here(&task) < 0)
         return -1;
-    PyObject *weak = PyWeakref_NewRef(context, NULL);
-    PyObject *weak_task = weak != NULL && task != NULL ? PyWeakref_NewRef(task, NULL) : NULL;
-    bool failed = weak == NULL || (task != NULL && weak_task == NULL);
+    limit->of = PyWeakref_NewRef(task != NULL ? task : context, NULL);
+    limit->is_block = limit->of != NULL; /* from here on it is no other's to use again */
+    int answer = limit->of != NULL ? put_in_force(limit, context, task) : -1;
     Py_XDECREF(task);
-    if (failed) {
-        Py_XDECREF(weak);
-        return -1;
-    }
-    limit->is_block = true; /* from here on it is no other's to use again */
-    limit->context = weak;
-    limit->task = weak_task;
-    return put_in_force(limit, context);
+    return answer;
 }
 
 static void
@@ -374,10 +383,6 @@ take_out(hf_flows *flows, hf_limit *limit)
     if (flow->first == NULL) {
         take_back(flows, flow);
         drop_flow(flows, flow);
-    } else if (flow->only != only_in(flow)) {
-        flow->only = only_in(flow);
-        cut(&flow->by_stack);
-        put(stack_slot(flows, flow->stack, flow->only), &flow->by_stack);
     }
 }
 
@@ -398,15 +403,14 @@ hf_limit_lift_slowly(hf_limit *limit)
     if (!is_here)
         UNLOCK_THREADS();
     if (!limit->is_block)
-        Py_CLEAR(limit->context);
+        Py_CLEAR(limit->of);
 }
 
 /* A block's, one whose thread has ended, or one more than are kept. */
 void
 hf_limit_free_slowly(hf_limit *limit)
 {
-    Py_CLEAR(limit->context);
-    Py_CLEAR(limit->task);
+    Py_CLEAR(limit->of);
     PyMem_Free(limit);
 }
 
@@ -420,22 +424,12 @@ is_shorter(const hf_deadline *a, const hf_deadline *b)
     return hf_deadline_left_ns(a) < hf_deadline_left_ns(b);
 }
 
-/*
- * Whether that weak reference, or NULL, is to this, or to nothing. Only compared: to let go of what has died
- * meanwhile might run anything, and the flows are locked.
- */
-static bool
-is_of(const PyObject *weak, const PyObject *op)
-{
-    return weak != NULL ? hf_weak_address(weak) == op : op == NULL;
-}
-
-/* A block of another task that has been given the same context, or of a context that is no more, is not. */
+/* Of a block whose task or context is no more, another of its address has nothing. */
 static void
-find_shortest(const hf_flow *flow, const PyObject *task, hf_deadline *deadline)
+find_shortest(const hf_flow *flow, const PyObject *of, hf_deadline *deadline)
 {
     for (const hf_limit *limit = flow->first; limit != NULL; limit = limit->after) {
-        if (limit->is_block && !(is_of(limit->context, flow->context) && is_of(limit->task, task)))
+        if (limit->is_block && hf_weak_address(limit->of) != of)
             continue;
         if (deadline->step == NULL || is_shorter(&limit->deadline, deadline))
             *deadline = limit->deadline;
@@ -449,39 +443,31 @@ find_shortest(const hf_flow *flow, const PyObject *task, hf_deadline *deadline)
  * inside of another of its loop: what the task that runs has set, and what was set after that, is around it.
  */
 static int
-find_inherited(hf_flows *flows, const PyObject *context, const PyObject *task,
-               hf_deadline *deadline)
+find_inherited(hf_flows *flows, const PyObject *context, const void *stack, hf_deadline *deadline)
 {
-    const void *stack = hf_stack_of(PyThreadState_Get()), *loop = NULL, *of = NULL;
+    const void *loop = NULL, *of = NULL;
     PyObject *its_context = NULL;
-    if (stack == NULL) /* of a greenlet that runs nothing of Python yet */
-        return 0;
-    HF_LOCK(flows);
-    bool is_any = next_on_stack(flows, stack, NULL, NULL) != NULL ||
-                  (task != NULL && next_on_stack(flows, stack, task, NULL) != NULL);
-    HF_UNLOCK(flows);
-    if (!is_any)
-        return 0;
+    hf_deadline shortest = *deadline;
     hf_surroundings around = hf_task_around(&loop, &of, &its_context);
-    if (around == HF_UNKNOWN)
+    if (around == HF_UNKNOWN) {
+        Py_CLEAR(deadline->step);
         return -1;
+    }
     HF_LOCK(flows);
     const hf_flow *its = its_context != context ? find(flows, its_context) : NULL;
-    for (const PyObject *only = NULL;; only = task) {
-        for (const hf_flow *flow = next_on_stack(flows, stack, only, NULL); flow != NULL;
-             flow = next_on_stack(flows, stack, only, flow)) {
-            bool is_around = flow->loop != loop || around == HF_OUTSIDE ||
-                             (of != NULL && flow->task == of) ||
-                             (its != NULL && its->stack == stack && flow->since >= its->since);
-            if (is_around)
-                find_shortest(flow, flow->loop == loop ? task : NULL, deadline);
-        }
-        if (only == task)
-            break;
+    for (const hf_flow *flow = next_on_stack(flows, stack, NULL); flow != NULL;
+         flow = next_on_stack(flows, stack, flow)) {
+        bool is_around = flow->loop != loop || around == HF_OUTSIDE ||
+                         (of != NULL && flow->task == of) ||
+                         (its != NULL && its->stack == stack && flow->since >= its->since);
+        if (is_around)
+            find_shortest(flow, flow->key, &shortest);
     }
-    Py_XINCREF((PyObject *)deadline->step);
+    Py_XINCREF((PyObject *)shortest.step);
     HF_UNLOCK(flows);
+    Py_XDECREF((PyObject *)deadline->step);
     Py_XDECREF(its_context);
+    *deadline = shortest;
     return 0;
 }
 
@@ -491,24 +477,31 @@ hf_deadline_find(hf_deadline *deadline)
 {
     hf_flows *flows = hf_flows_here;
     *deadline = (hf_deadline){NULL, 0};
-    const PyObject *context = PyThreadState_Get()->context;
+    const PyThreadState *thread = PyThreadState_Get();
     PyObject *task = NULL;
-    if (context == NULL) /* a thread or greenlet that has set nothing */
+    if (thread->context == NULL) /* a thread or greenlet that has set nothing */
         return 0;
     if (flows->blocks > 0 && hf_task_here(&task) < 0)
         return -1;
     HF_LOCK(flows);
-    int answer = switch_to(flows, context);
-    if (answer == 0)
-        find_shortest(flows->now, task, deadline);
+    const hf_flow *now = switch_to(flows, thread->context);
+    const hf_flow *blocks = task != NULL ? find(flows, key_of_task(task)) : NULL;
+    if (now != NULL)
+        find_shortest(now, thread->context, deadline);
+    const void *stack = NULL; /* of a greenlet that runs nothing of Python yet there is none */
+    if (now != NULL && deadline->step == NULL && flows->away > 0)
+        stack = hf_stack_of(thread);
+    bool inherits = stack != NULL && next_on_stack(flows, stack, NULL) != NULL;
+    if (now != NULL && blocks != NULL)
+        find_shortest(blocks, task, deadline);
     Py_XINCREF((PyObject *)deadline->step);
     HF_UNLOCK(flows);
-    if (answer < 0)
-        PyErr_NoMemory();
-    else if (deadline->step == NULL && flows->away > 0)
-        answer = find_inherited(flows, context, task, deadline);
     Py_XDECREF(task);
-    return answer;
+    if (now == NULL)
+        PyErr_NoMemory();
+    return now == NULL ? -1
+           : inherits  ? find_inherited(flows, thread->context, stack, deadline)
+                       : 0;
 }
 
 /* ---- cuts ---- */
@@ -520,7 +513,7 @@ newest_here(const hf_flows *flows)
     const PyObject *context = PyThreadState_Get()->context;
     if (flows->limits == 0 || context == NULL)
         return NULL;
-    const hf_flow *flow = flows->now->context == context ? flows->now : find(flows, context);
+    const hf_flow *flow = flows->now->key == context ? flows->now : find(flows, context);
     return flow != NULL ? flow->first : NULL;
 }
 

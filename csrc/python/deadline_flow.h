@@ -13,11 +13,10 @@ typedef struct hf_limit {
     struct hf_limit *before, *after;
     struct hf_flow *flow;   /* where it is in force; NULL: nowhere */
     struct hf_flows *flows; /* of the thread of that */
-    PyObject *context;      /* strong; of a block a weak reference to it */
-    PyObject *task;         /* of a block, a weak reference to who opened it; NULL: no task */
-    int64_t own_ns;         /* of a block: when its task is to be cut, on its policy's clock */
-    uint8_t cuts;           /* how many timeouts of the call have asked its task to end */
-    bool cut_again;         /* if it was cut, that was taken for the cut of a call inside of it */
+    PyObject *of;   /* its context, strong; of a block a weak reference to its task, or to that */
+    int64_t own_ns; /* of a block: when its task is to be cut, on its policy's clock */
+    uint8_t cuts;   /* how many timeouts of the call have asked its task to end */
+    bool cut_again; /* if it was cut, that was taken for the cut of a call inside of it */
     bool is_block;
 } hf_limit;
 
@@ -25,16 +24,15 @@ typedef struct hf_link {
     struct hf_link *next, **at;
 } hf_link;
 
-/* The limits of one context. */
+/* The limits of one context; or, always away, those of the blocks of one task. */
 typedef struct hf_flow {
-    hf_link by_context, by_stack; /* while it is away */
-    const PyObject *context;      /* only compared */
-    PyObject *known;              /* a weak reference to the context whose task is known; or NULL */
-    const void *loop, *task;      /* that this belongs to, or NULL; only compared */
-    const void *stack;            /* the data stack of its first limit */
-    const PyObject *only;         /* while it is away: whose blocks are all there is; NULL: not */
-    hf_limit *first;              /* the newest */
-    uint64_t since;               /* how many flows had a first limit before, in this thread */
+    hf_link by_key, by_stack; /* while it is away */
+    const void *key;          /* the context, or the address after the task's; only compared */
+    PyObject *known;          /* a weak reference to the context whose task is known; or NULL */
+    const void *loop, *task;  /* that this belongs to, or NULL; only compared */
+    const void *stack;        /* the data stack of its first limit */
+    hf_limit *first;          /* the newest */
+    uint64_t since;           /* how many flows had a first limit before, in this thread */
 } hf_flow;
 
 /* The flows of one thread. */
@@ -47,7 +45,7 @@ typedef struct hf_flows {
     Py_ssize_t blocks; /* of those blocks' */
     uint64_t begun;    /* how often a flow had its first limit */
     size_t away, mask; /* flows in the tables; their size less one */
-    hf_link **by_context, **by_stack;
+    hf_link **by_key, **by_stack;
 #ifdef Py_GIL_DISABLED
     PyMutex mutex; /* a block may be left in another thread */
 #endif
@@ -124,16 +122,13 @@ hf_weak_address(const PyObject *weak)
 static inline bool
 hf_flow_is_known(const hf_flow *flow, const PyObject *context)
 {
-    return flow->context == context && flow->known != NULL &&
-           hf_weak_address(flow->known) == context;
+    return flow->key == context && flow->known != NULL && hf_weak_address(flow->known) == context;
 }
 
-/* Its context is the one at hand. */
+/* The flows are locked. */
 static inline void
-hf_limit_put(hf_flows *flows, hf_limit *limit, const PyThreadState *thread)
+hf_limit_put(hf_flows *flows, hf_flow *flow, hf_limit *limit, const PyThreadState *thread)
 {
-    hf_flow *flow = flows->now;
-    HF_LOCK(flows);
     if (flow->first == NULL) {
         flow->stack = hf_stack_of(thread);
         flow->since = flows->begun++;
@@ -146,7 +141,6 @@ hf_limit_put(hf_flows *flows, hf_limit *limit, const PyThreadState *thread)
     limit->flow = flow;
     HF_SET_FLOWS(limit, flows);
     flows->limits++;
-    HF_UNLOCK(flows);
 }
 
 /*
@@ -163,8 +157,10 @@ hf_limit_apply(hf_limit *limit)
     PyObject *context = thread->context;
     if (flows == NULL || context == NULL || !hf_flow_is_known(flows->now, context))
         return hf_limit_apply_slowly(limit);
-    limit->context = Py_NewRef(context);
-    hf_limit_put(flows, limit, thread);
+    limit->of = Py_NewRef(context);
+    HF_LOCK(flows);
+    hf_limit_put(flows, flows->now, limit, thread);
+    HF_UNLOCK(flows);
     return 0;
 }
 
@@ -189,8 +185,8 @@ hf_limit_lift(hf_limit *limit)
         hf_limit_lift_slowly(limit);
         return;
     }
-    PyObject *context = limit->context;
-    limit->context = NULL;
+    PyObject *context = limit->of;
+    limit->of = NULL;
     HF_LOCK(flows);
     hf_limit_unlink(limit);
     flows->limits--;
@@ -203,7 +199,7 @@ hf_limit_free(hf_limit *limit)
 {
     hf_flows *flows = hf_flows_here;
     hf_limit_lift(limit);
-    if (flows == NULL || flows->n_free >= HF_FREE_LIMITS || limit->context != NULL) {
+    if (flows == NULL || flows->n_free >= HF_FREE_LIMITS || limit->of != NULL) {
         hf_limit_free_slowly(limit);
         return;
     }
