@@ -142,6 +142,15 @@ HF_TEST(parts_of_tokens_are_rounded_to_the_safe_side_by_less_than_a_unit_each_ti
     HF_CHECK(after - before <= 1001002 / 3);
 }
 
+HF_TEST(a_part_of_a_token_that_is_owed_is_rounded_up)
+{
+    hf_bucket b = bucket(per_second(1, 1), 0);
+    HF_CHECK_INT(hf_bucket_reserve(&b, 1, 0), 0);
+    HF_CHECK_INT(hf_bucket_reserve(&b, 1, 0), second);
+    hf_bucket_resize(&b, (hf_rate){.num = 1, .den = 3, .burst = 1}, 500 * ms); /* a half is owed */
+    HF_CHECK_INT(hf_bucket_wait_ns(&b, 1, 500 * ms), 2 + 3);
+}
+
 HF_TEST(a_change_at_an_earlier_time_gives_nothing_away) /* trap 20 */
 {
     hf_bucket b = bucket(per_second(1, 10), 0);
