@@ -160,10 +160,16 @@ class Breaker:
             return None
         return max((now_ns + self.config.probe_ns) // LEASE_TICK_NS, now_ns // LEASE_TICK_NS + 1)
 
+    def holds(self, probe: Permit, now_ns: int) -> bool:
+        """Whether a probe has its slot."""
+        return any(
+            slot is not None and slot is probe.lease and not slot.is_past(now_ns)
+            for slot in self.slots
+        )
+
     def admit_inside(self, probe: Permit, now_ns: int) -> Permit | None:
         """A call made inside of a probe that has its slot: with one of its own if one is free."""
-        held = probe.lease is not None and any(slot is probe.lease for slot in self.slots)
-        if not held or probe.lease is None or probe.lease.is_past(now_ns):
+        if not self.holds(probe, now_ns):
             return None
         permit = self._lease(now_ns) or Permit(self.generation)
         permit.is_inside = True

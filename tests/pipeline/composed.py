@@ -86,22 +86,27 @@ def breaker_of(draw: st.DrawFn, name: str, clock: hf.ManualClock, tell: Any) -> 
     rule = draw(st.sampled_from(["run", "run", "count", "time"]))
     threshold = draw(st.sampled_from([1, 2] if rule == "run" else [None, 3]))
     slow = rule != "run" and draw(st.booleans())
-    places, needed = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    rate, least = draw(st.sampled_from([0.5, 1.0])), draw(st.integers(1, 3))
+    places, needed = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    reset_ns, grows = draw(st.sampled_from([MS, MS + 3])), draw(st.booleans())
+    forget_ns = draw(st.sampled_from([None, None, 2 * MS]))
     judged, latency, mode = draw(verdicts), draw(st.sampled_from([None, None, False])), draw(modes)
-    window = hf.TimeWindow(0.01) if rule == "time" else hf.CountWindow(4)
+    size = draw(st.sampled_from([3, 6]))
+    window = hf.TimeWindow(0.01) if rule == "time" else hf.CountWindow(size)
     probe_ns = draw(st.sampled_from([None, LEASE_TICK_NS, 2 * MS]))
     real = hf.CircuitBreaker(
         name,
         failure_threshold=threshold,
-        failure_rate=None if rule == "run" else 0.5,
+        failure_rate=None if rule == "run" else rate,
         window=window,
-        min_calls=2,
+        min_calls=least,
         slow_call_duration=0.001 if slow else None,
         slow_call_rate=0.5 if slow else None,
         half_open_max_calls=places,
         success_threshold=needed,
-        reset_timeout=0.001,
-        reset_backoff=(2, 0.005, 0.0),
+        reset_timeout=reset_ns / 1e9,
+        reset_backoff=(2, 0.005, 0.0) if grows else None,
+        failure_reset=forget_ns and forget_ns / 1e9,
         probe_timeout=None if probe_ns is None else probe_ns / 1e9,
         on=judged.on,
         ignore=judged.ignore,
@@ -113,18 +118,19 @@ def breaker_of(draw: st.DrawFn, name: str, clock: hf.ManualClock, tell: Any) -> 
     model = breaker.Breaker(
         breaker.Config(
             failure_threshold=threshold or 0,
-            failure_rate_ppb=0 if rule == "run" else 10**9 // 2,
+            failure_rate_ppb=0 if rule == "run" else int(rate * 10**9),
             slow_rate_ppb=10**9 // 2 if slow else 0,
             slow_ns=MS if slow else 0,
-            min_calls=2,
+            min_calls=least,
             half_open_max=places,
             success_threshold=needed,
-            reset_ns=MS,
-            reset_max_ns=5 * MS,
-            reset_factor=2.0,
+            reset_ns=reset_ns,
+            reset_max_ns=5 * MS if grows else reset_ns,
+            reset_factor=2.0 if grows else 1.0,
+            failure_reset_ns=forget_ns or 0,
             probe_ns=-1 if probe_ns is None else probe_ns,
             window_kind=("run", "count", "time").index(rule),
-            window_n=SLICES if rule == "time" else 4 if rule == "count" else 0,
+            window_n=SLICES if rule == "time" else size if rule == "count" else 0,
             slice_ns=MS if rule == "time" else 0,
         )
     )

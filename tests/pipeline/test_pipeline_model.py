@@ -1,7 +1,8 @@
 """Whole pipelines as users see them, against a model of composition that reads from top to bottom.
 
-Single policies have theirs (``tests/native/``, ``tests/policies/breaker/test_model.py``); here it
-counts what stands around a call: who refuses, what others take back, what its end means to each.
+The kernels have theirs (``tests/native/``). Here policies, alone and composed, have settings in
+seconds, a clock that steps back and listeners, and it counts what stands around a call: who
+refuses, what others take back, what its end means to each.
 """
 
 from __future__ import annotations
@@ -110,6 +111,12 @@ class PipelineMachine(RuleBasedStateMachine):
     @rule(ns=pauses)
     def wait(self, ns: int) -> None:
         self.clock.advance_ns(ns)
+
+    @rule(at=picks, beside=st.sampled_from([-1, 0, 1]))
+    def wait_out_an_opening(self, at: int, beside: int) -> None:  # CB-04
+        if chosen := self.one(at, BreakerStep):
+            left_ns = chosen[1].model.retry_after_ns(self.now_ns)
+            self.clock.advance_ns(max(0, left_ns + beside))
 
     @rule(share=st.floats(0, 1))
     def the_clock_steps_back(self, share: float) -> None:  # trap 20
@@ -368,7 +375,8 @@ class PipelineMachine(RuleBasedStateMachine):
         assert self.told == (self.expected if self.listens else [])
 
     @invariant()
-    def shows_what_each_policy_is(self) -> None:  # CB-01, CB-23, CB-24, BH-07, RL-07
+    def shows_what_each_policy_is(self) -> None:
+        # CB-01, CB-23, CB-24, BH-07, RL-07, trap 9, trap 15, trap 18, trap 23, trap 28
         for part in self.parts:
             check_shown(part, self.now_ns)
 
@@ -397,7 +405,7 @@ scale = int(os.environ.get("STRESS_SCALE", "1"))
 
 TestPipeline = PipelineMachine.TestCase
 TestPipeline.settings = settings(
-    max_examples=50 * scale,
+    max_examples=80 * scale,
     stateful_step_count=40,
     derandomize=scale == 1,
     suppress_health_check=[HealthCheck.too_slow],

@@ -1,11 +1,12 @@
 """Results that come after the period that admitted them: counted, and deciding nothing."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 import holdfast as hf
-from holdfast import State
+from holdfast import State, TimeWindow
 from tests.policies.calls import (
     OutageError,
     breaker_of,
@@ -118,3 +119,35 @@ def test_a_call_that_trips_its_own_breaker_is_late(clock):  # trap 3, trap 13
     assert breaker.snapshot().late == 1
     with pytest.raises(hf.CircuitOpenError):
         breaker.call(breaker.reset)
+
+
+def judging_slowly(
+    clock: hf.ManualClock, outer: hf.CircuitBreaker, seconds: float, times: int
+) -> hf.Pipeline:
+    """Return the outer breaker around one whose verdict takes time, in which the outer one fails.
+
+    The end of a call is timed before the verdict, so the outer breaker hears of it late.
+    """
+
+    def slow_verdict(_: Any) -> bool:
+        clock.advance(seconds)
+        fail(outer, times)
+        return False
+
+    inner = hf.CircuitBreaker("inner", is_failure=slow_verdict, clock=clock)
+    return hf.Pipeline("pipe", outer, inner)
+
+
+def test_an_outcome_later_than_the_window_takes_nothing_from_the_present(clock):  # trap 25
+    outer = breaker_of(clock, failure_rate=0.9, min_calls=1000, window=TimeWindow(10))
+    for seconds in (10, 20, 25, 3600):
+        fail(judging_slowly(clock, outer, seconds, 50))
+        assert outer.snapshot().window == (50, 50, 0, 0)
+    assert outer.snapshot().failed == 4 * 51  # each is in the totals
+
+
+def test_late_successes_do_not_hide_that_the_present_fails(clock):  # trap 25
+    outer = breaker_of(clock, failure_rate=0.9, min_calls=10, window=TimeWindow(10))
+    succeed(judging_slowly(clock, outer, 20, 9))
+    fail(outer)
+    assert outer.state is State.OPEN

@@ -1,16 +1,15 @@
-"""What is in a breaker's window: its edges, its expiry, and that its totals are their parts."""
+"""What is in a breaker's window: its edges and its expiry.
 
-import contextlib
+That its totals are those of its calls: tests/pipeline/test_pipeline_model.py.
+"""
+
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import holdfast as hf
 from holdfast import CountWindow, State, TimeWindow
-from tests.models import windows as model
-from tests.policies.calls import SECOND, OutageError, breaker_of, fail, succeed
+from tests.policies.calls import SECOND, breaker_of, fail, succeed
 
 
 def with_window(
@@ -76,52 +75,6 @@ def test_results_slower_than_the_window_one_after_the_other_still_open_it(clock)
         clock.advance(1.5)
         permit.failure()
     assert breaker.state is State.OPEN
-
-
-ENDS = st.sampled_from(["success", "failure", "slow success", "slow failure", "ignored"])
-PAUSES = st.one_of(st.just(0.0), st.floats(0, 3), st.floats(0, 30), st.just(1.0))
-
-
-def make_call(breaker: hf.CircuitBreaker, clock: hf.ManualClock, end: str) -> None:
-    def call() -> None:
-        clock.advance(SLOW if "slow" in end else 0)
-        if "success" not in end:
-            raise OutageError if "failure" in end else InterruptedError
-
-    with contextlib.suppress(OutageError, InterruptedError):
-        breaker.call(call)
-
-
-@settings(max_examples=60)
-@given(st.integers(1, 8), st.lists(ENDS, max_size=60))
-def test_the_totals_of_a_count_window_are_those_of_its_last_calls(size, ends):  # trap 23, trap 28
-    clock = hf.ManualClock()
-    breaker = with_window(clock, CountWindow(size), ignore=InterruptedError)
-    breaker.metrics_only()
-    for n in range(len(ends)):
-        make_call(breaker, clock, ends[n])
-        last = [end for end in ends[: n + 1] if end != "ignored"][-size:]
-        assert breaker.snapshot().window == (
-            len(last),
-            sum("failure" in end for end in last),
-            sum("slow" in end for end in last),
-            ends[: n + 1].count("ignored"),
-        )
-
-
-@settings(max_examples=60)
-@given(st.lists(st.tuples(PAUSES, ENDS), max_size=40))
-def test_the_totals_of_a_time_window_are_those_of_its_slices(calls):  # trap 23, trap 28
-    clock = hf.ManualClock()
-    breaker = with_window(clock, TimeWindow(10), ignore=InterruptedError)
-    breaker.metrics_only()
-    window = model.TimeWindow(10, SECOND)
-    for pause, end in calls:
-        clock.advance(pause)
-        make_call(breaker, clock, end)
-        outcome = {"success": 0, "failure": 1, "ignored": 2}[end.removeprefix("slow ")]
-        window.record(1, clock.now_ns(), outcome, "slow" in end)
-        assert breaker.snapshot().window == window.read(1, clock.now_ns())
 
 
 def test_without_a_rate_there_is_no_window(clock):
