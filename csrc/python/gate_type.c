@@ -87,7 +87,6 @@ gate_dealloc(PyObject *op)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     hf_entries_forget(self);
-    hf_probes_forget(self);
     if (self->cells != &self->cell)
         PyMem_Free(self->cells);
     if (self->steps != &self->own)

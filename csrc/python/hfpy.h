@@ -61,7 +61,10 @@ struct hf_course;
 /* What one step holds for one call. */
 typedef struct hf_hold {
     union {
-        hf_breaker_permit breaker;
+        struct {
+            hf_breaker_permit breaker;
+            struct hf_probe *probe; /* of a permit that is one, owned; NULL: there was no memory */
+        };
         struct {
             int64_t
                 taken_ns;    /* limiter: when its tokens were taken; HF_NOTHING_HELD if none were */
@@ -185,8 +188,6 @@ struct GateObject {
 
     HF_GATE_OBJECTS(HF_HOLDS_OBJECT)
 
-    struct hf_probe *probes; /* of a half-open breaker, that go on: probe.c */
-
     struct hf_open_entries *open; /* those without an owner: entry_open.c; NULL: none so far */
     hf_au64 settled_twice;
 
@@ -272,19 +273,18 @@ hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result
 
 /* ---- probe.c ---- */
 bool hf_probe_admit(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, hf_change *change);
-void hf_probe_begin(GateObject *step, const hf_breaker_permit *permit);
-void hf_probe_end_slow(GateObject *step, const hf_breaker_permit *permit);
+void hf_probe_begin(const GateObject *step, hf_hold *hold);
+void hf_probe_end_slow(GateObject *step, hf_hold *hold);
 PyObject *hf_gate_peek_inside(PyObject *op, PyObject *now);
-void hf_probes_forget(GateObject *step);
 void hf_probes_step(GateObject *gate, const hf_pass *pass, bool into);
 int hf_probe_ready(PyObject *module);
 
 /* A permit that this step held has ended. */
 static inline void
-hf_probe_end(GateObject *step, const hf_breaker_permit *permit)
+hf_probe_end(GateObject *step, hf_hold *hold)
 {
-    if (permit->flags & HF_PERMIT_PROBE)
-        hf_probe_end_slow(step, permit);
+    if (hold->breaker.flags & HF_PERMIT_PROBE)
+        hf_probe_end_slow(step, hold);
 }
 
 /* ---- judge.c ---- */

@@ -5,7 +5,8 @@
  *
  * A context variable names the probes that what runs here is inside of. Tasks and threads that are given a
  * copy of the context are inside as well. A name alone lets nobody in: the probe has to go on, in the kernel
- * (its lease) and here (`over`), so a context that outlives it is worth nothing.
+ * (its lease) and here (`over`), so a context that outlives it is worth nothing. Whoever holds the permit
+ * holds its probe, and the breaker: a probe that goes on is of a breaker that lives.
  *
  * Only a half-open breaker comes here. Without memory a probe is not known, and a call inside of it is one
  * like any other.
@@ -14,9 +15,9 @@
 
 typedef struct hf_probe {
     PyObject_HEAD
-    struct hf_probe *next; /* of the same breaker; each holds a reference to the next */
-    const GateObject *step;
+    const GateObject *step; /* borrowed; only compared */
     hf_breaker_permit permit;
+    uint32_t fork_epoch; /* a forked child is inside of no probe of its parent's */
     hf_au32 over;
 } ProbeObject;
 
@@ -49,14 +50,15 @@ set_probes_here(PyObject *probes)
 }
 
 static bool
-goes_on(PyObject *probe)
+goes_on(const PyObject *op)
 {
-    return !hf_load_relaxed(&((ProbeObject *)probe)->over);
+    ProbeObject *probe = (ProbeObject *)op;
+    return !hf_load_relaxed(&probe->over) && probe->fork_epoch == hf_fork_epoch;
 }
 
 /* Let this be what runs here is inside of: those that go on but for `without`, and after them `with`. */
 static void
-change_here(ProbeObject *without, ProbeObject *with)
+change_here(const ProbeObject *without, ProbeObject *with)
 {
     PyObject *old = probes_here();
     Py_ssize_t n_old = old != NULL ? PyTuple_GET_SIZE(old) : 0, n = 0;
@@ -69,136 +71,36 @@ change_here(ProbeObject *without, ProbeObject *with)
     Py_XDECREF(old);
     if (changed != NULL && with != NULL)
         PyTuple_SET_ITEM(changed, n++, Py_NewRef((PyObject *)with));
-    if (changed == NULL || _PyTuple_Resize(&changed, n) < 0) {
+    if (changed == NULL || _PyTuple_Resize(&changed, n) < 0)
         PyErr_Clear();
-        return;
-    }
-    if (n == 0)
-        Py_CLEAR(changed);
-    set_probes_here(changed);
+    else if (n != n_old || with != NULL)
+        set_probes_here(n > 0 ? Py_NewRef(changed) : NULL);
+    Py_XDECREF(changed);
 }
 
+/* ---- who is inside ---- */
+
+/*
+ * Admit a call as part of a probe of this breaker that what runs here is inside of; without a permit only tell
+ * whether one would admit it.
+ */
 static bool
-is_here(const ProbeObject *probe)
-{
-    PyObject *probes = probes_here();
-    bool found = false;
-    for (Py_ssize_t i = 0; probes != NULL && i < PyTuple_GET_SIZE(probes); i++)
-        found |= PyTuple_GET_ITEM(probes, i) == (PyObject *)probe;
-    Py_XDECREF(probes);
-    return found;
-}
-
-/* ---- the probes of one breaker ---- */
-
-static bool
-is_of(const ProbeObject *probe, const hf_breaker_permit *permit)
-{
-    return probe->permit.slot == permit->slot && probe->permit.lease == permit->lease &&
-           probe->permit.gen == permit->gen;
-}
-
-/* Take it out of the list that *link begins; returns the list's reference, or NULL. */
-static ProbeObject *
-unlink_probe(ProbeObject **link, const hf_breaker_permit *permit)
-{
-    while (*link != NULL && !is_of(*link, permit))
-        link = &(*link)->next;
-    ProbeObject *found = *link;
-    if (found != NULL) {
-        *link = found->next;
-        found->next = NULL;
-        hf_store_relaxed(&found->over, 1);
-    }
-    return found;
-}
-
-/* Those of earlier periods, which nobody will end: a forked child's parent's. */
-static ProbeObject *
-unlink_stale(ProbeObject **link, uint64_t gen)
-{
-    ProbeObject *stale = NULL;
-    while (*link != NULL) {
-        ProbeObject *one = *link;
-        if (one->permit.gen == gen) {
-            link = &one->next;
-            continue;
-        }
-        *link = one->next;
-        one->next = stale;
-        hf_store_relaxed(&one->over, 1);
-        stale = one;
-    }
-    return stale;
-}
-
-static void
-drop_all(ProbeObject *probe)
-{
-    while (probe != NULL) {
-        ProbeObject *next = probe->next;
-        probe->next = NULL;
-        hf_store_relaxed(&probe->over, 1);
-        Py_DECREF(probe);
-        probe = next;
-    }
-}
-
-/* What runs here is from now on inside of the probe of this permit. */
-static void
-begin(GateObject *step, const hf_breaker_permit *permit)
-{
-    ProbeObject *probe = PyObject_New(ProbeObject, probe_type), *stale;
-    if (probe == NULL) {
-        PyErr_Clear();
-        return;
-    }
-    probe->step = step;
-    probe->permit = *permit;
-    hf_store_relaxed(&probe->over, 0);
-    HF_BEGIN_EXCLUSIVE(step);
-    stale = unlink_stale(&step->probes, permit->gen);
-    probe->next = step->probes;
-    step->probes = (ProbeObject *)Py_NewRef((PyObject *)probe);
-    HF_END_EXCLUSIVE();
-    drop_all(stale);
-    change_here(NULL, probe);
-    Py_DECREF(probe);
-}
-
-typedef bool (*probe_question)(GateObject *step, const ProbeObject *probe, int64_t now_ns,
-                               hf_breaker_permit *permit);
-
-/* Whether the answer is yes for a probe of this breaker that what runs here is inside of. */
-static bool
-any_here(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, probe_question asks)
+admit_inside(GateObject *step, int64_t now_ns, hf_breaker_permit *permit)
 {
     if (hf_breaker_state(step->cell) != HF_HALF_OPEN)
         return false;
     PyObject *probes = probes_here();
-    bool found = false;
-    for (Py_ssize_t i = probes != NULL ? PyTuple_GET_SIZE(probes) : 0; i-- > 0 && !found;) {
-        ProbeObject *probe = (ProbeObject *)PyTuple_GET_ITEM(probes, i);
-        found =
-            probe->step == step && goes_on((PyObject *)probe) && asks(step, probe, now_ns, permit);
+    bool admitted = false;
+    for (Py_ssize_t i = probes != NULL ? PyTuple_GET_SIZE(probes) : 0; i-- > 0 && !admitted;) {
+        const ProbeObject *probe = (ProbeObject *)PyTuple_GET_ITEM(probes, i);
+        if (probe->step != step || !goes_on((PyObject *)probe))
+            continue;
+        admitted = permit != NULL
+                       ? hf_breaker_admit_inside(step->cell, &probe->permit, now_ns, permit)
+                       : hf_breaker_peek_inside(step->cell, &probe->permit, now_ns);
     }
     Py_XDECREF(probes);
-    return found;
-}
-
-/* Admit a call as part of that probe. */
-static bool
-admits(GateObject *step, const ProbeObject *probe, int64_t now_ns, hf_breaker_permit *permit)
-{
-    return hf_breaker_admit_inside(step->cell, &probe->permit, now_ns, permit);
-}
-
-/* Whether it would admit one. */
-static bool
-would_admit(GateObject *step, const ProbeObject *probe, int64_t now_ns, hf_breaker_permit *permit)
-{
-    (void)permit;
-    return hf_breaker_peek_inside(step->cell, &probe->permit, now_ns);
+    return admitted;
 }
 
 /* _peek_inside(now_ns): whether a call here would belong to a probe that this is inside of. */
@@ -209,8 +111,7 @@ hf_gate_peek_inside(PyObject *op, PyObject *now)
     int64_t now_ns = PyLong_AsLongLong(now);
     if (now_ns == -1 && PyErr_Occurred())
         return NULL;
-    return PyBool_FromLong(self->kind == HF_KIND_BREAKER &&
-                           any_here(self, now_ns, NULL, would_admit));
+    return PyBool_FromLong(self->kind == HF_KIND_BREAKER && admit_inside(self, now_ns, NULL));
 }
 
 /* hf_breaker_admit_slow(), and first of all for who is inside of a probe. */
@@ -218,42 +119,48 @@ bool
 hf_probe_admit(GateObject *step, int64_t now_ns, hf_breaker_permit *permit, hf_change *change)
 {
     *change = (hf_change){.happened = false};
-    return any_here(step, now_ns, permit, admits) ||
+    return admit_inside(step, now_ns, permit) ||
            hf_breaker_admit_slow(step->cell, now_ns, permit, change);
 }
 
-/* The step has been entered. */
+/* ---- the probe of a permit ---- */
+
+/* The step has been entered: if as a probe, what runs here is from now on inside of it. */
 void
-hf_probe_begin(GateObject *step, const hf_breaker_permit *permit)
+hf_probe_begin(const GateObject *step, hf_hold *hold)
 {
-    if (permit->flags & HF_PERMIT_PROBE)
-        begin(step, permit);
+    if (!(hold->breaker.flags & HF_PERMIT_PROBE))
+        return;
+    ProbeObject *probe = PyObject_New(ProbeObject, probe_type);
+    hold->probe = probe;
+    if (probe == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    probe->step = step;
+    probe->permit = hold->breaker;
+    probe->fork_epoch = hf_fork_epoch;
+    hf_store_relaxed(&probe->over, 0);
+    change_here(NULL, probe);
 }
 
 /* The permit has come to its end, wherever that is: an exception may be set. */
 void
-hf_probe_end_slow(GateObject *step, const hf_breaker_permit *permit)
+hf_probe_end_slow(GateObject *step, hf_hold *hold)
 {
     ProbeObject *probe;
+    (void)step; /* with the GIL it need not be locked */
     HF_BEGIN_EXCLUSIVE(step);
-    probe = unlink_probe(&step->probes, permit);
+    probe = hold->probe;
+    hold->probe = NULL;
     HF_END_EXCLUSIVE();
     if (probe == NULL)
         return;
     PyObject *raised = hf_take_exception();
-    if (is_here(probe))
-        change_here(probe, NULL);
+    hf_store_relaxed(&probe->over, 1);
+    change_here(probe, NULL);
     hf_give_exception(raised);
     Py_DECREF(probe);
-}
-
-/* The breaker dies. */
-void
-hf_probes_forget(GateObject *step)
-{
-    ProbeObject *probes = step->probes;
-    step->probes = NULL;
-    drop_all(probes);
 }
 
 /*
@@ -265,14 +172,12 @@ hf_probes_step(GateObject *gate, const hf_pass *pass, bool into)
 {
     for (int at = 0; at < pass->entered; at++) {
         GateObject *step = gate->steps[at];
-        const hf_breaker_permit *permit = &pass->hold[at].breaker;
-        if (step->kind != HF_KIND_BREAKER || !(permit->flags & HF_PERMIT_PROBE))
+        const hf_hold *hold = &pass->hold[at];
+        if (step->kind != HF_KIND_BREAKER || !(hold->breaker.flags & HF_PERMIT_PROBE))
             continue;
         ProbeObject *probe;
         HF_BEGIN_EXCLUSIVE(step);
-        for (probe = step->probes; probe != NULL && !is_of(probe, permit);)
-            probe = probe->next;
-        Py_XINCREF(probe);
+        probe = (ProbeObject *)Py_XNewRef((PyObject *)hold->probe);
         HF_END_EXCLUSIVE();
         if (probe != NULL)
             change_here(into ? NULL : probe, into ? probe : NULL);
@@ -310,7 +215,6 @@ static void
 probe_dealloc(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
-    drop_all(((ProbeObject *)op)->next);
     PyObject_Free(op);
     Py_DECREF(type);
 }

@@ -26,9 +26,9 @@ report_change(GateObject *step, hf_change change)
 #define HF_LAG_NS INT64_C(10000000)
 
 static hf_entering Py_NO_INLINE
-enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *permit,
-                   hf_refusal *why)
+enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
+    hf_breaker_permit *permit = &hold->breaker;
     hf_breaker *breaker = step->cell;
     hf_change change = {0};
     /*
@@ -51,7 +51,7 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_breaker_permit *per
         return HF_BROKEN;
     }
     if (admitted) {
-        hf_probe_begin(step, permit);
+        hf_probe_begin(step, hold);
         return HF_IN;
     }
     return hf_step_refuse(step, why, (hf_reason)change.refused_by,
@@ -65,12 +65,11 @@ enter_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *
     hold->since_ns = own_clock ? hf_clock_now_ns(step->clock) : HF_NOTHING_HELD;
     if (hf_breaker_admit(step->cell, &hold->breaker))
         return HF_IN;
-    return enter_breaker_slow(step, pass, &hold->breaker, why);
+    return enter_breaker_slow(step, pass, hold, why);
 }
 
 static int Py_NO_INLINE
-leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int outcome,
-              int64_t end_ns)
+leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, int outcome, int64_t end_ns)
 {
     hf_breaker *breaker = step->cell;
     int64_t duration = -1, now = end_ns;
@@ -93,7 +92,7 @@ leave_breaker(GateObject *step, const hf_pass *pass, const hf_hold *hold, int ou
         now = hf_clock_coarse_ns(step->clock);
     }
     hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
-    hf_probe_end(step, &hold->breaker);
+    hf_probe_end(step, hold);
     return change.happened ? report_change(step, change) : 0;
 }
 
@@ -111,7 +110,7 @@ undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass;
     hf_breaker_undo(step->cell, &hold->breaker);
-    hf_probe_end(step, &hold->breaker);
+    hf_probe_end(step, hold);
     return 0;
 }
 
@@ -120,7 +119,7 @@ abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass;
     hf_breaker_abandon(step->cell, &hold->breaker);
-    hf_probe_end(step, &hold->breaker);
+    hf_probe_end(step, hold);
     return 0;
 }
 

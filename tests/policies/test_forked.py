@@ -77,3 +77,22 @@ def test_a_lock_of_listeners_held_in_the_parent_holds_no_child_up():  # trap 58
     assert told == "[None, None, None]", told
     """
     )
+
+
+def test_a_child_forked_inside_of_a_probe_is_not_inside_of_its_own_next_one():  # trap 58
+    run_apart(
+        IN_CHILD
+        + """
+    breaker = hf.CircuitBreaker("b", half_open_max_calls=1, clock=hf.ManualClock())
+    breaker.half_open()
+
+    def call_beside_a_probe():
+        held = breaker.acquire()
+        rejection = breaker.try_call(int).rejection
+        held.ignore()
+        return type(rejection).__name__
+
+    told = breaker.call(in_child, call_beside_a_probe)
+    assert told == "'CircuitOpenError'", told
+    """
+    )
