@@ -75,21 +75,31 @@ call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, Py
     return self->controls ? result : hf_gate_leave(self, &pass, result);
 }
 
+typedef PyObject *(*caller)(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames);
+
 /*
  * A policy and the function are held while the call runs: not all who call a method hold it and its
  * arguments. What calls an iterator's callable lets go of both when the iterator is exhausted meanwhile.
  */
-PyObject *
-hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+static inline PyObject *Py_ALWAYS_INLINE
+held(const char *method, caller caller, PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+     PyObject *kwnames)
 {
-    if (need_callable("call", args, nargs) < 0)
+    if (need_callable(method, args, nargs) < 0)
         return NULL;
     PyObject *fn = Py_NewRef(args[0]);
     Py_INCREF(op);
-    PyObject *result = call((GateObject *)op, fn, args, nargs, kwnames);
+    PyObject *result = caller((GateObject *)op, fn, args, nargs, kwnames);
     Py_DECREF(op);
     Py_DECREF(fn);
     return result;
+}
+
+PyObject *
+hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    return held("call", call, op, args, nargs, kwnames);
 }
 
 /* A controlled call as an outcome, and what it took. A result that is to run yet is none. */
@@ -143,34 +153,28 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
 PyObject *
 hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (need_callable("try_call", args, nargs) < 0)
-        return NULL;
-    PyObject *fn = Py_NewRef(args[0]);
-    Py_INCREF(op);
-    PyObject *outcome = try_call((GateObject *)op, fn, args, nargs, kwnames);
-    Py_DECREF(op);
-    Py_DECREF(fn);
-    return outcome;
+    return held("try_call", try_call, op, args, nargs, kwnames);
+}
+
+static const char counted[] = "call_with_stats";
+
+static PyObject *
+call_counted(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
+{
+    hf_course course;
+    hf_callable kind = hf_callable_kind(fn);
+    if (kind != HF_CALL_PLAIN)
+        return refuse_kind(self, counted, fn, kind);
+    PyObject *outcome = run_for_outcome(self, &course, counted, fn, args, nargs, kwnames);
+    return outcome == NULL ? NULL : hf_course_counts(&course, outcome);
 }
 
 /* _call_counted(fn, …): (outcome, calls of fn, nanoseconds waited for retries, fallbacks used). */
 PyObject *
 hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    static const char *const method = "call_with_stats";
-    hf_course course;
-    if (need_callable(method, args, nargs) < 0)
-        return NULL;
-    hf_callable kind = hf_callable_kind(args[0]);
-    if (kind != HF_CALL_PLAIN)
-        return refuse_kind((GateObject *)op, method, args[0], kind);
-    PyObject *fn = Py_NewRef(args[0]);
-    Py_INCREF(op);
-    PyObject *outcome =
-        run_for_outcome((GateObject *)op, &course, method, fn, args, nargs, kwnames);
-    Py_DECREF(op);
-    Py_DECREF(fn);
-    return outcome == NULL ? NULL : hf_course_counts(&course, outcome);
+    return held(counted, call_counted, op, args, nargs, kwnames);
 }
 
 PyObject *
@@ -181,37 +185,35 @@ hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyO
     return hf_coroutine_call((GateObject *)op, HF_FOR_STATS, args, nargs, kwnames);
 }
 
-/* _open(opener): (a permit that holds what admitted opener(), what that returned). */
-PyObject *
-hf_gate_open(PyObject *op, PyObject *opener)
-{
-    GateObject *self = (GateObject *)op;
-    hf_pass pass;
-    hf_course course;
-    hf_invocation what = {opener, NULL, 0, NULL, false};
-    Py_INCREF(opener);
-    Py_INCREF(op);
-    PyObject *result = hf_gate_run(self, &pass, &course, &what, true);
-    if (result != NULL)
-        result = hf_permit_with(self, &pass, result);
-    Py_DECREF(op);
-    Py_DECREF(opener);
-    return result;
-}
-
-/* _call_within(fn): call fn() for a gate around this one, which is to see what comes late from it. */
-PyObject *
-hf_gate_call_within(PyObject *op, PyObject *fn)
+/* What fn() returns; if it is to be kept, with a permit that holds what has admitted it. */
+static PyObject *
+call_here(PyObject *op, PyObject *fn, bool keep)
 {
     hf_pass pass;
     hf_course course;
     hf_invocation what = {fn, NULL, 0, NULL, false};
     Py_INCREF(fn);
     Py_INCREF(op);
-    PyObject *result = hf_gate_run((GateObject *)op, &pass, &course, &what, false);
+    PyObject *result = hf_gate_run((GateObject *)op, &pass, &course, &what, keep);
+    if (result != NULL && keep)
+        result = hf_permit_with((GateObject *)op, &pass, result);
     Py_DECREF(op);
     Py_DECREF(fn);
     return result;
+}
+
+/* _open(opener): (a permit that holds what admitted opener(), what that returned). */
+PyObject *
+hf_gate_open(PyObject *op, PyObject *opener)
+{
+    return call_here(op, opener, true);
+}
+
+/* _call_within(fn): call fn() for a gate around this one, which is to see what comes late from it. */
+PyObject *
+hf_gate_call_within(PyObject *op, PyObject *fn)
+{
+    return call_here(op, fn, false);
 }
 
 PyObject *

@@ -54,6 +54,15 @@ hf_gate_waited(GateObject *gate, hf_pass *pass)
     pass->entered++;
 }
 
+/* Let this thread wait for the step that must be waited for. -1: in vain; an exception is set. */
+static int
+block(GateObject *step)
+{
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_block", NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
 typedef hf_entering (*entering)(GateObject *gate, hf_pass *pass, hf_refusal *why);
 
 /* Enter, and let this thread wait for what must be waited for. HF_MUST_WAIT: in vain; an exception is set. */
@@ -62,7 +71,7 @@ enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why, entering enter)
 {
     for (;;) {
         hf_entering entered = enter(gate, pass, why);
-        if (entered != HF_MUST_WAIT || hf_step_block(gate->steps[pass->entered]) < 0)
+        if (entered != HF_MUST_WAIT || block(gate->steps[pass->entered]) < 0)
             return entered;
         hf_gate_waited(gate, pass);
     }

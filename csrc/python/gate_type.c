@@ -1,42 +1,9 @@
 /*
- * Gate: the C base of every policy and of Pipeline: its life, its table of methods, and what its Python
- * class asks of its own step. Its making is gate_bind.c, its calls are gate_call.c.
+ * Gate: the C base of every policy and of Pipeline: its life and its table of methods. Its making is gate_bind.c, its calls are gate_call.c.
  */
 #include "control.h"
 
 #include <structmember.h>
-
-/* ---- what the Python side asks of its own step ---- */
-
-/* Raise a rejection by this step, which its kernel has counted: _refuse(reason, retry_after_ns, type). */
-static PyObject *
-gate_refuse(PyObject *op, PyObject *args)
-{
-    GateObject *self = (GateObject *)op;
-    const char *word;
-    PyObject *type = self->rejection;
-    long long retry_after_ns = -1;
-    if (!PyArg_ParseTuple(args, "s|LO:_refuse", &word, &retry_after_ns, &type))
-        return NULL;
-    if (type == NULL || !PyType_Check(type) ||
-        !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type)) {
-        PyErr_SetString(PyExc_TypeError, "_refuse() needs a class of rejections");
-        return NULL;
-    }
-    int reason = hf_reason_of_word(word);
-    if (reason < 0)
-        return NULL;
-    hf_refusal why = {self, (hf_reason)reason, retry_after_ns};
-    Py_INCREF(op); /* a listener may let go of both */
-    Py_INCREF(type);
-    PyObject *exception =
-        self->listening && hf_tell_refusal(&why) < 0 ? NULL : hf_rejected_new(&why, type);
-    Py_DECREF(type);
-    Py_DECREF(op);
-    if (exception != NULL)
-        hf_give_exception(exception);
-    return NULL;
-}
 
 /* ---- life ---- */
 
@@ -162,7 +129,7 @@ static PyMethodDef gate_methods[] = {
     {"_await", hf_gate_await, METH_VARARGS, NULL},
     {"_call_within", hf_gate_call_within, METH_O, NULL},
     {"_record_latency", hf_gate_record_latency, METH_O, NULL},
-    {"_refuse", gate_refuse, METH_VARARGS, NULL},
+    {"_refuse", hf_gate_refuse, METH_VARARGS, NULL},
     {"_places_in", hf_gate_places_in, METH_O, NULL},
     {"_peek_inside", hf_gate_peek_inside, METH_O, NULL},
     {"_permit", hf_gate_permit, METH_NOARGS,

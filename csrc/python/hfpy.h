@@ -197,26 +197,12 @@ struct GateObject {
     hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
 };
 
-extern uint32_t hf_fork_epoch; /* types.c */
-
-/* ---- exceptions.c ---- */
-void hf_chain(PyObject *before);
-PyObject *hf_attribute_or_null(PyObject *op, const char *name);
-PyObject *hf_attribute_if_any(PyObject *op, PyObject *name);
-
-/* ---- refusal.c ---- */
-hf_entering hf_step_refuse(GateObject *step, hf_refusal *why, hf_reason reason,
-                           int64_t retry_after_ns);
-int hf_step_block(GateObject *step);
-void hf_refuse(const hf_refusal *why);
+extern uint32_t hf_fork_epoch; /* base.c */
 
 /* ---- forked.c ---- */
 PyObject *hf_fork_told(PyObject *module, PyObject *on);
 PyObject *hf_fork_settle(PyObject *module, PyObject *ignored);
 PyObject *hf_fork_install(PyObject *module, PyObject *callable);
-
-/* ---- referents.c ---- */
-PyObject *hf_referents(PyObject *module, PyObject *one);
 
 /* ---- gate_enter.c, gate_leave.c ---- */
 
@@ -320,16 +306,21 @@ PyObject *hf_groups_next(hf_groups *groups);
 
 /* ---- rejected.c ---- */
 extern PyObject *hf_rejected_type;
-int hf_reason_of_word(const char *word);
-int hf_tell_refusal(const hf_refusal *why);
+hf_entering hf_step_refuse(GateObject *step, hf_refusal *why, hf_reason reason,
+                           int64_t retry_after_ns);
+void hf_refuse(const hf_refusal *why);
+PyObject *hf_gate_refuse(PyObject *op, PyObject *args);
 PyObject *hf_rejected_new(const hf_refusal *why, PyObject *type);
 PyObject *hf_rejected_at_hand(PyObject *module, PyObject *cls);
 
-/* ---- types.c ---- */
+/* ---- base.c ---- */
 extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,
     *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
 int hf_need_made(const GateObject *gate);
 int hf_need_kind(const GateObject *self, bool right, const char *what);
+void hf_chain(PyObject *before);
+PyObject *hf_attribute_or_null(PyObject *op, const char *name);
+PyObject *hf_attribute_if_any(PyObject *op, PyObject *name);
 
 int hf_rejected_ready(PyObject *module);
 int hf_gate_ready(PyObject *module);
@@ -478,11 +469,12 @@ int hf_pack_call_for_python(PyObject *const *args, size_t nargsf, PyObject *kwna
 PyObject *hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t nargsf,
                            PyObject *kwnames, bool puts_off, hf_late *late);
 
-/* ---- permit.c, entry.c, entry_open.c, outcome.c ---- */
+/* ---- permit.c, entry.c, entry_open.c, outcome.c, places.c ---- */
 const hf_pass *hf_entry_pass(PyObject *op, const GateObject **gate);
 const hf_pass *hf_permit_pass(PyObject *op, const GateObject **gate);
 const hf_pass *hf_coroutine_pass(PyObject *op, const GateObject **gate);
 PyObject *hf_gate_places_in(PyObject *op, PyObject *holder);
+PyObject *hf_referents(PyObject *module, PyObject *one);
 PyObject *hf_permit_new(GateObject *gate, const hf_pass *pass);
 PyObject *hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value);
 void hf_entry_take(PyObject *entry, const hf_pass *pass);

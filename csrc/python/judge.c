@@ -19,17 +19,13 @@ is_a(PyTypeObject *type, PyObject *class)
 static bool
 is_of_futures(PyTypeObject *class)
 {
-#if PY_VERSION_HEX >= 0x030C0000
-    PyObject *dict = PyType_GetDict(class);
-#else
-    PyObject *dict = Py_XNewRef(class->tp_dict);
-#endif
     PyObject *raised = hf_take_exception();
-    PyObject *module = dict != NULL ? PyDict_GetItemString(dict, "__module__") : NULL;
+    PyObject *module = PyObject_GetAttrString((PyObject *)class, "__module__");
     bool is = module != NULL && PyUnicode_Check(module) &&
               PyUnicode_CompareWithASCIIString(module, HF_MODULE_OF_FUTURES) == 0;
+    PyErr_Clear();
     hf_give_exception(raised);
-    Py_XDECREF(dict);
+    Py_XDECREF(module);
     return is;
 }
 
@@ -63,26 +59,29 @@ hf_class_says(PyTypeObject *type)
     return is_cancelled_future(type) ? HF_SAYS_CANCELLED : HF_SAYS_FAILURE;
 }
 
+/* Whether one of them but `but`, or NULL, is the class of what is raised, or a base of that. */
 static bool
-names(PyObject *classes, PyTypeObject *type)
+names_but(PyObject *classes, PyTypeObject *type, const PyObject *but)
 {
     for (Py_ssize_t i = 0; classes != NULL && i < PyTuple_GET_SIZE(classes); i++) {
-        if (is_a(type, PyTuple_GET_ITEM(classes, i)))
+        PyObject *class = PyTuple_GET_ITEM(classes, i);
+        if (class != but && is_a(type, class))
             return true;
     }
     return false;
+}
+
+static bool
+names(PyObject *classes, PyTypeObject *type)
+{
+    return names_but(classes, type, NULL);
 }
 
 /* Whether they name a group as such, and not for being an Exception. */
 static bool
 names_group(PyObject *classes, PyTypeObject *type)
 {
-    for (Py_ssize_t i = 0; classes != NULL && i < PyTuple_GET_SIZE(classes); i++) {
-        PyObject *class = PyTuple_GET_ITEM(classes, i);
-        if (class != PyExc_Exception && is_a(type, class))
-            return true;
-    }
-    return false;
+    return names_but(classes, type, PyExc_Exception);
 }
 
 /* ---- what one exception says to a step ---- */

@@ -1,5 +1,5 @@
 /*
- * Rejected, what a refused call raises, and its classes. A rejection is built without running Python and
+ * Refusals, and Rejected, what a refused call raises. A rejection is built without running Python and
  * raised without an earlier exception as its context: an open breaker must cost next to nothing and keep
  * nothing alive. How a rejection is made in Python, shown and pickled is in holdfast/errors.py.
  */
@@ -29,27 +29,6 @@ static PyObject *no_args;
 static RejectedObject *free_rejections[HF_FREE_REJECTIONS]; /* cleared, and of no type */
 static int n_free_rejections;
 #endif
-
-int
-hf_reason_of_word(const char *word)
-{
-    for (int reason = 0; reason < HF_REASONS; reason++) {
-        if (strcmp(word, reason_words[reason]) == 0)
-            return reason;
-    }
-    PyErr_Format(PyExc_ValueError, "unknown reason: '%s'", word);
-    return -1;
-}
-
-/* The event of a refusal, for those who listen. -1: a listener raised. */
-int
-hf_tell_refusal(const hf_refusal *why)
-{
-    PyObject *answer = PyObject_CallMethod((PyObject *)why->step, "_refused", "OL",
-                                           reasons[why->reason], (long long)why->retry_after_ns);
-    Py_XDECREF(answer);
-    return answer == NULL ? -1 : 0;
-}
 
 static PyObject *
 rejected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -109,6 +88,69 @@ hf_rejected_new(const hf_refusal *why, PyObject *cls)
     self->retry_after = why->retry_after_ns < 0 ? NAN : (double)why->retry_after_ns / 1e9;
     return (PyObject *)self;
 }
+
+/* ---- refusing ---- */
+
+/* The event of a refusal, for those who listen. -1: a listener raised. */
+static int
+tell(const hf_refusal *why)
+{
+    PyObject *answer = PyObject_CallMethod((PyObject *)why->step, "_refused", "OL",
+                                           reasons[why->reason], (long long)why->retry_after_ns);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+hf_entering
+hf_step_refuse(GateObject *step, hf_refusal *why, hf_reason reason, int64_t retry_after_ns)
+{
+    *why = (hf_refusal){step, reason, retry_after_ns};
+    return step->listening && tell(why) < 0 ? HF_BROKEN : HF_REFUSED;
+}
+
+static void
+raise_as(const hf_refusal *why, PyObject *type)
+{
+    PyObject *exception = hf_rejected_new(why, type);
+    if (exception != NULL)
+        hf_give_exception(exception);
+}
+
+void
+hf_refuse(const hf_refusal *why)
+{
+    raise_as(why, why->step->rejection);
+}
+
+/* Raise a rejection by this step, which its kernel has counted: _refuse(reason, retry_after_ns, type). */
+PyObject *
+hf_gate_refuse(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    const char *word;
+    PyObject *type = self->rejection;
+    long long retry_after_ns = -1;
+    if (!PyArg_ParseTuple(args, "s|LO:_refuse", &word, &retry_after_ns, &type))
+        return NULL;
+    int reason = 0;
+    while (reason < HF_REASONS && strcmp(word, reason_words[reason]) != 0)
+        reason++;
+    if (reason == HF_REASONS || type == NULL || !PyType_Check(type) ||
+        !PyType_IsSubtype((PyTypeObject *)type, (PyTypeObject *)hf_rejected_type)) {
+        PyErr_SetString(PyExc_TypeError, "_refuse() needs a reason and a class of rejections");
+        return NULL;
+    }
+    hf_refusal why;
+    Py_INCREF(op); /* a listener may let go of both */
+    Py_INCREF(type);
+    if (hf_step_refuse(self, &why, (hf_reason)reason, retry_after_ns) == HF_REFUSED)
+        raise_as(&why, type);
+    Py_DECREF(type);
+    Py_DECREF(op);
+    return NULL;
+}
+
+/* ---- life ---- */
 
 static int
 rejected_traverse(PyObject *op, visitproc visit, void *arg)
