@@ -79,17 +79,7 @@ hf_chain(PyObject *before)
     hf_give_exception(exception);
 }
 
-/* NULL: there is none to be had. What is no Exception, such as KeyboardInterrupt, stays set. */
-PyObject *
-hf_attribute_or_null(PyObject *op, const char *name)
-{
-    PyObject *value = PyObject_GetAttrString(op, name);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_Exception))
-        PyErr_Clear();
-    return value;
-}
-
-/* The same where it is rare that there is one: no exception is made for that. What is raised stays set. */
+/* Where it is rare that there is one: no exception is made for that. What else is raised stays set. */
 PyObject *
 hf_attribute_if_any(PyObject *op, PyObject *name)
 {
@@ -99,5 +89,17 @@ hf_attribute_if_any(PyObject *op, PyObject *name)
 #else
     _PyObject_LookupAttr(op, name, &value);
 #endif
+    return value;
+}
+
+/* NULL: there is none to be had. What is no Exception, such as KeyboardInterrupt, stays set. */
+PyObject *
+hf_attribute_or_null(PyObject *op, const char *name)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *value = interned != NULL ? hf_attribute_if_any(op, interned) : NULL;
+    Py_XDECREF(interned);
+    if (value == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear();
     return value;
 }

@@ -100,17 +100,22 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     return result;
 }
 
-/*
- * What a fallback gave, which is stolen, as the caller expects it: to be awaited, to be entered. A function
- * that wraps no other, and gave nothing late so far, gives just that.
- */
+/* Whether nobody expects more than a value: a function that wraps none, or none that matters here. */
+static bool
+is_for_values(PyObject *fn)
+{
+    PyObject *set = PyFunction_Check(fn) ? ((PyFunctionObject *)fn)->func_dict : Py_None;
+    if (set == NULL || (set != Py_None && PyDict_GET_SIZE(set) == 0))
+        return true;
+    return set != Py_None && !hf_loop_runs_here() && !hf_is_of_contextlib(fn);
+}
+
+/* What a fallback gave, which is stolen, as the caller expects it: to be awaited, to be entered. */
 static PyObject *
 as_expected(const GuardObject *self, PyObject *given)
 {
     int late = hf_load_relaxed(&self->late);
-    PyObject *set =
-        PyFunction_Check(self->fn) ? ((PyFunctionObject *)self->fn)->func_dict : Py_None;
-    if (late == HF_NOT_LATE && (set == NULL || (set != Py_None && PyDict_GET_SIZE(set) == 0)))
+    if (late == HF_NOT_LATE && is_for_values(self->fn))
         return given;
     return PyObject_CallMethod((PyObject *)self->gate, "_as_expected", "NOii", given, self->fn,
                                late, (int)hf_loop_runs_here());

@@ -438,6 +438,7 @@ typedef enum {
 } hf_late;
 int hf_late_ready(void);
 hf_late hf_late_kind(PyObject *op);
+bool hf_is_of_contextlib(PyObject *fn);
 PyObject *hf_late_guarded(GateObject *gate, hf_pass *pass, hf_late kind, PyObject *late,
                           PyObject *fn, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 bool hf_late_is_for_call(hf_late kind, PyObject *late);

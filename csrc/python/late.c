@@ -7,7 +7,8 @@
  */
 #include "coroutine.h"
 
-static PyTypeObject *manager_type, *async_manager_type; /* of contextlib, which loads little */
+static PyObject *contextlib; /* loads little */
+static PyTypeObject *manager_type, *async_manager_type;
 static PyObject *future_mark, *enter_name;
 
 /* concurrent.futures.Future, as a number; 0: nobody had imported it when there were so many modules. */
@@ -42,6 +43,13 @@ is_concurrent_future(PyTypeObject *type)
     if (base == NULL)
         base = find_future_type();
     return base != NULL && PyType_IsSubtype(type, base);
+}
+
+/* Of functions, those that it makes as a decorator, and its own. */
+bool
+hf_is_of_contextlib(PyObject *fn)
+{
+    return PyFunction_GET_GLOBALS(fn) == PyModule_GetDict(contextlib);
 }
 
 /* What asyncio.isfuture() says. */
@@ -168,13 +176,12 @@ hf_gate_await(PyObject *op, PyObject *given)
 int
 hf_late_ready(void)
 {
-    PyObject *contextlib = PyImport_ImportModule("contextlib");
+    contextlib = PyImport_ImportModule("contextlib");
     if (contextlib == NULL)
         return -1;
     manager_type = (PyTypeObject *)PyObject_GetAttrString(contextlib, "_GeneratorContextManager");
     async_manager_type =
         (PyTypeObject *)PyObject_GetAttrString(contextlib, "_AsyncGeneratorContextManager");
-    Py_DECREF(contextlib);
     future_mark = PyUnicode_InternFromString("_asyncio_future_blocking");
     enter_name = PyUnicode_InternFromString("__aenter__");
     bool whole = manager_type != NULL && async_manager_type != NULL && future_mark != NULL;
