@@ -43,8 +43,9 @@ TESTS = {
     "policies/retry": f"tests/policies/retry {EVERY}",
     "policies/timeout": f"tests/policies/timeout {EVERY}",
     "pipeline": "tests/pipeline tests/policies/test_wrong_names.py",
-    "waiting": "tests/waiting tests/policies tests/gate/test_streams.py tests/gate/test_late.py "
-    "tests/runtimes/test_greenlets.py",
+    "waiting": "tests/waiting tests/policies/limiter tests/policies/bulkhead tests/policies/pool "
+    "tests/policies/fallback tests/policies/breaker/test_nested.py tests/gate/test_streams.py "
+    "tests/gate/test_late.py tests/runtimes/test_greenlets.py",
     "stores": "tests/stores tests/telemetry",
     "telemetry": "tests/telemetry tests/stores",
 }
