@@ -1,33 +1,37 @@
 """Plant faults in the Python code, a random sample of all there are, and see which tests fail.
 
-    python -m tools.mutants.python [--sample 100] [--seed 1] [--only REGEX] [--score]
+    python -m tools.mutants.python [--sample 100] [--seed 1] [--only REGEX] [--again] [--score]
 
 cosmic-ray makes the faults: another operator, another number, a branch the other way, a decorator
 or a statement less. Each is planted in a copy of the tree (build/mutants), then its tests run.
 A survivor is a fault that no test of its folder noticed; equivalent.toml says of some why no test
-can. --score writes python-score.json, from which docs/mutants.md is made. With --only the score of
-the other folders stays.
+can. --again plants only what survived last time, for tests that were written since. --score writes
+python-score.json, from which docs/mutants.md is made. What was not planted keeps its score.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import random
 import re
-import shlex
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ["COVERAGE_CORE"] = ""
 
 from cosmic_ray.commands.init import _all_work_items
-from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 
 from tools.mutants import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 SCORE = Path(__file__).with_name("python-score.json")
 # Tests that ask every policy for something.
@@ -44,8 +48,10 @@ TESTS = {
     "policies/timeout": f"tests/policies/timeout {EVERY}",
     "pipeline": "tests/pipeline tests/policies/test_wrong_names.py",
     "waiting": "tests/waiting tests/policies/limiter tests/policies/bulkhead tests/policies/pool "
-    "tests/policies/fallback tests/policies/breaker/test_nested.py tests/gate/test_streams.py "
-    "tests/gate/test_late.py tests/runtimes/test_greenlets.py",
+    "tests/policies/fallback tests/policies/timeout/test_blocks.py "
+    "tests/policies/timeout/test_nested.py tests/policies/timeout/test_loops.py "
+    "tests/policies/breaker/test_nested.py tests/gate/test_streams.py tests/gate/test_late.py "
+    "tests/runtimes/test_greenlets.py",
     "stores": "tests/stores tests/telemetry",
     "telemetry": "tests/telemetry tests/stores",
 }
@@ -56,60 +62,96 @@ TYPING = "-if TYPE_CHECKING:"
 QUICK = "not slow and not stress and not fuzz"
 
 
-def plant(items: list[Any], tests: str) -> tuple[Counter[str], list[str]]:
-    """Plant faults one by one; return how many were caught, and those that survived.
+class Fault(NamedTuple):
+    """One fault, and the file with and without it."""
 
-    Raises:
-        RuntimeError: The tests fail without a fault.
-    """
+    path: Path
+    sound: str
+    faulty: str
+    shown: str
+
+
+def faults_of(folder: str) -> list[Any]:
+    """Return what cosmic-ray would change in a folder."""
+    paths = sorted(Path("src/holdfast", folder).glob("[!_]*.py"))
+    items = [item.mutations[0] for item in _all_work_items(paths, {})]
+    return [item for item in items if UNSEEN not in item.operator_name]
+
+
+def made(items: Iterable[Any]) -> Iterator[Fault]:
+    """Make the faults, without those that only a type checker would see."""
+    for item in items:
+        sound = item.module_path.read_text()
+        operator = get_operator(item.operator_name)(**item.operator_args)
+        faulty = mutate_code(sound, operator, item.occurrence)
+        if faulty is not None:
+            diff = difflib.ndiff(sound.splitlines(), faulty.splitlines())
+            changed = [line[0] + line[2:] for line in diff if line[0] in "-+"]
+            if TYPING not in changed:
+                yield Fault(
+                    item.module_path, sound, faulty, f"{item.module_path}: {' '.join(changed)}"
+                )
+
+
+def survived_in(folder: str, shown: list[str]) -> list[Fault]:
+    """Make the faults of a folder that are shown; one whose line has changed is no more."""
+    touched = {line.split(":")[0] for line in shown}
+    items = [item for item in faults_of(folder) if str(item.module_path) in touched]
+    found = {fault.shown: fault for fault in made(items)}
+    return [found[line] for line in shown if line in found]
+
+
+def plant(faults: list[Fault], tests: str) -> tuple[Counter[str], list[str]]:
+    """Plant faults one by one; return what became of them, and those that survived."""
+    if not faults:
+        return Counter(), []
     command = tree.pytest("-m", QUICK, *tests.split())
     seconds, trouble = tree.control(command)
     if trouble:
-        raise RuntimeError(f"without a fault: {trouble}")
-    row: Counter[str] = Counter()
-    survivors: list[str] = []
-    for item in items:
-        result = mutate_and_test(item.mutations, shlex.join(command), seconds)
-        lines = (result.diff or "").splitlines()
-        changed = [line for line in lines if re.match(r"[-+](?![-+])", line)]
-        if result.test_outcome is None or TYPING in changed:
-            continue
-        row["caught" if result.is_killed else "survived"] += 1
-        if not result.is_killed:
-            survivors.append(f"{item.mutations[0].module_path}: {' '.join(changed)}")
-            print(f"survived: {survivors[-1]}", flush=True)
-    return row, survivors
+        print(f"void: without a fault: {trouble}", flush=True)
+        return Counter(void=len(faults)), []
+    survivors = []
+    for fault in faults:
+        fault.path.write_text(fault.faulty)
+        try:
+            survives, _ = tree.run(*command, seconds=seconds)
+        finally:
+            fault.path.write_text(fault.sound)
+        print(f"{'survived' if survives else 'caught'}: {fault.shown}", flush=True)
+        survivors += [fault.shown] * survives
+    return Counter(caught=len(faults) - len(survivors), survived=len(survivors)), survivors
 
 
 def main() -> int:
-    """Plant a sample in each folder, and print a line for each survivor and each folder."""
+    """Plant a sample in each folder, and print a line for each fault and each folder."""
     parser = argparse.ArgumentParser(description="Plant random faults in the Python code.")
     parser.add_argument("--sample", type=int, default=100, help="how many faults in all (100)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (1)")
     parser.add_argument("--only", default="", help="the folders whose name matches this")
+    parser.add_argument("--again", action="store_true", help="only what survived last time")
     parser.add_argument("--score", action="store_true", help="write python-score.json")
     arguments = parser.parse_args()
     tree.prepare()
     os.chdir(tree.COPY)
-    items = [
-        (folder, item)
-        for folder in TESTS
-        for item in _all_work_items(sorted(Path("src/holdfast", folder).glob("[!_]*.py")), {})
-        if UNSEEN not in item.mutations[0].operator_name
-    ]
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a file may change twice within a second
+    items = [(folder, item) for folder in TESTS for item in faults_of(folder)]
     chosen = random.Random(arguments.seed).sample(items, min(arguments.sample, len(items)))
     score = json.loads(SCORE.read_text())
     void = 0
     for folder, tests in TESTS.items():
-        mine = [item for place, item in chosen if place == folder]
-        if not mine or not re.search(arguments.only, folder):
+        if not re.search(arguments.only, folder):
             continue
-        try:
-            row, survivors = plant(mine, tests)
-        except RuntimeError as trouble:
-            print(f"{folder}: void, its tests fail {trouble}", flush=True)
-            void += 1
-            row, survivors = Counter(void=len(mine)), []
+        before = score["folders"].get(folder, {"counts": {}, "survivors": []})
+        if arguments.again:
+            mine = survived_in(folder, before["survivors"])
+        else:
+            mine = list(made(item for place, item in chosen if place == folder))
+        if not mine and not (arguments.again and before["survivors"]):
+            continue
+        row, survivors = plant(mine, tests)
+        void += row["void"]
+        if arguments.again:
+            row["caught"] += before["counts"].get("caught", 0)
         print(f"{folder}: {dict(row)}", flush=True)
         score["folders"][folder] = {"counts": row, "survivors": survivors}
     score["of"] = len(items)
