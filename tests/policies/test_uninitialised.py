@@ -156,3 +156,23 @@ def test_a_base_that_is_called_late_makes_a_policy_of_it():
         late.call(int)
     late.begin()
     assert (late.call(int), late(int)(), late.snapshot().succeeded) == (0, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (hf.CircuitBreaker, {"failure_threshold": 2}),
+        (lambda name: hf.RateLimiter(name, rate=1), {"rate": 100}),
+        (hf.Bulkhead, {"max_concurrent": 9}),
+        (hf.Retry, {"attempts": 9}),
+    ],
+)
+def test_a_second_init_is_refused_and_changes_nothing(make, settings):
+    policy = make("first")
+    heard: list[hf.Event] = []
+    policy.on_event(heard.append)
+    before = policy.describe(), policy.snapshot()
+    with pytest.raises(RuntimeError, match="bound once"):
+        policy.__init__("other", **settings)
+    assert (policy.describe(), policy.snapshot()) == before
+    assert len(policy._listeners) == 1

@@ -289,21 +289,6 @@ def test_a_copy_of_a_breaker_is_itself_since_its_state_is_shared(clock):  # trap
         pickle.dumps(breaker)
 
 
-def test_a_breaker_is_made_once(clock):
-    breaker = breaker_of(clock, failure_threshold=2)
-    events: list[hf.Event] = []
-    breaker.on_event(events.append)
-    with pytest.raises(RuntimeError, match="bound once"):
-        breaker.__init__("other", failure_threshold=1)  # type: ignore[misc]
-    fail(breaker)
-    assert breaker.state is State.CLOSED
-    fail(breaker)
-    assert breaker.state is State.OPEN
-    assert rejection(breaker) is not None
-    assert [event.kind for event in events] == ["transition", "rejection"]
-    assert "failure_threshold=2" in breaker.describe()
-
-
 def test_a_breaker_can_be_weakly_referenced_hashed_and_compared_by_identity(clock):
     one, other = breaker_of(clock), breaker_of(clock)
     assert one == one

@@ -98,25 +98,6 @@ def test_who_asks_for_other_settings_is_told_which_differ(field, value):
     assert hf.registry.all() == [living]
 
 
-def test_only_breakers_made_to_be_shared_are(clock):
-    private = hf.CircuitBreaker("payments")
-    one = shared()
-    assert one is not private
-    assert hf.CircuitBreaker("payments") is not one
-    assert hf.CircuitBreaker("payments", shared=False) is not one
-    assert hf.CircuitBreaker("other", shared=True) is not one
-    assert shared() is one
-
-
-def test_once_it_is_gone_another_may_be_shared_with_other_settings():
-    first = shared(failure_threshold=1)
-    fail(first)
-    del first
-    gc.collect()
-    second = shared(failure_threshold=2)
-    assert second.state is State.CLOSED
-
-
 def test_threads_that_ask_at_once_share_one():  # CB-28
     for _ in range(5):
         start = threading.Barrier(8)

@@ -194,11 +194,3 @@ def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(hf.ConfigError) as caught:
         hf.RateLimiter("", rate=-1, per=0, burst=0)
     assert len(caught.value.problems) == 4
-
-
-def test_a_second_init_changes_nothing(clock):
-    limiter = hf.RateLimiter("l", rate=1, clock=clock)
-    with pytest.raises(RuntimeError, match="bound once"):
-        limiter.__init__("other", rate=100, clock=clock)
-    assert limiter.name == "l"
-    assert taken(limiter, 3) == 1

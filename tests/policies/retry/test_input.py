@@ -155,13 +155,6 @@ def test_the_ends_of_every_range_are_taken():
         assert isinstance(hf.Retry("r", **settings), hf.Retry)  # type: ignore[arg-type]
 
 
-def test_a_second_init_changes_nothing():
-    retry = hf.Retry("r", attempts=3)
-    with pytest.raises((TypeError, RuntimeError)):
-        retry.__init__("s", attempts=9)  # type: ignore[misc]
-    assert (retry.name, retry.snapshot().max_retries) == ("r", 2)
-
-
 def test_what_cannot_be_called_cannot_be_retried():
     retry = hf.Retry("r")
     for wrong in (None, 42, "len"):
