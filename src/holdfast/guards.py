@@ -107,6 +107,14 @@ def _own_or_none(guard: Guard, name: str) -> Any:
         return None
 
 
+def _module(guard: Guard, name: str) -> Any:
+    """Return the module. Of a callable that has none it is the module of the class of guards."""
+    try:
+        return _own(guard, name)
+    except AttributeError:
+        return NotImplemented
+
+
 def _annotations(guard: Guard, name: str) -> Any:
     """Return the annotations. From 3.14 on, ``__annotate__`` makes them when somebody asks."""
     fn: Any = guard
@@ -339,7 +347,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
 
 # What cannot be a descriptor: the type has its own of that name, or most guards have none.
 _GETTERS: dict[str, Get] = {
-    "__module__": _own,
+    "__module__": _module,
     "__class__": _class,
     "__call__": _call,
     "__signature__": _signature,

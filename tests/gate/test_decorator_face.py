@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import doctest
 import functools
 import gc
 import inspect
@@ -9,6 +10,7 @@ import io
 import pickle
 import pydoc
 import sys
+import types
 import typing
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -114,6 +116,14 @@ class Evasive:
 
     def __call__(self) -> str:
         return "answer"
+
+
+@pytest.mark.parametrize("fn", [str.upper, object.__repr__, (5).__add__])
+def test_a_guard_has_a_module_even_if_its_callable_has_none(fn: Any) -> None:
+    module = types.ModuleType("somewhere")
+    module.guarded = guard(fn)  # type: ignore[attr-defined]
+    assert doctest.DocTestFinder().find(module) == []
+    assert typing.get_overloads(module.guarded) == []
 
 
 def test_a_callable_whose_attributes_raise_is_guarded_without_them() -> None:
