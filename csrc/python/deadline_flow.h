@@ -9,7 +9,8 @@
 #define HF_FREE_LIMITS 64
 
 typedef struct hf_limit {
-    hf_deadline deadline; /* whose policy is held by who has set it */
+    hf_deadline
+        deadline; /* whose policy is held by who has set it, also while it is not in force */
     struct hf_limit *before, *after;
     struct hf_flow *flow;   /* where it is in force; NULL: nowhere */
     struct hf_flows *flows; /* of the thread of that */

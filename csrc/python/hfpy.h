@@ -71,10 +71,10 @@ typedef struct hf_hold {
             uint64_t clears; /* how often it had been cleared by then: a later one has them back */
         };
         struct {
-            hf_deadline outer; /* what held outside; of a permit or a block its own */
+            hf_deadline outer; /* of a call: what held outside */
             union {
                 int64_t own_ns;         /* of a call: when its alarm is to ring */
-                struct hf_limit *limit; /* of a block, or of what is being entered; or NULL */
+                struct hf_limit *limit; /* of a permit or a block, which owns it: its deadline */
             };
             union {
                 struct hf_alarm *alarm; /* of a coroutine that was suspended */

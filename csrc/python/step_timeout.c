@@ -11,40 +11,18 @@
 
 /* ---- in ---- */
 
-/* What a permit or a block keeps of a deadline around it is kept no longer. */
+/* A permit or a block has no deadline any more, and lets go of the policy that it was of. */
 static void
-let_go_of_owner(const GateObject *step, hf_hold *hold)
+drop_limit(const GateObject *step, hf_hold *hold)
 {
-    GateObject *owner = hold->timeout.outer.step;
-    hold->timeout.outer = (hf_deadline){NULL, 0};
+    hf_limit *limit = hold->timeout.limit;
+    if (limit == NULL)
+        return;
+    GateObject *owner = limit->deadline.step;
+    hold->timeout.limit = NULL;
+    hf_limit_free(limit);
     if (owner != step)
-        Py_XDECREF((PyObject *)owner);
-}
-
-/*
- * A permit and a block have nothing but their hold to keep their deadline in. `around`, which is taken
- * over, is whose deadline held before: it may have to be kept for longer than the call around it is.
- */
-static hf_entering
-hold_deadline(GateObject *step, hf_hold *hold, hf_deadline its, GateObject *around, int64_t own_ns)
-{
-    hold->timeout.outer = its;
-    if (its.step == step)
-        Py_XDECREF((PyObject *)around);
-    if (step->mode == HF_OBSERVE)
-        return HF_IN;
-    hf_limit *limit = hf_limit_new();
-    if (limit != NULL) {
-        limit->deadline = its;
-        limit->own_ns = own_ns;
-        hold->timeout.limit = limit;
-        if (hf_limit_apply_to_block(limit) == 0)
-            return HF_IN;
-        hold->timeout.limit = NULL;
-        hf_limit_free(limit);
-    }
-    let_go_of_owner(step, hold);
-    return HF_BROKEN;
+        Py_DECREF((PyObject *)owner);
 }
 
 /* The time of those around is over: what is inside does not begin. */
@@ -56,7 +34,10 @@ refuse_late(GateObject *step, GateObject *around)
     return HF_BROKEN;
 }
 
-/* Enter for a permit or a block, whose deadline would be over at own_ns. */
+/*
+ * Enter for a permit or a block, whose deadline would be over at own_ns. It has a limit of its own, which
+ * holds the policy whose deadline it is: the call around may end before.
+ */
 static hf_entering Py_NO_INLINE
 enter_held(GateObject *step, hf_hold *hold, int64_t own_ns, int64_t now)
 {
@@ -64,13 +45,22 @@ enter_held(GateObject *step, hf_hold *hold, int64_t own_ns, int64_t now)
     if (hf_deadline_in_force(&around) < 0)
         return HF_BROKEN;
     int64_t outer_ns = hf_deadline_on(&around, step->clock, now);
-    if (outer_ns <= now && step->mode != HF_OBSERVE) {
+    bool is_late = outer_ns <= now && step->mode != HF_OBSERVE;
+    if (is_late)
         refuse_late(step, around.step);
-        Py_DECREF((PyObject *)around.step);
+    hf_limit *limit = is_late ? NULL : hf_limit_new();
+    bool is_own = own_ns < outer_ns || around.step == NULL;
+    if (limit == NULL || is_own || around.step == step)
+        Py_XDECREF((PyObject *)around.step);
+    if (limit == NULL)
         return HF_BROKEN;
-    }
-    return hold_deadline(step, hold, own_ns < outer_ns || around.step == NULL ? own : around,
-                         around.step, own_ns);
+    limit->deadline = is_own ? own : around;
+    limit->own_ns = own_ns;
+    hold->timeout.limit = limit;
+    if (step->mode == HF_OBSERVE || hf_limit_apply_to_block(limit) == 0)
+        return HF_IN;
+    drop_limit(step, hold);
+    return HF_BROKEN;
 }
 
 static inline hf_entering
@@ -117,16 +107,6 @@ has_passed(const hf_deadline *deadline, const hf_pass *pass, int64_t end_ns)
            hf_clock_now_ns(clock) >= deadline->ns;
 }
 
-/* What is inside of the block, or was to be, is no more. */
-static void
-drop_limit(hf_hold *hold)
-{
-    hf_limit *limit = hold->timeout.limit;
-    hold->timeout.limit = NULL;
-    if (limit != NULL)
-        hf_limit_free(limit);
-}
-
 /* Nobody will say how the block ended. */
 static void
 drop_block(hf_hold *hold)
@@ -150,9 +130,8 @@ drop(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
     if (course == NULL) {
-        drop_limit(hold);
         drop_block(hold);
-        let_go_of_owner(step, hold);
+        drop_limit(step, hold);
         return;
     }
     if (hold->timeout.alarm != NULL)
@@ -261,8 +240,9 @@ void
 hf_timeouts_entered(GateObject *gate, hf_pass *pass)
 {
     for (int at = 0; at < pass->entered && gate->controls; at++) {
-        if (gate->steps[at]->kind == HF_KIND_TIMEOUT)
-            drop_limit(&pass->hold[at]);
+        hf_limit *limit = pass->hold[at].timeout.limit;
+        if (gate->steps[at]->kind == HF_KIND_TIMEOUT && limit != NULL)
+            hf_limit_lift(limit);
     }
 }
 
@@ -344,28 +324,23 @@ end_call(GateObject *step, const hf_hold *hold, GateObject *owner, bool own, end
 
 /* A permit or a block: what it holds is all there is. */
 static int
-leave_owned(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int outcome,
-            int64_t end_ns)
-{
-    hf_deadline its = hold->timeout.outer;
-    bool is_async = hold->timeout.block != NULL, cut = false;
-    if (its.step == NULL)
-        return 0; /* kept only until the first item of a stream */
-    if (is_async && close_block(hold, &cut) < 0)
-        return -1;
-    ending ended = cut                     ? CUT
-                   : is_async && has_value ? IN_TIME
-                                           : end_of_call(step, pass, hold, its, has_value, end_ns);
-    return end_call(step, hold, its.step, its.step == step, ended, has_value, outcome, true);
-}
-
-static int
 leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value, int outcome,
            int64_t end_ns)
 {
-    drop_limit(hold);
-    int answer = leave_owned(step, pass, hold, has_value, outcome, end_ns);
-    let_go_of_owner(step, hold);
+    bool is_async = hold->timeout.block != NULL, cut = false;
+    int answer = -1;
+    if (hold->timeout.limit == NULL)
+        return 0; /* kept only until the first item of a stream */
+    hf_limit_lift(hold->timeout.limit);
+    hf_deadline its = hold->timeout.limit->deadline;
+    if (!is_async || close_block(hold, &cut) == 0) {
+        bool in_time = is_async && has_value;
+        ending ended = cut       ? CUT
+                       : in_time ? IN_TIME
+                                 : end_of_call(step, pass, hold, its, has_value, end_ns);
+        answer = end_call(step, hold, its.step, its.step == step, ended, has_value, outcome, true);
+    }
+    drop_limit(step, hold);
     return answer;
 }
 
@@ -434,7 +409,6 @@ keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
                        ? end_of_call(step, pass, hold, in_force, true, HF_NOTHING_HELD)
                        : IN_TIME;
     end_call(step, hold, in_force.step, own, ended, true, HF_UNJUDGED, course->ran_here);
-    hold->timeout.outer = (hf_deadline){NULL, 0};
     hold->timeout.limit = NULL;
     hold->timeout.block = NULL;
 }
