@@ -5,22 +5,15 @@
 
 /* ---- what Python asks ---- */
 
-/* The deadline in force, whose policy is held; else what is to be answered: None, or NULL with an exception. */
-static PyObject *
-find_here(hf_deadline *here)
-{
-    *here = (hf_deadline){NULL, 0};
-    return hf_deadline_in_force(here) < 0 || here->step != NULL ? NULL : Py_NewRef(Py_None);
-}
-
 static PyObject *
 deadline(PyObject *module, PyObject *ignored)
 {
     hf_deadline here;
     (void)module, (void)ignored;
-    PyObject *none = find_here(&here);
+    if (hf_deadline_in_force(&here) < 0)
+        return NULL;
     if (here.step == NULL)
-        return none;
+        Py_RETURN_NONE;
     int64_t left_ns = hf_deadline_left_ns(&here);
     Py_DECREF((PyObject *)here.step);
     return PyFloat_FromDouble(left_ns > 0 ? (double)left_ns / 1e9 : 0.0);
@@ -40,29 +33,16 @@ check_deadline(PyObject *module, PyObject *ignored)
     return over ? NULL : Py_NewRef(Py_None);
 }
 
-/* _deadline_left_ns(): nanoseconds, perhaps fewer than none; None without a deadline. */
-static PyObject *
-deadline_left_ns(PyObject *module, PyObject *ignored)
-{
-    hf_deadline here;
-    (void)module, (void)ignored;
-    PyObject *none = find_here(&here);
-    if (here.step == NULL)
-        return none;
-    int64_t left_ns = hf_deadline_left_ns(&here);
-    Py_DECREF((PyObject *)here.step);
-    return PyLong_FromLongLong(left_ns);
-}
-
-/* _deadline_here(): (policy, ns on its clock) for _under_deadline() in another thread, or None. */
+/* _deadline_here(): (policy, ns on its clock), or None. */
 static PyObject *
 deadline_here(PyObject *module, PyObject *ignored)
 {
     hf_deadline here;
     (void)module, (void)ignored;
-    PyObject *none = find_here(&here);
+    if (hf_deadline_in_force(&here) < 0)
+        return NULL;
     if (here.step == NULL)
-        return none;
+        Py_RETURN_NONE;
     return Py_BuildValue("NL", (PyObject *)here.step, (long long)here.ns);
 }
 
@@ -107,7 +87,6 @@ static PyMethodDef functions[] = {
      "Safe to call from any thread and task; each has its own deadline.\n\n"
      ">>> import holdfast as hf\n"
      ">>> hf.Timeout(30).call(hf.check_deadline)\n"},
-    {"_deadline_left_ns", deadline_left_ns, METH_NOARGS, NULL},
     {"_deadline_here", deadline_here, METH_NOARGS, NULL},
     {"_under_deadline", under_deadline, METH_VARARGS, NULL},
     {"_install_asyncio", hf_asyncio_install, METH_O, NULL},

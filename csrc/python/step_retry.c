@@ -408,11 +408,7 @@ HF_STEP_VERBS(retry, enter, hf_step_no_leave, hf_step_nothing_held, abandon, kee
 static int
 need_retry(const GateObject *self)
 {
-    if (self->kind == HF_KIND_RETRY)
-        return 0;
-    if (hf_need_made(self) == 0)
-        PyErr_Format(PyExc_TypeError, "%R is not a retry", (PyObject *)self);
-    return -1;
+    return hf_need_kind(self, self->kind == HF_KIND_RETRY, "retry");
 }
 
 /* A pass that stands inside the retry, after so many retries. -1: an exception is set. */
@@ -427,14 +423,6 @@ stand_inside(hf_pass *pass, hf_course *course, long retries, long long previous_
     pass->hold[0].retry.previous_ns = previous_ns;
     pass->hold[0].since_ns = started_ns;
     return 0;
-}
-
-/* The call it stood in is of this function alone. */
-static void
-step_back(hf_course *course)
-{
-    hf_course_end(course);
-    hf_course_suspend(course);
 }
 
 /* Leave with the error that is set or the result; as leave(), but the error is not raised again. */
@@ -485,7 +473,7 @@ hf_gate_attempt_made(PyObject *op, PyObject *args)
     } else {
         succeed(self, &pass.hold[0]);
     }
-    step_back(&course);
+    hf_course_end(&course);
     if (PyErr_Occurred())
         return NULL;
     if (!again)
@@ -525,6 +513,6 @@ hf_gate_check_begin(PyObject *op, PyObject *ignored)
     if (stand_inside(&pass, &course, 0, -1, 0) < 0)
         return NULL;
     hf_entering entered = enter(self, &pass, &pass.hold[0], NULL);
-    step_back(&course);
+    hf_course_end(&course);
     return entered == HF_IN ? Py_NewRef(Py_None) : NULL;
 }

@@ -52,9 +52,11 @@ def within_deadline_ns(wait_ns: int | None) -> int | None:
 
     None is a wait without limit.
     """
-    left_ns = gate._deadline_left_ns()
-    if left_ns is None:
+    here = gate._deadline_here()
+    if here is None:
         return wait_ns
+    policy, deadline_ns = here
+    left_ns = deadline_ns - policy._clock.now_ns()
     return max(0, left_ns if wait_ns is None else min(wait_ns, left_ns))
 
 
