@@ -96,9 +96,9 @@ hf_attribute_if_any(PyObject *op, PyObject *name)
 PyObject *
 hf_attribute_or_null(PyObject *op, const char *name)
 {
-    PyObject *interned = PyUnicode_InternFromString(name);
-    PyObject *value = interned != NULL ? hf_attribute_if_any(op, interned) : NULL;
-    Py_XDECREF(interned);
+    PyObject *unicode = PyUnicode_FromString(name);
+    PyObject *value = unicode != NULL ? hf_attribute_if_any(op, unicode) : NULL;
+    Py_XDECREF(unicode);
     if (value == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
         PyErr_Clear();
     return value;
