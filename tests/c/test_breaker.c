@@ -49,19 +49,6 @@ HF_TEST(it_opens_at_the_threshold_of_failures_in_a_row_and_not_before)
     HF_CHECK_INT(hf_breaker_run(b), 0); /* CB-08 */
 }
 
-/* CB-03. */
-HF_TEST(a_success_ends_the_run_of_failures)
-{
-    begin();
-    for (int i = 0; i < 10; i++) {
-        calls(4, HF_FAILURE, 7);
-        call(HF_SUCCESS, 7);
-        HF_CHECK_INT(hf_breaker_run(b), 0);
-    }
-    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
-    HF_CHECK_INT(all_changes(), 0);
-}
-
 /* D-CB-8 and trap 5: cancellation and exceptions that say nothing of the dependency. */
 HF_TEST(ignored_and_abandoned_calls_neither_lengthen_nor_end_a_run)
 {
@@ -194,18 +181,6 @@ HF_TEST(every_state_can_be_reached_by_hand_from_every_other)
         }
 }
 
-/* trap 12. */
-HF_TEST(no_time_ends_a_forced_opening)
-{
-    begin();
-    break_at(0);
-    hf_breaker_override(b, HF_FORCED_OPEN, 1);
-    HF_CHECK(refuses(60 * SECOND));
-    HF_CHECK(refuses(INT64_MAX));
-    HF_CHECK_INT(hf_breaker_state(b), HF_FORCED_OPEN);
-    HF_CHECK_INT(count_of(&b->rejected), 2);
-}
-
 HF_TEST(a_disabled_breaker_admits_everything_and_counts_nothing)
 {
     begin();
@@ -226,22 +201,6 @@ HF_TEST(a_disabled_breaker_admits_everything_and_counts_nothing)
     hf_breaker_override(b, HF_CLOSED, 0);
     end(permit, HF_FAILURE, 0);
     HF_CHECK_INT(count_of(&b->failed) + count_of(&b->late), 0);
-}
-
-HF_TEST(a_breaker_for_metrics_only_counts_and_never_changes)
-{
-    begin_with(CONFIG(.failure_rate_ppb = 1, .window_kind = HF_WINDOW_COUNT, .window_n = 10));
-    hf_breaker_override(b, HF_METRICS_ONLY, 0);
-    calls(20, HF_FAILURE, 5);
-    HF_CHECK_INT(hf_breaker_state(b), HF_METRICS_ONLY);
-    HF_CHECK_INT(hf_breaker_run(b), 20);
-    HF_CHECK_INT(hf_breaker_tally(b, 5).failures, 10);
-    call(HF_SUCCESS, 6);
-    HF_CHECK_INT(hf_breaker_run(b), 0);
-    HF_CHECK_INT(count_of(&b->admitted), 21);
-    HF_CHECK_INT(count_of(&b->failed), 20);
-    HF_CHECK_INT(count_of(&b->succeeded), 1);
-    HF_CHECK_INT(count_of(&b->rejected), 0);
 }
 
 HF_TEST(the_run_of_failures_stays_at_its_maximum)

@@ -1,4 +1,5 @@
-/* Contract of the rules that open a breaker, and of how long it stays open. */
+/* Contract of the rules that open a breaker, and of how long it stays open.
+   What its users see of rates and slow calls: tests/policies/breaker/test_rates.py. */
 #include "breaker_fixture.h"
 
 enum { PERCENT = 10000000 }; /* of 10^9 */
@@ -28,42 +29,6 @@ call_lasting(int64_t duration_ns, int outcome, int64_t now_ns)
     return hf_breaker_settle(b, &permit, outcome, duration_ns, now_ns);
 }
 
-/* CB-27, CB-15; with each kind of window. */
-HF_TEST(it_opens_when_the_failure_rate_reaches_its_limit)
-{
-    for (int kind = 0; kind < 2; kind++) {
-        begin_with(kind ? timing(10, 10, 50 * PERCENT) : counting(20, 10, 50 * PERCENT));
-        calls(6, HF_SUCCESS, 0);
-        calls(5, HF_FAILURE, 0);
-        HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED); /* 5 of 11 */
-        HF_CHECK_INT(hf_breaker_tally(b, 0).calls, 11);
-        HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN)); /* 6 of 12 */
-    }
-}
-
-/* trap 30: one failure of one call is no reason. */
-HF_TEST(a_rate_says_nothing_before_enough_calls)
-{
-    for (int kind = 0; kind < 2; kind++) {
-        begin_with(kind ? timing(10, 10, 50 * PERCENT) : counting(20, 10, 50 * PERCENT));
-        calls(9, HF_FAILURE, 0);
-        HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
-        HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN));
-    }
-}
-
-/* hotpath.md, Windows: the call that makes up min_calls may be a success. */
-HF_TEST(a_success_may_be_the_call_that_opens_it)
-{
-    for (int kind = 0; kind < 2; kind++) {
-        begin_with(kind ? timing(10, 10, 50 * PERCENT) : counting(20, 10, 50 * PERCENT));
-        calls(5, HF_FAILURE, 0);
-        calls(4, HF_SUCCESS, 0);
-        HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
-        HF_CHECK(is_change(call(HF_SUCCESS, 0), HF_CLOSED, HF_OPEN));
-    }
-}
-
 /* trap 26: with the successes gone from the window, the failures left are too many. */
 HF_TEST(a_success_may_find_that_the_rate_has_grown_with_time)
 {
@@ -75,53 +40,6 @@ HF_TEST(a_success_may_find_that_the_rate_has_grown_with_time)
     HF_CHECK(is_change(call(HF_SUCCESS, 10 * SECOND), HF_CLOSED, HF_OPEN)); /* 3 of 5 */
 }
 
-/* CB-15: both rules given, either trips. */
-HF_TEST(failures_in_a_row_and_a_rate_open_it_whichever_comes_first)
-{
-    hf_breaker_config config = counting(100, 10, 50 * PERCENT);
-    config.failure_threshold = 3;
-    begin_with(config);
-    calls(50, HF_SUCCESS, 0);
-    calls(2, HF_FAILURE, 0);
-    HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN));
-    begin_with(config);
-    for (int i = 0; i < 4; i++) {
-        call(HF_SUCCESS, 0);
-        call(HF_FAILURE, 0);
-    }
-    call(HF_SUCCESS, 0);
-    HF_CHECK(is_change(call(HF_FAILURE, 0), HF_CLOSED, HF_OPEN));
-}
-
-/* trap 16: what is seen half-open is not carried into CLOSED; nor is what was before. */
-HF_TEST(a_breaker_that_closes_starts_with_an_empty_window)
-{
-    begin_with(counting(20, 10, 50 * PERCENT));
-    calls(10, HF_FAILURE, 0);
-    calls(2, HF_SUCCESS, 60 * SECOND);
-    HF_CHECK_INT(hf_breaker_state(b), HF_HALF_OPEN);
-    HF_CHECK_INT(hf_breaker_tally(b, 60 * SECOND).calls, 0); /* probes are no part of a window */
-    call(HF_SUCCESS, 60 * SECOND);
-    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
-    HF_CHECK_INT(hf_breaker_tally(b, 60 * SECOND).calls, 0);
-    calls(9, HF_FAILURE, 60 * SECOND);
-    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
-    call(HF_FAILURE, 60 * SECOND);
-    HF_CHECK_INT(hf_breaker_state(b), HF_OPEN);
-}
-
-/* trap 11, trap 31: gobreaker lost 20 failures in a row that took longer than its window. */
-HF_TEST(calls_slower_than_the_window_still_open_it)
-{
-    begin_with(timing(10, 10, 50 * PERCENT));
-    hf_breaker_permit permits[20];
-    for (int i = 0; i < 20; i++)
-        permits[i] = enter(i * SECOND);
-    for (int i = 0; i < 10; i++)
-        end(permits[i], HF_FAILURE, 1000 * SECOND);
-    HF_CHECK_INT(hf_breaker_state(b), HF_OPEN);
-}
-
 /* D-CB-8, trap 5. */
 HF_TEST(ignored_calls_have_no_part_in_a_rate)
 {
@@ -131,22 +49,6 @@ HF_TEST(ignored_calls_have_no_part_in_a_rate)
     calls(30, HF_IGNORED, 0);
     HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
     HF_CHECK_INT(hf_breaker_tally(b, 0).ignored, 60);
-}
-
-HF_TEST(a_call_is_slow_from_the_configured_duration_on)
-{
-    hf_breaker_config config = counting(10, 10, 0);
-    config.slow_ns = SECOND;
-    config.slow_rate_ppb = 100 * PERCENT;
-    begin_with(config);
-    call_lasting(SECOND - 1, HF_SUCCESS, 0);
-    call_lasting(-1, HF_SUCCESS, 0);         /* unknown */
-    call_lasting(2 * SECOND, HF_IGNORED, 0); /* neither good, bad, nor slow */
-    HF_CHECK_INT(count_of(&b->slow), 0);
-    call_lasting(SECOND, HF_SUCCESS, 0);
-    call_lasting(SECOND, HF_FAILURE, 0);
-    HF_CHECK_INT(count_of(&b->slow), 2);
-    HF_CHECK_INT(hf_breaker_tally(b, 0).slow, 2);
 }
 
 HF_TEST(it_opens_when_the_share_of_slow_calls_reaches_its_limit)

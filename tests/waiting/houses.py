@@ -1,8 +1,13 @@
-"""What a test fills with calls and tasks: a waiting room, and pools with a job that lasts."""
+"""What a test fills with calls and tasks: a waiting room, and pools with a job that lasts.
+
+And kernels in the middle of whose use something happens.
+"""
 
 import asyncio
 import concurrent.futures
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from holdfast import Clock, ManualClock
 from holdfast._native.bulkhead import Bulkhead
@@ -46,6 +51,30 @@ class House:
         assert not self.clock._callbacks
         admitted, completed, undone, *_ = self.kernel.counters()
         assert admitted == completed + undone
+
+
+class Meddled:
+    """A kernel during whose n-th use something happens."""
+
+    def __init__(self, kernel: Any, meddle: Callable[[], object] = lambda: None) -> None:
+        self.kernel, self.meddle = kernel, meddle
+        self.uses, self.at = 0, -1
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self.kernel, name)
+
+        def meddled(*args: Any) -> Any:
+            answer = method(*args)
+            self.uses += 1
+            if self.uses == self.at:
+                self.meddle()
+            return answer
+
+        return meddled
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 class Job:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -12,34 +11,11 @@ from holdfast._native.bucket import TokenBucket
 from holdfast.waiting.bucket_line import BucketLine
 from holdfast.waiting.lines import TAKEN, WAITS, Turn
 from holdfast.waiting.parking import ThreadWaiter
+from tests.waiting.houses import Meddled, interrupt
 from tests.waiting.parties import Party, until
 
 BURST, LONG = 3, 10**15
 SECOND = 10**9
-
-
-class Meddled:
-    """A kernel during whose n-th use something happens."""
-
-    def __init__(self, kernel: TokenBucket, meddle: Callable[[], object]) -> None:
-        self.kernel, self.meddle = kernel, meddle
-        self.uses, self.at = 0, -1
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self.kernel, name)
-
-        def meddled(*args: Any) -> Any:
-            answer = method(*args)
-            self.uses += 1
-            if self.uses == self.at:
-                self.meddle()
-            return answer
-
-        return meddled
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 class Scene:

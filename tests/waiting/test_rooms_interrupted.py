@@ -14,28 +14,7 @@ from holdfast._native.bulkhead import Bulkhead
 from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.rooms import ENTERED, FULL, QUEUED, TIMED_OUT, WaitingRoom, _Place
 from tests.apart import run_apart
-
-
-class Meddled:
-    """A kernel that runs a finaliser at the n-th use of it."""
-
-    def __init__(self, kernel: Bulkhead) -> None:
-        self.kernel = kernel
-        self.uses = 0
-        self.at = -1
-        self.finaliser: Callable[[], object] = lambda: None
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self.kernel, name)
-
-        def meddled(*args: Any) -> Any:
-            answer = method(*args)
-            self.uses += 1
-            if self.uses == self.at:
-                self.finaliser()
-            return answer
-
-        return meddled
+from tests.waiting.houses import Meddled, interrupt
 
 
 def queued(room: WaitingRoom) -> _Place:
@@ -54,7 +33,7 @@ def scene(finaliser: str, at: int) -> Meddled:
     first, second = queued(room), queued(room)
     answers: list[int] = []
     meddled.at, meddled.uses = at, 0
-    meddled.finaliser = {
+    meddled.meddle = {
         "a permit is collected": room.leave,
         "a waiting task is collected": lambda: room._abandon(first),
         "somebody tries to enter": lambda: answers.append(room.enter(clock, 1)),
@@ -90,10 +69,6 @@ def test_a_finaliser_in_the_middle_of_a_step_strands_nobody_and_loses_nothing(fi
     assert at > 10  # there were points to try
 
 
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("act", ["leave", "undo", "resize", "admit"])
 def test_what_is_interrupted_lets_in_who_is_first_all_the_same(act):  # trap 33
     meddled = Meddled(Bulkhead(1, 10))
@@ -102,7 +77,7 @@ def test_what_is_interrupted_lets_in_who_is_first_all_the_same(act):  # trap 33
     first = queued(room)
     if act == "admit":
         meddled.kernel.leave()
-    meddled.finaliser, meddled.at = interrupt, meddled.uses + 1
+    meddled.meddle, meddled.at = interrupt, meddled.uses + 1
     with pytest.raises(KeyboardInterrupt):
         getattr(room, act)(*((2,) if act == "resize" else ()))
     assert first.is_inside()
