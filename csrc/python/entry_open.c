@@ -6,21 +6,13 @@
  */
 #include "control.h"
 
-typedef struct hf_open_entry {
-    struct hf_open_entry *older, *newer;
-    struct hf_open_entry *next, **at; /* in the slot of who has made it, the newest first */
-    const void *whose;                /* only compared */
-    hf_pass pass;
-} hf_open_entry;
+/*
+ * gate->open: {address of who has made them: [their passes as bytes, the newest last]}; NULL: none so far. The
+ * collector does not see it, or it would empty it before they are given back.
+ */
 
-typedef struct hf_open_entries {
-    hf_open_entry *oldest, *newest;
-    hf_open_entry **slots, *one; /* &one, or an array of its own */
-    size_t n, mask;
-} hf_open_entries;
-
-/* The task that runs here, or else the context. */
-static const void *
+/* The address of the task that runs here, or else of the context. NULL: no memory; that is set. */
+static PyObject *
 who_is_here(void)
 {
     PyObject *task = NULL;
@@ -28,123 +20,75 @@ who_is_here(void)
         PyErr_Clear();
     Py_XDECREF(task); /* it runs: others hold it */
     const void *whose = task != NULL ? task : hf_context_here();
-    if (whose == NULL)
-        PyErr_Clear();
-    return whose;
+    PyErr_Clear(); /* without a context they are nobody's */
+    return PyLong_FromVoidPtr((void *)whose);
 }
 
-static hf_open_entry **
-slot_of(const hf_open_entries *open, const void *whose)
-{
-    uintptr_t bits = (uintptr_t)whose;
-    return &open->slots[((bits >> 4) ^ (bits >> 14)) & open->mask];
-}
-
-static void
-put(hf_open_entries *open, hf_open_entry *entry)
-{
-    hf_open_entry **slot = slot_of(open, entry->whose);
-    entry->next = *slot;
-    entry->at = slot;
-    if (entry->next != NULL)
-        entry->next->at = &entry->next;
-    *slot = entry;
-}
-
-/* More slots, with all that is in those there were, the oldest first. Without memory they stay. */
-static void
-grow(hf_open_entries *open)
-{
-    size_t size = 4 * (open->mask + 1);
-    hf_open_entry **slots = PyMem_Calloc(size, sizeof *slots);
-    if (slots == NULL)
-        return;
-    if (open->slots != &open->one)
-        PyMem_Free(open->slots);
-    open->slots = slots;
-    open->mask = size - 1;
-    for (hf_open_entry *entry = open->oldest; entry != NULL; entry = entry->newer)
-        put(open, entry);
-}
-
-/* False: no memory. */
+/* False: no memory; that is set. */
 static bool
-add(GateObject *gate, hf_open_entry *entry)
+add(GateObject *gate, PyObject *whose, const hf_pass *pass)
 {
-    hf_open_entries *open = gate->open;
-    if (open == NULL) {
-        if ((open = gate->open = PyMem_Calloc(1, sizeof *open)) == NULL)
-            return false;
-        open->slots = &open->one;
-    }
-    entry->older = open->newest;
-    entry->newer = NULL;
-    *(open->newest != NULL ? &open->newest->newer : &open->oldest) = entry;
-    open->newest = entry;
-    put(open, entry);
-    if (++open->n > open->mask + 1)
-        grow(open);
-    return true;
+    size_t size = offsetof(hf_pass, hold) + (size_t)pass->entered * sizeof *pass->hold;
+    PyObject *kept = PyBytes_FromStringAndSize((const char *)pass, (Py_ssize_t)size);
+    PyObject *none = kept != NULL ? PyList_New(0) : NULL;
+    if (gate->open == NULL)
+        gate->open = PyDict_New();
+    PyObject *passes = none != NULL && whose != NULL && gate->open != NULL
+                           ? PyDict_SetDefault(gate->open, whose, none)
+                           : NULL;
+    bool added = passes != NULL && PyList_Append(passes, kept) == 0;
+    Py_XDECREF(none);
+    Py_XDECREF(kept);
+    return added;
 }
 
 void
 hf_entry_leave_open(GateObject *gate, const hf_pass *pass)
 {
-    hf_open_entry *entry = PyMem_Malloc(sizeof *entry);
-    bool added = false;
-    if (entry != NULL) {
-        entry->whose = who_is_here();
-        hf_pass_copy(&entry->pass, pass);
-        HF_BEGIN_EXCLUSIVE(gate);
-        added = add(gate, entry);
-        HF_END_EXCLUSIVE();
-    }
+    bool added;
+    PyObject *whose = who_is_here();
+    HF_BEGIN_EXCLUSIVE(gate);
+    added = add(gate, whose, pass);
+    HF_END_EXCLUSIVE();
+    Py_XDECREF(whose);
     if (added)
         return;
+    PyErr_Clear();
     hf_pass copy = *pass;
-    PyMem_Free(entry);
     hf_gate_drop(gate, &copy, true); /* no memory to remember it by: give it back now */
 }
 
-static hf_open_entry *
-take_out(hf_open_entries *open, hf_open_entry *entry)
+/* The newest that was made by that one, or else the oldest. False: there is none. */
+static bool
+take(GateObject *gate, PyObject *whose, hf_pass *pass)
 {
-    *(entry->older != NULL ? &entry->older->newer : &open->oldest) = entry->newer;
-    *(entry->newer != NULL ? &entry->newer->older : &open->newest) = entry->older;
-    *entry->at = entry->next;
-    if (entry->next != NULL)
-        entry->next->at = entry->at;
-    open->n--;
-    return entry;
-}
-
-/* The newest that was made by that one, or else the oldest; NULL: there is none. */
-static hf_open_entry *
-take(hf_open_entries *open, const void *whose)
-{
-    if (open == NULL || open->oldest == NULL)
-        return NULL;
-    hf_open_entry *entry = whose != NULL ? *slot_of(open, whose) : NULL;
-    while (entry != NULL && entry->whose != whose)
-        entry = entry->next;
-    return take_out(open, entry != NULL ? entry : open->oldest);
+    if (gate->open == NULL)
+        return false;
+    Py_ssize_t at = 0;
+    PyObject *passes = whose != NULL ? PyDict_GetItemWithError(gate->open, whose) : NULL;
+    bool is_own = passes != NULL;
+    if (!is_own && !PyDict_Next(gate->open, &at, &whose, &passes))
+        return false;
+    at = is_own ? PyList_GET_SIZE(passes) - 1 : 0;
+    PyObject *kept = PyList_GET_ITEM(passes, at);
+    memcpy(pass, PyBytes_AS_STRING(kept), (size_t)PyBytes_GET_SIZE(kept));
+    if (PyList_SetSlice(passes, at, at + 1, NULL) < 0 ||
+        (PyList_GET_SIZE(passes) == 0 && PyDict_DelItem(gate->open, whose) < 0))
+        PyErr_Clear();
+    return true;
 }
 
 /* Those of the process that forked are not this one's to leave. */
 static bool
-take_pass(GateObject *gate, const void *whose, hf_pass *pass)
+take_pass(GateObject *gate, PyObject *whose, hf_pass *pass)
 {
     for (;;) {
-        hf_open_entry *entry;
+        bool taken;
         HF_BEGIN_EXCLUSIVE(gate);
-        entry = take(gate->open, whose);
+        taken = take(gate, whose, pass);
         HF_END_EXCLUSIVE();
-        if (entry == NULL)
-            return false;
-        hf_pass_copy(pass, &entry->pass);
-        PyMem_Free(entry);
-        if (pass->fork_epoch == hf_fork_epoch)
-            return true;
+        if (!taken || pass->fork_epoch == hf_fork_epoch)
+            return taken;
         hf_gate_drop(gate, pass, true);
     }
 }
@@ -152,7 +96,11 @@ take_pass(GateObject *gate, const void *whose, hf_pass *pass)
 bool
 hf_entry_take_open(GateObject *gate, hf_pass *pass)
 {
-    return take_pass(gate, gate->open != NULL ? who_is_here() : NULL, pass);
+    PyObject *whose = gate->open != NULL ? who_is_here() : NULL;
+    PyErr_Clear();
+    bool taken = take_pass(gate, whose, pass);
+    Py_XDECREF(whose);
+    return taken;
 }
 
 /* The gate dies: so do the entries nobody closed. */
@@ -160,10 +108,9 @@ void
 hf_entries_forget(GateObject *gate)
 {
     hf_pass pass;
+    PyObject *raised = gate->open != NULL ? hf_take_exception() : NULL;
     while (take_pass(gate, NULL, &pass))
         hf_gate_drop(gate, &pass, true);
-    if (gate->open != NULL && gate->open->slots != &gate->open->one)
-        PyMem_Free(gate->open->slots);
-    PyMem_Free(gate->open);
-    gate->open = NULL;
+    Py_CLEAR(gate->open);
+    hf_give_exception(raised);
 }

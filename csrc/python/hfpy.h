@@ -124,7 +124,7 @@ typedef struct hf_refusal {
 
 typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is set */ } hf_entering;
 
-/* What a gate holds of Python, but for its probes and entries. */
+/* What a gate holds of Python, but for its entries. */
 #define HF_GATE_OBJECTS(X)                                                                         \
     X(name)                                                                                        \
     X(clock_object)                                                                                \
@@ -188,7 +188,7 @@ struct GateObject {
 
     HF_GATE_OBJECTS(HF_HOLDS_OBJECT)
 
-    struct hf_open_entries *open; /* those without an owner: entry_open.c; NULL: none so far */
+    PyObject *open; /* entries without an owner: entry_open.c; NULL: none so far */
     hf_au64 settled_twice;
 
     hf_au64 observed;   /* limiter, bulkhead: refused by the kernel, yet run */

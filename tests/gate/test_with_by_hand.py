@@ -204,6 +204,19 @@ def test_an_entry_that_is_never_left_comes_home_with_its_policy() -> None:  # tr
     assert kernel.in_flight() == 0
 
 
+def test_an_entry_that_is_never_left_comes_home_with_a_policy_in_a_cycle() -> None:  # trap 4
+    class Holder(Bulkhead):
+        """May keep itself alive."""
+
+    inner = Holder("places", max_concurrent=1)
+    kernel = inner._kernel
+    inner.itself = inner  # type: ignore[attr-defined]
+    inner.__enter__()
+    del inner
+    gc.collect()
+    assert kernel.in_flight() == 0
+
+
 def test_a_bulkhead_that_dies_with_an_entry_open_calls_nobody_in() -> None:
     # Nobody can wait any more; the dying policy must not be brought back to look for them.
     bulkhead = places(1, max_waiting=1, max_wait=1.0)
