@@ -132,6 +132,18 @@ static const struct {
 };
 #define N_PARTS ((Py_ssize_t)(sizeof parts / sizeof *parts))
 
+/* One more lives as long as the gate. In pairs, as gc shows every tuple to everybody: none may have a hole. */
+static int
+keep_binding(GateObject *self, PyObject *binding)
+{
+    PyObject *before = self->equipment != NULL ? self->equipment : Py_None;
+    PyObject *kept = PyTuple_Pack(2, before, binding);
+    if (kept == NULL)
+        return -1;
+    Py_XSETREF(self->equipment, kept);
+    return 0;
+}
+
 static int
 equip_with(GateObject *self, Py_ssize_t part, PyObject *value)
 {
@@ -145,7 +157,7 @@ equip_with(GateObject *self, Py_ssize_t part, PyObject *value)
     else if ((*(void **)at = struct_of(value, parts[part].kind)) == NULL)
         return -1;
     else
-        PyTuple_SET_ITEM(self->equipment, part, Py_NewRef(value));
+        return keep_binding(self, value);
     return 0;
 }
 
@@ -154,9 +166,7 @@ equip(GateObject *self, PyObject *equipment)
 {
     PyObject *name, *value;
     Py_ssize_t at = 0;
-    Py_XSETREF(self->equipment, PyTuple_New(N_PARTS));
-    while (self->equipment != NULL && equipment != NULL &&
-           PyDict_Next(equipment, &at, &name, &value)) {
+    while (equipment != NULL && PyDict_Next(equipment, &at, &name, &value)) {
         Py_ssize_t part = 0;
         while (part < N_PARTS && PyUnicode_CompareWithASCIIString(name, parts[part].name) != 0)
             part++;
@@ -165,7 +175,7 @@ equip(GateObject *self, PyObject *equipment)
         if (part == N_PARTS || equip_with(self, part, value) < 0)
             return -1;
     }
-    return self->equipment == NULL ? -1 : 0;
+    return 0;
 }
 
 /* The kernels and their clock. -1: an exception is set. */

@@ -129,7 +129,7 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(name)                                                                                        \
     X(clock_object)                                                                                \
     X(kernels)   /* the tuple that keeps the cells alive */                                        \
-    X(equipment) /* the tuple that keeps alive what a retry or a timeout is equipped with */       \
+    X(equipment) /* pairs in pairs: what a retry or a timeout is equipped with; or NULL */         \
     X(parts)     /* of a pipeline: its policies */                                                 \
     X(histogram_object)                                                                            \
     X(rejection) /* exception class of its refusals */                                             \

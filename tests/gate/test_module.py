@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import holdfast
-from holdfast import Bulkhead, CircuitBreaker, Pipeline, RateLimiter
+from holdfast import Bulkhead, CircuitBreaker, Fallback, Pipeline, RateLimiter, Retry, Timeout
 from holdfast._native import gate
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.histogram import Histogram
@@ -111,6 +111,11 @@ def test_its_types_take_part_in_garbage_collection() -> None:
         assert gc.is_tracked(thing)
         assert type(thing) in gc.get_referents(thing)
     coroutine.close()
+
+
+def test_what_the_garbage_collector_shows_of_a_policy_has_no_holes() -> None:
+    for policy in (Retry("r"), Timeout(1), Fallback(0), tripping(), tokens(), places()):
+        assert "<NULL>" not in repr(gc.get_referents(policy))
 
 
 def test_what_it_defines_has_no_attribute_dictionary_to_misspell() -> None:
