@@ -288,8 +288,9 @@ def _deepcopy(guard: Guard, memo: object, /) -> Guard:  # noqa: ARG001 - it is i
 def _named(guard: Guard, owner: type, name: str, /) -> None:
     # A callable that binds in a way of its own may need the name. A class makes class methods of
     # functions of two names, but not of guards, which are no functions.
+    fn = _guarded(guard)
     try:
-        tell = getattr(_guarded(guard), "__set_name__", None)
+        tell = getattr(fn, "__set_name__", None) if hasattr(type(fn), "__get__") else None
     except Exception:  # noqa: BLE001 - there is none to be had
         tell = None
     if tell is not None:

@@ -219,6 +219,27 @@ def test_what_says_itself_how_it_binds_binds_so_when_guarded() -> None:
     assert alone("ab") == ("traced", 2)
 
 
+def test_only_what_binds_is_told_the_name_that_it_has_in_a_class() -> None:
+    told: list[str] = []
+
+    class Remote:
+        """Has every attribute, as a proxy for another process has, and each of them is a call."""
+
+        def __call__(self) -> str:
+            return "called"
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args: told.append(name)
+
+    class Owner:
+        of_class = CircuitBreaker("b")(Traced)  # its __set_name__ is for its instances
+        of_object = CircuitBreaker("c")(Remote())
+
+    assert Owner.of_class(len)(".") == ("traced", 1)
+    assert Owner.of_object() == "called"
+    assert "__set_name__" not in told
+
+
 def test_what_binds_to_no_callable_says_so() -> None:
     class Value(Traced):
         def __get__(self, obj: object, cls: type | None = None) -> Any:
