@@ -6,7 +6,6 @@ import contextvars
 import gc
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
@@ -405,24 +404,3 @@ def test_contexts_do_not_keep_a_breaker_alive():
     gc.collect()
     assert gone() is None
     assert inside.run(rejection, hf.CircuitBreaker("another")) is None
-
-
-@pytest.mark.parametrize("takes_context", [True, False])
-def test_a_thread_that_is_given_the_context_of_a_probe_is_inside_of_it(breaker, takes_context):
-    @breaker
-    def inner() -> str:
-        return "in"
-
-    @breaker
-    def outer() -> str:
-        with ThreadPoolExecutor(1) as executor:
-            task = (copy_context().run, inner) if takes_context else (inner,)
-            return executor.submit(*task).result()
-
-    if takes_context:
-        assert outer() == "in"
-        assert breaker.state is State.CLOSED
-    else:
-        with pytest.raises(hf.CircuitOpenError):
-            outer()
-        assert inner() == "in"  # the probe's place has come home
