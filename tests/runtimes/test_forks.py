@@ -36,6 +36,7 @@ def test_a_child_forked_by_c_in_a_thread_gives_back_nothing_of_its_parent():
     bulkhead = hf.Bulkhead("b", max_concurrent=2)
 
     def run():  # no main thread is there to be told of the fork
+        until_others_sleep()
         with bulkhead, hf.Pipeline("p", bulkhead).acquire():
             child = fork()
             if child != 0:
