@@ -14,6 +14,7 @@ NAMES = {
         from gevent import sleep, spawn, kill, Timeout as TheirTimeout
         from gevent.event import Event as Flag
         from gevent.monkey import get_original
+        from gevent._hub_local import get_hub_if_exists as hub_here
         start_real_thread = get_original("_thread", "start_new_thread")
         real_lock = get_original("_thread", "allocate_lock")
         def together(*functions):
@@ -25,6 +26,8 @@ NAMES = {
         from eventlet.patcher import original
         start_real_thread = original("_thread").start_new_thread
         real_lock = original("_thread").allocate_lock
+        def hub_here():
+            return getattr(eventlet.hubs._threadlocal, "hub", None)
         class Flag(eventlet.Event):
             set = eventlet.Event.send
         def together(*functions):

@@ -125,16 +125,20 @@ SCENES = {
         HELD
         + """
     place = bulkhead.__enter__()
-    queued = real_lock()
-    queued.acquire()
+    queued, left = real_lock(), real_lock()
+    queued.acquire(), left.acquire()
+    hubs = []
     def leave():
         queued.acquire()
         bulkhead.__exit__(None, None, None)
+        hubs.append(hub_here())  # or it would wait as a greenlet from now on
+        left.release()
     start_real_thread(leave, ())
     together(waits, queued.release)
-    print(*log, bulkhead.snapshot().active)
+    left.acquire()
+    print(*log, bulkhead.snapshot().active, *hubs)
     """,
-        ["next 0"],
+        ["next 0 None"],
     ),
     "their timeouts prove nothing about the dependency": (
         """

@@ -8,6 +8,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.testing import run
+from holdfast.waiting.lines import WAITS
 from tests.models import line as model
 from tests.waiting import virtual
 from tests.waiting.parties import LoopParty, Party, until
@@ -223,6 +224,50 @@ def test_who_leaves_wakes_nobody_but_the_next(still, monkeypatch):
 
     run(main(), clock=still)
     assert len(woken) <= 200
+
+
+@pytest.mark.parametrize("window", [None, "sliding"])
+def test_who_is_woken_long_after_the_end_of_a_wait_takes_what_is_there(still, window):
+    async def main() -> None:
+        limiter = limiter_of(still, rate=1, per=10, window=window, max_wait=11)
+        assert limiter.try_acquire()
+        tasks = await begun(limiter, 1)
+        still.advance(100)
+        await turns(3)
+        assert done(tasks) == [True]
+        await tasks[0]
+
+    run(main(), clock=still)
+
+
+def test_a_token_that_is_due_in_a_nanosecond_is_waited_for(still):
+    async def main() -> None:
+        limiter = limiter_of(still, rate=1, per=1)
+        assert limiter.try_acquire()
+        still.advance_ns(10**9 - 1)
+        tasks = await begun(limiter, 1)
+        assert done(tasks) == [False]
+        still.advance_ns(1)
+        await turns(3)
+        assert done(tasks) == [True]
+
+    run(main(), clock=still)
+
+
+def test_tasks_that_wait_and_reservations_stay_in_the_parent_of_a_fork(still):
+    async def main() -> None:
+        limiter = limiter_of(still, rate=1)
+        assert limiter.try_acquire()
+        tasks = await begun(limiter, 1)
+        assert limiter.reserve() == 2
+        first, _ = limiter._line._queue
+        limiter._line.after_fork()
+        await turns(3)
+        assert (first.state, done(tasks), limiter._line.is_empty) == (WAITS, [False], True)
+        assert limiter.reserve() == 3  # too late rather than a token too many
+        await end(tasks)
+
+    run(main(), clock=still)
 
 
 def test_what_was_reserved_behind_a_waiter_stays_behind_him(still):
