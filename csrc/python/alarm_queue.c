@@ -361,17 +361,10 @@ static PyType_Slot queue_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec queue_spec = {
-    .name = "holdfast._native.gate.Alarms",
-    .basicsize = sizeof(QueueObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = queue_slots,
-};
-
 int
 hf_alarm_ready(PyObject *module)
 {
-    queue_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &queue_spec, NULL);
+    queue_type = hf_final_type(module, "holdfast._native.gate.Alarms", sizeof(QueueObject),
+                               Py_TPFLAGS_HAVE_GC, queue_slots);
     return queue_type == NULL ? -1 : hf_alarm_loop_ready();
 }

@@ -11,6 +11,30 @@ PyObject *hf_rejected_type;
 
 uint32_t hf_fork_epoch = 1;
 
+/* A type of which Python code makes no objects and no subclasses. NULL: an exception is set. */
+PyTypeObject *
+hf_final_type(PyObject *module, const char *name, size_t size, unsigned long more_flags,
+              PyType_Slot *slots)
+{
+    PyType_Spec spec = {
+        .name = name,
+        .basicsize = (int)size,
+        .flags = (unsigned int)(Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE |
+                                Py_TPFLAGS_DISALLOW_INSTANTIATION | more_flags),
+        .slots = slots,
+    };
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+}
+
+/* tp_dealloc of what holds nothing. */
+void
+hf_free(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_Free(op);
+    Py_DECREF(type);
+}
+
 /* -1, with a RuntimeError, for a gate that was neither bound nor composed: it guards nothing. */
 int
 hf_need_made(const GateObject *self)

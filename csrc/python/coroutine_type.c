@@ -208,14 +208,6 @@ static PyType_Slot coroutine_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec coroutine_spec = {
-    .name = "holdfast._native.gate.GuardedCoroutine",
-    .basicsize = sizeof(CoroutineObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = coroutine_slots,
-};
-
 /*
  * The slots are the interpreter's, for `await` and `yield from`. Without the names nothing takes a coroutine
  * for an iterator.
@@ -233,7 +225,8 @@ hide_iteration(void)
 int
 hf_coroutine_ready(PyObject *module)
 {
-    hf_coroutine_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &coroutine_spec, NULL);
+    hf_coroutine_type = hf_final_type(module, "holdfast._native.gate.GuardedCoroutine",
+                                      sizeof(CoroutineObject), Py_TPFLAGS_HAVE_GC, coroutine_slots);
     if (hf_coroutine_type == NULL || hide_iteration() < 0)
         return -1;
     return PyModule_AddObjectRef(module, "GuardedCoroutine", (PyObject *)hf_coroutine_type);

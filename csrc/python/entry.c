@@ -56,34 +56,20 @@ done_next(PyObject *op)
     return NULL; /* StopIteration of None */
 }
 
-static void
-done_dealloc(PyObject *op)
-{
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_Free(op);
-    Py_DECREF(type);
-}
-
 static PyType_Slot done_slots[] = {
     {Py_tp_doc, "An awaitable of None that is ready at once."},
-    {Py_tp_dealloc, done_dealloc},
+    {Py_tp_dealloc, hf_free},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, done_next},
     {Py_am_await, PyObject_SelfIter},
     {0, NULL},
 };
 
-static PyType_Spec done_spec = {
-    .name = "holdfast._native.gate.Done",
-    .basicsize = sizeof(PyObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = done_slots,
-};
-
 static int
 done_ready(PyObject *module)
 {
-    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &done_spec, NULL);
+    PyTypeObject *type =
+        hf_final_type(module, "holdfast._native.gate.Done", sizeof(PyObject), 0, done_slots);
     if (type == NULL)
         return -1;
     done = (PyObject *)PyObject_New(PyObject, type);
@@ -382,14 +368,6 @@ static PyType_Slot entry_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec entry_spec = {
-    .name = "holdfast._native.gate.Entry",
-    .basicsize = sizeof(EntryObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
-             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = entry_slots,
-};
-
 /* ---- the descriptors ---- */
 
 static PyObject *
@@ -439,14 +417,6 @@ descriptor_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kw
     return answer;
 }
 
-static void
-descriptor_dealloc(PyObject *op)
-{
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_Free(op);
-    Py_DECREF(type);
-}
-
 static PyMemberDef descriptor_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(DescriptorObject, vectorcall), READONLY, NULL},
     {NULL},
@@ -454,19 +424,11 @@ static PyMemberDef descriptor_members[] = {
 
 static PyType_Slot descriptor_slots[] = {
     {Py_tp_doc, "Enter or leave a policy; see `with`."},
-    {Py_tp_dealloc, descriptor_dealloc},
+    {Py_tp_dealloc, hf_free},
     {Py_tp_descr_get, descriptor_get},
     {Py_tp_call, PyVectorcall_Call},
     {Py_tp_members, descriptor_members},
     {0, NULL},
-};
-
-static PyType_Spec descriptor_spec = {
-    .name = "holdfast._native.gate.EntryDescriptor",
-    .basicsize = sizeof(DescriptorObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = descriptor_slots,
 };
 
 static int
@@ -486,8 +448,11 @@ add_descriptor(PyTypeObject *gate_type, const char *name, bool is_async, bool is
 int
 hf_entry_ready(PyObject *module, PyTypeObject *gate_type)
 {
-    entry_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &entry_spec, NULL);
-    descriptor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &descriptor_spec, NULL);
+    entry_type = hf_final_type(module, "holdfast._native.gate.Entry", sizeof(EntryObject),
+                               Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, entry_slots);
+    descriptor_type =
+        hf_final_type(module, "holdfast._native.gate.EntryDescriptor", sizeof(DescriptorObject),
+                      Py_TPFLAGS_HAVE_VECTORCALL, descriptor_slots);
     if (entry_type == NULL || descriptor_type == NULL || done_ready(module) < 0 ||
         add_descriptor(gate_type, "__enter__", false, false) < 0 ||
         add_descriptor(gate_type, "__exit__", false, true) < 0 ||

@@ -2,7 +2,7 @@
  * Entries without an owner: made by ExitStack or by hand, where no object of the interpreter's stands for
  * them. They belong to their policy. An exit that has no entry of its own takes the newest that was made by
  * the same task or, outside of tasks, in the same context; where there is none, as in another thread, the
- * oldest of all.
+ * oldest of whoever has had some open for longest.
  */
 #include "control.h"
 
@@ -58,7 +58,7 @@ hf_entry_leave_open(GateObject *gate, const hf_pass *pass)
     hf_gate_drop(gate, &copy, true); /* no memory to remember it by: give it back now */
 }
 
-/* The newest that was made by that one, or else the oldest. False: there is none. */
+/* The newest that was made by that one, or else the oldest of the first. False: there is none. */
 static bool
 take(GateObject *gate, PyObject *whose, hf_pass *pass)
 {

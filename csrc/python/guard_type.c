@@ -163,18 +163,7 @@ static PyGetSetDef guard_getset[] = {
         Py_tp_getset, guard_getset                                                                 \
     }
 
-#define FLAGS                                                                                      \
-    (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |                        \
-     Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION)
-
 static PyType_Slot guard_slots[] = {SLOTS, {Py_tp_descr_get, guard_bind}, {0, NULL}};
-
-static PyType_Spec guard_spec = {
-    .name = "holdfast._native.gate.Guard",
-    .basicsize = sizeof(GuardObject),
-    .flags = FLAGS | Py_TPFLAGS_METHOD_DESCRIPTOR,
-    .slots = guard_slots,
-};
 
 /*
  * Of what is no method in a class: a class, a builtin function, an object, a partial (before 3.14). The
@@ -182,31 +171,21 @@ static PyType_Spec guard_spec = {
  */
 static PyType_Slot loose_slots[] = {SLOTS, {0, NULL}};
 
-static PyType_Spec loose_spec = {
-    .name = "holdfast._native.gate.LooseGuard",
-    .basicsize = sizeof(GuardObject),
-    .flags = FLAGS,
-    .slots = loose_slots,
-};
-
 static PyType_Slot asking_slots[] = {SLOTS, {Py_tp_descr_get, guard_ask}, {0, NULL}};
-
-static PyType_Spec asking_spec = {
-    .name = "holdfast._native.gate.AskingGuard",
-    .basicsize = sizeof(GuardObject),
-    .flags = FLAGS,
-    .slots = asking_slots,
-};
 
 int
 hf_guard_ready(PyObject *module)
 {
     if (hf_callable_kind_ready() < 0 || hf_late_ready() < 0)
         return -1;
-    hf_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &guard_spec, NULL);
-    hf_loose_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &loose_spec, NULL);
-    hf_asking_guard_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &asking_spec, NULL);
-    if (hf_guard_type == NULL || hf_loose_guard_type == NULL || hf_asking_guard_type == NULL)
+    unsigned long flags = Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL;
+    hf_guard_type = hf_final_type(module, "holdfast._native.gate.Guard", sizeof(GuardObject),
+                                  flags | Py_TPFLAGS_METHOD_DESCRIPTOR, guard_slots);
+    hf_loose_guard_type = hf_final_type(module, "holdfast._native.gate.LooseGuard",
+                                        sizeof(GuardObject), flags, loose_slots);
+    hf_asking_guard_type = hf_final_type(module, "holdfast._native.gate.AskingGuard",
+                                         sizeof(GuardObject), flags, asking_slots);
+    if (hf_loose_guard_type == NULL || hf_asking_guard_type == NULL)
         return -1;
     return PyModule_AddObjectRef(module, "Guard", (PyObject *)hf_guard_type);
 }

@@ -316,6 +316,9 @@ PyObject *hf_rejected_at_hand(PyObject *module, PyObject *cls);
 /* ---- base.c ---- */
 extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,
     *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
+PyTypeObject *hf_final_type(PyObject *module, const char *name, size_t size,
+                            unsigned long more_flags, PyType_Slot *slots);
+void hf_free(PyObject *op);
 int hf_need_made(const GateObject *gate);
 int hf_need_kind(const GateObject *self, bool right, const char *what);
 void hf_chain(PyObject *before);

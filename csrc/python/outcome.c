@@ -217,19 +217,10 @@ static PyType_Slot outcome_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec outcome_spec = {
-    .name = "holdfast._native.gate.Outcome",
-    .basicsize = sizeof(OutcomeObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = outcome_slots,
-};
-
 int
 hf_outcome_ready(PyObject *module)
 {
-    hf_outcome_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &outcome_spec, NULL);
-    return hf_outcome_type == NULL
-               ? -1
-               : PyModule_AddObjectRef(module, "Outcome", (PyObject *)hf_outcome_type);
+    hf_outcome_type = hf_final_type(module, "holdfast._native.gate.Outcome", sizeof(OutcomeObject),
+                                    Py_TPFLAGS_HAVE_GC, outcome_slots);
+    return PyModule_AddObjectRef(module, "Outcome", (PyObject *)hf_outcome_type);
 }

@@ -243,19 +243,10 @@ static PyType_Slot permit_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec permit_spec = {
-    .name = "holdfast._native.gate.Permit",
-    .basicsize = sizeof(PermitObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = permit_slots,
-};
-
 int
 hf_permit_ready(PyObject *module)
 {
-    hf_permit_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &permit_spec, NULL);
-    return hf_permit_type == NULL
-               ? -1
-               : PyModule_AddObjectRef(module, "Permit", (PyObject *)hf_permit_type);
+    hf_permit_type = hf_final_type(module, "holdfast._native.gate.Permit", sizeof(PermitObject),
+                                   Py_TPFLAGS_HAVE_GC, permit_slots);
+    return PyModule_AddObjectRef(module, "Permit", (PyObject *)hf_permit_type);
 }

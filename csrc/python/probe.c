@@ -211,31 +211,17 @@ static PyMethodDef methods[] = {
     {NULL},
 };
 
-static void
-probe_dealloc(PyObject *op)
-{
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_Free(op);
-    Py_DECREF(type);
-}
-
 static PyType_Slot probe_slots[] = {
     {Py_tp_doc, "A call that a half-open breaker lets through to see whether it may close."},
-    {Py_tp_dealloc, probe_dealloc},
+    {Py_tp_dealloc, hf_free},
     {0, NULL},
-};
-
-static PyType_Spec probe_spec = {
-    .name = "holdfast._native.gate.Probe",
-    .basicsize = sizeof(ProbeObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = probe_slots,
 };
 
 int
 hf_probe_ready(PyObject *module)
 {
-    probe_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &probe_spec, NULL);
+    probe_type =
+        hf_final_type(module, "holdfast._native.gate.Probe", sizeof(ProbeObject), 0, probe_slots);
     here = PyContextVar_New("holdfast.probes", NULL);
     return probe_type == NULL || here == NULL ? -1 : PyModule_AddFunctions(module, methods);
 }
