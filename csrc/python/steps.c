@@ -19,12 +19,10 @@
         return hf_##name##_step_abandon(step, pass, hold);
 #define KEEP(KIND, word, name)                                                                     \
     case HF_KIND_##KIND:                                                                           \
-        hf_##name##_step_keep(step, pass, hold);                                                   \
-        break;
+        return hf_##name##_step_keep(step, pass, hold);
 #define WAITED(KIND, word, name)                                                                   \
     case HF_KIND_##KIND:                                                                           \
-        hf_##name##_step_waited(step, pass, hold);                                                 \
-        break;
+        return hf_##name##_step_waited(step, pass, hold);
 
 hf_entering
 hf_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
@@ -68,23 +66,23 @@ hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     }
 }
 
-void
+int
 hf_step_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     switch (step->kind) {
         HF_STEP_KINDS(KEEP)
     default:
-        break;
+        return 0;
     }
 }
 
-void
+int
 hf_step_waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     switch (step->kind) {
         HF_STEP_KINDS(WAITED)
     default:
-        break;
+        return 0;
     }
 }
 
