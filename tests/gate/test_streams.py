@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import CircuitBreaker, CircuitOpenError, Rejected, State
+from holdfast import CircuitBreaker, CircuitOpenError, Rejected, Retry, State
 from tests.gate.parts import fates, half_open, pipe, places, tokens, tripping
 from tests.waiting.parties import auntil
 
@@ -37,12 +37,17 @@ async def atalk(*items: Any) -> AsyncIterator[Any]:
     yield heard
 
 
+# What stands around a policy: nothing, or what controls the call until the first item.
+AROUND = pytest.mark.parametrize("around", [(), (Retry("r"),)], ids=["plain", "controlled"])
+
+
 # ---- plain ----
 
 
-def test_what_is_sent_thrown_yielded_and_returned_passes_through() -> None:
+@AROUND
+def test_what_is_sent_thrown_yielded_and_returned_passes_through(around: Any) -> None:
     breaker = CircuitBreaker("b")
-    stream = breaker(talk)(1, 2, 3)
+    stream = pipe(*around, breaker)(talk)(1, 2, 3)
     error = KeyError()
     assert next(stream) == 1
     assert stream.send("a") == 2
@@ -64,14 +69,17 @@ def test_it_looks_like_the_generator_it_guards() -> None:
     assert inspect.getgeneratorstate(stream) == "GEN_CLOSED"
 
 
+@AROUND
 @pytest.mark.parametrize(("end", "fate"), [
     (lambda s: s.close(), "ignored"), (lambda s: s.throw(ValueError), "failed"),
     (lambda s: s.throw(KeyboardInterrupt), "ignored"),
     (lambda s: s.throw(GeneratorExit), "ignored"), (lambda s: list(s), "succeeded"),
 ])  # fmt: skip
-def test_each_end_is_judged_as_it_is(end: Callable[[Any], Any], fate: str) -> None:  # trap 5
+def test_each_end_is_judged_as_it_is(
+    end: Callable[[Any], Any], fate: str, around: Any
+) -> None:  # trap 5
     breaker, bulkhead = half_open(), places()
-    stream = pipe(breaker, bulkhead)(talk)(1, 2)
+    stream = pipe(*around, breaker, bulkhead)(talk)(1, 2)
     next(stream)
     with contextlib.suppress(ValueError, KeyboardInterrupt, GeneratorExit):
         end(stream)
@@ -135,9 +143,12 @@ def test_a_loop_over_it_holds_one_place_at_a_time() -> None:
 # ---- asynchronous ----
 
 
-async def test_what_is_sent_thrown_and_yielded_passes_through_an_asynchronous_one() -> None:
+@AROUND
+async def test_what_is_sent_thrown_and_yielded_passes_through_an_asynchronous_one(
+    around: Any,
+) -> None:
     breaker = CircuitBreaker("b")
-    stream = breaker(atalk)(1, 2, 3)
+    stream = pipe(*around, breaker)(atalk)(1, 2, 3)
     error = KeyError()
     assert await anext(stream) == 1
     assert await stream.asend("a") == 2
@@ -155,6 +166,7 @@ async def test_an_asynchronous_one_looks_like_the_generator_it_guards() -> None:
     assert [item async for item in stream] == [1, [None]]
 
 
+@AROUND
 @pytest.mark.parametrize(("end", "fate"), [
     (lambda s: s.aclose(), "ignored"), (lambda s: s.athrow(ValueError), "failed"),
     (lambda s: s.athrow(asyncio.CancelledError), "ignored"),
@@ -162,7 +174,7 @@ async def test_an_asynchronous_one_looks_like_the_generator_it_guards() -> None:
     (lambda s: s.athrow(StopAsyncIteration), "failed"),
 ])  # fmt: skip
 async def test_each_end_of_an_asynchronous_one_is_judged_as_it_is(
-    end: Callable[[Any], Any], fate: str
+    end: Callable[[Any], Any], fate: str, around: Any
 ) -> None:  # trap 5
     """And reaches the consumer as it would from the generator itself."""
 
@@ -175,7 +187,7 @@ async def test_each_end_of_an_asynchronous_one_is_judged_as_it_is(
         return None
 
     breaker, bulkhead = half_open(), places()
-    guarded = pipe(breaker, bulkhead)(atalk)
+    guarded = pipe(*around, breaker, bulkhead)(atalk)
     assert await outcome(guarded(1, 2)) is await outcome(atalk(1, 2))
     assert fates(breaker) == {fate: 1}
     assert (bulkhead.in_flight, breaker.snapshot().probes) == (0, 0)
