@@ -121,8 +121,8 @@ def _annotations(guard: Guard, name: str) -> Any:
     while inside := _inside(fn):
         fn, face = inside
         value = face.get(name, NotImplemented)
-        if value is NotImplemented and "__annotate__" in face:
-            annotate = face["__annotate__"]
+        annotate = face.get("__annotate__", NotImplemented)
+        if value is NotImplemented and annotate is not NotImplemented:
             value = face[name] = annotate(1) if annotate is not None else {}  # 1: Format.VALUE
         if value is not NotImplemented:
             return value
