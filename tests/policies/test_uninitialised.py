@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -165,14 +166,17 @@ def test_a_base_that_is_called_late_makes_a_policy_of_it():
         (lambda name: hf.RateLimiter(name, rate=1), {"rate": 100}),
         (hf.Bulkhead, {"max_concurrent": 9}),
         (hf.Retry, {"attempts": 9}),
+        (partial(hf.Timeout, 30), {"duration": 9}),
+        (partial(hf.AdaptiveTimeout, 30), {"duration": 9, "floor": 0.5}),
+        (partial(hf.Fallback, 0), {"value": 9}),
     ],
 )
 def test_a_second_init_is_refused_and_changes_nothing(make, settings):
-    policy = make("first")
+    policy = make(name="first")
     heard: list[hf.Event] = []
     policy.on_event(heard.append)
     before = policy.describe(), policy.snapshot()
     with pytest.raises(RuntimeError, match="bound once"):
-        policy.__init__("other", **settings)
+        policy.__init__(name="other", **settings)
     assert (policy.describe(), policy.snapshot()) == before
     assert len(policy._listeners) == 1

@@ -79,13 +79,17 @@ class AdaptiveTimeout(Timeout):
         ceiling = problems.number("ceiling", ceiling, least=1.0, most=100.0)
         multiplier = problems.number("multiplier", multiplier, above=1.0, most=1000.0)
         quantile = problems.number("quantile", quantile, least=0.5, most=0.999)
+        made: list[Kernel] = []
+
+        def adapts(ns: int) -> Kernel:
+            made.append(Kernel(ns, *_limits_ns(ns, floor, ceiling), multiplier, quantile))
+            return made[0]
+
+        common = self._set_up(
+            problems, duration, name, thread, workers, clock, mode, shared, adapts
+        )
+        (self._adaptive,) = made
         self._shares = (floor, ceiling)
-
-        def adapt(initial_ns: int) -> Kernel:
-            self._adaptive = Kernel(initial_ns, *self._limits_ns(initial_ns), multiplier, quantile)
-            return self._adaptive
-
-        common = self._set_up(problems, duration, name, thread, workers, clock, mode, shared, adapt)
         self._keep(
             floor=floor,
             ceiling=ceiling,
@@ -111,7 +115,7 @@ class AdaptiveTimeout(Timeout):
         """
         super().resize(duration)
         ns = self._kernel.duration_ns()
-        self._adaptive.resize(ns, *self._limits_ns(ns))
+        self._adaptive.resize(ns, *_limits_ns(ns, *self._shares))
 
     def snapshot(self) -> AdaptiveTimeoutSnapshot:
         """Return the current duration, counts and latencies."""
@@ -132,6 +136,6 @@ class AdaptiveTimeout(Timeout):
         """Return to the configured duration. The measured durations then adapt it further."""
         self._adaptive.set_timeout_ns(self._kernel.duration_ns())
 
-    def _limits_ns(self, ns: int) -> tuple[int, int]:
-        floor, ceiling = self._shares
-        return max(1, min(ns, round(ns * floor))), min(MAX_NS, max(ns, round(ns * ceiling)))
+
+def _limits_ns(ns: int, floor: float, ceiling: float) -> tuple[int, int]:
+    return max(1, min(ns, round(ns * floor))), min(MAX_NS, max(ns, round(ns * ceiling)))

@@ -110,16 +110,16 @@ class Timeout(Policy):
             name = problems.name(name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
         thread = problems.flag("thread", thread)
-        self._workers = problems.integer("workers", workers, least=1, most=MAX_WORKERS)
+        workers = problems.integer("workers", workers, least=1, most=MAX_WORKERS)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
         refuse_nameless_sharing(problems, name, shared)
         problems.done()
-        self._alarms: dict[ref[Any], Any] = {}  # by event loop, for as long as that lives
-        self._kernel = Kernel(duration_ns)
+        kernel = Kernel(duration_ns)
+        # First of all, for it refuses to be done twice.
         self._bind(
             "timeout",
-            (self._kernel,),
+            (kernel,),
             clock,
             name,
             NATIVE_MODES[mode],
@@ -127,6 +127,9 @@ class Timeout(Policy):
             threads=thread,
             adaptive=adapts and adapts(duration_ns),
         )
+        self._kernel = kernel
+        self._workers = workers
+        self._alarms: dict[ref[Any], Any] = {}  # by event loop, for as long as that lives
         self._worker_threads: Any = None  # threads, once one is needed
         return {
             "duration": duration,
