@@ -212,6 +212,7 @@ def test_hundreds_of_loops_one_after_another_are_not_kept(manual):  # D-C-5
         asyncio.run(main())
     gc.collect()
     assert [loop() for loop in loops if loop() is not None] == []
+    assert moved.next_due_ns() is None
     assert policy.snapshot().in_time == 100
 
 

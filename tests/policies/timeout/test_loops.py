@@ -77,6 +77,25 @@ def test_tasks_of_several_loops_are_cut_each_in_its_own(restless):
     assert policy.snapshot().expired == 80
 
 
+def test_loops_that_equal_one_another_cut_their_own_calls():
+    class Equal(VirtualLoop):
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Equal)
+
+        def __hash__(self) -> int:
+            return 1
+
+    clock = LoopClock()
+    policy = hf.Timeout(1, clock=clock)
+    loops = [Equal(clock), Equal(clock)]
+    for loop in loops:
+        begun = loop.time()
+        loop.run_until_complete(ended(policy.acall(asyncio.sleep, 60)))
+        assert loop.time() == begun + 1
+    for loop in loops:
+        loop.close()
+
+
 def test_a_timer_that_is_set_while_another_is_being_set_is_not_lost():
     class Busy(VirtualLoop):
         """Begins another call, with less time, where a timer is set."""

@@ -6,6 +6,7 @@ Owns the settings and the face; what a deadline means on the way in and out is
 
 from __future__ import annotations
 
+from functools import partial
 from weakref import ref
 
 from holdfast._native.timeout import Timeout as Kernel
@@ -129,7 +130,8 @@ class Timeout(Policy):
         )
         self._kernel = kernel
         self._workers = workers
-        self._alarms: dict[ref[Any], Any] = {}  # by event loop, for as long as that lives
+        # By the address of an event loop, for as long as that lives: loops may equal one another.
+        self._alarms: dict[int, tuple[ref[Any], Any]] = {}
         self._worker_threads: Any = None  # threads, once one is needed
         return {
             "duration": duration,
@@ -141,9 +143,9 @@ class Timeout(Policy):
 
     def __del__(self) -> None:
         if self._is_made:
-            for alarms in list(self._alarms.values()):
+            for _, alarms in list(self._alarms.values()):
                 alarms._stop()
-            self._alarms.clear()  # each key holds the dict, from which it removes itself
+            self._alarms.clear()  # each reference holds the dict, from which it removes itself
 
     @property
     def duration(self) -> float:
@@ -204,7 +206,12 @@ class Timeout(Policy):
 
     def _alarms_in(self, loop: Any, new: Any) -> Any:
         """Return the alarms of its calls in an event loop: ``new`` if there are none."""
-        return self._alarms.setdefault(ref(loop, self._alarms.pop), new)
+        its, alarms = self._alarms.get(id(loop), (None, None))
+        if its is None or its() is not loop:
+            alarms = new
+            forget = partial(_forget, self._alarms, id(loop))
+            self._alarms[id(loop)] = ref(loop, forget), alarms
+        return alarms
 
     def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
         from holdfast.waiting.aio import set_timer
@@ -231,3 +238,11 @@ class Timeout(Policy):
     def _after_fork(self) -> None:
         super()._after_fork()
         self._worker_threads = None  # the threads are the parent's
+
+
+def _forget(alarms: dict[int, tuple[ref[Any], Any]], at: int, loop: ref[Any]) -> None:
+    """Drop the alarms of a loop that has died, and their timer: a manual clock would keep both."""
+    there = alarms.get(at)
+    if there is not None and there[0] is loop:
+        del alarms[at]
+        there[1]._stop()
