@@ -8,6 +8,7 @@ rejection's message begins with. Elsewhere: who raises them, and when.
 from __future__ import annotations
 
 from math import isnan, nan
+from types import FunctionType
 
 from holdfast._native.gate import HoldfastError, Rejected, _at_hand
 
@@ -109,6 +110,8 @@ for _name, _value in {
         "The arguments of the exception; by default, its message.",
     ),
 }.items():
+    if isinstance(_value, FunctionType):  # errors and help() name the method
+        _value.__name__, _value.__qualname__ = _name, f"Rejected.{_name}"
     setattr(Rejected, _name, _value)
 
 

@@ -180,7 +180,7 @@ def test_one_may_be_made_by_hand() -> None:
     "wrong", [{"reason": 42}, {"retry_after": "soon"}, {"other": 1}, {"reason": None}]
 )
 def test_one_made_wrongly_is_a_type_error(wrong: dict[str, Any]) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^(Rejected\.__init__\(\)|reason|must be)"):
         Rejected(**wrong)
 
 
