@@ -24,20 +24,22 @@ who_is_here(void)
     return PyLong_FromVoidPtr((void *)whose);
 }
 
-/* False: no memory; that is set. */
+/* False: no memory; that is set. A list is never empty, and making one may collect what enters here too. */
 static bool
 add(GateObject *gate, PyObject *whose, const hf_pass *pass)
 {
     size_t size = offsetof(hf_pass, hold) + (size_t)pass->entered * sizeof *pass->hold;
     PyObject *kept = PyBytes_FromStringAndSize((const char *)pass, (Py_ssize_t)size);
-    PyObject *none = kept != NULL ? PyList_New(0) : NULL;
+    PyObject *first = kept != NULL ? Py_BuildValue("[O]", kept) : NULL;
+    PyObject *none = gate->open == NULL ? PyDict_New() : NULL;
     if (gate->open == NULL)
-        gate->open = PyDict_New();
-    PyObject *passes = none != NULL && whose != NULL && gate->open != NULL
-                           ? PyDict_SetDefault(gate->open, whose, none)
+        gate->open = Py_XNewRef(none);
+    PyObject *passes = first != NULL && whose != NULL && gate->open != NULL
+                           ? PyDict_SetDefault(gate->open, whose, first)
                            : NULL;
-    bool added = passes != NULL && PyList_Append(passes, kept) == 0;
+    bool added = passes != NULL && (passes == first || PyList_Append(passes, kept) == 0);
     Py_XDECREF(none);
+    Py_XDECREF(first);
     Py_XDECREF(kept);
     return added;
 }

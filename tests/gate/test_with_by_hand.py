@@ -217,6 +217,24 @@ def test_an_entry_that_is_never_left_comes_home_with_a_policy_in_a_cycle() -> No
     assert kernel.in_flight() == 0
 
 
+def test_an_entry_that_there_is_no_memory_for_is_given_back_at_once() -> None:
+    testing = pytest.importorskip("_testcapi")
+    bulkhead = places()
+    given_back = 0
+    for at in range(40):
+        with contextlib.suppress(MemoryError):
+            testing.set_nomemory(at, at + 1)
+            try:
+                bulkhead.__enter__()
+            finally:
+                testing.remove_mem_hooks()
+        given_back += bulkhead.in_flight == 0
+        with contextlib.suppress(RuntimeError):
+            bulkhead.__exit__(*NOTHING)
+        assert bulkhead.in_flight == 0
+    assert 0 < given_back < 40
+
+
 def test_a_bulkhead_that_dies_with_an_entry_open_calls_nobody_in() -> None:
     # Nobody can wait any more; the dying policy must not be brought back to look for them.
     bulkhead = places(1, max_waiting=1, max_wait=1.0)
