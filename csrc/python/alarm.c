@@ -20,28 +20,6 @@ others_who_ask(const hf_alarms *alarms)
 
 /* ---- setting and clearing ---- */
 
-static int
-set_alarm(GateObject *step, hf_hold *hold, hf_alarms *alarms, int at, int64_t deadline_ns)
-{
-    hf_alarm *alarm = PyMem_Malloc(sizeof *alarm);
-    if (alarm == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    alarm->queue = NULL;
-    alarm->of = alarms;
-    alarm->at = (int8_t)at;
-    alarm->deadline_ns = deadline_ns;
-    int answer = hf_alarm_enqueue(step, alarms->loop, alarm);
-    if (answer == 0) {
-        hold->timeout.alarm = alarm;
-    } else { /* where the call is suspended next, it is set anew */
-        hf_alarm_dequeue(alarm);
-        PyMem_Free(alarm);
-    }
-    return answer;
-}
-
 /* Set an alarm for each timeout entered, as each would be set by itself. -1: an exception is set. */
 static int
 set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
@@ -49,33 +27,35 @@ set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
     long asking = -1; /* not asked yet */
     for (int at = pass->entered - 1; at >= 0; at--) {
         GateObject *step = gate->steps[at];
-        hf_hold *hold = &pass->hold[at];
-        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE ||
-            hold->timeout.alarm != NULL)
+        hf_alarm *alarm = &alarms->alarm[at];
+        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE || alarm->is_set)
             continue;
         if (asking < 0)
             asking = others_who_ask(alarms);
-        alarms->cancelling[at] = asking;
-        if (set_alarm(step, hold, alarms, at, hold->timeout.own_ns) < 0)
+        alarm->cancelling = asking;
+        alarm->deadline_ns = pass->hold[at].timeout.own_ns;
+        alarm->of = alarms;
+        alarm->at = (int8_t)at;
+        if (hf_alarm_enqueue(step, alarms->loop, alarm) < 0) {
+            hf_alarm_dequeue(alarm); /* where the call is suspended next, it is set anew */
             return -1;
+        }
+        alarm->is_set = true;
     }
     return 0;
 }
 
 static hf_alarms *
-alarms_new(hf_course *course, PyObject *coroutine)
+alarms_new(hf_course *course, Py_ssize_t n_steps, PyObject *coroutine)
 {
-    hf_alarms *alarms = PyMem_Malloc(sizeof *alarms);
+    hf_alarms *alarms = PyMem_Calloc(1, sizeof *alarms + (size_t)n_steps * sizeof *alarms->alarm);
     if (alarms == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
     alarms->course = course;
     alarms->coroutine = coroutine;
-    alarms->loop = alarms->task = alarms->awaited = NULL;
     alarms->due = HF_MAX_STEPS;
-    alarms->asked = 0;
-    alarms->raises = false;
     course->alarms = alarms;
     return alarms;
 }
@@ -87,7 +67,7 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
     hf_course *course = pass->course;
     hf_alarms *alarms = course->alarms;
     if (alarms == NULL) {
-        alarms = alarms_new(course, coroutine);
+        alarms = alarms_new(course, gate->n_steps, coroutine);
         if (alarms == NULL || hf_find_driver(&alarms->loop, &alarms->task) < 0)
             return -1;
     }
@@ -112,14 +92,13 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
  * and is cut where it waits. An alarm that has not rung will do so by itself.
  */
 void
-hf_alarms_ring_again(GateObject *gate, const hf_pass *pass)
+hf_alarms_ring_again(const hf_pass *pass)
 {
-    for (int at = 0; at < pass->entered; at++) { /* the outermost, as where they ring together */
-        const hf_hold *hold = &pass->hold[at];
-        if (gate->steps[at]->kind != HF_KIND_TIMEOUT || hold->timeout.alarm == NULL ||
-            hold->timeout.alarm->queue != NULL)
+    hf_alarms *alarms = pass->course->alarms;
+    for (int at = 0; at < pass->entered && alarms != NULL; at++) {
+        if (!alarms->alarm[at].is_set || alarms->alarm[at].queue != NULL)
             continue;
-        pass->course->alarms->due = (int8_t)at;
+        alarms->due = (int8_t)at; /* the outermost, as where they ring together */
         return;
     }
 }
@@ -139,12 +118,6 @@ hf_alarms_wake(hf_course *course)
     return true;
 }
 
-bool
-hf_alarms_have_loop(const hf_course *course)
-{
-    return course->alarms->loop != NULL;
-}
-
 /*
  * Whether what is set is the cut of the alarm that has rung, and nobody else has asked the task to end
  * since that was set: then theirs counts.
@@ -158,29 +131,21 @@ hf_alarms_cut(const hf_course *course)
     if (alarms->task == NULL)
         return true;
     PyObject *raised = hf_take_exception();
-    bool ours = others_who_ask(alarms) <= alarms->cancelling[course->fired];
+    bool ours = others_who_ask(alarms) <= alarms->alarm[course->fired].cancelling;
     hf_give_exception(raised);
     return ours;
 }
 
-/* Whose alarm it was that cut the call. */
-GateObject *
-hf_alarms_owner(const hf_course *course)
-{
-    return hf_alarms_step(course->alarms, course->fired);
-}
-
 void
-hf_alarm_clear(hf_alarm *alarm)
+hf_alarm_clear(hf_alarms *alarms, int at)
 {
-    if (alarm == NULL)
+    hf_alarm *alarm = &alarms->alarm[at];
+    if (!alarm->is_set)
         return;
-    hf_alarms *alarms = alarm->of;
-    int at = alarm->at;
+    alarm->is_set = false;
     if (alarms->due == at)
         alarms->due = HF_MAX_STEPS; /* what it was to cut has ended by itself */
     hf_alarm_dequeue(alarm);
-    PyMem_Free(alarm);
     if (alarms->asked >> at & 1) {
         hf_alarm_set_asked(alarms, at, false);
         hf_uncancel_task(alarms->task);
@@ -189,14 +154,10 @@ hf_alarm_clear(hf_alarm *alarm)
 
 /* All that are set of a call that dies, or is another process's: they are to find nothing of it. */
 void
-hf_alarms_forget(GateObject *gate, hf_pass *pass)
+hf_alarms_forget(const hf_pass *pass)
 {
-    for (int at = 0; at < pass->entered && pass->course->alarms != NULL; at++) {
-        if (gate->steps[at]->kind != HF_KIND_TIMEOUT)
-            continue;
-        hf_alarm_clear(pass->hold[at].timeout.alarm);
-        pass->hold[at].timeout.alarm = NULL;
-    }
+    for (int at = 0; at < pass->entered && pass->course->alarms != NULL; at++)
+        hf_alarm_clear(pass->course->alarms, at);
 }
 
 int

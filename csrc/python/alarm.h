@@ -13,21 +13,22 @@ typedef struct hf_alarm {
     QueueObject *queue;              /* strong while it is in there; NULL: it has rung */
     struct hf_alarms *of;
     int64_t deadline_ns;
-    int8_t at; /* of which step */
+    long cancelling; /* how often others had asked the task to end when it was set */
+    int8_t at;       /* of which step */
+    bool is_set;     /* whether it has rung or not */
 } hf_alarm;
 
-/* What the alarms of one coroutine share. */
+/* The alarms of one coroutine, one a step. */
 typedef struct hf_alarms {
     hf_course *course;
     PyObject *coroutine; /* borrowed: it owns all this */
     PyObject *loop;      /* NULL: no asyncio loop drives it; deadlines are then cooperative */
     PyObject *task;      /* or NULL */
     PyObject *awaited;   /* what it was last suspended on; NULL: nothing that could be cancelled */
-    /* How often others had asked the task to end, by step, when its alarm was set. */
-    long cancelling[HF_MAX_STEPS];
-    uint16_t asked; /* the steps that have asked the task to end and are not left, in bits */
-    int8_t due;     /* this step's alarm rang when nothing could be cut; HF_MAX_STEPS: none did */
-    bool raises;    /* there is nothing to cancel: it is raised as soon as it goes on */
+    uint16_t asked;      /* the steps that have asked the task to end and are not left, in bits */
+    int8_t due;  /* this step's alarm rang when nothing could be cut; HF_MAX_STEPS: none did */
+    bool raises; /* there is nothing to cancel: it is raised as soon as it goes on */
+    hf_alarm alarm[];
 } hf_alarms;
 
 static inline GateObject *

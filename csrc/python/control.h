@@ -53,7 +53,7 @@ typedef enum {
 
 typedef struct hf_course {
     hf_deadline deadline; /* of what is inside the steps that are entered */
-    hf_deadline around;   /* that held where the call began, whose policy is held; or none */
+    GateObject *around;   /* whose deadline held where the call began, which is held; or NULL */
     hf_limit *limit;    /* what the first is in force by, while the call or a step of it is made */
     uint32_t attempts;  /* calls of the function */
     uint32_t stand_ins; /* fallbacks that gave the result */
@@ -150,15 +150,13 @@ PyObject *hf_gate_check_begin(PyObject *op, PyObject *ignored);
 /* ---- alarm.c, alarm_queue.c ---- */
 
 int hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coroutine);
-void hf_alarms_ring_again(GateObject *gate, const hf_pass *pass);
+void hf_alarms_ring_again(const hf_pass *pass);
 void hf_alarms_share(const hf_course *course);
 bool hf_alarms_wake(hf_course *course);
 int hf_refuse_trio(PyObject *gate);
-bool hf_alarms_have_loop(const hf_course *course);
 bool hf_alarms_cut(const hf_course *course);
-GateObject *hf_alarms_owner(const hf_course *course);
-void hf_alarm_clear(struct hf_alarm *alarm);
-void hf_alarms_forget(GateObject *gate, hf_pass *pass);
+void hf_alarm_clear(struct hf_alarms *alarms, int at);
+void hf_alarms_forget(const hf_pass *pass);
 int hf_alarms_traverse(const hf_course *course, visitproc visit, void *arg);
 void hf_alarms_end(hf_course *course);
 int hf_alarm_ready(PyObject *module);

@@ -149,7 +149,7 @@ hf_coroutine_traverse(PyObject *op, visitproc visit, void *arg)
     if (!self->controlled)
         return 0;
     Py_VISIT(self->course.works);
-    Py_VISIT(self->course.around.step);
+    Py_VISIT(self->course.around);
     return hf_alarms_traverse(&self->course, visit, arg);
 }
 
@@ -178,7 +178,7 @@ hf_coroutine_clear(PyObject *op)
     if (was == PHASE_CREATED)
         warn_if_forgotten(self);
     if (self->controlled)
-        hf_alarms_forget(self->gate, &self->pass); /* it is not to be cut as it dies */
+        hf_alarms_forget(&self->pass); /* it is not to be cut as it dies */
     hf_replace(self, &self->waiting, NULL);
     if (was == PHASE_WAITING)
         hf_coroutine_close_unbegun(self);
@@ -227,7 +227,7 @@ hf_coroutine_dealloc(PyObject *op)
     PyObject *inner = self->inner;
     PyObject_GC_UnTrack(op);
     if (self->controlled)
-        hf_alarms_forget(self->gate, &self->pass);
+        hf_alarms_forget(&self->pass);
     if (inner != NULL && Py_IS_TYPE(inner, hf_coroutine_type))
         let_go_nested(op);
     else

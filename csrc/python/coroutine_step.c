@@ -282,7 +282,7 @@ stand_in(CoroutineObject *self, PyObject **result)
         Py_DECREF(given);
         if (iterator != NULL) {
             Py_XSETREF(self->failure, exception);
-            hf_alarms_ring_again(self->gate, &self->pass);
+            hf_alarms_ring_again(&self->pass);
             self->course.waits = HF_WAITS_STAND_IN;
             return wait_for(self, iterator);
         }

@@ -21,12 +21,12 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     course->limit = NULL;
     pass->course = course;
     /* One by one: a copy of what was just stored in halves makes the processor wait for them. */
-    course->around.step = course->deadline.step = NULL;
-    course->around.ns = course->deadline.ns = 0;
+    course->around = course->deadline.step = NULL;
+    course->deadline.ns = 0;
     if (!hf_may_have_deadline())
         return 0;
-    int answer = hf_deadline_find(&course->around);
-    course->deadline = course->around;
+    int answer = hf_deadline_find(&course->deadline);
+    course->around = course->deadline.step;
     return answer;
 }
 
@@ -65,7 +65,7 @@ hf_course_end(hf_course *course)
     if (course->alarms != NULL)
         hf_alarms_end(course);
     Py_CLEAR(course->works);
-    Py_CLEAR(course->around.step);
+    Py_CLEAR(course->around);
 }
 
 /* What the call has taken, beside its outcome, which is stolen. */

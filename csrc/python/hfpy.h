@@ -55,7 +55,6 @@ typedef struct hf_deadline {
     int64_t ns;       /* on that policy's clock */
 } hf_deadline;
 
-struct hf_alarm;
 struct hf_course;
 
 /* What one step holds for one call. */
@@ -76,10 +75,7 @@ typedef struct hf_hold {
                 int64_t own_ns;         /* of a call: when its alarm is to ring */
                 struct hf_limit *limit; /* of a permit or a block, which owns it: its deadline */
             };
-            union {
-                struct hf_alarm *alarm; /* of a coroutine that was suspended */
-                PyObject *block;        /* what cuts an `async with` block short */
-            };
+            PyObject *block; /* what cuts an `async with` block short, or NULL */
         } timeout;
         struct {
             int64_t previous_ns; /* the delay before this attempt; < 0: it is the first */

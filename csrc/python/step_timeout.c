@@ -4,6 +4,7 @@
  * In a thread the deadline is cooperative: a value that comes late is dropped. In a task an alarm cuts
  * the call short (alarm.c); what it then raises says so here.
  */
+#include "alarm.h"
 #include "steps.h"
 
 /* The coarse clock lags by a tick at most, which is 10 ms where the kernel ticks slowest. */
@@ -74,7 +75,7 @@ hf_timeout_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_r
                          : hf_timeout_deadline_ns(step->cell, now);
     hold->since_ns = now;
     hold->timeout.limit = NULL;
-    hold->timeout.alarm = NULL;
+    hold->timeout.block = NULL;
     if (course == NULL)
         return enter_held(step, hold, own_ns, now);
     GateObject *around = course->deadline.step;
@@ -134,9 +135,8 @@ drop(GateObject *step, const hf_pass *pass, hf_hold *hold)
         drop_limit(step, hold);
         return;
     }
-    if (hold->timeout.alarm != NULL)
-        hf_alarm_clear(hold->timeout.alarm);
-    hold->timeout.alarm = NULL;
+    if (course->alarms != NULL)
+        hf_alarm_clear(course->alarms, (int)(hold - pass->hold));
     hf_course_unlimit(course, hold->timeout.outer);
 }
 
@@ -145,7 +145,7 @@ void
 hf_timeouts_forget(GateObject *gate, hf_pass *pass)
 {
     if (pass->course != NULL) {
-        hf_alarms_forget(gate, pass);
+        hf_alarms_forget(pass);
         return;
     }
     for (int at = 0; at < pass->entered && gate->controls; at++) {
@@ -187,7 +187,7 @@ static bool
 is_cooperative(const hf_course *course)
 {
     return course == NULL || !course->awaits ||
-           (course->alarms != NULL && !hf_alarms_have_loop(course));
+           (course->alarms != NULL && course->alarms->loop == NULL);
 }
 
 static ending
@@ -376,7 +376,7 @@ hf_timeout_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyOb
     GateObject *owner = in_force.step;
     bool fired = course->fired == (int)(hold - pass->hold);
     if (ended == CUT) { /* on another clock an outer one may be over first */
-        owner = hf_alarms_owner(course);
+        owner = hf_alarms_step(course->alarms, course->fired);
         own = fired;
         hf_cut_again_around(course->limit);
     }
