@@ -92,7 +92,10 @@ def _reduce(error: Rejected) -> tuple[Any, ...]:
     # Policies stay in their process: an unpickled rejection has a name and figures, no policy.
     figures = {"name": error.name, "reason": error.reason, "retry_after": error.retry_after}
     known = {key: value for key, value in figures.items() if value is not None}
-    return _restored, (type(error), _given(error), known), error.__dict__
+    state: Any = object.__getstate__(error)
+    if isinstance(state, tuple):  # a class of the user's with slots
+        state = {**(state[0] or {}), **state[1]}
+    return _restored, (type(error), _given(error), known), state
 
 
 for _name, _value in {

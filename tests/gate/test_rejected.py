@@ -215,6 +215,18 @@ def test_a_class_of_ones_own_may_derive_from_it() -> None:
     assert isinstance(BothError(name="n"), ValueError)
 
 
+@pytest.mark.parametrize("slots", [{}, {"__slots__": ("host",)}])
+def test_a_copy_has_what_a_class_of_ones_own_adds(slots: dict[str, Any]) -> None:
+    def init(self: Any, *, host: str) -> None:
+        CircuitOpenError.__init__(self, name="n", reason="r")
+        self.host = host
+
+    error = type("Own", (CircuitOpenError,), {"__init__": init, **slots})(host="db")
+    error.add_note("noted")
+    again = copy.copy(error)
+    assert (again.name, again.host, again.__notes__) == ("n", "db", ["noted"])
+
+
 @classes_can_die
 def test_a_class_nobody_uses_any_more_is_collected_with_its_instances() -> None:
     def make(base: type) -> Any:
