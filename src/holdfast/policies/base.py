@@ -56,7 +56,7 @@ def within_deadline_ns(wait_ns: int | None) -> int | None:
     if here is None:
         return wait_ns
     policy, deadline_ns = here
-    left_ns = deadline_ns - policy._clock.now_ns()
+    left_ns: int = deadline_ns - policy._clock.now_ns()
     return max(0, left_ns if wait_ns is None else min(wait_ns, left_ns))
 
 
