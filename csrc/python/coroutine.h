@@ -103,8 +103,8 @@ void hf_coroutine_dealloc(PyObject *op);
 PySendResult hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer);
 PyObject *hf_coroutine_iternext(PyObject *op);
 PyObject *hf_coroutine_send(PyObject *op, PyObject *value);
-PySendResult hf_coroutine_throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                     PyObject **answer);
+PySendResult hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject *const *args,
+                               Py_ssize_t nargs, PyObject **answer);
 void hf_coroutine_raise_thrown(PyObject *const *args, Py_ssize_t nargs);
 
 /* ---- coroutine_throw.c ---- */

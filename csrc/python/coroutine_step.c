@@ -469,10 +469,13 @@ begin_call(CoroutineObject *self, PyObject **answer)
     return go_on(self, begun < 0 ? UNWIND : ENTER, NULL, answer);
 }
 
-/* One step. The deadline of the thread is the call's meanwhile. */
-static PySendResult
-step(CoroutineObject *self, PyObject *value, PyObject *const *args, Py_ssize_t nargs,
-     PyObject **answer)
+/*
+ * One step: it is sent `value` or, if that is NULL, hears of what throw() was given. The deadline of the
+ * thread is the call's meanwhile.
+ */
+PySendResult
+hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject *const *args, Py_ssize_t nargs,
+                  PyObject **answer)
 {
     hf_course *course = &self->course;
     PySendResult made;
@@ -491,13 +494,6 @@ step(CoroutineObject *self, PyObject *value, PyObject *const *args, Py_ssize_t n
     made = suspend(self, made, answer);
     hf_course_suspend(course);
     return made;
-}
-
-PySendResult
-hf_coroutine_throw_into(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs,
-                        PyObject **answer)
-{
-    return step(self, NULL, args, nargs, answer);
 }
 
 /*
@@ -535,7 +531,7 @@ hf_coroutine_am_send(PyObject *op, PyObject *value, PyObject **answer)
     if (!hf_coroutine_begin_step(self))
         return PYGEN_ERROR;
     PySendResult made = begin_straight(self) ? step_straight(self, value, answer)
-                                             : step(self, value, NULL, 0, answer);
+                                             : hf_coroutine_step(self, value, NULL, 0, answer);
     return hf_coroutine_end_step(self, made);
 }
 
@@ -560,7 +556,7 @@ hf_coroutine_send(PyObject *op, PyObject *value)
     if (!hf_coroutine_begin_step(self))
         return NULL;
     if (hf_phase_of(self) != PHASE_CREATED)
-        made = step(self, value, NULL, 0, &answer);
+        made = hf_coroutine_step(self, value, NULL, 0, &answer);
     else
         PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
     return hf_stop_answer(hf_coroutine_end_step(self, made), answer);

@@ -14,16 +14,6 @@ can_be_raised(PyObject *const *args, Py_ssize_t nargs)
            (PyExceptionInstance_Check(type) && (nargs < 2 || args[1] == Py_None));
 }
 
-/* throw() before the first step: the call never begins, nothing was admitted. */
-static PySendResult
-throw_unstarted(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    hf_set_phase(self, PHASE_DONE);
-    hf_coroutine_close_unbegun(self);
-    hf_coroutine_raise_thrown(args, nargs);
-    return PYGEN_ERROR;
-}
-
 static bool
 can_throw(PyObject *op)
 {
@@ -72,14 +62,16 @@ is_refused(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 throw_one(CoroutineObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
+    PyObject *answer = NULL;
+    PySendResult made = PYGEN_ERROR;
     if (!hf_coroutine_begin_step(self))
         return NULL;
-    PyObject *answer = NULL;
-    PySendResult made;
     if (hf_phase_of(self) != PHASE_CREATED) {
-        made = hf_coroutine_throw_into(self, args, nargs, &answer);
-    } else {
-        made = throw_unstarted(self, args, nargs);
+        made = hf_coroutine_step(self, NULL, args, nargs, &answer);
+    } else { /* the call never begins, nothing was admitted */
+        hf_set_phase(self, PHASE_DONE);
+        hf_coroutine_close_unbegun(self);
+        hf_coroutine_raise_thrown(args, nargs);
 #if PY_VERSION_HEX >= 0x030C0000 /* from there on a StopIteration is let through */
         hf_coroutine_unclaim(self);
         return NULL;

@@ -3,14 +3,14 @@
  */
 #include "coroutine.h"
 
+#include <structmember.h>
+
 /* What it was made to drive. */
 static PyObject *
 inside_of(CoroutineObject *self)
 {
     return hf_coroutine_part(self, &self->inner);
 }
-
-#include <structmember.h>
 
 /* Steals `source`, which is held while it is asked: it may answer by making a step, which lets go of it. */
 static PyObject *
