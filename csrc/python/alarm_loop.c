@@ -29,7 +29,7 @@ find_asyncio(void)
 {
     if (hf_load_acquire(&has_parts) != 0)
         return 1;
-    if (find == NULL || PyDict_GetItemString(PyImport_GetModuleDict(), "asyncio") == NULL)
+    if (find == NULL || PyDict_GetItemString(hf_modules, "asyncio") == NULL)
         return 0;
     PyObject *found = PyObject_CallNoArgs(find);
     if (found == NULL)
@@ -58,11 +58,10 @@ part(int which)
 int
 hf_refuse_trio(PyObject *gate)
 {
-    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    int64_t size = (int64_t)PyDict_GET_SIZE(modules);
+    int64_t size = (int64_t)PyDict_GET_SIZE(hf_modules);
     if (size == hf_load_relaxed(&modules_without_trio))
         return 0;
-    if (PyDict_GetItemWithError(modules, trio_name) == NULL) {
+    if (PyDict_GetItemWithError(hf_modules, trio_name) == NULL) {
         if (PyErr_Occurred())
             return -1;
         hf_store_relaxed(&modules_without_trio, size);

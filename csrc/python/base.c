@@ -8,6 +8,7 @@ PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_gua
     *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
 
 PyObject *hf_rejected_type;
+PyObject *hf_modules;
 
 uint32_t hf_fork_epoch = 1;
 

@@ -312,6 +312,8 @@ PyObject *hf_rejected_at_hand(PyObject *module, PyObject *cls);
 /* ---- base.c ---- */
 extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,
     *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
+/* sys.modules. Kept: the interpreter ends without one, and finalisers may still call. */
+extern PyObject *hf_modules;
 PyTypeObject *hf_final_type(PyObject *module, const char *name, size_t size,
                             unsigned long more_flags, PyType_Slot *slots);
 void hf_free(PyObject *op);

@@ -17,8 +17,7 @@ static hf_au64 future_type, modules_seen;
 static PyTypeObject *
 find_future_type(void)
 {
-    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    uint64_t seen = (uint64_t)PyDict_GET_SIZE(modules);
+    uint64_t seen = (uint64_t)PyDict_GET_SIZE(hf_modules);
     if (hf_load_relaxed(&modules_seen) == seen)
         return NULL;
     PyObject *name = PyUnicode_FromString("concurrent.futures._base");

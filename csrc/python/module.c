@@ -92,6 +92,7 @@ exec_module(PyObject *module)
         return -1;
     }
     begun = true;
+    hf_modules = Py_NewRef(PyImport_GetModuleDict());
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||

@@ -14,6 +14,7 @@ from holdfast._native import gate
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.histogram import Histogram
 from holdfast.clock import system_clock
+from tests.apart import run_apart
 from tests.gate.parts import places, tokens, tripping
 
 NATIVE = [
@@ -123,3 +124,19 @@ def test_what_it_defines_has_no_attribute_dictionary_to_misspell() -> None:
         with pytest.raises(AttributeError):
             thing.settld = True  # type: ignore[attr-defined,union-attr]
     assert sys.getsizeof(places()._permit()) < 1024
+
+
+@pytest.mark.parametrize("policy", ["CircuitBreaker('b')", "Timeout(5)", "Fallback(1)"])
+def test_a_finaliser_may_call_when_the_interpreter_has_no_modules_any_more(policy: str) -> None:
+    source = f"""
+    import os, holdfast
+
+    class Last:
+        def __del__(self, call=holdfast.{policy}.call, make=type("Odd", (), {{}}), write=os.write):
+            call(make)
+            write(1, b"called")
+
+    os.register_at_fork(before=lambda: None)  # what it refers to dies last
+    last = Last()
+    """
+    assert run_apart(source) == "called"
