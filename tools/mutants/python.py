@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 SCORE = Path(__file__).with_name("python-score.json")
 # Tests that ask every policy for something.
-EVERY = "tests/pipeline/test_pipeline.py tests/policies/test_wrong_names.py"
+EVERY = (
+    "tests/pipeline/test_pipeline.py tests/policies/test_wrong_names.py tests/project/test_face.py"
+)
 # Each folder's code, and the tests that have to notice a fault in it.
 TESTS = {
     "policies/backoff": "tests/policies/backoff tests/policies/retry",
