@@ -15,6 +15,8 @@ HEAD = """# Mutants
 A mutant is a fault that is planted in a copy of the code. A good test suite fails for it.
 `make mutants` plants two kinds and writes this page; `SAMPLE=500` takes a larger sample.
 Tests that fail without a fault prove nothing: the faults they should find are void.
+Once there are tests for the survivors, `python -m tools.mutants.python --again --score` plants
+those again, and `python -m tools.mutants.report` writes this page.
 
 """
 VERDICTS = ("caught", "equivalent", "survived", "void")
