@@ -11,6 +11,10 @@ from operator import attrgetter, methodcaller
 
 from holdfast._native import gate
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["find_asyncio", "is_in_trio", "refuse_cut", "refuse_wait"]
 
 
@@ -21,7 +25,7 @@ def find_asyncio() -> tuple[object, ...] | None:
         Functions that return the running loop, the task that runs in a loop, and the context of a
         task, and the class of cancellations; None while asyncio is still being imported.
     """
-    asyncio = sys.modules["asyncio"]
+    asyncio: Any = sys.modules.get("asyncio")
     try:
         current_task = asyncio.current_task
         if sys.version_info < (3, 12):  # there it is written in Python, and reads this dict
