@@ -58,8 +58,8 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refu
                           hf_breaker_retry_after_ns(breaker, now));
 }
 
-hf_entering
-hf_breaker_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+static inline hf_entering
+enter_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     bool own_clock = step->timed && pass->clock != step->clock;
     hold->since_ns = own_clock ? hf_clock_now_ns(step->clock) : HF_NOTHING_HELD;
@@ -96,17 +96,17 @@ leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, int outcome,
     return change.happened ? report_change(step, change) : 0;
 }
 
-int
-hf_breaker_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
-                      int outcome, int64_t end_ns)
+static inline int
+leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+      int64_t end_ns)
 {
     int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
     int left = leave_breaker(step, pass, hold, verdict < 0 ? HF_IGNORED : verdict, end_ns);
     return verdict < 0 ? -1 : left;
 }
 
-int
-hf_breaker_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass;
     hf_breaker_undo(step->cell, &hold->breaker);
@@ -114,8 +114,8 @@ hf_breaker_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
     return 0;
 }
 
-int
-hf_breaker_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass;
     hf_breaker_abandon(step->cell, &hold->breaker);
@@ -123,5 +123,4 @@ hf_breaker_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     return 0;
 }
 
-HF_STEP_INERT(breaker, keep)
-HF_STEP_INERT(breaker, waited)
+HF_STEP_VERBS(breaker, enter_breaker, leave, undo, abandon, hf_step_goes_on, hf_step_goes_on)

@@ -20,8 +20,8 @@ occupy(const hf_pass *pass, hf_hold *hold, int64_t now_ns)
     hold->since_ns = now_ns;
 }
 
-hf_entering
-hf_bulkhead_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+static hf_entering
+enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     hf_bulkhead *bulkhead = step->cell;
     if (step->can_wait) {
@@ -113,36 +113,35 @@ leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64
     return leave_place(step, hold->since_ns, end);
 }
 
-int
-hf_bulkhead_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
-                       int outcome, int64_t end_ns)
+static int
+leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+      int64_t end_ns)
 {
     (void)result, (void)outcome;
     return leave_bulkhead(step, pass, hold, end_ns);
 }
 
-int
-hf_bulkhead_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     return leave_bulkhead(step, pass, hold, HF_NOTHING_HELD);
 }
 
-int
-hf_bulkhead_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     bool waiters;
     (void)pass, (void)hold;
     return hf_bulkhead_undo(step->cell, &waiters) && waiters ? let_in(step) : 0;
 }
 
-int
-hf_bulkhead_step_waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static void
+waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     occupy(pass, hold, hf_clock_coarse_ns(step->clock));
-    return 0;
 }
 
-HF_STEP_INERT(bulkhead, keep)
+HF_STEP_VERBS(bulkhead, enter, leave, undo, abandon, hf_step_goes_on, waited)
 
 /* ---- what Python asks ---- */
 

@@ -77,15 +77,15 @@ hf_fallback_failed(GateObject *step)
     hf_count(&((hf_fallback *)step->cell)->failed, 1);
 }
 
-hf_entering
-hf_fallback_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+static hf_entering
+enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     (void)step, (void)pass, (void)hold, (void)why;
     return HF_IN;
 }
 
-int
-hf_fallback_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)hold;
     if (pass->course != NULL) /* else a stream, which it let go of at the first item */
@@ -93,14 +93,12 @@ hf_fallback_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     return 0;
 }
 
-int
-hf_fallback_step_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static void
+keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass, (void)hold;
     pass_fallback(step, Py_None);
-    return 0;
 }
 
-HF_STEP_INERT_LEAVE(fallback)
-HF_STEP_INERT(fallback, undo)
-HF_STEP_INERT(fallback, waited)
+HF_STEP_VERBS(fallback, enter, hf_step_no_leave, hf_step_nothing_held, abandon, keep,
+              hf_step_goes_on)

@@ -63,8 +63,8 @@ limiter_take(const GateObject *step, uint64_t n, int64_t now)
     return true;
 }
 
-hf_entering
-hf_limiter_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+static hf_entering
+enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     int64_t now = pass_now(pass, step->clock);
     const uint64_t clears = hf_load_acquire(&step->clears);
@@ -84,8 +84,8 @@ hf_limiter_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_r
     return HF_IN;
 }
 
-int
-hf_limiter_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass;
     if (hold->taken_ns == HF_NOTHING_HELD)
@@ -95,19 +95,16 @@ hf_limiter_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
     return 0;
 }
 
-int
-hf_limiter_step_waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static void
+waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass;
     hold->taken_ns = hf_clock_now_ns(step->clock);
     hold->clears = hf_load_acquire(&step->clears);
-    return 0;
 }
 
 /* Left or abandoned, its tokens are spent. */
-HF_STEP_INERT_LEAVE(limiter)
-HF_STEP_INERT(limiter, abandon)
-HF_STEP_INERT(limiter, keep)
+HF_STEP_VERBS(limiter, enter, hf_step_no_leave, undo, hf_step_nothing_held, hf_step_goes_on, waited)
 
 /* ---- what Python asks ---- */
 

@@ -25,8 +25,8 @@ now_ns(const GateObject *step)
 /* ---- in ---- */
 
 /* Not begun where the time that is left is over already. */
-hf_entering
-hf_retry_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+static hf_entering
+enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     (void)why;
     const hf_course *course = pass->course;
@@ -364,8 +364,8 @@ hf_retry_paused(GateObject *step, const hf_hold *hold, bool interrupted)
 }
 
 /* The call is dropped: while it ran, or in the pause of this retry. */
-int
-hf_retry_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     const hf_course *course = pass->course;
     if (course == NULL)
@@ -393,18 +393,15 @@ hf_retry_turn(GateObject *gate, hf_pass *pass, PyObject **result)
     return course->pause_ns > 0 ? HF_PAUSE : HF_AGAIN;
 }
 
-int
-hf_retry_step_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static void
+keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass;
     if (succeed(step, hold) < 0)
         PyErr_WriteUnraisable((PyObject *)step); /* the stream has begun all the same */
-    return 0;
 }
 
-HF_STEP_INERT_LEAVE(retry)
-HF_STEP_INERT(retry, undo)
-HF_STEP_INERT(retry, waited)
+HF_STEP_VERBS(retry, enter, hf_step_no_leave, hf_step_nothing_held, abandon, keep, hf_step_goes_on)
 
 /* ---- for who makes the attempts by hand ---- */
 
@@ -515,7 +512,7 @@ hf_gate_check_begin(PyObject *op, PyObject *ignored)
         Py_RETURN_NONE;
     if (stand_inside(&pass, &course, 0, -1, 0) < 0)
         return NULL;
-    hf_entering entered = hf_retry_step_enter(self, &pass, &pass.hold[0], NULL);
+    hf_entering entered = enter(self, &pass, &pass.hold[0], NULL);
     hf_course_end(&course);
     return entered == HF_IN ? Py_NewRef(Py_None) : NULL;
 }

@@ -64,8 +64,8 @@ enter_held(GateObject *step, hf_hold *hold, int64_t own_ns, int64_t now)
     return HF_BROKEN;
 }
 
-hf_entering
-hf_timeout_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
+static inline hf_entering
+enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     (void)why;
     hf_course *course = pass->course;
@@ -357,9 +357,9 @@ is_plainly_in_time(const GateObject *step, const hf_pass *pass, const hf_deadlin
 }
 
 /* -1: a DeadlineExceededError is set, instead of a result or of what the cut raised. */
-int Py_NO_INLINE
-hf_timeout_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
-                      int outcome, int64_t end_ns)
+static int Py_NO_INLINE
+leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+      int64_t end_ns)
 {
     hf_course *course = pass->course;
     bool has_value = outcome == HF_UNJUDGED ? result != NULL : outcome == HF_SUCCESS;
@@ -398,8 +398,8 @@ hf_timeout_is_late(const hf_pass *pass)
  * Leave with the first item of a stream, which hf_timeout_is_late() has found to be in time. It stays in
  * time whatever the clock shows by now: the item is the caller's already, so nothing can be raised.
  */
-int
-hf_timeout_step_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static void
+keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hf_course *course = pass->course;
     hf_deadline in_force = course->deadline;
@@ -411,21 +411,14 @@ hf_timeout_step_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
     end_call(step, hold, in_force.step, own, ended, true, HF_UNJUDGED, course->ran_here);
     hold->timeout.limit = NULL;
     hold->timeout.block = NULL;
-    return 0;
 }
 
 /* Left, undone or abandoned: its deadline is no more. */
-int
-hf_timeout_step_undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
+static int
+undo(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     drop(step, pass, hold);
     return 0;
 }
 
-int
-hf_timeout_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
-{
-    return hf_timeout_step_undo(step, pass, hold);
-}
-
-HF_STEP_INERT(timeout, waited)
+HF_STEP_VERBS(timeout, enter, leave, undo, undo, keep, hf_step_goes_on)

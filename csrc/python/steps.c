@@ -19,10 +19,12 @@
         return hf_##name##_step_abandon(step, pass, hold);
 #define KEEP(KIND, word, name)                                                                     \
     case HF_KIND_##KIND:                                                                           \
-        return hf_##name##_step_keep(step, pass, hold);
+        hf_##name##_step_keep(step, pass, hold);                                                   \
+        break;
 #define WAITED(KIND, word, name)                                                                   \
     case HF_KIND_##KIND:                                                                           \
-        return hf_##name##_step_waited(step, pass, hold);
+        hf_##name##_step_waited(step, pass, hold);                                                 \
+        break;
 
 hf_entering
 hf_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
@@ -66,23 +68,23 @@ hf_step_abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
     }
 }
 
-int
+void
 hf_step_keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     switch (step->kind) {
         HF_STEP_KINDS(KEEP)
     default:
-        return 0;
+        break;
     }
 }
 
-int
+void
 hf_step_waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     switch (step->kind) {
         HF_STEP_KINDS(WAITED)
     default:
-        return 0;
+        break;
     }
 }
 

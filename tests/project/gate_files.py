@@ -2,7 +2,7 @@
 
 A file needs another if it names a function or an object that only the other defines. Names that
 more than one file uses begin with ``hf_``. A macro that makes definitions, such as
-``HF_STEP_INERT(breaker, keep)``, makes those its body names.
+``HF_STEP_VERBS(breaker, …)``, makes those its body names.
 """
 
 import re
@@ -14,7 +14,7 @@ NAME = re.compile(r"\bhf_\w+")
 MACRO = re.compile(r"^#\s*define\s+(\w+)\(([^)]*)\)((?:[^\n]*\\\n)*[^\n]*)", re.MULTILINE)
 # The gate's style puts the name of a function that is defined at the beginning of a line.
 FUNCTION = re.compile(r"^(hf_\w+)\([^;{]*\)\s*\{", re.MULTILINE)
-PASTED_FUNCTION = re.compile(r"[\s*](\w*##\w+##\w+(?:##\w+)?)\([^;{]*\)\s*\{")
+PASTED_FUNCTION = re.compile(r"[\s*]((?:hf_)?\w*##\w+##\w+)\([^;{]*\)\s*\{")
 DECLARED = re.compile(r"\b(hf_\w+)\s*(?:\[[^\]]*\]\s*)?[,;=]")
 INLINE = re.compile(r"^(hf_\w+)\([^;{]*\)\s*\{(.*?)^\}", re.MULTILINE | re.DOTALL)
 OBJECT = re.compile(
