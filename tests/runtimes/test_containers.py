@@ -14,7 +14,8 @@ import concurrent.futures.thread, fcntl, importlib, json, logging, os, pathlib, 
 import secrets, tempfile
 import holdfast as hf
 from holdfast.telemetry.prometheus import Collector
-for floor in "stores", "waiting", "policies", "pipeline":  # the package may be where only root can read
+# All that may be imported later: the package may be where only root can read.
+for floor in "stores", "waiting", "policies", "pipeline":
     package = importlib.import_module("holdfast." + floor)
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
