@@ -17,6 +17,7 @@ A mutant is a fault that is planted in a copy of the code. A good test suite fai
 Tests that fail without a fault prove nothing: the faults they should find are void.
 Once there are tests for the survivors, `python -m tools.mutants.python --again --score` plants
 those again, and `python -m tools.mutants.report` writes this page.
+The score is then that of these faults alone: for an estimate of all, take another `--seed`.
 
 """
 VERDICTS = ("caught", "equivalent", "survived", "void")
