@@ -86,7 +86,9 @@ def _of_guarded(guard: Guard, name: str) -> Any:
     try:
         return getattr(_guarded(guard), name)
     except AttributeError:
-        missing = AttributeError(f"{guard!r} has no attribute {name!r}", name=name, obj=guard)
+        # Without the repr, which may be long, or raise.
+        what = f"a guarded {type(_guarded(guard)).__name__!r} object"
+        missing = AttributeError(f"{what} has no attribute {name!r}", name=name, obj=guard)
     raise missing
 
 

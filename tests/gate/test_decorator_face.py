@@ -118,6 +118,19 @@ class Evasive:
         return "answer"
 
 
+def test_an_attribute_that_is_missing_is_looked_up_without_a_repr() -> None:
+    class Unprintable:
+        def __call__(self) -> str:
+            return "answer"
+
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    wrapped = guard(Unprintable())
+    assert not inspect.iscoroutinefunction(wrapped)
+    assert not any(hasattr(wrapped, name) for name in ("__name__", "__code__", "__annotations__"))
+
+
 @pytest.mark.parametrize("fn", [str.upper, object.__repr__, (5).__add__])
 def test_a_guard_has_a_module_even_if_its_callable_has_none(fn: Any) -> None:
     module = types.ModuleType("somewhere")
