@@ -100,14 +100,19 @@ call_plain(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames
     return result;
 }
 
-/* Whether nobody expects more than a value: a function that wraps none, or none that matters here. */
+/*
+ * Whether nobody expects more than a value: a function that wraps none, or none that matters here. Told
+ * without Python, for which there may be no room: a fallback may stand in at the end of the stack.
+ */
 static bool
 is_for_values(PyObject *fn)
 {
-    PyObject *set = PyFunction_Check(fn) ? ((PyFunctionObject *)fn)->func_dict : Py_None;
-    if (set == NULL || (set != Py_None && PyDict_GET_SIZE(set) == 0))
+    if (!PyFunction_Check(fn))
+        return !hf_loop_runs_here();
+    PyObject *set = ((PyFunctionObject *)fn)->func_dict;
+    if (set == NULL || PyDict_GET_SIZE(set) == 0)
         return true;
-    return set != Py_None && !hf_loop_runs_here() && !hf_is_of_contextlib(fn);
+    return !hf_loop_runs_here() && !hf_is_of_contextlib(fn);
 }
 
 /* What a fallback gave, which is stolen, as the caller expects it: to be awaited, to be entered. */

@@ -1,6 +1,7 @@
 """Judging at the end of the stack, where no Python can run: classes are told apart all the same."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,13 +37,20 @@ def test_an_error_for_want_of_stack_is_what_it_is_named_to_be(settings, counted)
     assert getattr(snapshot, counted) == snapshot.admitted
 
 
-def test_a_retry_and_a_fallback_know_it_too():
+def test_a_retry_judges_an_error_for_want_of_stack():
     retry = hf.Retry("r", attempts=2, backoff=hf.Constant(0), on=LookupError, ignore=RecursionError)
     with pytest.raises(RecursionError):
         at_the_end(retry)()
     assert retry.snapshot().attempts == sum(retry.snapshot().gave_up.values()) > 100
+
+
+@pytest.mark.parametrize("above", range(4))
+def test_a_fallback_stands_in_once_wherever_the_stack_ends(above):
     fallback = hf.Fallback(7, on=(LookupError, RecursionError))
-    assert at_the_end(fallback)() == 7
+    call = at_the_end(fallback)
+    for _ in range(above):
+        call = partial(call)  # takes less of the stack than a guard
+    assert call() == 7
     assert fallback.snapshot().used == 1
 
 
