@@ -72,7 +72,9 @@ call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, Py
     }
     if (result != NULL && late != HF_NOT_LATE && late != HF_STOOD_IN)
         return hand_over_late(self, &pass, late, result, fn, args, nargs, kwnames);
-    return self->controls ? result : hf_gate_leave(self, &pass, result);
+    return self->controls || hf_gate_leave_lone(self, &pass, result)
+               ? result
+               : hf_gate_leave(self, &pass, result);
 }
 
 typedef PyObject *(*caller)(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
@@ -146,7 +148,8 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
     hf_late late = hf_late_result(result);
     if (late != HF_NOT_LATE)
         return hf_late_refuse(self, &pass, late, result, "try_call", fn);
-    result = hf_gate_leave(self, &pass, result);
+    if (!hf_gate_leave_lone(self, &pass, result))
+        result = hf_gate_leave(self, &pass, result);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_raised(false);
 }
 

@@ -65,32 +65,38 @@ block(GateObject *step)
 
 typedef hf_entering (*entering)(GateObject *gate, hf_pass *pass, hf_refusal *why);
 
-/* Enter, and let this thread wait for what must be waited for. HF_MUST_WAIT: in vain; an exception is set. */
-static inline hf_entering Py_ALWAYS_INLINE
-enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why, entering enter)
+/* Let this thread wait until it is in, or refused. HF_MUST_WAIT: in vain; an exception is set. */
+static hf_entering Py_NO_INLINE
+wait_and_enter(GateObject *gate, hf_pass *pass, hf_refusal *why, entering enter)
 {
-    for (;;) {
-        hf_entering entered = enter(gate, pass, why);
-        if (entered != HF_MUST_WAIT || block(gate->steps[pass->entered]) < 0)
-            return entered;
+    hf_entering entered;
+    do {
+        if (block(gate->steps[pass->entered]) < 0)
+            return HF_MUST_WAIT;
         hf_gate_waited(gate, pass);
-    }
+        entered = enter(gate, pass, why);
+    } while (entered == HF_MUST_WAIT);
+    return entered;
 }
 
 /* hf_gate_enter_steps() for a thread that may block. */
 hf_entering
 hf_gate_enter_steps_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why)
 {
-    return enter_waiting(gate, pass, why, hf_gate_enter_steps);
+    hf_entering entered = hf_gate_enter_steps(gate, pass, why);
+    return entered == HF_MUST_WAIT ? wait_and_enter(gate, pass, why, hf_gate_enter_steps) : entered;
 }
 
 /* hf_gate_enter() for a thread that may block. Any answer but HF_IN has undone everything. */
 hf_entering
 hf_gate_enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why)
 {
-    hf_entering entered = enter_waiting(gate, pass, why, hf_gate_enter);
-    if (entered == HF_MUST_WAIT)
-        hf_gate_undo(gate, pass);
+    hf_entering entered = hf_gate_enter(gate, pass, why);
+    if (entered == HF_MUST_WAIT) {
+        entered = wait_and_enter(gate, pass, why, hf_gate_enter);
+        if (entered == HF_MUST_WAIT)
+            hf_gate_undo(gate, pass);
+    }
     return entered;
 }
 
@@ -110,5 +116,5 @@ int
 hf_gate_enter_block(GateObject *gate, hf_pass *pass)
 {
     hf_pass_init(pass);
-    return hf_gate_enter_blocking(gate, pass);
+    return hf_gate_enter_lone(gate, pass) ? 0 : hf_gate_enter_blocking(gate, pass);
 }
