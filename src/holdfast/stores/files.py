@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "CAREFULLY",
     "PREFIX",
     "VARIABLE",
     "check_directory",
@@ -27,13 +28,18 @@ __all__ = [
     "is_locked",
     "make_file",
     "open_in",
+    "read_file",
     "reopen",
+    "replace_file",
+    "size_of",
 ]
 
 VARIABLE = "HOLDFAST_DIR"
 PREFIX = "worker-"
 FIRST_SIZE = 1 << 20  # bytes; a breaker with its latencies takes 10 KiB
 LOCK_TRIES = 100  # each is lost only to somebody who happens to tidy up at that very moment
+# Neither through a link nor waiting for somebody at the other end of a pipe.
+CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -172,6 +178,51 @@ def is_locked(fd: int) -> bool:
         return True
     fcntl.flock(fd, fcntl.LOCK_UN)
     return False
+
+
+def size_of(fd: int) -> int:
+    """Return how many bytes a file of this user has.
+
+    Raises:
+        ValueError: It is no regular file, or belongs to another user.
+    """
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        raise ValueError("it does not belong to this user")
+    return found.st_size
+
+
+def read_file(path: Path, bytes_most: int) -> bytes:
+    """Return what a file of this user contains.
+
+    Raises:
+        OSError: It cannot be opened or read.
+        ValueError: It is not this user's, or has more bytes than ``bytes_most``.
+    """
+    fd = os.open(path, os.O_RDONLY | CAREFULLY)
+    with open(fd, "rb") as file:
+        size = size_of(fd)
+        if size > bytes_most:
+            raise ValueError(f"it has {size} bytes")
+        return file.read()
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file as a whole. The caller holds the lock that all its writers hold.
+
+    Raises:
+        OSError: It cannot be written; the file is as it was, and nothing else is left behind.
+    """
+    fresh = path.with_name(f".{path.name}")
+    fresh.unlink(missing_ok=True)  # of one that died at it: who writes holds the lock
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | CAREFULLY, 0o600)
+    try:
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+        fresh.rename(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def _refused(path: Path, why: str) -> ConfigError:

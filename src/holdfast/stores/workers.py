@@ -13,14 +13,21 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.ledger import SUBTRACT
 from holdfast._native.reader import Reader
 from holdfast.stores.figures import COUNTS, KINDS, PLACES, ROLES, add, exported
-from holdfast.stores.files import FIRST_SIZE, PREFIX, is_locked
+from holdfast.stores.files import (
+    CAREFULLY,
+    FIRST_SIZE,
+    PREFIX,
+    is_locked,
+    read_file,
+    replace_file,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,8 +52,6 @@ WRITTEN = {
     ROLES[role]: {name: [place.start, place.stop] for name, place in places.items()}
     for role, places in PLACES.items()
 }
-# Neither through a link nor waiting for somebody at the other end of a pipe.
-CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class View(NamedTuple):
@@ -169,7 +174,7 @@ class Workers:
                     raise
 
     def _reader(self, name: str, fd: int) -> Reader:
-        size = _size_of(fd)
+        size = size_of(fd)
         if size < FIRST_SIZE:
             raise ValueError("it is truncated")
         reader = self._readers.get(name)
@@ -198,7 +203,7 @@ class Workers:
         if identity is None:
             return None, _Totals({}, frozenset())
         try:
-            return identity, _parse(_read_file(self._path / TOTALS))
+            return identity, _parse(read_file(self._path / TOTALS, TOTALS_BYTES_MOST))
         except FileNotFoundError:
             return None, _Totals({}, frozenset())
         except (OSError, ValueError) as error:
@@ -266,32 +271,7 @@ class Workers:
                 ],
             }
         )
-        fresh = self._path / f".{TOTALS}"
-        fresh.unlink(missing_ok=True)  # of one that died at it: who writes holds the lock
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | CAREFULLY, 0o600)
-        try:
-            with open(fd, "w", encoding="utf-8") as file:
-                file.write(text)
-            fresh.rename(self._path / TOTALS)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
-
-
-def _size_of(fd: int) -> int:
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-        raise ValueError("it does not belong to this user")
-    return found.st_size
-
-
-def _read_file(path: Path) -> bytes:
-    fd = os.open(path, os.O_RDONLY | CAREFULLY)
-    with open(fd, "rb") as file:
-        size = _size_of(fd)
-        if size > TOTALS_BYTES_MOST:
-            raise ValueError(f"it has {size} bytes")
-        return file.read()
+        replace_file(self._path / TOTALS, text)
 
 
 def _remove_unless_locked(path: Path) -> None:
