@@ -47,6 +47,7 @@ class House:
     def assert_empty(self) -> None:
         assert (self.kernel.in_flight(), self.kernel.waiting()) == (0, 0)
         assert not self.room._queue
+        assert not self.room._loops
         assert not self.room._gone
         assert not self.clock._callbacks
         admitted, completed, undone, *_ = self.kernel.counters()

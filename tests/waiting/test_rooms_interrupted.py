@@ -178,11 +178,21 @@ INTERRUPTIONS = """
         act(*args)
         sys.settrace(trace)
 
+    class Loop:
+        closed = False
+        def is_closed(self):
+            return self.closed
+
+    class Task(parking.ThreadWaiter):
+        def __init__(self):
+            super().__init__()
+            self.loop = Loop()
+
     def stage():
         room = WaitingRoom(Bulkhead(1, 10))
         clock = ManualClock()                     # moves by itself: nothing really waits
         room.enter(clock, None)                   # somebody is inside ...
-        first = _Place(parking.ThreadWaiter())    # ... and somebody waits
+        first = _Place(Task())                    # ... and a task waits
         room._join(first)
         return room, clock, first
 
@@ -202,6 +212,18 @@ INTERRUPTIONS = """
         context = act.__name__, at, answers, kernel.in_flight(), kernel.waiting()
         # What the queue and the kernel say agrees, and who was let in was told.
         assert kernel.waiting() == len(room._queue), context
+        if act is evict:
+            assert first in room._queue or len(room._queue) < 10, context
+            while kernel.waiting() < 10:
+                room._join(_Place(parking.ThreadWaiter()))
+            room.enter(clock, 5)                  # a full queue looks again
+            assert not room._loops, context
+            assert first not in room._queue, context
+            return interrupter.points, interrupted
+        of_loops = {loop: [*places] for loop, places in room._loops.items()}
+        assert of_loops == {
+            place.waiter.loop: [place] for place in room._queue if place.waiter.loop
+        }, context
         assert (first in room._queue) != first.waiter.woken, context
         assert first.is_inside() == (first.waiter.woken and not first.abandoned), context
         # As many are inside as know that they are; room and a waiter are never left together.
@@ -218,15 +240,21 @@ INTERRUPTIONS = """
         quietly(room.resize, 3)
         answers.extend(starmap(room.enter, [(clock, 0)]))
 
-    class Lost(parking.ThreadWaiter):
-        def wake(self):
-            super().wake()
-            return False                          # as one whose loop is closed
-
     def pass_over(room, clock, answers):
         first = next(iter(room._queue))
-        first.waiter = Lost()
+        wake = first.waiter.wake
+        first.waiter.wake = lambda: wake() and False  # as one whose loop is closed
         room.leave()
+
+    def evict(room, clock, answers):
+        def fill():
+            first = next(iter(room._queue))
+            while room._kernel.waiting() < 10:
+                room._join(_Place(parking.ThreadWaiter()))
+            room._queue.move_to_end(first)        # or it is passed over before
+            first.waiter.loop.closed = True
+        quietly(fill)
+        answers.extend(starmap(room.enter, [(clock, 5)]))
 
     def time_out(room, clock, answers):
         answers.extend(starmap(room.enter, [(clock, 5)]))
@@ -256,7 +284,7 @@ INTERRUPTIONS = """
         shrink: lambda first, answers: 1,
         grow: lambda first, answers: 1 + first.is_inside(),
     }
-    for act in HOLDERS:
+    for act in [*HOLDERS, evict]:
         at, interrupted = 1, True
         while interrupted:
             points, interrupted = scene(act, at)
@@ -270,6 +298,7 @@ def test_an_interruption_at_any_point_of_entering_leaving_and_resizing_is_mended
     points = dict(line.split() for line in run_apart(INTERRUPTIONS).splitlines())
     assert points.keys() == {
         "come_in", "look_in", "pass_over", "time_out", "be_let_in", "leave", "shrink", "grow",
+        "evict",
     }  # fmt: skip
     assert int(points["time_out"]) > 50
     assert int(points["leave"]) > 20

@@ -53,7 +53,17 @@ class WaitingRoom:
     ``leave``, ``undo`` and ``force_enter`` may be used past it.
     """
 
-    __slots__ = ("_again", "_busy", "_gone", "_kernel", "_lock", "_own", "_queue", "_waits")
+    __slots__ = (
+        "_again",
+        "_busy",
+        "_gone",
+        "_kernel",
+        "_lock",
+        "_loops",
+        "_own",
+        "_queue",
+        "_waits",
+    )
 
     def __init__(self, kernel: Bulkhead, waits: Histogram | None = None) -> None:
         self._kernel = kernel
@@ -167,6 +177,8 @@ class WaitingRoom:
         self._busy = False  # a step is under way, in the thread that holds the lock
         self._again = False  # somebody asked for something since the step last looked
         self._queue: OrderedDict[_Place, AbstractEventLoop | None] = OrderedDict()
+        # The places of the queue that belong to tasks, by loop: a full queue asks each loop once.
+        self._loops: dict[AbstractEventLoop, dict[_Place, None]] = {}
         self._gone: deque[_Place] = deque()  # places whose owners wait no longer
         self._own: OwnPlaces | None = None
 
@@ -249,7 +261,20 @@ class WaitingRoom:
             self._evict()
         place.answers.extend(starmap(self._kernel.enter_or_queue, _ONCE))
         if place.answers[0] == QUEUED:
-            self._queue[place] = place.waiter.loop
+            loop = place.waiter.loop
+            if loop is not None:
+                self._loops.setdefault(loop, {})[place] = None
+            self._queue[place] = loop
+
+    def _remove(self, place: _Place) -> None:
+        """Take a place out of the queue: last, so that an interrupted step does it again."""
+        loop = place.waiter.loop
+        if loop is not None:
+            places = self._loops.get(loop, {})
+            places.pop(place, None)
+            if not places:
+                self._loops.pop(loop, None)
+        self._queue.pop(place, None)
 
     def _settle(self) -> None:
         self._agree()
@@ -274,12 +299,12 @@ class WaitingRoom:
             place.abandoned = True
             self._gone.append(place)
             self._again = True
-        del self._queue[place]
+        self._remove(place)
 
     def _forget(self, place: _Place) -> None:
-        if place in self._queue:
-            del self._queue[place]
-        elif place.abandoned and place.is_inside():
+        is_queued = place in self._queue
+        self._remove(place)  # also one that was cut short on its way into the queue
+        if not is_queued and place.abandoned and place.is_inside():
             place.answers = []
             self._kernel.undo()
 
@@ -292,14 +317,15 @@ class WaitingRoom:
             place, loop = next(iter(self._queue.items()))
             if loop is None or not loop.is_closed():
                 return
-            del self._queue[place]
+            self._remove(place)
 
     def _evict(self) -> None:
         """Take those out of a full queue whose event loop was closed under them."""
-        for loop in set(self._queue.values()):
-            if loop is not None and loop.is_closed():
-                for place in [place for place, its in self._queue.items() if its is loop]:
-                    del self._queue[place]
+        for loop in list(self._loops):
+            if loop.is_closed():
+                for place in list(self._loops[loop]):
+                    self._queue.pop(place, None)
+                del self._loops[loop]
         self._agree()
 
 
