@@ -124,7 +124,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._subscriptions: tuple[_Subscription, ...] = ()  # replaced, never changed
+        self._subscriptions: dict[_Subscription, None] = {}  # each change is one step of C
         self._telling: dict[int, _Pending] = {}  # by thread: what it tells at the moment
         self._raised = 0
         self._dropped = 0
@@ -156,13 +156,11 @@ class Listeners:
         if not takes_one(listener):
             raise TypeError(f"listener: got {shown(listener)}, allowed a callable of one argument")
         subscription = _Subscription(listener)
-        with self._lock:
-            self._subscriptions = (*self._subscriptions, subscription)
+        self._subscriptions[subscription] = None
 
         def unsubscribe() -> None:
             subscription.listener = None
-            with self._lock:
-                self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+            self._subscriptions.pop(subscription, None)
 
         return unsubscribe
 
@@ -197,7 +195,7 @@ class Listeners:
 
     def _tell(self, event: Event) -> BaseException | None:
         interruption = None
-        for subscription in self._subscriptions:
+        for subscription in list(self._subscriptions):
             listener = subscription.listener
             if listener is None:
                 continue

@@ -44,7 +44,7 @@ class Registry:
         self._dead: deque[_Entry] = deque()
         self._serials = count()
         self._nameless: WeakSet[Registered] = WeakSet()  # in here for forks only
-        self._watchers: tuple[Callable[[Registered], object], ...] = ()
+        self._watchers: dict[object, Callable[[Registered], object]] = {}
         _call_in_forked_child(self)
 
     def add(self, policy: Registered, *, shared: bool = False) -> Registered:
@@ -68,14 +68,14 @@ class Registry:
             if there is not None:
                 return there
             self._entries[key] = (*self._entries.get(key, ()), entry)
-        for watch in self._watchers:
+        for watch in list(self._watchers.values()):
             watch(policy)
         return policy
 
     def mind(self, policy: Registered) -> None:
         """Have a policy without a name, which is not found here, forget the parent after a fork."""
         self._nameless.add(policy)
-        for watch in self._watchers:
+        for watch in list(self._watchers.values()):
             watch(policy)
 
     def watch(self, made: Callable[[Registered], object]) -> Callable[[], None]:
@@ -84,12 +84,11 @@ class Registry:
         Returns:
             A function that ends it.
         """
-        with self._lock:
-            self._watchers = (*self._watchers, made)
+        watcher = object()
+        self._watchers[watcher] = made
 
         def end() -> None:
-            with self._lock:
-                self._watchers = tuple(one for one in self._watchers if one is not made)
+            self._watchers.pop(watcher, None)
 
         return end
 

@@ -131,6 +131,38 @@ def test_a_listener_may_be_removed_and_added_while_events_are_told() -> None:
     assert listeners.raised == 0
 
 
+def test_a_listener_is_added_and_removed_without_a_look_at_the_others() -> None:
+    looks = 0
+
+    class Looked(dict[object, None]):
+        def __iter__(self) -> Iterator[object]:
+            nonlocal looks
+            looks += 1
+            return super().__iter__()
+
+    listeners, heard = Listeners(), Heard()
+    listeners._subscriptions = Looked()  # type: ignore[assignment]
+    ends = [listeners.subscribe(heard) for _ in range(10)]
+    for end in ends[::2]:
+        end()
+    assert looks == 0
+    listeners.emit(event(1))
+    assert (looks, heard) == (1, [1] * 5)
+
+
+def test_a_listener_that_leaves_while_it_is_told_hears_this_event_and_no_other() -> None:
+    listeners, heard = Listeners(), Heard()
+
+    def once(one: Event) -> None:
+        heard(one)
+        leave()
+
+    leave = listeners.subscribe(once)
+    listeners.emit(event(1))
+    listeners.emit(event(2))
+    assert heard == [1]
+
+
 def test_what_a_listener_raises_is_logged_and_counted_and_the_others_are_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -237,3 +237,27 @@ def test_a_forked_child_has_a_free_lock_and_tells_every_policy() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), first.told, second.told)
         """)
     assert printed.split() == ["21", "1", "0"]
+
+
+def test_a_watcher_is_told_of_each_new_policy_once_for_each_time_it_watches() -> None:
+    registry, first, second = Registry(), Policy(), Policy()
+    made: list[Policy] = []
+    ends = [registry.watch(made.append) for _ in range(2)]
+    registry.add(first)
+    assert made == [first, first]
+    ends[0]()
+    ends[0]()
+    registry.add(second)
+    assert made == [first, first, second]
+    ends[1]()
+    registry.add(first)
+    assert len(made) == 3
+
+
+def test_a_watcher_that_ends_itself_holds_up_no_other() -> None:
+    registry, policy = Registry(), Policy()
+    made: list[Policy] = []
+    end = registry.watch(lambda _: end())
+    registry.watch(made.append)
+    registry.add(policy)
+    assert made == [policy]
