@@ -271,6 +271,28 @@ hf_gate_record_latency(PyObject *op, PyObject *histogram)
     Py_RETURN_NONE;
 }
 
+/* _once(attribute, make): what is made when it is first used. Of several made at once one stays. */
+PyObject *
+hf_gate_once(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    const char *what;
+    PyObject *make;
+    if (!PyArg_ParseTuple(args, "sO:_once", &what, &make) || hf_need_made(self) < 0)
+        return NULL;
+    PyObject **at = strcmp(what, "_listeners") == 0 ? &self->listeners : &self->queue;
+    PyObject *made = PyObject_CallNoArgs(make);
+    if (made == NULL)
+        return NULL;
+    HF_BEGIN_EXCLUSIVE(op);
+    if (*at == NULL)
+        *at = Py_NewRef(made);
+    else
+        Py_SETREF(made, Py_NewRef(*at));
+    HF_END_EXCLUSIVE();
+    return made;
+}
+
 PyObject *
 hf_gate_compose(PyObject *op, PyObject *args)
 {

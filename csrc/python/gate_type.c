@@ -42,6 +42,8 @@ gate_clear(PyObject *op)
     Py_CLEAR(self->is_failure);
     Py_CLEAR(self->wanted);
     Py_CLEAR(self->retry_after);
+    Py_CLEAR(self->listeners);
+    Py_CLEAR(self->queue);
     return 0;
 }
 
@@ -79,6 +81,18 @@ made_of(PyObject *op, void *closure)
     return Py_NewRef(value != NULL ? value : Py_None);
 }
 
+/* What is made when it is first used, at that offset; None before. */
+static PyObject *
+made_so_far(PyObject *op, void *closure)
+{
+    PyObject *value;
+    HF_BEGIN_EXCLUSIVE(op);
+    value = *(PyObject **)((char *)op + (size_t)closure);
+    value = Py_NewRef(value != NULL ? value : Py_None);
+    HF_END_EXCLUSIVE();
+    return value;
+}
+
 static PyObject *
 is_made(PyObject *op, void *closure)
 {
@@ -104,6 +118,8 @@ static PyGetSetDef gate_getset[] = {
     {"_kernels", made_of, NULL, NULL, (void *)offsetof(GateObject, kernels)},
     {"_clock", made_of, NULL, NULL, (void *)offsetof(GateObject, clock_object)},
     {"_histogram", made_of, NULL, NULL, (void *)offsetof(GateObject, histogram_object)},
+    {"_listeners", made_so_far, NULL, NULL, (void *)offsetof(GateObject, listeners)},
+    {"_queue", made_so_far, NULL, NULL, (void *)offsetof(GateObject, queue)},
     {"_parts", made_of, NULL, NULL, (void *)offsetof(GateObject, parts)},
     {"_observed", counter_value, NULL, NULL, (void *)offsetof(GateObject, observed)},
     {"_unobserved", counter_value, NULL, NULL, (void *)offsetof(GateObject, unobserved)},
@@ -129,6 +145,7 @@ static PyMethodDef gate_methods[] = {
     {"_await", hf_gate_await, METH_VARARGS, NULL},
     {"_call_within", hf_gate_call_within, METH_O, NULL},
     {"_record_latency", hf_gate_record_latency, METH_O, NULL},
+    {"_once", hf_gate_once, METH_VARARGS, NULL},
     {"_refuse", hf_gate_refuse, METH_VARARGS, NULL},
     {"_places_in", hf_gate_places_in, METH_O, NULL},
     {"_peek_inside", hf_gate_peek_inside, METH_O, NULL},

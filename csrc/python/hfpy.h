@@ -138,7 +138,9 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(own_backoff) /* of a retry: a back-off in Python, or NULL */                                 \
     X(stand_in)    /* of a fallback: its value, or what gives one */                               \
     X(alarms)      /* of a timeout: those in the event loop that set the last, or NULL */          \
-    X(rest)        /* of a gate with a threaded timeout: what is inside of that, or NULL */
+    X(rest)        /* of a gate with a threaded timeout: what is inside of that, or NULL */        \
+    X(listeners)   /* made when somebody listens; NULL: nobody did so far */                       \
+    X(queue)       /* a bulkhead's room or a limiter's line, made when somebody waits; or NULL */
 
 #define HF_HOLDS_OBJECT(field) PyObject *field;
 
@@ -342,6 +344,7 @@ PyObject *hf_gate_call_within(PyObject *op, PyObject *fn);
 PyObject *hf_gate_aopen(PyObject *op, PyObject *opener);
 PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment);
 PyObject *hf_gate_record_latency(PyObject *op, PyObject *histogram);
+PyObject *hf_gate_once(PyObject *op, PyObject *args);
 PyObject *hf_gate_compose(PyObject *op, PyObject *args);
 PyObject *hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs,

@@ -248,7 +248,7 @@ def test_a_place_is_not_lost_to_an_interrupt_just_after_it_was_granted() -> None
                 return 1
 
         bulkhead = hf.Bulkhead("places", max_concurrent=1, max_waiting=1, max_wait=None)
-        bulkhead._room = Room(bulkhead)
+        hf.Bulkhead._room = Room(bulkhead)
 
         def expect_interrupt(fn):
             try:

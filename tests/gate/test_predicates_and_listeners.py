@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -278,7 +279,7 @@ def test_a_listener_may_change_the_state_it_is_told_of() -> None:  # trap 13
 # ---- signals while a place changes hands ----
 
 
-def test_an_interrupt_while_the_next_is_let_in_reaches_the_caller() -> None:
+def test_an_interrupt_while_the_next_is_let_in_reaches_the_caller(monkeypatch) -> None:
     bulkhead = Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=None)
     error = OSError("down")
     real = bulkhead._room
@@ -291,18 +292,19 @@ def test_an_interrupt_while_the_next_is_let_in_reaches_the_caller() -> None:
     for fn, chained in ((int, []), (failing(error), [error])):
         bulkhead._kernel.enter_or_queue()
         bulkhead._kernel.leave()
+        swap = partial(monkeypatch.setattr, Bulkhead, "_room", Room())
         with pytest.raises(KeyboardInterrupt) as caught:
-            bulkhead.call(queue_one(bulkhead, Room(), fn))
+            bulkhead.call(queue_one(bulkhead, swap, fn))
         assert contexts(caught.value)[1:] == chained
         assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
     assert sys.exc_info() == (None, None, None)
 
 
-def queue_one(bulkhead: Bulkhead, room: Any, fn: Fails) -> Fails:
+def queue_one(bulkhead: Bulkhead, swap_room: Callable[[], object], fn: Fails) -> Fails:
     """What the kernel takes for a waiter comes while the call runs, so that its end lets it in."""
 
     def call() -> Any:
-        bulkhead._room = room
+        swap_room()
         bulkhead._kernel.enter_or_queue()
         return fn()
 

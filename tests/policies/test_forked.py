@@ -63,6 +63,7 @@ def test_a_lock_of_listeners_held_in_the_parent_holds_no_child_up():  # trap 58
     held, let_go = threading.Event(), threading.Event()
 
     def hold():
+        assert [policy.on_event(print)() for policy in policies] == [None, None, None]
         with policies[0]._listeners._lock, policies[1]._listeners._lock:
             with policies[2]._listeners._lock:
                 held.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from holdfast._native.gate import MAX_STEPS, Gate
-from holdfast.events import Listeners
 from holdfast.mode import Mode
 from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, standard_policies
 from holdfast.pipeline.steps import flat
@@ -88,7 +87,6 @@ class Pipeline(Policy):
         for step in steps:
             if isinstance(step, CircuitBreaker):
                 step._record_in_pipeline()
-        self._listeners = Listeners()
         self._settings = ()
         self._compose(name, policies)
         _keep_rest(self, [step for step in steps if step.mode is not Mode.OFF])

@@ -141,13 +141,12 @@ class Policy(gate.Gate, metaclass=_Registered):
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_listeners", "_settings", "mode")
+    __slots__ = ("_settings", "mode")
 
     kind = "policy"
     mode: Mode
     _fields: tuple[str, ...] = ()  # names of the settings, in the order of ``_settings``
     _settings: tuple[Any, ...]
-    _listeners: Listeners
 
     if TYPE_CHECKING:
 
@@ -193,7 +192,7 @@ class Policy(gate.Gate, metaclass=_Registered):
             TypeError: ``listener`` does not accept one argument, or is a coroutine or generator
                 function.
         """
-        remove = self._listeners.subscribe(listener)
+        remove = self._once("_listeners", Listeners).subscribe(listener)
         self._mind_listeners()
 
         def unsubscribe() -> None:
@@ -389,21 +388,21 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def _mind_listeners(self) -> None:
         """Let the gate know whether anybody listens; again if that changed in another thread."""
-        while self._listening != (listened_to := len(self._listeners) > 0):
+        while self._listening != (listened_to := bool(self._listeners)):
             self._listening = listened_to
 
     def _emit(self, kind: str, **details: Any) -> None:
-        if len(self._listeners):
+        if self._listeners:
             at = self._clock.now_ns() / 1e9
             self._listeners.emit(Event(kind, self, self.name, at=at, **details))
 
     def _after_fork(self) -> None:
         """In a forked child: forget the parent's calls."""
-        self._listeners.after_fork()
+        if self._listeners is not None:
+            self._listeners.after_fork()
 
     def _keep(self, **settings: Any) -> None:
         """Keep the settings, each by its name, and what every policy has beside them."""
-        self._listeners = Listeners()
         self.mode = settings["mode"]
         self._settings = tuple(map(settings.pop, self._fields))
         assert not settings, f"no setting of {type(self).__name__}: {settings}"

@@ -186,7 +186,7 @@ def test_who_subscribes_while_another_unsubscribes_hears_rejections(clock):  # t
                 self.meanwhile.pop()()
             return length
 
-    breaker._listeners = listeners = Interleaved()
+    listeners = breaker._once("_listeners", Interleaved)
     listeners.meanwhile = []
     stop = breaker.on_event(lambda _: None)
     listeners.meanwhile = [lambda: breaker.on_event(events.append)]

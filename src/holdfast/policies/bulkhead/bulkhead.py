@@ -6,6 +6,8 @@ Owns the settings and the face; the counting is ``csrc/holdfast/hf_bulkhead.h``,
 
 from __future__ import annotations
 
+from functools import partial
+
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.gate import Gate, check_deadline
 from holdfast._native.histogram import Histogram
@@ -60,7 +62,7 @@ class Bulkhead(Policy):
     1
     """
 
-    __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_room", "_waits")
+    __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_waits")
 
     kind = "bulkhead"
 
@@ -113,7 +115,6 @@ class Bulkhead(Policy):
         self._kernel = kernel
         self._max_wait_ns = max_wait_ns
         self._waits = Histogram() if self._can_wait else None
-        self._room = WaitingRoom(kernel, self._waits)
         self._before_reset: tuple[int, ...] | None = None
         self._keep(
             max_concurrent=limit,
@@ -288,9 +289,19 @@ class Bulkhead(Policy):
 
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._room.after_fork()
+        if self._queue is None:
+            self._kernel.forget()
+        else:
+            self._queue.after_fork()
 
     # ---- waiting ----
+
+    @property
+    def _room(self) -> WaitingRoom:
+        room: WaitingRoom | None = self._queue
+        if room is None:
+            room = self._once("_queue", partial(WaitingRoom, self._kernel, self._waits))
+        return room
 
     def _passes(self) -> bool:
         """Whether there is nothing to wait for: observed or switched off, everybody enters."""

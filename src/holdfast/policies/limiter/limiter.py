@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.policies.limiter.snapshot import LimiterStats, RateLimiterSnapshot
     from holdfast.stores.ledger import Part
+    from holdfast.waiting.lines import Line
 
 __all__ = ["RateLimiter"]
 
@@ -66,7 +67,7 @@ class RateLimiter(Policy):
     [True, True, False]
     """
 
-    __slots__ = ("_line", "_max_wait_ns", "_rates", "_sliding")
+    __slots__ = ("_max_wait_ns", "_rates", "_sliding")
 
     kind = "rate_limiter"
 
@@ -118,7 +119,6 @@ class RateLimiter(Policy):
         )
         self._rates = rates
         self._sliding = sliding
-        self._line = (WindowLine if sliding else BucketLine)(self._kernels, clock)
         self._max_wait_ns = max_wait_ns
         one = dict.fromkeys(("rate", "per", "burst")) if limits is not None else _in_force(rates[0])
         self._keep(
@@ -322,9 +322,18 @@ class RateLimiter(Policy):
 
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._line.after_fork()
+        if self._queue is not None:
+            self._queue.after_fork()
 
     # ---- waiting ----
+
+    @property
+    def _line(self) -> Line:
+        line: Line | None = self._queue
+        if line is None:
+            make = WindowLine if self._sliding else BucketLine
+            line = self._once("_queue", partial(make, self._kernels, self._clock))
+        return line
 
     def _take(self, n: int, longest_ns: int | None) -> None:
         if not self._takes_at_once(n) and not self._line.take(n, _longest(longest_ns), self):
@@ -339,7 +348,9 @@ class RateLimiter(Policy):
         if not self._enforces:
             self._try_take(n)
             return True
-        return bool(self._line.is_empty) and self._wait_ns(n) == 0 and self._try_take(n)
+        line: Line | None = self._queue
+        is_first = line is None or line.is_empty
+        return is_first and self._wait_ns(n) == 0 and self._try_take(n)
 
     @property
     def _enforces(self) -> bool:

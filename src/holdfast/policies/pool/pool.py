@@ -84,7 +84,6 @@ class PoolBulkhead(Policy):
         "_kernel",
         "_lock",
         "_max_wait_ns",
-        "_room",
         "_tally",
         "_waits",
         "_worker_threads",
@@ -119,7 +118,6 @@ class PoolBulkhead(Policy):
         problems.flag("shared", shared)
         problems.done()
         self._kernel = Kernel(workers + waiting, MAX_SUBMITTERS)
-        self._room = WaitingRoom(self._kernel)
         self._worker_threads = WorkerThreads(name, workers)
         self._lock = RLock()
         self._tally = (0, 0)  # tasks that raised, and nanoseconds all of them ran
@@ -217,6 +215,11 @@ class PoolBulkhead(Policy):
         elif task.answers[0] == TIMED_OUT:
             self._refuse("timeout", -1, BulkheadTimeoutError)
 
+    @property
+    def _room(self) -> WaitingRoom:
+        room: WaitingRoom | None = self._queue
+        return self._once("_queue", partial(WaitingRoom, self._kernel)) if room is None else room
+
     # ---- no guard ----
 
     def _refuse_to_guard(self, *_: Any, **__: Any) -> NoReturn:
@@ -309,7 +312,10 @@ class PoolBulkhead(Policy):
         super()._after_fork()
         stopped = self._worker_threads.stopped
         self._lock = RLock()
-        self._room.after_fork()
+        if self._queue is None:
+            self._kernel.forget()
+        else:
+            self._queue.after_fork()
         self._worker_threads = WorkerThreads(self.name, self._worker_threads.workers)
         if stopped:
             self._worker_threads.stop()
