@@ -10,14 +10,12 @@
 
 #include <structmember.h>
 
-static hf_free_list free_coroutines = {.most = 64};
-
 static inline CoroutineObject *Py_ALWAYS_INLINE
 coroutine_new(GateObject *gate, hf_purpose purpose)
 {
     CoroutineObject *self;
     Py_INCREF((PyObject *)gate); /* making it may collect garbage */
-    self = (CoroutineObject *)hf_free_list_new(&free_coroutines, hf_coroutine_type);
+    self = (CoroutineObject *)hf_free_list_new(HF_FREE_COROUTINES, hf_coroutine_type);
     if (self == NULL) {
         Py_DECREF((PyObject *)gate);
         return NULL;
@@ -204,7 +202,7 @@ let_go(PyObject *op)
     hf_stop_forget();
     hf_coroutine_clear(op);
     Py_DECREF(self->gate);
-    hf_free_list_del(&free_coroutines, op);
+    hf_free_list_del(HF_FREE_COROUTINES, op);
 }
 
 /* Guards of guards may be many. */

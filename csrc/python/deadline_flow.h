@@ -52,12 +52,6 @@ typedef struct hf_flows {
 #endif
 } hf_flows;
 
-/* One pointer fits in what glibc keeps for libraries that are loaded late: the cheapest there is. */
-#ifdef __GLIBC__
-#define HF_HERE _Thread_local __attribute__((tls_model("initial-exec")))
-#else
-#define HF_HERE _Thread_local
-#endif
 extern HF_HERE hf_flows *hf_flows_here;
 
 #ifdef Py_GIL_DISABLED

@@ -324,12 +324,10 @@ entry_traverse(PyObject *op, visitproc visit, void *arg)
     return 0;
 }
 
-static hf_free_list free_entries = {.most = 32};
-
 static EntryObject *
 entry_new(GateObject *gate, bool is_async, bool is_exit)
 {
-    EntryObject *self = (EntryObject *)hf_free_list_new(&free_entries, entry_type);
+    EntryObject *self = (EntryObject *)hf_free_list_new(HF_FREE_ENTRIES, entry_type);
     if (self == NULL)
         return NULL;
     self->vectorcall = entry_call;
@@ -351,7 +349,7 @@ entry_dealloc(PyObject *op)
     if (self->state == INSIDE)
         hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
-    hf_free_list_del(&free_entries, op);
+    hf_free_list_del(HF_FREE_ENTRIES, op);
 }
 
 static PyMemberDef entry_members[] = {

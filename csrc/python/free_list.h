@@ -1,49 +1,66 @@
 /*
- * Memory of objects that have died, for the next ones of their type, which it keeps. With the GIL alone:
- * without it there is no list, and objects come from the interpreter.
+ * Memory of objects that have died, for the next ones of their type, which it keeps. With the GIL all threads
+ * share one list of each type. Without it each thread has lists of its own, made with its first object and
+ * freed when the thread ends. An object goes into the lists of the thread that it dies in.
  */
 #ifndef HF_FREE_LIST_H
 #define HF_FREE_LIST_H
 
-#include <Python.h>
+#include "py_versions.h"
+
+/* The types that have a list, and the longest that it gets. */
+#define HF_FREE_LISTS(X)                                                                           \
+    X(OUTCOMES, 16)                                                                                \
+    X(PERMITS, 32)                                                                                 \
+    X(ENTRIES, 32)                                                                                 \
+    X(COROUTINES, 64)
+
+#define HF_FREE_LIST_NAME(NAME, most) HF_FREE_##NAME,
+typedef enum { HF_FREE_LISTS(HF_FREE_LIST_NAME) HF_N_FREE_LISTS } hf_free_list;
 
 #define HF_LONGEST_FREE_LIST 64
-typedef struct hf_free_list {
-    PyObject *kept[HF_LONGEST_FREE_LIST];
-    int n, most;
-} hf_free_list;
+typedef struct hf_free_lists {
+    struct {
+        PyObject *kept[HF_LONGEST_FREE_LIST];
+        int n;
+    } of[HF_N_FREE_LISTS];
+} hf_free_lists;
+
+/* Those at hand. NULL: this thread has none. */
+#ifdef Py_GIL_DISABLED
+extern HF_HERE hf_free_lists *hf_free_lists_here;
+#define HF_FREE_LISTS_HERE hf_free_lists_here
+#else
+extern hf_free_lists hf_free_lists_of_all;
+#define HF_FREE_LISTS_HERE (&hf_free_lists_of_all)
+#endif
+
+PyObject *hf_free_list_new_slowly(PyTypeObject *type);
+void hf_free_list_free(PyObject *op);
 
 /* An object that the collector does not track yet. NULL: no memory; that is set. */
 static inline PyObject *
-hf_free_list_new(hf_free_list *list, PyTypeObject *type)
+hf_free_list_new(hf_free_list which, PyTypeObject *type)
 {
-#ifndef Py_GIL_DISABLED
-    if (list->n > 0) {
-        PyObject *op = list->kept[--list->n];
-        _Py_NewReference(op); /* its type it has kept */
-        return op;
-    }
-#else
-    (void)list;
-#endif
-    return PyObject_GC_New(PyObject, type);
+    hf_free_lists *lists = HF_FREE_LISTS_HERE;
+    if (lists == NULL || lists->of[which].n == 0)
+        return hf_free_list_new_slowly(type);
+    PyObject *op = lists->of[which].kept[--lists->of[which].n];
+    _Py_NewReference(op); /* its type it has kept */
+    return op;
 }
 
 /* An emptied object that the collector does not track any more. */
 static inline void
-hf_free_list_del(hf_free_list *list, PyObject *op)
+hf_free_list_del(hf_free_list which, PyObject *op)
 {
-#ifndef Py_GIL_DISABLED
-    if (list->n < list->most) {
-        list->kept[list->n++] = op;
-        return;
-    }
-#else
-    (void)list;
-#endif
-    PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_Del(op);
-    Py_DECREF(type);
+#define HF_FREE_LIST_MOST(NAME, most) most,
+    static const int most[] = {HF_FREE_LISTS(HF_FREE_LIST_MOST)};
+    hf_free_lists *lists = HF_FREE_LISTS_HERE;
+    if (lists != NULL && lists->of[which].n < most[which])
+        lists->of[which].kept[lists->of[which].n++] = op;
+    else
+        hf_free_list_free(op);
 }
 
 #endif /* HF_FREE_LIST_H */

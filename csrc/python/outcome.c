@@ -14,12 +14,10 @@ typedef struct {
     bool ok;
 } OutcomeObject;
 
-static hf_free_list free_outcomes = {.most = 16};
-
 static OutcomeObject *
 outcome_new(void)
 {
-    OutcomeObject *self = (OutcomeObject *)hf_free_list_new(&free_outcomes, hf_outcome_type);
+    OutcomeObject *self = (OutcomeObject *)hf_free_list_new(HF_FREE_OUTCOMES, hf_outcome_type);
     if (self == NULL)
         return NULL;
     self->value = self->error = self->rejection = NULL;
@@ -163,7 +161,7 @@ let_go(PyObject *op)
 {
     outcome_clear(op);
     Py_XDECREF((PyObject *)((OutcomeObject *)op)->why.step);
-    hf_free_list_del(&free_outcomes, op);
+    hf_free_list_del(HF_FREE_OUTCOMES, op);
 }
 
 static void

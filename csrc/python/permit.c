@@ -14,12 +14,10 @@ typedef struct {
     hf_pass pass;
 } PermitObject;
 
-static hf_free_list free_permits = {.most = 32};
-
 PyObject *
 hf_permit_new(GateObject *gate, const hf_pass *pass)
 {
-    PermitObject *self = (PermitObject *)hf_free_list_new(&free_permits, hf_permit_type);
+    PermitObject *self = (PermitObject *)hf_free_list_new(HF_FREE_PERMITS, hf_permit_type);
     if (self == NULL)
         return NULL;
     self->weakrefs = NULL;
@@ -169,7 +167,7 @@ permit_dealloc(PyObject *op)
     if (!self->settled)
         hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
-    hf_free_list_del(&free_permits, op);
+    hf_free_list_del(HF_FREE_PERMITS, op);
 }
 
 static PyObject *

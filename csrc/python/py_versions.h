@@ -75,4 +75,14 @@ hf_weak_target(PyObject *weak)
 #define HF_END_EXCLUSIVE() }
 #endif
 
+/*
+ * A pointer of each thread, read at every call. A few fit in what glibc keeps for libraries that are loaded
+ * late: the cheapest there is.
+ */
+#ifdef __GLIBC__
+#define HF_HERE _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define HF_HERE _Thread_local
+#endif
+
 #endif /* HF_PY_VERSIONS_H */
