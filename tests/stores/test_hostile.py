@@ -224,17 +224,16 @@ def test_a_file_that_cannot_be_named_leaves_nothing_and_the_next_try_is_whole(sh
     said = run_apart(
         """
         import logging, os, sys
-        from pathlib import Path
         import holdfast as hf
         from holdfast._native import ledger as native
         from holdfast.stores.ledger import ledger
 
         logging.basicConfig(stream=sys.stdout)
 
-        def full(*_):
+        def full(*_, **__):
             raise OSError(28, "No space left on device")
 
-        rename, Path.rename = Path.rename, full
+        rename, os.rename = os.rename, full
         for _ in range(2):
             try:
                 hf.CircuitBreaker("b")
@@ -242,12 +241,12 @@ def test_a_file_that_cannot_be_named_leaves_nothing_and_the_next_try_is_whole(sh
                 print(error, flush=True)  # the fork would copy what is not written
             assert not native.is_shared() and ledger.file is None
             assert os.listdir(os.environ["HOLDFAST_DIR"]) == []
-        Path.rename = rename
+        os.rename = rename
         breaker = hf.CircuitBreaker("b")
         breaker.call(int)
         assert native.shares(breaker._kernel)
         assert os.listdir(ledger.directory) == [ledger.file]
-        Path.rename = full
+        os.rename = full
         pid = os.fork()
         if pid == 0:
             breaker.call(int)

@@ -204,7 +204,7 @@ def _directory() -> Finding:
         path = directory()
         if path is None:
             return "not set: each process tells of itself alone"
-        check_directory(path, make=False)
+        check_directory(path)
         if not path.exists():
             return f"{path}, which will be made"
         mode = stat.S_IMODE(path.stat().st_mode)

@@ -17,6 +17,7 @@ from weakref import ref
 
 from holdfast._native import ledger as native
 from holdfast._native.figures import read
+from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
 from holdfast.stores.figures import KINDS, add, exported
 from holdfast.stores.files import directory, make_file, open_in, reopen
@@ -250,7 +251,7 @@ class Ledger:
 
         try:
             self._file = make_file(self._directory, native.size(), move)
-        except (OSError, MemoryError) as error:
+        except (ConfigError, OSError, MemoryError) as error:
             from logging import getLogger
 
             getLogger("holdfast").error("forked: other workers do not see this worker: %s", error)

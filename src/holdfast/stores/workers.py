@@ -6,28 +6,22 @@ changed, and names the files that are in it, so a death in between counts nothin
 nothing. Whoever reads while it is replaced reads again.
 
 Nothing in the directory is trusted: a file that is foreign, damaged, of another user or of another
-version is left out, and told of once.
+version is left out, counted and logged once. If the directory itself cannot be read, or if this
+process can open no more files, reading fails: a part is never taken for the whole.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from errno import ETIMEDOUT
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.ledger import SUBTRACT
 from holdfast._native.reader import Reader
 from holdfast.stores.figures import COUNTS, KINDS, PLACES, ROLES, add, exported
-from holdfast.stores.files import (
-    CAREFULLY,
-    FIRST_SIZE,
-    PREFIX,
-    is_locked,
-    read_file,
-    replace_file,
-    size_of,
-)
+from holdfast.stores.files import FIRST_SIZE, PREFIX, Directory, is_locked, is_of_the_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,6 +92,7 @@ class Workers:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = RLock()
+        self._shared: Directory  # open while it is read
         self._readers: dict[str, Reader] = {}
         self._complained: set[str] = set()
 
@@ -106,8 +101,13 @@ class Workers:
 
         Args:
             own: This process's file, which is not read.
+
+        Raises:
+            ConfigError: This process may not share the directory any more, or it is gone.
+            OSError: The process or the system has no descriptor or no memory left, or the directory
+                changed each time it was read.
         """
-        with self._lock:
+        with self._lock, self._opened() as self._shared:
             totals, workers, unreadable = self._read(own)
             figures = _sum(totals, workers.values())
             if any(not worker.alive for worker in workers.values()):
@@ -121,6 +121,17 @@ class Workers:
 
     # ---- reading ----
 
+    def _opened(self) -> Directory:
+        try:
+            return Directory(self._path)
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError) -> OSError:
+        """Return what to raise for an error because of which the other workers cannot be read."""
+        why = f"the metrics of the other workers cannot be read: {error.strerror or error}"
+        return OSError(error.errno, why, str(self._path))
+
     def _read(self, own: str | None) -> tuple[_Totals, dict[str, _Worker], int]:
         for _ in range(LOOKS):
             before, totals = self._read_totals()
@@ -128,9 +139,11 @@ class Workers:
             found = {name: self._worker(name) for name in names}
             missed = [name for name, worker in found.items() if worker is None]
             # One that has gone meanwhile is in other totals than those that were read.
-            gone = any(not os.path.lexists(self._path / name) for name in missed)
+            gone = any(self._shared.status(name) is None for name in missed)
             if not gone and self._identity() == before:
                 break
+        else:
+            raise self._trouble(TimeoutError(ETIMEDOUT, "the directory changes all the time"))
         for name in self._readers.keys() - found.keys():
             del self._readers[name]
         self._complained &= found.keys() | {TOTALS, LOCK}
@@ -138,19 +151,18 @@ class Workers:
 
     def _names(self) -> list[str]:
         try:
-            return [name for name in os.listdir(self._path) if name.startswith(PREFIX)]
+            return [name for name in self._shared.names() if name.startswith(PREFIX)]
         except OSError as error:
-            self._complain(TOTALS, error)
-            return []
+            raise self._trouble(error) from error
 
     def _worker(self, name: str) -> _Worker | None:
         """Read one file; None if it cannot be, or is no longer there."""
         try:
-            fd = os.open(self._path / name, os.O_RDONLY | CAREFULLY)
+            fd = self._shared.open(name)
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._complain(name, error)
+            self._leave_out(name, error)
             return None
         try:
             # Asked first: a worker that dies after it was read was alive when it was.
@@ -158,7 +170,7 @@ class Workers:
             return _worker_of(alive, self._entries(name, fd))
         except (OSError, ValueError) as error:
             self._readers.pop(name, None)
-            self._complain(name, error)
+            self._leave_out(name, error)
             return None
         finally:
             os.close(fd)
@@ -174,13 +186,23 @@ class Workers:
                     raise
 
     def _reader(self, name: str, fd: int) -> Reader:
-        size = size_of(fd)
+        size = self._shared.size_of(fd)
         if size < FIRST_SIZE:
             raise ValueError("it is truncated")
         reader = self._readers.get(name)
         if reader is None or reader.size != size:
             reader = self._readers[name] = Reader(fd, size)
         return reader
+
+    def _leave_out(self, name: str, error: Exception) -> None:
+        """Log once why a file is left out.
+
+        Raises:
+            OSError: The error is not the file's: the other files cannot be read either.
+        """
+        if isinstance(error, OSError) and is_of_the_process(error):
+            raise self._trouble(error) from error
+        self._complain(name, error)
 
     def _complain(self, name: str, error: Exception) -> None:
         if name not in self._complained:
@@ -192,9 +214,8 @@ class Workers:
     # ---- what the dead have counted ----
 
     def _identity(self) -> tuple[int, ...] | None:
-        try:
-            found = (self._path / TOTALS).lstat()
-        except OSError:
+        found = self._shared.status(TOTALS)
+        if found is None:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
@@ -203,11 +224,11 @@ class Workers:
         if identity is None:
             return None, _Totals({}, frozenset())
         try:
-            return identity, _parse(read_file(self._path / TOTALS, TOTALS_BYTES_MOST))
+            return identity, _parse(self._shared.read(TOTALS, TOTALS_BYTES_MOST))
         except FileNotFoundError:
             return None, _Totals({}, frozenset())
         except (OSError, ValueError) as error:
-            self._complain(TOTALS, error)
+            self._leave_out(TOTALS, error)
         return identity, _Totals({}, frozenset(), readable=False)
 
     def _bury(self) -> None:
@@ -215,7 +236,9 @@ class Workers:
         import fcntl
 
         try:
-            fd = os.open(self._path / LOCK, os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600)
+            fd = self._open_lock()
+        except FileExistsError:
+            return  # another process has created it at this moment
         except OSError as error:
             self._complain(LOCK, error)
             return
@@ -228,6 +251,12 @@ class Workers:
             self._complain(TOTALS, error)
         finally:
             os.close(fd)
+
+    def _open_lock(self) -> int:
+        try:
+            return self._shared.open(LOCK, os.O_RDWR)
+        except FileNotFoundError:
+            return self._shared.create(LOCK)
 
     def _add_dead(self) -> None:
         totals, workers, _ = self._read(None)
@@ -244,14 +273,14 @@ class Workers:
             self._set_aside()
         merged = (totals.merged & set(self._names())) | dead.keys()
         self._write(figures, sorted(merged))
-        unfinished = [name for name in os.listdir(self._path) if name.startswith(f".{PREFIX}")]
+        unfinished = [name for name in self._shared.names() if name.startswith(f".{PREFIX}")]
         for name in (*merged, *unfinished):
-            _remove_unless_locked(self._path / name)
+            _remove_unless_locked(self._shared, name)
 
     def _set_aside(self) -> None:
         """Keep totals that cannot be read for people to look at, not to be written over."""
         name = f"{TOTALS}.damaged-{os.urandom(4).hex()}"
-        (self._path / TOTALS).rename(self._path / name)
+        self._shared.rename(TOTALS, name)
         from logging import getLogger
 
         getLogger("holdfast").error(
@@ -271,21 +300,21 @@ class Workers:
                 ],
             }
         )
-        replace_file(self._path / TOTALS, text)
+        self._shared.replace(TOTALS, text)
 
 
-def _remove_unless_locked(path: Path) -> None:
+def _remove_unless_locked(shared: Directory, name: str) -> None:
     """Remove what a dead worker left; what cannot be removed is no worker's, and stays."""
     import fcntl
 
     try:
-        fd = os.open(path, os.O_RDONLY | CAREFULLY)
+        fd = shared.open(name)
     except OSError:
         return  # it has its name by now, or was removed
     try:
         # Kept until it is gone: who has made it and not locked it yet then makes another.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
+        shared.remove(name)
     except OSError:
         return
     finally:
