@@ -315,6 +315,43 @@ hf_limit_new_slowly(void)
     return limit;
 }
 
+/*
+ * Blocks may be open by the thousand. A block has at most the time of those around it, so from one of them the
+ * search goes on after all the blocks behind it that are of the same owner and on the same clock, and no shorter.
+ * Their deadlines never change. The limit of a call, whose deadline does, is never passed over.
+ */
+static bool
+is_covered(const hf_limit *limit, const hf_limit *by)
+{
+    return limit->is_block && limit->deadline.step->clock == by->deadline.step->clock &&
+           limit->deadline.ns >= by->deadline.ns &&
+           hf_weak_address(limit->of) == hf_weak_address(by->of);
+}
+
+static void
+name_shorter(hf_limit *block)
+{
+    hf_limit *limit = block->after;
+    while (limit != NULL && is_covered(limit, block))
+        limit = limit->shorter;
+    block->shorter = limit;
+    if (limit != NULL)
+        limit->is_named = true;
+}
+
+/* It is taken out: those before it that name it name the one behind it instead. */
+void
+hf_limit_rename(hf_limit *limit)
+{
+    for (hf_limit *it = limit->before; it != NULL && it->is_block; it = it->before) {
+        if (it->shorter == limit)
+            it->shorter = limit->after;
+    }
+    if (limit->after != NULL)
+        limit->after->is_named = true;
+    limit->is_named = false;
+}
+
 /* In this context or, with a task, wherever that runs. -1: an exception is set. */
 static int
 put_in_force(hf_limit *limit, PyObject *context, const PyObject *of_task)
@@ -338,6 +375,8 @@ put_in_force(hf_limit *limit, PyObject *context, const PyObject *of_task)
         flow->known = known;
         flows->blocks += limit->is_block;
         hf_limit_put(flows, flow, limit, PyThreadState_Get());
+        if (limit->is_block)
+            name_shorter(limit);
         known = old;
     }
     HF_UNLOCK(flows);
@@ -428,7 +467,8 @@ is_shorter(const hf_deadline *a, const hf_deadline *b)
 static void
 find_shortest(const hf_flow *flow, const PyObject *of, hf_deadline *deadline)
 {
-    for (const hf_limit *limit = flow->first; limit != NULL; limit = limit->after) {
+    for (const hf_limit *limit = flow->first, *next; limit != NULL; limit = next) {
+        next = limit->is_block ? limit->shorter : limit->after;
         if (limit->is_block && hf_weak_address(limit->of) != of)
             continue;
         if (deadline->step == NULL || is_shorter(&limit->deadline, deadline))

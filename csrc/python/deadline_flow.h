@@ -12,13 +12,15 @@ typedef struct hf_limit {
     hf_deadline
         deadline; /* whose policy is held by who has set it, also while it is not in force */
     struct hf_limit *before, *after;
-    struct hf_flow *flow;   /* where it is in force; NULL: nowhere */
-    struct hf_flows *flows; /* of the thread of that */
+    struct hf_limit *shorter; /* of a block: the next that may be shorter; see name_shorter() */
+    struct hf_flow *flow;     /* where it is in force; NULL: nowhere */
+    struct hf_flows *flows;   /* of the thread of that */
     PyObject *of;   /* its context, strong; of a block a weak reference to its task, or to that */
     int64_t own_ns; /* of a block: when its task is to be cut, on its policy's clock */
     uint8_t cuts;   /* how many timeouts of the call have asked its task to end */
     bool cut_again; /* if it was cut, that was taken for the cut of a call inside of it */
     bool is_block;
+    bool is_named; /* as the `shorter` of one before it */
 } hf_limit;
 
 typedef struct hf_link {
@@ -72,6 +74,7 @@ int hf_limit_apply_slowly(hf_limit *limit);
 int hf_limit_apply_to_block(hf_limit *limit);
 void hf_limit_lift_slowly(hf_limit *limit);
 void hf_limit_free_slowly(hf_limit *limit);
+void hf_limit_rename(hf_limit *limit);
 int hf_deadline_find(hf_deadline *deadline);
 long hf_cuts_around(const hf_limit *own);
 void hf_cut_again_around(const hf_limit *own);
@@ -88,7 +91,7 @@ hf_limit_new(void)
     flows->free = limit->after;
     flows->n_free--;
     limit->cuts = 0;
-    limit->cut_again = false;
+    limit->cut_again = limit->is_named = false;
     return limit;
 }
 
@@ -162,6 +165,8 @@ hf_limit_apply(hf_limit *limit)
 static inline void
 hf_limit_unlink(hf_limit *limit)
 {
+    if (limit->is_named)
+        hf_limit_rename(limit);
     *(limit->before != NULL ? &limit->before->after : &limit->flow->first) = limit->after;
     if (limit->after != NULL)
         limit->after->before = limit->before;

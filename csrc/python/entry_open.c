@@ -7,8 +7,10 @@
 #include "control.h"
 
 /*
- * gate->open: {address of who has made them: [their passes as bytes, the newest last]}; NULL: none so far. The
- * collector does not see it, or it would empty it before they are given back.
+ * gate->open: an ordered dictionary {address of who has made them: [where the oldest is, their passes as bytes,
+ * the newest last]}; NULL: none so far. Taking the newest or the oldest costs the same, however many there are:
+ * the oldest leaves a gap, and the gaps are closed once they are as many as the passes. The collector does not
+ * see the dictionary, or it would empty it before they are given back.
  */
 
 /* The address of the task that runs here, or else of the context. NULL: no memory; that is set. */
@@ -24,20 +26,22 @@ who_is_here(void)
     return PyLong_FromVoidPtr((void *)whose);
 }
 
-/* False: no memory; that is set. A list is never empty, and making one may collect what enters here too. */
+/* False: no memory; that is set. Making a list may collect what enters here too. */
 static bool
 add(GateObject *gate, PyObject *whose, const hf_pass *pass)
 {
     size_t size = offsetof(hf_pass, hold) + (size_t)pass->entered * sizeof *pass->hold;
     PyObject *kept = PyBytes_FromStringAndSize((const char *)pass, (Py_ssize_t)size);
-    PyObject *first = kept != NULL ? Py_BuildValue("[O]", kept) : NULL;
-    PyObject *none = gate->open == NULL ? PyDict_New() : NULL;
+    PyObject *first = kept != NULL ? Py_BuildValue("[iO]", 1, kept) : NULL;
+    PyObject *none = gate->open == NULL ? PyODict_New() : NULL;
     if (gate->open == NULL)
         gate->open = Py_XNewRef(none);
-    PyObject *passes = first != NULL && whose != NULL && gate->open != NULL
-                           ? PyDict_SetDefault(gate->open, whose, first)
-                           : NULL;
-    bool added = passes != NULL && (passes == first || PyList_Append(passes, kept) == 0);
+    bool added = false;
+    if (first != NULL && whose != NULL && gate->open != NULL) {
+        PyObject *passes = PyDict_GetItemWithError(gate->open, whose);
+        added = (passes != NULL ? PyList_Append(passes, kept)
+                                : PyODict_SetItem(gate->open, whose, first)) == 0;
+    }
     Py_XDECREF(none);
     Py_XDECREF(first);
     Py_XDECREF(kept);
@@ -60,24 +64,56 @@ hf_entry_leave_open(GateObject *gate, const hf_pass *pass)
     hf_gate_drop(gate, &copy, true); /* no memory to remember it by: give it back now */
 }
 
+/* Whoever has had some open for longest, or NULL. */
+static PyObject *
+first_of_all(PyObject *open)
+{
+    PyObject *all = PyObject_GetIter(open), *first = all != NULL ? PyIter_Next(all) : NULL;
+    Py_XDECREF(all);
+    return first;
+}
+
+/* Have the passes begin at `oldest`, after a gap. Without memory the one before it leaves no gap. -1: it cannot. */
+static int
+skip_to(PyObject *passes, Py_ssize_t oldest)
+{
+    bool half = oldest > PyList_GET_SIZE(passes) - oldest;
+    PyObject *at = PyLong_FromSsize_t(half ? 1 : oldest);
+    if (at != NULL && (!half || PyList_SetSlice(passes, 1, oldest, NULL) == 0))
+        return PyList_SetItem(passes, 0, at);
+    Py_XDECREF(at);
+    PyErr_Clear();
+    return PyList_SetSlice(passes, oldest - 1, oldest, NULL);
+}
+
+/* The newest or the oldest of these passes. True: it was the last. */
+static bool
+take_from(PyObject *passes, bool newest, hf_pass *pass)
+{
+    Py_ssize_t oldest = PyLong_AsSsize_t(PyList_GET_ITEM(passes, 0)), n = PyList_GET_SIZE(passes);
+    Py_ssize_t at = newest ? n - 1 : oldest;
+    PyObject *kept = PyList_GET_ITEM(passes, at);
+    memcpy(pass, PyBytes_AS_STRING(kept), (size_t)PyBytes_GET_SIZE(kept));
+    bool is_last = n - oldest == 1;
+    if (!is_last && (newest ? PyList_SetSlice(passes, at, n, NULL) : skip_to(passes, at + 1)) < 0)
+        PyErr_Clear();
+    return is_last;
+}
+
 /* The newest that was made by that one, or else the oldest of the first. False: there is none. */
 static bool
 take(GateObject *gate, PyObject *whose, hf_pass *pass)
 {
     if (gate->open == NULL)
         return false;
-    Py_ssize_t at = 0;
-    PyObject *passes = whose != NULL ? PyDict_GetItemWithError(gate->open, whose) : NULL;
-    bool is_own = passes != NULL;
-    if (!is_own && !PyDict_Next(gate->open, &at, &whose, &passes))
-        return false;
-    at = is_own ? PyList_GET_SIZE(passes) - 1 : 0;
-    PyObject *kept = PyList_GET_ITEM(passes, at);
-    memcpy(pass, PyBytes_AS_STRING(kept), (size_t)PyBytes_GET_SIZE(kept));
-    if (PyList_SetSlice(passes, at, at + 1, NULL) < 0 ||
-        (PyList_GET_SIZE(passes) == 0 && PyDict_DelItem(gate->open, whose) < 0))
-        PyErr_Clear();
-    return true;
+    PyObject *own = whose != NULL ? PyDict_GetItemWithError(gate->open, whose) : NULL;
+    PyObject *who = own != NULL ? Py_NewRef(whose) : first_of_all(gate->open);
+    PyObject *passes = who != NULL ? PyDict_GetItemWithError(gate->open, who) : NULL;
+    if (passes != NULL && take_from(passes, own != NULL, pass))
+        PyODict_DelItem(gate->open, who);
+    Py_XDECREF(who);
+    PyErr_Clear();
+    return passes != NULL;
 }
 
 /* Those of the process that forked are not this one's to leave. */

@@ -63,6 +63,32 @@ def test_an_exit_stack_leaves_what_it_has_entered_itself_in_whatever_order() -> 
         breaker.__exit__(*NOTHING)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_an_exit_takes_the_newest_of_its_own_or_else_the_oldest_of_whoever_was_first(
+    seed: int,
+) -> None:
+    clock, random = ManualClock(), Random(seed)
+    breaker = CircuitBreaker("b", latency=True, clock=clock)
+    contexts = [copy_context() for _ in range(3)]
+    entered: dict[int, list[float]] = {}
+    total = 0.0
+    for turn in range(600):
+        clock.advance(random.randrange(1, 5))
+        at = random.randrange(3)
+        if random.random() < (0.7 if turn < 300 else 0.2) or not entered:
+            contexts[at].run(breaker.__enter__)
+            entered.setdefault(at, []).append(clock.now())
+            continue
+        if random.random() < 0.5:
+            at = 3  # a stranger
+        (contexts[at] if at < 3 else copy_context()).run(breaker.__exit__, *NOTHING)
+        whose = at if at in entered else next(iter(entered))
+        total += clock.now() - entered[whose].pop(-1 if at in entered else 0)
+        if not entered[whose]:
+            del entered[whose]
+        assert breaker.snapshot().latency.total == total
+
+
 @pytest.mark.parametrize("exit_first", [True, False])
 def test_methods_looked_up_beforehand_may_be_called_later(exit_first: bool) -> None:
     bulkhead = places()

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
+import operator
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from random import Random
 from typing import Any
 
 import pytest
@@ -143,6 +147,82 @@ def test_a_block_cannot_be_run_again(clock, policy):
     pipe = hf.Pipeline("p", hf.Timeout(1, clock=clock), policy)
     with pytest.raises(TypeError, match="cannot run a block again"), pipe:
         raise AssertionError("was entered")
+
+
+class Blocks:
+    """Blocks on two clocks, opened and left in any order, and what their deadlines are to be."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.clocks = [hf.ManualClock(auto=False), hf.ManualClock(auto=False)]
+        self.open: list[list[Any]] = []
+        self.calls: list[tuple[hf.ManualClock, float]] = []
+
+    def around(self) -> tuple[float, hf.ManualClock | None, float]:
+        """The least time left of any that is open, and on which clock it ends when."""
+        ends = [block[1:] for block in self.open] + self.calls
+        left = [(end - clock.now(), clock, end) for clock, end in ends]
+        return min(left, default=(math.inf, None, 0), key=operator.itemgetter(0))
+
+    def limit(self) -> tuple[hf.Timeout, hf.ManualClock, float, bool]:
+        """A timeout, when on which clock it ends, and whether it is the shortest."""
+        clock, seconds = self.random.choice(self.clocks), self.random.randrange(1000, 2000)
+        left, its, ends = self.around()
+        policy = hf.Timeout(seconds, clock=clock)
+        if its is None or seconds < left:
+            return policy, clock, clock.now() + seconds, True
+        return policy, its, ends, False
+
+    def agree(self) -> None:
+        left = self.around()[0]
+        assert hf.deadline() == (None if left == math.inf else left)
+
+    def act(self, depth: int = 0) -> None:
+        """Open one, leave one, let time pass, or do all that inside of a call."""
+        what = self.random.randrange(4)
+        if what == 0:
+            self.random.choice(self.clocks).advance(self.random.randrange(3))
+        elif what == 1 and self.open:
+            self.open.pop(self.random.randrange(len(self.open)))[0].__exit__(None, None, None)
+        elif what == 2 and depth < 3:
+            policy, clock, ends, is_shortest = self.limit()
+            self.calls += [(clock, ends)] * is_shortest  # the others have no limit of their own
+            policy.call(self.acts, depth + 1)
+            del self.calls[len(self.calls) - is_shortest :]
+        else:
+            *block, _ = self.limit()
+            block[0].__enter__()
+            self.open.append(block)
+        self.agree()
+
+    def acts(self, depth: int) -> None:
+        for _ in range(8):
+            self.act(depth)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_blocks_left_in_any_order_leave_the_shortest_of_the_others(seed):  # TO-09
+    blocks = Blocks(seed)
+    for _ in range(30):
+        blocks.act()
+    while blocks.open:
+        blocks.open.pop(blocks.random.randrange(len(blocks.open)))[0].__exit__(None, None, None)
+        blocks.agree()
+    assert hf.deadline() is None
+
+
+def test_a_block_costs_the_same_however_many_are_open_around_it(clock):
+    policy = hf.Timeout(1000, clock=clock)
+
+    def seconds_each(n: int) -> float:
+        began = time.perf_counter()
+        with ExitStack() as stack:
+            for _ in range(n):
+                stack.enter_context(policy)
+        return (time.perf_counter() - began) / n
+
+    few = min(seconds_each(100) for _ in range(5))
+    assert seconds_each(30_000) < 12 * few  # it was 40 times as much
 
 
 # ---- blocks in tasks ----
