@@ -30,6 +30,9 @@ typedef struct {
 typedef struct {
     _Atomic(uint16_t) v;
 } hf_au16;
+typedef struct {
+    _Atomic(void *) v;
+} hf_aptr;
 
 #if defined(HF_EXPLORE) && defined(HF_SERIALIZED)
 #error "HF_SERIALIZED has no interleavings to explore"

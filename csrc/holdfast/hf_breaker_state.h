@@ -106,6 +106,8 @@ typedef struct hf_breaker {
     hf_au64 observed, unobserved;
     hf_au64 late; /* settled when their generation was over; part of succeeded, failed … */
     hf_au64 slow;
+    hf_au64
+        timed; /* 1: durations are recorded. Added up as a count is, and stays in a forked child */
     hf_au32 changes[HF_STATES][HF_STATES];
 #ifdef HF_STRIPED
     hf_breaker_stripe stripe[HF_STRIPES];
@@ -207,9 +209,9 @@ hf__breaker_open_ns(const hf_breaker_config *config, unsigned reopens, double u)
 static inline void
 hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
 {
-    hf_au64 *zero[] = {&b->word,     &b->oldest_gen, &b->admitted,  &b->succeeded,
-                       &b->failed,   &b->ignored,    &b->abandoned, &b->rejected,
-                       &b->observed, &b->unobserved, &b->late,      &b->slow};
+    hf_au64 *zero[] = {&b->word,    &b->oldest_gen, &b->admitted, &b->succeeded, &b->failed,
+                       &b->ignored, &b->abandoned,  &b->rejected, &b->observed,  &b->unobserved,
+                       &b->late,    &b->slow,       &b->timed};
     for (size_t i = 0; i < sizeof zero / sizeof *zero; i++)
         hf_store_relaxed(zero[i], 0);
 #ifdef HF_STRIPED

@@ -30,6 +30,7 @@
     ONE(BREAKER, failed)                                                                           \
     ONE(BREAKER, rejected)                                                                         \
     ONE(BREAKER, observed)                                                                         \
+    ONE(BREAKER, timed)                             /* how many record durations: 1 */             \
     MANY(BREAKER, changes, (HF_STATES * HF_STATES)) /* HF_STATES * from + to */
 #define HF_LIMITER_FIGURES(ONE, MANY)               /* of bucket and sliding window */             \
     ONE(LIMITER, allowed)                                                                          \
@@ -175,6 +176,7 @@ hf_breaker_figures(const hf_breaker *b, uint64_t out[])
     out[HF_AT_BREAKER_failed] = hf_load_relaxed(&b->failed);
     out[HF_AT_BREAKER_rejected] = hf_load_relaxed(&b->rejected);
     out[HF_AT_BREAKER_observed] = hf_load_relaxed(&b->observed);
+    out[HF_AT_BREAKER_timed] = hf_load_relaxed(&b->timed);
     out[HF_BREAKER_COUNTS] = state;
     return HF_BREAKER_COUNTS + 1;
 }

@@ -248,24 +248,35 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment)
     Py_RETURN_NONE;
 }
 
-/* From now on this policy's calls are timed into the histogram. Asked again, the first one stays. */
+/* From now on this breaker's calls are timed; the first duration has a histogram made. */
 PyObject *
-hf_gate_record_latency(PyObject *op, PyObject *histogram)
+hf_gate_record_latency(PyObject *op, PyObject *ignored)
+{
+    GateObject *self = (GateObject *)op;
+    (void)ignored;
+    if (hf_need_kind(self, self->kind == HF_KIND_BREAKER, "circuit breaker") < 0)
+        return NULL;
+    HF_BEGIN_EXCLUSIVE(op);
+    hf_store_relaxed(&((hf_breaker *)self->cell)->timed, 1);
+    self->records = self->timed = true;
+    compile_steps(self);
+    HF_END_EXCLUSIVE();
+    Py_RETURN_NONE;
+}
+
+/* Durations go into this histogram. Asked again, the first one stays. */
+PyObject *
+hf_gate_keep_histogram(PyObject *op, PyObject *histogram)
 {
     GateObject *self = (GateObject *)op;
     hf_histogram *cells = struct_of(histogram, "histogram");
     if (cells == NULL)
         return NULL;
-    if (self->clock_object == NULL) {
-        PyErr_SetString(PyExc_TypeError, "durations are recorded by a policy, not by a pipeline");
-        return NULL;
-    }
     HF_BEGIN_EXCLUSIVE(op);
-    if (self->histogram == NULL) {
+    if (self->histogram_object == NULL) {
         self->histogram_object = Py_NewRef(histogram);
-        self->histogram = cells;
-        self->timed = true;
-        compile_steps(self);
+        /* Release pairs with the acquire in leave_breaker(): it finds the cells empty. */
+        hf_store_release(&self->histogram, cells);
     }
     HF_END_EXCLUSIVE();
     Py_RETURN_NONE;

@@ -153,6 +153,7 @@ struct GateObject {
     bool can_wait;    /* a refusal may be waited for: _block() or _suspend() */
     bool listening;   /* rejections are events somebody asked for */
     bool timed;       /* wants the precise duration of the call */
+    bool records;     /* breaker: durations go into a histogram, made for the first of them */
     bool reads_clock; /* some step wants the precise time: read once on the way in */
     bool lone;     /* one breaker that judges neither results nor durations: the commonest gate */
     bool controls; /* some step is a timeout, a retry or a fallback */
@@ -165,9 +166,9 @@ struct GateObject {
 
     /* a policy's own step */
     hf_clock *clock;
-    void *cell;   /* its kernel; of a limiter the first */
-    void **cells; /* its kernels: &cell, or an array of its own */
-    hf_histogram *histogram;
+    void *cell;        /* its kernel; of a limiter the first */
+    void **cells;      /* its kernels: &cell, or an array of its own */
+    hf_aptr histogram; /* NULL: none so far */
     uint8_t n_cells;
     bool on_everything;  /* on is (Exception,) */
     bool stands_by_call; /* of a fallback: what stands in is called for it */
@@ -343,7 +344,8 @@ PyObject *hf_gate_open(PyObject *op, PyObject *opener);
 PyObject *hf_gate_call_within(PyObject *op, PyObject *fn);
 PyObject *hf_gate_aopen(PyObject *op, PyObject *opener);
 PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment);
-PyObject *hf_gate_record_latency(PyObject *op, PyObject *histogram);
+PyObject *hf_gate_record_latency(PyObject *op, PyObject *ignored);
+PyObject *hf_gate_keep_histogram(PyObject *op, PyObject *histogram);
 PyObject *hf_gate_once(PyObject *op, PyObject *args);
 PyObject *hf_gate_compose(PyObject *op, PyObject *args);
 PyObject *hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);

@@ -68,11 +68,31 @@ enter_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *
     return enter_breaker_slow(step, pass, hold, why);
 }
 
+/*
+ * Have a histogram made for the first duration. Where there is no memory the duration is lost, and the
+ * next one asks again. False: the call is ended (KeyboardInterrupt and the like); the exception is set.
+ */
+static bool Py_NO_INLINE
+make_histogram(GateObject *step)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_make_histogram", NULL);
+    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        hf_chain(raised);
+        return false;
+    }
+    PyErr_Clear();
+    Py_XDECREF(answer);
+    hf_give_exception(raised);
+    return true;
+}
+
 static int Py_NO_INLINE
 leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, int outcome, int64_t end_ns)
 {
     hf_breaker *breaker = step->cell;
     int64_t duration = -1, now = end_ns;
+    bool goes_on = true;
     if (step->timed) {
         bool shared = pass->clock == step->clock;
         now = shared && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_now_ns(step->clock);
@@ -81,9 +101,14 @@ leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, int outcome,
             duration = now - hold->since_ns;
         else if (shared)
             duration = now - pass->now_ns;
-        if (step->histogram != NULL && outcome != HF_IGNORED && duration >= 0 &&
-            !(hold->breaker.flags & HF_PERMIT_SILENT))
-            hf_histogram_record(step->histogram, duration);
+        if (step->records && outcome != HF_IGNORED && duration >= 0 &&
+            !(hold->breaker.flags & HF_PERMIT_SILENT)) {
+            hf_histogram *cells = hf_load_acquire(&step->histogram);
+            if (HF_UNLIKELY(cells == NULL) && (goes_on = make_histogram(step)))
+                cells = hf_load_acquire(&step->histogram);
+            if (cells != NULL)
+                hf_histogram_record(cells, duration);
+        }
     } else if (outcome != HF_SUCCESS) {
         now = hf_clock_now_ns(step->clock);
     } else if (hf_breaker_settle_fast(breaker, &hold->breaker)) {
@@ -93,7 +118,9 @@ leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, int outcome,
     }
     hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
     hf_probe_end(step, hold);
-    return change.happened ? report_change(step, change) : 0;
+    if (change.happened && report_change(step, change) < 0)
+        return -1;
+    return goes_on ? 0 : -1;
 }
 
 static inline int

@@ -24,9 +24,9 @@ def test_figures_are_the_kernels_own_counts(clock):
         policy.call(int)
         policy.try_call(int)
     counts, now = read(breaker._kernel)
-    succeeded, failed, rejected, observed = counts[:4]
-    assert (succeeded, failed, rejected, observed, now) == (2, 0, 0, 0, (0,))
-    assert counts[4:] == tuple(breaker._kernel.changes())
+    succeeded, failed, rejected, observed, timed = counts[:5]
+    assert (succeeded, failed, rejected, observed, timed, now) == (2, 0, 0, 0, 1, (0,))
+    assert counts[5:] == tuple(breaker._kernel.changes())
     assert read(limiter._kernels[0]) == (limiter._kernels[0].counters(), ())
     assert read(sliding._kernels[0]) == (sliding._kernels[0].counters(), ())
     assert read(bulkhead._kernel) == ((2, 0, 0, 0), (0, 0))

@@ -10,6 +10,9 @@ import weakref
 import pytest
 
 import holdfast as hf
+from holdfast.policies import base
+from holdfast.stores.figures import LATENCY, PLACES
+from holdfast.stores.ledger import ledger
 from tests.waiting.parties import Party
 
 THREADS = 8
@@ -57,6 +60,54 @@ def test_all_who_listen_first_at_one_moment_are_told(clock):
         party.result()
     breaker.trip()
     assert sorted(heard) == list(range(THREADS))
+
+
+def test_all_whose_calls_are_the_first_to_be_timed_are_in_one_histogram(clock):
+    breaker = hf.CircuitBreaker("b", latency=True, clock=clock)
+    assert (breaker._histogram, breaker.snapshot().latency.count) == (None, 0)
+    ready = threading.Barrier(THREADS)
+
+    def call() -> None:
+        ready.wait()
+        breaker.call(int)
+
+    for party in [Party(call) for _ in range(THREADS)]:
+        party.result()
+    assert breaker.snapshot().latency.count == THREADS
+    [sums] = [sums for (role, _), sums in ledger.figures([breaker]).items() if role == LATENCY]
+    assert sums.counts[PLACES[LATENCY]["upto"]][-1] == THREADS
+
+
+def test_a_call_without_memory_for_its_histogram_succeeds_and_a_later_one_is_timed(clock):
+    breaker = hf.CircuitBreaker("b", latency=True, clock=clock)
+    bulkhead = waits(clock=clock)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "Histogram", out_of_memory)
+        assert breaker.call(int) == 0
+        bulkhead._waited(1)
+    assert (breaker.snapshot().succeeded, breaker.snapshot().latency.count) == (1, 0)
+    assert breaker.call(int) == 0
+    bulkhead._waited(1)
+    assert (breaker.snapshot().latency.count, bulkhead._waits.count()) == (1, 1)
+
+
+def out_of_memory() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(("fn", "context"), [(int, type(None)), (open, TypeError)])
+def test_an_interrupt_while_a_histogram_is_made_reaches_the_caller(clock, monkeypatch, fn, context):
+    breaker = hf.CircuitBreaker("b", latency=True, clock=clock)
+    monkeypatch.setattr(base, "Histogram", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        breaker.call(fn)
+    assert type(caught.value.__context__) is context
+    shown = breaker.snapshot()
+    assert (shown.succeeded + shown.failed, shown.in_flight) == (1, 0)
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_policy_that_only_its_listener_and_its_line_know_is_collected():

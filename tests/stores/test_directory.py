@@ -114,9 +114,10 @@ def test_without_room_to_grow_policies_work_unseen(shared):  # trap 59
         + """
     first = hf.CircuitBreaker("first")
     os.posix_fallocate = full
-    kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(200)]
-    for breaker in kept:
-        breaker.call(int)
+    kept = []
+    for n in range(200):
+        kept.append(hf.CircuitBreaker(f"b{n}", latency=True))
+        kept[-1].call(int)
     assert all(breaker.snapshot().succeeded == 1 for breaker in kept)
     assert native.shares(first._kernel) and not native.shares(kept[-1]._kernel)
     assert native.size() == 1 << 20
@@ -136,6 +137,7 @@ def test_a_file_grows_and_what_stands_in_it_stays_where_it_is(shared):
         first = hf.CircuitBreaker("first")
         guarded = first(int)
         kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(500)]
+        assert [breaker.call(int) for breaker in kept] == [0] * 500
         assert native.size() > 1 << 20
         assert native.shares(kept[-1]._kernel)
         guarded()
@@ -159,7 +161,9 @@ def test_a_file_that_another_thread_makes_longer_meanwhile_has_room_for_both(sha
         from holdfast.stores.ledger import ledger
 
         def make(kind, n):
-            kept.extend(hf.CircuitBreaker(f"{{kind}}{{i}}", latency=True) for i in range(n))
+            for i in range(n):
+                kept.append(hf.CircuitBreaker(f"{{kind}}{{i}}", latency=True))
+                kept[-1].call(int)
 
         def allocate(*args):
             os.posix_fallocate = whole
@@ -181,7 +185,7 @@ def test_a_file_that_another_thread_makes_longer_meanwhile_has_room_for_both(sha
         for one in kept:
             one.call(int)
         sums = ledger.figures()
-        assert sum(sums[0, one.name].counts[0] for one in kept) == len(kept)
+        assert sum(sums[0, one.name].counts[0] for one in kept) == 2 * len(kept) - 1
         """
     )
 

@@ -147,6 +147,7 @@ def test_a_descriptor_that_is_another_files_by_now_is_left_alone(shared):
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(300)]
+        assert [breaker.call(int) for breaker in kept] == [0] * 300
         assert native.shares(kept[-1]._kernel) and native.size() > 1 << 20
         assert os.path.sameopenfile(theirs, own)
         """

@@ -246,7 +246,7 @@ def test_ten_thousand_names_of_dead_workers_are_remembered(start, directory, nam
     first, second = start(), start()
     second("call", "a", 1)
     second("call", "b", 1)
-    there = [["breaker", f"gone {number}", [1] + [0] * 39] for number in range(names)]
+    there = [["breaker", f"gone {number}", [1] + [0] * 40] for number in range(names)]
     file = directory / "totals.json"
     file.write_text(totals(there))
     second.kill()
@@ -254,6 +254,21 @@ def test_ten_thousand_names_of_dead_workers_are_remembered(start, directory, nam
     after = {name: counts[0] for _, name, counts in json.loads(file.read_text())["figures"]}
     assert after.keys() - {name for _, name, _ in there} == own
     assert sum(after.values()) == names + 2
+
+
+def test_durations_are_seen_by_the_others_from_none_to_the_first_and_after_the_end(start):
+    # They are counted in a histogram that is made for the first of them.
+    first, second = start(), start()
+    durations = ("histogram", "holdfast_circuit_breaker_request_duration_seconds_count")
+    key = (*durations, (("name", "b"),))
+    second("make", "breaker", "b")
+    second("call", "untimed", 1)
+    assert (first.scrape()[key], second.scrape()[key]) == (0, 0)
+    second("call", "b", 2)
+    found = first.scrape()
+    assert [labels for *kind, labels in found if tuple(kind) == durations] == [key[-1]]
+    second.kill()
+    assert first.scrape()[key] == first.scrape()[key] == found[key] == 2
 
 
 def test_every_kind_of_policy_is_seen_by_the_others(start):

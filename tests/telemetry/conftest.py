@@ -3,7 +3,6 @@
 import pytest
 
 from holdfast.policies import base
-from holdfast.policies.breaker import breaker
 from holdfast.stores.ledger import Ledger
 from holdfast.telemetry import prometheus
 
@@ -12,6 +11,6 @@ from holdfast.telemetry import prometheus
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A ledger without what other tests have left to the collector."""
     fresh = Ledger()
-    for module in (base, breaker, prometheus):
+    for module in (base, prometheus):
         monkeypatch.setattr(module, "ledger", fresh)
     return fresh

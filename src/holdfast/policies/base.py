@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MethodDescriptorType
 
 from holdfast._native import gate
+from holdfast._native.histogram import Histogram
 from holdfast.events import Event, Listeners
 from holdfast.forks import call_in_child
 from holdfast.guards import decorate, install_guard_face
@@ -147,6 +148,7 @@ class Policy(gate.Gate, metaclass=_Registered):
     mode: Mode
     _fields: tuple[str, ...] = ()  # names of the settings, in the order of ``_settings``
     _settings: tuple[Any, ...]
+    _waits: Histogram | None  # of those that calls wait for; made for the first that did
 
     if TYPE_CHECKING:
 
@@ -419,6 +421,20 @@ class Policy(gate.Gate, metaclass=_Registered):
     def _figured(self) -> tuple[Part, ...]:
         """Return what metrics are made of: its roles and kernels."""
         return ()
+
+    def _new_histogram(self, role: int) -> Histogram:
+        """Return a histogram for the first duration; of several asked for at once, the same."""
+        histogram: Histogram = ledger.extend(self, (role, Histogram(), 0))
+        return histogram
+
+    def _record_wait(self, role: int, ns: int) -> None:
+        """Record how long a call has waited. Where there is no memory it goes on unrecorded."""
+        if self._waits is None:
+            try:
+                self._waits = self._new_histogram(role)
+            except MemoryError:
+                return
+        self._waits.record(ns)
 
     def _must_equal(self, asked: Policy) -> None:
         """Refuse to hand out a shared policy of another class or with other settings."""

@@ -13,7 +13,7 @@ import os
 from collections import deque
 from operator import sub
 from threading import RLock
-from weakref import ref
+from weakref import getweakrefs, ref
 
 from holdfast._native import ledger as native
 from holdfast._native.figures import read
@@ -143,14 +143,24 @@ class Ledger:
             self._living[key] = self._living.get(key, 0) + 1
             self._entries[entry] = None
 
-    def extend(self, policy: Any, part: Part) -> None:
-        """Count in another part of a policy that is in; one that is not there yet comes with it."""
+    def extend(self, policy: Any, part: Part) -> Any:
+        """Count in another part of a policy that is in; one that is not in yet brings it along.
+
+        Returns:
+            The part's kernel, or the one that has its role already.
+        """
+        role, kernel, _ = part
         with self._lock:
-            for entry in list(self._entries):
-                if entry() is policy:
-                    known = len(entry.parts)
-                    entry.parts = (*entry.parts, part)
-                    entry.ids += self._change(set(), entry.items()[known:])
+            for entry in getweakrefs(policy):
+                if not isinstance(entry, _Entry) or entry not in self._entries:
+                    continue
+                for its_role, its_kernel, _ in entry.parts:
+                    if its_role == role:
+                        return its_kernel
+                known = len(entry.parts)
+                entry.parts = (*entry.parts, part)
+                entry.ids += self._change(set(), entry.items()[known:])
+        return kernel
 
     def figures(self, policies: Iterable[Any] | None = None) -> Figures:
         """Return the sums of every name, or those of some policies alone."""

@@ -90,8 +90,12 @@ def by_role(figures: Figures) -> dict[int, dict[str, Sum]]:
     found: dict[int, dict[str, Sum]] = {role: {} for role in COUNTS}
     for (role, name), there in joined.items():
         found[role][name] = there
-    for name in found[BULKHEAD].keys() - found[WAIT].keys():  # nobody can wait there
+    # A histogram is made for the first duration, and its series begin at 0 before.
+    for name in found[BULKHEAD].keys() - found[WAIT].keys():
         found[WAIT][name] = Sum([0] * COUNTS[WAIT])
+    for name in found[BREAKER].keys() - found[LATENCY].keys():
+        if any(_counts(found[BREAKER][name], BREAKER, "timed")):
+            found[LATENCY][name] = Sum([0] * COUNTS[LATENCY])
     return found
 
 

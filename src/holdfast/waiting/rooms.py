@@ -18,10 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
+    from typing import Any
 
     from holdfast._native.bulkhead import Bulkhead
-    from holdfast._native.gate import Gate
-    from holdfast._native.histogram import Histogram
     from holdfast.clock import Clock
     from holdfast.waiting.aio import TaskWaiter
     from holdfast.waiting.own_places import OwnPlaces
@@ -62,15 +61,13 @@ class WaitingRoom:
         "_loops",
         "_own",
         "_queue",
-        "_waits",
     )
 
-    def __init__(self, kernel: Bulkhead, waits: Histogram | None = None) -> None:
+    def __init__(self, kernel: Bulkhead) -> None:
         self._kernel = kernel
-        self._waits = waits
         self._begin()
 
-    def enter(self, clock: Clock, timeout_ns: int | None, policy: Gate | None = None) -> int:
+    def enter(self, clock: Clock, timeout_ns: int | None, policy: Any = None) -> int:
         """Enter, waiting in this thread for up to ``timeout_ns`` on ``clock``; None: no limit.
 
         Args:
@@ -94,7 +91,8 @@ class WaitingRoom:
                 if place.forgotten:  # this is a forked child, in which everybody comes anew
                     return self.enter(clock, timeout_ns, policy)
                 answer = ENTERED if woken else self._give_up(place)
-                self._record(clock.now_ns() - began_ns)
+                if policy is not None:
+                    policy._waited(clock.now_ns() - began_ns)
             return answer
         except BaseException:
             self._abandon(place)
@@ -104,7 +102,7 @@ class WaitingRoom:
         self,
         clock: Clock,
         timeout_ns: int | None,
-        policy: Gate | None = None,
+        policy: Any = None,
         *,
         by_hand: bool = False,
     ) -> int:
@@ -120,7 +118,8 @@ class WaitingRoom:
                     self._own_places().watch(waiter, policy, self._tasks)
                 began_ns = clock.now_ns()
                 answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
-                self._record(clock.now_ns() - began_ns)
+                if policy is not None:
+                    policy._waited(clock.now_ns() - began_ns)
             if by_hand and timeout_ns is None and answer == ENTERED:
                 self._own_places().take()
             return answer
@@ -203,10 +202,6 @@ class WaitingRoom:
         with self._lock:
             waiters = [place.waiter for place in self._queue]
         return [waiter for waiter in waiters if waiter.loop is not None]
-
-    def _record(self, ns: int) -> None:
-        if self._waits is not None:
-            self._waits.record(ns)
 
     def _join(self, place: _Place, timeout_ns: int | None = None) -> int:
         """Have the kernel answer: inside, in the queue, or neither."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from holdfast._native.breaker import Breaker as Kernel
 from holdfast._native.gate import Gate
-from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import CircuitOpenError
 from holdfast.mode import read_mode
@@ -17,7 +16,6 @@ from holdfast.policies.breaker.state import STATES, State
 from holdfast.policies.breaker.windows import CountWindow, TimeWindow
 from holdfast.seeds import fresh_seed
 from holdfast.stores.figures import BREAKER, LATENCY
-from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -175,7 +173,7 @@ class CircuitBreaker(Policy):
             is_failure=is_failure,
         )
         if latency:
-            self._record_latency(Histogram())
+            self._record_latency()
         self._kernel = kernel
         self._keep(
             failure_threshold=failure_threshold,
@@ -309,9 +307,11 @@ class CircuitBreaker(Policy):
     def _latency(self) -> LatencySnapshot | None:
         from holdfast.policies.breaker.snapshot import LatencySnapshot
 
+        if not self._records:
+            return None
         histogram = self._histogram
         if histogram is None:
-            return None
+            return LatencySnapshot(count=0, total=0.0, p50=None, p95=None, p99=None)
         return LatencySnapshot(
             count=histogram.count(),
             total=histogram.sum_ns() / 1e9,
@@ -333,12 +333,15 @@ class CircuitBreaker(Policy):
 
     def _record_in_pipeline(self) -> None:
         """Durations are recorded inside a pipeline unless the caller said no."""
-        if self._setting("latency") is None and self._histogram is None:
-            self._record_latency(Histogram())
-            ledger.extend(self, (LATENCY, self._histogram, 0))
+        if self._setting("latency") is None and not self._records:
+            self._record_latency()
+
+    def _make_histogram(self) -> None:
+        """Be asked by the gate, which has the first duration to record."""
+        self._keep_histogram(self._new_histogram(LATENCY))
 
     def _further_costs(self) -> list[str]:
-        timed = self._histogram is not None or self._setting("slow_call_duration") is not None
+        timed = self._records or self._setting("slow_call_duration") is not None
         asks = self._setting("is_failure") is not None
         return ["reads the clock"] * timed + ["calls Python for each result"] * asks
 

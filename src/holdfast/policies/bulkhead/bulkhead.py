@@ -10,7 +10,6 @@ from functools import partial
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.gate import Gate, check_deadline
-from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.mode import Mode, read_mode
@@ -114,7 +113,7 @@ class Bulkhead(Policy):
         )
         self._kernel = kernel
         self._max_wait_ns = max_wait_ns
-        self._waits = Histogram() if self._can_wait else None
+        self._waits = None
         self._before_reset: tuple[int, ...] | None = None
         self._keep(
             max_concurrent=limit,
@@ -300,8 +299,12 @@ class Bulkhead(Policy):
     def _room(self) -> WaitingRoom:
         room: WaitingRoom | None = self._queue
         if room is None:
-            room = self._once("_queue", partial(WaitingRoom, self._kernel, self._waits))
+            room = self._once("_queue", partial(WaitingRoom, self._kernel))
         return room
+
+    def _waited(self, ns: int) -> None:
+        """Be told by the room how long a call has waited, whatever became of it."""
+        self._record_wait(WAIT, ns)
 
     def _passes(self) -> bool:
         """Whether there is nothing to wait for: observed or switched off, everybody enters."""

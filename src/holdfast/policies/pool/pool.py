@@ -13,7 +13,6 @@ from weakref import ref
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.gate import _probes_here, _set_probes, check_deadline
-from holdfast._native.histogram import Histogram
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
 from holdfast.forks import settle
@@ -129,7 +128,7 @@ class PoolBulkhead(Policy):
             clock=clock,
             mode=mode,
         )
-        self._waits = Histogram()
+        self._waits = None
         self._bind("bulkhead", (self._kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
 
     _fields = settings_of(__init__)
@@ -220,6 +219,9 @@ class PoolBulkhead(Policy):
         room: WaitingRoom | None = self._queue
         return self._once("_queue", partial(WaitingRoom, self._kernel)) if room is None else room
 
+    def _waited(self, ns: int) -> None:
+        """Be told by the room how long ``submit`` has waited; tasks' waits for a thread count."""
+
     # ---- no guard ----
 
     def _refuse_to_guard(self, *_: Any, **__: Any) -> NoReturn:
@@ -269,7 +271,8 @@ class PoolBulkhead(Policy):
         )
 
     def _figured(self) -> tuple[Part, ...]:
-        return ((POOL, self._kernel, self._worker_threads.workers), (POOL_WAIT, self._waits, 0))
+        waits = ((POOL_WAIT, self._waits, 0),) if self._waits is not None else ()
+        return ((POOL, self._kernel, self._worker_threads.workers), *waits)
 
     def reset(self) -> None:
         """Set the counts in snapshots to zero. Tasks are not affected."""
@@ -369,7 +372,7 @@ class _Task:
             pool._cancelled(self)
             return _nothing
         failed, began_ns = False, pool._clock.now_ns()
-        pool._waits.record(began_ns - self.came_ns)
+        pool._record_wait(POOL_WAIT, began_ns - self.came_ns)
         try:
             tell = partial(future.set_result, self._call())
         except BaseException as error:  # noqa: BLE001 - the future's to raise
