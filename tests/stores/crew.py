@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from holdfast.stores.workers import VERSION, WRITTEN
+from holdfast.stores.totals import VERSION, WRITTEN
 
 WORKER = Path(__file__).with_name("worker.py")
 REQUESTS = "holdfast_circuit_breaker_requests_total"

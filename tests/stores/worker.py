@@ -7,9 +7,12 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import holdfast as hf
+from holdfast.stores import workers
 from holdfast.stores.ledger import ledger
 from holdfast.telemetry.prometheus import Collector
 
@@ -96,24 +99,49 @@ def child(name: str, times: str) -> str:
     return breaker(name).state.value
 
 
-def die_at(step: str) -> None:
+def touches_the_directory(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Return whether an audit event opens, renames or removes a file there, or lists it."""
+    if event == "os.listdir":
+        return isinstance(arguments[0], int)
+    names = (str(ledger.directory), "worker-", ".worker-", "totals.json", ".totals.json", "lock")
+    return event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(names)
+
+
+def die_at(step: str, merge: Callable[[], Any] = scrape) -> None:
     """Scrape, and die just before the step of that number that touches the directory."""
     left = int(step)
-    directory = str(ledger.directory)
-    names = (directory, "worker-", ".worker-", "totals.json", ".totals.json", "lock")
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
-        lists = event == "os.listdir" and isinstance(arguments[0], int)
-        touches = event in ("open", "os.rename", "os.remove")
-        if lists or (touches and str(arguments[0]).startswith(names)):
+        if touches_the_directory(event, arguments):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), 9)
 
     sys.addaudithook(count)
-    scrape()
+    merge()
     left = -1
+
+
+def die_at_in_tidy(step: str) -> None:
+    """Die in the same way while doing what a process does when it has made a file."""
+    workers.FEW = 2
+    assert ledger.directory is not None
+    die_at(step, partial(workers.tidy, ledger.directory))
+
+
+def opened_by_start() -> int:
+    """Do what is due after a start; return how many files of the directory it opens."""
+    opened = 0
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal opened
+        opened += event == "open" and touches_the_directory(event, arguments)
+
+    sys.addaudithook(count)
+    assert ledger.directory is not None
+    workers.tidy(ledger.directory)
+    return opened
 
 
 def endless(name: str) -> None:
@@ -161,6 +189,8 @@ COMMANDS: dict[str, Any] = {
     "make_and_drop": make_and_drop,
     "close": close,
     "die_at": die_at,
+    "die_at_in_tidy": die_at_in_tidy,
+    "opened_by_start": opened_by_start,
     "file": lambda: ledger.file,
     "pid": os.getpid,
 }

@@ -167,11 +167,14 @@ class Directory:
             ValueError: It does not belong to the owner, or has more bytes than ``bytes_most``.
         """
         fd = self.open(name)
-        with open(fd, "rb") as file:
+        try:
             size = self.size_of(fd)
             if size > bytes_most:
                 raise ValueError(f"it has {size} bytes")
-            return file.read()
+            with open(fd, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(fd)  # of a directory as well, which cannot be opened as a file
 
     def replace(self, name: str, text: str) -> None:
         """Replace a file as a whole. The caller holds the lock that all its writers hold.

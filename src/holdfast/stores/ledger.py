@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections import deque
+from functools import partial
 from operator import sub
 from threading import RLock
 from weakref import getweakrefs, ref
@@ -24,7 +25,7 @@ from holdfast.stores.files import directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Any
 
@@ -58,6 +59,7 @@ class Ledger:
         self._file: tuple[int, str] | None = None
         self._looked = False
         self._lost = False  # the file's descriptor, closed by somebody
+        self._tidy: Callable[..., None] | None = None  # merges dead workers; with a directory
         self._unshared = 0
         self._closed = False
 
@@ -86,17 +88,25 @@ class Ledger:
         """
         if not self._looked:
             with self._lock:
-                self._look()
+                found = self._look()
+            if found is not None:  # without the lock: policies of other threads need not wait
+                found()
         elif self._file is not None and not (self._lost or native.is_own(self._file[0])):
             with self._lock:
                 self._reopen()
 
-    def _look(self) -> None:
+    def _look(self) -> Callable[[], None] | None:
+        """Make a file in the directory that is set; return what is due afterwards."""
         path = None if self._looked else directory()
         if path is not None:
+            # Imported in time: a forked child must not wait for an import of another thread.
+            from holdfast.stores.workers import tidy
+
             self._file = open_in(path)
             self._directory = path
+            self._tidy = partial(tidy, path)
         self._looked = True
+        return None if path is None else self._tidy
 
     def _reopen(self) -> None:
         """Have the file grow, though somebody has closed its descriptor, as daemons do with all."""
@@ -265,6 +275,9 @@ class Ledger:
             from logging import getLogger
 
             getLogger("holdfast").error("forked: other workers do not see this worker: %s", error)
+        else:
+            if self._tidy is not None:
+                self._tidy(quiet=True)
 
 
 class _Entry(ref["Any"]):

@@ -1,65 +1,72 @@
-"""The other workers that share a directory: what they say, and what the dead among them have said.
+"""The other workers that share a directory: what living ones count, and how the dead are merged.
 
-Any process that is asked answers for all. Living workers' files are read as they are; what dead
-ones have counted is added to ``totals.json`` and their files go. That file is replaced, never
-changed, and names the files that are in it, so a death in between counts nothing twice and loses
-nothing. Whoever reads while it is replaced reads again.
+Each scrape reads the files of living workers as they are. The counts of dead workers are added to
+the totals (``totals``), and their files are removed. A scrape merges all dead workers. A process
+that makes a file (a start, a fork) looks at a few others, and merges a bounded number if many of
+them are dead: the directory stays small if it is never scraped. One process merges at a time; the
+others do not wait for it.
 
-Nothing in the directory is trusted: a file that is foreign, damaged, of another user or of another
-version is left out, counted and logged once. If the directory itself cannot be read, or if this
-process can open no more files, reading fails: a part is never taken for the whole.
+Nothing in the directory is trusted: a file that is foreign, damaged or of another user is left out,
+counted and logged once. The file of a dead worker of another version is removed when no living
+worker can read it. If the directory itself cannot be read, or if this process can open no more
+files, reading fails: a part is never taken for the whole.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from errno import ETIMEDOUT
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast._native.figures import layout
 from holdfast._native.ledger import SUBTRACT
 from holdfast._native.reader import Reader
-from holdfast.stores.figures import COUNTS, KINDS, PLACES, ROLES, add, exported
+from holdfast.errors import ConfigError
+from holdfast.forks import call_in_child
+from holdfast.stores import totals as totals_file
+from holdfast.stores.figures import ROLES, add, exported
 from holdfast.stores.files import FIRST_SIZE, PREFIX, Directory, is_locked, is_of_the_process
+from holdfast.stores.totals import OTHER, TotalsFile, fold, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
     from typing import Any
 
-    from holdfast.stores.figures import Figures, Key
+    from holdfast.stores.figures import Figures
+    from holdfast.stores.totals import Totals
 
-__all__ = ["View", "Workers"]
+__all__ = ["OTHER", "View", "Workers", "kind_of", "tidy"]
 
-TOTALS = "totals.json"
-LOCK = "lock"  # held by who adds to them
-VERSION = 2
+LOCK = "lock"  # held by the process that merges
 LOOKS = 20  # at a directory that changes while it is read
-NAMES_MOST = 10_000  # that dead workers are remembered by
-OTHER = "__other__"
-TOTALS_BYTES_MOST = 64 << 20
+KEYS_MOST = 10_000  # that the totals hold, beside those of living workers
 MODES = 3
-COUNT_MOST = (1 << 64) - 1  # of what a kernel counts with
-# Which numbers of a role in the totals are which count. Another version may write another order.
-WRITTEN = {
-    ROLES[role]: {name: [place.start, place.stop] for name, place in places.items()}
-    for role, places in PLACES.items()
-}
+MAGIC = b"holdfast"  # the first bytes of each worker's file
+
+# When a process that makes a file merges dead workers.
+FEW = 16  # files: it does not look at fewer
+SAMPLE = 8  # files that it looks at
+TOTALS_A_FILE = 16 << 10  # bytes of totals that are rewritten for each file that is merged, at most
+PASS_MOST = 128  # files that it reads
+
+_held: set[int] = set()  # descriptors of the lock in this process
 
 
 class View(NamedTuple):
     """What the others have to say.
 
     Attributes:
-        figures: Their sums by role and name, also of names that nobody has any more.
-        known: Kinds and names that a living worker has, or had one that died.
+        figures: Their sums by role and name, also of names that no policy has any more.
+        living: Kinds and names of the living policies of living workers.
         alive: Living processes, this one not counted.
         unreadable: Files that had to be left out.
     """
 
     figures: Figures
-    known: set[tuple[str, str]]
+    living: set[tuple[str, str]]
     alive: int
     unreadable: int
 
@@ -72,12 +79,11 @@ class _Worker(NamedTuple):
     living: set[tuple[str, str]]
 
 
-class _Totals(NamedTuple):
-    """What dead workers have counted, and the files that it was in."""
+class _Stranger(NamedTuple):
+    """A worker of another version or build, whose counts cannot be read."""
 
-    figures: dict[Key, list[int]]
-    merged: frozenset[str]
-    readable: bool = True
+    alive: bool
+    layout: bytes
 
 
 class Workers:
@@ -85,19 +91,23 @@ class Workers:
 
     Args:
         path: The directory.
+        quiet: Whether to log no warning, as in a forked child: another thread of the parent may
+            hold the lock of a log handler.
 
     Safe to share between threads; a forked process makes another one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, quiet: bool = False) -> None:
         self._path = path
+        self._quiet = quiet
         self._lock = RLock()
         self._shared: Directory  # open while it is read
-        self._readers: dict[str, Reader] = {}
+        self._totals = TotalsFile(self._leave_out)
+        self._readers: dict[str, Reader] = {}  # of living workers
         self._complained: set[str] = set()
 
     def look(self, own: str | None) -> View:
-        """Read what all others say at this moment, then tidy up after the dead.
+        """Read what all others say at this moment, then merge the dead.
 
         Args:
             own: This process's file, which is not read.
@@ -108,16 +118,40 @@ class Workers:
                 changed each time it was read.
         """
         with self._lock, self._opened() as self._shared:
-            totals, workers, unreadable = self._read(own)
-            figures = _sum(totals, workers.values())
-            if any(not worker.alive for worker in workers.values()):
+            totals, found = self._read(own)
+            workers = [one for one in found.values() if isinstance(one, _Worker)]
+            strangers = [one for one in found.values() if isinstance(one, _Stranger)]
+            layouts = {one.layout for one in strangers if one.alive}
+            staying = [one for one in strangers if one.layout in layouts]
+            figures = _sum(totals, workers)
+            if len(staying) < len(strangers) or not all(worker.alive for worker in workers):
                 self._bury()
             return View(
                 figures,
-                _known(totals, workers.values()),
-                sum(worker.alive for worker in workers.values()),
-                unreadable,
+                set[tuple[str, str]]().union(*(one.living for one in workers if one.alive)),
+                sum(worker.alive for worker in workers),
+                len(found) - len(workers) - len(strangers) + len(staying),
             )
+
+    def tidy(self) -> None:
+        """Merge some dead workers if many are dead: due when this process has made a file.
+
+        The cost depends on the number of files only through the listing of the directory.
+
+        Raises:
+            ConfigError: This process may not share the directory any more, or it is gone.
+            OSError: The process or the system has no descriptor or no memory left.
+        """
+        with self._lock, self._opened() as self._shared:
+            names = [*self._names(), *self._unfinished()]
+            if len(names) < FEW:
+                return
+            sample = _some(names, SAMPLE)
+            dead = sum(self._is_dead(name) for name in sample) * len(names) // len(sample)
+            # Rewriting the totals costs as much as reading so many files.
+            worth = min(self._totals.size(self._shared) // TOTALS_A_FILE, PASS_MOST // 2)
+            if dead >= max(FEW, len(names) // 4, worth):
+                self._bury(PASS_MOST)
 
     # ---- reading ----
 
@@ -132,22 +166,22 @@ class Workers:
         why = f"the metrics of the other workers cannot be read: {error.strerror or error}"
         return OSError(error.errno, why, str(self._path))
 
-    def _read(self, own: str | None) -> tuple[_Totals, dict[str, _Worker], int]:
+    def _read(self, own: str | None) -> tuple[Totals, dict[str, _Worker | _Stranger | None]]:
         for _ in range(LOOKS):
-            before, totals = self._read_totals()
+            totals = self._totals.read(self._shared)
             names = {name for name in self._names() if name != own} - totals.merged
             found = {name: self._worker(name) for name in names}
             missed = [name for name, worker in found.items() if worker is None]
-            # One that has gone meanwhile is in other totals than those that were read.
+            # The counts of a file that has gone meanwhile are in other totals.
             gone = any(self._shared.status(name) is None for name in missed)
-            if not gone and self._identity() == before:
+            if not gone and self._totals.identity(self._shared) == totals.identity:
                 break
         else:
             raise self._trouble(TimeoutError(ETIMEDOUT, "the directory changes all the time"))
         for name in self._readers.keys() - found.keys():
             del self._readers[name]
-        self._complained &= found.keys() | {TOTALS, LOCK}
-        return totals, {name: one for name, one in found.items() if one is not None}, len(missed)
+        self._complained &= found.keys() | {totals_file.NAME, LOCK}
+        return totals, found
 
     def _names(self) -> list[str]:
         try:
@@ -155,8 +189,17 @@ class Workers:
         except OSError as error:
             raise self._trouble(error) from error
 
-    def _worker(self, name: str) -> _Worker | None:
-        """Read one file; None if it cannot be, or is no longer there."""
+    def _unfinished(self) -> list[str]:
+        """Return the files that were not complete when they were last seen."""
+        return [name for name in self._shared.names() if name.startswith(f".{PREFIX}")]
+
+    def _worker(self, name: str, *, living: bool = True) -> _Worker | _Stranger | None:
+        """Read one file; None if it cannot be read, or has gone.
+
+        Args:
+            name: The file.
+            living: Whether to read the counts of a living worker too.
+        """
         try:
             fd = self._shared.open(name)
         except FileNotFoundError:
@@ -165,9 +208,17 @@ class Workers:
             self._leave_out(name, error)
             return None
         try:
-            # Asked first: a worker that dies after it was read was alive when it was.
+            # Read first: a worker that dies after this line was alive when it was read.
             alive = is_locked(fd)
-            return _worker_of(alive, self._entries(name, fd))
+            self._shared.size_of(fd)
+            head = os.pread(fd, 16, 0)
+            if head[:8] == MAGIC and head[8:] != _LAYOUT:
+                if alive:
+                    self._complain(name, ValueError("it is of another version of holdfast"))
+                return _Stranger(alive, head[8:])
+            if alive and not living:
+                return _Worker(alive, {}, set())
+            return _worker_of(alive, self._entries(name, fd, alive))
         except (OSError, ValueError) as error:
             self._readers.pop(name, None)
             self._leave_out(name, error)
@@ -175,10 +226,12 @@ class Workers:
         finally:
             os.close(fd)
 
-    def _entries(self, name: str, fd: int) -> list[Any]:
+    def _entries(self, name: str, fd: int, alive: bool) -> list[Any]:
         """Read a file, again where it has grown meanwhile: what was new in it was out of reach."""
         while True:
             reader = self._reader(name, fd)
+            if not alive:
+                self._readers.pop(name, None)
             try:
                 return reader.entries()
             except ValueError:
@@ -194,6 +247,20 @@ class Workers:
             reader = self._readers[name] = Reader(fd, size)
         return reader
 
+    def _is_dead(self, name: str) -> bool:
+        """Return whether a file is one that a dead worker has left."""
+        try:
+            fd = self._shared.open(name)
+        except OSError:
+            return False
+        try:
+            ours = name.startswith(".") or os.pread(fd, 8, 0) == MAGIC
+            return ours and not is_locked(fd)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+
     def _leave_out(self, name: str, error: Exception) -> None:
         """Log once why a file is left out.
 
@@ -205,34 +272,20 @@ class Workers:
         self._complain(name, error)
 
     def _complain(self, name: str, error: Exception) -> None:
-        if name not in self._complained:
+        if name not in self._complained and not self._quiet:
             from logging import getLogger
 
             self._complained.add(name)
             getLogger("holdfast").warning("ignored by metrics: %s: %s", self._path / name, error)
 
-    # ---- what the dead have counted ----
+    # ---- merging the dead ----
 
-    def _identity(self) -> tuple[int, ...] | None:
-        found = self._shared.status(TOTALS)
-        if found is None:
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+    def _bury(self, most: int | None = None) -> None:
+        """Merge dead workers, unless another process does.
 
-    def _read_totals(self) -> tuple[tuple[int, ...] | None, _Totals]:
-        identity = self._identity()
-        if identity is None:
-            return None, _Totals({}, frozenset())
-        try:
-            return identity, _parse(self._shared.read(TOTALS, TOTALS_BYTES_MOST))
-        except FileNotFoundError:
-            return None, _Totals({}, frozenset())
-        except (OSError, ValueError) as error:
-            self._leave_out(TOTALS, error)
-        return identity, _Totals({}, frozenset(), readable=False)
-
-    def _bury(self) -> None:
-        """Add dead workers to the totals, unless another process is at it."""
+        Args:
+            most: Files to read; None for all.
+        """
         import fcntl
 
         try:
@@ -242,14 +295,18 @@ class Workers:
         except OSError as error:
             self._complain(LOCK, error)
             return
+        _held.add(fd)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._add_dead()
+            self._merge(most)
         except BlockingIOError:
-            return  # the next one who is asked comes by here too
+            return
         except OSError as error:  # a full disk: their files stay, and count as they are
-            self._complain(TOTALS, error)
+            self._complain(totals_file.NAME, error)
         finally:
+            # A child that was forked meanwhile has the descriptor too: closing it does not unlock.
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            _held.discard(fd)
             os.close(fd)
 
     def _open_lock(self) -> int:
@@ -258,77 +315,130 @@ class Workers:
         except FileNotFoundError:
             return self._shared.create(LOCK)
 
-    def _add_dead(self) -> None:
-        totals, workers, _ = self._read(None)
-        dead = {name: worker for name, worker in workers.items() if not worker.alive}
-        known = _known(totals, workers.values())
-        figures: Figures = {}
-        for key, counts in totals.figures.items():
-            add(figures, key, counts)
-        for worker in dead.values():
-            for key, there in worker.figures.items():
-                if kind_of(key) in known:
-                    add(figures, bounded(key, figures), there.counts)
-        if not totals.readable:
-            self._set_aside()
-        merged = (totals.merged & set(self._names())) | dead.keys()
-        self._write(figures, sorted(merged))
-        unfinished = [name for name in self._shared.names() if name.startswith(f".{PREFIX}")]
-        for name in (*merged, *unfinished):
+    def _merge(self, most: int | None) -> None:
+        """Add dead workers to the totals, and remove their files. The lock is held."""
+        totals, names = self._totals.read(self._shared), self._names()
+        some = names if most is None else _some(names, most)
+        found = {
+            name: self._worker(name, living=False) for name in some if name not in totals.merged
+        }
+        dead = {
+            name: one.figures
+            for name, one in found.items()
+            if isinstance(one, _Worker) and not one.alive
+        }
+        merged = totals.merged & set(names) | dead.keys()
+        if dead:
+            figures: Figures = {}
+            for counted in (totals.figures.items(), *map(_counts, dead.values())):
+                for key, counts in counted:
+                    add(figures, key, counts)
+            figures = fold(figures, KEYS_MOST, lambda: self._staying(merged))
+            if not totals.readable:
+                self._set_aside()
+            self._totals.write(self._shared, figures, merged)
+        for name in (*merged, *self._unfinished()):
             _remove_unless_locked(self._shared, name)
+        if not self._quiet:
+            self._remove_strangers(found, names)
+
+    def _staying(self, merged: Collection[str]) -> set[tuple[str, str]]:
+        """Return the kinds and names of workers that are not merged: none of their counts falls."""
+        found: set[tuple[str, str]] = set()
+        for name in self._names():
+            worker = None if name in merged else self._worker(name)
+            if isinstance(worker, _Worker):
+                found.update(map(kind_of, worker.figures))
+        return found
+
+    def _remove_strangers(
+        self, found: dict[str, _Worker | _Stranger | None], names: Iterable[str]
+    ) -> None:
+        """Remove the files of dead workers whose version or build has no living worker."""
+        if not any(isinstance(one, _Stranger) and not one.alive for one in found.values()):
+            return
+        for name in names:
+            if name not in found:
+                found[name] = self._worker(name, living=False)
+        strangers = {name: one for name, one in found.items() if isinstance(one, _Stranger)}
+        layouts = {one.layout for one in strangers.values() if one.alive}
+        gone = [name for name, one in strangers.items() if one.layout not in layouts]
+        gone = [name for name in gone if _remove_unless_locked(self._shared, name)]
+        if gone:
+            from logging import getLogger
+
+            getLogger("holdfast").warning(
+                "the counts of %d dead workers are lost: their files were written by another "
+                "version or build of holdfast, and have been removed from %s",
+                len(gone),
+                self._path,
+            )
 
     def _set_aside(self) -> None:
-        """Keep totals that cannot be read for people to look at, not to be written over."""
-        name = f"{TOTALS}.damaged-{os.urandom(4).hex()}"
-        self._shared.rename(TOTALS, name)
-        from logging import getLogger
+        aside = self._totals.set_aside(self._shared)
+        if not self._quiet:
+            from logging import getLogger
 
-        getLogger("holdfast").error(
-            "the counts of dead workers cannot be read; the file was renamed to %s",
-            self._path / name,
-        )
-
-    def _write(self, figures: Figures, merged: list[str]) -> None:
-        text = json.dumps(
-            {
-                "version": VERSION,
-                "places": WRITTEN,
-                "merged": merged,
-                "figures": [
-                    [ROLES[role], name, [min(n, COUNT_MOST) for n in there.counts]]
-                    for (role, name), there in figures.items()
-                ],
-            }
-        )
-        self._shared.replace(TOTALS, text)
+            getLogger("holdfast").error(
+                "the counts of dead workers cannot be read; the file was renamed to %s",
+                self._path / aside,
+            )
 
 
-def _remove_unless_locked(shared: Directory, name: str) -> None:
+def tidy(path: Path, *, quiet: bool = False) -> None:
+    """Merge some dead workers of a directory if many are dead, unless another process does.
+
+    Args:
+        path: The directory, in which this process has made a file.
+        quiet: Whether to log nothing.
+    """
+    try:
+        Workers(path, quiet=quiet).tidy()
+    except (ConfigError, OSError):  # a scrape says why
+        return
+
+
+def _close_in_child() -> None:
+    """In a forked child: do not hold the lock of a thread of the parent."""
+    for fd in _held:
+        os.close(fd)
+    _held.clear()
+
+
+call_in_child(_close_in_child)
+
+_LAYOUT = layout().to_bytes(8, sys.byteorder)
+
+
+def _some(names: list[str], most: int) -> list[str]:
+    """Return at most so many names from all parts of a list, others each time."""
+    if len(names) <= most:
+        return names
+    first = int.from_bytes(os.urandom(4))
+    return [names[(first + at * len(names) // most) % len(names)] for at in range(most)]
+
+
+def _counts(figures: Figures) -> Iterator[tuple[Any, list[int]]]:
+    return ((key, there.counts) for key, there in figures.items())
+
+
+def _remove_unless_locked(shared: Directory, name: str) -> bool:
     """Remove what a dead worker left; what cannot be removed is no worker's, and stays."""
     import fcntl
 
     try:
         fd = shared.open(name)
     except OSError:
-        return  # it has its name by now, or was removed
+        return False  # it has its name by now, or was removed
     try:
         # Kept until it is gone: who has made it and not locked it yet then makes another.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         shared.remove(name)
     except OSError:
-        return
+        return False
     finally:
         os.close(fd)
-
-
-def kind_of(key: Key) -> tuple[str, str]:
-    """Return a policy's kind and name."""
-    return KINDS[key[0]], key[1]
-
-
-def bounded(key: Key, figures: Figures) -> Key:
-    """Return under which name counts are remembered: their own, or that of all beyond the bound."""
-    return key if key in figures or len(figures) < NAMES_MOST else (key[0], OTHER)
+    return True
 
 
 def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
@@ -350,12 +460,7 @@ def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
     return _Worker(alive, figures, living)
 
 
-def _known(totals: _Totals, workers: Iterable[_Worker]) -> set[tuple[str, str]]:
-    known = {kind_of(key) for key in totals.figures}
-    return known.union(*(worker.living for worker in workers))
-
-
-def _sum(totals: _Totals, workers: Iterable[_Worker]) -> Figures:
+def _sum(totals: Totals, workers: Iterable[_Worker]) -> Figures:
     figures: Figures = {}
     for key, counts in totals.figures.items():
         add(figures, key, counts)
@@ -364,28 +469,3 @@ def _sum(totals: _Totals, workers: Iterable[_Worker]) -> Figures:
             add(figures, key, there.counts)
             figures[key].states += there.states
     return figures
-
-
-def _parse(data: bytes) -> _Totals:
-    """Read the totals.
-
-    Raises:
-        ValueError: They are not what this version writes.
-    """
-    try:
-        found = json.loads(data)
-        if found["version"] != VERSION:
-            raise ValueError(f"it is of version {found['version']!r}")
-        if found["places"] != WRITTEN:
-            raise ValueError("it is of another version of holdfast")
-        figures = {}
-        for role_name, name, counts in found["figures"]:
-            role = ROLES.index(role_name)
-            if not (isinstance(name, str) and name.isprintable() and len(counts) == COUNTS[role]):
-                raise ValueError("it is damaged")
-            if not all(type(n) is int and 0 <= n <= COUNT_MOST for n in counts):
-                raise ValueError("it is damaged")
-            figures[role, name] = counts
-        return _Totals(figures, frozenset(map(str, found["merged"])))
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError("it is damaged") from error

@@ -60,7 +60,7 @@ class Collector(PrometheusCollector):
     garbage-collected. Policies with the same name share a series: counts are summed, including
     those of collected policies while another policy with this name exists; gauges show the worst
     state or the sum. If workers share a directory (``HOLDFAST_DIR``), this applies to all of
-    them, and the counts of dead workers remain.
+    them. The counters of dead workers and of collected policies then remain.
 
     Args:
         *sources: Pipelines, policies or registries to export; none for all policies. Policies need
@@ -182,13 +182,11 @@ class Collector(PrometheusCollector):
         if self._workers is None:
             self._workers = Workers(ledger.directory)
         view = self._workers.look(ledger.file)
-        if policies is None:
-            known |= view.known
         for key, there in view.figures.items():
-            if kind_of(key) in known:
+            if policies is None or kind_of(key) in known:
                 add(figures, key, there.counts)
                 figures[key].states += there.states
-        return _of(known, figures), [(_WORKERS, view.alive + 1), (_UNREADABLE, view.unreadable)]
+        return figures, [(_WORKERS, view.alive + 1), (_UNREADABLE, view.unreadable)]
 
     def _policies(self) -> Iterator[Any]:
         """Yield the living policies it was asked to tell of."""
