@@ -166,23 +166,32 @@ warn_if_forgotten(const CoroutineObject *self)
     hf_give_exception(raised);
 }
 
-/* Dropped, perhaps half-way: the inner coroutine ends first, then its place comes home. */
-int
-hf_coroutine_clear(PyObject *op)
+/* Let go of a part. `alone`: it dies, and nobody looks at it any more. */
+static inline void
+let_go_of(CoroutineObject *self, PyObject **part, bool alone)
 {
-    CoroutineObject *self = (CoroutineObject *)op;
+    if (alone)
+        Py_CLEAR(*part);
+    else
+        hf_replace(self, part, NULL);
+}
+
+/* Dropped, perhaps half-way: the inner coroutine ends first, then its place comes home. */
+static inline void Py_ALWAYS_INLINE
+take_apart(CoroutineObject *self, bool alone)
+{
     int was = (int)hf_phase_of(self);
     hf_set_phase(self, PHASE_DONE);
     if (was == PHASE_CREATED)
         warn_if_forgotten(self);
     if (self->controlled)
         hf_alarms_forget(&self->pass); /* it is not to be cut as it dies */
-    hf_replace(self, &self->waiting, NULL);
+    let_go_of(self, &self->waiting, alone);
     if (was == PHASE_WAITING)
         hf_coroutine_close_unbegun(self);
-    hf_replace(self, &self->inner, NULL); /* runs the user's code, if it was suspended */
+    let_go_of(self, &self->inner, alone); /* runs the user's code, if it was suspended */
     if (self->fn != NULL) {
-        hf_replace(self, &self->fn, NULL);
+        let_go_of(self, &self->fn, alone);
         Py_CLEAR(self->args);
         Py_CLEAR(self->kwargs);
     }
@@ -190,6 +199,12 @@ hf_coroutine_clear(PyObject *op)
     if (was == PHASE_WAITING || was == PHASE_RUNNING)
         hf_gate_drop(self->gate, &self->pass, was == PHASE_RUNNING || self->controlled);
     hf_coroutine_end_course(self);
+}
+
+int
+hf_coroutine_clear(PyObject *op)
+{
+    take_apart((CoroutineObject *)op, false);
     return 0;
 }
 
@@ -200,7 +215,7 @@ let_go(PyObject *op)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     hf_stop_forget();
-    hf_coroutine_clear(op);
+    take_apart(self, true);
     Py_DECREF(self->gate);
     hf_free_list_del(HF_FREE_COROUTINES, op);
 }

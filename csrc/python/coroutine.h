@@ -117,21 +117,14 @@ PyObject *hf_stop_next(PySendResult made, PyObject *answer);
 PyObject *hf_stop_value(void);
 void hf_stop_mend(void);
 
-#if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
-extern PyStopIterationObject *hf_spare_stop;
-
 /* A value that was handed over is not ours any more, unless it is on its way, or somebody kept it. */
 static inline void
 hf_stop_forget(void)
 {
-    if (hf_spare_stop != NULL && Py_REFCNT(hf_spare_stop) == 1)
-        Py_CLEAR(hf_spare_stop->value);
+    const hf_free_lists *lists = HF_FREE_LISTS_HERE;
+    PyStopIterationObject *stop = lists != NULL ? lists->spare_stop : NULL;
+    if (stop != NULL && Py_REFCNT(stop) == 1)
+        Py_CLEAR(stop->value);
 }
-#else
-static inline void
-hf_stop_forget(void)
-{
-}
-#endif
 
 #endif /* HF_COROUTINE_H */

@@ -6,6 +6,7 @@
  * the value out of the exception and drops it at once, so one exception serves them all, for half the
  * price. It is emptied when the awaitable dies: a result is not kept alive by having been handed over.
  * Code that calls next() by hand may catch it; then it is replaced when the next result is handed over.
+ * Without the GIL each thread has its own: one that many share would be taken by two of them.
  */
 #include "coroutine.h"
 
@@ -33,17 +34,16 @@ hf_stop_answer(PySendResult made, PyObject *answer)
     return NULL;
 }
 
-#if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
-
-PyStopIterationObject *hf_spare_stop;
+#if PY_VERSION_HEX >= 0x030C0000
 
 /* Raise the spare one with this value, which is stolen. */
 static void
 raise_spare(PyObject *value)
 {
-    PyStopIterationObject *stop = hf_spare_stop;
+    hf_free_lists *lists = HF_FREE_LISTS_HERE;
+    PyStopIterationObject *stop = lists != NULL ? lists->spare_stop : NULL;
     if (stop != NULL && Py_REFCNT(stop) == 1 && stop->traceback == NULL) {
-        hf_spare_stop = NULL;
+        lists->spare_stop = NULL;
     } else {
         stop = (PyStopIterationObject *)PyObject_CallNoArgs(PyExc_StopIteration);
         if (stop == NULL) {
@@ -52,7 +52,8 @@ raise_spare(PyObject *value)
         }
     }
     Py_XSETREF(stop->value, value);
-    Py_XSETREF(hf_spare_stop, (PyStopIterationObject *)Py_NewRef((PyObject *)stop));
+    if (lists != NULL)
+        Py_XSETREF(lists->spare_stop, (PyStopIterationObject *)Py_NewRef((PyObject *)stop));
     PyErr_SetRaisedException((PyObject *)stop);
 }
 

@@ -43,6 +43,7 @@ end_thread(PyObject *capsule)
         while (lists->of[which].n > 0)
             hf_free_list_free(lists->of[which].kept[--lists->of[which].n]);
     }
+    Py_XDECREF((PyObject *)lists->spare_stop);
     PyMem_Free(lists);
 }
 

@@ -24,6 +24,7 @@ typedef struct hf_free_lists {
         PyObject *kept[HF_LONGEST_FREE_LIST];
         int n;
     } of[HF_N_FREE_LISTS];
+    PyStopIterationObject *spare_stop; /* see coroutine_stop.c; or NULL */
 } hf_free_lists;
 
 /* Those at hand. NULL: this thread has none. */

@@ -251,8 +251,7 @@ hf_gate_permit(PyObject *op, PyObject *ignored)
     if (hf_need_no_rerun(self) < 0)
         return NULL;
     Py_INCREF(op); /* an iterator of its method may let go of it meanwhile */
-    hf_pass_init(&pass);
-    if (hf_gate_enter_blocking(self, &pass) == 0) {
+    if (hf_gate_enter_block(self, &pass) == 0) {
         permit = hf_permit_new(self, &pass);
         if (permit == NULL)
             hf_gate_undo(self, &pass);

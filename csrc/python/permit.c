@@ -10,7 +10,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *weakrefs;
     GateObject *gate;
-    bool settled;
+    hf_au32 settled; /* 1: an outcome was named */
     hf_pass pass;
 } PermitObject;
 
@@ -22,7 +22,7 @@ hf_permit_new(GateObject *gate, const hf_pass *pass)
         return NULL;
     self->weakrefs = NULL;
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
-    self->settled = false;
+    hf_store_relaxed(&self->settled, 0);
     hf_pass_copy(&self->pass, pass);
     hf_timeouts_entered(gate, &self->pass);
     hf_probes_step(gate, pass, false);
@@ -42,12 +42,18 @@ hf_permit_with(GateObject *gate, hf_pass *pass, PyObject *value)
     return NULL;
 }
 
+static inline bool
+is_settled(PermitObject *self)
+{
+    return hf_load_relaxed(&self->settled) != 0;
+}
+
 /* The pass of a permit that is not settled, and its gate; else NULL. */
 const hf_pass *
 hf_permit_pass(PyObject *op, const GateObject **gate)
 {
     PermitObject *self = (PermitObject *)op;
-    if (!Py_IS_TYPE(op, hf_permit_type) || self->settled)
+    if (!Py_IS_TYPE(op, hf_permit_type) || is_settled(self))
         return NULL;
     *gate = self->gate;
     return &self->pass;
@@ -57,14 +63,14 @@ hf_permit_pass(PyObject *op, const GateObject **gate)
 static bool
 claim(PermitObject *self)
 {
-    bool first;
-    HF_BEGIN_EXCLUSIVE(self);
-    first = !self->settled;
-    self->settled = true;
-    HF_END_EXCLUSIVE();
-    if (!first)
-        hf_count(&self->gate->settled_twice, 1);
-    return first;
+    uint32_t settled = 0;
+    while (!hf_cas_weak_acquire(&self->settled, &settled, 1)) {
+        if (settled != 0) {
+            hf_count(&self->gate->settled_twice, 1);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Settle once: as that outcome or, if there is one, by the exception. Held meanwhile, as what is judged is. */
@@ -74,6 +80,9 @@ settle(PyObject *op, int outcome, PyObject *exception)
     PermitObject *self = (PermitObject *)op;
     if (!claim(self))
         Py_RETURN_FALSE;
+    if (exception == NULL && outcome == HF_SUCCESS &&
+        hf_gate_leave_lone(self->gate, &self->pass, Py_None))
+        Py_RETURN_TRUE;
     Py_INCREF(op); /* an iterator of its method may let go of it */
     Py_XINCREF(exception);
     int answer = exception == NULL ? hf_gate_settle(self->gate, &self->pass, outcome)
@@ -129,7 +138,7 @@ permit_enter(PyObject *op, PyObject *ignored)
 {
     PermitObject *self = (PermitObject *)op;
     (void)ignored;
-    if (!self->settled)
+    if (!is_settled(self))
         hf_probes_step(self->gate, &self->pass, true);
     return Py_NewRef(op);
 }
@@ -141,7 +150,7 @@ permit_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "__exit__() takes three arguments");
         return NULL;
     }
-    if (((PermitObject *)op)->settled)
+    if (is_settled((PermitObject *)op))
         Py_RETURN_FALSE; /* settled inside the block: that verdict stands */
     PyObject *raised = PyExceptionInstance_Check(args[1]) ? args[1] : NULL;
     PyObject *answer = settle(op, HF_SUCCESS, raised);
@@ -164,7 +173,7 @@ permit_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
-    if (!self->settled)
+    if (!is_settled(self))
         hf_gate_drop(self->gate, &self->pass, true);
     Py_DECREF(self->gate);
     hf_free_list_del(HF_FREE_PERMITS, op);
@@ -175,12 +184,10 @@ permit_repr(PyObject *op)
 {
     PermitObject *self = (PermitObject *)op;
     return PyUnicode_FromFormat("<Permit of %R, %s>", (PyObject *)self->gate,
-                                self->settled ? "settled" : "held");
+                                is_settled(self) ? "settled" : "held");
 }
 
 static PyMemberDef permit_members[] = {
-    {"settled", T_BOOL, offsetof(PermitObject, settled), READONLY,
-     "True once an outcome was named."},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(PermitObject, weakrefs), READONLY, NULL},
     {NULL},
 };
@@ -190,7 +197,7 @@ static PyObject *
 permit_step(PyObject *op, PyObject *into)
 {
     PermitObject *self = (PermitObject *)op;
-    if (!self->settled)
+    if (!is_settled(self))
         hf_probes_step(self->gate, &self->pass, into == Py_True);
     Py_RETURN_NONE;
 }
@@ -207,7 +214,15 @@ permit_is_probe(PyObject *op, void *closure)
     return PyBool_FromLong(is);
 }
 
+static PyObject *
+permit_is_settled(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(is_settled((PermitObject *)op));
+}
+
 static PyGetSetDef permit_getset[] = {
+    {"settled", permit_is_settled, NULL, "True once an outcome was named.", NULL},
     {"_is_probe", permit_is_probe, NULL, "Whether a half-open breaker waits for its outcome.",
      NULL},
     {NULL},
