@@ -12,6 +12,7 @@ from contextvars import Context
 from weakref import ref
 
 from holdfast.clock import ManualClock
+from holdfast.validation import MAX_NS
 from holdfast.waiting.foreign import refuse_wait
 
 TYPE_CHECKING = False
@@ -35,11 +36,12 @@ class TaskWaiter:
     Only its task parks, once; any thread and any loop may wake it, at any time, more than once.
     """
 
-    __slots__ = ("_future", "loop", "task", "woken")
+    __slots__ = ("_cancel", "_future", "loop", "task", "woken")
 
     def __init__(self) -> None:
         self.woken = False
         self.task: asyncio.Task[Any] | None = None
+        self._cancel: Callable[[], object] | None = None
         refuse_wait()
         self.loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self.loop.create_future()
@@ -66,17 +68,26 @@ class TaskWaiter:
         Returns:
             Whether it was woken; False: time is up.
         """
-        cancel = _nothing if timeout_ns is None else self._release_after(clock, timeout_ns)
         try:
-            await self._future
+            await self.begin(clock, timeout_ns)
         finally:
-            cancel()
+            self.end()
         return self.woken
 
-    def _release_after(self, clock: Clock, ns: int) -> Callable[[], None]:
+    def begin(self, clock: Clock, timeout_ns: int | None) -> asyncio.Future[None]:
+        """Return what to await; ``end`` is due afterwards."""
+        if timeout_ns is None:
+            return self._future
         if isinstance(clock, ManualClock):
-            return clock.call_at_ns(clock.now_ns() + ns, self._release)
-        return self.loop.call_later(ns / 1e9, self._resolve).cancel
+            self._cancel = clock.call_at_ns(clock.now_ns() + timeout_ns, self._release)
+        elif timeout_ns < MAX_NS // 2:  # or no process lives to see it
+            self._cancel = self.loop.call_later(timeout_ns / 1e9, self._resolve).cancel
+        return self._future
+
+    def end(self) -> None:
+        """Cancel the timer of the wait."""
+        if self._cancel is not None:
+            self._cancel()
 
     def _release(self) -> bool:
         if self.loop.is_closed():
@@ -154,7 +165,3 @@ class _Stop:
             return
         with suppress(RuntimeError):  # the loop was closed, and its timers are no more
             loop.call_soon_threadsafe(handle.cancel)
-
-
-def _nothing() -> None:
-    """Cancel no timer."""

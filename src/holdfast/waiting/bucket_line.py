@@ -18,11 +18,11 @@ class BucketLine(Line):
     """Those who wait for token buckets, where tokens can be booked ahead.
 
     Each has booked his own, so he knows when they are due and sleeps till then. Who leaves gives
-    his back, so those behind him are due earlier; only the first in line is woken for that, the
-    others as they come to be first: of n who leave, each costs one step, whatever n is. A call that
-    had its token and was refused further in gives it back as well, and tells nobody: the first is
-    told at the next step. Who joins after that may be due before those ahead of him, who still
-    go by what they were told: he sleeps until the first looks.
+    his back, so those behind him are due earlier; so are all after a change of the rate. Only the
+    first in line is woken for that, the others as they come to be first: of n who leave, each costs
+    one step, whatever n is. A call that had its token and was refused further in gives it back as
+    well, and tells nobody: the first is told at the next step. Who joins after that may be due
+    before those ahead of him, who still go by what they were told: he sleeps until the first looks.
 
     What is booked behind the first is what the whole line has booked but his own, so when he is due
     follows from the kernel's word.
@@ -92,39 +92,38 @@ class BucketLine(Line):
             if first.waiter is None:
                 self._remove(first)
             elif first.due_ns <= now_ns:
+                if not self._may_serve(first, now_ns):
+                    return
                 self._give(first, now_ns)
             elif first.is_stranded:
                 self._forget(first)
-            elif first.seen == self._given_back():
-                return
+            elif first.seen != self._given_back():
+                first.seen = self._given_back()
+                first.due_ns = min(first.due_ns, self._due_ns(first, 0, now_ns))
             else:
-                self._move_up(first, now_ns)
+                if first.due_ns < first.sleeps_ns:
+                    first.wake()
+                    first.sleeps_ns = first.due_ns
+                return
 
     def _sleeps_until_ns(self, turn: Turn) -> int:
-        with self._lock:
-            first = next(iter(self._queue), turn)
+        first = next(iter(self._queue), turn)
         return max(turn.due_ns, first.due_ns)
 
     def _given_back(self) -> int:
         """How often tokens were given back so far, by whomever."""
-        return sum(cell.counters()[2] for cell in self._cells)
-
-    def _move_up(self, first: Turn, now_ns: int) -> None:
-        """Reckon anew when the first is due, after tokens came back."""
-        first.seen = self._given_back()
-        due_ns = self._due_ns(first, 0, now_ns)
-        if due_ns < first.due_ns:
-            first.due_ns = due_ns
-            if due_ns > now_ns:
-                first.wake()
+        times = 0
+        for cell in self._cells:
+            times += cell.counters()[2]
+        return times
 
     def _due_ns(self, turn: Turn, before: int, now_ns: int) -> int:
         """When a turn is due; ``before``: tokens that the line has booked before it."""
         after = max(0, self._booked - before - turn.n)
-        due_ns = now_ns
+        ahead_ns = 0
         for cell in self._cells:
-            due_ns = max(due_ns, now_ns + cell.due_ns(after, now_ns))
-        return min(due_ns, LAST_NS)
+            ahead_ns = max(ahead_ns, cell.due_ns(after, now_ns))
+        return min(now_ns + ahead_ns, LAST_NS)
 
     def _forget(self, turn: Turn) -> None:
         if turn in self._queue:
@@ -154,20 +153,22 @@ class BucketLine(Line):
             cell.clear_but(self._booked, now_ns)
 
     def _mend(self) -> None:
-        """Tell all who wait when they are due now, or that it is too late for them."""
+        """Reckon when all who wait are due now, and refuse those for whom it is too late.
+
+        Who is due earlier than he wakes is woken when he comes to be first.
+        """
         if not self._changed:
             return
-        now_ns = self._clock.now_ns()
+        now_ns, seen = self._clock.now_ns(), self._given_back()
         self._booked = sum(turn.n for turn in self._queue)
         before = 0
         for turn in list(self._queue):
-            turn.seen = self._given_back()
+            turn.seen = seen
             turn.due_ns = self._due_ns(turn, before, now_ns)
             if turn.waiter is not None and turn.due_ns > max(turn.deadline_ns, now_ns):
                 self._give_back(turn)
                 self._refuse(turn)
+                seen = self._given_back()
             else:
                 before += turn.n
-        for turn in self._queue:
-            turn.wake()
         self._changed = False

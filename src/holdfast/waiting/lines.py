@@ -8,7 +8,6 @@ is put to sleep and woken (``parking``, ``aio``), and what a policy makes of the
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import partial
 from threading import RLock
 
 from holdfast.waiting.parking import ThreadWaiter
@@ -27,6 +26,8 @@ __all__ = ["LAST_NS", "REFUSED", "TAKEN", "WAITS", "Line", "Turn"]
 
 LAST_NS = 2**63 - 1  # where a clock stops: a wait beyond it would never end
 NEW, WAITS, TAKEN, REFUSED, FORGOTTEN = range(5)
+AT_ONCE = 64  # how many are served before the others of their event loop have their turn
+PATIENCE_NS = 50_000_000  # how long one who was woken to go on is waited for
 
 
 class Turn:
@@ -38,18 +39,29 @@ class Turn:
         state: Whether he waits, has his tokens, has been refused, or was forgotten in a fork.
         due_ns: When he looks again, at the latest.
         deadline_ns: When he gives up.
+        sleeps_ns: When he wakes by himself, once he sleeps.
         seen: How often tokens had been given back when ``due_ns`` was reckoned.
         clears: How often the limiter had been cleared when he was given his tokens.
         taken_ns: When that was.
     """
 
-    __slots__ = ("clears", "deadline_ns", "due_ns", "n", "seen", "state", "taken_ns", "waiter")
+    __slots__ = (
+        "clears",
+        "deadline_ns",
+        "due_ns",
+        "n",
+        "seen",
+        "sleeps_ns",
+        "state",
+        "taken_ns",
+        "waiter",
+    )
 
     def __init__(self, n: int, waiter: ThreadWaiter | TaskWaiter | None) -> None:
         self.n = n
         self.waiter = waiter
         self.state = NEW
-        self.due_ns = self.deadline_ns = self.taken_ns = 0
+        self.due_ns = self.deadline_ns = self.taken_ns = self.sleeps_ns = 0
         self.seen = self.clears = 0
 
     def wake(self) -> bool:
@@ -71,10 +83,25 @@ class Line:
     thread leaves a note and goes, and the step looks again before it ends. What an interruption
     leaves unfinished errs towards waiting longer, never towards a token too many.
 
+    When there are tokens for thousands, one step serves the first of them and wakes the next in
+    line, who goes on: so an event loop is never held up for long.
+
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_again", "_busy", "_cells", "_clears", "_clock", "_gone", "_lock", "_queue")
+    __slots__ = (
+        "_again",
+        "_busy",
+        "_cells",
+        "_clears",
+        "_clock",
+        "_gone",
+        "_lock",
+        "_queue",
+        "_to_serve",
+        "_told",
+        "_told_ns",
+    )
 
     _cells: Sequence[Any]
     _clears: int
@@ -126,7 +153,8 @@ class Line:
                 mind_loop(policy)
             while turn.state == WAITS:
                 turn.waiter.park(self._clock, self._sleep_ns(turn))  # type: ignore[union-attr]
-                self._step(partial(self._look_again, turn))
+                if turn.state == WAITS:
+                    self._step(self._look_again, turn)
             if turn.state == FORGOTTEN:  # this is a forked child, in which everybody comes anew
                 left_ns = max(0, turn.deadline_ns - self._clock.now_ns())
                 return self.take(n, left_ns, policy)
@@ -143,8 +171,13 @@ class Line:
         try:
             self._join(turn, longest_ns)
             while turn.state == WAITS:
-                await turn.waiter.park(self._clock, self._sleep_ns(turn))  # type: ignore[union-attr, misc]
-                self._step(partial(self._look_again, turn))
+                waiter: TaskWaiter = turn.waiter  # type: ignore[assignment]
+                try:  # as park() does, with one coroutine less for each who waits
+                    await waiter.begin(self._clock, self._sleep_ns(turn))
+                finally:
+                    waiter.end()
+                if turn.state == WAITS:
+                    self._step(self._look_again, turn)
             return turn.state == TAKEN
         except BaseException:
             self._abandon(turn)
@@ -152,7 +185,7 @@ class Line:
 
     def resize(self, apply: Callable[[int], object]) -> None:
         """Have ``apply(now_ns)`` change the rate, and tell all who wait what it means to them."""
-        self._surely(partial(self._resize, apply))
+        self._surely(self._resize, apply)
 
     def clear(self) -> None:
         """Have all tokens back, but for those of whom waits: they are served first."""
@@ -179,8 +212,11 @@ class Line:
         self._again = False  # somebody asked for something since the step last looked
         self._queue: OrderedDict[Turn, None] = OrderedDict()
         self._gone: list[Turn] = []  # whose owners were cut short; few, and a deque takes 760 bytes
+        self._to_serve = AT_ONCE  # how many more, until the next in line is woken to go on
+        self._told: Turn | None = None  # who was woken for that
+        self._told_ns = 0  # and when
 
-    def _step(self, do: Callable[[], object] | None = None) -> bool:
+    def _step(self, do: Callable[..., object] | None = None, *args: object) -> bool:
         """Do something, and then all there is to do.
 
         Returns:
@@ -195,7 +231,7 @@ class Line:
             try:
                 self._mend()
                 if do is not None:
-                    do()
+                    do(*args)
                 # From the last look to the end of the step there is no call, so nothing can come
                 # between them: no finaliser, no signal handler.
                 while self._again:
@@ -205,21 +241,23 @@ class Line:
                 self._busy = False
         return True
 
-    def _surely(self, do: Callable[[], object] | None) -> None:
+    def _surely(self, do: Callable[..., object] | None, *args: object) -> None:
         try:
-            self._step(do)
+            self._step(do, *args)
         except BaseException:
             self._step()  # whoever waits has to be told, and nobody else may come by to do it
             raise
 
     def _join(self, turn: Turn, longest_ns: int) -> None:
         """Take the tokens, line up for them, or be refused."""
-        if not self._step(partial(self._line_up, turn, longest_ns)):
+        if not self._step(self._line_up, turn, longest_ns):
             self._line_up(turn, 0)  # in a finaliser, amid a step: no time to wait
 
     def _sleep_ns(self, turn: Turn) -> int:
         """Return how long somebody who waits is to sleep, if nobody wakes him."""
-        return max(1, self._sleeps_until_ns(turn) - self._clock.now_ns())
+        with self._lock:
+            turn.sleeps_ns = until_ns = self._sleeps_until_ns(turn)
+        return max(1, until_ns - self._clock.now_ns())
 
     def _abandon(self, turn: Turn) -> None:
         """Give up a turn, in the line or with its tokens, for an owner that was cut short."""
@@ -249,8 +287,24 @@ class Line:
     def _remove(self, turn: Turn) -> None:
         del self._queue[turn]
 
+    def _may_serve(self, first: Turn, now_ns: int) -> bool:
+        """Whether this step may serve one more; if not, the first was woken, and goes on then."""
+        if self._to_serve > 0:
+            self._to_serve -= 1
+            return True
+        if first is not self._told:
+            is_gone = not first.wake()
+            self._told, self._told_ns = first, now_ns
+            return is_gone
+        if now_ns - self._told_ns < PATIENCE_NS:
+            return False
+        self._to_serve = AT_ONCE  # his loop is busy elsewhere, and whoever looks goes on
+        return True
+
     def _look_again(self, turn: Turn) -> None:
         """See what has become of a turn, after a sleep."""
+        if turn is self._told:
+            self._told, self._to_serve = None, AT_ONCE
         self._serve(self._clock.now_ns())
         if turn.state == WAITS:
             turn.waiter = type(turn.waiter)()  # type: ignore[misc]

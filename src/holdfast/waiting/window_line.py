@@ -30,8 +30,11 @@ class WindowLine(Line):
 
     def _room_ns(self, n: int, now_ns: int) -> int:
         """How long until there may be room for ``n``."""
-        waits = [cell.wait_ns(n, now_ns) for cell in self._cells]
-        return max(LAST_NS if wait_ns is None else wait_ns for wait_ns in waits)
+        longest_ns = 0
+        for cell in self._cells:
+            wait_ns = cell.wait_ns(n, now_ns)
+            longest_ns = max(longest_ns, LAST_NS if wait_ns is None else wait_ns)
+        return longest_ns
 
     def _try(self, n: int, now_ns: int) -> bool:
         for at, cell in enumerate(self._cells):
@@ -53,9 +56,9 @@ class WindowLine(Line):
         elif not waits:
             turn.state = REFUSED
         else:
-            turn.state, turn.due_ns = WAITS, turn.deadline_ns
+            looks_ns = turn.deadline_ns if self._queue else now_ns + max(1, wait_ns)
+            turn.state, turn.due_ns = WAITS, min(turn.deadline_ns, looks_ns)
             self._queue[turn] = None
-            self._serve(now_ns)
             self._hurry(turn, now_ns)
 
     def _look_again(self, turn: Turn) -> None:
@@ -78,18 +81,21 @@ class WindowLine(Line):
         while self._queue:
             first = next(iter(self._queue))
             wait_ns = self._room_ns(first.n, now_ns)
+            is_late = wait_ns > 0 and now_ns + wait_ns > first.deadline_ns
             if first.is_stranded:
                 self._remove(first)
-            elif wait_ns == 0 and self._try(first.n, now_ns):
-                self._give(first, now_ns)
-            elif now_ns + wait_ns > first.deadline_ns:
-                self._refuse(first)
-            else:
-                due_ns = now_ns + max(1, wait_ns)
+            elif wait_ns > 0 and not is_late:
+                due_ns = now_ns + wait_ns
                 if due_ns < first.due_ns:
                     first.wake()
                 first.due_ns = due_ns
                 return
+            elif not self._may_serve(first, now_ns):
+                return
+            elif is_late:
+                self._refuse(first)
+            elif self._try(first.n, now_ns):
+                self._give(first, now_ns)
 
     def _forget(self, turn: Turn) -> None:
         if turn in self._queue:

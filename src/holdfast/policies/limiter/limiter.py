@@ -162,7 +162,9 @@ class RateLimiter(Policy):
 
         A cancelled task takes no token.
         """
-        await self._atake(self._weight(n), self._wait_of(timeout))
+        n, longest_ns = self._weight(n), self._wait_of(timeout)
+        if not self._takes_at_once(n) and not await self._line.atake(n, _longest(longest_ns)):
+            self._refuse("rate", self._wait_ns(n))
 
     def reserve(self, n: int = 1) -> float:
         """Take ``n`` tokens in advance, independent of ``max_wait``.
@@ -318,7 +320,9 @@ class RateLimiter(Policy):
         self._take(1, self._max_wait_ns)
 
     async def _suspend(self) -> None:
-        await self._atake(1, self._max_wait_ns)
+        longest_ns = _longest(self._max_wait_ns)
+        if not self._takes_at_once(1) and not await self._line.atake(1, longest_ns):
+            self._refuse("rate", self._wait_ns(1))
 
     def _after_fork(self) -> None:
         super()._after_fork()
@@ -337,10 +341,6 @@ class RateLimiter(Policy):
 
     def _take(self, n: int, longest_ns: int | None) -> None:
         if not self._takes_at_once(n) and not self._line.take(n, _longest(longest_ns), self):
-            self._refuse("rate", self._wait_ns(n))
-
-    async def _atake(self, n: int, longest_ns: int | None) -> None:
-        if not self._takes_at_once(n) and not await self._line.atake(n, _longest(longest_ns)):
             self._refuse("rate", self._wait_ns(n))
 
     def _takes_at_once(self, n: int) -> bool:
