@@ -138,6 +138,14 @@ hf_arena_take(hf_arena *a, size_t bytes)
     return a->base + offset;
 }
 
+/* Bytes of a block that take() gave: at least as many as were asked for. */
+static inline size_t
+hf_arena_room(const hf_arena *a, const void *block)
+{
+    const hf_arena_tag *tag = hf__arena_tag(a, hf_arena_offset(a, block));
+    return hf__arena_lines((unsigned)tag->class) * HF_ARENA_LINE;
+}
+
 /* Give back a block that take() gave, once. */
 static inline void
 hf_arena_give(hf_arena *a, void *block)

@@ -3,14 +3,16 @@
  *
  *   header | blocks …           blocks: kernels, names, vectors of counts, and the table
  *
- * The table lists what there is to read. It is never changed: another one is written, and the header's
- * word is pointed to it. So whoever reads sees all of a change or nothing, and an owner that dies at
- * any moment leaves a whole table. The words of kernels change one by one, under whoever reads.
+ * The table lists what there is to read. Entries that join are written behind its last one, and then
+ * its length is published. Entries that leave, and the sums that join in their place, change in one
+ * step: another table is written, and the header's word is pointed to it. A full table is replaced in
+ * the same way. So whoever reads sees all of a change or nothing, and an owner that dies at any moment
+ * leaves a whole table. The words of kernels change one by one, under whoever reads.
  *
- * Entries join at the end, under identities that only grow, and leave from anywhere: so whatever is in
- * two tables was there all the time between, and a reader of a file that changes while it is read
- * reads on with what has joined. It trusts nothing: every offset is checked, and what it read of an
- * entry counts only if a table that it found afterwards has the entry still.
+ * Identities of entries only grow along a table, and from one table to the next: so whatever is in two
+ * tables was there all the time between, and a reader of a file that changes while it is read reads on
+ * with what has joined. It trusts nothing: every offset is checked, and what it read of an entry counts
+ * only if a table that it found afterwards has the entry still.
  *
  * Owns the layout; where the file comes from is not known here.
  */
@@ -68,7 +70,7 @@ typedef struct hf_ledger_entry {
 } hf_ledger_entry;
 
 typedef struct hf_ledger_table {
-    uint64_t length;
+    hf_au64 length; /* entries that are whole; the block may have room for more */
     hf_ledger_entry entry[];
 } hf_ledger_table;
 
@@ -76,6 +78,58 @@ typedef struct hf_ledger_vector {
     uint64_t length;
     uint64_t number[];
 } hf_ledger_vector;
+
+/* Bytes of a table of so many entries. */
+static inline size_t
+hf_ledger_bytes(size_t entries)
+{
+    return sizeof(hf_ledger_table) + entries * sizeof(hf_ledger_entry);
+}
+
+/* How many entries a block of so many bytes has room for. */
+static inline size_t
+hf_ledger_room(size_t bytes)
+{
+    return (bytes - sizeof(hf_ledger_table)) / sizeof(hf_ledger_entry);
+}
+
+/*
+ * Have a table with room for them end with `n` more entries, all of them in one step. For the owner,
+ * one caller at a time.
+ */
+static inline void
+hf_ledger_append(hf_ledger_table *t, const hf_ledger_entry entries[], size_t n)
+{
+    const uint64_t length = hf_load_relaxed(&t->length);
+    if (n > 0)
+        memcpy(&t->entry[length], entries, n * sizeof *entries);
+    /* Release pairs with the acquire in hf_ledger_find(): it finds the entries whole. */
+    hf_store_release(&t->length, length + n);
+}
+
+/*
+ * Fill an unpublished table with the entries of another, but for those of some identities, given in
+ * ascending order. Identities that the other has not are ignored. Returns how many stay; `to` may be
+ * NULL, to ask only that.
+ */
+static inline uint64_t
+hf_ledger_copy(hf_ledger_table *to, const hf_ledger_table *from, const uint64_t gone[], size_t n)
+{
+    const uint64_t length = hf_load_relaxed(&from->length);
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < length; i++) {
+        for (; n > 0 && *gone < from->entry[i].id; n--)
+            gone++;
+        if (n > 0 && *gone == from->entry[i].id)
+            continue;
+        if (to != NULL)
+            to->entry[kept] = from->entry[i];
+        kept++;
+    }
+    if (to != NULL)
+        hf_store_relaxed(&to->length, kept);
+    return kept;
+}
 
 /* Whether `bytes` bytes at an offset are within a file of `size`, and aligned for a word. */
 static inline bool
@@ -87,8 +141,8 @@ hf_ledger_holds(size_t size, uint64_t offset, uint64_t bytes)
 
 /*
  * The table that a word names in a file of `size` bytes, its entries all within the file; NULL: there
- * is none, or it is no table (any more). `*length` is what was checked: the one in the table may change
- * when the owner uses its block for something else.
+ * is none, or it is no table (any more). `*length` is what was checked: the one in the table grows, or
+ * changes when the owner uses its block for something else.
  */
 static inline const hf_ledger_table *
 hf_ledger_find(const unsigned char *base, size_t size, uint64_t word, uint64_t *length)
@@ -97,9 +151,10 @@ hf_ledger_find(const unsigned char *base, size_t size, uint64_t word, uint64_t *
     if (!hf_ledger_holds(size, offset, sizeof(hf_ledger_table)))
         return NULL;
     const hf_ledger_table *table = (const hf_ledger_table *)(base + offset);
-    *length = *(const volatile uint64_t *)&table->length;
+    /* Acquire pairs with the release in hf_ledger_append(). */
+    *length = hf_load_acquire(&table->length);
     if (*length > HF_LEDGER_ENTRIES_MOST ||
-        !hf_ledger_holds(size, offset, sizeof *table + *length * sizeof(hf_ledger_entry)))
+        !hf_ledger_holds(size, offset, hf_ledger_bytes(*length)))
         return NULL;
     return table;
 }

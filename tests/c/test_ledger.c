@@ -74,3 +74,63 @@ HF_TEST(an_entry_is_sound_only_if_its_block_and_its_name_are_in_the_file)
     strange.type = HF_LEDGER_TYPES;
     HF_CHECK(!hf_ledger_is_sound(&strange, SIZE, 8));
 }
+
+static hf_ledger_table *
+table_at(size_t offset)
+{
+    return (hf_ledger_table *)(file + offset);
+}
+
+static void
+append(hf_ledger_table *t, uint64_t first, size_t n)
+{
+    hf_ledger_entry joining[16] = {0};
+    for (size_t i = 0; i < n; i++)
+        joining[i].id = first + i;
+    hf_ledger_append(t, joining, n);
+}
+
+HF_TEST(what_joins_a_table_stands_behind_what_was_there)
+{
+    memset(file, 0, sizeof file);
+    hf_ledger_table *t = table_at(64);
+    for (uint64_t id = 1; id < 20; id += 2)
+        append(t, id, 2);
+    append(t, 21, 0);
+    uint64_t length;
+    HF_CHECK(hf_ledger_find(file, SIZE, HF_LEDGER_TABLE(1, 64), &length) == t);
+    HF_CHECK_INT(length, 20);
+    for (uint64_t i = 0; i < length; i++)
+        HF_CHECK_INT(t->entry[i].id, i + 1);
+}
+
+HF_TEST(a_copy_of_a_table_has_all_entries_but_those_that_leave)
+{
+    static const uint64_t gone[] = {0, 1, 4, 5, 7, 12, 13, UINT64_MAX};
+    memset(file, 0, sizeof file);
+    hf_ledger_table *from = table_at(64), *to = table_at(1024);
+    append(from, 1, 6);
+    append(from, 9, 4); /* 7 and 8 have left before */
+    for (size_t n = 0; n <= sizeof gone / sizeof *gone; n++) {
+        uint64_t kept = hf_ledger_copy(to, from, gone, n);
+        HF_CHECK_INT(hf_ledger_copy(NULL, from, gone, n), kept);
+        HF_CHECK_INT(hf_load_relaxed(&to->length), kept);
+        uint64_t next = 0;
+        for (uint64_t i = 0; i < 10; i++) {
+            bool leaves = false;
+            for (size_t j = 0; j < n; j++)
+                leaves |= gone[j] == from->entry[i].id;
+            if (!leaves)
+                HF_CHECK_INT(to->entry[next++].id, from->entry[i].id);
+        }
+        HF_CHECK_INT(next, kept);
+    }
+}
+
+HF_TEST(a_block_has_room_for_the_entries_it_was_asked_for)
+{
+    for (size_t entries = 0; entries < 100; entries++) {
+        HF_CHECK_INT(hf_ledger_room(hf_ledger_bytes(entries)), entries);
+        HF_CHECK_INT(hf_ledger_room(hf_ledger_bytes(entries + 1) - 1), entries);
+    }
+}

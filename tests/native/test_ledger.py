@@ -159,6 +159,62 @@ def test_entries_that_do_not_come_in_order_are_damaged(written):  # trap 60
             entries(written)
 
 
+def test_a_table_is_replaced_a_few_times_however_many_entries_join(tmp_path):
+    path = tmp_path / "file"
+    run_apart(
+        f"""
+        import os
+        from holdfast._native import ledger
+        fd = os.open({str(path)!r}, os.O_RDWR | os.O_CREAT, 0o600)
+        ledger.allocate(fd, 0, {FILE})
+        ledger.open_own(fd, {FILE})
+        ids = [i for n in range(5_000) for i in ledger.change(set(), [(0, 0, 0, n, b"x", (n,))])]
+        assert ids == sorted(set(ids))
+        ledger.change(ids[1::2], [(0, 0, 0, 0, b"sum", (sum(range(1, 5_000, 2)),))])
+        """
+    )
+    replaced = int.from_bytes(path.read_bytes()[24:32], "little") >> 24
+    assert replaced < 30
+    found = entries(path)
+    assert [counts for *_, counts, _ in found[:-1]] == [(n,) for n in range(0, 5_000, 2)]
+    assert sum(counts[0] for *_, counts, _ in found) == sum(range(5_000))
+
+
+def test_a_table_changed_by_a_finaliser_amid_a_change_has_both(tmp_path):
+    """Python code runs where the file grows, and where what joins is read."""
+    path = tmp_path / "file"
+    run_apart(
+        f"""
+        import os
+        from holdfast._native import ledger
+        fd = os.open({str(path)!r}, os.O_RDWR | os.O_CREAT, 0o600)
+        ledger.allocate(fd, 0, {FILE})
+        ledger.open_own(fd, {FILE})
+        grow, depth = os.posix_fallocate, 0
+
+        def change_too(*args):
+            global depth
+            if depth < 4:
+                depth += 1
+                for _ in range(50):
+                    ledger.change(set(), [(1, 0, 0, 0, b"finaliser", (1,))])
+                ledger.change(leave[:10], [(1, 0, 0, 0, b"finaliser", (1,))])
+            return grow(*args)
+
+        os.posix_fallocate = change_too
+        leave = []
+        for n in range(9_000):
+            leave += ledger.change(leave[:1], [(0, 0, 0, 0, b"owner", (n,))])
+            if n % 2:
+                leave.pop(0)
+        assert depth == 4
+        """
+    )
+    found = entries(path)
+    assert sum(name == b"finaliser" for _, _, _, _, name, *_ in found) == 4 * 51
+    assert [counts for *_, counts, _ in found][-1] == (8_999,)
+
+
 def test_a_reader_is_made_of_a_file():
     with pytest.raises(ValueError, match="size: got 0"):
         Reader(0, 0)

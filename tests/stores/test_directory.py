@@ -15,6 +15,7 @@ FULL = """
     import logging, os, sys
     import holdfast as hf
     from holdfast._native import ledger as native
+    from holdfast.stores.files import FIRST_SIZE
     from holdfast.stores.ledger import ledger
 
     def full(*_):
@@ -120,7 +121,7 @@ def test_without_room_to_grow_policies_work_unseen(shared):  # trap 59
         kept[-1].call(int)
     assert all(breaker.snapshot().succeeded == 1 for breaker in kept)
     assert native.shares(first._kernel) and not native.shares(kept[-1]._kernel)
-    assert native.size() == 1 << 20
+    assert native.size() == FIRST_SIZE
     sums = ledger.figures()
     assert sum(sums[0, f"b{n}"].counts[0] for n in range(200)) == 200
     """
@@ -133,12 +134,13 @@ def test_a_file_grows_and_what_stands_in_it_stays_where_it_is(shared):
         """
         import holdfast as hf
         from holdfast._native import ledger as native
+        from holdfast.stores.files import FIRST_SIZE
 
         first = hf.CircuitBreaker("first")
         guarded = first(int)
         kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(500)]
         assert [breaker.call(int) for breaker in kept] == [0] * 500
-        assert native.size() > 1 << 20
+        assert native.size() > FIRST_SIZE
         assert native.shares(kept[-1]._kernel)
         guarded()
         assert first.snapshot().succeeded == 1
@@ -148,6 +150,27 @@ def test_a_file_grows_and_what_stands_in_it_stays_where_it_is(shared):
     [path] = shared.iterdir()
     assert path.stat().st_size > files.FIRST_SIZE
     assert path.stat().st_blocks * 512 >= path.stat().st_size
+
+
+def test_the_disk_that_a_process_takes_follows_what_it_holds(shared):
+    said = run_apart(
+        """
+        import holdfast as hf
+        from holdfast._native import ledger as native
+
+        kept = []
+        for most in (1, 30, 1_000):
+            kept += [hf.CircuitBreaker(f"b{len(kept)}") for _ in range(most)]
+            print(native.used(), native.size())
+        """
+    )
+    (_, first), *others = (map(int, line.split()) for line in said.splitlines())
+    assert first <= 64 << 10
+    for used, size in others:
+        assert used <= size <= used * 9 // 8 + (64 << 10)
+    [path] = shared.iterdir()
+    assert path.stat().st_size == size
+    assert size <= path.stat().st_blocks * 512 <= size + (64 << 10)  # the file system's own as well
 
 
 @pytest.mark.parametrize("meanwhile", [10, 150, 900])

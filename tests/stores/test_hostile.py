@@ -134,6 +134,7 @@ def test_a_descriptor_that_is_another_files_by_now_is_left_alone(shared):
         import os
         import holdfast as hf
         from holdfast._native import ledger as native
+        from holdfast.stores.files import FIRST_SIZE
         from holdfast.stores.ledger import ledger
 
         breaker = hf.CircuitBreaker("b")
@@ -148,7 +149,7 @@ def test_a_descriptor_that_is_another_files_by_now_is_left_alone(shared):
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(300)]
         assert [breaker.call(int) for breaker in kept] == [0] * 300
-        assert native.shares(kept[-1]._kernel) and native.size() > 1 << 20
+        assert native.shares(kept[-1]._kernel) and native.size() > FIRST_SIZE
         assert os.path.sameopenfile(theirs, own)
         """
     )
@@ -161,6 +162,7 @@ def test_a_file_that_is_gone_grows_no_more_and_policies_work_unseen(shared):
         import logging, os, sys
         import holdfast as hf
         from holdfast._native import ledger as native
+        from holdfast.stores.files import FIRST_SIZE
         from holdfast.stores.ledger import ledger
 
         logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -173,7 +175,7 @@ def test_a_file_that_is_gone_grows_no_more_and_policies_work_unseen(shared):
         for one in kept:
             one.call(int)
         assert sum(one.snapshot().succeeded for one in kept) == 300
-        assert native.size() == 1 << 20
+        assert native.size() == FIRST_SIZE
         assert path.read_text() == "of somebody else"
         """
     )

@@ -10,6 +10,7 @@ cdef extern from "holdfast/hf_atomic.h" nogil:
         pass
     uint64_t hf_load_relaxed(const hf_au64 *w)
     uint64_t hf_load_acquire(const hf_au64 *w)
+    void hf_store_relaxed(hf_au64 *w, uint64_t x)
     void hf_store_release(hf_au64 *w, uint64_t x)
 
 cdef extern from "holdfast/hf_arena.h" nogil:
@@ -26,6 +27,7 @@ cdef extern from "holdfast/hf_arena.h" nogil:
     uint64_t hf_arena_offset(const hf_arena *a, const void *address)
     size_t hf_arena_needs(const hf_arena *a, size_t bytes)
     void *hf_arena_take(hf_arena *a, size_t bytes)
+    size_t hf_arena_room(const hf_arena *a, const void *block)
     void hf_arena_give(hf_arena *a, void *block)
     void hf_arena_lock "hf__arena_lock"(hf_arena *a)
     void hf_arena_unlock "hf__arena_unlock"(hf_arena *a)
@@ -64,7 +66,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         uint8_t mode
         uint8_t flags
     ctypedef struct hf_ledger_table:
-        uint64_t length
+        hf_au64 length
         hf_ledger_entry *entry
     ctypedef struct hf_ledger_vector:
         uint64_t length
@@ -72,6 +74,11 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
     uint64_t HF_LEDGER_TABLE(uint64_t change, uint64_t offset)
     uint64_t HF_LEDGER_TABLE_OFFSET(uint64_t w)
     uint64_t HF_LEDGER_TABLE_CHANGE(uint64_t w)
+    size_t hf_ledger_bytes(size_t entries)
+    size_t hf_ledger_room(size_t bytes)
+    void hf_ledger_append(hf_ledger_table *t, const hf_ledger_entry *entries, size_t n)
+    uint64_t hf_ledger_copy(hf_ledger_table *to, const hf_ledger_table *from_,
+                            const uint64_t *gone, size_t n)
     bint hf_ledger_holds(size_t size, uint64_t offset, uint64_t bytes)
     const hf_ledger_table *hf_ledger_find(const unsigned char *base, size_t size, uint64_t word,
                                           uint64_t *length)

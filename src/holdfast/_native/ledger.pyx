@@ -20,9 +20,12 @@ from holdfast._native.figures import layout
 
 # Address space, not memory: the file may grow so far without any kernel moving.
 cdef size_t RESERVED = 1 << 28
+cdef size_t STEP = 1 << 16  # the file grows by this much, or by an eighth if that is more
+cdef size_t LEAST_ROOM = 12  # entries of a new table
 SUBTRACT = HF_LEDGER_SUBTRACT
 due_in_child = []  # what holdfast.forks calls in a forked child: the process's as well
 of_process = None  # what the process says of itself: kept here, for this module is loaded once
+reopen = None  # what opens the own file again where somebody has closed it; returns whether it could
 cdef hf_arena arena
 cdef bint opened = False   # kernels stand in the arena
 cdef int own_fd = -1       # its file; -1: memory of this process only
@@ -69,9 +72,9 @@ cdef bint grow(size_t needed) noexcept:
     while (before := arena.size) < needed:
         size = before
         while size < needed and size < RESERVED:
-            size *= 2
+            size = min(size + max(STEP, size // 8 // STEP * STEP), RESERVED)
         try:
-            if size < needed or not is_own(own_fd):
+            if size < needed or not (is_own(own_fd) or (reopen is not None and reopen())):
                 return False
             allocate(own_fd, before, size - before)
         except OSError:
@@ -219,7 +222,7 @@ cdef uint64_t keep(const void *from_, size_t size) except 0:
     return hf_arena_offset(&arena, taken)
 
 
-cdef void drop(const hf_ledger_entry *entry) noexcept:
+cdef void drop(const hf_ledger_entry *entry) noexcept nogil:
     """Give back what belongs to an entry alone: its name, and its vector."""
     hf_arena_give(&arena, arena.base + entry.name_at)
     if entry.type == HF_LEDGER_VECTOR:
@@ -227,8 +230,7 @@ cdef void drop(const hf_ledger_entry *entry) noexcept:
 
 
 cdef int fill(hf_ledger_entry *entry, tuple item) except -1:
-    """Fill in an entry for a kernel, or for counts as they are."""
-    global serial
+    """Fill in an entry for a kernel, or for counts as they are, but for its identity."""
     cdef bytes name
     role, mode, flags, extra, name, what = item
     cdef uint64_t packed[HF_LEDGER_VECTOR_MOST + 1]
@@ -254,16 +256,91 @@ cdef int fill(hf_ledger_entry *entry, tuple item) except -1:
         raise
     entry.name_length = len(name)
     entry.role, entry.mode, entry.flags, entry.extra = role, mode, flags, extra
-    serial += 1
-    entry.id = serial
     return 0
 
 
+cdef hf_ledger_table *table() noexcept nogil:
+    """The table that others read; NULL before there is one."""
+    cdef uint64_t word = hf_load_acquire(&header().table)
+    return <hf_ledger_table *> (
+        arena.base + HF_LEDGER_TABLE_OFFSET(word)) if word != 0 else NULL
+
+
+cdef hf_ledger_table *room_for(size_t n, const uint64_t *gone, size_t leaving) except? NULL:
+    """Return a block for the table that there is to be; NULL: the one there is has room.
+
+    A new one has room for half as many again, so that what is copied is in all no more than a
+    few times what joins.
+    """
+    cdef hf_ledger_table *old
+    cdef hf_ledger_table *taken = NULL
+    cdef size_t wanted
+    while True:
+        # Where the file grows other Python code runs, and may change the table.
+        old = table()
+        wanted = n + (hf_ledger_copy(NULL, old, gone, leaving) if old is not NULL else 0)
+        if leaving == 0 and old is not NULL and wanted <= hf_ledger_room(
+                hf_arena_room(&arena, old)):
+            if taken is not NULL:
+                hf_arena_give(&arena, taken)
+            return NULL
+        if taken is not NULL:
+            if wanted <= hf_ledger_room(hf_arena_room(&arena, taken)):
+                return taken
+            hf_arena_give(&arena, taken)
+        if wanted > HF_LEDGER_ENTRIES_MOST:
+            raise MemoryError("the ledger's table is full")
+        taken = <hf_ledger_table *> take(hf_ledger_bytes(max(LEAST_ROOM, wanted + wanted // 2)))
+        if taken is NULL:
+            raise MemoryError("the ledger's file has no room")
+
+
+cdef uint64_t publish(
+    hf_ledger_table *fresh, hf_ledger_entry *come, size_t n, const uint64_t *gone, size_t leaving
+) noexcept nogil:
+    """Let entries join and leave at once; return the identity of the first that joined.
+
+    No Python code runs here: neither a finaliser nor a signal handler finds a change half made.
+    """
+    global serial
+    cdef uint64_t word = hf_load_acquire(&header().table)
+    cdef hf_ledger_table *old = table()
+    cdef uint64_t first = serial + 1
+    cdef uint64_t i
+    for i in range(n):
+        come[i].id = first + i
+    serial += n
+    if fresh is NULL:
+        hf_ledger_append(old, come, n)
+        return first
+    if old is not NULL:
+        hf_ledger_copy(fresh, old, gone, leaving)
+    hf_ledger_append(fresh, come, n)
+    # Release pairs with the acquire of whoever reads: it finds the table whole.
+    hf_store_release(&header().table, HF_LEDGER_TABLE(
+        HF_LEDGER_TABLE_CHANGE(word) + 1, hf_arena_offset(&arena, fresh)))
+    if old is not NULL:
+        drop_gone(old, gone, leaving)
+        hf_arena_give(&arena, old)
+    return first
+
+
+cdef void drop_gone(const hf_ledger_table *old, const uint64_t *gone, size_t leaving) noexcept nogil:
+    """Give back what belonged to the entries that have left."""
+    cdef uint64_t i
+    cdef size_t at = 0
+    for i in range(hf_load_relaxed(&old.length)):
+        while at < leaving and gone[at] < old.entry[i].id:
+            at += 1
+        if at < leaving and gone[at] == old.entry[i].id:
+            drop(&old.entry[i])
+
+
 def change(gone, come):
-    """Put another table in place of the one there is, in one step. One caller at a time.
+    """Have entries leave the table and others join it, in one step. One caller at a time.
 
     Args:
-        gone: Identities of the entries that leave: a set.
+        gone: Identities of the entries that leave; those that have left are ignored.
         come: (role, mode, flags, extra, name, kernel or counts) of those that join, the name in
             UTF-8, the kernel one that is shared, the counts a tuple.
 
@@ -273,44 +350,34 @@ def change(gone, come):
     Raises:
         MemoryError: The file has no room; nothing has changed.
     """
-    cdef uint64_t word = hf_load_acquire(&header().table)
-    cdef uint64_t length = 0
-    cdef const hf_ledger_table *old = NULL
-    cdef hf_ledger_table *table
-    cdef uint64_t i, n = 0
-    cdef list identities = []
     cdef list items = list(come)
-    if word != 0:
-        old = <const hf_ledger_table *> (arena.base + HF_LEDGER_TABLE_OFFSET(word))
-        length = old.length
-    table = <hf_ledger_table *> take(
-        sizeof(uint64_t) + (length + len(items)) * sizeof(hf_ledger_entry))
-    if table is NULL:
-        raise MemoryError("the ledger's file has no room")
-    for i in range(length):
-        if old.entry[i].id not in gone:
-            table.entry[n] = old.entry[i]
-            n += 1
-    table.length = n
+    cdef list identities = sorted(gone)
+    cdef size_t n = len(items)
+    cdef size_t leaving = len(identities)
+    cdef size_t filled = 0
+    cdef uint64_t first
+    cdef size_t i
+    cdef hf_ledger_table *fresh
+    cdef hf_ledger_entry *joining = <hf_ledger_entry *> PyMem_RawMalloc(
+        n * sizeof(hf_ledger_entry) + leaving * sizeof(uint64_t))
+    cdef uint64_t *left = <uint64_t *> (joining + n)
+    if joining is NULL:
+        raise MemoryError()
     try:
+        for i in range(leaving):
+            left[i] = identities[i]
         for item in items:
-            fill(&table.entry[table.length], item)
-            identities.append(table.entry[table.length].id)
-            table.length += 1
+            fill(&joining[filled], item)
+            filled += 1
+        fresh = room_for(n, left, leaving)
+        first = publish(fresh, joining, n, left, leaving)
     except BaseException:
-        for i in range(n, table.length):
-            drop(&table.entry[i])
-        hf_arena_give(&arena, table)
+        for i in range(filled):
+            drop(&joining[i])
         raise
-    # Release pairs with the acquire of whoever reads: it finds the table whole.
-    hf_store_release(&header().table, HF_LEDGER_TABLE(
-        HF_LEDGER_TABLE_CHANGE(word) + 1, hf_arena_offset(&arena, table)))
-    for i in range(length):
-        if old.entry[i].id in gone:
-            drop(&old.entry[i])
-    if old is not NULL:
-        hf_arena_give(&arena, <void *> old)
-    return identities
+    finally:
+        PyMem_RawFree(joining)
+    return list(range(first, first + n))
 
 
 # ---- forks: a mapped file is the parent's as well, and each needs its own ----

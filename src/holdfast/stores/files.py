@@ -43,7 +43,7 @@ __all__ = [
 
 VARIABLE = "HOLDFAST_DIR"
 PREFIX = "worker-"
-FIRST_SIZE = 1 << 20  # bytes; a breaker with its latencies takes 10 KiB
+FIRST_SIZE = 64 << 10  # bytes; a breaker takes one KiB, its latencies nine, and the file grows
 LOCK_TRIES = 100  # each is lost only to somebody who happens to tidy up at that very moment
 
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
