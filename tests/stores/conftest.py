@@ -1,5 +1,8 @@
 """Workers that end with the test."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from tests.stores.crew import Worker
@@ -8,6 +11,14 @@ from tests.stores.crew import Worker
 @pytest.fixture
 def directory(tmp_path):
     return tmp_path / "shared"
+
+
+@pytest.fixture
+def reachable():
+    """A path that every user can reach: pytest's are under a directory of this user alone."""
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        yield Path(above) / "shared"
 
 
 @pytest.fixture

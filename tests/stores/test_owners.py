@@ -2,8 +2,6 @@
 
 import os
 import stat
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,7 @@ NOBODY = 65_534
 
 # Python itself may be where only root can read: all that is imported later is imported first.
 START = """
-    import fcntl, json, logging, os, pathlib, pwd, shlex, sys
+    import fcntl, json, logging, os, pathlib, pwd, shlex, sys, traceback
     import holdfast as hf
     from holdfast.stores.ledger import ledger
     from holdfast.telemetry.prometheus import Collector
@@ -22,8 +20,7 @@ START = """
     collector = Collector()
 
     def told(name="holdfast_rate_limiter_allowed_total"):
-        [found] = [s.value for m in collector.collect() for s in m.samples if s.name == name]
-        return found
+        return sum(s.value for m in collector.collect() for s in m.samples if s.name == name)
 
     def in_child(check):
         pid = os.fork()
@@ -33,7 +30,7 @@ START = """
                 sys.stdout.flush()
                 os._exit(0)
             except BaseException as error:
-                print("failed:", repr(error), flush=True)
+                traceback.print_exception(error)
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 """
@@ -46,11 +43,8 @@ def root(require_real):
 
 
 @pytest.fixture
-def directory():
-    """One that every user can reach: pytest's are under a directory of this user alone."""
-    with tempfile.TemporaryDirectory() as above:
-        Path(above).chmod(0o755)
-        yield Path(above) / "shared"
+def directory(reachable):
+    return reachable
 
 
 @pytest.fixture

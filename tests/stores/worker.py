@@ -16,6 +16,7 @@ from holdfast.stores import workers
 from holdfast.stores.ledger import ledger
 from holdfast.telemetry.prometheus import Collector
 
+member = hf.Timeout(60)  # without a name no metric shows it; with it the process has a file
 collector = Collector()
 policies: dict[str, list[Any]] = {}
 children: list[int] = []

@@ -101,6 +101,7 @@ class Directory:
             found = os.fstat(self.fd)
             self.owner = found.st_uid
             _check(path, found)
+            os.stat(".", dir_fd=self.fd)  # fails without the right to open a file in it
         except OSError as error:
             self.close()
             if is_of_the_process(error):

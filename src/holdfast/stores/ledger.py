@@ -95,9 +95,20 @@ class Ledger:
             with self._lock:
                 self._reopen()
 
+    def find(self) -> None:
+        """Before a scrape: find ``HOLDFAST_DIR``. A process without policies makes no file.
+
+        Raises:
+            ConfigError: The path is relative, and the current directory is gone.
+        """
+        if not self._looked and self._directory is None:
+            with self._lock:
+                if not self._looked:
+                    self._directory = directory()
+
     def _look(self) -> Callable[[], None] | None:
         """Make a file in the directory that is set; return what is due afterwards."""
-        path = None if self._looked else directory()
+        path = None if self._looked else self._directory or directory()
         if path is not None:
             # Imported in time: a forked child must not wait for an import of another thread.
             from holdfast.stores.workers import tidy

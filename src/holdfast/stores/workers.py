@@ -102,6 +102,7 @@ class Workers:
         self._quiet = quiet
         self._lock = RLock()
         self._shared: Directory  # open while it is read
+        self._seen = False
         self._totals = TotalsFile(self._leave_out)
         self._readers: dict[str, Reader] = {}  # of living workers
         self._complained: set[str] = set()
@@ -110,28 +111,41 @@ class Workers:
         """Read what all others say at this moment, then merge the dead.
 
         Args:
-            own: This process's file, which is not read.
+            own: This process's file, which is not read. None for a process without a file: it only
+                reads, since it may be one to which the directory is mounted read-only.
 
         Raises:
             ConfigError: This process may not share the directory any more, or it is gone.
             OSError: The process or the system has no descriptor or no memory left, or the directory
                 changed each time it was read.
         """
-        with self._lock, self._opened() as self._shared:
-            totals, found = self._read(own)
-            workers = [one for one in found.values() if isinstance(one, _Worker)]
-            strangers = [one for one in found.values() if isinstance(one, _Stranger)]
-            layouts = {one.layout for one in strangers if one.alive}
-            staying = [one for one in strangers if one.layout in layouts]
-            figures = _sum(totals, workers)
-            if len(staying) < len(strangers) or not all(worker.alive for worker in workers):
-                self._bury()
-            return View(
-                figures,
-                set[tuple[str, str]]().union(*(one.living for one in workers if one.alive)),
-                sum(worker.alive for worker in workers),
-                len(found) - len(workers) - len(strangers) + len(staying),
-            )
+        with self._lock:
+            if own is None and not self._seen and self._is_not_made_yet():
+                return View({}, set(), 0, 0)
+            try:
+                with Directory(self._path) as self._shared:
+                    self._seen = True
+                    return self._look(own)
+            except OSError as error:
+                why = f"the metrics of the other workers cannot be read: {error.strerror or error}"
+                raise OSError(error.errno, why, str(self._path)) from error
+
+    def _look(self, own: str | None) -> View:
+        totals, found = self._read(own)
+        workers = [one for one in found.values() if isinstance(one, _Worker)]
+        strangers = [one for one in found.values() if isinstance(one, _Stranger)]
+        layouts = {one.layout for one in strangers if one.alive}
+        staying = [one for one in strangers if one.layout in layouts]
+        figures = _sum(totals, workers)
+        dead = len(staying) < len(strangers) or not all(worker.alive for worker in workers)
+        if dead and own is not None:
+            self._bury()
+        return View(
+            figures,
+            set[tuple[str, str]]().union(*(one.living for one in workers if one.alive)),
+            sum(worker.alive for worker in workers),
+            len(found) - len(workers) - len(strangers) + len(staying),
+        )
 
     def tidy(self) -> None:
         """Merge some dead workers if many are dead: due when this process has made a file.
@@ -142,7 +156,7 @@ class Workers:
             ConfigError: This process may not share the directory any more, or it is gone.
             OSError: The process or the system has no descriptor or no memory left.
         """
-        with self._lock, self._opened() as self._shared:
+        with self._lock, Directory(self._path) as self._shared:
             names = [*self._names(), *self._unfinished()]
             if len(names) < FEW:
                 return
@@ -155,16 +169,9 @@ class Workers:
 
     # ---- reading ----
 
-    def _opened(self) -> Directory:
-        try:
-            return Directory(self._path)
-        except OSError as error:
-            raise self._trouble(error) from error
-
-    def _trouble(self, error: OSError) -> OSError:
-        """Return what to raise for an error because of which the other workers cannot be read."""
-        why = f"the metrics of the other workers cannot be read: {error.strerror or error}"
-        return OSError(error.errno, why, str(self._path))
+    def _is_not_made_yet(self) -> bool:
+        """Return whether no worker has created the directory, as before the first policy."""
+        return not os.path.lexists(self._path) and self._path.parent.is_dir()
 
     def _read(self, own: str | None) -> tuple[Totals, dict[str, _Worker | _Stranger | None]]:
         for _ in range(LOOKS):
@@ -177,17 +184,14 @@ class Workers:
             if not gone and self._totals.identity(self._shared) == totals.identity:
                 break
         else:
-            raise self._trouble(TimeoutError(ETIMEDOUT, "the directory changes all the time"))
+            raise TimeoutError(ETIMEDOUT, "the directory changes all the time")
         for name in self._readers.keys() - found.keys():
             del self._readers[name]
         self._complained &= found.keys() | {totals_file.NAME, LOCK}
         return totals, found
 
     def _names(self) -> list[str]:
-        try:
-            return [name for name in self._shared.names() if name.startswith(PREFIX)]
-        except OSError as error:
-            raise self._trouble(error) from error
+        return [name for name in self._shared.names() if name.startswith(PREFIX)]
 
     def _unfinished(self) -> list[str]:
         """Return the files that were not complete when they were last seen."""
@@ -268,7 +272,7 @@ class Workers:
             OSError: The error is not the file's: the other files cannot be read either.
         """
         if isinstance(error, OSError) and is_of_the_process(error):
-            raise self._trouble(error) from error
+            raise error
         self._complain(name, error)
 
     def _complain(self, name: str, error: Exception) -> None:

@@ -49,7 +49,7 @@ DEFAULT_PORT = 9464
 NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", re.ASCII)
 MAX_NAMES = 100_000
 
-_WORKERS = ("workers", "Living processes that share figures, this one included")
+_WORKERS = ("workers", "Living processes that share figures: those that have made a policy")
 _UNREADABLE = ("workers_unreadable", "Files of other workers that cannot be read")
 
 
@@ -113,7 +113,9 @@ class Collector(PrometheusCollector):
         """Read all policies and yield their metrics.
 
         Raises:
-            ConfigError: ``HOLDFAST_DIR`` is not a usable directory. It is read once.
+            ConfigError: ``HOLDFAST_DIR`` is not a usable directory. The variable is read once.
+            OSError: The other workers cannot be read, for example because this process has no
+                descriptor left. A scrape returns the metrics of all workers or fails.
         """
         if self._process != os.getpid():  # forked: a thread of the parent may hold the lock
             self._begin()
@@ -173,7 +175,7 @@ class Collector(PrometheusCollector):
 
     def _read(self) -> tuple[Figures, list[tuple[tuple[str, str], int]]]:
         """Return the figures of all workers, and what there is to say of those."""
-        ledger.prepare()  # who has made no policy answers for the others all the same
+        ledger.find()  # a process without policies answers for the others too
         policies = list(self._policies()) if self._sources else None
         figures = ledger.figures(policies)
         known = ledger.living() if policies is None else {(one.kind, one.name) for one in policies}
@@ -186,7 +188,8 @@ class Collector(PrometheusCollector):
             if policies is None or kind_of(key) in known:
                 add(figures, key, there.counts)
                 figures[key].states += there.states
-        return figures, [(_WORKERS, view.alive + 1), (_UNREADABLE, view.unreadable)]
+        alive = view.alive + (ledger.file is not None)
+        return figures, [(_WORKERS, alive), (_UNREADABLE, view.unreadable)]
 
     def _policies(self) -> Iterator[Any]:
         """Yield the living policies it was asked to tell of."""
