@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 import holdfast as hf
+from holdfast.waiting import own_places
 from tests.apart import run_apart
 from tests.waiting.virtual import VirtualLoop
 
@@ -363,3 +364,28 @@ def test_who_waits_stops_no_other_thread():
             assert "without end" in str(told)
         """
     )
+
+
+def test_where_places_come_free_none_of_many_who_wait_is_looked_at(monkeypatch):
+    looked = []
+    monkeypatch.setattr(own_places.OwnPlaces, "_look_at", lambda *asked: looked.append(asked))
+
+    async def main() -> None:
+        bulkhead = unlimited(waiting=500)
+        await bulkhead.aenter()
+        waiting = [asyncio.ensure_future(bulkhead.aenter()) for _ in range(500)]
+        for task in waiting:
+            await asyncio.sleep(own_places.LOOK_EVERY / 2)
+            bulkhead.leave()
+            await task
+        bulkhead.leave()
+        assert looked == []
+        waiting = [asyncio.ensure_future(bulkhead.aenter()) for _ in range(500)]
+        await asyncio.sleep(own_places.LOOK_EVERY * 2.5)
+        assert len(looked) <= 2 * own_places.LOOK_AT_MOST
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())

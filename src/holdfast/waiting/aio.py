@@ -55,6 +55,11 @@ class TaskWaiter:
         self.woken = True
         return self._release()
 
+    @property
+    def waits(self) -> bool:
+        """Whether the wait was not ended yet, by anybody."""
+        return not self._future.done()
+
     def fail(self, error: Exception) -> None:
         """End the wait, which has begun and was not ended, with an error; in the task's loop."""
         if not self._future.done():

@@ -163,8 +163,7 @@ class BucketLine(Line):
         self._booked = sum(turn.n for turn in self._queue)
         before = 0
         for turn in list(self._queue):
-            turn.seen = seen
-            turn.due_ns = self._due_ns(turn, before, now_ns)
+            turn.seen, turn.due_ns = seen, self._due_ns(turn, before, now_ns)
             if turn.waiter is not None and turn.due_ns > max(turn.deadline_ns, now_ns):
                 self._give_back(turn)
                 self._refuse(turn)

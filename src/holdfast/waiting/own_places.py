@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
+from collections import Counter, deque
 from contextlib import (
     AsyncExitStack,
     ExitStack,
@@ -20,7 +20,7 @@ from contextlib import (
 )
 from contextvars import Context
 from types import AsyncGeneratorType, BuiltinMethodType, CoroutineType, GeneratorType, MethodType
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from holdfast._native.gate import Gate, GuardedCoroutine, Permit, _referents
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["OwnPlaces"]
 
 LOOK_EVERY = 0.1  # seconds
-LOOK_AT_MOST = 100  # of those who wait, at once: each takes some 0.1 ms
+LOOK_AT_MOST = 50  # of those who wait, at once: each takes some 0.1 ms
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _STREAMS = (GeneratorType, AsyncGeneratorType)
 _STEPPED = (CoroutineType, GuardedCoroutine, *_STREAMS)
@@ -50,12 +50,14 @@ class OwnPlaces:
     who wait are looked at, each once: while a task rests, what it holds does not change.
     """
 
-    __slots__ = ("_by_hand", "_limit", "_watched")
+    __slots__ = ("_by_hand", "_limit", "_unseen")
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
         self._by_hand: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
-        self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+        # Those who were not looked at yet, by loop; only the timer of the loop keeps them.
+        self._unseen: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[deque[TaskWaiter]]]
+        self._unseen = WeakKeyDictionary()
 
     def take(self) -> None:
         """Note that the running task has taken a place by hand."""
@@ -74,20 +76,22 @@ class OwnPlaces:
         else:
             self._by_hand[task] = taken - 1  # another thread may have cleared it meanwhile
 
-    def watch(
-        self, waiter: TaskWaiter, policy: Gate, waiting: Callable[[], list[TaskWaiter]]
-    ) -> None:
+    def watch(self, waiter: TaskWaiter, policy: Gate, first: Callable[[], object]) -> None:
         """Make the wait of the running task fail if the task holds all places itself.
 
         Args:
             waiter: Its wait.
             policy: Whose places.
-            waiting: Tells who waits, the next to come in first.
+            first: Tells who is the next to come in.
         """
         waiter.task = asyncio.current_task()
-        if waiter.loop not in self._watched:
-            self._watched.add(waiter.loop)
-            self._look_later(waiter.loop, policy, waiting, waiter)
+        there = self._unseen.get(waiter.loop)
+        unseen = None if there is None else there()
+        if unseen is None:
+            unseen = deque()
+            self._unseen[waiter.loop] = ref(unseen)
+            self._look_later(waiter.loop, policy, first, unseen, first())
+        unseen.append(waiter)
 
     def _look_later(self, loop: asyncio.AbstractEventLoop, *now: Any) -> None:
         loop.call_later(LOOK_EVERY, self._look, loop, *now, context=Context())
@@ -96,23 +100,25 @@ class OwnPlaces:
         self,
         loop: asyncio.AbstractEventLoop,
         policy: Gate,
-        waiting: Callable[[], list[TaskWaiter]],
-        was_next: TaskWaiter,
+        first: Callable[[], object],
+        unseen: deque[TaskWaiter],
+        was_next: object,
     ) -> None:
-        there = waiting()
-        unseen = [one for one in there if one.loop is loop and one.task is not None]
-        if unseen and there[0] is was_next:
-            for waiter in unseen[:LOOK_AT_MOST]:
-                self._look_at(waiter, policy)
-            del unseen[:LOOK_AT_MOST]
+        while unseen and not unseen[0].waits:
+            unseen.popleft()
+        is_next = first()
+        for _ in range(min(len(unseen), LOOK_AT_MOST) if is_next is was_next else 0):
+            self._look_at(unseen.popleft(), policy)
         if unseen:
-            self._look_later(loop, policy, waiting, there[0])
+            self._look_later(loop, policy, first, unseen, is_next)
         else:
-            self._watched.discard(loop)
+            self._unseen.pop(loop, None)
 
     def _look_at(self, waiter: TaskWaiter, policy: Gate) -> None:
         task: Any = waiter.task
         waiter.task = None
+        if not waiter.waits:
+            return
         way = list(_way_to(waiter, task.get_coro()))
         sure, unsure = _Places(policy), _Places(policy)
         for one in way:

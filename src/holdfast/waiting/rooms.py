@@ -115,7 +115,7 @@ class WaitingRoom:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
                 if policy is not None and timeout_ns is None:
-                    self._own_places().watch(waiter, policy, self._tasks)
+                    self._own_places().watch(waiter, policy, self._first)
                 began_ns = clock.now_ns()
                 answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
                 if policy is not None:
@@ -198,10 +198,10 @@ class WaitingRoom:
             self._own = OwnPlaces(self._kernel.limit)
         return self._own
 
-    def _tasks(self) -> list[TaskWaiter]:
+    def _first(self) -> ThreadWaiter | TaskWaiter | None:
         with self._lock:
-            waiters = [place.waiter for place in self._queue]
-        return [waiter for waiter in waiters if waiter.loop is not None]
+            place = next(iter(self._queue), None)
+        return None if place is None else place.waiter
 
     def _join(self, place: _Place, timeout_ns: int | None = None) -> int:
         """Have the kernel answer: inside, in the queue, or neither."""
