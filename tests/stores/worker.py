@@ -81,6 +81,13 @@ def scrape() -> list[Any]:
     ]
 
 
+def bound(names: str) -> int:
+    """Scrape with this bound on names from here on."""
+    global collector
+    collector = Collector(max_names=int(names))
+    return int(names)
+
+
 def fork() -> int:
     """Go on as the child; the parent waits for it, and then goes on itself."""
     pid = os.fork()
@@ -183,6 +190,7 @@ COMMANDS: dict[str, Any] = {
     "enter": lambda name: policies[name][-1].enter(),
     "take": lambda name: policies[name][-1].try_acquire(),
     "scrape": scrape,
+    "bound": bound,
     "fork": fork,
     "child": child,
     "endless": endless,

@@ -36,9 +36,7 @@ __all__ = [
     "is_of_the_process",
     "make_file",
     "open_in",
-    "read_file",
     "reopen",
-    "replace_file",
 ]
 
 VARIABLE = "HOLDFAST_DIR"
@@ -345,18 +343,6 @@ def is_locked(fd: int) -> bool:
         return True
     fcntl.flock(fd, fcntl.LOCK_UN)
     return False
-
-
-def read_file(path: Path, bytes_most: int) -> bytes:
-    """Return what a file in the directory contains. See ``Directory.read``."""
-    with Directory(path.parent) as shared:
-        return shared.read(path.name, bytes_most)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file in the directory as a whole. See ``Directory.replace``."""
-    with Directory(path.parent) as shared:
-        shared.replace(path.name, text)
 
 
 # ---- what is refused, and what to do about it ----

@@ -28,7 +28,8 @@ from holdfast.forks import call_in_child
 from holdfast.stores import totals as totals_file
 from holdfast.stores.figures import ROLES, add, exported
 from holdfast.stores.files import FIRST_SIZE, PREFIX, Directory, is_locked, is_of_the_process
-from holdfast.stores.totals import OTHER, TotalsFile, fold, kind_of
+from holdfast.stores.names import Names
+from holdfast.stores.totals import TotalsFile, fold, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from holdfast.stores.figures import Figures
     from holdfast.stores.totals import Totals
 
-__all__ = ["OTHER", "View", "Workers", "kind_of", "tidy"]
+__all__ = ["View", "Workers", "tidy"]
 
 LOCK = "lock"  # held by the process that merges
 LOOKS = 20  # at a directory that changes while it is read
@@ -347,8 +348,11 @@ class Workers:
             self._remove_strangers(found, names)
 
     def _staying(self, merged: Collection[str]) -> set[tuple[str, str]]:
-        """Return the kinds and names of workers that are not merged: none of their counts falls."""
-        found: set[tuple[str, str]] = set()
+        """Return the kinds and names of workers that are not merged, and those that have series.
+
+        None of their counts falls.
+        """
+        found = Names(self._path, quiet=self._quiet).chosen()
         for name in self._names():
             worker = None if name in merged else self._worker(name)
             if isinstance(worker, _Worker):

@@ -24,9 +24,11 @@ from prometheus_client.samples import Sample
 
 from holdfast.policies.base import Policy
 from holdfast.registry import Registry
-from holdfast.stores.figures import KINDS, add
+from holdfast.stores.figures import add
 from holdfast.stores.ledger import ledger
-from holdfast.stores.workers import OTHER, Workers, kind_of
+from holdfast.stores.names import Bound, Names
+from holdfast.stores.totals import kind_of
+from holdfast.stores.workers import Workers
 from holdfast.telemetry.families import FAMILIES, by_role
 from holdfast.validation import Problems
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from typing import Any, Self
     from wsgiref.types import WSGIApplication
 
-    from holdfast.stores.figures import Figures, Key
+    from holdfast.stores.figures import Figures
+    from holdfast.stores.names import Name
     from holdfast.telemetry.families import Family
 
     #: Values and samples of one policy in one family.
@@ -67,7 +70,8 @@ class Collector(PrometheusCollector):
             a name.
         namespace: The prefix of all metric names.
         max_names: Names of each kind with their own series, 1 to 100,000. All further names share
-            the series ``__other__``.
+            the series ``__other__``. Workers that share a directory choose the same names, at most
+            20,000.
 
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
@@ -101,7 +105,7 @@ class Collector(PrometheusCollector):
         problems.done()
         self._prefix = f"{namespace}_"
         self._sources = [ref(source) for source in sources]
-        self._bound = _Bound(max_names)
+        self._max_names = max_names
         self._last: list[dict[str, Shown]] = [{} for _ in FAMILIES]  # by policy
         self._begin()
 
@@ -125,11 +129,17 @@ class Collector(PrometheusCollector):
     def _begin(self) -> None:
         self._process = os.getpid()
         self._lock = RLock()
+        self._bound = Bound(self._max_names)
+        self._names: Names | None = None
         self._workers: Workers | None = None
 
     def _collect(self) -> list[Metric]:
-        figures, workers = self._read()
-        roles = by_role(self._bound.hold(figures))
+        figures, living, workers = self._read()
+        if self._names is None or self._sources:
+            figures = self._bound.hold(figures, living)
+        else:
+            figures = self._names.hold(figures, living, self._max_names)
+        roles = by_role(figures)
         metrics = self._empty()
         for family, last in zip(FAMILIES, self._last, strict=True):
             samples, present = metrics[family.name].samples, roles[family.role]
@@ -173,23 +183,27 @@ class Collector(PrometheusCollector):
             metrics[name] = Metric(self._prefix + name, documentation, "gauge")
         return metrics
 
-    def _read(self) -> tuple[Figures, list[tuple[tuple[str, str], int]]]:
-        """Return the figures of all workers, and what there is to say of those."""
+    def _read(self) -> tuple[Figures, set[Name], list[tuple[tuple[str, str], int]]]:
+        """Return the figures and living names of all workers, and what to say of the workers."""
         ledger.find()  # a process without policies answers for the others too
         policies = list(self._policies()) if self._sources else None
         figures = ledger.figures(policies)
-        known = ledger.living() if policies is None else {(one.kind, one.name) for one in policies}
+        living = ledger.living() if policies is None else {(one.kind, one.name) for one in policies}
         if ledger.directory is None:
-            return _of(known, figures), []
+            return _of(living, figures), living, []
         if self._workers is None:
             self._workers = Workers(ledger.directory)
+            self._names = Names(ledger.directory)
         view = self._workers.look(ledger.file)
+        if policies is None:
+            living |= view.living
+        known = living | self._bound.choice.others
         for key, there in view.figures.items():
             if policies is None or kind_of(key) in known:
                 add(figures, key, there.counts)
                 figures[key].states += there.states
         alive = view.alive + (ledger.file is not None)
-        return figures, [(_WORKERS, alive), (_UNREADABLE, view.unreadable)]
+        return figures, living, [(_WORKERS, alive), (_UNREADABLE, view.unreadable)]
 
     def _policies(self) -> Iterator[Any]:
         """Yield the living policies it was asked to tell of."""
@@ -212,48 +226,6 @@ def _parts_of(policy: Any) -> Iterator[Any]:
 def _of(known: set[tuple[str, str]], figures: Figures) -> Figures:
     """Return the figures of names that somebody has."""
     return {key: there for key, there in figures.items() if kind_of(key) in known}
-
-
-class _Bound:
-    """Keeps the number of label values within bounds, and no series from ever falling."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._shown: dict[str, set[str]] = {kind: set() for kind in KINDS.values()}
-        self._others: dict[Key, list[int]] = {}  # what each name without series had last counted
-        self._gone: Figures = {}  # the sum of those that were without and are gone
-
-    def hold(self, figures: Figures) -> Figures:
-        """Return the figures, those of names beyond the bound under one name."""
-        names = {kind_of(key) for key in figures}
-        if not self._others and not self._gone and len(names) <= self._most:
-            for kind, shown in self._shown.items():
-                shown.clear()
-                shown.update(name for its, name in names if its == kind)
-            return figures
-        for kind, shown in self._shown.items():
-            shown.intersection_update(name for its, name in names if its == kind)
-        return self._fold(figures)
-
-    def _fold(self, figures: Figures) -> Figures:
-        before, self._others = self._others, {}
-        held: Figures = {}
-        for key, there in figures.items():
-            shown, name = self._shown[KINDS[key[0]]], key[1]
-            if name not in shown and key not in before and len(shown) < self._most:
-                shown.add(name)
-            if name in shown:
-                add(held, key, there.counts)
-                held[key].states += there.states
-            else:
-                self._others[key] = there.counts
-                add(held, (key[0], OTHER), there.counts)
-                held[key[0], OTHER].states += there.states
-        for key in before.keys() - self._others.keys():
-            add(self._gone, (key[0], OTHER), before[key])
-        for key, there in self._gone.items():
-            add(held, key, there.counts)
-        return held
 
 
 class MetricsServer:

@@ -1,0 +1,98 @@
+"""More names than a collector may show: all workers show the same ones, and no counter falls."""
+
+import pytest
+
+from tests.stores.crew import REQUESTS, assert_none_fell
+
+
+def shown(scrape):
+    """Return the names that have series of breakers, and how many calls each counts."""
+    return {
+        dict(labels)["name"]: value
+        for (_, metric, labels), value in scrape.items()
+        if metric == REQUESTS and dict(labels)["result"] == "success"
+    }
+
+
+@pytest.fixture
+def two(start):
+    """Two workers that have the same four names in opposite orders, and may show three."""
+    workers = [start(), start()]
+    for worker, names in zip(workers, ("abcd", "dcba"), strict=True):
+        worker("bound", 3)
+        for name in names:
+            worker("call", name, 1)
+    return workers
+
+
+def test_workers_that_meet_names_in_different_orders_show_the_same(two):
+    for turn in range(1, 4):
+        for worker in two:
+            worker("call", "a", 10)
+            worker("call", "d", 1)
+        expected = {"a": 2 + 20 * turn, "b": 2, "c": 2, "__other__": 2 + 2 * turn}
+        assert [shown(worker.scrape()) for worker in two] == [expected, expected]
+
+
+def test_a_worker_that_comes_later_shows_the_names_that_were_chosen_first(start):
+    first, second = start(), start()
+    for worker, names in ((first, "xyz"), (second, "abc")):
+        worker("bound", 3)
+        for name in names:
+            worker("call", name, 1)
+        before = worker.scrape()
+    assert shown(before) == {"x": 1, "y": 1, "z": 1, "__other__": 3}
+    second("bound", 2)
+    assert shown(second.scrape()) == {"x": 1, "y": 1, "__other__": 4}
+    second("bound", 4)
+    assert shown(second.scrape()) == {"x": 1, "y": 1, "z": 1, "a": 1, "__other__": 2}
+    assert_none_fell(before, first.scrape())
+
+
+def test_a_new_living_name_gets_the_place_of_a_name_that_nobody_has(start):
+    first, second = start(), start()
+    for worker, names in ((first, "bc"), (second, "a")):
+        worker("bound", 3)
+        for name in names:
+            worker("call", name, 1)
+    assert shown(first.scrape()) == {"a": 1, "b": 1, "c": 1}
+    second.kill()
+    assert shown(first.scrape()) == {"a": 1, "b": 1, "c": 1}
+    first("call", "d", 5)
+    for worker in (first, start()):
+        worker("bound", 3)
+        assert shown(worker.scrape()) == {"b": 1, "c": 1, "d": 5, "__other__": 1}
+
+
+def test_of_names_that_come_at_the_same_time_the_living_get_series(start):
+    first, second = start(), start()
+    for name in "abc":
+        second("call", name, 1)
+    second.kill()
+    first("bound", 2)
+    for name in "yz":
+        first("call", name, 1)
+    assert shown(first.scrape()) == {"y": 1, "z": 1, "__other__": 3}
+
+
+def test_a_scrape_writes_only_when_there_are_new_names(two, directory):
+    file = directory / "names.json"
+    two[0].scrape()
+    written = file.stat()
+    for worker in (*two, two[0]):
+        worker("call", "a", 1)
+        worker.scrape()
+    assert file.stat() == written
+    two[1]("call", "e", 1)
+    two[1].scrape()
+    assert file.stat() != written
+
+
+def test_workers_that_lose_the_names_file_go_on_as_before(two, directory):
+    before = two[0].scrape()
+    two[1].scrape()
+    (directory / "names.json").write_text("damaged")
+    assert_none_fell(before, two[1].scrape())
+    (directory / "names.json").unlink()
+    assert_none_fell(before, two[0].scrape())
+    assert shown(two[0].scrape()) == shown(two[1].scrape())
