@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from holdfast.stores import totals as totals_file
-from holdfast.stores.workers import FEW, SAMPLE
+from holdfast.stores.workers import FEW, PASS_BYTES, SAMPLE
 from tests.apart import run_apart
 from tests.stores.crew import REQUESTS, totals
 
@@ -96,11 +96,23 @@ for pid in living:
 
 
 def test_a_start_removes_the_files_of_the_dead_and_keeps_their_counts(start, directory):
-    left_by_the_dead(start, directory, 100)
+    left_by_the_dead(start, directory, 50)
     worker = start()
     worker("call", "b", 1)
     assert files(directory) == [directory / worker("file")]
-    assert worker.calls("b") == 101
+    assert worker.calls("b") == 51
+
+
+def test_a_start_reads_a_bounded_number_of_bytes_and_the_next_one_the_rest(start, directory):
+    left_by_the_dead(start, directory, 3 * FEW)
+    for path in files(directory):
+        os.truncate(path, PASS_BYTES // 8)
+    for left in (2 * FEW + FEW // 2, 2 * FEW):
+        worker = start()
+        worker("call", "b", 0)
+        assert len(files(directory)) == left + 1
+        worker.kill()
+    assert start().calls("b") == 3 * FEW
 
 
 def test_a_start_looks_at_as_many_files_among_many_living_workers_as_among_few(start, directory):
@@ -143,12 +155,13 @@ def test_a_child_forked_in_the_middle_of_a_merge_does_not_hold_its_lock(shared):
         """
 import fcntl, os
 import holdfast as hf
+from holdfast.stores.files import Directory
 from holdfast.stores.workers import Workers
 
 limiter = hf.RateLimiter("l", rate=1e6)
 ready, stop = os.pipe(), os.pipe()
 
-def forked_and_killed(self, most):
+def forked_and_killed(*_):
     if os.fork() == 0:
         os.write(ready[1], b"x")
         os.close(stop[1])
@@ -159,8 +172,8 @@ def forked_and_killed(self, most):
 if (merger := os.fork()) == 0:
     Workers._merge = forked_and_killed
     others = Workers(hf.stores.ledger.ledger.directory)
-    with others._opened() as others._shared:
-        others._bury()
+    with Directory(others._path) as others._shared:
+        others._bury({})
 os.waitpid(merger, 0)
 os.read(ready[0], 1)
 with open(os.path.join(os.environ["HOLDFAST_DIR"], "lock")) as lock:

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.stores.figures import COUNTS, KINDS, PLACES, ROLES, add
+from holdfast.stores.figures import COUNTS, KINDS, PLACES, ROLES, Sum, add
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,6 +51,10 @@ class Totals(NamedTuple):
     merged: frozenset[str]
     readable: bool
     identity: tuple[object, ...] | None
+
+    def sums(self) -> Figures:
+        """Return the counts, to be added to: each sum replaces its list and does not change it."""
+        return {key: Sum(counts) for key, counts in self.figures.items()}
 
 
 class TotalsFile:
@@ -118,7 +122,7 @@ class TotalsFile:
                 "places": WRITTEN,
                 "merged": sorted(merged),
                 "figures": [
-                    [ROLES[role], name, [min(n, COUNT_MOST) for n in there.counts]]
+                    [ROLES[role], name, _storable(there.counts)]
                     for (role, name), there in figures.items()
                 ],
             }
@@ -147,6 +151,10 @@ class TotalsFile:
         for _, name in sorted(older, reverse=True)[ASIDE_MOST - 1 :]:
             shared.remove(name)
         return aside
+
+
+def _storable(counts: list[int]) -> list[int]:
+    return counts if max(counts) <= COUNT_MOST else [min(n, COUNT_MOST) for n in counts]
 
 
 def kind_of(key: Key) -> tuple[str, str]:
@@ -197,7 +205,7 @@ def _parse(data: bytes, identity: tuple[object, ...] | None) -> Totals:
             role = ROLES.index(role_name)
             if not (isinstance(name, str) and name.isprintable() and len(counts) == COUNTS[role]):
                 raise ValueError("it is damaged")
-            if not all(type(n) is int and 0 <= n <= COUNT_MOST for n in counts):
+            if set(map(type, counts)) != {int} or min(counts) < 0 or max(counts) > COUNT_MOST:
                 raise ValueError("it is damaged")
             figures[role, name] = counts
         merged = frozenset(map(str, found["merged"]))

@@ -32,7 +32,7 @@ from holdfast.stores.names import Names
 from holdfast.stores.totals import TotalsFile, fold, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
     from pathlib import Path
     from typing import Any
 
@@ -51,7 +51,8 @@ MAGIC = b"holdfast"  # the first bytes of each worker's file
 FEW = 16  # files: it does not look at fewer
 SAMPLE = 8  # files that it looks at
 TOTALS_A_FILE = 16 << 10  # bytes of totals that are rewritten for each file that is merged, at most
-PASS_MOST = 128  # files that it reads
+PASS_MOST = 128  # files of which it reads those of dead workers
+PASS_BYTES = 4 << 20  # it reads no more of them than these, and one
 
 _held: set[int] = set()  # descriptors of the lock in this process
 
@@ -85,6 +86,10 @@ class _Stranger(NamedTuple):
 
     alive: bool
     layout: bytes
+
+
+#: What each file says; None if it cannot be read.
+Found = dict[str, "_Worker | _Stranger | None"]
 
 
 class Workers:
@@ -140,7 +145,7 @@ class Workers:
         figures = _sum(totals, workers)
         dead = len(staying) < len(strangers) or not all(worker.alive for worker in workers)
         if dead and own is not None:
-            self._bury()
+            self._bury(found)
         return View(
             figures,
             set[tuple[str, str]]().union(*(one.living for one in workers if one.alive)),
@@ -158,7 +163,7 @@ class Workers:
             OSError: The process or the system has no descriptor or no memory left.
         """
         with self._lock, Directory(self._path) as self._shared:
-            names = [*self._names(), *self._unfinished()]
+            names = self._names(PREFIX, f".{PREFIX}")
             if len(names) < FEW:
                 return
             sample = _some(names, SAMPLE)
@@ -166,7 +171,7 @@ class Workers:
             # Rewriting the totals costs as much as reading so many files.
             worth = min(self._totals.size(self._shared) // TOTALS_A_FILE, PASS_MOST // 2)
             if dead >= max(FEW, len(names) // 4, worth):
-                self._bury(PASS_MOST)
+                self._bury({}, PASS_MOST)
 
     # ---- reading ----
 
@@ -174,7 +179,7 @@ class Workers:
         """Return whether no worker has created the directory, as before the first policy."""
         return not os.path.lexists(self._path) and self._path.parent.is_dir()
 
-    def _read(self, own: str | None) -> tuple[Totals, dict[str, _Worker | _Stranger | None]]:
+    def _read(self, own: str | None) -> tuple[Totals, Found]:
         for _ in range(LOOKS):
             totals = self._totals.read(self._shared)
             names = {name for name in self._names() if name != own} - totals.merged
@@ -191,12 +196,9 @@ class Workers:
         self._complained &= found.keys() | {totals_file.NAME, LOCK}
         return totals, found
 
-    def _names(self) -> list[str]:
-        return [name for name in self._shared.names() if name.startswith(PREFIX)]
+    def _names(self, *prefixes: str) -> list[str]:
+        return [name for name in self._shared.names() if name.startswith(prefixes or PREFIX)]
 
-    def _unfinished(self) -> list[str]:
-        """Return the files that were not complete when they were last seen."""
-        return [name for name in self._shared.names() if name.startswith(f".{PREFIX}")]
 
     def _worker(self, name: str, *, living: bool = True) -> _Worker | _Stranger | None:
         """Read one file; None if it cannot be read, or has gone.
@@ -285,10 +287,11 @@ class Workers:
 
     # ---- merging the dead ----
 
-    def _bury(self, most: int | None = None) -> None:
+    def _bury(self, known: Found, most: int | None = None) -> None:
         """Merge dead workers, unless another process does.
 
         Args:
+            known: What was read before: the file of a dead worker does not change.
             most: Files to read; None for all.
         """
         import fcntl
@@ -303,7 +306,7 @@ class Workers:
         _held.add(fd)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._merge(most)
+            self._merge(known, most)
         except BlockingIOError:
             return
         except OSError as error:  # a full disk: their files stay, and count as they are
@@ -320,13 +323,24 @@ class Workers:
         except FileNotFoundError:
             return self._shared.create(LOCK)
 
-    def _merge(self, most: int | None) -> None:
+    def _merge(self, known: Found, most: int | None) -> None:
         """Add dead workers to the totals, and remove their files. The lock is held."""
         totals, names = self._totals.read(self._shared), self._names()
         some = names if most is None else _some(names, most)
-        found = {
-            name: self._worker(name, living=False) for name in some if name not in totals.merged
-        }
+        found: Found = {}
+        left = PASS_BYTES
+        for name in some:
+            if name in totals.merged:
+                continue
+            one = known.get(name)
+            if one is None or one.alive:
+                one = self._worker(name, living=False)
+            found[name] = one
+            if most is not None and one is not None and not one.alive:
+                status = self._shared.status(name)
+                left -= 0 if status is None else status.st_size
+                if left <= 0:
+                    break
         dead = {
             name: one.figures
             for name, one in found.items()
@@ -334,15 +348,14 @@ class Workers:
         }
         merged = totals.merged & set(names) | dead.keys()
         if dead:
-            figures: Figures = {}
-            for counted in (totals.figures.items(), *map(_counts, dead.values())):
-                for key, counts in counted:
-                    add(figures, key, counts)
+            figures = totals.sums()
+            for counted in dead.values():
+                _add_all(figures, counted)
             figures = fold(figures, KEYS_MOST, lambda: self._staying(merged))
             if not totals.readable:
                 self._set_aside()
             self._totals.write(self._shared, figures, merged)
-        for name in (*merged, *self._unfinished()):
+        for name in (*merged, *self._names(f".{PREFIX}")):
             _remove_unless_locked(self._shared, name)
         if not self._quiet:
             self._remove_strangers(found, names)
@@ -359,9 +372,7 @@ class Workers:
                 found.update(map(kind_of, worker.figures))
         return found
 
-    def _remove_strangers(
-        self, found: dict[str, _Worker | _Stranger | None], names: Iterable[str]
-    ) -> None:
+    def _remove_strangers(self, found: Found, names: Iterable[str]) -> None:
         """Remove the files of dead workers whose version or build has no living worker."""
         if not any(isinstance(one, _Stranger) and not one.alive for one in found.values()):
             return
@@ -426,8 +437,10 @@ def _some(names: list[str], most: int) -> list[str]:
     return [names[(first + at * len(names) // most) % len(names)] for at in range(most)]
 
 
-def _counts(figures: Figures) -> Iterator[tuple[Any, list[int]]]:
-    return ((key, there.counts) for key, there in figures.items())
+def _add_all(figures: Figures, others: Figures) -> None:
+    for key, there in others.items():
+        if key not in figures or any(there.counts):
+            add(figures, key, there.counts)
 
 
 def _remove_unless_locked(shared: Directory, name: str) -> bool:
@@ -452,13 +465,16 @@ def _remove_unless_locked(shared: Directory, name: str) -> bool:
 def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
     figures: Figures = {}
     living: set[tuple[str, str]] = set()
+    name, name_is = "", b""
     for role, mode, flags, extra, raw_name, retired, raw, state in entries:
-        name = raw_name.decode()
+        if raw_name != name_is:  # the parts of a policy follow each other
+            name, name_is = raw_name.decode(), raw_name
         if role >= len(ROLES) or mode >= MODES or not name.isprintable():
             raise ValueError("an entry is damaged")
-        sign = -1 if flags & SUBTRACT else 1
         key = (role, name)
-        add(figures, key, [sign * n for n in exported(role, mode, raw)])
+        if key not in figures or any(raw):
+            sign = -1 if flags & SUBTRACT else 1
+            add(figures, key, [sign * n for n in exported(role, mode, raw)])
         if not retired:
             living.add(kind_of(key))
             if alive:
@@ -469,11 +485,9 @@ def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
 
 
 def _sum(totals: Totals, workers: Iterable[_Worker]) -> Figures:
-    figures: Figures = {}
-    for key, counts in totals.figures.items():
-        add(figures, key, counts)
+    figures = totals.sums()
     for worker in workers:
+        _add_all(figures, worker.figures)
         for key, there in worker.figures.items():
-            add(figures, key, there.counts)
             figures[key].states += there.states
     return figures
