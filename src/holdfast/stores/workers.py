@@ -52,7 +52,7 @@ FEW = 16  # files: it does not look at fewer
 SAMPLE = 8  # files that it looks at
 TOTALS_A_FILE = 16 << 10  # bytes of totals that are rewritten for each file that is merged, at most
 PASS_MOST = 128  # files of which it reads those of dead workers
-PASS_BYTES = 4 << 20  # it reads no more of them than these, and one
+PASS_BYTES = 4 << 20  # of which it reads, or four times as many as the totals have
 
 _held: set[int] = set()  # descriptors of the lock in this process
 
@@ -199,7 +199,6 @@ class Workers:
     def _names(self, *prefixes: str) -> list[str]:
         return [name for name in self._shared.names() if name.startswith(prefixes or PREFIX)]
 
-
     def _worker(self, name: str, *, living: bool = True) -> _Worker | _Stranger | None:
         """Read one file; None if it cannot be read, or has gone.
 
@@ -328,7 +327,7 @@ class Workers:
         totals, names = self._totals.read(self._shared), self._names()
         some = names if most is None else _some(names, most)
         found: Found = {}
-        left = PASS_BYTES
+        left = max(PASS_BYTES, 4 * self._totals.size(self._shared))
         for name in some:
             if name in totals.merged:
                 continue
