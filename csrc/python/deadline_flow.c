@@ -18,7 +18,7 @@
 HF_HERE hf_flows *hf_flows_here;
 
 #ifdef Py_GIL_DISABLED
-static PyMutex threads_mutex; /* held before a mutex of flows: their thread may end */
+static PyMutex threads_mutex; /* of what other threads left, and of threads that end */
 #define LOCK_THREADS() PyMutex_Lock(&threads_mutex)
 #define UNLOCK_THREADS() PyMutex_Unlock(&threads_mutex)
 #else
@@ -218,6 +218,89 @@ blocks_of(hf_flows *flows, const PyObject *task)
 /* ---- threads ---- */
 
 static void
+free_limit(hf_limit *limit)
+{
+    Py_CLEAR(limit->of);
+    PyMem_Free(limit);
+}
+
+static void
+take_out(hf_flows *flows, hf_limit *limit)
+{
+    hf_flow *flow = limit->flow;
+    hf_limit_unlink(limit);
+    flows->limits--;
+    flows->blocks -= limit->is_block;
+    if (flow == flows->now)
+        return;
+    if (flow->first == NULL) {
+        take_back(flows, flow);
+        drop_flow(flows, flow);
+    }
+}
+
+#ifdef Py_GIL_DISABLED
+
+/*
+ * A block of another thread is left here. That thread may be looking at its limit, which holds its policy until
+ * it is taken out. The threads are locked.
+ */
+static void
+leave_to_its_thread(hf_flows *flows, hf_limit *limit)
+{
+    if (limit->is_left)
+        return;
+    assert(limit->is_block);
+    Py_INCREF((PyObject *)limit->deadline.step);
+    limit->is_left = true;
+    limit->is_freed = false;
+    limit->left_after = flows->left;
+    _Py_atomic_store_ptr_release(&flows->left, limit);
+}
+
+/* They are taken out, or their thread has ended. */
+static void
+let_go_of_left(hf_limit *limit)
+{
+    for (hf_limit *after; limit != NULL; limit = after) {
+        PyObject *step = (PyObject *)limit->deadline.step;
+        after = limit->left_after;
+        LOCK_THREADS();
+        bool is_freed = limit->is_freed;
+        limit->is_left = false;
+        UNLOCK_THREADS();
+        if (is_freed)
+            free_limit(limit);
+        Py_DECREF(step);
+    }
+}
+
+void
+hf_flows_tidy_slowly(hf_flows *flows)
+{
+    LOCK_THREADS();
+    hf_limit *left = flows->left;
+    _Py_atomic_store_ptr_relaxed(&flows->left, NULL);
+    UNLOCK_THREADS();
+    for (hf_limit *limit = left; limit != NULL; limit = limit->left_after)
+        take_out(flows, limit);
+    let_go_of_left(left);
+}
+
+/* Whether its thread has yet to let go of it, and will free it. */
+static bool
+is_freed_by_its_thread(hf_limit *limit)
+{
+    LOCK_THREADS();
+    bool is_left = limit->is_left;
+    limit->is_freed = true;
+    UNLOCK_THREADS();
+    return is_left;
+}
+
+#endif
+
+static void
 forget_limits(hf_flow *flow)
 {
     for (hf_limit *limit = flow->first, *after; limit != NULL; limit = after) {
@@ -235,6 +318,9 @@ end_thread(PyObject *capsule)
     if (flows == hf_flows_here)
         hf_flows_here = NULL;
     LOCK_THREADS();
+#ifdef Py_GIL_DISABLED
+    hf_limit *left = flows->left;
+#endif
     forget_limits(flows->now);
     for (size_t i = 0; flows->away > 0 && i <= flows->mask; i++) {
         for (hf_link *it = flows->by_key[i], *next; it != NULL; it = next) {
@@ -245,6 +331,9 @@ end_thread(PyObject *capsule)
         }
     }
     UNLOCK_THREADS();
+#ifdef Py_GIL_DISABLED
+    let_go_of_left(left);
+#endif
     for (hf_limit *limit = flows->free, *after; limit != NULL; limit = after) {
         after = limit->after;
         PyMem_Free(limit);
@@ -366,7 +455,7 @@ put_in_force(hf_limit *limit, PyObject *context, const PyObject *of_task)
     hf_give_exception(raised);
     Py_XDECREF(loop); /* only compared: they run, so others hold them */
     Py_XDECREF(task);
-    HF_LOCK(flows);
+    hf_flows_tidy(flows);
     hf_flow *flow = of_task != NULL ? blocks_of(flows, of_task) : switch_to(flows, context);
     if (flow != NULL) {
         PyObject *old = flow->known;
@@ -379,7 +468,6 @@ put_in_force(hf_limit *limit, PyObject *context, const PyObject *of_task)
             name_shorter(limit);
         known = old;
     }
-    HF_UNLOCK(flows);
     Py_XDECREF(known);
     if (flow == NULL)
         PyErr_NoMemory();
@@ -410,37 +498,22 @@ hf_limit_apply_to_block(hf_limit *limit)
     return answer;
 }
 
-static void
-take_out(hf_flows *flows, hf_limit *limit)
-{
-    hf_flow *flow = limit->flow;
-    hf_limit_unlink(limit);
-    flows->limits--;
-    flows->blocks -= limit->is_block;
-    if (flow == flows->now)
-        return;
-    if (flow->first == NULL) {
-        take_back(flows, flow);
-        drop_flow(flows, flow);
-    }
-}
-
 void
 hf_limit_lift_slowly(hf_limit *limit)
 {
     hf_flows *flows = HF_FLOWS_OF(limit);
-    bool is_here = flows != NULL && flows == hf_flows_here;
-    if (!is_here) {
+#ifdef Py_GIL_DISABLED
+    if (flows != hf_flows_here) {
         LOCK_THREADS();
         flows = HF_FLOWS_OF(limit); /* its thread may have ended meanwhile */
-    }
-    if (flows != NULL) {
-        HF_LOCK(flows);
-        take_out(flows, limit);
-        HF_UNLOCK(flows);
-    }
-    if (!is_here)
+        if (flows != NULL)
+            leave_to_its_thread(flows, limit);
         UNLOCK_THREADS();
+        return;
+    }
+#endif
+    if (flows != NULL)
+        take_out(flows, limit);
     if (!limit->is_block)
         Py_CLEAR(limit->of);
 }
@@ -449,8 +522,11 @@ hf_limit_lift_slowly(hf_limit *limit)
 void
 hf_limit_free_slowly(hf_limit *limit)
 {
-    Py_CLEAR(limit->of);
-    PyMem_Free(limit);
+#ifdef Py_GIL_DISABLED
+    if (is_freed_by_its_thread(limit))
+        return;
+#endif
+    free_limit(limit);
 }
 
 /* ---- what is in force ---- */
@@ -493,7 +569,7 @@ find_inherited(hf_flows *flows, const PyObject *context, const void *stack, hf_d
         Py_CLEAR(deadline->step);
         return -1;
     }
-    HF_LOCK(flows);
+    hf_flows_tidy(flows);
     const hf_flow *its = its_context != context ? find(flows, its_context) : NULL;
     for (const hf_flow *flow = next_on_stack(flows, stack, NULL); flow != NULL;
          flow = next_on_stack(flows, stack, flow)) {
@@ -504,7 +580,6 @@ find_inherited(hf_flows *flows, const PyObject *context, const void *stack, hf_d
             find_shortest(flow, flow->key, &shortest);
     }
     Py_XINCREF((PyObject *)shortest.step);
-    HF_UNLOCK(flows);
     Py_XDECREF((PyObject *)deadline->step);
     Py_XDECREF(its_context);
     *deadline = shortest;
@@ -523,7 +598,7 @@ hf_deadline_find(hf_deadline *deadline)
         return 0;
     if (flows->blocks > 0 && hf_task_here(&task) < 0)
         return -1;
-    HF_LOCK(flows);
+    hf_flows_tidy(flows);
     const hf_flow *now = switch_to(flows, thread->context);
     const hf_flow *blocks = task != NULL ? find(flows, key_of_task(task)) : NULL;
     if (now != NULL)
@@ -535,7 +610,6 @@ hf_deadline_find(hf_deadline *deadline)
     if (now != NULL && blocks != NULL)
         find_shortest(blocks, task, deadline);
     Py_XINCREF((PyObject *)deadline->step);
-    HF_UNLOCK(flows);
     Py_XDECREF(task);
     if (now == NULL)
         PyErr_NoMemory();
@@ -565,10 +639,8 @@ hf_cuts_around(const hf_limit *own)
     long n = 0;
     if (flows == NULL)
         return 0;
-    HF_LOCK(flows);
     for (const hf_limit *limit = newest_here(flows); limit != NULL; limit = limit->after)
         n += limit == own ? 0 : limit->cuts;
-    HF_UNLOCK(flows);
     return n;
 }
 
@@ -582,10 +654,8 @@ hf_cut_again_around(const hf_limit *own)
     hf_flows *flows = hf_flows_here;
     if (flows == NULL)
         return;
-    HF_LOCK(flows);
     for (hf_limit *limit = newest_here(flows); limit != NULL; limit = limit->after)
         limit->cut_again |= limit != own;
-    HF_UNLOCK(flows);
 }
 
 /* _limits_in_force(): how many there are in this thread, in all its flows; for tests. */
@@ -593,6 +663,8 @@ PyObject *
 hf_limits_in_force(PyObject *module, PyObject *ignored)
 {
     (void)module, (void)ignored;
+    if (hf_flows_here != NULL)
+        hf_flows_tidy(hf_flows_here);
     return PyLong_FromSsize_t(hf_flows_here != NULL ? hf_flows_here->limits : 0);
 }
 

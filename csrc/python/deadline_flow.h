@@ -21,6 +21,11 @@ typedef struct hf_limit {
     bool cut_again; /* if it was cut, that was taken for the cut of a call inside of it */
     bool is_block;
     bool is_named; /* as the `shorter` of one before it */
+#ifdef Py_GIL_DISABLED
+    bool is_left;  /* in the list of those that other threads left; it holds its policy */
+    bool is_freed; /* of such a one: nobody else needs it */
+    struct hf_limit *left_after;
+#endif
 } hf_limit;
 
 typedef struct hf_link {
@@ -38,7 +43,10 @@ typedef struct hf_flow {
     uint64_t since;           /* how many flows had a first limit before, in this thread */
 } hf_flow;
 
-/* The flows of one thread. */
+/*
+ * The flows of one thread, which nobody else changes. Without the GIL, another thread that leaves a block puts
+ * its limit into a list; this thread takes out what is in the list before it looks at its limits.
+ */
 typedef struct hf_flows {
     hf_flow *now;   /* of the context that was last asked for; perhaps without a limit */
     hf_flow *spare; /* one more, or NULL */
@@ -50,20 +58,16 @@ typedef struct hf_flows {
     size_t away, mask; /* flows in the tables; their size less one */
     hf_link **by_key, **by_stack;
 #ifdef Py_GIL_DISABLED
-    PyMutex mutex; /* a block may be left in another thread */
+    hf_limit *left; /* by other threads, linked by `left_after` */
 #endif
 } hf_flows;
 
 extern HF_HERE hf_flows *hf_flows_here;
 
 #ifdef Py_GIL_DISABLED
-#define HF_LOCK(flows) PyMutex_Lock(&(flows)->mutex)
-#define HF_UNLOCK(flows) PyMutex_Unlock(&(flows)->mutex)
-#define HF_FLOWS_OF(limit) ((hf_flows *)_Py_atomic_load_ptr(&(limit)->flows))
-#define HF_SET_FLOWS(limit, value) _Py_atomic_store_ptr(&(limit)->flows, value)
+#define HF_FLOWS_OF(limit) ((hf_flows *)_Py_atomic_load_ptr_acquire(&(limit)->flows))
+#define HF_SET_FLOWS(limit, value) _Py_atomic_store_ptr_release(&(limit)->flows, value)
 #else
-#define HF_LOCK(flows) ((void)0)
-#define HF_UNLOCK(flows) ((void)0)
 #define HF_FLOWS_OF(limit) ((limit)->flows)
 #define HF_SET_FLOWS(limit, value) ((limit)->flows = (value))
 #endif
@@ -76,6 +80,7 @@ void hf_limit_lift_slowly(hf_limit *limit);
 void hf_limit_free_slowly(hf_limit *limit);
 void hf_limit_rename(hf_limit *limit);
 int hf_deadline_find(hf_deadline *deadline);
+void hf_flows_tidy_slowly(hf_flows *flows);
 long hf_cuts_around(const hf_limit *own);
 void hf_cut_again_around(const hf_limit *own);
 PyObject *hf_limits_in_force(PyObject *module, PyObject *ignored);
@@ -123,7 +128,18 @@ hf_flow_is_known(const hf_flow *flow, const PyObject *context)
     return flow->key == context && flow->known != NULL && hf_weak_address(flow->known) == context;
 }
 
-/* The flows are locked. */
+/* Take out what other threads left. */
+static inline void
+hf_flows_tidy(hf_flows *flows)
+{
+#ifdef Py_GIL_DISABLED
+    if (_Py_atomic_load_ptr_relaxed(&flows->left) != NULL)
+        hf_flows_tidy_slowly(flows);
+#else
+    (void)flows;
+#endif
+}
+
 static inline void
 hf_limit_put(hf_flows *flows, hf_flow *flow, hf_limit *limit, const PyThreadState *thread)
 {
@@ -156,9 +172,8 @@ hf_limit_apply(hf_limit *limit)
     if (flows == NULL || context == NULL || !hf_flow_is_known(flows->now, context))
         return hf_limit_apply_slowly(limit);
     limit->of = Py_NewRef(context);
-    HF_LOCK(flows);
+    hf_flows_tidy(flows);
     hf_limit_put(flows, flows->now, limit, thread);
-    HF_UNLOCK(flows);
     return 0;
 }
 
@@ -187,10 +202,8 @@ hf_limit_lift(hf_limit *limit)
     }
     PyObject *context = limit->of;
     limit->of = NULL;
-    HF_LOCK(flows);
     hf_limit_unlink(limit);
     flows->limits--;
-    HF_UNLOCK(flows);
     Py_DECREF(context);
 }
 

@@ -132,6 +132,24 @@ def test_a_block_of_a_thread_is_no_other_threads(clock):
     half.close()
 
 
+def test_a_block_that_another_thread_leaves_is_in_force_no_longer(clock):
+    def generator(seconds: float) -> Iterator[None]:
+        with hf.Timeout(seconds, clock=clock):
+            yield
+
+    blocks: list[Any] = [generator(seconds) for seconds in (4, 3, 2)]
+    for block, seconds in zip(blocks, (4, 3, 2), strict=True):
+        next(block)
+        assert hf.deadline() == seconds
+    for block, left in ((1, 2), (2, 4), (0, None)):
+        thread = threading.Thread(target=blocks[block].close)
+        thread.start()
+        thread.join()
+        blocks[block] = None
+        gc.collect()
+        assert hf.deadline() == left
+
+
 def test_a_pipeline_as_a_block_gives_its_deadline_to_all_of_it(clock):  # CB-22
     outer, inner = hf.Timeout(1, clock=clock), hf.Timeout(5, clock=clock)
     breaker = hf.CircuitBreaker("b", clock=clock)
