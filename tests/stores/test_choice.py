@@ -19,10 +19,11 @@ def figures_of(role=BREAKER, **counts):
     return {(role, name): Sum([count] * COUNTS[role]) for name, count in counts.items()}
 
 
-def hold(names, counts, living=None, most=2):
+def hold(names, counts, living=None, most=2, **options):
     """Return what is shown of breakers that have counted so much."""
     living = counts if living is None else living
-    held = names.hold(figures_of(**counts), {("circuit_breaker", name) for name in living}, most)
+    living = {("circuit_breaker", name) for name in living}
+    held = names.hold(figures_of(**counts), living, most, **options)
     return {name: there.counts[0] for (_, name), there in held.items()}
 
 
@@ -99,6 +100,19 @@ def test_a_process_that_cannot_write_keeps_its_own_choice_until_there_is_one(
     assert hold(other, {"b": 3, "y": 3}) == {"b": 3, "y": 3}
     assert hold(alone, {"b": 3, "z": 3, "y": 3}) == {"b": 3, "y": 3, "__other__": 3}
     assert hold(other, {"b": 3, "z": 3, "y": 3}) == {"b": 3, "y": 3, "__other__": 3}
+
+
+def test_a_process_that_only_reads_shows_the_names_in_the_file_first_and_writes_nothing(file):
+    reader, writer = Names(file.parent), Names(file.parent)
+    for _ in range(2):
+        found = hold(reader, {"a": 1, "y": 1, "z": 1}, living="yz", writes=False)
+        assert found == {"y": 1, "z": 1, "__other__": 1}
+        assert not file.exists()
+    hold(writer, {"a": 1, "y": 1})
+    written = file.stat()
+    found = hold(reader, {"a": 2, "y": 2, "z": 2}, writes=False)
+    assert found == {"a": 2, "y": 2, "__other__": 2}
+    assert file.stat() == written
 
 
 def test_no_descriptor_left_fails_the_scrape_and_sets_nothing_aside(file, monkeypatch):

@@ -96,3 +96,30 @@ def test_workers_that_lose_the_names_file_go_on_as_before(two, directory):
     (directory / "names.json").unlink()
     assert_none_fell(before, two[0].scrape())
     assert shown(two[0].scrape()) == shown(two[1].scrape())
+
+
+@pytest.mark.parametrize(
+    ("names", "kept", "most"),
+    [
+        (130, 1_000, 200),
+        (130, 1_000, 50),
+        pytest.param(1_300, 10_000, 2_000, marks=pytest.mark.slow),
+    ],
+)
+def test_no_counter_falls_when_a_worker_with_many_names_of_six_kinds_is_killed(
+    start, names, kept, most
+):
+    """The totals keep fewer keys than the workers have."""  # trap 57, 67
+    first, second = start(), start()
+    for worker, at in ((first, 0), (second, names // 2)):
+        worker("keep", kept)
+        worker("bound", most)
+        worker("make_many", at, names)
+    before = second.scrape()
+    assert first.scrape() == before
+    first.kill()
+    for worker in (second, second, start()):
+        worker("bound", most)
+        found = worker.scrape()
+        assert_none_fell(before, found)
+        before = found

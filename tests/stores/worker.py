@@ -81,6 +81,32 @@ def scrape() -> list[Any]:
     ]
 
 
+def make_many(first: str, number: str) -> int:
+    """Make so many policies of each of six kinds, and have each count a call."""
+    for at in range(int(first), int(first) + int(number)):
+        name = f"n{at}"
+        made: list[Any] = [
+            hf.CircuitBreaker(name),
+            hf.RateLimiter(name, rate=1),
+            hf.Bulkhead(name, max_concurrent=1),
+            hf.Retry(name, on=ConnectionError, attempts=2, backoff=hf.Constant(0), budget=None),
+            hf.Timeout(60, name=name),
+            hf.Fallback(0, on=ConnectionError, name=name),
+        ]
+        for policy in made:
+            policy.try_call(fail)
+        made[2].enter()
+        made[2].try_enter()
+        policies.setdefault(name, []).extend(made)
+    return int(number)
+
+
+def keep(keys: str) -> int:
+    """Have the totals keep about so many keys."""
+    workers.KEYS_MOST = int(keys)
+    return int(keys)
+
+
 def bound(names: str) -> int:
     """Scrape with this bound on names from here on."""
     global collector
@@ -191,11 +217,13 @@ COMMANDS: dict[str, Any] = {
     "take": lambda name: policies[name][-1].try_acquire(),
     "scrape": scrape,
     "bound": bound,
+    "keep": keep,
     "fork": fork,
     "child": child,
     "endless": endless,
     "churn": churn,
     "make_and_drop": make_and_drop,
+    "make_many": make_many,
     "close": close,
     "die_at": die_at,
     "die_at_in_tidy": die_at_in_tidy,

@@ -219,32 +219,41 @@ class Names:
             self._load(set(), 0)
         return self._choice.names()
 
-    def hold(self, figures: Figures, living: set[Name], most: int) -> Figures:
+    def hold(
+        self, figures: Figures, living: set[Name], most: int, *, writes: bool = True
+    ) -> Figures:
         """Return the figures, those of names beyond the bound under one name.
 
         Args:
             figures: Those of all workers.
             living: The names that a living process has.
             most: The bound of the collector, for each kind.
+            writes: Whether to write the choice. A process that only reads keeps its own.
 
         Raises:
             ConfigError: This process may not share the directory.
             OSError: The process or the system has no descriptor or no memory left.
         """
         names, most = _names_in(figures), min(most, PLACES_MOST)
-        with Directory(self._path) as self._shared:
-            self._load(names, most)
-            if (names and not self._is_saved) or not self._choice.is_settled(names, most):
-                self._settle(names, living, most)
+        if names:
+            with Directory(self._path) as self._shared:
+                self._load(names, most)
+                if not writes:
+                    self._settle(names, living, most)
+                elif not (self._is_saved and self._choice.is_settled(names, most)):
+                    self._settle_for_all(names, living, most)
         return self._choice.fold(figures, most)
 
     def _settle(self, names: set[Name], living: set[Name], most: int) -> None:
+        if self._choice.settle(names, living, most):
+            self._choice.forget(names)
+            self._is_saved = False
+
+    def _settle_for_all(self, names: set[Name], living: set[Name], most: int) -> None:
         with self._locked() as locked:
             if locked:
                 self._load(names, most)
-            if self._choice.settle(names, living, most):
-                self._choice.forget(names)
-                self._is_saved = False
+            self._settle(names, living, most)
             if locked and not self._is_saved:
                 self._save()
 

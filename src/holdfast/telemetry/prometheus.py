@@ -138,7 +138,8 @@ class Collector(PrometheusCollector):
         if self._names is None or self._sources:
             figures = self._bound.hold(figures, living)
         else:
-            figures = self._names.hold(figures, living, self._max_names)
+            writes = ledger.file is not None  # a process without policies only reads
+            figures = self._names.hold(figures, living, self._max_names, writes=writes)
         roles = by_role(figures)
         metrics = self._empty()
         for family, last in zip(FAMILIES, self._last, strict=True):
