@@ -10,6 +10,7 @@ NEEDED = {
     "test_celery.py": "celery",
     "test_commands.py": "click",
     "test_fastapi.py": "fastapi",
+    "test_metrics_mounted.py": "fastapi",
     "test_pickled_by_value.py": "cloudpickle",
     "test_pydantic.py": "pydantic",
     "test_sqlalchemy_events.py": "sqlalchemy",

@@ -30,7 +30,7 @@ FLOORS = (
 )
 # What is not in the standard library, and who alone may import it.
 FOREIGN = {
-    "prometheus_client": ("telemetry/prometheus.py",),
+    "prometheus_client": ("telemetry/prometheus.py", "telemetry/serving.py"),
     "httpx": ("demo/", "agent/cli.py"),
     "rich": ("demo/",),
 }

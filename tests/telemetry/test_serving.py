@@ -1,6 +1,7 @@
 """Metrics over HTTP: served alone on the loopback, and mounted in WSGI and ASGI applications."""
 
 import asyncio
+import errno
 import gzip
 import socket
 import threading
@@ -71,12 +72,23 @@ def test_a_stopped_server_gives_its_port_and_its_threads_back():
         assert again.port == server.port
 
 
-def test_a_taken_port_is_an_error_of_the_system():
+def test_a_taken_port_is_an_error_that_says_how_several_workers_serve():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(OSError, match="in use"):
-            serve_metrics(taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            OSError, match=f"in use: another process listens on .*:{port}"
+        ) as raised:
+            serve_metrics(port)
+    assert raised.value.errno == errno.EADDRINUSE
+    for way in "HOLDFAST_DIR", "master process", "one worker", "asgi_app()", "port=0":
+        assert way in str(raised.value)
+
+
+def test_two_servers_never_share_a_port():
+    with serve_metrics(0) as server, pytest.raises(OSError, match="in use"):
+        serve_metrics(server.port)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +157,7 @@ def test_the_asgi_application_answers_in_both_formats():
 
 def test_the_asgi_application_compresses_for_those_who_ask():
     start, body = answer_of(asgi_app(), http(accept_encoding="gzip"), REQUEST)
-    assert (b"Content-Encoding", b"gzip") in start["headers"]
+    assert (b"content-encoding", b"gzip") in start["headers"]
     assert b"holdfast_circuit_breaker_state" in gzip.decompress(body["body"])
 
 
@@ -177,5 +189,5 @@ def test_served_by_itself_it_acknowledges_the_life_of_the_server():
 
 
 def test_what_is_no_request_is_refused():
-    with pytest.raises(ValueError, match="websocket"):
-        answer_of(asgi_app(), {"type": "websocket"})
+    with pytest.raises(ValueError, match="'udp', allowed http"):
+        answer_of(asgi_app(), {"type": "udp"})

@@ -1,7 +1,7 @@
-"""Prometheus: a collector that reads policies when it is asked, and ways to serve what it reads.
+"""Prometheus: a collector that reads policies at a scrape, and ways to serve what it reads.
 
-The only module that imports prometheus_client. Nothing here is touched by a call: policies count
-natively, and a scrape reads the counts.
+Policies count natively: a call uses nothing of this module, and a scrape reads the counts. Servers
+and applications are in ``serving``.
 
     from prometheus_client import REGISTRY
     REGISTRY.register(Collector())          # beside what an application exports already
@@ -17,7 +17,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from prometheus_client import CollectorRegistry, make_asgi_app, make_wsgi_app, start_wsgi_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 from prometheus_client.samples import Sample
@@ -30,21 +30,21 @@ from holdfast.stores.names import Bound, Names
 from holdfast.stores.totals import kind_of
 from holdfast.stores.workers import Workers
 from holdfast.telemetry.families import FAMILIES, by_role
+from holdfast.telemetry.serving import AsgiApp, MetricsServer, wsgi_app_of
 from holdfast.validation import Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
-    from typing import Any, Self
+    from collections.abc import Iterator, Sequence
+    from typing import Any
     from wsgiref.types import WSGIApplication
 
     from holdfast.stores.figures import Figures
     from holdfast.stores.names import Name
     from holdfast.telemetry.families import Family
+    from holdfast.telemetry.serving import Asgi
 
     #: Values and samples of one policy in one family.
     Shown = tuple[Sequence[float], list[Sample]]
-    Asgi = Callable[[Any, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
 
 __all__ = ["Collector", "MetricsServer", "asgi_app", "serve_metrics", "wsgi_app"]
 
@@ -229,40 +229,6 @@ def _of(known: set[tuple[str, str]], figures: Figures) -> Figures:
     return {key: there for key, there in figures.items() if kind_of(key) in known}
 
 
-class MetricsServer:
-    """Serves ``/metrics`` in its own threads until it is stopped; also a context manager.
-
-    Attributes:
-        url: The address of the metrics.
-
-    Safe to share between threads.
-    """
-
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        self._server, self._thread = start_wsgi_server(port, host, registry)
-        self._server.set_app(_at_metrics(make_wsgi_app(registry)))
-        self.port: int = self._server.server_address[1]
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self.port}/metrics"
-
-    def stop(self) -> None:
-        """Stop the server and wait until the port is free. Repeated calls have no effect."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-
 def serve_metrics(
     port: int = DEFAULT_PORT,
     *,
@@ -280,6 +246,12 @@ def serve_metrics(
     Raises:
         ConfigError: An argument is invalid.
         OSError: The port is not available.
+
+    Several workers cannot listen on one port. With ``HOLDFAST_DIR`` any one process returns the
+    metrics of all workers: call this function in the master process or in one worker. A forked
+    child does not serve, and does not occupy the port.
+
+    A scrape that fails is answered with status 500 and the reason.
     """
     problems = Problems("serve_metrics")
     port = problems.integer("port", port, least=0, most=65_535)
@@ -291,71 +263,27 @@ def serve_metrics(
 def wsgi_app(registry: CollectorRegistry | None = None) -> WSGIApplication:
     """Return a WSGI application that returns the metrics for any path, to be mounted at a path.
 
+    A scrape that fails is answered with status 500 and the reason.
+
     Args:
         registry: The registry to serve; None for a ``Collector`` of all policies and no other
             metrics.
     """
-    app: WSGIApplication = make_wsgi_app(_registry_of(registry))
-    return app
+    return wsgi_app_of(_registry_of(registry))
 
 
 def asgi_app(registry: CollectorRegistry | None = None) -> Asgi:
     """Return an ASGI application that returns the metrics for any path, to be mounted at a path.
 
-    A thread reads the policies, so the event loop is not blocked.
+    A thread that runs only during scrapes reads the policies: the event loop is not blocked, and
+    its executor is not used. Scrapes at the same time are answered one after the other. A scrape
+    that fails is answered with status 500 and the reason.
 
     Args:
         registry: The registry to serve; None for a ``Collector`` of all policies and no other
             metrics.
     """
-    inner = make_asgi_app(_registry_of(registry))
-
-    async def app(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        from asyncio import to_thread
-
-        if scope["type"] == "lifespan":  # served by itself, not mounted
-            await _acknowledge(receive, send)
-            return
-        if scope["type"] != "http":
-            raise ValueError(f"scope: got {scope['type']!r}, allowed http")
-        for message in await to_thread(_answer, inner, scope):
-            await send(message)
-
-    return app
-
-
-async def _acknowledge(receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-    while (message := await receive())["type"] == "lifespan.startup":
-        await send({"type": "lifespan.startup.complete"})
-    await send({"type": message["type"] + ".complete"})
-
-
-def _answer(inner: Callable[..., Any], scope: Any) -> list[dict[str, Any]]:
-    """Run an ASGI application that never waits, and return what it sends."""
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    running = inner(scope, receive, send)
-    try:
-        running.send(None)
-    except StopIteration:
-        return sent
-    raise RuntimeError("the exposition of prometheus_client waits for something")
-
-
-def _at_metrics(inner: WSGIApplication) -> WSGIApplication:
-    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/metrics":
-            return inner(environ, start_response)
-        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"the metrics are at /metrics\n"]
-
-    return app
+    return AsgiApp(_registry_of(registry))
 
 
 def _registry_of(registry: CollectorRegistry | None) -> CollectorRegistry:
