@@ -17,6 +17,7 @@ os.environ.pop("HOLDFAST_MODE", None)
 os.environ.pop("HOLDFAST_DIR", None)
 
 import holdfast
+from holdfast.named import Named
 from holdfast.testing import loops
 from tests.waiting.virtual import VirtualLoop
 
@@ -67,7 +68,8 @@ def clock() -> holdfast.ManualClock:
 @pytest.fixture(autouse=True)
 def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The default registry begins each test empty, whatever earlier ones left to the collector."""
-    monkeypatch.setattr(holdfast.registry, "_entries", {})
+    monkeypatch.setattr(holdfast.registry, "_entries", Named())
+    monkeypatch.setattr(holdfast.registry, "_shared", {})
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,11 @@ reload or one for each event loop. Elsewhere: names within a manager, which are 
 from __future__ import annotations
 
 from collections import deque
-from itertools import chain, count
-from operator import attrgetter
 from threading import RLock
 from weakref import WeakSet, ref
 
 from holdfast.forks import call_in_child
+from holdfast.named import Entry, Named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,11 +37,10 @@ class Registry:
     def __init__(self) -> None:
         # Re-entrant: a policy may be made by a finaliser while this thread holds the lock.
         self._lock = RLock()
-        # Oldest first. The tuples are replaced, never changed, so every step leaves a whole.
-        self._entries: dict[tuple[str, str], tuple[_Entry, ...]] = {}
+        self._entries = Named()
+        self._shared: dict[tuple[str, str], Entry] = {}  # which of them ``find_shared`` hands out
         # Entries of policies that died, put here by the garbage collector, which must not wait.
-        self._dead: deque[_Entry] = deque()
-        self._serials = count()
+        self._dead: deque[Entry] = deque()
         self._nameless: WeakSet[Registered] = WeakSet()  # in here for forks only
         self._watchers: dict[object, Callable[[Registered], object]] = {}
         _call_in_forked_child(self)
@@ -58,16 +56,13 @@ class Registry:
         Returns:
             The policy, or the living shared one that was there first.
         """
-        entry = _Entry(policy, self._dead.append)
-        entry.key = key = (policy.kind, policy.name)
-        entry.serial = next(self._serials)
-        entry.shared = shared
+        entry = Entry(policy, self._dead.append)
         with self._lock:
             self._bury()
-            there = self.find_shared(*key) if shared else None
+            there = self._share(entry) if shared else None
             if there is not None:
                 return there
-            self._entries[key] = (*self._entries.get(key, ()), entry)
+            self._entries.put(entry)
         for watch in list(self._watchers.values()):
             watch(policy)
         return policy
@@ -99,34 +94,36 @@ class Registry:
         """
         with self._lock:
             self._bury()
-            aside, self._entries = self._entries, {}
+            aside, self._entries = self._entries, Named()
+            shared, self._shared = self._shared, {}
 
         def bring_back() -> None:
             with self._lock:
                 self._dead.clear()
-                living = {
-                    key: tuple(entry for entry in entries if entry() is not None)
-                    for key, entries in aside.items()
-                }
-                self._entries = {key: entries for key, entries in living.items() if entries}
+                self._entries = Named()
+                for entry in aside.all():
+                    if entry() is not None:
+                        self._entries.put(entry)
+                self._shared = {key: one for key, one in shared.items() if one() is not None}
 
         return bring_back
 
     def get(self, kind: str, name: str) -> Registered | None:
         """Return the newest living policy of that kind and name, or None."""
-        return self._newest(kind, name, shared=False)
+        with self._lock:
+            self._bury()
+            return self._entries.newest((kind, name))
 
     def find_shared(self, kind: str, name: str) -> Registered | None:
         """Return the living policy of that kind and name that was made to be shared, or None."""
-        return self._newest(kind, name, shared=True)
+        entry = self._shared.get((kind, name))
+        return None if entry is None else entry()
 
     def all(self, kind: str | None = None) -> list[Registered]:
         """Return the living policies, or those of one kind, oldest first."""
         with self._lock:
             self._bury()
-            there = list(self._entries.values())  # at once: a finaliser may make a policy meanwhile
-        entries = list(chain.from_iterable(there))
-        entries.sort(key=attrgetter("serial"))
+            entries = self._entries.all()
         policies = [entry() for entry in entries if kind is None or entry.key[0] == kind]
         return [policy for policy in policies if policy is not None]
 
@@ -138,37 +135,36 @@ class Registry:
         """
         _for_each(self.all(), _reset, "resetting policies")
 
-    def _newest(self, kind: str, name: str, *, shared: bool) -> Registered | None:
-        for entry in reversed(self._entries.get((kind, name), ())):
-            policy = entry()
-            if policy is not None and entry.shared >= shared:
-                return policy
+    def _share(self, entry: Entry) -> Registered | None:
+        """Have ``find_shared`` find an entry, or return the living policy that it finds already."""
+        while (there := self._shared.setdefault(entry.key, entry)) is not entry:
+            living = there()
+            if living is not None:
+                return living
+            self._unshare(there)
         return None
+
+    def _unshare(self, entry: Entry) -> None:
+        if self._shared.get(entry.key) is entry:
+            taken = self._shared.pop(entry.key, entry)
+            if taken is not entry:  # a finaliser has put it there meanwhile
+                self._shared.setdefault(entry.key, taken)
 
     def _bury(self) -> None:
         """Drop the entries of dead policies. The lock is held."""
         while self._dead:
-            dead = self._dead.popleft()
-            left = tuple(one for one in self._entries.get(dead.key, ()) if one is not dead)
-            if left:
-                self._entries[dead.key] = left
-            else:
-                self._entries.pop(dead.key, None)
+            try:
+                dead = self._dead[0]
+                self._entries.drop(dead)
+                self._unshare(dead)
+                self._dead.remove(dead)  # last: a signal handler may raise before
+            except (IndexError, ValueError):  # a finaliser has buried it meanwhile
+                continue
 
     def _after_fork(self) -> None:
         """In a forked child: have a lock nobody holds, and policies without the parent's calls."""
         self._lock = RLock()
         _for_each([*self.all(), *self._nameless], _forget_parent, "after a fork")
-
-
-class _Entry(ref["Registered"]):
-    """A weak reference to a policy that knows where it is registered."""
-
-    __slots__ = ("key", "serial", "shared")
-
-    key: tuple[str, str]
-    serial: int
-    shared: bool
 
 
 def _reset(policy: Registered) -> None:

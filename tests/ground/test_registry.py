@@ -4,9 +4,16 @@ import gc
 import sys
 import threading
 import weakref
+from collections.abc import Callable
+from itertools import count
+from time import process_time
+from types import FrameType
+from typing import Any
 
 import pytest
 
+from holdfast import named
+from holdfast.named import Entry
 from holdfast.registry import Registry
 from tests.apart import run_apart
 from tests.waiting.parties import Party
@@ -117,11 +124,11 @@ def test_looking_for_a_shared_policy_and_registering_it_is_one_step() -> None:
     held: list[bool] = []
 
     class Watched(Registry):
-        def find_shared(self, kind: str, name: str) -> Policy | None:
+        def _share(self, entry: Entry) -> Policy | None:
             other = threading.Thread(target=lambda: held.append(not self._lock.acquire(False)))
             other.start()
             other.join()
-            return super().find_shared(kind, name)
+            return super()._share(entry)
 
     Watched().add(Policy(), shared=True)
     assert held == [True]
@@ -261,3 +268,111 @@ def test_a_watcher_that_ends_itself_holds_up_no_other() -> None:
     registry.watch(made.append)
     registry.add(policy)
     assert made == [policy]
+
+
+def test_policies_of_one_name_cost_what_those_of_own_names_cost() -> None:
+    """Each would cost a hundred times as much if it looked at all others of its name."""
+
+    def seconds(names: list[str]) -> float:
+        registry, began = Registry(), process_time()
+        policies = [registry.add(Policy(name=name)) for name in names]
+        while policies:
+            assert registry.get("breaker", policies[-1].name) is policies[-1]
+            policies.pop(len(policies) // 2)
+        registry.add(Policy())
+        return process_time() - began
+
+    own = [str(number) for number in range(8_000)]
+    assert seconds(["a"] * len(own)) < 8 * seconds(own)
+
+
+FILES = (named.__file__, sys.modules[Registry.__module__].__file__)
+
+
+def run_with(at: int, interrupt: Callable[[], None], step: Callable[[], object]) -> bool:
+    """Run a step, with an interrupt before its bytecode of that number; return if there is one."""
+    left, done = at, False
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left, done
+        if frame.f_code.co_filename not in FILES or done:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left < 0:
+                done = True
+                interrupt()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        step()
+    finally:
+        sys.settrace(before)
+    return done
+
+
+def finalised_at(moment: int, there: int, shared: bool) -> bool:
+    """Add a policy while a finaliser drops one and adds two, from that moment on."""
+    registry = Registry()
+    kept = [registry.add(Policy(), shared=shared and at == 0) for at in range(there)][1:]
+    late: list[Policy] = []
+
+    def finalise() -> None:
+        if kept:
+            kept.pop()
+        late.append(registry.add(Policy(), shared=shared))
+        late.append(registry.add(Policy()))
+
+    happened = run_with(
+        moment, finalise, lambda: late.append(registry.add(Policy(), shared=shared))
+    )
+    living = {id(policy) for policy in kept + late}
+    assert {id(policy) for policy in registry.all()} == living
+    assert len(registry._entries) == len(living)
+    assert id(registry.get("breaker", "a")) in living
+    assert not shared or registry.find_shared("breaker", "a") in late
+    kept.clear()
+    late.clear()
+    registry.all()
+    assert not registry._entries
+    assert not registry._entries.keys()
+    return happened
+
+
+def failed_at(moment: int, there: int, shared: bool) -> bool:
+    """Add a policy while a signal handler raises at that moment."""
+    registry = Registry()
+    kept = [registry.add(Policy(), shared=shared and at == 0) for at in range(there)][1:]
+
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    try:
+        happened = run_with(moment, fail, lambda: registry.add(Policy(), shared=shared))
+    except KeyboardInterrupt:
+        happened = True
+    assert registry.all() == kept
+    assert registry.get("breaker", "a") is (kept[-1] if kept else None)
+    assert registry.find_shared("breaker", "a") is None
+    assert len(registry._entries) == len(kept)
+    assert registry.add(Policy(), shared=True)
+    return happened
+
+
+@pytest.mark.parametrize("there", [0, 1, 2, 3])
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_a_finaliser_does_amid_any_step_is_not_lost(there: int, shared: bool) -> None:
+    moments = next(at for at in count() if not finalised_at(at, there, shared))
+    assert moments > 20
+
+
+@pytest.mark.parametrize("there", [0, 1, 2, 3])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_signal_handler_that_raises_amid_any_step_leaves_a_whole(
+    there: int, shared: bool
+) -> None:
+    moments = next(at for at in count() if not failed_at(at, there, shared))
+    assert moments > 20

@@ -13,7 +13,7 @@ from pathlib import Path
 FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
-    | {"clock", "events", "forks", "registry", "asked_delay", "seeds", "guards"},
+    | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"},
     {"stores"},
     {"waiting"},
     {"policies"},

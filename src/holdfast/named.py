@@ -1,0 +1,116 @@
+"""Entries by kind and name, of which several may bear one.
+
+To put an entry in, to drop it and to find the newest costs the same however many there are.
+Elsewhere: what is entered (``registry``, ``stores.ledger``).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import count
+from operator import attrgetter
+from weakref import ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Key = tuple[str, str]  # kind and name
+
+__all__ = ["Entry", "Named"]
+
+_serials = count()
+
+
+class Entry(ref["Any"]):
+    """A weak reference that knows under which kind and name it is entered."""
+
+    __slots__ = ("key", "serial")
+
+    key: Key
+    serial: int
+
+    def __init__(self, policy: Any, die: Callable[[Any], object]) -> None:
+        super().__init__(policy, die)  # type: ignore[call-arg]  # typeshed has __new__ alone
+        self.key = policy.kind, policy.name
+        self.serial = next(_serials)
+
+    __hash__ = object.__hash__  # a dead one has a hash as well
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Named:
+    """Entries by kind and name.
+
+    For one thread at a time: its owner has a lock. A finaliser or a signal handler of that thread
+    may take any step in the middle of another. Neither is lost: each step is one native call, or
+    looks afterwards whether its place was taken meanwhile.
+    """
+
+    __slots__ = ("_first", "_more")
+
+    def __init__(self) -> None:
+        # Usually all there is. In lists of their own, names would weigh twice as much.
+        self._first: dict[Key, Entry] = {}
+        self._more: dict[Key, OrderedDict[Entry, None]] = {}  # that came while one was first
+
+    def __len__(self) -> int:
+        return len(self._first) + sum(map(len, list(self._more.values())))
+
+    def __contains__(self, entry: Entry) -> bool:
+        return self._first.get(entry.key) is entry or entry in self._more.get(entry.key, ())
+
+    def bears(self, key: Key) -> bool:
+        """Return whether an entry has that kind and name."""
+        return key in self._first or bool(self._more.get(key))
+
+    def keys(self) -> set[Key]:
+        """Return every kind and name that an entry has."""
+        return {*self._first, *(key for key, more in list(self._more.items()) if more)}
+
+    def put(self, entry: Entry) -> None:
+        """Put in an entry that is in no more than once."""
+        key = entry.key
+        while self._first.setdefault(key, entry) is not entry:
+            more = self._more.setdefault(key, OrderedDict())
+            more[entry] = None
+            if self._more.get(key) is more:  # or a finaliser has emptied it, and dropped it
+                return
+
+    def drop(self, entry: Entry) -> None:
+        """Take out an entry; one that is not in changes nothing."""
+        key = entry.key
+        if self._first.get(key) is entry:
+            taken = self._first.pop(key, entry)
+            if taken is not entry:  # a finaliser has put it there meanwhile
+                self.put(taken)
+        elif (more := self._more.get(key)) is not None:
+            more.pop(entry, None)
+            if not more:
+                for one in list(self._more.pop(key, ())):
+                    self.put(one)
+
+    def newest(self, key: Key) -> Any:
+        """Return what the newest entry of that kind and name refers to, if that lives; or None."""
+        while True:
+            first = self._first.get(key)
+            newest, serial = (None, -1) if first is None else (first(), first.serial)
+            try:
+                for entry in reversed(self._more.get(key, ())):
+                    policy = entry()
+                    if policy is not None:
+                        return policy if newest is None or entry.serial > serial else newest
+            except RuntimeError:  # a finaliser has changed it meanwhile
+                continue
+            return newest
+
+    def all(self) -> list[Any]:
+        """Return every entry, oldest first."""
+        entries = list(self._first.values())
+        for more in list(self._more.values()):
+            entries.extend(more)
+        entries.sort(key=attrgetter("serial"))
+        return entries
