@@ -199,7 +199,7 @@ keep_kernels(GateObject *self, const char *word, PyObject *kernels, PyObject *cl
     self->cell = cells[0];
     self->cells = kept;
     self->n_cells = (uint8_t)n_cells;
-    self->kernels = Py_NewRef(kernels);
+    self->kernels = Py_NewRef(n_cells == 1 ? PyTuple_GET_ITEM(kernels, 0) : kernels);
     self->clock = time;
     self->clock_object = Py_NewRef(clock);
     return 0;

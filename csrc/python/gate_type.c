@@ -94,6 +94,16 @@ made_so_far(PyObject *op, void *closure)
 }
 
 static PyObject *
+all_kernels(PyObject *op, void *closure)
+{
+    const GateObject *self = (GateObject *)op;
+    (void)closure;
+    if (self->kernels != NULL && self->n_cells == 1)
+        return PyTuple_Pack(1, self->kernels);
+    return made_of(op, (void *)offsetof(GateObject, kernels));
+}
+
+static PyObject *
 is_made(PyObject *op, void *closure)
 {
     (void)closure;
@@ -116,7 +126,8 @@ static PyMemberDef gate_members[] = {
 
 static PyGetSetDef gate_getset[] = {
     {"_is_made", is_made, NULL, NULL, NULL},
-    {"_kernels", made_of, NULL, NULL, (void *)offsetof(GateObject, kernels)},
+    {"_kernels", all_kernels, NULL, NULL, NULL},
+    {"_kernel", made_of, NULL, NULL, (void *)offsetof(GateObject, kernels)},
     {"_clock", made_of, NULL, NULL, (void *)offsetof(GateObject, clock_object)},
     {"_histogram", made_so_far, NULL, NULL, (void *)offsetof(GateObject, histogram_object)},
     {"_listeners", made_so_far, NULL, NULL, (void *)offsetof(GateObject, listeners)},

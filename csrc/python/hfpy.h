@@ -124,7 +124,7 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
 #define HF_GATE_OBJECTS(X)                                                                         \
     X(name)                                                                                        \
     X(clock_object)                                                                                \
-    X(kernels)   /* the tuple that keeps the cells alive */                                        \
+    X(kernels)   /* what keeps the cells alive: the kernel, or a tuple of several */               \
     X(equipment) /* pairs in pairs: what a retry or a timeout is equipped with; or NULL */         \
     X(parts)     /* of a pipeline: its policies */                                                 \
     X(histogram_object)                                                                            \
@@ -140,7 +140,8 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(alarms)      /* of a timeout: those in the event loop that set the last, or NULL */          \
     X(rest)        /* of a gate with a threaded timeout: what is inside of that, or NULL */        \
     X(listeners)   /* made when somebody listens; NULL: nobody did so far */                       \
-    X(queue)       /* a bulkhead's room or a limiter's line, made when somebody waits; or NULL */
+    X(queue)       /* made when somebody waits: a bulkhead's room, a limiter's line, a timeout's   \
+                      alarms by event loop; or NULL */
 
 #define HF_HOLDS_OBJECT(field) PyObject *field;
 

@@ -32,6 +32,8 @@ class Mode(Enum):
     OBSERVE = "observe"
     OFF = "off"
 
+    __hash__ = object.__hash__  # each is one object; Enum's own is Python code
+
 
 _of_process: Mode | None = None
 

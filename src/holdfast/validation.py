@@ -75,10 +75,11 @@ class Problems:
     one that is harmless to go on with until ``done``. Not shared between threads.
     """
 
-    __slots__ = ("_found", "_of")
+    __slots__ = ("_found", "_kind", "_name")
 
     def __init__(self, kind: str = "", name: object = _NO_NAME) -> None:
-        self._of = kind if name is _NO_NAME else f"{kind} {shown(name)}"
+        self._kind = kind
+        self._name = name
         self._found: list[str] = []
 
     def done(self) -> None:
@@ -88,8 +89,9 @@ class Problems:
             ConfigError: Naming every field, its value, and what is allowed.
         """
         if self._found:
-            of = f"{self._of}: " if self._of else ""
-            raise ConfigError(of + "; ".join(self._found), self._found)
+            of = self._kind if self._name is _NO_NAME else f"{self._kind} {shown(self._name)}"
+            text = "; ".join(self._found)
+            raise ConfigError(f"{of}: {text}" if of else text, self._found)
 
     def refuse(self, field: str, value: object, allowed: str) -> None:
         """Note that a field has a value it must not have."""

@@ -8,6 +8,7 @@ import ctypes
 import gc
 import pickle
 import sys
+import sysconfig
 from collections.abc import Callable
 from typing import Any
 
@@ -47,9 +48,10 @@ def test_a_capsule_bears_the_name_of_its_kernel_and_the_address_of_its_words(nam
 
 
 @pytest.mark.parametrize("name", ["Breaker", "CountWindow", "TimeWindow"])
-def test_words_that_are_allocated_apart_begin_on_a_cache_line(name: str) -> None:
+def test_words_begin_on_a_cache_line_where_threads_change_them_at_once(name: str) -> None:
     kernels = [made(name) for _ in range(20)]
-    assert all(pointer(k._capsule(), KERNELS[name][1]) % 64 == 0 for k in kernels)
+    line = 64 if sysconfig.get_config_var("Py_GIL_DISABLED") else 8
+    assert all(pointer(k._capsule(), KERNELS[name][1]) % line == 0 for k in kernels)
 
 
 @every_kernel

@@ -126,3 +126,27 @@ def test_a_policy_that_only_its_listener_and_its_line_know_is_collected():
     gone = leave_one()
     gc.collect()
     assert gone() is None
+
+
+def test_policies_that_are_made_with_the_same_settings_keep_them_once():
+    first, second = (hf.Pipeline.standard(name, rate=10) for name in ("a", "b"))
+    for one, other in zip(first.policies, second.policies, strict=True):
+        assert one._settings is other._settings
+    assert hf.Bulkhead("c", max_concurrent=2)._settings[0] == 2
+    assert hf.Bulkhead("d")._settings[0] == 100
+    kept = [hf.Retry("r", wrap=wrap)._setting("wrap") for wrap in (False, True, False)]
+    assert kept == [False, True, False]
+
+
+def test_settings_are_not_asked_whether_they_are_the_same():
+    class Predicate:
+        def __call__(self, result: object) -> bool:
+            return False
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError
+
+        __hash__ = None  # type: ignore[assignment]
+
+    made = [hf.CircuitBreaker("b", is_failure=Predicate()) for _ in range(2)]
+    assert made[0]._setting("is_failure") is not made[1]._setting("is_failure")

@@ -52,20 +52,29 @@ cdef inline uint64_t word(object value, str name) except? 1:
     return PyLong_AsUnsignedLongLong(value)
 
 
-cdef enum:
-    CACHE_LINE = 64
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define HF_KERNEL_LINE 64
+    #else
+    #define HF_KERNEL_LINE 8
+    #endif
+    """
+    enum:
+        HF_KERNEL_LINE
 
 
 cdef inline void *aligned(void **block, size_t size) except NULL:
-    """Allocate zeroed memory that starts on a cache line.
+    """Allocate zeroed memory; where threads call at the same time, it starts on a cache line.
 
-    Python objects are 16-byte aligned, and words of two kernels on one line would contend.
+    There words of two kernels on one line would contend. Memory is aligned for a word by itself.
     ``block`` receives what has to be freed.
     """
-    block[0] = PyMem_RawCalloc(1, size + CACHE_LINE - 1)
+    block[0] = PyMem_RawCalloc(1, size + HF_KERNEL_LINE - 8)
     if block[0] is NULL:
         raise MemoryError()
-    return <void *> ((<uintptr_t> block[0] + CACHE_LINE - 1) & ~<uintptr_t> (CACHE_LINE - 1))
+    return <void *> ((<uintptr_t> block[0] + HF_KERNEL_LINE - 8)
+                     & ~<uintptr_t> (HF_KERNEL_LINE - 1))
 
 
 cdef inline void release_owner(object holder) noexcept:

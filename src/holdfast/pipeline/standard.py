@@ -6,6 +6,8 @@ the inner ones resilience4j's. Elsewhere: what each policy allows by itself, whi
 
 from __future__ import annotations
 
+from functools import cache
+
 from holdfast.errors import ConfigError
 from holdfast.policies.backoff import Exponential
 from holdfast.policies.base import Policy
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["NOT_GIVEN", "NotGiven", "read_timeout", "standard_policies", "window_in_use"]
 
 ATTEMPT_SECONDS = 10.0  # where nobody says how long an attempt may take
-WINDOW_SECONDS = 30.0
+WINDOW = TimeWindow(30.0)
 WINDOW_TO_ATTEMPT = 2  # how many attempts in a row the breaker's window has room for, at least
 
 
@@ -42,6 +44,12 @@ class NotGiven:
 
 
 NOT_GIVEN = NotGiven()
+
+
+@cache
+def default_backoff() -> Exponential:
+    """Return the back-off of all standard pipelines that are given none: it has no state."""
+    return Exponential(0.2, max=10, jitter_mode="full")
 
 
 def standard_policies(
@@ -64,7 +72,7 @@ def standard_policies(
     problems = Problems("Pipeline.standard", name)
     common = {field: others.pop(field) for field in ("clock", "mode")}
     if others["backoff"] is None:
-        others["backoff"] = Exponential(0.2, max=10, jitter_mode="full")
+        others["backoff"] = default_backoff()
     total_ns = read_timeout(problems, "total_timeout", total_timeout)
     if isinstance(attempt_timeout, NotGiven):
         attempt_timeout = (
@@ -132,7 +140,7 @@ def _breaker(
         CircuitBreaker,
         name,
         failure_rate=0.1,
-        window=TimeWindow(WINDOW_SECONDS),
+        window=WINDOW,
         min_calls=100,
         reset_timeout=5.0,
         **common,
@@ -192,7 +200,7 @@ def _check_window(
     attempt_ns: int | None,
 ) -> None:
     """An attempt that takes all its time must not have left the window before it is judged."""
-    window = TimeWindow(WINDOW_SECONDS) if breaker is None else window_in_use(breaker)
+    window = WINDOW if breaker is None else window_in_use(breaker)
     if attempt_ns is None or window is None:
         return
     least = WINDOW_TO_ATTEMPT * attempt_ns / 1e9

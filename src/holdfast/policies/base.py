@@ -6,6 +6,7 @@ Elsewhere: decisions (native kernels) and waiting (``waiting``).
 from __future__ import annotations
 
 from types import MethodDescriptorType
+from weakref import ref
 
 from holdfast._native import gate
 from holdfast._native.histogram import Histogram
@@ -404,10 +405,23 @@ class Policy(gate.Gate, metaclass=_Registered):
             self._listeners.after_fork()
 
     def _keep(self, **settings: Any) -> None:
-        """Keep the settings, each by its name, and what every policy has beside them."""
+        """Keep the settings, each by its name, and what every policy has beside them.
+
+        Policies of one class that are made one after another mostly have the same: kept once.
+        """
         self.mode = settings["mode"]
-        self._settings = tuple(map(settings.pop, self._fields))
+        kept = tuple(map(settings.pop, self._fields))
         assert not settings, f"no setting of {type(self).__name__}: {settings}"
+        key = type(self), kept[0] if type(kept[0]) in _NUMBERS else None
+        made = _made_last.get(key)
+        before = () if made is None else getattr(made(), "_settings", ())
+        if len(before) == len(kept) and all(map(_is_same, before, kept)):
+            self._settings = before
+            return
+        self._settings = kept
+        if len(_made_last) == SETTINGS_MOST:
+            _made_last.clear()
+        _made_last[key] = ref(self)
 
     def _change(self, **settings: Any) -> None:
         """Put some settings into force instead of those there are."""
@@ -464,6 +478,17 @@ def refuse_nameless_sharing(problems: Problems, name: str | None, shared: object
     """Check ``shared`` of a policy that need not have a name."""
     if problems.flag("shared", shared) and name is None:
         problems.refuse("shared", shared, "False for a policy without a name")
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Return whether two settings cannot be told apart, without asking what is the user's."""
+    return one is other or (type(one) is type(other) and type(one) in _NUMBERS and one == other)
+
+
+_NUMBERS = (float, int)
+# By class and first setting, as a pipeline has two timeouts: the last with settings of its own.
+_made_last: dict[tuple[type, float | None], ref[Policy]] = {}
+SETTINGS_MOST = 64
 
 
 def _same(result: _R) -> _R:

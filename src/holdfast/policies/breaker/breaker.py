@@ -96,9 +96,10 @@ class CircuitBreaker(Policy):
     2
     """
 
-    __slots__ = ("_kernel",)
+    __slots__ = ()
 
     kind = "circuit_breaker"
+    _kernel: Kernel
 
     if TYPE_CHECKING:
 
@@ -174,7 +175,6 @@ class CircuitBreaker(Policy):
         )
         if latency:
             self._record_latency()
-        self._kernel = kernel
         self._keep(
             failure_threshold=failure_threshold,
             failure_rate=failure_rate,

@@ -61,9 +61,10 @@ class Bulkhead(Policy):
     1
     """
 
-    __slots__ = ("_before_reset", "_kernel", "_max_wait_ns", "_waits")
+    __slots__ = ("_before_reset", "_max_wait_ns", "_waits")
 
     kind = "bulkhead"
+    _kernel: Kernel
 
     if TYPE_CHECKING:
 
@@ -111,7 +112,6 @@ class Bulkhead(Policy):
             BulkheadFullError,
             can_wait=waiting > 0 and max_wait_ns != 0 and mode is Mode.ENFORCE,
         )
-        self._kernel = kernel
         self._max_wait_ns = max_wait_ns
         self._waits = None
         self._before_reset: tuple[int, ...] | None = None

@@ -53,7 +53,7 @@ class Fallback(Policy):
     'cached'
     """
 
-    __slots__ = ("_kernel",)
+    __slots__ = ()
 
     kind = "fallback"
 
@@ -91,7 +91,6 @@ class Fallback(Policy):
             stand_in=value,
             stands_by_call=callable(value),
         )
-        self._kernel = kernel
         self._keep(
             value=value,
             on=on,

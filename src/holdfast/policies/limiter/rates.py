@@ -6,14 +6,14 @@ the binary fraction next to it. Elsewhere: counting (``hf_bucket.h``, ``hf_slidi
 
 from __future__ import annotations
 
-from math import ceil
+from functools import lru_cache
+from math import ceil, gcd
 
 from holdfast.validation import MAX_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
-    from fractions import Fraction
 
     from holdfast._native.bucket import SlidingWindow, TokenBucket
     from holdfast.validation import Problems
@@ -87,6 +87,9 @@ class Rate:
         return (cell.wait_ns(burst, now_ns) or 0) * num // den
 
 
+_rate = lru_cache(64)(Rate)  # most limiters of a process have one of a few
+
+
 def read_rate(
     problems: Problems, rate: object, per_ns: int, burst: int | None, sliding: bool
 ) -> Rate:
@@ -125,10 +128,10 @@ def _make_rate(
     burst = min(max(1, ceil(tokens)), MAX_BURST) if asked is None else asked
     if not sliding:
         native = exact_rate(problems, tokens, per_ns, burst, field)
-        return Rate(tokens, per_ns, burst, asked, native)
+        return _rate(tokens, per_ns, burst, asked, native)
     if tokens != burst:
         problems.refuse(field, tokens, f"a whole number from 1 to {MAX_BURST} with sliding windows")
-    return Rate(tokens, per_ns, burst, None, None)
+    return _rate(tokens, per_ns, burst, None, None)
 
 
 def parse_rates(problems: Problems, field: str, text: object) -> tuple[tuple[float, int], ...]:
@@ -170,12 +173,17 @@ def exact_rate(
         burst: Tokens at once, at least 1.
         field: What the rate is called.
     """
-    from fractions import Fraction
-
     if not 0 < rate <= per_ns:
         problems.refuse(field, rate, f"above 0, at most one a nanosecond: {per_ns}")
         return 1, 1, 1
-    num, den = _floor(Fraction(str(rate)) / per_ns, _NUM_MAX, _SPAN_MAX // burst)
+    if rate == int(rate):
+        common = gcd(int(rate), per_ns)
+        exact = int(rate) // common, per_ns // common
+    else:
+        from fractions import Fraction
+
+        exact = (Fraction(str(rate)) / per_ns).as_integer_ratio()
+    num, den = _floor(*exact, _NUM_MAX, _SPAN_MAX // burst)
     if num == 0:
         problems.refuse(field, rate, f"a rate that gives its burst of {burst} within 36 years")
         return 1, 1, 1
@@ -205,19 +213,18 @@ def _parse(problems: Problems, field: str, text: str) -> tuple[float, int] | Non
     return tokens, int(per_ns)
 
 
-def _floor(exact: Fraction, num_max: int, den_max: int) -> tuple[int, int]:
-    """Return the greatest fraction not above ``exact`` (at most 1) within both bounds.
+def _floor(p: int, q: int, num_max: int, den_max: int) -> tuple[int, int]:
+    """Return the greatest fraction not above p/q, reduced and at most 1, within both bounds.
 
     Descends the Stern-Brocot tree, as many steps in one direction at a time as there are: ``low``
-    stays at or below ``exact``, ``high`` above, and every fraction between them has at least the
+    stays at or below p/q, ``high`` above, and every fraction between them has at least the
     sum of their numerators and of their denominators.
     """
-    p, q = exact.numerator, exact.denominator
     if p <= num_max and q <= den_max:
         return p, q
     low, high = (0, 1), (1, 0)
     while True:
-        # low + n * high is not above exact, and within the bounds
+        # low + n * high is not above p/q, and within the bounds
         n = (p * low[1] - q * low[0]) // (q * high[0] - p * high[1])
         n = min(n, (num_max - low[0]) // high[0])
         if high[1]:
@@ -225,7 +232,7 @@ def _floor(exact: Fraction, num_max: int, den_max: int) -> tuple[int, int]:
         low = low[0] + n * high[0], low[1] + n * high[1]
         if low[0] + high[0] > num_max or low[1] + high[1] > den_max:
             return low
-        # high + n * low is above exact
+        # high + n * low is above p/q
         above = q * high[0] - p * high[1]
         n = (above - 1) // (p * low[1] - q * low[0])
         high = high[0] + n * low[0], high[1] + n * low[1]

@@ -80,7 +80,6 @@ class PoolBulkhead(Policy):
 
     __slots__ = (
         "_before_reset",
-        "_kernel",
         "_lock",
         "_max_wait_ns",
         "_tally",
@@ -89,6 +88,7 @@ class PoolBulkhead(Policy):
     )
 
     kind = "pool_bulkhead"
+    _kernel: Kernel
 
     if TYPE_CHECKING:
 
@@ -116,7 +116,7 @@ class PoolBulkhead(Policy):
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
-        self._kernel = Kernel(workers + waiting, MAX_SUBMITTERS)
+        kernel = Kernel(workers + waiting, MAX_SUBMITTERS)
         self._worker_threads = WorkerThreads(name, workers)
         self._lock = RLock()
         self._tally = (0, 0)  # tasks that raised, and nanoseconds all of them ran
@@ -129,7 +129,7 @@ class PoolBulkhead(Policy):
             mode=mode,
         )
         self._waits = None
-        self._bind("bulkhead", (self._kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
+        self._bind("bulkhead", (kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
 
     _fields = settings_of(__init__)
 

@@ -6,6 +6,8 @@ is tried again is ``csrc/python/step_retry.c`` with ``hf_retry.h``; ``waiting`` 
 
 from __future__ import annotations
 
+from functools import cache
+
 from holdfast._native.gate import _need_answer
 from holdfast._native.retry import VERDICTS
 from holdfast._native.retry import Retry as Kernel
@@ -102,7 +104,6 @@ class Retry(Policy):
 
     __slots__ = (
         "_before_sleep",
-        "_kernel",
         "_max_retry_after_ns",
         "_on_exhausted",
         "_told_of_nonsense",
@@ -112,6 +113,7 @@ class Retry(Policy):
     )
 
     kind = "retry"
+    _kernel: Kernel
 
     if TYPE_CHECKING:
 
@@ -146,7 +148,7 @@ class Retry(Policy):
         name = problems.name(name)
         attempts = problems.integer("attempts", attempts, least=1, most=MAX_ATTEMPTS)
         if backoff is None:
-            backoff = Exponential(0.1, factor=2, max=10, jitter=0.1)
+            backoff = _default_backoff()
         read_backoff(problems, "backoff", backoff)
         if len(adaptive_in(backoff)) > 1:
             problems.refuse("backoff", backoff, "at most one AdaptiveBackoff")
@@ -188,7 +190,6 @@ class Retry(Policy):
             retry_after=retry_after,
             asks=before_sleep is not None,
         )
-        self._kernel = kernel
         self.backoff = backoff
         self.budget = own
         self._max_retry_after_ns = max_retry_after_ns
@@ -335,6 +336,12 @@ class Retry(Policy):
     def _after_fork(self) -> None:
         super()._after_fork()
         self.backoff._reseed()
+
+
+@cache
+def _default_backoff() -> Backoff:
+    """Return the back-off of all retries that are given none: it has no state."""
+    return Exponential(0.1, factor=2, max=10, jitter=0.1)
 
 
 def _read_on(

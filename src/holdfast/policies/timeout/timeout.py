@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from holdfast.policies.timeout.snapshot import TimeoutSnapshot
     from holdfast.stores.ledger import Part
 
+    _Alarms = dict[int, tuple[ref[Any], Any]]
+
 __all__ = ["Timeout"]
 
 MAX_WORKERS = 10_000
@@ -73,9 +75,10 @@ class Timeout(Policy):
     2
     """
 
-    __slots__ = ("_alarms", "_kernel", "_worker_threads", "_workers")
+    __slots__ = ("_worker_threads", "_workers")
 
     kind = "timeout"
+    _kernel: Kernel
 
     def __init__(
         self,
@@ -128,10 +131,7 @@ class Timeout(Policy):
             threads=thread,
             adaptive=adapts and adapts(duration_ns),
         )
-        self._kernel = kernel
         self._workers = workers
-        # By the address of an event loop, for as long as that lives: loops may equal one another.
-        self._alarms: dict[int, tuple[ref[Any], Any]] = {}
         self._worker_threads: Any = None  # threads, once one is needed
         return {
             "duration": duration,
@@ -142,10 +142,10 @@ class Timeout(Policy):
         }
 
     def __del__(self) -> None:
-        if self._is_made:
-            for _, alarms in list(self._alarms.values()):
+        if self._queue is not None:
+            for _, alarms in list(self._queue.values()):
                 alarms._stop()
-            self._alarms.clear()  # each reference holds the dict, from which it removes itself
+            self._queue.clear()  # each reference holds the dict, from which it removes itself
 
     @property
     def duration(self) -> float:
@@ -206,11 +206,12 @@ class Timeout(Policy):
 
     def _alarms_in(self, loop: Any, new: Any) -> Any:
         """Return the alarms of its calls in an event loop: ``new`` if there are none."""
-        its, alarms = self._alarms.get(id(loop), (None, None))
+        # By the address of the loop, for as long as that lives: loops may equal one another.
+        there: _Alarms = self._once("_queue", dict) if self._queue is None else self._queue
+        its, alarms = there.get(id(loop), (None, None))
         if its is None or its() is not loop:
             alarms = new
-            forget = partial(_forget, self._alarms, id(loop))
-            self._alarms[id(loop)] = ref(loop, forget), alarms
+            there[id(loop)] = ref(loop, partial(_forget, there, id(loop))), alarms
         return alarms
 
     def _set_timer(self, loop: Any, ring: Any, deadline_ns: int) -> Callable[[], object]:
@@ -240,7 +241,7 @@ class Timeout(Policy):
         self._worker_threads = None  # the threads are the parent's
 
 
-def _forget(alarms: dict[int, tuple[ref[Any], Any]], at: int, loop: ref[Any]) -> None:
+def _forget(alarms: _Alarms, at: int, loop: ref[Any]) -> None:
     """Drop the alarms of a loop that has died, and their timer: a manual clock would keep both."""
     there = alarms.get(at)
     if there is not None and there[0] is loop:
