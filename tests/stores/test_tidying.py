@@ -149,6 +149,29 @@ def test_a_start_does_not_wait_for_a_process_that_merges(start, directory):
     assert worker.calls("b") == 101
 
 
+def test_a_start_whose_new_file_is_looked_at_leaves_no_file_behind(shared):
+    said = run_apart(
+        """
+import fcntl, os
+import holdfast as hf
+from holdfast.stores.ledger import ledger
+
+lock, turns = fcntl.flock, []
+
+def looked_at(fd, how):
+    turns.append(fd)
+    if len(turns) < 5:
+        raise BlockingIOError
+    lock(fd, how)
+
+fcntl.flock = looked_at
+breaker = hf.CircuitBreaker("b")
+assert os.listdir(ledger.directory) == [ledger.file]
+"""
+    )
+    assert said == ""
+
+
 def test_a_child_forked_in_the_middle_of_a_merge_does_not_hold_its_lock(shared):
     said = run_apart(
         """

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from holdfast.stores.totals import WRITTEN
-from tests.stores.crew import assert_none_fell, totals
+from tests.stores.crew import REQUESTS, assert_none_fell, totals
 
 # As a version before this one wrote them: the numbers of a role stood in another order.
 OF_BEFORE = json.dumps({"version": 1, "merged": [], "figures": [["retry", "b", [3] * 45]]})
@@ -233,15 +233,33 @@ def test_what_a_policy_counted_is_kept_when_it_is_collected_and_its_worker_kille
     assert first.gauge("workers_unreadable") == 0
 
 
-@pytest.mark.parametrize(("names", "oldest"), [(1_000, 1), (1_001, 0)])
-def test_a_worker_remembers_a_thousand_names_that_are_gone(start, names, oldest):  # trap 67, GEN-16
-    first, second = start(), start()
-    for name in (0, 1, names - 1):
-        first("make", "breaker", f"gone-{name}")
-    second("make_and_drop", names)
+def test_a_worker_that_has_dropped_many_names_keeps_those_with_series_and_all_counts(start):
+    first, second = start(), start()  # trap 67, GEN-16
+    first("call", "b", 0)
+    second("call", "b", 0)
+    second("keep_gone", 50)
+    second("make_and_drop", 10)
+    before = first.scrape()  # these have series
+    second("make_and_drop", 200, 10)
     second("make", "breaker", "other")
-    assert first.calls("gone-0") == oldest
-    assert first.calls("gone-1") == first.calls(f"gone-{names - 1}") == 1
+    for worker in (first, second):
+        after = worker.scrape()
+        assert_none_fell(before, after)
+        counts = {dict(labels)["name"]: value for (_, metric, labels), value in after.items()
+                  if metric == REQUESTS and ("result", "success") in labels}  # fmt: skip
+        assert sum(counts.values()) == 210
+        assert len(counts) <= 50 + len({"b", "other", "__other__"})
+    second.kill()
+    assert_none_fell(after, first.scrape())
+
+
+def test_the_table_of_a_worker_that_drops_names_stays_small(start):
+    worker = start()
+    worker("keep_gone", 50)
+    worker("make_and_drop", 100)
+    small = worker("used")
+    worker("make_and_drop", 300, 100)
+    assert worker("used") <= 2 * small
 
 
 @pytest.mark.parametrize(("names", "own"), [(9_998, {"a", "b"}), (9_999, {"a", "__other__"})])

@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any
 
 import holdfast as hf
+from holdfast._native import ledger as native
+from holdfast.stores import ledger as ledger_module
 from holdfast.stores import workers
 from holdfast.stores.ledger import ledger
 from holdfast.telemetry.prometheus import Collector
@@ -196,10 +198,15 @@ def churn() -> None:
         lives_on.call(int)
 
 
-def make_and_drop(names: str) -> None:
+def make_and_drop(names: str, first: str = "0") -> None:
     """Make so many breakers one after the other, each of which is called once and dropped."""
-    for number in range(int(names)):
+    for number in range(int(first), int(first) + int(names)):
         hf.CircuitBreaker(f"gone-{number}").call(int)
+
+
+def keep_gone(most: str) -> None:
+    """Keep fewer sums of collected policies than an ordinary worker."""
+    ledger_module.GONE_MOST = ledger._gone_most = int(most)
 
 
 def close() -> None:
@@ -224,6 +231,8 @@ COMMANDS: dict[str, Any] = {
     "churn": churn,
     "make_and_drop": make_and_drop,
     "make_many": make_many,
+    "keep_gone": keep_gone,
+    "used": native.used,
     "close": close,
     "die_at": die_at,
     "die_at_in_tidy": die_at_in_tidy,

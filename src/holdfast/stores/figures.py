@@ -34,11 +34,13 @@ __all__ = [
     "POOL_WAIT",
     "RETRY",
     "ROLES",
+    "ROLES_OF",
     "TIMEOUT",
     "WAIT",
     "Sum",
     "add",
     "exported",
+    "kind_of",
 ]
 
 # What a kernel is to its policy. LIMITER is the last of a limiter's limits, which every allowed
@@ -65,6 +67,11 @@ KINDS = {
     RETRY: "retry",
     TIMEOUT: "timeout",
     FALLBACK: "fallback",
+}
+
+#: The roles of each kind.
+ROLES_OF = {
+    kind: tuple(role for role, its in KINDS.items() if its == kind) for kind in KINDS.values()
 }
 
 OBSERVE = 1  # enum hf_mode
@@ -101,6 +108,11 @@ def _places(role: int) -> dict[str, slice]:
 PLACES = {role: _places(role) for role in range(len(ROLES))}
 #: How many numbers each role has.
 COUNTS = {role: max(place.stop for place in places.values()) for role, places in PLACES.items()}
+
+
+def kind_of(key: Key) -> tuple[str, str]:
+    """Return the kind and the name of a policy."""
+    return KINDS[key[0]], key[1]
 
 
 class Sum:

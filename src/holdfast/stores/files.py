@@ -280,8 +280,9 @@ def make_file(
             name = f"{PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
             fd = shared.create(f".{name}")
             try:
-                if not _lock(fd):  # another worker takes it for a dead one's, and removes it
+                if not _lock(fd):  # another worker looks whether it is a dead one's
                     os.close(fd)
+                    shared.remove(f".{name}")
                     continue
                 native.allocate(fd, 0, size)
                 fill(fd)

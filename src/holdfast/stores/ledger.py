@@ -1,9 +1,8 @@
 """What this process has to say: the figures of its living policies, and of those that are gone.
 
 What a collected policy counted stays in the sum of its name while another of that name lives, and
-goes with the last; where workers share a directory it is left to the others' eyes, for the name may
-live on with them. Elsewhere: how figures are named (telemetry), files and who is alive (``files``,
-``workers``).
+goes with the last. In a shared directory it stays, since other workers may have the name.
+Elsewhere: how figures are named (telemetry), files and who is alive (``files``, ``workers``).
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from operator import sub
 from threading import RLock
@@ -20,7 +20,7 @@ from holdfast._native import ledger as native
 from holdfast._native.figures import read
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
-from holdfast.stores.figures import KINDS, add, exported
+from holdfast.stores.figures import ROLES_OF, add, exported, kind_of
 from holdfast.stores.files import directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger", "ledger"]
 
-# Names whose policies are all gone here and that may live on in other workers; of more than so
-# many the oldest are forgotten.
-GONE_MOST = 1_000
+# Sums of collected policies in a shared directory, without those of names that have series.
+GONE_MOST = 4_000
 
 
 class Ledger:
@@ -54,6 +53,7 @@ class Ledger:
         self._dead: deque[_Entry] = deque()  # put here by the collector, which must not wait
         self._living: dict[tuple[str, str], int] = {}  # policies of a kind and name
         self._gone: Figures = {}  # of collected policies
+        self._gone_most = GONE_MOST
         self._gone_ids: dict[Key, int] = {}  # where they stand in the file
         self._directory: Path | None = None
         self._file: tuple[int, str] | None = None
@@ -223,21 +223,38 @@ class Ledger:
                 del self._living[key]
             entry.add_to(self._gone)
             touched.update(((role, entry.name), None) for role, _, _ in entry.parts)
-        self._forget_names()
+        touched.update(dict.fromkeys(self._forget_names(touched)))
         stay = [key for key in touched if key in self._gone]
         leave.update(self._gone_ids.pop(key) for key in touched if key in self._gone_ids)
         come = [item_of(key, self._gone[key].counts, 0) for key in stay]
         self._gone_ids.update(zip(stay, self._change(leave, come), strict=False))
 
-    def _forget_names(self) -> None:
-        """Forget names that have no policy left: others may have one where a file is shared."""
-        nowhere = [key for key in list(self._gone) if (KINDS[key[0]], key[1]) not in self._living]
+    def _forget_names(self, touched: Iterable[Key]) -> list[Key]:
+        """Forget the names that have no policy any more; in a directory, only if they are many.
+
+        Returns:
+            The keys whose sums are gone or have changed.
+        """
         if self._file is not None:
-            nowhere = nowhere[: max(0, len(nowhere) - GONE_MOST)]
-        for key in nowhere:
-            del self._gone[key]
-        ids = {self._gone_ids.pop(key) for key in nowhere if key in self._gone_ids}
-        self._change(ids, [])
+            return self._fold_names() if len(self._gone) > self._gone_most else []
+        gone = {name for name in map(kind_of, touched) if name not in self._living}
+        keys = [(role, name) for kind, name in gone for role in ROLES_OF[kind]]
+        return [key for key in keys if self._gone.pop(key, None) is not None]
+
+    def _fold_names(self) -> list[Key]:
+        """Have names that have no series share ``__other__``, where their counts are shown."""
+        from holdfast.stores.names import Names
+        from holdfast.stores.totals import OTHER, fold
+
+        path, most = self._directory, GONE_MOST * 9 // 10
+        before, staying = self._gone, set(self._living)
+        if path is not None:
+            with suppress(ConfigError, OSError):  # a scrape says why
+                staying |= Names(path).chosen()
+        self._gone = fold(before, most, lambda: staying)
+        self._gone_most = max(GONE_MOST, len(self._gone) * 10 // 9)
+        keys = before.keys() - self._gone.keys()
+        return [*keys, *{(role, OTHER) for role, _ in keys}]
 
     def _change(self, leave: set[int], come: list[Any]) -> list[int]:
         """Change the file's table; what it has no room for stays this process's own."""
@@ -262,6 +279,7 @@ class Ledger:
         """In a forked child: only its own calls count, in a file of its own."""
         self._lock = RLock()
         self._gone.clear()
+        self._gone_most = GONE_MOST
         gone_ids = set(self._gone_ids.values())
         self._gone_ids.clear()
         self._lost = False

@@ -19,9 +19,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from holdfast.stores.figures import KINDS, add
+from holdfast.stores.figures import KINDS, add, kind_of
 from holdfast.stores.files import Directory, is_of_the_process
-from holdfast.stores.totals import OTHER, kind_of
+from holdfast.stores.totals import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

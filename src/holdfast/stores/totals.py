@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.stores.figures import COUNTS, KINDS, PLACES, ROLES, Sum, add
+from holdfast.stores.figures import COUNTS, PLACES, ROLES, Sum, add, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from holdfast.stores.figures import Figures, Key
     from holdfast.stores.files import Directory
 
-__all__ = ["NAME", "OTHER", "Totals", "TotalsFile", "fold", "kind_of"]
+__all__ = ["NAME", "OTHER", "Totals", "TotalsFile", "fold"]
 
 NAME = "totals.json"
 VERSION = 2
@@ -155,11 +155,6 @@ class TotalsFile:
 
 def _storable(counts: list[int]) -> list[int]:
     return counts if max(counts) <= COUNT_MOST else [min(n, COUNT_MOST) for n in counts]
-
-
-def kind_of(key: Key) -> tuple[str, str]:
-    """Return the kind and the name of a policy."""
-    return KINDS[key[0]], key[1]
 
 
 def fold(figures: Figures, most: int, stay: Callable[[], set[tuple[str, str]]]) -> Figures:

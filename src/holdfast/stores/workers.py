@@ -26,10 +26,10 @@ from holdfast._native.reader import Reader
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
 from holdfast.stores import totals as totals_file
-from holdfast.stores.figures import ROLES, add, exported
+from holdfast.stores.figures import ROLES, add, exported, kind_of
 from holdfast.stores.files import FIRST_SIZE, PREFIX, Directory, is_locked, is_of_the_process
 from holdfast.stores.names import Names
-from holdfast.stores.totals import TotalsFile, fold, kind_of
+from holdfast.stores.totals import TotalsFile, fold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -24,10 +24,9 @@ from prometheus_client.samples import Sample
 
 from holdfast.policies.base import Policy
 from holdfast.registry import Registry
-from holdfast.stores.figures import add
+from holdfast.stores.figures import add, kind_of
 from holdfast.stores.ledger import ledger
 from holdfast.stores.names import Bound, Names
-from holdfast.stores.totals import kind_of
 from holdfast.stores.workers import Workers
 from holdfast.telemetry.families import FAMILIES, by_role
 from holdfast.telemetry.serving import AsgiApp, MetricsServer, wsgi_app_of
