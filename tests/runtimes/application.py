@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from threading import Event, Thread
 
 import holdfast as hf
+from holdfast.telemetry.prometheus import wsgi_app
 
 MADE_IN = os.getpid()
 breaker = hf.CircuitBreaker("api", failure_threshold=2)
@@ -18,6 +19,7 @@ patient = hf.Bulkhead("patient", max_concurrent=1, max_waiting=5, max_wait=0.5)
 limiter = hf.RateLimiter("tokens", rate=100, burst=1, max_wait=60)
 retry = hf.Retry("again", on=ConnectionError, backoff=hf.Constant(0.01), attempts=2, budget=None)
 pool = hf.PoolBulkhead("pool", workers=2)
+metrics = wsgi_app()
 timeout = hf.Timeout(0.2, name="cut", thread=True)
 
 # The master has used them all, and is still inside of one.
@@ -64,6 +66,11 @@ def call():
     return os.getpid()
 
 
+def users():
+    """The real and the effective user of this process."""
+    return [os.getuid(), os.geteuid()]
+
+
 def counted():
     """How many calls of the breaker all processes together have counted, the dead ones too."""
     from holdfast.telemetry.prometheus import Collector
@@ -97,7 +104,9 @@ def _raise(error):
 
 
 def application(environ, start_response):
-    """Call the function the path names."""
+    """Call the function the path names, or answer with the metrics."""
+    if environ["PATH_INFO"] == "/metrics":
+        return metrics(environ, start_response)
     body = json.dumps(globals()[environ["PATH_INFO"].strip("/")]()).encode()
     start_response("200 OK", [("Content-Length", str(len(body))), ("Connection", "close")])
     return [body]

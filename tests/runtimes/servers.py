@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 
@@ -19,21 +20,48 @@ def program(name: str) -> Path:
     return Path(sys.executable).with_name(name)
 
 
+# Python may be where only root can read, such as below /root: a mount of it that every user can
+# read, in a namespace that ends with the command.
+READABLE = """
+set -e
+umask 022
+kept=$(mktemp -d)
+mount --bind "$2" "$kept"
+mount -t tmpfs -o mode=755 tmpfs "$1"
+mkdir -p "$2"
+mount --bind "$kept" "$2"
+umount "$kept"
+rmdir "$kept"
+shift 2
+exec "$@"
+"""
+
+
+def for_all_users() -> list[object]:
+    """Return what to put before a command, so that other users than root can run Python in it."""
+    prefix = Path(sys.base_prefix).resolve()
+    closed = [path for path in (prefix, *prefix.parents) if path.stat().st_mode & 0o005 != 0o005]
+    if not closed:
+        return []
+    alone = ["unshare", "--mount", "--propagation", "private"]
+    return [*alone, "sh", "-c", READABLE, "sh", closed[-1], prefix]
+
+
 class Server:
     """A running server that listens at a socket in the file system."""
 
     def __init__(self, process: subprocess.Popen[str], at: Path) -> None:
         self.process = process
+        self.lines: list[str] = []  # of its log, as far as they were read
         self._at = at
 
     def read_until(self, mark: str) -> str:
         """Return the first line of its log, from here on, that has ``mark`` in it."""
-        lines = []
         for line in self.process.stdout:
-            lines.append(line)
+            self.lines.append(line)
             if mark in line:
                 return line
-        raise AssertionError("".join(lines))
+        raise AssertionError("".join(self.lines))
 
     def send(self, path: str) -> HTTPConnection:
         """Ask for a path; the answer is ``answer``'s."""
@@ -55,6 +83,22 @@ class Server:
     def ask(self, path: str) -> object:
         """Return what it answers for a path."""
         return self.answer(self.send(path))
+
+    def ask_until(self, path: str, holds: Callable[[Any], bool]) -> Any:
+        """Return the first answer for which ``holds``, or the last of many."""
+        for _ in range(1_000):
+            found = self.ask(path)
+            if holds(found):
+                break
+        return found
+
+    def status_of(self, path: str) -> tuple[int, str]:
+        """Return the status and the text that it answers for a path."""
+        connection = self.send(path)
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
 
     def end(self) -> int:
         """Ask it to end, as the system does; return how it did."""
