@@ -68,6 +68,26 @@ def test_a_file_in_place_of_the_directory_is_refused_and_untouched(shared):
     assert shared.read_text() == "x"
 
 
+def test_a_relative_directory_whose_current_directory_is_gone_is_refused_with_what_to_do():
+    said = run_apart(
+        """
+        import os, tempfile
+        import holdfast as hf
+
+        os.environ["HOLDFAST_DIR"] = "shared"
+        gone = tempfile.mkdtemp()
+        os.chdir(gone)
+        os.rmdir(gone)
+        try:
+            hf.CircuitBreaker("b")
+        except hf.ConfigError as error:
+            print(error)
+        """
+    )
+    assert said.startswith("HOLDFAST_DIR: got 'shared', allowed a directory of this user")
+    assert "the current directory is gone (No such file or directory): use an absolute" in said
+
+
 def test_a_directory_whose_parent_is_missing_is_refused_with_the_command_to_create_it(
     tmp_path, monkeypatch
 ):
@@ -84,7 +104,7 @@ def test_a_directory_whose_parent_is_a_file_is_refused(tmp_path, monkeypatch):
     assert f"{tmp_path}/file is not a directory" in refusals(tmp_path / "file" / "inside")
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o2777, 0o2770])
 def test_a_directory_that_others_may_write_to_is_refused(shared, mode):
     shared.mkdir()
     shared.chmod(mode)
@@ -92,6 +112,26 @@ def test_a_directory_that_others_may_write_to_is_refused(shared, mode):
     assert f"other users may write to it (mode {mode:04o}): use a directory inside it" in said
     assert f"such as {shared}/holdfast, which holdfast creates with mode 0700" in said
     assert list(shared.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o2770, 0o775])
+def test_a_private_directory_that_a_group_was_given_becomes_private_again(shared, mode):
+    """As Kubernetes does with a volume and all that is in it: fsGroup."""
+    assert first_policy() == []
+    shared.chmod(mode)
+    for path in shared.iterdir():
+        path.chmod(0o660)
+    assert first_policy() == []
+    assert stat.S_IMODE(shared.stat().st_mode) == mode & ~0o077
+    assert len(list(shared.iterdir())) == 2
+
+
+def test_a_directory_that_has_other_files_too_stays_as_it_is_and_is_refused(shared):
+    assert first_policy() == []
+    (shared / "of the application").touch()
+    shared.chmod(0o770)
+    assert "other users may write to it (mode 0770)" in refusals(shared)
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o770
 
 
 def test_a_disk_without_room_is_an_error_at_the_start_and_leaves_nothing(shared):

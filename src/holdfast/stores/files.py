@@ -44,6 +44,7 @@ PREFIX = "worker-"
 FIRST_SIZE = 64 << 10  # bytes; a breaker takes one KiB, its latencies nine, and the file grows
 LOCK_TRIES = 100  # each is lost only to somebody who happens to tidy up at that very moment
 
+_OWN = (PREFIX, "totals.json", "names.json")
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # Neither through a link nor waiting for a process at the other end of a pipe.
 _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -98,7 +99,7 @@ class Directory:
             self.fd = os.open(path, flags | (os.O_NOFOLLOW if os.geteuid() == 0 else 0))
             found = os.fstat(self.fd)
             self.owner = found.st_uid
-            _check(path, found)
+            _check(path, self.fd, found)
             os.stat(".", dir_fd=self.fd)  # fails without the right to open a file in it
         except OSError as error:
             self.close()
@@ -360,16 +361,33 @@ def _make(path: Path) -> None:
             raise _refused(path, _cannot_be_created(path, error.strerror or str(error))) from error
 
 
-def _check(path: Path, found: os.stat_result) -> None:
+def _check(path: Path, fd: int, found: os.stat_result) -> None:
     if os.geteuid() not in {0, found.st_uid}:
         raise _refused(path, _of_another_user(path, found.st_uid))
-    if found.st_mode & _OTHERS_MAY_WRITE:
-        mode = stat.S_IMODE(found.st_mode)
-        raise _refused(
-            path,
-            f"other users may write to it (mode {mode:04o}): use a directory inside it, such as "
-            f"{path / 'holdfast'}, which holdfast creates with mode 0700",
-        )
+    if not found.st_mode & _OTHERS_MAY_WRITE:
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    if not mode & stat.S_IWOTH and _has_only_own_files(fd):
+        # Kubernetes gives all that is in a volume to the group of the pod (fsGroup), with the right
+        # to write, each time it sets the volume up. The directory was private.
+        try:
+            os.fchmod(fd, mode & ~0o077)
+        except OSError:
+            return  # a read-only mount, through which it makes no difference
+        return
+    raise _refused(
+        path,
+        f"other users may write to it (mode {mode:04o}): use a directory inside it, such as "
+        f"{path / 'holdfast'}, which holdfast creates with mode 0700",
+    )
+
+
+def _has_only_own_files(fd: int) -> bool:
+    """Return whether holdfast has written all that is in a directory; False if it is empty."""
+    names = os.listdir(fd)
+    return bool(names) and all(
+        name == "lock" or name.removeprefix(".").startswith(_OWN) for name in names
+    )
 
 
 def _reason(path: Path, error: OSError) -> str:
