@@ -98,6 +98,7 @@ class Line:
         "_gone",
         "_lock",
         "_queue",
+        "_quiet",
         "_to_serve",
         "_told",
         "_told_ns",
@@ -212,6 +213,7 @@ class Line:
         self._again = False  # somebody asked for something since the step last looked
         self._queue: OrderedDict[Turn, None] = OrderedDict()
         self._gone: list[Turn] = []  # whose owners were cut short; few, and a deque takes 760 bytes
+        self._quiet = False  # this step found the first in line to wait, and changed nothing since
         self._to_serve = AT_ONCE  # how many more, until the next in line is woken to go on
         self._told: Turn | None = None  # who was woken for that
         self._told_ns = 0  # and when
@@ -228,6 +230,7 @@ class Line:
             if self._busy:
                 return False
             self._busy = True
+            self._quiet = False
             try:
                 self._mend()
                 if do is not None:
@@ -267,9 +270,10 @@ class Line:
     def _settle(self) -> None:
         self._mend()
         while self._gone:
+            self._quiet = False
             self._forget(self._gone[0])
             del self._gone[0]
-        if self._queue:
+        if self._queue and not self._quiet:
             self._serve(self._clock.now_ns())
 
     def _give(self, turn: Turn, now_ns: int) -> None:

@@ -33,7 +33,10 @@ class WindowLine(Line):
         longest_ns = 0
         for cell in self._cells:
             wait_ns = cell.wait_ns(n, now_ns)
-            longest_ns = max(longest_ns, LAST_NS if wait_ns is None else wait_ns)
+            if wait_ns is None:
+                return LAST_NS
+            if wait_ns > longest_ns:
+                longest_ns = wait_ns
         return longest_ns
 
     def _try(self, n: int, now_ns: int) -> bool:
@@ -89,6 +92,7 @@ class WindowLine(Line):
                 if due_ns < first.due_ns:
                     first.wake()
                 first.due_ns = due_ns
+                self._quiet = True
                 return
             elif not self._may_serve(first, now_ns):
                 return
@@ -110,9 +114,11 @@ class WindowLine(Line):
                 cell.refund(turn.n, turn.taken_ns)
 
     def _resize(self, apply: Callable[[int], object]) -> None:
+        self._quiet = False
         apply(self._clock.now_ns())  # then the step serves whom there is room for
 
     def _clear(self) -> None:
         self._clears += 1
+        self._quiet = False
         for cell in self._cells:
             cell.clear()
