@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import compare, contention, footprint, scrape
+from benchmarks import compare, contention, footprint, growth, scrape
 from holdfast.bench.rows import GIL, ROWS, clock_cost, partial_cost
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -149,6 +149,26 @@ def comparison() -> list[str]:
     return page
 
 
+def growths() -> list[str]:
+    """Return what ``benchmarks.growth`` has measured, in Markdown; none before it did."""
+    if not growth.RESULTS.exists():
+        return []
+    everything = json.loads(growth.RESULTS.read_text(encoding="utf-8"))
+    page = []
+    for version, panels in sorted(everything.items()):
+        page += [f"## Growth, CPython {version}", ""]
+        if version == min(everything):
+            page += [
+                "<picture>",
+                '  <source media="(prefers-color-scheme: dark)" srcset="growth-dark.svg">',
+                '  <img alt="cost over number, as in the table" src="growth-light.svg">',
+                "</picture>",
+                "",
+            ]
+        page += [*growth.table(panels), ""]
+    return page
+
+
 def compared(one: dict[str, Any]) -> str:
     """Return one scenario as a row; what beats holdfast is printed bold."""
     figures = dict(sorted(one["figures"].items(), key=lambda item: item[1]))
@@ -177,7 +197,7 @@ def write(everything: dict[str, Any]) -> None:
         page += [f"More than {MISSED} × its target: {row['label']}." for row in far] + [""] * bool(
             far
         )
-    page += comparison()
+    page += [*growths(), *comparison()]
     notes = ROOT / "benchmarks" / "notes.md"
     if notes.exists():
         page.append(notes.read_text(encoding="utf-8").strip())

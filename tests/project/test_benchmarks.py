@@ -1,10 +1,11 @@
 """The benchmarks still run, and measure what they say. None of them is a test of speed."""
 
+import importlib.util
 from itertools import repeat
 
 import pytest
 
-from benchmarks import contention, footprint
+from benchmarks import contention, footprint, growth
 from holdfast.bench.cases import CASES
 from holdfast.bench.rows import ROWS
 from holdfast.bench.timing import loop_of, run_in_turn
@@ -32,3 +33,41 @@ def test_two_threads_lose_no_count():
 def test_native_state_is_as_small_as_promised(label, make, most):  # GEN-13
     assert footprint.native_bytes(make()) <= most
     assert footprint.whole_bytes(make, count=5) > 0
+
+
+CURVES = {(work, with_dir) for *_, lines in growth.PANELS for _, work, _, with_dir in lines}
+
+
+@pytest.mark.parametrize(("work", "with_dir"), sorted(CURVES - {("aiolimiter", False)}))
+def test_each_curve_has_its_figures(work, with_dir):
+    figures = growth.measure_apart(work, 3, with_dir)
+    shown = {
+        figure
+        for *_, lines in growth.PANELS
+        for _, its, figure, its_dir in lines
+        if (its, its_dir) == (work, with_dir)
+    }
+    assert figures.keys() >= shown
+
+
+def test_a_point_of_a_curve_that_could_not_be_measured_is_left_out():
+    panel = {"title": "x", "unit": "s", "lines": {"a": {"10": 0.123, 1000: 12_345.6}}}
+    assert growth.table([panel])[2:] == ["| x, a, s | 0.12 | – | 12,346 | – | – |"]
+
+
+def test_the_pictures_of_growth_are_the_same_each_time(tmp_path, require_real):
+    if importlib.util.find_spec("matplotlib") is None:
+        require_real("matplotlib is not installed")
+    from benchmarks import growth_chart
+
+    lines = {"alone": {"10": 2.0, "1000": 4.0}, "never": {}}
+    panels = [
+        {"title": title, "unit": unit, "lines": lines} for title, unit, _ in growth.PANELS[:3]
+    ]
+    drawn = []
+    for at in range(2):
+        path = tmp_path / f"{at}.svg"
+        growth_chart.draw(panels, "dark", path, "caption")
+        drawn.append(path.read_text())
+    assert drawn[0] == drawn[1]
+    assert "policies made, one name" in drawn[0]
