@@ -101,9 +101,9 @@ def test_workers_that_lose_the_names_file_go_on_as_before(two, directory):
 @pytest.mark.parametrize(
     ("names", "kept", "most"),
     [
-        (130, 1_000, 200),
-        (130, 1_000, 50),
-        pytest.param(1_300, 10_000, 2_000, marks=pytest.mark.slow),
+        (130, 300, 200),
+        (130, 300, 50),
+        pytest.param(1_300, 3_000, 2_000, marks=pytest.mark.slow),
     ],
 )
 def test_no_counter_falls_when_a_worker_with_many_names_of_six_kinds_is_killed(
