@@ -1,8 +1,11 @@
 """More names than a collector may show: all workers show the same ones, and no counter falls."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from tests.stores.crew import REQUESTS, assert_none_fell
+from tests.apart import run_apart
+from tests.stores.crew import REQUESTS, Worker, assert_none_fell
 
 
 def shown(scrape):
@@ -123,3 +126,50 @@ def test_no_counter_falls_when_a_worker_with_many_names_of_six_kinds_is_killed(
         found = worker.scrape()
         assert_none_fell(before, found)
         before = found
+
+
+def test_workers_that_meet_new_names_at_the_same_time_show_the_same(start):
+    workers = [start() for _ in range(3)]
+    for worker in workers:
+        worker("bound", 8)
+    last = [{} for _ in workers]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        for turn in range(5):
+            for at, worker in enumerate(workers):
+                worker("call", f"name-{(turn * 7 + at * 3) % 20}", 1)
+                worker("call", f"name-{(turn * 5 + at * 4) % 20}", 1)
+            found = list(pool.map(Worker.scrape, workers))
+            for before, after in zip(last, found, strict=True):
+                assert_none_fell(before, after)
+            assert found[0] == found[1] == found[2]
+            assert sum(shown(found[0]).values()) == 6 * (turn + 1)
+            last = found
+    assert len(shown(found[0])) == 9
+
+
+def test_a_collector_of_some_policies_has_a_bound_of_its_own(shared):
+    run_apart(
+        """
+        import gc
+        import holdfast as hf
+        from holdfast.telemetry.prometheus import Collector
+
+        def told(collector):
+            return {s.labels["name"]: s.value for m in collector.collect() for s in m.samples
+                    if s.name.endswith("requests_total") and s.labels["result"] == "success"}
+
+        kept = {name: hf.CircuitBreaker(name) for name in "abcxyz"}
+        for breaker in kept.values():
+            breaker.call(int)
+        everything = Collector(max_names=3)
+        some = Collector(kept["x"], kept["y"], kept["z"], max_names=2)
+        for _ in range(2):
+            assert told(everything) == {"a": 1, "b": 1, "c": 1, "__other__": 3}
+            assert told(some) == {"x": 1, "y": 1, "__other__": 1}
+        del kept["z"], breaker
+        gc.collect()
+        for _ in range(2):
+            assert told(everything) == {"a": 1, "b": 1, "c": 1, "__other__": 3}
+            assert told(some) == {"x": 1, "y": 1, "__other__": 1}
+        """
+    )

@@ -74,6 +74,11 @@ class Choice:
         """Return whether a collector with this bound shows a name by itself."""
         return self._places.get(kind_of(key), most) < most
 
+    def shows_all(self, figures: Figures, most: int) -> bool:
+        """Return whether a collector with this bound shows every name by itself."""
+        places = self._places
+        return all(places.get((KINDS[role], name), most) < most for role, name in figures)
+
     def append(self, name: Name) -> None:
         """Give a name the next place."""
         slots = self.slots[name[0]]
@@ -173,6 +178,8 @@ class Bound:
     def hold(self, figures: Figures, living: set[Name]) -> Figures:
         """Return the figures, those of names beyond the bound under one name."""
         choice, most = self.choice, self._most
+        if not (self._others or self._gone) and choice.shows_all(figures, most):
+            return figures
         choice.settle(_names_in(figures), living, most)
         choice.forget(living)
         held = choice.fold(figures, most)
@@ -216,7 +223,7 @@ class Names:
             OSError: The process or the system has no descriptor or no memory left.
         """
         with Directory(self._path) as self._shared:
-            self._load(set(), 0)
+            self._load({}, 0)
         return self._choice.names()
 
     def hold(
@@ -234,14 +241,18 @@ class Names:
             ConfigError: This process may not share the directory.
             OSError: The process or the system has no descriptor or no memory left.
         """
-        names, most = _names_in(figures), min(most, PLACES_MOST)
-        if names:
-            with Directory(self._path) as self._shared:
-                self._load(names, most)
-                if not writes:
-                    self._settle(names, living, most)
-                elif not (self._is_saved and self._choice.is_settled(names, most)):
-                    self._settle_for_all(names, living, most)
+        most = min(most, PLACES_MOST)
+        if not figures:
+            return figures
+        with Directory(self._path) as self._shared:
+            self._load(figures, most)
+            if self._is_saved and self._choice.shows_all(figures, most):
+                return figures
+            names = _names_in(figures)
+            if not writes:
+                self._settle(names, living, most)
+            elif not (self._is_saved and self._choice.is_settled(names, most)):
+                self._settle_for_all(figures, names, living, most)
         return self._choice.fold(figures, most)
 
     def _settle(self, names: set[Name], living: set[Name], most: int) -> None:
@@ -249,15 +260,17 @@ class Names:
             self._choice.forget(names)
             self._is_saved = False
 
-    def _settle_for_all(self, names: set[Name], living: set[Name], most: int) -> None:
+    def _settle_for_all(
+        self, figures: Figures, names: set[Name], living: set[Name], most: int
+    ) -> None:
         with self._locked() as locked:
             if locked:
-                self._load(names, most)
+                self._load(figures, most)
             self._settle(names, living, most)
             if locked and not self._is_saved:
                 self._save()
 
-    def _load(self, names: set[Name], most: int) -> None:
+    def _load(self, figures: Figures, most: int) -> None:
         """Read the file if it has changed, and add what this process alone has decided."""
         identity = self._identity_now()
         if identity is not None and identity == self._identity:
@@ -275,7 +288,7 @@ class Names:
             self._complain(error)
         else:
             mine, self._choice = self._choice, choice
-            self._is_saved = self._is_saved or not _add(choice, mine, names, most)
+            self._is_saved = self._is_saved or not _add(choice, mine, _names_in(figures), most)
 
     def _save(self) -> None:
         """Write the choice, to be read by the others. The lock is held."""
