@@ -171,5 +171,9 @@ def test_a_collector_of_some_policies_has_a_bound_of_its_own(shared):
         for _ in range(2):
             assert told(everything) == {"a": 1, "b": 1, "c": 1, "__other__": 3}
             assert told(some) == {"x": 1, "y": 1, "__other__": 1}
+        again = hf.CircuitBreaker("z")
+        again.call(int)
+        assert told(everything) == {"a": 1, "b": 1, "c": 1, "__other__": 4}
+        assert told(Collector(again)) == {"z": 2}
         """
     )

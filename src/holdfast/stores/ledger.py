@@ -25,7 +25,7 @@ from holdfast.stores.files import directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
     from typing import Any
 
@@ -183,8 +183,15 @@ class Ledger:
                 entry.ids += self._change(set(), entry.items()[known:])
         return kernel
 
-    def figures(self, policies: Iterable[Any] | None = None) -> Figures:
-        """Return the sums of every name, or those of some policies alone."""
+    def figures(
+        self, policies: Iterable[Any] | None = None, names: Collection[tuple[str, str]] = ()
+    ) -> Figures:
+        """Return the sums of every name, or those of some policies.
+
+        Args:
+            policies: The policies; None for all, also those that were collected.
+            names: The kinds and names whose collected policies count too.
+        """
         found: Figures = {}
         wanted = None if policies is None else set(map(id, policies))
         with self._lock:
@@ -192,8 +199,8 @@ class Ledger:
             for entry in list(self._entries):  # a copy: a finaliser may make a policy meanwhile
                 if wanted is None or id(entry()) in wanted:
                     entry.add_to(found)
-            if wanted is None:
-                for key, gone in self._gone.copy().items():
+            for key, gone in self._gone.copy().items():
+                if wanted is None or kind_of(key) in names:
                     add(found, key, gone.counts)
         return found
 

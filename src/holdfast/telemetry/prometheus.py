@@ -187,8 +187,10 @@ class Collector(PrometheusCollector):
         """Return the figures and living names of all workers, and what to say of the workers."""
         ledger.find()  # a process without policies answers for the others too
         policies = list(self._policies()) if self._sources else None
-        figures = ledger.figures(policies)
-        living = ledger.living() if policies is None else {(one.kind, one.name) for one in policies}
+        named = {(one.kind, one.name) for one in policies or ()}
+        known = named | self._bound.choice.others  # what is exported of some policies
+        figures = ledger.figures(policies, known if ledger.directory else ())
+        living = ledger.living() if policies is None else named
         if ledger.directory is None:
             return _of(living, figures), living, []
         if self._workers is None:
@@ -197,7 +199,6 @@ class Collector(PrometheusCollector):
         view = self._workers.look(ledger.file)
         if policies is None:
             living |= view.living
-        known = living | self._bound.choice.others
         for key, there in view.figures.items():
             if policies is None or kind_of(key) in known:
                 add(figures, key, there.counts)
