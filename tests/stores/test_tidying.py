@@ -128,13 +128,54 @@ def test_a_start_looks_at_as_many_files_among_many_living_workers_as_among_few(s
             shutil.copy(file, path)
             locked.append(os.open(path, os.O_RDONLY))
             fcntl.flock(locked[-1], fcntl.LOCK_EX)
-        opened.append(worker("opened_by_start"))
+        opened.append(worker("opened_by", "start"))
         worker.kill()
         for fd in locked:
             os.close(fd)
         for path in directory.glob("worker-1-living*"):
             path.unlink()
     assert SAMPLE <= opened[0] == opened[1] <= SAMPLE + 4
+
+
+def test_a_scrape_opens_each_file_of_a_dead_worker_to_read_and_to_remove_it(start, directory):
+    for dead in (10, 110):
+        left_by_the_dead(start, directory, dead)
+        for at, path in enumerate(files(directory)):  # the next start does not see them
+            path.rename(directory / f"later-{at}")
+        worker = start()
+        worker("call", "b", 0)
+        for path in directory.glob("later-*"):
+            path.rename(directory / path.name.replace("later", "worker-1"))
+        others = 20  # the totals, the names, the lock
+        assert 2 * dead <= worker("opened_by", "scrape") <= 2 * dead + others
+        worker.kill()
+
+
+def test_totals_that_have_not_changed_are_read_once(shared):
+    said = run_apart(
+        """
+import os
+import holdfast as hf
+from holdfast.stores import totals
+from holdfast.telemetry.prometheus import Collector
+
+def parse(*arguments):
+    print("read")
+    return original(*arguments)
+
+original, totals._parse = totals._parse, parse
+limiter, collector = hf.RateLimiter("l", rate=1e6), Collector()
+for _ in range(2):
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    for _ in range(3):
+        collector.collect()
+    print("scraped")
+"""
+    )
+    # The first totals are written by the first scrape, and read by the second.
+    assert said == "read\nscraped\nread\nscraped\n"
 
 
 def test_a_start_does_not_wait_for_a_process_that_merges(start, directory):

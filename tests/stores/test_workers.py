@@ -323,6 +323,7 @@ def foreign(directory, worker):
     whole = (directory / worker("file")).read_bytes()
     (directory / "worker-1-empty").write_bytes(b"")
     (directory / "worker-1-short").write_bytes(whole[:20])
+    (directory / "worker-1-shorter").write_bytes(whole[:12])
     (directory / "worker-1-cut").write_bytes(whole[:4096])
     (directory / "worker-1-text").write_bytes(b"x" * 5000)
     (directory / "worker-1-other-magic").write_bytes(b"\xff" * 8 + whole[8:])
@@ -331,7 +332,7 @@ def foreign(directory, worker):
     os.mkfifo(directory / "worker-1-pipe")
     (directory / "worker-1-link").symlink_to(directory / worker("file"))
     (directory / "worker-1-dangling").symlink_to(directory / "nowhere")
-    return 10
+    return 11
 
 
 def test_files_that_are_none_of_ours_are_left_out_and_told_of(start, directory):  # trap 60

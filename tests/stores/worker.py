@@ -166,8 +166,8 @@ def die_at_in_tidy(step: str) -> None:
     die_at(step, partial(workers.tidy, ledger.directory))
 
 
-def opened_by_start() -> int:
-    """Do what is due after a start; return how many files of the directory it opens."""
+def opened_by(what: str) -> int:
+    """Return how many files of the directory are opened after a start, or by a scrape."""
     opened = 0
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
@@ -176,7 +176,7 @@ def opened_by_start() -> int:
 
     sys.addaudithook(count)
     assert ledger.directory is not None
-    workers.tidy(ledger.directory)
+    scrape() if what == "scrape" else workers.tidy(ledger.directory)
     return opened
 
 
@@ -236,7 +236,7 @@ COMMANDS: dict[str, Any] = {
     "close": close,
     "die_at": die_at,
     "die_at_in_tidy": die_at_in_tidy,
-    "opened_by_start": opened_by_start,
+    "opened_by": opened_by,
     "file": lambda: ledger.file,
     "pid": os.getpid,
 }

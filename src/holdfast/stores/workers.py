@@ -218,7 +218,7 @@ class Workers:
             alive = is_locked(fd)
             self._shared.size_of(fd)
             head = os.pread(fd, 16, 0)
-            if head[:8] == MAGIC and head[8:] != _LAYOUT:
+            if len(head) == 16 and head[:8] == MAGIC and head[8:] != _LAYOUT:
                 if alive:
                     self._complain(name, ValueError("it is of another version of holdfast"))
                 return _Stranger(alive, head[8:])
