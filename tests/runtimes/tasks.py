@@ -4,6 +4,7 @@ import os
 from threading import Event
 
 import celery
+import celery.signals
 
 import holdfast as hf
 
@@ -23,6 +24,15 @@ pool = hf.PoolBulkhead("pool", workers=2)
 timeout = hf.Timeout(0.2, name="cut", thread=True)
 pool.submit(int).result()
 hf.Timeout(60, name="also", thread=True).call(int)
+
+
+@celery.signals.worker_ready.connect
+def serve(**_):
+    """Serve the metrics of all processes of the pool, and write where."""
+    from holdfast.telemetry.prometheus import serve_metrics
+
+    with open(f"{HERE}/url", "w") as file:
+        file.write(serve_metrics(0).url)
 
 
 @app.task

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -61,6 +62,107 @@ def test_a_worker_in_a_container_needs_a_directory_and_nothing_else(require_real
     assert done.stdout.splitlines()[0] == "process 1 of nobody has counted [1]", done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
     assert "Read-only file system" in done.stderr or "Permission denied" in done.stderr
+
+
+VOLUME = """
+set -e
+mount -t tmpfs -o mode=2777,gid=54321 tmpfs /mnt
+mkdir "$HOLDFAST_DIR/volume" "$HOLDFAST_DIR/side-car"
+mount --bind /mnt "$HOLDFAST_DIR/volume"
+mount --bind /mnt "$HOLDFAST_DIR/side-car"
+mount -o remount,bind,ro "$HOLDFAST_DIR/side-car"
+exec "$0" -c "$1"
+"""
+POD = """
+import os, pathlib, pwd, shlex, subprocess, sys
+import holdfast as hf
+from holdfast.telemetry.prometheus import Collector
+
+above = os.environ["HOLDFAST_DIR"]
+
+def become(user):
+    os.setgroups([54321])  # fsGroup
+    os.setgid(54321)
+    os.setuid(user)
+
+def in_container(mount, user, work):
+    pid = os.fork()
+    if pid == 0:
+        os.environ["HOLDFAST_DIR"] = f"{above}/{mount}"
+        become(user)
+        work()
+        sys.stdout.flush()
+        os._exit(0)
+    return pid
+
+reading, writing = os.pipe()
+done, told = os.pipe()
+
+def application():
+    os.close(writing)
+    breaker = hf.CircuitBreaker("b")
+    breaker.call(int)
+    os.write(told, b"x")
+    os.read(reading, 1)
+
+def side_car():
+    for family in Collector().collect():
+        for sample in family.samples:
+            if sample.name == "holdfast_workers" or sample.labels.get("result") == "success":
+                print(sample.name, sample.value)
+
+def refused():
+    for work in lambda: hf.CircuitBreaker("b"), side_car:
+        try:
+            work()
+        except hf.ConfigError as error:
+            print(error)
+
+os.waitpid(in_container("volume", 54321, refused), 0)
+shop = in_container("volume/holdfast", 54321, application)
+os.read(done, 1)
+os.waitpid(in_container("side-car/holdfast", 54321, side_car), 0)
+os.waitpid(in_container("side-car/holdfast", 54322, refused), 0)
+for path in pathlib.Path(above, "volume").rglob("*"):  # as when the volume is set up again
+    path.chmod(path.stat().st_mode | (0o2770 if path.is_dir() else 0o660))
+os.waitpid(in_container("side-car/holdfast", 54321, side_car), 0)
+os.close(writing)
+os.waitpid(shop, 0)
+# The container starts again.
+os.waitpid(in_container("volume/holdfast", 54321, lambda: hf.CircuitBreaker("b")), 0)
+print(oct(os.stat(f"{above}/volume/holdfast").st_mode))
+"""
+
+
+def test_the_containers_of_a_pod_share_a_directory_in_a_volume(require_real, tmp_path):
+    """A volume of Kubernetes: emptyDir in memory, with fsGroup; a side-car reads it."""
+    unshare = shutil.which("unshare")
+    alone = [unshare, "--mount", "--propagation", "private"]
+    if (
+        unshare is None
+        or subprocess.run([*alone, "true"], check=False, capture_output=True).returncode
+    ):
+        require_real("no right to make a container here (unshare)")
+    with tempfile.TemporaryDirectory() as above:
+        os.chmod(above, 0o755)
+        done = subprocess.run(
+            [*alone, "sh", "-c", VOLUME, sys.executable, POD],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"HOLDFAST_DIR": above},
+        )
+        said = done.stdout.splitlines()
+        assert done.returncode == 0, done.stderr
+        use = f"such as {above}/volume/holdfast, which holdfast creates with mode 0700"
+        assert [use in line for line in said[:2]] == [True, True], said
+        counted = ["holdfast_circuit_breaker_requests_total 1", "holdfast_workers 1"]
+        assert said[2:4] == counted, (said, done.stderr)
+        both = "it belongs to user 54321, but this process runs as user 54322: run it as user 54321"
+        assert both in said[4], said
+        assert both in said[5]
+        assert said[6:8] == counted
+        assert said[8] == "0o42700"
 
 
 def test_no_limit_follows_from_the_number_of_processors(monkeypatch):

@@ -177,3 +177,28 @@ def test_the_processes_of_multiprocessing_call_guarded_functions(method):
 
 def apart(*parts):
     return run_apart("\n".join(map(textwrap.dedent, parts))).splitlines()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_what_short_jobs_have_counted_remains_for_a_process_that_only_scrapes(tmp_path, method):
+    source = f"""
+    import multiprocessing, os, sys
+    os.environ["HOLDFAST_DIR"] = {str(tmp_path / "shared")!r}
+    from tests.runtimes import jobs_counted
+    context = multiprocessing.get_context({method!r})
+    for _ in range(3):
+        job = context.Process(target=jobs_counted.job)
+        job.start()
+        job.join()
+        assert job.exitcode == 0
+    from holdfast.telemetry.prometheus import Collector
+    for family in Collector().collect():
+        for sample in family.samples:
+            if sample.labels.get("result") == "success" or sample.name.endswith("_workers"):
+                print(sample.name, sample.value)
+    """
+    said = [
+        "holdfast_circuit_breaker_requests_total 3",
+        "holdfast_workers 0",
+    ]
+    assert apart("", source) == said

@@ -4,6 +4,7 @@ import grp
 import importlib.util
 import os
 import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -132,10 +133,13 @@ def test_without_preload_a_directory_of_root_stops_the_start_with_the_same_reaso
 def test_the_master_serves_the_metrics_of_all_workers(gunicorn, tmp_path):
     directory = tmp_path / "figures"
     settings = tmp_path / "gunicorn.conf.py"
+    shown = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    blocks = re.findall("```python\n(.*?)```", shown, re.DOTALL)
+    [block] = [one for one in blocks if "when_ready" in one]
+    called = "serve_metrics(9464)"
+    assert called in block
     settings.write_text(
-        "from holdfast.telemetry.prometheus import serve_metrics\n"
-        "def when_ready(server):\n"
-        "    print('metrics at', serve_metrics(0).url, flush=True)\n"
+        block.replace(called, "print('metrics at', serve_metrics(0).url, flush=True)")
     )
     options = "-c", str(settings), "-w", "2"
     with gunicorn(*options, HOLDFAST_DIR=str(directory)) as server:

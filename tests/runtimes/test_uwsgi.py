@@ -1,11 +1,16 @@
 """uWSGI: it forks without telling Python; threads, lazy applications, and its harakiri."""
 
+import os
+import pwd
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.runtimes.servers import program, serving
-from tests.runtimes.test_gunicorn import REPORT
+from tests.runtimes.servers import for_all_users, program, serving
+from tests.runtimes.test_gunicorn import REPORT, as_root, directory
+
+__all__ = ["as_root", "directory"]
 
 
 @pytest.fixture
@@ -14,7 +19,11 @@ def uwsgi(tmp_path, require_real):
         if not program("pyuwsgi").exists():
             require_real("pyuwsgi is not installed")
         at = tmp_path / "socket"
+        if "--uid" in options:  # who makes it
+            at = Path(environment["HOLDFAST_DIR"]).with_name("socket")
         command = [program("pyuwsgi"), "--http-socket", at, "--wsgi-file", "application.py"]
+        if "--uid" in options:
+            command = [*for_all_users(), *command]
         return serving([*command, "--die-on-term", *options], at, "spawned uWSGI", **environment)
 
     return start
@@ -61,3 +70,17 @@ def test_what_a_worker_had_counted_survives_its_harakiri(uwsgi, tmp_path):
         hanging.close()
         assert server.ask("call") != server.process.pid
         assert server.ask("counted") == {"success": 2, "failure": 1}
+
+
+def test_all_processes_of_another_user_share_a_directory_of_this_user(as_root, uwsgi, directory):
+    directory.mkdir(mode=0o700)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.chown(directory, nobody, -1)
+    directory.parent.chmod(0o777)
+    options = ["--master", "--enable-threads", "--processes", "2", "--uid", "nobody"]
+    with uwsgi(*options, HOLDFAST_DIR=str(directory)) as server:
+        server.read_until("spawned uWSGI worker 2")
+        for _ in range(4):
+            server.ask("call")
+        assert server.ask("counted") == {"success": 4, "failure": 1}
+        assert server.ask("users") == [nobody, nobody]

@@ -363,7 +363,10 @@ def _make(path: Path) -> None:
 
 def _check(path: Path, fd: int, found: os.stat_result) -> None:
     if os.geteuid() not in {0, found.st_uid}:
-        raise _refused(path, _of_another_user(path, found.st_uid))
+        why = _of_another_user(path, found.st_uid)
+        if os.access(path, os.W_OK | os.X_OK):  # such as a volume of Kubernetes
+            why = f"{why.partition(':')[0]}: {_inside(path)}"
+        raise _refused(path, why)
     if not found.st_mode & _OTHERS_MAY_WRITE:
         return
     mode = stat.S_IMODE(found.st_mode)
@@ -375,10 +378,13 @@ def _check(path: Path, fd: int, found: os.stat_result) -> None:
         except OSError:
             return  # a read-only mount, through which it makes no difference
         return
-    raise _refused(
-        path,
-        f"other users may write to it (mode {mode:04o}): use a directory inside it, such as "
-        f"{path / 'holdfast'}, which holdfast creates with mode 0700",
+    raise _refused(path, f"other users may write to it (mode {mode:04o}): {_inside(path)}")
+
+
+def _inside(path: Path) -> str:
+    return (
+        f"use a directory inside it, such as {path / 'holdfast'}, which holdfast creates with "
+        "mode 0700"
     )
 
 
@@ -412,9 +418,10 @@ def _reason(path: Path, error: OSError) -> str:
 
 def _of_another_user(path: Path, owner: int) -> str:
     this = os.geteuid()
+    run = f"run it as {_user(owner)}, or " if owner != 0 else ""
     return (
         f"it belongs to {_user(owner)}, but this process runs as {_user(this)}: "
-        f"{_to_create(path, this)}"
+        f"{run}{_to_create(path, this)}"
     )
 
 
