@@ -104,13 +104,14 @@ kept_array(void *const *pointers, Py_ssize_t n)
 }
 
 /* What _bind() takes by name: flags, objects, and the structs of bindings, which the gate's equipment holds. */
-#define FLAG(field) {#field, NULL, offsetof(GateObject, field), true}
-#define OBJECT(field) {#field, NULL, offsetof(GateObject, field), false}
-#define STRUCT(field, kind) {#field, kind, offsetof(GateObject, field), false}
+#define FLAG(field) {#field, NULL, offsetof(GateObject, field), true, false}
+#define OBJECT(field) {#field, NULL, offsetof(GateObject, field), false, false}
+#define VALUE(field) {#field, NULL, offsetof(GateObject, field), false, true} /* None is one */
+#define STRUCT(field, kind) {#field, kind, offsetof(GateObject, field), false, false}
 static const struct {
     const char *name, *kind;
     size_t at;
-    bool is_flag;
+    bool is_flag, takes_none;
 } parts[] = {
     FLAG(can_wait),
     FLAG(timed),
@@ -123,7 +124,7 @@ static const struct {
     OBJECT(wanted),
     OBJECT(retry_after),
     OBJECT(own_backoff),
-    OBJECT(stand_in),
+    VALUE(stand_in),
     STRUCT(backoff, "backoff"),
     STRUCT(budget, "budget"),
     STRUCT(budget_clock, "clock"),
@@ -150,7 +151,7 @@ equip_with(GateObject *self, Py_ssize_t part, PyObject *value)
     void *at = (char *)self + parts[part].at;
     if (parts[part].is_flag)
         *(bool *)at = PyObject_IsTrue(value) == 1;
-    else if (value == Py_None && at != &self->stand_in)
+    else if (value == Py_None && !parts[part].takes_none)
         return 0;
     else if (parts[part].kind == NULL)
         Py_XSETREF(*(PyObject **)at, Py_NewRef(value));
@@ -340,7 +341,7 @@ hf_gate_compose(PyObject *op, PyObject *args)
     self->steps = (GateObject **)kept_array(steps, n_steps);
     if (self->steps == NULL)
         return PyErr_NoMemory();
-    self->n_steps = n_steps;
+    self->n_steps = (uint8_t)n_steps;
     self->kind = HF_KIND_PIPELINE;
     compile_steps(self);
     Py_RETURN_NONE;

@@ -30,6 +30,8 @@ gate_traverse(PyObject *op, visitproc visit, void *arg)
 {
     GateObject *self = (GateObject *)op;
     Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->kernels);  /* or a pipeline's parts */
+    Py_VISIT(self->stand_in); /* or what else only one kind has */
     HF_GATE_OBJECTS(HF_VISIT)
     return 0;
 }
@@ -60,6 +62,8 @@ gate_dealloc(PyObject *op)
         PyMem_Free(self->cells);
     if (self->steps != &self->own)
         PyMem_Free(self->steps);
+    Py_CLEAR(self->kernels);
+    Py_CLEAR(self->stand_in);
     HF_GATE_OBJECTS(HF_CLEAR)
     type->tp_free(op);
     Py_DECREF(type);
@@ -97,10 +101,23 @@ static PyObject *
 all_kernels(PyObject *op, void *closure)
 {
     const GateObject *self = (GateObject *)op;
-    (void)closure;
-    if (self->kernels != NULL && self->n_cells == 1)
+    if (self->n_cells == 1)
         return PyTuple_Pack(1, self->kernels);
-    return made_of(op, (void *)offsetof(GateObject, kernels));
+    return self->kind == HF_KIND_PIPELINE ? Py_NewRef(Py_None) : made_of(op, closure);
+}
+
+static PyObject *
+all_parts(PyObject *op, void *closure)
+{
+    const GateObject *self = (GateObject *)op;
+    return self->n_cells > 0 ? Py_NewRef(Py_None) : made_of(op, closure);
+}
+
+static PyObject *
+histogram_so_far(PyObject *op, void *closure)
+{
+    const GateObject *self = (GateObject *)op;
+    return self->kind != HF_KIND_BREAKER ? Py_NewRef(Py_None) : made_so_far(op, closure);
 }
 
 static PyObject *
@@ -126,13 +143,13 @@ static PyMemberDef gate_members[] = {
 
 static PyGetSetDef gate_getset[] = {
     {"_is_made", is_made, NULL, NULL, NULL},
-    {"_kernels", all_kernels, NULL, NULL, NULL},
+    {"_kernels", all_kernels, NULL, NULL, (void *)offsetof(GateObject, kernels)},
     {"_kernel", made_of, NULL, NULL, (void *)offsetof(GateObject, kernels)},
     {"_clock", made_of, NULL, NULL, (void *)offsetof(GateObject, clock_object)},
-    {"_histogram", made_so_far, NULL, NULL, (void *)offsetof(GateObject, histogram_object)},
+    {"_histogram", histogram_so_far, NULL, NULL, (void *)offsetof(GateObject, histogram_object)},
     {"_listeners", made_so_far, NULL, NULL, (void *)offsetof(GateObject, listeners)},
     {"_queue", made_so_far, NULL, NULL, (void *)offsetof(GateObject, queue)},
-    {"_parts", made_of, NULL, NULL, (void *)offsetof(GateObject, parts)},
+    {"_parts", all_parts, NULL, NULL, (void *)offsetof(GateObject, parts)},
     {"_observed", counter_value, NULL, NULL, (void *)offsetof(GateObject, observed)},
     {"_unobserved", counter_value, NULL, NULL, (void *)offsetof(GateObject, unobserved)},
     {"_busy_ns", counter_value, NULL, NULL, (void *)offsetof(GateObject, busy_ns)},

@@ -120,14 +120,11 @@ typedef struct hf_refusal {
 
 typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is set */ } hf_entering;
 
-/* What a gate holds of Python, but for its entries. */
+/* What a gate holds of Python, but for its entries and for what only one kind has. */
 #define HF_GATE_OBJECTS(X)                                                                         \
     X(name)                                                                                        \
     X(clock_object)                                                                                \
-    X(kernels)   /* what keeps the cells alive: the kernel, or a tuple of several */               \
     X(equipment) /* pairs in pairs: what a retry or a timeout is equipped with; or NULL */         \
-    X(parts)     /* of a pipeline: its policies */                                                 \
-    X(histogram_object)                                                                            \
     X(rejection) /* exception class of its refusals */                                             \
     X(on)        /* a tuple of exception classes, or NULL; so are the next two */                  \
     X(ignore)                                                                                      \
@@ -135,9 +132,6 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(is_failure)  /* of a retry: whether a result is to be tried again */                         \
     X(wanted)      /* of a retry: what is asked whether an exception is, or NULL */                \
     X(retry_after) /* of a retry: what is asked how long to wait, or NULL */                       \
-    X(own_backoff) /* of a retry: a back-off in Python, or NULL */                                 \
-    X(stand_in)    /* of a fallback: its value, or what gives one */                               \
-    X(alarms)      /* of a timeout: those in the event loop that set the last, or NULL */          \
     X(rest)        /* of a gate with a threaded timeout: what is inside of that, or NULL */        \
     X(listeners)   /* made when somebody listens; NULL: nobody did so far */                       \
     X(queue)       /* made when somebody waits: a bulkhead's room, a limiter's line, a timeout's   \
@@ -162,39 +156,55 @@ struct GateObject {
     bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
     bool asks;    /* retry: Python is asked or told of every retry */
     bool threads; /* timeout: runs what is inside of it in a thread */
+    bool on_everything;  /* on is (Exception,) */
+    bool stands_by_call; /* of a fallback: what stands in is called for it */
     int8_t
         threaded_at; /* the first timeout that runs what is inside of it in a thread; < 0: none */
+    uint8_t n_cells;
+    uint8_t n_steps;
 
     /* a policy's own step */
     hf_clock *clock;
-    void *cell;        /* its kernel; of a limiter the first */
-    void **cells;      /* its kernels: &cell, or an array of its own */
-    hf_aptr histogram; /* NULL: none so far */
-    uint8_t n_cells;
-    bool on_everything;  /* on is (Exception,) */
-    bool stands_by_call; /* of a fallback: what stands in is called for it */
+    void *cell;   /* its kernel; of a limiter the first */
+    void **cells; /* its kernels: &cell, or an array of its own */
 
     /* what it is made of: itself, or a pipeline's policies */
-    Py_ssize_t n_steps;
     GateObject *own;    /* itself */
     GateObject **steps; /* &own, or an array of its own; borrowed from `parts` */
 
-    /* what a retry or an adaptive timeout is equipped with */
-    hf_backoff *backoff; /* NULL: asked in Python, as `own_backoff` */
-    hf_budget *budget;
-    hf_clock *budget_clock;
-    hf_failure_rate *failure_rate;
-    hf_adaptive_timeout *adaptive;
+    /* what only one kind of step has */
+    union {
+        hf_aptr histogram;             /* breaker; NULL: none so far */
+        hf_au64 clears;                /* limiter: counted before and after each */
+        hf_adaptive_timeout *adaptive; /* timeout; NULL: it does not adapt */
+        struct {
+            hf_backoff *backoff; /* retry; NULL: asked in Python, as `own_backoff` */
+            hf_budget *budget;
+            hf_clock *budget_clock;
+            hf_failure_rate *failure_rate;
+        };
+    };
 
+    union {
+        PyObject *kernels; /* what keeps the cells alive: the kernel, or a tuple of several */
+        PyObject *parts;   /* of a pipeline: its policies */
+    };
+    union {
+        PyObject *histogram_object; /* breaker; NULL: none so far */
+        PyObject *alarms;           /* timeout: those in the loop that set the last, or NULL */
+        PyObject *own_backoff;      /* retry: a back-off in Python, or NULL */
+        PyObject *stand_in;         /* fallback: its value, or what gives one */
+    };
     HF_GATE_OBJECTS(HF_HOLDS_OBJECT)
 
     PyObject *open; /* entries without an owner: entry_open.c; NULL: none so far */
     hf_au64 settled_twice;
 
-    hf_au64 observed;   /* limiter, bulkhead: refused by the kernel, yet run */
-    hf_au64 unobserved; /* limiter: of those, refused further in, so they did not run */
-    hf_au64 clears;     /* limiter: counted before and after each */
-    hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
+    hf_au64 observed; /* limiter, bulkhead: refused by the kernel, yet run */
+    union {
+        hf_au64 unobserved; /* limiter: of those, refused further in, so they did not run */
+        hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
+    };
 };
 
 extern uint32_t hf_fork_epoch; /* base.c */
