@@ -159,15 +159,17 @@ class BucketLine(Line):
         """
         if not self._changed:
             return
-        now_ns, seen = self._clock.now_ns(), self._given_back()
-        self._booked = sum(turn.n for turn in self._queue)
-        before = 0
+        now_ns, seen, before = self._clock.now_ns(), self._given_back(), 0
+        self._booked = booked = sum(turn.n for turn in self._queue)
         for turn in list(self._queue):
-            turn.seen, turn.due_ns = seen, self._due_ns(turn, before, now_ns)
-            if turn.waiter is not None and turn.due_ns > max(turn.deadline_ns, now_ns):
+            ahead_ns, after = 0, booked - before - turn.n  # as in _due_ns(), for thousands at once
+            for cell in self._cells:
+                ahead_ns = max(ahead_ns, cell.due_ns(after, now_ns))
+            turn.seen, turn.due_ns = seen, min(now_ns + ahead_ns, LAST_NS)
+            if turn.due_ns > turn.deadline_ns and ahead_ns > 0 and turn.waiter is not None:
                 self._give_back(turn)
                 self._refuse(turn)
-                seen = self._given_back()
+                seen, booked = self._given_back(), self._booked
             else:
                 before += turn.n
         self._changed = False
