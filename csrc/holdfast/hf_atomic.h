@@ -157,10 +157,14 @@ hf__add64(hf_au64 *w, uint64_t n)
 
 #endif
 
+#define hf_count_alone(w, n) hf_store_release(w, hf_load_relaxed(w) + (n))
+
 /*
  * hf_count(w, n): count n events in a word of 32 or 64 bits. Nobody synchronises on a counter;
  * readers add them up when they ask. hf_count_release: an acquire load that sees the event also sees
  * what its thread had counted before.
+ *
+ * hf_count_alone(w, n): hf_count_release() of a word in which nobody else counts.
  *
  * hf_fetch_add_*: of a 64-bit word; gives what the word held.
  *

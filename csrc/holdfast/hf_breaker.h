@@ -85,7 +85,7 @@ hf_breaker_admit_slow(hf_breaker *b, int64_t now_ns, hf_breaker_permit *permit, 
             }
         }
         if (state == HF_HALF_OPEN || state == HF_OPEN || state == HF_FORCED_OPEN) {
-            hf_count(&b->rejected, 1);
+            hf__breaker_count_rejected(b);
             change->refused_by = (uint8_t)state;
             return false;
         }
@@ -144,7 +144,7 @@ hf_breaker_refuse_fast(hf_breaker *b, int64_t now_ns, int64_t slack_ns)
     else if (HF_BREAKER_STATE(w) != HF_OPEN || until < HF__OPENING_END || left <= slack_ns ||
              left >= b->longest_open_ns - slack_ns) /* an old time would find too much left */
         return 0;
-    hf_count(&b->rejected, 1);
+    hf__breaker_count_rejected(b);
     return left;
 }
 

@@ -77,16 +77,27 @@ enum { HF_BREAKER_COUNT_MOST = 0xFFFFF, HF_BREAKER_REOPENS_MOST = 63 };
  */
 /* What every healthy call counts, for builds in which threads call at the same time. */
 typedef struct hf_breaker_stripe {
-    hf_au64 admitted, succeeded;
-    uint64_t pad[HF_STRIPE_BYTES / sizeof(uint64_t) - 2];
+    hf_au64 own_admitted, own_succeeded, own_rejected; /* the owner's */
+    hf_au64 admitted, succeeded;                       /* the guests' */
+    uint64_t pad[HF_STRIPE_BYTES / sizeof(uint64_t) - 5];
 } hf_breaker_stripe;
 
 #ifdef HF_STRIPED
-#define hf__breaker_count(b, field) hf_count_release(&(b)->stripe[hf_stripe()].field, 1)
+#define hf__breaker_count_in(b, field, guest)                                                      \
+    do {                                                                                           \
+        const unsigned hf__own = HF_OWN_STRIPE;                                                    \
+        if (hf__own - 1 < HF_STRIPES)                                                              \
+            hf_count_alone(&(b)->stripe[hf__own - 1].own_##field, 1);                              \
+        else                                                                                       \
+            hf_count_release(guest, 1);                                                            \
+    } while (0)
+#define hf__breaker_count(b, field) hf__breaker_count_in(b, field, &(b)->stripe[hf_stripe()].field)
+#define hf__breaker_count_rejected(b) hf__breaker_count_in(b, rejected, &(b)->rejected)
 #define HF_BREAKER_STRIPES_BYTES (HF_STRIPES * sizeof(hf_breaker_stripe))
 #else
 #define HF_BREAKER_STRIPES_BYTES ((size_t)0)
 #define hf__breaker_count(b, field) hf_count_release(&(b)->field, 1)
+#define hf__breaker_count_rejected(b) hf_count(&(b)->rejected, 1)
 #endif
 
 typedef struct hf_breaker {
@@ -167,7 +178,8 @@ hf_breaker_admitted(const hf_breaker *b)
     uint64_t sum = hf_load_acquire(&b->admitted);
 #ifdef HF_STRIPED
     for (int i = 0; i < HF_STRIPES; i++)
-        sum += hf_load_acquire(&b->stripe[i].admitted);
+        sum +=
+            hf_load_acquire(&b->stripe[i].admitted) + hf_load_acquire(&b->stripe[i].own_admitted);
 #endif
     return sum;
 }
@@ -178,7 +190,20 @@ hf_breaker_succeeded(const hf_breaker *b)
     uint64_t sum = hf_load_acquire(&b->succeeded);
 #ifdef HF_STRIPED
     for (int i = 0; i < HF_STRIPES; i++)
-        sum += hf_load_acquire(&b->stripe[i].succeeded);
+        sum +=
+            hf_load_acquire(&b->stripe[i].succeeded) + hf_load_acquire(&b->stripe[i].own_succeeded);
+#endif
+    return sum;
+}
+
+/* With the observed ones. */
+static inline uint64_t
+hf_breaker_rejected(const hf_breaker *b)
+{
+    uint64_t sum = hf_load_relaxed(&b->rejected);
+#ifdef HF_STRIPED
+    for (int i = 0; i < HF_STRIPES; i++)
+        sum += hf_load_relaxed(&b->stripe[i].own_rejected);
 #endif
     return sum;
 }
@@ -216,8 +241,11 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
         hf_store_relaxed(zero[i], 0);
 #ifdef HF_STRIPED
     for (int i = 0; i < HF_STRIPES; i++) {
-        hf_store_relaxed(&b->stripe[i].admitted, 0);
-        hf_store_relaxed(&b->stripe[i].succeeded, 0);
+        hf_breaker_stripe *stripe = &b->stripe[i];
+        hf_au64 *counts[] = {&stripe->own_admitted, &stripe->own_succeeded, &stripe->own_rejected,
+                             &stripe->admitted, &stripe->succeeded};
+        for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
+            hf_store_relaxed(counts[k], 0);
     }
 #endif
     for (int from = 0; from < HF_STATES; from++)

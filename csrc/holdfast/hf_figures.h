@@ -174,7 +174,7 @@ hf_breaker_figures(const hf_breaker *b, uint64_t out[])
     }
     out[HF_AT_BREAKER_succeeded] = hf_breaker_succeeded(b);
     out[HF_AT_BREAKER_failed] = hf_load_relaxed(&b->failed);
-    out[HF_AT_BREAKER_rejected] = hf_load_relaxed(&b->rejected);
+    out[HF_AT_BREAKER_rejected] = hf_breaker_rejected(b);
     out[HF_AT_BREAKER_observed] = hf_load_relaxed(&b->observed);
     out[HF_AT_BREAKER_timed] = hf_load_relaxed(&b->timed);
     out[HF_BREAKER_COUNTS] = state;

@@ -3,7 +3,10 @@
  * at the same time do not wait for each other's line.
  *
  * Only for builds without a GIL (HF_STRIPED): with one, threads take turns anyway, and one word is
- * quicker. Counting in one's own stripe is hf_count(); whoever reads adds the stripes up.
+ * quicker. Whoever reads adds the stripes up.
+ *
+ * A stripe may have an owner, who has words of its own there: nobody else counts in them, so that a plain
+ * load and store will do. Other threads are guests of the stripe, and count in words that they share.
  */
 #ifndef HF_STRIPE_H
 #define HF_STRIPE_H
@@ -24,6 +27,15 @@ hf_stripe(void)
         mine = (unsigned)(hf_fetch_add_relaxed(&threads, 1) % HF_STRIPES) + 1;
     return mine - 1;
 }
+
+/*
+ * One more than the stripe that the calling thread owns; 0, or more than there are: it is a guest everywhere. A
+ * stripe has one owner at a time in the whole process. So only one module, the gate, defines this; what others
+ * count, they count as guests.
+ */
+#ifndef HF_OWN_STRIPE
+#define HF_OWN_STRIPE 0u
+#endif
 
 #endif
 

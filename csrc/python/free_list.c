@@ -1,7 +1,7 @@
 /*
  * Where the free lists are, and how a thread without the GIL begins and ends its own.
  */
-#include "free_list.h"
+#include "hfpy.h"
 
 void
 hf_free_list_free(PyObject *op)
@@ -15,18 +15,40 @@ hf_free_list_free(PyObject *op)
 
 hf_free_lists hf_free_lists_of_all;
 
-PyObject *
-hf_free_list_new_slowly(PyTypeObject *type)
-{
-    return PyObject_GC_New(PyObject, type);
-}
-
 #else
 
 HF_HERE hf_free_lists *hf_free_lists_here;
+HF_HERE unsigned hf_own_stripe_here;
 
 /* The thread state whose lists are freed: what dies or is made after that has none. */
 static _Thread_local uint64_t ended;
+
+/* One bit for each stripe that a thread owns. The next owner sees all that the last one has counted. */
+static unsigned owned_stripes;
+static PyMutex owned_stripes_mutex;
+
+/* Take a stripe. More than there are: each has an owner. */
+static unsigned
+take_stripe(void)
+{
+    unsigned stripe = 1;
+    PyMutex_Lock(&owned_stripes_mutex);
+    while (stripe <= HF_STRIPES && (owned_stripes & 1u << stripe))
+        stripe++;
+    if (stripe <= HF_STRIPES)
+        owned_stripes |= 1u << stripe;
+    PyMutex_Unlock(&owned_stripes_mutex);
+    return stripe;
+}
+
+static void
+give_stripe_back(unsigned stripe)
+{
+    PyMutex_Lock(&owned_stripes_mutex);
+    if (stripe <= HF_STRIPES)
+        owned_stripes &= ~(1u << stripe);
+    PyMutex_Unlock(&owned_stripes_mutex);
+}
 
 #define CAPSULE_NAME "holdfast.free_lists"
 
@@ -37,6 +59,7 @@ end_thread(PyObject *capsule)
     hf_free_lists *lists = PyCapsule_GetPointer(capsule, CAPSULE_NAME);
     if (lists == hf_free_lists_here) {
         hf_free_lists_here = NULL;
+        hf_own_stripe_here = 0;
         ended = PyThreadState_GetID(PyThreadState_Get());
     }
     for (int which = 0; which < HF_N_FREE_LISTS; which++) {
@@ -44,12 +67,13 @@ end_thread(PyObject *capsule)
             hf_free_list_free(lists->of[which].kept[--lists->of[which].n]);
     }
     Py_XDECREF((PyObject *)lists->spare_stop);
+    give_stripe_back(lists->stripe);
     PyMem_Free(lists);
 }
 
 /* The thread's own dictionary dies with it, and then its lists do. Without memory there are none. */
-static void
-begin_thread(void)
+void
+hf_thread_begin_slowly(void)
 {
     if (ended == PyThreadState_GetID(PyThreadState_Get()))
         return;
@@ -59,6 +83,7 @@ begin_thread(void)
     PyObject *capsule = lists != NULL ? PyCapsule_New(lists, CAPSULE_NAME, end_thread) : NULL;
     if (capsule != NULL) {
         hf_free_lists_here = lists;
+        hf_own_stripe_here = lists->stripe = take_stripe();
         PyDict_SetItemString(dict, CAPSULE_NAME, capsule); /* else both die here */
         Py_DECREF(capsule);
     } else {
@@ -68,13 +93,11 @@ begin_thread(void)
     hf_give_exception(raised);
 }
 
+#endif
+
 PyObject *
 hf_free_list_new_slowly(PyTypeObject *type)
 {
-    PyObject *op = PyObject_GC_New(PyObject, type);
-    if (op != NULL && hf_free_lists_here == NULL)
-        begin_thread();
-    return op;
+    hf_thread_begin();
+    return PyObject_GC_New(PyObject, type);
 }
-
-#endif

@@ -233,6 +233,7 @@ hf_entering hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why
 static inline void
 hf_pass_init(hf_pass *pass)
 {
+    hf_thread_begin();
     pass->clock = NULL;
     pass->entered = 0;
     pass->fork_epoch = hf_fork_epoch;
@@ -274,6 +275,13 @@ void hf_probe_end_slow(GateObject *step, hf_hold *hold);
 PyObject *hf_gate_peek_inside(PyObject *op, PyObject *now);
 void hf_probes_step(GateObject *gate, const hf_pass *pass, bool into);
 int hf_probe_ready(PyObject *module);
+
+/* Whether a permit of this pass may be a probe. */
+static inline bool
+hf_may_probe(const GateObject *gate, const hf_pass *pass)
+{
+    return !gate->lone || pass->entered == 0 || (pass->hold[0].breaker.flags & HF_PERMIT_PROBE);
+}
 
 /* A permit that this step held has ended. */
 static inline void

@@ -24,8 +24,10 @@ hf_permit_new(GateObject *gate, const hf_pass *pass)
     self->gate = (GateObject *)Py_NewRef((PyObject *)gate);
     hf_store_relaxed(&self->settled, 0);
     hf_pass_copy(&self->pass, pass);
-    hf_timeouts_entered(gate, &self->pass);
-    hf_probes_step(gate, pass, false);
+    if (gate->controls)
+        hf_timeouts_entered(gate, &self->pass);
+    if (hf_may_probe(gate, pass))
+        hf_probes_step(gate, pass, false);
     PyObject_GC_Track(self);
     return (PyObject *)self;
 }
@@ -138,7 +140,7 @@ permit_enter(PyObject *op, PyObject *ignored)
 {
     PermitObject *self = (PermitObject *)op;
     (void)ignored;
-    if (!is_settled(self))
+    if (!is_settled(self) && hf_may_probe(self->gate, &self->pass))
         hf_probes_step(self->gate, &self->pass, true);
     return Py_NewRef(op);
 }

@@ -1,8 +1,10 @@
 /*
  * A breaker whose counters are striped, as in builds without a GIL: more threads than stripes count
- * every call, and who adds them up never sees more calls end than began.
+ * every call, half of the stripes have an owner, and who adds them up never sees more calls end than began.
  */
 #define HF_STRIPED
+static _Thread_local unsigned own_stripe;
+#define HF_OWN_STRIPE own_stripe
 #include "hf_threads.h"
 
 #include "holdfast/hf_breaker.h"
@@ -30,6 +32,7 @@ play(void *shared, int index)
         }
         return;
     }
+    own_stripe = index < HF_STRIPES / 2 ? (unsigned)index + 1 : HF_STRIPES + 1;
     for (long i = 0; i < s->rounds; i++) {
         hf_breaker_permit permit;
         HF_CHECK(hf_breaker_admit(s->breaker, &permit));
@@ -66,5 +69,26 @@ HF_TEST(no_call_is_lost_between_stripes) /* GEN-03 */
     HF_CHECK_INT(figures[0], CALLERS * (rounds - undone - abandoned));
     HF_CHECK_INT(hf_load_relaxed(&s.breaker->abandoned), CALLERS * abandoned);
     HF_CHECK_INT(hf_breaker_in_flight(s.breaker), 0);
+    free(s.breaker);
+}
+
+static void
+refuse(void *shared, int index)
+{
+    scene *s = shared;
+    own_stripe = index < HF_STRIPES / 2 ? (unsigned)index + 1 : 0;
+    for (long i = 0; i < s->rounds; i++)
+        HF_CHECK_INT(hf_breaker_refuse_fast(s->breaker, 0, 0), -1);
+}
+
+HF_TEST(no_refusal_is_lost_between_stripes) /* GEN-03 */
+{
+    const hf_breaker_config config = {
+        .success_threshold = 1, .half_open_max = 1, .reset_ns = 1, .probe_ns = -1};
+    scene s = {.breaker = malloc(hf_breaker_size(&config)), .rounds = hf_threads_rounds(20000)};
+    hf_breaker_init(s.breaker, &config, 1);
+    hf_breaker_override(s.breaker, HF_FORCED_OPEN, 0);
+    hf_threads_run(CALLERS, refuse, &s);
+    HF_CHECK_INT(hf_breaker_rejected(s.breaker), CALLERS * (uint64_t)s.rounds);
     free(s.breaker);
 }

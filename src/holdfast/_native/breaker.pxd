@@ -113,6 +113,7 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     const size_t HF_BREAKER_STRIPES_BYTES
     uint64_t hf_breaker_admitted(const hf_breaker *b)
     uint64_t hf_breaker_succeeded(const hf_breaker *b)
+    uint64_t hf_breaker_rejected(const hf_breaker *b)
     uint64_t hf_breaker_in_flight(const hf_breaker *b)
     uint32_t hf_breaker_probes(const hf_breaker *b, int64_t now_ns)
     bint hf_breaker_peek(const hf_breaker *b, int64_t now_ns)

@@ -271,7 +271,7 @@ cdef class Breaker:
         cdef hf_breaker *k = self.kernel
         return (hf_breaker_admitted(k), hf_breaker_succeeded(k),
                 hf_load_relaxed(&k.failed), hf_load_relaxed(&k.ignored),
-                hf_load_relaxed(&k.abandoned), hf_load_relaxed(&k.rejected),
+                hf_load_relaxed(&k.abandoned), hf_breaker_rejected(k),
                 # Counted last, read first: no figure is ever below zero.
                 -<int64_t> hf_load_relaxed(&k.unobserved) + <int64_t> hf_load_relaxed(&k.observed),
                 hf_load_relaxed(&k.late), hf_load_relaxed(&k.slow))
