@@ -336,6 +336,12 @@ cdef void drop_gone(const hf_ledger_table *old, const uint64_t *gone, size_t lea
             drop(&old.entry[i])
 
 
+def listed():
+    """Return how many entries the table has; 0 without a file."""
+    cdef hf_ledger_table *there = table() if is_shared() else NULL
+    return hf_load_relaxed(&there.length) if there is not NULL else 0
+
+
 def change(gone, come):
     """Have entries leave the table and others join it, in one step. One caller at a time.
 

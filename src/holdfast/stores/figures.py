@@ -29,6 +29,7 @@ __all__ = [
     "LATENCY",
     "LIMITER",
     "LIMITER_PART",
+    "OTHER",
     "PLACES",
     "POOL",
     "POOL_WAIT",
@@ -75,6 +76,7 @@ ROLES_OF = {
 }
 
 OBSERVE = 1  # enum hf_mode
+OTHER = "__other__"  # all names beyond a bound share it
 
 # The kernels whose figures each role has. A limiter's windows count alike.
 _KERNELS = {

@@ -1,7 +1,8 @@
 """What this process has to say: the figures of its living policies, and of those that are gone.
 
 What a collected policy counted stays in the sum of its name while another of that name lives, and
-goes with the last. In a shared directory it stays, since other workers may have the name.
+goes with the last. In a shared directory it stays, since other workers may have the name: there its
+kernels stay listed, retired, until enough are to be summed up. That writes the file's table anew.
 Elsewhere: how figures are named (telemetry), files and who is alive (``files``, ``workers``).
 """
 
@@ -12,15 +13,17 @@ import os
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from itertools import chain, starmap
 from operator import sub
 from threading import RLock
-from weakref import getweakrefs, ref
+from weakref import getweakrefs
 
 from holdfast._native import ledger as native
 from holdfast._native.figures import read
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
-from holdfast.stores.figures import ROLES_OF, add, exported, kind_of
+from holdfast.named import Entry, Named
+from holdfast.stores.figures import OTHER, ROLES_OF, add, exported, kind_of
 from holdfast.stores.files import directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
@@ -39,6 +42,11 @@ __all__ = ["Ledger", "ledger"]
 # Sums of collected policies in a shared directory, without those of names that have series.
 GONE_MOST = 4_000
 
+# The dead are taken out of the file's table when they are this many, and this share of it. So what
+# is written anew is no more than a few entries for each that leaves.
+DEAD_LEAST = 16
+DEAD_SHARE = 8
+
 
 class Ledger:
     """The figures of this process.
@@ -49,12 +57,15 @@ class Ledger:
     def __init__(self) -> None:
         # Re-entrant: a policy may be made or die in a finaliser while this thread holds the lock.
         self._lock = RLock()
-        self._entries: dict[_Entry, None] = {}  # in the order they came
+        self._entries = Named()  # of living policies
         self._dead: deque[_Entry] = deque()  # put here by the collector, which must not wait
-        self._living: dict[tuple[str, str], int] = {}  # policies of a kind and name
-        self._gone: Figures = {}  # of collected policies
+        self._burying = False
+        self._retired: dict[_Entry, None] = {}  # of collected policies, listed in the file
+        self._patience = 0  # so many may be retired before the table is tried again
+        self._gone: Figures = {}  # sums of collected policies that are not
         self._gone_most = GONE_MOST
         self._gone_ids: dict[Key, int] = {}  # where they stand in the file
+        self._change: _Change | None = None
         self._directory: Path | None = None
         self._file: tuple[int, str] | None = None
         self._looked = False
@@ -91,9 +102,6 @@ class Ledger:
                 found = self._look()
             if found is not None:  # without the lock: policies of other threads need not wait
                 found()
-        elif self._file is not None and not (self._lost or native.is_own(self._file[0])):
-            with self._lock:
-                self._reopen()
 
     def find(self) -> None:
         """Before a scrape: find ``HOLDFAST_DIR``. A process without policies makes no file.
@@ -119,20 +127,28 @@ class Ledger:
         self._looked = True
         return None if path is None else self._tidy
 
-    def _reopen(self) -> None:
-        """Have the file grow, though somebody has closed its descriptor, as daemons do with all."""
-        if self._file is None or self._directory is None or native.is_own(self._file[0]):
-            return  # a fork or another thread was faster
-        path = self._directory / self._file[1]
-        try:
-            self._file = reopen(path), path.name
-        except (OSError, ValueError) as error:
-            from logging import getLogger
+    def reopen(self) -> bool:
+        """Open the file again to grow it, if somebody has closed it, as daemons close everything.
 
-            self._lost = True
-            getLogger("holdfast").error(
-                "%s was closed, and cannot be opened again to grow: %s", path, error
-            )
+        Returns:
+            Whether it is open.
+        """
+        with self._lock:
+            if self._file is None or self._directory is None or self._lost:
+                return False
+            if native.is_own(self._file[0]):  # another thread was faster
+                return True
+            path = self._directory / self._file[1]
+            try:
+                self._file = reopen(path), path.name
+            except (OSError, ValueError) as error:
+                from logging import getLogger
+
+                self._lost = True
+                getLogger("holdfast").error(
+                    "%s was closed, and cannot be opened again to grow: %s", path, error
+                )
+            return not self._lost
 
     def close(self) -> None:
         """At the end of the process: what dies from here on has not been given up, it ends."""
@@ -144,7 +160,7 @@ class Ledger:
         """Return the kinds and names that have a living policy here."""
         with self._lock:
             self._bury()
-            return set(self._living)
+            return self._entries.keys()
 
     def enter(self, policy: Any, mode: int, parts: Iterable[Part]) -> None:
         """Count a policy in.
@@ -155,14 +171,13 @@ class Ledger:
             parts: Its roles and kernels.
         """
         entry = _Entry(policy, self._die)
-        entry.kind, entry.name, entry.mode = policy.kind, policy.name, mode
-        entry.parts, entry.before, entry.before_ids = tuple(parts), (), []
+        entry.mode, entry.parts, entry.ids = mode, tuple(parts), []
+        entry.before, entry.before_ids = (), []
         with self._lock:
             self._bury()
-            entry.ids = self._change(set(), entry.items())
-            key = (entry.kind, entry.name)
-            self._living[key] = self._living.get(key, 0) + 1
-            self._entries[entry] = None
+            # First: a signal handler may raise from here on, and the collector is told of it then.
+            self._entries.put(entry)
+            self._list(entry.ids, entry.items())
 
     def extend(self, policy: Any, part: Part) -> Any:
         """Count in another part of a policy that is in; one that is not in yet brings it along.
@@ -172,15 +187,13 @@ class Ledger:
         """
         role, kernel, _ = part
         with self._lock:
-            for entry in getweakrefs(policy):
-                if not isinstance(entry, _Entry) or entry not in self._entries:
-                    continue
+            for entry in self._entries_of(policy):
                 for its_role, its_kernel, _ in entry.parts:
                     if its_role == role:
                         return its_kernel
                 known = len(entry.parts)
                 entry.parts = (*entry.parts, part)
-                entry.ids += self._change(set(), entry.items()[known:])
+                self._list(entry.ids, entry.items()[known:])
         return kernel
 
     def figures(
@@ -193,16 +206,25 @@ class Ledger:
             names: The kinds and names whose collected policies count too.
         """
         found: Figures = {}
-        wanted = None if policies is None else set(map(id, policies))
         with self._lock:
             self._bury()
-            for entry in list(self._entries):  # a copy: a finaliser may make a policy meanwhile
-                if wanted is None or id(entry()) in wanted:
-                    entry.add_to(found)
+            retired = list(self._retired)
+            if policies is None:
+                entries = [*self._entries.all(), *retired]
+            else:
+                once = {id(policy): policy for policy in policies}
+                entries = [one for policy in once.values() for one in self._entries_of(policy)]
+                entries += [entry for entry in retired if entry.key in names]
+            for entry in entries:
+                entry.add_to(found)
             for key, gone in self._gone.copy().items():
-                if wanted is None or kind_of(key) in names:
+                if policies is None or kind_of(key) in names:
                     add(found, key, gone.counts)
         return found
+
+    def _entries_of(self, policy: Any) -> list[_Entry]:
+        found = [one for one in getweakrefs(policy) if isinstance(one, _Entry)]
+        return [entry for entry in found if entry in self._entries]
 
     # ---- who has left ----
 
@@ -216,60 +238,100 @@ class Ledger:
 
     def _bury(self) -> None:
         """Keep what the dead have counted, where their names live on. The lock is held."""
-        if not self._dead:
+        if not self._dead or self._burying:  # a finaliser amid it leaves the dead to who is at it
             return
-        leave: set[int] = set()
-        touched: dict[Key, None] = {}
-        while self._dead:
-            entry = self._dead.popleft()
-            del self._entries[entry]
-            leave.update(entry.ids, entry.before_ids)
-            key = (entry.kind, entry.name)
-            self._living[key] -= 1
-            if not self._living[key]:
-                del self._living[key]
-            entry.add_to(self._gone)
-            touched.update(((role, entry.name), None) for role, _, _ in entry.parts)
-        touched.update(dict.fromkeys(self._forget_names(touched)))
-        stay = [key for key in touched if key in self._gone]
-        leave.update(self._gone_ids.pop(key) for key in touched if key in self._gone_ids)
-        come = [item_of(key, self._gone[key].counts, 0) for key in stay]
-        self._gone_ids.update(zip(stay, self._change(leave, come), strict=False))
-
-    def _forget_names(self, touched: Iterable[Key]) -> list[Key]:
-        """Forget the names that have no policy any more; in a directory, only if they are many.
-
-        Returns:
-            The keys whose sums are gone or have changed.
-        """
-        if self._file is not None:
-            return self._fold_names() if len(self._gone) > self._gone_most else []
-        gone = {name for name in map(kind_of, touched) if name not in self._living}
-        keys = [(role, name) for kind, name in gone for role in ROLES_OF[kind]]
-        return [key for key in keys if self._gone.pop(key, None) is not None]
-
-    def _fold_names(self) -> list[Key]:
-        """Have names that have no series share ``__other__``, where their counts are shown."""
-        from holdfast.stores.names import Names
-        from holdfast.stores.totals import OTHER, fold
-
-        path, most = self._directory, GONE_MOST * 9 // 10
-        before, staying = self._gone, set(self._living)
-        if path is not None:
-            with suppress(ConfigError, OSError):  # a scrape says why
-                staying |= Names(path).chosen()
-        self._gone = fold(before, most, lambda: staying)
-        self._gone_most = max(GONE_MOST, len(self._gone) * 10 // 9)
-        keys = before.keys() - self._gone.keys()
-        return [*keys, *{(role, OTHER) for role, _ in keys}]
-
-    def _change(self, leave: set[int], come: list[Any]) -> list[int]:
-        """Change the file's table; what it has no room for stays this process's own."""
-        come = [item for item in come if isinstance(item[-1], tuple) or native.shares(item[-1])]
-        if not native.is_shared() or not (leave or come):
-            return []
+        self._burying = True
         try:
-            return native.change(leave, come)
+            while self._dead:
+                self._bury_one(self._dead[0])
+                self._dead.popleft()  # last: a signal handler may raise before
+            enough = max(self._patience, native.listed() // DEAD_SHARE)
+            if len(self._retired) > DEAD_LEAST + enough:
+                self._sum_up()
+        finally:
+            self._burying = False
+
+    def _bury_one(self, entry: _Entry) -> None:
+        self._entries.drop(entry)
+        if self._file is None and not self._entries.bears(entry.key):
+            kind, name = entry.key
+            for role in ROLES_OF.get(kind, ()):
+                self._gone.pop((role, name), None)
+        elif entry.ids:
+            self._retired[entry] = None
+        else:
+            self._gone.update(self._with_gone([entry]))
+            entry.parts = ()
+
+    def _with_gone(self, entries: Iterable[_Entry]) -> Figures:
+        """Return the sums of some of the dead and of all before them that bear their names."""
+        sums: Figures = {}
+        for entry in entries:
+            entry.add_to(sums)
+        for key in sums:
+            if key in self._gone:
+                add(sums, key, self._gone[key].counts)
+        return sums
+
+    def _sum_up(self) -> None:
+        """Put sums in place of the retired in the file's table."""
+        self._finish_change()
+        retired = list(self._retired)
+        sums = self._with_gone(retired)
+        before = {**self._gone, **sums}
+        gone = self._folded(before)
+        folded = before.keys() - gone.keys()
+        touched = {*sums, *folded, *((role, OTHER) for role, _ in folded)}
+        change = _Change(retired, gone, touched, [key for key in touched if key in gone])
+        leave = [self._gone_ids[key] for key in touched if key in self._gone_ids]
+        leave += chain.from_iterable((*entry.ids, *entry.before_ids) for entry in retired)
+        come = [item_of(key, gone[key].counts, 0) for key in change.come]
+        self._change = change
+        try:
+            change.ids.extend(starmap(native.change, ((leave, come),)))
+        except MemoryError:  # they stay retired, and count as they are
+            self._patience = 2 * len(retired)
+        self._finish_change()
+
+    def _folded(self, gone: Figures) -> Figures:
+        """Have names that have no series share ``__other__``, where their counts are shown."""
+        path, most = self._directory, GONE_MOST * 9 // 10
+        if path is None or len(gone) <= self._gone_most:
+            return gone
+        from holdfast.stores.names import Names
+        from holdfast.stores.totals import fold
+
+        staying = self._entries.keys()
+        with suppress(ConfigError, OSError):  # a scrape says why
+            staying |= Names(path).chosen()
+        folded = fold(gone, most, lambda: staying)
+        self._gone_most = max(GONE_MOST, len(folded) * 10 // 9)
+        return folded
+
+    def _finish_change(self) -> None:
+        """Keep in mind what the table has; after a signal handler has raised, what it has by now.
+
+        Only ``ids`` says whether the table was changed: they came in the same native call.
+        """
+        change = self._change
+        if change is not None and change.ids:
+            self._gone = change.gone
+            for key in change.touched:
+                self._gone_ids.pop(key, None)
+            self._gone_ids.update(zip(change.come, change.ids[0], strict=True))
+            for entry in change.retired:
+                self._retired.pop(entry, None)
+            self._patience = 0
+        self._change = None
+
+    def _list(self, ids: list[int], items: list[Any]) -> None:
+        """List parts in the file's table; what it has no room for stays this process's own."""
+        come = [item for item in items if native.shares(item[-1])] if native.is_shared() else []
+        if not come:
+            return
+        try:
+            # One native call: a signal handler that raises comes before it, or after it.
+            ids.extend(chain.from_iterable(starmap(native.change, (((), come),))))
         except MemoryError:
             from logging import getLogger
 
@@ -278,19 +340,21 @@ class Ledger:
                 "the file %s is full: other workers do not see all policies of this worker",
                 self.file,
             )
-            return []
 
     # ---- forks ----
 
     def after_fork(self) -> None:
         """In a forked child: only its own calls count, in a file of its own."""
         self._lock = RLock()
+        self._burying = False
+        self._finish_change()
         self._gone.clear()
         self._gone_most = GONE_MOST
-        gone_ids = set(self._gone_ids.values())
+        gone_ids = list(self._gone_ids.values())
         self._gone_ids.clear()
         self._lost = False
-        for entry in self._entries:
+        entries = [*self._entries.all(), *self._retired]
+        for entry in entries:
             entry.begin_anew()
         if self._file is None or self._directory is None:
             return
@@ -300,10 +364,13 @@ class Ledger:
 
         def move(fd: int) -> None:
             native.move_to(fd)
-            self._change(gone_ids, [])
-            for entry in self._entries:
-                leave, entry.before_ids = set(entry.before_ids), []
-                entry.before_ids += self._change(leave, entry.subtractions())
+            leave = [*gone_ids, *chain.from_iterable(entry.before_ids for entry in entries)]
+            come = [(entry, item) for entry in entries for item in entry.subtractions()]
+            for entry in entries:
+                entry.before_ids = []
+            new = native.change(leave, [item for _, item in come])
+            for (entry, _), identity in zip(come, new, strict=True):
+                entry.before_ids.append(identity)
 
         try:
             self._file = make_file(self._directory, native.size(), move)
@@ -316,23 +383,28 @@ class Ledger:
                 self._tidy(quiet=True)
 
 
-class _Entry(ref["Any"]):
+class _Change:
+    """What is to be known of the file's table once it has changed."""
+
+    __slots__ = ("come", "gone", "ids", "retired", "touched")
+
+    def __init__(
+        self, retired: list[_Entry], gone: Figures, touched: set[Key], come: list[Key]
+    ) -> None:
+        self.retired, self.gone, self.touched, self.come = retired, gone, touched, come
+        self.ids: list[list[int]] = []  # where the sums that come stand; once they do
+
+
+class _Entry(Entry):
     """A weak reference to a policy, and strong ones to what it counts in."""
 
-    __slots__ = ("before", "before_ids", "ids", "kind", "mode", "name", "parts")
+    __slots__ = ("before", "before_ids", "ids", "mode", "parts")
 
     before: tuple[tuple[int, ...], ...]  # what its first parts had counted before a fork
     before_ids: list[int]  # where that stands in the file, and where the parts do
     ids: list[int]
-    kind: str
     mode: int
-    name: str
     parts: tuple[Part, ...]
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     def add_to(self, figures: Figures) -> None:
         """Add what it has counted to the sums of its name, and its state while it lives."""
@@ -342,11 +414,11 @@ class _Entry(ref["Any"]):
             counts = exported(role, self.mode, raw)
             if at < len(self.before):
                 counts = tuple(map(sub, counts, self.before[at]))
-            add(figures, (role, self.name), counts, (self.mode, extra, state) if lives else None)
+            add(figures, (role, self.key[1]), counts, (self.mode, extra, state) if lives else None)
 
     def items(self) -> list[tuple[Any, ...]]:
         """Return what the file's table says of it."""
-        name = self.name.encode()
+        name = self.key[1].encode()
         return [(role, self.mode, 0, extra, name, kernel) for role, kernel, extra in self.parts]
 
     def begin_anew(self) -> None:
@@ -358,7 +430,7 @@ class _Entry(ref["Any"]):
     def subtractions(self) -> list[tuple[Any, ...]]:
         """Return what the file's table says of the parent's counts."""
         return [
-            item_of((part[0], self.name), counts, native.SUBTRACT)
+            item_of((part[0], self.key[1]), counts, native.SUBTRACT)
             for part, counts in zip(self.parts, self.before, strict=False)
         ]
 
@@ -376,3 +448,4 @@ if native.of_process is None:
     native.of_process = ledger
     atexit.register(ledger.close)
     call_in_child(ledger.after_fork)
+    native.reopen = ledger.reopen

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.stores.figures import COUNTS, PLACES, ROLES, Sum, add, kind_of
+from holdfast.stores.figures import COUNTS, OTHER, PLACES, ROLES, Sum, add, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +24,6 @@ __all__ = ["NAME", "OTHER", "Totals", "TotalsFile", "fold"]
 
 NAME = "totals.json"
 VERSION = 2
-OTHER = "__other__"  # all names beyond a bound share it
 BYTES_MOST = 64 << 20
 COUNT_MOST = (1 << 64) - 1  # of what a kernel counts with
 HEAD = 64  # bytes, which contain the identity of the text

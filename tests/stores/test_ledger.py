@@ -1,0 +1,167 @@
+"""What a process has to say, by its own account and in its file, while policies come and go."""
+
+import pytest
+
+from tests.apart import run_apart
+
+READ = """
+    import gc, os, sys
+    import holdfast as hf
+    from holdfast._native import ledger as native
+    from holdfast._native.reader import Reader
+    from holdfast.stores.ledger import ledger
+
+    def told(name="b"):
+        "The successes of a breaker's name, as this process tells, and as others read."
+        sums = ledger.figures()
+        fd = os.open(ledger.directory / ledger.file, os.O_RDONLY)
+        entries = Reader(fd, os.fstat(fd).st_size).entries()
+        os.close(fd)
+        key = (0, name)
+        return (
+            sums[key].counts[0] if key in sums else 0,
+            sum(counts[0] for role, _, _, _, one, _, counts, _ in entries
+                if (role, one) == (0, name.encode())),
+        )
+
+    def replaced():
+        "How many tables there have been."
+        with open(ledger.directory / ledger.file, "rb") as file:
+            return int.from_bytes(file.read(32)[24:], "little") >> 24
+"""
+
+
+def test_policies_that_come_and_go_replace_the_table_seldom(shared):
+    run_apart(
+        READ
+        + """
+    kept = [hf.Timeout(1, name=f"t{n}") for n in range(1_000)]
+    before = replaced()
+    assert before < 30
+    for n in range(3_000):
+        kept[n % 1_000] = hf.Timeout(1, name=f"t{n % 100}")
+    assert replaced() - before < 60
+    kept.clear()
+    hf.Timeout(1, name="other")
+    assert replaced() - before < 70
+    assert len(ledger._retired) < 400
+    """
+    )
+
+
+def test_at_every_moment_the_dead_are_counted_once_here_and_in_the_file(shared):
+    run_apart(
+        READ
+        + """
+    kept, calls = [], 0
+    for n in range(200):
+        kept.append(hf.CircuitBreaker("b"))
+        kept[-1].call(int)
+        if n % 3:
+            kept.pop(n % len(kept))
+        assert told() == (n + 1, n + 1)
+    kept.clear()
+    other = hf.CircuitBreaker("other")
+    assert told() == (200, 200)
+    assert ledger.living() == {("circuit_breaker", "other")}
+    """
+    )
+
+
+def test_a_policy_is_found_among_many_when_it_gets_another_part(shared):
+    """By counting: lines of Python, which do not grow with the policies that there are."""
+    run_apart(
+        READ
+        + """
+    def lines(others):
+        kept = [hf.CircuitBreaker("b", latency=True) for _ in range(others)]
+        seen = 0
+        def count(frame, event, _):
+            nonlocal seen
+            seen += event == "line"
+            return count
+        sys.settrace(count)
+        kept[others // 2].call(int)
+        ledger.figures([kept[0]])
+        sys.settrace(None)
+        return seen
+
+    lines(1)
+    assert lines(2_000) <= lines(20)
+    """
+    )
+
+
+@pytest.mark.parametrize("what", ["raises", "makes and drops"])
+def test_what_interrupts_any_step_neither_loses_nor_doubles_a_count(shared, what):
+    """A signal handler that raises, or a finaliser that makes policies, before each bytecode."""
+    run_apart(
+        READ
+        + f"""
+    from holdfast import named
+    files = named.__file__, sys.modules[type(ledger).__module__].__file__
+    module = sys.modules[type(ledger).__module__]
+    module.DEAD_LEAST = 2
+    kept, calls, moment, left = [], 0, 0, 0
+
+    def make():
+        global calls
+        breaker = hf.CircuitBreaker("b")
+        breaker.call(int)
+        calls += 1
+        return breaker
+
+    def interrupt():
+        if {what!r} == "raises":
+            raise KeyboardInterrupt
+        kept.append(make())
+        del kept[:2]
+
+    def trace(frame, event, _):
+        global left
+        if frame.f_code.co_filename not in files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                interrupt()
+        return trace
+
+    lives_on = make()
+    gc.disable()
+    while left <= 0:
+        moment += 1
+        kept = [make() for _ in range(4)]
+        left, extra = moment, None
+        del kept[:3]
+        sys.settrace(trace)
+        try:
+            extra = hf.CircuitBreaker("b")
+        except KeyboardInterrupt:
+            pass
+        sys.settrace(None)
+        del extra
+        assert told() == (calls, calls), (moment, calls, told())
+    assert moment > 300
+    """
+    )
+
+
+def test_without_a_file_a_name_is_forgotten_with_its_last_policy():
+    run_apart(
+        """
+        import holdfast as hf
+        from holdfast.stores.ledger import ledger
+
+        for n in range(100):
+            kept = [hf.CircuitBreaker(f"b{n}") for _ in range(3)]
+            for one in kept:
+                one.call(int)
+            del kept[:2], one
+            assert ledger.figures()[0, f"b{n}"].counts[0] == 3
+        kept.clear()
+        assert ledger.figures() == {}
+        assert not (ledger._gone or ledger._retired or ledger._entries)
+        """
+    )
