@@ -132,6 +132,16 @@ def test_a_loop_that_is_closed_during_a_scrape_does_no_harm(run):
     assert len(sent) == 2
 
 
+def test_a_scrape_in_a_task_of_trio_is_answered(require_real):
+    if importlib.util.find_spec("trio") is None:
+        require_real("trio is not installed")
+    import trio
+
+    sent = []
+    trio.run(ask, asgi_app(), sent)
+    assert sent[0]["status"] == 200
+
+
 def test_a_web_socket_is_refused_as_the_protocol_says():
     sent = answer_of(asgi_app(), {"type": "websocket"}, {"type": "websocket.connect"})
     assert [message["type"] for message in sent] == ["websocket.close"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections import deque
 from socketserver import ThreadingMixIn
 from threading import Lock, Thread
@@ -136,13 +137,15 @@ class _Server(ThreadingMixIn, WSGIServer):
 _servers: WeakSet[_Server] = WeakSet()  # those that run: their threads have a reference
 
 
-def _leave_servers() -> None:
+def _after_fork() -> None:
     for server in list(_servers):
         server.leave()
     _servers.clear()
+    for one in list(_reading):
+        one.begin()
 
 
-call_in_child(_leave_servers)
+call_in_child(_after_fork)
 
 
 class MetricsServer:
@@ -259,10 +262,11 @@ class _ReadingThread:
     """
 
     def __init__(self) -> None:
-        self._begin()
+        self.begin()
+        _reading.add(self)
 
-    def _begin(self) -> None:
-        self._process = os.getpid()
+    def begin(self) -> None:
+        """Begin without a thread: also in a forked child, to which the thread does not belong."""
         self._lock = Lock()
         self._runs = False
         self._due: deque[tuple[AbstractEventLoop, Future[Answer], Callable[[], Answer]]] = deque()
@@ -275,9 +279,13 @@ class _ReadingThread:
         """
         from asyncio import get_running_loop
 
-        if self._process != os.getpid():  # forked: the thread is the parent's
-            self._begin()
-        loop = get_running_loop()
+        try:
+            loop = get_running_loop()
+        except RuntimeError:
+            if "trio" not in sys.modules:
+                raise
+            found: Answer = await sys.modules["trio"].to_thread.run_sync(function)
+            return found
         answer: Future[Answer] = loop.create_future()
         with self._lock:
             if not self._runs:
@@ -303,6 +311,9 @@ class _ReadingThread:
                 loop.call_soon_threadsafe(_settle, answer, found)
             except RuntimeError:  # the loop is closed
                 continue
+
+
+_reading: WeakSet[_ReadingThread] = WeakSet()
 
 
 def _settle(answer: Future[Answer], found: Answer) -> None:
