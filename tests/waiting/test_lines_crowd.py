@@ -129,6 +129,36 @@ def test_thousands_who_leave_together_are_looked_at_once_each(watch):
     assert watch(main).looks <= 20
 
 
+def test_one_who_leaves_when_it_is_his_turn_to_go_on_is_forgotten(watch):
+    async def main(loop: Watched) -> None:
+        limiter = hf.RateLimiter("l", rate=2 * AT_ONCE, max_wait=None, clock=loop.clock)
+        limiter.try_acquire(2 * AT_ONCE)
+        tasks = waiting(limiter, 2 * AT_ONCE)
+        await asyncio.sleep(0)
+        limiter.clear()
+        told = limiter._line._told
+        assert told is next(iter(limiter._line._queue))
+        tasks[AT_ONCE].cancel()
+        assert await settled(tasks) == 2 * AT_ONCE - 1
+        assert limiter._line._told is not told
+
+    watch(main)
+
+
+def test_of_those_who_wait_for_a_sliding_window_only_the_first_has_a_timer(watch):
+    async def main(loop: Watched) -> None:
+        limiter = hf.RateLimiter("l", rate=1, window="sliding", max_wait=None, clock=loop.clock)
+        limiter.try_acquire()
+        tasks = waiting(limiter, 100)
+        await asyncio.sleep(0)
+        assert loop.pending == 1
+        for task in tasks:
+            task.cancel()
+        await settled(tasks)
+
+    watch(main)
+
+
 def test_one_who_does_not_go_on_when_it_is_his_turn_holds_nobody_up():
     clock = hf.ManualClock(auto=False)
     limiter = hf.RateLimiter("l", rate=2, per=3600, max_wait=None, clock=clock)

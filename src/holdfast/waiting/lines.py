@@ -290,6 +290,8 @@ class Line:
 
     def _remove(self, turn: Turn) -> None:
         del self._queue[turn]
+        if turn is self._told:
+            self._told = None  # which would keep his event loop
 
     def _may_serve(self, first: Turn, now_ns: int) -> bool:
         """Whether this step may serve one more; if not, the first was woken, and goes on then."""
