@@ -117,7 +117,11 @@ class WaitingRoom:
                 if policy is not None and timeout_ns is None:
                     self._own_places().watch(waiter, policy, self._first)
                 began_ns = clock.now_ns()
-                answer = ENTERED if await waiter.park(clock, timeout_ns) else self._give_up(place)
+                try:  # as park() does, with one coroutine less for each who waits
+                    await waiter.begin(clock, timeout_ns)
+                finally:
+                    waiter.end()
+                answer = ENTERED if waiter.woken else self._give_up(place)
                 if policy is not None:
                     policy._waited(clock.now_ns() - began_ns)
             if by_hand and timeout_ns is None and answer == ENTERED:
