@@ -188,11 +188,15 @@ class Bound:
         for key, last in before.items():
             now = self._others.get(key)
             # One with less than before was gone meanwhile, and has come again.
-            if now is None or any(map(operator.lt, now.counts, last.counts)):
+            if now is None or _is_less(now.counts, last.counts):
                 add(self._gone, (key[0], OTHER), last.counts)
         for key, there in self._gone.items():
             add(held, key, there.counts)
         return held
+
+
+def _is_less(now: list[int], last: list[int]) -> bool:
+    return now != last and any(map(operator.lt, now, last))
 
 
 class Names:
