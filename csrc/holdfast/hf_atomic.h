@@ -159,6 +159,14 @@ hf__add64(hf_au64 *w, uint64_t n)
 
 #define hf_count_alone(w, n) hf_store_release(w, hf_load_relaxed(w) + (n))
 
+/* Set a count to 0. A word that is 0 is not written: a forked child still shares its page (hf_roster.h). */
+static inline void
+hf_count_forget(hf_au64 *w)
+{
+    if (hf_load_relaxed(w) != 0)
+        hf_store_relaxed(w, 0);
+}
+
 /*
  * hf_count(w, n): count n events in a word of 32 or 64 bits. Nobody synchronises on a counter;
  * readers add them up when they ask. hf_count_release: an acquire load that sees the event also sees

@@ -11,7 +11,7 @@
  *
  * Each permit is ended once, by settle_fast (when it says true), settle, abandon or undo. A permit
  * of an earlier generation is counted, in `late` as well, and changes nothing else.
- * All functions may be called from any thread at any time, but for init and forget_in_flight.
+ * All functions may be called from any thread at any time, but for init and forget.
  * Times are policy time (hf_clock.h). A change that happened is reported to the one caller who
  * caused it. Nothing here blocks, allocates, or knows of Python.
  */
@@ -283,22 +283,41 @@ hf_breaker_override(hf_breaker *b, enum hf_state to, int64_t now_ns)
 }
 
 /*
- * In a child process after fork, while it has one thread: calls in flight are the parent's.
- * Their permits count nothing here any more, their slots are free; state and run stay, the window
- * starts empty.
+ * In a child process after fork, while it has one thread: counts start at zero, calls in flight are the
+ * parent's. Their permits count nothing here any more, their slots are free; state and run stay, the
+ * window starts empty.
  */
 HF_RARE void
-hf_breaker_forget_in_flight(hf_breaker *b)
+hf_breaker_forget(hf_breaker *b, uint64_t seed)
 {
+    hf_au64 *counts[] = {&b->admitted, &b->succeeded, &b->failed,     &b->ignored, &b->abandoned,
+                         &b->rejected, &b->observed,  &b->unobserved, &b->late,    &b->slow};
     const uint64_t w = hf_load_relaxed(&b->word);
-    const uint64_t next = w + HF_BREAKER_WORD(1, 0, 0, 0);
-    hf_store_relaxed(&b->word, next);
-    hf_store_relaxed(&b->oldest_gen, HF_BREAKER_GEN(next));
-    hf_count_release(&b->abandoned, hf_breaker_admitted(b) - hf_breaker_succeeded(b) -
-                                        hf_load_relaxed(&b->failed) - hf_load_relaxed(&b->ignored) -
-                                        hf_load_relaxed(&b->abandoned));
+    if (hf_breaker_admitted(b) != 0) { /* else nobody has a permit, and the window is empty */
+        const uint64_t next = w + HF_BREAKER_WORD(1, 0, 0, 0);
+        hf_store_relaxed(&b->word, next);
+        hf_store_relaxed(&b->oldest_gen, HF_BREAKER_GEN(next));
+    }
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        hf_count_forget(counts[i]);
+#ifdef HF_STRIPED
+    for (int i = 0; i < HF_STRIPES; i++) {
+        hf_breaker_stripe *stripe = &b->stripe[i];
+        hf_au64 *shares[] = {&stripe->own_admitted, &stripe->own_succeeded, &stripe->own_rejected,
+                             &stripe->admitted, &stripe->succeeded};
+        for (size_t k = 0; k < sizeof shares / sizeof *shares; k++)
+            hf_count_forget(shares[k]);
+    }
+#endif
     for (uint32_t i = 0; i < b->config.half_open_max; i++)
-        hf_store_relaxed(&b->leases[i], 0);
+        hf_count_forget(&b->leases[i]);
+    for (unsigned i = 0; i < HF_STATES * HF_STATES; i++)
+        if (hf_load_relaxed(&b->changes[i / HF_STATES][i % HF_STATES]) != 0)
+            hf_store_relaxed(&b->changes[i / HF_STATES][i % HF_STATES], 0);
+    if (b->began != HF_BREAKER_STATE(w))
+        b->began = (uint8_t)HF_BREAKER_STATE(w);
+    if (b->config.reset_jitter > 0)
+        hf_random_forget(&b->rng, seed);
 }
 
 /* --- questions: none of them changes anything ------------------------------------------------ */

@@ -110,6 +110,7 @@ typedef struct hf_breaker {
     int64_t longest_open_ns; /* this and all below to the counters: set by init */
     uint32_t window_at;      /* bytes from the start of the breaker */
     bool plain;              /* neither a window nor slow calls: settle_fast may do */
+    uint8_t began;           /* the state that `changes` lead on from; of a fork, if one was */
     hf_breaker_config config;
     hf_au64 admitted, succeeded, failed, ignored, abandoned;
     hf_au64 rejected; /* with the observed ones */
@@ -259,6 +260,7 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
     b->longest_open_ns = hf__breaker_open_ns(config, HF_BREAKER_REOPENS_MOST, 1);
     hf_random_init(&b->rng, seed);
     b->config = *config;
+    b->began = HF_CLOSED;
     b->plain = config->window_kind == HF_WINDOW_NONE && config->slow_ns == 0;
     b->window_at = (uint32_t)(sizeof *b + config->half_open_max * sizeof *b->leases);
     if (config->window_kind == HF_WINDOW_COUNT)

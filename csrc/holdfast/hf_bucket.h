@@ -254,6 +254,21 @@ hf_bucket_init(hf_bucket *b, hf_rate rate, int64_t now_ns)
     hf_store_release(&b->word, (uint64_t)(now_ns - base_ns) * rate.num);
 }
 
+/*
+ * In a forked child: counts start at zero, tokens and bookings stay. A bank that a thread of the parent was
+ * filling is free again: nobody here will publish it.
+ */
+static inline void
+hf_bucket_forget(hf_bucket *b)
+{
+    const uint64_t named = UINT64_C(1) << (hf_load_relaxed(&b->word) >> HF__BUCKET_BITS);
+    if (hf_load_relaxed(&b->claimed) != named)
+        hf_store_relaxed(&b->claimed, named);
+    hf_count_forget(&b->allowed);
+    hf_count_forget(&b->rejected);
+    hf_count_forget(&b->refunded);
+}
+
 /* Whether the word is another by now, which *word receives: then what was seen proves nothing. */
 static inline bool
 hf__bucket_has_moved(const hf_bucket *b, uint64_t *word)
@@ -362,9 +377,9 @@ hf_bucket_due_ns(const hf_bucket *b, uint64_t after, int64_t now_ns)
     return hf__bucket_ns(mine > last ? mine - last : 0, v.num);
 }
 
-/* Return the n tokens of one take that was not used. Never fills beyond the burst. */
+/* As hf_bucket_refund(), for who is not counted here: a booking of a forked child's parent. */
 static inline void
-hf_bucket_refund(hf_bucket *b, uint64_t n)
+hf_bucket_unbook(hf_bucket *b, uint64_t n)
 {
     uint64_t arrival, word = hf_load_acquire(&b->word);
     do {
@@ -372,6 +387,13 @@ hf_bucket_refund(hf_bucket *b, uint64_t n)
         arrival = word & HF__ARRIVAL_MAX;
         arrival = n <= arrival / cost ? arrival - n * cost : 0;
     } while (!hf_cas_weak_acq_rel(&b->word, &word, (word & ~HF__ARRIVAL_MAX) | arrival));
+}
+
+/* Return the n tokens of one take that was not used. Never fills beyond the burst. */
+static inline void
+hf_bucket_refund(hf_bucket *b, uint64_t n)
+{
+    hf_bucket_unbook(b, n);
     hf_count(&b->refunded, 1);
 }
 

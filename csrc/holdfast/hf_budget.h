@@ -94,6 +94,23 @@ hf__budget_clock(const hf_budget *b, int64_t now_ns)
                               HF__BUDGET_MILLION / b->unit);
 }
 
+/*
+ * In a forked child: counts start at zero, the balance stays. The successes moved the clock, so the arrival
+ * goes back as far as the clock does without them; what they gave of less than a unit is lost.
+ */
+static inline void
+hf_budget_forget(hf_budget *b)
+{
+    const uint64_t given = hf_multiply_divide(hf_load_relaxed(&b->deposits), b->rule.ratio,
+                                              HF__BUDGET_MILLION / b->unit);
+    if (given != 0)
+        hf_store_relaxed(&b->word, hf_load_relaxed(&b->word) - given);
+    hf_count_forget(&b->deposits);
+    hf_count_forget(&b->withdrawn);
+    hf_count_forget(&b->refused);
+    hf_count_forget(&b->given_back);
+}
+
 /* How far the arrival is ahead of the clock: what is missing to a full budget, in units. */
 static inline uint64_t
 hf__budget_debt(uint64_t arrival, uint64_t clock)

@@ -31,9 +31,9 @@ enum { HF__BULKHEAD_LIMIT = 22, HF__BULKHEAD_WAITING = 43 };
 typedef struct hf_bulkhead {
     hf_au64 word;
     hf_au32 max_waiting;
-    /* admitted - completed - undone - forgotten = in flight; waited of the admitted came from the
+    /* admitted - completed - undone = in flight; waited of the admitted came from the
        queue; timed_out is counted by who measures the time. */
-    hf_au64 admitted, completed, undone, rejected, waited, timed_out, over_released, forgotten;
+    hf_au64 admitted, completed, undone, rejected, waited, timed_out, over_released;
 } hf_bulkhead;
 
 typedef enum hf_entry { HF_ENTERED, HF_QUEUED, HF_FULL } hf_entry;
@@ -66,8 +66,8 @@ hf__word_has_room(uint64_t w)
 static inline void
 hf_bulkhead_init(hf_bulkhead *bh, uint32_t limit, uint32_t max_waiting)
 {
-    hf_au64 *counters[] = {&bh->admitted, &bh->completed, &bh->undone,        &bh->rejected,
-                           &bh->waited,   &bh->timed_out, &bh->over_released, &bh->forgotten};
+    hf_au64 *counters[] = {&bh->admitted, &bh->completed, &bh->undone,       &bh->rejected,
+                           &bh->waited,   &bh->timed_out, &bh->over_released};
     for (unsigned i = 0; i < sizeof counters / sizeof *counters; i++)
         hf_store_relaxed(counters[i], 0);
     hf_store_relaxed(&bh->max_waiting, max_waiting);
@@ -228,15 +228,18 @@ hf_bulkhead_resize(hf_bulkhead *bh, uint32_t limit)
     return hf__word_waiting(next) != 0 && hf__word_has_room(next);
 }
 
-/* After a fork, in the child: nobody of the parent's is inside or waiting here. */
+/* In a forked child: nobody of the parent's is inside or waiting here, and counts start at zero. */
 static inline void
 hf_bulkhead_forget(hf_bulkhead *bh)
 {
-    uint64_t limit = (uint64_t)HF_BULKHEAD_MAX << HF__BULKHEAD_LIMIT;
-    uint64_t w = hf_load_relaxed(&bh->word);
-    while (!hf_cas_weak_relaxed(&bh->word, &w, w & limit))
-        ;
-    hf_count(&bh->forgotten, hf__word_inside(w));
+    hf_au64 *counters[] = {&bh->admitted, &bh->completed, &bh->undone,       &bh->rejected,
+                           &bh->waited,   &bh->timed_out, &bh->over_released};
+    const uint64_t limit = (uint64_t)HF_BULKHEAD_MAX << HF__BULKHEAD_LIMIT;
+    const uint64_t w = hf_load_relaxed(&bh->word);
+    if ((w & ~limit) != 0)
+        hf_store_relaxed(&bh->word, w & limit);
+    for (unsigned i = 0; i < sizeof counters / sizeof *counters; i++)
+        hf_count_forget(counters[i]);
 }
 
 static inline uint32_t

@@ -21,4 +21,14 @@ hf_fallback_init(hf_fallback *f)
     hf_store_relaxed(&f->observed, 0);
 }
 
+/* In a forked child: counts start at zero. */
+static inline void
+hf_fallback_forget(hf_fallback *f)
+{
+    hf_count_forget(&f->passed);
+    hf_count_forget(&f->used);
+    hf_count_forget(&f->failed);
+    hf_count_forget(&f->observed);
+}
+
 #endif /* HF_FALLBACK_H */

@@ -103,12 +103,12 @@ static const hf_figure_name hf_fallback_names[] = {HF_FALLBACK_FIGURES(HF__NAME,
     for (size_t i = 0; i < (n); i++)                                                               \
         out[HF_AT_##kernel##_##name + i] = hf_load_relaxed(&k->name[i]);
 
-/* How often who began in CLOSED and moved so many times is in each state: once in one, if all count. */
+/* How often who began in a state and moved so many times is in each: once in one, if all count. */
 static inline void
-hf__changes_add_up(const uint64_t changes[], int64_t times[HF_STATES])
+hf__changes_add_up(const uint64_t changes[], unsigned began, int64_t times[HF_STATES])
 {
     for (unsigned s = 0; s < HF_STATES; s++) {
-        times[s] = s == HF_CLOSED;
+        times[s] = s == began;
         for (unsigned other = 0; other < HF_STATES; other++)
             if (other != s) {
                 times[s] += (int64_t)changes[HF_STATES * other + s];
@@ -119,11 +119,11 @@ hf__changes_add_up(const uint64_t changes[], int64_t times[HF_STATES])
 
 /* The state that changes lead to; HF_STATES: some are missing. */
 static inline unsigned
-hf__changes_lead_to(const uint64_t changes[])
+hf__changes_lead_to(const uint64_t changes[], unsigned began)
 {
     int64_t times[HF_STATES];
     unsigned found = HF_STATES;
-    hf__changes_add_up(changes, times);
+    hf__changes_add_up(changes, began, times);
     for (unsigned s = 0; s < HF_STATES; s++) {
         if (times[s] != 0 && (times[s] != 1 || found != HF_STATES))
             return HF_STATES;
@@ -135,10 +135,10 @@ hf__changes_lead_to(const uint64_t changes[])
 
 /* Add the moves that are missing for changes to lead to a state. */
 HF_RARE void
-hf__changes_complete(uint64_t changes[], unsigned state)
+hf__changes_complete(uint64_t changes[], unsigned began, unsigned state)
 {
     int64_t times[HF_STATES];
-    hf__changes_add_up(changes, times);
+    hf__changes_add_up(changes, began, times);
     times[state]--; /* from here on: > 0 it has been left once more, < 0 entered */
     for (unsigned from = 0; from < HF_STATES; from++)
         for (unsigned to = 0; to < HF_STATES; to++)
@@ -162,15 +162,17 @@ static inline size_t
 hf_breaker_figures(const hf_breaker *b, uint64_t out[])
 {
     uint64_t *changes = out + HF_AT_BREAKER_changes;
+    const unsigned began =
+        b->began; /* of a damaged file anything: then no changes lead on from it */
     unsigned state = HF_STATES;
     for (int look = 0; look < HF__FIGURES_LOOKS && state == HF_STATES; look++) {
         for (unsigned i = 0; i < HF_STATES * HF_STATES; i++)
             changes[i] = hf_load_acquire(&b->changes[i / HF_STATES][i % HF_STATES]);
-        state = hf__changes_lead_to(changes);
+        state = hf__changes_lead_to(changes, began);
     }
     if (state == HF_STATES) {
         state = HF_BREAKER_STATE(hf_load_acquire(&b->word)) % HF_STATES;
-        hf__changes_complete(changes, state);
+        hf__changes_complete(changes, began, state);
     }
     out[HF_AT_BREAKER_succeeded] = hf_breaker_succeeded(b);
     out[HF_AT_BREAKER_failed] = hf_load_relaxed(&b->failed);

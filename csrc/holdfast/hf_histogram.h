@@ -104,6 +104,15 @@ hf_histogram_init(hf_histogram *h)
     hf_histogram_clear(h);
 }
 
+/* In a forked child: counts start at zero. */
+static inline void
+hf_histogram_forget(hf_histogram *h)
+{
+    for (unsigned i = 0; i < HF_HISTOGRAM_CELLS; i++)
+        hf_count_forget(&h->cell[i]);
+    hf_count_forget(&h->sum_ns);
+}
+
 /* Count one value. Less than 0 counts as 0; more than 2^38 ns is in the last cell. */
 static inline void
 hf_histogram_record(hf_histogram *h, int64_t ns)

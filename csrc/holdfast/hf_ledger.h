@@ -37,13 +37,7 @@ enum hf_ledger_type {
     HF_LEDGER_TYPES
 };
 
-enum {
-    HF_LEDGER_SUBTRACT =
-        1, /* a vector that is to be taken off: the parent's counts, before a fork */
-    HF_LEDGER_NAME_MOST = 1024,
-    HF_LEDGER_ENTRIES_MOST = 1 << 20,
-    HF_LEDGER_VECTOR_MOST = 64
-};
+enum { HF_LEDGER_NAME_MOST = 1024, HF_LEDGER_ENTRIES_MOST = 1 << 20, HF_LEDGER_VECTOR_MOST = 64 };
 
 typedef struct hf_ledger_header {
     uint64_t magic;

@@ -4,7 +4,7 @@
  * The state is one word that each draw advances by a constant, so threads share a generator
  * without a lock, no two draws return the same position of the sequence, and the sequence
  * (not who gets which part of it) follows from the seed alone.
- * For spreading load, not for secrets. The caller seeds, and seeds again after a fork.
+ * For spreading load, not for secrets. The caller seeds.
  */
 #ifndef HF_RANDOM_H
 #define HF_RANDOM_H
@@ -28,6 +28,13 @@ static inline void
 hf_random_init(hf_random *r, uint64_t seed)
 {
     hf_store_relaxed(&r->state, seed);
+}
+
+/* In a forked child: go on with other numbers than the parent, and than a child with another seed. */
+static inline void
+hf_random_forget(hf_random *r, uint64_t seed)
+{
+    hf_random_init(r, hf_load_relaxed(&r->state) ^ seed);
 }
 
 /* The next 64 bits. Relaxed: draws only have to differ, they order nothing else. */

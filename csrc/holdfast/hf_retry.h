@@ -55,6 +55,22 @@ hf_retry_init(hf_retry *r, uint32_t attempts, int64_t max_time_ns)
         hf_store_relaxed(&r->delays[i], 0);
 }
 
+/* In a forked child: counts start at zero. */
+static inline void
+hf_retry_forget(hf_retry *r)
+{
+    hf_count_forget(&r->succeeded);
+    hf_count_forget(&r->recovered);
+    hf_count_forget(&r->delay_ns);
+    hf_count_forget(&r->observed);
+    for (int i = 0; i < HF_RETRY_VERDICTS; i++)
+        hf_count_forget(&r->gave_up[i]);
+    for (int i = 0; i < HF_RETRY_ORDINALS; i++)
+        hf_count_forget(&r->retries[i]);
+    for (int i = 0; i < HF_RETRY_DELAYS; i++)
+        hf_count_forget(&r->delays[i]);
+}
+
 /* Whether a retry is left for a call that has made `retries` of them. */
 static inline bool
 hf_retry_has_attempts(const hf_retry *r, uint32_t retries)

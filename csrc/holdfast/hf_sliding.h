@@ -53,6 +53,15 @@ hf_sliding_init(hf_sliding *s, uint64_t limit, int64_t per_ns)
         hf_store_relaxed(&s->ring[i].word, 0);
 }
 
+/* In a forked child: counts start at zero, what was taken stays. */
+static inline void
+hf_sliding_forget(hf_sliding *s)
+{
+    hf_count_forget(&s->allowed);
+    hf_count_forget(&s->rejected);
+    hf_count_forget(&s->refunded);
+}
+
 static inline hf_slot *
 hf__sliding_slot(hf_sliding *s, int64_t t)
 {

@@ -28,6 +28,19 @@ hf_timeout_init(hf_timeout *t, int64_t duration_ns)
     hf_store_relaxed(&t->duration_ns, duration_ns);
 }
 
+/* In a forked child: counts start at zero, and what runs in a thread is the parent's. */
+static inline void
+hf_timeout_forget(hf_timeout *t)
+{
+    hf_count_forget(&t->in_time);
+    hf_count_forget(&t->expired);
+    hf_count_forget(&t->late);
+    hf_count_forget(&t->refused);
+    hf_count_forget(&t->abandoned);
+    hf_count_forget(&t->stopped);
+    hf_count_forget(&t->observed);
+}
+
 /* When a call that begins now has to be over. */
 static inline int64_t
 hf_timeout_deadline_ns(const hf_timeout *t, int64_t now_ns)

@@ -19,6 +19,7 @@ gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->own = self;
     self->steps = &self->own;
     self->n_steps = 1;
+    hf_gate_enlist(self);
     return (PyObject *)self;
 }
 
@@ -55,6 +56,7 @@ gate_dealloc(PyObject *op)
     GateObject *self = (GateObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
+    hf_gate_strike(self);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     hf_entries_forget(self);

@@ -26,6 +26,7 @@
 #include "holdfast/hf_fallback.h"
 #include "holdfast/hf_histogram.h"
 #include "holdfast/hf_retry.h"
+#include "holdfast/hf_roster.h"
 #include "holdfast/hf_sliding.h"
 #include "holdfast/hf_timeout.h"
 #include "py_versions.h"
@@ -205,12 +206,16 @@ struct GateObject {
         hf_au64 unobserved; /* limiter: of those, refused further in, so they did not run */
         hf_au64 busy_ns;    /* bulkhead: time spent inside, over all calls */
     };
+
+    hf_member member; /* of those that forget their counts in a forked child: forked.c */
 };
 
 extern uint32_t hf_fork_epoch; /* base.c */
 
 /* ---- forked.c ---- */
-PyObject *hf_fork_told(PyObject *module, PyObject *on);
+void hf_gate_enlist(GateObject *gate);
+void hf_gate_strike(GateObject *gate);
+PyObject *hf_fork_number(PyObject *module, PyObject *ignored);
 PyObject *hf_fork_settle(PyObject *module, PyObject *ignored);
 PyObject *hf_fork_install(PyObject *module, PyObject *callable);
 

@@ -5,15 +5,6 @@
 #define HF_LTO 0 /* whether the build optimised over all files of the gate */
 #endif
 
-/* In a forked child: what the parent's calls hold is not ours to give back. */
-static PyObject *
-after_fork(PyObject *module, PyObject *ignored)
-{
-    (void)module, (void)ignored;
-    hf_fork_epoch++;
-    Py_RETURN_NONE;
-}
-
 /* For tests: whether a failed call may be tried again, in the whole process. */
 static PyObject *
 set_retrying(PyObject *module, PyObject *on)
@@ -43,8 +34,7 @@ static PyMethodDef methods[] = {
      "_need_answer($module, field, fn, answer, /)\n--\n\nReturn the answer; one to be awaited is an error."},
     {"_at_hand", hf_rejected_at_hand, METH_O, NULL},
     {"_set_retrying", set_retrying, METH_O, NULL},
-    {"_after_fork", after_fork, METH_NOARGS, NULL},
-    {"_fork_told", hf_fork_told, METH_O, NULL},
+    {"_fork_number", hf_fork_number, METH_NOARGS, NULL},
     {"_settle_fork", hf_fork_settle, METH_NOARGS, NULL},
     {"_install_fork", hf_fork_install, METH_O, NULL},
     {"_referents", hf_referents, METH_O, NULL},

@@ -10,6 +10,7 @@ from collections import deque
 from threading import RLock, get_ident
 
 from holdfast._native.gate import _need_answer
+from holdfast.forks import mind, settle
 from holdfast.validation import require_callable, shown, takes_one
 
 TYPE_CHECKING = False
@@ -120,7 +121,7 @@ class Listeners:
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_dropped", "_lock", "_raised", "_subscriptions", "_telling")
+    __slots__ = ("__weakref__", "_dropped", "_lock", "_raised", "_subscriptions", "_telling")
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -128,6 +129,7 @@ class Listeners:
         self._telling: dict[int, _Pending] = {}  # by thread: what it tells at the moment
         self._raised = 0
         self._dropped = 0
+        mind(self)
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -188,10 +190,11 @@ class Listeners:
         if interruption is not None:
             raise interruption
 
-    def after_fork(self) -> None:
-        """Reset the state in a forked child. The threads that held the lock do not exist there."""
+    def _after_fork(self) -> None:
+        """In a forked child: count from zero, with a lock nobody holds."""
         self._lock = RLock()
         self._telling = {}
+        self._raised = self._dropped = 0
 
     def _tell(self, event: Event) -> BaseException | None:
         interruption = None
@@ -210,12 +213,14 @@ class Listeners:
     def _report(self, listener: Listener, error: Exception) -> None:
         from logging import getLogger
 
+        settle()
         with self._lock:
             self._raised += 1
         getLogger("holdfast").error("listener %s raised", shown(listener), exc_info=error)
 
     def _count_dropped(self, events: int) -> None:
         if events:
+            settle()
             with self._lock:
                 self._dropped += events
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from threading import RLock
-from weakref import WeakSet, ref
 
-from holdfast.forks import call_in_child
+from holdfast.forks import mind, settle
 from holdfast.named import Entry, Named
 
 TYPE_CHECKING = False
@@ -41,9 +40,8 @@ class Registry:
         self._shared: dict[tuple[str, str], Entry] = {}  # which of them ``find_shared`` hands out
         # Entries of policies that died, put here by the garbage collector, which must not wait.
         self._dead: deque[Entry] = deque()
-        self._nameless: WeakSet[Registered] = WeakSet()  # in here for forks only
         self._watchers: dict[object, Callable[[Registered], object]] = {}
-        _call_in_forked_child(self)
+        mind(self)
 
     def add(self, policy: Registered, *, shared: bool = False) -> Registered:
         """Register a policy under its ``kind`` and ``name``.
@@ -68,8 +66,7 @@ class Registry:
         return policy
 
     def mind(self, policy: Registered) -> None:
-        """Have a policy without a name, which is not found here, forget the parent after a fork."""
-        self._nameless.add(policy)
+        """Tell those who watch of a policy without a name, which is not found here."""
         for watch in list(self._watchers.values()):
             watch(policy)
 
@@ -121,6 +118,7 @@ class Registry:
 
     def all(self, kind: str | None = None) -> list[Registered]:
         """Return the living policies, or those of one kind, oldest first."""
+        settle()
         with self._lock:
             self._bury()
             entries = self._entries.all()
@@ -162,17 +160,12 @@ class Registry:
                 continue
 
     def _after_fork(self) -> None:
-        """In a forked child: have a lock nobody holds, and policies without the parent's calls."""
+        """In a forked child: have a lock nobody holds."""
         self._lock = RLock()
-        _for_each([*self.all(), *self._nameless], _forget_parent, "after a fork")
 
 
 def _reset(policy: Registered) -> None:
     (getattr(policy, "reset", None) or policy.clear)()
-
-
-def _forget_parent(policy: Registered) -> None:
-    policy._after_fork()
 
 
 def _for_each(policies: list[Registered], do: Callable[[Registered], None], what: str) -> None:
@@ -184,18 +177,6 @@ def _for_each(policies: list[Registered], do: Callable[[Registered], None], what
             errors.append(error)
     if errors:
         raise ExceptionGroup(what, errors)
-
-
-def _call_in_forked_child(owner: Registry) -> None:
-    # What is registered for forks stays for ever, so it must not keep the registry alive.
-    reference = ref(owner)
-
-    def in_child() -> None:
-        alive = reference()
-        if alive is not None:
-            alive._after_fork()
-
-    call_in_child(in_child)
 
 
 registry = Registry()

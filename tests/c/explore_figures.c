@@ -63,7 +63,7 @@ HF_TEST(no_change_is_shown_that_was_never_made)
         hf_breaker_figures(b, after);
         for (size_t i = 0; i < HF_BREAKER_COUNTS; i++)
             HF_CHECK(during[i] <= after[i]);
-        HF_CHECK_INT(hf__changes_lead_to(during + HF_AT_BREAKER_changes),
+        HF_CHECK_INT(hf__changes_lead_to(during + HF_AT_BREAKER_changes, HF_CLOSED),
                      during[HF_BREAKER_COUNTS]);
     }
     free(b);

@@ -52,7 +52,8 @@ look(scene *s)
     uint64_t last[HF_FIGURES_MOST] = {0}, now[HF_FIGURES_MOST];
     do {
         HF_CHECK_INT(hf_breaker_figures(s->breaker, now), HF_BREAKER_COUNTS + 1);
-        HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes), now[HF_BREAKER_COUNTS]);
+        HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes, HF_CLOSED),
+                     now[HF_BREAKER_COUNTS]);
         for (int i = 0; i < s->growing; i++)
             HF_CHECK(now[i] >= last[i]);
         memcpy(last, now, sizeof last);
@@ -88,7 +89,8 @@ watch(int movers, int growing, bool observes)
     hf_threads_run(movers + 1, play, &s);
     uint64_t now[HF_FIGURES_MOST];
     hf_breaker_figures(s.breaker, now);
-    HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes), now[HF_BREAKER_COUNTS]);
+    HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes, HF_CLOSED),
+                 now[HF_BREAKER_COUNTS]);
     HF_CHECK_INT(now[HF_BREAKER_COUNTS], hf_breaker_state(s.breaker));
     HF_CHECK(hf_load_relaxed(&s.looks) > 0);
     free(s.breaker);
@@ -187,10 +189,10 @@ HF_TEST(a_move_that_was_never_counted_does_not_hold_up_who_reads)
     HF_CHECK_INT(now[HF_BREAKER_COUNTS], HF_CLOSED); /* not counted, not shown */
     hf_store_relaxed(&b->word, HF_BREAKER_WORD(2, 0, 0, HF_FORCED_OPEN));
     hf_store_relaxed(&b->changes[HF_OPEN][HF_FORCED_OPEN], 1);
-    HF_CHECK_INT(hf__changes_lead_to(memset(now, 0, sizeof now)), HF_CLOSED);
+    HF_CHECK_INT(hf__changes_lead_to(memset(now, 0, sizeof now), HF_CLOSED), HF_CLOSED);
     hf_breaker_figures(b, now);
     HF_CHECK_INT(now[HF_BREAKER_COUNTS], HF_FORCED_OPEN);
     HF_CHECK_INT(now[HF_AT_BREAKER_changes + HF_STATES * HF_CLOSED + HF_OPEN], 1); /* it was made */
-    HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes), HF_FORCED_OPEN);
+    HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes, HF_CLOSED), HF_FORCED_OPEN);
     free(b);
 }

@@ -308,7 +308,7 @@ def test_after_a_fork_a_lock_held_by_a_thread_of_the_parent_holds_nobody_up() ->
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()
     assert held.wait(10)
-    listeners.after_fork()
+    listeners._after_fork()
     leave = listeners.subscribe(heard)
     listeners.emit(event(1))
     leave()

@@ -309,9 +309,13 @@ class Breaker:
         c = self.counters
         return c.admitted - c.succeeded - c.failed - c.ignored - c.abandoned
 
-    def forget_in_flight(self) -> None:
-        """State and run stay; window and slots start empty; no permit of before counts any more."""
-        self.counters.abandoned += self.in_flight
-        self.generation += 1
-        self.oldest = self.generation
+    def forget(self) -> None:
+        """State and run stay; counts start at zero; no permit of before counts any more.
+
+        Then the window starts empty too: only calls with a permit were in it.
+        """
+        if self.counters.admitted:
+            self.generation += 1
+            self.oldest = self.generation
+        self.counters, self.changes = Counters(), [0] * len(self.changes)
         self.slots = [None] * self.config.half_open_max

@@ -9,12 +9,12 @@ class Bulkhead:
         self.max_waiting = max_waiting
         self.in_flight = self.waiting = 0
         self.admitted = self.completed = self.undone = self.rejected = 0
-        self.waited = self.timed_out = self.over_released = self.forgotten = 0
+        self.waited = self.timed_out = self.over_released = 0
 
     def counters(self) -> tuple[int, ...]:
         return (
             self.admitted, self.completed, self.undone, self.rejected,
-            self.waited, self.timed_out, self.over_released, self.forgotten,
+            self.waited, self.timed_out, self.over_released,
         )  # fmt: skip
 
     @property
@@ -86,5 +86,5 @@ class Bulkhead:
         return self.grant_is_due
 
     def forget(self) -> None:
-        self.forgotten += self.in_flight
-        self.in_flight = self.waiting = 0
+        """Start with counts of zero: in a forked child nobody of the parent's is inside."""
+        self.__init__(self.limit, self.max_waiting)  # type: ignore[misc]

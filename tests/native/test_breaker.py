@@ -211,9 +211,9 @@ class BreakerMachine(RuleBasedStateMachine):
         self._changes(self.breaker.override(to, self.now_ns), expected)
 
     @rule()
-    def forget_in_flight(self) -> None:  # trap 58
-        self.breaker.forget_in_flight()
-        self.model.forget_in_flight()
+    def forget(self) -> None:  # trap 58
+        self.breaker._forget(1)
+        self.model.forget()
 
     # --- always ------------------------------------------------------------------------------
 

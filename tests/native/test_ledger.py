@@ -81,7 +81,7 @@ def written(tmp_path):
             except AttributeError:
                 pass
         assert ledger.used() - used < 8192, ledger.used() - used
-        ledger.change({{ids[-1]}}, [(9, 0, ledger.SUBTRACT, 0, "ä".encode(), (7, 8, 9))])
+        ledger.change({{ids[-1]}}, [(9, 0, 0, 0, "ä".encode(), (7, 8, 9))])
         ledger.retire(kernels[0])
         """
     )
@@ -105,7 +105,7 @@ def test_another_process_reads_what_stands_in_the_file(written):
     retired, counts, now = found[0][5:]
     assert (retired, counts[:4], now) == (True, (1, 0, 0, 0), (0,))
     assert found[1][5:] == (False, (*[1] * 12, found[1][6][-1]), ())
-    assert found[-1][2:] == (ledger.SUBTRACT, 0, "ä".encode(), True, (7, 8, 9), ())
+    assert found[-1][2:] == (0, 0, "ä".encode(), True, (7, 8, 9), ())
 
 
 def refuses(path):

@@ -108,7 +108,7 @@ INTEGERS: list[tuple[Callable[[Any], object], str, list[int]]] = [
     (lambda v: Breaker(**BREAKER).admit(v), "now_ns", []),
     (lambda v: Breaker(**BREAKER).override(v, 0), "state", [-1, 6]),
     (lambda v: Breaker(**BREAKER).peek(v), "now_ns", []),
-    (lambda v: Breaker(**BREAKER).reseed(v), "seed", [-1]),
+    (lambda v: Breaker(**BREAKER)._forget(v), "seed", [-1]),
 ]
 
 BREAKER_INTEGERS: list[tuple[str, list[int]]] = [

@@ -261,7 +261,7 @@ def test_tasks_that_wait_and_reservations_stay_in_the_parent_of_a_fork(still):
         tasks = await begun(limiter, 1)
         assert limiter.reserve() == 2
         first, _ = limiter._line._queue
-        limiter._line.after_fork()
+        limiter._line._after_fork()
         await turns(3)
         assert (first.state, done(tasks), limiter._line.is_empty) == (WAITS, [False], True)
         assert limiter.reserve() == 3  # too late rather than a token too many

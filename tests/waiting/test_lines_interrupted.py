@@ -102,7 +102,7 @@ def test_who_waits_in_a_forked_child_asks_again(window):
     party = Party(limiter.acquire)
     until(lambda: not limiter._line.is_empty)
     before = next(iter(limiter._line._queue))
-    limiter._line.after_fork()  # as of a greenlet, or of who forked in a signal handler
+    limiter._line._after_fork()  # as of a greenlet, or of who forked in a signal handler
     until(lambda: not limiter._line.is_empty)
     assert before not in limiter._line._queue
     clock.advance(9.9)
@@ -122,7 +122,7 @@ def test_a_forked_child_past_the_deadline_of_a_wait_takes_what_is_there(window, 
     def fork(*_: object) -> None:
         monkeypatch.undo()
         clock.advance(20 + later)
-        limiter._line.after_fork()
+        limiter._line._after_fork()
 
     monkeypatch.setattr(ThreadWaiter, "park", fork)
     limiter.acquire()

@@ -9,6 +9,7 @@ cdef extern from "holdfast/hf_random.h" nogil:
     ctypedef struct hf_random:
         pass
     void hf_random_init(hf_random *r, uint64_t seed)
+    void hf_random_forget(hf_random *r, uint64_t seed)
 
 cdef extern from "holdfast/hf_backoff.h" nogil:
     ctypedef enum hf_backoff_kind:

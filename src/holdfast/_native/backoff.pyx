@@ -12,6 +12,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
 
 from holdfast._native.binding cimport PyLong_AsLongLongAndOverflow, capsule, whole, word
+from holdfast._native.ledger cimport enlist, hf_member, strike
 
 CONSTANT = <int> HF_BACKOFF_CONSTANT
 LINEAR = <int> HF_BACKOFF_LINEAR
@@ -98,6 +99,10 @@ def read(attempt, previous):
     return nth(attempt), nanoseconds(previous)
 
 
+cdef void forget(void *random, uint64_t seed) noexcept nogil:
+    hf_random_forget(<hf_random *> random, seed)
+
+
 cdef class Backoff:
     """One formula with its jitter; until ``__init__`` is called, one that never waits.
 
@@ -105,6 +110,7 @@ cdef class Backoff:
     """
 
     cdef hf_backoff kernel
+    cdef hf_member member
     cdef bint made
 
     def __init__(self, kind, base_ns, max_ns, *, increment_ns, factor, mode, jitter, seed):
@@ -125,6 +131,9 @@ cdef class Backoff:
         self.kernel.factor = growth
         self.kernel.mode = <hf_jitter_mode> shape
         self.kernel.jitter = share
+
+    def __dealloc__(self):
+        strike(&self.member)
 
     def delay(self, attempt, previous=None):
         """Return how long to wait before the next retry, in seconds.
@@ -152,8 +161,13 @@ cdef class Backoff:
         return hf_backoff_delay_ns(
             &self.kernel, nth(attempt), whole(previous_ns, "previous_ns", -1, INT64_MAX))
 
+    def _reseed_in_children(self):
+        """Have each forked child draw other jitter than its parent. Call it once."""
+        if self.kernel.jitter > 0:
+            enlist(&self.member, &self.kernel.random, forget)
+
     def seed(self, seed):
-        """Start the jitter again from ``seed``, as a forked child must."""
+        """Start the jitter again from ``seed``."""
         hf_random_init(&self.kernel.random, word(seed, "seed"))
 
     def nbytes(self):

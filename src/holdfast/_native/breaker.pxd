@@ -106,7 +106,7 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     void hf_breaker_abandon(hf_breaker *b, const hf_breaker_permit *permit)
     void hf_breaker_undo(hf_breaker *b, const hf_breaker_permit *permit)
     hf_change hf_breaker_override(hf_breaker *b, hf_state to, int64_t now_ns)
-    void hf_breaker_forget_in_flight(hf_breaker *b)
+    void hf_breaker_forget(hf_breaker *b, uint64_t seed)
     hf_state hf_breaker_state(const hf_breaker *b)
     uint32_t hf_breaker_run(const hf_breaker *b)
     uint32_t hf_breaker_failures_in_a_row(const hf_breaker *b, int64_t now_ns)

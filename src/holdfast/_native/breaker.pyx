@@ -8,7 +8,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport INT64_MAX, INT64_MIN, UINT32_MAX
 
 from holdfast._native.binding cimport capsule, moment, whole, word
-from holdfast._native.ledger cimport place, unplace
+from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
 
 cdef enum:
     MOST_PPB = 1000000000
@@ -114,6 +114,10 @@ cdef int read_window(hf_breaker_config *config, dict given) except -1:
     return 0
 
 
+cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
+    hf_breaker_forget(<hf_breaker *> kernel, seed)
+
+
 @cython.final
 cdef class Breaker:
     """One circuit breaker; every argument is a keyword, every time in nanoseconds.
@@ -124,6 +128,7 @@ cdef class Breaker:
 
     cdef hf_breaker *kernel
     cdef void *block
+    cdef hf_member member
     cdef size_t size
 
     def __cinit__(self, *, failure_threshold, success_threshold, half_open_max, min_calls,
@@ -145,8 +150,10 @@ cdef class Breaker:
         self.size = hf_breaker_size(&config)
         self.kernel = <hf_breaker *> place(&self.block, self.size)
         hf_breaker_init(self.kernel, &config, start)
+        enlist(&self.member, self.kernel, forget)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def admit(self, now_ns):
@@ -290,13 +297,9 @@ cdef class Breaker:
         tally = hf_breaker_tally(self.kernel, now)
         return tally.calls, tally.failures, tally.slow, tally.ignored
 
-    def forget_in_flight(self):
-        """In a forked child: calls in flight are the parent's and settle nothing here."""
-        hf_breaker_forget_in_flight(self.kernel)
-
-    def reseed(self, seed):
-        """Start the jitter again from ``seed``, as a forked child must."""
-        hf_random_init(&self.kernel.rng, word(seed, "seed"))
+    def _forget(self, seed):
+        """Do what a forked child does before anything else: for tests."""
+        hf_breaker_forget(self.kernel, word(seed, "seed"))
 
     def nbytes(self):
         """Return the size of the kernel in bytes, leases and window included, stripes not."""

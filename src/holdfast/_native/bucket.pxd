@@ -23,11 +23,13 @@ cdef extern from "holdfast/hf_bucket.h" nogil:
     const uint64_t HF_RATE_SPAN_MAX
     const int64_t HF_BUCKET_NEVER
     void hf_bucket_init(hf_bucket *b, hf_rate rate, int64_t now_ns)
+    void hf_bucket_forget(hf_bucket *k)
     bint hf_bucket_try_take(hf_bucket *b, uint64_t n, int64_t now_ns)
     int64_t hf_bucket_take_within(hf_bucket *b, uint64_t n, int64_t now_ns, int64_t max_wait_ns)
     int64_t hf_bucket_reserve(hf_bucket *b, uint64_t n, int64_t now_ns)
     int64_t hf_bucket_wait_ns(const hf_bucket *b, uint64_t n, int64_t now_ns)
     void hf_bucket_refund(hf_bucket *b, uint64_t n)
+    void hf_bucket_unbook(hf_bucket *b, uint64_t n)
     uint64_t hf_bucket_available(const hf_bucket *b, int64_t now_ns)
     void hf_bucket_resize(hf_bucket *b, hf_rate rate, int64_t now_ns)
     void hf_bucket_clear(hf_bucket *b)
@@ -43,6 +45,7 @@ cdef extern from "holdfast/hf_sliding.h" nogil:
         hf_au64 rejected
         hf_au64 refunded
     void hf_sliding_init(hf_sliding *s, uint64_t limit, int64_t per_ns)
+    void hf_sliding_forget(hf_sliding *k)
     bint hf_sliding_try_take(hf_sliding *s, uint64_t n, int64_t now_ns)
     void hf_sliding_refund(hf_sliding *s, uint64_t n, int64_t taken_ns)
     uint64_t hf_sliding_available(const hf_sliding *s, int64_t now_ns)

@@ -6,7 +6,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN
 
 from holdfast._native.binding cimport capsule, moment, whole
-from holdfast._native.ledger cimport place, unplace
+from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
 
 
 cdef uint64_t tokens(object n) except? 0:
@@ -30,6 +30,10 @@ cdef hf_rate rate_of(object num, object den, object burst) except *:
     return rate
 
 
+cdef void forget_bucket(void *kernel, uint64_t seed) noexcept nogil:
+    hf_bucket_forget(<hf_bucket *> kernel)
+
+
 @cython.final
 cdef class TokenBucket:
     """``num`` tokens every ``den`` nanoseconds, at most ``burst`` saved up.
@@ -39,12 +43,15 @@ cdef class TokenBucket:
 
     cdef hf_bucket *kernel
     cdef void *block
+    cdef hf_member member
 
     def __cinit__(self, num, den, burst, now_ns):
         self.kernel = <hf_bucket *> place(&self.block, sizeof(hf_bucket))
         hf_bucket_init(self.kernel, rate_of(num, den, burst), moment(now_ns))
+        enlist(&self.member, self.kernel, forget_bucket)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def try_take(self, n, now_ns):
@@ -83,6 +90,10 @@ cdef class TokenBucket:
         """Return the ``n`` tokens of one take that was not used; never fills beyond the burst."""
         hf_bucket_refund(self.kernel, tokens(n))
 
+    def unbook(self, n):
+        """Return ``n`` tokens that the parent of a forked child had booked: it counted the call."""
+        hf_bucket_unbook(self.kernel, tokens(n))
+
     def available(self, now_ns):
         """Return how many whole tokens are there."""
         return hf_bucket_available(self.kernel, moment(now_ns))
@@ -116,6 +127,10 @@ cdef class TokenBucket:
         return capsule(self, self.kernel, "holdfast.bucket")
 
 
+cdef void forget_sliding(void *kernel, uint64_t seed) noexcept nogil:
+    hf_sliding_forget(<hf_sliding *> kernel)
+
+
 @cython.final
 cdef class SlidingWindow:
     """At most ``limit`` in any ``per_ns`` nanoseconds; may refuse a tenth of that early.
@@ -125,14 +140,17 @@ cdef class SlidingWindow:
 
     cdef hf_sliding *kernel
     cdef void *block
+    cdef hf_member member
 
     def __cinit__(self, limit, per_ns):
         self.kernel = <hf_sliding *> place(&self.block, sizeof(hf_sliding))
         hf_sliding_init(
             self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX),
             whole(per_ns, "per_ns", 1, INT64_MAX))
+        enlist(&self.member, self.kernel, forget_sliding)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def try_take(self, n, now_ns):

@@ -25,6 +25,7 @@ cdef extern from "holdfast/hf_budget.h" nogil:
         hf_au64 given_back
         uint64_t unit
     void hf_budget_init(hf_budget *b, hf_budget_rule rule, int64_t now_ns)
+    void hf_budget_forget(hf_budget *k)
     void hf_budget_deposit(hf_budget *b)
     bint hf_budget_withdraw(hf_budget *b, int64_t now_ns)
     bint hf_budget_give_back(hf_budget *b)

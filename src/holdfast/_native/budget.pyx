@@ -5,6 +5,11 @@ Settings in tokens and seconds are ``holdfast.policies.retry.budget``'s.
 cimport cython
 
 from holdfast._native.binding cimport capsule, moment, whole
+from holdfast._native.ledger cimport enlist, hf_member, strike
+
+
+cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
+    hf_budget_forget(<hf_budget *> kernel)
 
 
 @cython.final
@@ -15,6 +20,7 @@ cdef class Budget:
     """
 
     cdef hf_budget kernel
+    cdef hf_member member
 
     def __cinit__(self, ratio, rate, burst, now_ns):
         cdef hf_budget_rule rule
@@ -22,6 +28,10 @@ cdef class Budget:
         rule.rate = whole(rate, "rate", 0, HF_BUDGET_RATE_MAX)
         rule.burst = whole(burst, "burst", 1, HF_BUDGET_BURST_MAX)
         hf_budget_init(&self.kernel, rule, moment(now_ns))
+        enlist(&self.member, &self.kernel, forget)
+
+    def __dealloc__(self):
+        strike(&self.member)
 
     def deposit(self):
         """Count a success."""
@@ -55,6 +65,10 @@ cdef class Budget:
         cdef hf_budget *k = &self.kernel
         return (hf_load_relaxed(&k.withdrawn), hf_load_relaxed(&k.refused),
                 hf_load_relaxed(&k.given_back), hf_load_relaxed(&k.deposits))
+
+    def _forget(self):
+        """Do what a forked child does before anything else: for tests."""
+        hf_budget_forget(&self.kernel)
 
     def nbytes(self):
         """Return the size of the kernel in bytes."""

@@ -26,7 +26,6 @@ cdef extern from "holdfast/hf_bulkhead.h" nogil:
         hf_au64 waited
         hf_au64 timed_out
         hf_au64 over_released
-        hf_au64 forgotten
     void hf_bulkhead_init(hf_bulkhead *bh, uint32_t limit, uint32_t max_waiting)
     bint hf_bulkhead_try_enter(hf_bulkhead *bh)
     hf_entry hf_bulkhead_enter_or_queue(hf_bulkhead *bh)

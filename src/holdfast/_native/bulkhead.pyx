@@ -5,7 +5,11 @@ The queue itself (who waits, who is woken) is ``holdfast.waiting.rooms``'s.
 cimport cython
 
 from holdfast._native.binding cimport capsule, whole
-from holdfast._native.ledger cimport place, unplace
+from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+
+
+cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
+    hf_bulkhead_forget(<hf_bulkhead *> kernel)
 
 
 @cython.final
@@ -17,14 +21,17 @@ cdef class Bulkhead:
 
     cdef hf_bulkhead *kernel
     cdef void *block
+    cdef hf_member member
 
     def __cinit__(self, limit, max_waiting):
         self.kernel = <hf_bulkhead *> place(&self.block, sizeof(hf_bulkhead))
         hf_bulkhead_init(
             self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX),
             whole(max_waiting, "max_waiting", 0, HF_BULKHEAD_MAX))
+        enlist(&self.member, self.kernel, forget)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def try_enter(self):
@@ -80,8 +87,8 @@ cdef class Bulkhead:
         """Change the limit; who is inside stays. True: waiters can come in, grant() is due."""
         return hf_bulkhead_resize(self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX))
 
-    def forget(self):
-        """Empty it: in a forked child nobody of the parent's is inside or waiting."""
+    def _forget(self):
+        """Do what a forked child does before anything else: for tests."""
         hf_bulkhead_forget(self.kernel)
 
     def in_flight(self):
@@ -104,15 +111,14 @@ cdef class Bulkhead:
         """Return the counts of events so far.
 
         Returns:
-            (admitted, completed, undone, rejected, waited, timed_out, over_released, forgotten);
-            admitted - completed - undone - forgotten are inside, and waited of the admitted
-            came from the queue.
+            (admitted, completed, undone, rejected, waited, timed_out, over_released); admitted -
+            completed - undone are inside, and waited of the admitted came from the queue.
         """
         cdef hf_bulkhead *k = self.kernel
         return (hf_load_relaxed(&k.admitted), hf_load_relaxed(&k.completed),
                 hf_load_relaxed(&k.undone), hf_load_relaxed(&k.rejected),
                 hf_load_relaxed(&k.waited), hf_load_relaxed(&k.timed_out),
-                hf_load_relaxed(&k.over_released), hf_load_relaxed(&k.forgotten))
+                hf_load_relaxed(&k.over_released))
 
     def count_timed_out(self):
         """Count one who waited in vain."""

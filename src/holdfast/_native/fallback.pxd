@@ -17,3 +17,4 @@ cdef extern from "holdfast/hf_fallback.h" nogil:
         hf_au64 failed
         hf_au64 observed
     void hf_fallback_init(hf_fallback *f)
+    void hf_fallback_forget(hf_fallback *k)

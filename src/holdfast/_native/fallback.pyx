@@ -2,7 +2,11 @@
 cimport cython
 
 from holdfast._native.binding cimport capsule
-from holdfast._native.ledger cimport place, unplace
+from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+
+
+cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
+    hf_fallback_forget(<hf_fallback *> kernel)
 
 
 @cython.final
@@ -14,12 +18,15 @@ cdef class Fallback:
 
     cdef hf_fallback *kernel
     cdef void *block
+    cdef hf_member member
 
     def __cinit__(self):
         self.kernel = <hf_fallback *> place(&self.block, sizeof(hf_fallback))
         hf_fallback_init(self.kernel)
+        enlist(&self.member, self.kernel, forget)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def __init__(self):

@@ -11,6 +11,7 @@ cdef extern from "holdfast/hf_histogram.h" nogil:
     ctypedef struct hf_histogram:
         pass
     void hf_histogram_init(hf_histogram *h)
+    void hf_histogram_forget(hf_histogram *k)
     void hf_histogram_clear(hf_histogram *h)
     void hf_histogram_record(hf_histogram *h, int64_t ns)
     void hf_histogram_buckets(const hf_histogram *h, uint64_t *out)

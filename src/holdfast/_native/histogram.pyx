@@ -4,7 +4,11 @@ from libc.math cimport isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN
 
 from holdfast._native.binding cimport capsule, whole
-from holdfast._native.ledger cimport place, unplace
+from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+
+
+cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
+    hf_histogram_forget(<hf_histogram *> kernel)
 
 
 @cython.final
@@ -16,12 +20,15 @@ cdef class Histogram:
 
     cdef hf_histogram *kernel
     cdef void *block
+    cdef hf_member member
 
     def __cinit__(self):
         self.kernel = <hf_histogram *> place(&self.block, sizeof(hf_histogram))
         hf_histogram_init(self.kernel)
+        enlist(&self.member, self.kernel, forget)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def __init__(self):

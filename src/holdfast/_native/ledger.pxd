@@ -46,7 +46,6 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_TIMEOUT
         HF_LEDGER_FALLBACK
         HF_LEDGER_TYPES
-        HF_LEDGER_SUBTRACT
         HF_LEDGER_NAME_MOST
         HF_LEDGER_ENTRIES_MOST
         HF_LEDGER_VECTOR_MOST
@@ -85,5 +84,17 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
     bint hf_ledger_is_still(const hf_ledger_header *h, uint64_t word)
     bint hf_ledger_is_sound(const hf_ledger_entry *e, size_t size, uint64_t bytes)
 
+ctypedef void (*forget_function)(void *kernel, uint64_t seed) noexcept nogil
+
+cdef extern from "holdfast/hf_roster.h" nogil:
+    ctypedef struct hf_member:
+        pass
+    ctypedef struct hf_roster:
+        pass
+    void hf_roster_join(hf_roster *r, hf_member *member, void *kernel, forget_function forget)
+    void hf_roster_leave(hf_roster *r, hf_member *member)
+
 cdef void *place(void **block, size_t size) except NULL
 cdef void unplace(void *block) noexcept nogil
+cdef void enlist(hf_member *member, void *kernel, forget_function forget) noexcept
+cdef void strike(hf_member *member) noexcept nogil

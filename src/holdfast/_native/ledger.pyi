@@ -2,7 +2,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 __pyx_capi__: dict[str, object]
-SUBTRACT: int
 due_in_child: list[Callable[[], object]]
 of_process: Any
 reopen: Callable[[], bool] | None

@@ -18,20 +18,23 @@ from holdfast._native.figures cimport kernel_at, kind_of
 
 from holdfast._native.figures import layout
 
+cdef extern from "fork_copy.h" nogil:  # it has what is static: no other module may include it
+    hf_arena arena "hf_process_arena"
+    hf_roster roster "hf_process_roster"
+    int own_fd "hf_process_file"  # of the arena; -1: memory of this process only
+    bint hf_process_leave()
+    void hf_process_moved()
+    bint hf_fork_watch()
+
 # Address space, not memory: the file may grow so far without any kernel moving.
 cdef size_t RESERVED = 1 << 28
 cdef size_t STEP = 1 << 16  # the file grows by this much, or by an eighth if that is more
 cdef size_t LEAST_ROOM = 12  # entries of a new table
-SUBTRACT = HF_LEDGER_SUBTRACT
 due_in_child = []  # what holdfast.forks calls in a forked child: the process's as well
 of_process = None  # what the process says of itself: kept here, for this module is loaded once
 reopen = None  # what opens the own file again where somebody has closed it; returns whether it could
-cdef hf_arena arena
 cdef bint opened = False   # kernels stand in the arena
-cdef int own_fd = -1       # its file; -1: memory of this process only
 cdef object own_identity = None  # device and inode, by which it is told from what has its number
-cdef void *kept = NULL     # a copy of it, made before a fork
-cdef size_t kept_size = 0
 cdef uint64_t serial = 0
 
 
@@ -53,6 +56,15 @@ cdef void unplace(void *block) noexcept nogil:
         hf_arena_give(&arena, block)
     else:
         PyMem_RawFree(block)
+
+
+cdef void enlist(hf_member *member, void *kernel, forget_function forget) noexcept:
+    """Have a kernel forget its parent in each forked child, until ``strike``."""
+    hf_roster_join(&roster, member, kernel, forget)
+
+
+cdef void strike(hf_member *member) noexcept nogil:
+    hf_roster_leave(&roster, member)
 
 
 cdef void *take(size_t size) noexcept:
@@ -386,45 +398,17 @@ def change(gone, come):
     return list(range(first, first + n))
 
 
-# ---- forks: a mapped file is the parent's as well, and each needs its own ----
-
-def _keep_copy():
-    """Before a fork: copy the arena, so that the child has it as it was at one moment."""
-    global kept, kept_size
-    _drop_copy()
-    if is_shared():
-        kept = PyMem_RawMalloc(arena.used)
-        if kept is not NULL:
-            kept_size = arena.used
-            memcpy(kept, arena.base, kept_size)
-
-
-def _drop_copy():
-    """After a fork: the parent needs no copy."""
-    global kept
-    PyMem_RawFree(kept)
-    kept = NULL
-
+# ---- forks: a mapped file is the parent's as well, and each needs its own (fork_copy.h) ----
 
 def leave():
-    """Stand at the same addresses in memory of this process alone: in a forked child, before
-    anything else, and where a file could not be shared after all.
+    """Stand at the same addresses in memory of this process alone: where a file could not be shared
+    after all. A forked child has left it before any other code of it runs (fork_copy.h).
 
     Raises:
         MemoryError: There is none.
     """
-    global own_fd
-    if own_fd < 0:
-        return
-    if kept is NULL:
-        _keep_copy()  # not made before the fork, or there was none
-    own_fd = -1
-    if kept is NULL or mmap(arena.base, arena.size, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED:
+    if not hf_process_leave():
         raise MemoryError("no memory for the state of this process")
-    memcpy(arena.base, kept, kept_size)
-    hf_arena_unlock(&arena)  # after a fork: whoever held it is in the parent
-    _drop_copy()
 
 
 def move_to(fd):
@@ -451,9 +435,10 @@ def move_to(fd):
     memcpy(base, copy, taken)
     munmap(base, arena.size)
     mmap(arena.base, arena.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, <int> fd, 0)
+    hf_process_moved()
     PyMem_RawFree(copy)
     begin(fd)
 
 
-os.register_at_fork(
-    before=_keep_copy, after_in_parent=_drop_copy, after_in_child=leave)
+if not hf_fork_watch():
+    raise MemoryError()

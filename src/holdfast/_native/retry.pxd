@@ -28,6 +28,7 @@ cdef extern from "holdfast/hf_retry.h" nogil:
         hf_au64 delay_ns
         hf_au64 observed
     void hf_retry_init(hf_retry *r, uint32_t attempts, int64_t max_time_ns)
+    void hf_retry_forget(hf_retry *k)
     bint hf_retry_has_attempts(const hf_retry *r, uint32_t retries)
     hf_retry_verdict hf_retry_in_time(const hf_retry *r, int64_t started_ns, int64_t now_ns,
                                       int64_t delay_ns, int64_t deadline_ns)

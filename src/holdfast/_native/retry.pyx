@@ -6,13 +6,17 @@ cimport cython
 from libc.stdint cimport INT64_MAX, UINT32_MAX
 
 from holdfast._native.binding cimport capsule, moment, whole
-from holdfast._native.ledger cimport place, unplace
+from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
 
 # In the order of enum hf_retry_verdict.
 VERDICTS = (
     "again", "exhausted", "out_of_time", "deadline", "no_budget", "not_retryable",
     "rejected", "cancelled",
 )
+
+
+cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
+    hf_retry_forget(<hf_retry *> kernel)
 
 
 @cython.final
@@ -24,14 +28,17 @@ cdef class Retry:
 
     cdef hf_retry *kernel
     cdef void *block
+    cdef hf_member member
 
     def __cinit__(self, attempts, max_time_ns=-1):
         self.kernel = <hf_retry *> place(&self.block, sizeof(hf_retry))
         hf_retry_init(
             self.kernel, whole(attempts, "attempts", 1, UINT32_MAX),
             whole(max_time_ns, "max_time_ns", -1, INT64_MAX))
+        enlist(&self.member, self.kernel, forget)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def decide(self, retries, started_ns, now_ns, delay_ns, deadline_ns=INT64_MAX):

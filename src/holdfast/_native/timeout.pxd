@@ -26,4 +26,5 @@ cdef extern from "holdfast/hf_timeout.h" nogil:
         hf_au64 stopped
         hf_au64 observed
     void hf_timeout_init(hf_timeout *t, int64_t duration_ns)
+    void hf_timeout_forget(hf_timeout *k)
     int64_t hf_timeout_deadline_ns(const hf_timeout *t, int64_t now_ns)

@@ -3,7 +3,11 @@ cimport cython
 from libc.stdint cimport INT64_MAX
 
 from holdfast._native.binding cimport capsule, moment, whole
-from holdfast._native.ledger cimport place, unplace
+from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+
+
+cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
+    hf_timeout_forget(<hf_timeout *> kernel)
 
 
 @cython.final
@@ -15,12 +19,15 @@ cdef class Timeout:
 
     cdef hf_timeout *kernel
     cdef void *block
+    cdef hf_member member
 
     def __cinit__(self, duration_ns):
         self.kernel = <hf_timeout *> place(&self.block, sizeof(hf_timeout))
         hf_timeout_init(self.kernel, whole(duration_ns, "duration_ns", 0, INT64_MAX))
+        enlist(&self.member, self.kernel, forget)
 
     def __dealloc__(self):
+        strike(&self.member)
         unplace(self.block)
 
     def duration_ns(self):

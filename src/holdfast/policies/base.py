@@ -11,7 +11,6 @@ from weakref import ref
 from holdfast._native import gate
 from holdfast._native.histogram import Histogram
 from holdfast.events import Event, Listeners
-from holdfast.forks import call_in_child
 from holdfast.guards import decorate, install_guard_face
 from holdfast.mode import Mode
 from holdfast.registry import registry
@@ -399,11 +398,6 @@ class Policy(gate.Gate, metaclass=_Registered):
             at = self._clock.now_ns() / 1e9
             self._listeners.emit(Event(kind, self, self.name, at=at, **details))
 
-    def _after_fork(self) -> None:
-        """In a forked child: forget the parent's calls."""
-        if self._listeners is not None:
-            self._listeners.after_fork()
-
     def _keep(self, **settings: Any) -> None:
         """Keep the settings, each by its name, and what every policy has beside them.
 
@@ -526,5 +520,4 @@ def _brief(value: object) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
-call_in_child(gate._after_fork)
 install_guard_face()

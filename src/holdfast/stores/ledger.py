@@ -14,14 +14,13 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from itertools import chain, starmap
-from operator import sub
 from threading import RLock
 from weakref import getweakrefs
 
 from holdfast._native import ledger as native
 from holdfast._native.figures import read
 from holdfast.errors import ConfigError
-from holdfast.forks import call_in_child
+from holdfast.forks import call_in_child, say, say_later, settle
 from holdfast.named import Entry, Named
 from holdfast.stores.figures import OTHER, ROLES_OF, add, exported, kind_of
 from holdfast.stores.files import directory, make_file, open_in, reopen
@@ -97,6 +96,8 @@ class Ledger:
         Raises:
             ConfigError: It names what is no directory to share.
         """
+        settle()
+        say()
         if not self._looked:
             with self._lock:
                 found = self._look()
@@ -172,12 +173,12 @@ class Ledger:
         """
         entry = _Entry(policy, self._die)
         entry.mode, entry.parts, entry.ids = mode, tuple(parts), []
-        entry.before, entry.before_ids = (), []
         with self._lock:
             self._bury()
             # First: a signal handler may raise from here on, and the collector is told of it then.
             self._entries.put(entry)
             self._list(entry.ids, entry.items())
+        say()
 
     def extend(self, policy: Any, part: Part) -> Any:
         """Count in another part of a policy that is in; one that is not in yet brings it along.
@@ -205,6 +206,8 @@ class Ledger:
             policies: The policies; None for all, also those that were collected.
             names: The kinds and names whose collected policies count too.
         """
+        settle()
+        say()
         found: Figures = {}
         with self._lock:
             self._bury()
@@ -284,8 +287,8 @@ class Ledger:
         touched = {*sums, *folded, *((role, OTHER) for role, _ in folded)}
         change = _Change(retired, gone, touched, [key for key in touched if key in gone])
         leave = [self._gone_ids[key] for key in touched if key in self._gone_ids]
-        leave += chain.from_iterable((*entry.ids, *entry.before_ids) for entry in retired)
-        come = [item_of(key, gone[key].counts, 0) for key in change.come]
+        leave += chain.from_iterable(entry.ids for entry in retired)
+        come = [item_of(key, gone[key].counts) for key in change.come]
         self._change = change
         try:
             change.ids.extend(starmap(native.change, ((leave, come),)))
@@ -333,10 +336,8 @@ class Ledger:
             # One native call: a signal handler that raises comes before it, or after it.
             ids.extend(chain.from_iterable(starmap(native.change, (((), come),))))
         except MemoryError:
-            from logging import getLogger
-
             self._unshared += 1
-            getLogger("holdfast").error(
+            say_later(
                 "the file %s is full: other workers do not see all policies of this worker",
                 self.file,
             )
@@ -353,9 +354,6 @@ class Ledger:
         gone_ids = list(self._gone_ids.values())
         self._gone_ids.clear()
         self._lost = False
-        entries = [*self._entries.all(), *self._retired]
-        for entry in entries:
-            entry.begin_anew()
         if self._file is None or self._directory is None:
             return
         if native.is_own(self._file[0]):
@@ -364,20 +362,12 @@ class Ledger:
 
         def move(fd: int) -> None:
             native.move_to(fd)
-            leave = [*gone_ids, *chain.from_iterable(entry.before_ids for entry in entries)]
-            come = [(entry, item) for entry in entries for item in entry.subtractions()]
-            for entry in entries:
-                entry.before_ids = []
-            new = native.change(leave, [item for _, item in come])
-            for (entry, _), identity in zip(come, new, strict=True):
-                entry.before_ids.append(identity)
+            native.change(gone_ids, [])
 
         try:
             self._file = make_file(self._directory, native.size(), move)
         except (ConfigError, OSError, MemoryError) as error:
-            from logging import getLogger
-
-            getLogger("holdfast").error("forked: other workers do not see this worker: %s", error)
+            say_later("forked: other workers do not see this worker: %s", error)
         else:
             if self._tidy is not None:
                 self._tidy(quiet=True)
@@ -398,22 +388,18 @@ class _Change:
 class _Entry(Entry):
     """A weak reference to a policy, and strong ones to what it counts in."""
 
-    __slots__ = ("before", "before_ids", "ids", "mode", "parts")
+    __slots__ = ("ids", "mode", "parts")
 
-    before: tuple[tuple[int, ...], ...]  # what its first parts had counted before a fork
-    before_ids: list[int]  # where that stands in the file, and where the parts do
-    ids: list[int]
+    ids: list[int]  # where the parts stand in the file
     mode: int
     parts: tuple[Part, ...]
 
     def add_to(self, figures: Figures) -> None:
         """Add what it has counted to the sums of its name, and its state while it lives."""
         lives = self() is not None
-        for at, (role, kernel, extra) in enumerate(self.parts):
+        for role, kernel, extra in self.parts:
             raw, state = read(kernel)
             counts = exported(role, self.mode, raw)
-            if at < len(self.before):
-                counts = tuple(map(sub, counts, self.before[at]))
             add(figures, (role, self.key[1]), counts, (self.mode, extra, state) if lives else None)
 
     def items(self) -> list[tuple[Any, ...]]:
@@ -421,23 +407,10 @@ class _Entry(Entry):
         name = self.key[1].encode()
         return [(role, self.mode, 0, extra, name, kernel) for role, kernel, extra in self.parts]
 
-    def begin_anew(self) -> None:
-        """In a forked child: take what it has counted so far for the parent's."""
-        self.before = tuple(
-            exported(role, self.mode, read(kernel)[0]) for role, kernel, _ in self.parts
-        )
 
-    def subtractions(self) -> list[tuple[Any, ...]]:
-        """Return what the file's table says of the parent's counts."""
-        return [
-            item_of((part[0], self.key[1]), counts, native.SUBTRACT)
-            for part, counts in zip(self.parts, self.before, strict=False)
-        ]
-
-
-def item_of(key: Key, counts: Iterable[int], flags: int) -> tuple[Any, ...]:
+def item_of(key: Key, counts: Iterable[int]) -> tuple[Any, ...]:
     """Return what the file's table says of counts that no kernel holds."""
-    return key[0], 0, flags, 0, key[1].encode(), tuple(counts)
+    return key[0], 0, 0, 0, key[1].encode(), tuple(counts)
 
 
 # One for the process, as its file is: it lives on beside the native module where this one is taken

@@ -21,7 +21,6 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.figures import layout
-from holdfast._native.ledger import SUBTRACT
 from holdfast._native.reader import Reader
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
@@ -465,21 +464,18 @@ def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
     figures: Figures = {}
     living: set[tuple[str, str]] = set()
     name, name_is = "", b""
-    for role, mode, flags, extra, raw_name, retired, raw, state in entries:
+    for role, mode, _, extra, raw_name, retired, raw, state in entries:
         if raw_name != name_is:  # the parts of a policy follow each other
             name, name_is = raw_name.decode(), raw_name
         if role >= len(ROLES) or mode >= MODES or not name.isprintable():
             raise ValueError("an entry is damaged")
         key = (role, name)
         if key not in figures or any(raw):
-            sign = -1 if flags & SUBTRACT else 1
-            add(figures, key, [sign * n for n in exported(role, mode, raw)])
+            add(figures, key, exported(role, mode, raw))
         if not retired:
             living.add(kind_of(key))
             if alive:
                 figures[key].states.append((mode, extra, state))
-    if any(min(there.counts) < 0 for there in figures.values()):
-        raise ValueError("an entry is damaged")
     return _Worker(alive, figures, living)
 
 

@@ -137,6 +137,10 @@ class BucketLine(Line):
         for cell in self._cells:
             cell.refund(turn.n)
 
+    def _unbook(self, turn: Turn) -> None:
+        for cell in self._cells:
+            cell.unbook(turn.n)
+
     def _resize(self, apply: Callable[[int], object]) -> None:
         now_ns = self._clock.now_ns()
         self._serve(now_ns)

@@ -11,7 +11,7 @@ from threading import RLock, local
 
 from holdfast._native import gate
 from holdfast.errors import Rejected
-from holdfast.forks import call_in_child, settle
+from holdfast.forks import call_in_child, mind, settle
 from holdfast.waiting.daemons import DaemonThreads
 from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.standstill import mind_loop
@@ -244,6 +244,7 @@ def _threads_of(policy: Timeout) -> WorkerThreads:
         with _making:
             threads = policy._worker_threads
             if threads is None:  # nobody was faster
+                mind(policy)
                 threads = policy._worker_threads = made
     return threads
 

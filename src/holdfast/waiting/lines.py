@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import RLock
 
+from holdfast.forks import mind, settle
 from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.standstill import mind_loop
 
@@ -90,6 +91,7 @@ class Line:
     """
 
     __slots__ = (
+        "__weakref__",
         "_again",
         "_busy",
         "_cells",
@@ -122,6 +124,9 @@ class Line:
         def _give_back(self, turn: Turn) -> None:
             """Return the tokens that were booked, or taken, for a turn."""
 
+        def _unbook(self, turn: Turn) -> None:
+            """Return what the parent of a forked child had booked for a turn that waits."""
+
         def _resize(self, apply: Callable[[int], object]) -> None: ...
 
         def _clear(self) -> None: ...
@@ -130,6 +135,7 @@ class Line:
         self._clock = clock
         self._clears = 0
         self._begin()
+        mind(self)
 
     @property
     def is_empty(self) -> bool:
@@ -192,7 +198,7 @@ class Line:
         """Have all tokens back, but for those of whom waits: they are served first."""
         self._surely(self._clear)
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Be empty in a forked child: who waited is in the parent.
 
         But greenlets that wait are in the child as well, and so is who forked in a signal handler
@@ -201,7 +207,7 @@ class Line:
         left = [turn for turn in self._queue if turn.waiter and turn.waiter.loop is None]
         self._begin()
         for turn in left:
-            self._give_back(turn)
+            self._unbook(turn)
             turn.state = FORGOTTEN
             turn.wake()
 
@@ -225,6 +231,7 @@ class Line:
             False: a step is under way in this very thread, further out, and nothing was done; what
             others left to be done is done before it ends.
         """
+        settle()
         with self._lock:
             self._again = True
             if self._busy:

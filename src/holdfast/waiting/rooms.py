@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from itertools import starmap
 from threading import RLock
 
+from holdfast.forks import mind, settle
 from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.standstill import mind_loop
 
@@ -53,6 +54,7 @@ class WaitingRoom:
     """
 
     __slots__ = (
+        "__weakref__",
         "_again",
         "_busy",
         "_gone",
@@ -66,6 +68,7 @@ class WaitingRoom:
     def __init__(self, kernel: Bulkhead) -> None:
         self._kernel = kernel
         self._begin()
+        mind(self)
 
     def enter(self, clock: Clock, timeout_ns: int | None, policy: Any = None) -> int:
         """Enter, waiting in this thread for up to ``timeout_ns`` on ``clock``; None: no limit.
@@ -162,15 +165,14 @@ class WaitingRoom:
             self._step()
             raise
 
-    def after_fork(self) -> None:
-        """Be empty in a forked child: who waited or was inside is in the parent.
+    def _after_fork(self) -> None:
+        """Be empty in a forked child, as the kernel is: who waited or was inside is in the parent.
 
         But greenlets that wait are in the child as well, and so is who forked in a signal handler
         while it waited: they are sent to ask again. Tasks are not: their loop is the parent's.
         """
         left = [place for place, loop in self._queue.items() if loop is None]
         self._begin()
-        self._kernel.forget()
         for place in left:
             place.forgotten = True
             place.waiter.wake()
@@ -236,6 +238,7 @@ class WaitingRoom:
             False: a step is under way in this very thread, further out; it does what was asked
             for before it ends, but takes no newcomer.
         """
+        settle()
         with self._lock:
             self._again = True
             if self._busy:

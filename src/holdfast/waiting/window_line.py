@@ -113,6 +113,9 @@ class WindowLine(Line):
             for cell in self._cells:
                 cell.refund(turn.n, turn.taken_ns)
 
+    def _unbook(self, turn: Turn) -> None:
+        """Do nothing: who waits for a window has booked nothing."""
+
     def _resize(self, apply: Callable[[int], object]) -> None:
         self._quiet = False
         apply(self._clock.now_ns())  # then the step serves whom there is room for

@@ -131,7 +131,6 @@ def test_a_class_of_ones_own_is_a_back_off_like_any_other():
     assert hf.AdaptiveBackoff(own).delay(0) == 2.0
     assert own._delay_ns(3, 5 * 10**9) == 2 * 10**9
     assert own.asked[-1] == (3, 5.0)
-    own._reseed()  # it has nothing to do
 
 
 def test_one_that_does_not_say_how_long_to_wait_is_not_made():

@@ -79,9 +79,6 @@ class Backoff(metaclass=ABCMeta):
         """Return the shortest that chance can make of a delay, in nanoseconds."""
         return 0
 
-    def _reseed(self) -> None:  # noqa: B027 - one without jitter has nothing to do
-        """In a forked child: draw other numbers than the parent, unless a seed was given."""
-
 
 class Composed(Backoff):
     """A back-off made of others: equal to another of the same class and parts."""
@@ -103,10 +100,6 @@ class Composed(Backoff):
             TypeError: ``attempt`` is not an integer, or ``previous`` is not a duration.
         """
         return self._delay_ns(*read(attempt, previous)) / 1e9
-
-    def _reseed(self) -> None:
-        for part in self._parts:
-            part._reseed()
 
     def _compared(self) -> tuple[object, ...]:
         return self._parts

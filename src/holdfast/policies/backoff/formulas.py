@@ -72,6 +72,8 @@ class _Formula(_native.Backoff, Backoff):
             jitter=spread,
             seed=fresh_seed() if seed is None else seed,
         )
+        if seed is None:
+            self._reseed_in_children()
         self._settings = {**settings, "jitter": spread, "jitter_mode": mode, "seed": seed}
 
     def _least_ns(self, attempt: int) -> int:
@@ -81,10 +83,6 @@ class _Formula(_native.Backoff, Backoff):
         jitter, mode = self._settings["jitter"], self._settings["jitter_mode"]
         shares = {"add": 1.0, "around": 1.0 - jitter, "equal": 0.5, "full": 0.0}
         return int(type(self)(**arguments)._delay_ns(attempt, -1) * shares[mode])
-
-    def _reseed(self) -> None:
-        if self._settings["seed"] is None:
-            self.seed(fresh_seed())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Formula) or type(self) is not type(other):

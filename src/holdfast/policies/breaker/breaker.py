@@ -345,11 +345,6 @@ class CircuitBreaker(Policy):
         asks = self._setting("is_failure") is not None
         return ["reads the clock"] * timed + ["calls Python for each result"] * asks
 
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self._kernel.forget_in_flight()
-        self._kernel.reseed(fresh_seed())
-
 
 def _seconds(ns: float | None) -> float | None:
     return None if ns is None else ns / 1e9

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
-from holdfast._native.gate import Gate, check_deadline
+from holdfast._native.gate import Gate, _fork_number, check_deadline
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.mode import Mode, read_mode
@@ -114,7 +114,7 @@ class Bulkhead(Policy):
         )
         self._max_wait_ns = max_wait_ns
         self._waits = None
-        self._before_reset: tuple[int, ...] | None = None
+        self._before_reset: tuple[int, tuple[int, ...]] = (0, ())
         self._keep(
             max_concurrent=limit,
             max_waiting=waiting,
@@ -206,7 +206,7 @@ class Bulkhead(Policy):
 
         kernel = self._kernel
         counts, busy_ns, observed = self._counts_since_reset()
-        admitted, completed, undone, rejected, waited, timed_out, over_released, _ = counts
+        admitted, completed, undone, rejected, waited, timed_out, over_released = counts
         active, capacity = kernel.in_flight(), kernel.limit()
         queued, queue_capacity = kernel.waiting(), kernel.max_waiting()
         return BulkheadSnapshot(
@@ -231,7 +231,8 @@ class Bulkhead(Policy):
 
     def reset(self) -> None:
         """Set the counts in snapshots to zero. Running and waiting calls are not affected."""
-        self._before_reset = (*self._kernel.counters(), self._busy_ns, self._observed)
+        counts = (*self._kernel.counters(), self._busy_ns, self._observed)
+        self._before_reset = _fork_number(), counts
 
     def _figured(self) -> tuple[Part, ...]:
         waits = ((WAIT, self._waits, 0),) if self._waits is not None else ()
@@ -243,7 +244,9 @@ class Bulkhead(Policy):
         What metrics export is never set back; only what a snapshot shows is.
         """
         counts = (*self._kernel.counters(), self._busy_ns, self._observed)
-        before = self._before_reset or (0,) * len(counts)
+        fork, before = self._before_reset
+        if fork != _fork_number():  # nothing was reset, or in a parent of this process
+            before = (0,) * len(counts)
         *kernel, busy_ns, observed = (new - old for new, old in zip(counts, before, strict=True))
         return kernel, busy_ns, observed
 
@@ -285,13 +288,6 @@ class Bulkhead(Policy):
 
     def _admit(self) -> None:
         self._room.admit()
-
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        if self._queue is None:
-            self._kernel.forget()
-        else:
-            self._queue.after_fork()
 
     # ---- waiting ----
 

@@ -324,11 +324,6 @@ class RateLimiter(Policy):
         if not self._takes_at_once(1) and not await self._line.atake(1, longest_ns):
             self._refuse("rate", self._wait_ns(1))
 
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        if self._queue is not None:
-            self._queue.after_fork()
-
     # ---- waiting ----
 
     @property

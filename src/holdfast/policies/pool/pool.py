@@ -15,7 +15,7 @@ from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.gate import _probes_here, _set_probes, check_deadline
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
-from holdfast.forks import settle
+from holdfast.forks import mind, settle
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, settings_of, within_deadline_ns
 from holdfast.stores.figures import POOL, POOL_WAIT
@@ -130,6 +130,7 @@ class PoolBulkhead(Policy):
         )
         self._waits = None
         self._bind("bulkhead", (kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
+        mind(self)
 
     _fields = settings_of(__init__)
 
@@ -245,7 +246,7 @@ class PoolBulkhead(Policy):
 
         threads, workers = self._worker_threads, self._setting("workers")
         queue_capacity = self._setting("max_waiting")
-        accepted, completed, cancelled, rejected, _, timed_out, _, _, observed, failed, busy_ns = (
+        accepted, completed, cancelled, rejected, _, timed_out, _, observed, failed, busy_ns = (
             self._since_reset()
         )
         active, queued = threads.active, threads.queued
@@ -312,13 +313,10 @@ class PoolBulkhead(Policy):
 
     def _after_fork(self) -> None:
         """In a forked child: the threads and their tasks are the parent's."""
-        super()._after_fork()
         stopped = self._worker_threads.stopped
         self._lock = RLock()
-        if self._queue is None:
-            self._kernel.forget()
-        else:
-            self._queue.after_fork()
+        self._tally = (0, 0)
+        self._before_reset = None
         self._worker_threads = WorkerThreads(self.name, self._worker_threads.workers)
         if stopped:
             self._worker_threads.stop()

@@ -333,10 +333,6 @@ class Retry(Policy):
     def _signature(self) -> str:
         return f", policy {self.name!r}"
 
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self.backoff._reseed()
-
 
 @cache
 def _default_backoff() -> Backoff:

@@ -237,7 +237,6 @@ class Timeout(Policy):
         return run_in_thread(self, rest, fn, args, kwargs, works)
 
     def _after_fork(self) -> None:
-        super()._after_fork()
         self._worker_threads = None  # the threads are the parent's
 
 

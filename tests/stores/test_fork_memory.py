@@ -1,0 +1,91 @@
+"""A forked child has kernels of its own at once, and never writes in its parent's file."""
+
+import sys
+
+import pytest
+
+from tests.apart import run_apart
+from tests.interpreters import forks_beside_threads
+
+BEGIN = """
+import ctypes, os, resource, threading
+import holdfast as hf
+from holdfast._native import ledger as native
+breaker = hf.CircuitBreaker("b")
+limiter = hf.RateLimiter("l", rate=1, per=3600, burst=100)
+breaker.call(int)
+assert native.is_shared()
+fork = ctypes.PyDLL(None).fork
+"""
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("HOLDFAST_DIR", str(tmp_path))
+    return tmp_path
+
+
+@forks_beside_threads
+def test_a_thread_of_a_child_that_runs_first_counts_in_the_child_alone(shared):  # trap 58
+    run_apart(
+        BEGIN
+        + """
+from tests.runtimes.asleep import until_others_sleep
+
+def run():  # no line of Python runs in the child's main thread: there is none
+    until_others_sleep()
+    pid = fork()
+    if pid == 0:
+        for _ in range(5):
+            breaker.call(int)
+        breaker.trip()
+        while limiter.try_acquire():
+            pass
+        os._exit(breaker.snapshot().succeeded)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+assert breaker.snapshot().succeeded == 1 and breaker.state is hf.State.CLOSED
+assert limiter.try_acquire()
+"""
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+def test_a_child_without_memory_for_a_copy_has_kernels_of_its_own_all_the_same(shared):
+    run_apart(
+        BEGIN
+        + """
+from pathlib import Path
+# As much as there is now: the copy is refused, and what takes the place of the file is not.
+lines = Path("/proc/self/status").read_text().splitlines()
+(kib,) = [int(line.split()[1]) for line in lines if line.startswith("VmSize")]
+resource.setrlimit(resource.RLIMIT_AS, (kib * 1024 + (512 << 10), resource.RLIM_INFINITY))
+pid = fork()
+if pid == 0:
+    for _ in range(5):
+        breaker.call(int)
+    breaker.trip()
+    os._exit(breaker.snapshot().succeeded)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+assert breaker.snapshot().succeeded == 1 and breaker.state is hf.State.CLOSED
+"""
+    )
+
+
+def test_a_program_that_is_started_is_no_fork_and_leaves_the_file_as_it_is(shared):
+    run_apart(
+        BEGIN
+        + """
+import subprocess
+from holdfast._native import gate
+before = gate._fork_number()
+subprocess.run(["true"], check=True)
+os.waitpid(os.posix_spawnp("true", ["true"], {}), 0)
+assert native.is_shared() and gate._fork_number() == before
+assert len([name for name in os.listdir(os.environ["HOLDFAST_DIR"]) if "worker" in name]) <= 1
+"""
+    )
