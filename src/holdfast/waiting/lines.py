@@ -8,6 +8,7 @@ is put to sleep and woken (``parking``, ``aio``), and what a policy makes of the
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cache
 from threading import RLock
 
 from holdfast.forks import mind, settle
@@ -172,9 +173,7 @@ class Line:
 
     async def atake(self, n: int, longest_ns: int) -> bool:
         """Do what ``take`` does, waiting in this task."""
-        from holdfast.waiting.aio import TaskWaiter
-
-        turn = Turn(n, TaskWaiter())
+        turn = Turn(n, _task_waiter()())
         try:
             self._join(turn, longest_ns)
             while turn.state == WAITS:
@@ -330,3 +329,11 @@ class Line:
 
     def _mend(self) -> None:
         """Tell those who wait of a change; done again if that was interrupted."""
+
+
+@cache
+def _task_waiter() -> type[TaskWaiter]:
+    # Not before a task waits, for it imports asyncio; and once, as thousands may wait.
+    from holdfast.waiting.aio import TaskWaiter
+
+    return TaskWaiter

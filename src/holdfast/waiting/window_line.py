@@ -52,7 +52,11 @@ class WindowLine(Line):
         turn.clears, turn.taken_ns = self._clears, now_ns
         turn.deadline_ns = min(now_ns + longest_ns, LAST_NS)
         self._serve(now_ns)
-        wait_ns = self._room_ns(turn.n, now_ns)
+        first = next(iter(self._queue), None)
+        if first is not None and first.n == turn.n and self._quiet:  # it was reckoned just now
+            wait_ns = first.due_ns - now_ns
+        else:
+            wait_ns = self._room_ns(turn.n, now_ns)
         waits = longest_ns > 0 and now_ns + wait_ns <= turn.deadline_ns
         if not self._queue and (wait_ns == 0 or not waits) and self._try(turn.n, now_ns):
             turn.state = TAKEN
