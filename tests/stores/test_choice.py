@@ -12,7 +12,7 @@ import pytest
 from holdfast.stores import names as module
 from holdfast.stores.figures import BREAKER, COUNTS, LIMITER, Sum
 from holdfast.stores.files import Directory
-from holdfast.stores.names import Bound, Names
+from holdfast.stores.names import Bound, Choice, Names
 
 
 def figures_of(role=BREAKER, **counts):
@@ -146,6 +146,42 @@ def test_no_two_files_have_the_same_time(file, monkeypatch):
         hold(Names(file.parent), counts)
         times.append(file.stat().st_mtime_ns)
     assert times == [7, 8, 9]
+
+
+def test_a_child_forked_in_the_middle_of_a_write_does_not_hold_the_lock(file):
+    ready, stop = os.pipe(), os.pipe()
+
+    def forked_and_killed(names):
+        if os.fork() == 0:
+            os.write(ready[1], b"x")
+            os.close(stop[1])
+            os.read(stop[0], 1)
+            os._exit(0)
+        os._exit(9)
+
+    if (writer := os.fork()) == 0:
+        Names._save = forked_and_killed
+        hold(Names(file.parent), {"a": 1})
+    assert os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1]) == 9
+    os.read(ready[0], 1)
+    hold(Names(file.parent), {"b": 1})
+    assert file.exists()
+    for fd in (*ready, *stop):
+        os.close(fd)
+
+
+def test_an_interrupted_decision_is_written_later(file, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    names = Names(file.parent)
+    hold(names, {"a": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(Choice, "forget", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            hold(names, {"a": 1, "b": 1})
+    assert hold(names, {"a": 1, "b": 1}) == {"a": 1, "b": 1}
+    assert json.loads(file.read_text())["slots"]["circuit_breaker"] == ["a", "b"]
 
 
 def test_a_stopped_writer_holds_no_scrape_up_for_ever(file, monkeypatch):

@@ -19,6 +19,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from holdfast.forks import call_in_child
 from holdfast.stores.figures import KINDS, add, kind_of
 from holdfast.stores.files import Directory, is_of_the_process
 from holdfast.stores.totals import OTHER
@@ -43,6 +44,7 @@ OTHERS_MORE = 1_000  # so many names without a place are remembered though they 
 LOCK_TRIES = 200  # a writer holds the lock for milliseconds, unless somebody stops it
 LOCK_PAUSE = 0.005  # seconds
 
+_held: set[int] = set()  # descriptors with the lock in this process
 _KINDS = tuple(dict.fromkeys(KINDS.values()))
 
 
@@ -260,9 +262,11 @@ class Names:
         return self._choice.fold(figures, most)
 
     def _settle(self, names: set[Name], living: set[Name], most: int) -> None:
+        was_saved, self._is_saved = self._is_saved, False  # an interrupt leaves it to be written
         if self._choice.settle(names, living, most):
             self._choice.forget(names)
-            self._is_saved = False
+        else:
+            self._is_saved = was_saved
 
     def _settle_for_all(
         self, figures: Figures, names: set[Name], living: set[Name], most: int
@@ -320,12 +324,17 @@ class Names:
         """Hold the lock on the directory, or get False where it cannot be had."""
         import fcntl
 
-        locked = self._lock()
+        fd = self._shared.fd
+        _held.add(fd)
         try:
-            yield locked
+            locked = self._lock()
+            try:
+                yield locked
+            finally:
+                if locked:  # a child that was forked meanwhile has the descriptor too
+                    fcntl.flock(fd, fcntl.LOCK_UN)
         finally:
-            if locked:  # closing is not enough: a child that was forked meanwhile has it open too
-                fcntl.flock(self._shared.fd, fcntl.LOCK_UN)
+            _held.discard(fd)
 
     def _lock(self) -> bool:
         import fcntl
@@ -350,6 +359,16 @@ class Names:
             self._complaint = str(error)
             path = self._path / FILE
             getLogger("holdfast").warning("ignored by metrics: %s: %s", path, error)
+
+
+def _close_in_child() -> None:
+    """In a forked child: do not hold the lock of a thread of the parent."""
+    for fd in _held:
+        os.close(fd)
+    _held.clear()
+
+
+call_in_child(_close_in_child)
 
 
 def _add(choice: Choice, mine: Choice, names: set[Name], most: int) -> bool:
