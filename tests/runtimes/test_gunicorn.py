@@ -28,12 +28,12 @@ REPORT = {
 
 @pytest.fixture
 def gunicorn(tmp_path, require_real):
-    def start(*options, **environment):
+    def start(*options, app="application", **environment):
         for package in "gunicorn", *(option for option in options if option == "gevent"):
             if importlib.util.find_spec(package) is None:
                 require_real(f"{package} is not installed")
         at = tmp_path / "socket"
-        command = [sys.executable, "-m", "gunicorn", "-b", f"unix:{at}", "application:application"]
+        command = [sys.executable, "-m", "gunicorn", "-b", f"unix:{at}", f"{app}:application"]
         if "--user" in options:
             command = [*for_all_users(), *command]
         return serving([*command, *options], at, "Booting worker", **environment)
@@ -128,6 +128,17 @@ def test_without_preload_a_directory_of_root_stops_the_start_with_the_same_reaso
     with gunicorn(*as_root, HOLDFAST_DIR=str(directory)) as server:
         line = server.read_until("ConfigError: HOLDFAST_DIR")
         assert "belongs to root (user 0), but this process runs as nobody (user " in line
+
+
+def test_workers_of_asgi_return_the_metrics_of_all_workers(gunicorn, tmp_path):
+    directory = tmp_path / "figures"
+    options = "-k", "asgi", "-w", "2"
+    with gunicorn(*options, app="asgi_application", HOLDFAST_DIR=str(directory)) as server:
+        for _ in range(2):  # lines of the workers that have loaded it
+            server.read_until("ASGI server listening")
+        status, text = server.status_of("metrics")
+        assert status == 200
+        assert 'requests_total{name="api",result="success"} 2.0' in text
 
 
 def test_the_master_serves_the_metrics_of_all_workers(gunicorn, tmp_path):

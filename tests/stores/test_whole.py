@@ -120,3 +120,25 @@ def test_a_directory_that_changes_each_time_it_is_read_fails_the_scrape(shared):
     assert calls() == [2]
     """
     )
+
+
+def test_a_child_without_a_file_fails_too_if_the_directory_is_gone(shared):
+    said = run_apart(
+        TROUBLED
+        + """
+    import logging, sys
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    gone = ledger.directory.with_name("gone")
+    ledger.directory.rename(gone)
+    pid = os.fork()
+    if pid == 0:
+        fails(hf.ConfigError, "No such file or directory: create it")
+        gone.rename(ledger.directory)
+        breaker.call(int)
+        assert calls() == [3]
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    """
+    )
+    assert said.startswith("forked: other workers do not see this worker: HOLDFAST_DIR: got")

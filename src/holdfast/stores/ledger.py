@@ -86,6 +86,11 @@ class Ledger:
         return None if self._file is None else self._file[1]
 
     @property
+    def is_new(self) -> bool:
+        """Whether no policy has been made in this process, or in one that it was forked from."""
+        return not self._looked
+
+    @property
     def unshared(self) -> int:
         """How many policies other workers cannot see, because the file had no room."""
         return self._unshared

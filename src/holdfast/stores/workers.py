@@ -112,12 +112,14 @@ class Workers:
         self._readers: dict[str, Reader] = {}  # of living workers
         self._complained: set[str] = set()
 
-    def look(self, own: str | None) -> View:
+    def look(self, own: str | None, *, is_new: bool = False) -> View:
         """Read what all others say at this moment, then merge the dead.
 
         Args:
             own: This process's file, which is not read. None for a process without a file: it only
                 reads, since it may be one to which the directory is mounted read-only.
+            is_new: Whether this process has made no policy. Until it has seen the directory, it is
+                right that there is none: no worker has created it.
 
         Raises:
             ConfigError: This process may not share the directory any more, or it is gone.
@@ -125,7 +127,7 @@ class Workers:
                 changed each time it was read.
         """
         with self._lock:
-            if own is None and not self._seen and self._is_not_made_yet():
+            if is_new and not self._seen and self._is_not_made_yet():
                 return View({}, set(), 0, 0)
             try:
                 with Directory(self._path) as self._shared:

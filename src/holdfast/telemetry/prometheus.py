@@ -196,7 +196,7 @@ class Collector(PrometheusCollector):
         if self._workers is None:
             self._workers = Workers(ledger.directory)
             self._names = Names(ledger.directory)
-        view = self._workers.look(ledger.file)
+        view = self._workers.look(ledger.file, is_new=ledger.is_new)
         if policies is None:
             living |= view.living
         for key, there in view.figures.items():
