@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 import tracemalloc
-from itertools import repeat
+from itertools import count, repeat
 
 import holdfast as hf
 
@@ -16,7 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SIZES", "cpu_seconds", "import_ratio", "native_bytes", "whole_bytes"]
+__all__ = ["SIZES", "WHOLE", "cpu_seconds", "import_ratio", "native_bytes", "whole_bytes"]
+
+_NUMBERS = count()
 
 # Label, how to make one, and the most its native state may weigh, in bytes.
 SIZES: tuple[tuple[str, Callable[[], hf.Policy], int], ...] = (
@@ -27,11 +29,20 @@ SIZES: tuple[tuple[str, Callable[[], hf.Policy], int], ...] = (
     ),
     ("rate limiter", lambda: hf.RateLimiter("l", rate=10), 256),
     ("bulkhead", lambda: hf.Bulkhead("h"), 256),
+    (
+        "standard pipeline without calls",
+        lambda: hf.Pipeline.standard(f"p{next(_NUMBERS)}", rate=10),
+        2048,
+    ),
 )
+# The most it may weigh with all that Python keeps of it.
+WHOLE = {"standard pipeline without calls": 8192}
 
 
 def native_bytes(policy: hf.Policy) -> int:
-    """Return what a policy's kernels weigh."""
+    """Return what a policy's kernels weigh, or those of a pipeline's policies."""
+    if isinstance(policy, hf.Pipeline):
+        return sum(map(native_bytes, policy.policies))
     return sum(kernel.nbytes() for kernel in policy._kernels)
 
 
@@ -41,6 +52,7 @@ def whole_bytes(make: Callable[[], hf.Policy], count: int = 500) -> float:
     gc.collect()
     tracemalloc.start()
     kept = [make() for _ in repeat(None, count)]
+    gc.collect()
     weight = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     return (weight - sys.getsizeof(kept)) / count

@@ -131,14 +131,22 @@ static const struct {
     STRUCT(failure_rate, "failure_rate"),
     STRUCT(adaptive, "adaptive_timeout"),
 };
+#define HF_MAX_BINDINGS 4 /* those of a retry; a timeout has one */
 #define N_PARTS ((Py_ssize_t)(sizeof parts / sizeof *parts))
 
-/* One more lives as long as the gate. In pairs, as gc shows every tuple to everybody: none may have a hole. */
+/* The bindings whose structs a gate is given. */
+typedef struct {
+    Py_ssize_t n;
+    PyObject *one[HF_MAX_BINDINGS];
+} hf_bindings;
+
+/* They live as long as the gate. In one step, as gc shows every tuple to everybody: none may have a hole. */
 static int
-keep_binding(GateObject *self, PyObject *binding)
+keep_bindings(GateObject *self, const hf_bindings *b)
 {
-    PyObject *before = self->equipment != NULL ? self->equipment : Py_None;
-    PyObject *kept = PyTuple_Pack(2, before, binding);
+    if (b->n == 0)
+        return 0;
+    PyObject *kept = PyTuple_Pack(b->n, b->one[0], b->one[1], b->one[2], b->one[3]);
     if (kept == NULL)
         return -1;
     Py_XSETREF(self->equipment, kept);
@@ -146,7 +154,7 @@ keep_binding(GateObject *self, PyObject *binding)
 }
 
 static int
-equip_with(GateObject *self, Py_ssize_t part, PyObject *value)
+equip_with(GateObject *self, Py_ssize_t part, PyObject *value, hf_bindings *bindings)
 {
     void *at = (char *)self + parts[part].at;
     if (parts[part].is_flag)
@@ -158,7 +166,7 @@ equip_with(GateObject *self, Py_ssize_t part, PyObject *value)
     else if ((*(void **)at = struct_of(value, parts[part].kind)) == NULL)
         return -1;
     else
-        return keep_binding(self, value);
+        bindings->one[bindings->n++] = value;
     return 0;
 }
 
@@ -167,22 +175,24 @@ equip(GateObject *self, PyObject *equipment)
 {
     PyObject *name, *value;
     Py_ssize_t at = 0;
+    hf_bindings bindings = {0};
     while (equipment != NULL && PyDict_Next(equipment, &at, &name, &value)) {
         Py_ssize_t part = 0;
         while (part < N_PARTS && PyUnicode_CompareWithASCIIString(name, parts[part].name) != 0)
             part++;
         if (part == N_PARTS)
             PyErr_Format(PyExc_TypeError, "a gate is equipped with no %R", name);
-        if (part == N_PARTS || equip_with(self, part, value) < 0)
+        if (part == N_PARTS || equip_with(self, part, value, &bindings) < 0)
             return -1;
     }
-    return 0;
+    return keep_bindings(self, &bindings);
 }
 
-/* The kernels and their clock. -1: an exception is set. */
+/* The kernels, of which a limiter alone has several, and their clock. -1: an exception is set. */
 static int
-keep_kernels(GateObject *self, const char *word, PyObject *kernels, PyObject *clock)
+keep_kernels(GateObject *self, int kind, PyObject *kernels, PyObject *clock)
 {
+    const char *word = kind_words[kind];
     void *cells[HF_MAX_CELLS];
     Py_ssize_t n_cells = PyTuple_GET_SIZE(kernels);
     for (Py_ssize_t i = 0; i < n_cells; i++) {
@@ -192,13 +202,14 @@ keep_kernels(GateObject *self, const char *word, PyObject *kernels, PyObject *cl
     hf_clock *time = struct_of(clock, "clock");
     if (time == NULL)
         return -1;
-    void **kept = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
-    if (kept == NULL) {
-        PyErr_NoMemory();
-        return -1;
+    if (kind == HF_KIND_BUCKET || kind == HF_KIND_SLIDING) {
+        self->cells = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
+        if (self->cells == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
     }
     self->cell = cells[0];
-    self->cells = kept;
     self->n_cells = (uint8_t)n_cells;
     self->kernels = Py_NewRef(n_cells == 1 ? PyTuple_GET_ITEM(kernels, 0) : kernels);
     self->clock = time;
@@ -234,7 +245,7 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment)
     if (equip(self, equipment) < 0)
         return NULL;
     Py_XSETREF(self->on_neutral, neutral_among(self->on));
-    if (self->on_neutral == NULL || keep_kernels(self, word, kernels, clock) < 0)
+    if (self->on_neutral == NULL || keep_kernels(self, kind, kernels, clock) < 0)
         return NULL;
     self->on_everything = self->on != NULL && PyTuple_GET_SIZE(self->on) == 1 &&
                           PyTuple_GET_ITEM(self->on, 0) == PyExc_Exception;

@@ -32,6 +32,7 @@ gate_traverse(PyObject *op, visitproc visit, void *arg)
     GateObject *self = (GateObject *)op;
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->kernels);  /* or a pipeline's parts */
+    Py_VISIT(self->wanted);   /* or its rest */
     Py_VISIT(self->stand_in); /* or what else only one kind has */
     HF_GATE_OBJECTS(HF_VISIT)
     return 0;
@@ -43,7 +44,8 @@ gate_clear(PyObject *op)
 {
     GateObject *self = (GateObject *)op;
     Py_CLEAR(self->is_failure);
-    Py_CLEAR(self->wanted);
+    if (self->kind != HF_KIND_PIPELINE)
+        Py_CLEAR(self->wanted);
     Py_CLEAR(self->retry_after);
     Py_CLEAR(self->listeners);
     Py_CLEAR(self->queue);
@@ -60,11 +62,12 @@ gate_dealloc(PyObject *op)
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
     hf_entries_forget(self);
-    if (self->cells != &self->cell)
+    if (self->n_cells > 1)
         PyMem_Free(self->cells);
     if (self->steps != &self->own)
         PyMem_Free(self->steps);
     Py_CLEAR(self->kernels);
+    Py_CLEAR(self->wanted);
     Py_CLEAR(self->stand_in);
     HF_GATE_OBJECTS(HF_CLEAR)
     type->tp_free(op);

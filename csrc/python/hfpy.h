@@ -125,15 +125,13 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
 #define HF_GATE_OBJECTS(X)                                                                         \
     X(name)                                                                                        \
     X(clock_object)                                                                                \
-    X(equipment) /* pairs in pairs: what a retry or a timeout is equipped with; or NULL */         \
+    X(equipment) /* a tuple: what a retry or a timeout is equipped with; or NULL */                \
     X(rejection) /* exception class of its refusals */                                             \
     X(on)        /* a tuple of exception classes, or NULL; so are the next two */                  \
     X(ignore)                                                                                      \
     X(on_neutral)                                                                                  \
     X(is_failure)  /* of a retry: whether a result is to be tried again */                         \
-    X(wanted)      /* of a retry: what is asked whether an exception is, or NULL */                \
     X(retry_after) /* of a retry: what is asked how long to wait, or NULL */                       \
-    X(rest)        /* of a gate with a threaded timeout: what is inside of that, or NULL */        \
     X(listeners)   /* made when somebody listens; NULL: nobody did so far */                       \
     X(queue)       /* made when somebody waits: a bulkhead's room, a limiter's line, a timeout's   \
                       alarms by event loop; or NULL */
@@ -166,8 +164,7 @@ struct GateObject {
 
     /* a policy's own step */
     hf_clock *clock;
-    void *cell;   /* its kernel; of a limiter the first */
-    void **cells; /* its kernels: &cell, or an array of its own */
+    void *cell; /* its kernel; of a limiter the first */
 
     /* what it is made of: itself, or a pipeline's policies */
     GateObject *own;    /* itself */
@@ -175,8 +172,11 @@ struct GateObject {
 
     /* what only one kind of step has */
     union {
-        hf_aptr histogram;             /* breaker; NULL: none so far */
-        hf_au64 clears;                /* limiter: counted before and after each */
+        hf_aptr histogram; /* breaker; NULL: none so far */
+        struct {
+            hf_au64 clears; /* limiter: counted before and after each */
+            void **cells;   /* its kernels: &cell, or an array of its own */
+        };
         hf_adaptive_timeout *adaptive; /* timeout; NULL: it does not adapt */
         struct {
             hf_backoff *backoff; /* retry; NULL: asked in Python, as `own_backoff` */
@@ -195,6 +195,10 @@ struct GateObject {
         PyObject *alarms;           /* timeout: those in the loop that set the last, or NULL */
         PyObject *own_backoff;      /* retry: a back-off in Python, or NULL */
         PyObject *stand_in;         /* fallback: its value, or what gives one */
+    };
+    union {
+        PyObject *wanted; /* retry: what is asked whether an exception is tried again, or NULL */
+        PyObject *rest;   /* of a pipeline: what is inside of a threaded timeout, or NULL */
     };
     HF_GATE_OBJECTS(HF_HOLDS_OBJECT)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from itertools import count
 from operator import attrgetter
-from weakref import ref
+from weakref import getweakrefs, ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ class Entry(ref["Any"]):
 
     def __init__(self, policy: Any, die: Callable[[Any], object]) -> None:
         super().__init__(policy, die)  # type: ignore[call-arg]  # typeshed has __new__ alone
+        for other in getweakrefs(policy):
+            if isinstance(other, Entry) and other is not self:  # what they say is kept once
+                self.key, self.serial = other.key, other.serial
+                return
         self.key = policy.kind, policy.name
         self.serial = next(_serials)
 
@@ -50,31 +54,38 @@ class Named:
     looks afterwards whether its place was taken meanwhile.
     """
 
-    __slots__ = ("_first", "_more")
+    __slots__ = ("_more", "_pair")
 
     def __init__(self) -> None:
-        # Usually all there is. In lists of their own, names would weigh twice as much.
-        self._first: dict[Key, Entry] = {}
-        self._more: dict[Key, OrderedDict[Entry, None]] = {}  # that came while one was first
+        # Usually all there is: a standard pipeline has two timeouts of one name. In lists of their
+        # own, names would weigh twice as much.
+        self._pair: tuple[dict[Key, Entry], dict[Key, Entry]] = ({}, {})
+        self._more: dict[Key, OrderedDict[Entry, None]] = {}  # that came while there were two
 
     def __len__(self) -> int:
-        return len(self._first) + sum(map(len, list(self._more.values())))
+        first, second = self._pair
+        return len(first) + len(second) + sum(map(len, list(self._more.values())))
 
     def __contains__(self, entry: Entry) -> bool:
-        return self._first.get(entry.key) is entry or entry in self._more.get(entry.key, ())
+        key = entry.key
+        return any(one.get(key) is entry for one in self._pair) or entry in self._more.get(key, ())
 
     def bears(self, key: Key) -> bool:
         """Return whether an entry has that kind and name."""
-        return key in self._first or bool(self._more.get(key))
+        return any(key in one for one in self._pair) or bool(self._more.get(key))
 
     def keys(self) -> set[Key]:
         """Return every kind and name that an entry has."""
-        return {*self._first, *(key for key, more in list(self._more.items()) if more)}
+        first, second = self._pair
+        return {*first, *second, *(key for key, more in list(self._more.items()) if more)}
 
     def put(self, entry: Entry) -> None:
         """Put in an entry that is in no more than once."""
+        first = self._pair[0].get(entry.key)
+        if first is not None:
+            entry.key = first.key  # one object for both
         key = entry.key
-        while self._first.setdefault(key, entry) is not entry:
+        while not any(one.setdefault(key, entry) is entry for one in self._pair):
             more = self._more.setdefault(key, OrderedDict())
             more[entry] = None
             if self._more.get(key) is more:  # or a finaliser has emptied it, and dropped it
@@ -83,11 +94,13 @@ class Named:
     def drop(self, entry: Entry) -> None:
         """Take out an entry; one that is not in changes nothing."""
         key = entry.key
-        if self._first.get(key) is entry:
-            taken = self._first.pop(key, entry)
-            if taken is not entry:  # a finaliser has put it there meanwhile
-                self.put(taken)
-        elif (more := self._more.get(key)) is not None:
+        for there in self._pair:
+            if there.get(key) is entry:
+                taken = there.pop(key, entry)
+                if taken is not entry:  # a finaliser has put it there meanwhile
+                    self.put(taken)
+                return
+        if (more := self._more.get(key)) is not None:
             more.pop(entry, None)
             if not more:
                 for one in list(self._more.pop(key, ())):
@@ -96,20 +109,25 @@ class Named:
     def newest(self, key: Key) -> Any:
         """Return what the newest entry of that kind and name refers to, if that lives; or None."""
         while True:
-            first = self._first.get(key)
-            newest, serial = (None, -1) if first is None else (first(), first.serial)
+            newest, serial = None, -1
+            for one in self._pair:
+                there = one.get(key)
+                lives = None if there is None else there()
+                if there is not None and lives is not None and there.serial > serial:
+                    newest, serial = lives, there.serial
             try:
                 for entry in reversed(self._more.get(key, ())):
                     policy = entry()
                     if policy is not None:
-                        return policy if newest is None or entry.serial > serial else newest
+                        return policy if entry.serial > serial else newest
             except RuntimeError:  # a finaliser has changed it meanwhile
                 continue
             return newest
 
     def all(self) -> list[Any]:
         """Return every entry, oldest first."""
-        entries = list(self._first.values())
+        first, second = self._pair
+        entries = [*list(first.values()), *list(second.values())]
         for more in list(self._more.values()):
             entries.extend(more)
         entries.sort(key=attrgetter("serial"))

@@ -40,6 +40,7 @@ class Registry:
         self._shared: dict[tuple[str, str], Entry] = {}  # which of them ``find_shared`` hands out
         # Entries of policies that died, put here by the garbage collector, which must not wait.
         self._dead: deque[Entry] = deque()
+        self._die = self._dead.append  # one for all: a method that is looked up is an object
         self._watchers: dict[object, Callable[[Registered], object]] = {}
         mind(self)
 
@@ -54,7 +55,7 @@ class Registry:
         Returns:
             The policy, or the living shared one that was there first.
         """
-        entry = Entry(policy, self._dead.append)
+        entry = Entry(policy, self._die)
         with self._lock:
             self._bury()
             there = self._share(entry) if shared else None

@@ -35,6 +35,12 @@ def test_native_state_is_as_small_as_promised(label, make, most):  # GEN-13
     assert footprint.whole_bytes(make, count=5) > 0
 
 
+def test_a_pipeline_weighs_as_little_as_promised():
+    for label, make, _ in footprint.SIZES:
+        if label in footprint.WHOLE:  # a tenth more: other versions have larger objects
+            assert footprint.whole_bytes(make, count=100) <= 1.1 * footprint.WHOLE[label]
+
+
 CURVES = {(work, with_dir) for *_, lines in growth.PANELS for _, work, _, with_dir in lines}
 
 

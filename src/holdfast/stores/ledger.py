@@ -46,6 +46,8 @@ GONE_MOST = 4_000
 DEAD_LEAST = 16
 DEAD_SHARE = 8
 
+_NOWHERE: list[int] = []  # of entries that are not in a file; never changed
+
 
 class Ledger:
     """The figures of this process.
@@ -58,6 +60,7 @@ class Ledger:
         self._lock = RLock()
         self._entries = Named()  # of living policies
         self._dead: deque[_Entry] = deque()  # put here by the collector, which must not wait
+        self._told = self._die  # one for all: a method that is looked up is an object
         self._burying = False
         self._retired: dict[_Entry, None] = {}  # of collected policies, listed in the file
         self._patience = 0  # so many may be retired before the table is tried again
@@ -176,13 +179,13 @@ class Ledger:
             mode: 0 enforces, 1 observes, 2 is off.
             parts: Its roles and kernels.
         """
-        entry = _Entry(policy, self._die)
-        entry.mode, entry.parts, entry.ids = mode, tuple(parts), []
+        entry = _Entry(policy, self._told)
+        entry.mode, entry.parts, entry.ids = mode, tuple(parts), _NOWHERE
         with self._lock:
             self._bury()
             # First: a signal handler may raise from here on, and the collector is told of it then.
             self._entries.put(entry)
-            self._list(entry.ids, entry.items())
+            self._list(entry)
         say()
 
     def extend(self, policy: Any, part: Part) -> Any:
@@ -199,7 +202,7 @@ class Ledger:
                         return its_kernel
                 known = len(entry.parts)
                 entry.parts = (*entry.parts, part)
-                self._list(entry.ids, entry.items()[known:])
+                self._list(entry, known)
         return kernel
 
     def figures(
@@ -332,14 +335,23 @@ class Ledger:
             self._patience = 0
         self._change = None
 
-    def _list(self, ids: list[int], items: list[Any]) -> None:
-        """List parts in the file's table; what it has no room for stays this process's own."""
-        come = [item for item in items if native.shares(item[-1])] if native.is_shared() else []
+    def _list(self, entry: _Entry, known: int = 0) -> None:
+        """List parts in the file's table; what it has no room for stays this process's own.
+
+        Args:
+            entry: Its parts but the first that are known.
+            known: How many those are.
+        """
+        if not native.is_shared():
+            return
+        come = [item for item in entry.items()[known:] if native.shares(item[-1])]
         if not come:
             return
+        if entry.ids is _NOWHERE:
+            entry.ids = []
         try:
             # One native call: a signal handler that raises comes before it, or after it.
-            ids.extend(chain.from_iterable(starmap(native.change, (((), come),))))
+            entry.ids.extend(chain.from_iterable(starmap(native.change, (((), come),))))
         except MemoryError:
             self._unshared += 1
             say_later(

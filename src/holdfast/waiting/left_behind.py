@@ -61,9 +61,10 @@ if TYPE_CHECKING:
         @property
         def name(self) -> str | None: ...
 
+        def _setting(self, field: str) -> Any: ...
+
         _kernel: Kernel
         _worker_threads: WorkerThreads | None
-        _workers: int
 
 
 __all__ = ["Work", "run_in_thread"]
@@ -237,10 +238,8 @@ def _add_here(left: list[Work]) -> None:
 def _threads_of(policy: Timeout) -> WorkerThreads:
     threads: WorkerThreads | None = policy._worker_threads
     if threads is None:
-        name = policy.name or "timeout"
-        made = WorkerThreads(
-            name, policy._workers, DaemonThreads(f"holdfast-{name}", policy._workers)
-        )
+        name, workers = policy.name or "timeout", policy._setting("workers")
+        made = WorkerThreads(name, workers, DaemonThreads(f"holdfast-{name}", workers))
         with _making:
             threads = policy._worker_threads
             if threads is None:  # nobody was faster

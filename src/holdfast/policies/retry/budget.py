@@ -6,6 +6,8 @@ in no registry: it belongs to the retry policies it is given to.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from holdfast._native.budget import Budget as Kernel
 from holdfast.clock import read_clock
 from holdfast.validation import Problems
@@ -78,7 +80,7 @@ class RetryBudget:
             held = min(MAX_BURST, max(LEAST_BURST, -(-_KEPT_SECONDS * given // _MILLION)))
         self._clock = clock
         self._kernel = Kernel(_millionths(ratio), given, held, clock.now_ns())
-        self._settings = (ratio, rate, held)
+        self._settings = _kept_once(ratio, rate, held)
 
     @property
     def balance(self) -> float:
@@ -131,6 +133,12 @@ class RetryBudget:
     def __repr__(self) -> str:
         ratio, rate, burst = self._settings
         return f"RetryBudget(ratio={ratio!r}, min_per_second={rate!r}, burst={burst!r})"
+
+
+@lru_cache(64)
+def _kept_once(ratio: float, rate: float, held: int) -> tuple[float, float, int]:
+    """Return settings as an object that budgets with the same ones share."""
+    return ratio, rate, held
 
 
 def _millionths(number: float) -> int:

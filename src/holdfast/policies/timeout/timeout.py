@@ -75,7 +75,7 @@ class Timeout(Policy):
     2
     """
 
-    __slots__ = ("_worker_threads", "_workers")
+    __slots__ = ("_worker_threads",)
 
     kind = "timeout"
     _kernel: Kernel
@@ -131,7 +131,6 @@ class Timeout(Policy):
             threads=thread,
             adaptive=adapts and adapts(duration_ns),
         )
-        self._workers = workers
         self._worker_threads: Any = None  # threads, once one is needed
         return {
             "duration": duration,
