@@ -72,7 +72,7 @@ hf_replace(CoroutineObject *self, PyObject **part, PyObject *value)
 {
     PyObject *old;
     (void)self; /* with the GIL it need not be locked */
-    if (*part == value)
+    if (*part == NULL && value == NULL)
         return; /* nothing was there, and nothing comes: nobody else changes it */
     HF_BEGIN_EXCLUSIVE(self);
     old = *part;
