@@ -8,7 +8,8 @@ import signal
 import pytest
 
 from holdfast.stores import totals as totals_file
-from holdfast.stores.workers import FEW, PASS_BYTES, SAMPLE
+from holdfast.stores.files import FEW
+from holdfast.stores.workers import PASS_BYTES, SAMPLE
 from tests.apart import run_apart
 from tests.stores.crew import REQUESTS, totals
 
@@ -101,6 +102,19 @@ def test_a_start_removes_the_files_of_the_dead_and_keeps_their_counts(start, dir
     worker("call", "b", 1)
     assert files(directory) == [directory / worker("file")]
     assert worker.calls("b") == 51
+
+
+def test_a_start_among_few_files_imports_nothing_to_merge_them(shared):
+    said = run_apart(
+        """
+import sys
+import holdfast as hf
+
+breaker = hf.CircuitBreaker("b")
+print("holdfast.stores.workers" in sys.modules, "json" in sys.modules)
+"""
+    )
+    assert said == "False False\n"
 
 
 def test_a_start_reads_a_bounded_number_of_bytes_and_the_next_one_the_rest(start, directory):
@@ -251,7 +265,7 @@ def test_a_forked_child_tidies_up_without_a_word_in_the_log(shared):
     """Another thread of the parent may hold the lock of a handler, for ever in the child."""
     said = run_apart(
         """
-import logging, os, shutil, threading
+import logging, os, shutil, sys, threading
 from pathlib import Path
 import holdfast as hf
 from holdfast.stores.ledger import ledger
@@ -266,10 +280,11 @@ class Locked(logging.Handler):
 logging.getLogger().addHandler(Locked())
 limiter = hf.RateLimiter("l", rate=1e6)
 (ledger.directory / "totals.json").write_text("damaged")
-if (pid := os.fork()) == 0:
-    os._exit(0)
-os.waitpid(pid, 0)
-[file] = [path for path in ledger.directory.glob("worker-*") if path.name != ledger.file]
+for _ in range(8):
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+[file, *_] = [path for path in ledger.directory.glob("worker-*") if path.name != ledger.file]
 for copy in range(40):
     shutil.copy(file, ledger.directory / f"worker-1-{copy}")
     (ledger.directory / f"worker-2-{copy}").write_bytes(b"holdfast" + b"x" * 5000)
@@ -277,6 +292,7 @@ with Locked.lock_of_its_own:
     if (pid := os.fork()) == 0:
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+assert 'holdfast.stores.workers' in sys.modules
 print(len(list(ledger.directory.glob("worker-1-*"))), (ledger.directory / "totals.json").exists())
 """
     )

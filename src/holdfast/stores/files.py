@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 __all__ = [
+    "FEW",
     "PREFIX",
     "VARIABLE",
     "Directory",
@@ -42,6 +43,7 @@ __all__ = [
 VARIABLE = "HOLDFAST_DIR"
 PREFIX = "worker-"
 FIRST_SIZE = 64 << 10  # bytes; a breaker takes one KiB, its latencies nine, and the file grows
+FEW = 16  # files: among fewer, dead workers are not looked for before a scrape
 LOCK_TRIES = 100  # each is lost only to somebody who happens to tidy up at that very moment
 
 _OWN = (PREFIX, "totals.json", "names.json")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -23,7 +24,7 @@ from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child, say, say_later, settle
 from holdfast.named import Entry, Named
 from holdfast.stores.figures import OTHER, ROLES_OF, add, exported, kind_of
-from holdfast.stores.files import directory, make_file, open_in, reopen
+from holdfast.stores.files import FEW, directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class Ledger:
         self._file: tuple[int, str] | None = None
         self._looked = False
         self._lost = False  # the file's descriptor, closed by somebody
-        self._tidy: Callable[..., None] | None = None  # merges dead workers; with a directory
+        self._tidy: Callable[..., None] | None = (
+            None  # merges dead workers; None until some may be dead
+        )
+        self._forks = 0
         self._unshared = 0
         self._closed = False
 
@@ -108,9 +112,9 @@ class Ledger:
         say()
         if not self._looked:
             with self._lock:
-                found = self._look()
-            if found is not None:  # without the lock: policies of other threads need not wait
-                found()
+                self._look()
+            if self._tidy is not None:  # without the lock: policies of other threads need not wait
+                self._tidy()
 
     def find(self) -> None:
         """Before a scrape: find ``HOLDFAST_DIR``. A process without policies makes no file.
@@ -123,18 +127,33 @@ class Ledger:
                 if not self._looked:
                     self._directory = directory()
 
-    def _look(self) -> Callable[[], None] | None:
-        """Make a file in the directory that is set; return what is due afterwards."""
+    def _look(self) -> None:
         path = None if self._looked else self._directory or directory()
         if path is not None:
-            # Imported in time: a forked child must not wait for an import of another thread.
-            from holdfast.stores.workers import tidy
-
             self._file = open_in(path)
             self._directory = path
-            self._tidy = partial(tidy, path)
+            with suppress(OSError):
+                # uWSGI forks without telling its master: no other moment comes.
+                if len(os.listdir(path)) >= FEW or "uwsgi" in sys.modules:
+                    self._load_tidy()
         self._looked = True
-        return None if path is None else self._tidy
+
+    def _load_tidy(self) -> None:
+        """Import what merges dead workers, which takes as long as all else at a start.
+
+        A forked child cannot import it: the lock of an import may belong to another thread of the
+        parent.
+        """
+        if self._tidy is None and self._directory is not None:
+            from holdfast.stores.workers import tidy
+
+            self._tidy = partial(tidy, self._directory)
+
+    def forked(self) -> None:
+        """In the parent, after a fork: from the next few on, children look for dead ones."""
+        self._forks += 1
+        if self._forks >= FEW // 2 and self._file is not None:
+            self._load_tidy()
 
     def reopen(self) -> bool:
         """Open the file again to grow it, if somebody has closed it, as daemons close everything.
@@ -437,5 +456,6 @@ ledger: Ledger = native.of_process or Ledger()
 if native.of_process is None:
     native.of_process = ledger
     atexit.register(ledger.close)
+    os.register_at_fork(after_in_parent=ledger.forked)
     call_in_child(ledger.after_fork)
     native.reopen = ledger.reopen

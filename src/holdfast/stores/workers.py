@@ -26,7 +26,7 @@ from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
 from holdfast.stores import totals as totals_file
 from holdfast.stores.figures import ROLES, add, exported, kind_of
-from holdfast.stores.files import FIRST_SIZE, PREFIX, Directory, is_locked, is_of_the_process
+from holdfast.stores.files import FEW, FIRST_SIZE, PREFIX, Directory, is_locked, is_of_the_process
 from holdfast.stores.names import Names
 from holdfast.stores.totals import TotalsFile, fold
 
@@ -47,7 +47,6 @@ MODES = 3
 MAGIC = b"holdfast"  # the first bytes of each worker's file
 
 # When a process that makes a file merges dead workers.
-FEW = 16  # files: it does not look at fewer
 SAMPLE = 8  # files that it looks at
 TOTALS_A_FILE = 16 << 10  # bytes of totals that are rewritten for each file that is merged, at most
 PASS_MOST = 128  # files of which it reads those of dead workers
