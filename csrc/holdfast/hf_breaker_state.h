@@ -82,6 +82,9 @@ typedef struct hf_breaker_stripe {
     uint64_t pad[HF_STRIPE_BYTES / sizeof(uint64_t) - 5];
 } hf_breaker_stripe;
 
+#define HF__STRIPE_COUNTS(s)                                                                       \
+    {&(s)->own_admitted, &(s)->own_succeeded, &(s)->own_rejected, &(s)->admitted, &(s)->succeeded}
+
 #ifdef HF_STRIPED
 #define hf__breaker_count_in(b, field, guest)                                                      \
     do {                                                                                           \
@@ -242,9 +245,7 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
         hf_store_relaxed(zero[i], 0);
 #ifdef HF_STRIPED
     for (int i = 0; i < HF_STRIPES; i++) {
-        hf_breaker_stripe *stripe = &b->stripe[i];
-        hf_au64 *counts[] = {&stripe->own_admitted, &stripe->own_succeeded, &stripe->own_rejected,
-                             &stripe->admitted, &stripe->succeeded};
+        hf_au64 *counts[] = HF__STRIPE_COUNTS(&b->stripe[i]);
         for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
             hf_store_relaxed(counts[k], 0);
     }
