@@ -302,9 +302,7 @@ hf_breaker_forget(hf_breaker *b, uint64_t seed)
         hf_count_forget(counts[i]);
 #ifdef HF_STRIPED
     for (int i = 0; i < HF_STRIPES; i++) {
-        hf_breaker_stripe *stripe = &b->stripe[i];
-        hf_au64 *shares[] = {&stripe->own_admitted, &stripe->own_succeeded, &stripe->own_rejected,
-                             &stripe->admitted, &stripe->succeeded};
+        hf_au64 *shares[] = HF__STRIPE_COUNTS(&b->stripe[i]);
         for (size_t k = 0; k < sizeof shares / sizeof *shares; k++)
             hf_count_forget(shares[k]);
     }

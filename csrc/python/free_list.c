@@ -23,31 +23,34 @@ HF_HERE unsigned hf_own_stripe_here;
 /* The thread state whose lists are freed: what dies or is made after that has none. */
 static _Thread_local uint64_t ended;
 
-/* One bit for each stripe that a thread owns. The next owner sees all that the last one has counted. */
-static unsigned owned_stripes;
-static PyMutex owned_stripes_mutex;
+/*
+ * One bit for each stripe that a thread owns. There is no lock that a fork could leave locked. The next owner of
+ * a stripe sees all that the last one has counted: the CAS that gives it back releases, the one that takes it
+ * acquires.
+ */
+static hf_au32 owned_stripes;
 
 /* Take a stripe. More than there are: each has an owner. */
 static unsigned
 take_stripe(void)
 {
-    unsigned stripe = 1;
-    PyMutex_Lock(&owned_stripes_mutex);
-    while (stripe <= HF_STRIPES && (owned_stripes & 1u << stripe))
-        stripe++;
-    if (stripe <= HF_STRIPES)
-        owned_stripes |= 1u << stripe;
-    PyMutex_Unlock(&owned_stripes_mutex);
+    uint32_t owned = hf_load_relaxed(&owned_stripes);
+    unsigned stripe;
+    do {
+        for (stripe = 1; stripe <= HF_STRIPES && (owned & 1u << stripe);)
+            stripe++;
+    } while (stripe <= HF_STRIPES &&
+             !hf_cas_weak_acq_rel(&owned_stripes, &owned, owned | 1u << stripe));
     return stripe;
 }
 
 static void
 give_stripe_back(unsigned stripe)
 {
-    PyMutex_Lock(&owned_stripes_mutex);
-    if (stripe <= HF_STRIPES)
-        owned_stripes &= ~(1u << stripe);
-    PyMutex_Unlock(&owned_stripes_mutex);
+    uint32_t owned = hf_load_relaxed(&owned_stripes);
+    while (stripe <= HF_STRIPES &&
+           !hf_cas_weak_acq_rel(&owned_stripes, &owned, owned & ~(1u << stripe))) {
+    }
 }
 
 #define CAPSULE_NAME "holdfast.free_lists"

@@ -69,6 +69,9 @@ HF_TEST(no_call_is_lost_between_stripes) /* GEN-03 */
     HF_CHECK_INT(figures[0], CALLERS * (rounds - undone - abandoned));
     HF_CHECK_INT(hf_load_relaxed(&s.breaker->abandoned), CALLERS * abandoned);
     HF_CHECK_INT(hf_breaker_in_flight(s.breaker), 0);
+    hf_breaker_forget(s.breaker, 1);
+    HF_CHECK_INT(hf_breaker_admitted(s.breaker), 0);
+    HF_CHECK_INT(hf_breaker_succeeded(s.breaker), 0);
     free(s.breaker);
 }
 
@@ -90,5 +93,7 @@ HF_TEST(no_refusal_is_lost_between_stripes) /* GEN-03 */
     hf_breaker_override(s.breaker, HF_FORCED_OPEN, 0);
     hf_threads_run(CALLERS, refuse, &s);
     HF_CHECK_INT(hf_breaker_rejected(s.breaker), CALLERS * (uint64_t)s.rounds);
+    hf_breaker_forget(s.breaker, 1);
+    HF_CHECK_INT(hf_breaker_rejected(s.breaker), 0);
     free(s.breaker);
 }
