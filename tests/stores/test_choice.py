@@ -294,6 +294,13 @@ def test_a_name_that_was_among_the_others_of_a_small_bound_stays_there(tmp_path)
     assert hold(names, {"a": 1, "c": 5, "d": 1}) == {"a": 1, "d": 1, "__other__": 5}
 
 
+def test_a_name_that_was_among_the_others_does_not_get_the_place_of_a_dead_one(tmp_path):
+    names, counts = Names(tmp_path), {"a": 1, "b": 5, "c": 5}
+    assert hold(names, counts, most=1) == {"a": 1, "__other__": 10}
+    assert hold(names, counts, living="bc", most=2) == {"a": 1, "b": 5, "__other__": 5}
+    assert hold(names, counts, living="bc", most=1) == {"a": 1, "__other__": 10}
+
+
 def test_each_kind_has_its_own_places(tmp_path):
     figures = figures_of(a=1, b=1) | figures_of(LIMITER, c=1, d=1, e=1)
     living = {(kind, name) for kind in ("circuit_breaker", "rate_limiter") for name in "abcde"}

@@ -151,4 +151,4 @@ BRIEF = settings(max_examples=80, stateful_step_count=50, deadline=None)
 TestDirectory = Directory.TestCase
 TestDirectory.settings = BRIEF
 TestAlone = Alone.TestCase
-TestAlone.settings = BRIEF
+TestAlone.settings = settings(BRIEF, max_examples=40)

@@ -104,8 +104,8 @@ def test_workers_that_lose_the_names_file_go_on_as_before(two, directory):
 @pytest.mark.parametrize(
     ("names", "kept", "most"),
     [
-        (130, 300, 200),
-        (130, 300, 50),
+        (60, 120, 100),
+        (60, 120, 25),
         pytest.param(1_300, 3_000, 2_000, marks=pytest.mark.slow),
     ],
 )
