@@ -148,6 +148,36 @@ def test_what_interrupts_any_step_neither_loses_nor_doubles_a_count(shared, what
     )
 
 
+@pytest.mark.parametrize("names", ["one", "own"])
+def test_making_one_more_pipeline_takes_as_many_steps_however_many_there_are(shared, names):
+    """By counting: lines of Python, which do not grow with the policies that there are."""
+    run_apart(
+        READ
+        + f"""
+    def lines():
+        seen = 0
+        def count(frame, event, _):
+            nonlocal seen
+            seen += event == "line"
+            return count
+        sys.settrace(count)
+        hf.Pipeline.standard("one more", rate=10)
+        sys.settrace(None)
+        gc.collect()
+        hf.Timeout(1, name="buries it")
+        return seen
+
+    gc.disable()
+    lines()
+    few = [lines() for _ in range(4)]
+    names = iter({names!r} == "one" and ["one more"] * 500 or map(str, range(500)))
+    kept = [hf.Pipeline.standard(name, rate=10) for name in names]
+    many = [lines() for _ in range(4)]
+    assert sum(many) <= sum(few) * 1.1, (few, many)
+    """
+    )
+
+
 def test_without_a_file_a_name_is_forgotten_with_its_last_policy():
     run_apart(
         """
