@@ -132,3 +132,31 @@ let_go.set()
 holder.join()
 """
     )
+
+
+def test_policies_that_nobody_waits_for_cost_a_fork_no_line_of_python(tmp_path):
+    printed = run_apart(f"""
+import os, sys
+os.environ["HOLDFAST_DIR"] = {str(tmp_path)!r}
+os.chmod(os.environ["HOLDFAST_DIR"], 0o700)
+import holdfast as hf
+
+def lines():
+    out_of, into = os.pipe()
+    seen = []
+    sys.setprofile(lambda frame, event, arg: seen.append(event))
+    pid = os.fork()
+    sys.setprofile(None)
+    if pid == 0:
+        os.write(into, str(len(seen)).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return int(os.read(out_of, 100))
+
+kept = [hf.Pipeline.standard(f"p{{n}}", rate=10) for n in range(3)]
+few = lines()
+kept += [hf.Pipeline.standard(f"p{{n}}", rate=10) for n in range(3, 300)]
+print(few, lines())
+""")
+    few, many = map(int, printed.split())
+    assert 0 < many <= few + 50, (few, many)

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import signal
 import sys
 from pathlib import Path
 
@@ -84,3 +85,22 @@ def test_all_processes_of_another_user_share_a_directory_of_this_user(as_root, u
             server.ask("call")
         assert server.ask("counted") == {"success": 4, "failure": 1}
         assert server.ask("users") == [nobody, nobody]
+
+
+def test_workers_with_threads_count_each_call_once_and_their_masters_count_stays(uwsgi, tmp_path):
+    directory = tmp_path / "figures"
+    directory.mkdir(mode=0o700)
+    options = ["--master", "--processes", "2", "--threads", "2", "--harakiri", "3"]
+    with uwsgi(*options, HOLDFAST_DIR=str(directory)) as server:
+        server.read_until("spawned uWSGI worker 2")
+        for _ in range(20):
+            assert server.ask("call") != server.process.pid
+        assert server.ask("counted") == {"success": 20, "failure": 1}
+        hanging = server.send("hang")  # one call more
+        server.read_until("Respawned uWSGI worker")
+        hanging.close()
+        assert server.ask("counted") == {"success": 21, "failure": 1}
+        os.kill(server.ask("call"), signal.SIGKILL)
+        server.read_until("Respawned uWSGI worker")
+        server.ask("call")
+        assert server.ask("counted") == {"success": 23, "failure": 1}

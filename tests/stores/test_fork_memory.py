@@ -76,6 +76,35 @@ assert breaker.snapshot().succeeded == 1 and breaker.state is hf.State.CLOSED
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+def test_a_child_without_any_memory_says_so_and_never_writes_in_the_parents_file(shared):
+    run_apart(
+        BEGIN
+        + """
+out_of, into = os.pipe()
+path = os.environ["HOLDFAST_DIR"]
+os.rename(path, path + ".gone")  # nor does it get a file of its own
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+stderr = os.dup(2)
+os.dup2(into, 2)
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 12, resource.RLIM_INFINITY))
+pid = fork()
+resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
+if pid == 0:
+    try:
+        breaker.call(int)
+    finally:
+        os._exit(99)
+os.dup2(stderr, 2)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) < 0
+os.close(into)
+assert b"no memory for its policies" in os.read(out_of, 1000)
+assert breaker.snapshot().succeeded == 1
+breaker.call(int)
+"""
+    )
+
+
 def test_a_program_that_is_started_is_no_fork_and_leaves_the_file_as_it_is(shared):
     run_apart(
         BEGIN
