@@ -237,17 +237,48 @@ static PyType_Spec gate_spec = {
     .slots = gate_slots,
 };
 
-/* _method_of(cls, method): a native method of Gate as a method of that subclass. */
-PyObject *
-hf_method_of(PyObject *module, PyObject *args)
+/* Give a class, by the names that they have in one of its bases, native methods of Gate as its own. */
+static int
+own_methods_of(PyTypeObject *cls, PyTypeObject *base)
 {
-    PyTypeObject *cls;
-    PyObject *method;
+    PyObject *name, *found;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(base->tp_dict, &at, &name, &found)) {
+        if (!Py_IS_TYPE(found, &PyMethodDescr_Type) || PyDescr_TYPE(found) == cls ||
+            !PyType_IsSubtype(PyDescr_TYPE(found), hf_gate_type))
+            continue;
+        PyObject *there = PyObject_GetAttr((PyObject *)cls, name);
+        bool overridden = there != found;
+        Py_XDECREF(there);
+        if (there == NULL)
+            return -1;
+        if (overridden)
+            continue;
+        PyObject *own = PyDescr_NewMethod(cls, ((PyMethodDescrObject *)found)->d_method);
+        int set = own != NULL ? PyObject_SetAttr((PyObject *)cls, name, own) : -1;
+        Py_XDECREF(own);
+        if (set < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* _own_methods(cls): have a subclass of Gate own what it inherits or has under another name. */
+PyObject *
+hf_own_methods(PyObject *module, PyObject *op)
+{
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!O!:_method_of", &PyType_Type, &cls, &PyMethodDescr_Type,
-                          &method))
+    if (!PyType_Check(op) || !PyType_IsSubtype((PyTypeObject *)op, hf_gate_type)) {
+        PyErr_SetString(PyExc_TypeError, "a subclass of Gate is needed");
         return NULL;
-    return PyDescr_NewMethod(cls, ((PyMethodDescrObject *)method)->d_method);
+    }
+    PyTypeObject *cls = (PyTypeObject *)op;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(cls->tp_mro); i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(cls->tp_mro, i);
+        if (PyType_IsSubtype(base, hf_gate_type) && own_methods_of(cls, base) < 0)
+            return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 int

@@ -356,7 +356,7 @@ PyObject *hf_attribute_if_any(PyObject *op, PyObject *name);
 
 int hf_rejected_ready(PyObject *module);
 int hf_gate_ready(PyObject *module);
-PyObject *hf_method_of(PyObject *module, PyObject *args);
+PyObject *hf_own_methods(PyObject *module, PyObject *op);
 int hf_guard_ready(PyObject *module);
 int hf_coroutine_ready(PyObject *module);
 int hf_permit_ready(PyObject *module);

@@ -39,7 +39,7 @@ static PyMethodDef methods[] = {
     {"_install_fork", hf_fork_install, METH_O, NULL},
     {"_referents", hf_referents, METH_O, NULL},
     {"_callable_kind", hf_callable_number, METH_O, NULL},
-    {"_method_of", hf_method_of, METH_VARARGS, NULL},
+    {"_own_methods", hf_own_methods, METH_O, NULL},
     {"_install_guard_face", hf_guard_install_face, METH_VARARGS, NULL},
     {"_inside_guard", hf_guard_inside, METH_O, NULL},
     {NULL},

@@ -5,7 +5,6 @@ Elsewhere: decisions (native kernels) and waiting (``waiting``).
 
 from __future__ import annotations
 
-from types import MethodDescriptorType
 from weakref import ref
 
 from holdfast._native import gate
@@ -171,14 +170,7 @@ class Policy(gate.Gate, metaclass=_Registered):
         own: inherited, ``breaker.try_call`` and ``limiter.try_acquire`` would cost 10 ns more.
         """
         super().__init_subclass__(**kwargs)
-        found: dict[str, Any] = {}
-        for base in reversed(cls.__mro__):
-            found.update(vars(base))
-        for name, method in found.items():
-            if type(method) is MethodDescriptorType:
-                owner = method.__objclass__
-                if owner is not cls and issubclass(owner, gate.Gate):
-                    setattr(cls, name, gate._method_of(cls, method))
+        gate._own_methods(cls)
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for each event of this policy.
