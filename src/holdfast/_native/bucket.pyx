@@ -6,7 +6,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN
 
 from holdfast._native.binding cimport capsule, moment, whole
-from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+from holdfast._native.ledger cimport enlist, hf_member, keep_copy, place, strike, unplace
 
 
 cdef uint64_t tokens(object n) except? 0:
@@ -101,6 +101,7 @@ cdef class TokenBucket:
     def resize(self, num, den, burst, now_ns):
         """Change the rate. Tokens stay, up to the new burst; what is booked stays booked."""
         hf_bucket_resize(self.kernel, rate_of(num, den, burst), moment(now_ns))
+        keep_copy(self.kernel, forget_bucket)
 
     def clear(self):
         """Fill it up to the burst and forget all bookings; the counters stay."""
@@ -172,6 +173,7 @@ cdef class SlidingWindow:
     def resize(self, limit):
         """Change the limit; what was taken stays taken."""
         hf_sliding_resize(self.kernel, whole(limit, "limit", 1, HF_SLIDING_LIMIT_MAX))
+        keep_copy(self.kernel, forget_sliding)
 
     def clear(self):
         """Empty it; the counters stay."""

@@ -5,7 +5,7 @@ The queue itself (who waits, who is woken) is ``holdfast.waiting.rooms``'s.
 cimport cython
 
 from holdfast._native.binding cimport capsule, whole
-from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+from holdfast._native.ledger cimport enlist, hf_member, keep_copy, place, strike, unplace
 
 
 cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
@@ -85,7 +85,10 @@ cdef class Bulkhead:
 
     def resize(self, limit):
         """Change the limit; who is inside stays. True: waiters can come in, grant() is due."""
-        return hf_bulkhead_resize(self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX))
+        cdef bint waiters = hf_bulkhead_resize(
+            self.kernel, whole(limit, "limit", 1, HF_BULKHEAD_MAX))
+        keep_copy(self.kernel, forget)
+        return waiters
 
     def _forget(self):
         """Do what a forked child does before anything else: for tests."""

@@ -98,3 +98,7 @@ cdef void *place(void **block, size_t size) except NULL
 cdef void unplace(void *block) noexcept nogil
 cdef void enlist(hf_member *member, void *kernel, forget_function forget) noexcept
 cdef void strike(hf_member *member) noexcept nogil
+cdef void keep_copy(const void *kernel, forget_function forget) noexcept nogil
+cdef void *watch(void *base, size_t size) except NULL
+cdef void unwatch(void *watched) noexcept nogil
+cdef bint has_lost(const void *watched) noexcept nogil

@@ -26,13 +26,27 @@ cdef extern from "fork_copy.h" nogil:  # it has what is static: no other module 
     void hf_process_moved()
     bint hf_fork_watch()
 
+# Here and not in ledger.pxd, which every binding reads: its handler is to be in one module.
+cdef extern from "holdfast/hf_rescue.h" nogil:
+    ctypedef struct hf_rescue:
+        pass
+    bint hf_rescue_install()
+    hf_rescue *hf_rescue_watch(void *base, size_t size, const void *copy)
+    void hf_rescue_grow(hf_rescue *r, size_t size)
+    void hf_rescue_leave(hf_rescue *r)
+    void hf_rescue_renew(hf_rescue *r)
+    bint hf_rescue_has_lost(const hf_rescue *r)
+
 # Address space, not memory: the file may grow so far without any kernel moving.
 cdef size_t RESERVED = 1 << 28
+cdef size_t HEADER = 1 << 12  # bytes before the first block
 cdef size_t STEP = 1 << 16  # the file grows by this much, or by an eighth if that is more
 cdef size_t LEAST_ROOM = 12  # entries of a new table
 due_in_child = []  # what holdfast.forks calls in a forked child: the process's as well
 of_process = None  # what the process says of itself: kept here, for this module is loaded once
 reopen = None  # what opens the own file again where somebody has closed it; returns whether it could
+cdef hf_rescue *rescue = NULL  # what watches the arena's file
+cdef unsigned char *copies = NULL  # of kernels, at their offsets; they replace what a file has lost
 cdef bint opened = False   # kernels stand in the arena
 cdef object own_identity = None  # device and inode, by which it is told from what has its number
 cdef uint64_t serial = 0
@@ -53,14 +67,42 @@ cdef void *place(void **block, size_t size) except NULL:
 
 cdef void unplace(void *block) noexcept nogil:
     if opened and hf_arena_has(&arena, block):
+        drop_copy(block)
         hf_arena_give(&arena, block)
     else:
         PyMem_RawFree(block)
 
 
 cdef void enlist(hf_member *member, void *kernel, forget_function forget) noexcept:
-    """Have a kernel forget its parent in each forked child, until ``strike``."""
+    """Have a kernel forget its parent in each forked child, until ``strike``, and keep a copy."""
     hf_roster_join(&roster, member, kernel, forget)
+    keep_copy(kernel, forget)
+
+
+cdef void keep_copy(const void *kernel, forget_function forget) noexcept nogil:
+    """Keep a copy of a kernel that was initialised or resized, without its calls and counts.
+
+    The copy replaces the kernel if its file is truncated.
+    """
+    if opened and hf_arena_has(&arena, kernel):
+        write_copy(kernel, True)
+        forget(copies + hf_arena_offset(&arena, kernel), 0)
+
+
+cdef void drop_copy(const void *block) noexcept nogil:
+    write_copy(block, False)
+
+
+cdef void write_copy(const void *block, bint filled) noexcept nogil:
+    """Have a copy of a block, or zeros. What is zero already is not written: it takes no memory."""
+    cdef const uint64_t *word = <const uint64_t *> block
+    cdef uint64_t *copy = <uint64_t *> (copies + hf_arena_offset(&arena, block))
+    cdef uint64_t wanted
+    cdef size_t i
+    for i in range(hf_arena_room(&arena, block) // sizeof(uint64_t)):
+        wanted = word[i] if filled else 0
+        if copy[i] != wanted:
+            copy[i] = wanted
 
 
 cdef void strike(hf_member *member) noexcept nogil:
@@ -86,7 +128,7 @@ cdef bint grow(size_t needed) noexcept:
         while size < needed and size < RESERVED:
             size = min(size + max(STEP, size // 8 // STEP * STEP), RESERVED)
         try:
-            if size < needed or not (is_own(own_fd) or (reopen is not None and reopen())):
+            if size < needed or is_lost() or not (is_own(own_fd) or (reopen is not None and reopen())):
                 return False
             allocate(own_fd, before, size - before)
         except OSError:
@@ -105,6 +147,7 @@ cdef bint map_more(size_t before, size_t size) noexcept:
                       MAP_SHARED | MAP_FIXED, own_fd, before) != MAP_FAILED
         if mapped:
             arena.size = size
+            hf_rescue_grow(rescue, size)
     hf_arena_unlock(&arena)
     return mapped
 
@@ -138,8 +181,9 @@ def open_own(fd, size):
         OSError: It cannot be mapped.
         RuntimeError: There is one already.
     """
-    global opened
+    global opened, rescue, copies
     cdef void *base
+    cdef void *other
     if is_shared():
         raise RuntimeError("the process has a ledger already")
     if opened:  # it had one, and had to leave it
@@ -148,11 +192,20 @@ def open_own(fd, size):
     base = mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if base == MAP_FAILED:
         raise OSError(errno, "cannot reserve address space")
-    if mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, <int> fd, 0) == MAP_FAILED:
+    other = mmap(NULL, RESERVED, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    if other == MAP_FAILED or not hf_rescue_install() or mmap(
+            base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, <int> fd, 0) == MAP_FAILED:
         code = errno
         munmap(base, RESERVED)
+        if other != MAP_FAILED:
+            munmap(other, RESERVED)
         raise OSError(code, "cannot map the file")
-    hf_arena_init(&arena, base, size, sizeof(hf_ledger_header))
+    # No kernel is in the first page: what is left of a page of a truncated file is zeros, and no
+    # signal tells of it.
+    hf_arena_init(&arena, base, size, HEADER)
+    copies = <unsigned char *> other
+    rescue = hf_rescue_watch(base, size, copies)
     opened = True
     begin(fd)
 
@@ -193,6 +246,49 @@ def grow_through(fd):
     if not is_own(fd):
         raise ValueError(f"fd: got {fd!r}, allowed one of the own file")
     own_fd = fd
+
+
+def is_lost():
+    """Return whether the own file was removed or truncated by somebody."""
+    if not is_shared():
+        return False
+    if is_damaged():
+        return True
+    try:
+        found = os.fstat(own_fd)
+    except OSError:  # it was closed
+        return False
+    return (found.st_dev, found.st_ino) == own_identity and (
+        found.st_nlink == 0 or found.st_size < arena.size)
+
+
+def is_damaged():
+    """Return whether pages of the own file were replaced: its table is not what it was."""
+    return hf_rescue_has_lost(rescue)
+
+
+def empty_table():
+    """Have no entries, whatever there is in place of the table that a truncated file has lost."""
+    hf_store_release(&header().table, 0)
+
+
+cdef void *watch(void *base, size_t size) except NULL:
+    """Have pages of zeros replace what a mapped file has no longer; ``unwatch`` takes the result."""
+    if not hf_rescue_install():
+        raise OSError(errno, "cannot handle SIGBUS")
+    cdef hf_rescue *watched = hf_rescue_watch(base, size, NULL)
+    if watched is NULL:
+        raise MemoryError()
+    return watched
+
+
+cdef void unwatch(void *watched) noexcept nogil:
+    hf_rescue_leave(<hf_rescue *> watched)
+
+
+cdef bint has_lost(const void *watched) noexcept nogil:
+    """Return whether a page was replaced."""
+    return hf_rescue_has_lost(<const hf_rescue *> watched)
 
 
 def used():
@@ -412,7 +508,7 @@ def leave():
 
 
 def move_to(fd):
-    """Having left a file, have the kernels stand in another one, at the same addresses.
+    """Have the kernels stand in another file, at the same addresses: after a fork, or a loss.
 
     Args:
         fd: A file of ``size()`` zeroed bytes, kept open by the caller.
@@ -436,6 +532,7 @@ def move_to(fd):
     munmap(base, arena.size)
     mmap(arena.base, arena.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, <int> fd, 0)
     hf_process_moved()
+    hf_rescue_renew(rescue)
     PyMem_RawFree(copy)
     begin(fd)
 

@@ -9,8 +9,9 @@ from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
 from holdfast._native.figures cimport HF_FIGURES_MOST, figures, now_of, numbers, size_of
 from holdfast._native.ledger cimport (
     HF_ARENA_LINE, HF_LEDGER_MAGIC, HF_LEDGER_VECTOR, HF_LEDGER_VECTOR_MOST, hf_arena_tag,
-    hf_ledger_entry, hf_ledger_find, hf_ledger_header, hf_ledger_holds, hf_ledger_is_sound,
-    hf_ledger_is_still, hf_ledger_table, hf_ledger_vector, hf_load_acquire, hf_load_relaxed,
+    has_lost, hf_ledger_entry, hf_ledger_find, hf_ledger_header, hf_ledger_holds,
+    hf_ledger_is_sound, hf_ledger_is_still, hf_ledger_table, hf_ledger_vector, hf_load_acquire,
+    hf_load_relaxed, unwatch, watch,
 )
 
 from holdfast._native.figures import layout
@@ -35,6 +36,7 @@ cdef class Reader:
     """
 
     cdef unsigned char *base
+    cdef void *watched  # the file may be truncated at any moment
     cdef readonly size_t size
 
     def __cinit__(self, fd, size):
@@ -47,6 +49,7 @@ cdef class Reader:
             raise OSError(errno, "cannot map the file")
         self.base = <unsigned char *> base
         self.size = size
+        self.watched = watch(base, size)
         head = <const hf_ledger_header *> base
         if head.magic != HF_LEDGER_MAGIC:
             raise ValueError("it is no ledger")
@@ -54,6 +57,7 @@ cdef class Reader:
             raise ValueError("it is of another version of holdfast")
 
     def __dealloc__(self):
+        unwatch(self.watched)
         if self.base is not NULL:
             munmap(self.base, self.size)
 
@@ -72,9 +76,15 @@ cdef class Reader:
             the name in bytes.
 
         Raises:
-            ValueError: It is damaged.
+            ValueError: It is damaged, or was truncated.
             TimeoutError: It changed all the time.
         """
+        found = self.read()
+        if has_lost(self.watched):
+            raise ValueError("it was truncated")
+        return found
+
+    cdef list read(self):
         cdef const hf_ledger_header *head = <const hf_ledger_header *> self.base
         cdef uint64_t word
         cdef uint64_t length = 0

@@ -3,7 +3,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX
 
 from holdfast._native.binding cimport capsule, moment, whole
-from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+from holdfast._native.ledger cimport enlist, hf_member, keep_copy, place, strike, unplace
 
 
 cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
@@ -38,6 +38,7 @@ cdef class Timeout:
         """Change it for calls that begin from now on."""
         hf_store_relaxed(
             &self.kernel.duration_ns, whole(duration_ns, "duration_ns", 0, INT64_MAX))
+        keep_copy(self.kernel, forget)
 
     def deadline_ns(self, now_ns):
         """Return when a call that begins at ``now_ns`` has to be over."""

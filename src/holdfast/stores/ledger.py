@@ -24,7 +24,7 @@ from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child, say, say_later, settle
 from holdfast.named import Entry, Named
 from holdfast.stores.figures import OTHER, ROLES_OF, add, exported, kind_of
-from holdfast.stores.files import FEW, directory, make_file, open_in, reopen
+from holdfast.stores.files import FEW, Directory, directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Ledger:
             None  # merges dead workers; None until some may be dead
         )
         self._forks = 0
+        self._said = ""  # of the file, in the log
         self._unshared = 0
         self._closed = False
 
@@ -126,6 +127,9 @@ class Ledger:
             with self._lock:
                 if not self._looked:
                     self._directory = directory()
+        elif native.is_lost() or (self._file is None and native.size()):
+            with self._lock:
+                self._make_anew()
 
     def _look(self) -> None:
         path = None if self._looked else self._directory or directory()
@@ -162,6 +166,8 @@ class Ledger:
             Whether it is open.
         """
         with self._lock:
+            if native.is_lost():
+                self._make_anew()
             if self._file is None or self._directory is None or self._lost:
                 return False
             if native.is_own(self._file[0]):  # another thread was faster
@@ -177,6 +183,47 @@ class Ledger:
                     "%s was closed, and cannot be opened again to grow: %s", path, error
                 )
             return not self._lost
+
+    def _make_anew(self) -> None:
+        """Make another file: somebody has removed or truncated this one, or there could be none."""
+        path, there = self._directory, self._file
+        if path is None or (there is not None and not native.is_lost()):
+            return  # a fork or another thread was faster
+        still_ours = there is not None and native.is_own(there[0])
+
+        def move(fresh: int) -> None:
+            native.move_to(fresh)
+            self._list_anew()
+
+        self._file = None
+        try:
+            self._file = make_file(path, native.size(), move, make=True)
+            if there is not None:
+                with Directory(path) as shared:
+                    shared.remove(there[1])
+        except (ConfigError, OSError, MemoryError) as error:
+            self._say_once(f"{path}: other workers do not see this worker: {error}")
+        else:
+            self._say_once(f"{path}: {self.file} replaces a file that was removed or truncated")
+        finally:
+            if still_ours and there is not None:  # a daemon may have closed it
+                os.close(there[0])
+
+    def _list_anew(self) -> None:
+        """Have the table of another file say what the last one said, or was to say."""
+        self._finish_change()
+        native.empty_table()
+        for entry in (*self._entries.all(), *self._retired):
+            entry.ids = _NOWHERE
+            self._list(entry)
+        keys = list(self._gone)
+        come = [item_of(key, self._gone[key].counts) for key in keys]
+        self._gone_ids = dict(zip(keys, native.change((), come), strict=True))
+
+    def _say_once(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            say_later("%s", text)
 
     def close(self) -> None:
         """At the end of the process: what dies from here on has not been given up, it ends."""
@@ -396,9 +443,14 @@ class Ledger:
             os.close(self._file[0])  # or the parent would pass for alive as long as this process is
         self._file = None
 
+        is_damaged = native.is_damaged()
+
         def move(fd: int) -> None:
             native.move_to(fd)
-            native.change(gone_ids, [])
+            if is_damaged:
+                self._list_anew()
+            else:
+                native.change(gone_ids, [])
 
         try:
             self._file = make_file(self._directory, native.size(), move)

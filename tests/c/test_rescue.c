@@ -1,0 +1,160 @@
+/* Contract of hf_rescue.h: a truncated file takes no process with it, and other faults do. */
+#include "hf_test.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "holdfast/hf_rescue.h"
+
+enum { PAGES = 4 };
+
+static unsigned char *region, *copy;
+static hf_rescue *watched;
+static size_t page;
+static int fd;
+
+/* A file of four pages of 'f', mapped and watched; its copy is of 'c'. */
+static void
+begin(bool copied)
+{
+    char path[] = "/tmp/hf-rescue-XXXXXX";
+    HF_CHECK(hf_rescue_install());
+    page = (size_t)sysconf(_SC_PAGESIZE);
+    fd = mkstemp(path);
+    unlink(path);
+    HF_CHECK(ftruncate(fd, (off_t)(PAGES * page)) == 0);
+    region = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    memset(region, 'f', PAGES * page);
+    copy = malloc(PAGES * page);
+    memset(copy, 'c', PAGES * page);
+    watched = hf_rescue_watch(region, PAGES * page, copied ? copy : NULL);
+    HF_CHECK(watched != NULL);
+}
+
+static void
+end(void)
+{
+    hf_rescue_leave(watched);
+    munmap(region, PAGES * page);
+    free(copy);
+    close(fd);
+}
+
+HF_TEST(a_page_that_was_cut_off_is_what_the_copy_says)
+{
+    begin(true);
+    HF_CHECK(!hf_rescue_has_lost(watched));
+    HF_CHECK(ftruncate(fd, (off_t)page) == 0);
+    HF_CHECK_INT(region[0], 'f');
+    HF_CHECK_INT(region[2 * page + 7], 'c');
+    HF_CHECK(hf_rescue_has_lost(watched));
+    region[3 * page] = 'w'; /* a write as well */
+    HF_CHECK_INT(region[3 * page], 'w');
+    HF_CHECK_INT(region[3 * page + 1], 'c');
+    HF_CHECK_INT(region[page], 'c');
+    end();
+}
+
+HF_TEST(without_a_copy_it_is_zeros)
+{
+    begin(false);
+    HF_CHECK(ftruncate(fd, 0) == 0);
+    HF_CHECK_INT(region[0], 0);
+    HF_CHECK_INT(region[PAGES * page - 1], 0);
+    end();
+}
+
+HF_TEST(a_region_that_was_left_is_used_again)
+{
+    begin(false);
+    hf_rescue *before = watched;
+    end();
+    begin(true);
+    HF_CHECK(watched == before && !hf_rescue_has_lost(watched));
+    end();
+}
+
+/* What a child that runs `scene` ends with: minus the signal, or its exit status. */
+static int
+ending(void (*scene)(void))
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        scene();
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void
+fault_elsewhere(void)
+{
+    begin(true);
+    hf_rescue_leave(watched);
+    HF_CHECK(ftruncate(fd, 0) == 0);
+    region[0] = 1;
+}
+
+static void
+raise_it(void)
+{
+    begin(true);
+    raise(SIGBUS);
+}
+
+HF_TEST(a_fault_elsewhere_ends_the_process_as_before)
+{
+    HF_CHECK_INT(ending(fault_elsewhere), -SIGBUS);
+    HF_CHECK_INT(ending(raise_it), -SIGBUS);
+}
+
+static void
+note(int number)
+{
+    (void)number;
+    _exit(42);
+}
+
+static void
+fault_elsewhere_with_a_handler(void)
+{
+    memset(&hf__rescue, 0, sizeof hf__rescue); /* a process that has none yet */
+    signal(SIGBUS, note);
+    fault_elsewhere();
+}
+
+HF_TEST(a_fault_elsewhere_goes_to_the_handler_before)
+{
+    HF_CHECK_INT(ending(fault_elsewhere_with_a_handler), 42);
+}
+
+static struct sigaction ours;
+
+static void
+pass_on(int number)
+{
+    sigaction(SIGBUS, &ours, NULL); /* as faulthandler does */
+    raise(number);
+}
+
+static void
+truncate_behind_another_handler(void)
+{
+    begin(true);
+    sigaction(SIGBUS, NULL, &ours);
+    signal(SIGBUS, pass_on);
+    HF_CHECK(ftruncate(fd, 0) == 0);
+    _exit(region[page] == 'c' ? 7 : 8);
+}
+
+HF_TEST(another_handler_may_pass_the_signal_on_without_the_address)
+{
+    begin(true);
+    const bool told = hf__rescue_look(region) == HF__PAGE_THERE;
+    end();
+    if (told) /* Linux 5.14 and later */
+        HF_CHECK_INT(ending(truncate_behind_another_handler), 7);
+}
