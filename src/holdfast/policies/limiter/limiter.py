@@ -6,7 +6,7 @@ Owns the settings and the face; the counting is ``csrc/holdfast/hf_bucket.h`` an
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.gate import Gate
@@ -96,7 +96,7 @@ class RateLimiter(Policy):
         sliding = problems.choice("window", window, (None, "sliding")) is not None
         rates: tuple[Rate, ...]
         if limits is None:
-            rates = (read_rate(problems, rate, read_per(problems, per), burst, sliding),)
+            rates = _alone(read_rate(problems, rate, read_per(problems, per), burst, sliding))
         else:
             if rate is not None or burst is not None or not isinstance(per, Default):
                 problems.refuse("limits", limits, "None when rate, per or burst is given")
@@ -353,6 +353,12 @@ class RateLimiter(Policy):
 
     def _wait_of(self, timeout: float | timedelta | None) -> int | None:
         return self._max_wait_ns if timeout is None else wait_to_ns("timeout", timeout)
+
+
+@lru_cache(64)
+def _alone(rate: Rate) -> tuple[Rate]:
+    """Return a rate as all there is; limiters of one rate share the object."""
+    return (rate,)
 
 
 def _longest(wait_ns: int | None) -> int:
