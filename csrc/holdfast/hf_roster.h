@@ -41,19 +41,24 @@ hf_roster_unlock(hf_roster *r)
     hf_store_release(&r->busy, 0);
 }
 
-/* Enter a kernel. The member's memory is the caller's, and stays where it is until it leaves. */
+/*
+ * Enter a kernel; one that has joined stays as it is. The member's memory is the caller's, and stays where
+ * it is until it leaves.
+ */
 static inline void
 hf_roster_join(hf_roster *r, hf_member *member, void *kernel, void (*forget)(void *, uint64_t))
 {
-    member->kernel = kernel;
-    member->forget = forget;
     hf_roster_lock(r);
     if (r->ring.next == NULL)
         r->ring.next = r->ring.before = &r->ring;
-    member->before = r->ring.before;
-    member->next = &r->ring;
-    r->ring.before->next = member;
-    r->ring.before = member;
+    if (member->next == NULL) {
+        member->kernel = kernel;
+        member->forget = forget;
+        member->before = r->ring.before;
+        member->next = &r->ring;
+        r->ring.before->next = member;
+        r->ring.before = member;
+    }
     hf_roster_unlock(r);
 }
 

@@ -60,6 +60,7 @@ def test_a_child_without_memory_for_a_copy_has_kernels_of_its_own_all_the_same(s
         BEGIN
         + """
 from pathlib import Path
+breaker.snapshot()  # imports what it needs
 # As much as there is now: the copy is refused, and what takes the place of the file is not.
 lines = Path("/proc/self/status").read_text().splitlines()
 (kib,) = [int(line.split()[1]) for line in lines if line.startswith("VmSize")]

@@ -175,3 +175,30 @@ def test_calls_that_go_on_while_their_file_is_emptied_end_as_usual(start, direct
     assert other.gauge("workers_unreadable") == 1
     assert worker.process.poll() is None
     worker.kill()
+
+
+def test_a_forked_child_that_could_make_no_file_makes_one_at_a_scrape(shared):
+    said = run_apart(
+        """
+        import logging, os, sys
+        import holdfast as hf
+        from holdfast.stores.ledger import ledger
+        from holdfast.telemetry.prometheus import Collector
+
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        collector = Collector()
+        hf.CircuitBreaker("b")
+        gone = ledger.directory.with_name("gone")
+        ledger.directory.rename(gone)
+        pid = os.fork()
+        if pid == 0:
+            print(ledger.file)
+            gone.rename(ledger.directory)
+            list(collector.collect())
+            print((ledger.directory / ledger.file).exists(), flush=True)
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        """
+    ).splitlines()
+    assert said[0] == "None"
+    assert said[-1] == "True"

@@ -162,7 +162,7 @@ cdef class Backoff:
             &self.kernel, nth(attempt), whole(previous_ns, "previous_ns", -1, INT64_MAX))
 
     def _reseed_in_children(self):
-        """Have each forked child draw other jitter than its parent. Call it once."""
+        """Have each forked child draw other jitter than its parent."""
         if self.kernel.jitter > 0:
             enlist(&self.member, &self.kernel.random, forget)
 

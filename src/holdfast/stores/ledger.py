@@ -197,14 +197,13 @@ class Ledger:
 
         self._file = None
         try:
-            self._file = make_file(path, native.size(), move, make=True)
+            self._file = make_file(path, native.size(), move, make=there is not None)
             if there is not None:
+                self._say_once(f"{path}: {there[1]} was removed or truncated, and is made anew")
                 with Directory(path) as shared:
                     shared.remove(there[1])
         except (ConfigError, OSError, MemoryError) as error:
             self._say_once(f"{path}: other workers do not see this worker: {error}")
-        else:
-            self._say_once(f"{path}: {self.file} replaces a file that was removed or truncated")
         finally:
             if still_ours and there is not None:  # a daemon may have closed it
                 os.close(there[0])
