@@ -169,6 +169,22 @@ def test_without_room_to_grow_policies_work_unseen(shared):  # trap 59
     assert said == ""
 
 
+@pytest.mark.parametrize("latency", [True, False], ids=["no room for kernels", "nor for the table"])
+def test_a_file_that_cannot_grow_is_logged_once_by_each_process(shared, latency):  # trap 59
+    said = run_apart(
+        FULL
+        + f"""
+    first = hf.CircuitBreaker("first")
+    os.posix_fallocate = full
+    kept = [hf.CircuitBreaker(f"b{{n}}", latency={latency}) for n in range(200)]
+    unseen = sum(not native.shares(breaker._kernel) for breaker in kept)
+    assert ledger.unshared >= unseen > 0
+    print(*logged)
+    """
+    )
+    assert said.count("other workers do not see all policies of this worker") == 1
+
+
 def test_a_file_grows_and_what_stands_in_it_stays_where_it_is(shared):
     run_apart(
         """

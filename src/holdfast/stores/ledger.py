@@ -409,19 +409,22 @@ class Ledger:
         """
         if not native.is_shared():
             return
-        come = [item for item in entry.items()[known:] if native.shares(item[-1])]
-        if not come:
-            return
-        if entry.ids is _NOWHERE:
-            entry.ids = []
-        try:
-            # One native call: a signal handler that raises comes before it, or after it.
-            entry.ids.extend(chain.from_iterable(starmap(native.change, (((), come),))))
-        except MemoryError:
+        parts = entry.items()[known:]
+        come = [item for item in parts if native.shares(item[-1])]
+        is_full = len(come) < len(parts)
+        if come:
+            if entry.ids is _NOWHERE:
+                entry.ids = []
+            try:
+                # One native call: a signal handler that raises comes before it, or after it.
+                entry.ids.extend(chain.from_iterable(starmap(native.change, (((), come),))))
+            except MemoryError:
+                is_full = True
+        if is_full:
             self._unshared += 1
-            say_later(
-                "the file %s is full: other workers do not see all policies of this worker",
-                self.file,
+            self._say_once(
+                f"{self._directory}: the file of this worker is full and cannot grow: other "
+                "workers do not see all policies of this worker"
             )
 
     # ---- forks ----
@@ -436,6 +439,7 @@ class Ledger:
         gone_ids = list(self._gone_ids.values())
         self._gone_ids.clear()
         self._lost = False
+        self._said = ""  # the log of the parent says nothing of the child
         if self._file is None or self._directory is None:
             return
         if native.is_own(self._file[0]):
