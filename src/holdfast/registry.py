@@ -108,6 +108,7 @@ class Registry:
 
     def get(self, kind: str, name: str) -> Registered | None:
         """Return the newest living policy of that kind and name, or None."""
+        settle()
         with self._lock:
             self._bury()
             return self._entries.newest((kind, name))

@@ -54,6 +54,49 @@ assert limiter.try_acquire()
     )
 
 
+@forks_beside_threads
+@pytest.mark.parametrize(
+    "step",
+    [
+        "breaker.call(int)",  # its first duration
+        'hf.registry.get("circuit_breaker", "b")',
+        "ledger.find()",
+        "ledger.figures()",
+        'hf.CircuitBreaker("another")',
+    ],
+)
+def test_a_child_waits_for_no_lock_that_a_thread_of_the_parent_held(shared, step):  # trap 58
+    """The child has no main thread before whose next line of Python the rest would be done."""
+    run_apart(
+        BEGIN.replace('"b")', '"b", latency=True)').replace("breaker.call(int)", "")
+        + f"""
+import signal
+from holdfast.stores.ledger import ledger
+
+def run():
+    held.wait()
+    pid = fork()
+    if pid == 0:
+        signal.alarm(10)
+        {step}
+        os._exit(0)
+    exits.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    over.set()
+
+held, over, exits = threading.Event(), threading.Event(), []
+thread = threading.Thread(target=run)
+thread.start()
+with ledger._lock, hf.registry._lock:
+    ledger._looked = {step!r} != "ledger.find()"
+    held.set()
+    over.wait()
+ledger._looked = True
+thread.join()
+assert exits == [0]
+"""
+    )
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 def test_a_child_without_memory_for_a_copy_has_kernels_of_its_own_all_the_same(shared):
     run_apart(

@@ -143,9 +143,74 @@ def test_what_interrupts_any_step_neither_loses_nor_doubles_a_count(shared, what
         sys.settrace(None)
         del extra
         assert told() == (calls, calls), (moment, calls, told())
+        hf.Timeout(1, name="dies")
+        ledger.living()  # ends what was interrupted
+        assert len(ledger._retired) < 100
     assert moment > 300
     """
     )
+
+
+def test_a_signal_handler_that_raises_amid_a_burial_doubles_no_count(monkeypatch, tmp_path):
+    """Wherever one can run: at the begin of a function, after a call, at a jump back."""
+    burials = """
+    import dis, gc, sys
+    import holdfast as hf
+    from holdfast.stores.ledger import ledger
+    module = sys.modules[type(ledger).__module__]
+    steps = "figures", "_bury", "_bury_one", "_sum_up", "_finish_change"
+    calls = left = moment = 0
+
+    def make():
+        global calls
+        breaker = hf.CircuitBreaker("b")
+        breaker.call(int)
+        calls += 1
+        return breaker
+
+    def trace(frame, event, _):
+        global left
+        if frame.f_code.co_name not in steps:
+            return None
+        frame.f_trace_opcodes = True
+        before = "RESUME"
+        names = {one.offset: one.opname for one in dis.get_instructions(frame.f_code)}
+        def step(frame, event, _):
+            nonlocal before
+            global left
+            if event == "opcode":
+                can_run = before.startswith(("RESUME", "CALL", "JUMP_BACKWARD"))
+                before = names.get(frame.f_lasti, "")
+                left -= can_run and frame.f_code.co_name != "figures"
+                if can_run and left == 0:
+                    raise KeyboardInterrupt
+            return step
+        return step
+
+    lives_on = make()
+    gc.disable()
+    while left <= 0:
+        moment += 1
+        kept = [make() for _ in range(8)]
+        kept.clear()
+        module.DEAD_LEAST = 2 if ledger.file else 100
+        left = moment
+        sys.settrace(trace)
+        try:
+            ledger.figures()
+        except KeyboardInterrupt:
+            pass
+        sys.settrace(None)
+        module.DEAD_LEAST = 1_000_000  # or it would be finished by the next one
+        told = ledger.figures()[0, "b"].counts[0]
+        assert told == calls, (moment, calls, told)
+        module.DEAD_LEAST = 0
+        ledger.figures()
+    assert moment > 30
+    """
+    run_apart(burials)
+    monkeypatch.setenv("HOLDFAST_DIR", str(tmp_path / "shared"))
+    run_apart(burials)
 
 
 @pytest.mark.parametrize("names", ["one", "own"])

@@ -10,6 +10,7 @@ from weakref import ref
 from holdfast._native import gate
 from holdfast._native.histogram import Histogram
 from holdfast.events import Event, Listeners
+from holdfast.forks import settle
 from holdfast.guards import decorate, install_guard_face
 from holdfast.mode import Mode
 from holdfast.registry import registry
@@ -424,6 +425,7 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def _new_histogram(self, role: int) -> Histogram:
         """Return a histogram for the first duration; of several asked for at once, the same."""
+        settle()  # in a forked child another thread of the parent may have held the ledger's lock
         histogram: Histogram = ledger.extend(self, (role, Histogram(), 0))
         return histogram
 

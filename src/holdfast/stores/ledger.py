@@ -123,6 +123,7 @@ class Ledger:
         Raises:
             ConfigError: The path is relative, and the current directory is gone.
         """
+        settle()
         if not self._looked and self._directory is None:
             with self._lock:
                 if not self._looked:
@@ -314,10 +315,14 @@ class Ledger:
 
     def _bury(self) -> None:
         """Keep what the dead have counted, where their names live on. The lock is held."""
-        if not self._dead or self._burying:  # a finaliser amid it leaves the dead to who is at it
+        if self._burying:  # a finaliser amid it leaves the dead to who is at it
             return
-        self._burying = True
+        if self._change is not None:  # a signal handler has raised before it was kept in mind
+            self._finish_change()
+        if not self._dead:
+            return
         try:
+            self._burying = True
             while self._dead:
                 self._bury_one(self._dead[0])
                 self._dead.popleft()  # last: a signal handler may raise before
@@ -336,8 +341,9 @@ class Ledger:
         elif entry.ids:
             self._retired[entry] = None
         else:
-            self._gone.update(self._with_gone([entry]))
-            entry.parts = ()
+            sums = self._with_gone([entry])
+            entry.parts = ()  # a signal handler runs before this line, or after the next
+            self._gone.update(sums)
 
     def _with_gone(self, entries: Iterable[_Entry]) -> Figures:
         """Return the sums of some of the dead and of all before them that bear their names."""
