@@ -23,7 +23,8 @@
 
 /* A region of mapped pages. It is used again, and never freed: the handler may be reading it. */
 typedef struct hf_rescue {
-    hf_au64 base; /* its address; 0: nobody uses it */
+    hf_au32 used; /* 1: somebody does */
+    hf_au64 base; /* its address; 0: it is not watched */
     hf_au64 size;
     hf_au64 copy; /* the address of what is put in place, as long as the region; 0: zeros */
     hf_au32 lost; /* 1: a page was replaced */
@@ -31,10 +32,11 @@ typedef struct hf_rescue {
 } hf_rescue;
 
 static struct {
-    hf_rescue *regions; /* changed by one thread at a time */
+    hf_au64 regions; /* the address of the first */
     struct sigaction before;
     size_t page;
-    hf_au32 busy; /* 1: a handler replaces a page */
+    hf_au32 installing; /* 1: somebody installs the handler, or looks whether it is */
+    hf_au32 busy;       /* 1: a handler replaces a page */
 } hf__rescue;
 
 enum hf__rescue_page { HF__PAGE_THERE, HF__PAGE_GONE, HF__PAGE_UNKNOWN };
@@ -94,15 +96,27 @@ hf__rescue_all(hf_rescue *r)
     return replaced;
 }
 
+/* Given back by a store of 0 with release. */
+static inline void
+hf__rescue_lock(hf_au32 *lock)
+{
+    uint32_t is = 0;
+    while (!hf_cas_weak_acquire(lock, &is, 1))
+        is = 0;
+}
+
+static inline hf_rescue *
+hf__rescue_first(void)
+{
+    return (hf_rescue *)(uintptr_t)hf_load_acquire(&hf__rescue.regions);
+}
+
 static inline bool
 hf__rescue_any(const siginfo_t *info)
 {
     bool found = false;
-    uint32_t is = 0;
-    /* Acquire pairs with the release below. */
-    while (!hf_cas_weak_acquire(&hf__rescue.busy, &is, 1))
-        is = 0;
-    for (hf_rescue *r = hf__rescue.regions; r != NULL && (info->si_code <= 0 || !found);
+    hf__rescue_lock(&hf__rescue.busy);
+    for (hf_rescue *r = hf__rescue_first(); r != NULL && (info->si_code <= 0 || !found);
          r = r->next)
         found |= info->si_code > 0 ? hf__rescue_at(r, (uintptr_t)info->si_addr) : hf__rescue_all(r);
     hf_store_release(&hf__rescue.busy, 0);
@@ -128,7 +142,7 @@ hf__rescue_handle(int number, siginfo_t *info, void *context)
 }
 
 /*
- * Have the handler installed. Whether it is; errno tells why not. One caller at a time.
+ * Have the handler installed. Whether it is; errno tells why not. From any thread.
  *
  * Once: who installs another one later passes on to this one, and may not be passed on to in return.
  */
@@ -137,32 +151,60 @@ hf_rescue_install(void)
 {
     struct sigaction ours = {.sa_sigaction = hf__rescue_handle,
                              .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    if (hf__rescue.page != 0)
-        return true;
     sigemptyset(&ours.sa_mask);
-    if (sigaction(SIGBUS, NULL, &hf__rescue.before) != 0 || sigaction(SIGBUS, &ours, NULL) != 0)
-        return false;
-    hf__rescue.page = (size_t)sysconf(_SC_PAGESIZE); /* nothing is watched yet */
-    return true;
+    hf__rescue_lock(&hf__rescue.installing);
+    bool is = hf__rescue.page != 0;
+    if (!is && sigaction(SIGBUS, NULL, &hf__rescue.before) == 0 &&
+        sigaction(SIGBUS, &ours, NULL) == 0) {
+        hf__rescue.page = (size_t)sysconf(_SC_PAGESIZE); /* nothing is watched yet */
+        is = true;
+    }
+    hf_store_release(&hf__rescue.installing, 0);
+    return is;
+}
+
+/* In a forked child: a thread of the parent may have been amid it. */
+static inline void
+hf_rescue_forget(void)
+{
+    hf_store_relaxed(&hf__rescue.installing, 0);
+    hf_store_relaxed(&hf__rescue.busy, 0);
+}
+
+/* A region that nobody else uses. NULL: out of memory. */
+static inline hf_rescue *
+hf__rescue_claim(void)
+{
+    for (hf_rescue *r = hf__rescue_first(); r != NULL; r = r->next) {
+        uint32_t is = hf_load_relaxed(&r->used);
+        /* Acquire pairs with the release in hf_rescue_leave(). */
+        while (is == 0 && !hf_cas_weak_acquire(&r->used, &is, 1))
+            ;
+        if (is == 0)
+            return r;
+    }
+    hf_rescue *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    hf_store_relaxed(&r->used, 1);
+    uint64_t first = hf_load_relaxed(&hf__rescue.regions);
+    /* Release pairs with the acquire in hf__rescue_first(). */
+    do
+        r->next = (hf_rescue *)(uintptr_t)first;
+    while (!hf_cas_weak_release(&hf__rescue.regions, &first, (uintptr_t)r));
+    return r;
 }
 
 /*
- * Watch `size` bytes that are mapped at base. The copy is as long, and may be NULL. One caller at a time.
+ * Watch `size` bytes that are mapped at base. The copy is as long, and may be NULL. From any thread.
  * NULL: out of memory.
  */
 static inline hf_rescue *
 hf_rescue_watch(void *base, size_t size, const void *copy)
 {
-    hf_rescue *r = hf__rescue.regions;
-    while (r != NULL && hf_load_relaxed(&r->base) != 0)
-        r = r->next;
-    if (r == NULL) {
-        r = calloc(1, sizeof *r);
-        if (r == NULL)
-            return NULL;
-        r->next = hf__rescue.regions;
-        hf__rescue.regions = r;
-    }
+    hf_rescue *r = hf__rescue_claim();
+    if (r == NULL)
+        return NULL;
     hf_store_relaxed(&r->size, size);
     hf_store_relaxed(&r->copy, (uintptr_t)copy);
     hf_store_relaxed(&r->lost, 0);
@@ -186,12 +228,14 @@ hf_rescue_renew(hf_rescue *r)
         hf_store_release(&r->lost, 0);
 }
 
-/* Watch a region no longer. One caller at a time. */
+/* Watch a region no longer. */
 static inline void
 hf_rescue_leave(hf_rescue *r)
 {
-    if (r != NULL)
-        hf_store_release(&r->base, 0);
+    if (r == NULL)
+        return;
+    hf_store_release(&r->base, 0);
+    hf_store_release(&r->used, 0);
 }
 
 /* Whether a page of it was replaced. */

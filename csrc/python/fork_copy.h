@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "holdfast/hf_arena.h"
+#include "holdfast/hf_rescue.h"
 #include "holdfast/hf_roster.h"
 
 #ifndef MAP_ANONYMOUS
@@ -156,6 +157,7 @@ hf__fork_in_child(void)
     static const char sad[] =
         "holdfast: a forked process has no memory for its policies; unless it "
         "gets a file, its next guarded call ends it\n";
+    hf_rescue_forget();
     if (hf_process_file >= 0) {
         hf__fork_lost = !hf__fork_leave();
         hf_process_file = -1;

@@ -2,6 +2,7 @@
 #include "hf_test.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "holdfast/hf_rescue.h"
@@ -74,6 +75,35 @@ HF_TEST(a_region_that_was_left_is_used_again)
     end();
 }
 
+enum { ROUNDS = 50000 };
+
+/* How often another thread was given the region that this one uses. */
+static void *
+watch_and_leave(void *address)
+{
+    uintptr_t taken = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        HF_CHECK(hf_rescue_install());
+        hf_rescue *mine = hf_rescue_watch(address, 1, NULL);
+        taken += (uintptr_t)hf_load_acquire(&mine->base) != (uintptr_t)address;
+        hf_rescue_leave(mine);
+    }
+    return (void *)taken;
+}
+
+HF_TEST(each_thread_that_watches_has_a_region_of_its_own)
+{
+    pthread_t threads[2];
+    char address[2];
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, watch_and_leave, &address[i]);
+    for (int i = 0; i < 2; i++) {
+        void *taken;
+        pthread_join(threads[i], &taken);
+        HF_CHECK(taken == NULL);
+    }
+}
+
 /* What a child that runs `scene` ends with: minus the signal, or its exit status. */
 static int
 ending(void (*scene)(void))
@@ -109,6 +139,27 @@ HF_TEST(a_fault_elsewhere_ends_the_process_as_before)
 {
     HF_CHECK_INT(ending(fault_elsewhere), -SIGBUS);
     HF_CHECK_INT(ending(raise_it), -SIGBUS);
+}
+
+static void
+fault_where_a_thread_of_the_parent_replaced_a_page(void)
+{
+    hf_store_relaxed(&hf__rescue.busy, 1); /* as the handler in another thread has it */
+    if (fork() == 0) {
+        hf_rescue_forget();
+        begin(true);
+        HF_CHECK(ftruncate(fd, 0) == 0);
+        alarm(5);
+        _exit(region[0] == 'c' ? 7 : 1);
+    }
+    int status = 0;
+    wait(&status);
+    _exit(WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+HF_TEST(a_forked_child_waits_for_no_handler_of_its_parent)
+{
+    HF_CHECK_INT(ending(fault_where_a_thread_of_the_parent_replaced_a_page), 7);
 }
 
 static void
