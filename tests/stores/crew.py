@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,20 @@ class Worker:
         print(command, *arguments, file=self.process.stdin, flush=True)
 
     def scrape(self) -> Scrape:
+        return self._scrape_of(self("scrape"))
+
+    @staticmethod
+    def _scrape_of(samples: Any) -> Scrape:
         return {
             (kind, name, tuple(map(tuple, labels))): value  # type: ignore[misc]
-            for kind, name, labels, value in self("scrape")
+            for kind, name, labels, value in samples
         }
+
+    def scrape_while(self, meanwhile: Callable[[], object]) -> Scrape:
+        """Scrape; between what is read of the others and the choice of names do something else."""
+        assert self("scrape_meanwhile") == "read"
+        meanwhile()
+        return self._scrape_of(self("go"))
 
     def calls(self, name: str, result: str = "success") -> float:
         labels = (("name", name), ("result", result))

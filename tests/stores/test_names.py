@@ -177,3 +177,29 @@ def test_a_collector_of_some_policies_has_a_bound_of_its_own(shared):
         assert told(Collector(again)) == {"z": 2}
         """
     )
+
+
+def test_what_a_worker_folds_while_another_chooses_names_takes_nothing_from_a_series(start):
+    scraper, worker = start(), start()
+    worker("make_and_drop", 40, 1000)
+    worker("make_and_drop", 8)
+    for number in range(8):  # of the same names; they have no series yet
+        scraper("call", f"gone-{number}", 1)
+
+    def fold():
+        worker("keep_gone", 10)
+        worker("make_and_drop", 200, 2000)
+
+    before = scraper.scrape_while(fold)
+    assert_none_fell(before, scraper.scrape())
+
+
+def test_a_scrape_that_folds_names_of_the_dead_shows_none_of_them_by_itself(start):
+    dead, scraper = start(), start()
+    for number in range(40):
+        dead("call", f"b{number}", 1)
+    scraper("keep_dead", 10)
+    dead.kill()
+    before = scraper.scrape()
+    assert_none_fell(before, scraper.scrape())
+    assert sum(shown(before).values()) == 40

@@ -83,6 +83,21 @@ def scrape() -> list[Any]:
     ]
 
 
+def scrape_meanwhile() -> list[Any]:
+    """Scrape, and wait for a line on stdin after the first reading of the other workers."""
+    look = workers.Workers.look
+
+    def look_and_wait(*args: Any, **kwargs: Any) -> Any:
+        workers.Workers.look = look  # type: ignore[method-assign]
+        view = look(*args, **kwargs)
+        print(json.dumps("read"), flush=True)
+        sys.stdin.readline()
+        return view
+
+    workers.Workers.look = look_and_wait  # type: ignore[method-assign]
+    return scrape()
+
+
 def make_many(first: str, number: str) -> int:
     """Make so many policies of each of six kinds, and have each count a call."""
     for at in range(int(first), int(first) + int(number)):
@@ -209,6 +224,11 @@ def keep_gone(most: str) -> None:
     ledger_module.GONE_MOST = ledger._gone_most = int(most)
 
 
+def keep_dead(most: str) -> None:
+    """Keep fewer sums of dead workers than an ordinary worker."""
+    workers.KEYS_MOST = int(most)
+
+
 def close() -> None:
     """Close every descriptor but the standard ones, as a daemon does."""
     os.closerange(3, 100)
@@ -223,6 +243,7 @@ COMMANDS: dict[str, Any] = {
     "enter": lambda name: policies[name][-1].enter(),
     "take": lambda name: policies[name][-1].try_acquire(),
     "scrape": scrape,
+    "scrape_meanwhile": scrape_meanwhile,
     "bound": bound,
     "keep": keep,
     "fork": fork,
@@ -232,6 +253,7 @@ COMMANDS: dict[str, Any] = {
     "make_and_drop": make_and_drop,
     "make_many": make_many,
     "keep_gone": keep_gone,
+    "keep_dead": keep_dead,
     "used": native.used,
     "close": close,
     "die_at": die_at,

@@ -361,7 +361,17 @@ class Ledger:
         retired = list(self._retired)
         sums = self._with_gone(retired)
         before = {**self._gone, **sums}
-        gone = self._folded(before)
+        if self._directory is None or len(before) <= self._gone_most:
+            self._put(retired, sums, before, before)
+            return
+        from holdfast.stores.names import Names
+
+        # Until the table says so: no scrape may give a name a series that is added to __other__.
+        with Names(self._directory, quiet=True).kept() as chosen:
+            gone = before if chosen is None else self._folded(before, chosen)
+            self._put(retired, sums, before, gone)
+
+    def _put(self, retired: list[_Entry], sums: Figures, before: Figures, gone: Figures) -> None:
         folded = before.keys() - gone.keys()
         touched = {*sums, *folded, *((role, OTHER) for role, _ in folded)}
         change = _Change(retired, gone, touched, [key for key in touched if key in gone])
@@ -375,18 +385,11 @@ class Ledger:
             self._patience = 2 * len(retired)
         self._finish_change()
 
-    def _folded(self, gone: Figures) -> Figures:
+    def _folded(self, gone: Figures, chosen: set[tuple[str, str]]) -> Figures:
         """Have names that have no series share ``__other__``, where their counts are shown."""
-        path, most = self._directory, GONE_MOST * 9 // 10
-        if path is None or len(gone) <= self._gone_most:
-            return gone
-        from holdfast.stores.names import Names
         from holdfast.stores.totals import fold
 
-        staying = self._entries.keys()
-        with suppress(ConfigError, OSError):  # a scrape says why
-            staying |= Names(path).chosen()
-        folded = fold(gone, most, lambda: staying)
+        folded = fold(gone, GONE_MOST * 9 // 10, lambda: self._entries.keys() | chosen)
         self._gone_most = max(GONE_MOST, len(folded) * 10 // 9)
         return folded
 

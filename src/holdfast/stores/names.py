@@ -19,6 +19,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
 from holdfast.stores.figures import KINDS, add, kind_of
 from holdfast.stores.files import Directory, is_of_the_process
@@ -208,12 +209,16 @@ class Names:
         path: The directory.
         quiet: Whether to log nothing.
 
+    Attributes:
+        has_chosen: Whether ``hold()`` has decided about a name the last time.
+
     Used by one thread at a time; a forked process makes another one.
     """
 
     def __init__(self, path: Path, *, quiet: bool = False) -> None:
         self._path = path
         self._quiet = quiet
+        self.has_chosen = False
         self._shared: Directory  # open while it is used
         self._choice = Choice()
         self._identity: tuple[int, ...] | None = None  # of the file that was read or written last
@@ -232,10 +237,44 @@ class Names:
             self._load({}, 0)
         return self._choice.names()
 
+    @contextmanager
+    def kept(self) -> Iterator[set[Name] | None]:
+        """Keep the choice as it is, and yield the names that have series of their own.
+
+        It yields None where that is not possible now: another process is choosing, or this one has
+        no descriptor left. In a directory that this process may not share no name has a series.
+        """
+        import fcntl
+
+        fd = -1
+        chosen: set[Name] = set()
+        try:
+            try:
+                with Directory(self._path) as self._shared:
+                    fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._shared.fd)
+                    _held.add(fd)
+                    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    self._load({}, 0)  # what another process has written before the lock
+                chosen = self._choice.names()
+            except ConfigError:
+                yield chosen
+            except OSError:
+                yield None
+            else:
+                yield chosen
+        finally:
+            if fd >= 0:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+                _held.discard(fd)
+                os.close(fd)
+
     def hold(
         self, figures: Figures, living: set[Name], most: int, *, writes: bool = True
     ) -> Figures:
         """Return the figures, those of names beyond the bound under one name.
+
+        Where ``has_chosen`` is set afterwards, the figures are to be read and held again: until the
+        choice was written, another process may have added a name without a series to ``__other__``.
 
         Args:
             figures: Those of all workers.
@@ -248,6 +287,7 @@ class Names:
             OSError: The process or the system has no descriptor or no memory left.
         """
         most = min(most, PLACES_MOST)
+        self.has_chosen = False
         if not figures:
             return figures
         with Directory(self._path) as self._shared:
@@ -264,6 +304,7 @@ class Names:
     def _settle(self, names: set[Name], living: set[Name], most: int) -> None:
         was_saved, self._is_saved = self._is_saved, False  # an interrupt leaves it to be written
         if self._choice.settle(names, living, most):
+            self.has_chosen = True
             self._choice.forget(names)
         else:
             self._is_saved = was_saved

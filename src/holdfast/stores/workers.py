@@ -350,21 +350,32 @@ class Workers:
             figures = totals.sums()
             for counted in dead.values():
                 _add_all(figures, counted)
-            figures = fold(figures, KEYS_MOST, lambda: self._staying(merged))
             if not totals.readable:
                 self._set_aside()
-            self._totals.write(self._shared, figures, merged)
+            if len(figures) <= KEYS_MOST:
+                self._totals.write(self._shared, figures, merged)
+            else:
+                self._write_folded(figures, merged)
         for name in (*merged, *self._names(f".{PREFIX}")):
             _remove_unless_locked(self._shared, name)
         if not self._quiet:
             self._remove_strangers(found, names)
 
-    def _staying(self, merged: Collection[str]) -> set[tuple[str, str]]:
-        """Return the kinds and names of workers that are not merged, and those that have series.
+    def _write_folded(self, figures: Figures, merged: Collection[str]) -> None:
+        """Write totals without names that no living worker has and that have no series.
 
-        None of their counts falls.
+        Until they are written, no scrape may give one of these names a series. Where that cannot be
+        had, all names stay this time.
         """
-        found = Names(self._path, quiet=self._quiet).chosen()
+        living = self._names_of_living(merged)
+        with Names(self._path, quiet=self._quiet).kept() as chosen:
+            if chosen is not None:
+                figures = fold(figures, KEYS_MOST, lambda: living | chosen)
+            self._totals.write(self._shared, figures, merged)
+
+    def _names_of_living(self, merged: Collection[str]) -> set[tuple[str, str]]:
+        """Return the kinds and names of workers that are not merged. None of their counts falls."""
+        found: set[tuple[str, str]] = set()
         for name in self._names():
             worker = None if name in merged else self._worker(name)
             if isinstance(worker, _Worker):

@@ -50,6 +50,7 @@ __all__ = ["Collector", "MetricsServer", "asgi_app", "serve_metrics", "wsgi_app"
 DEFAULT_PORT = 9464
 NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", re.ASCII)
 MAX_NAMES = 100_000
+READS_MORE = 3  # of all workers, while each brings names that are new
 
 _WORKERS = ("workers", "Living processes that share figures: those that have made a policy")
 _UNREADABLE = ("workers_unreadable", "Files of other workers that cannot be read")
@@ -138,7 +139,14 @@ class Collector(PrometheusCollector):
             figures = self._bound.hold(figures, living)
         else:
             writes = ledger.file is not None  # a process without policies only reads
-            figures = self._names.hold(figures, living, self._max_names, writes=writes)
+            names = self._names
+            held = names.hold(figures, living, self._max_names, writes=writes)
+            for _ in range(READS_MORE):
+                if not names.has_chosen:
+                    break
+                figures, living, workers = self._read()
+                held = names.hold(figures, living, self._max_names, writes=writes)
+            figures = held
         roles = by_role(figures)
         metrics = self._empty()
         for family, last in zip(FAMILIES, self._last, strict=True):
