@@ -151,6 +151,25 @@ def test_what_interrupts_any_step_neither_loses_nor_doubles_a_count(shared, what
     )
 
 
+def test_no_python_code_that_a_signal_handler_could_interrupt_tells_of_a_death(shared):
+    """A policy whose death was missed would count as living, and its entry would stay."""
+    run_apart(
+        READ
+        + """
+    policies = [hf.CircuitBreaker("b"), hf.RateLimiter("l", rate=1), hf.Timeout(1, name="t")]
+    begun = []
+    def note(frame, event, _):
+        if event == "call":
+            begun.append(frame.f_code.co_name)
+    sys.setprofile(note)
+    del policies[:]
+    sys.setprofile(None)
+    assert begun in ([], ["__del__"]), begun
+    assert len(ledger._dead) == 3 and ledger.living() == set()
+    """
+    )
+
+
 def test_a_signal_handler_that_raises_amid_a_burial_doubles_no_count(monkeypatch, tmp_path):
     """Wherever one can run: at the begin of a function, after a call, at a jump back."""
     burials = """

@@ -3,6 +3,7 @@
 By default a kernel stands in memory of its own. Once ``open_own`` has mapped a file, those made
 afterwards stand in that file. Elsewhere: directories, names, locks and who is alive (``stores``).
 """
+cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.errno cimport errno
 from libc.string cimport memcpy, memset
@@ -319,6 +320,31 @@ def retire(kernel):
     cdef void *at = kernel_at(holder)
     if opened and hf_arena_has(&arena, at):
         hf_arena_retire(&arena, at)
+
+
+@cython.final
+cdef class Deaths:
+    """What the collector calls with the entry of a policy that is gone; it is kept in ``entries``.
+
+    Native code, amid which no signal handler can raise: an entry that was missed would stay.
+    """
+
+    cdef object append
+    cdef bint closed
+
+    def __init__(self, entries):
+        self.append = entries.append
+
+    def __call__(self, entry):
+        if self.closed:
+            return
+        self.append(entry)
+        for _, kernel, _ in entry.parts:
+            retire(kernel)
+
+    def close(self):
+        """At the end of the process: what dies from here on has not been given up, it ends."""
+        self.closed = True
 
 
 cdef uint64_t keep(const void *from_, size_t size) except 0:

@@ -61,7 +61,7 @@ class Ledger:
         self._lock = RLock()
         self._entries = Named()  # of living policies
         self._dead: deque[_Entry] = deque()  # put here by the collector, which must not wait
-        self._told = self._die  # one for all: a method that is looked up is an object
+        self._told = native.Deaths(self._dead)
         self._burying = False
         self._retired: dict[_Entry, None] = {}  # of collected policies, listed in the file
         self._patience = 0  # so many may be retired before the table is tried again
@@ -79,7 +79,6 @@ class Ledger:
         self._forks = 0
         self._said = ""  # of the file, in the log
         self._unshared = 0
-        self._closed = False
 
     # ---- the file ----
 
@@ -227,7 +226,7 @@ class Ledger:
 
     def close(self) -> None:
         """At the end of the process: what dies from here on has not been given up, it ends."""
-        self._closed = True
+        self._told.close()
 
     # ---- who is in it ----
 
@@ -304,14 +303,6 @@ class Ledger:
         return [entry for entry in found if entry in self._entries]
 
     # ---- who has left ----
-
-    def _die(self, entry: _Entry, retire: Any = native.retire) -> None:
-        """Be told by the collector, in the middle of anything, that a policy is gone."""
-        if self._closed:
-            return
-        for _, kernel, _ in entry.parts:
-            retire(kernel)
-        self._dead.append(entry)
 
     def _bury(self) -> None:
         """Keep what the dead have counted, where their names live on. The lock is held."""
