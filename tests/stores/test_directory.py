@@ -3,6 +3,7 @@
 import os
 import pwd
 import stat
+from shlex import quote
 
 import pytest
 
@@ -88,14 +89,15 @@ def test_a_relative_directory_whose_current_directory_is_gone_is_refused_with_wh
     assert "the current directory is gone (No such file or directory): use an absolute" in said
 
 
+@pytest.mark.parametrize("name", ["where", "it's where; rm"])
 def test_a_directory_whose_parent_is_missing_is_refused_with_the_command_to_create_it(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, name
 ):
-    path = tmp_path / "no" / "where"
+    path = tmp_path / "no" / name
     monkeypatch.setenv("HOLDFAST_DIR", str(path))
     assert f"it cannot be created ({tmp_path}/no does not exist)" in refusals(path)
     user = pwd.getpwuid(os.geteuid()).pw_name
-    assert f"`install -d -m 700 -o {user} {path}`" in refusals(path)
+    assert f"`install -d -m 700 -o {user} {quote(str(path))}`" in refusals(path)
 
 
 def test_a_directory_whose_parent_is_a_file_is_refused(tmp_path, monkeypatch):

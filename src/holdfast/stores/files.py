@@ -440,13 +440,19 @@ def _cannot_be_created(path: Path, reason: str = "Permission denied") -> str:
 
 
 def _to_create(path: Path, user: int) -> str:
-    from shlex import quote
-
     name = _name_of(user)
     return (
         f"create it for the user of the workers before the start, for example "
-        f"`install -d -m 700 -o {name or user} {quote(str(path))}`"
+        f"`install -d -m 700 -o {name or user} {_quoted(path)}`"
     )
+
+
+def _quoted(path: Path) -> str:
+    """Quote a path for a shell: shlex may be out of reach of a process that has changed its user."""
+    text = str(path)
+    if all(one.isalnum() or one in "/._-" for one in text):
+        return text
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def _user(uid: int) -> str:
