@@ -119,19 +119,34 @@ ending(void (*scene)(void))
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* As in a process that has not installed the handler yet, and has this one: a sanitizer brings its own. */
 static void
-fault_elsewhere(void)
+begin_after(void (*handler)(int))
 {
+    memset(&hf__rescue, 0, sizeof hf__rescue);
+    signal(SIGBUS, handler);
     begin(true);
+}
+
+static void
+fault_elsewhere_after(void (*handler)(int))
+{
+    begin_after(handler);
     hf_rescue_leave(watched);
     HF_CHECK(ftruncate(fd, 0) == 0);
     region[0] = 1;
 }
 
 static void
+fault_elsewhere(void)
+{
+    fault_elsewhere_after(SIG_DFL);
+}
+
+static void
 raise_it(void)
 {
-    begin(true);
+    begin_after(SIG_DFL);
     raise(SIGBUS);
 }
 
@@ -172,9 +187,7 @@ note(int number)
 static void
 fault_elsewhere_with_a_handler(void)
 {
-    memset(&hf__rescue, 0, sizeof hf__rescue); /* a process that has none yet */
-    signal(SIGBUS, note);
-    fault_elsewhere();
+    fault_elsewhere_after(note);
 }
 
 HF_TEST(a_fault_elsewhere_goes_to_the_handler_before)

@@ -448,7 +448,7 @@ def _to_create(path: Path, user: int) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """Quote a path for a shell: shlex may be out of reach of a process that has changed its user."""
+    """Quote for a shell: a process that has changed its user may be unable to import shlex."""
     text = str(path)
     if all(one.isalnum() or one in "/._-" for one in text):
         return text
