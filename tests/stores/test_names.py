@@ -179,8 +179,9 @@ def test_a_collector_of_some_policies_has_a_bound_of_its_own(shared):
     )
 
 
-def test_what_a_worker_folds_while_another_chooses_names_takes_nothing_from_a_series(start):
-    scraper, worker = start(), start()
+@pytest.mark.parametrize("chooses", [False, True], ids=["this scrape", "another scrape"])
+def test_what_a_worker_folds_while_names_are_chosen_takes_nothing_from_a_series(start, chooses):
+    scraper, worker, other = start(), start(), start()
     worker("make_and_drop", 40, 1000)
     worker("make_and_drop", 8)
     for number in range(8):  # of the same names; they have no series yet
@@ -189,6 +190,8 @@ def test_what_a_worker_folds_while_another_chooses_names_takes_nothing_from_a_se
     def fold():
         worker("keep_gone", 10)
         worker("make_and_drop", 200, 2000)
+        if chooses:
+            other.scrape()
 
     before = scraper.scrape_while(fold)
     assert_none_fell(before, scraper.scrape())

@@ -210,7 +210,7 @@ class Names:
         quiet: Whether to log nothing.
 
     Attributes:
-        has_chosen: Whether ``hold()`` has decided about a name the last time.
+        has_chosen: Whether the choice became another in the last ``hold()``.
 
     Used by one thread at a time; a forked process makes another one.
     """
@@ -273,8 +273,9 @@ class Names:
     ) -> Figures:
         """Return the figures, those of names beyond the bound under one name.
 
-        Where ``has_chosen`` is set afterwards, the figures are to be read and held again: until the
-        choice was written, another process may have added a name without a series to ``__other__``.
+        Where ``has_chosen`` is set afterwards, the figures have to be read again, for
+        ``hold_known()``: until the choice was written, another process may have added a name to
+        ``__other__``.
 
         Args:
             figures: Those of all workers.
@@ -291,7 +292,9 @@ class Names:
         if not figures:
             return figures
         with Directory(self._path) as self._shared:
+            before = self._identity
             self._load(figures, most)
+            self.has_chosen = self._identity != before
             if self._is_saved and self._choice.shows_all(figures, most):
                 return figures
             names = _names_in(figures)
@@ -300,6 +303,16 @@ class Names:
             elif not (self._is_saved and self._choice.is_settled(names, most)):
                 self._settle_for_all(figures, names, living, most)
         return self._choice.fold(figures, most)
+
+    def hold_known(self, figures: Figures, most: int) -> Figures:
+        """Return figures that were read after the last ``hold()``, without names that came since.
+
+        The next scrape decides about these names.
+        """
+        choice = self._choice
+        known = choice.others.union(choice.names())
+        kept = {k: there for k, there in figures.items() if k[1] == OTHER or kind_of(k) in known}
+        return choice.fold(kept, min(most, PLACES_MOST))
 
     def _settle(self, names: set[Name], living: set[Name], most: int) -> None:
         was_saved, self._is_saved = self._is_saved, False  # an interrupt leaves it to be written
@@ -314,7 +327,9 @@ class Names:
     ) -> None:
         with self._locked() as locked:
             if locked:
+                before = self._identity
                 self._load(figures, most)
+                self.has_chosen = self.has_chosen or self._identity != before
             self._settle(names, living, most)
             if locked and not self._is_saved:
                 self._save()

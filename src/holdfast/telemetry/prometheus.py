@@ -50,7 +50,6 @@ __all__ = ["Collector", "MetricsServer", "asgi_app", "serve_metrics", "wsgi_app"
 DEFAULT_PORT = 9464
 NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", re.ASCII)
 MAX_NAMES = 100_000
-READS_MORE = 3  # of all workers, while each brings names that are new
 
 _WORKERS = ("workers", "Living processes that share figures: those that have made a policy")
 _UNREADABLE = ("workers_unreadable", "Files of other workers that cannot be read")
@@ -139,13 +138,10 @@ class Collector(PrometheusCollector):
             figures = self._bound.hold(figures, living)
         else:
             writes = ledger.file is not None  # a process without policies only reads
-            names = self._names
-            held = names.hold(figures, living, self._max_names, writes=writes)
-            for _ in range(READS_MORE):
-                if not names.has_chosen:
-                    break
-                figures, living, workers = self._read()
-                held = names.hold(figures, living, self._max_names, writes=writes)
+            held = self._names.hold(figures, living, self._max_names, writes=writes)
+            if self._names.has_chosen:
+                figures, _, workers = self._read()
+                held = self._names.hold_known(figures, self._max_names)
             figures = held
         roles = by_role(figures)
         metrics = self._empty()
