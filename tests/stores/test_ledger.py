@@ -151,6 +151,30 @@ def test_what_interrupts_any_step_neither_loses_nor_doubles_a_count(shared, what
     )
 
 
+def test_ctrl_c_while_the_file_grows_is_not_swallowed(shared):
+    run_apart(
+        READ
+        + """
+    def interrupted(fd, offset, length):
+        raise KeyboardInterrupt
+
+    allocate, native.allocate = native.allocate, interrupted
+    kept = []
+    try:
+        while len(kept) < 1_000:
+            kept.append(hf.CircuitBreaker("b"))
+    except KeyboardInterrupt:
+        pass
+    assert len(kept) < 1_000
+    native.allocate = allocate
+    kept += [hf.CircuitBreaker("b") for _ in range(1_000)]
+    for breaker in kept:
+        breaker.call(int)
+    assert told() == (len(kept), len(kept)) and ledger.unshared == 0
+    """
+    )
+
+
 def test_no_python_code_that_a_signal_handler_could_interrupt_tells_of_a_death(shared):
     """A policy whose death was missed would count as living, and its entry would stay."""
     run_apart(

@@ -110,14 +110,14 @@ cdef void strike(hf_member *member) noexcept nogil:
     hf_roster_leave(&roster, member)
 
 
-cdef void *take(size_t size) noexcept:
+cdef void *take(size_t size) except? NULL:
     cdef void *taken = hf_arena_take(&arena, size)
     while taken is NULL and grow(hf_arena_needs(&arena, size)):
         taken = hf_arena_take(&arena, size)
     return taken
 
 
-cdef bint grow(size_t needed) noexcept:
+cdef bint grow(size_t needed) except -1:
     """Make the file longer, if it can be; kernels made when it cannot are seen by nobody else.
 
     While the disk is asked for room other threads run, and may make it longer as well: who comes
@@ -384,7 +384,7 @@ cdef int fill(hf_ledger_entry *entry, tuple item) except -1:
             &arena, kernel_at(holder))
     try:
         entry.name_at = keep(<const char *> name, len(name) + 1)
-    except MemoryError:
+    except BaseException:
         if entry.type == HF_LEDGER_VECTOR:
             hf_arena_give(&arena, arena.base + entry.at)
         raise
