@@ -158,8 +158,8 @@ def test_ctrl_c_while_the_file_grows_is_not_swallowed(shared):
     def interrupted(fd, offset, length):
         raise KeyboardInterrupt
 
+    kept = [hf.CircuitBreaker("b")]  # makes the file
     allocate, native.allocate = native.allocate, interrupted
-    kept = []
     try:
         while len(kept) < 1_000:
             kept.append(hf.CircuitBreaker("b"))
