@@ -77,6 +77,13 @@ typedef struct hf__bucket_view {
     bool far; /* now is out of the base's reach: `now` is held at its end, and the base must move */
 } hf__bucket_view;
 
+/* Of a bucket in a file that was truncated there may be zeros left (hf_rescue.h). */
+static inline uint64_t
+hf__divisor(uint64_t n)
+{
+    return n + (n == 0);
+}
+
 static inline hf__bucket_view
 hf__bucket_look(const hf_bucket *b, uint64_t word, int64_t now_ns)
 {
@@ -96,7 +103,7 @@ hf__bucket_look(const hf_bucket *b, uint64_t word, int64_t now_ns)
         v.now = elapsed * v.num;
     } else if (now_ns > base_ns) {
         v.far = true;
-        v.now = elapsed <= HF__ARRIVAL_MAX / v.num ? elapsed * v.num : HF__ARRIVAL_MAX;
+        v.now = elapsed <= HF__ARRIVAL_MAX / hf__divisor(v.num) ? elapsed * v.num : HF__ARRIVAL_MAX;
     } /* else before the base: counts as the base */
     return v;
 }
@@ -126,7 +133,7 @@ hf__bucket_ns(uint64_t late, uint64_t num)
 {
     if (late == HF__LATE_NEVER)
         return HF_BUCKET_NEVER;
-    return (int64_t)(late / num + (late % num != 0));
+    return (int64_t)(late / hf__divisor(num) + (late % hf__divisor(num) != 0));
 }
 
 /*
@@ -198,10 +205,10 @@ hf__bucket_carry_slow(const hf__bucket_view *v, hf_rate r)
 {
     uint64_t debt = hf__bucket_debt(v), limit = r.burst * r.den;
     if (debt <= v->limit) {
-        uint64_t tokens = hf__muldiv_slow(v->limit - debt, r.den, v->cost, false);
+        uint64_t tokens = hf__muldiv_slow(v->limit - debt, r.den, hf__divisor(v->cost), false);
         return tokens < limit ? limit - tokens : 0;
     }
-    return limit + hf__muldiv_slow(debt - v->limit, r.den, v->cost, true);
+    return limit + hf__muldiv_slow(debt - v->limit, r.den, hf__divisor(v->cost), true);
 }
 
 /*
@@ -372,7 +379,7 @@ static inline int64_t
 hf_bucket_due_ns(const hf_bucket *b, uint64_t after, int64_t now_ns)
 {
     hf__bucket_view v = hf__bucket_read(b, now_ns);
-    uint64_t mine = after <= v.arrival / v.cost ? v.arrival - after * v.cost : 0;
+    uint64_t mine = after <= v.arrival / hf__divisor(v.cost) ? v.arrival - after * v.cost : 0;
     uint64_t last = v.now + v.limit;
     return hf__bucket_ns(mine > last ? mine - last : 0, v.num);
 }
@@ -385,7 +392,7 @@ hf_bucket_unbook(hf_bucket *b, uint64_t n)
     do {
         uint64_t cost = hf_load_acquire(&b->bank[word >> HF__BUCKET_BITS].cost);
         arrival = word & HF__ARRIVAL_MAX;
-        arrival = n <= arrival / cost ? arrival - n * cost : 0;
+        arrival = n <= arrival / hf__divisor(cost) ? arrival - n * cost : 0;
     } while (!hf_cas_weak_acq_rel(&b->word, &word, (word & ~HF__ARRIVAL_MAX) | arrival));
 }
 
@@ -403,7 +410,7 @@ hf_bucket_available(const hf_bucket *b, int64_t now_ns)
 {
     hf__bucket_view v = hf__bucket_read(b, now_ns);
     uint64_t debt = hf__bucket_debt(&v);
-    return debt < v.limit ? (v.limit - debt) / v.cost : 0;
+    return debt < v.limit ? (v.limit - debt) / hf__divisor(v.cost) : 0;
 }
 
 /*
@@ -435,7 +442,7 @@ hf_bucket_clear_but(hf_bucket *b, uint64_t n, int64_t now_ns)
     uint64_t arrival, word = hf_load_acquire(&b->word);
     do {
         hf__bucket_view v = hf__bucket_near(b, &word, now_ns);
-        uint64_t most = (HF__ARRIVAL_MAX - v.now) / v.cost;
+        uint64_t most = (HF__ARRIVAL_MAX - v.now) / hf__divisor(v.cost);
         arrival = n == 0 ? 0 : v.now + (n < most ? n : most) * v.cost;
     } while (!hf_cas_weak_acq_rel(&b->word, &word, (word & ~HF__ARRIVAL_MAX) | arrival));
 }
