@@ -67,12 +67,15 @@ class Named:
         return len(first) + len(second) + sum(map(len, list(self._more.values())))
 
     def __contains__(self, entry: Entry) -> bool:
-        key = entry.key
-        return any(one.get(key) is entry for one in self._pair) or entry in self._more.get(key, ())
+        key, (first, second) = entry.key, self._pair
+        return (
+            first.get(key) is entry or second.get(key) is entry or entry in self._more.get(key, ())
+        )
 
     def bears(self, key: Key) -> bool:
         """Return whether an entry has that kind and name."""
-        return any(key in one for one in self._pair) or bool(self._more.get(key))
+        first, second = self._pair
+        return key in first or key in second or bool(self._more.get(key))
 
     def keys(self) -> set[Key]:
         """Return every kind and name that an entry has."""
@@ -81,11 +84,14 @@ class Named:
 
     def put(self, entry: Entry) -> None:
         """Put in an entry that is in no more than once."""
-        first = self._pair[0].get(entry.key)
-        if first is not None:
-            entry.key = first.key  # one object for both
+        first, second = self._pair
+        there = first.get(entry.key)
+        if there is not None:
+            entry.key = there.key  # one object for both
         key = entry.key
-        while not any(one.setdefault(key, entry) is entry for one in self._pair):
+        while (
+            first.setdefault(key, entry) is not entry and second.setdefault(key, entry) is not entry
+        ):
             more = self._more.setdefault(key, OrderedDict())
             more[entry] = None
             if self._more.get(key) is more:  # or a finaliser has emptied it, and dropped it
