@@ -4,7 +4,13 @@ import sys
 
 import pytest
 
-__all__ = ["GIL", "classes_can_die", "collects_at_any_time", "forks_beside_threads"]
+__all__ = [
+    "GIL",
+    "classes_can_die",
+    "collects_at_any_time",
+    "forks_beside_threads",
+    "lists_survive_no_memory",
+]
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
@@ -21,4 +27,9 @@ collects_at_any_time = pytest.mark.skipif(
 forks_beside_threads = pytest.mark.skipif(
     not GIL and sys.version_info < (3, 14),
     reason="3.13 without the GIL forks with locks of its own held by threads, and the child hangs",
+)
+
+lists_survive_no_memory = pytest.mark.skipif(
+    not GIL and sys.version_info < (3, 14),
+    reason="3.13 without the GIL crashes where a list cannot be allocated, in plain Python too",
 )

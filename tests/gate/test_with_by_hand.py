@@ -19,7 +19,7 @@ import pytest
 
 from holdfast import Bulkhead, CircuitBreaker, ManualClock, Pipeline
 from tests.gate.parts import fates, places, tripping
-from tests.interpreters import GIL
+from tests.interpreters import GIL, lists_survive_no_memory
 from tests.waiting.parties import Party
 
 NOTHING = (None, None, None)
@@ -243,6 +243,7 @@ def test_an_entry_that_is_never_left_comes_home_with_a_policy_in_a_cycle() -> No
     assert kernel.in_flight() == 0
 
 
+@lists_survive_no_memory
 def test_an_entry_that_there_is_no_memory_for_is_given_back_at_once() -> None:
     testing = pytest.importorskip("_testcapi")
     bulkhead = places()
