@@ -16,6 +16,7 @@ from holdfast import named
 from holdfast.named import Entry
 from holdfast.registry import Registry
 from tests.apart import run_apart
+from tests.bytecodes import trace_bytecodes
 from tests.waiting.parties import Party
 
 
@@ -279,7 +280,7 @@ def run_with(at: int, interrupt: Callable[[], None], step: Callable[[], object])
         return trace
 
     before = sys.gettrace()
-    sys.settrace(trace)
+    trace_bytecodes(trace)
     try:
         step()
     finally:

@@ -99,6 +99,7 @@ def test_what_interrupts_any_step_neither_loses_nor_doubles_a_count(shared, what
         READ
         + f"""
     from holdfast import named
+    from tests.bytecodes import trace_bytecodes
     files = named.__file__, sys.modules[type(ledger).__module__].__file__
     module = sys.modules[type(ledger).__module__]
     module.DEAD_LEAST = 2
@@ -135,7 +136,7 @@ def test_what_interrupts_any_step_neither_loses_nor_doubles_a_count(shared, what
         kept = [make() for _ in range(4)]
         left, extra = moment, None
         del kept[:3]
-        sys.settrace(trace)
+        trace_bytecodes(trace)
         try:
             extra = hf.CircuitBreaker("b")
         except KeyboardInterrupt:
@@ -200,6 +201,7 @@ def test_a_signal_handler_that_raises_amid_a_burial_doubles_no_count(monkeypatch
     import dis, gc, sys
     import holdfast as hf
     from holdfast.stores.ledger import ledger
+    from tests.bytecodes import trace_bytecodes
     module = sys.modules[type(ledger).__module__]
     steps = "figures", "_bury", "_bury_one", "_sum_up", "_finish_change"
     calls = left = moment = 0
@@ -238,7 +240,7 @@ def test_a_signal_handler_that_raises_amid_a_burial_doubles_no_count(monkeypatch
         kept.clear()
         module.DEAD_LEAST = 2 if ledger.file else 100
         left = moment
-        sys.settrace(trace)
+        trace_bytecodes(trace)
         try:
             ledger.figures()
         except KeyboardInterrupt:

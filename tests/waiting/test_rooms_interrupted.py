@@ -134,6 +134,7 @@ INTERRUPTIONS = """
     from holdfast._native.bulkhead import Bulkhead
     from holdfast.waiting import parking, rooms as waiting
     from holdfast.waiting.rooms import ENTERED, QUEUED, TIMED_OUT, WaitingRoom, _Place
+    from tests.bytecodes import trace_bytecodes
 
     # Where the interpreter looks for signals: as a Python function begins, after a call, and on
     # the way back in a loop. An interruption comes before the instruction after that.
@@ -145,7 +146,7 @@ INTERRUPTIONS = """
         def __init__(self, at):
             self.at, self.points, self.armed = at, 0, False
         def __enter__(self):
-            sys.settrace(self.trace)
+            trace_bytecodes(self.trace)
         def __exit__(self, *_):
             sys.settrace(None)
         def trace(self, frame, event, arg):
