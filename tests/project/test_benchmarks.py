@@ -9,6 +9,7 @@ from benchmarks import contention, footprint, growth
 from holdfast.bench.cases import CASES
 from holdfast.bench.rows import ROWS
 from holdfast.bench.timing import loop_of, run_in_turn
+from tests.interpreters import GIL
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -36,9 +37,11 @@ def test_native_state_is_as_small_as_promised(label, make, most):  # GEN-13
 
 
 def test_a_pipeline_weighs_as_little_as_promised():
+    # Objects of other versions are larger, and those without the GIL are larger still.
+    share = 1.1 if GIL else 1.25
     for label, make, _ in footprint.SIZES:
-        if label in footprint.WHOLE:  # a tenth more: other versions have larger objects
-            assert footprint.whole_bytes(make, count=100) <= 1.1 * footprint.WHOLE[label]
+        if label in footprint.WHOLE:
+            assert footprint.whole_bytes(make, count=100) <= share * footprint.WHOLE[label]
 
 
 CURVES = {(work, with_dir) for *_, lines in growth.PANELS for _, work, _, with_dir in lines}

@@ -17,6 +17,7 @@ def make(*arguments: str) -> str:
     done = subprocess.run(
         ["make", "--no-print-directory", *arguments],
         cwd=ROOT, capture_output=True, text=True, check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
     )  # fmt: skip
     return done.stdout
 
