@@ -4,6 +4,7 @@ Not here: models (tests/models), anything that only one directory of tests needs
 """
 
 import asyncio
+import gc
 import inspect
 import os
 import signal
@@ -36,6 +37,12 @@ settings.register_profile(
     ],
 )
 settings.load_profile("holdfast")
+
+
+def pytest_collection_finish() -> None:
+    """Keep modules and tests out of the tests' own collections, which took half of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

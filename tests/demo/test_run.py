@@ -87,7 +87,7 @@ def test_a_run_that_is_ended_early_reports_what_there_was_and_leaves_no_thread(u
     assert scene.guard.breaker == "closed"
     assert (results.guard.retries, results.kills) == (0, 0)
     assert results.elapsed_ns < results.schedule.cycle_ns
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_fault_in_a_lane_breaks_the_run_off_and_names_the_lane(upstream, monkeypatch):
