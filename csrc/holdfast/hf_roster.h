@@ -66,13 +66,13 @@ hf_roster_join(hf_roster *r, hf_member *member, void *kernel, void (*forget)(voi
 static inline void
 hf_roster_leave(hf_roster *r, hf_member *member)
 {
-    if (member->next == NULL)
-        return;
-    hf_roster_lock(r);
-    member->before->next = member->next;
-    member->next->before = member->before;
+    hf_roster_lock(r); /* a neighbour that leaves changes this member */
+    if (member->next != NULL) {
+        member->before->next = member->next;
+        member->next->before = member->before;
+        member->next = member->before = NULL;
+    }
     hf_roster_unlock(r);
-    member->next = member->before = NULL;
 }
 
 /* In a forked child, by the thread that locked the roster in the parent: have every kernel forget. */
