@@ -14,7 +14,7 @@ static hf_rescue *watched;
 static size_t page;
 static int fd;
 
-/* A file of four pages of 'f', mapped and watched; its copy is of 'c'. */
+/* A file of four pages of 'f', mapped and watched; its copy is of 'c', 'd', 'e' and 'f'. */
 static void
 begin(bool copied)
 {
@@ -27,7 +27,8 @@ begin(bool copied)
     region = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     memset(region, 'f', PAGES * page);
     copy = malloc(PAGES * page);
-    memset(copy, 'c', PAGES * page);
+    for (int i = 0; i < PAGES; i++)
+        memset(copy + (size_t)i * page, 'c' + i, page);
     watched = hf_rescue_watch(region, PAGES * page, copied ? copy : NULL);
     HF_CHECK(watched != NULL);
 }
@@ -47,12 +48,41 @@ HF_TEST(a_page_that_was_cut_off_is_what_the_copy_says)
     HF_CHECK(!hf_rescue_has_lost(watched));
     HF_CHECK(ftruncate(fd, (off_t)page) == 0);
     HF_CHECK_INT(region[0], 'f');
-    HF_CHECK_INT(region[2 * page + 7], 'c');
+    HF_CHECK_INT(region[2 * page + 7], 'e');
     HF_CHECK(hf_rescue_has_lost(watched));
-    region[3 * page] = 'w'; /* a write as well */
-    HF_CHECK_INT(region[3 * page], 'w');
-    HF_CHECK_INT(region[3 * page + 1], 'c');
-    HF_CHECK_INT(region[page], 'c');
+    errno = EDOM;
+    region[page] = 'w'; /* a write as well */
+    HF_CHECK_INT(errno, EDOM);
+    HF_CHECK_INT(region[page], 'w');
+    HF_CHECK_INT(region[page + 1], 'd');
+    HF_CHECK_INT(region[3 * page], 'f');
+    end();
+}
+
+HF_TEST(what_was_written_since_a_page_was_replaced_stays)
+{
+    begin(true);
+    const bool told = hf__rescue_look(region) == HF__PAGE_THERE;
+    HF_CHECK(ftruncate(fd, 0) == 0);
+    region[page] = 'w';
+    if (told) { /* the handler of another thread, which has waited for the one above */
+        HF_CHECK(hf__rescue_at(watched, (uintptr_t)region + page));
+        HF_CHECK_INT(region[page], 'w');
+    }
+    end();
+}
+
+HF_TEST(a_region_that_has_grown_is_watched_to_its_end)
+{
+    begin(true);
+    hf_rescue_leave(watched);
+    watched = hf_rescue_watch(region, page, copy);
+    hf_rescue_grow(watched, PAGES * page);
+    HF_CHECK(ftruncate(fd, 0) == 0);
+    HF_CHECK_INT(region[3 * page], 'f');
+    HF_CHECK(hf_rescue_has_lost(watched));
+    hf_rescue_renew(watched); /* it is mapped anew */
+    HF_CHECK(!hf_rescue_has_lost(watched));
     end();
 }
 
@@ -144,6 +174,16 @@ fault_elsewhere(void)
 }
 
 static void
+fault_in_the_page_after(void)
+{
+    begin_after(SIG_DFL);
+    hf_rescue_leave(watched);
+    watched = hf_rescue_watch(region, page, copy);
+    HF_CHECK(ftruncate(fd, 0) == 0);
+    region[page] = 1;
+}
+
+static void
 raise_it(void)
 {
     begin_after(SIG_DFL);
@@ -153,6 +193,7 @@ raise_it(void)
 HF_TEST(a_fault_elsewhere_ends_the_process_as_before)
 {
     HF_CHECK_INT(ending(fault_elsewhere), -SIGBUS);
+    HF_CHECK_INT(ending(fault_in_the_page_after), -SIGBUS);
     HF_CHECK_INT(ending(raise_it), -SIGBUS);
 }
 
@@ -211,7 +252,7 @@ truncate_behind_another_handler(void)
     sigaction(SIGBUS, NULL, &ours);
     signal(SIGBUS, pass_on);
     HF_CHECK(ftruncate(fd, 0) == 0);
-    _exit(region[page] == 'c' ? 7 : 8);
+    _exit(region[page] == 'd' ? 7 : 8);
 }
 
 HF_TEST(another_handler_may_pass_the_signal_on_without_the_address)

@@ -75,6 +75,27 @@ def test_a_child_forked_by_c_counts_in_a_file_of_its_own(tmp_path):
     assert apart(SILENT, source) == ["7"]
 
 
+def test_what_the_gate_of_the_parent_has_counted_is_not_counted_in_the_child():
+    source = """
+    clock = hf.ManualClock()
+    bulkhead = hf.Bulkhead("b", clock=clock)
+    bulkhead.call(clock.advance, 5)
+    breaker = hf.CircuitBreaker("c", clock=clock)
+    permit = breaker.acquire()
+    permit.success()
+    permit.success()
+    child = fork()
+    bulkhead.call(clock.advance, 1)
+    found = bulkhead.snapshot().average_execution_time, breaker.snapshot().settled_twice
+    if child == 0:
+        print(*found, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(*found)
+    """
+    assert apart(SILENT, source) == ["1.0 0", "3.0 1"]
+
+
 def test_whoever_forks_while_threads_wait_finds_nobody_waiting_in_the_child():
     source = """
     import os, threading, warnings, holdfast as hf

@@ -105,7 +105,9 @@ def test_a_child_without_memory_for_a_copy_has_kernels_of_its_own_all_the_same(s
         + """
 from pathlib import Path
 breaker.snapshot()  # imports what it needs
-# As much as there is now: the copy is refused, and what takes the place of the file is not.
+assert limiter.try_acquire(97)
+crowd = [hf.CircuitBreaker("crowd") for _ in range(3_000)]
+# Little more than there is now: the copy is refused, and what takes the place of the file is not.
 lines = Path("/proc/self/status").read_text().splitlines()
 (kib,) = [int(line.split()[1]) for line in lines if line.startswith("VmSize")]
 resource.setrlimit(resource.RLIMIT_AS, (kib * 1024 + (512 << 10), resource.RLIM_INFINITY))
@@ -114,9 +116,37 @@ if pid == 0:
     for _ in range(5):
         breaker.call(int)
     breaker.trip()
-    os._exit(breaker.snapshot().succeeded)
-assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    left = sum(limiter.try_acquire() for _ in range(9))
+    os._exit(10 * breaker.snapshot().succeeded + left)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 53
 assert breaker.snapshot().succeeded == 1 and breaker.state is hf.State.CLOSED
+assert limiter.try_acquire(3)
+"""
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is that of Linux")
+def test_a_fork_costs_its_parent_no_memory(shared):
+    run_apart(
+        BEGIN
+        + """
+from pathlib import Path
+
+def mapped():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmSize"))
+
+def forks(times):
+    for _ in range(times):
+        pid = fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    return mapped()
+
+forks(5)
+before = mapped()
+assert forks(20) <= before + 64, (before, mapped())  # KiB
 """
     )
 
