@@ -82,10 +82,10 @@ def ctest(mutant: Mutant) -> tuple[str, str]:
 
 
 def pytest(mutant: Mutant) -> tuple[str, str]:
-    """Build the gate, and run the tests in Python that must find the fault."""
+    """Build what holds C of ours, and run the tests in Python that must find the fault."""
 
     def built() -> str:
-        well, said = tree.build("gate")
+        well, said = tree.build("gate", "ledger")
         return "" if well else said[-500:]
 
     return judge(mutant, built, tree.pytest(*mutant.pytest.split()), r"FAILED \S+::(\w+)")
