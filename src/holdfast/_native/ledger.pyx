@@ -68,7 +68,6 @@ cdef void *place(void **block, size_t size) except NULL:
 
 cdef void unplace(void *block) noexcept nogil:
     if opened and hf_arena_has(&arena, block):
-        drop_copy(block)
         hf_arena_give(&arena, block)
     else:
         PyMem_RawFree(block)
@@ -86,24 +85,18 @@ cdef void keep_copy(const void *kernel, forget_function forget) noexcept nogil:
     The copy replaces the kernel if its file is truncated.
     """
     if opened and hf_arena_has(&arena, kernel):
-        write_copy(kernel, True)
+        write_copy(kernel)
         forget(copies + hf_arena_offset(&arena, kernel), 0)
 
 
-cdef void drop_copy(const void *block) noexcept nogil:
-    write_copy(block, False)
-
-
-cdef void write_copy(const void *block, bint filled) noexcept nogil:
-    """Have a copy of a block, or zeros. What is zero already is not written: it takes no memory."""
+cdef void write_copy(const void *block) noexcept nogil:
+    """Copy a block. What is the same already is not written: pages of zeros take no memory."""
     cdef const uint64_t *word = <const uint64_t *> block
     cdef uint64_t *copy = <uint64_t *> (copies + hf_arena_offset(&arena, block))
-    cdef uint64_t wanted
     cdef size_t i
     for i in range(hf_arena_room(&arena, block) // sizeof(uint64_t)):
-        wanted = word[i] if filled else 0
-        if copy[i] != wanted:
-            copy[i] = wanted
+        if copy[i] != word[i]:
+            copy[i] = word[i]
 
 
 cdef void strike(hf_member *member) noexcept nogil:
