@@ -60,7 +60,7 @@ join_and_leave(void *shared, int index)
 HF_TEST(a_roster_that_threads_change_tells_those_who_have_joined)
 {
     static crowd c;
-    c.rounds = hf_threads_rounds(50000);
+    c.rounds = hf_threads_rounds(100000);
     hf_threads_run(THREADS, join_and_leave, &c);
     HF_CHECK(c.roster.ring.next == &c.roster.ring && c.roster.ring.before == &c.roster.ring);
 }

@@ -2,6 +2,10 @@
 
 import os
 import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,14 +77,6 @@ def written(tmp_path):
         ids = ledger.change(set(), [(n, 0, 0, n, b"name%d" % n, one)
                                     for n, one in enumerate(kernels)])
         assert len(set(ids)) == len(kernels)
-        # What cannot be filled in changes nothing and keeps nothing.
-        used = ledger.used()
-        for _ in range(100):
-            try:
-                ledger.change({{ids[0]}}, [(0, 0, 0, 0, b"x", (1, 2)), (0, 0, 0, 0, b"y", None)])
-            except AttributeError:
-                pass
-        assert ledger.used() - used < 8192, ledger.used() - used
         ledger.change({{ids[-1]}}, [(9, 0, 0, 0, "ä".encode(), (7, 8, 9))])
         ledger.retire(kernels[0])
         """
@@ -125,6 +121,15 @@ def test_a_file_of_another_kind_version_or_length_is_refused(written):  # trap 6
     ):  # fmt: skip
         written.write_bytes(damaged)
         assert refuses(written)
+
+
+@pytest.mark.parametrize("kept", [0, 4096])
+def test_a_file_that_is_truncated_while_it_is_mapped_is_refused(written, kept):  # trap 60
+    with open(written, "rb") as file:
+        reader = Reader(file.fileno(), FILE)
+        os.truncate(written, kept)
+        with pytest.raises(ValueError, match="truncated"):
+            reader.entries()
 
 
 def test_no_byte_of_a_file_can_crash_who_reads_it(written):  # trap 60
@@ -213,6 +218,66 @@ def test_a_table_changed_by_a_finaliser_amid_a_change_has_both(tmp_path):
     found = entries(path)
     assert sum(name == b"finaliser" for _, _, _, _, name, *_ in found) == 4 * 51
     assert [counts for *_, counts, _ in found][-1] == (8_999,)
+
+
+def test_a_change_that_cannot_be_made_keeps_nothing(tmp_path):
+    run_apart(
+        f"""
+        import os
+        from holdfast._native import ledger
+        fd = os.open({str(tmp_path / "file")!r}, os.O_RDWR | os.O_CREAT, 0o600)
+        ledger.allocate(fd, 0, {FILE})
+        ledger.open_own(fd, {FILE})
+        [first] = ledger.change(set(), [(0, 0, 0, 0, b"first", (1,))])
+
+        def no_room(fd, offset, length):
+            raise OSError
+
+        ledger.allocate = no_room
+        large = (1,) * 64
+        for fails, last in (AttributeError, (0, 0, 0, 0, b"y", None)), (
+            MemoryError, (0, 0, 0, 0, b"y" * {FILE}, large)
+        ):
+            for _ in range(3_000):  # more than the file has room for
+                try:
+                    ledger.change({{first}}, [(0, 0, 0, 0, b"x", large), last])
+                except fails:
+                    continue
+                raise AssertionError(last)
+        assert ledger.listed() == 1
+        ledger.change({{first}}, [(0, 0, 0, 0, b"x", large)])
+        assert ledger.listed() == 1
+        """
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is that of Linux")
+def test_a_reader_that_is_gone_has_nothing_mapped(written):
+    def mapped():
+        return Path("/proc/self/maps").read_text().count(str(written))
+
+    with open(written, "rb") as file:
+        reader = Reader(file.fileno(), FILE)
+        assert mapped() == 1
+        del reader
+        assert mapped() == 0
+
+
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="it ends it otherwise")
+def test_a_reader_that_is_gone_watches_nothing(written):
+    """Who maps the same addresses next gets the signals of their own faults."""
+    source = f"""
+import mmap, os, sys
+from holdfast._native.reader import Reader
+file = open({str(written)!r}, "rb")
+reader = Reader(file.fileno(), {FILE})
+del reader
+own = mmap.mmap(file.fileno(), {FILE}, prot=mmap.PROT_READ)
+os.truncate({str(written)!r}, 0)
+own[0]
+"""
+    ended = subprocess.run([sys.executable, "-c", source], check=False)
+    assert ended.returncode == -signal.SIGBUS
 
 
 def test_a_reader_is_made_of_a_file():

@@ -181,6 +181,29 @@ breaker.call(int)
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+def test_a_child_without_any_memory_counts_from_zero_once_it_has_got_a_file(shared):
+    run_apart(
+        BEGIN
+        + """
+out_of, into = os.pipe()
+stderr = os.dup(2)
+os.dup2(into, 2)
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 12, resource.RLIM_INFINITY))
+pid = fork()
+resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
+if pid == 0:
+    breaker.call(int)
+    os._exit(breaker.snapshot().succeeded)
+os.dup2(stderr, 2)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+os.close(into)
+assert b"no memory for its policies" in os.read(out_of, 1000)
+assert breaker.snapshot().succeeded == 1
+"""
+    )
+
+
 def test_a_program_that_is_started_is_no_fork_and_leaves_the_file_as_it_is(shared):
     run_apart(
         BEGIN

@@ -182,6 +182,27 @@ def test_a_file_that_is_gone_grows_no_more_and_policies_work_unseen(shared):
     assert said.count("was closed, and cannot be opened again to grow") == 1
 
 
+def test_a_file_that_was_removed_takes_no_more_of_the_disk(shared):
+    said = run_apart(
+        """
+        import logging, sys
+        import holdfast as hf
+        from holdfast._native import ledger as native
+        from holdfast.stores.files import FIRST_SIZE
+        from holdfast.stores.ledger import ledger
+
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        breaker = hf.CircuitBreaker("b")
+        (ledger.directory / ledger.file).unlink()
+        kept = [hf.CircuitBreaker(f"b{n}", latency=True) for n in range(300)]
+        for one in kept:
+            one.call(int)
+        assert native.size() == FIRST_SIZE
+        """
+    )
+    assert said.count("cannot grow") == 1
+
+
 def test_a_relative_directory_is_the_same_wherever_the_process_goes(tmp_path, monkeypatch):
     monkeypatch.setenv("HOLDFAST_DIR", "shared")
     monkeypatch.chdir(tmp_path)

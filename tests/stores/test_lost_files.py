@@ -48,6 +48,9 @@ def test_a_worker_whose_file_is_lost_goes_on_and_makes_another(lose, start, dire
     assert worker.calls("b") >= 4
     assert worker("file") != lost
     assert not (directory / lost).exists()
+    anew = worker("file")
+    worker.scrape()
+    assert worker("file") == anew
     assert other.calls("b") == worker.calls("b") >= 5
     assert other.calls("afterwards") == 1
     assert other.gauge("workers") == 2
@@ -105,11 +108,15 @@ def test_kernels_keep_their_settings_when_their_file_is_truncated(shared):
         """
         import os
         import holdfast as hf
+        from holdfast._native import ledger as native
+        from holdfast.stores.files import FIRST_SIZE
         from holdfast.stores.ledger import ledger
 
         limiter = hf.RateLimiter("l", rate=2, per=3600)
         window = hf.RateLimiter("w", rate=3, per=3600, window="sliding")
         bulkhead = hf.Bulkhead("h", max_concurrent=1)
+        crowd = [hf.CircuitBreaker("crowd") for _ in range(500)]
+        assert native.size() > FIRST_SIZE  # the rest stands in what the file has grown by
         breaker = hf.CircuitBreaker("b", failure_threshold=2)
         timeout = hf.Timeout(60, name="t")
         resized = hf.Bulkhead("r", max_concurrent=1)
