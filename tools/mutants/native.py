@@ -85,7 +85,7 @@ def pytest(mutant: Mutant) -> tuple[str, str]:
     """Build what holds C of ours, and run the tests in Python that must find the fault."""
 
     def built() -> str:
-        well, said = tree.build("gate", "ledger")
+        well, said = tree.build("gate", "ledger", "reader")
         return "" if well else said[-500:]
 
     return judge(mutant, built, tree.pytest(*mutant.pytest.split()), r"FAILED \S+::(\w+)")
