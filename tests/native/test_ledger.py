@@ -235,8 +235,10 @@ def test_a_change_that_cannot_be_made_keeps_nothing(tmp_path):
 
         ledger.allocate = no_room
         large = (1,) * 64
-        for fails, last in (AttributeError, (0, 0, 0, 0, b"y", None)), (
-            MemoryError, (0, 0, 0, 0, b"y" * {FILE}, large)
+        for fails, last in (
+            (AttributeError, (0, 0, 0, 0, b"y", None)),
+            (ValueError, (0, 0, 0, 0, b"y", (1,) * 65)),
+            (MemoryError, (0, 0, 0, 0, b"y" * {FILE}, large)),
         ):
             for _ in range(3_000):  # more than the file has room for
                 try:

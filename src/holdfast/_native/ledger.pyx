@@ -365,6 +365,8 @@ cdef int fill(hf_ledger_entry *entry, tuple item) except -1:
     cdef int i
     memset(entry, 0, sizeof(hf_ledger_entry))
     if isinstance(what, tuple):
+        if len(what) > HF_LEDGER_VECTOR_MOST:
+            raise ValueError(f"counts: got {len(what)}, allowed at most {HF_LEDGER_VECTOR_MOST}")
         entry.type = HF_LEDGER_VECTOR
         packed[0] = len(what)
         for i in range(len(what)):
@@ -482,6 +484,7 @@ def change(gone, come):
 
     Raises:
         MemoryError: The file has no room; nothing has changed.
+        ValueError: There are more counts than a kernel has.
     """
     cdef list items = list(come)
     cdef list identities = sorted(gone)
