@@ -181,7 +181,10 @@ hf_task_here(PyObject **task)
     return found;
 }
 
-/* The loop and the task that run in this thread, to be compared, and the context of that; or NULL. */
+/*
+ * The loop and the task that run in this thread, to be compared, and the context of that; or NULL: a task in C
+ * does not tell it before 3.12.
+ */
 hf_surroundings
 hf_task_around(const void **loop, const void **its, PyObject **context)
 {
@@ -196,10 +199,9 @@ hf_task_around(const void **loop, const void **its, PyObject **context)
         return running != NULL ? HF_IN_LOOP : HF_OUTSIDE;
     *context = PyObject_CallOneArg(part(CONTEXT_OF), task);
     Py_DECREF(task);
-    if (*context != NULL)
-        return HF_IN_LOOP;
-    PyErr_Clear();
-    return HF_OUTSIDE;
+    if (*context == NULL)
+        PyErr_Clear();
+    return HF_IN_LOOP;
 }
 
 /* Whether an event loop of asyncio runs in this thread, which would stand still while that waits. */

@@ -33,7 +33,7 @@ hf_is_same_deadline(const hf_deadline *a, const hf_deadline *b)
 
 typedef enum {
     HF_UNKNOWN, /* an exception is set */
-    HF_OUTSIDE, /* no loop runs here, or a task that does not tell its context */
+    HF_OUTSIDE, /* no loop runs here */
     HF_IN_LOOP
 } hf_surroundings;
 

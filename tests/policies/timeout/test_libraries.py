@@ -64,6 +64,30 @@ def test_what_sqlalchemy_runs_in_a_greenlet_is_in_the_flow_of_its_task(tmp_path,
         assert log[:10] == [own, own, 9, 9, own or 90, own or 90, 5, 5, own, own], name
 
 
+@need("sqlalchemy", "greenlet")
+async def test_a_task_has_nothing_of_what_another_waits_in_on_a_greenlet(clock):
+    from sqlalchemy.util import await_only, greenlet_spawn
+
+    inside, held = asyncio.Event(), asyncio.Event()
+    seen: list[object] = []
+
+    def wait() -> None:
+        inside.set()
+        await_only(held.wait())
+
+    async def other() -> None:
+        await inside.wait()
+        seen.append(hf.deadline())
+        await hf.Timeout(60, clock=clock).acall(asyncio.sleep, 0)
+        seen.append(hf.deadline())
+        held.set()
+
+    task = asyncio.create_task(other())
+    await hf.Timeout(40, clock=clock).acall(greenlet_spawn, hf.Timeout(9, clock=clock).call, wait)
+    await task
+    assert seen == [None, None]
+
+
 @need("nest_asyncio")
 def test_a_loop_that_is_run_in_a_task_gives_its_tasks_deadlines_of_their_own():
     run_apart(
