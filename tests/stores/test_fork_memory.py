@@ -19,6 +19,11 @@ assert native.is_shared()
 fork = ctypes.PyDLL(None).fork
 """
 
+ends_without_memory = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="the address sanitizer ends a process that has no memory",
+)
+
 
 @pytest.fixture
 def shared(tmp_path, monkeypatch):
@@ -99,6 +104,7 @@ assert exits == [0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+@ends_without_memory
 def test_a_child_without_memory_for_a_copy_has_kernels_of_its_own_all_the_same(shared):
     run_apart(
         BEGIN
@@ -152,7 +158,7 @@ assert forks(20) <= before + 64, (before, mapped())  # KiB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
-@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="it reports a fault")
+@ends_without_memory
 def test_a_child_without_any_memory_says_so_and_never_writes_in_the_parents_file(shared):
     run_apart(
         BEGIN
@@ -182,6 +188,7 @@ breaker.call(int)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+@ends_without_memory
 def test_a_child_without_any_memory_counts_from_zero_once_it_has_got_a_file(shared):
     run_apart(
         BEGIN
