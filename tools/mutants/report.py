@@ -39,7 +39,7 @@ def native(score: list[dict[str, Any]]) -> list[str]:
     for fault in score:
         folder = "memory orders" if fault["order"] else str(Path(fault["file"]).parent)
         rows.setdefault(folder, Counter())[fault["verdict"]] += 1
-    lines = ["## Picked by hand, in C", ""]
+    lines = ["## Picked by hand, in C and Cython", ""]
     lines += ["`tools/mutants/native.toml` lists them, each with the tests that must fail.", ""]
     return lines + table(rows, "where")
 
