@@ -19,6 +19,16 @@ assert native.is_shared()
 fork = ctypes.PyDLL(None).fork
 """
 
+# A child without memory; what it says on standard error is read from `out_of`.
+FORK_WITHOUT_MEMORY = """
+out_of, into = os.pipe()
+stderr = os.dup(2)
+os.dup2(into, 2)
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 12, resource.RLIM_INFINITY))
+pid = fork()
+resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
+"""
+
 ends_without_memory = pytest.mark.skipif(
     "libasan" in os.environ.get("LD_PRELOAD", ""),
     reason="the address sanitizer ends a process that has no memory",
@@ -163,15 +173,12 @@ def test_a_child_without_any_memory_says_so_and_never_writes_in_the_parents_file
     run_apart(
         BEGIN
         + """
-out_of, into = os.pipe()
 path = os.environ["HOLDFAST_DIR"]
 os.rename(path, path + ".gone")  # nor does it get a file of its own
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-stderr = os.dup(2)
-os.dup2(into, 2)
-resource.setrlimit(resource.RLIMIT_DATA, (1 << 12, resource.RLIM_INFINITY))
-pid = fork()
-resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
+"""
+        + FORK_WITHOUT_MEMORY
+        + """
 if pid == 0:
     try:
         breaker.call(int)
@@ -192,13 +199,8 @@ breaker.call(int)
 def test_a_child_without_any_memory_counts_from_zero_once_it_has_got_a_file(shared):
     run_apart(
         BEGIN
+        + FORK_WITHOUT_MEMORY
         + """
-out_of, into = os.pipe()
-stderr = os.dup(2)
-os.dup2(into, 2)
-resource.setrlimit(resource.RLIMIT_DATA, (1 << 12, resource.RLIM_INFINITY))
-pid = fork()
-resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)
 if pid == 0:
     breaker.call(int)
     os._exit(breaker.snapshot().succeeded)

@@ -72,7 +72,7 @@ def test_at_every_moment_the_dead_are_counted_once_here_and_in_the_file(shared):
     )
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="they collect between bytecodes only")
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="3.12 collects between bytecodes")
 def test_a_table_that_changes_while_it_is_read_is_read_again(shared):
     run_apart(
         READ
@@ -83,7 +83,7 @@ def test_a_table_that_changes_while_it_is_read_is_read_again(shared):
     changes = []
 
     def change(phase, info):
-        "The collector runs amid the reading, and what it calls drops policies and makes others."
+        "The collector runs amid the reading; what it calls drops policies and makes others."
         if phase == "start" and len(changes) < 3:
             changes.append(replaced())
             del kept[:60]
