@@ -47,6 +47,8 @@ from holdfast.policies.retry import Retry, RetryBudget
 from holdfast.policies.timeout import AdaptiveTimeout, Timeout
 from holdfast.registry import registry
 
+TYPE_CHECKING = False
+
 __all__ = [
     "AdaptiveBackoff",
     "AdaptiveTimeout",
@@ -95,3 +97,24 @@ __all__ = [
     "deadline",
     "registry",
 ]
+
+# Public functions that are rarely used, and the modules they are imported from at the first use.
+# Type checkers import them above, under TYPE_CHECKING.
+_LATER: dict[str, str] = {}
+
+if not TYPE_CHECKING:  # or every name would be accepted
+
+    def __getattr__(name):
+        if (module := _LATER.get(name)) is not None:
+            from importlib import import_module
+
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+        if name.startswith("_"):  # what frameworks look for
+            raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+        from holdfast.hints import missing_name
+
+        raise missing_name(name, __all__)
+
+    def __dir__():
+        return sorted({*globals(), *_LATER})

@@ -13,7 +13,8 @@ from pathlib import Path
 FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
-    | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"},
+    | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
+    | {"arguments", "hints"},
     {"stores"},
     {"waiting"},
     {"policies"},
