@@ -94,8 +94,9 @@ def test_a_taken_port_is_an_error_and_no_traceback(capsys):
     )
 
 
-def test_a_missing_extra_is_an_error_that_names_it(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "httpx", None)
+@pytest.mark.parametrize("missing", ["httpx", "holdfast.telemetry.prometheus"])
+def test_a_missing_extra_is_an_error_that_names_it(capsys, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
     assert cli.main(["demo"]) == cli.EXIT_CANNOT_START
     assert capsys.readouterr().err == (
         "holdfast: holdfast demo needs the extra 'demo': pip install 'holdfast[demo]'\n"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_a_module_that_does_not_load_is_a_problem(monkeypatch):
         raise ImportError(f"{name}: wrong ELF class")
 
     monkeypatch.setattr(doctor, "import_module", broken)
-    assert "wrong ELF class" in doctor._native()[2]
+    assert "wrong ELF class" in doctor._native().problem
 
 
 def test_a_fork_that_is_not_told_of_is_a_problem(monkeypatch, capsys):
@@ -85,7 +86,6 @@ def test_a_fork_that_is_not_told_of_is_a_problem(monkeypatch, capsys):
 
 
 REQUIREMENTS = [
-    "prometheus-client>=0.20",
     "rich>=13 ; extra == 'agent'",
     'surely-not-there[x]>=1; extra == "other"',
     "holdfast[agent,other] ; extra == 'all'",
@@ -100,9 +100,64 @@ def test_an_extra_is_what_it_brings(extra, missing):
     assert doctor._missing(REQUIREMENTS, extra) == missing
 
 
-def test_a_missing_extra_is_no_problem(monkeypatch):
-    def version(name):
-        raise doctor.metadata.PackageNotFoundError(name)
+@pytest.fixture
+def installed(monkeypatch):
+    """Have only these libraries installed, in these versions."""
 
-    monkeypatch.setattr(doctor.metadata, "version", version)
-    assert ("extra agent", "without rich", "") in doctor._extras()
+    def have(**versions):
+        def version(name):
+            if name not in versions:
+                raise doctor.metadata.PackageNotFoundError(name)
+            return versions[name]
+
+        monkeypatch.setattr(doctor.metadata, "version", version)
+
+    return have
+
+
+def test_a_missing_extra_is_no_problem_and_its_command_is_shown(installed):
+    installed()
+    [agent] = [found for found in doctor._extras() if found.what == "extra agent"]
+    assert agent == (
+        "extra agent",
+        "not installed, without rich: pip install 'holdfast[agent]'",
+        "",
+        "",
+    )
+
+
+def test_extras_for_work_on_holdfast_itself_are_not_shown():
+    _, out = ask()
+    assert not {"extra test", "extra dev", "extra bench", "extra compare"} & set(out.splitlines())
+    shown = {line.split("  ")[0] for line in out.splitlines() if line.startswith("extra ")}
+    assert shown == {"extra prometheus", "extra agent", "extra demo"}
+
+
+def test_httpcore_and_greenlet_are_told_of_where_they_are_installed(installed):
+    installed()
+    assert doctor._libraries() == []
+    installed(httpcore="1.0.9")
+    [httpcore] = doctor._libraries()
+    assert "loses a connection of its pool" in httpcore.note
+    assert not httpcore.problem
+
+
+def test_a_greenlet_that_does_not_switch_context_variables_is_a_problem(installed, monkeypatch):
+    installed(greenlet="0.4.16")
+    old = ModuleType("greenlet")
+    monkeypatch.setitem(sys.modules, "greenlet", old)
+    [found] = doctor._libraries()
+    assert "install greenlet 1.0 or later" in found.problem
+    old.GREENLET_USE_CONTEXT_VARS = True
+    [found] = doctor._libraries()
+    assert not found.problem
+    assert "a Timeout cannot interrupt a function" in found.note
+
+
+def test_notes_are_told_and_are_no_problems(monkeypatch, capsys):
+    note = doctor.Finding("httpcore", "1.0.9", note="what to know")
+    monkeypatch.setattr(doctor, "examine", lambda: [note])
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out == "httpcore  1.0.9\n          · what to know\n\nall is well\n"
+    assert cli.main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == ["what to know"]

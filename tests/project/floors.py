@@ -34,6 +34,7 @@ FOREIGN = {
     "prometheus_client": ("telemetry/prometheus.py", "telemetry/serving.py"),
     "httpx": ("demo/", "agent/cli.py"),
     "rich": ("demo/",),
+    "greenlet": ("agent/doctor.py",),
 }
 # A policy decides. What would make it wait, speak or look at the time is not for it.
 # But a pool has threads of its own: it speaks of their futures.

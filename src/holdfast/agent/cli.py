@@ -61,8 +61,8 @@ examples:
 """
 
 DOCTOR_DESCRIPTION = """\
-Reports the version, native core, GIL, SQLite, extras, notification of forks, the mode and the
-directory that workers share, and lists problems.
+Reports the version, native core, GIL, SQLite, extras, libraries to know about, notification of
+forks, the mode and the directory that workers share, and marks problems with ! and notes with ·.
 """
 
 DOCTOR_EPILOG = """\
@@ -176,6 +176,8 @@ def _add_doctor(commands: Any) -> None:
 def _demo(options: argparse.Namespace) -> int:
     try:
         import httpx  # noqa: F401 - asked for before anything is started
+
+        import holdfast.telemetry.prometheus  # noqa: F401 - as well
     except ImportError:
         from holdfast.errors import MissingExtraError
 

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import sysconfig
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from holdfast._version import __version__
 
@@ -40,22 +41,43 @@ _, status = os.waitpid(pid, 0)
 print("ok" if status == 0 and bulkhead.in_flight == 1 else "a child holds what its parent does")
 """
 
-Finding = tuple[str, str, str]  # what, how it is, and what is wrong; "" for nothing
+# The extras that add something to a service; the others are for work on holdfast itself.
+EXTRAS = ("prometheus", "agent", "demo")
+
+
+class Finding(NamedTuple):
+    """One line of the report.
+
+    Attributes:
+        what: What was looked at.
+        how: How it is.
+        problem: What is wrong with it; "" for nothing.
+        note: What to know about it although nothing is wrong; "" for nothing.
+    """
+
+    what: str
+    how: str
+    problem: str = ""
+    note: str = ""
 
 
 def run_doctor(as_json: bool, out: TextIO) -> bool:
     """Write what there is to tell; return whether all is well."""
     findings = examine()
-    problems = [problem for _, _, problem in findings if problem]
+    problems = [finding.problem for finding in findings if finding.problem]
     if as_json:
-        told: dict[str, Any] = {what: how for what, how, _ in findings}
-        out.write(json.dumps({**told, "problems": problems}, indent=1) + "\n")
+        told: dict[str, Any] = {finding.what: finding.how for finding in findings}
+        notes = [finding.note for finding in findings if finding.note]
+        out.write(json.dumps({**told, "problems": problems, "notes": notes}, indent=1) + "\n")
     else:
-        width = max(len(what) for what, _, _ in findings)
-        out.writelines(
-            f"{what:{width}}  {how}\n" + (f"{'':{width}}  ! {problem}\n" * bool(problem))
-            for what, how, problem in findings
-        )
+        width = max(len(finding.what) for finding in findings)
+        for what, how, problem, note in findings:
+            out.write(f"{what:{width}}  {how}\n")
+            out.writelines(
+                f"{'':{width}}  {mark} {text}\n"
+                for mark, text in (("!", problem), ("·", note))
+                if text
+            )
         out.write("\n" + ("all is well" if not problems else f"problems: {len(problems)}") + "\n")
     out.flush()
     return not problems
@@ -64,13 +86,13 @@ def run_doctor(as_json: bool, out: TextIO) -> bool:
 def examine() -> list[Finding]:
     """Return everything that was found."""
     return [
-        ("version", f"{__version__} in {PACKAGE}", ""),
+        Finding("version", f"{__version__} in {PACKAGE}"),
         _python(),
         _native(),
         _gil(),
         _sqlite(),
-        _prometheus(),
         *_extras(),
+        *_libraries(),
         _forks(),
         _mode(),
         _directory(),
@@ -80,7 +102,8 @@ def examine() -> list[Finding]:
 def _python() -> Finding:
     implementation = platform.python_implementation()
     problem = "" if implementation == "CPython" else "only CPython is supported"
-    return "python", f"{implementation} {platform.python_version()}, {sys.executable}", problem
+    how = f"{implementation} {platform.python_version()}, {sys.executable}"
+    return Finding("python", how, problem)
 
 
 def _native() -> Finding:
@@ -93,10 +116,11 @@ def _native() -> Finding:
         except ImportError as error:
             broken.append(f"{name}: {error}")
     if broken:
-        return "native core", suffix, f"{'; '.join(broken)}: install holdfast for this Python"
+        problem = f"{'; '.join(broken)}: install holdfast for this Python"
+        return Finding("native core", suffix, problem)
     lto: bool = import_module("holdfast._native.gate").LTO
     how = f"{len(names)} modules, {suffix.strip('.')}, {'with' if lto else 'without'} LTO"
-    return "native core", how, ""
+    return Finding("native core", how)
 
 
 def _gil() -> Finding:
@@ -107,26 +131,15 @@ def _gil() -> Finding:
     problem = ""
     if free and enabled:
         problem = "a module that is loaded, or PYTHON_GIL, has turned the GIL on"
-    return "GIL", how, problem
+    return Finding("GIL", how, problem)
 
 
 def _sqlite() -> Finding:
     try:
         import sqlite3
     except ImportError:
-        return "SQLite", "none", "this Python has no sqlite3: durable queues will not work"
-    return "SQLite", sqlite3.sqlite_version, ""
-
-
-def _prometheus() -> Finding:
-    try:
-        return "prometheus-client", metadata.version("prometheus-client"), ""
-    except metadata.PackageNotFoundError:
-        return (
-            "prometheus-client",
-            "none",
-            "metrics need it: pip install prometheus-client",
-        )
+        return Finding("SQLite", "none", "this Python has no sqlite3: durable queues will not work")
+    return Finding("SQLite", sqlite3.sqlite_version)
 
 
 def _extras() -> list[Finding]:
@@ -134,12 +147,12 @@ def _extras() -> list[Finding]:
     try:
         ours = metadata.metadata("holdfast")
     except metadata.PackageNotFoundError:
-        return [("extras", "unknown", "holdfast is not installed: pip install holdfast")]
+        return [Finding("extras", "unknown", "holdfast is not installed: pip install holdfast")]
     found = []
-    for extra in ours.get_all("Provides-Extra") or []:
+    for extra in EXTRAS:
         missing = _missing(ours.get_all("Requires-Dist") or [], extra)
-        how = "there" if not missing else "without " + ", ".join(missing)
-        found.append((f"extra {extra}", how, ""))
+        how = f"not installed, without {', '.join(missing)}: pip install 'holdfast[{extra}]'"
+        found.append(Finding(f"extra {extra}", how if missing else "installed"))
     return found
 
 
@@ -163,9 +176,50 @@ def _missing(requirements: list[str], extra: str) -> list[str]:
     return list(dict.fromkeys(missing))
 
 
+def _libraries() -> list[Finding]:
+    """Return what to know of installed libraries that holdfast works with, but not all the way."""
+    found = []
+    for library, ask in (("greenlet", _of_greenlet), ("httpcore", _of_httpcore)):
+        try:
+            version = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+        problem, note = ask()
+        found.append(Finding(library, version, problem, note))
+    return found
+
+
+def _of_greenlet() -> tuple[str, str]:
+    try:
+        greenlet: Any = import_module("greenlet")
+    except ImportError as error:
+        return f"greenlet does not load: {error}", ""
+    if not getattr(greenlet, "GREENLET_USE_CONTEXT_VARS", False):
+        problem = (
+            "it does not switch context variables, so a greenlet gets the deadlines of another"
+        )
+        return f"{problem}: install greenlet 1.0 or later", ""
+    if not any(map(find_spec, ("gevent", "eventlet"))):
+        return "", ""
+    return "", (
+        "under gevent and eventlet a Timeout cannot interrupt a function that does not check "
+        "its deadline: set the time limits of the client, too (docs/running.md)"
+    )
+
+
+def _of_httpcore() -> tuple[str, str]:
+    # encode/httpcore issue 1093, open for all of 1.0: httpcore._async.connection_pool keeps a slot
+    # for a connection that nobody opens any more.
+    return "", (
+        "httpcore loses a connection of its pool when a request is cancelled while it waits for "
+        "a connection or opens one, as a Timeout does in asyncio; when all are lost, each request "
+        "fails with PoolTimeout. Give the httpx client timeouts shorter than the Timeout"
+    )
+
+
 def _forks() -> Finding:
     if not hasattr(os, "fork"):
-        return "fork hooks", "no forks on this system", ""
+        return Finding("fork hooks", "no forks on this system")
     environment = {key: value for key, value in os.environ.items() if key != "HOLDFAST_DIR"}
     try:
         done = subprocess.run(
@@ -174,11 +228,12 @@ def _forks() -> Finding:
             env={**environment, "HOLDFAST_MODE": ""},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return "fork hooks", "unknown", f"a forked child did not end within {FORK_SECONDS} s"
+        problem = f"a forked child did not end within {FORK_SECONDS} s"
+        return Finding("fork hooks", "unknown", problem)
     if done.stdout.strip() == "ok":
-        return "fork hooks", "a forked child holds nothing of its parent's", ""
+        return Finding("fork hooks", "a forked child holds nothing of its parent's")
     said = (done.stdout + done.stderr).strip().splitlines() or ["it said nothing"]
-    return "fork hooks", "broken", f"a forked child failed: {said[-1]}"
+    return Finding("fork hooks", "broken", f"a forked child failed: {said[-1]}")
 
 
 def _asked(variable: str, ask: Callable[[], str]) -> Finding:
@@ -186,9 +241,9 @@ def _asked(variable: str, ask: Callable[[], str]) -> Finding:
     from holdfast.errors import ConfigError
 
     try:
-        return variable, ask(), ""
+        return Finding(variable, ask())
     except ConfigError as error:
-        return variable, repr(os.environ.get(variable, "")), str(error)
+        return Finding(variable, repr(os.environ.get(variable, "")), str(error))
 
 
 def _mode() -> Finding:

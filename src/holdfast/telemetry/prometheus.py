@@ -17,7 +17,15 @@ from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from prometheus_client import CollectorRegistry
+from holdfast.errors import MissingExtraError
+
+try:
+    from prometheus_client import CollectorRegistry
+except ModuleNotFoundError as missing:
+    if missing.name != "prometheus_client":  # something else is missing, in its own code
+        raise
+    raise MissingExtraError("prometheus", __name__) from None
+
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 from prometheus_client.samples import Sample
