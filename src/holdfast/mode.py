@@ -7,7 +7,7 @@ may be given its own. Elsewhere: what a policy does in each mode.
 from __future__ import annotations
 
 import os
-from enum import Enum
+from enum import StrEnum
 
 from holdfast.validation import Problems
 
@@ -16,11 +16,13 @@ __all__ = ["Mode", "process_mode", "read_mode"]
 VARIABLE = "HOLDFAST_MODE"
 
 
-class Mode(Enum):
+class Mode(StrEnum):
     """How a policy applies its decisions.
 
     ENFORCE applies them. OBSERVE neither rejects nor delays a call, and counts the calls that
     would have been rejected or delayed. OFF passes all calls and counts none.
+
+    Each mode is a string, its value: ``f"{Mode.OFF}"`` is "off".
 
     Safe to share between threads and event loops.
 
@@ -31,8 +33,6 @@ class Mode(Enum):
     ENFORCE = "enforce"
     OBSERVE = "observe"
     OFF = "off"
-
-    __hash__ = object.__hash__  # each is one object; Enum's own is Python code
 
 
 _of_process: Mode | None = None

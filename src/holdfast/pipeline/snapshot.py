@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,8 @@ __all__ = ["PipelineSnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class PipelineSnapshot:
-    """The snapshots of a pipeline's policies, outermost first."""
+    """The snapshots of a pipeline's policies, outermost first, each with its kind and name."""
 
+    kind: str = field(default="pipeline", init=False)
     name: str
     policies: tuple[Any, ...]

@@ -90,7 +90,7 @@ class Recorder:
             AssertionError: The message lists all events and the missing one.
             TypeError: No text is given, or an argument is not a string.
         """
-        if not expected or not all(isinstance(one, str) for one in expected):
+        if not expected or not all(type(one) is str for one in expected):  # a State is no order
             raise TypeError(f"expected: got {expected!r}, allowed strings, at least one")
         events = list(self._events)
         missing = _first_missing(events, expected, exactly)

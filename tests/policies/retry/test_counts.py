@@ -35,7 +35,11 @@ def test_a_snapshot_has_all_that_happened(clock):  # RT-22, RT-23, RT-25
     assert snapshot.attempts == 1 + 3 + 4 + 1
     assert snapshot.retries[:4] == (2, 2, 1, 0)
     assert why(retry) == {"exhausted": 1, "not_retryable": 1}
-    assert {bound: n for bound, n in snapshot.delays.items() if n} == {0.001: 2, 0.512: 2, 1.024: 1}
+    assert {bound: n for bound, n in snapshot.delays.items() if n} == {
+        "0.001": 2,
+        "0.512": 2,
+        "1.024": 1,
+    }
     assert snapshot.delay == pytest.approx(0.001 * 2 + 0.501 * 2 + 1.001)
     retry.reset()
     assert retry.snapshot() == snapshot

@@ -296,7 +296,7 @@ class CircuitBreaker(Policy):
             last_success=_seconds(kernel.last_success_ns()),
             window=kernel.window(now_ns),
             state_changes={
-                (old, new): changes[len(STATES) * i + j]
+                f"{old}->{new}": changes[len(STATES) * i + j]
                 for i, old in enumerate(STATES)
                 for j, new in enumerate(STATES)
                 if old is not new

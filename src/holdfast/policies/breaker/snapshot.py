@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,13 +35,14 @@ class CircuitBreakerSnapshot:
             ignored.
         observed: Admitted calls that would have been rejected (mode "observe").
         window: (calls, failures, slow, ignored) in the window; None without a window.
-        state_changes: The number of transitions and overrides, by (from, to).
+        state_changes: The number of transitions and overrides, by "from->to": "closed->open" …
         last_failure, last_success: The time of the last failure or success with a known time, in
             seconds on the policy's clock; None before it. The time of a failure is always known.
             The time of a success is known for probes, and for breakers with a rate,
             ``slow_call_duration`` or ``latency``.
     """
 
+    kind: str = field(default="circuit_breaker", init=False)
     name: str
     state: State
     requests: int
@@ -64,5 +65,5 @@ class CircuitBreakerSnapshot:
     last_failure: float | None
     last_success: float | None
     window: tuple[int, int, int, int] | None
-    state_changes: dict[tuple[State, State], int]
+    state_changes: dict[str, int]
     latency: LatencySnapshot | None

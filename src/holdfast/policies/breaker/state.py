@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 __all__ = ["STATES", "State"]
 
 
-class State(Enum):
-    """The states of a circuit breaker.
+class State(StrEnum):
+    """The states of a circuit breaker. Each is a string, its value: ``f"{State.OPEN}"`` is "open".
 
     Safe to share between threads and event loops.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["BulkheadSnapshot"]
 
@@ -25,6 +25,7 @@ class BulkheadSnapshot:
         average_execution_time: Average seconds that completed calls ran; None before the first.
     """
 
+    kind: str = field(default="bulkhead", init=False)
     name: str
     active: int
     capacity: int

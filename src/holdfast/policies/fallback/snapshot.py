@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["FallbackSnapshot"]
 
@@ -17,6 +17,7 @@ class FallbackSnapshot:
         observed: Calls whose error would have been replaced (mode "observe").
     """
 
+    kind: str = field(default="fallback", init=False)
     name: str | None
     passed: int
     used: int

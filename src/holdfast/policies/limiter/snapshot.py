@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["LimiterStats", "RateLimiterSnapshot"]
 
@@ -20,6 +20,7 @@ class RateLimiterSnapshot:
             included in allowed.
     """
 
+    kind: str = field(default="rate_limiter", init=False)
     name: str
     rate: float
     burst: int

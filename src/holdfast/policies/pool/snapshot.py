@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["PoolBulkheadSnapshot"]
 
@@ -26,6 +26,7 @@ class PoolBulkheadSnapshot:
         stopped: Whether the pool accepts no more tasks.
     """
 
+    kind: str = field(default="pool_bulkhead", init=False)
     name: str
     workers: int
     active: int

@@ -239,7 +239,7 @@ class Retry(Policy):
         succeeded, recovered, observed = kernel.counters()
         gave_up, retries = kernel.gave_up(), kernel.retries()
         counts, delay_ns = kernel.delays()
-        bounds = [2**i / 1000 for i in range(len(counts) - 1)] + [float("inf")]
+        bounds = [f"{2**i / 1000}" for i in range(len(counts) - 1)] + ["+Inf"]
         failed = sum(gave_up.values())
         ended = succeeded + failed
         return RetrySnapshot(

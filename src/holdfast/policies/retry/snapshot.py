@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,11 +48,13 @@ class RetrySnapshot:
         gave_up: Failed calls, by the reason for the missing retry: "exhausted", "out_of_time",
             "deadline", "no_budget", "not_retryable", "rejected" (by another policy, if ``on``
             does not name it), "cancelled".
-        delays: The number of pauses by upper bound in seconds; ``inf`` includes the longest.
+        delays: The number of pauses by upper bound in seconds, written as in Prometheus: "0.001"
+            …, "+Inf" for the longest.
         delay: The sum of all pauses in seconds.
         observed: Retries that would have been made (mode "observe").
     """
 
+    kind: str = field(default="retry", init=False)
     name: str
     attempts: int
     succeeded: int
@@ -62,7 +64,7 @@ class RetrySnapshot:
     max_retries: int
     retries: tuple[int, ...]
     gave_up: dict[str, int]
-    delays: dict[float, int]
+    delays: dict[str, int]
     delay: float
     observed: int
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["AdaptiveTimeoutSnapshot", "TimeoutSnapshot"]
 
@@ -21,6 +21,7 @@ class TimeoutSnapshot:
         observed: Calls that would have expired (mode "observe").
     """
 
+    kind: str = field(default="timeout", init=False)
     name: str | None
     duration: float
     in_time: int
