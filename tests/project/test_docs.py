@@ -1,32 +1,176 @@
-"""What the documents show, works."""
+"""What the documents show works, and what they list is complete."""
 
+import ast
+import configparser
+import importlib.util
+import inspect
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
+import tomllib
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-WITH_CODE = sorted(path.name for path in DOCS.glob("*.md") if BLOCK.search(path.read_text()))
+import holdfast as hf
+from tests.project import pages
+from tests.project.pages import DOCS, ROOT, Page
+
+PAGES = pages.all_pages()
+NAMES = sorted(PAGES)
+START = "docs/index.md"
+POLICIES = [name for name in NAMES if name.startswith("docs/policies/")]
+# Written by `make docs`, and for contributors: they cite the specification.
+GENERATED = {"docs/mutants.md", "docs/requirements.md", "docs/traps.md"}
 
 
-@pytest.mark.parametrize("name", WITH_CODE)
-def test_the_python_blocks_of_the_page_run_one_after_the_other(name):
-    blocks = BLOCK.findall((DOCS / name).read_text())
+def imported_by(blocks: list[str]) -> set[str]:
+    """Return the packages that blocks import."""
+    found = set()
+    for node in ast.walk(ast.parse("\n".join(blocks))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+# ---- blocks ----
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.startswith("docs/") and PAGES[name].blocks("python")]
+)
+def test_the_python_blocks_of_the_page_run_one_after_the_other(name, tmp_path):
+    blocks = PAGES[name].blocks("python")
+    missing = [one for one in imported_by(blocks) if importlib.util.find_spec(one) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in DOCS.glob("*.md")))
-def test_the_links_of_the_page_lead_somewhere(name):
-    links = re.findall(r"\]\((?!http)([^)#]+)", (DOCS / name).read_text())
-    assert [link for link in links if not (DOCS / link).exists()] == []
+@pytest.mark.parametrize("name", [name for name in NAMES if PAGES[name].blocks("py")])
+def test_the_tests_that_the_page_shows_pass(name, tmp_path):
+    for at, block in enumerate(PAGES[name].blocks("py")):
+        (tmp_path / f"test_shown_{at}.py").write_text(block)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_other_blocks_of_all_pages_can_be_parsed():
+    for page in PAGES.values():
+        for block in page.blocks("toml"):
+            tomllib.loads(block)
+        for block in page.blocks("ini"):
+            configparser.ConfigParser().read_string(block)
+        for block in page.blocks("sh"):
+            done = subprocess.run(
+                ["bash", "-n"], input=block, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{page.name}: {done.stderr}"
+
+
+def test_every_block_says_what_it_is():
+    languages = {"", "ini", "py", "python", "sh", "text", "toml", "yaml", "c"}
+    assert {one for page in PAGES.values() for one in page.languages()} <= languages
+    written_for_users = [
+        name for name in NAMES if "/design/" not in name and name != "ARCHITECTURE.md"
+    ]
+    assert [name for name in written_for_users if "" in PAGES[name].languages()] == []
+
+
+# ---- links ----
+
+
+def test_the_links_of_all_pages_lead_to_a_page_and_a_heading():
+    assert [broken for page in PAGES.values() for broken in pages.broken_links(page, PAGES)] == []
+
+
+@pytest.mark.parametrize(
+    ("link", "broken"),
+    [
+        ("b.md#two-words--more", False),
+        ("b.md#two-words", True),
+        ("#own", False),
+        ("c.md", True),
+        ("b.md", False),
+    ],
+)
+def test_a_broken_link_or_anchor_is_found(tmp_path, link, broken):
+    (tmp_path / "b.md").write_text("# Two `words` – more\n\n```sh\n# comment\n```\n")
+    (tmp_path / "a.md").write_text(f"# Own\n\n[here]({link})\n")
+    there = {name: Page(name, tmp_path / name) for name in ("a.md", "b.md")}
+    assert bool(pages.broken_links(there["a.md"], there)) is broken
+
+
+def test_every_page_can_be_reached_from_the_start_page():
+    reached, next_ones = set(), [START]
+    while next_ones:
+        name = next_ones.pop()
+        if name not in reached and name in PAGES:
+            reached.add(name)
+            next_ones += [target for target, _ in PAGES[name].targets()]
+    assert sorted({name for name in NAMES if name.startswith("docs/")} - reached) == []
+
+
+def test_the_readme_leads_to_the_start_page():
+    assert START in [target for target, _ in PAGES["README.md"].targets()]
+
+
+# ---- what the pages promise ----
+
+
+def test_pages_for_users_carry_no_identifier_of_the_specification():
+    chapters = "|".join(pages.chapters())
+    items = re.compile(rf"\b(?:D-)?(?:{chapters})-\d{{1,2}}\b|\btraps? \d")
+    users = {*NAMES} - GENERATED - {"CONTRIBUTING.md", "ARCHITECTURE.md"}
+    assert [(name, hit[0]) for name in users for hit in items.finditer(PAGES[name].text)] == []
+
+
+def test_pages_are_short():
+    most = {"docs/policies/": 120, "docs/recipes/": 60}
+    assert [
+        name
+        for start, lines in most.items()
+        for name in NAMES
+        if name.startswith(start) and len(PAGES[name].text.splitlines()) > lines
+    ] == []
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_settings_of_the_page_are_those_of_the_class(name):
+    tables = PAGES[name].tables("setting", "default")
+    assert tables
+    for heading, rows in tables:
+        callee = pages.named_in(heading)
+        signature = inspect.signature(callee.__init__ if inspect.isclass(callee) else callee)
+        expected = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
+        ]
+        shown = [row[0].strip("`") for row in rows]
+        assert shown == [parameter.name for parameter in expected], heading
+        for row, parameter in zip(rows, expected, strict=True):
+            pages.check_default(f"{heading}: {parameter.name}", row[1], parameter)
+
+
+def test_every_policy_has_a_page():
+    headings = {heading for name in POLICIES for heading, _ in PAGES[name].tables("setting")}
+    shown = {re.search(r"`(\w+)", heading)[1] for heading in headings}
+    exported = {name: getattr(hf, name) for name in hf.__all__}
+    policies = {
+        name for name, one in exported.items() if hasattr(one, "on_event") and one is not hf.Policy
+    }
+    assert policies - shown == set()
 
 
 def test_the_page_of_metrics_names_every_family():
@@ -36,3 +180,36 @@ def test_the_page_of_metrics_names_every_family():
     for family in FAMILIES:
         short = "_".join(family.name.split("_")[2:])
         assert family.name in page or f"…_{short}" in page, family.name
+
+
+# ---- events, reasons and errors ----
+
+
+def test_the_page_of_events_lists_every_kind():
+    kinds = set()
+    for path in (ROOT / "src" / "holdfast").rglob("*.py"):
+        kinds |= set(re.findall(r'_emit\(\s*"(\w+)"', path.read_text()))
+    kinds |= {"transition", "override"}  # chosen between them
+    shown = {
+        row[0].strip("`") for _, rows in PAGES["docs/events.md"].tables("kind") for row in rows
+    }
+    assert shown == kinds
+
+
+def test_the_page_of_events_lists_every_reason_of_a_rejection():
+    source = (ROOT / "csrc" / "python" / "rejected.c").read_text()
+    words = re.search(r"reason_words\[HF_REASONS\] = \{(.*?)\}", source, re.DOTALL)[1]
+    reasons = set(re.findall(r'"([\w-]+)"', words)) - {"closed", "disabled", "metrics-only"}
+    shown = {
+        row[0].strip("`") for _, rows in PAGES["docs/events.md"].tables("reason") for row in rows
+    }
+    assert shown == reasons
+
+
+def test_the_page_of_events_lists_every_error_with_its_code_and_attributes():
+    classes = [hf.HoldfastError]
+    for cls in classes:  # grows as it is walked
+        classes += [one for one in cls.__subclasses__() if one.__module__.startswith("holdfast")]
+    expected = {cls.__name__: cls.code for cls in classes if hasattr(hf, cls.__name__)}
+    rows = [row for _, rows in PAGES["docs/events.md"].tables("error") for row in rows]
+    assert {row[0].strip("`"): row[1].strip("`") for row in rows} == expected
