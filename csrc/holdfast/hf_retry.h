@@ -29,7 +29,7 @@ typedef enum hf_retry_verdict {
 
 typedef struct hf_retry {
     int64_t max_time_ns; /* from the first attempt to the beginning of the last; < 0: no limit */
-    uint32_t attempts;   /* in all, 1 or more; these two are set by init, read-only afterwards */
+    uint32_t attempts;   /* in all, 0: no limit; these two are set by init, read-only afterwards */
     /* A call ends as one of succeeded and gave_up[1…]; recovered of the succeeded after a retry. */
     hf_au64 succeeded, recovered;
     hf_au64 gave_up[HF_RETRY_VERDICTS];
@@ -71,7 +71,7 @@ hf_retry_forget(hf_retry *r)
         hf_count_forget(&r->delays[i]);
 }
 
-/* Whether a retry is left for a call that has made `retries` of them. */
+/* Whether a retry is left for a call that has made `retries` of them. 0 - 1 is more than all that are counted. */
 static inline bool
 hf_retry_has_attempts(const hf_retry *r, uint32_t retries)
 {

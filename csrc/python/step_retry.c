@@ -223,7 +223,7 @@ go(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *error, PyObje
     hf_retry_verdict verdict = HF_RETRY_EXHAUSTED;
     int64_t delay = 0, now = now_ns(step);
     if (step->mode == HF_OBSERVE) {
-        hf_count(&kernel->observed, kernel->attempts > 1);
+        hf_count(&kernel->observed, kernel->attempts != 1);
         hf_count(&kernel->gave_up[verdict], 1);
         return GO_ON;
     }
@@ -240,7 +240,7 @@ go(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *error, PyObje
                 hf_budget_give_back(step->budget);
             return broken(kernel);
         }
-        hold->retry.retries++;
+        hold->retry.retries += hold->retry.retries < UINT32_MAX - 1; /* there may be no limit */
         hold->retry.previous_ns = delay;
         hf_retry_count_delay(kernel, delay);
         return GO_AGAIN;

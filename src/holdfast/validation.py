@@ -14,7 +14,7 @@ from holdfast.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
     from typing import Any, Literal, TypeVar, overload
 
@@ -29,6 +29,7 @@ __all__ = [
     "duration_to_ns",
     "explain_arguments",
     "explains_names",
+    "nearest",
     "require_callable",
     "seconds_to_ns",
     "shown",
@@ -382,7 +383,7 @@ def explain_arguments(
     for one in settings:
         if one not in names:
             raise TypeError(
-                f"{name}() got an unexpected keyword argument {one!r}{_meant(one, names)}; "
+                f"{name}() got an unexpected keyword argument {one!r}{nearest(one, names)}; "
                 f"it takes {', '.join(names)}"
             ) from None
     if len(args) > len(first) and by_name and not code.co_flags & _CO_VARARGS:
@@ -406,7 +407,10 @@ def explains_names(method: F) -> F:
     return explained  # type: ignore[return-value]
 
 
-def _meant(name: str, names: tuple[str, ...]) -> str:
+def nearest(name: object, names: Sequence[str]) -> str:
+    """Return the name that was probably meant, as the end of a message; "" for none."""
+    if not isinstance(name, str):
+        return ""
     from difflib import get_close_matches
 
     elsewhere = [one for one in _ELSEWHERE.get(name, "").split() if one in names]

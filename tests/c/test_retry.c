@@ -49,6 +49,9 @@ HF_TEST(it_makes_as_many_attempts_as_it_was_told_and_no_more)
         HF_CHECK(attempts[i] < 2 || hf_retry_has_attempts(&r, attempts[i] - 2));
         HF_CHECK(!hf_retry_has_attempts(&r, UINT32_MAX));
     }
+    hf_retry endless = retry(0, NO_LIMIT);
+    HF_CHECK(hf_retry_has_attempts(&endless, 0));
+    HF_CHECK(hf_retry_has_attempts(&endless, UINT32_MAX - 1)); /* the most that a call counts */
 }
 
 HF_TEST(without_limits_there_is_always_time)

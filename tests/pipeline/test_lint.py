@@ -150,6 +150,9 @@ def test_attempts_that_multiply():  # D-RT-4
         "nested_retries",
     ]
     assert found(retry("a"), retry("c", attempts=1)) == []
+    endless = retry("c", attempts=None, max_time=9)
+    (finding,) = hf.Pipeline("p", retry("a"), endless).lint()
+    assert "attempts multiply: 4 × no limit = no limit for one call" in finding.message
 
 
 def test_a_retry_that_does_not_try_timeouts_again():
@@ -239,6 +242,7 @@ def test_a_retry_with_a_million_attempts_is_looked_at_in_no_time():
 def test_a_retry_without_a_budget():  # D-RT-4
     assert found(retry(budget=None)) == ["retry_without_budget"]
     assert found(retry(budget=None, attempts=1)) == []
+    assert found(retry(budget=None, attempts=None, max_time=9)) == ["retry_without_budget"]
     assert found(retry(budget=hf.RetryBudget())) == []
 
 

@@ -211,7 +211,7 @@ def test_nothing_is_begun_once_the_deadline_around_it_has_passed(clock):  # GEN-
 
 def test_an_attempt_must_not_take_longer_than_all_of_them():
     (problem,) = refused(total_timeout=5, attempt_timeout=6)
-    assert problem == "attempt_timeout: got 6, allowed at most total_timeout, 5 s, or None"
+    assert problem == "attempt_timeout: got 6, allowed at most total_timeout, 5 s"
     assert hf.Pipeline.standard("p", total_timeout=6, attempt_timeout=6)
 
 
@@ -229,26 +229,137 @@ def test_the_time_for_an_attempt_that_nobody_gave_fits_into_that_for_all():
     assert problem.startswith("total_timeout: got -1, ")
 
 
-def test_the_breakers_window_must_hold_two_attempts():
-    (problem,) = refused(total_timeout=60, attempt_timeout=20)
-    assert problem == (
-        "attempt_timeout: got 20, allowed at most 15 s, half of the breaker's TimeWindow(30.0); "
-        "for longer attempts give breaker= with a window of at least 40 s"
-    )
-    assert hf.Pipeline.standard("p", attempt_timeout=15)
-    longer = hf.CircuitBreaker("b", failure_rate=0.1, window=hf.TimeWindow(40))
-    assert hf.Pipeline.standard("p", breaker=longer, total_timeout=60, attempt_timeout=20)
+def test_the_time_for_all_attempts_that_nobody_gave_has_room_for_two_of_them():
+    def total_seconds(**settings):
+        return hf.Pipeline.standard("p", **settings).policies[0].duration
+
+    assert total_seconds(attempt_timeout=15) == 30
+    assert total_seconds(attempt_timeout=40) == 80
+    assert total_seconds(attempt_timeout=40, attempts=1) == 40
+    assert total_seconds(attempt_timeout=40, backoff=5) == 85
+    assert total_seconds(backoff=hf.Constant(30)) == 50
+    assert total_seconds(attempt_timeout=None) == 30
+    assert total_seconds(attempt_timeout=60 * 365 * 86_400) == 100 * 365 * 86_400
 
 
-def test_so_must_the_window_of_a_breaker_that_is_given():
+def breaker_of(**settings):
+    return hf.Pipeline.standard("p", **settings).policies[2]
+
+
+def test_a_window_that_nobody_gave_holds_two_attempts():
+    assert breaker_of()._setting("window") == hf.TimeWindow(30)
+    assert breaker_of(attempt_timeout=20)._setting("window") == hf.TimeWindow(40)
+    assert breaker_of(attempt_timeout=40)._setting("probe_timeout") == 40
+    assert breaker_of(attempt_timeout=86_400 * 60)._setting("window") == hf.TimeWindow(86_400 * 30)
+    assert hf.Pipeline.standard("p", attempt_timeout=40).lint() == []
+
+
+def test_a_window_that_was_given_holds_two_attempts_of_a_time_that_was_not():
     short = hf.CircuitBreaker("b", slow_call_duration=1, slow_call_rate=1, window=hf.TimeWindow(5))
-    (problem,) = refused(breaker=short)
+    assert attempt_seconds(breaker=short) == 2.5
+    assert attempt_seconds(breaker={"window": hf.TimeWindow(5)}) == 2.5
+    assert attempt_seconds(breaker={"window": hf.CountWindow(5)}) == 10
+    in_a_row = {"window": hf.TimeWindow(5), "failure_rate": None, "failure_threshold": 3}
+    assert attempt_seconds(breaker=in_a_row) == 10
+
+
+def test_a_window_and_a_time_that_were_both_given_must_fit():
+    short = hf.CircuitBreaker("b", slow_call_duration=1, slow_call_rate=1, window=hf.TimeWindow(5))
+    (problem,) = refused(breaker=short, attempt_timeout=10)
     assert problem == (
         "breaker: got <CircuitBreaker 'b'>, allowed a window of at least 20 s, twice "
         "attempt_timeout, where it has TimeWindow(5.0); or an attempt_timeout of at most 2.5 s"
     )
+    (problem,) = refused(breaker={"window": hf.TimeWindow(5)}, attempt_timeout=10)
+    assert problem == (
+        "breaker['window']: got TimeWindow(5.0), allowed a window of at least 20 s, twice "
+        "attempt_timeout; or an attempt_timeout of at most 2.5 s"
+    )
     assert hf.Pipeline.standard("p", breaker=short, attempt_timeout=2.5)
     assert hf.Pipeline.standard("p", breaker=short, attempt_timeout=None)
+
+
+def test_pauses_that_nobody_gave_fit_into_a_short_total():
+    def first_pause(**settings):
+        steps = hf.Pipeline.standard("p", **settings).policies
+        return next(step for step in steps if step.kind == "retry").backoff
+
+    assert first_pause(total_timeout=1) == hf.Exponential(0.1, max=10, jitter_mode="full")
+    assert first_pause(total_timeout=2) is first_pause() is first_pause(total_timeout=None)
+
+
+def test_what_was_chosen_is_described():
+    shown = hf.Pipeline.standard("p", attempt_timeout=20).describe()
+    assert "duration=40.0" in shown
+    assert "window=TimeWindow(40.0)" in shown
+
+
+# ---- settings of the breaker ----
+
+
+def test_settings_of_the_breaker_are_given_one_by_one_and_the_rest_stays_as_it_is():
+    breaker = breaker_of(breaker={"reset_timeout": 30, "failure_threshold": 5})
+    fields = ("failure_rate", "min_calls", "window", "reset_timeout", "failure_threshold")
+    assert [breaker._setting(field) for field in fields] == [0.1, 100, hf.TimeWindow(30), 30, 5]
+    assert breaker_of(breaker={"window": hf.CountWindow(20)})._setting("min_calls") == 20
+
+
+def test_settings_that_the_breaker_does_not_have_are_refused_with_the_one_that_was_meant():
+    unknown, wrong = refused(breaker={"reset_timout": 30, "failure_rate": 2})
+    assert unknown.startswith(
+        "breaker['reset_timout']: got 30, allowed a setting of CircuitBreaker: did you mean "
+        "'reset_timeout'?; it takes failure_threshold, failure_rate, "
+    )
+    assert wrong == "failure_rate: got 2, allowed a number above 0, up to 1, or None"
+    (problem,) = refused(breaker={7: 1})
+    assert problem.startswith("breaker[7]: got 1, ")
+
+
+# ---- one word for the retry and the breaker ----
+
+
+def failed(error, **settings):
+    """Return how many attempts a call makes that raises, and how the breaker counts them."""
+    pipe = hf.Pipeline.standard("p", backoff=0, clock=hf.ManualClock(), **settings)
+    outcome = pipe.try_call(raises, error)
+    assert type(outcome.error) is type(error)
+    shown = pipe.policies[2].snapshot()
+    return shown.admitted, (shown.succeeded, shown.failed, shown.ignored)
+
+
+def raises(error):
+    raise error
+
+
+def test_errors_that_are_retried_are_failures_of_the_breaker_and_others_are_not():
+    assert failed(ConnectionError()) == (4, (0, 4, 0))
+    assert failed(KeyError()) == (1, (1, 0, 0))
+    assert failed(KeyError(), on=LookupError) == (4, (0, 4, 0))
+    assert failed(ConnectionError(), on=LookupError) == (1, (1, 0, 0))
+
+
+def test_ignored_errors_are_not_retried_and_are_nothing_to_the_breaker():
+    assert failed(KeyError(), on=LookupError, ignore=KeyError) == (1, (0, 0, 1))
+
+
+def test_attempts_that_take_too_long_are_failures_whatever_else_is():
+    late = hf.DeadlineExceededError("late")
+    assert failed(late) == (4, (0, 4, 0))
+    assert failed(late, on=LookupError) == (1, (0, 1, 0))
+    assert failed(late, on=lambda error: isinstance(error, KeyError)) == (1, (0, 1, 0))
+    assert failed(late, on=LookupError, ignore=TimeoutError) == (1, (0, 0, 1))
+    assert failed(late, on=LookupError, attempt_timeout=None) == (1, (1, 0, 0))
+
+
+def test_a_breaker_may_have_a_judgement_of_its_own():
+    assert failed(KeyError(), breaker={"on": LookupError}) == (1, (0, 1, 0))
+    own = hf.CircuitBreaker("own", clock=hf.ManualClock())
+    assert failed(ConnectionError(), on=KeyError, breaker=own) == (1, (0, 1, 0))
+
+
+def test_a_text_is_the_limits_of_the_rate():
+    limiter = hf.Pipeline.standard("p", rate="10/second;100/minute").policies[3]
+    assert limiter._setting("limits") == "10/second;100/minute"
 
 
 def test_a_breaker_without_a_window_of_time_has_none_to_be_too_short():
@@ -259,20 +370,31 @@ def test_a_breaker_without_a_window_of_time_has_none_to_be_too_short():
 
 
 def test_a_first_pause_as_long_as_the_total_leaves_nothing_to_retry_in():
-    (problem,) = refused(backoff=hf.Constant(30))
+    (problem,) = refused(backoff=hf.Constant(30), total_timeout=30)
     assert problem == (
         "backoff: got Constant(30), allowed a first delay shorter than total_timeout, 30 s, "
         "or attempts=1"
     )
-    assert hf.Pipeline.standard("p", backoff=hf.Constant(29))
-    assert hf.Pipeline.standard("p", backoff=hf.Constant(30), attempts=1)
-    assert hf.Pipeline.standard("p", backoff=hf.Constant(30), total_timeout=None)
+    assert hf.Pipeline.standard("p", backoff=29, total_timeout=30)
+    assert hf.Pipeline.standard("p", backoff=30, total_timeout=30, attempts=1)
+    assert hf.Pipeline.standard("p", backoff=30, total_timeout=None)
+
+
+def test_attempts_without_number_end_at_the_total_timeout(clock):
+    pipe = hf.Pipeline.standard("p", attempts=None, total_timeout=5, backoff=1, clock=clock)
+    with pytest.raises(ConnectionError):
+        pipe.call(raises, ConnectionError())
+    assert pipe.policies[1].snapshot().attempts == 5
+    (problem,) = refused(attempts=None, total_timeout=None)
+    assert problem == (
+        "attempts: got None, allowed an integer from 1 to 1000000, or None with a total_timeout"
+    )
 
 
 def test_every_problem_is_named_at_once():
     wrong = {
         "total_timeout": -1, "attempts": 0, "attempt_timeout": float("nan"), "max_concurrent": 0,
-        "rate": 0, "on": 3, "backoff": 1.0, "budget": 5, "breaker": "b",
+        "rate": 0, "on": 3, "backoff": "exponential", "budget": 5, "breaker": "b",
         "fallback": hf.Bulkhead("b"), "clock": 7, "mode": "maybe",
     }  # fmt: skip
     problems = refused(**wrong)

@@ -78,8 +78,6 @@ def test_the_standard_pipeline_still_shows_its_signature():
 def test_a_text_is_no_rate_but_says_where_it_belongs():
     with pytest.raises(hf.ConfigError, match=r"a text is for RateLimiter\(limits=…\)"):
         hf.RateLimiter("l", rate="10/minute")
-    with pytest.raises(hf.ConfigError, match=r"a text is for RateLimiter\(limits=…\)"):
-        hf.Pipeline.standard("p", rate="100/s")
 
 
 def test_a_list_of_policies_is_to_be_unpacked():

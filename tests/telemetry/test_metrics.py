@@ -190,7 +190,10 @@ def test_as_many_retries_are_shown_as_one_of_that_name_may_make_or_has_made(cloc
     del other
     gc.collect()
     assert shown() == [1] * 3
+    endless = hf.Retry("r", attempts=None, max_time=9, **settings)
+    assert shown() == [1] * 3 + [0] * 13
     assert kept
+    assert endless
 
 
 def test_retries_beyond_the_fifteenth_share_a_label(clock):  # MX-06

@@ -217,9 +217,9 @@ def test_back_offs_are_made_composed_and_derived_from() -> None:
 
 def test_what_is_no_back_off_is_refused() -> None:
     with pytest.raises(hf.ConfigError):
-        hf.chain(1)  # type: ignore[arg-type]
+        hf.chain("1")  # type: ignore[arg-type]
     with pytest.raises(hf.ConfigError):
-        hf.AdaptiveBackoff(1.0)  # type: ignore[arg-type]
+        hf.AdaptiveBackoff("1")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         hf.Constant(1) + 1  # type: ignore[operator]
 
@@ -242,6 +242,11 @@ def test_a_standard_pipeline_is_of_the_class_it_was_asked_of() -> None:
         hf.Pipeline.standard("all", attempts="four")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         hf.Pipeline.standard("all", retries=4)  # type: ignore[call-arg]
+    hf.Pipeline.standard(
+        "all", breaker={"reset_timeout": 30}, attempts=None, backoff=0.5, rate="9/s"
+    )
+    with pytest.raises(hf.ConfigError):
+        hf.Pipeline.standard("all", breaker={"reset_timout": 9})  # type: ignore[arg-type]
 
 
 def test_options_are_known_by_name_and_kind() -> None:

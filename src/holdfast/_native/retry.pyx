@@ -21,7 +21,7 @@ cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
 
 @cython.final
 cdef class Retry:
-    """At most ``attempts`` attempts, begun within ``max_time_ns`` of the first (-1: no limit).
+    """At most ``attempts`` attempts (0: no limit), begun within ``max_time_ns`` of the first (-1).
 
     Safe to use from any thread.
     """
@@ -33,7 +33,7 @@ cdef class Retry:
     def __cinit__(self, attempts, max_time_ns=-1):
         self.kernel = <hf_retry *> place(&self.block, sizeof(hf_retry))
         hf_retry_init(
-            self.kernel, whole(attempts, "attempts", 1, UINT32_MAX),
+            self.kernel, whole(attempts, "attempts", 0, UINT32_MAX),
             whole(max_time_ns, "max_time_ns", -1, INT64_MAX))
         enlist(&self.member, self.kernel, forget)
 

@@ -7,6 +7,7 @@ yields what it finds. Elsewhere: what can never work, which is refused when a po
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from holdfast.errors import DeadlineExceededError, Rejected
 from holdfast.pipeline.standard import WINDOW_TO_ATTEMPT, window_in_use
@@ -81,7 +82,11 @@ def _between(steps: Steps, outer: Policy, inner: Policy) -> Steps:
 
 
 def _repeats(policy: Policy) -> bool:
-    return isinstance(policy, Retry) and policy._setting("attempts") > 1
+    return isinstance(policy, Retry) and policy._setting("attempts") != 1
+
+
+def _many(attempts: int | None) -> str:
+    return "no limit" if attempts is None else str(attempts)
 
 
 def _called(policy: Policy) -> str:
@@ -188,12 +193,10 @@ def _retries_within_retries(steps: Steps) -> Iterator[Finding]:
     retries = [step for step in steps if _repeats(step)]
     if len(retries) > 1:
         each = [retry._setting("attempts") for retry in retries]
-        product = 1
-        for attempts in each:
-            product *= attempts
+        product = None if None in each else prod(each)
         yield Finding(
             "nested_retries",
-            f"attempts multiply: {' × '.join(map(str, each))} = {product} for one call of "
+            f"attempts multiply: {' × '.join(map(_many, each))} = {_many(product)} for one call of "
             f"{' inside of '.join(map(_called, reversed(retries)))}; keep one of them",
             tuple(retries),
         )
@@ -228,6 +231,8 @@ def _pauses_beyond_deadline(steps: Steps) -> Iterator[Finding]:
         if longest_ns is None:
             continue
         attempts = retry._setting("attempts")
+        if attempts is None:
+            continue
         possible = _attempts_within(retry, longest_ns)
         if possible < attempts:
             yield Finding(
@@ -255,8 +260,8 @@ def _retries_without_budget(steps: Steps) -> Iterator[Finding]:
             attempts = retry._setting("attempts")
             yield Finding(
                 "retry_without_budget",
-                f"{_called(retry)} has no budget: while everything fails, it makes {attempts} "
-                "calls of each; give it a RetryBudget",
+                f"{_called(retry)} has no budget: while everything fails, it makes "
+                f"{attempts or 'any number of'} calls of each; give it a RetryBudget",
                 (retry,),
             )
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from holdfast._native.gate import MAX_STEPS, Gate
 from holdfast.mode import Mode
-from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, standard_policies
+from holdfast.pipeline.standard import (
+    ATTEMPT_SECONDS,
+    NOT_GIVEN,
+    TOTAL_SECONDS,
+    DefaultSeconds,
+    standard_policies,
+)
 from holdfast.pipeline.steps import flat
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from holdfast.pipeline.options import Options
     from holdfast.pipeline.snapshot import PipelineSnapshot
     from holdfast.policies.backoff import Backoff
+    from holdfast.policies.breaker.settings import BreakerOptions
     from holdfast.policies.limiter import RateLimiter
     from holdfast.policies.retry import RetryBudget
     from holdfast.policies.retry.retry import On
@@ -97,16 +104,17 @@ class Pipeline(Policy):
         cls,
         name: str,
         *,
-        total_timeout: float | timedelta | None = 30.0,
-        attempts: int = 4,
-        attempt_timeout: float | timedelta | NotGiven | None = NOT_GIVEN,
+        total_timeout: float | timedelta | None = DefaultSeconds(TOTAL_SECONDS),  # noqa: B008
+        attempts: int | None = 4,
+        attempt_timeout: float | timedelta | None = DefaultSeconds(ATTEMPT_SECONDS),  # noqa: B008
         max_concurrent: int = 1000,
-        rate: float | RateLimiter | None = None,
+        rate: float | str | RateLimiter | None = None,
         fallback: Any = NOT_GIVEN,
         on: On = TRANSIENT,
-        backoff: Backoff | None = None,
+        ignore: type[Exception] | tuple[type[Exception], ...] = (),
+        backoff: Backoff | float | timedelta | None = None,
         budget: RetryBudget | Literal["own"] | None = "own",
-        breaker: CircuitBreaker | None = None,
+        breaker: CircuitBreaker | BreakerOptions | None = None,
         clock: Clock | None = None,
         mode: Mode | str | None = None,
     ) -> Self:
@@ -116,23 +124,40 @@ class Pipeline(Policy):
         breaker, rate limiter, bulkhead, attempt timeout. Each has the name ``name``. Order and
         defaults follow Microsoft.Extensions.Http.Resilience, except for the base delay.
 
+        ``on`` and ``ignore`` decide for the retry and for the breaker: the errors that are retried
+        are the failures that open the breaker. For the breaker, any other error is a success,
+        because the dependency has answered, and an ignored error is neither. An attempt that ends
+        at ``attempt_timeout`` is always a failure for the breaker, unless ``ignore`` names it; it
+        is retried if ``on`` names ``TimeoutError``, as the default does. The refusal of an open
+        breaker is not retried.
+
+        A default adapts to the arguments that are given; ``describe`` shows the result.
+
         Args:
             name: The name of the pipeline and of its policies.
             total_timeout: Seconds for all attempts and the pauses between them; None for no
-                limit.
-            attempts: The number of attempts, including the first, 1 to 1,000,000.
+                limit. The default is 30, or more if two attempts need more.
+            attempts: The number of attempts, including the first, 1 to 1,000,000; None for as
+                many as ``total_timeout`` allows.
             attempt_timeout: Seconds for one attempt, at most ``total_timeout`` and half of the
-                breaker's ``TimeWindow``; None for no limit. The default is 10, or
-                ``total_timeout`` if that is less.
+                breaker's ``TimeWindow``; None for no limit. The default is 10, or less if one of
+                these is less.
             max_concurrent: Attempts that may run at the same time, 1 to 1,000,000.
-            rate: Attempts per second, or a ``RateLimiter``; None for no limiter.
+            rate: Attempts per second, limits such as "10/second;100/minute", or a
+                ``RateLimiter``; None for no limiter.
             fallback: A replacement for the final error: a value (including None), a function of
                 the exception, or a ``Fallback``. By default the exception is raised.
-            on: Exceptions that are retried, or a predicate; see ``Retry``.
-            backoff: The pauses between attempts; None for ``Exponential`` with full jitter.
+            on: Exceptions that are retried and are failures for the breaker; see ``Retry``.
+            ignore: Exceptions that are not retried, and are neither failures nor successes.
+            backoff: The pauses between attempts, or seconds; see ``Retry``. The default is
+                ``Exponential(0.2, max=10)`` with full jitter, with a smaller base if
+                ``total_timeout`` is below 2 seconds.
             budget: The limit on retries over all calls; see ``Retry``.
-            breaker: A ``CircuitBreaker``. The default opens for 5 seconds if 10 % of at least 100
-                attempts within 30 seconds fail.
+            breaker: Settings of the breaker that differ from the default, such as
+                ``{"reset_timeout": 30}``, or a ``CircuitBreaker``, which keeps its own ``on`` and
+                ``ignore``. The default opens for 5 seconds if 10 % of at least 100 attempts
+                within 30 seconds fail. For an ``attempt_timeout`` above 15 seconds, the window is
+                twice as long as that.
             clock: The source of time for the policies that are created; use a ``ManualClock`` in
                 tests.
             mode: "enforce", "observe" or "off" for these policies; None uses the mode of the
@@ -157,6 +182,7 @@ class Pipeline(Policy):
             rate=rate,
             fallback=fallback,
             on=on,
+            ignore=ignore,
             backoff=backoff,
             budget=budget,
             breaker=breaker,

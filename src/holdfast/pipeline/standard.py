@@ -1,23 +1,27 @@
 """The standard pipeline: which policies it consists of, in which order, and what must fit together.
 
 The shape and its two cross-checks are those of Microsoft.Extensions.Http.Resilience, the order of
-the inner ones resilience4j's. Elsewhere: what each policy allows by itself, which it says itself.
+the inner ones resilience4j's. What the user gives stays as it is; the other defaults adapt to it.
+Elsewhere: what each policy allows by itself, which it says itself.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, wraps
 
-from holdfast.errors import ConfigError
+from holdfast.errors import ConfigError, DeadlineExceededError
 from holdfast.policies.backoff import Exponential
-from holdfast.policies.base import Policy
+from holdfast.policies.backoff.formulas import read_backoff
+from holdfast.policies.base import Default, Policy
 from holdfast.policies.breaker import CircuitBreaker, TimeWindow
+from holdfast.policies.breaker.windows import MOST_NS as LONGEST_WINDOW_NS
 from holdfast.policies.bulkhead import Bulkhead
 from holdfast.policies.fallback import Fallback
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry
+from holdfast.policies.retry.retry import MAX_ATTEMPTS
 from holdfast.policies.timeout.timeout import LEAST_NS, Timeout
-from holdfast.validation import Problems
+from holdfast.validation import MAX_NS, Problems, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +29,28 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, TypeVar
 
+    from holdfast.policies.breaker.settings import BreakerOptions
+
     P = TypeVar("P", bound=Policy)
 
-__all__ = ["NOT_GIVEN", "NotGiven", "read_timeout", "standard_policies", "window_in_use"]
+__all__ = [
+    "NOT_GIVEN",
+    "DefaultSeconds",
+    "NotGiven",
+    "read_timeout",
+    "standard_policies",
+    "window_in_use",
+]
 
-ATTEMPT_SECONDS = 10.0  # where nobody says how long an attempt may take
-WINDOW = TimeWindow(30.0)
+TOTAL_SECONDS = 30.0
+ATTEMPT_SECONDS = 10.0
+WINDOW_SECONDS = 30.0
+PROBE_SECONDS = 30.0
+BASE_SECONDS = 0.2  # of the back-off
 WINDOW_TO_ATTEMPT = 2  # how many attempts in a row the breaker's window has room for, at least
+TOTAL_TO_BASE = 10  # how many of the shortest pauses fit into the total timeout, at least
+# The breaker of those that are given none.
+BREAKER = {"failure_rate": 0.1, "min_calls": Default(100), "reset_timeout": 5.0}
 
 
 class NotGiven:
@@ -43,26 +62,35 @@ class NotGiven:
         return "<not given>"
 
 
+class DefaultSeconds(float):
+    """A default duration that can be told from the same number given by the caller."""
+
+
 NOT_GIVEN = NotGiven()
 
 
 @cache
-def default_backoff() -> Exponential:
+def default_backoff(base: float) -> Exponential:
     """Return the back-off of all standard pipelines that are given none: it has no state."""
-    return Exponential(0.2, max=10, jitter_mode="full")
+    return Exponential(base, max=10, jitter_mode="full")
 
 
 def standard_policies(
     name: str,
     *,
     total_timeout: float | timedelta | None,
-    attempts: int,
-    attempt_timeout: float | timedelta | NotGiven | None,
+    attempts: int | None,
+    attempt_timeout: float | timedelta | None,
     max_concurrent: int,
-    rate: float | RateLimiter | None,
+    rate: float | str | RateLimiter | None,
     fallback: Any,
-    breaker: CircuitBreaker | None,
-    **others: Any,  # of the retry, and of all: clock and mode
+    on: Any,
+    ignore: Any,
+    backoff: Any,
+    breaker: CircuitBreaker | BreakerOptions | None,
+    clock: Any,
+    mode: Any,
+    **others: Any,  # of the retry
 ) -> list[Policy]:
     """Return the policies of ``Pipeline.standard``, of which these are the arguments.
 
@@ -70,29 +98,104 @@ def standard_policies(
         ConfigError: Naming every argument that is not as it should be, or does not go with others.
     """
     problems = Problems("Pipeline.standard", name)
-    common = {field: others.pop(field) for field in ("clock", "mode")}
-    if others["backoff"] is None:
-        others["backoff"] = default_backoff()
-    total_ns = read_timeout(problems, "total_timeout", total_timeout)
-    if isinstance(attempt_timeout, NotGiven):
-        attempt_timeout = (
-            ATTEMPT_SECONDS if total_ns is None else min(ATTEMPT_SECONDS, total_ns / 1e9)
-        )
-    attempt_ns = read_timeout(problems, "attempt_timeout", attempt_timeout)
-    _check_attempt(problems, attempt_timeout, attempt_ns, total_ns)
-    _check_window(problems, breaker, attempt_timeout, attempt_ns)
-    policies = (
-        _fallback(problems, name, fallback, common),
-        _timeout(name, total_timeout, total_ns, problems, common),
-        _made(problems, Retry, name, attempts=attempts, **others, **common),
-        _breaker(problems, name, breaker, common),
+    common = {"clock": clock, "mode": mode}
+    total = _Duration(problems, "total_timeout", total_timeout)
+    attempt = _Duration(problems, "attempt_timeout", attempt_timeout)
+    if backoff is not None:
+        backoff = read_backoff(problems, "backoff", backoff)
+    own = _read_breaker(problems, breaker)
+    judged = {"on": on, "ignore": ignore}
+    window = _given_window(breaker, own)
+    _adapt_attempt(attempt, total, window)
+    _adapt_total(total, attempt, attempts, backoff)
+    _check_attempt(problems, attempt, total)
+    _check_window(problems, breaker, window, attempt)
+    if backoff is None:
+        backoff = _default_backoff(total)
+    if attempts is None:
+        others["max_time"] = total.seconds
+        if total.ns is None:
+            allowed = f"an integer from 1 to {MAX_ATTEMPTS}, or None with a total_timeout"
+            problems.refuse("attempts", attempts, allowed)
+            attempts = 1
+    outermost = _fallback(problems, name, fallback, common), _timeout(name, total, problems, common)
+    settings = {"attempts": attempts, "backoff": backoff, **judged, **others, **common}
+    retry = _made(problems, Retry, name, **settings)
+    if not isinstance(breaker, CircuitBreaker):
+        if retry is None:
+            judged = {}  # what is wrong with it is known by now
+        breaker = _breaker(problems, name, own, judged, attempt, common)
+    innermost = (
         _limiter(problems, name, rate, common),
         _made(problems, Bulkhead, name, max_concurrent=max_concurrent, **common),
-        _timeout(name, attempt_timeout, attempt_ns, problems, common),
+        _timeout(name, attempt, problems, common),
     )
-    _check_backoff(problems, policies[2], total_ns)
+    _check_backoff(problems, retry, total.ns)
     problems.done()
+    policies = *outermost, retry, breaker, *innermost
     return [policy for policy in policies if policy is not None]
+
+
+# ---- durations, given or not ----
+
+
+class _Duration:
+    """A timeout as it was given, or a default that may adapt."""
+
+    __slots__ = ("field", "given", "ns", "value")
+
+    def __init__(self, problems: Problems, field: str, value: Any) -> None:
+        self.field = field
+        self.given = not isinstance(value, DefaultSeconds)
+        self.value = value if self.given else float(value)
+        self.ns = read_timeout(problems, field, value)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds, or None for no limit."""
+        return None if self.ns is None else self.ns / 1e9
+
+    def adapt(self, ns: int) -> None:
+        """Have another default instead."""
+        self.ns, self.value = ns, ns / 1e9
+
+
+def _given_window(breaker: object, own: dict[str, Any]) -> TimeWindow | None:
+    """Return the time over which a breaker takes a rate, where the user has chosen it."""
+    rates = own.get("failure_rate", BREAKER["failure_rate"]), own.get("slow_call_rate")
+    window = own.get("window")
+    if isinstance(window, TimeWindow) and rates != (None, None):
+        return window
+    return window_in_use(breaker)
+
+
+def _adapt_attempt(attempt: _Duration, total: _Duration, window: TimeWindow | None) -> None:
+    """A default attempt timeout fits into the total timeout and the breaker's window."""
+    if attempt.given:
+        return
+    ns = round(ATTEMPT_SECONDS * 1e9)
+    if total.given and total.ns is not None:
+        ns = min(ns, total.ns)
+    if window is not None:
+        ns = min(ns, round(window.seconds * 1e9) // WINDOW_TO_ATTEMPT)
+    attempt.adapt(ns)
+
+
+def _adapt_total(total: _Duration, attempt: _Duration, attempts: object, backoff: Any) -> None:
+    """A default total timeout has room for two attempts and the shortest pause between them."""
+    if total.given:
+        return
+    ns = round(ATTEMPT_SECONDS * 1e9) if attempt.ns is None else attempt.ns
+    if attempts != 1:
+        ns = 2 * ns + (0 if backoff is None else backoff._least_ns(0))
+    total.adapt(min(max(round(TOTAL_SECONDS * 1e9), ns), MAX_NS))
+
+
+def _default_backoff(total: _Duration) -> Exponential:
+    seconds = total.seconds
+    return default_backoff(
+        BASE_SECONDS if seconds is None else min(BASE_SECONDS, seconds / TOTAL_TO_BASE)
+    )
 
 
 # ---- the parts ----
@@ -119,39 +222,78 @@ def _fallback(
 
 
 def _timeout(
-    name: str,
-    duration: float | timedelta | None,
-    duration_ns: int | None,
-    problems: Problems,
-    common: dict[str, Any],
+    name: str, duration: _Duration, problems: Problems, common: dict[str, Any]
 ) -> Timeout | None:
-    if duration is None or duration_ns is None:
+    if duration.ns is None:
         return None
-    return _made(problems, Timeout, duration, name=name, **common)
+    return _made(problems, Timeout, duration.value, name=name, **common)
+
+
+def _read_breaker(problems: Problems, breaker: Any) -> dict[str, Any]:
+    """Return the settings of the breaker that were given one by one."""
+    if breaker is None or isinstance(breaker, CircuitBreaker):
+        return {}
+    if not isinstance(breaker, dict):
+        problems.refuse("breaker", breaker, "a CircuitBreaker, or a dict of its settings, or None")
+        return {}
+    fields = CircuitBreaker._fields
+    for field, value in breaker.items():
+        if field not in fields:
+            allowed = f"a setting of CircuitBreaker{nearest(field, fields)}; it takes "
+            problems.refuse(f"breaker[{field!r}]", value, allowed + ", ".join(fields))
+    return {field: value for field, value in breaker.items() if field in fields}
 
 
 def _breaker(
-    problems: Problems, name: str, breaker: CircuitBreaker | None, common: dict[str, Any]
+    problems: Problems,
+    name: str,
+    own: dict[str, Any],
+    judged: dict[str, Any],
+    attempt: _Duration,
+    common: dict[str, Any],
 ) -> CircuitBreaker | None:
-    if breaker is not None:
-        return problems.instance("breaker", breaker, CircuitBreaker, "a CircuitBreaker, or None")
-    return _made(
-        problems,
-        CircuitBreaker,
-        name,
-        failure_rate=0.1,
-        window=WINDOW,
-        min_calls=100,
-        reset_timeout=5.0,
-        **common,
-    )
+    settings: dict[str, Any] = {**BREAKER, **common, **judged}
+    on = settings.get("on", ())
+    if callable(on) and not isinstance(on, type):
+        settings.pop("on")  # of a breaker it is no predicate
+    seconds = attempt.seconds
+    if seconds is not None:
+        if "on" in settings:
+            settings["on"] = _and_timeouts(on)
+        settings["probe_timeout"] = max(PROBE_SECONDS, seconds)
+    window = WINDOW_SECONDS if seconds is None else max(WINDOW_SECONDS, 2 * seconds)
+    settings["window"] = TimeWindow(min(window, LONGEST_WINDOW_NS / 1e9))
+    return _made(problems, CircuitBreaker, name, **{**settings, **own})
+
+
+def _and_timeouts(on: Any) -> Any:
+    """Return what counts as a failure: what ``on`` names, and attempts that take too long."""
+    several = on if isinstance(on, (tuple, list, set, frozenset)) else (on,)
+    if any(one == "transient" or _names_timeouts(one) for one in several):
+        return on
+    if on is several or not callable(on) or isinstance(on, type):
+        return (*several, DeadlineExceededError)
+
+    @wraps(on)
+    def fails(error: Exception) -> object:
+        return isinstance(error, DeadlineExceededError) or on(error)
+
+    return fails
+
+
+def _names_timeouts(one: object) -> bool:
+    if isinstance(one, type):
+        return issubclass(DeadlineExceededError, one)
+    return getattr(one, "value", one) == "transient"
 
 
 def _limiter(
-    problems: Problems, name: str, rate: float | RateLimiter | None, common: dict[str, Any]
+    problems: Problems, name: str, rate: float | str | RateLimiter | None, common: dict[str, Any]
 ) -> RateLimiter | None:
     if rate is None or isinstance(rate, RateLimiter):
         return rate
+    if isinstance(rate, str):
+        return _made(problems, RateLimiter, name, limits=rate, **common)
     return _made(problems, RateLimiter, name, rate=rate, **common)
 
 
@@ -170,14 +312,10 @@ def read_timeout(problems: Problems, field: str, value: float | timedelta | None
     return ns
 
 
-def _check_attempt(
-    problems: Problems, attempt_timeout: object, attempt_ns: int | None, total_ns: int | None
-) -> None:
-    if attempt_ns is not None and total_ns is not None and attempt_ns > total_ns:
+def _check_attempt(problems: Problems, attempt: _Duration, total: _Duration) -> None:
+    if attempt.ns is not None and total.ns is not None and attempt.ns > total.ns:
         problems.refuse(
-            "attempt_timeout",
-            attempt_timeout,
-            f"at most total_timeout, {total_ns / 1e9:g} s, or None",
+            "attempt_timeout", attempt.value, f"at most total_timeout, {total.ns / 1e9:g} s"
         )
 
 
@@ -194,33 +332,23 @@ def _check_backoff(problems: Problems, retry: Retry | None, total_ns: int | None
 
 
 def _check_window(
-    problems: Problems,
-    breaker: CircuitBreaker | None,
-    attempt_timeout: object,
-    attempt_ns: int | None,
+    problems: Problems, breaker: Any, window: TimeWindow | None, attempt: _Duration
 ) -> None:
     """An attempt that takes all its time must not have left the window before it is judged."""
-    window = WINDOW if breaker is None else window_in_use(breaker)
-    if attempt_ns is None or window is None:
+    if attempt.ns is None or window is None:
         return
-    least = WINDOW_TO_ATTEMPT * attempt_ns / 1e9
-    if window.seconds >= least:
+    least = WINDOW_TO_ATTEMPT * attempt.ns
+    if round(window.seconds * 1e9) >= least:
         return
     longest = window.seconds / WINDOW_TO_ATTEMPT
-    if breaker is None:
-        problems.refuse(
-            "attempt_timeout",
-            attempt_timeout,
-            f"at most {longest:g} s, half of the breaker's {window!r}; for longer attempts give "
-            f"breaker= with a window of at least {least:g} s",
-        )
-    else:
-        problems.refuse(
-            "breaker",
-            breaker,
-            f"a window of at least {least:g} s, twice attempt_timeout, where it has {window!r}; "
-            f"or an attempt_timeout of at most {longest:g} s",
-        )
+    given = isinstance(breaker, CircuitBreaker)
+    problems.refuse(
+        "breaker" if given else "breaker['window']",
+        breaker if given else window,
+        f"a window of at least {least / 1e9:g} s, twice attempt_timeout"
+        f"{f', where it has {window!r}' if given else ''}; or an attempt_timeout of at most "
+        f"{longest:g} s",
+    )
 
 
 def window_in_use(breaker: object) -> TimeWindow | None:

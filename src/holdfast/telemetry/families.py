@@ -139,9 +139,12 @@ def _overrides(there: Sum) -> Sequence[float]:
 # ---- retries ----
 
 
+MANY = 2**32  # attempts: there is no limit
+
+
 def _retries(there: Sum) -> Sequence[float]:
     counts = _counts(there, RETRY, "retries")
-    possible = max((attempts - 1 for _, _, (attempts,) in there.states), default=0)
+    possible = max(((attempts or MANY) - 1 for _, _, (attempts,) in there.states), default=0)
     made = max((at + 1 for at, count in enumerate(counts) if count), default=0)
     return counts[: max(possible, made)]
 

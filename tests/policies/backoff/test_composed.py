@@ -66,8 +66,8 @@ def test_only_back_offs_can_be_composed():
         hf.Constant(1) + 1  # type: ignore[operator]
     with pytest.raises(hf.ConfigError, match=r"chain: backoffs: got \(\), allowed one Backoff"):
         hf.chain()
-    with pytest.raises(hf.ConfigError, match=r"backoffs\[0\]: got 1, allowed a Backoff; .*\[2\]"):
-        hf.chain(1, hf.Constant(1), None)  # type: ignore[arg-type]
+    with pytest.raises(hf.ConfigError, match=r"backoffs\[0\]: got '1', allowed a Backoff, .*\[2\]"):
+        hf.chain("1", hf.Constant(1), None)  # type: ignore[arg-type]
 
 
 # --- adapting ------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_the_one_inside_is_told_the_delay_before_as_it_would_have_been():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"backoff": 1}, "backoff: got 1, allowed a Backoff"),
+        ({"backoff": "1"}, "backoff: got '1', allowed a Backoff"),
         ({"k": -1}, "k: got -1, allowed a number from 0 to 1000"),
         ({"k": nan}, "k: got nan"),
         ({"k": inf}, "k: got inf"),

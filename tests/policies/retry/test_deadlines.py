@@ -31,6 +31,24 @@ def test_the_last_attempt_begins_within_max_time_and_nobody_waits_in_vain(
     assert ", no time for another within max_time, policy 'network'" in raised.value.__notes__[0]
 
 
+@every_way
+def test_without_a_number_of_attempts_max_time_ends_them(make, clock):
+    retry = retry_of(clock, attempts=None, max_time=60)
+    flaky = Flaky(clock)
+    with pytest.raises(OutageError) as raised:
+        make(retry, clock, flaky)
+    assert len(flaky.made) == 61
+    assert "61 attempts in 60 s, no time for another within max_time" in raised.value.__notes__[0]
+    shown = retry.snapshot()
+    assert (shown.attempts, shown.max_retries, why(retry)) == (61, None, {"out_of_time": 1})
+    assert "attempts=None" in retry.describe()
+
+
+def test_without_a_number_of_attempts_there_must_be_max_time():
+    with pytest.raises(hf.ConfigError, match=r"got None, .* or None together with max_time"):
+        hf.Retry("r", attempts=None)
+
+
 def test_max_time_of_the_systems_clock_is_finer_than_its_ticks():
     """The coarse clock is behind by a tick or less, which no shorter limit may be charged with.
 

@@ -47,9 +47,13 @@ SETTINGS: list[tuple[str, str, list[Any]]] = [
     (
         "attempts",
         "an integer from 1 to 1000000",
-        [0, -1, 1_000_001, 10**30, 1.0, 4.5, NAN, "4", None, True, False, b"4", [4]],
+        [0, -1, 1_000_001, 10**30, 1.0, 4.5, NAN, "4", True, False, b"4", [4]],
     ),
-    ("backoff", "a Backoff", [1, 0.5, "exponential", object(), hf.Exponential, lambda n: 1.0]),
+    (
+        "backoff",
+        "a Backoff, as Exponential(0.1), or the seconds of a constant delay",
+        [-1, NAN, True, "exponential", object(), hf.Exponential, lambda n: 1.0, timedelta(-1)],
+    ),
     (
         "backoff",
         "at most one AdaptiveBackoff",
@@ -126,7 +130,7 @@ def test_a_wrong_name_is_refused(name):
 
 def test_all_wrong_settings_are_named_at_once():
     bad: dict[str, Any] = {
-        "attempts": 0, "backoff": 1, "on": 1, "ignore": 1, "on_result": 1, "max_time": -1,
+        "attempts": 0, "backoff": "1", "on": 1, "ignore": 1, "on_result": 1, "max_time": -1,
         "budget": 1, "retry_after": 1, "max_retry_after": -1, "before_sleep": 1, "on_exhausted": 1,
         "wrap": 1, "clock": 1, "mode": 1, "shared": 1,
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -123,6 +124,15 @@ def test_a_predicate_is_asked_for_each_error_and_what_it_says_is_true_or_not(mak
     with pytest.raises(KeyError):
         make(retry_of(clock, on=wanted, attempts=9), clock, Flaky(clock, 9, errors))
     assert asked == errors
+
+
+def test_a_number_of_seconds_is_a_constant_back_off(clock):
+    assert retry_of(clock, backoff=0.5).backoff == hf.Constant(0.5)
+    assert retry_of(clock, backoff=timedelta(minutes=1)).backoff == hf.Constant(60)
+    assert hf.chain(0, hf.Constant(1)) == hf.chain(hf.Constant(0), hf.Constant(1))
+    assert hf.AdaptiveBackoff(2).delay(0) == 2.0
+    one = hf.Retry("same", backoff=2, shared=True)
+    assert hf.Retry("same", backoff=hf.Constant(2), shared=True) is one
 
 
 def test_the_default_is_to_retry_lost_connections_and_timeouts(clock):

@@ -1,13 +1,14 @@
 """Back-offs: how long to wait before each retry."""
 
 from holdfast.policies.backoff.adaptive import AdaptiveBackoff
-from holdfast.policies.backoff.base import Backoff, chain
+from holdfast.policies.backoff.base import Backoff
 from holdfast.policies.backoff.formulas import (
     Constant,
     Decorrelated,
     Exponential,
     Fibonacci,
     Linear,
+    chain,
 )
 
 __all__ = [

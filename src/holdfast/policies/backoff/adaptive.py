@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from holdfast._native.failure_rate import FailureRate
-from holdfast.policies.backoff.base import Backoff, Composed, read_backoff
-from holdfast.policies.backoff.formulas import LONGEST
+from holdfast.policies.backoff.base import Backoff, Composed
+from holdfast.policies.backoff.formulas import LONGEST, read_backoff
 from holdfast.validation import MAX_NS, Problems
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ class AdaptiveBackoff(Composed):
     back-off inside gets its own previous delay, without the adaptive factor.
 
     Args:
-        backoff: The back-off to lengthen.
+        backoff: The back-off to lengthen; seconds or a timedelta are a constant delay.
         k: The additional share of the delay when all attempts fail, 0 to 1000.
         max: The longest delay, in seconds or as a timedelta, 0 to a hundred years.
 
@@ -46,7 +46,7 @@ class AdaptiveBackoff(Composed):
 
     def __init__(
         self,
-        backoff: Backoff,
+        backoff: Backoff | float | timedelta,
         k: float = 4.0,
         max: float | timedelta = LONGEST,  # noqa: A002 - as of other back-offs
     ) -> None:

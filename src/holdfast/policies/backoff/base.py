@@ -10,14 +10,14 @@ from abc import ABCMeta, abstractmethod
 
 from holdfast._native.backoff import read
 from holdfast._native.gate import _need_answer
-from holdfast.validation import MAX_NS, Problems, shown
+from holdfast.validation import MAX_NS, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
-__all__ = ["Backoff", "Composed", "chain", "read_backoff"]
+__all__ = ["Backoff", "Chain", "Composed"]
 
 
 class Backoff(metaclass=ABCMeta):
@@ -138,7 +138,7 @@ class _Sum(Composed):
         return " + ".join(map(repr, self._parts))
 
 
-class _Chain(Composed):
+class Chain(Composed):
     """Each part once, the last for all that follows, counting from its own first."""
 
     __slots__ = ()
@@ -158,34 +158,3 @@ class _Chain(Composed):
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self._parts))})"
-
-
-def chain(*backoffs: Backoff) -> Backoff:
-    """Return a back-off that uses the given back-offs one after another.
-
-    Each back-off except the last gives its first delay once. The last one gives all further
-    delays. A back-off that uses the previous delay gets none at its first delay.
-
-    Args:
-        *backoffs: One or more back-offs.
-
-    Raises:
-        ConfigError: No back-off is given, or an argument is not a ``Backoff``.
-
-    >>> from holdfast import Constant, Linear
-    >>> [chain(Constant(0), Linear(1, 1, jitter=False)).delay(n) for n in range(4)]
-    [0.0, 1.0, 2.0, 3.0]
-    """
-    problems = Problems("chain")
-    if not backoffs:
-        problems.refuse("backoffs", backoffs, "one Backoff or more")
-    for n, backoff in enumerate(backoffs):
-        read_backoff(problems, f"backoffs[{n}]", backoff)
-    problems.done()
-    return _Chain(backoffs)
-
-
-def read_backoff(problems: Problems, field: str, value: object) -> Backoff | None:
-    """Check that a setting is a back-off, one of the user's own included."""
-    # mypy wants no abstract class where one might be made; here none is.
-    return problems.instance(field, value, Backoff, "a Backoff")  # type: ignore[type-abstract]

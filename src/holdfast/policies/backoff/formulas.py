@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import partial
 
 from holdfast._native import backoff as _native
-from holdfast.policies.backoff.base import Backoff, chain, read_backoff
+from holdfast.errors import ConfigError
+from holdfast.policies.backoff.base import Backoff, Chain
 from holdfast.seeds import fresh_seed
-from holdfast.validation import MAX_NS, Problems
+from holdfast.validation import MAX_NS, Problems, duration_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -328,6 +329,44 @@ class Decorrelated(_Formula):
 
     def _least_ns(self, attempt: int) -> int:  # noqa: ARG002 - plays no part
         return int(self._settings["base"]) if type(self) is Decorrelated else 0
+
+
+def chain(*backoffs: Backoff | float | timedelta) -> Backoff:
+    """Return a back-off that uses the given back-offs one after another.
+
+    Each back-off except the last gives its first delay once. The last one gives all further
+    delays. A back-off that uses the previous delay gets none at its first delay.
+
+    Args:
+        *backoffs: One or more back-offs. Seconds or a timedelta are a constant delay.
+
+    Raises:
+        ConfigError: No back-off is given, or an argument is not a back-off.
+
+    >>> from holdfast import Linear
+    >>> [chain(0, Linear(1, 1, jitter=False)).delay(n) for n in range(4)]
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    problems = Problems("chain")
+    if not backoffs:
+        problems.refuse("backoffs", backoffs, "one Backoff or more")
+    parts = [read_backoff(problems, f"backoffs[{n}]", one) for n, one in enumerate(backoffs)]
+    problems.done()
+    return Chain(tuple(part for part in parts if part is not None))
+
+
+def read_backoff(problems: Problems, field: str, value: Any) -> Backoff | None:
+    """Check a back-off, which may be one of the user's own; a duration is a constant delay."""
+    if isinstance(value, Backoff):
+        return value
+    allowed = "a Backoff, as Exponential(0.1), or the seconds of a constant delay"
+    if duration_to_ns(value) is not None:
+        try:
+            return Constant(value)
+        except ConfigError:
+            pass
+    problems.refuse(field, value, allowed)
+    return None
 
 
 def kernel_of(backoff: Backoff) -> object | None:

@@ -69,8 +69,10 @@ class Retry(Policy):
 
     Args:
         name: The called service, for messages, metrics and the registry.
-        attempts: The number of attempts, including the first, 1 to 1,000,000.
-        backoff: The pauses between attempts; by default ``Exponential()``.
+        attempts: The number of attempts, including the first, 1 to 1,000,000; None for no limit
+            except ``max_time``.
+        backoff: The pauses between attempts: a ``Backoff``, or the seconds of a constant pause;
+            by default ``Exponential(0.1, max=10)``.
         on: Exceptions that are retried, or a predicate. The predicate is called with each
             Exception that is not a rejection (with the group, if it is a group).
         ignore: Exceptions that are not retried although ``on`` names them.
@@ -128,8 +130,8 @@ class Retry(Policy):
         self,
         name: str,
         *,
-        attempts: int = 4,
-        backoff: Backoff | None = None,
+        attempts: int | None = 4,
+        backoff: Backoff | float | timedelta | None = None,
         on: On = TRANSIENT,
         ignore: type[Exception] | tuple[type[Exception], ...] = (),
         on_result: Callable[[Any], object] | None = None,
@@ -146,11 +148,15 @@ class Retry(Policy):
     ) -> None:
         problems = Problems("Retry", name)
         name = problems.name(name)
-        attempts = problems.integer("attempts", attempts, least=1, most=MAX_ATTEMPTS)
-        if backoff is None:
-            backoff = _default_backoff()
-        read_backoff(problems, "backoff", backoff)
-        if len(adaptive_in(backoff)) > 1:
+        if attempts is not None:
+            attempts = problems.integer("attempts", attempts, least=1, most=MAX_ATTEMPTS)
+        elif max_time is None:
+            allowed = f"an integer from 1 to {MAX_ATTEMPTS}, or None together with max_time"
+            problems.refuse("attempts", None, allowed)
+        pauses = (
+            _default_backoff() if backoff is None else read_backoff(problems, "backoff", backoff)
+        )
+        if len(adaptive_in(pauses)) > 1:
             problems.refuse("backoff", backoff, "at most one AdaptiveBackoff")
         classes, wanted = _read_on(problems, on)
         ignore = problems.exceptions("ignore", ignore)
@@ -167,8 +173,9 @@ class Retry(Policy):
         mode = read_mode(problems, mode)
         problems.flag("shared", shared)
         problems.done()
-        kernel = Kernel(attempts, -1 if max_time_ns is None else max_time_ns)
-        native = kernel_of(backoff) is not None
+        assert pauses is not None  # or done() had raised
+        kernel = Kernel(attempts or 0, -1 if max_time_ns is None else max_time_ns)
+        native = kernel_of(pauses) is not None
         own = RetryBudget(clock=clock) if isinstance(budget, str) else budget
         # First of all, for it refuses to be done twice.
         self._bind(
@@ -182,15 +189,15 @@ class Retry(Policy):
             ignore=ignore,
             is_failure=on_result,
             wanted=wanted,
-            backoff=backoff if native else None,
-            own_backoff=None if native else backoff,
+            backoff=pauses if native else None,
+            own_backoff=None if native else pauses,
             budget=own and own._kernel,
             budget_clock=own and own._clock,
-            failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(backoff)) else None,
+            failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(pauses)) else None,
             retry_after=retry_after,
             asks=before_sleep is not None,
         )
-        self.backoff = backoff
+        self.backoff = pauses
         self.budget = own
         self._max_retry_after_ns = max_retry_after_ns
         self._before_sleep = before_sleep
@@ -199,7 +206,7 @@ class Retry(Policy):
         self._told_of_nonsense = False
         self._keep(
             attempts=attempts,
-            backoff=backoff,
+            backoff=pauses,
             on=classes if wanted is None else wanted,
             ignore=ignore,
             on_result=on_result,
@@ -249,7 +256,7 @@ class Retry(Policy):
             failed=failed,
             recovered=recovered,
             success_rate=succeeded / ended if ended else 1.0,
-            max_retries=self._setting("attempts") - 1,
+            max_retries=None if (attempts := self._setting("attempts")) is None else attempts - 1,
             retries=retries,
             gave_up=gave_up,
             delays=dict(zip(bounds, counts, strict=True)),
@@ -311,7 +318,7 @@ class Retry(Policy):
             raise RetryExhaustedError(
                 self.name, attempts, elapsed_ns / 1e9, f"{failure_in_words(error)} ({note})", result
             ) from error
-        if error is not None and self._setting("attempts") > 1:
+        if error is not None and self._setting("attempts") != 1:
             add_note(error, note, self._signature)
 
     def _recovered(self, attempts: int) -> None:

@@ -43,7 +43,7 @@ class RetrySnapshot:
         succeeded, failed: Completed calls; failed is the sum of ``gave_up``.
         recovered: Successful calls that needed a retry.
         success_rate: Successes among completed calls; 1.0 before the first.
-        max_retries: The largest number of retries of one call.
+        max_retries: The largest number of retries of one call; None for no limit.
         retries: The number of first, second … retries; the 16th entry includes all later retries.
         gave_up: Failed calls, by the reason for the missing retry: "exhausted", "out_of_time",
             "deadline", "no_budget", "not_retryable", "rejected" (by another policy, if ``on``
@@ -61,7 +61,7 @@ class RetrySnapshot:
     failed: int
     recovered: int
     success_rate: float
-    max_retries: int
+    max_retries: int | None
     retries: tuple[int, ...]
     gave_up: dict[str, int]
     delays: dict[str, int]
