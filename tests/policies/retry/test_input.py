@@ -34,10 +34,6 @@ class AsyncCallable:
         return True
 
 
-MATCHES = (
-    "subclasses of Exception, categories ('transient', 'permanent', 'resource', 'logic'), "
-    "or a predicate"
-)
 NO_ANSWERS: list[Any] = [
     coroutine_function,
     functools.partial(coroutine_function, 1),
@@ -66,10 +62,10 @@ SETTINGS: list[tuple[str, str, list[Any]]] = [
             hf.AdaptiveBackoff(hf.Constant(1)) + hf.AdaptiveBackoff(hf.Constant(1)),
         ],
     ),
-    ("on", MATCHES, [None, 1, "OSError", b"", 1.5, {}, object()]),
+    ("on", "subclasses of Exception, or a predicate", [None, 1, "OSError", b"", 1.5, {}, object()]),
     (
         "on",
-        MATCHES,
+        "subclasses of Exception",
         [
             int,
             BaseException,
@@ -82,12 +78,10 @@ SETTINGS: list[tuple[str, str, list[Any]]] = [
     ("on", CALLABLE.removesuffix(", or None"), NO_ANSWERS),
     (
         "ignore",
-        MATCHES,
-        [None, 1, "OSError", BaseException, (OSError, None)],
+        "subclasses of Exception",
+        [None, 1, "OSError", BaseException, (OSError, None), lambda error: True],
     ),
-    ("ignore", CALLABLE.removesuffix(", or None"), NO_ANSWERS),
-    ("on_result", CALLABLE, NO_ANSWERS),
-    ("on_result", '"http", a predicate of the result, or None', [*NOT_CALLABLE, "HTTP", ("http",)]),
+    ("on_result", CALLABLE, [*NOT_CALLABLE, *NO_ANSWERS]),
     (
         "max_time",
         f"{SECONDS}, or None",

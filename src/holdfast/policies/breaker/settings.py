@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
-    from holdfast.policies.base import On, OnResult
     from holdfast.policies.breaker.windows import CountWindow, TimeWindow
 
 __all__ = ["BreakerOptions"]
@@ -36,9 +35,8 @@ class BreakerOptions(TypedDict, total=False):
     success_threshold: int
     probe_timeout: float | timedelta | None
     failure_reset: float | timedelta | None
-    on: On
-    ignore: On
-    on_result: OnResult | None
+    on: type[Exception] | tuple[type[Exception], ...]
+    ignore: type[Exception] | tuple[type[Exception], ...]
     is_failure: Callable[[Any], object] | None
     latency: bool | None
     clock: Clock | None
