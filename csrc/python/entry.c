@@ -415,18 +415,51 @@ descriptor_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kw
     return answer;
 }
 
+/* As of a function, for help() and inspect. */
+static PyObject *
+descriptor_name(PyObject *op, void *closure)
+{
+    DescriptorObject *self = (DescriptorObject *)op;
+    (void)closure;
+    return PyUnicode_FromFormat("__%s%s__", self->is_async ? "a" : "",
+                                self->is_exit ? "exit" : "enter");
+}
+
+static PyObject *
+descriptor_signature(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyUnicode_FromString(
+        ((DescriptorObject *)op)->is_exit ? "($self, exc_type, exc, traceback, /)" : "($self, /)");
+}
+
+static PyObject *
+descriptor_doc(PyObject *op, void *closure)
+{
+    DescriptorObject *self = (DescriptorObject *)op;
+    (void)closure;
+    return PyUnicode_FromFormat(self->is_exit
+                                    ? "Settle the call by how the %s block ended."
+                                    : "Admit the %s block as one call; return the policy.",
+                                self->is_async ? "`async with`" : "`with`");
+}
+
+static PyGetSetDef descriptor_getset[] = {
+    {"__doc__", descriptor_doc, NULL, NULL, NULL},
+    {"__name__", descriptor_name, NULL, NULL, NULL},
+    {"__text_signature__", descriptor_signature, NULL, NULL, NULL},
+    {NULL},
+};
+
 static PyMemberDef descriptor_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(DescriptorObject, vectorcall), READONLY, NULL},
     {NULL},
 };
 
 static PyType_Slot descriptor_slots[] = {
-    {Py_tp_doc, "Enter or leave a policy; see `with`."},
-    {Py_tp_dealloc, hf_free},
-    {Py_tp_descr_get, descriptor_get},
-    {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_members, descriptor_members},
-    {0, NULL},
+    {Py_tp_dealloc, hf_free},          {Py_tp_descr_get, descriptor_get},
+    {Py_tp_call, PyVectorcall_Call},   {Py_tp_members, descriptor_members},
+    {Py_tp_getset, descriptor_getset}, {0, NULL},
 };
 
 static int

@@ -184,37 +184,62 @@ static PyMethodDef gate_methods[] = {
     {"_refuse", hf_gate_refuse, METH_VARARGS, NULL},
     {"_places_in", hf_gate_places_in, METH_O, NULL},
     {"_peek_inside", hf_gate_peek_inside, METH_O, NULL},
-    {"_permit", hf_gate_permit, METH_NOARGS,
-     "_permit($self, /)\n--\n\n"
-     "Admit one call and return a permit.\n\n"
-     "Returns:\n    A permit. Settle it with success(), failure(exc) or ignore(), or use it as a context\n"
-     "    manager. A permit that is garbage-collected frees its slot without an outcome.\n\n"
-     "Raises:\n    Rejected: No call is admitted."},
+    {"_permit", hf_gate_permit, METH_NOARGS, NULL},
     {"_apermit", hf_gate_apermit, METH_NOARGS, NULL},
-    {"_try_enter", hf_gate_try_enter, METH_NOARGS,
-     "_try_enter($self, /)\n--\n\n"
-     "Take a slot if one is free and no call waits for it. Never blocks.\n\n"
-     "Returns:\n    True: the caller has a slot and must call leave() exactly once."},
-    {"_try_take", FAST(hf_gate_try_take), METH_FASTCALL | METH_KEYWORDS,
-     "_try_take($self, /, n=1)\n--\n\n"
-     "Take n tokens if they are available. Never waits.\n\n"
-     "Raises:\n    ValueError: n is not an integer from 1 to the burst."},
+    {"_try_enter", hf_gate_try_enter, METH_NOARGS, NULL},
+    {"_try_take", FAST(hf_gate_try_take), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_weight", hf_gate_weight, METH_O, NULL},
     {"_wait_ns", hf_gate_wait_ns, METH_O, NULL},
     {"_count_clear", hf_gate_count_clear, METH_NOARGS, NULL},
     {"call", FAST(hf_gate_call), METH_FASTCALL | METH_KEYWORDS,
      "call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return what it returns.\n\n"
-     "Raises:\n    Rejected: The policy has rejected the call; fn did not run.\n    TypeError: fn is a coroutine function, or returned an object that can only be awaited; use acall()."},
+     "Args:\n    fn: The function; *args and **kwargs are its arguments.\n\n"
+     "Raises:\n    Rejected: The policy has rejected the call; fn did not run.\n"
+     "    TypeError: fn is a coroutine function, or returned an object that can only be awaited; use\n"
+     "        acall()."},
     {"try_call", FAST(hf_gate_try_call), METH_FASTCALL | METH_KEYWORDS,
      "try_call($self, fn, /, *args, **kwargs)\n--\n\n"
-     "Call fn under this policy and return an Outcome: its value, its Exception or the rejection."},
+     "Call fn under this policy and return an Outcome instead of raising.\n\n"
+     "Args:\n    fn: The function; *args and **kwargs are its arguments.\n\n"
+     "Returns:\n    An Outcome with the value, the Exception that fn raised, or the rejection.\n\n"
+     "Raises:\n    TypeError: fn is not a plain function, or its result is still to run."},
     {"acall", FAST(hf_gate_acall), METH_FASTCALL | METH_KEYWORDS,
      "acall($self, fn, /, *args, **kwargs)\n--\n\n"
-     "Await fn(*args, **kwargs) under this policy; fn is called once admitted."},
+     "Await fn(*args, **kwargs) under this policy; fn is called once the call is admitted.\n\n"
+     "Args:\n    fn: A coroutine function, or a function that returns an awaitable, such as a future\n"
+     "        of asyncio; *args and **kwargs are its arguments.\n\n"
+     "Returns:\n    A coroutine of the result.\n\n"
+     "Raises:\n    Rejected: The policy has rejected the call; fn did not run.\n"
+     "    TypeError: fn returned no awaitable; use call()."},
     {"try_acall", FAST(hf_gate_try_acall), METH_FASTCALL | METH_KEYWORDS,
      "try_acall($self, fn, /, *args, **kwargs)\n--\n\n"
-     "Await fn(*args, **kwargs) under this policy and return an Outcome."},
+     "Await fn(*args, **kwargs) under this policy for an Outcome.\n\n"
+     "Args:\n    fn: As of acall(); *args and **kwargs are its arguments.\n\n"
+     "Returns:\n    A coroutine of an Outcome with the value, the Exception that was raised, or the\n"
+     "    rejection.\n\n"
+     "Raises:\n    TypeError: fn returned no awaitable; use try_call()."},
+    {NULL},
+};
+
+/* Methods above that some policies have under a public name, as `acquire = Gate._permit`. */
+static PyMethodDef public_methods[] = {
+    {"acquire", hf_gate_permit, METH_NOARGS,
+     "acquire($self, /)\n--\n\n"
+     "Admit one call and return a permit.\n\n"
+     "Returns:\n    A permit. Settle it with success(), failure(exc) or ignore(), or use it as a context\n"
+     "    manager. A permit that is garbage-collected frees its slot without an outcome.\n\n"
+     "Raises:\n    Rejected: No call is admitted."},
+    {"try_enter", hf_gate_try_enter, METH_NOARGS,
+     "try_enter($self, /)\n--\n\n"
+     "Take a slot if one is free and no call waits for it. Never blocks.\n\n"
+     "Returns:\n    True: the caller has a slot and must call leave() exactly once."},
+    {"try_acquire", FAST(hf_gate_try_take), METH_FASTCALL | METH_KEYWORDS,
+     "try_acquire($self, /, n=1)\n--\n\n"
+     "Take n tokens if they are available. Never waits.\n\n"
+     "Args:\n    n: Tokens, 1 to the burst.\n\n"
+     "Returns:\n    Whether the tokens were taken.\n\n"
+     "Raises:\n    ValueError: n is not an integer from 1 to the burst."},
     {NULL},
 };
 
@@ -237,6 +262,17 @@ static PyType_Spec gate_spec = {
     .slots = gate_slots,
 };
 
+/* The method under this name, with the name and documentation that go with it. */
+static PyMethodDef *
+method_named(PyObject *name, PyMethodDef *method)
+{
+    for (PyMethodDef *one = public_methods; one->ml_name != NULL; one++)
+        if (one->ml_meth == method->ml_meth &&
+            PyUnicode_CompareWithASCIIString(name, one->ml_name) == 0)
+            return one;
+    return method;
+}
+
 /* Give a class, by the names that they have in one of its bases, native methods of Gate as its own. */
 static int
 own_methods_of(PyTypeObject *cls, PyTypeObject *base)
@@ -254,7 +290,8 @@ own_methods_of(PyTypeObject *cls, PyTypeObject *base)
             return -1;
         if (overridden)
             continue;
-        PyObject *own = PyDescr_NewMethod(cls, ((PyMethodDescrObject *)found)->d_method);
+        PyMethodDef *method = ((PyMethodDescrObject *)found)->d_method;
+        PyObject *own = PyDescr_NewMethod(cls, method_named(name, method));
         int set = own != NULL ? PyObject_SetAttr((PyObject *)cls, name, own) : -1;
         Py_XDECREF(own);
         if (set < 0)

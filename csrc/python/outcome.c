@@ -124,6 +124,13 @@ outcome_unwrap(PyObject *op, PyObject *ignored)
 }
 
 static PyObject *
+outcome_value_or(PyObject *op, PyObject *otherwise)
+{
+    OutcomeObject *self = (OutcomeObject *)op;
+    return self->ok ? or_none(self->value) : Py_NewRef(otherwise);
+}
+
+static PyObject *
 outcome_repr(PyObject *op)
 {
     const OutcomeObject *self = (OutcomeObject *)op;
@@ -196,13 +203,18 @@ static PyGetSetDef outcome_getset[] = {
 static PyMethodDef outcome_methods[] = {
     {"unwrap", outcome_unwrap, METH_NOARGS,
      "unwrap($self, /)\n--\n\nReturn the value, or raise the error or the rejection."},
-    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {"value_or", outcome_value_or, METH_O,
+     "value_or($self, default, /)\n--\n\nReturn the value if the call succeeded, also if it is None; else the default."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     "__class_getitem__($type, item, /)\n--\n\nReturn Outcome[item], for annotations."},
     {NULL},
 };
 
 static PyType_Slot outcome_slots[] = {
     {Py_tp_doc,
      "The result of try_call: a value, an error or a rejection. True if the call succeeded.\n\n"
+     "A match statement takes it apart: `case Outcome(ok=True, value=value)`, or by position, which is\n"
+     "(value, error, rejection).\n\n"
      "Immutable; may be shared by threads."},
     {Py_tp_dealloc, outcome_dealloc},
     {Py_tp_traverse, outcome_traverse},
@@ -220,5 +232,10 @@ hf_outcome_ready(PyObject *module)
 {
     hf_outcome_type = hf_final_type(module, "holdfast._native.gate.Outcome", sizeof(OutcomeObject),
                                     Py_TPFLAGS_HAVE_GC, outcome_slots);
-    return PyModule_AddObjectRef(module, "Outcome", (PyObject *)hf_outcome_type);
+    PyObject *parts = Py_BuildValue("(sss)", "value", "error", "rejection");
+    int set = hf_outcome_type == NULL || parts == NULL
+                  ? -1
+                  : PyDict_SetItemString(hf_outcome_type->tp_dict, "__match_args__", parts);
+    Py_XDECREF(parts);
+    return set < 0 ? -1 : PyModule_AddObjectRef(module, "Outcome", (PyObject *)hf_outcome_type);
 }

@@ -240,8 +240,9 @@ static PyMethodDef permit_methods[] = {
     {"ignore", permit_ignore, METH_NOARGS,
      "ignore($self, /)\n--\n\nSettle without an outcome. The slot becomes free; the call counts neither as success nor failure."},
     {"_returned", permit_returned, METH_O, NULL},
-    {"__enter__", permit_enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))permit_exit, METH_FASTCALL, NULL},
+    {"__enter__", permit_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nReturn the permit."},
+    {"__exit__", (PyCFunction)(void (*)(void))permit_exit, METH_FASTCALL,
+     "__exit__($self, exc_type, exc, traceback, /)\n--\n\nSettle by how the block ended, unless it is settled."},
     {NULL},
 };
 

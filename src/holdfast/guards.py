@@ -47,6 +47,16 @@ def decorate(policy: gate.Gate, /, *fns: Any, **wrong: Any) -> Any:
     return policy._guard(fn)
 
 
+def _shown(self: gate.Gate, fn: Any, /) -> Any:
+    """Return ``fn`` guarded by this policy."""
+
+
+# What help() and inspect show. ``decorate`` takes more arguments, to say which of them is wrong.
+decorate.__wrapped__ = _shown  # type: ignore[attr-defined]
+decorate.__name__, decorate.__qualname__ = "__call__", "Policy.__call__"
+decorate.__doc__ = _shown.__doc__
+
+
 # ---- looking into a guard ----
 
 # Of a guard: what it guards, and a dict of what was set that is not in its __dict__; else None.

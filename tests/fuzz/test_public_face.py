@@ -75,10 +75,10 @@ SCALARS = [
 ]  # fmt: skip
 
 ARGUMENTS = {
-    hf.CircuitBreaker: [*hf.CircuitBreaker._fields, "shared", "unknown"],
-    hf.RateLimiter: [*hf.RateLimiter._fields, "shared", "unknown"],
-    hf.Bulkhead: [*hf.Bulkhead._fields, "shared", "unknown"],
-    hf.PoolBulkhead: [*hf.PoolBulkhead._fields, "shared", "unknown"],
+    hf.CircuitBreaker: [*hf.CircuitBreaker._setting_names, "shared", "unknown"],
+    hf.RateLimiter: [*hf.RateLimiter._setting_names, "shared", "unknown"],
+    hf.Bulkhead: [*hf.Bulkhead._setting_names, "shared", "unknown"],
+    hf.PoolBulkhead: [*hf.PoolBulkhead._setting_names, "shared", "unknown"],
 }
 # What else an argument that cannot be may be refused by: the one it does not go together with.
 PARTNERS = {"slow_call_rate": "slow_call_duration", "limits": "rate", "per": "rate"}

@@ -346,3 +346,29 @@ def test_an_outcome_shows_one_rejection_to_a_finaliser_that_looks_while_it_is_ma
     assert len(seen) == 1
     assert seen[0] is rejection is outcome.rejection
     assert kept
+
+
+def test_an_outcome_gives_a_default_instead_of_an_error_or_a_rejection() -> None:
+    breaker = CircuitBreaker("b")
+    assert breaker.try_call(len, "ab").value_or(9) == 2
+    assert breaker.try_call(lambda: None).value_or(9) is None
+    assert breaker.try_call(int, "x").value_or(9) == 9
+    breaker.force_open()
+    assert breaker.try_call(len, "ab").value_or(default := object()) is default
+
+
+def test_a_match_statement_takes_an_outcome_apart() -> None:
+    def told(outcome: Outcome[object]) -> str:
+        match outcome:
+            case Outcome(ok=True, value=value):
+                return f"value {value}"
+            case Outcome(None, None, rejection):
+                return f"rejected, {rejection.reason}"
+            case Outcome(_, error):
+                return f"failed, {error!r}"
+
+    breaker = CircuitBreaker("b")
+    assert told(breaker.try_call(len, "ab")) == "value 2"
+    assert told(breaker.try_call({}.__getitem__, 1)) == "failed, KeyError(1)"
+    breaker.force_open()
+    assert told(breaker.try_call(len, "ab")) == "rejected, forced-open"

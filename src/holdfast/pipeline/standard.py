@@ -236,7 +236,7 @@ def _read_breaker(problems: Problems, breaker: Any) -> dict[str, Any]:
     if not isinstance(breaker, dict):
         problems.refuse("breaker", breaker, "a CircuitBreaker, or a dict of its settings, or None")
         return {}
-    fields = CircuitBreaker._fields
+    fields = CircuitBreaker._setting_names
     for field, value in breaker.items():
         if field not in fields:
             allowed = f"a setting of CircuitBreaker{nearest(field, fields)}; it takes "

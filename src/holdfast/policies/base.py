@@ -94,8 +94,22 @@ def _mark_unmade(policy: Policy) -> None:
             setattr(policy, slot, unmade)
 
 
+class _Signature:
+    """What ``inspect.signature`` says of a class of policies: what its ``__init__`` takes."""
+
+    def __get__(self, cls: Any, _meta: type | None = None) -> Any:
+        if cls is None:
+            raise AttributeError("__signature__")
+        from inspect import Signature, signature
+
+        _, *parameters = signature(cls.__init__).parameters.values()
+        return Signature(parameters)
+
+
 class _Registered(type):
     """Registers a policy once it is made, and finds the living one where it is to be shared."""
+
+    __signature__ = _Signature()  # else it would be that of __call__ below
 
     # Typed as giving an instance of the class: pyright would else take every policy for Any. That
     # `cls` is a class of policies is more than mypy knows of a metaclass.
@@ -146,7 +160,8 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     kind = "policy"
     mode: Mode
-    _fields: tuple[str, ...] = ()  # names of the settings, in the order of ``_settings``
+    # In the order of ``_settings``. Not `_fields`, or help() would list all that is private.
+    _setting_names: tuple[str, ...] = ()
     _settings: tuple[Any, ...]
     _waits: Histogram | None  # of those that calls wait for; made for the first that did
 
@@ -227,7 +242,7 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def describe(self) -> str:
         """Return the policy and its settings in one line."""
-        given = zip(self._fields, self._settings, strict=True)
+        given = zip(self._setting_names, self._settings, strict=True)
         settings = ", ".join(f"{field}={_brief(value)}" for field, value in given)
         return f"{type(self).__name__} {self.name!r}" + (f": {settings}" if settings else "")
 
@@ -397,7 +412,7 @@ class Policy(gate.Gate, metaclass=_Registered):
         Policies of one class that are made one after another mostly have the same: kept once.
         """
         self.mode = settings["mode"]
-        kept = tuple(map(settings.pop, self._fields))
+        kept = tuple(map(settings.pop, self._setting_names))
         assert not settings, f"no setting of {type(self).__name__}: {settings}"
         key = type(self), kept[0] if type(kept[0]) in _NUMBERS else None
         made = _made_last.get(key)
@@ -412,12 +427,12 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def _change(self, **settings: Any) -> None:
         """Put some settings into force instead of those there are."""
-        there = zip(self._fields, self._settings, strict=True)
+        there = zip(self._setting_names, self._settings, strict=True)
         self._settings = tuple(settings.get(field, value) for field, value in there)
 
     def _setting(self, field: str) -> Any:
         """Return a setting as it is in force."""
-        return self._settings[self._fields.index(field)]
+        return self._settings[self._setting_names.index(field)]
 
     def _figured(self) -> tuple[Part, ...]:
         """Return what metrics are made of: its roles and kernels."""
@@ -444,7 +459,9 @@ class Policy(gate.Gate, metaclass=_Registered):
         if type(self) is not type(asked):
             problems.refuse("shared", True, f"the class of the existing policy {self!r}")
             problems.done()
-        for field, living, value in zip(self._fields, self._settings, asked._settings, strict=True):
+        for field, living, value in zip(
+            self._setting_names, self._settings, asked._settings, strict=True
+        ):
             if _comparable(living) != _comparable(value):
                 problems.refuse(field, value, f"{_brief(living)}, as in the existing shared policy")
         problems.done()

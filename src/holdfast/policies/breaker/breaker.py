@@ -196,7 +196,7 @@ class CircuitBreaker(Policy):
             mode=mode,
         )
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     # ---- state ----
 

@@ -123,7 +123,7 @@ class Bulkhead(Policy):
             mode=mode,
         )
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     # ---- places by hand ----
 

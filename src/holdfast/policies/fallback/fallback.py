@@ -98,7 +98,7 @@ class Fallback(Policy):
             mode=mode,
         )
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     def snapshot(self) -> FallbackSnapshot:
         """Return the current counts; see ``FallbackSnapshot`` for the fields."""

@@ -130,7 +130,7 @@ class RateLimiter(Policy):
             mode=mode,
         )
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     # ---- tokens ----
 

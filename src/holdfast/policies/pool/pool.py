@@ -132,7 +132,7 @@ class PoolBulkhead(Policy):
         self._bind("bulkhead", (kernel,), clock, name, NATIVE_MODES[mode], BulkheadFullError)
         mind(self)
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     # ---- tasks ----
 

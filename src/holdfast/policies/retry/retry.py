@@ -221,7 +221,7 @@ class Retry(Policy):
             mode=mode,
         )
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     def attempts(self) -> Attempts:
         """Return the attempts at a block of code, for ``for`` and ``async for``.

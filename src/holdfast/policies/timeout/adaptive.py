@@ -98,7 +98,7 @@ class AdaptiveTimeout(Timeout):
             **common,
         )
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     @property
     def duration(self) -> float:

@@ -95,7 +95,7 @@ class Timeout(Policy):
         common = self._set_up(problems, duration, name, thread, workers, clock, mode, shared)
         self._keep(**common)
 
-    _fields = settings_of(__init__)
+    _setting_names = settings_of(__init__)
 
     def _set_up(
         self,
