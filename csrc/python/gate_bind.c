@@ -104,20 +104,26 @@ kept_array(void *const *pointers, Py_ssize_t n)
 }
 
 /* What _bind() takes by name: flags, objects, and the structs of bindings, which the gate's equipment holds. */
-#define FLAG(field) {#field, NULL, offsetof(GateObject, field), true, false}
-#define OBJECT(field) {#field, NULL, offsetof(GateObject, field), false, false}
-#define VALUE(field) {#field, NULL, offsetof(GateObject, field), false, true} /* None is one */
-#define STRUCT(field, kind) {#field, kind, offsetof(GateObject, field), false, false}
+typedef enum { IS_FLAG, IS_BITS, IS_OBJECT, IS_VALUE, IS_STRUCT } part_kind;
+#define FLAG(field) {#field, NULL, offsetof(GateObject, field), IS_FLAG}
+#define BITS(field) {#field, NULL, offsetof(GateObject, field), IS_BITS}
+#define OBJECT(field) {#field, NULL, offsetof(GateObject, field), IS_OBJECT}
+#define VALUE(field) {#field, NULL, offsetof(GateObject, field), IS_VALUE} /* None is one */
+#define STRUCT(field, kind) {#field, kind, offsetof(GateObject, field), IS_STRUCT}
 static const struct {
     const char *name, *kind;
     size_t at;
-    bool is_flag, takes_none;
+    part_kind is;
 } parts[] = {
     FLAG(can_wait),
     FLAG(timed),
     FLAG(asks),
     FLAG(threads),
     FLAG(stands_by_call),
+    FLAG(results_only),
+    FLAG(reads_results),
+    BITS(on_categories),
+    BITS(ignore_categories),
     OBJECT(on),
     OBJECT(ignore),
     OBJECT(is_failure),
@@ -157,11 +163,14 @@ static int
 equip_with(GateObject *self, Py_ssize_t part, PyObject *value, hf_bindings *bindings)
 {
     void *at = (char *)self + parts[part].at;
-    if (parts[part].is_flag)
+    part_kind is = parts[part].is;
+    if (is == IS_FLAG)
         *(bool *)at = PyObject_IsTrue(value) == 1;
-    else if (value == Py_None && !parts[part].takes_none)
+    else if (is == IS_BITS)
+        *(uint8_t *)at = (uint8_t)PyLong_AsLong(value);
+    else if (value == Py_None && is != IS_VALUE)
         return 0;
-    else if (parts[part].kind == NULL)
+    else if (is != IS_STRUCT)
         Py_XSETREF(*(PyObject **)at, Py_NewRef(value));
     else if ((*(void **)at = struct_of(value, parts[part].kind)) == NULL)
         return -1;

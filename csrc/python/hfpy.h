@@ -127,9 +127,9 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(clock_object)                                                                                \
     X(equipment) /* a tuple: what a retry or a timeout is equipped with; or NULL */                \
     X(rejection) /* exception class of its refusals */                                             \
-    X(on)        /* a tuple of exception classes, or NULL; so are the next two */                  \
-    X(ignore)                                                                                      \
+    X(on)        /* a tuple of exception classes, or NULL; so is the next one */                   \
     X(on_neutral)                                                                                  \
+    X(ignore)      /* such a tuple, or a predicate */                                              \
     X(is_failure)  /* of a retry: whether a result is to be tried again */                         \
     X(retry_after) /* of a retry: what is asked how long to wait, or NULL */                       \
     X(listeners)   /* made when somebody listens; NULL: nobody did so far */                       \
@@ -155,7 +155,10 @@ struct GateObject {
     bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
     bool asks;    /* retry: Python is asked or told of every retry */
     bool threads; /* timeout: runs what is inside of it in a thread */
-    bool on_everything;  /* on is (Exception,) */
+    bool on_everything;                       /* on is (Exception,) */
+    uint8_t on_categories, ignore_categories; /* bits: category.c */
+    bool results_only;                        /* breaker: is_failure is asked about results alone */
+    bool reads_results;  /* retry: a result may have headers that ask for a delay */
     bool stands_by_call; /* of a fallback: what stands in is called for it */
     int8_t
         threaded_at; /* the first timeout that runs what is inside of it in a thread; < 0: none */
@@ -197,7 +200,7 @@ struct GateObject {
         PyObject *stand_in;         /* fallback: its value, or what gives one */
     };
     union {
-        PyObject *wanted; /* retry: what is asked whether an exception is tried again, or NULL */
+        PyObject *wanted; /* retry, breaker, fallback: the predicate given as `on`, or NULL */
         PyObject *rest;   /* of a pipeline: what is inside of a threaded timeout, or NULL */
     };
     HF_GATE_OBJECTS(HF_HOLDS_OBJECT)
@@ -300,6 +303,11 @@ hf_probe_end(GateObject *step, hf_hold *hold)
         hf_probe_end_slow(step, hold);
 }
 
+/* ---- category.c ---- */
+int hf_category_ready(void);
+int hf_category_of(const GateObject *step, PyTypeObject *type, PyObject *error);
+PyObject *hf_forget_classes(PyObject *module, PyObject *ignored);
+
 /* ---- judge.c ---- */
 
 /* What an exception says about the call. Of what is in a group, several; else one of these. */
@@ -309,16 +317,18 @@ enum {
     HF_SAYS_FAILURE = 2,
     HF_SAYS_NOTHING = 4, /* ignored by name */
     HF_SAYS_REJECTED = 8,
-    HF_SAYS_CANCELLED = 16 /* or interrupted */
+    HF_SAYS_CANCELLED = 16, /* or interrupted */
+    HF_SAYS_BROKEN = 32     /* asking was interrupted; that is set now */
 };
 unsigned hf_class_says(PyTypeObject *type);
 unsigned hf_raised_says(const GateObject *step);
 bool hf_raised_proves(void);
-bool hf_fallback_takes(const GateObject *step);
+int hf_fallback_takes(GateObject *step);
 PyObject *hf_need_answer(const char *field, PyObject *fn, PyObject *answer);
 int hf_ask(const char *field, PyObject *predicate, PyObject *about);
 int hf_ask_about_raised(const char *field, PyObject *predicate);
 int hf_step_judge(GateObject *step, PyObject *result);
+int hf_ask_names(GateObject *step);
 
 /* Groups of exceptions that are still to be looked into, borrowed from the one that they are in. */
 #define HF_FEW_GROUPS 16

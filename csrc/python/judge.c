@@ -2,7 +2,8 @@
  * Judging: what an exception, or a result, means to a step. A group of exceptions means what is in it.
  *
  * Classes are compared by PyType_IsSubtype() alone, as `except` does where it can: that runs no Python and
- * needs no room, so the end of the stack and of memory are judged as anything else.
+ * needs no room, so the end of the stack and of memory are judged as anything else. A category may have to be
+ * asked for in Python; where there is no room for that, nothing is known, and no category matches.
  */
 #include "control.h"
 
@@ -59,11 +60,13 @@ hf_class_says(PyTypeObject *type)
     return is_cancelled_future(type) ? HF_SAYS_CANCELLED : HF_SAYS_FAILURE;
 }
 
-/* Whether one of them but `but`, or NULL, is the class of what is raised, or a base of that. */
+/* Whether one of them but `but`, or NULL, is the class of what is raised, or a base of that. A predicate
+ * names none. */
 static bool
 names_but(PyObject *classes, PyTypeObject *type, const PyObject *but)
 {
-    for (Py_ssize_t i = 0; classes != NULL && i < PyTuple_GET_SIZE(classes); i++) {
+    Py_ssize_t n = classes != NULL && PyTuple_Check(classes) ? PyTuple_GET_SIZE(classes) : 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *class = PyTuple_GET_ITEM(classes, i);
         if (class != but && is_a(type, class))
             return true;
@@ -86,17 +89,39 @@ names_group(PyObject *classes, PyTypeObject *type)
 
 /* ---- what one exception says to a step ---- */
 
-typedef unsigned (*opinion)(const GateObject *step, PyTypeObject *type);
+/* `error` is NULL for the exception that is set. */
+typedef unsigned (*opinion)(const GateObject *step, PyTypeObject *type, PyObject *error);
 
 static unsigned
-says_at_all(const GateObject *step, PyTypeObject *type)
+says_at_all(const GateObject *step, PyTypeObject *type, PyObject *error)
 {
-    (void)step;
+    (void)step, (void)error;
     return hf_class_says(type);
 }
 
+/*
+ * What the step's `on` and `ignore` say of an exception that is no group. Only errors have categories: a
+ * rejection or a cancellation counts where its class is named.
+ */
 static unsigned
-says_to_step(const GateObject *step, PyTypeObject *type)
+says_by_name(const GateObject *step, PyTypeObject *type, PyObject *error, bool is_error)
+{
+    if (names(step->ignore, type))
+        return is_error ? HF_SAYS_NOTHING : HF_SAYS_SUCCESS;
+    bool named = step->on_everything || names(step->on, type);
+    unsigned asked = step->ignore_categories | (named ? 0u : step->on_categories);
+    if (asked == 0 || !is_error)
+        return named ? HF_SAYS_FAILURE : HF_SAYS_SUCCESS;
+    int category = hf_category_of(step, type, error);
+    if (category < 0)
+        return HF_SAYS_BROKEN;
+    if ((unsigned)category & step->ignore_categories)
+        return HF_SAYS_NOTHING;
+    return named || ((unsigned)category & step->on_categories) ? HF_SAYS_FAILURE : HF_SAYS_SUCCESS;
+}
+
+static unsigned
+says_to_step(const GateObject *step, PyTypeObject *type, PyObject *error)
 {
     unsigned says = hf_class_says(type);
     if (says == HF_SAYS_WHAT_IS_IN_IT) {
@@ -104,23 +129,21 @@ says_to_step(const GateObject *step, PyTypeObject *type)
             return HF_SAYS_NOTHING;
         return names_group(step->on, type) ? HF_SAYS_FAILURE : says;
     }
-    if (says != HF_SAYS_FAILURE && !names(step->on_neutral, type))
-        return says;
-    if (names(step->ignore, type))
-        return says != HF_SAYS_FAILURE ? says : HF_SAYS_NOTHING;
-    return step->on_everything || names(step->on, type) ? HF_SAYS_FAILURE : HF_SAYS_SUCCESS;
+    if (says == HF_SAYS_FAILURE)
+        return says_by_name(step, type, error, true);
+    return names(step->on_neutral, type) && !names(step->ignore, type) ? HF_SAYS_FAILURE : says;
 }
 
 /* A fallback stands in for rejections too; they are Exceptions. */
 static unsigned
-says_to_fallback(const GateObject *step, PyTypeObject *type)
+says_to_fallback(const GateObject *step, PyTypeObject *type, PyObject *error)
 {
     unsigned says = hf_class_says(type);
     if (says == HF_SAYS_WHAT_IS_IN_IT)
-        return names_group(step->on, type) ? HF_SAYS_FAILURE : says;
+        return says_to_step(step, type, error);
     if (says == HF_SAYS_CANCELLED && !names(step->on_neutral, type))
         return says;
-    return names(step->on, type) ? HF_SAYS_FAILURE : HF_SAYS_SUCCESS;
+    return says_by_name(step, type, error, says == HF_SAYS_FAILURE);
 }
 
 /* ---- groups ---- */
@@ -180,7 +203,7 @@ group_says(const GateObject *step, PyObject *group, opinion opinion)
     for (PyObject *parts; (parts = hf_groups_next(&groups)) != NULL;) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
             PyObject *part = PyTuple_GET_ITEM(parts, i);
-            unsigned one = opinion(step, Py_TYPE(part));
+            unsigned one = opinion(step, Py_TYPE(part), part);
             if (one == HF_SAYS_WHAT_IS_IN_IT)
                 hf_groups_add(&groups, part);
             says |= one;
@@ -192,12 +215,15 @@ group_says(const GateObject *step, PyObject *group, opinion opinion)
 static unsigned
 raised_says(const GateObject *step, opinion opinion)
 {
-    unsigned says = opinion(step, (PyTypeObject *)PyErr_Occurred());
+    unsigned says = opinion(step, (PyTypeObject *)PyErr_Occurred(), NULL);
     if (says != HF_SAYS_WHAT_IS_IN_IT)
         return says;
     PyObject *raised = hf_take_exception();
     says = group_says(step, raised, opinion);
-    hf_give_exception(raised);
+    if (says & HF_SAYS_BROKEN)
+        hf_chain(raised);
+    else
+        hf_give_exception(raised);
     return says;
 }
 
@@ -213,13 +239,6 @@ bool
 hf_raised_proves(void)
 {
     return (raised_says(NULL, says_at_all) & HF_SAYS_FAILURE) != 0;
-}
-
-/* Whether this fallback is there for the exception that is set. */
-bool
-hf_fallback_takes(const GateObject *step)
-{
-    return raised_says(step, says_to_fallback) == HF_SAYS_FAILURE;
 }
 
 /* ---- verdicts ---- */
@@ -280,6 +299,34 @@ hf_ask_about_raised(const char *field, PyObject *predicate)
     return truth;
 }
 
+/* Whether the predicate given as `ignore`, if one was, says so of the exception that is set. -1: it raised. */
+static int
+ask_ignore(GateObject *step)
+{
+    bool is_predicate = step->ignore != NULL && !PyTuple_Check(step->ignore);
+    return is_predicate ? hf_ask_about_raised("ignore", step->ignore) : 0;
+}
+
+/* Whether the predicates given as `on` and `ignore` leave the exception that is set a failure. -1: one raised. */
+int
+hf_ask_names(GateObject *step)
+{
+    int ignored = ask_ignore(step);
+    if (ignored != 0)
+        return ignored < 0 ? -1 : 0;
+    return step->wanted == NULL ? 1 : hf_ask_about_raised("on", step->wanted);
+}
+
+/* Whether this fallback is there for the exception that is set. -1: what was asked about it raised. */
+int
+hf_fallback_takes(GateObject *step)
+{
+    unsigned says = raised_says(step, says_to_fallback);
+    if (says & HF_SAYS_BROKEN)
+        return -1;
+    return says == HF_SAYS_FAILURE ? hf_ask_names(step) : 0;
+}
+
 static int
 verdict_of(int truth)
 {
@@ -288,7 +335,7 @@ verdict_of(int truth)
 
 /*
  * Judge a result, or, with NULL, the exception that is set: HF_SUCCESS, HF_FAILURE or HF_IGNORED. A group in
- * which one failed has failed. -1: the predicate raised: its exception is set (with the call's own as
+ * which one failed has failed. -1: a predicate raised: its exception is set (with the call's own as
  * context), and the outcome is to count as ignored.
  */
 int
@@ -299,9 +346,19 @@ hf_step_judge(GateObject *step, PyObject *result)
                    ? HF_SUCCESS
                    : verdict_of(hf_ask("is_failure", step->is_failure, result));
     unsigned says = hf_raised_says(step);
-    if (says & HF_SAYS_FAILURE)
-        return step->is_failure == NULL
-                   ? HF_FAILURE
-                   : verdict_of(hf_ask_about_raised("is_failure", step->is_failure));
-    return says & HF_SAYS_SUCCESS ? HF_SUCCESS : HF_IGNORED;
+    if (says & HF_SAYS_BROKEN)
+        return -1;
+    if (!(says & (HF_SAYS_FAILURE | HF_SAYS_SUCCESS)))
+        return HF_IGNORED;
+    int ignored = ask_ignore(step);
+    if (ignored != 0)
+        return ignored < 0 ? -1 : HF_IGNORED;
+    if (!(says & HF_SAYS_FAILURE))
+        return HF_SUCCESS;
+    int wanted = step->wanted == NULL ? 1 : hf_ask_about_raised("on", step->wanted);
+    if (wanted <= 0)
+        return verdict_of(wanted);
+    return step->is_failure == NULL || step->results_only
+               ? HF_FAILURE
+               : verdict_of(hf_ask_about_raised("is_failure", step->is_failure));
 }

@@ -33,6 +33,7 @@ static PyMethodDef methods[] = {
     {"_need_answer", need_answer, METH_VARARGS,
      "_need_answer($module, field, fn, answer, /)\n--\n\nReturn the answer; one to be awaited is an error."},
     {"_at_hand", hf_rejected_at_hand, METH_O, NULL},
+    {"_forget_classes", hf_forget_classes, METH_NOARGS, NULL},
     {"_set_retrying", set_retrying, METH_O, NULL},
     {"_fork_number", hf_fork_number, METH_NOARGS, NULL},
     {"_settle_fork", hf_fork_settle, METH_NOARGS, NULL},
@@ -86,7 +87,8 @@ exec_module(PyObject *module)
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
-        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0 || hf_probe_ready(module) < 0 ||
+        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0 || hf_category_ready() < 0 ||
+        hf_probe_ready(module) < 0 ||
         PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0 ||
         PyModule_AddObjectRef(module, "LTO", HF_LTO ? Py_True : Py_False) < 0)
         return -1;

@@ -3,26 +3,25 @@
  */
 #include "steps.h"
 
-/* Whether this fallback stands in for what is set. */
+/* Whether this fallback stands in for what is set. Where a predicate has raised, that is set instead. */
 static bool
-stands_in(GateObject *step)
+stands_in(GateObject *step, hf_course *course)
 {
     hf_fallback *kernel = step->cell;
-    bool named = hf_fallback_takes(step);
-    if (!named || step->mode == HF_OBSERVE) {
-        hf_count(named ? &kernel->observed : &kernel->passed, 1);
+    int takes = hf_fallback_takes(step);
+    if (takes < 0)
+        course->refused = false; /* what comes of the call is something else */
+    if (takes <= 0 || step->mode == HF_OBSERVE) {
+        hf_count(takes > 0 ? &kernel->observed : &kernel->passed, 1);
         return false;
     }
     return true;
 }
 
-static bool
-pass_fallback(GateObject *step, const PyObject *result)
+static void
+pass_by(GateObject *step)
 {
-    if (result == NULL)
-        return stands_in(step);
     hf_count(&((hf_fallback *)step->cell)->passed, 1);
-    return false;
 }
 
 /* What stands in for the exception, or what is to be awaited for it; NULL: that raised, from it. */
@@ -64,7 +63,9 @@ hf_unwinding
 hf_fallback_turn(GateObject *gate, hf_pass *pass, PyObject **result)
 {
     int at = pass->entered - 1;
-    if (!pass_fallback(gate->steps[at], *result))
+    if (*result != NULL)
+        pass_by(gate->steps[at]);
+    if (*result != NULL || !stands_in(gate->steps[at], pass->course))
         return HF_UNWOUND;
     pass->entered = at;
     return HF_STAND_IN;
@@ -89,7 +90,7 @@ abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)hold;
     if (pass->course != NULL) /* else a stream, which it let go of at the first item */
-        hf_count(&((hf_fallback *)step->cell)->passed, 1);
+        pass_by(step);
     return 0;
 }
 
@@ -97,7 +98,7 @@ static void
 keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     (void)pass, (void)hold;
-    pass_fallback(step, Py_None);
+    pass_by(step);
 }
 
 HF_STEP_VERBS(fallback, enter, hf_step_no_leave, hf_step_nothing_held, abandon, keep,

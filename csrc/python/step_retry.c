@@ -58,12 +58,14 @@ static int
 may_follow(GateObject *step, hf_retry_verdict *otherwise)
 {
     unsigned says = hf_raised_says(step);
+    if (says & HF_SAYS_BROKEN)
+        return -1;
     *otherwise = says == HF_SAYS_CANCELLED  ? HF_RETRY_CANCELLED
                  : says == HF_SAYS_REJECTED ? HF_RETRY_REJECTED
                                             : HF_RETRY_NOT_RETRYABLE;
     if (says != HF_SAYS_FAILURE)
         return 0;
-    return step->wanted == NULL ? 1 : hf_ask_about_raised("on", step->wanted);
+    return hf_ask_names(step);
 }
 
 /* ---- how long to wait ---- */

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from functools import partial, wraps
 from math import inf, isfinite
+from sys import intern
 
 from holdfast.errors import ConfigError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = [
+    "CATEGORIES",
     "MAX_NS",
     "Problems",
     "answers_at_once",
@@ -44,6 +46,12 @@ _MAX_NAME = 200
 _MAX_SHOWN = 80
 _NO_NAME = object()
 _CALLABLE = "a callable that is not a coroutine or generator function"
+
+# The categories of exceptions, as the native gate takes them: holdfast.categories.Category.
+CATEGORIES = {"transient": 1, "permanent": 2, "resource": 4, "logic": 8}
+_MATCHES = "subclasses of Exception, categories ({}), or a predicate".format(
+    ", ".join(map(repr, CATEGORIES))
+)
 
 # What settings are called elsewhere, and may be called here; difflib finds what is only misspelt.
 _ELSEWHERE = {
@@ -148,17 +156,37 @@ class Problems:
         self.refuse(field, value, _or_none("a callable that takes one argument", none))
         return None
 
-    def exceptions(self, field: str, value: object) -> tuple[type[Exception], ...]:
-        """Check exception classes: one, or a tuple, list or set of them, perhaps empty.
+    def matcher(
+        self, field: str, value: object, *, empty: bool = True
+    ) -> tuple[Any, tuple[type[Exception], ...], int, Callable[[Any], object] | None]:
+        """Check which exceptions are meant: classes, categories, several of both, or a predicate.
 
-        Cancellation, KeyboardInterrupt, SystemExit and GeneratorExit prove nothing about what
-        was called, so only subclasses of Exception can be named.
+        Cancellation, KeyboardInterrupt, SystemExit and GeneratorExit prove nothing about what was
+        called, so only subclasses of Exception can be named. Without ``empty``, one must be.
+
+        Returns:
+            The setting as it is kept, the classes, the categories as bits, and the predicate or
+            None. A predicate is asked about all Exceptions.
         """
-        classes: Any = value if isinstance(value, (tuple, list, set, frozenset)) else (value,)
-        if all(isinstance(one, type) and issubclass(one, Exception) for one in classes):
-            return tuple(classes)
-        self.refuse(field, value, "subclasses of Exception")
-        return (Exception,)
+        if callable(value) and not isinstance(value, type):
+            return value, (Exception,), 0, self.asked(field, value, none=False)
+        several = isinstance(value, (tuple, list, set, frozenset))
+        kept: tuple[Any, ...] = tuple(value) if several else (value,)  # type: ignore[arg-type]
+        classes = tuple(one for one in kept if isinstance(one, type) and issubclass(one, Exception))
+        words = [str.__str__(one) for one in kept if isinstance(one, str)]
+        unknown = [word for word in words if word not in CATEGORIES]
+        if unknown or len(classes) + len(words) < len(kept) or not (kept or empty):
+            meant = nearest(unknown[0].lower(), tuple(CATEGORIES)) if unknown else ""
+            least = "" if kept else "at least one of "
+            self.refuse(field, value, f"{least}{_MATCHES}{meant}")
+            return (Exception,), (Exception,), 0, None
+        if not words:
+            return kept, kept, 0, None
+        bits = 0
+        for word in words:
+            bits |= CATEGORIES[word]
+        kept = tuple(intern(str.__str__(one)) if isinstance(one, str) else one for one in kept)
+        return (kept[0] if len(kept) == 1 else kept), classes, bits, None
 
     if TYPE_CHECKING:
 

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import ConfigError
+from holdfast.categories import Category
 from holdfast.validation import (
+    CATEGORIES,
     MAX_NS,
     Problems,
     answers_at_once,
@@ -235,25 +237,55 @@ def test_a_choice_is_one_of_a_few_and_of_its_type() -> None:
         assert problem.endswith("allowed one of None, 'sliding', 1")
 
 
+MATCHES = (
+    "subclasses of Exception, categories ('transient', 'permanent', 'resource', 'logic'), "
+    "or a predicate"
+)
+
+
 @pytest.mark.parametrize("value", [
     "ValueError", (ValueError, "x"), KeyboardInterrupt, (BaseException,),
     (ValueError, GeneratorExit), ValueError("instance"), None, int, Hostile(),
+    (ValueError, bool), ["logic", None], {"transient": 1}, b"transient", "", "TRANSIENCE",
 ])  # fmt: skip
-def test_only_subclasses_of_exception_can_be_named_as_failures(value: object) -> None:
+def test_only_subclasses_of_exception_and_categories_can_be_named(value: object) -> None:
     # trap 5: cancellation, KeyboardInterrupt, SystemExit and GeneratorExit prove nothing.
-    assert one_problem(lambda p: p.exceptions("on", value)).endswith("subclasses of Exception")
+    assert MATCHES in one_problem(lambda p: p.matcher("on", value))
 
 
-@pytest.mark.parametrize(("value", "classes"), [
-    (ValueError, (ValueError,)), ((ValueError, OSError), (ValueError, OSError)),
-    ([ValueError], (ValueError,)), ((), ()),
+@pytest.mark.parametrize(("word", "meant"), [
+    ("transiet", "transient"), ("Transient", "transient"), ("resources", "resource"),
+])  # fmt: skip
+def test_a_misspelt_category_is_answered_with_the_nearest(word: str, meant: str) -> None:
+    for value in (word, (ValueError, word)):
+        problem = one_problem(lambda p, value=value: p.matcher("on", value))
+        assert problem.endswith(f": did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize(("value", "setting", "classes", "bits"), [
+    (ValueError, (ValueError,), (ValueError,), 0), ((), (), (), 0),
+    ((ValueError, OSError), (ValueError, OSError), (ValueError, OSError), 0),
+    ([ValueError], (ValueError,), (ValueError,), 0),
+    ("transient", "transient", (), 1), (Category.LOGIC, "logic", (), 8),
+    (["resource"], "resource", (), 4),
+    ((OSError, "logic", Category.PERMANENT), (OSError, "logic", "permanent"), (OSError,), 10),
 ])  # fmt: skip
 def test_exceptions_may_be_one_or_several_or_none(
-    value: object, classes: tuple[type[Exception], ...]
+    value: object, setting: object, classes: tuple[type[Exception], ...], bits: int
 ) -> None:
     problems = Problems("x")
-    assert problems.exceptions("on", value) == classes
+    assert problems.matcher("on", value) == (setting, classes, bits, None)
     problems.done()
+
+
+def test_the_words_of_categories_are_those_of_the_enum() -> None:
+    assert list(CATEGORIES) == list(Category)
+    assert list(CATEGORIES.values()) == [1, 2, 4, 8]
+
+
+def test_a_setting_that_must_name_an_exception_is_not_empty() -> None:
+    problem = one_problem(lambda p: p.matcher("on", (), empty=False))
+    assert problem == f"on: got (), allowed at least one of {MATCHES}"
 
 
 def plain() -> None: ...

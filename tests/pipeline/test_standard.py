@@ -45,7 +45,7 @@ def test_without_being_asked_it_limits_no_rate_and_stands_in_for_nothing():  # C
     total, retry, breaker, bulkhead, attempt = pipe.policies
     assert (total.duration, attempt.duration) == (30.0, 10.0)
     assert retry._setting("attempts") == 4
-    assert retry._setting("on") == (ConnectionError, TimeoutError)
+    assert retry._setting("on") == "transient"
     assert retry.backoff == hf.Exponential(0.2, max=10, jitter_mode="full")
     assert retry.budget is not None
     assert [breaker._setting(field) for field in ("failure_rate", "window", "min_calls")] == [

@@ -208,9 +208,9 @@ def _timeouts_not_retried(steps: Steps) -> Iterator[Finding]:
             continue
         inside = [timeout for one, timeout in _pairs(steps, Retry, Timeout) if one is retry]
         on = retry._setting("on")
-        if not inside or not isinstance(on, tuple):  # a predicate knows what it wants
+        if not inside or callable(on):  # a predicate knows what it wants
             continue
-        if not issubclass(DeadlineExceededError, on):
+        if not _names(on, DeadlineExceededError):
             yield Finding(
                 "timeouts_not_retried",
                 f"{_called(retry)} does not try again what {_called(inside[0])} inside of it has "
@@ -291,12 +291,42 @@ def _fallbacks_inside(steps: Steps) -> Iterator[Finding]:
 def _hides(fallback: Fallback, wanted: Any) -> bool:
     """Return whether a fallback stands in for what another policy is to see."""
     stands_in = fallback._setting("on")
-    if not isinstance(wanted, tuple):
+    if callable(wanted) or callable(stands_in):
         return True  # a predicate may want anything
-    return any(_overlap(cls, other) for cls in stands_in for other in wanted)
+    return any(_overlap(cls, other) for cls in _each(stands_in) for other in _each(wanted))
 
 
-def _overlap(cls: type[Exception], wanted: type[Exception]) -> bool:
+def _each(on: Any) -> tuple[type[Exception] | str, ...]:
+    """Return the classes and categories that a policy is for."""
+    return on if isinstance(on, tuple) else (on,)
+
+
+def _names(on: Any, cls: type[Exception]) -> bool:
+    """Return whether classes and categories name an exception class for certain."""
+    from holdfast.categories import _of_class
+
+    return any(
+        _of_class(cls) == one if isinstance(one, str) else issubclass(cls, one) for one in _each(on)
+    )
+
+
+def _has_some(cls: type[Exception], category: str) -> bool:
+    """Return whether exceptions of a class, or of a class below it, may have a category."""
+    from holdfast.categories import _of_class
+
+    known = _of_class(cls)
+    if cls is Exception or known == category or callable(known):
+        return True
+    return any(_has_some(below, category) for below in cls.__subclasses__())
+
+
+def _overlap(cls: type[Exception] | str, wanted: type[Exception] | str) -> bool:
+    if isinstance(wanted, str):
+        cls, wanted = wanted, cls
+    if isinstance(wanted, str):
+        return cls == wanted
+    if isinstance(cls, str):
+        return _has_some(wanted, cls)
     if issubclass(cls, Rejected) and not issubclass(wanted, Rejected):
         return False  # rejections are wanted only by their own names
     return issubclass(cls, wanted) or issubclass(wanted, cls)

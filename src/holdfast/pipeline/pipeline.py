@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from holdfast.pipeline.options import Options
     from holdfast.pipeline.snapshot import PipelineSnapshot
     from holdfast.policies.backoff import Backoff
+    from holdfast.policies.base import On
     from holdfast.policies.breaker.settings import BreakerOptions
     from holdfast.policies.limiter import RateLimiter
     from holdfast.policies.retry import RetryBudget
-    from holdfast.policies.retry.retry import On
 
 __all__ = ["Pipeline"]
 

@@ -23,8 +23,9 @@ from holdfast.waiting.standstill import mind_loop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-    from typing import Any, NoReturn, ParamSpec, Self, SupportsIndex, TypeVar
+    from typing import Any, Literal, NoReturn, ParamSpec, Self, SupportsIndex, TypeVar
 
+    from holdfast.categories import Category
     from holdfast.clock import Clock
     from holdfast.events import Listener
     from holdfast.policies.call_stats import CallStats
@@ -35,11 +36,25 @@ if TYPE_CHECKING:
     _R = TypeVar("_R")
     _Made = TypeVar("_Made", bound="Policy")
 
+    # Which exceptions are meant: classes and categories, or a predicate.
+    Word = Category | Literal["transient", "permanent", "resource", "logic"]
+    Named = type[Exception] | Word
+    On = (
+        Named
+        | tuple[Named, ...]
+        | list[Named]
+        | set[Named]
+        | frozenset[Named]
+        | Callable[[Any], object]
+    )
+    OnResult = Callable[[Any], object] | Literal["http"]
+
 __all__ = [
     "NATIVE_MODES",
     "Default",
     "Policy",
     "problems_of",
+    "read_on_result",
     "refuse_nameless_sharing",
     "settings_of",
     "within_deadline_ns",
@@ -267,6 +282,12 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     # ---- what the native gate asks ----
 
+    def _category_of_class(self, cls: type[BaseException]) -> object:
+        """Return the category of a class, or a function that looks at the exception, or None."""
+        from holdfast.categories import _of_class
+
+        return _of_class(cls)
+
     def _refused(self, reason: str, retry_after_ns: int) -> None:
         retry_after = None if retry_after_ns < 0 else retry_after_ns / 1e9
         self._emit("rejection", reason=reason, retry_after=retry_after)
@@ -477,6 +498,18 @@ def settings_of(init: Any) -> tuple[str, ...]:
 def problems_of(kind: str, name: object) -> Problems:
     """Gather what is wrong with a policy that need not have a name."""
     return Problems(kind) if name is None else Problems(kind, name)
+
+
+def read_on_result(problems: Problems, value: Any) -> Callable[[Any], object] | None:
+    """Return what is asked whether a result is a failure; None if nothing is."""
+    if isinstance(value, str) and value == "http":
+        from holdfast.categories.http import is_failure
+
+        return is_failure
+    if value is not None and not callable(value):
+        problems.refuse("on_result", value, '"http", a predicate of the result, or None')
+        return None
+    return problems.asked("on_result", value)
 
 
 def refuse_nameless_sharing(problems: Problems, name: str | None, shared: object) -> None:

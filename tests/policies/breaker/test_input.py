@@ -23,7 +23,7 @@ NO_DURATION = [0, 0.0, -1, -1e-9, NAN, INF, -INF, True, 10**10, 1e300, 10**400, 
                timedelta(days=-1), timedelta.max, *NEVER_A_NUMBER]  # fmt: skip
 NO_EXCEPTIONS: list[Any] = [
     None, 1, "OSError", OSError(), int, BaseException, KeyboardInterrupt, (OSError, int),
-    [OSError()], (OSError, (ValueError,)), {OSError: 1}.values,
+    [OSError()], (OSError, (ValueError,)), {OSError: 1}, ("logic", 1), "transiet",
 ]  # fmt: skip
 
 REFUSED: dict[str, list[Any]] = {

@@ -99,7 +99,7 @@ def test_what_it_stood_in_for_is_let_go(clock):
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"on": ()}, "on: got (), allowed at least one subclass of Exception"),
+        ({"on": ()}, "on: got (), allowed at least one of subclasses of Exception"),
         ({"on": 3}, "on: got 3, allowed subclasses of Exception"),
         ({"on": KeyboardInterrupt}, "on: got <class 'KeyboardInterrupt'>"),
         ({"name": ""}, "name: got ''"),

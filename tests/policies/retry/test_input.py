@@ -34,6 +34,10 @@ class AsyncCallable:
         return True
 
 
+MATCHES = (
+    "subclasses of Exception, categories ('transient', 'permanent', 'resource', 'logic'), "
+    "or a predicate"
+)
 NO_ANSWERS: list[Any] = [
     coroutine_function,
     functools.partial(coroutine_function, 1),
@@ -62,10 +66,10 @@ SETTINGS: list[tuple[str, str, list[Any]]] = [
             hf.AdaptiveBackoff(hf.Constant(1)) + hf.AdaptiveBackoff(hf.Constant(1)),
         ],
     ),
-    ("on", "subclasses of Exception, or a predicate", [None, 1, "OSError", b"", 1.5, {}, object()]),
+    ("on", MATCHES, [None, 1, "OSError", b"", 1.5, {}, object()]),
     (
         "on",
-        "subclasses of Exception",
+        MATCHES,
         [
             int,
             BaseException,
@@ -78,10 +82,12 @@ SETTINGS: list[tuple[str, str, list[Any]]] = [
     ("on", CALLABLE.removesuffix(", or None"), NO_ANSWERS),
     (
         "ignore",
-        "subclasses of Exception",
-        [None, 1, "OSError", BaseException, (OSError, None), lambda error: True],
+        MATCHES,
+        [None, 1, "OSError", BaseException, (OSError, None)],
     ),
-    ("on_result", CALLABLE, [*NOT_CALLABLE, *NO_ANSWERS]),
+    ("ignore", CALLABLE.removesuffix(", or None"), NO_ANSWERS),
+    ("on_result", CALLABLE, NO_ANSWERS),
+    ("on_result", '"http", a predicate of the result, or None', [*NOT_CALLABLE, "HTTP", ("http",)]),
     (
         "max_time",
         f"{SECONDS}, or None",

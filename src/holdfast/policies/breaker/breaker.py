@@ -10,7 +10,7 @@ from holdfast._native.gate import Gate
 from holdfast.clock import read_clock
 from holdfast.errors import CircuitOpenError
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Default, Policy, settings_of
+from holdfast.policies.base import NATIVE_MODES, Default, Policy, read_on_result, settings_of
 from holdfast.policies.breaker.rules import read_recovery, read_rules
 from holdfast.policies.breaker.state import STATES, State
 from holdfast.policies.breaker.windows import CountWindow, TimeWindow
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
+    from holdfast.policies.base import On, OnResult
     from holdfast.policies.breaker.snapshot import CircuitBreakerSnapshot, LatencySnapshot
     from holdfast.stores.ledger import Part
 
@@ -74,12 +75,17 @@ class CircuitBreaker(Policy):
         probe_timeout: Seconds after which a probe loses its slot without an outcome; None for
             never. Its later result counts if the half-open period has not ended.
         failure_reset: Seconds without a failure after which consecutive failures are forgotten.
-        on: Exceptions that count as failures. All other exceptions are successes, because the
-            dependency has answered.
-        ignore: Exceptions that count neither as success nor as failure.
-        is_failure: A predicate, called with each result and with each exception that ``on`` names
-            (with the group, if it is a group). If the predicate raises, the caller gets that
-            exception and the call does not count.
+        on: Exceptions that count as failures: classes, categories ("transient", "permanent",
+            "resource", "logic"), several of both, or a predicate. All other exceptions are
+            successes, because the dependency has answered. A category is asked of each exception
+            in a group. The predicate is called with each Exception that is not a rejection (with
+            the group, if it is a group). If a predicate raises, the caller gets that exception and
+            the call does not count.
+        ignore: Exceptions that count neither as success nor as failure; as ``on``.
+        on_result: A predicate, called with each result; True means a failure. "http": a response
+            is a failure if its status means that the same call may succeed later.
+        is_failure: One predicate for results and exceptions: called with each result and with each
+            exception that ``on`` names. Not together with ``on_result``.
         latency: Whether to record durations, which costs two clock reads per call. None: only in
             a pipeline.
         clock: The source of time; use a ``ManualClock`` in tests.
@@ -123,8 +129,9 @@ class CircuitBreaker(Policy):
         success_threshold: int = 3,
         probe_timeout: float | timedelta | None = 30.0,
         failure_reset: float | timedelta | None = None,
-        on: type[Exception] | tuple[type[Exception], ...] = (Exception,),
-        ignore: type[Exception] | tuple[type[Exception], ...] = (),
+        on: On = (Exception,),
+        ignore: On = (),
+        on_result: OnResult | None = None,
         is_failure: Callable[[Any], object] | None = None,
         latency: bool | None = None,
         clock: Clock | None = None,
@@ -151,9 +158,17 @@ class CircuitBreaker(Policy):
             probe_timeout=probe_timeout,
             failure_reset=failure_reset,
         )
-        on = problems.exceptions("on", on)
-        ignore = problems.exceptions("ignore", ignore)
+        on, classes, categories, wanted = problems.matcher("on", on)
+        ignore, ignored, ignored_categories, unwanted = problems.matcher("ignore", ignore)
         is_failure = problems.asked("is_failure", is_failure)
+        judges_results = read_on_result(problems, on_result)
+        if is_failure is not None and on_result is not None:
+            problems.refuse(
+                "on_result",
+                on_result,
+                "None together with is_failure, which judges results as well; without is_failure, "
+                "on= takes a predicate of exceptions",
+            )
         latency = None if latency is None else problems.flag("latency", latency)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
@@ -169,9 +184,13 @@ class CircuitBreaker(Policy):
             NATIVE_MODES[mode],
             CircuitOpenError,
             timed=slow_call_duration is not None,
-            on=on,
-            ignore=ignore,
-            is_failure=is_failure,
+            on=classes,
+            on_categories=categories,
+            wanted=wanted,
+            ignore=ignored if unwanted is None else unwanted,
+            ignore_categories=ignored_categories,
+            is_failure=is_failure if judges_results is None else judges_results,
+            results_only=judges_results is not None,
         )
         if latency:
             self._record_latency()
@@ -190,6 +209,7 @@ class CircuitBreaker(Policy):
             failure_reset=failure_reset,
             on=on,
             ignore=ignore,
+            on_result=on_result,
             is_failure=is_failure,
             latency=latency,
             clock=clock,
@@ -342,7 +362,7 @@ class CircuitBreaker(Policy):
 
     def _further_costs(self) -> list[str]:
         timed = self._records or self._setting("slow_call_duration") is not None
-        asks = self._setting("is_failure") is not None
+        asks = any(self._setting(field) is not None for field in ("on_result", "is_failure"))
         return ["reads the clock"] * timed + ["calls Python for each result"] * asks
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
+    from holdfast.policies.base import On, OnResult
     from holdfast.policies.breaker.windows import CountWindow, TimeWindow
 
 __all__ = ["BreakerOptions"]
@@ -35,8 +36,9 @@ class BreakerOptions(TypedDict, total=False):
     success_threshold: int
     probe_timeout: float | timedelta | None
     failure_reset: float | timedelta | None
-    on: type[Exception] | tuple[type[Exception], ...]
-    ignore: type[Exception] | tuple[type[Exception], ...]
+    on: On
+    ignore: On
+    on_result: OnResult | None
     is_failure: Callable[[Any], object] | None
     latency: bool | None
     clock: Clock | None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
+    from holdfast.policies.base import On
     from holdfast.policies.fallback.snapshot import FallbackSnapshot
     from holdfast.stores.ledger import Part
 
@@ -37,8 +38,12 @@ class Fallback(Policy):
         value: The replacement, or a function that gets the exception and returns the replacement.
             The function may be asynchronous in an asynchronous call. Every callable counts as a
             function; use ``lambda error: value`` to return a callable.
-        on: Exceptions that are replaced; ``Exception`` includes rejections. An exception group is
-            replaced if all its exceptions are.
+        on: Exceptions that are replaced: classes, categories ("transient", "permanent",
+            "resource", "logic"), several of both, or a predicate. ``Exception`` includes
+            rejections, and a predicate is called with them, but they have no category. An
+            exception group is replaced if all its exceptions are; a predicate gets the group. If
+            a predicate raises, the caller gets that exception.
+        ignore: Exceptions that are not replaced although ``on`` names them; as ``on``.
         name: For messages, metrics and the registry. A policy without a name is not registered.
         clock: The time of events; use a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
@@ -61,7 +66,8 @@ class Fallback(Policy):
         self,
         value: Any,
         *,
-        on: type[Exception] | tuple[type[Exception], ...] = (Exception,),
+        on: On = (Exception,),
+        ignore: On = (),
         name: str | None = None,
         clock: Clock | None = None,
         mode: Mode | str | None = None,
@@ -72,9 +78,8 @@ class Fallback(Policy):
             name = problems.name(name)
         if callable(value) and not takes_one(value):
             problems.refuse("value", value, "a value, or a function of one argument, the exception")
-        on = problems.exceptions("on", on)
-        if on == ():
-            problems.refuse("on", on, "at least one subclass of Exception")
+        on, classes, categories, wanted = problems.matcher("on", on, empty=False)
+        ignore, ignored, ignored_categories, unwanted = problems.matcher("ignore", ignore)
         clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
         refuse_nameless_sharing(problems, name, shared)
@@ -87,13 +92,18 @@ class Fallback(Policy):
             name,
             NATIVE_MODES[mode],
             Rejected,
-            on=on,
+            on=classes,
+            on_categories=categories,
+            wanted=wanted,
+            ignore=ignored if unwanted is None else unwanted,
+            ignore_categories=ignored_categories,
             stand_in=value,
             stands_by_call=callable(value),
         )
         self._keep(
             value=value,
             on=on,
+            ignore=ignore,
             clock=clock,
             mode=mode,
         )

@@ -18,7 +18,7 @@ from holdfast.events import warn
 from holdfast.mode import read_mode
 from holdfast.policies.backoff.adaptive import adaptive_in
 from holdfast.policies.backoff.formulas import Backoff, Exponential, kernel_of, read_backoff
-from holdfast.policies.base import NATIVE_MODES, Policy, settings_of
+from holdfast.policies.base import NATIVE_MODES, Policy, read_on_result, settings_of
 from holdfast.policies.retry.budget import RetryBudget
 from holdfast.policies.retry.notes import WHY, add_note, failure_in_words
 from holdfast.stores.figures import RETRY
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
+    from holdfast.policies.base import On, OnResult
     from holdfast.policies.retry.snapshot import RetrySnapshot, RetryState
     from holdfast.stores.ledger import Part
 
@@ -49,13 +50,12 @@ if TYPE_CHECKING:
         """The attempts at a block."""
 
     AskedDelay = float | timedelta | datetime | str | bytes | SupportsFloat
-    On = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object]
     Hook = Callable[[RetryState], object]
 
 __all__ = ["Retry"]
 
 MAX_ATTEMPTS = 1_000_000
-TRANSIENT = (ConnectionError, TimeoutError)
+TRANSIENT: Literal["transient"] = "transient"
 
 
 class Retry(Policy):
@@ -73,10 +73,13 @@ class Retry(Policy):
             except ``max_time``.
         backoff: The pauses between attempts: a ``Backoff``, or the seconds of a constant pause;
             by default ``Exponential(0.1, max=10)``.
-        on: Exceptions that are retried, or a predicate. The predicate is called with each
-            Exception that is not a rejection (with the group, if it is a group).
-        ignore: Exceptions that are not retried although ``on`` names them.
-        on_result: A predicate, called with each result; True means retry. The last result is
+        on: Exceptions that are retried: classes, categories ("transient", "permanent", "resource",
+            "logic"), several of both, or a predicate. A category is asked of each exception in a
+            group. The predicate is called with each Exception that is not a rejection (with the
+            group, if it is a group).
+        ignore: Exceptions that are not retried although ``on`` names them; as ``on``.
+        on_result: A predicate, called with each result; True means retry. "http": a response is
+            retried if its status means that the same call may succeed later. The last result is
             returned.
         max_time: Seconds after the first attempt in which the last attempt may start; None for no
             limit.
@@ -133,8 +136,8 @@ class Retry(Policy):
         attempts: int | None = 4,
         backoff: Backoff | float | timedelta | None = None,
         on: On = TRANSIENT,
-        ignore: type[Exception] | tuple[type[Exception], ...] = (),
-        on_result: Callable[[Any], object] | None = None,
+        ignore: On = (),
+        on_result: OnResult | None = None,
         max_time: float | timedelta | None = None,
         budget: RetryBudget | Literal["own"] | None = "own",
         retry_after: Callable[[Any], AskedDelay | None] | None = None,
@@ -158,9 +161,9 @@ class Retry(Policy):
         )
         if len(adaptive_in(pauses)) > 1:
             problems.refuse("backoff", backoff, "at most one AdaptiveBackoff")
-        classes, wanted = _read_on(problems, on)
-        ignore = problems.exceptions("ignore", ignore)
-        on_result = problems.asked("on_result", on_result)
+        on, classes, categories, wanted = problems.matcher("on", on)
+        ignore, ignored, ignored_categories, unwanted = problems.matcher("ignore", ignore)
+        is_failure = read_on_result(problems, on_result)
         max_time_ns = problems.duration("max_time", max_time, none=True)
         if budget != "own" and budget is not None:
             problems.instance("budget", budget, RetryBudget, 'a RetryBudget, "own" or None')
@@ -186,8 +189,10 @@ class Retry(Policy):
             NATIVE_MODES[mode],
             Rejected,
             on=classes,
-            ignore=ignore,
-            is_failure=on_result,
+            on_categories=categories,
+            ignore=ignored if unwanted is None else unwanted,
+            ignore_categories=ignored_categories,
+            is_failure=is_failure,
             wanted=wanted,
             backoff=pauses if native else None,
             own_backoff=None if native else pauses,
@@ -207,7 +212,7 @@ class Retry(Policy):
         self._keep(
             attempts=attempts,
             backoff=pauses,
-            on=classes if wanted is None else wanted,
+            on=on,
             ignore=ignore,
             on_result=on_result,
             max_time=max_time,
@@ -345,18 +350,6 @@ class Retry(Policy):
 def _default_backoff() -> Backoff:
     """Return the back-off of all retries that are given none: it has no state."""
     return Exponential(0.1, factor=2, max=10, jitter=0.1)
-
-
-def _read_on(
-    problems: Problems, on: On
-) -> tuple[tuple[type[Exception], ...], Callable[..., object] | None]:
-    """Return the classes that are tried again, and who is asked beside."""
-    if isinstance(on, (type, tuple, list, set, frozenset)):
-        return problems.exceptions("on", on), None
-    if callable(on):
-        return (Exception,), problems.asked("on", on, none=False)
-    problems.refuse("on", on, "subclasses of Exception, or a predicate")  # type: ignore[unreachable]
-    return (Exception,), None
 
 
 def _name_of(error: BaseException | None) -> str:
