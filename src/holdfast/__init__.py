@@ -48,6 +48,8 @@ from holdfast.policies.timeout import AdaptiveTimeout, Timeout
 from holdfast.registry import registry
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.categories.requested import retry_after
 
 __all__ = [
     "AdaptiveBackoff",
@@ -96,11 +98,14 @@ __all__ = [
     "check_deadline",
     "deadline",
     "registry",
+    "retry_after",
 ]
 
 # Public functions that are rarely used, and the modules they are imported from at the first use.
 # Type checkers import them above, under TYPE_CHECKING.
-_LATER: dict[str, str] = {}
+_LATER: dict[str, str] = {
+    "retry_after": "holdfast.categories.requested",
+}
 
 if not TYPE_CHECKING:  # or every name would be accepted
 

@@ -15,7 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FACE = ROOT / "docs" / "public-face.txt"
 # What users import from. A name that two of them have is written where it comes first.
-MODULES = ("holdfast", "holdfast.telemetry.prometheus", "holdfast.testing")
+MODULES = (
+    "holdfast",
+    "holdfast.categories",
+    "holdfast.telemetry.prometheus",
+    "holdfast.testing",
+)
 DATA = ("holdfast.policies", "holdfast.pipeline", "holdfast.waiting")  # have the snapshots
 BEHIND = "what these derive from and return"
 # Special methods that are called by users, not by the interpreter alone.

@@ -112,6 +112,7 @@ def pages() -> list[Text]:
 # Modules whose names a user imports.
 PUBLIC_MODULES = (
     "holdfast",
+    "holdfast.categories",
     "holdfast.clock",
     "holdfast.errors",
     "holdfast.events",

@@ -1,24 +1,59 @@
-"""What the status of a response says of the call."""
+"""What the status of an HTTP response means, for responses and for errors alike.
+
+The list is that of Microsoft.Extensions.Http.Resilience: 408, 429 and each 5xx. RFC 9110 lets a
+client repeat a request after 408, RFC 6585 after 429; a 5xx is the failure of the server. The
+defaults of other libraries are shorter: 429, 500, 502, 503 and 504 in most settings of urllib3.
+"""
 
 from __future__ import annotations
 
-__all__ = ["is_failure"]
+from holdfast.categories.rules import PERMANENT, TRANSIENT, attribute, integer
 
-# The same call may succeed later. A server does not change its mind about 501 and 505.
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.categories.category import Category
+
+__all__ = [
+    "category_of_status",
+    "is_failure",
+    "of_own_status",
+    "of_response",
+    "status_of",
+]
+
+
+def category_of_status(status: int | None) -> Category | None:
+    """Return the category of an error that is made of a response.
+
+    A redirection or a client error is permanent: the same request gets the same response.
+    """
+    if status is None:
+        return None
+    if status in (408, 429) or 500 <= status < 600:
+        return TRANSIENT
+    return PERMANENT if 300 <= status < 500 else None
+
+
+def status_of(response: object) -> int | None:
+    """Return the status of a response: ``status_code``, or ``status`` if that is an int."""
+    status = integer(response, "status_code")
+    return integer(response, "status") if status is None else status
 
 
 def is_failure(result: object) -> bool:
-    """Return whether a response has a status that means that the same call may succeed later.
+    """Return whether a result is a response that reports a transient failure.
 
-    Args:
-        result: Anything. A response of requests and httpx has a ``status_code``, one of aiohttp
-            and urllib3 a ``status``.
-
-    >>> is_failure(object())
-    False
+    Its ``status_code`` (requests, httpx) or ``status`` (aiohttp, urllib3, http.client) is 408, 429
+    or 500 to 599. A result without such a number is no failure.
     """
-    status = getattr(result, "status_code", None)
-    if not isinstance(status, int):
-        status = getattr(result, "status", None)
-    return isinstance(status, int) and status in _TRANSIENT
+    return category_of_status(status_of(result)) is TRANSIENT
+
+
+def of_response(error: BaseException) -> Category | None:
+    """Return the category of an error that has a ``response``."""
+    return category_of_status(status_of(attribute(error, "response")))
+
+
+def of_own_status(error: BaseException) -> Category | None:
+    """Return the category of an error that has the status itself."""
+    return category_of_status(status_of(error))

@@ -1,0 +1,116 @@
+"""Errors of httpx, httpx2, requests, urllib3 and aiohttp.
+
+A failed connection is transient, unless the error inside says that it is not: a certificate that
+is not valid, a host name that does not exist, no file descriptor left.
+"""
+
+from __future__ import annotations
+
+from holdfast.categories.classes import Wrapper
+from holdfast.categories.http import category_of_status, of_own_status, of_response
+from holdfast.categories.rules import (
+    LOGIC,
+    PERMANENT,
+    TRANSIENT,
+    attribute,
+    each,
+    text_of,
+)
+from holdfast.categories.standard_library import of_errno
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.categories.category import Category
+    from holdfast.categories.rules import Rule
+
+__all__ = ["RULES"]
+
+
+def _in_arguments(error: BaseException) -> object:
+    """Return the first exception among the arguments of an error, or its cause."""
+    args = attribute(error, "args")
+    for arg in args if isinstance(args, tuple) else ():
+        if isinstance(arg, BaseException):
+            return arg
+    return attribute(error, "__cause__")
+
+
+def _in_reason(error: BaseException) -> object:
+    return attribute(error, "reason")
+
+
+def _in_os_error(error: BaseException) -> object:
+    return attribute(error, "os_error")
+
+
+def _in_context(error: BaseException) -> object:
+    """Return the error that was handled when this one was raised: urllib3 1 names no cause."""
+    return attribute(error, "__cause__") or attribute(error, "__context__")
+
+
+def _of_proxy(error: BaseException) -> Category | None:
+    """Return the category of the status of a proxy, with which the text begins."""
+    status = text_of(error)[:3]
+    return category_of_status(int(status)) if status.isascii() and status.isdecimal() else None
+
+
+def _of_content_type(error: BaseException) -> Category:
+    """Return the category of a response in another format, which is often an error page."""
+    return of_own_status(error) or PERMANENT
+
+
+_CONNECTION = Wrapper(TRANSIENT)
+
+_HTTPX: dict[str, Rule] = {
+    **each(TRANSIENT, "TimeoutException"),
+    **each(_CONNECTION, "NetworkError TransportError"),
+    **each(TRANSIENT, "RemoteProtocolError ConnectionNotAvailable"),
+    **each(PERMANENT, "InvalidURL LocalProtocolError TooManyRedirects UnsupportedProtocol"),
+    **each(LOGIC, "CookieConflict DecodingError StreamError"),
+    "ProxyError": Wrapper(TRANSIENT, first=_of_proxy),
+    "HTTPStatusError": of_response,
+}
+
+RULES: dict[str, dict[str, Rule]] = {
+    **dict.fromkeys(("httpx", "httpx2", "httpcore", "httpcore2"), _HTTPX),
+    "requests.exceptions": {
+        **each(TRANSIENT, "ConnectTimeout Timeout"),
+        **each(
+            Wrapper(TRANSIENT, _in_arguments), "ChunkedEncodingError ConnectionError RetryError"
+        ),
+        **each(Wrapper(PERMANENT, _in_arguments), "SSLError"),
+        **each(PERMANENT, "InvalidHeader InvalidSchema InvalidURL MissingSchema URLRequired"),
+        **each(PERMANENT, "TooManyRedirects"),
+        **each(
+            LOGIC,
+            "ContentDecodingError InvalidJSONError StreamConsumedError UnrewindableBodyError",
+        ),
+        "HTTPError": of_response,
+    },
+    "urllib3.exceptions": {
+        **each(TRANSIENT, "EmptyPoolError FullPoolError IncompleteRead InvalidChunkLength"),
+        **each(TRANSIENT, "ResponseError TimeoutError"),
+        **each(Wrapper(TRANSIENT, _in_arguments), "ProtocolError ProxyError"),
+        **each(Wrapper(PERMANENT, _in_arguments), "SSLError"),
+        **each(PERMANENT, "HostChangedError InvalidHeader LocationValueError"),
+        **each(PERMANENT, "ProxySchemeUnknown ProxySchemeUnsupported"),
+        **each(LOGIC, "BodyNotHttplibCompatible ClosedPoolError DecodeError ResponseNotChunked"),
+        **each(LOGIC, "TimeoutStateError UnrewindableBodyError"),
+        "MaxRetryError": Wrapper(TRANSIENT, _in_reason),
+        "NewConnectionError": Wrapper(TRANSIENT, _in_context),
+    },
+    "aiohttp.client_exceptions": {
+        **each(TRANSIENT, "ClientPayloadError ServerConnectionError"),
+        **each(_CONNECTION, "ClientConnectionError"),
+        **each(Wrapper(TRANSIENT, first=of_errno), "ClientOSError"),
+        **each(Wrapper(TRANSIENT, _in_os_error), "ClientConnectorError ClientProxyConnectionError"),
+        **each(Wrapper(PERMANENT, _in_os_error), "ClientConnectorSSLError ClientSSLError"),
+        **each(PERMANENT, "ClientConnectorCertificateError InvalidURL NonHttpUrlClientError"),
+        **each(PERMANENT, "ServerFingerprintMismatch TooManyRedirects"),
+        **each(TRANSIENT, "ClientConnectionResetError"),
+        **each(LOGIC, "WSMessageTypeError"),
+        "ContentTypeError": _of_content_type,
+        "ClientResponseError": of_own_status,
+    },
+    "aiohttp.http_exceptions": each(TRANSIENT, "BadStatusLine PayloadEncodingError"),
+}

@@ -1,0 +1,77 @@
+"""Categories by what an error says, where neither its class nor a code says it.
+
+Read for errors of databases, whose drivers have one class for most failures, and for plain
+``Exception``, ``RuntimeError`` and ``OSError``. No other error is judged by its text.
+"""
+
+from __future__ import annotations
+
+from holdfast.categories.rules import PERMANENT, RESOURCE, TRANSIENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.categories.category import Category
+
+__all__ = ["category_of_text"]
+
+# In order of precedence, for a driver may tell of several addresses that it has tried.
+_FRAGMENTS = {
+    RESOURCE: (
+        "out of memory",
+        "no space left",
+        "disk is full",
+        "disk full",
+        "too many open files",
+    ),
+    PERMANENT: (
+        "authentication failed",
+        "access denied",
+        "permission denied",
+        "certificate verify failed",
+        "no pg_hba.conf entry",
+        "name or service not known",
+        "does not exist",
+        "no such table",
+        "syntax error",
+    ),
+    TRANSIENT: (
+        "connection refused",
+        "connection reset",
+        "connection timeout",
+        "connection timed out",
+        "timeout expired",
+        "network error",
+        "network is unreachable",
+        "no route to host",
+        "temporary failure",
+        "server closed the connection",
+        "server has gone away",
+        "connection lost",
+        "lost connection",
+        "connection aborted",
+        "connection is closed",
+        "connection was closed",
+        "connection already closed",
+        "broken pipe",
+        "pool limit exceeded",
+        "connection pool exhausted",
+        "too many connections",
+        "too many clients",
+        "remaining connection slots are reserved",
+        "database is starting up",
+        "database is shutting down",
+        "database system is starting up",
+        "database system is shutting down",
+        "database is locked",
+        "deadlock",
+    ),
+}
+
+
+def category_of_text(text: str) -> Category | None:
+    """Return the category that a text in lower case speaks of; None if it speaks of none."""
+    for category, fragments in _FRAGMENTS.items():
+        for fragment in fragments:
+            if fragment in text:
+                return category
+    return None

@@ -1,0 +1,184 @@
+"""Which category an error has: by its class, by its number, by its text, by what is inside."""
+
+import asyncio
+import concurrent.futures
+import errno
+import http.client
+import json
+import queue
+import smtplib
+import socket
+import sqlite3
+import ssl
+import subprocess
+import urllib.error
+
+import pytest
+
+import holdfast as hf
+from holdfast.categories import Category, classify
+
+
+@pytest.mark.parametrize("error", [
+    ConnectionError(), ConnectionRefusedError(), ConnectionResetError(), BrokenPipeError(),
+    TimeoutError(), concurrent.futures.TimeoutError(), TimeoutError("x"),
+    asyncio.IncompleteReadError(b"", 1), asyncio.QueueFull(), queue.Full(),
+    OSError(errno.EHOSTUNREACH, "x"), OSError(errno.ENETUNREACH, "x"), OSError(errno.EAGAIN, "x"),
+    socket.gaierror(socket.EAI_AGAIN, "x"), ssl.SSLEOFError(), ssl.SSLZeroReturnError(),
+    http.client.RemoteDisconnected(), http.client.IncompleteRead(b""),
+    http.client.BadStatusLine(""),
+    urllib.error.HTTPError("http://x", 503, "x", {}, None),
+    urllib.error.URLError(ConnectionRefusedError(errno.ECONNREFUSED, "x")),
+    smtplib.SMTPServerDisconnected(), smtplib.SMTPResponseException(451, "x"),
+    subprocess.TimeoutExpired("x", 1),
+    hf.DeadlineExceededError(), hf.BulkheadFullError(), hf.CircuitOpenError(),
+], ids=repr)  # fmt: skip
+def test_what_may_succeed_later_is_transient(error):  # ER-04
+    assert classify(error) is Category.TRANSIENT
+
+
+@pytest.mark.parametrize("error", [
+    OSError(errno.EACCES, "x"), FileNotFoundError(errno.ENOENT, "x"), PermissionError("no"),
+    socket.gaierror(socket.EAI_NONAME, "x"), ssl.SSLCertVerificationError(1, "x"),
+    ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x"), http.client.InvalidURL(),
+    urllib.error.HTTPError("http://x", 401, "x", {}, None),
+    urllib.error.URLError(ssl.SSLCertVerificationError(1, "x")),
+    smtplib.SMTPAuthenticationError(535, "x"), concurrent.futures.BrokenExecutor(),
+], ids=repr)  # fmt: skip
+def test_what_fails_each_time_is_permanent(error):  # ER-04
+    assert classify(error) is Category.PERMANENT
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT]
+)
+def test_used_up_memory_disk_and_descriptors_are_a_resource(number):  # ER-04
+    assert classify(OSError(number, "x")) is Category.RESOURCE
+    assert classify(MemoryError()) is Category.RESOURCE
+    assert classify(urllib.error.URLError(OSError(number, "x"))) is Category.RESOURCE
+
+
+def error_of_json() -> Exception:
+    with pytest.raises(ValueError, match="Expecting") as raised:
+        json.loads("{")
+    return raised.value
+
+
+@pytest.mark.parametrize("error", [
+    ValueError(), TypeError(), KeyError(), IndexError(), AttributeError(), AssertionError(),
+    ZeroDivisionError(), NotImplementedError(), RecursionError(), ImportError(), error_of_json(),
+    UnicodeDecodeError("ascii", b"", 0, 1, "x"), asyncio.InvalidStateError(),
+    OSError(errno.EBADF, "x"), http.client.CannotSendRequest(), hf.ConfigError("x"),
+], ids=repr)  # fmt: skip
+def test_a_defect_and_damaged_data_are_logic(error):  # ER-04
+    assert classify(error) is Category.LOGIC
+
+
+class UnheardError(Exception):
+    """An error of an application, with a text that would mean something elsewhere."""
+
+
+@pytest.mark.parametrize("error", [
+    UnheardError("connection refused"), Exception("x"), RuntimeError(""), OSError("x"),
+    OSError(99999, "x"),
+    EOFError(), Warning("x"), KeyboardInterrupt(),
+    urllib.error.HTTPError("http://x", 200, "x", {}, None), hf.RetryExhaustedError("r", 1, 1, "x"),
+], ids=repr)  # fmt: skip
+def test_nothing_is_said_of_what_is_not_known(error):
+    assert classify(error) is None
+
+
+FRAGMENTS = """connection refused, connection reset, connection timeout, network error,
+temporary failure, server closed the connection, connection lost, pool limit exceeded,
+connection pool exhausted, database is starting up, database is shutting down,
+too many connections, connection aborted, broken pipe""".replace("\n", " ").split(", ")
+
+
+def driver_error(name: str) -> type[Exception]:
+    base = type("Error", (Exception,), {"__module__": "no_such_driver"})
+    return type(name, (base,), {"__module__": "no_such_driver"})
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_a_text_says_it_where_the_class_does_not(fragment):  # RT-20
+    text = f"FATAL: The {fragment.title()} (server 3)"
+    of_driver = map(driver_error, ("OperationalError", "InterfaceError"))
+    for cls in (OSError, RuntimeError, Exception, *of_driver):
+        assert classify(cls(text)) is Category.TRANSIENT, cls
+
+
+def test_a_bad_password_is_permanent_whatever_the_driver():
+    error = driver_error("OperationalError")('FATAL: password authentication failed for user "x"')
+    assert classify(error) is Category.PERMANENT
+
+
+def in_database(*statements: str, path: str = ":memory:") -> Exception:
+    connection = sqlite3.connect(path, timeout=0)
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    except sqlite3.Error as error:
+        return error
+    finally:
+        connection.close()
+    raise AssertionError("no statement failed")
+
+
+def test_errors_of_sqlite_are_told_apart_by_their_codes(tmp_path):
+    path = str(tmp_path / "x.db")
+    holder = sqlite3.connect(path)
+    holder.execute("begin exclusive")
+    locked = in_database("create table x (y)", path=path)
+    holder.close()
+    (tmp_path / "bad.db").write_bytes(b"no database" * 100)
+    full = in_database("pragma max_page_count = 2", *map("create table x{} (y)".format, range(9)))
+    assert classify(locked) is Category.TRANSIENT
+    assert classify(full) is Category.RESOURCE
+    assert classify(in_database("select * from missing")) is Category.PERMANENT
+    damaged = in_database("select * from x", path=str(tmp_path / "bad.db"))
+    assert classify(damaged) is Category.LOGIC
+
+
+def test_a_group_has_the_category_that_all_its_errors_have():
+    refused, late, defect = ConnectionRefusedError(), TimeoutError(), ValueError()
+    assert classify(ExceptionGroup("", [refused, ExceptionGroup("", [late])])) is Category.TRANSIENT
+    assert classify(ExceptionGroup("", [refused, defect])) is None
+
+
+def test_a_circle_of_causes_ends():
+    a, b = urllib.error.URLError(None), urllib.error.URLError(None)
+    a.reason, b.reason = b, a
+    assert classify(a) is None
+    group = ExceptionGroup("", [a])
+    a.reason = group
+    assert classify(group) is None
+
+
+def test_an_object_that_raises_at_each_question_says_nothing():
+    class Odd(urllib.error.HTTPError):
+        def __init__(self):
+            pass
+
+        def __getattribute__(self, name):
+            raise ZeroDivisionError
+
+    assert classify(Odd()) is None
+
+
+def test_a_class_with_an_odd_module_says_nothing():
+    assert classify(type("X", (Exception,), {"__module__": []})()) is None
+
+
+def test_no_library_is_imported_for_a_question():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from holdfast.categories import classify\n"
+        "for module in 'httpx redis.exceptions grpc sqlalchemy.exc botocore.exceptions'.split():\n"
+        "    classify(type('ConnectionError', (Exception,), {'__module__': module})())\n"
+        "print(*{name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    foreign = {name for name in done.stdout.split() if "cython" not in name and name[0] != "_"}
+    assert foreign <= {"holdfast"}
