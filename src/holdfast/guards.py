@@ -312,18 +312,18 @@ def _named(guard: Guard, owner: type, name: str, /) -> None:
 
 
 def _with_options(self: Guard, /, **options: Any) -> Any:
-    """Return the function guarded by its pipeline with other policies; see Pipeline.with_options.
+    """Return the function guarded with other options; see Pipeline and Retry.with_options.
 
     Of a method it is one that is not bound, whichever way it was reached: call it with the object.
 
     Raises:
-        TypeError: What guards is no pipeline.
-        ConfigError: As of Pipeline.with_options.
+        TypeError: What guards is neither a pipeline nor a retry.
+        ConfigError: As of with_options.
     """
     policy: Any = self.policy
     fn = _inside(self)[0]
-    if policy._parts is None:
-        raise TypeError(f"{fn!r} is guarded by {policy!r}: only a pipeline has policies to replace")
+    if not hasattr(policy, "with_options"):
+        raise TypeError(f"{fn!r} is guarded by {policy!r}: only a pipeline or a retry has options")
     other = policy.with_options(**options)
     if not isinstance(other, gate.Gate):
         raise TypeError(f"with_options() of {policy!r} returned no pipeline")

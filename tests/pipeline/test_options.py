@@ -170,10 +170,74 @@ def test_in_another_order_it_goes_inside_of_what_is_to_be_outside(clock, retry):
 def test_an_unknown_option_is_told_what_there_is(pipe):
     (problem,) = refused(pipe, retries=3)
     assert problem == (
-        "retries: got 3, allowed one of fallback, total_timeout, retry, circuit_breaker, "
-        "rate_limiter, bulkhead, attempt_timeout, breaker, limiter, timeout; the pipeline has "
-        "<Timeout 'p'>, <Retry 'p'>, <CircuitBreaker 'p'>, <Bulkhead 'p'>, <Timeout 'p'>"
+        "retries: got 3, allowed an option of a pipeline: did you mean 'attempts'?; it takes "
+        "fallback, total_timeout, retry, circuit_breaker, rate_limiter, bulkhead, attempt_timeout, "
+        "breaker, limiter, timeout, attempts, backoff, on, ignore, on_result, max_time, budget, "
+        "retry_after, max_retry_after, before_sleep, on_exhausted, wrap"
     )
+    for option in ("clock", "mode"):
+        (problem,) = refused(pipe, **{option: None})
+        assert problem.startswith(f"{option}: got None, allowed an option of a pipeline")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "instead"),
+    [
+        ("max_concurrent", 5, "bulkhead=Bulkhead('p', max_concurrent=5)"),
+        ("max_wait", 2, "bulkhead=Bulkhead('p', max_wait=2)"),
+        ("rate", 5, "limiter=RateLimiter('p', rate=5)"),
+        ("reset_timeout", 9, "breaker=CircuitBreaker('p', reset_timeout=9)"),
+    ],
+)
+def test_a_setting_of_a_policy_with_state_is_that_of_a_new_policy(pipe, option, value, instead):
+    (problem,) = refused(pipe, **{option: value})
+    assert problem == (
+        f"{option}: got {value}, allowed a new policy, since the other pipeline shares the "
+        f"existing ones: {instead}"
+    )
+
+
+# ---- settings of the retry ----
+
+
+def test_settings_of_the_retry_change_and_all_else_is_shared(pipe, clock):
+    other = pipe.with_options(attempts=6, backoff=0, on=LookupError)
+    total, retry, *rest = other.policies
+    assert (total, *rest) == (pipe.policies[0], *pipe.policies[2:])
+    assert retry.budget is pipe.policies[1].budget
+    assert retry._clock is clock
+    with pytest.raises(KeyError):
+        other.call({}.__getitem__, 1)
+    assert (retry.snapshot().attempts, pipe.policies[1].snapshot().attempts) == (6, 0)
+
+
+def test_settings_of_the_retry_are_checked_and_need_one_retry(pipe, retry):
+    (problem,) = refused(pipe, attempts=0)
+    assert problem == "attempts: got 0, allowed an integer from 1 to 1000000"
+    (problem,) = refused(pipe, attempts=5, retry=retry)
+    assert problem == "attempts: got 5, allowed a setting of the retry that is given as retry="
+    (problem,) = refused(pipe.with_options(retry=None), attempts=5)
+    assert problem.endswith("a pipeline with one retry; it has none: give retry=Retry(…)")
+    (problem,) = refused(hf.Pipeline("p", retry, hf.Retry("inner")), attempts=5)
+    assert problem.endswith("one retry; it has <Retry 'other'>, <Retry 'inner'>")
+
+
+def test_a_retry_with_other_settings_shares_its_budget_and_nothing_else(retry, clock):
+    other = retry.with_options(attempts=5)
+    assert (other.name, other.budget, other.backoff) == ("other", retry.budget, hf.Constant(0))
+    assert retry.with_options(budget=None).budget is None
+    assert retry.with_options(budget="own").budget is not retry.budget
+    assert other.try_call(lambda: {}[1]).error is not None
+    assert (other.snapshot().attempts, retry.snapshot().attempts) == (1, 0)
+    with pytest.raises(TypeError, match="'attemps': did you mean 'attempts'"):
+        retry.with_options(attemps=5)  # type: ignore[call-arg]
+    with pytest.raises(hf.ConfigError, match="attempts: got 0"):
+        retry.with_options(attempts=0)
+
+
+def test_what_a_retry_guards_alone_has_its_options(retry):
+    charge = retry(lambda: 1)
+    assert charge.with_options(attempts=7).policy.snapshot().max_retries == 6
 
 
 def test_what_means_two_policies_is_told_which(pipe, clock, retry):
@@ -291,7 +355,9 @@ def test_what_guards_alone_has_no_policies_to_exchange(clock):
     @hf.CircuitBreaker("b", clock=clock)
     def charge() -> None: ...
 
-    with pytest.raises(TypeError, match="<CircuitBreaker 'b'>: only a pipeline has policies"):
+    with pytest.raises(
+        TypeError, match="<CircuitBreaker 'b'>: only a pipeline or a retry has options"
+    ):
         charge.with_options(retry=None)
 
 

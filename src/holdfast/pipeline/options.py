@@ -5,6 +5,7 @@ Elsewhere: what the standard order is for (``standard``), what is unwise (``lint
 
 from __future__ import annotations
 
+from holdfast.errors import ConfigError
 from holdfast.pipeline.standard import read_timeout
 from holdfast.pipeline.steps import ATTEMPT, PLACES, TOTAL, flat, places
 from holdfast.policies.base import Policy
@@ -14,14 +15,17 @@ from holdfast.policies.fallback import Fallback
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry
 from holdfast.policies.timeout import Timeout
-from holdfast.validation import Problems
+from holdfast.validation import Problems, nearest, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
-    from typing import Any, TypedDict
+    from typing import Any
 
-    class Options(TypedDict, total=False):
+    from holdfast.policies.retry.settings import RetryOptions
+
+    class Options(RetryOptions, total=False):
         """What ``with_options`` takes."""
 
         fallback: Fallback | None
@@ -51,6 +55,7 @@ CLASSES: dict[str, type[Policy]] = {
 RANKS = {place: rank for rank, place in enumerate(PLACES)}
 SHORT = {"breaker": "circuit_breaker", "limiter": "rate_limiter"}
 OPTIONS = (*CLASSES, *SHORT, "timeout")
+OF_RETRY = tuple(field for field in Retry._fields if field not in {"clock", "mode"})
 
 
 def other_policies(
@@ -120,8 +125,11 @@ def _read(
 ) -> dict[str, Policy | None]:
     """Return what is to be in each place that an option names."""
     values: dict[str, Policy | None] = {}
+    of_retry = {option: options[option] for option in options if option in OF_RETRY}
     for option, value in options.items():
-        place = _place_of(problems, there, option, value)
+        if option in of_retry:
+            continue
+        place = _place_of(problems, there, option, value, made)
         if place is None:
             continue
         olds = [policy for policy, its in there if its == place]
@@ -134,25 +142,50 @@ def _read(
             )
         else:
             values[place] = _policy(problems, option, value, place, olds, made)
+    if of_retry and "retry" in values:
+        for option, value in of_retry.items():
+            problems.refuse(option, value, "a setting of the retry that is given as retry=")
+    elif of_retry:
+        values["retry"] = _other_retry(problems, there, of_retry)
     return values
 
 
+def _other_retry(
+    problems: Problems, there: list[tuple[Policy, str]], settings: dict[str, Any]
+) -> Policy | None:
+    """Return the pipeline's retry with other settings."""
+    olds = [policy for policy, _ in there if isinstance(policy, Retry)]
+    if len(olds) != 1:
+        has = f"it has {_shown(olds)}" if olds else "it has none: give retry=Retry(…)"
+        for option, value in settings.items():
+            problems.refuse(option, value, f"a pipeline with one retry; {has}")
+        return None
+    try:
+        return olds[0].with_options(**settings)
+    except ConfigError as error:
+        problems.adopt(error)
+        return None
+
+
 def _place_of(
-    problems: Problems, there: list[tuple[Policy, str]], option: str, value: object
+    problems: Problems,
+    there: list[tuple[Policy, str]],
+    option: str,
+    value: object,
+    made: dict[str, Any],
 ) -> str | None:
     if option == "timeout":
         timeouts = [(policy, place) for policy, place in there if policy.kind == "timeout"]
         if len(timeouts) <= 1:
             return timeouts[0][1] if timeouts else TOTAL
-        shown = _shown([policy for policy, _ in timeouts])
+        timed = _shown([policy for policy, _ in timeouts])
         problems.refuse(
-            option, value, f"a pipeline with one timeout; it has {shown}: use {TOTAL} or {ATTEMPT}"
+            option, value, f"a pipeline with one timeout; it has {timed}: use {TOTAL} or {ATTEMPT}"
         )
         return None
     place = SHORT.get(option, option)
     if place not in PLACES:
-        shown = _shown([policy for policy, _ in there])
-        problems.refuse(option, value, f"one of {', '.join(OPTIONS)}; the pipeline has {shown}")
+        problems.refuse(option, value, _instead_of(option, value, made["name"], there))
         return None
     return place
 
@@ -181,5 +214,26 @@ def _policy(
     return Timeout(value, name=old.name, **settings)
 
 
-def _shown(policies: list[Policy]) -> str:
+def _instead_of(option: str, value: object, name: str, there: list[tuple[Policy, str]]) -> str:
+    """Return what is allowed instead of an option that a pipeline does not have."""
+    kinds = [place for _, place in there]
+    having = [
+        place
+        for place, cls in CLASSES.items()
+        if option in cls._fields and option not in {"clock", "mode", "value"}
+    ]
+    having.sort(key=lambda place: place not in kinds)  # those of the pipeline come first
+    if having:
+        cls, short = CLASSES[having[0]], having[0].removeprefix("circuit_").removeprefix("rate_")
+        if cls is Timeout:
+            return f"{TOTAL}= or {ATTEMPT}="
+        return (
+            f"a new policy, since the other pipeline shares the existing ones: "
+            f"{short}={cls.__name__}({name!r}, {option}={shown(value)})"
+        )
+    names = (*OPTIONS, *OF_RETRY)
+    return f"an option of a pipeline{nearest(option, names)}; it takes {', '.join(names)}"
+
+
+def _shown(policies: Sequence[Policy]) -> str:
     return ", ".join(map(repr, policies))

@@ -210,7 +210,8 @@ class Pipeline(Policy):
             **options: A policy for ``fallback``, ``retry``, ``breaker`` (``circuit_breaker``),
             ``limiter`` (``rate_limiter``) or ``bulkhead``. A ``Timeout`` or seconds for
             ``total_timeout`` (outside the first retry), ``attempt_timeout`` (inside it), or
-            ``timeout`` (the only timeout). None removes the policy.
+            ``timeout`` (the only timeout). None removes the policy. Settings of the retry, such
+            as ``attempts`` and ``on``, change only these settings; see ``Retry.with_options``.
 
         Raises:
             ConfigError: An option is unknown, matches several policies, or has an invalid value.
@@ -218,6 +219,8 @@ class Pipeline(Policy):
         >>> pipe = Pipeline.standard("payments")
         >>> pipe.with_options(retry=None, total_timeout=5).policies[0].duration
         5.0
+        >>> pipe.with_options(attempts=6).policies[1].snapshot().max_retries
+        5
         """
         from holdfast.pipeline.options import other_policies
 

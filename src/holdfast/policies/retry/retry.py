@@ -27,12 +27,13 @@ from holdfast.validation import Problems, shown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from datetime import datetime, timedelta
-    from typing import Any, Literal, Protocol, Self, SupportsFloat
+    from datetime import timedelta
+    from typing import Any, Literal, Protocol, Self, Unpack
 
     from holdfast.clock import Clock
     from holdfast.mode import Mode
     from holdfast.policies.base import On, OnResult
+    from holdfast.policies.retry.settings import AskedDelay, Hook, RetrySettings
     from holdfast.policies.retry.snapshot import RetrySnapshot, RetryState
     from holdfast.stores.ledger import Part
 
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
 
     class Attempts(Iterator[Attempt], AsyncIterator[Attempt], Protocol):
         """The attempts at a block."""
-
-    AskedDelay = float | timedelta | datetime | str | bytes | SupportsFloat
-    Hook = Callable[[RetryState], object]
 
 __all__ = ["Retry"]
 
@@ -242,6 +240,25 @@ class Retry(Policy):
         from holdfast.waiting.attempts import Attempts
 
         return Attempts(self)
+
+    def with_options(self, **options: Unpack[RetrySettings]) -> Self:
+        """Return a retry with the same name in which some settings differ.
+
+        It shares the budget of this retry, unless ``budget`` is given. Its counts start at zero,
+        and metrics add up all retries of one name. It has no listeners.
+
+        Args:
+            **options: Settings of a ``Retry``.
+
+        Raises:
+            ConfigError: A setting is invalid.
+            TypeError: A ``Retry`` has no such setting.
+
+        >>> Retry("network").with_options(attempts=5, backoff=0).call(len, "ok")
+        2
+        """
+        settings = dict(zip(self._fields, self._settings, strict=True))
+        return type(self)(self.name, **{**settings, "budget": self.budget, **options})
 
     def snapshot(self) -> RetrySnapshot:
         """Return the current counts; see ``RetrySnapshot`` for the fields."""
