@@ -351,6 +351,28 @@ def test_attempts_that_take_too_long_are_failures_whatever_else_is():
     assert failed(late, on=LookupError, attempt_timeout=None) == (1, (1, 0, 0))
 
 
+def test_results_that_are_retried_are_failures_of_the_breaker():
+    class Response:
+        status_code = 503
+
+    for on_result in ("http", lambda result: result.status_code == 503):
+        pipe = hf.Pipeline.standard("p", on_result=on_result, backoff=0, clock=hf.ManualClock())
+        assert pipe.call(Response).status_code == 503
+        shown = pipe.policies[2].snapshot()
+        assert (shown.admitted, shown.failed) == (4, 4)
+    own = {"is_failure": lambda result: False}
+    pipe = hf.Pipeline.standard("p", on_result="http", backoff=0, breaker=own)
+    pipe.call(Response)
+    assert pipe.policies[2].snapshot().succeeded == 4
+
+
+def test_categories_and_predicates_are_one_word_for_both():
+    assert failed(KeyError(), on=("transient", KeyError)) == (4, (0, 4, 0))
+    assert failed(KeyError(), on=lambda error: isinstance(error, KeyError)) == (4, (0, 4, 0))
+    (problem,) = refused(on="transiet")
+    assert problem.startswith("on: got 'transiet', ")
+
+
 def test_a_breaker_may_have_a_judgement_of_its_own():
     assert failed(KeyError(), breaker={"on": LookupError}) == (1, (0, 1, 0))
     own = hf.CircuitBreaker("own", clock=hf.ManualClock())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from holdfast.pipeline.options import Options
     from holdfast.pipeline.snapshot import PipelineSnapshot
     from holdfast.policies.backoff import Backoff
-    from holdfast.policies.base import On
+    from holdfast.policies.base import On, OnResult
     from holdfast.policies.breaker.settings import BreakerOptions
     from holdfast.policies.limiter import RateLimiter
     from holdfast.policies.retry import RetryBudget
@@ -111,7 +111,8 @@ class Pipeline(Policy):
         rate: float | str | RateLimiter | None = None,
         fallback: Any = NOT_GIVEN,
         on: On = TRANSIENT,
-        ignore: type[Exception] | tuple[type[Exception], ...] = (),
+        ignore: On = (),
+        on_result: OnResult | None = None,
         backoff: Backoff | float | timedelta | None = None,
         budget: RetryBudget | Literal["own"] | None = "own",
         breaker: CircuitBreaker | BreakerOptions | None = None,
@@ -124,9 +125,10 @@ class Pipeline(Policy):
         breaker, rate limiter, bulkhead, attempt timeout. Each has the name ``name``. Order and
         defaults follow Microsoft.Extensions.Http.Resilience, except for the base delay.
 
-        ``on`` and ``ignore`` decide for the retry and for the breaker: the errors that are retried
-        are the failures that open the breaker. For the breaker, any other error is a success,
-        because the dependency has answered, and an ignored error is neither. An attempt that ends
+        ``on``, ``ignore`` and ``on_result`` decide for the retry and for the breaker: the errors
+        and results that are retried are the failures that open the breaker. For the breaker, any
+        other error is a success, because the dependency has answered, and an ignored error is
+        neither. An attempt that ends
         at ``attempt_timeout`` is always a failure for the breaker, unless ``ignore`` names it; it
         is retried if ``on`` names ``TimeoutError``, as the default does. The refusal of an open
         breaker is not retried.
@@ -149,15 +151,16 @@ class Pipeline(Policy):
                 the exception, or a ``Fallback``. By default the exception is raised.
             on: Exceptions that are retried and are failures for the breaker; see ``Retry``.
             ignore: Exceptions that are not retried, and are neither failures nor successes.
+            on_result: Results that are retried and are failures for the breaker; see ``Retry``.
             backoff: The pauses between attempts, or seconds; see ``Retry``. The default is
                 ``Exponential(0.2, max=10)`` with full jitter, with a smaller base if
                 ``total_timeout`` is below 2 seconds.
             budget: The limit on retries over all calls; see ``Retry``.
             breaker: Settings of the breaker that differ from the default, such as
-                ``{"reset_timeout": 30}``, or a ``CircuitBreaker``, which keeps its own ``on`` and
-                ``ignore``. The default opens for 5 seconds if 10 % of at least 100 attempts
-                within 30 seconds fail. For an ``attempt_timeout`` above 15 seconds, the window is
-                twice as long as that.
+                ``{"reset_timeout": 30}``, or a ``CircuitBreaker``, which keeps its own ``on``,
+                ``ignore`` and ``on_result``. The default opens for 5 seconds if 10 % of at least
+                100 attempts within 30 seconds fail. For an ``attempt_timeout`` above 15 seconds,
+                the window is twice as long as that.
             clock: The source of time for the policies that are created; use a ``ManualClock`` in
                 tests.
             mode: "enforce", "observe" or "off" for these policies; None uses the mode of the
@@ -183,6 +186,7 @@ class Pipeline(Policy):
             fallback=fallback,
             on=on,
             ignore=ignore,
+            on_result=on_result,
             backoff=backoff,
             budget=budget,
             breaker=breaker,

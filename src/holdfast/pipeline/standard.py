@@ -86,6 +86,7 @@ def standard_policies(
     fallback: Any,
     on: Any,
     ignore: Any,
+    on_result: Any,
     backoff: Any,
     breaker: CircuitBreaker | BreakerOptions | None,
     clock: Any,
@@ -104,7 +105,7 @@ def standard_policies(
     if backoff is not None:
         backoff = read_backoff(problems, "backoff", backoff)
     own = _read_breaker(problems, breaker)
-    judged = {"on": on, "ignore": ignore}
+    judged = {"on": on, "ignore": ignore, "on_result": on_result}
     window = _given_window(breaker, own)
     _adapt_attempt(attempt, total, window)
     _adapt_total(total, attempt, attempts, backoff)
@@ -253,13 +254,12 @@ def _breaker(
     common: dict[str, Any],
 ) -> CircuitBreaker | None:
     settings: dict[str, Any] = {**BREAKER, **common, **judged}
-    on = settings.get("on", ())
-    if callable(on) and not isinstance(on, type):
-        settings.pop("on")  # of a breaker it is no predicate
+    if own.get("is_failure") is not None:
+        settings.pop("on_result", None)  # it judges results as well
     seconds = attempt.seconds
     if seconds is not None:
-        if "on" in settings:
-            settings["on"] = _and_timeouts(on)
+        if judged:
+            settings["on"] = _and_timeouts(judged["on"])
         settings["probe_timeout"] = max(PROBE_SECONDS, seconds)
     window = WINDOW_SECONDS if seconds is None else max(WINDOW_SECONDS, 2 * seconds)
     settings["window"] = TimeWindow(min(window, LONGEST_WINDOW_NS / 1e9))
@@ -268,11 +268,9 @@ def _breaker(
 
 def _and_timeouts(on: Any) -> Any:
     """Return what counts as a failure: what ``on`` names, and attempts that take too long."""
-    several = on if isinstance(on, (tuple, list, set, frozenset)) else (on,)
-    if any(one == "transient" or _names_timeouts(one) for one in several):
-        return on
-    if on is several or not callable(on) or isinstance(on, type):
-        return (*several, DeadlineExceededError)
+    if not callable(on) or isinstance(on, type):
+        several = tuple(on) if isinstance(on, (tuple, list, set, frozenset)) else (on,)
+        return on if any(map(_names_timeouts, several)) else (*several, DeadlineExceededError)
 
     @wraps(on)
     def fails(error: Exception) -> object:
@@ -282,9 +280,7 @@ def _and_timeouts(on: Any) -> Any:
 
 
 def _names_timeouts(one: object) -> bool:
-    if isinstance(one, type):
-        return issubclass(DeadlineExceededError, one)
-    return getattr(one, "value", one) == "transient"
+    return issubclass(DeadlineExceededError, one) if isinstance(one, type) else one == "transient"
 
 
 def _limiter(

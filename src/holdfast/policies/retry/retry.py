@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     class Attempts(Iterator[Attempt], AsyncIterator[Attempt], Protocol):
         """The attempts at a block."""
 
+
 __all__ = ["Retry"]
 
 MAX_ATTEMPTS = 1_000_000
