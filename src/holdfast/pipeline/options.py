@@ -55,7 +55,7 @@ CLASSES: dict[str, type[Policy]] = {
 RANKS = {place: rank for rank, place in enumerate(PLACES)}
 SHORT = {"breaker": "circuit_breaker", "limiter": "rate_limiter"}
 OPTIONS = (*CLASSES, *SHORT, "timeout")
-OF_RETRY = tuple(field for field in Retry._fields if field not in {"clock", "mode"})
+OF_RETRY = tuple(field for field in Retry._setting_names if field not in {"clock", "mode"})
 
 
 def other_policies(
@@ -220,7 +220,7 @@ def _instead_of(option: str, value: object, name: str, there: list[tuple[Policy,
     having = [
         place
         for place, cls in CLASSES.items()
-        if option in cls._fields and option not in {"clock", "mode", "value"}
+        if option in cls._setting_names and option not in {"clock", "mode", "value"}
     ]
     having.sort(key=lambda place: place not in kinds)  # those of the pipeline come first
     if having:

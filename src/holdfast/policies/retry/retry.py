@@ -258,7 +258,7 @@ class Retry(Policy):
         >>> Retry("network").with_options(attempts=5, backoff=0).call(len, "ok")
         2
         """
-        settings = dict(zip(self._fields, self._settings, strict=True))
+        settings = dict(zip(self._setting_names, self._settings, strict=True))
         return type(self)(self.name, **{**settings, "budget": self.budget, **options})
 
     def snapshot(self) -> RetrySnapshot:
