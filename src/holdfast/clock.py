@@ -11,7 +11,7 @@ from itertools import count
 from threading import RLock
 
 from holdfast._native import clock as _native
-from holdfast.validation import Problems, seconds_to_ns
+from holdfast.validation import Problems, explains_names, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class ManualClock(_native.ManualClock, Clock):
     _callbacks: dict[int, Callable[[], object]]
     _serials: count[int]
 
+    @explains_names
     def __new__(cls, start: float | timedelta = 0.0, auto: bool = True) -> Self:
         """Make a clock that shows ``start`` seconds."""
         problems = Problems("ManualClock")

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["missing_name", "nearest"]
+__all__ = ["argument_hint", "missing_name", "nearest"]
 
 # Names of tenacity, stamina, backoff, pybreaker, circuitbreaker, aiobreaker, limits, aiolimiter,
 # pyrate-limiter, resilience4j, Polly, failsafe and anyio, without underscores and in lower case.
@@ -90,6 +90,175 @@ _IN_MODULES = {
     "wsgi_app": "holdfast.telemetry.prometheus",
     "use_clock": "holdfast.testing",
 }
+
+# What arguments of other libraries, in the same form, may be called here. A name may occur more
+# than once: the first argument that the function has was meant.
+_ARGUMENTS: dict[str, tuple[str, ...]] = {}
+for _meant, _names in {
+    # how often, and how long
+    "attempts": "maxattempts maxretries maxtries retries tries stop total stopafterattempt "
+    "maxretryattempts stopmaxattemptnumber retrycount retry times numretries",
+    "max_time": "stopafterdelay maxelapsedtime stopmaxdelay",
+    "max_time total_timeout duration reset_timeout max_wait": "timeout deadline",
+    "total_timeout max_time": "totaltime overalltimeout",
+    "attempt_timeout duration": "pertrytimeout calltimeout requesttimeout",
+    "duration seconds": "seconds secs limit delay ttl timeoutseconds cancelafter timelimit",
+    "backoff": "wait delay waittime waitfixed interval intervalfunction backofftype "
+    "waitgen backoffstrategy waitexponential backoffs strategy waitduration retrydelay",
+    "max_retry_after": "maxretryafter retryaftermax",
+    "retry_after": "respectretryafterheader delaygenerator",
+    "before_sleep": "onretry onbackoff beforeretry before after",
+    "on_exhausted": "ongiveup retryerrorcallback onfailure afterallfailed",
+    "wrap": "raiseongiveup retryerrorcls throwonexhausted",
+    # which errors
+    "on": "expectedexception exceptions exception retry retryon retryexceptions shouldhandle "
+    "recordexceptions retryif errors catch handle retryonexceptions include handles whenerror "
+    "expectedexceptions recordexception retryexception",
+    "ignore": "exclude ignoreexceptions giveup excluded excludes ignored ignoreexception "
+    "dontretryon unless ignoring nonretryable",
+    "on_result": "retryonresult retryonresultpredicate retryifresult predicate resultpredicate "
+    "statusforcelist retryresult recordresultpredicate",
+    "is_failure": "recordexceptionpredicate failurepredicate isfailed",
+    # rates and places
+    "rate": "maxrate tokens refillrate fillrate limitforperiod requests ratelimit limit calls "
+    "maxcalls maxrequests permitlimit tokenspersecond persecond qps rps limiter ratelimiter",
+    "per": "timeperiod period limitrefreshperiod interval time windowseconds replenishment "
+    "replenishmentperiod seconds perseconds",
+    "burst": "capacity bucketsize maxburst burstsize maxtokens bucketcapacity tokenlimit "
+    "queuesize maxbucket",
+    "limits": "rates ratelimits items limit",
+    "max_concurrent": "maxcalls maxconcurrentcalls permits maxconcurrency limit size capacity "
+    "concurrency slots totaltokens maxparallel maxparallelization permitlimit value "
+    "concurrencylimit maxworkers maxinflight bulkhead workers",
+    "max_waiting": "maxqueue queuesize queuelimit maxqueuingactions queuecapacity maxpending "
+    "maxqueued queue",
+    "max_wait": "maxwaitduration timeoutduration maxwaittime queuetimeout waittimeout "
+    "acquiretimeout blocking",
+    "workers": "maxworkers threads maxthreads maxthreadpoolsize corethreadpoolsize poolsize "
+    "numthreads maxconcurrent size",
+    # circuit breakers
+    "failure_threshold": "failmax maxfailures failurecount threshold failures errorthreshold "
+    "defaultthreshold handledeventsallowedbeforebreaking maxfails failurelimit",
+    "failure_rate": "failureratethreshold failureratio failurepercentage errorrate "
+    "errorthresholdpercentage failurepercent ratio",
+    "reset_timeout": "recoverytimeout timeoutduration breakduration opentimeout resetafter "
+    "waitdurationinopenstate durationofbreak defaultttl cooldown opentime ttl waittime delay "
+    "recoverytime resettime openduration sleepwindow",
+    "success_threshold": "successmax successes successcount",
+    "half_open_max_calls": "permittednumberofcallsinhalfopenstate halfopenrequests trialcalls "
+    "halfopencalls halfopenmax maxprobes probes halfopenmaxrequests",
+    "probe_timeout": "maxwaitdurationinhalfopenstate halfopentimeout",
+    "window": "slidingwindowsize samplingduration slidingwindow slidingwindowtype windowsize "
+    "period windowtime buffersize rollingwindow",
+    "min_calls": "minimumnumberofcalls minimumthroughput mincalls minimumcalls minrequests "
+    "requestvolumethreshold volumethreshold",
+    "slow_call_rate": "slowcallratethreshold slowrate",
+    "slow_call_duration": "slowcalldurationthreshold slowduration slowthreshold slowcall",
+    "fallback": "fallbackfunction defaultvalue",
+    # back-offs
+    "base": "initial start min initialdelay delay mindelay initialinterval wait "
+    "waitinitial backofffactor minimum first",
+    "delay": "wait seconds interval base value",
+    "factor": "expbase multiplier exponent growth waitexpbase mult",
+    "max": "maxdelay cap maximum maxvalue waitmax maxinterval maxwait limit backoffmax upper",
+    "increment": "step",
+    "jitter": "usejitter randomization waitjitter randomizationfactor randomize",
+    "jitter_mode": "jittertype jitterstrategy mode",
+    "ratio": "retryratio percent percentcanretry retrypercent budgetpercent fraction",
+    "min_per_second": "minretriespersec minretriespersecond minretryconcurrency minimum rate",
+    "n": "size calls count length maxcalls",
+    # common
+    "value": "fallback default fallbackfunction fallbackvalue handler func fallbackaction fn "
+    "result returnvalue replacement function",
+    "clock": "timer timefunc timesource timeprovider time now monotonic clockfn",
+    "mode": "enabled dryrun shadow enforce observe",
+    "shared": "singleton reuse cache",
+    "name": "service key id identifier label target circuitname policyname",
+    "thread": "threaded usethreads usesignals blocking cancellable",
+    "namespace": "prefix",
+    "start": "now initial time seconds",
+    "auto": "autoadvance tick autotick",
+    "latency": "timed recordlatency measure",
+}.items():
+    for _name in _names.split():
+        _ARGUMENTS[_name] = (*_ARGUMENTS.get(_name, ()), *_meant.split())
+
+
+def _each(names: str, where: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), where)
+
+
+_BACKOFF = "a back-off has it, as in backoff=Exponential(0.1, factor=2, max=10, jitter=0.1)"
+# What is no argument here, and where it is.
+_NO_ARGUMENT = {
+    "Retry": {
+        **_each(
+            "jitter factor multiplier maxdelay initialdelay waitinitial waitmax waitjitter "
+            "maxwait waitexpbase backofffactor expbase base max mindelay initial",
+            _BACKOFF,
+        ),
+        "reraise": "it always raises the last exception, unless wrap=True",
+        "sleep": "a clock sleeps, as in clock=ManualClock()",
+        "fallback": "put a Fallback in front of it in a Pipeline",
+        "logger": "use before_sleep=, or on_event() of the policy",
+        "ratelimit": "put a RateLimiter behind it in a Pipeline",
+        "attempttimeout": "put a Timeout behind it in a Pipeline",
+    },
+    "CircuitBreaker": {
+        "listeners": "add a listener with on_event()",
+        "listener": "add a listener with on_event()",
+        "statestorage": "each process has its own breaker",
+        "fallback": "put a Fallback in front of it in a Pipeline",
+        "fallbackfunction": "put a Fallback in front of it in a Pipeline",
+        "attempts": "put a Retry in front of it in a Pipeline",
+        "retries": "put a Retry in front of it in a Pipeline",
+        "calltimeout": "put a Timeout behind it in a Pipeline",
+        "thrownewerrorontrip": "the call that opens it raises its own exception",
+    },
+    "Pipeline": {
+        "policies": "give the policies by position, as in Pipeline(name, *policies)",
+        **_each(
+            "retry breaker circuitbreaker timeout bulkhead limiter ratelimiter fallback",
+            "give the policies by position, the outermost first",
+        ),
+        **_each(
+            "attempts totaltimeout attempttimeout maxconcurrent rate",
+            "it is an argument of Pipeline.standard()",
+        ),
+    },
+    "Pipeline.standard": {
+        "retry": "use attempts=, backoff=, on=, or with_options(retry=Retry(…)) of the pipeline",
+        "bulkhead": "use max_concurrent=, or with_options(bulkhead=Bulkhead(…)) of the pipeline",
+        "listeners": "add a listener with on_event()",
+    },
+}
+
+
+def argument_hint(
+    kind: str, name: str, value: object, names: tuple[str, ...]
+) -> tuple[str, str | None]:
+    """Say what to use instead of an argument that does not exist.
+
+    Args:
+        kind: The class or function that was called.
+        name: The name that it does not have.
+        value: What was given under this name.
+        names: The names that it has.
+
+    Returns:
+        The end of a message, and the argument that was probably meant, if it is one.
+    """
+    plain = _plain(name)
+    meant = next((one for one in names if _plain(one) == plain), None)
+    if meant is None and (where := _NO_ARGUMENT.get(kind, {}).get(plain)) is not None:
+        return f": {where}", None
+    if meant is None:
+        meant = next((one for one in _ARGUMENTS.get(plain, ()) if one in names), None)
+    if meant is None:
+        meant = nearest(name, names)
+    if meant == "rate" and isinstance(value, str) and "limits" in names:
+        meant = "limits"
+    return f": did you mean {meant!r}?" if meant else "", meant
 
 
 def missing_name(name: str, public: Iterable[str]) -> AttributeError:

@@ -10,6 +10,7 @@ import operator
 from functools import partial, wraps
 from math import inf, isfinite
 from sys import intern
+from threading import get_ident
 
 from holdfast.errors import ConfigError
 
@@ -31,6 +32,7 @@ __all__ = [
     "duration_to_ns",
     "explain_arguments",
     "explains_names",
+    "is_checking",
     "nearest",
     "require_callable",
     "seconds_to_ns",
@@ -45,6 +47,8 @@ MAX_NS = 100 * 365 * 86_400 * 10**9
 _MAX_NAME = 200
 _MAX_SHOWN = 80
 _NO_NAME = object()
+# Threads that check the arguments of a call which cannot be made. What they make is not registered.
+_checking: set[int] = set()
 _CALLABLE = "a callable that is not a coroutine or generator function"
 
 # The categories of exceptions, as the native gate takes them: holdfast.categories.Category.
@@ -53,26 +57,7 @@ _MATCHES = "subclasses of Exception, categories ({}), or a predicate".format(
     ", ".join(map(repr, CATEGORIES))
 )
 
-# What settings are called elsewhere, and may be called here; difflib finds what is only misspelt.
-_ELSEWHERE = {
-    "exclude": "ignore",
-    "expected_exception": "on",
-    "fail_max": "failure_threshold",
-    "fallback": "value",
-    "max_attempts": "attempts",
-    "max_calls": "max_concurrent",
-    "max_retries": "attempts",
-    "recovery_timeout": "reset_timeout",
-    "retries": "attempts",
-    "seconds": "duration",
-    "stop": "attempts",
-    "timeout": "total_timeout duration reset_timeout max_wait",
-    "timeout_duration": "reset_timeout",
-    "wait": "backoff",
-}
-
 _CO_VARARGS = 0x04
-_CO_VARKEYWORDS = 0x08
 # Code flags of what runs nothing when it is called: generators, coroutines, both.
 _CO_LATER = 0x20 | 0x80 | 0x200
 
@@ -388,48 +373,20 @@ def answers_at_once(fn: object) -> bool:
     return True
 
 
-def explain_arguments(
-    fn: Any, name: str, args: tuple[object, ...], settings: dict[str, Any]
-) -> None:
-    """Say what a function takes instead, after a call of it that raised a ``TypeError``.
-
-    Args:
-        fn: A function in Python whose first argument is the object or class it belongs to.
-        name: What the message calls it.
-        args: What it was given after that.
-        settings: What it was given by name.
-
-    Raises:
-        TypeError: It has no setting of a name, or takes fewer arguments without one.
-    """
-    code = getattr(fn, "__code__", None)
-    if code is None or code.co_flags & _CO_VARKEYWORDS:
-        return
-    first = code.co_varnames[1 : code.co_argcount]
-    by_name = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    names = (*first, *by_name)
-    for one in settings:
-        if one not in names:
-            raise TypeError(
-                f"{name}() got an unexpected keyword argument {one!r}{nearest(one, names)}; "
-                f"it takes {', '.join(names)}"
-            ) from None
-    if len(args) > len(first) and by_name and not code.co_flags & _CO_VARARGS:
-        raise TypeError(
-            f"{name}() takes {' and '.join(first)} and all else by name, got {len(args)} "
-            f"positional arguments: give {', '.join(f'{one}=' for one in by_name)}"
-        ) from None
+def is_checking() -> bool:
+    """Return whether this thread only checks arguments: what it makes is not registered."""
+    return bool(_checking) and get_ident() in _checking
 
 
 def explains_names(method: F) -> F:
-    """Have a class method say which settings there are, where it is given others."""
+    """Have a method say all that is wrong with its arguments, where Python refuses them."""
 
     @wraps(method)
-    def explained(cls: type, *args: Any, **settings: Any) -> Any:
+    def explained(owner: Any, /, *args: Any, **settings: Any) -> Any:
         try:
-            return method(cls, *args, **settings)
+            return method(owner, *args, **settings)
         except TypeError:
-            explain_arguments(method, f"{cls.__name__}.{method.__name__}", args, settings)
+            explain_arguments(method, owner, args, settings)
             raise
 
     return explained  # type: ignore[return-value]
@@ -437,13 +394,46 @@ def explains_names(method: F) -> F:
 
 def nearest(name: object, names: Sequence[str]) -> str:
     """Return the name that was probably meant, as the end of a message; "" for none."""
-    if not isinstance(name, str):
-        return ""
-    from difflib import get_close_matches
+    from holdfast.hints import argument_hint
 
-    elsewhere = [one for one in _ELSEWHERE.get(name, "").split() if one in names]
-    likely = elsewhere[:1] or get_close_matches(name, names, 1)
-    return f": did you mean {likely[0]!r}?" if likely else ""
+    return argument_hint("", name, None, tuple(names))[0] if isinstance(name, str) else ""
+
+
+def explain_arguments(
+    method: Any, owner: Any, args: tuple[object, ...], settings: dict[str, Any]
+) -> None:
+    """Say what a method takes instead, after a call of it that raised a ``TypeError``.
+
+    Args:
+        method: A method in Python: of a class, or one that makes an object.
+        owner: Its class, or the object.
+        args: What it was given after that.
+        settings: What it was given by name.
+
+    Raises:
+        ArgumentsError: The arguments do not fit the method.
+    """
+    if is_checking():
+        return
+    from holdfast.arguments import explain
+
+    cls = owner if isinstance(owner, type) else type(owner)
+    explain(method, cls, args, settings, shown, _problems_in)
+
+
+def _problems_in(make: Callable[..., object], *args: Any, **settings: Any) -> tuple[str, ...]:
+    """Return what is wrong with the values of a call, of which nothing remains."""
+    me = get_ident()
+    _checking.add(me)
+    try:
+        make(*args, **settings)
+    except ConfigError as error:
+        return error.problems
+    except Exception:  # noqa: BLE001 - not about the arguments that were refused
+        pass
+    finally:
+        _checking.discard(me)
+    return ()
 
 
 def takes_one(fn: Any) -> bool:

@@ -213,7 +213,9 @@ def test_random_use_of_the_public_face_finds_no_crash(fuzz_seconds):  # D-CB-6
 
 def named(error: Exception, argument: str) -> None:
     """The message names the argument, or one that it does not go together with."""
-    if isinstance(error, hf.ConfigError):
+    if isinstance(error, hf.ConfigError) and isinstance(error, TypeError):  # of the names
+        assert error.problems[0].startswith(f"{argument}: got ")
+    elif isinstance(error, hf.ConfigError):
         for problem in error.problems:
             assert problem.startswith((argument, PARTNERS.get(argument, argument)))
             assert ": got " in problem

@@ -24,6 +24,7 @@ MODULES = (
 DATA = ("holdfast.policies", "holdfast.pipeline", "holdfast.waiting")  # have the snapshots
 BEHIND = "what these derive from and return"
 # Special methods that are called by users, not by the interpreter alone.
+INNER = {"explains_names"}  # decorators that change no more than messages
 SPECIAL = {"__init__", "__call__", "__enter__", "__aenter__", "__bool__", "__getattr__"}
 
 
@@ -54,7 +55,7 @@ def members(cls: ast.ClassDef) -> Iterator[str]:
 
 def function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    marks = [f"@{ast.unparse(mark)} " for mark in node.decorator_list]
+    marks = [f"@{mark} " for mark in map(ast.unparse, node.decorator_list) if mark not in INNER]
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"{''.join(marks)}{word} {node.name}({ast.unparse(node.args)}){returns}"
 

@@ -15,7 +15,7 @@ from holdfast.guards import decorate, install_guard_face
 from holdfast.mode import Mode
 from holdfast.registry import registry
 from holdfast.stores.ledger import ledger
-from holdfast.validation import Problems, explain_arguments
+from holdfast.validation import Problems, explain_arguments, is_checking
 from holdfast.waiting.foreign import refuse_cut
 from holdfast.waiting.parking import sleep_ns
 from holdfast.waiting.standstill import mind_loop
@@ -135,8 +135,10 @@ class _Registered(type):
         try:
             made: _Made = super().__call__(*args, **kwargs)  # type: ignore[misc]
         except TypeError:
-            explain_arguments(cls.__init__, cls.__name__, args, kwargs)
+            explain_arguments(cls.__init__, cls, args, kwargs)
             raise
+        if is_checking():
+            return made
         if not made._is_made:
             _mark_unmade(made)
             return made

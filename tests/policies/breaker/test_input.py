@@ -134,7 +134,7 @@ def test_an_unknown_argument_is_refused(arguments):
 
 
 def test_settings_are_given_by_name():
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="by position, allowed by name only"):
         hf.CircuitBreaker("payments", 5)  # type: ignore[misc]
     with pytest.raises(TypeError, match="name"):
         hf.CircuitBreaker()  # type: ignore[call-arg]

@@ -149,7 +149,7 @@ def test_unknown_settings_and_settings_by_place_are_refused():
     for wrong in ({"max_retries": 3}, {"retries": 3}, {"jitter": True}, {"delay": 1}):
         with pytest.raises(TypeError, match=next(iter(wrong))):
             hf.Retry("r", **wrong)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="by position, allowed by name only"):
         hf.Retry("r", 3)  # type: ignore[misc]
     with pytest.raises(TypeError, match="name"):
         hf.Retry()  # type: ignore[call-arg]

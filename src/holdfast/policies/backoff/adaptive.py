@@ -5,7 +5,7 @@ from __future__ import annotations
 from holdfast._native.failure_rate import FailureRate
 from holdfast.policies.backoff.base import Backoff, Composed
 from holdfast.policies.backoff.formulas import LONGEST, read_backoff
-from holdfast.validation import MAX_NS, Problems
+from holdfast.validation import MAX_NS, Problems, explains_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class AdaptiveBackoff(Composed):
 
     __slots__ = ("_k", "_max_ns", "_rate")
 
+    @explains_names
     def __init__(
         self,
         backoff: Backoff | float | timedelta,

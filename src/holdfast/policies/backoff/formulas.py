@@ -12,7 +12,7 @@ from holdfast._native import backoff as _native
 from holdfast.errors import ConfigError
 from holdfast.policies.backoff.base import Backoff, Chain
 from holdfast.seeds import fresh_seed
-from holdfast.validation import MAX_NS, Problems, duration_to_ns
+from holdfast.validation import MAX_NS, Problems, duration_to_ns, explains_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ class Exponential(_Formula):
 
     __slots__ = ()
 
+    @explains_names
     def __init__(
         self,
         base: float | timedelta,
@@ -188,6 +189,7 @@ class Linear(_Formula):
 
     __slots__ = ()
 
+    @explains_names
     def __init__(
         self,
         base: float | timedelta,
@@ -231,6 +233,7 @@ class Fibonacci(_Formula):
 
     __slots__ = ()
 
+    @explains_names
     def __init__(
         self,
         base: float | timedelta,
@@ -272,6 +275,7 @@ class Constant(_Formula):
 
     _unsaid = (*_Formula._unsaid, ("jitter", 0.0))
 
+    @explains_names
     def __init__(
         self,
         delay: float | timedelta,
@@ -313,6 +317,7 @@ class Decorrelated(_Formula):
 
     _unsaid = (*_Formula._unsaid, ("jitter", 0.0))
 
+    @explains_names
     def __init__(
         self,
         base: float | timedelta,

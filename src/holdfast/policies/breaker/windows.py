@@ -5,7 +5,7 @@ Settings only; what a window holds is ``hf_count_window.h`` and ``hf_time_window
 
 from __future__ import annotations
 
-from holdfast.validation import Problems
+from holdfast.validation import Problems, explains_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class CountWindow(_Window):
 
     __slots__ = ()
 
+    @explains_names
     def __init__(self, n: int) -> None:
         problems = Problems("CountWindow")
         size = problems.integer("n", n, least=1, most=MAX_CALLS)
@@ -101,6 +102,7 @@ class TimeWindow(_Window):
     slice_ns: int
     """Nanoseconds of one slice."""
 
+    @explains_names
     def __init__(self, seconds: float | timedelta) -> None:
         problems = Problems("TimeWindow")
         length_ns = problems.duration("seconds", seconds, least_ns=LEAST_NS, most_ns=MOST_NS)

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from holdfast._native.budget import Budget as Kernel
 from holdfast.clock import read_clock
-from holdfast.validation import Problems
+from holdfast.validation import Problems, explains_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class RetryBudget:
 
     __slots__ = ("__weakref__", "_clock", "_kernel", "_settings")
 
+    @explains_names
     def __init__(
         self,
         *,
