@@ -151,7 +151,7 @@ def test_the_settings_of_the_page_are_those_of_the_class(name):
     assert tables
     for heading, rows in tables:
         callee = pages.named_in(heading)
-        signature = inspect.signature(callee.__init__ if inspect.isclass(callee) else callee)
+        signature = inspect.signature(callee)
         expected = [
             parameter
             for parameter in signature.parameters.values()
