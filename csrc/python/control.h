@@ -21,7 +21,7 @@
 int hf_deadline_ready(PyObject *module);
 int64_t hf_deadline_left_ns(const hf_deadline *deadline);
 int64_t hf_deadline_on(const hf_deadline *deadline, const hf_clock *clock, int64_t now_ns);
-void hf_raise_exceeded(GateObject *step);
+void hf_raise_exceeded(const hf_deadline *deadline, bool cooperative);
 
 static inline bool
 hf_is_same_deadline(const hf_deadline *a, const hf_deadline *b)

@@ -28,7 +28,7 @@ check_deadline(PyObject *module, PyObject *ignored)
         return NULL;
     bool over = hf_deadline_left_ns(&here) <= 0;
     if (over)
-        hf_raise_exceeded(here.step);
+        hf_raise_exceeded(&here, true);
     Py_XDECREF((PyObject *)here.step);
     return over ? NULL : Py_NewRef(Py_None);
 }

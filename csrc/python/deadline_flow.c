@@ -688,11 +688,16 @@ hf_deadline_on(const hf_deadline *deadline, const hf_clock *clock, int64_t now_n
     return hf_ns_add(now_ns, hf_deadline_left_ns(deadline));
 }
 
-/* Raise what says that the time this policy allows is over. */
+/*
+ * Raise what says that the time this policy allows is over. `cooperative`: the call was not cut short, and
+ * this is a check or its end.
+ */
 void
-hf_raise_exceeded(GateObject *step)
+hf_raise_exceeded(const hf_deadline *deadline, bool cooperative)
 {
-    PyObject *error = PyObject_CallMethod((PyObject *)step, "_exceeded", NULL);
+    PyObject *error = PyObject_CallMethod((PyObject *)deadline->step, "_exceeded", "LO",
+                                          -(long long)hf_deadline_left_ns(deadline),
+                                          cooperative ? Py_True : Py_False);
     if (error != NULL)
         hf_give_exception(error);
 }

@@ -113,10 +113,14 @@ typedef enum {
     HF_REASONS
 } hf_reason;
 
+#define HF_REFUSAL_FIGURES 4 /* of a bulkhead: inside, limit, waiting, max_waiting */
+
 typedef struct hf_refusal {
     GateObject *step; /* borrowed from the gate */
     hf_reason reason;
+    uint64_t seen; /* bulkhead: its word. Limiter: which limit refused, from 1; 0: unknown */
     int64_t retry_after_ns; /* < 0: unknown */
+    int64_t waited_ns;      /* < 0: unknown */
 } hf_refusal;
 
 typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is set */ } hf_entering;

@@ -14,7 +14,10 @@ typedef struct {
     PyObject *policy; /* None after unpickling */
     PyObject *name;
     PyObject *reason;
+    PyObject *detail;   /* what else is known: of a breaker, why it opened; or NULL */
     double retry_after; /* seconds; NaN: unknown */
+    double waited;      /* seconds that the call has waited; NaN: unknown */
+    uint32_t figures[HF_REFUSAL_FIGURES];
 } RejectedObject;
 
 /* The words, interned once: a rejection only takes a reference. */
@@ -36,7 +39,7 @@ rejected_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     RejectedObject *self =
         (RejectedObject *)((PyTypeObject *)PyExc_Exception)->tp_new(type, args, NULL);
     if (self != NULL)
-        self->retry_after = NAN;
+        self->retry_after = self->waited = NAN;
     (void)kwargs;
     return (PyObject *)self;
 }
@@ -73,6 +76,20 @@ rejected_at_hand(PyTypeObject *type)
     return self;
 }
 
+/* What a full bulkhead shows. With nobody waiting, all its slots were taken when it refused. */
+static void
+take_figures_of_bulkhead(RejectedObject *self, const hf_refusal *why)
+{
+    const hf_bulkhead *bulkhead = why->step->cell;
+    uint32_t inside = hf__word_inside(why->seen), limit = hf__word_limit(why->seen);
+    uint32_t waiting = hf__word_waiting(why->seen);
+    bool all_taken = why->reason == HF_REASON_FULL && waiting == 0;
+    self->figures[0] = all_taken && inside < limit ? limit : inside;
+    self->figures[1] = limit;
+    self->figures[2] = waiting;
+    self->figures[3] = hf_load_relaxed(&bulkhead->max_waiting);
+}
+
 PyObject *
 hf_rejected_new(const hf_refusal *why, PyObject *cls)
 {
@@ -86,6 +103,11 @@ hf_rejected_new(const hf_refusal *why, PyObject *cls)
     self->name = Py_XNewRef(step->name);
     self->reason = Py_NewRef(reasons[why->reason]);
     self->retry_after = why->retry_after_ns < 0 ? NAN : (double)why->retry_after_ns / 1e9;
+    self->waited = why->waited_ns < 0 ? NAN : (double)why->waited_ns / 1e9;
+    if (step->kind == HF_KIND_BULKHEAD)
+        take_figures_of_bulkhead(self, why);
+    else
+        self->figures[0] = (uint32_t)why->seen;
     return (PyObject *)self;
 }
 
@@ -104,7 +126,9 @@ tell(const hf_refusal *why)
 hf_entering
 hf_step_refuse(GateObject *step, hf_refusal *why, hf_reason reason, int64_t retry_after_ns)
 {
-    *why = (hf_refusal){step, reason, retry_after_ns};
+    *why = (hf_refusal){step, reason, 0, retry_after_ns, -1};
+    if (step->kind == HF_KIND_BULKHEAD)
+        why->seen = hf_load_relaxed(&((hf_bulkhead *)step->cell)->word);
     return step->listening && tell(why) < 0 ? HF_BROKEN : HF_REFUSED;
 }
 
@@ -122,16 +146,23 @@ hf_refuse(const hf_refusal *why)
     raise_as(why, why->step->rejection);
 }
 
-/* Raise a rejection by this step, which its kernel has counted: _refuse(reason, retry_after_ns, type). */
+/*
+ * Raise a rejection by this step, which its kernel has counted:
+ * _refuse(reason, retry_after_ns, type, waited_ns, limit).
+ */
 PyObject *
 hf_gate_refuse(PyObject *op, PyObject *args)
 {
     GateObject *self = (GateObject *)op;
     const char *word;
     PyObject *type = self->rejection;
-    long long retry_after_ns = -1;
-    if (!PyArg_ParseTuple(args, "s|LO:_refuse", &word, &retry_after_ns, &type))
+    long long retry_after_ns = -1, waited_ns = -1;
+    unsigned int limit = 0;
+    if (!PyArg_ParseTuple(args, "s|LOLI:_refuse", &word, &retry_after_ns, &type, &waited_ns,
+                          &limit))
         return NULL;
+    if (type == Py_None)
+        type = self->rejection;
     int reason = 0;
     while (reason < HF_REASONS && strcmp(word, reason_words[reason]) != 0)
         reason++;
@@ -143,8 +174,12 @@ hf_gate_refuse(PyObject *op, PyObject *args)
     hf_refusal why;
     Py_INCREF(op); /* a listener may let go of both */
     Py_INCREF(type);
-    if (hf_step_refuse(self, &why, (hf_reason)reason, retry_after_ns) == HF_REFUSED)
+    if (hf_step_refuse(self, &why, (hf_reason)reason, retry_after_ns) == HF_REFUSED) {
+        why.waited_ns = waited_ns;
+        if (limit != 0)
+            why.seen = limit;
         raise_as(&why, type);
+    }
     Py_DECREF(type);
     Py_DECREF(op);
     return NULL;
@@ -160,6 +195,7 @@ rejected_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->policy);
     Py_VISIT(self->name);
     Py_VISIT(self->reason);
+    Py_VISIT(self->detail);
     return ((PyTypeObject *)PyExc_Exception)->tp_traverse(op, visit, arg);
 }
 
@@ -170,6 +206,7 @@ rejected_clear(PyObject *op)
     Py_CLEAR(self->policy);
     Py_CLEAR(self->name);
     Py_CLEAR(self->reason);
+    Py_CLEAR(self->detail);
     return ((PyTypeObject *)PyExc_Exception)->tp_clear(op);
 }
 
@@ -226,7 +263,38 @@ static PyMemberDef rejected_members[] = {
      "The policy that refused; None after unpickling."},
     {"name", T_OBJECT, offsetof(RejectedObject, name), 0, "Its name."},
     {"reason", T_OBJECT, offsetof(RejectedObject, reason), 0, "Why, in a word."},
+    {"_detail", T_OBJECT, offsetof(RejectedObject, detail), 0, NULL},
     {"_seconds", T_DOUBLE, offsetof(RejectedObject, retry_after), 0, NULL},
+    {"_waited", T_DOUBLE, offsetof(RejectedObject, waited), 0, NULL},
+    {NULL},
+};
+
+static PyObject *
+rejected_get_figures(PyObject *op, void *ignored)
+{
+    const uint32_t *figures = ((RejectedObject *)op)->figures;
+    (void)ignored;
+    return Py_BuildValue("(IIII)", figures[0], figures[1], figures[2], figures[3]);
+}
+
+static int
+rejected_set_figures(PyObject *op, PyObject *given, void *ignored)
+{
+    unsigned int figures[HF_REFUSAL_FIGURES];
+    (void)ignored;
+    if (given == NULL || !PyTuple_Check(given)) {
+        PyErr_SetString(PyExc_TypeError, "_figures must be a tuple");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(given, "IIII", &figures[0], &figures[1], &figures[2], &figures[3]))
+        return -1;
+    for (int i = 0; i < HF_REFUSAL_FIGURES; i++)
+        ((RejectedObject *)op)->figures[i] = figures[i];
+    return 0;
+}
+
+static PyGetSetDef rejected_getset[] = {
+    {"_figures", rejected_get_figures, rejected_set_figures, NULL, NULL},
     {NULL},
 };
 
@@ -238,6 +306,7 @@ static PyType_Slot rejected_slots[] = {
     {Py_tp_traverse, rejected_traverse},
     {Py_tp_clear, rejected_clear},
     {Py_tp_members, rejected_members},
+    {Py_tp_getset, rejected_getset},
     {0, NULL},
 };
 

@@ -35,17 +35,27 @@ limiter_refund(const GateObject *step, int count, uint64_t n, int64_t taken_ns)
     }
 }
 
-/* How long until every cell has n tokens. */
+/* How long until every cell has n tokens, and which of them, from 1, has them last; 0: all have them. */
+static int64_t
+limiter_wait_for(const GateObject *step, uint64_t n, int64_t now, uint32_t *limit)
+{
+    int64_t longest = 0;
+    *limit = 0;
+    for (int cell = 0; cell < step->n_cells; cell++) {
+        int64_t wait = cell_wait_ns(step, cell, n, now);
+        if (wait > longest) {
+            longest = wait;
+            *limit = (uint32_t)cell + 1;
+        }
+    }
+    return longest;
+}
+
 static int64_t
 limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now)
 {
-    int64_t longest = 0;
-    for (int cell = 0; cell < step->n_cells; cell++) {
-        int64_t wait = cell_wait_ns(step, cell, n, now);
-        if (wait > longest)
-            longest = wait;
-    }
-    return longest;
+    uint32_t limit;
+    return limiter_wait_for(step, n, now, &limit);
 }
 
 /* Take n tokens from every cell, or none from any. */
@@ -77,8 +87,13 @@ enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
     }
     if (step->can_wait)
         return HF_MUST_WAIT; /* another thread was faster */
-    if (step->mode != HF_OBSERVE)
-        return hf_step_refuse(step, why, HF_REASON_RATE, limiter_wait_ns(step, 1, now));
+    if (step->mode != HF_OBSERVE) {
+        uint32_t limit;
+        int64_t wait = limiter_wait_for(step, 1, now, &limit);
+        hf_entering answer = hf_step_refuse(step, why, HF_REASON_RATE, wait);
+        why->seen = limit;
+        return answer;
+    }
     hf_count(&step->observed, 1);
     hold->taken_ns = HF_NOTHING_HELD;
     return HF_IN;

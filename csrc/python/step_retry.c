@@ -44,7 +44,7 @@ enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
     int64_t now = shared ? pass->now_ns : now_ns(step);
     if (hf_deadline_on(&course->deadline, step->clock, now) > now)
         return HF_IN;
-    hf_raise_exceeded(course->deadline.step);
+    hf_raise_exceeded(&course->deadline, true);
     return HF_BROKEN;
 }
 

@@ -28,10 +28,10 @@ drop_limit(const GateObject *step, hf_hold *hold)
 
 /* The time of those around is over: what is inside does not begin. */
 static hf_entering
-refuse_late(GateObject *step, GateObject *around)
+refuse_late(GateObject *step, const hf_deadline *around)
 {
     hf_count(&((hf_timeout *)step->cell)->refused, 1);
-    hf_raise_exceeded(around);
+    hf_raise_exceeded(around, true);
     return HF_BROKEN;
 }
 
@@ -48,7 +48,7 @@ enter_held(GateObject *step, hf_hold *hold, int64_t own_ns, int64_t now)
     int64_t outer_ns = hf_deadline_on(&around, step->clock, now);
     bool is_late = outer_ns <= now && step->mode != HF_OBSERVE;
     if (is_late)
-        refuse_late(step, around.step);
+        refuse_late(step, &around);
     hf_limit *limit = is_late ? NULL : hf_limit_new();
     bool is_own = own_ns < outer_ns || around.step == NULL;
     if (limit == NULL || is_own || around.step == step)
@@ -85,7 +85,7 @@ enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
                        ? around_ns
                        : hf_deadline_on(&course->deadline, step->clock, now);
     if (outer_ns <= now && step->mode != HF_OBSERVE)
-        return refuse_late(step, around);
+        return refuse_late(step, &course->deadline);
     hold->timeout.own_ns = own_ns;
     hold->timeout.outer.step = around;
     hold->timeout.outer.ns = around_ns;
@@ -156,10 +156,10 @@ hf_timeouts_forget(GateObject *gate, hf_pass *pass)
 
 /* The exception that is set was the cut's: raise instead of it, from it, what says so. */
 static void
-raise_cut(GateObject *step)
+raise_cut(const hf_deadline *deadline)
 {
     PyObject *cut = hf_take_exception();
-    hf_raise_exceeded(step);
+    hf_raise_exceeded(deadline, false);
     PyObject *error = hf_take_exception();
     if (PyException_GetCause(error) == NULL) {
         PyException_SetCause(error, Py_NewRef(cut));
@@ -288,7 +288,7 @@ close_block(hf_hold *hold, bool *cut)
 
 /* Count what came of a call, and raise where its time is over. `own`: the deadline is this step's. */
 static int
-tell_end(GateObject *step, GateObject *owner, bool own, ending ended, bool has_value, bool ran)
+tell_end(GateObject *step, const hf_deadline *its, bool own, ending ended, bool has_value, bool ran)
 {
     hf_timeout *kernel = step->cell;
     if (step->mode == HF_OBSERVE) {
@@ -300,23 +300,23 @@ tell_end(GateObject *step, GateObject *owner, bool own, ending ended, bool has_v
     else
         hf_count(&kernel->in_time, ran);
     if (ended == CUT) {
-        raise_cut(owner);
+        raise_cut(its);
         return -1;
     }
     if (ended == IN_TIME || !has_value)
         return 0;
     hf_count(&kernel->late, own);
-    hf_raise_exceeded(owner);
+    hf_raise_exceeded(its, true);
     return -1;
 }
 
 /* The same, and let an adaptive timeout follow: last, or its message would tell of the next call. */
 static int
-end_call(GateObject *step, const hf_hold *hold, GateObject *owner, bool own, ending ended,
+end_call(GateObject *step, const hf_hold *hold, const hf_deadline *its, bool own, ending ended,
          bool has_value, int outcome, bool ran)
 {
     bool sample = step->adaptive != NULL && is_sample(has_value, outcome, own, ended);
-    int answer = tell_end(step, owner, own, ended, has_value, ran);
+    int answer = tell_end(step, its, own, ended, has_value, ran);
     if (sample)
         record(step, hold, own && ended != IN_TIME);
     return answer;
@@ -338,7 +338,7 @@ leave_held(GateObject *step, const hf_pass *pass, hf_hold *hold, bool has_value,
         ending ended = cut       ? CUT
                        : in_time ? IN_TIME
                                  : end_of_call(step, pass, hold, its, has_value, end_ns);
-        answer = end_call(step, hold, its.step, its.step == step, ended, has_value, outcome, true);
+        answer = end_call(step, hold, &its, its.step == step, ended, has_value, outcome, true);
     }
     drop_limit(step, hold);
     return answer;
@@ -373,16 +373,17 @@ leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, in
         return 0;
     }
     ending ended = end_of_call(step, pass, hold, in_force, has_value, end_ns);
-    GateObject *owner = in_force.step;
+    hf_deadline its = in_force;
     bool fired = course->fired == (int)(hold - pass->hold);
     if (ended == CUT) { /* on another clock an outer one may be over first */
-        owner = hf_alarms_step(course->alarms, course->fired);
+        its = (hf_deadline){hf_alarms_step(course->alarms, course->fired),
+                            course->alarms->alarm[course->fired].deadline_ns};
         own = fired;
         hf_cut_again_around(course->limit);
     }
     if (fired)
         course->fired = HF_MAX_STEPS; /* it was this one's: the next attempt has its own */
-    return end_call(step, hold, owner, own, ended, has_value, outcome, course->ran_here);
+    return end_call(step, hold, &its, own, ended, has_value, outcome, course->ran_here);
 }
 
 /* Whether what is inside all timeouts is late already, where nothing has cut it short. */
@@ -408,7 +409,7 @@ keep(GateObject *step, const hf_pass *pass, hf_hold *hold)
     ending ended = step->mode == HF_OBSERVE
                        ? end_of_call(step, pass, hold, in_force, true, HF_NOTHING_HELD)
                        : IN_TIME;
-    end_call(step, hold, in_force.step, own, ended, true, HF_UNJUDGED, course->ran_here);
+    end_call(step, hold, &in_force, own, ended, true, HF_UNJUDGED, course->ran_here);
     hold->timeout.limit = NULL;
     hold->timeout.block = NULL;
 }

@@ -207,7 +207,7 @@ def test_an_outcome_is_a_value_an_error_or_a_rejection() -> None:
         assert isinstance(outcome.rejection, CircuitOpenError)
         assert outcome.rejection is outcome.rejection
         assert outcome.rejection.policy is breaker
-        assert "circuit breaker is open: 'b' (forced-open)" in repr(outcome)
+        assert "circuit breaker 'b' is forced open" in repr(outcome)
         with pytest.raises(CircuitOpenError) as refused:
             outcome.unwrap()
         assert refused.value is outcome.rejection

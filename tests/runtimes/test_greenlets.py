@@ -102,7 +102,7 @@ SCENES = {
     together(holds, waits)
     print(*log, bulkhead.snapshot().active, bulkhead.snapshot().queued)
     """,
-        ["bulkhead wait timeout: 'b' (timeout) 0 0"],
+        ["bulkhead 'b' had no free slot in 0.010 s: 1 of 1 inside, 0 of 9 waiting 0 0"],
     ),
     "a greenlet that is killed while it waits leaves the queue": (
         HELD

@@ -19,7 +19,11 @@ class Rejected(HoldfastError):  # noqa: N818 - the name of the public face
     policy: Any
     name: str | None
     reason: str
+    _detail: Any
+    _details: tuple[str, ...]
+    _figures: tuple[int, int, int, int]
     _seconds: float
+    _waited: float
     def __init__(
         self,
         *args: object,
@@ -27,7 +31,10 @@ class Rejected(HoldfastError):  # noqa: N818 - the name of the public face
         name: str | None = None,
         reason: str = "",
         retry_after: float | None = None,
+        **details: Any,
     ) -> None: ...
+    def _said(self) -> str: ...
+    def _take(self, *args: Any, **details: Any) -> None: ...
     @property
     def retry_after(self) -> float | None: ...
 
@@ -192,7 +199,13 @@ class Gate:
         self, attribute: Literal["_listeners", "_queue"], make: Callable[[], _R], /
     ) -> _R: ...
     def _refuse(
-        self, reason: str, retry_after_ns: int = -1, cls: type[Rejected] = ..., /
+        self,
+        reason: str,
+        retry_after_ns: int = -1,
+        cls: type[Rejected] | None = None,
+        waited_ns: int = -1,
+        limit: int = 0,
+        /,
     ) -> None: ...
     def _guard(self, fn: Callable[_P, _R], /) -> Guard[_P, _R]: ...
     def _attempt_made(

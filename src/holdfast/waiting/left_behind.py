@@ -108,7 +108,7 @@ def run_in_thread(
         works.extend(left)
         _add_here(left)
     if not work.ended:
-        raise owner._exceeded()
+        raise owner._exceeded(owner._clock.now_ns() - deadline[1], False)
     if work.refused:
         works.append(None)
     return work.take()

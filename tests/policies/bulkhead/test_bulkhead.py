@@ -58,7 +58,7 @@ def test_never_more_inside_than_places():  # BH-03
     with bulkhead, bulkhead:
         assert bulkhead.in_flight == 2
         assert not bulkhead.try_enter()
-        with pytest.raises(hf.BulkheadFullError, match="bulkhead is full: 'b'") as caught:
+        with pytest.raises(hf.BulkheadFullError, match="bulkhead 'b' is full: 2 of 2") as caught:
             bulkhead.call(lambda: None)
         assert (caught.value.code, caught.value.reason) == ("BULKHEAD_FULL", "full")
     assert bulkhead.in_flight == 0
@@ -88,7 +88,7 @@ def test_slot_queue_refusal_in_that_order(still_clock):  # BH-01, BH-02
     still_clock.advance(5.0)
     parked.join()
     assert [error.code for error in parked.failed] == ["BULKHEAD_TIMEOUT"]
-    assert "bulkhead wait timeout" in str(parked.failed[0])
+    assert "had no free slot in 5.000 s: 1 of 1 inside, 0 of 1 waiting" in str(parked.failed[0])
     assert (bulkhead.waiting, bulkhead.in_flight) == (0, 1)
     assert bulkhead.snapshot().timed_out == 1
 

@@ -143,9 +143,10 @@ class Bulkhead(Policy):
                 thread.
         """
         if not self._passes():
-            answer = self._room.enter(self._clock, self._wait_ns_of(timeout), self)
+            wait_ns = self._wait_ns_of(timeout)
+            answer = self._room.enter(self._clock, wait_ns, self)
             if answer != ENTERED:
-                self._refuse_as(answer)
+                self._refuse_as(answer, wait_ns)
 
     async def aenter(
         self,
@@ -159,7 +160,7 @@ class Bulkhead(Policy):
             wait_ns = self._wait_ns_of(timeout)
             answer = await self._room.aenter(self._clock, wait_ns, self, by_hand=True)
             if answer != ENTERED:
-                self._refuse_as(answer)
+                self._refuse_as(answer, wait_ns)
 
     def leave(self) -> None:
         """Give back a slot that ``try_enter``, ``enter`` or ``aenter`` has taken.
@@ -277,14 +278,16 @@ class Bulkhead(Policy):
     # where something is called, would leave a place behind that nobody holds.
 
     def _block(self) -> None:
-        answer = self._room.enter(self._clock, self._wait_ns_of(None), self)
+        wait_ns = self._wait_ns_of(None)
+        answer = self._room.enter(self._clock, wait_ns, self)
         if answer != ENTERED:
-            self._refuse_as(answer)
+            self._refuse_as(answer, wait_ns)
 
     async def _suspend(self) -> None:
-        answer = await self._room.aenter(self._clock, self._wait_ns_of(None), self)
+        wait_ns = self._wait_ns_of(None)
+        answer = await self._room.aenter(self._clock, wait_ns, self)
         if answer != ENTERED:
-            self._refuse_as(answer)
+            self._refuse_as(answer, wait_ns)
 
     def _admit(self) -> None:
         self._room.admit()
@@ -310,8 +313,8 @@ class Bulkhead(Policy):
         wait_ns = self._max_wait_ns if timeout is None else wait_to_ns("timeout", timeout)
         return within_deadline_ns(wait_ns)
 
-    def _refuse_as(self, answer: int) -> None:
+    def _refuse_as(self, answer: int, wait_ns: int | None) -> None:
         check_deadline()  # or it is the time of the call that is over
         if answer == FULL:
             self._refuse("full")
-        self._refuse("timeout", -1, BulkheadTimeoutError)
+        self._refuse("timeout", -1, BulkheadTimeoutError, -1 if wait_ns is None else wait_ns)

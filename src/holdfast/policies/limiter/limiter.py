@@ -164,7 +164,7 @@ class RateLimiter(Policy):
         """
         n, longest_ns = self._weight(n), self._wait_of(timeout)
         if not self._takes_at_once(n) and not await self._line.atake(n, _longest(longest_ns)):
-            self._refuse("rate", self._wait_ns(n))
+            self._refuse_rate(n)
 
     def reserve(self, n: int = 1) -> float:
         """Take ``n`` tokens in advance, independent of ``max_wait``.
@@ -322,7 +322,7 @@ class RateLimiter(Policy):
     async def _suspend(self) -> None:
         longest_ns = _longest(self._max_wait_ns)
         if not self._takes_at_once(1) and not await self._line.atake(1, longest_ns):
-            self._refuse("rate", self._wait_ns(1))
+            self._refuse_rate(1)
 
     # ---- waiting ----
 
@@ -336,7 +336,7 @@ class RateLimiter(Policy):
 
     def _take(self, n: int, longest_ns: int | None) -> None:
         if not self._takes_at_once(n) and not self._line.take(n, _longest(longest_ns), self):
-            self._refuse("rate", self._wait_ns(n))
+            self._refuse_rate(n)
 
     def _takes_at_once(self, n: int) -> bool:
         """Take ``n`` tokens if they are there and nobody waits for them."""
@@ -346,6 +346,16 @@ class RateLimiter(Policy):
         line: Line | None = self._queue
         is_first = line is None or line.is_empty
         return is_first and self._wait_ns(n) == 0 and self._try_take(n)
+
+    def _refuse_rate(self, n: int) -> None:
+        """Raise a rejection that names the limit whose tokens come last."""
+        now_ns = self._clock.now_ns()
+        waits = [cell.wait_ns(n, now_ns) or 0 for cell in self._kernels]
+        self._refuse("rate", self._wait_ns(n), None, -1, waits.index(max(waits)) + 1)
+
+    def _limit_text(self, number: int) -> str:
+        """Return one of the limits as text, counted from 1: the one that has refused a call."""
+        return self._rates[number - 1].text
 
     @property
     def _enforces(self) -> bool:

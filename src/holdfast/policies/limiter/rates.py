@@ -50,6 +50,8 @@ _UNITS_NS = {
     for unit in units.split()
 }
 
+_WORDS = {10**9: "second", 60 * 10**9: "minute", 3_600 * 10**9: "hour", 86_400 * 10**9: "day"}
+
 
 class Rate:
     """One limit: tokens in so many nanoseconds, and at most ``burst`` of them at once.
@@ -78,6 +80,12 @@ class Rate:
     def per_second(self) -> float:
         """Tokens per second."""
         return self.tokens / self.per_ns * 1e9
+
+    @property
+    def text(self) -> str:
+        """The limit as one may type it: "10/second", "5/30s"."""
+        unit = _WORDS.get(self.per_ns, f"{self.per_ns / 1e9:g}s")
+        return f"{self.tokens:.12g}/{unit}"
 
     def given_out(self, cell: TokenBucket | SlidingWindow, now_ns: int) -> int:
         """Return how many whole tokens are not back yet, from what counts this limit."""

@@ -14,7 +14,7 @@ from weakref import ref
 from holdfast._native.bulkhead import Bulkhead as Kernel
 from holdfast._native.gate import _probes_here, _set_probes, check_deadline
 from holdfast.clock import read_clock
-from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError
+from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError, Rejected
 from holdfast.forks import mind, settle
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, settings_of, within_deadline_ns
@@ -206,14 +206,27 @@ class PoolBulkhead(Policy):
         if self.mode is Mode.OBSERVE:
             task.answers.extend(starmap(self._try_enter, _ONCE))
             return
-        asked = (self._clock, within_deadline_ns(self._max_wait_ns), self)
+        wait_ns = within_deadline_ns(self._max_wait_ns)
+        asked = (self._clock, wait_ns, self)
         task.answers.extend(starmap(self._room.enter, (asked,)))
         if task.answers[0] != ENTERED:
             check_deadline()  # or it is the time of the call that is over
         if task.answers[0] == FULL:
-            self._refuse("full")
+            self._refuse_task("full", BulkheadFullError)
         elif task.answers[0] == TIMED_OUT:
-            self._refuse("timeout", -1, BulkheadTimeoutError)
+            waited_ns = -1 if wait_ns is None else wait_ns
+            self._refuse_task("timeout", BulkheadTimeoutError, waited_ns)
+
+    def _refuse_task(self, reason: str, cls: type[Rejected], waited_ns: int = -1) -> None:
+        """Raise a rejection with the figures of the pool: its kernel counts both as one."""
+        workers, waiting = self._setting("workers"), self._setting("max_waiting")
+        try:
+            self._refuse(reason, -1, cls, waited_ns)
+        except Rejected as error:
+            places = self._kernel.in_flight()
+            queued = min(max(0, places - workers), waiting)
+            error._figures = (min(places, workers), workers, queued, waiting)
+            raise
 
     @property
     def _room(self) -> WaitingRoom:

@@ -197,11 +197,16 @@ class Timeout(Policy):
 
     # ---- what the native gate asks ----
 
-    def _exceeded(self) -> DeadlineExceededError:
-        """Return what is raised when time is over."""
-        of = "" if self.name is None else f", timeout {self.name!r}"
+    def _exceeded(self, late_ns: int, cooperative: bool) -> DeadlineExceededError:
+        """Return what is raised when time is over, ``late_ns`` after the deadline."""
+        limit_ns = self._kernel.duration_ns()
         self._emit("timeout", reason="deadline")
-        return DeadlineExceededError(f"timed out after {self.duration:g} s{of}")
+        return DeadlineExceededError(
+            name=self.name,
+            limit=limit_ns / 1e9,
+            elapsed=(limit_ns + max(0, late_ns)) / 1e9,
+            cooperative=cooperative,
+        )
 
     def _alarms_in(self, loop: Any, new: Any) -> Any:
         """Return the alarms of its calls in an event loop: ``new`` if there are none."""
