@@ -163,7 +163,19 @@ static PyGetSetDef guard_getset[] = {
         Py_tp_getset, guard_getset                                                                 \
     }
 
-static PyType_Slot guard_slots[] = {SLOTS, {Py_tp_descr_get, guard_bind}, {0, NULL}};
+/* Users name this type, and none of the others, in annotations. */
+static PyMethodDef guard_methods[] = {
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     "__class_getitem__($type, item, /)\n--\n\nReturn Guard[item], for annotations."},
+    {NULL},
+};
+
+static PyType_Slot guard_slots[] = {
+    SLOTS,
+    {Py_tp_descr_get, guard_bind},
+    {Py_tp_methods, guard_methods},
+    {0, NULL},
+};
 
 /*
  * Of what is no method in a class: a class, a builtin function, an object, a partial (before 3.14). The

@@ -6,7 +6,7 @@
 2
 """
 
-from holdfast._native.gate import Outcome, Permit, check_deadline, deadline
+from holdfast._native.gate import Guard, Outcome, Permit, check_deadline, deadline
 from holdfast._version import __version__
 from holdfast.clock import Clock, ManualClock, SystemClock
 from holdfast.errors import (
@@ -71,6 +71,7 @@ __all__ = [
     "Exponential",
     "Fallback",
     "Fibonacci",
+    "Guard",
     "HoldfastError",
     "Linear",
     "ManualClock",

@@ -311,7 +311,7 @@ def _named(guard: Guard, owner: type, name: str, /) -> None:
         setattr(owner, name, classmethod(guard))
 
 
-def _with_options(self: Guard, /, **options: Any) -> Any:
+def _with_options(self: Guard, /, *args: Any, **options: Any) -> Any:
     """Return the function guarded with other options; see Pipeline and Retry.with_options.
 
     Of a method it is one that is not bound, whichever way it was reached: call it with the object.
@@ -324,7 +324,7 @@ def _with_options(self: Guard, /, **options: Any) -> Any:
     fn = _inside(self)[0]
     if not hasattr(policy, "with_options"):
         raise TypeError(f"{fn!r} is guarded by {policy!r}: only a pipeline or a retry has options")
-    other = policy.with_options(**options)
+    other = policy.with_options(*args, **options)
     if not isinstance(other, gate.Gate):
         raise TypeError(f"with_options() of {policy!r} returned no pipeline")
     return other._guard(fn)
@@ -381,8 +381,26 @@ _SETTERS: dict[str, Set] = {
 }
 
 
+class _Descriptor(property):
+    """A property of guards. Their class has its own documentation."""
+
+    def __get__(self, guard: Any, owner: type | None = None) -> Any:
+        return _CLASS_DOC if guard is None else super().__get__(guard, owner)
+
+
+_CLASS_DOC = """A guarded function: what a policy makes of the function that it decorates.
+
+It has the signature, the name and the attributes of the function, and binds as the function does.
+``policy`` is what guards it, ``__wrapped__`` the function. ``with_options`` returns the function
+guarded by other policies. In an annotation: ``Guard[[str, int], float]``, or with its policy,
+``Guard[[str, int], float, Pipeline]``.
+
+Safe to share between threads and event loops.
+"""
+
+
 def _descriptor(name: str, get: Get, set_: Set) -> property:
-    return property(
+    return (_Descriptor if name == "__doc__" else property)(
         lambda guard: get(guard, name),
         lambda guard, value: set_(guard, name, value),
         lambda guard: set_(guard, name),
@@ -391,5 +409,7 @@ def _descriptor(name: str, get: Get, set_: Set) -> property:
 
 def install_guard_face() -> None:
     """Give the native types of guards what they have from here."""
+    for name, method in _METHODS.items():  # help() and errors name them
+        method.__name__, method.__qualname__ = name, f"Guard.{name}"
     features = {name: _descriptor(name, *how) for name, how in _DESCRIPTORS.items()}
     gate._install_guard_face({**features, **_METHODS}, _GETTERS, _SETTERS)

@@ -86,6 +86,8 @@ def faults_of(module: str, path: str, imported: str) -> Iterator[str]:
         mine, theirs = floor_of(module), floor_of(imported)
         if mine is not None and theirs is not None and theirs > mine:
             yield f"imports {imported}, which stands above it"
+    elif top == "typing_extensions" and path.endswith(".pyi"):
+        return  # no type checker needs it installed
     elif top not in sys.stdlib_module_names:
         owners = FOREIGN.get(top, ())
         if not path.startswith(owners):

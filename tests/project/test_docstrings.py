@@ -20,7 +20,7 @@ NAMES = [
 PUBLIC = [getattr(hf, name) for name in hf.__all__ if isinstance(getattr(hf, name), type)]
 ERRORS = [cls for cls in PUBLIC if issubclass(cls, Exception)]
 # Made by holdfast only, so nothing can be built in a doctest of theirs.
-NATIVE = [hf.Outcome, hf.Permit]
+NATIVE = [hf.Guard, hf.Outcome, hf.Permit]
 MADE = [cls for cls in PUBLIC if cls not in (*ERRORS, *NATIVE, hf.Clock, hf.Policy)]
 
 

@@ -7,7 +7,7 @@ an ignore, and an ignore that is not needed is itself an error.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar, assert_type, cast
+from typing import TypeVar, assert_type
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,9 +20,6 @@ from holdfast.telemetry.prometheus import (
     serve_metrics,
     wsgi_app,
 )
-
-if TYPE_CHECKING:
-    from holdfast._native.gate import Guard  # pyright: ignore[reportMissingModuleSource]
 
 breaker = hf.CircuitBreaker("payments", failure_threshold=5, reset_timeout=30.0)
 limiter = hf.RateLimiter("outbound", rate=1000, per=1.0, burst=100)
@@ -283,10 +280,15 @@ def test_a_call_with_stats_has_the_outcome_of_the_function_and_plain_figures() -
 
 
 def test_a_guarded_function_is_guarded_anew_with_its_own_type() -> None:
-    # To a type checker a decorated function is still the function: what guards it is told so.
-    guard = cast("Guard[[str], float]", pipeline(charge))
-    assert_type(guard.with_options(limiter=None), "Guard[[str], float]")
-    assert_type(guard.with_options(limiter=None)("4711"), float)
+    guard = pipeline(charge)
+    assert_type(guard.with_options(limiter=None)("4711", amount=2), float)
+    assert_type(guard.with_options(limiter=None).policy, hf.Pipeline)
+    with pytest.raises(hf.ConfigError):
+        guard.with_options(limiter=bulkhead)  # type: ignore[arg-type]
+    with pytest.raises(hf.ConfigError):
+        guard.with_options(limits=None)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        guard.with_options(limiter=None)(4711)  # type: ignore[arg-type]
 
 
 def test_unknown_arguments_of_a_policy_are_refused() -> None:

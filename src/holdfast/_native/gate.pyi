@@ -1,11 +1,16 @@
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import CellType, CodeType, GenericAlias, TracebackType
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, final
+from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, final
+
+from typing_extensions import TypeVar
 
 _D = TypeVar("_D")
 _E = TypeVar("_E", bound=Rejected)
 _P = ParamSpec("_P")
+_Q = ParamSpec("_Q")
 _R = TypeVar("_R")
+_R_co = TypeVar("_R_co", covariant=True)
+_By_co = TypeVar("_By_co", covariant=True, default=Any)
 _T_co = TypeVar("_T_co", covariant=True)
 
 MAX_STEPS: int
@@ -99,9 +104,12 @@ class GuardedCoroutine(Coroutine[Any, Any, _T_co]):
     def close(self) -> None: ...
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
 
+class _Optional(Protocol[_Q]):
+    def with_options(self, *args: _Q.args, **options: _Q.kwargs) -> object: ...
+
 @final
-class Guard(Generic[_P, _R]):
-    __wrapped__: Callable[_P, _R]
+class Guard(Generic[_P, _R_co, _By_co]):
+    __wrapped__: Callable[_P, _R_co]
     __name__: str
     __qualname__: str
     __type_params__: tuple[Any, ...]
@@ -115,12 +123,15 @@ class Guard(Generic[_P, _R]):
     @property
     def __closure__(self) -> tuple[CellType, ...] | None: ...
     @property
-    def policy(self) -> Gate: ...
-    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
-    def with_options(self, /, **options: Any) -> Guard[_P, _R]: ...
+    def policy(self) -> _By_co: ...
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co: ...
+    def with_options(
+        self: Guard[_P, _R_co, _Optional[_Q]], /, *args: _Q.args, **options: _Q.kwargs
+    ) -> Guard[_P, _R_co, _By_co]: ...
     def __set_name__(self, owner: type, name: str, /) -> None: ...
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: object, /) -> Self: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 class Gate:
     _listening: bool
@@ -207,7 +218,7 @@ class Gate:
         limit: int = 0,
         /,
     ) -> None: ...
-    def _guard(self, fn: Callable[_P, _R], /) -> Guard[_P, _R]: ...
+    def _guard(self, fn: Callable[_P, _R], /) -> Guard[_P, _R, Self]: ...
     def _attempt_made(
         self,
         retries: int,
@@ -240,7 +251,7 @@ class Gate:
     ) -> tuple[Outcome[_R], int, int, int]: ...
     def _acall_counted(
         self,
-        fn: Callable[_P, Coroutine[Any, Any, _R]],
+        fn: Callable[_P, Awaitable[_R]],
         /,
         *args: _P.args,
         **kwargs: _P.kwargs,
@@ -260,14 +271,14 @@ class Gate:
     ) -> Outcome[_R]: ...
     def acall(
         self,
-        fn: Callable[_P, Coroutine[Any, Any, _R]],
+        fn: Callable[_P, Awaitable[_R]],
         /,
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> GuardedCoroutine[_R]: ...
     def try_acall(
         self,
-        fn: Callable[_P, Coroutine[Any, Any, _R]],
+        fn: Callable[_P, Awaitable[_R]],
         /,
         *args: _P.args,
         **kwargs: _P.kwargs,

@@ -22,8 +22,19 @@ from holdfast.waiting.standstill import mind_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-    from typing import Any, Literal, NoReturn, ParamSpec, Self, SupportsIndex, TypeVar
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from typing import (
+        Any,
+        Literal,
+        NoReturn,
+        ParamSpec,
+        Protocol,
+        Self,
+        SupportsIndex,
+        TypeAlias,
+        TypeVar,
+        overload,
+    )
 
     from holdfast.categories import Category
     from holdfast.clock import Clock
@@ -31,7 +42,17 @@ if TYPE_CHECKING:
     from holdfast.policies.call_stats import CallStats
     from holdfast.stores.ledger import Part
 
-    _F = TypeVar("_F", bound=Callable[..., Any])
+    # Methods are told by the name of their first parameter: decorated, they keep their exact type.
+    # An attribute of another class would neither implement a protocol nor override a method.
+
+    class _OfInstance(Protocol):
+        def __call__(_, self: Any, *args: Any, **kwargs: Any) -> Any: ...  # noqa: N805
+
+    class _OfClass(Protocol):
+        def __call__(_, cls: Any, *args: Any, **kwargs: Any) -> Any: ...  # noqa: N805
+
+    _Descriptor: TypeAlias = classmethod[Any, Any, Any] | staticmethod[Any, Any]
+    _Method = TypeVar("_Method", bound=_OfInstance | _OfClass | _Descriptor)
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
     _Made = TypeVar("_Made", bound="Policy")
@@ -190,7 +211,11 @@ class Policy(gate.Gate, metaclass=_Registered):
         def reset(self) -> None:
             """Put it back to where it began."""
 
-        def __call__(self, fn: _F, /) -> _F:
+        @overload
+        def __call__(self, fn: _Method, /) -> _Method: ...
+        @overload
+        def __call__(self, fn: Callable[_P, _R], /) -> gate.Guard[_P, _R, Self]: ...
+        def __call__(self, fn: Any, /) -> Any:
             """Return ``fn`` guarded by this policy."""
 
     else:
@@ -246,7 +271,7 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     async def acall_with_stats(
         self,
-        fn: Callable[_P, Coroutine[Any, Any, _R]],
+        fn: Callable[_P, Awaitable[_R]],
         /,
         *args: _P.args,
         **kwargs: _P.kwargs,
