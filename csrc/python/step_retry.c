@@ -7,13 +7,25 @@
 #include "steps.h"
 
 static PyObject *retry_after_name;
+
+/* Where an error may have a response, or its headers: of HTTP clients, and of gRPC. */
+static const char *const sources[] = {"response", "headers", "trailing_metadata"};
+#define N_SOURCES (sizeof sources / sizeof *sources)
+static PyObject *source_names[N_SOURCES];
 hf_au32 hf_retrying_off;
 
 int
 hf_retry_ready(void)
 {
     retry_after_name = PyUnicode_InternFromString("retry_after");
-    return retry_after_name == NULL ? -1 : 0;
+    if (retry_after_name == NULL)
+        return -1;
+    for (size_t i = 0; i < N_SOURCES; i++) {
+        source_names[i] = PyUnicode_InternFromString(sources[i]);
+        if (source_names[i] == NULL)
+            return -1;
+    }
+    return 0;
 }
 
 static int64_t
@@ -70,14 +82,56 @@ may_follow(GateObject *step, hf_retry_verdict *otherwise)
 
 /* ---- how long to wait ---- */
 
-/* An exception's own wish. Where that raises there is none: the call's error is what matters. */
-static PyObject *
-wish_of(PyObject *exception)
+/* Whether an exception has something that requests a delay. What is no Exception stays set. */
+static bool
+has_source(PyObject *exception)
 {
-    PyObject *value = hf_attribute_if_any(exception, retry_after_name);
+    bool has = false;
+    for (size_t i = 0; i < N_SOURCES && !has && !PyErr_Occurred(); i++) {
+        PyObject *source = hf_attribute_if_any(exception, source_names[i]);
+        has = source != NULL && source != Py_None;
+        Py_XDECREF(source);
+        if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
+            PyErr_Clear();
+    }
+    return has;
+}
+
+/* NULL, where what was asked has raised an Exception: the call's own outcome is what matters. */
+static PyObject *
+or_no_wish(PyObject *value, PyObject *asked)
+{
     if (value == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
-        PyErr_WriteUnraisable(exception);
+        PyErr_WriteUnraisable(asked);
     return value;
+}
+
+/* What the headers of a response or of an error request, read in Python; NULL: nothing, or it raised. */
+static PyObject *
+requested_by(GateObject *step, PyObject *about)
+{
+    return or_no_wish(PyObject_CallMethod((PyObject *)step, "_requested_delay", "O", about), about);
+}
+
+/* Whether it has the attributes that its class has as it comes with CPython, of which none is a wish. */
+static bool
+is_plain(PyObject *exception)
+{
+    return !PyType_HasFeature(Py_TYPE(exception), Py_TPFLAGS_HEAPTYPE) &&
+           ((PyBaseExceptionObject *)exception)->dict == NULL;
+}
+
+/* An exception's own wish, or that of the response that it was made of. */
+static PyObject *
+wish_of(GateObject *step, PyObject *exception)
+{
+    if (is_plain(exception))
+        return NULL;
+    PyObject *value = or_no_wish(hf_attribute_if_any(exception, retry_after_name), exception);
+    if (value != NULL && value != Py_None)
+        return value;
+    Py_XDECREF(value);
+    return !PyErr_Occurred() && has_source(exception) ? requested_by(step, exception) : NULL;
 }
 
 /* What was asked for, which is stolen, in nanoseconds; -1: nothing, -2: an exception is set. */
@@ -108,14 +162,14 @@ asked_in_group_ns(GateObject *step, PyObject *group)
             PyObject *part = PyTuple_GET_ITEM(parts, i);
             if (hf_class_says(Py_TYPE(part)) == HF_SAYS_WHAT_IS_IN_IT)
                 hf_groups_add(&groups, part);
-            int64_t ns = asked_ns(step, wish_of(part));
+            int64_t ns = asked_ns(step, wish_of(step, part));
             longest = ns == -2 || ns > longest ? ns : longest;
         }
     }
     return longest;
 }
 
-/* Nanoseconds that a server asks for, by the hook or on its exception; -1: it does not, -2: raised. */
+/* Nanoseconds that a server asks for, by the hook, on its exception or response; -1: none, -2: raised. */
 static int64_t
 asked_delay_ns(GateObject *step, PyObject *about)
 {
@@ -123,8 +177,8 @@ asked_delay_ns(GateObject *step, PyObject *about)
         return asked_ns(step, hf_need_answer("retry_after", step->retry_after,
                                              PyObject_CallOneArg(step->retry_after, about)));
     if (!PyExceptionInstance_Check(about))
-        return -1;
-    int64_t ns = asked_ns(step, wish_of(about));
+        return step->reads_results ? asked_ns(step, requested_by(step, about)) : -1;
+    int64_t ns = asked_ns(step, wish_of(step, about));
     bool is_group = hf_class_says(Py_TYPE(about)) == HF_SAYS_WHAT_IS_IN_IT;
     return ns == -1 && is_group ? asked_in_group_ns(step, about) : ns;
 }

@@ -87,8 +87,9 @@ class Retry(Policy):
         retry_after: A function that gets the exception or the result and returns the delay that
             the other side has requested: a number of seconds, a timedelta, a datetime, or the
             text of a ``Retry-After`` header. None means no request. An invalid delay is ignored
-            and logged once. By default, the ``retry_after`` of the exception is used (the
-            longest, in a group).
+            and logged once. By default, the ``retry_after`` of the exception is used, or the
+            ``Retry-After`` header of its response (the longest delay, in a group); with
+            ``on_result="http"`` also that of a response that is retried.
         max_retry_after: The longest requested delay, in seconds, that is granted.
         before_sleep: Called with a ``RetryState`` before each pause.
         on_exhausted: Called with a ``RetryState`` when a retryable call is given up.
@@ -199,6 +200,7 @@ class Retry(Policy):
             budget_clock=own and own._clock,
             failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(pauses)) else None,
             retry_after=retry_after,
+            reads_results=isinstance(on_result, str),
             asks=before_sleep is not None,
         )
         self.backoff = pauses
@@ -311,6 +313,12 @@ class Retry(Policy):
                 warn("%r: retry_after returned %s, which is not a delay", self, shown(asked))
             return -1
         return min(ns, self._max_retry_after_ns)
+
+    def _requested_delay(self, about: object) -> float | None:
+        """Return the delay that a response, or an error that is made of one, requests."""
+        from holdfast.categories.requested import retry_after
+
+        return retry_after(about)
 
     def _before_retry(
         self, attempts: int, delay_ns: int, elapsed_ns: int, error: Any, result: Any
