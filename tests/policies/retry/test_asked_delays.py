@@ -1,6 +1,7 @@
 """Delays that the other side asks for: understood in every form they come in, or refused aloud."""
 
 import email.utils
+import itertools
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -109,3 +110,94 @@ def test_nothing_is_said_where_nothing_is_asked(clock, caplog):
     assert pause(clock, None) == 1
     assert pause(clock, "Wed, 21 Oct 2015 07:28:00 GMT") == 1
     assert not caplog.records
+
+
+# ---- what a response asks for ----
+
+
+class Response:
+    def __init__(self, headers: object) -> None:
+        self.status_code = 503
+        self.headers = headers
+
+
+class ResponseError(Exception):
+    """As the errors of HTTP clients: with what is asked about it."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__()
+        self.__dict__.update(given)
+
+
+class OddError(Exception):
+    @property
+    def response(self) -> object:
+        raise RuntimeError
+
+
+def pauses(retry: hf.Retry, flaky: Flaky) -> list[float]:
+    retry.call(flaky)
+    return [round(b - a, 9) for a, b in itertools.pairwise(flaky.made)]
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (ResponseError(response=Response({"Retry-After": "30"})), 30),
+        (ResponseError(headers={"retry-after": "7"}), 7),
+        (ResponseError(retry_after=None, response=Response({"Retry-After": b"5"})), 5),
+        (ResponseError(retry_after=2, response=Response({"Retry-After": "30"})), 2),
+        (ResponseError(response=Response({"Retry-After": "1000"})), 60),
+        (ResponseError(trailing_metadata=lambda: [("grpc-retry-pushback-ms", "2500")]), 2.5),
+        (ResponseError(response=None, headers=None), 1),
+        (ResponseError(response=Response({"Retry-After": "soon"})), 1),
+        (ResponseError(response=Response({})), 1),
+        (ResponseError(response=1, headers=2, trailing_metadata=3), 1),
+        (OddError(), 1),
+    ],
+    ids=lambda one: repr(vars(one))[:40] if isinstance(one, Exception) else None,
+)
+def test_the_response_of_an_error_is_waited_for(clock, error, seconds):
+    for failure in (error, ExceptionGroup("", [BusyError(None), error])):
+        retry = retry_of(clock, on=Exception)
+        assert pauses(retry, Flaky(clock, failures=1, error=failure)) == [seconds]
+
+
+def test_a_builtin_error_that_was_given_a_response_is_like_any_other(clock):
+    error = ConnectionError()
+    flaky = Flaky(clock, failures=1, error=error)
+    assert pauses(retry_of(clock, on=ConnectionError), flaky) == [1]
+    error.response = Response({"Retry-After": "30"})  # type: ignore[attr-defined]
+    flaky = Flaky(clock, failures=1, error=error)
+    assert pauses(retry_of(clock, on=ConnectionError), flaky) == [30]
+
+
+def test_an_own_hook_is_asked_instead_of_the_response(clock):
+    error = ResponseError(response=Response({"Retry-After": "30"}))
+    retry = retry_of(clock, on=Exception, retry_after=lambda error: None)
+    assert pauses(retry, Flaky(clock, failures=1, error=error)) == [1]
+
+
+def test_a_response_that_is_retried_is_waited_for_as_long_as_it_asks(clock):
+    answers = [Response({"Retry-After": "30"}), Response({}), "fine"]
+    for on_result, expected in (("http", [30, 1]), (lambda r: r != "fine", [1, 1])):
+        made = []
+
+        def call(made: list[float] = made) -> object:
+            made.append(clock.now())
+            return answers[len(made) - 1]
+
+        assert retry_of(clock, on_result=on_result).call(call) == "fine"
+        assert [round(b - a, 9) for a, b in itertools.pairwise(made)] == expected
+
+
+def test_an_interruption_while_a_response_is_read_ends_the_call(clock):
+    class EndedError(Exception):
+        @property
+        def headers(self) -> object:
+            raise KeyboardInterrupt
+
+    retry = retry_of(clock, on=Exception)
+    with pytest.raises(KeyboardInterrupt):
+        retry.call(Flaky(clock, failures=1, error=EndedError()))
+    assert retry.snapshot().gave_up["cancelled"] == 1
