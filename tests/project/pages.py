@@ -34,6 +34,16 @@ class Page:
     def blocks(self, language: str) -> list[str]:
         return [hit[3] for hit in _BLOCK.finditer(self.text) if hit[2] == language]
 
+    def program(self, language: str) -> str:
+        """Return the blocks, each line at its place in the page, so that tracebacks name it."""
+        lines = [""] * self.text.count("\n")
+        for hit in _BLOCK.finditer(self.text):
+            if hit[2] == language:
+                first = self.text[: hit.start(3)].count("\n")
+                block = hit[3].splitlines()
+                lines[first : first + len(block)] = block
+        return "\n".join(lines) + "\n"
+
     def languages(self) -> set[str]:
         return {hit[2] for hit in _BLOCK.finditer(self.text)}
 

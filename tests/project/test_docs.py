@@ -24,34 +24,55 @@ POLICIES = [name for name in NAMES if name.startswith("docs/policies/")]
 GENERATED = {"docs/mutants.md", "docs/requirements.md", "docs/traps.md"}
 
 
-def imported_by(blocks: list[str]) -> set[str]:
-    """Return the packages that blocks import."""
+# ---- blocks ----
+
+# Runs each page in a namespace of its own; the process is shared, because a start takes long.
+RUN = """
+import pathlib, sys, traceback
+failed = False
+for code, page in zip(sys.argv[1::2], sys.argv[2::2]):
+    try:
+        exec(compile(pathlib.Path(code).read_text(), page, "exec"), {"__name__": "__main__"})
+    except BaseException:
+        failed = True
+        traceback.print_exc()
+sys.exit(failed)
+"""
+
+
+def missing_for(code: str) -> set[str]:
+    """Return the packages that a page imports and that are not installed."""
     found = set()
-    for node in ast.walk(ast.parse("\n".join(blocks))):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.partition(".")[0])
-    return found
+    return {name for name in found if importlib.util.find_spec(name) is None}
 
 
-# ---- blocks ----
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in NAMES if name.startswith("docs/") and PAGES[name].blocks("python")]
-)
-def test_the_python_blocks_of_the_page_run_one_after_the_other(name, tmp_path):
-    blocks = PAGES[name].blocks("python")
-    missing = [one for one in imported_by(blocks) if importlib.util.find_spec(one) is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+@pytest.mark.parametrize("folder", ["docs", "docs/policies", "docs/recipes"])
+def test_the_python_blocks_of_each_page_run_one_after_the_other(folder, tmp_path, require_real):
+    programs = {
+        name: page.program("python")
+        for name, page in PAGES.items()
+        if name.rpartition("/")[0] == folder and page.blocks("python")
+    }
+    assert programs
+    missing = {name: packages for name, code in programs.items() if (packages := missing_for(code))}
+    arguments = []
+    for at, (name, code) in enumerate(programs.items()):
+        if name not in missing:
+            (tmp_path / f"{at}.py").write_text(code)
+            arguments += [tmp_path / f"{at}.py", ROOT / name]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        [sys.executable, "-W", "error", "-c", RUN, *arguments],
+        capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    if missing:
+        require_real(f"not installed: {missing}")
 
 
 def test_the_tests_that_pages_show_pass(tmp_path):
@@ -59,8 +80,9 @@ def test_the_tests_that_pages_show_pass(tmp_path):
     for at, block in enumerate(blocks):
         (tmp_path / f"test_shown_{at}.py").write_text(block)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
+        [sys.executable, "-m", "pytest", "-qp", "no:cacheprovider", "-p", "pytest_holdfast", "."],
         capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
 
