@@ -231,7 +231,16 @@ def test_the_page_of_events_lists_every_reason_of_a_rejection():
 def test_the_page_of_events_lists_every_error_with_its_code_and_attributes():
     classes = [hf.HoldfastError]
     for cls in classes:  # grows as it is walked
-        classes += [one for one in cls.__subclasses__() if one.__module__.startswith("holdfast")]
-    expected = {cls.__name__: cls.code for cls in classes if hasattr(hf, cls.__name__)}
-    rows = [row for _, rows in PAGES["docs/events.md"].tables("error") for row in rows]
-    assert {row[0].strip("`"): row[1].strip("`") for row in rows} == expected
+        classes += [one for one in cls.__subclasses__() if one.__name__ in hf.__all__]
+    expected = {cls.__name__: (cls.code, attributes_of(cls)) for cls in classes}
+    [(_, rows)] = PAGES["docs/events.md"].tables("error")
+    assert {
+        error.strip("`"): (code.strip("`"), set(re.findall(r"`(\w+)`", attributes)))
+        for error, code, _, attributes, _ in rows
+    } == expected
+
+
+def attributes_of(cls: type[BaseException]) -> set[str]:
+    """Return the public attributes that a class adds to those of its bases."""
+    names = {*vars(cls), *vars(cls).get("__annotations__", {})}
+    return {name for name in names if not name.startswith("_")} - {"args", "code", "summary"}
