@@ -133,7 +133,7 @@ class ManualClock(_native.ManualClock, Clock):
         self.set_ns(seconds_to_ns("seconds", seconds))
 
     def advance_ns(self, d_ns: int) -> None:
-        """Advance the clock by nanoseconds; see ``advance``."""
+        """Advance the clock by ``d_ns`` nanoseconds; see ``advance``."""
         if d_ns < 0:
             raise ValueError(f"d_ns: got {d_ns}, allowed an integer of at least 0")
         while True:
@@ -146,7 +146,7 @@ class ManualClock(_native.ManualClock, Clock):
             callback()
 
     def set_ns(self, shown_ns: int) -> None:
-        """Set the time in nanoseconds; see ``set``."""
+        """Set the time to ``shown_ns`` nanoseconds; see ``set``."""
         with self._lock:
             ahead_ns = shown_ns - self.shown_ns()
             if ahead_ns <= 0:
@@ -155,7 +155,7 @@ class ManualClock(_native.ManualClock, Clock):
         self.advance_ns(ahead_ns)
 
     def call_at_ns(self, deadline_ns: int, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call ``callback`` when policy time reaches the deadline, or immediately if it has passed.
+        """Call ``callback`` when policy time reaches ``deadline_ns``, or now if it has passed.
 
         The callback runs in the thread that advances the clock, outside the lock of the clock.
 

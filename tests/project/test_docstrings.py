@@ -1,9 +1,12 @@
 """What docstrings show works, and what is public says what a user has to know of it."""
 
+import ast
 import doctest
 import importlib
 import inspect
 import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 
@@ -23,11 +26,40 @@ ERRORS = [cls for cls in PUBLIC if issubclass(cls, Exception)]
 NATIVE = [hf.Guard, hf.Outcome, hf.Permit]
 MADE = [cls for cls in PUBLIC if cls not in (*ERRORS, *NATIVE, hf.Clock, hf.Policy)]
 
+SOURCES = Path(hf.__file__).parent
+IDENTIFIER = re.compile(r"\b(?!UTF)[A-Z]{2,3}-\d|\bD-[A-Z]+-\d|\btraps? \d|\bthe specification\b")
+
+
+def docstrings(source):
+    """Yield the texts in a file that users may read: docstrings, and what is quoted as one."""
+    text = source.read_text(encoding="utf-8")
+    if source.suffix != ".py":
+        yield from re.findall(r'"{3}(.*?)"{3}', text, re.DOTALL)
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_docstrings_show_works(name):
     tried = doctest.testmod(importlib.import_module(name), raise_on_error=True)
     assert tried.failed == 0
+
+
+def test_docstrings_cite_no_identifier_of_the_specification():
+    texts = [
+        text
+        for source in SOURCES.rglob("*.py*")
+        for text in docstrings(source)
+        if source.suffix in {".py", ".pyx"}
+    ]
+    native = [
+        getattr(hf, name) for name in ("CircuitBreaker", "Guard", "Outcome", "Permit", "Rejected")
+    ]
+    texts += [inspect.getdoc(getattr(cls, name)) or "" for cls in native for name in dir(cls)]
+    assert len(texts) > 1000
+    assert [text for text in texts if IDENTIFIER.search(text)] == []
 
 
 @pytest.mark.parametrize("cls", MADE)
@@ -57,3 +89,25 @@ def test_each_argument_is_described(cls):
     described = {line.strip().split(":")[0].lstrip("*") for line in cls.__doc__.splitlines()}
     assert {parameter.name for parameter in parameters} <= described
     assert "Raises:" in cls.__doc__
+
+
+def callables():
+    """Yield the name and the function of each public method and function that is Python code."""
+    for name in hf.__all__:
+        one = getattr(hf, name)
+        if inspect.isfunction(one):
+            yield name, one
+        for base in one.__mro__ if isinstance(one, type) else ():
+            if base.__module__.startswith("holdfast") and "_native" not in base.__module__:
+                for method, found in vars(base).items():
+                    if inspect.isfunction(found) and not method.startswith("_"):
+                        yield f"{base.__name__}.{method}", found
+
+
+@pytest.mark.parametrize(("name", "function"), sorted(dict(callables()).items()))
+def test_each_argument_of_a_public_method_is_named_in_its_docstring(name, function):
+    named = re.findall(r"\w+", inspect.getdoc(function))
+    some = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    parameters = inspect.signature(function).parameters.values()
+    missing = {one.name for one in parameters if one.kind not in some} - {"self", "cls", *named}
+    assert not missing

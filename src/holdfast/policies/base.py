@@ -276,7 +276,11 @@ class Policy(gate.Gate, metaclass=_Registered):
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> tuple[gate.Outcome[_R], CallStats]:
-        """Await ``fn`` as ``try_acall`` does; see ``call_with_stats``."""
+        """Await ``fn`` as ``try_acall`` does, and return what ``call_with_stats`` returns.
+
+        Raises:
+            TypeError: ``fn`` returned no awaitable.
+        """
         clock = self._stopwatch()
         began_ns = clock.now_ns()
         outcome, *counts = await self._acall_counted(fn, *args, **kwargs)

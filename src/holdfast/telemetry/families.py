@@ -1,8 +1,6 @@
 """The metrics there are: their names, labels and buckets, and how each is read off figures.
 
-Names, types, labels and help are those of the specification (MX-01 … MX-20), without the namespace.
-Beside them stand those that say what would otherwise not be seen: what observing policies let
-through, overrides, tokens given back, timeouts and fallbacks. Elsewhere: formats.
+The names have no namespace here. Elsewhere: formats.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Script:
         times: int | None = 1,
         after: float | timedelta = 0.0,
     ) -> Self:
-        """Raise ``error`` from the next calls. The other arguments are those of ``returns``."""
+        """Raise ``error`` from the next calls; ``times`` and ``after`` are those of ``returns``."""
         is_class = isinstance(error, type) and issubclass(error, BaseException)
         if not (is_class or isinstance(error, BaseException)):
             problems = Problems("Script")

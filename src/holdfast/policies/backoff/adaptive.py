@@ -66,7 +66,11 @@ class AdaptiveBackoff(Composed):
         return self._rate.get()
 
     def record(self, failed: bool) -> None:
-        """Count an attempt. A retry policy with this back-off calls it after each attempt."""
+        """Count an attempt. A retry policy with this back-off calls it after each attempt.
+
+        Args:
+            failed: Whether the attempt failed.
+        """
         self._rate.record(failed)
 
     def _delay_ns(self, attempt: int, previous_ns: int) -> int:

@@ -98,7 +98,7 @@ def read_recovery(
 
 
 def _read_min_calls(problems: Problems, min_calls: int, window: object) -> int:
-    """Never more than a count window holds, or the breaker could never decide (trap 17)."""
+    """Never more than a count window holds, or the breaker could never decide."""
     most = window.size if isinstance(window, CountWindow) else MAX_THRESHOLD
     if isinstance(min_calls, Default):
         return min(int(min_calls), most)

@@ -155,6 +155,14 @@ class Bulkhead(Policy):
         """Take a slot, or wait for a free slot in this task; see ``enter``.
 
         If the task is cancelled, it holds no slot.
+
+        Args:
+            timeout: The longest wait in seconds; ``math.inf`` for no limit, None for the policy's
+                ``max_wait``.
+
+        Raises:
+            BulkheadFullError: All slots and all places in the queue are taken.
+            BulkheadTimeoutError: No slot became free in time.
         """
         if not self._passes():
             wait_ns = self._wait_ns_of(timeout)

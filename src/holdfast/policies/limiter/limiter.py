@@ -161,6 +161,15 @@ class RateLimiter(Policy):
         """Take ``n`` tokens, and wait for them in this task; see ``acquire``.
 
         A cancelled task takes no token.
+
+        Args:
+            n: The number of tokens, from 1 to the burst.
+            timeout: The longest wait in seconds; ``math.inf`` for no limit, None for the policy's
+                ``max_wait``.
+
+        Raises:
+            RateLimitedError: The tokens would arrive too late. No token is taken.
+            ValueError: ``n`` is not an integer from 1 to the burst.
         """
         n, longest_ns = self._weight(n), self._wait_of(timeout)
         if not self._takes_at_once(n) and not await self._line.atake(n, _longest(longest_ns)):

@@ -92,6 +92,9 @@ class RetryBudget:
         """Take a token for a retry, if one is available.
 
         Call ``give_back`` if the retry is not made.
+
+        Returns:
+            Whether a token was taken.
         """
         return self._kernel.withdraw(self._clock.now_ns())
 

@@ -353,7 +353,7 @@ class Retry(Policy):
             add_note(error, note, self._signature)
 
     def _recovered(self, attempts: int) -> None:
-        """Tell of a call that a retry has saved (RT-23)."""
+        """Tell of a call that a retry has saved."""
         self._emit("recovered", old=attempts)
 
     def _state(
