@@ -144,7 +144,7 @@ class _Found:
         self.unknown = [name for name in settings if name not in taken.names]
         self.surplus = () if taken.more else args[len(taken.by_position) :]
         # Arguments that are missing: what is wrong with their values is not the caller's.
-        self.stand_ins = {one.removeprefix("*") for one in taken.more if self.unknown}
+        self.stand_ins = {one.removeprefix("*") for one in taken.more if self.unknown or not args}
         self.bound = bound = dict(zip(taken.by_position, args, strict=False))
         self.name = bound.get("name", settings.get("name"))
         self.good_settings = {

@@ -11,7 +11,7 @@ from threading import RLock, get_ident
 
 from holdfast._native.gate import _need_answer
 from holdfast.forks import mind, settle
-from holdfast.validation import require_callable, shown, takes_one
+from holdfast.validation import require_callable, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,9 +154,7 @@ class Listeners:
             TypeError: The listener does not accept one argument, or is a coroutine or generator
                 function.
         """
-        require_callable("listener", listener)
-        if not takes_one(listener):
-            raise TypeError(f"listener: got {shown(listener)}, allowed a callable of one argument")
+        require_callable("listener", listener, one=True)
         subscription = _Subscription(listener)
         self._subscriptions[subscription] = None
 

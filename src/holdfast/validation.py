@@ -88,8 +88,13 @@ class Problems:
             raise ConfigError(f"{of}: {text}" if of else text, self._found)
 
     def refuse(self, field: str, value: object, allowed: str) -> None:
-        """Note that a field has a value it must not have."""
-        self._found.append(f"{field}: got {shown(value)}, allowed {allowed}")
+        """Note that a field has a value it must not have; a hint follows where there is one."""
+        from holdfast.hints import signed, value_hint
+
+        got = signed(value) or shown(value)
+        self._found.append(
+            f"{field}: got {got}, allowed {allowed}{value_hint(field, value, allowed)}"
+        )
 
     def adopt(self, error: ConfigError) -> None:
         """Note what another object found wrong with settings that were passed on to it, once."""
@@ -136,6 +141,10 @@ class Problems:
 
     def asked(self, field: str, value: C | None, *, none: bool = True) -> C | None:
         """Check for something that can be asked about one thing, and answers at once."""
+        given: object = value
+        if isinstance(given, type) and issubclass(given, BaseException):
+            self.refuse(field, value, _or_none("a callable, not an exception class", none))
+            return None
         if (fn := self.callable(field, value, none=none)) is None or takes_one(fn):
             return fn
         self.refuse(field, value, _or_none("a callable that takes one argument", none))
@@ -346,14 +355,30 @@ def duration_to_ns(value: object) -> int | None:
     return _to_ns(value)
 
 
-def require_callable(field: str, value: object) -> None:
+def require_callable(field: str, value: object, *, one: bool = False) -> None:
     """Refuse what cannot be called, or what would have to be awaited or iterated over.
 
+    Args:
+        field: The name of the argument.
+        value: The callable.
+        one: Whether it is called with one argument.
+
     Raises:
-        TypeError: ``value`` is not a callable, or is a coroutine or generator function.
+        TypeError: ``value`` is not a callable, is a coroutine or generator function, or does not
+            take one argument.
     """
     if not callable(value) or not answers_at_once(value):
-        raise TypeError(f"{field}: got {shown(value)}, allowed {_CALLABLE}")
+        allowed = _CALLABLE
+    elif one and not takes_one(value):
+        allowed = "a callable that takes one argument"
+    else:
+        return
+    problems = Problems()
+    problems.refuse(field, value, allowed)
+    try:
+        problems.done()
+    except ConfigError as error:
+        raise TypeError(*error.args) from None
 
 
 def answers_at_once(fn: object) -> bool:
@@ -365,7 +390,7 @@ def answers_at_once(fn: object) -> bool:
     while isinstance(fn, partial):
         fn = fn.func
     for one in (fn, getattr(type(fn), "__call__", None)):  # noqa: B004 - it may be async itself
-        if getattr(one, "_is_coroutine_marker", None) is not None:
+        if type(getattr(one, "_is_coroutine_marker", None)) is object:  # a Mock has any name
             return False
         flags = getattr(getattr(one, "__code__", None), "co_flags", 0)
         if isinstance(flags, int) and flags & _CO_LATER:
@@ -437,16 +462,34 @@ def _problems_in(make: Callable[..., object], *args: Any, **settings: Any) -> tu
 
 
 def takes_one(fn: Any) -> bool:
-    """Return whether one argument is what a function wants; True where that is not known."""
+    """Return whether a call with one argument fits a callable; True if that is not known."""
     inner = getattr(fn, "__func__", fn)
     code = getattr(inner, "__code__", None)
     if type(code) is not type(takes_one.__code__):
-        return True
+        return _binds_one(fn)
     named = code.co_argcount - (inner is not fn)  # a method has its first one
     needed = named - len(getattr(inner, "__defaults__", None) or ())
     by_name = code.co_kwonlyargcount - len(getattr(inner, "__kwdefaults__", None) or ())
     takes_more = bool(code.co_flags & _CO_VARARGS)
     return needed <= 1 and by_name <= 0 and (named >= 1 or takes_more)
+
+
+def _binds_one(fn: Any) -> bool:
+    """Return the same of what is no function: partials, objects, classes, builtin functions."""
+    from functools import _lru_cache_wrapper
+    from inspect import Signature
+
+    try:
+        # What a wrapper wraps may be called in another way, except by a cache.
+        cached = isinstance(fn, _lru_cache_wrapper)
+        signature = Signature.from_callable(fn, follow_wrapped=cached)
+    except Exception:  # noqa: BLE001 - the caller's object, or a builtin function without one
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def shown(value: object) -> str:

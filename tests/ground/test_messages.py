@@ -5,9 +5,16 @@ resilience4j and Polly.
 """
 
 import copy
+import functools
 import pickle
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from unittest.mock import AsyncMock, Mock, create_autospec
 
 import pytest
 
@@ -76,3 +83,152 @@ def test_the_package_lists_its_names_and_is_pickled_by_name():
     assert set(hf.__all__) <= set(dir(hf))
     assert pickle.loads(pickle.dumps(hf.Retry)) is hf.Retry
     assert copy.copy(hf.Mode.OFF) is hf.Mode.OFF
+
+
+# ---- values ----
+
+
+def answers(a: object, b: object) -> None:
+    """Take two arguments."""
+
+
+async def later(error: object) -> None:
+    """Have to be awaited."""
+
+
+VALUES: list[tuple[Callable[[], object], str]] = [
+    # the first attempts of a new user
+    (lambda: hf.RateLimiter("l", rate="10/minute"), "rate: got '10/minute'"),
+    (lambda: hf.RateLimiter("l", rate="10/minute"), "a text is for RateLimiter(limits=…)"),
+    (lambda: hf.Retry("r", backoff="exponential"), "Exponential(0.1)"),
+    (lambda: hf.Exponential(0.1, jitter="full"), "write jitter_mode='full'"),
+    (lambda: hf.Pipeline(hf.Timeout(3)), "the name comes first, then the policies"),
+    (lambda: hf.Pipeline("p", [hf.Timeout(3)]), "unpack it, as in Pipeline(name, *policies)"),
+    (lambda: hf.Pipeline("p", hf.Timeout), "not its class: write Timeout(…)"),
+    # durations
+    (lambda: hf.Timeout("5s"), "write 5"),
+    (lambda: hf.Timeout("250ms"), "write 0.25"),
+    (lambda: hf.CircuitBreaker("b", reset_timeout="1.5 min"), "write 90"),
+    (lambda: hf.RateLimiter("l", rate=10, per="minute"), "write 60"),
+    (lambda: hf.ManualClock().advance("2h"), "write 7200"),
+    (lambda: hf.Timeout(datetime(2026, 1, 1)), "a duration, not a moment"),
+    (lambda: hf.Timeout(Decimal("1.5")), "write float(…)"),
+    # numbers
+    (lambda: hf.Retry("r", attempts="3"), "write 3, without quotes"),
+    (lambda: hf.Bulkhead("k", max_concurrent=10.0), "write 10"),
+    (lambda: hf.CircuitBreaker("b", failure_rate=50), "write 0.5 for 50 %"),
+    (lambda: hf.AdaptiveTimeout(5, quantile=95), "write 0.95 for 95 %"),
+    (lambda: hf.RetryBudget(ratio="20%"), "write 0.2"),
+    (lambda: hf.RateLimiter("l", limits=10), "write rate=10"),
+    (lambda: hf.RateLimiter("l", limits=["1/s", "9/m"]), "write '1/s;9/m'"),
+    # one of a few words
+    (lambda: hf.Retry("r", mode="obsrve"), "did you mean 'observe'?"),
+    (lambda: hf.RateLimiter("l", rate=1, window="slidng"), "did you mean 'sliding'?"),
+    (lambda: hf.Exponential(0.1, jitter_mode="Full"), "did you mean 'full'?"),
+    (lambda: hf.Retry("r", on="transiet"), "did you mean 'transient'?"),
+    # objects
+    (lambda: hf.Retry("r", backoff=hf.Exponential), "write Exponential(…), not the class"),
+    (lambda: hf.Retry("r", budget=0.2), "write RetryBudget(ratio=0.2)"),
+    (lambda: hf.CircuitBreaker("b", window=100), "write CountWindow(100) for calls"),
+    (lambda: hf.CircuitBreaker("b", window=30.0), "write TimeWindow(30.0)"),
+    (lambda: hf.RateLimiter("l", rate=1, window=60), 'write per=60, window="sliding"'),
+    (lambda: hf.CircuitBreaker("b", reset_backoff=2.0), "for example (2.0, 300, 0.1)"),
+    (lambda: hf.Retry("r", clock=time.monotonic), "a clock object, not a function"),
+    (lambda: hf.Retry("r", on=ValueError("x")), "write ValueError, its class"),
+    (lambda: hf.Retry("r", on="KeyError"), "write the class KeyError, without quotes"),
+    (lambda: hf.Fallback(ValueError), "exception classes are for on="),
+    (lambda: hf.chain([hf.Constant(1)]), "unpack it, as in chain(*backoffs)"),
+    (lambda: hf.Pipeline("p", answers), "as in pipe.call(function)"),
+    (lambda: hf.Pipeline.standard("p", rate=hf.RateLimiter), "RateLimiter(…), not the class"),
+    (lambda: hf.Retry(answers), 'as in policy = Retry("name"), then write @policy'),
+    (lambda: hf.CircuitBreaker(5), "the name comes first, the settings follow by name"),
+    (lambda: hf.Bulkhead("k", max_wait=5), "give max_waiting= for calls that wait"),
+    # functions that are called later
+    (lambda: hf.Retry("r", on=lambda: 1), "<lambda>(), allowed a callable that takes one argument"),
+    (lambda: hf.Retry("r", on_result=answers), "on_result: got answers(a"),
+    (lambda: hf.Retry("r", on_result=answers), "it is called with the result"),
+    (lambda: hf.Retry("r", retry_after=answers), "with the exception or the result"),
+    (lambda: hf.Retry("r", before_sleep=answers), "it is called with a RetryState"),
+    (lambda: hf.Retry("r", on_exhausted=answers), "it is called with a RetryState"),
+    (lambda: hf.CircuitBreaker("b", is_failure=answers), "it is called with each result"),
+    (lambda: hf.Fallback(answers), "a function of one argument, the exception"),
+    (lambda: hf.Retry("r", on_result=ValueError), "exception classes belong in on= or ignore="),
+    (lambda: hf.Retry("r", before_sleep=later), "that is not a coroutine or generator function"),
+    (lambda: hf.Timeout(5).on_event(lambda: 1), "it is called with the event"),
+]
+
+
+@pytest.mark.parametrize(("typed", "part"), VALUES, ids=[part for _, part in VALUES])
+def test_a_wrong_value_is_answered_with_what_to_write(typed, part):
+    with pytest.raises((hf.ConfigError, TypeError)) as caught:
+        typed()
+    text = str(caught.value)
+    assert part in text
+    assert ": got " in text
+    assert ", allowed " in text
+    assert text.isprintable()
+
+
+class Callback:
+    """An object that is called, with as many arguments as the method takes."""
+
+    def __call__(self, state: object) -> None:
+        """Take one."""
+
+    def none(self) -> None:
+        """Take none."""
+
+    @classmethod
+    def of_class(cls, state: object) -> None:
+        """Take one."""
+
+
+def one(state: object) -> None:
+    """Take one argument."""
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        one,
+        print,
+        [].append,
+        Callback(),
+        Callback().__call__,
+        Callback.of_class,
+        functools.partial(answers, 1),
+        functools.lru_cache(one),
+        functools.wraps(answers)(lambda *args: None),
+        hf.Timeout(5)(one),
+        Mock(),
+        create_autospec(one),
+        bool,
+    ],
+    ids=repr,
+)
+def test_what_takes_one_argument_is_taken_as_a_callback(callback):
+    hf.Retry("r", before_sleep=callback)
+    hf.Timeout(5).on_event(callback)()
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        answers,
+        later,
+        threading.Event().set,
+        Callback().none,
+        functools.partial(answers),
+        functools.partial(one, 1),
+        functools.lru_cache(answers),
+        hf.Timeout(5)(answers),
+        AsyncMock(),
+        lambda *, state: None,
+    ],
+    ids=repr,
+)
+def test_what_does_not_take_one_argument_is_refused_when_it_is_given(callback):
+    with pytest.raises(hf.ConfigError, match="before_sleep: got"):
+        hf.Retry("r", before_sleep=callback)
+    with pytest.raises(TypeError, match="listener: got"):
+        hf.Timeout(5).on_event(callback)

@@ -107,7 +107,7 @@ OUT_OF_RANGE: list[tuple[Callable[[Problems, Any], object], list[object], str]] 
 def test_a_number_is_finite_and_in_range(check: Any, value: object, allowed: str) -> None:
     problem = one_problem(lambda p: check(p, value))
     assert problem.startswith("size: got ")
-    assert problem.endswith(f"allowed {allowed}")
+    assert problem.partition(": write")[0].endswith(f"allowed {allowed}")
 
 
 def test_an_integer_may_be_of_any_type_that_is_one() -> None:
@@ -234,7 +234,7 @@ def test_a_choice_is_one_of_a_few_and_of_its_type() -> None:
         problem = one_problem(
             lambda p, value=value: p.choice("window", value, (None, "sliding", 1))
         )
-        assert problem.endswith("allowed one of None, 'sliding', 1")
+        assert "allowed one of None, 'sliding', 1" in problem
 
 
 MATCHES = (

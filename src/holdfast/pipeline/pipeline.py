@@ -72,7 +72,8 @@ class Pipeline(Policy):
             """What the user called it."""
 
     def __init__(self, name: str, *policies: Policy) -> None:
-        problems = Problems("Pipeline", name)
+        nameless = isinstance(name, Policy)  # the name comes first: what follows is one short
+        problems = Problems("Pipeline") if nameless else Problems("Pipeline", name)
         name = problems.name(name)
         for at, policy in enumerate(policies):
             problems.instance(f"policies[{at}]", policy, Policy, _instead_of(policy))
@@ -84,7 +85,7 @@ class Pipeline(Policy):
                 problems.refuse(
                     f"policies[{at}]", policy, "a policy that runs calls in the calling thread"
                 )
-        if not policies:
+        if not policies and not nameless:
             problems.refuse("policies", policies, "at least one policy")
         problems.done()
         steps = flat(policies)

@@ -123,7 +123,7 @@ def test_a_wrong_setting_is_refused_by_name(field, allowed, value):
     (problem,) = refused.value.problems
     assert problem.startswith(f"{field}: got ")
     assert f", allowed {allowed}" in problem
-    assert problem.endswith(allowed)
+    assert problem.rpartition(", allowed ")[2].startswith(allowed)
     assert str(refused.value) == f"Retry 'r': {problem}"
     assert list(hf.registry.all()) == []
 

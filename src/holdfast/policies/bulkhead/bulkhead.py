@@ -15,7 +15,7 @@ from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Default, Policy, settings_of, within_deadline_ns
 from holdfast.stores.figures import BULKHEAD, WAIT
-from holdfast.validation import Problems, wait_to_ns
+from holdfast.validation import Problems, duration_to_ns, wait_to_ns
 from holdfast.waiting.rooms import ENTERED, FULL, WaitingRoom
 
 TYPE_CHECKING = False
@@ -89,8 +89,12 @@ class Bulkhead(Policy):
         waiting = problems.integer("max_waiting", max_waiting, least=0, most=MAX_PLACES)
         max_wait_ns = problems.wait("max_wait", max_wait)
         if waiting == 0 and max_wait_ns != 0:
-            problems.refuse("max_wait", max_wait, "0 if max_waiting is 0: no call can wait")
-        if waiting > 0 and max_wait_ns == 0 and not isinstance(max_wait, Default):
+            problems.refuse(
+                "max_wait",
+                max_wait,
+                "0 if max_waiting is 0; give max_waiting= for calls that wait",
+            )
+        if waiting > 0 and duration_to_ns(max_wait) == 0 and not isinstance(max_wait, Default):
             problems.refuse(
                 "max_wait",
                 max_wait,

@@ -76,7 +76,9 @@ class Fallback(Policy):
         problems = Problems("Fallback", name)
         if name is not None:
             name = problems.name(name)
-        if callable(value) and not takes_one(value):
+        if isinstance(value, type) and issubclass(value, BaseException):
+            problems.refuse("value", value, "a value or a function; exception classes are for on=")
+        elif callable(value) and not takes_one(value):
             problems.refuse("value", value, "a value, or a function of one argument, the exception")
         on, classes, categories, wanted = problems.matcher("on", on, empty=False)
         ignore, ignored, ignored_categories, unwanted = problems.matcher("ignore", ignore)
