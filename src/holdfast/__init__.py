@@ -45,11 +45,13 @@ from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.pool import PoolBulkhead
 from holdfast.policies.retry import Retry, RetryBudget
 from holdfast.policies.timeout import AdaptiveTimeout, Timeout
-from holdfast.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.categories.requested import retry_after
+    from holdfast.pipeline.kinds import registry
+else:
+    from holdfast.registry import registry
 
 __all__ = [
     "AdaptiveBackoff",

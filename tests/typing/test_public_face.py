@@ -189,6 +189,16 @@ def test_states_and_answers_have_exact_types() -> None:
     assert_type(breaker.on_event(print), Callable[[], None])
 
 
+def test_the_registry_knows_the_class_of_each_kind() -> None:
+    assert_type(hf.registry.get("circuit_breaker", "payments"), hf.CircuitBreaker | None)
+    assert_type(hf.registry.get("pipeline", "all"), hf.Pipeline | None)
+    assert_type(hf.registry.all("retry"), list[hf.Retry])
+    assert_type(hf.registry.all(), list[hf.Policy])
+    own = hf.CircuitBreaker("own")
+    kind: str = own.kind
+    assert hf.registry.get(kind, "own") is own
+
+
 class Shorter(hf.Pipeline):
     __slots__ = ()
 
