@@ -124,5 +124,7 @@ if not TYPE_CHECKING:  # or every name would be accepted
 
         raise missing_name(name, __all__)
 
-    def __dir__():
-        return sorted({*globals(), *_LATER})
+    def __dir__():  # what a shell completes: no module that users need not know
+        special = {name for name in globals() if name.startswith("__")}
+        modules = globals().keys() & {"categories", "telemetry", "testing"}
+        return sorted({*__all__, *special, *modules})

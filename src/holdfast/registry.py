@@ -135,6 +135,9 @@ class Registry:
         """
         _for_each(self.all(), _reset, "resetting policies")
 
+    def __repr__(self) -> str:
+        return f"<Registry of {len(self.all())} living policies>"
+
     def _share(self, entry: Entry) -> Registered | None:
         """Have ``find_shared`` find an entry, or return the living policy that it finds already."""
         while (there := self._shared.setdefault(entry.key, entry)) is not entry:

@@ -51,6 +51,7 @@ def test_a_policy_is_found_by_kind_and_name() -> None:
     assert registry.get("breaker", "b") is None
     assert registry.all() == [breaker, limiter]
     assert registry.all(kind="limiter") == [limiter]
+    assert repr(registry) == "<Registry of 2 living policies>"
 
 
 def test_of_several_with_one_name_the_newest_living_is_found() -> None:

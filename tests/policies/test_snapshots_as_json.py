@@ -63,7 +63,13 @@ def test_transitions_and_pauses_are_counted_by_words():
     shop = policies(clock)
     shop["breaker"].trip()
     shop["retry"].try_call(open, "/no/such/file")
-    assert shop["breaker"].snapshot().state_changes["closed->open"] == 1
+    shop["breaker"].disable()
+    changes = shop["breaker"].snapshot().state_changes
+    assert {change: n for change, n in changes.items() if n} == {
+        "closed->open": 1,
+        "open->disabled": 1,
+    }
+    assert len(changes) == 6 + 1, "the transitions, and the override that happened"
     assert shop["retry"].snapshot().delays["+Inf"] == 3
 
 

@@ -91,5 +91,29 @@ def test_a_guarded_function_shows_the_signature_of_the_function():
     assert "charge(card: str, amount: int = 1) -> float\n    Charge a card." in text
 
 
+def test_a_shell_completes_public_names_only():
+    names = {name for name in dir(hf) if not name.startswith("__")}
+    assert names - set(hf.__all__) <= {"categories", "telemetry", "testing"}
+
+
+BACKOFFS = [
+    hf.Exponential(0.1, factor=3, max=9, jitter=0.2, jitter_mode="equal"),
+    hf.Linear(1, 0.5),
+    hf.Fibonacci(0.5, max=9),
+    hf.Constant(1, jitter=0.5),
+    hf.Decorrelated(0.1, max=3),
+    hf.Constant(1) + hf.Linear(1, 1),
+    hf.chain(hf.Constant(1), hf.Constant(2)),
+    hf.AdaptiveBackoff(hf.Constant(1), k=2),
+]
+VALUES = [hf.CountWindow(3), hf.TimeWindow(2.5), hf.RetryBudget(ratio=0.5), hf.ManualClock(3.0)]
+
+
+@pytest.mark.parametrize("value", [*BACKOFFS, *VALUES], ids=repr)
+def test_what_is_shown_of_a_value_makes_it_again(value):
+    again = eval(repr(value), vars(hf))
+    assert (type(again), repr(again)) == (type(value), repr(value))
+
+
 def test_data_shows_its_fields():
     assert "delay" in inspect.signature(of_retry.RetryState).parameters

@@ -34,6 +34,7 @@ __all__ = ["CircuitBreaker"]
 
 
 _ORDINARY = (State.CLOSED, State.HALF_OPEN, State.OPEN)
+_ORDINARY_AT = {STATES.index(state) for state in _ORDINARY}
 
 
 class CircuitBreaker(Policy):
@@ -316,10 +317,10 @@ class CircuitBreaker(Policy):
             last_success=_seconds(kernel.last_success_ns()),
             window=kernel.window(now_ns),
             state_changes={
-                f"{old}->{new}": changes[len(STATES) * i + j]
+                f"{old}->{new}": n
                 for i, old in enumerate(STATES)
                 for j, new in enumerate(STATES)
-                if old is not new
+                if (n := changes[len(STATES) * i + j]) or (i != j and {i, j} <= _ORDINARY_AT)
             },
             latency=self._latency(),
         )

@@ -35,7 +35,8 @@ class CircuitBreakerSnapshot:
             ignored.
         observed: Admitted calls that would have been rejected (mode "observe").
         window: (calls, failures, slow, ignored) in the window; None without a window.
-        state_changes: The number of transitions and overrides, by "from->to": "closed->open" …
+        state_changes: The number of transitions, by "from->to": "closed->open" … Overrides are
+            included once there was one: "closed->forced-open".
         last_failure, last_success: The time of the last failure or success with a known time, in
             seconds on the policy's clock; None before it. The time of a failure is always known.
             The time of a success is known for probes, and for breakers with a rate,
