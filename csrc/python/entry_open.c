@@ -4,7 +4,7 @@
  * the same task or, outside of tasks, in the same context; where there is none, as in another thread, the
  * oldest of whoever has had some open for longest.
  */
-#include "control.h"
+#include "steps.h"
 
 /*
  * gate->open: an ordered dictionary {address of who has made them: [where the oldest is, their passes as bytes,
@@ -151,4 +151,58 @@ hf_entries_forget(GateObject *gate)
         hf_gate_drop(gate, &pass, true);
     Py_CLEAR(gate->open);
     hf_give_exception(raised);
+}
+
+/* ---- for a block that is tried again ---- */
+
+/*
+ * Nothing ran inside: what was granted is given back. But waiting takes time too: a timeout is left where the
+ * exception that is set is no refusal.
+ */
+static void
+leave_unrun(GateObject *gate, hf_pass *pass)
+{
+    bool refused = PyErr_ExceptionMatches(hf_rejected_type);
+    for (int at = pass->entered - 1; at >= 0; at--) {
+        GateObject *step = gate->steps[at];
+        if (step->kind == HF_KIND_TIMEOUT && !refused)
+            hf_step_leave(step, pass, &pass->hold[at], NULL, HF_UNJUDGED, HF_NOTHING_HELD);
+        else
+            hf_step_undo(step, pass, &pass->hold[at]);
+    }
+}
+
+/*
+ * _leave_entry(error, result, returned, ran): the block has raised `error`, or has found `result`, or came to
+ * its end. An exception that is raised is another one than `error`, which the block raises itself.
+ */
+PyObject *
+hf_gate_leave_entry(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    PyObject *error, *result;
+    int returned, ran;
+    hf_pass pass;
+    if (!PyArg_ParseTuple(args, "OOpp:_leave_entry", &error, &result, &returned, &ran))
+        return NULL;
+    if (!hf_entry_take_open(self, &pass))
+        Py_RETURN_NONE; /* of the process that forked, or given back already */
+    if (error == Py_None && returned) {
+        PyObject *left = hf_gate_leave(self, &pass, Py_NewRef(result));
+        Py_XDECREF(left);
+        return left == NULL ? NULL : Py_NewRef(Py_None);
+    }
+    if (error == Py_None)
+        return hf_gate_settle(self, &pass, HF_SUCCESS) < 0 ? NULL : Py_NewRef(Py_None);
+    if (ran)
+        return hf_gate_settle_raised(self, &pass, error) < 0 ? NULL : Py_NewRef(Py_None);
+    hf_give_exception(Py_NewRef(error));
+    leave_unrun(self, &pass);
+    PyObject *after = hf_take_exception();
+    if (after != error) {
+        hf_give_exception(after);
+        return NULL;
+    }
+    Py_DECREF(after);
+    Py_RETURN_NONE;
 }

@@ -367,19 +367,33 @@ hf_gate_compose(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Whose attempts a block may be tried in: "" where something stands in for a call, or nothing tries again. */
+static const char *
+whose_attempts(const GateObject *gate)
+{
+    const char *whose = "";
+    for (Py_ssize_t i = 0; i < gate->n_steps; i++) {
+        if (gate->steps[i]->kind == HF_KIND_FALLBACK)
+            return "";
+        if (gate->steps[i]->kind == HF_KIND_RETRY)
+            whose = gate->kind == HF_KIND_PIPELINE ? "pipeline" : "retry";
+    }
+    return whose;
+}
+
 /* A permit or a `with` block cannot be run again, and nothing can stand in for it. */
 int
 hf_need_no_rerun(GateObject *gate)
 {
     if (!gate->reruns)
         return hf_need_made(gate);
+    const char *whose = whose_attempts(gate);
     PyErr_Format(PyExc_TypeError,
                  "%R has a retry or a fallback, which cannot run a block again: use it as a "
-                 "decorator or with call()%s",
-                 (PyObject *)gate,
-                 gate->kind == HF_KIND_RETRY
-                     ? ", or write 'for attempt in retry.attempts():' (in a coroutine 'async for') "
-                       "and 'with attempt:' around the block"
-                     : "");
+                 "decorator or with call()%s%s%s",
+                 (PyObject *)gate, *whose ? ", or write 'for attempt in " : "", whose,
+                 *whose ? ".attempts():' (in a coroutine 'async for') and 'with attempt:' around "
+                          "the block"
+                        : "");
     return -1;
 }

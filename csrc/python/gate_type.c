@@ -174,6 +174,7 @@ static PyMethodDef gate_methods[] = {
     {"_attempt_made", hf_gate_attempt_made, METH_VARARGS, NULL},
     {"_pause_ended", hf_gate_pause_ended, METH_VARARGS, NULL},
     {"_check_begin", hf_gate_check_begin, METH_NOARGS, NULL},
+    {"_leave_entry", hf_gate_leave_entry, METH_VARARGS, NULL},
     {"_leave_place", hf_gate_leave_place, METH_O, NULL},
     {"_aopen", hf_gate_aopen, METH_O, NULL},
     {"_await", hf_gate_await, METH_VARARGS, NULL},

@@ -530,6 +530,7 @@ void hf_entry_take(PyObject *entry, const hf_pass *pass);
 void hf_entry_leave_open(GateObject *gate, const hf_pass *pass);
 bool hf_entry_take_open(GateObject *gate, hf_pass *pass);
 void hf_entries_forget(GateObject *gate);
+PyObject *hf_gate_leave_entry(PyObject *op, PyObject *args);
 PyObject *hf_outcome_value(PyObject *value);
 PyObject *hf_outcome_raised(bool refused);
 PyObject *hf_outcome_refused(const hf_refusal *why);

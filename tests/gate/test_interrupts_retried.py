@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from holdfast import Constant, ManualClock, Retry, RetryBudget
+from holdfast import (
+    Bulkhead,
+    CircuitBreaker,
+    Constant,
+    ManualClock,
+    Pipeline,
+    Retry,
+    RetryBudget,
+)
 from tests.gate.test_interrupts import interrupted
 
 WHERE = {
@@ -113,6 +121,54 @@ def test_an_interrupt_at_any_point_of_a_retried_call_loses_no_token(
         return more
 
     async def main() -> int:  # for a loop to run
+        at = 1
+        while try_at(at):
+            at += 1
+        return at
+
+    assert asyncio.run(main()) > 5
+
+
+def by_pipeline(pipe: Pipeline, clock: ManualClock, failing: Failing) -> None:
+    for attempt in pipe.attempts():
+        with attempt:
+            failing()
+
+
+def by_async_pipeline(pipe: Pipeline, clock: ManualClock, failing: Failing) -> None:
+    async def call() -> None:
+        async for attempt in pipe.attempts():
+            with attempt:
+                failing()
+
+    drive(clock, call())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:.* was never awaited")
+@pytest.mark.filterwarnings("ignore:.* blocks the event loop")
+@pytest.mark.parametrize("make", [by_pipeline, by_async_pipeline])
+def test_an_interrupt_at_any_point_of_a_retried_block_leaves_nothing_held_by_a_pipeline(
+    make: Callable[[Pipeline, ManualClock, Failing], None],
+) -> None:  # traps 35, 44, 50
+    def try_at(at: int) -> bool:
+        clock = ManualClock()
+        breaker, inner = CircuitBreaker("b", clock=clock), Bulkhead("inner", clock=clock)
+        outer = Bulkhead("outer", clock=clock)
+        retry = Retry("r", attempts=2, backoff=1, on=LookupError, clock=clock)
+        pipe = Pipeline("p", outer, retry, breaker, inner)
+
+        def act(pipe: Any) -> None:
+            with contextlib.suppress(LookupError):
+                make(pipe, clock, Failing())
+
+        more = interrupted(act, pipe, at, WHERE | {"holdfast.waiting.guarded_attempts"})
+        gc.collect(0)
+        assert (outer.in_flight, inner.in_flight, breaker.in_flight) == (0, 0, 0), at
+        assert clock._callbacks == {}, at
+        return more
+
+    async def main() -> int:
         at = 1
         while try_at(at):
             at += 1

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from holdfast.policies.breaker.settings import BreakerOptions
     from holdfast.policies.limiter import RateLimiter
     from holdfast.policies.retry import RetryBudget
+    from holdfast.policies.retry.retry import Attempts
 
 __all__ = ["Pipeline"]
 
@@ -230,6 +231,39 @@ class Pipeline(Policy):
         from holdfast.pipeline.options import other_policies
 
         return type(self)(self.name, *other_policies(self.name, self.policies, dict(options)))
+
+    def attempts(self) -> Attempts:
+        """Return the attempts at a block of code, for ``for`` and ``async for``.
+
+        The policies outside the retry are entered once, before the first attempt. The policies
+        inside it are entered for each attempt. See ``Retry.attempts``.
+
+        Raises:
+            TypeError: The pipeline does not have exactly one retry, or it has a fallback, which
+                cannot replace a block.
+
+        >>> for attempt in Pipeline.standard("block").attempts():
+        ...     with attempt:
+        ...         attempt.number
+        1
+        """
+        steps = flat(self.policies)
+        retries = [at for at, step in enumerate(steps) if step.kind == "retry"]
+        if len(retries) != 1:
+            has = "several retries" if retries else "no retry: write 'with pipeline:'"
+            raise TypeError(f"attempts() needs a pipeline with one retry; {self!r} has {has}")
+        if any(step.kind == "fallback" and step.mode is not Mode.OFF for step in steps):
+            raise TypeError(
+                f"{self!r} has a fallback, which cannot replace a block: use call(), or "
+                "with_options(fallback=None).attempts()"
+            )
+        from holdfast.waiting.guarded_attempts import GuardedAttempts
+
+        at = retries[0]
+        inner, outer = Gate(), Gate()
+        inner._compose(self.name, tuple(steps[at + 1 :]))
+        outer._compose(self.name, tuple(steps[:at]))
+        return GuardedAttempts(steps[at], outer, inner)
 
     def describe(self) -> str:
         """Return a line per policy, outermost first, with its settings and the cost of a call."""

@@ -1,7 +1,8 @@
 """`for attempt in retry.attempts():` and `async for`: a retry around a block of code.
 
-Owns the loop; whether there is another attempt, and after how long, is decided where it is for
-calls (``csrc/python/step_retry.c``).
+Owns the loop. Whether there is another attempt, and after how long, is decided where it is for
+calls (``csrc/python/step_retry.c``). Elsewhere: the policies of a pipeline around such a block
+(``guarded_attempts``).
 """
 
 from __future__ import annotations
@@ -69,11 +70,7 @@ class Attempt:
         if attempts is None:
             raise RuntimeError("an attempt can end only once")
         result, self._result = self._result, None
-        follows = attempts._made(error, result, self._returned)
-        if follows:
-            # Not one that is raised: it holds the frame that holds this.
-            self.error = error
-        return follows and error is not None
+        return attempts._made(self, error, result)
 
 
 class Attempts:
@@ -147,8 +144,16 @@ class Attempts:
             self._granted[0] = None
             self._policy._pause_ended(self._retries + 1, interrupted)
 
-    def _made(self, error: BaseException | None, result: Any, returned: bool) -> bool:
-        """Take note of the end of an attempt; return whether another one follows."""
+    def _made(self, attempt: Attempt, error: BaseException | None, result: Any) -> bool:
+        """Take note of the end of an attempt; return whether its error ends here."""
+        follows = self._judge(error, result, attempt._returned)
+        if follows:
+            # Not one that is raised: it holds the frame that holds the attempt.
+            attempt.error = error
+        return follows and error is not None
+
+    def _judge(self, error: BaseException | None, result: Any, returned: bool) -> bool:
+        """Return whether another attempt follows one that has ended so."""
         self._policy._attempt_made(
             self._retries,
             self._previous_ns,

@@ -7,6 +7,7 @@ Imported by the first of them. Elsewhere: whose deadline is in force in it (``de
 from __future__ import annotations
 
 from asyncio import CancelledError, current_task
+from contextvars import ContextVar
 from weakref import ref
 
 from holdfast.waiting.foreign import refuse_cut
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from holdfast._native.gate import Gate
 
 
-__all__ = ["open_block"]
+__all__ = ["entering", "open_block"]
+
+# The blocks that are open around those that are being opened, the innermost last; and these too.
+entering: ContextVar[list[Block] | None] = ContextVar("holdfast.entering", default=None)
 
 
 def open_block(policy: Gate, deadline_ns: int, *, outer: Block | None = None) -> Block:
@@ -41,7 +45,13 @@ def open_block(policy: Gate, deadline_ns: int, *, outer: Block | None = None) ->
     if task is None:
         refuse_cut(policy)
         raise RuntimeError("'async with' on a timeout needs an asyncio task")
-    return Block(policy, deadline_ns, task, outer)
+    around = entering.get()
+    if outer is None and around:
+        outer = around[-1]
+    block = Block(policy, deadline_ns, task, outer)
+    if around is not None:
+        around.append(block)
+    return block
 
 
 class Block:
