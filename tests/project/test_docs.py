@@ -13,6 +13,7 @@ import tomllib
 import pytest
 
 import holdfast as hf
+from holdfast._native.retry import VERDICTS
 from tests.project import pages
 from tests.project.pages import DOCS, ROOT, Page
 
@@ -204,7 +205,28 @@ def test_the_page_of_metrics_names_every_family():
         assert family.name in page or f"…_{short}" in page, family.name
 
 
-# ---- events, reasons and errors ----
+# ---- lists that are in the code as well ----
+
+
+def first_cells(page: str, *columns: str) -> set[str]:
+    """Return the code in the first column of a table."""
+    [(_, rows)] = PAGES[page].tables(*columns)
+    return {row[0].strip("`") for row in rows}
+
+
+def test_the_page_of_warnings_lists_every_code():
+    source = (ROOT / "src" / "holdfast" / "pipeline" / "lint.py").read_text()
+    codes = set(re.findall(r'Finding\(\s*"(\w+)"', source))
+    assert first_cells("docs/lint.md", "code") == codes
+
+
+def test_the_page_of_retries_lists_every_reason_to_give_up():
+    assert first_cells("docs/policies/retry.md", "why not") == set(VERDICTS[1:])
+
+
+def test_the_page_of_breakers_lists_every_state():
+    states = {state.value for state in hf.State}
+    assert first_cells("docs/policies/circuit-breaker.md", "state") == states
 
 
 def test_the_page_of_events_lists_every_kind():
@@ -212,20 +234,14 @@ def test_the_page_of_events_lists_every_kind():
     for path in (ROOT / "src" / "holdfast").rglob("*.py"):
         kinds |= set(re.findall(r'_emit\(\s*"(\w+)"', path.read_text()))
     kinds |= {"transition", "override"}  # chosen between them
-    shown = {
-        row[0].strip("`") for _, rows in PAGES["docs/events.md"].tables("kind") for row in rows
-    }
-    assert shown == kinds
+    assert first_cells("docs/events.md", "kind") == kinds
 
 
 def test_the_page_of_events_lists_every_reason_of_a_rejection():
     source = (ROOT / "csrc" / "python" / "rejected.c").read_text()
     words = re.search(r"reason_words\[HF_REASONS\] = \{(.*?)\}", source, re.DOTALL)[1]
     reasons = set(re.findall(r'"([\w-]+)"', words)) - {"closed", "disabled", "metrics-only"}
-    shown = {
-        row[0].strip("`") for _, rows in PAGES["docs/events.md"].tables("reason") for row in rows
-    }
-    assert shown == reasons
+    assert first_cells("docs/events.md", "reason") == reasons
 
 
 def test_the_page_of_events_lists_every_error_with_its_code_and_attributes():
