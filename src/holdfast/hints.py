@@ -9,7 +9,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["argument_hint", "missing_name", "nearest", "signed", "value_hint"]
+__all__ = [
+    "argument_hint",
+    "missing_attribute",
+    "missing_name",
+    "nearest",
+    "signed",
+    "value_hint",
+]
 
 # Names of tenacity, stamina, backoff, pybreaker, circuitbreaker, aiobreaker, limits, aiolimiter,
 # pyrate-limiter, resilience4j, Polly, failsafe and anyio, without underscores and in lower case.
@@ -261,6 +268,74 @@ def argument_hint(
     return f": did you mean {meant!r}?" if meant else "", meant
 
 
+_STATE = "use state, as in breaker.state is State.OPEN"
+_LISTEN = "use on_event(listener)"
+_POLICIES = "use policies, the tuple of its policies, or registry.get(kind, name)"
+_DECORATE = "write @policy above the function, or use call(function, …)"
+# Attributes of other libraries, by the kind of policy; those of all policies last.
+# ``policies.base`` has the list of their names.
+ATTRIBUTES: dict[str, dict[str, str]] = {
+    "circuit_breaker": {
+        "open": "use trip()",
+        **_each("close closed_circuit", "use reset()"),
+        **_each("current_state is_open is_closed is_half_open opened closed circuit_state", _STATE),
+        **_each(
+            "fail_counter failure_count fail_count failures success_counter",
+            "use snapshot().consecutive_failures",
+        ),
+        **_each("last_exception last_error", "use snapshot()"),
+        **_each("open_remaining time_remaining", "use retry_after"),
+        "calling": "write `with breaker:`",
+        "isolate": "use force_open()",
+        **_each("fail_max failure_threshold reset_timeout recovery_timeout", "use describe()"),
+    },
+    "rate_limiter": {
+        **_each("hit consume try_consume allow is_allowed check can_acquire", "use try_acquire()"),
+        **_each("wait take", "use acquire()"),
+        **_each("has_capacity can_consume", "use test()"),
+        **_each("get_window_stats remaining tokens available_tokens", "use stats() or available"),
+        **_each("async_acquire acquire_async", "use aacquire()"),
+        **_each("max_rate rate limit capacity", "use snapshot() or describe()"),
+        "release": "tokens come back with time; there is no release",
+    },
+    "bulkhead": {
+        "acquire": "use enter(), or `with bulkhead:`",
+        "try_acquire": "use try_enter()",
+        "release": "use leave()",
+        **_each("aacquire async_acquire acquire_async", "use aenter()"),
+        **_each("locked active size capacity", "use snapshot() or in_flight"),
+        "max_concurrent": "use describe()",
+    },
+    "pool_bulkhead": {
+        **_each("shutdown close join terminate", "use stop()"),
+        **_each("map apply apply_async execute run", "use submit(function, …)"),
+    },
+    "retry": {
+        **_each("retry_with copy", "use with_options()"),
+        **_each("begin iter", "use attempts(), as in `for attempt in retry.attempts():`"),
+    },
+    "timeout": {
+        **_each("seconds delay timeout", "use duration"),
+        "reschedule": "use resize()",
+    },
+    "pipeline": {
+        **_each("breaker circuit_breaker retry timeout bulkhead limiter rate_limiter", _POLICIES),
+        **_each("fallback state breakers", _POLICIES),
+        **_each("add append insert remove", "it cannot change; use with_options()"),
+    },
+    "": {
+        **_each("execute run invoke", "use call(function, …)"),
+        **_each("execute_async aexecute arun call_async acall_async", "use acall(function, …)"),
+        **_each("decorate wrap wraps protect guard decorator", _DECORATE),
+        **_each("statistics stats metrics counters get_stats", "use snapshot()"),
+        **_each("settings config", "use describe()"),
+        **_each("add_listener add_listeners subscribe on_state_change listeners", _LISTEN),
+        **_each("on_open on_close on_retry on_success on_failure", _LISTEN),
+        "remove_listener": "call the function that on_event() returned",
+        "with_options": "only a pipeline or a retry has options; create another policy",
+    },
+}
+
 # What a callable is called with.
 _CALLED_WITH = {
     "on": "the exception",
@@ -445,6 +520,20 @@ def missing_name(name: str, public: Iterable[str]) -> AttributeError:
     if use is None:
         return AttributeError(text)
     # With a name of its own, or the interpreter would add a second suggestion.
+    return AttributeError(f"{text}: {use}", name=name)
+
+
+def missing_attribute(policy: object, cls: type, name: str) -> AttributeError:
+    """Return the error for an attribute that a policy does not have, with what to use instead."""
+    kind = getattr(cls, "kind", "")
+    use = ATTRIBUTES.get(kind, {}).get(name) or ATTRIBUTES[""].get(name)
+    text = (
+        f"type object {cls.__name__!r} has no attribute {name!r}"
+        if policy is None
+        else f"{cls.__name__!r} object has no attribute {name!r}"
+    )
+    if use is None:
+        return AttributeError(text, name=name, obj=cls if policy is None else policy)
     return AttributeError(f"{text}: {use}", name=name)
 
 

@@ -7,6 +7,7 @@ resilience4j and Polly.
 import copy
 import functools
 import pickle
+import pydoc
 import subprocess
 import sys
 import threading
@@ -14,11 +15,14 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from unittest.mock import AsyncMock, Mock, create_autospec
 
 import pytest
 
 import holdfast as hf
+from holdfast import hints
+from holdfast.policies import base
 
 # ---- names that the package does not have ----
 
@@ -53,13 +57,11 @@ def test_a_name_that_the_package_does_not_have_is_answered_with_one_it_has(name,
 
 
 def test_every_word_of_other_libraries_leads_to_something_that_exists():
-    from holdfast.hints import _ELSEWHERE, _IN_MODULES
-
-    for use in _ELSEWHERE.values():
+    for use in hints._ELSEWHERE.values():
         owner, *rest = use.partition("(")[0].partition(" or ")[0].split(".")
         assert not rest or hasattr(getattr(hf, owner), rest[0]), use
         assert owner in hf.__all__
-    for name, module in _IN_MODULES.items():
+    for name, module in hints._IN_MODULES.items():
         assert name in sys.modules.get(module, __import__(module, fromlist=["_"])).__all__
 
 
@@ -232,3 +234,91 @@ def test_what_does_not_take_one_argument_is_refused_when_it_is_given(callback):
         hf.Retry("r", before_sleep=callback)
     with pytest.raises(TypeError, match="listener: got"):
         hf.Timeout(5).on_event(callback)
+
+
+# ---- attributes that policies do not have ----
+
+ATTRIBUTES: list[tuple[Callable[[], object], str]] = [
+    (lambda: breaker().open(), "no attribute 'open': use trip()"),
+    (lambda: breaker().close(), "use reset()"),
+    (lambda: breaker().current_state, "use state, as in breaker.state is State.OPEN"),
+    (lambda: breaker().is_open, "use state"),
+    (lambda: breaker().fail_counter, "use snapshot().consecutive_failures"),
+    (lambda: breaker().failure_threshold, "use describe()"),
+    (lambda: breaker().add_listener(print), "use on_event(listener)"),
+    (lambda: breaker().calling(), "write `with breaker:`"),
+    (lambda: breaker().call_async(len), "use acall(function, …)"),
+    (lambda: hf.Pipeline("p", hf.Timeout(1)).breaker, "use policies, the tuple"),
+    (lambda: hf.Pipeline("p", hf.Timeout(1)).add(1), "it cannot change; use with_options()"),
+    (lambda: hf.RateLimiter("l", rate=1).hit(), "use try_acquire()"),
+    (lambda: hf.RateLimiter("l", rate=1).has_capacity(), "use test()"),
+    (lambda: hf.Bulkhead("k").acquire(), "use enter(), or `with bulkhead:`"),
+    (lambda: hf.Bulkhead("k").release(), "use leave()"),
+    (lambda: hf.PoolBulkhead("k").shutdown(), "use stop()"),
+    (lambda: hf.Retry("r").statistics, "use snapshot()"),
+    (lambda: hf.Retry("r").wraps(len), "write @policy above the function"),
+    (lambda: hf.Timeout(1).seconds, "use duration"),
+    (lambda: hf.Fallback(1).execute(len), "use call(function, …)"),
+    (lambda: hf.CircuitBreaker.open, "type object 'CircuitBreaker' has no attribute 'open'"),
+]
+
+
+def breaker() -> Any:
+    return hf.CircuitBreaker("b")
+
+
+@pytest.mark.parametrize(("typed", "part"), ATTRIBUTES, ids=[part for _, part in ATTRIBUTES])
+def test_an_attribute_of_another_library_is_answered_with_what_to_use(typed, part):
+    with pytest.raises(AttributeError) as caught:
+        typed()
+    assert part in str(caught.value)
+
+
+def test_the_policies_know_every_attribute_that_has_a_hint():
+    known = sorted({name for names in hints.ATTRIBUTES.values() for name in names})
+    assert known == sorted(base._ELSEWHERE.split())
+    for kind, names in hints.ATTRIBUTES.items():
+        cls = {one.kind: one for one in CLASSES}.get(kind)
+        assert not [name for name in names if cls is not None and hasattr(cls, name)]
+
+
+CLASSES = (
+    hf.CircuitBreaker, hf.RateLimiter, hf.Bulkhead, hf.PoolBulkhead,
+    hf.Retry, hf.Timeout, hf.Fallback, hf.Pipeline,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_attributes_that_only_have_a_hint_are_nowhere_else(cls):
+    mock = Mock(spec=cls)
+    for name in base._ELSEWHERE.split():
+        if not hasattr(cls, name):
+            assert name not in dir(cls)
+            assert not hasattr(mock, name)
+    assert "snapshot" in dir(cls)
+    assert "call" in dir(breaker())
+    assert "open" not in dir(breaker())
+    assert "fail_max" not in pydoc.plaintext.document(cls)
+
+
+def test_a_subclass_may_have_each_of_these_attributes():
+    class Ours(hf.CircuitBreaker):
+        listeners: list[str]
+
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            self.listeners = []
+
+        def open(self) -> str:
+            return "opened"
+
+    ours = Ours("b")
+    assert (ours.open(), ours.listeners) == ("opened", [])
+    assert "open" in dir(ours)
+    assert "open" in dir(Ours)
+
+
+def test_an_attribute_without_a_hint_gets_the_plain_message():
+    with pytest.raises(AttributeError) as caught:
+        hf.Retry("r").open()  # type: ignore[attr-defined]
+    assert str(caught.value) == "'Retry' object has no attribute 'open'"
