@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "lint"]
 
 MOST_DELAYS = 1000  # that are added up; nobody waits for more
+MOST_MILLISECONDS = 1e7  # as which people write a duration: beyond, they hardly mean three hours
+# Durations by kind of policy.
+DURATIONS = {
+    "circuit_breaker": ("slow_call_duration", "reset_timeout", "probe_timeout", "failure_reset"),
+    "retry": ("max_time", "max_retry_after"),
+    "timeout": ("duration",),
+    "rate_limiter": ("max_wait",),
+    "bulkhead": ("max_wait",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +217,7 @@ def _timeouts_not_retried(steps: Steps) -> Iterator[Finding]:
             continue
         inside = [timeout for one, timeout in _pairs(steps, Retry, Timeout) if one is retry]
         on = retry._setting("on")
-        if not inside or callable(on):  # a predicate knows what it wants
+        if not inside or callable(on) or on == ():  # a predicate knows what it wants
             continue
         if not _names(on, DeadlineExceededError):
             yield Finding(
@@ -387,6 +396,92 @@ def _nobody_waits(steps: Steps) -> Iterator[Finding]:
             )
 
 
+# ---- bulkheads ----
+
+
+def _tokens_before_waits(steps: Steps) -> Iterator[Finding]:
+    for limiter, bulkhead in _pairs(steps, RateLimiter, Bulkhead):
+        if bulkhead._max_wait_ns != 0 and bulkhead._setting("max_waiting") > 0:
+            yield Finding(
+                "limiter_outside_waiting_bulkhead",
+                f"{_called(limiter)} is outside of {_called(bulkhead)}, in which calls wait: a "
+                "call takes its token before the wait, so calls may start faster than the rate "
+                "allows; put the limiter inside of the bulkhead",
+                (limiter, bulkhead),
+            )
+
+
+def _threads_fewer_than_places(steps: Steps) -> Iterator[Finding]:
+    for bulkhead, timeout in _pairs(steps, Bulkhead, Timeout):
+        places, threads = bulkhead._setting("max_concurrent"), timeout._setting("workers")
+        if timeout._setting("thread") and threads < places:
+            yield Finding(
+                "threads_fewer_than_places",
+                f"{_called(bulkhead)} has {places} places, but {_called(timeout)} inside of it has "
+                f"{threads} threads: a call that finds no thread waits for one while its time "
+                "runs; raise workers, or lower max_concurrent",
+                (bulkhead, timeout),
+            )
+
+
+# ---- settings that are hardly meant ----
+
+
+def _nothing_is_a_failure(steps: Steps) -> Iterator[Finding]:
+    for policy in steps:
+        if isinstance(policy, Retry) and _repeats(policy):
+            judges, effect = policy._setting("on_result"), "never tries a call again"
+        elif isinstance(policy, CircuitBreaker):
+            rate = policy._setting("slow_call_rate")
+            judges = policy._setting("on_result") or policy._setting("is_failure") or rate
+            effect = "never opens"
+        else:
+            continue
+        on, ignore = policy._setting("on"), policy._setting("ignore")
+        if judges is None and not callable(on) and _ignores_all(on, ignore):
+            why = "on is empty" if on == () else "ignore names all that on names"
+            yield Finding(
+                "nothing_is_a_failure",
+                f"{_called(policy)} {effect}, because {why}; name the exceptions that count",
+                (policy,),
+            )
+
+
+def _ignores_all(on: Any, ignore: Any) -> bool:
+    """Return whether each exception that ``on`` names is one of those that ``ignore`` names."""
+    if callable(ignore):
+        return not _each(on)
+    ignored = _each(ignore)
+    classes = tuple(one for one in ignored if isinstance(one, type))
+    return all(
+        issubclass(one, classes) if isinstance(one, type) else one in ignored for one in _each(on)
+    )
+
+
+def _milliseconds(steps: Steps) -> Iterator[Finding]:
+    for policy in steps:
+        for field in DURATIONS.get(policy.kind, ()):
+            seconds = policy._setting(field)
+            if _looks_like_milliseconds(seconds):
+                yield Finding(
+                    "milliseconds",
+                    f"{field} of {_called(policy)} is {seconds:g} seconds, which is "
+                    f"{seconds / 3600:.3g} hours; if milliseconds are meant, write "
+                    f"{seconds / 1000:g}",
+                    (policy,),
+                )
+
+
+def _looks_like_milliseconds(seconds: object) -> bool:
+    """Return whether a number is round in thousands, and not in hours."""
+    return (
+        isinstance(seconds, (int, float))
+        and 1000 <= seconds < MOST_MILLISECONDS
+        and seconds % 500 == 0
+        and seconds % 3600 != 0
+    )
+
+
 def _same_policy_twice(steps: Steps) -> Iterator[Finding]:
     for policy in dict.fromkeys(steps):
         times = sum(step is policy for step in steps)
@@ -414,4 +509,8 @@ RULES: Sequence[Rule] = (
     _windows_too_short,
     _probes_that_go_on,
     _nobody_waits,
+    _tokens_before_waits,
+    _threads_fewer_than_places,
+    _nothing_is_a_failure,
+    _milliseconds,
 )
