@@ -279,8 +279,8 @@ class Pipeline(Policy):
         """Return warnings about settings that are valid but probably unintended.
 
         Examples are a breaker outside a retry, a timeout that has no effect, attempts that
-        multiply, and durations that are probably in milliseconds. Each finding has a ``code``, a ``message`` and the ``policies`` concerned.
-        Nested pipelines are included.
+        multiply, and durations that are probably in milliseconds. Each finding has a ``code``, a
+        ``message`` and the ``policies`` concerned. Nested pipelines are included.
 
         >>> from holdfast import Retry
         >>> pipe = Pipeline("p", Retry("outer"), Retry("inner"))
