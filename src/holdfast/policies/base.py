@@ -23,6 +23,7 @@ from holdfast.waiting.standstill import mind_loop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
+    from functools import partialmethod
     from typing import (
         Any,
         Literal,
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
     class _OfClass(Protocol):
         def __call__(_, cls: Any, *args: Any, **kwargs: Any) -> Any: ...  # noqa: N805
 
-    _Descriptor: TypeAlias = classmethod[Any, Any, Any] | staticmethod[Any, Any]
+    _Descriptor: TypeAlias = (
+        classmethod[Any, Any, Any] | staticmethod[Any, Any] | partialmethod[Any]
+    )
     _Method = TypeVar("_Method", bound=_OfInstance | _OfClass | _Descriptor)
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
