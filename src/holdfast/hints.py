@@ -236,6 +236,18 @@ _NO_ARGUMENT = {
     "Pipeline.standard": {
         "retry": "use attempts=, backoff=, on=, or with_options(retry=Retry(…)) of the pipeline",
         "bulkhead": "use max_concurrent=, or with_options(bulkhead=Bulkhead(…)) of the pipeline",
+        **_each("maxwaiting maxwait", "use with_options(bulkhead=Bulkhead(…)) of the pipeline"),
+        **_each("limits limit ratelimit limiter", 'use rate=, as in rate="100/minute"'),
+        **_each(
+            "failurethreshold failurerate window mincalls slowcallduration slowcallrate "
+            "resettimeout resetbackoff halfopenmaxcalls successthreshold probetimeout failurereset isfailure "
+            "latency recoverytimeout failmax maxfailures circuitbreaker",
+            'use breaker=, as in breaker={"reset_timeout": 30}',
+        ),
+        **_each(
+            "maxtime retryafter maxretryafter beforesleep onexhausted wrap",
+            "use with_options() of the pipeline",
+        ),
         "listeners": "add a listener with on_event()",
     },
 }

@@ -424,6 +424,28 @@ def test_every_problem_is_named_at_once():
     assert "got -1, allowed seconds or a timedelta from 1e-06 to 3153600000, or None" in problems[0]
 
 
+def test_arguments_of_its_policies_are_told_where_they_belong():
+    for setting, where in {
+        "reset_timeout": 'breaker={"reset_timeout": 30}',
+        "before_sleep": "with_options() of the pipeline",
+        "limits": 'rate="100/minute"',
+        "max_waiting": "with_options(bulkhead=Bulkhead(…)) of the pipeline",
+    }.items():
+        with pytest.raises(TypeError) as caught:
+            hf.Pipeline.standard("p", **{setting: 1})
+        assert where in str(caught.value)
+
+
+def test_other_policies_and_classes_are_no_rate_and_no_fallback():
+    for rate in ("many", hf.Bulkhead("b")):
+        (problem,) = refused(rate=rate)
+        assert problem.startswith("rate: got ")
+        assert 'limits like "10/second;100/minute", or a RateLimiter' in problem
+    for fallback in (hf.Timeout(1), hf.Timeout):
+        (problem,) = refused(fallback=fallback)
+        assert "allowed a value, a function of the exception, or a Fallback" in problem
+
+
 def test_a_bad_name_is_named_once():
     with pytest.raises(hf.ConfigError) as caught:
         hf.Pipeline.standard("", rate=5, fallback=1)

@@ -216,7 +216,8 @@ def _fallback(
 ) -> Fallback | None:
     if isinstance(fallback, (Fallback, NotGiven)):
         return fallback if isinstance(fallback, Fallback) else None
-    if isinstance(fallback, Policy):
+    is_class = isinstance(fallback, type) and issubclass(fallback, Policy)
+    if isinstance(fallback, Policy) or is_class:
         problems.refuse("fallback", fallback, "a value, a function of the exception, or a Fallback")
         return None
     return _made(problems, Fallback, fallback, name=name, **common)
@@ -288,9 +289,19 @@ def _limiter(
 ) -> RateLimiter | None:
     if rate is None or isinstance(rate, RateLimiter):
         return rate
-    if isinstance(rate, str):
-        return _made(problems, RateLimiter, name, limits=rate, **common)
-    return _made(problems, RateLimiter, name, rate=rate, **common)
+    if not isinstance(rate, (str, Policy)):
+        return _made(problems, RateLimiter, name, rate=rate, **common)
+    try:
+        if isinstance(rate, str):
+            return RateLimiter(name, limits=rate, **common)
+    except ConfigError as error:
+        if "limits: " not in str(error):
+            problems.adopt(error)
+            return None
+    problems.refuse(
+        "rate", rate, 'a number per second, limits like "10/second;100/minute", or a RateLimiter'
+    )
+    return None
 
 
 # ---- what must fit together ----
