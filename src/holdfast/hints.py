@@ -240,8 +240,8 @@ _NO_ARGUMENT = {
         **_each("limits limit ratelimit limiter", 'use rate=, as in rate="100/minute"'),
         **_each(
             "failurethreshold failurerate window mincalls slowcallduration slowcallrate "
-            "resettimeout resetbackoff halfopenmaxcalls successthreshold probetimeout failurereset isfailure "
-            "latency recoverytimeout failmax maxfailures circuitbreaker",
+            "resettimeout resetbackoff halfopenmaxcalls successthreshold probetimeout failurereset "
+            "isfailure latency recoverytimeout failmax maxfailures circuitbreaker",
             'use breaker=, as in breaker={"reset_timeout": 30}',
         ),
         **_each(
