@@ -138,3 +138,11 @@ hf_callable_kind_ready(void)
     Py_DECREF(functools);
     return hf_partial_type == NULL ? -1 : 0;
 }
+
+const char *
+hf_callable_meant(PyObject *given)
+{
+    return PyCoro_CheckExact(given) || PyGen_CheckExact(given) || PyAsyncGen_CheckExact(given)
+               ? ": give the function and its arguments, not the result of its call"
+               : "";
+}

@@ -11,8 +11,8 @@ need_callable(const char *method, PyObject *const *args, Py_ssize_t nargs)
     if (nargs < 1)
         PyErr_Format(PyExc_TypeError, "%s() needs the function to call", method);
     else
-        PyErr_Format(PyExc_TypeError, "%s() needs a callable, not %.100s", method,
-                     Py_TYPE(args[0])->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s() needs a callable, not %.100s%s", method,
+                     Py_TYPE(args[0])->tp_name, hf_callable_meant(args[0]));
     return -1;
 }
 

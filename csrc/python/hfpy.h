@@ -418,6 +418,8 @@ typedef enum {
     HF_CALL_ASYNC_GENERATOR
 } hf_callable;
 hf_callable hf_callable_kind(PyObject *fn);
+/* The end of a message about what is no callable: "" or what was probably meant. */
+const char *hf_callable_meant(PyObject *given);
 PyObject *hf_callable_number(PyObject *module, PyObject *fn);
 int hf_callable_kind_ready(void);
 extern PyTypeObject *hf_partial_type; /* functools.partial */

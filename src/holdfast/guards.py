@@ -36,7 +36,9 @@ def decorate(policy: gate.Gate, /, *fns: Any, **wrong: Any) -> Any:
     its wrapper.
     """
     if wrong or len(fns) != 1:
-        hint = "one argument, the function" if fns or wrong else "the function: write it without ()"
+        hint = "the function: write @policy, without parentheses"
+        if fns or wrong:
+            hint = "one argument, the function; to call it, write policy.call(function, …)"
         raise TypeError(f"{policy!r} as a decorator takes {hint}")
     fn = fns[0]
     cls = type(fn)

@@ -491,6 +491,7 @@ def _of_rates(field: str, value: object, _allowed: str) -> str:
 
 _HINTS = (_of_callable, _of_name, _of_duration, _of_number, _of_choice, _of_object, _of_rates)
 _MAX_SIGNED = 80
+_LEAST_PART = 4  # letters, of a name that is part of another
 _LEAST_PERCENT = 5  # a smaller number is hardly meant as a percentage
 
 
@@ -557,8 +558,10 @@ def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
     plain = {_plain(one): one for one in known}
     if (same := plain.get(_plain(name))) is not None:
         return same
-    close = get_close_matches(name, known, 1, cutoff)
-    return close[0] if close else None
+    if close := get_close_matches(name, known, 1, cutoff):
+        return close[0]
+    parts = [one for one in known if len(name) >= _LEAST_PART and name in one]
+    return parts[0] if len(parts) == 1 else None
 
 
 def _instead_of(name: str, public: tuple[str, ...]) -> str | None:

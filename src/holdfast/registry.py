@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     # Anything with a kind and a name; the floors above have the classes.
     Registered = Any
 
-__all__ = ["Registry", "registry"]
+__all__ = ["Registry", "kinds", "registry"]
+
+# Of the classes that there are, and of all that was ever registered.
+kinds: set[str] = set()
 
 
 class Registry:
@@ -56,6 +59,7 @@ class Registry:
             The policy, or the living shared one that was there first.
         """
         entry = Entry(policy, self._die)
+        kinds.add(policy.kind)
         with self._lock:
             self._bury()
             there = self._share(entry) if shared else None
@@ -107,7 +111,12 @@ class Registry:
         return bring_back
 
     def get(self, kind: str, name: str) -> Registered | None:
-        """Return the newest living policy of that kind and name, or None."""
+        """Return the newest living policy of that kind and name, or None.
+
+        Raises:
+            LookupError: No policy is of such a kind.
+        """
+        _require_kind(kind)
         settle()
         with self._lock:
             self._bury()
@@ -119,7 +128,13 @@ class Registry:
         return None if entry is None else entry()
 
     def all(self, kind: str | None = None) -> list[Registered]:
-        """Return the living policies, or those of one kind, oldest first."""
+        """Return the living policies, or those of one kind, oldest first.
+
+        Raises:
+            LookupError: No policy is of such a kind.
+        """
+        if kind is not None:
+            _require_kind(kind)
         settle()
         with self._lock:
             self._bury()
@@ -167,6 +182,17 @@ class Registry:
     def _after_fork(self) -> None:
         """In a forked child: have a lock nobody holds."""
         self._lock = RLock()
+
+
+def _require_kind(kind: object) -> None:
+    if not isinstance(kind, str) or kind not in kinds:
+        from holdfast.hints import nearest
+
+        # A class has its kind as an attribute.
+        own = kind if isinstance(kind, str) else getattr(kind, "kind", None)
+        meant = nearest(own, kinds) if isinstance(own, str) else None
+        hint = f": did you mean {meant!r}?" if meant else ""
+        raise LookupError(f"kind: got {kind!r}, allowed one of {', '.join(sorted(kinds))}{hint}")
 
 
 def _reset(policy: Registered) -> None:

@@ -322,3 +322,44 @@ def test_an_attribute_without_a_hint_gets_the_plain_message():
     with pytest.raises(AttributeError) as caught:
         hf.Retry("r").open()  # type: ignore[attr-defined]
     assert str(caught.value) == "'Retry' object has no attribute 'open'"
+
+
+# ---- decorators, calls and blocks ----
+
+
+async def coroutine_function() -> int:
+    return 1
+
+
+def use(statement: str) -> Callable[[], object]:
+    """Return what runs a statement that has a policy of each name."""
+    names = {"hf": hf, "breaker": breaker(), "retry": hf.Retry("r"), "fn": one}
+    names["pipe"] = hf.Pipeline("p", hf.Retry("r"))
+    return lambda: exec(statement, names)
+
+
+USES: list[tuple[Callable[[], object], str]] = [
+    (use("breaker()"), "takes the function: write @policy, without parentheses"),
+    (use("breaker(fn, 1)"), "to call it, write policy.call(function, …)"),
+    (use("breaker(fn, retries=1)"), "to call it, write policy.call(function, …)"),
+    (use("breaker(5)"), "<CircuitBreaker 'b'> guards callables, not int"),
+    (use("breaker.call()"), "call() needs the function to call"),
+    (use("with retry: pass"), "'for attempt in retry.attempts():'"),
+    (use("with pipe: pass"), "'for attempt in pipeline.attempts():'"),
+]
+
+
+@pytest.mark.parametrize(("typed", "part"), USES, ids=[part for _, part in USES])
+def test_a_policy_that_is_used_in_the_wrong_way_is_answered_with_the_right_one(typed, part):
+    with pytest.raises(TypeError) as caught:
+        typed()
+    assert part in str(caught.value)
+
+
+def test_the_result_of_a_call_is_not_taken_for_the_function():
+    meant = "not coroutine: give the function and its arguments, not the result of its call"
+    for take in (breaker(), breaker().call, breaker().acall, breaker().try_call):
+        coroutine = coroutine_function()
+        with pytest.raises(TypeError, match=meant):
+            take(coroutine)
+        coroutine.close()

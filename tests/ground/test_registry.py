@@ -12,12 +12,18 @@ from typing import Any
 
 import pytest
 
+import holdfast as hf
 from holdfast import named
 from holdfast.named import Entry
-from holdfast.registry import Registry
+from holdfast.registry import Registry, kinds
 from tests.apart import run_apart
 from tests.bytecodes import trace_bytecodes
 from tests.waiting.parties import Party
+
+KINDS = {
+    "bulkhead", "circuit_breaker", "fallback", "pipeline", "pool_bulkhead", "rate_limiter", "retry",
+    "timeout",
+}  # fmt: skip
 
 
 class Policy:
@@ -52,6 +58,37 @@ def test_a_policy_is_found_by_kind_and_name() -> None:
     assert registry.all() == [breaker, limiter]
     assert registry.all(kind="limiter") == [limiter]
     assert repr(registry) == "<Registry of 2 living policies>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [
+        ("breaker", "circuit_breaker"),
+        ("CircuitBreaker", "circuit_breaker"),
+        (hf.CircuitBreaker, "circuit_breaker"),
+        ("limiter", "rate_limiter"),
+        ("pool", "pool_bulkhead"),
+        ("retries", "retry"),
+        ("timeouts", "timeout"),
+    ],
+)
+def test_a_kind_that_is_none_is_refused_with_the_one_that_was_meant(kind, meant, monkeypatch):
+    monkeypatch.setattr(sys.modules["holdfast.registry"], "kinds", kinds & KINDS)
+    for ask in (lambda: hf.registry.get(kind, "a"), lambda: hf.registry.all(kind)):
+        with pytest.raises(LookupError) as caught:
+            ask()
+        text = str(caught.value)
+        assert text.startswith(f"kind: got {kind!r}, allowed one of bulkhead, circuit_breaker, ")
+        assert text.endswith(f": did you mean {meant!r}?")
+
+
+def test_a_kind_without_a_living_policy_is_no_mistake():
+    class Ours(hf.Bulkhead):
+        kind = "ours"
+
+    assert hf.registry.get("fallback", "nobody has made one") is None
+    assert hf.registry.get("ours", "a") is None
+    assert hf.registry.all("ours") == []
 
 
 def test_of_several_with_one_name_the_newest_living_is_found() -> None:
@@ -196,7 +233,7 @@ def test_threads_that_register_drop_and_ask_at_once_agree_in_the_end() -> None:
 def test_a_forked_child_has_a_free_lock() -> None:  # trap 58
     run_apart("""
         import os, threading
-        from holdfast.registry import Registry
+        from holdfast.registry import Registry, kinds
 
         class Policy:
             kind, name = "breaker", "a"

@@ -95,9 +95,20 @@ def test_a_directory_whose_parent_is_missing_is_refused_with_the_command_to_crea
 ):
     path = tmp_path / "no" / name
     monkeypatch.setenv("HOLDFAST_DIR", str(path))
-    assert f"it cannot be created ({tmp_path}/no does not exist)" in refusals(path)
+    assert f"it cannot be created ({tmp_path}/no does not exist, and " in refusals(path)
+    assert "holdfast creates one directory, not its parents)" in refusals(path)
     user = pwd.getpwuid(os.geteuid()).pw_name
     assert f"`install -d -m 700 -o {user} {quote(str(path))}`" in refusals(path)
+
+
+def test_a_tilde_is_answered_with_the_path_that_was_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/of/mine")
+    monkeypatch.setenv("HOLDFAST_DIR", "~/metrics")
+    said = refusals(tmp_path / "~" / "metrics")
+    assert said.endswith(
+        "~ is not expanded in an environment variable: write /home/of/mine/metrics"
+    )
 
 
 def test_a_directory_whose_parent_is_a_file_is_refused(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from holdfast.events import Event, Listeners
 from holdfast.forks import settle
 from holdfast.guards import decorate, install_guard_face
 from holdfast.mode import Mode
-from holdfast.registry import registry
+from holdfast.registry import kinds, registry
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, explain_arguments, is_checking
 from holdfast.waiting.foreign import refuse_cut
@@ -278,6 +278,7 @@ class Policy(gate.Gate, metaclass=_Registered):
         own: inherited, ``breaker.try_call`` and ``limiter.try_acquire`` would cost 10 ns more.
         """
         super().__init_subclass__(**kwargs)
+        kinds.add(cls.kind)
         gate._own_methods(cls)
 
     def on_event(self, listener: Listener) -> Callable[[], None]:

@@ -428,15 +428,26 @@ def _of_another_user(path: Path, owner: int) -> str:
 
 
 def _cannot_be_created(path: Path, reason: str = "Permission denied") -> str:
+    if (home := _after_tilde(path)) is not None:
+        return f"~ is not expanded in an environment variable: write {home}"
     why = f"{reason} for {_user(os.geteuid())} in {path.parent}"
     try:
         if not stat.S_ISDIR(path.parent.stat().st_mode):
             return f"{path.parent} is not a directory"
     except FileNotFoundError:
-        why = f"{path.parent} does not exist"
+        why = f"{path.parent} does not exist, and holdfast creates one directory, not its parents"
     except OSError as error:
         why = f"{path.parent}: {error.strerror or error}"
     return f"it cannot be created ({why}): {_to_create(path, os.geteuid())}"
+
+
+def _after_tilde(path: Path) -> str | None:
+    """Return what a path with a ~ was meant to be; None for one without, or without a home."""
+    at = next((at for at, part in enumerate(path.parts) if part.startswith("~")), None)
+    if at is None:
+        return None
+    meant = os.path.expanduser(os.path.join(*path.parts[at:]))
+    return None if meant.startswith("~") else meant
 
 
 def _to_create(path: Path, user: int) -> str:
