@@ -6,12 +6,22 @@ import pydoc
 import pytest
 
 import holdfast as hf
+import holdfast.categories
+import holdfast.telemetry.prometheus
+import holdfast.testing
 from holdfast.policies.retry import snapshot as of_retry
 
-CLASSES = [getattr(hf, name) for name in hf.__all__ if isinstance(getattr(hf, name), type)]
+MODULES = (hf, holdfast.testing, holdfast.telemetry.prometheus, holdfast.categories)
+PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
+CLASSES = [type(hf.registry), *(one for one in PUBLIC if isinstance(one, type))]
+FUNCTIONS = [one for one in PUBLIC if callable(one) and not isinstance(one, type)]
 POLICIES = [cls for cls in CLASSES if issubclass(cls, hf.Policy) and cls is not hf.Policy]
-# Their constructor is the interpreter's, which says nothing of itself before CPython 3.14.
-OF_THE_INTERPRETER = {hf.Clock, hf.HoldfastError, hf.PoolStoppedError, hf.DeadlineExceededError}
+# The constructor of exceptions is the interpreter's, which says nothing of itself.
+MADE = [
+    cls
+    for cls in CLASSES
+    if cls is not hf.Clock and (not issubclass(cls, Exception) or inspect.isfunction(cls.__init__))
+]
 ENTERED = ("__enter__", "__exit__", "__aenter__", "__aexit__")
 
 
@@ -32,7 +42,7 @@ def parameters(callable_):
     return [one for one in inspect.signature(callable_).parameters if one != "self"]
 
 
-@pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls not in OF_THE_INTERPRETER])
+@pytest.mark.parametrize("cls", MADE)
 def test_the_signature_of_a_class_is_that_of_its_constructor(cls):
     shown = inspect.signature(cls)
     init = cls.__dict__.get("__init__")
@@ -56,9 +66,15 @@ def test_help_on_a_policy_begins_with_its_arguments_and_shows_nothing_private(cl
 )
 def test_each_public_method_shows_its_arguments_and_says_what_it_does(cls, name, method):
     inspect.signature(method)  # or it raises
-    assert inspect.getdoc(method)
+    assert inspect.getdoc(method) or name in ENTERED
     shown = getattr(method, "__name__", name)
     assert shown == name or shown.startswith("_refuse"), "help() names it otherwise"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.__name__)
+def test_each_public_function_shows_its_arguments_and_says_what_it_does(function):
+    assert inspect.signature(function)
+    assert inspect.getdoc(function)
 
 
 def test_methods_that_policies_share_show_what_they_take():
