@@ -185,6 +185,10 @@ hf_gate_leave_entry(PyObject *op, PyObject *args)
     hf_pass pass;
     if (!PyArg_ParseTuple(args, "OOpp:_leave_entry", &error, &result, &returned, &ran))
         return NULL;
+    if (error != Py_None && !PyExceptionInstance_Check(error)) {
+        PyErr_SetString(PyExc_TypeError, "a block raises an exception, or none");
+        return NULL;
+    }
     if (!hf_entry_take_open(self, &pass))
         Py_RETURN_NONE; /* of the process that forked, or given back already */
     if (error == Py_None && returned) {

@@ -379,6 +379,11 @@ def test_a_breaker_may_have_a_judgement_of_its_own():
     assert failed(ConnectionError(), on=KeyError, breaker=own) == (1, (0, 1, 0))
 
 
+def test_none_leaves_out_whatever_may_be_missing():
+    bare = dict.fromkeys(("total_timeout", "attempt_timeout", "max_concurrent", "breaker"))
+    assert kinds(hf.Pipeline.standard("p", **bare)) == ["retry"]
+
+
 def test_a_text_is_the_limits_of_the_rate():
     limiter = hf.Pipeline.standard("p", rate="10/second;100/minute").policies[3]
     assert limiter._setting("limits") == "10/second;100/minute"

@@ -256,6 +256,18 @@ def test_a_standard_pipeline_is_of_the_class_it_was_asked_of() -> None:
         hf.Pipeline.standard("all", breaker={"reset_timout": 9})  # type: ignore[arg-type]
 
 
+def test_settings_of_a_retry_and_attempts_are_those_of_pipelines_too() -> None:
+    retry = hf.Retry("r").with_options(attempts=5, backoff=0.5, mode="observe")
+    assert_type(retry, hf.Retry)
+    assert_type(Shorter.standard("all").with_options(attempts=5, on="transient"), Shorter)
+    numbers = [attempt.number for attempt in hf.Pipeline.standard("all").attempts()]
+    assert_type(numbers, list[int])
+    with pytest.raises(TypeError):
+        retry.with_options(tries=5)  # type: ignore[call-arg]
+    with pytest.raises(hf.ConfigError):
+        hf.Pipeline.standard("all").with_options(attempts="five")  # type: ignore[arg-type]
+
+
 def test_options_are_known_by_name_and_kind() -> None:
     other = pipeline.with_options(limiter=None, bulkhead=bulkhead, total_timeout=5)
     assert_type(other, hf.Pipeline)

@@ -9,6 +9,7 @@ from holdfast.pipeline.standard import (
     NOT_GIVEN,
     TOTAL_SECONDS,
     DefaultSeconds,
+    NotGiven,
     standard_policies,
 )
 from holdfast.pipeline.steps import flat
@@ -109,7 +110,7 @@ class Pipeline(Policy):
         total_timeout: float | timedelta | None = DefaultSeconds(TOTAL_SECONDS),  # noqa: B008
         attempts: int | None = 4,
         attempt_timeout: float | timedelta | None = DefaultSeconds(ATTEMPT_SECONDS),  # noqa: B008
-        max_concurrent: int = 1000,
+        max_concurrent: int | None = 1000,
         rate: float | str | RateLimiter | None = None,
         fallback: Any = NOT_GIVEN,
         on: On = TRANSIENT,
@@ -117,7 +118,7 @@ class Pipeline(Policy):
         on_result: OnResult | None = None,
         backoff: Backoff | float | timedelta | None = None,
         budget: RetryBudget | Literal["own"] | None = "own",
-        breaker: CircuitBreaker | BreakerOptions | None = None,
+        breaker: CircuitBreaker | BreakerOptions | NotGiven | None = NOT_GIVEN,
         clock: Clock | None = None,
         mode: Mode | str | None = None,
     ) -> Self:
@@ -146,7 +147,8 @@ class Pipeline(Policy):
             attempt_timeout: Seconds for one attempt, at most ``total_timeout`` and half of the
                 breaker's ``TimeWindow``; None for no limit. The default is 10, or less if one of
                 these is less.
-            max_concurrent: Attempts that may run at the same time, 1 to 1,000,000.
+            max_concurrent: Attempts that may run at the same time, 1 to 1,000,000; None for no
+                limit.
             rate: Attempts per second, limits such as "10/second;100/minute", or a
                 ``RateLimiter``; None for no limiter.
             fallback: A replacement for the final error: a value (including None), a function of
@@ -160,9 +162,9 @@ class Pipeline(Policy):
             budget: The limit on retries over all calls; see ``Retry``.
             breaker: Settings of the breaker that differ from the default, such as
                 ``{"reset_timeout": 30}``, or a ``CircuitBreaker``, which keeps its own ``on``,
-                ``ignore`` and ``on_result``. The default opens for 5 seconds if 10 % of at least
-                100 attempts within 30 seconds fail. For an ``attempt_timeout`` above 15 seconds,
-                the window is twice as long as that.
+                ``ignore`` and ``on_result``; None for no breaker. The default opens for 5 seconds
+                if 10 % of at least 100 attempts within 30 seconds fail. For an
+                ``attempt_timeout`` above 15 seconds, the window is twice as long as that.
             clock: The source of time for the policies that are created; use a ``ManualClock`` in
                 tests.
             mode: "enforce", "observe" or "off" for these policies; None uses the mode of the
@@ -217,7 +219,8 @@ class Pipeline(Policy):
             ``limiter`` (``rate_limiter``) or ``bulkhead``. A ``Timeout`` or seconds for
             ``total_timeout`` (outside the first retry), ``attempt_timeout`` (inside it), or
             ``timeout`` (the only timeout). None removes the policy. Settings of the retry, such
-            as ``attempts`` and ``on``, change only these settings; see ``Retry.with_options``.
+            as ``attempts`` and ``on``, change only these settings of the retry; the breaker keeps
+            its own ``on``. See ``Retry.with_options``.
 
         Raises:
             ConfigError: An option is unknown, matches several policies, or has an invalid value.

@@ -7,7 +7,7 @@ Elsewhere: what each policy allows by itself, which it says itself.
 
 from __future__ import annotations
 
-from functools import cache, wraps
+from functools import lru_cache, wraps
 
 from holdfast.errors import ConfigError, DeadlineExceededError
 from holdfast.policies.backoff import Exponential
@@ -69,10 +69,19 @@ class DefaultSeconds(float):
 NOT_GIVEN = NotGiven()
 
 
-@cache
+# What has no state is made once for all pipelines that have it by default.
+
+
+@lru_cache(64)
 def default_backoff(base: float) -> Exponential:
-    """Return the back-off of all standard pipelines that are given none: it has no state."""
+    """Return the back-off of standard pipelines that are given none."""
     return Exponential(base, max=10, jitter_mode="full")
+
+
+@lru_cache(64)
+def default_window(seconds: float) -> TimeWindow:
+    """Return the window of breakers that are given none."""
+    return TimeWindow(min(seconds, LONGEST_WINDOW_NS / 1e9))
 
 
 def standard_policies(
@@ -81,14 +90,14 @@ def standard_policies(
     total_timeout: float | timedelta | None,
     attempts: int | None,
     attempt_timeout: float | timedelta | None,
-    max_concurrent: int,
+    max_concurrent: int | None,
     rate: float | str | RateLimiter | None,
     fallback: Any,
     on: Any,
     ignore: Any,
     on_result: Any,
     backoff: Any,
-    breaker: CircuitBreaker | BreakerOptions | None,
+    breaker: CircuitBreaker | BreakerOptions | NotGiven | None,
     clock: Any,
     mode: Any,
     **others: Any,  # of the retry
@@ -122,13 +131,15 @@ def standard_policies(
     outermost = _fallback(problems, name, fallback, common), _timeout(name, total, problems, common)
     settings = {"attempts": attempts, "backoff": backoff, **judged, **others, **common}
     retry = _made(problems, Retry, name, **settings)
-    if not isinstance(breaker, CircuitBreaker):
+    if breaker is not None and not isinstance(breaker, CircuitBreaker):
         if retry is None:
             judged = {}  # what is wrong with it is known by now
         breaker = _breaker(problems, name, own, judged, attempt, common)
     innermost = (
         _limiter(problems, name, rate, common),
-        _made(problems, Bulkhead, name, max_concurrent=max_concurrent, **common),
+        None
+        if max_concurrent is None
+        else _made(problems, Bulkhead, name, max_concurrent=max_concurrent, **common),
         _timeout(name, attempt, problems, common),
     )
     _check_backoff(problems, retry, total.ns)
@@ -233,7 +244,7 @@ def _timeout(
 
 def _read_breaker(problems: Problems, breaker: Any) -> dict[str, Any]:
     """Return the settings of the breaker that were given one by one."""
-    if breaker is None or isinstance(breaker, CircuitBreaker):
+    if breaker is None or isinstance(breaker, (CircuitBreaker, NotGiven)):
         return {}
     if not isinstance(breaker, dict):
         problems.refuse("breaker", breaker, "a CircuitBreaker, or a dict of its settings, or None")
@@ -263,7 +274,7 @@ def _breaker(
             settings["on"] = _and_timeouts(judged["on"])
         settings["probe_timeout"] = max(PROBE_SECONDS, seconds)
     window = WINDOW_SECONDS if seconds is None else max(WINDOW_SECONDS, 2 * seconds)
-    settings["window"] = TimeWindow(min(window, LONGEST_WINDOW_NS / 1e9))
+    settings["window"] = default_window(window)
     return _made(problems, CircuitBreaker, name, **{**settings, **own})
 
 

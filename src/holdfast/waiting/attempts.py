@@ -42,7 +42,7 @@ class Attempt:
         self._result: Any = None
 
     def set_result(self, result: Any) -> None:
-        """Have ``on_result`` of the policy judge what the block has found.
+        """Have the policies judge what the block has found, as a result that a call returns.
 
         Raises:
             RuntimeError: The block has ended, and the attempt is judged.
