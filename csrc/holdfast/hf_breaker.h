@@ -277,8 +277,10 @@ hf_breaker_override(hf_breaker *b, enum hf_state to, int64_t now_ns)
         const uint64_t w = hf_load_acquire(&b->word);
         const unsigned reopens = to == HF_HALF_OPEN ? HF_BREAKER_REOPENS(w) : 0;
         if (to == HF_OPEN ? hf__breaker_open(b, HF_BREAKER_GEN(w), 0, now_ns, &change)
-                          : hf__breaker_move(b, w, to, reopens, &change))
+                          : hf__breaker_move(b, w, to, reopens, &change)) {
+            change.rule = HF_RULE_BY_HAND;
             return change;
+        }
     }
 }
 

@@ -145,11 +145,25 @@ typedef struct hf_breaker_permit {
     uint32_t flags;
 } hf_breaker_permit;
 
+/* Why a breaker moved. */
+enum hf_rule {
+    HF_RULE_NONE = 0,     /* its open time was over, or enough probes succeeded */
+    HF_RULE_FAILURES = 1, /* in a row: failure_threshold */
+    HF_RULE_FAILURE_RATE = 2,
+    HF_RULE_SLOW_RATE = 3,
+    HF_RULE_PROBE_FAILED = 4,
+    HF_RULE_PROBE_SLOW = 5,
+    HF_RULE_BY_HAND = 6
+};
+
 typedef struct hf_change {
     uint8_t from, to;
     bool happened;      /* the state is another one; else the rest means nothing, except by hand */
     uint8_t refused_by; /* the state that refused, when hf_breaker_admit_slow() says false */
+    uint8_t rule;       /* hf_rule */
     uint64_t gen;       /* the generation that was begun: by hand always one */
+    uint32_t count;     /* failures in a row; failed or slow calls of the window; 1: a probe */
+    uint32_t calls;     /* of the window; 0: not by a rate */
 } hf_change;
 
 static inline hf_count_window *

@@ -42,15 +42,36 @@ hf__breaker_stamp(hf_ai64 *word, int64_t now_ns)
         ;
 }
 
-/* Whether the window of a closed breaker breaks the failure rate or the slow-call rate. */
-static inline bool
-hf__breaker_breaks_a_rate(const hf_breaker *b, int64_t now_ns)
+static inline uint32_t
+hf__as_u32(uint64_t n)
 {
-    const hf_breaker_config *c = &b->config;
-    const hf_tally t = hf_breaker_tally(b, now_ns);
-    return t.calls >= c->min_calls &&
-           ((c->failure_rate_ppb && hf_tally_reaches(t.failures, t.calls, c->failure_rate_ppb)) ||
-            (c->slow_rate_ppb && hf_tally_reaches(t.slow, t.calls, c->slow_rate_ppb)));
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* Which rate the window of a closed breaker breaks: of both, the failure rate. */
+static inline enum hf_rule
+hf__breaker_broken_rate(const hf_breaker_config *c, hf_tally t)
+{
+    if (t.calls < c->min_calls)
+        return HF_RULE_NONE;
+    if (c->failure_rate_ppb && hf_tally_reaches(t.failures, t.calls, c->failure_rate_ppb))
+        return HF_RULE_FAILURE_RATE;
+    if (c->slow_rate_ppb && hf_tally_reaches(t.slow, t.calls, c->slow_rate_ppb))
+        return HF_RULE_SLOW_RATE;
+    return HF_RULE_NONE;
+}
+
+/* Open a breaker that is in generation `gen` by a rule, with its figures. False: the generation is over. */
+HF_RARE bool
+hf__breaker_trip(hf_breaker *b, uint64_t gen, unsigned reopens, int64_t now_ns, enum hf_rule rule,
+                 uint64_t count, uint64_t calls, hf_change *change)
+{
+    if (!hf__breaker_open(b, gen, reopens, now_ns, change))
+        return false;
+    change->rule = (uint8_t)rule;
+    change->count = hf__as_u32(count);
+    change->calls = hf__as_u32(calls);
+    return true;
 }
 
 /*
@@ -62,9 +83,13 @@ hf__breaker_judge(hf_breaker *b, uint64_t gen, int64_t now_ns)
 {
     hf_change change = {.happened = false};
     const uint64_t w = hf_load_acquire(&b->word);
-    if (HF_BREAKER_GEN(w) == gen && HF_BREAKER_STATE(w) == HF_CLOSED &&
-        hf__breaker_breaks_a_rate(b, now_ns))
-        hf__breaker_open(b, gen, 0, now_ns, &change);
+    if (HF_BREAKER_GEN(w) != gen || HF_BREAKER_STATE(w) != HF_CLOSED)
+        return change;
+    const hf_tally t = hf_breaker_tally(b, now_ns);
+    const enum hf_rule rule = hf__breaker_broken_rate(&b->config, t);
+    if (rule != HF_RULE_NONE)
+        hf__breaker_trip(b, gen, 0, now_ns, rule, rule == HF_RULE_SLOW_RATE ? t.slow : t.failures,
+                         t.calls, &change);
     return change;
 }
 
@@ -100,7 +125,7 @@ hf__breaker_add_failure(hf_breaker *b, uint64_t w, int64_t now_ns, hf_change *ch
         const uint32_t run = hf__breaker_has_paused(b, now_ns) ? 1 : HF_BREAKER_COUNT(w) + 1;
         const unsigned state = HF_BREAKER_STATE(w);
         if (state == HF_CLOSED && c->failure_threshold && run >= c->failure_threshold)
-            return hf__breaker_open(b, gen, 0, now_ns, change);
+            return hf__breaker_trip(b, gen, 0, now_ns, HF_RULE_FAILURES, run, 0, change);
         const uint32_t count = run < HF_BREAKER_COUNT_MOST ? run : HF_BREAKER_COUNT_MOST;
         if (hf_cas_weak_acq_rel(&b->word, &w, HF_BREAKER_WORD(gen, count, 0, state)))
             return true;
@@ -151,9 +176,9 @@ hf__breaker_end_probe(hf_breaker *b, uint64_t w, bool inside, int outcome, bool 
         return true;
     if (outcome == HF_FAILURE || (slow && b->config.slow_rate_ppb)) {
         const unsigned reopens = HF_BREAKER_REOPENS(w) + 1;
-        return hf__breaker_open(
+        return hf__breaker_trip(
             b, gen, reopens < HF_BREAKER_REOPENS_MOST ? reopens : HF_BREAKER_REOPENS_MOST, now_ns,
-            change);
+            outcome == HF_FAILURE ? HF_RULE_PROBE_FAILED : HF_RULE_PROBE_SLOW, 1, 0, change);
     }
     if (inside)
         return true;

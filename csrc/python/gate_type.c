@@ -182,6 +182,7 @@ static PyMethodDef gate_methods[] = {
     {"_record_latency", hf_gate_record_latency, METH_NOARGS, NULL},
     {"_keep_histogram", hf_gate_keep_histogram, METH_O, NULL},
     {"_once", hf_gate_once, METH_VARARGS, NULL},
+    {"_keep_trip", hf_gate_keep_trip, METH_VARARGS, NULL},
     {"_refuse", hf_gate_refuse, METH_VARARGS, NULL},
     {"_places_in", hf_gate_places_in, METH_O, NULL},
     {"_peek_inside", hf_gate_peek_inside, METH_O, NULL},

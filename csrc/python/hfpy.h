@@ -138,7 +138,7 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(retry_after) /* of a retry: what is asked how long to wait, or NULL */                       \
     X(listeners)   /* made when somebody listens; NULL: nobody did so far */                       \
     X(queue)       /* made when somebody waits: a bulkhead's room, a limiter's line, a timeout's   \
-                      alarms by event loop; or NULL */
+                      alarms by event loop; when a breaker opens: why; or NULL */
 
 #define HF_HOLDS_OBJECT(field) PyObject *field;
 
@@ -179,7 +179,10 @@ struct GateObject {
 
     /* what only one kind of step has */
     union {
-        hf_aptr histogram; /* breaker; NULL: none so far */
+        struct {
+            hf_aptr histogram; /* breaker; NULL: none so far */
+            uint64_t trip_gen; /* the generation that its trip, in `queue`, is of */
+        };
         struct {
             hf_au64 clears; /* limiter: counted before and after each */
             void **cells;   /* its kernels: &cell, or an array of its own */
@@ -397,7 +400,8 @@ PyObject *hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, P
 PyObject *hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames);
 int hf_need_no_rerun(GateObject *gate);
-/* ---- step_bulkhead.c, step_limiter.c: methods of Gate ---- */
+/* ---- step_breaker.c, step_bulkhead.c, step_limiter.c: methods of Gate ---- */
+PyObject *hf_gate_keep_trip(PyObject *op, PyObject *args);
 PyObject *hf_gate_try_enter(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_leave_place(PyObject *op, PyObject *place);
 PyObject *hf_gate_weight(PyObject *op, PyObject *n);

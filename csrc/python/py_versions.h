@@ -75,6 +75,29 @@ hf_weak_target(PyObject *weak)
 #define HF_END_EXCLUSIVE() }
 #endif
 
+/* A pointer that one thread sets once, under exclusive use, and others read without. */
+#ifdef Py_GIL_DISABLED
+#define HF_SET_POINTER(at, value) _Py_atomic_store_ptr_release(at, value)
+#define HF_GET_POINTER(at) _Py_atomic_load_ptr_acquire(at)
+#else
+#define HF_SET_POINTER(at, value) (*(at) = (value))
+#define HF_GET_POINTER(at) (*(at))
+#endif
+
+/* An item of a list that other threads may replace; a new reference. NULL: there is none. */
+static inline PyObject *
+hf_list_item(PyObject *list, Py_ssize_t at)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject *item = PyList_GetItemRef(list, at);
+    if (item == NULL)
+        PyErr_Clear();
+    return item;
+#else
+    return at < PyList_GET_SIZE(list) ? Py_NewRef(PyList_GET_ITEM(list, at)) : NULL;
+#endif
+}
+
 /*
  * A pointer of each thread, read at every call. A few fit in what glibc keeps for libraries that are loaded
  * late: the cheapest there is.

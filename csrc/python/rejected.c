@@ -76,6 +76,14 @@ rejected_at_hand(PyTypeObject *type)
     return self;
 }
 
+/* Why a breaker is open, or None; a new reference. NULL: it never was, or has opened at this moment. */
+static inline PyObject *
+trip_of(GateObject *step)
+{
+    PyObject *trips = HF_GET_POINTER(&step->queue);
+    return trips != NULL && PyList_CheckExact(trips) ? hf_list_item(trips, 0) : NULL;
+}
+
 /* What a full bulkhead shows. With nobody waiting, all its slots were taken when it refused. */
 static void
 take_figures_of_bulkhead(RejectedObject *self, const hf_refusal *why)
@@ -104,7 +112,9 @@ hf_rejected_new(const hf_refusal *why, PyObject *cls)
     self->reason = Py_NewRef(reasons[why->reason]);
     self->retry_after = why->retry_after_ns < 0 ? NAN : (double)why->retry_after_ns / 1e9;
     self->waited = why->waited_ns < 0 ? NAN : (double)why->waited_ns / 1e9;
-    if (step->kind == HF_KIND_BULKHEAD)
+    if (step->kind == HF_KIND_BREAKER)
+        self->detail = trip_of(step);
+    else if (step->kind == HF_KIND_BULKHEAD)
         take_figures_of_bulkhead(self, why);
     else
         self->figures[0] = (uint32_t)why->seen;

@@ -3,16 +3,30 @@
  */
 #include "steps.h"
 
+/* Of a call that failed without an exception: its result in a tuple, or None. Where there is no memory too. */
+static PyObject *
+failed_result(PyObject *result)
+{
+    PyObject *tuple = result != NULL ? PyTuple_Pack(1, result) : NULL;
+    if (tuple == NULL)
+        PyErr_Clear();
+    return tuple != NULL ? tuple : Py_NewRef(Py_None);
+}
+
 /*
- * Tell the policy of a change of state, with whatever exception the call raised set aside.
+ * Tell the policy of a change of state, with whatever exception the call raised set aside; and, if it
+ * `failed`, how: by this exception or by its result.
  * -1: the listener ended the call (KeyboardInterrupt and the like); its exception is set.
  */
 static int
-report_change(GateObject *step, hf_change change)
+report_change(GateObject *step, hf_change change, bool failed, PyObject *result)
 {
     PyObject *raised = hf_take_exception();
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_changed", "iiK", (int)change.from,
-                                           (int)change.to, (unsigned long long)change.gen);
+    PyObject *failure = failed_result(failed && raised == NULL ? result : NULL);
+    PyObject *answer = PyObject_CallMethod(
+        (PyObject *)step, "_changed", "iiKiIION", (int)change.from, (int)change.to,
+        (unsigned long long)change.gen, (int)change.rule, (unsigned int)change.count,
+        (unsigned int)change.calls, failed && raised != NULL ? raised : Py_None, failure);
     if (answer == NULL) {
         hf_chain(raised);
         return -1;
@@ -45,7 +59,7 @@ enter_breaker_slow(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refu
         hf_breaker_admit_observed(breaker, permit);
         admitted = true;
     }
-    if (change.happened && report_change(step, change) < 0) {
+    if (change.happened && report_change(step, change, false, NULL) < 0) {
         if (admitted)
             hf_breaker_undo(breaker, permit);
         return HF_BROKEN;
@@ -88,7 +102,8 @@ make_histogram(GateObject *step)
 }
 
 static int Py_NO_INLINE
-leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, int outcome, int64_t end_ns)
+leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+              int64_t end_ns)
 {
     hf_breaker *breaker = step->cell;
     int64_t duration = -1, now = end_ns;
@@ -118,7 +133,7 @@ leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, int outcome,
     }
     hf_change change = hf_breaker_settle(breaker, &hold->breaker, outcome, duration, now);
     hf_probe_end(step, hold);
-    if (change.happened && report_change(step, change) < 0)
+    if (change.happened && report_change(step, change, outcome == HF_FAILURE, result) < 0)
         return -1;
     return goes_on ? 0 : -1;
 }
@@ -128,7 +143,7 @@ leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, in
       int64_t end_ns)
 {
     int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
-    int left = leave_breaker(step, pass, hold, verdict < 0 ? HF_IGNORED : verdict, end_ns);
+    int left = leave_breaker(step, pass, hold, result, verdict < 0 ? HF_IGNORED : verdict, end_ns);
     return verdict < 0 ? -1 : left;
 }
 
@@ -151,3 +166,37 @@ abandon(GateObject *step, const hf_pass *pass, hf_hold *hold)
 }
 
 HF_STEP_VERBS(breaker, enter_breaker, leave, undo, abandon, hf_step_goes_on, hf_step_goes_on)
+
+/* ---- what Python asks ---- */
+
+/*
+ * _keep_trip(generation, trip): why the breaker opened, or None since it did not, unless a later generation
+ * has been kept. The queue of a breaker is a list of two: the trip that refusals show, and the last one.
+ */
+PyObject *
+hf_gate_keep_trip(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    unsigned long long generation;
+    PyObject *trip, *fresh = NULL;
+    int answer = 0;
+    if (hf_need_kind(self, self->kind == HF_KIND_BREAKER, "circuit breaker") < 0 ||
+        !PyArg_ParseTuple(args, "KO:_keep_trip", &generation, &trip))
+        return NULL;
+    if (self->queue == NULL && (fresh = Py_BuildValue("[OO]", Py_None, Py_None)) == NULL)
+        return NULL;
+    HF_BEGIN_EXCLUSIVE(op);
+    if (self->queue == NULL) {
+        HF_SET_POINTER(&self->queue, fresh); /* whole for who reads it at this moment */
+        fresh = NULL;
+    }
+    if (generation >= self->trip_gen) {
+        self->trip_gen = generation;
+        answer = PyList_SetItem(self->queue, 0, Py_NewRef(trip));
+        if (answer == 0 && trip != Py_None)
+            answer = PyList_SetItem(self->queue, 1, Py_NewRef(trip));
+    }
+    HF_END_EXCLUSIVE();
+    Py_XDECREF(fresh);
+    return answer < 0 ? NULL : Py_NewRef(Py_None);
+}

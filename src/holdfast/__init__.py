@@ -50,6 +50,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.categories.requested import retry_after
     from holdfast.pipeline.kinds import registry
+    from holdfast.trip import Trip
 else:
     from holdfast.registry import registry
 
@@ -96,6 +97,7 @@ __all__ = [
     "SystemClock",
     "TimeWindow",
     "Timeout",
+    "Trip",
     "__version__",
     "chain",
     "check_deadline",
@@ -107,6 +109,7 @@ __all__ = [
 # Public functions that are rarely used, and the modules they are imported from at the first use.
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
+    "Trip": "holdfast.trip",
     "retry_after": "holdfast.categories.requested",
 }
 

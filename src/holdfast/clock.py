@@ -9,6 +9,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from itertools import count
 from threading import RLock
+from time import time
 
 from holdfast._native import clock as _native
 from holdfast.validation import Problems, explains_names, seconds_to_ns
@@ -42,6 +43,10 @@ class Clock(_native.Clock):
     def now(self) -> float:
         """Return the time in seconds. Only differences between two times have a meaning."""
         return self.now_ns() / 1e9
+
+    def _wall_time(self) -> float:
+        """Return the seconds since 1970; a manual clock has no other time than its own."""
+        return time()
 
     # A copy of an object shares its clock: a manual clock moves the policies of both.
 
@@ -115,6 +120,8 @@ class ManualClock(_native.ManualClock, Clock):
     def now(self) -> float:
         """Return the displayed time in seconds. Unlike policy time, ``set`` can move it back."""
         return self.shown_ns() / 1e9
+
+    _wall_time = now
 
     def advance(self, seconds: float | timedelta) -> None:
         """Advance the clock, and stop at the end of each wait on the way.

@@ -18,11 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from holdfast.trip import Trip
+
     Listener = Callable[["Event"], object]
 
 __all__ = ["Event", "Listeners", "warn"]
 
-_FIELDS = ("kind", "policy", "name", "old", "new", "reason", "retry_after", "at", "generation")
+_FIELDS = (
+    "kind",
+    "policy",
+    "name",
+    "old",
+    "new",
+    "reason",
+    "retry_after",
+    "at",
+    "generation",
+    "trip",
+)
 
 # Events that listeners may cause while one event is being told; those beyond are dropped.
 RING = 64
@@ -41,6 +54,7 @@ class Event:
         retry_after: Seconds until a call may be admitted again; None when unknown.
         at: Seconds on the policy's clock.
         generation: The generation of the policy after the event.
+        trip: Why a circuit breaker opened; None for all other events.
 
     Immutable, so safe to share between threads and event loops. Equal if all attributes are
     equal.
@@ -60,6 +74,7 @@ class Event:
     retry_after: float | None
     at: float
     generation: int
+    trip: Trip | None
 
     def __init__(
         self,
@@ -73,8 +88,9 @@ class Event:
         retry_after: float | None = None,
         at: float = 0.0,
         generation: int = 0,
+        trip: Trip | None = None,
     ) -> None:
-        values = (kind, policy, name, old, new, reason, retry_after, at, generation)
+        values = (kind, policy, name, old, new, reason, retry_after, at, generation, trip)
         for field, value in zip(_FIELDS, values, strict=True):
             object.__setattr__(self, field, value)
 
@@ -97,7 +113,7 @@ class Event:
         if self.new is not None:
             parts.append(f"{_word(self.old)} -> {_word(self.new)}")
         if self.reason:
-            parts.append(f"({self.reason})")
+            parts.append(f"({self.reason if self.trip is None else self.trip})")
         if self.retry_after is not None:
             parts.append(f"retry after {self.retry_after:.3f} s")
         return f"<Event {' '.join(parts)} at {self.at:.3f} s>"
@@ -260,5 +276,5 @@ def _revive(kind: str, policy: object, name: str | None, *others: Any) -> Event:
 
 
 def _word(state: object) -> str:
-    """Return the name of a state: states are enumerations, limits and rates are numbers."""
-    return str(getattr(state, "name", state))
+    """Return the word of a state: states are enumerations, limits and rates are numbers."""
+    return str(getattr(state, "value", state))

@@ -13,18 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["RULES", "Trip"]
+__all__ = ["Trip"]
 
-# In the order of enum hf_rule.
-RULES = (
-    "",
-    "consecutive_failures",
-    "failure_rate",
-    "slow_call_rate",
-    "probe_failed",
-    "probe_slow",
-    "manual",
-)
 _WORDS = {
     "consecutive_failures": "{count} failures in a row",
     "failure_rate": "{count} of {calls} calls failed (threshold {threshold:g})",
@@ -72,6 +62,8 @@ class Trip:
 
     def __str__(self) -> str:
         words = _WORDS.get(self.rule, self.rule)
+        if self.rule == "consecutive_failures" and self.count == 1:
+            words = "1 failure"
         figures = {"count": self.count, "calls": self.calls or 0, "threshold": self.threshold or 0}
         last = ": ".join(filter(None, (self.error_type, self.error_text)))
         joined = " with " if self.rule == "probe_failed" else ", last "

@@ -87,6 +87,52 @@ HF_TEST(a_slow_success_is_a_success_for_the_run_and_a_bad_sign_for_a_probe)
     HF_CHECK_INT(hf_breaker_run(b), 1);
 }
 
+static bool
+is_by(hf_change c, enum hf_rule rule, uint32_t count, uint32_t calls_of_window)
+{
+    return c.happened && c.rule == rule && c.count == count && c.calls == calls_of_window;
+}
+
+HF_TEST(a_change_says_which_rule_made_it_and_by_which_figures)
+{
+    begin();
+    calls(4, HF_FAILURE, 0);
+    HF_CHECK(is_by(call(HF_FAILURE, 0), HF_RULE_FAILURES, 5, 0));
+    hf_breaker_permit probe;
+    hf_change change;
+    HF_CHECK(ask(60 * SECOND, &probe, &change));
+    HF_CHECK(is_by(change, HF_RULE_NONE, 0, 0));
+    HF_CHECK(is_by(hf_breaker_settle(b, &probe, HF_FAILURE, -1, 60 * SECOND), HF_RULE_PROBE_FAILED,
+                   1, 0));
+    HF_CHECK(is_by(hf_breaker_override(b, HF_CLOSED, 0), HF_RULE_BY_HAND, 0, 0));
+    HF_CHECK(is_by(hf_breaker_override(b, HF_OPEN, 0), HF_RULE_BY_HAND, 0, 0));
+    call(HF_SUCCESS, 60 * SECOND);
+    call(HF_SUCCESS, 60 * SECOND);
+    HF_CHECK(is_by(call(HF_SUCCESS, 60 * SECOND), HF_RULE_NONE, 0, 0));
+
+    begin_with(timing(10, 10, 30 * PERCENT));
+    calls(8, HF_SUCCESS, 0);
+    calls(3, HF_FAILURE, 0);
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED); /* 3 of 11 */
+    HF_CHECK(is_by(call(HF_FAILURE, 0), HF_RULE_FAILURE_RATE, 4, 12));
+
+    hf_breaker_config config = counting(10, 4, 0);
+    config.slow_ns = SECOND;
+    config.slow_rate_ppb = 50 * PERCENT;
+    begin_with(config);
+    calls(3, HF_SUCCESS, 0);
+    call_lasting(SECOND, HF_SUCCESS, 0);
+    call_lasting(SECOND, HF_SUCCESS, 0);
+    HF_CHECK(is_by(call_lasting(SECOND, HF_SUCCESS, 0), HF_RULE_SLOW_RATE, 3, 6));
+    HF_CHECK(is_by(call_lasting(SECOND, HF_SUCCESS, 60 * SECOND), HF_RULE_PROBE_SLOW, 1, 0));
+
+    config.failure_rate_ppb = 50 * PERCENT; /* both at once: it failed */
+    begin_with(config);
+    calls(2, HF_SUCCESS, 0);
+    call_lasting(SECOND, HF_FAILURE, 0);
+    HF_CHECK(is_by(call_lasting(SECOND, HF_FAILURE, 0), HF_RULE_FAILURE_RATE, 2, 4));
+}
+
 /* settle_fast() would not see what these need. */
 HF_TEST(the_fast_end_of_a_call_is_refused_where_there_is_more_to_do)
 {

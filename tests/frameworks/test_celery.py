@@ -93,7 +93,7 @@ def test_what_a_task_was_refused_for_comes_through_a_backend_of_json(app: Any) -
     sent = backend.encode(backend.prepare_exception(caught.value, "json"))
     answer = backend.exception_to_python(backend.decode(sent))
     assert type(answer) is CircuitOpenError
-    assert str(answer) == "circuit breaker 'mail' is open; retry in 10.000 s"
+    assert str(answer) == "circuit breaker 'mail' is open: by hand; retry in 10.000 s"
     assert (answer.name, answer.reason, answer.retry_after) == ("mail", "open", 10.0)
 
 

@@ -69,7 +69,7 @@ def test_it_says_who_refused_and_why() -> None:
             "tripping",
             "open",
             42.0,
-            "circuit breaker 'tripping' is open; retry in 42.000 s",
+            "circuit breaker 'tripping' is open: by hand; retry in 42.000 s",
         ),
         RateLimitedError: (
             limiter,
@@ -154,8 +154,9 @@ def test_its_arguments_are_its_message_and_its_figures() -> None:
     breaker = tripping()
     breaker.force_open()
     error = refusal(breaker)
-    figures = {"name": "tripping", "reason": "forced-open"}
-    assert error.args == ("circuit breaker 'tripping' is forced open", figures)
+    trip = error.trip.to_dict()
+    figures = {"name": "tripping", "reason": "forced-open", "trip": trip}
+    assert error.args == ("circuit breaker 'tripping' is forced open: by hand", figures)
     error.args = ("mine", 2)
     assert (error.args, str(error)) == (("mine", 2), "('mine', 2)")
     with pytest.raises(TypeError):
@@ -329,7 +330,7 @@ def test_a_rejection_has_nothing_of_one_that_was_dropped_before_it():
     assert second.args[0] == str(second)
     causes = second.__cause__, second.__context__, second.__suppress_context__
     assert causes == (None, None, False)
-    assert str(second) == "circuit breaker 'tripping' is open; retry in 60.000 s"
+    assert str(second) == "circuit breaker 'tripping' is open: by hand; retry in 60.000 s"
 
 
 def test_rejections_that_are_dropped_keep_nothing_they_referred_to():

@@ -11,7 +11,22 @@ INT64_MAX = 2**63 - 1
 PPB = 10**9
 LEASE_TICK_NS = 2**16  # deadlines of probes are kept in these
 
-Change = tuple[int, int, int]
+Change = tuple[int, int, int, int, int, int]  # from, to, generation; rule, count, calls
+
+
+class Rule(IntEnum):
+    NONE = 0
+    FAILURES = 1
+    FAILURE_RATE = 2
+    SLOW_RATE = 3
+    PROBE_FAILED = 4
+    PROBE_SLOW = 5
+    BY_HAND = 6
+
+
+Cause = tuple[Rule, int, int]
+TIME: Cause = (Rule.NONE, 0, 0)
+HAND: Cause = (Rule.BY_HAND, 0, 0)
 
 
 class State(IntEnum):
@@ -109,7 +124,7 @@ class Breaker:
 
     # --- moves -------------------------------------------------------------------------------
 
-    def _move(self, to: State, reopens: int = 0) -> Change | None:
+    def _move(self, to: State, reopens: int = 0, cause: Cause = TIME) -> Change | None:
         """Begin a generation: whoever was admitted before it is late."""
         origin = self.state
         self.state, self.generation, self.run, self.reopens = to, self.generation + 1, 0, reopens
@@ -117,17 +132,17 @@ class Breaker:
         if origin == to:
             return None
         self.changes[6 * origin + to] += 1
-        return origin, to, self.generation
+        return origin, to, self.generation, *cause
 
-    def _open(self, now_ns: int, reopens: int = 0) -> Change | None:
+    def _open(self, now_ns: int, cause: Cause, reopens: int = 0) -> Change | None:
         """The jitter is the kernel's secret: whoever compares tells us when the opening ends."""
         self.until_ns = now_ns + self.config.open_ns(min(reopens, 63), 0.0)
-        return self._move(State.OPEN, min(reopens, 63))
+        return self._move(State.OPEN, min(reopens, 63), cause)
 
     def override(self, to: State, now_ns: int) -> Change | None:
         if to == State.OPEN:
-            return self._open(now_ns)
-        return self._move(to, self.reopens if to == State.HALF_OPEN else 0)
+            return self._open(now_ns, HAND)
+        return self._move(to, self.reopens if to == State.HALF_OPEN else 0, HAND)
 
     # --- admission ---------------------------------------------------------------------------
 
@@ -240,7 +255,8 @@ class Breaker:
         if outcome == IGNORED:
             return None
         if outcome == FAILURE or (slow and self.config.slow_rate_ppb):
-            return self._open(now_ns, self.reopens + 1)
+            rule = Rule.PROBE_FAILED if outcome == FAILURE else Rule.PROBE_SLOW
+            return self._open(now_ns, (rule, 1, 0), self.reopens + 1)
         if permit.is_inside:
             return None
         self.run += 1
@@ -255,23 +271,28 @@ class Breaker:
             self.run = 0
         elif outcome == FAILURE:
             self.run = 1 if self._has_paused(now_ns) else self.run + 1
-        if outcome != IGNORED and self.state == State.CLOSED and self._is_broken(now_ns):
-            return self._open(now_ns)
-        return None
+        if outcome == IGNORED or self.state != State.CLOSED:
+            return None
+        cause = self._broken_rule(now_ns)
+        return None if cause is None else self._open(now_ns, cause)
 
     def _has_paused(self, now_ns: int) -> bool:
         if not self.config.failure_reset_ns or self.last_failure_ns is None:
             return False
         return now_ns - self.last_failure_ns >= self.config.failure_reset_ns
 
-    def _is_broken(self, now_ns: int) -> bool:
+    def _broken_rule(self, now_ns: int) -> Cause | None:
         if 0 < self.config.failure_threshold <= self.run:
-            return True
+            return Rule.FAILURES, self.run, 0
         calls, failures, slow, _ = self.tally(now_ns)
         if not calls or calls < self.config.min_calls:
-            return False
-        rates = ((failures, self.config.failure_rate_ppb), (slow, self.config.slow_rate_ppb))
-        return any(ppb and part * PPB >= ppb * calls for part, ppb in rates)
+            return None
+        rates = (
+            (Rule.FAILURE_RATE, failures, self.config.failure_rate_ppb),
+            (Rule.SLOW_RATE, slow, self.config.slow_rate_ppb),
+        )
+        broken = ((rule, n, calls) for rule, n, ppb in rates if ppb and n * PPB >= ppb * calls)
+        return next(broken, None)
 
     # --- questions ---------------------------------------------------------------------------
 

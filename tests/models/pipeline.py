@@ -75,7 +75,7 @@ class BreakerStep(Step):
 
     def changed(self, change: Change | None) -> None:
         if change is not None:
-            old, new, generation = change
+            old, new, generation, *_ = change
             kind = "transition" if max(old, new) <= State.OPEN else "override"
             self.tell(kind, self.name, (old, new), generation)
 

@@ -144,7 +144,10 @@ def test_events_of_policies_made_in_the_block_are_recorded(clock):
         breaker.force_open()
         outside.trip()
     breaker.reset()
-    assert [told(event) for event in events] == ["l: rejection (rate)", "b: closed -> forced-open"]
+    assert [told(event) for event in events] == [
+        "l: rejection (rate)",
+        "b: closed -> forced-open (manual)",
+    ]
     assert len(events) == 2
     assert events[1] in events.of(kind="override")
     assert events.of("l") == [events[0]]
@@ -156,7 +159,7 @@ def test_events_of_given_policies_are_recorded(clock):
     with recorded(pipe) as events:
         breaker.trip()
         other.trip()
-    assert [told(event) for event in events] == ["a: closed -> open"]
+    assert [told(event) for event in events] == ["a: closed -> open (manual)"]
 
 
 def recorder_of(clock):

@@ -88,7 +88,10 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
         uint8_t origin "from"
         uint8_t to
         bint happened
+        uint8_t rule
         uint64_t gen
+        uint32_t count
+        uint32_t calls
 
     uint64_t HF_BREAKER_GEN(uint64_t w)
     size_t hf_breaker_size(const hf_breaker_config *config)

@@ -60,7 +60,9 @@ cdef hf_breaker_permit *of(Permit permit, Breaker breaker) except NULL:
 
 
 cdef object listed(hf_change change):
-    return (change.origin, change.to, change.gen) if change.happened else None
+    if not change.happened:
+        return None
+    return change.origin, change.to, change.gen, change.rule, change.count, change.calls
 
 
 cdef object time_or_none(int64_t at_ns):
@@ -161,7 +163,7 @@ cdef class Breaker:
 
         Returns:
             The permit, or None when refused (which is counted); and the transition this caused,
-            as (from, to, generation), or None.
+            as (from, to, generation, rule, count, calls), or None.
         """
         cdef int64_t now = moment(now_ns)
         cdef Permit permit = Permit.__new__(Permit)
@@ -202,7 +204,7 @@ cdef class Breaker:
             now_ns: When it ended.
 
         Returns:
-            The transition this caused, as (from, to, generation), or None.
+            The transition this caused, as ``admit`` returns it, or None.
         """
         return listed(hf_breaker_settle(
             self.kernel, of(permit, self), whole(outcome, "outcome", 0, HF_IGNORED),
@@ -221,7 +223,7 @@ cdef class Breaker:
         """Go to a state whatever the calls say; this begins a generation in any case.
 
         Returns:
-            The transition, as (from, to, generation); None if it was in that state before.
+            The transition, as ``admit`` returns it; None if it was in that state before.
         """
         return listed(hf_breaker_override(
             self.kernel, <hf_state> <int> whole(state, "state", 0, HF_STATES - 1),

@@ -209,6 +209,7 @@ class Gate:
     def _once(
         self, attribute: Literal["_listeners", "_queue"], make: Callable[[], _R], /
     ) -> _R: ...
+    def _keep_trip(self, generation: int, trip: object, /) -> None: ...
     def _refuse(
         self,
         reason: str,

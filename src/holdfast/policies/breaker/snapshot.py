@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.policies.breaker.state import State
+    from holdfast.trip import Trip
 
 __all__ = ["CircuitBreakerSnapshot", "LatencySnapshot"]
 
@@ -41,6 +42,7 @@ class CircuitBreakerSnapshot:
             seconds on the policy's clock; None before it. The time of a failure is always known.
             The time of a success is known for probes, and for breakers with a rate,
             ``slow_call_duration`` or ``latency``.
+        trip: Why the breaker last opened, also after it has closed again; None before that.
     """
 
     kind: str = field(default="circuit_breaker", init=False)
@@ -68,3 +70,4 @@ class CircuitBreakerSnapshot:
     window: tuple[int, int, int, int] | None
     state_changes: dict[str, int]
     latency: LatencySnapshot | None
+    trip: Trip | None

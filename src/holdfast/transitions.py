@@ -1,0 +1,98 @@
+"""The log of circuit breakers that open and close: one record for each transition.
+
+The logger is "holdfast". Elsewhere: a log of all events, which replaces this one
+(``telemetry.logs``).
+"""
+
+from __future__ import annotations
+
+import sys
+from logging import INFO, WARNING, getLogger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from holdfast.events import Event
+
+__all__ = ["LOGGER", "ignore_raised", "log_transition", "log_transitions_here", "words_of"]
+
+LOGGER = "holdfast"
+_elsewhere: dict[object, None] = {}  # who logs all events, and these with them
+_MOVES = {
+    "closed": (INFO, "closed", "would close"),
+    "open": (WARNING, "opened", "would open"),
+    "forced-open": (WARNING, "was forced open", "was forced open"),
+    "disabled": (INFO, "was disabled", "was disabled"),
+    "metrics-only": (INFO, "counts only", "counts only"),
+}
+
+
+def log_transition(event: Event, observes: bool) -> None:
+    """Log that a breaker has opened, closed or been overridden.
+
+    What a handler raises changes nothing; KeyboardInterrupt and the like are passed on.
+    """
+    if _elsewhere:
+        return
+    level = _MOVES.get(str(event.new), (None,))[0]
+    if level is None:  # half-open is between the two
+        return
+    try:
+        logger = getLogger(LOGGER)
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s", words_of(event, observes), extra=fields_of(event))
+    except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
+        ignore_raised(error)
+
+
+def words_of(event: Event, observes: bool) -> str:
+    """Return a transition in a sentence."""
+    _, has, would = _MOVES.get(str(event.new), (0, f"is {event.new}", f"would be {event.new}"))
+    text = f"circuit breaker {event.name!r} {would if observes else has}"
+    why = event.trip or event.reason.replace("_", " ")
+    if why and str(why) != "manual":
+        text += f": {why}"
+    elif why:
+        text += " by hand"
+    if event.retry_after is not None:
+        text += f"; retry in {event.retry_after:.3f} s"
+    return text
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return what a record has beside its message, in values that JSON has."""
+    trip = event.trip
+    return {
+        "holdfast_kind": event.kind,
+        "holdfast_policy": event.name,
+        "holdfast_old": None if event.old is None else str(event.old),
+        "holdfast_new": None if event.new is None else str(event.new),
+        "holdfast_reason": event.reason,
+        "holdfast_retry_after": event.retry_after,
+        "holdfast_trip": None if trip is None else trip.to_dict(),
+    }
+
+
+def ignore_raised(error: Exception) -> None:
+    """Report an error that a log handler has raised, as the interpreter does in such places."""
+    sys.unraisablehook(_Unraisable(error))  # type: ignore[arg-type]
+
+
+class _Unraisable:
+    """What ``sys.unraisablehook`` takes."""
+
+    err_msg = "Exception ignored in a log handler of holdfast"
+    object = None
+
+    def __init__(self, error: Exception) -> None:
+        self.exc_type, self.exc_value = type(error), error
+        self.exc_traceback = error.__traceback__
+
+
+def log_transitions_here(who: object, here: bool) -> None:
+    """Leave the log of transitions to ``who``, or take it back."""
+    if here:
+        _elsewhere.pop(who, None)
+    else:
+        _elsewhere[who] = None
