@@ -174,6 +174,8 @@ class Problems:
             least = "" if kept else "at least one of "
             self.refuse(field, value, f"{least}{_MATCHES}{meant}")
             return (Exception,), (Exception,), 0, None
+        if isinstance(value, (set, frozenset)):  # whose order is chance
+            kept = tuple(sorted(kept, key=lambda one: one if isinstance(one, str) else str(one)))
         if not words:
             return kept, kept, 0, None
         bits = 0

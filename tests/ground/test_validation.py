@@ -278,6 +278,14 @@ def test_exceptions_may_be_one_or_several_or_none(
     problems.done()
 
 
+def test_the_order_of_a_set_says_nothing() -> None:
+    many = [type(f"E{n}", (Exception,), {}) for n in range(50)]
+    given = ({*many, "logic"}, frozenset({"logic", *reversed(many)}))
+    one, other = (Problems("x").matcher("on", each)[0] for each in given)
+    assert one == other
+    assert len(one) == 51
+
+
 def test_the_words_of_categories_are_those_of_the_enum() -> None:
     assert list(CATEGORIES) == list(Category)
     assert list(CATEGORIES.values()) == [1, 2, 4, 8]

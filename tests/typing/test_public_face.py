@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import holdfast as hf
+from holdfast.categories import Category
 from holdfast.telemetry.prometheus import (
     Collector,
     MetricsServer,
@@ -238,6 +239,20 @@ def test_a_retry_budget_answers_with_plain_types() -> None:
     assert_type(budget.snapshot().withdrawn, int)
     with pytest.raises(TypeError):
         hf.RetryBudget(retries=5)  # type: ignore[call-arg]
+
+
+def test_what_policies_are_for_is_classes_categories_or_a_predicate() -> None:
+    several: list[type[OSError]] = [ConnectionError, TimeoutError]
+    hf.Retry("r", on="transient", ignore=several, on_result="http")
+    hf.Retry("r", on=("transient", OSError), ignore=lambda error: error.args == ())
+    hf.CircuitBreaker("b", on=["resource", Category.LOGIC], ignore={OSError}, on_result=bool)
+    hf.Fallback(1, on=lambda error: isinstance(error, OSError), ignore=hf.Rejected)
+    with pytest.raises(hf.ConfigError):
+        hf.Retry("r", on="transiet")  # type: ignore[arg-type]
+    with pytest.raises(hf.ConfigError):
+        hf.Fallback(1, on=KeyboardInterrupt)  # a class is a callable
+    with pytest.raises(hf.ConfigError):
+        hf.CircuitBreaker("b", on_result="https")  # type: ignore[arg-type]
 
 
 def test_a_standard_pipeline_is_of_the_class_it_was_asked_of() -> None:

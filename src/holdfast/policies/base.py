@@ -22,7 +22,16 @@ from holdfast.waiting.standstill import mind_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
+    from collections.abc import (
+        AsyncGenerator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterable,
+        Sequence,
+    )
+    from collections.abc import Set as AbstractSet
     from functools import partialmethod
     from typing import (
         Any,
@@ -63,14 +72,7 @@ if TYPE_CHECKING:
     # Which exceptions are meant: classes and categories, or a predicate.
     Word = Category | Literal["transient", "permanent", "resource", "logic"]
     Named = type[Exception] | Word
-    On = (
-        Named
-        | tuple[Named, ...]
-        | list[Named]
-        | set[Named]
-        | frozenset[Named]
-        | Callable[[Any], object]
-    )
+    On = Named | tuple[Named, ...] | Sequence[Named] | AbstractSet[Named] | Callable[[Any], object]
     OnResult = Callable[[Any], object] | Literal["http"]
 
 __all__ = [
