@@ -65,4 +65,10 @@ def half_open_breaker(clock: hf.ManualClock, **settings: Any) -> hf.CircuitBreak
 
 def changes(breaker: hf.CircuitBreaker) -> dict[tuple[hf.State, hf.State], int]:
     """Return the transitions that happened, and how often."""
-    return {pair: n for pair, n in breaker.snapshot().state_changes.items() if n}
+    counted = breaker.snapshot().state_changes.items()
+    return {_from_and_to(change): n for change, n in counted if n}
+
+
+def _from_and_to(change: str) -> tuple[hf.State, hf.State]:
+    old, new = change.split("->")
+    return hf.State(old), hf.State(new)
