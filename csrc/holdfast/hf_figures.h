@@ -2,9 +2,11 @@
  * Figures: what is exported of each kernel, as one row of numbers. First come the counts, which only
  * grow and may be added up; then what is true at the moment:
  *
- *   breaker     the state
+ *   breaker     the state; when it may be tried again: an int64, the least where it is not open, the largest
+ *               where no time ends it
  *   bulkhead    calls inside, calls waiting
  *   retry       attempts
+ *   timeout     calls that were left behind in a thread and still run
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
@@ -21,6 +23,7 @@
 #include "hf_bulkhead.h"
 #include "hf_fallback.h"
 #include "hf_histogram.h"
+#include "hf_pipeline.h"
 #include "hf_retry.h"
 #include "hf_sliding.h"
 #include "hf_timeout.h"
@@ -30,6 +33,7 @@
     ONE(BREAKER, failed)                                                                           \
     ONE(BREAKER, rejected)                                                                         \
     ONE(BREAKER, observed)                                                                         \
+    ONE(BREAKER, late)                                                                             \
     ONE(BREAKER, timed)                             /* how many record durations: 1 */             \
     MANY(BREAKER, changes, (HF_STATES * HF_STATES)) /* HF_STATES * from + to */
 #define HF_LIMITER_FIGURES(ONE, MANY)               /* of bucket and sliding window */             \
@@ -58,12 +62,21 @@
     ONE(TIMEOUT, expired)                                                                          \
     ONE(TIMEOUT, late)                                                                             \
     ONE(TIMEOUT, refused)                                                                          \
+    ONE(TIMEOUT, abandoned)                                                                        \
     ONE(TIMEOUT, observed)
 #define HF_FALLBACK_FIGURES(ONE, MANY)                                                             \
     ONE(FALLBACK, passed)                                                                          \
     ONE(FALLBACK, used)                                                                            \
     ONE(FALLBACK, failed)                                                                          \
     ONE(FALLBACK, observed)
+#define HF_PIPELINE_FIGURES(ONE, MANY)                                                             \
+    ONE(PIPELINE, success) /* this and the next in the order of hf_pipeline_end */                 \
+    ONE(PIPELINE, failure)                                                                         \
+    ONE(PIPELINE, rejected)                                                                        \
+    ONE(PIPELINE, timeout)                                                                         \
+    ONE(PIPELINE, cancelled)                                                                       \
+    MANY(PIPELINE, upto, HF_HISTOGRAM_BUCKETS) /* as of a histogram */                             \
+    ONE(PIPELINE, sum_ns)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -75,6 +88,7 @@ enum { HF_HISTOGRAM_FIGURES(HF__PLACE, HF__PLACES) HF_HISTOGRAM_COUNTS };
 enum { HF_RETRY_FIGURES(HF__PLACE, HF__PLACES) HF_RETRY_COUNTS };
 enum { HF_TIMEOUT_FIGURES(HF__PLACE, HF__PLACES) HF_TIMEOUT_COUNTS };
 enum { HF_FALLBACK_FIGURES(HF__PLACE, HF__PLACES) HF_FALLBACK_COUNTS };
+enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
 enum {
     HF_FIGURES_MOST = 64, /* numbers of one kernel */
     HF__FIGURES_LOOKS =
@@ -96,6 +110,7 @@ static const hf_figure_name hf_histogram_names[] = {HF_HISTOGRAM_FIGURES(HF__NAM
 static const hf_figure_name hf_retry_names[] = {HF_RETRY_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_timeout_names[] = {HF_TIMEOUT_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_fallback_names[] = {HF_FALLBACK_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME, HF__NAMES){0}};
 
 /* Read the counts of kernel k that are words of their names. */
 #define HF__READ(kernel, name) out[HF_AT_##kernel##_##name] = hf_load_relaxed(&k->name);
@@ -150,6 +165,16 @@ hf__changes_complete(uint64_t changes[], unsigned began, unsigned state)
             }
 }
 
+/* When a breaker that is shown in a state may be tried again. */
+static inline int64_t
+hf__breaker_shut_until_ns(const hf_breaker *b, unsigned state)
+{
+    if (state != HF_OPEN)
+        return state == HF_FORCED_OPEN ? INT64_MAX : INT64_MIN;
+    const int64_t until = hf_load_acquire(&b->until_ns);
+    return until < HF__OPENING_END ? INT64_MAX : until;
+}
+
 /*
  * State and changes agree. A move is one CAS and a count after it: of one that is not counted yet neither
  * is shown, so the state is the one that the counted moves lead to. Where they lead nowhere, since of two
@@ -178,9 +203,11 @@ hf_breaker_figures(const hf_breaker *b, uint64_t out[])
     out[HF_AT_BREAKER_failed] = hf_load_relaxed(&b->failed);
     out[HF_AT_BREAKER_rejected] = hf_breaker_rejected(b);
     out[HF_AT_BREAKER_observed] = hf_load_relaxed(&b->observed);
+    out[HF_AT_BREAKER_late] = hf_load_relaxed(&b->late);
     out[HF_AT_BREAKER_timed] = hf_load_relaxed(&b->timed);
     out[HF_BREAKER_COUNTS] = state;
-    return HF_BREAKER_COUNTS + 1;
+    out[HF_BREAKER_COUNTS + 1] = (uint64_t)hf__breaker_shut_until_ns(b, state);
+    return HF_BREAKER_COUNTS + 2;
 }
 
 static inline size_t
@@ -226,8 +253,12 @@ hf_retry_figures(const hf_retry *k, uint64_t out[])
 static inline size_t
 hf_timeout_figures(const hf_timeout *k, uint64_t out[])
 {
+    /* Read before the abandoned, of which they are a part: so the difference is never below zero. */
+    const uint64_t stopped = hf_load_acquire(&k->stopped);
     HF_TIMEOUT_FIGURES(HF__READ, HF__READ_ALL)
-    return HF_TIMEOUT_COUNTS;
+    const uint64_t abandoned = out[HF_AT_TIMEOUT_abandoned];
+    out[HF_TIMEOUT_COUNTS] = abandoned > stopped ? abandoned - stopped : 0;
+    return HF_TIMEOUT_COUNTS + 1;
 }
 
 static inline size_t
@@ -235,6 +266,16 @@ hf_fallback_figures(const hf_fallback *k, uint64_t out[])
 {
     HF_FALLBACK_FIGURES(HF__READ, HF__READ_ALL)
     return HF_FALLBACK_COUNTS;
+}
+
+static inline size_t
+hf_pipeline_figures(const hf_pipeline *p, uint64_t out[])
+{
+    for (unsigned end = 0; end < HF_PIPELINE_ENDS; end++)
+        out[HF_AT_PIPELINE_success + end] = hf_pipeline_ended(p, (hf_pipeline_end)end);
+    out[HF_AT_PIPELINE_sum_ns] = hf_pipeline_sum(p);
+    hf_pipeline_buckets(p, out + HF_AT_PIPELINE_upto);
+    return HF_PIPELINE_COUNTS;
 }
 
 #endif /* HF_FIGURES_H */

@@ -34,6 +34,7 @@ enum hf_ledger_type {
     HF_LEDGER_RETRY,
     HF_LEDGER_TIMEOUT,
     HF_LEDGER_FALLBACK,
+    HF_LEDGER_PIPELINE,
     HF_LEDGER_TYPES
 };
 

@@ -351,6 +351,8 @@ waited(CoroutineObject *self, PyObject **result)
     Py_CLEAR(*result);
     if (waits == HF_WAITS_PAUSE)
         hf_pause_ended(self->gate, pass, failed);
+    else if (failed && !self->controlled)
+        hf_count_raised(self->gate, -1);
     else if (failed)
         self->course.refused = PyErr_ExceptionMatches(hf_rejected_type);
     else

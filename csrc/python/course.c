@@ -8,6 +8,7 @@ int
 hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
 {
     hf_pass_init(pass);
+    pass->began_ns = HF_NOTHING_HELD;
     course->attempts = course->stand_ins = 0;
     course->ran_here = course->refused = false;
     course->waits = HF_WAITS_STEP;

@@ -363,6 +363,8 @@ hf_gate_compose(PyObject *op, PyObject *args)
         return PyErr_NoMemory();
     self->n_steps = (uint8_t)n_steps;
     self->kind = HF_KIND_PIPELINE;
+    self->counts =
+        !Py_IS_TYPE(op, hf_gate_type); /* what a timeout's thread runs is a part of one */
     compile_steps(self);
     Py_RETURN_NONE;
 }

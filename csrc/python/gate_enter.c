@@ -16,6 +16,8 @@ hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why)
     if (gate->reads_clock && pass->clock == NULL) {
         pass->now_ns = hf_clock_now_ns(gate->clock);
         pass->clock = gate->clock;
+        if (pass->entered == 0)
+            pass->began_ns = pass->now_ns;
     }
     const hf_course *course = pass->course;
     bool threaded = course != NULL && course->threaded;
@@ -30,6 +32,17 @@ hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why)
     return HF_IN;
 }
 
+/* A step has refused the call, or raised: give everything back, and count it. */
+static hf_entering Py_NO_INLINE
+turn_away(GateObject *gate, hf_pass *pass, hf_entering answer)
+{
+    if (hf_gate_undo(gate, pass) < 0)
+        answer = HF_BROKEN;
+    int counted = answer == HF_BROKEN ? hf_count_raised(gate, -1)
+                                      : hf_count_end_slow(gate, HF_PIPELINE_REJECTED, -1);
+    return counted < 0 ? HF_BROKEN : answer;
+}
+
 /* The same, but a refusal has undone everything. */
 hf_entering
 hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
@@ -40,8 +53,7 @@ hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
         return answer;
     }
     hf_entering answer = hf_gate_enter_steps(gate, pass, why);
-    bool undoes = answer == HF_REFUSED || answer == HF_BROKEN;
-    return undoes && hf_gate_undo(gate, pass) < 0 ? HF_BROKEN : answer;
+    return answer == HF_REFUSED || answer == HF_BROKEN ? turn_away(gate, pass, answer) : answer;
 }
 
 /* After a wait the step is held, and the time is to be read again: waiting is not the call's time. */
@@ -95,7 +107,7 @@ hf_gate_enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why)
     if (entered == HF_MUST_WAIT) {
         entered = wait_and_enter(gate, pass, why, hf_gate_enter);
         if (entered == HF_MUST_WAIT)
-            hf_gate_undo(gate, pass);
+            turn_away(gate, pass, HF_BROKEN);
     }
     return entered;
 }

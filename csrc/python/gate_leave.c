@@ -19,8 +19,19 @@ hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
         if (hf_step_leave(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
             Py_CLEAR(result);
     }
+    if (hf_count_end(gate, pass, result != NULL, end_ns) < 0)
+        Py_CLEAR(result);
     hf_assert_answer(result);
     return result;
+}
+
+/* What an outcome that the holder names makes of the call. */
+static hf_pipeline_end
+end_of_outcome(int outcome)
+{
+    return outcome == HF_SUCCESS   ? HF_PIPELINE_SUCCESS
+           : outcome == HF_FAILURE ? HF_PIPELINE_FAILURE
+                                   : HF_PIPELINE_CANCELLED;
 }
 
 /* Leave with an outcome that the holder names. -1: a listener raised, its exception is set. */
@@ -32,6 +43,8 @@ hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
         return 0;
     }
     int64_t end_ns = gate->timed ? hf_clock_now_ns(gate->clock) : HF_NOTHING_HELD;
+    int64_t duration_ns = hf_pass_duration_ns(pass, end_ns);
+    hf_pipeline_end end = end_of_outcome(outcome);
     int answer = 0;
     for (int at = pass->entered - 1; at >= 0; at--) {
         GateObject *step = gate->steps[at];
@@ -42,7 +55,9 @@ hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
         }
     }
     pass->entered = 0;
-    return answer;
+    int counted =
+        answer < 0 ? hf_count_raised(gate, duration_ns) : hf_count_end_slow(gate, end, duration_ns);
+    return counted < 0 ? -1 : answer;
 }
 
 /*
@@ -95,8 +110,10 @@ hf_gate_undo(GateObject *gate, hf_pass *pass)
 int
 hf_gate_abandon(GateObject *gate, hf_pass *pass)
 {
-    return pass->course != NULL ? hf_gate_abandon_course(gate, pass)
-                                : give_back(gate, pass, hf_step_abandon);
+    bool ours = pass->fork_epoch == hf_fork_epoch;
+    int answer = pass->course != NULL ? hf_gate_abandon_course(gate, pass)
+                                      : give_back(gate, pass, hf_step_abandon);
+    return ours && hf_count_dropped(gate) < 0 ? -1 : answer;
 }
 
 /*

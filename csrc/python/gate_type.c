@@ -126,6 +126,13 @@ histogram_so_far(PyObject *op, void *closure)
 }
 
 static PyObject *
+ends_so_far(PyObject *op, void *closure)
+{
+    const GateObject *self = (GateObject *)op;
+    return self->kind != HF_KIND_PIPELINE ? Py_NewRef(Py_None) : made_so_far(op, closure);
+}
+
+static PyObject *
 is_made(PyObject *op, void *closure)
 {
     (void)closure;
@@ -152,6 +159,7 @@ static PyGetSetDef gate_getset[] = {
     {"_kernel", made_of, NULL, NULL, (void *)offsetof(GateObject, kernels)},
     {"_clock", made_of, NULL, NULL, (void *)offsetof(GateObject, clock_object)},
     {"_histogram", histogram_so_far, NULL, NULL, (void *)offsetof(GateObject, histogram_object)},
+    {"_ends", ends_so_far, NULL, NULL, (void *)offsetof(GateObject, ends_object)},
     {"_listeners", made_so_far, NULL, NULL, (void *)offsetof(GateObject, listeners)},
     {"_queue", made_so_far, NULL, NULL, (void *)offsetof(GateObject, queue)},
     {"_parts", all_parts, NULL, NULL, (void *)offsetof(GateObject, parts)},
@@ -181,6 +189,7 @@ static PyMethodDef gate_methods[] = {
     {"_call_within", hf_gate_call_within, METH_O, NULL},
     {"_record_latency", hf_gate_record_latency, METH_NOARGS, NULL},
     {"_keep_histogram", hf_gate_keep_histogram, METH_O, NULL},
+    {"_keep_ends", hf_gate_keep_ends, METH_O, NULL},
     {"_once", hf_gate_once, METH_VARARGS, NULL},
     {"_keep_trip", hf_gate_keep_trip, METH_VARARGS, NULL},
     {"_refuse", hf_gate_refuse, METH_VARARGS, NULL},

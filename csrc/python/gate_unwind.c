@@ -46,6 +46,8 @@ hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result)
         }
         pass->entered = at;
     }
+    if (hf_count_end(gate, pass, *result != NULL, end_ns) < 0)
+        Py_CLEAR(*result);
     return HF_UNWOUND;
 }
 

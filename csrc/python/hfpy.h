@@ -25,6 +25,7 @@
 #include "holdfast/hf_failure_rate.h"
 #include "holdfast/hf_fallback.h"
 #include "holdfast/hf_histogram.h"
+#include "holdfast/hf_pipeline.h"
 #include "holdfast/hf_retry.h"
 #include "holdfast/hf_roster.h"
 #include "holdfast/hf_sliding.h"
@@ -94,6 +95,7 @@ typedef struct hf_hold {
 /* What a call holds between entering a gate and leaving it. Only the first `entered` holds mean anything. */
 typedef struct hf_pass {
     int64_t now_ns;        /* the gate's time when it was last read: the start of the call */
+    int64_t began_ns;      /* when it was first read; HF_NOTHING_HELD, or anything: it was not */
     const hf_clock *clock; /* whose time now_ns is; NULL: not read, or stale after a wait */
     uint32_t fork_epoch;   /* the process that entered: a forked child holds nothing */
     int entered;
@@ -157,6 +159,7 @@ struct GateObject {
     bool controls; /* some step is a timeout, a retry or a fallback */
     bool times;    /* some step is a timeout that cuts calls short */
     bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
+    bool counts;  /* pipeline: the ends of its calls are counted */
     bool asks;    /* retry: Python is asked or told of every retry */
     bool threads; /* timeout: runs what is inside of it in a thread */
     bool on_everything;                       /* on is (Exception,) */
@@ -183,6 +186,7 @@ struct GateObject {
             hf_aptr histogram; /* breaker; NULL: none so far */
             uint64_t trip_gen; /* the generation that its trip, in `queue`, is of */
         };
+        hf_aptr ends; /* pipeline; NULL: none so far */
         struct {
             hf_au64 clears; /* limiter: counted before and after each */
             void **cells;   /* its kernels: &cell, or an array of its own */
@@ -202,6 +206,7 @@ struct GateObject {
     };
     union {
         PyObject *histogram_object; /* breaker; NULL: none so far */
+        PyObject *ends_object;      /* pipeline; NULL: none so far */
         PyObject *alarms;           /* timeout: those in the loop that set the last, or NULL */
         PyObject *own_backoff;      /* retry: a back-off in Python, or NULL */
         PyObject *stand_in;         /* fallback: its value, or what gives one */
@@ -285,6 +290,40 @@ hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result
 {
     return gate->lone && result != NULL && pass->fork_epoch == hf_fork_epoch &&
            hf_breaker_settle_fast(gate->cell, &pass->hold[0].breaker);
+}
+
+/* ---- gate_ends.c ---- */
+int hf_count_end_slow(GateObject *gate, int end, int64_t duration_ns);
+int hf_count_raised(GateObject *gate, int64_t duration_ns);
+int hf_count_dropped(GateObject *gate);
+PyObject *hf_gate_keep_ends(PyObject *op, PyObject *ends);
+
+/* How long a call has taken; -1: no step has wanted to know. */
+static inline int64_t
+hf_pass_duration_ns(const hf_pass *pass, int64_t end_ns)
+{
+    return end_ns != HF_NOTHING_HELD && pass->began_ns != HF_NOTHING_HELD
+               ? hf_ns_sub(end_ns, pass->began_ns)
+               : -1;
+}
+
+/*
+ * A call has ended, with a value or with the exception that is set. -1: the one who makes the counters was
+ * interrupted; that exception is set.
+ */
+static inline int
+hf_count_end(GateObject *gate, const hf_pass *pass, bool has_value, int64_t end_ns)
+{
+    if (!gate->counts)
+        return 0;
+    int64_t duration_ns = hf_pass_duration_ns(pass, end_ns);
+    if (!has_value)
+        return hf_count_raised(gate, duration_ns);
+    hf_pipeline *ends = hf_load_acquire(&gate->ends);
+    if (HF_UNLIKELY(ends == NULL))
+        return hf_count_end_slow(gate, HF_PIPELINE_SUCCESS, duration_ns);
+    hf_pipeline_succeed(ends, duration_ns);
+    return 0;
 }
 
 /* ---- probe.c ---- */

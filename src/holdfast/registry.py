@@ -142,6 +142,20 @@ class Registry:
         policies = [entry() for entry in entries if kind is None or entry.key[0] == kind]
         return [policy for policy in policies if policy is not None]
 
+    def _names(self, kind: str) -> set[tuple[str, str]]:
+        """Return the kind and each name of living policies of that kind."""
+        settle()
+        with self._lock:
+            self._bury()
+            keys = self._entries.keys()
+        return {key for key in keys if key[0] == kind}
+
+    def _bears(self, key: tuple[str, str]) -> bool:
+        """Return whether a living policy has that kind and name."""
+        with self._lock:
+            self._bury()
+            return self._entries.bears(key)
+
     def reset_all(self) -> None:
         """Put every living policy back to where it began, by its ``reset()`` or ``clear()``.
 

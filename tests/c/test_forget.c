@@ -165,6 +165,11 @@ HF_TEST(all_others_forget_every_count)
     hf_retry retry;
     hf_timeout timeout;
     hf_fallback fallback;
+    hf_pipeline pipeline;
+    hf_pipeline_init(&pipeline);
+    for (int end = 0; end < HF_PIPELINE_ENDS; end++)
+        hf_pipeline_count(&pipeline, (hf_pipeline_end)end, second);
+    hf_pipeline_succeed(&pipeline, -1);
     hf_histogram_record(&histogram, second);
     hf_retry_init(&retry, 3, -1);
     hf_retry_count_delay(&retry, second);
@@ -183,6 +188,7 @@ HF_TEST(all_others_forget_every_count)
     HF_CHECK_FORGETS(retry, &retry, HF_RETRY_COUNTS, hf_retry_forget(&retry));
     HF_CHECK_FORGETS(timeout, &timeout, HF_TIMEOUT_COUNTS, hf_timeout_forget(&timeout));
     HF_CHECK_FORGETS(fallback, &fallback, HF_FALLBACK_COUNTS, hf_fallback_forget(&fallback));
+    HF_CHECK_FORGETS(pipeline, &pipeline, HF_PIPELINE_COUNTS, hf_pipeline_forget(&pipeline));
     HF_CHECK_INT(hf_load_relaxed(&timeout.abandoned) + hf_load_relaxed(&timeout.stopped), 0);
     HF_CHECK_INT(hf_timeout_deadline_ns(&timeout, 0), second);
     HF_CHECK_INT(retry.attempts, 3);

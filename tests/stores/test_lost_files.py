@@ -55,7 +55,7 @@ def test_a_worker_whose_file_is_lost_goes_on_and_makes_another(lose, start, dire
     assert other.calls("afterwards") == 1
     assert other.gauge("workers") == 2
     assert other.gauge("workers_unreadable") == 0
-    assert other.gauge("policy_mode", name="bulkhead", kind="bulkhead") == 0
+    assert other.gauge("bulkhead_concurrent", bulkhead="bulkhead") == 0
 
 
 def test_a_removed_file_loses_no_count(start, directory):

@@ -8,6 +8,7 @@ import stat
 
 import pytest
 
+from holdfast.stores.figures import BREAKER, COUNTS
 from holdfast.stores.totals import WRITTEN
 from tests.stores.crew import REQUESTS, assert_none_fell, totals
 
@@ -268,7 +269,9 @@ def test_ten_thousand_names_of_dead_workers_are_remembered(start, directory, nam
     first, second = start(), start()
     second("call", "a", 1)
     second("call", "b", 1)
-    there = [["breaker", f"gone {number}", [1] + [0] * 40] for number in range(names)]
+    there = [
+        ["breaker", f"gone {number}", [1] + [0] * (COUNTS[BREAKER] - 1)] for number in range(names)
+    ]
     file = directory / "totals.json"
     file.write_text(totals(there))
     second.kill()
@@ -278,19 +281,61 @@ def test_ten_thousand_names_of_dead_workers_are_remembered(start, directory, nam
     assert sum(after.values()) == names + 2
 
 
-def test_durations_are_seen_by_the_others_from_none_to_the_first_and_after_the_end(start):
+def test_durations_are_seen_by_the_others_from_the_first_on_and_after_the_end(start):
     # They are counted in a histogram that is made for the first of them.
     first, second = start(), start()
     durations = ("histogram", "holdfast_circuit_breaker_request_duration_seconds_count")
     key = (*durations, (("name", "b"),))
     second("make", "breaker", "b")
     second("call", "untimed", 1)
-    assert (first.scrape()[key], second.scrape()[key]) == (0, 0)
+    assert key not in first.scrape()
     second("call", "b", 2)
     found = first.scrape()
     assert [labels for *kind, labels in found if tuple(kind) == durations] == [key[-1]]
     second.kill()
     assert first.scrape()[key] == first.scrape()[key] == found[key] == 2
+
+
+def test_calls_of_a_pipeline_are_seen_by_the_others_from_zero_and_after_the_end(start):
+    first, second = start(), start()
+    second("make", "pipeline", "p")
+
+    def seen(worker):
+        found = {
+            (
+                name.removeprefix("holdfast_"),
+                *(value for key, value in labels if key != "le"),
+            ): value
+            for (_, name, labels), value in worker.scrape().items()
+            if name.startswith(("holdfast_pipeline_call", "holdfast_timeout_calls"))
+        }
+        assert found["pipeline_calls_total", "success", "p"] == 0
+        assert len([key for key in found if key[0] == "pipeline_calls_total"]) == 5
+        assert found["timeout_calls_total", "refused", "attempt", "p"] == 0
+        ran = found["timeout_calls_total", "in_time", "total", "p"]
+        assert ran == found["timeout_calls_total", "in_time", "attempt", "p"]
+        timed = found.get(("pipeline_call_duration_seconds_count", "p"), 0)
+        assert ran == timed == found["pipeline_calls_total", "failure", "p"]
+        return ran
+
+    assert (seen(first), seen(second)) == (0, 0)
+    second("fail", "p", 2)
+    assert (seen(first), seen(second)) == (2, 2)
+    second("fork")  # from here on a child, which counts from zero
+    second("fail", "p", 3)
+    assert seen(first) == seen(second) == 5
+    second.kill()
+    assert [seen(first) for _ in range(2)] == [5, 5]
+
+
+def test_others_see_whether_a_breaker_admits_calls_without_traffic(start):
+    first, second = start(), start()
+    kinds = ("breaker", "open", "due")
+    for kind in kinds:
+        second("make", kind, kind)
+    shown = {kind: first.gauge("circuit_breaker_accepting", name=kind) for kind in kinds}
+    assert shown == {"breaker": 1, "open": 0, "due": 1}
+    assert first.gauge("circuit_breaker_state", name="due") == 2
 
 
 def test_every_kind_of_policy_is_seen_by_the_others(start):

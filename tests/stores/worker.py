@@ -41,6 +41,12 @@ def full(name: str) -> hf.Bulkhead:
     return bulkhead
 
 
+def tripped(name: str, reset_timeout: float) -> hf.CircuitBreaker:
+    made = hf.CircuitBreaker(name, reset_timeout=reset_timeout)
+    made.trip()
+    return made
+
+
 def make(kind: str, name: str) -> str:
     made = {
         "breaker": lambda: hf.CircuitBreaker(name, latency=True),
@@ -51,6 +57,9 @@ def make(kind: str, name: str) -> str:
         "window": lambda: hf.RateLimiter(name, rate=2, per=3600, window="sliding"),
         "timeout": lambda: hf.Timeout(60, name=name),
         "fallback": lambda: hf.Fallback(0, on=ConnectionError, name=name),
+        "open": lambda: tripped(name, 3600),
+        "due": lambda: tripped(name, 1e-9),
+        "pipeline": lambda: hf.Pipeline.standard(name, attempts=1),
         "observing": lambda: hf.RateLimiter(name, rate=1, per=3600, mode="observe"),
     }[kind]()
     policies.setdefault(name, []).append(made)

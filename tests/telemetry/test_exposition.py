@@ -25,8 +25,19 @@ def checked(text, require_real):
 
 
 def everything():
+    """Return policies of which nearly every series is shown."""
+    clock = hf.ManualClock()
+    used = hf.Pipeline.standard("all", rate=10, fallback=1, clock=clock)
+    used.call(clock.advance, 31)
+    used.call([].pop)
+    overridden = hf.CircuitBreaker("overridden")
+    with overridden.acquire():
+        overridden.force_open()
     return [
-        hf.Pipeline.standard("all", rate=10, fallback=1),
+        used,
+        overridden,
+        hf.RateLimiter("observes", rate=1, mode="observe"),
+        hf.Timeout(1, name="threads", thread=True),
         hf.PoolBulkhead("pool"),
         hf.Bulkhead("queue", max_waiting=1, max_wait=1),
         hf.Timeout(1, name="t"),
@@ -68,7 +79,8 @@ def test_whatever_a_policy_may_be_named_can_be_read_back(names):
         except hf.ConfigError:  # no name to put in a label either
             assert not name.isprintable()
     found = scrape(*kept) if kept else {}
-    shown = {dict(labels)["name"] for name, labels in found if name == "holdfast_observed_total"}
+    metric = "holdfast_circuit_breaker_state"
+    shown = {dict(labels)["name"] for name, labels in found if name == metric}
     assert shown == {breaker.name for breaker in kept}
 
 
@@ -98,6 +110,6 @@ def test_an_empty_process_says_nothing_at_all(ledger: Ledger):
 
 
 def test_names_of_families_are_unique_but_for_those_of_several_kinds():
-    shared = {"observed", "policy_mode"}
-    names = [family.name for family in families.FAMILIES if family.name not in shared]
+    shared = ("observed", "policy_mode", "timeout_")
+    names = [one.name for one in families.FAMILIES if not one.name.startswith(shared)]
     assert len(names) == len(set(names))

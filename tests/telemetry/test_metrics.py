@@ -36,7 +36,10 @@ def families(*sources, **options):
 @pytest.mark.parametrize(
     ("name", "kind", "labels"),
     [
+        ("pipeline_calls", "counter", {"pipeline", "outcome"}),
+        ("pipeline_call_duration_seconds", "histogram", {"pipeline"}),
         ("circuit_breaker_state", "gauge", {"name"}),
+        ("circuit_breaker_accepting", "gauge", {"name"}),
         ("circuit_breaker_requests", "counter", {"name", "result"}),
         ("circuit_breaker_failures", "counter", {"name"}),
         ("circuit_breaker_state_changes", "counter", {"name", "from", "to"}),
@@ -51,10 +54,16 @@ def families(*sources, **options):
         ("bulkhead_queued", "gauge", {"bulkhead"}),
         ("bulkhead_rejected", "counter", {"bulkhead"}),
         ("bulkhead_wait_duration_seconds", "histogram", {"bulkhead"}),
+        ("timeout_calls", "counter", {"timeout", "scope", "result"}),
     ],
 )
-def test_the_metric_has_the_specified_name_type_and_labels(name, kind, labels):
-    pipe = hf.Pipeline.standard("all", rate=10, fallback=1)
+def test_the_metric_has_the_specified_name_type_and_labels(name, kind, labels, clock):
+    bulkhead = hf.Bulkhead("waits", max_concurrent=1, max_waiting=1, max_wait=1, clock=clock)
+    standard = hf.Pipeline.standard("all", rate=10, fallback=1, clock=clock)
+    standard.call(fail)
+    with bulkhead, pytest.raises(hf.Rejected):
+        bulkhead.enter()
+    pipe = hf.Pipeline("pipe", bulkhead, standard)
     metric = families(pipe, namespace="dwcp")[f"dwcp_{name}"]
     assert metric.type == kind
     assert metric.documentation
@@ -65,7 +74,7 @@ def test_every_label_set_is_at_zero_from_the_making_of_the_policy():  # MX-02, M
     kept = [hf.Pipeline.standard("p", rate=10, fallback=1), hf.PoolBulkhead("q")]
     scrape = Scrape()
     for (name, _), value in scrape.samples.items():
-        assert value == 0, name
+        assert value == (name == "holdfast_circuit_breaker_accepting"), name
     results = {dict(labels)["result"] for labels in scrape.series("circuit_breaker_requests_total")}
     assert results == {"success", "failure", "rejected"}
     pairs = {
@@ -78,7 +87,17 @@ def test_every_label_set_is_at_zero_from_the_making_of_the_policy():  # MX-02, M
     assert attempts == {"1", "2", "3"}
     reasons = {dict(labels)["reason"] for labels in scrape.series("retry_failures_total")}
     assert {"exhausted", "not_retryable", "cancelled"} <= reasons
-    assert [le for le, _ in buckets(scrape, "bulkhead_wait_duration_seconds")] == DEF_BUCKETS
+    outcomes = {dict(labels)["outcome"] for labels in scrape.series("pipeline_calls_total")}
+    assert outcomes == {"success", "failure", "rejected", "timeout", "cancelled"}
+    assert kept
+
+
+def test_an_idle_pipeline_has_no_series_of_what_hardly_ever_happens():
+    kept = hf.Pipeline.standard("p", rate=10, fallback=1)
+    names = {name.removeprefix("holdfast_") for name in Scrape().names()}
+    assert not {name for name in names if name.endswith(("_bucket", "_count", "_sum"))}
+    rare = ("overrides", "late_results", "threads_", "observed", "policy_mode")
+    assert not {name for name in names if any(word in name for word in rare)}
     assert kept
 
 

@@ -15,6 +15,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_RETRY
         HF_LEDGER_TIMEOUT
         HF_LEDGER_FALLBACK
+        HF_LEDGER_PIPELINE
         HF_LEDGER_TYPES
     ctypedef struct hf_ledger_header:
         pass
@@ -38,6 +39,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         pass
     ctypedef struct hf_fallback:
         pass
+    ctypedef struct hf_pipeline:
+        pass
     enum:
         HF_BREAKER_COUNTS
         HF_LIMITER_COUNTS
@@ -46,6 +49,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_RETRY_COUNTS
         HF_TIMEOUT_COUNTS
         HF_FALLBACK_COUNTS
+        HF_PIPELINE_COUNTS
         HF_FIGURES_MOST
     ctypedef struct hf_figure_name:
         const char *name
@@ -57,6 +61,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     const hf_figure_name *hf_retry_names
     const hf_figure_name *hf_timeout_names
     const hf_figure_name *hf_fallback_names
+    const hf_figure_name *hf_pipeline_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
     size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
@@ -65,6 +70,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     size_t hf_retry_figures(const hf_retry *r, uint64_t *out)
     size_t hf_timeout_figures(const hf_timeout *t, uint64_t *out)
     size_t hf_fallback_figures(const hf_fallback *f, uint64_t *out)
+    size_t hf_pipeline_figures(const hf_pipeline *p, uint64_t *out)
 
 cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil
 cdef size_t now_of(int kind) noexcept nogil

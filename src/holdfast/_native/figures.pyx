@@ -8,6 +8,7 @@ from libc.string cimport strcmp
 cdef tuple NAMES = (
     b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
+    b"holdfast.pipeline",
 )
 
 
@@ -29,15 +30,18 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
         hf_retry_figures(<const hf_retry *> at, out)
         return HF_RETRY_COUNTS
     if kind == HF_LEDGER_TIMEOUT:
-        return hf_timeout_figures(<const hf_timeout *> at, out)
-    return hf_fallback_figures(<const hf_fallback *> at, out)
+        hf_timeout_figures(<const hf_timeout *> at, out)
+        return HF_TIMEOUT_COUNTS
+    if kind == HF_LEDGER_FALLBACK:
+        return hf_fallback_figures(<const hf_fallback *> at, out)
+    return hf_pipeline_figures(<const hf_pipeline *> at, out)
 
 
 cdef size_t now_of(int kind) noexcept nogil:
     """How many numbers come after the counts: what is true at the moment."""
-    if kind == HF_LEDGER_BULKHEAD:
+    if kind == HF_LEDGER_BULKHEAD or kind == HF_LEDGER_BREAKER:
         return 2
-    return kind == HF_LEDGER_BREAKER or kind == HF_LEDGER_RETRY
+    return kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT
 
 
 cdef size_t size_of(int kind) noexcept nogil:
@@ -58,6 +62,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_timeout)
     if kind == HF_LEDGER_FALLBACK:
         return sizeof(hf_fallback)
+    if kind == HF_LEDGER_PIPELINE:
+        return sizeof(hf_pipeline)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -102,7 +108,9 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_retry_names
     if kind == HF_LEDGER_TIMEOUT:
         return hf_timeout_names
-    return hf_fallback_names
+    if kind == HF_LEDGER_FALLBACK:
+        return hf_fallback_names
+    return hf_pipeline_names
 
 
 def names(kind):

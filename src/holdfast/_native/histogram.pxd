@@ -1,4 +1,4 @@
-# What histogram.pyx uses of hf_histogram.h.
+# What histogram.pyx uses of hf_histogram.h and hf_pipeline.h.
 # hf_build.h comes first: it says how the kernels are compiled.
 from libc.stdint cimport int64_t, uint64_t
 
@@ -18,3 +18,15 @@ cdef extern from "holdfast/hf_histogram.h" nogil:
     uint64_t hf_histogram_count(const hf_histogram *h)
     uint64_t hf_histogram_sum(const hf_histogram *h)
     double hf_histogram_quantile(const hf_histogram *h, double q)
+
+cdef extern from "holdfast/hf_pipeline.h" nogil:
+    ctypedef enum hf_pipeline_end:
+        HF_PIPELINE_ENDS
+    ctypedef struct hf_pipeline:
+        pass
+    void hf_pipeline_init(hf_pipeline *p)
+    void hf_pipeline_forget(hf_pipeline *p)
+    void hf_pipeline_count(hf_pipeline *p, hf_pipeline_end end, int64_t ns)
+    uint64_t hf_pipeline_ended(const hf_pipeline *p, hf_pipeline_end end)
+    uint64_t hf_pipeline_sum(const hf_pipeline *p)
+    void hf_pipeline_buckets(const hf_pipeline *p, uint64_t *out)

@@ -7,8 +7,16 @@ from holdfast._native.binding cimport capsule, whole
 from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
 
 
+#: The ways in which a call of a pipeline ends, in the order of enum hf_pipeline_end.
+ENDS = ("success", "failure", "rejected", "timeout", "cancelled")
+
+
 cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
     hf_histogram_forget(<hf_histogram *> kernel)
+
+
+cdef void forget_ends(void *kernel, uint64_t seed) noexcept nogil:
+    hf_pipeline_forget(<hf_pipeline *> kernel)
 
 
 @cython.final
@@ -81,3 +89,58 @@ cdef class Histogram:
 
     def _capsule(self):
         return capsule(self, self.kernel, "holdfast.histogram")
+
+
+@cython.final
+cdef class Ends:
+    """Counts how calls of a pipeline end, and how long they take.
+
+    In this module, which is imported already: it is made at the end of a pipeline's first call.
+    Safe to write and read from any thread.
+    """
+
+    cdef hf_pipeline *kernel
+    cdef void *block
+    cdef hf_member member
+
+    def __cinit__(self):
+        self.kernel = <hf_pipeline *> place(&self.block, sizeof(hf_pipeline))
+        hf_pipeline_init(self.kernel)
+        enlist(&self.member, self.kernel, forget_ends)
+
+    def __dealloc__(self):
+        strike(&self.member)
+        unplace(self.block)
+
+    def __init__(self):
+        """Take no arguments; without this, __cinit__ would overlook them."""
+
+    def count(self, end, ns):
+        """Count a call that ended in the way ``ENDS[end]`` after ``ns`` nanoseconds; -1: nobody knows."""
+        hf_pipeline_count(
+            self.kernel,
+            <hf_pipeline_end> <int> whole(end, "end", 0, HF_PIPELINE_ENDS - 1),
+            whole(ns, "ns", -1, INT64_MAX))
+
+    def counters(self):
+        """Return how many calls have ended in each of the ways ``ENDS``."""
+        return tuple([
+            hf_pipeline_ended(self.kernel, <hf_pipeline_end> end)
+            for end in range(HF_PIPELINE_ENDS)])
+
+    def buckets(self):
+        """Return how many calls took at most each bound of a histogram, and how many were timed."""
+        cdef uint64_t out[HF_HISTOGRAM_BUCKETS]
+        hf_pipeline_buckets(self.kernel, out)
+        return tuple([out[i] for i in range(HF_HISTOGRAM_BUCKETS)])
+
+    def sum_ns(self):
+        """Return the sum of all durations in nanoseconds, modulo 2**64."""
+        return hf_pipeline_sum(self.kernel)
+
+    def nbytes(self):
+        """Return the size of the kernel in bytes."""
+        return sizeof(hf_pipeline)
+
+    def _capsule(self):
+        return capsule(self, self.kernel, "holdfast.pipeline")

@@ -8,13 +8,14 @@ from __future__ import annotations
 from holdfast.errors import ConfigError
 from holdfast.pipeline.standard import read_timeout
 from holdfast.pipeline.steps import ATTEMPT, PLACES, TOTAL, flat, places
-from holdfast.policies.base import Policy
+from holdfast.policies.base import Policy, made_for, role_of
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.bulkhead import Bulkhead
 from holdfast.policies.fallback import Fallback
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry
 from holdfast.policies.timeout import Timeout
+from holdfast.stores.figures import TIMEOUT_ATTEMPT, TIMEOUT_TOTAL
 from holdfast.validation import Problems, nearest, shown
 
 TYPE_CHECKING = False
@@ -52,6 +53,7 @@ CLASSES: dict[str, type[Policy]] = {
     "bulkhead": Bulkhead,
     ATTEMPT: Timeout,
 }
+_ROLES = {TOTAL: TIMEOUT_TOTAL, ATTEMPT: TIMEOUT_ATTEMPT}  # of timeouts that are made here
 RANKS = {place: rank for rank, place in enumerate(PLACES)}
 SHORT = {"breaker": "circuit_breaker", "limiter": "rate_limiter"}
 OPTIONS = (*CLASSES, *SHORT, "timeout")
@@ -208,10 +210,10 @@ def _policy(
     if read_timeout(problems, option, value) is None:
         return None
     if not olds:
-        return Timeout(value, **made)
+        return made_for(_ROLES[place], Timeout, value, **made)
     old = olds[0]
     settings = {field: old._setting(field) for field in ("thread", "workers", "clock", "mode")}
-    return Timeout(value, name=old.name, **settings)
+    return made_for(role_of(old), Timeout, value, name=old.name, **settings)
 
 
 def _instead_of(option: str, value: object, name: str, there: list[tuple[Policy, str]]) -> str:

@@ -7,12 +7,12 @@ Elsewhere: what each policy allows by itself, which it says itself.
 
 from __future__ import annotations
 
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 
 from holdfast.errors import ConfigError, DeadlineExceededError
 from holdfast.policies.backoff import Exponential
 from holdfast.policies.backoff.formulas import read_backoff
-from holdfast.policies.base import Default, Policy
+from holdfast.policies.base import Default, Policy, made_for
 from holdfast.policies.breaker import CircuitBreaker, TimeWindow
 from holdfast.policies.breaker.windows import MOST_NS as LONGEST_WINDOW_NS
 from holdfast.policies.bulkhead import Bulkhead
@@ -21,6 +21,7 @@ from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry
 from holdfast.policies.retry.retry import MAX_ATTEMPTS
 from holdfast.policies.timeout.timeout import LEAST_NS, Timeout
+from holdfast.stores.figures import TIMEOUT_ATTEMPT, TIMEOUT_TOTAL
 from holdfast.validation import MAX_NS, Problems, nearest
 
 TYPE_CHECKING = False
@@ -128,7 +129,10 @@ def standard_policies(
             allowed = f"an integer from 1 to {MAX_ATTEMPTS}, or None with a total_timeout"
             problems.refuse("attempts", attempts, allowed)
             attempts = 1
-    outermost = _fallback(problems, name, fallback, common), _timeout(name, total, problems, common)
+    outermost = (
+        _fallback(problems, name, fallback, common),
+        _timeout(name, total, problems, common, TIMEOUT_TOTAL),
+    )
     settings = {"attempts": attempts, "backoff": backoff, **judged, **others, **common}
     retry = _made(problems, Retry, name, **settings)
     if breaker is not None and not isinstance(breaker, CircuitBreaker):
@@ -140,7 +144,7 @@ def standard_policies(
         None
         if max_concurrent is None
         else _made(problems, Bulkhead, name, max_concurrent=max_concurrent, **common),
-        _timeout(name, attempt, problems, common),
+        _timeout(name, attempt, problems, common, TIMEOUT_ATTEMPT),
     )
     _check_backoff(problems, retry, total.ns)
     problems.done()
@@ -235,11 +239,12 @@ def _fallback(
 
 
 def _timeout(
-    name: str, duration: _Duration, problems: Problems, common: dict[str, Any]
+    name: str, duration: _Duration, problems: Problems, common: dict[str, Any], role: int
 ) -> Timeout | None:
     if duration.ns is None:
         return None
-    return _made(problems, Timeout, duration.value, name=name, **common)
+    make = partial(made_for, role, Timeout)
+    return _made(problems, make, duration.value, name=name, **common)
 
 
 def _read_breaker(problems: Problems, breaker: Any) -> dict[str, Any]:

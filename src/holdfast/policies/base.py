@@ -8,12 +8,13 @@ from __future__ import annotations
 from weakref import ref
 
 from holdfast._native import gate
-from holdfast._native.histogram import Histogram
+from holdfast._native.histogram import Ends, Histogram
 from holdfast.events import Event, Listeners
 from holdfast.forks import settle
 from holdfast.guards import decorate, install_guard_face
 from holdfast.mode import Mode
 from holdfast.registry import kinds, registry
+from holdfast.stores.figures import PIPELINE
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, explain_arguments, is_checking
 from holdfast.waiting.foreign import refuse_cut
@@ -79,9 +80,11 @@ __all__ = [
     "NATIVE_MODES",
     "Default",
     "Policy",
+    "made_for",
     "problems_of",
     "read_on_result",
     "refuse_nameless_sharing",
+    "role_of",
     "settings_of",
     "within_deadline_ns",
 ]
@@ -221,10 +224,33 @@ class _Registered(type):
             there._must_equal(made)
         elif parts := made._figured():
             ledger.enter(made, NATIVE_MODES[made.mode], parts)
+        elif made.kind == "pipeline" and ledger.file is not None:
+            made._make_ends()  # other workers show its series from here on
         return there
 
     def __dir__(cls) -> list[str]:
         return _without_elsewhere(cls, super().__dir__())
+
+
+def role_of(policy: Policy) -> int | None:
+    """Return the role by which metrics know a policy; None if it has no name."""
+    return ledger.role_of(policy)
+
+
+def made_for(role: int | None, cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:
+    """Make a policy with a name that metrics know by another role than others of its class.
+
+    From the first call on: no count may move from one series to another. None: as any other.
+    """
+    if role is None:
+        return cls(*args, **kwargs)
+    ledger.prepare()
+    made: _Made = type.__call__(cls, *args, **kwargs)
+    if is_checking():
+        return made
+    registry.add(made)
+    ledger.enter(made, NATIVE_MODES[made.mode], [(role, *part[1:]) for part in made._figured()])
+    return made
 
 
 class Policy(gate.Gate, metaclass=_Registered):
@@ -551,6 +577,11 @@ class Policy(gate.Gate, metaclass=_Registered):
         settle()  # in a forked child another thread of the parent may have held the ledger's lock
         histogram: Histogram = ledger.extend(self, (role, Histogram(), 0))
         return histogram
+
+    def _make_ends(self) -> None:
+        """Have the ends of a pipeline's calls counted from here on."""
+        settle()
+        self._keep_ends(ledger.extend(self, (PIPELINE, Ends(), 0), enters=True))
 
     def _record_wait(self, role: int, ns: int) -> None:
         """Record how long a call has waited. Where there is no memory it goes on unrecorded."""

@@ -25,11 +25,15 @@ __all__ = [
     "BULKHEAD",
     "COUNTS",
     "FALLBACK",
+    "IN_THREADS",
     "KINDS",
     "LATENCY",
     "LIMITER",
     "LIMITER_PART",
+    "OBSERVE",
     "OTHER",
+    "OWN_CLOCK",
+    "PIPELINE",
     "PLACES",
     "POOL",
     "POOL_WAIT",
@@ -37,23 +41,31 @@ __all__ = [
     "ROLES",
     "ROLES_OF",
     "TIMEOUT",
+    "TIMEOUTS",
+    "TIMEOUT_ATTEMPT",
+    "TIMEOUT_TOTAL",
     "WAIT",
     "Sum",
     "add",
     "exported",
     "kind_of",
+    "with_accepting",
 ]
 
 # What a kernel is to its policy. LIMITER is the last of a limiter's limits, which every allowed
-# call has passed; LIMITER_PART one before it.
+# call has passed; LIMITER_PART one before it. TIMEOUT_TOTAL and TIMEOUT_ATTEMPT are those of a
+# standard pipeline, which have one name.
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
-    "retry", "timeout", "fallback",
+    "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
-    RETRY, TIMEOUT, FALLBACK,
+    RETRY, TIMEOUT, FALLBACK, TIMEOUT_TOTAL, TIMEOUT_ATTEMPT, PIPELINE,
 ) = range(len(ROLES))  # fmt: skip
+
+#: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
+TIMEOUTS = {TIMEOUT_TOTAL: "total", TIMEOUT_ATTEMPT: "attempt", TIMEOUT: ""}
 
 # The policies' own word for what has the role, as the registry knows it.
 KINDS = {
@@ -68,6 +80,9 @@ KINDS = {
     RETRY: "retry",
     TIMEOUT: "timeout",
     FALLBACK: "fallback",
+    TIMEOUT_TOTAL: "timeout",
+    TIMEOUT_ATTEMPT: "timeout",
+    PIPELINE: "pipeline",
 }
 
 #: The roles of each kind.
@@ -76,6 +91,8 @@ ROLES_OF = {
 }
 
 OBSERVE = 1  # enum hf_mode
+OWN_CLOCK = 1  # extra of a breaker whose clock is not the machine's
+IN_THREADS = 1  # extra of a timeout that runs calls in threads of its own
 OTHER = "__other__"  # all names beyond a bound share it
 
 # The kernels whose figures each role has. A limiter's windows count alike.
@@ -91,6 +108,9 @@ _KERNELS = {
     RETRY: "retry",
     TIMEOUT: "timeout",
     FALLBACK: "fallback",
+    TIMEOUT_TOTAL: "timeout",
+    TIMEOUT_ATTEMPT: "timeout",
+    PIPELINE: "pipeline",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)
@@ -155,6 +175,21 @@ def exported(role: int, mode: int, counts: tuple[int, ...]) -> tuple[int, ...]:
     if len(counts) != COUNTS[role]:
         raise ValueError(f"{ROLES[role]}: got {len(counts)} counts, allowed {COUNTS[role]}")
     return counts
+
+
+ALWAYS_NS = -(2**63)  # hf_figures.h: of a breaker that is not open
+
+
+def with_accepting(state: tuple[int, ...], now_ns: int | None) -> tuple[int, ...]:
+    """Return a breaker's state, and whether it admits calls, or a probe.
+
+    Args:
+        state: As its kernel says it: the state, and until when it admits nobody.
+        now_ns: The time on its clock; None if that cannot be read here.
+    """
+    name, until = state
+    until_ns = until - (until >> 63 << 64)  # it is signed
+    return name, int(until_ns == ALWAYS_NS if now_ns is None else until_ns <= now_ns)
 
 
 def add(figures: Figures, key: Key, counts: Iterable[int], state: Any = None) -> None:

@@ -23,7 +23,18 @@ from holdfast._native.figures import read
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child, say, say_later, settle
 from holdfast.named import Entry, Named
-from holdfast.stores.figures import OTHER, ROLES_OF, add, exported, kind_of
+from holdfast.registry import registry
+from holdfast.stores.figures import (
+    BREAKER,
+    KINDS,
+    OTHER,
+    PIPELINE,
+    ROLES_OF,
+    add,
+    exported,
+    kind_of,
+    with_accepting,
+)
 from holdfast.stores.files import FEW, Directory, directory, make_file, open_in, reopen
 
 TYPE_CHECKING = False
@@ -244,24 +255,35 @@ class Ledger:
             mode: 0 enforces, 1 observes, 2 is off.
             parts: Its roles and kernels.
         """
-        entry = _Entry(policy, self._told)
-        entry.mode, entry.parts, entry.ids = mode, tuple(parts), _NOWHERE
         with self._lock:
-            self._bury()
-            # First: a signal handler may raise from here on, and the collector is told of it then.
-            self._entries.put(entry)
-            self._list(entry)
+            self._enter(policy, mode, parts)
         say()
 
-    def extend(self, policy: Any, part: Part) -> Any:
+    def _enter(self, policy: Any, mode: int, parts: Iterable[Part]) -> None:
+        entry = _Entry(policy, self._told)
+        entry.mode, entry.parts, entry.ids = mode, tuple(parts), _NOWHERE
+        self._bury()
+        # First: a signal handler may raise from here on, and the collector is told of it then.
+        self._entries.put(entry)
+        self._list(entry)
+
+    def extend(self, policy: Any, part: Part, *, enters: bool = False) -> Any:
         """Count in another part of a policy that is in; one that is not in yet brings it along.
+
+        Args:
+            policy: The policy.
+            part: Its part.
+            enters: Whether to count in a policy that is not in, which has no other part.
 
         Returns:
             The part's kernel, or the one that has its role already.
         """
         role, kernel, _ = part
         with self._lock:
-            for entry in self._entries_of(policy):
+            entries = self._entries_of(policy)
+            if enters and not entries:
+                self._enter(policy, 0, (part,))
+            for entry in entries:
                 for its_role, its_kernel, _ in entry.parts:
                     if its_role == role:
                         return its_kernel
@@ -269,6 +291,12 @@ class Ledger:
                 entry.parts = (*entry.parts, part)
                 self._list(entry, known)
         return kernel
+
+    def role_of(self, policy: Any) -> int | None:
+        """Return the role of a policy's first part; None if it is not in."""
+        with self._lock:
+            entries = self._entries_of(policy)
+        return entries[0].parts[0][0] if entries else None
 
     def figures(
         self, policies: Iterable[Any] | None = None, names: Collection[tuple[str, str]] = ()
@@ -294,7 +322,9 @@ class Ledger:
             for entry in entries:
                 entry.add_to(found)
             for key, gone in self._gone.copy().items():
-                if policies is None or kind_of(key) in names:
+                if self._file is None and not self._is_borne(kind_of(key)):
+                    self._gone.pop(key, None)  # of a pipeline whose last namesake had no call
+                elif policies is None or kind_of(key) in names:
                     add(found, key, gone.counts)
         return found
 
@@ -325,7 +355,7 @@ class Ledger:
 
     def _bury_one(self, entry: _Entry) -> None:
         self._entries.drop(entry)
-        if self._file is None and not self._entries.bears(entry.key):
+        if self._file is None and not self._is_borne(entry.key):
             kind, name = entry.key
             for role in ROLES_OF.get(kind, ()):
                 self._gone.pop((role, name), None)
@@ -335,6 +365,12 @@ class Ledger:
             sums = self._with_gone([entry])
             entry.parts = ()  # a signal handler runs before this line, or after the next
             self._gone.update(sums)
+
+    def _is_borne(self, key: tuple[str, str]) -> bool:
+        """Return whether a policy of that kind and name lives; idle pipelines are not in here."""
+        if self._entries.bears(key):
+            return True
+        return key[0] == KINDS[PIPELINE] and registry._bears(key)
 
     def _with_gone(self, entries: Iterable[_Entry]) -> Figures:
         """Return the sums of some of the dead and of all before them that bear their names."""
@@ -487,11 +523,14 @@ class _Entry(Entry):
 
     def add_to(self, figures: Figures) -> None:
         """Add what it has counted to the sums of its name, and its state while it lives."""
-        lives = self() is not None
+        policy = self()
         for role, kernel, extra in self.parts:
             raw, state = read(kernel)
             counts = exported(role, self.mode, raw)
-            add(figures, (role, self.key[1]), counts, (self.mode, extra, state) if lives else None)
+            if role == BREAKER and policy is not None:
+                state = with_accepting(state, policy._clock.now_ns())
+            there = None if policy is None else (self.mode, extra, state)
+            add(figures, (role, self.key[1]), counts, there)
 
     def items(self) -> list[tuple[Any, ...]]:
         """Return what the file's table says of it."""

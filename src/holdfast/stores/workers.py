@@ -22,10 +22,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.figures import layout
 from holdfast._native.reader import Reader
+from holdfast.clock import system_clock
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
 from holdfast.stores import totals as totals_file
-from holdfast.stores.figures import ROLES, add, exported, kind_of
+from holdfast.stores.figures import (
+    BREAKER,
+    OWN_CLOCK,
+    ROLES,
+    add,
+    exported,
+    kind_of,
+    with_accepting,
+)
 from holdfast.stores.files import FEW, FIRST_SIZE, PREFIX, Directory, is_locked, is_of_the_process
 from holdfast.stores.names import Names
 from holdfast.stores.totals import TotalsFile, fold
@@ -476,6 +485,7 @@ def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
     figures: Figures = {}
     living: set[tuple[str, str]] = set()
     name, name_is = "", b""
+    now_ns = system_clock.now_ns()  # one for all processes of the machine
     for role, mode, _, extra, raw_name, retired, raw, state in entries:
         if raw_name != name_is:  # the parts of a policy follow each other
             name, name_is = raw_name.decode(), raw_name
@@ -487,8 +497,15 @@ def _worker_of(alive: bool, entries: list[Any]) -> _Worker:
         if not retired:
             living.add(kind_of(key))
             if alive:
-                figures[key].states.append((mode, extra, state))
+                now = _state_of(role, extra, state, now_ns)
+                figures[key].states.append((mode, extra, now))
     return _Worker(alive, figures, living)
+
+
+def _state_of(role: int, extra: int, state: tuple[int, ...], now_ns: int) -> tuple[int, ...]:
+    if role != BREAKER:
+        return state
+    return with_accepting(state, None if extra == OWN_CLOCK else now_ns)
 
 
 def _sum(totals: Totals, workers: Iterable[_Worker]) -> Figures:

@@ -1,13 +1,17 @@
 """The metrics there are: their names, labels and buckets, and how each is read off figures.
 
-The names have no namespace here. Elsewhere: formats.
+The names have no namespace here. A counter that alerts are built on has its series, at 0, from the
+beginning: Prometheus sees no increase in a first value. A histogram, and a counter of what hardly
+ever happens, has its series once there is something in it. Elsewhere: formats.
 """
 
 from __future__ import annotations
 
+import operator
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast._native.histogram import ENDS
 from holdfast._native.retry import VERDICTS
 from holdfast.policies.breaker.state import STATES
 from holdfast.stores.figures import (
@@ -15,18 +19,20 @@ from holdfast.stores.figures import (
     BULKHEAD,
     COUNTS,
     FALLBACK,
+    IN_THREADS,
     KINDS,
     LATENCY,
     LIMITER,
     LIMITER_PART,
+    OBSERVE,
+    PIPELINE,
     PLACES,
     POOL,
     POOL_WAIT,
     RETRY,
-    TIMEOUT,
+    TIMEOUTS,
     WAIT,
     Sum,
-    add,
 )
 
 if TYPE_CHECKING:
@@ -74,26 +80,26 @@ class Family(NamedTuple):
 
 def by_role(figures: Figures) -> dict[int, dict[str, Sum]]:
     """Sort figures by role, those of a limiter's limits and of both kinds of bulkhead in one."""
-    joined: Figures = {}
-    for (role, name), there in figures.items():
-        states = there.states
-        if role == POOL:
-            states = [
-                (mode, 0, (min(inside, workers), max(0, inside - workers)))
-                for mode, workers, (inside, _) in states
-            ]
-        key = (_JOINED.get(role, role), name)
-        add(joined, key, there.counts)
-        joined[key].states += [] if role == LIMITER_PART else states
     found: dict[int, dict[str, Sum]] = {role: {} for role in COUNTS}
-    for (role, name), there in joined.items():
-        found[role][name] = there
-    # A histogram is made for the first duration, and its series begin at 0 before.
-    for name in found[BULKHEAD].keys() - found[WAIT].keys():
-        found[WAIT][name] = Sum([0] * COUNTS[WAIT])
-    for name in found[BREAKER].keys() - found[LATENCY].keys():
-        if any(_counts(found[BREAKER][name], BREAKER, "timed")):
-            found[LATENCY][name] = Sum([0] * COUNTS[LATENCY])
+    parts = []
+    for (role, name), there in figures.items():
+        if role in _JOINED:
+            parts.append((role, name, there))
+        else:
+            found[role][name] = there
+    for role, name, part in parts:
+        its = found[_JOINED[role]]
+        whole = Sum(list(part.counts))
+        whole.states = [] if role == LIMITER_PART else part.states
+        if role == POOL:
+            whole.states = [
+                (mode, 0, (min(inside, workers), max(0, inside - workers)))
+                for mode, workers, (inside, _) in part.states
+            ]
+        if (there_too := its.get(name)) is not None:
+            whole.counts = list(map(operator.add, whole.counts, there_too.counts))
+            whole.states = [*whole.states, *there_too.states]
+        its[name] = whole
     return found
 
 
@@ -121,7 +127,11 @@ _OVERRIDE_PLACES = [
 
 
 def _state(there: Sum) -> Sequence[float]:
-    return [max(_STATE_METRICS[state] for _, _, (state,) in there.states)] if there.states else ()
+    return [max(_STATE_METRICS[state] for _, _, (state, _) in there.states)] if there.states else ()
+
+
+def _accepting(there: Sum) -> Sequence[float]:
+    return [min(accepting for _, _, (_, accepting) in there.states)] if there.states else ()
 
 
 def _state_changes(there: Sum) -> Sequence[float]:
@@ -131,7 +141,10 @@ def _state_changes(there: Sum) -> Sequence[float]:
 
 def _overrides(there: Sum) -> Sequence[float]:
     changes = _counts(there, BREAKER, "changes")
-    return [sum([changes[at] for at in places]) for places in _OVERRIDE_PLACES]
+    if not any(changes):
+        return ()
+    overrides = [sum([changes[at] for at in places]) for places in _OVERRIDE_PLACES]
+    return overrides if any(overrides) else ()
 
 
 # ---- retries ----
@@ -149,6 +162,8 @@ def _retries(there: Sum) -> Sequence[float]:
 
 def _delays(there: Sum) -> Sequence[float]:
     upto = list(accumulate(_counts(there, RETRY, "delays")))
+    if not upto[-1]:
+        return ()
     [total_ns] = _counts(there, RETRY, "delay_ns")
     return [*upto[: len(_DELAY_BUCKETS)], upto[-1], upto[-1], total_ns / 1e9]
 
@@ -156,10 +171,14 @@ def _delays(there: Sum) -> Sequence[float]:
 # ---- what several have ----
 
 
-def _durations(there: Sum) -> Sequence[float]:
-    buckets = _counts(there, LATENCY, "upto")
-    [total_ns] = _counts(there, LATENCY, "sum_ns")
-    return [*buckets, buckets[-1], total_ns / 1e9]
+def _durations(role: int) -> Callable[[Sum], Sequence[float]]:
+    upto, sum_ns = PLACES[role]["upto"], PLACES[role]["sum_ns"].start
+
+    def read(there: Sum) -> Sequence[float]:
+        buckets = there.counts[upto]
+        return [*buckets, buckets[-1], there.counts[sum_ns] / 1e9] if buckets[-1] else ()
+
+    return read
 
 
 def _at(role: int, *names: str) -> Callable[[Sum], Sequence[float]]:
@@ -171,8 +190,45 @@ def _sum_of(at: int) -> Callable[[Sum], Sequence[float]]:
     return lambda there: [sum(state[at] for _, _, state in there.states)] if there.states else ()
 
 
+def _rare(role: int, name: str) -> Callable[[Sum], Sequence[float]]:
+    """A count that has no series before it counts."""
+    at = PLACES[role][name].start
+    return lambda there: [there.counts[at]] if there.counts[at] else ()
+
+
 def _mode(there: Sum) -> Sequence[float]:
-    return [max(mode for mode, _, _ in there.states)] if there.states else ()
+    """The modes of others than those that enforce, as nearly all do."""
+    mode = max((mode for mode, _, _ in there.states), default=0)
+    return [mode] if mode else ()
+
+
+def _observed(role: int) -> Callable[[Sum], Sequence[float]]:
+    at = PLACES[role]["observed"].start
+
+    def read(there: Sum) -> Sequence[float]:
+        count = there.counts[at]
+        return [count] if count or any(mode == OBSERVE for mode, _, _ in there.states) else ()
+
+    return read
+
+
+# ---- timeouts ----
+
+
+def _abandoned(role: int) -> Callable[[Sum], Sequence[float]]:
+    at = PLACES[role]["abandoned"].start
+
+    def read(there: Sum) -> Sequence[float]:
+        count = there.counts[at]
+        return [count] if count or any(extra == IN_THREADS for _, extra, _ in there.states) else ()
+
+    return read
+
+
+def _running(there: Sum) -> Sequence[float]:
+    states = there.states
+    running = sum(running for _, _, (running,) in states)
+    return [running] if running or any(extra == IN_THREADS for _, extra, _ in states) else ()
 
 
 _VALUE: tuple[Row, ...] = (("", ()),)
@@ -183,17 +239,41 @@ def _totals(*values: str) -> tuple[Row, ...]:
     return tuple(("_total", (value,)) for value in values)
 
 
+def _scope(scope: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The label that tells two timeouts of a standard pipeline apart, and its value."""
+    return (("scope",), (scope,)) if scope else ((), ())
+
+
 def _histogram(*bounds: str) -> tuple[Row, ...]:
     return (*(("_bucket", (le,)) for le in bounds), ("_count", ()), ("_sum", ()))
 
 
-_OBSERVING = (BREAKER, LIMITER, BULKHEAD, RETRY, TIMEOUT, FALLBACK)
+# Labels of policies that observe, of which timeouts may have a scope.
+_OBSERVING = (
+    *((role, (), ()) for role in (BREAKER, LIMITER, BULKHEAD, RETRY, FALLBACK)),
+    *((role, *_scope(scope)) for role, scope in TIMEOUTS.items()),
+)
 
 FAMILIES = (
+    Family(
+        "pipeline_calls", "counter",
+        "Total number of calls of a pipeline",
+        ("pipeline", "outcome"), PIPELINE, _totals(*ENDS), _at(PIPELINE, *ENDS),
+    ),
+    Family(
+        "pipeline_call_duration_seconds", "histogram",
+        "Pipeline call duration in seconds",
+        ("pipeline", "le"), PIPELINE, _histogram(*_SECONDS), _durations(PIPELINE),
+    ),
     Family(  # MX-01
         "circuit_breaker_state", "gauge",
         "Circuit breaker state (0=closed, 1=half-open, 2=open)",
         ("name",), BREAKER, _VALUE, _state,
+    ),
+    Family(
+        "circuit_breaker_accepting", "gauge",
+        "Whether the circuit breaker admits a call, or a probe (1=yes, 0=no)",
+        ("name",), BREAKER, _VALUE, _accepting,
     ),
     Family(  # MX-02
         "circuit_breaker_requests", "counter",
@@ -217,10 +297,15 @@ FAMILIES = (
         "Total number of moves into and out of states that only an order ends",
         ("name", "to"), BREAKER, _totals(*_STATES), _overrides,
     ),
+    Family(
+        "circuit_breaker_late_results", "counter",
+        "Total number of results that came after the state they were admitted in",
+        ("name",), BREAKER, _TOTAL, _rare(BREAKER, "late"),
+    ),
     Family(  # MX-05
         "circuit_breaker_request_duration_seconds", "histogram",
         "Circuit breaker request duration in seconds",
-        ("name", "le"), LATENCY, _histogram(*_SECONDS), _durations,
+        ("name", "le"), LATENCY, _histogram(*_SECONDS), _durations(LATENCY),
     ),
     Family(  # MX-06
         "retry_attempts", "counter",
@@ -278,13 +363,36 @@ FAMILIES = (
     Family(  # MX-20
         "bulkhead_wait_duration_seconds", "histogram",
         "Bulkhead wait duration in seconds",
-        ("bulkhead", "le"), WAIT, _histogram(*_SECONDS), _durations,
+        ("bulkhead", "le"), WAIT, _histogram(*_SECONDS), _durations(WAIT),
     ),
-    Family(
-        "timeout_calls", "counter",
-        "Total number of calls through timeouts",
-        ("timeout", "result"), TIMEOUT, _totals("in_time", "expired", "refused"),
-        _at(TIMEOUT, "in_time", "expired", "refused"),
+    *(
+        family
+        for role, scope in TIMEOUTS.items()
+        for label, value in [_scope(scope)]
+        for family in (
+            Family(
+                "timeout_calls", "counter",
+                "Total number of calls through timeouts",
+                ("timeout", *label, "result"), role,
+                tuple(("_total", (*value, end)) for end in ("in_time", "expired", "refused")),
+                _at(role, "in_time", "expired", "refused"),
+            ),
+            Family(
+                "timeout_late_results", "counter",
+                "Total number of results that came after the deadline and were dropped",
+                ("timeout", *label), role, (("_total", value),), _rare(role, "late"),
+            ),
+            Family(
+                "timeout_threads_abandoned", "counter",
+                "Total number of calls that were left behind in a thread",
+                ("timeout", *label), role, (("_total", value),), _abandoned(role),
+            ),
+            Family(
+                "timeout_threads_running", "gauge",
+                "Current number of calls that were left behind in a thread and still run",
+                ("timeout", *label), role, (("", value),), _running,
+            ),
+        )
     ),
     Family(
         "fallback_calls", "counter",
@@ -296,16 +404,16 @@ FAMILIES = (
         Family(
             "observed", "counter",
             "Total number of interventions that observing policies did not make",
-            ("name", "kind"), role, _totals(KINDS[role]), _at(role, "observed"),
+            ("name", "kind", *label), role, (("_total", (KINDS[role], *value)),), _observed(role),
         )
-        for role in _OBSERVING
+        for role, label, value in _OBSERVING
     ),
     *(
         Family(
             "policy_mode", "gauge",
             "Mode of a policy (0=enforce, 1=observe, 2=off)",
-            ("name", "kind"), role, (("", (KINDS[role],)),), _mode,
+            ("name", "kind", *label), role, (("", (KINDS[role], *value)),), _mode,
         )
-        for role in _OBSERVING
+        for role, label, value in _OBSERVING
     ),
 )  # fmt: skip

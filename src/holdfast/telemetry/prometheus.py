@@ -31,8 +31,8 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from prometheus_client.samples import Sample
 
 from holdfast.policies.base import Policy
-from holdfast.registry import Registry
-from holdfast.stores.figures import add, kind_of
+from holdfast.registry import Registry, registry
+from holdfast.stores.figures import COUNTS, KINDS, PIPELINE, add, kind_of
 from holdfast.stores.ledger import ledger
 from holdfast.stores.names import Bound, Names
 from holdfast.stores.workers import Workers
@@ -157,6 +157,8 @@ class Collector(PrometheusCollector):
             samples, present = metrics[family.name].samples, roles[family.role]
             for policy, there in present.items():
                 values = family.read(there)
+                if not values:
+                    continue
                 before = last.get(policy)
                 if before is None or before[0] != values:
                     before = last[policy] = (values, self._samples(family, policy, values, before))
@@ -202,9 +204,11 @@ class Collector(PrometheusCollector):
         named = {(one.kind, one.name) for one in policies or ()}
         known = named | self._bound.choice.others  # what is exported of some policies
         figures = ledger.figures(policies, known if ledger.directory else ())
-        living = ledger.living() if policies is None else named
+        living = named
+        if policies is None:
+            living = ledger.living() | registry._names("pipeline")
         if ledger.directory is None:
-            return _of(living, figures), living, []
+            return _with_idle(_of(living, figures), living), living, []
         if self._workers is None:
             self._workers = Workers(ledger.directory)
             self._names = Names(ledger.directory)
@@ -216,7 +220,11 @@ class Collector(PrometheusCollector):
                 add(figures, key, there.counts)
                 figures[key].states += there.states
         alive = view.alive + (ledger.file is not None)
-        return figures, living, [(_WORKERS, alive), (_UNREADABLE, view.unreadable)]
+        return (
+            _with_idle(figures, living),
+            living,
+            [(_WORKERS, alive), (_UNREADABLE, view.unreadable)],
+        )
 
     def _policies(self) -> Iterator[Any]:
         """Yield the living policies it was asked to tell of."""
@@ -229,11 +237,19 @@ class Collector(PrometheusCollector):
 
 
 def _parts_of(policy: Any) -> Iterator[Any]:
+    if policy.name is not None:
+        yield policy
     if policy.kind == "pipeline":
         for part in policy.policies:
             yield from _parts_of(part)
-    elif policy.name is not None:
-        yield policy
+
+
+def _with_idle(figures: Figures, living: set[Name]) -> Figures:
+    """Add pipelines without a call: what counts their calls is made for the first."""
+    for kind, name in living:
+        if kind == KINDS[PIPELINE] and (PIPELINE, name) not in figures:
+            add(figures, (PIPELINE, name), [0] * COUNTS[PIPELINE])
+    return figures
 
 
 def _of(known: set[tuple[str, str]], figures: Figures) -> Figures:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from holdfast._native.breaker import Breaker as Kernel
 from holdfast._native.gate import Gate
-from holdfast.clock import read_clock
+from holdfast.clock import SystemClock, read_clock
 from holdfast.errors import CircuitOpenError
 from holdfast.events import Event
 from holdfast.mode import Mode, read_mode
@@ -16,7 +16,7 @@ from holdfast.policies.breaker.rules import read_recovery, read_rules
 from holdfast.policies.breaker.state import STATES, State
 from holdfast.policies.breaker.windows import CountWindow, TimeWindow
 from holdfast.seeds import fresh_seed
-from holdfast.stores.figures import BREAKER, LATENCY
+from holdfast.stores.figures import BREAKER, LATENCY, OWN_CLOCK
 from holdfast.validation import Problems, is_checking
 
 TYPE_CHECKING = False
@@ -364,7 +364,8 @@ class CircuitBreaker(Policy):
 
     def _figured(self) -> tuple[Part, ...]:
         timed = ((LATENCY, self._histogram, 0),) if self._histogram is not None else ()
-        return ((BREAKER, self._kernel, 0), *timed)
+        own_clock = 0 if isinstance(self._clock, SystemClock) else OWN_CLOCK
+        return ((BREAKER, self._kernel, own_clock), *timed)
 
     def _changed(
         self,

@@ -20,7 +20,7 @@ from holdfast.policies.base import (
     refuse_nameless_sharing,
     settings_of,
 )
-from holdfast.stores.figures import TIMEOUT
+from holdfast.stores.figures import IN_THREADS, TIMEOUT
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -187,7 +187,7 @@ class Timeout(Policy):
         }
 
     def _figured(self) -> tuple[Part, ...]:
-        return ((TIMEOUT, self._kernel, 0),)
+        return ((TIMEOUT, self._kernel, IN_THREADS if self._setting("thread") else 0),)
 
     def reset(self) -> None:
         """Do nothing: a timeout has no state except its counts, which continue."""

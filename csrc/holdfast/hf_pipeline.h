@@ -1,0 +1,145 @@
+/*
+ * Pipeline: how many of its calls ended in which way, and how long they took.
+ *
+ * A success, which nearly every call is, counts one word and one sum: the word of the bucket that its
+ * duration is in. So the number of successes is the sum of these words. All other ends count apart. The
+ * buckets are those of a histogram (hf_histogram.h); a pipeline needs no quantiles, so it has no finer cells.
+ */
+#ifndef HF_PIPELINE_H
+#define HF_PIPELINE_H
+
+#include "hf_histogram.h"
+#include "hf_stripe.h"
+
+typedef enum hf_pipeline_end {
+    HF_PIPELINE_SUCCESS,   /* the caller got a result */
+    HF_PIPELINE_FAILURE,   /* an exception that is none of the following */
+    HF_PIPELINE_REJECTED,  /* a policy refused the call */
+    HF_PIPELINE_TIMEOUT,   /* its time was over */
+    HF_PIPELINE_CANCELLED, /* the caller gave up, or nobody said how it ended */
+    HF_PIPELINE_ENDS
+} hf_pipeline_end;
+
+enum { HF__PIPELINE_UNTIMED = HF_HISTOGRAM_BUCKETS, HF__PIPELINE_CELLS };
+
+/* Successes by duration. The last cell counts those whose duration is not known. */
+typedef struct hf_pipeline_stripe {
+    hf_au64 sum_ns;
+    hf_au64 cell[HF__PIPELINE_CELLS];
+    uint64_t pad[2 * HF_STRIPE_BYTES / sizeof(uint64_t) - HF__PIPELINE_CELLS - 1];
+} hf_pipeline_stripe;
+
+#ifdef HF_STRIPED
+enum { HF__PIPELINE_STRIPES = HF_STRIPES };
+#define hf__pipeline_stripe(p) (&(p)->stripe[hf_stripe()])
+#else
+enum { HF__PIPELINE_STRIPES = 1 };
+#define hf__pipeline_stripe(p) (&(p)->stripe[0])
+#endif
+
+typedef struct hf_pipeline {
+    hf_au64 ended[HF_PIPELINE_ENDS]; /* the first, of successes, is not used */
+    hf_au64 sum_ns; /* this and the next: of what ended in another way after it ran */
+    hf_au64 cell[HF_HISTOGRAM_BUCKETS];
+    hf_pipeline_stripe stripe[HF__PIPELINE_STRIPES];
+} hf_pipeline;
+
+static inline void
+hf_pipeline_init(hf_pipeline *p)
+{
+    hf_au64 *words = (hf_au64 *)p;
+    for (size_t i = 0; i < sizeof *p / sizeof *words; i++)
+        hf_store_relaxed(&words[i], 0);
+}
+
+/* In a forked child: counts start at zero. */
+static inline void
+hf_pipeline_forget(hf_pipeline *p)
+{
+    hf_au64 *words = (hf_au64 *)p;
+    for (size_t i = 0; i < sizeof *p / sizeof *words; i++)
+        hf_count_forget(&words[i]);
+}
+
+/* The bucket of a duration. Most calls end in the first, and the others have taken long. */
+static inline unsigned
+hf__pipeline_bucket(int64_t ns)
+{
+    unsigned bucket = 0;
+    while (bucket < HF_HISTOGRAM_BOUNDS && ns > hf_histogram_bounds_ns[bucket])
+        bucket++;
+    return bucket;
+}
+
+/* What one duration adds to a sum. */
+static inline uint64_t
+hf__pipeline_share(int64_t ns)
+{
+    return (uint64_t)ns < HF__SUM_MAX ? (uint64_t)ns : HF__SUM_MAX;
+}
+
+/* Count a success after ns; < 0: its duration is not known. */
+static inline void
+hf_pipeline_succeed(hf_pipeline *p, int64_t ns)
+{
+    hf_pipeline_stripe *s = hf__pipeline_stripe(p);
+    if (ns < 0) {
+        hf_count(&s->cell[HF__PIPELINE_UNTIMED], 1);
+        return;
+    }
+    hf_count(&s->cell[hf__pipeline_bucket(ns)], 1);
+    hf_count(&s->sum_ns, hf__pipeline_share(ns));
+}
+
+/* Count any end after ns; < 0: its duration is not known. Of a rejection it is not asked. */
+static inline void
+hf_pipeline_count(hf_pipeline *p, hf_pipeline_end end, int64_t ns)
+{
+    if (end == HF_PIPELINE_SUCCESS) {
+        hf_pipeline_succeed(p, ns);
+        return;
+    }
+    hf_count(&p->ended[end], 1);
+    if (end == HF_PIPELINE_REJECTED || ns < 0)
+        return;
+    hf_count(&p->cell[hf__pipeline_bucket(ns)], 1);
+    hf_count(&p->sum_ns, hf__pipeline_share(ns));
+}
+
+/* How many calls have ended in that way. */
+static inline uint64_t
+hf_pipeline_ended(const hf_pipeline *p, hf_pipeline_end end)
+{
+    if (end != HF_PIPELINE_SUCCESS)
+        return hf_load_relaxed(&p->ended[end]);
+    uint64_t sum = 0;
+    for (unsigned s = 0; s < HF__PIPELINE_STRIPES; s++)
+        for (unsigned i = 0; i < HF__PIPELINE_CELLS; i++)
+            sum += hf_load_relaxed(&p->stripe[s].cell[i]);
+    return sum;
+}
+
+/* out[k]: timed calls of at most hf_histogram_bounds_ns[k]; the last, all of them. Never decreasing. */
+static inline void
+hf_pipeline_buckets(const hf_pipeline *p, uint64_t out[HF_HISTOGRAM_BUCKETS])
+{
+    uint64_t sum = 0;
+    for (unsigned k = 0; k < HF_HISTOGRAM_BUCKETS; k++) {
+        sum += hf_load_relaxed(&p->cell[k]);
+        for (unsigned s = 0; s < HF__PIPELINE_STRIPES; s++)
+            sum += hf_load_relaxed(&p->stripe[s].cell[k]);
+        out[k] = sum;
+    }
+}
+
+/* The sum of all durations, in ns. */
+static inline uint64_t
+hf_pipeline_sum(const hf_pipeline *p)
+{
+    uint64_t sum = hf_load_relaxed(&p->sum_ns);
+    for (unsigned s = 0; s < HF__PIPELINE_STRIPES; s++)
+        sum += hf_load_relaxed(&p->stripe[s].sum_ns);
+    return sum;
+}
+
+#endif /* HF_PIPELINE_H */

@@ -1,0 +1,114 @@
+/*
+ * How calls of a pipeline end: counted here, natively, where the gate is left or has refused.
+ *
+ * The counters are made for the first call, so a pipeline without calls takes no memory for them. No clock
+ * is read for a duration: a call has one where a step of its gate wants it.
+ */
+#include "hfpy.h"
+
+/* ---- which end it is ---- */
+
+/* Whether it is holdfast's DeadlineExceededError, known by its name: its module is above this one. */
+static bool
+is_exceeded(PyTypeObject *type)
+{
+    if (!PyType_IsSubtype(type, (PyTypeObject *)PyExc_TimeoutError))
+        return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(type->tp_mro); i++) {
+        PyTypeObject *class = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i);
+        if (strcmp(class->tp_name, "DeadlineExceededError") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the exception that is set makes of the call. */
+static hf_pipeline_end
+end_of_raised(void)
+{
+    PyTypeObject *type = (PyTypeObject *)PyErr_Occurred();
+    switch (hf_class_says(type)) {
+    case HF_SAYS_CANCELLED:
+        return HF_PIPELINE_CANCELLED;
+    case HF_SAYS_REJECTED:
+        return HF_PIPELINE_REJECTED;
+    default:
+        return is_exceeded(type) ? HF_PIPELINE_TIMEOUT : HF_PIPELINE_FAILURE;
+    }
+}
+
+/* ---- counting ---- */
+
+/*
+ * Have the counters made for the first call. Where there is no memory that call is not counted, and the
+ * next one asks again. -1: interrupted (KeyboardInterrupt and the like); the exception is set.
+ */
+static int
+make_ends(GateObject *gate)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod((PyObject *)gate, "_make_ends", NULL);
+    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        hf_chain(raised);
+        return -1;
+    }
+    PyErr_Clear();
+    Py_XDECREF(answer);
+    hf_give_exception(raised);
+    return 0;
+}
+
+int Py_NO_INLINE
+hf_count_end_slow(GateObject *gate, int end, int64_t duration_ns)
+{
+    if (!gate->counts)
+        return 0;
+    hf_pipeline *ends = hf_load_acquire(&gate->ends);
+    int made = ends == NULL ? make_ends(gate) : 0;
+    if (ends == NULL)
+        ends = hf_load_acquire(&gate->ends);
+    if (ends != NULL)
+        hf_pipeline_count(ends, (hf_pipeline_end)end, duration_ns);
+    return made;
+}
+
+/* A call has ended with the exception that is set. -1: with another one, which interrupted. */
+int Py_NO_INLINE
+hf_count_raised(GateObject *gate, int64_t duration_ns)
+{
+    return gate->counts ? hf_count_end_slow(gate, end_of_raised(), duration_ns) : 0;
+}
+
+/* Nobody will say how a call ended. An exception may be set. For a dying gate nothing is made. */
+int
+hf_count_dropped(GateObject *gate)
+{
+    bool is_dying = Py_REFCNT(gate) == 0;
+    if (!gate->counts || (is_dying && hf_load_acquire(&gate->ends) == NULL))
+        return 0;
+    return hf_count_end_slow(gate, HF_PIPELINE_CANCELLED, -1);
+}
+
+/* Ends of calls are counted in there. Of several made at once the first stays. */
+PyObject *
+hf_gate_keep_ends(PyObject *op, PyObject *ends)
+{
+    GateObject *self = (GateObject *)op;
+    if (hf_need_kind(self, self->kind == HF_KIND_PIPELINE, "pipeline") < 0)
+        return NULL;
+    PyObject *capsule = PyObject_CallMethod(ends, "_capsule", NULL);
+    if (capsule == NULL)
+        return NULL;
+    void *kernel = PyCapsule_GetPointer(capsule, "holdfast.pipeline");
+    Py_DECREF(capsule);
+    if (kernel == NULL)
+        return NULL;
+    HF_BEGIN_EXCLUSIVE(op);
+    if (self->ends_object == NULL) {
+        self->ends_object = Py_NewRef(ends);
+        /* Release pairs with the acquire in hf_count_end(): it finds the counters at zero. */
+        hf_store_release(&self->ends, kernel);
+    }
+    HF_END_EXCLUSIVE();
+    Py_RETURN_NONE;
+}

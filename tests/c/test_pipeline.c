@@ -1,0 +1,101 @@
+/* Contract of hf_pipeline.h: every end of a call counts once, and its duration in the exported bucket. */
+#include "hf_test.h"
+
+#include "holdfast/hf_figures.h"
+
+#define MS INT64_C(1000000)
+
+HF_TEST(it_begins_with_nothing_counted)
+{
+    hf_pipeline p;
+    uint64_t out[HF_FIGURES_MOST];
+    memset(&p, 0xFF, sizeof p);
+    hf_pipeline_init(&p);
+    HF_CHECK_INT(hf_pipeline_figures(&p, out), HF_PIPELINE_COUNTS);
+    for (int i = 0; i < HF_PIPELINE_COUNTS; i++)
+        HF_CHECK_INT(out[i], 0);
+}
+
+HF_TEST(each_end_is_its_own)
+{
+    hf_pipeline p;
+    uint64_t out[HF_FIGURES_MOST];
+    hf_pipeline_init(&p);
+    for (int end = 0; end < HF_PIPELINE_ENDS; end++)
+        for (int times = 0; times <= end; times++)
+            hf_pipeline_count(&p, (hf_pipeline_end)end, times % 2 == 0 ? MS : -1);
+    hf_pipeline_figures(&p, out);
+    for (int end = 0; end < HF_PIPELINE_ENDS; end++) {
+        HF_CHECK_INT(hf_pipeline_ended(&p, (hf_pipeline_end)end), end + 1);
+        HF_CHECK_INT(out[HF_AT_PIPELINE_success + end], end + 1);
+    }
+    HF_CHECK_INT(out[HF_AT_PIPELINE_success], 1);
+    HF_CHECK_INT(out[HF_AT_PIPELINE_failure], 2);
+    HF_CHECK_INT(out[HF_AT_PIPELINE_rejected], 3);
+    HF_CHECK_INT(out[HF_AT_PIPELINE_timeout], 4);
+    HF_CHECK_INT(out[HF_AT_PIPELINE_cancelled], 5);
+}
+
+HF_TEST(durations_are_those_of_calls_that_ran_and_were_timed)
+{
+    hf_pipeline p;
+    uint64_t upto[HF_HISTOGRAM_BUCKETS];
+    hf_pipeline_init(&p);
+    hf_pipeline_succeed(&p, -1);
+    hf_pipeline_count(&p, HF_PIPELINE_FAILURE, -1);
+    hf_pipeline_count(&p, HF_PIPELINE_REJECTED, MS);
+    hf_pipeline_buckets(&p, upto);
+    HF_CHECK_INT(upto[HF_HISTOGRAM_BOUNDS], 0);
+    HF_CHECK_INT(hf_pipeline_sum(&p), 0);
+    hf_pipeline_succeed(&p, 3);
+    hf_pipeline_count(&p, HF_PIPELINE_TIMEOUT, 4);
+    hf_pipeline_buckets(&p, upto);
+    HF_CHECK_INT(upto[0], 2);
+    HF_CHECK_INT(upto[HF_HISTOGRAM_BOUNDS], 2);
+    HF_CHECK_INT(hf_pipeline_sum(&p), 7);
+}
+
+HF_TEST(its_buckets_are_those_of_a_histogram)
+{
+    hf_pipeline p;
+    static hf_histogram h;
+    uint64_t ours[HF_HISTOGRAM_BUCKETS], theirs[HF_HISTOGRAM_BUCKETS];
+    hf_pipeline_init(&p);
+    for (int b = 0; b < HF_HISTOGRAM_BOUNDS; b++)
+        for (int64_t off = -1; off <= 1; off++) {
+            const int64_t ns = hf_histogram_bounds_ns[b] + off;
+            hf_pipeline_count(&p, b % 2 == 0 ? HF_PIPELINE_SUCCESS : HF_PIPELINE_FAILURE, ns);
+            hf_histogram_record(&h, ns);
+        }
+    hf_pipeline_succeed(&p, 0);
+    hf_histogram_record(&h, 0);
+    hf_pipeline_buckets(&p, ours);
+    hf_histogram_buckets(&h, theirs);
+    for (int k = 0; k < HF_HISTOGRAM_BUCKETS; k++)
+        HF_CHECK_INT(ours[k], theirs[k]);
+    HF_CHECK_INT(hf_pipeline_sum(&p), hf_histogram_sum(&h));
+}
+
+HF_TEST(one_bad_duration_does_not_wrap_the_sum)
+{
+    hf_pipeline p;
+    hf_pipeline_init(&p);
+    hf_pipeline_succeed(&p, INT64_MAX);
+    hf_pipeline_count(&p, HF_PIPELINE_FAILURE, INT64_MAX);
+    HF_CHECK_INT(hf_pipeline_sum(&p), 2 * HF__SUM_MAX);
+}
+
+HF_TEST(work_left_behind_runs_until_it_has_stopped)
+{
+    hf_timeout t;
+    uint64_t out[HF_FIGURES_MOST];
+    hf_timeout_init(&t, MS);
+    hf_count(&t.abandoned, 3);
+    hf_count(&t.stopped, 1);
+    HF_CHECK_INT(hf_timeout_figures(&t, out), HF_TIMEOUT_COUNTS + 1);
+    HF_CHECK_INT(out[HF_AT_TIMEOUT_abandoned], 3);
+    HF_CHECK_INT(out[HF_TIMEOUT_COUNTS], 2);
+    hf_count(&t.stopped, 3); /* a child that was forked meanwhile counts from zero */
+    hf_timeout_figures(&t, out);
+    HF_CHECK_INT(out[HF_TIMEOUT_COUNTS], 0);
+}
