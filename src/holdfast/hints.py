@@ -233,6 +233,7 @@ _NO_ARGUMENT = {
             "it is an argument of Pipeline.standard()",
         ),
     },
+    "Decorrelated": _each("jitter jittermode", "its delays are random already"),
     "Pipeline.standard": {
         "retry": "use attempts=, backoff=, on=, or with_options(retry=Retry(…)) of the pipeline",
         "bulkhead": "use max_concurrent=, or with_options(bulkhead=Bulkhead(…)) of the pipeline",
@@ -361,6 +362,7 @@ _CALLED_WITH = {
     "fallback": "the exception",
     "listener": "the event",
 }
+_LONG = {"week": "7 days", "month": "30 days", "year": "365 days"}  # are no units of a rate
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -380,8 +382,17 @@ def signed(value: object) -> str | None:
     return text if text.isprintable() and len(text) <= _MAX_SIGNED else None
 
 
-def value_hint(field: str, value: object, allowed: str) -> str:
-    """Return what to write instead of a value that is refused: the end of a message."""
+def value_hint(kind: str, field: str, value: object, allowed: str) -> str:
+    """Return what to write instead of a value that is refused: the end of a message.
+
+    Args:
+        kind: The class or function whose argument it is.
+        field: The argument.
+        value: The value.
+        allowed: The text of what is allowed.
+    """
+    if field == "name" and kind in _NAMED_LAST and _is_number(value):
+        return ""
     try:
         for hint in _HINTS:
             if text := hint(field, value, allowed):
@@ -396,11 +407,17 @@ def _of_callable(field: str, value: object, allowed: str) -> str:
         return "exception classes belong in on= or ignore="
     if allowed.startswith("a callable that takes one") and callable(value):
         return f"it is called with {_CALLED_WITH[field]}" if field in _CALLED_WITH else ""
+    if field in {"on", "ignore"} and value == "http":
+        return 'write on_result="http"'
     if allowed.startswith("subclasses of Exception") and "did you mean" not in allowed:
         if isinstance(value, BaseException):
             return f"write {type(value).__name__}, its class"
         if isinstance(value, str) and value.isidentifier() and value[0].isupper():
             return f"write the class {value}, without quotes"
+    if field == "on_result" and '"http"' in allowed:
+        return 'write "http" for status 408, 429 and 5xx, or a function of the result'
+    if field == "retry_after" and _is_number(value):
+        return f"write backoff={value} for pauses of this length"
     return ""
 
 
@@ -420,6 +437,8 @@ def _of_duration(field: str, value: object, allowed: str) -> str:
     if isinstance(value, str):
         seconds = _seconds_in(f"1 {value}" if field == "per" and value.isalpha() else value)
         return "" if seconds is None else f"write {seconds:g}"
+    if field == "duration" and value == float("inf"):
+        return "a call without a limit needs no Timeout"
     if any(cls.__module__ == "datetime" for cls in type(value).__mro__):
         return "a duration, not a moment" if not _is_a("timedelta", value) else ""
     return _as_float(value)
@@ -432,6 +451,8 @@ def _of_number(field: str, value: object, allowed: str) -> str:
         return f"write jitter_mode={value!r}" if value in ("add", "around", "full", "equal") else ""
     if isinstance(value, str):
         return _of_number_as_text(value)
+    if field == "rate" and isinstance(value, (tuple, list)) and len(value) == 2:
+        return f"write rate={value[0]}, per={value[1]}"
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return _as_float(value)
     from re import search
@@ -440,6 +461,10 @@ def _of_number(field: str, value: object, allowed: str) -> str:
         return f"write {value / 100:g} for {value} %" if _LEAST_PERCENT <= value <= 100 else ""
     if allowed.startswith("an integer") and isinstance(value, float) and value == int(value):
         return f"write {int(value)}"
+    if field == "failure_threshold" and 0 < value < 1:
+        return f"write failure_rate={value} for a share of the calls"
+    if field == "min_calls" and value > 1 and (most := search(r"to (\d+)", allowed)):
+        return f"the window has room for {most[1]} calls"
     return ""
 
 
@@ -463,7 +488,8 @@ def _of_object(field: str, value: object, allowed: str) -> str:
     """Of an object that has to be made first, and of one that is another."""
     if isinstance(value, type):
         ours = value.__module__.partition(".")[0] == "holdfast"
-        return f"write {value.__name__}(…), not the class" if ours else ""
+        rest = "" if "not its class" in allowed else ", not the class"
+        return f"write {value.__name__}(…){rest}" if ours else ""
     if field == "window" and allowed.startswith("CountWindow"):
         if isinstance(value, int) and not isinstance(value, bool):
             return f"write CountWindow({value}) for calls, TimeWindow({value}) for seconds"
@@ -472,24 +498,72 @@ def _of_object(field: str, value: object, allowed: str) -> str:
         return f'write per={value}, window="sliding"'
     if field == "budget" and _is_number(value):
         return f"write RetryBudget(ratio={value})"
-    if field == "reset_backoff":
-        return "for example (2.0, 300, 0.1)"
-    if field == "clock" and callable(value):
-        return "a clock object, not a function"
     if field.startswith("backoffs[") and isinstance(value, (list, tuple)):
         return "unpack it, as in chain(*backoffs)"
+    if allowed.startswith("a Backoff"):
+        return _of_backoff(value)
+    if _is_number(value) and field in _MADE_OF:
+        return f"write {_MADE_OF[field].format(value)}"
+    if field.startswith("sources["):
+        if isinstance(value, (list, tuple)):
+            return "unpack it, as in Collector(*policies)"
+        return "give the policy a name=" if _is_a("Policy", value) else ""
+    if field.startswith("policies[") and _is_a("PoolBulkhead", value):
+        return "write pool.submit(pipe.call, function, …)"
+    if field == "reset_backoff":
+        return "for example (2.0, 300, 0.1)"
+    if field == "registry" and _is_a("Registry", value):
+        return "write None, its default, for all policies of holdfast.registry"
+    if field == "clock" and callable(value):
+        return "a clock object, not a function"
+    if field.startswith("policies[") and isinstance(value, (list, tuple)):
+        return "" if "unpack" in allowed else "unpack it, as in *policies"
     if field.startswith("policies[") and callable(value) and not _is_a("Policy", value):
         return "the pipeline guards the function, as in pipe.call(function)"
     return ""
 
 
+# What a number is probably meant for, where an object is allowed.
+_MADE_OF = {
+    "retry": "attempts={}",
+    "bulkhead": "Bulkhead(name, max_concurrent={})",
+    "limiter": "RateLimiter(name, rate={})",
+    "rate_limiter": "RateLimiter(name, rate={})",
+    "breaker": "a dict of settings, as in {{'failure_threshold': {}}}",
+}
+_BACKOFFS = {
+    "exponential": "Exponential(0.1)",
+    "linear": "Linear(1, 1)",
+    "fibonacci": "Fibonacci(1)",
+    "constant": "Constant(1)",
+    "fixed": "Constant(1)",
+    "jitter": 'Exponential(0.1, jitter_mode="full")',
+    "decorrelated": "Decorrelated(0.1)",
+}
+
+
+def _of_backoff(value: object) -> str:
+    if isinstance(value, str):
+        number = _number_in(value)
+        if number is not None:
+            return f"write {number:g}, without quotes"
+        close = nearest(value, _BACKOFFS)
+        return f"write {_BACKOFFS[close]}" if close else ""
+    if isinstance(value, (list, tuple)):
+        return f"write chain({', '.join(map(str, value))})"
+    return "derive a class from Backoff" if callable(value) else ""
+
+
 def _of_rates(field: str, value: object, _allowed: str) -> str:
+    if field == "limits" and isinstance(value, str):
+        return next((f"write {days}" for unit, days in _LONG.items() if unit in value.lower()), "")
     if field == "limits" and isinstance(value, (list, tuple)):
         return f"write {';'.join(map(str, value))!r}"
     return f"write rate={value}" if field == "limits" and _is_number(value) else ""
 
 
 _HINTS = (_of_callable, _of_name, _of_duration, _of_number, _of_choice, _of_object, _of_rates)
+_NAMED_LAST = {"AdaptiveTimeout", "Fallback", "Timeout"}  # with the name as a keyword argument
 _MAX_SIGNED = 80
 _LEAST_PART = 4  # letters, of a name that is part of another
 _LEAST_PERCENT = 5  # a smaller number is hardly meant as a percentage

@@ -83,7 +83,8 @@ class Problems:
             ConfigError: Naming every field, its value, and what is allowed.
         """
         if self._found:
-            of = self._kind if self._name is _NO_NAME else f"{self._kind} {shown(self._name)}"
+            nameless = self._name is _NO_NAME or self._name is None
+            of = self._kind if nameless else f"{self._kind} {shown(self._name)}"
             text = "; ".join(self._found)
             raise ConfigError(f"{of}: {text}" if of else text, self._found)
 
@@ -93,7 +94,7 @@ class Problems:
 
         got = signed(value) or shown(value)
         self._found.append(
-            f"{field}: got {got}, allowed {allowed}{value_hint(field, value, allowed)}"
+            f"{field}: got {got}, allowed {allowed}{value_hint(self._kind, field, value, allowed)}"
         )
 
     def adopt(self, error: ConfigError) -> None:

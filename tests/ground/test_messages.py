@@ -21,8 +21,9 @@ from unittest.mock import AsyncMock, Mock, create_autospec
 import pytest
 
 import holdfast as hf
-from holdfast import hints
+from holdfast import hints, testing
 from holdfast.policies import base
+from holdfast.telemetry.prometheus import Collector, serve_metrics, wsgi_app
 
 # ---- names that the package does not have ----
 
@@ -90,6 +91,14 @@ def test_the_package_lists_its_names_and_is_pickled_by_name():
 # ---- values ----
 
 
+def breaker() -> Any:
+    return hf.CircuitBreaker("b")
+
+
+def standard() -> Any:
+    return hf.Pipeline.standard("p")
+
+
 def answers(a: object, b: object) -> None:
     """Take two arguments."""
 
@@ -145,6 +154,33 @@ VALUES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.Retry(answers), 'as in policy = Retry("name"), then write @policy'),
     (lambda: hf.CircuitBreaker(5), "the name comes first, the settings follow by name"),
     (lambda: hf.Bulkhead("k", max_wait=5), "give max_waiting= for calls that wait"),
+    # what belongs somewhere else
+    (lambda: hf.CircuitBreaker("b", failure_threshold=0.5), "write failure_rate=0.5 for a share"),
+    (lambda: hf.Retry("r", on="http"), 'write on_result="http"'),
+    (lambda: hf.Retry("r", on_result=[500, 503]), 'write "http" for status 408, 429 and 5xx'),
+    (lambda: hf.Retry("r", retry_after=5), "write backoff=5 for pauses of this length"),
+    (lambda: hf.Retry("r", backoff="fixed"), "write Constant(1)"),
+    (lambda: hf.Retry("r", backoff=[1, 2, 3]), "write chain(1, 2, 3)"),
+    (lambda: hf.RateLimiter("l", rate=(10, 60)), "write rate=10, per=60"),
+    (lambda: hf.RateLimiter("l", limits="10/week"), "write 7 days"),
+    (lambda: hf.Timeout(float("inf")), "a call without a limit needs no Timeout"),
+    (lambda: hf.Decorrelated(0.1, jitter=0.1), "its delays are random already"),
+    (lambda: hf.Pipeline("p", hf.PoolBulkhead("k")), "write pool.submit(pipe.call, function, …)"),
+    (lambda: standard().with_options(bulkhead=10), "write Bulkhead(name, max_concurrent=10)"),
+    (lambda: standard().with_options(retry=5), "write attempts=5"),
+    (
+        lambda: hf.CircuitBreaker("b", window=hf.CountWindow(5), min_calls=10),
+        "the window has room for 5 calls",
+    ),
+    # metrics and tests
+    (lambda: Collector(prefix="x"), "did you mean 'namespace'?"),
+    (lambda: Collector([breaker()]), "unpack it, as in Collector(*policies)"),
+    (lambda: Collector(hf.Timeout(1)), "give the policy a name="),
+    (lambda: serve_metrics("9464"), "write 9464, without quotes"),
+    (lambda: wsgi_app(hf.registry), "write None, its default, for all policies"),
+    (lambda: testing.use_clock(time.monotonic).__enter__(), "a clock object, not a function"),
+    (lambda: testing.Recorder().watch([breaker()]), "unpack it, as in *policies"),
+    (lambda: testing.Script().fails("late"), "error: got 'late', allowed an exception"),
     # functions that are called later
     (lambda: hf.Retry("r", on=lambda: 1), "<lambda>(), allowed a callable that takes one argument"),
     (lambda: hf.Retry("r", on_result=answers), "on_result: got answers(a"),
@@ -167,7 +203,7 @@ def test_a_wrong_value_is_answered_with_what_to_write(typed, part):
     text = str(caught.value)
     assert part in text
     assert ": got " in text
-    assert ", allowed " in text
+    assert ", allowed " in text or "an unexpected keyword argument" in text
     assert text.isprintable()
 
 
@@ -261,10 +297,6 @@ ATTRIBUTES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.Fallback(1).execute(len), "use call(function, …)"),
     (lambda: hf.CircuitBreaker.open, "type object 'CircuitBreaker' has no attribute 'open'"),
 ]
-
-
-def breaker() -> Any:
-    return hf.CircuitBreaker("b")
 
 
 @pytest.mark.parametrize(("typed", "part"), ATTRIBUTES, ids=[part for _, part in ATTRIBUTES])

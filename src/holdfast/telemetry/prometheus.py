@@ -38,7 +38,7 @@ from holdfast.stores.names import Bound, Names
 from holdfast.stores.workers import Workers
 from holdfast.telemetry.families import FAMILIES, by_role
 from holdfast.telemetry.serving import AsgiApp, MetricsServer, wsgi_app_of
-from holdfast.validation import Problems
+from holdfast.validation import Problems, explains_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,6 +91,7 @@ class Collector(PrometheusCollector):
     >>> CollectorRegistry().register(Collector(namespace="shop"))
     """
 
+    @explains_names
     def __init__(
         self,
         *sources: Policy | Registry,
@@ -318,4 +319,10 @@ def _registry_of(registry: CollectorRegistry | None) -> CollectorRegistry:
     if registry is None:
         registry = CollectorRegistry()
         registry.register(Collector())
+    elif not callable(getattr(registry, "collect", None)):
+        problems = Problems()
+        problems.refuse(
+            "registry", registry, "a CollectorRegistry in which a Collector is registered, or None"
+        )
+        problems.done()
     return registry

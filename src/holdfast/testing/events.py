@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from holdfast.registry import registry
+from holdfast.validation import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +59,11 @@ class Recorder:
 
     def watch(self, *policies: Policy) -> None:
         """Record the events of these policies from now on; for a pipeline, of its policies."""
+        problems = Problems("Recorder")
+        for at, policy in enumerate(policies):
+            if not callable(getattr(policy, "on_event", None)):
+                problems.refuse(f"policies[{at}]", policy, "a policy or a pipeline")
+        problems.done()
         for policy in policies:
             self._ends.append(policy.on_event(self._events.append))
 

@@ -7,8 +7,9 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast._native.gate import _set_retrying
-from holdfast.clock import ManualClock, replace_default_clock
+from holdfast.clock import ManualClock, read_clock, replace_default_clock
 from holdfast.registry import registry
+from holdfast.validation import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,9 @@ def use_clock(clock: Clock | None = None) -> Iterator[Clock]:
 
     Only one such block may be open in a process. It applies to policies created in any thread.
     """
-    chosen = ManualClock() if clock is None else clock
+    problems = Problems("use_clock")
+    chosen = ManualClock() if clock is None else read_clock(problems, clock)
+    problems.done()
     before = replace_default_clock(chosen)
     try:
         yield chosen
