@@ -50,6 +50,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.categories.requested import retry_after
     from holdfast.pipeline.kinds import registry
+    from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
 else:
     from holdfast.registry import registry
@@ -102,6 +103,7 @@ __all__ = [
     "chain",
     "check_deadline",
     "deadline",
+    "log_events",
     "registry",
     "retry_after",
 ]
@@ -110,6 +112,7 @@ __all__ = [
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
     "Trip": "holdfast.trip",
+    "log_events": "holdfast.telemetry.logs",
     "retry_after": "holdfast.categories.requested",
 }
 

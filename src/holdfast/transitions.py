@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from holdfast.events import Event
 
-__all__ = ["LOGGER", "ignore_raised", "log_transition", "log_transitions_here", "words_of"]
+__all__ = [
+    "LOGGER",
+    "fields_of",
+    "ignore_raised",
+    "leave_transitions_to",
+    "log_transition",
+    "take_transitions_back",
+    "words_of",
+]
 
 LOGGER = "holdfast"
 _elsewhere: dict[object, None] = {}  # who logs all events, and these with them
@@ -64,10 +72,11 @@ def fields_of(event: Event) -> dict[str, Any]:
     """Return what a record has beside its message, in values that JSON has."""
     trip = event.trip
     return {
-        "holdfast_kind": event.kind,
+        "holdfast_event": event.kind,
+        "holdfast_kind": getattr(event.policy, "kind", None),
         "holdfast_policy": event.name,
-        "holdfast_old": None if event.old is None else str(event.old),
-        "holdfast_new": None if event.new is None else str(event.new),
+        "holdfast_old": getattr(event.old, "value", event.old),
+        "holdfast_new": getattr(event.new, "value", event.new),
         "holdfast_reason": event.reason,
         "holdfast_retry_after": event.retry_after,
         "holdfast_trip": None if trip is None else trip.to_dict(),
@@ -90,9 +99,11 @@ class _Unraisable:
         self.exc_traceback = error.__traceback__
 
 
-def log_transitions_here(who: object, here: bool) -> None:
-    """Leave the log of transitions to ``who``, or take it back."""
-    if here:
-        _elsewhere.pop(who, None)
-    else:
-        _elsewhere[who] = None
+def leave_transitions_to(who: object) -> None:
+    """Log no transitions here, because ``who`` shows them, until they are taken back."""
+    _elsewhere[who] = None
+
+
+def take_transitions_back(who: object) -> None:
+    """Log transitions here again, unless somebody else shows them."""
+    _elsewhere.pop(who, None)

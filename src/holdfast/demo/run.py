@@ -20,6 +20,7 @@ from holdfast.demo.schedule import NS, PHASES, Schedule
 from holdfast.demo.tally import LANES, Face, Side, Tally
 from holdfast.demo.traffic import Arrivals, Orders, RealPace, TaskTraffic, ThreadTraffic
 from holdfast.telemetry.prometheus import MetricsServer, serve_metrics
+from holdfast.transitions import leave_transitions_to, take_transitions_back
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -107,6 +108,7 @@ class Stage:
         self._lanes = [self._traffic(lane) for lane in LANES]
 
     def __enter__(self) -> Stage:
+        leave_transitions_to(self)  # the chronicle shows them
         where = f"pid {self._process.pid} at {self._process.url}"
         self._chronicle.note(self._pace.now_ns(), "upstream", where)
         self._chronicle.note(self._pace.now_ns(), "metrics", f"at {self._metrics_url}")
@@ -121,6 +123,7 @@ class Stage:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        take_transitions_back(self)
         self._pace.stop()
         self._director.join()  # it is starting the upstream, perhaps; leave none behind
         self._drain()

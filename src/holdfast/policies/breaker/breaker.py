@@ -385,6 +385,8 @@ class CircuitBreaker(Policy):
         if now in _SHUT:
             try:
                 trip = self._trip_of(rule, count, calls, error, result, at, generation)
+            except ImportError:  # the interpreter ends, and nobody will ask
+                pass
             except BaseException as raised:  # noqa: BLE001 - raised when all is done
                 interruption = raised
         del error, result  # or what listeners raise would keep them alive

@@ -1,0 +1,149 @@
+"""``log_events`` logs what all policies do, in one place, and holds none of them."""
+
+import gc
+import logging
+import weakref
+
+import pytest
+
+import holdfast as hf
+from tests.policies.calls import breaker_of, fail, outage, succeed
+
+
+@pytest.fixture
+def shop(caplog):
+    """What the logger "shop.resilience" has logged, and the others."""
+    caplog.set_level(logging.DEBUG)
+    return caplog
+
+
+@pytest.fixture
+def log():
+    """Begin logs that end with the test."""
+    ends = []
+
+    def begin(*args, **settings):
+        ends.append(hf.log_events(*args, **settings))
+        return ends[-1]
+
+    yield begin
+    for end in ends:
+        end()
+
+
+def said(caplog):
+    return [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_policies_that_exist_and_those_made_later_are_logged(shop, log, clock):
+    early = breaker_of(clock, failure_threshold=1, success_threshold=1)
+    log("shop.resilience")
+    fail(early)
+    early.try_call(len, "")
+    clock.advance(60)
+    succeed(early)
+    limiter = hf.RateLimiter("api", rate=1, clock=clock)
+    limiter.acquire()
+    limiter.try_call(len, "")
+    why = "1 failure, last tests.policies.calls.OutageError"
+    name = "shop.resilience"
+    assert said(shop) == [
+        (name, "WARNING", f"circuit breaker 'payments' opened: {why}; retry in 60.000 s"),
+        (name, "DEBUG", "circuit breaker 'payments' rejected a call (open); retry in 60.000 s"),
+        (name, "INFO", "circuit breaker 'payments' is half-open: reset timeout"),
+        (name, "INFO", "circuit breaker 'payments' closed: probes succeeded"),
+        (name, "DEBUG", "rate limiter 'api' rejected a call (rate); retry in 1.000 s"),
+    ]
+
+
+def test_retries_and_timeouts_are_logged_with_and_without_a_name(shop, log, clock):
+    nameless = hf.Timeout(1, clock=clock)
+    log(logging.getLogger("shop"))
+    retry = hf.Retry("net", attempts=2, backoff=hf.Constant(3), clock=clock, on=Exception)
+    hf.Pipeline("p", retry, nameless).try_call(clock.advance, 2)
+    calls = iter([outage, int])
+    retry.call(lambda: next(calls)())
+    error = "holdfast.errors.DeadlineExceededError"
+    assert [text.replace(error, "DeadlineExceededError") for _, _, text in said(shop)] == [
+        "timeout expired",
+        "retry 'net' starts attempt 2 in 3.000 s, after DeadlineExceededError",
+        "timeout expired",
+        "retry 'net' gave up after 2 attempts (exhausted)",
+        "retry 'net' starts attempt 2 in 3.000 s, after OutageError",
+        "retry 'net' recovered after 2 attempts",
+    ]
+
+
+def test_openings_are_logged_once_whichever_logger_it_is(shop, log, clock):
+    breaker = breaker_of(clock)
+    for name in ("shop.resilience", None, "holdfast.deeper"):
+        end = log(name)
+        shop.clear()
+        breaker.trip()
+        breaker.reset()
+        assert [name for name, *_ in said(shop)] == [name or "holdfast"] * 2
+        end()
+    shop.clear()
+    breaker.trip()
+    assert [name for name, *_ in said(shop)] == ["holdfast"]
+
+
+def test_levels_are_chosen_by_event(shop, log, clock):
+    log("shop", levels={"opened": None, "closed": "error", "rejection": 35})
+    breaker = breaker_of(clock)
+    breaker.trip()
+    breaker.try_call(len, "")
+    breaker.reset()
+    assert [(r.levelno, r.holdfast_event) for r in shop.records] == [
+        (35, "rejection"),
+        (logging.ERROR, "transition"),
+    ]
+
+
+def test_a_second_call_for_a_logger_logs_nothing_twice_and_changes_the_levels(shop, log, clock):
+    log("shop")
+    end = log("shop", levels={"opened": "ERROR"})
+    breaker_of(clock).trip()
+    assert [level for _, level, _ in said(shop)] == ["ERROR"]
+    end()
+    end()
+    breaker_of(clock).trip()
+    assert [name for name, *_ in said(shop)] == ["shop", "holdfast"]
+
+
+def test_it_keeps_no_policy_alive_and_leaves_no_listener(log, clock):
+    end = log("shop")
+    breaker, other = breaker_of(clock), hf.Timeout(3)
+    assert breaker._listening
+    kept = weakref.ref(other)
+    del other
+    gc.collect()
+    assert kept() is None
+    end()
+    assert not breaker._listening
+    assert len(breaker._listeners) == 0
+
+
+def test_nothing_is_logged_of_a_policy_that_is_off(shop, log, clock):
+    log("shop")
+    breaker_of(clock, mode="off").trip()
+    breaker_of(clock, mode="observe").trip()
+    assert [text for *_, text in said(shop)] == [
+        "circuit breaker 'payments' would open: by hand; retry in 60.000 s"
+    ]
+
+
+def test_a_logger_and_its_levels_are_checked():
+    with pytest.raises(hf.ConfigError) as caught:
+        hf.log_events(3, levels={"opend": 1, "closed": "loud", "retry": True})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "logger", "levels", "levels['closed']", "levels['retry']",
+    ]  # fmt: skip
+    with pytest.raises(hf.ConfigError, match="allowed a dict of levels by event"):
+        hf.log_events(levels=3)
+
+
+def test_it_takes_an_adapter(shop, log, clock):
+    log(logging.LoggerAdapter(logging.getLogger("shop"), {"tenant": "a"}))
+    breaker_of(clock).trip()
+    assert [name for name, *_ in said(shop)] == ["shop"]
