@@ -66,6 +66,12 @@ def shut(clock, _):
     return breaker
 
 
+def occupied(clock, _):
+    bulkhead = hf.Bulkhead("o", max_concurrent=1, max_waiting=5, max_wait=50, clock=clock)
+    assert bulkhead.try_enter()
+    return bulkhead
+
+
 def nested(clock, settings):
     return hf.Pipeline("inner", again(clock, settings), tight(clock, settings))
 
@@ -86,6 +92,7 @@ PIPELINES = {
     "refused inside": piped(few, one_place, tight, short, again, shut),
     "refused outside": piped(shut, few, again, one_place),
     "refusals tried again": piped(again, few, on=(hf.Rejected, ConnectionError)),
+    "waits inside": piped(few, short, again, occupied),
     "opens inside": piped(short, again, tight),
     "nested": piped(one_place, nested, off, short),
     "gives up with another error": piped(one_place, again, few, wrap=True),
