@@ -87,7 +87,7 @@ class RetryStep(Step):
         self.succeeded = self.recovered = self.observed = self.slept_ns = 0
         self.gave_up: Counter[str] = Counter()
         self.retries = [0] * ORDINALS
-        self.delays: Counter[float] = Counter()
+        self.delays: Counter[str] = Counter()
 
     def record(self, *, failed: bool) -> None:
         if isinstance(self.backoff, AdaptiveDelay):
@@ -131,7 +131,7 @@ class RetryStep(Step):
 
     def count_delay(self, ns: int) -> None:
         bound = next((2**i for i in range(ORDINALS) if ns <= MS * 2**i), None)
-        self.delays[float("inf") if bound is None else bound / 1000] += 1
+        self.delays["+Inf" if bound is None else f"{bound / 1000}"] += 1
         self.slept_ns += ns
 
     def count_retry(self, ordinal: int) -> None:
