@@ -14,6 +14,8 @@ import pytest
 
 import holdfast as hf
 from holdfast._native.retry import VERDICTS
+from holdfast.events import _FIELDS
+from holdfast.policies.breaker import breaker
 from tests.apart import without_openings
 from tests.project import pages
 from tests.project.pages import DOCS, ROOT, Page
@@ -236,6 +238,16 @@ def test_the_page_of_events_lists_every_kind():
         kinds |= set(re.findall(r'_emit\(\s*"(\w+)"', path.read_text()))
     kinds |= {"transition", "override"}  # chosen between them
     assert first_cells("docs/events.md", "kind") == kinds
+
+
+def test_the_page_of_events_lists_every_attribute_of_an_event():
+    [(_, rows)] = PAGES["docs/events.md"].tables("attribute of an event")
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row[0])} == set(_FIELDS)
+
+
+def test_the_page_of_events_lists_every_reason_of_a_transition():
+    rules = {*breaker.RULES, *breaker._REASONS.values()} - {""}
+    assert first_cells("docs/events.md", "rule") == rules
 
 
 def test_the_page_of_events_lists_every_reason_of_a_rejection():
