@@ -14,6 +14,7 @@ from holdfast.categories.rules import (
     TRANSIENT,
     attribute,
     each,
+    in_context,
     text_of,
 )
 from holdfast.categories.texts import category_of_text
@@ -127,15 +128,14 @@ _POSTGRES = _driver(lost=TRANSIENT)
 _POOL = each(TRANSIENT, "PoolTimeout TooManyRequests") | each(LOGIC, "PoolClosed")
 
 _REDIS: dict[str, Rule] = {
-    **each(Wrapper(TRANSIENT), "ConnectionError"),
+    **each(Wrapper(TRANSIENT, in_context), "ConnectionError"),
     **each(TRANSIENT, "BusyLoadingError MaxConnectionsError TimeoutError WatchError"),
     **each(TRANSIENT, "AskError ClusterDownError ReadOnlyError SlotNotCoveredError TryAgainError"),
     **each(PERMANENT, "AuthenticationError AuthorizationError NoPermissionError"),
     **each(PERMANENT, "AuthenticationWrongNumberOfArgsError ExternalAuthProviderError"),
     **each(RESOURCE, "OutOfMemoryError"),
     **each(LOGIC, "DataError InvalidPipelineStack InvalidResponse PubSubError"),
-    # The reason of redis.lock for a lock that is lost or not free: None of them is a ValueError.
-    **each(Wrapper(None), "LockError"),
+    **each(Wrapper(None), "LockError"),  # a ValueError by name only
     "ResponseError": _of_reply,
 }
 

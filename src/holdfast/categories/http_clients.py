@@ -14,6 +14,7 @@ from holdfast.categories.rules import (
     TRANSIENT,
     attribute,
     each,
+    in_context,
     text_of,
 )
 from holdfast.categories.standard_library import of_errno
@@ -43,15 +44,18 @@ def _in_os_error(error: BaseException) -> object:
     return attribute(error, "os_error")
 
 
-def _in_context(error: BaseException) -> object:
-    """Return the error that was handled when this one was raised: urllib3 1 names no cause."""
-    return attribute(error, "__cause__") or attribute(error, "__context__")
-
-
 def _of_proxy(error: BaseException) -> Category | None:
     """Return the category of the status of a proxy, with which the text begins."""
     status = text_of(error)[:3]
     return category_of_status(int(status)) if status.isascii() and status.isdecimal() else None
+
+
+def _of_aiohttp(error: BaseException) -> Category | None:
+    """Return the category of the status; aiohttp says 400 if a response was not HTTP."""
+    cause = attribute(error, "__cause__")
+    if type(cause).__module__ == "aiohttp.http_exceptions":
+        return TRANSIENT
+    return of_own_status(error)
 
 
 def _of_content_type(error: BaseException) -> Category:
@@ -59,7 +63,8 @@ def _of_content_type(error: BaseException) -> Category:
     return of_own_status(error) or PERMANENT
 
 
-_CONNECTION = Wrapper(TRANSIENT)
+# The cause of an error of httpcore is taken off; its argument remains.
+_CONNECTION = Wrapper(TRANSIENT, _in_arguments)
 
 _HTTPX: dict[str, Rule] = {
     **each(TRANSIENT, "TimeoutException"),
@@ -97,7 +102,7 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(LOGIC, "BodyNotHttplibCompatible ClosedPoolError DecodeError ResponseNotChunked"),
         **each(LOGIC, "TimeoutStateError UnrewindableBodyError"),
         "MaxRetryError": Wrapper(TRANSIENT, _in_reason),
-        "NewConnectionError": Wrapper(TRANSIENT, _in_context),
+        "NewConnectionError": Wrapper(TRANSIENT, in_context),
     },
     "aiohttp.client_exceptions": {
         **each(TRANSIENT, "ClientPayloadError ServerConnectionError"),
@@ -110,7 +115,7 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(TRANSIENT, "ClientConnectionResetError"),
         **each(LOGIC, "WSMessageTypeError"),
         "ContentTypeError": _of_content_type,
-        "ClientResponseError": of_own_status,
+        "ClientResponseError": _of_aiohttp,
     },
     "aiohttp.http_exceptions": each(TRANSIENT, "BadStatusLine PayloadEncodingError"),
 }

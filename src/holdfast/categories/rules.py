@@ -22,6 +22,7 @@ __all__ = [
     "TRANSIENT",
     "attribute",
     "each",
+    "in_context",
     "integer",
     "text_of",
 ]
@@ -59,3 +60,15 @@ def text_of(error: object) -> str:
         return str(error)[:_MOST_TEXT].lower()
     except Exception:  # noqa: BLE001 - the caller's object: it has no text then
         return ""
+
+
+def in_context(error: BaseException) -> object:
+    """Return the error that another one repeats without naming it as its cause.
+
+    Any error may have been handled when this one was raised, so the text must be the same.
+    """
+    context = attribute(error, "__context__")
+    args = attribute(context, "args")
+    if isinstance(context, OSError) and args and text_of(args[-1]) in text_of(error):
+        return context
+    return attribute(error, "__cause__")

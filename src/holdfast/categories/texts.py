@@ -45,6 +45,7 @@ _FRAGMENTS = {
         "no route to host",
         "temporary failure",
         "server closed the connection",
+        "closed connection",
         "server has gone away",
         "connection lost",
         "lost connection",
