@@ -208,6 +208,22 @@ def test_the_page_of_metrics_names_every_family():
         assert family.name in page or f"…_{short}" in page, family.name
 
 
+def test_every_metric_that_a_page_names_exists():
+    from holdfast.telemetry.families import FAMILIES
+
+    metrics = {f"holdfast_{family.name}" for family in FAMILIES}
+    fixtures = {"holdfast_clock", "holdfast_events", "holdfast_registry"}
+    unknown = [
+        (page.name, name)
+        for page in PAGES.values()
+        if page.name not in GENERATED
+        for name, more in re.findall(r"\b(holdfast_[a-z]\w+)(…?)", page.text)
+        if name.removesuffix("_total") not in metrics | fixtures
+        and not (more and any(metric.startswith(name) for metric in metrics))
+    ]
+    assert unknown == []
+
+
 # ---- lists that are in the code as well ----
 
 
