@@ -131,7 +131,7 @@ for _meant, _names in {
     "maxcalls maxrequests permitlimit tokenspersecond persecond qps rps limiter ratelimiter",
     "per": "timeperiod period limitrefreshperiod interval time windowseconds replenishment "
     "replenishmentperiod seconds perseconds",
-    "burst": "capacity bucketsize maxburst burstsize maxtokens bucketcapacity tokenlimit "
+    "burst": "ttl capacity bucketsize maxburst burstsize maxtokens bucketcapacity tokenlimit "
     "queuesize maxbucket",
     "limits": "rates ratelimits items limit",
     "max_concurrent": "maxcalls maxconcurrentcalls permits maxconcurrency limit size capacity "
@@ -174,6 +174,11 @@ for _meant, _names in {
     "ratio": "retryratio percent percentcanretry retrypercent budgetpercent fraction",
     "min_per_second": "minretriespersec minretriespersecond minretryconcurrency minimum rate",
     "n": "size calls count length maxcalls",
+    # adaptive timeouts
+    "duration": "initial",
+    "floor": "min minimum lower mintimeout",
+    "ceiling": "max maximum upper maxtimeout",
+    "quantile": "percentile",
     # common
     "value": "fallback default fallbackfunction fallbackvalue handler func fallbackaction fn "
     "result returnvalue replacement function",
@@ -426,6 +431,10 @@ def _of_name(field: str, value: object, allowed: str) -> str:
         return ""
     if _is_a("Policy", value):
         return "the name comes first, then the policies"
+    if isinstance(value, (list, tuple)):
+        return "the name comes first, then the policies, as in Pipeline(name, *policies)"
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return "the name comes first; exceptions follow as on="
     if callable(value):
         return 'create the policy first, as in policy = Retry("name"), then write @policy'
     return "the name comes first, the settings follow by name" if _is_number(value) else ""

@@ -11,6 +11,7 @@ from threading import RLock
 
 from holdfast.forks import mind, settle
 from holdfast.named import Entry, Named
+from holdfast.validation import require_callable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ class Registry:
 
         Returns:
             A function that ends it.
+
+        Raises:
+            TypeError: ``made`` does not take one argument, or is a coroutine or generator function.
         """
+        require_callable("made", made, one=True)
         watcher = object()
         self._watchers[watcher] = made
 

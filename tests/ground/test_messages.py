@@ -88,15 +88,86 @@ def test_the_package_lists_its_names_and_is_pickled_by_name():
     assert copy.copy(hf.Mode.OFF) is hf.Mode.OFF
 
 
+# ---- the first attempts of a new user, in the order in which they were made ----
+
+
+def standard(**settings: Any) -> Any:
+    return hf.Pipeline.standard("p", **settings)
+
+
+def raises_at_once() -> None:
+    """Fail."""
+    raise ConnectionError("refused")
+
+
+def full() -> None:
+    bulkhead = hf.Bulkhead("k", max_concurrent=1)
+    with bulkhead:
+        bulkhead.call(len, "x")
+
+
+def opened() -> None:
+    prices = hf.CircuitBreaker("prices", failure_threshold=1)
+    prices.try_call(raises_at_once)
+    prices.call(len, "x")
+
+
+TYPED: list[tuple[Callable[[], object], str]] = [
+    (lambda: hf.CircuitBreaker("b", failure_treshold=5), "did you mean 'failure_threshold'?"),
+    (lambda: hf.CircuitBreaker("b", fail_max=5), "did you mean 'failure_threshold'?"),
+    (lambda: hf.CircuitBreaker("b", exclude=KeyError), "did you mean 'ignore'?"),
+    (lambda: hf.Retry("r", max_attempts=3), "did you mean 'attempts'?; it takes name, attempts,"),
+    (lambda: standard(timeout=5), "did you mean 'total_timeout'?"),
+    (lambda: standard(retries=3), "did you mean 'attempts'?"),
+    (lambda: hf.Timeout(seconds=5), "did you mean 'duration'?"),
+    (lambda: hf.Fallback(fallback=3), "did you mean 'value'?"),
+    (lambda: standard(total_timeout=5, attempt_timeout=10), "at most total_timeout, 5 s"),
+    (lambda: hf.RateLimiter("l", rate="10/minute"), "a text is for RateLimiter(limits=…)"),
+    (lambda: hf.Retry("r", backoff="exponential"), "write Exponential(0.1)"),
+    (lambda: hf.Exponential(0.1, jitter="full"), "write jitter_mode='full'"),
+    (lambda: hf.Timeout("api", 5), "Timeout(5, name='api')"),
+    (lambda: hf.Bulkhead("k", 10), "allowed by name only: max_concurrent=10"),
+    (lambda: hf.CircuitBreaker("b", 5, 30), "failure_threshold=5; reset_timeout: got 30"),
+    (lambda: hf.Pipeline(hf.Timeout(3)), "the name comes first, then the policies"),
+    (lambda: hf.Pipeline("p", [hf.Timeout(3)]), "unpack it, as in Pipeline(name, *policies)"),
+    (lambda: hf.Pipeline("p", hf.Timeout), "not its class: write Timeout(…)"),
+    (lambda: hf.Retry("r", on=lambda: 1), "on: got <lambda>(), allowed a callable that takes one"),
+    (lambda: hf.Retry("r", on_result=lambda: 1), "on_result: got <lambda>()"),
+    (lambda: hf.Retry("r", retry_after=lambda: 1), "retry_after: got <lambda>()"),
+    (lambda: hf.Retry("r", before_sleep=lambda: 1), "before_sleep: got <lambda>()"),
+    (lambda: hf.CircuitBreaker("b", is_failure=lambda: 1), "is_failure: got <lambda>()"),
+    (lambda: standard().with_options(retries=5), "did you mean 'attempts'?"),
+    (lambda: hf.CircuitBreaker("b")(), "write @policy, without parentheses"),
+    (lambda: hf.Retry("r").__enter__(), "or write 'for attempt in retry.attempts():'"),
+    (lambda: hf.registry.get("breaker", "b"), "did you mean 'circuit_breaker'?"),
+    (full, "1 of 1 inside"),
+    (opened, "circuit breaker 'prices' is open: 1 failure, last ConnectionError: refused; retry"),
+    (lambda: hf.CircuitBreaker("b").open(), "use trip()"),
+    (lambda: hf.CircuitBreaker("b").close(), "use reset()"),
+    (lambda: standard().breaker, "use policies"),
+]
+
+
+@pytest.mark.parametrize(("typed", "part"), TYPED, ids=[part for _, part in TYPED])
+def test_what_a_new_user_types_first_is_answered_with_what_to_type(typed, part):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - each of its kind
+        typed()
+    assert part in str(caught.value)
+
+
+def test_what_a_new_user_types_first_is_taken_where_its_meaning_is_clear():
+    assert standard(total_timeout=5).policies[0].duration == 5
+    assert standard(attempt_timeout=40).policies[-1].duration == 40
+    assert standard(rate="100/s").policies[-3].kind == "rate_limiter"
+    assert hf.Retry("r", backoff=0.5).backoff == hf.Constant(0.5)
+    assert standard().with_options(attempts=5).policies[1].snapshot().max_retries == 4
+
+
 # ---- values ----
 
 
 def breaker() -> Any:
     return hf.CircuitBreaker("b")
-
-
-def standard() -> Any:
-    return hf.Pipeline.standard("p")
 
 
 def answers(a: object, b: object) -> None:
@@ -108,14 +179,6 @@ async def later(error: object) -> None:
 
 
 VALUES: list[tuple[Callable[[], object], str]] = [
-    # the first attempts of a new user
-    (lambda: hf.RateLimiter("l", rate="10/minute"), "rate: got '10/minute'"),
-    (lambda: hf.RateLimiter("l", rate="10/minute"), "a text is for RateLimiter(limits=…)"),
-    (lambda: hf.Retry("r", backoff="exponential"), "Exponential(0.1)"),
-    (lambda: hf.Exponential(0.1, jitter="full"), "write jitter_mode='full'"),
-    (lambda: hf.Pipeline(hf.Timeout(3)), "the name comes first, then the policies"),
-    (lambda: hf.Pipeline("p", [hf.Timeout(3)]), "unpack it, as in Pipeline(name, *policies)"),
-    (lambda: hf.Pipeline("p", hf.Timeout), "not its class: write Timeout(…)"),
     # durations
     (lambda: hf.Timeout("5s"), "write 5"),
     (lambda: hf.Timeout("250ms"), "write 0.25"),
@@ -179,6 +242,14 @@ VALUES: list[tuple[Callable[[], object], str]] = [
     (lambda: serve_metrics("9464"), "write 9464, without quotes"),
     (lambda: wsgi_app(hf.registry), "write None, its default, for all policies"),
     (lambda: testing.use_clock(time.monotonic).__enter__(), "a clock object, not a function"),
+    (
+        lambda: hf.registry.watch(lambda: 1),
+        "made: got <lambda>(), allowed a callable that takes one",
+    ),
+    (lambda: hf.AdaptiveTimeout(5, min=1), "did you mean 'floor'?"),
+    (lambda: hf.AdaptiveTimeout(5, percentile=95), "did you mean 'quantile'?"),
+    (lambda: hf.Retry(ConnectionError), "the name comes first; exceptions follow as on="),
+    (lambda: hf.Pipeline([hf.Timeout(1)]), "as in Pipeline(name, *policies)"),
     (lambda: testing.Recorder().watch([breaker()]), "unpack it, as in *policies"),
     (lambda: testing.Script().fails("late"), "error: got 'late', allowed an exception"),
     # functions that are called later

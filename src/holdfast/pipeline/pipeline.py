@@ -74,7 +74,9 @@ class Pipeline(Policy):
             """What the user called it."""
 
     def __init__(self, name: str, *policies: Policy) -> None:
-        nameless = isinstance(name, Policy)  # the name comes first: what follows is one short
+        nameless = isinstance(
+            name, (Policy, list, tuple)
+        )  # the name comes first: what follows is one short
         problems = Problems("Pipeline") if nameless else Problems("Pipeline", name)
         name = problems.name(name)
         for at, policy in enumerate(policies):
