@@ -112,3 +112,39 @@ hf_gate_keep_ends(PyObject *op, PyObject *ends)
     HF_END_EXCLUSIVE();
     Py_RETURN_NONE;
 }
+
+/* ---- for a block that is tried again, which passes this gate in parts ---- */
+
+/* _block_begins(): the time, if durations are asked for; -1: they are not. */
+PyObject *
+hf_gate_block_begins(PyObject *op, PyObject *ignored)
+{
+    const GateObject *self = (GateObject *)op;
+    (void)ignored;
+    if (hf_need_kind(self, self->kind == HF_KIND_PIPELINE, "pipeline") < 0)
+        return NULL;
+    return PyLong_FromLongLong(self->timed ? hf_clock_now_ns(self->clock) : -1);
+}
+
+/* _block_ended(error, began_ns): with that exception, or with None. */
+PyObject *
+hf_gate_block_ended(PyObject *op, PyObject *args)
+{
+    GateObject *self = (GateObject *)op;
+    PyObject *error;
+    long long began_ns;
+    if (hf_need_kind(self, self->kind == HF_KIND_PIPELINE, "pipeline") < 0 ||
+        !PyArg_ParseTuple(args, "OL:_block_ended", &error, &began_ns))
+        return NULL;
+    int64_t duration_ns =
+        began_ns < 0 ? -1 : hf_ns_sub(hf_clock_now_ns(self->clock), (int64_t)began_ns);
+    if (!PyExceptionInstance_Check(error))
+        return hf_count_end_slow(self, HF_PIPELINE_SUCCESS, duration_ns) < 0 ? NULL
+                                                                             : Py_NewRef(Py_None);
+    hf_give_exception(Py_NewRef(error));
+    int counted = hf_count_raised(self, duration_ns);
+    if (counted < 0)
+        return NULL;
+    Py_XDECREF(hf_take_exception());
+    Py_RETURN_NONE;
+}

@@ -183,6 +183,8 @@ static PyMethodDef gate_methods[] = {
     {"_pause_ended", hf_gate_pause_ended, METH_VARARGS, NULL},
     {"_check_begin", hf_gate_check_begin, METH_NOARGS, NULL},
     {"_leave_entry", hf_gate_leave_entry, METH_VARARGS, NULL},
+    {"_block_begins", hf_gate_block_begins, METH_NOARGS, NULL},
+    {"_block_ended", hf_gate_block_ended, METH_VARARGS, NULL},
     {"_leave_place", hf_gate_leave_place, METH_O, NULL},
     {"_aopen", hf_gate_aopen, METH_O, NULL},
     {"_await", hf_gate_await, METH_VARARGS, NULL},

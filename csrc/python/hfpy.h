@@ -297,6 +297,8 @@ int hf_count_end_slow(GateObject *gate, int end, int64_t duration_ns);
 int hf_count_raised(GateObject *gate, int64_t duration_ns);
 int hf_count_dropped(GateObject *gate);
 PyObject *hf_gate_keep_ends(PyObject *op, PyObject *ends);
+PyObject *hf_gate_block_begins(PyObject *op, PyObject *ignored);
+PyObject *hf_gate_block_ended(PyObject *op, PyObject *args);
 
 /* How long a call has taken; -1: no step has wanted to know. */
 static inline int64_t

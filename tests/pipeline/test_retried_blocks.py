@@ -112,7 +112,9 @@ SCRIPTS: dict[str, list[Any]] = {
 
 
 def state(pipe: hf.Pipeline, clock: hf.ManualClock) -> tuple[Any, ...]:
-    return clock.now(), [asdict(part) for part in pipe.snapshot().policies]
+    ends = pipe._ends
+    counted = ends.counters(), ends.buckets(), ends.sum_ns()
+    return clock.now(), counted, [asdict(part) for part in pipe.snapshot().policies]
 
 
 def outcome(error: BaseException) -> tuple[Any, ...]:
@@ -263,6 +265,8 @@ def test_a_loop_that_is_left_gives_all_back_at_once(leave, counts, clock):  # tr
         gc.enable()
     shown = pipe.policies[2].snapshot()
     assert (shown.admitted, shown.succeeded, shown.failed, shown.abandoned) == counts
+    succeeded, *_, cancelled = pipe._ends.counters()
+    assert (succeeded, cancelled) == ((1, 0) if leave is leave_by_break else (0, 1))
     assert hf.deadline() is None
 
 

@@ -268,7 +268,7 @@ class Pipeline(Policy):
         inner, outer = Gate(), Gate()
         inner._compose(self.name, tuple(steps[at + 1 :]))
         outer._compose(self.name, tuple(steps[:at]))
-        return GuardedAttempts(steps[at], outer, inner)
+        return GuardedAttempts(self, steps[at], outer, inner)
 
     def describe(self) -> str:
         """Return a line per policy, outermost first, with its settings and the cost of a call."""

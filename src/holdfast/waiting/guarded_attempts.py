@@ -30,10 +30,21 @@ class GuardedAttempts(Attempts):
     Iterate over it once, in one thread or task.
     """
 
-    __slots__ = ("_blocks", "_blocks_outside", "_gates", "_inside", "_outside", "_ran")
+    __slots__ = (
+        "_began_ns",
+        "_blocks",
+        "_blocks_outside",
+        "_gates",
+        "_inside",
+        "_outside",
+        "_pipeline",
+        "_ran",
+    )
 
-    def __init__(self, policy: Gate, outer: Gate, inner: Gate) -> None:
+    def __init__(self, pipeline: Gate, policy: Gate, outer: Gate, inner: Gate) -> None:
         super().__init__(policy)
+        self._pipeline = pipeline
+        self._began_ns: int | None = None  # None: not yet
         self._gates: tuple[Gate, Gate] | None = (outer, inner)  # None: it is over
         self._blocks: list[Block] = []  # of the timeouts that are entered in a task
         self._blocks_outside = 0
@@ -42,6 +53,7 @@ class GuardedAttempts(Attempts):
         self._ran = False  # the block did
 
     def __next__(self) -> Attempt:
+        self._begin_block()
         while self._gates is not None:
             outer, inner = self._gates
             try:
@@ -50,7 +62,7 @@ class GuardedAttempts(Attempts):
                     self._outside = True
                 attempt = super().__next__()
             except StopIteration:
-                self._gates = None  # its attempt was never made: nothing is proven
+                self._drop()
                 raise
             except BaseException as error:
                 self._end(error)
@@ -66,6 +78,7 @@ class GuardedAttempts(Attempts):
         raise StopIteration
 
     async def __anext__(self) -> Attempt:
+        self._begin_block()
         while self._gates is not None:
             outer, inner = self._gates
             try:
@@ -75,7 +88,7 @@ class GuardedAttempts(Attempts):
                     self._blocks_outside = len(self._blocks)
                 attempt = await super().__anext__()
             except StopAsyncIteration:
-                self._gates = None
+                self._drop()
                 raise
             except BaseException as error:
                 self._end(error)
@@ -89,6 +102,25 @@ class GuardedAttempts(Attempts):
             self._inside = True
             return attempt
         raise StopAsyncIteration
+
+    def __del__(self) -> None:
+        super().__del__()
+        if getattr(self, "_began_ns", None) is not None:
+            self._drop()
+
+    def _begin_block(self) -> None:
+        if self._began_ns is None:
+            self._began_ns = self._pipeline._block_begins()
+
+    def _drop(self) -> None:
+        """Give all back: an attempt was granted and is never made, or its end is not known."""
+        gates, self._gates = self._gates, None
+        if gates is not None:
+            self._count(GeneratorExit())
+
+    def _count(self, error: BaseException | None) -> None:
+        """Count how the block has ended, as a call of the pipeline."""
+        self._pipeline._block_ended(error, -1 if self._began_ns is None else self._began_ns)
 
     async def _aenter(self, gate: Gate) -> None:
         """Enter in a task; each timeout is told of the one around it, as those of one gate are."""
@@ -143,5 +175,12 @@ class GuardedAttempts(Attempts):
 
     def _end(self, error: BaseException | None, result: Any = None, returned: bool = False) -> None:
         gates, self._gates = self._gates, None
-        if gates is not None and self._outside:
-            gates[0]._leave_entry(error, result, returned, self._ran)
+        if gates is None:
+            return
+        try:
+            if self._outside:
+                gates[0]._leave_entry(error, result, returned, self._ran)
+        except BaseException as other:
+            self._count(other)
+            raise
+        self._count(error)
