@@ -117,9 +117,32 @@ def async_block(calls: Any) -> None:
         drive(run())
 
 
+def pipeline_block(calls: Any) -> None:
+    with anything:
+        for attempt in calls.pipeline.attempts():
+            with attempt:
+                attempt.set_result(calls.plain())
+    with anything:
+        for attempt in calls.pipeline.attempts():
+            with anything, attempt:
+                calls.plain()
+            break
+
+
+def async_pipeline_block(calls: Any) -> None:
+    async def run() -> None:
+        async for attempt in calls.pipeline.attempts():
+            with attempt:
+                attempt.set_result(await calls.coroutine())
+
+    with anything:
+        drive(run())
+
+
 KINDS = [
     once.guard, once.call, once.try_call, once.guarded_coroutine, once.acall, once.try_acall,
     once.half_a_coroutine, thrown_into, once.generator, once.async_generator, block, async_block,
+    pipeline_block, async_pipeline_block,
 ]  # fmt: skip
 ENDS = [
     "returns", "fails", "recovers", "results", "hooks", "wrapped", "not retryable", "interrupted",
