@@ -11,6 +11,8 @@ from holdfast.categories.rules import PERMANENT, TRANSIENT, attribute, integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from holdfast.categories.category import Category
 
 __all__ = [
@@ -22,16 +24,16 @@ __all__ = [
 ]
 
 
-def category_of_status(status: int | None) -> Category | None:
-    """Return the category of an error that is made of a response.
+# A redirection or a client error is permanent: the same request gets the same response.
+_STATUSES: dict[int | None, Category] = {
+    **dict.fromkeys(range(300, 500), PERMANENT),
+    **dict.fromkeys((408, 429, *range(500, 600)), TRANSIENT),
+}
 
-    A redirection or a client error is permanent: the same request gets the same response.
-    """
-    if status is None:
-        return None
-    if status in (408, 429) or 500 <= status < 600:
-        return TRANSIENT
-    return PERMANENT if 300 <= status < 500 else None
+
+def category_of_status(status: int | None) -> Category | None:
+    """Return the category of an error that is made of a response; None for a successful one."""
+    return _STATUSES.get(status)
 
 
 def status_of(response: object) -> int | None:
@@ -49,9 +51,12 @@ def is_failure(result: object) -> bool:
     return category_of_status(status_of(result)) is TRANSIENT
 
 
-def of_response(error: BaseException) -> Category | None:
+def of_response(error: Any) -> Category | None:
     """Return the category of an error that has a ``response``."""
-    return category_of_status(status_of(attribute(error, "response")))
+    try:
+        return category_of_status(error.response.status_code)
+    except Exception:  # noqa: BLE001 - the caller's object, which may have another form
+        return category_of_status(status_of(attribute(error, "response")))
 
 
 def of_own_status(error: BaseException) -> Category | None:

@@ -50,8 +50,13 @@ def attribute(of: object, name: str) -> Any:
 
 def integer(of: object, name: str) -> int | None:
     """Return an attribute that is an int; None for all else."""
-    value = attribute(of, name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    try:
+        value = getattr(of, name, None)
+    except Exception:  # noqa: BLE001 - the caller's object: nothing is known of it then
+        return None
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def text_of(error: object) -> str:
