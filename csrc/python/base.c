@@ -55,7 +55,7 @@ hf_need_kind(const GateObject *self, bool right, const char *what)
     if (right)
         return 0;
     if (hf_need_made(self) == 0)
-        PyErr_Format(PyExc_TypeError, "%R is not a %s", (PyObject *)self, what);
+        PyErr_Format(PyExc_TypeError, HF_TITLE " is not a %s", HF_TITLE_OF(self), what);
     return -1;
 }
 

@@ -160,8 +160,13 @@ warn_if_forgotten(const CoroutineObject *self)
         return;
     PyObject *raised = hf_take_exception();
     PyObject *what = self->fn != NULL ? self->fn : (PyObject *)self->gate;
-    if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "guarded coroutine of %R was never awaited",
-                         what) < 0)
+    int warned = self->fn != NULL
+                     ? PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
+                                        "guarded coroutine of %R was never awaited", self->fn)
+                     : PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
+                                        "guarded coroutine of " HF_TITLE " was never awaited",
+                                        HF_TITLE_OF(self->gate));
+    if (warned < 0)
         PyErr_WriteUnraisable(what);
     hf_give_exception(raised);
 }

@@ -149,8 +149,9 @@ coroutine_iter(PyObject *op)
     if (may)
         return Py_NewRef(op);
     PyErr_Format(PyExc_TypeError,
-                 "'coroutine' object is not iterable: it is guarded by %R, and was not awaited",
-                 (PyObject *)((CoroutineObject *)op)->gate);
+                 "'coroutine' object is not iterable: it is guarded by " HF_TITLE
+                 ", and was not awaited",
+                 HF_TITLE_OF(((CoroutineObject *)op)->gate));
     return NULL;
 }
 

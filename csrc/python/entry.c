@@ -260,7 +260,8 @@ leave_open(GateObject *gate, PyObject *exception)
     if (hf_entry_take_open(gate, &pass))
         answer = leave_now(gate, &pass, exception);
     else
-        PyErr_Format(PyExc_RuntimeError, "exit of %R without an entry", (PyObject *)gate);
+        PyErr_Format(PyExc_RuntimeError, "exit of " HF_TITLE " without an entry",
+                     HF_TITLE_OF(gate));
     Py_DECREF(exception);
     Py_DECREF((PyObject *)gate);
     return answer;

@@ -208,8 +208,8 @@ hf_guard_new(PyObject *op, PyObject *fn)
     if (hf_need_made(gate) < 0)
         return NULL;
     if (!PyCallable_Check(fn)) {
-        PyErr_Format(PyExc_TypeError, "%R guards callables, not %.100s%s", op, Py_TYPE(fn)->tp_name,
-                     hf_callable_meant(fn));
+        PyErr_Format(PyExc_TypeError, HF_TITLE " guards callables, not %.100s%s", HF_TITLE_OF(gate),
+                     Py_TYPE(fn)->tp_name, hf_callable_meant(fn));
         return NULL;
     }
     hf_callable kind = hf_callable_kind(fn);

@@ -407,6 +407,9 @@ PyTypeObject *hf_final_type(PyObject *module, const char *name, size_t size,
                             unsigned long more_flags, PyType_Slot *slots);
 void hf_free(PyObject *op);
 int hf_need_made(const GateObject *gate);
+/* A gate in a message: without its state, which changes from one message to the next. */
+#define HF_TITLE "<%.200s %R>"
+#define HF_TITLE_OF(gate) Py_TYPE(gate)->tp_name, ((gate)->name != NULL ? (gate)->name : Py_None)
 int hf_need_kind(const GateObject *self, bool right, const char *what);
 void hf_chain(PyObject *before);
 PyObject *hf_attribute_or_null(PyObject *op, const char *name);

@@ -16,6 +16,7 @@ from functools import partial, partialmethod
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType
 
 from holdfast._native import gate
+from holdfast.validation import titled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def decorate(policy: gate.Gate, /, *fns: Any, **wrong: Any) -> Any:
         hint = "the function: write @policy, without parentheses"
         if fns or wrong:
             hint = "one argument, the function; to call it, write policy.call(function, …)"
-        raise TypeError(f"{policy!r} as a decorator takes {hint}")
+        raise TypeError(f"{titled(policy)} as a decorator takes {hint}")
     fn = fns[0]
     cls = type(fn)
     if cls is classmethod or cls is staticmethod:
@@ -325,10 +326,12 @@ def _with_options(self: Guard, /, *args: Any, **options: Any) -> Any:
     policy: Any = self.policy
     fn = _inside(self)[0]
     if not hasattr(policy, "with_options"):
-        raise TypeError(f"{fn!r} is guarded by {policy!r}: only a pipeline or a retry has options")
+        raise TypeError(
+            f"{fn!r} is guarded by {titled(policy)}: only a pipeline or a retry has options"
+        )
     other = policy.with_options(*args, **options)
     if not isinstance(other, gate.Gate):
-        raise TypeError(f"with_options() of {policy!r} returned no pipeline")
+        raise TypeError(f"with_options() of {titled(policy)} returned no pipeline")
     return other._guard(fn)
 
 

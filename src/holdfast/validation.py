@@ -38,6 +38,7 @@ __all__ = [
     "seconds_to_ns",
     "shown",
     "takes_one",
+    "titled",
     "wait_to_ns",
 ]
 
@@ -493,6 +494,11 @@ def _binds_one(fn: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def titled(policy: object) -> str:
+    """Return how a message shows a policy: without its state, which changes all the time."""
+    return f"<{type(policy).__name__} {getattr(policy, 'name', None)!r}>"
 
 
 def shown(value: object) -> str:

@@ -164,7 +164,7 @@ def test_what_is_no_code_tells_nothing_of_its_callable() -> None:
 
 
 def test_its_repr_names_function_and_policy() -> None:
-    assert repr(guard(original)) == f"<{original!r} guarded by <CircuitBreaker 'face'>>"
+    assert repr(guard(original)) == f"<{original!r} guarded by <CircuitBreaker 'face' closed>>"
     assert plain.policy is guard
 
 

@@ -21,10 +21,15 @@ def test_a_permit_is_inside_until_it_is_settled() -> None:
     permit = pipe(breaker, bulkhead).acquire()
     assert isinstance(permit, Permit)
     assert (bulkhead.in_flight, breaker.in_flight, permit.settled) == (1, 1, False)
-    assert repr(permit) == "<Permit of <Pipeline 'pipe'>, held>"
+    assert (
+        repr(permit) == "<Permit of <Pipeline 'pipe': CircuitBreaker 'b', Bulkhead 'places'>, held>"
+    )
     assert permit.success() is True
     assert (bulkhead.in_flight, breaker.in_flight, permit.settled) == (0, 0, True)
-    assert repr(permit) == "<Permit of <Pipeline 'pipe'>, settled>"
+    assert (
+        repr(permit)
+        == "<Permit of <Pipeline 'pipe': CircuitBreaker 'b', Bulkhead 'places'>, settled>"
+    )
     assert fates(breaker) == {"succeeded": 1}
 
 

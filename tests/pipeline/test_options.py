@@ -268,10 +268,10 @@ def test_values_are_of_their_kind_and_all_problems_are_named(pipe, retry):
     )
     assert [problem.split(", allowed ")[0] for problem in problems] == [
         "retry: got 3",
-        "breaker: got <Retry 'other'>",
+        "breaker: got <Retry 'other' 2 attempts>",
         "fallback: got 'cached'",
         "total_timeout: got -1",
-        "attempt_timeout: got <Retry 'other'>",
+        "attempt_timeout: got <Retry 'other' 2 attempts>",
     ]
     assert "a Fallback, or None for none" in problems[2]
     assert "a Timeout, seconds, or None for none" in problems[4]

@@ -170,7 +170,9 @@ def test_bad_parts_are_named(clock):
         hf.Pipeline("p", *(hf.Bulkhead(f"h{number}") for number in range(17)))
     with pytest.raises(hf.ConfigError, match="name: got ''"):
         hf.Pipeline("", hf.Bulkhead("h"))
-    with pytest.raises(hf.ConfigError, match=r"policies\[0\]: got <PoolBulkhead 'pool'>"):
+    with pytest.raises(
+        hf.ConfigError, match=r"policies\[0\]: got <PoolBulkhead 'pool' 0 of 8 running>"
+    ):
         hf.Pipeline("p", hf.PoolBulkhead("pool"))
     sixteen = hf.Pipeline("p", *(hf.Bulkhead(f"h{number}") for number in range(16)))
     assert sixteen.call(lambda: 1) == 1

@@ -267,7 +267,7 @@ def test_a_window_and_a_time_that_were_both_given_must_fit():
     short = hf.CircuitBreaker("b", slow_call_duration=1, slow_call_rate=1, window=hf.TimeWindow(5))
     (problem,) = refused(breaker=short, attempt_timeout=10)
     assert problem == (
-        "breaker: got <CircuitBreaker 'b'>, allowed a window of at least 20 s, twice "
+        "breaker: got <CircuitBreaker 'b' closed>, allowed a window of at least 20 s, twice "
         "attempt_timeout, where it has TimeWindow(5.0); or an attempt_timeout of at most 2.5 s"
     )
     (problem,) = refused(breaker={"window": hf.TimeWindow(5)}, attempt_timeout=10)

@@ -130,7 +130,7 @@ def test_so_it_is_at_the_doors_of_its_kind(base, use):
 
 
 def test_a_pipeline_takes_none_and_names_it():
-    with pytest.raises(hf.ConfigError, match=r"policies\[1\]: got <Forgetful None>.*super\(\)"):
+    with pytest.raises(hf.ConfigError, match=r"policies\[1\]: got <Forgetful>.*super\(\)"):
         hf.Pipeline("p", hf.Timeout(1), forgetful(hf.CircuitBreaker))
 
 
@@ -138,7 +138,7 @@ def test_it_is_not_in_the_registry_and_harms_nobody():
     known = len(hf.registry.all())
     policy = forgetful(hf.Bulkhead)
     assert len(hf.registry.all()) == known
-    assert repr(policy) == "<Forgetful None>"
+    assert repr(policy) == "<Forgetful>"
     assert policy.name is None
     del policy
     gc.collect()

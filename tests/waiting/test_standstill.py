@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast.validation import titled
 from tests.waiting.virtual import run
 
 
@@ -105,7 +106,7 @@ def test_a_wait_that_ends_is_warned_of_once_a_policy(case):
     with pytest.warns(RuntimeWarning, match="blocks the event loop") as told:
         in_loop(wait)
     (warning,) = told
-    assert str(warning.message).startswith(repr(policy))
+    assert str(warning.message).startswith(titled(policy))
     assert "await acall()" in str(warning.message)
     assert Path(warning.filename) == Path(__file__)
     in_loop(wait)  # once is enough: of a second one pytest would make an error

@@ -16,7 +16,7 @@ from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry
 from holdfast.policies.timeout import Timeout
 from holdfast.stores.figures import TIMEOUT_ATTEMPT, TIMEOUT_TOTAL
-from holdfast.validation import Problems, nearest, shown
+from holdfast.validation import Problems, nearest, shown, titled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -238,4 +238,4 @@ def _instead_of(option: str, value: object, name: str, there: list[tuple[Policy,
 
 
 def _shown(policies: Sequence[Policy]) -> str:
-    return ", ".join(map(repr, policies))
+    return ", ".join(map(titled, policies))

@@ -16,7 +16,7 @@ from holdfast.pipeline.steps import flat
 from holdfast.policies.base import Policy
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.retry.retry import TRANSIENT
-from holdfast.validation import Problems, explains_names
+from holdfast.validation import Problems, explains_names, titled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -256,10 +256,10 @@ class Pipeline(Policy):
         retries = [at for at, step in enumerate(steps) if step.kind == "retry"]
         if len(retries) != 1:
             has = "several retries" if retries else "no retry: write 'with pipeline:'"
-            raise TypeError(f"attempts() needs a pipeline with one retry; {self!r} has {has}")
+            raise TypeError(f"attempts() needs a pipeline with one retry; {titled(self)} has {has}")
         if any(step.kind == "fallback" and step.mode is not Mode.OFF for step in steps):
             raise TypeError(
-                f"{self!r} has a fallback, which cannot replace a block: use call(), or "
+                f"{titled(self)} has a fallback, which cannot replace a block: use call(), or "
                 "with_options(fallback=None).attempts()"
             )
         from holdfast.waiting.guarded_attempts import GuardedAttempts
@@ -317,6 +317,13 @@ class Pipeline(Policy):
         """Reset each policy in the pipeline."""
         for policy in self.policies:
             policy.reset()
+
+    def __repr__(self) -> str:
+        try:
+            inside = [titled(policy)[1:-1].removesuffix(" None") for policy in self.policies]
+        except Exception:  # noqa: BLE001 - half made
+            return titled(self)
+        return f"{titled(self)[:-1]}: {', '.join(inside)}>"
 
     def snapshot(self) -> PipelineSnapshot:
         """Return the snapshots of the policies, outermost first."""

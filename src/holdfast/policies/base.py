@@ -16,7 +16,7 @@ from holdfast.mode import Mode
 from holdfast.registry import kinds, registry
 from holdfast.stores.figures import PIPELINE
 from holdfast.stores.ledger import ledger
-from holdfast.validation import Problems, explain_arguments, is_checking
+from holdfast.validation import Problems, explain_arguments, is_checking, titled
 from holdfast.waiting.foreign import refuse_cut
 from holdfast.waiting.parking import sleep_ns
 from holdfast.waiting.standstill import mind_loop
@@ -375,7 +375,19 @@ class Policy(gate.Gate, metaclass=_Registered):
         return _without_elsewhere(type(self), super().__dir__())
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {getattr(self, 'name', None)!r}>"
+        try:
+            state = self._in_words()
+            if self.mode is not Mode.ENFORCE:
+                state += f", {self.mode.value}" if state else self.mode.value
+        except Exception:  # noqa: BLE001 - half made, or in the hands of a user's subclass
+            state = ""
+        name = getattr(self, "name", None)
+        shown = [type(self).__name__, *([] if name is None else [repr(name)])]
+        return f"<{' '.join([*shown, state] if state else shown)}>"
+
+    def _in_words(self) -> str:
+        """Return the present state in a few words, for ``repr()``."""
+        return ""
 
     # The copy of an object that has a policy (a dataclass, a model) shares the policy, as it shares
     # a guarded function: two policies that count apart would let twice as much pass.
@@ -596,7 +608,7 @@ class Policy(gate.Gate, metaclass=_Registered):
         """Refuse to hand out a shared policy of another class or with other settings."""
         problems = Problems(type(asked).__name__, asked.name)
         if type(self) is not type(asked):
-            problems.refuse("shared", True, f"the class of the existing policy {self!r}")
+            problems.refuse("shared", True, f"the class of the existing policy {titled(self)}")
             problems.done()
         for field, living, value in zip(
             self._setting_names, self._settings, asked._settings, strict=True

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from holdfast._native.gate import _callable_kind
 from holdfast.errors import Rejected
+from holdfast.validation import titled
 from holdfast.waiting.streams import guarded_async_generator, guarded_generator, items_of
 
 TYPE_CHECKING = False
@@ -189,7 +190,7 @@ def refuse_future(gate: Gate, future: Any) -> None:
     """
     future.cancel()
     raise TypeError(
-        f"{gate!r} has a timeout, a retry or a fallback, which cannot control a "
+        f"{titled(gate)} has a timeout, a retry or a fallback, which cannot control a "
         f"{type(future).__name__} of concurrent.futures: guard what the executor runs, as in "
         "executor.submit(policy.call, fn)"
     )

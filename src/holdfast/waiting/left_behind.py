@@ -12,6 +12,7 @@ from threading import RLock, local
 from holdfast._native import gate
 from holdfast.errors import Rejected
 from holdfast.forks import call_in_child, mind, settle
+from holdfast.validation import titled
 from holdfast.waiting.daemons import DaemonThreads
 from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.standstill import mind_loop
@@ -93,14 +94,16 @@ def run_in_thread(
     settle()
     deadline = gate._deadline_here()
     if deadline is None:
-        raise RuntimeError(f"{policy!r} was to run a call in a thread and has no deadline for it")
+        raise RuntimeError(
+            f"{titled(policy)} was to run a call in a thread and has no deadline for it"
+        )
     mind_loop(policy)
     owner: Any = deadline[0]  # perhaps a timeout around this one
     work = Work(policy, deadline, rest, fn, args, kwargs)
     threads = _threads_of(policy)
     try:
         if not threads.give(work):
-            raise RuntimeError(f"{policy!r} accepts no more calls")
+            raise RuntimeError(f"{titled(policy)} accepts no more calls")
         work.waiter.park_until(owner._clock, deadline[1])
     finally:  # interrupted, it leaves as much behind
         left = work.let_go()

@@ -23,6 +23,7 @@ from types import AsyncGeneratorType, BuiltinMethodType, CoroutineType, Generato
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 from holdfast._native.gate import Gate, GuardedCoroutine, Permit, _referents
+from holdfast.validation import titled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class OwnPlaces:
         limit = self._limit()
         if sure.n >= limit:
             error = (
-                f"this task would wait for {policy!r} without end: it holds all slots "
+                f"this task would wait for {titled(policy)} without end: it holds all slots "
                 "itself; leave the bulkhead first, or set max_wait"
             )
             waiter.fail(RuntimeError(error))
@@ -146,8 +147,9 @@ def _warn(policy: Gate, waiter: TaskWaiter, way: list[Any]) -> None:
     users = [frame for frame in frames if not frame.f_code.co_filename.startswith(_HERE)]
     at = (users or frames)[-1]
     message = (
-        f"a task waits for {policy!r} without limit, but has taken all slots itself: the wait "
-        "ends only if another task gives one back; leave the bulkhead first, or set max_wait"
+        f"a task waits for {titled(policy)} without limit, but has taken all slots itself: "
+        "the wait ends only if another task gives one back; leave the bulkhead first, or set "
+        "max_wait"
     )
     try:
         warn_explicit(message, RuntimeWarning, at.f_code.co_filename, at.f_lineno)

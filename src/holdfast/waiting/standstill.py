@@ -11,6 +11,7 @@ import os
 import sys
 from weakref import WeakSet
 
+from holdfast.validation import titled
 from holdfast.waiting.foreign import is_in_trio
 from holdfast.waiting.hubs import sleep_of_hub
 
@@ -49,14 +50,14 @@ def mind_loop(policy: object, *, may_end: bool = True) -> None:
         return
     if not may_end:
         raise RuntimeError(
-            f"{policy!r} could wait without end: it would block the event loop of this thread, "
-            f"and a task of this loop may hold what the wait needs; {elsewhere}"
+            f"{titled(policy)} could wait without end: it would block the event loop of this "
+            f"thread, and a task of this loop may hold what the wait needs; {elsewhere}"
         )
     if policy not in _warned:
         from warnings import warn
 
         warn(
-            f"{policy!r} waits and blocks the event loop of this thread: {elsewhere}",
+            f"{titled(policy)} waits and blocks the event loop of this thread: {elsewhere}",
             RuntimeWarning,
             stacklevel=_levels_to_caller(),
         )

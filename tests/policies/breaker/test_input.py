@@ -295,4 +295,4 @@ def test_a_breaker_can_be_weakly_referenced_hashed_and_compared_by_identity(cloc
     assert one != other
     assert len({one, other, one}) == 2
     assert weakref.ref(one)() is one
-    assert repr(one) == "<CircuitBreaker 'payments'>"
+    assert repr(one) == "<CircuitBreaker 'payments' closed>"

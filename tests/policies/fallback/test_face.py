@@ -46,7 +46,7 @@ def test_its_snapshot_names_it_and_reset_leaves_the_counts():
 def test_only_a_named_one_is_registered():
     named, nameless = hf.Fallback(1, name="prices"), hf.Fallback(1)
     assert hf.registry.all("fallback") == [named]
-    assert repr(nameless) == "<Fallback None>"
+    assert repr(nameless) == "<Fallback>"
 
 
 def test_a_shared_one_is_the_living_one_if_it_has_the_same_settings():

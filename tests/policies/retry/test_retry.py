@@ -244,7 +244,7 @@ def test_a_shared_retry_is_the_living_one_if_its_settings_are_equal(clock):
 def test_its_settings_are_in_one_line_and_a_block_cannot_be_run_twice(clock):
     retry = retry_of(clock)
     assert retry.describe().startswith("Retry 'network': attempts=3, backoff=Constant(")
-    assert repr(retry) == "<Retry 'network'>"
+    assert repr(retry) == "<Retry 'network' 3 attempts>"
     with pytest.raises(TypeError, match=r"for attempt in retry\.attempts\(\):"), retry:
         pass
     with pytest.raises(TypeError, match="cannot run a block again"), retry:

@@ -450,6 +450,10 @@ class CircuitBreaker(Policy):
             return
         log_transition(event, self.mode is Mode.OBSERVE)
 
+    def _in_words(self) -> str:
+        state, wait = self.state.value, self.retry_after
+        return f"{state}, retry in {wait:.1f} s" if wait and state == "open" else state
+
     def _record_in_pipeline(self) -> None:
         """Durations are recorded inside a pipeline unless the caller said no."""
         if self._setting("latency") is None and not self._records and not is_checking():

@@ -15,7 +15,7 @@ from holdfast.errors import BulkheadFullError, BulkheadTimeoutError
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Default, Policy, settings_of, within_deadline_ns
 from holdfast.stores.figures import BULKHEAD, WAIT
-from holdfast.validation import Problems, duration_to_ns, wait_to_ns
+from holdfast.validation import Problems, duration_to_ns, titled, wait_to_ns
 from holdfast.waiting.rooms import ENTERED, FULL, WaitingRoom
 
 TYPE_CHECKING = False
@@ -182,7 +182,7 @@ class Bulkhead(Policy):
         if not self._room.leave() and self.mode is not Mode.OFF:
             from warnings import warn
 
-            warn(f"leave() of {self!r} without a slot taken", RuntimeWarning, stacklevel=2)
+            warn(f"leave() of {titled(self)} without a slot taken", RuntimeWarning, stacklevel=2)
 
     def resize(self, max_concurrent: int) -> None:
         """Change the number of slots.
@@ -246,6 +246,11 @@ class Bulkhead(Policy):
         """Set the counts in snapshots to zero. Running and waiting calls are not affected."""
         counts = (*self._kernel.counters(), self._busy_ns, self._observed)
         self._before_reset = _fork_number(), counts
+
+    def _in_words(self) -> str:
+        text = f"{self._kernel.in_flight()} of {self._kernel.limit()} inside"
+        waiting = self._kernel.waiting()
+        return f"{text}, {waiting} waiting" if waiting else text
 
     def _figured(self) -> tuple[Part, ...]:
         waits = ((WAIT, self._waits, 0),) if self._waits is not None else ()

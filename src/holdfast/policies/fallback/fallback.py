@@ -5,6 +5,8 @@ Owns the settings and the face; when it stands in is ``csrc/python/gate_unwind.c
 
 from __future__ import annotations
 
+from types import FunctionType
+
 from holdfast._native.fallback import Fallback as Kernel
 from holdfast.clock import read_clock
 from holdfast.errors import Rejected
@@ -118,6 +120,10 @@ class Fallback(Policy):
 
         passed, used, failed, observed = self._kernel.counters()
         return FallbackSnapshot(self.name, passed, used, failed, observed)
+
+    def _in_words(self) -> str:
+        value = self._setting("value")
+        return f"calls {value.__qualname__}" if isinstance(value, FunctionType) else ""
 
     def _figured(self) -> tuple[Part, ...]:
         return ((FALLBACK, self._kernel, 0),)

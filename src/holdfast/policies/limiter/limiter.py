@@ -316,6 +316,11 @@ class RateLimiter(Policy):
             observed=observed - unobserved,
         )
 
+    def _in_words(self) -> str:
+        now_ns = self._clock.now_ns()
+        left = min(cell.available(now_ns) for cell in self._kernels)
+        return f"{';'.join(rate.text for rate in self._rates)}, {int(left)} tokens"
+
     def _figured(self) -> tuple[Part, ...]:
         *others, last = self._kernels
         return (*((LIMITER_PART, cell, 0) for cell in others), (LIMITER, last, 0))

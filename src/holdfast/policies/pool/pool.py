@@ -19,7 +19,7 @@ from holdfast.forks import mind, settle
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, settings_of, within_deadline_ns
 from holdfast.stores.figures import POOL, POOL_WAIT
-from holdfast.validation import Problems, require_callable
+from holdfast.validation import Problems, require_callable, titled
 from holdfast.waiting.rooms import ENTERED, FULL, TIMED_OUT, WaitingRoom
 from holdfast.waiting.standstill import mind_loop
 from holdfast.waiting.worker_threads import WorkerThreads
@@ -156,7 +156,7 @@ class PoolBulkhead(Policy):
         settle()
         require_callable("fn", fn)
         if self._worker_threads.stopped:
-            raise PoolStoppedError(f"{self!r} is stopped and accepts no more tasks")
+            raise PoolStoppedError(f"{titled(self)} is stopped and accepts no more tasks")
         future: Future[T] = PoolFuture(self)
         task = _Task(self, future, fn, args, kwargs)
         # Weak: the future may be kept for long, and is to keep neither the task nor the pool.
@@ -164,7 +164,7 @@ class PoolBulkhead(Policy):
         try:
             self._take_place(task)
             if not self._worker_threads.give(task):
-                raise PoolStoppedError(f"{self!r} was stopped before it accepted the task")
+                raise PoolStoppedError(f"{titled(self)} was stopped before it accepted the task")
         except BaseException:
             future.cancel()
             raise
@@ -192,7 +192,9 @@ class PoolBulkhead(Policy):
         timeout_ns = problems.wait("timeout", timeout)
         problems.done()
         if wait and self._worker_threads.is_here():
-            raise RuntimeError(f"a task of {self!r} cannot wait for itself: use stop(wait=False)")
+            raise RuntimeError(
+                f"a task of {titled(self)} cannot wait for itself: use stop(wait=False)"
+            )
         self._worker_threads.stop()
         self._room.resize(ALL_PLACES)  # who waits comes in, finds the pool stopped, and goes
         if wait and (self._worker_threads.active or self._worker_threads.queued):
@@ -240,7 +242,7 @@ class PoolBulkhead(Policy):
 
     def _refuse_to_guard(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse what would run in the calling thread."""
-        raise TypeError(f"{self!r} runs tasks in its own threads: use submit(fn, …)")
+        raise TypeError(f"{titled(self)} runs tasks in its own threads: use submit(fn, …)")
 
     __call__ = call = acall = try_call = try_acall = _refuse_to_guard
     call_with_stats = acall_with_stats = _refuse_to_guard
@@ -283,6 +285,13 @@ class PoolBulkhead(Policy):
             average_execution_time=busy_ns / completed / 1e9 if completed else None,
             stopped=threads.stopped,
         )
+
+    def _in_words(self) -> str:
+        threads, workers = self._worker_threads, self._setting("workers")
+        text = f"{threads.active} of {workers} running"
+        if threads.queued:
+            text += f", {threads.queued} waiting"
+        return f"{text}, stopped" if threads.stopped else text
 
     def _figured(self) -> tuple[Part, ...]:
         waits = ((POOL_WAIT, self._waits, 0),) if self._waits is not None else ()

@@ -263,6 +263,13 @@ class Retry(Policy):
         settings = dict(zip(self._setting_names, self._settings, strict=True))
         return type(self)(self.name, **{**settings, "budget": self.budget, **options})
 
+    def _in_words(self) -> str:
+        attempts, seconds = self._setting("attempts"), self._setting("max_time")
+        text = "any number of attempts" if attempts is None else f"{attempts} attempts"
+        if seconds is None:
+            return text
+        return f"{text} in {getattr(seconds, 'total_seconds', lambda: seconds)():g} s"
+
     def snapshot(self) -> RetrySnapshot:
         """Return the current counts; see ``RetrySnapshot`` for the fields."""
         from holdfast.policies.retry.snapshot import RetrySnapshot

@@ -186,6 +186,9 @@ class Timeout(Policy):
             "observed": observed,
         }
 
+    def _in_words(self) -> str:
+        return f"{self.duration:g} s"
+
     def _figured(self) -> tuple[Part, ...]:
         return ((TIMEOUT, self._kernel, IN_THREADS if self._setting("thread") else 0),)
 
