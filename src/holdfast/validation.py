@@ -91,7 +91,7 @@ class Problems:
 
     def refuse(self, field: str, value: object, allowed: str) -> None:
         """Note that a field has a value it must not have; a hint follows where there is one."""
-        from holdfast.hints import signed, value_hint
+        from holdfast.instead import signed, value_hint
 
         got = signed(value) or shown(value)
         self._found.append(

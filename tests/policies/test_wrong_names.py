@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast import hints
+from holdfast.telemetry.prometheus import Collector
 
 MISNAMED: list[tuple[Callable[..., Any], dict[str, Any], str, str]] = [
     (hf.CircuitBreaker, {"failure_treshold": 5}, "failure_treshold", "failure_threshold"),
@@ -60,6 +62,15 @@ def test_a_value_under_a_wrong_name_is_checked_as_the_one_that_was_meant():
         hf.CircuitBreaker("b", failureRateThreshold=50)
     assert "did you mean 'failure_rate'?" in caught.value.problems[0]
     assert caught.value.problems[1].startswith("failure_rate: got 50, allowed a number above 0")
+
+
+def test_only_a_name_that_is_certain_has_its_value_checked():
+    with pytest.raises(hf.ConfigError) as caught:
+        hf.Retry("r", retry=ValueError, callback=len, on_retries_over=len)
+    exceptions, callback, event = caught.value.problems
+    assert exceptions.endswith(": did you mean 'on'?")
+    assert callback.endswith("an unexpected keyword argument")
+    assert event.endswith(": add a listener with on_event()")
 
 
 def test_a_call_that_is_refused_for_its_names_makes_no_policy():
@@ -189,3 +200,25 @@ def test_a_list_of_policies_is_to_be_unpacked():
         hf.Pipeline("p", [hf.Timeout(3)])
     with pytest.raises(hf.ConfigError, match="a policy or a pipeline, not its class"):
         hf.Pipeline("p", hf.Timeout)
+
+
+def test_every_word_of_other_libraries_leads_to_an_argument_that_exists():
+    makes = (
+        hf.CircuitBreaker, hf.RateLimiter, hf.Bulkhead, hf.PoolBulkhead, hf.Retry, hf.RetryBudget,
+        hf.Timeout, hf.AdaptiveTimeout, hf.Fallback, hf.Pipeline.standard, hf.CountWindow,
+        hf.TimeWindow, hf.Exponential, hf.Linear, hf.Constant, hf.ManualClock, Collector,
+    )  # fmt: skip
+    known = {name for make in makes for name in inspect.signature(make).parameters}
+    meant = {name for names in hints._ARGUMENTS.values() for name in names}
+    assert meant <= known
+    assert not [name for name in hints._ARGUMENTS if "_" in name or name != name.lower()]
+    for kind, names in hints._NO_ARGUMENT.items():
+        make = hf
+        for part in kind.split("."):
+            make = getattr(make, part)
+        taken = {
+            name.replace("_", "")
+            for name, parameter in inspect.signature(make).parameters.items()
+            if parameter.kind is not parameter.VAR_POSITIONAL
+        }
+        assert not taken & set(names), f"{kind} has this argument"

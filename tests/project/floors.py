@@ -14,7 +14,7 @@ FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
     | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
-    | {"arguments", "hints", "categories", "redaction", "transitions", "trip"},
+    | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"},
     {"stores"},
     {"waiting"},
     {"policies"},
