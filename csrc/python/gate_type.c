@@ -209,8 +209,8 @@ static PyMethodDef gate_methods[] = {
      "Call fn under this policy and return what it returns.\n\n"
      "Args:\n    fn: The function; *args and **kwargs are its arguments.\n\n"
      "Raises:\n    Rejected: The policy has rejected the call; fn did not run.\n"
-     "    TypeError: fn is a coroutine function, or returned an object that can only be awaited; use\n"
-     "        acall()."},
+     "    TypeError: fn is a coroutine function, or returned an object that can only be awaited;\n"
+     "        use acall()."},
     {"try_call", FAST(hf_gate_try_call), METH_FASTCALL | METH_KEYWORDS,
      "try_call($self, fn, /, *args, **kwargs)\n--\n\n"
      "Call fn under this policy and return an Outcome instead of raising.\n\n"

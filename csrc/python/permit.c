@@ -224,7 +224,7 @@ permit_is_settled(PyObject *op, void *closure)
 }
 
 static PyGetSetDef permit_getset[] = {
-    {"settled", permit_is_settled, NULL, "True once an outcome was named.", NULL},
+    {"settled", permit_is_settled, NULL, "Whether the permit is settled.", NULL},
     {"_is_probe", permit_is_probe, NULL, "Whether a half-open breaker waits for its outcome.",
      NULL},
     {NULL},
@@ -238,7 +238,8 @@ static PyMethodDef permit_methods[] = {
     {"failure", (PyCFunction)(void (*)(void))permit_failure, METH_FASTCALL,
      "failure($self, exc=None, /)\n--\n\nSettle as a failure. An exception is judged as if the call had raised it."},
     {"ignore", permit_ignore, METH_NOARGS,
-     "ignore($self, /)\n--\n\nSettle without an outcome. The slot becomes free; the call counts neither as success nor failure."},
+     "ignore($self, /)\n--\n\nFree the slot without an outcome.\n\n"
+     "The call counts neither as success nor as failure."},
     {"_returned", permit_returned, METH_O, NULL},
     {"__enter__", permit_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nReturn the permit."},
     {"__exit__", (PyCFunction)(void (*)(void))permit_exit, METH_FASTCALL,
@@ -249,7 +250,8 @@ static PyMethodDef permit_methods[] = {
 static PyType_Slot permit_slots[] = {
     {Py_tp_doc,
      "An admission held by hand: settle it once, or use it as a context manager.\n\n"
-     "May be settled from any thread or task; collected unsettled, it frees its place without a verdict."},
+     "May be settled from any thread or task. Collected unsettled, it frees its slot without an\n"
+     "outcome."},
     {Py_tp_dealloc, permit_dealloc},
     {Py_tp_traverse, permit_traverse},
     {Py_tp_repr, permit_repr},

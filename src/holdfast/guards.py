@@ -317,7 +317,8 @@ def _named(guard: Guard, owner: type, name: str, /) -> None:
 def _with_options(self: Guard, /, *args: Any, **options: Any) -> Any:
     """Return the function guarded with other options; see Pipeline and Retry.with_options.
 
-    Of a method it is one that is not bound, whichever way it was reached: call it with the object.
+    Of a method it is one that is not bound, whichever way it was reached: call it with the
+    object.
 
     Raises:
         TypeError: What guards is neither a pipeline nor a retry.
@@ -395,10 +396,10 @@ class _Descriptor(property):
 
 _CLASS_DOC = """A guarded function: what a policy makes of the function that it decorates.
 
-It has the signature, the name and the attributes of the function, and binds as the function does.
-``policy`` is what guards it, ``__wrapped__`` the function. ``with_options`` returns the function
-guarded by other policies. In an annotation: ``Guard[[str, int], float]``, or with its policy,
-``Guard[[str, int], float, Pipeline]``.
+It has the signature, the name and the attributes of the function, and binds as the function
+does. ``policy`` is what guards it, ``__wrapped__`` the function. ``with_options`` returns the
+function guarded by other policies. In an annotation: ``Guard[[str, int], float]``, or with its
+policy, ``Guard[[str, int], float, Pipeline]``.
 
 Safe to share between threads and event loops.
 """

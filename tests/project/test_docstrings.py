@@ -91,6 +91,34 @@ def test_each_argument_is_described(cls):
     assert "Raises:" in cls.__doc__
 
 
+def written(body, owner):
+    """Yield the name, the docstring and the object of what a class or a module defines."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and hasattr(owner, node.name):
+            yield node.name, ast.get_docstring(node), getattr(owner, node.name)
+        elif isinstance(node, ast.If):  # for type checkers
+            yield from written(node.body, owner)
+
+
+def test_editors_show_the_docstrings_of_native_code():
+    """They read the stub, and what a class has for type checkers: the same text as help()."""
+    stub = ast.parse((SOURCES / "_native" / "gate.pyi").read_text(encoding="utf-8"))
+    found = [("gate", *one) for one in written(stub.body, hf._native.gate)]
+    for node in stub.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            cls = getattr(hf._native.gate, node.name)
+            found.append((node.name, node.name, ast.get_docstring(node), cls))
+            found += [(node.name, *one) for one in written(node.body, cls)]
+    for cls in (hf.CircuitBreaker, hf.RateLimiter, hf.Bulkhead, hf.Pipeline):
+        node = ast.parse(inspect.getsource(cls)).body[0]
+        found += [(cls.__name__, *one) for one in written(node.body, cls)]
+    public = [one for one in found if not one[1].startswith("_")]
+    assert len(public) > 80
+    for where, name, text, shown in public:
+        if name != "name" and isinstance(getattr(shown, "__doc__", None), str):
+            assert text == inspect.getdoc(shown), f"{where}.{name}"
+
+
 def callables():
     """Yield the name and the function of each public method and function that is Python code."""
     for name in hf.__all__:

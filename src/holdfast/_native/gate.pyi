@@ -17,10 +17,17 @@ MAX_STEPS: int
 LTO: bool  # the build optimised over all files of the gate
 
 class HoldfastError(Exception):
+    """The base class of all errors of holdfast. `code` is a stable identifier."""
+
     code: str
     summary: str
 
 class Rejected(HoldfastError):  # noqa: N818 - the name of the public face
+    """A policy has rejected the call; the function did not run.
+
+    Attributes: policy, name, reason, retry_after (seconds or None).
+    """
+
     policy: Any
     name: str | None
     reason: str
@@ -41,46 +48,75 @@ class Rejected(HoldfastError):  # noqa: N818 - the name of the public face
     def _said(self) -> str: ...
     def _take(self, *args: Any, **details: Any) -> None: ...
     @property
-    def retry_after(self) -> float | None: ...
+    def retry_after(self) -> float | None:
+        """Seconds until a call may be admitted again; None when unknown."""
 
 @final
 class Outcome(Generic[_T_co]):
+    """The result of try_call: a value, an error or a rejection. True if the call succeeded.
+
+    A match statement takes it apart: `case Outcome(ok=True, value=value)`, or by position, which is
+    (value, error, rejection).
+
+    Immutable; may be shared by threads.
+    """
     @property
-    def value(self) -> _T_co | None: ...
+    def value(self) -> _T_co | None:
+        """The result of the call; None unless ok."""
     @property
-    def error(self) -> Exception | None: ...
+    def error(self) -> Exception | None:
+        """The Exception the call raised, or None."""
     @property
-    def rejection(self) -> Rejected | None: ...
+    def rejection(self) -> Rejected | None:
+        """The Rejected that kept the call from running, or None."""
     @property
-    def ok(self) -> bool: ...
+    def ok(self) -> bool:
+        """True when the call ran and returned."""
     __match_args__: tuple[Literal["value"], Literal["error"], Literal["rejection"]]
-    def unwrap(self) -> _T_co: ...
-    def value_or(self, default: _D, /) -> _T_co | _D: ...
+    def unwrap(self) -> _T_co:
+        """Return the value, or raise the error or the rejection."""
+    def value_or(self, default: _D, /) -> _T_co | _D:
+        """Return the value if the call succeeded, also if it is None; else the default."""
     def __bool__(self) -> bool: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 @final
 class Permit:
+    """An admission held by hand: settle it once, or use it as a context manager.
+
+    May be settled from any thread or task. Collected unsettled, it frees its slot without an
+    outcome.
+    """
     @property
     def _is_probe(self) -> bool: ...
     def _step(self, into: bool, /) -> None: ...
     @property
-    def settled(self) -> bool: ...
-    def success(self) -> bool: ...
-    def failure(self, exc: BaseException | None = None, /) -> bool: ...
-    def ignore(self) -> bool: ...
+    def settled(self) -> bool:
+        """Whether the permit is settled."""
+    def success(self) -> bool:
+        """Settle as a success. Returns False if the permit is already settled."""
+    def failure(self, exc: BaseException | None = None, /) -> bool:
+        """Settle as a failure. An exception is judged as if the call had raised it."""
+    def ignore(self) -> bool:
+        """Free the slot without an outcome.
+
+        The call counts neither as success nor as failure.
+        """
     def _returned(self, result: object, /) -> bool: ...
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        """Return the permit."""
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> Literal[False]: ...
+    ) -> Literal[False]:
+        """Settle by how the block ended, unless it is settled."""
 
 @final
 class GuardedCoroutine(Coroutine[Any, Any, _T_co]):
+    """The awaitable of a guarded call. Belongs to the task that awaits it."""
     @property
     def cr_await(self) -> Any: ...
     @property
@@ -99,9 +135,12 @@ class GuardedCoroutine(Coroutine[Any, Any, _T_co]):
     def __name__(self) -> str: ...
     @property
     def __qualname__(self) -> str: ...
-    def send(self, value: Any, /) -> Any: ...
-    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any: ...
-    def close(self) -> None: ...
+    def send(self, value: Any, /) -> Any:
+        """Make one step."""
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        """Raise inside the call."""
+    def close(self) -> None:
+        """End the call without a verdict."""
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
 
 class _Optional(Protocol[_Q]):
@@ -109,6 +148,16 @@ class _Optional(Protocol[_Q]):
 
 @final
 class Guard(Generic[_P, _R_co, _By_co]):
+    """A guarded function: what a policy makes of the function that it decorates.
+
+    It has the signature, the name and the attributes of the function, and binds as the function
+    does. ``policy`` is what guards it, ``__wrapped__`` the function. ``with_options`` returns the
+    function guarded by other policies. In an annotation: ``Guard[[str, int], float]``, or with its
+    policy, ``Guard[[str, int], float, Pipeline]``.
+
+    Safe to share between threads and event loops.
+    """
+
     __wrapped__: Callable[_P, _R_co]
     __name__: str
     __qualname__: str
@@ -123,17 +172,29 @@ class Guard(Generic[_P, _R_co, _By_co]):
     @property
     def __closure__(self) -> tuple[CellType, ...] | None: ...
     @property
-    def policy(self) -> _By_co: ...
+    def policy(self) -> _By_co:
+        """The policy or pipeline that guards."""
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co: ...
     def with_options(
         self: Guard[_P, _R_co, _Optional[_Q]], /, *args: _Q.args, **options: _Q.kwargs
-    ) -> Guard[_P, _R_co, _By_co]: ...
+    ) -> Guard[_P, _R_co, _By_co]:
+        """Return the function guarded with other options; see Pipeline and Retry.with_options.
+
+        Of a method it is one that is not bound, whichever way it was reached: call it with the
+        object.
+
+        Raises:
+            TypeError: What guards is neither a pipeline nor a retry.
+            ConfigError: As of with_options.
+        """
     def __set_name__(self, owner: type, name: str, /) -> None: ...
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: object, /) -> Self: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 class Gate:
+    """The native base class of all policies and pipelines."""
+
     _listening: bool
     _can_wait: bool
     _asks: bool
@@ -147,7 +208,8 @@ class Gate:
     @property
     def _threaded_at(self) -> int: ...
     @property
-    def name(self) -> str | None: ...
+    def name(self) -> str | None:
+        """The policy's name."""
     @property
     def _is_made(self) -> bool: ...
     @property
@@ -274,43 +336,115 @@ class Gate:
     def _weight(self, n: int, /) -> int: ...
     def _wait_ns(self, n: int, /) -> int: ...
     def _count_clear(self) -> None: ...
-    def call(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
-    def try_call(
-        self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
-    ) -> Outcome[_R]: ...
+    def call(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Call fn under this policy and return what it returns.
+
+        Args:
+            fn: The function; *args and **kwargs are its arguments.
+
+        Raises:
+            Rejected: The policy has rejected the call; fn did not run.
+            TypeError: fn is a coroutine function, or returned an object that can only be awaited;
+                use acall().
+        """
+    def try_call(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Outcome[_R]:
+        """Call fn under this policy and return an Outcome instead of raising.
+
+        Args:
+            fn: The function; *args and **kwargs are its arguments.
+
+        Returns:
+            An Outcome with the value, the Exception that fn raised, or the rejection.
+
+        Raises:
+            TypeError: fn is not a plain function, or its result is still to run.
+        """
     def acall(
         self,
         fn: Callable[_P, Awaitable[_R]],
         /,
         *args: _P.args,
         **kwargs: _P.kwargs,
-    ) -> GuardedCoroutine[_R]: ...
+    ) -> GuardedCoroutine[_R]:
+        """Await fn(*args, **kwargs) under this policy; fn is called once the call is admitted.
+
+        Args:
+            fn: A coroutine function, or a function that returns an awaitable, such as a future
+                of asyncio; *args and **kwargs are its arguments.
+
+        Returns:
+            A coroutine of the result.
+
+        Raises:
+            Rejected: The policy has rejected the call; fn did not run.
+            TypeError: fn returned no awaitable; use call().
+        """
     def try_acall(
         self,
         fn: Callable[_P, Awaitable[_R]],
         /,
         *args: _P.args,
         **kwargs: _P.kwargs,
-    ) -> GuardedCoroutine[Outcome[_R]]: ...
-    def __enter__(self) -> Self: ...
+    ) -> GuardedCoroutine[Outcome[_R]]:
+        """Await fn(*args, **kwargs) under this policy for an Outcome.
+
+        Args:
+            fn: As of acall(); *args and **kwargs are its arguments.
+
+        Returns:
+            A coroutine of an Outcome with the value, the Exception that was raised, or the
+            rejection.
+
+        Raises:
+            TypeError: fn returned no awaitable; use try_call().
+        """
+    def __enter__(self) -> Self:
+        """Admit the `with` block as one call; return the policy."""
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> Literal[False]: ...
-    def __aenter__(self) -> Coroutine[Any, Any, Self]: ...
+    ) -> Literal[False]:
+        """Settle the call by how the `with` block ended."""
+    def __aenter__(self) -> Coroutine[Any, Any, Self]:
+        """Admit the `async with` block as one call; return the policy."""
     def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> Coroutine[Any, Any, Literal[False]]: ...
+    ) -> Coroutine[Any, Any, Literal[False]]:
+        """Settle the call by how the `async with` block ended."""
 
-def deadline() -> float | None: ...
-def check_deadline() -> None: ...
+def deadline() -> float | None:
+    """Return the seconds that the enclosing Timeout has left; None without a Timeout.
+
+    With several timeouts, the earliest deadline counts. The result is 0.0 after the deadline.
+    Safe to call from any thread and task; each has its own. A task from create_task() does not
+    inherit it.
+
+    >>> import holdfast as hf
+    >>> hf.deadline() is None
+    True
+    >>> 0 < hf.Timeout(30).call(hf.deadline) <= 30
+    True
+    """
+
+def check_deadline() -> None:
+    """Raise an error if the enclosing Timeout has expired; for loops in synchronous code.
+
+    Raises:
+        DeadlineExceededError: The deadline has passed.
+
+    Safe to call from any thread and task; each has its own deadline.
+
+    >>> import holdfast as hf
+    >>> hf.Timeout(30).call(hf.check_deadline)
+    """
+
 def _at_hand(cls: type[_E], /) -> type[_E]: ...
 def _forget_classes() -> None: ...
 def _set_retrying(on: bool, /) -> None: ...

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal, Self, Unpack
 
+    from holdfast._native.gate import Permit
     from holdfast.clock import Clock
     from holdfast.events import Listener
     from holdfast.pipeline.lint import Finding
@@ -207,7 +208,21 @@ class Pipeline(Policy):
         parts: tuple[Any, ...] = self._parts
         return parts
 
-    acquire = Gate._permit
+    if TYPE_CHECKING:
+
+        def acquire(self) -> Permit:
+            """Admit one call and return a permit.
+
+            Returns:
+                A permit. Settle it with success(), failure(exc) or ignore(), or use it as a context
+                manager. A permit that is garbage-collected frees its slot without an outcome.
+
+            Raises:
+                Rejected: No call is admitted.
+            """
+
+    else:
+        acquire = Gate._permit
 
     def with_options(self, **options: Unpack[Options]) -> Self:
         """Return a pipeline with the same name in which some policies are replaced.

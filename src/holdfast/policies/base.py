@@ -197,7 +197,7 @@ def _without_elsewhere(cls: type, names: Iterable[str]) -> list[str]:
 class _Registered(type):
     """Registers a policy once it is made, and finds the living one where it is to be shared."""
 
-    __signature__ = _Signature()  # else it would be that of __call__ below
+    __signature__: Any = _Signature()  # else it would be that of __call__ below
 
     # Typed as giving an instance of the class: pyright would else take every policy for Any. That
     # `cls` is a class of policies is more than mypy knows of a metaclass.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from holdfast._native.gate import Permit
     from holdfast.clock import Clock
     from holdfast.policies.base import On, OnResult
     from holdfast.policies.breaker.snapshot import CircuitBreakerSnapshot, LatencySnapshot
@@ -266,7 +267,21 @@ class CircuitBreaker(Policy):
         now_ns = self._clock.now_ns()
         return self._kernel.peek(now_ns) or self._peek_inside(now_ns)
 
-    acquire = Gate._permit
+    if TYPE_CHECKING:
+
+        def acquire(self) -> Permit:
+            """Admit one call and return a permit.
+
+            Returns:
+                A permit. Settle it with success(), failure(exc) or ignore(), or use it as a context
+                manager. A permit that is garbage-collected frees its slot without an outcome.
+
+            Raises:
+                Rejected: No call is admitted.
+            """
+
+    else:
+        acquire = Gate._permit
 
     # ---- orders ----
 

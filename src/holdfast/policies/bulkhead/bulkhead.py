@@ -131,7 +131,17 @@ class Bulkhead(Policy):
 
     # ---- places by hand ----
 
-    try_enter = Gate._try_enter
+    if TYPE_CHECKING:
+
+        def try_enter(self) -> bool:
+            """Take a slot if one is free and no call waits for it. Never blocks.
+
+            Returns:
+                True: the caller has a slot and must call leave() exactly once.
+            """
+
+    else:
+        try_enter = Gate._try_enter
 
     def enter(self, timeout: float | timedelta | None = None) -> None:
         """Take a slot, or wait for a free slot in this thread.

@@ -134,7 +134,23 @@ class RateLimiter(Policy):
 
     # ---- tokens ----
 
-    try_acquire = Gate._try_take
+    if TYPE_CHECKING:
+
+        def try_acquire(self, n: int = 1) -> bool:
+            """Take n tokens if they are available. Never waits.
+
+            Args:
+                n: Tokens, 1 to the burst.
+
+            Returns:
+                Whether the tokens were taken.
+
+            Raises:
+                ValueError: n is not an integer from 1 to the burst.
+            """
+
+    else:
+        try_acquire = Gate._try_take
 
     def acquire(self, n: int = 1, timeout: float | timedelta | None = None) -> None:
         """Take ``n`` tokens, and wait for them in this thread if necessary.
