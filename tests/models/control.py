@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import holdfast as hf
 from tests.models.control_steps import FallbackStep, PickyError, RetryStep, TimeoutStep
-from tests.models.pipeline import BreakerStep, BulkheadStep, LimiterStep, Refusal, Step
+from tests.models.pipeline import BreakerStep, BulkheadStep, LimiterStep, Refusal, Step, is_named
 from tests.models.windows import FAILURE
 
 REFUSALS: dict[type[Step], type[hf.Rejected]] = {
@@ -291,10 +291,10 @@ class Call:
     def _fallback(self, step: FallbackStep, at: int, deadline: Deadline | None) -> End:
         end = self.through(at + 1, deadline)
         first = end.raised
-        if first is None or not isinstance(first.error, step.on) or step.observes:
-            is_named = first is not None and isinstance(first.error, step.on)
-            step.passed += not is_named
-            step.observed += is_named
+        takes = first is not None and is_named(first.error, step.on)
+        if first is None or not takes or step.observes:
+            step.passed += not takes
+            step.observed += takes
             return end
         for one in deadline.all() if deadline is not None else ():
             one.is_due |= one.rang and one.call is self  # it has no more time than the call
@@ -368,6 +368,7 @@ class Call:
         raised = end.raised
         if step.wraps:
             error = hf.RetryExhaustedError(step.name, made, 0.0, "")
+            error.__cause__ = None if end.raised is None else end.raised.error
             what = Exhausted(step.name, made, elapsed_ns, end.value)
             return End(end.ran, raised=Raised(error, what, cause=raised))
         if raised is not None and step.attempts > 1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from holdfast import Rejected
+from holdfast.categories import classify
 from tests.models.breaker import Breaker, Change, State
 from tests.models.bucket import TokenBucket
 from tests.models.bulkhead import Bulkhead
@@ -24,25 +25,39 @@ class Refusal(NamedTuple):
     retry_after_ns: int | None
 
 
+Named = tuple[type[Exception] | str, ...]  # classes and categories
+
+
+def classes(named: Named) -> tuple[type[Exception], ...]:
+    return tuple(one for one in named if isinstance(one, type))
+
+
+def is_named(error: BaseException, named: Named) -> bool:
+    """Whether an error is of a class, or of a category, which no rejection is."""
+    if isinstance(error, classes(named)):
+        return True
+    return not isinstance(error, Rejected) and classify(error) in named
+
+
 @dataclass(frozen=True)
 class Verdicts:
     """What the end of a call means to a breaker."""
 
-    on: tuple[type[Exception], ...] = (Exception,)
-    ignore: tuple[type[Exception], ...] = ()
+    on: Named = (Exception,)
+    ignore: Named = ()
     is_failure: Callable[[Any], object] | None = None
 
     def of_result(self, result: object) -> int:
         return FAILURE if self.is_failure is not None and self.is_failure(result) else SUCCESS
 
     def of_error(self, error: BaseException) -> int:
-        if not isinstance(error, Exception) or isinstance(error, self.ignore):
+        if not isinstance(error, Exception) or is_named(error, self.ignore):
             return IGNORED
         if isinstance(error, Rejected):
-            rejections = tuple(named for named in self.on if issubclass(named, Rejected))
+            rejections = tuple(one for one in classes(self.on) if issubclass(one, Rejected))
             if not isinstance(error, rejections):
                 return IGNORED
-        if not isinstance(error, self.on):
+        if not is_named(error, self.on):
             return SUCCESS
         return FAILURE if self.is_failure is None or self.is_failure(error) else SUCCESS
 

@@ -19,12 +19,12 @@ MS = 10**6
 SLICES = 10  # of a TimeWindow
 
 
-class BoredError(Exception):
-    """What a breaker may be told to ignore."""
+class BoredError(ValueError):
+    """What a breaker may be told to ignore; of the category "logic"."""
 
 
-class OtherError(Exception):
-    """What no breaker is told of by name."""
+class OtherError(ConnectionError):
+    """What no breaker is told of by class; of the category "transient"."""
 
 
 def is_bad(end: object) -> bool:
@@ -47,9 +47,16 @@ pauses = st.sampled_from([0, 0, 1, MS - 1, MS, 2 * MS, 5 * MS, 20 * MS, 3600 * 1
 verdicts = st.builds(
     Verdicts,
     on=st.sampled_from(
-        [(Exception,), (OutageError,), (OutageError, hf.Rejected), (hf.RateLimitedError,)]
+        [
+            (Exception,),
+            (OutageError,),
+            (OutageError, hf.Rejected),
+            (hf.RateLimitedError,),
+            ("transient", OutageError),
+            ("transient", "logic"),
+        ]
     ),
-    ignore=st.sampled_from([(), (BoredError,), (hf.BulkheadFullError,)]),
+    ignore=st.sampled_from([(), (BoredError,), (hf.BulkheadFullError,), ("logic",)]),
     is_failure=st.sampled_from([None, None, is_bad]),
 )
 

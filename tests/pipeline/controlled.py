@@ -111,6 +111,8 @@ def fallback_of(draw: Any, name: str, world: World) -> Policy:
                 (hf.Rejected,),
                 (OutageError, hf.DeadlineExceededError),
                 (hf.RateLimitedError, hf.RetryExhaustedError, PickyError),
+                ("transient", hf.Rejected),
+                ("logic", OutageError),
             ]
         )
     )
@@ -219,11 +221,15 @@ def retry_of(draw: Any, name: str, world: World) -> Policy:
                 (Exception,),
                 (OutageError, hf.DeadlineExceededError, hf.RateLimitedError),
                 (TimeoutError, BusyError, hf.CircuitOpenError, hf.BulkheadFullError),
+                ("transient", BusyError),
+                ("transient", "logic", hf.Rejected),
                 is_picky,
             ]
         )
     )
-    ignore = draw(st.sampled_from([(), (BoredError,), (hf.BulkheadFullError, BusyError)]))
+    ignore = draw(
+        st.sampled_from([(), (BoredError,), (hf.BulkheadFullError, BusyError), ("logic",)])
+    )
     on_result = draw(st.sampled_from([None, is_bad]))
     max_time_ns = draw(st.sampled_from([None, None, None, 0, 2 * MS, 8 * MS]))
     max_after_ns = draw(st.sampled_from([MS, 60 * 10**9]))

@@ -90,7 +90,7 @@ def check_retry(real: Any, step: RetryStep) -> None:
     assert s.gave_up == {why: step.gave_up[why] for why in s.gave_up}
     assert sum(s.gave_up.values()) == step.gave_up.total() == s.failed
     assert list(s.retries) == step.retries
-    assert s.delays == {bound: step.delays[float(bound)] for bound in s.delays}
+    assert s.delays == {bound: step.delays[bound] for bound in s.delays}
     assert s.delay == step.slept_ns / 1e9
     assert s.attempts == s.succeeded + s.failed + sum(step.retries)
     if step.budget is not None:
