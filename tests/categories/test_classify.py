@@ -4,19 +4,26 @@ import asyncio
 import concurrent.futures
 import errno
 import http.client
+import io
 import json
+import pickle
 import queue
 import smtplib
 import socket
 import sqlite3
 import ssl
+import struct
 import subprocess
+import tarfile
 import urllib.error
+import zipfile
+import zlib
 
 import pytest
 
 import holdfast as hf
 from holdfast.categories import Category, classify
+from tests.categories.libraries import real_library
 
 
 @pytest.mark.parametrize("error", [
@@ -182,3 +189,43 @@ def test_no_library_is_imported_for_a_question():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     foreign = {name for name in done.stdout.split() if "cython" not in name and name[0] != "_"}
     assert foreign <= {"holdfast"}
+
+
+@pytest.mark.parametrize("library", ["anyio", "trio"])
+def test_streams_of_tasks_break_and_are_closed(library):
+    errors = real_library(library)
+    assert classify(errors.BrokenResourceError()) is Category.TRANSIENT
+    assert classify(errors.ClosedResourceError()) is Category.LOGIC
+
+
+def test_an_error_of_a_web_framework_has_a_status():
+    errors = real_library("starlette.exceptions")
+    assert classify(errors.HTTPException(503)) is Category.TRANSIENT
+    assert classify(errors.HTTPException(404)) is Category.PERMANENT
+
+
+@pytest.mark.parametrize(("read", "kind"), [
+    (zlib.decompress, zlib.error), (pickle.loads, pickle.UnpicklingError),
+    (lambda data: struct.unpack("!i", data), struct.error),
+    (lambda data: zipfile.ZipFile(io.BytesIO(data)), zipfile.BadZipFile),
+    (lambda data: tarfile.TarFile(fileobj=io.BytesIO(data)), tarfile.ReadError),
+])  # fmt: skip
+def test_data_that_cannot_be_read_is_logic(read, kind):  # ER-04
+    with pytest.raises(kind) as raised:
+        read(b"no data of this kind")
+    assert classify(raised.value) is Category.LOGIC
+
+
+def test_the_rules_are_for_modules_that_their_table_names():
+    from holdfast.categories import (
+        classes,
+        databases,
+        http_clients,
+        services,
+        standard_library,
+        tasks,
+    )
+
+    for file in (databases, http_clients, services, standard_library, tasks):
+        name = file.__name__.rpartition(".")[2]
+        assert set(file.RULES) == set(classes._FILES[name].split()), name

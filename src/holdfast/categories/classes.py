@@ -30,13 +30,16 @@ __all__ = ["Wrapper", "classify", "of_class"]
 # Which file has the rules of which modules.
 _FILES = {
     "standard_library": "builtins asyncio.exceptions asyncio.queues concurrent.futures._base "
-    "concurrent.futures.process ftplib http.client multiprocessing.context queue _queue smtplib "
-    "socket sqlite3 ssl subprocess urllib.error holdfast.errors",
+    "configparser _csv ftplib http.client imaplib _lzma multiprocessing.context _pickle queue "
+    "smtplib socket sqlite3 ssl struct subprocess tarfile urllib.error zipfile zlib "
+    "holdfast.errors",
     "http_clients": "aiohttp.client_exceptions aiohttp.http_exceptions httpcore httpcore2 httpx "
     "httpx2 requests.exceptions urllib3.exceptions",
     "databases": "asyncpg.exceptions._base psycopg psycopg_pool psycopg2 psycopg2.pool pymysql.err "
     "redis.exceptions sqlalchemy.exc sqlalchemy.orm.exc valkey.exceptions PEP249",
-    "services": "amqp.exceptions botocore.exceptions grpc kombu.exceptions",
+    "services": "amqp.exceptions billiard.exceptions botocore.exceptions celery.exceptions grpc "
+    "kombu.exceptions starlette.exceptions",
+    "tasks": "anyio anyio._core._exceptions trio",
 }
 # The rules of a module by the names of its classes or, before the first question, their file.
 _tables: dict[str, dict[str, Rule] | str] = {

@@ -1,9 +1,9 @@
-"""Errors of AWS (botocore), gRPC and message queues (kombu, amqp)."""
+"""Errors of AWS (botocore), gRPC, message queues (kombu, amqp, Celery) and web frameworks."""
 
 from __future__ import annotations
 
 from holdfast.categories.classes import Wrapper
-from holdfast.categories.http import category_of_status
+from holdfast.categories.http import category_of_status, of_own_status
 from holdfast.categories.rules import (
     LOGIC,
     PERMANENT,
@@ -110,16 +110,15 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(TRANSIENT, "ReadTimeoutError ResponseStreamingError CredentialRetrievalError"),
         **each(Wrapper(TRANSIENT, _in_error), "ConnectionError HTTPClientError"),
         **each(Wrapper(PERMANENT, _in_error), "SSLError"),
-        **each(
-            PERMANENT,
-            "BaseEndpointResolverError ConfigNotFound ConfigParseError NoAuthTokenError "
-            "NoCredentialsError PartialCredentialsError ProfileNotFound TokenRetrievalError "
-            "UnknownRegionError UnknownServiceError ValidationError",
-        ),
-        **each(PERMANENT, "MissingParametersError ParamValidationError"),
-        **each(LOGIC, "ChecksumError OperationNotPageableError PaginationError"),
+        **each(TRANSIENT, "MetadataRetrievalError"),
+        **each(LOGIC, "ChecksumError FlexibleChecksumError OperationNotPageableError"),
+        **each(LOGIC, "PaginationError UnseekableStreamError"),
+        **each(Wrapper(None), "WaiterError"),
+        # All others are about settings, credentials and parameters.
+        **each(PERMANENT, "BotoCoreError"),
         "ClientError": _of_aws,
     },
+    "starlette.exceptions": {"HTTPException": of_own_status},
     "grpc": {"RpcError": _of_grpc, **each(TRANSIENT, "FutureTimeoutError")},
     "kombu.exceptions": {
         **each(Wrapper(TRANSIENT), "OperationalError"),
@@ -127,6 +126,8 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(LOGIC, "MessageStateError NotBoundError SerializationError"),
         **each(PERMANENT, "SerializerNotInstalled VersionMismatch"),
     },
+    "celery.exceptions": each(TRANSIENT, "TimeoutError"),
+    "billiard.exceptions": each(TRANSIENT, "SoftTimeLimitExceeded TimeLimitExceeded"),
     "amqp.exceptions": {
         **each(Wrapper(TRANSIENT, first=_of_amqp), "RecoverableConnectionError"),
         **each(Wrapper(TRANSIENT, first=_of_amqp), "RecoverableChannelError"),

@@ -153,13 +153,11 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(LOGIC, "InvalidStateError LimitOverrunError SendfileNotAvailableError"),
     },
     "asyncio.queues": each(TRANSIENT, "QueueFull"),
-    "_queue": {},
     "queue": each(TRANSIENT, "Full"),
     "concurrent.futures._base": {
         **each(PERMANENT, "BrokenExecutor"),  # this executor, that is
         **each(LOGIC, "InvalidStateError"),
     },
-    "concurrent.futures.process": {},
     "multiprocessing.context": {
         **each(TRANSIENT, "TimeoutError"),
         **each(PERMANENT, "AuthenticationError BufferTooShort"),
@@ -186,6 +184,16 @@ RULES: dict[str, dict[str, Rule]] = {
             lambda error: category_of_text(text_of(error)),
         ),
     },
+    "imaplib": each(TRANSIENT, "IMAP4.abort"),
+    # Data that cannot be read.
+    "_csv": each(LOGIC, "Error"),
+    "_lzma": each(LOGIC, "LZMAError"),
+    "_pickle": each(LOGIC, "PickleError"),
+    "configparser": each(LOGIC, "Error"),
+    "struct": each(LOGIC, "error"),
+    "tarfile": each(LOGIC, "TarError"),
+    "zipfile": each(LOGIC, "BadZipFile"),
+    "zlib": each(LOGIC, "error"),
     "ftplib": {**each(TRANSIENT, "error_temp"), **each(PERMANENT, "error_perm error_proto")},
     "smtplib": {
         **each(TRANSIENT, "SMTPServerDisconnected"),
