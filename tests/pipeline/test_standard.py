@@ -373,6 +373,18 @@ def test_categories_and_predicates_are_one_word_for_both():
     assert problem.startswith("on: got 'transiet', ")
 
 
+def test_rejections_that_are_tried_again_are_no_failures_of_the_breaker():
+    clock = hf.ManualClock()
+    pipe = hf.Pipeline.standard(
+        "p", on={hf.Rejected, OSError}, rate="1/minute", total_timeout=90, clock=clock
+    )
+    pipe.call(int)
+    pipe.call(int)
+    assert clock.now() == 60.0
+    assert pipe.policies[1].snapshot().recovered == 1
+    assert pipe.policies[2].snapshot().failed == 0
+
+
 def test_a_breaker_may_have_a_judgement_of_its_own():
     assert failed(KeyError(), breaker={"on": LookupError}) == (1, (0, 1, 0))
     own = hf.CircuitBreaker("own", clock=hf.ManualClock())

@@ -138,6 +138,8 @@ def standard_policies(
     if breaker is not None and not isinstance(breaker, CircuitBreaker):
         if retry is None:
             judged = {}  # what is wrong with it is known by now
+        else:
+            judged["on"] = _failures(retry._setting("on"), attempt)
         breaker = _breaker(problems, name, own, judged, attempt, common)
     innermost = (
         _limiter(problems, name, rate, common),
@@ -275,18 +277,18 @@ def _breaker(
         settings.pop("on_result", None)  # it judges results as well
     seconds = attempt.seconds
     if seconds is not None:
-        if judged:
-            settings["on"] = _and_timeouts(judged["on"])
         settings["probe_timeout"] = max(PROBE_SECONDS, seconds)
     window = WINDOW_SECONDS if seconds is None else max(WINDOW_SECONDS, 2 * seconds)
     settings["window"] = default_window(window)
     return _made(problems, CircuitBreaker, name, **{**settings, **own})
 
 
-def _and_timeouts(on: Any) -> Any:
+def _failures(on: Any, attempt: _Duration) -> Any:
     """Return what counts as a failure: what ``on`` names, and attempts that take too long."""
-    if not callable(on) or isinstance(on, type):
-        several = tuple(on) if isinstance(on, (tuple, list, set, frozenset)) else (on,)
+    if attempt.ns is None:
+        return on
+    if not callable(on):
+        several = on if isinstance(on, tuple) else (on,)
         return on if any(map(_names_timeouts, several)) else (*several, DeadlineExceededError)
 
     @wraps(on)
