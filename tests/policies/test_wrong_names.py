@@ -198,6 +198,8 @@ def test_a_text_is_no_rate_but_says_where_it_belongs():
 def test_a_list_of_policies_is_to_be_unpacked():
     with pytest.raises(hf.ConfigError, match=r"Pipeline\(name, \*policies\)"):
         hf.Pipeline("p", [hf.Timeout(3)])
+    with pytest.raises(hf.ConfigError, match=r"Pipeline\(name, \*policies\)"):
+        hf.Pipeline("p", (hf.Timeout(3) for _ in range(2)))
     with pytest.raises(hf.ConfigError, match="a policy or a pipeline, not its class"):
         hf.Pipeline("p", hf.Timeout)
 

@@ -349,7 +349,7 @@ class Pipeline(Policy):
 
 def _instead_of(part: object) -> str:
     """Return what is allowed as a part of a pipeline, and how to come by it."""
-    if isinstance(part, (list, tuple)):
+    if hasattr(type(part), "__iter__") and not isinstance(part, (str, bytes)):
         return "a policy or a pipeline: unpack it, as in Pipeline(name, *policies)"
     if isinstance(part, type) and issubclass(part, Policy):
         return "a policy or a pipeline, not its class"
