@@ -4,6 +4,7 @@ import ast
 import configparser
 import importlib.util
 import inspect
+import logging
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ import holdfast as hf
 from holdfast._native.retry import VERDICTS
 from holdfast.events import _FIELDS
 from holdfast.policies.breaker import breaker
+from holdfast.telemetry.logs import LEVELS
 from tests.apart import without_openings
 from tests.project import pages
 from tests.project.pages import DOCS, ROOT, Page
@@ -259,6 +261,12 @@ def test_the_page_of_events_lists_every_kind():
 def test_the_page_of_events_lists_every_attribute_of_an_event():
     [(_, rows)] = PAGES["docs/events.md"].tables("attribute of an event")
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row[0])} == set(_FIELDS)
+
+
+def test_the_page_of_events_lists_every_record_of_the_log_with_its_level():
+    [(_, rows)] = PAGES["docs/events.md"].tables("record", "level")
+    shown = {name: row[1] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert shown == {name: logging.getLevelName(level) for name, level in LEVELS.items()}
 
 
 def test_the_page_of_events_lists_every_reason_of_a_transition():
