@@ -12,6 +12,7 @@ def policies(clock):
     budget = hf.RetryBudget(clock=clock)
     return {
         "breaker": hf.CircuitBreaker("b", failure_rate=0.5, latency=True, clock=clock),
+        "tripped": hf.CircuitBreaker("t", failure_threshold=1, clock=clock),
         "limiter": hf.RateLimiter("l", limits="10/second;100/minute", clock=clock),
         "bulkhead": hf.Bulkhead("k", max_concurrent=2, clock=clock),
         "retry": hf.Retry("r", on=OSError, backoff=hf.Constant(90), budget=budget, clock=clock),
