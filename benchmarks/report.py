@@ -117,8 +117,8 @@ def table(found: dict[str, Any], *, essential: bool = False) -> list[str]:
         f"| `import holdfast` | – | {found['import']:.2f} × `import asyncio`{missed} | ≤ 0.5 × |"
     )
     lines += [
-        f"| Prometheus scrape, {name}, of 1,000 policies | – | {us:.0f} µs a policy"
-        f"{' (missed)' * (us > scrape.TARGETS[name])} | ≤ {scrape.TARGETS[name]} µs a policy |"
+        f"| Prometheus scrape, {name}, of {scrape.OF[name]} | – | {us:.0f} µs each"
+        f"{' (missed)' * (us > scrape.TARGETS[name])} | ≤ {scrape.TARGETS[name]} µs each |"
         for name, us in found.get("scrape", {}).items()
     ]
     lines += [

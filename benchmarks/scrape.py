@@ -1,7 +1,8 @@
-"""What a scrape costs: reading 1,000 policies, and the whole response.
+"""What a scrape costs: reading 1,000 policies, the whole response, and that of idle pipelines.
 
 Run from the project's root: ``python -m benchmarks.scrape``. A quarter each are breakers that
-record durations, rate limiters, bulkheads and retries, all of different names.
+record durations, rate limiters, bulkheads and retries, all of different names. The pipelines are
+1,500 standard ones without a call.
 """
 
 from __future__ import annotations
@@ -18,9 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POLICIES = 1_000
+PIPELINES = 1_500
 ROUNDS = 15
-# Label, and the most microseconds a policy it may take.
-TARGETS = {"collect": 50, "response": 200}
+# Label, and the most microseconds a policy, or an idle pipeline, may take: 1,500 of these a second.
+TARGETS = {"collect": 50, "response": 200, "idle": 667}
+#: What each label is of.
+OF = {
+    "collect": f"{POLICIES:,} policies",
+    "response": f"{POLICIES:,} policies",
+    "idle": f"{PIPELINES:,} idle pipelines",
+}
 
 
 def some_policies(n: int) -> list[hf.Policy]:
@@ -60,12 +68,21 @@ def measure(policies: int = POLICIES, rounds: int = ROUNDS) -> dict[str, float]:
         "collect": lambda: list(collector.collect()),
         "response": lambda: generate_latest(registry),
     }
-    return {name: least_us(work, rounds, kept) / len(kept) for name, work in works.items()}
+    found = {name: least_us(work, rounds, kept) / len(kept) for name, work in works.items()}
+    return {**found, "idle": idle_us()}
+
+
+def idle_us(pipelines: int = PIPELINES) -> float:
+    """Return microseconds a pipeline of the first response of a process with idle ones."""
+    kept = [hf.Pipeline.standard(f"pipeline {at}") for at in range(pipelines)]
+    registry = CollectorRegistry()
+    registry.register(Collector(*kept))
+    return least_us(lambda: generate_latest(registry), 1, []) / pipelines
 
 
 def main() -> None:
     for name, us in measure().items():
-        print(f"{name:10s} {us:6.1f} us a policy, of {POLICIES}; target {TARGETS[name]} us")
+        print(f"{name:10s} {us:6.1f} us each, of {OF[name]}; target {TARGETS[name]} us")
 
 
 if __name__ == "__main__":

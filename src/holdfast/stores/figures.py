@@ -161,6 +161,8 @@ def exported(role: int, mode: int, counts: tuple[int, ...]) -> tuple[int, ...]:
         ValueError: There are more or fewer than the role has.
     """
     observes = mode == OBSERVE
+    if len(counts) == COUNTS[role] and not (observes and role == BREAKER):
+        return counts
     adds = role in _OBSERVED_ADDED and len(counts) + 1 == COUNTS[role]
     shown = list(counts) + [0] * adds
     if adds or (role == BREAKER and len(counts) == COUNTS[role]):
