@@ -134,7 +134,9 @@ enum {
     HF_PERMIT_PROBE = 1,    /* holds a lease */
     HF_PERMIT_OBSERVED = 2, /* admitted although rejected; never decides */
     HF_PERMIT_SILENT = 4,   /* of a DISABLED breaker; counts nothing */
-    HF_PERMIT_INSIDE = 8    /* of a call made inside of a probe, which is judged once */
+    HF_PERMIT_INSIDE = 8,   /* of a call made inside of a probe, which is judged once */
+    HF_PERMIT_FAILED =
+        16 /* its result was judged a failure; for who counts the call, not the breaker */
 };
 
 /* Proof of admission. Its holder ends it once: settle, abandon or undo. */

@@ -57,11 +57,12 @@ neutral_among(PyObject *on)
 static void
 compile_control(GateObject *self)
 {
-    self->controls = self->reruns = self->times = false;
+    self->controls = self->reruns = self->times = self->judges = false;
     self->threaded_at = -1;
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
         const GateObject *step = self->steps[i];
         bool reruns = step->kind == HF_KIND_RETRY || step->kind == HF_KIND_FALLBACK;
+        self->judges |= step->is_failure != NULL;
         self->reruns |= reruns;
         self->controls |= reruns || step->kind == HF_KIND_TIMEOUT;
         self->times |= step->kind == HF_KIND_TIMEOUT && step->mode == HF_ENFORCE;
@@ -363,8 +364,8 @@ hf_gate_compose(PyObject *op, PyObject *args)
         return PyErr_NoMemory();
     self->n_steps = (uint8_t)n_steps;
     self->kind = HF_KIND_PIPELINE;
-    self->counts =
-        !Py_IS_TYPE(op, hf_gate_type); /* what a timeout's thread runs is a part of one */
+    /* What a timeout's thread runs is a part of a call. */
+    self->counts = !Py_IS_TYPE(op, hf_gate_type);
     compile_steps(self);
     Py_RETURN_NONE;
 }

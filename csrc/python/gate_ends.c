@@ -4,7 +4,7 @@
  * The counters are made for the first call, so a pipeline without calls takes no memory for them. No clock
  * is read for a duration: a call has one where a step of its gate wants it.
  */
-#include "hfpy.h"
+#include "control.h"
 
 /* ---- which end it is ---- */
 
@@ -35,6 +35,26 @@ end_of_raised(void)
     default:
         return is_exceeded(type) ? HF_PIPELINE_TIMEOUT : HF_PIPELINE_FAILURE;
     }
+}
+
+/* Whether some step has judged the result that the caller gets a failure. */
+static bool
+has_failed(const GateObject *gate, const hf_pass *pass)
+{
+    const hf_course *course = pass->course;
+    int inside = course != NULL && course->threaded ? gate->threaded_at + 1 : gate->n_steps;
+    if (course != NULL && course->stand_ins > 0)
+        return false;
+    for (int at = 0; at < inside; at++) { /* a call that has a result has entered them all */
+        const GateObject *step = gate->steps[at];
+        const hf_hold *hold = &pass->hold[at];
+        if (step->is_failure == NULL)
+            continue;
+        if (step->kind == HF_KIND_RETRY ? hold->retry.failed
+                                        : (hold->breaker.flags & HF_PERMIT_FAILED) != 0)
+            return true;
+    }
+    return false;
 }
 
 /* ---- counting ---- */
@@ -77,6 +97,14 @@ int Py_NO_INLINE
 hf_count_raised(GateObject *gate, int64_t duration_ns)
 {
     return gate->counts ? hf_count_end_slow(gate, end_of_raised(), duration_ns) : 0;
+}
+
+/* A call has ended with a result, which steps have judged. */
+int Py_NO_INLINE
+hf_count_result(GateObject *gate, const hf_pass *pass, int64_t duration_ns)
+{
+    hf_pipeline_end end = has_failed(gate, pass) ? HF_PIPELINE_FAILURE : HF_PIPELINE_SUCCESS;
+    return hf_count_end_slow(gate, end, duration_ns);
 }
 
 /* Nobody will say how a call ended. An exception may be set. For a dying gate nothing is made. */

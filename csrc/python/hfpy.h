@@ -83,6 +83,7 @@ typedef struct hf_hold {
             int64_t previous_ns; /* the delay before this attempt; < 0: it is the first */
             uint32_t retries;    /* made */
             bool ran;            /* what is inside ran, in this attempt's time or before */
+            bool failed;         /* the last result was judged a failure */
         } retry;
         uint32_t works; /* bulkhead: how many the call had left behind in threads before */
     };
@@ -160,6 +161,7 @@ struct GateObject {
     bool times;    /* some step is a timeout that cuts calls short */
     bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
     bool counts;  /* pipeline: the ends of its calls are counted */
+    bool judges;  /* some step judges results */
     bool asks;    /* retry: Python is asked or told of every retry */
     bool threads; /* timeout: runs what is inside of it in a thread */
     bool on_everything;                       /* on is (Exception,) */
@@ -295,6 +297,7 @@ hf_gate_leave_lone(GateObject *gate, const hf_pass *pass, const PyObject *result
 /* ---- gate_ends.c ---- */
 int hf_count_end_slow(GateObject *gate, int end, int64_t duration_ns);
 int hf_count_raised(GateObject *gate, int64_t duration_ns);
+int hf_count_result(GateObject *gate, const hf_pass *pass, int64_t duration_ns);
 int hf_count_dropped(GateObject *gate);
 PyObject *hf_gate_keep_ends(PyObject *op, PyObject *ends);
 PyObject *hf_gate_block_begins(PyObject *op, PyObject *ignored);
@@ -321,6 +324,8 @@ hf_count_end(GateObject *gate, const hf_pass *pass, bool has_value, int64_t end_
     int64_t duration_ns = hf_pass_duration_ns(pass, end_ns);
     if (!has_value)
         return hf_count_raised(gate, duration_ns);
+    if (gate->judges)
+        return hf_count_result(gate, pass, duration_ns);
     hf_pipeline *ends = hf_load_acquire(&gate->ends);
     if (HF_UNLIKELY(ends == NULL))
         return hf_count_end_slow(gate, HF_PIPELINE_SUCCESS, duration_ns);

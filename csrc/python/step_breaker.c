@@ -143,6 +143,8 @@ leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, in
       int64_t end_ns)
 {
     int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
+    if (HF_UNLIKELY(verdict == HF_FAILURE) && result != NULL)
+        hold->breaker.flags |= HF_PERMIT_FAILED;
     int left = leave_breaker(step, pass, hold, result, verdict < 0 ? HF_IGNORED : verdict, end_ns);
     return verdict < 0 ? -1 : left;
 }

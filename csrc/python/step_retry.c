@@ -44,7 +44,7 @@ enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
     const hf_course *course = pass->course;
     bool shared = pass->clock == step->clock;
     hold->retry.retries = 0;
-    hold->retry.ran = false;
+    hold->retry.ran = hold->retry.failed = false;
     hold->retry.previous_ns = -1;
     /* Where it is only told how long it took, the coarse clock will do; a limit may be shorter. */
     bool is_limited = ((const hf_retry *)step->cell)->max_time_ns >= 0;
@@ -364,6 +364,7 @@ leave_returned(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject **
 {
     hf_retry *kernel = step->cell;
     int again = hf_ask("on_result", step->is_failure, *result);
+    hold->retry.failed = again > 0;
     if (again == 0) {
         if (succeed(step, hold) < 0)
             Py_CLEAR(*result);

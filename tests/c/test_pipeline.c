@@ -99,3 +99,19 @@ HF_TEST(work_left_behind_runs_until_it_has_stopped)
     hf_timeout_figures(&t, out);
     HF_CHECK_INT(out[HF_TIMEOUT_COUNTS], 0);
 }
+
+HF_TEST(an_opening_under_way_lets_nobody_in)
+{
+    static uint64_t words[1024];
+    hf_breaker *b = (hf_breaker *)words;
+    uint64_t out[HF_FIGURES_MOST];
+    hf_store_relaxed(&b->word, HF_BREAKER_WORD(2, 0, 0, HF_OPEN));
+    hf_store_relaxed(&b->changes[HF_CLOSED][HF_OPEN], 1);
+    hf_store_relaxed(&b->until_ns, HF__OPENING(2));
+    HF_CHECK_INT(hf_breaker_figures(b, out), HF_BREAKER_COUNTS + 2);
+    HF_CHECK_INT(out[HF_BREAKER_COUNTS], HF_OPEN);
+    HF_CHECK((int64_t)out[HF_BREAKER_COUNTS + 1] == INT64_MAX);
+    hf_store_relaxed(&b->until_ns, 7);
+    hf_breaker_figures(b, out);
+    HF_CHECK_INT(out[HF_BREAKER_COUNTS + 1], 7);
+}

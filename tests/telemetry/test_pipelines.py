@@ -159,6 +159,24 @@ def test_retries_and_fallbacks_are_part_of_the_call_that_they_are_made_for(clock
     assert outcomes(saved) == {"success": 1}
 
 
+@pytest.mark.parametrize("judge", [hf.CircuitBreaker, hf.Retry])
+@pytest.mark.parametrize("make", [as_coroutine, None], ids=["task", "thread"])
+def test_a_result_that_a_step_judges_a_failure_counts_as_one(judge, make, clock):
+    retries = judge is hf.Retry
+    settings = {"backoff": hf.Constant(0), "attempts": 2} if retries else {}
+    step = judge("judge", on_result=lambda status: status == 503, clock=clock, **settings)
+    pipe = hf.Pipeline("p", step, hf.Bulkhead("h"))
+    answers = iter([200, 503, 503, 503, 200])
+
+    def call():
+        if make is None:
+            return pipe.call(next, answers)
+        return asyncio.run(pipe.acall(make, next, answers))
+
+    assert [call() for _ in range(3)] == [200, 503, 200 if retries else 503]
+    assert outcomes(pipe) == {"success": 1 + retries, "failure": 2 - retries}
+
+
 def test_durations_are_those_that_the_steps_have_measured(clock):
     pipe = hf.Pipeline.standard("p", clock=clock)
     for seconds in (0, 0.005, 0.006, 9):
