@@ -37,11 +37,11 @@ class Exhausting(CircuitBreaker):
 
     items: Any = None
 
-    def _changed(self, old: int, new: int, generation: int) -> None:
+    def _changed(self, *change: Any) -> None:
         items, self.items = self.items, None
         if items is not None:
             next(items, None)
-        super()._changed(old, new, generation)
+        super()._changed(*change)
 
 
 class Maker:

@@ -284,7 +284,7 @@ def test_a_listener_of_a_pipeline_hears_each_policy_once() -> None:
     assert [(event.policy, event.reason) for event in told] == [
         (limiter, "rate"),
         (limiter, "rate"),
-        (breaker, ""),
+        (breaker, "manual"),
         (breaker, "open"),
     ]
     unsubscribe()
