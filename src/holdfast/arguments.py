@@ -10,7 +10,7 @@ from functools import partial
 from sys import exception
 
 from holdfast.errors import ConfigError
-from holdfast.hints import argument_hint
+from holdfast.hints import BY_POSITION, argument_hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -230,6 +230,10 @@ class _Found:
             for name in (*usual, *(one for one in self.taken.by_name if one not in usual))
             if name not in self.good_settings
         ]
+        if (where := BY_POSITION.get(self.kind)) is not None and surplus:
+            given = ", ".join(map(self.shown, surplus))
+            self.problems.append(f"got {given} by position, allowed by name only: {where}")
+            return
         for value in surplus:
             name = _parameter_for(value, free, self.kind)
             if name is None:

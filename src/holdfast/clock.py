@@ -204,6 +204,13 @@ class ManualClock(_native.ManualClock, Clock):
             self._timers = [timer for timer in self._timers if timer[1] in self._callbacks]
             heapify(self._timers)
 
+    if not TYPE_CHECKING:  # or a type checker would accept every name
+
+        def __getattr__(self, name: str) -> object:
+            from holdfast.hints import missing_attribute
+
+            raise missing_attribute(self, type(self), name)
+
     def __repr__(self) -> str:
         return f"ManualClock({self.now()!r}, auto={self.auto})"
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "BY_POSITION",
     "argument_hint",
     "missing_attribute",
     "missing_name",
@@ -201,6 +202,9 @@ def _each(names: str, where: str) -> dict[str, str]:
 
 
 _BACKOFF = "a back-off has it, as in backoff=Exponential(0.1, factor=2, max=10, jitter=0.1)"
+# What takes no argument by position, and what to do instead.
+BY_POSITION = {"Script": "add results with returns() and fails()"}
+
 # What is no argument here, and where it is.
 _NO_ARGUMENT = {
     "Retry": {
@@ -386,10 +390,47 @@ def missing_name(name: str, public: Iterable[str]) -> AttributeError:
     return AttributeError(f"{text}: {use}", name=name)
 
 
+# The same of classes that are no policies.
+_OF_OTHERS: dict[str, dict[str, str]] = {
+    "ManualClock": {
+        **_each("tick sleep forward move shift step travel advance_by add", "use advance(seconds)"),
+        **_each("time monotonic current", "use now()"),
+        **_each("set_time move_to travel_to jump", "use set(seconds)"),
+    },
+    "Registry": {
+        **_each("reset clear reset_policies", "use reset_all()"),
+        **_each("get_all list policies names values items keys", "use all()"),
+        **_each("find lookup circuit_breaker retry pipeline breaker", "use get(kind, name)"),
+        **_each("register add_policy", "a policy with a name is registered when it is created"),
+    },
+    "RetryBudget": {
+        **_each("withdraw acquire try_acquire take can_retry", "use try_withdraw()"),
+        **_each("tokens available remaining", "use balance"),
+        **_each("release put return_token", "use give_back()"),
+        **_each("record_success success", "use deposit()"),
+    },
+}
+
+
 def missing_attribute(policy: object, cls: type, name: str) -> AttributeError:
-    """Return the error for an attribute that a policy does not have, with what to use instead."""
-    kind = getattr(cls, "kind", "")
-    use = ATTRIBUTES.get(kind, {}).get(name) or ATTRIBUTES[""].get(name)
+    """Return the error for an attribute that a class does not have, with what to use instead.
+
+    Args:
+        policy: A policy, or an object of another class; None for the class.
+        cls: The class.
+        name: The attribute.
+    """
+    if (kind := getattr(cls, "kind", None)) is not None:
+        use = ATTRIBUTES.get(kind, {}).get(name) or ATTRIBUTES[""].get(name)
+    else:
+        use = next(
+            (
+                _OF_OTHERS[one.__name__].get(name)
+                for one in cls.__mro__
+                if one.__name__ in _OF_OTHERS
+            ),
+            None,
+        )
     text = (
         f"type object {cls.__name__!r} has no attribute {name!r}"
         if policy is None

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Registry", "kinds", "registry"]
 
-# Of the classes that there are, and of all that was ever registered.
-kinds: set[str] = set()
+kinds: set[str] = set()  # of the classes that there are
 
 
 class Registry:
@@ -45,6 +44,7 @@ class Registry:
         # Entries of policies that died, put here by the garbage collector, which must not wait.
         self._dead: deque[Entry] = deque()
         self._die = self._dead.append  # one for all: a method that is looked up is an object
+        self._kinds: set[str] = set()  # of all that was ever registered
         self._watchers: dict[object, Callable[[Registered], object]] = {}
         mind(self)
 
@@ -60,7 +60,7 @@ class Registry:
             The policy, or the living shared one that was there first.
         """
         entry = Entry(policy, self._die)
-        kinds.add(policy.kind)
+        self._kinds.add(policy.kind)
         with self._lock:
             self._bury()
             there = self._share(entry) if shared else None
@@ -121,7 +121,7 @@ class Registry:
         Raises:
             LookupError: No policy is of such a kind.
         """
-        _require_kind(kind)
+        _require_kind(kind, kinds | self._kinds)
         settle()
         with self._lock:
             self._bury()
@@ -139,7 +139,7 @@ class Registry:
             LookupError: No policy is of such a kind.
         """
         if kind is not None:
-            _require_kind(kind)
+            _require_kind(kind, kinds | self._kinds)
         settle()
         with self._lock:
             self._bury()
@@ -172,6 +172,13 @@ class Registry:
     def __repr__(self) -> str:
         return f"<Registry of {len(self.all())} living policies>"
 
+    if not TYPE_CHECKING:  # or a type checker would accept every name
+
+        def __getattr__(self, name: str) -> object:
+            from holdfast.hints import missing_attribute
+
+            raise missing_attribute(self, type(self), name)
+
     def _share(self, entry: Entry) -> Registered | None:
         """Have ``find_shared`` find an entry, or return the living policy that it finds already."""
         while (there := self._shared.setdefault(entry.key, entry)) is not entry:
@@ -203,15 +210,15 @@ class Registry:
         self._lock = RLock()
 
 
-def _require_kind(kind: object) -> None:
-    if not isinstance(kind, str) or kind not in kinds:
+def _require_kind(kind: object, known: set[str]) -> None:
+    if not isinstance(kind, str) or kind not in known:
         from holdfast.hints import nearest
 
         # A class has its kind as an attribute.
         own = kind if isinstance(kind, str) else getattr(kind, "kind", None)
-        meant = nearest(own, kinds) if isinstance(own, str) else None
+        meant = nearest(own, known) if isinstance(own, str) else None
         hint = f": did you mean {meant!r}?" if meant else ""
-        raise LookupError(f"kind: got {kind!r}, allowed one of {', '.join(sorted(kinds))}{hint}")
+        raise LookupError(f"kind: got {kind!r}, allowed one of {', '.join(sorted(known))}{hint}")
 
 
 def _reset(policy: Registered) -> None:

@@ -61,6 +61,14 @@ def test_the_version_is_that_of_the_package(capsys):
     assert capsys.readouterr().out == f"holdfast {holdfast.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(("doctr",), "doctor"), (("dem",), "demo"), (("doctor", "--jsn"), "--json")],
+)
+def test_a_misspelt_word_is_a_usage_error_with_the_one_that_was_meant(capsys, typed, meant):
+    assert usage_error_of(capsys, *typed).rstrip().endswith(f"did you mean {meant}?")
+
+
 def test_no_command_is_a_usage_error(capsys):
     assert "COMMAND" in usage_error_of(capsys)
 

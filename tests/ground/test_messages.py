@@ -251,6 +251,7 @@ VALUES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.Retry(ConnectionError), "the name comes first; exceptions follow as on="),
     (lambda: hf.Pipeline([hf.Timeout(1)]), "as in Pipeline(name, *policies)"),
     (lambda: testing.Recorder().watch([breaker()]), "unpack it, as in *policies"),
+    (lambda: testing.Script(1, 2), "add results with returns() and fails()"),
     (lambda: testing.Script().fails("late"), "error: got 'late', allowed an exception"),
     # functions that are called later
     (lambda: hf.Retry("r", on=lambda: 1), "<lambda>(), allowed a callable that takes one argument"),
@@ -366,6 +367,10 @@ ATTRIBUTES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.Retry("r").wraps(len), "write @policy above the function"),
     (lambda: hf.Timeout(1).seconds, "use duration"),
     (lambda: hf.Fallback(1).execute(len), "use call(function, …)"),
+    (lambda: hf.ManualClock().tick(5), "use advance(seconds)"),
+    (lambda: hf.RetryBudget().withdraw(), "use try_withdraw()"),
+    (lambda: hf.registry.clear(), "use reset_all()"),
+    (lambda: hf.registry.breaker, "'Registry' object has no attribute 'breaker': use get(kind"),
     (lambda: hf.CircuitBreaker.open, "type object 'CircuitBreaker' has no attribute 'open'"),
 ]
 
@@ -425,6 +430,9 @@ def test_an_attribute_without_a_hint_gets_the_plain_message():
     with pytest.raises(AttributeError) as caught:
         hf.Retry("r").open()  # type: ignore[attr-defined]
     assert str(caught.value) == "'Retry' object has no attribute 'open'"
+    for other in (hf.registry, hf.RetryBudget(), hf.ManualClock()):
+        assert not hasattr(other, "__fspath__")
+        assert copy.copy(other) is other or other is hf.registry
 
 
 # ---- decorators, calls and blocks ----

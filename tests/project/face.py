@@ -42,7 +42,8 @@ def is_public(name: str) -> bool:
 
 def members(cls: ast.ClassDef) -> Iterator[str]:
     """Yield a line for each public method, property and field that the class itself defines."""
-    for_types = [node for node in cls.body if isinstance(node, ast.If)]
+    ifs = [node for node in cls.body if isinstance(node, ast.If)]
+    for_types = [node for node in ifs if ast.unparse(node.test) != "not TYPE_CHECKING"]
     for node in [*cls.body, *(node for block in for_types for node in block.body)]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             if is_public(node.name):

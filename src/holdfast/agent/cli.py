@@ -16,7 +16,7 @@ from holdfast._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
 EXIT_DONE = 0
 EXIT_BROKE = 1
@@ -93,9 +93,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the command or option that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message with the nearest word, and exit."""
+        from re import search
+
+        from holdfast.hints import nearest
+
+        wrong = search(r"invalid choice: '([^']*)'|unrecognized arguments: (\S+)", message)
+        if wrong is not None and "did you mean" not in message.lower():
+            close = nearest(wrong[1] or wrong[2].partition("=")[0], self._words())
+            message += f"; did you mean {close}?" if close else ""
+        super().error(message)
+
+    def _words(self) -> list[str]:
+        """Return the commands and options of this parser and of its commands."""
+        words = [option for action in self._actions for option in action.option_strings]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                words += action.choices
+                words += [word for parser in action.choices.values() for word in parser._words()]
+        return words
+
+
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="holdfast",
         description="Resilience policies with a native core.",
         epilog=EXIT_CODES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.validation import Problems
+from holdfast.validation import Problems, explains_names
 from holdfast.waiting.parking import sleep_ns
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Script:
     3
     """
 
+    @explains_names
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock = clock
         self._steps: deque[tuple[_Step, int | None]] = deque()

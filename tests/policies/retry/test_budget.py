@@ -114,7 +114,7 @@ def test_a_wrong_setting_is_refused_by_name(field, allowed, values):
             RetryBudget(**{field: value})
         (problem,) = refused.value.problems
         assert problem.startswith(f"{field}: got ")
-        assert problem.endswith(f", allowed {allowed}")
+        assert f", allowed {allowed}" in problem
 
 
 def test_all_wrong_settings_are_named_at_once():

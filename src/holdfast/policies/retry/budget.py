@@ -126,6 +126,13 @@ class RetryBudget:
             successes=successes,
         )
 
+    if not TYPE_CHECKING:  # or a type checker would accept every name
+
+        def __getattr__(self, name: str) -> object:
+            from holdfast.hints import missing_attribute
+
+            raise missing_attribute(self, type(self), name)
+
     # The copy of a policy or object that has a budget shares the budget.
 
     def __copy__(self) -> Self:
