@@ -21,6 +21,7 @@ from holdfast.telemetry.prometheus import (
     serve_metrics,
     wsgi_app,
 )
+from holdfast.testing import use_clock
 
 breaker = hf.CircuitBreaker("payments", failure_threshold=5, reset_timeout=30.0)
 limiter = hf.RateLimiter("outbound", rate=1000, per=1.0, burst=100)
@@ -346,3 +347,10 @@ def test_metrics_are_for_prometheus_and_for_applications_to_mount() -> None:
     assert callable(wsgi_app())
     with pytest.raises(hf.ConfigError):
         Collector(charge)  # type: ignore[arg-type]
+
+
+def test_the_clock_of_a_test_is_the_one_it_was_given_or_a_manual_one() -> None:
+    with use_clock() as manual:
+        assert_type(manual, hf.ManualClock)
+    with use_clock(hf.SystemClock()) as system:
+        assert_type(system, hf.SystemClock)

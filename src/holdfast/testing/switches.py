@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from holdfast._native.gate import _set_retrying
 from holdfast.clock import ManualClock, read_clock, replace_default_clock
@@ -13,9 +13,13 @@ from holdfast.validation import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from typing import Any, TypeVar
 
     from holdfast.clock import Clock
     from holdfast.registry import Registry
+
+    _Clock = TypeVar("_Clock", bound=Clock)
 
 __all__ = ["isolated_registry", "retries_off", "use_clock"]
 
@@ -23,8 +27,12 @@ _lock = RLock()
 _off = 0
 
 
+@overload
+def use_clock(clock: None = None) -> AbstractContextManager[ManualClock]: ...
+@overload
+def use_clock(clock: _Clock) -> AbstractContextManager[_Clock]: ...
 @contextmanager
-def use_clock(clock: Clock | None = None) -> Iterator[Clock]:
+def use_clock(clock: Clock | None = None) -> Iterator[Any]:
     """Set the clock of policies that are created in the block without ``clock``.
 
     These policies continue to use it after the block.
