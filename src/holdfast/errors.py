@@ -360,11 +360,15 @@ class EmergencyModeError(Rejected):
 # ---- the other errors ----
 
 
+_DEADLINE = ("name", "role", "limit", "elapsed", "cooperative")
+
+
 class DeadlineExceededError(HoldfastError, TimeoutError):
     """The call did not finish before its deadline.
 
     Attributes:
         name: The name of the timeout; None if it has no name.
+        role: "total" or "attempt" for a timeout of ``Pipeline.standard``; else None.
         limit: Seconds that the timeout allows.
         elapsed: Seconds from the start of the call until this error.
         cooperative: Whether the call ran beyond its deadline until a check or its end. False if
@@ -374,6 +378,7 @@ class DeadlineExceededError(HoldfastError, TimeoutError):
     code = "DEADLINE_EXCEEDED"
     summary = "operation timeout"
     name: str | None
+    role: str | None
     limit: float | None
     elapsed: float | None
     cooperative: bool | None
@@ -382,11 +387,12 @@ class DeadlineExceededError(HoldfastError, TimeoutError):
         self,
         *args: object,
         name: str | None = None,
+        role: str | None = None,
         limit: float | None = None,
         elapsed: float | None = None,
         cooperative: bool | None = None,
     ) -> None:
-        given = {"name": name, "limit": limit, "elapsed": elapsed, "cooperative": cooperative}
+        given = dict(zip(_DEADLINE, (name, role, limit, elapsed, cooperative), strict=True))
         again = _split(args, set(given))
         if again is not None:
             given |= again[1]
@@ -403,7 +409,8 @@ class DeadlineExceededError(HoldfastError, TimeoutError):
             return self.summary
         text = f"timed out after {self.limit:g} s"
         if self.name is not None:
-            text += f", timeout {self.name!r}"
+            text += f", {self.role} timeout" if self.role is not None else ", timeout"
+            text += f" {self.name!r}"
         if self.cooperative and self.elapsed is not None and self.elapsed > 1.01 * self.limit:
             text += f", noticed after {self.elapsed:.3g} s"
         return text
@@ -412,7 +419,7 @@ class DeadlineExceededError(HoldfastError, TimeoutError):
         return f"{type(self).__name__}({str(self)!r})"
 
     def _told(self) -> dict[str, Any]:
-        known = {field: getattr(self, field) for field in DeadlineExceededError.__annotations__}
+        known = {field: getattr(self, field) for field in _DEADLINE}
         return {field: value for field, value in known.items() if value is not None}
 
     @property

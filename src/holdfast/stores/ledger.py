@@ -293,9 +293,11 @@ class Ledger:
         return kernel
 
     def role_of(self, policy: Any) -> int | None:
-        """Return the role of a policy's first part; None if it is not in."""
-        with self._lock:
-            entries = self._entries_of(policy)
+        """Return the role of a policy's first part; None if it is not in.
+
+        Takes no lock: a timeout asks when it raises, perhaps during a scrape or after a fork.
+        """
+        entries = self._entries_of(policy)
         return entries[0].parts[0][0] if entries else None
 
     def figures(

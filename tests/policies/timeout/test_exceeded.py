@@ -85,6 +85,17 @@ def test_a_call_that_may_not_begin_says_whose_time_is_over(clock):
     assert told(exceeded(outer, work)) == ("all", 2.0, 3.0, True)
 
 
+def test_the_timeouts_of_a_standard_pipeline_are_told_apart(clock):
+    pipe = hf.Pipeline.standard("p", total_timeout=9, attempt_timeout=2, attempts=2, clock=clock)
+    error = exceeded(pipe, clock.advance, 3)
+    assert (error.name, error.role, error.limit) == ("p", "attempt", 2.0)
+    assert str(error).startswith("timed out after 2 s, attempt timeout 'p'")
+    late = hf.Pipeline.standard("p", total_timeout=9, attempt_timeout=None, clock=clock)
+    error = exceeded(late, clock.advance, 20)
+    assert (error.name, error.role, error.limit) == ("p", "total", 9.0)
+    assert exceeded(hf.Timeout(1, name="t", clock=clock), clock.advance, 2).role is None
+
+
 class OwnError(hf.DeadlineExceededError):
     """A user's."""
 
@@ -104,6 +115,7 @@ def test_it_is_rebuilt_with_all_it_knows(cls, again):
         cls(name="payments", limit=2.0, elapsed=3.0, cooperative=True),
         cls("too slow", name="payments", limit=2.0),
         cls(limit=0.5, cooperative=False),
+        cls(name="p", role="attempt", limit=0.5),
         cls("too slow"),
         cls(),
     ]:

@@ -18,9 +18,10 @@ from holdfast.policies.base import (
     Policy,
     problems_of,
     refuse_nameless_sharing,
+    role_of,
     settings_of,
 )
-from holdfast.stores.figures import IN_THREADS, TIMEOUT
+from holdfast.stores.figures import IN_THREADS, TIMEOUT, TIMEOUTS
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -206,6 +207,7 @@ class Timeout(Policy):
         self._emit("timeout", reason="deadline")
         return DeadlineExceededError(
             name=self.name,
+            role=TIMEOUTS.get(role_of(self)) or None,
             limit=limit_ns / 1e9,
             elapsed=(limit_ns + max(0, late_ns)) / 1e9,
             cooperative=cooperative,
