@@ -316,6 +316,29 @@ def test_a_loop_that_a_task_leaves_open_no_longer_cuts_it():
     assert clock.now() == 9.0
 
 
+def test_a_task_that_begins_while_a_loop_enters_has_timeouts_of_its_own():
+    clock = hf.ManualClock(auto=False)
+    breaker = hf.CircuitBreaker("b", reset_timeout=1, clock=clock)
+    pipe = hf.Pipeline("p", hf.Timeout(2, clock=clock), hf.Retry("r", clock=clock), breaker)
+    tasks = []
+
+    async def other() -> None:
+        async with hf.Timeout(5, clock=clock):
+            await asyncio.sleep(9)
+
+    async def main() -> None:
+        breaker.trip()
+        clock.advance(1)
+        breaker.on_event(lambda event: tasks.append(asyncio.ensure_future(other())))
+        kind, *_ = await alooped(pipe, lambda: asyncio.sleep(9))
+        assert kind is hf.DeadlineExceededError
+        tasks[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+
+    run(main(), clock=clock)
+
+
 # ---- what holds in a block ----
 
 

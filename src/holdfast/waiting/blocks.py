@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from holdfast._native.gate import Gate
 
 
-__all__ = ["entering", "open_block"]
+__all__ = ["open_block", "open_within"]
 
-# The blocks that are open around those that are being opened, the innermost last; and these too.
-entering: ContextVar[list[Block] | None] = ContextVar("holdfast.entering", default=None)
+# Whose task opens blocks, and those that are open around them, the innermost last; then these too.
+_around: ContextVar[tuple[Task[Any] | None, list[Block]]] = ContextVar("holdfast.around")
 
 
 def open_block(policy: Gate, deadline_ns: int, *, outer: Block | None = None) -> Block:
@@ -45,13 +45,32 @@ def open_block(policy: Gate, deadline_ns: int, *, outer: Block | None = None) ->
     if task is None:
         refuse_cut(policy)
         raise RuntimeError("'async with' on a timeout needs an asyncio task")
-    around = entering.get()
+    whose, around = _around.get((None, []))
+    if whose is not task:  # it has a copy of the context
+        return Block(policy, deadline_ns, task, outer)
     if outer is None and around:
         outer = around[-1]
     block = Block(policy, deadline_ns, task, outer)
-    if around is not None:
-        around.append(block)
+    around.append(block)
     return block
+
+
+async def open_within(around: list[Block], gate: Gate) -> None:
+    """Enter a gate in this task; each of its blocks is told of the one around it.
+
+    Args:
+        around: The blocks that are open, as of one pipeline. Those of the gate are added.
+        gate: What to enter. The caller leaves it.
+    """
+    try:
+        task = current_task()
+    except RuntimeError:
+        task = None
+    token = _around.set((task, around))
+    try:
+        await gate.__aenter__()
+    finally:
+        _around.reset(token)
 
 
 class Block:

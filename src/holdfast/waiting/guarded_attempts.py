@@ -123,14 +123,9 @@ class GuardedAttempts(Attempts):
         self._pipeline._block_ended(error, -1 if self._began_ns is None else self._began_ns)
 
     async def _aenter(self, gate: Gate) -> None:
-        """Enter in a task; each timeout is told of the one around it, as those of one gate are."""
-        from holdfast.waiting.blocks import entering
+        from holdfast.waiting.blocks import open_within
 
-        token = entering.set(self._blocks)
-        try:
-            await gate.__aenter__()
-        finally:
-            entering.reset(token)
+        await open_within(self._blocks, gate)
 
     def _made(self, attempt: Attempt, error: BaseException | None, result: Any) -> bool:
         raised = self._leave_inner(error, result, attempt._returned)
