@@ -174,7 +174,8 @@ leave_unrun(GateObject *gate, hf_pass *pass)
 
 /*
  * _leave_entry(error, result, returned, ran): the block has raised `error`, or has found `result`, or came to
- * its end. An exception that is raised is another one than `error`, which the block raises itself.
+ * its end. An exception that is raised is another one than `error`, which the block raises itself. Returns
+ * whether a step has judged the result a failure.
  */
 PyObject *
 hf_gate_leave_entry(PyObject *op, PyObject *args)
@@ -190,16 +191,16 @@ hf_gate_leave_entry(PyObject *op, PyObject *args)
         return NULL;
     }
     if (!hf_entry_take_open(self, &pass))
-        Py_RETURN_NONE; /* of the process that forked, or given back already */
+        Py_RETURN_FALSE; /* of the process that forked, or given back already */
     if (error == Py_None && returned) {
         PyObject *left = hf_gate_leave(self, &pass, Py_NewRef(result));
         Py_XDECREF(left);
-        return left == NULL ? NULL : Py_NewRef(Py_None);
+        return left == NULL ? NULL : PyBool_FromLong(hf_result_failed(self, &pass));
     }
     if (error == Py_None)
-        return hf_gate_settle(self, &pass, HF_SUCCESS) < 0 ? NULL : Py_NewRef(Py_None);
+        return hf_gate_settle(self, &pass, HF_SUCCESS) < 0 ? NULL : Py_NewRef(Py_False);
     if (ran)
-        return hf_gate_settle_raised(self, &pass, error) < 0 ? NULL : Py_NewRef(Py_None);
+        return hf_gate_settle_raised(self, &pass, error) < 0 ? NULL : Py_NewRef(Py_False);
     hf_give_exception(Py_NewRef(error));
     leave_unrun(self, &pass);
     PyObject *after = hf_take_exception();
@@ -208,5 +209,5 @@ hf_gate_leave_entry(PyObject *op, PyObject *args)
         return NULL;
     }
     Py_DECREF(after);
-    Py_RETURN_NONE;
+    Py_RETURN_FALSE;
 }

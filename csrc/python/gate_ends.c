@@ -38,8 +38,8 @@ end_of_raised(void)
 }
 
 /* Whether some step has judged the result that the caller gets a failure. */
-static bool
-has_failed(const GateObject *gate, const hf_pass *pass)
+bool
+hf_result_failed(const GateObject *gate, const hf_pass *pass)
 {
     const hf_course *course = pass->course;
     int inside = course != NULL && course->threaded ? gate->threaded_at + 1 : gate->n_steps;
@@ -103,7 +103,7 @@ hf_count_raised(GateObject *gate, int64_t duration_ns)
 int Py_NO_INLINE
 hf_count_result(GateObject *gate, const hf_pass *pass, int64_t duration_ns)
 {
-    hf_pipeline_end end = has_failed(gate, pass) ? HF_PIPELINE_FAILURE : HF_PIPELINE_SUCCESS;
+    hf_pipeline_end end = hf_result_failed(gate, pass) ? HF_PIPELINE_FAILURE : HF_PIPELINE_SUCCESS;
     return hf_count_end_slow(gate, end, duration_ns);
 }
 
@@ -154,21 +154,23 @@ hf_gate_block_begins(PyObject *op, PyObject *ignored)
     return PyLong_FromLongLong(self->timed ? hf_clock_now_ns(self->clock) : -1);
 }
 
-/* _block_ended(error, began_ns): with that exception, or with None. */
+/* _block_ended(error, began_ns, failed): with that exception, or with None and a result that may be a failure. */
 PyObject *
 hf_gate_block_ended(PyObject *op, PyObject *args)
 {
     GateObject *self = (GateObject *)op;
     PyObject *error;
     long long began_ns;
+    int failed;
     if (hf_need_kind(self, self->kind == HF_KIND_PIPELINE, "pipeline") < 0 ||
-        !PyArg_ParseTuple(args, "OL:_block_ended", &error, &began_ns))
+        !PyArg_ParseTuple(args, "OLp:_block_ended", &error, &began_ns, &failed))
         return NULL;
     int64_t duration_ns =
         began_ns < 0 ? -1 : hf_ns_sub(hf_clock_now_ns(self->clock), (int64_t)began_ns);
-    if (!PyExceptionInstance_Check(error))
-        return hf_count_end_slow(self, HF_PIPELINE_SUCCESS, duration_ns) < 0 ? NULL
-                                                                             : Py_NewRef(Py_None);
+    if (!PyExceptionInstance_Check(error)) {
+        hf_pipeline_end end = failed ? HF_PIPELINE_FAILURE : HF_PIPELINE_SUCCESS;
+        return hf_count_end_slow(self, end, duration_ns) < 0 ? NULL : Py_NewRef(Py_None);
+    }
     hf_give_exception(Py_NewRef(error));
     int counted = hf_count_raised(self, duration_ns);
     if (counted < 0)

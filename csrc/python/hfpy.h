@@ -299,6 +299,7 @@ int hf_count_end_slow(GateObject *gate, int end, int64_t duration_ns);
 int hf_count_raised(GateObject *gate, int64_t duration_ns);
 int hf_count_result(GateObject *gate, const hf_pass *pass, int64_t duration_ns);
 int hf_count_dropped(GateObject *gate);
+bool hf_result_failed(const GateObject *gate, const hf_pass *pass);
 PyObject *hf_gate_keep_ends(PyObject *op, PyObject *ends);
 PyObject *hf_gate_block_begins(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_block_ended(PyObject *op, PyObject *args);

@@ -478,6 +478,7 @@ stand_inside(hf_pass *pass, hf_course *course, long retries, long long previous_
     pass->entered = 1;
     pass->hold[0].retry.retries = (uint32_t)retries;
     pass->hold[0].retry.previous_ns = previous_ns;
+    pass->hold[0].retry.failed = false;
     pass->hold[0].since_ns = started_ns;
     return 0;
 }
@@ -501,7 +502,8 @@ leave_attempt(GateObject *self, hf_pass *pass, PyObject *error, PyObject *result
 /*
  * _attempt_made(retries, previous_ns, started_ns, error, result, returned, granted): an attempt has raised
  * `error`, or returned `result`, or has ended. The delay before the next in nanoseconds is put in `granted`,
- * a list of one: as an answer it could be lost to an interrupt, and the retry with it.
+ * a list of one: as an answer it could be lost to an interrupt, and the retry with it. Returns whether the
+ * result was judged a failure.
  */
 PyObject *
 hf_gate_attempt_made(PyObject *op, PyObject *args)
@@ -518,7 +520,7 @@ hf_gate_attempt_made(PyObject *op, PyObject *args)
                           &error, &result, &returned, &PyList_Type, &granted))
         return NULL;
     if (self->mode == HF_OFF)
-        Py_RETURN_NONE;
+        Py_RETURN_FALSE;
     if (stand_inside(&pass, &course, retries, previous_ns, started_ns) < 0)
         return NULL;
     bool again = false;
@@ -533,12 +535,10 @@ hf_gate_attempt_made(PyObject *op, PyObject *args)
     hf_course_end(&course);
     if (PyErr_Occurred())
         return NULL;
-    if (!again)
-        Py_RETURN_NONE;
-    PyObject *delay = PyLong_FromLongLong(course.pause_ns);
-    if (delay == NULL || PyList_SetItem(granted, 0, delay) < 0)
+    PyObject *delay = again ? PyLong_FromLongLong(course.pause_ns) : NULL;
+    if (again && (delay == NULL || PyList_SetItem(granted, 0, delay) < 0))
         return NULL;
-    Py_RETURN_NONE;
+    return PyBool_FromLong(pass.hold[0].retry.failed);
 }
 
 /* _pause_ended(retries, interrupted): before the retry of that number. */

@@ -76,7 +76,15 @@ class Attempt:
 class Attempts:
     """The attempts of one call: iterate over it once, in one thread or task."""
 
-    __slots__ = ("_begun", "_granted", "_policy", "_previous_ns", "_retries", "_started_ns")
+    __slots__ = (
+        "_begun",
+        "_failed",
+        "_granted",
+        "_policy",
+        "_previous_ns",
+        "_retries",
+        "_started_ns",
+    )
 
     def __init__(self, policy: Gate) -> None:
         self._granted: list[int | None] = [None]  # the delay before the next attempt, if any
@@ -85,6 +93,7 @@ class Attempts:
         self._previous_ns = -1
         self._started_ns = 0
         self._begun = False
+        self._failed = False  # a step has judged the last result a failure
 
     def __iter__(self) -> Self:
         return self
@@ -154,7 +163,7 @@ class Attempts:
 
     def _judge(self, error: BaseException | None, result: Any, returned: bool) -> bool:
         """Return whether another attempt follows one that has ended so."""
-        self._policy._attempt_made(
+        self._failed |= self._policy._attempt_made(
             self._retries,
             self._previous_ns,
             self._started_ns,

@@ -120,7 +120,8 @@ class GuardedAttempts(Attempts):
 
     def _count(self, error: BaseException | None) -> None:
         """Count how the block has ended, as a call of the pipeline."""
-        self._pipeline._block_ended(error, -1 if self._began_ns is None else self._began_ns)
+        began_ns = -1 if self._began_ns is None else self._began_ns
+        self._pipeline._block_ended(error, began_ns, self._failed)
 
     async def _aenter(self, gate: Gate) -> None:
         from holdfast.waiting.blocks import open_within
@@ -147,10 +148,11 @@ class GuardedAttempts(Attempts):
         gates, inside = self._gates, self._inside
         self._inside = False
         self._ran = True
+        self._failed = False
         del self._blocks[self._blocks_outside :]
         if gates is not None and inside:
             try:
-                gates[1]._leave_entry(error, result, returned, True)
+                self._failed = gates[1]._leave_entry(error, result, returned, True)
             except BaseException as other:  # noqa: BLE001 - judged as if the block had raised it
                 return other.with_traceback(None)  # of frames that hold the attempt
         return error
@@ -174,7 +176,7 @@ class GuardedAttempts(Attempts):
             return
         try:
             if self._outside:
-                gates[0]._leave_entry(error, result, returned, self._ran)
+                self._failed |= gates[0]._leave_entry(error, result, returned, self._ran)
         except BaseException as other:
             self._count(other)
             raise
