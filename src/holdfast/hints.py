@@ -81,6 +81,9 @@ _ELSEWHERE = {
         "Pipeline.standard": "standard standardpipeline default addstandardresiliencehandler",
         "ManualClock": "fakeclock testclock mockclock virtualclock faketimeprovider",
         "Mode": "observe enforce off",
+        "Outcome": "result try either success failure",
+        "log_events": "log logger logging getlogger",
+        'Retry(…, on="transient")': "transient istransient retryable isretryable transienterror",
     }.items()
     for name in names.split()
 }
@@ -88,6 +91,8 @@ _ELSEWHERE = {
 # Public, and in a module that has to be imported.
 _IN_MODULES = {
     "Collector": "holdfast.telemetry.prometheus",
+    "Category": "holdfast.categories",
+    "classify": "holdfast.categories",
     "isolated_registry": "holdfast.testing",
     "recorded": "holdfast.testing",
     "retries_off": "holdfast.testing",
@@ -464,6 +469,8 @@ def _instead_of(name: str, public: tuple[str, ...]) -> str | None:
         return f"use `from {module} import {name}`"
     if (use := _ELSEWHERE.get(plain)) is not None:
         return f"use holdfast.{use}"
+    if plain in {"metrics", "prometheus"}:
+        return "use `from holdfast.telemetry.prometheus import Collector`"
     if _is_module(name):
         return f"it is a module, use `import holdfast.{name}`"
     close = nearest(name, public, 0.7)
