@@ -203,11 +203,11 @@ class Timeout(Policy):
 
     def _exceeded(self, late_ns: int, cooperative: bool) -> DeadlineExceededError:
         """Return what is raised when time is over, ``late_ns`` after the deadline."""
-        limit_ns = self._kernel.duration_ns()
+        limit_ns, role = self._kernel.duration_ns(), role_of(self)
         self._emit("timeout", reason="deadline")
         return DeadlineExceededError(
             name=self.name,
-            role=TIMEOUTS.get(role_of(self)) or None,
+            role=None if role is None else TIMEOUTS.get(role) or None,
             limit=limit_ns / 1e9,
             elapsed=(limit_ns + max(0, late_ns)) / 1e9,
             cooperative=cooperative,
