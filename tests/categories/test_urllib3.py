@@ -56,6 +56,6 @@ def test_a_closed_pool_and_wrong_content_are_logic_and_a_wrong_url_is_permanent(
 
 
 def test_a_response_requests_a_delay():
-    with Server(answer(503, Retry_After="7")) as server:
-        response = urllib3.request("GET", server.url, retries=False)
+    with Server(answer(503, Retry_After="7")) as server, urllib3.PoolManager() as pool:
+        response = pool.request("GET", server.url, retries=False)
     assert hf.retry_after(response) == 7.0

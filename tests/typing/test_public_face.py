@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import holdfast as hf
-from holdfast.categories import Category
+from holdfast.categories import Category, classify, register
 from holdfast.telemetry.prometheus import (
     Collector,
     MetricsServer,
@@ -327,6 +327,20 @@ def test_a_guarded_function_is_guarded_anew_with_its_own_type() -> None:
         guard.with_options(limits=None)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         guard.with_options(limiter=None)(4711)  # type: ignore[arg-type]
+
+
+def test_errors_have_categories_and_responses_request_delays() -> None:
+    assert_type(classify(TimeoutError()), Category | None)
+    assert_type(hf.retry_after({"Retry-After": "1"}), float | None)
+    removals = [
+        register(KeyError, "transient"),
+        register("shop.errors.Declined", lambda error: Category.PERMANENT),
+    ]
+    for remove in removals:
+        assert_type(remove, Callable[[], None])
+        remove()
+    with pytest.raises(hf.ConfigError):
+        register(5, "transient")  # type: ignore[arg-type]
 
 
 def test_unknown_arguments_of_a_policy_are_refused() -> None:
