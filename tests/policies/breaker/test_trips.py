@@ -13,6 +13,7 @@ import pytest
 
 import holdfast as hf
 from holdfast import State, Trip
+from tests.apart import in_child
 from tests.policies.calls import breaker_of, fail, half_open_breaker, raising, rejection, succeed
 
 
@@ -285,6 +286,20 @@ def test_threads_that_are_refused_while_it_trips_again_see_a_whole_trip():
     for thread in threads:
         thread.join()
     assert {rule for rule, _ in seen} <= {"manual", "probe_failed"}
+
+
+def test_a_forked_child_knows_why_its_breaker_is_open_and_keeps_what_it_learns_to_itself(clock):
+    breaker = breaker_of(clock, failure_threshold=1)
+    breaker.try_call(raising(ConnectionError("of the parent")))
+
+    def check():
+        assert rejection(breaker).trip.error_text == "of the parent"
+        clock.advance(60)
+        breaker.try_call(raising(ConnectionError("of the child")))
+        assert rejection(breaker).trip.error_text == "of the child"
+
+    in_child(check)
+    assert rejection(breaker).trip.error_text == "of the parent"
 
 
 def test_a_trip_of_an_earlier_generation_replaces_no_later_one(clock):
