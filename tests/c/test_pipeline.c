@@ -44,6 +44,7 @@ HF_TEST(durations_are_those_of_calls_that_ran_and_were_timed)
     hf_pipeline_succeed(&p, -1);
     hf_pipeline_count(&p, HF_PIPELINE_FAILURE, -1);
     hf_pipeline_count(&p, HF_PIPELINE_REJECTED, MS);
+    HF_CHECK_INT(hf_pipeline_ended(&p, HF_PIPELINE_SUCCESS), 1);
     hf_pipeline_buckets(&p, upto);
     HF_CHECK_INT(upto[HF_HISTOGRAM_BOUNDS], 0);
     HF_CHECK_INT(hf_pipeline_sum(&p), 0);
