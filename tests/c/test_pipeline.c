@@ -101,7 +101,7 @@ HF_TEST(work_left_behind_runs_until_it_has_stopped)
     HF_CHECK_INT(out[HF_TIMEOUT_COUNTS], 0);
 }
 
-HF_TEST(an_opening_under_way_lets_nobody_in)
+HF_TEST(a_breaker_says_until_when_it_lets_nobody_in)
 {
     static uint64_t words[1024];
     hf_breaker *b = (hf_breaker *)words;
@@ -115,4 +115,11 @@ HF_TEST(an_opening_under_way_lets_nobody_in)
     hf_store_relaxed(&b->until_ns, 7);
     hf_breaker_figures(b, out);
     HF_CHECK_INT(out[HF_BREAKER_COUNTS + 1], 7);
+    hf_store_relaxed(&b->changes[HF_OPEN][HF_FORCED_OPEN], 1);
+    hf_breaker_figures(b, out);
+    HF_CHECK_INT(out[HF_BREAKER_COUNTS], HF_FORCED_OPEN);
+    HF_CHECK((int64_t)out[HF_BREAKER_COUNTS + 1] == INT64_MAX);
+    hf_store_relaxed(&b->changes[HF_FORCED_OPEN][HF_CLOSED], 1);
+    hf_breaker_figures(b, out);
+    HF_CHECK((int64_t)out[HF_BREAKER_COUNTS + 1] == INT64_MIN);
 }

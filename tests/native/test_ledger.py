@@ -13,10 +13,12 @@ import holdfast as hf
 from holdfast._native import ledger
 from holdfast._native.breaker import Breaker
 from holdfast._native.figures import read
+from holdfast._native.histogram import Ends
 from holdfast._native.reader import Reader
 from tests.apart import run_apart
 
 FILE = 1 << 20
+NOT_OPEN = 1 << 63  # the least of signed numbers
 
 
 def test_figures_are_the_kernels_own_counts(clock):
@@ -28,14 +30,34 @@ def test_figures_are_the_kernels_own_counts(clock):
         policy.call(int)
         policy.try_call(int)
     counts, now = read(breaker._kernel)
-    succeeded, failed, rejected, observed, timed = counts[:5]
-    assert (succeeded, failed, rejected, observed, timed, now) == (2, 0, 0, 0, 1, (0,))
-    assert counts[5:] == tuple(breaker._kernel.changes())
+    succeeded, failed, rejected, observed, late, timed = counts[:6]
+    assert (succeeded, failed, rejected, observed, late, timed) == (2, 0, 0, 0, 0, 1)
+    assert now == (0, NOT_OPEN)
+    assert counts[6:] == tuple(breaker._kernel.changes())
     assert read(limiter._kernels[0]) == (limiter._kernels[0].counters(), ())
     assert read(sliding._kernels[0]) == (sliding._kernels[0].counters(), ())
     assert read(bulkhead._kernel) == ((2, 0, 0, 0), (0, 0))
     histogram = breaker._histogram
     assert read(histogram) == ((*histogram.buckets(), histogram.sum_ns()), ())
+
+
+def test_figures_of_a_pipeline_and_of_a_timeout_are_the_kernels_own_counts():
+    ends = Ends()
+    for end, ns in enumerate((-1, 6_000_000, 7, 20_000_000, 11_000_000_000)):
+        ends.count(end, ns)
+    upto = (0, 1, 2, *[2] * 8, 3)
+    assert read(ends) == ((*[1] * 5, *upto, 11_026_000_000), ())
+    assert (ends.counters(), ends.buckets(), ends.sum_ns()) == ((1,) * 5, upto, 11_026_000_000)
+    assert ends.nbytes() % 8 == 0
+    timeout = hf.Timeout(1)
+    timeout.call(int)
+    timeout._kernel.count_abandoned()
+    assert read(timeout._kernel) == ((1, 0, 0, 0, 1, 0), (1,))
+    timeout._kernel.count_stopped()
+    assert read(timeout._kernel)[1] == (0,)
+    for wrong in ((5, 0), (-1, 0), (0, -2)):
+        with pytest.raises(ValueError, match="got"):
+            ends.count(*wrong)
 
 
 def test_only_kernels_with_figures_are_read():
@@ -99,7 +121,7 @@ def test_another_process_reads_what_stands_in_the_file(written):
         (9, "ä".encode()),
     ]
     retired, counts, now = found[0][5:]
-    assert (retired, counts[:4], now) == (True, (1, 0, 0, 0), (0,))
+    assert (retired, counts[:4], now) == (True, (1, 0, 0, 0), (0, NOT_OPEN))
     assert found[1][5:] == (False, (*[1] * 12, found[1][6][-1]), ())
     assert found[-1][2:] == (0, 0, "ä".encode(), True, (7, 8, 9), ())
 
