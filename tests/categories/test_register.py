@@ -2,6 +2,7 @@
 
 import sys
 import types
+import urllib.error
 
 import pytest
 
@@ -121,3 +122,12 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(ConfigError) as raised:
         register(1, 2)
     assert len(raised.value.problems) == 2
+
+
+def test_a_registration_counts_for_errors_inside_others_that_were_asked_before(registered):
+    error = urllib.error.URLError(DeclinedError("x"))
+    assert classify(error) is None
+    remove = registered(DeclinedError, "permanent")
+    assert classify(error) is Category.PERMANENT
+    remove()
+    assert classify(error) is None

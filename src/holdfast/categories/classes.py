@@ -11,10 +11,11 @@ gate).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 
 from holdfast.categories.category import Category
-from holdfast.categories.registered import has_registrations, registered
+from holdfast.categories.registered import changes, has_registrations, registered
 from holdfast.categories.rules import attribute, text_of
 from holdfast.categories.texts import category_of_text
 
@@ -89,22 +90,22 @@ class Wrapper:
         default = None
         rule: Rule | None = self
         for _ in range(_MOST_CAUSES):
-            if isinstance(rule, Category):
+            if type(rule) is Category:
                 return rule
             inside: object = cause_of(error)
-            if isinstance(rule, Wrapper):
+            if type(rule) is Wrapper:
                 if rule.first is not None and (found := rule.first(error)) is not None:
                     return found
                 default = default or rule.default
                 inside = rule.inside(error)
             elif isinstance(error, BaseExceptionGroup):
                 inside = error.exceptions[0]
-            elif rule is not None and (found := rule(error)) is not None:
+            elif rule is not None and (found := rule(error)) is not None:  # type: ignore[operator]
                 return found
             if not isinstance(inside, BaseException):
                 return default
             error = inside
-            rule = of_class(type(error))
+            rule = _rule_inside(type(error), changes())  # type: ignore[arg-type]  # hashable
         return default
 
 
@@ -128,7 +129,9 @@ def classify(error: BaseException) -> Category | None:
     <Category.PERMANENT: 'permanent'>
     """
     rule = of_class(type(error))
-    return rule if rule is None or isinstance(rule, Category) else rule(error)
+    if rule is None or type(rule) is Category:
+        return rule
+    return rule(error)  # type: ignore[operator]  # what is no category is a function
 
 
 def of_class(cls: type) -> Rule | None:
@@ -136,16 +139,25 @@ def of_class(cls: type) -> Rule | None:
     rules: list[Judge] = []
     for base in cls.__mro__:
         rule = _rule_of(base)
-        if isinstance(rule, (Category, Wrapper)):
+        if rule is None or rule in rules:
+            continue
+        if type(rule) is Category:
             if not rules:
                 return rule
-            rules.append(rule if isinstance(rule, Wrapper) else _always(rule))
+            rules.append(_always(rule))
             break
-        if rule is not None:
-            rules.append(rule)
+        rules.append(rule)  # type: ignore[arg-type]  # what is no category is a function
+        if type(rule) is Wrapper:
+            break
     if not rules:
         return _plain if cls in _PLAIN else None
     return rules[0] if len(rules) == 1 else _first_of(rules)
+
+
+@lru_cache(maxsize=256)
+def _rule_inside(cls: type, _changes: int) -> Rule | None:
+    """Return what ``of_class`` does; the gate keeps only what it says of the outermost class."""
+    return of_class(cls)
 
 
 def _rule_of(cls: type) -> Rule | None:

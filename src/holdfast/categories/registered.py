@@ -6,6 +6,7 @@ libraries).
 
 from __future__ import annotations
 
+import itertools
 from sys import modules as imported
 
 from holdfast._native.gate import _forget_classes
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 
     from holdfast.categories.rules import Judge, Rule
 
-__all__ = ["has_registrations", "register", "registered"]
+__all__ = ["changes", "has_registrations", "register", "registered"]
 
 # The latest registration of a class is the last. Each list is changed by atomic operations only.
 _by_class: dict[type, list[_Entry]] = {}
 _by_name: dict[str, list[_Entry]] = {}
+
+# How often a registration was added or removed; next() is atomic.
+_count = itertools.count(1)
+_changes = 0
 
 _ALLOWED_CLASS = "a subclass of Exception, or its name with its module, as 'httpx.ConnectError'"
 
@@ -74,15 +79,27 @@ def register(
         else _by_class.setdefault(error_class, [])
     )
     entries.append(entry)
-    _forget_classes()
+    _forget()
 
     def remove() -> None:
         """Remove the registration; a second call does nothing."""
         if entry in entries:
             entries.remove(entry)
-            _forget_classes()
+            _forget()
 
     return remove
+
+
+def _forget() -> None:
+    """Have each class asked again, by the native gate and here."""
+    global _changes  # noqa: PLW0603 - as old as the registrations, which are the process's
+    _changes = next(_count)
+    _forget_classes()
+
+
+def changes() -> int:
+    """Return a number that changes with each registration."""
+    return _changes
 
 
 def has_registrations() -> bool:
