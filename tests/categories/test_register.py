@@ -1,5 +1,6 @@
 """What users register: for a class or a name, over what is known, until it is removed."""
 
+import errno
 import sys
 import types
 import urllib.error
@@ -131,3 +132,19 @@ def test_a_registration_counts_for_errors_inside_others_that_were_asked_before(r
     assert classify(error) is Category.PERMANENT
     remove()
     assert classify(error) is None
+
+
+def test_a_function_that_does_not_know_leaves_the_rest_as_it_was(registered):
+    registered(OSError, "logic")
+    registered(OSError, lambda error: "resource" if error.errno == 99 else None)
+    assert classify(OSError(99, "x")) is Category.RESOURCE
+    assert classify(OSError(98, "x")) is classify(FutureError()) is Category.LOGIC
+
+
+class FutureError(OSError):
+    """Something that derives from it."""
+
+
+def test_what_is_known_of_a_class_counts_where_its_function_does_not_know(registered):
+    registered("builtins.OSError", lambda error: "resource" if error.errno == 99 else None)
+    assert classify(OSError(errno.EHOSTUNREACH, "x")) is Category.TRANSIENT

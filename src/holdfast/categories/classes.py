@@ -136,21 +136,29 @@ def classify(error: BaseException) -> Category | None:
 
 def of_class(cls: type) -> Rule | None:
     """Return what a class says of its errors: a category, a function of the error, or None."""
-    rules: list[Judge] = []
+    rules: list[Rule] = []
     for base in cls.__mro__:
-        rule = _rule_of(base)
-        if rule is None or rule in rules:
-            continue
-        if type(rule) is Category:
-            if not rules:
-                return rule
-            rules.append(_always(rule))
-            break
-        rules.append(rule)  # type: ignore[arg-type]  # what is no category is a function
-        if type(rule) is Wrapper:
-            break
+        module, name = base.__module__, base.__qualname__
+        if has_registrations():
+            for given in registered(base, f"{module}.{name}"):
+                if _add(rules, given):
+                    return _all_of(rules)
+        if (known := _rule_of(module, name)) is not None and _add(rules, known):
+            return _all_of(rules)
     if not rules:
         return _plain if cls in _PLAIN else None
+    return _all_of(rules)
+
+
+def _add(rules: list[Rule], rule: Rule) -> bool:
+    """Add a rule to those that are asked one after the other; return whether it is the last."""
+    if rule not in rules:
+        rules.append(rule)
+    return type(rule) is Category or type(rule) is Wrapper
+
+
+def _all_of(rules: list[Rule]) -> Rule:
+    """Return one rule for several, of which the first that knows a category decides."""
     return rules[0] if len(rules) == 1 else _first_of(rules)
 
 
@@ -160,11 +168,8 @@ def _rule_inside(cls: type, _changes: int) -> Rule | None:
     return of_class(cls)
 
 
-def _rule_of(cls: type) -> Rule | None:
+def _rule_of(module: str, name: str) -> Rule | None:
     """Return the rule of one class, without its bases."""
-    module, name = cls.__module__, cls.__qualname__
-    if has_registrations() and (given := registered(cls, f"{module}.{name}")) is not None:
-        return given
     try:
         table = _tables.get(module)
     except TypeError:  # a class may have anything for a module
@@ -187,16 +192,14 @@ def _plain(error: BaseException) -> Category | None:
     return category_of_text(text_of(error))
 
 
-def _always(category: Category) -> Judge:
-    return lambda _: category
-
-
-def _first_of(rules: list[Judge]) -> Judge:
-    """Return a function that asks several ones until one knows a category."""
+def _first_of(rules: list[Rule]) -> Judge:
+    """Return a function that asks several rules until one knows a category."""
 
     def judge(error: BaseException) -> Category | None:
         for rule in rules:
-            if (found := rule(error)) is not None:
+            if type(rule) is Category:
+                return rule
+            if (found := rule(error)) is not None:  # type: ignore[operator]
                 return found
         return None
 

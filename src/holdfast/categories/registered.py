@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["changes", "has_registrations", "register", "registered"]
 
-# The latest registration of a class is the last. Each list is changed by atomic operations only.
+# Each list is changed by atomic operations only.
 _by_class: dict[type, list[_Entry]] = {}
 _by_name: dict[str, list[_Entry]] = {}
 
-# How often a registration was added or removed; next() is atomic.
+# Numbers of registrations and of their changes, increasing; next() is atomic.
 _count = itertools.count(1)
 _changes = 0
 
@@ -36,10 +36,11 @@ _ALLOWED_CLASS = "a subclass of Exception, or its name with its module, as 'http
 class _Entry:
     """One registration; equal to no other one."""
 
-    __slots__ = ("rule",)
+    __slots__ = ("number", "rule")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+        self.number = next(_count)
 
 
 def register(
@@ -56,7 +57,7 @@ def register(
         error_class: A subclass of Exception, or the name of one with its module, such as
             "payments.client.Declined". The module need not be imported yet.
         category: A category, its name, or a function that gets the error and returns one of both,
-            or None: the next base class decides.
+            or None: what is known otherwise decides, of this class and then of its bases.
 
     Returns:
         A function that removes the registration.
@@ -107,16 +108,14 @@ def has_registrations() -> bool:
     return bool(_by_class or _by_name)
 
 
-def registered(cls: type, name: str) -> Rule | None:
-    """Return what was last registered for a class, by itself or by a name of it."""
-    for entries in (_by_class.get(cls), _by_name.get(name)):
-        if entries and (last := entries[-1:]):
-            return last[0].rule
-    # A class may be known by another name than that of the module which defines it.
+def registered(cls: type, name: str) -> list[Rule]:
+    """Return what was registered for a class, by itself or by a name of it, the latest first."""
+    found = [*_by_class.get(cls, ())]
     for alias, entries in list(_by_name.items()):
-        if (last := entries[-1:]) and _named(alias)[1] is cls:
-            return last[0].rule
-    return None
+        # A class may be known by another name than that of the module which defines it.
+        if entries and (alias == name or _named(alias)[1] is cls):
+            found += entries
+    return [entry.rule for entry in sorted(found, key=lambda entry: -entry.number)]
 
 
 def _named(name: str) -> tuple[object, object]:
