@@ -7,6 +7,7 @@ import asyncio
 import gc
 import inspect
 import os
+import re
 import signal
 from collections.abc import Callable
 
@@ -37,6 +38,14 @@ settings.register_profile(
     ],
 )
 settings.load_profile("holdfast")
+
+ADDRESS = re.compile(r"at 0x[0-9a-f]+|id='\d+'")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse tests whose name has an address in it: each process would name them otherwise."""
+    if wrong := [item.nodeid for item in items if ADDRESS.search(item.nodeid)]:
+        raise pytest.UsageError("tests need ids without addresses: " + ", ".join(wrong[:5]))
 
 
 def pytest_collection_finish() -> None:

@@ -6,6 +6,7 @@ resilience4j and Polly.
 
 import copy
 import functools
+import itertools
 import pickle
 import pydoc
 import subprocess
@@ -318,7 +319,7 @@ def one(state: object) -> None:
         create_autospec(one),
         bool,
     ],
-    ids=repr,
+    ids=itertools.count(),
 )
 def test_what_takes_one_argument_is_taken_as_a_callback(callback):
     hf.Retry("r", before_sleep=callback)
@@ -339,7 +340,7 @@ def test_what_takes_one_argument_is_taken_as_a_callback(callback):
         AsyncMock(),
         lambda *, state: None,
     ],
-    ids=repr,
+    ids=itertools.count(),
 )
 def test_what_does_not_take_one_argument_is_refused_when_it_is_given(callback):
     with pytest.raises(hf.ConfigError, match="before_sleep: got"):

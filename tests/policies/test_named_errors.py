@@ -41,22 +41,24 @@ def is_moved(error: Exception) -> bool:
 
 
 # What is given, and what of ERRORS that names.
-NAMED: list[tuple[Any, list[Exception]]] = [
-    (TransientError, [TRANSIENT]),
-    ((TransientError, UnknownError), [TRANSIENT, UNKNOWN]),
-    ("transient", [TRANSIENT, AWAY]),
-    (Category.PERMANENT, [PERMANENT, GONE]),
-    ("resource", []),
-    (["transient", Category.PERMANENT], [TRANSIENT, PERMANENT, AWAY, GONE]),
-    ((PermanentError, "transient"), [TRANSIENT, PERMANENT, AWAY]),
-    ({MovedError, "logic"}, [AWAY, GONE, VAGUE]),
-    ((), []),
-    (is_moved, [AWAY, GONE, VAGUE]),
-]
-each_setting = pytest.mark.parametrize(("given", "named"), NAMED, ids=lambda one: str(one)[:30])
-each_name = pytest.mark.parametrize(
-    ("given", "named"), [pair for pair in NAMED if pair[0] != ()], ids=lambda one: str(one)[:30]
-)
+NAMED: dict[str, tuple[Any, list[Exception]]] = {
+    "class": (TransientError, [TRANSIENT]),
+    "classes": ((TransientError, UnknownError), [TRANSIENT, UNKNOWN]),
+    "category": ("transient", [TRANSIENT, AWAY]),
+    "member": (Category.PERMANENT, [PERMANENT, GONE]),
+    "category of none": ("resource", []),
+    "list of categories": (
+        ["transient", Category.PERMANENT],
+        [TRANSIENT, PERMANENT, AWAY, GONE],
+    ),
+    "class and category": ((PermanentError, "transient"), [TRANSIENT, PERMANENT, AWAY]),
+    "set": ({MovedError, "logic"}, [AWAY, GONE, VAGUE]),
+    "none": ((), []),
+    "predicate": (is_moved, [AWAY, GONE, VAGUE]),
+}
+FORMS = [pytest.param(*pair, id=form) for form, pair in NAMED.items()]
+each_setting = pytest.mark.parametrize(("given", "named"), FORMS)
+each_name = pytest.mark.parametrize(("given", "named"), [one for one in FORMS if one.id != "none"])
 
 
 @pytest.fixture(autouse=True)
