@@ -71,6 +71,13 @@ def test_sixteen_threads_and_their_loops_count_what_is_exported(stress_scale):
         thread.join()
     total = sum(counts, Counter())
     seen = Scrape()
+    ended = {
+        outcome: seen("pipeline_calls_total", pipeline="p", outcome=outcome)
+        for outcome in ("success", "failure", "rejected", "timeout", "cancelled")
+    }
+    assert {outcome: count for outcome, count in ended.items() if count} == total
+    ran = seen("pipeline_call_duration_seconds_count", pipeline="p")
+    assert ran == total["success"] + total["failure"]
     success = seen("circuit_breaker_requests_total", name="b", result="success")
     failure = seen("circuit_breaker_requests_total", name="b", result="failure")
     rejected = seen("circuit_breaker_requests_total", name="b", result="rejected")

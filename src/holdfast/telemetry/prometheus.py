@@ -66,11 +66,12 @@ _UNREADABLE = ("workers_unreadable", "Files of other workers that cannot be read
 class Collector(PrometheusCollector):
     """Exports policies to Prometheus. It reads the counts at each scrape.
 
-    A series starts at 0 when its policy is created and disappears when the policy is
-    garbage-collected. Policies with the same name share a series: counts are summed, including
-    those of collected policies while another policy with this name exists; gauges show the worst
-    state or the sum. If workers share a directory (``HOLDFAST_DIR``), this applies to all of
-    them. The counters of dead workers and of collected policies then remain.
+    Counters start at 0 when their policy is created; histograms and counters of rare events appear
+    with the first event. A series disappears when its policy is garbage-collected. Policies with
+    the same name share a series: counts are summed, including those of collected policies while
+    another policy with this name exists; gauges show the worst state or the sum. If workers share a
+    directory (``HOLDFAST_DIR``), this applies to all of them. The counters of dead workers and of
+    collected policies then remain.
 
     Args:
         *sources: Pipelines, policies or registries to export; none for all policies. Policies need
