@@ -6,8 +6,11 @@ The logger is "holdfast". Elsewhere: a log of all events, which replaces this on
 
 from __future__ import annotations
 
+import logging
 import sys
+from contextlib import suppress
 from logging import INFO, WARNING, getLogger
+from traceback import print_exception
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,19 +87,10 @@ def fields_of(event: Event) -> dict[str, Any]:
 
 
 def ignore_raised(error: Exception) -> None:
-    """Report an error that a log handler has raised, as the interpreter does in such places."""
-    sys.unraisablehook(_Unraisable(error))  # type: ignore[arg-type]
-
-
-class _Unraisable:
-    """What ``sys.unraisablehook`` takes."""
-
-    err_msg = "Exception ignored in a log handler of holdfast"
-    object = None
-
-    def __init__(self, error: Exception) -> None:
-        self.exc_type, self.exc_value = type(error), error
-        self.exc_traceback = error.__traceback__
+    """Show an error that a log handler has raised, as ``logging.Handler.handleError`` does."""
+    if logging.raiseExceptions and sys.stderr is not None:
+        with suppress(Exception):  # there is nobody left to tell
+            print_exception(error, file=sys.stderr)
 
 
 def leave_transitions_to(who: object) -> None:

@@ -147,3 +147,20 @@ def test_it_takes_an_adapter(shop, log, clock):
     log(logging.LoggerAdapter(logging.getLogger("shop"), {"tenant": "a"}))
     breaker_of(clock).trip()
     assert [name for name, *_ in said(shop)] == ["shop"]
+
+
+def test_a_handler_that_raises_changes_no_outcome(log, clock, capsys):
+    class Raising(logging.Handler):
+        def emit(self, record):
+            raise ValueError("of a handler")
+
+    handler = Raising()
+    logging.getLogger("shop").addHandler(handler)
+    try:
+        log("shop")
+        breaker = breaker_of(clock, failure_threshold=1)
+        fail(breaker)
+    finally:
+        logging.getLogger("shop").removeHandler(handler)
+    assert breaker._listeners.raised == 0
+    assert capsys.readouterr().err.endswith("ValueError: of a handler\n")
