@@ -285,7 +285,8 @@ def test_threads_that_are_refused_while_it_trips_again_see_a_whole_trip():
     stop.set()
     for thread in threads:
         thread.join()
-    assert {rule for rule, _ in seen} <= {"manual", "probe_failed"}
+    # Their own calls may be the probes that close it.
+    assert {rule for rule, _ in seen} <= {"manual", "probe_failed", "consecutive_failures"}
 
 
 def test_a_forked_child_knows_why_its_breaker_is_open_and_keeps_what_it_learns_to_itself(clock):
