@@ -221,10 +221,15 @@ def attempt_seconds(**settings):
 
 def test_the_time_for_an_attempt_that_nobody_gave_fits_into_that_for_all():
     assert attempt_seconds() == 10
-    assert attempt_seconds(total_timeout=5) == 5
-    assert attempt_seconds(total_timeout=timedelta(milliseconds=1)) == 0.001
+    assert attempt_seconds(total_timeout=5) == 2.5
+    assert attempt_seconds(total_timeout=5, backoff=1) == 2
+    assert attempt_seconds(total_timeout=5, attempts=1) == 5
+    assert attempt_seconds(total_timeout=timedelta(milliseconds=1)) == 0.0005
+    assert attempt_seconds(total_timeout=1e-6) == 1e-6
     assert attempt_seconds(total_timeout=300) == 10
     assert attempt_seconds(total_timeout=None) == 10
+    for seconds in (5, 0.1, 300):
+        assert hf.Pipeline.standard("p", total_timeout=seconds).lint() == []
     (problem,) = refused(total_timeout=-1)
     assert problem.startswith("total_timeout: got -1, ")
 

@@ -148,8 +148,8 @@ class Pipeline(Policy):
             attempts: The number of attempts, including the first, 1 to 1,000,000; None for as
                 many as ``total_timeout`` allows.
             attempt_timeout: Seconds for one attempt, at most ``total_timeout`` and half of the
-                breaker's ``TimeWindow``; None for no limit. The default is 10, or less if one of
-                these is less.
+                breaker's ``TimeWindow``; None for no limit. The default is 10, or less: two
+                attempts fit into ``total_timeout`` and into the window.
             max_concurrent: Attempts that may run at the same time, 1 to 1,000,000; None for no
                 limit.
             rate: Attempts per second, limits such as "10/second;100/minute", or a

@@ -117,8 +117,9 @@ def standard_policies(
     own = _read_breaker(problems, breaker)
     judged = {"on": on, "ignore": ignore, "on_result": on_result}
     window = _given_window(breaker, own)
-    _adapt_attempt(attempt, total, window)
-    _adapt_total(total, attempt, attempts, backoff)
+    pause_ns = 0 if backoff is None else backoff._least_ns(0)
+    _adapt_attempt(attempt, total, window, attempts, pause_ns)
+    _adapt_total(total, attempt, attempts, pause_ns)
     _check_attempt(problems, attempt, total)
     _check_window(problems, breaker, window, attempt)
     if backoff is None:
@@ -187,25 +188,30 @@ def _given_window(breaker: object, own: dict[str, Any]) -> TimeWindow | None:
     return window_in_use(breaker)
 
 
-def _adapt_attempt(attempt: _Duration, total: _Duration, window: TimeWindow | None) -> None:
+# A total timeout leaves time for two attempts, or no attempt that hangs would be tried again.
+
+
+def _adapt_attempt(
+    attempt: _Duration, total: _Duration, window: TimeWindow | None, attempts: object, pause_ns: int
+) -> None:
     """A default attempt timeout fits into the total timeout and the breaker's window."""
     if attempt.given:
         return
     ns = round(ATTEMPT_SECONDS * 1e9)
     if total.given and total.ns is not None:
-        ns = min(ns, total.ns)
+        ns = min(ns, total.ns if attempts == 1 else (total.ns - pause_ns) // 2)
     if window is not None:
         ns = min(ns, round(window.seconds * 1e9) // WINDOW_TO_ATTEMPT)
-    attempt.adapt(ns)
+    attempt.adapt(max(ns, LEAST_NS))
 
 
-def _adapt_total(total: _Duration, attempt: _Duration, attempts: object, backoff: Any) -> None:
-    """A default total timeout has room for two attempts and the shortest pause between them."""
+def _adapt_total(total: _Duration, attempt: _Duration, attempts: object, pause_ns: int) -> None:
+    """A default total timeout has room for the attempts and the shortest pause between them."""
     if total.given:
         return
     ns = round(ATTEMPT_SECONDS * 1e9) if attempt.ns is None else attempt.ns
     if attempts != 1:
-        ns = 2 * ns + (0 if backoff is None else backoff._least_ns(0))
+        ns = 2 * ns + pause_ns
     total.adapt(min(max(round(TOTAL_SECONDS * 1e9), ns), MAX_NS))
 
 
