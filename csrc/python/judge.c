@@ -201,7 +201,8 @@ group_says(const GateObject *step, PyObject *group, opinion opinion)
     unsigned says = 0;
     hf_groups_begin(&groups, group);
     for (PyObject *parts; (parts = hf_groups_next(&groups)) != NULL;) {
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
+        /* Whoever interrupts is heard: nothing more is asked while that is set. */
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts) && !(says & HF_SAYS_BROKEN); i++) {
             PyObject *part = PyTuple_GET_ITEM(parts, i);
             unsigned one = opinion(step, Py_TYPE(part), part);
             if (one == HF_SAYS_WHAT_IS_IN_IT)

@@ -176,7 +176,8 @@ def test_an_interruption_while_a_category_is_asked_for_ends_the_call(answers, lo
     breaker = hf.CircuitBreaker("b", failure_threshold=1, on="transient")
     retry = hf.Retry("r")
     for policy in (breaker, retry, hf.Fallback(1, on="transient")):
-        for error in (OwnError(), ExceptionGroup("", [OwnError()])):
+        others = [ValueError(), ExceptionGroup("", [KeyError()])]  # nobody is asked about them
+        for error in (OwnError(), ExceptionGroup("", [OwnError(), *others])):
             with pytest.raises(KeyboardInterrupt) as caught:
                 policy.call(raising, error)
             assert caught.value.__context__ is error

@@ -84,7 +84,7 @@ INTEGERS: list[tuple[Callable[[Any], object], str, list[int]]] = [
     (lambda v: Budget(0, 0, 1, 0).withdraw(v), "now_ns", []),
     (lambda v: Budget(0, 0, 1, 0).balance(v), "now_ns", []),
     (lambda v: Quantile(0.5).record(v), "ns", []),
-    (lambda v: Retry(v), "attempts", [-1, 0, 2**32]),
+    (lambda v: Retry(v), "attempts", [-1, 2**32]),
     (lambda v: Retry(1, v), "max_time_ns", [-2]),
     (lambda v: Retry(2).decide(v, 0, 0, 0), "retries", [-1, 2**32]),
     (lambda v: Retry(2).decide(0, v, 0, 0), "now_ns", []),
