@@ -128,3 +128,18 @@ hf_attribute_or_null(PyObject *op, const char *name)
         PyErr_Clear();
     return value;
 }
+
+/*
+ * What was asked has raised the Exception that is set: report it, for nobody is given it. The end of the
+ * stack, of memory or of the interpreter, which imports no more, says nothing about who was asked.
+ */
+void
+hf_report_raised(PyObject *asked)
+{
+    bool is_over = hf_is_finalizing() && PyErr_ExceptionMatches(PyExc_ImportError);
+    if (is_over || PyErr_ExceptionMatches(PyExc_RecursionError) ||
+        PyErr_ExceptionMatches(PyExc_MemoryError))
+        PyErr_Clear();
+    else
+        PyErr_WriteUnraisable(asked);
+}

@@ -147,18 +147,15 @@ answer_of(PyObject *answer)
 }
 
 /*
- * A question about a category has raised: then nothing is known, and the call's own error goes on. The end
- * of the stack, or of memory, says nothing about who was asked. -1: an interruption; it stays set.
+ * A question about a category has raised: then nothing is known, and the call's own error goes on.
+ * -1: an interruption; it stays set.
  */
 static int
 unanswered(PyObject *asked)
 {
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return -1;
-    if (PyErr_ExceptionMatches(PyExc_RecursionError) || PyErr_ExceptionMatches(PyExc_MemoryError))
-        PyErr_Clear();
-    else
-        PyErr_WriteUnraisable(asked);
+    hf_report_raised(asked);
     return HF_NOTHING_KNOWN;
 }
 

@@ -418,6 +418,7 @@ int hf_need_made(const GateObject *gate);
 #define HF_TITLE_OF(gate) Py_TYPE(gate)->tp_name, ((gate)->name != NULL ? (gate)->name : Py_None)
 int hf_need_kind(const GateObject *self, bool right, const char *what);
 void hf_chain(PyObject *before);
+void hf_report_raised(PyObject *asked);
 PyObject *hf_attribute_or_null(PyObject *op, const char *name);
 PyObject *hf_attribute_if_any(PyObject *op, PyObject *name);
 

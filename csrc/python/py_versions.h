@@ -75,6 +75,12 @@ hf_weak_target(PyObject *weak)
 #define HF_END_EXCLUSIVE() }
 #endif
 
+#if PY_VERSION_HEX >= 0x030D0000
+#define hf_is_finalizing() Py_IsFinalizing()
+#else
+#define hf_is_finalizing() _Py_IsFinalizing()
+#endif
+
 /* A pointer that one thread sets once, under exclusive use, and others read without. */
 #ifdef Py_GIL_DISABLED
 #define HF_SET_POINTER(at, value) _Py_atomic_store_ptr_release(at, value)

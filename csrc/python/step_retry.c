@@ -102,7 +102,7 @@ static PyObject *
 or_no_wish(PyObject *value, PyObject *asked)
 {
     if (value == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
-        PyErr_WriteUnraisable(asked);
+        hf_report_raised(asked);
     return value;
 }
 

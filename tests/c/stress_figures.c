@@ -51,7 +51,7 @@ look(scene *s)
 {
     uint64_t last[HF_FIGURES_MOST] = {0}, now[HF_FIGURES_MOST];
     do {
-        HF_CHECK_INT(hf_breaker_figures(s->breaker, now), HF_BREAKER_COUNTS + 1);
+        HF_CHECK_INT(hf_breaker_figures(s->breaker, now), HF_BREAKER_COUNTS + 2);
         HF_CHECK_INT(hf__changes_lead_to(now + HF_AT_BREAKER_changes, HF_CLOSED),
                      now[HF_BREAKER_COUNTS]);
         for (int i = 0; i < s->growing; i++)

@@ -297,6 +297,23 @@ ENDS = {
     late = Late()
     sys.late = Late()
     breaker_of = late""",
+    "finalisers that fail": """
+    class OwnError(Exception):
+        response = {}
+    class Late:
+        def __init__(self):
+            self.policies = [
+                hf.Retry("r", attempts=2, backoff=0.0), hf.Retry("r2", on=OwnError, backoff=0.0),
+                hf.CircuitBreaker("c", on="transient"), hf.Fallback(1, on="transient"),
+                hf.CircuitBreaker("d", failure_threshold=1), hf.Pipeline.standard("standard"),
+            ]
+        def __del__(self, error=OwnError()):
+            def fail():
+                raise error
+            assert [one.try_call(fail).error for one in self.policies] == [error] * 6
+    sys.late = Late()
+    import builtins
+    builtins.late = Late()""",
     "exit handlers that call": """
     import atexit
     atexit.register(lambda: pipeline.call(print, end=""))
