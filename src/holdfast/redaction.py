@@ -20,12 +20,13 @@ _HIDDEN = "***"
 
 _KEY = (
     r"password|passwd|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key"
-    r"|signature|credential|cookie|session[-_]?id|(?<![a-z])auth(?![a-z])"
+    r"|account[-_]?key|signature|credential|cookie|session[-_]?id|(?<![a-z])(?:auth|sig)(?![a-z])"
 )
 _QUOTED = r"""\\*"[^"]*"?|\\*'[^']*'?"""
 _PATTERNS = (
-    # postgres://user:secret@host, redis://:secret@host
-    (r"""(://[^\s/:@"']*:)[^\s/"']*@""", rf"\1{_HIDDEN}@"),
+    # postgres://user:secret@host, redis://:secret@host; not a port and a path
+    (r"""(://[^\s/:@"']*:)(?!\d{1,5}[/?#])[^\s"']*@""", rf"\1{_HIDDEN}@"),
+    (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*", _HIDDEN),
     # Authorization: Bearer secret
     (
         rf"(authorization\\{{0,4}}[\"']?\s{{0,4}}[:=]\s{{0,4}})(?:{_QUOTED}|(?:[a-z]+\s+)?[^\s\"',;&]+)",
@@ -38,6 +39,7 @@ _PATTERNS = (
         rf"\1{_HIDDEN}",
     ),
     (r"\b[0-9a-f]{32,}\b", _HIDDEN),
+    (r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*", _HIDDEN),  # a JSON Web Token
     # Base64 and the like: digits, small and capital letters.
     (
         r"(?<![\w+-])(?=[\w+-]*\d)(?=[\w+-]*(?-i:[a-z]))(?=[\w+-]*(?-i:[A-Z]))[\w+-]{24,}={0,2}",
