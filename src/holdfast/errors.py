@@ -480,13 +480,10 @@ class MissingExtraError(HoldfastError, ImportError):
     feature: str
 
     def __init__(self, extra: str, feature: str) -> None:
-        super().__init__(f"{feature} needs the extra {extra!r}: pip install 'holdfast[{extra}]'")
+        super().__init__(extra, feature)  # what makes a copy
+        self.msg = f"{feature} needs the extra {extra!r}: pip install 'holdfast[{extra}]'"
         self.extra = extra
         self.feature = feature
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # ImportError would hand the message to a constructor that takes the words it is made of.
-        return type(self), (self.extra, self.feature)
 
 
 class RetryExhaustedError(HoldfastError):

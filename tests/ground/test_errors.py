@@ -62,9 +62,9 @@ def test_a_config_error_without_a_list_has_its_message_as_the_one_problem() -> N
     assert errors.ConfigError("a: bad").problems == ("a: bad",)
 
 
-def test_a_missing_extra_names_the_extra_and_how_to_install_it_also_after_pickling() -> None:
+def test_a_missing_extra_names_the_extra_and_how_to_install_it_also_in_a_copy() -> None:
     error = errors.MissingExtraError("otel", "OpenTelemetry export")
-    for one in (error, pickle.loads(pickle.dumps(error))):
+    for one in (error, pickle.loads(pickle.dumps(error)), errors.MissingExtraError(*error.args)):
         assert isinstance(one, ImportError)
         assert (one.extra, one.feature) == ("otel", "OpenTelemetry export")
         assert "pip install 'holdfast[otel]'" in str(one)
