@@ -38,6 +38,13 @@ def test_another_format_is_permanent_unless_it_is_an_error_page():
     assert classify(error_of(200)) is Category.PERMANENT
 
 
+def test_a_body_that_cannot_be_decompressed_is_logic_as_for_other_clients():
+    damaged = answer(200, b"no gzip", Content_Encoding="gzip")
+    with Server(damaged) as server, pytest.raises(aiohttp.ClientPayloadError) as raised:
+        asyncio.run(read(server.url))
+    assert classify(raised.value) is Category.LOGIC
+
+
 def test_a_closed_session_is_logic_and_a_wrong_url_is_permanent():
     async def late():
         async with aiohttp.ClientSession() as session:

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import tarfile
 import urllib.error
+import xmlrpc.client
 import zipfile
 import zlib
 
@@ -37,6 +38,8 @@ from tests.categories.libraries import real_library
     urllib.error.HTTPError("http://x", 503, "x", {}, None),
     urllib.error.URLError(ConnectionRefusedError(errno.ECONNREFUSED, "x")),
     smtplib.SMTPServerDisconnected(), smtplib.SMTPResponseException(451, "x"),
+    smtplib.SMTPRecipientsRefused({"a@b": (550, b"unknown"), "c@d": (450, b"greylisted")}),
+    xmlrpc.client.ProtocolError("host/RPC2", 503, "x", {}),
     subprocess.TimeoutExpired("x", 1),
     hf.DeadlineExceededError(), hf.BulkheadFullError(), hf.CircuitOpenError(),
 ], ids=repr)  # fmt: skip
@@ -51,6 +54,8 @@ def test_what_may_succeed_later_is_transient(error):  # ER-04
     urllib.error.HTTPError("http://x", 401, "x", {}, None),
     urllib.error.URLError(ssl.SSLCertVerificationError(1, "x")),
     smtplib.SMTPAuthenticationError(535, "x"), concurrent.futures.BrokenExecutor(),
+    smtplib.SMTPRecipientsRefused({"a@b": (550, b"unknown")}),
+    xmlrpc.client.ProtocolError("host/RPC2", 401, "x", {}),
 ], ids=repr)  # fmt: skip
 def test_what_fails_each_time_is_permanent(error):  # ER-04
     assert classify(error) is Category.PERMANENT
@@ -114,9 +119,41 @@ def test_a_text_says_it_where_the_class_does_not(fragment):  # RT-20
         assert classify(cls(text)) is Category.TRANSIENT, cls
 
 
-def test_a_bad_password_is_permanent_whatever_the_driver():
-    error = driver_error("OperationalError")('FATAL: password authentication failed for user "x"')
-    assert classify(error) is Category.PERMANENT
+@pytest.mark.parametrize("text", [
+    'FATAL: password authentication failed for user "x"', "fe_sendauth: no password supplied",
+    "server does not support SSL, but SSL was required",
+])  # fmt: skip
+def test_a_bad_password_is_permanent_whatever_the_driver(text):
+    assert classify(driver_error("OperationalError")(text)) is Category.PERMANENT
+
+
+def test_a_host_that_refuses_at_each_of_its_addresses_is_transient():  # ER-04
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))  # which listens to nobody
+        port = one.getsockname()[1]
+
+        async def connect() -> None:
+            async def both(*_: object, **__: object) -> list[tuple[object, ...]]:
+                addresses = [("127.0.0.1", port), ("127.0.0.2", port)]
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", one) for one in addresses]
+
+            asyncio.get_running_loop().getaddrinfo = both
+            await asyncio.open_connection("two.example", port)
+
+        with pytest.raises(OSError, match="Multiple exceptions") as raised:
+            asyncio.run(connect())
+    assert raised.value.errno is None
+    assert classify(raised.value) is Category.TRANSIENT
+
+
+def test_several_numbers_in_a_text_are_transient_if_one_is():
+    for numbers, category in {
+        (errno.EADDRNOTAVAIL, errno.ECONNREFUSED): Category.TRANSIENT,
+        (errno.EACCES, errno.EPERM): Category.PERMANENT,
+        (99999,): None,
+    }.items():
+        text = ", ".join(f"[Errno {number}] Connect call failed" for number in numbers)
+        assert classify(OSError(f"Multiple exceptions: {text}")) is category
 
 
 def in_database(*statements: str, path: str = ":memory:") -> Exception:

@@ -105,7 +105,8 @@ RULES: dict[str, dict[str, Rule]] = {
         "NewConnectionError": Wrapper(TRANSIENT, in_context),
     },
     "aiohttp.client_exceptions": {
-        **each(TRANSIENT, "ClientPayloadError ServerConnectionError"),
+        **each(TRANSIENT, "ServerConnectionError"),
+        **each(Wrapper(TRANSIENT), "ClientPayloadError"),
         **each(_CONNECTION, "ClientConnectionError"),
         **each(Wrapper(TRANSIENT, first=of_errno), "ClientOSError"),
         **each(Wrapper(TRANSIENT, _in_os_error), "ClientConnectorError ClientProxyConnectionError"),
@@ -117,5 +118,8 @@ RULES: dict[str, dict[str, Rule]] = {
         "ContentTypeError": _of_content_type,
         "ClientResponseError": _of_aiohttp,
     },
-    "aiohttp.http_exceptions": each(TRANSIENT, "BadStatusLine PayloadEncodingError"),
+    "aiohttp.http_exceptions": {
+        **each(TRANSIENT, "BadStatusLine PayloadEncodingError"),
+        **each(LOGIC, "ContentEncodingError"),
+    },
 }

@@ -56,7 +56,21 @@ _ERRNOS = {
 def of_errno(error: BaseException) -> Category | None:
     """Return the category of an OSError: by its number or, without one, by its text."""
     number = integer(error, "errno")
-    return category_of_text(text_of(error)) if number is None else _ERRNOS.get(number)
+    if number is not None:
+        return _ERRNOS.get(number)
+    text = text_of(error)
+    return category_of_text(text) or _of_attempts(text)
+
+
+def _of_attempts(text: str) -> Category | None:
+    """Return the category of a text with the numbers of several errors.
+
+    asyncio has one such error for a host with several addresses. A later call may reach the host
+    if it may reach one address.
+    """
+    numbers = [part.partition("]")[0] for part in text.split("[errno ")[1:]]
+    found = [_ERRNOS.get(int(number)) for number in numbers if number.isdecimal()]
+    return TRANSIENT if TRANSIENT in found else next(iter(found), None)
 
 
 # ---- the names of hosts ----
@@ -96,12 +110,27 @@ def _of_http_error(error: BaseException) -> Category | None:
     return category_of_status(integer(error, "code"))
 
 
-def _of_smtp(error: BaseException) -> Category | None:
+def _of_reply(code: object) -> Category | None:
     """Return transient for 4yz, "the command may be tried again", and permanent for 5yz."""
-    code = integer(error, "smtp_code")
-    if code is None or not 400 <= code < 600:
+    if type(code) is not int or not 400 <= code < 600:
         return None
     return TRANSIENT if code < 500 else PERMANENT
+
+
+def _of_smtp(error: BaseException) -> Category | None:
+    return _of_reply(integer(error, "smtp_code"))
+
+
+def _of_recipients(error: BaseException) -> Category:
+    """Return transient if a recipient may be accepted later, as after greylisting."""
+    recipients = attribute(error, "recipients")
+    replies = recipients.values() if isinstance(recipients, dict) else ()
+    codes = [reply[0] for reply in replies if isinstance(reply, tuple) and reply]
+    return TRANSIENT if TRANSIENT in map(_of_reply, codes) else PERMANENT
+
+
+def _of_xmlrpc(error: BaseException) -> Category | None:
+    return category_of_status(integer(error, "errcode"))
 
 
 # ---- SQLite ----
@@ -197,9 +226,11 @@ RULES: dict[str, dict[str, Rule]] = {
     "ftplib": {**each(TRANSIENT, "error_temp"), **each(PERMANENT, "error_perm error_proto")},
     "smtplib": {
         **each(TRANSIENT, "SMTPServerDisconnected"),
-        **each(PERMANENT, "SMTPNotSupportedError SMTPRecipientsRefused"),
+        **each(PERMANENT, "SMTPNotSupportedError"),
+        "SMTPRecipientsRefused": _of_recipients,
         "SMTPResponseException": _of_smtp,
     },
+    "xmlrpc.client": {"ProtocolError": _of_xmlrpc},
     "sqlite3": {
         **each(_of_sqlite, "DatabaseError OperationalError InternalError"),
         **each(PERMANENT, "DataError IntegrityError NotSupportedError"),

@@ -26,6 +26,8 @@ _FRAGMENTS = {
     PERMANENT: (
         "authentication failed",
         "access denied",
+        "no password supplied",
+        "does not support ssl",
         "permission denied",
         "certificate verify failed",
         "no pg_hba.conf entry",
