@@ -70,6 +70,63 @@ def test_a_result_with_a_failed_status_is_tried_again_if_results_of_http_are_jud
     assert server.connections == 1
 
 
+LARGE = (answer(503, b"x" * 10_000_000), answer(200))  # more than a client takes unread
+
+
+def test_a_response_that_is_not_returned_gives_its_connection_back():
+    urllib3 = real_library("urllib3")
+    with Server(*LARGE) as server:
+        pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port, maxsize=1, block=True)
+        retry = hf.Retry("server", on_result="http", backoff=0)
+        response = retry.call(
+            pool.urlopen, "GET", "/", preload_content=False, pool_timeout=0, retries=False
+        )
+        assert (response.status, response.closed) == (200, False)
+
+
+def test_a_response_that_is_not_returned_gives_its_connection_back_to_tasks():
+    aiohttp = real_library("aiohttp")
+
+    async def get(url):
+        connector = aiohttp.TCPConnector(limit=1)
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            retry = hf.Retry("server", attempts=2, on_result="http", backoff=0)
+            return (await retry.acall(session.get, url)).status
+
+    with Server(*LARGE) as server:
+        assert asyncio.run(get(server.url)) == 200
+
+
+class Response:
+    """What a user makes, with a close() that may do anything."""
+
+    status_code = 503
+
+    def __init__(self, close):
+        self.close = close
+
+
+def test_each_response_but_the_last_is_closed_whatever_comes_of_it():
+    closed = []
+
+    async def late():
+        raise AssertionError("a task would have to wait for it")
+
+    def fail():
+        closed.append("failed")
+        raise RuntimeError("a stream of a task")
+
+    last = Response(lambda: closed.append("last"))
+    responses = [last, Response(late), Response(fail), Response(lambda: closed.append("first"))]
+    retry = hf.Retry("server", on_result="http", backoff=0)
+    assert retry.call(responses.pop) is last
+    assert closed == ["first", "failed"]
+    own = hf.Retry("own", on_result=lambda _: True, attempts=2, backoff=0)
+    own.call(lambda: Response(fail))
+    assert closed == ["first", "failed"]
+
+
 def test_the_pool_of_a_database_is_tried_again():  # RT-20
     sqlalchemy = real_library("sqlalchemy")
     engine = sqlalchemy.create_engine(

@@ -7,6 +7,8 @@ defaults of other libraries are shorter: 429, 500, 502, 503 and 504 in most sett
 
 from __future__ import annotations
 
+from types import CoroutineType
+
 from holdfast.categories.rules import PERMANENT, TRANSIENT, attribute, integer
 
 TYPE_CHECKING = False
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "category_of_status",
     "is_failure",
+    "let_go",
     "of_own_status",
     "of_response",
     "status_of",
@@ -49,6 +52,24 @@ def is_failure(result: object) -> bool:
     or 500 to 599. A result without such a number is no failure.
     """
     return category_of_status(status_of(result)) is TRANSIENT
+
+
+def let_go(response: object) -> None:
+    """Close a response that nobody will read, so that its connection is free for other calls.
+
+    urllib3 has another method for its place in the pool. Streams of ``httpx.AsyncClient`` can only
+    be closed by tasks, and stay open.
+    """
+    for name in ("close", "release_conn"):
+        method = attribute(response, name)
+        if not callable(method):
+            continue
+        try:
+            answer = method()
+        except Exception:  # noqa: BLE001 - the caller's object; the next attempt matters
+            continue
+        if isinstance(answer, CoroutineType):
+            answer.close()  # nobody can wait for it here
 
 
 def of_response(error: Any) -> Category | None:

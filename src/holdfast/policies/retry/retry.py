@@ -78,8 +78,8 @@ class Retry(Policy):
             group, if it is a group).
         ignore: Exceptions that are not retried although ``on`` names them; as ``on``.
         on_result: A predicate, called with each result; True means retry. "http": a response is
-            retried if its status means that the same call may succeed later. The last result is
-            returned.
+            retried if its status means that the same call may succeed later, and is closed before
+            the next attempt, which may need its connection. The last result is returned.
         max_time: Seconds after the first attempt in which the last attempt may start; None for no
             limit.
         budget: A limit on the extra load of all calls. "own" creates a new ``RetryBudget``; None
@@ -201,7 +201,7 @@ class Retry(Policy):
             failure_rate=adaptive[0]._rate if (adaptive := adaptive_in(pauses)) else None,
             retry_after=retry_after,
             reads_results=isinstance(on_result, str),
-            asks=before_sleep is not None,
+            asks=before_sleep is not None or isinstance(on_result, str),
         )
         self.backoff = pauses
         self.budget = own
@@ -334,6 +334,10 @@ class Retry(Policy):
         if self._before_sleep is not None:
             state = self._state(attempts, delay_ns, elapsed_ns, error, result)
             _need_answer("before_sleep", self._before_sleep, self._before_sleep(state))
+        if result is not None and isinstance(self._setting("on_result"), str):
+            from holdfast.categories.http import let_go
+
+            let_go(result)
         self._emit(
             "retry",
             old=attempts,
