@@ -59,6 +59,8 @@ typedef struct hf_course {
     uint32_t stand_ins; /* fallbacks that gave the result */
     bool ran_here;      /* in the step that is left next the function was called, or stood in for */
     bool refused;       /* what is raised is a refusal by a step of this gate */
+    bool failed_inside; /* in a thread a step has judged the last result a failure */
+    int8_t stood_in_at; /* the fallback that gave the last result; HF_MAX_STEPS: none did */
     bool keeps;         /* a stream: its result is its first item, which nobody judges */
     uint8_t waits;      /* hf_waits: what for, if the call is suspended in none of its attempts */
     bool awaits;        /* a task: deadlines are its alarms', where it has any */

@@ -10,7 +10,8 @@ hf_course_begin(hf_course *course, hf_pass *pass, bool awaits)
     hf_pass_init(pass);
     pass->began_ns = HF_NOTHING_HELD;
     course->attempts = course->stand_ins = 0;
-    course->ran_here = course->refused = false;
+    course->ran_here = course->refused = course->failed_inside = false;
+    course->stood_in_at = HF_MAX_STEPS;
     course->waits = HF_WAITS_STEP;
     course->awaits = awaits;
     course->keeps = course->threaded = false;

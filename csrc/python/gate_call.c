@@ -188,7 +188,8 @@ hf_gate_acall_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyO
     return hf_coroutine_call((GateObject *)op, HF_FOR_STATS, args, nargs, kwnames);
 }
 
-/* What fn() returns; if it is to be kept, with a permit that holds what has admitted it. */
+/* What fn() returns, and what goes with it: a permit that holds what has admitted it, if it is to be kept;
+ * else whether a step has judged it a failure. */
 static PyObject *
 call_here(PyObject *op, PyObject *fn, bool keep)
 {
@@ -197,9 +198,15 @@ call_here(PyObject *op, PyObject *fn, bool keep)
     hf_invocation what = {fn, NULL, 0, NULL, false};
     Py_INCREF(fn);
     Py_INCREF(op);
-    PyObject *result = hf_gate_run((GateObject *)op, &pass, &course, &what, keep);
-    if (result != NULL && keep)
-        result = hf_permit_with((GateObject *)op, &pass, result);
+    GateObject *gate = (GateObject *)op;
+    PyObject *result = hf_gate_run(gate, &pass, &course, &what, keep);
+    if (result != NULL && keep) {
+        result = hf_permit_with(gate, &pass, result);
+    } else if (result != NULL) {
+        pass.course = &course;
+        bool failed = course.late == HF_NOT_LATE && hf_result_failed(gate, &pass);
+        result = Py_BuildValue("NO", result, failed ? Py_True : Py_False);
+    }
     Py_DECREF(op);
     Py_DECREF(fn);
     return result;
@@ -212,7 +219,7 @@ hf_gate_open(PyObject *op, PyObject *opener)
     return call_here(op, opener, true);
 }
 
-/* _call_within(fn): call fn() for a gate around this one, which is to see what comes late from it. */
+/* _call_within(fn): (what fn() returned, whether a step has judged it a failure), for a gate around this one. */
 PyObject *
 hf_gate_call_within(PyObject *op, PyObject *fn)
 {

@@ -42,9 +42,13 @@ bool
 hf_result_failed(const GateObject *gate, const hf_pass *pass)
 {
     const hf_course *course = pass->course;
-    int inside = course != NULL && course->threaded ? gate->threaded_at + 1 : gate->n_steps;
-    if (course != NULL && course->stand_ins > 0)
-        return false;
+    int inside = gate->n_steps;
+    if (course != NULL && course->failed_inside)
+        return true;
+    if (course != NULL && course->threaded)
+        inside = gate->threaded_at + 1;
+    if (course != NULL && course->stood_in_at < inside)
+        inside = course->stood_in_at;     /* what is inside of it has not judged what it gave */
     for (int at = 0; at < inside; at++) { /* a call that has a result has entered them all */
         const GateObject *step = gate->steps[at];
         const hf_hold *hold = &pass->hold[at];

@@ -91,8 +91,8 @@ unwind(GateObject *gate, hf_pass *pass, PyObject **result)
 
 /*
  * Have the innermost step entered run the rest of the gate and the function in a thread. What goes on
- * there is added to the course's works; a None after them says that the rest has refused, and the
- * function was not called.
+ * there is added to the course's works. After them, None says that the rest has refused, and the function
+ * was not called; False, that a step of the rest has judged the result a failure.
  */
 static PyObject *
 run_in_thread(GateObject *gate, hf_course *course, const hf_invocation *what, bool *refused)
@@ -106,8 +106,10 @@ run_in_thread(GateObject *gate, hf_course *course, const hf_invocation *what, bo
         PyObject_CallMethod((PyObject *)gate->steps[gate->threaded_at], "_run_in_thread", "OONNO",
                             rest, what->fn, tuple, dict, course->works);
     Py_ssize_t last = PyList_GET_SIZE(course->works) - 1;
-    *refused = last >= 0 && PyList_GET_ITEM(course->works, last) == Py_None;
-    if (*refused) {
+    PyObject *end = last >= 0 ? PyList_GET_ITEM(course->works, last) : NULL;
+    *refused = end == Py_None;
+    course->failed_inside = end == Py_False;
+    if (*refused || course->failed_inside) {
         PyObject *raised = hf_take_exception();
         PyList_SetSlice(course->works, last, last + 1, NULL);
         hf_give_exception(raised);

@@ -46,7 +46,8 @@ hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result)
         }
         pass->entered = at;
     }
-    if (hf_count_end(gate, pass, *result != NULL, end_ns) < 0)
+    bool goes_on = course->keeps && *result != NULL; /* as a stream, whose permit counts its end */
+    if (!goes_on && hf_count_end(gate, pass, *result != NULL, end_ns) < 0)
         Py_CLEAR(*result);
     return HF_UNWOUND;
 }
@@ -58,6 +59,8 @@ hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted)
     hf_course *course = pass->course;
     int at = pass->entered - 1;
     course->waits = HF_WAITS_STEP;
+    course->stood_in_at = HF_MAX_STEPS;
+    course->failed_inside = false;
     if (pass->fork_epoch != hf_fork_epoch)
         return;
     hf_retry_paused(gate->steps[at], &pass->hold[at], interrupted);

@@ -44,6 +44,8 @@ hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed)
     hf_count(failed ? &kernel->failed : &kernel->used, 1);
     if (!failed) {
         course->stand_ins++;
+        course->failed_inside = false;
+        course->stood_in_at = (int8_t)pass->entered;
         Py_DECREF(exception);
         return;
     }

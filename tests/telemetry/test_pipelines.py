@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -28,6 +29,25 @@ def give_up():
 async def as_coroutine(fn, *args):
     await asyncio.sleep(0)
     return fn(*args)
+
+
+def as_stream(pipe):
+    @pipe
+    def stream():
+        yield 0
+
+    return lambda: list(stream())
+
+
+def as_async_stream(pipe):
+    @pipe
+    async def stream():
+        yield 0
+
+    async def consume():
+        return [item async for item in stream()]
+
+    return lambda: asyncio.run(consume())
 
 
 def outcomes(pipe, seen=None):
@@ -159,6 +179,20 @@ def test_retries_and_fallbacks_are_part_of_the_call_that_they_are_made_for(clock
     assert outcomes(saved) == {"success": 1}
 
 
+@pytest.mark.parametrize("make", [as_stream, as_async_stream])
+def test_a_stream_that_a_fallback_gives_counts_once_when_it_ends(make, clock):
+    breaker = hf.CircuitBreaker("b", clock=clock)
+    breaker.force_open()
+    given = iter([[1, 2], [], (n / (1 - n) for n in range(2))])
+    pipe = hf.Pipeline("p", hf.Fallback(lambda error: next(given)), breaker)
+    consume = make(pipe)
+    assert (consume(), consume()) == ([1, 2], [])
+    assert outcomes(pipe) == {"success": 2}
+    with pytest.raises(ZeroDivisionError):
+        consume()
+    assert outcomes(pipe) == {"success": 2, "failure": 1}
+
+
 @pytest.mark.parametrize("judge", [hf.CircuitBreaker, hf.Retry])
 @pytest.mark.parametrize("make", [as_coroutine, None], ids=["task", "thread"])
 def test_a_result_that_a_step_judges_a_failure_counts_as_one(judge, make, clock):
@@ -175,6 +209,23 @@ def test_a_result_that_a_step_judges_a_failure_counts_as_one(judge, make, clock)
 
     assert [call() for _ in range(3)] == [200, 503, 200 if retries else 503]
     assert outcomes(pipe) == {"success": 1 + retries, "failure": 2 - retries}
+
+
+def test_a_result_that_a_step_judges_in_a_thread_counts_as_it_was_judged():
+    for judge in (hf.CircuitBreaker, partial(hf.Retry, attempts=2, backoff=0)):
+        step = judge("judge", on_result=lambda status: status == 503)
+        pipe = hf.Pipeline("p", hf.Timeout(60, thread=True), step)
+        assert [pipe.call(int, status) for status in (200, 503, 200)] == [200, 503, 200]
+        assert outcomes(pipe) == {"success": 2, "failure": 1}
+
+
+def test_what_a_fallback_gives_is_judged_by_what_is_outside_of_it(clock):
+    retry = hf.Retry("r", attempts=2, backoff=0, on_result=lambda status: status == 503)
+    judges = hf.CircuitBreaker("b", on_result=lambda status: status == 503)
+    given = iter([503, 503, 503, 200, 200])
+    pipe = hf.Pipeline("p", retry, hf.Fallback(lambda error: next(given)), judges)
+    assert [pipe.call(fail) for _ in range(3)] == [503, 200, 200]
+    assert outcomes(pipe) == {"success": 2, "failure": 1}
 
 
 def test_durations_are_those_that_the_steps_have_measured(clock):

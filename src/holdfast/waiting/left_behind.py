@@ -80,13 +80,13 @@ def run_in_thread(
     fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    works: list[Work | None],
+    works: list[Work | bool | None],
 ) -> Any:
     """Call ``fn`` through ``rest`` of a pipeline in a thread; wait for it until the deadline.
 
     It runs in a copy of the caller's context, and under the caller's deadline. However the wait
-    ends, ``works`` has then got what goes on in threads, and None after it where ``rest`` has
-    refused and ``fn`` was not called.
+    ends, ``works`` has then got what goes on in threads, and after it None where ``rest`` has
+    refused and ``fn`` was not called, or False where it has judged the result a failure.
 
     Raises:
         DeadlineExceededError: Time is over. Work that has begun goes on; what has not never will.
@@ -114,6 +114,8 @@ def run_in_thread(
         raise owner._exceeded(owner._clock.now_ns() - deadline[1], False)
     if work.refused:
         works.append(None)
+    elif work.failed:
+        works.append(False)
     return work.take()
 
 
@@ -122,6 +124,7 @@ class Work:
 
     Attributes:
         ended: Whether it has come to its end.
+        failed: Whether the rest of the pipeline has judged the result a failure.
         waiter: Where its caller waits for it.
     """
 
@@ -134,7 +137,7 @@ class Work:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        self.ended = False
+        self.ended = self.failed = False
         self.waiter = ThreadWaiter()
         self._kernel = policy._kernel
         self._call: Any = (rest, fn, args, kwargs)
@@ -165,7 +168,10 @@ class Work:
 
     def _make(self) -> Any:
         rest = self._call[0]
-        return self._make_call() if rest is None else rest._call_within(self._make_call)
+        if rest is None:
+            return self._make_call()
+        value, self.failed = rest._call_within(self._make_call)
+        return value
 
     def _make_call(self) -> Any:
         self._called = True
