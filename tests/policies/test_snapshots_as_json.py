@@ -1,7 +1,8 @@
 """A snapshot is plain data: a service may answer with it, a log line may contain it."""
 
 import json
-from dataclasses import asdict
+import typing
+from dataclasses import asdict, fields
 
 import pytest
 
@@ -82,3 +83,21 @@ def test_states_and_modes_are_strings(word):
     assert {word.value: 1}[word] == 1
     assert type(word)(word.value) is word
     assert repr(word) == f"<{type(word).__name__}.{word.name}: {word.value!r}>"
+
+
+@pytest.mark.parametrize("which", list(policies(hf.ManualClock())))
+def test_the_types_of_a_snapshot_can_be_read_as_serializers_do(which):
+    snapshot = policies(hf.ManualClock())[which].snapshot()
+    hints = typing.get_type_hints(type(snapshot))
+    assert list(hints) == [field.name for field in fields(snapshot)]
+
+
+def test_the_types_of_what_hooks_and_events_get_can_be_read_too():
+    states, trips = [], []
+    retry = hf.Retry("r", on=OSError, attempts=2, backoff=0, before_sleep=states.append)
+    breaker = hf.CircuitBreaker("b", failure_threshold=1)
+    breaker.on_event(lambda event: trips.append(event.trip))
+    for policy in (retry, breaker):
+        policy.try_call(lambda: (_ for _ in ()).throw(OSError()))
+    for one in (*states, *trips):
+        assert list(typing.get_type_hints(type(one))) == [field.name for field in fields(one)]

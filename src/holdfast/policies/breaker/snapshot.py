@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from holdfast.policies.breaker.state import State
-    from holdfast.trip import Trip
+# Serializers such as pydantic read the types.
+from holdfast.policies.breaker.state import State
+from holdfast.trip import Trip
 
 __all__ = ["CircuitBreakerSnapshot", "LatencySnapshot"]
 
