@@ -52,7 +52,7 @@ def log_transition(event: Event, observes: bool) -> None:
     try:
         logger = getLogger(LOGGER)
         if logger.isEnabledFor(level):
-            logger.log(level, "%s", words_of(event, observes), extra=fields_of(event))
+            logger.log(level, words_of(event, observes), extra=fields_of(event))
     except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
         ignore_raised(error)
 

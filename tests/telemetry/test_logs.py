@@ -143,6 +143,20 @@ def test_a_logger_and_its_levels_are_checked():
         hf.log_events(levels=3)
 
 
+def test_tools_that_group_records_by_their_message_tell_them_apart(shop, log, clock):
+    breaker = hf.CircuitBreaker("100 % of %s", clock=clock)
+    for ends in (log("shop"), None):  # as a part of all events, and alone
+        shop.clear()
+        breaker.trip()
+        breaker.reset()
+        opened, closed = (record.msg for record in shop.records)
+        assert "opened" in opened
+        assert "closed" in closed
+        assert [record.getMessage() for record in shop.records] == [opened, closed]
+        if ends:
+            ends()
+
+
 def test_it_takes_an_adapter(shop, log, clock):
     log(logging.LoggerAdapter(logging.getLogger("shop"), {"tenant": "a"}))
     breaker_of(clock).trip()

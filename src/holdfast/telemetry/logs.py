@@ -152,7 +152,7 @@ class _Log:
         level = self.levels.get(kind, logging.DEBUG)
         try:
             if level is not None and self._logger.isEnabledFor(level):
-                self._logger.log(level, "%s", _sentence(event, policy), extra=fields_of(event))
+                self._logger.log(level, _sentence(event, policy), extra=fields_of(event))
         except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
             ignore_raised(error)
 
