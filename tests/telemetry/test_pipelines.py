@@ -467,6 +467,15 @@ def test_an_open_breaker_shows_without_traffic_that_its_time_is_over(clock):
     assert shown() == (0, 1)
 
 
+@pytest.mark.parametrize(("mode", "accepting"), [("enforce", 0), ("observe", 1), ("off", 1)])
+def test_an_open_breaker_that_rejects_no_call_is_shown_as_accepting(clock, mode, accepting):
+    breaker = hf.CircuitBreaker("b", mode=mode, clock=clock)
+    breaker.trip()
+    seen = Scrape(breaker)
+    assert seen("circuit_breaker_state", name="b") == 2
+    assert seen("circuit_breaker_accepting", name="b") == accepting
+
+
 def test_of_several_breakers_of_a_name_the_one_that_admits_nobody_is_shown(clock):
     kept = [hf.CircuitBreaker("b", reset_timeout=5, clock=clock) for _ in range(2)]
     kept[1].trip()

@@ -131,7 +131,10 @@ def _state(there: Sum) -> Sequence[float]:
 
 
 def _accepting(there: Sum) -> Sequence[float]:
-    return [min(accepting for _, _, (_, accepting) in there.states)] if there.states else ()
+    """Return 1 if all breakers of the name admit calls; one that does not enforce admits all."""
+    if not there.states:
+        return ()
+    return [min(1 if mode else accepting for mode, _, (_, accepting) in there.states)]
 
 
 def _state_changes(there: Sum) -> Sequence[float]:
