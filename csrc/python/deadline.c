@@ -6,14 +6,17 @@
 /* ---- what Python asks ---- */
 
 static PyObject *
-deadline(PyObject *module, PyObject *ignored)
+deadline(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     hf_deadline here;
-    (void)module, (void)ignored;
+    (void)module;
+    if (nargs > 1)
+        return PyErr_Format(PyExc_TypeError, "deadline() takes at most 1 argument (%zd given)",
+                            nargs);
     if (hf_deadline_in_force(&here) < 0)
         return NULL;
     if (here.step == NULL)
-        Py_RETURN_NONE;
+        return Py_NewRef(nargs == 1 ? args[0] : Py_None);
     int64_t left_ns = hf_deadline_left_ns(&here);
     Py_DECREF((PyObject *)here.step);
     return PyFloat_FromDouble(left_ns > 0 ? (double)left_ns / 1e9 : 0.0);
@@ -69,15 +72,17 @@ under_deadline(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef functions[] = {
-    {"deadline", deadline, METH_NOARGS,
-     "deadline($module, /)\n--\n\n"
-     "Return the seconds that the enclosing Timeout has left; None without a Timeout.\n\n"
-     "With several timeouts, the earliest deadline counts. The result is 0.0 after the deadline.\n"
-     "Safe to call from any thread and task; each has its own. A task from create_task() does not\n"
-     "inherit it.\n\n"
+    {"deadline", (PyCFunction)(void (*)(void))deadline, METH_FASTCALL,
+     "deadline($module, default=None, /)\n--\n\n"
+     "Return the seconds that the enclosing Timeout has left; the default without a Timeout.\n\n"
+     "With several timeouts, the earliest deadline counts. The result is 0.0 after the deadline. A\n"
+     "Timeout in observe mode or off sets no deadline. Safe to call from any thread and task; each\n"
+     "has its own. A task from create_task() does not inherit it.\n\n"
      ">>> import holdfast as hf\n"
      ">>> hf.deadline() is None\n"
      "True\n"
+     ">>> hf.deadline(5)\n"
+     "5\n"
      ">>> 0 < hf.Timeout(30).call(hf.deadline) <= 30\n"
      "True\n"},
     {"check_deadline", check_deadline, METH_NOARGS,

@@ -5,6 +5,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, final
 from typing_extensions import TypeVar
 
 _D = TypeVar("_D")
+_Default = TypeVar("_Default", default=None)
 _E = TypeVar("_E", bound=Rejected)
 _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
@@ -419,16 +420,18 @@ class Gate:
     ) -> Coroutine[Any, Any, Literal[False]]:
         """Settle the call by how the `async with` block ended."""
 
-def deadline() -> float | None:
-    """Return the seconds that the enclosing Timeout has left; None without a Timeout.
+def deadline(default: _Default = ..., /) -> float | _Default:
+    """Return the seconds that the enclosing Timeout has left; the default without a Timeout.
 
-    With several timeouts, the earliest deadline counts. The result is 0.0 after the deadline.
-    Safe to call from any thread and task; each has its own. A task from create_task() does not
-    inherit it.
+    With several timeouts, the earliest deadline counts. The result is 0.0 after the deadline. A
+    Timeout in observe mode or off sets no deadline. Safe to call from any thread and task; each
+    has its own. A task from create_task() does not inherit it.
 
     >>> import holdfast as hf
     >>> hf.deadline() is None
     True
+    >>> hf.deadline(5)
+    5
     >>> 0 < hf.Timeout(30).call(hf.deadline) <= 30
     True
     """

@@ -23,6 +23,33 @@ async def test_outside_of_any_there_is_no_deadline():  # TO-09
     hf.check_deadline()
 
 
+@pytest.mark.parametrize("mode", ["observe", "off"])
+def test_a_timeout_that_ends_no_call_leaves_the_default_of_deadline_in_force(mode, clock):
+    policy = hf.Timeout(3, mode=mode, clock=clock)
+    assert policy.call(hf.deadline, 5) == 5
+    with policy:
+        assert hf.deadline() is None
+        assert hf.deadline(5) == 5
+
+
+def test_a_deadline_has_precedence_over_the_default_even_when_no_time_is_left(clock):
+    assert hf.deadline(5) == 5
+
+    def look() -> None:
+        seen.append(hf.deadline(5))
+        clock.advance(4)
+        seen.append(hf.deadline(5))
+
+    seen: list[float] = []
+    hf.Timeout(3, clock=clock).try_call(look)
+    assert seen == [3, 0.0]
+
+
+def test_deadline_takes_one_default():
+    with pytest.raises(TypeError, match="at most 1 argument"):
+        hf.deadline(5, 6)  # type: ignore[call-arg]
+
+
 def test_other_threads_and_executors_do_not_inherit_it(clock):
     policy = hf.Timeout(3, clock=clock)
     with ThreadPoolExecutor(1) as pool:
