@@ -27,11 +27,13 @@ report_change(GateObject *step, hf_change change, bool failed, PyObject *result)
         (PyObject *)step, "_changed", "iiKiIION", (int)change.from, (int)change.to,
         (unsigned long long)change.gen, (int)change.rule, (unsigned int)change.count,
         (unsigned int)change.calls, failed && raised != NULL ? raised : Py_None, failure);
-    if (answer == NULL) {
+    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
         hf_chain(raised);
         return -1;
     }
-    Py_DECREF(answer);
+    if (answer == NULL) /* what listeners raise is reported already: there was no room to tell them */
+        hf_report_raised((PyObject *)step);
+    Py_XDECREF(answer);
     hf_give_exception(raised);
     return 0;
 }

@@ -248,6 +248,25 @@ def test_an_interrupt_while_an_error_is_shown_ends_the_call_and_the_breaker_is_o
     assert rejection(breaker).trip is None
 
 
+@pytest.mark.parametrize("shortage", [RecursionError, MemoryError])
+def test_where_there_is_no_room_to_tell_of_a_change_the_call_ends_as_it_did(
+    clock, monkeypatch, shortage
+):
+    def short(*_):
+        raise shortage
+
+    monkeypatch.setattr(hf.CircuitBreaker, "_trip_of", short)
+    monkeypatch.setattr(hf.CircuitBreaker, "_log", short)
+    monkeypatch.setattr("sys.unraisablehook", lambda seen: pytest.fail(str(seen)))
+    breaker = breaker_of(clock, failure_threshold=1, success_threshold=1)
+    error = ConnectionError()
+    assert breaker.try_call(raising(error)).error is error
+    assert (breaker.state, error.__context__) == (State.OPEN, None)
+    clock.advance(60)
+    assert breaker.call(succeed) == succeed()
+    assert breaker.state is State.CLOSED
+
+
 def test_the_text_of_an_error_is_made_at_an_opening_only(clock):
     class CountingError(Exception):
         shown = 0
