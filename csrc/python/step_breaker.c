@@ -31,7 +31,7 @@ report_change(GateObject *step, hf_change change, bool failed, PyObject *result)
         hf_chain(raised);
         return -1;
     }
-    if (answer == NULL) /* what listeners raise is reported already: there was no room to tell them */
+    if (answer == NULL) /* there was no room to tell: what listeners raise does not come here */
         hf_report_raised((PyObject *)step);
     Py_XDECREF(answer);
     hf_give_exception(raised);
