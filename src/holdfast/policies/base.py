@@ -369,7 +369,8 @@ class Policy(gate.Gate, metaclass=_Registered):
         """Return the policy and its settings in one line."""
         given = zip(self._setting_names, self._settings, strict=True)
         settings = ", ".join(f"{field}={_brief(value)}" for field, value in given)
-        return f"{type(self).__name__} {self.name!r}" + (f": {settings}" if settings else "")
+        name = "" if self.name is None else f" {self.name!r}"
+        return f"{type(self).__name__}{name}" + (f": {settings}" if settings else "")
 
     def __dir__(self) -> list[str]:
         return _without_elsewhere(type(self), super().__dir__())
