@@ -72,7 +72,7 @@ def test_a_refused_login_has_the_category_of_its_reason(query, said, category): 
     ("40001", Category.TRANSIENT), ("40P01", Category.TRANSIENT), ("55P03", Category.TRANSIENT),
     ("57014", Category.PERMANENT), ("23505", Category.PERMANENT), ("42601", Category.PERMANENT),
     ("53100", Category.RESOURCE), ("53200", Category.RESOURCE), ("XX001", Category.LOGIC),
-    ("25P02", Category.LOGIC),
+    ("25P02", Category.LOGIC), ("25006", Category.TRANSIENT),
 ])  # fmt: skip
 def test_a_failed_query_has_the_category_of_its_state(query, state, category):  # ER-04
     with Server(postgres(query=f"{state} failed")) as server:

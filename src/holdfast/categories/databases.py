@@ -31,6 +31,7 @@ __all__ = ["RULES", "category_of_sqlstate"]
 # precedence over its class, which is its first two characters.
 _STATES = {
     **each(TRANSIENT, "08 40 53300 55006 55P03 57P01 57P02 57P03 57P05 58000 58030 HYT00 HYT01"),
+    **each(TRANSIENT, "25006"),  # read-only: after a failover, until the client connects again
     **each(RESOURCE, "53"),
     **each(LOGIC, "24 25 2D 55 XX"),
     **each(
@@ -47,6 +48,7 @@ _MYSQL = {
         (
             *(1040, 1043, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1226),
             *(2002, 2003, 2006, 2013, 2055, 3572),  # CONN_HOST SERVER_GONE SERVER_LOST NOWAIT
+            1836,  # READ_ONLY_MODE, as after a failover
         ),
         TRANSIENT,
     ),
