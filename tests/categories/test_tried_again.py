@@ -98,6 +98,23 @@ def test_a_response_that_is_not_returned_gives_its_connection_back_to_tasks():
         assert asyncio.run(get(server.url)) == 200
 
 
+@pytest.mark.parametrize("client", ["httpx", "httpx2"])
+def test_a_stream_of_a_task_that_is_not_returned_gives_its_connection_back(client):
+    library = real_library(client)
+
+    async def get(url):
+        limits = library.Limits(max_connections=1)
+        async with library.AsyncClient(limits=limits, timeout=5, verify=False) as pool:
+            retry = hf.Retry("server", attempts=2, on_result="http", backoff=0)
+            request = pool.build_request("GET", url)
+            response = await retry.acall(pool.send, request, stream=True)
+            await response.aclose()
+            return response.status_code
+
+    with Server(*LARGE) as server:
+        assert asyncio.run(get(server.url)) == 200
+
+
 class Response:
     """What a user makes, with a close() that may do anything."""
 
@@ -111,7 +128,7 @@ def test_each_response_but_the_last_is_closed_whatever_comes_of_it():
     closed = []
 
     async def late():
-        raise AssertionError("a task would have to wait for it")
+        raise AssertionError("no task is there to wait for it")
 
     def fail():
         closed.append("failed")

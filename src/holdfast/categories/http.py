@@ -7,6 +7,7 @@ defaults of other libraries are shorter: 429, 500, 502, 503 and 504 in most sett
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import CoroutineType
 
 from holdfast.categories.rules import PERMANENT, TRANSIENT, attribute, integer
@@ -57,19 +58,41 @@ def is_failure(result: object) -> bool:
 def let_go(response: object) -> None:
     """Close a response that nobody will read, so that its connection is free for other calls.
 
-    urllib3 has another method for its place in the pool. Streams of ``httpx.AsyncClient`` can only
-    be closed by tasks, and stay open.
+    urllib3 has another method for its place in the pool, and httpx one for streams of tasks.
     """
     for name in ("close", "release_conn"):
         method = attribute(response, name)
         if not callable(method):
             continue
         try:
-            answer = method()
+            _finish(method())
         except Exception:  # noqa: BLE001 - the caller's object; the next attempt matters
-            continue
-        if isinstance(answer, CoroutineType):
-            answer.close()  # nobody can wait for it here
+            with suppress(Exception):
+                _finish(response.aclose())  # type: ignore[attr-defined]  # or it raises
+
+
+_closing: set[object] = set()  # tasks, which a loop does not keep
+
+
+def _finish(closing: object) -> None:
+    """Let a task do what only a task can, while the retry waits."""
+    if not isinstance(closing, CoroutineType):
+        return
+
+    async def close() -> None:
+        with suppress(Exception):
+            await closing
+
+    from asyncio import get_running_loop
+
+    try:
+        loop = get_running_loop()
+    except RuntimeError:  # it belongs to no task of asyncio
+        closing.close()
+        return
+    task = loop.create_task(close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
 
 
 def of_response(error: Any) -> Category | None:
