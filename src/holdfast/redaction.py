@@ -1,7 +1,8 @@
 """Text of errors for events, logs and messages: one short line without secrets.
 
 What is taken for a secret: passwords in addresses, the values of keys such as ``password`` and
-``token``, authorization headers, and long keys. Elsewhere: when a text is made (policies say).
+``token``, authorization headers, long keys, and the parameters of SQL statements. Elsewhere: when
+a text is made (policies say).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _HIDDEN = "***"
 
 _KEY = (
     r"password|passwd|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key"
-    r"|account[-_]?key|signature|credential|cookie|session[-_]?id|(?<![a-z])(?:auth|sig)(?![a-z])"
+    r"|account[-_]?key|signature|credential|cookie|session[-_]?id|(?<![a-z])(?:auth|sig)(?![a-z])|[?&]key(?==)"
 )
 _QUOTED = r"""\\*"[^"]*"?|\\*'[^']*'?"""
 _PATTERNS = (
@@ -38,6 +39,14 @@ _PATTERNS = (
         rf"""((?:{_KEY})[\w-]{{0,30}}\\{{0,4}}["']?\s{{0,4}}[=:]\s{{0,4}})(?:{_QUOTED}|[^\s"'&,;)}}\]]+)""",
         rf"\1{_HIDDEN}",
     ),
+    # --password secret, and a command as a list: '--password', 'secret'
+    (
+        rf"""(--?[\w-]{{0,30}}(?:{_KEY})[\w-]{{0,30}}['"]?,?\s+)(?:{_QUOTED}|[^\s"',\]]+)""",
+        rf"\1{_HIDDEN}",
+    ),
+    # What SQLAlchemy tells of a statement, and pydantic of a value: data of the user's users.
+    (r"\[parameters: .*", f"[parameters: {_HIDDEN}]"),
+    (rf"(\binput_value=)(?:{_QUOTED}|[^,\]]+)", rf"\1{_HIDDEN}"),
     (r"\b[0-9a-f]{32,}\b", _HIDDEN),
     (r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*", _HIDDEN),  # a JSON Web Token
     # Base64 and the like: digits, small and capital letters.
