@@ -102,6 +102,8 @@ def _of_duration(field: str, value: object, allowed: str) -> str:
     if isinstance(value, str):
         seconds = _seconds_in(f"1 {value}" if field == "per" and value.isalpha() else value)
         return "" if seconds is None else f"write {seconds:g}"
+    if field in {"total_timeout", "attempt_timeout"} and _is_a("Timeout", value):
+        return f"write standard(…).with_options({field}=Timeout(…))"
     if field == "duration" and value == float("inf"):
         return "a call without a limit needs no Timeout"
     if any(cls.__module__ == "datetime" for cls in type(value).__mro__):

@@ -232,6 +232,10 @@ VALUES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.RateLimiter("l", rate=(10, 60)), "write rate=10, per=60"),
     (lambda: hf.RateLimiter("l", limits="10/week"), "write 7 days"),
     (lambda: hf.Timeout(float("inf")), "a call without a limit needs no Timeout"),
+    (
+        lambda: standard(attempt_timeout=hf.Timeout(2, thread=True)),
+        "write standard(…).with_options(attempt_timeout=Timeout(…))",
+    ),
     (lambda: hf.Decorrelated(0.1, jitter=0.1), "its delays are random already"),
     (lambda: hf.Pipeline("p", hf.PoolBulkhead("k")), "write pool.submit(pipe.call, function, …)"),
     (lambda: standard().with_options(bulkhead=10), "write Bulkhead(name, max_concurrent=10)"),
