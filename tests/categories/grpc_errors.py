@@ -17,15 +17,16 @@ from tests.categories.servers import refused_port
 
 
 class Service(grpc.GenericRpcHandler):
-    """Each method is the name of a status, with which it fails; Silence is one that never ends."""
+    """Each method is the name of a status, with which it fails; a "-" asks for no other try."""
 
     def service(self, details):
         name = details.method.rpartition("/")[2]
         return grpc.unary_unary_rpc_method_handler(lambda request, call: self.fail(name, call))
 
     def fail(self, name, call):
-        call.set_trailing_metadata((("grpc-retry-pushback-ms", "1500"),))
-        call.abort(grpc.StatusCode[name], "as it was told")
+        delay = "-1" if name.endswith("-") else "1500"
+        call.set_trailing_metadata((("grpc-retry-pushback-ms", delay),))
+        call.abort(grpc.StatusCode[name.rstrip("-")], "as it was told")
 
 
 def call(channel, name, **settings):
@@ -67,6 +68,7 @@ def main(certificate: str) -> None:
                     error = error_of(channel, status.name)
                     found[status.name] = classify(error)
             found["delay"] = hf.retry_after(error)
+            found["no other try"] = classify(error_of(channel, "UNAVAILABLE-"))
         for name in ("UNAVAILABLE", "UNAUTHENTICATED"):
             error = asyncio.run(async_error_of(address, name))
             found[f"{name} in a task"] = classify(error)

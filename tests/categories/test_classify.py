@@ -253,6 +253,21 @@ def test_data_that_cannot_be_read_is_logic(read, kind):  # ER-04
     assert classify(raised.value) is Category.LOGIC
 
 
+def test_a_task_that_is_asked_to_end_tries_nothing_again():
+    limits = real_library("billiard.exceptions")
+    calls = []
+
+    def work():
+        calls.append(1)
+        raise limits.SoftTimeLimitExceeded
+
+    with pytest.raises(limits.SoftTimeLimitExceeded):
+        hf.Retry("work", backoff=0).call(work)
+    assert len(calls) == 1
+    # Whoever waits for the task may run it again.
+    assert classify(limits.TimeLimitExceeded()) is Category.TRANSIENT
+
+
 def test_the_rules_are_for_modules_that_their_table_names():
     from holdfast.categories import (
         classes,

@@ -45,5 +45,6 @@ def test_a_server_that_is_not_there_is_transient_and_an_untrusted_one_permanent(
     assert found["untrusted"] == "permanent"
 
 
-def test_the_trailing_metadata_request_a_delay(found):
+def test_the_trailing_metadata_request_a_delay_or_that_nothing_is_tried_again(found):
     assert found["delay"] == found["delay in a task"] == 1.5
+    assert found["no other try"] == "permanent"

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["retry_after"]
+__all__ = ["pushes_back", "retry_after"]
 
 # Milliseconds come first where a server sends both: they are more exact.
 _HEADERS = (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1))
@@ -84,12 +84,24 @@ def _in_headers(headers: Any) -> int | None:
     return None
 
 
+def pushes_back(error: object) -> bool:
+    """Return whether a server of gRPC asks that the call is not repeated: by a negative delay."""
+    try:
+        return str(_pushback_of(error)).lstrip().startswith("-")
+    except Exception:  # noqa: BLE001 - the caller's object, which asks for nothing then
+        return False
+
+
 def _in_metadata(error: Any) -> int | None:
-    """Return the delay in the trailing metadata of gRPC; a negative one means: do not retry."""
+    return _read_ns(_pushback_of(error), 1000)
+
+
+def _pushback_of(error: Any) -> object:
+    """Return the milliseconds in the trailing metadata of gRPC; None if there are none."""
     trailing = attribute(error, "trailing_metadata")
     for name, value in (trailing() or ()) if callable(trailing) else ():
         if name == _PUSHBACK:
-            return _read_ns(value, 1000)
+            return value
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from holdfast.categories.classes import Wrapper
 from holdfast.categories.http import category_of_status, of_own_status
+from holdfast.categories.requested import pushes_back
 from holdfast.categories.rules import (
     LOGIC,
     PERMANENT,
@@ -85,7 +86,8 @@ def _of_grpc(error: BaseException) -> Category | None:
         return None
     if name == "UNAVAILABLE" and "certificate_verify_failed" in details:
         return PERMANENT
-    return _GRPC.get(name)  # type: ignore[return-value]
+    category = _GRPC.get(name)
+    return PERMANENT if category is TRANSIENT and pushes_back(error) else category  # type: ignore[return-value]
 
 
 # ---- AMQP ----
@@ -127,7 +129,11 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(PERMANENT, "SerializerNotInstalled VersionMismatch"),
     },
     "celery.exceptions": each(TRANSIENT, "TimeoutError"),
-    "billiard.exceptions": each(TRANSIENT, "SoftTimeLimitExceeded TimeLimitExceeded"),
+    "billiard.exceptions": {
+        **each(TRANSIENT, "TimeLimitExceeded"),
+        # Raised in the task, which is to end: its hard limit comes next.
+        **each(PERMANENT, "SoftTimeLimitExceeded"),
+    },
     "amqp.exceptions": {
         **each(Wrapper(TRANSIENT, first=_of_amqp), "RecoverableConnectionError"),
         **each(Wrapper(TRANSIENT, first=_of_amqp), "RecoverableChannelError"),
