@@ -217,6 +217,18 @@ def _either(guard: Guard, name: str) -> Any:
 # ---- what sets and deletes; NotImplemented: the guard does it, as any object ----
 
 
+def _of_policy(guard: Guard, name: str) -> Any:
+    """Return what was set; else raise an error that says where the policy has it."""
+    try:
+        return object.__getattribute__(guard, name)
+    except AttributeError as error:
+        from holdfast.hints import missing_of_guard
+
+        use = missing_of_guard(guard.policy, name)
+        missing = AttributeError(f"{error}: {use}", name=name) if use else error
+    raise missing
+
+
 def _set_own(guard: Guard, name: str, *value: Any) -> None:
     face = _inside(guard)[1]
     if value:
@@ -364,6 +376,12 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "with_options": _with_options,
 }
 
+# What users look for in a guard, although its policy has it.
+_OF_POLICIES = (
+    "call try_call acall try_acall call_with_stats acall_with_stats attempts snapshot reset state "
+    "trip on_event retry_with statistics"
+)
+
 # What cannot be a descriptor: the type has its own of that name, or most guards have none.
 _GETTERS: dict[str, Get] = {
     "__module__": _module,
@@ -378,6 +396,7 @@ _GETTERS: dict[str, Get] = {
     "cache_info": _either,
     "cache_clear": _either,
     "cache_parameters": _either,
+    **dict.fromkeys(_OF_POLICIES.split(), _of_policy),
 }
 _SETTERS: dict[str, Set] = {
     "__module__": _set_own,

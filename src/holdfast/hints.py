@@ -417,6 +417,17 @@ _OF_OTHERS: dict[str, dict[str, str]] = {
 }
 
 
+def missing_of_guard(policy: object, name: str) -> str | None:
+    """Return what to use instead of an attribute that a guarded function does not have."""
+    if name == "retry_with":
+        return "use with_options()"
+    if name == "statistics":
+        return "use policy.snapshot()"
+    if not hasattr(policy, name):
+        return None
+    return f"use policy.{name}" + ("(function.__wrapped__, …)" if "call" in name else "")
+
+
 def missing_attribute(policy: object, cls: type, name: str) -> AttributeError:
     """Return the error for an attribute that a class does not have, with what to use instead.
 

@@ -375,6 +375,9 @@ ATTRIBUTES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.Retry("r").statistics, "use snapshot()"),
     (lambda: hf.Retry("r").wraps(len), "write @policy above the function"),
     (lambda: hf.Timeout(1).seconds, "use duration"),
+    (lambda: breaker()(answers).call(), "'call': use policy.call(function.__wrapped__, …)"),
+    (lambda: breaker()(answers).state, "'state': use policy.state"),
+    (lambda: hf.Retry("r")(answers).retry_with(), "use with_options()"),
     (lambda: hf.Fallback(1).execute(len), "use call(function, …)"),
     (lambda: hf.ManualClock().tick(5), "use advance(seconds)"),
     (lambda: hf.RetryBudget().withdraw(), "use try_withdraw()"),
@@ -389,6 +392,18 @@ def test_an_attribute_of_another_library_is_answered_with_what_to_use(typed, par
     with pytest.raises(AttributeError) as caught:
         typed()
     assert part in str(caught.value)
+
+
+def test_a_guarded_function_may_have_an_attribute_that_its_policy_has_too():
+    def counted():
+        pass
+
+    counted.call = counted.statistics = 3
+    guarded = breaker()(counted)
+    assert (guarded.call, guarded.statistics) == (3, 3)
+    guarded.state = 5
+    assert guarded.state == 5
+    assert not hasattr(hf.Timeout(1)(answers), "state")
 
 
 def test_the_policies_know_every_attribute_that_has_a_hint():
