@@ -126,7 +126,7 @@ hf_coroutine_close(PyObject *op, PyObject *ignored)
         hf_coroutine_close_unbegun(self);
     bool ran = was == PHASE_RUNNING || (was == PHASE_WAITING && self->controlled);
     int left = ran                    ? hf_gate_abandon(self->gate, &self->pass)
-               : was == PHASE_WAITING ? hf_gate_undo(self->gate, &self->pass)
+               : was == PHASE_WAITING ? hf_gate_abandon_unrun(self->gate, &self->pass)
                                       : 0;
     hf_coroutine_end_course(self);
     hf_set_phase(self, PHASE_DONE);

@@ -116,6 +116,15 @@ hf_gate_abandon(GateObject *gate, hf_pass *pass)
     return ours && hf_count_dropped(gate) < 0 ? -1 : answer;
 }
 
+/* The same for a call that waits to be admitted: nothing of it has run. */
+int
+hf_gate_abandon_unrun(GateObject *gate, hf_pass *pass)
+{
+    bool ours = pass->fork_epoch == hf_fork_epoch;
+    int answer = hf_gate_undo(gate, pass);
+    return ours && hf_count_dropped(gate) < 0 ? -1 : answer;
+}
+
 /*
  * The same when the holder dies: nobody is left to be told of an interruption. The gate may be dying
  * with its open entries, and is then not to be shown to anybody.
@@ -124,7 +133,7 @@ void
 hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran)
 {
     PyObject *raised = hf_take_exception();
-    if ((ran ? hf_gate_abandon(gate, pass) : hf_gate_undo(gate, pass)) < 0)
+    if ((ran ? hf_gate_abandon(gate, pass) : hf_gate_abandon_unrun(gate, pass)) < 0)
         PyErr_WriteUnraisable(Py_REFCNT(gate) > 0 ? (PyObject *)gate : NULL);
     hf_give_exception(raised);
 }

@@ -253,6 +253,7 @@ int hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception);
 void hf_gate_waited(GateObject *gate, hf_pass *pass);
 int hf_gate_undo(GateObject *gate, hf_pass *pass);
 int hf_gate_abandon(GateObject *gate, hf_pass *pass);
+int hf_gate_abandon_unrun(GateObject *gate, hf_pass *pass);
 void hf_gate_drop(GateObject *gate, hf_pass *pass, bool ran);
 hf_entering hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why);
 

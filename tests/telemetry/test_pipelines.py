@@ -259,6 +259,25 @@ def test_a_call_that_is_dropped_counts_as_cancelled(clock):
         assert outcomes(pipe) == {"cancelled": 1}
 
 
+def test_a_call_that_is_dropped_while_it_waits_counts_as_cancelled(clock):
+    async def begin(pipe):
+        call = pipe.acall(asyncio.sleep, 3600)
+        call.send(None)
+        return call
+
+    async def main(pipe):
+        with bulkhead:
+            (await begin(pipe)).close()
+            await begin(pipe)  # it dies here
+            gc.collect()
+
+    for control in ((), (hf.Timeout(10, clock=clock),)):
+        bulkhead = hf.Bulkhead("h", max_concurrent=1, max_waiting=9, max_wait=9, clock=clock)
+        pipe = hf.Pipeline("p", *control, bulkhead)
+        asyncio.run(main(pipe))
+        assert outcomes(pipe) == {"cancelled": 2}
+
+
 def test_a_permit_counts_as_it_is_settled_and_once(clock):
     pipe = plain(clock)
     for settle in ("success", "failure", "ignore"):
