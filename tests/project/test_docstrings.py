@@ -50,9 +50,9 @@ def test_what_docstrings_show_works(name):
 def test_docstrings_cite_no_identifier_of_the_specification():
     texts = [
         text
-        for source in SOURCES.rglob("*.py*")
+        for suffix in ("py", "pyx")
+        for source in SOURCES.rglob(f"*.{suffix}")
         for text in docstrings(source)
-        if source.suffix in {".py", ".pyx"}
     ]
     native = [
         getattr(hf, name) for name in ("CircuitBreaker", "Guard", "Outcome", "Permit", "Rejected")
