@@ -175,6 +175,8 @@ class Registry:
     if not TYPE_CHECKING:  # or a type checker would accept every name
 
         def __getattr__(self, name: str) -> object:
+            if name.startswith("__"):  # what tools look for: raises the plain error
+                return object.__getattribute__(self, name)
             from holdfast.hints import missing_attribute
 
             raise missing_attribute(self, type(self), name)

@@ -2,6 +2,8 @@
 
 import inspect
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -224,3 +226,14 @@ def test_every_word_of_other_libraries_leads_to_an_argument_that_exists():
             if parameter.kind is not parameter.VAR_POSITIONAL
         }
         assert not taken & set(names), f"{kind} has this argument"
+
+
+def test_what_tools_look_for_does_not_load_the_hints():
+    code = (
+        "import holdfast as hf, sys\n"
+        "for one in (hf.registry, hf.ManualClock(), hf.RetryBudget()):\n"
+        "    assert not hasattr(one, '__wrapped__')\n"
+        "print('holdfast.hints' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
