@@ -218,10 +218,11 @@ def test_no_library_is_imported_for_a_question():
     import sys
 
     code = (
-        "import sys; from holdfast.categories import classify\n"
+        "import sys; before = set(sys.modules); from holdfast.categories import classify\n"
         "for module in 'httpx redis.exceptions grpc sqlalchemy.exc botocore.exceptions'.split():\n"
         "    classify(type('ConnectionError', (Exception,), {'__module__': module})())\n"
-        "print(*{name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*new - sys.stdlib_module_names)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     foreign = {name for name in done.stdout.split() if "cython" not in name and name[0] != "_"}
