@@ -39,7 +39,7 @@ market = Market()
 
 @prices  # def, async def, generator, async generator or method; the signature stays
 def price(item: str) -> str:
-    return market.price(item, timeout=hf.deadline())  # seconds that the attempt has left
+    return market.price(item, timeout=hf.deadline(10))  # seconds that the attempt has left
 
 
 @prices

@@ -392,9 +392,10 @@ hf_need_no_rerun(GateObject *gate)
         return hf_need_made(gate);
     const char *whose = whose_attempts(gate);
     PyErr_Format(PyExc_TypeError,
-                 HF_TITLE " has a retry or a fallback, which cannot run a block again: use it as a "
-                          "decorator or with call()%s%s%s",
-                 HF_TITLE_OF(gate), *whose ? ", or write 'for attempt in " : "", whose,
+                 HF_TITLE "%s cannot run a block again: use it as a decorator or with call()%s%s%s",
+                 HF_TITLE_OF(gate),
+                 gate->kind == HF_KIND_PIPELINE ? " has a retry or a fallback, which" : "",
+                 *whose ? ", or write 'for attempt in " : "", whose,
                  *whose ? ".attempts():' (in a coroutine 'async for') and 'with attempt:' around "
                           "the block"
                         : "");

@@ -247,7 +247,7 @@ def test_its_settings_are_in_one_line_and_a_block_cannot_be_run_twice(clock):
     assert repr(retry) == "<Retry 'network' 3 attempts>"
     with pytest.raises(TypeError, match=r"for attempt in retry\.attempts\(\):"), retry:
         pass
-    with pytest.raises(TypeError, match="cannot run a block again"), retry:
+    with pytest.raises(TypeError, match="<Retry 'network'> cannot run a block again"), retry:
         raise AssertionError("ran")
 
 
