@@ -1,9 +1,10 @@
 /*
  * Categories of exceptions: what kind of failure an exception is, as holdfast.categories says.
  *
- * Python is asked once per class. The answers are kept in a small table of fixed size. A word of the table
- * is the address of a class and, in the bits that an address leaves free, the answer, so a reader needs no
- * lock and runs no Python. The table owns its classes: no other class can get the address of one.
+ * Python is asked for the rule of a class, once per class. The rules are kept in a small table of fixed size. A
+ * word of the table is the address of a class and, in the bits that an address leaves free, the category or
+ * that each exception is to be looked at. So a reader of categories needs no lock and runs no Python. The table
+ * owns its classes: no other class can get the address of one.
  */
 #include "hfpy.h"
 
@@ -18,16 +19,22 @@ static const char *const words[] = {"transient", "permanent", "resource", "logic
 #define HF_CATEGORIES ((int)(sizeof words / sizeof *words))
 
 static hf_au64 known[HF_CLASSES];
-static PyObject *looks[HF_CLASSES]; /* of HF_LOOK_AT_IT: the function that looks; under `guard` */
-static PyObject *guard;             /* whoever writes, or reads `looks`, has exclusive use of it */
+static PyObject *rules[HF_CLASSES]; /* what Python said of the class; under `guard` */
+static PyObject *guard;             /* whoever writes, or reads `rules`, has exclusive use of it */
 static uint64_t forgotten;          /* how often all was forgotten; under `guard` */
 static unsigned next_victim;        /* under `guard` */
+
+static PyObject *of_class; /* a Python function: the rule of a class */
+static PyObject *cause_name, *parts_name;
 
 int
 hf_category_ready(void)
 {
     guard = PyList_New(0);
-    return guard == NULL ? -1 : 0;
+    cause_name = PyUnicode_InternFromString("__cause__");
+    parts_name = PyUnicode_InternFromString("exceptions");
+    of_class = Py_NewRef(Py_None);
+    return guard == NULL || cause_name == NULL || parts_name == NULL ? -1 : 0;
 }
 
 static unsigned
@@ -50,16 +57,19 @@ recall(const PyTypeObject *type, unsigned *at)
     return -1;
 }
 
-/* The function that looks at exceptions of a class; NULL: the entry has changed meanwhile. */
+/* What Python said of a class that is known; NULL: Python was not asked, or all was forgotten. */
 static PyObject *
-recall_look(const PyTypeObject *type, unsigned at)
+recall_rule(const PyTypeObject *type)
 {
-    PyObject *look = NULL;
+    unsigned at;
+    PyObject *rule = NULL;
+    if (recall(type, &at) < 0)
+        return NULL;
     HF_BEGIN_EXCLUSIVE(guard);
-    if (hf_load_relaxed(&known[at]) == ((uint64_t)(uintptr_t)type | HF_LOOK_AT_IT))
-        look = Py_XNewRef(looks[at]);
+    if ((hf_load_relaxed(&known[at]) & ~HF_ANSWER_BITS) == (uint64_t)(uintptr_t)type)
+        rule = Py_NewRef(rules[at]);
     HF_END_EXCLUSIVE();
-    return look;
+    return rule;
 }
 
 static uint64_t
@@ -89,41 +99,41 @@ entry_for(const PyTypeObject *type)
 
 /* Keep an answer, unless all was forgotten since it was asked for: then it may be out of date. */
 static void
-remember(PyTypeObject *type, int answer, PyObject *look, uint64_t asked_after)
+remember(PyTypeObject *type, int answer, PyObject *rule, uint64_t asked_after)
 {
-    PyObject *old_type = NULL, *old_look = NULL;
+    PyObject *old_type = NULL, *old_rule = NULL;
     HF_BEGIN_EXCLUSIVE(guard);
     if (forgotten == asked_after) {
         unsigned at = entry_for(type);
         old_type = (PyObject *)(uintptr_t)(hf_load_relaxed(&known[at]) & ~HF_ANSWER_BITS);
-        old_look = looks[at];
-        looks[at] = Py_XNewRef(look);
+        old_rule = rules[at];
+        rules[at] = Py_NewRef(rule);
         Py_INCREF(type);
         hf_store_release(&known[at], (uint64_t)(uintptr_t)type | (uint64_t)answer);
     }
     HF_END_EXCLUSIVE();
     Py_XDECREF(old_type);
-    Py_XDECREF(old_look);
+    Py_XDECREF(old_rule);
 }
 
 /* _forget_classes(): ask Python again about every class. */
 PyObject *
 hf_forget_classes(PyObject *module, PyObject *ignored)
 {
-    PyObject *types[HF_CLASSES], *functions[HF_CLASSES];
+    PyObject *types[HF_CLASSES], *old_rules[HF_CLASSES];
     (void)module, (void)ignored;
     HF_BEGIN_EXCLUSIVE(guard);
     forgotten++;
     for (int i = 0; i < HF_CLASSES; i++) {
         types[i] = (PyObject *)(uintptr_t)(hf_load_relaxed(&known[i]) & ~HF_ANSWER_BITS);
         hf_store_release(&known[i], 0);
-        functions[i] = looks[i];
-        looks[i] = NULL;
+        old_rules[i] = rules[i];
+        rules[i] = NULL;
     }
     HF_END_EXCLUSIVE();
     for (int i = 0; i < HF_CLASSES; i++) {
         Py_XDECREF(types[i]);
-        Py_XDECREF(functions[i]);
+        Py_XDECREF(old_rules[i]);
     }
     Py_RETURN_NONE;
 }
@@ -159,42 +169,215 @@ unanswered(PyObject *asked)
     return HF_NOTHING_KNOWN;
 }
 
-/* Have Python say what a class is. `look` becomes the function that it names for looking, or NULL. */
-static int
-ask_about_class(const GateObject *step, PyTypeObject *type, PyObject **look)
+/* _install_rules(of_class): whom to ask about the class of an exception inside another one. */
+PyObject *
+hf_install_rules(PyObject *module, PyObject *function)
 {
-    uint64_t asked_after = times_forgotten();
-    PyObject *answer =
-        PyObject_CallMethod((PyObject *)step, "_category_of_class", "O", (PyObject *)type);
-    *look = NULL;
-    if (answer != NULL && PyCallable_Check(answer)) {
-        *look = answer;
-        remember(type, HF_LOOK_AT_IT, answer, asked_after);
-        return HF_LOOK_AT_IT;
-    }
-    int known_as = answer_of(answer);
-    if (known_as < 0)
-        return unanswered((PyObject *)step);
-    remember(type, known_as, NULL, asked_after);
-    return known_as;
+    (void)module;
+    Py_SETREF(of_class, Py_NewRef(function));
+    Py_RETURN_NONE;
 }
 
-/* Have a function look at an exception. Both are no longer than this call. */
-static int
-look_at(PyObject *look, PyObject *error)
+/*
+ * The rule of a class: a category, None, a function or a tuple. Python is asked once, by the step where there
+ * is one, for its answer imports the rules. NULL: that raised.
+ */
+static PyObject *
+rule_of(const GateObject *step, PyTypeObject *type)
 {
-    int known_as = answer_of(PyObject_CallOneArg(look, error));
-    return known_as < 0 ? unanswered(look) : known_as;
+    PyObject *class = (PyObject *)type, *rule = recall_rule(type);
+    if (rule != NULL)
+        return rule;
+    uint64_t asked_after = times_forgotten();
+    rule = step != NULL ? PyObject_CallMethod((PyObject *)step, "_category_of_class", "O", class)
+                        : PyObject_CallOneArg(of_class, class);
+    if (rule == NULL)
+        return NULL;
+    int known_as = HF_LOOK_AT_IT;
+    if (!PyTuple_Check(rule) && !PyCallable_Check(rule))
+        known_as = answer_of(Py_NewRef(rule));
+    if (known_as < 0)
+        Py_CLEAR(rule);
+    else
+        remember(type, known_as, rule, asked_after);
+    return rule;
 }
+
+/* ---- looking at an exception ---- */
+
+/*
+ * Two kinds of rules are data (holdfast.categories.rules), for a Python function costs more than all that is
+ * done here. They are tuples, told apart by their size.
+ */
+enum { HF_WRAPPER_DEFAULT, HF_WRAPPER_INSIDE, HF_WRAPPER_FIRST, HF_WRAPPER_FIELDS };
+enum {
+    HF_NUMBERS_NAME,
+    HF_NUMBERS_TABLE,
+    HF_NUMBERS_MASK,
+    HF_NUMBERS_OTHERWISE,
+    HF_NUMBERS_FIELDS
+};
+
+#define HF_MOST_CAUSES 12 /* a chain of causes may be a circle */
+
+static bool
+has_fields(PyObject *rule, Py_ssize_t fields)
+{
+    return PyTuple_Check(rule) && PyTuple_GET_SIZE(rule) == fields;
+}
+
+/* None: there is no such attribute, or reading it raised. NULL: that was an interruption. */
+static PyObject *
+attribute_of(PyObject *error, PyObject *name)
+{
+    PyObject *value = hf_attribute_if_any(error, name);
+    if (value == NULL && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return NULL;
+        PyErr_Clear();
+    }
+    return value != NULL ? value : Py_NewRef(Py_None);
+}
+
+/* The category of a number that an exception has; an object without that number may have another rule. */
+static PyObject *
+of_number(PyObject *rule, PyObject *error)
+{
+    PyObject *otherwise = PyTuple_GET_ITEM(rule, HF_NUMBERS_OTHERWISE);
+    PyObject *mask = PyTuple_GET_ITEM(rule, HF_NUMBERS_MASK);
+    PyObject *number = attribute_of(error, PyTuple_GET_ITEM(rule, HF_NUMBERS_NAME));
+    if (number == NULL)
+        return NULL;
+    if (!PyLong_Check(number) || PyBool_Check(number)) {
+        Py_DECREF(number);
+        return otherwise == Py_None ? Py_NewRef(Py_None) : PyObject_CallOneArg(otherwise, error);
+    }
+    if (!PyLong_CheckExact(number))
+        Py_SETREF(number, PyNumber_Long(number));
+    if (number != NULL && mask != Py_None)
+        Py_SETREF(number, PyNumber_And(number, mask));
+    if (number == NULL)
+        return NULL;
+    PyObject *found = PyDict_GetItemWithError(PyTuple_GET_ITEM(rule, HF_NUMBERS_TABLE), number);
+    Py_DECREF(number);
+    return found != NULL || PyErr_Occurred() ? Py_XNewRef(found) : Py_NewRef(Py_None);
+}
+
+/*
+ * What is inside an exception: what a function says, or an attribute. Of several values, such as the
+ * arguments, that is the first exception, or else the cause. What is no exception is nothing.
+ */
+static PyObject *
+inside_of(PyObject *how, PyObject *error)
+{
+    if (!PyUnicode_Check(how))
+        return PyObject_CallOneArg(how, error);
+    PyObject *inside = attribute_of(error, how), *one = NULL;
+    if (inside == NULL || !PyTuple_Check(inside))
+        return inside;
+    for (Py_ssize_t i = 0; one == NULL && i < PyTuple_GET_SIZE(inside); i++) {
+        if (PyExceptionInstance_Check(PyTuple_GET_ITEM(inside, i)))
+            one = Py_NewRef(PyTuple_GET_ITEM(inside, i));
+    }
+    Py_DECREF(inside);
+    return one != NULL ? one : attribute_of(error, cause_name);
+}
+
+/* The category of an exception by a rule that is no wrapper's; None: unknown. */
+static PyObject *
+look_once(PyObject *rule, PyObject *error)
+{
+    if (rule == Py_None || PyUnicode_Check(rule))
+        return Py_NewRef(rule);
+    return has_fields(rule, HF_NUMBERS_FIELDS) ? of_number(rule, error)
+                                               : PyObject_CallOneArg(rule, error);
+}
+
+/*
+ * What the rule of an exception in a chain says: a category, None if it is unknown, or NULL if that raised.
+ * `how` becomes the way to the exception inside it.
+ */
+static PyObject *
+look_on_the_way(PyObject *rule, PyObject *error, PyObject **how)
+{
+    bool wraps = has_fields(rule, HF_WRAPPER_FIELDS);
+    bool groups = PyObject_TypeCheck(error, (PyTypeObject *)PyExc_BaseExceptionGroup);
+    *how = wraps ? PyTuple_GET_ITEM(rule, HF_WRAPPER_INSIDE) : groups ? parts_name : cause_name;
+    if (wraps)
+        return look_once(PyTuple_GET_ITEM(rule, HF_WRAPPER_FIRST), error);
+    return look_once(groups && !PyUnicode_Check(rule) ? Py_None : rule, error);
+}
+
+/* The category of the first exception, from a wrapper inwards, of which one is known, or the first default. */
+static PyObject *
+look_inside(PyObject *rule, PyObject *error)
+{
+    PyObject *found = Py_NewRef(Py_None), *by_default = Py_NewRef(Py_None), *how;
+    Py_INCREF(rule);
+    Py_INCREF(error);
+    for (int n = 0; n < HF_MOST_CAUSES && rule != NULL && found == Py_None; n++) {
+        if (by_default == Py_None && has_fields(rule, HF_WRAPPER_FIELDS))
+            Py_SETREF(by_default, Py_NewRef(PyTuple_GET_ITEM(rule, HF_WRAPPER_DEFAULT)));
+        Py_SETREF(found, look_on_the_way(rule, error, &how));
+        if (found != Py_None)
+            break;
+        Py_SETREF(error, inside_of(how, error));
+        if (error == NULL || !PyExceptionInstance_Check(error))
+            break;
+        Py_SETREF(rule, rule_of(NULL, Py_TYPE(error)));
+    }
+    if (error == NULL || rule == NULL)
+        Py_CLEAR(found);
+    else if (found == Py_None)
+        Py_SETREF(found, Py_NewRef(by_default));
+    Py_XDECREF(rule);
+    Py_XDECREF(error);
+    Py_DECREF(by_default);
+    return found;
+}
+
+static PyObject *
+look(PyObject *rule, PyObject *error)
+{
+    return has_fields(rule, HF_WRAPPER_FIELDS) ? look_inside(rule, error) : look_once(rule, error);
+}
+
+/* _look(rule, error): the category by this rule. */
+PyObject *
+hf_look(PyObject *module, PyObject *const *args, Py_ssize_t n)
+{
+    (void)module;
+    if (n != 2) {
+        PyErr_SetString(PyExc_TypeError, "_look() takes a rule and an error");
+        return NULL;
+    }
+    return look(args[0], args[1]);
+}
+
+/* _classify(error): the category by the rule of its class. */
+PyObject *
+hf_classify(PyObject *module, PyObject *error)
+{
+    (void)module;
+    PyObject *rule = rule_of(NULL, Py_TYPE(error));
+    PyObject *found = rule != NULL ? look(rule, error) : NULL;
+    Py_XDECREF(rule);
+    return found;
+}
+
+/* ---- what the gate asks ---- */
 
 /* What Python says, where no exception is set. -1: an interruption is. */
 static int
-ask(const GateObject *step, PyTypeObject *type, PyObject *error, PyObject *look)
+ask(const GateObject *step, PyTypeObject *type, PyObject *error)
 {
-    int known_as = look != NULL ? HF_LOOK_AT_IT : ask_about_class(step, type, &look);
-    if (known_as == HF_LOOK_AT_IT)
-        known_as = look_at(look, error);
-    Py_XDECREF(look);
+    PyObject *rule = rule_of(step, type);
+    if (rule == NULL)
+        return unanswered((PyObject *)step);
+    int known_as = answer_of(look(rule, error));
+    if (known_as < 0)
+        known_as = unanswered(PyTuple_Check(rule) ? (PyObject *)type : rule);
+    Py_DECREF(rule);
     return known_as;
 }
 
@@ -206,14 +389,12 @@ int
 hf_category_of(const GateObject *step, PyTypeObject *type, PyObject *error)
 {
     unsigned at;
-    PyObject *look = NULL, *raised = NULL;
+    PyObject *raised = NULL;
     int known_as = recall(type, &at);
-    if (known_as == HF_LOOK_AT_IT)
-        look = recall_look(type, at);
     if (known_as < 0 || known_as == HF_LOOK_AT_IT) {
         if (error == NULL)
             error = raised = hf_take_exception();
-        known_as = ask(step, type, error, look);
+        known_as = ask(step, type, error);
         if (known_as < 0)
             hf_chain(raised);
         else

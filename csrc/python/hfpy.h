@@ -362,6 +362,9 @@ hf_probe_end(GateObject *step, hf_hold *hold)
 int hf_category_ready(void);
 int hf_category_of(const GateObject *step, PyTypeObject *type, PyObject *error);
 PyObject *hf_forget_classes(PyObject *module, PyObject *ignored);
+PyObject *hf_install_rules(PyObject *module, PyObject *function);
+PyObject *hf_look(PyObject *module, PyObject *const *args, Py_ssize_t n);
+PyObject *hf_classify(PyObject *module, PyObject *error);
 
 /* ---- judge.c ---- */
 

@@ -1,7 +1,7 @@
 """From an error to its category: the class leads to a rule, by module and name along the MRO.
 
-A rule is a category, a function of the error, or a ``Wrapper``, whose category is that of another
-error inside.
+A rule is a category, a function of the error, or data for the native gate: ``Numbers``, or a
+``Wrapper``, whose category is that of another error inside.
 
 No library is imported: the class of an error says which library it is of. The rules of a library
 are read when the first error of it is classified. Elsewhere: the rules (a file for each group of
@@ -11,22 +11,19 @@ gate).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from importlib import import_module
 
+from holdfast._native.gate import _classify, _install_rules, _look
 from holdfast.categories.category import Category
-from holdfast.categories.registered import changes, has_registrations, registered
-from holdfast.categories.rules import attribute, text_of
-from holdfast.categories.texts import category_of_text
+from holdfast.categories.registered import by_class, ends_of_names, named, registered
+from holdfast.categories.rules import Wrapper
+from holdfast.categories.texts import of_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from holdfast.categories.rules import Judge, Rule
 
-__all__ = ["Wrapper", "classify", "of_class"]
+__all__ = ["classify", "of_class"]
 
 # Which file has the rules of which modules.
 _FILES = {
@@ -47,8 +44,6 @@ _tables: dict[str, dict[str, Rule] | str] = {
     module: file for file, modules in _FILES.items() for module in modules.split()
 }
 
-# A chain of causes may be a circle.
-_MOST_CAUSES = 12
 # PEP 249 gives these names to the errors of every database driver.
 _ANY_DRIVER = "PEP249"
 _DATABASE_ERRORS = {
@@ -57,56 +52,6 @@ _DATABASE_ERRORS = {
 }
 # Their class says nothing, so their text is read. What derives from them is another matter.
 _PLAIN = (Exception, RuntimeError)
-
-
-def cause_of(error: Any) -> object:
-    """Return the explicit cause of an error."""
-    return attribute(error, "__cause__")
-
-
-class Wrapper:
-    """The rule of a class of a library that wraps the errors of another one.
-
-    Args:
-        default: The category if nothing is known of the errors inside; None if unknown.
-        inside: Returns the error inside; anything else than an exception means there is none.
-        first: A function of the error itself, whose category has precedence.
-    """
-
-    __slots__ = ("default", "first", "inside")
-
-    def __init__(
-        self,
-        default: Category | None,
-        inside: Callable[[Any], object] = cause_of,
-        first: Judge | None = None,
-    ) -> None:
-        self.default = default
-        self.inside = inside
-        self.first = first
-
-    def __call__(self, error: BaseException) -> Category | None:
-        """Return the category of the first error of the chain of which one is known."""
-        default = None
-        rule: Rule | None = self
-        for _ in range(_MOST_CAUSES):
-            if type(rule) is Category:
-                return rule
-            inside: object = cause_of(error)
-            if type(rule) is Wrapper:
-                if rule.first is not None and (found := rule.first(error)) is not None:
-                    return found
-                default = default or rule.default
-                inside = rule.inside(error)
-            elif isinstance(error, BaseExceptionGroup):
-                inside = error.exceptions[0]
-            elif rule is not None and (found := rule(error)) is not None:  # type: ignore[operator]
-                return found
-            if not isinstance(inside, BaseException):
-                return default
-            error = inside
-            rule = _rule_inside(type(error), changes())  # type: ignore[arg-type]  # hashable
-        return default
 
 
 def classify(error: BaseException) -> Category | None:
@@ -128,25 +73,23 @@ def classify(error: BaseException) -> Category | None:
     >>> classify(PermissionError(13, "Permission denied"))
     <Category.PERMANENT: 'permanent'>
     """
-    rule = of_class(type(error))
-    if rule is None or type(rule) is Category:
-        return rule
-    return rule(error)  # type: ignore[operator]  # what is no category is a function
+    return _classify(error)  # type: ignore[no-any-return]
 
 
 def of_class(cls: type) -> Rule | None:
     """Return what a class says of its errors: a category, a function of the error, or None."""
     rules: list[Rule] = []
+    others = named(cls) if ends_of_names else []
     for base in cls.__mro__:
         module, name = base.__module__, base.__qualname__
-        if has_registrations():
-            for given in registered(base, f"{module}.{name}"):
+        if others or name in ends_of_names or (by_class and base in by_class):
+            for given in registered(base, f"{module}.{name}", others):
                 if _add(rules, given):
                     return _all_of(rules)
         if (known := _rule_of(module, name)) is not None and _add(rules, known):
             return _all_of(rules)
     if not rules:
-        return _plain if cls in _PLAIN else None
+        return of_text if cls in _PLAIN else None
     return _all_of(rules)
 
 
@@ -160,12 +103,6 @@ def _add(rules: list[Rule], rule: Rule) -> bool:
 def _all_of(rules: list[Rule]) -> Rule:
     """Return one rule for several, of which the first that knows a category decides."""
     return rules[0] if len(rules) == 1 else _first_of(rules)
-
-
-@lru_cache(maxsize=256)
-def _rule_inside(cls: type, _changes: int) -> Rule | None:
-    """Return what ``of_class`` does; the gate keeps only what it says of the outermost class."""
-    return of_class(cls)
 
 
 def _rule_of(module: str, name: str) -> Rule | None:
@@ -188,19 +125,16 @@ def _rules_of(module: str) -> dict[str, Rule]:
     return _tables[module]  # type: ignore[return-value]
 
 
-def _plain(error: BaseException) -> Category | None:
-    return category_of_text(text_of(error))
-
-
 def _first_of(rules: list[Rule]) -> Judge:
     """Return a function that asks several rules until one knows a category."""
 
     def judge(error: BaseException) -> Category | None:
         for rule in rules:
-            if type(rule) is Category:
-                return rule
-            if (found := rule(error)) is not None:  # type: ignore[operator]
-                return found
+            if (found := _look(rule, error)) is not None:
+                return found  # type: ignore[no-any-return]
         return None
 
     return judge
+
+
+_install_rules(of_class)

@@ -6,21 +6,24 @@ of PostgreSQL, the number of MySQL. Otherwise the text does.
 
 from __future__ import annotations
 
-from holdfast.categories.classes import Wrapper
+from holdfast._native.gate import _look
 from holdfast.categories.rules import (
     LOGIC,
     PERMANENT,
     RESOURCE,
     TRANSIENT,
+    Wrapper,
     attribute,
     each,
     in_context,
     text_of,
 )
-from holdfast.categories.texts import category_of_text
+from holdfast.categories.texts import of_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from holdfast.categories.category import Category
     from holdfast.categories.rules import Rule
 
@@ -72,37 +75,37 @@ def category_of_sqlstate(state: object) -> Category | None:
     return _STATES.get(state) or _STATES.get(state[:2])  # type: ignore[return-value]
 
 
-def _of_facts(error: BaseException) -> Category | None:
+def _of_facts(error: Any) -> Category | None:
     """Return the category of what an error of any driver says, by its code or by its text."""
     for name in ("sqlstate", "pgcode"):
-        if (found := category_of_sqlstate(attribute(error, name))) is not None:
+        state = attribute(error, name)
+        if state is not None and (found := category_of_sqlstate(state)) is not None:
             return found
     args = attribute(error, "args")
     number = args[0] if isinstance(args, tuple) and args else None
     if type(number) is int and (found := _MYSQL.get(number)) is not None:
         return found
-    return category_of_text(text_of(error))
+    return of_text(error)
 
 
 def _of_any_driver(error: BaseException) -> Category | None:
     """Return the category of an error with a name of PEP 249, of a driver without rules."""
-    return _ANY_DRIVER(error)
+    return _look(_ANY_DRIVER, error)  # type: ignore[no-any-return]
 
 
 _ANY_DRIVER = Wrapper(None, first=_of_facts)
 
 
-def _of_lost_connection(error: BaseException) -> Category | None:
-    return TRANSIENT if attribute(error, "connection_invalidated") is True else None
-
-
-def _in_orig(error: BaseException) -> object:
-    return attribute(error, "orig")
+def _of_lost_connection(error: Any) -> Category | None:
+    try:
+        return TRANSIENT if error.connection_invalidated is True else None
+    except Exception:  # noqa: BLE001 - the caller's object: nothing is known of it then
+        return None
 
 
 def _of_client_of_asyncpg(error: BaseException) -> Category:
     """Return transient for a connection that is closed, and logic for wrong use of it."""
-    return category_of_text(text_of(error)) or LOGIC
+    return of_text(error) or LOGIC
 
 
 def _of_reply(error: BaseException) -> Category:
@@ -144,11 +147,9 @@ _REDIS: dict[str, Rule] = {
 RULES: dict[str, dict[str, Rule]] = {
     "sqlalchemy.exc": {
         **each(TRANSIENT, "DisconnectionError TimeoutError"),
+        **each(Wrapper(TRANSIENT, "orig", _of_lost_connection), "InterfaceError OperationalError"),
         **each(
-            Wrapper(TRANSIENT, _in_orig, _of_lost_connection), "InterfaceError OperationalError"
-        ),
-        **each(
-            Wrapper(PERMANENT, _in_orig, _of_lost_connection),
+            Wrapper(PERMANENT, "orig", _of_lost_connection),
             "DBAPIError StatementError",
         ),
         **each(LOGIC, "ArgumentError CircularDependencyError CompileError IdentifierError"),

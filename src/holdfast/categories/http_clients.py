@@ -6,12 +6,12 @@ is not valid, a host name that does not exist, no file descriptor left.
 
 from __future__ import annotations
 
-from holdfast.categories.classes import Wrapper
 from holdfast.categories.http import category_of_status, of_own_status, of_response
 from holdfast.categories.rules import (
     LOGIC,
     PERMANENT,
     TRANSIENT,
+    Wrapper,
     attribute,
     each,
     in_context,
@@ -25,23 +25,6 @@ if TYPE_CHECKING:
     from holdfast.categories.rules import Rule
 
 __all__ = ["RULES"]
-
-
-def _in_arguments(error: BaseException) -> object:
-    """Return the first exception among the arguments of an error, or its cause."""
-    args = attribute(error, "args")
-    for arg in args if isinstance(args, tuple) else ():
-        if isinstance(arg, BaseException):
-            return arg
-    return attribute(error, "__cause__")
-
-
-def _in_reason(error: BaseException) -> object:
-    return attribute(error, "reason")
-
-
-def _in_os_error(error: BaseException) -> object:
-    return attribute(error, "os_error")
 
 
 def _of_proxy(error: BaseException) -> Category | None:
@@ -64,7 +47,7 @@ def _of_content_type(error: BaseException) -> Category:
 
 
 # The cause of an error of httpcore is taken off; its argument remains.
-_CONNECTION = Wrapper(TRANSIENT, _in_arguments)
+_CONNECTION = Wrapper(TRANSIENT, "args")
 
 _HTTPX: dict[str, Rule] = {
     **each(TRANSIENT, "TimeoutException"),
@@ -80,10 +63,8 @@ RULES: dict[str, dict[str, Rule]] = {
     **dict.fromkeys(("httpx", "httpx2", "httpcore", "httpcore2"), _HTTPX),
     "requests.exceptions": {
         **each(TRANSIENT, "ConnectTimeout Timeout"),
-        **each(
-            Wrapper(TRANSIENT, _in_arguments), "ChunkedEncodingError ConnectionError RetryError"
-        ),
-        **each(Wrapper(PERMANENT, _in_arguments), "SSLError"),
+        **each(Wrapper(TRANSIENT, "args"), "ChunkedEncodingError ConnectionError RetryError"),
+        **each(Wrapper(PERMANENT, "args"), "SSLError"),
         **each(PERMANENT, "InvalidHeader InvalidSchema InvalidURL MissingSchema URLRequired"),
         **each(PERMANENT, "TooManyRedirects"),
         **each(
@@ -95,13 +76,13 @@ RULES: dict[str, dict[str, Rule]] = {
     "urllib3.exceptions": {
         **each(TRANSIENT, "EmptyPoolError FullPoolError IncompleteRead InvalidChunkLength"),
         **each(TRANSIENT, "ResponseError TimeoutError"),
-        **each(Wrapper(TRANSIENT, _in_arguments), "ProtocolError ProxyError"),
-        **each(Wrapper(PERMANENT, _in_arguments), "SSLError"),
+        **each(Wrapper(TRANSIENT, "args"), "ProtocolError ProxyError"),
+        **each(Wrapper(PERMANENT, "args"), "SSLError"),
         **each(PERMANENT, "HostChangedError InvalidHeader LocationValueError"),
         **each(PERMANENT, "ProxySchemeUnknown ProxySchemeUnsupported"),
         **each(LOGIC, "BodyNotHttplibCompatible ClosedPoolError DecodeError ResponseNotChunked"),
         **each(LOGIC, "TimeoutStateError UnrewindableBodyError"),
-        "MaxRetryError": Wrapper(TRANSIENT, _in_reason),
+        "MaxRetryError": Wrapper(TRANSIENT, "reason"),
         "NewConnectionError": Wrapper(TRANSIENT, in_context),
     },
     "aiohttp.client_exceptions": {
@@ -109,8 +90,8 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(Wrapper(TRANSIENT), "ClientPayloadError"),
         **each(_CONNECTION, "ClientConnectionError"),
         **each(Wrapper(TRANSIENT, first=of_errno), "ClientOSError"),
-        **each(Wrapper(TRANSIENT, _in_os_error), "ClientConnectorError ClientProxyConnectionError"),
-        **each(Wrapper(PERMANENT, _in_os_error), "ClientConnectorSSLError ClientSSLError"),
+        **each(Wrapper(TRANSIENT, "os_error"), "ClientConnectorError ClientProxyConnectionError"),
+        **each(Wrapper(PERMANENT, "os_error"), "ClientConnectorSSLError ClientSSLError"),
         **each(PERMANENT, "ClientConnectorCertificateError InvalidURL NonHttpUrlClientError"),
         **each(PERMANENT, "ServerFingerprintMismatch TooManyRedirects"),
         **each(TRANSIENT, "ClientConnectionResetError"),

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
     from holdfast.categories.rules import Judge, Rule
 
-__all__ = ["changes", "has_registrations", "register", "registered"]
+__all__ = ["by_class", "ends_of_names", "named", "register", "registered"]
 
 # Each list is changed by atomic operations only.
-_by_class: dict[type, list[_Entry]] = {}
+by_class: dict[type, list[_Entry]] = {}
 _by_name: dict[str, list[_Entry]] = {}
+# The names without the first parts: a class with none of these as its own name is not registered.
+ends_of_names: set[str] = set()
 
-# Numbers of registrations and of their changes, increasing; next() is atomic.
+# Numbers of registrations, increasing; next() is atomic.
 _count = itertools.count(1)
-_changes = 0
 
 _ALLOWED_CLASS = "a subclass of Exception, or its name with its module, as 'httpx.ConnectError'"
 
@@ -74,61 +75,65 @@ def register(
     _check_class(problems, error_class)
     entry = _Entry(_read_rule(problems, error_class, category))
     problems.done()
+    if isinstance(error_class, str):
+        parts = error_class.split(".")
+        ends_of_names.update(".".join(parts[at:]) for at in range(1, len(parts)))
     entries = (
         _by_name.setdefault(error_class, [])
         if isinstance(error_class, str)
-        else _by_class.setdefault(error_class, [])
+        else by_class.setdefault(error_class, [])
     )
     entries.append(entry)
-    _forget()
+    _forget_classes()
 
     def remove() -> None:
         """Remove the registration; a second call does nothing."""
         if entry in entries:
             entries.remove(entry)
-            _forget()
+            _forget_classes()
 
     return remove
 
 
-def _forget() -> None:
-    """Have each class asked again, by the native gate and here."""
-    global _changes  # noqa: PLW0603 - as old as the registrations, which are the process's
-    _changes = next(_count)
-    _forget_classes()
+def _latest_first(entry: _Entry) -> int:
+    return -entry.number
 
 
-def changes() -> int:
-    """Return a number that changes with each registration."""
-    return _changes
+def named(cls: type) -> list[tuple[object, list[_Entry]]]:
+    """Return what was registered by names that lead to a class or to its bases.
+
+    A class may be known by another name than that of the module which defines it.
+    """
+    return [
+        (found, entries)
+        for name, entries in list(_by_name.items())
+        if entries and _is_base(found := _named(name)[1], cls)
+    ]
 
 
-def has_registrations() -> bool:
-    """Return whether any class has ever been registered."""
-    return bool(_by_class or _by_name)
+def _is_base(value: object, cls: type) -> bool:
+    """Return whether a value is a class or one of its bases, without running any code of either."""
+    return isinstance(value, type) and type.__subclasscheck__(value, cls)
 
 
-def registered(cls: type, name: str) -> list[Rule]:
+def registered(cls: type, name: str, others: list[tuple[object, list[_Entry]]]) -> list[Rule]:
     """Return what was registered for a class, by itself or by a name of it, the latest first."""
-    found = [*_by_class.get(cls, ())]
-    for alias, entries in list(_by_name.items()):
-        # A class may be known by another name than that of the module which defines it.
-        if entries and (alias == name or _named(alias)[1] is cls):
-            found += entries
+    found = {*by_class.get(cls, ()), *_by_name.get(name, ())}
+    for base, entries in others:
+        if base is cls:
+            found.update(entries)
     return [entry.rule for entry in sorted(found, key=lambda entry: -entry.number)]
 
 
 def _named(name: str) -> tuple[object, object]:
     """Return the innermost imported module or class that a name leads to, and what it names."""
     module = name
-    path: list[str] = []
     while (found := imported.get(module)) is None:
-        module, _, last = module.rpartition(".")
+        module = module.rpartition(".")[0]
         if not module:
             return None, None
-        path.insert(0, last)
     inner: Any = found
-    for part in path:
+    for part in name[len(module) + 1 :].split(".") if name != module else ():
         found, inner = inner, _member(inner, part)
     return found, inner
 

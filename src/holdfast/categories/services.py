@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from holdfast.categories.classes import Wrapper
 from holdfast.categories.http import category_of_status, of_own_status
 from holdfast.categories.requested import pushes_back
 from holdfast.categories.rules import (
@@ -10,6 +9,7 @@ from holdfast.categories.rules import (
     PERMANENT,
     RESOURCE,
     TRANSIENT,
+    Wrapper,
     attribute,
     each,
     integer,

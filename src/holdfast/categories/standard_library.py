@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import errno
 
-from holdfast.categories.classes import Wrapper, classify
+from holdfast.categories.classes import classify
 from holdfast.categories.http import category_of_status
 from holdfast.categories.rules import (
     LOGIC,
     PERMANENT,
     RESOURCE,
     TRANSIENT,
+    Numbers,
+    Wrapper,
     attribute,
     each,
     integer,
     text_of,
 )
-from holdfast.categories.texts import category_of_text
+from holdfast.categories.texts import of_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,24 +55,20 @@ _ERRNOS = {
 }
 
 
-def of_errno(error: BaseException) -> Category | None:
-    """Return the category of an OSError: by its number or, without one, by its text."""
-    number = integer(error, "errno")
-    if number is not None:
-        return _ERRNOS.get(number)
-    text = text_of(error)
-    return category_of_text(text) or _of_attempts(text)
+def _of_attempts(error: BaseException) -> Category | None:
+    """Return the category of an OSError that has no number, but a text.
 
-
-def _of_attempts(text: str) -> Category | None:
-    """Return the category of a text with the numbers of several errors.
-
-    asyncio has one such error for a host with several addresses. A later call may reach the host
-    if it may reach one address.
+    asyncio has one such error for a host with several addresses, with the numbers of several
+    errors. A later call may reach the host if it may reach one address.
     """
-    numbers = [part.partition("]")[0] for part in text.split("[errno ")[1:]]
+    if (known := of_text(error)) is not None:
+        return known
+    numbers = [part.partition("]")[0] for part in text_of(error).split("[errno ")[1:]]
     found = [_ERRNOS.get(int(number)) for number in numbers if number.isdecimal()]
     return TRANSIENT if TRANSIENT in found else next(iter(found), None)
+
+
+of_errno = Numbers("errno", _ERRNOS, otherwise=_of_attempts)
 
 
 # ---- the names of hosts ----
@@ -87,7 +85,7 @@ def _of_name(error: BaseException) -> Category | None:
     for name, category in _NAMES.items():
         if number is not None and number == getattr(socket, name, None):
             return category
-    return PERMANENT if number is not None else category_of_text(text_of(error))
+    return PERMANENT if number is not None else of_text(error)
 
 
 # ---- TLS ----
@@ -145,9 +143,8 @@ _SQLITE = {
 }
 
 
-def _of_sqlite(error: BaseException) -> Category | None:
-    code = integer(error, "sqlite_errorcode")
-    return category_of_text(text_of(error)) if code is None else _SQLITE.get(code & 0xFF)
+# The other bits of an extended code are its details.
+_of_sqlite = Numbers("sqlite_errorcode", _SQLITE, mask=0xFF, otherwise=of_text)
 
 
 # ---- groups, and holdfast ----
@@ -209,8 +206,8 @@ RULES: dict[str, dict[str, Rule]] = {
         "HTTPError": _of_http_error,
         "URLError": Wrapper(
             None,
-            lambda error: attribute(error, "reason"),
-            lambda error: category_of_text(text_of(error)),
+            "reason",
+            of_text,
         ),
     },
     "imaplib": each(TRANSIENT, "IMAP4.abort"),

@@ -6,13 +6,15 @@ Read for errors of databases, whose drivers have one class for most failures, an
 
 from __future__ import annotations
 
-from holdfast.categories.rules import PERMANENT, RESOURCE, TRANSIENT
+from functools import lru_cache
+
+from holdfast.categories.rules import PERMANENT, RESOURCE, TRANSIENT, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.categories.category import Category
 
-__all__ = ["category_of_text"]
+__all__ = ["of_text"]
 
 # In order of precedence, for a driver may tell of several addresses that it has tried.
 _FRAGMENTS = {
@@ -71,10 +73,28 @@ _FRAGMENTS = {
 }
 
 
-def category_of_text(text: str) -> Category | None:
+def _category_of_text(text: str) -> Category | None:
     """Return the category that a text in lower case speaks of; None if it speaks of none."""
     for category, fragments in _FRAGMENTS.items():
         for fragment in fragments:
             if fragment in text:
                 return category
     return None
+
+
+# An error that occurs often says the same each time.
+_category_of_short_text = lru_cache(maxsize=64)(lambda text: _category_of_text(text.lower()))
+
+
+def of_text(error: object) -> Category | None:
+    """Return the category that the text of an error speaks of; None if it speaks of none."""
+    try:
+        text = str(error)
+        if len(text) < _SHORT:
+            return _category_of_short_text(text)
+    except Exception:  # noqa: BLE001 - the caller's object: it has no text then
+        return None
+    return _category_of_text(text_of(error))
+
+
+_SHORT = 500
