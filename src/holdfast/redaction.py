@@ -41,7 +41,7 @@ _PATTERNS = (
     ),
     # --password secret, and a command as a list: '--password', 'secret'
     (
-        rf"""(--?[\w-]{{0,30}}(?:{_KEY})[\w-]{{0,30}}['"]?,?\s+)(?:{_QUOTED}|[^\s"',\]]+)""",
+        rf"""((?<![\w-])--?[\w-]{{0,30}}(?:{_KEY})[\w-]{{0,30}}['"]?,?\s+)(?:{_QUOTED}|[^\s"',\]]+)""",
         rf"\1{_HIDDEN}",
     ),
     # What SQLAlchemy tells of a statement, and pydantic of a value: data of the user's users.
