@@ -77,11 +77,15 @@ def category_of_sqlstate(state: object) -> Category | None:
 
 def _of_facts(error: Any) -> Category | None:
     """Return the category of what an error of any driver says, by its code or by its text."""
-    for name in ("sqlstate", "pgcode"):
-        state = attribute(error, name)
+    try:
+        states = getattr(error, "sqlstate", None), getattr(error, "pgcode", None)
+        args = error.args
+    except Exception:  # noqa: BLE001 - the caller's object, of which one attribute may be known
+        states = attribute(error, "sqlstate"), attribute(error, "pgcode")
+        args = attribute(error, "args")
+    for state in states:
         if state is not None and (found := category_of_sqlstate(state)) is not None:
             return found
-    args = attribute(error, "args")
     number = args[0] if isinstance(args, tuple) and args else None
     if type(number) is int and (found := _MYSQL.get(number)) is not None:
         return found

@@ -128,10 +128,9 @@ def in_context(error: Any) -> object:
     """
     try:
         context = error.__context__
-        if isinstance(context, OSError) and (args := context.args):
-            said, text = str(args[-1]), str(error)
-            if said[:_MOST_TEXT] in text[:_MOST_TEXT] or text_of(args[-1]) in text_of(error):
-                return context
+        args = context.args if isinstance(context, OSError) else ()
+        if args and (str(args[-1]) in str(error) or text_of(args[-1]) in text_of(error)):
+            return context
     except Exception:  # noqa: BLE001 - the caller's object: nothing is known of it then
         pass
     return attribute(error, "__cause__")
