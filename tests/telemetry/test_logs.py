@@ -163,6 +163,15 @@ def test_it_takes_an_adapter(shop, log, clock):
     assert [name for name, *_ in said(shop)] == ["shop"]
 
 
+def test_an_adapter_adds_its_fields_to_those_of_the_event(shop, log, clock):
+    inner = logging.LoggerAdapter(logging.getLogger("shop"), {"service": "cart", "region": "eu"})
+    log(logging.LoggerAdapter(inner, None))
+    breaker_of(clock).trip()
+    (record,) = shop.records
+    assert (record.service, record.region) == ("cart", "eu")
+    assert (record.holdfast_event, record.holdfast_policy) == ("transition", "payments")
+
+
 def test_a_handler_that_raises_changes_no_outcome(log, clock, capsys):
     class Raising(logging.Handler):
         def emit(self, record):

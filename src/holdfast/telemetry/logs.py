@@ -152,9 +152,20 @@ class _Log:
         level = self.levels.get(kind, logging.DEBUG)
         try:
             if level is not None and self._logger.isEnabledFor(level):
-                self._logger.log(level, _sentence(event, policy), extra=fields_of(event))
+                self._record(level, _sentence(event, policy), fields_of(event))
         except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
             ignore_raised(error)
+
+    def _record(self, level: int, text: str, fields: dict[str, Any]) -> None:
+        """Make a record. An adapter adds its fields; by itself it would take those of ours away."""
+        logger: Any = self._logger
+        settings: Any = {"extra": fields}
+        while isinstance(logger, logging.LoggerAdapter):
+            text, settings = logger.process(text, settings)
+            fields = {**fields, **(settings.get("extra") or {})}
+            settings = {**settings, "extra": fields}
+            logger = logger.logger
+        logger.log(level, text, **settings)
 
 
 def _sentence(event: Event, policy: Policy) -> str:
