@@ -1,7 +1,6 @@
 """The gate asks once per class for a category, and keeps the answer until classes are forgotten."""
 
 import gc
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import holdfast as hf
 from holdfast import categories
 from holdfast._native.gate import _forget_classes
 from holdfast.categories import register
-from tests.interpreters import GIL
+from tests.interpreters import classes_can_die
 from tests.policies.test_end_of_stack import at_the_end
 
 Classifier = Callable[[type[BaseException]], Any]
@@ -109,10 +108,7 @@ def test_more_classes_than_there_is_room_for_are_all_known(answers):
             assert verdict(cls("transient" if cls.n % 8 == 3 else None)) == expected
 
 
-@pytest.mark.skipif(
-    not GIL and sys.version_info < (3, 14),
-    reason="3.13 without the GIL frees no class that is made after a thread was started",
-)
+@classes_can_die
 def test_a_class_is_kept_no_longer_than_it_is_known(answers):
     asked = answers(lambda cls: lambda error: "transient")
     cls = type("Own", (Exception,), {})
