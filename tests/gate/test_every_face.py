@@ -1,95 +1,18 @@
 """What holds through every face: which policies refuse, and that ``try_call`` never raises."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import holdfast as hf
+from tests.policies.drivers import ACALLS, BLOCKS, CALLS, STREAMS, drive
 
-# ---- faces: each runs work() through a policy, and raises if it was refused ----
+# Faces: drivers, and methods of single policies. Each raises if it was refused.
 
-
-def guarded_generator(policy: Any, work: Callable[[], Any]) -> None:
-    @policy
-    def items() -> Iterator[Any]:
-        yield work()
-
-    list(items())
-
-
-def guarded_block(policy: Any, work: Callable[[], Any]) -> None:
-    @policy
-    @contextlib.contextmanager
-    def block() -> Iterator[Any]:
-        yield work()
-
-    with block():
-        pass
-
-
-def with_block(policy: Any, work: Callable[[], Any]) -> None:
-    with policy:
-        work()
-
-
-def permit(policy: Any, work: Callable[[], Any]) -> None:
-    with policy._permit():
-        work()
-
-
-async def guarded_async_generator(policy: Any, work: Callable[[], Any]) -> None:
-    @policy
-    async def items() -> AsyncIterator[Any]:
-        work()
-        await asyncio.sleep(0)
-        yield
-
-    async for _ in items():
-        pass
-
-
-async def async_with_block(policy: Any, work: Callable[[], Any]) -> None:
-    async with policy:
-        work()
-        await asyncio.sleep(0)
-
-
-async def awaited_permit(policy: Any, work: Callable[[], Any]) -> None:
-    with await policy._apermit():
-        work()
-        await asyncio.sleep(0)
-
-
-def coroutine_of(work: Callable[[], Any]) -> Any:
-    async def run() -> None:
-        work()
-        await asyncio.sleep(0)
-
-    return run
-
-
-RERUNNABLE: dict[str, Callable[[Any, Callable[[], Any]], Any]] = {
-    "call": lambda policy, work: policy.call(work),
-    "try_call": lambda policy, work: policy.try_call(work).unwrap(),
-    "call_with_stats": lambda policy, work: policy.call_with_stats(work)[0].unwrap(),
-    "guard": lambda policy, work: policy(lambda: work())(),
-    "generator": guarded_generator,
-    "contextmanager": guarded_block,
-    "acall": lambda policy, work: policy.acall(coroutine_of(work)),
-    "try_acall": lambda policy, work: unwrapped(policy.try_acall(coroutine_of(work))),
-    "acall_with_stats": lambda policy, work: unwrapped(policy.acall_with_stats(coroutine_of(work))),
-    "async guard": lambda policy, work: policy(coroutine_of(work))(),
-    "async generator": guarded_async_generator,
-}
-ONCE = {
-    "with": with_block,
-    "permit": permit,
-    "async with": async_with_block,
-    "awaited permit": awaited_permit,
-}
+RERUNNABLE = CALLS | ACALLS | STREAMS
+ONCE = BLOCKS
 LIMITER = {
     "acquire": lambda policy, work: policy.acquire(),
     "try_acquire": lambda policy, work: true(policy.try_acquire()),
@@ -113,22 +36,6 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error
 def true(answer: object) -> None:
     if not answer:
         raise Refused
-
-
-async def unwrapped(awaitable: Any) -> None:
-    answer = await awaitable
-    (answer[0] if isinstance(answer, tuple) else answer).unwrap()
-
-
-def use(face: Callable[[Any, Any], Any], policy: Any, work: Callable[[], Any]) -> None:
-    """Run a call through a face, in an event loop where it awaits."""
-
-    async def awaited() -> None:
-        await answer
-
-    answer = face(policy, work)
-    if hasattr(answer, "__await__"):
-        asyncio.run(awaited())
 
 
 # ---- policies that would refuse the next call ----
@@ -210,10 +117,10 @@ def test_only_a_policy_that_enforces_refuses(make, face, mode):
     before = scene.clock.now()
     if mode == "enforce":
         with pytest.raises((hf.Rejected, hf.DeadlineExceededError, Refused)):
-            use(face, policy, work)
+            drive(face, policy, work)
         assert len(ran) == (make is Scene.timeout)  # which drops what comes late
     else:
-        use(face, policy, work)
+        drive(face, policy, work)
         assert len(ran) == (face in (RERUNNABLE | ONCE).values())
         assert scene.clock.now() in (before, before + 2)  # nothing was waited for
 
@@ -224,7 +131,7 @@ def test_only_a_policy_that_enforces_refuses(make, face, mode):
     [
         (make, face)
         for make in (Scene.retry, Scene.timeout)
-        for face in ("call", "try_call", "call_with_stats", "guard", "generator", "with")
+        for face in ("call", "try_call", "call_with_stats", "def", "generator", "with")
         if (make, face) != (Scene.retry, "with")  # a retry is no block
     ],
 )
