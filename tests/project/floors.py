@@ -20,6 +20,7 @@ FLOORS = (
     {"policies"},
     {"pipeline"},
     {"telemetry"},
+    {"chaos"},
     {"durable", "alerts"},
     {"recovery"},
     {"testing", "sim"},

@@ -1,0 +1,1 @@
+"""Faults that are injected on purpose, to test what an application does with them."""

@@ -1,0 +1,195 @@
+"""Each effect of a fault ends with its time, when it is stopped, at exit and in a forked child."""
+
+import _thread
+import os
+import time
+
+import pytest
+
+import holdfast
+from holdfast.chaos.cpu import CpuEffect
+from holdfast.chaos.effect import end_effects
+from holdfast.chaos.partition import PartitionEffect
+from holdfast.chaos.space import DiskEffect, MemoryEffect
+from tests.apart import in_child, run_apart
+from tests.chaos.subjects import SECOND, soon
+
+MIB = 1 << 20
+HOUR = 3600 * SECOND
+
+
+def effects(folder, duration_ns, clock):
+    return {
+        "cpu": CpuEffect(1, 0.1, duration_ns, clock),
+        "disk": DiskEffect(str(folder), 3 * MIB, 0.5, duration_ns, clock),
+        "memory": MemoryEffect(3 * MIB, 0.5, duration_ns, clock),
+        "partition": PartitionEffect(None, None, duration_ns, clock),
+    }
+
+
+@pytest.fixture(params=["cpu", "disk", "memory", "partition"])
+def make(request, tmp_path):
+    yield lambda duration_ns, clock: effects(tmp_path, duration_ns, clock)[request.param]
+    end_effects()
+
+
+def is_idle(effect):
+    return not effect.is_on and getattr(effect, "held", 0) == 0
+
+
+def test_an_effect_ends_with_its_time_without_any_call(make):  # CH-06, CH-07, CH-08, D-CH-2
+    effect = make(SECOND // 100, holdfast.SystemClock())
+    assert effect.start()
+    assert soon(lambda: is_idle(effect))
+
+
+def test_on_a_manual_clock_an_effect_ends_as_the_clock_passes_its_end(make, clock):  # CH-14
+    effect = make(60 * SECOND, clock)
+    effect.start()
+    clock.advance(59.9)
+    assert effect.is_on
+    clock.advance(0.1)
+    assert is_idle(effect)
+    assert effect.start()  # and may be started again
+
+
+def test_a_stopped_effect_has_given_all_back_and_leaves_no_thread(make):  # D-CH-2, D-CH-3
+    before = _thread._count()
+    effect = make(HOUR, holdfast.SystemClock())
+    effect.start()
+    if hasattr(effect, "held"):
+        assert soon(lambda: effect.held == 3 * MIB)
+    effect.stop()
+    assert is_idle(effect)
+    effect.stop()
+    assert soon(lambda: _thread._count() <= before)
+
+
+def test_starting_an_effect_that_is_on_changes_nothing(make, clock):  # CH-14
+    effect = make(60 * SECOND, clock)
+    assert effect.start()
+    clock.advance(30)
+    assert not effect.start()
+    clock.advance(30)
+    assert is_idle(effect)
+
+
+def test_ending_all_effects_ends_also_those_that_the_program_has_dropped(make, tmp_path):
+    effect = make(HOUR, holdfast.SystemClock())
+    effect.start()
+    run = effect._run
+    del effect
+    end_effects()
+    assert run.is_over
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_has_none_of_an_effect_and_the_parent_keeps_it(make):  # trap 58
+    effect = make(HOUR, holdfast.SystemClock())
+    effect.start()
+    if hasattr(effect, "held"):
+        assert soon(lambda: effect.held == 3 * MIB)
+
+    def check():
+        assert is_idle(effect)
+        assert effect.start()
+        effect.stop()
+        assert is_idle(effect)
+
+    in_child(check)
+    assert effect.is_on
+    assert getattr(effect, "held", 3 * MIB) == 3 * MIB
+
+
+def test_effects_neither_hold_up_the_exit_of_a_process_nor_outlast_it(tmp_path):  # CH-14
+    run_apart(
+        f"""
+    import atexit
+    from holdfast import SystemClock
+    from tests.chaos.test_effects import HOUR, effects, is_idle
+    atexit.register(lambda: print([is_idle(one) for one in made]))
+    import holdfast.chaos.effect  # its own function of this kind runs first
+    made = effects({str(tmp_path)!r}, HOUR, SystemClock()).values()
+    for one in made:
+        one.start()
+    """
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_effect_that_cannot_begin_is_off_and_says_why(tmp_path, clock):
+    effect = DiskEffect(str(tmp_path / "missing"), MIB, 0.5, SECOND, clock)
+    with pytest.raises(FileNotFoundError):
+        effect.start()
+    assert is_idle(effect)
+
+
+def test_an_effect_whose_work_fails_ends_and_tells_the_log(tmp_path, caplog, monkeypatch, clock):
+    def fail(path):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("holdfast.chaos.space.free_disk", fail)
+    effect = DiskEffect(str(tmp_path), MIB, 0.5, SECOND, clock)
+    effect.start()
+    assert soon(lambda: not effect.is_on)
+    assert soon(lambda: "the disk is gone" in caplog.text)
+
+
+# ---- processors ----
+
+
+def test_a_cpu_effect_uses_its_share_of_a_processor_and_not_more():  # CH-08, D-CH-2
+    effect = CpuEffect(1, 0.3, HOUR, holdfast.SystemClock())
+    before, start = time.process_time(), time.monotonic()
+    effect.start()
+    mine = time.thread_time()
+    assert soon(lambda: time.process_time() - before - (time.thread_time() - mine) > 0.1)
+    effect.stop()
+    used = time.process_time() - before - (time.thread_time() - mine)
+    assert used <= 0.3 * (time.monotonic() - start) + 0.03
+
+
+def test_a_cpu_effect_has_no_more_threads_than_there_are_processors(monkeypatch, clock):  # D-CH-2
+    monkeypatch.setattr("holdfast.chaos.cpu.processors", lambda: 2)
+    before = _thread._count()
+    effect = CpuEffect(1000, 0.01, HOUR, clock)
+    effect.start()
+    assert _thread._count() <= before + 2
+    effect.stop()
+
+
+# ---- callbacks of a partition ----
+
+
+def test_a_partition_calls_back_at_its_beginning_and_at_its_end(clock):  # CH-07
+    told = []
+    effect = PartitionEffect(lambda: told.append("cut"), lambda: told.append("back"), SECOND, clock)
+    effect.start()
+    assert told == ["cut"]
+    clock.advance(1)
+    assert told == ["cut", "back"]
+    effect.stop()
+    assert told == ["cut", "back"]
+
+
+def test_a_partition_stopped_by_its_own_callback_recovers_after_that_callback(clock):  # CH-07
+    told = []
+
+    def cut():
+        effect.stop()
+        told.append("cut")
+
+    effect = PartitionEffect(cut, lambda: told.append("back"), SECOND, clock)
+    assert effect.start()
+    assert told == ["cut", "back"]
+    assert not effect.is_on
+
+
+def test_a_callback_that_raises_is_logged_and_the_partition_goes_on(clock, caplog):  # CH-07
+    effect = PartitionEffect(lambda: 1 / 0, lambda: 1 / 0, SECOND, clock)
+    effect.start()
+    assert effect.is_on
+    clock.advance(1)
+    assert not effect.is_on
+    assert caplog.text.count("ZeroDivisionError") == 2
