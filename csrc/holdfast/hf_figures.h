@@ -7,6 +7,7 @@
  *   bulkhead    calls inside, calls waiting
  *   retry       attempts
  *   timeout     calls that were left behind in a thread and still run
+ *   hedge       attempts that were left behind in a thread and still run
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
@@ -22,6 +23,7 @@
 #include "hf_bucket.h"
 #include "hf_bulkhead.h"
 #include "hf_fallback.h"
+#include "hf_hedge.h"
 #include "hf_histogram.h"
 #include "hf_pipeline.h"
 #include "hf_retry.h"
@@ -69,6 +71,16 @@
     ONE(FALLBACK, used)                                                                            \
     ONE(FALLBACK, failed)                                                                          \
     ONE(FALLBACK, observed)
+#define HF_HEDGE_FIGURES(ONE, MANY)                                                                \
+    ONE(HEDGE, calls)                                                                              \
+    ONE(HEDGE, failed)                                                                             \
+    ONE(HEDGE, hedged)                                                                             \
+    ONE(HEDGE, attempts)                                                                           \
+    ONE(HEDGE, won)                                                                                \
+    ONE(HEDGE, cancelled)                                                                          \
+    ONE(HEDGE, refused)                                                                            \
+    ONE(HEDGE, abandoned)                                                                          \
+    ONE(HEDGE, observed)
 #define HF_PIPELINE_FIGURES(ONE, MANY)                                                             \
     ONE(PIPELINE, success) /* this and the next in the order of hf_pipeline_end */                 \
     ONE(PIPELINE, failure)                                                                         \
@@ -88,6 +100,7 @@ enum { HF_HISTOGRAM_FIGURES(HF__PLACE, HF__PLACES) HF_HISTOGRAM_COUNTS };
 enum { HF_RETRY_FIGURES(HF__PLACE, HF__PLACES) HF_RETRY_COUNTS };
 enum { HF_TIMEOUT_FIGURES(HF__PLACE, HF__PLACES) HF_TIMEOUT_COUNTS };
 enum { HF_FALLBACK_FIGURES(HF__PLACE, HF__PLACES) HF_FALLBACK_COUNTS };
+enum { HF_HEDGE_FIGURES(HF__PLACE, HF__PLACES) HF_HEDGE_COUNTS };
 enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
 enum {
     HF_FIGURES_MOST = 64, /* numbers of one kernel */
@@ -110,6 +123,7 @@ static const hf_figure_name hf_histogram_names[] = {HF_HISTOGRAM_FIGURES(HF__NAM
 static const hf_figure_name hf_retry_names[] = {HF_RETRY_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_timeout_names[] = {HF_TIMEOUT_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_fallback_names[] = {HF_FALLBACK_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_hedge_names[] = {HF_HEDGE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME, HF__NAMES){0}};
 
 /* Read the counts of kernel k that are words of their names. */
@@ -266,6 +280,17 @@ hf_fallback_figures(const hf_fallback *k, uint64_t out[])
 {
     HF_FALLBACK_FIGURES(HF__READ, HF__READ_ALL)
     return HF_FALLBACK_COUNTS;
+}
+
+static inline size_t
+hf_hedge_figures(const hf_hedge *k, uint64_t out[])
+{
+    /* Read before the abandoned, of which they are a part: so the difference is never below zero. */
+    const uint64_t stopped = hf_load_acquire(&k->stopped);
+    HF_HEDGE_FIGURES(HF__READ, HF__READ_ALL)
+    const uint64_t abandoned = out[HF_AT_HEDGE_abandoned];
+    out[HF_HEDGE_COUNTS] = abandoned > stopped ? abandoned - stopped : 0;
+    return HF_HEDGE_COUNTS + 1;
 }
 
 static inline size_t

@@ -165,6 +165,7 @@ HF_TEST(all_others_forget_every_count)
     hf_retry retry;
     hf_timeout timeout;
     hf_fallback fallback;
+    hf_hedge hedge;
     hf_pipeline pipeline;
     hf_pipeline_init(&pipeline);
     for (int end = 0; end < HF_PIPELINE_ENDS; end++)
@@ -179,15 +180,22 @@ HF_TEST(all_others_forget_every_count)
     hf_count(&retry.observed, 1);
     hf_timeout_init(&timeout, second);
     hf_fallback_init(&fallback);
+    hf_hedge_init(&hedge, second);
     hf_au64 *counts[] = {&timeout.in_time, &timeout.expired,  &timeout.late,      &timeout.refused,
                          &timeout.stopped, &timeout.observed, &timeout.abandoned, &fallback.passed,
-                         &fallback.used,   &fallback.failed,  &fallback.observed};
+                         &fallback.used,   &fallback.failed,  &fallback.observed, &hedge.calls,
+                         &hedge.failed,    &hedge.hedged,     &hedge.attempts,    &hedge.won,
+                         &hedge.cancelled, &hedge.refused,    &hedge.observed,    &hedge.abandoned,
+                         &hedge.stopped};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         hf_count(counts[i], 1);
     HF_CHECK_FORGETS(histogram, &histogram, HF_HISTOGRAM_COUNTS, hf_histogram_forget(&histogram));
     HF_CHECK_FORGETS(retry, &retry, HF_RETRY_COUNTS, hf_retry_forget(&retry));
     HF_CHECK_FORGETS(timeout, &timeout, HF_TIMEOUT_COUNTS, hf_timeout_forget(&timeout));
     HF_CHECK_FORGETS(fallback, &fallback, HF_FALLBACK_COUNTS, hf_fallback_forget(&fallback));
+    HF_CHECK_FORGETS(hedge, &hedge, HF_HEDGE_COUNTS, hf_hedge_forget(&hedge));
+    HF_CHECK_INT(hf_load_relaxed(&hedge.abandoned) + hf_load_relaxed(&hedge.stopped), 0);
+    HF_CHECK_INT(hf_hedge_delay_ns(&hedge), second);
     HF_CHECK_FORGETS(pipeline, &pipeline, HF_PIPELINE_COUNTS, hf_pipeline_forget(&pipeline));
     HF_CHECK_INT(hf_load_relaxed(&timeout.abandoned) + hf_load_relaxed(&timeout.stopped), 0);
     HF_CHECK_INT(hf_timeout_deadline_ns(&timeout, 0), second);

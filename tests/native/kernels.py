@@ -16,6 +16,7 @@ from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import Clock, ManualClock
 from holdfast._native.failure_rate import FailureRate
 from holdfast._native.fallback import Fallback
+from holdfast._native.hedge import Hedge
 from holdfast._native.histogram import Histogram
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
@@ -77,6 +78,7 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "Retry": (lambda: Retry(4), "holdfast.retry", 512),
     "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 128),
     "Fallback": (Fallback, "holdfast.fallback", 64),
+    "Hedge": (lambda: Hedge(None, 0.95, 20, 1), "holdfast.hedge", 192),
     "AdaptiveTimeout": (
         lambda: AdaptiveTimeout(SECOND, 1, 2 * SECOND, 2.0, 0.95),
         "holdfast.adaptive_timeout",

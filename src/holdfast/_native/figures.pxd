@@ -15,6 +15,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_RETRY
         HF_LEDGER_TIMEOUT
         HF_LEDGER_FALLBACK
+        HF_LEDGER_HEDGE
         HF_LEDGER_PIPELINE
         HF_LEDGER_TYPES
     ctypedef struct hf_ledger_header:
@@ -39,6 +40,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         pass
     ctypedef struct hf_fallback:
         pass
+    ctypedef struct hf_hedge:
+        pass
     ctypedef struct hf_pipeline:
         pass
     enum:
@@ -49,6 +52,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_RETRY_COUNTS
         HF_TIMEOUT_COUNTS
         HF_FALLBACK_COUNTS
+        HF_HEDGE_COUNTS
         HF_PIPELINE_COUNTS
         HF_FIGURES_MOST
     ctypedef struct hf_figure_name:
@@ -61,6 +65,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     const hf_figure_name *hf_retry_names
     const hf_figure_name *hf_timeout_names
     const hf_figure_name *hf_fallback_names
+    const hf_figure_name *hf_hedge_names
     const hf_figure_name *hf_pipeline_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
@@ -70,6 +75,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     size_t hf_retry_figures(const hf_retry *r, uint64_t *out)
     size_t hf_timeout_figures(const hf_timeout *t, uint64_t *out)
     size_t hf_fallback_figures(const hf_fallback *f, uint64_t *out)
+    size_t hf_hedge_figures(const hf_hedge *h, uint64_t *out)
     size_t hf_pipeline_figures(const hf_pipeline *p, uint64_t *out)
 
 cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil

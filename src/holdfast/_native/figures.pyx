@@ -8,7 +8,7 @@ from libc.string cimport strcmp
 cdef tuple NAMES = (
     b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
-    b"holdfast.pipeline",
+    b"holdfast.hedge", b"holdfast.pipeline",
 )
 
 
@@ -34,6 +34,9 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
         return HF_TIMEOUT_COUNTS
     if kind == HF_LEDGER_FALLBACK:
         return hf_fallback_figures(<const hf_fallback *> at, out)
+    if kind == HF_LEDGER_HEDGE:
+        hf_hedge_figures(<const hf_hedge *> at, out)
+        return HF_HEDGE_COUNTS
     return hf_pipeline_figures(<const hf_pipeline *> at, out)
 
 
@@ -41,7 +44,7 @@ cdef size_t now_of(int kind) noexcept nogil:
     """How many numbers come after the counts: what is true at the moment."""
     if kind == HF_LEDGER_BULKHEAD or kind == HF_LEDGER_BREAKER:
         return 2
-    return kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT
+    return kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
 
 
 cdef size_t size_of(int kind) noexcept nogil:
@@ -62,6 +65,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_timeout)
     if kind == HF_LEDGER_FALLBACK:
         return sizeof(hf_fallback)
+    if kind == HF_LEDGER_HEDGE:
+        return sizeof(hf_hedge)
     if kind == HF_LEDGER_PIPELINE:
         return sizeof(hf_pipeline)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
@@ -110,6 +115,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_timeout_names
     if kind == HF_LEDGER_FALLBACK:
         return hf_fallback_names
+    if kind == HF_LEDGER_HEDGE:
+        return hf_hedge_names
     return hf_pipeline_names
 
 

@@ -45,6 +45,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_RETRY
         HF_LEDGER_TIMEOUT
         HF_LEDGER_FALLBACK
+        HF_LEDGER_HEDGE
         HF_LEDGER_PIPELINE
         HF_LEDGER_TYPES
         HF_LEDGER_NAME_MOST

@@ -25,6 +25,7 @@ __all__ = [
     "BULKHEAD",
     "COUNTS",
     "FALLBACK",
+    "HEDGE",
     "IN_THREADS",
     "KINDS",
     "LATENCY",
@@ -58,10 +59,12 @@ __all__ = [
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
+    "hedge",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
     RETRY, TIMEOUT, FALLBACK, TIMEOUT_TOTAL, TIMEOUT_ATTEMPT, PIPELINE,
+    HEDGE,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
@@ -83,6 +86,7 @@ KINDS = {
     TIMEOUT_TOTAL: "timeout",
     TIMEOUT_ATTEMPT: "timeout",
     PIPELINE: "pipeline",
+    HEDGE: "hedge",
 }
 
 #: The roles of each kind.
@@ -111,6 +115,7 @@ _KERNELS = {
     TIMEOUT_TOTAL: "timeout",
     TIMEOUT_ATTEMPT: "timeout",
     PIPELINE: "pipeline",
+    HEDGE: "hedge",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)
