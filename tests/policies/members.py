@@ -15,6 +15,10 @@ class FailedError(Exception):
     """What the guarded work raises."""
 
 
+def fail() -> None:
+    raise FailedError("down")
+
+
 STAND_IN = ("stand-in",)
 
 

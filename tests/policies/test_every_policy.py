@@ -18,7 +18,7 @@ from holdfast._native import gate
 from holdfast.pipeline.steps import flat
 from holdfast.telemetry.prometheus import Collector
 from tests.policies.drivers import ACALLS, ASYNC, CALLS, DRIVERS, STREAMS, drive
-from tests.policies.members import MEMBERS, STAND_IN, FailedError, Member
+from tests.policies.members import MEMBERS, STAND_IN, FailedError, Member, fail
 
 MODES = ["enforce", "observe", "off"]
 
@@ -48,10 +48,6 @@ class House:
             for field in ("in_flight", "active", "queued", "waiting", "running")
         ]
         return not any(held) and hf.deadline() is None and gate._limits_in_force() == 0
-
-
-def fail():
-    raise FailedError("down")
 
 
 def pairs(drivers):

@@ -38,6 +38,27 @@ def test_whichever_worker_is_asked_answers_for_all(start):  # CB-29, GEN-16
     assert workers[0].gauge("workers_unreadable") == 0
 
 
+def counts(scrape):
+    """Return what has been counted; series at 0 come and go with policies that observe."""
+    return {key: value for key, value in scrape.items() if key[0] != "gauge" and value}
+
+
+def test_the_counts_of_every_policy_are_summed_over_workers_and_kept_for_the_dead(start):
+    first = start()
+    first("use_every")
+    twice = {key: 2 * value for key, value in counts(first.scrape()).items()}
+    second = start()
+    kinds = {kind.replace("_bulkhead", "") for kind in second("use_every")}
+    for worker in (first, second):
+        assert counts(worker.scrape()) == twice
+    metrics = {metric for _, metric, _ in twice}
+    assert {kind for kind in kinds if not any(kind in metric for metric in metrics)} == {"bulkhead"}
+    first.kill()
+    assert counts(second.scrape()) == twice
+    second.kill()
+    assert counts(start().scrape()) == twice
+
+
 def test_gauges_are_the_worst_state_and_the_sum_of_places(start):
     first, second = start(), start()
     for worker in (first, second):

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import holdfast as hf
@@ -125,6 +126,21 @@ def make_many(first: str, number: str) -> int:
         made[2].try_enter()
         policies.setdefault(name, []).extend(made)
     return int(number)
+
+
+def use_every() -> list[str]:
+    """Make each policy of the table twice, which enforces and observes, and have it count calls."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from tests.policies.members import MEMBERS
+    from tests.policies.members import fail as fail_as_named
+
+    for mode in ("enforce", "observe"):
+        for member in MEMBERS.values():
+            policy = member.make(clock=hf.ManualClock(), mode=mode)
+            for work in (int, int, fail_as_named):
+                policy.try_call(work)
+            policies.setdefault("every", []).append(policy)
+    return sorted({policy.kind for policy in policies["every"]})
 
 
 def keep(keys: str) -> int:
@@ -261,6 +277,7 @@ COMMANDS: dict[str, Any] = {
     "churn": churn,
     "make_and_drop": make_and_drop,
     "make_many": make_many,
+    "use_every": use_every,
     "keep_gone": keep_gone,
     "keep_dead": keep_dead,
     "used": native.used,
