@@ -3,6 +3,7 @@
 import _thread
 import os
 import time
+from importlib.util import find_spec
 
 import pytest
 
@@ -13,6 +14,7 @@ from holdfast.chaos.partition import PartitionEffect
 from holdfast.chaos.space import DiskEffect, MemoryEffect
 from tests.apart import in_child, run_apart
 from tests.chaos.subjects import SECOND, soon
+from tests.runtimes.greenlets import PATCH, run_scenes
 
 MIB = 1 << 20
 HOUR = 3600 * SECOND
@@ -193,3 +195,55 @@ def test_a_callback_that_raises_is_logged_and_the_partition_goes_on(clock, caplo
     clock.advance(1)
     assert not effect.is_on
     assert caplog.text.count("ZeroDivisionError") == 2
+
+
+def test_without_a_thread_an_effect_is_off_and_has_given_all_back(make, monkeypatch):  # CH-14
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    effect = make(HOUR, holdfast.SystemClock())
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        effect.start()
+    monkeypatch.undo()
+    assert is_idle(effect)
+    assert effect.start()
+
+
+SCENE = """
+    import _thread, time
+    from tests.chaos.test_effects import HOUR, effects, is_idle
+    made = effects({folder!r}, HOUR, hf.SystemClock())
+    made["cpu"]._load = 1.0
+    gaps = []
+    def look():
+        last = time.perf_counter()
+        while any(one.is_on for one in made.values()):
+            sleep(0.001)
+            now = time.perf_counter()
+            gaps.append(now - last)
+            last = now
+    def work():
+        while made["memory"].held < 3 << 20 or made["disk"].held < 3 << 20 or len(gaps) < 100:
+            sleep(0.001)
+        for one in made.values():
+            one.stop()
+    for one in made.values():
+        one.start()
+    together(look, work)
+    print([is_idle(one) for one in made.values()])
+    ended = effects({folder!r}, 10**7, hf.SystemClock())["partition"]
+    ended._on_recover = lambda: print("back", hub_here() is hub)
+    hub = hub_here()
+    ended.start()
+    while ended._run is not None:
+        sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("library", PATCH)
+def test_effects_do_not_block_the_greenlets_of_a_thread(library, tmp_path, require_real):  # D-CH-2
+    if find_spec(library) is None:
+        require_real(f"{library} is not installed")
+    lines = run_scenes(library, True, {"effects": SCENE.format(folder=str(tmp_path))})["effects"]
+    assert lines == ["[True, True, True, True]", "back True"]

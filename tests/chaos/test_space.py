@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ import holdfast
 from holdfast.chaos import space
 from holdfast.chaos.effect import end_effects
 from holdfast.chaos.space import DiskEffect, MemoryEffect
+from tests.apart import in_child, run_apart
 from tests.chaos.subjects import SECOND, soon
 
 MIB = 1 << 20
@@ -212,3 +215,48 @@ def test_a_clock_that_passes_the_end_ends_an_effect_that_still_takes(monkeypatch
     clock.advance(1)
     assert effect.held == 0
     assert not effect.is_on
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads figures of Linux")
+def test_a_memory_effect_ends_its_growth_at_the_limit_of_its_process():  # CH-14
+    run_apart(
+        """
+    import resource
+    from holdfast import ManualClock
+    from holdfast.chaos import space
+    from tests.chaos.test_space import HOUR, MIB, settled
+    with open("/proc/self/statm") as file:
+        mapped = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + 64 * MIB, -1))
+    effect = space.MemoryEffect(256 * MIB, 0.5, HOUR, ManualClock())
+    effect.start()
+    assert 16 * MIB < settled(effect) < 64 * MIB
+    assert effect.is_on
+    effect.stop()
+    bytearray(32 * MIB)
+    """
+    )
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_step_leaves_the_child_with_nothing(monkeypatch, clock):
+    started, forked = threading.Event(), threading.Event()  # trap 58
+
+    def readv(file, parts):
+        started.set()
+        forked.wait(10)
+        return os.readv(file, parts)
+
+    monkeypatch.setattr(space, "os", SimpleNamespace(**vars(os) | {"readv": readv}))
+    effect = MemoryEffect(3 * MIB, 0.5, HOUR, clock)
+    effect.start()
+    started.wait()
+
+    def check():
+        assert (effect.is_on, effect.held, effect._pages) == (False, 0, [])
+        assert effect.start()
+        effect.stop()
+
+    in_child(check)
+    forked.set()
+    assert settled(effect) == 3 * MIB

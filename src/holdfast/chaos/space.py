@@ -100,7 +100,12 @@ class MemoryEffect(SpaceEffect):
         self._zeros = os.open("/dev/zero", os.O_RDONLY | os.O_CLOEXEC)
 
     def _take(self, size: int) -> int:
-        pages = mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
+        try:
+            pages = mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:  # as under `ulimit -v`
+                raise
+            return 0
         self._pages.append(pages)
         if sys.platform == "linux":  # elsewhere, the child gives them back
             with suppress(OSError):
