@@ -20,18 +20,18 @@ MIB = 1 << 20
 HOUR = 3600 * SECOND
 
 
-def effects(folder, duration_ns, clock):
+def effects(folder, clock):
     return {
-        "cpu": CpuEffect(1, 0.1, duration_ns, clock),
-        "disk": DiskEffect(str(folder), 3 * MIB, 0.5, duration_ns, clock),
-        "memory": MemoryEffect(3 * MIB, 0.5, duration_ns, clock),
-        "partition": PartitionEffect(None, None, duration_ns, clock),
+        "cpu": CpuEffect(1, 0.1, clock),
+        "disk": DiskEffect(str(folder), 3 * MIB, 0.5, clock),
+        "memory": MemoryEffect(3 * MIB, 0.5, clock),
+        "partition": PartitionEffect(None, None, clock),
     }
 
 
 @pytest.fixture(params=["cpu", "disk", "memory", "partition"])
 def make(request, tmp_path):
-    yield lambda duration_ns, clock: effects(tmp_path, duration_ns, clock)[request.param]
+    yield lambda clock: effects(tmp_path, clock)[request.param]
     end_effects()
 
 
@@ -40,25 +40,25 @@ def is_idle(effect):
 
 
 def test_an_effect_ends_with_its_time_without_any_call(make):  # CH-06, CH-07, CH-08, D-CH-2
-    effect = make(SECOND // 100, holdfast.SystemClock())
-    assert effect.start()
+    effect = make(holdfast.SystemClock())
+    assert effect.start(SECOND // 100)
     assert soon(lambda: is_idle(effect))
 
 
 def test_on_a_manual_clock_an_effect_ends_as_the_clock_passes_its_end(make, clock):  # CH-14
-    effect = make(60 * SECOND, clock)
-    effect.start()
+    effect = make(clock)
+    effect.start(60 * SECOND)
     clock.advance(59.9)
     assert effect.is_on
     clock.advance(0.1)
     assert is_idle(effect)
-    assert effect.start()  # and may be started again
+    assert effect.start(SECOND)  # and may be started again
 
 
 def test_a_stopped_effect_has_given_all_back_and_leaves_no_thread(make):  # D-CH-2, D-CH-3
     before = _thread._count()
-    effect = make(HOUR, holdfast.SystemClock())
-    effect.start()
+    effect = make(holdfast.SystemClock())
+    effect.start(HOUR)
     if hasattr(effect, "held"):
         assert soon(lambda: effect.held == 3 * MIB)
     effect.stop()
@@ -68,17 +68,17 @@ def test_a_stopped_effect_has_given_all_back_and_leaves_no_thread(make):  # D-CH
 
 
 def test_starting_an_effect_that_is_on_changes_nothing(make, clock):  # CH-14
-    effect = make(60 * SECOND, clock)
-    assert effect.start()
+    effect = make(clock)
+    assert effect.start(60 * SECOND)
     clock.advance(30)
-    assert not effect.start()
+    assert not effect.start(SECOND)
     clock.advance(30)
     assert is_idle(effect)
 
 
 def test_ending_all_effects_ends_also_those_that_the_program_has_dropped(make, tmp_path):
-    effect = make(HOUR, holdfast.SystemClock())
-    effect.start()
+    effect = make(holdfast.SystemClock())
+    effect.start(HOUR)
     run = effect._run
     del effect
     end_effects()
@@ -88,14 +88,14 @@ def test_ending_all_effects_ends_also_those_that_the_program_has_dropped(make, t
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_child_has_none_of_an_effect_and_the_parent_keeps_it(make):  # trap 58
-    effect = make(HOUR, holdfast.SystemClock())
-    effect.start()
+    effect = make(holdfast.SystemClock())
+    effect.start(HOUR)
     if hasattr(effect, "held"):
         assert soon(lambda: effect.held == 3 * MIB)
 
     def check():
         assert is_idle(effect)
-        assert effect.start()
+        assert effect.start(SECOND)
         effect.stop()
         assert is_idle(effect)
 
@@ -112,18 +112,18 @@ def test_effects_neither_hold_up_the_exit_of_a_process_nor_outlast_it(tmp_path):
     from tests.chaos.test_effects import HOUR, effects, is_idle
     atexit.register(lambda: print([is_idle(one) for one in made]))
     import holdfast.chaos.effect  # its own function of this kind runs first
-    made = effects({str(tmp_path)!r}, HOUR, SystemClock()).values()
+    made = effects({str(tmp_path)!r}, SystemClock()).values()
     for one in made:
-        one.start()
+        one.start(HOUR)
     """
     )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_effect_that_cannot_begin_is_off_and_says_why(tmp_path, clock):
-    effect = DiskEffect(str(tmp_path / "missing"), MIB, 0.5, SECOND, clock)
+    effect = DiskEffect(str(tmp_path / "missing"), MIB, 0.5, clock)
     with pytest.raises(FileNotFoundError):
-        effect.start()
+        effect.start(SECOND)
     assert is_idle(effect)
 
 
@@ -132,8 +132,8 @@ def test_an_effect_whose_work_fails_ends_and_tells_the_log(tmp_path, caplog, mon
         raise OSError("the disk is gone")
 
     monkeypatch.setattr("holdfast.chaos.space.free_disk", fail)
-    effect = DiskEffect(str(tmp_path), MIB, 0.5, SECOND, clock)
-    effect.start()
+    effect = DiskEffect(str(tmp_path), MIB, 0.5, clock)
+    effect.start(SECOND)
     assert soon(lambda: not effect.is_on)
     assert soon(lambda: "the disk is gone" in caplog.text)
 
@@ -142,9 +142,9 @@ def test_an_effect_whose_work_fails_ends_and_tells_the_log(tmp_path, caplog, mon
 
 
 def test_a_cpu_effect_uses_its_share_of_a_processor_and_not_more():  # CH-08, D-CH-2
-    effect = CpuEffect(1, 0.3, HOUR, holdfast.SystemClock())
+    effect = CpuEffect(1, 0.3, holdfast.SystemClock())
     before, start = time.process_time(), time.monotonic()
-    effect.start()
+    effect.start(HOUR)
     mine = time.thread_time()
     assert soon(lambda: time.process_time() - before - (time.thread_time() - mine) > 0.1)
     effect.stop()
@@ -155,8 +155,8 @@ def test_a_cpu_effect_uses_its_share_of_a_processor_and_not_more():  # CH-08, D-
 def test_a_cpu_effect_has_no_more_threads_than_there_are_processors(monkeypatch, clock):  # D-CH-2
     monkeypatch.setattr("holdfast.chaos.cpu.processors", lambda: 2)
     before = _thread._count()
-    effect = CpuEffect(1000, 0.01, HOUR, clock)
-    effect.start()
+    effect = CpuEffect(1000, 0.01, clock)
+    effect.start(HOUR)
     assert _thread._count() <= before + 2
     effect.stop()
 
@@ -166,8 +166,8 @@ def test_a_cpu_effect_has_no_more_threads_than_there_are_processors(monkeypatch,
 
 def test_a_partition_calls_back_at_its_beginning_and_at_its_end(clock):  # CH-07
     told = []
-    effect = PartitionEffect(lambda: told.append("cut"), lambda: told.append("back"), SECOND, clock)
-    effect.start()
+    effect = PartitionEffect(lambda: told.append("cut"), lambda: told.append("back"), clock)
+    effect.start(SECOND)
     assert told == ["cut"]
     clock.advance(1)
     assert told == ["cut", "back"]
@@ -182,15 +182,15 @@ def test_a_partition_stopped_by_its_own_callback_recovers_after_that_callback(cl
         effect.stop()
         told.append("cut")
 
-    effect = PartitionEffect(cut, lambda: told.append("back"), SECOND, clock)
-    assert effect.start()
+    effect = PartitionEffect(cut, lambda: told.append("back"), clock)
+    assert effect.start(SECOND)
     assert told == ["cut", "back"]
     assert not effect.is_on
 
 
 def test_a_callback_that_raises_is_logged_and_the_partition_goes_on(clock, caplog):  # CH-07
-    effect = PartitionEffect(lambda: 1 / 0, lambda: 1 / 0, SECOND, clock)
-    effect.start()
+    effect = PartitionEffect(lambda: 1 / 0, lambda: 1 / 0, clock)
+    effect.start(SECOND)
     assert effect.is_on
     clock.advance(1)
     assert not effect.is_on
@@ -201,19 +201,19 @@ def test_without_a_thread_an_effect_is_off_and_has_given_all_back(make, monkeypa
     def refuse(*_):
         raise RuntimeError("can't start new thread")
 
-    effect = make(HOUR, holdfast.SystemClock())
+    effect = make(holdfast.SystemClock())
     monkeypatch.setattr(_thread, "start_new_thread", refuse)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        effect.start()
+        effect.start(HOUR)
     monkeypatch.undo()
     assert is_idle(effect)
-    assert effect.start()
+    assert effect.start(SECOND)
 
 
 SCENE = """
     import _thread, time
     from tests.chaos.test_effects import HOUR, effects, is_idle
-    made = effects({folder!r}, HOUR, hf.SystemClock())
+    made = effects({folder!r}, hf.SystemClock())
     made["cpu"]._load = 1.0
     gaps = []
     def look():
@@ -229,13 +229,13 @@ SCENE = """
         for one in made.values():
             one.stop()
     for one in made.values():
-        one.start()
+        one.start(HOUR)
     together(look, work)
     print([is_idle(one) for one in made.values()])
-    ended = effects({folder!r}, 10**7, hf.SystemClock())["partition"]
+    ended = effects({folder!r}, hf.SystemClock())["partition"]
     ended._on_recover = lambda: print("back", hub_here() is hub)
     hub = hub_here()
-    ended.start()
+    ended.start(10**7)
     while ended._run is not None:
         sleep(0.001)
 """

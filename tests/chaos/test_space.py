@@ -57,9 +57,9 @@ def settled(effect):
 
 
 def test_a_disk_effect_takes_what_it_is_told_and_gives_it_back(small_disk, clock):  # CH-09
-    effect = DiskEffect(small_disk, 10 * MIB, 0.9, HOUR, clock)
+    effect = DiskEffect(small_disk, 10 * MIB, 0.9, clock)
     before = free(small_disk)
-    effect.start()
+    effect.start(HOUR)
     assert settled(effect) == 10 * MIB
     assert before - free(small_disk) == 10 * MIB
     assert os.listdir(small_disk) == []
@@ -68,14 +68,14 @@ def test_a_disk_effect_takes_what_it_is_told_and_gives_it_back(small_disk, clock
 
 
 def test_a_disk_effect_leaves_the_share_of_the_free_room_that_is_not_its_own(small_disk, clock):
-    effect = DiskEffect(small_disk, 500 * MIB, 0.5, HOUR, clock)  # CH-14
-    effect.start()
+    effect = DiskEffect(small_disk, 500 * MIB, 0.5, clock)  # CH-14
+    effect.start(HOUR)
     assert settled(effect) == free(small_disk) == 12 * MIB
 
 
 def test_with_the_whole_share_a_disk_is_full_for_others(small_disk, clock):  # CH-09
-    effect = DiskEffect(small_disk, None, 1.0, HOUR, clock)
-    effect.start()
+    effect = DiskEffect(small_disk, None, 1.0, clock)
+    effect.start(HOUR)
     settled(effect)
     with pytest.raises(OSError, match="No space left"), open(f"{small_disk}/mine", "wb") as file:
         file.write(bytes(MIB))
@@ -94,8 +94,8 @@ def test_a_disk_effect_stops_where_others_have_taken_its_share(small_disk, monke
     extend_really = space._extend
     monkeypatch.setattr(space, "_extend", extend)
     monkeypatch.setattr(space, "STEP", MIB)
-    effect = DiskEffect(small_disk, None, 0.5, HOUR, clock)
-    effect.start()
+    effect = DiskEffect(small_disk, None, 0.5, clock)
+    effect.start(HOUR)
     assert settled(effect) == 4 * MIB  # and 8 MiB of the others: half of the 24
     assert free(small_disk) == 12 * MIB
 
@@ -107,8 +107,8 @@ def test_a_disk_that_is_full_before_its_figures_say_so_is_no_error(tmp_path, mon
         return size
 
     monkeypatch.setattr(space, "_extend", full)
-    effect = DiskEffect(str(tmp_path), 4 * MIB, 0.5, HOUR, clock)
-    effect.start()
+    effect = DiskEffect(str(tmp_path), 4 * MIB, 0.5, clock)
+    effect.start(HOUR)
     assert 3 * MIB // 2 - settled(effect) < 512
     assert effect.is_on
 
@@ -116,8 +116,8 @@ def test_a_disk_that_is_full_before_its_figures_say_so_is_no_error(tmp_path, mon
 @pytest.mark.parametrize("missing", ["O_TMPFILE", "posix_fallocate"])
 def test_a_system_with_less_can_be_filled_as_well(small_disk, monkeypatch, missing, clock):
     monkeypatch.delattr(os, missing, raising=False)
-    effect = DiskEffect(small_disk, 3 * MIB, 0.5, HOUR, clock)
-    effect.start()
+    effect = DiskEffect(small_disk, 3 * MIB, 0.5, clock)
+    effect.start(HOUR)
     assert settled(effect) == 3 * MIB
     assert free(small_disk) == 21 * MIB
     assert os.listdir(small_disk) == []
@@ -125,8 +125,8 @@ def test_a_system_with_less_can_be_filled_as_well(small_disk, monkeypatch, missi
 
 def test_zeros_that_take_no_room_are_written_as_other_bytes(small_disk, monkeypatch, clock):
     monkeypatch.setattr(os, "posix_fallocate", lambda file, start, size: None)  # as if compressed
-    effect = DiskEffect(small_disk, 3 * MIB, 0.5, HOUR, clock)
-    effect.start()
+    effect = DiskEffect(small_disk, 3 * MIB, 0.5, clock)
+    effect.start(HOUR)
     assert settled(effect) == 3 * MIB
     assert free(small_disk) == 21 * MIB
 
@@ -137,8 +137,8 @@ def holder(kind, *arguments):
         import sys, time
         from holdfast import SystemClock
         from holdfast.chaos import space
-        effect = space.{kind}(*{arguments!r}, {HOUR}, SystemClock())
-        effect.start()
+        effect = space.{kind}(*{arguments!r}, SystemClock())
+        effect.start({HOUR})
         while effect.held < {arguments[-2]}:
             time.sleep(0.001)
         print("holds", flush=True)
@@ -169,9 +169,9 @@ def resident(pid="self"):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads figures of Linux")
 def test_a_memory_effect_uses_memory_and_gives_it_back(clock):  # CH-06, D-CH-2
-    effect = MemoryEffect(64 * MIB, 0.5, HOUR, clock)
+    effect = MemoryEffect(64 * MIB, 0.5, clock)
     before = resident()
-    effect.start()
+    effect.start(HOUR)
     assert settled(effect) == 64 * MIB
     assert resident() - before > 60 * MIB
     effect.stop()
@@ -180,24 +180,24 @@ def test_a_memory_effect_uses_memory_and_gives_it_back(clock):  # CH-06, D-CH-2
 
 def test_a_memory_effect_takes_at_most_its_share_of_what_is_free(monkeypatch, clock):  # CH-14
     monkeypatch.setattr(space, "free_memory", lambda: 10 * MIB - effect.held)
-    effect = MemoryEffect(500 * MIB, 0.3, HOUR, clock)
-    effect.start()
+    effect = MemoryEffect(500 * MIB, 0.3, clock)
+    effect.start(HOUR)
     assert settled(effect) == 3 * MIB
 
 
 def test_a_memory_effect_stops_before_others_run_out_of_memory(monkeypatch, clock):  # CH-14
     monkeypatch.setattr(space, "STEP", MIB)
     monkeypatch.setattr(space, "free_memory", lambda: 10 * MIB - 3 * effect.held)
-    effect = MemoryEffect(None, 0.5, HOUR, clock)
-    effect.start()
+    effect = MemoryEffect(None, 0.5, clock)
+    effect.start(HOUR)
     assert settled(effect) == 2 * MIB
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads figures of Linux")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_no_copy_of_the_memory(clock):  # trap 58
-    effect = MemoryEffect(64 * MIB, 0.5, HOUR, clock)
-    effect.start()
+    effect = MemoryEffect(64 * MIB, 0.5, clock)
+    effect.start(HOUR)
     settled(effect)
     mine = resident()
     pid = os.fork()
@@ -209,8 +209,8 @@ def test_a_forked_child_has_no_copy_of_the_memory(clock):  # trap 58
 def test_a_clock_that_passes_the_end_ends_an_effect_that_still_takes(monkeypatch):  # CH-14
     clock = holdfast.ManualClock()
     monkeypatch.setattr(space, "STEP", 1 << 16)
-    effect = MemoryEffect(256 * MIB, 0.5, SECOND, clock)
-    effect.start()
+    effect = MemoryEffect(256 * MIB, 0.5, clock)
+    effect.start(SECOND)
     assert soon(lambda: effect.held > 0)
     clock.advance(1)
     assert effect.held == 0
@@ -228,8 +228,8 @@ def test_a_memory_effect_ends_its_growth_at_the_limit_of_its_process():  # CH-14
     with open("/proc/self/statm") as file:
         mapped = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + 64 * MIB, -1))
-    effect = space.MemoryEffect(256 * MIB, 0.5, HOUR, ManualClock())
-    effect.start()
+    effect = space.MemoryEffect(256 * MIB, 0.5, ManualClock())
+    effect.start(HOUR)
     assert 16 * MIB < settled(effect) < 64 * MIB
     assert effect.is_on
     effect.stop()
@@ -248,13 +248,13 @@ def test_a_fork_in_the_middle_of_a_step_leaves_the_child_with_nothing(monkeypatc
         return os.readv(file, parts)
 
     monkeypatch.setattr(space, "os", SimpleNamespace(**vars(os) | {"readv": readv}))
-    effect = MemoryEffect(3 * MIB, 0.5, HOUR, clock)
-    effect.start()
+    effect = MemoryEffect(3 * MIB, 0.5, clock)
+    effect.start(HOUR)
     started.wait()
 
     def check():
         assert (effect.is_on, effect.held, effect._pages) == (False, 0, [])
-        assert effect.start()
+        assert effect.start(HOUR)
         effect.stop()
 
     in_child(check)

@@ -31,14 +31,13 @@ class CpuEffect(Effect):
     Args:
         processors: How many; at most those that this process may use.
         load: The share of each processor that is used, from 0 to 1.
-        duration_ns: How long they are used.
         clock: Its source of time.
     """
 
     __slots__ = ("_load", "_processors")
 
-    def __init__(self, processors: int, load: float, duration_ns: int, clock: Clock) -> None:
-        super().__init__(duration_ns, clock)
+    def __init__(self, processors: int, load: float, clock: Clock) -> None:
+        super().__init__(clock)
         self._processors = processors
         self._load = load
 

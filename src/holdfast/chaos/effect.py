@@ -41,13 +41,12 @@ class Effect:
     """Something that one process takes from its machine, or does to itself, for a limited time.
 
     Args:
-        duration_ns: How long it lasts.
         clock: Its source of time.
 
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_duration_ns", "_lock", "_run")
+    __slots__ = ("__weakref__", "_clock", "_lock", "_run")
 
     # How many threads work. Unless the clock is a manual one, one thread waits for the end as well.
     _threads = 1
@@ -55,9 +54,8 @@ class Effect:
     # greenlets. Work that does not wait would block the greenlets of its thread.
     _in_system_threads = True
 
-    def __init__(self, duration_ns: int, clock: Clock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._duration_ns = duration_ns
         self._lock = self._thread_function("RLock")()  # a signal handler may stop the effect
         self._run: Run | None = None
 
@@ -67,8 +65,11 @@ class Effect:
         run = self._run
         return run is not None and run.goes_on()
 
-    def start(self) -> bool:
+    def start(self, duration_ns: int) -> bool:
         """Start the effect. It never waits: threads of the effect do the work.
+
+        Args:
+            duration_ns: How long the effect lasts.
 
         Returns:
             False: it was on.
@@ -80,7 +81,7 @@ class Effect:
         with self._lock:
             if self._run is not None:
                 return False
-            self._run = run = Run(self, self._clock, self._clock.now_ns() + self._duration_ns)
+            self._run = run = Run(self, self._clock, self._clock.now_ns() + duration_ns)
             _running.add(self)
         mind(self)
         try:

@@ -20,7 +20,6 @@ class PartitionEffect(Effect):
         on_partition: Called without arguments by the thread that starts the effect.
         on_recover: Called without arguments at the end, by the thread that ends the effect or by
             the one that waits for its time.
-        duration_ns: How long the partition lasts.
         clock: Its source of time.
     """
 
@@ -33,10 +32,9 @@ class PartitionEffect(Effect):
         self,
         on_partition: Callable[[], object] | None,
         on_recover: Callable[[], object] | None,
-        duration_ns: int,
         clock: Clock,
     ) -> None:
-        super().__init__(duration_ns, clock)
+        super().__init__(clock)
         self._on_partition = on_partition
         self._on_recover = on_recover
 

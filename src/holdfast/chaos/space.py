@@ -44,7 +44,6 @@ class SpaceEffect(Effect):
         size: How many bytes it takes; None: as many as ``share`` allows.
         share: The largest share that it takes of the bytes that are free at its start. It also
             stops as soon as others have taken so much that less than the rest is free.
-        duration_ns: How long it holds them.
         clock: Its source of time.
 
     Attributes:
@@ -53,8 +52,8 @@ class SpaceEffect(Effect):
 
     __slots__ = ("_share", "_size", "held")
 
-    def __init__(self, size: int | None, share: float, duration_ns: int, clock: Clock) -> None:
-        super().__init__(duration_ns, clock)
+    def __init__(self, size: int | None, share: float, clock: Clock) -> None:
+        super().__init__(clock)
         self._size = size
         self._share = share
         self.held = 0
@@ -88,8 +87,8 @@ class MemoryEffect(SpaceEffect):
 
     __slots__ = ("_pages", "_zeros")
 
-    def __init__(self, size: int | None, share: float, duration_ns: int, clock: Clock) -> None:
-        super().__init__(size, share, duration_ns, clock)
+    def __init__(self, size: int | None, share: float, clock: Clock) -> None:
+        super().__init__(size, share, clock)
         self._pages: list[mmap] = []
         self._zeros = -1
 
@@ -135,10 +134,8 @@ class DiskEffect(SpaceEffect):
 
     __slots__ = ("_file", "_folder")
 
-    def __init__(
-        self, folder: str, size: int | None, share: float, duration_ns: int, clock: Clock
-    ) -> None:
-        super().__init__(size, share, duration_ns, clock)
+    def __init__(self, folder: str, size: int | None, share: float, clock: Clock) -> None:
+        super().__init__(size, share, clock)
         self._folder = folder
         self._file = -1
 
