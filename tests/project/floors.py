@@ -16,7 +16,7 @@ FLOORS = (
     | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
     | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"},
     {"stores"},
-    {"waiting"},
+    {"waiting", "periodic"},
     {"policies"},
     {"pipeline"},
     {"telemetry"},

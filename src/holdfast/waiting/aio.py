@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
 
-__all__ = ["TaskWaiter", "asleep_ns", "set_timer"]
+__all__ = ["TaskWaiter", "asleep_ns", "now_ns_of_loop", "set_timer"]
 
 
 class TaskWaiter:
@@ -109,6 +109,11 @@ class TaskWaiter:
     def _resolve(self) -> None:
         if not self._future.done():
             self._future.set_result(None)
+
+
+def now_ns_of_loop() -> int:
+    """Return the time of the running loop, in nanoseconds; its timers are on this clock."""
+    return int(asyncio.get_running_loop().time() * 1e9)
 
 
 async def asleep_ns(clock: Clock, ns: int) -> None:
