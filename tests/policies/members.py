@@ -55,9 +55,11 @@ def standard(**common: Any) -> hf.Policy:
 MEMBERS: dict[str, Member] = {
     "breaker": Member(lambda **common: hf.CircuitBreaker("p", **common)),
     "limiter": Member(lambda **common: hf.RateLimiter("p", rate=1e6, **common)),
-    "limits": Member(lambda **common: hf.RateLimiter("p", limits="999/second;9999/day", **common)),
+    "limits": Member(
+        lambda **common: hf.RateLimiter("p", limits="99999/second;999999/day", **common)
+    ),
     "sliding limiter": Member(
-        lambda **common: hf.RateLimiter("p", rate=999, window="sliding", **common)
+        lambda **common: hf.RateLimiter("p", rate=99999, window="sliding", **common)
     ),
     "bulkhead": Member(lambda **common: hf.Bulkhead("p", **common)),
     "bulkhead with a queue": Member(
@@ -70,3 +72,5 @@ MEMBERS: dict[str, Member] = {
     "fallback": Member(fallback, frozenset(BLOCKS | ATTEMPTS), replaces=True),
     "standard pipeline": Member(standard, frozenset(BLOCKS), repeats=True),
 }
+
+CLASSES = tuple({type(member.make(clock=None, mode=None)): None for member in MEMBERS.values()})

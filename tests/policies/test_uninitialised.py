@@ -12,18 +12,9 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from tests.policies.members import CLASSES
 
 REFUSED = r"Forgetful.*did not call super\(\).__init__"
-CLASSES = (
-    hf.CircuitBreaker,
-    hf.RateLimiter,
-    hf.Bulkhead,
-    hf.Timeout,
-    hf.AdaptiveTimeout,
-    hf.Retry,
-    hf.Fallback,
-    hf.Pipeline,
-)
 
 
 def forgetful(base: type) -> Any:
