@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+import threading
 from contextvars import Context, ContextVar
 
 from holdfast._native.random import Random
@@ -303,7 +304,7 @@ class Periodic:
                 run.end()
             if self._ticking is not None:  # perhaps of an earlier run
                 run = self._ticking.run
-            if run is None or (self._ticking is not None and _here.get() is self._ticking):
+            if run is None or (self._ticking is not None and self._ticking.is_here()):
                 return None, True
             if timeout_ns == 0 or interrupts or not run.can_be_awaited(in_task):
                 return None, not run.is_at_work()
@@ -363,10 +364,17 @@ class Periodic:
 class _Ticking:
     """One tick that runs."""
 
-    __slots__ = ("run",)
+    __slots__ = ("_thread", "run")
 
     def __init__(self, run: _Run) -> None:
         self.run = run
+        # Asked of its module: for greenlets it answers otherwise once it was patched. Tasks share
+        # the thread of their loop.
+        self._thread = None if isinstance(run, _TaskRun) else threading.get_ident()
+
+    def is_here(self) -> bool:
+        """Return whether this code belongs to the tick, or has interrupted the thread of it."""
+        return _here.get() is self or self._thread == threading.get_ident()
 
 
 class _Run:

@@ -1,8 +1,8 @@
 """Threads that run jobs at their times, for all loops of the process together.
 
 One thread, the leader, waits for the earliest job and runs it. If a job takes longer than
-``GRACE_SECONDS``, a second thread becomes the leader, so a job that hangs delays no other job by
-more. The number of threads depends on the jobs that run at one time, not on the jobs there are.
+``GRACE_SECONDS``, a second thread becomes the leader, so each job that hangs delays the others by
+no more. The number of threads depends on the jobs that run at one time, not on the jobs there are.
 Elsewhere: when a job is due (``periodic``).
 """
 
@@ -80,19 +80,24 @@ class TimerThreads:
         Raises:
             RuntimeError: No thread can be started; the job was dropped.
         """
-        with self.lock:
-            if self._closed or not job.is_wanted():
-                return
-            serial = self._jobs[job] = next(self._serials)
-            heappush(self._heap, (due_ns, serial, job))
-            self._forget_dropped()
-            hand = self._needed(due_ns)
-        if hand is not None:
-            try:
-                self._start(hand)
-            except BaseException:
-                self.drop(job)
-                raise
+        try:
+            with self.lock:
+                if self._closed:
+                    return
+                serial = self._jobs[job] = next(self._serials)
+                if not job.is_wanted():  # asked afterwards: a signal handler may have dropped it
+                    self.drop(job)
+                    return
+                heappush(self._heap, (due_ns, serial, job))
+                self._forget_dropped()
+                hand = self._needed(due_ns)
+                is_extra = hand is self._deputy
+            if hand is not None:
+                (self._try_to_start if is_extra else self._start)(hand)
+        except BaseException:  # no thread can be started, or Ctrl-C
+            self._give_up_starting()
+            self.drop(job)
+            raise
 
     def drop(self, job: Job) -> None:
         """Have a job not run; one that runs comes to its end. Without jobs, the threads end."""
@@ -155,12 +160,16 @@ class TimerThreads:
     def _start(self, hand: _Hand) -> None:
         # Without the lock: as the thread starts, it may collect garbage, and a finaliser may want
         # the lock. A thread may keep the context it is started in.
-        try:
-            Context().run(hand.thread.start)
-        except BaseException:
-            with self.lock:
-                self._let_go(hand)
-            raise
+        Context().run(hand.thread.start)
+        hand.starter = None
+
+    def _give_up_starting(self) -> None:
+        """Count on no thread that this one was about to start."""
+        me = threading.current_thread()
+        with self.lock:
+            for hand in list(self._hands):
+                if hand.starter is me:
+                    self._let_go(hand)
 
     def _let_go(self, hand: _Hand) -> None:
         hand.has_left = True
@@ -175,10 +184,13 @@ class TimerThreads:
         try:
             while self._take_part(hand):
                 pass
+        except Exception:
+            raise
+        except BaseException:  # noqa: BLE001 - the job has reported it, or a greenlet was killed
+            pass
         finally:
             with self.lock:
                 self._let_go(hand)
-                # A greenlet may be killed.
                 next_hand = self._needed(0) if self._jobs and self._leader is None else None
                 self.tell_watchers()
             if next_hand is not None:
@@ -189,6 +201,8 @@ class TimerThreads:
         waiter = ThreadWaiter()
         helper = None
         with self.lock:
+            self._hands[hand] = None  # it may have been given up as it started
+            hand.has_left = False
             hand.since_ns = None
             hand.job = None
             # From here on it can be woken: also by a finaliser that this thread runs meanwhile.
@@ -236,6 +250,7 @@ class TimerThreads:
         try:
             self._start(hand)
         except RuntimeError as error:  # the next job that is due tries again
+            self._give_up_starting()
             from holdfast.events import warn
 
             warn("no second thread for periodic work, so one tick may delay others: %s", error)
@@ -276,11 +291,13 @@ class TimerThreads:
 class _Hand:
     """One thread, and what it is at."""
 
-    __slots__ = ("has_left", "job", "since_ns", "thread", "until_ns", "waiter")
+    __slots__ = ("has_left", "job", "since_ns", "starter", "thread", "until_ns", "waiter")
 
     def __init__(self, threads: TimerThreads) -> None:
         self.has_left = False
         self.job: Job | None = None
+        # Who starts the thread, until it runs: so long this one cannot wait for its end.
+        self.starter: threading.Thread | None = threading.current_thread()
         self.since_ns: int | None = None  # when the job that it runs began
         self.until_ns = 0  # how long it waits; it has not begun, so it need not be woken
         self.waiter: ThreadWaiter | None = None
@@ -293,5 +310,6 @@ class _Hand:
             self.waiter.wake()
 
     def will_end(self, me: threading.Thread) -> bool:
-        """Return whether it is another thread than ``me`` and is not held up by a job."""
-        return self.thread is not me and (self.job is None or not self.job.is_at_work())
+        """Return whether it is another thread than ``me``, and held up by neither a job nor me."""
+        is_mine = self.thread is me or self.starter is me
+        return not is_mine and (self.job is None or not self.job.is_at_work())
