@@ -18,6 +18,7 @@ from holdfast._native.failure_rate import FailureRate
 from holdfast._native.fallback import Fallback
 from holdfast._native.hedge import Hedge
 from holdfast._native.histogram import Histogram
+from holdfast._native.latency_budget import LatencyBudget
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
 from holdfast._native.retry import Retry
@@ -79,6 +80,11 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 128),
     "Fallback": (Fallback, "holdfast.fallback", 64),
     "Hedge": (lambda: Hedge(None, 0.95, 20, 1), "holdfast.hedge", 192),
+    "LatencyBudget": (
+        lambda: LatencyBudget(SECOND // 10, 950_000, 1000, 20),
+        "holdfast.latency_budget",
+        6_500,
+    ),
     "AdaptiveTimeout": (
         lambda: AdaptiveTimeout(SECOND, 1, 2 * SECOND, 2.0, 0.95),
         "holdfast.adaptive_timeout",

@@ -20,6 +20,7 @@ from holdfast._native.clock import ManualClock
 from holdfast._native.failure_rate import FailureRate
 from holdfast._native.fallback import Fallback
 from holdfast._native.histogram import Histogram
+from holdfast._native.latency_budget import LatencyBudget
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
 from holdfast._native.retry import Retry
@@ -105,6 +106,13 @@ KERNELS: dict[str, st.SearchStrategy[Any]] = {
     "FailureRate": st.builds(FailureRate),
     "Fallback": st.builds(Fallback),
     "Histogram": st.builds(Histogram),
+    "LatencyBudget": st.builds(
+        lambda target, parts, size, least: LatencyBudget(target, parts, size, min(least, size)),
+        times,
+        edges(0, 10**6),
+        st.sampled_from([1, 7, 100_000]),
+        edges(1, 100_000),
+    ),
     "ManualClock": st.builds(ManualClock, edges(-MOST - 1, MOST)),
     "Quantile": st.builds(Quantile, st.floats(0.001, 0.999)),
     "Random": st.builds(Random, edges(0, 2**64 - 1)),
