@@ -8,6 +8,8 @@
  *   retry       attempts
  *   timeout     calls that were left behind in a thread and still run
  *   hedge       attempts that were left behind in a thread and still run
+ *   latency     whether it is exhausted, how many calls it has, and the cells of their 1st to 100th percentile,
+ *   budget      four to a number
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
@@ -25,6 +27,7 @@
 #include "hf_fallback.h"
 #include "hf_hedge.h"
 #include "hf_histogram.h"
+#include "hf_latency_budget.h"
 #include "hf_pipeline.h"
 #include "hf_retry.h"
 #include "hf_sliding.h"
@@ -89,6 +92,10 @@
     ONE(PIPELINE, cancelled)                                                                       \
     MANY(PIPELINE, upto, HF_HISTOGRAM_BUCKETS) /* as of a histogram */                             \
     ONE(PIPELINE, sum_ns)
+#define HF_LATENCY_BUDGET_FIGURES(ONE, MANY)                                                       \
+    ONE(LATENCY_BUDGET, recorded)                                                                  \
+    ONE(LATENCY_BUDGET, exceeded)                                                                  \
+    ONE(LATENCY_BUDGET, exhausted)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -102,8 +109,10 @@ enum { HF_TIMEOUT_FIGURES(HF__PLACE, HF__PLACES) HF_TIMEOUT_COUNTS };
 enum { HF_FALLBACK_FIGURES(HF__PLACE, HF__PLACES) HF_FALLBACK_COUNTS };
 enum { HF_HEDGE_FIGURES(HF__PLACE, HF__PLACES) HF_HEDGE_COUNTS };
 enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
+enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum {
     HF_FIGURES_MOST = 64, /* numbers of one kernel */
+    HF_LATENCY_BUDGET_NOW = 2 + 100 / 4,
     HF__FIGURES_LOOKS =
         100 /* a move takes far less than as many looks; who died in one, for ever */
 };
@@ -125,6 +134,8 @@ static const hf_figure_name hf_timeout_names[] = {HF_TIMEOUT_FIGURES(HF__NAME, H
 static const hf_figure_name hf_fallback_names[] = {HF_FALLBACK_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_hedge_names[] = {HF_HEDGE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_latency_budget_names[] = {
+    HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 
 /* Read the counts of kernel k that are words of their names. */
 #define HF__READ(kernel, name) out[HF_AT_##kernel##_##name] = hf_load_relaxed(&k->name);
@@ -301,6 +312,24 @@ hf_pipeline_figures(const hf_pipeline *p, uint64_t out[])
     out[HF_AT_PIPELINE_sum_ns] = hf_pipeline_sum(p);
     hf_pipeline_buckets(p, out + HF_AT_PIPELINE_upto);
     return HF_PIPELINE_COUNTS;
+}
+
+/* Without calls the cells are 0. */
+static inline size_t
+hf_latency_budget_figures(const hf_latency_budget *k, uint64_t out[])
+{
+    uint32_t percentiles[100];
+    uint16_t cells[100] = {0};
+    HF_LATENCY_BUDGET_FIGURES(HF__READ, HF__READ_ALL)
+    for (uint32_t i = 0; i < 100; i++)
+        percentiles[i] = (i + 1) * HF_PERCENTILE_UNIT;
+    uint64_t *now = out + HF_LATENCY_BUDGET_COUNTS;
+    now[0] = hf_latency_budget_is_exhausted(k);
+    now[1] = hf_latency_budget_cells(k, percentiles, 100, cells);
+    for (uint32_t i = 0; i < 100; i += 4)
+        now[2 + i / 4] = cells[i] | (uint64_t)cells[i + 1] << 16 | (uint64_t)cells[i + 2] << 32 |
+                         (uint64_t)cells[i + 3] << 48;
+    return HF_LATENCY_BUDGET_COUNTS + HF_LATENCY_BUDGET_NOW;
 }
 
 #endif /* HF_FIGURES_H */

@@ -36,6 +36,7 @@ enum hf_ledger_type {
     HF_LEDGER_FALLBACK,
     HF_LEDGER_HEDGE,
     HF_LEDGER_PIPELINE,
+    HF_LEDGER_LATENCY_BUDGET,
     HF_LEDGER_TYPES
 };
 

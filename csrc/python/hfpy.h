@@ -25,6 +25,7 @@
 #include "holdfast/hf_failure_rate.h"
 #include "holdfast/hf_fallback.h"
 #include "holdfast/hf_histogram.h"
+#include "holdfast/hf_latency_budget.h"
 #include "holdfast/hf_pipeline.h"
 #include "holdfast/hf_retry.h"
 #include "holdfast/hf_roster.h"
@@ -43,7 +44,8 @@
     X(BULKHEAD, "bulkhead", bulkhead)                                                              \
     X(TIMEOUT, "timeout", timeout)                                                                 \
     X(RETRY, "retry", retry)                                                                       \
-    X(FALLBACK, "fallback", fallback)
+    X(FALLBACK, "fallback", fallback)                                                              \
+    X(LATENCY_BUDGET, "latency_budget", latency)
 
 #define HF_KIND_NAME(KIND, word, verbs) HF_KIND_##KIND,
 typedef enum { HF_KIND_NONE, HF_STEP_KINDS(HF_KIND_NAME) HF_KIND_PIPELINE } hf_kind;
@@ -87,7 +89,8 @@ typedef struct hf_hold {
         } retry;
         uint32_t works; /* bulkhead: how many the call had left behind in threads before */
     };
-    int64_t since_ns; /* bulkhead, timeout, retry; and a breaker whose clock is not the pass's */
+    int64_t
+        since_ns; /* bulkhead, timeout, retry, latency; and a breaker whose clock is not the pass's */
 } hf_hold;
 
 #define HF_NOTHING_HELD INT64_MIN

@@ -50,6 +50,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.categories.requested import retry_after
     from holdfast.pipeline.kinds import registry
+    from holdfast.policies.latency_budget import LatencyBudget
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
 else:
@@ -77,6 +78,7 @@ __all__ = [
     "Fibonacci",
     "Guard",
     "HoldfastError",
+    "LatencyBudget",
     "Linear",
     "ManualClock",
     "MissingExtraError",
@@ -111,6 +113,7 @@ __all__ = [
 # Public functions that are rarely used, and the modules they are imported from at the first use.
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
+    "LatencyBudget": "holdfast.policies.latency_budget",
     "Trip": "holdfast.trip",
     "log_events": "holdfast.telemetry.logs",
     "retry_after": "holdfast.categories.requested",

@@ -90,7 +90,8 @@ def written(tmp_path):
         import holdfast as hf
         breaker = hf.CircuitBreaker("b", latency=True)
         others = [hf.RateLimiter("l", rate=5), hf.RateLimiter("s", rate=5, window="sliding"),
-                  hf.Bulkhead("h"), hf.Retry("r"), hf.Timeout(1), hf.Fallback(1)]
+                  hf.Bulkhead("h"), hf.Retry("r"), hf.Timeout(1), hf.Fallback(1),
+                  hf.LatencyBudget("y")]
         for policy in (breaker, *others):
             policy.call(int)
         kernels = [breaker._kernel, breaker._histogram, others[0]._kernels[0],

@@ -70,6 +70,7 @@ MEMBERS: dict[str, Member] = {
     "timeout in a thread": Member(lambda **common: hf.Timeout(60, name="p", thread=True, **common)),
     "adaptive timeout": Member(lambda **common: hf.AdaptiveTimeout(60, name="p", **common)),
     "fallback": Member(fallback, frozenset(BLOCKS | ATTEMPTS), replaces=True),
+    "latency budget": Member(lambda **common: hf.LatencyBudget("p", **common)),
     "standard pipeline": Member(standard, frozenset(BLOCKS), repeats=True),
 }
 

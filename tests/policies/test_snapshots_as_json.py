@@ -20,6 +20,7 @@ def policies(clock):
         "timeout": hf.Timeout(3, clock=clock),
         "adaptive": hf.AdaptiveTimeout(3, name="a", clock=clock),
         "fallback": hf.Fallback(None, clock=clock),
+        "latency": hf.LatencyBudget("y", target=0.1, min_samples=1, clock=clock),
         "pipeline": hf.Pipeline(
             "p", hf.Retry("r", on=OSError, clock=clock), hf.CircuitBreaker("b", clock=clock)
         ),

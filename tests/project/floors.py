@@ -14,7 +14,8 @@ FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
     | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
-    | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"},
+    | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"}
+    | {"turns"},
     {"stores"},
     {"waiting", "periodic"},
     {"policies"},

@@ -37,7 +37,7 @@ def losses(*kinds):
 @losses(remove, empty, cut_in_the_header, cut_in_half, overwrite)
 def test_a_worker_whose_file_is_lost_goes_on_and_makes_another(lose, start, directory):
     worker, other = start(), start()
-    for kind in ("bulkhead", "limiter", "window", "retry", "timeout", "fallback"):
+    for kind in ("bulkhead", "limiter", "window", "retry", "timeout", "fallback", "latency"):
         worker("make", kind, kind)
     worker("call", "b", 3)
     other("call", "b", 1)

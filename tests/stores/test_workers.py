@@ -255,6 +255,23 @@ def test_what_a_policy_counted_is_kept_when_it_is_collected_and_its_worker_kille
     assert first.gauge("workers_unreadable") == 0
 
 
+def test_percentiles_are_those_of_the_calls_of_all_workers_together(start):  # MX-24, MX-25, MX-26
+    first, second, idle = start(), start(), start()
+    for worker in (first, second, idle):
+        worker("make", "latency", "y")
+    first("record", "y", 0.01, 960)  # of 1,000 calls
+    second("record", "y", 0.5, 39)
+    idle("record", "y", 9, 1)  # a single one is not what half of the calls took
+    for worker in (first, second):
+        shown = [worker.gauge(f"latency_budget_p{n}_seconds", budget="y") for n in (50, 95, 99)]
+        assert shown == pytest.approx([0.01, 0.01, 0.5], rel=0.02)
+        assert worker.gauge("latency_budget_compliant", budget="y") == 0
+    second.kill()
+    idle.kill()
+    assert first.gauge("latency_budget_p99_seconds", budget="y") == pytest.approx(0.01, rel=0.02)
+    assert first.gauge("latency_budget_compliant", budget="y") == 1
+
+
 def test_a_worker_that_has_dropped_many_names_keeps_those_with_series_and_all_counts(start):
     first, second = start(), start()  # trap 67, GEN-16
     first("call", "b", 0)

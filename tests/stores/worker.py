@@ -58,6 +58,7 @@ def make(kind: str, name: str) -> str:
         "window": lambda: hf.RateLimiter(name, rate=2, per=3600, window="sliding"),
         "timeout": lambda: hf.Timeout(60, name=name),
         "fallback": lambda: hf.Fallback(0, on=ConnectionError, name=name),
+        "latency": lambda: hf.LatencyBudget(name, min_samples=1),
         "open": lambda: tripped(name, 3600),
         "due": lambda: tripped(name, 1e-9),
         "pipeline": lambda: hf.Pipeline.standard(name, attempts=1),
@@ -266,6 +267,9 @@ COMMANDS: dict[str, Any] = {
     "drop": drop,
     "trip": lambda name: breaker(name).trip(),
     "enter": lambda name: policies[name][-1].enter(),
+    "record": lambda name, seconds, times: [
+        policies[name][-1].record(float(seconds)) for _ in range(int(times))
+    ],
     "take": lambda name: policies[name][-1].try_acquire(),
     "scrape": scrape,
     "scrape_meanwhile": scrape_meanwhile,

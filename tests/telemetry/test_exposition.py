@@ -42,6 +42,7 @@ def everything():
         hf.Bulkhead("queue", max_waiting=1, max_wait=1),
         hf.Timeout(1, name="t"),
         hf.Fallback(1, name="f"),
+        hf.LatencyBudget("y"),
         hf.AdaptiveTimeout(1, name="adaptive"),
         *(hf.CircuitBreaker(name, latency=True) for name in NASTY),
     ]

@@ -55,6 +55,10 @@ def families(*sources, **options):
         ("bulkhead_rejected", "counter", {"bulkhead"}),
         ("bulkhead_wait_duration_seconds", "histogram", {"bulkhead"}),
         ("timeout_calls", "counter", {"timeout", "scope", "result"}),
+        ("latency_budget_p50_seconds", "gauge", {"budget"}),  # MX-24
+        ("latency_budget_p95_seconds", "gauge", {"budget"}),  # MX-25
+        ("latency_budget_p99_seconds", "gauge", {"budget"}),  # MX-26
+        ("latency_budget_violations", "counter", {"budget"}),  # MX-27
     ],
 )
 def test_the_metric_has_the_specified_name_type_and_labels(name, kind, labels, clock):
@@ -63,7 +67,9 @@ def test_the_metric_has_the_specified_name_type_and_labels(name, kind, labels, c
     standard.call(fail)
     with bulkhead, pytest.raises(hf.Rejected):
         bulkhead.enter()
-    pipe = hf.Pipeline("pipe", bulkhead, standard)
+    budget = hf.LatencyBudget("y", clock=clock)
+    budget.record(1)
+    pipe = hf.Pipeline("pipe", budget, bulkhead, standard)
     metric = families(pipe, namespace="dwcp")[f"dwcp_{name}"]
     assert metric.type == kind
     assert metric.documentation

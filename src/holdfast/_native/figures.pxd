@@ -17,6 +17,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_FALLBACK
         HF_LEDGER_HEDGE
         HF_LEDGER_PIPELINE
+        HF_LEDGER_LATENCY_BUDGET
         HF_LEDGER_TYPES
     ctypedef struct hf_ledger_header:
         pass
@@ -44,6 +45,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         pass
     ctypedef struct hf_pipeline:
         pass
+    ctypedef struct hf_latency_budget:
+        pass
     enum:
         HF_BREAKER_COUNTS
         HF_LIMITER_COUNTS
@@ -54,6 +57,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_FALLBACK_COUNTS
         HF_HEDGE_COUNTS
         HF_PIPELINE_COUNTS
+        HF_LATENCY_BUDGET_COUNTS
+        HF_LATENCY_BUDGET_NOW
         HF_FIGURES_MOST
     ctypedef struct hf_figure_name:
         const char *name
@@ -67,6 +72,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     const hf_figure_name *hf_fallback_names
     const hf_figure_name *hf_hedge_names
     const hf_figure_name *hf_pipeline_names
+    const hf_figure_name *hf_latency_budget_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
     size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
@@ -77,6 +83,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     size_t hf_fallback_figures(const hf_fallback *f, uint64_t *out)
     size_t hf_hedge_figures(const hf_hedge *h, uint64_t *out)
     size_t hf_pipeline_figures(const hf_pipeline *p, uint64_t *out)
+    size_t hf_latency_budget_figures(const hf_latency_budget *b, uint64_t *out)
 
 cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil
 cdef size_t now_of(int kind) noexcept nogil

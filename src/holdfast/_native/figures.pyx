@@ -8,7 +8,7 @@ from libc.string cimport strcmp
 cdef tuple NAMES = (
     b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
-    b"holdfast.hedge", b"holdfast.pipeline",
+    b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget",
 )
 
 
@@ -37,6 +37,9 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
     if kind == HF_LEDGER_HEDGE:
         hf_hedge_figures(<const hf_hedge *> at, out)
         return HF_HEDGE_COUNTS
+    if kind == HF_LEDGER_LATENCY_BUDGET:
+        hf_latency_budget_figures(<const hf_latency_budget *> at, out)
+        return HF_LATENCY_BUDGET_COUNTS
     return hf_pipeline_figures(<const hf_pipeline *> at, out)
 
 
@@ -44,6 +47,8 @@ cdef size_t now_of(int kind) noexcept nogil:
     """How many numbers come after the counts: what is true at the moment."""
     if kind == HF_LEDGER_BULKHEAD or kind == HF_LEDGER_BREAKER:
         return 2
+    if kind == HF_LEDGER_LATENCY_BUDGET:
+        return HF_LATENCY_BUDGET_NOW
     return kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
 
 
@@ -69,6 +74,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_hedge)
     if kind == HF_LEDGER_PIPELINE:
         return sizeof(hf_pipeline)
+    if kind == HF_LEDGER_LATENCY_BUDGET:
+        return sizeof(hf_latency_budget)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -117,6 +124,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_fallback_names
     if kind == HF_LEDGER_HEDGE:
         return hf_hedge_names
+    if kind == HF_LEDGER_LATENCY_BUDGET:
+        return hf_latency_budget_names
     return hf_pipeline_names
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "IN_THREADS",
     "KINDS",
     "LATENCY",
+    "LATENCY_BUDGET",
     "LIMITER",
     "LIMITER_PART",
     "OBSERVE",
@@ -60,11 +61,13 @@ ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
     "hedge",
+    "latency_budget",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
     RETRY, TIMEOUT, FALLBACK, TIMEOUT_TOTAL, TIMEOUT_ATTEMPT, PIPELINE,
     HEDGE,
+    LATENCY_BUDGET,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
@@ -87,6 +90,7 @@ KINDS = {
     TIMEOUT_ATTEMPT: "timeout",
     PIPELINE: "pipeline",
     HEDGE: "hedge",
+    LATENCY_BUDGET: "latency_budget",
 }
 
 #: The roles of each kind.
@@ -116,6 +120,7 @@ _KERNELS = {
     TIMEOUT_ATTEMPT: "timeout",
     PIPELINE: "pipeline",
     HEDGE: "hedge",
+    LATENCY_BUDGET: "latency_budget",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

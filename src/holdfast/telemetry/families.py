@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.histogram import ENDS
+from holdfast._native.latency_budget import middle_ns
 from holdfast._native.retry import VERDICTS
 from holdfast.policies.breaker.state import STATES
 from holdfast.stores.figures import (
@@ -22,6 +23,7 @@ from holdfast.stores.figures import (
     IN_THREADS,
     KINDS,
     LATENCY,
+    LATENCY_BUDGET,
     LIMITER,
     LIMITER_PART,
     OBSERVE,
@@ -234,6 +236,39 @@ def _running(there: Sum) -> Sequence[float]:
     return [running] if running or any(extra == IN_THREADS for _, extra, _ in states) else ()
 
 
+# ---- latency budgets ----
+
+
+def _percentile(percent: int) -> Callable[[Sum], Sequence[float]]:
+    """Read a percentile of the last calls of all budgets of a name together, in seconds.
+
+    Each tells how many calls it has, and in which cells of a histogram their hundred percentiles
+    are. So each of those stands for a hundredth of its calls.
+    """
+
+    def read(there: Sum) -> Sequence[float]:
+        weights: dict[int, int] = {}
+        for _, _, (_, calls, *packed) in there.states:
+            for four in packed if calls else ():
+                for shift in (0, 16, 32, 48):
+                    cell = four >> shift & 0xFFFF
+                    weights[cell] = weights.get(cell, 0) + calls
+        wanted = percent * sum(weights.values())
+        seen = 0
+        for cell in sorted(weights):
+            seen += 100 * weights[cell]
+            if seen >= wanted:
+                return [middle_ns(cell) / 1e9]
+        return ()
+
+    return read
+
+
+def _compliant(there: Sum) -> Sequence[float]:
+    """Return 1 if no budget of the name is exhausted."""
+    return [min(1 - exhausted for _, _, (exhausted, *_) in there.states)] if there.states else ()
+
+
 _VALUE: tuple[Row, ...] = (("", ()),)
 _TOTAL: tuple[Row, ...] = (("_total", ()),)
 
@@ -402,6 +437,34 @@ FAMILIES = (
         "Total number of calls through fallbacks",
         ("fallback", "result"), FALLBACK, _totals("passed", "used", "failed"),
         _at(FALLBACK, "passed", "used", "failed"),
+    ),
+    *(
+        Family(  # MX-24, MX-25, MX-26
+            f"latency_budget_p{percent}_seconds", "gauge",
+            f"Latency budget {percent}th percentile in seconds",
+            ("budget",), LATENCY_BUDGET, _VALUE, _percentile(percent),
+        )
+        for percent in (50, 95, 99)
+    ),
+    Family(  # MX-27
+        "latency_budget_violations", "counter",
+        "Total number of latency budget violations",
+        ("budget",), LATENCY_BUDGET, _TOTAL, _at(LATENCY_BUDGET, "exceeded"),
+    ),
+    Family(
+        "latency_budget_calls", "counter",
+        "Total number of calls that count for a latency budget",
+        ("budget",), LATENCY_BUDGET, _TOTAL, _at(LATENCY_BUDGET, "recorded"),
+    ),
+    Family(
+        "latency_budget_compliant", "gauge",
+        "Whether the latency is within the budget (1=yes, 0=no)",
+        ("budget",), LATENCY_BUDGET, _VALUE, _compliant,
+    ),
+    Family(
+        "latency_budget_exhausted", "counter",
+        "Total number of times a latency budget was exhausted",
+        ("budget",), LATENCY_BUDGET, _TOTAL, _at(LATENCY_BUDGET, "exhausted"),
     ),
     *(
         Family(

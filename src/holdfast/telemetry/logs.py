@@ -46,8 +46,12 @@ LEVELS: dict[str, int] = {
     "recovered": logging.DEBUG,
     "retry": logging.DEBUG,
     "rejection": logging.DEBUG,
+    "exhausted": logging.ERROR,
+    "budget_recovered": logging.INFO,
 }
 _STATES = {"open": "opened", "forced-open": "opened", "closed": "closed", "half-open": "half_open"}
+
+_BUDGETS = {"error_budget", "latency_budget"}
 
 _lock = RLock()
 _logs: dict[object, _Log] = {}  # by logger
@@ -65,7 +69,8 @@ def log_events(
     Args:
         logger: A logger or its name; None for "holdfast".
         levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
-            "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "rejection" (DEBUG).
+            "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "rejection" (DEBUG),
+            "exhausted" (ERROR) and "budget_recovered" (INFO) of budgets.
             A level is a number or a name such as "INFO"; None logs no such event.
 
     Returns:
@@ -149,6 +154,8 @@ class _Log:
         kind = event.kind
         if kind in {"transition", "override"}:
             kind = _STATES.get(str(event.new), "overridden")
+        elif kind == "recovered" and policy.kind in _BUDGETS:
+            kind = "budget_recovered"
         level = self.levels.get(kind, logging.DEBUG)
         try:
             if level is not None and self._logger.isEnabledFor(level):
@@ -184,11 +191,20 @@ def _sentence(event: Event, policy: Policy) -> str:
         )
     if event.kind == "gave_up":
         return f"{who} gave up after {event.old} attempts ({event.reason})"
+    if event.kind in {"exhausted", "recovered"} and policy.kind in _BUDGETS:
+        return f"{who} {_of_budget(event)}"
     if event.kind == "recovered":
         return f"{who} recovered after {event.old} attempts"
     if event.kind == "timeout":
         return f"{who} expired"
     return f"{who}: {event.kind} ({event.reason})"
+
+
+def _of_budget(event: Event) -> str:
+    has = "is exhausted" if event.kind == "exhausted" else "recovered"
+    if event.new is None:
+        return has
+    return f"{has}: {event.new:.3g} s, target {event.old:.3g} s"
 
 
 def _logger_of(problems: Problems, logger: Any) -> Any:
