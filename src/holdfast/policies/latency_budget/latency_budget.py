@@ -254,13 +254,12 @@ class LatencyBudget(Policy):
         turns.tell(self._kernel.turns, self._tell)
 
     def _tell(self, exhausted: bool) -> None:
-        kind, words = ("exhausted", "above_target") if exhausted else ("recovered", "")
-        self._emit(
-            kind,
-            old=_in_seconds(self._setting("target")),
-            new=self._seconds(round(self._setting("percentile") * UNIT)),
-            reason=words,
-        )
+        target = _in_seconds(self._setting("target"))
+        latency = self._seconds(round(self._setting("percentile") * UNIT))
+        if exhausted:
+            self._emit("exhausted", old=target, new=latency, reason="above_target")
+        else:
+            self._emit("recovered", old=target, new=latency)
 
 
 def _percentile(problems: Problems, field: str, value: float) -> int:
