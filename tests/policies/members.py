@@ -31,12 +31,14 @@ class Member:
         refused: The drivers that raise a TypeError, because they make no sense.
         repeats: Whether it runs work that fails again.
         replaces: Whether it returns ``STAND_IN`` instead of the error.
+        counts: Whether metrics show that it has been called.
     """
 
     make: Callable[..., hf.Policy]
     refused: frozenset[str] = frozenset(ATTEMPTS)
     repeats: bool = False
     replaces: bool = False
+    counts: bool = True
 
 
 def retry(**common: Any) -> hf.Policy:

@@ -219,7 +219,7 @@ def test_a_policy_shows_itself_in_words_and_as_plain_data(member, mode):
     with pytest.raises(dataclasses.FrozenInstanceError):
         policy.snapshot().name = "q"
     policy.reset()
-    assert type(policy.snapshot()).__name__ == f"{type(policy).__name__}Snapshot"
+    assert type(policy.snapshot()).__name__.endswith("Snapshot")
 
 
 @each_member
@@ -270,7 +270,7 @@ def test_the_metrics_of_a_policy_bear_its_name_and_never_fall(member, mode):
         for key, value in before.items():
             assert key[0] == "gauge" or after[key] >= value, key
             assert "p" in dict(key[2:]).values()
-    assert any(one != scrapes[0] for one in scrapes) == (mode != "off")
+    assert any(one != scrapes[0] for one in scrapes) == (mode != "off" and member.counts)
 
 
 def test_every_public_policy_is_in_the_table():
