@@ -359,3 +359,20 @@ def test_durations_that_are_probably_milliseconds():
         assert found(policy) == ["milliseconds"]
     for seconds in (900, 1800, 3600, 18_000, 86_400, 1234, timedelta(seconds=30_000)):
         assert found(hf.Timeout(seconds)) == []
+
+
+# ---- budgets, hedges, faults ----
+
+
+def test_a_budget_inside_of_something_that_is_no_budget():
+    latency, other = hf.LatencyBudget("l"), hf.LatencyBudget("o")
+    assert found(latency, other, retry(), breaker()) == []
+    assert found(retry(), latency) == ["budget_not_outermost"]
+    assert found(other, hf.Timeout(9), latency, breaker()) == ["budget_not_outermost"]
+
+
+def test_a_target_that_a_timeout_keeps_every_call_below():
+    slow = hf.LatencyBudget("l", target=5)
+    assert found(slow, hf.Timeout(5)) == ["target_beyond_timeout"]
+    assert found(slow, hf.Timeout(6)) == found(slow, retry(), hf.Timeout(1)) == []
+    assert found(slow, retry(attempts=1), hf.Timeout(1)) == ["target_beyond_timeout"]

@@ -7,6 +7,7 @@ yields what it finds. Elsewhere: what can never work, which is refused when a po
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from math import prod
 
 from holdfast.errors import DeadlineExceededError, Rejected
@@ -42,7 +43,13 @@ DURATIONS = {
     "timeout": ("duration",),
     "rate_limiter": ("max_wait",),
     "bulkhead": ("max_wait",),
+    "hedge": ("delay",),
+    "latency_budget": ("target",),
 }
+# These policies are told by their kind, because few programs import their modules.
+BUDGETS = ("error_budget", "latency_budget")
+GUARDS = ("circuit_breaker", "rate_limiter", "bulkhead")
+ADAPTS_AT = 1.2  # × its target latency, from which on an adaptive limiter lowers its rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +93,22 @@ def _around(steps: Steps, policy: Policy, cls: type[P]) -> list[P]:
     return [step for step in steps[: steps.index(policy)] if isinstance(step, cls)]
 
 
+def _of_kind(steps: Steps, *kinds: str) -> Iterator[tuple[int, Any]]:
+    """Yield each policy of some kinds, with its place among the steps."""
+    yield from ((at, step) for at, step in enumerate(steps) if step.kind in kinds)
+
+
 def _between(steps: Steps, outer: Policy, inner: Policy) -> Steps:
     return steps[steps.index(outer) + 1 : steps.index(inner)]
 
 
 def _repeats(policy: Policy) -> bool:
     return isinstance(policy, Retry) and policy._setting("attempts") != 1
+
+
+def _adapts(policy: Policy) -> bool:
+    """Return whether it is an adaptive rate limiter."""
+    return policy.kind == "rate_limiter" and "target_latency" in policy._setting_names
 
 
 def _many(attempts: int | None) -> str:
@@ -127,14 +144,19 @@ def _timeouts_within_timeouts(steps: Steps) -> Iterator[Finding]:
 
 
 def _threads_within_threads(steps: Steps) -> Iterator[Finding]:
-    for outer, inner in _pairs(steps, Timeout, Timeout):
-        if outer._setting("thread") and inner._setting("thread"):
+    moving = [step for step in steps if step.kind == "hedge" or _is_threaded(step)]
+    for outer, inner in combinations(moving, 2):
+        if _is_threaded(inner):
             yield Finding(
                 "thread_within_thread",
                 f"{_called(inner)} runs in a thread what {_called(outer)} has moved to a thread "
                 "already: each call takes two, and at the outer deadline both are left behind",
                 (outer, inner),
             )
+
+
+def _is_threaded(step: Policy) -> bool:
+    return isinstance(step, Timeout) and step._setting("thread")
 
 
 def _work_left_behind(steps: Steps) -> Iterator[Finding]:
@@ -179,10 +201,11 @@ def _held_through_pauses(steps: Steps) -> Iterator[Finding]:
             )
     for limiter, retry in _pairs(steps, RateLimiter, Retry):
         if _repeats(retry):
+            also = ", and its rate adapts to durations with pauses" if _adapts(limiter) else ""
             yield Finding(
                 "limiter_outside_retry",
                 f"{_called(limiter)} is outside of {_called(retry)}: one token pays for all "
-                "attempts; put the limiter inside",
+                f"attempts{also}; put the limiter inside",
                 (limiter, retry),
             )
 
@@ -424,6 +447,128 @@ def _threads_fewer_than_places(steps: Steps) -> Iterator[Finding]:
             )
 
 
+# ---- budgets, hedges, faults ----
+
+
+def _budgets_inside(steps: Steps) -> Iterator[Finding]:
+    for at, budget in _of_kind(steps, *BUDGETS):
+        outer = next((step for step in steps[:at] if step.kind not in BUDGETS), None)
+        if outer is not None:
+            yield Finding(
+                "budget_not_outermost",
+                f"{_called(budget)} is inside of {_called(outer)}, so it does not count what the "
+                "caller gets in the end; put the budget outermost",
+                (outer, budget),
+            )
+
+
+def _targets_beyond_timeouts(steps: Steps) -> Iterator[Finding]:
+    for at, policy in enumerate(steps):
+        if policy.kind == "latency_budget":
+            field, times, effect = "target", 1.0, "no call exceeds the target"
+        elif _adapts(policy):
+            field, times, effect = "target_latency", ADAPTS_AT, "its rate falls for no latency"
+        else:
+            continue
+        bounds = [
+            timeout
+            for _, timeout in _of_kind(steps[at:], "timeout")
+            if not any(map(_repeats, _between(steps, policy, timeout)))
+        ]
+        target = _seconds(policy._setting(field))
+        shortest = min(bounds, key=lambda timeout: timeout.duration, default=None)
+        if shortest is not None and times * target >= shortest.duration:
+            yield Finding(
+                "target_beyond_timeout",
+                f"{field} of {_called(policy)} is {target:g} s, but {_called(shortest)} ends each "
+                f"call before, so {effect}; lower {field}",
+                (policy, shortest),
+            )
+
+
+def _hedges_beyond_timeouts(steps: Steps) -> Iterator[Finding]:
+    for at, hedge in _of_kind(steps, "hedge"):
+        seconds = _seconds(hedge._setting("delay"))  # 0 of a quantile: nobody knows it yet
+        inside = [timeout for _, timeout in _of_kind(steps[at:], "timeout")]
+        for bounds, effect in (
+            (_around(steps, hedge, Timeout), "no further attempt is made"),
+            (inside, "a further attempt is made only after one that has failed"),
+        ):
+            shortest = min(bounds, key=lambda timeout: timeout.duration, default=None)
+            if shortest is not None and seconds >= shortest.duration:
+                yield Finding(
+                    "hedge_beyond_timeout",
+                    f"{_called(hedge)} waits {seconds:g} s, but {_called(shortest)} ends each "
+                    f"attempt before, so {effect}; lower delay",
+                    tuple(sorted((hedge, shortest), key=steps.index)),
+                )
+
+
+def _seconds(setting: object) -> float:
+    """Return a duration in seconds; 0 of what is none."""
+    return (duration_to_ns(setting) or 0) / 1e9
+
+
+def _hedges_that_multiply(steps: Steps) -> Iterator[Finding]:
+    for _, hedge in _of_kind(steps, "hedge"):
+        for _, retry in _of_kind(steps, "retry"):
+            if not _repeats(retry) or (hedge.budget is not None and hedge.budget is retry.budget):
+                continue
+            each = retry._setting("attempts")
+            most = None if each is None else each * (1 + hedge._setting("max"))
+            yield Finding(
+                "hedge_multiplies_retries",
+                f"{_called(hedge)} and {_called(retry)} make up to {_many(most)} attempts at one "
+                "call, and no budget limits both: give both the same RetryBudget",
+                tuple(sorted((hedge, retry), key=steps.index)),
+            )
+
+
+def _hedges_without_budget(steps: Steps) -> Iterator[Finding]:
+    for _, hedge in _of_kind(steps, "hedge"):
+        if hedge.budget is None:
+            yield Finding(
+                "hedge_without_budget",
+                f"{_called(hedge)} has no budget: while everything is slow, it makes "
+                f"{1 + hedge._setting('max')} calls of each; give it a RetryBudget",
+                (hedge,),
+            )
+
+
+def _outside_of_hedges(steps: Steps) -> Iterator[Finding]:
+    for at, guard in _of_kind(steps, *GUARDS):
+        for _, hedge in _of_kind(steps[at:], "hedge"):
+            yield Finding(
+                "guard_outside_hedge",
+                f"{_called(guard)} is outside of {_called(hedge)}: it counts one call where there "
+                f"are several attempts; put the {guard.kind.replace('_', ' ')} inside",
+                (guard, hedge),
+            )
+
+
+def _fallbacks_inside_hedges(steps: Steps) -> Iterator[Finding]:
+    for at, hedge in _of_kind(steps, "hedge"):
+        for _, fallback in _of_kind(steps[at:], "fallback"):
+            yield Finding(
+                "fallback_inside_hedge",
+                f"the fallback inside of {_called(hedge)} makes a good answer of an attempt that "
+                "failed, so the other attempts are given up; put the fallback outside",
+                (hedge, fallback),
+            )
+
+
+def _faults_outside(steps: Steps) -> Iterator[Finding]:
+    for at, fault in _of_kind(steps, "fault"):
+        inner = next((step for step in steps[at:] if step.kind != "fault"), None)
+        if inner is not None:
+            yield Finding(
+                "fault_not_innermost",
+                f"{_called(fault)} is outside of {_called(inner)}, which never sees what it does; "
+                "put the fault innermost",
+                (fault, inner),
+            )
+
+
 # ---- settings that are hardly meant ----
 
 
@@ -511,6 +656,14 @@ RULES: Sequence[Rule] = (
     _nobody_waits,
     _tokens_before_waits,
     _threads_fewer_than_places,
+    _budgets_inside,
+    _targets_beyond_timeouts,
+    _hedges_beyond_timeouts,
+    _hedges_that_multiply,
+    _hedges_without_budget,
+    _outside_of_hedges,
+    _fallbacks_inside_hedges,
+    _faults_outside,
     _nothing_is_a_failure,
     _milliseconds,
 )
