@@ -20,7 +20,7 @@ others_who_ask(const hf_alarms *alarms)
 
 /* ---- setting and clearing ---- */
 
-/* Set an alarm for each timeout entered, as each would be set by itself. -1: an exception is set. */
+/* Set an alarm for each timeout and each hedge entered, as each would be set by itself. -1: an exception is set. */
 static int
 set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
 {
@@ -28,12 +28,14 @@ set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
     for (int at = pass->entered - 1; at >= 0; at--) {
         GateObject *step = gate->steps[at];
         hf_alarm *alarm = &alarms->alarm[at];
-        if (step->kind != HF_KIND_TIMEOUT || step->mode == HF_OBSERVE || alarm->is_set)
+        bool rings = step->kind == HF_KIND_TIMEOUT ||
+                     (step->kind == HF_KIND_HEDGE && pass->hold[at].hedge.due_ns != HF_HEDGE_NEVER);
+        if (!rings || step->mode == HF_OBSERVE || alarm->is_set)
             continue;
         if (asking < 0)
             asking = others_who_ask(alarms);
         alarm->cancelling = asking;
-        alarm->deadline_ns = pass->hold[at].timeout.own_ns;
+        alarm->deadline_ns = pass->hold[at].timeout.own_ns; /* or due_ns of a hedge */
         alarm->of = alarms;
         alarm->at = (int8_t)at;
         if (hf_alarm_enqueue(step, alarms->loop, alarm) < 0) {
@@ -82,7 +84,8 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
         int8_t at = alarms->due;
         alarms->raises = hf_cancel(alarms->awaited) <= 0;
         alarms->due = HF_MAX_STEPS;
-        course->fired = Py_MIN(course->fired, at);
+        if (hf_alarms_step(alarms, at)->kind == HF_KIND_TIMEOUT)
+            course->fired = Py_MIN(course->fired, at);
     }
     return 0;
 }
@@ -96,7 +99,8 @@ hf_alarms_ring_again(const hf_pass *pass)
 {
     hf_alarms *alarms = pass->course->alarms;
     for (int at = 0; at < pass->entered && alarms != NULL; at++) {
-        if (!alarms->alarm[at].is_set || alarms->alarm[at].queue != NULL)
+        if (!alarms->alarm[at].is_set || alarms->alarm[at].queue != NULL ||
+            hf_alarms_step(alarms, at)->kind != HF_KIND_TIMEOUT)
             continue;
         alarms->due = (int8_t)at; /* the outermost, as where they ring together */
         return;
@@ -150,6 +154,23 @@ hf_alarm_clear(hf_alarms *alarms, int at)
         hf_alarm_set_asked(alarms, at, false);
         hf_uncancel_task(alarms->task);
     }
+}
+
+/*
+ * The first attempt of the hedge at that place has ended. True: it was cancelled, and somebody else than the race
+ * has asked for that.
+ */
+bool
+hf_alarm_leave(hf_alarms *alarms, int at)
+{
+    bool foreign = false;
+    if (alarms->alarm[at].is_set && alarms->task != NULL && hf_is_cancelled()) {
+        PyObject *raised = hf_take_exception();
+        foreign = others_who_ask(alarms) > alarms->alarm[at].cancelling;
+        hf_give_exception(raised);
+    }
+    hf_alarm_clear(alarms, at);
+    return foreign;
 }
 
 /* All that are set of a call that dies, or is another process's: they are to find nothing of it. */

@@ -37,6 +37,9 @@ hf_alarms_step(const hf_alarms *alarms, int at)
     return ((const CoroutineObject *)alarms->coroutine)->gate->steps[at];
 }
 
+/* ---- alarm.c ---- */
+bool hf_alarm_leave(hf_alarms *alarms, int at);
+
 /* ---- alarm_queue.c ---- */
 void hf_alarm_set_asked(hf_alarms *alarms, int at, bool asked);
 int hf_alarm_enqueue(GateObject *step, PyObject *loop, hf_alarm *alarm);

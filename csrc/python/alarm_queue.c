@@ -54,19 +54,20 @@ ask_task(hf_alarms *alarms, int at)
     Py_DECREF(task);
 }
 
-/* The time of its step is over: end what goes on inside of it, at once or as soon as it can be. */
+/* End what goes on inside of a step, at once or as soon as it can be. */
 static void
-ring(hf_alarm *alarm)
+cut(hf_alarms *alarms, int8_t at)
 {
-    hf_alarms *alarms = alarm->of;
     hf_course *course = alarms->course;
-    int8_t at = alarm->at, fired = course->fired;
+    int8_t fired = course->fired;
+    bool is_timeout = hf_alarms_step(alarms, at)->kind == HF_KIND_TIMEOUT;
     if (hf_coroutine_is_busy(
             (const CoroutineObject *)alarms->coroutine)) { /* it has moved a manual clock itself */
         alarms->due = Py_MIN(alarms->due, at);
         return;
     }
-    course->fired = Py_MIN(fired, at);
+    if (is_timeout)
+        course->fired = Py_MIN(fired, at);
     if (alarms->task != NULL && hf_task_waits_for(alarms->task, alarms->awaited)) {
         ask_task(alarms, at);
         return;
@@ -82,6 +83,54 @@ ring(hf_alarm *alarm)
     alarms->raises = cancelled < 0;
     alarms->due = HF_MAX_STEPS;
 }
+
+/* A hedge's time has come: its race begins, if the call goes on. */
+static void
+begin_race(hf_alarms *alarms, int at)
+{
+    CoroutineObject *coroutine = (CoroutineObject *)alarms->coroutine;
+    PyObject *step = (PyObject *)hf_alarms_step(alarms, at);
+    PyObject *race = PyObject_CallMethod(step, "_begin_race", "Oi", (PyObject *)coroutine, at);
+    hf_hold *hold = &coroutine->pass.hold[at];
+    if (race == NULL)
+        PyErr_WriteUnraisable(step); /* the first attempt goes on */
+    else if (coroutine->course.alarms == alarms && alarms->alarm[at].is_set &&
+             hold->hedge.race == NULL)
+        hold->hedge.race = Py_NewRef(race);
+    Py_XDECREF(race);
+}
+
+/* The time of its step is over. */
+static void
+ring(hf_alarm *alarm)
+{
+    hf_alarms *alarms = alarm->of;
+    if (hf_alarms_step(alarms, alarm->at)->kind == HF_KIND_HEDGE)
+        begin_race(alarms, alarm->at);
+    else
+        cut(alarms, alarm->at);
+}
+
+/* _cut_first(coroutine, at): a race is decided, and the first attempt is to end, if it has not. */
+static PyObject *
+cut_first(PyObject *module, PyObject *args)
+{
+    PyObject *op;
+    int at;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!i:_cut_first", hf_coroutine_type, &op, &at))
+        return NULL;
+    CoroutineObject *self = (CoroutineObject *)op;
+    hf_alarms *alarms = self->controlled ? self->course.alarms : NULL;
+    if (alarms != NULL && at < self->pass.entered && alarms->alarm[at].is_set)
+        cut(alarms, (int8_t)at);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"_cut_first", cut_first, METH_VARARGS, NULL},
+    {NULL},
+};
 
 /* ---- a queue ---- */
 
@@ -366,5 +415,7 @@ hf_alarm_ready(PyObject *module)
 {
     queue_type = hf_final_type(module, "holdfast._native.gate.Alarms", sizeof(QueueObject),
                                Py_TPFLAGS_HAVE_GC, queue_slots);
-    return queue_type == NULL ? -1 : hf_alarm_loop_ready();
+    if (queue_type == NULL || PyModule_AddFunctions(module, functions) < 0)
+        return -1;
+    return hf_alarm_loop_ready();
 }

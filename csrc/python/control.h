@@ -1,5 +1,6 @@
 /*
- * Calls that are controlled: retries run them again, timeouts cut them short, fallbacks stand in.
+ * Calls that are controlled: retries run them again, hedges run them once more beside, timeouts cut them short,
+ * fallbacks stand in.
  *
  * A gate is entered and left as any other, but a step that controls may turn the way out around:
  *
@@ -47,8 +48,9 @@ hf_surroundings hf_task_around(const void **loop, const void **its, PyObject **c
 
 typedef enum {
     HF_WAITS_STEP,
-    HF_WAITS_PAUSE,   /* a retry was granted and has not begun */
-    HF_WAITS_STAND_IN /* what the fallback pass->entered gave is awaited */
+    HF_WAITS_PAUSE,    /* a retry was granted and has not begun */
+    HF_WAITS_STAND_IN, /* what the fallback pass->entered gave is awaited */
+    HF_WAITS_RACE      /* the race of the hedge pass->entered */
 } hf_waits;
 
 typedef struct hf_course {
@@ -122,6 +124,7 @@ typedef enum {
     HF_AGAIN,    /* enter again from pass->entered on */
     HF_PAUSE,    /* the same after course->pause_ns */
     HF_STAND_IN, /* the fallback pass->entered is to give the result; the exception is set */
+    HF_RACE,     /* the hedge pass->entered has further attempts, or is to begin one */
 } hf_unwinding;
 
 hf_unwinding hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result);
@@ -129,7 +132,7 @@ void hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted);
 int hf_gate_abandon_course(GateObject *gate, hf_pass *pass);
 bool hf_gate_keep(GateObject *gate, hf_pass *pass);
 
-/* ---- step_retry.c, step_timeout.c, step_fallback.c: what is theirs alone; else see steps.h ---- */
+/* ---- step_retry.c, step_timeout.c, step_fallback.c, step_hedge.c: what is theirs alone; else see steps.h ---- */
 
 extern hf_au32 hf_retrying_off; /* no call is tried again: somebody tests without retries */
 int hf_retry_ready(void);
@@ -139,6 +142,11 @@ hf_unwinding hf_fallback_turn(GateObject *gate, hf_pass *pass, PyObject **result
 void hf_fallback_failed(GateObject *step);
 PyObject *hf_stand_in(GateObject *step, PyObject *exception);
 void hf_stood_in(GateObject *step, hf_pass *pass, PyObject *exception, bool failed);
+
+hf_unwinding hf_hedge_turn(GateObject *gate, hf_pass *pass, PyObject **result);
+void hf_hedge_release(hf_hold *hold);
+void hf_raced(GateObject *gate, hf_pass *pass, bool has_value, bool failed);
+PyObject *hf_gate_attempt_failed(PyObject *op, PyObject *args);
 
 void hf_timeouts_forget(GateObject *gate, hf_pass *pass);
 int hf_timeouts_open_blocks(GateObject *gate, hf_pass *pass);
@@ -162,6 +170,7 @@ void hf_alarms_forget(const hf_pass *pass);
 int hf_alarms_traverse(const hf_course *course, visitproc visit, void *arg);
 void hf_alarms_end(hf_course *course);
 int hf_alarm_ready(PyObject *module);
+int hf_race_ready(PyObject *module);
 
 /* ---- gate_run.c ---- */
 

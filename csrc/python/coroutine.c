@@ -146,6 +146,12 @@ hf_coroutine_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->failure);
     if (!self->controlled)
         return 0;
+    for (int at = 0; at < self->pass.entered && self->gate->reruns; at++) {
+        if (self->gate->steps[at]->kind != HF_KIND_HEDGE)
+            continue;
+        Py_VISIT(self->pass.hold[at].hedge.race);
+        Py_VISIT(self->pass.hold[at].hedge.context);
+    }
     Py_VISIT(self->course.works);
     Py_VISIT(self->course.around);
     return hf_alarms_traverse(&self->course, visit, arg);

@@ -109,6 +109,10 @@ PySendResult hf_coroutine_step(CoroutineObject *self, PyObject *value, PyObject 
                                Py_ssize_t nargs, PyObject **answer);
 void hf_coroutine_raise_thrown(PyObject *const *args, Py_ssize_t nargs);
 
+/* ---- coroutine_race.c ---- */
+PyObject *hf_race_turn(CoroutineObject *self, PyObject **result);
+void hf_race_ended(CoroutineObject *self, PyObject **end);
+
 /* ---- coroutine_throw.c ---- */
 PyObject *hf_coroutine_throw(PyObject *op, PyObject *const *args, Py_ssize_t nargs);
 PyObject *hf_coroutine_close(PyObject *op, PyObject *ignored);

@@ -304,6 +304,18 @@ pause_before(CoroutineObject *self)
     return wait_for(self, pause);
 }
 
+/* The first attempt of a hedge has ended, and others go on, or begin. */
+static next_move
+race(CoroutineObject *self, PyObject **result)
+{
+    PyObject *waiting = hf_race_turn(self, result);
+    if (waiting == NULL)
+        return UNWIND;
+    hf_alarms_ring_again(&self->pass);
+    self->course.waits = HF_WAITS_RACE;
+    return wait_for(self, waiting);
+}
+
 static next_move
 unwind(CoroutineObject *self, PyObject **result)
 {
@@ -328,6 +340,8 @@ unwind(CoroutineObject *self, PyObject **result)
         return pause_before(self);
     case HF_STAND_IN:
         return stand_in(self, result);
+    case HF_RACE:
+        return race(self, result);
     case HF_UNWOUND:
         break;
     }
@@ -346,6 +360,10 @@ waited(CoroutineObject *self, PyObject **result)
         PyObject *failure = self->failure;
         self->failure = NULL;
         hf_stood_in(self->gate->steps[pass->entered], pass, failure, failed);
+        return UNWIND;
+    }
+    if (waits == HF_WAITS_RACE) {
+        hf_race_ended(self, result);
         return UNWIND;
     }
     Py_CLEAR(*result);

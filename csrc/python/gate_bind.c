@@ -61,11 +61,12 @@ compile_control(GateObject *self)
     self->threaded_at = -1;
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
         const GateObject *step = self->steps[i];
-        bool reruns = step->kind == HF_KIND_RETRY || step->kind == HF_KIND_FALLBACK;
+        bool hedges = step->kind == HF_KIND_HEDGE;
+        bool reruns = step->kind == HF_KIND_RETRY || step->kind == HF_KIND_FALLBACK || hedges;
         self->judges |= step->is_failure != NULL;
         self->reruns |= reruns;
         self->controls |= reruns || step->kind == HF_KIND_TIMEOUT;
-        self->times |= step->kind == HF_KIND_TIMEOUT && step->mode == HF_ENFORCE;
+        self->times |= (step->kind == HF_KIND_TIMEOUT || hedges) && step->mode == HF_ENFORCE;
         if (step->threads && step->mode == HF_ENFORCE && self->threaded_at < 0)
             self->threaded_at = (int8_t)i;
     }
@@ -83,7 +84,7 @@ compile_steps(GateObject *self)
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
         GateObject *step = self->steps[i];
         bool reads = step->kind == HF_KIND_BUCKET || step->kind == HF_KIND_SLIDING ||
-                     step->kind == HF_KIND_TIMEOUT;
+                     step->kind == HF_KIND_TIMEOUT || step->kind == HF_KIND_HEDGE;
         if (!reads && !step->timed)
             continue;
         if (!self->reads_clock && own == NULL)
@@ -376,7 +377,7 @@ whose_attempts(const GateObject *gate)
 {
     const char *whose = "";
     for (Py_ssize_t i = 0; i < gate->n_steps; i++) {
-        if (gate->steps[i]->kind == HF_KIND_FALLBACK)
+        if (gate->steps[i]->kind == HF_KIND_FALLBACK || gate->steps[i]->kind == HF_KIND_HEDGE)
             return "";
         if (gate->steps[i]->kind == HF_KIND_RETRY)
             whose = gate->kind == HF_KIND_PIPELINE ? "pipeline" : "retry";
@@ -394,10 +395,27 @@ hf_need_no_rerun(GateObject *gate)
     PyErr_Format(PyExc_TypeError,
                  HF_TITLE "%s cannot run a block again: use it as a decorator or with call()%s%s%s",
                  HF_TITLE_OF(gate),
-                 gate->kind == HF_KIND_PIPELINE ? " has a retry or a fallback, which" : "",
+                 gate->kind == HF_KIND_PIPELINE ? " has a retry, a hedge or a fallback, which" : "",
                  *whose ? ", or write 'for attempt in " : "", whose,
                  *whose ? ".attempts():' (in a coroutine 'async for') and 'with attempt:' around "
                           "the block"
                         : "");
     return -1;
+}
+
+/* A generator is consumed while it runs: of two at once, the items of one would be lost. */
+int
+hf_need_no_hedge(GateObject *gate)
+{
+    for (Py_ssize_t i = 0; i < gate->n_steps && gate->reruns; i++) {
+        if (gate->steps[i]->kind != HF_KIND_HEDGE)
+            continue;
+        PyErr_Format(PyExc_TypeError,
+                     HF_TITLE "%s cannot run a generator twice at once: guard a function that "
+                              "returns a value, such as a list of all items",
+                     HF_TITLE_OF(gate),
+                     gate->kind == HF_KIND_PIPELINE ? " has a hedge, which" : "");
+        return -1;
+    }
+    return 0;
 }

@@ -51,7 +51,7 @@ call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, Py
     if (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN)
         return refuse_kind(self, "call", fn, kind);
     if (kind != HF_CALL_PLAIN) {
-        if (hf_need_made(self) < 0)
+        if (hf_need_made(self) < 0 || hf_need_no_hedge(self) < 0)
             return NULL;
         PyObject *inner = run(fn, args, nargs, kwnames);
         const char *drive = kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
@@ -216,7 +216,7 @@ call_here(PyObject *op, PyObject *fn, bool keep)
 PyObject *
 hf_gate_open(PyObject *op, PyObject *opener)
 {
-    return call_here(op, opener, true);
+    return hf_need_no_hedge((GateObject *)op) < 0 ? NULL : call_here(op, opener, true);
 }
 
 /* _call_within(fn): (what fn() returned, whether a step has judged it a failure), for a gate around this one. */
@@ -229,7 +229,9 @@ hf_gate_call_within(PyObject *op, PyObject *fn)
 PyObject *
 hf_gate_aopen(PyObject *op, PyObject *opener)
 {
-    return hf_coroutine_call((GateObject *)op, HF_FOR_STREAM, &opener, 1, NULL);
+    return hf_need_no_hedge((GateObject *)op) < 0
+               ? NULL
+               : hf_coroutine_call((GateObject *)op, HF_FOR_STREAM, &opener, 1, NULL);
 }
 
 PyObject *

@@ -54,8 +54,9 @@ hf_result_failed(const GateObject *gate, const hf_pass *pass)
         const hf_hold *hold = &pass->hold[at];
         if (step->is_failure == NULL)
             continue;
-        if (step->kind == HF_KIND_RETRY ? hold->retry.failed
-                                        : (hold->breaker.flags & HF_PERMIT_FAILED) != 0)
+        if (step->kind == HF_KIND_RETRY   ? hold->retry.failed
+            : step->kind == HF_KIND_HEDGE ? hold->hedge.failed
+                                          : (hold->breaker.flags & HF_PERMIT_FAILED) != 0)
             return true;
     }
     return false;

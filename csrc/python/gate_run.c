@@ -97,7 +97,9 @@ unwind(GateObject *gate, hf_pass *pass, PyObject **result)
 static PyObject *
 run_in_thread(GateObject *gate, hf_course *course, const hf_invocation *what, bool *refused)
 {
-    PyObject *tuple, *dict, *rest = gate->rest != NULL ? gate->rest : Py_None;
+    PyObject *tuple, *dict, *rest = Py_None;
+    if (gate->kind == HF_KIND_PIPELINE && gate->rest != NULL) /* else it is the `on` of a hedge */
+        rest = gate->rest;
     if (course->works == NULL && (course->works = PyList_New(0)) == NULL)
         return NULL;
     if (hf_pack_call_for_python(what->args, what->nargsf, what->kwnames, &tuple, &dict) < 0)
@@ -151,6 +153,8 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
         return NULL;
     course->keeps = keep;
     course->threaded = gate->threaded_at >= 0 && !keep; /* a stream goes on where it is begun */
+    if (course->threaded && gate->steps[gate->threaded_at]->kind == HF_KIND_HEDGE)
+        course->threaded = !hf_loop_runs_here(); /* what the function gives may be awaited here */
     while (how == HF_AGAIN) {
         if (enter(gate, pass, what) == 0) {
             result = run_here(gate, course, what);

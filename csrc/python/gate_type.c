@@ -180,6 +180,7 @@ static PyMethodDef gate_methods[] = {
     {"_acall_counted", FAST(hf_gate_acall_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_open", hf_gate_open, METH_O, NULL},
     {"_attempt_made", hf_gate_attempt_made, METH_VARARGS, NULL},
+    {"_attempt_failed", hf_gate_attempt_failed, METH_VARARGS, NULL},
     {"_pause_ended", hf_gate_pause_ended, METH_VARARGS, NULL},
     {"_check_begin", hf_gate_check_begin, METH_NOARGS, NULL},
     {"_leave_entry", hf_gate_leave_entry, METH_VARARGS, NULL},

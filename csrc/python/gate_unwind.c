@@ -85,6 +85,8 @@ hf_gate_abandon_course(GateObject *gate, hf_pass *pass)
     } else if (course->waits == HF_WAITS_STAND_IN) {
         course->ran_here = true;
         hf_fallback_failed(gate->steps[pass->entered]);
+    } else if (course->waits == HF_WAITS_RACE) {
+        hf_raced(gate, pass, false, false);
     }
     for (; pass->entered > 0 && pass->fork_epoch == hf_fork_epoch; pass->entered--) {
         int at = pass->entered - 1;

@@ -213,6 +213,9 @@ hf_guard_new(PyObject *op, PyObject *fn)
         return NULL;
     }
     hf_callable kind = hf_callable_kind(fn);
+    if ((kind == HF_CALL_GENERATOR || kind == HF_CALL_ASYNC_GENERATOR) &&
+        hf_need_no_hedge(gate) < 0)
+        return NULL;
     PyTypeObject *type = type_for(fn);
     GuardObject *self = kind != HF_CALL_BROKEN ? PyObject_GC_New(GuardObject, type) : NULL;
     if (self == NULL)

@@ -24,6 +24,7 @@
 #include "holdfast/hf_clock.h"
 #include "holdfast/hf_failure_rate.h"
 #include "holdfast/hf_fallback.h"
+#include "holdfast/hf_hedge.h"
 #include "holdfast/hf_histogram.h"
 #include "holdfast/hf_latency_budget.h"
 #include "holdfast/hf_pipeline.h"
@@ -45,7 +46,8 @@
     X(TIMEOUT, "timeout", timeout)                                                                 \
     X(RETRY, "retry", retry)                                                                       \
     X(FALLBACK, "fallback", fallback)                                                              \
-    X(LATENCY_BUDGET, "latency_budget", latency)
+    X(LATENCY_BUDGET, "latency_budget", latency)                                                   \
+    X(HEDGE, "hedge", hedge)
 
 #define HF_KIND_NAME(KIND, word, verbs) HF_KIND_##KIND,
 typedef enum { HF_KIND_NONE, HF_STEP_KINDS(HF_KIND_NAME) HF_KIND_PIPELINE } hf_kind;
@@ -87,6 +89,13 @@ typedef struct hf_hold {
             bool ran;            /* what is inside ran, in this attempt's time or before */
             bool failed;         /* the last result was judged a failure */
         } retry;
+        struct {
+            PyObject *race;    /* with further attempts; NULL: none so far */
+            PyObject *context; /* of a task: what further attempts get a copy of */
+            int64_t due_ns;    /* when the first further one begins; at the place of own_ns */
+            bool failed;       /* the last result was judged a failure */
+            bool foreign;      /* the first attempt was cancelled, and not by the race */
+        } hedge;
         uint32_t works; /* bulkhead: how many the call had left behind in threads before */
     };
     int64_t
@@ -160,20 +169,19 @@ struct GateObject {
     bool records;     /* breaker: durations go into a histogram, made for the first of them */
     bool reads_clock; /* some step wants the precise time: read once on the way in */
     bool lone;     /* one breaker that judges neither results nor durations: the commonest gate */
-    bool controls; /* some step is a timeout, a retry or a fallback */
-    bool times;    /* some step is a timeout that cuts calls short */
+    bool controls; /* some step is a timeout, a retry, a hedge or a fallback */
+    bool times;    /* some step is a timeout that cuts calls short, or a hedge */
     bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
     bool counts;  /* pipeline: the ends of its calls are counted */
     bool judges;  /* some step judges results */
     bool asks;    /* retry: Python is asked or told of every retry */
-    bool threads; /* timeout: runs what is inside of it in a thread */
+    bool threads; /* timeout, hedge: runs what is inside of it in a thread */
     bool on_everything;                       /* on is (Exception,) */
     uint8_t on_categories, ignore_categories; /* bits: category.c */
     bool results_only;                        /* breaker: is_failure is asked about results alone */
     bool reads_results;  /* retry: a result may have headers that ask for a delay */
     bool stands_by_call; /* of a fallback: what stands in is called for it */
-    int8_t
-        threaded_at; /* the first timeout that runs what is inside of it in a thread; < 0: none */
+    int8_t threaded_at;  /* the first step that runs what is inside of it in a thread; < 0: none */
     uint8_t n_cells;
     uint8_t n_steps;
 
@@ -199,7 +207,7 @@ struct GateObject {
         hf_adaptive_timeout *adaptive; /* timeout; NULL: it does not adapt */
         struct {
             hf_backoff *backoff; /* retry; NULL: asked in Python, as `own_backoff` */
-            hf_budget *budget;
+            hf_budget *budget;   /* retry, hedge; NULL: none */
             hf_clock *budget_clock;
             hf_failure_rate *failure_rate;
         };
@@ -212,13 +220,14 @@ struct GateObject {
     union {
         PyObject *histogram_object; /* breaker; NULL: none so far */
         PyObject *ends_object;      /* pipeline; NULL: none so far */
-        PyObject *alarms;           /* timeout: those in the loop that set the last, or NULL */
-        PyObject *own_backoff;      /* retry: a back-off in Python, or NULL */
-        PyObject *stand_in;         /* fallback: its value, or what gives one */
+        PyObject *alarms;      /* timeout, hedge: those in the loop that set the last, or NULL */
+        PyObject *own_backoff; /* retry: a back-off in Python, or NULL */
+        PyObject *stand_in;    /* fallback: its value, or what gives one */
     };
     union {
-        PyObject *wanted; /* retry, breaker, fallback: the predicate given as `on`, or NULL */
-        PyObject *rest;   /* of a pipeline: what is inside of a threaded timeout, or NULL */
+        PyObject
+            *wanted;    /* retry, breaker, fallback, hedge: the predicate given as `on`, or NULL */
+        PyObject *rest; /* of a pipeline: what is inside of a threaded timeout, or NULL */
     };
     HF_GATE_OBJECTS(HF_HOLDS_OBJECT)
 
@@ -458,6 +467,7 @@ PyObject *hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, P
 PyObject *hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames);
 int hf_need_no_rerun(GateObject *gate);
+int hf_need_no_hedge(GateObject *gate);
 /* ---- step_breaker.c, step_bulkhead.c, step_limiter.c: methods of Gate ---- */
 PyObject *hf_gate_keep_trip(PyObject *op, PyObject *args);
 PyObject *hf_gate_try_enter(PyObject *op, PyObject *ignored);

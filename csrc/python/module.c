@@ -17,6 +17,13 @@ set_retrying(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+is_retrying(PyObject *module, PyObject *ignored)
+{
+    (void)module, (void)ignored;
+    return PyBool_FromLong(!hf_load_relaxed(&hf_retrying_off));
+}
+
 /* _need_answer(field, fn, answer): the answer, unless that would still have to be awaited. */
 static PyObject *
 need_answer(PyObject *module, PyObject *args)
@@ -38,6 +45,7 @@ static PyMethodDef methods[] = {
     {"_look", (PyCFunction)(void (*)(void))hf_look, METH_FASTCALL, NULL},
     {"_classify", hf_classify, METH_O, NULL},
     {"_set_retrying", set_retrying, METH_O, NULL},
+    {"_is_retrying", is_retrying, METH_NOARGS, NULL},
     {"_fork_number", hf_fork_number, METH_NOARGS, NULL},
     {"_settle_fork", hf_fork_settle, METH_NOARGS, NULL},
     {"_install_fork", hf_fork_install, METH_O, NULL},
@@ -90,8 +98,8 @@ exec_module(PyObject *module)
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
-        hf_alarm_ready(module) < 0 || hf_retry_ready() < 0 || hf_category_ready() < 0 ||
-        hf_probe_ready(module) < 0 ||
+        hf_alarm_ready(module) < 0 || hf_race_ready(module) < 0 || hf_retry_ready() < 0 ||
+        hf_category_ready() < 0 || hf_probe_ready(module) < 0 ||
         PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0 ||
         PyModule_AddObjectRef(module, "LTO", HF_LTO ? Py_True : Py_False) < 0)
         return -1;

@@ -95,7 +95,12 @@ hf_step_waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
 hf_unwinding
 hf_step_turn(GateObject *gate, hf_pass *pass, PyObject **result)
 {
-    return gate->steps[pass->entered - 1]->kind == HF_KIND_RETRY
-               ? hf_retry_turn(gate, pass, result)
-               : hf_fallback_turn(gate, pass, result);
+    switch (gate->steps[pass->entered - 1]->kind) {
+    case HF_KIND_RETRY:
+        return hf_retry_turn(gate, pass, result);
+    case HF_KIND_HEDGE:
+        return hf_hedge_turn(gate, pass, result);
+    default:
+        return hf_fallback_turn(gate, pass, result);
+    }
 }

@@ -50,6 +50,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.categories.requested import retry_after
     from holdfast.pipeline.kinds import registry
+    from holdfast.policies.hedge import Hedge, Quantile
     from holdfast.policies.latency_budget import LatencyBudget
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
@@ -77,6 +78,7 @@ __all__ = [
     "Fallback",
     "Fibonacci",
     "Guard",
+    "Hedge",
     "HoldfastError",
     "LatencyBudget",
     "Linear",
@@ -89,6 +91,7 @@ __all__ = [
     "Policy",
     "PoolBulkhead",
     "PoolStoppedError",
+    "Quantile",
     "RateLimitedError",
     "RateLimiter",
     "Rejected",
@@ -114,6 +117,8 @@ __all__ = [
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
     "LatencyBudget": "holdfast.policies.latency_budget",
+    "Hedge": "holdfast.policies.hedge",
+    "Quantile": "holdfast.policies.hedge",
     "Trip": "holdfast.trip",
     "log_events": "holdfast.telemetry.logs",
     "retry_after": "holdfast.categories.requested",

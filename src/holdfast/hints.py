@@ -75,6 +75,8 @@ _ELSEWHERE = {
         "DeadlineExceededError": "timeouterror timeoutexception timeoutrejectedexception "
         "timeoutexceeded timeoutexpired deadlineexceeded",
         "Rejected": "rejection rejectederror rejectedexception executionrejectedexception",
+        "Hedge": "hedging hedgepolicy hedgingpolicy hedgedrequest hedgedrequests hedgingoptions "
+        "addhedging speculativeexecution backuprequest hedgefirst",
         "Fallback": "fallbackpolicy fallbackto",
         "Pipeline": "policywrap wrap compose resiliencepipeline decorators "
         "resiliencepipelinebuilder combine policygroup failsafe",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import holdfast as hf
-from tests.policies.drivers import ATTEMPTS, BLOCKS
+from tests.policies.drivers import ATTEMPTS, BLOCKS, STREAMS
 
 
 class FailedError(Exception):
@@ -45,6 +45,10 @@ def retry(**common: Any) -> hf.Policy:
     return hf.Retry("p", attempts=3, on=FailedError, backoff=hf.Constant(0), **common)
 
 
+def hedge(**common: Any) -> hf.Policy:
+    return hf.Hedge("p", delay=60, max=2, on=FailedError, **common)
+
+
 def fallback(**common: Any) -> hf.Policy:
     return hf.Fallback(STAND_IN, on=FailedError, name="p", **common)
 
@@ -63,6 +67,7 @@ MEMBERS: dict[str, Member] = {
     "sliding limiter": Member(
         lambda **common: hf.RateLimiter("p", rate=99999, window="sliding", **common)
     ),
+    "hedge": Member(hedge, repeats=True, refused=frozenset({*ATTEMPTS, *BLOCKS, *STREAMS})),
     "bulkhead": Member(lambda **common: hf.Bulkhead("p", **common)),
     "bulkhead with a queue": Member(
         lambda **common: hf.Bulkhead("p", max_concurrent=2, max_waiting=99, max_wait=9, **common)

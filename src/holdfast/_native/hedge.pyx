@@ -78,6 +78,10 @@ cdef class Hedge:
             hf_count(&self.kernel.hedged, 1)
         hf_count(&self.kernel.attempts, 1)
 
+    def count_failed(self):
+        """Count a call in threads of which every attempt failed."""
+        hf_count(&self.kernel.failed, 1)
+
     def count_won(self):
         """Count a call that a further attempt has answered."""
         hf_count(&self.kernel.won, 1)

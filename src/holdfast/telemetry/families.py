@@ -20,6 +20,7 @@ from holdfast.stores.figures import (
     BULKHEAD,
     COUNTS,
     FALLBACK,
+    HEDGE,
     IN_THREADS,
     KINDS,
     LATENCY,
@@ -288,7 +289,7 @@ def _histogram(*bounds: str) -> tuple[Row, ...]:
 
 # Labels of policies that observe, of which timeouts may have a scope.
 _OBSERVING = (
-    *((role, (), ()) for role in (BREAKER, LIMITER, BULKHEAD, RETRY, FALLBACK)),
+    *((role, (), ()) for role in (BREAKER, LIMITER, BULKHEAD, RETRY, FALLBACK, HEDGE)),
     *((role, *_scope(scope)) for role, scope in TIMEOUTS.items()),
 )
 
@@ -437,6 +438,51 @@ FAMILIES = (
         "Total number of calls through fallbacks",
         ("fallback", "result"), FALLBACK, _totals("passed", "used", "failed"),
         _at(FALLBACK, "passed", "used", "failed"),
+    ),
+    Family(
+        "hedge_calls", "counter",
+        "Total number of calls through hedges",
+        ("hedge",), HEDGE, _TOTAL, _at(HEDGE, "calls"),
+    ),
+    Family(
+        "hedge_calls_failed", "counter",
+        "Total number of calls of which every attempt failed",
+        ("hedge",), HEDGE, _TOTAL, _at(HEDGE, "failed"),
+    ),
+    Family(
+        "hedge_calls_hedged", "counter",
+        "Total number of calls with a further attempt",
+        ("hedge",), HEDGE, _TOTAL, _at(HEDGE, "hedged"),
+    ),
+    Family(
+        "hedge_attempts", "counter",
+        "Total number of further attempts",
+        ("hedge",), HEDGE, _TOTAL, _at(HEDGE, "attempts"),
+    ),
+    Family(
+        "hedge_won", "counter",
+        "Total number of calls that a further attempt answered",
+        ("hedge",), HEDGE, _TOTAL, _at(HEDGE, "won"),
+    ),
+    Family(
+        "hedge_cancelled", "counter",
+        "Total number of attempts that were ended without need for their answer",
+        ("hedge",), HEDGE, _TOTAL, _at(HEDGE, "cancelled"),
+    ),
+    Family(
+        "hedge_refused", "counter",
+        "Total number of further attempts for which the budget had no token",
+        ("hedge",), HEDGE, _TOTAL, _at(HEDGE, "refused"),
+    ),
+    Family(
+        "hedge_threads_abandoned", "counter",
+        "Total number of attempts that were left behind in a thread",
+        ("hedge",), HEDGE, _TOTAL, _rare(HEDGE, "abandoned"),
+    ),
+    Family(
+        "hedge_threads_running", "gauge",
+        "Current number of attempts that were left behind in a thread and still run",
+        ("hedge",), HEDGE, _VALUE, _running,
     ),
     *(
         Family(  # MX-24, MX-25, MX-26

@@ -45,6 +45,9 @@ LEVELS: dict[str, int] = {
     "gave_up": logging.INFO,
     "recovered": logging.DEBUG,
     "retry": logging.DEBUG,
+    "hedge": logging.DEBUG,
+    "hedge_won": logging.DEBUG,
+    "hedge_refused": logging.DEBUG,
     "rejection": logging.DEBUG,
     "exhausted": logging.ERROR,
     "budget_recovered": logging.INFO,
@@ -69,8 +72,9 @@ def log_events(
     Args:
         logger: A logger or its name; None for "holdfast".
         levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
-            "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "rejection" (DEBUG),
-            "exhausted" (ERROR) and "budget_recovered" (INFO) of budgets.
+            "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "hedge",
+            "hedge_won", "hedge_refused", "rejection" (DEBUG), "exhausted" (ERROR) and
+            "budget_recovered" (INFO) of budgets.
             A level is a number or a name such as "INFO"; None logs no such event.
 
     Returns:
@@ -195,6 +199,12 @@ def _sentence(event: Event, policy: Policy) -> str:
         return f"{who} {_of_budget(event)}"
     if event.kind == "recovered":
         return f"{who} recovered after {event.old} attempts"
+    if event.kind == "hedge":
+        return f"{who} starts attempt {event.new} beside others ({event.reason})"
+    if event.kind == "hedge_won":
+        return f"{who} has its answer from attempt {event.old}"
+    if event.kind == "hedge_refused":
+        return f"{who} starts no further attempt ({event.reason})"
     if event.kind == "timeout":
         return f"{who} expired"
     return f"{who}: {event.kind} ({event.reason})"

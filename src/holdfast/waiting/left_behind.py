@@ -68,7 +68,7 @@ if TYPE_CHECKING:
         _worker_threads: WorkerThreads | None
 
 
-__all__ = ["Work", "run_in_thread"]
+__all__ = ["Work", "leave_here", "run_in_thread", "threads_of"]
 
 _making = RLock()  # held while a timeout gets its threads; re-entrant, as a finaliser may need some
 _here = local()  # .left: what the work of this thread has left behind in other threads
@@ -100,7 +100,7 @@ def run_in_thread(
     mind_loop(policy)
     owner: Any = deadline[0]  # perhaps a timeout around this one
     work = Work(policy, deadline, rest, fn, args, kwargs)
-    threads = _threads_of(policy)
+    threads = threads_of(policy)
     try:
         if not threads.give(work):
             raise RuntimeError(f"{titled(policy)} accepts no more calls")
@@ -109,7 +109,7 @@ def run_in_thread(
         left = work.let_go()
         threads.take_back(work)
         works.extend(left)
-        _add_here(left)
+        leave_here(left)
     if not work.ended:
         raise owner._exceeded(owner._clock.now_ns() - deadline[1], False)
     if work.refused:
@@ -236,7 +236,7 @@ class Work:
             work.call_at_stop(callback)
 
 
-def _add_here(left: list[Work]) -> None:
+def leave_here(left: list[Work]) -> None:
     """Let the work this thread runs, if it does, go on as long as those."""
     mine: list[Work] | None = getattr(_here, "left", None)
     if left and mine is not None:
@@ -244,10 +244,11 @@ def _add_here(left: list[Work]) -> None:
         mine.extend(left)
 
 
-def _threads_of(policy: Timeout) -> WorkerThreads:
+def threads_of(policy: Any) -> WorkerThreads:
+    """Return the threads of a policy that runs calls in threads, which are made for the first."""
     threads: WorkerThreads | None = policy._worker_threads
     if threads is None:
-        name, workers = policy.name or "timeout", policy._setting("workers")
+        name, workers = policy.name or policy.kind, policy._setting("workers")
         made = WorkerThreads(name, workers, DaemonThreads(f"holdfast-{name}", workers))
         with _making:
             threads = policy._worker_threads

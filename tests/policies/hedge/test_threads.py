@@ -1,0 +1,229 @@
+"""A hedged call in threads: the caller goes on with the first answer."""
+
+from __future__ import annotations
+
+import contextvars
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.policies.hedge.hedges import DownError, Threads, counted
+from tests.waiting.left_behind import house
+from tests.waiting.parties import Party, until
+
+var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="none")
+
+
+@pytest.fixture
+def clock() -> hf.ManualClock:
+    """A clock that no wait moves."""
+    return hf.ManualClock(auto=False)
+
+
+def hedge_on(clock: hf.Clock, **settings: Any) -> hf.Hedge:
+    return hf.Hedge("h", **{"delay": 1, "clock": clock, **settings})
+
+
+def begin(policy: Any, f: Threads, calls: int = 1) -> Party:
+    party = Party(policy.call, f)
+    until(lambda: len(f.begun) == calls)
+    return party
+
+
+def advance(clock: hf.ManualClock, f: Threads, calls: int) -> None:
+    """Let the delay pass until so many calls have begun."""
+
+    def passed() -> bool:
+        clock.advance(1)
+        return len(f.begun) >= calls
+
+    until(passed)
+
+
+def test_an_answer_before_the_delay_needs_no_further_attempt(clock):
+    hedge, f = hedge_on(clock), Threads()
+    party = begin(hedge, f)
+    f.let(1)
+    assert party.result().number == 1
+    assert counted(hedge, "calls", "hedged", "abandoned") == (1, 0, 0)
+
+
+def test_a_slow_attempt_is_overtaken_and_its_result_is_closed_at_its_end(clock):  # trap 53
+    hedge, f = hedge_on(clock), Threads()
+    party = begin(hedge, f)
+    advance(clock, f, 2)
+    f.let(2)
+    assert party.result().number == 2
+    assert counted(hedge, "attempts", "won", "cancelled", "running") == (1, 1, 1, 1)
+    f.let(1)
+    until(lambda: f.responses.get(1) is not None and f.responses[1].closed == 1)
+    until(lambda: counted(hedge, "running") == (0,))
+    assert f.responses[2].closed == 0
+
+
+def test_an_attempt_that_fails_starts_the_next_at_once(clock):
+    hedge, f = hedge_on(clock), Threads()
+    party = begin(hedge, f)
+    f.let(1, DownError("first"))
+    until(lambda: len(f.begun) == 2)
+    f.let(2)
+    assert party.result().number == 2
+
+
+def test_the_last_error_is_raised_with_a_note_about_the_others(clock):
+    hedge, f = hedge_on(clock), Threads()
+    party = begin(hedge, f)
+    advance(clock, f, 2)
+    f.let(2, DownError("second"))
+    until(lambda: not hedge._worker_threads.active - 1)
+    f.let(1, DownError("first"))
+    with pytest.raises(DownError) as caught:
+        party.result()
+    assert "2 attempts failed; the others with DownError" in caught.value.__notes__[0]
+    assert counted(hedge, "calls", "failed") == (1, 1)
+
+
+def test_an_error_that_on_does_not_name_is_the_answer(clock):
+    hedge, f = hedge_on(clock, on=OSError), Threads()
+    party = begin(hedge, f)
+    f.let(1, DownError("not found"))
+    with pytest.raises(DownError, match="not found"):
+        party.result()
+    assert (f.begun, counted(hedge, "failed")) == ([1], (0,))
+
+
+def test_a_deadline_of_the_caller_ends_the_call_and_counts_no_failure(clock):
+    hedge, f = hedge_on(clock), Threads(look=lambda: hf.deadline() + clock.now())
+    pipe = hf.Pipeline("p", hf.Timeout(5, clock=clock), hedge)
+    party = begin(pipe, f)
+    advance(clock, f, 2)
+    assert f.seen == [5, 5]
+    clock.advance(5)
+    with pytest.raises(hf.DeadlineExceededError):
+        party.result()
+    assert counted(hedge, "calls", "failed", "cancelled", "running") == (1, 0, 2, 2)
+    f.let(1)
+    f.let(2)
+    until(lambda: counted(hedge, "running") == (0,))
+    assert all(response.closed == 1 for response in f.responses.values())
+
+
+def test_slots_around_are_held_until_attempts_that_lost_have_stopped(clock):  # trap 52
+    hedge, f, bulkhead = hedge_on(clock), Threads(), house(places=1, clock=clock)
+    party = begin(hf.Pipeline("p", bulkhead, hedge), f)
+    advance(clock, f, 2)
+    f.let(2)
+    party.result()
+    assert bulkhead.in_flight == 1
+    f.let(1)
+    until(lambda: bulkhead.in_flight == 0)
+
+
+def test_each_attempt_passes_the_policies_inside(clock):
+    hedge, f = hedge_on(clock), Threads()
+    breaker = hf.CircuitBreaker("b", clock=clock)
+    party = begin(hf.Pipeline("p", hedge, breaker, house(places=5)), f)
+    f.let(1, DownError("first"))
+    until(lambda: len(f.begun) == 2)
+    f.let(2)
+    party.result()
+    assert (breaker.snapshot().failed, breaker.snapshot().succeeded) == (1, 1)
+
+
+def test_a_rejection_inside_is_the_answer_of_a_first_attempt_and_none_of_a_further(clock):
+    budget = hf.RetryBudget(ratio=0, min_per_second=0, burst=1, clock=clock)
+    hedge, f, bulkhead = hedge_on(clock, budget=budget), Threads(), house(places=1)
+    pipe = hf.Pipeline("p", hedge, bulkhead)
+    party = begin(pipe, f)
+    outcome = pipe.try_call(f)
+    assert isinstance(outcome.rejection, hf.BulkheadFullError)
+
+    def refused() -> bool:
+        clock.advance(1)
+        return budget.snapshot().given_back == 1
+
+    until(refused)
+    f.let(1)
+    assert (party.result().number, budget.balance, f.begun) == (1, 1.0, [1])
+
+
+def test_in_an_outage_the_extra_load_is_the_budget_to_the_unit(clock):
+    budget = hf.RetryBudget(ratio=0, min_per_second=0, burst=3, clock=clock)
+    hedge, calls = hedge_on(clock, budget=budget), []
+
+    def outage():
+        calls.append(1)
+        raise DownError("outage")
+
+    for _ in range(20):
+        assert not hedge.try_call(outage)
+    assert (len(calls), counted(hedge, "attempts", "refused")) == (23, (3, 17))
+
+
+def test_context_variables_of_the_caller_arrive_and_those_of_attempts_do_not_leak(clock):
+    seen = []
+
+    def attempt():
+        seen.append(var.get())
+        var.set("of an attempt")
+        raise DownError("again")
+
+    token = var.set("of the caller")
+    hedge_on(clock, max=2).try_call(attempt)
+    assert (seen, var.get()) == (["of the caller"] * 3, "of the caller")
+    var.reset(token)
+
+
+def test_a_result_that_on_result_names_is_a_failure(clock):
+    hedge = hedge_on(clock, on_result=lambda number: number < 3)
+    numbers = iter([1, 2, 5])
+    assert hedge.call(lambda: next(numbers)) == 2
+    assert counted(hedge, "calls", "failed", "attempts") == (1, 1, 1)
+    assert hedge.call(lambda: next(numbers)) == 5
+
+
+def test_observe_mode_calls_in_the_thread_of_the_caller(clock):
+    hedge = hedge_on(clock, mode="observe")
+    hedge.try_call(lambda: 1 / 0)
+    assert hedge.call(lambda: clock.advance(2)) is None
+    assert counted(hedge, "calls", "observed", "attempts") == (2, 2, 0)
+    assert hedge._worker_threads is None
+
+
+def test_a_plain_function_that_returns_an_awaitable_is_hedged_where_it_is_awaited():
+    import asyncio
+
+    hedge, begun = hf.Hedge("h", delay=60), []
+
+    async def work() -> int:
+        begun.append(1)
+        if len(begun) == 1:
+            raise DownError("first")
+        return len(begun)
+
+    @hedge
+    def plain():
+        return work()
+
+    async def main() -> int:
+        return await plain()
+
+    assert asyncio.run(main()) == 2
+    assert hedge._worker_threads is None
+
+
+def test_a_hedge_inside_a_timeout_in_threads_and_one_around_it_both_hedge(clock):
+    hedge, f = hedge_on(clock), Threads()
+    pipe = hf.Pipeline("p", hf.Timeout(99, thread=True, clock=clock), hedge)
+    party = begin(pipe, f)
+    advance(clock, f, 2)
+    f.let(2)
+    assert party.result().number == 2
+    f.let(1)
+    other, g = hedge_on(clock), Threads()
+    party = begin(hf.Pipeline("q", other, hf.Timeout(99, thread=True, clock=clock)), g)
+    advance(clock, g, 2)
+    g.let(2)
+    assert party.result().number == 2
+    g.let(1)
