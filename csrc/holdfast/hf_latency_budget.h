@@ -298,22 +298,29 @@ hf_histogram_middle(unsigned cell)
     return (int64_t)((hf__histogram_least(cell) + hf__histogram_least(cell + 1) - 1) / 2);
 }
 
+enum { HF_LATENCY_BUDGET_ASKED = 8 }; /* percentiles in one question, at most */
+
 /*
- * The percentile of the durations in the ring, in ns; -1 of none. It is on the side of the target where the
- * exact count of calls above the target has it.
+ * Percentiles of the durations in the ring, asked in ascending order, in ns; -1 of none. They are on the side of
+ * the target where the exact count of calls above the target has them.
  */
-static inline int64_t
-hf_latency_budget_percentile(const hf_latency_budget *b, uint32_t percentile)
+static inline void
+hf_latency_budget_percentiles(const hf_latency_budget *b, const uint32_t percentiles[], size_t n,
+                              int64_t ns[])
 {
-    uint16_t cell;
+    uint16_t cells[HF_LATENCY_BUDGET_ASKED];
     const uint64_t tally = hf_load_relaxed(&b->tally), calls = HF_TALLY_CALLS(tally);
-    if (hf_latency_budget_cells(b, &percentile, 1, &cell) == 0 || calls == 0)
-        return -1;
-    const int64_t ns = hf_histogram_middle(cell);
-    const bool exceeds = HF_TALLY_EXCEEDING(tally) > calls - hf__percentile_rank(calls, percentile);
-    if (exceeds)
-        return ns > b->target_ns ? ns : b->target_ns + 1;
-    return ns < b->target_ns ? ns : b->target_ns;
+    const bool none = hf_latency_budget_cells(b, percentiles, n, cells) == 0 || calls == 0;
+    for (size_t i = 0; i < n; i++) {
+        if (none) {
+            ns[i] = -1;
+            continue;
+        }
+        const uint64_t upto = calls - HF_TALLY_EXCEEDING(tally);
+        const int64_t middle = hf_histogram_middle(cells[i]);
+        const bool exceeds = hf__percentile_rank(calls, percentiles[i]) > upto;
+        ns[i] = exceeds == (middle > b->target_ns) ? middle : b->target_ns + exceeds;
+    }
 }
 
 #endif /* HF_LATENCY_BUDGET_H */

@@ -30,7 +30,10 @@ record(hf_latency_budget *b, int64_t ns, int times)
 static int64_t
 percentile(const hf_latency_budget *b, double p)
 {
-    return hf_latency_budget_percentile(b, (uint32_t)llround(p * HF_PERCENTILE_UNIT));
+    const uint32_t parts = (uint32_t)llround(p * HF_PERCENTILE_UNIT);
+    int64_t ns;
+    hf_latency_budget_percentiles(b, &parts, 1, &ns);
+    return ns;
 }
 
 static uint32_t

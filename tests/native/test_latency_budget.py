@@ -39,8 +39,9 @@ def test_each_call_changes_it_as_the_model_says(parts, size, data, steps):  # LB
         assert budget.counters() == (
             expected.recorded, expected.exceeded, (expected.turns + 1) // 2,
         )  # fmt: skip
-        for asked in (0, parts, 500_000, 990_000, 1_000_000):
-            is_near(budget.percentile_ns(asked), expected.percentile(asked))
+        asked = tuple(sorted((0, parts, 500_000, 990_000, 1_000_000)))
+        for one, ns in zip(asked, budget.percentiles_ns(asked), strict=True):
+            is_near(ns, expected.percentile(one))
 
 
 def is_near(ns: int | None, exact: int | None) -> None:
@@ -57,6 +58,15 @@ def test_the_middle_of_each_cell_is_above_that_of_the_one_before():
     assert middles == sorted(set(middles))
     with pytest.raises(ValueError, match="cell"):
         middle_ns(939)
+
+
+def test_percentiles_are_asked_for_in_ascending_order():
+    budget = LatencyBudget(TARGET, 950_000, 10, 1)
+    assert budget.percentiles_ns(()) == ()
+    assert budget.percentiles_ns((5, 5)) == (None, None)
+    for wrong in ((5, 4), (1,) * 9, (-1,), (1_000_001,), (0.5,)):
+        with pytest.raises((ValueError, TypeError), match="percentiles"):
+            budget.percentiles_ns(wrong)
 
 
 def test_it_takes_two_bytes_a_call():

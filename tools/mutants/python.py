@@ -44,6 +44,7 @@ TESTS = {
     "policies/breaker": f"tests/policies/breaker {EVERY}",
     "policies/bulkhead": f"tests/policies/bulkhead tests/waiting/test_rooms.py {EVERY}",
     "policies/fallback": f"tests/policies/fallback {EVERY}",
+    "policies/latency_budget": f"tests/policies/latency_budget {EVERY}",
     "policies/limiter": f"tests/policies/limiter tests/waiting/test_lines.py {EVERY}",
     "policies/pool": f"tests/policies/pool {EVERY}",
     "policies/retry": f"tests/policies/retry {EVERY}",

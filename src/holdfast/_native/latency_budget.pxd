@@ -13,6 +13,7 @@ cdef extern from "holdfast/hf_atomic.h" nogil:
 cdef extern from "holdfast/hf_latency_budget.h" nogil:
     enum:
         HF_HISTOGRAM_CELLS
+        HF_LATENCY_BUDGET_ASKED
         HF_LATENCY_BUDGET_MOST
         HF_PERCENTILE_MOST
     ctypedef struct hf_latency_budget:
@@ -30,7 +31,8 @@ cdef extern from "holdfast/hf_latency_budget.h" nogil:
     void hf_latency_budget_forget(hf_latency_budget *b)
     uint64_t hf_latency_budget_tally(const hf_latency_budget *b)
     uint64_t hf_latency_budget_turns(const hf_latency_budget *b)
-    int64_t hf_latency_budget_percentile(const hf_latency_budget *b, uint32_t percentile)
+    void hf_latency_budget_percentiles(const hf_latency_budget *b, const uint32_t *percentiles,
+                                       size_t n, int64_t *ns)
     uint32_t HF_TALLY_CALLS(uint64_t tally)
     uint32_t HF_TALLY_EXCEEDING(uint64_t tally)
     int64_t hf_histogram_middle(unsigned int cell)

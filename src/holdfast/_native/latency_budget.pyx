@@ -64,11 +64,23 @@ cdef class LatencyBudget:
         """Return how often it became exhausted or recovered: odd while it is exhausted."""
         return hf_latency_budget_turns(self.kernel)
 
-    def percentile_ns(self, percentile):
-        """Return the percentile of the last durations in nanoseconds; None without any."""
-        cdef int64_t ns = hf_latency_budget_percentile(
-            self.kernel, <uint32_t> whole(percentile, "percentile", 0, HF_PERCENTILE_MOST))
-        return None if ns < 0 else ns
+    def percentiles_ns(self, percentiles):
+        """Return percentiles of the last durations in nanoseconds; None without any.
+
+        Args:
+            percentiles: A tuple of up to eight, in ascending order.
+        """
+        cdef uint32_t asked[HF_LATENCY_BUDGET_ASKED]
+        cdef int64_t ns[HF_LATENCY_BUDGET_ASKED]
+        cdef size_t i, n = len(percentiles)
+        if n > HF_LATENCY_BUDGET_ASKED:
+            raise ValueError(f"percentiles: got {n}, allowed {HF_LATENCY_BUDGET_ASKED}")
+        for i in range(n):
+            asked[i] = whole(percentiles[i], "percentiles", 0, HF_PERCENTILE_MOST)
+            if i > 0 and asked[i] < asked[i - 1]:
+                raise ValueError(f"percentiles: got {percentiles!r}, allowed ascending ones")
+        hf_latency_budget_percentiles(self.kernel, asked, n, ns)
+        return tuple([None if ns[i] < 0 else ns[i] for i in range(n)])
 
     def counters(self):
         """Return (recorded, exceeded, exhausted): durations, those above the target, and times."""

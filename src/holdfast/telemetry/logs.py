@@ -49,12 +49,10 @@ LEVELS: dict[str, int] = {
     "hedge_won": logging.DEBUG,
     "hedge_refused": logging.DEBUG,
     "rejection": logging.DEBUG,
-    "exhausted": logging.ERROR,
+    "budget_exhausted": logging.ERROR,
     "budget_recovered": logging.INFO,
 }
 _STATES = {"open": "opened", "forced-open": "opened", "closed": "closed", "half-open": "half_open"}
-
-_BUDGETS = {"error_budget", "latency_budget"}
 
 _lock = RLock()
 _logs: dict[object, _Log] = {}  # by logger
@@ -73,8 +71,8 @@ def log_events(
         logger: A logger or its name; None for "holdfast".
         levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
             "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "hedge",
-            "hedge_won", "hedge_refused", "rejection" (DEBUG), "exhausted" (ERROR) and
-            "budget_recovered" (INFO) of budgets.
+            "hedge_won", "hedge_refused", "rejection" (DEBUG), "budget_exhausted" (ERROR),
+            "budget_recovered" (INFO).
             A level is a number or a name such as "INFO"; None logs no such event.
 
     Returns:
@@ -158,8 +156,6 @@ class _Log:
         kind = event.kind
         if kind in {"transition", "override"}:
             kind = _STATES.get(str(event.new), "overridden")
-        elif kind == "recovered" and policy.kind in _BUDGETS:
-            kind = "budget_recovered"
         level = self.levels.get(kind, logging.DEBUG)
         try:
             if level is not None and self._logger.isEnabledFor(level):
@@ -195,7 +191,7 @@ def _sentence(event: Event, policy: Policy) -> str:
         )
     if event.kind == "gave_up":
         return f"{who} gave up after {event.old} attempts ({event.reason})"
-    if event.kind in {"exhausted", "recovered"} and policy.kind in _BUDGETS:
+    if event.kind in {"budget_exhausted", "budget_recovered"}:
         return f"{who} {_of_budget(event)}"
     if event.kind == "recovered":
         return f"{who} recovered after {event.old} attempts"
@@ -211,7 +207,7 @@ def _sentence(event: Event, policy: Policy) -> str:
 
 
 def _of_budget(event: Event) -> str:
-    has = "is exhausted" if event.kind == "exhausted" else "recovered"
+    has = "is exhausted" if event.kind == "budget_exhausted" else "recovered"
     if event.new is None:
         return has
     return f"{has}: {event.new:.3g} s, target {event.old:.3g} s"

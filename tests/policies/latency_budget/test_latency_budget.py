@@ -19,7 +19,7 @@ def budget_of(clock: hf.Clock, **settings: Any) -> hf.LatencyBudget:
 
 def counted(budget: hf.LatencyBudget) -> tuple[int, int]:
     shown = budget.snapshot()
-    return shown.total, shown.violations
+    return shown.recorded, shown.violations
 
 
 def taking(clock: hf.ManualClock, seconds: float, error: BaseException | None = None) -> Any:
@@ -185,9 +185,10 @@ def test_it_is_exhausted_when_the_percentile_of_the_last_calls_is_above_the_targ
     assert budget.latency() <= 0.1
     budget.record(0.2)
     shown = budget.snapshot()
-    assert (shown.exhausted, shown.samples, shown.exceeding, shown.allowed) == (True, 100, 6, 5)
-    assert shown.latency > shown.target == 0.1
-    assert shown.compliance == budget.compliance == pytest.approx(0.94)
+    assert (shown.budget_exhausted, shown.total_requests) == (True, 100)
+    assert (shown.exceeding_requests, shown.allowed_requests) == (6, 5)
+    assert shown.current_latency > shown.target_latency == 0.1
+    assert shown.compliance_rate == budget.compliance == pytest.approx(0.94)
 
 
 @pytest.mark.parametrize(
@@ -220,12 +221,12 @@ def test_a_reset_forgets_calls_and_counts_and_tells_of_the_recovery(clock):
     budget.on_event(seen.append)
     budget.record(1)
     budget.reset()
-    assert [event.kind for event in seen] == ["exhausted", "recovered"]
+    assert [event.kind for event in seen] == ["budget_exhausted", "budget_recovered"]
     assert not budget.exhausted
     assert counted(budget) == (0, 0)
     assert (budget.compliance, budget.latency()) == (1.0, None)
     budget.record(1)
-    assert (counted(budget), budget.snapshot().exhaustions) == ((1, 1), 1)
+    assert (counted(budget), budget.snapshot().times_exhausted) == ((1, 1), 1)
 
 
 # ---- events ----
@@ -240,10 +241,10 @@ def test_only_changes_are_events_each_with_the_latency_and_the_target(clock):  #
     for _ in range(8):
         budget.record(0.01)
     exhausted, recovered = seen
-    assert (exhausted.kind, exhausted.reason, exhausted.old) == ("exhausted", "above_target", 0.1)
+    assert (exhausted.kind, exhausted.reason, exhausted.old) == ("budget_exhausted", "latency", 0.1)
     assert exhausted.new == pytest.approx(0.5, rel=0.02)
     assert exhausted.at == 0.5
-    assert (recovered.kind, recovered.new) == ("recovered", pytest.approx(0.01, rel=0.02))
+    assert (recovered.kind, recovered.new) == ("budget_recovered", pytest.approx(0.01, rel=0.02))
 
 
 def test_a_turn_that_a_listener_causes_is_told_after_the_one_that_it_was_told_of(clock):
@@ -252,15 +253,15 @@ def test_a_turn_that_a_listener_causes_is_told_after_the_one_that_it_was_told_of
 
     def make_fast(event: hf.Event) -> None:
         seen.append(("first", event.kind))
-        if event.kind == "exhausted":
+        if event.kind == "budget_exhausted":
             budget.record(0)
 
     budget.on_event(make_fast)
     budget.on_event(lambda event: seen.append(("second", event.kind)))
     budget.record(1)
     assert seen == [
-        ("first", "exhausted"), ("second", "exhausted"),
-        ("first", "recovered"), ("second", "recovered"),
+        ("first", "budget_exhausted"), ("second", "budget_exhausted"),
+        ("first", "budget_recovered"), ("second", "budget_recovered"),
     ]  # fmt: skip
 
 

@@ -12,9 +12,10 @@ from holdfast.clock import read_clock
 from holdfast.errors import Rejected
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, settings_of
+from holdfast.policies.latency_budget.snapshot import LatencyBudgetSnapshot
 from holdfast.stores.figures import LATENCY_BUDGET
 from holdfast.turns import Turns
-from holdfast.validation import Problems, duration_to_ns, seconds_to_ns
+from holdfast.validation import MAX_NS, Problems, duration_to_ns, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from holdfast._native.gate import Permit
     from holdfast.clock import Clock
     from holdfast.policies.base import On
-    from holdfast.policies.latency_budget.snapshot import LatencyBudgetSnapshot
     from holdfast.stores.ledger import Part
 
 __all__ = ["LatencyBudget"]
 
 MAX_SAMPLES = 100_000
 UNIT = 10_000  # a percentile in the kernel is a whole number of ten thousandths of a percent
+_SHOWN = (50 * UNIT, 95 * UNIT, 99 * UNIT)
 LEAST = 10  # fewer calls prove nothing, whatever the percentile
 
 
@@ -38,7 +39,8 @@ class LatencyBudget(Policy):
 
     The budget is exhausted when ``percentile`` of the last ``samples`` calls is above ``target``:
     with 95 and 1000, when more than 50 of 1,000 calls exceed it. It recovers when at least a tenth
-    of what is allowed is free again. Both are events, ``exhausted`` and ``recovered``.
+    of what is allowed is free again. Both are events: ``budget_exhausted`` and
+    ``budget_recovered``.
 
     Placed outermost in a pipeline, it measures what the caller waits for: waits, retries and pauses
     included. A call counts if it ran and returned, or raised an exception that is not a failure. A
@@ -158,7 +160,9 @@ class LatencyBudget(Policy):
         Raises:
             ConfigError: ``seconds`` is not a duration from 0 to 100 years.
         """
-        ns = seconds_to_ns("seconds", seconds)
+        ns = duration_to_ns(seconds)
+        if ns is None or not 0 <= ns <= MAX_NS:
+            ns = seconds_to_ns("seconds", seconds)
         if self.mode is not Mode.OFF and self._kernel.record(ns):
             self._turned()
 
@@ -193,28 +197,28 @@ class LatencyBudget(Policy):
 
     def snapshot(self) -> LatencyBudgetSnapshot:
         """Return the current latency and counts; see ``LatencyBudgetSnapshot`` for the fields."""
-        from holdfast.policies.latency_budget.snapshot import LatencyBudgetSnapshot
-
         percentile = self._setting("percentile")
         parts = round(percentile * UNIT)
-        samples, exceeding = self._kernel.tally()
-        total, violations, exhaustions = self._counts_since_reset()
+        total, exceeding = self._kernel.tally()
+        recorded, violations, times_exhausted = self._counts_since_reset()
+        asked = tuple(sorted((parts, *_SHOWN)))
+        shown = dict(zip(asked, map(_seconds, self._kernel.percentiles_ns(asked)), strict=True))
         return LatencyBudgetSnapshot(
             name=self.name,
-            target=_in_seconds(self._setting("target")),
+            target_latency=_in_seconds(self._setting("target")),
             percentile=percentile,
-            latency=self._seconds(parts),
-            p50=self._seconds(50 * UNIT),
-            p95=self._seconds(95 * UNIT),
-            p99=self._seconds(99 * UNIT),
-            exhausted=self.exhausted,
-            samples=samples,
-            exceeding=exceeding,
-            allowed=_allowed(samples, parts),
-            compliance=1 - exceeding / samples if samples else 1.0,
-            total=total,
+            current_latency=shown[parts],
+            p50=shown[_SHOWN[0]],
+            p95=shown[_SHOWN[1]],
+            p99=shown[_SHOWN[2]],
+            budget_exhausted=self.exhausted,
+            total_requests=total,
+            exceeding_requests=exceeding,
+            allowed_requests=_allowed(total, parts),
+            compliance_rate=1 - exceeding / total if total else 1.0,
+            recorded=recorded,
             violations=violations,
-            exhaustions=exhaustions,
+            times_exhausted=times_exhausted,
         )
 
     def reset(self) -> None:
@@ -241,8 +245,7 @@ class LatencyBudget(Policy):
         return total - before[0], violations - before[1], exhaustions - before[2]
 
     def _seconds(self, parts: int) -> float | None:
-        ns = self._kernel.percentile_ns(parts)
-        return None if ns is None else ns / 1e9
+        return _seconds(self._kernel.percentiles_ns((parts,))[0])
 
     # ---- what the native gate asks ----
 
@@ -257,9 +260,9 @@ class LatencyBudget(Policy):
         target = _in_seconds(self._setting("target"))
         latency = self._seconds(round(self._setting("percentile") * UNIT))
         if exhausted:
-            self._emit("exhausted", old=target, new=latency, reason="above_target")
+            self._emit("budget_exhausted", old=target, new=latency, reason="latency")
         else:
-            self._emit("recovered", old=target, new=latency)
+            self._emit("budget_recovered", old=target, new=latency, reason="latency")
 
 
 def _percentile(problems: Problems, field: str, value: float) -> int:
@@ -281,6 +284,10 @@ def _least(parts: int) -> int:
 def _allowed(samples: int, parts: int) -> int:
     """Return how many of so many calls may exceed the target, as the kernel does."""
     return min(samples * (100 * UNIT - parts) // (100 * UNIT), max(0, samples - 1))
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e9
 
 
 def _in_seconds(duration: float | timedelta) -> float:
