@@ -482,6 +482,48 @@ WAITING: dict[str, Make] = {
 }
 
 
+# ---- hedges: a function that hedges what it is given, at one percentile ----
+
+Hedged = Callable[[Callable[[], Any]], Callable[[], Any]]
+
+
+def holdfast_hedge() -> Hedged:
+    return hf.Hedge("compared", delay=hf.Quantile(0.945))
+
+
+def hedge_python() -> Hedged:
+    """Return what its transports are built on: they differ in the client that they call."""
+    from hedge import HedgeConfig
+    from hedge.transport._base import HedgeScheduler
+
+    # Neither limits the extra load.
+    config = HedgeConfig(percentile=0.945, budget_percent=100.0, estimated_rps=1e6)
+    scheduler = HedgeScheduler(config)
+
+    def guard(fn: Callable[[], Any]) -> Callable[[], Any]:
+        def call() -> Any:
+            sketch = scheduler.sketch_for("compared")  # starts a task, which needs the loop
+
+            def record(_: object, seconds: float) -> None:
+                sketch.add(seconds)
+
+            return scheduler.execute_with_hedge("compared", fn, fn, record)
+
+        return call
+
+    return guard
+
+
+HEDGES: dict[str, Callable[[], Hedged]] = {
+    "bare await": lambda: lambda fn: fn,
+    "hedge-python": hedge_python,
+    "holdfast": holdfast_hedge,
+}
+HEDGE: dict[str, Make] = {
+    library: lambda make=make: awaited(make()(bare_async)) for library, make in HEDGES.items()
+}
+
+
 def asyncio_timeout() -> Case:
     return Case(
         "async with timeout(60):\n    await f()",

@@ -90,7 +90,8 @@ begin_race(hf_alarms *alarms, int at)
 {
     CoroutineObject *coroutine = (CoroutineObject *)alarms->coroutine;
     PyObject *step = (PyObject *)hf_alarms_step(alarms, at);
-    PyObject *race = PyObject_CallMethod(step, "_begin_race", "Oi", (PyObject *)coroutine, at);
+    PyObject *race =
+        PyObject_CallMethod(step, "_begin_race", "OiO", (PyObject *)coroutine, at, Py_True);
     hf_hold *hold = &coroutine->pass.hold[at];
     if (race == NULL)
         PyErr_WriteUnraisable(step); /* the first attempt goes on */

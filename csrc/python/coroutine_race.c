@@ -91,7 +91,8 @@ hf_race_turn(CoroutineObject *self, PyObject **result)
     hf_hold *hold = &pass->hold[at];
     PyObject *error = *result == NULL ? hf_take_exception() : NULL, *value = *result;
     if (hold->hedge.race == NULL)
-        hold->hedge.race = PyObject_CallMethod(step, "_begin_race", "Oi", (PyObject *)self, at);
+        hold->hedge.race =
+            PyObject_CallMethod(step, "_begin_race", "OiO", (PyObject *)self, at, Py_False);
     if (hold->hedge.race != NULL)
         end = PyObject_CallMethod(hold->hedge.race, "first_ended", "OOii",
                                   error != NULL ? error : Py_None, value != NULL ? value : Py_None,

@@ -118,8 +118,8 @@ hf_hedge_turn(GateObject *gate, hf_pass *pass, PyObject **result)
     hold->hedge.failed = failed > 0;
     if (step->mode == HF_OBSERVE)
         observe(step, hold, failed);
-    else if (!course->threaded && hf_hedge_samples(step->cell) &&
-             is_sample(pass, hold, *result != NULL, failed))
+    if (!course->threaded && hf_hedge_samples(step->cell) &&
+        is_sample(pass, hold, *result != NULL, failed))
         hf_hedge_record(step->cell, hf_ns_sub(hf_clock_now_ns(step->clock), hold->since_ns));
     bool begins = failed > 0 && course->awaits && step->mode == HF_ENFORCE &&
                   !hf_load_relaxed(&hf_retrying_off);

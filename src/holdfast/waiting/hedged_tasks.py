@@ -33,18 +33,19 @@ _bare = gate.Gate()  # for attempts that nothing further in guards
 _bare._compose("", ())
 
 
-def begin_race(policy: Hedge, first: gate.GuardedCoroutine[Any], at: int) -> Race:
+def begin_race(policy: Hedge, first: gate.GuardedCoroutine[Any], at: int, *, late: bool) -> Race:
     """Begin a race with the first attempt of a call, which has failed or takes long.
 
     Args:
         policy: The hedge.
         first: The call.
         at: Which step of its gate the hedge is.
+        late: Whether time has passed; else the first attempt has failed.
     """
     parts = gate._race_parts(first, at)
     loop = _get_running_loop()
     race = Race(policy, ref(first), at, parts, loop)
-    if not race.is_over:
+    if late:
         race.ring()
     return race
 
@@ -139,7 +140,7 @@ class Race:
         context: Context = self._context.copy()
         steps = _steps_of(attempt, self._rest, self._deadline)
         try:
-            task = context.run(self._loop.create_task, steps, context=context)
+            task = context.run(self._loop.create_task, steps)  # not every factory takes a context
         except BaseException:
             steps.close()
             self._give_back()
@@ -236,9 +237,8 @@ class Race:
         answer = None if self._end is None else self._end[0]
         closing = closing_of(self._policy, value, answer, in_loop=True)
         if closing is not None:
-            task = self._loop.create_task(
-                _await(closing, self._policy), context=self._context.copy()
-            )
+            steps = _await(closing, self._policy)
+            task = self._context.copy().run(self._loop.create_task, steps)
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
 

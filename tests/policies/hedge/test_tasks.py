@@ -345,6 +345,14 @@ async def test_observe_mode_makes_one_attempt_and_counts_calls_that_would_be_hed
     assert counted(hedge, "calls", "observed", "attempts") == (3, 2, 0)
 
 
+async def test_a_call_in_observe_mode_warms_a_quantile_up(loop):
+    hedge = hedge_on(loop, mode="observe", delay=hf.Quantile(0.9, warmup=1))
+    await hedge.acall(Attempts((0.5, None)))
+    assert hedge.delay == 0.5
+    await hedge.acall(Attempts((2, None)))
+    assert counted(hedge, "observed", "attempts") == (1, 0)
+
+
 async def test_events_tell_of_attempts_winners_and_refusals(loop):
     budget = hf.RetryBudget(ratio=0, min_per_second=0, burst=1, clock=loop.clock)
     hedge, told = hedge_on(loop, budget=budget), []

@@ -239,10 +239,10 @@ class Hedge(Policy):
     _set_timer: Any = Timeout._set_timer
     __del__: Any = Timeout.__del__
 
-    def _begin_race(self, coroutine: Any, at: int) -> object:
+    def _begin_race(self, coroutine: Any, at: int, late: bool) -> object:
         from holdfast.waiting.hedged_tasks import begin_race
 
-        return begin_race(self, coroutine, at)
+        return begin_race(self, coroutine, at, late=late)
 
     def _run_in_thread(
         self,
