@@ -376,3 +376,43 @@ def test_a_target_that_a_timeout_keeps_every_call_below():
     assert found(slow, hf.Timeout(5)) == ["target_beyond_timeout"]
     assert found(slow, hf.Timeout(6)) == found(slow, retry(), hf.Timeout(1)) == []
     assert found(slow, retry(attempts=1), hf.Timeout(1)) == ["target_beyond_timeout"]
+
+
+def hedge(**settings: Any) -> hf.Hedge:
+    return hf.Hedge("s", **{"budget": hf.RetryBudget(), **settings})
+
+
+def test_a_hedge_that_begins_after_the_timeout():
+    assert found(hf.Timeout(1), hedge(delay=1)) == ["hedge_beyond_timeout"]
+    assert found(hedge(delay=1), hf.Timeout(0.5)) == ["hedge_beyond_timeout"]
+    assert found(hf.Timeout(2), hedge(delay=0.5), hf.Timeout(1)) == []
+    assert found(hf.Timeout(0.1), hedge(delay=hf.Quantile(0.95))) == []
+
+
+def test_a_hedge_and_a_retry_that_no_budget_limits_together():
+    shared = hf.RetryBudget()
+    assert found(retry(), hedge()) == found(hedge(), retry()) == ["hedge_multiplies_retries"]
+    assert found(retry(budget=shared), hedge(budget=shared)) == []
+    assert found(retry(attempts=1), hedge()) == []
+    (finding,) = hf.Pipeline("p", retry(attempts=3), hedge(max=2)).lint()
+    assert "make up to 9 attempts" in finding.message
+
+
+def test_a_hedge_without_a_budget():
+    assert found(hedge(budget=None)) == ["hedge_without_budget"]
+    assert found(hedge(budget="own")) == []
+
+
+def test_a_guard_that_counts_one_call_for_several_attempts_of_a_hedge():
+    for guard in (breaker(), bulkhead(), limiter()):
+        assert found(guard, hedge()) == ["guard_outside_hedge"]
+        assert found(hedge(), guard) == []
+
+
+def test_a_fallback_whose_value_is_the_good_answer_of_a_hedge():
+    assert found(hedge(), hf.Fallback(1)) == ["fallback_inside_hedge"]
+    assert found(hf.Fallback(1), hedge()) == []
+
+
+def test_a_hedge_moves_a_call_to_a_thread_of_its_own():
+    assert found(hedge(), thread(2)) == ["thread_within_thread"]

@@ -6,6 +6,7 @@ Elsewhere: what the standard order is for (``standard``), what is unwise (``lint
 from __future__ import annotations
 
 from holdfast.errors import ConfigError
+from holdfast.pipeline.optional import OPTIONAL, class_in, described, is_for
 from holdfast.pipeline.standard import read_timeout
 from holdfast.pipeline.steps import ATTEMPT, PLACES, TOTAL, flat, places
 from holdfast.policies.base import Policy, made_for, role_of
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from holdfast.policies.hedge import Hedge
+    from holdfast.policies.latency_budget import LatencyBudget
     from holdfast.policies.retry.settings import RetryOptions
 
     class Options(RetryOptions, total=False):
         """What ``with_options`` takes."""
 
+        latency_budget: LatencyBudget | None
         fallback: Fallback | None
         total_timeout: Timeout | float | timedelta | None
         retry: Retry | None
+        hedge: Hedge | None
         breaker: CircuitBreaker | None
         circuit_breaker: CircuitBreaker | None
         limiter: RateLimiter | None
@@ -43,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["other_policies"]
 
-# What can be put in each place.
+# What can be put in each place; ``optional`` knows the others.
 CLASSES: dict[str, type[Policy]] = {
     "fallback": Fallback,
     TOTAL: Timeout,
@@ -55,8 +60,9 @@ CLASSES: dict[str, type[Policy]] = {
 }
 _ROLES = {TOTAL: TIMEOUT_TOTAL, ATTEMPT: TIMEOUT_ATTEMPT}  # of timeouts that are made here
 RANKS = {place: rank for rank, place in enumerate(PLACES)}
+_MAKE_ATTEMPTS = {RANKS["retry"], RANKS["hedge"]}
 SHORT = {"breaker": "circuit_breaker", "limiter": "rate_limiter"}
-OPTIONS = (*CLASSES, *SHORT, "timeout")
+OPTIONS = (*PLACES, *SHORT, "timeout")
 OF_RETRY = tuple(field for field in Retry._setting_names if field not in {"clock", "mode"})
 
 
@@ -94,7 +100,7 @@ def _position(parts: list[Policy], ranks: dict[int, int], place: str) -> int:
     after = 0
     for at, part in enumerate(parts):
         inner = [ranks[id(policy)] for policy in flat((part,))]
-        if place == TOTAL and RANKS["retry"] in inner:
+        if place == TOTAL and not _MAKE_ATTEMPTS.isdisjoint(inner):
             return min(after, at)
         if any(0 <= one < rank for one in inner):
             after = at + 1
@@ -202,11 +208,14 @@ def _policy(
 ) -> Policy | None:
     if value is None:
         return None
-    cls = CLASSES[place]
+    cls = CLASSES.get(place)
     if cls is not Timeout:
-        return problems.instance(option, value, cls, f"a {cls.__name__}, or None for none")
+        if is_for(place, value) or (cls is not None and isinstance(value, cls)):
+            return value  # type: ignore[no-any-return]
+        problems.refuse(option, value, f"{described(place, cls)}, or None for none")
+        return None
     if isinstance(value, Policy):
-        return problems.instance(option, value, cls, "a Timeout, seconds, or None for none")
+        return problems.instance(option, value, Timeout, "a Timeout, seconds, or None for none")
     if read_timeout(problems, option, value) is None:
         return None
     if not olds:
@@ -219,14 +228,16 @@ def _policy(
 def _instead_of(option: str, value: object, name: str, there: list[tuple[Policy, str]]) -> str:
     """Return what is allowed instead of an option that a pipeline does not have."""
     kinds = [place for _, place in there]
+    classes = {place: cls for place in PLACES if (cls := CLASSES.get(place) or class_in(place))}
     having = [
         place
-        for place, cls in CLASSES.items()
+        for place, cls in classes.items()
         if option in cls._setting_names and option not in {"clock", "mode", "value"}
     ]
-    having.sort(key=lambda place: place not in kinds)  # those of the pipeline come first
+    # Those of the pipeline come first, then those that every standard pipeline may have.
+    having.sort(key=lambda place: (place not in kinds, place in OPTIONAL))
     if having:
-        cls, short = CLASSES[having[0]], having[0].removeprefix("circuit_").removeprefix("rate_")
+        cls, short = classes[having[0]], having[0].removeprefix("circuit_").removeprefix("rate_")
         if cls is Timeout:
             return f"{TOTAL}= or {ATTEMPT}="
         return (

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from holdfast.policies.backoff import Backoff
     from holdfast.policies.base import On, OnResult
     from holdfast.policies.breaker.settings import BreakerOptions
+    from holdfast.policies.hedge import Hedge
+    from holdfast.policies.hedge.settings import HedgeSettings
+    from holdfast.policies.latency_budget import LatencyBudget
+    from holdfast.policies.latency_budget.settings import LatencyBudgetSettings
     from holdfast.policies.limiter import RateLimiter
     from holdfast.policies.retry import RetryBudget
     from holdfast.policies.retry.retry import Attempts
@@ -122,14 +126,17 @@ class Pipeline(Policy):
         backoff: Backoff | float | timedelta | None = None,
         budget: RetryBudget | Literal["own"] | None = "own",
         breaker: CircuitBreaker | BreakerOptions | NotGiven | None = NOT_GIVEN,
+        hedge: Hedge | HedgeSettings | None = None,
+        latency_budget: LatencyBudget | LatencyBudgetSettings | None = None,
         clock: Clock | None = None,
         mode: Mode | str | None = None,
     ) -> Self:
         """Return the pipeline that most calls to another service need.
 
-        Its policies, from the outermost: fallback, total timeout, retry with a budget, circuit
-        breaker, rate limiter, bulkhead, attempt timeout. Each has the name ``name``. Order and
-        defaults follow Microsoft.Extensions.Http.Resilience, except for the base delay.
+        Its policies, from the outermost: latency budget, fallback, total timeout, retry with a
+        budget, hedge, circuit breaker, rate limiter, bulkhead, attempt timeout. Each has the name
+        ``name``; those whose default is None are made only if you ask for them. Order and defaults
+        follow Microsoft.Extensions.Http.Resilience, except for the base delay.
 
         ``on``, ``ignore`` and ``on_result`` decide for the retry and for the breaker: the errors
         and results that are retried are the failures that open the breaker. For the breaker, any
@@ -168,6 +175,10 @@ class Pipeline(Policy):
                 ``ignore`` and ``on_result``; None for no breaker. The default opens for 5 seconds
                 if 10 % of at least 100 attempts within 30 seconds fail. For an
                 ``attempt_timeout`` above 15 seconds, the window is twice as long as that.
+            hedge: A ``Hedge``, or a dict of its settings such as ``{"delay": 0.05}``. Unless the
+                settings name a budget, hedges and retries share one.
+            latency_budget: A ``LatencyBudget``, or a dict of its settings such as
+                ``{"target": 0.1}``.
             clock: The source of time for the policies that are created; use a ``ManualClock`` in
                 tests.
             mode: "enforce", "observe" or "off" for these policies; None uses the mode of the
@@ -197,6 +208,7 @@ class Pipeline(Policy):
             backoff=backoff,
             budget=budget,
             breaker=breaker,
+            optional={"latency_budget": latency_budget, "hedge": hedge},
             clock=clock,
             mode=mode,
         )
@@ -232,8 +244,9 @@ class Pipeline(Policy):
         pipelines can be replaced.
 
         Args:
-            **options: A policy for ``fallback``, ``retry``, ``breaker`` (``circuit_breaker``),
-            ``limiter`` (``rate_limiter``) or ``bulkhead``. A ``Timeout`` or seconds for
+            **options: A policy for ``latency_budget``, ``fallback``, ``retry``,
+            ``hedge``, ``breaker`` (``circuit_breaker``), ``limiter`` (``rate_limiter``)
+            or ``bulkhead``. A ``Timeout`` or seconds for
             ``total_timeout`` (outside the first retry), ``attempt_timeout`` (inside it), or
             ``timeout`` (the only timeout). None removes the policy. Settings of the retry, such
             as ``attempts`` and ``on``, change only these settings of the retry; the breaker keeps

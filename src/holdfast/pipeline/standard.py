@@ -22,7 +22,7 @@ from holdfast.policies.retry import Retry
 from holdfast.policies.retry.retry import MAX_ATTEMPTS
 from holdfast.policies.timeout.timeout import LEAST_NS, Timeout
 from holdfast.stores.figures import TIMEOUT_ATTEMPT, TIMEOUT_TOTAL
-from holdfast.validation import MAX_NS, Problems, nearest
+from holdfast.validation import MAX_NS, Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,11 +99,14 @@ def standard_policies(
     on_result: Any,
     backoff: Any,
     breaker: CircuitBreaker | BreakerOptions | NotGiven | None,
+    optional: dict[str, Any],
     clock: Any,
     mode: Any,
     **others: Any,  # of the retry
 ) -> list[Policy]:
     """Return the policies of ``Pipeline.standard``, of which these are the arguments.
+
+    ``optional`` are those by the names of their places.
 
     Raises:
         ConfigError: Naming every argument that is not as it should be, or does not go with others.
@@ -149,9 +152,11 @@ def standard_policies(
         else _made(problems, Bulkhead, name, max_concurrent=max_concurrent, **common),
         _timeout(name, attempt, problems, common, TIMEOUT_ATTEMPT),
     )
+    made = _optional(problems, name, optional, retry, attempt, common)
     _check_backoff(problems, retry, total.ns)
     problems.done()
-    policies = *outermost, retry, breaker, *innermost
+    latency, hedge = made.get("latency_budget"), made.get("hedge")
+    policies = latency, *outermost, retry, hedge, breaker, *innermost
     return [policy for policy in policies if policy is not None]
 
 
@@ -246,6 +251,27 @@ def _fallback(
     return _made(problems, Fallback, fallback, name=name, **common)
 
 
+def _optional(
+    problems: Problems,
+    name: str,
+    given: dict[str, Any],
+    retry: Retry | None,
+    attempt: _Duration,
+    common: dict[str, Any],
+) -> dict[str, Policy | None]:
+    """Return the policies that are asked for, by their places."""
+    given = {place: value for place, value in given.items() if value is not None}
+    if not given:
+        return {}
+    from holdfast.pipeline.optional import optional_policies, shared_with
+
+    defaults = {}
+    if retry is not None:
+        defaults = shared_with(retry, _failures(retry._setting("on"), attempt))
+    make = partial(_made, problems)
+    return optional_policies(problems, make, name, given, defaults, common)
+
+
 def _timeout(
     name: str, duration: _Duration, problems: Problems, common: dict[str, Any], role: int
 ) -> Timeout | None:
@@ -262,12 +288,9 @@ def _read_breaker(problems: Problems, breaker: Any) -> dict[str, Any]:
     if not isinstance(breaker, dict):
         problems.refuse("breaker", breaker, "a CircuitBreaker, or a dict of its settings, or None")
         return {}
-    fields = CircuitBreaker._setting_names
-    for field, value in breaker.items():
-        if field not in fields:
-            allowed = f"a setting of CircuitBreaker{nearest(field, fields)}; it takes "
-            problems.refuse(f"breaker[{field!r}]", value, allowed + ", ".join(fields))
-    return {field: value for field, value in breaker.items() if field in fields}
+    from holdfast.pipeline.optional import read_settings
+
+    return read_settings(problems, "breaker", breaker, CircuitBreaker)
 
 
 def _breaker(

@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 
     from holdfast.policies.base import Policy
 
-__all__ = ["ATTEMPT", "PLACES", "TOTAL", "flat", "places"]
+__all__ = ["ATTEMPT", "PLACES", "TOTAL", "flat", "place_of", "places"]
 
 TOTAL, ATTEMPT = "total_timeout", "attempt_timeout"
 
-# Those of the standard pipeline, the first outermost; all but the timeouts' are kinds of policies.
-PLACES = ("fallback", TOTAL, "retry", "circuit_breaker", "rate_limiter", "bulkhead", ATTEMPT)
-_GUARDS = PLACES[3:6]
+# Those of the standard pipeline, the first outermost; most have the name of a kind of policies.
+PLACES = (
+    "latency_budget", "fallback", TOTAL, "retry", "hedge",
+    "circuit_breaker", "rate_limiter", "bulkhead", ATTEMPT,
+)  # fmt: skip
+_SEVERAL, _GUARDS = PLACES[3:5], PLACES[5:8]  # those that make several attempts at a call
 
 
 def flat(policies: Iterable[Policy]) -> list[Policy]:
@@ -30,17 +33,24 @@ def flat(policies: Iterable[Policy]) -> list[Policy]:
     return steps
 
 
-def places(policies: Iterable[Policy]) -> list[tuple[Policy, str]]:
-    """Return each policy with its place: its kind; of a timeout, what it is the timeout of.
+def place_of(kind: str) -> str:
+    """Return the place of policies of a kind; timeouts have two."""
+    return "chaos" if kind == "fault" else kind
 
-    All attempts are timed by what is outside of the first retry, each by what is inside. Where
-    nothing is tried again, outside is what is outside of every breaker, limiter and bulkhead.
+
+def places(policies: Iterable[Policy]) -> list[tuple[Policy, str]]:
+    """Return each policy with its place, which depends on its kind; of a timeout, on what it times.
+
+    All attempts are timed by what is outside of the first retry or hedge, each by what is inside.
+    In a pipeline without both, outside is what is outside of every breaker, limiter and bulkhead.
     """
     steps = flat(policies)
-    begin_inside = ("retry",) if any(step.kind == "retry" for step in steps) else _GUARDS
+    several = any(step.kind in _SEVERAL for step in steps)
+    begin_inside = _SEVERAL if several else _GUARDS
     found, inside = [], False
     for step in steps:
-        inside = inside or step.kind in begin_inside
+        place = place_of(step.kind)
+        inside = inside or place in begin_inside
         timed = ATTEMPT if inside else TOTAL
-        found.append((step, timed if step.kind == "timeout" else step.kind))
+        found.append((step, timed if step.kind == "timeout" else place))
     return found

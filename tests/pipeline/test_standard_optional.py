@@ -1,0 +1,146 @@
+"""The policies that a standard pipeline has only if they are asked for: budget and hedge."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import holdfast as hf
+
+ASKED = {"latency_budget": {"target": 0.2}, "hedge": {"delay": 0.3}}
+
+
+def kinds(pipe: hf.Pipeline) -> list[str]:
+    return [policy.kind for policy in pipe.policies]
+
+
+def refused(**settings: object) -> tuple[str, ...]:
+    with pytest.raises(hf.ConfigError) as caught:
+        hf.Pipeline.standard("p", **settings)
+    return caught.value.problems
+
+
+def asked_for(kind: str, **settings: object):
+    """Return the policy of a kind in a standard pipeline that has all of them."""
+    pipe = hf.Pipeline.standard("p", **{**ASKED, **settings})
+    return next(policy for policy in pipe.policies if policy.kind == kind)
+
+
+# ---- places ----
+
+
+def test_each_is_at_its_place_with_the_name_the_clock_and_the_mode_of_the_pipeline(clock):
+    pipe = hf.Pipeline.standard("p", **ASKED, rate=5, fallback=1, clock=clock, mode="observe")
+    assert kinds(pipe) == [
+        "latency_budget", "fallback", "timeout", "retry", "hedge",
+        "circuit_breaker", "rate_limiter", "bulkhead", "timeout",
+    ]  # fmt: skip
+    latency, hedge = pipe.policies[0], pipe.policies[4]
+    for made in (latency, hedge):
+        assert (made.name, made.mode, made._clock) == ("p", hf.Mode.OBSERVE, clock)
+    assert (latency._setting("target"), hedge.delay) == (0.2, 0.3)
+    assert pipe.lint() == []
+
+
+def test_policies_that_are_given_are_in_it_as_they_are():
+    given = {
+        "latency_budget": hf.LatencyBudget("own", target=1),
+        "hedge": hf.Hedge("own"),
+    }
+    assert set(given.values()) <= set(hf.Pipeline.standard("p", **given).policies)
+
+
+def test_a_standard_pipeline_without_them_imports_none_of_their_modules():
+    code = """
+import sys, holdfast as hf
+hf.Pipeline.standard("p", rate=5, fallback=None, breaker={"reset_timeout": 3})
+print([name for name in sys.modules if "_budget" in name or "hedge" in name or "chaos" in name])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---- what they have in common with the retry ----
+
+
+def test_hedges_and_retries_share_a_budget_unless_another_one_is_given():
+    own = hf.RetryBudget()
+    pipe = hf.Pipeline.standard("p", hedge={"delay": 0.1})
+    retry, hedge = (next(p for p in pipe.policies if p.kind == k) for k in ("retry", "hedge"))
+    assert hedge.budget is retry.budget is not None
+    assert asked_for("hedge", hedge={"delay": 0.1, "budget": own}).budget is own
+    assert asked_for("hedge", budget=own).budget is own
+    assert asked_for("hedge", attempts=1).budget is not None
+    assert asked_for("hedge", budget=None).budget is None
+
+
+def test_an_answer_that_would_not_be_retried_is_not_hedged_either():
+    hedge = asked_for("hedge", on=LookupError, ignore=KeyError, on_result="http")
+    assert hedge._setting("on") == (LookupError, hf.DeadlineExceededError)
+    assert (hedge._setting("ignore"), hedge._setting("on_result")) == (
+        (KeyError,),
+        "http",
+    )
+
+
+# ---- bad input ----
+
+
+def test_what_is_wrong_with_their_settings_is_named_with_all_the_rest():
+    problems = refused(
+        latency_budget={"percentile": 0.95},
+        hedge={"delay": -1, "delays": 1},
+        attempts=0,
+    )
+    assert [problem.split(", allowed")[0] for problem in problems] == [
+        "attempts: got 0",
+        "percentile: got 0.95",
+        "hedge['delays']: got 1",
+        "delay: got -1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "allowed"),
+    [
+        ("latency_budget", hf.Bulkhead, "a LatencyBudget, or a dict of its settings, or None"),
+        ("hedge", hf.Timeout(1), "a Hedge, or a dict of its settings, or None"),
+    ],
+)
+def test_other_values_are_refused_with_what_is_allowed(argument, value, allowed):
+    (problem,) = refused(**{argument: value})
+    assert problem.startswith(f"{argument}: got ")
+    assert f"allowed {allowed}" in problem
+
+
+# ---- with_options ----
+
+
+@pytest.mark.parametrize(
+    ("option", "make"),
+    [
+        ("latency_budget", lambda: hf.LatencyBudget("o")),
+        ("hedge", lambda: hf.Hedge("o")),
+    ],
+)
+def test_each_is_put_in_replaced_and_removed_by_its_name(option, make):
+    full = hf.Pipeline.standard("p", **ASKED, rate=5)
+    there, other = make(), make()
+    replaced = full.with_options(**{option: there})
+    assert kinds(replaced) == kinds(full)
+    assert there in replaced.policies
+    without = replaced.with_options(**{option: None})
+    assert len(without.policies) == len(full.policies) - 1
+    again = without.with_options(**{option: other})
+    assert kinds(again) == kinds(full)
+    assert other in again.policies
+
+
+def test_a_timeout_inside_of_a_hedge_times_an_attempt():
+    pipe = hf.Pipeline("p", hf.Timeout(9), hf.Hedge("h"), hf.Timeout(3))
+    other = pipe.with_options(total_timeout=8, attempt_timeout=2)
+    assert [policy.duration for policy in (other.policies[0], other.policies[2])] == [8, 2]
+    alone = hf.Pipeline("p", hf.Hedge("h")).with_options(total_timeout=5, attempt_timeout=1)
+    assert kinds(alone) == ["timeout", "hedge", "timeout"]
