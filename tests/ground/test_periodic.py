@@ -10,7 +10,7 @@ import pytest
 
 from holdfast import ConfigError
 from holdfast.periodic import Periodic
-from tests.waiting.parties import LIMIT, until
+from tests.waiting.parties import LIMIT, Party, until
 
 
 class Times:
@@ -261,11 +261,26 @@ def test_a_loop_that_is_started_while_an_old_tick_hangs_waits_for_its_end(gate):
     assert gate.inside.wait(LIMIT)
     assert not periodic.stop(0)
     periodic.start()
+    with Periodic(lambda: None, 0.001, name="other") as other:
+        until(lambda: other.ticks > 9)
     gate.inside.clear()
     gate.out.set()
     assert gate.inside.wait(LIMIT)
     assert periodic.stop()
     assert gate.most == 1
+
+
+def test_stopping_waits_for_a_tick_that_another_thread_runs_by_moving_the_clock(gate, clock):
+    periodic = Periodic(gate, 10, name="p", clock=clock)
+    mover = Party(periodic.start)
+    assert gate.inside.wait(LIMIT)
+    stopper = Party(periodic.stop, 3600)
+    until(lambda: not periodic.running)
+    assert not periodic.stop(0.001)
+    gate.out.set()
+    assert stopper.result()
+    mover.result()
+    assert periodic.ticks == 1
 
 
 def test_a_tick_in_a_thread_may_stop_its_own_loop_also_from_a_thread_of_its_own():
