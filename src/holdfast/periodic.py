@@ -335,7 +335,7 @@ class Periodic:
             if self._live_run() is ticking.run:
                 ticking.run.plan()
             else:
-                _threads.tell_watchers()
+                ticking.run.tell_watchers()
         if is_news:
             from logging import getLogger
 
@@ -382,6 +382,7 @@ class _Run:
 
     Attributes:
         due_ns: When the next tick is due.
+        watchers: Who waits for its end.
         woken: Whether a tick was asked for that has not begun.
         threads: What it was started with: a forked child has another.
     """
@@ -395,6 +396,7 @@ class _Run:
         "planned_ns",
         "slot",
         "threads",
+        "watchers",
         "woken",
     )
 
@@ -402,6 +404,7 @@ class _Run:
         self.owner = owner
         self.clock = owner._clock
         self.threads = _threads
+        self.watchers: dict[ThreadWaiter | TaskWaiter, None] | None = None
         self.began_ns = self.due_ns = self.planned_ns = self.clock.now_ns()
         self.slot = 0
         self.woken = False
@@ -429,6 +432,23 @@ class _Run:
     def end(self) -> None:
         """Begin no further tick."""
         self.is_over = True
+
+    def watch(self, waiter: ThreadWaiter | TaskWaiter) -> None:
+        """Have somebody woken when a tick of it ends, or a thread."""
+        if self.watchers is None:
+            self.watchers = {}
+        self.watchers[waiter] = self.threads.watchers[waiter] = None
+
+    def unwatch(self, waiter: ThreadWaiter | TaskWaiter) -> None:
+        """Wake somebody no more, as nobody waits."""
+        if self.watchers is not None:
+            self.watchers.pop(waiter, None)
+        self.threads.watchers.pop(waiter, None)
+
+    def tell_watchers(self) -> None:
+        """Have everybody who waits for its end look again."""
+        for waiter in list(self.watchers or ()):
+            waiter.wake()
 
     def wake(self) -> None:
         """Have the next tick due now."""
@@ -625,7 +645,7 @@ class _TaskRun(_Run):
         finally:
             with _lock():
                 self.is_over = self._has_ended = True
-                _threads.tell_watchers()
+                self.tell_watchers()
             owner._go_on()
 
     async def _tick(self) -> None:
@@ -685,7 +705,7 @@ class _Ending:
                     return self._has_ended()
                 waiter.park(system_clock, left_ns)
             finally:
-                self._run.threads.watchers.pop(waiter, None)
+                self._run.unwatch(waiter)
 
     async def wait_in_task(self) -> bool:
         """Wait in a task, on its loop's clock; return whether no tick runs any more."""
@@ -701,13 +721,13 @@ class _Ending:
                     return self._has_ended()
                 await waiter.park(system_clock, left_ns)
             finally:
-                self._run.threads.watchers.pop(waiter, None)
+                self._run.unwatch(waiter)
 
     def _look(self, waiter: ThreadWaiter | TaskWaiter) -> int | None:
         """Return how long to wait before the next look: 0 if there is nothing to wait for."""
         run = self._run
         with _lock():
-            run.threads.watchers[waiter] = None
+            run.watch(waiter)
             if not run.is_left():
                 return 0
             for hand in run.threads.ending():
