@@ -10,6 +10,7 @@
  *   hedge       attempts that were left behind in a thread and still run
  *   latency     whether it is exhausted, how many calls it has, and the cells of their 1st to 100th percentile,
  *   budget      four to a number
+ *   error budget  the share that may fail, in billionths; of each window the requests and those that failed
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
@@ -24,6 +25,7 @@
 #include "hf_breaker.h"
 #include "hf_bucket.h"
 #include "hf_bulkhead.h"
+#include "hf_error_budget.h"
 #include "hf_fallback.h"
 #include "hf_hedge.h"
 #include "hf_histogram.h"
@@ -96,6 +98,14 @@
     ONE(LATENCY_BUDGET, recorded)                                                                  \
     ONE(LATENCY_BUDGET, exceeded)                                                                  \
     ONE(LATENCY_BUDGET, exhausted)
+#define HF_ERROR_BUDGET_FIGURES(ONE, MANY)                                                         \
+    ONE(ERROR_BUDGET, good)                                                                        \
+    ONE(ERROR_BUDGET, bad)                                                                         \
+    ONE(ERROR_BUDGET, exhausted)                                                                   \
+    ONE(ERROR_BUDGET, paged_fast)                                                                  \
+    ONE(ERROR_BUDGET, paged_slow)                                                                  \
+    ONE(ERROR_BUDGET, shed)                                                                        \
+    ONE(ERROR_BUDGET, observed)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -110,6 +120,8 @@ enum { HF_FALLBACK_FIGURES(HF__PLACE, HF__PLACES) HF_FALLBACK_COUNTS };
 enum { HF_HEDGE_FIGURES(HF__PLACE, HF__PLACES) HF_HEDGE_COUNTS };
 enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
+enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
+enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
 enum {
     HF_FIGURES_MOST = 64, /* numbers of one kernel */
     HF_LATENCY_BUDGET_NOW = 2 + 100 / 4,
@@ -136,6 +148,8 @@ static const hf_figure_name hf_hedge_names[] = {HF_HEDGE_FIGURES(HF__NAME, HF__N
 static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_error_budget_names[] = {
+    HF_ERROR_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 
 /* Read the counts of kernel k that are words of their names. */
 #define HF__READ(kernel, name) out[HF_AT_##kernel##_##name] = hf_load_relaxed(&k->name);
@@ -330,6 +344,22 @@ hf_latency_budget_figures(const hf_latency_budget *k, uint64_t out[])
         now[2 + i / 4] = cells[i] | (uint64_t)cells[i + 1] << 16 | (uint64_t)cells[i + 2] << 32 |
                          (uint64_t)cells[i + 3] << 48;
     return HF_LATENCY_BUDGET_COUNTS + HF_LATENCY_BUDGET_NOW;
+}
+
+/* now_ns is the machine's time. With a clock of its own, a budget shows its windows as of its last slice. */
+static inline size_t
+hf_error_budget_figures(const hf_error_budget *k, int64_t now_ns, uint64_t out[])
+{
+    const int64_t now = k->rule.own_clock ? INT64_MIN : now_ns;
+    uint64_t *state = out + HF_ERROR_BUDGET_COUNTS;
+    HF_ERROR_BUDGET_FIGURES(HF__READ, HF__READ_ALL)
+    state[0] = k->rule.allowed;
+    for (unsigned window = 0; window < HF_BURN_WINDOWS; window++) {
+        const hf_outcomes seen = hf_error_budget_outcomes(k, window, now);
+        state[1 + 2 * window] = seen.total;
+        state[2 + 2 * window] = seen.failed;
+    }
+    return HF_ERROR_BUDGET_COUNTS + HF_ERROR_BUDGET_NOW;
 }
 
 #endif /* HF_FIGURES_H */

@@ -36,6 +36,8 @@ hf_gate_enter_steps(GateObject *gate, hf_pass *pass, hf_refusal *why)
 static hf_entering Py_NO_INLINE
 turn_away(GateObject *gate, hf_pass *pass, hf_entering answer)
 {
+    if (answer == HF_REFUSED)
+        hf_error_budgets_refused(gate, pass);
     if (hf_gate_undo(gate, pass) < 0)
         answer = HF_BROKEN;
     int counted = answer == HF_BROKEN ? hf_count_raised(gate, -1)

@@ -22,6 +22,7 @@
 #include "holdfast/hf_budget.h"
 #include "holdfast/hf_bulkhead.h"
 #include "holdfast/hf_clock.h"
+#include "holdfast/hf_error_budget.h"
 #include "holdfast/hf_failure_rate.h"
 #include "holdfast/hf_fallback.h"
 #include "holdfast/hf_hedge.h"
@@ -47,7 +48,8 @@
     X(RETRY, "retry", retry)                                                                       \
     X(FALLBACK, "fallback", fallback)                                                              \
     X(LATENCY_BUDGET, "latency_budget", latency)                                                   \
-    X(HEDGE, "hedge", hedge)
+    X(HEDGE, "hedge", hedge)                                                                       \
+    X(ERROR_BUDGET, "error_budget", error_budget)
 
 #define HF_KIND_NAME(KIND, word, verbs) HF_KIND_##KIND,
 typedef enum { HF_KIND_NONE, HF_STEP_KINDS(HF_KIND_NAME) HF_KIND_PIPELINE } hf_kind;
@@ -98,8 +100,8 @@ typedef struct hf_hold {
         } hedge;
         uint32_t works; /* bulkhead: how many the call had left behind in threads before */
     };
-    int64_t
-        since_ns; /* bulkhead, timeout, retry, latency; and a breaker whose clock is not the pass's */
+    int64_t since_ns; /* bulkhead, timeout, retry, latency; a breaker whose clock is not the pass's;
+                         error budget: HF_NOTHING_HELD, unless a step inside has refused */
 } hf_hold;
 
 #define HF_NOTHING_HELD INT64_MIN
@@ -125,6 +127,7 @@ typedef enum {
     HF_REASON_RATE = HF_STATES,
     HF_REASON_FULL,
     HF_REASON_TIMEOUT,
+    HF_REASON_BUDGET,
     HF_REASONS
 } hf_reason;
 
@@ -141,17 +144,18 @@ typedef struct hf_refusal {
 typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is set */ } hf_entering;
 
 /* What a gate holds of Python, but for its entries and for what only one kind has. */
-#define HF_GATE_OBJECTS(X)                                                                         \
-    X(name)                                                                                        \
-    X(clock_object)                                                                                \
-    X(equipment) /* a tuple: what a retry or a timeout is equipped with; or NULL */                \
-    X(rejection) /* exception class of its refusals */                                             \
-    X(on)        /* a tuple of exception classes, or NULL; so is the next one */                   \
-    X(on_neutral)                                                                                  \
-    X(ignore)      /* such a tuple, or a predicate */                                              \
-    X(is_failure)  /* of a retry: whether a result is to be tried again */                         \
-    X(retry_after) /* of a retry: what is asked how long to wait, or NULL */                       \
-    X(listeners)   /* made when somebody listens; NULL: nobody did so far */                       \
+#define HF_GATE_OBJECTS(X)                                                                           \
+    X(name)                                                                                          \
+    X(clock_object)                                                                                  \
+    X(equipment) /* a tuple: what a retry or a timeout is equipped with; or NULL */                  \
+    X(rejection) /* exception class of its refusals */                                               \
+    X(on)        /* a tuple of exception classes, or NULL; so is the next one */                     \
+    X(on_neutral)                                                                                    \
+    X(ignore)     /* such a tuple, or a predicate */                                                 \
+    X(is_failure) /* of a retry: whether a result is to be tried again */                            \
+    X(retry_after) /* of a retry: what is asked how long to wait, or NULL; of an error budget that \
+                      sheds: the variable with the priority of a call */ \
+    X(listeners)   /* made when somebody listens; NULL: nobody did so far */                         \
     X(queue)       /* made when somebody waits: a bulkhead's room, a limiter's line, a timeout's   \
                       alarms by event loop; when a breaker opens: why; or NULL */
 

@@ -21,9 +21,9 @@ typedef struct {
 } RejectedObject;
 
 /* The words, interned once: a rejection only takes a reference. */
-static const char *const reason_words[HF_REASONS] = {"closed",      "half-open", "open",
-                                                     "forced-open", "disabled",  "metrics-only",
-                                                     "rate",        "full",      "timeout"};
+static const char *const reason_words[HF_REASONS] = {
+    "closed",       "half-open", "open", "forced-open", "disabled",
+    "metrics-only", "rate",      "full", "timeout",     "budget"};
 static PyObject *reasons[HF_REASONS];
 static PyObject *no_args;
 

@@ -95,4 +95,7 @@ void hf_step_keep(GateObject *step, const hf_pass *pass, hf_hold *hold);
 void hf_step_waited(GateObject *step, const hf_pass *pass, hf_hold *hold);
 hf_unwinding hf_step_turn(GateObject *gate, hf_pass *pass, PyObject **result);
 
+/* ---- step_error_budget.c ---- */
+void hf_error_budgets_refused(const GateObject *gate, hf_pass *pass);
+
 #endif /* HF_STEPS_H */

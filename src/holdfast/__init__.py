@@ -50,8 +50,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.categories.requested import retry_after
     from holdfast.pipeline.kinds import registry
+    from holdfast.policies.error_budget import ErrorBudget
     from holdfast.policies.hedge import Hedge, Quantile
     from holdfast.policies.latency_budget import LatencyBudget
+    from holdfast.priorities import priority
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
 else:
@@ -73,6 +75,7 @@ __all__ = [
     "DeadlineExceededError",
     "Decorrelated",
     "EmergencyModeError",
+    "ErrorBudget",
     "Event",
     "Exponential",
     "Fallback",
@@ -109,6 +112,7 @@ __all__ = [
     "check_deadline",
     "deadline",
     "log_events",
+    "priority",
     "registry",
     "retry_after",
 ]
@@ -119,8 +123,10 @@ _LATER: dict[str, str] = {
     "LatencyBudget": "holdfast.policies.latency_budget",
     "Hedge": "holdfast.policies.hedge",
     "Quantile": "holdfast.policies.hedge",
+    "ErrorBudget": "holdfast.policies.error_budget",
     "Trip": "holdfast.trip",
     "log_events": "holdfast.telemetry.logs",
+    "priority": "holdfast.priorities",
     "retry_after": "holdfast.categories.requested",
 }
 

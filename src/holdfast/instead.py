@@ -124,6 +124,8 @@ def _of_number(field: str, value: object, allowed: str) -> str:
         return _as_float(value)
     from re import search
 
+    if field == "slo" and value == 0:
+        return "an objective of 0 allows every request to fail; write 0.999 for 99.9 %"
     if search(r"to (1|0\.999)\b(?!\d)", allowed):
         return f"write {value / 100:g} for {value} %" if _LEAST_PERCENT <= value <= 100 else ""
     if allowed.startswith("an integer") and isinstance(value, float) and value == int(value):

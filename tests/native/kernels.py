@@ -14,6 +14,7 @@ from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.clock import Clock, ManualClock
+from holdfast._native.error_budget import ErrorBudget
 from holdfast._native.failure_rate import FailureRate
 from holdfast._native.fallback import Fallback
 from holdfast._native.hedge import Hedge
@@ -75,6 +76,11 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "Backoff": (lambda: Backoff(**BACKOFF), "holdfast.backoff", 64),
     "FailureRate": (FailureRate, "holdfast.failure_rate", 64),
     "Budget": (lambda: Budget(200_000, 10_000_000, 100, 0), "holdfast.budget", 128),
+    "ErrorBudget": (
+        lambda: ErrorBudget(3600 * SECOND, 10**6, 1000, 10, False, True, False, 0),
+        "holdfast.error_budget",
+        5_000,
+    ),
     "Quantile": (lambda: Quantile(0.95), "holdfast.quantile", 64),
     "Retry": (lambda: Retry(4), "holdfast.retry", 512),
     "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 128),

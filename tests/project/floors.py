@@ -14,6 +14,7 @@ FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
     | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
+    | {"priorities"}
     | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"}
     | {"turns"},
     {"stores"},

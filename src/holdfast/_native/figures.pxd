@@ -1,6 +1,6 @@
 # What figures.pyx uses of hf_figures.h and hf_ledger.h, and what ledger.pyx and reader.pyx use of
 # figures.pyx. hf_build.h comes first: it says how the kernels are compiled.
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "hf_build.h":
     pass
@@ -18,6 +18,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_HEDGE
         HF_LEDGER_PIPELINE
         HF_LEDGER_LATENCY_BUDGET
+        HF_LEDGER_ERROR_BUDGET
         HF_LEDGER_TYPES
     ctypedef struct hf_ledger_header:
         pass
@@ -47,6 +48,12 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         pass
     ctypedef struct hf_latency_budget:
         pass
+    ctypedef struct hf_error_budget:
+        pass
+    ctypedef struct hf_clock:
+        pass
+    void hf_clock_init_system(hf_clock *c)
+    int64_t hf_clock_now_ns(const hf_clock *c)
     enum:
         HF_BREAKER_COUNTS
         HF_LIMITER_COUNTS
@@ -59,6 +66,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_PIPELINE_COUNTS
         HF_LATENCY_BUDGET_COUNTS
         HF_LATENCY_BUDGET_NOW
+        HF_ERROR_BUDGET_COUNTS
+        HF_ERROR_BUDGET_NOW
         HF_FIGURES_MOST
     ctypedef struct hf_figure_name:
         const char *name
@@ -73,6 +82,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     const hf_figure_name *hf_hedge_names
     const hf_figure_name *hf_pipeline_names
     const hf_figure_name *hf_latency_budget_names
+    const hf_figure_name *hf_error_budget_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
     size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
@@ -84,6 +94,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     size_t hf_hedge_figures(const hf_hedge *h, uint64_t *out)
     size_t hf_pipeline_figures(const hf_pipeline *p, uint64_t *out)
     size_t hf_latency_budget_figures(const hf_latency_budget *b, uint64_t *out)
+    size_t hf_error_budget_figures(const hf_error_budget *b, int64_t now_ns, uint64_t *out)
 
 cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil
 cdef size_t now_of(int kind) noexcept nogil

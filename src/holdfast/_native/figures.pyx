@@ -8,8 +8,11 @@ from libc.string cimport strcmp
 cdef tuple NAMES = (
     b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
-    b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget",
+    b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget", b"holdfast.error_budget",
 )
+
+cdef hf_clock machine  # budgets show their windows as of now
+hf_clock_init_system(&machine)
 
 
 cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
@@ -40,6 +43,9 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
     if kind == HF_LEDGER_LATENCY_BUDGET:
         hf_latency_budget_figures(<const hf_latency_budget *> at, out)
         return HF_LATENCY_BUDGET_COUNTS
+    if kind == HF_LEDGER_ERROR_BUDGET:
+        hf_error_budget_figures(<const hf_error_budget *> at, hf_clock_now_ns(&machine), out)
+        return HF_ERROR_BUDGET_COUNTS
     return hf_pipeline_figures(<const hf_pipeline *> at, out)
 
 
@@ -49,6 +55,8 @@ cdef size_t now_of(int kind) noexcept nogil:
         return 2
     if kind == HF_LEDGER_LATENCY_BUDGET:
         return HF_LATENCY_BUDGET_NOW
+    if kind == HF_LEDGER_ERROR_BUDGET:
+        return HF_ERROR_BUDGET_NOW
     return kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
 
 
@@ -76,6 +84,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_pipeline)
     if kind == HF_LEDGER_LATENCY_BUDGET:
         return sizeof(hf_latency_budget)
+    if kind == HF_LEDGER_ERROR_BUDGET:
+        return sizeof(hf_error_budget)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -126,6 +136,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_hedge_names
     if kind == HF_LEDGER_LATENCY_BUDGET:
         return hf_latency_budget_names
+    if kind == HF_LEDGER_ERROR_BUDGET:
+        return hf_error_budget_names
     return hf_pipeline_names
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "BREAKER",
     "BULKHEAD",
     "COUNTS",
+    "ERROR_BUDGET",
     "FALLBACK",
     "HEDGE",
     "IN_THREADS",
@@ -62,12 +63,14 @@ ROLES = (
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
     "hedge",
     "latency_budget",
+    "error_budget",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
     RETRY, TIMEOUT, FALLBACK, TIMEOUT_TOTAL, TIMEOUT_ATTEMPT, PIPELINE,
     HEDGE,
     LATENCY_BUDGET,
+    ERROR_BUDGET,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
@@ -91,6 +94,7 @@ KINDS = {
     PIPELINE: "pipeline",
     HEDGE: "hedge",
     LATENCY_BUDGET: "latency_budget",
+    ERROR_BUDGET: "error_budget",
 }
 
 #: The roles of each kind.
@@ -99,7 +103,7 @@ ROLES_OF = {
 }
 
 OBSERVE = 1  # enum hf_mode
-OWN_CLOCK = 1  # extra of a breaker whose clock is not the machine's
+OWN_CLOCK = 1  # extra of a breaker or an error budget whose clock is not the machine's
 IN_THREADS = 1  # extra of a timeout that runs calls in threads of its own
 OTHER = "__other__"  # all names beyond a bound share it
 
@@ -121,6 +125,7 @@ _KERNELS = {
     PIPELINE: "pipeline",
     HEDGE: "hedge",
     LATENCY_BUDGET: "latency_budget",
+    ERROR_BUDGET: "error_budget",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

@@ -1,0 +1,63 @@
+"""Telling others what has become true of a policy, in the order in which it did.
+
+Elsewhere: what becomes true (kernels), who listens (``events``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock, RLock
+
+from holdfast.forks import mind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    #: The kind of an event and its details.
+    Told = tuple[str, dict[str, Any]]
+
+__all__ = ["Telling"]
+
+
+class Telling:
+    """The changes of one policy that its listeners are still to be told of.
+
+    Several threads may find changes at the same moment. One of them tells of all, so that listeners
+    hear of a recovery after the exhaustion that it ends.
+
+    Safe to share between threads and event loops.
+    """
+
+    __slots__ = ("__weakref__", "_changes", "_lock", "_teller")
+
+    def __init__(self) -> None:
+        # Re-entrant: a finaliser may record a request while this thread holds the lock.
+        self._lock = RLock()
+        self._teller = Lock()
+        self._changes: deque[Told] = deque()
+        mind(self)
+
+    def change(self, find: Callable[[], Iterable[Told]], emit: Callable[..., None]) -> None:
+        """Find out what has changed and tell of it, unless another thread does.
+
+        Args:
+            find: Returns what has changed; called by one thread at a time.
+            emit: Called with the kind and the details of each event.
+        """
+        with self._lock:
+            self._changes.extend(find())
+        while self._changes and self._teller.acquire(blocking=False):
+            try:
+                while self._changes:
+                    kind, details = self._changes.popleft()
+                    emit(kind, **details)
+            finally:
+                self._teller.release()
+
+    def _after_fork(self) -> None:
+        """In a forked child: have locks nobody holds, and nothing of the parent's to tell."""
+        self._lock = RLock()
+        self._teller = Lock()
+        self._changes.clear()

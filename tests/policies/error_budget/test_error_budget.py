@@ -1,0 +1,263 @@
+"""An error budget: what counts, when it is exhausted, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from tests.policies.calls import fail, fine, outage, raising, succeed
+
+Pairs = list[tuple[str, str]]
+
+
+def budget_of(clock: hf.ManualClock, **settings: Any) -> hf.ErrorBudget:
+    settings = {"slo": 0.9, "window": 100, "min_requests": 10, **settings}
+    return hf.ErrorBudget("send", clock=clock, **settings)
+
+
+def told(budget: hf.ErrorBudget) -> Pairs:
+    """Return a list that gets the kind and the reason of each event."""
+    events: Pairs = []
+    budget.on_event(lambda event: events.append((event.kind, event.reason)))
+    return events
+
+
+@pytest.fixture
+def clock() -> hf.ManualClock:
+    return hf.ManualClock(start=1000.0)
+
+
+# ---- the window ----
+
+
+def test_the_budget_left_is_what_the_objective_allows_less_what_failed(clock: Any) -> None:
+    budget = budget_of(clock)
+    assert budget.remaining == 1.0
+    budget.record(ok=True, n=95)
+    budget.record(ok=False, n=5)
+    assert budget.remaining == pytest.approx(0.5)  # EB-01
+    snapshot = budget.snapshot()  # EB-06
+    assert (snapshot.total_requests, snapshot.failed_requests) == (100, 5)
+    assert snapshot.success_rate == pytest.approx(0.95)
+    assert snapshot.consumed_budget == pytest.approx(0.5) == snapshot.burn_rate
+    assert snapshot.allowed_failures == 5
+    assert not snapshot.budget_exhausted
+    assert json.dumps(dataclasses.asdict(snapshot), allow_nan=False)
+
+
+def test_an_objective_that_is_just_met_is_met(clock: Any) -> None:
+    budget = budget_of(clock, slo=0.999)
+    budget.record(ok=True, n=999)
+    budget.record(ok=False)
+    assert not budget.exhausted
+    assert budget.remaining == 0.0
+    budget.record(ok=False)
+    assert budget.exhausted
+
+
+def test_a_window_slides_in_tenths_and_expires_without_traffic(clock: Any) -> None:
+    budget = budget_of(clock)
+    for _ in range(10):
+        budget.record(ok=False)
+        clock.advance(10)
+    assert budget.snapshot().total_requests == 9  # EB-03
+    clock.advance(50)
+    assert budget.snapshot().total_requests == 4
+    clock.advance(50)
+    assert budget.snapshot().total_requests == 0
+
+
+def test_an_objective_of_1_allows_nothing_and_is_counted_exactly(clock: Any) -> None:
+    budget = budget_of(clock, slo=1, min_requests=None)
+    budget.record(ok=True, n=10**6)
+    assert budget.remaining == 1.0  # D-EB-3
+    assert budget.burn_rate() == 0.0
+    budget.record(ok=False)
+    assert budget.exhausted
+    assert budget.remaining == 0.0
+    assert budget.burn_rate() == math.inf
+    assert budget.snapshot().burn_rate is None
+
+
+# ---- evidence ----
+
+
+def test_one_failure_among_few_requests_exhausts_nothing(clock: Any) -> None:
+    budget = budget_of(clock, slo=0.999, min_requests=None)
+    budget.record(ok=False)
+    assert not budget.exhausted  # D-EB-3
+    budget.record(ok=True, n=998)
+    budget.record(ok=False)  # 2 of 1,000
+    assert budget.exhausted
+
+
+def test_ten_failures_are_enough_whatever_the_traffic(clock: Any) -> None:
+    budget = budget_of(clock, slo=0.999, min_requests=None)
+    budget.record(ok=False, n=9)
+    assert not budget.exhausted
+    budget.record(ok=False)
+    assert budget.exhausted
+
+
+def test_the_success_that_makes_the_requests_enough_may_exhaust_the_budget(clock: Any) -> None:
+    budget = budget_of(clock)
+    events = told(budget)
+    budget.record(ok=False, n=5)
+    assert events == []
+    budget.record(ok=True, n=5)
+    assert events == [("exhausted", "errors")]
+
+
+# ---- what counts ----
+
+
+def test_values_are_successes_and_errors_that_on_names_are_failures(clock: Any) -> None:
+    budget = budget_of(clock, on=OSError)
+    succeed(budget, 2)
+    assert isinstance(budget.try_call(raising(OSError())).error, OSError)
+    fail(budget)  # not named: the dependency has answered
+    assert budget.snapshot().failed_requests == 1
+    assert budget.snapshot().total_requests == 4
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), SystemExit()])
+def test_cancellations_and_interrupts_do_not_count(clock: Any, error: BaseException) -> None:
+    budget = budget_of(clock)
+    with pytest.raises(type(error)):
+        budget.call(raising(error))
+    assert budget.snapshot().total_requests == 0
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_rejection_by_an_inner_policy_is_a_failure_if_they_count(clock: Any, counts: Any) -> None:
+    budget = budget_of(clock, count_rejections=counts)
+    closed = hf.CircuitBreaker("closed", clock=clock)
+    closed.force_open()
+    pipe = hf.Pipeline("pipe", budget, closed)
+    assert pipe.try_call(fine).rejection is not None  # RL-08
+    assert budget.snapshot().failed_requests == counts
+    controlled = hf.Pipeline("controlled", budget, hf.Timeout(1, clock=clock), closed)
+    assert controlled.try_call(fine).rejection is not None
+    assert budget.snapshot().failed_requests == 2 * counts
+
+
+async def test_a_wait_that_ends_in_a_rejection_counts_in_a_task_too(clock: Any) -> None:
+    budget = budget_of(clock)
+    full = hf.Bulkhead("full", max_concurrent=1, max_waiting=1, max_wait=1.0)
+    pipe = hf.Pipeline("pipe", budget, full)
+    full.enter()
+
+    async def answer() -> str:
+        return "answer"
+
+    assert (await pipe.try_acall(answer)).rejection is not None
+    assert budget.snapshot().failed_requests == 1
+    full.leave()
+    assert await pipe.acall(answer) == "answer"
+    assert budget.snapshot().total_requests == 2
+
+
+def test_a_value_that_a_fallback_gives_is_a_success(clock: Any) -> None:
+    budget = budget_of(clock)
+    pipe = hf.Pipeline("pipe", budget, hf.Fallback("cached"))
+    assert pipe.call(outage) == "cached"
+    assert pipe.call(fine) == "fine"
+    assert budget.snapshot().failed_requests == 0
+    assert budget.snapshot().total_requests == 2
+
+
+def test_a_call_that_is_tried_again_counts_once(clock: Any) -> None:
+    budget = budget_of(clock)
+    retry = hf.Retry("again", attempts=3, backoff=hf.Constant(0.0), clock=clock)
+    pipe = hf.Pipeline("pipe", budget, retry)
+    fail(pipe)
+    assert budget.snapshot().total_requests == 1
+
+
+def test_a_result_that_is_a_failure_counts_as_one(clock: Any) -> None:
+    budget = budget_of(clock, is_failure=lambda status: status == 500)
+    assert budget.call(lambda: 500) == 500
+    assert budget.call(lambda: 200) == 200
+    assert budget.snapshot().failed_requests == 1
+
+
+def test_a_coroutine_function_counts_when_it_ends_and_not_when_it_is_called(clock: Any) -> None:
+    budget = budget_of(clock)
+
+    async def answer() -> str:
+        return "answer"
+
+    coroutine = budget(answer)()
+    assert budget.snapshot().total_requests == 0
+    assert asyncio.run(coroutine) == "answer"
+    assert budget.snapshot().total_requests == 1
+
+
+# ---- who is told ----
+
+
+def test_exhaustion_and_recovery_are_told_in_order_and_on_change_only(clock: Any) -> None:
+    exhausted: list[hf.Event] = []
+    recovered: list[hf.Event] = []
+    budget = budget_of(clock, on_exhausted=exhausted.append, on_recovered=recovered.append)
+    events = told(budget)
+    fail(budget, 20)
+    assert len(exhausted) == 1  # EB-04
+    clock.advance(101)
+    assert not budget.exhausted
+    assert [event.kind for event in recovered] == ["recovered"]
+    kinds = [kind for kind, _ in events if not kind.startswith("page")]
+    assert kinds == ["exhausted", "recovered"]
+
+
+def test_a_listener_that_records_failures_hears_of_what_they_cause_afterwards(clock: Any) -> None:
+    budget = budget_of(clock)
+    order: list[str] = []
+
+    def listener(event: hf.Event) -> None:
+        order.append(f"begin {event.kind}")
+        if event.kind == "exhausted":
+            budget.reset()
+        order.append(f"end {event.kind}")
+
+    budget.on_event(listener)
+    budget.record(ok=False, n=10)
+    told_of = [word for word in order if "page" not in word]
+    assert told_of[:2] == ["begin exhausted", "end exhausted"]
+    assert told_of[2:] == ["begin recovered", "end recovered"]
+
+
+# ---- input ----
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"slo": 99.9},
+            r"slo: got 99.9, allowed a number above 0, up to 1: write 0.999 for 99.9 %",
+        ),
+        ({"slo": 0}, r"slo: got 0, allowed a number above 0, up to 1: "),
+        ({"window": 0}, r"window: got 0, allowed seconds or a timedelta from 1 to"),
+        ({"min_requests": 0}, r"min_requests: got 0, allowed"),
+        ({"on_exhausted": "drop"}, r"on_exhausted: got 'drop', allowed \"observe\", \"shed\", or"),
+        ({"count_rejections": 1}, r"count_rejections: got 1, allowed True or False"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: Any, message: str) -> None:
+    with pytest.raises(hf.ConfigError, match=message):
+        hf.ErrorBudget("send", **settings)
+
+
+def test_a_record_of_no_requests_is_refused(clock: Any) -> None:
+    budget = budget_of(clock)
+    with pytest.raises(hf.ConfigError, match="n: got 0, allowed an integer from 1"):
+        budget.record(ok=True, n=0)
+    with pytest.raises(hf.ConfigError, match="ok: got 1, allowed True or False"):
+        budget.record(ok=1)  # type: ignore[arg-type]
