@@ -53,6 +53,7 @@ cdef extern from "holdfast/hf_error_budget.h" nogil:
     void hf_error_budget_init(hf_error_budget *b, hf_error_budget_rule rule, int64_t now_ns)
     void hf_error_budget_forget(hf_error_budget *b)
     void hf_error_budget_clear(hf_error_budget *b)
+    void hf_error_budget_turn(hf_error_budget *b, int64_t now_ns)
     bint hf_error_budget_succeed(hf_error_budget *b, uint64_t n, int64_t now_ns)
     void hf_error_budget_fail(hf_error_budget *b, uint64_t n, int64_t now_ns)
     uint64_t hf_error_budget_judge(hf_error_budget *b, int64_t now_ns)

@@ -130,6 +130,21 @@ cdef class ErrorBudget:
             self.kernel, whole(priority, "priority", 0, HF_BUDGET_PRIORITIES - 1),
             hf_error_budget_outcomes(self.kernel, 0, now))
 
+    def view(self, now_ns):
+        """Return what a snapshot shows: (state, outcomes of each window, times(), counters())."""
+        cdef int64_t now = moment(now_ns)
+        cdef unsigned window
+        cdef hf_outcomes seen
+        cdef list outcomes = []
+        for window in range(HF_BURN_WINDOWS):
+            seen = hf_error_budget_outcomes(self.kernel, window, now)
+            outcomes.append((seen.total, seen.failed))
+        return hf_error_budget_judge(self.kernel, now), outcomes, self.times(), self.counters()
+
+    def look(self, now_ns):
+        """Begin the slices that have begun: figures show the windows as of the last one."""
+        hf_error_budget_turn(self.kernel, moment(now_ns))
+
     def clear(self):
         """Empty all windows; the counts go on."""
         hf_error_budget_clear(self.kernel)

@@ -13,10 +13,6 @@ from holdfast.forks import mind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
-
-    #: The kind of an event and its details.
-    Told = tuple[str, dict[str, Any]]
 
 __all__ = ["Telling"]
 
@@ -36,23 +32,27 @@ class Telling:
         # Re-entrant: a finaliser may record a request while this thread holds the lock.
         self._lock = RLock()
         self._teller = Lock()
-        self._changes: deque[Told] = deque()
+        self._changes: deque[tuple[int, bool]] = deque()
         mind(self)
 
-    def change(self, find: Callable[[], Iterable[Told]], emit: Callable[..., None]) -> None:
+    def change(
+        self,
+        find: Callable[[], Iterable[tuple[int, bool]]],
+        tell: Callable[[int, bool], None],
+    ) -> None:
         """Find out what has changed and tell of it, unless another thread does.
 
         Args:
-            find: Returns what has changed; called by one thread at a time.
-            emit: Called with the kind and the details of each event.
+            find: Returns what has changed, as a number, and whether it is true now. It is called by
+                one thread at a time.
+            tell: Called with each change.
         """
         with self._lock:
             self._changes.extend(find())
         while self._changes and self._teller.acquire(blocking=False):
             try:
                 while self._changes:
-                    kind, details = self._changes.popleft()
-                    emit(kind, **details)
+                    tell(*self._changes.popleft())
             finally:
                 self._teller.release()
 

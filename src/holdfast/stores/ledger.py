@@ -26,8 +26,10 @@ from holdfast.named import Entry, Named
 from holdfast.registry import registry
 from holdfast.stores.figures import (
     BREAKER,
+    ERROR_BUDGET,
     KINDS,
     OTHER,
+    OWN_CLOCK,
     PIPELINE,
     ROLES_OF,
     add,
@@ -527,6 +529,8 @@ class _Entry(Entry):
         """Add what it has counted to the sums of its name, and its state while it lives."""
         policy = self()
         for role, kernel, extra in self.parts:
+            if role == ERROR_BUDGET and extra == OWN_CLOCK and policy is not None:
+                kernel.look(policy._clock.now_ns())
             raw, state = read(kernel)
             counts = exported(role, self.mode, raw)
             if role == BREAKER and policy is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from itertools import accumulate
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.histogram import ENDS
@@ -19,6 +20,7 @@ from holdfast.stores.figures import (
     BREAKER,
     BULKHEAD,
     COUNTS,
+    ERROR_BUDGET,
     FALLBACK,
     HEDGE,
     IN_THREADS,
@@ -270,6 +272,36 @@ def _compliant(there: Sum) -> Sequence[float]:
     return [min(1 - exhausted for _, _, (exhausted, *_) in there.states)] if there.states else ()
 
 
+# ---- error budgets ----
+
+
+_WHOLE = 10**9  # shares are in billionths
+_WINDOWS = ("5m", "1h", "30m", "6h")  # after the budget's own
+
+
+def _burns(there: Sum) -> list[float]:
+    """Return the burn rate of each window, of all requests of the name together."""
+    states = [state for _, _, state in there.states]
+    rates: list[float] = []
+    for at in range(1, 2 * len(_WINDOWS) + 3, 2):
+        failed = sum(state[at + 1] for state in states)
+        may_fail = sum(state[at] * state[0] for state in states) / _WHOLE
+        rates.append(0.0 if not failed else failed / may_fail if may_fail else inf)
+    return rates
+
+
+def _consumed(there: Sum) -> Sequence[float]:
+    return [min(1.0, _burns(there)[0])] if there.states else ()
+
+
+def _remaining(there: Sum) -> Sequence[float]:
+    return [1.0 - min(1.0, _burns(there)[0])] if there.states else ()
+
+
+def _burn_rates(there: Sum) -> Sequence[float]:
+    return _burns(there)[1:] if there.states else ()
+
+
 _VALUE: tuple[Row, ...] = (("", ()),)
 _TOTAL: tuple[Row, ...] = (("_total", ()),)
 
@@ -289,7 +321,10 @@ def _histogram(*bounds: str) -> tuple[Row, ...]:
 
 # Labels of policies that observe, of which timeouts may have a scope.
 _OBSERVING = (
-    *((role, (), ()) for role in (BREAKER, LIMITER, BULKHEAD, RETRY, FALLBACK, HEDGE)),
+    *(
+        (role, (), ())
+        for role in (BREAKER, LIMITER, BULKHEAD, RETRY, FALLBACK, HEDGE, ERROR_BUDGET)
+    ),
     *((role, *_scope(scope)) for role, scope in TIMEOUTS.items()),
 )
 
@@ -511,6 +546,44 @@ FAMILIES = (
         "latency_budget_exhausted", "counter",
         "Total number of times a latency budget was exhausted",
         ("budget",), LATENCY_BUDGET, _TOTAL, _at(LATENCY_BUDGET, "exhausted"),
+    ),
+    Family(  # MX-21
+        "error_budget_remaining", "gauge",
+        "Remaining error budget (0-1)",
+        ("budget",), ERROR_BUDGET, _VALUE, _remaining,
+    ),
+    Family(  # MX-22
+        "error_budget_consumed", "gauge",
+        "Consumed error budget (0-1)",
+        ("budget",), ERROR_BUDGET, _VALUE, _consumed,
+    ),
+    Family(  # MX-23
+        "error_budget_exhausted", "counter",
+        "Total number of times error budget was exhausted",
+        ("budget",), ERROR_BUDGET, _TOTAL, _at(ERROR_BUDGET, "exhausted"),
+    ),
+    Family(
+        "error_budget_burn_rate", "gauge",
+        "Share of failed requests by the share that the objective allows",
+        ("budget", "window"), ERROR_BUDGET,
+        tuple(("", (window,)) for window in _WINDOWS), _burn_rates,
+    ),
+    Family(
+        "error_budget_requests", "counter",
+        "Total number of requests that count for an error budget",
+        ("budget", "result"), ERROR_BUDGET, _totals("success", "failure"),
+        _at(ERROR_BUDGET, "good", "bad"),
+    ),
+    Family(
+        "error_budget_pages", "counter",
+        "Total number of times an error budget began to page",
+        ("budget", "windows"), ERROR_BUDGET, _totals("5m/1h", "30m/6h"),
+        _at(ERROR_BUDGET, "paged_fast", "paged_slow"),
+    ),
+    Family(
+        "error_budget_shed", "counter",
+        "Total number of calls that were refused because an error budget was exhausted",
+        ("budget",), ERROR_BUDGET, _TOTAL, _at(ERROR_BUDGET, "shed"),
     ),
     *(
         Family(

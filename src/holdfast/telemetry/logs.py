@@ -51,6 +51,8 @@ LEVELS: dict[str, int] = {
     "rejection": logging.DEBUG,
     "budget_exhausted": logging.ERROR,
     "budget_recovered": logging.INFO,
+    "page": logging.ERROR,
+    "page_ended": logging.INFO,
 }
 _STATES = {"open": "opened", "forced-open": "opened", "closed": "closed", "half-open": "half_open"}
 
@@ -72,7 +74,7 @@ def log_events(
         levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
             "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "hedge",
             "hedge_won", "hedge_refused", "rejection" (DEBUG), "budget_exhausted" (ERROR),
-            "budget_recovered" (INFO).
+            "budget_recovered" (INFO), "page" (ERROR), "page_ended" (INFO).
             A level is a number or a name such as "INFO"; None logs no such event.
 
     Returns:
@@ -193,6 +195,10 @@ def _sentence(event: Event, policy: Policy) -> str:
         return f"{who} gave up after {event.old} attempts ({event.reason})"
     if event.kind in {"budget_exhausted", "budget_recovered"}:
         return f"{who} {_of_budget(event)}"
+    if event.kind in {"page", "page_ended"}:
+        burns = "burns too fast" if event.kind == "page" else "no longer burns too fast"
+        rate = "without limit" if event.new is None else f"at {event.new:.3g}"
+        return f"{who} {burns} ({event.reason}): {rate}, limit {event.old:g}"
     if event.kind == "recovered":
         return f"{who} recovered after {event.old} attempts"
     if event.kind == "hedge":
@@ -210,6 +216,8 @@ def _of_budget(event: Event) -> str:
     has = "is exhausted" if event.kind == "budget_exhausted" else "recovered"
     if event.new is None:
         return has
+    if event.reason == "errors":
+        return f"{has}: {event.new:.3%} of the requests failed, {event.old:.3%} may"
     return f"{has}: {event.new:.3g} s, target {event.old:.3g} s"
 
 

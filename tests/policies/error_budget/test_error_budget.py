@@ -111,7 +111,7 @@ def test_the_success_that_makes_the_requests_enough_may_exhaust_the_budget(clock
     budget.record(ok=False, n=5)
     assert events == []
     budget.record(ok=True, n=5)
-    assert events == [("exhausted", "errors")]
+    assert events == [("budget_exhausted", "errors")]
 
 
 # ---- what counts ----
@@ -211,9 +211,9 @@ def test_exhaustion_and_recovery_are_told_in_order_and_on_change_only(clock: Any
     assert len(exhausted) == 1  # EB-04
     clock.advance(101)
     assert not budget.exhausted
-    assert [event.kind for event in recovered] == ["recovered"]
+    assert [event.kind for event in recovered] == ["budget_recovered"]
     kinds = [kind for kind, _ in events if not kind.startswith("page")]
-    assert kinds == ["exhausted", "recovered"]
+    assert kinds == ["budget_exhausted", "budget_recovered"]
 
 
 def test_a_listener_that_records_failures_hears_of_what_they_cause_afterwards(clock: Any) -> None:
@@ -222,15 +222,15 @@ def test_a_listener_that_records_failures_hears_of_what_they_cause_afterwards(cl
 
     def listener(event: hf.Event) -> None:
         order.append(f"begin {event.kind}")
-        if event.kind == "exhausted":
+        if event.kind == "budget_exhausted":
             budget.reset()
         order.append(f"end {event.kind}")
 
     budget.on_event(listener)
     budget.record(ok=False, n=10)
     told_of = [word for word in order if "page" not in word]
-    assert told_of[:2] == ["begin exhausted", "end exhausted"]
-    assert told_of[2:] == ["begin recovered", "end recovered"]
+    assert told_of[:2] == ["begin budget_exhausted", "end budget_exhausted"]
+    assert told_of[2:] == ["begin budget_recovered", "end budget_recovered"]
 
 
 # ---- input ----

@@ -20,7 +20,7 @@ from holdfast.policies.error_budget.burn import MIN_FAILURES, PAIRS
 from holdfast.policies.telling import Telling
 from holdfast.priorities import current
 from holdfast.stores.figures import ERROR_BUDGET, OWN_CLOCK
-from holdfast.validation import Problems, duration_to_ns
+from holdfast.validation import Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from holdfast.events import Event
     from holdfast.policies.base import On
     from holdfast.policies.error_budget.snapshot import ErrorBudgetSnapshot
-    from holdfast.policies.telling import Told
     from holdfast.stores.ledger import Part
 
 __all__ = ["ErrorBudget"]
@@ -85,7 +84,7 @@ class ErrorBudget(Policy):
     0.75
     """
 
-    __slots__ = ("_allowed", "_before_reset")
+    __slots__ = ("_allowed", "_before_reset", "_window_ns")
 
     kind = "error_budget"
     _kernel: Kernel
@@ -155,6 +154,7 @@ class ErrorBudget(Policy):
             retry_after=current if sheds else None,
         )
         self._allowed = allowed
+        self._window_ns = window_ns
         self._before_reset: tuple[int, tuple[int, ...], int] = (0, (), 0)
         self._keep(
             slo=slo,
@@ -170,9 +170,9 @@ class ErrorBudget(Policy):
             mode=mode,
         )
         if callable(on_exhausted):
-            self._call_on("exhausted", on_exhausted)
+            self._call_on("budget_exhausted", on_exhausted)
         if on_recovered is not None:
-            self._call_on("recovered", on_recovered)
+            self._call_on("budget_recovered", on_recovered)
 
     _setting_names = settings_of(__init__)
 
@@ -237,8 +237,7 @@ class ErrorBudget(Policy):
         if window is None:
             return self._rate(self._kernel.outcomes(0, now_ns))
         problems = Problems("ErrorBudget", self.name)
-        own_ns = duration_to_ns(self._setting("window")) or 0
-        most_ns = max(_LONGEST_BURN_NS, own_ns)
+        most_ns = max(_LONGEST_BURN_NS, self._window_ns)
         length_ns = problems.duration("window", window, least_ns=1, most_ns=most_ns)
         problems.done()
         seen = self._kernel.outcomes_in(length_ns, now_ns)
@@ -248,19 +247,19 @@ class ErrorBudget(Policy):
         """Return the current budget and counts; see ``ErrorBudgetSnapshot`` for the fields."""
         from holdfast.policies.error_budget.snapshot import ErrorBudgetSnapshot
 
-        kernel, now_ns = self._kernel, self._clock.now_ns()
-        state = kernel.judge(now_ns)
-        total, failed = kernel.outcomes(0, now_ns)
-        rates = [self._rate(kernel.outcomes(window, now_ns)) for window in range(5)]
-        consumed = min(1.0, rates[0])
-        made_ns, success_ns, failure_ns, down_ns = kernel.times()
-        exhausted, fast, slow, shed, downtime_ns, observed, since_ns = self._since_reset(made_ns)
+        now_ns = self._clock.now_ns()
+        state, outcomes, times, counters = self._kernel.view(now_ns)
+        total, failed = outcomes[0]
+        own, m5, h1, m30, h6 = map(self._rate, outcomes)
+        consumed = min(1.0, own)
+        made_ns, success_ns, failure_ns, down_ns = times
+        exhausted, fast, slow, shed, observed, downtime_ns, since_ns = self._since_reset(
+            counters[2:], made_ns
+        )
         if down_ns is not None:
             downtime_ns += max(0, now_ns - max(down_ns, since_ns))
         lived_ns = now_ns - since_ns
-        own, h1, m5, m30, h6 = rates[0], rates[2], rates[1], rates[3], rates[4]
-        window_ns = duration_to_ns(self._setting("window")) or _SECOND
-        tenth_ns = window_ns // 10
+        tenth_ns = self._window_ns // 10
         start_ns = max(since_ns, (now_ns // tenth_ns - 9) * tenth_ns)
         return ErrorBudgetSnapshot(
             name=self.name,
@@ -280,7 +279,7 @@ class ErrorBudget(Policy):
             paging=tuple(pair.word for pair in PAIRS if state & pair.bit),
             availability=max(0.0, 1.0 - downtime_ns / lived_ns) if lived_ns > 0 else 1.0,
             window_start=start_ns / 1e9,
-            window_duration=window_ns / 1e9,
+            window_duration=self._window_ns / 1e9,
             total_downtime=downtime_ns / 1e9,
             last_fail_time=None if failure_ns is None else failure_ns / 1e9,
             last_success_time=None if success_ns is None else success_ns / 1e9,
@@ -292,19 +291,16 @@ class ErrorBudget(Policy):
 
     def reset(self) -> None:
         """Empty the window and set the counts in snapshots to zero."""
-        _, _, exhausted, fast, slow, shed, observed, downtime_ns = self._kernel.counters()
-        counts = exhausted, fast, slow, shed, downtime_ns, observed
+        counts = self._kernel.counters()[2:]
         self._before_reset = _fork_number(), counts, self._clock.now_ns()
         self._kernel.clear()
         self._changed()
 
-    def _since_reset(self, made_ns: int) -> tuple[int, ...]:
-        """Return the counts since a reset: (exhausted, fast, slow, shed, downtime, observed, when).
+    def _since_reset(self, counts: tuple[int, ...], made_ns: int) -> tuple[int, ...]:
+        """Return the counts since a reset, and when that was.
 
         What metrics export is never set back; only what a snapshot shows is.
         """
-        _, _, exhausted, fast, slow, shed, observed, downtime_ns = self._kernel.counters()
-        counts = exhausted, fast, slow, shed, downtime_ns, observed
         fork, before, at_ns = self._before_reset
         if not before or fork != _fork_number():
             return *counts, made_ns
@@ -341,21 +337,46 @@ class ErrorBudget(Policy):
         telling: Telling | None = self._queue
         if telling is None:
             telling = self._once("_queue", Telling)
-        telling.change(self._settle, self._emit)
-        if self._listening:
-            self._kernel.watch(True)
+        telling.change(self._settle, self._tell)
+        goes_on = self._listening and self._kernel.may_change(self._clock.now_ns())
+        if goes_on and not self._kernel.watch(True):
+            from holdfast.policies.error_budget.watching import watch
 
-    def _settle(self) -> list[Told]:
+            watch(self, self._window_ns / 1e9)
+
+    def _settle(self) -> list[tuple[int, bool]]:
+        """Return the bits that have changed, and whether each is true now."""
         before, state = self._kernel.settle(self._clock.now_ns())
-        changed: list[Told] = []
-        if (before ^ state) & EXHAUSTED:
-            kind = "exhausted" if state & EXHAUSTED else "recovered"
-            changed.append((kind, {"reason": "errors"}))
-        for pair in PAIRS:
-            if (before ^ state) & pair.bit:
-                kind = "page" if state & pair.bit else "page_ended"
-                changed.append((kind, {"reason": pair.word}))
-        return changed
+        bits = (EXHAUSTED, *(pair.bit for pair in PAIRS))
+        return [(bit, bool(state & bit)) for bit in bits if (before ^ state) & bit]
+
+    def _tell(self, bit: int, begins: bool) -> None:
+        now_ns = self._clock.now_ns()
+        if bit == EXHAUSTED:
+            total, failed = self._kernel.outcomes(0, now_ns)
+            allowed, share = self._allowed / _WHOLE, failed / total if total else 0.0
+            if begins:
+                self._emit("budget_exhausted", old=allowed, new=share, reason="errors")
+            else:
+                self._emit("budget_recovered", old=allowed, new=share, reason="errors")
+            return
+        [pair] = [pair for pair in PAIRS if pair.bit == bit]
+        rate = _finite(self._rate(self._kernel.outcomes(pair.short, now_ns)))
+        if begins:
+            self._emit("page", old=pair.rate, new=rate, reason=pair.word)
+        else:
+            self._emit("page_ended", old=pair.rate, new=rate, reason=pair.word)
+
+    def _goes_on(self) -> bool:
+        """Look at what is true now; return whether it may change without traffic."""
+        self._changed()
+        if not self._listening or not self._kernel.may_change(self._clock.now_ns()):
+            self._kernel.watch(False)
+            # A failure that was recorded meanwhile has found it watched.
+            if not self._listening or not self._kernel.may_change(self._clock.now_ns()):
+                return False
+            self._kernel.watch(True)
+        return True
 
 
 def _check_action(problems: Problems, value: object) -> None:
