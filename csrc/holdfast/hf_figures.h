@@ -11,6 +11,7 @@
  *   latency     whether it is exhausted, how many calls it has, and the cells of their 1st to 100th percentile,
  *   budget      four to a number
  *   error budget  the share that may fail, in billionths; of each window the requests and those that failed
+ *   adaptive_rate   the rate in force, in millionths of a token per second
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
@@ -22,6 +23,7 @@
 #ifndef HF_FIGURES_H
 #define HF_FIGURES_H
 
+#include "hf_adaptive_rate.h"
 #include "hf_breaker.h"
 #include "hf_bucket.h"
 #include "hf_bulkhead.h"
@@ -106,6 +108,10 @@
     ONE(ERROR_BUDGET, paged_slow)                                                                  \
     ONE(ERROR_BUDGET, shed)                                                                        \
     ONE(ERROR_BUDGET, observed)
+#define HF_ADAPTIVE_RATE_FIGURES(ONE, MANY)                                                        \
+    ONE(ADAPTIVE_RATE, raised)                                                                     \
+    ONE(ADAPTIVE_RATE, slowed)                                                                     \
+    ONE(ADAPTIVE_RATE, throttled)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -122,6 +128,7 @@ enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
+enum { HF_ADAPTIVE_RATE_FIGURES(HF__PLACE, HF__PLACES) HF_ADAPTIVE_RATE_COUNTS };
 enum {
     HF_FIGURES_MOST = 64, /* numbers of one kernel */
     HF_LATENCY_BUDGET_NOW = 2 + 100 / 4,
@@ -150,6 +157,8 @@ static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_error_budget_names[] = {
     HF_ERROR_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_adaptive_rate_names[] = {
+    HF_ADAPTIVE_RATE_FIGURES(HF__NAME, HF__NAMES){0}};
 
 /* Read the counts of kernel k that are words of their names. */
 #define HF__READ(kernel, name) out[HF_AT_##kernel##_##name] = hf_load_relaxed(&k->name);
@@ -360,6 +369,14 @@ hf_error_budget_figures(const hf_error_budget *k, int64_t now_ns, uint64_t out[]
         state[2 + 2 * window] = seen.failed;
     }
     return HF_ERROR_BUDGET_COUNTS + HF_ERROR_BUDGET_NOW;
+}
+
+static inline size_t
+hf_adaptive_rate_figures(const hf_adaptive_rate *k, uint64_t out[])
+{
+    HF_ADAPTIVE_RATE_FIGURES(HF__READ, HF__READ_ALL)
+    out[HF_ADAPTIVE_RATE_COUNTS] = hf_adaptive_rate_get(k);
+    return HF_ADAPTIVE_RATE_COUNTS + 1;
 }
 
 #endif /* HF_FIGURES_H */

@@ -132,10 +132,11 @@ void hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted);
 int hf_gate_abandon_course(GateObject *gate, hf_pass *pass);
 bool hf_gate_keep(GateObject *gate, hf_pass *pass);
 
-/* ---- step_retry.c, step_timeout.c, step_fallback.c, step_hedge.c: what is theirs alone; else see steps.h ---- */
+/* ---- step_retry.c and others: what is theirs alone; else see steps.h ---- */
 
 extern hf_au32 hf_retrying_off; /* no call is tried again: somebody tests without retries */
 int hf_retry_ready(void);
+int hf_adaptive_ready(void);
 hf_unwinding hf_retry_turn(GateObject *gate, hf_pass *pass, PyObject **result);
 void hf_retry_paused(GateObject *step, const hf_hold *hold, bool interrupted);
 hf_unwinding hf_fallback_turn(GateObject *gate, hf_pass *pass, PyObject **result);

@@ -464,13 +464,13 @@ suspend(CoroutineObject *self, PySendResult made, PyObject **answer)
     return made;
 }
 
-/* Whether the call has a course: some step controls it, or what it took is asked for. */
+/* Whether the call has a course: some step controls it, or its first item, or what it took is asked for. */
 static inline bool
 has_course(const CoroutineObject *self)
 {
     if (self->gate->controls)
         return self->purpose != HF_FOR_PERMIT && self->purpose != HF_FOR_ENTRY;
-    return self->purpose == HF_FOR_STATS;
+    return self->purpose >= HF_FOR_STATS; /* or HF_FOR_STREAM */
 }
 
 static PySendResult

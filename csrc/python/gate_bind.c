@@ -83,8 +83,8 @@ compile_steps(GateObject *self)
     compile_control(self);
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
         GateObject *step = self->steps[i];
-        bool reads = step->kind == HF_KIND_BUCKET || step->kind == HF_KIND_SLIDING ||
-                     step->kind == HF_KIND_TIMEOUT || step->kind == HF_KIND_HEDGE;
+        bool reads =
+            hf_is_limiter(step) || step->kind == HF_KIND_TIMEOUT || step->kind == HF_KIND_HEDGE;
         if (!reads && !step->timed)
             continue;
         if (!self->reads_clock && own == NULL)
@@ -138,6 +138,7 @@ static const struct {
     STRUCT(budget_clock, "clock"),
     STRUCT(failure_rate, "failure_rate"),
     STRUCT(adaptive, "adaptive_timeout"),
+    STRUCT(adaptive_rate, "adaptive_rate"),
 };
 #define HF_MAX_BINDINGS 4 /* those of a retry; a timeout has one */
 #define N_PARTS ((Py_ssize_t)(sizeof parts / sizeof *parts))
@@ -203,7 +204,7 @@ equip(GateObject *self, PyObject *equipment)
 static int
 keep_kernels(GateObject *self, int kind, PyObject *kernels, PyObject *clock)
 {
-    const char *word = kind_words[kind];
+    const char *word = kind_words[kind == HF_KIND_ADAPTIVE ? HF_KIND_BUCKET : kind];
     void *cells[HF_MAX_CELLS];
     Py_ssize_t n_cells = PyTuple_GET_SIZE(kernels);
     for (Py_ssize_t i = 0; i < n_cells; i++) {
@@ -213,7 +214,7 @@ keep_kernels(GateObject *self, int kind, PyObject *kernels, PyObject *clock)
     hf_clock *time = struct_of(clock, "clock");
     if (time == NULL)
         return -1;
-    if (kind == HF_KIND_BUCKET || kind == HF_KIND_SLIDING) {
+    if (kind == HF_KIND_BUCKET || kind == HF_KIND_SLIDING || kind == HF_KIND_ADAPTIVE) {
         self->cells = n_cells == 1 ? &self->cell : kept_array(cells, n_cells);
         if (self->cells == NULL) {
             PyErr_NoMemory();

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "free_list.h"
+#include "holdfast/hf_adaptive_rate.h"
 #include "holdfast/hf_adaptive_timeout.h"
 #include "holdfast/hf_backoff.h"
 #include "holdfast/hf_breaker.h"
@@ -49,7 +50,8 @@
     X(FALLBACK, "fallback", fallback)                                                              \
     X(LATENCY_BUDGET, "latency_budget", latency)                                                   \
     X(HEDGE, "hedge", hedge)                                                                       \
-    X(ERROR_BUDGET, "error_budget", error_budget)
+    X(ERROR_BUDGET, "error_budget", error_budget)                                                  \
+    X(ADAPTIVE, "adaptive", adaptive)
 
 #define HF_KIND_NAME(KIND, word, verbs) HF_KIND_##KIND,
 typedef enum { HF_KIND_NONE, HF_STEP_KINDS(HF_KIND_NAME) HF_KIND_PIPELINE } hf_kind;
@@ -76,6 +78,7 @@ typedef struct hf_hold {
             int64_t
                 taken_ns;    /* limiter: when its tokens were taken; HF_NOTHING_HELD if none were */
             uint64_t clears; /* how often it had been cleared by then: a later one has them back */
+            bool sampled;    /* adaptive: a stream, whose first item was there */
         };
         struct {
             hf_deadline outer; /* of a call: what held outside */
@@ -154,7 +157,8 @@ typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is s
     X(ignore)     /* such a tuple, or a predicate */                                                 \
     X(is_failure) /* of a retry: whether a result is to be tried again */                            \
     X(retry_after) /* of a retry: what is asked how long to wait, or NULL; of an error budget that \
-                      sheds: the variable with the priority of a call */ \
+                      sheds: the variable with the priority of a call; of an adaptive limiter: whether \
+                      an answer throttles */ \
     X(listeners)   /* made when somebody listens; NULL: nobody did so far */                         \
     X(queue)       /* made when somebody waits: a bulkhead's room, a limiter's line, a timeout's   \
                       alarms by event loop; when a breaker opens: why; or NULL */
@@ -205,8 +209,9 @@ struct GateObject {
         };
         hf_aptr ends; /* pipeline; NULL: none so far */
         struct {
-            hf_au64 clears; /* limiter: counted before and after each */
-            void **cells;   /* its kernels: &cell, or an array of its own */
+            hf_au64 clears;                  /* limiter: counted before and after each */
+            void **cells;                    /* its kernels: &cell, or an array of its own */
+            hf_adaptive_rate *adaptive_rate; /* adaptive: its one kernel is a bucket */
         };
         hf_adaptive_timeout *adaptive; /* timeout; NULL: it does not adapt */
         struct {
@@ -248,6 +253,13 @@ struct GateObject {
 };
 
 extern uint32_t hf_fork_epoch; /* base.c */
+
+static inline bool
+hf_is_limiter(const GateObject *step)
+{
+    return step->kind == HF_KIND_BUCKET || step->kind == HF_KIND_SLIDING ||
+           step->kind == HF_KIND_ADAPTIVE;
+}
 
 /* ---- forked.c ---- */
 void hf_gate_enlist(GateObject *gate);
@@ -396,6 +408,7 @@ enum {
 };
 unsigned hf_class_says(PyTypeObject *type);
 unsigned hf_raised_says(const GateObject *step);
+bool hf_is_plain_error(PyObject *exception);
 bool hf_raised_proves(void);
 int hf_fallback_takes(GateObject *step);
 PyObject *hf_need_answer(const char *field, PyObject *fn, PyObject *answer);
@@ -517,7 +530,7 @@ typedef enum {
     HF_FOR_OUTCOME,
     HF_FOR_PERMIT,
     HF_FOR_ENTRY,
-    HF_FOR_STATS,
+    HF_FOR_STATS, /* this and the next have a course in every gate */
     HF_FOR_STREAM
 } hf_purpose;
 PyObject *hf_coroutine_of(GateObject *gate, PyObject *inner);

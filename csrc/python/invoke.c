@@ -89,13 +89,24 @@ hf_pack_call_for_python(PyObject *const *args, size_t nargsf, PyObject *kwnames,
     return -1;
 }
 
+/* Whether a step is told when the first item is there, though none controls the call. */
+static bool
+samples_first_item(const GateObject *gate)
+{
+    for (Py_ssize_t i = 0; i < gate->n_steps; i++) {
+        if (gate->steps[i]->kind == HF_KIND_ADAPTIVE)
+            return true;
+    }
+    return false;
+}
+
 /* A guarded generator, made by _generator(stream) or, where it may be made again, with how. */
 PyObject *
 hf_gate_stream(GateObject *gate, const char *drive, PyObject *stream, PyObject *fn,
                PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     PyObject *tuple, *dict;
-    if (!gate->controls)
+    if (!gate->controls && !samples_first_item(gate))
         return PyObject_CallMethod((PyObject *)gate, drive, "N", stream);
     if (hf_pack_call_for_python(args, nargsf, kwnames, &tuple, &dict) < 0) {
         Py_DECREF(stream);

@@ -235,6 +235,14 @@ hf_raised_says(const GateObject *step)
     return raised_says(step, says_to_step);
 }
 
+/* Whether it has the attributes that its class has as it comes with CPython, of which none is a wish. */
+bool
+hf_is_plain_error(PyObject *exception)
+{
+    return !PyType_HasFeature(Py_TYPE(exception), Py_TPFLAGS_HEAPTYPE) &&
+           ((PyBaseExceptionObject *)exception)->dict == NULL;
+}
+
 /* Whether the exception that is set says anything about what was called, whoever asks. */
 bool
 hf_raised_proves(void)

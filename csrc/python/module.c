@@ -99,7 +99,7 @@ exec_module(PyObject *module)
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
         hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
         hf_alarm_ready(module) < 0 || hf_race_ready(module) < 0 || hf_retry_ready() < 0 ||
-        hf_category_ready() < 0 || hf_probe_ready(module) < 0 ||
+        hf_adaptive_ready() < 0 || hf_category_ready() < 0 || hf_probe_ready(module) < 0 ||
         PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0 ||
         PyModule_AddObjectRef(module, "LTO", HF_LTO ? Py_True : Py_False) < 0)
         return -1;

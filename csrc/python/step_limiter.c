@@ -13,22 +13,22 @@ pass_now(const hf_pass *pass, const hf_clock *clock)
 static inline bool
 cell_try_take(const GateObject *step, int cell, uint64_t n, int64_t now)
 {
-    return step->kind == HF_KIND_BUCKET ? hf_bucket_try_take(step->cells[cell], n, now)
-                                        : hf_sliding_try_take(step->cells[cell], n, now);
+    return step->kind != HF_KIND_SLIDING ? hf_bucket_try_take(step->cells[cell], n, now)
+                                         : hf_sliding_try_take(step->cells[cell], n, now);
 }
 
 static inline int64_t
 cell_wait_ns(const GateObject *step, int cell, uint64_t n, int64_t now)
 {
-    return step->kind == HF_KIND_BUCKET ? hf_bucket_wait_ns(step->cells[cell], n, now)
-                                        : hf_sliding_wait_ns(step->cells[cell], n, now);
+    return step->kind != HF_KIND_SLIDING ? hf_bucket_wait_ns(step->cells[cell], n, now)
+                                         : hf_sliding_wait_ns(step->cells[cell], n, now);
 }
 
 static void
 limiter_refund(const GateObject *step, int count, uint64_t n, int64_t taken_ns)
 {
     for (int cell = 0; cell < count; cell++) {
-        if (step->kind == HF_KIND_BUCKET)
+        if (step->kind != HF_KIND_SLIDING)
             hf_bucket_refund(step->cells[cell], n);
         else
             hf_sliding_refund(step->cells[cell], n, taken_ns);
@@ -62,7 +62,7 @@ limiter_wait_ns(const GateObject *step, uint64_t n, int64_t now)
 static bool
 limiter_take(const GateObject *step, uint64_t n, int64_t now)
 {
-    if (step->n_cells == 1 && step->kind == HF_KIND_BUCKET)
+    if (step->n_cells == 1 && step->kind != HF_KIND_SLIDING)
         return hf_bucket_try_take(step->cell, n, now); /* as nearly all are */
     for (int cell = 0; cell < step->n_cells; cell++) {
         if (!cell_try_take(step, cell, n, now)) {
@@ -126,8 +126,7 @@ HF_STEP_VERBS(limiter, enter, hf_step_no_leave, undo, hf_step_nothing_held, hf_s
 static inline int
 need_limiter(const GateObject *self)
 {
-    return hf_need_kind(self, self->kind == HF_KIND_BUCKET || self->kind == HF_KIND_SLIDING,
-                        "rate limiter");
+    return hf_need_kind(self, hf_is_limiter(self), "rate limiter");
 }
 
 static uint64_t
@@ -135,8 +134,8 @@ most_tokens(const GateObject *self)
 {
     uint64_t most = UINT64_MAX;
     for (int cell = 0; cell < self->n_cells; cell++) {
-        uint64_t burst = self->kind == HF_KIND_BUCKET ? hf_bucket_rate(self->cells[cell]).burst
-                                                      : hf_sliding_limit(self->cells[cell]);
+        uint64_t burst = self->kind != HF_KIND_SLIDING ? hf_bucket_rate(self->cells[cell]).burst
+                                                       : hf_sliding_limit(self->cells[cell]);
         if (burst < most)
             most = burst;
     }

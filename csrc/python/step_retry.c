@@ -113,19 +113,11 @@ requested_by(GateObject *step, PyObject *about)
     return or_no_wish(PyObject_CallMethod((PyObject *)step, "_requested_delay", "O", about), about);
 }
 
-/* Whether it has the attributes that its class has as it comes with CPython, of which none is a wish. */
-static bool
-is_plain(PyObject *exception)
-{
-    return !PyType_HasFeature(Py_TYPE(exception), Py_TPFLAGS_HEAPTYPE) &&
-           ((PyBaseExceptionObject *)exception)->dict == NULL;
-}
-
 /* An exception's own wish, or that of the response that it was made of. */
 static PyObject *
 wish_of(GateObject *step, PyObject *exception)
 {
-    if (is_plain(exception))
+    if (hf_is_plain_error(exception))
         return NULL;
     PyObject *value = or_no_wish(hf_attribute_if_any(exception, retry_after_name), exception);
     if (value != NULL && value != Py_None)

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from holdfast.policies.hedge import Hedge, Quantile
     from holdfast.policies.latency_budget import LatencyBudget
     from holdfast.priorities import priority
+    from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
 else:
@@ -61,6 +62,7 @@ else:
 
 __all__ = [
     "AdaptiveBackoff",
+    "AdaptiveRateLimiter",
     "AdaptiveTimeout",
     "Backoff",
     "Bulkhead",
@@ -124,6 +126,7 @@ _LATER: dict[str, str] = {
     "Hedge": "holdfast.policies.hedge",
     "Quantile": "holdfast.policies.hedge",
     "ErrorBudget": "holdfast.policies.error_budget",
+    "AdaptiveRateLimiter": "holdfast.policies.limiter.adaptive",
     "Trip": "holdfast.trip",
     "log_events": "holdfast.telemetry.logs",
     "priority": "holdfast.priorities",

@@ -68,6 +68,7 @@ MEMBERS: dict[str, Member] = {
         lambda **common: hf.RateLimiter("p", rate=99999, window="sliding", **common)
     ),
     "hedge": Member(hedge, repeats=True, refused=frozenset({*ATTEMPTS, *BLOCKS, *STREAMS})),
+    "adaptive limiter": Member(lambda **common: hf.AdaptiveRateLimiter("p", rate=1e6, **common)),
     "bulkhead": Member(lambda **common: hf.Bulkhead("p", **common)),
     "bulkhead with a queue": Member(
         lambda **common: hf.Bulkhead("p", max_concurrent=2, max_waiting=99, max_wait=9, **common)

@@ -230,6 +230,24 @@ def test_retries_beyond_the_fifteenth_share_a_label(clock):  # MX-06
     assert len(seen.series("retry_attempts_total")) == 16
 
 
+def test_an_adaptive_limiter_tells_its_rate_and_why_it_changed(clock):  # MX-16, D-RL-4
+    limiters = [hf.AdaptiveRateLimiter("l", rate=100, window=10, clock=clock) for _ in range(2)]
+    for _ in range(10):
+        limiters[0].call(clock.advance, 0.2)
+    clock.advance(1)
+    limiters[0].record(1.0, throttled=True)
+    seen = Scrape()
+    assert seen("rate_limiter_current_rate", limiter="l") == 63 + 100
+    reasons = [
+        seen("rate_limiter_adjustments_total", limiter="l", reason=reason)
+        for reason in ("raised", "slowed", "throttled")
+    ]
+    assert reasons == [0, 1, 1]
+    assert seen("rate_limiter_allowed_total", limiter="l") == 10
+    fixed = hf.RateLimiter("fixed", rate=1, clock=clock)
+    assert "holdfast_rate_limiter_current_rate" not in Scrape(fixed).names()
+
+
 @pytest.mark.parametrize("settings", [
     {"rate": 2, "per": 60}, {"rate": 2, "per": 60, "window": "sliding"},
     {"limits": "2/minute;5/hour"}, {"limits": "5/hour;2/minute"},

@@ -9,6 +9,7 @@ cdef tuple NAMES = (
     b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
     b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget", b"holdfast.error_budget",
+    b"holdfast.adaptive_rate",
 )
 
 cdef hf_clock machine  # budgets show their windows as of now
@@ -46,6 +47,9 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
     if kind == HF_LEDGER_ERROR_BUDGET:
         hf_error_budget_figures(<const hf_error_budget *> at, hf_clock_now_ns(&machine), out)
         return HF_ERROR_BUDGET_COUNTS
+    if kind == HF_LEDGER_ADAPTIVE_RATE:
+        hf_adaptive_rate_figures(<const hf_adaptive_rate *> at, out)
+        return HF_ADAPTIVE_RATE_COUNTS
     return hf_pipeline_figures(<const hf_pipeline *> at, out)
 
 
@@ -57,7 +61,8 @@ cdef size_t now_of(int kind) noexcept nogil:
         return HF_LATENCY_BUDGET_NOW
     if kind == HF_LEDGER_ERROR_BUDGET:
         return HF_ERROR_BUDGET_NOW
-    return kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
+    return (kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
+            or kind == HF_LEDGER_ADAPTIVE_RATE)
 
 
 cdef size_t size_of(int kind) noexcept nogil:
@@ -86,6 +91,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_latency_budget)
     if kind == HF_LEDGER_ERROR_BUDGET:
         return sizeof(hf_error_budget)
+    if kind == HF_LEDGER_ADAPTIVE_RATE:
+        return sizeof(hf_adaptive_rate)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -138,6 +145,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_latency_budget_names
     if kind == HF_LEDGER_ERROR_BUDGET:
         return hf_error_budget_names
+    if kind == HF_LEDGER_ADAPTIVE_RATE:
+        return hf_adaptive_rate_names
     return hf_pipeline_names
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Figures = dict[Key, "Sum"]
 
 __all__ = [
+    "ADAPTIVE",
     "BREAKER",
     "BULKHEAD",
     "COUNTS",
@@ -57,13 +58,14 @@ __all__ = [
 
 # What a kernel is to its policy. LIMITER is the last of a limiter's limits, which every allowed
 # call has passed; LIMITER_PART one before it. TIMEOUT_TOTAL and TIMEOUT_ATTEMPT are those of a
-# standard pipeline, which have one name.
+# standard pipeline, which have one name. ADAPTIVE is what moves the rate of a limiter.
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
     "hedge",
     "latency_budget",
     "error_budget",
+    "adaptive",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -71,6 +73,7 @@ ROLES = (
     HEDGE,
     LATENCY_BUDGET,
     ERROR_BUDGET,
+    ADAPTIVE,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
@@ -95,6 +98,7 @@ KINDS = {
     HEDGE: "hedge",
     LATENCY_BUDGET: "latency_budget",
     ERROR_BUDGET: "error_budget",
+    ADAPTIVE: "rate_limiter",
 }
 
 #: The roles of each kind.
@@ -126,6 +130,7 @@ _KERNELS = {
     HEDGE: "hedge",
     LATENCY_BUDGET: "latency_budget",
     ERROR_BUDGET: "error_budget",
+    ADAPTIVE: "adaptive_rate",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

@@ -17,6 +17,7 @@ from holdfast._native.latency_budget import middle_ns
 from holdfast._native.retry import VERDICTS
 from holdfast.policies.breaker.state import STATES
 from holdfast.stores.figures import (
+    ADAPTIVE,
     BREAKER,
     BULKHEAD,
     COUNTS,
@@ -220,6 +221,14 @@ def _observed(role: int) -> Callable[[Sum], Sequence[float]]:
     return read
 
 
+# ---- adaptive rate limiters ----
+
+
+def _current_rate(there: Sum) -> Sequence[float]:
+    """Return the tokens per second that all limiters of the name give together."""
+    return [sum(micro for _, _, (micro,) in there.states) / 1e6] if there.states else ()
+
+
 # ---- timeouts ----
 
 
@@ -417,6 +426,17 @@ FAMILIES = (
         "rate_limiter_refunded", "counter",
         "Total number of allowed requests that gave their tokens back without having run",
         ("limiter",), LIMITER, _TOTAL, _at(LIMITER, "refunded"),
+    ),
+    Family(  # MX-16
+        "rate_limiter_current_rate", "gauge",
+        "Current rate limit",
+        ("limiter",), ADAPTIVE, _VALUE, _current_rate,
+    ),
+    Family(
+        "rate_limiter_adjustments", "counter",
+        "Total number of changes of the rate of adaptive rate limiters",
+        ("limiter", "reason"), ADAPTIVE, _totals("raised", "slowed", "throttled"),
+        _at(ADAPTIVE, "raised", "slowed", "throttled"),
     ),
     Family(  # MX-17
         "bulkhead_concurrent", "gauge",

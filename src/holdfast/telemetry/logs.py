@@ -44,6 +44,7 @@ LEVELS: dict[str, int] = {
     "timeout": logging.INFO,
     "gave_up": logging.INFO,
     "recovered": logging.DEBUG,
+    "adjustment": logging.DEBUG,
     "retry": logging.DEBUG,
     "hedge": logging.DEBUG,
     "hedge_won": logging.DEBUG,
@@ -73,8 +74,8 @@ def log_events(
         logger: A logger or its name; None for "holdfast".
         levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
             "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "hedge",
-            "hedge_won", "hedge_refused", "rejection" (DEBUG), "budget_exhausted" (ERROR),
-            "budget_recovered" (INFO), "page" (ERROR), "page_ended" (INFO).
+            "hedge_won", "hedge_refused", "rejection", "adjustment" (DEBUG),
+            "budget_exhausted" (ERROR), "budget_recovered" (INFO), "page" (ERROR), "page_ended" (INFO).
             A level is a number or a name such as "INFO"; None logs no such event.
 
     Returns:
@@ -209,6 +210,8 @@ def _sentence(event: Event, policy: Policy) -> str:
         return f"{who} starts no further attempt ({event.reason})"
     if event.kind == "timeout":
         return f"{who} expired"
+    if event.kind == "adjustment":
+        return f"{who} changed its rate from {event.old:g} to {event.new:g} ({event.reason})"
     return f"{who}: {event.kind} ({event.reason})"
 
 

@@ -318,19 +318,23 @@ class RateLimiter(Policy):
         """Return the current rate and counts; see ``RateLimiterSnapshot`` for the fields."""
         from holdfast.policies.limiter.snapshot import RateLimiterSnapshot
 
+        return RateLimiterSnapshot(**self._shown())
+
+    def _shown(self) -> dict[str, Any]:
         unobserved = self._unobserved  # counted last, read first: no figure is ever below zero
         observed = self._observed
         counters = [cell.counters() for cell in self._kernels]
         allowed, _, refunded = counters[-1]
-        return RateLimiterSnapshot(
-            name=self.name,
-            rate=min(rate.per_second for rate in self._rates),
-            burst=min(rate.burst for rate in self._rates),
-            available=self.available,
-            allowed=allowed - refunded,
-            rejected=self._rejected(sum(rejected for _, rejected, _ in counters)),
-            observed=observed - unobserved,
-        )
+        rates = self._rates
+        return {
+            "name": self.name,
+            "rate": min(rate.per_second for rate in rates),
+            "burst": min(rate.burst for rate in rates),
+            "available": self.available,
+            "allowed": allowed - refunded,
+            "rejected": self._rejected(sum(rejected for _, rejected, _ in counters)),
+            "observed": observed - unobserved,
+        }
 
     def _in_words(self) -> str:
         now_ns = self._clock.now_ns()

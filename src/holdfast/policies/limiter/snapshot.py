@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["LimiterStats", "RateLimiterSnapshot"]
+__all__ = ["AdaptiveRateLimiterSnapshot", "LimiterStats", "RateLimiterSnapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,33 @@ class RateLimiterSnapshot:
     allowed: int
     rejected: int
     observed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveRateLimiterSnapshot(RateLimiterSnapshot):
+    """The rate, counts and latencies of an adaptive rate limiter at one moment.
+
+    Attributes:
+        rate: The rate that is in force, in tokens per second.
+        min_rate, max_rate: The bounds of the rate.
+        target_latency: Seconds that calls should take.
+        average_latency: The average of the last complete window in seconds; None before the first.
+        p95_latency: The estimate of the 95th percentile in seconds; None before the first sample.
+        samples: The number of calls measured.
+        adjustments: Changes of the rate: raised + slowed + throttled.
+        raised, slowed, throttled: Changes because calls were fast, were slow, or were throttled.
+    """
+
+    min_rate: float
+    max_rate: float
+    target_latency: float | None
+    average_latency: float | None
+    p95_latency: float | None
+    samples: int
+    adjustments: int
+    raised: int
+    slowed: int
+    throttled: int
 
 
 @dataclass(frozen=True, slots=True)
