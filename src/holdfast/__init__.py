@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from holdfast.policies.error_budget import ErrorBudget
     from holdfast.policies.hedge import Hedge, Quantile
     from holdfast.policies.latency_budget import LatencyBudget
-    from holdfast.priorities import priority
     from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
+    from holdfast.priorities import priority
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
 else:

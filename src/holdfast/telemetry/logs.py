@@ -75,7 +75,8 @@ def log_events(
         levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
             "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "hedge",
             "hedge_won", "hedge_refused", "rejection", "adjustment" (DEBUG),
-            "budget_exhausted" (ERROR), "budget_recovered" (INFO), "page" (ERROR), "page_ended" (INFO).
+            "budget_exhausted" (ERROR), "budget_recovered" (INFO), "page" (ERROR),
+            "page_ended" (INFO).
             A level is a number or a name such as "INFO"; None logs no such event.
 
     Returns:
