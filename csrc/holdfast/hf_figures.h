@@ -27,6 +27,7 @@
 #include "hf_breaker.h"
 #include "hf_bucket.h"
 #include "hf_bulkhead.h"
+#include "hf_chaos.h"
 #include "hf_error_budget.h"
 #include "hf_fallback.h"
 #include "hf_hedge.h"
@@ -113,6 +114,11 @@
     ONE(ADAPTIVE_RATE, slowed)                                                                     \
     ONE(ADAPTIVE_RATE, throttled)
 
+#define HF_CHAOS_FIGURES(ONE, MANY)                                                                \
+    ONE(CHAOS, checked)                                                                            \
+    ONE(CHAOS, injected)                                                                           \
+    ONE(CHAOS, observed)
+
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
     HF_AT_##kernel##_##name, HF__LAST_##kernel##_##name = HF_AT_##kernel##_##name + (n) - 1,
@@ -125,6 +131,7 @@ enum { HF_TIMEOUT_FIGURES(HF__PLACE, HF__PLACES) HF_TIMEOUT_COUNTS };
 enum { HF_FALLBACK_FIGURES(HF__PLACE, HF__PLACES) HF_FALLBACK_COUNTS };
 enum { HF_HEDGE_FIGURES(HF__PLACE, HF__PLACES) HF_HEDGE_COUNTS };
 enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
+enum { HF_CHAOS_FIGURES(HF__PLACE, HF__PLACES) HF_CHAOS_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
@@ -153,6 +160,7 @@ static const hf_figure_name hf_timeout_names[] = {HF_TIMEOUT_FIGURES(HF__NAME, H
 static const hf_figure_name hf_fallback_names[] = {HF_FALLBACK_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_hedge_names[] = {HF_HEDGE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_chaos_names[] = {HF_CHAOS_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_error_budget_names[] = {
@@ -377,6 +385,13 @@ hf_adaptive_rate_figures(const hf_adaptive_rate *k, uint64_t out[])
     HF_ADAPTIVE_RATE_FIGURES(HF__READ, HF__READ_ALL)
     out[HF_ADAPTIVE_RATE_COUNTS] = hf_adaptive_rate_get(k);
     return HF_ADAPTIVE_RATE_COUNTS + 1;
+}
+
+static inline size_t
+hf_chaos_figures(const hf_chaos *k, uint64_t out[])
+{
+    HF_CHAOS_FIGURES(HF__READ, HF__READ_ALL)
+    return HF_CHAOS_COUNTS;
 }
 
 #endif /* HF_FIGURES_H */

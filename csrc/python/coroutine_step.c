@@ -7,6 +7,7 @@
  * inner coroutine before it is raised.
  */
 #include "coroutine.h"
+#include "steps.h"
 
 /* What comes next; for UNWIND and END with a result, or an exception that is set. */
 typedef enum { DRIVE, ENTER, UNWIND, END } next_move;
@@ -253,8 +254,7 @@ enter(CoroutineObject *self, PyObject **result)
             return hand_over(self, result);
         return begin(self);
     case HF_MUST_WAIT:
-        return wait_for(self, PyObject_CallMethod((PyObject *)self->gate->steps[pass->entered],
-                                                  "_suspend", NULL));
+        return wait_for(self, hf_step_await(self->gate, pass, "_suspend"));
     case HF_REFUSED:
         if (self->purpose == HF_FOR_OUTCOME && !self->controlled)
             return end_refused(self, &why, result);
@@ -262,6 +262,7 @@ enter(CoroutineObject *self, PyObject **result)
         self->course.refused = true;
         break;
     case HF_BROKEN:
+    case HF_FAILED:
         break;
     }
     return UNWIND;
@@ -348,6 +349,19 @@ unwind(CoroutineObject *self, PyObject **result)
     return END;
 }
 
+/* A fault has raised in place of the function: from here on the call has run. */
+static void
+raised_as_call(CoroutineObject *self)
+{
+    if (self->controlled) {
+        self->course.attempts++;
+        self->course.ran_here = true;
+    } else {
+        hf_coroutine_close_unbegun(self);
+        hf_set_phase(self, PHASE_RUNNING);
+    }
+}
+
 /* The wait is over, by `*result` or, with NULL, by the exception that is set. */
 static next_move
 waited(CoroutineObject *self, PyObject **result)
@@ -369,6 +383,8 @@ waited(CoroutineObject *self, PyObject **result)
     Py_CLEAR(*result);
     if (waits == HF_WAITS_PAUSE)
         hf_pause_ended(self->gate, pass, failed);
+    else if (failed && hf_step_acts_as_call(self->gate->steps[pass->entered]))
+        raised_as_call(self);
     else if (failed && !self->controlled)
         hf_count_raised(self->gate, -1);
     else if (failed)

@@ -2,7 +2,7 @@
  * What a gate is made of: given once by its Python class, as kernels through _bind() or as other gates
  * through _compose().
  */
-#include "control.h"
+#include "steps.h"
 
 #define WORD(KIND, word, verbs) [HF_KIND_##KIND] = word,
 static const char *const kind_words[] = {HF_STEP_KINDS(WORD)};
@@ -265,7 +265,8 @@ hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment)
     self->rejection = Py_NewRef(rejection);
     self->kind = (uint8_t)kind;
     self->mode = (uint8_t)mode;
-    self->n_steps = mode == HF_OFF ? 0 : 1;
+    self->n_all = 1;
+    self->n_steps = mode == HF_OFF || kind == HF_KIND_CHAOS ? 0 : 1;
     self->own = self;
     self->steps = &self->own;
     compile_steps(self);
@@ -328,6 +329,13 @@ hf_gate_once(PyObject *op, PyObject *args)
     return made;
 }
 
+/* The steps of a part, with the faults that are no part of it while chaos is disabled. */
+static Py_ssize_t
+steps_of_part(const GateObject *part)
+{
+    return part->mode == HF_OFF ? 0 : part->n_all;
+}
+
 PyObject *
 hf_gate_compose(PyObject *op, PyObject *args)
 {
@@ -350,7 +358,7 @@ hf_gate_compose(PyObject *op, PyObject *args)
                          Py_TYPE(part)->tp_name);
             return NULL;
         }
-        for (Py_ssize_t j = 0; j < part->n_steps; j++) {
+        for (Py_ssize_t j = 0; j < steps_of_part(part); j++) {
             if (n_steps == HF_MAX_STEPS) {
                 PyErr_SetString(PyExc_ValueError,
                                 "a pipeline has at most " Py_STRINGIFY(HF_MAX_STEPS) " steps");
@@ -364,11 +372,18 @@ hf_gate_compose(PyObject *op, PyObject *args)
     self->steps = (GateObject **)kept_array(steps, n_steps);
     if (self->steps == NULL)
         return PyErr_NoMemory();
-    self->n_steps = (uint8_t)n_steps;
+    self->n_all = (uint8_t)n_steps;
+    self->n_steps = hf_steps_without_faults(self);
     self->kind = HF_KIND_PIPELINE;
     /* What a timeout's thread runs is a part of a call. */
     self->counts = !Py_IS_TYPE(op, hf_gate_type);
     compile_steps(self);
+    for (int i = self->n_steps; i < self->n_all; i++) {
+        PyObject *told = PyObject_CallMethod((PyObject *)self->steps[i], "_placed_in", "O", op);
+        if (told == NULL)
+            return NULL;
+        Py_DECREF(told);
+    }
     Py_RETURN_NONE;
 }
 

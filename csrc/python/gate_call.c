@@ -143,6 +143,8 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
         return NULL;
     case HF_MUST_WAIT:
         return hf_outcome_raised(true);
+    case HF_FAILED:
+        return hf_outcome_raised(false);
     }
     PyObject *result = run(fn, args, nargs, kwnames);
     hf_late late = hf_late_result(result);

@@ -58,21 +58,25 @@ hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
     return answer == HF_REFUSED || answer == HF_BROKEN ? turn_away(gate, pass, answer) : answer;
 }
 
-/* After a wait the step is held, and the time is to be read again: waiting is not the call's time. */
+/*
+ * After a wait the step is held, and the time is to be read again: waiting is not the call's time. But what a
+ * fault does is, unless there are steps inside of it.
+ */
 void
 hf_gate_waited(GateObject *gate, hf_pass *pass)
 {
     int at = pass->entered;
-    pass->clock = NULL;
+    if (!hf_step_acts_as_call(gate->steps[at]) || at + 1 < gate->n_steps)
+        pass->clock = NULL;
     hf_step_waited(gate->steps[at], pass, &pass->hold[at]);
     pass->entered++;
 }
 
 /* Let this thread wait for the step that must be waited for. -1: in vain; an exception is set. */
 static int
-block(GateObject *step)
+block(GateObject *gate, const hf_pass *pass)
 {
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_block", NULL);
+    PyObject *answer = hf_step_await(gate, pass, "_block");
     Py_XDECREF(answer);
     return answer == NULL ? -1 : 0;
 }
@@ -85,7 +89,7 @@ wait_and_enter(GateObject *gate, hf_pass *pass, hf_refusal *why, entering enter)
 {
     hf_entering entered;
     do {
-        if (block(gate->steps[pass->entered]) < 0)
+        if (block(gate, pass) < 0)
             return HF_MUST_WAIT;
         hf_gate_waited(gate, pass);
         entered = enter(gate, pass, why);
@@ -101,13 +105,21 @@ hf_gate_enter_steps_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why)
     return entered == HF_MUST_WAIT ? wait_and_enter(gate, pass, why, hf_gate_enter_steps) : entered;
 }
 
-/* hf_gate_enter() for a thread that may block. Any answer but HF_IN has undone everything. */
+/*
+ * hf_gate_enter() for a thread that may block. Any answer but HF_IN has undone everything, or, HF_FAILED, has
+ * left everything with the exception that a fault raised.
+ */
 hf_entering
 hf_gate_enter_waiting(GateObject *gate, hf_pass *pass, hf_refusal *why)
 {
     hf_entering entered = hf_gate_enter(gate, pass, why);
     if (entered == HF_MUST_WAIT) {
         entered = wait_and_enter(gate, pass, why, hf_gate_enter);
+        if (entered == HF_MUST_WAIT && hf_step_acts_as_call(gate->steps[pass->entered])) {
+            hf_gate_leave(gate, pass, NULL);
+            pass->entered = 0;
+            return HF_FAILED;
+        }
         if (entered == HF_MUST_WAIT)
             turn_away(gate, pass, HF_BROKEN);
     }

@@ -1,7 +1,7 @@
 /*
  * A controlled call in a thread: entered, run and unwound, as often as a retry asks for it.
  */
-#include "control.h"
+#include "steps.h"
 
 #include <alloca.h>
 
@@ -27,12 +27,18 @@ enter(GateObject *gate, hf_pass *pass, const hf_invocation *what)
         course->refused = true;
         break;
     case HF_BROKEN:
+    case HF_FAILED:
         break;
     case HF_MUST_WAIT:
-        if (puts_off)
+        if (puts_off) {
+            hf_step_put_off(gate, pass);
             course->late = HF_PUT_OFF;
-        else
+        } else if (hf_step_acts_as_call(gate->steps[pass->entered])) {
+            course->attempts++;
+            course->ran_here = true;
+        } else {
             course->refused = PyErr_ExceptionMatches(hf_rejected_type);
+        }
     }
     return -1;
 }
@@ -98,7 +104,7 @@ static PyObject *
 run_in_thread(GateObject *gate, hf_course *course, const hf_invocation *what, bool *refused)
 {
     PyObject *tuple, *dict, *rest = Py_None;
-    if (gate->kind == HF_KIND_PIPELINE && gate->rest != NULL) /* else it is the `on` of a hedge */
+    if (gate->kind != HF_KIND_HEDGE && gate->rest != NULL) /* of a hedge it is its `on` */
         rest = gate->rest;
     if (course->works == NULL && (course->works = PyList_New(0)) == NULL)
         return NULL;
@@ -231,7 +237,7 @@ hf_gate_run_call(GateObject *gate, PyObject *fn, PyObject *const *args, size_t n
     PyObject *result = NULL;
     if (Py_EnterRecursiveCall(" while calling a guarded function") == 0) {
         hf_pass *pass =
-            alloca(offsetof(hf_pass, hold) + (size_t)gate->n_steps * sizeof *pass->hold);
+            alloca(offsetof(hf_pass, hold) + (size_t)(gate->n_all + 1) * sizeof *pass->hold);
         result = hf_gate_run(gate, pass, &course, &what, false);
         *late =
             course.late == HF_NOT_LATE && course.stand_ins > 0 ? HF_STOOD_IN : (hf_late)course.late;

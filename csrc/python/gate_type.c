@@ -1,7 +1,7 @@
 /*
  * Gate: the C base of every policy and of Pipeline: its life and its table of methods. Its making is gate_bind.c, its calls are gate_call.c.
  */
-#include "control.h"
+#include "steps.h"
 
 #include <structmember.h>
 
@@ -18,7 +18,7 @@ gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->threaded_at = -1;
     self->own = self;
     self->steps = &self->own;
-    self->n_steps = 1;
+    self->n_steps = self->n_all = 1;
     hf_gate_enlist(self);
     return (PyObject *)self;
 }
@@ -175,6 +175,8 @@ static PyGetSetDef gate_getset[] = {
 static PyMethodDef gate_methods[] = {
     {"_bind", FAST(hf_gate_bind), METH_VARARGS | METH_KEYWORDS, NULL},
     {"_compose", hf_gate_compose, METH_VARARGS, NULL},
+    {"_inject", hf_gate_inject, METH_O, NULL},
+    {"_attach", hf_gate_attach, METH_O, NULL},
     {"_guard", hf_guard_new, METH_O, NULL},
     {"_call_counted", FAST(hf_gate_call_counted), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_acall_counted", FAST(hf_gate_acall_counted), METH_FASTCALL | METH_KEYWORDS, NULL},

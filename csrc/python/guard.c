@@ -3,8 +3,8 @@
  * through to the wrapped function. It has the function's face (holdfast/guards.py), binds like a method and
  * pickles by its qualified name.
  */
-#include "control.h"
 #include "guard.h"
+#include "steps.h"
 
 /* ---- calling ---- */
 
@@ -31,12 +31,14 @@ enter(const GuardObject *self, hf_pass *pass, bool *put_off)
     case HF_IN:
         return true;
     case HF_MUST_WAIT:
+        hf_step_put_off(self->gate, pass);
         *put_off = hf_gate_undo(self->gate, pass) == 0;
         break;
     case HF_REFUSED:
         hf_refuse(&why);
         break;
     case HF_BROKEN:
+    case HF_FAILED:
         break;
     }
     return false;

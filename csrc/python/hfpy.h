@@ -51,7 +51,8 @@
     X(LATENCY_BUDGET, "latency_budget", latency)                                                   \
     X(HEDGE, "hedge", hedge)                                                                       \
     X(ERROR_BUDGET, "error_budget", error_budget)                                                  \
-    X(ADAPTIVE, "adaptive", adaptive)
+    X(ADAPTIVE, "adaptive", adaptive)                                                              \
+    X(CHAOS, "chaos", chaos)
 
 #define HF_KIND_NAME(KIND, word, verbs) HF_KIND_##KIND,
 typedef enum { HF_KIND_NONE, HF_STEP_KINDS(HF_KIND_NAME) HF_KIND_PIPELINE } hf_kind;
@@ -101,7 +102,8 @@ typedef struct hf_hold {
             bool failed;       /* the last result was judged a failure */
             bool foreign;      /* the first attempt was cancelled, and not by the race */
         } hedge;
-        uint32_t works; /* bulkhead: how many the call had left behind in threads before */
+        uint32_t works;       /* bulkhead: how many the call had left behind in threads before */
+        uint64_t call_number; /* chaos: of the fault's calls; HF_CHAOS_NO_NUMBER: of none */
     };
     int64_t since_ns; /* bulkhead, timeout, retry, latency; a breaker whose clock is not the pass's;
                          error budget: HF_NOTHING_HELD, unless a step inside has refused */
@@ -144,7 +146,13 @@ typedef struct hf_refusal {
     int64_t waited_ns;      /* < 0: unknown */
 } hf_refusal;
 
-typedef enum { HF_IN, HF_REFUSED, HF_MUST_WAIT, HF_BROKEN /* a Python error is set */ } hf_entering;
+typedef enum {
+    HF_IN,
+    HF_REFUSED,
+    HF_MUST_WAIT,
+    HF_BROKEN, /* a Python error is set */
+    HF_FAILED  /* a fault has raised in place of the function, and the gate is left */
+} hf_entering;
 
 /* What a gate holds of Python, but for its entries and for what only one kind has. */
 #define HF_GATE_OBJECTS(X)                                                                           \
@@ -179,12 +187,13 @@ struct GateObject {
     bool lone;     /* one breaker that judges neither results nor durations: the commonest gate */
     bool controls; /* some step is a timeout, a retry, a hedge or a fallback */
     bool times;    /* some step is a timeout that cuts calls short, or a hedge */
-    bool reruns;  /* some step may run the call again, or something else instead: no `with` block */
-    bool counts;  /* pipeline: the ends of its calls are counted */
-    bool judges;  /* some step judges results */
-    bool asks;    /* retry: Python is asked or told of every retry */
-    bool threads; /* timeout, hedge: runs what is inside of it in a thread */
-    bool on_everything;                       /* on is (Exception,) */
+    bool reruns; /* some step may run the call again, or something else instead: no `with` block */
+    bool counts : 1;    /* pipeline: the ends of its calls are counted */
+    bool judges : 1;    /* some step judges results */
+    uint8_t n_all;      /* the steps with those faults that are no part of it now */
+    bool asks;          /* retry: Python is asked or told of every retry */
+    bool threads;       /* timeout, hedge: runs what is inside of it in a thread */
+    bool on_everything; /* on is (Exception,) */
     uint8_t on_categories, ignore_categories; /* bits: category.c */
     bool results_only;                        /* breaker: is_failure is asked about results alone */
     bool reads_results;  /* retry: a result may have headers that ask for a delay */

@@ -88,6 +88,24 @@ hf_step_waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
     }
 }
 
+/* Wait for the step pass->entered, by that method of its Python class. */
+PyObject *
+hf_step_await(GateObject *gate, const hf_pass *pass, const char *method)
+{
+    GateObject *step = gate->steps[pass->entered];
+    return step->kind == HF_KIND_CHAOS ? hf_chaos_strike(step, &pass->hold[pass->entered], method)
+                                       : PyObject_CallMethod((PyObject *)step, method, NULL);
+}
+
+/* Nobody waits for the step pass->entered, and the call comes again. */
+void
+hf_step_put_off(GateObject *gate, const hf_pass *pass)
+{
+    GateObject *step = gate->steps[pass->entered];
+    if (step->kind == HF_KIND_CHAOS)
+        hf_chaos_put_off(step, &pass->hold[pass->entered]);
+}
+
 /*
  * A step that may run the call again (GateObject.reruns) is left, the innermost entered. HF_UNWOUND: go on with
  * those outside of it.

@@ -85,7 +85,23 @@ hf_step_goes_on(GateObject *step, const hf_pass *pass, hf_hold *hold)
     (void)step, (void)pass, (void)hold;
 }
 
+/* ---- step_chaos.c ---- */
+PyObject *hf_chaos_strike(GateObject *step, const hf_hold *hold, const char *method);
+void hf_chaos_put_off(GateObject *step, const hf_hold *hold);
+uint8_t hf_steps_without_faults(const GateObject *self);
+PyObject *hf_gate_inject(PyObject *op, PyObject *on);
+PyObject *hf_gate_attach(PyObject *op, PyObject *fault);
+
+/* Whether what is raised while this step is waited for is raised in place of the function. */
+static inline bool
+hf_step_acts_as_call(const GateObject *step)
+{
+    return step->kind == HF_KIND_CHAOS;
+}
+
 /* ---- steps.c ---- */
+PyObject *hf_step_await(GateObject *gate, const hf_pass *pass, const char *method);
+void hf_step_put_off(GateObject *gate, const hf_pass *pass);
 hf_entering hf_step_enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why);
 int hf_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
                   int outcome, int64_t end_ns);

@@ -48,6 +48,7 @@ from holdfast.policies.timeout import AdaptiveTimeout, Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import holdfast.chaos as chaos
     from holdfast.categories.requested import retry_after
     from holdfast.pipeline.kinds import registry
     from holdfast.policies.error_budget import ErrorBudget
@@ -111,6 +112,7 @@ __all__ = [
     "Trip",
     "__version__",
     "chain",
+    "chaos",
     "check_deadline",
     "deadline",
     "log_events",
@@ -128,6 +130,7 @@ _LATER: dict[str, str] = {
     "ErrorBudget": "holdfast.policies.error_budget",
     "AdaptiveRateLimiter": "holdfast.policies.limiter.adaptive",
     "Trip": "holdfast.trip",
+    "chaos": "holdfast.chaos",
     "log_events": "holdfast.telemetry.logs",
     "priority": "holdfast.priorities",
     "retry_after": "holdfast.categories.requested",
@@ -139,7 +142,10 @@ if not TYPE_CHECKING:  # or every name would be accepted
         if (module := _LATER.get(name)) is not None:
             from importlib import import_module
 
-            value = globals()[name] = getattr(import_module(module), name)
+            value = import_module(module)
+            if module != f"holdfast.{name}":  # else the module itself is meant
+                value = getattr(value, name)
+            globals()[name] = value
             return value
         if name.startswith("_"):  # what frameworks look for
             raise AttributeError(f"module 'holdfast' has no attribute {name!r}")

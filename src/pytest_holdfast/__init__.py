@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.clock import ManualClock
     from holdfast.registry import Registry
     from holdfast.testing import Recorder
+    from holdfast.testing.chaos import Chaos
 
 MARKER = "holdfast"
 _switched = pytest.StashKey[ExitStack]()
@@ -89,3 +90,12 @@ def holdfast_events(holdfast_registry: Registry) -> Iterator[Recorder]:
 
     with recorded() as events:
         yield events
+
+
+@pytest.fixture
+def holdfast_chaos() -> Iterator[Chaos]:
+    """Chaos, enabled during the test: ``holdfast_chaos("payments").fail(ConnectionError)``."""
+    from holdfast.testing import chaos_enabled
+
+    with chaos_enabled() as chaos:
+        yield chaos

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import holdfast as hf
+from holdfast import chaos
 from tests.policies.drivers import ATTEMPTS, BLOCKS, STREAMS
 
 
@@ -79,6 +80,7 @@ MEMBERS: dict[str, Member] = {
     "adaptive timeout": Member(lambda **common: hf.AdaptiveTimeout(60, name="p", **common)),
     "fallback": Member(fallback, frozenset(BLOCKS | ATTEMPTS), replaces=True),
     "latency budget": Member(lambda **common: hf.LatencyBudget("p", **common)),
+    "fault": Member(lambda **common: chaos.Error(name="p", probability=1, **common)),
     "standard pipeline": Member(standard, frozenset(BLOCKS), repeats=True),
 }
 

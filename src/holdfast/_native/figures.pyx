@@ -9,7 +9,7 @@ cdef tuple NAMES = (
     b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
     b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget", b"holdfast.error_budget",
-    b"holdfast.adaptive_rate",
+    b"holdfast.adaptive_rate", b"holdfast.chaos",
 )
 
 cdef hf_clock machine  # budgets show their windows as of now
@@ -50,6 +50,8 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
     if kind == HF_LEDGER_ADAPTIVE_RATE:
         hf_adaptive_rate_figures(<const hf_adaptive_rate *> at, out)
         return HF_ADAPTIVE_RATE_COUNTS
+    if kind == HF_LEDGER_CHAOS:
+        return hf_chaos_figures(<const hf_chaos *> at, out)
     return hf_pipeline_figures(<const hf_pipeline *> at, out)
 
 
@@ -93,6 +95,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_error_budget)
     if kind == HF_LEDGER_ADAPTIVE_RATE:
         return sizeof(hf_adaptive_rate)
+    if kind == HF_LEDGER_CHAOS:
+        return sizeof(hf_chaos)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -147,6 +151,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_error_budget_names
     if kind == HF_LEDGER_ADAPTIVE_RATE:
         return hf_adaptive_rate_names
+    if kind == HF_LEDGER_CHAOS:
+        return hf_chaos_names
     return hf_pipeline_names
 
 

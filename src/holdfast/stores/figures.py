@@ -27,6 +27,7 @@ __all__ = [
     "COUNTS",
     "ERROR_BUDGET",
     "FALLBACK",
+    "FAULT",
     "HEDGE",
     "IN_THREADS",
     "KINDS",
@@ -66,6 +67,7 @@ ROLES = (
     "latency_budget",
     "error_budget",
     "adaptive",
+    "fault",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -74,6 +76,7 @@ ROLES = (
     LATENCY_BUDGET,
     ERROR_BUDGET,
     ADAPTIVE,
+    FAULT,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
@@ -99,6 +102,7 @@ KINDS = {
     LATENCY_BUDGET: "latency_budget",
     ERROR_BUDGET: "error_budget",
     ADAPTIVE: "rate_limiter",
+    FAULT: "fault",
 }
 
 #: The roles of each kind.
@@ -131,6 +135,7 @@ _KERNELS = {
     LATENCY_BUDGET: "latency_budget",
     ERROR_BUDGET: "error_budget",
     ADAPTIVE: "adaptive_rate",
+    FAULT: "chaos",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

@@ -23,6 +23,7 @@ from holdfast.stores.figures import (
     COUNTS,
     ERROR_BUDGET,
     FALLBACK,
+    FAULT,
     HEDGE,
     IN_THREADS,
     KINDS,
@@ -332,7 +333,7 @@ def _histogram(*bounds: str) -> tuple[Row, ...]:
 _OBSERVING = (
     *(
         (role, (), ())
-        for role in (BREAKER, LIMITER, BULKHEAD, RETRY, FALLBACK, HEDGE, ERROR_BUDGET)
+        for role in (BREAKER, LIMITER, BULKHEAD, RETRY, FALLBACK, HEDGE, ERROR_BUDGET, FAULT)
     ),
     *((role, *_scope(scope)) for role, scope in TIMEOUTS.items()),
 )
@@ -538,6 +539,16 @@ FAMILIES = (
         "hedge_threads_running", "gauge",
         "Current number of attempts that were left behind in a thread and still run",
         ("hedge",), HEDGE, _VALUE, _running,
+    ),
+    Family(
+        "chaos_checks", "counter",
+        "Total number of calls that passed an armed fault",
+        ("fault",), FAULT, _TOTAL, _at(FAULT, "checked"),
+    ),
+    Family(
+        "chaos_injections", "counter",
+        "Total number of calls that a fault has struck",
+        ("fault",), FAULT, _TOTAL, _at(FAULT, "injected"),
     ),
     *(
         Family(  # MX-24, MX-25, MX-26

@@ -54,6 +54,7 @@ LEVELS: dict[str, int] = {
     "budget_recovered": logging.INFO,
     "page": logging.ERROR,
     "page_ended": logging.INFO,
+    "injected": logging.DEBUG,
 }
 _STATES = {"open": "opened", "forced-open": "opened", "closed": "closed", "half-open": "half_open"}
 
@@ -74,9 +75,9 @@ def log_events(
         logger: A logger or its name; None for "holdfast".
         levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
             "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "hedge",
-            "hedge_won", "hedge_refused", "rejection", "adjustment" (DEBUG),
-            "budget_exhausted" (ERROR), "budget_recovered" (INFO), "page" (ERROR),
-            "page_ended" (INFO).
+            "hedge_won", "hedge_refused", "rejection", "adjustment",
+            "injected" (DEBUG), "budget_exhausted" (ERROR), "budget_recovered" (INFO),
+            "page" (ERROR), "page_ended" (INFO).
             A level is a number or a name such as "INFO"; None logs no such event.
 
     Returns:
@@ -209,6 +210,8 @@ def _sentence(event: Event, policy: Policy) -> str:
         return f"{who} has its answer from attempt {event.old}"
     if event.kind == "hedge_refused":
         return f"{who} starts no further attempt ({event.reason})"
+    if event.kind == "injected":
+        return f"{who} strikes a call ({event.reason})"
     if event.kind == "timeout":
         return f"{who} expired"
     if event.kind == "adjustment":

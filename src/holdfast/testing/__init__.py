@@ -15,12 +15,17 @@ from holdfast.testing.loops import VirtualLoop, run
 from holdfast.testing.outcomes import Script, ScriptExhaustedError
 from holdfast.testing.switches import isolated_registry, retries_off, use_clock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.testing.chaos import chaos_enabled
+
 __all__ = [
     "ManualClock",
     "Recorder",
     "Script",
     "ScriptExhaustedError",
     "VirtualLoop",
+    "chaos_enabled",
     "isolated_registry",
     "recorded",
     "retries_off",
@@ -28,3 +33,12 @@ __all__ = [
     "told",
     "use_clock",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "chaos_enabled":
+        from holdfast.testing.chaos import chaos_enabled
+
+        globals()[name] = chaos_enabled
+        return chaos_enabled
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

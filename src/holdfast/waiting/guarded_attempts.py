@@ -70,6 +70,7 @@ class GuardedAttempts(Attempts):
             try:
                 inner.__enter__()
             except BaseException as error:
+                self._ran |= getattr(error, "_injected", False) is True  # in place of the block
                 if not self._follows(error):
                     raise
                 continue
@@ -96,6 +97,7 @@ class GuardedAttempts(Attempts):
             try:
                 await self._aenter(inner)
             except BaseException as error:
+                self._ran |= getattr(error, "_injected", False) is True  # in place of the block
                 if not self._follows(error):
                     raise
                 continue
