@@ -16,6 +16,7 @@ from holdfast.pipeline.pipeline import Pipeline
 from holdfast.policies.backoff import Constant, Exponential
 from holdfast.policies.breaker import CircuitBreaker, CountWindow, State, TimeWindow
 from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.hedge import Hedge
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry, RetryBudget
 from holdfast.policies.timeout import AdaptiveTimeout, Timeout
@@ -208,6 +209,13 @@ def timeout_suspended() -> Case:
     return Case("await g(0)", in_loop=True, g=timeout(asyncio.sleep), holds=_in_time(timeout))
 
 
+def hedge_await() -> Case:
+    hedge = Hedge("prompt", delay=30)
+    return Case(
+        "await g()", awaits=True, g=hedge(bare_async), holds=lambda n: hedge.snapshot().calls == n
+    )
+
+
 def retry_two_failures() -> Case:
     retry = Retry("two", on=ConnectionError, backoff=Constant(0), budget=RetryBudget(ratio=2.0))
     return Case(
@@ -338,6 +346,7 @@ MEASURED = (
     standard_await_untimed,
     timeout_await,
     timeout_suspended,
+    hedge_await,
     retry_two_failures,
     open_try_call,
     open_raise,

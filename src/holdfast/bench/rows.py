@@ -183,6 +183,13 @@ ROWS = (
         1 / 20,
     ),
     Row(
+        "asyncio `Hedge`, answered before its delay",
+        over("hedge_await", "bare_await"),
+        "× asyncio `Timeout`",
+        over("timeout_await", "bare_await"),
+        1.2,
+    ),
+    Row(
         "retry of two failures, without a pause",
         over("retry_two_failures", "empty"),
         "× a loop with `try`",
