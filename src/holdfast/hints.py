@@ -173,9 +173,10 @@ for _meant, _names in {
     # back-offs
     "base": "initial start min initialdelay delay mindelay initialinterval wait "
     "waitinitial backofffactor minimum first",
-    "delay": "wait seconds interval base value",
+    "delay": "wait seconds interval base value hedgedelay hedgingdelay after percentile",
     "factor": "expbase multiplier exponent growth waitexpbase mult",
-    "max": "maxdelay cap maximum maxvalue waitmax maxinterval maxwait limit backoffmax upper",
+    "max": "maxdelay cap maximum maxvalue waitmax maxinterval maxwait limit backoffmax upper "
+    "maxhedges maxhedgedattempts maxattempts attempts hedges",
     "increment": "step",
     "jitter": "usejitter randomization waitjitter randomizationfactor randomize",
     "jitter_mode": "jittertype jitterstrategy mode",
@@ -187,6 +188,8 @@ for _meant, _names in {
     "floor": "min minimum lower mintimeout",
     "ceiling": "max maximum upper maxtimeout",
     "quantile": "percentile",
+    # hedges
+    "close": "dispose onloser cleanup closeresult",
     # common
     "value": "fallback default fallbackfunction fallbackvalue handler func fallbackaction fn "
     "result returnvalue replacement function",

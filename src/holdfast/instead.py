@@ -15,6 +15,7 @@ _CALLED_WITH = {
     "on": "the exception",
     "ignore": "the exception",
     "on_result": "the result",
+    "close": "the result of an attempt that lost",
     "is_failure": "each result, and each exception that on= names",
     "retry_after": "the exception or the result",
     "before_sleep": "a RetryState",

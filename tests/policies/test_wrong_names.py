@@ -210,6 +210,7 @@ def test_every_word_of_other_libraries_leads_to_an_argument_that_exists():
     makes = (
         hf.CircuitBreaker, hf.RateLimiter, hf.Bulkhead, hf.PoolBulkhead, hf.Retry, hf.RetryBudget,
         hf.Timeout, hf.AdaptiveTimeout, hf.Fallback, hf.Pipeline.standard, hf.CountWindow,
+        hf.Hedge, hf.Quantile,
         hf.TimeWindow, hf.Exponential, hf.Linear, hf.Constant, hf.ManualClock, Collector,
     )  # fmt: skip
     known = {name for make in makes for name in inspect.signature(make).parameters}

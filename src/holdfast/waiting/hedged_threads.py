@@ -69,7 +69,7 @@ class _Attempt(Work):
 
     def _make_call(self) -> Any:
         if self.number > 1:
-            self._race.count_attempt()
+            self._race.count_attempt(self.number)
         return super()._make_call()
 
     def _tell(self) -> None:
@@ -111,7 +111,8 @@ class _Race:
         self._failures: list[Judged] = []
         self._ended: deque[_Attempt] = deque()
         self._waiter = ThreadWaiter()
-        self._hedged = self._is_over = False
+        self._called: dict[str, int] = {}  # which further attempt was the first to call
+        self._is_over = False
         self._began_ns = self._clock.now_ns()
 
     # ---- in the threads of attempts ----
@@ -121,10 +122,10 @@ class _Race:
         self._ended.append(attempt)  # before the waiter is looked up: one of the two is seen
         self._waiter.wake()
 
-    def count_attempt(self) -> None:
-        """Count an attempt that calls the function."""
-        first, self._hedged = not self._hedged, True
-        self._kernel.count_attempt(first)
+    def count_attempt(self, number: int) -> None:
+        """Count a further attempt that calls the function."""
+        # In one step: two attempts may come here at once.
+        self._kernel.count_attempt(self._called.setdefault("first", number) == number)
 
     # ---- in the thread of the caller ----
 
@@ -269,7 +270,7 @@ class _Race:
             if self._failed:
                 works.append(False)
             return self.value
-        if self._refused and not self._hedged:
+        if self._refused and not self._called:
             works.append(None)
         try:
             raise error

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast.waiting import hedged_threads
 from tests.policies.hedge.hedges import DownError, Threads, counted
 from tests.waiting.left_behind import house
 from tests.waiting.parties import Party, until
@@ -227,3 +228,52 @@ def test_a_hedge_inside_a_timeout_in_threads_and_one_around_it_both_hedge(clock)
     g.let(2)
     assert party.result().number == 2
     g.let(1)
+
+
+def test_an_interrupted_caller_leaves_its_attempts_behind_and_no_open_result(clock, monkeypatch):
+    hedge, f = hedge_on(clock), Threads()
+    park = hedged_threads.ThreadWaiter.park_until
+
+    def interrupted(waiter: Any, *args: Any) -> bool:
+        until(lambda: f.begun == [1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hedged_threads.ThreadWaiter, "park_until", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        hf.Pipeline("p", hf.Timeout(60, clock=clock), hedge).call(f)
+    monkeypatch.setattr(hedged_threads.ThreadWaiter, "park_until", park)
+    assert counted(hedge, "calls", "failed", "running") == (1, 0, 1)
+    f.let(1)
+    until(lambda: counted(hedge, "running") == (0,))
+    until(lambda: f.responses[1].closed == 1)
+
+
+def test_a_retry_around_makes_each_attempt_a_hedged_one(clock):
+    hedge, calls = hedge_on(clock), []
+    retry = hf.Retry("r", attempts=2, on=DownError, backoff=0, budget=None, clock=clock)
+
+    def attempt() -> int:
+        calls.append(1)
+        if len(calls) < 4:
+            raise DownError("down")
+        return len(calls)
+
+    assert hf.Pipeline("p", retry, hedge).call(attempt) == 4
+    assert counted(hedge, "calls", "failed", "attempts") == (2, 1, 2)
+
+
+def test_an_attempt_without_a_free_thread_gives_its_token_back(clock):
+    budget = hf.RetryBudget(ratio=0, min_per_second=0, burst=1, clock=clock)
+    hedge, f = hedge_on(clock, workers=1, budget=budget), Threads()
+    party = begin(hf.Pipeline("p", hf.Timeout(99, clock=clock), hedge), f)
+
+    def waits() -> bool:
+        clock.advance(1)
+        return hedge._worker_threads.queued == 1
+
+    until(waits)
+    clock.advance(99)
+    with pytest.raises(hf.DeadlineExceededError):
+        party.result()
+    assert (f.begun, budget.balance, counted(hedge, "attempts", "running")) == ([1], 1.0, (0, 1))
+    f.let(1)

@@ -46,7 +46,8 @@ class Hedge(Policy):
     In asyncio, the first attempt runs in the task of the caller, and each further attempt in a new
     task. The attempts that lost are cancelled once, and their results are closed. The call
     does not wait for the end of the further attempts. In threads, all attempts run in worker
-    threads, and an attempt that lost runs to its end there. All attempts have the deadline and
+    threads, and an attempt that lost runs to its end there; a synchronous call in the thread of an
+    event loop is not hedged. All attempts have the deadline and
     copies of the context variables of the caller. Generators, permits and blocks cannot be
     hedged.
 
