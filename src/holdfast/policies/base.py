@@ -338,7 +338,7 @@ class Policy(gate.Gate, metaclass=_Registered):
         """Call ``fn`` as ``try_call`` does, and return the outcome and statistics of this call.
 
         The statistics include only this call. Work that a ``Timeout(thread=True)`` runs in its
-        thread counts as one attempt.
+        thread counts as one attempt, and so do all attempts of a ``Hedge``.
 
         Raises:
             TypeError: ``fn`` is not a plain function.
