@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         def _setting(self, field: str) -> Any: ...
 
 
-__all__ = ["Judged", "closing_of", "judge", "may_begin"]
+__all__ = ["Judged", "closing_of", "judge", "may_begin", "told_of"]
 
 
 class Judged:

@@ -7,6 +7,7 @@ asyncio. Elsewhere: the first attempt (``csrc/python/step_hedge.c``, ``coroutine
 from __future__ import annotations
 
 from asyncio import CancelledError, _get_running_loop
+from contextlib import suppress
 from functools import partial
 from types import coroutine
 from weakref import ref
@@ -53,7 +54,7 @@ def begin_race(policy: Hedge, first: gate.GuardedCoroutine[Any], at: int, *, lat
 class Race:
     """The attempts of one call.
 
-    In its event loop only; what ``drop`` is called by may be in any thread.
+    In its event loop only, except for ``drop``.
 
     Attributes:
         is_over: Whether no further attempt begins: one has answered, or the caller gave up.
@@ -171,21 +172,28 @@ class Race:
         attempt = self._running.pop(task)
         if not attempt.called:  # refused by a policy further in, or cancelled before it ran
             self._give_back()
-        value: Any = None
-        error: BaseException | None
-        if task.cancelled():
-            error = CancelledError()
-        elif (error := task.exception()) is None:
-            outcome = task.result()[0]
-            value, error = outcome.value, outcome.error or outcome.rejection
+        if task.cancelled():  # by itself, if not by this race
+            judged = Judged(None, CancelledError(), failed=True)
+        else:
+            judged = self._judged(task)
         if self.is_over:
-            if error is None:
-                self._close(value)
+            if judged.returned:
+                self._close(judged.value)
             return
         if attempt.called:
-            self._take(judge(self._policy, value, error), attempt.number)
+            self._take(judged, attempt.number)
         elif not self._running and not self._first_runs:
             self._conclude()
+
+    def _judged(self, task: Task[Any]) -> Judged:
+        error = task.exception()
+        if error is not None:
+            return judge(self._policy, None, error)
+        outcome = task.result()[0]
+        error = outcome.rejection if outcome.error is None else outcome.error
+        if self.is_over:  # nobody needs the verdict
+            return Judged(outcome.value, error, failed=False)
+        return judge(self._policy, outcome.value, error)
 
     def _take(self, judged: Judged, number: int) -> None:
         """Take how an attempt has ended: its answer is the call's, its failure begins another."""
@@ -277,7 +285,7 @@ class Race:
             if self._end is None:
                 await self._future
         except BaseException:
-            self._give_up()
+            self.drop()
             raise
         assert self._end is not None
         return self._end
@@ -296,7 +304,8 @@ class Race:
             return
         if _get_running_loop() is self._loop:
             self._give_up()
-        else:
+            return
+        with suppress(RuntimeError):  # the loop was closed meanwhile, and its tasks are no more
             self._loop.call_soon_threadsafe(self._give_up)
 
 

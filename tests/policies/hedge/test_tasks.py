@@ -192,6 +192,21 @@ async def test_errors_of_attempts_that_lost_are_observed(loop, first, second):  
 # ---- whose cancellation ----
 
 
+async def test_a_further_attempt_that_is_cancelled_by_itself_is_no_answer(loop):
+    begun = []
+
+    async def attempt() -> str:
+        begun.append(1)
+        await asyncio.sleep(5 if len(begun) == 1 else 0.1)
+        if len(begun) > 1 and loop.time() < 5:
+            raise asyncio.CancelledError
+        return "answer"
+
+    hedge = hedge_on(loop)
+    assert await hedge.acall(attempt) == "answer"
+    assert (len(begun), counted(hedge, "won", "failed", "cancelled")) == (2, (0, 0, 0))
+
+
 async def test_a_cancellation_of_the_caller_ends_all_attempts_and_stays_one(loop):  # trap 51
     hedge, f = hedge_on(loop), Attempts((60, None))
     task = asyncio.ensure_future(hedge.acall(f))
