@@ -144,3 +144,15 @@ def test_a_timeout_inside_of_a_hedge_times_an_attempt():
     assert [policy.duration for policy in (other.policies[0], other.policies[2])] == [8, 2]
     alone = hf.Pipeline("p", hf.Hedge("h")).with_options(total_timeout=5, attempt_timeout=1)
     assert kinds(alone) == ["timeout", "hedge", "timeout"]
+
+
+def test_a_block_cannot_be_hedged_but_its_pipeline_has_attempts_without_the_hedge(clock):
+    pipe = hf.Pipeline.standard("p", hedge={"delay": 0.1}, clock=clock)
+    with pytest.raises(TypeError, match=r"a hedge, which cannot run a block twice.*hedge=None"):
+        pipe.attempts()
+    numbers = []
+    for attempt in pipe.with_options(hedge=None).attempts():
+        with attempt:
+            numbers.append(attempt.number)
+    assert numbers == [1]
+    assert hf.Pipeline.standard("p", hedge={"mode": "off"}).attempts()

@@ -272,8 +272,8 @@ class Pipeline(Policy):
         inside it are entered for each attempt. See ``Retry.attempts``.
 
         Raises:
-            TypeError: The pipeline does not have exactly one retry, or it has a fallback, which
-                cannot replace a block.
+            TypeError: The pipeline does not have exactly one retry, or it has a fallback or a
+                hedge, which cannot replace a block or run it twice.
 
         >>> for attempt in Pipeline.standard("block").attempts():
         ...     with attempt:
@@ -285,11 +285,12 @@ class Pipeline(Policy):
         if len(retries) != 1:
             has = "several retries" if retries else "no retry: write 'with pipeline:'"
             raise TypeError(f"attempts() needs a pipeline with one retry; {titled(self)} has {has}")
-        if any(step.kind == "fallback" and step.mode is not Mode.OFF for step in steps):
-            raise TypeError(
-                f"{titled(self)} has a fallback, which cannot replace a block: use call(), or "
-                "with_options(fallback=None).attempts()"
-            )
+        for kind, can_not in (("fallback", "replace a block"), ("hedge", "run a block twice")):
+            if any(step.kind == kind and step.mode is not Mode.OFF for step in steps):
+                raise TypeError(
+                    f"{titled(self)} has a {kind}, which cannot {can_not}: use call(), or "
+                    f"with_options({kind}=None).attempts()"
+                )
         from holdfast.waiting.guarded_attempts import GuardedAttempts
 
         at = retries[0]
