@@ -271,6 +271,13 @@ _NO_ARGUMENT = {
             "use with_options() of the pipeline",
         ),
         "listeners": "add a listener with on_event()",
+        **_each("slo objective", 'use error_budget=, as in error_budget={"slo": 0.999}'),
+        **_each(
+            "target percentile targetlatency",
+            'use latency_budget=, as in latency_budget={"target": 0.1}',
+        ),
+        **_each("hedgedelay hedging hedgeafter", 'use hedge=, as in hedge={"delay": 0.05}'),
+        **_each("fault faults", "use chaos=, with a fault of holdfast.chaos"),
     },
 }
 
@@ -311,8 +318,9 @@ def argument_hint(
 
 
 _WITH_EVENTS = {
-    "AdaptiveTimeout", "Bulkhead", "CircuitBreaker", "Fallback", "Pipeline", "Pipeline.standard",
-    "PoolBulkhead", "RateLimiter", "Retry", "Timeout",
+    "AdaptiveRateLimiter", "AdaptiveTimeout", "Bulkhead", "CircuitBreaker", "ErrorBudget",
+    "Fallback", "Hedge", "LatencyBudget", "Pipeline", "Pipeline.standard", "PoolBulkhead",
+    "RateLimiter", "Retry", "Timeout",
 }  # fmt: skip
 
 

@@ -452,6 +452,8 @@ def test_arguments_of_its_policies_are_told_where_they_belong():
         "before_sleep": "with_options() of the pipeline",
         "limits": 'rate="100/minute"',
         "max_waiting": "with_options(bulkhead=Bulkhead(…)) of the pipeline",
+        "slo": 'error_budget={"slo": 0.999}',
+        "target_latency": 'latency_budget={"target": 0.1}',
     }.items():
         with pytest.raises(TypeError) as caught:
             hf.Pipeline.standard("p", **{setting: 1})
