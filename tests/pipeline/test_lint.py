@@ -365,10 +365,10 @@ def test_durations_that_are_probably_milliseconds():
 
 
 def test_a_budget_inside_of_something_that_is_no_budget():
-    latency, other = hf.LatencyBudget("l"), hf.LatencyBudget("o")
-    assert found(latency, other, retry(), breaker()) == []
-    assert found(retry(), latency) == ["budget_not_outermost"]
-    assert found(other, hf.Timeout(9), latency, breaker()) == ["budget_not_outermost"]
+    errors, latency = hf.ErrorBudget("e"), hf.LatencyBudget("l")
+    assert found(errors, latency, retry(), breaker()) == found(latency, errors, retry()) == []
+    assert found(retry(), errors) == ["budget_not_outermost"]
+    assert found(errors, hf.Timeout(9), latency, breaker()) == ["budget_not_outermost"]
 
 
 def test_a_target_that_a_timeout_keeps_every_call_below():

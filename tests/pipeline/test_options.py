@@ -171,7 +171,7 @@ def test_an_unknown_option_is_told_what_there_is(pipe):
     (problem,) = refused(pipe, retries=3)
     assert problem == (
         "retries: got 3, allowed an option of a pipeline: did you mean 'attempts'?; it takes "
-        "latency_budget, fallback, total_timeout, retry, hedge, circuit_breaker, "
+        "error_budget, latency_budget, fallback, total_timeout, retry, hedge, circuit_breaker, "
         "rate_limiter, bulkhead, attempt_timeout, breaker, limiter, timeout, attempts, "
         "backoff, on, ignore, on_result, max_time, budget, retry_after, max_retry_after, "
         "before_sleep, on_exhausted, wrap"

@@ -1,4 +1,4 @@
-"""The policies that a standard pipeline has only if they are asked for: budget and hedge."""
+"""The policies that a standard pipeline has only if they are asked for: budgets and hedge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import holdfast as hf
 
-ASKED = {"latency_budget": {"target": 0.2}, "hedge": {"delay": 0.3}}
+ASKED = {"error_budget": {"slo": 0.99}, "latency_budget": {"target": 0.2}, "hedge": {"delay": 0.3}}
 
 
 def kinds(pipe: hf.Pipeline) -> list[str]:
@@ -28,25 +28,30 @@ def asked_for(kind: str, **settings: object):
     return next(policy for policy in pipe.policies if policy.kind == kind)
 
 
+def raises(error: Exception) -> None:
+    raise error
+
+
 # ---- places ----
 
 
 def test_each_is_at_its_place_with_the_name_the_clock_and_the_mode_of_the_pipeline(clock):
     pipe = hf.Pipeline.standard("p", **ASKED, rate=5, fallback=1, clock=clock, mode="observe")
     assert kinds(pipe) == [
-        "latency_budget", "fallback", "timeout", "retry", "hedge",
+        "error_budget", "latency_budget", "fallback", "timeout", "retry", "hedge",
         "circuit_breaker", "rate_limiter", "bulkhead", "timeout",
     ]  # fmt: skip
-    latency, hedge = pipe.policies[0], pipe.policies[4]
-    for made in (latency, hedge):
+    errors, latency, hedge = pipe.policies[0], pipe.policies[1], pipe.policies[5]
+    for made in (errors, latency, hedge):
         assert (made.name, made.mode, made._clock) == ("p", hf.Mode.OBSERVE, clock)
-    assert (latency._setting("target"), hedge.delay) == (0.2, 0.3)
+    assert (errors._setting("slo"), latency._setting("target"), hedge.delay) == (0.99, 0.2, 0.3)
     assert pipe.lint() == []
 
 
 def test_policies_that_are_given_are_in_it_as_they_are():
     given = {
         "latency_budget": hf.LatencyBudget("own", target=1),
+        "error_budget": hf.ErrorBudget("own", slo=0.9),
         "hedge": hf.Hedge("own"),
     }
     assert set(given.values()) <= set(hf.Pipeline.standard("p", **given).policies)
@@ -85,17 +90,38 @@ def test_an_answer_that_would_not_be_retried_is_not_hedged_either():
     )
 
 
+def test_an_error_budget_counts_what_the_caller_gets_in_the_end(clock):
+    settings = {"on_result": lambda result: result == "bad", "ignore": KeyError, "attempts": 2}
+    pipe = hf.Pipeline.standard(
+        "p", **settings, on=OSError, error_budget={"slo": 0.9}, backoff=0, clock=clock
+    )
+    answers = iter([OSError(), "good", "bad", "bad", ValueError(), KeyError()])
+
+    def answer():
+        one = next(answers)
+        return raises(one) if isinstance(one, Exception) else one
+
+    for _ in range(4):
+        pipe.try_call(answer)
+    shown = pipe.policies[0].snapshot()
+    # Recovered, a bad result in the end, an error that is not retried; the ignored one is nothing.
+    assert (shown.total_requests, shown.failed_requests) == (3, 2)
+
+
 # ---- bad input ----
 
 
 def test_what_is_wrong_with_their_settings_is_named_with_all_the_rest():
     problems = refused(
+        error_budget={"slo": 99.9, "slo_target": 1},
         latency_budget={"percentile": 0.95},
         hedge={"delay": -1, "delays": 1},
         attempts=0,
     )
     assert [problem.split(", allowed")[0] for problem in problems] == [
         "attempts: got 0",
+        "error_budget['slo_target']: got 1",
+        "slo: got 99.9",
         "percentile: got 0.95",
         "hedge['delays']: got 1",
         "delay: got -1",
@@ -105,6 +131,7 @@ def test_what_is_wrong_with_their_settings_is_named_with_all_the_rest():
 @pytest.mark.parametrize(
     ("argument", "value", "allowed"),
     [
+        ("error_budget", 0.999, "an ErrorBudget, or a dict of its settings, or None"),
         ("latency_budget", hf.Bulkhead, "a LatencyBudget, or a dict of its settings, or None"),
         ("hedge", hf.Timeout(1), "a Hedge, or a dict of its settings, or None"),
     ],
@@ -121,6 +148,7 @@ def test_other_values_are_refused_with_what_is_allowed(argument, value, allowed)
 @pytest.mark.parametrize(
     ("option", "make"),
     [
+        ("error_budget", lambda: hf.ErrorBudget("o")),
         ("latency_budget", lambda: hf.LatencyBudget("o")),
         ("hedge", lambda: hf.Hedge("o")),
     ],
@@ -156,3 +184,8 @@ def test_a_block_cannot_be_hedged_but_its_pipeline_has_attempts_without_the_hedg
             numbers.append(attempt.number)
     assert numbers == [1]
     assert hf.Pipeline.standard("p", hedge={"mode": "off"}).attempts()
+
+
+def test_a_setting_of_a_budget_is_that_of_a_new_one():
+    with pytest.raises(hf.ConfigError, match=r"error_budget=ErrorBudget\('p', slo=0.9\)"):
+        hf.Pipeline.standard("p").with_options(slo=0.9)

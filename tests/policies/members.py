@@ -79,6 +79,10 @@ MEMBERS: dict[str, Member] = {
     "timeout in a thread": Member(lambda **common: hf.Timeout(60, name="p", thread=True, **common)),
     "adaptive timeout": Member(lambda **common: hf.AdaptiveTimeout(60, name="p", **common)),
     "fallback": Member(fallback, frozenset(BLOCKS | ATTEMPTS), replaces=True),
+    "error budget": Member(lambda **common: hf.ErrorBudget("p", **common)),
+    "shedding budget": Member(
+        lambda **common: hf.ErrorBudget("p", on_exhausted="shed", min_requests=9999, **common)
+    ),
     "latency budget": Member(lambda **common: hf.LatencyBudget("p", **common)),
     "fault": Member(lambda **common: chaos.Error(name="p", probability=1, **common)),
     "standard pipeline": Member(standard, frozenset(BLOCKS), repeats=True),

@@ -1,4 +1,4 @@
-"""Policies that a standard pipeline has only when they are asked for: budget and hedge.
+"""Policies that a standard pipeline has only when they are asked for: budgets and hedge.
 
 Imported when one of them is given, or settings of a breaker, or by ``with_options``, because
 ``import holdfast`` loads none of their modules. Elsewhere: their places (``steps``).
@@ -7,8 +7,8 @@ Imported when one of them is given, or settings of a breaker, or by ``with_optio
 from __future__ import annotations
 
 from holdfast.pipeline.steps import place_of
-from holdfast.policies.base import Policy
-from holdfast.validation import nearest
+from holdfast.policies.base import Policy, read_on_result
+from holdfast.validation import Problems, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.policies.retry import Retry
-    from holdfast.validation import Problems
 
 __all__ = [
     "OPTIONAL",
@@ -28,11 +27,15 @@ __all__ = [
     "shared_with",
 ]
 
-OPTIONAL = ("latency_budget", "hedge")
+OPTIONAL = ("error_budget", "latency_budget", "hedge")
 
 
 def class_in(place: str) -> type[Policy] | None:
     """Return the class of the policies in one of these places; None for several classes."""
+    if place == "error_budget":
+        from holdfast.policies.error_budget import ErrorBudget
+
+        return ErrorBudget
     if place == "latency_budget":
         from holdfast.policies.latency_budget import LatencyBudget
 
@@ -53,6 +56,7 @@ def shared_with(retry: Retry, failures: Any) -> dict[str, dict[str, Any]]:
     """
     ignore, on_result = retry._setting("ignore"), retry._setting("on_result")
     return {
+        "error_budget": {"ignore": ignore, "is_failure": _fails_as(on_result)},
         "latency_budget": {"ignore": ignore},
         "hedge": {
             "on": failures,
@@ -61,6 +65,18 @@ def shared_with(retry: Retry, failures: Any) -> dict[str, dict[str, Any]]:
             "budget": retry.budget,
         },
     }
+
+
+def _fails_as(on_result: Any) -> Callable[[Any], object] | None:
+    """Return a predicate of outcomes: for results it is ``on_result``, exceptions are failures."""
+    is_bad = read_on_result(Problems(), on_result)
+    if is_bad is None:
+        return None
+
+    def fails(outcome: Any) -> object:
+        return isinstance(outcome, Exception) or is_bad(outcome)
+
+    return fails
 
 
 def optional_policies(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from holdfast.policies.error_budget import ErrorBudget
     from holdfast.policies.hedge import Hedge
     from holdfast.policies.latency_budget import LatencyBudget
     from holdfast.policies.retry.settings import RetryOptions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     class Options(RetryOptions, total=False):
         """What ``with_options`` takes."""
 
+        error_budget: ErrorBudget | None
         latency_budget: LatencyBudget | None
         fallback: Fallback | None
         total_timeout: Timeout | float | timedelta | None

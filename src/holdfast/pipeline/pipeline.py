@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from holdfast.policies.backoff import Backoff
     from holdfast.policies.base import On, OnResult
     from holdfast.policies.breaker.settings import BreakerOptions
+    from holdfast.policies.error_budget import ErrorBudget
+    from holdfast.policies.error_budget.settings import ErrorBudgetSettings
     from holdfast.policies.hedge import Hedge
     from holdfast.policies.hedge.settings import HedgeSettings
     from holdfast.policies.latency_budget import LatencyBudget
@@ -127,16 +129,17 @@ class Pipeline(Policy):
         budget: RetryBudget | Literal["own"] | None = "own",
         breaker: CircuitBreaker | BreakerOptions | NotGiven | None = NOT_GIVEN,
         hedge: Hedge | HedgeSettings | None = None,
+        error_budget: ErrorBudget | ErrorBudgetSettings | None = None,
         latency_budget: LatencyBudget | LatencyBudgetSettings | None = None,
         clock: Clock | None = None,
         mode: Mode | str | None = None,
     ) -> Self:
         """Return the pipeline that most calls to another service need.
 
-        Its policies, from the outermost: latency budget, fallback, total timeout, retry with a
-        budget, hedge, circuit breaker, rate limiter, bulkhead, attempt timeout. Each has the name
-        ``name``; those whose default is None are made only if you ask for them. Order and defaults
-        follow Microsoft.Extensions.Http.Resilience, except for the base delay.
+        Its policies, from the outermost: error budget, latency budget, fallback, total timeout,
+        retry with a budget, hedge, circuit breaker, rate limiter, bulkhead, attempt timeout. Each
+        has the name ``name``; those whose default is None are made only if you ask for them. Order
+        and defaults follow Microsoft.Extensions.Http.Resilience, except for the base delay.
 
         ``on``, ``ignore`` and ``on_result`` decide for the retry and for the breaker: the errors
         and results that are retried are the failures that open the breaker. For the breaker, any
@@ -177,6 +180,9 @@ class Pipeline(Policy):
                 ``attempt_timeout`` above 15 seconds, the window is twice as long as that.
             hedge: A ``Hedge``, or a dict of its settings such as ``{"delay": 0.05}``. Unless the
                 settings name a budget, hedges and retries share one.
+            error_budget: An ``ErrorBudget``, or a dict of its settings such as ``{"slo": 0.999}``.
+                It counts each exception that the caller gets, except those that ``ignore`` names,
+                and each result that ``on_result`` calls a failure.
             latency_budget: A ``LatencyBudget``, or a dict of its settings such as
                 ``{"target": 0.1}``.
             clock: The source of time for the policies that are created; use a ``ManualClock`` in
@@ -208,7 +214,11 @@ class Pipeline(Policy):
             backoff=backoff,
             budget=budget,
             breaker=breaker,
-            optional={"latency_budget": latency_budget, "hedge": hedge},
+            optional={
+                "error_budget": error_budget,
+                "latency_budget": latency_budget,
+                "hedge": hedge,
+            },
             clock=clock,
             mode=mode,
         )
@@ -244,13 +254,13 @@ class Pipeline(Policy):
         pipelines can be replaced.
 
         Args:
-            **options: A policy for ``latency_budget``, ``fallback``, ``retry``,
-            ``hedge``, ``breaker`` (``circuit_breaker``), ``limiter`` (``rate_limiter``)
-            or ``bulkhead``. A ``Timeout`` or seconds for
-            ``total_timeout`` (outside the first retry), ``attempt_timeout`` (inside it), or
-            ``timeout`` (the only timeout). None removes the policy. Settings of the retry, such
-            as ``attempts`` and ``on``, change only these settings of the retry; the breaker keeps
-            its own ``on``. See ``Retry.with_options``.
+            **options: A policy for ``error_budget``, ``latency_budget``, ``fallback``, ``retry``,
+            ``hedge``, ``breaker`` (``circuit_breaker``), ``limiter`` (``rate_limiter``) or
+            ``bulkhead``. A ``Timeout`` or seconds for ``total_timeout`` (outside the first retry
+            or hedge), ``attempt_timeout`` (inside it), or ``timeout`` (the only timeout). None
+            removes the policy. Settings of the retry, such as ``attempts`` and ``on``, change only
+            these settings of the retry; the breaker keeps its own ``on``. See
+            ``Retry.with_options``.
 
         Raises:
             ConfigError: An option is unknown, matches several policies, or has an invalid value.

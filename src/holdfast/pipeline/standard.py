@@ -155,8 +155,8 @@ def standard_policies(
     made = _optional(problems, name, optional, retry, attempt, common)
     _check_backoff(problems, retry, total.ns)
     problems.done()
-    latency, hedge = made.get("latency_budget"), made.get("hedge")
-    policies = latency, *outermost, retry, hedge, breaker, *innermost
+    budgets, hedge = (made.get("error_budget"), made.get("latency_budget")), made.get("hedge")
+    policies = *budgets, *outermost, retry, hedge, breaker, *innermost
     return [policy for policy in policies if policy is not None]
 
 

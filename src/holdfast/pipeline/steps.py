@@ -18,10 +18,10 @@ TOTAL, ATTEMPT = "total_timeout", "attempt_timeout"
 
 # Those of the standard pipeline, the first outermost; most have the name of a kind of policies.
 PLACES = (
-    "latency_budget", "fallback", TOTAL, "retry", "hedge",
+    "error_budget", "latency_budget", "fallback", TOTAL, "retry", "hedge",
     "circuit_breaker", "rate_limiter", "bulkhead", ATTEMPT,
 )  # fmt: skip
-_SEVERAL, _GUARDS = PLACES[3:5], PLACES[5:8]  # those that make several attempts at a call
+_SEVERAL, _GUARDS = PLACES[4:6], PLACES[6:9]  # those that make several attempts at a call
 
 
 def flat(policies: Iterable[Policy]) -> list[Policy]:
