@@ -376,6 +376,9 @@ def test_a_target_that_a_timeout_keeps_every_call_below():
     assert found(slow, hf.Timeout(5)) == ["target_beyond_timeout"]
     assert found(slow, hf.Timeout(6)) == found(slow, retry(), hf.Timeout(1)) == []
     assert found(slow, retry(attempts=1), hf.Timeout(1)) == ["target_beyond_timeout"]
+    adaptive = hf.AdaptiveRateLimiter("a", rate=5, target_latency=timedelta(seconds=1))
+    assert found(adaptive, hf.Timeout(1.2)) == ["target_beyond_timeout"]
+    assert found(adaptive, hf.Timeout(1.3)) == []
 
 
 def hedge(**settings: Any) -> hf.Hedge:
@@ -404,7 +407,7 @@ def test_a_hedge_without_a_budget():
 
 
 def test_a_guard_that_counts_one_call_for_several_attempts_of_a_hedge():
-    for guard in (breaker(), bulkhead(), limiter()):
+    for guard in (breaker(), bulkhead(), limiter(), hf.AdaptiveRateLimiter("a", rate=1)):
         assert found(guard, hedge()) == ["guard_outside_hedge"]
         assert found(hedge(), guard) == []
 
@@ -416,3 +419,10 @@ def test_a_fallback_whose_value_is_the_good_answer_of_a_hedge():
 
 def test_a_hedge_moves_a_call_to_a_thread_of_its_own():
     assert found(hedge(), thread(2)) == ["thread_within_thread"]
+
+
+def test_an_adaptive_limiter_has_the_findings_of_a_limiter_and_of_what_it_measures():
+    adaptive = hf.AdaptiveRateLimiter("a", rate=5)
+    (finding,) = hf.Pipeline("p", adaptive, retry()).lint()
+    assert finding.code == "limiter_outside_retry"
+    assert "its rate adapts to durations with pauses" in finding.message

@@ -36,7 +36,9 @@ def raises(error: Exception) -> None:
 
 
 def test_each_is_at_its_place_with_the_name_the_clock_and_the_mode_of_the_pipeline(clock):
-    pipe = hf.Pipeline.standard("p", **ASKED, rate=5, fallback=1, clock=clock, mode="observe")
+    limiter = hf.AdaptiveRateLimiter("own", rate=50, clock=clock)
+    pipe = hf.Pipeline.standard("p", **ASKED, rate=limiter, fallback=1, clock=clock, mode="observe")
+    assert pipe.policies[7] is limiter
     assert kinds(pipe) == [
         "error_budget", "latency_budget", "fallback", "timeout", "retry", "hedge",
         "circuit_breaker", "rate_limiter", "bulkhead", "timeout",
@@ -151,6 +153,7 @@ def test_other_values_are_refused_with_what_is_allowed(argument, value, allowed)
         ("error_budget", lambda: hf.ErrorBudget("o")),
         ("latency_budget", lambda: hf.LatencyBudget("o")),
         ("hedge", lambda: hf.Hedge("o")),
+        ("limiter", lambda: hf.AdaptiveRateLimiter("o", rate=1)),
     ],
 )
 def test_each_is_put_in_replaced_and_removed_by_its_name(option, make):

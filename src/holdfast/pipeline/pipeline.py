@@ -162,8 +162,8 @@ class Pipeline(Policy):
                 attempts fit into ``total_timeout`` and into the window.
             max_concurrent: Attempts that may run at the same time, 1 to 1,000,000; None for no
                 limit.
-            rate: Attempts per second, limits such as "10/second;100/minute", or a
-                ``RateLimiter``; None for no limiter.
+            rate: Attempts per second, limits such as "10/second;100/minute", a ``RateLimiter`` or
+                an ``AdaptiveRateLimiter``; None for no limiter.
             fallback: A replacement for the final error: a value (including None), a function of
                 the exception, or a ``Fallback``. By default the exception is raised.
             on: Exceptions that are retried and are failures for the breaker; see ``Retry``.
