@@ -121,11 +121,13 @@ class AdaptiveRateLimiter(RateLimiter):
         if age_ns is None:
             age_ns = round(max(USUAL_AGE, AGE_CALLS / rates[1]) * 1e9)
         now_ns = clock.now_ns()
-        micro = tuple(map(_micro, rates))
+        micro, least, highest = map(_micro, rates)
         native = exact_rate(problems, rates[0], 10**9, most or max(1, ceil(rates[0])))
         problems.done()
         bucket = TokenBucket(*native, now_ns)
-        adaptive = AdaptiveRate(bucket, *micro, most or 0, target_ns, age_ns, window, now_ns)
+        adaptive = AdaptiveRate(
+            bucket, micro, least, highest, most or 0, target_ns, age_ns, window, now_ns
+        )
         # First of all, for it refuses to be done twice.
         self._bind(
             "adaptive",
@@ -223,8 +225,10 @@ class AdaptiveRateLimiter(RateLimiter):
         self._put(rates, held)
 
     def _put(self, rates: tuple[float, float, float], burst: int | None) -> None:
+        micro, least, highest = map(_micro, rates)
+
         def apply(now_ns: int) -> None:
-            self._adaptive.resize(*map(_micro, rates), burst or 0, now_ns)
+            self._adaptive.resize(micro, least, highest, burst or 0, now_ns)
 
         self._line.resize(apply)
 
