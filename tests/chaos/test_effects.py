@@ -2,7 +2,10 @@
 
 import _thread
 import os
+import random
+import threading
 import time
+from contextlib import nullcontext
 from importlib.util import find_spec
 
 import pytest
@@ -11,32 +14,16 @@ import holdfast
 from holdfast.chaos.cpu import CpuEffect
 from holdfast.chaos.effect import end_effects
 from holdfast.chaos.partition import PartitionEffect
-from holdfast.chaos.space import DiskEffect, MemoryEffect
+from holdfast.chaos.space import DiskEffect
 from tests.apart import in_child, run_apart
-from tests.chaos.subjects import SECOND, soon
+from tests.chaos.subjects import HOUR, MIB, SECOND, effects, is_idle, soon
 from tests.runtimes.greenlets import PATCH, run_scenes
-
-MIB = 1 << 20
-HOUR = 3600 * SECOND
-
-
-def effects(folder, clock):
-    return {
-        "cpu": CpuEffect(1, 0.1, clock),
-        "disk": DiskEffect(str(folder), 3 * MIB, 0.5, clock),
-        "memory": MemoryEffect(3 * MIB, 0.5, clock),
-        "partition": PartitionEffect(None, None, clock),
-    }
 
 
 @pytest.fixture(params=["cpu", "disk", "memory", "partition"])
 def make(request, tmp_path):
     yield lambda clock: effects(tmp_path, clock)[request.param]
     end_effects()
-
-
-def is_idle(effect):
-    return not effect.is_on and getattr(effect, "held", 0) == 0
 
 
 def test_an_effect_ends_with_its_time_without_any_call(make):  # CH-06, CH-07, CH-08, D-CH-2
@@ -105,18 +92,18 @@ def test_a_forked_child_has_none_of_an_effect_and_the_parent_keeps_it(make):  # 
 
 
 def test_effects_neither_hold_up_the_exit_of_a_process_nor_outlast_it(tmp_path):  # CH-14
-    run_apart(
+    at_the_end = run_apart(
         f"""
     import atexit
-    from holdfast import SystemClock
-    from tests.chaos.test_effects import HOUR, effects, is_idle
-    atexit.register(lambda: print([is_idle(one) for one in made]))
-    import holdfast.chaos.effect  # its own function of this kind runs first
+    atexit.register(lambda: print([is_idle(one) for one in made]))  # the last function registered
+    from holdfast import SystemClock  # is the first to run
+    from tests.chaos.subjects import HOUR, effects, is_idle
     made = effects({str(tmp_path)!r}, SystemClock()).values()
     for one in made:
         one.start(HOUR)
     """
     )
+    assert at_the_end == "[True, True, True, True]\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -212,7 +199,7 @@ def test_without_a_thread_an_effect_is_off_and_has_given_all_back(make, monkeypa
 
 SCENE = """
     import _thread, time
-    from tests.chaos.test_effects import HOUR, effects, is_idle
+    from tests.chaos.subjects import HOUR, effects, is_idle
     made = effects({folder!r}, hf.SystemClock())
     made["cpu"]._load = 1.0
     gaps = []
@@ -224,7 +211,7 @@ SCENE = """
             gaps.append(now - last)
             last = now
     def work():
-        while made["memory"].held < 3 << 20 or made["disk"].held < 3 << 20 or len(gaps) < 100:
+        while made["memory"].held < 3 << 20 or made["disk"].held < 3 << 20 or len(gaps) < 20:
             sleep(0.001)
         for one in made.values():
             one.stop()
@@ -247,3 +234,50 @@ def test_effects_do_not_block_the_greenlets_of_a_thread(library, tmp_path, requi
         require_real(f"{library} is not installed")
     lines = run_scenes(library, True, {"effects": SCENE.format(folder=str(tmp_path))})["effects"]
     assert lines == ["[True, True, True, True]", "back True"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_effect_that_is_stopped_while_it_begins_gives_all_back(tmp_path, clock, fails):
+    class Stopped(DiskEffect):
+        def _begin(self):
+            self.stop()
+            super()._begin()
+            if fails:
+                raise OSError("no room for a file")
+
+    effect = Stopped(str(tmp_path), MIB, 0.5, clock)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no room") if fails else nullcontext():
+            effect.start(SECOND)
+        assert is_idle(effect)
+        assert effect._file == -1
+
+
+@pytest.mark.stress
+def test_threads_that_start_and_stop_an_effect_by_turns_leave_nothing(make, stress_scale):  # CH-14
+    effect = make(holdfast.SystemClock())
+    threads_before = _thread._count()
+    files_before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+    started = []
+
+    def turns(number):
+        luck = random.Random(number)
+        for _ in range(50 * stress_scale):
+            if luck.random() < 0.6:
+                started.append(effect.start(luck.choice([1, 10**5, HOUR])))
+            else:
+                effect.stop()
+
+    workers = [threading.Thread(target=turns, args=(number,)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert any(started)
+    effect.stop()
+    assert soon(lambda: effect._run is None)
+    assert is_idle(effect)
+    assert soon(lambda: _thread._count() <= threads_before)
+    if files_before:
+        assert len(os.listdir("/proc/self/fd")) == files_before
+    assert effect.start(HOUR)

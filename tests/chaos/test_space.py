@@ -16,10 +16,7 @@ from holdfast.chaos import space
 from holdfast.chaos.effect import end_effects
 from holdfast.chaos.space import DiskEffect, MemoryEffect
 from tests.apart import in_child, run_apart
-from tests.chaos.subjects import SECOND, soon
-
-MIB = 1 << 20
-HOUR = 3600 * SECOND
+from tests.chaos.subjects import HOUR, MIB, SECOND, soon
 
 
 @pytest.fixture(autouse=True)

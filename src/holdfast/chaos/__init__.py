@@ -13,17 +13,22 @@ Nothing is injected unless the environment variable ``HOLDFAST_CHAOS`` is 1 and 
 
 from holdfast.chaos.composite import Composite
 from holdfast.chaos.correlated import Correlated
+from holdfast.chaos.cpu import Cpu
 from holdfast.chaos.custom import Custom
+from holdfast.chaos.disk import Disk
 from holdfast.chaos.engine import disable, enable, enabled
 from holdfast.chaos.error import Error
 from holdfast.chaos.errors import (
     ChaosRefusedError,
     InjectedError,
     InjectedPanicError,
+    InjectedPartitionError,
     InjectedTimeoutError,
 )
 from holdfast.chaos.fault import Fault, Injection
 from holdfast.chaos.latency import Latency
+from holdfast.chaos.memory import Memory
+from holdfast.chaos.partition import Partition
 from holdfast.chaos.point import attach
 from holdfast.chaos.scenario import Scenario, Step
 from holdfast.chaos.snapshot import ChaosSnapshot, FaultSnapshot, snapshot
@@ -35,15 +40,20 @@ __all__ = [
     "ChaosSnapshot",
     "Composite",
     "Correlated",
+    "Cpu",
     "Custom",
+    "Disk",
     "Error",
     "Fault",
     "FaultSnapshot",
     "InjectedError",
     "InjectedPanicError",
+    "InjectedPartitionError",
     "InjectedTimeoutError",
     "Injection",
     "Latency",
+    "Memory",
+    "Partition",
     "Raise",
     "Scenario",
     "Step",

@@ -65,6 +65,13 @@ class Effect:
         run = self._run
         return run is not None and run.goes_on()
 
+    def left_ns(self) -> int:
+        """Return how long the effect still lasts; 0 if it is off."""
+        run = self._run
+        if run is None or run.is_over:
+            return 0
+        return max(0, run.ends_ns - self._clock.now_ns())
+
     def start(self, duration_ns: int) -> bool:
         """Start the effect. It never waits: threads of the effect do the work.
 
@@ -88,14 +95,16 @@ class Effect:
             self._begin()
             self._start_threads(run)
         except BaseException:
-            run.is_begun = True
             self._end(run)
             raise
-        with self._lock:
-            run.is_begun = True
-            is_over = run.is_over
-        if is_over:
-            self._finish(run)
+        finally:
+            with self._lock:
+                run.is_begun = True
+                is_over = run.is_over
+                if is_over:  # another thread has stopped it meanwhile
+                    self._give_back()
+            if is_over:
+                self._finish(run)
         return True
 
     def stop(self) -> None:
@@ -135,7 +144,7 @@ class Effect:
         except Exception:  # the effect ends early, and the log says why
             from logging import getLogger
 
-            getLogger("holdfast").exception("an effect of a fault ended early")
+            getLogger("holdfast.chaos").exception("%s ended early", type(self).__name__)
             self._end(run)
 
     def _wait_for_end(self, run: Run) -> None:

@@ -8,6 +8,7 @@ __all__ = [
     "ChaosRefusedError",
     "InjectedError",
     "InjectedPanicError",
+    "InjectedPartitionError",
     "InjectedTimeoutError",
 ]
 
@@ -45,3 +46,10 @@ class InjectedPanicError(_InjectedBaseError, RuntimeError):
 
     code = "INJECTED_PANIC"
     summary = "chaos injected an unexpected error"
+
+
+class InjectedPartitionError(_InjectedBaseError, ConnectionError):
+    """What ``chaos.Partition`` raises: a ConnectionError, which counts as transient."""
+
+    code = "INJECTED_PARTITION"
+    summary = "network partition due to chaos injection"
