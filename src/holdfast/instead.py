@@ -164,7 +164,7 @@ def _of_object(field: str, value: object, allowed: str) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
             return f"write CountWindow({value}) for calls, TimeWindow({value}) for seconds"
         return f"write TimeWindow({value!r})" if isinstance(value, float) else ""
-    if field == "window" and _is_number(value):
+    if field == "window" and allowed.startswith("one of ") and _is_number(value):
         return f'write per={value}, window="sliding"'
     if field == "budget" and _is_number(value):
         return f"write RetryBudget(ratio={value})"

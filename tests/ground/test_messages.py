@@ -211,6 +211,9 @@ VALUES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.CircuitBreaker("b", window=100), "write CountWindow(100) for calls"),
     (lambda: hf.CircuitBreaker("b", window=30.0), "write TimeWindow(30.0)"),
     (lambda: hf.RateLimiter("l", rate=1, window=60), 'write per=60, window="sliding"'),
+    (lambda: hf.ErrorBudget("e", slo=99.9), "write 0.999 for 99.9 %"),
+    (lambda: hf.ErrorBudget("e", slo=0), "an objective of 0 allows every request to fail"),
+    (lambda: hf.LatencyBudget("l", target=0.1, percentile=0.95), "write 95"),
     (lambda: hf.CircuitBreaker("b", reset_backoff=2.0), "for example (2.0, 300, 0.1)"),
     (lambda: hf.Retry("r", clock=time.monotonic), "a clock object, not a function"),
     (lambda: hf.Retry("r", on=ValueError("x")), "write ValueError, its class"),
@@ -404,6 +407,13 @@ def test_a_guarded_function_may_have_an_attribute_that_its_policy_has_too():
     guarded.state = 5
     assert guarded.state == 5
     assert not hasattr(hf.Timeout(1)(answers), "state")
+
+
+def test_the_hint_about_a_window_of_a_limiter_is_not_given_about_other_windows():
+    with pytest.raises(hf.ConfigError) as caught:
+        hf.ErrorBudget("e", slo=0.9, window=0)
+
+    assert str(caught.value).endswith("allowed seconds or a timedelta from 1 to 3153600000")
 
 
 def test_the_policies_know_every_attribute_that_has_a_hint():
