@@ -39,7 +39,7 @@ enum {
     HF_BUDGET_SLICES = 10,
     HF_BURN_SLICES = 120,
     HF_BUDGET_MARKS = HF_BUDGET_SLICES + 1 + 2 * (HF_BURN_SLICES + 1),
-    HF__BUDGET_LOOKS = 100 /* at rings that turn; a turn takes far less than as many looks */
+    HF__BUDGET_LOOKS = 20 /* at rings that turn; a turn takes far less than as many looks */
 };
 
 #define HF__BURN_SECOND INT64_C(1000000000)

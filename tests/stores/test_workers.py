@@ -272,6 +272,29 @@ def test_percentiles_are_those_of_the_calls_of_all_workers_together(start):  # M
     assert first.gauge("latency_budget_compliant", budget="y") == 1
 
 
+def test_an_error_budget_is_that_of_the_requests_of_all_workers_together(start):  # MX-21 to MX-23
+    first, second, idle = start(), start(), start()
+
+    def failed_of(worker):
+        labels = (("budget", "z"), ("result", "failure"))
+        return worker.scrape()["counter", "holdfast_error_budget_requests_total", labels]
+
+    for worker in (first, second, idle):
+        worker("make", "errors", "z")
+    first("count", "z", 895, 5)
+    second("count", "z", 60, 40)  # 45 of 1,000, and 100 may fail
+    for worker in (first, second, idle):
+        assert worker.gauge("error_budget_consumed", budget="z") == pytest.approx(0.45)
+        assert worker.gauge("error_budget_remaining", budget="z") == pytest.approx(0.55)
+        for window in ("5m", "30m", "1h", "6h"):
+            rate = worker.gauge("error_budget_burn_rate", budget="z", window=window)
+            assert rate == pytest.approx(0.45)
+        assert failed_of(worker) == 45
+    second.kill()
+    assert failed_of(first) == 45
+    assert first.gauge("error_budget_consumed", budget="z") == pytest.approx(5 / 90)
+
+
 def test_a_worker_that_has_dropped_many_names_keeps_those_with_series_and_all_counts(start):
     first, second = start(), start()  # trap 67, GEN-16
     first("call", "b", 0)

@@ -58,6 +58,7 @@ def make(kind: str, name: str) -> str:
         "window": lambda: hf.RateLimiter(name, rate=2, per=3600, window="sliding"),
         "timeout": lambda: hf.Timeout(60, name=name),
         "fallback": lambda: hf.Fallback(0, on=ConnectionError, name=name),
+        "errors": lambda: hf.ErrorBudget(name, slo=0.9),
         "latency": lambda: hf.LatencyBudget(name, min_samples=1),
         "open": lambda: tripped(name, 3600),
         "due": lambda: tripped(name, 1e-9),
@@ -260,8 +261,17 @@ def close() -> None:
     os.closerange(3, 100)
 
 
+def count(name: str, good: str, failed: str) -> int:
+    """Count requests for an error budget."""
+    [budget] = policies[name]
+    budget.record(ok=True, n=int(good))
+    budget.record(ok=False, n=int(failed))
+    return int(failed)
+
+
 COMMANDS: dict[str, Any] = {
     "make": make,
+    "count": count,
     "call": call,
     "fail": fail_calls,
     "drop": drop,

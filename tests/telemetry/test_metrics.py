@@ -55,6 +55,9 @@ def families(*sources, **options):
         ("bulkhead_rejected", "counter", {"bulkhead"}),
         ("bulkhead_wait_duration_seconds", "histogram", {"bulkhead"}),
         ("timeout_calls", "counter", {"timeout", "scope", "result"}),
+        ("error_budget_remaining", "gauge", {"budget"}),  # MX-21
+        ("error_budget_consumed", "gauge", {"budget"}),  # MX-22
+        ("error_budget_exhausted", "counter", {"budget"}),  # MX-23
         ("latency_budget_p50_seconds", "gauge", {"budget"}),  # MX-24
         ("latency_budget_p95_seconds", "gauge", {"budget"}),  # MX-25
         ("latency_budget_p99_seconds", "gauge", {"budget"}),  # MX-26
@@ -69,7 +72,8 @@ def test_the_metric_has_the_specified_name_type_and_labels(name, kind, labels, c
         bulkhead.enter()
     budget = hf.LatencyBudget("y", clock=clock)
     budget.record(1)
-    pipe = hf.Pipeline("pipe", budget, bulkhead, standard)
+    errors = hf.ErrorBudget("z", clock=clock)
+    pipe = hf.Pipeline("pipe", errors, budget, bulkhead, standard)
     metric = families(pipe, namespace="dwcp")[f"dwcp_{name}"]
     assert metric.type == kind
     assert metric.documentation

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import json
 import math
+import os
+import threading
 from typing import Any
 
 import pytest
@@ -231,6 +233,62 @@ def test_a_listener_that_records_failures_hears_of_what_they_cause_afterwards(cl
     told_of = [word for word in order if "page" not in word]
     assert told_of[:2] == ["begin budget_exhausted", "end budget_exhausted"]
     assert told_of[2:] == ["begin budget_recovered", "end budget_recovered"]
+
+
+def test_threads_that_fail_and_recover_at_once_are_told_of_it_in_turns() -> None:
+    budget = hf.ErrorBudget("send", slo=0.5, min_requests=1)
+    kinds: list[str] = []
+    budget.on_event(lambda event: kinds.append(event.kind))  # EB-04, D-EB-4
+
+    def work(ok: bool) -> None:
+        for _ in range(300):
+            budget.record(ok=ok)
+
+    threads = [threading.Thread(target=work, args=(at % 2 == 0,)) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    turns = [kind for kind in kinds if kind.startswith("budget")]
+    assert turns[::2] == ["budget_exhausted"] * len(turns[::2])
+    assert turns[1::2] == ["budget_recovered"] * len(turns[1::2])
+    shown = budget.snapshot()
+    assert (shown.total_requests, shown.failed_requests) == (1200, 600)
+    assert shown.times_exhausted == turns.count("budget_exhausted")
+
+
+def test_a_forked_child_counts_from_zero(clock: Any) -> None:  # trap 58
+    budget = budget_of(clock)
+    budget.record(ok=False, n=20)
+    pid = os.fork()
+    if pid == 0:
+        fresh = budget.snapshot().total_requests == 0 and not budget.exhausted
+        budget.record(ok=True)
+        os._exit(0 if fresh and budget.snapshot().total_requests == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert budget.exhausted
+
+
+def test_a_reset_empties_the_window_and_tells_of_the_recovery(clock: Any) -> None:
+    budget = budget_of(clock)
+    events = told(budget)
+    budget.record(ok=False, n=20)
+    clock.advance(1)
+    budget.reset()
+    assert ("budget_recovered", "errors") in events
+    shown = budget.snapshot()
+    assert (shown.total_requests, shown.times_exhausted, shown.pages) == (0, 0, 0)
+    assert shown.total_downtime == 0.0
+
+
+def test_only_a_budget_that_may_change_without_traffic_is_watched(clock: Any) -> None:
+    budget = budget_of(clock)
+    told(budget)
+    assert clock.next_due_ns() is None
+    budget.record(ok=False)
+    assert clock.next_due_ns() is not None
+    clock.advance(7 * 3600)
+    assert clock.next_due_ns() is None
 
 
 # ---- input ----

@@ -276,7 +276,7 @@ class ErrorBudget(Policy):
             burn_rate_1h=_finite(h1),
             burn_rate_30m=_finite(m30),
             burn_rate_6h=_finite(h6),
-            paging=tuple(pair.word for pair in PAIRS if state & pair.bit),
+            paging=tuple(pair.word for pair in PAIRS if state & pair.bit) if state else (),
             availability=max(0.0, 1.0 - downtime_ns / lived_ns) if lived_ns > 0 else 1.0,
             window_start=start_ns / 1e9,
             window_duration=self._window_ns / 1e9,
