@@ -617,8 +617,9 @@ class _TaskRun(_Run):
 
     def begin(self) -> None:
         """Make the task."""
-        self._task = self._loop.create_task(
-            self._work(), name=f"holdfast-{self.owner._name}", context=Context()
+        # A task factory need not know the argument `context`; a task copies the current one.
+        self._task = Context().run(
+            self._loop.create_task, self._work(), name=f"holdfast-{self.owner._name}"
         )
 
     async def _work(self) -> None:

@@ -88,6 +88,8 @@ class TimerThreads:
                 if not job.is_wanted():  # asked afterwards: a signal handler may have dropped it
                     self.drop(job)
                     return
+                if len(self._jobs) == 1:  # the threads do not end after all
+                    self.tell_watchers()
                 heappush(self._heap, (due_ns, serial, job))
                 self._forget_dropped()
                 hand = self._needed(due_ns)
