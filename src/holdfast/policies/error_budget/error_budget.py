@@ -10,7 +10,7 @@ from math import ceil, inf
 
 from holdfast._native.error_budget import EXHAUSTED
 from holdfast._native.error_budget import ErrorBudget as Kernel
-from holdfast._native.gate import _fork_number
+from holdfast._native.gate import Gate, _fork_number
 from holdfast.clock import SystemClock, read_clock
 from holdfast.errors import ShedError
 from holdfast.events import Listeners
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Literal
 
+    from holdfast._native.gate import Permit
     from holdfast.clock import Clock
     from holdfast.events import Event
     from holdfast.policies.base import On
@@ -177,6 +178,22 @@ class ErrorBudget(Policy):
     _setting_names = settings_of(__init__)
 
     # ---- recording by hand ----
+
+    if TYPE_CHECKING:
+
+        def acquire(self) -> Permit:
+            """Admit one call and return a permit.
+
+            Returns:
+                A permit. Settle it with success(), failure(exc) or ignore(), or use it as a context
+                manager. A permit that is garbage-collected counts nothing.
+
+            Raises:
+                ShedError: The budget is exhausted, and the call is shed.
+            """
+
+    else:
+        acquire = Gate._permit
 
     def record(self, ok: bool, n: int = 1) -> None:
         """Count requests that were not made through this policy.
