@@ -139,7 +139,7 @@ class Race:
 
     def _start(self, attempt: Attempt) -> None:
         context: Context = self._context.copy()
-        steps = _steps_of(attempt, self._rest, self._deadline)
+        steps = _made(attempt, self._rest, self._deadline)
         try:
             task = context.run(self._loop.create_task, steps)  # not every factory takes a context
         except BaseException:
@@ -330,6 +330,11 @@ class Attempt:
         race._kernel.count_attempt(not race._hedged)
         race._hedged = True
         return race._call()
+
+
+async def _made(attempt: Attempt, rest: Any, deadline: Any) -> Any:
+    """Make an attempt. A task takes no other coroutine than that of an `async def`."""
+    return await _steps_of(attempt, rest, deadline)
 
 
 @coroutine

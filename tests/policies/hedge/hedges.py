@@ -91,12 +91,12 @@ class Threads:
         event.set()
 
     def __call__(self, *args: Any) -> Response:
+        seen = None if self._look is None else self._look()
         with self._lock:
             number = len(self.begun) + 1
-            self.begun.append(number)
             event, end = self._end_of(number)
-        if self._look is not None:
-            self.seen.append(self._look())
+            self.seen.append(seen)
+            self.begun.append(number)  # last: the test waits for it
         assert event.wait(LIMIT)
         if end[0] is not None:
             raise end[0]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast._native import gate
 from holdfast.waiting import hedged_threads
 from tests.policies.hedge.hedges import DownError, Threads, counted
 from tests.waiting.left_behind import house
@@ -32,14 +33,15 @@ def begin(policy: Any, f: Threads, calls: int = 1) -> Party:
     return party
 
 
+def pass_delay(clock: hf.ManualClock) -> None:
+    until(lambda: clock._callbacks)
+    clock.advance(1)
+
+
 def advance(clock: hf.ManualClock, f: Threads, calls: int) -> None:
-    """Let the delay pass until so many calls have begun."""
-
-    def passed() -> bool:
-        clock.advance(1)
-        return len(f.begun) >= calls
-
-    until(passed)
+    """Let the delay pass once the caller waits for it; return when so many calls have begun."""
+    pass_delay(clock)
+    until(lambda: len(f.begun) >= calls)
 
 
 def test_an_answer_before_the_delay_needs_no_further_attempt(clock):
@@ -95,11 +97,11 @@ def test_an_error_that_on_does_not_name_is_the_answer(clock):
 
 
 def test_a_deadline_of_the_caller_ends_the_call_and_counts_no_failure(clock):
-    hedge, f = hedge_on(clock), Threads(look=lambda: hf.deadline() + clock.now())
+    hedge, f = hedge_on(clock), Threads(look=lambda: gate._deadline_here()[1])
     pipe = hf.Pipeline("p", hf.Timeout(5, clock=clock), hedge)
     party = begin(pipe, f)
     advance(clock, f, 2)
-    assert f.seen == [5, 5]
+    assert f.seen == [5e9, 5e9]
     clock.advance(5)
     with pytest.raises(hf.DeadlineExceededError):
         party.result()
@@ -140,11 +142,8 @@ def test_a_rejection_inside_is_the_answer_of_a_first_attempt_and_none_of_a_furth
     outcome = pipe.try_call(f)
     assert isinstance(outcome.rejection, hf.BulkheadFullError)
 
-    def refused() -> bool:
-        clock.advance(1)
-        return budget.snapshot().given_back == 1
-
-    until(refused)
+    pass_delay(clock)
+    until(lambda: budget.snapshot().given_back == 1)
     f.let(1)
     assert (party.result().number, budget.balance, f.begun) == (1, 1.0, [1])
 
@@ -267,11 +266,8 @@ def test_an_attempt_without_a_free_thread_gives_its_token_back(clock):
     hedge, f = hedge_on(clock, workers=1, budget=budget), Threads()
     party = begin(hf.Pipeline("p", hf.Timeout(99, clock=clock), hedge), f)
 
-    def waits() -> bool:
-        clock.advance(1)
-        return hedge._worker_threads.queued == 1
-
-    until(waits)
+    pass_delay(clock)
+    until(lambda: hedge._worker_threads.queued == 1)
     clock.advance(99)
     with pytest.raises(hf.DeadlineExceededError):
         party.result()
