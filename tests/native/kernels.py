@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from holdfast._native.adaptive_rate import AdaptiveRate
 from holdfast._native.adaptive_timeout import AdaptiveTimeout
 from holdfast._native.backoff import Backoff
 from holdfast._native.breaker import Breaker
@@ -90,6 +91,13 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
         lambda: LatencyBudget(SECOND // 10, 950_000, 1000, 20),
         "holdfast.latency_budget",
         6_500,
+    ),
+    "AdaptiveRate": (
+        lambda: AdaptiveRate(
+            TokenBucket(1000, SECOND, 100, 0), 10**6, 1000, 10**7, 0, SECOND, SECOND, 100, 0
+        ),
+        "holdfast.adaptive_rate",
+        256,
     ),
     "AdaptiveTimeout": (
         lambda: AdaptiveTimeout(SECOND, 1, 2 * SECOND, 2.0, 0.95),
