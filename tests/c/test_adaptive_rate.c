@@ -157,6 +157,7 @@ HF_TEST(samples_that_are_old_never_count) /* RL-03 */
     take(&l, second, 99);
     l.now_ns = 10 * second + 1;
     HF_CHECK(take(&l, second, 10) == HF_RATE_KEPT); /* the first found a window that was too old */
+    HF_CHECK_INT(rate_of(&l), 1000);
     l.now_ns += 5 * second;
     HF_CHECK(take(&l, second, 1) == HF_RATE_SLOWED); /* ten of them, after half of the age */
 }

@@ -269,6 +269,25 @@ def try_acquire() -> Case:
     )
 
 
+def pipeline_with_limiter() -> Case:
+    """A breaker that times its calls, and a limiter of a fixed rate."""
+    limiter = RateLimiter("fixed", rate=PLENTY)
+    return _behind_breaker(limiter, lambda n: limiter.snapshot().allowed == n)
+
+
+def pipeline_with_adaptive_limiter() -> Case:
+    """The same with a limiter that learns from each call; its rate is the highest."""
+    from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
+
+    limiter = AdaptiveRateLimiter("adaptive", rate=PLENTY, max_rate=PLENTY)
+    return _behind_breaker(limiter, lambda n: limiter.snapshot().samples == n)
+
+
+def _behind_breaker(limiter: RateLimiter, holds: Callable[[int], bool]) -> Case:
+    pipe = Pipeline(limiter.name, CircuitBreaker(limiter.name), limiter)
+    return Case("pipe.call(bare)", pipe=pipe, bare=bare, holds=holds)
+
+
 def adaptive_timeout() -> Case:
     timeout = AdaptiveTimeout(30)
     return Case(
@@ -355,6 +374,8 @@ MEASURED = (
     guarded_await,
     async_with_bulkhead,
     try_acquire,
+    pipeline_with_limiter,
+    pipeline_with_adaptive_limiter,
     adaptive_timeout,
     backoff_delay,
 )

@@ -213,5 +213,12 @@ ROWS = (
         1,
         essential=True,
     ),
+    Row(
+        "adaptive rate limiter: a sample, in a pipeline with a breaker",
+        over("pipeline_with_adaptive_limiter", "pipeline_with_limiter"),
+        "C",
+        clock_cost,
+        1,
+    ),
     Row("back-off delay", over("backoff_delay", "empty"), "C", clock_cost, 4),
 )
