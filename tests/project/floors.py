@@ -15,8 +15,7 @@ FLOORS = (
     {"errors", "validation", "mode"}
     | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
     | {"priorities"}
-    | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"}
-    | {"turns"},
+    | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"},
     {"stores"},
     {"waiting", "periodic"},
     {"policies"},

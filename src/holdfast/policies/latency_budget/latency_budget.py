@@ -13,8 +13,8 @@ from holdfast.errors import Rejected
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, settings_of
 from holdfast.policies.latency_budget.snapshot import LatencyBudgetSnapshot
+from holdfast.policies.telling import Telling
 from holdfast.stores.figures import LATENCY_BUDGET
-from holdfast.turns import Turns
 from holdfast.validation import MAX_NS, Problems, duration_to_ns, seconds_to_ns
 
 TYPE_CHECKING = False
@@ -74,7 +74,7 @@ class LatencyBudget(Policy):
     True
     """
 
-    __slots__ = ("_before_reset",)
+    __slots__ = ("_before_reset", "_told")
 
     kind = "latency_budget"
     _kernel: Kernel
@@ -128,6 +128,7 @@ class LatencyBudget(Policy):
             ignore_categories=ignored_categories,
         )
         self._before_reset: tuple[int, tuple[int, int, int]] = (0, (0, 0, 0))
+        self._told = 0  # turns that listeners know, or will know of
         self._keep(
             target=target,
             percentile=percentile,
@@ -251,12 +252,17 @@ class LatencyBudget(Policy):
 
     def _turned(self) -> None:
         """Be told that the budget became exhausted or recovered."""
-        turns: Turns | None = self._queue
-        if turns is None:
-            turns = self._once("_queue", Turns)
-        turns.tell(self._kernel.turns, self._tell)
+        telling: Telling | None = self._queue
+        if telling is None:
+            telling = self._once("_queue", Telling)
+        telling.change(self._settle, self._tell)
 
-    def _tell(self, exhausted: bool) -> None:
+    def _settle(self) -> list[tuple[int, bool]]:
+        """Return the turns since the last ones, each with whether it exhausted the budget."""
+        told, self._told = self._told, self._kernel.turns()
+        return [(turn, turn % 2 == 0) for turn in range(told, self._told)]
+
+    def _tell(self, _turn: int, exhausted: bool) -> None:
         target = _in_seconds(self._setting("target"))
         latency = self._seconds(round(self._setting("percentile") * UNIT))
         if exhausted:
