@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from holdfast.policies.hedge import Hedge, Quantile
     from holdfast.policies.latency_budget import LatencyBudget
     from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
+    from holdfast.policies.slo_tracker import SloTracker
     from holdfast.priorities import priority
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
@@ -105,6 +106,7 @@ __all__ = [
     "RetryBudget",
     "RetryExhaustedError",
     "ShedError",
+    "SloTracker",
     "State",
     "SystemClock",
     "TimeWindow",
@@ -125,6 +127,7 @@ __all__ = [
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
     "LatencyBudget": "holdfast.policies.latency_budget",
+    "SloTracker": "holdfast.policies.slo_tracker",
     "Hedge": "holdfast.policies.hedge",
     "Quantile": "holdfast.policies.hedge",
     "ErrorBudget": "holdfast.policies.error_budget",

@@ -256,6 +256,18 @@ def test_what_policies_are_for_is_classes_categories_or_a_predicate() -> None:
         hf.CircuitBreaker("b", on_result="https")  # type: ignore[arg-type]
 
 
+def test_budgets_of_a_tracker_have_their_classes() -> None:
+    tracker = hf.SloTracker(hf.LatencyBudget("y", target=timedelta(seconds=1), percentile=99))
+    assert_type(tracker.register(hf.ErrorBudget("y")), hf.ErrorBudget)
+    assert_type(tracker.get("y"), hf.ErrorBudget | None)
+    assert_type(tracker.get("y", "latency_budget"), hf.LatencyBudget | None)
+    assert_type(hf.registry.get("latency_budget", "y"), hf.LatencyBudget | None)
+    assert_type(tracker.is_exhausted("y"), bool)
+    tracker.record("y", ok=True, seconds=0.5)
+    with pytest.raises(hf.ConfigError):
+        tracker.register(hf.Bulkhead("b"))  # type: ignore[type-var]
+
+
 def test_a_standard_pipeline_is_of_the_class_it_was_asked_of() -> None:
     total = timedelta(seconds=90)
     standard = hf.Pipeline.standard("all", total_timeout=total, rate=5, fallback=None)

@@ -45,6 +45,7 @@ TESTS = {
     "policies/bulkhead": f"tests/policies/bulkhead tests/waiting/test_rooms.py {EVERY}",
     "policies/fallback": f"tests/policies/fallback {EVERY}",
     "policies/latency_budget": f"tests/policies/latency_budget {EVERY}",
+    "policies/slo_tracker": "tests/policies/slo_tracker",
     "policies/limiter": f"tests/policies/limiter tests/waiting/test_lines.py {EVERY}",
     "policies/pool": f"tests/policies/pool {EVERY}",
     "policies/retry": f"tests/policies/retry {EVERY}",

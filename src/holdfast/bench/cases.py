@@ -16,7 +16,9 @@ from holdfast.pipeline.pipeline import Pipeline
 from holdfast.policies.backoff import Constant, Exponential
 from holdfast.policies.breaker import CircuitBreaker, CountWindow, State, TimeWindow
 from holdfast.policies.bulkhead import Bulkhead
+from holdfast.policies.error_budget import ErrorBudget
 from holdfast.policies.hedge import Hedge
+from holdfast.policies.latency_budget import LatencyBudget
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry, RetryBudget
 from holdfast.policies.timeout import AdaptiveTimeout, Timeout
@@ -182,6 +184,31 @@ def gate() -> Case:
     bulkhead = Bulkhead("gate", max_concurrent=100)
     pipe = Pipeline("gate", breaker, limiter, bulkhead)
     return Case("g()", g=pipe(bare), holds=_succeeded(breaker))
+
+
+def breaker_pipeline() -> Case:
+    breaker = CircuitBreaker("piped")
+    return Case("g()", g=Pipeline("piped", breaker)(bare), holds=_succeeded(breaker))
+
+
+def budgets() -> Case:
+    breaker, latency = CircuitBreaker("budgets"), LatencyBudget("budgets")
+    pipe = Pipeline("budgets", ErrorBudget("budgets"), latency, breaker)
+    return Case("g()", g=pipe(bare), holds=lambda n: latency.snapshot().recorded == n)
+
+
+def error_budget_snapshot() -> Case:
+    budget = ErrorBudget("shown")
+    for _ in range(1_000):
+        budget.call(bare)
+    return Case("budget.snapshot()", most=10_000, budget=budget)
+
+
+def latency_budget_snapshot() -> Case:
+    budget = LatencyBudget("shown", samples=100_000)
+    for n in range(100_000):
+        budget.record(n % 1_000 / 1_000)
+    return Case("budget.snapshot()", most=10_000, budget=budget)
 
 
 def standard_pipeline() -> Case:
@@ -360,6 +387,10 @@ MEASURED = (
     count_window,
     time_window,
     gate,
+    breaker_pipeline,
+    budgets,
+    error_budget_snapshot,
+    latency_budget_snapshot,
     standard_pipeline,
     standard_await,
     standard_await_untimed,

@@ -78,6 +78,10 @@ def take_allowance(ns: Least) -> float:
     return 1.5 * clock_cost(ns) + ns["method_call"] - ns["empty"]
 
 
+def microsecond(_: Least) -> float:
+    return 1_000.0
+
+
 LOCK = over("with_lock", "empty")
 
 ROWS = (
@@ -118,6 +122,23 @@ ROWS = (
         clock_cost,
         6.5,
         essential=True,
+    ),
+    Row(
+        "error budget + latency budget, around a breaker",
+        over("budgets", "breaker_pipeline"),
+        "C",
+        clock_cost,
+        1.5,
+    ),
+    Row(
+        "snapshot of an error budget", over("error_budget_snapshot", "empty"), "µs", microsecond, 10
+    ),
+    Row(
+        "snapshot of a latency budget of 100,000 calls",
+        over("latency_budget_snapshot", "empty"),
+        "µs",
+        microsecond,
+        10,
     ),
     Row(
         "open breaker, `try_call`",
