@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
@@ -295,3 +296,19 @@ def test_a_scenario_and_a_composite_may_have_faults_that_last(clock):  # CH-10, 
             assert memory.is_on == (10 <= second < 15)
             clock.advance(1)
     assert failed == [10, 11, 12, 20, 21, 22]
+
+
+def test_a_callback_of_a_partition_may_wait_for_a_thread_that_uses_chaos(clock):  # CH-07
+    made = []
+
+    def recover():
+        thread = threading.Thread(target=lambda: made.append(chaos.Error()), daemon=True)
+        thread.start()
+        thread.join(10)
+        made.append("recovered")
+
+    fault = chaos.Partition(on_recover=recover, clock=clock)
+    chaos.enable(clock=clock)
+    fault.strike(5)
+    chaos.disable()
+    assert [type(one) for one in made] == [chaos.Error, str]

@@ -67,8 +67,8 @@ class _Engine:
 
     def start(self, seed: int, duration_ns: int, clock: Clock) -> None:
         """Enable chaos, afresh if it was enabled already."""
+        self.stop()
         with self._lock:
-            self._stop()
             self.seed, self.run = seed, self.run + 1
             self._clock, self._until_ns = clock, clock.now_ns() + duration_ns
             self._ordinals.clear()
@@ -80,16 +80,15 @@ class _Engine:
     def stop(self) -> bool:
         """Disable chaos; return whether it was enabled."""
         with self._lock:
-            return self._stop()
-
-    def _stop(self) -> bool:
-        was, self._clock = self._clock is not None, None
-        for gate in list(self._gates):
-            gate._inject(False)
-        for fault in self.faults:
-            fault._disarm()
-        for waiter in list(self.sleepers):
-            waiter.wake()
+            was, self._clock = self._clock is not None, None
+            for gate in list(self._gates):
+                gate._inject(False)
+            disarmed = [fault for fault in self.faults if fault._disarm()]
+            for waiter in list(self.sleepers):
+                waiter.wake()
+        # Without the lock: callbacks of the application may wait for another thread that needs it.
+        for fault in disarmed:
+            fault._told(fault.disarmed)
         return was
 
     def place(self, gate: Gate) -> None:

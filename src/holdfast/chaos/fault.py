@@ -329,12 +329,12 @@ class Fault(Policy):
         self._kernel.arm(seed if own is None else own, until_ns, self._setting("limit"))
         self._told(self.armed, left_ns / 1e9)
 
-    def _disarm(self) -> None:
-        if self._armed_ns is None:
-            return
+    def _disarm(self) -> bool:
+        """Strike no more; return whether ``disarmed`` has to be called."""
+        was_armed = self._armed_ns is not None
         self._armed_ns = None
         self._kernel.disarm()
-        self._told(self.disarmed)
+        return was_armed
 
     def _told(self, method: Any, *args: object) -> None:
         """Call a method of a subclass; what it raises is logged, and changes nothing else."""
