@@ -84,7 +84,7 @@ MEMBERS: dict[str, Member] = {
         lambda **common: hf.ErrorBudget("p", on_exhausted="shed", min_requests=9999, **common)
     ),
     "latency budget": Member(lambda **common: hf.LatencyBudget("p", **common)),
-    "fault": Member(lambda **common: chaos.Error(name="p", probability=1, **common)),
+    "fault": Member(lambda **common: chaos.Error(name="p", probability=1, **common), counts=False),
     "standard pipeline": Member(standard, frozenset(BLOCKS), repeats=True),
 }
 

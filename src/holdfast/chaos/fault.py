@@ -371,7 +371,7 @@ class Fault(Policy):
     def _placed_in(self, gate: Gate) -> None:
         engine.place(gate)
 
-    def _block(self, number: int = 0) -> None:  # type: ignore[override]
+    def _block(self, number: int = 0) -> None:
         injection = self._begin(number)
         try:
             self.inject(injection)
@@ -379,7 +379,7 @@ class Fault(Policy):
             _mark(error, injection)
             raise
 
-    async def _suspend(self, number: int = 0) -> None:  # type: ignore[override]
+    async def _suspend(self, number: int = 0) -> None:
         injection = self._begin(number)
         try:
             await self.ainject(injection)

@@ -157,15 +157,16 @@ def _read_fault(problems: Problems, where: str, given: Any, clock: Clock) -> Fau
     settings = {"probability": 1.0, "clock": clock, **settings}
     word = settings.pop("type", None)
     classes = {cls.fault_type: cls for cls in _classes(Fault) if not cls.__name__.startswith("_")}
-    cls = classes.get(word) if isinstance(word, str) else None
+    cls: Any = classes.get(word) if isinstance(word, str) else None
     if cls is None:
         problems.refuse(f"{where}.type", word, "one of " + ", ".join(sorted(classes)))
         return None
     try:
-        return cls(**settings)
+        made: Fault = cls(**settings)
     except (ConfigError, TypeError) as error:
         problems.refuse(where, given, f"settings of {cls.__name__}: {error}")
         return None
+    return made
 
 
 def _classes(cls: type[Fault]) -> Iterable[type[Fault]]:
