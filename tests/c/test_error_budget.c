@@ -172,6 +172,15 @@ HF_TEST(of_each_priority_so_many_are_let_in_as_the_budget_bears)
     HF_CHECK(hf_error_budget_shed_share(&b, 3, seen(HF_BURN_WINDOW, 0)) == HF_BUDGET_SHED_MOST);
 }
 
+HF_TEST(few_failures_page_nobody_however_large_their_share)
+{
+    for (uint64_t n = 1; n < HF_BURN_FAILURES; n++)
+        HF_CHECK(!hf_burn_pages((hf_outcomes){n, n}, (hf_outcomes){n, n}, 0.001, 14.4));
+    HF_CHECK(hf_burn_pages((hf_outcomes){10, 10}, (hf_outcomes){10, 10}, 0.001, 14.4));
+    /* The long window is above the limit, and the short one shows that it is over. */
+    HF_CHECK(!hf_burn_pages((hf_outcomes){300, 1}, (hf_outcomes){3600, 60}, 0.001, 14.4));
+}
+
 HF_TEST(the_lower_bound_is_wilsons)
 {
     const double low = hf_burn_lower_bound((hf_outcomes){100, 10});
