@@ -262,13 +262,17 @@ class ErrorBudget(Policy):
 
     def snapshot(self) -> ErrorBudgetSnapshot:
         """Return the current budget and counts; see ``ErrorBudgetSnapshot`` for the fields."""
-        from holdfast.policies.error_budget.snapshot import ErrorBudgetSnapshot
-
+        make = _snapshot_class()
         now_ns = self._clock.now_ns()
         state, outcomes, times, counters = self._kernel.view(now_ns)
         total, failed = outcomes[0]
-        own, m5, h1, m30, h6 = map(self._rate, outcomes)
-        consumed = min(1.0, own)
+        rates: list[float | None] = [0.0] * 5
+        consumed = 0.0
+        if failed or outcomes[-1][1]:  # in the longest of the others
+            found = [self._rate(seen) for seen in outcomes]
+            consumed = min(1.0, found[0])
+            rates = [_finite(rate) for rate in found]
+        own, m5, h1, m30, h6 = rates
         made_ns, success_ns, failure_ns, down_ns = times
         exhausted, fast, slow, shed, observed, downtime_ns, since_ns = self._since_reset(
             counters[2:], made_ns
@@ -278,7 +282,7 @@ class ErrorBudget(Policy):
         lived_ns = now_ns - since_ns
         tenth_ns = self._window_ns // 10
         start_ns = max(since_ns, (now_ns // tenth_ns - 9) * tenth_ns)
-        return ErrorBudgetSnapshot(
+        return make(
             name=self.name,
             slo=self._setting("slo"),
             total_requests=total,
@@ -288,11 +292,11 @@ class ErrorBudget(Policy):
             consumed_budget=consumed,
             allowed_failures=max(0, total * self._allowed // _WHOLE - failed),
             budget_exhausted=bool(state & EXHAUSTED),
-            burn_rate=_finite(own),
-            burn_rate_5m=_finite(m5),
-            burn_rate_1h=_finite(h1),
-            burn_rate_30m=_finite(m30),
-            burn_rate_6h=_finite(h6),
+            burn_rate=own,
+            burn_rate_5m=m5,
+            burn_rate_1h=h1,
+            burn_rate_30m=m30,
+            burn_rate_6h=h6,
             paging=tuple(pair.word for pair in PAIRS if state & pair.bit) if state else (),
             availability=max(0.0, 1.0 - downtime_ns / lived_ns) if lived_ns > 0 else 1.0,
             window_start=start_ns / 1e9,
@@ -410,6 +414,18 @@ def _evidence(min_requests: int | None, allowed: int) -> tuple[int, int]:
     if min_requests is not None:
         return min_requests, _MOST
     return ceil(_WHOLE / allowed) if allowed else 1, MIN_FAILURES
+
+
+_made_of: list[type[ErrorBudgetSnapshot]] = []
+
+
+def _snapshot_class() -> type[ErrorBudgetSnapshot]:
+    """Return the class of snapshots, which imports dataclasses; an import takes a microsecond."""
+    if not _made_of:
+        from holdfast.policies.error_budget.snapshot import ErrorBudgetSnapshot
+
+        _made_of.append(ErrorBudgetSnapshot)
+    return _made_of[0]
 
 
 def _finite(rate: float) -> float | None:
