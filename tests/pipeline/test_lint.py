@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast import chaos
 
 
 def retry(name: str = "r", **settings: Any) -> hf.Retry:
@@ -426,3 +427,10 @@ def test_an_adaptive_limiter_has_the_findings_of_a_limiter_and_of_what_it_measur
     (finding,) = hf.Pipeline("p", adaptive, retry()).lint()
     assert finding.code == "limiter_outside_retry"
     assert "its rate adapts to durations with pauses" in finding.message
+
+
+def test_a_fault_that_other_policies_do_not_see():
+    one, two = chaos.Error(), chaos.Latency(0.1, 0.2)
+    assert found(breaker(), one, two) == []
+    assert found(one, breaker()) == ["fault_not_innermost"]
+    assert found(one, breaker(), two) == ["fault_not_innermost"]

@@ -172,7 +172,7 @@ def test_an_unknown_option_is_told_what_there_is(pipe):
     assert problem == (
         "retries: got 3, allowed an option of a pipeline: did you mean 'attempts'?; it takes "
         "error_budget, latency_budget, fallback, total_timeout, retry, hedge, circuit_breaker, "
-        "rate_limiter, bulkhead, attempt_timeout, breaker, limiter, timeout, attempts, "
+        "rate_limiter, bulkhead, attempt_timeout, chaos, breaker, limiter, timeout, attempts, "
         "backoff, on, ignore, on_result, max_time, budget, retry_after, max_retry_after, "
         "before_sleep, on_exhausted, wrap"
     )

@@ -1,4 +1,4 @@
-"""The policies that a standard pipeline has only if they are asked for: budgets and hedge."""
+"""The policies that a standard pipeline has only if they are asked for: budgets, hedge, chaos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import holdfast as hf
+from holdfast import chaos
 
 ASKED = {"error_budget": {"slo": 0.99}, "latency_budget": {"target": 0.2}, "hedge": {"delay": 0.3}}
 
@@ -36,12 +37,15 @@ def raises(error: Exception) -> None:
 
 
 def test_each_is_at_its_place_with_the_name_the_clock_and_the_mode_of_the_pipeline(clock):
+    fault = chaos.Latency(0.1, 0.2)
     limiter = hf.AdaptiveRateLimiter("own", rate=50, clock=clock)
-    pipe = hf.Pipeline.standard("p", **ASKED, rate=limiter, fallback=1, clock=clock, mode="observe")
-    assert pipe.policies[7] is limiter
+    pipe = hf.Pipeline.standard(
+        "p", **ASKED, chaos=fault, rate=limiter, fallback=1, clock=clock, mode="observe"
+    )
+    assert (pipe.policies[7], pipe.policies[-1]) == (limiter, fault)
     assert kinds(pipe) == [
         "error_budget", "latency_budget", "fallback", "timeout", "retry", "hedge",
-        "circuit_breaker", "rate_limiter", "bulkhead", "timeout",
+        "circuit_breaker", "rate_limiter", "bulkhead", "timeout", "fault",
     ]  # fmt: skip
     errors, latency, hedge = pipe.policies[0], pipe.policies[1], pipe.policies[5]
     for made in (errors, latency, hedge):
@@ -55,6 +59,7 @@ def test_policies_that_are_given_are_in_it_as_they_are():
         "latency_budget": hf.LatencyBudget("own", target=1),
         "error_budget": hf.ErrorBudget("own", slo=0.9),
         "hedge": hf.Hedge("own"),
+        "chaos": chaos.Error(),
     }
     assert set(given.values()) <= set(hf.Pipeline.standard("p", **given).policies)
 
@@ -135,6 +140,7 @@ def test_what_is_wrong_with_their_settings_is_named_with_all_the_rest():
     [
         ("error_budget", 0.999, "an ErrorBudget, or a dict of its settings, or None"),
         ("latency_budget", hf.Bulkhead, "a LatencyBudget, or a dict of its settings, or None"),
+        ("chaos", {"probability": 1}, "a fault of holdfast.chaos, or None"),
         ("hedge", hf.Timeout(1), "a Hedge, or a dict of its settings, or None"),
     ],
 )
@@ -153,11 +159,12 @@ def test_other_values_are_refused_with_what_is_allowed(argument, value, allowed)
         ("error_budget", lambda: hf.ErrorBudget("o")),
         ("latency_budget", lambda: hf.LatencyBudget("o")),
         ("hedge", lambda: hf.Hedge("o")),
+        ("chaos", lambda: chaos.Latency(0.1, 0.2)),
         ("limiter", lambda: hf.AdaptiveRateLimiter("o", rate=1)),
     ],
 )
 def test_each_is_put_in_replaced_and_removed_by_its_name(option, make):
-    full = hf.Pipeline.standard("p", **ASKED, rate=5)
+    full = hf.Pipeline.standard("p", **ASKED, rate=5, chaos=chaos.Error())
     there, other = make(), make()
     replaced = full.with_options(**{option: there})
     assert kinds(replaced) == kinds(full)

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast import chaos
 from holdfast._native import gate
 from holdfast.pipeline.steps import flat
 from holdfast.telemetry.prometheus import Collector
+from holdfast.testing import chaos_enabled
 from tests.policies.drivers import ACALLS, ASYNC, CALLS, DRIVERS, STREAMS, drive
 from tests.policies.members import CLASSES, MEMBERS, STAND_IN, FailedError, Member, fail
 
@@ -197,6 +199,40 @@ def test_calls_of_several_threads_leave_nothing_behind(member, mode):
         thread.join()
     assert house.bulkheads[0].snapshot().admitted == 3 * 8 * 2
     assert house.is_empty()
+
+
+# ---- faults ----
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+@pytest.mark.parametrize(
+    ("member", "name"), [pair for pair in pairs(DRIVERS) if pair.id.split("-")[0] != "fault"]
+)
+def test_a_fault_inside_of_a_policy_is_a_failure_of_the_work(member, name, mode):
+    clock = hf.ManualClock()
+    fault = chaos.Error(FailedError, probability=1, clock=clock, mode=mode)
+    policy = member.make(clock=clock, mode="enforce")
+    pipe, ran = hf.Pipeline("pipe", policy, fault), []
+    with chaos_enabled(clock=clock):
+        outcome = outcome_of(DRIVERS[name], pipe, lambda: ran.append(1))
+    assert bool(ran) == (mode == "observe")
+    shown = fault.snapshot()
+    if mode == "observe":
+        assert (outcome, shown.injected) == (None, 0)
+        assert shown.observed >= 1
+    else:
+        assert outcome in (STAND_IN, *STAND_IN) if member.replaces else outcome is FailedError
+        assert (shown.injected > 1) == member.repeats
+    ran.clear()
+    drive(DRIVERS[name], pipe, lambda: ran.append(1))
+    assert ran == [1], "chaos is disabled again"
+
+
+def outcome_of(driver, policy, work):
+    try:
+        return drive(driver, policy, work)
+    except FailedError as error:
+        return type(error)
 
 
 # ---- what every policy shows ----

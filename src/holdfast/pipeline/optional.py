@@ -1,4 +1,4 @@
-"""Policies that a standard pipeline has only when they are asked for: budgets and hedge.
+"""Policies that a standard pipeline has only when they are asked for: budgets, hedge, chaos.
 
 Imported when one of them is given, or settings of a breaker, or by ``with_options``, because
 ``import holdfast`` loads none of their modules. Elsewhere: their places (``steps``).
@@ -27,7 +27,7 @@ __all__ = [
     "shared_with",
 ]
 
-OPTIONAL = ("error_budget", "latency_budget", "hedge")
+OPTIONAL = ("error_budget", "latency_budget", "hedge", "chaos")
 
 
 def class_in(place: str) -> type[Policy] | None:
@@ -120,7 +120,8 @@ def is_for(place: str, value: object) -> bool:
 def described(place: str, cls: type[Policy] | None = None) -> str:
     """Return the policies of a place, or of a class, as an error says it."""
     cls = cls or class_in(place)
-    assert cls is not None, place
+    if cls is None:
+        return "a fault of holdfast.chaos"
     return f"{'an' if cls.__name__[0] in 'AEIOU' else 'a'} {cls.__name__}"
 
 

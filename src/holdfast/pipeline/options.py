@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
+    from holdfast.chaos import Fault
     from holdfast.policies.error_budget import ErrorBudget
     from holdfast.policies.hedge import Hedge
     from holdfast.policies.latency_budget import LatencyBudget
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         bulkhead: Bulkhead | None
         attempt_timeout: Timeout | float | timedelta | None
         timeout: Timeout | float | timedelta | None
+        chaos: Fault | None
 
 
 __all__ = ["other_policies"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Self, Unpack
 
     from holdfast._native.gate import Permit
+    from holdfast.chaos import Fault
     from holdfast.clock import Clock
     from holdfast.events import Listener
     from holdfast.pipeline.lint import Finding
@@ -131,15 +132,17 @@ class Pipeline(Policy):
         hedge: Hedge | HedgeSettings | None = None,
         error_budget: ErrorBudget | ErrorBudgetSettings | None = None,
         latency_budget: LatencyBudget | LatencyBudgetSettings | None = None,
+        chaos: Fault | None = None,
         clock: Clock | None = None,
         mode: Mode | str | None = None,
     ) -> Self:
         """Return the pipeline that most calls to another service need.
 
         Its policies, from the outermost: error budget, latency budget, fallback, total timeout,
-        retry with a budget, hedge, circuit breaker, rate limiter, bulkhead, attempt timeout. Each
-        has the name ``name``; those whose default is None are made only if you ask for them. Order
-        and defaults follow Microsoft.Extensions.Http.Resilience, except for the base delay.
+        retry with a budget, hedge, circuit breaker, rate limiter, bulkhead, attempt timeout,
+        chaos. Each has the name ``name``; those whose default is None are made only if you ask for
+        them. Order and defaults follow Microsoft.Extensions.Http.Resilience, except for the base
+        delay.
 
         ``on``, ``ignore`` and ``on_result`` decide for the retry and for the breaker: the errors
         and results that are retried are the failures that open the breaker. For the breaker, any
@@ -185,6 +188,7 @@ class Pipeline(Policy):
                 and each result that ``on_result`` calls a failure.
             latency_budget: A ``LatencyBudget``, or a dict of its settings such as
                 ``{"target": 0.1}``.
+            chaos: A fault of ``holdfast.chaos``, for tests.
             clock: The source of time for the policies that are created; use a ``ManualClock`` in
                 tests.
             mode: "enforce", "observe" or "off" for these policies; None uses the mode of the
@@ -218,6 +222,7 @@ class Pipeline(Policy):
                 "error_budget": error_budget,
                 "latency_budget": latency_budget,
                 "hedge": hedge,
+                "chaos": chaos,
             },
             clock=clock,
             mode=mode,
@@ -255,11 +260,11 @@ class Pipeline(Policy):
 
         Args:
             **options: A policy for ``error_budget``, ``latency_budget``, ``fallback``, ``retry``,
-            ``hedge``, ``breaker`` (``circuit_breaker``), ``limiter`` (``rate_limiter``) or
-            ``bulkhead``. A ``Timeout`` or seconds for ``total_timeout`` (outside the first retry
-            or hedge), ``attempt_timeout`` (inside it), or ``timeout`` (the only timeout). None
-            removes the policy. Settings of the retry, such as ``attempts`` and ``on``, change only
-            these settings of the retry; the breaker keeps its own ``on``. See
+            ``hedge``, ``breaker`` (``circuit_breaker``), ``limiter`` (``rate_limiter``),
+            ``bulkhead`` or ``chaos``. A ``Timeout`` or seconds for ``total_timeout`` (outside the
+            first retry or hedge), ``attempt_timeout`` (inside it), or ``timeout`` (the only
+            timeout). None removes the policy. Settings of the retry, such as ``attempts`` and
+            ``on``, change only these settings of the retry; the breaker keeps its own ``on``. See
             ``Retry.with_options``.
 
         Raises:

@@ -156,7 +156,7 @@ def standard_policies(
     _check_backoff(problems, retry, total.ns)
     problems.done()
     budgets, hedge = (made.get("error_budget"), made.get("latency_budget")), made.get("hedge")
-    policies = *budgets, *outermost, retry, hedge, breaker, *innermost
+    policies = *budgets, *outermost, retry, hedge, breaker, *innermost, made.get("chaos")
     return [policy for policy in policies if policy is not None]
 
 

@@ -19,7 +19,7 @@ TOTAL, ATTEMPT = "total_timeout", "attempt_timeout"
 # Those of the standard pipeline, the first outermost; most have the name of a kind of policies.
 PLACES = (
     "error_budget", "latency_budget", "fallback", TOTAL, "retry", "hedge",
-    "circuit_breaker", "rate_limiter", "bulkhead", ATTEMPT,
+    "circuit_breaker", "rate_limiter", "bulkhead", ATTEMPT, "chaos",
 )  # fmt: skip
 _SEVERAL, _GUARDS = PLACES[4:6], PLACES[6:9]  # those that make several attempts at a call
 
