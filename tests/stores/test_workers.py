@@ -48,7 +48,7 @@ def test_the_counts_of_every_policy_are_summed_over_workers_and_kept_for_the_dea
     first("use_every")
     twice = {key: 2 * value for key, value in counts(first.scrape()).items()}
     second = start()
-    kinds = {kind.replace("_bulkhead", "") for kind in second("use_every")}
+    kinds = {kind.replace("fault", "chaos") for kind in second("use_every")}
     for worker in (first, second):
         assert counts(worker.scrape()) == twice
     metrics = {metric for _, metric, _ in twice}

@@ -133,15 +133,17 @@ def make_many(first: str, number: str) -> int:
 def use_every() -> list[str]:
     """Make each policy of the table twice, which enforces and observes, and have it count calls."""
     sys.path.insert(0, str(Path(__file__).parents[2]))
+    from holdfast.testing import chaos_enabled
     from tests.policies.members import MEMBERS
     from tests.policies.members import fail as fail_as_named
 
-    for mode in ("enforce", "observe"):
-        for member in MEMBERS.values():
-            policy = member.make(clock=hf.ManualClock(), mode=mode)
-            for work in (int, int, fail_as_named):
-                policy.try_call(work)
-            policies.setdefault("every", []).append(policy)
+    with chaos_enabled(clock=hf.ManualClock()):
+        for mode in ("enforce", "observe"):
+            for member in MEMBERS.values():
+                policy = member.make(clock=hf.ManualClock(), mode=mode)
+                for work in (int, int, fail_as_named):
+                    policy.try_call(work)
+                policies.setdefault("every", []).append(policy)
     return sorted({policy.kind for policy in policies["every"]})
 
 
