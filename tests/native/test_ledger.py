@@ -91,7 +91,7 @@ def written(tmp_path):
         breaker = hf.CircuitBreaker("b", latency=True)
         others = [hf.RateLimiter("l", rate=5), hf.RateLimiter("s", rate=5, window="sliding"),
                   hf.Bulkhead("h"), hf.Retry("r"), hf.Timeout(1), hf.Fallback(1),
-                  hf.LatencyBudget("y")]
+                  hf.ErrorBudget("z"), hf.LatencyBudget("y")]
         for policy in (breaker, *others):
             policy.call(int)
         kernels = [breaker._kernel, breaker._histogram, others[0]._kernels[0],
@@ -118,7 +118,7 @@ def entries(path):
 def test_another_process_reads_what_stands_in_the_file(written):
     found = [one for one in entries(written) if one[4][:4] == b"name" or one[0] == 9]
     assert [(role, name) for role, _, _, _, name, *_ in found] == [
-        *((n, b"name%d" % n) for n in range(7)),
+        *((n, b"name%d" % n) for n in range(9)),
         (9, "ä".encode()),
     ]
     retired, counts, now = found[0][5:]
