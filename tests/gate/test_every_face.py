@@ -62,6 +62,17 @@ class Scene:
         limiter.acquire()
         return limiter
 
+    def adaptive_limiter(self) -> hf.Policy:
+        limiter = hf.AdaptiveRateLimiter("l", rate=0.01, burst=1, **self.common)
+        limiter.acquire()
+        return limiter
+
+    def shedding_budget(self) -> hf.Policy:
+        budget = hf.ErrorBudget("e", slo=0.99, on_exhausted="shed", **self.common)
+        budget.record(ok=False, n=1000)
+        budget.try_call(int)  # a tenth is admitted, beginning with the first
+        return budget
+
     def bulkhead(self, **settings: Any) -> hf.Policy:
         bulkhead = hf.Bulkhead("h", max_concurrent=1, **settings, **self.common)
         bulkhead.enter()
@@ -91,6 +102,8 @@ SCENES: dict[str, tuple[Callable[[Scene], Any], dict[str, Any]]] = {
     "full window": (lambda scene: scene.limiter(**HOUR, window="sliding"), ONCE | LIMITER),
     "empty limits": (lambda scene: scene.limiter(limits="1/hour;2/day"), ONCE | LIMITER | RESERVE),
     "bucket to be waited for": (lambda scene: scene.limiter(**HOUR, max_wait=9), ONCE | LIMITER),
+    "empty adaptive limiter": (Scene.adaptive_limiter, ONCE | LIMITER),
+    "shedding budget": (Scene.shedding_budget, ONCE),
     "full bulkhead": (Scene.bulkhead, ONCE | BULKHEAD),
     "timeout": (Scene.timeout, ONCE),
     "pipeline": (Scene.pipeline, ONCE),
