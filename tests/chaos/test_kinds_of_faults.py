@@ -357,6 +357,53 @@ def test_a_bad_step_is_named(step, field):
         chaos.Scenario(step)
 
 
+def test_a_scenario_from_a_file_has_errors_and_groups_of_faults(clock):
+    text = """[
+        {"at": 0, "target": "p", "duration": 1, "fault":
+            {"type": "error", "errors": ["KeyError", "ConnectionResetError"], "seed": 1}},
+        {"at": 1, "target": "p", "duration": 1, "fault":
+            {"type": "composite", "faults": [
+                {"type": "latency", "min": 2, "max": 2}, {"type": "error", "errors": "OSError"}]}},
+        {"at": 5, "target": "p", "fault":
+            {"type": "correlated", "faults": ["timeout"], "then":
+                [{"type": "correlated", "faults": ["error"]}]}}
+    ]"""
+    pipe = hf.Pipeline("p", hf.Timeout(60, clock=clock))
+    chaos.enable(clock=clock)
+    with chaos.Scenario(*json.loads(text), clock=clock):
+        first = {type(pipe.try_call(len, "ok").error) for _ in range(20)}
+        assert first == {KeyError, ConnectionResetError}
+        clock.advance(1)
+        assert (type(pipe.try_call(len, "ok").error), clock.now()) == (OSError, 3)
+        clock.advance(2)
+        assert isinstance(pipe.try_call(len, "ok").error, TimeoutError)
+
+
+@pytest.mark.parametrize("part", ["group", "lasting", "point", "fault"])
+def test_what_is_a_part_of_faults_is_no_fault_of_a_scenario(part):
+    with pytest.raises(hf.ConfigError, match=r"type: got .*, allowed one of .*timeout$") as caught:
+        chaos.Scenario((0, part, "p"))
+    allowed = str(caught.value).partition("allowed")[2]
+    assert not {"group", "lasting", "point"} & set(allowed.replace(",", "").split())
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ([{"at": 0, "fault": "error", "target": "p"}], r"Scenario\(\*steps\)"),
+        ({"at": 0, "fault": "error"}, "without target"),
+        ({"time": 0, "fault": "error", "target": "p"}, "without at and with 'time'"),
+        (
+            (0, {"type": "composite", "faults": ["error", "latncy"]}, "p"),
+            r"faults\[1\]\.type: got 'latncy'.*did you mean 'latency'",
+        ),
+    ],
+)
+def test_the_message_about_a_step_says_what_is_missing_or_unknown(step, told):
+    with pytest.raises(hf.ConfigError, match=told):
+        chaos.Scenario(step)
+
+
 def test_a_scenario_for_nobody_attaches_nothing(clock):
     pipe = hf.Pipeline("there", hf.Bulkhead("h"))
     scenario = chaos.Scenario((0, "error", "there"), (0, "error", "nobody"), clock=clock)

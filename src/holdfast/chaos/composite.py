@@ -25,6 +25,7 @@ class Group(Fault):
 
     __slots__ = ("_members",)
 
+    fault_type = ""  # of no fault that a scenario can name
     _members: tuple[Fault, ...]
 
     def _chosen(self, injection: Injection) -> Sequence[Fault]:

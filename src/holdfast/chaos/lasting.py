@@ -34,6 +34,7 @@ class Lasting(Fault):
 
     __slots__ = ("_delays", "_effect", "_given", "_lasts_ns")
 
+    fault_type = ""  # of no fault that a scenario can name
     _effect: Effect | None
     _delays: set[_Delay]
     _given: Any  # the settings of a subclass

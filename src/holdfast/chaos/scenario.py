@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast.chaos.composite import Group
 from holdfast.chaos.fault import Fault
-from holdfast.chaos.point import attach
+from holdfast.chaos.point import Point, attach
 from holdfast.clock import read_clock
 from holdfast.errors import ConfigError
 from holdfast.validation import MAX_NS, Problems
@@ -53,7 +55,9 @@ class Scenario:
         *steps: What goes wrong: ``(at, fault, target)`` or ``(at, fault, target, duration)``, or a
             mapping with these keys. ``fault`` is a fault, the name of a class such as "latency",
             or a mapping with the name of the class as "type", and with its settings. In a fault
-            that is given by name or as a mapping, the probability is 1 unless it is given.
+            that is given by name or as a mapping, the probability is 1 unless it is given,
+            "errors" may be names of built-in exceptions, and "faults" and "then" are lists of
+            faults.
         clock: The clock of the times, and of faults that are given by name or as a mapping.
 
     Raises:
@@ -125,14 +129,20 @@ class Scenario:
 
 
 def _read_step(problems: Problems, where: str, row: Any, clock: Clock) -> Step | None:
-    try:
-        given = dict(row) if hasattr(row, "keys") else dict(zip(_FIELDS, row, strict=False))
-        complete = set(_FIELDS[:3]) <= given.keys() <= set(_FIELDS)
-        complete = complete and len(given) == len(row)
-    except TypeError:
-        complete = False
-    if not complete:
-        problems.refuse(where, row, "(at, fault, target), (…, duration), or a dict of these")
+    given: dict[Any, Any] = {}
+    if hasattr(row, "keys"):
+        given = dict(row)
+    elif isinstance(row, (tuple, list)) and len(row) <= len(_FIELDS):
+        given = dict(zip(_FIELDS, row, strict=False))
+    wrong = [f"without {field}" for field in _FIELDS[:3] if field not in given]
+    wrong += [f"with {key!r}" for key in given if key not in _FIELDS]
+    if wrong:
+        allowed = "(at, fault, target), (…, duration), or a dict of these"
+        if hasattr(row, "keys"):
+            allowed += f", not one {' and '.join(wrong)}"
+        elif isinstance(row, (tuple, list)) and all(hasattr(one, "keys") for one in row):
+            allowed += ": unpack it, as in Scenario(*steps)"
+        problems.refuse(where, row, allowed)
         return None
     at_ns = problems.duration(f"{where}.at", given["at"])
     duration_ns = problems.duration(
@@ -156,17 +166,42 @@ def _read_fault(problems: Problems, where: str, given: Any, clock: Clock) -> Fau
         return None
     settings = {"probability": 1.0, "clock": clock, **settings}
     word = settings.pop("type", None)
-    classes = {cls.fault_type: cls for cls in _classes(Fault) if not cls.__name__.startswith("_")}
+    classes = {cls.fault_type: cls for cls in _classes(Fault) if _is_complete(cls)}
     cls: Any = classes.get(word) if isinstance(word, str) else None
     if cls is None:
         problems.refuse(f"{where}.type", word, "one of " + ", ".join(sorted(classes)))
         return None
+    if "errors" in settings:
+        settings["errors"] = _read_errors(settings["errors"])
+    if issubclass(cls, Group):
+        for key in {"faults", "then"} & settings.keys():
+            if isinstance(settings[key], (list, tuple)):
+                settings[key] = [
+                    _read_fault(problems, f"{where}.{key}[{at}]", one, clock)
+                    for at, one in enumerate(settings[key])
+                ]
+                if None in settings[key]:
+                    return None
+    members = settings.pop("faults") if isinstance(settings.get("faults"), list) else ()
     try:
-        made: Fault = cls(**settings)
+        made: Fault = cls(*members, **settings)
     except (ConfigError, TypeError) as error:
         problems.refuse(where, given, f"settings of {cls.__name__}: {error}")
         return None
     return made
+
+
+def _is_complete(cls: type[Fault]) -> bool:
+    """Return whether a class is a fault by itself, and not a part of others."""
+    return bool(cls.fault_type) and cls is not Point and not cls.__name__.startswith("_")
+
+
+def _read_errors(given: Any) -> Any:
+    """Return errors with the class in place of each name of a built-in exception."""
+    if isinstance(given, (list, tuple)):
+        return [_read_errors(one) for one in given]
+    cls = getattr(builtins, given, None) if isinstance(given, str) else None
+    return cls if isinstance(cls, type) and issubclass(cls, Exception) else given
 
 
 def _classes(cls: type[Fault]) -> Iterable[type[Fault]]:
