@@ -16,6 +16,8 @@
  *   - a rate that was lowered is left alone while calls take less from one window to the next: the queue
  *     that the higher rate has left behind drains
  *   - a sample older than max_age never counts
+ *   - nor is a rate lowered below three quarters of what ends in a second: a long queue takes its time to drain, and
+ *     less rate than that would not make its calls any faster
  *   - the rate rises only if calls were refused, or used most of it: else it would rise for ever
  *   - whoever decides closes the window; samples that come meanwhile are left out, and nobody waits
  *
@@ -87,6 +89,7 @@ typedef struct hf_adaptive_rate {
     hf_au64 word;
     hf_ai64 began_ns;      /* of the window; this and the next two are written by who decides */
     hf_au64 used, refused; /* of the bucket, at its beginning */
+    hf_au64 ended;         /* samples, at its beginning */
     hf_au64 rate;
     hf_au64 throttled_at; /* 0: it was not, or the rate has come to twice that */
     hf_ai64 average_ns;   /* of the window before; negative: there was none */
@@ -172,6 +175,7 @@ hf__rate_begin(hf_adaptive_rate *a, const hf_bucket *b, uint64_t w, bool cool, i
 {
     hf_store_relaxed(&a->used, hf__rate_used(b));
     hf_store_relaxed(&a->refused, hf_load_relaxed(&b->rejected));
+    hf_store_relaxed(&a->ended, hf_load_relaxed(&a->samples));
     hf_store_relaxed(&a->began_ns, now_ns);
     uint64_t gen = ((w >> HF__RATE_GEN_SHIFT) + 1) << HF__RATE_GEN_SHIFT;
     /* Release pairs with the acquire in hf__rate_take(): a sample of the window sees when it began. */
@@ -215,6 +219,7 @@ hf_adaptive_rate_forget(hf_adaptive_rate *a)
     hf_count_forget(&a->throttled);
     hf_count_forget(&a->used); /* its bucket's counts are zero as well */
     hf_count_forget(&a->refused);
+    hf_count_forget(&a->ended);
     hf_count_forget(&a->word); /* another thread of the parent may have been deciding */
 }
 
@@ -245,6 +250,21 @@ hf__rate_recovers(const hf_adaptive_rate *a, uint64_t w)
     return hf__rate_average_ns(a, w) < before_ns - before_ns / HF__RATE_FALL;
 }
 
+/*
+ * A rate that is lowered as calls are slow; but not below three quarters of the calls that have ended in a second, slow
+ * as they were: so much the server can do, and a queue drains at such a rate.
+ */
+static inline uint64_t
+hf__rate_lowered(const hf_adaptive_rate *a, uint64_t rate, int64_t now_ns)
+{
+    const uint64_t ended = hf_load_relaxed(&a->samples) - hf_load_relaxed(&a->ended);
+    const double ns = (double)hf_ns_sub(now_ns, hf_load_relaxed(&a->began_ns));
+    const uint64_t lowered = rate * 9 / 10;
+    /* As a double, for few nanoseconds make it more than any rate. */
+    const double floor = ns > 0 ? (double)ended * (0.75e9 * HF_RATE_MICRO) / ns : 0.0;
+    return floor <= (double)lowered ? lowered : floor >= (double)rate ? rate : (uint64_t)floor;
+}
+
 static inline uint64_t
 hf__rate_raised(hf_adaptive_rate *a, uint64_t rate)
 {
@@ -271,7 +291,7 @@ hf__rate_move(hf_adaptive_rate *a, const hf_bucket *b, uint64_t w, int64_t now_n
     }
     if (is_slow) {
         if (!hf__rate_recovers(a, w))
-            *rate = *rate * 9 / 10;
+            *rate = hf__rate_lowered(a, *rate, now_ns);
         return HF_RATE_SLOWED;
     }
     if (hf__rate_tail(w, HF__RATE_NOT_FAST_SHIFT) < tail &&

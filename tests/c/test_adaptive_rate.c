@@ -127,16 +127,16 @@ HF_TEST(a_rate_that_is_not_used_does_not_rise) /* trap 47 */
 
 HF_TEST(calls_from_before_the_last_decision_say_nothing_unless_they_go_on) /* trap 47 */
 {
-    limiter l = limiter_of(1000, 100);
+    limiter l = limiter_of(1000, 10);
     uint64_t before;
     l.now_ns = second;
-    take(&l, second, 100);
+    take(&l, second, 10);
     HF_CHECK_INT(rate_of(&l), 900);
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 50; i++)
         hf_adaptive_rate_record(&l.rate, &l.bucket, HF_RATE_LATENCY, second - 1, second + 120 * ms,
                                 second, &before);
     HF_CHECK_INT(rate_of(&l), 900);
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 10; i++)
         hf_adaptive_rate_record(&l.rate, &l.bucket, HF_RATE_LATENCY, second - 1,
                                 second + 120 * ms + 1, second, &before);
     HF_CHECK_INT(rate_of(&l), 810);
@@ -149,6 +149,28 @@ HF_TEST(a_lowered_rate_is_left_alone_while_calls_take_less) /* trap 47 */
     take(&l, 1000 * ms, 10);
     HF_CHECK(take(&l, 900 * ms, 10) == HF_RATE_KEPT);
     HF_CHECK(take(&l, 880 * ms, 10) == HF_RATE_SLOWED);
+}
+
+HF_TEST(a_rate_is_not_lowered_below_three_quarters_of_the_calls_that_end) /* RL-03, trap 47 */
+{
+    limiter l = limiter_of(1000, 100);
+    l.now_ns = 100 * ms;
+    HF_CHECK(take(&l, second, 100) == HF_RATE_SLOWED); /* 1000 a second */
+    HF_CHECK_INT(rate_of(&l), 900);
+    l.now_ns += 80 * ms;
+    HF_CHECK(take(&l, second, 100) == HF_RATE_KEPT); /* 1250 */
+    HF_CHECK_INT(rate_of(&l), 900);
+    l.now_ns += 90 * ms;
+    HF_CHECK(take(&l, second, 100) == HF_RATE_SLOWED); /* 1111 */
+    HF_CHECK_INT(rate_of(&l), 833);
+    l.now_ns += 200 * ms;
+    take(&l, second, 100); /* 500 */
+    HF_CHECK_INT(rate_of(&l), 749);
+    l.now_ns += 200 * ms;
+    for (int i = 0; i < 1000; i++) /* these answered nothing, so nothing of it is what it can do */
+        record(&l, HF_RATE_AT_LEAST, ms);
+    take(&l, second, 100);
+    HF_CHECK_INT(rate_of(&l), 674);
 }
 
 HF_TEST(samples_that_are_old_never_count) /* RL-03 */

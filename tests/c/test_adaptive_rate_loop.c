@@ -8,7 +8,7 @@
 
 static const int64_t ms = 1000000, second = INT64_C(1000000000);
 
-enum { QUEUE = 1 << 16 };
+enum { QUEUE = 1 << 18 };
 
 typedef struct server {
     int64_t capacity; /* calls a second */
@@ -37,18 +37,24 @@ typedef struct loop {
 static loop world;
 
 static void
-begin(int64_t capacity, bool throttles)
+begin_at(uint64_t rate, int64_t capacity, bool throttles)
 {
-    const hf_adaptive_settings s = {.rate = (uint64_t)capacity * 2 * HF_RATE_MICRO,
-                                    .min = 10 * HF_RATE_MICRO,
+    const hf_adaptive_settings s = {.rate = rate * HF_RATE_MICRO,
+                                    .min = HF_RATE_MICRO,
                                     .max = 10000 * HF_RATE_MICRO,
                                     .target_ns = 100 * ms,
-                                    .max_age_ns = 10 * second,
+                                    .max_age_ns = 20 * second,
                                     .window = 100};
     memset(&world, 0, sizeof world);
     world.server = (server){.capacity = capacity, .base_ns = 20 * ms, .throttles = throttles};
     hf_bucket_init(&world.bucket, hf_rate_of_micro(s.rate, s.burst), 0);
     hf_adaptive_rate_init(&world.rate, &world.bucket, &s, 0);
+}
+
+static void
+begin(int64_t capacity, bool throttles)
+{
+    begin_at((uint64_t)capacity * 2, capacity, throttles);
 }
 
 /* Between a quarter less and a quarter more. */
@@ -178,4 +184,30 @@ HF_TEST(it_settles_below_the_rate_that_a_server_throttles)
     settles_and_stays(500, true);
     follows(50, true);
     follows(500, true);
+}
+
+static void
+finds(int64_t capacity, uint64_t rate, bool throttles)
+{
+    begin_at(rate, capacity, throttles);
+    run(200);
+    HF_CHECK(is_near(run(2000), (double)capacity));
+}
+
+/* The server queues many thousands of calls before the rate is low enough, and serves them all. */
+HF_TEST(it_finds_the_capacity_from_a_rate_that_is_far_above_it)
+{
+    finds(50, 1000, false);
+    finds(50, 10000, false);
+    finds(500, 10000, false);
+    finds(50, 1000, true);
+    finds(500, 10000, true);
+}
+
+HF_TEST(it_finds_the_capacity_from_a_rate_that_is_far_below_it)
+{
+    finds(50, 1, false);
+    finds(500, 1, false);
+    finds(50, 1, true);
+    finds(500, 1, true);
 }

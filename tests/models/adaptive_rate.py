@@ -27,6 +27,7 @@ class AdaptiveRate:
         self.began_ns, self.cool, self.throttled = now_ns, cool, False
         self.window_ns: list[int] = []
         self.used = self.refused = 0
+        self.ended = self.samples
 
     def record(self, evidence: int, ns: int, taken_ns: int, now_ns: int) -> int:
         """Evidence: 0 a latency, 1 at least so long, 2 throttling."""
@@ -62,7 +63,7 @@ class AdaptiveRate:
         elif p95 > self.slow_ns:
             before = self.average_ns
             if before is None or total // n >= before - before // 16:
-                rate, move = rate * 9 // 10, SLOWED
+                rate, move = self._lowered(now_ns), SLOWED
         elif p95 < self.fast_ns and total < n * self.target_ns and self._limited(now_ns):
             if self.throttled_at and rate < 2 * self.throttled_at:
                 rate += self.throttled_at // 20
@@ -79,6 +80,13 @@ class AdaptiveRate:
             self.average_ns = total // n
         self.begin(now_ns, cool=move == THROTTLED)
         return move
+
+    def _lowered(self, now_ns: int) -> int:
+        """Not below three quarters of the calls that have ended in a second."""
+        age_ns = now_ns - self.began_ns
+        ended = self.samples - self.ended
+        least = ended * (0.75e9 * MICRO) / age_ns if age_ns > 0 else 0
+        return int(max(self.rate * 9 // 10, min(self.rate, least)))
 
     def _limited(self, now_ns: int) -> bool:
         issued = float(self.rate) * float(now_ns - self.began_ns) * 1e-15

@@ -45,7 +45,8 @@ class AdaptiveRateLimiter(RateLimiter):
     Samples are collected in windows. At the end of a window the rate changes at most once:
     multiplied by 0.9 if the 95th percentile is above 1.2 times the target, and by 1.05 if it is
     below 0.8 times the target, the average is below the target, and calls used the rate or were
-    rejected. An answer that throttles (status 429 or 503 with a ``Retry-After``, an error that
+    rejected. Slow calls do not lower the rate below three quarters of the calls that ended per
+    second. An answer that throttles (status 429 or 503 with a ``Retry-After``, an error that
     requests a delay) multiplies the rate by 0.7, at most once in a window. The rate then rises by
     a constant amount, a twentieth of the throttled rate, until it is twice that rate.
 
