@@ -231,8 +231,8 @@ hf_error_budget_outcomes(const hf_error_budget *b, unsigned window, int64_t now_
 }
 
 /*
- * What happened in the last length_ns, by the finest ring that keeps them. False: none does, and *seen is
- * what the longest keeps.
+ * What happened in the last length_ns, by the finest ring that keeps them, and at least in the last two
+ * slices: the newest may have begun just now. False: no ring keeps them, and *seen is what the longest keeps.
  */
 static inline bool
 hf_error_budget_in(const hf_error_budget *b, int64_t length_ns, int64_t now_ns, hf_outcomes *seen)
@@ -247,7 +247,8 @@ hf_error_budget_in(const hf_error_budget *b, int64_t length_ns, int64_t now_ns, 
             best = ring;
     }
     const unsigned ring = best < HF_RINGS ? best : longest;
-    const uint64_t d = b->slice_ns[ring].d, slices = ((uint64_t)length_ns + d - 1) / d;
+    const uint64_t d = b->slice_ns[ring].d, needed = ((uint64_t)length_ns + d - 1) / d;
+    const uint64_t slices = needed < 2 ? 2 : needed;
     const uint32_t most = hf__budget_slices(ring);
     *seen = hf__budget_since(b, ring, slices < most ? (uint32_t)slices : most, now_ns);
     return best < HF_RINGS;

@@ -142,6 +142,19 @@ def test_the_burn_rate_of_the_window_is_the_share_of_the_budget_used_up() -> Non
         assert 0.0 <= shown.availability <= 1.0  # D-EB-2
 
 
+@pytest.mark.parametrize("window", [3600, 86_400, 30 * 86_400])
+def test_in_a_steady_outage_no_burn_rate_ever_falls_to_nothing(window: int) -> None:
+    clock = hf.ManualClock()
+    budget = hf.ErrorBudget("send", slo=0.9, window=window, clock=clock)
+    lengths = [one for one in (1, 30, 300, 3600, 21_600, 86_400, 172_800) if one <= window]
+    clock.advance(window - 10)
+    for _ in range(100):  # over the start of a slice in each of the rings
+        budget.record(ok=False)
+        clock.advance(1)
+        for length in lengths:
+            assert budget.burn_rate(length) == pytest.approx(10)
+
+
 def test_burn_rates_look_at_the_time_that_they_are_asked_for() -> None:
     clock = hf.ManualClock(start=10**6)
     budget = hf.ErrorBudget("send", slo=0.9, clock=clock)

@@ -241,8 +241,9 @@ class ErrorBudget(Policy):
 
         Args:
             window: The last seconds to look at: up to six hours, or up to the budget's own window
-                if that is longer. None is the budget's own window. The result covers whole slices:
-                30 s up to an hour, 3 min up to six hours, else a tenth of the budget's window.
+                if that is longer. None is the budget's own window. The result covers whole
+                slices, two at least: of 30 s up to an hour, of 3 min up to six hours, else of a
+                tenth of the budget's window.
 
         Returns:
             0.0 without failures; ``math.inf`` if something failed and nothing may (slo 1).
