@@ -243,6 +243,35 @@ def test_disabling_ends_delays_of_threads_and_tasks():  # D-CH-3
     assert not engine.sleepers
 
 
+LONG = [(chaos.Latency, {"min": 50, "max": 60}), (chaos.Timeout, {"after": 50})]
+
+
+@pytest.mark.parametrize(("fault", "waits"), LONG, ids=["latency", "timeout"])
+@pytest.mark.parametrize(("run", "own"), [(2, None), (300, 2)], ids=["chaos", "fault"])
+async def test_an_injected_wait_ends_with_chaos_and_the_function_runs(
+    fault, waits, run, own
+):  # CH-14, D-CH-3
+    clock = hf.ManualClock()
+    delay = fault(**waits, probability=1, duration=own, clock=clock)
+    chaos.enable(duration=run, clock=clock)
+    assert delay.call(len, "ok") == 2
+    assert clock.now() == 2
+    chaos.enable(duration=run, clock=clock)
+    call = asyncio.ensure_future(delay.acall(asyncio.sleep, 0, "slept"))
+    await asyncio.sleep(0)
+    clock.advance(2)
+    assert await call == "slept"
+
+
+def test_a_call_that_hangs_in_a_partition_fails_when_chaos_ends():  # CH-07, CH-14
+    clock = hf.ManualClock()
+    cut = chaos.Partition(50, hang=True, probability=1, clock=clock)
+    chaos.enable(duration=2, clock=clock)
+    with pytest.raises(chaos.InjectedPartitionError):
+        cut.call(len, "ok")
+    assert clock.now() == 2
+
+
 # ---- where nothing is called yet ----
 
 

@@ -195,41 +195,44 @@ class Fault(Policy):
     # ---- what a subclass uses ----
 
     def sleep(self, seconds: float | timedelta) -> bool:
-        """Let time pass in this thread.
+        """Let time pass in this thread, until chaos ends at most.
 
         Returns:
-            True; False if chaos was disabled meanwhile.
+            True; False if chaos has ended meanwhile, for this fault or as a whole.
 
         Raises:
             DeadlineExceededError: The deadline of an enclosing ``Timeout`` came first.
         """
         ns = seconds_to_ns("seconds", seconds)
-        allowed_ns = within_deadline_ns(ns)
+        wait_ns = min(ns, self._left_ns())
+        allowed_ns = within_deadline_ns(wait_ns)
         waiter = ThreadWaiter()
         engine.sleepers.add(waiter)
         try:
             woken = self._is_idle() or waiter.park(self._clock, allowed_ns)
         finally:
             engine.sleepers.discard(waiter)
-        if not woken and allowed_ns is not None and allowed_ns < ns:
+        if not woken and allowed_ns is not None and allowed_ns < wait_ns:
             check_deadline()
-        return not woken
+        return not woken and wait_ns == ns
 
     async def asleep(self, seconds: float | timedelta) -> bool:
-        """Let time pass in this task, which may be cancelled.
+        """Let time pass in this task, which may be cancelled, until chaos ends at most.
 
         Returns:
-            True; False if chaos was disabled meanwhile.
+            True; False if chaos has ended meanwhile, for this fault or as a whole.
         """
         from holdfast.waiting.aio import TaskWaiter
 
         ns = seconds_to_ns("seconds", seconds)
+        wait_ns = min(ns, self._left_ns())
         waiter = TaskWaiter()
         engine.sleepers.add(waiter)
         try:
-            return not (self._is_idle() or await waiter.park(self._clock, ns))
+            woken = self._is_idle() or await waiter.park(self._clock, wait_ns)
         finally:
             engine.sleepers.discard(waiter)
+        return not woken and wait_ns == ns
 
     # ---- what its owner does ----
 
@@ -319,6 +322,11 @@ class Fault(Policy):
 
     def _is_idle(self) -> bool:
         return self._armed_ns is None
+
+    def _left_ns(self) -> int:
+        """Return for how long it may still strike; 0 if it may not."""
+        until_ns = self._armed_ns
+        return 0 if until_ns is None else max(0, until_ns - self._clock.now_ns())
 
     def _arm(self, seed: int, left_ns: int) -> None:
         duration, own = self._setting("duration"), self._setting("seed")

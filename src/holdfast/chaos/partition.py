@@ -108,13 +108,14 @@ class Partition(Lasting):
     def inject(self, injection: Injection) -> None:
         """Begin a partition, unless one lasts, and fail the call."""
         left = self._begun(injection)
-        if left is not None and (not self._hangs or self.sleep(left)):
+        # Not if chaos was disabled meanwhile; its own end is an end of the partition.
+        if left is not None and (not self._hangs or self.sleep(left) or not self._is_idle()):
             raise InjectedPartitionError
 
     async def ainject(self, injection: Injection) -> None:
         """Do in a task what ``inject`` does in a thread."""
         left = self._begun(injection)
-        if left is not None and (not self._hangs or await self.asleep(left)):
+        if left is not None and (not self._hangs or await self.asleep(left) or not self._is_idle()):
             raise InjectedPartitionError
 
     def _begun(self, injection: Injection) -> float | None:
