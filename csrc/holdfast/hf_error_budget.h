@@ -78,7 +78,7 @@ typedef struct hf_error_budget {
     hf_au32 watched;   /* somebody looks at it from time to time */
     hf_au64 state;     /* what was found true the last time, as bits */
     hf_au64 turns;     /* odd: the rings turn */
-    hf_au64 down_ns;
+    hf_au64 down_ns; /* from the first to the last of failures in a row: no request, no evidence */
     hf_au64 exhausted; /* how often; so are the next two */
     hf_au64 paged_fast, paged_slow;
     hf_au64 shed;     /* calls; so is the next one */
@@ -118,8 +118,9 @@ hf__budget_place(unsigned ring, int64_t slice)
 static inline void
 hf__budget_write_mark(hf_error_budget *b, uint32_t place, uint64_t good, uint64_t bad)
 {
-    hf_store_relaxed(&b->marks[place].good, good);
-    hf_store_relaxed(&b->marks[place].bad, bad);
+    /* Release pairs with the fence in hf__budget_since(): who reads it sees that the rings turn. */
+    hf_store_release(&b->marks[place].good, good);
+    hf_store_release(&b->marks[place].bad, bad);
 }
 
 /* The end of a slice, held at the largest time there is. */
@@ -143,7 +144,7 @@ hf__budget_turn_ring(hf_error_budget *b, unsigned ring, int64_t now_ns)
     const bool all = (uint64_t)slice - (uint64_t)head >= (uint64_t)places;
     for (int64_t at = all ? slice - places + 1 : head + 1; at <= slice; at++)
         hf__budget_write_mark(b, hf__budget_place(ring, at), good, bad);
-    hf_store_relaxed(&b->head[ring], slice);
+    hf_store_release(&b->head[ring], slice); /* as the marks */
 }
 
 static inline int64_t
@@ -314,6 +315,7 @@ hf_error_budget_clear(hf_error_budget *b)
     const uint64_t good = hf_load_relaxed(&b->good), bad = hf_load_relaxed(&b->bad);
     for (uint32_t place = 0; place < HF_BUDGET_MARKS; place++)
         hf__budget_write_mark(b, place, good, bad);
+    hf_store_relaxed(&b->down_since_ns, HF_BUDGET_NEVER);
     hf_store_release(&b->turns, turns + 2);
 }
 
@@ -335,8 +337,9 @@ hf_error_budget_succeed(hf_error_budget *b, uint64_t n, int64_t now_ns)
     while (HF_UNLIKELY(since != HF_BUDGET_NEVER)) {
         if (!hf_cas_weak_relaxed(&b->down_since_ns, &since, HF_BUDGET_NEVER))
             continue;
-        if (now_ns > since)
-            hf_count(&b->down_ns, (uint64_t)now_ns - (uint64_t)since);
+        const int64_t last_ns = hf_load_relaxed(&b->last_failure_ns);
+        if (last_ns > since)
+            hf_count(&b->down_ns, (uint64_t)last_ns - (uint64_t)since);
         break;
     }
     return turned || hf_load_relaxed(&b->eager);

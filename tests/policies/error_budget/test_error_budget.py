@@ -281,6 +281,34 @@ def test_a_reset_empties_the_window_and_tells_of_the_recovery(clock: Any) -> Non
     assert shown.total_downtime == 0.0
 
 
+def test_time_without_requests_after_a_failure_is_no_downtime(clock: Any) -> None:  # EB-06
+    budget = budget_of(clock)
+    budget.record(ok=True)
+    budget.record(ok=False)
+    clock.advance(60)
+    budget.record(ok=False)
+    clock.advance(9_940)
+    shown = budget.snapshot()
+    assert (shown.total_downtime, shown.availability) == (60.0, pytest.approx(0.994))
+    budget.record(ok=True)
+    assert budget.snapshot().total_downtime == 60.0
+
+
+def test_failures_before_a_reset_are_no_downtime_after_it(clock: Any) -> None:
+    budget = budget_of(clock)
+    budget.record(ok=False)
+    clock.advance(100)
+    budget.reset()
+    clock.advance(50)
+    budget.record(ok=False)
+    clock.advance(10)
+    budget.record(ok=False)
+    clock.advance(40)
+    budget.record(ok=True)
+    shown = budget.snapshot()
+    assert (shown.total_downtime, shown.availability) == (10.0, pytest.approx(0.9))
+
+
 def test_only_a_budget_that_may_change_without_traffic_is_watched(clock: Any) -> None:
     budget = budget_of(clock)
     told(budget)

@@ -278,8 +278,8 @@ class ErrorBudget(Policy):
         exhausted, fast, slow, shed, observed, downtime_ns, since_ns = self._since_reset(
             counters[2:], made_ns
         )
-        if down_ns is not None:
-            downtime_ns += max(0, now_ns - max(down_ns, since_ns))
+        if down_ns is not None and failure_ns is not None:
+            downtime_ns += max(0, failure_ns - down_ns)
         lived_ns = now_ns - since_ns
         tenth_ns = self._window_ns // 10
         start_ns = max(since_ns, (now_ns // tenth_ns - 9) * tenth_ns)

@@ -22,9 +22,11 @@ class ErrorBudgetSnapshot:
             exhausted sooner or later. None if it has no limit: something failed, and nothing may.
         burn_rate_5m, burn_rate_1h, burn_rate_30m, burn_rate_6h: The same in those last times.
         paging: The pairs of windows that page: "5m/1h", "30m/6h".
-        availability: The share of time that no run of failures lasted, since the budget was made.
+        availability: The share of time outside ``total_downtime``, since the budget was made or
+            reset.
         window_start, window_duration: The oldest time that the window covers, and its length.
-        total_downtime: Seconds from the first of several failures to the next success, added up.
+        total_downtime: Seconds from the first to the last of failures without a success between
+            them, added up. Time without requests after a failure does not count.
         last_fail_time, last_success_time: Seconds on the budget's clock; None: there was none.
         times_exhausted: How often the budget became exhausted.
         pages: How often it began to page.
