@@ -92,6 +92,19 @@ is_sample(const hf_pass *pass, const hf_hold *hold, bool has_value, int failed)
     return hold->hedge.race != NULL && hf_is_cancelled() && !hold->hedge.foreign;
 }
 
+/*
+ * How long the first attempt took. The coarse clock is right up to a tick and much cheaper: it will do for a
+ * call that was never suspended, which no further attempt could have overtaken.
+ */
+static int64_t
+duration_ns(const GateObject *gate, const hf_pass *pass, const GateObject *step,
+            const hf_hold *hold)
+{
+    bool suspended = pass->course->alarms != NULL || !gate->times;
+    int64_t now = suspended ? hf_clock_now_ns(step->clock) : hf_clock_coarse_ns(step->clock);
+    return hf_ns_sub(now, hold->since_ns);
+}
+
 /* A call that would have been hedged if this did not observe. */
 static void
 observe(GateObject *step, const hf_hold *hold, int failed)
@@ -120,7 +133,7 @@ hf_hedge_turn(GateObject *gate, hf_pass *pass, PyObject **result)
         observe(step, hold, failed);
     if (!course->threaded && hf_hedge_samples(step->cell) &&
         is_sample(pass, hold, *result != NULL, failed))
-        hf_hedge_record(step->cell, hf_ns_sub(hf_clock_now_ns(step->clock), hold->since_ns));
+        hf_hedge_record(step->cell, duration_ns(gate, pass, step, hold));
     bool begins = failed > 0 && course->awaits && step->mode == HF_ENFORCE &&
                   !hf_load_relaxed(&hf_retrying_off);
     if (hold->hedge.race == NULL && !begins) {

@@ -17,7 +17,7 @@ from holdfast.policies.backoff import Constant, Exponential
 from holdfast.policies.breaker import CircuitBreaker, CountWindow, State, TimeWindow
 from holdfast.policies.bulkhead import Bulkhead
 from holdfast.policies.error_budget import ErrorBudget
-from holdfast.policies.hedge import Hedge
+from holdfast.policies.hedge import Hedge, Quantile
 from holdfast.policies.latency_budget import LatencyBudget
 from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry, RetryBudget
@@ -237,7 +237,15 @@ def timeout_suspended() -> Case:
 
 
 def hedge_await() -> Case:
-    hedge = Hedge("prompt", delay=30)
+    return _hedged(Hedge("prompt", delay=30))
+
+
+def hedge_quantile_await() -> Case:
+    """Its delay follows each call."""
+    return _hedged(Hedge("following", delay=Quantile(0.95)))
+
+
+def _hedged(hedge: Hedge) -> Case:
     return Case(
         "await g()", awaits=True, g=hedge(bare_async), holds=lambda n: hedge.snapshot().calls == n
     )
@@ -397,6 +405,7 @@ MEASURED = (
     timeout_await,
     timeout_suspended,
     hedge_await,
+    hedge_quantile_await,
     retry_two_failures,
     open_try_call,
     open_raise,

@@ -211,6 +211,13 @@ ROWS = (
         1.2,
     ),
     Row(
+        "… with a delay by `Quantile`",
+        over("hedge_quantile_await", "bare_await"),
+        "× asyncio `Timeout`",
+        over("timeout_await", "bare_await"),
+        1.2,
+    ),
+    Row(
         "retry of two failures, without a pause",
         over("retry_two_failures", "empty"),
         "× a loop with `try`",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,3 +78,36 @@ async def test_failures_do_not_shorten_the_delay(loop):
     for _ in range(200):
         await hedge.try_acall(fail)
     assert hedge.delay == pytest.approx(0.1)
+
+
+async def test_a_call_that_waits_is_measured_exactly():
+    hedge = hf.Hedge("h", delay=hf.Quantile(0.95, warmup=1, floor=0))
+    for _ in range(50):
+        await hedge.acall(asyncio.sleep, 0)
+    assert 1e-7 < hedge.delay < 1  # the coarse clock shows no time at all, mostly
+
+
+async def test_a_call_that_never_waits_is_measured_up_to_a_tick_of_the_kernel():
+    hedge = hf.Hedge("h", delay=hf.Quantile(0.95, warmup=1, floor=0))
+
+    async def compute() -> None:
+        end = time.monotonic() + 0.03
+        while time.monotonic() < end:
+            pass
+
+    began = time.monotonic()
+    await hedge.acall(compute)
+    took = time.monotonic() - began
+    assert 0.03 - 0.01 <= hedge.delay <= took
+
+
+async def test_a_call_that_never_waits_needs_no_exact_time_at_its_end():
+    """Else a hedge of a call that answers at once costs a fifth more than a Timeout."""
+    hedge = hf.Hedge("h", delay=hf.Quantile(0.95, warmup=1, floor=0))
+
+    async def answer() -> None:
+        pass
+
+    for _ in range(1000):
+        await hedge.acall(answer)
+    assert hedge.delay < 1e-8  # no call was seen to take any time
