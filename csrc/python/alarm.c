@@ -47,10 +47,12 @@ set_alarms(GateObject *gate, hf_pass *pass, hf_alarms *alarms)
     return 0;
 }
 
+/* With room for faults that become steps of the gate while the call goes on, and for one that is attached. */
 static hf_alarms *
-alarms_new(hf_course *course, Py_ssize_t n_steps, PyObject *coroutine)
+alarms_new(hf_course *course, const GateObject *gate, PyObject *coroutine)
 {
-    hf_alarms *alarms = PyMem_Calloc(1, sizeof *alarms + (size_t)n_steps * sizeof *alarms->alarm);
+    size_t n_steps = (size_t)gate->n_all + 1;
+    hf_alarms *alarms = PyMem_Calloc(1, sizeof *alarms + n_steps * sizeof *alarms->alarm);
     if (alarms == NULL) {
         PyErr_NoMemory();
         return NULL;
@@ -69,7 +71,7 @@ hf_alarms_set(GateObject *gate, hf_pass *pass, PyObject *yielded, PyObject *coro
     hf_course *course = pass->course;
     hf_alarms *alarms = course->alarms;
     if (alarms == NULL) {
-        alarms = alarms_new(course, gate->n_steps, coroutine);
+        alarms = alarms_new(course, gate, coroutine);
         if (alarms == NULL || hf_find_driver(&alarms->loop, &alarms->task) < 0)
             return -1;
     }

@@ -1,6 +1,7 @@
 """Faults in pipelines: every driver and every policy sees them as failures of the function."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -318,3 +319,36 @@ def test_a_call_that_is_put_off_draws_once():
     expected = asyncio.run(alone())
     chaos.enable()
     assert asyncio.run(main()) == expected
+
+
+def test_a_call_may_be_dropped_after_chaos_was_enabled_within_it():  # it crashed
+    async def calls():
+        ready = asyncio.Event()
+
+        def work():
+            begun = []
+
+            async def attempt():
+                begun.append(1)
+                if len(begun) == 1:
+                    await ready.wait()
+                    raise ConnectionResetError
+                await asyncio.get_running_loop().create_future()
+
+            return attempt
+
+        tasks = [asyncio.create_task(pipe.acall(work())) for _ in range(100)]
+        await asyncio.sleep(0)
+        chaos.enable(seed=1)
+        ready.set()
+        while fault.snapshot().checked < len(tasks):
+            await asyncio.sleep(0)
+        while tasks:
+            tasks.pop()._log_destroy_pending = False
+        gc.collect()
+
+    fault = chaos.Error(probability=0)
+    budget = hf.RetryBudget(burst=1000)
+    retry = hf.Retry("r", backoff=0, on=ConnectionError, budget=budget)
+    pipe = hf.Pipeline("p", hf.Timeout(60), retry, fault)
+    asyncio.run(calls())
