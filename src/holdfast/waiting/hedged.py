@@ -6,6 +6,7 @@ is counted (the hedge).
 
 from __future__ import annotations
 
+from holdfast.errors import Rejected
 from holdfast.events import warn
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
         def _setting(self, field: str) -> Any: ...
 
 
-__all__ = ["Judged", "closing_of", "judge", "may_begin", "told_of"]
+__all__ = ["Judged", "closing_of", "judge", "may_begin", "proves", "told_of"]
 
 
 class Judged:
@@ -67,6 +68,11 @@ class Judged:
     def returned(self) -> bool:
         """Whether there is a result, which is to be closed if it is not the answer."""
         return self.error is None
+
+    @property
+    def refused(self) -> bool:
+        """Whether a policy has rejected it, which the hedge does not call a failure."""
+        return not self.failed and isinstance(self.error, Rejected)
 
 
 def judge(policy: Hedge, value: Any, error: BaseException | None) -> Judged:
@@ -112,6 +118,11 @@ def closing_of(policy: Hedge, value: Any, answer: Any, *, in_loop: bool) -> Any:
     except Exception as error:  # noqa: BLE001 - the user's object; the call has its answer
         told_of(policy, error)
     return None
+
+
+def proves(error: BaseException | None) -> bool:
+    """Return whether the end of an attempt says how long attempts take."""
+    return error is None or (isinstance(error, Exception) and not isinstance(error, Rejected))
 
 
 def told_of(policy: Hedge, error: BaseException) -> None:

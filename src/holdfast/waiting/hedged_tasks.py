@@ -13,6 +13,7 @@ from types import coroutine
 from weakref import ref
 
 from holdfast._native import gate
+from holdfast.events import warn
 from holdfast.waiting.hedged import Judged, closing_of, judge, may_begin, told_of
 
 TYPE_CHECKING = False
@@ -76,6 +77,7 @@ class Race:
         "_loop",
         "_made",
         "_policy",
+        "_refusal",
         "_rest",
         "_running",
         "is_over",
@@ -99,6 +101,7 @@ class Race:
         self._hedged = False  # whether a further attempt has called the function
         self._running: dict[Task[Any], Attempt] = {}
         self._failures: list[Judged] = []
+        self._refusal: Judged | None = None  # the last attempt that was refused further in
         self._end: End | None = None
         self._future: Future[None] | None = None
         self._cancel_timer: Callable[[], object] | None = None
@@ -133,22 +136,31 @@ class Race:
             if self.is_over:  # by what listens
                 self._give_back()
                 return
-            self._start(Attempt(self, 1 + self._made))
+            try:
+                self._start(Attempt(self, 1 + self._made))
+            except Exception as raised:  # noqa: BLE001 - no task: the attempts that run go on
+                warn("%r: a further attempt could not be started: %r", policy, raised)
         if self._made < policy._max and not self.is_over:
             self._set_timer()
 
     def _start(self, attempt: Attempt) -> None:
-        context: Context = self._context.copy()
-        steps = _made(attempt, self._rest, self._deadline)
         try:
-            task = context.run(self._loop.create_task, steps)  # not every factory takes a context
+            task = self._make_task(_made(attempt, self._rest, self._deadline))
         except BaseException:
-            steps.close()
             self._give_back()
             raise
         self._running[task] = attempt
-        _tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def _make_task(self, steps: Any) -> Task[Any]:
+        context: Context = self._context.copy()
+        try:  # not every factory of tasks takes a context
+            task: Task[Any] = context.run(self._loop.create_task, steps)
+        except BaseException:
+            steps.close()
+            raise
+        _tasks.add(task)
+        return task
 
     def _give_back(self) -> None:
         if self._policy.budget is not None:
@@ -197,21 +209,27 @@ class Race:
 
     def _take(self, judged: Judged, number: int) -> None:
         """Take how an attempt has ended: its answer is the call's, its failure begins another."""
-        if not judged.failed:
+        if judged.refused:
+            self._refusal = judged  # which is no reason to end the others
+        elif judged.failed:
+            self._failures.append(judged)
+            if not self.is_over:
+                self._begin_next(failed=True)
+        else:
             if number > 1:
                 self._kernel.count_won()
             self._decide((judged.value, judged.error, False))
             if number > 1:
                 self._policy._emit("hedge_won", old=number)
-            return
-        self._failures.append(judged)
-        if not self.is_over:
-            self._begin_next(failed=True)
         if not self._running and not self._first_runs and not self.is_over:
             self._conclude()
 
     def _conclude(self) -> None:
-        """End the race with the last failure: every attempt has failed."""
+        """End the race with the last failure, or with a refusal: no attempt has answered."""
+        if not self._failures:
+            assert self._refusal is not None
+            self._decide((None, self._refusal.error, False))
+            return
         last = self._failures[-1]
         self._policy._all_failed([one.error for one in self._failures])
         self._decide((last.value, last.error, True))
@@ -245,10 +263,12 @@ class Race:
         answer = None if self._end is None else self._end[0]
         closing = closing_of(self._policy, value, answer, in_loop=True)
         if closing is not None:
-            steps = _await(closing, self._policy)
-            task = self._context.copy().run(self._loop.create_task, steps)
-            _tasks.add(task)
-            task.add_done_callback(_tasks.discard)
+            try:
+                task = self._make_task(_await(closing, self._policy))
+            except Exception as error:  # noqa: BLE001 - no task: the call has its answer
+                told_of(self._policy, error)
+            else:
+                task.add_done_callback(_tasks.discard)
 
     # ---- the first attempt, and the caller ----
 
@@ -269,7 +289,7 @@ class Race:
         self._first_runs = False
         if self._call is None or self._loop is None:  # no race can be run
             return value, error, bool(failed)
-        if self._end is not None and not foreign:
+        if self._end is not None and not foreign and _is_of_a_call(error):
             if error is None:
                 self._close(value)
             return self._end
@@ -355,6 +375,11 @@ def _steps_of(attempt: Attempt, rest: Any, deadline: Any) -> Generator[Any, Any,
                 yielded = guarded.send(sent)
     except StopIteration as stop:
         return stop.value
+
+
+def _is_of_a_call(error: BaseException | None) -> bool:
+    """Return whether that ends a call; else it is to end the program."""
+    return error is None or isinstance(error, (Exception, CancelledError))
 
 
 async def _await(closing: Any, policy: Hedge) -> None:

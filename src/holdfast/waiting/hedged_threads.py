@@ -12,7 +12,7 @@ from collections import deque
 from holdfast._native import gate
 from holdfast.forks import settle
 from holdfast.validation import titled
-from holdfast.waiting.hedged import closing_of, judge, may_begin
+from holdfast.waiting.hedged import closing_of, judge, may_begin, proves
 from holdfast.waiting.left_behind import Work, leave_here, threads_of
 from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.standstill import mind_loop
@@ -77,6 +77,8 @@ class _Attempt(Work):
         super()._tell()
         if self._left_behind and returned:
             closing_of(self._race.policy, value, self._race.value, in_loop=False)
+        if self._left_behind and self.number > 1 and not self._called:
+            self._race._give_back()
         self._race.told(self)
 
     @property
@@ -109,6 +111,7 @@ class _Race:
         self._most = 1 + policy._max if gate._is_retrying() else 1
         self._running: list[_Attempt] = []
         self._failures: list[Judged] = []
+        self._refusal: Judged | None = None  # the last attempt that was refused further in
         self._ended: deque[_Attempt] = deque()
         self._waiter = ThreadWaiter()
         self._called: dict[str, int] = {}  # which further attempt was the first to call
@@ -215,20 +218,29 @@ class _Race:
         if judged.failed:
             self._failures.append(judged)
             return True
-        if attempt.number == 1:
+        if judged.refused:  # which is no reason to end the others
+            self._refusal = judged
+            return False
+        if proves(judged.error) and (attempt.number == 1 or self._first_runs()):
             self._sample()
         self._end(judged, failed=attempt.failed)
         if attempt.number > 1:
             self._kernel.count_won()
-            self._sample()
             self.policy._emit("hedge_won", old=attempt.number)
         return False
+
+    def _first_runs(self) -> bool:
+        return any(attempt.number == 1 for attempt in self._running)
 
     def _sample(self) -> None:
         self._kernel.record(self._clock.now_ns() - self._began_ns)
 
     def _conclude(self) -> None:
-        """End the race with the last failure: every attempt has failed."""
+        """End the race with the last failure, or with a refusal: no attempt has answered."""
+        if not self._failures:
+            assert self._refusal is not None
+            self._end(self._refusal, failed=False)
+            return
         self._kernel.count_failed()
         self.policy._all_failed([one.error for one in self._failures])
         self._end(self._failures[-1], failed=self._failures[-1].returned)
@@ -251,6 +263,8 @@ class _Race:
                 if attempt.number > 1:
                     self._give_back()  # it never runs
             elif attempt.ended:
+                if attempt.number > 1 and not attempt.called:
+                    self._give_back()
                 self._close(*attempt.end())
             self._kernel.count_cancelled()
         for failure in self._failures:

@@ -426,3 +426,58 @@ async def test_a_retry_around_makes_each_attempt_a_hedged_one(loop):
     f = Attempts((0, DownError("1")), (0, DownError("2")), (0, DownError("3")), (0, None))
     assert (await hf.Pipeline("p", retry, hedge).acall(f)).number == 4
     assert counted(hedge, "calls", "failed", "attempts") == (2, 1, 2)
+
+
+async def test_a_first_attempt_that_is_rejected_does_not_end_the_others(loop):
+    hedge = hedge_on(loop)
+    retry = hf.Retry("r", backoff=0, on=DownError, clock=loop.clock)
+    breaker = hf.CircuitBreaker("b", failure_threshold=1, clock=loop.clock)
+    pipe = hf.Pipeline("p", hedge, retry, breaker)
+    f = Attempts((2, DownError()), (3, None))
+    assert (await pipe.acall(f)).number == 2
+    assert counted(hedge, "won", "cancelled") == (1, 0)
+
+
+async def test_a_rejection_is_raised_if_no_attempt_answers_or_fails(loop):
+    hedge = hedge_on(loop)
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=2, max_wait=5, clock=loop.clock)
+    pipe = hf.Pipeline("p", hedge, bulkhead)
+    async with bulkhead:
+        with pytest.raises(hf.BulkheadTimeoutError):
+            await pipe.acall(Attempts((1, None)))
+    assert loop.time() == pytest.approx(6)
+    assert counted(hedge, "failed", "won") == (0, 0)
+
+
+async def test_a_call_ends_though_no_task_can_be_created(loop):
+    hedge = hedge_on(loop, max=3)
+    f = Attempts((0.1, DownError()))
+    made = []
+
+    def create(loop, steps, **settings):
+        made.append(steps)
+        if len(made) == 2:
+            raise MemoryError
+        return asyncio.Task(steps, loop=loop, **settings)
+
+    loop.set_task_factory(create)
+    with pytest.raises(DownError):
+        await hedge.acall(f)
+    loop.set_task_factory(None)
+    assert (len(made), f.begun, others()) == (2, [1, 2], set())
+
+
+async def test_a_first_attempt_that_ends_the_program_does_so_although_it_lost(loop):
+    async def f() -> str:
+        begun.append(1)
+        if len(begun) == 2:
+            return "answer"
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise SystemExit(3)
+
+    begun: list[int] = []
+    with pytest.raises(SystemExit):
+        await hedge_on(loop).acall(f)
+    await settle()

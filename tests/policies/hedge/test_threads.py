@@ -273,3 +273,47 @@ def test_an_attempt_without_a_free_thread_gives_its_token_back(clock):
         party.result()
     assert (f.begun, budget.balance, counted(hedge, "attempts", "running")) == ([1], 1.0, (0, 1))
     f.let(1)
+
+
+def test_rejections_and_failed_first_attempts_are_no_samples_of_a_quantile(clock):
+    hedge = hedge_on(clock, delay=hf.Quantile(0.95, initial=1))
+    breaker = hf.CircuitBreaker("b", clock=clock)
+    breaker.force_open()
+    assert not hf.Pipeline("p", hedge, breaker).try_call(len, "ok").ok
+    f = Threads()
+    f.let(1, DownError())
+    f.let(2)
+    assert hedge.call(f).number == 2
+    assert hedge.snapshot().samples == 0
+
+
+def test_a_first_attempt_that_is_rejected_does_not_end_the_others(clock):
+    hedge, f = hedge_on(clock), Threads()
+    retry = hf.Retry("r", backoff=0, on=DownError, clock=clock)
+    breaker = hf.CircuitBreaker("b", failure_threshold=1, clock=clock)
+    party = begin(hf.Pipeline("p", hedge, retry, breaker), f)
+    advance(clock, f, 2)
+    f.let(1, DownError())
+    until(lambda: breaker.snapshot().rejected)
+    f.let(2)
+    assert party.result().number == 2
+
+
+def test_an_attempt_that_is_rejected_after_the_answer_gives_its_token_back(clock):
+    budget = hf.RetryBudget(clock=clock)
+    hedge, f = hedge_on(clock, budget=budget), Threads()
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=2, max_wait=5, clock=clock)
+    party = begin(hf.Pipeline("p", hedge, bulkhead), f)
+    next_one = Party(bulkhead.enter)
+    until(lambda: bulkhead.waiting == 1 and len(clock._callbacks) == 2)
+    clock.advance(1)
+    until(lambda: bulkhead.waiting == 2)
+    f.let(1)
+    assert party.result().number == 1
+    assert budget.snapshot().given_back == 0
+    permit = next_one.result()
+    clock.advance(5)
+    until(lambda: hedge.snapshot().running == 0)
+    del permit
+    until(lambda: budget.snapshot().given_back == 1)
+    assert f.begun == [1]
