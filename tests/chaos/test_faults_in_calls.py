@@ -10,6 +10,7 @@ import holdfast as hf
 from holdfast import chaos
 from holdfast.chaos.engine import engine
 from tests.policies.drivers import ACALLS, ASYNC, ATTEMPTS, CALLS, DRIVERS, STREAMS, drive
+from tests.waiting.parties import auntil
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*blocks the event loop:RuntimeWarning")
 ONCE = [name for name in DRIVERS if name not in ATTEMPTS]
@@ -341,8 +342,7 @@ def test_a_call_may_be_dropped_after_chaos_was_enabled_within_it():  # it crashe
         await asyncio.sleep(0)
         chaos.enable(seed=1)
         ready.set()
-        while fault.snapshot().checked < len(tasks):
-            await asyncio.sleep(0)
+        await auntil(lambda: fault.snapshot().checked == len(tasks))
         while tasks:
             tasks.pop()._log_destroy_pending = False
         gc.collect()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 from dataclasses import asdict
 
@@ -11,6 +12,7 @@ import holdfast as hf
 from holdfast import chaos
 from holdfast.telemetry.prometheus import Collector
 from holdfast.testing import chaos_enabled
+from tests.waiting.parties import Party
 
 ALWAYS = {"probability": 1.0}
 
@@ -506,3 +508,28 @@ def test_chaos_may_be_switched_by_any_thread_while_calls_pass():
         thread.join()
     assert pipe.policies[0].snapshot().active == 0
     assert pipe.policies[0].snapshot().admitted == len(ends)
+
+
+def test_several_threads_may_attach_faults_to_one_policy():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(60):
+            pipe = hf.Pipeline("p", hf.CircuitBreaker("b"))
+            faults = [chaos.Error(probability=0) for _ in range(4)]
+            start = threading.Barrier(len(faults))
+            parties = [Party(attach_at, start, fault, pipe) for fault in faults]
+            detachers = [party.result() for party in parties]
+            chaos.enable()
+            pipe.call(len, "ok")
+            chaos.disable()
+            assert [fault.snapshot().checked for fault in faults] == [1] * len(faults)
+            for detach in detachers:
+                detach()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def attach_at(start, fault, pipe):
+    start.wait()
+    return chaos.attach(fault, pipe)

@@ -39,13 +39,14 @@ class _Engine:
     """The switch of this process.
 
     Attributes:
+        lock: Held while the switch is turned, and while gates get faults.
         seed: What the seeds of faults without their own are made from; None before the first run.
         run: How often chaos was enabled.
         sleepers: What injected faults wait for; woken when chaos is disabled.
     """
 
     def __init__(self) -> None:
-        self._lock = RLock()
+        self.lock = RLock()
         self._clock: Clock | None = None  # None: disabled
         self._until_ns = 0
         self._gates: WeakSet[Gate] = WeakSet()
@@ -68,7 +69,7 @@ class _Engine:
     def start(self, seed: int, duration_ns: int, clock: Clock) -> None:
         """Enable chaos, afresh if it was enabled already."""
         self.stop()
-        with self._lock:
+        with self.lock:
             self.seed, self.run = seed, self.run + 1
             self._clock, self._until_ns = clock, clock.now_ns() + duration_ns
             self._ordinals.clear()
@@ -79,7 +80,7 @@ class _Engine:
 
     def stop(self) -> bool:
         """Disable chaos; return whether it was enabled."""
-        with self._lock:
+        with self.lock:
             was, self._clock = self._clock is not None, None
             for gate in list(self._gates):
                 gate._inject(False)
@@ -93,13 +94,13 @@ class _Engine:
 
     def place(self, gate: Gate) -> None:
         """Have a gate with faults pass them while chaos is enabled."""
-        with self._lock:
+        with self.lock:
             self._gates.add(gate)
             gate._inject(self._clock is not None)
 
     def register(self, fault: Fault) -> None:
         """Mind a new fault; it strikes at once if chaos is enabled."""
-        with self._lock:
+        with self.lock:
             self._faults.add(fault)
             if self.left_ns() > 0:
                 self._arm(fault)
@@ -112,7 +113,7 @@ class _Engine:
 
     def after_fork(self) -> None:
         """In a forked child: have a lock that nobody holds, and nobody who sleeps."""
-        self._lock = RLock()
+        self.lock = RLock()
         self.sleepers = set()
 
 

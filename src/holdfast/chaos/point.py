@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from holdfast._native.gate import Gate
+from holdfast.chaos.engine import engine
 from holdfast.chaos.fault import Fault
 from holdfast.errors import ConfigError
 from holdfast.mode import Mode
@@ -100,13 +101,15 @@ def attach(fault: Fault, target: Policy | str, *, _span: Span | None = None) -> 
     gates = _targets(problems, target)
     problems.done()
     attached = _Attached(fault, _span)
-    points = [point for gate in gates for point in _points_of(gate)]
-    for point in points:
-        point.attached = (*point.attached, attached)
+    with engine.lock:  # a gate has room for one point
+        points = [point for gate in gates for point in _points_of(gate)]
+        for point in points:
+            point.attached = (*point.attached, attached)
 
     def detach() -> None:
-        for point in points:
-            point.attached = tuple(one for one in point.attached if one is not attached)
+        with engine.lock:
+            for point in points:
+                point.attached = tuple(one for one in point.attached if one is not attached)
 
     return detach
 
