@@ -62,6 +62,8 @@ _ELSEWHERE = {
         "slidingwindowcounterratelimiter slidingwindowcounter",
         'RateLimiter(…, limits="10/minute")': "ratelimititem ratelimititempersecond parse "
         "parsemany ratelimititemperminute duration rate limits",
+        "AdaptiveRateLimiter": "adaptivelimiter adaptivethrottle adaptivethrottler aimdlimiter "
+        "gradientlimiter vegaslimiter",
         "RateLimitedError": "ratelimitexceeded ratelimitexception ratelimiterror "
         "requestnotpermitted ratelimiterrejectedexception bucketfullexception "
         "toomanyrequests ratelimitexceedederror",
@@ -77,6 +79,12 @@ _ELSEWHERE = {
         "Rejected": "rejection rejectederror rejectedexception executionrejectedexception",
         "Hedge": "hedging hedgepolicy hedgingpolicy hedgedrequest hedgedrequests hedgingoptions "
         "addhedging speculativeexecution backuprequest hedgefirst",
+        "ErrorBudget": "slo budget errorbudgetpolicy burnrate burnratealert",
+        "LatencyBudget": "latencyslo latencytarget",
+        "chaos": "simmy faultinjection chaosmonkey chaospolicy",
+        "chaos.Latency": "addchaoslatency chaoslatency latency latencyfault",
+        "chaos.Error": "addchaosfault chaosfault errorfault",
+        "chaos.Partition": "partition networkpartition",
         "Fallback": "fallbackpolicy fallbackto",
         "Pipeline": "policywrap wrap compose resiliencepipeline decorators "
         "resiliencepipelinebuilder combine policygroup failsafe",
@@ -135,8 +143,9 @@ for _meant, _names in {
     "statusforcelist retryresult recordresultpredicate",
     "is_failure": "recordexceptionpredicate failurepredicate isfailed",
     # rates and places
-    "rate": "maxrate tokens refillrate fillrate limitforperiod requests ratelimit limit calls "
-    "maxcalls maxrequests permitlimit tokenspersecond persecond qps rps limiter ratelimiter",
+    "rate": "initialrate initiallimit maxrate tokens refillrate fillrate limitforperiod requests "
+    "ratelimit limit calls maxcalls maxrequests permitlimit tokenspersecond persecond qps rps "
+    "limiter ratelimiter",
     "per": "timeperiod period limitrefreshperiod interval time windowseconds replenishment "
     "replenishmentperiod seconds perseconds",
     "burst": "ttl capacity bucketsize maxburst burstsize maxtokens bucketcapacity tokenlimit "
@@ -163,8 +172,8 @@ for _meant, _names in {
     "half_open_max_calls": "permittednumberofcallsinhalfopenstate halfopenrequests trialcalls "
     "halfopencalls halfopenmax maxprobes probes halfopenmaxrequests",
     "probe_timeout": "maxwaitdurationinhalfopenstate halfopentimeout",
-    "window": "slidingwindowsize samplingduration slidingwindow slidingwindowtype windowsize "
-    "period windowtime buffersize rollingwindow",
+    "window": "slidingwindowsize windowseconds windowduration sloperiod samplingduration "
+    "slidingwindow slidingwindowtype windowsize period windowtime buffersize rollingwindow",
     "min_calls": "minimumnumberofcalls minimumthroughput mincalls minimumcalls minrequests "
     "requestvolumethreshold volumethreshold",
     "slow_call_rate": "slowcallratethreshold slowrate",
@@ -190,6 +199,18 @@ for _meant, _names in {
     "quantile": "percentile",
     # hedges
     "close": "dispose onloser cleanup closeresult",
+    # budgets, and what adapts
+    "slo": "target objective slotarget sloobjective availability availabilitytarget successrate "
+    "goal",
+    "target": "targetlatency latencytarget threshold latency slo objective seconds maxlatency",
+    "target_latency": "target latencytarget latency threshold slo objective",
+    "percentile": "quantile p pct",
+    "samples": "size count n length numsamples",
+    "min_samples": "minrequests mincalls",
+    "min_requests": "mincalls minsamples minimumnumberofcalls minimumthroughput minimumrequests",
+    "min_rate": "min minimum minlimit floor lower",
+    "max_rate": "max maximum maxlimit ceiling upper",
+    "on_throttle": "throttled onthrottled isthrottled",
     # common
     "value": "fallback default fallbackfunction fallbackvalue handler func fallbackaction fn "
     "result returnvalue replacement function",
@@ -205,6 +226,24 @@ for _meant, _names in {
 }.items():
     for _name in _names.split():
         _ARGUMENTS[_name] = (*_ARGUMENTS.get(_name, ()), *_meant.split())
+
+
+# The same of faults: all of them have a duration, which is seldom what was meant.
+_OF_FAULTS: dict[str, tuple[str, ...]] = {}
+for _meant, _names in {
+    "min": "delay seconds latency mindelay",
+    "after": "seconds timeout delay",
+    "errors": "error exception exceptions exc fault raises",
+    "message": "error exception text",
+    "processors": "cores cpus processes workers threads",
+    "folder": "path directory dir",
+    "size": "bytes nbytes mb megabytes amount",
+    "probability": "rate injectionrate prob chance percentage ratio frequency p",
+    "limit": "times count maxinjections n",
+    "lasts": "seconds length",
+}.items():
+    for _name in _names.split():
+        _OF_FAULTS[_name] = (*_OF_FAULTS.get(_name, ()), _meant)
 
 
 def _each(names: str, where: str) -> dict[str, str]:
@@ -254,6 +293,22 @@ _NO_ARGUMENT = {
         ),
     },
     "RateLimiter": _each("storage backend redis", "each process has its own limiter"),
+    "AdaptiveRateLimiter": {
+        "initial": "use rate=, the initial rate",
+        **_each("per period limits", "the rate is in tokens per second"),
+        **_each("decrease increase decreasefactor backoffratio", "the factors are fixed"),
+    },
+    "ErrorBudget": {
+        **_each("onresult failureresult", "use is_failure=, a predicate of results"),
+        "budget": "the objective is slo=, as in slo=0.999",
+    },
+    "LatencyBudget": _each(
+        "window period windowseconds", "it counts the last calls, as in samples=1000"
+    ),
+    "Hedge": {
+        **_each("quantile percentile", "write delay=Quantile(0.95)"),
+        "timeout": "the delay is delay=; put a Timeout in front of it in a Pipeline",
+    },
     "Decorrelated": _each("jitter jittermode", "its delays are random already"),
     "Pipeline.standard": {
         "retry": "use attempts=, backoff=, on=, or with_options(retry=Retry(…)) of the pipeline",
@@ -301,7 +356,8 @@ def argument_hint(
     if meant is None and (where := _NO_ARGUMENT.get(kind, {}).get(plain)) is not None:
         return f": {where}", None
     if meant is None:
-        known = [one for one in _ARGUMENTS.get(plain, ()) if one in names]
+        of_fault = _OF_FAULTS.get(plain, ()) if "probability" in names else ()
+        known = [one for one in (*of_fault, *_ARGUMENTS.get(plain, ())) if one in names]
         if known and "on" in names and known[0] != "ignore" and _names_exceptions(value):
             known = ["on"]
         meant = known[0] if known else None

@@ -55,6 +55,7 @@ def value_hint(kind: str, field: str, value: object, allowed: str) -> str:
     """
     if field == "name" and kind in _NAMED_LAST and _is_number(value):
         return ""
+    field = _AMONG_KINDS.get((kind, field), field)
     try:
         for hint in _HINTS:
             if text := hint(field, value, allowed):
@@ -66,6 +67,8 @@ def value_hint(kind: str, field: str, value: object, allowed: str) -> str:
 
 def _of_callable(field: str, value: object, allowed: str) -> str:
     if allowed.startswith("a callable, not an exception class"):
+        if field == "on_throttle":
+            return f"write lambda answer: isinstance(answer, {getattr(value, '__name__', '…')})"
         return "exception classes belong in on= or ignore="
     if allowed.startswith("a callable that takes one") and callable(value):
         return f"it is called with {_CALLED_WITH[field]}" if field in _CALLED_WITH else ""
@@ -84,6 +87,12 @@ def _of_callable(field: str, value: object, allowed: str) -> str:
 
 
 def _of_name(field: str, value: object, allowed: str) -> str:
+    if field == "errors" and allowed.startswith("a string"):
+        return "several errors are one argument, as in errors=(OSError, KeyError)"
+    if field == "errors" and isinstance(value, str) and value.isidentifier() and value[0].isupper():
+        return f"write the class {value}, without quotes"
+    if field in _FIRST_OF_FAULTS and isinstance(value, str) and not any(map(str.isdigit, value)):
+        return f"write name={value!r}; a fault needs no name"
     if field != "name" or not allowed.startswith("a string"):
         return ""
     if _is_a("Policy", value):
@@ -118,9 +127,12 @@ def _of_number(field: str, value: object, allowed: str) -> str:
     if field == "jitter" and isinstance(value, str):
         return f"write jitter_mode={value!r}" if value in ("add", "around", "full", "equal") else ""
     if isinstance(value, str):
-        return _of_number_as_text(value)
+        in_percent = allowed.partition(",")[0].endswith(" to 100")
+        return _of_number_as_text(value, 1 if in_percent else 100)
     if field == "rate" and isinstance(value, (tuple, list)) and len(value) == 2:
         return f"write rate={value[0]}, per={value[1]}"
+    if field == "rate a second" and isinstance(value, (tuple, list)):
+        return f"write {value[0] / value[1]:g}, the rate per second"
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return _as_float(value)
     from re import search
@@ -138,10 +150,12 @@ def _of_number(field: str, value: object, allowed: str) -> str:
     return ""
 
 
-def _of_number_as_text(text: str) -> str:
+def _of_number_as_text(text: str, percent_in_one: int) -> str:
     if text.endswith("%"):
         percent = _number_in(text[:-1])
-        return "" if percent is None else f"write {percent / 100:g}"
+        return "" if percent is None else f"write {percent / percent_in_one:g}"
+    if (rate := text.removesuffix("/s").removesuffix("/second")) != text:
+        return "" if _number_in(rate) is None else f"write {rate}"
     number = _number_in(text)
     return "" if number is None else f"write {number:g}, without quotes"
 
@@ -150,8 +164,16 @@ def _of_choice(_field: str, value: object, allowed: str) -> str:
     if not allowed.startswith("one of ") or not isinstance(value, str):
         return ""
     words = [word.strip("' ") for word in allowed.removeprefix("one of ").split(",")]
-    close = nearest(value, words)
+    close = nearest(value, words) or _SAME_AS.get((value.lower(), words[-1]))
     return f"did you mean {close!r}?" if close else ""
+
+
+# Words of priorities elsewhere.
+_SAME_AS = {
+    **{(word, "sheddable"): "sheddable" for word in ("low", "lowest", "background", "batch")},
+    **{(word, "sheddable"): "normal" for word in ("medium", "default", "standard")},
+    **{(word, "sheddable"): "critical" for word in ("highest", "urgent")},
+}
 
 
 def _of_object(field: str, value: object, allowed: str) -> str:
@@ -180,6 +202,12 @@ def _of_object(field: str, value: object, allowed: str) -> str:
         return "give the policy a name=" if _is_a("Policy", value) else ""
     if field.startswith("policies[") and _is_a("PoolBulkhead", value):
         return "write pool.submit(pipe.call, function, …)"
+    if field == "hedge" and _is_a("Quantile", value):
+        return f"write {{'delay': {value!r}}}"
+    if field == "budget" and allowed.startswith("an ErrorBudget"):
+        return "unpack it, as in SloTracker(*budgets)" if isinstance(value, (list, tuple)) else ""
+    if field == "budget" and isinstance(value, dict):
+        return f"write RetryBudget({', '.join(f'{key}={one!r}' for key, one in value.items())})"
     if field == "reset_backoff":
         return "for example (2.0, 300, 0.1)"
     if field == "registry" and _is_a("Registry", value):
@@ -193,6 +221,8 @@ def _of_object(field: str, value: object, allowed: str) -> str:
     return ""
 
 
+# The first settings of faults, where the name stands in other policies.
+_FIRST_OF_FAULTS = {"min", "after", "errors", "processors", "lasts"}
 # What a number is probably meant for, where an object is allowed.
 _MADE_OF = {
     "retry": "attempts={}",
@@ -200,6 +230,9 @@ _MADE_OF = {
     "limiter": "RateLimiter(name, rate={})",
     "rate_limiter": "RateLimiter(name, rate={})",
     "breaker": "a dict of settings, as in {{'failure_threshold': {}}}",
+    "hedge": "a dict of settings, as in {{'delay': {}}}",
+    "error_budget": "a dict of settings, as in {{'slo': {}}}",
+    "latency_budget": "a dict of settings, as in {{'target': {}}}",
 }
 _BACKOFFS = {
     "exponential": "Exponential(0.1)",
@@ -233,6 +266,8 @@ def _of_rates(field: str, value: object, _allowed: str) -> str:
 
 
 _HINTS = (_of_callable, _of_name, _of_duration, _of_number, _of_choice, _of_object, _of_rates)
+# A field of which a hint says something else than of other fields of its name.
+_AMONG_KINDS = {("AdaptiveRateLimiter", "rate"): "rate a second", ("Error", "name"): "errors"}
 _NAMED_LAST = {"AdaptiveTimeout", "Fallback", "Timeout"}  # with the name as a keyword argument
 _MAX_SIGNED = 80
 _LEAST_PERCENT = 5  # a smaller number is hardly meant as a percentage

@@ -22,7 +22,7 @@ from unittest.mock import AsyncMock, Mock, create_autospec
 import pytest
 
 import holdfast as hf
-from holdfast import hints, testing
+from holdfast import chaos, hints, testing
 from holdfast.policies import base
 from holdfast.telemetry.prometheus import Collector, serve_metrics, wsgi_app
 
@@ -44,6 +44,8 @@ NAMES = {
     "RateLimitExceeded": "use holdfast.RateLimitedError",
     "ResiliencePipeline": "use holdfast.Pipeline",
     "Semaphore": "use holdfast.Bulkhead",
+    "Latency": "use holdfast.chaos.Latency",
+    "Slo": "use holdfast.ErrorBudget",
     "is_transient": 'use holdfast.Retry(…, on="transient")',
     "logger": "use holdfast.log_events",
     "metrics": "use `from holdfast.telemetry.prometheus import Collector`",
@@ -200,7 +202,26 @@ VALUES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.RetryBudget(ratio="20%"), "write 0.2"),
     (lambda: hf.RateLimiter("l", limits=10), "write rate=10"),
     (lambda: hf.RateLimiter("l", limits=["1/s", "9/m"]), "write '1/s;9/m'"),
+    (lambda: hf.LatencyBudget("l", percentile="95%"), "write 95"),
+    (lambda: hf.LatencyBudget("l").record("1s"), "LatencyBudget 'l': seconds: got '1s'"),
+    (lambda: hf.AdaptiveRateLimiter("l", rate="100/s"), "write 100"),
+    (lambda: hf.AdaptiveRateLimiter("l", rate=(120, 60)), "write 2, the rate per second"),
+    (lambda: hf.AdaptiveRateLimiter("l", rate=1).record("1s"), "AdaptiveRateLimiter 'l': latency"),
+    (
+        lambda: hf.AdaptiveRateLimiter("l", rate=1, on_throttle=OSError),
+        "write lambda answer: isinstance(answer, OSError)",
+    ),
+    (lambda: chaos.Error(OSError, KeyError), "errors=(OSError, KeyError)"),
+    (lambda: chaos.Latency("payments"), "write name='payments'; a fault needs no name"),
+    (lambda: chaos.Error("OSError"), "write the class OSError, without quotes"),
+    (lambda: hf.Pipeline.standard("p", hedge=0.05), "in {'delay': 0.05}"),
+    (lambda: hf.Pipeline.standard("p", hedge=hf.Quantile(0.9)), "{'delay': Quantile(0.9)}"),
+    (lambda: hf.Pipeline.standard("p", error_budget=0.99), "in {'slo': 0.99}"),
+    (lambda: hf.Pipeline.standard("p", latency_budget=0.1), "in {'target': 0.1}"),
+    (lambda: hf.Hedge("h", budget={"ratio": 0.1}), "write RetryBudget(ratio=0.1)"),
+    (lambda: hf.SloTracker([hf.ErrorBudget("e")]), "as in SloTracker(*budgets)"),
     # one of a few words
+    (lambda: hf.priority("low"), "did you mean 'sheddable'?"),
     (lambda: hf.Retry("r", mode="obsrve"), "did you mean 'observe'?"),
     (lambda: hf.RateLimiter("l", rate=1, window="slidng"), "did you mean 'sliding'?"),
     (lambda: hf.Exponential(0.1, jitter_mode="Full"), "did you mean 'full'?"),

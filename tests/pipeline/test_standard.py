@@ -464,7 +464,10 @@ def test_other_policies_and_classes_are_no_rate_and_no_fallback():
     for rate in ("many", hf.Bulkhead("b")):
         (problem,) = refused(rate=rate)
         assert problem.startswith("rate: got ")
-        assert 'limits like "10/second;100/minute", or a RateLimiter' in problem
+        assert (
+            'limits like "10/second;100/minute", a RateLimiter, or an AdaptiveRateLimiter'
+            in problem
+        )
     for fallback in (hf.Timeout(1), hf.Timeout):
         (problem,) = refused(fallback=fallback)
         assert "allowed a value, a function of the exception, or a Fallback" in problem

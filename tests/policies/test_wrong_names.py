@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast import hints
+from holdfast import chaos, hints
 from holdfast.telemetry.prometheus import Collector
 
 MISNAMED: list[tuple[Callable[..., Any], dict[str, Any], str, str]] = [
@@ -22,6 +22,16 @@ MISNAMED: list[tuple[Callable[..., Any], dict[str, Any], str, str]] = [
     (hf.RateLimiter, {"bursts": 3}, "bursts", "burst"),
     (hf.Bulkhead, {"max_calls": 3}, "max_calls", "max_concurrent"),
     (hf.Pipeline.standard, {"timeout": 5}, "timeout", "total_timeout"),
+    (hf.ErrorBudget, {"target": 0.9}, "target", "slo"),
+    (hf.ErrorBudget, {"objective": 0.9}, "objective", "slo"),
+    (hf.ErrorBudget, {"min_calls": 9}, "min_calls", "min_requests"),
+    (hf.ErrorBudget, {"window_seconds": 9}, "window_seconds", "window"),
+    (hf.LatencyBudget, {"target_latency": 1}, "target_latency", "target"),
+    (hf.LatencyBudget, {"quantile": 0.9}, "quantile", "percentile"),
+    (hf.AdaptiveRateLimiter, {"target": 1}, "target", "target_latency"),
+    (hf.AdaptiveRateLimiter, {"min": 1}, "min", "min_rate"),
+    (hf.AdaptiveRateLimiter, {"initial_rate": 9}, "initial_rate", "rate"),
+    (hf.Hedge, {"after": 1}, "after", "delay"),
     (hf.Pipeline.standard, {"retries": 3}, "retries", "attempts"),
 ]
 
@@ -139,6 +149,16 @@ def test_what_is_missing_is_told_with_all_else():
         (lambda: hf.RetryBudget(percent=0.2), "ratio"),
         (lambda: hf.CountWindow(size=10), "n"),
         (lambda: hf.ManualClock(now=10), "start"),
+        (lambda: hf.Quantile(percentile=0.9), "quantile"),
+        (lambda: hf.Quantile(0.9, inital=1), "initial"),
+        (lambda: chaos.Latency(delay=0.1), "min"),
+        (lambda: chaos.Timeout(seconds=2), "after"),
+        (lambda: chaos.Error(exception=OSError), "errors"),
+        (lambda: chaos.Error(rate=0.1), "probability"),
+        (lambda: chaos.Error(times=1), "limit"),
+        (lambda: chaos.Cpu(cores=2), "processors"),
+        (lambda: chaos.Memory(mb=2), "size"),
+        (lambda: chaos.Disk(path="/tmp", size=1), "folder"),
     ],
 )
 def test_what_is_no_policy_explains_its_names_as_well(make, meant):
@@ -210,12 +230,15 @@ def test_every_word_of_other_libraries_leads_to_an_argument_that_exists():
     makes = (
         hf.CircuitBreaker, hf.RateLimiter, hf.Bulkhead, hf.PoolBulkhead, hf.Retry, hf.RetryBudget,
         hf.Timeout, hf.AdaptiveTimeout, hf.Fallback, hf.Pipeline.standard, hf.CountWindow,
-        hf.Hedge, hf.Quantile,
+        hf.Hedge, hf.Quantile, hf.ErrorBudget, hf.LatencyBudget, hf.AdaptiveRateLimiter,
         hf.TimeWindow, hf.Exponential, hf.Linear, hf.Constant, hf.ManualClock, Collector,
     )  # fmt: skip
     known = {name for make in makes for name in inspect.signature(make).parameters}
     meant = {name for names in hints._ARGUMENTS.values() for name in names}
     assert meant <= known
+    faults = (chaos.Latency, chaos.Timeout, chaos.Error, chaos.Raise, chaos.Cpu, chaos.Disk)
+    known = {name for make in faults for name in inspect.signature(make).parameters}
+    assert {name for names in hints._OF_FAULTS.values() for name in names} <= known
     assert not [name for name in hints._ARGUMENTS if "_" in name or name != name.lower()]
     for kind, names in hints._NO_ARGUMENT.items():
         make = hf

@@ -84,7 +84,7 @@ class Latency(Fault):
         least_ns = problems.duration("min", least)
         most_ns = problems.duration("max", most)
         if most_ns < least_ns:
-            problems.refuse("max", most, "at least min")
+            problems.refuse("max", most, f"at least min, {least_ns / 1e9:g}, as in Latency(0.5, 2)")
         self._span = least_ns / 1e9, most_ns / 1e9
         return {"min": least, "max": most}
 

@@ -336,7 +336,7 @@ def _limiter(
 ) -> RateLimiter | None:
     if rate is None or isinstance(rate, RateLimiter):
         return rate
-    if not isinstance(rate, (str, Policy)):
+    if not isinstance(rate, (str, dict, Policy)):
         return _made(problems, RateLimiter, name, rate=rate, **common)
     try:
         if isinstance(rate, str):
@@ -346,7 +346,10 @@ def _limiter(
             problems.adopt(error)
             return None
     problems.refuse(
-        "rate", rate, 'a number per second, limits like "10/second;100/minute", or a RateLimiter'
+        "rate",
+        rate,
+        'a number per second, limits like "10/second;100/minute", a RateLimiter, '
+        "or an AdaptiveRateLimiter",
     )
     return None
 

@@ -403,7 +403,7 @@ class ErrorBudget(Policy):
 
 def _check_action(problems: Problems, value: object) -> None:
     if callable(value):
-        problems.asked("on_exhausted", value)
+        problems.asked("on_exhausted", value, none=False)
     elif value not in ("observe", "shed"):
         problems.refuse(
             "on_exhausted", value, '"observe", "shed", or a callable that takes one argument'

@@ -5,7 +5,7 @@ Owns the settings of such a delay. The estimate is the hedge's own (``hf_quantil
 
 from __future__ import annotations
 
-from holdfast.validation import Problems
+from holdfast.validation import Problems, explains_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Quantile:
 
     __slots__ = ("_floor_ns", "_initial_ns", "floor", "initial", "quantile", "warmup")
 
+    @explains_names
     def __init__(
         self,
         quantile: float = 0.95,

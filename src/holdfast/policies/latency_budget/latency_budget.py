@@ -15,7 +15,7 @@ from holdfast.policies.base import NATIVE_MODES, Policy, settings_of
 from holdfast.policies.latency_budget.snapshot import LatencyBudgetSnapshot
 from holdfast.policies.telling import Telling
 from holdfast.stores.figures import LATENCY_BUDGET
-from holdfast.validation import MAX_NS, Problems, duration_to_ns, seconds_to_ns
+from holdfast.validation import MAX_NS, Problems, duration_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,7 +163,9 @@ class LatencyBudget(Policy):
         """
         ns = duration_to_ns(seconds)
         if ns is None or not 0 <= ns <= MAX_NS:
-            ns = seconds_to_ns("seconds", seconds)
+            problems = Problems("LatencyBudget", self.name)
+            ns = problems.duration("seconds", seconds)
+            problems.done()
         if self.mode is not Mode.OFF and self._kernel.record(ns):
             self._turned()
 

@@ -17,7 +17,7 @@ from holdfast.policies.base import NATIVE_MODES, settings_of
 from holdfast.policies.limiter.limiter import RateLimiter
 from holdfast.policies.limiter.rates import MAX_BURST, Rate, exact_rate
 from holdfast.stores.figures import ADAPTIVE, LIMITER
-from holdfast.validation import Problems, seconds_to_ns
+from holdfast.validation import MAX_NS, Problems, duration_to_ns, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,7 +180,11 @@ class AdaptiveRateLimiter(RateLimiter):
         Raises:
             ConfigError: ``latency`` is not a duration.
         """
-        ns = seconds_to_ns("latency", latency)
+        ns = duration_to_ns(latency)
+        if ns is None or not 0 <= ns <= MAX_NS:
+            problems = Problems("AdaptiveRateLimiter", self.name)
+            ns = problems.duration("latency", latency)
+            problems.done()
         now_ns = self._clock.now_ns()
         if throttled:
             move, before = self._adaptive.throttle(now_ns - ns, now_ns)
