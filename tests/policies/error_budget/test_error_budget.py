@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast import periodic
+from holdfast.waiting.timer_threads import TimerThreads
 from tests.policies.calls import fail, fine, outage, raising, succeed
 
 Pairs = list[tuple[str, str]]
@@ -317,6 +319,28 @@ def test_only_a_budget_that_may_change_without_traffic_is_watched(clock: Any) ->
     assert clock.next_due_ns() is not None
     clock.advance(7 * 3600)
     assert clock.next_due_ns() is None
+
+
+def test_a_request_counts_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget = hf.ErrorBudget("send", slo=0.9, window=3601)
+    events = told(budget)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        # The threads of all loops may be running; those of a fresh process are not.
+        patched.setattr(periodic, "_threads", TimerThreads())
+        budget.record(ok=False, n=20)
+        assert budget.exhausted
+        assert len(caplog.records) == 1
+    assert ("budget_exhausted", "errors") in events
+    assert "no thread to look at <ErrorBudget 'send'> without traffic" in caplog.text
+    assert not budget._kernel.watch(False)  # so the next failure tries again
+    budget.reset()
 
 
 # ---- input ----

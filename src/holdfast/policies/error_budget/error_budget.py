@@ -364,7 +364,8 @@ class ErrorBudget(Policy):
         if goes_on and not self._kernel.watch(True):
             from holdfast.policies.error_budget.watching import watch
 
-            watch(self, self._window_ns / 1e9)
+            if not watch(self, self._window_ns / 1e9):
+                self._kernel.watch(False)  # the next failure tries again
 
     def _settle(self) -> list[tuple[int, bool]]:
         """Return the bits that have changed, and whether each is true now."""

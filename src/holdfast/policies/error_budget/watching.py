@@ -9,8 +9,10 @@ from __future__ import annotations
 from threading import RLock
 from weakref import ref
 
+from holdfast.events import warn
 from holdfast.forks import call_in_child
 from holdfast.periodic import Periodic
+from holdfast.validation import titled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +33,18 @@ _lock = RLock()
 _watches: dict[tuple[Clock, float], _Watch] = {}
 
 
-def watch(budget: ErrorBudget, window: float) -> None:
+def watch(budget: ErrorBudget, window: float) -> bool:
     """Look at a budget until nothing of it can change without traffic.
+
+    Where no thread can be started, as while the process ends, nobody looks: that is logged once,
+    and the request whose failure is counted goes on.
 
     Args:
         budget: The budget.
         window: Its window in seconds: it is looked at three times in each slice.
+
+    Returns:
+        Whether somebody looks at it.
     """
     interval = min(_MOST_INTERVAL, max(_LEAST_INTERVAL, window / 30))
     with _lock:
@@ -45,7 +53,14 @@ def watch(budget: ErrorBudget, window: float) -> None:
         if there is None:
             there = _watches[key] = _Watch(*key)
         there.budgets[id(budget)] = ref(budget)
-    there.periodic.start()
+    try:
+        there.periodic.start()
+    except RuntimeError as error:
+        if not there.has_warned:
+            there.has_warned = True
+            warn("no thread to look at %s without traffic: %s", titled(budget), error)
+        return False
+    return True
 
 
 class _Watch:
@@ -53,6 +68,7 @@ class _Watch:
 
     def __init__(self, clock: Clock, interval: float) -> None:
         self.budgets: dict[int, ref[ErrorBudget]] = {}
+        self.has_warned = False
         self.periodic = Periodic(self._tick, interval, name="error budgets", clock=clock)
         self._key = clock, interval
 
@@ -62,9 +78,10 @@ class _Watch:
             if budget is None or not budget._goes_on():
                 self._drop(key, one)
         with _lock:
-            if not self.budgets and _watches.get(self._key) is self:
-                del _watches[self._key]
-                self.periodic.stop()
+            if not self.budgets:
+                if _watches.get(self._key) is self:
+                    del _watches[self._key]
+                self.periodic.stop()  # also if it was started again after its end
 
     def _drop(self, key: int, one: ref[ErrorBudget]) -> None:
         with _lock:
