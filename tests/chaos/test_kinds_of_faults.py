@@ -4,12 +4,14 @@ import asyncio
 import json
 import sys
 import threading
+import weakref
 from dataclasses import asdict
 
 import pytest
 
 import holdfast as hf
 from holdfast import chaos
+from holdfast.chaos.engine import engine
 from holdfast.telemetry.prometheus import Collector
 from holdfast.testing import chaos_enabled
 from tests.waiting.parties import Party
@@ -279,6 +281,25 @@ def test_several_faults_can_be_attached_and_detached_one_by_one():
     assert answers(pipe, 1) == ["OSError()"]
     second()
     assert answers(pipe, 1) == ["None"]
+
+
+def test_the_counts_are_read_while_another_thread_makes_faults(monkeypatch):
+    made = []
+    thread = threading.Thread(target=lambda: made.append(chaos.Error()))
+
+    class Interrupted(weakref.WeakSet):
+        def __iter__(self):
+            for one in super().__iter__():
+                if thread.ident is None:
+                    thread.start()
+                    thread.join(0.2)
+                yield one
+
+    there = chaos.Error()
+    monkeypatch.setattr(engine, "_faults", Interrupted([there]))
+    chaos.snapshot()
+    thread.join()
+    assert len(chaos.snapshot().faults) == 2
 
 
 def test_a_name_means_its_pipelines_before_its_other_policies():

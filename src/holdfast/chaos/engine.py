@@ -59,7 +59,8 @@ class _Engine:
     @property
     def faults(self) -> list[Fault]:
         """The living faults, in the order in which they were made."""
-        return sorted(self._faults, key=lambda fault: fault._serial)
+        with self.lock:
+            return sorted(self._faults, key=lambda fault: fault._serial)
 
     def left_ns(self) -> int:
         """Return for how long chaos is still enabled; 0 if it is not."""
