@@ -7,6 +7,7 @@ import pytest
 
 import holdfast as hf
 from holdfast import chaos
+from tests.waiting.parties import Party
 
 CALLS = 400
 
@@ -182,3 +183,71 @@ def test_a_fault_that_raises_when_told_of_chaos_keeps_no_other_from_it(caplog):
     assert fault.try_call(len, "ok").ok
     assert "fault 'clumsy': armed() raised" in caplog.text
     assert clumsy.name == "clumsy"
+
+
+class Attentive(chaos.Fault):
+    """A fault that does something when it is told that chaos is enabled."""
+
+    def __init__(self, told, **settings):
+        self.told = []
+        self._do = told
+        super().__init__(probability=1, **settings)
+
+    def inject(self, injection):
+        assert "armed" in self.told
+
+    def armed(self, left):
+        self.told.append("armed")
+        self._do()
+
+    def disarmed(self):
+        self.told.append("disarmed")
+
+
+def test_a_fault_that_is_told_of_chaos_may_wait_for_a_thread_that_uses_it():
+    made = []
+    fault = Attentive(lambda: made.append(Party(chaos.Error).result()))
+    chaos.enable()
+    assert len(made) == 1
+    fault.call(len, "ok")
+    assert fault.snapshot().injected == 1
+
+
+def test_a_fault_that_is_told_of_chaos_may_disable_it():
+    first, second = Attentive(chaos.disable), chaos.Error(probability=1)
+    assert not chaos.enable()
+    assert first.told == ["armed", "disarmed", "disarmed"]
+    assert second.call(len, "ok") == 2
+    assert not second.snapshot().armed
+
+
+def test_an_error_that_is_raised_again_and_again_has_one_note():
+    error = ConnectionError("the same")
+
+    def inject(injection):
+        raise error
+
+    fault = chaos.Custom(inject, probability=1, seed=1)
+    chaos.enable()
+    for _ in range(3):
+        assert fault.try_call(len, "ok").error is error
+    assert error.__notes__ == ["injected by chaos: fault 'custom', call 2, seed 1"]
+
+
+def test_an_error_that_cannot_be_changed_is_raised_all_the_same():
+    class FrozenError(Exception):
+        def __setattr__(self, name, value):
+            raise AttributeError(name)
+
+    fault = chaos.Error(FrozenError, probability=1)
+    chaos.enable()
+    assert isinstance(fault.try_call(len, "ok").error, FrozenError)
+
+
+def test_a_fault_that_is_off_uses_up_no_injections_where_it_is_attached():
+    fault = chaos.Error(probability=1, limit=1, mode="off")
+    pipe = hf.Pipeline("p", hf.CircuitBreaker("b"))
+    chaos.attach(fault, pipe)
+    chaos.enable()
+    assert pipe.call(len, "ok") == 2
+    assert (fault.snapshot().checked, fault.snapshot().left) == (0, 1)

@@ -74,10 +74,16 @@ class _Engine:
             self.seed, self.run = seed, self.run + 1
             self._clock, self._until_ns = clock, clock.now_ns() + duration_ns
             self._ordinals.clear()
-            for fault in self.faults:
+            run, faults = self.run, self.faults
+            for fault in faults:
                 self._arm(fault)
-            for gate in list(self._gates):
-                gate._inject(True)
+        # Without the lock, as in `stop`. No call passes the faults before they are told.
+        for fault in faults:
+            fault._tell_armed()
+        with self.lock:
+            if self.left_ns() > 0 and self.run == run:
+                for gate in list(self._gates):
+                    gate._inject(True)
 
     def stop(self) -> bool:
         """Disable chaos; return whether it was enabled."""
@@ -105,6 +111,7 @@ class _Engine:
             self._faults.add(fault)
             if self.left_ns() > 0:
                 self._arm(fault)
+        fault._tell_armed()
 
     def _arm(self, fault: Fault) -> None:
         ordinal = self._ordinals.get(fault.name, 0)
@@ -185,9 +192,9 @@ def _enable(
         _log("warning", "chaos stays disabled: the environment variable %s is not 1", VARIABLE)
         return False
     chosen = fresh_seed() if chosen is None else chosen
-    engine.start(chosen, duration_ns, clock)
     _log("warning", "chaos is ENABLED for %g s, with seed %d", duration_ns / 1e9, chosen)
-    return True
+    engine.start(chosen, duration_ns, clock)
+    return enabled()
 
 
 def disable() -> None:

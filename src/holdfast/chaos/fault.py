@@ -17,6 +17,7 @@ Elsewhere: which calls are struck (``hf_chaos.h``), and whether any are (``engin
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -183,7 +184,10 @@ class Fault(Policy):
         self.inject(injection)
 
     def armed(self, left: float) -> None:
-        """Be told that chaos is enabled, and that this fault may strike for ``left`` seconds."""
+        """Be told that chaos is enabled, and that this fault may strike for ``left`` seconds.
+
+        ``Fault.__init__`` calls it as well if chaos is enabled.
+        """
 
     def disarmed(self) -> None:
         """Be told that chaos is disabled: give back what the fault holds."""
@@ -335,7 +339,15 @@ class Fault(Policy):
         until_ns = self._clock.now_ns() + left_ns
         self._armed_ns, self._episode_ns = until_ns, _NO_EPISODE
         self._kernel.arm(seed if own is None else own, until_ns, self._setting("limit"))
-        self._told(self.armed, left_ns / 1e9)
+
+    def _tell_armed(self) -> None:
+        """Tell a subclass that chaos is enabled, if it still is."""
+        until_ns = self._armed_ns
+        if until_ns is None:
+            return
+        self._told(self.armed, max(0, until_ns - self._clock.now_ns()) / 1e9)
+        if self._is_idle():  # disabled meanwhile, by another thread or by what was told
+            self._told(self.disarmed)
 
     def _disarm(self) -> bool:
         """Strike no more; return whether ``disarmed`` has to be called."""
@@ -421,9 +433,10 @@ class Fault(Policy):
 def _mark(error: Exception, injection: Injection) -> None:
     """Note on an error that chaos has raised it, so that nobody looks for its cause elsewhere."""
     fault = injection.fault
-    error._injected = True  # type: ignore[attr-defined]  # for guarded_attempts
-    note = (
-        f"injected by chaos: fault {fault.name!r}, call {injection.number}, seed {injection.seed}"
-    )
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    with suppress(Exception):  # an exception that cannot be changed goes on without
+        error._injected = True  # type: ignore[attr-defined]  # for guarded_attempts
+        notes = getattr(error, "__notes__", None)
+        begin = f"injected by chaos: fault {fault.name!r}, "
+        if notes:  # one that is raised again and again is not to grow
+            notes[:] = [one for one in notes if not str(one).startswith(begin)]
+        error.add_note(f"{begin}call {injection.number}, seed {injection.seed}")

@@ -52,8 +52,10 @@ class Point(Fault):
         for fault, span in self.attached:
             if span is not None and not span[1] <= span[0].now_ns() < span[2]:
                 continue
+            if fault.mode is Mode.OFF:
+                continue
             struck, number = fault._kernel.check(fault._clock.now_ns())
-            if struck and number is not None and fault.mode is not Mode.OFF:
+            if struck and number is not None:
                 yield fault, number
 
     def _block(self, number: int = 0) -> None:  # noqa: ARG002 - each fault has numbers of its own
