@@ -144,6 +144,24 @@ run_here(GateObject *gate, hf_course *course, const hf_invocation *what)
 }
 
 /*
+ * What the function gives may be awaited in an event loop that runs here; and a thread of the hedge that waits
+ * for another of its threads may wait forever. -1: an exception is set.
+ */
+static int
+hedge_here(GateObject *step, hf_course *course)
+{
+    course->threaded = false;
+    if (hf_loop_runs_here())
+        return 0;
+    PyObject *is_worker = PyObject_CallMethod((PyObject *)step, "_works_here", NULL);
+    if (is_worker == NULL)
+        return -1;
+    course->threaded = is_worker == Py_False;
+    Py_DECREF(is_worker);
+    return 0;
+}
+
+/*
  * Run a call through the gate. Of a result that is to run yet (course->late) nothing of the gate is held:
  * the call was as if it had never been asked for.
  *
@@ -159,8 +177,12 @@ hf_gate_run(GateObject *gate, hf_pass *pass, hf_course *course, const hf_invocat
         return NULL;
     course->keeps = keep;
     course->threaded = gate->threaded_at >= 0 && !keep; /* a stream goes on where it is begun */
-    if (course->threaded && gate->steps[gate->threaded_at]->kind == HF_KIND_HEDGE)
-        course->threaded = !hf_loop_runs_here(); /* what the function gives may be awaited here */
+    if (course->threaded && gate->steps[gate->threaded_at]->kind == HF_KIND_HEDGE &&
+        hedge_here(gate->steps[gate->threaded_at], course) < 0) {
+        hf_course_end(course);
+        pass->course = NULL;
+        return NULL;
+    }
     while (how == HF_AGAIN) {
         if (enter(gate, pass, what) == 0) {
             result = run_here(gate, course, what);

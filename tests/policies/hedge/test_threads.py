@@ -317,3 +317,23 @@ def test_an_attempt_that_is_rejected_after_the_answer_gives_its_token_back(clock
     del permit
     until(lambda: budget.snapshot().given_back == 1)
     assert f.begun == [1]
+
+
+@pytest.mark.parametrize("inside", [[], [hf.Timeout(60)]])
+def test_a_call_through_the_hedge_in_one_of_its_threads_needs_no_other_thread(clock, inside):
+    hedge = hedge_on(clock, workers=1)
+    pipe = hf.Pipeline("p", hedge, *inside)
+    party = Party(pipe.call, lambda: pipe.call(lambda: pipe.call(len, "ok")))
+    assert party.result() == 2
+    assert counted(hedge, "calls", "hedged", "failed") == (3, 0, 0)
+
+
+def test_a_failure_within_a_call_in_a_thread_of_the_hedge_is_counted_once_a_call(clock):
+    hedge = hedge_on(clock, workers=1, max=1)
+    with pytest.raises(DownError):
+        Party(hedge.call, lambda: hedge.call(raise_down)).result()
+    assert counted(hedge, "calls", "failed") == (3, 3)  # the outer one was made twice
+
+
+def raise_down() -> None:
+    raise DownError

@@ -47,9 +47,9 @@ class Hedge(Policy):
     task. The attempts that lost are cancelled once, and their results are closed. The call
     does not wait for the end of the further attempts. In threads, all attempts run in worker
     threads, and an attempt that lost runs to its end there; a synchronous call in the thread of an
-    event loop is not hedged. All attempts have the deadline and
-    copies of the context variables of the caller. Generators, permits and blocks cannot be
-    hedged.
+    event loop, or in a worker thread of the same hedge, is not hedged. All attempts have the
+    deadline and copies of the context variables of the caller. Generators, permits and blocks
+    cannot be hedged.
 
     Args:
         name: The called service, for messages, metrics and the registry.
@@ -244,6 +244,10 @@ class Hedge(Policy):
         from holdfast.waiting.hedged_tasks import begin_race
 
         return begin_race(self, coroutine, at, late=late)
+
+    def _works_here(self) -> bool:
+        threads = self._worker_threads
+        return threads is not None and threads.is_here()
 
     def _run_in_thread(
         self,
