@@ -20,6 +20,9 @@ _CALLED_WITH = {
     "retry_after": "the exception or the result",
     "before_sleep": "a RetryState",
     "on_exhausted": "a RetryState",
+    "on_exhausted of a budget": "the event",
+    "on_recovered": "the event",
+    "on_throttle": "each result, and each exception",
     "value": "the exception",
     "fallback": "the exception",
     "listener": "the event",
@@ -188,7 +191,7 @@ def _of_object(field: str, value: object, allowed: str) -> str:
         return f"write TimeWindow({value!r})" if isinstance(value, float) else ""
     if field == "window" and allowed.startswith("one of ") and _is_number(value):
         return f'write per={value}, window="sliding"'
-    if field == "budget" and _is_number(value):
+    if field == "budget" and _is_number(value) and "ErrorBudget" not in allowed:
         return f"write RetryBudget(ratio={value})"
     if field.startswith("backoffs[") and isinstance(value, (list, tuple)):
         return "unpack it, as in chain(*backoffs)"
@@ -267,7 +270,11 @@ def _of_rates(field: str, value: object, _allowed: str) -> str:
 
 _HINTS = (_of_callable, _of_name, _of_duration, _of_number, _of_choice, _of_object, _of_rates)
 # A field of which a hint says something else than of other fields of its name.
-_AMONG_KINDS = {("AdaptiveRateLimiter", "rate"): "rate a second", ("Error", "name"): "errors"}
+_AMONG_KINDS = {
+    ("AdaptiveRateLimiter", "rate"): "rate a second",
+    ("Error", "name"): "errors",
+    ("ErrorBudget", "on_exhausted"): "on_exhausted of a budget",
+}
 _NAMED_LAST = {"AdaptiveTimeout", "Fallback", "Timeout"}  # with the name as a keyword argument
 _MAX_SIGNED = 80
 _LEAST_PERCENT = 5  # a smaller number is hardly meant as a percentage

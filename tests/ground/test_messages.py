@@ -293,6 +293,12 @@ VALUES: list[tuple[Callable[[], object], str]] = [
     (lambda: hf.Retry("r", retry_after=answers), "with the exception or the result"),
     (lambda: hf.Retry("r", before_sleep=answers), "it is called with a RetryState"),
     (lambda: hf.Retry("r", on_exhausted=answers), "it is called with a RetryState"),
+    (lambda: hf.ErrorBudget("e", on_exhausted=lambda: 1), "it is called with the event"),
+    (lambda: hf.ErrorBudget("e", on_recovered=answers), "it is called with the event"),
+    (
+        lambda: hf.AdaptiveRateLimiter("l", rate=1, on_throttle=answers),
+        "it is called with each result, and each exception",
+    ),
     (lambda: hf.CircuitBreaker("b", is_failure=answers), "it is called with each result"),
     (lambda: hf.Fallback(answers), "a function of one argument, the exception"),
     (lambda: hf.Retry("r", on_result=ValueError), "exception classes belong in on= or ignore="),
@@ -310,6 +316,12 @@ def test_a_wrong_value_is_answered_with_what_to_write(typed, part):
     assert ": got " in text
     assert ", allowed " in text or "an unexpected keyword argument" in text
     assert text.isprintable()
+
+
+def test_a_number_is_not_taken_for_the_ratio_of_another_kind_of_budget():
+    with pytest.raises(hf.ConfigError) as caught:
+        hf.SloTracker(5)
+    assert str(caught.value).endswith("allowed an ErrorBudget or a LatencyBudget")
 
 
 class Callback:
