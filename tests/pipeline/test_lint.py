@@ -370,6 +370,17 @@ def test_a_budget_inside_of_something_that_is_no_budget():
     assert found(errors, latency, retry(), breaker()) == found(latency, errors, retry()) == []
     assert found(retry(), errors) == ["budget_not_outermost"]
     assert found(errors, hf.Timeout(9), latency, breaker()) == ["budget_not_outermost"]
+    (finding,) = hf.Pipeline("p", hf.Fallback(1), errors).lint()
+    assert str(finding).startswith(
+        "budget_not_outermost: error budget 'e' is inside of the fallback,"
+    )
+
+
+def test_a_fallback_for_shed_calls_alone_may_be_around_the_budget():
+    errors = hf.ErrorBudget("e", on_exhausted="shed")
+    assert found(hf.Fallback(1, on=hf.ShedError), errors) == []
+    for on in (hf.Rejected, (hf.ShedError, OSError), callable):
+        assert found(hf.Fallback(1, on=on), errors) == ["budget_not_outermost"]
 
 
 def test_a_target_that_a_timeout_keeps_every_call_below():

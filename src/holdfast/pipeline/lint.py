@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import prod
 
-from holdfast.errors import DeadlineExceededError, Rejected
+from holdfast.errors import DeadlineExceededError, Rejected, ShedError
 from holdfast.pipeline.standard import WINDOW_TO_ATTEMPT, window_in_use
 from holdfast.pipeline.steps import flat
 from holdfast.policies.breaker import CircuitBreaker
@@ -118,7 +118,8 @@ def _many(attempts: int | None) -> str:
 def _called(policy: Policy) -> str:
     if isinstance(policy, Timeout):
         return f"the timeout of {policy.duration:g} s"
-    return f"{policy.kind.replace('_', ' ')} {policy.name!r}"
+    kind = policy.kind.replace("_", " ")
+    return f"the {kind}" if policy.name is None else f"{kind} {policy.name!r}"
 
 
 # ---- timeouts ----
@@ -452,7 +453,8 @@ def _threads_fewer_than_places(steps: Steps) -> Iterator[Finding]:
 
 def _budgets_inside(steps: Steps) -> Iterator[Finding]:
     for at, budget in _of_kind(steps, *BUDGETS):
-        outer = next((step for step in steps[:at] if step.kind not in BUDGETS), None)
+        others = (step for step in steps[:at] if step.kind not in BUDGETS)
+        outer = next((step for step in others if not _replaces_shed_only(step)), None)
         if outer is not None:
             yield Finding(
                 "budget_not_outermost",
@@ -460,6 +462,12 @@ def _budgets_inside(steps: Steps) -> Iterator[Finding]:
                 "caller gets in the end; put the budget outermost",
                 (outer, budget),
             )
+
+
+def _replaces_shed_only(policy: Policy) -> bool:
+    """Return whether a policy concerns only calls that a budget has refused and does not count."""
+    on = _each(policy._setting("on")) if isinstance(policy, Fallback) else ()
+    return bool(on) and all(isinstance(one, type) and issubclass(one, ShedError) for one in on)
 
 
 def _targets_beyond_timeouts(steps: Steps) -> Iterator[Finding]:
