@@ -38,6 +38,9 @@ POLICIES = st.one_of(
     ),
     st.builds(hf.RateLimiter, st.just("l"), rate=st.just(1000), max_wait=st.none() | SECONDS),
     st.builds(hf.Bulkhead, st.just("h"), max_waiting=st.just(1), max_wait=st.none() | SECONDS),
+    st.builds(hf.ErrorBudget, st.just("e"), slo=st.sampled_from([0.9, 1.0]), window=st.just(60)),
+    st.builds(hf.LatencyBudget, st.just("m"), target=SECONDS),
+    st.builds(hf.Hedge, st.just("g"), delay=SECONDS, max=st.integers(1, 2)),
 )
 PIPELINES = st.recursive(
     st.builds(lambda parts: hf.Pipeline("p", *parts), st.lists(POLICIES, min_size=1, max_size=3)),
@@ -62,13 +65,17 @@ def test_any_pipeline_can_be_looked_at_and_called(pipe):
 
 
 MADE: dict[str, Any] = {
+    "error_budget": lambda: hf.ErrorBudget("other", slo=0.999, window=3600),
+    "latency_budget": lambda: hf.LatencyBudget("other", target=0.1),
     "fallback": lambda: hf.Fallback("other"),
     TOTAL: lambda: hf.Timeout(9),
     "retry": lambda: hf.Retry("other"),
+    "hedge": lambda: hf.Hedge("other"),
     "circuit_breaker": lambda: hf.CircuitBreaker("other"),
     "rate_limiter": lambda: hf.RateLimiter("other", rate=1000),
     "bulkhead": lambda: hf.Bulkhead("other"),
     ATTEMPT: lambda: hf.Timeout(1),
+    "chaos": lambda: hf.chaos.Latency(0.1, 0.2),
 }
 
 
