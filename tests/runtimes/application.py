@@ -21,12 +21,14 @@ retry = hf.Retry("again", on=ConnectionError, backoff=hf.Constant(0.01), attempt
 pool = hf.PoolBulkhead("pool", workers=2)
 metrics = wsgi_app()
 timeout = hf.Timeout(0.2, name="cut", thread=True)
+hedged = hf.Pipeline("hedged", hf.ErrorBudget("all"), hf.Hedge("twice", delay=0.01))
 
 # The master has used them all, and is still inside of one.
 held = ExitStack()
 held.enter_context(bulkhead)
 breaker.try_call(lambda: 1 / 0)
 pool.submit(int).result()
+hedged.call(int)
 hf.Timeout(60, name="also", thread=True).call(int)
 
 
@@ -46,12 +48,21 @@ def report():
         found["inside"] = bulkhead.snapshot().active
     found["pool"] = pool.submit(os.getpid).result(timeout=60) == os.getpid()
     found["cut"] = type(timeout.try_call(Event().wait).error).__name__
+    found["hedged"] = _hedge()
     limiter.acquire()
     limiter.acquire()
     found["limited"] = limiter.snapshot().allowed
     tries = iter([ConnectionError, None])
     found["retried"] = retry.call(lambda: _raise(next(tries)))
     return found
+
+
+def _hedge():
+    hangs, free = iter([True, False]), Event()
+    try:
+        return hedged.call(lambda: not next(hangs) or free.wait())
+    finally:
+        free.set()
 
 
 def hang():

@@ -22,7 +22,9 @@ limiter = hf.RateLimiter("tokens", rate=100, burst=1, max_wait=60)
 retry = hf.Retry("again", on=ConnectionError, backoff=hf.Constant(0.01), attempts=2, budget=None)
 pool = hf.PoolBulkhead("pool", workers=2)
 timeout = hf.Timeout(0.2, name="cut", thread=True)
+hedged = hf.Pipeline("hedged", hf.ErrorBudget("all"), hf.Hedge("twice", delay=0.01))
 pool.submit(int).result()
+hedged.call(int)
 hf.Timeout(60, name="also", thread=True).call(int)
 
 
@@ -56,7 +58,11 @@ def report():
             raise error
         return "in the end"
 
+    hangs, free = iter([True, False]), Event()
+    found = hedged.call(lambda: not next(hangs) or free.wait())
+    free.set()
     return {
+        "hedged": found,
         "inside": inside,
         "pool": pool.submit(os.getpid).result(timeout=60) == os.getpid(),
         "cut": type(timeout.try_call(Event().wait).error).__name__,

@@ -14,7 +14,13 @@ import pytest
 
 HERE = Path(__file__).parent
 POOLS = ["prefork", "threads", "gevent"]
-REPORT = {"inside": 1, "pool": True, "cut": "DeadlineExceededError", "retried": "in the end"}
+REPORT = {
+    "hedged": True,
+    "inside": 1,
+    "pool": True,
+    "cut": "DeadlineExceededError",
+    "retried": "in the end",
+}
 ASK = """
 import json, tasks
 asked = [tasks.add.delay(1, 2), tasks.report.delay(), tasks.report.delay()]

@@ -17,6 +17,7 @@ import pytest
 from tests.runtimes.servers import for_all_users, serving
 
 REPORT = {
+    "hedged": True,
     "failures": 1,
     "inside": 1,
     "pool": True,

@@ -48,8 +48,8 @@ class Hedge(Policy):
     does not wait for the end of the further attempts. In threads, all attempts run in worker
     threads, and an attempt that lost runs to its end there; a synchronous call in the thread of an
     event loop, or in a worker thread of the same hedge, is not hedged. All attempts have the
-    deadline and copies of the context variables of the caller. Generators, permits and blocks
-    cannot be hedged.
+    deadline of the caller, and copies of its context variables, except the first in asyncio,
+    which has these variables themselves. Generators, permits and blocks cannot be hedged.
 
     Args:
         name: The called service, for messages, metrics and the registry.
