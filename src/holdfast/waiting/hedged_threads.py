@@ -55,6 +55,10 @@ def run_hedged(
     return race.take(works)
 
 
+class _LostError(BaseException):
+    """Ends an attempt that has lost before it has called the function; policies count nothing."""
+
+
 class _Attempt(Work):
     """One attempt of a race.
 
@@ -68,6 +72,8 @@ class _Attempt(Work):
         self._race = race
 
     def _make_call(self) -> Any:
+        if self._let_go:  # meanwhile, while it waited for a policy further in
+            raise _LostError
         if self.number > 1:
             self._race.count_attempt(self.number)
         return super()._make_call()
@@ -85,6 +91,11 @@ class _Attempt(Work):
     def called(self) -> bool:
         """Whether the function was called."""
         return self._called
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether it went on when its race was over."""
+        return self._left_behind
 
     def end(self) -> tuple[Any, BaseException | None]:
         """Return what it returned and what it raised, and hold neither any longer."""
@@ -258,15 +269,15 @@ class _Race:
         self._is_over = True
         left: list[Work] = []
         for attempt in self._running:
-            left += (still := attempt.let_go())
-            if self._threads.take_back(attempt) or not (still or attempt.ended):
-                if attempt.number > 1:
-                    self._give_back()  # it never runs
-            elif attempt.ended:
-                if attempt.number > 1 and not attempt.called:
-                    self._give_back()
-                self._close(*attempt.end())
+            left += attempt.let_go()
             self._kernel.count_cancelled()
+            if attempt.left_behind:
+                continue  # its own thread sees to its end
+            self._threads.take_back(attempt)
+            if attempt.number > 1 and not attempt.called:
+                self._give_back()
+            if attempt.ended:
+                self._close(*attempt.end())
         for failure in self._failures:
             if failure.returned:
                 self._close(failure.value, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import threading
 from typing import Any
 
 import pytest
@@ -337,3 +338,40 @@ def test_a_failure_within_a_call_in_a_thread_of_the_hedge_is_counted_once_a_call
 
 def raise_down() -> None:
     raise DownError
+
+
+def test_an_attempt_that_waits_inside_when_it_loses_never_calls_the_function(clock):  # trap 53
+    budget = hf.RetryBudget(clock=clock)
+    hedge, f = hedge_on(clock, budget=budget), Threads()
+    bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=2, max_wait=5, clock=clock)
+    breaker = hf.CircuitBreaker("c", failure_threshold=1, clock=clock)
+    party = begin(hf.Pipeline("p", hedge, breaker, bulkhead), f)
+    next_one = Party(bulkhead.enter)
+    until(lambda: bulkhead.waiting == 1 and len(clock._callbacks) == 2)
+    clock.advance(1)
+    until(lambda: bulkhead.waiting == 2)
+    f.let(1)
+    assert party.result().number == 1
+    next_one.result()
+    bulkhead.leave()
+    until(lambda: hedge.snapshot().running == 0)
+    until(lambda: budget.snapshot().given_back == 1)
+    assert (f.begun, counted(hedge, "attempts", "won")) == ([1], (0, 0))
+    shown = breaker.snapshot()
+    assert (shown.failed, shown.in_flight, bulkhead.snapshot().active) == (0, 0, 0)
+
+
+def test_a_retry_inside_an_attempt_that_has_lost_tries_no_more(clock):  # trap 53
+    hedge, f = hedge_on(clock), Threads()
+    asked, may_go_on = threading.Event(), threading.Event()
+    hold = lambda error: asked.set() or may_go_on.wait(60)  # noqa: E731
+    retry = hf.Retry("r", backoff=0, on=hold, clock=clock)
+    party = begin(hf.Pipeline("p", hedge, retry), f)
+    advance(clock, f, 2)
+    f.let(2, DownError())
+    assert asked.wait(60)
+    f.let(1)
+    assert party.result().number == 1
+    may_go_on.set()
+    until(lambda: hedge.snapshot().running == 0)
+    assert f.begun == [1, 2]
