@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Registry", "kinds", "registry"]
 
 # Of the classes that there are, and of those that are imported at their first use.
-kinds: set[str] = {"error_budget", "hedge", "latency_budget"}
+kinds: set[str] = {"error_budget", "fault", "hedge", "latency_budget"}
 
 
 class Registry:

@@ -1,6 +1,7 @@
 """The registry knows who lives, keeps nobody alive, and tells policies of a fork."""
 
 import gc
+import subprocess
 import sys
 import threading
 import weakref
@@ -90,6 +91,19 @@ def test_a_kind_without_a_living_policy_is_no_mistake():
     assert hf.registry.get("fallback", "nobody has made one") is None
     assert hf.registry.get("ours", "a") is None
     assert hf.registry.all("ours") == []
+
+
+def test_a_kind_whose_module_nobody_has_imported_is_no_mistake():
+    text = """if True:
+        import sys
+        import holdfast as hf
+        for kind in ("error_budget", "fault", "hedge", "latency_budget"):
+            assert hf.registry.get(kind, "a") is None
+            assert hf.registry.all(kind) == []
+        assert not {"holdfast.chaos", "holdfast.policies.hedge"} & sys.modules.keys()
+    """
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_of_several_with_one_name_the_newest_living_is_found() -> None:
