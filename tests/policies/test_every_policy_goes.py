@@ -13,6 +13,7 @@ import pytest
 
 import holdfast as hf
 from tests.apart import run_apart
+from tests.interpreters import classes_can_die
 from tests.policies.drivers import ASYNC, DRIVERS
 from tests.policies.members import MEMBERS, FailedError, fail
 
@@ -34,6 +35,7 @@ def growth(use):
     return grown
 
 
+@classes_can_die  # one driver makes a class for each call
 @each_member
 def test_calls_leave_no_memory_behind(member):  # trap 59
     policy = member.make(clock=hf.ManualClock(), mode="enforce")
