@@ -175,6 +175,20 @@ hf_alarm_leave(hf_alarms *alarms, int at)
     return foreign;
 }
 
+/*
+ * Whether the call is being cut or cancelled around the hedge at that place: its first attempt ends, however long
+ * that takes.
+ */
+bool
+hf_alarms_end_around(const hf_alarms *alarms, int at)
+{
+    if (alarms->task == NULL || !alarms->alarm[at].is_set)
+        return false;
+    bool is_cut =
+        hf_cuts_around(alarms->course->limit) > 0 || (alarms->asked & ((1u << at) - 1)) != 0;
+    return is_cut || others_who_ask(alarms) > alarms->alarm[at].cancelling;
+}
+
 /* All that are set of a call that dies, or is another process's: they are to find nothing of it. */
 void
 hf_alarms_forget(const hf_pass *pass)

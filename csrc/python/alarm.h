@@ -39,6 +39,7 @@ hf_alarms_step(const hf_alarms *alarms, int at)
 
 /* ---- alarm.c ---- */
 bool hf_alarm_leave(hf_alarms *alarms, int at);
+bool hf_alarms_end_around(const hf_alarms *alarms, int at);
 
 /* ---- alarm_queue.c ---- */
 void hf_alarm_set_asked(hf_alarms *alarms, int at, bool asked);

@@ -4,7 +4,7 @@
  * Python has the further attempts (waiting/hedged_tasks.py). Here is what it is given of the call, and what
  * becomes of the call when its first attempt has ended, and when the race has.
  */
-#include "coroutine.h"
+#include "alarm.h"
 
 /* What is inside of the hedge at that place as a gate of its own; NULL: nothing. Borrowed. */
 static PyObject *
@@ -114,8 +114,24 @@ hf_race_turn(CoroutineObject *self, PyObject **result)
     return NULL;
 }
 
+/* _is_ending(coroutine, at): whether the call is being cut or cancelled around that hedge. */
+static PyObject *
+is_ending(PyObject *module, PyObject *args)
+{
+    PyObject *op;
+    int at;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!i:_is_ending", hf_coroutine_type, &op, &at))
+        return NULL;
+    const CoroutineObject *self = (CoroutineObject *)op;
+    const hf_alarms *alarms = self->controlled ? self->course.alarms : NULL;
+    return PyBool_FromLong(alarms != NULL && at < self->pass.entered &&
+                           hf_alarms_end_around(alarms, at));
+}
+
 static PyMethodDef functions[] = {
     {"_race_parts", race_parts, METH_VARARGS, NULL},
+    {"_is_ending", is_ending, METH_VARARGS, NULL},
     {NULL},
 };
 

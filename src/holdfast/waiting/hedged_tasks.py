@@ -127,7 +127,7 @@ class Race:
         """Begin a further attempt, if there is to be one, and set the time for the one after."""
         policy = self._policy
         self._stop_timer()
-        if self._made == policy._max:
+        if self._made == policy._max or self._caller_gives_up():
             return
         self._made += 1
         if may_begin(policy):
@@ -142,6 +142,13 @@ class Race:
                 warn("%r: a further attempt could not be started: %r", policy, raised)
         if self._made < policy._max and not self.is_over:
             self._set_timer()
+
+    def _caller_gives_up(self) -> bool:
+        """Return whether the first attempt is being cancelled, and not by this race."""
+        if not self._first_runs:
+            return False
+        first = self._first()
+        return first is None or gate._is_ending(first, self._at)
 
     def _start(self, attempt: Attempt) -> None:
         try:

@@ -481,3 +481,39 @@ async def test_a_first_attempt_that_ends_the_program_does_so_although_it_lost(lo
     with pytest.raises(SystemExit):
         await hedge_on(loop).acall(f)
     await settle()
+
+
+class Lingering(Attempts):
+    """Attempts that take a minute to end once they are cancelled."""
+
+    async def __call__(self, *args: Any) -> Response:
+        try:
+            return await super().__call__()
+        finally:
+            await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("after", [0.5, 1.5])
+async def test_no_attempt_starts_after_the_caller_was_cancelled(loop, after):
+    hedge, f = hedge_on(loop, max=3), Lingering((600, None))
+    task = asyncio.create_task(hedge.acall(f))
+    await asyncio.sleep(after)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert len(f.begun) == (1 if after < 1 else 2)
+
+
+@pytest.mark.parametrize("around", ["pipeline", "call", "asyncio"])
+async def test_no_attempt_starts_after_a_timeout_around_the_hedge(loop, around):
+    hedge, f = hedge_on(loop, max=3), Lingering((600, None))
+    timeout = hf.Timeout(1.5, clock=loop.clock)
+    with suppress(TimeoutError):
+        if around == "pipeline":
+            await hf.Pipeline("p", timeout, hedge).acall(f)
+        elif around == "call":
+            await timeout.acall(lambda: hedge.acall(f))
+        else:
+            async with asyncio.timeout(1.5):
+                await hedge.acall(f)
+    assert f.begun == [1, 2]
