@@ -224,7 +224,7 @@ def test_a_memory_effect_ends_its_growth_at_the_limit_of_its_process():  # CH-14
     from tests.chaos.test_space import HOUR, MIB, settled
     with open("/proc/self/statm") as file:
         mapped = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + 64 * MIB, -1))
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + 64 * MIB, resource.RLIM_INFINITY))
     effect = space.MemoryEffect(256 * MIB, 0.5, ManualClock())
     effect.start(HOUR)
     assert 16 * MIB < settled(effect) < 64 * MIB
