@@ -28,6 +28,14 @@ def answers(policy, calls=4):
     return [repr(policy.try_call(len, "ok").error) for _ in range(calls)]
 
 
+def test_a_latency_with_one_bound_above_the_usual_one_always_takes_that_long(clock):
+    fault = chaos.Latency(1.0, **ALWAYS, clock=clock)
+    with chaos_enabled():
+        began = clock.now()
+        assert fault.call(len, "ok") == 2
+    assert clock.now() - began == 1.0
+
+
 def test_a_timeout_fault_waits_and_raises(clock):  # CH-04
     fault = chaos.Timeout(5, clock=clock, **ALWAYS)
     chaos.enable()

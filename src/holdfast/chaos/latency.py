@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Latency"]
 
+USUAL_MOST_NS = 200_000_000
+
 
 class Latency(Fault):
     """Delays the calls that it strikes; then the function runs.
@@ -27,7 +29,8 @@ class Latency(Fault):
 
     Args:
         min: The shortest delay, in seconds.
-        max: The longest delay, in seconds; at least ``min``.
+        max: The longest delay, in seconds; at least ``min``. None means 0.2, or ``min`` if that
+            is longer.
         name: For messages, metrics and the registry; None uses "latency".
         probability: The share of calls that are struck, 0 to 1.
         duration: Seconds from ``chaos.enable`` on, after which the fault strikes no call; None
@@ -54,7 +57,7 @@ class Latency(Fault):
     def __init__(
         self,
         min: float | timedelta = 0.05,  # noqa: A002 - the name of the setting, in seconds
-        max: float | timedelta = 0.2,  # noqa: A002
+        max: float | timedelta | None = None,  # noqa: A002
         *,
         name: str | None = None,
         probability: float = PROBABILITY,
@@ -82,6 +85,8 @@ class Latency(Fault):
     def _checked(self, problems: Problems) -> dict[str, Any]:
         least, most = self._span
         least_ns = problems.duration("min", least)
+        if most is None:
+            most = least if least_ns > USUAL_MOST_NS else USUAL_MOST_NS / 1e9
         most_ns = problems.duration("max", most)
         if most_ns < least_ns:
             problems.refuse("max", most, f"at least min, {least_ns / 1e9:g}, as in Latency(0.5, 2)")
