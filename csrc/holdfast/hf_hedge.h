@@ -54,7 +54,7 @@ hf_hedge_init_quantile(hf_hedge *h, double p, uint32_t warmup, int64_t initial_n
     hf_hedge_init(h, initial_ns);
     h->floor_ns = floor_ns;
     h->warmup = warmup;
-    hf_quantile_init(&h->quantile, p);
+    hf_quantile_init_fine(&h->quantile, p);
 }
 
 /* In a forked child: counts start at zero, and what runs in a thread is the parent's. */

@@ -33,7 +33,8 @@
 typedef struct hf_quantile {
     hf_au64 word;
     uint64_t up, down;  /* p and 1 - p octaves, on the scale; read-only after init */
-    int32_t rise, fall; /* longer runs than these, up and down, are unlikely */
+    int16_t rise, fall; /* longer runs than these, up and down, are unlikely */
+    uint32_t shift;     /* the lasting step is a 2^shift-th of an octave */
 } hf_quantile;
 
 enum {
@@ -44,7 +45,8 @@ enum {
     HF__RUN_MAX = (1 << 13) - 1,
     HF__STEP_FIRST = 8, /* the n-th sample's step is 8 / (n + 7) of an octave … */
     HF__STEP_SHIFT = 4, /* … and at least a sixteenth */
-    HF__RUN_STEPS = 4,  /* a run is unlikely when it moved the estimate by more steps than these */
+    HF__STEP_SHIFT_FINE = 6,
+    HF__RUN_STEPS = 4, /* a run is unlikely when it moved the estimate by more steps than these */
     HF__RUN_FASTER = 4,
 };
 #define HF__OCTAVE (UINT64_C(1) << HF__OCTAVE_BITS)
@@ -91,9 +93,22 @@ hf_quantile_init(hf_quantile *q, double p)
 {
     q->up = (uint64_t)(p * (double)HF__OCTAVE);
     q->down = HF__OCTAVE - q->up;
-    q->rise = (int32_t)(HF__RUN_STEPS * HF__OCTAVE / q->up);
-    q->fall = (int32_t)(HF__RUN_STEPS * HF__OCTAVE / q->down);
+    q->rise = (int16_t)(HF__RUN_STEPS * HF__OCTAVE / q->up);
+    q->fall = (int16_t)(HF__RUN_STEPS * HF__OCTAVE / q->down);
+    q->shift = HF__STEP_SHIFT;
     hf_store_release(&q->word, 0);
+}
+
+/*
+ * The same with a lasting step of a sixty-fourth of an octave: the estimate varies half as much, and takes
+ * four times as many samples to follow. For a quantile with few samples near it, as between usual calls
+ * and stragglers, where nothing but the step holds the estimate in its place.
+ */
+static inline void
+hf_quantile_init_fine(hf_quantile *q, double p)
+{
+    hf_quantile_init(q, p);
+    q->shift = HF__STEP_SHIFT_FINE;
 }
 
 static inline uint64_t
@@ -116,11 +131,13 @@ hf__word_of(int32_t run, uint64_t samples, uint64_t scale)
 
 /* How far a sample moves the estimate: `side` is a whole octave's worth, p or 1 - p of it. */
 static inline uint64_t
-hf__quantile_move(uint64_t side, uint64_t samples, bool unlikely)
+hf__quantile_move(const hf_quantile *q, uint64_t side, uint64_t samples, bool unlikely)
 {
-    const uint64_t lasting = (HF__STEP_FIRST << HF__STEP_SHIFT) - HF__STEP_FIRST + 1;
+    const uint64_t reached = ((uint64_t)HF__STEP_FIRST << q->shift) - HF__STEP_FIRST + 1;
+    const uint64_t lasting =
+        reached < HF_QUANTILE_SAMPLES_MAX ? reached : (uint64_t)HF_QUANTILE_SAMPLES_MAX;
     uint64_t move = samples < lasting ? side * HF__STEP_FIRST / (samples + HF__STEP_FIRST - 1)
-                                      : side >> HF__STEP_SHIFT;
+                                      : side >> q->shift;
     return unlikely ? move * HF__RUN_FASTER : move;
 }
 
@@ -133,11 +150,11 @@ hf__quantile_next(const hf_quantile *q, uint64_t w, uint64_t sample)
         return hf__word_of(0, 1, sample);
     if (sample > scale) {
         run = run < 0 ? 1 : run < HF__RUN_MAX ? run + 1 : run;
-        uint64_t move = hf__quantile_move(q->up, samples, run > q->rise);
+        uint64_t move = hf__quantile_move(q, q->up, samples, run > q->rise);
         scale = sample - scale > move ? scale + move : sample;
     } else if (sample < scale) {
         run = run > 0 ? -1 : run > -HF__RUN_MAX ? run - 1 : run;
-        uint64_t move = hf__quantile_move(q->down, samples, run < -q->fall);
+        uint64_t move = hf__quantile_move(q, q->down, samples, run < -q->fall);
         scale = scale - sample > move ? scale - move : sample;
     } else {
         run = 0;

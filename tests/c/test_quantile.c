@@ -161,6 +161,21 @@ HF_TEST(a_run_ends_with_the_first_sample_on_the_other_side_or_in_place)
     }
 }
 
+HF_TEST(a_fine_quantile_takes_the_same_first_steps_and_a_quarter_of_the_lasting_ones)
+{
+    hf_quantile q = quantile_of(0.95), fine;
+    hf_quantile_init_fine(&fine, 0.95);
+    for (int i = 0; i < 300; i++) {
+        if (i == 100)
+            HF_CHECK_INT(hf_quantile_get_ns(&fine), hf_quantile_get_ns(&q));
+        hf_quantile_record(&q, i % 2 ? 1 << 20 : 1);
+        hf_quantile_record(&fine, i % 2 ? 1 << 20 : 1);
+    }
+    uint64_t was = hf_load_relaxed(&fine.word) & HF__SCALE_MASK;
+    hf_quantile_record(&fine, HF_QUANTILE_NS_MAX);
+    HF_CHECK_INT((hf_load_relaxed(&fine.word) & HF__SCALE_MASK) - was, fine.up >> 6);
+}
+
 HF_TEST(the_longest_run_fits_its_field)
 {
     const double each[] = {0.001, 0.5, 0.999};
