@@ -246,6 +246,27 @@ async def test_a_caller_that_gives_up_as_the_answer_comes_is_cancelled_and_it_is
     assert others() == set()
 
 
+async def test_a_caller_that_gives_up_while_the_lost_attempt_lingers_is_cancelled(loop):  # trap 51
+    begun = []
+
+    async def attempt() -> str:
+        begun.append(loop.time())
+        if len(begun) > 1:
+            return "answer"
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(60)
+        return "never"
+
+    task = asyncio.create_task(hedge_on(loop).acall(attempt))
+    await asyncio.sleep(10)
+    assert (len(begun), task.done()) == (2, False)
+    task.cancel("by the caller")
+    with pytest.raises(asyncio.CancelledError, match="by the caller"):
+        await task
+
+
 async def test_a_timeout_around_cuts_all_attempts(loop):
     hedge, f = hedge_on(loop), Attempts((60, None))
     pipe = hf.Pipeline("p", hf.Timeout(5, clock=loop.clock), hedge)
