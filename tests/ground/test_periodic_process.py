@@ -24,13 +24,10 @@ def threads():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @forks_beside_threads
-@pytest.mark.parametrize("fork", ["os.fork", "ctypes.PyDLL(None).fork"])
-def test_a_forked_child_runs_no_loop_until_it_starts_one(fork):
+def test_a_forked_child_runs_no_loop_until_it_starts_one():
     run_apart(
         BEGIN
-        + f"""
-import ctypes
-os.fork = {fork}
+        + """
 clock = hf.ManualClock()
 seen = []
 def tick():
@@ -68,6 +65,35 @@ there = loops[0].ticks
 until(lambda: loops[0].ticks > there)
 out.set()
 assert all(loop.stop() for loop in [*loops, hanging]) and threads() == []
+"""
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_child_that_python_is_not_told_of_runs_no_loop_until_it_starts_one():
+    """Without threads: after such a fork, CPython may wait for ever for threads of the parent."""
+    run_apart(
+        BEGIN
+        + """
+import ctypes
+os.fork = ctypes.PyDLL(None).fork
+clock = hf.ManualClock()
+seen = []
+loop = Periodic(lambda: seen.append(os.getpid()), 1, name="m", clock=clock)
+loop.start()
+
+def check():
+    assert not loop.running
+    clock.advance(10)
+    loop.wake()
+    assert loop.stop() and os.getpid() not in seen
+    loop.start()
+    clock.advance(3)
+    assert seen.count(os.getpid()) == 4 and loop.stop()
+
+in_child(check)
+clock.advance(3)
+assert loop.running and seen == [os.getpid()] * 4 and loop.stop()
 """
     )
 
