@@ -14,7 +14,7 @@ FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
     | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
-    | {"priorities"}
+    | {"machine", "priorities"}
     | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"},
     {"stores"},
     {"waiting", "periodic"},
@@ -36,6 +36,7 @@ FOREIGN = {
     "httpx": ("demo/", "agent/cli.py"),
     "rich": ("demo/",),
     "greenlet": ("agent/doctor.py",),
+    "psutil": ("machine/",),
 }
 # A policy decides. What would make it wait, speak or look at the time is not for it.
 # But a pool has threads of its own: it speaks of their futures.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from holdfast.chaos.effect import Effect
 from holdfast.chaos.fault import PROBABILITY
 from holdfast.chaos.lasting import LASTS, Lasting
-from holdfast.chaos.machine import processors
+from holdfast.machine.processors import processors
 from holdfast.policies.base import settings_of
 
 if TYPE_CHECKING:

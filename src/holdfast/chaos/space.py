@@ -13,7 +13,8 @@ from contextlib import suppress
 from mmap import MAP_PRIVATE, mmap
 
 from holdfast.chaos.effect import Effect
-from holdfast.chaos.machine import free_disk, free_memory
+from holdfast.machine.disk import free_disk
+from holdfast.machine.memory import free_memory
 
 try:
     from mmap import MAP_ANONYMOUS
