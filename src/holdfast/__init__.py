@@ -50,6 +50,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import holdfast.chaos as chaos
     from holdfast.categories.requested import retry_after
+    from holdfast.health.composite import CompositeCheck
+    from holdfast.health.ping import PingCheck
+    from holdfast.health.threshold import ThresholdCheck
     from holdfast.pipeline.kinds import registry
     from holdfast.policies.error_budget import ErrorBudget
     from holdfast.policies.hedge import Hedge, Quantile
@@ -73,6 +76,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "Clock",
+    "CompositeCheck",
     "ConfigError",
     "Constant",
     "CountWindow",
@@ -94,6 +98,7 @@ __all__ = [
     "Mode",
     "Outcome",
     "Permit",
+    "PingCheck",
     "Pipeline",
     "Policy",
     "PoolBulkhead",
@@ -109,6 +114,7 @@ __all__ = [
     "SloTracker",
     "State",
     "SystemClock",
+    "ThresholdCheck",
     "TimeWindow",
     "Timeout",
     "Trip",
@@ -126,8 +132,11 @@ __all__ = [
 # Public functions that are rarely used, and the modules they are imported from at the first use.
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
+    "CompositeCheck": "holdfast.health.composite",
     "LatencyBudget": "holdfast.policies.latency_budget",
+    "PingCheck": "holdfast.health.ping",
     "SloTracker": "holdfast.policies.slo_tracker",
+    "ThresholdCheck": "holdfast.health.threshold",
     "Hedge": "holdfast.policies.hedge",
     "Quantile": "holdfast.policies.hedge",
     "ErrorBudget": "holdfast.policies.error_budget",

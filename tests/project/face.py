@@ -18,10 +18,16 @@ FACE = ROOT / "docs" / "public-face.txt"
 MODULES = (
     "holdfast",
     "holdfast.categories",
+    "holdfast.health",
     "holdfast.telemetry.prometheus",
     "holdfast.testing",
 )
-DATA = ("holdfast.policies", "holdfast.pipeline", "holdfast.waiting")  # have the snapshots
+DATA = (
+    "holdfast.health",
+    "holdfast.policies",
+    "holdfast.pipeline",
+    "holdfast.waiting",
+)  # have the snapshots
 BEHIND = "what these derive from and return"
 # Special methods that are called by users, not by the interpreter alone.
 INNER = {"explains_names"}  # decorators that change no more than messages

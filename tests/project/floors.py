@@ -20,6 +20,7 @@ FLOORS = (
     {"waiting", "periodic"},
     {"policies"},
     {"pipeline", "chaos"},
+    {"health", "degradation"},
     {"telemetry"},
     {"durable", "alerts"},
     {"recovery"},
@@ -30,6 +31,8 @@ FLOORS = (
     {"agent"},
     {"__main__"},
 )
+# What stands on one floor, and does not know of the other: what drives a level is an argument.
+APART = {"health", "degradation"}
 # What is not in the standard library, and who alone may import it.
 FOREIGN = {
     "prometheus_client": ("telemetry/prometheus.py", "telemetry/serving.py"),
@@ -88,6 +91,8 @@ def faults_of(module: str, path: str, imported: str) -> Iterator[str]:
         mine, theirs = floor_of(module), floor_of(imported)
         if mine is not None and theirs is not None and theirs > mine:
             yield f"imports {imported}, which stands above it"
+        if {module.split(".")[1], imported.split(".")[1]} == APART:
+            yield f"imports {imported}, which it is not to know"
     elif top == "typing_extensions" and path.endswith(".pyi"):
         return  # no type checker needs it installed
     elif top not in sys.stdlib_module_names:

@@ -69,6 +69,14 @@ def test_imports_from_below_and_beside_are_fine(tmp_path):
     assert faults(tmp_path) == []
 
 
+def test_an_import_of_degradation_by_health_is_found(tmp_path):
+    (tmp_path / "health").mkdir()
+    (tmp_path / "health/monitor.py").write_text("from holdfast.degradation.level import Level\n")
+    assert faults(tmp_path) == [
+        "health/monitor.py:1: imports holdfast.degradation.level, which it is not to know"
+    ]
+
+
 def test_no_file_of_the_gate_needs_one_that_needs_it():
     assert circles(ROOT / "csrc" / "python") == []
 

@@ -7,11 +7,18 @@ import pytest
 
 import holdfast as hf
 import holdfast.categories
+import holdfast.health
 import holdfast.telemetry.prometheus
 import holdfast.testing
 from holdfast.policies.retry import snapshot as of_retry
 
-MODULES = (hf, holdfast.testing, holdfast.telemetry.prometheus, holdfast.categories)
+MODULES = (
+    hf,
+    holdfast.testing,
+    holdfast.telemetry.prometheus,
+    holdfast.categories,
+    holdfast.health,
+)
 PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
 CLASSES = [type(hf.registry), *(one for one in PUBLIC if isinstance(one, type))]
 FUNCTIONS = [one for one in PUBLIC if callable(one) and not isinstance(one, type)]

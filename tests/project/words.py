@@ -116,6 +116,7 @@ PUBLIC_MODULES = (
     "holdfast.clock",
     "holdfast.errors",
     "holdfast.events",
+    "holdfast.health",
     "holdfast.mode",
     *(
         f"holdfast.policies.{policy}.snapshot"

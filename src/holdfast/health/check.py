@@ -1,0 +1,355 @@
+"""Check: the base class of all health checks.
+
+A check of your own is a subclass with one method:
+
+    class Ping(Check):
+        def probe(self):            # in a thread; or: async def aprobe(self), in a task
+            client.ping()           # raises: failed; returns None or True: passed, False: failed
+
+A probe may also return a ``CheckResult``. ``self.time_left()`` is how many seconds it may still
+take. A check holds no state, so one check may be in several monitors.
+
+Elsewhere: when checks run, and what follows from their results (``monitor``).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import ContextVar
+
+from holdfast.clock import system_clock
+from holdfast.health.result import FAILED, PASSED, CheckResult, failed_by
+from holdfast.redaction import describe_result
+from holdfast.validation import Problems, explains_names, seconds_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable
+    from datetime import timedelta
+    from typing import Any
+
+__all__ = ["TIMEOUT", "Check", "problems_of"]
+
+TIMEOUT = 5.0
+_LEAST_NS = 1_000_000  # of an interval and a timeout, as of a Periodic
+_MOST_IN_A_ROW = 10_000
+_INTERRUPTS = (KeyboardInterrupt, SystemExit)
+_ALLOWED = "None, True, False or a CheckResult"
+
+# Until when the probe that runs here may take, on the system's clock.
+_until_ns: ContextVar[int | None] = ContextVar("holdfast.check", default=None)
+
+
+class Check:
+    """The abstract base class of health checks.
+
+    A subclass has a method ``probe()``, a coroutine function ``aprobe()``, or both. A check passes
+    if its probe returns None or True. It fails if the probe returns False or raises anything
+    except KeyboardInterrupt and SystemExit. A probe may return a ``CheckResult`` instead.
+
+    Args:
+        name: For messages and metrics, 1 to 200 characters.
+        interval: Seconds from one run to the next, at least 0.001; None: that of the monitor.
+        timeout: How many seconds one run may take, at least 0.001; None: that of the monitor.
+        failures: How many failed runs in a row make the check unhealthy, 1 to 10,000.
+        successes: How many passed runs in a row make it healthy again, 1 to 10,000.
+        start_period: Seconds after the start during which failed runs do not count before the
+            first pass.
+        jitter: The share of the interval, 0 to 1, by which a run may be delayed at random; None:
+            that of the monitor.
+        critical: Whether the service cannot work without this dependency.
+        liveness: Whether a restart of this process would help if the check is unhealthy. Only
+            such checks take part in ``is_live``.
+
+    Raises:
+        ConfigError: One or more arguments are invalid; the message lists all of them.
+        TypeError: The class has neither ``probe`` nor ``aprobe``.
+
+    Immutable and without state, so safe to share between threads, event loops and monitors.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_critical",
+        "_failures",
+        "_interval_ns",
+        "_is_async",
+        "_jitter",
+        "_liveness",
+        "_name",
+        "_needs_loop",
+        "_start_period_ns",
+        "_successes",
+        "_timeout_ns",
+    )
+
+    #: Whether the check is about this process itself: then it is evidence that the process was
+    #: late. For all other checks, a failure while the own process did not run proves nothing.
+    measures_self: bool = False
+
+    @explains_names
+    def __init__(
+        self,
+        name: str,
+        *,
+        interval: float | timedelta | None = None,
+        timeout: float | timedelta | None = None,
+        failures: int = 3,
+        successes: int = 1,
+        start_period: float | timedelta = 0.0,
+        jitter: float | None = None,
+        critical: bool = True,
+        liveness: bool = False,
+    ) -> None:
+        cls = type(self)
+        has_probe, has_aprobe = cls.probe is not Check.probe, cls.aprobe is not Check.aprobe
+        if not (has_probe or has_aprobe):
+            raise TypeError(f"{cls.__name__} is abstract: a check has probe() or aprobe()")
+        problems = problems_of(self, name)
+        self._name = problems.name(name)
+        self._interval_ns = problems.duration("interval", interval, least_ns=_LEAST_NS, none=True)
+        self._timeout_ns = problems.duration("timeout", timeout, least_ns=_LEAST_NS, none=True)
+        self._failures = problems.integer("failures", failures, least=1, most=_MOST_IN_A_ROW)
+        self._successes = problems.integer("successes", successes, least=1, most=_MOST_IN_A_ROW)
+        self._start_period_ns = problems.duration("start_period", start_period)
+        self._jitter = problems.fraction("jitter", jitter, none=True)
+        self._critical = problems.flag("critical", critical)
+        self._liveness = problems.flag("liveness", liveness)
+        self._checked(problems)
+        problems.done()
+        self._is_async = has_aprobe
+        self._needs_loop = not has_probe
+
+    def _checked(self, problems: Problems) -> None:
+        """Check the settings that only this class has, which it has kept already."""
+
+    # ---- what a subclass says ----
+
+    def probe(self) -> object:
+        """Look once, in this thread. Return None, True, False or a ``CheckResult``, or raise."""
+        raise NotImplementedError(f"{type(self).__name__} has no probe()")
+
+    async def aprobe(self) -> object:
+        """Look once, in this task. Return None, True, False or a ``CheckResult``, or raise."""
+        raise NotImplementedError(f"{type(self).__name__} has no aprobe()")
+
+    def time_left(self) -> float:
+        """Return how many seconds the probe that calls this may still take, 0 at least.
+
+        It is real time, also if the monitor has a ``ManualClock``.
+        """
+        return self._left_ns() / 1e9
+
+    # ---- running it ----
+
+    def run(self, timeout: float | timedelta | None = None) -> CheckResult:
+        """Run the check once, in this thread, and return what it has shown.
+
+        ``aprobe`` runs in a private event loop if there is no ``probe``. It is cancelled when
+        the time is up. A ``probe`` cannot be stopped: ``run`` returns when the probe returns.
+
+        Args:
+            timeout: How many seconds the run may take; None: that of the check, else 5.
+
+        Raises:
+            ConfigError: ``timeout`` is not a duration.
+            RuntimeError: The check needs an event loop, and one runs in this thread already: use
+                ``await check.arun()``.
+        """
+        limit_ns = self._limit_ns(timeout)
+        if self._needs_loop:
+            return self._run_in_loop(limit_ns)
+        token = _until_ns.set(system_clock.now_ns() + limit_ns)
+        try:
+            return _read(self.probe())
+        except BaseException as error:  # noqa: BLE001 - a check that raises has failed
+            return _failed_by(error)
+        finally:
+            _until_ns.reset(token)
+
+    async def arun(
+        self,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as in run()
+    ) -> CheckResult:
+        """Run the check once, in this task, and return what it has shown.
+
+        ``aprobe`` is cancelled when the time is up. A check that has only ``probe`` runs in a
+        thread, and the event loop goes on meanwhile; the thread goes on when the time is up.
+
+        Args:
+            timeout: How many seconds the run may take; None: that of the check, else 5.
+
+        Raises:
+            ConfigError: ``timeout`` is not a duration.
+        """
+        from asyncio import CancelledError, current_task
+        from asyncio import timeout as cut_after
+
+        limit_ns = self._limit_ns(timeout)
+        task = current_task()
+        cancelled_before = task.cancelling() if task is not None else 0
+        token = _until_ns.set(system_clock.now_ns() + limit_ns)
+        cut = cut_after(limit_ns / 1e9)
+        try:
+            async with cut:
+                result = _read(await (self.aprobe() if self._is_async else _in_thread(self.probe)))
+        except CancelledError as error:
+            if task is not None and task.cancelling() > cancelled_before:
+                raise  # the caller has cancelled this task
+            result = failed_by(error)  # the probe itself has raised it
+        except BaseException as error:  # noqa: BLE001 - a check that raises has failed
+            result = _failed_by(error)
+        finally:
+            _until_ns.reset(token)
+        if cut.expired():
+            return CheckResult("failed", f"took longer than {limit_ns / 1e9:g} s")
+        return result
+
+    def _run_in_loop(self, limit_ns: int) -> CheckResult:
+        import asyncio
+
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                f"{type(self).__name__} {self._name!r} needs a private event loop, and one"
+                " runs in this thread: use 'await check.arun()'"
+            )
+        try:
+            with asyncio.Runner() as runner:
+                return runner.run(self.arun(limit_ns / 1e9))
+        except BaseException as error:  # noqa: BLE001 - of what the probe has left in the loop
+            return _failed_by(error)
+
+    def _limit_ns(self, timeout: float | timedelta | None) -> int:
+        if timeout is not None:
+            return seconds_to_ns("timeout", timeout)
+        return self._timeout_ns or round(TIMEOUT * 1e9)
+
+    def _left_ns(self) -> int:
+        until_ns = _until_ns.get()
+        return (
+            self._limit_ns(None) if until_ns is None else max(0, until_ns - system_clock.now_ns())
+        )
+
+    # ---- its settings ----
+
+    @property
+    def name(self) -> str:
+        """The name, for messages and metrics."""
+        return self._name
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the check runs as a task where there is an event loop: it has ``aprobe``."""
+        return self._is_async
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds from one run to the next; None: that of the monitor."""
+        return _seconds(self._interval_ns)
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds one run may take; None: that of the monitor."""
+        return _seconds(self._timeout_ns)
+
+    @property
+    def failures(self) -> int:
+        """How many failed runs in a row make the check unhealthy."""
+        return self._failures
+
+    @property
+    def successes(self) -> int:
+        """How many passed runs in a row make it healthy again."""
+        return self._successes
+
+    @property
+    def start_period(self) -> float:
+        """Seconds during which failed runs do not count before the first pass."""
+        return self._start_period_ns / 1e9
+
+    @property
+    def jitter(self) -> float | None:
+        """The share of the interval by which a run may be delayed; None: that of the monitor."""
+        return self._jitter
+
+    @property
+    def critical(self) -> bool:
+        """Whether the service cannot work without this dependency."""
+        return self._critical
+
+    @property
+    def liveness(self) -> bool:
+        """Whether a restart of this process would help if the check is unhealthy."""
+        return self._liveness
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r}>"
+
+
+def problems_of(check: Check, name: object) -> Problems:
+    """Return where to note what is wrong with the settings of a check."""
+    return Problems(type(check).__name__, name)
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1e9
+
+
+def _read(returned: Any) -> CheckResult:
+    """Return what a probe says by what it has returned."""
+    if returned is None or returned is True:
+        return PASSED
+    if returned is False:
+        return FAILED
+    if isinstance(returned, CheckResult):
+        return returned
+    if hasattr(returned, "__await__"):
+        if hasattr(returned, "close"):  # a coroutine that nobody awaits would warn
+            returned.close()
+        return CheckResult(
+            "failed", "the check returned an awaitable: give it a coroutine function (async def)"
+        )
+    return CheckResult("failed", f"the check gave {describe_result(returned)}, not {_ALLOWED}")
+
+
+def _failed_by(error: BaseException) -> CheckResult:
+    """Return the result of a probe that has raised; an interrupt is raised on."""
+    if isinstance(error, _INTERRUPTS):
+        raise error
+    anything: Any = error
+    is_group = isinstance(error, BaseExceptionGroup)
+    if is_group and anything.subgroup(_INTERRUPTS) is not None:
+        raise error
+    return failed_by(error)
+
+
+async def _in_thread(probe: Callable[[], object]) -> object:
+    """Return what a probe returns that runs in a thread of its own, or raise what it raises."""
+    from asyncio import get_running_loop
+    from contextvars import copy_context
+
+    from holdfast.waiting.daemons import DaemonThreads
+
+    loop = get_running_loop()
+    future: Future[tuple[object, BaseException | None]] = loop.create_future()
+    context = copy_context()
+
+    def settle(returned: object, raised: BaseException | None) -> None:
+        if not future.done():  # else nobody waits any more
+            future.set_result((returned, raised))
+
+    def work() -> None:
+        returned, raised = None, None
+        try:
+            returned = context.run(probe)
+        except BaseException as error:  # noqa: BLE001 - raised in the task that waits
+            raised = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, returned, raised)
+
+    DaemonThreads("holdfast-check", 1).submit(work)
+    returned, raised = await future
+    if raised is not None:
+        raise raised
+    return returned

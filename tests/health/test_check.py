@@ -1,0 +1,279 @@
+"""The base of all checks: what a probe may return and raise, and what a run makes of it."""
+
+import asyncio
+import pickle
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+import holdfast as hf
+from holdfast.health import Check, CheckResult, HealthLevel, HealthState, PingCheck
+
+
+class Plain(Check):
+    def __init__(self, name, does, **settings):
+        super().__init__(name, **settings)
+        self.does = does
+
+    def probe(self):
+        return self.does()
+
+
+class Async(Check):
+    def __init__(self, name, does, **settings):
+        super().__init__(name, **settings)
+        self.does = does
+
+    async def aprobe(self):
+        return await self.does()
+
+
+def raising(error):
+    def fail():
+        raise error
+
+    return fail
+
+
+class OddError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("returned", "verdict"),
+    [
+        (None, "passed"),
+        (True, "passed"),
+        (False, "failed"),
+        (CheckResult.degraded("slow"), "degraded"),
+        ("PONG", "failed"),
+        (0, "failed"),
+    ],
+)
+def test_a_probe_says_by_what_it_returns_whether_it_passed(returned, verdict):  # HC-02
+    async def coroutine():
+        return returned
+
+    assert Plain("a", lambda: returned).run().verdict == verdict
+    assert Async("a", coroutine).run().verdict == verdict
+
+
+def test_a_result_of_another_kind_fails_and_the_message_names_what_is_allowed():
+    message = Plain("a", lambda: "PONG").run().message
+    assert message == "the check gave result 'PONG', not None, True, False or a CheckResult"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError("no"), asyncio.CancelledError(), GeneratorExit(), StopIteration(1),
+        OddError("no"), BaseExceptionGroup("several", [OddError("no")]), MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_whatever_a_probe_raises_is_a_failed_check(error):  # D-HC-4
+    async def coroutine():
+        raise error
+
+    for result in (
+        Plain("a", raising(error)).run(),
+        Async("a", coroutine).run(),
+        asyncio.run(Plain("a", raising(error)).arun()),
+        asyncio.run(Async("a", coroutine).arun()),
+    ):
+        assert result.verdict == "failed"
+        assert result.message
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SystemExit(1), BaseExceptionGroup("", [KeyboardInterrupt()])]
+)
+def test_an_interrupt_of_a_probe_is_raised_on(error):
+    async def coroutine():
+        raise error
+
+    for run in (Plain("a", raising(error)).run, Async("a", coroutine).run):
+        with pytest.raises(type(error)):
+            run()
+
+
+def test_the_message_of_an_error_names_its_class_and_hides_secrets():
+    error = ConnectionError("postgres://app:hunter2@db:5432/orders refused")
+    message = Plain("a", raising(error)).run().message
+    assert message == "ConnectionError: postgres://app:***@db:5432/orders refused"
+
+
+async def test_the_cancellation_of_a_task_that_runs_a_check_is_no_failed_check():
+    begun = asyncio.Event()
+
+    async def hang():
+        begun.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(Async("a", hang).arun())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_coroutine_is_cut_when_its_time_is_up():  # HC-01
+    result = await Async("a", asyncio.Event().wait, timeout=0.25).arun()
+    assert (result.verdict, result.message) == ("failed", "took longer than 0.25 s")
+    assert (await Async("a", asyncio.Event().wait).arun(2)).message == "took longer than 2 s"
+
+
+async def test_a_coroutine_that_passes_after_its_time_has_failed():  # D-HC-1
+    async def ignores_it():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return True
+
+    assert (await Async("a", ignores_it, timeout=0.25).arun()).verdict == "failed"
+
+
+def test_a_check_without_a_plain_probe_runs_in_a_loop_of_its_own():
+    async def look():
+        await asyncio.sleep(0)
+        return threading.current_thread() is threading.main_thread()
+
+    before = threading.active_count()
+    assert Async("a", look).run().verdict == "passed"
+    assert Async("a", asyncio.Event().wait, timeout=0.01).run().verdict == "failed"
+    assert threading.active_count() == before
+
+
+async def test_a_check_without_a_plain_probe_refuses_to_block_a_loop():
+    check = Async("a", asyncio.Event().wait)
+    with pytest.raises(
+        RuntimeError, match=r"Async 'a' needs a private event loop.*await check\.arun"
+    ):
+        check.run()
+
+
+def test_a_plain_probe_that_is_awaited_runs_in_a_thread_which_ends():
+    seen = []
+
+    async def main():
+        check = Plain("a", lambda: seen.append(threading.current_thread()))
+        assert (await check.arun()).verdict == "passed"
+
+    asyncio.run(main())
+    assert seen[0] is not threading.main_thread()
+    seen[0].join(10)
+    assert not seen[0].is_alive()
+
+
+def test_a_probe_knows_how_much_time_it_has_left():
+    def look():
+        lefts.append(check.time_left())
+
+    lefts = []
+    check = Plain("a", look)
+    own = Plain("b", look, timeout=2)
+    check.run()
+    check.run(timedelta(seconds=60))
+    asyncio.run(check.arun(30))
+    check.run(0)
+    check.run(1e-9)
+    assert [round(left) for left in lefts] == [5, 60, 30, 0, 0]
+    assert min(lefts) == 0
+    assert own.time_left() == 2.0  # outside of a run
+
+
+def test_the_time_left_is_real_time_that_passes():
+    check = Plain("a", lambda: (time.sleep(0.002), check.time_left())[1] < 59.999)
+    assert check.run(60).verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"interval": 0}, "interval: got 0, allowed seconds or a timedelta from 0.001"),
+        ({"timeout": 0}, "timeout: got 0, allowed seconds or a timedelta from 0.001"),
+        ({"failures": 0}, "failures: got 0, allowed an integer from 1 to 10000"),
+        ({"successes": 1.5}, "successes: got 1.5, allowed an integer from 1"),
+        ({"start_period": -1}, "start_period: got -1, allowed seconds"),
+        ({"jitter": 2}, "jitter: got 2, allowed a number from 0 to 1"),
+        ({"critical": 1}, "critical: got 1, allowed True or False"),
+        ({"liveness": None}, "liveness: got None, allowed True or False"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(settings, told):
+    with pytest.raises(hf.ConfigError, match="Check 'a': ") as caught:
+        PingCheck("a", len, **settings) if "x" in settings else PingCheck("a", int, **settings)
+    assert told in str(caught.value)
+
+
+def test_all_bad_settings_are_told_at_once():
+    with pytest.raises(hf.ConfigError) as caught:
+        PingCheck("", 5, interval=0, quick=True)
+    assert len(caught.value.problems) == 4
+
+
+def test_a_class_without_a_probe_is_abstract():
+    with pytest.raises(TypeError, match=r"has probe\(\) or aprobe\(\)"):
+        Check("a")
+
+
+def test_the_settings_of_a_check_can_be_read_and_not_changed():
+    check = Plain(
+        "a", int, interval=1, timeout=timedelta(seconds=2), failures=4, successes=5,
+        start_period=6, jitter=0.5, critical=False, liveness=True,
+    )  # fmt: skip
+    shown = (
+        check.name, check.interval, check.timeout, check.failures, check.successes,
+        check.start_period, check.jitter, check.critical, check.liveness, check.is_async,
+    )  # fmt: skip
+    assert shown == ("a", 1.0, 2.0, 4, 5, 6.0, 0.5, False, True, False)
+    for name in ("name", "interval", "failures", "is_async"):
+        with pytest.raises(AttributeError):
+            setattr(check, name, 1)
+    bare = Plain("b", int)
+    assert (bare.interval, bare.timeout, bare.jitter) == (None, None, None)
+    assert repr(bare) == "<Plain 'b'>"
+
+
+# ---- results and states ----
+
+
+def test_a_result_is_plain_data():
+    result = CheckResult.degraded("slow", seconds=2)
+    assert (result.verdict, result.message, result.details) == ("degraded", "slow", {"seconds": 2})
+    assert pickle.loads(pickle.dumps(result)) == result
+    assert hash(result) == hash(CheckResult("degraded", "slow"))
+    with pytest.raises(AttributeError):
+        result.verdict = "passed"
+    verdicts = [make().verdict for make in (CheckResult.passed, CheckResult.failed)]
+    assert [*verdicts, CheckResult.unproven().verdict] == ["passed", "failed", "unproven"]
+
+
+def test_the_message_of_a_result_is_one_line_without_secrets():
+    assert CheckResult.failed("password=hunter2\nagain").message == "password=*** again"
+
+
+def test_a_result_is_not_changed_by_what_it_was_made_of():
+    details = {"a": 1}
+    result = CheckResult("passed", "", details)
+    details["a"] = 2
+    assert result.details == {"a": 1}
+
+
+def test_a_bad_result_is_refused():
+    with pytest.raises(hf.ConfigError) as caught:
+        CheckResult("fine", 5, {1: 2})
+    assert len(caught.value.problems) == 3
+    with pytest.raises(hf.ConfigError, match="details: got 5"):
+        CheckResult("passed", "", 5)
+
+
+def test_the_words_of_other_systems_are_understood():  # HC-15
+    assert HealthState("critical") is HealthState("error") is HealthState.UNHEALTHY
+    assert HealthLevel("unhealthy") is HealthLevel.CRITICAL
+    assert HealthLevel("no_data_directory") is HealthLevel("error") is HealthLevel.FAILED
+    assert [level.is_ready for level in HealthLevel] == [True, True, False, False, False]
+    with pytest.raises(ValueError, match="'fine' is not a valid HealthState"):
+        HealthState("fine")
