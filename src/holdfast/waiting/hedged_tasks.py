@@ -9,17 +9,17 @@ from __future__ import annotations
 from asyncio import CancelledError, _get_running_loop
 from contextlib import suppress
 from functools import partial
-from types import coroutine
 from weakref import ref
 
 from holdfast._native import gate
 from holdfast.events import warn
+from holdfast.waiting.carried import carried
 from holdfast.waiting.hedged import Judged, closing_of, judge, may_begin, told_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from contextvars import Context
     from typing import Any
 
@@ -152,7 +152,9 @@ class Race:
 
     def _start(self, attempt: Attempt) -> None:
         try:
-            task = self._make_task(_made(attempt, self._rest, self._deadline))
+            task = self._make_task(
+                carried(self._deadline, partial(self._rest._acall_counted, attempt))
+            )
         except BaseException:
             self._give_back()
             raise
@@ -357,31 +359,6 @@ class Attempt:
         race._kernel.count_attempt(not race._hedged)
         race._hedged = True
         return race._call()
-
-
-async def _made(attempt: Attempt, rest: Any, deadline: Any) -> Any:
-    """Make an attempt. A task takes no other coroutine than that of an `async def`."""
-    return await _steps_of(attempt, rest, deadline)
-
-
-@coroutine
-def _steps_of(attempt: Attempt, rest: Any, deadline: Any) -> Generator[Any, Any, Any]:
-    """Make the steps of an attempt, of which the first finds the deadline of the caller."""
-    guarded = rest._acall_counted(attempt)
-    try:
-        yielded = gate._under_deadline(deadline, partial(guarded.send, None))
-        while True:
-            try:
-                sent = yield yielded
-            except GeneratorExit:
-                guarded.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - thrown into the attempt
-                yielded = guarded.throw(error)
-            else:
-                yielded = guarded.send(sent)
-    except StopIteration as stop:
-        return stop.value
 
 
 def _is_of_a_call(error: BaseException | None) -> bool:
