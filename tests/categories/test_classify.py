@@ -70,6 +70,10 @@ def test_used_up_memory_disk_and_descriptors_are_a_resource(number):  # ER-04
     assert classify(urllib.error.URLError(OSError(number, "x"))) is Category.RESOURCE
 
 
+def test_threads_that_cannot_be_started_are_a_resource():  # ER-04
+    assert classify(RuntimeError("can't start new thread")) is Category.RESOURCE
+
+
 def error_of_json() -> Exception:
     with pytest.raises(ValueError, match="Expecting") as raised:
         json.loads("{")

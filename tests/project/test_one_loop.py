@@ -13,6 +13,7 @@ MAKERS = {
     "waiting/worker_threads.py": "ends with the jobs of calls",
     "waiting/late.py": "ends with the awaitable of a call",
     "waiting/hedged_tasks.py": "ends with the attempt of a call",
+    "degradation/gather_tasks.py": "ends with the calls that are made together",
     "categories/http.py": "ends with the response that it closes",
     "chaos/effect.py": "ends with the duration of a fault",
     "telemetry/serving.py": "serves until its server is closed",

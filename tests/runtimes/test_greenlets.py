@@ -154,6 +154,26 @@ SCENES = {
     """,
         ["timed out closed 1"],
     ),
+    "calls that are made together go on one by one after a failure": (  # DG-08
+        """
+    import logging
+    from holdfast.degradation import gather_or_sequential
+    logging.disable(logging.WARNING)
+    def gathers():
+        failed = []
+        def fails_once():
+            if not failed:
+                failed.append(1)
+                raise ConnectionError
+            return 2
+        calls = [lambda: sleep(0.01) or 1, fails_once]
+        log.append(gather_or_sequential(calls).values)
+    together(*[gathers] * 3)
+    logging.disable(logging.NOTSET)
+    print(*log)
+    """,
+        ["[1, 2] [1, 2] [1, 2]"],
+    ),
     "a pool runs its tasks": (
         """
     pool = hf.PoolBulkhead("p", workers=2, max_waiting=1, max_wait=None)

@@ -24,6 +24,7 @@ _FRAGMENTS = {
         "disk is full",
         "disk full",
         "too many open files",
+        "can't start new thread",
     ),
     PERMANENT: (
         "authentication failed",

@@ -22,6 +22,7 @@ _INSTEAD = {
     "rate_limiter": "'async with', 'await acall()' or 'await aacquire()'",
     "retry": "'await acall()' or 'async for attempt in retry.attempts()'",
     "timeout": "'await acall()' of a coroutine function",
+    "gather": "'await agather_or_sequential()'",
     "pool_bulkhead": "'await asyncio.wrap_future(pool.submit(…))', and max_wait=0",
 }
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep

@@ -1,0 +1,79 @@
+"""Degraded mode as a switch: whether calls run one by one from the start, and may fall back."""
+
+from __future__ import annotations
+
+from holdfast.validation import Problems
+
+__all__ = ["DegradationMode"]
+
+
+class DegradationMode:
+    """A switch that ``gather_or_sequential`` asks.
+
+    While degraded mode is on, calls run one by one from the start. Without the fallback, concurrent
+    calls never go on one by one, and their failures stand; for work that must not run twice.
+
+    Args:
+        enabled: Whether degraded mode is on.
+        fallback: Whether concurrent calls may go on one by one.
+
+    Raises:
+        ConfigError: An argument is neither True nor False.
+
+    Safe to share between threads and event loops.
+
+    >>> mode = DegradationMode()
+    >>> mode.enabled, mode.fallback
+    (False, True)
+    >>> mode.enable()
+    >>> mode.enabled
+    True
+    """
+
+    __slots__ = ("_enabled", "_fallback")
+
+    def __init__(self, *, enabled: bool = False, fallback: bool = True) -> None:
+        problems = Problems("DegradationMode")
+        self._enabled = problems.flag("enabled", enabled)
+        self._fallback = problems.flag("fallback", fallback)
+        problems.done()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether degraded mode is on."""
+        return self._enabled
+
+    @property
+    def fallback(self) -> bool:
+        """Whether concurrent calls may go on one by one."""
+        return self._fallback
+
+    def enable(self) -> None:
+        """Turn degraded mode on. Calls that run now are not changed."""
+        self._turn(True)
+
+    def disable(self) -> None:
+        """Turn degraded mode off."""
+        self._turn(False)
+
+    def enable_fallback(self) -> None:
+        """Let concurrent calls go on one by one."""
+        self._fallback = True
+
+    def disable_fallback(self) -> None:
+        """Have concurrent calls never go on one by one."""
+        self._fallback = False
+
+    def _turn(self, on: bool) -> None:
+        from logging import getLogger
+
+        was, self._enabled = self._enabled, on
+        if was is not on:
+            log = getLogger("holdfast")
+            if on:
+                log.warning("degraded mode is on: gathered calls run one by one")
+            else:
+                log.info("degraded mode is off")
+
+    def __repr__(self) -> str:
+        return f"<DegradationMode {'on' if self._enabled else 'off'}>"
