@@ -325,7 +325,7 @@ def test_no_thread_is_left(seen):
     until(lambda: not any(t.name.startswith("holdfast-gone") for t in threading.enumerate()))
 
 
-def test_the_switch_is_logged_with_its_reason(seen, caplog):  # LG-13
+def test_the_switch_is_logged_with_its_reason(seen, caplog):
     with caplog.at_level(logging.WARNING, "holdfast"):
         gather_or_sequential([seen.call(0, down(), 0)], name="symbols")
     assert caplog.messages == [
