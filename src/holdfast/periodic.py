@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Periodic"]
 
 LEAST_NS = 1_000_000
+_AGAIN_NS = 1_000_000_000  # after a tick that was to say when the next is due, and raised
+_NEVER_NS = 1 << 62
 _CO_GENERATOR = 0x20 | 0x200  # code flags of generator functions of both kinds
 
 _threads = TimerThreads()
@@ -58,7 +60,9 @@ class Periodic:
     Args:
         tick: What is called, without arguments. It may be a coroutine function if the loop is
             started with ``astart``.
-        interval: Seconds from one tick to the next, from a millisecond to a hundred years.
+        interval: Seconds from one tick to the next, from a millisecond to a hundred years. None:
+            each tick returns when the next is due, as a time of the clock in nanoseconds, or None
+            if none is due before ``wake``. After a tick that raised, one is due a second later.
         name: For messages and logs.
         clock: The source of time; use a ``ManualClock`` in tests.
         jitter: The share of the interval, 0 to 1, by which a tick may be delayed at random, so
@@ -100,7 +104,7 @@ class Periodic:
     def __init__(
         self,
         tick: Callable[[], object],
-        interval: float | timedelta,
+        interval: float | timedelta | None,
         *,
         name: str,
         clock: Clock | None = None,
@@ -111,10 +115,13 @@ class Periodic:
         if not callable(given) or _is_generator_function(given):
             problems.refuse("tick", tick, "a callable that is not a generator function")
         self._tick = tick
-        self._interval_ns = problems.duration("interval", interval, least_ns=LEAST_NS)
+        # 0: the ticks say when the next is due.
+        self._interval_ns = problems.duration("interval", interval, least_ns=LEAST_NS, none=True) or 0
         self._name = problems.name(name)
         self._clock = read_clock(problems, clock)
         self._jitter = problems.fraction("jitter", jitter)
+        if self._jitter and interval is None:
+            problems.refuse("jitter", jitter, "0 where the ticks say when the next is due")
         problems.done()
         self._random = Random(fresh_seed(), seeded=False) if self._jitter else None
         self._run: _Run | None = None
@@ -128,9 +135,9 @@ class Periodic:
         return self._name
 
     @property
-    def interval(self) -> float:
-        """Seconds from one tick to the next."""
-        return self._interval_ns / 1e9
+    def interval(self) -> float | None:
+        """Seconds from one tick to the next; None if the ticks say when the next is due."""
+        return self._interval_ns / 1e9 if self._interval_ns else None
 
     @property
     def running(self) -> bool:
@@ -333,7 +340,7 @@ class Periodic:
                 is_news = self._failing is not type(error)
             self._failing = None if error is None else type(error)
             if self._live_run() is ticking.run:
-                ticking.run.plan()
+                ticking.run.plan(ticking.next_ns if error is None else None)
             else:
                 ticking.run.tell_watchers()
         if is_news:
@@ -362,12 +369,17 @@ class Periodic:
 
 
 class _Ticking:
-    """One tick that runs."""
+    """One tick that runs.
 
-    __slots__ = ("_thread", "run")
+    Attributes:
+        next_ns: When it has said that the next is due, of a loop without an interval.
+    """
+
+    __slots__ = ("_thread", "next_ns", "run")
 
     def __init__(self, run: _Run) -> None:
         self.run = run
+        self.next_ns = _NEVER_NS
         # Asked of its module: for greenlets it answers otherwise once it was patched. Tasks share
         # the thread of their loop.
         self._thread = None if isinstance(run, _TaskRun) else threading.get_ident()
@@ -375,6 +387,20 @@ class _Ticking:
     def is_here(self) -> bool:
         """Return whether this code belongs to the tick, or has interrupted the thread of it."""
         return _here.get() is self or self._thread == threading.get_ident()
+
+    def note(self, result: Any) -> None:
+        """Note what the tick has returned.
+
+        Raises:
+            TypeError: It was to say when the next is due, and has not.
+        """
+        if self.run.owner._interval_ns or result is None:
+            return
+        if type(result) is not int:
+            raise TypeError(
+                f"a tick says when the next is due in whole nanoseconds, not with {result!r}"
+            )
+        self.next_ns = min(result, _NEVER_NS)
 
 
 class _Run:
@@ -458,10 +484,16 @@ class _Run:
             if self.owner._ticking is not None or self.due_ns > now_ns:
                 self.due_ns = now_ns
 
-    def plan(self) -> None:
-        """Choose the time of the next tick, after one has ended."""
+    def plan(self, said_ns: int | None) -> None:
+        """Choose the time of the next tick, after one has ended.
+
+        Args:
+            said_ns: When the tick has said that it is due; None: it has raised.
+        """
         now_ns = self.clock.now_ns()
-        if self.planned_ns <= now_ns:
+        if not self.owner._interval_ns:
+            self.planned_ns = now_ns + _AGAIN_NS if said_ns is None else said_ns
+        elif self.planned_ns <= now_ns:
             self._plan_slot(self.slot + 1)
             if self.planned_ns <= now_ns:
                 slot = (now_ns - self.began_ns) // self.owner._interval_ns + 1
@@ -568,7 +600,8 @@ class _ManualRun(_Run):
     def _set_timer(self) -> None:
         clock = self.clock
         assert isinstance(clock, ManualClock)
-        cancel = clock.call_at_ns(self.due_ns, self.kick)
+        due_ns = self.due_ns
+        cancel = clock.call_at_ns(due_ns, self.kick) if due_ns < _NEVER_NS else _nothing
         with _lock():
             before, self._cancel_timer = self._cancel_timer, cancel
             if self.is_over:
@@ -638,7 +671,8 @@ class _TaskRun(_Run):
                     is_free = owner._ticking is None
                     ahead_ns = self.due_ns - self.clock.now_ns()
                 if ahead_ns > 0 or not is_free:
-                    await waiter.park(self.clock, ahead_ns if is_free else None)
+                    is_planned = is_free and self.due_ns < _NEVER_NS
+                    await waiter.park(self.clock, ahead_ns if is_planned else None)
                 else:
                     await self._tick()
                     if self.woken:
@@ -661,7 +695,8 @@ class _TaskRun(_Run):
         try:
             result: Any = owner._tick()
             if hasattr(result, "__await__"):
-                await result
+                result = await result
+            ticking.note(result)
         except Exception as raised:  # noqa: BLE001 - counted and logged; the loop goes on
             error = raised
         except CancelledError as raised:
@@ -759,6 +794,11 @@ def _call(ticking: _Ticking, tick: Callable[[], object]) -> None:
         if hasattr(result, "close"):
             result.close()
         raise TypeError("the tick returned an awaitable, which needs a task: use 'await astart()'")
+    ticking.note(result)
+
+
+def _nothing() -> None:
+    """Cancel no timer."""
 
 
 def _is_generator_function(tick: Any) -> bool:

@@ -13,6 +13,7 @@ from holdfast.forks import mind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
 __all__ = ["Telling"]
 
@@ -32,19 +33,19 @@ class Telling:
         # Re-entrant: a finaliser may record a request while this thread holds the lock.
         self._lock = RLock()
         self._teller = Lock()
-        self._changes: deque[tuple[int, bool]] = deque()
+        self._changes: deque[tuple[Any, ...]] = deque()
         mind(self)
 
     def change(
         self,
-        find: Callable[[], Iterable[tuple[int, bool]]],
-        tell: Callable[[int, bool], None],
+        find: Callable[[], Iterable[tuple[Any, ...]]],
+        tell: Callable[..., None],
     ) -> None:
         """Find out what has changed and tell of it, unless another thread does.
 
         Args:
-            find: Returns what has changed, as a number, and whether it is true now. It is called by
-                one thread at a time.
+            find: Returns what has changed: for each change, the arguments of ``tell``. It is called
+                by one thread at a time.
             tell: Called with each change.
         """
         with self._lock:

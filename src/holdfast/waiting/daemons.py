@@ -7,11 +7,12 @@ the process for ever. Elsewhere: what they do (``worker_threads``).
 from __future__ import annotations
 
 import queue
-from threading import RLock, Thread
+from threading import RLock, Thread, current_thread
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 __all__ = ["DaemonThreads"]
 
@@ -54,6 +55,21 @@ class DaemonThreads:
         self._jobs.waiting.put(None)
         for thread in self._threads if wait else ():
             thread.join()
+
+    def join(self, seconds: float, without: Collection[int | None] = ()) -> bool:
+        """After ``shutdown``, wait for the threads to end, but for this one and those of some ids.
+
+        Returns:
+            False: after so many seconds some have not.
+        """
+        until = monotonic() + seconds
+        with self._jobs.lock:
+            threads = list(self._threads)
+        me = current_thread()
+        waited_for = [one for one in threads if one is not me and one.ident not in without]
+        for thread in waited_for:
+            thread.join(max(0.0, until - monotonic()))
+        return not any(thread.is_alive() for thread in waited_for)
 
     def __del__(self) -> None:
         self._jobs.waiting.put(None)

@@ -1,0 +1,839 @@
+"""HealthMonitor: the checks of a service, what their results say, and who is told.
+
+Owns the states, the level, and the order in which changes are told. Elsewhere: when and where
+checks run (``rounds``), how a state follows from results (``hf_check.h``), and when a check is due
+(``schedule``).
+"""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import TYPE_CHECKING, overload
+
+from holdfast._native.random import Random
+from holdfast.clock import read_clock
+from holdfast.events import Event, Listeners
+from holdfast.forks import mind, settle
+from holdfast.health._by_hand import CheckState
+from holdfast.health.check import Check
+from holdfast.health.composite import CompositeCheck
+from holdfast.health.result import VERDICTS, CheckResult, failed_by
+from holdfast.health.rounds import Rounds
+from holdfast.health.schedule import interval_ns
+from holdfast.health.states import STATES, HealthLevel, HealthState
+from holdfast.health.status import CheckRecord, CheckStatus, MonitorSnapshot
+from holdfast.health.turns import Countdown, Run, Turn, Unit, Watched
+from holdfast.policies.telling import Telling
+from holdfast.policies.timeout import Timeout
+from holdfast.seeds import fresh_seed
+from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
+from holdfast.waiting.parking import ThreadWaiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Any, Self
+
+    from holdfast.clock import Clock
+    from holdfast.events import Listener
+
+__all__ = ["HealthMonitor"]
+
+_LEAST_NS = 1_000_000
+_MOST_WORKERS = 1_000
+_MOST_HISTORY = 100_000
+_CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
+_UNHEALTHY, _UNKNOWN = HealthState.UNHEALTHY, HealthState.UNKNOWN
+_DEGRADED, _HEALTHY = HealthState.DEGRADED, HealthState.HEALTHY
+
+
+class HealthMonitor:
+    """Runs checks, each in its interval, and says how healthy a service is.
+
+    All checks run when the monitor starts, and then spread over their intervals. They run at the
+    same time, plain ones in at most ``workers`` threads. A run that takes longer than the timeout
+    of its check is given up, which counts as a failure: another thread takes the place of its own,
+    and the check does not run again before the run has ended. A check is UNKNOWN until its first
+    result. A failure while this process itself did not run proves nothing.
+
+    The interval follows the state: a quarter of it while a check is unhealthy or its last results
+    contradict its state, half of it while it is degraded, and back to all of it in steps.
+
+    A critical check that is unhealthy makes the level CRITICAL, and FAILED if all critical checks
+    are. One that is unknown makes it UNKNOWN. Any other trouble makes it DEGRADED. The service is
+    ready if the level is HEALTHY or DEGRADED. It is live unless a check made with
+    ``liveness=True`` is unhealthy.
+
+    On a ``ManualClock`` there are no threads: checks run in the thread that starts the monitor or
+    advances the clock. A forked child checks nothing until it starts the monitor itself.
+
+    Args:
+        name: For messages and metrics, 1 to 200 characters.
+        interval: Seconds from one run of a check to the next, at least 0.001.
+        timeout: How many seconds one run may take, at least 0.001.
+        jitter: The share of the interval, 0 to 1, by which a run may be delayed at random.
+        workers: How many threads run checks at one time, 1 to 1,000. Runs that were given up come
+            on top, up to four times as many.
+        history: How many results of each check are kept, 1 to 100,000; one takes about 150 bytes.
+        adaptive: Whether the interval follows the state.
+        on_healthy: Called with the name of a check that has become healthy.
+        on_unhealthy: Called with the name and the error message of one that has become unhealthy.
+        clock: The source of time; use a ``ManualClock`` in tests.
+
+    Raises:
+        ConfigError: One or more arguments are invalid; the message lists all of them.
+
+    Callbacks and listeners are called one after the other, in the order of the changes, by the
+    thread or task that has found one. What they raise is logged and counted. A monitor that runs is
+    kept alive. Safe to share between threads and event loops.
+
+    >>> from holdfast import ManualClock
+    >>> from holdfast.health import PingCheck
+    >>> monitor = HealthMonitor("shop", clock=ManualClock())
+    >>> monitor.add(PingCheck("database", lambda: True))
+    >>> with monitor:
+    ...     print(monitor.level, monitor.is_ready)
+    healthy True
+    """
+
+    kind = "health_monitor"
+
+    @explains_names
+    def __init__(
+        self,
+        name: str,
+        *,
+        interval: float | timedelta = 10.0,
+        timeout: float | timedelta = 5.0,
+        jitter: float = 0.1,
+        workers: int = 16,
+        history: int = 100,
+        adaptive: bool = True,
+        on_healthy: Callable[[str], object] | None = None,
+        on_unhealthy: Callable[[str, str], object] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        problems = Problems("HealthMonitor", name)
+        self._name = problems.name(name)
+        self._interval_ns = problems.duration("interval", interval, least_ns=_LEAST_NS)
+        self._timeout_ns = problems.duration("timeout", timeout, least_ns=_LEAST_NS)
+        self._jitter = problems.fraction("jitter", jitter)
+        self._workers = problems.integer("workers", workers, least=1, most=_MOST_WORKERS)
+        self._history = problems.integer("history", history, least=1, most=_MOST_HISTORY)
+        self._adaptive = problems.flag("adaptive", adaptive)
+        self._on_healthy = problems.asked("on_healthy", on_healthy)
+        self._on_unhealthy = problems.callable("on_unhealthy", on_unhealthy)
+        self._clock = read_clock(problems, clock)
+        problems.done()
+        self._random = Random(fresh_seed(), seeded=False)
+        # Guards all that follows, and is held for moments: nothing of a user's runs under it, and
+        # no other lock is taken. Re-entrant: for finalisers and signal handlers.
+        self._lock = RLock()
+        self._checks: dict[str, Watched] = {}
+        self._ordinal = 0
+        self._limits: dict[int, Timeout] = {}  # by timeout: what makes the time left known
+        self._busy: dict[int, Run] = {}  # by check: what runs, or is about to
+        self._rounds: Rounds | None = None
+        self._ending: list[Rounds] = []  # that were stopped, and may still run something
+        self._critical = dict.fromkeys(STATES, 0)  # how many checks are in each state
+        self._others = dict.fromkeys(STATES, 0)
+        self._level = HealthLevel.HEALTHY  # as it was last told
+        self._listeners = Listeners()
+        self._telling = Telling()
+        self._callback_failures = 0
+        self._raised: dict[str, type] = {}  # by callback: the class of what it last raised
+        # What is to be done without the lock. `_has_news`: whether anything is.
+        self._has_news = False
+        self._changes: list[tuple[Any, ...]] = []
+        self._to_judge: list[Turn] = []
+        self._to_hear: list[tuple[Watched, CheckResult, int, HealthState]] = []
+        self._must_wake = False
+        self._to_go: list[Rounds] = []
+        mind(self)
+
+    # ---- its checks ----
+
+    def add(self, check: Check) -> None:
+        """Watch a check; if the monitor runs, it runs at once.
+
+        Args:
+            check: The check. Its name is not that of another check of this monitor.
+
+        Raises:
+            ConfigError: It is no check, or one of its name is there.
+        """
+        problems = Problems("HealthMonitor", self._name)
+        is_check = problems.instance("check", check, Check, "a check of holdfast.health")
+        if is_check is not None and check.name in self._checks:
+            problems.refuse("check", check, f"one with a name other than {check.name!r}")
+        problems.done()
+        settle()
+        with self._lock:
+            if check.name in self._checks:
+                problems.refuse("check", check, f"one with a name other than {check.name!r}")
+                problems.done()
+            watched = self._watch(check)
+            self._checks[check.name] = watched
+            self._tally(watched)[watched.state] += 1
+            now_ns = self._clock.now_ns()
+            watched.kernel.start(now_ns)
+            watched.begin_anew(now_ns)
+            rounds = self._rounds
+            if rounds is not None and rounds.plan(watched):
+                self._must_wake = self._has_news = True
+            self._look_at_level()
+        self._tell()
+
+    def remove(self, name: str) -> None:
+        """Watch a check no more; the result of a run that goes on is dropped.
+
+        Raises:
+            LookupError: There is no check of this name.
+        """
+        settle()
+        with self._lock:
+            watched = self._get(name)
+            del self._checks[name]
+            watched.is_removed = True
+            watched.serial = 0
+            self._tally(watched)[watched.state] -= 1
+            if watched.turn is not None:
+                watched.turn.end()
+            self._look_at_level()
+        self._tell()
+
+    def _watch(self, check: Check) -> Watched:
+        members = check.members if isinstance(check, CompositeCheck) else (check,)
+        self._ordinal += 1
+        own_ns, jitter = check._interval_ns, check.jitter
+        return Watched(
+            check,
+            tuple(map(self._unit, members)),
+            is_composite=isinstance(check, CompositeCheck),
+            kernel=CheckState(check.failures, check.successes, check._start_period_ns),
+            base_ns=self._interval_ns if own_ns is None else own_ns,
+            jitter=self._jitter if jitter is None else jitter,
+            ordinal=self._ordinal,
+            history=self._history,
+            state=_UNKNOWN,
+        )
+
+    def _unit(self, check: Check) -> Unit:
+        timeout_ns = self._timeout_ns_of(check)
+        limit = self._limits.get(timeout_ns)
+        if limit is None:
+            limit = Timeout(timeout_ns / 1e9, clock=self._clock, mode="enforce")
+            self._limits[timeout_ns] = limit
+        return Unit(check, timeout_ns, limit)
+
+    def _timeout_ns_of(self, check: Check) -> int:
+        return self._timeout_ns if check._timeout_ns is None else check._timeout_ns
+
+    def _get(self, name: str) -> Watched:
+        watched = self._checks.get(name)
+        if watched is None:
+            hint = nearest(name, tuple(self._checks))
+            raise LookupError(f"health monitor {self._name!r} has no check {shown(name)}{hint}")
+        return watched
+
+    # ---- its life ----
+
+    @property
+    def name(self) -> str:
+        """The name, for messages and metrics."""
+        return self._name
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started in this process and not stopped since."""
+        settle()
+        rounds = self._rounds
+        return rounds is not None and rounds.running
+
+    def start(self) -> None:
+        """Run all checks at once, and then each in its interval. One that runs already goes on.
+
+        All states are UNKNOWN again: what an earlier run has shown may be true no more.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        rounds = self._begin_rounds(None)
+        if rounds is not None:
+            try:
+                rounds.start()
+            except BaseException:
+                self._end_rounds(rounds)
+                rounds.stop(0)
+                raise
+
+    async def astart(self) -> None:
+        """Start with this event loop: asynchronous checks are tasks of it, others use threads."""
+        from asyncio import get_running_loop
+
+        rounds = self._begin_rounds(get_running_loop())
+        if rounds is not None:
+            try:
+                await rounds.astart()
+            except BaseException:
+                self._end_rounds(rounds)
+                rounds.stop(0)
+                raise
+
+    def stop(self, timeout: float | timedelta = 10.0) -> bool:
+        """Run nothing more, and wait until the checks that run have ended or are out of time.
+
+        Their results are dropped. It may be called from anywhere, any number of times, also by a
+        check or a callback: it does not wait for these. In the thread of an event loop that runs
+        checks, use ``astop``.
+
+        Args:
+            timeout: How many seconds to wait at most; 0 never waits.
+
+        Returns:
+            Whether nothing runs any more, except what calls this. A check that ignores its timeout
+            may still run.
+
+        Raises:
+            ConfigError: ``timeout`` is not a duration.
+        """
+        timeout_ns = wait_to_ns("timeout", timeout)
+        ended = [rounds.stop(timeout_ns) for rounds in self._take_rounds()]
+        return self._report_left(all(ended))
+
+    async def astop(
+        self,
+        timeout: float | timedelta = 10.0,  # noqa: ASYNC109 - as in stop()
+    ) -> bool:
+        """Stop as ``stop`` does; the event loop goes on meanwhile. Tasks are cancelled."""
+        timeout_ns = wait_to_ns("timeout", timeout)
+        ended = [await rounds.astop(timeout_ns) for rounds in self._take_rounds()]
+        return self._report_left(all(ended))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        cls: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.astart()
+        return self
+
+    async def __aexit__(
+        self,
+        cls: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.astop()
+
+    def _begin_rounds(self, loop: Any) -> Rounds | None:
+        """Make the rounds of a start; None if they run already."""
+        settle()
+        with self._lock:
+            before = self._rounds
+            if before is not None:
+                if before.running or not before.has_started:
+                    return None
+                self._end_rounds(before)  # its event loop was closed
+            self._ending = [one for one in self._ending if not one.is_done]
+            rounds = self._rounds = Rounds(self, loop)
+            now_ns = self._clock.now_ns()
+            for watched in self._checks.values():
+                if watched.turn is not None:  # of a check_now() that goes on
+                    watched.turn.end()
+                watched.kernel.start(now_ns)
+                watched.begin_anew(now_ns)
+                self._move(watched, _UNKNOWN, "the monitor was started", now_ns)
+                rounds.plan(watched)
+            self._look_at_level()
+        self._tell()
+        return rounds
+
+    def _end_rounds(self, rounds: Rounds) -> None:
+        """Have rounds begin nothing more."""
+        with self._lock:
+            if self._rounds is rounds:
+                self._rounds = None
+            if rounds.is_over:
+                return
+            rounds.end()
+            self._ending.append(rounds)
+            for watched in self._checks.values():
+                watched.serial = 0
+                if watched.turn is not None and watched.turn.rounds is rounds:
+                    watched.turn.end()
+
+    def _take_rounds(self) -> list[Rounds]:
+        """Have the rounds that go on end; return all of which something may still run."""
+        settle()
+        with self._lock:
+            if self._rounds is not None:
+                self._end_rounds(self._rounds)
+            return list(self._ending)
+
+    def _report_left(self, is_done: bool) -> bool:
+        with self._lock:
+            self._ending = [rounds for rounds in self._ending if not rounds.is_done]
+        if not is_done:
+            from holdfast.events import warn
+
+            warn("health monitor %r was stopped, but a check of it still runs", self._name)
+        return is_done
+
+    def _after_fork(self) -> None:
+        """In a forked child: have a lock that nobody holds, and nothing that runs."""
+        self._lock = RLock()
+        self._rounds = None
+        self._ending = []
+        self._busy = {}
+        self._changes.clear()
+        self._to_judge.clear()
+        self._to_hear.clear()
+        self._to_go.clear()
+        self._has_news = self._must_wake = False
+        for watched in self._checks.values():
+            watched.turn = None
+            watched.serial = 0
+
+    # ---- looking now ----
+
+    if TYPE_CHECKING:
+
+        @overload
+        def check_now(self, name: None = None) -> dict[str, CheckStatus]: ...
+        @overload
+        def check_now(self, name: str) -> CheckStatus: ...
+
+    def check_now(self, name: str | None = None) -> dict[str, CheckStatus] | CheckStatus:
+        """Run one check, or all, and wait for the results; a run that goes on already counts.
+
+        It works whether the monitor runs or not. A check that takes longer than its timeout is not
+        waited for. What a check calls does not wait for itself.
+
+        Args:
+            name: The name of a check; None: all of them.
+
+        Returns:
+            The status of the check, or of all by their names.
+
+        Raises:
+            LookupError: There is no check of this name.
+            RuntimeError: Checks run in the event loop of this thread: use ``await acheck_now()``.
+        """
+        rounds, is_own = self._rounds_for_now(None)
+        try:
+            if rounds.blocks_loop():
+                raise RuntimeError(
+                    f"health monitor {self._name!r} runs checks in the event loop of this thread:"
+                    " use 'await acheck_now()'"
+                )
+            countdown = self._ask(rounds, name, ThreadWaiter())
+            while (left_ns := self._wait_ns(rounds, countdown, is_own)) != 0:
+                if not countdown.waiter.park(self._clock, left_ns):
+                    with self._lock:
+                        countdown.waiter = ThreadWaiter()
+        finally:
+            if is_own:
+                self._end_rounds(rounds)
+                self._report_left(rounds.stop(0))
+        return self.status(name)
+
+    if TYPE_CHECKING:
+
+        @overload
+        async def acheck_now(self, name: None = None) -> dict[str, CheckStatus]: ...
+        @overload
+        async def acheck_now(self, name: str) -> CheckStatus: ...
+
+    async def acheck_now(self, name: str | None = None) -> dict[str, CheckStatus] | CheckStatus:
+        """Run checks as ``check_now`` does; the event loop goes on meanwhile."""
+        from asyncio import get_running_loop
+
+        from holdfast.waiting.aio import TaskWaiter
+
+        rounds, is_own = self._rounds_for_now(get_running_loop())
+        try:
+            countdown = self._ask(rounds, name, TaskWaiter())
+            while (left_ns := self._wait_ns(rounds, countdown, is_own)) != 0:
+                if not await countdown.waiter.park(self._clock, left_ns):
+                    with self._lock:
+                        countdown.waiter = TaskWaiter()
+        finally:
+            if is_own:
+                self._end_rounds(rounds)
+                self._report_left(await rounds.astop(0))
+        return self.status(name)
+
+    def _rounds_for_now(self, loop: Any) -> tuple[Rounds, bool]:
+        """Return the rounds that go on, or some for one look."""
+        settle()
+        with self._lock:
+            rounds = self._rounds
+            if rounds is not None and (rounds.running or not rounds.has_started):
+                return rounds, False
+        return Rounds(self, loop), True
+
+    def _ask(self, rounds: Rounds, name: str | None, waiter: Any) -> Countdown:
+        countdown = Countdown(waiter)
+        with self._lock:
+            checks = list(self._checks.values()) if name is None else [self._get(name)]
+            rounds.ask(checks, countdown)
+        rounds.set_going()
+        self._tell()
+        with self._lock:
+            countdown.down()
+        return countdown
+
+    def _wait_ns(self, rounds: Rounds, countdown: Countdown, is_own: bool) -> int | None:
+        """Return how long to wait for the results; 0: they are there."""
+        if countdown.waiter.woken:
+            return 0
+        if not is_own:
+            rounds.wake()  # a tick looks whether they are in time
+            return None
+        next_ns = rounds.tick()
+        if countdown.waiter.woken:
+            return 0
+        return None if next_ns is None else max(1, next_ns - self._clock.now_ns())
+
+    # ---- what others see ----
+
+    if TYPE_CHECKING:
+
+        @overload
+        def status(self, name: None = None) -> dict[str, CheckStatus]: ...
+        @overload
+        def status(self, name: str) -> CheckStatus: ...
+
+    def status(self, name: str | None = None) -> dict[str, CheckStatus] | CheckStatus:
+        """Return the status of one check, or of all by their names, without running any.
+
+        Raises:
+            LookupError: There is no check of this name.
+        """
+        settle()
+        if name is not None:
+            with self._lock:
+                return self._status(self._get(name))
+        found = {}
+        for key, watched in list(self._checks.items()):
+            with self._lock:  # for each on its own: of many checks it would be held for long
+                found[key] = self._status(watched)
+        return found
+
+    @property
+    def level(self) -> HealthLevel:
+        """The health of everything that is checked."""
+        settle()
+        with self._lock:
+            return self._level_now()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every check is healthy; unknown is not."""
+        settle()
+        with self._lock:
+            return self._critical[_HEALTHY] + self._others[_HEALTHY] == len(self._checks)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the service can take traffic: the level is HEALTHY or DEGRADED."""
+        return self.level.is_ready
+
+    @property
+    def is_live(self) -> bool:
+        """Whether no check with ``liveness=True`` is unhealthy."""
+        settle()
+        with self._lock:
+            return self._is_live()
+
+    def history(self, name: str) -> list[CheckRecord]:
+        """Return the last results of a check, the oldest first.
+
+        Raises:
+            LookupError: There is no check of this name.
+        """
+        settle()
+        with self._lock:
+            entries = list(self._get(name).history)
+        return [CheckRecord(at / 1e9, took / 1e9, *others) for at, took, *others in entries]
+
+    def snapshot(self) -> MonitorSnapshot:
+        """Return the level, the figures and the status of every check."""
+        settle()
+        checks = self.status()
+        with self._lock:
+            rounds = self._rounds
+            every = [rounds, *self._ending] if rounds is not None else self._ending
+            passes = sum(one.pass_count for one in checks.values())
+            unproven = sum(one.unproven_count for one in checks.values())
+            runs = sum(one.check_count for one in checks.values())
+            return MonitorSnapshot(
+                name=self._name,
+                running=self.running,
+                level=self._level_now(),
+                healthy=self.is_healthy,
+                ready=self.is_ready,
+                live=self._is_live(),
+                total_checks=len(checks),
+                healthy_checks=self._critical[_HEALTHY] + self._others[_HEALTHY],
+                unhealthy_checks=self._critical[_UNHEALTHY] + self._others[_UNHEALTHY],
+                total_check_runs=runs,
+                total_failures=sum(one.fail_count for one in checks.values()),
+                overall_success_rate=_share(passes, runs - unproven),
+                abandoned=sum(one.given_up for one in every),
+                waiting=0 if rounds is None else rounds.waiting,
+                callback_failures=self._callback_failures + self._listeners.raised,
+                checks=checks,
+            )
+
+    def on_event(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener(event)`` for each change of a check's state or of the level.
+
+        Events of the kind "health" have the name of the check and its states, those of the kind
+        "health_level" the name of the monitor and its levels. They come in the order of the
+        changes, without any lock held. What a listener raises is logged and counted.
+
+        Returns:
+            A function that removes the listener. It may be called repeatedly.
+
+        Raises:
+            TypeError: ``listener`` does not accept one argument, or is a coroutine or generator
+                function.
+        """
+        return self._listeners.subscribe(listener)
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "stopped"
+        return f"<HealthMonitor {self._name!r} {self.level.value}, {state}>"
+
+    def _status(self, watched: Watched) -> CheckStatus:
+        now_ns = self._clock.now_ns()
+        kernel, check, last = watched.kernel, watched.check, watched.last_result
+        run = self._busy.get(id(check))
+        proved = kernel.checks - kernel.unproven
+        return CheckStatus(
+            name=watched.name,
+            state=watched.state,
+            healthy=watched.state is _HEALTHY,
+            critical=check.critical,
+            liveness=check.liveness,
+            message="" if last is None else last.message,
+            error=watched.error,
+            details={} if last is None else last.details,
+            age=None if watched.last_ns is None else max(0, now_ns - watched.last_ns) / 1e9,
+            last_check=_seconds(watched.last_ns),
+            last_success=_seconds(kernel.last_pass_ns),
+            last_failure=_seconds(kernel.last_failure_ns),
+            check_count=kernel.checks,
+            pass_count=kernel.passes,
+            fail_count=kernel.failed,
+            unproven_count=kernel.unproven,
+            abandoned_count=kernel.abandoned,
+            success_rate=_share(kernel.passes, proved),
+            duration=_seconds(watched.last_duration_ns),
+            average_duration=_seconds(watched.durations_ns / watched.ended)
+            if watched.ended
+            else None,
+            failures_in_a_row=kernel.failures_in_a_row,
+            pending=kernel.pending,
+            running=watched.turn is not None or (run is not None and run.began_ns is not None),
+            interval=watched.interval_ns / 1e9,
+            next_due=watched.due_ns / 1e9 if watched.serial else None,
+        )
+
+    # ---- states and levels; the lock is held ----
+
+    def _tally(self, watched: Watched) -> dict[HealthState, int]:
+        return self._critical if watched.check.critical else self._others
+
+    def _level_now(self) -> HealthLevel:
+        critical, others = self._critical, self._others
+        if down := critical[_UNHEALTHY]:
+            everything = sum(critical.values())
+            return HealthLevel.FAILED if down == everything else HealthLevel.CRITICAL
+        if critical[_UNKNOWN]:
+            return HealthLevel.UNKNOWN
+        if critical[_DEGRADED] or others[_DEGRADED] or others[_UNHEALTHY]:
+            return HealthLevel.DEGRADED
+        return HealthLevel.HEALTHY
+
+    def _is_live(self) -> bool:
+        return not any(
+            one.state is _UNHEALTHY for one in self._checks.values() if one.check.liveness
+        )
+
+    def _move(self, watched: Watched, new: HealthState, message: str, now_ns: int) -> None:
+        """Change the state of a check, and have that told."""
+        old = watched.state
+        if new is old:
+            return
+        tally = self._tally(watched)
+        tally[old] -= 1
+        tally[new] += 1
+        watched.state = new
+        self._changes.append(("health", watched.name, old, new, message, now_ns))
+        self._has_news = True
+
+    def _look_at_level(self) -> None:
+        """Have a change of the level told."""
+        old, new = self._level, self._level_now()
+        if new is not old:
+            self._level = new
+            now_ns = self._clock.now_ns()
+            self._changes.append(("health_level", self._name, old, new, "", now_ns))
+            self._has_news = True
+
+    # ---- what the rounds call; the lock is held ----
+
+    def _free(self, run: Run) -> None:
+        """Have the check of a run be free to run again."""
+        if self._busy.get(id(run.unit.check)) is run:
+            del self._busy[id(run.unit.check)]
+
+    def _weigh(
+        self,
+        check: Check,  # noqa: ARG002 - whether it is about this process
+        result: CheckResult,
+        began_ns: int,
+        ended_ns: int,
+        timeout_ns: int,
+    ) -> CheckResult:
+        """Return what a result is worth: nothing that comes late has passed."""
+        if ended_ns - began_ns > timeout_ns and result.verdict in ("passed", "degraded"):
+            words = f"took {(ended_ns - began_ns) / 1e9:g} s, longer than {timeout_ns / 1e9:g} s"
+            return CheckResult("failed", words, result.details)
+        return result
+
+    def _go_on_with(self, rounds: Rounds) -> None:
+        """Have rounds see to what waits in their queues."""
+        self._to_go.append(rounds)
+        self._has_news = True
+
+    def _judge_later(self, turn: Turn) -> None:
+        """Have a composite asked, without the lock, what its results show."""
+        self._to_judge.append(turn)
+        self._has_news = True
+
+    def _record(
+        self, watched: Watched, result: CheckResult, began_ns: int, took_ns: int, now_ns: int
+    ) -> None:
+        """Take a result into account."""
+        kernel = watched.kernel
+        change = kernel.record(_CODES[result.verdict], began_ns, took_ns)
+        watched.last_result, watched.last_ns = result, now_ns
+        watched.last_duration_ns = took_ns
+        watched.durations_ns += took_ns
+        watched.ended += 1
+        if result.verdict == "passed":
+            watched.error = None
+        elif result.verdict != "unproven":
+            watched.error = result.message
+        if change is not None:
+            self._move(watched, STATES[change[1]], result.message, now_ns)
+            self._look_at_level()
+        watched.history.append((now_ns, took_ns, result, watched.state))
+        if watched.hears:
+            self._to_hear.append((watched, result, began_ns, watched.state))
+            self._has_news = True
+        if self._adaptive:
+            self._adapt(watched, now_ns)
+
+    def _adapt(self, watched: Watched, now_ns: int) -> None:
+        """Have the interval of a check follow its state."""
+        before_ns = watched.interval_ns
+        pending = watched.kernel.pending
+        watched.interval_ns = interval_ns(watched.base_ns, watched.state, pending, before_ns)
+        sooner_ns = now_ns + watched.interval_ns
+        if watched.interval_ns < before_ns and watched.serial and sooner_ns < watched.due_ns:
+            watched.slot_ns = watched.due_ns = sooner_ns
+            rounds = self._rounds
+            if rounds is not None and rounds.plan(watched):
+                self._must_wake = self._has_news = True
+
+    # ---- telling; no lock is held ----
+
+    def _tell(self) -> None:
+        """Do what was found to be done: ask composites, tell of results and of changes."""
+        while self._has_news:
+            with self._lock:
+                self._has_news = False
+                turns, self._to_judge = self._to_judge, []
+                heard, self._to_hear = self._to_hear, []
+                must_wake, self._must_wake = self._must_wake, False
+                to_go, self._to_go = self._to_go, []
+                rounds = self._rounds
+            for turn in turns:
+                self._judge(turn)
+            for watched, *told in heard:
+                for hear in watched.hears:
+                    self._call("a listener to results", hear, *told)
+            for one in to_go:
+                one.set_going()
+            if must_wake and rounds is not None:
+                rounds.wake()
+            if self._changes:
+                self._telling.change(self._take_changes, self._tell_of)
+
+    def _judge(self, turn: Turn) -> None:
+        with self._lock:
+            if turn.is_over or turn.results is None:
+                return
+            results = tuple(turn.results)
+        check = turn.watched.check
+        assert isinstance(check, CompositeCheck)
+        try:
+            result = check.judge(results)
+        except Exception as error:  # noqa: BLE001 - of a subclass
+            result = failed_by(error)
+        if result is not None:
+            with self._lock:
+                turn.rounds.settle(turn, result)
+
+    def _take_changes(self) -> list[tuple[Any, ...]]:
+        with self._lock:
+            changes, self._changes = self._changes, []
+        return changes
+
+    def _tell_of(
+        self, kind: str, name: str, old: object, new: object, message: str, now_ns: int
+    ) -> None:
+        event = Event(kind, self, name, old=old, new=new, reason=message, at=now_ns / 1e9)
+        self._listeners.emit(event)
+        if kind == "health":
+            if new is _HEALTHY and self._on_healthy is not None:
+                self._call("on_healthy", self._on_healthy, name)
+            elif new is _UNHEALTHY and self._on_unhealthy is not None:
+                self._call("on_unhealthy", self._on_unhealthy, name, message)
+
+    def _call(self, what: str, callback: Callable[..., object], *args: object) -> None:
+        """Call what is a user's: what it raises is counted, and logged if it is news."""
+        try:
+            callback(*args)
+        except Exception as error:  # noqa: BLE001 - a callback changes nothing
+            with self._lock:
+                self._callback_failures += 1
+                is_news = self._raised.get(what) is not type(error)
+                self._raised[what] = type(error)
+            if is_news:
+                from logging import getLogger
+
+                text = "%s of health monitor %r raised"
+                getLogger("holdfast").error(text, what, self._name, exc_info=error)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def _seconds(ns: float | None) -> float | None:
+    return None if ns is None else ns / 1e9

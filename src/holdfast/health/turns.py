@@ -1,0 +1,250 @@
+"""A check of a monitor, its turns, and the runs that a turn is made of.
+
+A turn ends with one result of the check. It has one run, or one for each member of a composite.
+Elsewhere: who runs the runs (``rounds``), and what becomes of the results (``monitor``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+
+from holdfast.health.schedule import phase_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from typing import Any
+
+    from holdfast.health.check import Check
+    from holdfast.health.result import CheckResult
+    from holdfast.health.rounds import Rounds
+    from holdfast.health.states import HealthState
+    from holdfast.policies.timeout import Timeout
+
+__all__ = ["Countdown", "Run", "Turn", "Unit", "Watched"]
+
+_MOST_GRACE_NS = 100_000_000
+
+
+class Unit:
+    """What runs: a check, or a member of a composite.
+
+    Attributes:
+        limit: What makes the time that is left known inside of a run.
+        call: Runs the check in this thread; ``acall`` in this task.
+        grace_ns: How long after its timeout a run is given up, as one that heeds its timeout ends
+            about then.
+        is_quick: Whether its last run took no time to speak of.
+        is_suspect: Whether its last run was given up.
+    """
+
+    __slots__ = (
+        "acall",
+        "call",
+        "check",
+        "grace_ns",
+        "is_quick",
+        "is_suspect",
+        "limit",
+        "timeout_ns",
+    )
+
+    def __init__(self, check: Check, timeout_ns: int, limit: Timeout) -> None:
+        self.check = check
+        self.timeout_ns = timeout_ns
+        self.grace_ns = min(_MOST_GRACE_NS, timeout_ns // 4)
+        self.limit = limit
+        self.call: Callable[[], CheckResult] = partial(check.run, timeout_ns / 1e9)
+        self.acall = partial(limit.acall, check.arun, timeout_ns / 1e9)
+        self.is_quick = False
+        self.is_suspect = False
+
+
+class Watched:
+    """A check of a monitor, and all that is known of it. Guarded by the monitor's lock.
+
+    Attributes:
+        units: What has to run for a result: the check itself, or the members of a composite.
+        kernel: Decides the state.
+        base_ns: The interval while it is healthy; ``interval_ns`` the one at the moment.
+        slot_ns: The time of the next turn by its interval, without jitter; ``due_ns`` with it.
+        serial: Of the entry in the plan that counts; 0: none.
+        turn: The turn that goes on.
+        hears: Told of each result, without any lock: the result, when its run began, the state.
+        is_removed: Whether it is no longer of the monitor.
+    """
+
+    __slots__ = (
+        "base_ns",
+        "check",
+        "due_ns",
+        "durations_ns",
+        "ended",
+        "error",
+        "hears",
+        "history",
+        "interval_ns",
+        "is_composite",
+        "is_first",
+        "is_removed",
+        "jitter",
+        "kernel",
+        "last_duration_ns",
+        "last_ns",
+        "last_result",
+        "name",
+        "ordinal",
+        "serial",
+        "slot_ns",
+        "state",
+        "turn",
+        "units",
+    )
+
+    def __init__(
+        self,
+        check: Check,
+        units: tuple[Unit, ...],
+        *,
+        is_composite: bool,
+        kernel: Any,
+        base_ns: int,
+        jitter: float,
+        ordinal: int,
+        history: int,
+        state: HealthState,
+    ) -> None:
+        self.check = check
+        self.name = check.name
+        self.units = units
+        self.is_composite = is_composite
+        self.kernel = kernel
+        self.state = state
+        self.base_ns = self.interval_ns = base_ns
+        self.jitter = jitter
+        self.ordinal = ordinal
+        self.slot_ns = self.due_ns = 0
+        self.serial = 0
+        self.is_first = True
+        self.is_removed = False
+        self.turn: Turn | None = None
+        self.hears: tuple[Callable[[CheckResult, int, HealthState], object], ...] = ()
+        self.history: deque[tuple[int, int, CheckResult, HealthState]] = deque(maxlen=history)
+        self.last_result: CheckResult | None = None
+        self.last_ns: int | None = None
+        self.last_duration_ns: int | None = None
+        self.durations_ns = 0  # the sum, of those in ``ended``
+        self.ended = 0
+        self.error: str | None = None
+
+    def begin_anew(self, now_ns: int) -> None:
+        """Forget what is planned: the next turn is the first, and it is due now."""
+        self.interval_ns = self.base_ns
+        self.slot_ns = self.due_ns = now_ns
+        self.is_first = True
+        self.turn = None
+
+    def first_interval_ns(self) -> int:
+        """Return how long it is from the first turn to the second."""
+        return phase_ns(self.ordinal, self.interval_ns)
+
+
+class Turn:
+    """What is to end with one result of a check.
+
+    Attributes:
+        results: Of a composite: what its members have shown so far.
+        waiting: Those who wait for its end.
+        is_over: Whether it has ended.
+    """
+
+    __slots__ = ("began_ns", "deadline_ns", "is_over", "results", "rounds", "waiting", "watched")
+
+    def __init__(self, watched: Watched, rounds: Rounds, now_ns: int, deadline_ns: int) -> None:
+        self.watched = watched
+        self.rounds = rounds
+        self.began_ns = now_ns
+        self.deadline_ns = deadline_ns
+        self.is_over = False
+        self.waiting: list[Countdown] = []
+        self.results: list[CheckResult | None] | None = None
+        if watched.is_composite:
+            self.results = [None] * len(watched.units)
+
+    def end(self) -> None:
+        """Have it over, for all who wait; the monitor's lock is held."""
+        self.is_over = True
+        if self.watched.turn is self:
+            self.watched.turn = None
+        for one in self.waiting:
+            one.down()
+        self.waiting.clear()
+
+
+class Run:
+    """One run of a check or of a member.
+
+    Attributes:
+        takers: The turns that its result is for, each with the number of the member.
+        later: The turns after a restart that wait for it to end, to have a run of their own.
+        thread: The thread that it runs in; None before it begins, and in a task.
+        is_given_up: Whether nobody waits for its end any more.
+        is_suspect: Whether it is counted among those that were given up last time.
+        has_left: Whether another thread may take the place of its own.
+    """
+
+    __slots__ = (
+        "began_ns",
+        "deadline_ns",
+        "has_left",
+        "is_given_up",
+        "is_suspect",
+        "later",
+        "queued_ns",
+        "rounds",
+        "takers",
+        "task",
+        "thread",
+        "unit",
+    )
+
+    def __init__(self, unit: Unit, rounds: Rounds, now_ns: int) -> None:
+        self.unit = unit
+        self.rounds = rounds
+        self.queued_ns = now_ns
+        self.takers: list[tuple[Turn, int]] = []
+        self.later: list[tuple[Turn, int]] = []
+        self.began_ns: int | None = None
+        self.deadline_ns = 0
+        self.thread: int | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.is_given_up = False
+        self.has_left = False
+        self.is_suspect = False
+
+    def begin(self, now_ns: int) -> None:
+        """Note that it runs from here on."""
+        self.began_ns = now_ns
+        self.deadline_ns = now_ns + self.unit.timeout_ns
+
+
+class Countdown:
+    """Wakes somebody once several turns are over. Guarded by the monitor's lock."""
+
+    __slots__ = ("_left", "waiter")
+
+    def __init__(self, waiter: Any) -> None:
+        self.waiter = waiter
+        self._left = 1  # for whoever counts
+
+    def up(self) -> None:
+        """Count one more turn."""
+        self._left += 1
+
+    def down(self) -> None:
+        """Count one less."""
+        self._left -= 1
+        if self._left == 0:
+            self.waiter.wake()
