@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import holdfast.chaos as chaos
     from holdfast.categories.requested import retry_after
     from holdfast.health.composite import CompositeCheck
+    from holdfast.health.monitor import HealthMonitor
     from holdfast.health.ping import PingCheck
     from holdfast.health.threshold import ThresholdCheck
     from holdfast.pipeline.kinds import registry
@@ -89,6 +90,7 @@ __all__ = [
     "Fallback",
     "Fibonacci",
     "Guard",
+    "HealthMonitor",
     "Hedge",
     "HoldfastError",
     "LatencyBudget",
@@ -133,6 +135,7 @@ __all__ = [
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
     "CompositeCheck": "holdfast.health.composite",
+    "HealthMonitor": "holdfast.health.monitor",
     "LatencyBudget": "holdfast.policies.latency_budget",
     "PingCheck": "holdfast.health.ping",
     "SloTracker": "holdfast.policies.slo_tracker",

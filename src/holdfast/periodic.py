@@ -115,8 +115,8 @@ class Periodic:
         if not callable(given) or _is_generator_function(given):
             problems.refuse("tick", tick, "a callable that is not a generator function")
         self._tick = tick
-        # 0: the ticks say when the next is due.
-        self._interval_ns = problems.duration("interval", interval, least_ns=LEAST_NS, none=True) or 0
+        interval_ns = problems.duration("interval", interval, least_ns=LEAST_NS, none=True)
+        self._interval_ns = interval_ns or 0  # 0: the ticks say when the next is due
         self._name = problems.name(name)
         self._clock = read_clock(problems, clock)
         self._jitter = problems.fraction("jitter", jitter)

@@ -465,3 +465,84 @@ def test_wrong_settings_are_refused_by_their_name(wrong, named):
     settings = {"tick": lambda: None, "interval": 1, "name": "p", **wrong}
     with pytest.raises(ConfigError, match=named):
         Periodic(settings.pop("tick"), settings.pop("interval"), **settings)
+
+
+# ---- ticks that say when the next is due ----
+
+
+class Said(Times):
+    """A tick that says that the next is due so many seconds later."""
+
+    def __init__(self, clock, seconds):
+        super().__init__(clock)
+        self.seconds = seconds
+
+    def __call__(self):
+        super().__call__()
+        return None if self.seconds is None else self.clock.now_ns() + self.seconds * 10**9
+
+
+def test_a_tick_may_say_when_the_next_is_due(clock):
+    tick = Said(clock, 7)
+    with Periodic(tick, None, name="p", clock=clock) as periodic:
+        assert periodic.interval is None
+        clock.advance(15)
+        assert tick.times == [0, 7, 14]
+        tick.seconds = 2
+        clock.advance(10)
+        assert tick.times == [0, 7, 14, 21, 23, 25]
+    assert periodic.missed == 0
+    assert clock.next_due_ns() is None
+
+
+def test_a_tick_that_says_none_is_followed_by_none_before_it_is_woken(clock):
+    tick = Said(clock, None)
+    with Periodic(tick, None, name="p", clock=clock) as periodic:
+        clock.advance(10_000_000)
+        assert tick.times == [0]
+        assert clock.next_due_ns() is None
+        tick.seconds = 5
+        periodic.wake()
+        clock.advance(6)
+        assert tick.times == [0, 10_000_000, 10_000_005]
+
+
+def test_a_tick_that_was_to_say_when_the_next_is_due_and_raised_is_tried_again(clock, caplog):
+    tick = Said(clock, 100)
+    tick.do = lambda: 1 / 0
+    with Periodic(tick, None, name="p", clock=clock) as periodic:
+        clock.advance(2)
+        assert tick.times == [0, 1, 2]
+        tick.do = lambda: None
+        clock.advance(50)
+        assert tick.times == [0, 1, 2, 3]
+        assert periodic.failures == 3
+    assert len(caplog.records) == 1
+
+
+def test_a_tick_says_when_the_next_is_due_in_whole_nanoseconds(clock, caplog):
+    with Periodic(lambda: 0.5, None, name="p", clock=clock) as periodic:
+        assert periodic.failures == 1
+    assert "whole nanoseconds" in caplog.text
+    with pytest.raises(ConfigError, match="0 where the ticks say"):
+        Periodic(print, None, name="p", jitter=0.1)
+
+
+def test_a_tick_in_a_thread_that_says_none_is_woken_and_leaves_no_thread():
+    ticked = threading.Semaphore(0)
+    with Periodic(ticked.release, None, name="p") as periodic:
+        assert ticked.acquire(timeout=LIMIT)
+        until(lambda: periodic.ticks == 1)
+        periodic.wake()
+        assert ticked.acquire(timeout=LIMIT)
+
+
+async def test_a_tick_in_a_task_may_say_when_the_next_is_due(loop):
+    tick = Said(loop.clock, 3)
+    async with Periodic(tick, None, name="p", clock=loop.clock) as periodic:
+        await asyncio.sleep(10)
+        assert tick.times == [0, 3, 6, 9]
+        tick.seconds = None
+        periodic.wake()
+        await asyncio.sleep(100)
+        assert tick.times == [0, 3, 6, 9, 10]

@@ -11,17 +11,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.health.check import Check
     from holdfast.health.composite import CompositeCheck
+    from holdfast.health.monitor import HealthMonitor
     from holdfast.health.ping import PingCheck
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthLevel, HealthState
+    from holdfast.health.status import CheckRecord, CheckStatus, MonitorSnapshot
     from holdfast.health.threshold import ThresholdCheck
 
 __all__ = [
     "Check",
+    "CheckRecord",
     "CheckResult",
+    "CheckStatus",
     "CompositeCheck",
     "HealthLevel",
+    "HealthMonitor",
     "HealthState",
+    "MonitorSnapshot",
     "PingCheck",
     "ThresholdCheck",
 ]
@@ -29,10 +35,14 @@ __all__ = [
 # Where each name is: a check that nobody uses is not imported, nor what it needs.
 _LATER: dict[str, str] = {
     "Check": "check",
+    "CheckRecord": "status",
     "CheckResult": "result",
+    "CheckStatus": "status",
     "CompositeCheck": "composite",
     "HealthLevel": "states",
+    "HealthMonitor": "monitor",
     "HealthState": "states",
+    "MonitorSnapshot": "status",
     "PingCheck": "ping",
     "ThresholdCheck": "threshold",
 }

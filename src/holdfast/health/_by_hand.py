@@ -7,7 +7,9 @@ class CheckState:
     def __init__(self, failures: int, successes: int, start_period_ns: int) -> None:
         self._need, self._heal, self._start = failures, successes, start_period_ns
         self.passes = self.failed = self.unproven = self.abandoned = self.limped = 0
-        self.last_ns = self.last_pass_ns = self.last_failure_ns = None
+        self.last_ns: int | None = None
+        self.last_pass_ns: int | None = None
+        self.last_failure_ns: int | None = None
         self.start(0)
 
     def start(self, now_ns: int) -> None:

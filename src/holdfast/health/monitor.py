@@ -205,7 +205,7 @@ class HealthMonitor:
 
     def _watch(self, check: Check) -> Watched:
         members = check.members if isinstance(check, CompositeCheck) else (check,)
-        self._ordinal += 1
+        ordinal, self._ordinal = self._ordinal, self._ordinal + 1
         own_ns, jitter = check._interval_ns, check.jitter
         return Watched(
             check,
@@ -214,7 +214,7 @@ class HealthMonitor:
             kernel=CheckState(check.failures, check.successes, check._start_period_ns),
             base_ns=self._interval_ns if own_ns is None else own_ns,
             jitter=self._jitter if jitter is None else jitter,
-            ordinal=self._ordinal,
+            ordinal=ordinal,
             history=self._history,
             state=_UNKNOWN,
         )
@@ -565,7 +565,10 @@ class HealthMonitor:
         settle()
         with self._lock:
             entries = list(self._get(name).history)
-        return [CheckRecord(at / 1e9, took / 1e9, *others) for at, took, *others in entries]
+        return [
+            CheckRecord(at_ns / 1e9, took_ns / 1e9, result, state)
+            for at_ns, took_ns, result, state in entries
+        ]
 
     def snapshot(self) -> MonitorSnapshot:
         """Return the level, the figures and the status of every check."""
@@ -819,7 +822,7 @@ class HealthMonitor:
         """Call what is a user's: what it raises is counted, and logged if it is news."""
         try:
             callback(*args)
-        except Exception as error:  # noqa: BLE001 - a callback changes nothing
+        except Exception as error:
             with self._lock:
                 self._callback_failures += 1
                 is_news = self._raised.get(what) is not type(error)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from contextvars import Context, ContextVar
 from heapq import heapify, heappop, heappush
 
@@ -32,12 +33,40 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Protocol
 
+    from holdfast._native.random import Random
+    from holdfast.clock import Clock
     from holdfast.health.check import Check
-    from holdfast.health.monitor import HealthMonitor
     from holdfast.health.turns import Watched
     from holdfast.waiting.aio import TaskWaiter
+
+    class Owner(Protocol):
+        """The monitor, as far as it is of use here. Its lock is held but for ``_tell``."""
+
+        _lock: threading.RLock
+        _clock: Clock
+        _random: Random
+        _workers: int
+        _checks: dict[str, Watched]
+        _busy: dict[int, Run]
+        _ending: list[Rounds]
+        _has_news: bool
+
+        @property
+        def name(self) -> str: ...
+        def _timeout_ns_of(self, check: Check) -> int: ...
+        def _free(self, run: Run) -> None: ...
+        def _go_on_with(self, rounds: Rounds) -> None: ...
+        def _judge_later(self, turn: Turn) -> None: ...
+        def _record(
+            self, watched: Watched, result: CheckResult, began_ns: int, took_ns: int, now_ns: int
+        ) -> None: ...
+        def _weigh(
+            self, check: Check, result: CheckResult, began_ns: int, ended_ns: int, timeout_ns: int
+        ) -> CheckResult: ...
+        def _tell(self) -> None: ...
+
 
 __all__ = ["Rounds", "is_within"]
 
@@ -65,7 +94,7 @@ class Rounds:
         is_over: Whether it was stopped.
     """
 
-    def __init__(self, owner: HealthMonitor, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._owner = owner
         self._lock = owner._lock
         self._clock = owner._clock
@@ -194,9 +223,7 @@ class Rounds:
             ahead_ns = max(1, first_ns - now_ns)
             return ahead_ns if left_ns is None else min(left_ns, ahead_ns)
 
-    def _let_threads_go(
-        self, here: tuple[Run, ...], timeout_ns: int | None, began_ns: int
-    ) -> bool:
+    def _let_threads_go(self, here: tuple[Run, ...], timeout_ns: int | None, began_ns: int) -> bool:
         with self._lock:
             pool = self._pool
             left = [run for run in self._running if run not in here]
@@ -215,18 +242,14 @@ class Rounds:
     def _cancel_tasks(self) -> None:
         here = _within.get()
         with self._lock:
-            tasks = [
-                run.task for run in self._running if run.task is not None and run not in here
-            ]
+            tasks = [run.task for run in self._running if run.task is not None and run not in here]
         for task in tasks:
             loop = task.get_loop()
             if _running_loop() is loop:
                 task.cancel()
             else:
-                try:  # noqa: SIM105 - contextlib is not worth importing for one line
+                with suppress(RuntimeError):  # the loop is closed, and its tasks are no more
                     loop.call_soon_threadsafe(task.cancel)
-                except RuntimeError:
-                    pass  # the loop is closed, and its tasks are no more
         with self._lock:
             for run in list(self._running):
                 if run.task is not None and run.task.get_loop().is_closed():
@@ -378,10 +401,8 @@ class Rounds:
             if loop is _running_loop():
                 self._start_tasks()
             elif loop is not None:
-                try:
+                with suppress(RuntimeError):  # the loop is closed: nobody will
                     loop.call_soon_threadsafe(self._start_tasks)
-                except RuntimeError:  # the loop is closed: nobody will
-                    pass
 
     def _give_up_overdue(self, now_ns: int) -> None:
         """Wait no longer for what has taken too long; the lock is held."""
@@ -389,7 +410,7 @@ class Rounds:
             if not run.is_given_up and now_ns >= run.deadline_ns + run.unit.grace_ns:
                 self._give_up(run, now_ns)
         for turn in [one for one in self._composites if now_ns >= one.deadline_ns]:
-            self._give_up_composite(turn, now_ns)
+            self._give_up_composite(turn)
         queue = self._queue or self._suspects
         if queue and now_ns - max(self._taken_ns, queue[0].queued_ns) > queue[0].unit.timeout_ns:
             self._give_up_queued(now_ns)
@@ -412,7 +433,7 @@ class Rounds:
             turn.rounds._give(turn, at, _not_ended(run, now_ns), now_ns, 0, now_ns)
         run.later = []
 
-    def _give_up_composite(self, turn: Turn, now_ns: int) -> None:
+    def _give_up_composite(self, turn: Turn) -> None:
         """Have what is missing count as failed, unless it has not begun."""
         results = turn.results
         assert results is not None
@@ -511,11 +532,12 @@ class Rounds:
         queue, suspects = self._queue, self._suspects
         run = None
         # What hung before may hold half of the threads only.
-        if suspects and (self._is_manual or self._suspected < max(1, self._workers // 2)):
-            if not queue or suspects[0].queued_ns <= queue[0].queued_ns:
-                run = suspects.popleft()
-                run.is_suspect = True
-                self._suspected += 1
+        may_hang = self._is_manual or self._suspected < max(1, self._workers // 2)
+        is_turn = not queue or (suspects and suspects[0].queued_ns <= queue[0].queued_ns)
+        if suspects and may_hang and is_turn:
+            run = suspects.popleft()
+            run.is_suspect = True
+            self._suspected += 1
         if run is None and queue:
             run = queue.popleft()
         if run is None:
@@ -646,7 +668,7 @@ class Rounds:
         _within.set((run,))
         result = CheckResult("unproven", "interrupted")
         try:
-            result = await run.unit.acall()
+            result = await run.unit.limit.acall(run.unit.acall)
         except DeadlineExceededError:
             result = CheckResult("failed", _too_long(run.unit.timeout_ns))
         except CancelledError as error:
@@ -690,7 +712,7 @@ def _call(run: Run) -> CheckResult:
     """Run a check in this thread, where it sees how much time is left."""
     unit = run.unit
     _within.set((run,))
-    return _under_deadline((unit.limit, run.deadline_ns), unit.call)  # type: ignore[no-any-return]
+    return _under_deadline((unit.limit, run.deadline_ns), unit.call)
 
 
 def _too_long(timeout_ns: int) -> str:
@@ -717,5 +739,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
     module: Any = sys.modules.get("asyncio")
     loop: asyncio.AbstractEventLoop | None = module and module._get_running_loop()
     return loop
-
-

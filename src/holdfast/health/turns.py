@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from holdfast.health.check import Check
     from holdfast.health.result import CheckResult
-    from holdfast.health.rounds import Rounds
     from holdfast.health.states import HealthState
     from holdfast.policies.timeout import Timeout
+
+    Rounds = Any  # holdfast.health.rounds.Rounds, which stands above
 
 __all__ = ["Countdown", "Run", "Turn", "Unit", "Watched"]
 
@@ -57,7 +58,7 @@ class Unit:
         self.grace_ns = min(_MOST_GRACE_NS, timeout_ns // 4)
         self.limit = limit
         self.call: Callable[[], CheckResult] = partial(check.run, timeout_ns / 1e9)
-        self.acall = partial(limit.acall, check.arun, timeout_ns / 1e9)
+        self.acall = partial(check.arun, timeout_ns / 1e9)
         self.is_quick = False
         self.is_suspect = False
 
