@@ -9,10 +9,18 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from holdfast.health.application import EnvironmentCheck, application_checks
     from holdfast.health.check import Check
     from holdfast.health.composite import CompositeCheck
+    from holdfast.health.cpu import CpuCheck
+    from holdfast.health.database import DatabaseCheck
+    from holdfast.health.disk import DiskCheck
+    from holdfast.health.loop_lag import LoopLagCheck
+    from holdfast.health.memory import MemoryCheck
     from holdfast.health.monitor import HealthMonitor
     from holdfast.health.ping import PingCheck
+    from holdfast.health.process import ProcessCheck
+    from holdfast.health.report import HealthReport, health_report
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthLevel, HealthState
     from holdfast.health.status import CheckRecord, CheckStatus, MonitorSnapshot
@@ -24,12 +32,22 @@ __all__ = [
     "CheckResult",
     "CheckStatus",
     "CompositeCheck",
+    "CpuCheck",
+    "DatabaseCheck",
+    "DiskCheck",
+    "EnvironmentCheck",
     "HealthLevel",
     "HealthMonitor",
+    "HealthReport",
     "HealthState",
+    "LoopLagCheck",
+    "MemoryCheck",
     "MonitorSnapshot",
     "PingCheck",
+    "ProcessCheck",
     "ThresholdCheck",
+    "application_checks",
+    "health_report",
 ]
 
 # Where each name is: a check that nobody uses is not imported, nor what it needs.
@@ -39,12 +57,22 @@ _LATER: dict[str, str] = {
     "CheckResult": "result",
     "CheckStatus": "status",
     "CompositeCheck": "composite",
+    "CpuCheck": "cpu",
+    "DatabaseCheck": "database",
+    "DiskCheck": "disk",
+    "EnvironmentCheck": "application",
     "HealthLevel": "states",
     "HealthMonitor": "monitor",
+    "HealthReport": "report",
     "HealthState": "states",
+    "LoopLagCheck": "loop_lag",
+    "MemoryCheck": "memory",
     "MonitorSnapshot": "status",
     "PingCheck": "ping",
+    "ProcessCheck": "process",
     "ThresholdCheck": "threshold",
+    "application_checks": "application",
+    "health_report": "report",
 }
 
 if not TYPE_CHECKING:  # or every name would be accepted

@@ -1,4 +1,4 @@
-"""What the machine gives this process, and how much of it is used: memory, processors, disks.
+"""The machine: memory, processors and disks that this process may use, and how full they are.
 
 The limits of control groups, such as those of a container, come before those of the machine.
 """

@@ -66,7 +66,7 @@ def memory_use(tree: Tree = HERE) -> MemoryUse:
 def free_memory(tree: Tree = HERE) -> int:
     """Return how many bytes this process can use before the system has to kill or swap.
 
-    The limits of its control groups, such as those of a container, count as well.
+    It includes the limits of its control groups, such as those of a container.
     """
     free = _available(tree)
     for version in _FILES:

@@ -17,7 +17,7 @@ _ENDED = "ZXx"  # of the states in /proc/PID/stat: ended, and not yet waited for
 
 
 class ProcessSeen(NamedTuple):
-    """What is known of a process. Immutable.
+    """One look at a process. Immutable.
 
     Attributes:
         is_alive: Whether it has not ended. A zombie has.

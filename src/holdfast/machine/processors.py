@@ -25,7 +25,7 @@ class ProcessorUse(NamedTuple):
 
     Attributes:
         share: The used share of what may be used, from 0.
-        processors: What may be used, in processors.
+        processors: The number of processors that may be used, also a fraction.
         source: "cgroup v2", "cgroup v1" or "system".
     """
 
@@ -35,7 +35,7 @@ class ProcessorUse(NamedTuple):
 
 
 class ProcessorLook(NamedTuple):
-    """What the counters of processor time showed at a time. Immutable.
+    """The counters of processor time at one moment. Immutable.
 
     Attributes:
         at_ns: The time of the look.

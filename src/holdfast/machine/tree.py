@@ -16,7 +16,7 @@ _BASE = "/sys/fs/cgroup"
 
 
 class Tree:
-    """Files with figures, below a folder. What cannot be read is None. Immutable.
+    """Files with figures, below a folder; one that cannot be read is None. Immutable.
 
     Args:
         root: The folder in front of all paths: "" for this machine.
