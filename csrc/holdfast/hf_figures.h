@@ -11,6 +11,7 @@
  *   latency     whether it is exhausted, how many calls it has, and the cells of their 1st to 100th percentile,
  *   budget      four to a number
  *   error budget  the share that may fail, in billionths; of each window the requests and those that failed
+ *   check       the state
  *   adaptive_rate   the rate in force, in millionths of a token per second
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
@@ -28,6 +29,7 @@
 #include "hf_bucket.h"
 #include "hf_bulkhead.h"
 #include "hf_chaos.h"
+#include "hf_check.h"
 #include "hf_error_budget.h"
 #include "hf_fallback.h"
 #include "hf_hedge.h"
@@ -118,6 +120,14 @@
     ONE(CHAOS, checked)                                                                            \
     ONE(CHAOS, injected)                                                                           \
     ONE(CHAOS, observed)
+#define HF_CHECK_FIGURES(ONE, MANY)                                                                \
+    ONE(CHECK, passed)                                                                             \
+    ONE(CHECK, limped)                                                                             \
+    ONE(CHECK, failed)                                                                             \
+    ONE(CHECK, unproven)                                                                           \
+    ONE(CHECK, abandoned)                                                                          \
+    MANY(CHECK, upto, HF_HISTOGRAM_BUCKETS) /* as of a histogram */                                \
+    ONE(CHECK, sum_ns)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -132,6 +142,7 @@ enum { HF_FALLBACK_FIGURES(HF__PLACE, HF__PLACES) HF_FALLBACK_COUNTS };
 enum { HF_HEDGE_FIGURES(HF__PLACE, HF__PLACES) HF_HEDGE_COUNTS };
 enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
 enum { HF_CHAOS_FIGURES(HF__PLACE, HF__PLACES) HF_CHAOS_COUNTS };
+enum { HF_CHECK_FIGURES(HF__PLACE, HF__PLACES) HF_CHECK_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
@@ -161,6 +172,7 @@ static const hf_figure_name hf_fallback_names[] = {HF_FALLBACK_FIGURES(HF__NAME,
 static const hf_figure_name hf_hedge_names[] = {HF_HEDGE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_chaos_names[] = {HF_CHAOS_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_check_names[] = {HF_CHECK_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_error_budget_names[] = {
@@ -392,6 +404,21 @@ hf_chaos_figures(const hf_chaos *k, uint64_t out[])
 {
     HF_CHAOS_FIGURES(HF__READ, HF__READ_ALL)
     return HF_CHAOS_COUNTS;
+}
+
+/* The state is read first: the results that led to it are in the counts. */
+static inline size_t
+hf_check_figures(const hf_check *k, uint64_t out[])
+{
+    out[HF_CHECK_COUNTS] = hf_check_state_of(hf_check_word(k));
+    out[HF_AT_CHECK_passed] = hf_load_relaxed(&k->passed);
+    out[HF_AT_CHECK_limped] = hf_load_relaxed(&k->limped);
+    out[HF_AT_CHECK_failed] = hf_load_relaxed(&k->failed);
+    out[HF_AT_CHECK_unproven] = hf_load_relaxed(&k->unproven);
+    out[HF_AT_CHECK_abandoned] = hf_load_relaxed(&k->abandoned);
+    out[HF_AT_CHECK_sum_ns] = hf_load_relaxed(&k->sum_ns);
+    hf_check_buckets(k, out + HF_AT_CHECK_upto);
+    return HF_CHECK_COUNTS + 1;
 }
 
 #endif /* HF_FIGURES_H */

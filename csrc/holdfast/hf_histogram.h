@@ -122,6 +122,23 @@ hf_histogram_record(hf_histogram *h, int64_t ns)
     hf_count(&h->sum_ns, v < HF__SUM_MAX ? v : HF__SUM_MAX);
 }
 
+/* The bucket of a duration, for who counts buckets alone. Most durations are in the first; the others are long. */
+static inline unsigned
+hf_histogram_bucket(int64_t ns)
+{
+    unsigned bucket = 0;
+    while (bucket < HF_HISTOGRAM_BOUNDS && ns > hf_histogram_bounds_ns[bucket])
+        bucket++;
+    return bucket;
+}
+
+/* What one duration, which is at least 0, adds to a sum. */
+static inline uint64_t
+hf_histogram_share(int64_t ns)
+{
+    return (uint64_t)ns < HF__SUM_MAX ? (uint64_t)ns : HF__SUM_MAX;
+}
+
 /* out[k]: values of at most hf_histogram_bounds_ns[k]; the last, all of them. Never decreasing. */
 static inline void
 hf_histogram_buckets(const hf_histogram *h, uint64_t out[HF_HISTOGRAM_BUCKETS])

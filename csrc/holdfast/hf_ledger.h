@@ -40,10 +40,11 @@ enum hf_ledger_type {
     HF_LEDGER_ERROR_BUDGET,
     HF_LEDGER_ADAPTIVE_RATE,
     HF_LEDGER_CHAOS,
+    HF_LEDGER_CHECK,
     HF_LEDGER_TYPES
 };
 
-enum { HF_LEDGER_NAME_MOST = 1024, HF_LEDGER_ENTRIES_MOST = 1 << 20, HF_LEDGER_VECTOR_MOST = 64 };
+enum { HF_LEDGER_NAME_MOST = 2048, HF_LEDGER_ENTRIES_MOST = 1 << 20, HF_LEDGER_VECTOR_MOST = 64 };
 
 typedef struct hf_ledger_header {
     uint64_t magic;

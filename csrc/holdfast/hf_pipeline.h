@@ -61,23 +61,6 @@ hf_pipeline_forget(hf_pipeline *p)
         hf_count_forget(&words[i]);
 }
 
-/* The bucket of a duration. Most calls end in the first, and the others have taken long. */
-static inline unsigned
-hf__pipeline_bucket(int64_t ns)
-{
-    unsigned bucket = 0;
-    while (bucket < HF_HISTOGRAM_BOUNDS && ns > hf_histogram_bounds_ns[bucket])
-        bucket++;
-    return bucket;
-}
-
-/* What one duration adds to a sum. */
-static inline uint64_t
-hf__pipeline_share(int64_t ns)
-{
-    return (uint64_t)ns < HF__SUM_MAX ? (uint64_t)ns : HF__SUM_MAX;
-}
-
 /* Count a success after ns; < 0: its duration is not known. */
 static inline void
 hf_pipeline_succeed(hf_pipeline *p, int64_t ns)
@@ -87,8 +70,8 @@ hf_pipeline_succeed(hf_pipeline *p, int64_t ns)
         hf_count(&s->cell[HF__PIPELINE_UNTIMED], 1);
         return;
     }
-    hf_count(&s->cell[hf__pipeline_bucket(ns)], 1);
-    hf_count(&s->sum_ns, hf__pipeline_share(ns));
+    hf_count(&s->cell[hf_histogram_bucket(ns)], 1);
+    hf_count(&s->sum_ns, hf_histogram_share(ns));
 }
 
 /* Count any end after ns; < 0: its duration is not known. Of a rejection it is not asked. */
@@ -102,8 +85,8 @@ hf_pipeline_count(hf_pipeline *p, hf_pipeline_end end, int64_t ns)
     hf_count(&p->ended[end], 1);
     if (end == HF_PIPELINE_REJECTED || ns < 0)
         return;
-    hf_count(&p->cell[hf__pipeline_bucket(ns)], 1);
-    hf_count(&p->sum_ns, hf__pipeline_share(ns));
+    hf_count(&p->cell[hf_histogram_bucket(ns)], 1);
+    hf_count(&p->sum_ns, hf_histogram_share(ns));
 }
 
 /* How many calls have ended in that way. */

@@ -13,6 +13,7 @@ from holdfast._native.breaker import Breaker
 from holdfast._native.bucket import SlidingWindow, TokenBucket
 from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
+from holdfast._native.check import CheckState
 from holdfast._native.clock import Clock, ManualClock
 from holdfast._native.histogram import Histogram
 from holdfast._native.quantile import Quantile
@@ -30,6 +31,13 @@ INTEGERS: list[tuple[Callable[[Any], object], str, list[int]]] = [
     (lambda v: ManualClock(v), "start_ns", []),
     (lambda v: ManualClock().advance_ns(v), "d_ns", [-1]),
     (lambda v: ManualClock().set_ns(v), "shown_ns", []),
+    (lambda v: CheckState(v, 1, 0), "failures", [0, 1001]),
+    (lambda v: CheckState(1, v, 0), "successes", [0, 1001]),
+    (lambda v: CheckState(1, 1, v), "start_period_ns", [-1]),
+    (lambda v: CheckState(1, 1, 0).start(v), "now_ns", []),
+    (lambda v: CheckState(1, 1, 0).record(v, 0, 0), "verdict", [-1, 4]),
+    (lambda v: CheckState(1, 1, 0).record(0, v, 0), "began_ns", []),
+    (lambda v: CheckState(1, 1, 0).record(0, 0, v), "duration_ns", []),
     (lambda v: Random(v), "seed", [-1]),
     (lambda v: Random(0).seed(v), "seed", [-1]),
     (lambda v: Random(0).below(v), "n", [-1, 0]),

@@ -59,6 +59,21 @@ def test_the_counts_of_every_policy_are_summed_over_workers_and_kept_for_the_dea
     assert counts(start().scrape()) == twice
 
 
+def test_a_health_check_is_shown_of_all_workers_and_its_counts_outlive_them(start):  # D-HC-4
+    name = "\U00010348" * 200  # as long as a name may be, in both its parts
+    labels = (("check", name), ("checker", name))
+    failures = ("counter", "holdfast_health_check_failures_total", labels)
+    first, second = start(), start()
+    assert first("check", name, name, "pd?") == 1
+    assert second("check", name, name, "pff") == 3
+    for worker in (first, second):
+        assert worker.gauge("health_check_status", check=name, checker=name) == 0
+        assert worker.scrape()[failures] == 2
+    second.kill()
+    assert first.gauge("health_check_status", check=name, checker=name) == 1
+    assert first.scrape()[failures] == 2
+
+
 def test_gauges_are_the_worst_state_and_the_sum_of_places(start):
     first, second = start(), start()
     for worker in (first, second):

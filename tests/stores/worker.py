@@ -76,6 +76,17 @@ def call(name: str, times: str) -> int:
     return int(times)
 
 
+def check(checker: str, name: str, results: str) -> int:
+    """Record results of a health check: passed, degraded, failed, unproven."""
+    from holdfast.health.figures import Figures
+
+    made = Figures(checker, name, failures=2, successes=1, start_period_ns=0)
+    policies.setdefault(name, []).append(made)
+    for result in results:
+        made.state.record("pdf?".index(result), 0, 0)
+    return made.state.state
+
+
 def fail_calls(name: str, times: str) -> int:
     for _ in range(int(times)):
         policies[name][-1].try_call(fail)
@@ -276,6 +287,7 @@ COMMANDS: dict[str, Any] = {
     "count": count,
     "call": call,
     "fail": fail_calls,
+    "check": check,
     "drop": drop,
     "trip": lambda name: breaker(name).trip(),
     "enter": lambda name: policies[name][-1].enter(),

@@ -51,6 +51,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_ERROR_BUDGET
         HF_LEDGER_ADAPTIVE_RATE
         HF_LEDGER_CHAOS
+        HF_LEDGER_CHECK
         HF_LEDGER_TYPES
         HF_LEDGER_NAME_MOST
         HF_LEDGER_ENTRIES_MOST

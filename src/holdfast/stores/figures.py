@@ -28,6 +28,7 @@ __all__ = [
     "ERROR_BUDGET",
     "FALLBACK",
     "FAULT",
+    "HEALTH",
     "HEDGE",
     "IN_THREADS",
     "KINDS",
@@ -38,6 +39,7 @@ __all__ = [
     "OBSERVE",
     "OTHER",
     "OWN_CLOCK",
+    "PAIRED",
     "PIPELINE",
     "PLACES",
     "POOL",
@@ -54,6 +56,8 @@ __all__ = [
     "add",
     "exported",
     "kind_of",
+    "pair",
+    "parts_of",
     "with_accepting",
 ]
 
@@ -68,6 +72,7 @@ ROLES = (
     "error_budget",
     "adaptive",
     "fault",
+    "health",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -77,7 +82,11 @@ ROLES = (
     ERROR_BUDGET,
     ADAPTIVE,
     FAULT,
+    HEALTH,
 ) = range(len(ROLES))  # fmt: skip
+
+#: The roles whose names are pairs: of a check, its monitor and itself.
+PAIRED = frozenset((HEALTH,))
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
 TIMEOUTS = {TIMEOUT_TOTAL: "total", TIMEOUT_ATTEMPT: "attempt", TIMEOUT: ""}
@@ -103,6 +112,7 @@ KINDS = {
     ERROR_BUDGET: "error_budget",
     ADAPTIVE: "rate_limiter",
     FAULT: "fault",
+    HEALTH: "health_check",
 }
 
 #: The roles of each kind.
@@ -136,6 +146,7 @@ _KERNELS = {
     ERROR_BUDGET: "error_budget",
     ADAPTIVE: "adaptive_rate",
     FAULT: "chaos",
+    HEALTH: "check",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)
@@ -160,6 +171,22 @@ COUNTS = {role: max(place.stop for place in places.values()) for role, places in
 def kind_of(key: Key) -> tuple[str, str]:
     """Return the kind and the name of a policy."""
     return KINDS[key[0]], key[1]
+
+
+def pair(first: str, second: str) -> str:
+    """Return one name for two, whatever is in them. No two pairs share one."""
+    return f"{len(first)} {first}/{second}"
+
+
+def parts_of(role: int, name: str) -> tuple[str, ...]:
+    """Return what a name consists of: itself, or what ``pair`` has joined."""
+    if role not in PAIRED:
+        return (name,)
+    if name == OTHER:
+        return name, name
+    length, _, joined = name.partition(" ")
+    at = int(length) if length.isdecimal() else len(joined)  # a file may say anything
+    return joined[:at], joined[at + 1 :]
 
 
 class Sum:

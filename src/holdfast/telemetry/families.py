@@ -12,6 +12,7 @@ from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast._native.check import DEGRADED, HEALTHY
 from holdfast._native.histogram import ENDS
 from holdfast._native.latency_budget import middle_ns
 from holdfast._native.retry import VERDICTS
@@ -24,6 +25,7 @@ from holdfast.stores.figures import (
     ERROR_BUDGET,
     FALLBACK,
     FAULT,
+    HEALTH,
     HEDGE,
     IN_THREADS,
     KINDS,
@@ -70,7 +72,7 @@ class Family(NamedTuple):
         name: Without namespace, and without what its type adds.
         type: "counter", "gauge" or "histogram".
         help: What it says.
-        labels: The first is the policy's name.
+        labels: The first is the policy's name; of a pair (``PAIRED``) the first two are.
         role: Whose figures it is read off.
         rows: What each sample adds to the name, and the values of the other labels.
         read: Gives the samples' values, in the order of the rows; there may be fewer.
@@ -310,6 +312,22 @@ def _remaining(there: Sum) -> Sequence[float]:
 
 def _burn_rates(there: Sum) -> Sequence[float]:
     return _burns(there)[1:] if there.states else ()
+
+
+# ---- health checks ----
+
+
+_FINE = range(HEALTHY, DEGRADED + 1)
+
+
+def _status(there: Sum) -> Sequence[float]:
+    """Return 1 if no check of the name is unhealthy or unknown."""
+    return [min(int(state in _FINE) for _, _, (state,) in there.states)] if there.states else ()
+
+
+def _results(there: Sum) -> Sequence[float]:
+    passed, limped, failed = _at(HEALTH, "passed", "limped", "failed")(there)
+    return [passed + limped, failed]
 
 
 _VALUE: tuple[Row, ...] = (("", ()),)
@@ -615,6 +633,36 @@ FAMILIES = (
         "error_budget_shed", "counter",
         "Total number of calls that were refused because an error budget was exhausted",
         ("budget",), ERROR_BUDGET, _TOTAL, _at(ERROR_BUDGET, "shed"),
+    ),
+    Family(  # MX-10
+        "health_check_status", "gauge",
+        "Health check status (1=healthy, 0=unhealthy)",
+        ("checker", "check"), HEALTH, _VALUE, _status,
+    ),
+    Family(  # MX-11
+        "health_check_duration_seconds", "histogram",
+        "Health check duration in seconds",
+        ("checker", "check", "le"), HEALTH, _histogram(*_SECONDS), _durations(HEALTH),
+    ),
+    Family(  # MX-12
+        "health_check", "counter",
+        "Total number of health checks",
+        ("checker", "check", "result"), HEALTH, _totals("success", "failure"), _results,
+    ),
+    Family(  # MX-13
+        "health_check_failures", "counter",
+        "Total number of health check failures",
+        ("checker", "check"), HEALTH, _TOTAL, _at(HEALTH, "failed"),
+    ),
+    Family(
+        "health_check_unproven", "counter",
+        "Total number of health checks that prove nothing, since the own process was late",
+        ("checker", "check"), HEALTH, _TOTAL, _rare(HEALTH, "unproven"),
+    ),
+    Family(
+        "health_check_abandoned", "counter",
+        "Total number of health checks that were left behind, since they ignored their timeout",
+        ("checker", "check"), HEALTH, _TOTAL, _rare(HEALTH, "abandoned"),
     ),
     *(
         Family(

@@ -32,7 +32,7 @@ from prometheus_client.samples import Sample
 
 from holdfast.policies.base import Policy
 from holdfast.registry import Registry, registry
-from holdfast.stores.figures import COUNTS, KINDS, PIPELINE, add, kind_of
+from holdfast.stores.figures import COUNTS, KINDS, PIPELINE, add, kind_of, parts_of
 from holdfast.stores.ledger import ledger
 from holdfast.stores.names import Bound, Names
 from holdfast.stores.workers import Workers
@@ -176,11 +176,11 @@ class Collector(PrometheusCollector):
     ) -> list[Sample]:
         """Return the samples of one policy; names, labels and what is as before, from before."""
         if last is None or len(last[1]) != len(values):
-            first, *others = family.labels
+            names = parts_of(family.role, policy)
             return [
                 Sample(
                     self._prefix + family.name + suffix,
-                    {first: policy, **dict(zip(others, labels, strict=False))},
+                    dict(zip(family.labels, (*names, *labels), strict=False)),
                     value,
                 )
                 for (suffix, labels), value in zip(family.rows, values, strict=False)
