@@ -10,6 +10,7 @@ from holdfast.health import (
     CpuCheck,
     DiskCheck,
     EnvironmentCheck,
+    HealthMonitor,
     HealthState,
     MemoryCheck,
     PingCheck,
@@ -141,6 +142,23 @@ def test_a_report_is_made_of_values_that_json_has():
         "resources": {"disk": 12.5},
         "check_duration_ms": 0.0,
     }
+
+
+def test_a_report_of_a_monitor_shows_states_ages_and_durations(clock):  # HC-16, HC-10
+    monitor = HealthMonitor("shop", interval=10, clock=clock)
+    monitor.add(PingCheck("database", lambda: clock.advance(0.5)))
+    monitor.add(PingCheck("mail", lambda: OF["degraded"], critical=False, failures=1))
+    with monitor:
+        report = health_report(monitor)
+        assert health_report(monitor.snapshot()).summary == report.summary
+    assert report.status == "degraded"
+    assert report.summary == {"total": 2, "unknown": 0, "healthy": 1, "degraded": 1, "unhealthy": 0}
+    assert report.check_duration_ms == 500
+    assert report.resources == {"mail": 82}
+    database = report.checks["database"]
+    assert (database["critical"], database["duration_ms"]) == (True, 500)
+    assert report.checks["mail"]["message"] == "82 % in use"
+    json.dumps(report.to_dict())
 
 
 @pytest.mark.parametrize("found", [7, ["check"], {"a": True}, PingCheck])
