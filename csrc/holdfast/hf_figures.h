@@ -13,6 +13,7 @@
  *   error budget  the share that may fail, in billionths; of each window the requests and those that failed
  *   check       the state
  *   adaptive_rate   the rate in force, in millionths of a token per second
+ *   level       the level in force
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
@@ -35,6 +36,7 @@
 #include "hf_hedge.h"
 #include "hf_histogram.h"
 #include "hf_latency_budget.h"
+#include "hf_level.h"
 #include "hf_pipeline.h"
 #include "hf_retry.h"
 #include "hf_sliding.h"
@@ -128,6 +130,10 @@
     ONE(CHECK, abandoned)                                                                          \
     MANY(CHECK, upto, HF_HISTOGRAM_BUCKETS) /* as of a histogram */                                \
     ONE(CHECK, sum_ns)
+#define HF_LEVEL_FIGURES(ONE, MANY)                                                                \
+    MANY(LEVEL, changes, HF_LEVELS) /* into each level */                                          \
+    MANY(LEVEL, spent_ns, HF_LEVELS)                                                               \
+    MANY(LEVEL, shed, HF_LEVEL_PRIORITIES) /* calls, by their priority */
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -143,6 +149,7 @@ enum { HF_HEDGE_FIGURES(HF__PLACE, HF__PLACES) HF_HEDGE_COUNTS };
 enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
 enum { HF_CHAOS_FIGURES(HF__PLACE, HF__PLACES) HF_CHAOS_COUNTS };
 enum { HF_CHECK_FIGURES(HF__PLACE, HF__PLACES) HF_CHECK_COUNTS };
+enum { HF_LEVEL_FIGURES(HF__PLACE, HF__PLACES) HF_LEVEL_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
@@ -173,6 +180,7 @@ static const hf_figure_name hf_hedge_names[] = {HF_HEDGE_FIGURES(HF__NAME, HF__N
 static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_chaos_names[] = {HF_CHAOS_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_check_names[] = {HF_CHECK_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_level_names[] = {HF_LEVEL_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_error_budget_names[] = {
@@ -419,6 +427,15 @@ hf_check_figures(const hf_check *k, uint64_t out[])
     out[HF_AT_CHECK_sum_ns] = hf_load_relaxed(&k->sum_ns);
     hf_check_buckets(k, out + HF_AT_CHECK_upto);
     return HF_CHECK_COUNTS + 1;
+}
+
+/* Read before the counts: the change into the level that is shown is in them. */
+static inline size_t
+hf_level_figures(const hf_level *k, uint64_t out[])
+{
+    out[HF_LEVEL_COUNTS] = hf_level_get(k) % HF_LEVELS; /* of a damaged file anything */
+    HF_LEVEL_FIGURES(HF__READ, HF__READ_ALL)
+    return HF_LEVEL_COUNTS + 1;
 }
 
 #endif /* HF_FIGURES_H */

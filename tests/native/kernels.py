@@ -22,6 +22,7 @@ from holdfast._native.fallback import Fallback
 from holdfast._native.hedge import Hedge
 from holdfast._native.histogram import Histogram
 from holdfast._native.latency_budget import LatencyBudget
+from holdfast._native.level import Level
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
 from holdfast._native.retry import Retry
@@ -94,6 +95,7 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
         "holdfast.latency_budget",
         6_500,
     ),
+    "Level": (lambda: Level(SECOND, 0), "holdfast.level", 256),
     "AdaptiveRate": (
         lambda: AdaptiveRate(
             TokenBucket(1000, SECOND, 100, 0), 10**6, 1000, 10**7, 0, SECOND, SECOND, 100, 0

@@ -254,7 +254,7 @@ def test_the_page_of_breakers_lists_every_state():
 def test_the_page_of_events_lists_every_kind():
     kinds = set()
     for path in (ROOT / "src" / "holdfast").rglob("*.py"):
-        kinds |= set(re.findall(r'_emit\(\s*"(\w+)"', path.read_text()))
+        kinds |= set(re.findall(r'(?:_emit|\bEvent)\(\s*"(\w+)"', path.read_text()))
     kinds |= {"transition", "override"}  # chosen between them
     assert first_cells("docs/events.md", "kind") == kinds
 

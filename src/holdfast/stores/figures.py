@@ -25,6 +25,7 @@ __all__ = [
     "BREAKER",
     "BULKHEAD",
     "COUNTS",
+    "DEGRADATION",
     "ERROR_BUDGET",
     "FALLBACK",
     "FAULT",
@@ -73,6 +74,7 @@ ROLES = (
     "adaptive",
     "fault",
     "health",
+    "degradation",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -83,10 +85,12 @@ ROLES = (
     ADAPTIVE,
     FAULT,
     HEALTH,
+    DEGRADATION,
 ) = range(len(ROLES))  # fmt: skip
 
-#: The roles whose names are pairs: of a check, its monitor and itself.
-PAIRED = frozenset((HEALTH,))
+#: The roles whose names are pairs: of a check, its monitor and itself; of a component, its manager
+#: and itself.
+PAIRED = frozenset((HEALTH, DEGRADATION))
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
 TIMEOUTS = {TIMEOUT_TOTAL: "total", TIMEOUT_ATTEMPT: "attempt", TIMEOUT: ""}
@@ -113,6 +117,7 @@ KINDS = {
     ADAPTIVE: "rate_limiter",
     FAULT: "fault",
     HEALTH: "health_check",
+    DEGRADATION: "degradation",
 }
 
 #: The roles of each kind.
@@ -147,6 +152,7 @@ _KERNELS = {
     ADAPTIVE: "adaptive_rate",
     FAULT: "chaos",
     HEALTH: "check",
+    DEGRADATION: "level",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

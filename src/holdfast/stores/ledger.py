@@ -26,6 +26,7 @@ from holdfast.named import Entry, Named
 from holdfast.registry import registry
 from holdfast.stores.figures import (
     BREAKER,
+    DEGRADATION,
     ERROR_BUDGET,
     KINDS,
     OTHER,
@@ -531,6 +532,8 @@ class _Entry(Entry):
         for role, kernel, extra in self.parts:
             if role == ERROR_BUDGET and extra == OWN_CLOCK and policy is not None:
                 kernel.look(policy._clock.now_ns())
+            elif role == DEGRADATION and policy is not None:
+                kernel.count(policy._clock.now_ns())
             raw, state = read(kernel)
             counts = exported(role, self.mode, raw)
             if role == BREAKER and policy is not None:

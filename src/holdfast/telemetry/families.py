@@ -17,11 +17,13 @@ from holdfast._native.histogram import ENDS
 from holdfast._native.latency_budget import middle_ns
 from holdfast._native.retry import VERDICTS
 from holdfast.policies.breaker.state import STATES
+from holdfast.priorities import PRIORITIES
 from holdfast.stores.figures import (
     ADAPTIVE,
     BREAKER,
     BULKHEAD,
     COUNTS,
+    DEGRADATION,
     ERROR_BUDGET,
     FALLBACK,
     FAULT,
@@ -328,6 +330,25 @@ def _status(there: Sum) -> Sequence[float]:
 def _results(there: Sum) -> Sequence[float]:
     passed, limped, failed = _at(HEALTH, "passed", "limped", "failed")(there)
     return [passed + limped, failed]
+
+
+# ---- degradation ----
+
+
+_LEVELS = ("normal", "degraded", "severely_degraded", "emergency")
+
+
+def _level(there: Sum) -> Sequence[float]:
+    return [max(level for _, _, (level,) in there.states)] if there.states else ()
+
+
+def _degraded_seconds(there: Sum) -> Sequence[float]:
+    return [ns / 1e9 for ns in _counts(there, DEGRADATION, "spent_ns")[1:]]
+
+
+def _shed(there: Sum) -> Sequence[float]:
+    calls = _counts(there, DEGRADATION, "shed")[1:]  # critical calls never are
+    return calls if any(calls) else ()
 
 
 _VALUE: tuple[Row, ...] = (("", ()),)
@@ -663,6 +684,27 @@ FAMILIES = (
         "health_check_abandoned", "counter",
         "Total number of health checks that were left behind, since they ignored their timeout",
         ("checker", "check"), HEALTH, _TOTAL, _rare(HEALTH, "abandoned"),
+    ),
+    Family(  # DG-10
+        "degradation_level", "gauge",
+        "Level of a component (0=normal, 1=degraded, 2=severely degraded, 3=emergency)",
+        ("manager", "component"), DEGRADATION, _VALUE, _level,
+    ),
+    Family(
+        "degradation_changes", "counter",
+        "Total number of changes of a component into a level",
+        ("manager", "component", "level"), DEGRADATION, _totals(*_LEVELS),
+        lambda there: _counts(there, DEGRADATION, "changes"),
+    ),
+    Family(
+        "degradation_seconds", "counter",
+        "Total time of a component in a level in seconds",
+        ("manager", "component", "level"), DEGRADATION, _totals(*_LEVELS[1:]), _degraded_seconds,
+    ),
+    Family(
+        "degradation_shed", "counter",
+        "Total number of calls that were refused to shed load",
+        ("manager", "component", "priority"), DEGRADATION, _totals(*PRIORITIES[1:]), _shed,
     ),
     *(
         Family(
