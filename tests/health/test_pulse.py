@@ -96,11 +96,17 @@ def test_a_pulse_beats_only_while_checks_are_in_flight(pulse, clock):
     clock.advance(60)
     assert clock.next_due_ns() <= clock.now_ns() + BEAT_NS
     pulse.end(mark)
-    clock.advance(1)
     assert clock.next_due_ns() is None
     mark = pulse.begin()
     stop_for(clock, SECOND)
     assert pulse.stalled_ns(mark) >= SECOND - BEAT_NS
+
+
+def test_a_stop_is_known_after_the_last_check_has_ended(pulse, clock):
+    mark = pulse.begin()
+    stop_for(clock, 5 * SECOND)
+    pulse.end(mark)
+    assert pulse.stalled_ns(mark) >= 5 * SECOND - BEAT_NS
 
 
 def test_time_without_checks_is_no_stall(pulse, clock):
@@ -111,14 +117,12 @@ def test_time_without_checks_is_no_stall(pulse, clock):
     assert pulse.stalled_ns(mark) == 0
 
 
-def test_a_pulse_that_was_closed_beats_again_with_the_next_check(pulse, clock):
+def test_a_pulse_that_was_closed_beats_no_more(pulse, clock):
     pulse.begin()
     pulse.close()
     assert clock.next_due_ns() is None
-    mark = pulse.begin()
-    clock.advance(1)
-    stop_for(clock, SECOND)
-    assert pulse.stalled_ns(mark) >= SECOND - BEAT_NS
+    pulse.end(pulse.begin())
+    assert clock.next_due_ns() is None
 
 
 # ---- the rest of its time ----
@@ -128,22 +132,22 @@ def test_a_check_whose_process_was_stopped_gets_the_rest_of_its_time(pulse, cloc
     mark = pulse.begin()
     clock.advance(0.3)
     stop_for(clock, 5 * SECOND)
-    left_ns = pulse.left_ns(mark, SECOND)
+    left_ns = pulse.more_ns(mark, SECOND)
     assert 700 * MS - BEAT_NS <= left_ns <= 700 * MS
     clock.advance_ns(left_ns)
-    assert pulse.left_ns(mark, SECOND) == 0
+    assert pulse.more_ns(mark, SECOND) == 0
 
 
 def test_a_check_whose_process_ran_gets_no_more_time(pulse, clock):
     mark = pulse.begin()
     clock.advance(1)
-    assert pulse.left_ns(mark, SECOND) == 0
+    assert pulse.more_ns(mark, SECOND) == 0
 
 
 def test_a_check_in_a_process_that_hardly_runs_is_cut_in_the_end(pulse, clock):
     mark = pulse.begin()
     waits = 0
-    while left_ns := pulse.left_ns(mark, SECOND):
+    while left_ns := pulse.more_ns(mark, SECOND):
         waits += 1
         stop_for(clock, left_ns)
     assert 1 < waits < 20

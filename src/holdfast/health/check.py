@@ -24,12 +24,12 @@ from holdfast.validation import Problems, explains_names, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import Future
+    from asyncio import Future, TimerHandle
     from collections.abc import Callable
     from datetime import timedelta
     from typing import Any
 
-__all__ = ["TIMEOUT", "Check", "problems_of"]
+__all__ = ["TIMEOUT", "Allowance", "Check", "problems_of"]
 
 TIMEOUT = 5.0
 _LEAST_NS = 1_000_000  # of an interval and a timeout, as of a Periodic
@@ -37,8 +37,26 @@ _MOST_IN_A_ROW = 10_000
 _INTERRUPTS = (KeyboardInterrupt, SystemExit)
 _ALLOWED = "None, True, False or a CheckResult"
 
-# Until when the probe that runs here may take, on the system's clock.
-_until_ns: ContextVar[int | None] = ContextVar("holdfast.check", default=None)
+# How long the probe that runs here may take.
+_allowed: ContextVar[Allowance | None] = ContextVar("holdfast.check", default=None)
+
+
+class Allowance:
+    """How long one run of a check may take: a time on the system's clock."""
+
+    __slots__ = ("_until_ns", "limit_ns")
+
+    def __init__(self, limit_ns: int) -> None:
+        self.limit_ns = limit_ns
+        self._until_ns = system_clock.now_ns() + limit_ns
+
+    def left_ns(self) -> int:
+        """Return how long the run may still take, 0 at least."""
+        return max(0, self._until_ns - system_clock.now_ns())
+
+    def more_ns(self) -> int:
+        """Return how long it may still take although the time is up; 0: cut it."""
+        return 0
 
 
 class Check:
@@ -157,16 +175,18 @@ class Check:
             RuntimeError: The check needs an event loop, and one runs in this thread already: use
                 ``await check.arun()``.
         """
-        limit_ns = self._limit_ns(timeout)
+        return self._run(Allowance(self._limit_ns(timeout)))
+
+    def _run(self, allowance: Allowance) -> CheckResult:
         if self._needs_loop:
-            return self._run_in_loop(limit_ns)
-        token = _until_ns.set(system_clock.now_ns() + limit_ns)
+            return self._run_in_loop(allowance)
+        token = _allowed.set(allowance)
         try:
             return _read(self.probe())
         except BaseException as error:  # noqa: BLE001 - a check that raises has failed
             return _failed_by(error)
         finally:
-            _until_ns.reset(token)
+            _allowed.reset(token)
 
     async def arun(
         self,
@@ -183,14 +203,27 @@ class Check:
         Raises:
             ConfigError: ``timeout`` is not a duration.
         """
-        from asyncio import CancelledError, current_task
+        return await self._arun(Allowance(self._limit_ns(timeout)))
+
+    async def _arun(self, allowance: Allowance) -> CheckResult:
+        from asyncio import CancelledError, current_task, get_running_loop
         from asyncio import timeout as cut_after
 
-        limit_ns = self._limit_ns(timeout)
+        loop = get_running_loop()
         task = current_task()
         cancelled_before = task.cancelling() if task is not None else 0
-        token = _until_ns.set(system_clock.now_ns() + limit_ns)
-        cut = cut_after(limit_ns / 1e9)
+        token = _allowed.set(allowance)
+        cut = cut_after(None)
+        timer: TimerHandle
+
+        def ring() -> None:
+            nonlocal timer
+            if more_ns := allowance.more_ns():
+                timer = loop.call_later(more_ns / 1e9, ring)
+            else:
+                cut.reschedule(loop.time())
+
+        timer = loop.call_later(allowance.limit_ns / 1e9, ring)
         try:
             async with cut:
                 result = _read(await (self.aprobe() if self._is_async else _in_thread(self.probe)))
@@ -201,12 +234,13 @@ class Check:
         except BaseException as error:  # noqa: BLE001 - a check that raises has failed
             result = _failed_by(error)
         finally:
-            _until_ns.reset(token)
+            timer.cancel()
+            _allowed.reset(token)
         if cut.expired():
-            return CheckResult("failed", f"took longer than {limit_ns / 1e9:g} s")
+            return CheckResult("failed", f"took longer than {allowance.limit_ns / 1e9:g} s")
         return result
 
-    def _run_in_loop(self, limit_ns: int) -> CheckResult:
+    def _run_in_loop(self, allowance: Allowance) -> CheckResult:
         import asyncio
 
         if asyncio._get_running_loop() is not None:
@@ -216,7 +250,7 @@ class Check:
             )
         try:
             with asyncio.Runner() as runner:
-                return runner.run(self.arun(limit_ns / 1e9))
+                return runner.run(self._arun(allowance))
         except BaseException as error:  # noqa: BLE001 - of what the probe has left in the loop
             return _failed_by(error)
 
@@ -226,10 +260,8 @@ class Check:
         return self._timeout_ns or round(TIMEOUT * 1e9)
 
     def _left_ns(self) -> int:
-        until_ns = _until_ns.get()
-        return (
-            self._limit_ns(None) if until_ns is None else max(0, until_ns - system_clock.now_ns())
-        )
+        allowance = _allowed.get()
+        return self._limit_ns(None) if allowance is None else allowance.left_ns()
 
     # ---- its settings ----
 

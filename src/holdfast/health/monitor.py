@@ -17,6 +17,7 @@ from holdfast.forks import mind, settle
 from holdfast.health._by_hand import CheckState
 from holdfast.health.check import Check
 from holdfast.health.composite import CompositeCheck
+from holdfast.health.pulse import Pulse, judge
 from holdfast.health.result import VERDICTS, CheckResult, failed_by
 from holdfast.health.rounds import Rounds
 from holdfast.health.schedule import interval_ns
@@ -703,19 +704,28 @@ class HealthMonitor:
         if self._busy.get(id(run.unit.check)) is run:
             del self._busy[id(run.unit.check)]
 
-    def _weigh(
-        self,
-        check: Check,  # noqa: ARG002 - whether it is about this process
-        result: CheckResult,
-        began_ns: int,
-        ended_ns: int,
-        timeout_ns: int,
-    ) -> CheckResult:
-        """Return what a result is worth: nothing that comes late has passed."""
-        if ended_ns - began_ns > timeout_ns and result.verdict in ("passed", "degraded"):
-            words = f"took {(ended_ns - began_ns) / 1e9:g} s, longer than {timeout_ns / 1e9:g} s"
-            return CheckResult("failed", words, result.details)
-        return result
+    def _weigh(self, run: Run, result: CheckResult, began_ns: int, ended_ns: int) -> CheckResult:
+        """Return what a result proves.
+
+        A pass that comes late is a failure, and a failure proves nothing if this process did not
+        run meanwhile, unless the check is about this process.
+        """
+        timeout_ns, took_ns = run.unit.timeout_ns, ended_ns - began_ns
+        is_late = took_ns > timeout_ns
+        if result.verdict == "passed" and not is_late:
+            return result
+        stalled_ns = 0 if run.unit.check.measures_self else run.stalled_ns()
+        if result.verdict in ("passed", "degraded") and took_ns - stalled_ns > timeout_ns:
+            words = f"took {took_ns / 1e9:g} s, longer than {timeout_ns / 1e9:g} s"
+            result = CheckResult("failed", words, result.details)
+        whose = Pulse.whose if run.pulse is None else run.pulse.whose
+        return judge(
+            result,
+            stalled_ns=stalled_ns,
+            duration_ns=took_ns,
+            timeout_ns=timeout_ns,
+            whose=whose,
+        )
 
     def _go_on_with(self, rounds: Rounds) -> None:
         """Have rounds see to what waits in their queues."""

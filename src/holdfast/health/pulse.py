@@ -26,6 +26,7 @@ from time import monotonic_ns
 from holdfast.clock import ManualClock, system_clock
 from holdfast.events import warn
 from holdfast.forks import call_in_child, mind
+from holdfast.health.check import Allowance
 from holdfast.health.result import CheckResult
 from holdfast.periodic import Periodic
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
 
-__all__ = ["BEAT_NS", "LoopPulse", "Mark", "Pulse", "ThreadPulse", "judge"]
+__all__ = ["BEAT_NS", "LoopPulse", "Mark", "Pulse", "RunningTime", "ThreadPulse", "judge"]
 
 BEAT_NS = 50_000_000
 # A beat that is late by less is as punctual as a busy machine allows.
@@ -87,6 +88,7 @@ class Pulse:
 
     __slots__ = (
         "__weakref__",
+        "_closed",
         "_idle",
         "_lock",
         "_lost_ns",
@@ -101,8 +103,11 @@ class Pulse:
 
     def __init__(self, now_ns: Callable[[], int], *, real: bool) -> None:
         self._now_ns = now_ns
-        self._real = real  # whether the time of threads is the time of this clock
+        # Whether the time of threads is the time of this clock. Virtual time leaps between checks:
+        # then it does not beat on after the last one.
+        self._real = real
         self._lost_ns = 0
+        self._closed = False
         self._forget()
         mind(self)
 
@@ -131,7 +136,7 @@ class Pulse:
         with self._lock:
             mark.lost_ns = self._lost_ns
             self._marks[mark] = None
-            starts = self._seen_ns is None
+            starts = self._seen_ns is None and not self._closed
             if starts:
                 self._seen_ns, self._idle = now_ns, 0
         if starts:
@@ -156,40 +161,51 @@ class Pulse:
                 lost_ns += _late_ns(now_ns - self._seen_ns)
         return max(0, min(max(lost_ns, mark.starved_ns()), now_ns - mark.began_ns))
 
-    def left_ns(self, mark: Mark, timeout_ns: int) -> int:
+    def ran_ns(self, mark: Mark) -> int:
+        """Return for how much of the time since ``mark`` this process ran."""
+        stalled_ns = self.stalled_ns(mark)
+        return max(0, self._now_ns() - mark.began_ns - stalled_ns)
+
+    def more_ns(self, mark: Mark, timeout_ns: int) -> int:
         """Return how long a check may go on that had ``timeout_ns`` of running time; 0: cut it.
 
         Call it when the time is up. A check whose process did not run gets the rest.
         """
-        ran_ns = self._now_ns() - mark.began_ns - self.stalled_ns(mark)
-        if ran_ns >= timeout_ns or mark.extensions >= _MOST_EXTENSIONS:
+        if mark.extensions >= _MOST_EXTENSIONS:
             return 0
-        mark.extensions += 1
-        return timeout_ns - ran_ns
+        left_ns = max(0, timeout_ns - self.ran_ns(mark))
+        mark.extensions += left_ns > 0
+        return left_ns
 
     def end(self, mark: Mark) -> None:
         """Note that a check has ended, or is not waited for any more."""
         with self._lock:
             self._marks.pop(mark, None)
+            if not self._marks and not self._real:
+                self._end_beats()
 
     def close(self) -> None:
-        """Beat no more. The next ``begin`` starts it again."""
+        """Beat no more, whatever begins."""
         with self._lock:
-            self._marks.clear()
+            self._closed = True
             self._end_beats()
 
     def _end_beats(self) -> None:
+        self._catch_up(self._now_ns())
         self._seen_ns = None
         self._stop()
+
+    def _catch_up(self, now_ns: int) -> None:
+        if self._seen_ns is not None:
+            self._lost_ns += _late_ns(now_ns - self._seen_ns)
+            self._seen_ns = now_ns
 
     def _beat(self) -> bool:
         """Note that this process runs; return whether to go on."""
         now_ns = self._now_ns()
         with self._lock:
-            if self._seen_ns is not None:
-                self._lost_ns += _late_ns(now_ns - self._seen_ns)
-                self._seen_ns = now_ns
-                self._idle = 0 if self._marks else self._idle + 1
+            self._catch_up(now_ns)
+            self._idle = 0 if self._marks else self._idle + 1
             if self._seen_ns is None or self._idle > _LINGER:
                 self._end_beats()
                 return False
@@ -200,7 +216,7 @@ class ThreadPulse(Pulse):
     """The pulse of this process, for checks in threads.
 
     Args:
-        clock: The source of time; None: the system's.
+        clock: The source of time. Any other clock than a ``ManualClock`` means the system's.
 
     >>> pulse = ThreadPulse()
     >>> mark = pulse.begin()
@@ -213,9 +229,10 @@ class ThreadPulse(Pulse):
     __slots__ = ("_periodic",)
 
     def __init__(self, clock: Clock | None = None) -> None:
-        clock = clock or system_clock
+        is_manual = isinstance(clock, ManualClock)
+        clock = clock if is_manual and clock is not None else system_clock
         self._periodic = Periodic(self._beat, BEAT_NS / 1e9, name="pulse", clock=clock)
-        super().__init__(clock.now_ns, real=not isinstance(clock, ManualClock))
+        super().__init__(clock.now_ns, real=not is_manual)
 
     def _start(self) -> None:
         self._periodic.start()
@@ -247,12 +264,42 @@ class LoopPulse(Pulse):
 
     def _stop(self) -> None:
         timer, self._timer = self._timer, None
-        if timer is not None:
+        if timer is None:
+            return
+        if _is_here(self._loop):
             timer.cancel()
+        else:  # or the next beat ends it
+            with suppress(RuntimeError):  # the loop is closed, and its timers are no more
+                self._loop.call_soon_threadsafe(timer.cancel)
 
     def _next(self) -> None:
         if self._beat():
             self._start()
+
+
+class RunningTime(Allowance):
+    """How long a run may take: a time for which this process runs."""
+
+    __slots__ = ("_mark", "_pulse")
+
+    def __init__(self, pulse: Pulse, mark: Mark, limit_ns: int) -> None:
+        self.limit_ns = limit_ns
+        self._pulse = pulse
+        self._mark = mark
+
+    def left_ns(self) -> int:
+        """Return how long the run may still take, 0 at least."""
+        return max(0, self.limit_ns - self._pulse.ran_ns(self._mark))
+
+    def more_ns(self) -> int:
+        """Return how long it may go on although its time is up; 0: cut it."""
+        return self._pulse.more_ns(self._mark, self.limit_ns)
+
+
+def _is_here(loop: asyncio.AbstractEventLoop) -> bool:
+    from asyncio import _get_running_loop
+
+    return _get_running_loop() is loop
 
 
 def _late_ns(gap_ns: int) -> int:

@@ -16,12 +16,15 @@ import threading
 from collections import deque
 from contextlib import suppress
 from contextvars import Context, ContextVar
+from functools import partial
 from heapq import heapify, heappop, heappush
+from types import coroutine
 
 from holdfast._native.gate import _under_deadline
 from holdfast.clock import ManualClock, system_clock
 from holdfast.errors import DeadlineExceededError
 from holdfast.events import warn
+from holdfast.health.pulse import LoopPulse, ThreadPulse, judge
 from holdfast.health.result import CheckResult, failed_by
 from holdfast.health.schedule import SHARE_NS, early_ns, slot_after_ns
 from holdfast.health.turns import Countdown, Run, Turn
@@ -32,7 +35,7 @@ from holdfast.waiting.parking import ThreadWaiter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Callable, Coroutine, Generator, Iterable
     from typing import Any, Protocol
 
     from holdfast._native.random import Random
@@ -63,7 +66,7 @@ if TYPE_CHECKING:
             self, watched: Watched, result: CheckResult, began_ns: int, took_ns: int, now_ns: int
         ) -> None: ...
         def _weigh(
-            self, check: Check, result: CheckResult, began_ns: int, ended_ns: int, timeout_ns: int
+            self, run: Run, result: CheckResult, began_ns: int, ended_ns: int
         ) -> CheckResult: ...
         def _tell(self) -> None: ...
 
@@ -100,6 +103,8 @@ class Rounds:
         self._clock = owner._clock
         self._is_manual = isinstance(self._clock, ManualClock)
         self._loop = loop
+        self._pulse = ThreadPulse(self._clock)
+        self._loop_pulse = self._pulse if loop is None or self._is_manual else LoopPulse(loop)
         self._workers = owner._workers
         self._pool: DaemonThreads | None = None
         self._periodic: Periodic | None = None
@@ -165,6 +170,8 @@ class Rounds:
             queue.clear()
         self._plan.clear()
         self._composites.clear()
+        self._pulse.close()
+        self._loop_pulse.close()
 
     def stop(self, timeout_ns: int | None) -> bool:
         """Wait until nothing of it runs, after ``end``; return whether that is so.
@@ -318,7 +325,7 @@ class Rounds:
         timeout_ns = watched.units[0].timeout_ns
         if watched.is_composite:
             timeout_ns = self._owner._timeout_ns_of(watched.check)
-        turn = Turn(watched, self, now_ns, now_ns + timeout_ns)
+        turn = Turn(watched, self, now_ns, timeout_ns)
         watched.turn = turn
         if turn.results is not None:
             self._composites[turn] = None
@@ -408,9 +415,16 @@ class Rounds:
         """Wait no longer for what has taken too long; the lock is held."""
         for run in list(self._running):
             if not run.is_given_up and now_ns >= run.deadline_ns + run.unit.grace_ns:
-                self._give_up(run, now_ns)
+                if more_ns := run.more_ns():
+                    run.deadline_ns = now_ns + more_ns - run.unit.grace_ns
+                else:
+                    self._give_up(run, now_ns)
         for turn in [one for one in self._composites if now_ns >= one.deadline_ns]:
-            self._give_up_composite(turn)
+            # Its members get the rest of their time, and so does the composite.
+            stalled_ns = self._stalled_ns(turn)
+            turn.deadline_ns = turn.began_ns + turn.timeout_ns + stalled_ns
+            if now_ns >= turn.deadline_ns:
+                self._give_up_composite(turn, now_ns, stalled_ns)
         queue = self._queue or self._suspects
         if queue and now_ns - max(self._taken_ns, queue[0].queued_ns) > queue[0].unit.timeout_ns:
             self._give_up_queued(now_ns)
@@ -420,10 +434,12 @@ class Rounds:
         unit = run.unit
         unit.is_suspect = True
         self.given_up += 1
-        began_ns = run.deadline_ns - unit.timeout_ns
+        began_ns = now_ns if run.began_ns is None else run.began_ns
         if run.thread is not None and self.given_up <= _GIVEN_UP * self._workers:
             self._leave_place(run)
         result = CheckResult("failed", _too_long(unit.timeout_ns))
+        result = self._owner._weigh(run, result, began_ns, now_ns)
+        run.leave()
         for turn, at in run.takers:
             if not turn.is_over and not self.is_over:
                 turn.watched.kernel.abandon()
@@ -433,12 +449,27 @@ class Rounds:
             turn.rounds._give(turn, at, _not_ended(run, now_ns), now_ns, 0, now_ns)
         run.later = []
 
-    def _give_up_composite(self, turn: Turn) -> None:
+    def _stalled_ns(self, turn: Turn) -> int:
+        """Return for how long this process did not run while members ran that have not ended."""
+        results = turn.results or ()
+        runs = [
+            self._owner._busy.get(id(unit.check))
+            for unit, result in zip(turn.watched.units, results, strict=False)
+            if result is None
+        ]
+        return max((run.stalled_ns() for run in runs if run is not None), default=0)
+
+    def _give_up_composite(self, turn: Turn, now_ns: int, stalled_ns: int) -> None:
         """Have what is missing count as failed, unless it has not begun."""
         results = turn.results
         assert results is not None
         waiting = {id(run.unit.check) for run in (*self._queue, *self._suspects, *self._for_loop)}
-        late = CheckResult("failed", _too_long(turn.deadline_ns - turn.began_ns))
+        late = judge(
+            CheckResult("failed", _too_long(turn.timeout_ns)),
+            stalled_ns=stalled_ns,
+            duration_ns=now_ns - turn.began_ns,
+            timeout_ns=turn.timeout_ns,
+        )
         for at, unit in enumerate(turn.watched.units):
             if results[at] is None:
                 results[at] = _no_thread() if id(unit.check) in waiting else late
@@ -552,11 +583,26 @@ class Rounds:
 
     def _call(self, run: Run) -> CheckResult:
         try:
-            return Context().run(_call, run)
+            return Context().run(self._call_here, run)
         except Exception as error:  # noqa: BLE001 - of our own making: a check says what it raises
             return failed_by(error)
         except BaseException as error:  # noqa: BLE001 - it is nobody's here
             return CheckResult("unproven", f"interrupted by {type(error).__name__}")
+
+    def _call_here(self, run: Run) -> CheckResult:
+        """Run a check in this thread, where it sees how much time is left."""
+        unit = run.unit
+        _within.set((run,))
+        time = run.begin_here(self._pulse, self._clock)
+        call = unit.call if self._is_manual else partial(unit.check._run, time)
+        return _under_deadline((unit.limit, run.deadline_ns), call)
+
+    async def _await_here(self, run: Run) -> CheckResult:
+        """Await a check in this task, where it sees how much time is left."""
+        time = run.begin_here(self._loop_pulse, self._clock)
+        if self._is_manual:
+            return await run.unit.limit.acall(run.unit.acall)
+        return await _stepwise(run, run.unit.check._arun(time))  # type: ignore[no-any-return]
 
     def _end_and_take(self, run: Run, result: CheckResult) -> Run | None:
         """Note the result of a run, tell of it, and take the next run."""
@@ -593,7 +639,7 @@ class Rounds:
         unit = run.unit
         unit.is_quick = took_ns <= _QUICK_NS
         unit.is_suspect = False
-        result = self._owner._weigh(unit.check, result, began_ns, now_ns, unit.timeout_ns)
+        result = self._owner._weigh(run, result, began_ns, now_ns)
         for turn, at in run.takers:
             self._give(turn, at, result, began_ns, took_ns, now_ns)
         return stays
@@ -608,6 +654,7 @@ class Rounds:
             self._tasks -= 1
         if run.is_given_up:
             self.given_up -= 1
+        run.leave()
         self._clear(run)
         for turn, at in run.later:
             if not turn.is_over and not turn.rounds.is_over:
@@ -632,7 +679,7 @@ class Rounds:
         """Run in this thread: on a manual clock."""
         result = CheckResult("unproven", "interrupted")
         try:
-            result = Context().run(_call, run)
+            result = Context().run(self._call_here, run)
         except Exception as error:  # noqa: BLE001 - as above
             result = failed_by(error)
         finally:
@@ -668,7 +715,7 @@ class Rounds:
         _within.set((run,))
         result = CheckResult("unproven", "interrupted")
         try:
-            result = await run.unit.limit.acall(run.unit.acall)
+            result = await self._await_here(run)
         except DeadlineExceededError:
             result = CheckResult("failed", _too_long(run.unit.timeout_ns))
         except CancelledError as error:
@@ -708,11 +755,22 @@ class Rounds:
         return turns
 
 
-def _call(run: Run) -> CheckResult:
-    """Run a check in this thread, where it sees how much time is left."""
-    unit = run.unit
-    _within.set((run,))
-    return _under_deadline((unit.limit, run.deadline_ns), unit.call)
+@coroutine
+def _stepwise(run: Run, steps: Coroutine[Any, Any, CheckResult]) -> Generator[Any, Any, Any]:
+    """Await a check in this task, where it sees how much time is left."""
+    step: Callable[[], Any] = partial(steps.send, None)
+    while True:
+        try:
+            awaited = _under_deadline((run.unit.limit, run.deadline_ns), step)
+        except StopIteration as done:
+            return done.value
+        try:
+            step = partial(steps.send, (yield awaited))
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised in the check
+            step = partial(steps.throw, error)
 
 
 def _too_long(timeout_ns: int) -> str:

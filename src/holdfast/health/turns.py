@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
+from holdfast.health.pulse import RunningTime
 from holdfast.health.schedule import phase_ns
 
 TYPE_CHECKING = False
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from holdfast.clock import Clock
     from holdfast.health.check import Check
+    from holdfast.health.pulse import Mark, Pulse
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthState
     from holdfast.policies.timeout import Timeout
@@ -57,6 +60,7 @@ class Unit:
         self.timeout_ns = timeout_ns
         self.grace_ns = min(_MOST_GRACE_NS, timeout_ns // 4)
         self.limit = limit
+        # On a manual clock; else ``rounds`` calls the check with the time for which it may run.
         self.call: Callable[[], CheckResult] = partial(check.run, timeout_ns / 1e9)
         self.acall = partial(check.arun, timeout_ns / 1e9)
         self.is_quick = False
@@ -161,13 +165,23 @@ class Turn:
         is_over: Whether it has ended.
     """
 
-    __slots__ = ("began_ns", "deadline_ns", "is_over", "results", "rounds", "waiting", "watched")
+    __slots__ = (
+        "began_ns",
+        "deadline_ns",
+        "is_over",
+        "results",
+        "rounds",
+        "timeout_ns",
+        "waiting",
+        "watched",
+    )
 
-    def __init__(self, watched: Watched, rounds: Rounds, now_ns: int, deadline_ns: int) -> None:
+    def __init__(self, watched: Watched, rounds: Rounds, now_ns: int, timeout_ns: int) -> None:
         self.watched = watched
         self.rounds = rounds
         self.began_ns = now_ns
-        self.deadline_ns = deadline_ns
+        self.timeout_ns = timeout_ns
+        self.deadline_ns = now_ns + timeout_ns
         self.is_over = False
         self.waiting: list[Countdown] = []
         self.results: list[CheckResult | None] | None = None
@@ -191,6 +205,7 @@ class Run:
         takers: The turns that its result is for, each with the number of the member.
         later: The turns after a restart that wait for it to end, to have a run of their own.
         thread: The thread that it runs in; None before it begins, and in a task.
+        mark: When it began, for its ``pulse``, which knows for how long this process did not run.
         is_given_up: Whether nobody waits for its end any more.
         is_suspect: Whether it is counted among those that were given up last time.
         has_left: Whether another thread may take the place of its own.
@@ -203,6 +218,8 @@ class Run:
         "is_given_up",
         "is_suspect",
         "later",
+        "mark",
+        "pulse",
         "queued_ns",
         "rounds",
         "takers",
@@ -220,6 +237,8 @@ class Run:
         self.began_ns: int | None = None
         self.deadline_ns = 0
         self.thread: int | None = None
+        self.pulse: Pulse | None = None
+        self.mark: Mark | None = None
         self.task: asyncio.Task[Any] | None = None
         self.is_given_up = False
         self.has_left = False
@@ -229,6 +248,31 @@ class Run:
         """Note that it runs from here on."""
         self.began_ns = now_ns
         self.deadline_ns = now_ns + self.unit.timeout_ns
+
+    def begin_here(self, pulse: Pulse, clock: Clock) -> RunningTime:
+        """Note that it begins in this thread; return how long it may run."""
+        mark = pulse.begin()
+        self.begin(clock.now_ns())  # whoever stopped this thread before has not stopped the check
+        self.pulse, self.mark = pulse, mark
+        return RunningTime(pulse, mark, self.unit.timeout_ns)
+
+    def leave(self) -> None:
+        """Note that it has ended, or that nobody waits for its end any more."""
+        if self.mark is not None and self.pulse is not None:
+            self.pulse.end(self.mark)
+
+    def stalled_ns(self) -> int:
+        """Return for how long this process did not run since the run began."""
+        if self.mark is None or self.pulse is None:
+            return 0
+        return self.pulse.stalled_ns(self.mark)
+
+    def more_ns(self) -> int:
+        """Return how long it may go on although its time is up; 0: no longer."""
+        limit_ns = self.unit.timeout_ns + self.unit.grace_ns
+        if self.mark is None or self.pulse is None:
+            return limit_ns  # it was stopped before it has begun
+        return self.pulse.more_ns(self.mark, limit_ns)
 
 
 class Countdown:
