@@ -130,7 +130,7 @@ def test_extras_for_work_on_holdfast_itself_are_not_shown():
     _, out = ask()
     assert not {"extra test", "extra dev", "extra bench", "extra compare"} & set(out.splitlines())
     shown = {line.split("  ")[0] for line in out.splitlines() if line.startswith("extra ")}
-    assert shown == {"extra prometheus", "extra agent", "extra demo"}
+    assert shown == {"extra prometheus", "extra agent", "extra system", "extra demo"}
 
 
 def test_httpcore_and_greenlet_are_told_of_where_they_are_installed(installed):

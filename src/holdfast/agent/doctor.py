@@ -42,7 +42,7 @@ print("ok" if status == 0 and bulkhead.in_flight == 1 else "a child holds what i
 """
 
 # The extras that add something to a service; the others are for work on holdfast itself.
-EXTRAS = ("prometheus", "agent", "demo")
+EXTRAS = ("prometheus", "agent", "system", "demo")
 
 
 class Finding(NamedTuple):
