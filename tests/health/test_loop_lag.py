@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 
 import holdfast as hf
-from holdfast.health import LoopLagCheck
+from holdfast.health import HealthMonitor, LoopLagCheck
 from holdfast.health import loop_lag as module
 
 
@@ -90,8 +92,32 @@ def test_the_loop_that_runs_is_the_one_that_is_meant():
     assert in_another.verdict == "passed"
 
 
-def test_the_own_lateness_of_a_loop_is_evidence():
-    assert LoopLagCheck.measures_self
+def test_a_monitor_in_the_same_loop_notices_that_the_loop_was_blocked():
+    async def main():
+        monitor = HealthMonitor("here", interval=0.05)
+        monitor.add(LoopLagCheck("loop", None, 0.1, 0.2, failures=1))
+        failed = asyncio.Event()
+        monitor.on_event(lambda event: event.new == "unhealthy" and failed.set())
+        async with monitor:
+            while not failed.is_set():  # on a slow machine, before a run is due
+                time.sleep(0.4)  # noqa: ASYNC251 - this is the fault
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(failed.wait(), 0.2)
+            return [record.result for record in monitor.history("loop")]
+
+    [*_, last] = [one for one in asyncio.run(main()) if one.verdict == "failed"]
+    assert last.message.startswith("the event loop was late by 0.")
+    assert last.details["lag_seconds"] > 0.2
+
+
+def test_a_monitor_in_a_thread_does_not_blame_the_loop_for_its_own_lateness(clock, monkeypatch):
+    monkeypatch.setattr(module, "system_clock", hf.ManualClock())
+    monitor = HealthMonitor("there", interval=10, clock=clock)
+    monitor.add(LoopLagCheck("loop", LateLoop(module.system_clock, 0.0)))
+    with monitor:
+        clock.advance(9)
+        clock.set(100)
+        assert {record.result.verdict for record in monitor.history("loop")} == {"passed"}
 
 
 @pytest.mark.parametrize(

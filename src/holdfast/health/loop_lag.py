@@ -25,7 +25,8 @@ class LoopLagCheck(Check):
     """Measures, from a thread, how long an event loop takes until it calls a callback.
 
     A loop is late if a task or callback computes or blocks instead of awaiting. Then everything
-    else in the loop is late by as much. In the thread of the loop
+    else in the loop is late by as much. In a monitor that the same loop runs, a run that begins
+    late is evidence as well. In the thread of the loop
     itself, ``run`` proves nothing, and ``await arun()`` uses another thread.
 
     Args:
@@ -119,6 +120,9 @@ class LoopLagCheck(Check):
         """Have the loop call a callback, and measure how long that takes."""
         from asyncio import _get_running_loop
 
+        from holdfast.health.rounds import lateness_here
+
+        late_ns = lateness_here(self._loop)
         if _get_running_loop() is self._loop:
             return CheckResult("unproven", "a loop cannot be measured in its own thread")
         waiter = ThreadWaiter()
@@ -137,9 +141,10 @@ class LoopLagCheck(Check):
         waiter.park(system_clock, limit_ns)
         is_late = not answered
         lag_ns = (system_clock.now_ns() if is_late else answered[0]) - began_ns
-        text = "the event loop {} {:.3f} s".format(
-            "has not answered for" if is_late else "answered after", lag_ns / 1e9
-        )
+        how = "has not answered for" if is_late else "answered after"
+        if late_ns > lag_ns:
+            lag_ns, how = late_ns, "was late by"
+        text = f"the event loop {how} {lag_ns / 1e9:.3f} s"
         details: dict[str, object] = {"lag_seconds": lag_ns / 1e9}
         if lag_ns > self._failed_ns:
             return CheckResult("failed", text, details)

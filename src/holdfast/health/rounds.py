@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         def _tell(self) -> None: ...
 
 
-__all__ = ["Rounds", "is_within"]
+__all__ = ["Rounds", "is_within", "lateness_here"]
 
 _QUICK_NS = 1_000_000  # a run that took no longer shares a thread with others
 _PROGRESS_NS = 20_000_000  # how often the queue is looked at while runs wait in it
@@ -81,6 +81,14 @@ _GIVEN_UP = 4  # so many threads that were given up for each worker
 
 # The runs that this code belongs to, the innermost last.
 _within: ContextVar[tuple[Run, ...]] = ContextVar("holdfast.health.within", default=())
+
+
+def lateness_here(loop: object) -> int:
+    """Return how much too late the run of this code began because an event loop was late, in ns.
+
+    0 outside of a run, and if another loop or a thread begins the runs of the monitor.
+    """
+    return max((run.late_ns for run in _within.get() if run.rounds.is_of(loop)), default=0)
 
 
 def is_within(rounds: Rounds) -> bool:
@@ -122,6 +130,7 @@ class Rounds:
         self._tellers = 0  # threads that tell of results
         self._tasks = 0
         self._taken_ns = 0  # when a thread has last taken a run
+        self._late_ns = 0  # by how much the tick came late for the check that it looks at
         self._watchers: list[ThreadWaiter | TaskWaiter] = []
         self._cannot_start = False
         self.given_up = 0
@@ -262,6 +271,10 @@ class Rounds:
                 if run.task is not None and run.task.get_loop().is_closed():
                     self._come_back(run)
 
+    def is_of(self, loop: object) -> bool:
+        """Return whether the ticks run in this event loop."""
+        return self._loop is loop
+
     def blocks_loop(self) -> bool:
         """Return whether its tasks belong to the event loop that runs in this thread."""
         return self._loop is not None and _running_loop() is self._loop
@@ -338,6 +351,7 @@ class Rounds:
         run = owner._busy.get(id(unit.check))
         if run is None:
             run = owner._busy[id(unit.check)] = Run(unit, self, now_ns)
+            run.late_ns = self._late_ns
             if self._loop is not None and unit.check.is_async:
                 self._for_loop.append(run)
             elif unit.is_suspect:
@@ -368,8 +382,10 @@ class Rounds:
             now_ns = self._clock.now_ns()
             due = self._take_due(now_ns)
             for watched in due:
+                self._late_ns = max(0, now_ns - watched.due_ns)
                 self._plan_next(watched, now_ns)
                 self.begin(watched, now_ns)
+            self._late_ns = 0
             for rounds in (self, *self._owner._ending):
                 rounds._give_up_overdue(now_ns)
         self.set_going(bool(due))

@@ -203,6 +203,7 @@ class Run:
 
     Attributes:
         takers: The turns that its result is for, each with the number of the member.
+        late_ns: How long after its time it was planned, since the loop of the monitor was late.
         later: The turns after a restart that wait for it to end, to have a run of their own.
         thread: The thread that it runs in; None before it begins, and in a task.
         mark: When it began, for its ``pulse``, which knows for how long this process did not run.
@@ -217,6 +218,7 @@ class Run:
         "has_left",
         "is_given_up",
         "is_suspect",
+        "late_ns",
         "later",
         "mark",
         "pulse",
@@ -232,6 +234,7 @@ class Run:
         self.unit = unit
         self.rounds = rounds
         self.queued_ns = now_ns
+        self.late_ns = 0
         self.takers: list[tuple[Turn, int]] = []
         self.later: list[tuple[Turn, int]] = []
         self.began_ns: int | None = None
