@@ -262,6 +262,72 @@ hf_breaker_undo(hf_breaker *b, const hf_breaker_permit *permit)
     hf__lease_release(b, permit);
 }
 
+/* --- by a health check ------------------------------------------------------------------------ */
+
+#define HF_NO_OPENING UINT64_MAX
+
+/*
+ * The opening that this word is of: the generation that it began. A half-open period belongs to the opening that
+ * it follows, which no failure came after. HF_NO_OPENING in other states.
+ */
+static inline uint64_t
+hf__breaker_opening(uint64_t w)
+{
+    const unsigned state = HF_BREAKER_STATE(w);
+    if (state == HF_OPEN)
+        return HF_BREAKER_GEN(w);
+    return state == HF_HALF_OPEN ? HF_BREAKER_GEN(w - HF_BREAKER_WORD(1, 0, 0, 0)) : HF_NO_OPENING;
+}
+
+/* What evidence belongs to that begins now: the generation, and the opening. */
+typedef struct hf_breaker_period {
+    uint64_t gen, opening;
+} hf_breaker_period;
+
+static inline hf_breaker_period
+hf_breaker_period_now(const hf_breaker *b)
+{
+    const uint64_t w = hf_load_acquire(&b->word);
+    return (hf_breaker_period){.gen = HF_BREAKER_GEN(w), .opening = hf__breaker_opening(w)};
+}
+
+/*
+ * Close a breaker that is open or half-open, by evidence that began in this opening. Evidence of an earlier one,
+ * or of a period that a failed probe has ended, moves nothing; nor does any move other states.
+ */
+HF_RARE hf_change
+hf_breaker_close_opening(hf_breaker *b, uint64_t opening)
+{
+    hf_change change = {.happened = false};
+    for (;;) {
+        const uint64_t w = hf_load_acquire(&b->word);
+        if (opening == HF_NO_OPENING || hf__breaker_opening(w) != opening)
+            return change;
+        if (hf__breaker_move(b, w, HF_CLOSED, 0, &change)) {
+            change.rule = HF_RULE_HEALTH;
+            return change;
+        }
+    }
+}
+
+/*
+ * Open a breaker that is closed or half-open, by evidence that began in this generation. From half-open it is a
+ * failed recovery, as by a failed probe.
+ */
+HF_RARE hf_change
+hf_breaker_open_generation(hf_breaker *b, uint64_t gen, uint32_t failures, int64_t now_ns)
+{
+    hf_change change = {.happened = false};
+    const uint64_t w = hf_load_acquire(&b->word);
+    const unsigned state = HF_BREAKER_STATE(w);
+    if (state != HF_CLOSED && state != HF_HALF_OPEN)
+        return change;
+    const unsigned reopens = state == HF_HALF_OPEN ? hf__breaker_reopens_next(w) : 0;
+    /* It moves nothing if w is of another generation. */
+    hf__breaker_trip(b, gen, reopens, now_ns, HF_RULE_HEALTH, failures, 0, &change);
+    return change;
+}
+
 /* --- by hand --------------------------------------------------------------------------------- */
 
 /*

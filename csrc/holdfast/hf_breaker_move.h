@@ -5,6 +5,7 @@
  *   CLOSED         -                    by hand            a rule is broken; by hand     by hand
  *   HALF_OPEN      enough successes     -                  a failed or slow probe        by hand
  *   OPEN           by hand              until_ns passed    -                             by hand
+ * A health check closes OPEN and HALF_OPEN, and opens CLOSED and HALF_OPEN.
  *   others         by hand              by hand            by hand                       by hand
  *
  * Every move is one CAS on the word and begins a generation. Nothing else says which state it is.

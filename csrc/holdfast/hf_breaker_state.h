@@ -155,7 +155,8 @@ enum hf_rule {
     HF_RULE_SLOW_RATE = 3,
     HF_RULE_PROBE_FAILED = 4,
     HF_RULE_PROBE_SLOW = 5,
-    HF_RULE_BY_HAND = 6
+    HF_RULE_BY_HAND = 6,
+    HF_RULE_HEALTH = 7 /* a health check proved it */
 };
 
 typedef struct hf_change {

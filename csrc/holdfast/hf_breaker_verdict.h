@@ -163,6 +163,14 @@ hf__breaker_end_call(hf_breaker *b, uint64_t w, int outcome, bool slow, int64_t 
     return true;
 }
 
+/* The failed recoveries in a row, once that of the half-open period w has failed too. */
+static inline unsigned
+hf__breaker_reopens_next(uint64_t w)
+{
+    const unsigned reopens = HF_BREAKER_REOPENS(w) + 1;
+    return reopens < HF_BREAKER_REOPENS_MOST ? reopens : HF_BREAKER_REOPENS_MOST;
+}
+
 /*
  * A probe of the present half-open period ended, or a call `inside` of one, whose success is left to the
  * probe's own end: else one call would count as several. False: too late.
@@ -175,10 +183,9 @@ hf__breaker_end_probe(hf_breaker *b, uint64_t w, bool inside, int outcome, bool 
     if (outcome == HF_IGNORED)
         return true;
     if (outcome == HF_FAILURE || (slow && b->config.slow_rate_ppb)) {
-        const unsigned reopens = HF_BREAKER_REOPENS(w) + 1;
-        return hf__breaker_trip(
-            b, gen, reopens < HF_BREAKER_REOPENS_MOST ? reopens : HF_BREAKER_REOPENS_MOST, now_ns,
-            outcome == HF_FAILURE ? HF_RULE_PROBE_FAILED : HF_RULE_PROBE_SLOW, 1, 0, change);
+        return hf__breaker_trip(b, gen, hf__breaker_reopens_next(w), now_ns,
+                                outcome == HF_FAILURE ? HF_RULE_PROBE_FAILED : HF_RULE_PROBE_SLOW,
+                                1, 0, change);
     }
     if (inside)
         return true;

@@ -37,6 +37,7 @@ _MOVES = {
     "disabled": (INFO, "was disabled", "was disabled"),
     "metrics-only": (INFO, "counts only", "counts only"),
 }
+_WHY = {"health": "a health check passed"}
 
 
 def log_transition(event: Event, observes: bool) -> None:
@@ -61,7 +62,7 @@ def words_of(event: Event, observes: bool) -> str:
     """Return a transition in a sentence."""
     _, has, would = _MOVES.get(str(event.new), (0, f"is {event.new}", f"would be {event.new}"))
     text = f"circuit breaker {event.name!r} {would if observes else has}"
-    why = event.trip or event.reason.replace("_", " ")
+    why = event.trip or _WHY.get(event.reason) or event.reason.replace("_", " ")
     if why and str(why) != "manual":
         text += f": {why}"
     elif why:

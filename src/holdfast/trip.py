@@ -22,7 +22,10 @@ _WORDS = {
     "probe_failed": "a probe failed",
     "probe_slow": "a probe was slow",
     "manual": "by hand",
+    "health": "a health check is unhealthy",
 }
+
+_JOINED = {"probe_failed": " with ", "health": ": "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,17 @@ class Trip:
 
     Attributes:
         rule: "consecutive_failures", "failure_rate", "slow_call_rate", "probe_failed",
-            "probe_slow", or "manual" after ``trip()`` and ``force_open()``.
-        count: The failures in a row, or the failed or slow calls in the window; 1 for a probe.
+            "probe_slow", "health" for a health check, or "manual" after ``trip()`` and
+            ``force_open()``.
+        count: The failures in a row, also of a health check, or the failed or slow calls in the
+            window; 1 for a probe.
         calls: The calls in the window; None for a rule without a window.
         threshold: The setting that was reached; None for probes and manual openings.
         error_type: The class of the error of the last call, with its module; None if the last
             call raised no error.
         error_text: The text of this error on one line of at most 200 characters, without
-            passwords and keys. "result 503" for a result that counts as a failure.
+            passwords and keys. "result 503" for a result that counts as a failure. The name of
+            the health check, and why it failed.
         time: The wall-clock time in seconds since 1970. With a ``ManualClock``, its time.
         at: Seconds on the breaker's clock.
         generation: The generation of the breaker that the opening began.
@@ -66,7 +72,7 @@ class Trip:
             words = "1 failure"
         figures = {"count": self.count, "calls": self.calls or 0, "threshold": self.threshold or 0}
         last = ": ".join(filter(None, (self.error_type, self.error_text)))
-        joined = " with " if self.rule == "probe_failed" else ", last "
+        joined = _JOINED.get(self.rule, ", last ")
         return words.format(**figures) + (f"{joined}{last}" if last else "")
 
     def to_dict(self) -> dict[str, Any]:

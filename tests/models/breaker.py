@@ -22,11 +22,13 @@ class Rule(IntEnum):
     PROBE_FAILED = 4
     PROBE_SLOW = 5
     BY_HAND = 6
+    HEALTH = 7
 
 
 Cause = tuple[Rule, int, int]
 TIME: Cause = (Rule.NONE, 0, 0)
 HAND: Cause = (Rule.BY_HAND, 0, 0)
+HEALTH: Cause = (Rule.HEALTH, 0, 0)
 
 
 class State(IntEnum):
@@ -143,6 +145,26 @@ class Breaker:
         if to == State.OPEN:
             return self._open(now_ns, HAND)
         return self._move(to, self.reopens if to == State.HALF_OPEN else 0, HAND)
+
+    # --- by a health check ----
+
+    def period(self) -> tuple[int, int | None]:
+        """The generation, and the opening that it is, or follows as a half-open period."""
+        if self.state == State.OPEN:
+            return self.generation, self.generation
+        half_open = self.state == State.HALF_OPEN
+        return self.generation, self.generation - 1 if half_open else None
+
+    def close_opening(self, opening: int) -> Change | None:
+        if self.period()[1] != opening:
+            return None
+        return self._move(State.CLOSED, 0, HEALTH)
+
+    def open_generation(self, generation: int, failures: int, now_ns: int) -> Change | None:
+        if generation != self.generation or self.state not in (State.CLOSED, State.HALF_OPEN):
+            return None
+        reopens = self.reopens + 1 if self.state == State.HALF_OPEN else 0
+        return self._open(now_ns, (HEALTH[0], failures, 0), reopens)
 
     # --- admission ---------------------------------------------------------------------------
 

@@ -70,6 +70,7 @@ class BreakerMachine(RuleBasedStateMachine):
     """Many calls in flight at once, each settled late, early, twice removed, or never."""
 
     permits = Bundle("permits")
+    periods = Bundle("periods")
 
     @initialize(config=configs(), now_ns=st.integers(-YEAR, YEAR), seed=st.integers(0, 2**64 - 1))
     def start(self, config: Config, now_ns: int, seed: int) -> None:
@@ -209,6 +210,26 @@ class BreakerMachine(RuleBasedStateMachine):
     def override(self, to: State) -> None:  # CB-19, trap 12
         expected = self.model.override(to, self.now_ns)
         self._changes(self.breaker.override(to, self.now_ns), expected)
+
+    # --- by a health check -------------------------------------------------------------------
+
+    @rule(target=periods)
+    def begin_a_check(self) -> tuple[int, int | None]:
+        period = self.breaker.period()
+        assert period == self.model.period()
+        return period
+
+    @rule(began=periods)
+    def pass_a_check(self, began: tuple[int, int | None]) -> None:  # CB-30, trap 65
+        if began[1] is not None:
+            expected = self.model.close_opening(began[1])
+            self._changes(self.breaker.close_opening(began[1]), expected)
+
+    @rule(began=periods, failures=st.integers(0, 9))
+    def fail_a_check(self, began: tuple[int, int | None], failures: int) -> None:  # CB-30
+        expected = self.model.open_generation(began[0], failures, self.now_ns)
+        got = self.breaker.open_generation(began[0], failures, self.now_ns)
+        self._changes(got, expected)
 
     @rule()
     def forget(self) -> None:  # trap 58

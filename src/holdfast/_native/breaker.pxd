@@ -109,6 +109,13 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     void hf_breaker_abandon(hf_breaker *b, const hf_breaker_permit *permit)
     void hf_breaker_undo(hf_breaker *b, const hf_breaker_permit *permit)
     hf_change hf_breaker_override(hf_breaker *b, hf_state to, int64_t now_ns)
+    const uint64_t HF_NO_OPENING
+    ctypedef struct hf_breaker_period:
+        uint64_t gen
+        uint64_t opening
+    hf_breaker_period hf_breaker_period_now(const hf_breaker *b)
+    hf_change hf_breaker_close_opening(hf_breaker *b, uint64_t opening)
+    hf_change hf_breaker_open_generation(hf_breaker *b, uint64_t gen, uint32_t failures, int64_t now_ns)
     void hf_breaker_forget(hf_breaker *b, uint64_t seed)
     hf_state hf_breaker_state(const hf_breaker *b)
     uint32_t hf_breaker_run(const hf_breaker *b)

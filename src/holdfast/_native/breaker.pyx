@@ -229,6 +229,33 @@ cdef class Breaker:
             self.kernel, <hf_state> <int> whole(state, "state", 0, HF_STATES - 1),
             moment(now_ns)))
 
+    def period(self):
+        """Return what evidence belongs to that begins now: (generation, opening).
+
+        The opening is the generation that the last opening began; None if the breaker is neither
+        open nor half-open.
+        """
+        cdef hf_breaker_period period = hf_breaker_period_now(self.kernel)
+        return period.gen, None if period.opening == HF_NO_OPENING else period.opening
+
+    def close_opening(self, opening):
+        """Close it by evidence that began in that opening, if it is in the same one.
+
+        Returns:
+            The transition, as ``admit`` returns it; None if it is not.
+        """
+        return listed(hf_breaker_close_opening(self.kernel, word(opening, "opening")))
+
+    def open_generation(self, generation, failures, now_ns):
+        """Open it by evidence that began in that generation, if it is closed or half-open in it.
+
+        Returns:
+            The transition, as ``admit`` returns it; None if it is not.
+        """
+        return listed(hf_breaker_open_generation(
+            self.kernel, word(generation, "generation"),
+            <uint32_t> whole(failures, "failures", 0, UINT32_MAX), moment(now_ns)))
+
     def state(self):
         """Return the state; an open breaker becomes half-open only when asked to admit."""
         return <int> hf_breaker_state(self.kernel)

@@ -49,6 +49,7 @@ RULES = (
     "probe_failed",
     "probe_slow",
     "manual",
+    "health",
 )
 _REASONS = {State.HALF_OPEN: "reset_timeout", State.CLOSED: "probes_succeeded"}
 _THRESHOLDS = {
@@ -314,6 +315,23 @@ class CircuitBreaker(Policy):
         if change is not None:
             self._changed(*change)
 
+    # ---- what a health check has proved ----
+
+    def _close_opening(self, opening: int) -> int | None:
+        """Close the breaker by evidence that began in this opening; return the generation."""
+        change = self._kernel.close_opening(opening)
+        if change is None:
+            return None
+        self._changed(*change)
+        return change[2]
+
+    def _open_generation(self, generation: int, failures: int, why: str) -> bool:
+        """Open the breaker by evidence that began in this generation; return whether it did."""
+        change = self._kernel.open_generation(generation, failures, self._clock.now_ns())
+        if change is not None:
+            self._changed(*change, why=why)
+        return change is not None
+
     # ---- what others see ----
 
     def snapshot(self) -> CircuitBreakerSnapshot:
@@ -392,14 +410,18 @@ class CircuitBreaker(Policy):
         calls: int,
         error: BaseException | None = None,
         result: tuple[Any] | None = None,
+        why: str | None = None,
     ) -> None:
-        """Be told of a change, and of the error or the result of the call that caused it."""
+        """Be told of a change, and of the error or the result of the call that caused it.
+
+        If no call has caused it, ``why`` says what has.
+        """
         was, now = STATES[old], STATES[new]
         at = self._clock.now_ns() / 1e9
         trip = interruption = None
         if now in _SHUT:
             try:
-                trip = self._trip_of(rule, count, calls, error, result, at, generation)
+                trip = self._trip_of(rule, count, calls, error, result, why, at, generation)
             except ImportError:  # the interpreter ends, and nobody will ask
                 pass
             except BaseException as raised:  # noqa: BLE001 - raised when all is done
@@ -434,13 +456,14 @@ class CircuitBreaker(Policy):
         calls: int,
         error: BaseException | None,
         result: tuple[Any] | None,
+        why: str | None,
         at: float,
         generation: int,
     ) -> Trip:
         from holdfast.redaction import describe_error, describe_result
         from holdfast.trip import Trip
 
-        name, text = (None, None) if error is None else describe_error(error)
+        name, text = (None, why) if error is None else describe_error(error)
         if result is not None:
             text = describe_result(result[0])
         setting = _THRESHOLDS.get(RULES[rule])

@@ -1,0 +1,187 @@
+"""What a health check proves about a circuit breaker: closed by passes, opened by failures.
+
+The probe, and not the traffic of users, finds out that a dependency is back. Evidence counts only
+in the period in which its run began: a pass from before an opening closes nothing.
+Elsewhere: the moves (``hf_breaker.h``), and when checks run (``monitor``).
+"""
+
+from __future__ import annotations
+
+from holdfast.mode import Mode
+from holdfast.policies.breaker.state import State
+from holdfast.validation import seconds_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.policies.breaker.breaker import CircuitBreaker
+
+    #: The generation of the breaker, and the opening it is in; None: of neither open nor half-open.
+    Period = tuple[int, int | None]
+
+__all__ = ["BreakerLink"]
+
+# A breaker that opens again and again needs up to so many times the passes.
+MOST_DOUBLINGS = 10
+_SHUT = (State.OPEN, State.HALF_OPEN, State.FORCED_OPEN)
+_PASSED, _LIMPED, _FAILED, _UNPROVEN = range(4)
+_GENERATIONS = 1 << 35
+
+
+class BreakerLink:
+    """Has the results of one check move one breaker.
+
+    ``successes`` passes in a row close the breaker if it is open or half-open. If it opens again
+    soon, or before a call has succeeded, the check passes although calls fail: then it takes twice
+    as many passes, and each time twice as many again. A breaker that is forced open, disabled or
+    counts only is never moved.
+
+    Args:
+        breaker: The breaker.
+        check: The name of the check, for the reason of an opening.
+        successes: Passes in a row that close it, 1 to 1,000.
+        opens: Whether the check opens the breaker when it becomes unhealthy.
+
+    Whoever runs the check calls the methods, for one run after the other. Listeners of the breaker
+    are called in ``record``, so it must be called outside of locks.
+    """
+
+    __slots__ = (
+        "_check",
+        "_closed_ns",
+        "_closings",
+        "_doublings",
+        "_due",
+        "_opening",
+        "_opens",
+        "_passes",
+        "_reclosed",
+        "_succeeded",
+        "_successes",
+        "_unhealthy",
+        "breaker",
+    )
+
+    def __init__(
+        self, breaker: CircuitBreaker, check: str, *, successes: int, opens: bool = False
+    ) -> None:
+        self.breaker = breaker
+        self._check = check
+        self._successes = successes
+        self._opens = opens
+        self._opening: int | None = None  # of which the passes are evidence
+        self._passes = 0
+        self._doublings = 0
+        # Of the closing by this check that no opening has followed yet: the generation it began.
+        self._reclosed: int | None = None
+        self._closed_ns = self._succeeded = 0
+        self._closings = -1  # of the breaker, up to and with the last by this check
+        self._unhealthy = self._due = False
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the breaker keeps users' calls away: it is open, half-open or forced open."""
+        return self.breaker.state in _SHUT
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether there are passes that count, and more are needed: the next run may close it."""
+        return self._passes > 0 and self.breaker.state in _SHUT
+
+    @property
+    def needed(self) -> int:
+        """How many passes in a row close the breaker at present."""
+        return self._successes << self._doublings
+
+    def forget(self) -> None:
+        """Begin anew, as the check does when its monitor starts: no run goes on."""
+        self._passes = 0
+        self._opening = None
+        self._unhealthy = self._due = False
+
+    def begin(self) -> Period:
+        """Return what the result of a run that begins now is evidence of."""
+        return self.breaker._kernel.period()
+
+    def record(
+        self, began: Period, verdict: int, *, unhealthy: bool, failures: int, why: str = ""
+    ) -> None:
+        """Take in the result of a run.
+
+        Args:
+            began: What ``begin`` returned when the run began.
+            verdict: 0 passed, 1 degraded, 2 failed, 3 unproven.
+            unhealthy: Whether the check is unhealthy, this result included.
+            failures: The failures in a row, this result included.
+            why: The message of the result.
+        """
+        if verdict == _UNPROVEN or self.breaker.mode is Mode.OFF:
+            return
+        self._due = unhealthy and (self._due or not self._unhealthy)
+        self._unhealthy = unhealthy
+        if verdict == _PASSED:
+            self._pass(began[1])
+            return
+        self._passes = 0
+        if verdict == _FAILED and self._due and self._opens:
+            self._open(began[0], failures, why)
+
+    # ---- closing ----
+
+    def _pass(self, opening: int | None) -> None:
+        if opening is None:  # the breaker was closed, or is not ours to move
+            self._passes = 0
+            return
+        if opening != self._opening:
+            self._opening, self._passes = opening, 0
+            self._look_back(opening)
+        self._passes += 1
+        if self._passes < self.needed:
+            return
+        generation = self.breaker._close_opening(opening)
+        if generation is not None:
+            self._passes = 0
+            self._remember(generation)
+
+    def _remember(self, generation: int) -> None:
+        """Keep in mind that this check has closed the breaker, and what was counted before."""
+        kernel = self.breaker._kernel
+        self._reclosed = generation
+        self._closed_ns = self.breaker._clock.now_ns()
+        self._succeeded = kernel.counters()[1]
+        self._closings = _closings(kernel.changes())
+
+    def _look_back(self, opening: int) -> None:
+        """At the first pass in another opening: was it a relapse after a closing by this check?"""
+        if _closings(self.breaker._kernel.changes()) != self._closings:
+            self._doublings = 0  # others have closed it since: calls have succeeded, or an order
+        elif self._reclosed is not None:
+            follows = opening == (self._reclosed + 1) % _GENERATIONS
+            relapsed = follows and self._is_relapse(opening)
+            self._doublings = min(self._doublings + 1, MOST_DOUBLINGS) if relapsed else 0
+        # Else a failed probe has opened it anew: nothing speaks for fewer passes.
+        self._reclosed = None
+
+    def _is_relapse(self, opening: int) -> bool:
+        breaker = self.breaker
+        if breaker._kernel.counters()[1] == self._succeeded:
+            return True
+        trip = breaker.snapshot().trip
+        if trip is not None and trip.generation == opening:
+            opened = trip.at
+        else:  # whoever has opened it is about to say so
+            opened = breaker._clock.now_ns() / 1e9
+        open_ns = seconds_to_ns("reset_timeout", breaker._setting("reset_timeout"))
+        return opened - self._closed_ns / 1e9 < open_ns / 1e9
+
+    # ---- opening ----
+
+    def _open(self, generation: int, failures: int, why: str) -> None:
+        text = f"{self._check}: {why}" if why else self._check
+        breaker = self.breaker
+        if breaker._open_generation(generation, failures, text) or breaker.state in _SHUT[::2]:
+            self._due = False  # else the breaker was closed after this run began: the next decides
+
+
+def _closings(changes: tuple[int, ...]) -> int:
+    """Return how often a breaker was closed, whoever did it."""
+    return sum(changes[::6])
