@@ -14,6 +14,7 @@ from tests.machine.trees import (
     IN_CONTAINER_V1,
     IN_CONTAINER_V2,
     IN_SLICE_V2,
+    RECORDED_V1,
     SYSTEM,
     record,
 )
@@ -73,12 +74,19 @@ def test_a_container_above_its_limit_has_nothing_free(tmp_path):
         (IN_SLICE_V2, GIB, 2 * GIB, "cgroup v2"),
         (IN_CONTAINER_V1, 2 * GIB, 4 * GIB, "cgroup v1"),
         (SYSTEM, 4 * GIB, 16 * GIB, "system"),
+        (RECORDED_V1, (24683656 - 23782488) * 1024, 24683656 * 1024, "system"),
     ],
 )
 def test_memory_in_use_is_the_working_set_of_the_nearest_limit(  # HC-17
     tmp_path, files, used, limit, source
 ):
     assert memory_use(record(tmp_path, files)) == (used, limit, source)
+
+
+def test_a_recorded_group_with_a_limit_does_not_count_what_can_be_dropped(tmp_path):  # HC-17
+    limit = {"sys/fs/cgroup/memory/jobs/a3f7/memory.limit_in_bytes": f"{GIB}\n"}
+    use = memory_use(record(tmp_path, RECORDED_V1 | limit))
+    assert use == (325021696 - 163926016, GIB, "cgroup v1")
 
 
 def test_of_groups_within_each_other_the_fullest_counts(tmp_path):  # HC-17

@@ -4,7 +4,14 @@ import pytest
 
 from holdfast.machine import processors as module
 from holdfast.machine.processors import look_at_processors, use_between
-from tests.machine.trees import IN_CONTAINER_V1, IN_CONTAINER_V2, IN_SLICE_V2, SYSTEM, record
+from tests.machine.trees import (
+    IN_CONTAINER_V1,
+    IN_CONTAINER_V2,
+    IN_SLICE_V2,
+    RECORDED_V1,
+    SYSTEM,
+    record,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +53,12 @@ def test_the_use_of_processors_is_a_share_of_the_quota_of_the_container(  # HC-1
     # 4 s in 10 s, of a quota of half a processor.
     share, processors, found = look(tmp_path, files, passing, later=later)
     assert (round(share, 6), processors, found) == (0.8, 0.5, source)
+
+
+def test_a_recorded_machine_without_quotas_counts_its_processors(tmp_path, passing):
+    seen = look_at_processors(record(tmp_path, RECORDED_V1))
+    total = 509870 + 5605 + 69382 + 52111 + 1616 + 2437 + 6999
+    assert (seen.groups, seen.total, seen.busy) == ({}, total, total - 52111 - 1616)
 
 
 @pytest.mark.parametrize("files", [SYSTEM, IN_SLICE_V2])

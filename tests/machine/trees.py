@@ -1,7 +1,6 @@
-"""Files with the figures of a machine, as they were found: machines of both versions of groups.
+"""Files with the figures of machines: one as it was recorded, and others with chosen figures.
 
-Recorded on Debian with Docker (version 2) and in a micro virtual machine (version 1), and cut to
-the lines that are read, with others around them.
+All are in the formats that Linux writes, with more lines than are read.
 """
 
 from pathlib import Path
@@ -63,6 +62,60 @@ IN_CONTAINER_V1 = SYSTEM | {
     "sys/fs/cgroup/cpu,cpuacct/docker/7f/cpu.cfs_quota_us": "50000\n",
     "sys/fs/cgroup/cpu,cpuacct/docker/7f/cpu.cfs_period_us": "100000\n",
     "sys/fs/cgroup/cpu,cpuacct/docker/7f/cpuacct.usage": "7000000000\n",
+}
+
+
+# A micro virtual machine with groups of version 1 without limits, and an empty tree of version 2,
+# as it was on Linux 6.18; the name of the group was replaced.
+RECORDED_V1 = {
+    "proc/self/stat": SYSTEM["proc/self/stat"],
+    "proc/self/cgroup": """\
+9:name=systemd:/
+8:pids:/
+7:blkio:/
+6:freezer:/
+5:devices:/
+4:memory:/jobs/a3f7
+3:cpuset:/
+2:cpuacct:/
+1:cpu:/
+0::/
+""",
+    "proc/meminfo": """\
+MemTotal:       24683656 kB
+MemFree:        19508780 kB
+MemAvailable:   23782488 kB
+Buffers:          142696 kB
+Cached:          3560304 kB
+SwapCached:            0 kB
+""",
+    "proc/stat": """\
+cpu  509870 5606 69383 52111 1616 0 2437 7000 0 0
+cpu0 244534 2981 32682 39092 654 0 623 3404 0 0
+cpu1 265336 2624 36700 13019 962 0 1814 3595 0 0
+intr 4247992 0 0 0
+""",
+    "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+    "sys/fs/cgroup/memory/memory.usage_in_bytes": "4191145984\n",
+    "sys/fs/cgroup/memory/jobs/a3f7/memory.limit_in_bytes": "9223372036854771712\n",
+    "sys/fs/cgroup/memory/jobs/a3f7/memory.usage_in_bytes": "325021696\n",
+    "sys/fs/cgroup/memory/jobs/a3f7/memory.stat": """\
+cache 316850176
+rss 2449408
+inactive_anon 2342912
+active_anon 12288
+inactive_file 163926016
+active_file 152924160
+hierarchical_memory_limit 9223372036854771712
+total_cache 316850176
+total_inactive_file 163926016
+total_active_file 152924160
+""",
+    "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+    "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+    "sys/fs/cgroup/cpuacct/cpuacct.usage": "5878844981817\n",
+    "sys/fs/cgroup/unified/cgroup.controllers": "hugetlb\n",
+    "sys/fs/cgroup/unified/cpu.stat": "usage_usec 5878844981\nuser_usec 1\nsystem_usec 1\n",
 }
 
 
