@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from holdfast.health.composite import CompositeCheck
     from holdfast.health.monitor import HealthMonitor
     from holdfast.health.ping import PingCheck
+    from holdfast.health.tcp import TcpCheck
     from holdfast.health.threshold import ThresholdCheck
     from holdfast.pipeline.kinds import registry
     from holdfast.policies.error_budget import ErrorBudget
@@ -116,6 +117,7 @@ __all__ = [
     "SloTracker",
     "State",
     "SystemClock",
+    "TcpCheck",
     "ThresholdCheck",
     "TimeWindow",
     "Timeout",
@@ -139,6 +141,7 @@ _LATER: dict[str, str] = {
     "LatencyBudget": "holdfast.policies.latency_budget",
     "PingCheck": "holdfast.health.ping",
     "SloTracker": "holdfast.policies.slo_tracker",
+    "TcpCheck": "holdfast.health.tcp",
     "ThresholdCheck": "holdfast.health.threshold",
     "Hedge": "holdfast.policies.hedge",
     "Quantile": "holdfast.policies.hedge",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthLevel, HealthState
     from holdfast.health.status import CheckRecord, CheckStatus, MonitorSnapshot
+    from holdfast.health.tcp import TcpCheck
     from holdfast.health.threshold import ThresholdCheck
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "MonitorSnapshot",
     "PingCheck",
     "ProcessCheck",
+    "TcpCheck",
     "ThresholdCheck",
     "application_checks",
     "health_report",
@@ -70,6 +72,7 @@ _LATER: dict[str, str] = {
     "MonitorSnapshot": "status",
     "PingCheck": "ping",
     "ProcessCheck": "process",
+    "TcpCheck": "tcp",
     "ThresholdCheck": "threshold",
     "application_checks": "application",
     "health_report": "report",

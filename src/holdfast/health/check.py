@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from asyncio import Future, TimerHandle
     from collections.abc import Callable
     from datetime import timedelta
-    from typing import Any
+    from typing import Any, TypeVar
 
-__all__ = ["TIMEOUT", "Allowance", "Check", "problems_of"]
+    T = TypeVar("T")
+
+__all__ = ["TIMEOUT", "Allowance", "Check", "in_thread", "problems_of"]
 
 TIMEOUT = 5.0
 _LEAST_NS = 1_000_000  # of an interval and a timeout, as of a Periodic
@@ -226,7 +228,7 @@ class Check:
         timer = loop.call_later(allowance.limit_ns / 1e9, ring)
         try:
             async with cut:
-                result = _read(await (self.aprobe() if self._is_async else _in_thread(self.probe)))
+                result = _read(await (self.aprobe() if self._is_async else in_thread(self.probe)))
         except CancelledError as error:
             if task is not None and task.cancelling() > cancelled_before:
                 raise  # the caller has cancelled this task
@@ -237,7 +239,7 @@ class Check:
             timer.cancel()
             _allowed.reset(token)
         if cut.expired():
-            return CheckResult("failed", f"took longer than {allowance.limit_ns / 1e9:g} s")
+            return CheckResult("failed", f"took longer than {allowance.limit_ns / 1e9:.3g} s")
         return result
 
     def _run_in_loop(self, allowance: Allowance) -> CheckResult:
@@ -262,6 +264,10 @@ class Check:
     def _left_ns(self) -> int:
         allowance = _allowed.get()
         return self._limit_ns(None) if allowance is None else allowance.left_ns()
+
+    def _allowance(self) -> Allowance:
+        """Return how long the probe that calls this may take; outside of a run, from here on."""
+        return _allowed.get() or Allowance(self._limit_ns(None))
 
     # ---- its settings ----
 
@@ -347,16 +353,19 @@ def _read(returned: Any) -> CheckResult:
 
 def _failed_by(error: BaseException) -> CheckResult:
     """Return the result of a probe that has raised; an interrupt is raised on."""
-    if isinstance(error, _INTERRUPTS):
-        raise error
-    anything: Any = error
-    is_group = isinstance(error, BaseExceptionGroup)
-    if is_group and anything.subgroup(_INTERRUPTS) is not None:
+    if _is_interrupt(error):
         raise error
     return failed_by(error)
 
 
-async def _in_thread(probe: Callable[[], object]) -> object:
+def _is_interrupt(error: BaseException) -> bool:
+    """Return whether it is one, or a group with one in it."""
+    is_group = issubclass(type(error), BaseExceptionGroup)
+    inside: tuple[BaseException, ...] = getattr(error, "exceptions", ()) if is_group else ()
+    return isinstance(error, _INTERRUPTS) or any(map(_is_interrupt, inside))
+
+
+async def in_thread(probe: Callable[[], T]) -> T:
     """Return what a probe returns that runs in a thread of its own, or raise what it raises."""
     from asyncio import get_running_loop
     from contextvars import copy_context
@@ -364,15 +373,16 @@ async def _in_thread(probe: Callable[[], object]) -> object:
     from holdfast.waiting.daemons import DaemonThreads
 
     loop = get_running_loop()
-    future: Future[tuple[object, BaseException | None]] = loop.create_future()
+    future: Future[tuple[Any, BaseException | None]] = loop.create_future()
     context = copy_context()
 
-    def settle(returned: object, raised: BaseException | None) -> None:
+    def settle(returned: T | None, raised: BaseException | None) -> None:
         if not future.done():  # else nobody waits any more
             future.set_result((returned, raised))
 
     def work() -> None:
-        returned, raised = None, None
+        returned: T | None = None
+        raised: BaseException | None = None
         try:
             returned = context.run(probe)
         except BaseException as error:  # noqa: BLE001 - raised in the task that waits
@@ -384,4 +394,5 @@ async def _in_thread(probe: Callable[[], object]) -> object:
     returned, raised = await future
     if raised is not None:
         raise raised
-    return returned
+    value: T = returned
+    return value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Verdict: TypeAlias = Literal["passed", "degraded", "failed", "unproven"]
 
-__all__ = ["FAILED", "PASSED", "VERDICTS", "CheckResult", "failed_by"]
+__all__ = ["FAILED", "PASSED", "VERDICTS", "CheckResult", "failed_by", "judge_duration"]
 
 #: As numbers 0 to 3, those of the kernel.
 VERDICTS: tuple[Verdict, ...] = ("passed", "degraded", "failed", "unproven")
@@ -84,6 +84,15 @@ class CheckResult:
 #: The results of checks that have nothing else to tell.
 PASSED = CheckResult("passed")
 FAILED = CheckResult("failed", "the check returned False")
+
+
+def judge_duration(taken_ns: int, most_ns: int) -> CheckResult:
+    """Return that something took a while: degraded if this is longer than ``most_ns``."""
+    seconds = taken_ns / 1e9
+    if taken_ns <= most_ns:
+        return CheckResult("passed", "", {"seconds": seconds})
+    message = f"took {seconds:.3g} s, more than {most_ns / 1e9:g} s"
+    return CheckResult("degraded", message, {"seconds": seconds})
 
 
 def failed_by(error: BaseException) -> CheckResult:
