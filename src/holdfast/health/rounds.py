@@ -442,8 +442,15 @@ class Rounds:
             if now_ns >= turn.deadline_ns:
                 self._give_up_composite(turn, now_ns, stalled_ns)
         queue = self._queue or self._suspects
-        if queue and now_ns - max(self._taken_ns, queue[0].queued_ns) > queue[0].unit.timeout_ns:
-            self._give_up_queued(now_ns)
+        if queue and self._is_stuck():
+            waited_ns = now_ns - max(self._taken_ns, queue[0].queued_ns)
+            if waited_ns > queue[0].unit.timeout_ns:
+                self._give_up_queued(now_ns)
+
+    def _is_stuck(self) -> bool:
+        """Return whether no thread will take a run before one that was given up comes back."""
+        held = sum(run.is_given_up and not run.has_left for run in self._running)
+        return held >= self._workers or (self._cannot_start and self._hired == held)
 
     def _give_up(self, run: Run, now_ns: int) -> None:
         run.is_given_up = True
@@ -541,9 +548,7 @@ class Rounds:
                 wanted = slow + len(self._suspects) + (len(self._queue) > slow)
             else:
                 wanted = waiting
-            # A callback may hold one thread for long, which another one replaces.
-            most = self._workers + (self._tellers > 0 and not is_new)
-            number = max(0, min(wanted, most - self._hired))
+            number = max(0, min(wanted, self._most_hired() - self._hired))
             self._hired += number
             if self._pool is None:
                 most = self._workers * (1 + _GIVEN_UP) + 1  # one may tell of a result
@@ -560,6 +565,7 @@ class Rounds:
                 if is_news:
                     warn("no thread for checks of %r: %s", self._owner.name, error)
                 return
+            self._cannot_start = False
 
     def _work(self) -> None:
         """Run what waits, in this thread of the pool, until nothing does."""
@@ -637,10 +643,14 @@ class Rounds:
 
     def _go_on(self) -> Run | None:
         """Take the next run, unless enough other threads do; the lock is held."""
-        if self._hired > self._workers:
+        if self._hired > self._most_hired():
             self._hired -= 1
             return None
         return self._take()
+
+    def _most_hired(self) -> int:
+        # A callback may hold one thread for long, which another one replaces.
+        return self._workers + (self._tellers > 0)
 
     def _end(self, run: Run, result: CheckResult) -> bool:
         """Give the result of a run to who takes it; return whether its thread kept its place."""
