@@ -731,8 +731,18 @@ class Rounds:
             run.task = Context().run(
                 loop.create_task, self._run_in_task(run), name=f"holdfast-{run.unit.check.name}"
             )
+            run.task.add_done_callback(partial(self._see_off, run))
             if self._next_ns > run.deadline_ns + run.unit.grace_ns:
                 self.wake()
+
+    def _see_off(self, run: Run, _task: asyncio.Task[None]) -> None:
+        """End a run whose task was cancelled before it began."""
+        with self._lock:
+            if run not in self._running:
+                return
+            self._end(run, CheckResult("unproven", "cancelled"))
+        self._owner._tell()
+        self._start_tasks()
 
     async def _run_in_task(self, run: Run) -> None:
         from asyncio import CancelledError, current_task
