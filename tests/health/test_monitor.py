@@ -1,5 +1,6 @@
 """HealthMonitor: states, levels, callbacks and turns, on a manual clock."""
 
+import gc
 import logging
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from holdfast.health import (
     PingCheck,
 )
 from tests.health.monitored import LIMPS, Steered
+from tests.telemetry.scraped import Scrape
 
 
 @pytest.fixture
@@ -277,6 +279,20 @@ def test_the_history_is_bounded_and_has_the_newest_results(clock):
     assert [record.at for record in history] == check.times[-5:]
     assert [record.state for record in history[-2:]] == ["healthy", "unhealthy"]
     assert history[-1].result.verdict == "failed"
+
+
+def test_metrics_have_each_check_under_the_name_of_its_monitor(monitor, clock):
+    monitor.add(Steered("c", clock, says=False, failures=1))  # MX-10, MX-12, MX-13, D-HC-4
+    labels = {"checker": "shop", "check": "c"}
+    with monitor:
+        clock.advance(20)
+        seen = Scrape()
+        assert seen("health_check_status", **labels) == 0
+        assert seen("health_check_total", **labels, result="failure") == 3
+        assert seen("health_check_failures_total", **labels) == 3
+    monitor.remove("c")
+    gc.collect()
+    assert not Scrape().series("health_check_status")
 
 
 # ---- levels ----

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -223,7 +224,7 @@ def test_callbacks_come_in_the_order_of_the_changes_from_all_threads(made):  # H
         until(lambda: len(seen) > 400)
     for check in checks:
         moves = [(old, new) for name, old, new in seen if name == check.name]
-        assert all(a[1] == b[0] for a, b in zip(moves, moves[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in pairwise(moves))
 
 
 # ---- check_now ----

@@ -35,7 +35,7 @@ __all__ = ["TIMEOUT", "Allowance", "Check", "in_thread", "problems_of"]
 
 TIMEOUT = 5.0
 _LEAST_NS = 1_000_000  # of an interval and a timeout, as of a Periodic
-_MOST_IN_A_ROW = 10_000
+_MOST_IN_A_ROW = 1_000
 _INTERRUPTS = (KeyboardInterrupt, SystemExit)
 _ALLOWED = "None, True, False or a CheckResult"
 
@@ -72,8 +72,8 @@ class Check:
         name: For messages and metrics, 1 to 200 characters.
         interval: Seconds from one run to the next, at least 0.001; None: that of the monitor.
         timeout: How many seconds one run may take, at least 0.001; None: that of the monitor.
-        failures: How many failed runs in a row make the check unhealthy, 1 to 10,000.
-        successes: How many passed runs in a row make it healthy again, 1 to 10,000.
+        failures: How many failed runs in a row make the check unhealthy, 1 to 1,000.
+        successes: How many passed runs in a row make it healthy again, 1 to 1,000.
         start_period: Seconds after the start during which failed runs do not count before the
             first pass.
         jitter: The share of the interval, 0 to 1, by which a run may be delayed at random; None:

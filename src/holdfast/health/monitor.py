@@ -14,10 +14,10 @@ from holdfast._native.random import Random
 from holdfast.clock import read_clock
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind, settle
-from holdfast.health._by_hand import CheckState
 from holdfast.health.check import Check
 from holdfast.health.composite import CompositeCheck
 from holdfast.health.pulse import Pulse, judge
+from holdfast.health.figures import Figures
 from holdfast.health.result import VERDICTS, CheckResult, failed_by
 from holdfast.health.rounds import Rounds
 from holdfast.health.schedule import interval_ns
@@ -212,7 +212,13 @@ class HealthMonitor:
             check,
             tuple(map(self._unit, members)),
             is_composite=isinstance(check, CompositeCheck),
-            kernel=CheckState(check.failures, check.successes, check._start_period_ns),
+            figures=Figures(
+                self._name,
+                check.name,
+                failures=check.failures,
+                successes=check.successes,
+                start_period_ns=check._start_period_ns,
+            ),
             base_ns=self._interval_ns if own_ns is None else own_ns,
             jitter=self._jitter if jitter is None else jitter,
             ordinal=ordinal,

@@ -46,10 +46,10 @@ class CheckStatus:
         details: The figures of the last result.
         age: Seconds since the last result; None: there is none.
         last_check: When the last result was known; None: there is none.
-        last_success: When the last one that passed was known, or None.
+        last_success: When the last one that has not failed was known, or None.
         last_failure: When the last one that failed was known, or None.
         check_count: How many results there are since the check was added.
-        pass_count: How many of them passed.
+        pass_count: How many of them passed, the degraded ones included.
         fail_count: How many of them failed.
         unproven_count: How many of them proved nothing.
         abandoned_count: How many runs were given up because they took longer than their timeout.

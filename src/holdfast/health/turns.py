@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.health.check import Check
     from holdfast.health.pulse import Mark, Pulse
+    from holdfast.health.figures import Figures
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthState
     from holdfast.policies.timeout import Timeout
@@ -72,7 +73,7 @@ class Watched:
 
     Attributes:
         units: What has to run for a result: the check itself, or the members of a composite.
-        kernel: Decides the state.
+        figures: What metrics show of it; ``kernel``, of these, decides the state.
         base_ns: The interval while it is healthy; ``interval_ns`` the one at the moment.
         slot_ns: The time of the next turn by its interval, without jitter; ``due_ns`` with it.
         serial: Of the entry in the plan that counts; 0: none.
@@ -88,6 +89,7 @@ class Watched:
         "durations_ns",
         "ended",
         "error",
+        "figures",
         "hears",
         "history",
         "interval_ns",
@@ -114,7 +116,7 @@ class Watched:
         units: tuple[Unit, ...],
         *,
         is_composite: bool,
-        kernel: Any,
+        figures: Figures,
         base_ns: int,
         jitter: float,
         ordinal: int,
@@ -125,7 +127,8 @@ class Watched:
         self.name = check.name
         self.units = units
         self.is_composite = is_composite
-        self.kernel = kernel
+        self.figures = figures
+        self.kernel = figures.state
         self.state = state
         self.base_ns = self.interval_ns = base_ns
         self.jitter = jitter
