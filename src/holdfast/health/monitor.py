@@ -16,8 +16,8 @@ from holdfast.events import Event, Listeners
 from holdfast.forks import mind, settle
 from holdfast.health.check import Check
 from holdfast.health.composite import CompositeCheck
-from holdfast.health.pulse import Pulse, judge
 from holdfast.health.figures import Figures
+from holdfast.health.pulse import Pulse, judge
 from holdfast.health.result import VERDICTS, CheckResult, failed_by
 from holdfast.health.rounds import Rounds
 from holdfast.health.schedule import interval_ns

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.health.check import Check
-    from holdfast.health.pulse import Mark, Pulse
     from holdfast.health.figures import Figures
+    from holdfast.health.pulse import Mark, Pulse
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthState
     from holdfast.policies.timeout import Timeout
