@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextvars
 import errno
@@ -13,6 +14,8 @@ import pytest
 
 import holdfast as hf
 from holdfast.degradation import GatherError, gather_or_sequential
+from holdfast.degradation.gather_threads import _face
+from holdfast.waiting.standstill import _warned
 from tests.degradation.calls import Watched
 from tests.waiting.parties import LIMIT, Party, until
 
@@ -238,6 +241,19 @@ def test_a_cancelled_call_is_repeated_alone(seen):  # DG-08
     report = gather_or_sequential(calls, max_concurrent=1)
     assert report.switched == "cancelled"
     assert report.values == [0, 1, 2, 3, 4]
+
+
+def test_a_cancellation_that_a_call_raises_alone_stands_in_the_report(seen):
+    calls = [seen.call(0, asyncio.CancelledError()), seen.call(1, 1)]
+    report = gather_or_sequential(calls)
+    assert isinstance(report[0].error, asyncio.CancelledError)
+    assert (report[0].how, report[1].value) == ("sequential", 1)
+
+
+async def test_it_warns_that_it_blocks_an_event_loop():
+    _warned.discard(_face)  # as in a process that has not
+    with pytest.warns(RuntimeWarning, match="'await agather_or_sequential\\(\\)'"):
+        gather_or_sequential([lambda: 1])
 
 
 def test_errors_that_are_not_named_stand_and_do_not_count(seen):

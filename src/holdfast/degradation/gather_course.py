@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.degradation.gathered import How, Reason
 
-__all__ = ["Course", "Named"]
+__all__ = ["Course", "Named", "is_cancellation"]
 
 _IN_WORDS = {
     "failure_rate": "{failed} of {n} calls failed",
@@ -142,7 +142,7 @@ class Course:
         if error is None:
             entry.is_final = True
             return
-        if _is_cancellation(error):
+        if is_cancellation(error):
             self._switch("cancelled")
         elif not isinstance(error, Exception):
             self._interrupt(entry, error)
@@ -226,7 +226,7 @@ class Course:
         entry = self._entries[index]
         entry.is_final = True
         entry.value, entry.error, entry.how = value, error, "sequential"
-        if error is not None and not isinstance(error, Exception) and not _is_cancellation(error):
+        if error is not None and not isinstance(error, Exception) and not is_cancellation(error):
             self._interrupt(entry, error)
 
     # ---- the end ----
@@ -260,7 +260,7 @@ class Course:
         return GatheredCall(index, entry.value, error, how, entry.runs, entry.still_running)
 
 
-def _is_cancellation(error: BaseException) -> bool:
+def is_cancellation(error: BaseException) -> bool:
     """Return whether that is a cancellation, of a task or of a future, with either's own class."""
     # Neither is worth importing: what it has not imported, nobody has raised.
     for module in ("asyncio.exceptions", "concurrent.futures._base"):

@@ -12,6 +12,7 @@ from contextvars import copy_context
 from functools import partial
 
 from holdfast._native import gate
+from holdfast.degradation.gather_course import is_cancellation
 from holdfast.forks import settle
 from holdfast.policies.timeout import Timeout
 from holdfast.waiting.daemons import DaemonThreads
@@ -229,6 +230,10 @@ class _Crew:
         try:
             value = copy_context().run(self._guarded(index))
         except Exception as raised:  # noqa: BLE001 - the report has it
+            error = raised
+        except BaseException as raised:
+            if not is_cancellation(raised):
+                raise
             error = raised
         course.take_alone(index, value, error)
         del error  # its traceback refers to this frame
