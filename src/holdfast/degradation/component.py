@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeVar, overload
 
     from holdfast.clock import Clock
+    from holdfast.degradation.driving import Following, Levels, Source
     from holdfast.events import Listener
 
     # The manager, whose module imports this one.
@@ -62,6 +63,7 @@ class Component:
 
     __slots__ = (
         "__weakref__",
+        "_followed",
         "_kernel",
         "_listed",
         "_listeners",
@@ -78,6 +80,7 @@ class Component:
         def level(self) -> Level:
             """The level in force."""
 
+        _followed: list[Following]
         _kernel: Kernel
         _listed: _Listed
         _listeners: Listeners
@@ -91,6 +94,7 @@ class Component:
         ledger.prepare()
         keep: tuple[tuple[str, object], ...] = (
             ("level", Level.NORMAL),
+            ("_followed", []),
             ("_kernel", Kernel(manager._stable_ns, clock.now_ns())),
             ("_listed", _Listed(pair(manager.name, name), clock)),
             ("_listeners", Listeners()),
@@ -203,6 +207,41 @@ class Component:
     def unforce(self) -> None:
         """Take back an order: the level is at once what the sources have asked for."""
         self._change(lambda now_ns: self._kernel.force(None, now_ns), "unforced", at_once=True)
+
+    def follow(
+        self, source: Source, *, check: str | None = None, levels: Levels | None = None
+    ) -> Following:
+        """Have the state of something else drive the level: it asks for levels as any source does.
+
+        The state of this moment is taken over at once, and each change when it is told. A better
+        state is a better level after the ``stable_time``. By default,
+
+        - a ``HealthMonitor`` asks for NORMAL while it is "healthy", for DEGRADED while it is
+          "degraded", SEVERELY_DEGRADED "critical", EMERGENCY "failed"; "unknown" changes nothing;
+        - one ``check`` of it for NORMAL ("healthy"), DEGRADED ("degraded"), or SEVERELY_DEGRADED
+          ("unhealthy");
+        - an ``ErrorBudget`` or a ``LatencyBudget`` for DEGRADED while it is "exhausted", else
+          ("healthy") NORMAL;
+        - a ``CircuitBreaker`` for DEGRADED while it is "open" or "forced-open"; for NORMAL as soon
+          as it is "half-open", or would admit a call, so that calls can show a recovery;
+        - another ``Component`` for its own level ("normal", "degraded" …).
+
+        Args:
+            source: What to follow. The component keeps it alive, and not the other way round.
+            check: The name of a check, to follow only this one of a ``HealthMonitor``.
+            levels: Other levels for some states: a dict of levels by states; None as a level leaves
+                what was asked for before.
+
+        Returns:
+            What ends it when it is called.
+
+        Raises:
+            ConfigError: An argument is invalid, the component follows the source already, or
+                components would follow each other in a circle.
+        """
+        from holdfast.degradation.driving import follow
+
+        return follow(self, source, check=check, levels=levels)
 
     # ---- calling functions by the level ----
 
@@ -354,6 +393,8 @@ class Component:
 
     def _look(self) -> None:
         """Put the level into force that is due by now."""
+        for following in list(self._followed):
+            following._look_in_silence()
         self._change(self._kernel.look, "stable")
 
     def _publish(self) -> tuple[Level, Level] | None:
