@@ -189,7 +189,9 @@ def test_a_coroutine_function_in_a_plain_call_is_refused_at_every_level(search):
         search.execute_with_fallback({NORMAL: fresh, DEGRADED: acached}, ("x",))
     with pytest.raises(TypeError, match="the call returned a coroutine"):
         search.execute(lambda text: afresh(text), args=("x",))
-    with pytest.raises(TypeError, match=r"is a coroutine function, but .*fresh.* is not"):
+    with pytest.raises(
+        TypeError, match=r"is a coroutine function, but .*fresh.*, which it replaces, is not"
+    ):
         search(degraded=acached)(fresh)
 
 

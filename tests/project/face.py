@@ -18,11 +18,13 @@ FACE = ROOT / "docs" / "public-face.txt"
 MODULES = (
     "holdfast",
     "holdfast.categories",
+    "holdfast.degradation",
     "holdfast.health",
     "holdfast.telemetry.prometheus",
     "holdfast.testing",
 )
 DATA = (
+    "holdfast.degradation",
     "holdfast.health",
     "holdfast.policies",
     "holdfast.pipeline",

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import stat
+from itertools import pairwise
 
 import pytest
 
@@ -57,6 +58,30 @@ def test_the_counts_of_every_policy_are_summed_over_workers_and_kept_for_the_dea
     assert counts(second.scrape()) == twice
     second.kill()
     assert counts(start().scrape()) == twice
+
+
+def test_a_level_is_shown_as_the_worst_of_all_workers_and_no_count_of_it_falls(start):  # DG-10
+    first, second = start(), start()
+    assert first("degrade", "m", "c", "degraded") == 1
+    assert second("degrade", "m", "c", "emergency") == 3
+    seconds = "holdfast_degradation_seconds_total"
+    scrapes = [second.scrape(), first.scrape(), first.scrape(), second.scrape()]
+    for worker in (first, second):
+        assert worker.gauge("degradation_level", manager="m", component="c") == 3
+    second.kill()
+    assert first.gauge("degradation_level", manager="m", component="c") == 1
+    first("degrade", "m", "c", "normal")
+    assert first.gauge("degradation_level", manager="m", component="c") == 0
+    scrapes += [first.scrape(), start().scrape()]
+    for before, after in pairwise(scrapes):
+        assert_none_fell(before, after)
+    last = {
+        dict(labels)["level"]: value
+        for (_, name, labels), value in after.items()
+        if name == seconds
+    }
+    assert 0 < last["degraded"] < 600
+    assert 0 < last["emergency"] < 600
 
 
 def test_a_health_check_is_shown_of_all_workers_and_its_counts_outlive_them(start):  # D-HC-4

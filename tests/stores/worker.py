@@ -87,6 +87,17 @@ def check(checker: str, name: str, results: str) -> int:
     return made.state.state
 
 
+def degrade(manager: str, component: str, level: str) -> int:
+    """Ask for a level of a component."""
+    from holdfast.degradation import DegradationManager
+
+    if manager not in policies:
+        policies[manager] = [DegradationManager(manager, stable_time=0)]
+    made = policies[manager][-1].component(component)
+    made.set(level)
+    return int(made.level)
+
+
 def fail_calls(name: str, times: str) -> int:
     for _ in range(int(times)):
         policies[name][-1].try_call(fail)
@@ -288,6 +299,7 @@ COMMANDS: dict[str, Any] = {
     "call": call,
     "fail": fail_calls,
     "check": check,
+    "degrade": degrade,
     "drop": drop,
     "trip": lambda name: breaker(name).trip(),
     "enter": lambda name: policies[name][-1].enter(),

@@ -11,6 +11,7 @@ from itertools import cycle
 from threading import Lock
 
 from holdfast._native.clock import Clock, read_repeatedly
+from holdfast.degradation import DegradationManager
 from holdfast.errors import CircuitOpenError
 from holdfast.pipeline.pipeline import Pipeline
 from holdfast.policies.backoff import Constant, Exponential
@@ -338,6 +339,22 @@ def backoff_delay() -> Case:
     return Case("backoff.delay(3)", backoff=backoff)
 
 
+def component_level() -> Case:
+    component = DegradationManager("bench").component("bench")
+    return Case("component.level", component=component)
+
+
+def feature_enabled() -> Case:
+    feature = DegradationManager("bench").feature("bench", "bench")
+    return Case("feature.enabled", feature=feature)
+
+
+def feature_by_name() -> Case:
+    manager = DegradationManager("bench")
+    manager.feature("bench", "bench")
+    return Case("manager.is_enabled('bench')", manager=manager)
+
+
 def _third_time_lucky() -> Callable[[], None]:
     """Return a function that fails twice of three times."""
     calls = cycle((True, True, False))
@@ -418,5 +435,8 @@ MEASURED = (
     pipeline_with_adaptive_limiter,
     adaptive_timeout,
     backoff_delay,
+    component_level,
+    feature_enabled,
+    feature_by_name,
 )
 CASES: dict[str, Callable[[], Case]] = {case.__name__: case for case in (*YARDSTICKS, *MEASURED)}

@@ -248,5 +248,8 @@ ROWS = (
         clock_cost,
         1,
     ),
+    Row("`component.level`", over("component_level", "empty"), "P", partial_cost, 2),
+    Row("`feature.enabled`", over("feature_enabled", "empty"), "P", partial_cost, 2),
+    Row("`manager.is_enabled(name)`", over("feature_by_name", "empty"), "P", partial_cost, 2),
     Row("back-off delay", over("backoff_delay", "empty"), "C", clock_cost, 4),
 )

@@ -116,7 +116,7 @@ def guarded(component: Component, fn: Any, degraded: Fn | None, emergency: Fn | 
         if other is not None and _callable_kind(other) == _COROUTINE:
             raise TypeError(
                 f"component {component.name!r}: {shown(other)} is a coroutine function, but"
-                f" {shown(fn)}, for which it stands in, is not"
+                f" {shown(fn)}, which it replaces, is not"
             )
 
     @wraps(fn)

@@ -20,18 +20,9 @@ if TYPE_CHECKING:
     # The manager, whose module imports this one.
     Manager = Any
 
-__all__ = ["Feature", "Features", "Flags"]
+__all__ = ["Feature", "Features"]
 
 _keep = object.__setattr__
-
-
-class Flags(dict[str, bool]):
-    """Whether each feature is on; a name that nobody knows is."""
-
-    __slots__ = ()
-
-    def __missing__(self, name: str) -> bool:
-        return True
 
 
 class Feature:
@@ -139,11 +130,10 @@ class Features:
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_flags", "_manager", "_order")
+    __slots__ = ("_manager", "_order")
 
-    def __init__(self, manager: Manager, flags: Flags) -> None:
+    def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._flags = flags
         # By name; what a feature needs stands before it. Replaced whole, under the manager's lock.
         self._order: dict[str, Feature] = {}
 
@@ -179,7 +169,7 @@ class Features:
             if feature is None:
                 feature = Feature(name)
                 self._order = {**self._order, name: feature}
-                self._flags[name] = True
+                self._manager._put(name, True)
             _keep(feature, "_by_hand", not on)
 
         self._manager._change_features(act, "enabled")
@@ -230,8 +220,9 @@ class Features:
             )
             return
         for one in (*needs, name):
-            known.setdefault(one, Feature(one))
-            self._flags.setdefault(one, True)
+            if one not in known:
+                known[one] = Feature(one)
+                self._manager._put(one, True)
         feature = known[name]
         _keep(feature, "_component", component)
         _keep(feature, "_up_to", up_to)
@@ -266,7 +257,7 @@ class Features:
 
     def _switch(self, feature: Feature, on: bool) -> None:
         _keep(feature, "enabled", on)
-        self._flags[feature.name] = on
+        self._manager._put(feature.name, on)
 
 
 def read_needs(problems: Problems, needs: object) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ Elsewhere: the level of one component (``component``), flags (``features``).
 
 from __future__ import annotations
 
+from holdfast._native.level import Flags
 from holdfast.clock import read_clock
 from holdfast.degradation.component import Component
-from holdfast.degradation.features import Feature, Features, Flags, read_needs, read_up_to
+from holdfast.degradation.features import Feature, Features, read_needs, read_up_to
 from holdfast.degradation.level import LEVELS, Level, should_degrade
 from holdfast.degradation.snapshot import DegradationSnapshot
 from holdfast.degradation.watching import watch
@@ -30,7 +31,7 @@ __all__ = ["DegradationManager"]
 _keep = object.__setattr__
 
 
-class DegradationManager:
+class DegradationManager(Flags):
     """Decides what a service does while parts of it do not work: levels, and features by them.
 
     Args:
@@ -70,7 +71,6 @@ class DegradationManager:
         "_stable_ns",
         "_telling",
         "features",
-        "is_enabled",
         "overall",
     )
 
@@ -85,9 +85,6 @@ class DegradationManager:
         @property
         def features(self) -> Features:
             """The features, by name."""
-
-        def is_enabled(self, name: str, /) -> bool:
-            """Return whether a feature is on; True for a name that nobody knows."""
 
         _clock: Clock
         _components: dict[str, Component]
@@ -108,7 +105,6 @@ class DegradationManager:
         stable_ns = problems.duration("stable_time", stable_time)
         clock = read_clock(problems, clock)
         problems.done()
-        flags = Flags()
         keep: tuple[tuple[str, object], ...] = (
             ("_clock", clock),
             ("_components", {}),
@@ -116,8 +112,7 @@ class DegradationManager:
             ("_name", name),
             ("_stable_ns", stable_ns),
             ("_telling", Telling()),
-            ("features", Features(self, flags)),
-            ("is_enabled", flags.__getitem__),  # native: an answer costs one look into a dict
+            ("features", Features(self)),
             ("overall", Level.NORMAL),
         )
         for field, value in keep:
