@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from holdfast.health.loop_lag import LoopLagCheck
     from holdfast.health.memory import MemoryCheck
     from holdfast.health.monitor import HealthMonitor
+    from holdfast.health.outlook import Contribution, Forecast, Outlook, OutlookSnapshot
     from holdfast.health.ping import PingCheck
     from holdfast.health.process import ProcessCheck
     from holdfast.health.report import HealthReport, health_report
@@ -33,10 +34,12 @@ __all__ = [
     "CheckResult",
     "CheckStatus",
     "CompositeCheck",
+    "Contribution",
     "CpuCheck",
     "DatabaseCheck",
     "DiskCheck",
     "EnvironmentCheck",
+    "Forecast",
     "HealthLevel",
     "HealthMonitor",
     "HealthReport",
@@ -44,6 +47,8 @@ __all__ = [
     "LoopLagCheck",
     "MemoryCheck",
     "MonitorSnapshot",
+    "Outlook",
+    "OutlookSnapshot",
     "PingCheck",
     "ProcessCheck",
     "TcpCheck",
@@ -59,10 +64,12 @@ _LATER: dict[str, str] = {
     "CheckResult": "result",
     "CheckStatus": "status",
     "CompositeCheck": "composite",
+    "Contribution": "outlook",
     "CpuCheck": "cpu",
     "DatabaseCheck": "database",
     "DiskCheck": "disk",
     "EnvironmentCheck": "application",
+    "Forecast": "outlook",
     "HealthLevel": "states",
     "HealthMonitor": "monitor",
     "HealthReport": "report",
@@ -70,6 +77,8 @@ _LATER: dict[str, str] = {
     "LoopLagCheck": "loop_lag",
     "MemoryCheck": "memory",
     "MonitorSnapshot": "status",
+    "Outlook": "outlook",
+    "OutlookSnapshot": "outlook",
     "PingCheck": "ping",
     "ProcessCheck": "process",
     "TcpCheck": "tcp",

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
+    from holdfast.health.outlook import Outlook
+    from holdfast.policies.breaker import CircuitBreaker
 
 __all__ = ["HealthMonitor"]
 
@@ -582,6 +584,9 @@ class HealthMonitor:
         settle()
         checks = self.status()
         with self._lock:
+            outlooks = {name: one.outlook for name, one in self._checks.items() if one.outlook}
+        forecasts = {name: outlook.forecast for name, outlook in outlooks.items()}
+        with self._lock:
             rounds = self._rounds
             every = [rounds, *self._ending] if rounds is not None else self._ending
             passes = sum(one.pass_count for one in checks.values())
@@ -604,7 +609,60 @@ class HealthMonitor:
                 waiting=0 if rounds is None else rounds.waiting,
                 callback_failures=self._callback_failures + self._listeners.raised,
                 checks=checks,
+                outlooks=forecasts,
             )
+
+    def outlook(
+        self, name: str, given: Outlook | None = None, *, breaker: CircuitBreaker | None = None
+    ) -> Outlook:
+        """Return the outlook of a check; the first call makes it.
+
+        From then on each result of the check is a sample, unless it is unproven. A change of the
+        outlook's level is an event of this monitor as well. It changes no state and no level.
+
+        Args:
+            name: The name of the check.
+            given: The outlook to use; None for one with the default settings.
+            breaker: A breaker around calls of the same dependency: the calls that it counts between
+                two results are part of the sample.
+
+        Raises:
+            LookupError: There is no check of this name.
+            ConfigError: An argument is invalid, or the check already has an outlook.
+        """
+        from holdfast.health.outlook import Outlook
+        from holdfast.policies.breaker import CircuitBreaker
+
+        problems = Problems("HealthMonitor", self._name)
+        if given is not None:
+            problems.instance("given", given, Outlook, "an Outlook or None")
+        if breaker is not None:
+            problems.instance("breaker", breaker, CircuitBreaker, "a CircuitBreaker or None")
+        problems.done()
+        settle()
+        with self._lock:
+            watched = self._get(name)
+            there = watched.outlook
+        if there is None:
+            made = Outlook(name, clock=self._clock) if given is None else given
+
+            def hear(result: CheckResult, _began_ns: int, _state: HealthState) -> None:
+                if result.verdict != "unproven":
+                    seconds = (watched.last_duration_ns or 0) / 1e9
+                    made._take_result(result.verdict != "failed", seconds, breaker)
+
+            with self._lock:
+                there = watched.outlook
+                if there is None:
+                    watched.outlook = made
+                    watched.hears += (hear,)
+            if there is None:
+                made.on_event(self._listeners.emit)
+                return made
+        if (given is not None and given is not there) or breaker is not None:
+            problems.refuse("name", name, "a check without an outlook, to give it another one")
+            problems.done()
+        return there
 
     def on_event(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener(event)`` for each change of a check's state or of the level.

@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from holdfast.health.outlook import Forecast
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthLevel, HealthState
 
@@ -111,6 +112,8 @@ class MonitorSnapshot:
         waiting: How many runs wait for a thread.
         callback_failures: How many callbacks and listeners raised.
         checks: The status of each check, by its name.
+        outlooks: The forecast of each check with an outlook, by the name of the check; None before
+            there is enough history.
     """
 
     name: str
@@ -129,3 +132,4 @@ class MonitorSnapshot:
     waiting: int
     callback_failures: int
     checks: Mapping[str, CheckStatus] = field(default_factory=dict)
+    outlooks: Mapping[str, Forecast | None] = field(default_factory=dict)

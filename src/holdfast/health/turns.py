@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.health.check import Check
     from holdfast.health.figures import Figures
+    from holdfast.health.outlook import Outlook
     from holdfast.health.pulse import Mark, Pulse
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthState
@@ -80,6 +81,7 @@ class Watched:
         turn: The turn that goes on.
         hears: Told of each result, without any lock: the result, when its run began, the state.
         is_removed: Whether it is no longer of the monitor.
+        outlook: Its outlook, if there is one.
     """
 
     __slots__ = (
@@ -103,6 +105,7 @@ class Watched:
         "last_result",
         "name",
         "ordinal",
+        "outlook",
         "serial",
         "slot_ns",
         "state",
@@ -140,6 +143,7 @@ class Watched:
         self.turn: Turn | None = None
         self.hears: tuple[Callable[[CheckResult, int, HealthState], object], ...] = ()
         self.history: deque[tuple[int, int, CheckResult, HealthState]] = deque(maxlen=history)
+        self.outlook: Outlook | None = None
         self.last_result: CheckResult | None = None
         self.last_ns: int | None = None
         self.last_duration_ns: int | None = None
