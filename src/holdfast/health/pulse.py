@@ -22,6 +22,7 @@ from abc import abstractmethod
 from contextlib import suppress
 from contextvars import Context
 from time import monotonic_ns
+from weakref import ref
 
 from holdfast.clock import ManualClock, system_clock
 from holdfast.events import warn
@@ -69,12 +70,14 @@ class Mark:
         self.began_ns = 0
         self.lost_ns = 0  # what its pulse had lost until then
         self.extensions = 0
-        self._thread = thread
+        # Weak: what an event loop leaves to the collector keeps marks, but no file of a thread.
+        self._thread = None if thread is None else thread.ref
         self._delay_ns = 0 if thread is None else thread.recent_ns()
 
     def starved_ns(self) -> int:
         """Return how long its thread could have run, but had no processor."""
-        return 0 if self._thread is None else max(0, self._thread.read_ns() - self._delay_ns)
+        thread = None if self._thread is None else self._thread()
+        return 0 if thread is None else max(0, thread.read_ns() - self._delay_ns)
 
 
 class Pulse:
@@ -313,9 +316,10 @@ def _late_ns(gap_ns: int) -> int:
 class _Thread:
     """How long one thread had no processor."""
 
-    __slots__ = ("_at_ns", "_file", "_ns")
+    __slots__ = ("__weakref__", "_at_ns", "_file", "_ns", "ref")
 
     def __init__(self) -> None:
+        self.ref = ref(self)
         self._file = -1
         self._ns = 0
         self._at_ns = -_FRESH_NS
