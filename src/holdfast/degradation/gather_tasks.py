@@ -67,11 +67,13 @@ class _Crew:
         course = self._course
         policy: Any = _bare if course.policy is None else course.policy
         steps = carried(self._deadline, partial(policy.acall, course.calls[index]))
-        try:
-            task: Task[Any] = self._loop.create_task(steps, name=f"holdfast-{course.name}_{index}")
+        try:  # not every factory of tasks takes a name
+            task: Task[Any] = self._loop.create_task(steps)
         except BaseException:
             steps.close()
             raise
+        if hasattr(task, "set_name"):
+            task.set_name(f"holdfast-{course.name}_{index}")
         self._running[task] = index
         course.began(index)
         task.add_done_callback(self._tell)
