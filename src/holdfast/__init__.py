@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import holdfast.chaos as chaos
     from holdfast.categories.requested import retry_after
     from holdfast.health.composite import CompositeCheck
+    from holdfast.health.http import HttpCheck
     from holdfast.health.monitor import HealthMonitor
     from holdfast.health.ping import PingCheck
     from holdfast.health.tcp import TcpCheck
@@ -94,6 +95,7 @@ __all__ = [
     "HealthMonitor",
     "Hedge",
     "HoldfastError",
+    "HttpCheck",
     "LatencyBudget",
     "Linear",
     "ManualClock",
@@ -139,6 +141,7 @@ _LATER: dict[str, str] = {
     "CompositeCheck": "holdfast.health.composite",
     "HealthMonitor": "holdfast.health.monitor",
     "LatencyBudget": "holdfast.policies.latency_budget",
+    "HttpCheck": "holdfast.health.http",
     "PingCheck": "holdfast.health.ping",
     "SloTracker": "holdfast.policies.slo_tracker",
     "TcpCheck": "holdfast.health.tcp",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from holdfast.health.cpu import CpuCheck
     from holdfast.health.database import DatabaseCheck
     from holdfast.health.disk import DiskCheck
+    from holdfast.health.http import HttpCheck
     from holdfast.health.loop_lag import LoopLagCheck
     from holdfast.health.memory import MemoryCheck
     from holdfast.health.monitor import HealthMonitor
@@ -44,6 +45,7 @@ __all__ = [
     "HealthMonitor",
     "HealthReport",
     "HealthState",
+    "HttpCheck",
     "LoopLagCheck",
     "MemoryCheck",
     "MonitorSnapshot",
@@ -74,6 +76,7 @@ _LATER: dict[str, str] = {
     "HealthMonitor": "monitor",
     "HealthReport": "report",
     "HealthState": "states",
+    "HttpCheck": "http",
     "LoopLagCheck": "loop_lag",
     "MemoryCheck": "memory",
     "MonitorSnapshot": "status",

@@ -161,10 +161,12 @@ class _Race:
                 left_ns = self._allowance.left_ns()
                 if left_ns == 0:
                     raise TimeoutError
-                if self._left and (turn_ns := self._next_ns - system_clock.now_ns()) <= 0:
+                # When it is the turn of the next address.
+                turn_ns = self._next_ns - system_clock.now_ns() if self._left else left_ns
+                if self._left and turn_ns <= 0:
                     connected = self._begin(*self._left.pop())
                 else:
-                    connected = self._wait(min(left_ns, turn_ns) if self._left else left_ns)
+                    connected = self._wait(min(left_ns, turn_ns))
                 if connected is not None:
                     return connected
             raise self._errors[0]
