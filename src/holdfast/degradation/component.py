@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     # The manager, whose module imports this one.
     Manager = Any
     F = TypeVar("F", bound=Callable[..., Any])
+    R = TypeVar("R")
 
 __all__ = ["Component"]
 
@@ -65,13 +66,13 @@ class Component:
         "__weakref__",
         "_followed",
         "_kernel",
+        "_level",
         "_listed",
         "_listeners",
         "_manager",
         "_name",
         "_requests",
         "_timer_ns",
-        "level",
     )
 
     if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Component:
         clock: Clock = manager._clock
         ledger.prepare()
         keep: tuple[tuple[str, object], ...] = (
-            ("level", Level.NORMAL),
+            ("_level", Level.NORMAL),
             ("_followed", []),
             ("_kernel", Kernel(manager._stable_ns, clock.now_ns())),
             ("_listed", _Listed(pair(manager.name, name), clock)),
@@ -247,12 +248,12 @@ class Component:
 
     def execute(
         self,
-        normal: Callable[..., Any],
-        degraded: Callable[..., Any] | None = None,
-        emergency: Callable[..., Any] | None = None,
+        normal: Callable[..., R],
+        degraded: Callable[..., R] | None = None,
+        emergency: Callable[..., R] | None = None,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> R:
         """Call the function of the level in force, and return what it returns.
 
         Args:
@@ -266,7 +267,8 @@ class Component:
             EmergencyModeError: The level is EMERGENCY, and there is no ``emergency``.
             TypeError: One of the functions is not callable, or is a coroutine function.
         """
-        return call(self, choices_of(normal, degraded, emergency), args, kwargs or {})
+        result: R = call(self, choices_of(normal, degraded, emergency), args, kwargs or {})
+        return result
 
     async def aexecute(
         self,
@@ -284,10 +286,10 @@ class Component:
 
     def execute_with_fallback(
         self,
-        choices: Mapping[Level, Callable[..., Any]],
+        choices: Mapping[Level, Callable[..., R]],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> R:
         """Call the function of the level in force, else that of the next more degraded level.
 
         Args:
@@ -300,7 +302,8 @@ class Component:
             ConfigError: ``choices`` is empty, or a key is not a level.
             TypeError: One of the functions is not callable, or is a coroutine function.
         """
-        return call(self, ordered(choices), args, kwargs or {})
+        result: R = call(self, ordered(choices), args, kwargs or {})
+        return result
 
     async def aexecute_with_fallback(
         self,
@@ -402,7 +405,7 @@ class Component:
         before, now = self.level, LEVELS[self._kernel.get()]
         if before is now:
             return None
-        _keep(self, "level", now)
+        _keep(self, "_level", now)
         return before, now
 
     def _at(self, timer_ns: int | None) -> None:
@@ -420,6 +423,10 @@ class Component:
             reason=level.word,
             retry_after=None if ends_ns is None else max(0, ends_ns - now_ns) / 1e9,
         )
+
+
+if not TYPE_CHECKING:  # read as fast as any slot, and never written
+    Component.level = Component._level
 
 
 class _Listed:

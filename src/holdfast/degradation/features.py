@@ -41,10 +41,10 @@ class Feature:
         "_by_hand",
         "_component",
         "_declared",
+        "_enabled",
         "_name",
         "_needs",
         "_up_to",
-        "enabled",
     )
 
     if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Feature:
 
     def __init__(self, name: str) -> None:
         keep = (
-            ("enabled", True),
+            ("_enabled", True),
             ("_by_hand", False),  # whether it was disabled by hand
             ("_component", None),
             ("_declared", False),
@@ -118,6 +118,10 @@ class Feature:
         if self._component is not None and self._component.level > self._up_to:
             return "level"
         return ""
+
+
+if not TYPE_CHECKING:  # read as fast as any slot, and never written
+    Feature.enabled = Feature._enabled
 
 
 class Features:
@@ -256,7 +260,7 @@ class Features:
         return found
 
     def _switch(self, feature: Feature, on: bool) -> None:
-        _keep(feature, "enabled", on)
+        _keep(feature, "_enabled", on)
         self._manager._put(feature.name, on)
 
 

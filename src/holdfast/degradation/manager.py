@@ -21,10 +21,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TypeVar
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
+
+    R = TypeVar("R")
 
 __all__ = ["DegradationManager"]
 
@@ -66,12 +68,12 @@ class DegradationManager(Flags):
         "__weakref__",
         "_clock",
         "_components",
+        "_features",
         "_listeners",
         "_name",
+        "_overall",
         "_stable_ns",
         "_telling",
-        "features",
-        "overall",
     )
 
     kind = "degradation"
@@ -82,12 +84,9 @@ class DegradationManager(Flags):
         def overall(self) -> Level:
             """The worst level of all components."""
 
-        @property
-        def features(self) -> Features:
-            """The features, by name."""
-
         _clock: Clock
         _components: dict[str, Component]
+        _features: Features
         _listeners: Listeners
         _name: str
         _stable_ns: int
@@ -112,8 +111,8 @@ class DegradationManager(Flags):
             ("_name", name),
             ("_stable_ns", stable_ns),
             ("_telling", Telling()),
-            ("features", Features(self)),
-            ("overall", Level.NORMAL),
+            ("_features", Features(self)),
+            ("_overall", Level.NORMAL),
         )
         for field, value in keep:
             _keep(self, field, value)
@@ -131,6 +130,11 @@ class DegradationManager(Flags):
     def stable_time(self) -> float:
         """Seconds after which a level that nobody asks for any more gets better."""
         return self._stable_ns / 1e9
+
+    @property
+    def features(self) -> Features:
+        """The features, by name."""
+        return self._features
 
     # ---- components ----
 
@@ -223,12 +227,12 @@ class DegradationManager(Flags):
     def execute(
         self,
         name: str,
-        normal: Callable[..., Any],
-        degraded: Callable[..., Any] | None = None,
-        emergency: Callable[..., Any] | None = None,
+        normal: Callable[..., R],
+        degraded: Callable[..., R] | None = None,
+        emergency: Callable[..., R] | None = None,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> R:
         """Call a function by the level of a component; see ``Component.execute``."""
         return self.component(name).execute(normal, degraded, emergency, args, kwargs)
 
@@ -247,10 +251,10 @@ class DegradationManager(Flags):
     def execute_with_fallback(
         self,
         name: str,
-        choices: Mapping[Level, Callable[..., Any]],
+        choices: Mapping[Level, Callable[..., R]],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> R:
         """Call the function of a component's level; see ``Component.execute_with_fallback``."""
         return self.component(name).execute_with_fallback(choices, args, kwargs)
 
@@ -369,7 +373,7 @@ class DegradationManager(Flags):
             if moved is None:
                 return []
             old, new = moved
-            _keep(self, "overall", max(one.level for one in list(self._components.values())))
+            _keep(self, "_overall", max(one.level for one in list(self._components.values())))
             why = reason if new > old or at_once else "stable"
             at = now_ns / 1e9
             news: list[Any] = [(component, self._level_event(component, old, new, why, at))]
@@ -408,6 +412,10 @@ class DegradationManager(Flags):
         for component in list(self._components.values()):
             component._kernel.look(now_ns)
             component._publish()
-        levels = [component.level for component in list(self._components.values())]
-        _keep(self, "overall", max(levels, default=LEVELS[0]))
+        levels = [one.level for one in list(self._components.values())]
+        _keep(self, "_overall", max(levels, default=LEVELS[0]))
         self.features._settle("level")
+
+
+if not TYPE_CHECKING:  # read as fast as any slot, and never written
+    DegradationManager.overall = DegradationManager._overall
