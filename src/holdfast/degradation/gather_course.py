@@ -7,6 +7,7 @@ Owns the decisions that threads and tasks share. Elsewhere: who runs the calls a
 from __future__ import annotations
 
 import sys
+from logging import getLogger  # now: without a file descriptor, nothing can be imported
 from math import ceil
 
 from holdfast._native import gate
@@ -35,6 +36,8 @@ _IN_WORDS = {
     "resource": "a resource is exhausted",
     "mode": "degraded mode is on",
 }
+
+classify(OSError())  # loads the rules of the standard library, for the same reason
 
 
 class Named(gate.Gate):
@@ -160,7 +163,7 @@ class Course:
         else:
             entry.is_final = True
             self._fixed += 1
-        if classify(error) is Category.RESOURCE:
+        if _is_resource(error):
             self._switch("resource")
         elif failed and self._failed >= self._most_failed:
             self._switch("failure_rate")
@@ -270,7 +273,12 @@ def is_cancellation(error: BaseException) -> bool:
     return False
 
 
-def _debug(text: str, *args: object) -> None:
-    from logging import getLogger
+def _is_resource(error: Exception) -> bool:
+    try:
+        return classify(error) is Category.RESOURCE
+    except (OSError, MemoryError):  # the rules of a library could not be loaded: that says it too
+        return True
 
+
+def _debug(text: str, *args: object) -> None:
     getLogger("holdfast").debug(text, *args)
