@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from holdfast.degradation.component import Component
+from holdfast.degradation.level import Level, read_level
 from holdfast.validation import Problems
 
 __all__ = ["DegradationMode"]
@@ -16,9 +18,11 @@ class DegradationMode:
     Args:
         enabled: Whether degraded mode is on.
         fallback: Whether concurrent calls may go on one by one.
+        component: A component that turns degraded mode on as well, by its level. None: none does.
+        at: The level of the component from which on degraded mode is on.
 
     Raises:
-        ConfigError: An argument is neither True nor False.
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
     Safe to share between threads and event loops.
 
@@ -30,18 +34,30 @@ class DegradationMode:
     True
     """
 
-    __slots__ = ("_enabled", "_fallback")
+    __slots__ = ("_at", "_component", "_enabled", "_fallback")
 
-    def __init__(self, *, enabled: bool = False, fallback: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        enabled: bool = False,
+        fallback: bool = True,
+        component: Component | None = None,
+        at: Level | int | str = Level.SEVERELY_DEGRADED,
+    ) -> None:
         problems = Problems("DegradationMode")
         self._enabled = problems.flag("enabled", enabled)
         self._fallback = problems.flag("fallback", fallback)
+        if component is not None:
+            problems.instance("component", component, Component, "a Component, or None")
+        self._component = component
+        self._at = read_level(problems, "at", at)
         problems.done()
 
     @property
     def enabled(self) -> bool:
-        """Whether degraded mode is on."""
-        return self._enabled
+        """Whether degraded mode is on: by hand, or by the level of the component."""
+        component = self._component
+        return self._enabled or (component is not None and component.level >= self._at)
 
     @property
     def fallback(self) -> bool:
@@ -53,7 +69,7 @@ class DegradationMode:
         self._turn(True)
 
     def disable(self) -> None:
-        """Turn degraded mode off."""
+        """Turn degraded mode off, unless the level of the component turns it on."""
         self._turn(False)
 
     def enable_fallback(self) -> None:
@@ -76,4 +92,4 @@ class DegradationMode:
                 log.info("degraded mode is off")
 
     def __repr__(self) -> str:
-        return f"<DegradationMode {'on' if self._enabled else 'off'}>"
+        return f"<DegradationMode {'on' if self.enabled else 'off'}>"
