@@ -35,13 +35,14 @@ class Checked:
 
     def end(self, began, verdict, why=""):
         self.state.record(verdict, self.clock.now_ns(), 0)
-        self.link.record(
+        self.link.put(
             began,
             verdict,
             unhealthy=self.state.state == 3,
             failures=self.state.failures_in_a_row,
             why=why,
         )
+        self.link.settle()
 
     def run(self, *verdicts, why="", every=1):
         for verdict in verdicts:

@@ -7,8 +7,12 @@ Elsewhere: the moves (``hf_breaker.h``), and when checks run (``monitor``).
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
+
 from holdfast.mode import Mode
 from holdfast.policies.breaker.state import State
+from holdfast.policies.telling import Telling
 from holdfast.validation import seconds_to_ns
 
 TYPE_CHECKING = False
@@ -17,12 +21,17 @@ if TYPE_CHECKING:
 
     #: The generation of the breaker, and the opening it is in; None: of neither open nor half-open.
     Period = tuple[int, int | None]
+    _Result = tuple[Period, int, bool, int, str]
 
-__all__ = ["BreakerLink"]
+__all__ = ["NOTHING", "BreakerLink"]
+
+#: What a run is evidence of that began before anybody looked at the breaker.
+NOTHING: Period = (-1, None)
 
 # A breaker that opens again and again needs up to so many times the passes.
 MOST_DOUBLINGS = 10
 _SHUT = (State.OPEN, State.HALF_OPEN, State.FORCED_OPEN)
+_CLOSABLE = (State.OPEN, State.HALF_OPEN)
 _PASSED, _LIMPED, _FAILED, _UNPROVEN = range(4)
 _GENERATIONS = 1 << 35
 
@@ -41,8 +50,9 @@ class BreakerLink:
         successes: Passes in a row that close it, 1 to 1,000.
         opens: Whether the check opens the breaker when it becomes unhealthy.
 
-    Whoever runs the check calls the methods, for one run after the other. Listeners of the breaker
-    are called in ``record``, so it must be called outside of locks.
+    Whoever runs the check calls ``begin`` and ``put``, under a lock of his own, and then
+    ``settle`` without it: there listeners of the breaker are called. Results count in the order in
+    which they were put in, whichever threads settle. Safe to share between threads.
     """
 
     __slots__ = (
@@ -51,12 +61,15 @@ class BreakerLink:
         "_closings",
         "_doublings",
         "_due",
+        "_found",
+        "_has_passed",
         "_opening",
         "_opens",
         "_passes",
         "_reclosed",
         "_succeeded",
         "_successes",
+        "_telling",
         "_unhealthy",
         "breaker",
     )
@@ -76,36 +89,41 @@ class BreakerLink:
         self._closed_ns = self._succeeded = 0
         self._closings = -1  # of the breaker, up to and with the last by this check
         self._unhealthy = self._due = False
+        self._has_passed = False  # the last result that was put in
+        self._found: deque[_Result | None] = deque()  # None: forget
+        self._telling = Telling()
 
     @property
     def is_shut(self) -> bool:
         """Whether the breaker keeps users' calls away: it is open, half-open or forced open."""
-        return self.breaker.state in _SHUT
+        return self.breaker.state in _SHUT and self.breaker.mode is Mode.ENFORCE
 
     @property
     def is_closing(self) -> bool:
-        """Whether there are passes that count, and more are needed: the next run may close it."""
-        return self._passes > 0 and self.breaker.state in _SHUT
+        """Whether the next runs are likely to close it: it is open, and the check passes.
+
+        Not if it opens again and again though the check passes: there is no hurry then.
+        """
+        return self._has_passed and not self._doublings and self.breaker.state in _CLOSABLE
 
     @property
     def needed(self) -> int:
         """How many passes in a row close the breaker at present."""
         return self._successes << self._doublings
 
-    def forget(self) -> None:
-        """Begin anew, as the check does when its monitor starts: no run goes on."""
-        self._passes = 0
-        self._opening = None
-        self._unhealthy = self._due = False
-
     def begin(self) -> Period:
         """Return what the result of a run that begins now is evidence of."""
         return self.breaker._kernel.period()
 
-    def record(
+    def forget(self) -> None:
+        """Begin anew, as the check does when its monitor starts: no run goes on."""
+        self._has_passed = False
+        self._found.append(None)
+
+    def put(
         self, began: Period, verdict: int, *, unhealthy: bool, failures: int, why: str = ""
     ) -> None:
-        """Take in the result of a run.
+        """Take in the result of a run, for ``settle``.
 
         Args:
             began: What ``begin`` returned when the run began.
@@ -116,13 +134,34 @@ class BreakerLink:
         """
         if verdict == _UNPROVEN or self.breaker.mode is Mode.OFF:
             return
+        self._has_passed = verdict == _PASSED
+        self._found.append((began, verdict, unhealthy, failures, why))
+
+    def settle(self) -> None:
+        """Move the breaker as the results say that were put in, unless another thread does."""
+        self._telling.change(self._take, self._settle)
+
+    def _take(self) -> list[tuple[_Result | None]]:
+        found: list[tuple[_Result | None]] = []
+        with suppress(IndexError):
+            while True:
+                found.append((self._found.popleft(),))
+        return found
+
+    def _settle(self, result: _Result | None) -> None:
+        if result is None:
+            self._passes = 0
+            self._opening = None
+            self._unhealthy = self._due = False
+            return
+        began, verdict, unhealthy, failures, why = result
         self._due = unhealthy and (self._due or not self._unhealthy)
         self._unhealthy = unhealthy
         if verdict == _PASSED:
             self._pass(began[1])
             return
         self._passes = 0
-        if verdict == _FAILED and self._due and self._opens:
+        if verdict == _FAILED and self._due and self._opens and began is not NOTHING:
             self._open(began[0], failures, why)
 
     # ---- closing ----

@@ -14,6 +14,7 @@ from holdfast._native.random import Random
 from holdfast.clock import read_clock
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind, settle
+from holdfast.health.breakers import NOTHING, BreakerLink
 from holdfast.health.check import Check
 from holdfast.health.composite import CompositeCheck
 from holdfast.health.figures import Figures
@@ -24,6 +25,7 @@ from holdfast.health.schedule import interval_ns
 from holdfast.health.states import STATES, HealthLevel, HealthState
 from holdfast.health.status import CheckRecord, CheckStatus, MonitorSnapshot
 from holdfast.health.turns import Countdown, Run, Turn, Unit, Watched
+from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.telling import Telling
 from holdfast.policies.timeout import Timeout
 from holdfast.seeds import fresh_seed
@@ -134,6 +136,7 @@ class HealthMonitor:
         # no other lock is taken. Re-entrant: for finalisers and signal handlers.
         self._lock = RLock()
         self._checks: dict[str, Watched] = {}
+        self._links: dict[str, BreakerLink] = {}  # of checks that close a breaker
         self._ordinal = 0
         self._limits: dict[int, Timeout] = {}  # by timeout: what makes the time left known
         self._busy: dict[int, Run] = {}  # by check: what runs, or is about to
@@ -150,6 +153,7 @@ class HealthMonitor:
         self._has_news = False
         self._changes: list[tuple[Any, ...]] = []
         self._to_judge: list[Turn] = []
+        self._to_settle: list[BreakerLink] = []
         self._to_hear: list[tuple[Watched, CheckResult, int, HealthState]] = []
         self._must_wake = False
         self._to_go: list[Rounds] = []
@@ -157,27 +161,43 @@ class HealthMonitor:
 
     # ---- its checks ----
 
-    def add(self, check: Check) -> None:
+    def add(
+        self, check: Check, *, closes: CircuitBreaker | None = None, opens: bool = False
+    ) -> None:
         """Watch a check; if the monitor runs, it runs at once.
+
+        With ``closes`` the check, and not the traffic of users, finds out that a dependency is
+        back: ``check.successes`` passes in a row that began after the breaker opened close it, if
+        it is open or half-open. If it then opens again soon, or before any call has succeeded, the
+        next closing takes twice as many passes. A breaker that is forced open, disabled or in
+        metrics-only is not moved. While it is open, the level is DEGRADED at best.
 
         Args:
             check: The check. Its name is not that of another check of this monitor.
+            closes: The breaker of the dependency that it checks.
+            opens: Whether the check opens this breaker when it becomes unhealthy.
 
         Raises:
-            ConfigError: It is no check, or one of its name is there.
+            ConfigError: It is no check, one of its name is there, or another argument is invalid.
         """
         problems = Problems("HealthMonitor", self._name)
         is_check = problems.instance("check", check, Check, "a check of holdfast.health")
         if is_check is not None and check.name in self._checks:
             problems.refuse("check", check, f"one with a name other than {check.name!r}")
+        if closes is not None:
+            problems.instance("closes", closes, CircuitBreaker, "a CircuitBreaker or None")
+        if problems.flag("opens", opens) and closes is None:
+            problems.refuse("opens", opens, "False without closes, which names the breaker")
         problems.done()
         settle()
         with self._lock:
             if check.name in self._checks:
                 problems.refuse("check", check, f"one with a name other than {check.name!r}")
                 problems.done()
-            watched = self._watch(check)
+            watched = self._watch(check, closes, opens)
             self._checks[check.name] = watched
+            if watched.link is not None:
+                self._links[check.name] = watched.link
             self._tally(watched)[watched.state] += 1
             now_ns = self._clock.now_ns()
             watched.kernel.start(now_ns)
@@ -198,6 +218,7 @@ class HealthMonitor:
         with self._lock:
             watched = self._get(name)
             del self._checks[name]
+            self._links.pop(name, None)
             watched.is_removed = True
             watched.serial = 0
             self._tally(watched)[watched.state] -= 1
@@ -206,10 +227,13 @@ class HealthMonitor:
             self._look_at_level()
         self._tell()
 
-    def _watch(self, check: Check) -> Watched:
+    def _watch(self, check: Check, closes: CircuitBreaker | None, opens: bool) -> Watched:
         members = check.members if isinstance(check, CompositeCheck) else (check,)
         ordinal, self._ordinal = self._ordinal, self._ordinal + 1
         own_ns, jitter = check._interval_ns, check.jitter
+        link = None
+        if closes is not None:
+            link = BreakerLink(closes, check.name, successes=check.successes, opens=opens)
         return Watched(
             check,
             tuple(map(self._unit, members)),
@@ -221,6 +245,7 @@ class HealthMonitor:
                 successes=check.successes,
                 start_period_ns=check._start_period_ns,
             ),
+            link=link,
             base_ns=self._interval_ns if own_ns is None else own_ns,
             jitter=self._jitter if jitter is None else jitter,
             ordinal=ordinal,
@@ -361,6 +386,8 @@ class HealthMonitor:
                     watched.turn.end()
                 watched.kernel.start(now_ns)
                 watched.begin_anew(now_ns)
+                if watched.link is not None:
+                    watched.link.forget()
                 self._move(watched, _UNKNOWN, "the monitor was started", now_ns)
                 rounds.plan(watched)
             self._look_at_level()
@@ -406,6 +433,7 @@ class HealthMonitor:
         self._busy = {}
         self._changes.clear()
         self._to_judge.clear()
+        self._to_settle.clear()
         self._to_hear.clear()
         self._to_go.clear()
         self._has_news = self._must_wake = False
@@ -717,6 +745,7 @@ class HealthMonitor:
             running=watched.turn is not None or (run is not None and run.began_ns is not None),
             interval=watched.interval_ns / 1e9,
             next_due=watched.due_ns / 1e9 if watched.serial else None,
+            breaker=None if watched.link is None else watched.link.breaker.state,
         )
 
     # ---- states and levels; the lock is held ----
@@ -732,6 +761,8 @@ class HealthMonitor:
         if critical[_UNKNOWN]:
             return HealthLevel.UNKNOWN
         if critical[_DEGRADED] or others[_DEGRADED] or others[_UNHEALTHY]:
+            return HealthLevel.DEGRADED
+        if self._links and any(link.is_shut for link in self._links.values()):
             return HealthLevel.DEGRADED
         return HealthLevel.HEALTHY
 
@@ -817,7 +848,10 @@ class HealthMonitor:
             watched.error = result.message
         if change is not None:
             self._move(watched, STATES[change[1]], result.message, now_ns)
+        if change is not None or self._links:  # a breaker moves without telling
             self._look_at_level()
+        if watched.link is not None:
+            self._prove(watched, watched.link, result)
         watched.history.append((now_ns, took_ns, result, watched.state))
         if watched.hears:
             self._to_hear.append((watched, result, began_ns, watched.state))
@@ -825,10 +859,22 @@ class HealthMonitor:
         if self._adaptive:
             self._adapt(watched, now_ns)
 
+    def _prove(self, watched: Watched, link: BreakerLink, result: CheckResult) -> None:
+        """Have a result move the breaker of its check, without the lock."""
+        link.put(
+            NOTHING if watched.turn is None else watched.turn.period,
+            _CODES[result.verdict],
+            unhealthy=watched.state is _UNHEALTHY,
+            failures=watched.kernel.failures_in_a_row,
+            why=result.message,
+        )
+        self._to_settle.append(link)
+        self._has_news = True
+
     def _adapt(self, watched: Watched, now_ns: int) -> None:
         """Have the interval of a check follow its state."""
         before_ns = watched.interval_ns
-        pending = watched.kernel.pending
+        pending = watched.kernel.pending or (watched.link is not None and watched.link.is_closing)
         watched.interval_ns = interval_ns(watched.base_ns, watched.state, pending, before_ns)
         sooner_ns = now_ns + watched.interval_ns
         if watched.interval_ns < before_ns and watched.serial and sooner_ns < watched.due_ns:
@@ -845,12 +891,18 @@ class HealthMonitor:
             with self._lock:
                 self._has_news = False
                 turns, self._to_judge = self._to_judge, []
+                links, self._to_settle = self._to_settle, []
                 heard, self._to_hear = self._to_hear, []
                 must_wake, self._must_wake = self._must_wake, False
                 to_go, self._to_go = self._to_go, []
                 rounds = self._rounds
             for turn in turns:
                 self._judge(turn)
+            for link in links:
+                link.settle()
+            if links:
+                with self._lock:
+                    self._look_at_level()
             for watched, *told in heard:
                 for hear in watched.hears:
                     self._call("a listener to results", hear, *told)

@@ -24,6 +24,7 @@ from holdfast._native.gate import _under_deadline
 from holdfast.clock import ManualClock, system_clock
 from holdfast.errors import DeadlineExceededError
 from holdfast.events import warn
+from holdfast.health.breakers import NOTHING
 from holdfast.health.pulse import LoopPulse, ThreadPulse, judge
 from holdfast.health.result import CheckResult, failed_by
 from holdfast.health.schedule import SHARE_NS, early_ns, slot_after_ns
@@ -364,6 +365,8 @@ class Rounds:
         elif run.rounds is not self:  # of an earlier start: it proves nothing, but it has to end
             run.later.append((turn, at))
             return
+        elif run.began_ns is not None:  # perhaps before the breaker of this turn's check opened
+            turn.period = NOTHING
         run.takers.append((turn, at))
 
     # ---- ticks ----

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from holdfast.health.outlook import Forecast
     from holdfast.health.result import CheckResult
     from holdfast.health.states import HealthLevel, HealthState
+    from holdfast.policies.breaker.state import State
 
 __all__ = ["CheckRecord", "CheckStatus", "MonitorSnapshot"]
 
@@ -62,6 +63,7 @@ class CheckStatus:
         running: Whether a run of it goes on, also one that was given up.
         interval: Seconds from one run to the next at the moment.
         next_due: When it is due; None while the monitor does not run.
+        breaker: The state of the breaker that it closes; None without one.
     """
 
     name: str
@@ -89,6 +91,7 @@ class CheckStatus:
     running: bool
     interval: float
     next_due: float | None
+    breaker: State | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial
 
+from holdfast.health.breakers import NOTHING
 from holdfast.health.pulse import RunningTime
 from holdfast.health.schedule import phase_ns
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.clock import Clock
+    from holdfast.health.breakers import BreakerLink
     from holdfast.health.check import Check
     from holdfast.health.figures import Figures
     from holdfast.health.outlook import Outlook
@@ -74,6 +76,7 @@ class Watched:
 
     Attributes:
         units: What has to run for a result: the check itself, or the members of a composite.
+        link: To the breaker that it closes; None: to none.
         figures: What metrics show of it; ``kernel``, of these, decides the state.
         base_ns: The interval while it is healthy; ``interval_ns`` the one at the moment.
         slot_ns: The time of the next turn by its interval, without jitter; ``due_ns`` with it.
@@ -103,6 +106,7 @@ class Watched:
         "last_duration_ns",
         "last_ns",
         "last_result",
+        "link",
         "name",
         "ordinal",
         "outlook",
@@ -120,6 +124,7 @@ class Watched:
         *,
         is_composite: bool,
         figures: Figures,
+        link: BreakerLink | None,
         base_ns: int,
         jitter: float,
         ordinal: int,
@@ -131,6 +136,7 @@ class Watched:
         self.units = units
         self.is_composite = is_composite
         self.figures = figures
+        self.link = link
         self.kernel = figures.state
         self.state = state
         self.base_ns = self.interval_ns = base_ns
@@ -167,6 +173,7 @@ class Turn:
     """What is to end with one result of a check.
 
     Attributes:
+        period: What the result is evidence of for the breaker that the check closes.
         results: Of a composite: what its members have shown so far.
         waiting: Those who wait for its end.
         is_over: Whether it has ended.
@@ -176,6 +183,7 @@ class Turn:
         "began_ns",
         "deadline_ns",
         "is_over",
+        "period",
         "results",
         "rounds",
         "timeout_ns",
@@ -190,6 +198,7 @@ class Turn:
         self.timeout_ns = timeout_ns
         self.deadline_ns = now_ns + timeout_ns
         self.is_over = False
+        self.period = NOTHING if watched.link is None else watched.link.begin()
         self.waiting: list[Countdown] = []
         self.results: list[CheckResult | None] | None = None
         if watched.is_composite:
