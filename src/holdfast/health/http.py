@@ -50,7 +50,7 @@ class HttpCheck(Check):
 
     The check passes if the status is one of ``status``, and if ``body`` is in the body. Without
     ``body``, the body is not read. The timeout holds for all of it together, from the connection
-    to the last byte. An exception is the look-up of a host name, which nothing can interrupt: if
+    to the last byte. An exception is the look-up of a host name, which cannot be interrupted: if
     the system's resolver hangs, the run takes longer, and a monitor abandons it.
 
     Each run makes a connection, and closes it. HTTPS verifies the certificate. Proxies in the
@@ -62,7 +62,7 @@ class HttpCheck(Check):
         url: An address of http or https, in ASCII.
         method: "GET", "HEAD" or "OPTIONS".
         status: Which statuses pass: a number, a range, or several of both.
-        body: What the body has to contain: a string, bytes, or a compiled regular expression.
+        body: The body has to contain this: a string, bytes, or a compiled regular expression.
         body_limit: How many bytes of the body are read at most, 1 to 16,777,216.
         headers: Headers to send, by name.
         redirects: How many redirects are followed, 0 to 20; never from https to http. Other hosts

@@ -23,7 +23,7 @@ class CheckRecord:
     Attributes:
         at: When it was known, in seconds on the monitor's clock.
         duration: How many seconds the run took.
-        result: What it has shown.
+        result: The result.
         state: The state of the check after it.
     """
 
@@ -41,9 +41,9 @@ class CheckStatus:
         name: The name of the check.
         state: Its state.
         healthy: Whether the state is HEALTHY. Unknown is not healthy.
-        critical: Whether the service cannot work without what is checked.
+        critical: Whether the service cannot work without this dependency.
         liveness: Whether it takes part in ``is_live``.
-        message: What the last result has said.
+        message: The message of the last result.
         error: The message of the last result that failed, until one passes; else None.
         details: The figures of the last result.
         age: Seconds since the last result; None: there is none.
@@ -51,15 +51,15 @@ class CheckStatus:
         last_success: When the last one that has not failed was known, or None.
         last_failure: When the last one that failed was known, or None.
         check_count: How many results there are since the check was added.
-        pass_count: How many of them passed, the degraded ones included.
+        pass_count: How many of them passed, including those that were degraded.
         fail_count: How many of them failed.
         unproven_count: How many of them proved nothing.
         abandoned_count: How many runs were given up because they took longer than their timeout.
         success_rate: The share that passed of the results that proved something; 1.0 if none did.
-        duration: Seconds that the last run took; None: none has ended.
-        average_duration: Seconds that a run took on average; None: none has ended.
+        duration: Seconds that the last run took; None before the first has ended.
+        average_duration: Seconds that a run took on average; None before the first has ended.
         failures_in_a_row: The last results that failed, without one that passed between them.
-        pending: Whether the last results contradict the state, so that it may change soon.
+        pending: Whether the last results contradict the state, which may change soon.
         running: Whether a run of it goes on, also one that was given up.
         interval: Seconds from one run to the next at the moment.
         next_due: When it is due; None while the monitor does not run.
