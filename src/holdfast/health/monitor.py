@@ -646,7 +646,7 @@ class HealthMonitor:
         """Return the outlook of a check; the first call makes it.
 
         From then on each result of the check is a sample, unless it is unproven. A change of the
-        outlook's level is an event of this monitor as well. It changes no state and no level.
+        outlook's level is also an event of this monitor. It changes no state and no level.
 
         Args:
             name: The name of the check.

@@ -60,6 +60,9 @@ class CheckStatus:
         average_duration: Seconds that a run took on average; None before the first has ended.
         failures_in_a_row: The last results that failed, without one that passed between them.
         pending: Whether the last results contradict the state, which may change soon.
+        duration: Seconds that the last run took; None before its end.
+        average_duration: Seconds that a run took on average; None before the first end.
+        pending: Whether the last results contradict the state: it may change soon.
         running: Whether a run of it goes on, also one that was given up.
         interval: Seconds from one run to the next at the moment.
         next_due: When it is due; None while the monitor does not run.
@@ -105,10 +108,10 @@ class MonitorSnapshot:
         healthy: Whether every check is healthy, and there is one.
         ready: Whether the service can take traffic.
         live: Whether no restart of this process would help.
-        total_checks: How many checks there are.
+        total_checks: The number of checks.
         healthy_checks: How many of them are healthy.
         unhealthy_checks: How many of them are unhealthy.
-        total_check_runs: How many results there were.
+        total_check_runs: The number of results.
         total_failures: How many of them failed.
         overall_success_rate: The share that passed of the results that proved something.
         abandoned: How many runs were given up and still go on.
