@@ -25,7 +25,7 @@ typedef struct hf_level {
     hf_au64 level;               /* in force; published last */
     hf_au64 asked;               /* the worst that a source asks for */
     hf_au64 forced;              /* by hand; HF_LEVEL_UNFORCED: nobody does */
-    hf_ai64 until_ns[HF_LEVELS]; /* until when this level, or a worse one, was asked for */
+    hf_ai64 until_ns[HF_LEVELS]; /* until when it was the worst that was asked for */
     hf_ai64 since_ns;            /* when the level came into force */
     hf_ai64 counted_ns;          /* up to when time is counted */
     hf_au64 changes[HF_LEVELS];  /* into each level */
@@ -84,7 +84,7 @@ hf_level_get(const hf_level *k)
     return hf_load_acquire(&k->level);
 }
 
-/* Whether a level, or a worse one, was asked for within the last stable_ns. */
+/* Whether a level was the worst that was asked for, within the last stable_ns, or a worse one is now. */
 static inline bool
 hf__level_is_due(const hf_level *k, uint64_t level, int64_t now_ns)
 {
@@ -149,8 +149,7 @@ hf_level_look(hf_level *k, int64_t now_ns)
 static inline bool
 hf_level_ask(hf_level *k, uint64_t asked, int64_t now_ns)
 {
-    for (uint64_t level = hf_load_relaxed(&k->asked); level > asked; level--)
-        hf_store_relaxed(&k->until_ns[level], now_ns);
+    hf_store_relaxed(&k->until_ns[hf_load_relaxed(&k->asked)], now_ns);
     hf_store_relaxed(&k->asked, asked);
     return hf_level_look(k, now_ns);
 }

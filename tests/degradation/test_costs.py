@@ -1,17 +1,34 @@
-"""What asking costs, by the yardstick of the project."""
+"""What asking is made of: nothing that runs a frame of Python. The cost table has the figures."""
 
-from holdfast.bench.cases import CASES
-from holdfast.bench.rows import partial_cost
-from holdfast.bench.timing import run_in_turn
+from types import MemberDescriptorType, MethodDescriptorType
 
-CASE_NAMES = ("component_level", "feature_enabled", "feature_by_name")
+import pytest
+
+from holdfast.degradation import Component, DegradationManager, Feature, Level
 
 
-def test_reading_a_level_or_a_flag_costs_two_partials_at_most():
-    names = ("empty", "bare_call", "partial_call", *CASE_NAMES)
-    for _ in range(5):  # a busy machine makes any figure worse, and none better
-        ns = run_in_turn({name: CASES[name]() for name in names}, rounds=40)
-        costs = {name: (ns[name] - ns["empty"]) / partial_cost(ns) for name in CASE_NAMES}
-        if max(costs.values()) <= 2:
-            return
-    raise AssertionError(costs)
+@pytest.mark.parametrize(
+    "attribute", [Component.level, Feature.enabled, DegradationManager.overall]
+)
+def test_a_level_or_a_flag_is_a_slot(attribute):
+    assert type(attribute) is MemberDescriptorType
+
+
+def test_a_flag_is_asked_for_by_name_with_a_native_method():
+    assert type(DegradationManager.is_enabled) is MethodDescriptorType
+    manager = DegradationManager("m")
+    assert manager.is_enabled("unknown") is True
+    with pytest.raises(TypeError, match="unhashable"):
+        manager.is_enabled(["hints"])
+
+
+def test_what_is_read_is_what_is_in_force(clock):
+    manager = DegradationManager("m", stable_time=10, clock=clock)
+    component, feature = manager.component("c"), manager.feature("f", "c")
+    component.set(Level.EMERGENCY)
+    read = component.level, manager.overall, feature.enabled, manager.is_enabled("f")
+    assert read == (Level.EMERGENCY, Level.EMERGENCY, False, False)
+    component.recover("manual")
+    clock.advance(10)
+    read = component.level, manager.overall, feature.enabled, manager.is_enabled("f")
+    assert read == (Level.NORMAL, Level.NORMAL, True, True)
