@@ -875,6 +875,8 @@ class HealthMonitor:
         """Have the interval of a check follow its state."""
         before_ns = watched.interval_ns
         pending = watched.kernel.pending or (watched.link is not None and watched.link.is_closing)
+        if not pending and watched.state is _HEALTHY and before_ns == watched.base_ns:
+            return
         watched.interval_ns = interval_ns(watched.base_ns, watched.state, pending, before_ns)
         sooner_ns = now_ns + watched.interval_ns
         if watched.interval_ns < before_ns and watched.serial and sooner_ns < watched.due_ns:

@@ -586,17 +586,17 @@ class Rounds:
     def _take(self) -> Run | None:
         """Take the next run, or leave the pool; the lock is held."""
         queue, suspects = self._queue, self._suspects
-        run = None
-        # What hung before may hold half of the threads only.
-        may_hang = self._is_manual or self._suspected < max(1, self._workers // 2)
-        is_turn = not queue or (suspects and suspects[0].queued_ns <= queue[0].queued_ns)
-        if suspects and may_hang and is_turn:
+        if (
+            suspects
+            and self._may_hang()
+            and not (queue and queue[0].queued_ns < suspects[0].queued_ns)
+        ):
             run = suspects.popleft()
             run.is_suspect = True
             self._suspected += 1
-        if run is None and queue:
+        elif queue:
             run = queue.popleft()
-        if run is None:
+        else:
             if not self._is_manual:
                 self._hired -= 1
             return None
@@ -605,6 +605,10 @@ class Rounds:
         run.thread = threading.get_ident()
         self._running[run] = None
         return run
+
+    def _may_hang(self) -> bool:
+        # What hung before may hold half of the threads only.
+        return self._is_manual or self._suspected < max(1, self._workers // 2)
 
     def _call(self, run: Run) -> CheckResult:
         try:
@@ -684,13 +688,20 @@ class Rounds:
         if run.is_given_up:
             self.given_up -= 1
         run.leave()
-        self._clear(run)
+        if run.is_suspect:
+            self._clear(run)
+        if run.later:
+            self._begin_later(run)
+        if self._watchers:
+            self._tell_watchers()
+
+    def _begin_later(self, run: Run) -> None:
+        """Have the turns of a later start have a run of their own."""
         for turn, at in run.later:
             if not turn.is_over and not turn.rounds.is_over:
                 unit = turn.watched.units[at]
                 turn.rounds._join_or_queue(turn, at, unit, self._clock.now_ns())
                 self._owner._go_on_with(turn.rounds)
-        self._tell_watchers()
 
     def _clear(self, run: Run) -> None:
         if run.is_suspect:
