@@ -780,7 +780,7 @@ class HealthMonitor:
         tally[old] -= 1
         tally[new] += 1
         watched.state = new
-        self._changes.append(("health", watched.name, old, new, message, now_ns))
+        self._changes.append((watched.name, old, new, message, now_ns))
         self._has_news = True
 
     def _look_at_level(self) -> None:
@@ -789,7 +789,7 @@ class HealthMonitor:
         if new is not old:
             self._level = new
             now_ns = self._clock.now_ns()
-            self._changes.append(("health_level", self._name, old, new, "", now_ns))
+            self._changes.append((None, old, new, "", now_ns))
             self._has_news = True
 
     # ---- what the rounds call; the lock is held ----
@@ -936,15 +936,19 @@ class HealthMonitor:
         return changes
 
     def _tell_of(
-        self, kind: str, name: str, old: object, new: object, message: str, now_ns: int
+        self, name: str | None, old: object, new: object, message: str, now_ns: int
     ) -> None:
-        event = Event(kind, self, name, old=old, new=new, reason=message, at=now_ns / 1e9)
+        """Tell of a change: of the check of this name, or of the level."""
+        at = now_ns / 1e9
+        if name is None:
+            self._listeners.emit(Event("health_level", self, self._name, old=old, new=new, at=at))
+            return
+        event = Event("health", self, name, old=old, new=new, reason=message, at=at)
         self._listeners.emit(event)
-        if kind == "health":
-            if new is _HEALTHY and self._on_healthy is not None:
-                self._call("on_healthy", self._on_healthy, name)
-            elif new is _UNHEALTHY and self._on_unhealthy is not None:
-                self._call("on_unhealthy", self._on_unhealthy, name, message)
+        if new is _HEALTHY and self._on_healthy is not None:
+            self._call("on_healthy", self._on_healthy, name)
+        elif new is _UNHEALTHY and self._on_unhealthy is not None:
+            self._call("on_unhealthy", self._on_unhealthy, name, message)
 
     def _call(self, what: str, callback: Callable[..., object], *args: object) -> None:
         """Call what is a user's: what it raises is counted, and logged if it is news."""
