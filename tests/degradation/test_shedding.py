@@ -220,13 +220,19 @@ def test_what_was_shed_is_exported_by_priority(clock):  # DG-10
     assert Scrape()("degradation_shed_total", **labels) == 3
 
 
-def test_turning_it_on_and_off_is_logged(search, caplog):  # LG-09
-    shedder = LoadShedder(search, max_load=1)
-    with caplog.at_level(logging.INFO, "holdfast"):
+def test_turning_it_on_and_off_and_each_call_that_is_shed_are_logged(search, caplog):  # LG-09
+    shedder = LoadShedder(search, max_load=1, most=1.0)
+    with caplog.at_level(logging.DEBUG, "holdfast"):
         shedder.enable()
         shedder.enable()
+        shedder.observe(2)
+        shedder.try_admit("sheddable")
         shedder.disable()
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "load shedding of component 'search' is on"),
+        ("DEBUG", "a call of component 'search' is shed: sheddable"),
+        ("INFO", "load shedding of component 'search' is off"),
+    ]
 
 
 def test_its_repr_says_what_it_does(search):

@@ -156,15 +156,13 @@ class LoadShedder:
         """Refuse calls when the load is too high."""
         if not self._enabled:
             self._enabled = True
-            warn("load shedding of component %r is on", self._component.name)
+            self._log("load shedding of component %r is on", "warning")
 
     def disable(self) -> None:
         """Refuse nothing."""
         if self._enabled:
             self._enabled = False
-            from logging import getLogger
-
-            getLogger("holdfast").info("load shedding of component %r is off", self._component.name)
+            self._log("load shedding of component %r is off", "info")
 
     def observe(self, load: float) -> None:
         """Tell the current load.
@@ -223,6 +221,7 @@ class LoadShedder:
                 self._refused[number] += 1
         if not admitted:
             self._component._kernel.count_shed(number)
+            self._log("a call of component %r is shed: %s", "debug", PRIORITIES[number])
         return admitted
 
     def admit(self, priority: Word | None = None) -> None:
@@ -302,6 +301,11 @@ class LoadShedder:
         return f"<LoadShedder of {self._component.name!r}: {state}>"
 
     # ---- inside ----
+
+    def _log(self, text: str, level: str, *details: object) -> None:
+        from logging import getLogger
+
+        getattr(getLogger("holdfast"), level)(text, self._component.name, *details)
 
     def _number(self, priority: Word | None) -> int:
         if priority is None:

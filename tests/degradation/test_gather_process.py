@@ -1,4 +1,4 @@
-"""Resources of the system that are really used up by calls that run together."""
+"""Calls that run together in a process of their own: limits of the system, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -52,3 +52,40 @@ print(report.switched, set(report.values) == {threading.get_ident()})
 """
     )
     assert told.split() == ["resource", "True"]
+
+
+@pytest.mark.parametrize("failure_rate", [None, 0.1])
+def test_ctrl_c_ends_the_wait_for_calls_and_for_their_end_and_nothing_more_begins(failure_rate):
+    told = run_apart(
+        f"""
+import logging, sys, threading
+logging.disable(logging.WARNING)
+sys.path.insert(0, ".")
+import holdfast as hf
+from holdfast.degradation import gather_or_sequential
+from tests.ctrl_c import CtrlC
+clock = hf.ManualClock(auto=False)
+begun, go = [], threading.Event()
+def fails():
+    raise ConnectionError
+def call():
+    begun.append(threading.current_thread())
+    go.wait()
+rate = {failure_rate}
+settings = {{"max_concurrent": 3, "timeout": 60, "grace": 90, "failure_rate": rate, "clock": clock}}
+def waits():
+    return len(begun) == 2 and clock.next_due_ns() == (60 if rate is None else 90) * 10**9
+sender = CtrlC().when(waits)
+try:
+    gather_or_sequential([call, call, fails, *[call] * (5 if rate else 0)], **settings)
+except KeyboardInterrupt:
+    print("interrupted", len(begun))
+sender.result()
+go.set()
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join(20)
+print(len(begun), threading.active_count())
+"""
+    )
+    assert told.split() == ["interrupted", "2", "2", "1"]
