@@ -15,6 +15,9 @@ import pytest
 from holdfast._native import clock as native
 from holdfast.clock import ManualClock
 from holdfast.health import CheckResult, HealthMonitor, HealthState, PingCheck
+from holdfast.health.pulse import ThreadPulse
+from tests.health.monitored import Hanging
+from tests.waiting.parties import until
 from tests.waiting.virtual import VirtualLoop
 
 MS = 1_000_000
@@ -214,3 +217,31 @@ def look(run, busy, probes, seed):
     known = {state for remote in world.remotes.values() for state in remote.found}
     assert may_be_unknown or HealthState.UNKNOWN not in known
     assert world.monitor.snapshot().callback_failures == 0
+
+
+# ---- runs that were given up ----
+
+
+@pytest.mark.parametrize(
+    ("stalled", "states"),
+    [
+        (0.1, {HealthState.UNKNOWN, HealthState.UNHEALTHY}),
+        (0.9, {HealthState.UNKNOWN}),
+    ],
+)
+def test_a_run_that_has_not_ended_proves_nothing_if_the_process_hardly_ran(
+    monkeypatch, stalled, states
+):
+    def stalled_ns(self, mark):
+        return int((self._now_ns() - mark.began_ns) * stalled)
+
+    monkeypatch.setattr(ThreadPulse, "stalled_ns", stalled_ns)
+    check = Hanging("hangs", timeout=0.02, interval=0.05, failures=1)
+    monitor = HealthMonitor("real", adaptive=False)
+    monitor.add(check)
+    with monitor:
+        until(lambda: monitor.status("hangs").check_count > 5)
+        seen = {record.state for record in monitor.history("hangs")}
+        check.out.set()
+    assert seen <= states
+    assert (HealthState.UNHEALTHY in seen) == (HealthState.UNHEALTHY in states)

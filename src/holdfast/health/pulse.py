@@ -164,6 +164,10 @@ class Pulse:
                 lost_ns += _late_ns(now_ns - self._seen_ns)
         return max(0, min(max(lost_ns, mark.starved_ns()), now_ns - mark.began_ns))
 
+    def passed_ns(self, mark: Mark) -> int:
+        """Return how much time has passed since ``mark``."""
+        return self._now_ns() - mark.began_ns
+
     def ran_ns(self, mark: Mark) -> int:
         """Return for how much of the time since ``mark`` this process ran."""
         stalled_ns = self.stalled_ns(mark)
@@ -292,6 +296,9 @@ class RunningTime(Allowance):
 
     def left_ns(self) -> int:
         """Return how long the run may still take, 0 at least."""
+        left_ns = self.limit_ns - self._pulse.passed_ns(self._mark)
+        if left_ns > self.limit_ns - BEAT_NS and left_ns > 0:
+            return left_ns  # most checks are over before a stall would count
         return max(0, self.limit_ns - self._pulse.ran_ns(self._mark))
 
     def more_ns(self) -> int:
