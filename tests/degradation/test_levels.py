@@ -288,6 +288,11 @@ def test_settings_that_make_no_sense_are_refused(settings, problem):
         DegradationManager(**{"name": "m", **settings})
 
 
+def test_a_misspelt_setting_is_answered_with_the_nearest():
+    with pytest.raises(hf.ConfigError, match="did you mean 'stable_time'"):
+        DegradationManager("m", stable_tme=3)
+
+
 @pytest.mark.parametrize("level", [4, -1, True, "bad", None, 1.0])
 def test_what_is_no_level_is_refused_and_changes_nothing(search, level):
     with pytest.raises(hf.ConfigError, match=r"level: got .*allowed a Level"):

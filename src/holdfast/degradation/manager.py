@@ -15,7 +15,7 @@ from holdfast.degradation.watching import watch
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind
 from holdfast.policies.telling import Telling
-from holdfast.validation import Problems, nearest, shown
+from holdfast.validation import Problems, explains_names, nearest, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class DegradationManager(Flags):
         _stable_ns: int
         _telling: Telling
 
+    @explains_names
     def __init__(
         self,
         name: str,
