@@ -227,6 +227,21 @@ def test_a_failed_probe_of_a_user_takes_nothing_off_the_passes_needed(clock):
     assert passes_until_closed(check, breaker) == 2
 
 
+@pytest.mark.parametrize(("after", "needed"), [(1, 2), (86_400, 1)], ids=["soon", "a day later"])
+def test_failed_probes_of_users_do_not_hide_when_it_opened_again(clock, after, needed):
+    breaker = opened(clock)
+    check = Checked(breaker)
+    passes_until_closed(check, breaker)
+    breaker.call(len, "")
+    clock.advance(after)
+    breaker.try_call(down)
+    for _ in range(5):
+        check.run(FAILED, every=60)
+        breaker.try_call(down)
+    check.run(PASSED, every=0)
+    assert check.link.needed == needed
+
+
 def test_a_closing_by_users_probes_is_a_recovery(clock):
     breaker = opened(clock)
     check = Checked(breaker)

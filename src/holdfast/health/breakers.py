@@ -62,11 +62,13 @@ class BreakerLink:
         "_doublings",
         "_due",
         "_found",
+        "_generation",
+        "_has_closed",
         "_has_passed",
         "_opening",
         "_opens",
         "_passes",
-        "_reclosed",
+        "_reopened_ns",
         "_succeeded",
         "_successes",
         "_telling",
@@ -84,9 +86,12 @@ class BreakerLink:
         self._opening: int | None = None  # of which the passes are evidence
         self._passes = 0
         self._doublings = 0
-        # Of the closing by this check that no opening has followed yet: the generation it began.
-        self._reclosed: int | None = None
-        self._closed_ns = self._succeeded = 0
+        # Whether this check has closed it, and has not passed in an opening since. The rest is of
+        # this closing: the generation that it began, when it was and when the breaker was first
+        # seen to be open again.
+        self._has_closed = False
+        self._generation = self._closed_ns = self._succeeded = 0
+        self._reopened_ns: int | None = None
         self._closings = -1  # of the breaker, up to and with the last by this check
         self._unhealthy = self._due = False
         self._has_passed = False  # the last result that was put in
@@ -113,7 +118,10 @@ class BreakerLink:
 
     def begin(self) -> Period:
         """Return what the result of a run that begins now is evidence of."""
-        return self.breaker._kernel.period()
+        period = self.breaker._kernel.period()
+        if self._has_closed and period[1] is not None and self._reopened_ns is None:
+            self._reopened_ns = self.breaker._clock.now_ns()
+        return period
 
     def forget(self) -> None:
         """Begin anew, as the check does when its monitor starts: no run goes on."""
@@ -184,31 +192,38 @@ class BreakerLink:
     def _remember(self, generation: int) -> None:
         """Keep in mind that this check has closed the breaker, and what was counted before."""
         kernel = self.breaker._kernel
-        self._reclosed = generation
         self._closed_ns = self.breaker._clock.now_ns()
         self._succeeded = kernel.counters()[1]
         self._closings = _closings(kernel.changes())
+        self._reopened_ns = None
+        self._generation = generation
+        self._has_closed = True
 
     def _look_back(self, opening: int) -> None:
         """At the first pass in another opening: was it a relapse after a closing by this check?"""
         if _closings(self.breaker._kernel.changes()) != self._closings:
             self._doublings = 0  # others have closed it since: calls have succeeded, or an order
-        elif self._reclosed is not None:
-            follows = opening == (self._reclosed + 1) % _GENERATIONS
-            relapsed = follows and self._is_relapse(opening)
+        elif self._has_closed:
+            relapsed = self._is_relapse(opening)
             self._doublings = min(self._doublings + 1, MOST_DOUBLINGS) if relapsed else 0
         # Else a failed probe has opened it anew: nothing speaks for fewer passes.
-        self._reclosed = None
+        self._has_closed = False
 
     def _is_relapse(self, opening: int) -> bool:
+        """Return whether it opened too soon after this check has closed it.
+
+        Nobody else has closed it since. So this opening follows, or failed probes have opened it
+        anew meanwhile.
+        """
         breaker = self.breaker
         if breaker._kernel.counters()[1] == self._succeeded:
             return True
+        reopened_ns = self._reopened_ns
+        opened = (breaker._clock.now_ns() if reopened_ns is None else reopened_ns) / 1e9
         trip = breaker.snapshot().trip
-        if trip is not None and trip.generation == opening:
-            opened = trip.at
-        else:  # whoever has opened it is about to say so
-            opened = breaker._clock.now_ns() / 1e9
+        is_first = opening == (self._generation + 1) % _GENERATIONS
+        if is_first and trip is not None and trip.generation == opening:
+            opened = trip.at  # before anybody looked
         open_ns = seconds_to_ns("reset_timeout", breaker._setting("reset_timeout"))
         return opened - self._closed_ns / 1e9 < open_ns / 1e9
 
