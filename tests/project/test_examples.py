@@ -19,9 +19,9 @@ Pipeline 'prices', outermost first:
 """
 
 
-def output_of(example: str) -> str:
+def output_of(example: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / example],
+        [sys.executable, "-W", "error", EXAMPLES / example, *arguments],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, without_openings(done.stderr)) == (0, "")
@@ -35,8 +35,35 @@ def test_the_quickstart_says_what_it_did_and_with_what():
     assert described == ["Fallback", "Timeout", "Retry", "CircuitBreaker", "Bulkhead", "Timeout"]
 
 
+def test_a_dependency_fails_features_go_and_all_comes_back_when_the_check_finds_out():
+    output = output_of("health_and_degradation.py", "2")
+    lines = [line.partition("s  ")[2] for line in output.splitlines()]
+    failing = lines.index("--- the service begins to fail")
+    working = lines.index("--- the service works again")
+    before, during, after = lines[:failing], lines[failing:working], lines[working:]
+    assert "health: answers is healthy" in before
+    assert "users see: a book about bridges" in before
+    assert {"health: answers is unhealthy", "health_level: shop is degraded"} <= {*during}
+    assert {"breaker: open", "users see: best sellers"} <= {*during}
+    off = [line for line in during if line.startswith("feature")]
+    assert off == ["feature: newsletter is off", "feature: recommendations is off"]
+    healthy, closed = after.index("health: answers is healthy"), after.index("breaker: closed")
+    normal = after.index("level: recommending is normal")
+    assert max(healthy, closed) < normal  # nobody's call has closed it: none was let through
+    assert [line for line in after if line.startswith("feature")] == [
+        "feature: recommendations is on",
+        "feature: newsletter is on",
+    ]
+    assert after[normal:].index("users see: a book about bridges") > 0
+    assert lines[-1] == "the breaker is closed, the shop is normal"
+    assert "health: port is unhealthy" not in lines
+
+
 def test_every_example_is_run_here():
-    assert [example.name for example in EXAMPLES.glob("*.py")] == ["quickstart.py"]
+    assert sorted(example.name for example in EXAMPLES.glob("*.py")) == [
+        "health_and_degradation.py",
+        "quickstart.py",
+    ]
 
 
 def test_the_quickstart_is_short():

@@ -60,9 +60,6 @@ class CheckStatus:
         average_duration: Seconds that a run took on average; None before the first has ended.
         failures_in_a_row: The last results that failed, without one that passed between them.
         pending: Whether the last results contradict the state, which may change soon.
-        duration: Seconds that the last run took; None before its end.
-        average_duration: Seconds that a run took on average; None before the first end.
-        pending: Whether the last results contradict the state: it may change soon.
         running: Whether a run of it goes on, also one that was given up.
         interval: Seconds from one run to the next at the moment.
         next_due: When it is due; None while the monitor does not run.
