@@ -491,6 +491,16 @@ def test_check_now_within_the_check_itself_does_not_wait_for_itself(monitor):
         assert monitor.status("c").healthy
 
 
+def test_checks_that_ask_for_each_other_do_not_wait_for_themselves(monitor):
+    one, other = Steered("one"), Steered("other")
+    one.does = lambda: monitor.check_now("other")
+    other.does = lambda: monitor.check_now("one")
+    monitor.add(one)
+    monitor.add(other)
+    with monitor:
+        assert monitor.is_healthy
+
+
 # ---- time limits ----
 
 

@@ -322,17 +322,43 @@ def test_another_thread_may_stop_it_and_ask_it():
 
 def test_a_monitor_whose_loop_was_closed_can_be_started_again():
     party = LoopParty()
-    monitor = monitor_on(None, PingCheck("c", Asked(seconds=LIMIT)))
+    asked = Asked(seconds=LIMIT)
+    monitor = monitor_on(None, PingCheck("c", asked))
     party.spawn(monitor.astart()).result(LIMIT)
     until(lambda: monitor.status("c").running)
     party.kill()
     assert not monitor.running
-    fresh = PingCheck("fresh", lambda: None)
-    monitor.add(fresh)
+    asked.seconds = 0
     monitor.start()
-    until(lambda: monitor.status("fresh").healthy)
+    until(lambda: monitor.status("c").healthy)
     monitor.stop()
     until(lambda: not threads_of("shop"))
+
+
+def test_check_now_does_not_wait_for_an_event_loop_that_stands_still():
+    loop = asyncio.new_event_loop()
+    monitor = monitor_on(None, PingCheck("c", Asked()))
+    loop.run_until_complete(monitor.astart())
+    with pytest.raises(RuntimeError, match="loop that does not run"):
+        monitor.check_now("c")
+    loop.run_until_complete(monitor.astop())
+    loop.close()
+    assert monitor.check_now("c").healthy
+    until(lambda: not threads_of("shop"))
+
+
+def test_a_caller_of_acheck_now_that_is_cancelled_takes_nobody_s_result_along(clock):
+    async def main():
+        monitor = monitor_on(clock, PingCheck("c", Asked(seconds=2)))
+        first = asyncio.create_task(monitor.acheck_now("c"))
+        await asyncio.sleep(0.5)
+        second = asyncio.create_task(monitor.acheck_now("c"))
+        await asyncio.sleep(0.5)
+        first.cancel()
+        assert (await second).healthy
+        await none_left()
+
+    run(main(), clock)
 
 
 def test_a_hundred_starts_and_stops_leave_no_task():

@@ -264,6 +264,34 @@ def test_check_now_ends_when_the_monitor_is_stopped(made):
     assert asking.result().state is HealthState.UNKNOWN
 
 
+def test_a_start_during_check_now_answers_it_and_runs_all_checks_on(made):
+    hangs, quick = Hanging("c", interval=0.02), PingCheck("quick", lambda: None, interval=0.02)
+    monitor = made(hangs, quick, workers=1, jitter=0)  # D-HC-2
+    asking = Party(monitor.check_now)
+    assert hangs.inside.wait(LIMIT)
+    monitor.start()
+    hangs.out.set()
+    assert all(status.healthy for status in asking.result().values())
+    until(lambda: min(count(monitor, "c"), count(monitor, "quick")) >= 3)
+
+
+def test_a_member_that_waits_in_a_look_that_ends_runs_for_the_other_look(made):
+    gate, shared = Hanging("gate"), PingCheck("shared", lambda: None)
+    first = CompositeCheck("first", gate, shared, quorum=0.5)
+    second = CompositeCheck("second", shared, timeout=LIMIT)
+    monitor = made(first, second, workers=1)
+    answered = threading.Event()
+    monitor.on_event(lambda _event: answered.wait(LIMIT))  # keeps the only thread
+    asking = Party(monitor.check_now, "first")
+    assert gate.inside.wait(LIMIT)
+    also = Party(monitor.check_now, "second")
+    until(lambda: monitor.status("second").running)
+    gate.out.set()
+    assert asking.result().healthy
+    answered.set()
+    assert also.result().healthy
+
+
 # ---- stop ----
 
 

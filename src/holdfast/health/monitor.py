@@ -378,12 +378,12 @@ class HealthMonitor:
                 if before.running or not before.has_started:
                     return None
                 self._end_rounds(before)  # its event loop was closed
-            self._ending = [one for one in self._ending if not one.is_done]
+            self._forget_ended()
             rounds = self._rounds = Rounds(self, loop)
             now_ns = self._clock.now_ns()
             for watched in self._checks.values():
                 if watched.turn is not None:  # of a check_now() that goes on
-                    watched.turn.end()
+                    watched.turn.end(is_lost=True)
                 watched.kernel.start(now_ns)
                 watched.begin_anew(now_ns)
                 if watched.link is not None:
@@ -394,19 +394,27 @@ class HealthMonitor:
         self._tell()
         return rounds
 
-    def _end_rounds(self, rounds: Rounds) -> None:
-        """Have rounds begin nothing more."""
+    def _end_rounds(self, rounds: Rounds, *, is_asked_again: bool = False) -> None:
+        """Have rounds begin nothing more.
+
+        Args:
+            rounds: Those of a start, or of one look.
+            is_asked_again: Whether others who wait for its turns are to ask once more.
+        """
         with self._lock:
-            if self._rounds is rounds:
+            is_planned = self._rounds is rounds
+            if is_planned:
                 self._rounds = None
             if rounds.is_over:
                 return
             rounds.end()
             self._ending.append(rounds)
             for watched in self._checks.values():
-                watched.serial = 0
+                if is_planned:
+                    watched.serial = 0
                 if watched.turn is not None and watched.turn.rounds is rounds:
-                    watched.turn.end()
+                    watched.turn.end(is_lost=is_asked_again)
+        self._set_going()
 
     def _take_rounds(self) -> list[Rounds]:
         """Have the rounds that go on end; return all of which something may still run."""
@@ -416,9 +424,12 @@ class HealthMonitor:
                 self._end_rounds(self._rounds)
             return list(self._ending)
 
-    def _report_left(self, is_done: bool) -> bool:
+    def _forget_ended(self) -> None:
         with self._lock:
             self._ending = [rounds for rounds in self._ending if not rounds.is_done]
+
+    def _report_left(self, is_done: bool) -> bool:
+        self._forget_ended()
         if not is_done:
             from holdfast.events import warn
 
@@ -465,24 +476,28 @@ class HealthMonitor:
         Raises:
             LookupError: There is no check of this name.
             RuntimeError: Checks run in the event loop of this thread: use ``await acheck_now()``.
+                Or in one that does not run.
         """
-        rounds, is_own = self._rounds_for_now(None)
-        try:
-            if rounds.blocks_loop():
-                raise RuntimeError(
-                    f"health monitor {self._name!r} runs checks in the event loop of this thread:"
-                    " use 'await acheck_now()'"
-                )
-            countdown = self._ask(rounds, name, ThreadWaiter())
-            while (left_ns := self._wait_ns(rounds, countdown, is_own)) != 0:
-                if not countdown.waiter.park(self._clock, left_ns):
-                    with self._lock:
-                        countdown.waiter = ThreadWaiter()
-        finally:
-            if is_own:
-                self._end_rounds(rounds)
-                self._report_left(rounds.stop(0))
-        return self.status(name)
+        while True:
+            rounds, is_own = self._rounds_for_now(None)
+            try:
+                if rounds.blocks_loop():
+                    raise RuntimeError(
+                        f"health monitor {self._name!r} runs checks in the event loop of this"
+                        " thread: use 'await acheck_now()'"
+                    )
+                countdown = self._ask(rounds, name, ThreadWaiter())
+                while (left_ns := self._wait_ns(rounds, countdown, is_own)) != 0:
+                    if not countdown.waiter.park(self._clock, left_ns):
+                        with self._lock:
+                            countdown.waiter = ThreadWaiter()
+            finally:
+                if is_own:
+                    self._end_rounds(rounds, is_asked_again=True)
+                    rounds.stop(0)
+                    self._forget_ended()
+            if not countdown.is_lost:
+                return self.status(name)
 
     if TYPE_CHECKING:
 
@@ -497,26 +512,31 @@ class HealthMonitor:
 
         from holdfast.waiting.aio import TaskWaiter
 
-        rounds, is_own = self._rounds_for_now(get_running_loop())
-        try:
-            countdown = self._ask(rounds, name, TaskWaiter())
-            while (left_ns := self._wait_ns(rounds, countdown, is_own)) != 0:
-                if not await countdown.waiter.park(self._clock, left_ns):
-                    with self._lock:
-                        countdown.waiter = TaskWaiter()
-        finally:
-            if is_own:
-                self._end_rounds(rounds)
-                self._report_left(await rounds.astop(0))
-        return self.status(name)
+        while True:
+            rounds, is_own = self._rounds_for_now(get_running_loop())
+            try:
+                countdown = self._ask(rounds, name, TaskWaiter())
+                while (left_ns := self._wait_ns(rounds, countdown, is_own)) != 0:
+                    if not await countdown.waiter.park(self._clock, left_ns):
+                        with self._lock:
+                            countdown.waiter = TaskWaiter()
+            finally:
+                if is_own:
+                    self._end_rounds(rounds, is_asked_again=True)
+                    await rounds.astop(0)
+                    self._forget_ended()
+            if not countdown.is_lost:
+                return self.status(name)
 
     def _rounds_for_now(self, loop: Any) -> tuple[Rounds, bool]:
         """Return the rounds that go on, or some for one look."""
         settle()
         with self._lock:
             rounds = self._rounds
-            if rounds is not None and (rounds.running or not rounds.has_started):
-                return rounds, False
+            if rounds is not None:
+                if rounds.running or not rounds.has_started:
+                    return rounds, False
+                self._end_rounds(rounds)  # its event loop was closed
         return Rounds(self, loop), True
 
     def _ask(self, rounds: Rounds, name: str | None, waiter: Any) -> Countdown:
@@ -535,8 +555,12 @@ class HealthMonitor:
         if countdown.waiter.woken:
             return 0
         if not is_own:
+            if rounds.stands_still:
+                raise RuntimeError(
+                    f"health monitor {self._name!r} was started in an event loop that does not run"
+                )
             rounds.wake()  # a tick looks whether they are in time
-            return None
+            return rounds.look_again_ns
         next_ns = rounds.tick()
         if countdown.waiter.woken:
             return 0
@@ -827,6 +851,14 @@ class HealthMonitor:
         self._to_go.append(rounds)
         self._has_news = True
 
+    def _set_going(self) -> None:
+        """See to what the end of other rounds has put into the queues of some; without the lock."""
+        with self._lock:
+            to_go, self._to_go = self._to_go, []
+        for rounds in to_go:
+            rounds.set_going()
+            rounds.wake()
+
     def _judge_later(self, turn: Turn) -> None:
         """Have a composite asked, without the lock, what its results show."""
         self._to_judge.append(turn)
@@ -910,6 +942,7 @@ class HealthMonitor:
                     self._call("a listener to results", hear, *told)
             for one in to_go:
                 one.set_going()
+                one.wake()
             if must_wake and rounds is not None:
                 rounds.wake()
             if self._changes:

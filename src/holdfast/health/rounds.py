@@ -77,6 +77,7 @@ __all__ = ["Rounds", "is_within", "lateness_here"]
 _QUICK_NS = 1_000_000  # a run that took no longer shares a thread with others
 _PROGRESS_NS = 20_000_000  # how often the queue is looked at while runs wait in it
 _JOIN_SECONDS = 1.0  # for a thread that is at its last instructions
+_LOOK_NS = 500_000_000  # how often who waits sees whether the event loop still runs
 _TASKS = 16  # so many tasks at one time for each worker
 _GIVEN_UP = 4  # so many threads that were given up for each worker
 
@@ -175,9 +176,11 @@ class Rounds:
         """Begin nothing more, and drop what is still to come; the lock is held."""
         self.is_over = True
         for queue in (self._queue, self._suspects, self._for_loop):
-            for run in queue:
+            while queue:
+                run = queue.popleft()
                 self._owner._free(run)
-            queue.clear()
+                self._begin_later(run)
+        self._forget_dead()
         self._plan.clear()
         self._composites.clear()
         self._pulse.close()
@@ -268,13 +271,27 @@ class Rounds:
                 with suppress(RuntimeError):  # the loop is closed, and its tasks are no more
                     loop.call_soon_threadsafe(task.cancel)
         with self._lock:
-            for run in list(self._running):
-                if run.task is not None and run.task.get_loop().is_closed():
-                    self._come_back(run)
+            self._forget_dead()
+
+    def _forget_dead(self) -> None:
+        """End runs whose event loop was closed; the lock is held."""
+        for run in list(self._running):
+            if run.task is not None and run.task.get_loop().is_closed():
+                self._come_back(run)
 
     def is_of(self, loop: object) -> bool:
         """Return whether the ticks run in this event loop."""
         return self._loop is loop
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether its ticks belong to an event loop that does not run."""
+        return self._loop is not None and not self._loop.is_running()
+
+    @property
+    def look_again_ns(self) -> int | None:
+        """After how long to see whether it stands still; None: it never does."""
+        return None if self._loop is None or self._is_manual else _LOOK_NS
 
     def blocks_loop(self) -> bool:
         """Return whether its tasks belong to the event loop that runs in this thread."""
@@ -510,6 +527,7 @@ class Rounds:
                 self._owner._free(run)
                 for turn, at in run.takers:
                     self._give(turn, at, _no_thread(), run.queued_ns, 0, now_ns)
+                self._begin_later(run)
 
     def _give(
         self, turn: Turn, at: int, result: CheckResult, began_ns: int, took_ns: int, now_ns: int
@@ -612,16 +630,16 @@ class Rounds:
 
     def _call(self, run: Run) -> CheckResult:
         try:
-            return Context().run(self._call_here, run)
+            return Context().run(self._call_here, run, ())
         except Exception as error:  # noqa: BLE001 - of our own making: a check says what it raises
             return failed_by(error)
         except BaseException as error:  # noqa: BLE001 - it is nobody's here
             return CheckResult("unproven", f"interrupted by {type(error).__name__}")
 
-    def _call_here(self, run: Run) -> CheckResult:
+    def _call_here(self, run: Run, outer: tuple[Run, ...]) -> CheckResult:
         """Run a check in this thread, where it sees how much time is left."""
         unit = run.unit
-        _within.set((run,))
+        _within.set((*outer, run))
         time = run.begin_here(self._pulse, self._clock)
         call = unit.call if self._is_manual else partial(unit.check._run, time)
         return _under_deadline((unit.limit, run.deadline_ns), call)
@@ -719,7 +737,7 @@ class Rounds:
         """Run in this thread: on a manual clock."""
         result = CheckResult("unproven", "interrupted")
         try:
-            result = Context().run(self._call_here, run)
+            result = Context().run(self._call_here, run, _within.get())
         except Exception as error:  # noqa: BLE001 - as above
             result = failed_by(error)
         finally:
@@ -792,6 +810,7 @@ class Rounds:
         A turn that this very code belongs to is not counted: it would wait for itself.
         """
         if self.is_over:
+            countdown.is_lost = True
             return []
         now_ns = self._clock.now_ns()
         mine = {id(turn) for run in _within.get() for turn, _ in run.takers}

@@ -204,12 +204,17 @@ class Turn:
         if watched.is_composite:
             self.results = [None] * len(watched.units)
 
-    def end(self) -> None:
-        """Have it over, for all who wait; the monitor's lock is held."""
+    def end(self, *, is_lost: bool = False) -> None:
+        """Have it over, for all who wait; the monitor's lock is held.
+
+        Args:
+            is_lost: Whether it ends without a result, and those who wait are to ask again.
+        """
         self.is_over = True
         if self.watched.turn is self:
             self.watched.turn = None
         for one in self.waiting:
+            one.is_lost |= is_lost
             one.down()
         self.waiting.clear()
 
@@ -295,12 +300,17 @@ class Run:
 
 
 class Countdown:
-    """Wakes somebody once several turns are over. Guarded by the monitor's lock."""
+    """Wakes somebody once several turns are over. Guarded by the monitor's lock.
 
-    __slots__ = ("_left", "waiter")
+    Attributes:
+        is_lost: Whether one of them has no result, though it might have had one.
+    """
+
+    __slots__ = ("_left", "is_lost", "waiter")
 
     def __init__(self, waiter: Any) -> None:
         self.waiter = waiter
+        self.is_lost = False
         self._left = 1  # for whoever counts
 
     def up(self) -> None:
