@@ -10,7 +10,7 @@ import pytest
 
 from holdfast._native import clock as native
 from holdfast.health import pulse as module
-from holdfast.health.pulse import BEAT_NS, LoopPulse, ThreadPulse, judge
+from holdfast.health.pulse import BEAT_NS, LoopPulse, RunningTime, ThreadPulse, judge
 from holdfast.health.result import CheckResult
 from tests.apart import run_apart
 from tests.interpreters import GIL, forks_beside_threads
@@ -151,6 +151,18 @@ def test_a_check_in_a_process_that_hardly_runs_is_cut_in_the_end(pulse, clock):
         waits += 1
         stop_for(clock, left_ns)
     assert 1 < waits < 20
+
+
+def test_the_time_that_a_run_has_left_is_running_time(pulse, clock):
+    mark = pulse.begin()
+    time_left = RunningTime(pulse, mark, SECOND)
+    clock.advance(0.01)
+    assert time_left.left_ns() == 990 * MS
+    clock.advance(0.29)
+    stop_for(clock, 5 * SECOND)
+    assert 700 * MS - BEAT_NS <= time_left.left_ns() <= 750 * MS
+    clock.advance(0.8)
+    assert time_left.left_ns() == 0
 
 
 # ---- event loops ----

@@ -5,7 +5,7 @@ from itertools import repeat
 
 import pytest
 
-from benchmarks import contention, footprint, growth
+from benchmarks import contention, footprint, growth, health
 from holdfast.bench.cases import CASES
 from holdfast.bench.rows import ROWS
 from holdfast.bench.timing import loop_of, run_in_turn
@@ -22,6 +22,12 @@ def test_each_case_does_what_it_times(name):
 def test_every_row_can_be_figured_out():
     ns = run_in_turn({name: make() for name, make in CASES.items()}, rounds=1)
     assert all(isinstance(row.figure(ns), float) for row in ROWS)
+
+
+def test_the_cost_of_a_monitor_is_measured_while_all_checks_are_healthy():
+    for figures in (health.pings(5, 0.05, 0.2), health.tcp(2, 0.05, 0.2)):
+        assert figures["checks a second"] > 0
+        assert 0 < figures["percent of a core"] < 100
 
 
 def test_two_threads_lose_no_count():

@@ -46,7 +46,7 @@ _PUNCTUAL_NS = 10_000_000
 # How many beats go on after the last check: the next one is often near, and a start costs more.
 _LINGER = 10
 # One reading of the run delay serves all checks that begin in a thread within this time.
-_FRESH_NS = 5_000_000
+_FRESH_NS = 10_000_000
 # A stall of one part in so many of the time that a result is measured by makes it unproven.
 _PARTS = 4
 # How often a check gets the rest of its time. After 8 times a thread that runs for half of the
@@ -66,13 +66,15 @@ class Mark:
 
     __slots__ = ("_delay_ns", "_thread", "began_ns", "extensions", "lost_ns")
 
-    def __init__(self, thread: _Thread | None) -> None:
-        self.began_ns = 0
-        self.lost_ns = 0  # what its pulse had lost until then
+    def __init__(self, began_ns: int, lost_ns: int, thread: _Thread | None) -> None:
+        self.began_ns = began_ns
+        self.lost_ns = lost_ns  # what its pulse had lost until then
         self.extensions = 0
-        # Weak: what an event loop leaves to the collector keeps marks, but no file of a thread.
-        self._thread = None if thread is None else thread.ref
-        self._delay_ns = 0 if thread is None else thread.recent_ns()
+        if thread is None:
+            self._thread, self._delay_ns = None, 0
+        else:
+            # Weak: what an event loop leaves to the collector keeps marks, but no file of a thread.
+            self._thread, self._delay_ns = thread.ref, thread.recent_ns(began_ns)
 
     def starved_ns(self) -> int:
         """Return how long its thread could have run, but had no processor."""
@@ -134,23 +136,26 @@ class Pulse:
 
     def begin(self) -> Mark:
         """Note that a check begins in this thread. ``end`` is due when it has ended."""
-        mark = Mark(_here() if self._real else None)
-        mark.began_ns = now_ns = self._now_ns()
-        with self._lock:
-            mark.lost_ns = self._lost_ns
-            self._marks[mark] = None
-            starts = self._seen_ns is None and not self._closed
-            if starts:
-                self._seen_ns, self._idle = now_ns, 0
-        if starts:
-            # Without the lock: a thread that starts may run a finaliser that wants it.
-            try:
-                self._start()
-            except RuntimeError as error:
-                with self._lock:
-                    self._seen_ns = None  # the next check tries again
-                warn("a stop of this process may look like a failed check: %s", error)
+        now_ns = self._now_ns()
+        mark = Mark(now_ns, self._lost_ns, _here() if self._real else None)
+        # Without the lock, in this order: the beat looks in the other one whether it may end.
+        self._marks[mark] = None
+        if self._seen_ns is None:
+            self._start_to_beat(now_ns)
         return mark
+
+    def _start_to_beat(self, now_ns: int) -> None:
+        with self._lock:
+            if self._closed or self._seen_ns is not None:
+                return
+            self._seen_ns, self._idle = now_ns, 0
+        # Without the lock: a thread that starts may run a finaliser that wants it.
+        try:
+            self._start()
+        except RuntimeError as error:
+            with self._lock:
+                self._seen_ns = None  # the next check tries again
+            warn("a stop of this process may look like a failed check: %s", error)
 
     def stalled_ns(self, mark: Mark) -> int:
         """Return for how much of the time since ``mark`` this process did not run.
@@ -186,10 +191,11 @@ class Pulse:
 
     def end(self, mark: Mark) -> None:
         """Note that a check has ended, or is not waited for any more."""
-        with self._lock:
-            self._marks.pop(mark, None)
-            if not self._marks and not self._real:
-                self._end_beats()
+        self._marks.pop(mark, None)
+        if not self._real:
+            with self._lock:
+                if not self._marks:
+                    self._end_beats()
 
     def close(self) -> None:
         """Beat no more, whatever begins."""
@@ -213,10 +219,14 @@ class Pulse:
         with self._lock:
             self._catch_up(now_ns)
             self._idle = 0 if self._marks else self._idle + 1
-            if self._seen_ns is None or self._idle > _LINGER:
-                self._end_beats()
-                return False
-            return True
+            if self._seen_ns is not None and self._idle <= _LINGER:
+                return True
+            self._seen_ns = None
+            if self._marks.copy() and not self._closed:  # one has begun meanwhile
+                self._seen_ns, self._idle = now_ns, 0
+                return True
+            self._stop()
+            return False
 
 
 class ThreadPulse(Pulse):
@@ -345,9 +355,8 @@ class _Thread:
                 self._ns = int(os.pread(self._file, 64, 0).split()[1])
         return self._ns
 
-    def recent_ns(self) -> int:
+    def recent_ns(self, now_ns: int) -> int:
         """Return the same, perhaps as it was a moment ago; in the thread itself."""
-        now_ns = monotonic_ns()
         if now_ns - self._at_ns >= _FRESH_NS:
             self._at_ns = now_ns
             return self.read_ns()
