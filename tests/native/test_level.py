@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast._native.figures import read
-from holdfast._native.level import Level
+from holdfast._native.level import Level, own_methods
 from tests.models import level as model
 
 pytestmark = pytest.mark.stress
@@ -82,3 +82,8 @@ def test_its_figures_are_what_was_counted_and_the_level():  # DG-10
 def test_what_is_no_level_is_refused(wrong):
     with pytest.raises(ValueError, match=r"allowed \d to \d"):
         wrong()
+
+
+def test_only_a_class_with_flags_can_own_their_method():
+    with pytest.raises(TypeError, match="allowed a subclass of Flags"):
+        own_methods(dict)

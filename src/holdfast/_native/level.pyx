@@ -3,10 +3,18 @@
 And whether features are on: a look into a dict, by a method without a frame of its own.
 """
 cimport cython
+from cpython.object cimport PyTypeObject
 from libc.stdint cimport INT64_MAX
 
 from holdfast._native.binding cimport capsule, moment, whole
 from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
+
+cdef extern from "Python.h":
+    ctypedef struct PyMethodDef:
+        pass
+    ctypedef struct PyMethodDescrObject:
+        PyMethodDef *d_method
+    object PyDescr_NewMethod(PyTypeObject *cls, PyMethodDef *method)
 
 
 cdef void forget(void *kernel, uint64_t seed) noexcept nogil:
@@ -123,3 +131,12 @@ cdef class Flags:
 
     def _put(self, name, on):
         self.flags[name] = on
+
+
+def own_methods(cls):
+    """Have a subclass of Flags own its method: interpreters do not call an inherited one fast."""
+    if not issubclass(cls, Flags):
+        raise TypeError(f"cls: got {cls!r}, allowed a subclass of Flags")
+    method = Flags.__dict__["is_enabled"]
+    cls.is_enabled = PyDescr_NewMethod(
+        <PyTypeObject *> cls, (<PyMethodDescrObject *> method).d_method)

@@ -5,7 +5,7 @@ Elsewhere: the level of one component (``component``), flags (``features``).
 
 from __future__ import annotations
 
-from holdfast._native.level import Flags
+from holdfast._native.level import Flags, own_methods
 from holdfast.clock import read_clock
 from holdfast.degradation.component import Component
 from holdfast.degradation.features import Feature, Features, read_needs, read_up_to
@@ -420,3 +420,5 @@ class DegradationManager(Flags):
 
 if not TYPE_CHECKING:  # read as fast as any slot, and never written
     DegradationManager.overall = DegradationManager._overall
+
+own_methods(DegradationManager)
