@@ -194,6 +194,20 @@ def test_a_server_that_hangs_does_not_block_the_event_loop():
     assert verdict == "failed"
 
 
+def test_a_look_up_that_takes_too_long_is_not_made_up_for(monkeypatch):  # D-HC-1
+    def slow(*args, **more):
+        if not more.get("flags"):
+            time.sleep(0.2)
+        return lookup(*args, **more)
+
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with Server(answer(200)) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        assert run(url, timeout=0.1) == ("failed", "took longer than 0.1 s")
+    assert server.connections == 0
+
+
 def test_one_of_several_addresses_is_enough(monkeypatch):
     with Server(answer(200)) as server, hostile.backlogged_port() as hangs:
         places = [("127.0.0.1", hangs), ("127.0.0.1", server.port)]
@@ -396,6 +410,8 @@ def test_a_url_of_another_scheme_is_refused_by_its_scheme():
         ({"status": []}, "status: got []"),
         ({"status": "200"}, "status: got '200'"),
         ({"status": True}, "status: got True"),
+        ({"status": range(10**12)}, "status: got range(0, 1000000000000)"),
+        ({"status": [200, "a"]}, "status: got [200, 'a']"),
         ({"status": None}, "status: got None"),
         ({"body": ""}, "body: got '', allowed a string, bytes"),
         ({"body": 5}, "body: got 5"),

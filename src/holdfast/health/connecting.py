@@ -34,7 +34,6 @@ __all__ = [
     "connect",
     "literal_address",
     "of_own_fault",
-    "prove_peer",
     "told",
 ]
 
@@ -150,10 +149,9 @@ class _Race:
         self._left = addresses[::-1]
         self._stagger_ns = min(_STAGGER_NS, allowance.left_ns() // (2 * len(addresses)))
         self._next_ns = 0
-        self._pending: dict[int, socket.socket] = {}
+        self._pending: dict[int, tuple[socket.socket, Any]] = {}
         self._errors: list[OSError] = []
-        # Asked of its module, which may have been patched since this one was imported.
-        self._poll = select.poll()
+        self._poll: select.poll | None = None
 
     def run(self) -> socket.socket:
         try:
@@ -171,7 +169,7 @@ class _Race:
                     return connected
             raise self._errors[0]
         finally:
-            for sock in self._pending.values():
+            for sock, _ in self._pending.values():
                 sock.close()
 
     def _begin(self, family: int, address: Any) -> socket.socket | None:
@@ -181,30 +179,32 @@ class _Race:
         except OSError as error:  # a family that this machine does not have
             self._failed(error)
             return None
-        self._pending[sock.fileno()] = sock
-        sock.setblocking(False)
-        code = sock.connect_ex(address)
-        if code == errno.EINPROGRESS:
+        self._pending[sock.fileno()] = sock, address
+        code = _begin_to_connect(sock, address)
+        if code == errno.EALREADY:
+            if self._poll is None:
+                # Asked of its module, which may have been patched since this one was imported.
+                self._poll = select.poll()
             self._poll.register(sock, select.POLLOUT)
             return None
-        return self._end(sock, code)
+        return self._end(sock, address, code)
 
     def _wait(self, wait_ns: int) -> socket.socket | None:
-        for number, _ in self._poll.poll(-(-wait_ns // 1_000_000)):
-            sock = self._pending[number]
-            self._poll.unregister(number)
+        poll = self._poll
+        assert poll is not None
+        for number, _ in poll.poll(-(-wait_ns // 1_000_000)):
+            sock, address = self._pending[number]
+            poll.unregister(number)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if (connected := self._end(sock, code)) is not None:
+            if (connected := self._end(sock, address, code)) is not None:
                 return connected
         return None
 
-    def _end(self, sock: socket.socket, code: int) -> socket.socket | None:
+    def _end(self, sock: socket.socket, address: Any, code: int) -> socket.socket | None:
         """Return the socket if it is connected; else note why not, and close it."""
         del self._pending[sock.fileno()]
         try:
-            if code:
-                raise OSError(code, os.strerror(code))
-            prove_peer(sock)
+            _prove(sock, address, code)
         except OSError as error:
             sock.close()
             self._failed(error)
@@ -227,14 +227,10 @@ async def aconnect(family: int, address: Any) -> socket.socket:
     """
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
-        code = sock.connect_ex(address)
-        # A connection within this machine is there at once: to ask again saves a turn of the loop.
-        if code == errno.EINPROGRESS and (code := sock.connect_ex(address)) == errno.EALREADY:
+        code = _begin_to_connect(sock, address)
+        if code == errno.EALREADY:
             code = await _code_of(sock)
-        if code not in (0, errno.EISCONN):
-            raise OSError(code, os.strerror(code))
-        prove_peer(sock)
+        _prove(sock, address, code)
     except BaseException:
         sock.close()
         raise
@@ -260,17 +256,25 @@ async def _code_of(sock: socket.socket) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
-def prove_peer(sock: socket.socket) -> None:
-    """Refuse a connection of a socket to itself.
+def _begin_to_connect(sock: socket.socket, address: Any) -> int:
+    """Return 0 for a connection, EALREADY while it takes time, or the error that it ended with."""
+    sock.setblocking(False)
+    code = sock.connect_ex(address)
+    if code == errno.EINPROGRESS:
+        # Within a machine the connection is there at once: to ask again saves a wait.
+        code = sock.connect_ex(address)
+    return 0 if code == errno.EISCONN else code
 
-    The system may choose the very port that is connected to for our own end. Then a port on this
+
+def _prove(sock: socket.socket, address: Any, code: int) -> None:
+    """Raise unless the socket is connected to somebody else.
+
+    The system may choose the very port that is connected to for our end. Then a port on this
     machine on which nobody listens accepts the connection.
-
-    Raises:
-        SelfConnectedError: It is one.
-        OSError: The connection has ended already.
     """
-    if sock.getsockname() == sock.getpeername():
+    if code:
+        raise OSError(code, os.strerror(code))
+    if sock.getsockname()[:2] == address[:2]:
         raise SelfConnectedError
 
 

@@ -372,15 +372,18 @@ def _text(response: HTTPResponse, data: bytes) -> str:
 
 
 def _read_statuses(problems: Problems, status: Any) -> frozenset[int]:
-    several = [status] if isinstance(status, (int, range)) else status
-    try:
-        found = [one for item in several for one in (item if isinstance(item, range) else [item])]
-    except TypeError:
-        found = []
-    is_good = found and all(type(one) is int and 100 <= one <= 599 for one in found)
-    if not is_good or isinstance(status, (str, bytes)):
+    several: Any = status if type(status) in (list, tuple, set, frozenset) else [status]
+    found: set[int] = set()
+    for item in several:
+        span = range(item, item + 1) if type(item) is int else item
+        # min() and max() would go through a range, however long it is.
+        ends = [span[0], span[-1]] if isinstance(span, range) and span else [0]
+        if not 100 <= min(ends) <= max(ends) <= 599:
+            found.clear()
+            break
+        found.update(span)
+    if not found:
         problems.refuse("status", status, _STATUS)
-        return frozenset()
     return frozenset(found)
 
 
