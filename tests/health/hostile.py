@@ -6,7 +6,6 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 __all__ = ["backlogged_port", "few_descriptors", "no_sockets_left", "resolved", "seconds"]
 
@@ -57,16 +56,19 @@ def no_sockets_left() -> Iterator[None]:
 
 def sockets() -> int:
     """Return how many sockets this process has open, without those of its servers."""
-    names = []
+    serving, others = set(), []
     for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            names.append(os.readlink(f"/proc/self/fd/{number}"))
-    tables = [Path(f"/proc/self/net/{name}") for name in ("tcp", "tcp6")]
-    lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()]
-    rows = [line.split() for line in lines if line.split()[0] != "sl"]
-    serving = {row[1].rpartition(":")[2] for row in rows if row[3] == "0A"}
-    theirs = {f"socket:[{row[9]}]" for row in rows if row[1].rpartition(":")[2] in serving}
-    return sum(name.startswith("socket:") and name not in theirs for name in names)
+        with contextlib.suppress(OSError):  # closed by another thread meanwhile
+            if not os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(number))) as sock:
+                address = sock.getsockname()
+                port = address[1] if isinstance(address, tuple) else None
+                if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    serving.add(port)
+                else:
+                    others.append(port)
+    return sum(port not in serving for port in others)
 
 
 @contextlib.contextmanager

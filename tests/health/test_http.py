@@ -131,7 +131,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
         (servers.break_off, "the connection was closed 90 bytes before the end of the body"),
         (sends(OK, b"X-Some: thing\r\n", endless=True), "HTTPException: got more than 100 headers"),
         (sends(OK, b"x" * 1000, endless=True), "LineTooLong: got more than 65536 bytes"),
-        (sends(CONTINUE, CONTINUE, endless=True), "the server sends without end"),
+        (sends(CONTINUE, CONTINUE * 400, endless=True), "the server sends without end"),
         (
             sends(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
             "IncompleteRead: IncompleteRead(1 bytes read)",
@@ -169,12 +169,12 @@ def test_an_endless_body_is_read_up_to_the_limit():
     ids=["silent", "status by bytes", "headers by bytes", "body by bytes", "chunks by bytes"],
 )
 def test_the_timeout_holds_for_all_of_the_exchange(behaviour):  # HC-01, D-HC-1
-    with Server(behaviour) as server, hostile.seconds(5):
+    with Server(behaviour) as server, hostile.seconds(30):
         assert run(server, body="up", timeout=0.2) == ("failed", "took longer than 0.2 s")
 
 
 def test_a_connection_that_hangs_is_given_up():
-    with hostile.backlogged_port() as port, hostile.seconds(5):
+    with hostile.backlogged_port() as port, hostile.seconds(30):
         told = run(f"http://127.0.0.1:{port}/", timeout=0.2)
     assert told == ("failed", "took longer than 0.2 s")
 
@@ -278,7 +278,7 @@ def test_a_server_without_tls_fails():
 
 
 def test_a_server_that_hangs_in_the_handshake_is_given_up():
-    with Server(servers.silence) as server, hostile.seconds(5):
+    with Server(servers.silence) as server, hostile.seconds(30):
         told = run(server.url.replace("http:", "https:"), timeout=0.2)
     assert told == ("failed", "took longer than 0.2 s")
 
