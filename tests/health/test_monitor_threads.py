@@ -444,3 +444,17 @@ def test_twenty_thousand_checks_are_all_run(made):
     with monitor:
         until(lambda: monitor.is_healthy)
     assert monitor.snapshot().total_check_runs >= 20_000
+
+
+def test_a_check_that_is_added_again_has_a_run_of_its_own(made):  # trap 65
+    hangs = Hanging("c")
+    monitor = made(hangs)
+    with monitor:
+        assert hangs.inside.wait(LIMIT)
+        monitor.remove("c")
+        monitor.add(hangs)
+        assert hangs.entered == 1
+        hangs.out.set()
+        until(lambda: monitor.status("c").healthy)
+        assert hangs.most == 1
+        assert hangs.entered == count(monitor, "c") + 1

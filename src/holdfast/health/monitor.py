@@ -224,6 +224,9 @@ class HealthMonitor:
             self._tally(watched)[watched.state] -= 1
             if watched.turn is not None:
                 watched.turn.end()
+            for unit in watched.units:
+                if (run := self._busy.get(id(unit.check))) is not None:
+                    run.is_closed = True
             self._look_at_level()
         self._tell()
 
@@ -422,7 +425,9 @@ class HealthMonitor:
         with self._lock:
             if self._rounds is not None:
                 self._end_rounds(self._rounds)
-            return list(self._ending)
+            ending = list(self._ending)
+        self._tell()
+        return ending
 
     def _forget_ended(self) -> None:
         with self._lock:
@@ -552,7 +557,7 @@ class HealthMonitor:
 
     def _wait_ns(self, rounds: Rounds, countdown: Countdown, is_own: bool) -> int | None:
         """Return how long to wait for the results; 0: they are there."""
-        if countdown.waiter.woken:
+        if countdown.has_ended():
             return 0
         if not is_own:
             if rounds.stands_still:
@@ -562,7 +567,7 @@ class HealthMonitor:
             rounds.wake()  # a tick looks whether they are in time
             return rounds.look_again_ns
         next_ns = rounds.tick()
-        if countdown.waiter.woken:
+        if countdown.has_ended():
             return 0
         return None if next_ns is None else max(1, next_ns - self._clock.now_ns())
 

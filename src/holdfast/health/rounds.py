@@ -201,6 +201,7 @@ class Rounds:
         while waits:
             waiter = ThreadWaiter()
             left_ns = self._left_ns(waiter, timeout_ns, system_clock.now_ns() - began_ns)
+            self._owner._tell()
             if left_ns == 0:
                 break
             waiter.park(system_clock, left_ns)
@@ -219,6 +220,7 @@ class Rounds:
         while timeout_ns != 0 and not is_within(self):
             waiter = TaskWaiter()
             left_ns = self._left_ns(waiter, timeout_ns, now_ns_of_loop() - began_ns)
+            self._owner._tell()
             if left_ns == 0:
                 break
             await waiter.park(system_clock, left_ns)
@@ -379,7 +381,8 @@ class Rounds:
         elif run.is_given_up:
             self._give(turn, at, _not_ended(run, now_ns), now_ns, 0, now_ns)
             return
-        elif run.rounds is not self:  # of an earlier start: it proves nothing, but it has to end
+        elif run.rounds is not self or run.is_closed:
+            # Of an earlier start, or of a check that was removed: no evidence, but it has to end.
             run.later.append((turn, at))
             return
         elif run.began_ns is not None:  # perhaps before the breaker of this turn's check opened

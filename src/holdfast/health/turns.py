@@ -228,6 +228,7 @@ class Run:
         later: The turns after a restart that wait for it to end, to have a run of their own.
         thread: The thread that it runs in; None before it begins, and in a task.
         mark: When it began, for its ``pulse``, which knows for how long this process did not run.
+        is_closed: Whether it began for a check that was removed, so that no turn takes its result.
         is_given_up: Whether nobody waits for its end any more.
         is_suspect: Whether it is counted among those that were given up last time.
         has_left: Whether another thread may take the place of its own.
@@ -237,6 +238,7 @@ class Run:
         "began_ns",
         "deadline_ns",
         "has_left",
+        "is_closed",
         "is_given_up",
         "is_suspect",
         "late_ns",
@@ -264,6 +266,7 @@ class Run:
         self.pulse: Pulse | None = None
         self.mark: Mark | None = None
         self.task: asyncio.Task[Any] | None = None
+        self.is_closed = False
         self.is_given_up = False
         self.has_left = False
         self.is_suspect = False
@@ -312,6 +315,10 @@ class Countdown:
         self.waiter = waiter
         self.is_lost = False
         self._left = 1  # for whoever counts
+
+    def has_ended(self) -> bool:
+        """Return whether all are over, whichever waiter was woken."""
+        return self._left == 0
 
     def up(self) -> None:
         """Count one more turn."""
