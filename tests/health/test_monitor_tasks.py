@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -262,6 +263,62 @@ def test_so_many_tasks_at_one_time_and_the_others_wait(clock):
 
 
 # ---- in real time ----
+
+
+def test_tasks_that_ignore_their_end_keep_no_other_from_its_turn(clock):  # D-HC-1
+    over = asyncio.Event()
+
+    async def ignore():
+        while not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+
+    async def main():
+        stubborn = [PingCheck(f"s{n}", ignore, timeout=1) for n in range(16)]
+        monitor = monitor_on(clock, *stubborn, PingCheck("good", Asked()), workers=1)
+        await monitor.astart()
+        await asyncio.sleep(2)
+        assert monitor.snapshot().abandoned == 16
+        assert monitor.status("good").healthy
+        over.set()
+        assert await monitor.astop()
+        await none_left()
+
+    run(main(), clock)
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="new in Python 3.12")
+def test_two_thousand_tasks_that_run_as_they_are_made(clock):
+    async def main():
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+
+        async def ping():
+            pass
+
+        monitor = monitor_on(clock, *(PingCheck(f"c{n}", ping) for n in range(2000)))
+        await monitor.astart()
+        await asyncio.sleep(1)
+        assert monitor.is_healthy
+        await monitor.astop()
+
+    run(main(), clock)
+
+
+def test_a_callback_that_needs_the_event_loop_is_waited_for_by_astop_as_the_loop_goes_on():
+    async def main():
+        loop, entered = asyncio.get_running_loop(), asyncio.Event()
+
+        def call(_name):
+            loop.call_soon_threadsafe(entered.set)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(LIMIT)
+
+        monitor = monitor_on(None, PingCheck("plain", lambda: None), on_healthy=call)
+        await monitor.astart()
+        await entered.wait()
+        assert await monitor.astop(LIMIT)
+        assert monitor.snapshot().callback_failures == 0
+
+    run(main())
 
 
 def test_plain_checks_use_threads_and_the_loop_goes_on():

@@ -130,6 +130,71 @@ def test_a_callback_that_hangs_delays_no_check(made):
         released.set()
 
 
+def test_a_callback_that_hangs_because_a_check_does_delays_no_check(made):
+    released, entered = threading.Event(), threading.Event()
+
+    def hang(_name, _message):
+        entered.set()
+        released.wait(LIMIT)
+
+    hangs = Hanging("hangs", timeout=0.02, failures=1)
+    quick = PingCheck("quick", lambda: None, interval=0.02)
+    monitor = made(hangs, quick, on_unhealthy=hang)
+    monitor.start()
+    assert entered.wait(LIMIT)
+    before = count(monitor, "quick")
+    until(lambda: count(monitor, "quick") >= before + 5)
+    began = time.monotonic()
+    assert not monitor.stop(0.05)
+    assert time.monotonic() - began < LIMIT / 2
+    released.set()
+
+
+@pytest.mark.parametrize("via", ["on_healthy", "on_event"])
+def test_an_interrupt_in_a_callback_takes_no_thread_and_no_change(made, via, caplog):
+    heard = []
+
+    def hear(told):
+        heard.append(told)
+        raise SystemExit
+
+    checks = [PingCheck(f"c{n}", lambda: None, interval=0.02) for n in range(6)]
+    monitor = made(*checks, workers=2, **({"on_healthy": hear} if via == "on_healthy" else {}))
+    if via == "on_event":
+        monitor.on_event(lambda event: event.kind == "health" and hear(event.name))
+    with monitor:
+        until(lambda: min(count(monitor, check.name) for check in checks) >= 5)
+        until(lambda: sorted(heard) == [check.name for check in checks])
+    assert monitor.snapshot().callback_failures == 6
+    assert "SystemExit" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("judged", "error"),
+    [
+        (True, None),
+        (SystemExit(), None),
+        (asyncio.CancelledError(), "asyncio.exceptions.CancelledError"),
+        (None, "judge() gave None, though no result is missing"),
+        (5, "the check gave result 5, not None, True, False or a CheckResult"),
+    ],
+    ids=["true", "interrupt", "cancelled", "none", "wrong"],
+)
+def test_whatever_a_composite_of_a_user_judges_it_goes_on(made, judged, error):  # D-HC-4
+    class Own(CompositeCheck):
+        __slots__ = ()
+
+        def judge(self, _results):
+            if isinstance(judged, BaseException):
+                raise judged
+            return judged
+
+    member = PingCheck("member", lambda: None)
+    with made(Own("own", member, interval=0.02), workers=1) as monitor:
+        until(lambda: count(monitor, "own") >= 3)
+        assert monitor.status("own").error == error
+
+
 # ---- how checks run ----
 
 

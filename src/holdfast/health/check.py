@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["TIMEOUT", "Allowance", "Check", "in_thread", "problems_of"]
+__all__ = [
+    "TIMEOUT",
+    "Allowance",
+    "Check",
+    "in_thread",
+    "is_interrupt",
+    "problems_of",
+    "read_returned",
+]
 
 TIMEOUT = 5.0
 _LEAST_NS = 1_000_000  # of an interval and a timeout, as of a Periodic
@@ -184,7 +192,7 @@ class Check:
             return self._run_in_loop(allowance)
         token = _allowed.set(allowance)
         try:
-            return _read(self.probe())
+            return read_returned(self.probe())
         except BaseException as error:  # noqa: BLE001 - a check that raises has failed
             return _failed_by(error)
         finally:
@@ -228,7 +236,8 @@ class Check:
         timer = loop.call_later(allowance.limit_ns / 1e9, ring)
         try:
             async with cut:
-                result = _read(await (self.aprobe() if self._is_async else in_thread(self.probe)))
+                probing = self.aprobe() if self._is_async else in_thread(self.probe)
+                result = read_returned(await probing)
         except CancelledError as error:
             if task is not None and task.cancelling() > cancelled_before:
                 raise  # the caller has cancelled this task
@@ -334,7 +343,7 @@ def _seconds(ns: int | None) -> float | None:
     return None if ns is None else ns / 1e9
 
 
-def _read(returned: Any) -> CheckResult:
+def read_returned(returned: Any) -> CheckResult:
     """Return what a probe says by what it has returned."""
     if returned is None or returned is True:
         return PASSED
@@ -353,16 +362,16 @@ def _read(returned: Any) -> CheckResult:
 
 def _failed_by(error: BaseException) -> CheckResult:
     """Return the result of a probe that has raised; an interrupt is raised on."""
-    if _is_interrupt(error):
+    if is_interrupt(error):
         raise error
     return failed_by(error)
 
 
-def _is_interrupt(error: BaseException) -> bool:
+def is_interrupt(error: BaseException) -> bool:
     """Return whether it is one, or a group with one in it."""
     is_group = issubclass(type(error), BaseExceptionGroup)
     inside: tuple[BaseException, ...] = getattr(error, "exceptions", ()) if is_group else ()
-    return isinstance(error, _INTERRUPTS) or any(map(_is_interrupt, inside))
+    return isinstance(error, _INTERRUPTS) or any(map(is_interrupt, inside))
 
 
 async def in_thread(probe: Callable[[], T]) -> T:

@@ -7,6 +7,7 @@ checks run (``rounds``), how a state follows from results (``hf_check.h``), and 
 
 from __future__ import annotations
 
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, overload
 
@@ -15,7 +16,7 @@ from holdfast.clock import read_clock
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind, settle
 from holdfast.health.breakers import NOTHING, BreakerLink
-from holdfast.health.check import Check
+from holdfast.health.check import Check, is_interrupt, read_returned
 from holdfast.health.composite import CompositeCheck
 from holdfast.health.figures import Figures
 from holdfast.health.pulse import Pulse, judge
@@ -438,7 +439,8 @@ class HealthMonitor:
         if not is_done:
             from holdfast.events import warn
 
-            warn("health monitor %r was stopped, but a check of it still runs", self._name)
+            text = "health monitor %r was stopped, but a check or callback of it still runs"
+            warn(text, self._name)
         return is_done
 
     def _after_fork(self) -> None:
@@ -927,31 +929,54 @@ class HealthMonitor:
     def _tell(self) -> None:
         """Do what was found to be done: ask composites, tell of results and of changes."""
         while self._has_news:
+            self._see_to_news()
+            self._tell_users()
+
+    def _see_to_news(self) -> None:
+        """Ask composites, and have run what is to run; what is then left is to be told."""
+        while True:
             with self._lock:
-                self._has_news = False
                 turns, self._to_judge = self._to_judge, []
-                links, self._to_settle = self._to_settle, []
-                heard, self._to_hear = self._to_hear, []
                 must_wake, self._must_wake = self._must_wake, False
                 to_go, self._to_go = self._to_go, []
                 rounds = self._rounds
-            for turn in turns:
-                self._judge(turn)
-            for link in links:
-                link.settle()
-            if links:
-                with self._lock:
-                    self._look_at_level()
-            for watched, *told in heard:
-                for hear in watched.hears:
-                    self._call("a listener to results", hear, *told)
+                if not (turns or must_wake or to_go):
+                    self._has_news = bool(self._to_settle or self._to_hear or self._changes)
+                    return
             for one in to_go:
                 one.set_going()
                 one.wake()
             if must_wake and rounds is not None:
                 rounds.wake()
-            if self._changes:
-                self._telling.change(self._take_changes, self._tell_of)
+            interruption = None
+            for turn in turns:
+                interruption = _interruption_of(self._judge, turn) or interruption
+            if interruption is not None:
+                raise interruption
+
+    def _tell_users(self) -> None:
+        """Move breakers, and tell of results and of changes."""
+        with self._lock:
+            links, self._to_settle = self._to_settle, []
+            heard, self._to_hear = self._to_hear, []
+        interruption = None
+        for link in links:
+            interruption = _interruption_of(link.settle) or interruption
+        if links:
+            with self._lock:
+                self._look_at_level()
+        for watched, *told in heard:
+            for hear in watched.hears:
+                call = partial(self._call, "a listener to results", hear, *told)
+                interruption = _interruption_of(call) or interruption
+        goes_on = bool(self._changes)
+        while goes_on:
+            change = partial(self._telling.change, self._take_changes, self._tell_of)
+            interrupted = _interruption_of(change)
+            interruption = interrupted or interruption
+            goes_on = interrupted is not None  # what comes after it is still to be told
+        if interruption is not None:
+            raise interruption
 
     def _judge(self, turn: Turn) -> None:
         with self._lock:
@@ -960,13 +985,22 @@ class HealthMonitor:
             results = tuple(turn.results)
         check = turn.watched.check
         assert isinstance(check, CompositeCheck)
+        interruption = None
         try:
-            result = check.judge(results)
-        except Exception as error:  # noqa: BLE001 - of a subclass
-            result = failed_by(error)
+            result: object = check.judge(results)
+        except BaseException as error:  # noqa: BLE001 - of a subclass
+            if is_interrupt(error):
+                interruption = error
+                result = CheckResult("unproven", f"interrupted by {type(error).__name__}")
+            else:
+                result = failed_by(error)
+        if result is None and None not in results:
+            result = CheckResult("failed", "judge() gave None, though no result is missing")
         if result is not None:
             with self._lock:
-                turn.rounds.settle(turn, result)
+                turn.rounds.settle(turn, read_returned(result))
+        if interruption is not None:
+            raise interruption
 
     def _take_changes(self) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -982,26 +1016,50 @@ class HealthMonitor:
             self._listeners.emit(Event("health_level", self, self._name, old=old, new=new, at=at))
             return
         event = Event("health", self, name, old=old, new=new, reason=message, at=at)
-        self._listeners.emit(event)
+        interruption = _interruption_of(self._listeners.emit, event)
         if new is _HEALTHY and self._on_healthy is not None:
             self._call("on_healthy", self._on_healthy, name)
         elif new is _UNHEALTHY and self._on_unhealthy is not None:
             self._call("on_unhealthy", self._on_unhealthy, name, message)
+        if interruption is not None:
+            raise interruption
 
     def _call(self, what: str, callback: Callable[..., object], *args: object) -> None:
         """Call what is a user's: what it raises is counted, and logged if it is news."""
         try:
             callback(*args)
-        except Exception as error:
-            with self._lock:
-                self._callback_failures += 1
-                is_news = self._raised.get(what) is not type(error)
-                self._raised[what] = type(error)
-            if is_news:
-                from logging import getLogger
+        except Exception as error:  # noqa: BLE001 - it is logged
+            self._report_raised(what, error)
 
-                text = "%s of health monitor %r raised"
-                getLogger("holdfast").error(text, what, self._name, exc_info=error)
+    def _report_raised(self, what: str, error: BaseException) -> None:
+        with self._lock:
+            self._callback_failures += 1
+            is_news = self._raised.get(what) is not type(error)
+            self._raised[what] = type(error)
+        if is_news:
+            from logging import getLogger
+
+            text = "%s of health monitor %r raised"
+            getLogger("holdfast").error(text, what, self._name, exc_info=error)
+
+    def _tell_in_thread(self) -> None:
+        """Do what ``_tell`` does where an interrupt is nobody's: it is logged."""
+        while (error := _interruption_of(self._tell)) is not None:
+            self._report_raised("a callback", error)
+
+    def _see_to_news_in_thread(self) -> None:
+        """Do what ``_see_to_news`` does where an interrupt is nobody's: it is logged."""
+        while (error := _interruption_of(self._see_to_news)) is not None:
+            self._report_raised("a composite", error)
+
+
+def _interruption_of(function: Callable[..., object], *args: object) -> BaseException | None:
+    """Call a function; return what it raises, to be raised once everything is told."""
+    try:
+        function(*args)
+    except BaseException as error:  # noqa: BLE001 - it is raised later
+        return error
+    return None
 
 
 def _share(part: int, whole: int) -> float:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from holdfast.waiting.aio import TaskWaiter
 
     class Owner(Protocol):
-        """The monitor, as far as it is of use here. Its lock is held but for ``_tell``."""
+        """The monitor, as far as it is of use here. Its lock is held but for the last three."""
 
         _lock: threading.RLock
         _clock: Clock
@@ -69,7 +69,9 @@ if TYPE_CHECKING:
         def _weigh(
             self, run: Run, result: CheckResult, began_ns: int, ended_ns: int
         ) -> CheckResult: ...
+        def _see_to_news_in_thread(self) -> None: ...
         def _tell(self) -> None: ...
+        def _tell_in_thread(self) -> None: ...
 
 
 __all__ = ["Rounds", "is_within", "lateness_here"]
@@ -129,7 +131,9 @@ class Rounds:
         self._composites: dict[Turn, None] = {}
         self._hired = 0  # threads that work and were not given up
         self._suspected = 0  # those of them that run suspects
-        self._tellers = 0  # threads that tell of results
+        self._tellers: set[int] = set()  # threads of the pool that tell of results
+        self._tells_apart = False  # whether one of them tells of what the ticks have found
+        self._starts_tasks = False
         self._tasks = 0
         self._taken_ns = 0  # when a thread has last taken a run
         self._late_ns = 0  # by how much the tick came late for the check that it looks at
@@ -235,31 +239,36 @@ class Rounds:
             self._give_up_overdue(now_ns)
             waited_for = [run for run in self._running if not run.is_given_up]
             self._watchers = [one for one in self._watchers if not one.woken]
-            if not waited_for:
+            if not waited_for and not self._other_tellers():
                 return 0
             self._watchers.append(waiter)
             left_ns = None if timeout_ns is None else max(0, timeout_ns - past_ns)
-            if self._is_manual:
+            if self._is_manual or not waited_for:
                 return left_ns
             first_ns = min(run.deadline_ns + run.unit.grace_ns for run in waited_for)
             ahead_ns = max(1, first_ns - now_ns)
             return ahead_ns if left_ns is None else min(left_ns, ahead_ns)
 
+    def _other_tellers(self) -> set[int]:
+        """Return the threads that tell of results, but for this one; the lock is held."""
+        return self._tellers - {threading.get_ident()}
+
     def _let_threads_go(self, here: tuple[Run, ...], timeout_ns: int | None, began_ns: int) -> bool:
         with self._lock:
             pool = self._pool
-            left = [run for run in self._running if run not in here]
-            busy = {run.thread for run in self._running if run.thread is not None}
+            tellers = self._other_tellers()
+            is_done = not tellers and not any(run not in here for run in self._running)
+            busy = {run.thread for run in self._running if run.thread is not None} | tellers
         if pool is None:
-            return not left
+            return is_done
         pool.shutdown(wait=False)
         if timeout_ns == 0:
-            return not left
-        # Those that run nothing are at their last instructions, or tell of a result.
+            return is_done
+        # Those that run nothing and tell of nothing are at their last instructions.
         seconds = _JOIN_SECONDS
         if timeout_ns is not None:
             seconds = max(seconds, (timeout_ns - (system_clock.now_ns() - began_ns)) / 1e9)
-        return pool.join(seconds, busy) and not left
+        return pool.join(seconds, busy) and is_done
 
     def _cancel_tasks(self) -> None:
         here = _within.get()
@@ -412,7 +421,7 @@ class Rounds:
             for rounds in (self, *self._owner._ending):
                 rounds._give_up_overdue(now_ns)
         self.set_going(bool(due))
-        self._owner._tell()
+        self._tell_apart()
         with self._lock:
             next_ns = self._next_tick_ns()
             self._next_ns = (1 << 62) if next_ns is None else next_ns
@@ -481,8 +490,14 @@ class Rounds:
         unit.is_suspect = True
         self.given_up += 1
         began_ns = now_ns if run.began_ns is None else run.began_ns
-        if run.thread is not None and self.given_up <= _GIVEN_UP * self._workers:
-            self._leave_place(run)
+        if run.task is not None:  # a task that ignores its end costs little: others go on
+            run.has_left = True
+            self._tasks -= 1
+            self._owner._go_on_with(self)
+        elif run.thread is not None:
+            held = sum(one.is_given_up and one.thread is not None for one in self._running)
+            if held <= _GIVEN_UP * self._workers:
+                self._leave_place(run)
         result = CheckResult("failed", _too_long(unit.timeout_ns))
         result = self._owner._weigh(run, result, began_ns, now_ns)
         run.leave()
@@ -555,6 +570,47 @@ class Rounds:
         self._owner._record(turn.watched, result, began_ns, now_ns - began_ns, now_ns)
         turn.end()
 
+    # ---- telling; the lock is not held ----
+
+    def _tell_apart(self) -> None:
+        """Tell of what a tick has found: in a thread of the pool, as a callback may hang.
+
+        In an event loop, on a manual clock and for one look it is told here.
+        """
+        owner = self._owner
+        if self._is_manual or self._loop is not None or self._periodic is None:
+            owner._tell()
+            return
+        owner._see_to_news_in_thread()
+        with self._lock:
+            if not owner._has_news or self._tells_apart or self.is_over:
+                return
+            self._tells_apart = True
+            pool = self._need_pool()
+        try:
+            Context().run(pool.submit, self._tell_for_ticks)
+        except RuntimeError:  # no thread can be started
+            self._tells_apart = False
+            owner._tell()
+
+    def _tell_for_ticks(self) -> None:
+        goes_on = True
+        while goes_on:
+            self._tell_here()
+            with self._lock:
+                goes_on = self._tells_apart = self._owner._has_news
+
+    def _tell_here(self) -> None:
+        """Tell in this thread of the pool."""
+        me = threading.get_ident()
+        with self._lock:
+            self._tellers.add(me)
+        self._owner._tell_in_thread()
+        with self._lock:
+            self._tellers.discard(me)
+            if self._watchers:
+                self._tell_watchers()
+
     # ---- runs in threads ----
 
     def _hire(self, is_new: bool) -> None:
@@ -574,10 +630,7 @@ class Rounds:
                 wanted = waiting
             number = max(0, min(wanted, self._most_hired() - self._hired))
             self._hired += number
-            if self._pool is None:
-                most = self._workers * (1 + _GIVEN_UP) + 1  # one may tell of a result
-                self._pool = DaemonThreads(f"holdfast-{self._owner.name}", most)
-            pool = self._pool
+            pool = self._need_pool()
         for at in range(number):
             try:
                 # A thread may keep the context it is started in for its life.
@@ -590,6 +643,12 @@ class Rounds:
                     warn("no thread for checks of %r: %s", self._owner.name, error)
                 return
             self._cannot_start = False
+
+    def _need_pool(self) -> DaemonThreads:
+        if self._pool is None:
+            most = self._workers * (1 + _GIVEN_UP) + 2  # one tells of results, one for the ticks
+            self._pool = DaemonThreads(f"holdfast-{self._owner.name}", most)
+        return self._pool
 
     def _work(self) -> None:
         """Run what waits, in this thread of the pool, until nothing does."""
@@ -663,10 +722,8 @@ class Rounds:
                 self._hired += 1
             if not owner._has_news:
                 return self._go_on()
-            self._tellers += 1
-        owner._tell()
+        self._tell_here()
         with self._lock:
-            self._tellers -= 1
             return self._go_on()
 
     def _go_on(self) -> Run | None:
@@ -678,7 +735,7 @@ class Rounds:
 
     def _most_hired(self) -> int:
         # A callback may hold one thread for long, which another one replaces.
-        return self._workers + (self._tellers > 0)
+        return self._workers + bool(self._tellers)
 
     def _end(self, run: Run, result: CheckResult) -> bool:
         """Give the result of a run to who takes it; return whether its thread kept its place."""
@@ -704,7 +761,7 @@ class Rounds:
             return
         del self._running[run]
         self._owner._free(run)
-        if run.task is not None:
+        if run.task is not None and not run.has_left:
             self._tasks -= 1
         if run.is_given_up:
             self.given_up -= 1
@@ -752,6 +809,15 @@ class Rounds:
 
     def _start_tasks(self) -> None:
         """Make tasks of runs that wait, in the thread of the event loop."""
+        if self._starts_tasks:
+            return  # in a task that runs as it is made: whoever makes it goes on
+        self._starts_tasks = True
+        try:
+            self._make_tasks()
+        finally:
+            self._starts_tasks = False
+
+    def _make_tasks(self) -> None:
         while True:
             with self._lock:
                 if self.is_over or not self._for_loop or self._tasks >= _TASKS * self._workers:
