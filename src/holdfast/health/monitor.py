@@ -94,12 +94,10 @@ class HealthMonitor:
     thread or task that has found one. What they raise is logged and counted. A monitor that runs is
     kept alive. Safe to share between threads and event loops.
 
-    >>> from holdfast import ManualClock
-    >>> from holdfast.health import PingCheck
-    >>> monitor = HealthMonitor("shop", clock=ManualClock())
-    >>> monitor.add(PingCheck("database", lambda: True))
-    >>> with monitor:
-    ...     print(monitor.level, monitor.is_ready)
+    >>> import holdfast as hf
+    >>> monitor = HealthMonitor("shop", clock=hf.ManualClock())
+    >>> monitor.add(hf.PingCheck("database", lambda: True))
+    >>> with monitor: print(monitor.level, monitor.is_ready)
     healthy True
     """
 
@@ -344,7 +342,7 @@ class HealthMonitor:
         self,
         timeout: float | timedelta = 10.0,  # noqa: ASYNC109 - as in stop()
     ) -> bool:
-        """Stop as ``stop`` does; the event loop goes on meanwhile. Tasks are cancelled."""
+        """Stop as ``stop`` does, and cancel tasks; ``timeout`` is that of ``stop``."""
         timeout_ns = wait_to_ns("timeout", timeout)
         ended = [await rounds.astop(timeout_ns) for rounds in self._take_rounds()]
         return self._report_left(all(ended))
@@ -514,7 +512,7 @@ class HealthMonitor:
         async def acheck_now(self, name: str) -> CheckStatus: ...
 
     async def acheck_now(self, name: str | None = None) -> dict[str, CheckStatus] | CheckStatus:
-        """Run checks as ``check_now`` does; the event loop goes on meanwhile."""
+        """Run the check ``name`` or all, as ``check_now`` does, without blocking the event loop."""
         from asyncio import get_running_loop
 
         from holdfast.waiting.aio import TaskWaiter
