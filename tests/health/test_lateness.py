@@ -3,7 +3,7 @@
 Worlds on virtual time. Each has remote parts that are up and down in turn, and a process that is
 stopped at random, for moments and for seconds: in a check, before it begins, while a timer waits. A
 stop moves the clock past all timers, as SIGSTOP, a blocked loop or a lost processor does. One
-failure makes a check unhealthy in these worlds, so that a single wrong one shows.
+failure makes a check unhealthy in these worlds: a single wrong one shows.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from holdfast._native import clock as native
 from holdfast.clock import ManualClock
 from holdfast.health import CheckResult, HealthMonitor, HealthState, PingCheck
 from holdfast.health.pulse import ThreadPulse
-from tests.health.monitored import Hanging
+from tests.health.monitored import Hanging, Steered
 from tests.waiting.parties import until
 from tests.waiting.virtual import VirtualLoop
 
@@ -70,7 +70,7 @@ class Remote:
         return {"hangs": 3600, "refuses": 0.001, "resets": 0.03, "slow": 3}[self.kind] * SECOND
 
     def answer(self, took_ns, stopped_ns):
-        """Return what a client is told, or raise."""
+        """Return the answer that a client gets, or raise."""
         if self.was_down:
             raise ConnectionResetError(self.kind)
         # A server gives up on a client that is silent.
@@ -194,7 +194,7 @@ def run_in_tasks(seed, share, probes):
 
 @pytest.mark.parametrize("busy", BUSY)
 @pytest.mark.parametrize("run", [run_in_threads, run_in_tasks])
-def test_lateness_causes_no_false_alarm_and_hides_no_outage(run, busy):
+def test_lateness_causes_no_false_alarm_and_hides_no_outage(run, busy):  # trap 62
     look(run, busy, probes=1_500, seed="quick")
 
 
@@ -217,6 +217,28 @@ def look(run, busy, probes, seed):
     known = {state for remote in world.remotes.values() for state in remote.found}
     assert may_be_unknown or HealthState.UNKNOWN not in known
     assert world.monitor.snapshot().callback_failures == 0
+
+
+def test_a_check_that_has_proved_nothing_runs_again_soon():
+    clock = ManualClock()
+    check = Steered("remote", clock, interval=8, timeout=1, failures=1)
+    monitor = HealthMonitor("real", clock=clock, jitter=0)
+    monitor.add(check)
+    with monitor:
+        clock.advance(20)
+        check.does = lambda: native.ManualClock.advance_ns(clock, 5 * SECOND)
+        check.says = ConnectionResetError("the other side has hung up")
+        before = len(check.times)
+        while len(check.times) == before:
+            clock.advance(0.5)
+        status = monitor.status("remote")
+        assert status.unproven_count == 1
+        assert status.state is HealthState.HEALTHY
+        check.does = lambda: None
+        while len(check.times) == before + 1:
+            clock.advance(0.5)
+        assert check.times[-1] - check.times[-2] <= 5 + 2 + 0.5
+        assert monitor.status("remote").state is HealthState.UNHEALTHY
 
 
 # ---- runs that were given up ----

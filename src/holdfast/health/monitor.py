@@ -912,6 +912,8 @@ class HealthMonitor:
         """Have the interval of a check follow its state."""
         before_ns = watched.interval_ns
         pending = watched.kernel.pending or (watched.link is not None and watched.link.is_closing)
+        if watched.last_result is not None and watched.last_result.verdict == "unproven":
+            pending = True  # what it was to prove is as open as before
         if not pending and watched.state is _HEALTHY and before_ns == watched.base_ns:
             return
         watched.interval_ns = interval_ns(watched.base_ns, watched.state, pending, before_ns)

@@ -73,7 +73,7 @@ class Mark:
         if thread is None:
             self._thread, self._delay_ns = None, 0
         else:
-            # Weak: what an event loop leaves to the collector keeps marks, but no file of a thread.
+            # Weak: an event loop may leave marks to the collector, but not the file of a thread.
             self._thread, self._delay_ns = thread.ref, thread.recent_ns(began_ns)
 
     def starved_ns(self) -> int:
@@ -247,7 +247,8 @@ class ThreadPulse(Pulse):
 
     def __init__(self, clock: Clock | None = None) -> None:
         is_manual = isinstance(clock, ManualClock)
-        clock = clock if is_manual and clock is not None else system_clock
+        if not is_manual or clock is None:
+            clock = system_clock
         self._periodic = Periodic(self._beat, BEAT_NS / 1e9, name="pulse", clock=clock)
         super().__init__(clock.now_ns, real=not is_manual)
 

@@ -23,7 +23,7 @@ def interval_ns(base_ns: int, state: HealthState, is_pending: bool, last_ns: int
     Args:
         base_ns: The interval of the check while it is healthy.
         state: Its state.
-        is_pending: Whether its last results contradict its state.
+        is_pending: Whether its last results contradict its state, or the last one proves nothing.
         last_ns: The interval before.
     """
     if is_pending or state is HealthState.UNHEALTHY:
