@@ -119,6 +119,45 @@ async def test_the_cancellation_of_a_task_that_runs_a_check_is_no_failed_check()
         await task
 
 
+async def test_a_coroutine_that_waits_for_nothing_sets_no_timer(monkeypatch):
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_at", None)
+
+    async def passes():
+        return True
+
+    assert (await Async("a", passes).arun()).verdict == "passed"
+    waits = await Async("a", lambda: asyncio.sleep(1)).arun()
+    assert "TypeError" in waits.message  # one that waits cannot do without
+
+
+async def test_the_time_before_a_coroutine_first_waits_is_part_of_its_time():  # HC-01
+    async def blocks_and_waits():
+        time.sleep(0.3)  # noqa: ASYNC251 - what is tested
+        began = time.monotonic()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            waited.append(time.monotonic() - began)
+
+    waited = []
+    assert (await Async("a", blocks_and_waits, timeout=0.25).arun()).verdict == "failed"
+    assert waited[0] < 0.2
+
+
+async def test_what_a_coroutine_waits_for_may_raise_or_be_cancelled_and_it_goes_on():
+    async def tries():
+        failed = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(failed.set_exception, ConnectionError("no"))
+        with pytest.raises(ConnectionError):
+            await failed
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(60)
+        return CheckResult.passed("at last")
+
+    assert (await Async("a", tries).arun()).message == "at last"
+
+
 async def test_a_coroutine_is_cut_when_its_time_is_up():  # HC-01
     result = await Async("a", asyncio.Event().wait, timeout=0.25).arun()
     assert (result.verdict, result.message) == ("failed", "took longer than 0.25 s")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import ContextVar
+from types import CoroutineType, coroutine
 
 from holdfast.clock import system_clock
 from holdfast.health.result import FAILED, PASSED, CheckResult, failed_by
@@ -24,8 +25,9 @@ from holdfast.validation import Problems, explains_names, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import Future, TimerHandle
-    from collections.abc import Callable
+    import asyncio
+    from asyncio import Future
+    from collections.abc import Callable, Generator
     from datetime import timedelta
     from typing import Any, TypeVar
 
@@ -216,38 +218,47 @@ class Check:
         return await self._arun(Allowance(self._limit_ns(timeout)))
 
     async def _arun(self, allowance: Allowance) -> CheckResult:
-        from asyncio import CancelledError, current_task, get_running_loop
-        from asyncio import timeout as cut_after
+        import asyncio
 
-        loop = get_running_loop()
-        task = current_task()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        task = asyncio.current_task()
         cancelled_before = task.cancelling() if task is not None else 0
         token = _allowed.set(allowance)
-        cut = cut_after(None)
-        timer: TimerHandle
+        cut: asyncio.Timeout | None = None
+        timer: asyncio.TimerHandle | None = None
 
         def ring() -> None:
             nonlocal timer
             if more_ns := allowance.more_ns():
                 timer = loop.call_later(more_ns / 1e9, ring)
-            else:
+            elif cut is not None:
                 cut.reschedule(loop.time())
 
-        timer = loop.call_later(allowance.limit_ns / 1e9, ring)
         try:
+            probing = self.aprobe() if self._is_async else in_thread(self.probe)
+            if isinstance(probing, CoroutineType):
+                # Most are over before they wait for anything: then no timer has to be set.
+                try:
+                    awaited = probing.send(None)
+                except StopIteration as done:
+                    return read_returned(done.value)
+                probing = _go_on(probing, awaited)
+            cut = asyncio.timeout(None)
+            timer = loop.call_at(began + allowance.limit_ns / 1e9, ring)
             async with cut:
-                probing = self.aprobe() if self._is_async else in_thread(self.probe)
                 result = read_returned(await probing)
-        except CancelledError as error:
+        except asyncio.CancelledError as error:
             if task is not None and task.cancelling() > cancelled_before:
                 raise  # the caller has cancelled this task
             result = failed_by(error)  # the probe itself has raised it
         except BaseException as error:  # noqa: BLE001 - a check that raises has failed
             result = _failed_by(error)
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             _allowed.reset(token)
-        if cut.expired():
+        if cut is not None and cut.expired():
             return CheckResult("failed", f"took longer than {allowance.limit_ns / 1e9:.3g} s")
         return result
 
@@ -372,6 +383,26 @@ def is_interrupt(error: BaseException) -> bool:
     is_group = issubclass(type(error), BaseExceptionGroup)
     inside: tuple[BaseException, ...] = getattr(error, "exceptions", ()) if is_group else ()
     return isinstance(error, _INTERRUPTS) or any(map(is_interrupt, inside))
+
+
+@coroutine
+def _go_on(steps: CoroutineType[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Await a coroutine that has begun, and waits for ``awaited``."""
+    while True:
+        step = steps.send
+        try:
+            given: Any = yield awaited
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised in the coroutine
+            step, given = steps.throw, error
+        try:
+            awaited = step(given)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        finally:
+            del step, given  # an error refers to this frame
 
 
 async def in_thread(probe: Callable[[], T]) -> T:

@@ -82,6 +82,7 @@ _JOIN_SECONDS = 1.0  # for a thread that is at its last instructions
 _LOOK_NS = 500_000_000  # how often who waits sees whether the event loop still runs
 _TASKS = 16  # so many tasks at one time for each worker
 _GIVEN_UP = 4  # so many threads that were given up for each worker
+_INTERRUPTED = CheckResult("unproven", "interrupted")
 
 # The runs that this code belongs to, the innermost last.
 _within: ContextVar[tuple[Run, ...]] = ContextVar("holdfast.health.within", default=())
@@ -795,7 +796,7 @@ class Rounds:
 
     def _run_here(self, run: Run) -> None:
         """Run in this thread: on a manual clock."""
-        result = CheckResult("unproven", "interrupted")
+        result = _INTERRUPTED
         try:
             result = Context().run(self._call_here, run, _within.get())
         except Exception as error:  # noqa: BLE001 - as above
@@ -832,30 +833,33 @@ class Rounds:
             run.task = Context().run(
                 loop.create_task, self._run_in_task(run), name=f"holdfast-{run.unit.check.name}"
             )
-            run.task.add_done_callback(partial(self._see_off, run))
+            run.task.add_done_callback(self._see_off)
             if self._next_ns > run.deadline_ns + run.unit.grace_ns:
                 self.wake()
 
-    def _see_off(self, run: Run, _task: asyncio.Task[None]) -> None:
+    def _see_off(self, task: asyncio.Task[None]) -> None:
         """End a run whose task was cancelled before it began."""
         with self._lock:
-            if run not in self._running:
+            run = next((run for run in self._running if run.task is task), None)
+            if run is None:
                 return
             self._end(run, CheckResult("unproven", "cancelled"))
         self._owner._tell()
         self._start_tasks()
 
     async def _run_in_task(self, run: Run) -> None:
-        from asyncio import CancelledError, current_task
+        import asyncio
 
-        task = run.task = current_task()
+        task = run.task = asyncio.current_task()
+        if task is not None:
+            task.remove_done_callback(self._see_off)
         _within.set((run,))
-        result = CheckResult("unproven", "interrupted")
+        result = _INTERRUPTED
         try:
             result = await self._await_here(run)
         except DeadlineExceededError:
             result = CheckResult("failed", _too_long(run.unit.timeout_ns))
-        except CancelledError as error:
+        except asyncio.CancelledError as error:
             if task is None or task.cancelling():
                 raise
             result = failed_by(error)
@@ -864,8 +868,10 @@ class Rounds:
         finally:
             with self._lock:
                 self._end(run, result)
-        self._owner._tell()
-        self._start_tasks()
+        if self._owner._has_news:
+            self._owner._tell()
+        if self._for_loop:
+            self._start_tasks()
 
     # ---- who waits ----
 
