@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import time
 
@@ -190,6 +191,37 @@ def test_a_process_without_descriptors_proves_nothing_of_others():  # trap 62
         for result in (plain, asyncio.run(main())):
             assert result.verdict == "unproven"
             assert result.message == "this process cannot open a socket: Too many open files"
+
+
+def _no_address_for(monkeypatch, *kinds):
+    """Have the system find no address for our end of sockets of these kinds."""
+
+    class Bare(socket.socket):
+        def connect_ex(self, address):
+            return errno.EADDRNOTAVAIL if self.type in kinds else super().connect_ex(address)
+
+        def connect(self, address):
+            if self.type in kinds:
+                raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+            super().connect(address)
+
+    monkeypatch.setattr(socket, "socket", Bare)
+
+
+def test_a_machine_without_a_free_port_proves_nothing_of_others(monkeypatch):  # trap 62
+    told = "this process cannot open a socket: no local port is free"
+    with Server(servers.silence) as server, monkeypatch.context() as patched:
+        _no_address_for(patched, socket.SOCK_STREAM)
+        with hostile.resolved(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", server.port)) as name:
+            for host in ("127.0.0.1", "localhost", name):
+                assert both(hf.TcpCheck("a", host, server.port)) == ("unproven", told)
+        assert hf.HttpCheck("a", server.url).run().message == told
+
+
+def test_a_machine_without_an_address_of_the_family_cannot_connect(monkeypatch):
+    _no_address_for(monkeypatch, socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    told = "cannot connect to 127.0.0.1:1: Cannot assign requested address"
+    assert both(hf.TcpCheck("a", "127.0.0.1", 1)) == ("failed", told)
 
 
 def test_a_socket_that_meets_itself_is_nobody_who_listens(monkeypatch):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OWN_ERRORS",
+    "NoPortLeftError",
     "SelfConnectedError",
     "aconnect",
     "addresses_of",
@@ -49,6 +50,13 @@ class SelfConnectedError(ConnectionError):
 
     def __init__(self) -> None:
         super().__init__(errno.ECONNREFUSED, "nobody listens: the socket met itself")
+
+
+class NoPortLeftError(OSError):
+    """All ports that the system may choose for our end are in use: the peer was not asked."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EADDRNOTAVAIL, "no local port is free")
 
 
 # ---- settings ----
@@ -134,6 +142,7 @@ def connect(addresses: list[Address], allowance: Allowance) -> socket.socket:
 
     Raises:
         TimeoutError: Time is up.
+        NoPortLeftError: No local port is free for one of the addresses, and no other answers.
         OSError: No address can be connected to; the error of the first.
     """
     return _Race(addresses, allowance).run()
@@ -167,7 +176,8 @@ class _Race:
                     connected = self._wait(min(left_ns, turn_ns))
                 if connected is not None:
                     return connected
-            raise self._errors[0]
+            own = (error for error in self._errors if isinstance(error, NoPortLeftError))
+            raise next(own, self._errors[0])
         finally:
             for sock, _ in self._pending.values():
                 sock.close()
@@ -272,10 +282,25 @@ def _prove(sock: socket.socket, address: Any, code: int) -> None:
     The system may choose the very port that is connected to for our end. Then a port on this
     machine on which nobody listens accepts the connection.
     """
+    if code == errno.EADDRNOTAVAIL and _has_address_for(sock.family, address):
+        raise NoPortLeftError
     if code:
         raise OSError(code, os.strerror(code))
     if sock.getsockname()[:2] == address[:2]:
         raise SelfConnectedError
+
+
+def _has_address_for(family: int, address: Any) -> bool:
+    """Return whether this machine has an address of its own for connections to another one.
+
+    Then it is for want of a port that the system has none for our end. Nothing is sent.
+    """
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(address)
+    except OSError:
+        return False
+    return True
 
 
 # ---- what a failure shows ----
@@ -283,7 +308,8 @@ def _prove(sock: socket.socket, address: Any, code: int) -> None:
 
 def of_own_fault(error: BaseException) -> CheckResult | None:
     """Return that nothing is proved, if an error says that this process itself is at its limits."""
-    if isinstance(error, OSError) and error.errno in OWN_ERRORS:
+    is_own = isinstance(error, OSError) and error.errno in OWN_ERRORS
+    if is_own or isinstance(error, NoPortLeftError):
         return CheckResult.unproven(f"this process cannot open a socket: {told(error)}")
     return None
 

@@ -33,7 +33,10 @@ class TcpCheck(Check):
 
     The check passes if one of the host's addresses accepts the connection. It sends nothing, so it
     does not find out whether the process behind the port still works. It proves nothing if this
-    process has no file descriptors or memory left.
+    process has no file descriptors or memory left, or this machine no port for its own end.
+
+    MySQL and MariaDB count a connection without a login as an error, and refuse a host after 100 of
+    them in a row: use a ``DatabaseCheck`` for these.
 
     An address is connected to within the timeout, as a task if there is an event loop. A host name
     is looked up in each run, in a thread, and the system's resolver cannot be interrupted: if the
