@@ -111,15 +111,32 @@ def test_a_chunked_body_is_read():
         assert run(server, body="alive") == ("passed", "")
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+UP = OK + b"Content-Length: 2\r\n\r\nup"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_interim_responses_are_not_the_answer(apart):
+    parts = [HINTS, b"HTTP/1.1 102 Processing\r\n\r\n", CONTINUE, HINTS, UP]
+    with Server(sends(*(parts if apart else [b"".join(parts)]))) as server:
+        assert run(server, body="up") == ("passed", "")
+        assert run(server, body="down") == ("failed", "the body does not contain 'down'")
+    with Server(sends(HINTS, UP)) as server:
+        assert run(server, status=103) == ("passed", "")  # it is asked for
+
+
+def test_another_protocol_is_the_answer():
+    with Server(sends(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")) as server:
+        assert run(server) == ("failed", "status 101, allowed 200 to 299")
+
+
 # ---- servers that fail ----
 
 
 def test_a_port_that_refuses_fails():
     with servers.refused_port() as port:
         assert run(f"http://127.0.0.1:{port}/") == ("failed", "Connection refused")
-
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -132,6 +149,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
         (sends(OK, b"X-Some: thing\r\n", endless=True), "HTTPException: got more than 100 headers"),
         (sends(OK, b"x" * 1000, endless=True), "LineTooLong: got more than 65536 bytes"),
         (sends(CONTINUE, CONTINUE * 400, endless=True), "the server sends without end"),
+        (sends(HINTS, HINTS * 400, endless=True), "the server sends without end"),
         (
             sends(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
             "IncompleteRead: IncompleteRead(1 bytes read)",
@@ -139,7 +157,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
     ],
     ids=[
         "reset", "closed", "nonsense", "half a body", "endless headers", "an endless line",
-        "endless interim responses", "half a chunked body",
+        "endless interim responses", "endless hints", "half a chunked body",
     ],
 )  # fmt: skip
 def test_a_server_that_does_not_speak_http_to_the_end_fails(behaviour, told):
@@ -225,6 +243,42 @@ def test_an_address_of_ipv6_is_requested(require_real):
     server._listening = listening
     with server:
         assert run(f"http://[::1]:{listening.getsockname()[1]}/") == ("passed", "")
+
+
+@pytest.mark.parametrize("zone", ["%251", "%1"])  # RFC 6874, RFC 9844
+def test_the_zone_of_an_address_is_not_told_to_the_server(require_real, zone):
+    heard = []
+
+    def listen(connection):
+        heard.append(connection.recv(65536))
+        with connection:
+            connection.sendall(OK + b"\r\n")
+
+    try:
+        listening = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        require_real(f"no IPv6 on this machine: {error}")
+    server = Server(listen)
+    server._listening.close()
+    server._listening = listening
+    port = listening.getsockname()[1]
+    with server:
+        assert run(f"http://[::1{zone}]:{port}/") == ("passed", "")
+    assert f"\r\nHost: [::1]:{port}\r\n".encode() in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "zone"),
+    [("[fe80::1%25eth0]", "eth0"), ("[fe80::1%eth0]", "eth0"), ("[FE80::1%25Eth0]", "Eth0"),
+     ("[fe80::1%2525]", "25"), ("[fe80::1%25]", "25")],
+)  # fmt: skip
+def test_the_zone_of_an_address_is_read_in_both_ways(host, zone):
+    from holdfast.health.http_target import redirected, target_of
+
+    target = target_of(f"https://{host}/a")
+    assert (target.host, target.server) == (f"fe80::1%{zone}", "fe80::1")
+    for location in ("b", "/b", f"https://{host}/b"):
+        assert redirected(target, location).origin == target.origin
 
 
 def test_a_process_without_descriptors_proves_nothing_of_others():  # trap 62

@@ -34,6 +34,7 @@ __all__ = ["HttpCheck"]
 
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SWITCHING = 101  # to another protocol: no response of this one follows
 _MOST_REDIRECTS = 20
 _MOST_BODY = 16 * 1024 * 1024
 _MOST_HEADERS = 256 * 1024  # bytes before a body, interim responses included
@@ -230,7 +231,7 @@ class HttpCheck(Check):
     def _exchange(self, line: _Line, target: Target) -> HTTPResponse:
         from http.client import HTTPConnection
 
-        connection = HTTPConnection(target.host, target.port)
+        connection = HTTPConnection(target.server, target.port)
         connection.default_port = 443 if target.secure else 80  # of which no header tells
         connection.auto_open = 0
         stand_in: Any = line
@@ -249,7 +250,17 @@ class HttpCheck(Check):
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.endheaders()
-        return connection.getresponse()
+        response: Any = connection.getresponse()
+        while self._is_interim(response.status):
+            response.fp = None  # else it would close the stream, which the next one goes on with
+            response = connection.response_class(stand_in, method=self._method)
+            response.begin()
+        found: HTTPResponse = response
+        return found
+
+    def _is_interim(self, status: int) -> bool:
+        """Return whether another response follows, such as after 103 (Early Hints)."""
+        return 100 <= status < 200 and status != _SWITCHING and status not in self._statuses
 
     def _judge_body(self, response: HTTPResponse) -> str:
         body: Any = self._body
@@ -276,12 +287,13 @@ class _Line:
     never be late.
     """
 
-    __slots__ = ("_allowance", "_host", "_left", "_sock")
+    __slots__ = ("_allowance", "_host", "_left", "_sock", "_stream")
 
     def __init__(self, target: Target, allowance: Allowance, most: int) -> None:
         known = literal_address(target.host, target.port)
         addresses = [known] if known else addresses_of(target.host, target.port)
-        self._host = target.host
+        self._host = target.server
+        self._stream: BufferedReader | None = None
         self._allowance = allowance
         self._left = most  # bytes
         self._sock: socket = connect(addresses, allowance)
@@ -323,7 +335,9 @@ class _Line:
             rest = rest[self._sock.send(rest) :]
 
     def makefile(self, _mode: str) -> BufferedReader:
-        return BufferedReader(_Lent(self))
+        # The same one for each response: it may have read the beginning of the next.
+        self._stream = self._stream or BufferedReader(_Lent(self))
+        return self._stream
 
     def close(self) -> None:
         """Leave it open: ``http.client`` closes it before the body is read."""

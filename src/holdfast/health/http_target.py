@@ -23,22 +23,35 @@ class Target:
         shown: How a message shows it: without its query, which may have secrets in it.
         origin: Scheme, host and port.
         secure: Whether it is that of HTTPS.
-        host: The host name or address, without brackets.
+        host: The host name or address, without brackets. One of IPv6 may have a zone:
+            "fe80::1%eth0".
+        server: The host without the zone, which means nothing to the server.
         port: The port.
         path: The path and the query, as they are sent.
         authorization: The header for the user and the password; None without them.
     """
 
-    __slots__ = ("authorization", "host", "origin", "path", "port", "secure", "shown", "url")
+    __slots__ = (
+        "authorization",
+        "host",
+        "origin",
+        "path",
+        "port",
+        "secure",
+        "server",
+        "shown",
+        "url",
+    )
 
     def __init__(self, scheme: str, host: str, port: int, path: str, authorization: str | None):
-        at = f"[{host}]" if ":" in host else host
+        at = f"[{host.replace('%', '%25')}]" if ":" in host else host
         at = at if port == _PORTS[scheme] else f"{at}:{port}"
         self.url = f"{scheme}://{at}{path}"
         self.shown = f"{scheme}://{at}{path.partition('?')[0]}"
         self.origin = (scheme, host, port)
         self.secure = scheme == "https"
         self.host = host
+        self.server = host.partition("%")[0] if ":" in host else host
         self.port = port
         self.path = path
         self.authorization = authorization
@@ -61,6 +74,11 @@ def target_of(url: object) -> Target:
         raise UrlError from error
     if parts.scheme not in _PORTS or not host or port == 0:
         raise UrlError
+    if ":" in host and "%" in host:
+        address, _, zone = host.partition("%")
+        # "%25" is how a "%" is written in a URL (RFC 6874); RFC 9844 has it plain.
+        zone = zone[2:] if zone.startswith("25") and zone != "25" else zone
+        host = f"{address}%{zone}"
     authorization = None
     if parts.username is not None or parts.password is not None:
         user, password = (unquote_to_bytes(part or "") for part in (parts.username, parts.password))
