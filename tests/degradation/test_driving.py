@@ -314,6 +314,42 @@ def test_what_a_source_raises_when_it_is_read_first_is_raised_and_leaves_nothing
     assert (search._followed, len(monitor.listeners)) == ([], 0)
 
 
+def test_a_source_that_cannot_be_listened_to_leaves_nothing(search):
+    class Deaf(Monitor):
+        def on_event(self, listener: Any) -> Any:
+            raise OSError("no listeners")
+
+    with pytest.raises(OSError, match="no listeners"):
+        search.follow(Deaf())
+    assert search._followed == []
+
+
+def test_a_source_that_is_followed_anew_while_it_is_read_is_followed(search):
+    class Turning(Monitor):
+        then: Any = None
+
+        @property
+        def level(self) -> Health:
+            then, self.then = self.then, None
+            if then is not None:
+                then()
+            return Health.CRITICAL
+
+        @level.setter
+        def level(self, level: Health) -> None: ...
+
+    monitor = Turning()
+    following = search.follow(monitor)
+
+    def follow_anew() -> None:
+        following()
+        search.follow(monitor)
+
+    monitor.then = follow_anew
+    monitor.turn(Health.CRITICAL)
+    assert [one.level for one in search.requests] == [SEVERELY]
+
+
 def test_what_cannot_be_followed_is_refused(search):
     shop = search.manager
     monitor = Monitor()

@@ -83,6 +83,25 @@ def test_the_mix_of_the_last_calls_counts(search):
     assert shed["normal"] < 100
 
 
+@pytest.mark.parametrize("rare", PRIORITIES)
+@pytest.mark.parametrize("usual", PRIORITIES)
+def test_the_first_call_of_a_priority_may_be_the_last_that_is_remembered(search, usual, rare):
+    for before in (1023, 2046, 2047, 2048):
+        shedder = shedder_of(search)
+        shedder.observe(150)
+        for _ in range(before):
+            shedder.try_admit(usual)
+        shedder.try_admit(rare)
+        assert shedder.snapshot().calls[rare] >= 1
+
+
+def test_a_priority_that_there_is_not_is_refused_also_while_nothing_is_shed(search):
+    shedder = LoadShedder(search, max_load=100)
+    wrong: Any = "hihg"
+    with pytest.raises(hf.ConfigError, match="did you mean 'high'"):
+        shedder.try_admit(wrong)
+
+
 def test_the_priority_of_the_context_counts(search):
     shedder = shedder_of(search)
     shedder.observe(190)

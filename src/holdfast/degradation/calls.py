@@ -128,6 +128,8 @@ def guarded(component: Component, fn: Any, degraded: Fn | None, emergency: Fn | 
 
 def _chosen(component: Component, choices: Choices) -> Fn:
     level: Level = component.level
+    if level:
+        component._see_to_watching()
     fn = choices[level]
     if fn is None:
         raise component._refusal(level)

@@ -400,6 +400,10 @@ class Component:
             following._look_in_silence()
         self._change(self._kernel.look, "stable")
 
+    def _see_to_watching(self) -> None:
+        """Have it watched, as it is degraded: in a forked child, nobody has had that done."""
+        self._manager._see_to_watching()
+
     def _publish(self) -> tuple[Level, Level] | None:
         """Show what the kernel says. Return the level before and now, if they differ."""
         before, now = self.level, LEVELS[self._kernel.get()]

@@ -113,9 +113,16 @@ def follow(
 
 def _leads_to(source: Any, component: Component) -> bool:
     """Return whether following a source would close a circle."""
-    return source is component or any(
-        _leads_to(one.source, component) for one in getattr(source, "_followed", ())
-    )
+    seen: set[int] = set()
+    left = [source]
+    while left:
+        last = left.pop()
+        if last is component:
+            return True
+        if id(last) not in seen:
+            seen.add(id(last))
+            left.extend(one.source for one in getattr(last, "_followed", ()))
+    return False
 
 
 class Following:
@@ -178,7 +185,7 @@ class Following:
         if component is not None:
             with _lock:
                 component._followed.remove(self)
-            component.recover(self.name)
+            self._take_back(component)
 
     def __repr__(self) -> str:
         return f"<Following of {self.name!r}{', over' if self._is_over else ''}>"
@@ -192,8 +199,8 @@ class Following:
         before it can win over it, as one reading follows the other.
         """
         listener = _Listener(self, self._kind.events)
-        self._unsubscribe = listener.unsubscribe = self.source.on_event(listener)
         try:
+            self._unsubscribe = listener.unsubscribe = self.source.on_event(listener)
             self._look()
         except BaseException:
             self()
@@ -236,7 +243,14 @@ class Following:
         with self._lock:
             is_over = self._is_over
         if is_over:  # ended while it was read
-            component.recover(self.name)
+            self._take_back(component)
+
+    def _take_back(self, component: Component) -> None:
+        """Take back what was asked for, unless the component follows the source anew by now."""
+        component.recover(self.name)
+        for one in list(component._followed):
+            if one.name == self.name:
+                one._look()
 
     def _look_later(self, state: str) -> None:
         """On a manual clock: read an open breaker again when it admits a call."""
@@ -255,14 +269,17 @@ class Following:
             clock.call_at_ns(clock.now_ns() + round(seconds * 1e9), look)
 
     def _look_in_silence(self) -> None:
-        """Read a source that changes with time alone: an open breaker admits a call some day."""
-        if isinstance(self.source, CircuitBreaker):
+        """Read a source that changes with time alone: an open breaker admits a call some day.
+
+        In a forked child, read every source once: a budget counts from zero there.
+        """
+        if self._is_due or isinstance(self.source, CircuitBreaker):
             self._look()
 
     def _after_fork(self) -> None:
-        """In a forked child: have a lock nobody holds; nobody reads."""
+        """In a forked child: have a lock nobody holds; nobody reads, and the source is to be."""
         self._lock = RLock()
-        self._is_due = self._is_reading = False
+        self._is_due, self._is_reading = True, False
 
 
 class _Listener:

@@ -12,7 +12,7 @@ from holdfast.validation import Problems, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any, NoReturn
 
     from holdfast.degradation.component import Component
@@ -43,6 +43,7 @@ class Feature:
         "_declared",
         "_enabled",
         "_name",
+        "_needed_by",
         "_needs",
         "_up_to",
     )
@@ -57,16 +58,18 @@ class Feature:
         _component: Component | None
         _declared: bool
         _name: str
+        _needed_by: list[Feature]
         _needs: tuple[Feature, ...]
         _up_to: Level
 
     def __init__(self, name: str) -> None:
-        keep = (
+        keep: tuple[tuple[str, object], ...] = (
             ("_enabled", True),
             ("_by_hand", False),  # whether it was disabled by hand
             ("_component", None),
             ("_declared", False),
             ("_name", name),
+            ("_needed_by", []),
             ("_needs", ()),
             ("_up_to", Level.DEGRADED),
         )
@@ -111,12 +114,18 @@ class Feature:
     def __repr__(self) -> str:
         return f"<Feature {self._name!r}: {'on' if self.enabled else 'off'}>"
 
-    def _why_off(self) -> str:
-        """Return why it is to be off whatever it needs, in one word, or ""."""
+    def _why_off(self, is_on: Mapping[Feature, bool]) -> str:
+        """Return why it is to be off, in one word, or "".
+
+        Args:
+            is_on: Which features will be on; of all others, those that are.
+        """
         if self._by_hand:
             return "disabled"
         if self._component is not None and self._component.level > self._up_to:
             return "level"
+        if not all(is_on.get(one, one.enabled) for one in self._needs):
+            return "needs"
         return ""
 
 
@@ -134,12 +143,14 @@ class Features:
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_manager", "_order")
+    __slots__ = ("_by_component", "_by_name", "_is_settling", "_manager", "_unsettled")
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        # By name; what a feature needs stands before it. Replaced whole, under the manager's lock.
-        self._order: dict[str, Feature] = {}
+        self._by_name: dict[str, Feature] = {}  # this and the next change with its lock held
+        self._by_component: dict[Component, list[Feature]] = {}
+        self._unsettled: dict[Feature, None] = {}  # what may have to be switched, in this order
+        self._is_settling = False
 
     def enable(self, name: str) -> None:
         """Take back ``disable``.
@@ -169,37 +180,43 @@ class Features:
         problems.done()
 
         def act() -> None:
-            feature = self._order.get(name)
-            if feature is None:
-                feature = Feature(name)
-                self._order = {**self._order, name: feature}
-                self._manager._put(name, True)
+            feature = self._known(name)
             _keep(feature, "_by_hand", not on)
+            self._unsettled[feature] = None
 
         self._manager._change_features(act, "enabled")
 
     def get(self, name: str) -> Feature | None:
         """Return the feature of this name, or None."""
-        return self._order.get(name)
+        return self._by_name.get(name)
 
     def all(self) -> dict[str, bool]:
         """Return whether each known feature is on."""
-        return {name: feature.enabled for name, feature in self._order.items()}
+        return {feature.name: feature.enabled for feature in self}
 
     def __iter__(self) -> Iterator[Feature]:
-        return iter(self._order.values())
+        return iter(list(self._by_name.values()))
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._by_name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._order
+        return name in self._by_name
 
     def __repr__(self) -> str:
         off = ", ".join(repr(one.name) for one in self if not one.enabled)
         return f"<Features: {len(self)}, off: {off or 'none'}>"
 
     # ---- for the manager, with its lock held ----
+
+    def _known(self, name: str) -> Feature:
+        """Return the feature of this name; the first call makes it."""
+        feature = self._by_name.get(name)
+        if feature is None:
+            feature = Feature(name)
+            self._manager._put(name, True)
+            self._by_name[name] = feature
+        return feature
 
     def _declare(
         self,
@@ -210,58 +227,119 @@ class Features:
         needs: tuple[str, ...],
     ) -> None:
         """Declare a feature, unless that would make a circle or another one of its name."""
-        known = dict(self._order)
-        feature = known.get(name)
+        feature = self._by_name.get(name)
         if feature is not None and feature._declared:
             there = feature._component, feature._up_to, feature.needs
             if there != (component, up_to, needs):
                 problems.refuse("name", name, f"another name: {feature!r} has other settings")
             return
-        circle = _circle(name, needs, known)
+        circle = self._circle(name, needs)
         if circle:
             problems.refuse(
                 "needs", needs, f"features that do not need it: {' -> '.join(map(shown, circle))}"
             )
             return
-        for one in (*needs, name):
-            if one not in known:
-                known[one] = Feature(one)
-                self._manager._put(one, True)
-        feature = known[name]
+        needed = tuple(map(self._known, needs))
+        feature = self._known(name)
         _keep(feature, "_component", component)
         _keep(feature, "_up_to", up_to)
-        _keep(feature, "_needs", tuple(known[one] for one in needs))
+        _keep(feature, "_needs", needed)
+        for one in needed:
+            one._needed_by.append(feature)
+        if component is not None:
+            self._by_component.setdefault(component, []).append(feature)
         _keep(feature, "_declared", True)
-        self._order = _sorted(known)
+        self._unsettled[feature] = None
 
-    def _settle(self, reason_on: str) -> Iterable[tuple[Feature, bool, str]]:
+    def _circle(self, name: str, needs: tuple[str, ...]) -> list[str]:
+        """Return a way from a feature back to it over what it needs; [] if there is none."""
+        there = self._by_name.get(name)
+        if there is None or not there._needed_by:  # nothing leads to it
+            return [name, name] if name in needs else []
+        reached_by = dict.fromkeys(needs, name)
+        left = list(reached_by)
+        while left:
+            last = left.pop()
+            if last == name:
+                way = [name, reached_by[name]]
+                while way[-1] != name:
+                    way.append(reached_by[way[-1]])
+                return way[::-1]
+            for one in self._by_name[last].needs if last in self._by_name else ():
+                if one not in reached_by:
+                    reached_by[one] = last
+                    left.append(one)
+        return []
+
+    def _have_moved(self, component: Component) -> None:
+        """Have the features settled that follow a component, as it has another level."""
+        self._unsettled.update(dict.fromkeys(self._by_component.get(component, ())))
+
+    def _settle(self, reason_on: str) -> list[tuple[Feature, bool, str]]:
         """Switch what is to be switched; return each feature, whether it is on, and why.
 
-        What needs a feature is switched off before it, and on after it.
+        What needs a feature is switched off before it, and on after it. Only what may have changed
+        is looked at, so that this takes no longer where there are many features.
         """
         found: list[tuple[Feature, bool, str]] = []
-        features = list(self._order.values())
-        is_on: dict[Feature, bool] = {}
-        off: list[tuple[Feature, str]] = []
-        for feature in features:
-            why = feature._why_off()
-            if not why and not all(is_on.get(one, one.enabled) for one in feature._needs):
-                why = "needs"
-            is_on[feature] = not why
-            if why and feature.enabled:
-                off.append((feature, why))
-        for feature, why in reversed(off):
-            self._switch(feature, False)
-            found.append((feature, False, why))
-        for feature in features:
-            if is_on[feature] and not feature.enabled:
-                self._switch(feature, True)
-                found.append((feature, True, reason_on))
+        if self._is_settling:  # here is a finaliser: what it has changed is settled below as well
+            return found
+        self._is_settling = True
+        try:
+            while self._unsettled:
+                self._settle_once(found, reason_on)
+        finally:
+            self._is_settling = False
         return found
+
+    def _settle_once(self, found: list[tuple[Feature, bool, str]], reason_on: str) -> None:
+        changed, self._unsettled = self._unsettled, {}
+        is_on: dict[Feature, bool] = {}
+        if all(one.enabled is not bool(one._why_off(is_on)) for one in changed):
+            return
+        features = _reached(changed)
+        off: list[tuple[Feature, str]] = []
+        try:
+            for feature in features:
+                why = feature._why_off(is_on)
+                is_on[feature] = not why
+                if why and feature.enabled:
+                    off.append((feature, why))
+            for feature, why in reversed(off):
+                self._switch(feature, False)
+                found.append((feature, False, why))
+            for feature in features:
+                if is_on[feature] and not feature.enabled:
+                    self._switch(feature, True)
+                    found.append((feature, True, reason_on))
+        except BaseException:  # Ctrl-C: the next change has it settled
+            self._unsettled.update(dict.fromkeys(features))
+            raise
+
+    def _settle_all(self) -> None:
+        """Switch what is to be switched of all features."""
+        self._unsettled.update(dict.fromkeys(self))
+        self._settle("level")
 
     def _switch(self, feature: Feature, on: bool) -> None:
         _keep(feature, "_enabled", on)
         self._manager._put(feature.name, on)
+
+
+def _reached(changed: Iterable[Feature]) -> list[Feature]:
+    """Return features and all that needs them, each after what it needs."""
+    found: dict[Feature, None] = {}
+    ways = list(changed)
+    entered: set[Feature] = set()
+    while ways:
+        last = ways[-1]
+        if last in entered:
+            ways.pop()
+            found[last] = None  # once, after all that needs it
+        else:
+            entered.add(last)
+            ways += [one for one in last._needed_by if one not in entered]
+    return list(reversed(found))
 
 
 def read_needs(problems: Problems, needs: object) -> tuple[str, ...]:
@@ -278,35 +356,3 @@ def read_needs(problems: Problems, needs: object) -> tuple[str, ...]:
 def read_up_to(problems: Problems, up_to: object) -> Level:
     """Return the worst level at which a feature is on."""
     return read_level(problems, "up_to", up_to)
-
-
-def _circle(name: str, needs: Iterable[str], known: dict[str, Feature]) -> list[str]:
-    """Return a way from what a feature needs back to it, with both ends; [] if there is none."""
-    ways = [[name, one] for one in needs]
-    seen: set[str] = set()
-    while ways:
-        way = ways.pop()
-        last = way[-1]
-        if last == name:
-            return way
-        if last not in seen and last in known:
-            seen.add(last)
-            ways.extend([*way, one] for one in known[last].needs)
-    return []
-
-
-def _sorted(known: dict[str, Feature]) -> dict[str, Feature]:
-    """Return the features so that what a feature needs stands before it."""
-    found: dict[str, Feature] = {}
-    left: list[Feature] = []
-    for feature in known.values():
-        left.append(feature)
-        while left:
-            one = left[-1]
-            missing = [need for need in one._needs if need.name not in found]
-            if missing:
-                left.extend(missing)
-            else:
-                left.pop()
-                found.setdefault(one.name, one)
-    return found

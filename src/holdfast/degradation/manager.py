@@ -11,7 +11,7 @@ from holdfast.degradation.component import Component
 from holdfast.degradation.features import Feature, Features, read_needs, read_up_to
 from holdfast.degradation.level import LEVELS, Level, should_degrade
 from holdfast.degradation.snapshot import DegradationSnapshot
-from holdfast.degradation.watching import watch
+from holdfast.degradation.watching import life, watch
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind
 from holdfast.policies.telling import Telling
@@ -69,6 +69,7 @@ class DegradationManager(Flags):
         "_clock",
         "_components",
         "_features",
+        "_life",
         "_listeners",
         "_name",
         "_overall",
@@ -87,6 +88,7 @@ class DegradationManager(Flags):
         _clock: Clock
         _components: dict[str, Component]
         _features: Features
+        _life: object
         _listeners: Listeners
         _name: str
         _stable_ns: int
@@ -108,6 +110,7 @@ class DegradationManager(Flags):
         keep: tuple[tuple[str, object], ...] = (
             ("_clock", clock),
             ("_components", {}),
+            ("_life", life()),  # of the process in which degraded components are watched
             ("_listeners", Listeners()),
             ("_name", name),
             ("_stable_ns", stable_ns),
@@ -313,7 +316,7 @@ class DegradationManager(Flags):
             lambda: self.features._declare(problems, name, follows, worst, needed), "declared"
         )
         problems.done()
-        return self.features._order[name]
+        return self.features._by_name[name]
 
     # ---- what others see ----
 
@@ -374,15 +377,34 @@ class DegradationManager(Flags):
             if moved is None:
                 return []
             old, new = moved
-            _keep(self, "_overall", max(one.level for one in list(self._components.values())))
+            self.features._have_moved(component)
+            if new >= self.overall:
+                worst = new
+            else:
+                worst = max(one.level for one in list(self._components.values()))
+            _keep(self, "_overall", worst)
             why = reason if new > old or at_once else "stable"
             at = now_ns / 1e9
             news: list[Any] = [(component, self._level_event(component, old, new, why, at))]
             return news + self._settled_features("level", at)
 
         self._telling.change(find, self._tell)
-        if component.level != Level.NORMAL:
-            watch(component, self._clock, self.stable_time)
+        if component.level != Level.NORMAL and not self._watch(component):
+            _keep(self, "_life", None)  # the next call tries again
+        self._see_to_watching()
+
+    def _see_to_watching(self) -> None:
+        """Have degraded components watched where they are not, as in a forked child."""
+        here = life()
+        if self._life is here:
+            return
+        _keep(self, "_life", here)
+        for component in self.components:
+            if component.level != Level.NORMAL and not self._watch(component):
+                _keep(self, "_life", None)
+
+    def _watch(self, component: Component) -> bool:
+        return watch(component, self._clock, self.stable_time)
 
     def _change_features(self, act: Callable[[], object], reason_on: str) -> None:
         def find() -> list[Any]:
@@ -415,7 +437,7 @@ class DegradationManager(Flags):
             component._publish()
         levels = [one.level for one in list(self._components.values())]
         _keep(self, "_overall", max(levels, default=LEVELS[0]))
-        self.features._settle("level")
+        self.features._settle_all()
 
 
 if not TYPE_CHECKING:  # read as fast as any slot, and never written

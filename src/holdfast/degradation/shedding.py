@@ -207,9 +207,9 @@ class LoadShedder:
         Raises:
             ConfigError: ``priority`` is none.
         """
+        number = self._number(priority)
         if not self._enabled:
             return True
-        number = self._number(priority)
         self._ask()
         share = self.share
         settle()
@@ -310,6 +310,10 @@ class LoadShedder:
     def _number(self, priority: Word | None) -> int:
         if priority is None:
             return current.get()
+        try:
+            return PRIORITIES.index(priority)
+        except ValueError:  # no such priority: the message says which there are
+            pass
         problems = Problems("LoadShedder", self._component.name)
         number = PRIORITIES.index(problems.choice("priority", priority, PRIORITIES))
         problems.done()
@@ -342,6 +346,7 @@ class LoadShedder:
         mix[number] += 1
         if sum(mix) >= _MEMORY:
             self._mix = [count // 2 for count in mix]
+            self._mix[number] += not self._mix[number]  # this call is one of the last
 
     def _share_of(self, number: int, share: float) -> float:
         """Return the share of the calls of a priority that is refused for a share of all calls."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # A component of a manager, whose module imports this one.
     Component = Any
 
-__all__ = ["watch"]
+__all__ = ["life", "watch"]
 
 _LEAST_INTERVAL = 0.05
 _MOST_INTERVAL = 1.0  # time in a level is counted as often
@@ -31,9 +31,15 @@ _MOST_INTERVAL = 1.0  # time in a level is counted as often
 # Re-entrant: a finaliser may degrade a component while this thread holds the lock.
 _lock = RLock()
 _watches: dict[tuple[Clock, float], _Watch] = {}
+_life = object()  # of this process; a forked child has another
 
 
-def watch(component: Component, clock: Clock, stable_time: float) -> None:
+def life() -> object:
+    """Return what stands for this process: in a forked child, nothing is watched any more."""
+    return _life
+
+
+def watch(component: Component, clock: Clock, stable_time: float) -> bool:
     """Look at a component until it is at its normal level again, or collected.
 
     Where no thread can be started, as while the process ends, nobody looks, which is logged once.
@@ -42,10 +48,13 @@ def watch(component: Component, clock: Clock, stable_time: float) -> None:
         component: It has ``_look`` and ``level``.
         clock: Its clock.
         stable_time: In seconds: it is looked at thirty times in it, at least once a second.
+
+    Returns:
+        Whether somebody looks at it.
     """
     if isinstance(clock, ManualClock):
         _set_timer(ref(component), clock)
-        return
+        return True
     interval = min(_MOST_INTERVAL, max(_LEAST_INTERVAL, stable_time / 30))
     with _lock:
         key = clock, interval
@@ -59,6 +68,8 @@ def watch(component: Component, clock: Clock, stable_time: float) -> None:
         if not there.has_warned:
             there.has_warned = True
             warn("no thread to look at degraded components: %s", error)
+        return False
+    return True
 
 
 def _set_timer(of: ref[Component], clock: ManualClock) -> None:
@@ -109,7 +120,8 @@ class _Watch:
 
 def _after_fork() -> None:
     """In a forked child: watch nothing, with a lock nobody holds."""
-    global _lock  # noqa: PLW0603 - a lock that another thread held cannot be freed
+    global _life, _lock  # noqa: PLW0603 - a lock that another thread held cannot be freed
+    _life = object()
     _lock = RLock()
     _watches.clear()
 
