@@ -211,6 +211,20 @@ for _meant, _names in {
     "min_rate": "min minimum minlimit floor lower",
     "max_rate": "max maximum maxlimit ceiling upper",
     "on_throttle": "throttled onthrottled isthrottled",
+    # checks
+    "failures": "failurethreshold failuresbeforecritical unhealthythreshold maxfailures retries "
+    "fall attempts threshold failurecount",
+    "successes": "successthreshold successesbeforepassing healthythreshold rise successcount",
+    "start_period": "initialdelay initialdelayseconds graceperiod startupperiod grace delay",
+    "interval": "period periodseconds every frequency",
+    "timeout": "timeoutseconds deadline",
+    "critical": "required essential",
+    "status": "expectedstatus expectedstatuscode expectedstatuscodes statuscode statuscodes codes",
+    "body": "contains expectedbody text match pattern",
+    "fn": "func function check callable probe",
+    "metric": "fn func function gauge value",
+    "connect": "connection engine factory dsn pool",
+    "stable_time": "recoverytime cooldown hysteresis holdtime",
     # common
     "value": "fallback default fallbackfunction fallbackvalue handler func fallbackaction fn "
     "result returnvalue replacement function",
@@ -466,6 +480,20 @@ def missing_name(name: str, public: Iterable[str]) -> AttributeError:
 
 # The same of classes that are no policies.
 _OF_OTHERS: dict[str, dict[str, str]] = {
+    "HealthMonitor": {
+        **_each("register add_check register_check add_health_check", "use add(check)"),
+        **_each("unregister remove_check deregister", "use remove(name)"),
+        **_each("run check check_all run_checks execute invoke call", "use check_now()"),
+        **_each("get_status get_all_statuses statuses state checks results", "use status()"),
+        **_each("healthy is_up", "use is_healthy"),
+        **_each("ready readiness", "use is_ready"),
+        **_each("live liveness alive is_alive", "use is_live"),
+        **_each("report get_report to_dict", "use holdfast.health.health_report(monitor)"),
+        **_each("start_monitoring run_forever", "use start()"),
+        **_each("stop_monitoring close shutdown", "use stop()"),
+        **_each("statistics stats metrics counters get_stats", "use snapshot()"),
+        **_each("add_listener add_listeners subscribe on_state_change on_change", _LISTEN),
+    },
     "ManualClock": {
         **_each("tick sleep forward move shift step travel advance_by add", "use advance(seconds)"),
         **_each("time monotonic current", "use now()"),
@@ -505,17 +533,12 @@ def missing_attribute(policy: object, cls: type, name: str) -> AttributeError:
         cls: The class.
         name: The attribute.
     """
-    if (kind := getattr(cls, "kind", None)) is not None:
+    ours = next((one.__name__ for one in cls.__mro__ if one.__name__ in _OF_OTHERS), None)
+    use: str | None = None
+    if ours is not None:
+        use = _OF_OTHERS[ours].get(name)
+    elif (kind := getattr(cls, "kind", None)) is not None:
         use = ATTRIBUTES.get(kind, {}).get(name) or ATTRIBUTES[""].get(name)
-    else:
-        use = next(
-            (
-                _OF_OTHERS[one.__name__].get(name)
-                for one in cls.__mro__
-                if one.__name__ in _OF_OTHERS
-            ),
-            None,
-        )
     text = (
         f"type object {cls.__name__!r} has no attribute {name!r}"
         if policy is None

@@ -58,6 +58,8 @@ def value_hint(kind: str, field: str, value: object, allowed: str) -> str:
     """
     if field == "name" and kind in _NAMED_LAST and _is_number(value):
         return ""
+    if field == "name" and kind.endswith(_NO_DECORATORS) and not isinstance(value, str):
+        return ": the name comes first"
     field = _AMONG_KINDS.get((kind, field), field)
     try:
         for hint in _HINTS:
@@ -179,6 +181,17 @@ _SAME_AS = {
 }
 
 
+def _of_check(_field: str, value: object, allowed: str) -> str:
+    if not allowed.startswith("a check"):
+        return ""
+    if isinstance(value, (list, tuple)):
+        return "unpack it, as in *checks"
+    if isinstance(value, str):
+        return f"write PingCheck({value!r}, function)"
+    is_function = callable(value) and not isinstance(value, type)
+    return "write PingCheck(name, function)" if is_function else ""
+
+
 def _of_object(field: str, value: object, allowed: str) -> str:
     """Of an object that has to be made first, and of one that is another."""
     if isinstance(value, type):
@@ -268,7 +281,16 @@ def _of_rates(field: str, value: object, _allowed: str) -> str:
     return f"write rate={value}" if field == "limits" and _is_number(value) else ""
 
 
-_HINTS = (_of_callable, _of_name, _of_duration, _of_number, _of_choice, _of_object, _of_rates)
+_HINTS = (
+    _of_callable,
+    _of_name,
+    _of_duration,
+    _of_number,
+    _of_choice,
+    _of_check,
+    _of_object,
+    _of_rates,
+)
 # A field of which a hint says something else than of other fields of its name.
 _AMONG_KINDS = {
     ("AdaptiveRateLimiter", "rate"): "rate a second",
@@ -276,6 +298,7 @@ _AMONG_KINDS = {
     ("ErrorBudget", "on_exhausted"): "on_exhausted of a budget",
 }
 _NAMED_LAST = {"AdaptiveTimeout", "Fallback", "Timeout"}  # with the name as a keyword argument
+_NO_DECORATORS = ("Check", "Monitor", "Manager", "Outlook")  # what they take is no function
 _MAX_SIGNED = 80
 _LEAST_PERCENT = 5  # a smaller number is hardly meant as a percentage
 

@@ -165,3 +165,40 @@ def test_a_report_of_a_monitor_shows_states_ages_and_durations(clock):  # HC-16,
 def test_a_report_of_something_else_is_refused(found):
     with pytest.raises(TypeError, match=r"health_report\(\)"):
         health_report(found)
+
+
+def test_checks_that_prove_nothing_run_once_more_for_a_report(clock, monkeypatch):  # HC-16
+    monkeypatch.setattr(module, "system_clock", clock)
+    began = clock.now()
+    ready = PingCheck("ready", lambda: OF["unknown"] if clock.now() < began + 0.1 else None)
+    late = PingCheck("late", lambda: OF["unknown"])
+    report = health_report([ready, late])
+    assert [found["status"] for found in report.checks.values()] == ["healthy", "unknown"]
+    assert report.check_duration_ms == 0  # without the pause
+
+
+def test_the_processors_are_part_of_the_first_report():  # HC-16
+    assert health_report([CpuCheck("cpu")]).summary["unknown"] == 0
+
+
+def test_no_check_of_a_report_hides_another_one_of_its_name():
+    checks = [PingCheck("a", lambda: False), PingCheck("a", lambda: True)]
+    with pytest.raises(hf.ConfigError, match="'a', allowed checks of which each has another name"):
+        health_report(checks)
+
+
+def test_a_report_says_whether_a_load_balancer_may_send_traffic(clock):  # HC-15, HC-16
+    monitor = HealthMonitor("shop", clock=clock)
+    monitor.add(PingCheck("database", lambda: True))
+    monitor.add(PingCheck("mail", lambda: False, critical=False, failures=1))
+    before = health_report(monitor)
+    assert (before.ready, before.checks["mail"]["message"]) == (False, "no result yet")
+    with monitor:
+        shown = health_report(monitor).to_dict()
+    assert [shown[name] for name in ("status", "level", "ready", "live")] == [
+        "unhealthy",
+        "degraded",
+        True,
+        True,
+    ]
+    assert "ready" not in health_report(OF).to_dict()

@@ -316,3 +316,57 @@ def test_the_words_of_other_systems_are_understood():  # HC-15
     assert [level.is_ready for level in HealthLevel] == [True, True, False, False, False]
     with pytest.raises(ValueError, match="'fine' is not a valid HealthState"):
         HealthState("fine")
+
+
+# ---- mistakes of who writes a check ----
+
+
+def test_a_result_is_true_if_the_dependency_works():
+    shown = [CheckResult.passed(), CheckResult.degraded(), CheckResult.failed()]
+    assert [bool(result) for result in [*shown, CheckResult.unproven()]] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_probe_that_is_a_coroutine_function_is_refused_when_the_check_is_made():
+    class Misnamed(Check):
+        async def probe(self):
+            return True
+
+    with pytest.raises(
+        TypeError, match=r"Misnamed\.probe\(\) is a coroutine .* call it aprobe\(\)"
+    ):
+        Misnamed("a")
+
+
+@pytest.mark.parametrize("use", [Check.run, lambda check: hf.HealthMonitor("shop").add(check)])
+def test_a_check_that_was_not_initialised_says_what_is_missing(use):
+    class Forgetful(Check):
+        def __init__(self, name):
+            self.title = name
+
+        def probe(self):
+            return True
+
+    with pytest.raises(AttributeError, match=r"Forgetful\.__init__\(\) has to call super\(\)"):
+        use(Forgetful("a"))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: PingCheck(lambda: True, "a"), "name comes first"),
+        (lambda: PingCheck("a", lambda: True, failure_threshold=2), "did you mean 'failures'?"),
+        (lambda: hf.HttpCheck("a", "http://b", expected_status=204), "did you mean 'status'?"),
+        (lambda: hf.CompositeCheck("a", [PingCheck("b", print)]), "unpack it, as in *checks"),
+        (lambda: hf.HealthMonitor(PingCheck("a", print)), "name comes first"),
+    ],
+)
+def test_a_refused_argument_is_followed_by_what_was_probably_meant(make, said):
+    with pytest.raises(hf.ConfigError) as caught:
+        make()
+    assert said in str(caught.value)
+    assert "@policy" not in str(caught.value)

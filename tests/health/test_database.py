@@ -330,3 +330,10 @@ def test_settings_that_make_no_sense_are_refused(settings, said):
     with pytest.raises(hf.ConfigError) as caught:
         DatabaseCheck("database", **({"connect": Connection} | settings))
     assert said in str(caught.value)
+
+
+def test_a_connection_in_place_of_a_function_is_refused():  # sqlite3's can be called
+    with sqlite3.connect(":memory:") as connection, pytest.raises(hf.ConfigError) as caught:
+        DatabaseCheck("database", connection)
+    connection.close()
+    assert "a function that returns a connection: write lambda: connection" in str(caught.value)

@@ -2,10 +2,12 @@
 
 import gc
 import logging
+import re
 from itertools import pairwise
 
 import pytest
 
+import holdfast as hf
 from holdfast import ConfigError, ManualClock, deadline
 from holdfast.health import (
     CheckResult,
@@ -553,3 +555,50 @@ def test_a_monitor_of_another_clock_is_independent(clock):
     with one:
         other.advance(100)
         assert len(check.times) == 1
+
+
+# ---- several checks, and mistakes ----
+
+
+def test_several_checks_are_added_together_or_not_at_all(clock):  # HC-03
+    monitor = HealthMonitor("shop", clock=clock)
+    with monitor:
+        monitor.add(PingCheck("a", lambda: True), PingCheck("b", lambda: True))
+        assert {name: str(one.state) for name, one in monitor.status().items()} == {
+            "a": "healthy",
+            "b": "healthy",
+        }
+        with pytest.raises(hf.ConfigError, match="other than 'b'"):
+            monitor.add(PingCheck("c", lambda: True), PingCheck("b", lambda: True))
+        with pytest.raises(hf.ConfigError, match="other than 'd'"):
+            monitor.add(PingCheck("d", lambda: True), PingCheck("d", lambda: True))
+        with pytest.raises(hf.ConfigError, match="a CompositeCheck of these"):
+            monitor.add(PingCheck("e", print), PingCheck("f", print), closes=hf.CircuitBreaker("e"))
+    assert [*monitor.status()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ((), "at least one check"),
+        (("search", print), "checks[0]: got 'search', allowed a check of holdfast.health: write"),
+        ((print,), "write PingCheck(name, function)"),
+        (([PingCheck("a", print)],), "unpack it, as in *checks"),
+    ],
+)
+def test_what_is_no_check_is_refused_with_what_to_write(args, said):
+    with pytest.raises(hf.ConfigError) as caught:
+        HealthMonitor("shop").add(*args)
+    assert said in str(caught.value)
+
+
+def test_a_callback_that_cannot_take_an_error_is_refused():  # HC-06
+    with pytest.raises(hf.ConfigError, match=r"on_unhealthy: .* takes a name and an error"):
+        HealthMonitor("shop", on_unhealthy=lambda name: name)
+
+
+def test_names_of_other_libraries_lead_to_those_of_a_monitor():
+    monitor = HealthMonitor("shop")
+    for name, use in (("add_check", "use add(check)"), ("is_alive", "use is_live")):
+        with pytest.raises(AttributeError, match=re.escape(use)):
+            getattr(monitor, name)

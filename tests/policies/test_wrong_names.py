@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast import chaos, hints
+from holdfast import chaos, health, hints
+from holdfast.degradation import DegradationManager
 from holdfast.telemetry.prometheus import Collector
 
 MISNAMED: list[tuple[Callable[..., Any], dict[str, Any], str, str]] = [
@@ -232,6 +233,7 @@ def test_every_word_of_other_libraries_leads_to_an_argument_that_exists():
         hf.Timeout, hf.AdaptiveTimeout, hf.Fallback, hf.Pipeline.standard, hf.CountWindow,
         hf.Hedge, hf.Quantile, hf.ErrorBudget, hf.LatencyBudget, hf.AdaptiveRateLimiter,
         hf.TimeWindow, hf.Exponential, hf.Linear, hf.Constant, hf.ManualClock, Collector,
+        hf.PingCheck, hf.ThresholdCheck, hf.HttpCheck, health.DatabaseCheck, DegradationManager,
     )  # fmt: skip
     known = {name for make in makes for name in inspect.signature(make).parameters}
     meant = {name for names in hints._ARGUMENTS.values() for name in names}

@@ -21,7 +21,7 @@ from types import CoroutineType, coroutine
 from holdfast.clock import system_clock
 from holdfast.health.result import FAILED, PASSED, CheckResult, failed_by
 from holdfast.redaction import describe_result
-from holdfast.validation import Problems, explains_names, seconds_to_ns
+from holdfast.validation import Problems, answers_at_once, explains_names, seconds_to_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class Check:
 
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
-        TypeError: The class has neither ``probe`` nor ``aprobe``.
+        TypeError: The class has neither ``probe`` nor ``aprobe``, or ``probe`` is a coroutine
+            function.
 
     Immutable and without state, so safe to share between threads, event loops and monitors.
     """
@@ -136,6 +137,8 @@ class Check:
         has_probe, has_aprobe = cls.probe is not Check.probe, cls.aprobe is not Check.aprobe
         if not (has_probe or has_aprobe):
             raise TypeError(f"{cls.__name__} is abstract: a check has probe() or aprobe()")
+        if has_probe and not answers_at_once(cls.probe):
+            raise TypeError(f"{cls.__name__}.probe() is a coroutine function: call it aprobe()")
         problems = problems_of(self, name)
         self._name = problems.name(name)
         self._interval_ns = problems.duration("interval", interval, least_ns=_LEAST_NS, none=True)
@@ -288,6 +291,15 @@ class Check:
     def _allowance(self) -> Allowance:
         """Return how long the probe that calls this may take; outside of a run, from here on."""
         return _allowed.get() or Allowance(self._limit_ns(None))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name in Check.__slots__ and not name.startswith("__"):
+                raise AttributeError(
+                    f"{type(self).__name__}.__init__() has to call super().__init__(name) first"
+                )
+            return object.__getattribute__(self, name)  # raises the plain error
 
     # ---- its settings ----
 

@@ -132,7 +132,11 @@ class DatabaseCheck(Check):
 
     def _checked(self, problems: Problems) -> None:
         degraded_after, failed_after, is_async = self._given
-        check_function(problems, "connect", self._connect)
+        if hasattr(self._connect, "cursor") and hasattr(self._connect, "commit"):
+            allowed = "a function that returns a connection: write lambda: connection"
+            problems.refuse("connect", self._connect, allowed)
+        else:
+            check_function(problems, "connect", self._connect)
         given: Any = self._query
         if not isinstance(given, str) or not 0 < len(given) <= _MOST_QUERY:
             problems.refuse("query", given, f"a string of 1 to {_MOST_QUERY} characters")

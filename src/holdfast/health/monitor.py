@@ -34,7 +34,7 @@ from holdfast.validation import Problems, explains_names, nearest, shown, wait_t
 from holdfast.waiting.parking import ThreadWaiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
     from types import TracebackType
     from typing import Any, Self
@@ -128,6 +128,14 @@ class HealthMonitor:
         self._adaptive = problems.flag("adaptive", adaptive)
         self._on_healthy = problems.asked("on_healthy", on_healthy)
         self._on_unhealthy = problems.callable("on_unhealthy", on_unhealthy)
+        if (
+            on_unhealthy is not None
+            and self._on_unhealthy is not None
+            and not _takes_two(on_unhealthy)
+        ):
+            problems.refuse(
+                "on_unhealthy", on_unhealthy, "a callable that takes a name and an error"
+            )
         self._clock = read_clock(problems, clock)
         problems.done()
         self._random = Random(fresh_seed(), seeded=False)
@@ -158,12 +166,22 @@ class HealthMonitor:
         self._to_go: list[Rounds] = []
         mind(self)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("_"):  # what tools look for: raises the plain error
+                return object.__getattribute__(self, name)
+            from holdfast.hints import missing_attribute
+
+            raise missing_attribute(self, type(self), name)
+
     # ---- its checks ----
 
+    @explains_names
     def add(
-        self, check: Check, *, closes: CircuitBreaker | None = None, opens: bool = False
+        self, *checks: Check, closes: CircuitBreaker | None = None, opens: bool = False
     ) -> None:
-        """Watch a check; if the monitor runs, it runs at once.
+        """Watch checks, all or none of them; if the monitor runs, they run at once.
 
         With ``closes`` the check, and not the traffic of users, finds out that a dependency is
         back: ``check.successes`` passes in a row that began after the breaker opened close it, if
@@ -172,40 +190,59 @@ class HealthMonitor:
         metrics-only is not moved. While it is open, the level is DEGRADED at best.
 
         Args:
-            check: The check. Its name is not that of another check of this monitor.
-            closes: The breaker of the dependency that it checks.
+            checks: One check or several. All checks of a monitor have different names.
+            closes: The breaker of the dependency that the one check checks.
             opens: Whether the check opens this breaker when it becomes unhealthy.
 
         Raises:
-            ConfigError: It is no check, one of its name is there, or another argument is invalid.
+            ConfigError: One is no check, or its name is there already, or another argument is
+                invalid.
         """
         problems = Problems("HealthMonitor", self._name)
-        is_check = problems.instance("check", check, Check, "a check of holdfast.health")
-        if is_check is not None and check.name in self._checks:
-            problems.refuse("check", check, f"one with a name other than {check.name!r}")
+        if not checks:
+            problems.refuse("checks", checks, "at least one check")
+        for at, check in enumerate(checks):
+            field = "check" if len(checks) == 1 else f"checks[{at}]"
+            problems.instance(field, check, Check, "a check of holdfast.health")
+        problems.done()
+        self._refuse_names(problems, checks)
         if closes is not None:
             problems.instance("closes", closes, CircuitBreaker, "a CircuitBreaker or None")
+            if len(checks) > 1:
+                problems.refuse(
+                    "closes", closes, "one check, such as a CompositeCheck of these checks"
+                )
         if problems.flag("opens", opens) and closes is None:
             problems.refuse("opens", opens, "False without closes, which names the breaker")
         problems.done()
         settle()
         with self._lock:
-            if check.name in self._checks:
-                problems.refuse("check", check, f"one with a name other than {check.name!r}")
-                problems.done()
-            watched = self._watch(check, closes, opens)
-            self._checks[check.name] = watched
-            if watched.link is not None:
-                self._links[check.name] = watched.link
-            self._tally(watched)[watched.state] += 1
-            now_ns = self._clock.now_ns()
-            watched.kernel.start(now_ns)
-            watched.begin_anew(now_ns)
-            rounds = self._rounds
-            if rounds is not None and rounds.plan(watched):
-                self._must_wake = self._has_news = True
+            self._refuse_names(problems, checks)
+            problems.done()
+            for check in checks:
+                self._add(self._watch(check, closes, opens))
             self._look_at_level()
         self._tell()
+
+    def _refuse_names(self, problems: Problems, checks: Iterable[Check]) -> None:
+        names = set(self._checks)
+        for check in checks:
+            if check.name in names:
+                problems.refuse("check", check, f"one with a name other than {check.name!r}")
+            names.add(check.name)
+
+    def _add(self, watched: Watched) -> None:
+        name = watched.check.name
+        self._checks[name] = watched
+        if watched.link is not None:
+            self._links[name] = watched.link
+        self._tally(watched)[watched.state] += 1
+        now_ns = self._clock.now_ns()
+        watched.kernel.start(now_ns)
+        watched.begin_anew(now_ns)
+        rounds = self._rounds
+        if rounds is not None and rounds.plan(watched):
+            self._must_wake = self._has_news = True
 
     def remove(self, name: str) -> None:
         """Watch a check no more; the result of a run that goes on is dropped.
@@ -1051,6 +1088,19 @@ class HealthMonitor:
         """Do what ``_see_to_news`` does where an interrupt is nobody's: it is logged."""
         while (error := _interruption_of(self._see_to_news)) is not None:
             self._report_raised("a composite", error)
+
+
+def _takes_two(fn: Callable[..., object]) -> bool:
+    """Return whether a call with two arguments fits; True if that is not known."""
+    from inspect import signature
+
+    try:
+        signature(fn).bind("", "")
+    except TypeError:
+        return False
+    except Exception:  # noqa: BLE001 - the caller's object, or a builtin function without one
+        return True
+    return True
 
 
 def _interruption_of(function: Callable[..., object], *args: object) -> BaseException | None:

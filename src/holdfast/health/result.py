@@ -34,7 +34,8 @@ class CheckResult:
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Immutable, so safe to share between threads and event loops.
+    A result is true if the dependency works: if it passed, or is degraded. Immutable, so safe to
+    share between threads and event loops.
 
     >>> CheckResult.degraded("82 of 100 connections in use", connections=82).details
     {'connections': 82}
@@ -59,6 +60,9 @@ class CheckResult:
         object.__setattr__(self, "details", details)
         if self.message:
             object.__setattr__(self, "message", one_line(self.message))
+
+    def __bool__(self) -> bool:
+        return self.verdict in ("passed", "degraded")
 
     @classmethod
     def passed(cls, message: str = "", /, **details: object) -> Self:
