@@ -80,7 +80,7 @@ class Named:
     def keys(self) -> set[Key]:
         """Return every kind and name that an entry has."""
         first, second = self._pair
-        return {*first, *second, *(key for key, more in list(self._more.items()) if more)}
+        return {*first, *second, *(key for key, more in self._more.copy().items() if more)}
 
     def put(self, entry: Entry) -> None:
         """Put in an entry that is in no more than once."""

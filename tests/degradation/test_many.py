@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
 import holdfast as hf
-from holdfast.degradation import DegradationManager, Level
+from holdfast.degradation import Component, DegradationManager, Level, watching
 
 SHAPES: dict[str, Callable[[int], tuple[str, ...]]] = {
     "alone": lambda _n: (),
@@ -50,6 +52,48 @@ def test_one_more_feature_costs_the_same_beside_ten_and_beside_a_thousand(clock,
 
         costs[n] = calls_during(act) if n in {10, 1000} else (act(), 0)[1]
     assert costs[1000] == costs[10]
+
+
+def test_one_more_component_costs_the_same_beside_ten_and_beside_a_thousand(clock):
+    manager = DegradationManager("shop", clock=clock)
+    costs: dict[int, int] = {}
+    for n in range(1001):
+        component = manager.component(f"c{n}")
+
+        def act(component: Component = component) -> None:
+            for level in (Level.EMERGENCY, Level.NORMAL, Level.DEGRADED):
+                component.force(level)
+
+        costs[n] = calls_during(act) if n in {10, 1000} else (act(), 0)[1]
+    assert manager.overall is Level.DEGRADED
+    assert costs[1000] == costs[10]
+
+
+def test_what_is_collected_amid_a_look_may_change_what_is_looked_at(clock):
+    component = DegradationManager("shop", clock=clock).component("search")
+    for n in range(100):
+        component.set(Level.DEGRADED, source=f"s{n}")
+    watch = watching._Watch(clock, 1.0)
+    for n in range(100):
+        watch.components[n] = weakref.ref(component)
+    names = count(100)
+
+    def collected(phase: str, _info: object) -> None:
+        if phase == "start":
+            n = next(names)
+            component._requests[f"s{n}"] = Level.DEGRADED, ""
+            watch.components[n] = weakref.ref(component)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(collected)
+    gc.set_threshold(1)
+    try:
+        assert len(component.requests) >= 100
+        watch._tick()
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(collected)
+    assert next(names) > 101
 
 
 def test_a_feature_that_much_needs_switches_it_once_in_order(clock):

@@ -106,7 +106,7 @@ def named(cls: type) -> list[tuple[object, list[_Entry]]]:
     """
     return [
         (found, entries)
-        for name, entries in list(_by_name.items())
+        for name, entries in _by_name.copy().items()
         if entries and _is_base(found := _named(name)[1], cls)
     ]
 

@@ -134,7 +134,7 @@ class Component:
         """What sources ask for, without those that ask for NORMAL."""
         return tuple(
             Request(source, level, reason)
-            for source, (level, reason) in list(self._requests.items())
+            for source, (level, reason) in self._requests.copy().items()
         )
 
     # ---- changing the level ----

@@ -66,6 +66,7 @@ class DegradationManager(Flags):
 
     __slots__ = (
         "__weakref__",
+        "_at",
         "_clock",
         "_components",
         "_features",
@@ -85,6 +86,7 @@ class DegradationManager(Flags):
         def overall(self) -> Level:
             """The worst level of all components."""
 
+        _at: tuple[set[Component], ...]
         _clock: Clock
         _components: dict[str, Component]
         _features: Features
@@ -108,6 +110,7 @@ class DegradationManager(Flags):
         clock = read_clock(problems, clock)
         problems.done()
         keep: tuple[tuple[str, object], ...] = (
+            ("_at", tuple(set() for _ in LEVELS)),  # the components at each level, once they moved
             ("_clock", clock),
             ("_components", {}),
             ("_life", life()),  # of the process in which degraded components are watched
@@ -378,11 +381,7 @@ class DegradationManager(Flags):
                 return []
             old, new = moved
             self.features._have_moved(component)
-            if new >= self.overall:
-                worst = new
-            else:
-                worst = max(one.level for one in list(self._components.values()))
-            _keep(self, "_overall", worst)
+            self._have_moved(component, new)
             why = reason if new > old or at_once else "stable"
             at = now_ns / 1e9
             news: list[Any] = [(component, self._level_event(component, old, new, why, at))]
@@ -392,6 +391,13 @@ class DegradationManager(Flags):
         if component.level != Level.NORMAL and not self._watch(component):
             _keep(self, "_life", None)  # the next call tries again
         self._see_to_watching()
+
+    def _have_moved(self, component: Component, new: Level) -> None:
+        for at in self._at:
+            at.discard(component)
+        self._at[new].add(component)
+        worst = max((level for level in LEVELS if self._at[level]), default=Level.NORMAL)
+        _keep(self, "_overall", worst)
 
     def _see_to_watching(self) -> None:
         """Have degraded components watched where they are not, as in a forked child."""
@@ -435,8 +441,7 @@ class DegradationManager(Flags):
         for component in list(self._components.values()):
             component._kernel.look(now_ns)
             component._publish()
-        levels = [one.level for one in list(self._components.values())]
-        _keep(self, "_overall", max(levels, default=LEVELS[0]))
+            self._have_moved(component, component.level)
         self.features._settle_all()
 
 

@@ -102,7 +102,7 @@ class _Watch:
         self._key = clock, interval
 
     def _tick(self) -> None:
-        for key, one in list(self.components.items()):
+        for key, one in self.components.copy().items():
             component = one()
             if component is not None:
                 component._look()

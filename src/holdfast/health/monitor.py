@@ -628,7 +628,7 @@ class HealthMonitor:
             with self._lock:
                 return self._status(self._get(name))
         found = {}
-        for key, watched in list(self._checks.items()):
+        for key, watched in self._checks.copy().items():
             with self._lock:  # for each on its own: of many checks it would be held for long
                 found[key] = self._status(watched)
         return found

@@ -73,7 +73,7 @@ class _Watch:
         self._key = clock, interval
 
     def _tick(self) -> None:
-        for key, one in list(self.budgets.items()):
+        for key, one in self.budgets.copy().items():
             budget = one()
             if budget is None or not budget._goes_on():
                 self._drop(key, one)
