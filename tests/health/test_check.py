@@ -2,6 +2,8 @@
 
 import asyncio
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -307,6 +309,36 @@ def test_a_bad_result_is_refused():
     assert len(caught.value.problems) == 3
     with pytest.raises(hf.ConfigError, match="details: got 5"):
         CheckResult("passed", "", 5)
+
+
+def test_a_result_of_a_subclass_that_checks_nothing_fails_its_run():  # D-HC-4
+    class Loose(CheckResult):
+        def __post_init__(self):
+            pass
+
+    result = Plain("a", lambda: Loose("fine", 5)).run()
+    assert result.verdict == "failed"
+    assert result.message.startswith("holdfast.errors.ConfigError: CheckResult")
+    assert Plain("a", lambda: Loose("passed", "")).run().verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("make", "module"),
+    [
+        ("type('Own', (Check,), {'aprobe': Check.run})('a')", "asyncio"),
+        ("HttpCheck('a', 'http://127.0.0.1/')", "http.client"),
+    ],
+)
+def test_what_a_run_needs_is_imported_before_a_thread_runs_it(make, module):
+    # A child that is forked while a thread imports a module can never import it.
+    lines = (
+        "import sys",
+        "from holdfast.health import Check, HttpCheck",
+        f"assert {module!r} not in sys.modules",
+        make,
+        f"assert {module!r} in sys.modules",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 
 
 def test_the_words_of_other_systems_are_understood():  # HC-15

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import warnings
+from collections import Counter
 from decimal import Decimal
 from functools import partial
+from itertools import product
 from math import inf, nan
 from unittest.mock import AsyncMock
 
@@ -172,6 +174,15 @@ def test_an_early_decision_of_a_composite_is_the_final_one(word, quorum):
     for known in range(len(word)):
         early = composite(word[:known] + "." * (len(word) - known), quorum)
         assert early in (None, final)
+
+
+@pytest.mark.parametrize("quorum", [0.1, 0.5, 0.75, 1.0])
+def test_how_many_results_there_are_tells_when_a_composite_decides(quorum):  # HC-20
+    check = hf.CompositeCheck("all", *(ping(f"m{at}") for at in range(4)), quorum=quorum)
+    for word in product(BY_WORD, repeat=4):
+        results = [BY_WORD[one] for one in word]
+        counts = Counter(result.verdict for result in results if result is not None)
+        assert check._may_judge(counts) == (check.judge(results) is not None)
 
 
 def test_a_quorum_of_seven_tenths_of_ten_is_seven():

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import ContextVar
+from importlib import import_module
 from types import CoroutineType, coroutine
 
 from holdfast.clock import system_clock
@@ -153,6 +154,9 @@ class Check:
         problems.done()
         self._is_async = has_aprobe
         self._needs_loop = not has_probe
+        if self._needs_loop:
+            # Now: in a child that is forked while a thread imports it, nobody could any more.
+            import_module("asyncio")
 
     def _checked(self, problems: Problems) -> None:
         """Check the settings that only this class has, which it has kept already."""
@@ -367,12 +371,18 @@ def _seconds(ns: int | None) -> float | None:
 
 
 def read_returned(returned: Any) -> CheckResult:
-    """Return what a probe says by what it has returned."""
+    """Return what a probe says by what it has returned.
+
+    Raises:
+        ConfigError: It is a result of a subclass that is not valid.
+    """
     if returned is None or returned is True:
         return PASSED
     if returned is False:
         return FAILED
     if isinstance(returned, CheckResult):
+        if type(returned) is not CheckResult:  # a subclass may have left out the checks
+            CheckResult.__post_init__(returned)
         return returned
     if hasattr(returned, "__await__"):
         if hasattr(returned, "close"):  # a coroutine that nobody awaits would warn

@@ -5,6 +5,7 @@ Elsewhere: who runs its members at the same time (``monitor``).
 
 from __future__ import annotations
 
+from collections import Counter
 from math import ceil
 
 from holdfast.health.check import TIMEOUT, Check
@@ -13,7 +14,7 @@ from holdfast.validation import explains_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
     from typing import Any
 
@@ -58,7 +59,7 @@ class CompositeCheck(Check):
     'passed'
     """
 
-    __slots__ = ("_checks", "_members", "_needed", "_quorum")
+    __slots__ = ("_checks", "_counts_members", "_members", "_needed", "_quorum")
 
     @explains_names
     def __init__(
@@ -79,6 +80,7 @@ class CompositeCheck(Check):
         self._members: tuple[Check, ...] = ()
         self._quorum = quorum
         self._needed = 1
+        self._counts_members = False  # whether the numbers of verdicts alone decide
         super().__init__(
             name,
             interval=interval,
@@ -102,11 +104,13 @@ class CompositeCheck(Check):
         if wrong or not self._checks:
             return
         self._members = tuple(one for check in self._checks for one in members_of(check))
-        names = [member.name for member in self._members]
-        if len(names) > _MOST_MEMBERS:
-            problems.refuse("checks", len(names), f"at most {_MOST_MEMBERS} members")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        names = Counter(member.name for member in self._members)
+        if len(self._members) > _MOST_MEMBERS:
+            problems.refuse("checks", len(self._members), f"at most {_MOST_MEMBERS} members")
+        if twice := sorted(name for name, number in names.items() if number > 1):
             problems.refuse("checks", twice[0], "members of which each has another name")
+        has_nested = any(isinstance(check, CompositeCheck) for check in self._checks)
+        self._counts_members = type(self).judge is CompositeCheck.judge and not has_nested
         # 0.7 of 10 members are 7, though 0.7 * 10 is a little more.
         self._needed = max(1, ceil(self._quorum * len(self._checks) - 1e-9))
 
@@ -142,6 +146,24 @@ class CompositeCheck(Check):
         if len(results) != len(self._members):
             raise ValueError(f"{len(results)} results of {len(self._members)} members")
         return self._judge(self._of_checks(results))
+
+    def _may_judge(self, counts: Mapping[str, int]) -> bool:
+        """Return whether ``judge`` may be certain, of so many results of each verdict.
+
+        It spares a composite of many members from judging each time that one has ended.
+        """
+        if not self._counts_members:
+            return True
+        passed, failed = counts.get("passed", 0), counts.get("failed", 0)
+        good = passed + counts.get("degraded", 0)
+        everything, needed = len(self._members), self._needed
+        missing = everything - sum(counts.values())
+        return (
+            missing <= 0
+            or passed >= needed
+            or failed > everything - needed
+            or (good >= needed and passed + missing < needed)
+        )
 
     def _of_checks(self, results: Sequence[CheckResult | None]) -> list[CheckResult | None]:
         """Return a result for each of the checks: composites judge those of their members."""

@@ -7,6 +7,7 @@ connection is made (``connecting``), and what a URL says (``http_target``).
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from io import BufferedReader, RawIOBase
 
 from holdfast._version import __version__
@@ -147,6 +148,8 @@ class HttpCheck(Check):
         )
 
     def _checked(self, problems: Problems) -> None:
+        # Now: in a child that is forked while a thread imports it, nobody could any more.
+        import_module("http.client")
         try:
             self._target = target_of(self._target)
         except UrlError:
@@ -188,7 +191,8 @@ class HttpCheck(Check):
         except (OSError, HTTPException) as error:
             if isinstance(error, TimeoutError) and allowance.left_ns() == 0:
                 return self._failed(f"took longer than {allowance.limit_ns / 1e9:.3g} s")
-            return of_own_fault(error) or self._failed(_told(error))
+            own = of_own_fault(error)
+            return self._failed(_told(error)) if own is None else own
         taken_ns = system_clock.now_ns() - began_ns
         details = {"status": status, "seconds": taken_ns / 1e9}
         if wrong:

@@ -1024,18 +1024,20 @@ class HealthMonitor:
         assert isinstance(check, CompositeCheck)
         interruption = None
         try:
-            result: object = check.judge(results)
+            result = check.judge(results)
+            if result is not None:
+                result = read_returned(result)
+            elif None not in results:
+                result = CheckResult("failed", "judge() gave None, though no result is missing")
         except BaseException as error:  # noqa: BLE001 - of a subclass
             if is_interrupt(error):
                 interruption = error
                 result = CheckResult("unproven", f"interrupted by {type(error).__name__}")
             else:
                 result = failed_by(error)
-        if result is None and None not in results:
-            result = CheckResult("failed", "judge() gave None, though no result is missing")
         if result is not None:
             with self._lock:
-                turn.rounds.settle(turn, read_returned(result))
+                turn.rounds.settle(turn, result)
         if interruption is not None:
             raise interruption
 

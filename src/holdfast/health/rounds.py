@@ -25,6 +25,7 @@ from holdfast.clock import ManualClock, system_clock
 from holdfast.errors import DeadlineExceededError
 from holdfast.events import warn
 from holdfast.health.breakers import NOTHING
+from holdfast.health.composite import CompositeCheck
 from holdfast.health.pulse import LoopPulse, ThreadPulse, judge
 from holdfast.health.result import CheckResult, failed_by
 from holdfast.health.schedule import SHARE_NS, early_ns, slot_after_ns
@@ -559,7 +560,11 @@ class Rounds:
             turn.end()
         else:
             turn.results[at] = result
-            self._owner._judge_later(turn)
+            turn.counts[result.verdict] += 1
+            check = turn.watched.check
+            assert isinstance(check, CompositeCheck)
+            if check._may_judge(turn.counts):
+                self._owner._judge_later(turn)
 
     def settle(self, turn: Turn, result: CheckResult) -> None:
         """End the turn of a composite with a result; the lock is held."""

@@ -132,7 +132,8 @@ class TcpCheck(Check):
         except TimeoutError:
             return self._failed(f"took longer than {allowance.limit_ns / 1e9:.3g} s")
         except OSError as error:
-            return of_own_fault(error) or self._failed(told(error))
+            own = of_own_fault(error)
+            return self._failed(told(error)) if own is None else own
         return self._passed(began_ns)
 
     async def aprobe(self) -> CheckResult:
@@ -144,7 +145,8 @@ class TcpCheck(Check):
         try:
             (await aconnect(family, address)).close()
         except OSError as error:
-            return of_own_fault(error) or self._failed(told(error))
+            own = of_own_fault(error)
+            return self._failed(told(error)) if own is None else own
         return self._passed(began_ns)
 
     def _passed(self, began_ns: int) -> CheckResult:

@@ -6,7 +6,7 @@ Elsewhere: who runs the runs (``rounds``), and what becomes of the results (``mo
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from functools import partial
 
 from holdfast.health.breakers import NOTHING
@@ -175,12 +175,14 @@ class Turn:
     Attributes:
         period: What the result is evidence of for the breaker that the check closes.
         results: Of a composite: what its members have shown so far.
+        counts: How many of the results have each verdict.
         waiting: Those who wait for its end.
         is_over: Whether it has ended.
     """
 
     __slots__ = (
         "began_ns",
+        "counts",
         "deadline_ns",
         "is_over",
         "period",
@@ -201,6 +203,7 @@ class Turn:
         self.period = NOTHING if watched.link is None else watched.link.begin()
         self.waiting: list[Countdown] = []
         self.results: list[CheckResult | None] | None = None
+        self.counts: Counter[str] = Counter()
         if watched.is_composite:
             self.results = [None] * len(watched.units)
 
