@@ -158,6 +158,27 @@ def test_a_check_that_is_removed_moves_and_degrades_nothing(clock, breaker, moni
     assert (breaker.state, monitor.level) == (State.OPEN, HealthLevel.HEALTHY)
 
 
+def test_of_two_checks_of_a_breaker_the_one_that_fails_counts(clock, breaker, monitor):
+    port, query = Steered("port", successes=2), Steered("query", says=False, failures=1)
+    for check in (port, query):
+        monitor.add(check, closes=breaker, opens=True)
+    with monitor:
+        for _ in range(10):
+            assert breaker.state is State.OPEN
+            clock.advance(10)
+        query.says = True
+        clock.advance(10)
+        assert breaker.state is State.CLOSED
+
+    query.says = False
+    with monitor:
+        clock.advance(30)
+        assert breaker.state is State.OPEN
+        monitor.remove("query")
+        clock.advance(60)
+        assert breaker.state is State.CLOSED
+
+
 def test_what_is_no_breaker_and_opens_alone_are_refused(monitor):
     with pytest.raises(hf.ConfigError, match="closes: got 7, allowed a CircuitBreaker or None"):
         monitor.add(PingCheck("a", lambda: None), closes=7)

@@ -186,8 +186,9 @@ class HealthMonitor:
         With ``closes`` the check, and not the traffic of users, finds out that a dependency is
         back: ``check.successes`` passes in a row that began after the breaker opened close it, if
         it is open or half-open. If it then opens again soon, or before any call has succeeded, the
-        next closing takes twice as many passes. A breaker that is forced open, disabled or in
-        metrics-only is not moved. While it is open, the level is DEGRADED at best.
+        next closing takes twice as many passes. Passes do not close it while another check of the
+        same breaker is unhealthy. A breaker that is forced open, disabled or in metrics-only is
+        not moved. While it is open, the level is DEGRADED at best.
 
         Args:
             checks: One check or several. All checks of a monitor have different names.
@@ -937,7 +938,7 @@ class HealthMonitor:
         """Have a result move the breaker of its check, without the lock."""
         link.put(
             NOTHING if watched.turn is None else watched.turn.period,
-            _CODES[result.verdict],
+            _CODES[verdict],
             unhealthy=watched.state is _UNHEALTHY,
             failures=watched.kernel.failures_in_a_row,
             why=result.message,
@@ -946,6 +947,9 @@ class HealthMonitor:
         self._has_news = True
 
     def _adapt(self, watched: Watched, now_ns: int) -> None:
+        verdict = result.verdict
+        if verdict == "passed" and self._is_held_open(link):
+            verdict = "degraded"
         """Have the interval of a check follow its state."""
         before_ns = watched.interval_ns
         pending = watched.kernel.pending or (watched.link is not None and watched.link.is_closing)
@@ -956,6 +960,15 @@ class HealthMonitor:
         watched.interval_ns = interval_ns(watched.base_ns, watched.state, pending, before_ns)
         sooner_ns = now_ns + watched.interval_ns
         if watched.interval_ns < before_ns and watched.serial and sooner_ns < watched.due_ns:
+    def _is_held_open(self, link: BreakerLink) -> bool:
+        """Return whether another check of the same breaker is unhealthy: passes do not close it."""
+        return any(
+            other is not link
+            and other.breaker is link.breaker
+            and self._checks[name].state is _UNHEALTHY
+            for name, other in self._links.items()
+        )
+
             watched.slot_ns = watched.due_ns = sooner_ns
             rounds = self._rounds
             if rounds is not None and rounds.plan(watched):
