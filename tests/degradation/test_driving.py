@@ -109,7 +109,23 @@ def test_one_check_of_a_monitor_drives_the_level_alone(search):
     assert search.requests[0].source == "check db"
     del monitor.states["db"]  # the check is removed
     monitor.turn_check("cache", Health.HEALTHY)
-    assert search.level is SEVERELY
+    assert search.requests == ()
+
+
+def test_a_check_that_is_removed_does_not_hold_the_level(search, clock):
+    with hf.HealthMonitor("backends", interval=1, clock=clock) as monitor:
+        for name in ("db", "cache"):
+            monitor.add(hf.PingCheck(name, lambda: False, failures=1))
+            search.follow(monitor, check=name)
+        assert search.level is SEVERELY
+        monitor.stop()
+        monitor.start()  # the states are unknown for a moment
+        for name in ("db", "cache"):
+            clock.advance(300)
+            assert search.level is SEVERELY
+            monitor.remove(name)
+        clock.advance(30)
+        assert search.level is NORMAL
 
 
 def test_an_error_budget_drives_the_level(search, clock):  # EB-05

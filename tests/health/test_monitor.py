@@ -602,3 +602,21 @@ def test_names_of_other_libraries_lead_to_those_of_a_monitor():
     for name, use in (("add_check", "use add(check)"), ("is_alive", "use is_live")):
         with pytest.raises(AttributeError, match=re.escape(use)):
             getattr(monitor, name)
+
+
+def test_the_last_event_of_a_check_says_that_nothing_is_known_of_it(monitor, clock):
+    seen = []
+    monitor.add(PingCheck("database", lambda: False, failures=1))
+    monitor.add(PingCheck("cache", lambda: True))
+    with monitor:
+        monitor.on_event(seen.append)
+        monitor.remove("database")
+    told, level = seen
+    assert (told.kind, told.name, told.old, told.new) == (
+        "health",
+        "database",
+        "unhealthy",
+        "unknown",
+    )
+    assert told.reason == "the check was removed"
+    assert (level.kind, level.new) == ("health_level", "healthy")

@@ -48,7 +48,8 @@ class MonitorModel:
         self.work()
 
     def remove(self, name: str) -> None:
-        del self.checks[name]
+        if self.checks.pop(name).runs:
+            self.told.append((name, "unknown"))
         self.tell_level()
 
     def start(self) -> None:

@@ -220,7 +220,7 @@ class Component:
         - a ``HealthMonitor`` asks for NORMAL while it is "healthy", for DEGRADED while it is
           "degraded", SEVERELY_DEGRADED "critical", EMERGENCY "failed"; "unknown" changes nothing;
         - one ``check`` of it for NORMAL ("healthy"), DEGRADED ("degraded"), or SEVERELY_DEGRADED
-          ("unhealthy");
+          ("unhealthy"); for NORMAL if it is "removed" from the monitor;
         - an ``ErrorBudget`` or a ``LatencyBudget`` for DEGRADED while it is "exhausted", else
           ("healthy") NORMAL;
         - a ``CircuitBreaker`` for DEGRADED while it is "open" or "forced-open"; for NORMAL as soon

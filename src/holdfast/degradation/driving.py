@@ -52,6 +52,7 @@ _OF_CHECK: dict[str, Level | None] = {
     "degraded": Level.DEGRADED,
     "unhealthy": Level.SEVERELY_DEGRADED,
     "unknown": None,
+    "removed": Level.NORMAL,  # nothing else would ever take back what it has asked for
 }
 _OF_BUDGET: dict[str, Level | None] = {"healthy": Level.NORMAL, "exhausted": Level.DEGRADED}
 _OF_BREAKER: dict[str, Level | None] = {
@@ -354,8 +355,8 @@ def _kind_of_check(problems: Problems, source: Any, check: str) -> _Kind | None:
     def read(monitor: Any) -> str:
         try:
             state = monitor.status(check).state
-        except LookupError:  # it was removed
-            return "unknown"
+        except LookupError:
+            return "removed"
         return str(getattr(state, "value", state))
 
     return _Kind("check", _OF_CHECK, ("health",), read)

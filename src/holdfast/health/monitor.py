@@ -249,6 +249,8 @@ class HealthMonitor:
         """Watch a check no more; the result of a run that goes on is dropped.
 
         Raises:
+        If it has had a result, the last event of the check says that it is UNKNOWN.
+
             LookupError: There is no check of this name.
         """
         settle()
@@ -265,6 +267,10 @@ class HealthMonitor:
                 if (run := self._busy.get(id(unit.check))) is not None:
                     run.is_closed = True
             self._look_at_level()
+            if watched.last_ns is not None:
+                why, now_ns = "the check was removed", self._clock.now_ns()
+                self._changes.append((name, watched.state, _UNKNOWN, why, now_ns))
+                self._has_news = True
         self._tell()
 
     def _watch(self, check: Check, closes: CircuitBreaker | None, opens: bool) -> Watched:
