@@ -75,6 +75,21 @@ def test_the_first_round_runs_at_once_and_the_next_ones_are_spread(monitor, cloc
     assert max(b - a for a, b in pairwise(seconds)) < 3
 
 
+def test_monitors_that_start_together_do_not_run_their_checks_together(clock):  # trap 66
+    times = []
+    monitors = [HealthMonitor("shop", clock=clock) for _ in range(60)]
+    for monitor in monitors:
+        monitor.add(PingCheck("database", lambda: times.append(clock.now())))
+        monitor.start()
+    clock.advance(40)
+    for monitor in monitors:
+        monitor.stop()
+    later = [at for at in times if at >= 10]
+    assert len(later) > 150
+    for at in range(10, 40):
+        assert sum(at <= one < at + 1 for one in later) < 30
+
+
 def test_checks_that_are_due_within_a_tenth_of_a_second_share_a_wake_up(clock):
     monitor = HealthMonitor("shop", clock=clock, jitter=0, adaptive=False)
     checks = [Steered(f"c{n}", clock) for n in range(500)]

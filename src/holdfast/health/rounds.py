@@ -141,6 +141,7 @@ class Rounds:
         self._late_ns = 0  # by how much the tick came late for the check that it looks at
         self._watchers: list[ThreadWaiter | TaskWaiter] = []
         self._cannot_start = False
+        self._turn: float | None = None  # the share of the intervals that shifts all of them
         self.given_up = 0
         self.has_started = False
         self.is_over = False
@@ -328,7 +329,9 @@ class Rounds:
         """Plan the turn after one that begins now."""
         if watched.is_first:
             watched.is_first = False
-            watched.slot_ns = now_ns + watched.first_interval_ns()
+            if self._turn is None:
+                self._turn = self._owner._random.unit()
+            watched.slot_ns = now_ns + watched.first_interval_ns(self._turn)
         else:
             watched.slot_ns = slot_after_ns(watched.slot_ns, watched.interval_ns, now_ns)
         delay_ns = 0

@@ -45,13 +45,19 @@ def early_ns(of_ns: int) -> int:
     return min(SHARE_NS, of_ns // 4)
 
 
-def phase_ns(ordinal: int, of_ns: int) -> int:
+def phase_ns(ordinal: int, of_ns: int, turn: float = 0.0) -> int:
     """Return how long after its first run the second run of check number ``ordinal`` is due.
 
     More than nothing and at most the interval ``of_ns``: as evenly over it as can be, for any
     number of checks.
+
+    Args:
+        ordinal: The number of the check.
+        of_ns: Its interval.
+        turn: A share of the interval, the same for all checks of a monitor: processes that were
+            started at the same moment do not ask the same dependency at the same moments.
     """
-    return max(1, int((1.0 - (ordinal * _GOLDEN) % 1.0) * of_ns))
+    return max(1, int((1.0 - (ordinal * _GOLDEN + turn) % 1.0) * of_ns))
 
 
 def slot_after_ns(slot_ns: int, of_ns: int, now_ns: int) -> int:

@@ -164,9 +164,22 @@ class Watched:
         self.is_first = True
         self.turn = None
 
-    def first_interval_ns(self) -> int:
-        """Return how long it is from the first turn to the second."""
-        return phase_ns(self.ordinal, self.interval_ns)
+    def forget(self, state: HealthState) -> None:
+        """Forget all results and what is planned, as if the check had just been added."""
+        self.state = state
+        self.turn = None
+        self.serial = 0
+        self.history.clear()
+        self.last_result = self.last_ns = self.last_duration_ns = self.error = None
+        self.durations_ns = self.ended = 0
+
+    def first_interval_ns(self, turn: float) -> int:
+        """Return how long it is from the first turn to the second.
+
+        Args:
+            turn: By which share of its interval the rounds shift this; not without jitter.
+        """
+        return phase_ns(self.ordinal, self.interval_ns, turn if self.jitter else 0.0)
 
 
 class Turn:
