@@ -500,6 +500,30 @@ def test_a_forked_child_checks_nothing_until_it_starts_the_monitor_itself(made):
         hangs.out.set()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_what_the_parent_has_found_out_makes_no_child_ready(made):  # D-HC-3, trap 61
+    with made(Steered("database"), Steered("cache", critical=False)) as monitor:
+        until(lambda: monitor.is_healthy)
+        child = os.fork()
+        if child == 0:
+            try:
+                assert monitor.level == "unknown"
+                assert not monitor.is_ready
+                assert not monitor.is_healthy
+                status = monitor.status("database")
+                assert (status.state, status.age, status.check_count) == ("unknown", None, 0)
+                assert not monitor.history("database")
+                assert monitor.check_now("database").healthy
+                assert monitor.is_ready
+                os._exit(0)
+            except BaseException:
+                logging.exception("in the child")
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+        assert monitor.is_ready
+
+
 # ---- crowds ----
 
 

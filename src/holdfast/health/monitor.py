@@ -72,7 +72,8 @@ class HealthMonitor:
     ``liveness=True`` is unhealthy.
 
     On a ``ManualClock`` there are no threads: checks run in the thread that starts the monitor or
-    advances the clock. A forked child checks nothing until it starts the monitor itself.
+    advances the clock. In a forked child all checks are UNKNOWN, and none runs until the child
+    starts the monitor itself.
 
     Args:
         name: For messages and metrics, 1 to 200 characters.
@@ -248,9 +249,9 @@ class HealthMonitor:
     def remove(self, name: str) -> None:
         """Watch a check no more; the result of a run that goes on is dropped.
 
-        Raises:
         If it has had a result, the last event of the check says that it is UNKNOWN.
 
+        Raises:
             LookupError: There is no check of this name.
         """
         settle()
@@ -266,11 +267,11 @@ class HealthMonitor:
             for unit in watched.units:
                 if (run := self._busy.get(id(unit.check))) is not None:
                     run.is_closed = True
-            self._look_at_level()
             if watched.last_ns is not None:
                 why, now_ns = "the check was removed", self._clock.now_ns()
                 self._changes.append((name, watched.state, _UNKNOWN, why, now_ns))
                 self._has_news = True
+            self._look_at_level()
         self._tell()
 
     def _watch(self, check: Check, closes: CircuitBreaker | None, opens: bool) -> Watched:
@@ -497,9 +498,13 @@ class HealthMonitor:
         self._to_hear.clear()
         self._to_go.clear()
         self._has_news = self._must_wake = False
+        self._critical = dict.fromkeys(STATES, 0)
+        self._others = dict.fromkeys(STATES, 0)
         for watched in self._checks.values():
-            watched.turn = None
-            watched.serial = 0
+            # What the parent has found out is old from here on, and nothing will renew it.
+            watched.forget(_UNKNOWN)
+            watched.kernel.start(self._clock.now_ns())
+            self._tally(watched)[_UNKNOWN] += 1
 
     # ---- looking now ----
 
@@ -942,6 +947,9 @@ class HealthMonitor:
 
     def _prove(self, watched: Watched, link: BreakerLink, result: CheckResult) -> None:
         """Have a result move the breaker of its check, without the lock."""
+        verdict = result.verdict
+        if verdict == "passed" and self._is_held_open(link):
+            verdict = "degraded"
         link.put(
             NOTHING if watched.turn is None else watched.turn.period,
             _CODES[verdict],
@@ -952,10 +960,16 @@ class HealthMonitor:
         self._to_settle.append(link)
         self._has_news = True
 
+    def _is_held_open(self, link: BreakerLink) -> bool:
+        """Return whether another check of the same breaker is unhealthy: passes do not close it."""
+        return any(
+            other is not link
+            and other.breaker is link.breaker
+            and self._checks[name].state is _UNHEALTHY
+            for name, other in self._links.items()
+        )
+
     def _adapt(self, watched: Watched, now_ns: int) -> None:
-        verdict = result.verdict
-        if verdict == "passed" and self._is_held_open(link):
-            verdict = "degraded"
         """Have the interval of a check follow its state."""
         before_ns = watched.interval_ns
         pending = watched.kernel.pending or (watched.link is not None and watched.link.is_closing)
@@ -966,15 +980,6 @@ class HealthMonitor:
         watched.interval_ns = interval_ns(watched.base_ns, watched.state, pending, before_ns)
         sooner_ns = now_ns + watched.interval_ns
         if watched.interval_ns < before_ns and watched.serial and sooner_ns < watched.due_ns:
-    def _is_held_open(self, link: BreakerLink) -> bool:
-        """Return whether another check of the same breaker is unhealthy: passes do not close it."""
-        return any(
-            other is not link
-            and other.breaker is link.breaker
-            and self._checks[name].state is _UNHEALTHY
-            for name, other in self._links.items()
-        )
-
             watched.slot_ns = watched.due_ns = sooner_ns
             rounds = self._rounds
             if rounds is not None and rounds.plan(watched):

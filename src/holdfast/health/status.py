@@ -102,7 +102,7 @@ class MonitorSnapshot:
         name: The name of the monitor.
         running: Whether it was started and not stopped since.
         level: The health of everything it checks.
-        healthy: Whether every check is healthy, and there is one.
+        healthy: Whether every check is healthy; True without checks.
         ready: Whether the service can take traffic.
         live: Whether no restart of this process would help.
         total_checks: The number of checks.
