@@ -27,6 +27,10 @@ _QUOTED = r"""\\*"[^"]*"?|\\*'[^']*'?"""
 _PATTERNS = (
     # postgres://user:secret@host, redis://:secret@host; not a port and a path
     (r"""(://[^\s/:@"']*:)(?!\d{1,5}[/?#])[^\s"']*@""", rf"\1{_HIDDEN}@"),
+    (
+        r"""(\bjdbc:oracle:\w+:[^\s/@"']+/)[^\s"']+@""",
+        rf"\1{_HIDDEN}@",
+    ),  # of Oracle: user/secret@host
     (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*", _HIDDEN),
     # Authorization: Bearer secret
     (

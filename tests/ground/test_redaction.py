@@ -13,6 +13,7 @@ KEY = "AbCdEf0123456789AbCdEf0123"
 @pytest.mark.parametrize("text", [
     f"postgres://app:{SECRET}@db:5432/orders",
     f"redis://:{SECRET}@cache",
+    f"jdbc:oracle:thin:app/p@{SECRET}@db:1521/orders",
     f"amqp://app:p@{SECRET}@mq/vhost",
     f"mongodb://app:a/{SECRET}/b@db/x",
     f"https://app:{SECRET}#1@host/x",
