@@ -410,14 +410,15 @@ def test_a_request_has_the_headers_that_were_given():
         connection.close()
 
     asked = []
+    own = {"host": "shop", "user-agent": "me", "accept-encoding": "gzip"}
     with Server(keep) as server:
-        hf.HttpCheck(
-            "a", f"{server.url}a?b=c#d", method="HEAD", headers={"host": "shop", "user-agent": "me"}
-        ).run()
+        hf.HttpCheck("a", f"{server.url}a?b=c#d", method="HEAD", headers=own).run()
         hf.HttpCheck("a", server.url.replace("://", "://us%40er:@")).run()
     assert asked[0].startswith("HEAD /a?b=c HTTP/1.1\r\n")
     assert "host: shop\r\n" in asked[0]
     assert "user-agent: me\r\n" in asked[0]
+    assert "accept-encoding: gzip\r\n" in asked[0]
+    assert "Accept-Encoding" not in asked[0]
     assert "Host:" not in asked[0]
     assert "User-Agent" not in asked[0]
     assert "Authorization: Basic dXNAZXI6\r\n" in asked[1]  # us@er:
@@ -449,6 +450,15 @@ def test_a_url_that_is_refused_is_not_shown(url):
     ) as no:
         hf.HttpCheck("a", url)
     assert "hunter2" not in str(no.value)
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.example", ".example", "a..b"])
+def test_a_host_that_no_name_can_be_is_refused_and_not_followed(host):
+    with pytest.raises(hf.ConfigError, match="an address of http or https"):
+        hf.HttpCheck("a", f"http://{host}/")
+    with Server(answer(302, Location=f"http://{host}/")) as server:
+        told = "redirected to where the check does not follow"
+        assert run(server, redirects=1) == ("failed", told)
 
 
 def test_a_url_of_another_scheme_is_refused_by_its_scheme():

@@ -33,6 +33,7 @@ __all__ = [
     "check_host",
     "check_port",
     "connect",
+    "is_name",
     "literal_address",
     "of_own_fault",
     "told",
@@ -67,7 +68,7 @@ def check_host(problems: Problems, host: object) -> str:
     if isinstance(host, str):
         name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if 0 < len(name) <= _MOST_HOST and not set(name) & set("/@?#[] ") and name.isprintable():
-            if ":" not in name and _is_name(name):
+            if ":" not in name and is_name(name):
                 return name
             if ":" in name and _is_ipv6(name):
                 return name
@@ -80,7 +81,8 @@ def check_port(problems: Problems, port: object) -> int:
     return problems.integer("port", port, least=1, most=65535)
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Return whether a host could have this name: of labels that are neither empty nor too long."""
     try:
         name.encode("idna")
     except UnicodeError:

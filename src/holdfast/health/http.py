@@ -249,8 +249,13 @@ class HttpCheck(Check):
             headers = {name: one for name, one in headers.items() if name.lower() not in given}
             headers |= self._headers
         headers["Connection"] = "close"
-        has_host = any(name.lower() == "host" for name in headers)
-        connection.putrequest(self._method, target.path, skip_host=has_host)
+        there = {name.lower() for name in headers}
+        connection.putrequest(
+            self._method,
+            target.path,
+            skip_host="host" in there,
+            skip_accept_encoding="accept-encoding" in there,
+        )
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.endheaders()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
+from holdfast.health.connecting import is_name
+
 __all__ = ["Target", "UrlError", "hidden_url", "redirected", "target_of"]
 
 _PORTS = {"http": 80, "https": 443}
@@ -72,7 +74,7 @@ def target_of(url: object) -> Target:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise UrlError from error
-    if parts.scheme not in _PORTS or not host or port == 0:
+    if parts.scheme not in _PORTS or not host or port == 0 or not is_name(host):
         raise UrlError
     if ":" in host and "%" in host:
         address, _, zone = host.partition("%")
