@@ -63,7 +63,8 @@ pytest: build $(VENV)/.has-test ## run the quick tests in Python
 	$(PYTEST) $(PARALLEL) $(QUICK) $(ARGS)
 
 # What starts servers, workers or builds, and what looks for leaks, is left to `make test`.
-REAL := $(wildcard $(addprefix tests/,agent bench demo frameworks project runtimes stores telemetry testing))
+REAL := $(wildcard $(addprefix tests/,agent bench demo degradation/test_end_to_end.py frameworks health \
+            machine project runtimes stores telemetry testing))
 quick: build $(VENV)/.has-test ## in 90 seconds: contracts in C, and tests in Python that start nothing
 	@$(MAKE) --no-print-directory ctest CTEST_ARGS="-L contract"
 	$(PYTEST) $(PARALLEL) -m "not slow and not stress and not fuzz" -k "not leaks" $(REAL:%=--ignore=%) $(ARGS)
