@@ -182,8 +182,8 @@ LINES: dict[str, Callable[[float], Figures]] = {
     "1,000 pings at 1 s": lambda seconds: pings(1_000, 1, seconds),
     "20,000 pings at 10 s": lambda seconds: pings(20_000, 10, 2 * seconds),
     "200 TCP at 1 s": lambda seconds: tcp(200, 1, seconds),
-    "200 TCP at 0.42 s": lambda seconds: tcp(200, 0.42, seconds),
-    "dead, 200 TCP at 0.42 s, failures=1": lambda seconds: detection(200, 0.42, 1, 2 * seconds),
+    "200 TCP at 0.45 s": lambda seconds: tcp(200, 0.45, seconds),
+    "dead, 200 TCP at 0.45 s, failures=1": lambda seconds: detection(200, 0.45, 1, 2 * seconds),
     "dead, 200 TCP at 0.25 s, failures=3": lambda seconds: detection(200, 0.25, 3, 2 * seconds),
 }
 
