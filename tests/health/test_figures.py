@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.health import HealthMonitor, PingCheck
 from holdfast.health.figures import Figures
 from holdfast.stores.figures import BREAKER, HEALTH, OTHER, pair, parts_of
 from tests.telemetry.scraped import Scrape
@@ -75,6 +76,20 @@ def test_the_series_of_a_check_go_with_its_last_reference():  # D-MX-2
         frozenset({("checker", "shop"), ("check", "kept")})
     }
     assert kept.state.state == 0
+
+
+def test_the_series_of_a_check_end_when_it_is_removed(clock):  # D-MX-2
+    monitor = HealthMonitor("shop", interval=3600, clock=clock)
+    names = [f"c{n}" for n in range(8)]
+    with monitor:
+        for name in names:
+            monitor.add(PingCheck(name, lambda: False, failures=1))
+        assert len(Scrape().series("health_check_status")) == 8
+        for name in names:
+            monitor.remove(name)
+        gc.collect()
+        assert not Scrape().series("health_check_status")
+        assert not Scrape().series("health_check_total")
 
 
 def test_names_that_would_look_alike_when_joined_stay_apart():  # MX-10

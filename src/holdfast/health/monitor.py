@@ -260,6 +260,7 @@ class HealthMonitor:
             del self._checks[name]
             self._links.pop(name, None)
             watched.is_removed = True
+            watched.figures = None  # its series end now, and not when the last plan is gone
             watched.serial = 0
             self._tally(watched)[watched.state] -= 1
             if watched.turn is not None:

@@ -77,7 +77,8 @@ class Watched:
     Attributes:
         units: What has to run for a result: the check itself, or the members of a composite.
         link: To the breaker that it closes; None: to none.
-        figures: What metrics show of it; ``kernel``, of these, decides the state.
+        figures: What metrics show of it, None once it is removed; ``kernel``, of these, decides
+            the state.
         base_ns: The interval while it is healthy; ``interval_ns`` the one at the moment.
         slot_ns: The time of the next turn by its interval, without jitter; ``due_ns`` with it.
         serial: Of the entry in the plan that counts; 0: none.
@@ -135,7 +136,7 @@ class Watched:
         self.name = check.name
         self.units = units
         self.is_composite = is_composite
-        self.figures = figures
+        self.figures: Figures | None = figures
         self.link = link
         self.kernel = figures.state
         self.state = state
