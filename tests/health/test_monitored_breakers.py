@@ -71,6 +71,24 @@ def test_an_open_breaker_degrades_the_level_and_the_service_stays_ready(clock, b
     assert levels[-2:] == [("healthy", "degraded"), ("degraded", "healthy")]
 
 
+def test_of_many_breakers_each_move_is_told_soon(clock, monitor):
+    breakers = [hf.CircuitBreaker(f"b{n}", clock=clock) for n in range(40)]
+    for breaker in breakers:
+        monitor.add(Steered(breaker.name, interval=1), closes=breaker)
+    told = []
+    monitor.on_event(lambda event: event.kind == "health_level" and told.append(str(event.new)))
+    monitor.start()
+    breakers[7].force_open()
+    assert monitor.level is HealthLevel.DEGRADED
+    clock.advance(1)
+    assert told[-1] == "degraded"
+    breakers[7].reset()
+    breakers[8].trip()
+    clock.advance(2)
+    assert breakers[8].state is State.CLOSED
+    assert told[-1] == "healthy"
+
+
 def test_a_breaker_that_only_observes_degrades_nothing(clock, monitor):
     breaker = hf.CircuitBreaker("db", mode="observe", clock=clock)
     monitor.add(PingCheck("ping", lambda: None), closes=breaker)

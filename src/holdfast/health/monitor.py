@@ -49,6 +49,8 @@ __all__ = ["HealthMonitor"]
 _LEAST_NS = 1_000_000
 _MOST_WORKERS = 1_000
 _MOST_HISTORY = 100_000
+_FEW = 16  # so many breakers are asked after each result
+_LOOK_NS = 50_000_000  # more of them no more often
 _CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
 _UNHEALTHY, _UNKNOWN = HealthState.UNHEALTHY, HealthState.UNKNOWN
 _DEGRADED, _HEALTHY = HealthState.DEGRADED, HealthState.HEALTHY
@@ -145,6 +147,7 @@ class HealthMonitor:
         self._lock = RLock()
         self._checks: dict[str, Watched] = {}
         self._links: dict[str, BreakerLink] = {}  # of checks that close a breaker
+        self._looked_ns = 0  # when all breakers were last asked
         self._ordinal = 0
         self._limits: dict[int, Timeout] = {}  # by timeout: what makes the time left known
         self._busy: dict[int, Run] = {}  # by check: what runs, or is about to
@@ -935,7 +938,7 @@ class HealthMonitor:
             watched.error = result.message
         if change is not None:
             self._move(watched, STATES[change[1]], result.message, now_ns)
-        if change is not None or self._links:  # a breaker moves without telling
+        if change is not None or (self._links and self._must_look(now_ns)):
             self._look_at_level()
         if watched.link is not None:
             self._prove(watched, watched.link, result)
@@ -945,6 +948,13 @@ class HealthMonitor:
             self._has_news = True
         if self._adaptive:
             self._adapt(watched, now_ns)
+
+    def _must_look(self, now_ns: int) -> bool:
+        """Return whether to ask all breakers: they move without telling, and are perhaps many."""
+        if len(self._links) > _FEW and 0 <= now_ns - self._looked_ns < _LOOK_NS:
+            return False
+        self._looked_ns = now_ns
+        return True
 
     def _prove(self, watched: Watched, link: BreakerLink, result: CheckResult) -> None:
         """Have a result move the breaker of its check, without the lock."""
@@ -963,6 +973,8 @@ class HealthMonitor:
 
     def _is_held_open(self, link: BreakerLink) -> bool:
         """Return whether another check of the same breaker is unhealthy: passes do not close it."""
+        if not link.is_shut:  # there is nothing to close
+            return False
         return any(
             other is not link
             and other.breaker is link.breaker
@@ -1022,9 +1034,12 @@ class HealthMonitor:
             links, self._to_settle = self._to_settle, []
             heard, self._to_hear = self._to_hear, []
         interruption = None
+        has_moved = False
         for link in links:
+            was_shut = link.is_shut
             interruption = _interruption_of(link.settle) or interruption
-        if links:
+            has_moved |= link.is_shut is not was_shut
+        if has_moved:
             with self._lock:
                 self._look_at_level()
         for watched, *told in heard:
