@@ -54,13 +54,7 @@ answers = HttpCheck("answers", url, failures=2, successes=2, critical=False)
 monitor.add(answers, closes=breaker, opens=True)
 monitor.add(TcpCheck("port", host, port, critical=False))
 
-shop = DegradationManager("shop", stable_time=SECONDS / 10)
-recommending = shop.component("recommending")
-recommending.follow(monitor, check="answers")
-recommending.follow(breaker)
-shop.feature("recommendations", recommending, up_to=Level.NORMAL)
-shop.feature("newsletter", needs=["recommendations"])
-
+# Listeners are called in the order in which they were added: the cause is shown before the effects.
 monitor.on_event(lambda event: say(f"{event.kind}: {event.name} is {event.new}"))
 
 
@@ -70,12 +64,20 @@ def tell(event: hf.Event) -> None:
         say(f"breaker: {event.new}")
 
 
+shop = DegradationManager("shop", stable_time=SECONDS / 10)
+recommending = shop.component("recommending")
+recommending.follow(monitor, check="answers")
+recommending.follow(breaker)
+shop.feature("recommendations", recommending, up_to=Level.NORMAL)
+shop.feature("newsletter", needs=["recommendations"])
+
+
 @shop.on_event
 def show(event: hf.Event) -> None:
     if event.kind == "feature":
         say(f"feature: {event.name} is {'on' if event.new else 'off'}")
-    elif isinstance(event.new, Level):
-        say(f"level: {event.name} is {event.new.word}")
+    else:
+        say(f"level: {event.name} is {event.new}")
 
 
 @breaker
@@ -122,6 +124,6 @@ with monitor:
     say("--- the service works again")
     Recommendations.works = True
     serve(SECONDS * 0.4)
-say(f"the breaker is {breaker.state}, the shop is {shop.overall.word}")
+say(f"the breaker is {breaker.state}, the shop is {shop.overall}")
 server.shutdown()
 server.server_close()

@@ -212,3 +212,12 @@ def test_what_the_function_raises_is_passed_on_and_runs_no_other(search):
     with pytest.raises(ZeroDivisionError):
         search.execute(lambda: ran.append("normal"), lambda: 1 / 0, lambda: ran.append("emergency"))
     assert ran == []
+
+
+async def test_arguments_that_are_no_tuple_are_refused_and_not_taken_apart(search):
+    with pytest.raises(
+        TypeError, match=r"args: got 'shoes', allowed a tuple, .* args=\('shoes',\)"
+    ):
+        search.execute(print, args=("shoes"))
+    with pytest.raises(TypeError, match="args: got 7, allowed a tuple"):
+        await search.aexecute_with_fallback({NORMAL: print}, args=7)

@@ -191,3 +191,16 @@ def test_flags_can_be_changed_by_methods_only(manager):
     with pytest.raises(hf.ConfigError, match="name: got 3"):
         manager.features.disable(3)
     assert hints.enabled
+
+
+def test_a_feature_is_true_while_it_is_on(manager):
+    search = manager.component("search")
+    hints = manager.feature("hints", search, up_to=NORMAL)
+    assert hints
+    search.set(DEGRADED)
+    assert not hints
+
+
+def test_the_text_of_a_level_is_its_name():
+    assert [f"{level}" for level in Level] == [level.word for level in Level]
+    assert f"{SEVERELY:d} {SEVERELY}" == "2 severely_degraded"

@@ -373,3 +373,19 @@ def test_all_that_is_wrong_with_the_arguments_is_named():
     assert "agather_or_sequential" in raised.value.problems[0]
     with pytest.raises(hf.ConfigError, match="calls: got 7, allowed a list"):
         gather_or_sequential(7)  # type: ignore[arg-type]
+
+
+def test_a_call_that_returns_a_coroutine_has_failed_and_not_succeeded():
+    async def fetch():
+        raise AssertionError("nobody awaits it")
+
+    with pytest.raises(GatherError, match=r"call 0: TypeError: .* use agather_or_sequential\(\)"):
+        gather_or_sequential([lambda: fetch()])
+
+
+def test_the_text_of_too_few_successes_names_the_first_error(seen):  # ER-03
+    calls = [seen.call(0, 0), seen.call(1, down(1)), seen.call(2, down(2))]
+    with pytest.raises(
+        GatherError, match=r"2 of 3 calls failed.*; call 1: ConnectionError: down 1"
+    ):
+        gather_or_sequential(calls, min_successes=2)

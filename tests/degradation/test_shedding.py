@@ -286,3 +286,8 @@ def test_all_that_is_wrong_with_the_settings_is_named(search):
             shedder_of(search).observe(bad)  # type: ignore[arg-type]
     with pytest.raises(hf.ConfigError, match="priority: got 'urgent'"):
         shedder_of(search).try_admit("urgent")  # type: ignore[arg-type]
+
+
+def test_a_setting_by_position_is_refused_with_its_name(search):
+    with pytest.raises(hf.ConfigError, match=r"max_load: got 100 by position, .* max_load=100"):
+        LoadShedder(search, 100)

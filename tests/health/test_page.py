@@ -1,6 +1,7 @@
 """The page of checks: its lists of settings are those of the classes."""
 
 import inspect
+from typing import Any
 
 import pytest
 
@@ -29,3 +30,23 @@ def test_the_settings_of_the_page_are_those_of_the_check(heading):
 def test_the_page_names_every_setting_that_all_checks_have():
     text = pages.all_pages()["docs/health-checks.md"].text
     assert [name for name in COMMON if f"`{name}`" not in text] == []
+
+
+def test_the_routes_of_the_recipe_answer_probes(require_real):  # HC-15
+    try:
+        from fastapi.testclient import TestClient
+    except ImportError as error:
+        return require_real(f"no test client: {error}")
+    recipe: dict[str, Any] = {}
+    exec(pages.all_pages()["docs/recipes/probes.md"].program("python"), recipe)
+    with TestClient(recipe["app"]) as client:
+        recipe["monitor"].check_now()
+        ready, live = client.get("/readyz"), client.get("/livez")
+    assert (ready.status_code, ready.json()["status"]) == (200, "unhealthy")  # the mail
+    assert live.json() == {"live": True}
+    with TestClient(recipe["app"]) as client:
+        recipe["monitor"].remove("database")
+        recipe["monitor"].add(health.PingCheck("database", lambda: False))
+        recipe["monitor"].check_now()
+        assert client.get("/readyz").status_code == 503
+    return None

@@ -78,6 +78,7 @@ def call(
     for fn in choices:
         if fn is not None and _callable_kind(fn) == _COROUTINE:
             raise TypeError(_refusal(component, fn))
+    _check_args(args)
     result = _chosen(component, choices)(*args, **kwargs)
     if type(result) is CoroutineType:
         result.close()
@@ -92,7 +93,9 @@ async def acall(
 
     Raises:
         EmergencyModeError: There is none.
+        TypeError: ``args`` is no tuple.
     """
+    _check_args(args)
     result = _chosen(component, choices)(*args, **kwargs)
     return await result if hasattr(result, "__await__") else result
 
@@ -124,6 +127,11 @@ def guarded(component: Component, fn: Any, degraded: Fn | None, emergency: Fn | 
         return _chosen(component, choices)(*args, **kwargs)
 
     return run
+
+
+def _check_args(args: object) -> None:
+    if not isinstance(args, (tuple, list)):  # a string would be taken apart
+        raise TypeError(f"args: got {shown(args)}, allowed a tuple, as in args=({shown(args)},)")
 
 
 def _chosen(component: Component, choices: Choices) -> Fn:

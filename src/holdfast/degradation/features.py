@@ -28,7 +28,7 @@ _keep = object.__setattr__
 class Feature:
     """A part of a service that is switched off while the service is degraded.
 
-    ``DegradationManager.feature`` declares and returns it.
+    ``DegradationManager.feature`` declares and returns it. It is true while it is on.
 
     Attributes:
         enabled: Whether it is on. Reading it costs what reading any attribute does.
@@ -110,6 +110,9 @@ class Feature:
             up_to=self._up_to,
             needs=self.needs,
         )
+
+    def __bool__(self) -> bool:
+        return self.enabled
 
     def __repr__(self) -> str:
         return f"<Feature {self._name!r}: {'on' if self.enabled else 'off'}>"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from contextvars import copy_context
 from functools import partial
+from types import CoroutineType
 
 from holdfast._native import gate
 from holdfast.degradation.gather_course import is_cancellation
@@ -74,7 +75,8 @@ class _Run:
     def run(self) -> Callable[[], object]:
         """Run in a thread of the crew; return what tells of the end."""
         try:
-            self.value = self._context.run(gate._under_deadline, self._crew.deadline, self._fn)
+            value = self._context.run(gate._under_deadline, self._crew.deadline, self._fn)
+            self.value = _no_coroutine(value)
         except BaseException as error:  # noqa: BLE001 - the caller's to judge
             self.error = error
         self._fn = self._context = None
@@ -88,6 +90,13 @@ class _Run:
         value, error = self.value, self.error
         self.value = self.error = None
         return self.index, value, error
+
+
+def _no_coroutine(value: Any) -> Any:
+    if type(value) is CoroutineType:
+        value.close()
+        raise TypeError("the call returned a coroutine: use agather_or_sequential()")
+    return value
 
 
 class _Crew:
@@ -228,7 +237,7 @@ class _Crew:
         error: BaseException | None = None
         course.began(index)
         try:
-            value = copy_context().run(self._guarded(index))
+            value = _no_coroutine(copy_context().run(self._guarded(index)))
         except Exception as raised:  # noqa: BLE001 - the report has it
             error = raised
         except BaseException as raised:

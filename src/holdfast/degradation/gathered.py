@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from holdfast.redaction import describe_error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +141,9 @@ class GatherError(ExceptionGroup[Exception]):
         text = f"{report.name}: {report.failed} of {len(report)} calls failed"
         if report.switched is not None:
             text += f", one by one after concurrent calls ({report.switched})"
+        first = next((call for call in report if call.error is not None), None)
+        if first is not None and first.error is not None:
+            text += f"; call {first.index}: {': '.join(filter(None, describe_error(first.error)))}"
         made = cls(text, [_as_exception(call) for call in report if call.error is not None])
         made.report = report
         return made

@@ -15,8 +15,10 @@ __all__ = ["LEVELS", "Level", "read_level", "should_degrade"]
 
 
 class Level(IntEnum):
-    """How far a component is degraded. A greater level is worse.
+    """How far a component is degraded. A greater level is worse; its text is its name.
 
+    >>> f"{Level.SEVERELY_DEGRADED}"
+    'severely_degraded'
     >>> Level.DEGRADED < Level.EMERGENCY
     True
     """
@@ -30,6 +32,9 @@ class Level(IntEnum):
     def word(self) -> str:
         """The name as metrics and messages have it: "severely_degraded"."""
         return self.name.lower()
+
+    def __str__(self) -> str:
+        return self.word
 
 
 LEVELS = tuple(Level)

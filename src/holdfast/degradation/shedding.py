@@ -18,7 +18,7 @@ from holdfast.events import warn
 from holdfast.forks import mind, settle
 from holdfast.priorities import PRIORITIES, current
 from holdfast.seeds import fresh_seed
-from holdfast.validation import Problems, require_callable, shown
+from holdfast.validation import Problems, explains_names, require_callable, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class LoadShedder:
         "_unknown",
     )
 
+    @explains_names
     def __init__(
         self,
         component: Component,
