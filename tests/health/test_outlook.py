@@ -384,7 +384,8 @@ def test_after_a_fork_locks_held_by_threads_of_the_parent_hold_no_sample_up(outl
     over = threading.Event()
 
     def hold():
-        with outlook._lock, outlook._telling._teller:
+        with outlook._lock, outlook._telling._lock:
+            outlook._telling._is_told = True
             held.set()
             over.wait(60)
 

@@ -404,13 +404,12 @@ class Component:
         """Have it watched, as it is degraded: in a forked child, nobody has had that done."""
         self._manager._see_to_watching()
 
-    def _publish(self) -> tuple[Level, Level] | None:
-        """Show what the kernel says. Return the level before and now, if they differ."""
-        before, now = self.level, LEVELS[self._kernel.get()]
-        if before is now:
-            return None
-        _keep(self, "_level", now)
-        return before, now
+    def _decided(self) -> Level:
+        """Return the level that the kernel says, which may not be shown yet."""
+        return LEVELS[self._kernel.get()]
+
+    def _show(self, level: Level) -> None:
+        _keep(self, "_level", level)
 
     def _at(self, timer_ns: int | None) -> None:
         _keep(self, "_timer_ns", timer_ns)

@@ -297,12 +297,13 @@ class Features:
 
     def _settle_once(self, found: list[tuple[Feature, bool, str]], reason_on: str) -> None:
         changed, self._unsettled = self._unsettled, {}
-        is_on: dict[Feature, bool] = {}
-        if all(one.enabled is not bool(one._why_off(is_on)) for one in changed):
-            return
-        features = _reached(changed)
-        off: list[tuple[Feature, str]] = []
         try:
+            features: Iterable[Feature] = changed
+            is_on: dict[Feature, bool] = {}
+            if all(one.enabled is not bool(one._why_off(is_on)) for one in changed):
+                return
+            features = _reached(changed)
+            off: list[tuple[Feature, str]] = []
             for feature in features:
                 why = feature._why_off(is_on)
                 is_on[feature] = not why
@@ -325,8 +326,8 @@ class Features:
         self._settle("level")
 
     def _switch(self, feature: Feature, on: bool) -> None:
-        _keep(feature, "_enabled", on)
         self._manager._put(feature.name, on)
+        _keep(feature, "_enabled", on)  # last: a switch that Ctrl-C ends here is made again
 
 
 def _reached(changed: Iterable[Feature]) -> list[Feature]:

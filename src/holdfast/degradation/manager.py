@@ -376,15 +376,15 @@ class DegradationManager(Flags):
         def find() -> list[Any]:
             now_ns = self._clock.now_ns()
             act(now_ns)
-            moved = component._publish()
-            if moved is None:
-                return []
-            old, new = moved
-            self.features._have_moved(component)
-            self._have_moved(component, new)
-            why = reason if new > old or at_once else "stable"
+            old, new = component.level, component._decided()
             at = now_ns / 1e9
-            news: list[Any] = [(component, self._level_event(component, old, new, why, at))]
+            news: list[Any] = []
+            if new is not old:
+                # The level comes last: what Ctrl-C ends before it, the next change does again.
+                self._have_moved(component, new)
+                component._show(new)
+                why = reason if new > old or at_once else "stable"
+                news.append((component, self._level_event(component, old, new, why, at)))
             return news + self._settled_features("level", at)
 
         self._telling.change(find, self._tell)
@@ -393,6 +393,7 @@ class DegradationManager(Flags):
         self._see_to_watching()
 
     def _have_moved(self, component: Component, new: Level) -> None:
+        self.features._have_moved(component)
         for at in self._at:
             at.discard(component)
         self._at[new].add(component)
@@ -440,8 +441,8 @@ class DegradationManager(Flags):
         now_ns = self._clock.now_ns()
         for component in list(self._components.values()):
             component._kernel.look(now_ns)
-            component._publish()
-            self._have_moved(component, component.level)
+            self._have_moved(component, component._decided())
+            component._show(component._decided())
         self.features._settle_all()
 
 

@@ -6,7 +6,7 @@ Elsewhere: what becomes true (kernels), who listens (``events``).
 from __future__ import annotations
 
 from collections import deque
-from threading import Lock, RLock
+from threading import RLock
 
 from holdfast.forks import mind
 
@@ -27,12 +27,12 @@ class Telling:
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("__weakref__", "_changes", "_lock", "_teller")
+    __slots__ = ("__weakref__", "_changes", "_is_told", "_lock")
 
     def __init__(self) -> None:
         # Re-entrant: a finaliser may record a request while this thread holds the lock.
         self._lock = RLock()
-        self._teller = Lock()
+        self._is_told = False  # whether a thread tells of them
         self._changes: deque[tuple[Any, ...]] = deque()
         mind(self)
 
@@ -50,15 +50,21 @@ class Telling:
         """
         with self._lock:
             self._changes.extend(find())
-        while self._changes and self._teller.acquire(blocking=False):
+        while self._changes:
+            is_teller = False
             try:
+                with self._lock:
+                    if self._is_told:
+                        return
+                    self._is_told = is_teller = True  # no signal handler runs between the two
                 while self._changes:
                     tell(*self._changes.popleft())
             finally:
-                self._teller.release()
+                if is_teller:
+                    self._is_told = False
 
     def _after_fork(self) -> None:
         """In a forked child: have locks nobody holds, and nothing of the parent's to tell."""
         self._lock = RLock()
-        self._teller = Lock()
+        self._is_told = False
         self._changes.clear()
