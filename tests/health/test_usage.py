@@ -222,3 +222,8 @@ def test_limits_that_make_no_sense_are_refused(make, said):
     with pytest.raises(hf.ConfigError) as caught:
         make()
     assert said in str(caught.value)
+
+
+def test_a_share_in_place_of_a_percentage_is_refused():
+    with pytest.raises(hf.ConfigError, match=r"degraded_percent: got 0.9, .*: write 90"):
+        MemoryCheck("memory", 0.9)

@@ -26,6 +26,8 @@ class UsageCheck(Check):
         for field in ("degraded_percent", "failed_percent"):
             value = getattr(self, f"_{field}")
             number = problems.number(field, value, above=0.0, most=100.0, none=True)
+            if number is not None and 0 < number < 1:  # a share, as other settings are
+                problems.refuse(field, value, f"a percentage from 1 on: write {100 * number:g}")
             setattr(self, f"_{field}", number)
         self._order(problems, "degraded_percent", "failed_percent")
         if not self._has_limit():
