@@ -67,6 +67,17 @@ def test_of_checks_of_one_name_the_worst_is_shown_and_counts_are_added_up():  # 
     assert seen("health_check_total", checker="shop", check="db", result="failure") == 2
 
 
+def test_who_does_not_know_says_nothing_of_what_others_know():  # MX-10, D-HC-3
+    known, unknown = figures(), figures()  # as of a worker, and of a master that runs no monitor
+    labels = {"checker": "shop", "check": "db"}
+    known.state.record(PASSED, 0, 0)
+    assert Scrape()("health_check_status", **labels) == 1
+    for _ in range(2):
+        known.state.record(FAILED, 0, 0)
+    assert Scrape()("health_check_status", **labels) == 0
+    assert unknown.state.state == 0
+
+
 def test_the_series_of_a_check_go_with_its_last_reference():  # D-MX-2
     kept, gone = figures(check="kept"), figures(check="gone")
     assert len(Scrape().series("health_check_status")) == 2

@@ -323,8 +323,15 @@ _FINE = range(HEALTHY, DEGRADED + 1)
 
 
 def _status(there: Sum) -> Sequence[float]:
-    """Return 1 if no check of the name is unhealthy or unknown."""
-    return [min(int(state in _FINE) for _, _, (state,) in there.states)] if there.states else ()
+    """Return 1 if a check of the name is healthy or degraded, and none is unhealthy.
+
+    A process that does not know, such as a master whose workers run the monitor, says nothing of
+    what others know.
+    """
+    if not there.states:
+        return ()
+    known = [state for _, _, (state,) in there.states if state >= HEALTHY]
+    return [int(bool(known) and all(state in _FINE for state in known))]
 
 
 def _results(there: Sum) -> Sequence[float]:
