@@ -196,9 +196,9 @@ class Periodic:
 
     async def astart(self) -> None:
         """Run the ticks in a task of the running event loop. A loop that runs already goes on."""
-        from asyncio import get_running_loop
+        from holdfast.waiting.foreign import loop_here
 
-        loop = get_running_loop()
+        loop = loop_here(self, "start()")
         with _lock():
             if self._live_run() is not None:
                 return

@@ -435,3 +435,24 @@ def test_a_hundred_starts_and_stops_leave_no_task():
         assert not monitor.running
 
     run(main())
+
+
+def test_who_is_cancelled_while_it_stops_leaves_nothing_that_goes_on():  # D-HC-2
+    hanging = Hanging("hangs", timeout=60)
+    monitor = HealthMonitor("shop")
+    monitor.add(hanging)
+
+    async def main():
+        await monitor.astart()
+        await auntil(hanging.inside.is_set)
+        assert not await monitor.astop(0)
+        await monitor.astart()
+        stopping = asyncio.create_task(monitor.astop())
+        await asyncio.sleep(0)  # it waits for the check that the first start began
+        stopping.cancel()
+        with suppress(asyncio.CancelledError):
+            await stopping
+        hanging.out.set()
+        await none_left()
+
+    run(main())

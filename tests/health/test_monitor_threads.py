@@ -11,6 +11,7 @@ import pytest
 
 from holdfast import deadline
 from holdfast.health import CompositeCheck, HealthMonitor, HealthState, PingCheck
+from tests.apart import run_apart
 from tests.health.monitored import Hanging, Steered, threads_of
 from tests.waiting.parties import LIMIT, Party, until
 
@@ -548,3 +549,44 @@ def test_a_check_that_is_added_again_has_a_run_of_its_own(made):  # trap 65
         until(lambda: monitor.status("c").healthy)
         assert hangs.most == 1
         assert hangs.entered == count(monitor, "c") + 1
+
+
+def test_a_signal_handler_that_interrupts_the_monitor_stops_it_at_once():
+    run_apart("""
+    import logging
+    import signal
+    import threading
+    import time
+    import holdfast as hf
+    from holdfast.health import HealthMonitor, PingCheck
+
+    logging.disable(logging.WARNING)
+    begun, free, stopped = threading.Event(), threading.Event(), []
+
+    class Clock(hf.SystemClock):
+        is_armed = False
+
+        def now_ns(self):
+            if self.is_armed and threading.current_thread() is threading.main_thread():
+                self.is_armed = False
+                signal.raise_signal(signal.SIGTERM)
+            return super().now_ns()
+
+    def stop(*_):
+        stopped.append(monitor.stop(30))
+
+    signal.signal(signal.SIGTERM, stop)
+    clock = Clock()
+    monitor = HealthMonitor("shop", timeout=60, clock=clock)
+    monitor.add(PingCheck("db", lambda: (begun.set(), free.wait())))
+    monitor.start()
+    assert begun.wait(60)
+    began = time.monotonic()
+    clock.is_armed = True
+    monitor.status()  # the clock is read while the monitor's lock is held
+    assert stopped == [False]
+    assert not monitor.running
+    assert time.monotonic() - began < 25
+    free.set()
+    assert monitor.stop(60)
+    """)

@@ -184,6 +184,51 @@ SCENES = {
     """,
         ["6 6 6 True"],
     ),
+    "a wait that has no time left lets others go on": (  # or one that asks again starves them
+        """
+    from holdfast.waiting.parking import ThreadWaiter
+    def asks():
+        while not log:
+            ThreadWaiter().park(hf.SystemClock(), 0)
+    together(asks, lambda: log.append("others go on"))
+    print(*log)
+    """,
+        ["others go on"],
+    ),
+    "asynchronous checks run at one time": (  # HC-11
+        """
+    import asyncio
+    from holdfast.health import HealthMonitor, PingCheck
+    inside = []
+    async def answers():
+        inside.append(1)
+        while len(inside) < 3:
+            await asyncio.sleep(0.001)
+        return asyncio.current_task() is not None
+    monitor = HealthMonitor("shop", timeout=60)
+    for name in "abc":
+        monitor.add(PingCheck(name, answers))
+    with monitor:
+        print(*(one.state.value for one in monitor.check_now().values()))
+        print(PingCheck("d", answers).run().verdict)
+    """,
+        ["healthy healthy healthy", "passed"],
+    ),
+    "a check of a host that does not answer ends in time": (  # HC-06
+        """
+    import socket
+    from holdfast.health import TcpCheck
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        fills = [socket.socket() for _ in range(3)]
+        for one in fills:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        print(TcpCheck("tcp", *full.getsockname(), timeout=0.1).run().message.split(": ")[1])
+        for one in fills:
+            one.close()
+    """,
+        ["took longer than 0.1 s"],
+    ),
     "a greenlet that waits when its process forks asks again in the child": (
         HELD
         + """

@@ -1,10 +1,14 @@
 """trio and anyio: a guard drives any coroutine; what waits or cuts is refused by name."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 import holdfast as hf
+from holdfast.degradation import agather_or_sequential
+from holdfast.health import HealthMonitor, PingCheck
+from holdfast.periodic import Periodic
 
 WAITS = r"this is a task of trio: .* Under trio use max_wait=0"
 CUTS = r"cannot cancel a task of trio, .* under trio use trio\.fail_after\(\)"
@@ -130,6 +134,34 @@ def test_a_timeout_of_a_task_of_trio_is_refused_before_the_call_begins(run):
 
     run(main)
     assert not begun
+
+
+def test_a_monitor_runs_in_threads_and_says_so_to_a_task_of_trio(run):  # HC-11, DG-08
+    import trio
+
+    check = PingCheck("db", int)
+    monitor = HealthMonitor("shop")
+    monitor.add(PingCheck("up", lambda: True))
+    gather = partial(agather_or_sequential, [answer])
+
+    async def main():
+        needs = [
+            (monitor.astart, "HealthMonitor 'shop'", "start"),
+            (monitor.astop, "HealthMonitor 'shop'", "stop"),
+            (monitor.acheck_now, "HealthMonitor 'shop'", "check_now"),
+            (check.arun, "PingCheck 'db'", "run"),
+            (gather, r"agather_or_sequential\(\)", "gather_or_sequential"),
+            (Periodic(int, 1, name="p").astart, "Periodic 'p'", "start"),
+        ]
+        for call, who, plain in needs:
+            with pytest.raises(RuntimeError, match=rf"^{who} .* trio use {plain}\(\) in another"):
+                await call()
+        monitor.start()
+        found = await trio.to_thread.run_sync(monitor.check_now)
+        assert found["up"].healthy
+        assert await trio.to_thread.run_sync(monitor.stop)
+
+    run(main)
 
 
 def test_a_thread_whose_tasks_of_trio_would_stand_still_is_told_so(run):

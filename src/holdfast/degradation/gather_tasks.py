@@ -6,13 +6,14 @@ Imported by the first gathering in tasks, after asyncio. Elsewhere: when the cal
 
 from __future__ import annotations
 
-from asyncio import CancelledError, get_running_loop
+from asyncio import CancelledError
 from collections import deque
 from functools import partial
 
 from holdfast._native import gate
 from holdfast.waiting.aio import TaskWaiter, now_ns_of_loop
 from holdfast.waiting.carried import carried
+from holdfast.waiting.foreign import loop_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class _Crew:
 
     def __init__(self, course: Course) -> None:
         self._course = course
-        self._loop = get_running_loop()
+        self._loop = loop_here("agather_or_sequential()", "gather_or_sequential()")
         self._deadline = gate._deadline_here()
         self._running: dict[Task[Any], int] = {}
         self._ended: deque[Task[Any]] = deque()

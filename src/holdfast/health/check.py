@@ -15,7 +15,8 @@ Elsewhere: when checks run, and what follows from their results (``monitor``).
 from __future__ import annotations
 
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from functools import partial
 from importlib import import_module
 from types import CoroutineType, coroutine
 
@@ -23,6 +24,9 @@ from holdfast.clock import system_clock
 from holdfast.health.result import FAILED, PASSED, CheckResult, failed_by
 from holdfast.redaction import describe_result
 from holdfast.validation import Problems, answers_at_once, explains_names, seconds_to_ns
+from holdfast.waiting.foreign import loop_here
+from holdfast.waiting.hubs import thread_beside_hub
+from holdfast.waiting.parking import ThreadWaiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -227,7 +231,7 @@ class Check:
     async def _arun(self, allowance: Allowance) -> CheckResult:
         import asyncio
 
-        loop = asyncio.get_running_loop()
+        loop = loop_here(self, "run()")
         began = loop.time()
         task = asyncio.current_task()
         cancelled_before = task.cancelling() if task is not None else 0
@@ -270,6 +274,13 @@ class Check:
         return result
 
     def _run_in_loop(self, allowance: Allowance) -> CheckResult:
+        start = thread_beside_hub()
+        if start is None:
+            return self._run_in_own_loop(allowance)
+        # A loop would be that of all greenlets of this thread.
+        return _returned(start, partial(self._run_in_own_loop, allowance))
+
+    def _run_in_own_loop(self, allowance: Allowance) -> CheckResult:
         import asyncio
 
         if asyncio._get_running_loop() is not None:
@@ -427,10 +438,34 @@ def _go_on(steps: CoroutineType[Any, Any, T], awaited: Any) -> Generator[Any, An
             del step, given  # an error refers to this frame
 
 
+def _returned(start: Callable[[Callable[[], object]], object], call: Callable[[], T]) -> T:
+    """Return what a call returns that ``start`` has another thread make, or raise what it raises.
+
+    Who waits is a greenlet: others go on meanwhile.
+    """
+    waiter = ThreadWaiter()
+    context = copy_context()
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            returned.append(context.run(call))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            raised.append(error)
+        finally:
+            waiter.wake()
+
+    start(work)
+    waiter.park(system_clock, None)
+    if raised:
+        raise raised.pop()
+    return returned.pop()
+
+
 async def in_thread(probe: Callable[[], T]) -> T:
     """Return what a probe returns that runs in a thread of its own, or raise what it raises."""
     from asyncio import get_running_loop
-    from contextvars import copy_context
 
     from holdfast.waiting.daemons import DaemonThreads
 

@@ -16,6 +16,7 @@ from holdfast.health.result import CheckResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, TypeAlias
 
     from holdfast.health.check import Allowance
@@ -168,7 +169,7 @@ def connect(addresses: list[Address], allowance: Allowance) -> socket.socket:
 class _Race:
     """Attempts to connect to several addresses; for one thread."""
 
-    __slots__ = ("_allowance", "_errors", "_left", "_next_ns", "_pending", "_poll", "_stagger_ns")
+    __slots__ = ("_allowance", "_errors", "_left", "_next_ns", "_pending", "_stagger_ns")
 
     def __init__(self, addresses: list[Address], allowance: Allowance) -> None:
         self._allowance = allowance
@@ -177,7 +178,6 @@ class _Race:
         self._next_ns = 0
         self._pending: dict[int, tuple[socket.socket, Any]] = {}
         self._errors: list[OSError] = []
-        self._poll: select.poll | None = None
 
     def run(self) -> socket.socket:
         try:
@@ -208,25 +208,15 @@ class _Race:
             return None
         self._pending[sock.fileno()] = sock, address
         code = _begin_to_connect(sock, address)
-        if code != errno.EALREADY:
-            return self._end(sock, address, code)
-        self.wait_for(sock, address)
-        return None
+        return None if code == errno.EALREADY else self._end(sock, address, code)
 
     def wait_for(self, sock: socket.socket, address: Any) -> None:
         """Let a connection that has begun take part."""
         self._pending[sock.fileno()] = sock, address
-        if self._poll is None:
-            # Asked of its module, which may have been patched since this one was imported.
-            self._poll = select.poll()
-        self._poll.register(sock, select.POLLOUT)
 
     def _wait(self, wait_ns: int) -> socket.socket | None:
-        poll = self._poll
-        assert poll is not None
-        for number, _ in poll.poll(-(-wait_ns // 1_000_000)):
+        for number in _wait_for_any(self._pending, wait_ns):
             sock, address = self._pending[number]
-            poll.unregister(number)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if (connected := self._end(sock, address, code)) is not None:
                 return connected
@@ -249,6 +239,17 @@ class _Race:
     def _failed(self, error: OSError) -> None:
         self._errors.append(error)
         self._next_ns = 0  # the next address need not wait
+
+
+def _wait_for_any(numbers: Iterable[int], wait_ns: int) -> list[int]:
+    """Wait until sockets that connect have ended that; return their file numbers."""
+    # Asked of its module, which may have been patched since: eventlet's has no poll().
+    if not hasattr(select, "poll"):
+        return select.select([], list(numbers), [], wait_ns / 1e9)[1]
+    poll = select.poll()
+    for number in numbers:
+        poll.register(number, select.POLLOUT)
+    return [number for number, _ in poll.poll(-(-wait_ns // 1_000_000))]
 
 
 async def aconnect(family: int, address: Any) -> socket.socket:

@@ -31,6 +31,7 @@ from holdfast.policies.telling import Telling
 from holdfast.policies.timeout import Timeout
 from holdfast.seeds import fresh_seed
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
+from holdfast.waiting.foreign import loop_here
 from holdfast.waiting.parking import ThreadWaiter
 
 if TYPE_CHECKING:
@@ -355,9 +356,7 @@ class HealthMonitor:
 
     async def astart(self) -> None:
         """Start with this event loop: asynchronous checks are tasks of it, others use threads."""
-        from asyncio import get_running_loop
-
-        rounds = self._begin_rounds(get_running_loop())
+        rounds = self._begin_rounds(loop_here(self, "start()"))
         if rounds is not None:
             try:
                 await rounds.astart()
@@ -384,7 +383,13 @@ class HealthMonitor:
             ConfigError: ``timeout`` is not a duration.
         """
         timeout_ns = wait_to_ns("timeout", timeout)
-        ended = [rounds.stop(timeout_ns) for rounds in self._take_rounds()]
+        taken = self._take_rounds()
+        try:
+            ended = [rounds.stop(timeout_ns) for rounds in taken]
+        except BaseException:  # nobody waits any more, but nothing may go on
+            for rounds in taken:
+                rounds.stop(0)
+            raise
         return self._report_left(all(ended))
 
     async def astop(
@@ -393,7 +398,14 @@ class HealthMonitor:
     ) -> bool:
         """Stop as ``stop`` does, and cancel tasks; ``timeout`` is that of ``stop``."""
         timeout_ns = wait_to_ns("timeout", timeout)
-        ended = [await rounds.astop(timeout_ns) for rounds in self._take_rounds()]
+        loop_here(self, "stop()")
+        taken = self._take_rounds()
+        try:
+            ended = [await rounds.astop(timeout_ns) for rounds in taken]
+        except BaseException:  # as above
+            for rounds in taken:
+                rounds.stop(0)
+            raise
         return self._report_left(all(ended))
 
     def __enter__(self) -> Self:
@@ -566,12 +578,11 @@ class HealthMonitor:
 
     async def acheck_now(self, name: str | None = None) -> dict[str, CheckStatus] | CheckStatus:
         """Run the check ``name`` or all, as ``check_now`` does, without blocking the event loop."""
-        from asyncio import get_running_loop
-
+        loop = loop_here(self, "check_now()")
         from holdfast.waiting.aio import TaskWaiter
 
         while True:
-            rounds, is_own = self._rounds_for_now(get_running_loop())
+            rounds, is_own = self._rounds_for_now(loop)
             try:
                 countdown = self._ask(rounds, name, TaskWaiter())
                 while (left_ns := self._wait_ns(rounds, countdown, is_own)) != 0:

@@ -196,10 +196,13 @@ class Rounds:
     def stop(self, timeout_ns: int | None) -> bool:
         """Wait until nothing of it runs, after ``end``; return whether that is so.
 
-        It does not wait for what has called it, nor for runs that were given up.
+        It does not wait for what has called it, nor for runs that were given up, nor in a signal
+        handler that has interrupted code of the monitor, without which nothing ends.
         """
         periodic = self._periodic
         began_ns = system_clock.now_ns()
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # Condition asks it as well
+            timeout_ns = 0
         if periodic is not None:
             periodic.stop(_seconds(timeout_ns))
         self._cancel_tasks()

@@ -13,9 +13,10 @@ from holdfast._native import gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from typing import Any
 
-__all__ = ["find_asyncio", "is_in_trio", "refuse_cut", "refuse_wait"]
+__all__ = ["find_asyncio", "is_in_trio", "loop_here", "refuse_cut", "refuse_wait"]
 
 
 def find_asyncio() -> tuple[object, ...] | None:
@@ -41,6 +42,36 @@ def find_asyncio() -> tuple[object, ...] | None:
 gate._install_asyncio(find_asyncio)
 
 
+def loop_here(who: object, plain: str) -> AbstractEventLoop:
+    """Return the event loop of asyncio that runs here, which ``who`` needs.
+
+    Args:
+        who: The function that needs it, or whose method does.
+        plain: What does the same in a thread: "start()".
+
+    Raises:
+        RuntimeError: None runs here; the message says what to do in a task of trio's.
+    """
+    from asyncio import get_running_loop
+
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        if not is_in_trio():
+            raise
+    raise RuntimeError(
+        f"{_titled(who)} needs a task of asyncio, and this is a task of trio: under trio use"
+        f" {plain} in another thread, as by trio.to_thread.run_sync()"
+    )
+
+
+def _titled(who: object) -> str:
+    if isinstance(who, str):
+        return who
+    name = getattr(who, "name", None)
+    return type(who).__name__ + ("" if name is None else f" {name!r}")
+
+
 def refuse_cut(who: object) -> None:
     """Refuse that ``who`` limits the time of a task of trio's.
 
@@ -48,11 +79,8 @@ def refuse_cut(who: object) -> None:
         RuntimeError: The code that runs is a task of trio's.
     """
     if is_in_trio():
-        name = getattr(who, "name", None)
         raise RuntimeError(
-            type(who).__name__
-            + ("" if name is None else f" {name!r}")
-            + " cannot cancel a task of trio, only tasks of asyncio:"
+            f"{_titled(who)} cannot cancel a task of trio, only tasks of asyncio:"
             " under trio use trio.fail_after()"
         )
 

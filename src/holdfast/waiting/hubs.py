@@ -8,8 +8,10 @@ wait is the hub's, whether the standard library is patched or not. Elsewhere: th
 
 from __future__ import annotations
 
+import _thread
 import sys
 from _thread import get_native_id
+from contextlib import suppress
 from time import monotonic
 
 TYPE_CHECKING = False
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["lock_of_hub", "sleep_of_hub"]
+__all__ = ["lock_of_hub", "sleep_of_hub", "thread_beside_hub"]
 
 # What wakes a greenlet of eventlet from another thread is seen this much later at most, in seconds.
 LOOK_AGAIN = 0.01
@@ -39,6 +41,44 @@ def sleep_of_hub() -> Callable[[float], object] | None:
     elif _eventlet_hub() is not None:
         sleep = _found("eventlet", "sleep")
     return sleep
+
+
+def thread_beside_hub() -> Callable[[Callable[[], object]], object] | None:
+    """Return what calls a function in a new thread of the system; None: this one has no hub.
+
+    For what makes a thread its own, such as an event loop of asyncio: of all greenlets of a thread
+    one may run one. If the function needs a hub there, it gets one, which ends with the thread.
+    """
+    start: Any
+    if _gevent_hub() is not None:
+        start = _thread.start_new_thread
+        if "gevent.monkey" in sys.modules:
+            start = _found("gevent.monkey", "get_original")("_thread", "start_new_thread")
+    elif _eventlet_hub() is not None:
+        start = _found("eventlet.patcher", "original")("_thread").start_new_thread
+    else:
+        return None
+    return lambda function: start(_call_and_leave, (function,))
+
+
+def _call_and_leave(function: Callable[[], object]) -> None:
+    try:
+        function()
+    finally:
+        with suppress(Exception):  # of theirs: no more than a file of the system is left
+            _end_hub()
+
+
+def _end_hub() -> None:
+    if "gevent._hub_local" in sys.modules:
+        hub = _found("gevent._hub_local", "get_hub_if_exists")()
+        if hub is not None:
+            hub.destroy(destroy_loop=True)
+    if "eventlet.hubs" in sys.modules:
+        hub = getattr(_found("eventlet.hubs", "_threadlocal"), "hub", None)
+        close: Any = getattr(getattr(hub, "poll", None), "close", None)
+        if close is not None:
+            close()
 
 
 class GeventLock:
@@ -103,9 +143,10 @@ class EventletLock:
         end = None if timeout < 0 else monotonic() + timeout
         while blocking and not self._released:
             left = LOOK_AGAIN if end is None else min(LOOK_AGAIN, end - monotonic())
+            # Also without time: who asks again and again waits for others to go on.
+            self._event.wait(max(0.0, left))
             if left <= 0:
                 break
-            self._event.wait(left)
         return self._released
 
     def release(self) -> None:
