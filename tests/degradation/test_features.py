@@ -32,6 +32,12 @@ def test_a_feature_that_nobody_knows_is_enabled(manager):  # DG-06
     assert manager.features.get("unknown") is None
 
 
+def test_a_feature_is_asked_for_by_its_name(manager):
+    feature = manager.feature("search")
+    with pytest.raises(TypeError, match=r"takes the name of a feature, got <Feature 'search'"):
+        manager.is_enabled(feature)
+
+
 def test_features_are_enabled_and_disabled_by_hand(manager):  # DG-06
     flags = manager.features
     flags.disable("search")

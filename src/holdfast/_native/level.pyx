@@ -127,7 +127,12 @@ cdef class Flags:
     @cython.binding(False)  # interpreters know how to call it fast
     def is_enabled(self, name, /):
         """Return whether a feature is on; True for a name that nobody knows."""
-        return self.flags.get(name, True)
+        on = self.flags.get(name)
+        if on is None:
+            if not isinstance(name, str):
+                raise TypeError(f"is_enabled() takes the name of a feature, got {name!r}")
+            return True
+        return on
 
     def _put(self, name, on):
         self.flags[name] = on
