@@ -29,11 +29,14 @@ def calls_during(act: Callable[[], object]) -> int:
         calls += event in ("call", "c_call")
 
     before = sys.getprofile()
+    gc.collect()
+    gc.disable()  # finalizers of other tests would be counted
     sys.setprofile(profiler)
     try:
         act()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return calls
 
 
