@@ -62,7 +62,7 @@ class HealthMonitor:
 
     All checks run when the monitor starts, and then spread over their intervals. They run at the
     same time, plain ones in at most ``workers`` threads. A run that takes longer than the timeout
-    of its check is given up, which counts as a failure: another thread takes the place of its own,
+    of its check is given up, which counts as a failure: its thread is replaced,
     and the check does not run again before the run has ended. A check is UNKNOWN until its first
     result. A failure while this process itself did not run proves nothing.
 
@@ -95,7 +95,7 @@ class HealthMonitor:
         ConfigError: One or more arguments are invalid; the message lists all of them.
 
     Callbacks and listeners are called one after the other, in the order of the changes, by the
-    thread or task that has found one. What they raise is logged and counted. A monitor that runs is
+    thread or task that has found one. Their exceptions are logged and counted. A running monitor is
     kept alive. Safe to share between threads and event loops.
 
     >>> import holdfast as hf
@@ -340,7 +340,7 @@ class HealthMonitor:
     def start(self) -> None:
         """Run all checks at once, and then each in its interval. One that runs already goes on.
 
-        All states are UNKNOWN again: what an earlier run has shown may be true no more.
+        All states are UNKNOWN again: earlier results may no longer be true.
 
         Raises:
             RuntimeError: No thread can be started.
@@ -790,7 +790,7 @@ class HealthMonitor:
 
         Events of the kind "health" have the name of the check and its states, those of the kind
         "health_level" the name of the monitor and its levels. They come in the order of the
-        changes, without any lock held. What a listener raises is logged and counted.
+        changes, without any lock held. Exceptions of a listener are logged and counted.
 
         Returns:
             A function that removes the listener. It may be called repeatedly.
