@@ -304,6 +304,11 @@ def _burns(there: Sum) -> list[float]:
     return rates
 
 
+def _allowed(there: Sum) -> Sequence[float]:
+    """Return the share of requests that may fail; of several budgets of a name the smallest."""
+    return [min(state[0] for _, _, state in there.states) / _WHOLE] if there.states else ()
+
+
 def _consumed(there: Sum) -> Sequence[float]:
     return [min(1.0, _burns(there)[0])] if there.states else ()
 
@@ -638,6 +643,11 @@ FAMILIES = (
         "error_budget_exhausted", "counter",
         "Total number of times error budget was exhausted",
         ("budget",), ERROR_BUDGET, _TOTAL, _at(ERROR_BUDGET, "exhausted"),
+    ),
+    Family(
+        "error_budget_allowed", "gauge",
+        "Share of requests that the objective allows to fail (0-1)",
+        ("budget",), ERROR_BUDGET, _VALUE, _allowed,
     ),
     Family(
         "error_budget_burn_rate", "gauge",
