@@ -18,9 +18,19 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str]  # kind and name
 
-__all__ = ["Entry", "Named"]
+__all__ = ["Entry", "Named", "full_name"]
 
 _serials = count()
+
+
+def full_name(policy: Any) -> str:
+    """Return the name by which the registry and metrics know it: that of its manager, and its own.
+
+    A policy of no manager has only its own.
+    """
+    scope: str | None = getattr(policy, "_scope", None)
+    name: str = policy.name
+    return name if scope is None else f"{scope}/{name}"
 
 
 class Entry(ref["Any"]):
@@ -37,7 +47,7 @@ class Entry(ref["Any"]):
             if isinstance(other, Entry) and other is not self:  # what they say is kept once
                 self.key, self.serial = other.key, other.serial
                 return
-        self.key = policy.kind, policy.name
+        self.key = policy.kind, full_name(policy)
         self.serial = next(_serials)
 
     __hash__ = object.__hash__  # a dead one has a hash as well

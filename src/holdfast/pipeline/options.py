@@ -9,7 +9,7 @@ from holdfast.errors import ConfigError
 from holdfast.pipeline.optional import OPTIONAL, class_in, described, is_for
 from holdfast.pipeline.standard import read_timeout
 from holdfast.pipeline.steps import ATTEMPT, PLACES, TOTAL, flat, places
-from holdfast.policies.base import Policy, made_for, role_of
+from holdfast.policies.base import Policy, made_as, made_within, role_of, scope_of
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.bulkhead import Bulkhead
 from holdfast.policies.fallback import Fallback
@@ -71,7 +71,7 @@ OF_RETRY = tuple(field for field in Retry._setting_names if field not in {"clock
 
 
 def other_policies(
-    name: str, policies: tuple[Policy, ...], options: dict[str, Any]
+    name: str, policies: tuple[Policy, ...], options: dict[str, Any], scope: str | None = None
 ) -> list[Policy]:
     """Return the policies of a pipeline with those replaced, added or removed that options name.
 
@@ -80,7 +80,7 @@ def other_policies(
     """
     problems = Problems("with_options of Pipeline", name)
     there = places(policies)
-    made = {"name": name, "clock": policies[0]._stopwatch()}
+    made = {"scope": scope, "name": name, "clock": policies[0]._stopwatch()}
     values = _read(problems, there, options, made)
     problems.done()
     olds = {place: policy for policy, place in there}
@@ -120,7 +120,7 @@ def _replace(parts: tuple[Policy, ...], replaced: dict[int, Policy | None]) -> l
             inner: Any = part
             kept = _replace(inner.policies, replaced)
             if kept != list(inner.policies):
-                one = type(inner)(inner.name, *kept) if kept else None
+                one = made_within(scope_of(inner), type(inner), inner.name, *kept) if kept else None
         if one is not None:
             new.append(one)
     return new
@@ -223,10 +223,11 @@ def _policy(
     if read_timeout(problems, option, value) is None:
         return None
     if not olds:
-        return made_for(_ROLES[place], Timeout, value, **made)
+        settings = {"name": made["name"], "clock": made["clock"]}
+        return made_as(made["scope"], _ROLES[place], Timeout, value, **settings)
     old = olds[0]
     settings = {field: old._setting(field) for field in ("thread", "workers", "clock", "mode")}
-    return made_for(role_of(old), Timeout, value, name=old.name, **settings)
+    return made_as(scope_of(old), role_of(old), Timeout, value, name=old.name, **settings)
 
 
 def _instead_of(option: str, value: object, name: str, there: list[tuple[Policy, str]]) -> str:

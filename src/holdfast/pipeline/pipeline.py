@@ -13,7 +13,7 @@ from holdfast.pipeline.standard import (
     standard_policies,
 )
 from holdfast.pipeline.steps import flat
-from holdfast.policies.base import Policy
+from holdfast.policies.base import Policy, made_within, scope_of
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.retry.retry import TRANSIENT
 from holdfast.validation import Problems, explains_names, titled
@@ -278,7 +278,9 @@ class Pipeline(Policy):
         """
         from holdfast.pipeline.options import other_policies
 
-        return type(self)(self.name, *other_policies(self.name, self.policies, dict(options)))
+        scope = scope_of(self)
+        policies = other_policies(self.name, self.policies, dict(options), scope)
+        return made_within(scope, type(self), self.name, *policies)
 
     def attempts(self) -> Attempts:
         """Return the attempts at a block of code, for ``for`` and ``async for``.

@@ -13,6 +13,7 @@ from holdfast.events import Event, Listeners
 from holdfast.forks import settle
 from holdfast.guards import decorate, install_guard_face
 from holdfast.mode import Mode
+from holdfast.named import full_name
 from holdfast.registry import kinds, registry
 from holdfast.stores.figures import PIPELINE
 from holdfast.stores.ledger import ledger
@@ -80,11 +81,15 @@ __all__ = [
     "NATIVE_MODES",
     "Default",
     "Policy",
+    "full_name",
+    "made_as",
     "made_for",
+    "made_within",
     "problems_of",
     "read_on_result",
     "refuse_nameless_sharing",
     "role_of",
+    "scope_of",
     "settings_of",
     "within_deadline_ns",
 ]
@@ -242,14 +247,50 @@ def made_for(role: int | None, cls: type[_Made], *args: Any, **kwargs: Any) -> _
 
     From the first call on: no count may move from one series to another. None: as any other.
     """
-    if role is None:
+    return made_as(None, role, cls, *args, **kwargs)
+
+
+def scope_of(policy: Policy) -> str | None:
+    """Return the name of the manager that a policy belongs to; None if it belongs to none."""
+    return getattr(policy, "_scope", None)
+
+
+def made_within(scope: str | None, cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:
+    """Make a policy that the registry and metrics know as ``scope/name``.
+
+    Its own name, in messages and events, is the plain one. None: as any other.
+    """
+    return made_as(scope, None, cls, *args, **kwargs)
+
+
+def made_as(
+    scope: str | None, role: int | None, cls: type[_Made], *args: Any, **kwargs: Any
+) -> _Made:
+    """Make a policy within a scope, with a role of its own; see ``made_within``, ``made_for``."""
+    if scope is None and role is None:
         return cls(*args, **kwargs)
     ledger.prepare()
-    made: _Made = type.__call__(cls, *args, **kwargs)
+    try:
+        made: _Made = type.__call__(cls, *args, **kwargs)
+    except TypeError:
+        explain_arguments(cls.__init__, cls, args, kwargs)
+        raise
     if is_checking():
         return made
+    if not made._is_made:
+        _mark_unmade(made)
+        return made
+    made._scope = scope
+    if made.name is None:
+        registry.mind(made)
+        return made
     registry.add(made)
-    ledger.enter(made, NATIVE_MODES[made.mode], [(role, *part[1:]) for part in made._figured()])
+    if parts := made._figured():
+        if role is not None:
+            parts = tuple((role, *part[1:]) for part in parts)
+        ledger.enter(made, NATIVE_MODES[made.mode], parts)
+    elif made.kind == "pipeline" and ledger.file is not None:
+        made._make_ends()
     return made
 
 
@@ -272,10 +313,11 @@ class Policy(gate.Gate, metaclass=_Registered):
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_settings", "mode")
+    __slots__ = ("_scope", "_settings", "mode")
 
     kind = "policy"
     mode: Mode
+    _scope: str | None  # the name of its manager; not there if it never had one
     # In the order of ``_settings``. Not `_fields`, or help() would list all that is private.
     _setting_names: tuple[str, ...] = ()
     _settings: tuple[Any, ...]

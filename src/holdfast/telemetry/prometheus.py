@@ -30,6 +30,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 from prometheus_client.samples import Sample
 
+from holdfast.named import full_name
 from holdfast.policies.base import Policy
 from holdfast.registry import Registry, registry
 from holdfast.stores.figures import COUNTS, KINDS, PIPELINE, add, kind_of, parts_of
@@ -203,7 +204,7 @@ class Collector(PrometheusCollector):
         """Return the figures and living names of all workers, and what to say of the workers."""
         ledger.find()  # a process without policies answers for the others too
         policies = list(self._policies()) if self._sources else None
-        named = {(one.kind, one.name) for one in policies or ()}
+        named = {(one.kind, full_name(one)) for one in policies or ()}
         known = named | self._bound.choice.others  # what is exported of some policies
         figures = ledger.figures(policies, known if ledger.directory else ())
         living = named

@@ -10,7 +10,14 @@ from holdfast._native.hedge import Hedge as Kernel
 from holdfast.clock import read_clock
 from holdfast.errors import Rejected
 from holdfast.mode import read_mode
-from holdfast.policies.base import NATIVE_MODES, Policy, read_on_result, settings_of
+from holdfast.policies.base import (
+    NATIVE_MODES,
+    Policy,
+    made_within,
+    read_on_result,
+    scope_of,
+    settings_of,
+)
 from holdfast.policies.hedge.quantile import Quantile
 from holdfast.policies.retry.budget import RetryBudget
 from holdfast.policies.retry.notes import add_note, failure_in_words
@@ -190,7 +197,8 @@ class Hedge(Policy):
         0.1
         """
         settings = dict(zip(self._setting_names, self._settings, strict=True))
-        return type(self)(self.name, **{**settings, "budget": self.budget, **options})
+        settings.update(budget=self.budget)
+        return made_within(scope_of(self), type(self), self.name, **{**settings, **options})
 
     def snapshot(self) -> HedgeSnapshot:
         """Return the current delay and counts; see ``HedgeSnapshot`` for the fields."""

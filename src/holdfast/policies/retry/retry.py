@@ -18,7 +18,14 @@ from holdfast.events import warn
 from holdfast.mode import read_mode
 from holdfast.policies.backoff.adaptive import adaptive_in
 from holdfast.policies.backoff.formulas import Backoff, Exponential, kernel_of, read_backoff
-from holdfast.policies.base import NATIVE_MODES, Policy, read_on_result, settings_of
+from holdfast.policies.base import (
+    NATIVE_MODES,
+    Policy,
+    made_within,
+    read_on_result,
+    scope_of,
+    settings_of,
+)
 from holdfast.policies.retry.budget import RetryBudget
 from holdfast.policies.retry.notes import WHY, add_note, failure_in_words
 from holdfast.stores.figures import RETRY
@@ -261,7 +268,8 @@ class Retry(Policy):
         2
         """
         settings = dict(zip(self._setting_names, self._settings, strict=True))
-        return type(self)(self.name, **{**settings, "budget": self.budget, **options})
+        settings.update(budget=self.budget)
+        return made_within(scope_of(self), type(self), self.name, **{**settings, **options})
 
     def _in_words(self) -> str:
         attempts, seconds = self._setting("attempts"), self._setting("max_time")
