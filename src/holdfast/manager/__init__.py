@@ -1,0 +1,1 @@
+"""The manager: full protection of a service under the names of its operations."""
