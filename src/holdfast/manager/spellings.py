@@ -33,6 +33,7 @@ __all__ = [
     "error_budget",
     "latency_budget",
     "limiter",
+    "merged",
     "retry",
     "timeout",
 ]
@@ -48,7 +49,13 @@ _LATENCY_BUDGET = {"target_latency": "target", "max_samples": "samples"}
 _TIMEOUT = {"timeout": "duration"}
 
 # A retry's delays in words of their own, which together are an ``Exponential``.
-_DELAYS = {"initial_delay": "base", "max_delay": "max", "multiplier": "factor", "jitter": "jitter"}
+_DELAYS = {
+    "initial_delay": "base",
+    "max_delay": "max",
+    "multiplier": "factor",
+    "jitter": "jitter",
+    "jitter_mode": "jitter_mode",
+}
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
 
@@ -151,8 +158,8 @@ def retry(settings: Settings, name: object = None) -> dict[str, Any]:
     Args:
         settings: Arguments of ``Retry``, or ``max_retries`` (the first attempt is no retry),
             ``initial_delay`` or ``base_delay`` (0.1 seconds), ``max_delay`` (10 seconds),
-            ``multiplier`` or ``backoff_factor`` (2), ``jitter`` (True: up to a tenth is added).
-            ``on`` is ``(Exception,)`` if it is not given.
+            ``multiplier`` or ``backoff_factor`` (2), ``jitter`` (True: up to a tenth is added),
+            ``jitter_mode`` (see ``Exponential``). ``on`` is ``(Exception,)`` if it is not given.
         name: What the error calls the retry.
 
     Raises:
@@ -260,6 +267,57 @@ def latency_budget(settings: Settings, name: object = None) -> dict[str, Any]:
 
     return _renamed(LatencyBudget, settings, name, _LATENCY_BUDGET)
 
+
+def merged(kind: str, settings: Settings, changes: Settings) -> dict[str, Any]:
+    """Return settings of which some are replaced, under whichever name they were given.
+
+    Args:
+        kind: What is registered: "circuit_breakers", "retry_policies" …
+        settings: The settings.
+        changes: Those that replace them.
+
+    Raises:
+        ConfigError: The two give ``timeout`` and ``reset_timeout`` of a breaker opposite meanings.
+
+    >>> merged("circuit_breakers", {"max_failures": 5, "timeout": 30}, {"failure_threshold": 3})
+    {'timeout': 30, 'failure_threshold': 3}
+    """
+    if kind == "circuit_breakers" and settings and "max_requests" in {*changes} - {*settings}:
+        problems = Problems()
+        problems.refuse(
+            "max_requests",
+            changes["max_requests"],
+            "half_open_max_calls, because timeout and reset_timeout would change their meaning",
+        )
+        problems.done()
+    own = _WORDS.get(kind, {})
+    said = {own.get(field, field) for field in changes}
+    if kind == "retry_policies":  # a back-off, or its delays one by one
+        if "backoff" in said:
+            said.update(_DELAYS)
+        elif not said.isdisjoint(_DELAYS):
+            said.add("backoff")
+    if "max_requests" in settings:
+        own = {}
+    kept = {field: value for field, value in settings.items() if own.get(field, field) not in said}
+    return {**kept, **changes}
+
+
+# What two words for one setting have in common, by what is registered.
+_WORDS: dict[str, dict[str, str]] = {
+    "circuit_breakers": {
+        **_BREAKER,
+        "half_open_max_requests": "half_open_max_calls",
+        "timeout": "operation_timeout",
+    },
+    "retry_policies": {**_RETRY, "max_retries": "attempts"},
+    "rate_limiters": _LIMITER,
+    "adaptive_rate_limiters": _ADAPTIVE,
+    "bulkheads": _BULKHEAD,
+    "timeouts": _TIMEOUT,
+    "error_budgets": _ERROR_BUDGET,
+    "latency_budgets": _LATENCY_BUDGET,
+}
 
 # ---- how ----
 
