@@ -14,6 +14,7 @@
  *   check       the state
  *   adaptive_rate   the rate in force, in millionths of a token per second
  *   level       the level in force
+ *   pipeline    whether it is of a critical operation
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
  * can be read as well, whatever it holds. Nothing stops while it is read.
@@ -100,7 +101,9 @@
     ONE(PIPELINE, timeout)                                                                         \
     ONE(PIPELINE, cancelled)                                                                       \
     MANY(PIPELINE, upto, HF_HISTOGRAM_BUCKETS) /* as of a histogram */                             \
-    ONE(PIPELINE, sum_ns)
+    ONE(PIPELINE, sum_ns)                                                                          \
+    ONE(PIPELINE, retries)                                                                         \
+    ONE(PIPELINE, timeouts)
 #define HF_LATENCY_BUDGET_FIGURES(ONE, MANY)                                                       \
     ONE(LATENCY_BUDGET, recorded)                                                                  \
     ONE(LATENCY_BUDGET, exceeded)                                                                  \
@@ -362,7 +365,10 @@ hf_pipeline_figures(const hf_pipeline *p, uint64_t out[])
         out[HF_AT_PIPELINE_success + end] = hf_pipeline_ended(p, (hf_pipeline_end)end);
     out[HF_AT_PIPELINE_sum_ns] = hf_pipeline_sum(p);
     hf_pipeline_buckets(p, out + HF_AT_PIPELINE_upto);
-    return HF_PIPELINE_COUNTS;
+    out[HF_AT_PIPELINE_retries] = hf_pipeline_retries(p);
+    out[HF_AT_PIPELINE_timeouts] = hf_pipeline_timeouts(p);
+    out[HF_PIPELINE_COUNTS] = hf_pipeline_is_critical(p);
+    return HF_PIPELINE_COUNTS + 1;
 }
 
 /* Without calls the cells are 0. */

@@ -4,6 +4,9 @@
  * A success, which nearly every call is, counts one word and one sum: the word of the bucket that its
  * duration is in. So the number of successes is the sum of these words. All other ends count apart. The
  * buckets are those of a histogram (hf_histogram.h); a pipeline needs no quantiles, so it has no finer cells.
+ *
+ * Of an operation, which has its counters before its first call, retries and expired timeouts count as well:
+ * a call may have several of either. An operation goes from one pipeline to the next with its counters.
  */
 #ifndef HF_PIPELINE_H
 #define HF_PIPELINE_H
@@ -38,6 +41,9 @@ enum { HF__PIPELINE_STRIPES = 1 };
 #endif
 
 typedef struct hf_pipeline {
+    hf_au64 critical; /* of an operation: whether it is; no count, and the first word */
+    hf_au64 retries;  /* attempts after the first */
+    hf_au64 timeouts; /* of the operation that ran out, around a call or around an attempt */
     hf_au64 ended[HF_PIPELINE_ENDS]; /* the first, of successes, is not used */
     hf_au64 sum_ns; /* this and the next: of what ended in another way after it ran */
     hf_au64 cell[HF_HISTOGRAM_BUCKETS];
@@ -52,12 +58,12 @@ hf_pipeline_init(hf_pipeline *p)
         hf_store_relaxed(&words[i], 0);
 }
 
-/* In a forked child: counts start at zero. */
+/* In a forked child: counts start at zero; what is critical stays so. */
 static inline void
 hf_pipeline_forget(hf_pipeline *p)
 {
     hf_au64 *words = (hf_au64 *)p;
-    for (size_t i = 0; i < sizeof *p / sizeof *words; i++)
+    for (size_t i = 1; i < sizeof *p / sizeof *words; i++)
         hf_count_forget(&words[i]);
 }
 
@@ -88,6 +94,46 @@ hf_pipeline_count(hf_pipeline *p, hf_pipeline_end end, int64_t ns)
     hf_count(&p->cell[hf_histogram_bucket(ns)], 1);
     hf_count(&p->sum_ns, hf_histogram_share(ns));
 }
+
+/* ---- of an operation ---- */
+
+static inline void
+hf_pipeline_count_retry(hf_pipeline *p)
+{
+    hf_count(&p->retries, 1);
+}
+
+static inline void
+hf_pipeline_count_timeout(hf_pipeline *p)
+{
+    hf_count(&p->timeouts, 1);
+}
+
+static inline void
+hf_pipeline_set_critical(hf_pipeline *p, bool critical)
+{
+    hf_store_relaxed(&p->critical, critical);
+}
+
+static inline bool
+hf_pipeline_is_critical(const hf_pipeline *p)
+{
+    return hf_load_relaxed(&p->critical) != 0;
+}
+
+static inline uint64_t
+hf_pipeline_retries(const hf_pipeline *p)
+{
+    return hf_load_relaxed(&p->retries);
+}
+
+static inline uint64_t
+hf_pipeline_timeouts(const hf_pipeline *p)
+{
+    return hf_load_relaxed(&p->timeouts);
+}
+
+/* ---- reading ---- */
 
 /* How many calls have ended in that way. */
 static inline uint64_t

@@ -122,6 +122,18 @@ hf_count_dropped(GateObject *gate)
     return hf_count_end_slow(gate, HF_PIPELINE_CANCELLED, -1);
 }
 
+/* ---- what an operation counts besides ---- */
+
+/* Count what has run out of the timeouts of a permit or a block, which are left. */
+void Py_NO_INLINE
+hf_count_timeouts(GateObject *gate, const hf_pass *pass)
+{
+    hf_pipeline *ends = hf_operation_of(gate);
+    for (int at = 0; ends != NULL && at < pass->entered; at++)
+        if (hf_ran_out(gate->steps[at], &pass->hold[at]))
+            hf_pipeline_count_timeout(ends);
+}
+
 /* Ends of calls are counted in there. Of several made at once the first stays. */
 PyObject *
 hf_gate_keep_ends(PyObject *op, PyObject *ends)

@@ -19,6 +19,8 @@ hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result)
         if (hf_step_leave(gate->steps[at], pass, &pass->hold[at], result, HF_UNJUDGED, end_ns) < 0)
             Py_CLEAR(result);
     }
+    if (gate->controls)
+        hf_count_timeouts(gate, pass);
     if (hf_count_end(gate, pass, result != NULL, end_ns) < 0)
         Py_CLEAR(result);
     hf_assert_answer(result);
@@ -54,6 +56,8 @@ hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome)
                 outcome = HF_UNJUDGED; /* to those outside the call has raised */
         }
     }
+    if (gate->controls)
+        hf_count_timeouts(gate, pass);
     pass->entered = 0;
     int counted =
         answer < 0 ? hf_count_raised(gate, duration_ns) : hf_count_end_slow(gate, end, duration_ns);

@@ -44,6 +44,8 @@ hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result)
             Py_CLEAR(*result);
             course->refused = false;
         }
+        if (HF_UNLIKELY(hf_ran_out(step, hold)) && hf_operation_of(gate) != NULL)
+            hf_pipeline_count_timeout(hf_operation_of(gate));
         pass->entered = at;
     }
     bool goes_on = course->keeps && *result != NULL; /* as a stream, whose permit counts its end */
@@ -66,6 +68,8 @@ hf_pause_ended(GateObject *gate, hf_pass *pass, bool interrupted)
     hf_retry_paused(gate->steps[at], &pass->hold[at], interrupted);
     if (!interrupted) {
         course->waited_ns = hf_ns_add(course->waited_ns, course->pause_ns);
+        if (hf_operation_of(gate) != NULL)
+            hf_pipeline_count_retry(hf_operation_of(gate));
         return;
     }
     pass->entered = at;

@@ -110,6 +110,7 @@ typedef struct hf_hold {
 } hf_hold;
 
 #define HF_NOTHING_HELD INT64_MIN
+#define HF_TIME_IS_OVER INT64_MAX /* since_ns of a timeout that was left, and had run out */
 #define HF_UNJUDGED (-2) /* the outcome is still to be judged from the result or the exception */
 
 /* What a call holds between entering a gate and leaving it. Only the first `entered` holds mean anything. */
@@ -337,6 +338,7 @@ int hf_count_end_slow(GateObject *gate, int end, int64_t duration_ns);
 int hf_count_raised(GateObject *gate, int64_t duration_ns);
 int hf_count_result(GateObject *gate, const hf_pass *pass, int64_t duration_ns);
 int hf_count_dropped(GateObject *gate);
+void hf_count_timeouts(GateObject *gate, const hf_pass *pass);
 bool hf_result_failed(const GateObject *gate, const hf_pass *pass);
 PyObject *hf_gate_keep_ends(PyObject *op, PyObject *ends);
 PyObject *hf_gate_block_begins(PyObject *op, PyObject *ignored);
@@ -370,6 +372,20 @@ hf_count_end(GateObject *gate, const hf_pass *pass, bool has_value, int64_t end_
         return hf_count_end_slow(gate, HF_PIPELINE_SUCCESS, duration_ns);
     hf_pipeline_succeed(ends, duration_ns);
     return 0;
+}
+
+/* The counters of an operation's gate, or of a part of it; NULL: it is of no operation. */
+static inline hf_pipeline *
+hf_operation_of(GateObject *gate)
+{
+    return gate->kind == HF_KIND_PIPELINE ? hf_load_acquire(&gate->ends) : NULL;
+}
+
+/* That step of a gate is left: whether it is a timeout that ran out. */
+static inline bool
+hf_ran_out(const GateObject *step, const hf_hold *hold)
+{
+    return step->kind == HF_KIND_TIMEOUT && hold->since_ns == HF_TIME_IS_OVER;
 }
 
 /* ---- probe.c ---- */

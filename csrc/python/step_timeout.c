@@ -312,13 +312,15 @@ tell_end(GateObject *step, const hf_deadline *its, bool own, ending ended, bool 
 
 /* The same, and let an adaptive timeout follow: last, or its message would tell of the next call. */
 static int
-end_call(GateObject *step, const hf_hold *hold, const hf_deadline *its, bool own, ending ended,
+end_call(GateObject *step, hf_hold *hold, const hf_deadline *its, bool own, ending ended,
          bool has_value, int outcome, bool ran)
 {
     bool sample = step->adaptive != NULL && is_sample(has_value, outcome, own, ended);
     int answer = tell_end(step, its, own, ended, has_value, ran);
     if (sample)
         record(step, hold, own && ended != IN_TIME);
+    if (own && ended != IN_TIME && step->mode != HF_OBSERVE)
+        hold->since_ns = HF_TIME_IS_OVER; /* who leaves it may count that */
     return answer;
 }
 

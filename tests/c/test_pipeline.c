@@ -11,7 +11,7 @@ HF_TEST(it_begins_with_nothing_counted)
     uint64_t out[HF_FIGURES_MOST];
     memset(&p, 0xFF, sizeof p);
     hf_pipeline_init(&p);
-    HF_CHECK_INT(hf_pipeline_figures(&p, out), HF_PIPELINE_COUNTS);
+    HF_CHECK_INT(hf_pipeline_figures(&p, out), HF_PIPELINE_COUNTS + 1);
     for (int i = 0; i < HF_PIPELINE_COUNTS; i++)
         HF_CHECK_INT(out[i], 0);
 }
@@ -54,6 +54,38 @@ HF_TEST(durations_are_those_of_calls_that_ran_and_were_timed)
     HF_CHECK_INT(upto[0], 2);
     HF_CHECK_INT(upto[HF_HISTOGRAM_BOUNDS], 2);
     HF_CHECK_INT(hf_pipeline_sum(&p), 7);
+}
+
+HF_TEST(an_operation_counts_its_retries_and_its_timeouts)
+{
+    hf_pipeline p;
+    uint64_t out[HF_FIGURES_MOST];
+    hf_pipeline_init(&p);
+    for (int times = 0; times < 3; times++)
+        hf_pipeline_count_retry(&p);
+    hf_pipeline_count_timeout(&p);
+    hf_pipeline_figures(&p, out);
+    HF_CHECK_INT(out[HF_AT_PIPELINE_retries], 3);
+    HF_CHECK_INT(out[HF_AT_PIPELINE_timeouts], 1);
+    for (int end = 0; end < HF_PIPELINE_ENDS; end++)
+        HF_CHECK_INT(hf_pipeline_ended(&p, (hf_pipeline_end)end), 0);
+}
+
+HF_TEST(a_critical_operation_is_so_in_a_forked_child_as_well)
+{
+    hf_pipeline p;
+    uint64_t out[HF_FIGURES_MOST];
+    hf_pipeline_init(&p);
+    hf_pipeline_count_retry(&p);
+    hf_pipeline_set_critical(&p, true);
+    hf_pipeline_forget(&p);
+    hf_pipeline_figures(&p, out);
+    HF_CHECK_INT(out[HF_PIPELINE_COUNTS], 1);
+    for (int i = 0; i < HF_PIPELINE_COUNTS; i++)
+        HF_CHECK_INT(out[i], 0);
+    hf_pipeline_set_critical(&p, false);
+    hf_pipeline_figures(&p, out);
+    HF_CHECK_INT(out[HF_PIPELINE_COUNTS], 0);
 }
 
 HF_TEST(its_buckets_are_those_of_a_histogram)

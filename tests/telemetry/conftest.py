@@ -2,6 +2,7 @@
 
 import pytest
 
+from holdfast.pipeline import counted
 from holdfast.policies import base
 from holdfast.stores.ledger import Ledger
 from holdfast.telemetry import prometheus
@@ -11,6 +12,6 @@ from holdfast.telemetry import prometheus
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A ledger without what other tests have left to the collector."""
     fresh = Ledger()
-    for module in (base, prometheus):
+    for module in (base, counted, prometheus):
         monkeypatch.setattr(module, "ledger", fresh)
     return fresh

@@ -58,7 +58,8 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
     if kind == HF_LEDGER_LEVEL:
         hf_level_figures(<const hf_level *> at, out)
         return HF_LEVEL_COUNTS
-    return hf_pipeline_figures(<const hf_pipeline *> at, out)
+    hf_pipeline_figures(<const hf_pipeline *> at, out)
+    return HF_PIPELINE_COUNTS
 
 
 cdef size_t now_of(int kind) noexcept nogil:
@@ -71,7 +72,7 @@ cdef size_t now_of(int kind) noexcept nogil:
         return HF_ERROR_BUDGET_NOW
     return (kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
             or kind == HF_LEDGER_ADAPTIVE_RATE or kind == HF_LEDGER_CHECK
-            or kind == HF_LEDGER_LEVEL)
+            or kind == HF_LEDGER_LEVEL or kind == HF_LEDGER_PIPELINE)
 
 
 cdef size_t size_of(int kind) noexcept nogil:

@@ -26,6 +26,12 @@ cdef extern from "holdfast/hf_pipeline.h" nogil:
         pass
     void hf_pipeline_init(hf_pipeline *p)
     void hf_pipeline_forget(hf_pipeline *p)
+    bint hf_pipeline_is_critical(const hf_pipeline *p)
+    void hf_pipeline_set_critical(hf_pipeline *p, bint critical)
+    uint64_t hf_pipeline_retries(const hf_pipeline *p)
+    uint64_t hf_pipeline_timeouts(const hf_pipeline *p)
+    void hf_pipeline_count_retry(hf_pipeline *p)
+    void hf_pipeline_count_timeout(hf_pipeline *p)
     void hf_pipeline_count(hf_pipeline *p, hf_pipeline_end end, int64_t ns)
     uint64_t hf_pipeline_ended(const hf_pipeline *p, hf_pipeline_end end)
     uint64_t hf_pipeline_sum(const hf_pipeline *p)

@@ -93,8 +93,9 @@ cdef class Histogram:
 
 @cython.final
 cdef class Ends:
-    """Counts how calls of a pipeline end, and how long they take.
+    """Counts how calls of a pipeline or an operation end, and how long they take.
 
+    Of an operation, also its retries and the timeouts that ran out; and whether it is critical.
     In this module, which is imported already: it is made at the end of a pipeline's first call.
     Safe to write and read from any thread.
     """
@@ -121,6 +122,31 @@ cdef class Ends:
             self.kernel,
             <hf_pipeline_end> <int> whole(end, "end", 0, HF_PIPELINE_ENDS - 1),
             whole(ns, "ns", -1, INT64_MAX))
+
+    def count_retry(self):
+        """Count an attempt after the first."""
+        hf_pipeline_count_retry(self.kernel)
+
+    def count_timeout(self):
+        """Count a timeout that ran out, around a call or around an attempt."""
+        hf_pipeline_count_timeout(self.kernel)
+
+    @property
+    def critical(self):
+        """Whether the operation is critical."""
+        return hf_pipeline_is_critical(self.kernel)
+
+    @critical.setter
+    def critical(self, is_critical):
+        hf_pipeline_set_critical(self.kernel, is_critical)
+
+    def retries(self):
+        """Return how many attempts after the first its calls have made."""
+        return hf_pipeline_retries(self.kernel)
+
+    def timeouts(self):
+        """Return how many timeouts have run out."""
+        return hf_pipeline_timeouts(self.kernel)
 
     def counters(self):
         """Return how many calls have ended in each of the ways ``ENDS``."""

@@ -38,6 +38,7 @@ __all__ = [
     "LIMITER",
     "LIMITER_PART",
     "OBSERVE",
+    "OPERATION",
     "OTHER",
     "OWN_CLOCK",
     "PAIRED",
@@ -64,7 +65,8 @@ __all__ = [
 
 # What a kernel is to its policy. LIMITER is the last of a limiter's limits, which every allowed
 # call has passed; LIMITER_PART one before it. TIMEOUT_TOTAL and TIMEOUT_ATTEMPT are those of a
-# standard pipeline, which have one name. ADAPTIVE is what moves the rate of a limiter.
+# standard pipeline, which have one name. ADAPTIVE is what moves the rate of a limiter. OPERATION
+# counts the calls of a manager's operation, through whichever pipeline it consists of by then.
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
@@ -75,6 +77,7 @@ ROLES = (
     "fault",
     "health",
     "degradation",
+    "operation",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -86,6 +89,7 @@ ROLES = (
     FAULT,
     HEALTH,
     DEGRADATION,
+    OPERATION,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles whose names are pairs: of a check, its monitor and itself; of a component, its manager
@@ -118,6 +122,7 @@ KINDS = {
     FAULT: "fault",
     HEALTH: "health_check",
     DEGRADATION: "degradation",
+    OPERATION: "operation",
 }
 
 #: The roles of each kind.
@@ -153,6 +158,7 @@ _KERNELS = {
     FAULT: "chaos",
     HEALTH: "check",
     DEGRADATION: "level",
+    OPERATION: "pipeline",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

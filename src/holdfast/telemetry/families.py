@@ -36,6 +36,7 @@ from holdfast.stores.figures import (
     LIMITER,
     LIMITER_PART,
     OBSERVE,
+    OPERATION,
     PIPELINE,
     PLACES,
     POOL,
@@ -321,6 +322,14 @@ def _burn_rates(there: Sum) -> Sequence[float]:
     return _burns(there)[1:] if there.states else ()
 
 
+# ---- operations ----
+
+
+def _critical(there: Sum) -> Sequence[float]:
+    """Return 1 where an operation of the name is critical, as few are."""
+    return [1] if any(critical for _, _, (critical,) in there.states) else ()
+
+
 # ---- health checks ----
 
 
@@ -399,6 +408,31 @@ FAMILIES = (
         "pipeline_call_duration_seconds", "histogram",
         "Pipeline call duration in seconds",
         ("pipeline", "le"), PIPELINE, _histogram(*_SECONDS), _durations(PIPELINE),
+    ),
+    Family(  # MX-29
+        "operations", "counter",
+        "Total number of calls of an operation",
+        ("operation", "result"), OPERATION, _totals(*ENDS), _at(OPERATION, *ENDS),
+    ),
+    Family(
+        "operation_retries", "counter",
+        "Total number of retries of an operation",
+        ("operation",), OPERATION, _TOTAL, _at(OPERATION, "retries"),
+    ),
+    Family(
+        "timeouts", "counter",
+        "Total number of calls and attempts of an operation that were not in time",
+        ("operation",), OPERATION, _TOTAL, _at(OPERATION, "timeouts"),
+    ),
+    Family(
+        "operation_duration_seconds", "histogram",
+        "Operation call duration in seconds",
+        ("operation", "le"), OPERATION, _histogram(*_SECONDS), _durations(OPERATION),
+    ),
+    Family(
+        "operation_critical", "gauge",
+        "Whether the operation is critical (1=yes)",
+        ("operation",), OPERATION, _VALUE, _critical,
     ),
     Family(  # MX-01
         "circuit_breaker_state", "gauge",

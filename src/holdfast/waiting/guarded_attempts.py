@@ -34,6 +34,7 @@ class GuardedAttempts(Attempts):
         "_began_ns",
         "_blocks",
         "_blocks_outside",
+        "_ends",
         "_gates",
         "_inside",
         "_outside",
@@ -48,6 +49,10 @@ class GuardedAttempts(Attempts):
         self._gates: tuple[Gate, Gate] | None = (outer, inner)  # None: it is over
         self._blocks: list[Block] = []  # of the timeouts that are entered in a task
         self._blocks_outside = 0
+        self._ends = pipeline._ends  # of an operation, which counts retries and timeouts as well
+        if self._ends is not None:
+            outer._keep_ends(self._ends)
+            inner._keep_ends(self._ends)
         self._outside = False  # what is outside of the retry is entered
         self._inside = False  # so is what is inside of it
         self._ran = False  # the block did
@@ -109,6 +114,12 @@ class GuardedAttempts(Attempts):
         super().__del__()
         if getattr(self, "_began_ns", None) is not None:
             self._drop()
+
+    def _begin_again(self, delay_ns: int) -> Attempt:
+        attempt = super()._begin_again(delay_ns)
+        if self._ends is not None:
+            self._ends.count_retry()
+        return attempt
 
     def _begin_block(self) -> None:
         if self._began_ns is None:
