@@ -5,7 +5,7 @@
 #include "hfpy.h"
 
 PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,
-    *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
+    *hf_coroutine_type, *hf_permit_type, *hf_outcome_type, *hf_handle_type, *hf_directory_type;
 
 PyObject *hf_rejected_type;
 PyObject *hf_modules;

@@ -34,22 +34,23 @@ run(PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 
 /* What call() got from a plain function is to run yet: it is guarded, or refused where only acall() could. */
 static PyObject *Py_NO_INLINE
-hand_over_late(GateObject *self, hf_pass *pass, hf_late late, PyObject *result, PyObject *fn,
-               PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+hand_over_late(GateObject *self, const char *method, hf_pass *pass, hf_late late, PyObject *result,
+               PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     if (hf_late_is_for_call(late, result))
         return hf_late_guarded(self, pass, late, result, fn, args + 1, (size_t)(nargs - 1),
                                kwnames);
-    return hf_late_refuse(self, pass, late, result, "call", fn);
+    return hf_late_refuse(self, pass, late, result, method, fn);
 }
 
 static inline PyObject *
-call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+call(GateObject *self, const char *method, PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
+     PyObject *kwnames)
 {
     hf_pass pass;
     hf_callable kind = hf_callable_kind(fn);
     if (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN)
-        return refuse_kind(self, "call", fn, kind);
+        return refuse_kind(self, method, fn, kind);
     if (kind != HF_CALL_PLAIN) {
         if (hf_need_made(self) < 0 || hf_need_no_hedge(self) < 0)
             return NULL;
@@ -71,14 +72,14 @@ call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, Py
         late = hf_late_result(result);
     }
     if (result != NULL && late != HF_NOT_LATE && late != HF_STOOD_IN)
-        return hand_over_late(self, &pass, late, result, fn, args, nargs, kwnames);
+        return hand_over_late(self, method, &pass, late, result, fn, args, nargs, kwnames);
     return self->controls || hf_gate_leave_lone(self, &pass, result)
                ? result
                : hf_gate_leave(self, &pass, result);
 }
 
-typedef PyObject *(*caller)(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames);
+typedef PyObject *(*caller)(GateObject *self, const char *method, PyObject *fn,
+                            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 
 /*
  * A policy and the function are held while the call runs: not all who call a method hold it and its
@@ -92,7 +93,7 @@ held(const char *method, caller caller, PyObject *op, PyObject *const *args, Py_
         return NULL;
     PyObject *fn = Py_NewRef(args[0]);
     Py_INCREF(op);
-    PyObject *result = caller((GateObject *)op, fn, args, nargs, kwnames);
+    PyObject *result = caller((GateObject *)op, method, fn, args, nargs, kwnames);
     Py_DECREF(op);
     Py_DECREF(fn);
     return result;
@@ -102,6 +103,19 @@ PyObject *
 hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     return held("call", call, op, args, nargs, kwnames);
+}
+
+/* For a caller that holds the gate; `method` is what the user has called. */
+PyObject *
+hf_held_gate_call(GateObject *gate, const char *method, PyObject *const *args, Py_ssize_t nargs,
+                  PyObject *kwnames)
+{
+    if (need_callable(method, args, nargs) < 0)
+        return NULL;
+    PyObject *fn = Py_NewRef(args[0]);
+    PyObject *result = call(gate, method, fn, args, nargs, kwnames);
+    Py_DECREF(fn);
+    return result;
 }
 
 /* A controlled call as an outcome, and what it took. A result that is to run yet is none. */
@@ -122,16 +136,17 @@ run_for_outcome(GateObject *self, hf_course *course, const char *method, PyObjec
 }
 
 static inline PyObject *
-try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+try_call(GateObject *self, const char *method, PyObject *fn, PyObject *const *args,
+         Py_ssize_t nargs, PyObject *kwnames)
 {
     hf_pass pass;
     hf_refusal why;
     hf_callable kind = hf_callable_kind(fn);
     if (kind != HF_CALL_PLAIN)
-        return refuse_kind(self, "try_call", fn, kind);
+        return refuse_kind(self, method, fn, kind);
     if (self->controls) {
         hf_course course;
-        return run_for_outcome(self, &course, "try_call", fn, args, nargs, kwnames);
+        return run_for_outcome(self, &course, method, fn, args, nargs, kwnames);
     }
     hf_pass_init(&pass);
     switch (hf_gate_enter_waiting(self, &pass, &why)) {
@@ -149,7 +164,7 @@ try_call(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs
     PyObject *result = run(fn, args, nargs, kwnames);
     hf_late late = hf_late_result(result);
     if (late != HF_NOT_LATE)
-        return hf_late_refuse(self, &pass, late, result, "try_call", fn);
+        return hf_late_refuse(self, &pass, late, result, method, fn);
     if (!hf_gate_leave_lone(self, &pass, result))
         result = hf_gate_leave(self, &pass, result);
     return result != NULL ? hf_outcome_value(result) : hf_outcome_raised(false);
@@ -161,17 +176,15 @@ hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject
     return held("try_call", try_call, op, args, nargs, kwnames);
 }
 
-static const char counted[] = "call_with_stats";
-
 static PyObject *
-call_counted(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
-             PyObject *kwnames)
+call_counted(GateObject *self, const char *method, PyObject *fn, PyObject *const *args,
+             Py_ssize_t nargs, PyObject *kwnames)
 {
     hf_course course;
     hf_callable kind = hf_callable_kind(fn);
     if (kind != HF_CALL_PLAIN)
-        return refuse_kind(self, counted, fn, kind);
-    PyObject *outcome = run_for_outcome(self, &course, counted, fn, args, nargs, kwnames);
+        return refuse_kind(self, method, fn, kind);
+    PyObject *outcome = run_for_outcome(self, &course, method, fn, args, nargs, kwnames);
     return outcome == NULL ? NULL : hf_course_counts(&course, outcome);
 }
 
@@ -179,7 +192,7 @@ call_counted(GateObject *self, PyObject *fn, PyObject *const *args, Py_ssize_t n
 PyObject *
 hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    return held(counted, call_counted, op, args, nargs, kwnames);
+    return held("call_with_stats", call_counted, op, args, nargs, kwnames);
 }
 
 PyObject *
@@ -237,11 +250,18 @@ hf_gate_aopen(PyObject *op, PyObject *opener)
 }
 
 PyObject *
+hf_gate_acall_as(GateObject *gate, const char *method, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *kwnames)
+{
+    if (need_callable(method, args, nargs) < 0 || hf_need_made(gate) < 0)
+        return NULL;
+    return hf_coroutine_call(gate, HF_FOR_RESULT, args, nargs, kwnames);
+}
+
+PyObject *
 hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (need_callable("acall", args, nargs) < 0 || hf_need_made((GateObject *)op) < 0)
-        return NULL;
-    return hf_coroutine_call((GateObject *)op, HF_FOR_RESULT, args, nargs, kwnames);
+    return hf_gate_acall_as((GateObject *)op, "acall", args, nargs, kwnames);
 }
 
 PyObject *

@@ -289,15 +289,15 @@ method_named(PyObject *name, PyMethodDef *method)
     return method;
 }
 
-/* Give a class, by the names that they have in one of its bases, native methods of Gate as its own. */
+/* Give a class, by the names that they have in one of its bases, methods of a native type as its own. */
 static int
-own_methods_of(PyTypeObject *cls, PyTypeObject *base)
+own_methods_of(PyTypeObject *cls, PyTypeObject *base, PyTypeObject *native)
 {
     PyObject *name, *found;
     Py_ssize_t at = 0;
     while (PyDict_Next(base->tp_dict, &at, &name, &found)) {
         if (!Py_IS_TYPE(found, &PyMethodDescr_Type) || PyDescr_TYPE(found) == cls ||
-            !PyType_IsSubtype(PyDescr_TYPE(found), hf_gate_type))
+            !PyType_IsSubtype(PyDescr_TYPE(found), native))
             continue;
         PyObject *there = PyObject_GetAttr((PyObject *)cls, name);
         bool overridden = there != found;
@@ -316,19 +316,31 @@ own_methods_of(PyTypeObject *cls, PyTypeObject *base)
     return 0;
 }
 
-/* _own_methods(cls): have a subclass of Gate own what it inherits or has under another name. */
+/* Which of the native types that have subclasses in Python this is one of. NULL: of none. */
+static PyTypeObject *
+native_base(PyTypeObject *cls)
+{
+    PyTypeObject *const natives[] = {hf_gate_type, hf_handle_type, hf_directory_type};
+    for (size_t i = 0; i < sizeof natives / sizeof *natives; i++) {
+        if (PyType_IsSubtype(cls, natives[i]))
+            return natives[i];
+    }
+    return NULL;
+}
+
+/* _own_methods(cls): have a subclass of a native type own what it inherits or has under another name. */
 PyObject *
 hf_own_methods(PyObject *module, PyObject *op)
 {
     (void)module;
-    if (!PyType_Check(op) || !PyType_IsSubtype((PyTypeObject *)op, hf_gate_type)) {
-        PyErr_SetString(PyExc_TypeError, "a subclass of Gate is needed");
+    PyTypeObject *cls = (PyTypeObject *)op, *native = PyType_Check(op) ? native_base(cls) : NULL;
+    if (native == NULL) {
+        PyErr_SetString(PyExc_TypeError, "a subclass of Gate, Handle or Directory is needed");
         return NULL;
     }
-    PyTypeObject *cls = (PyTypeObject *)op;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(cls->tp_mro); i++) {
         PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(cls->tp_mro, i);
-        if (PyType_IsSubtype(base, hf_gate_type) && own_methods_of(cls, base) < 0)
+        if (PyType_IsSubtype(base, native) && own_methods_of(cls, base, native) < 0)
             return NULL;
     }
     Py_RETURN_NONE;

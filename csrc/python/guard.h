@@ -9,8 +9,8 @@
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    GateObject *gate;
-    PyObject *fn; /* never changed: it may be looked at as long as the guard lives */
+    PyObject *policy; /* a gate, or a handle: then the gate that it has when a call comes */
+    PyObject *fn;     /* never changed: it may be looked at as long as the guard lives */
     PyObject *dict;
     PyObject *weakrefs;
     PyObject *face; /* dict: what was set of what a function keeps outside its __dict__ */

@@ -21,7 +21,7 @@ guard_ask(PyObject *op, PyObject *obj, PyObject *type)
     if (bound == self->fn)
         guard = Py_NewRef(op);
     else if (bound != NULL)
-        guard = hf_guard_new((PyObject *)self->gate, bound);
+        guard = hf_guard_new(self->policy, bound);
     Py_XDECREF(bound);
     Py_DECREF(op);
     return guard;
@@ -31,7 +31,7 @@ static PyObject *
 guard_repr(PyObject *op)
 {
     GuardObject *self = (GuardObject *)op;
-    return PyUnicode_FromFormat("<%R guarded by %R>", self->fn, (PyObject *)self->gate);
+    return PyUnicode_FromFormat("<%R guarded by %R>", self->fn, self->policy);
 }
 
 static int
@@ -39,7 +39,7 @@ guard_traverse(PyObject *op, visitproc visit, void *arg)
 {
     GuardObject *self = (GuardObject *)op;
     Py_VISIT(Py_TYPE(op));
-    Py_VISIT(self->gate);
+    Py_VISIT(self->policy);
     Py_VISIT(self->fn);
     Py_VISIT(self->dict);
     Py_VISIT(self->face);
@@ -50,7 +50,7 @@ static int
 guard_clear(PyObject *op)
 {
     GuardObject *self = (GuardObject *)op;
-    /* Gate and fn stay: a call may still come while the cycle is taken apart. */
+    /* Policy and fn stay: a call may still come while the cycle is taken apart. */
     Py_CLEAR(self->dict);
     PyDict_Clear(self->face);
     return 0;
@@ -68,7 +68,7 @@ guard_dealloc(PyObject *op)
     Py_XDECREF(self->dict);
     Py_XDECREF(self->face);
     Py_DECREF(self->fn);
-    Py_DECREF(self->gate);
+    Py_DECREF(self->policy);
     PyObject_GC_Del(op);
     Py_DECREF(type);
     Py_TRASHCAN_END;
@@ -78,8 +78,8 @@ static PyMemberDef guard_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(GuardObject, vectorcall), READONLY, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(GuardObject, dict), READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(GuardObject, weakrefs), READONLY, NULL},
-    {"policy", T_OBJECT_EX, offsetof(GuardObject, gate), READONLY,
-     "The policy or pipeline that guards."},
+    {"policy", T_OBJECT_EX, offsetof(GuardObject, policy), READONLY,
+     "The policy, pipeline or operation that guards."},
     {NULL},
 };
 

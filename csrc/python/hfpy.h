@@ -464,7 +464,7 @@ PyObject *hf_rejected_at_hand(PyObject *module, PyObject *cls);
 
 /* ---- base.c ---- */
 extern PyTypeObject *hf_gate_type, *hf_guard_type, *hf_loose_guard_type, *hf_asking_guard_type,
-    *hf_coroutine_type, *hf_permit_type, *hf_outcome_type;
+    *hf_coroutine_type, *hf_permit_type, *hf_outcome_type, *hf_handle_type, *hf_directory_type;
 /* sys.modules. Kept: the interpreter ends without one, and finalisers may still call. */
 extern PyObject *hf_modules;
 PyTypeObject *hf_final_type(PyObject *module, const char *name, size_t size,
@@ -488,6 +488,8 @@ int hf_coroutine_ready(PyObject *module);
 int hf_permit_ready(PyObject *module);
 int hf_entry_ready(PyObject *module, PyTypeObject *gate_type);
 int hf_outcome_ready(PyObject *module);
+int hf_handle_ready(PyObject *module);
+int hf_directory_ready(PyObject *module);
 
 /* ---- gate_bind.c, gate_call.c: methods of Gate ---- */
 PyObject *hf_gate_call_counted(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
@@ -503,9 +505,13 @@ PyObject *hf_gate_keep_histogram(PyObject *op, PyObject *histogram);
 PyObject *hf_gate_once(PyObject *op, PyObject *args);
 PyObject *hf_gate_compose(PyObject *op, PyObject *args);
 PyObject *hf_gate_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_held_gate_call(GateObject *gate, const char *method, PyObject *const *args,
+                            Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_gate_try_call(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                            PyObject *kwnames);
 PyObject *hf_gate_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_gate_acall_as(GateObject *gate, const char *method, PyObject *const *args,
+                           Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hf_gate_try_acall(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames);
 int hf_need_no_rerun(GateObject *gate);
@@ -545,7 +551,7 @@ hf_is_guard(const PyObject *op)
            Py_IS_TYPE(op, hf_asking_guard_type);
 }
 
-PyObject *hf_guard_new(PyObject *gate, PyObject *fn);
+PyObject *hf_guard_new(PyObject *policy, PyObject *fn);
 PyObject *hf_guard_install_face(PyObject *module, PyObject *given);
 PyObject *hf_guard_inside(PyObject *module, PyObject *op);
 

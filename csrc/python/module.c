@@ -97,7 +97,8 @@ exec_module(PyObject *module)
     hf_modules = Py_NewRef(PyImport_GetModuleDict());
     if (hf_rejected_ready(module) < 0 || hf_gate_ready(module) < 0 || hf_guard_ready(module) < 0 ||
         hf_coroutine_ready(module) < 0 || hf_permit_ready(module) < 0 ||
-        hf_outcome_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
+        hf_outcome_ready(module) < 0 || hf_handle_ready(module) < 0 ||
+        hf_directory_ready(module) < 0 || hf_deadline_ready(module) < 0 ||
         hf_alarm_ready(module) < 0 || hf_race_ready(module) < 0 || hf_retry_ready() < 0 ||
         hf_adaptive_ready() < 0 || hf_category_ready() < 0 || hf_probe_ready(module) < 0 ||
         PyModule_AddIntConstant(module, "MAX_STEPS", HF_MAX_STEPS) < 0 ||

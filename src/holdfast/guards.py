@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["decorate", "install_guard_face"]
 
 
-def decorate(policy: gate.Gate, /, *fns: Any, **wrong: Any) -> Any:
-    """Return the one function guarded by the policy.
+def decorate(policy: gate.Gate | gate.Handle, /, *fns: Any, **wrong: Any) -> Any:
+    """Return the one function guarded by the policy, or by what an operation consists of.
 
     What is a method only in its class (a class method, a static or a partial one) is guarded inside
     its wrapper.
@@ -438,3 +438,4 @@ def install_guard_face() -> None:
         method.__name__, method.__qualname__ = name, f"Guard.{name}"
     features = {name: _descriptor(name, *how) for name, how in _DESCRIPTORS.items()}
     gate._install_guard_face({**features, **_METHODS}, _GETTERS, _SETTERS)
+    gate.Handle.__call__ = decorate  # type: ignore[method-assign]

@@ -424,6 +424,165 @@ class Gate:
     ) -> Coroutine[Any, Any, Literal[False]]:
         """Settle the call by how the `async with` block ended."""
 
+class Handle:
+    """The native base class of operations: a name whose gate may be replaced at any time.
+
+    Calls go to the gate of this moment, and end on the gate that they began with, which they keep
+    alive. So do calls of the functions that a handle decorates.
+
+    Safe to share between threads and event loops.
+    """
+
+    def __init__(self, name: str) -> None: ...
+    @property
+    def name(self) -> str:
+        """The name of the operation."""
+    @property
+    def _gate(self) -> Gate | None: ...
+    def _turn_to(self, gate: Gate | None, /) -> None: ...
+    def _missing(self) -> object: ...  # there is no gate: turn to one, or raise why there is none
+    def _guard(self, fn: Callable[_P, _R], /) -> Guard[_P, _R, Self]: ...
+    def __call__(self, fn: Callable[_P, _R], /) -> Guard[_P, _R, Self]:
+        """Return ``fn`` guarded by this policy."""
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+    def call(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Call fn under the policies of this operation and return what it returns.
+
+        Args:
+            fn: The function; *args and **kwargs are its arguments.
+
+        Raises:
+            Rejected: A policy has rejected the call; fn did not run.
+            TypeError: fn is a coroutine function, or returned an object that can only be awaited;
+                use acall().
+        """
+    def try_call(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Outcome[_R]:
+        """Call fn under the policies of this operation and return an Outcome instead of raising.
+
+        Args:
+            fn: The function; *args and **kwargs are its arguments.
+
+        Returns:
+            An Outcome with the value, the Exception that fn raised, or the rejection.
+
+        Raises:
+            TypeError: fn is not a plain function, or its result is still to run.
+        """
+    def acall(
+        self,
+        fn: Callable[_P, Awaitable[_R]],
+        /,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> GuardedCoroutine[_R]:
+        """Await fn(*args, **kwargs) under the policies of this operation.
+
+        The policies are those of the moment of this call, not of the moment of the await.
+
+        Args:
+            fn: A coroutine function, or a function that returns an awaitable, such as a future
+                of asyncio; *args and **kwargs are its arguments.
+
+        Returns:
+            A coroutine of the result.
+
+        Raises:
+            Rejected: A policy has rejected the call; fn did not run.
+            TypeError: fn returned no awaitable; use call().
+        """
+    def try_acall(
+        self,
+        fn: Callable[_P, Awaitable[_R]],
+        /,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> GuardedCoroutine[Outcome[_R]]:
+        """Await fn(*args, **kwargs) under the policies of this operation for an Outcome.
+
+        Args:
+            fn: As of acall(); *args and **kwargs are its arguments.
+
+        Returns:
+            A coroutine of an Outcome with the value, the Exception that was raised, or the
+            rejection.
+
+        Raises:
+            TypeError: fn returned no awaitable; use try_call().
+        """
+    def acquire(self) -> Permit:
+        """Admit one call and return a permit.
+
+        Returns:
+            A permit. Settle it with success(), failure(exc) or ignore(), or use it as a context
+            manager. It belongs to the policies of this moment.
+
+        Raises:
+            Rejected: No call is admitted.
+            TypeError: A retry, a hedge or a fallback cannot run a block again.
+        """
+    def aacquire(self) -> GuardedCoroutine[Permit]:
+        """Admit one call, waiting without blocking the event loop.
+
+        Returns:
+            A coroutine of a permit, as of acquire().
+
+        Raises:
+            Rejected: No call is admitted.
+            TypeError: A retry, a hedge or a fallback cannot run a block again.
+        """
+
+class Directory:
+    """The native base class of managers: operations by name.
+
+    Safe to share between threads and event loops.
+    """
+
+    @property
+    def _handles(self) -> dict[str, Handle]: ...
+    def _missing(self, name: str, /) -> Handle: ...  # a handle, or the error
+    def execute(
+        self, name: str, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """Call fn with all protection that is registered for the operation of that name.
+
+        Args:
+            name: The operation.
+            fn: The function; *args and **kwargs are its arguments.
+
+        Returns:
+            What fn returns.
+
+        Raises:
+            Rejected: A policy has rejected the call; fn did not run.
+            ConfigError: Nothing is registered for the operation, or not all that it consists of.
+            TypeError: fn is a coroutine function, or returned an object that can only be awaited;
+                use aexecute().
+        """
+    def aexecute(
+        self,
+        name: str,
+        fn: Callable[_P, Awaitable[_R]],
+        /,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> GuardedCoroutine[_R]:
+        """Await fn(*args, **kwargs) with all protection registered for the operation of that name.
+
+        Args:
+            name: The operation.
+            fn: A coroutine function, or a function that returns an awaitable; *args and **kwargs
+                are its arguments.
+
+        Returns:
+            A coroutine of the result.
+
+        Raises:
+            Rejected: A policy has rejected the call; fn did not run.
+            ConfigError: Nothing is registered for the operation, or not all that it consists of.
+            TypeError: fn returned no awaitable; use execute().
+        """
+
 def deadline(default: _Default = ..., /) -> float | _Default:
     """Return the seconds that the enclosing Timeout has left; the default without a Timeout.
 
@@ -476,7 +635,7 @@ def _referents(one: object, /) -> list[object]: ...
 def _settle_fork() -> None: ...
 def _install_fork(in_child: Callable[[], object], /) -> bool: ...
 def _callable_kind(fn: object, /) -> int: ...
-def _own_methods(cls: type[Gate], /) -> None: ...
+def _own_methods(cls: type[Gate | Handle | Directory], /) -> None: ...
 def _inside_guard(one: object, /) -> tuple[Callable[..., Any], dict[str, Any]] | None: ...
 def _install_guard_face(
     attributes: dict[str, Any],

@@ -86,7 +86,7 @@ def refuse_late(method: str, kind: int, fn: Any, late: Any) -> NoReturn:
 
 
 def _awaited_twin(method: str) -> str:
-    return "await " + method.replace("call", "acall")
+    return "await " + method.replace("call", "acall").replace("execute", "aexecute")
 
 
 # ---- what a fallback gave ----
