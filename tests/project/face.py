@@ -21,6 +21,7 @@ MODULES = (
     "holdfast.degradation",
     "holdfast.health",
     "holdfast.telemetry.prometheus",
+    "holdfast.telemetry.rules",
     "holdfast.testing",
 )
 DATA = (

@@ -9,6 +9,7 @@ import holdfast as hf
 import holdfast.categories
 import holdfast.health
 import holdfast.telemetry.prometheus
+import holdfast.telemetry.rules
 import holdfast.testing
 from holdfast.policies.retry import snapshot as of_retry
 
@@ -16,6 +17,7 @@ MODULES = (
     hf,
     holdfast.testing,
     holdfast.telemetry.prometheus,
+    holdfast.telemetry.rules,
     holdfast.categories,
     holdfast.health,
 )

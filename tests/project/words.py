@@ -123,6 +123,7 @@ PUBLIC_MODULES = (
         for policy in ("breaker", "bulkhead", "fallback", "limiter", "pool", "retry", "timeout")
     ),
     "holdfast.telemetry.prometheus",
+    "holdfast.telemetry.rules",
     "holdfast.testing",
 )
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from holdfast.health import figures as health
 from holdfast.pipeline import counted
 from holdfast.policies import base
 from holdfast.stores.ledger import Ledger
@@ -12,6 +13,6 @@ from holdfast.telemetry import prometheus
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A ledger without what other tests have left to the collector."""
     fresh = Ledger()
-    for module in (base, counted, prometheus):
+    for module in (base, counted, health, prometheus):
         monkeypatch.setattr(module, "ledger", fresh)
     return fresh

@@ -8,6 +8,7 @@ ever happens, has its series once there is something in it. Elsewhere: formats.
 from __future__ import annotations
 
 import operator
+import re
 from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,7 +55,10 @@ if TYPE_CHECKING:
 
     Row = tuple[str, tuple[str, ...]]
 
-__all__ = ["FAMILIES", "Family", "by_role"]
+__all__ = ["FAMILIES", "NAMESPACE", "Family", "by_role"]
+
+#: What may stand before the names.
+NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", re.ASCII)
 
 # In the order of enum hf_state: what the gauge shows, and what labels say.
 _STATE_METRICS = tuple(state.metric for state in STATES)

@@ -12,7 +12,6 @@ and applications are in ``serving``.
 from __future__ import annotations
 
 import os
-import re
 from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import ref
@@ -37,7 +36,7 @@ from holdfast.stores.figures import COUNTS, KINDS, PIPELINE, add, kind_of, parts
 from holdfast.stores.ledger import ledger
 from holdfast.stores.names import Bound, Names
 from holdfast.stores.workers import Workers
-from holdfast.telemetry.families import FAMILIES, by_role
+from holdfast.telemetry.families import FAMILIES, NAMESPACE, by_role
 from holdfast.telemetry.serving import AsgiApp, MetricsServer, wsgi_app_of
 from holdfast.validation import Problems, explains_names
 
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["Collector", "MetricsServer", "asgi_app", "serve_metrics", "wsgi_app"]
 
 DEFAULT_PORT = 9464
-NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", re.ASCII)
 MAX_NAMES = 100_000
 
 _WORKERS = ("workers", "Living processes that share figures: those that have made a policy")
