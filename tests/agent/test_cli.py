@@ -9,6 +9,7 @@ from holdfast.agent import cli
 from holdfast.demo import run
 from holdfast.demo.process import PortError, UpstreamError
 from holdfast.demo.run import RunError
+from holdfast.telemetry.rules import rules_file
 
 
 def holdfast_command(*arguments):
@@ -153,3 +154,41 @@ def test_what_a_command_needs_is_imported_by_that_command_only(argument):
     assert "holdfast.agent.cli" in loaded
     assert not loaded & {"asyncio", "dataclasses", "http.server", "httpx", "rich"}
     assert not any(name.startswith("holdfast.demo") for name in loaded)
+
+
+# ---- export ----
+
+
+def test_rules_are_printed_for_the_namespace_and_the_labels(capsys):  # AR-15
+    assert cli.main(["export", "rules", "--namespace", "dwcp", "--by", "job"]) == cli.EXIT_DONE
+    assert capsys.readouterr() == (rules_file("dwcp", by=["job"]), "")
+
+
+def test_rules_are_written_to_a_file(capsys, tmp_path):
+    path = tmp_path / "rules.yml"
+    path.write_text("what was there before " * 10_000)
+    assert cli.main(["export", "rules", "-o", str(path)]) == cli.EXIT_DONE
+    assert path.read_text(encoding="utf-8") == rules_file()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(capsys, tmp_path):
+    path = tmp_path / "missing" / "rules.yml"
+    assert cli.main(["export", "rules", f"--output={path}"]) == cli.EXIT_BROKE
+    assert capsys.readouterr() == (
+        "",
+        f"holdfast: --output: cannot write {path}: No such file or directory\n",
+    )
+
+
+def test_a_namespace_that_no_metric_can_have_is_told_in_one_line(capsys):
+    assert cli.main(["export", "rules", "--namespace=a-b"]) == cli.EXIT_CANNOT_START
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith("holdfast: rules: namespace: got 'a-b', allowed letters")
+    assert error.count("\n") == 1
+
+
+def test_export_needs_to_know_what(capsys):
+    assert "WHAT" in usage_error_of(capsys, "export")
+    assert usage_error_of(capsys, "export", "rulse").rstrip().endswith("did you mean rules?")

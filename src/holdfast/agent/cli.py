@@ -72,6 +72,25 @@ examples:
 """
 
 
+EXPORT_DESCRIPTION = """\
+Prints files for other programs.
+"""
+
+RULES_DESCRIPTION = """\
+Prints alert rules and recording rules for Prometheus: circuit breakers that stay open, failing
+health checks, error budgets and their burn rates, retries, timeouts, resources.
+"""
+
+RULES_EPILOG = """\
+examples:
+  holdfast export rules -o holdfast-rules.yml
+  holdfast export rules --namespace shop --by job > shop-rules.yml
+  promtool check rules holdfast-rules.yml
+
+Name the file under rule_files in the configuration of Prometheus.
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -157,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     _add_bench(commands)
     _add_doctor(commands)
+    _add_export(commands)
     return parser
 
 
@@ -198,6 +218,46 @@ def _add_doctor(commands: Any) -> None:
     doctor.set_defaults(run=_doctor)
 
 
+def _add_export(commands: Any) -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    export = commands.add_parser(
+        "export",
+        help="files for other programs: rules for Prometheus",
+        description=EXPORT_DESCRIPTION,
+        epilog=EXIT_CODES,
+        formatter_class=raw,
+    )
+    what = export.add_subparsers(dest="what", metavar="WHAT", required=True)
+    rules = what.add_parser(
+        "rules",
+        help="alert rules and recording rules for Prometheus",
+        description=RULES_DESCRIPTION,
+        epilog=RULES_EPILOG + "\n" + EXIT_CODES,
+        formatter_class=raw,
+    )
+    rules.add_argument(
+        "--namespace",
+        default="holdfast",
+        metavar="N",
+        help="namespace of the metrics, as the Collector has it (default: holdfast)",
+    )
+    rules.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="a label that tells services apart, such as job; may be repeated (default: none)",
+    )
+    rules.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="write to this file (default: standard output)",
+    )
+    rules.set_defaults(run=_export_rules)
+
+
 def _demo(options: argparse.Namespace) -> int:
     try:
         import httpx  # noqa: F401 - asked for before anything is started
@@ -233,6 +293,27 @@ def _doctor(options: argparse.Namespace) -> int:
     from holdfast.agent.doctor import run_doctor
 
     return EXIT_DONE if run_doctor(options.json, sys.stdout) else EXIT_BROKE
+
+
+def _export_rules(options: argparse.Namespace) -> int:
+    from holdfast.errors import ConfigError
+    from holdfast.telemetry.rules import rules_file
+
+    try:
+        text = rules_file(options.namespace, by=options.by)
+    except ConfigError as error:
+        return _complain(error, EXIT_CANNOT_START)
+    if options.output == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return EXIT_DONE
+    try:
+        with open(options.output, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        why = f"--output: cannot write {options.output}: {error.strerror}"
+        return _complain(OSError(why), EXIT_BROKE)
+    return EXIT_DONE
 
 
 def _complain(error: Exception, code: int) -> int:
