@@ -17,13 +17,7 @@ from tests.telemetry.promtool import Watch, promtool
 
 # A name of a metric in an expression; `budget:shop_…` is one that a rule records.
 METRIC = re.compile(r"(?<![\w:])shop_\w+")
-OF_OPERATIONS = {
-    f"shop_{name}"
-    for name in (
-        *("operations_total", "operation_retries_total", "timeouts_total", "operation_critical"),
-        *("resources", "resources_limit"),
-    )
-}
+OF_RESOURCES = {"shop_resources", "shop_resources_limit"}
 RECORDED = re.compile(r"\w+:shop_\w+:\w+")
 
 
@@ -127,7 +121,7 @@ def test_a_rule_reads_only_metrics_that_are_exported_or_recorded_before(by):
     exported = {f"shop_{family.name}{suffix}" for family in FAMILIES for suffix, _ in family.rows}
     recorded = set()
     for rule in rules(by=by):
-        assert set(METRIC.findall(rule.expr)) <= exported | OF_OPERATIONS, rule.name
+        assert set(METRIC.findall(rule.expr)) <= exported | OF_RESOURCES, rule.name
         assert set(RECORDED.findall(rule.expr)) <= recorded, rule.name
         assert "@" not in rule.expr + rule.name
         if not rule.is_alert:
