@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from holdfast.health.ping import PingCheck
     from holdfast.health.tcp import TcpCheck
     from holdfast.health.threshold import ThresholdCheck
+    from holdfast.manager.errors import UnprotectedError
+    from holdfast.manager.manager import ResilienceManager
+    from holdfast.manager.snapshot import snapshot
     from holdfast.pipeline.kinds import registry
     from holdfast.policies.error_budget import ErrorBudget
     from holdfast.policies.hedge import Hedge, Quantile
@@ -112,6 +115,7 @@ __all__ = [
     "RateLimitedError",
     "RateLimiter",
     "Rejected",
+    "ResilienceManager",
     "Retry",
     "RetryBudget",
     "RetryExhaustedError",
@@ -124,6 +128,7 @@ __all__ = [
     "TimeWindow",
     "Timeout",
     "Trip",
+    "UnprotectedError",
     "__version__",
     "chain",
     "chaos",
@@ -133,6 +138,7 @@ __all__ = [
     "priority",
     "registry",
     "retry_after",
+    "snapshot",
 ]
 
 # Public functions that are rarely used, and the modules they are imported from at the first use.
@@ -143,6 +149,7 @@ _LATER: dict[str, str] = {
     "LatencyBudget": "holdfast.policies.latency_budget",
     "HttpCheck": "holdfast.health.http",
     "PingCheck": "holdfast.health.ping",
+    "ResilienceManager": "holdfast.manager.manager",
     "SloTracker": "holdfast.policies.slo_tracker",
     "TcpCheck": "holdfast.health.tcp",
     "ThresholdCheck": "holdfast.health.threshold",
@@ -151,10 +158,12 @@ _LATER: dict[str, str] = {
     "ErrorBudget": "holdfast.policies.error_budget",
     "AdaptiveRateLimiter": "holdfast.policies.limiter.adaptive",
     "Trip": "holdfast.trip",
+    "UnprotectedError": "holdfast.manager.errors",
     "chaos": "holdfast.chaos",
     "log_events": "holdfast.telemetry.logs",
     "priority": "holdfast.priorities",
     "retry_after": "holdfast.categories.requested",
+    "snapshot": "holdfast.manager.snapshot",
 }
 
 if not TYPE_CHECKING:  # or every name would be accepted

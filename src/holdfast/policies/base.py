@@ -81,6 +81,7 @@ __all__ = [
     "NATIVE_MODES",
     "Default",
     "Policy",
+    "enter",
     "full_name",
     "made_as",
     "made_for",
@@ -91,6 +92,7 @@ __all__ = [
     "role_of",
     "scope_of",
     "settings_of",
+    "unentered",
     "within_deadline_ns",
 ]
 
@@ -269,21 +271,38 @@ def made_as(
     """Make a policy within a scope, with a role of its own; see ``made_within``, ``made_for``."""
     if scope is None and role is None:
         return cls(*args, **kwargs)
+    made = unentered(scope, cls, *args, **kwargs)
+    enter(made, role)
+    return made
+
+
+def unentered(scope: str | None, cls: type[_Made], *args: Any, **kwargs: Any) -> _Made:
+    """Make a policy that neither the registry nor metrics know before ``enter``.
+
+    For one that may turn out to be needless, or is made while a lock is held.
+    """
     ledger.prepare()
     try:
         made: _Made = type.__call__(cls, *args, **kwargs)
     except TypeError:
         explain_arguments(cls.__init__, cls, args, kwargs)
         raise
-    if is_checking():
-        return made
     if not made._is_made:
         _mark_unmade(made)
-        return made
     made._scope = scope
+    return made
+
+
+def enter(made: Policy, role: int | None = None) -> None:
+    """Have the registry and metrics know a policy, by another role than others of its class.
+
+    No lock may be held: those who watch the registry are told.
+    """
+    if is_checking() or not made._is_made:
+        return
     if made.name is None:
         registry.mind(made)
-        return made
+        return
     registry.add(made)
     if parts := made._figured():
         if role is not None:
@@ -291,7 +310,6 @@ def made_as(
         ledger.enter(made, NATIVE_MODES[made.mode], parts)
     elif made.kind == "pipeline" and ledger.file is not None:
         made._make_ends()
-    return made
 
 
 class Policy(gate.Gate, metaclass=_Registered):
@@ -653,12 +671,18 @@ class Policy(gate.Gate, metaclass=_Registered):
         if type(self) is not type(asked):
             problems.refuse("shared", True, f"the class of the existing policy {titled(self)}")
             problems.done()
-        for field, living, value in zip(
-            self._setting_names, self._settings, asked._settings, strict=True
-        ):
-            if _comparable(living) != _comparable(value):
-                problems.refuse(field, value, f"{_brief(living)}, as in the existing shared policy")
+        for field, living, value in self._differences(asked):
+            problems.refuse(field, value, f"{_brief(living)}, as in the existing shared policy")
         problems.done()
+
+    def _differences(self, other: Policy) -> list[tuple[str, Any, Any]]:
+        """Return the settings in which a policy of the same class differs: name, ours, its."""
+        pairs = zip(self._setting_names, self._settings, other._settings, strict=True)
+        return [
+            (field, ours, its)
+            for field, ours, its in pairs
+            if _comparable(ours) != _comparable(its)
+        ]
 
     locals().update((name, _Elsewhere(name)) for name in _ELSEWHERE.split())
 

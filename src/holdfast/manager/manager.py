@@ -1,0 +1,1254 @@
+"""ResilienceManager: names to policies, and operations that are compiled from them.
+
+Owns the lock under which something is registered, and which operations are compiled anew for it.
+Elsewhere: what is registered (``registered``), what an operation passes (``operation``), the parts
+(health, degradation, chaos, objectives: the folders of these names).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from threading import RLock
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from holdfast.clock import read_clock
+from holdfast.forks import mind, settle
+from holdfast.manager.errors import UnprotectedError
+from holdfast.manager.followed import Followed
+from holdfast.manager.operation import (
+    FIELDS,
+    Definition,
+    Operation,
+    Unresolved,
+    arranged,
+    definition,
+    resolve,
+)
+from holdfast.manager.order import ORDERS, TOTAL
+from holdfast.manager.registered import ADAPTIVE, KINDS, Entry, Registered, kind_in, made
+from holdfast.manager.stand_in import Directory
+from holdfast.mode import read_mode
+from holdfast.pipeline.standard import NOT_GIVEN, read_timeout
+from holdfast.policies.base import Policy, enter
+from holdfast.stores.figures import TIMEOUT_TOTAL
+from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Any, Literal, ParamSpec, Self, TypeVar
+
+    from holdfast.chaos import Fault
+    from holdfast.clock import Clock
+    from holdfast.degradation.manager import DegradationManager
+    from holdfast.health.check import Check
+    from holdfast.health.monitor import HealthMonitor
+    from holdfast.manager.chaos import ManagerChaos
+    from holdfast.manager.snapshot import ManagerSnapshot
+    from holdfast.mode import Mode
+    from holdfast.pipeline.lint import Finding
+    from holdfast.policies.breaker import CircuitBreaker
+    from holdfast.policies.bulkhead import Bulkhead
+    from holdfast.policies.error_budget import ErrorBudget
+    from holdfast.policies.fallback import Fallback
+    from holdfast.policies.hedge import Hedge
+    from holdfast.policies.latency_budget import LatencyBudget
+    from holdfast.policies.limiter import RateLimiter
+    from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
+    from holdfast.policies.retry import Retry
+    from holdfast.policies.slo_tracker import SloTracker
+    from holdfast.policies.timeout import Timeout
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    Made = TypeVar("Made", bound=Policy)
+    #: What ``register_operation`` takes for each kind of policy.
+    Joined = Any
+
+__all__ = ["ResilienceManager", "managers"]
+
+DEFAULT_SECONDS = 30.0
+
+_living: WeakSet[ResilienceManager] = WeakSet()
+
+
+def managers() -> list[ResilienceManager]:
+    """Return the living managers, by name."""
+    return sorted(_living, key=lambda manager: manager.name)
+
+
+class ResilienceManager(Directory):
+    """Registers policies by name, and protects calls by everything that bears the name.
+
+    ``execute("send", fn)`` calls ``fn`` under all policies that are registered as "send".
+    ``register_operation`` joins policies of other names under one. A name under which nothing is
+    registered is an error: no call runs unprotected.
+
+    Policies may be registered at any time, from any thread, in any order. An operation is compiled
+    when it is first called, and compiled anew when something that it uses is registered: the next
+    call passes the new policies, calls in flight end on the old ones. Registered again with equal
+    settings, a policy keeps living, with its state and its counts.
+
+    A call passes, from the outermost: error budget, latency budget, fallback, timeout, retry,
+    hedge, circuit breaker, rate limiter, bulkhead, the breaker's own timeout, faults. With
+    ``order="classic"``: budgets, fallback, faults, rate limiter, bulkhead, circuit breaker and its
+    timeout, retry, hedge, timeout.
+
+    Args:
+        name: For messages and metrics, 1 to 200 characters. Metrics of all policies show those of
+            a manager as ``manager/name``.
+        presets: What to register first: the name of a preset ("dwcp", "collector"), a ``Preset``,
+            or several. None: nothing.
+        default_timeout: Seconds that a call of an operation without a timeout of its own may take,
+            attempts and pauses together; None for no limit.
+        order: "recommended" or "classic"; an operation may have its own.
+        clock: The source of time for what is registered without one; use a ``ManualClock`` in
+            tests.
+        mode: "enforce", "observe" or "off", for what is registered without one; None uses the mode
+            of the process.
+
+    Raises:
+        ConfigError: One or more arguments are invalid; the message lists all of them.
+
+    Safe to share between threads and event loops. In a forked child nothing runs in the background
+    before the child calls ``start``.
+
+    >>> rm = ResilienceManager("shop")
+    >>> rm.register_circuit_breaker("payments", max_failures=5, timeout=10, reset_timeout=60)
+    <CircuitBreaker 'payments' closed>
+    >>> rm.register_retry_policy("payments", max_retries=2, initial_delay=0.1).name
+    'payments'
+    >>> rm.execute("payments", len, "ok")
+    2
+    """
+
+    kind = "manager"
+
+    @explains_names
+    def __init__(
+        self,
+        name: str,
+        *,
+        presets: Any = None,
+        default_timeout: float | timedelta | None = DEFAULT_SECONDS,
+        order: Literal["recommended", "classic"] = "recommended",
+        clock: Clock | None = None,
+        mode: Mode | str | None = None,
+    ) -> None:
+        super().__init__()
+        problems = Problems("ResilienceManager", name)
+        self._name = problems.name(name)
+        read_timeout(problems, "default_timeout", default_timeout)
+        self._default_timeout = default_timeout
+        self._order: str = problems.choice("order", order, tuple(ORDERS))
+        self._clock = read_clock(problems, clock)
+        mode = read_mode(problems, mode)
+        problems.done()
+        self._common: dict[str, Any] = {"clock": self._clock, "mode": mode}
+        # Held for moments: what is the user's runs outside of it, except finalisers, which may
+        # register something meanwhile. Hence re-entrant, and what is compiled is looked at again.
+        self._lock = RLock()
+        self._registered = Registered()
+        self._changes = 0  # of what is registered
+        self._defined: dict[str, Definition] = {}
+        self._operations: dict[str, Operation] = {}  # once they were asked for
+        self._users: dict[str, dict[str, None]] = {}  # by name of a policy: operations that need it
+        self._passed_over: set[str] = set()  # operations of which that was logged
+        self._closing: dict[str, tuple[Check, str, bool]] = {}  # checks that close a breaker
+        self._followed = Followed()
+        self._listening: dict[object, _Listening] = {}
+        self._health: HealthMonitor | None = None
+        self._degradation: DegradationManager | None = None
+        self._chaos: ManagerChaos | None = None
+        self._slo: SloTracker | None = None
+        self._running = False
+        mind(self)
+        _living.add(self)
+        if presets is not None:
+            self._apply(presets)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("_"):  # what tools look for: raises the plain error
+                return object.__getattribute__(self, name)
+            from holdfast.hints import missing_attribute
+
+            raise missing_attribute(self, type(self), name)
+
+    @property
+    def name(self) -> str:
+        """The name, for messages and metrics."""
+        return self._name
+
+    def _apply(self, presets: Any) -> None:
+        several = presets if isinstance(presets, (tuple, list)) else (presets,)
+        known: Any = import_module("holdfast.manager.presets")
+        for preset in [known.get(one) if isinstance(one, str) else one for one in several]:
+            preset.apply(self)
+
+    # ---- registering policies ----
+
+    def register_circuit_breaker(self, name: str, **settings: Any) -> CircuitBreaker:
+        """Register a circuit breaker.
+
+        Args:
+            name: Its name.
+            **settings: Those of ``CircuitBreaker``; or ``max_failures`` (consecutive failures that
+                open it), ``timeout`` (seconds that a call may take; a longer one is a failure),
+                ``reset_timeout`` (seconds it stays open), ``half_open_max_requests``.
+
+        Returns:
+            The living breaker of this name if its settings are equal, else a new one, which the
+            operations that use this name pass from their next call on.
+
+        Raises:
+            ConfigError: A setting is invalid, or two contradict each other.
+        """
+        breaker: CircuitBreaker = self._register("circuit_breaker", name, (), settings)
+        return breaker
+
+    def register_retry_policy(self, name: str, **settings: Any) -> Retry:
+        """Register a retry policy; see ``register_circuit_breaker``.
+
+        Args:
+            name: Its name.
+            **settings: Those of ``Retry``; or ``max_retries`` (the first attempt is no retry),
+                ``initial_delay`` or ``base_delay`` (seconds), ``max_delay``, ``multiplier`` or
+                ``backoff_factor``, ``jitter``. ``on`` is every exception if it is not given.
+
+        Raises:
+            ConfigError: A setting is invalid, or two contradict each other.
+        """
+        retry: Retry = self._register("retry", name, (), settings)
+        return retry
+
+    def register_rate_limiter(self, name: str, **settings: Any) -> RateLimiter:
+        """Register a rate limiter with the settings of ``RateLimiter``.
+
+        It wins over an adaptive limiter of its name. See ``register_circuit_breaker``.
+
+        Raises:
+            ConfigError: A setting is invalid, or two contradict each other.
+        """
+        limiter: RateLimiter = self._register("rate_limiter", name, (), settings)
+        return limiter
+
+    def register_adaptive_rate_limiter(self, name: str, **settings: Any) -> AdaptiveRateLimiter:
+        """Register a limiter that adapts, with the settings of ``AdaptiveRateLimiter``.
+
+        See ``register_circuit_breaker``.
+
+        Raises:
+            ConfigError: A setting is invalid, or two contradict each other.
+        """
+        limiter: AdaptiveRateLimiter = self._register(ADAPTIVE, name, (), settings)
+        return limiter
+
+    def register_bulkhead(
+        self,
+        name: str,
+        max_concurrent: int | None = None,
+        max_waiting: int | None = None,
+        max_wait: float | timedelta | None = None,
+        **settings: Any,
+    ) -> Bulkhead:
+        """Register a bulkhead; see ``register_circuit_breaker``.
+
+        Args:
+            name: Its name.
+            max_concurrent: Calls that may run at the same time.
+            max_waiting: Calls that may wait for a slot.
+            max_wait: Seconds that they may wait.
+            **settings: The others of ``Bulkhead``; None of the three above is its default.
+
+        Raises:
+            ConfigError: A setting is invalid, or two contradict each other.
+        """
+        three = {"max_concurrent": max_concurrent, "max_waiting": max_waiting, "max_wait": max_wait}
+        settings.update((field, value) for field, value in three.items() if value is not None)
+        bulkhead: Bulkhead = self._register("bulkhead", name, (), settings)
+        return bulkhead
+
+    def register_timeout(self, name: str, duration: float | timedelta, **settings: Any) -> Timeout:
+        """Register how many seconds an operation may take, attempts and pauses together.
+
+        See ``register_circuit_breaker``; the settings are those of ``Timeout``.
+
+        Raises:
+            ConfigError: A setting is invalid.
+        """
+        timeout: Timeout = self._register("timeout", name, (duration,), settings)
+        return timeout
+
+    def register_error_budget(self, name: str, **settings: Any) -> ErrorBudget:
+        """Register an error budget, also in ``slo``; see ``register_circuit_breaker``.
+
+        Raises:
+            ConfigError: A setting of ``ErrorBudget`` is invalid.
+        """
+        budget: ErrorBudget = self._register("error_budget", name, (), settings)
+        return budget
+
+    def register_latency_budget(self, name: str, **settings: Any) -> LatencyBudget:
+        """Register a latency budget, also in ``slo``; see ``register_circuit_breaker``.
+
+        Raises:
+            ConfigError: A setting of ``LatencyBudget`` is invalid.
+        """
+        budget: LatencyBudget = self._register("latency_budget", name, (), settings)
+        return budget
+
+    def register_hedge(self, name: str, **settings: Any) -> Hedge:
+        """Register a hedge; see ``register_circuit_breaker``.
+
+        Raises:
+            ConfigError: A setting of ``Hedge`` is invalid.
+        """
+        hedge: Hedge = self._register("hedge", name, (), settings)
+        return hedge
+
+    def register_fallback(self, name: str, value: Any, **settings: Any) -> Fallback:
+        """Register a replacement for the final error: a value, or a function of the exception.
+
+        See ``register_circuit_breaker``.
+
+        Raises:
+            ConfigError: A setting of ``Fallback`` is invalid.
+        """
+        fallback: Fallback = self._register("fallback", name, (value,), settings)
+        return fallback
+
+    def register_fault(self, fault: Fault, operations: Iterable[str] | None = None) -> Fault:
+        """Register a fault, which strikes calls while chaos is enabled. It is disabled at first.
+
+        Args:
+            fault: A fault of ``holdfast.chaos``.
+            operations: The operations whose calls it strikes; None for all.
+
+        Raises:
+            ConfigError: ``fault`` is not a fault.
+        """
+        from holdfast.chaos import Fault as Faults
+
+        problems = Problems("ResilienceManager", self._name)
+        problems.instance("fault", fault, Faults, "a fault of holdfast.chaos")
+        which = None
+        if isinstance(operations, str):
+            problems.refuse("operations", operations, "a list of names, or None")
+        elif operations is not None:
+            which = frozenset(problems.name(one, "operations") for one in operations)
+        problems.done()
+        self._put(fault.name, Entry("fault", fault, operations=which), is_ready=True)
+        return fault
+
+    def register(self, policy: Made) -> Made:
+        """Register a policy that exists, under its own name.
+
+        Metrics of all policies show it under its own name; those of this manager show it too.
+
+        Raises:
+            ConfigError: It is no policy with a name, or of a kind that no operation can have.
+        """
+        problems = Problems("ResilienceManager", self._name)
+        given: object = policy
+        kind = kind_in(given) if isinstance(given, Policy) and given._is_made else None
+        if kind is None or policy.name is None:
+            problems.refuse(
+                "policy", policy, "a policy with a name that can be a part of a pipeline"
+            )
+            problems.done()
+        assert kind is not None
+        assert policy.name is not None
+        self._put(policy.name, Entry(kind, policy), is_ready=True)
+        return policy
+
+    def unregister(self, kind: str, name: str) -> None:
+        """Forget what is registered; what it has counted stays until it is collected.
+
+        Args:
+            kind: "circuit_breaker", "retry", "rate_limiter", "adaptive_rate_limiter", "bulkhead",
+                "timeout", "error_budget", "latency_budget", "hedge", "fallback", "fault",
+                "health_check" or "operation".
+            name: Its name.
+
+        Raises:
+            LookupError: Nothing of this kind and name is registered.
+            ConfigError: The kind does not exist, or an operation names it.
+        """
+        problems = Problems("ResilienceManager", self._name)
+        problems.choice("kind", kind, (*KINDS, "health_check", "operation"))
+        problems.done()
+        settle()
+        if kind == "health_check":
+            self._closing.pop(name, None)
+            self.health.remove(name)
+            return
+        news = _News()
+        with self._lock:
+            entry = None
+            if kind == "operation":
+                if name not in self._defined:
+                    raise self._unknown("operation", name, tuple(self._defined))
+                self._define(name, None)
+                users = [name]
+            else:
+                entry = self._registered.get(kind, name)
+                if entry is None:
+                    raise self._unknown(KINDS[kind].words, name, self._names(kind))
+                for operation in self._naming(kind, name):
+                    problems.refuse("name", name, f"one that operation {operation!r} does not name")
+                problems.done()
+                self._registered.take(kind, name)
+                users = self._users_of(entry, name)
+            self._recompile(users, news)
+        self._publish(news)
+        if entry is None:
+            return
+        for listening in list(self._listening.values()):
+            listening.leave(entry.policy)
+        if kind in ("error_budget", "latency_budget") and self._slo is not None:
+            self._slo.unregister(entry.policy)
+
+    def _register(
+        self, kind: str, name: str, args: tuple[Any, ...], settings: dict[str, Any]
+    ) -> Any:
+        entry = made(self._name, kind, name, args, {**self._common, **settings})
+        return self._put(entry.policy.name, entry).policy
+
+    def _put(self, name: str, entry: Entry, *, is_ready: bool = False) -> Entry:
+        """Register an entry, or return the living one that equals it."""
+        settle()
+        with self._lock:
+            there = self._registered.equal(name, entry, by_identity=is_ready)
+        if there is not None:
+            return there
+        if not is_ready:
+            entry.enter()  # before any call passes it: metrics miss none
+        news = _News()
+        with self._lock:
+            before = self._registered.get(entry.kind, name)
+            there = self._registered.put(name, entry, by_identity=is_ready)
+            if there is not None:  # another thread was faster
+                return there
+            users = self._users_of(entry, name)
+            if before is not None and entry.kind == "fault":
+                users = list(dict.fromkeys((*users, *self._users_of(before, name))))
+            self._recompile(users, news)
+        self._publish(news)
+        self._tell_parts(name, entry, before)
+        return entry
+
+    def _tell_parts(self, name: str, entry: Entry, before: Entry | None) -> None:
+        """Have the parts know of a policy that is registered, and not of the one before."""
+        if self._slo is not None and entry.kind in ("error_budget", "latency_budget"):
+            if before is not None:
+                self._slo.unregister(before.policy)
+            self._slo.register(entry.policy)
+        if entry.kind == "circuit_breaker":
+            for check, breaker, opens in list(self._closing.values()):
+                if breaker == name:
+                    self.health.remove(check.name)
+                    self.health.add(check, closes=entry.policy, opens=opens)
+        for listening in list(self._listening.values()):
+            if before is not None:
+                listening.leave(before.policy)
+            listening.listen_to(entry.policy)
+
+    # ---- operations ----
+
+    def register_operation(
+        self,
+        name: str,
+        *,
+        circuit_breaker: Joined = NOT_GIVEN,
+        retry: Joined = NOT_GIVEN,
+        rate_limiter: Joined = NOT_GIVEN,
+        bulkhead: Joined = NOT_GIVEN,
+        timeout: Joined = NOT_GIVEN,
+        error_budget: Joined = NOT_GIVEN,
+        latency_budget: Joined = NOT_GIVEN,
+        hedge: Joined = NOT_GIVEN,
+        fallback: Joined = NOT_GIVEN,
+        degradation: str | None = None,
+        critical: bool = False,
+        order: Literal["recommended", "classic"] | None = None,
+    ) -> Operation:
+        """Join policies under the name of an operation.
+
+        Each argument is the name of a policy, which may be registered later, or a policy. None is
+        none. One that is not given is the policy that bears the name of the operation, if there is
+        one.
+
+        Args:
+            name: The name of the operation.
+            circuit_breaker: A circuit breaker.
+            retry: A retry policy.
+            rate_limiter: A rate limiter; of a name, the fixed one wins over the adaptive one.
+            bulkhead: A bulkhead.
+            timeout: A timeout, or seconds. None: no limit, not even the manager's default.
+            error_budget: An error budget.
+            latency_budget: A latency budget.
+            hedge: A hedge.
+            fallback: A fallback.
+            degradation: The name of a component of ``degradation``. It is degraded while the
+                breaker of the operation is open, or its error budget is exhausted.
+            critical: Whether metrics and alerts mark the operation as critical.
+            order: "recommended" or "classic"; None for the manager's.
+
+        Returns:
+            The operation, as ``operation(name)`` returns it.
+
+        Raises:
+            ConfigError: An argument is invalid; the message lists all that are.
+        """
+        given = {
+            "error_budget": error_budget, "latency_budget": latency_budget, "fallback": fallback,
+            "timeout": timeout, "retry": retry, "hedge": hedge, "circuit_breaker": circuit_breaker,
+            "rate_limiter": rate_limiter, "bulkhead": bulkhead,
+        }  # fmt: skip
+        joined = {field: given[field] for field in FIELDS if given[field] is not NOT_GIVEN}
+        defined = definition(
+            self._name,
+            name,
+            joined,
+            self._common,
+            degradation=degradation,
+            critical=critical,
+            order=order,
+        )
+        settle()
+        news = _News()
+        with self._lock:
+            there = self._defined.get(name)
+            if there is None or not there.equals(defined):
+                news.policies += [(one, TIMEOUT_TOTAL) for one in defined.made()]
+                self._define(name, defined)
+            operation = self._made_operation(name)
+            self._recompile([name], news)
+        self._publish(news)
+        return operation
+
+    def operation(self, name: str) -> Operation:
+        """Return the operation of this name: a decorator with ``call``, ``acall``, ``describe``.
+
+        A call through it spares the look-up of the name. It follows what is registered later.
+
+        Raises:
+            UnprotectedError: Nothing is registered under this name, or the operation names a policy
+                that is not registered.
+        """
+        there = self._handles.get(name)
+        operation: Operation = self._missing(name) if there is None else there
+        return operation
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations that were registered or called, in that order."""
+        return tuple(self._operations.values())
+
+    def _missing(self, name: str) -> Operation:
+        """Return an operation that was not called yet.
+
+        Raises:
+            UnprotectedError: It would pass nothing.
+        """
+        settle()
+        news = _News()
+        with self._lock:
+            operation = self._operations.get(name)
+            try:
+                steps = self._steps(name)
+            except Unresolved as error:
+                raise self._unprotected(name, error.problems) from None
+            if operation is None:
+                operation = self._made_operation(name)
+            self._compile(operation, steps, news)
+        self._publish(news)
+        return operation
+
+    def _made_operation(self, name: str) -> Operation:
+        operation = self._operations.get(name)
+        if operation is None:
+            operation = self._operations[name] = Operation(name, self)
+            self._users.setdefault(name, {})[name] = None
+        return operation
+
+    def _define(self, name: str, defined: Definition | None) -> None:
+        """Have another definition of an operation, or none. The lock is held."""
+        before = self._defined.pop(name, None)
+        for needed in before.names() if before is not None else ():
+            if needed != name:
+                self._users[needed].pop(name, None)
+        if defined is not None:
+            self._defined[name] = defined
+            for needed in defined.names():
+                self._users.setdefault(needed, {})[name] = None
+        self._passed_over.discard(name)
+
+    def _users_of(self, entry: Entry, name: str) -> list[str]:
+        """Return the operations that may pass an entry of this name. The lock is held."""
+        if entry.kind != "fault":
+            return list(self._users.get(name, ()))
+        return [one for one in self._operations if entry.strikes(one)]
+
+    def _naming(self, kind: str, name: str) -> list[str]:
+        """Return the operations whose definition names a policy."""
+        field = "rate_limiter" if kind == ADAPTIVE else kind
+        return [
+            operation
+            for operation, defined in self._defined.items()
+            if defined.joined.get(field) == name
+            and not (field == "rate_limiter" and self._other_limiter(kind, name))
+        ]
+
+    def _other_limiter(self, kind: str, name: str) -> bool:
+        other = "rate_limiter" if kind == ADAPTIVE else ADAPTIVE
+        return self._registered.get(other, name) is not None
+
+    def _recompile(self, names: Iterable[str], news: _News) -> None:
+        """Have operations pass what is registered from here on. The lock is held."""
+        self._changes += 1
+        for name in names:
+            operation = self._operations.get(name)
+            if operation is None:
+                continue
+            try:
+                steps = self._steps(name)
+            except Unresolved:
+                self._handles.pop(name, None)
+                operation._turn_to(None)
+                news.operations.append(operation)
+            else:
+                self._compile(operation, steps, news)
+
+    def _steps(self, name: str) -> list[Policy]:
+        """Return what an operation passes, outermost first. The lock is held.
+
+        Raises:
+            Unresolved: It would pass nothing, or names a policy that is not registered.
+        """
+        defined = self._defined.get(name)
+        order = self._order if defined is None or defined.order is None else defined.order
+        places, over = resolve(name, defined, self._registered)
+        if over and name not in self._passed_over:
+            self._passed_over.add(name)
+            _log(
+                "warning", "operation %r of manager %r: the fixed rate limiter %r wins over the "
+                "adaptive one", name, self._name, over[0].policy.name,
+            )  # fmt: skip
+        has_own = defined is not None and "timeout" in defined.joined
+        if TOTAL not in places and not has_own and self._default_timeout is not None:
+            places[TOTAL] = self._made_operation(name)._default_timeout(
+                self._default_timeout, self._common
+            )
+        faults = [
+            entry.policy
+            for entry in self._registered.of_kind("fault").values()
+            if entry.strikes(name)
+        ]
+        return arranged(places, faults, order)
+
+    def _compile(self, operation: Operation, steps: list[Policy], news: _News) -> None:
+        """Have an operation pass these policies from the next call on. The lock is held."""
+        name = operation.name
+        defined = self._defined.get(name)
+        operation.critical = defined is not None and defined.critical
+        own = None if defined is None else defined.order
+        operation.order = self._order if own is None else own
+        while True:
+            changes = self._changes
+            compiled = operation._compile(steps)
+            if changes == self._changes:
+                break
+            steps = self._steps(name)  # a finaliser has registered something meanwhile
+        if compiled is not None:
+            news.policies.append((compiled, None))
+            news.operations.append(operation)
+        default = operation._take_default()
+        if default is not None:
+            news.policies.append((default, TIMEOUT_TOTAL))
+        self._handles[name] = operation
+
+    def _publish(self, news: _News) -> None:
+        """Have others know what was made and compiled. The lock is not held."""
+        for policy, role in news.policies:
+            enter(policy, role)
+        for operation in news.operations:
+            self._see_to_degradation(operation)
+
+    def _unprotected(self, name: object, problems: list[str]) -> UnprotectedError:
+        of = f"manager {self._name!r}"
+        if problems:
+            return UnprotectedError(f"operation {name!r} of {of}: {'; '.join(problems)}")
+        known = tuple(dict.fromkeys((*self._defined, *self._registered.names())))
+        hint = nearest(name, known) if isinstance(name, str) else ""
+        some = f"; it has {', '.join(map(repr, known[:10]))}" if known and not hint else ""
+        return UnprotectedError(
+            f"{of} has nothing registered under {shown(name)}, so nothing would protect the "
+            f"call{hint}{some}"
+        )
+
+    def _unknown(self, words: str, name: object, known: tuple[str, ...]) -> LookupError:
+        hint = nearest(name, known)
+        return LookupError(f"manager {self._name!r} has no {words} {shown(name)}{hint}")
+
+    def _names(self, kind: str) -> tuple[str, ...]:
+        return tuple(self._registered.of_kind(kind))
+
+    # ---- calling under one kind of protection ----
+
+    if TYPE_CHECKING:
+
+        def execute(self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+            """Call ``fn`` under everything that is registered for the operation.
+
+            Raises:
+                UnprotectedError: Nothing is registered under this name; ``fn`` did not run.
+                Rejected: A policy has rejected the call; ``fn`` did not run.
+            """
+
+        def aexecute(
+            self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+        ) -> Coroutine[Any, Any, R]:
+            """Await ``fn(*args, **kwargs)`` as ``execute`` calls it."""
+
+    def execute_with_circuit_breaker(
+        self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call ``fn`` under a circuit breaker and its timeout, and nothing else.
+
+        Raises:
+            LookupError: There is no circuit breaker of this name; ``fn`` did not run.
+        """
+        entry = self._entry("circuit_breaker", name)
+        breaker, limit = entry.policy, entry.call_timeout
+        result: R = (
+            breaker.call(fn, *args, **kwargs)
+            if limit is None
+            else breaker.call(limit.call, fn, *args, **kwargs)
+        )
+        return result
+
+    async def aexecute_with_circuit_breaker(
+        self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Await ``fn`` as ``execute_with_circuit_breaker`` calls it."""
+        entry = self._entry("circuit_breaker", name)
+        breaker, limit = entry.policy, entry.call_timeout
+        result: R = await (
+            breaker.acall(fn, *args, **kwargs)
+            if limit is None
+            else breaker.acall(limit.acall, fn, *args, **kwargs)
+        )
+        return result
+
+    def execute_with_retry(
+        self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call ``fn`` under a retry policy, and nothing else.
+
+        Raises:
+            LookupError: There is no retry policy of this name; ``fn`` did not run.
+        """
+        return self.retry(name).call(fn, *args, **kwargs)
+
+    async def aexecute_with_retry(
+        self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Await ``fn`` as ``execute_with_retry`` calls it."""
+        return await self.retry(name).acall(fn, *args, **kwargs)
+
+    def execute_with_bulkhead(
+        self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call ``fn`` in a bulkhead, and under nothing else.
+
+        Raises:
+            LookupError: There is no bulkhead of this name; ``fn`` did not run.
+        """
+        return self.bulkhead(name).call(fn, *args, **kwargs)
+
+    async def aexecute_with_bulkhead(
+        self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Await ``fn`` as ``execute_with_bulkhead`` calls it."""
+        return await self.bulkhead(name).acall(fn, *args, **kwargs)
+
+    def execute_with_degradation(
+        self,
+        name: str,
+        normal: Callable[..., R],
+        degraded: Callable[..., R] | None = None,
+        emergency: Callable[..., R] | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> R:
+        """Call the function of a component's level; see ``DegradationManager.execute``."""
+        return self.degradation.execute(name, normal, degraded, emergency, args, kwargs)
+
+    async def aexecute_with_degradation(
+        self,
+        name: str,
+        normal: Callable[..., Any],
+        degraded: Callable[..., Any] | None = None,
+        emergency: Callable[..., Any] | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Await the function of a component's level; see ``DegradationManager.aexecute``."""
+        return await self.degradation.aexecute(name, normal, degraded, emergency, args, kwargs)
+
+    def check_rate_limit(self, name: str, n: int = 1) -> bool:
+        """Take ``n`` tokens of the rate limiter of a name; return whether there were as many.
+
+        The fixed limiter of a name wins over the adaptive one. A name that has other policies but
+        no limiter allows everything.
+
+        Args:
+            name: The name of a limiter or of an operation.
+            n: How many tokens.
+
+        Raises:
+            UnprotectedError: Nothing is registered under this name.
+        """
+        for kind in ("rate_limiter", ADAPTIVE):
+            entry = self._registered.get(kind, name)
+            if entry is not None:
+                return bool(entry.policy.try_acquire(n))
+        for policy in self.operation(name).policies:
+            if policy.kind == "rate_limiter":
+                limiter: Any = policy
+                return bool(limiter.try_acquire(n))
+        return True
+
+    def maybe_inject_fault(self, name: str | None = None) -> None:
+        """Pass the faults of an operation, as a call of it would; what strikes is raised or waited.
+
+        Args:
+            name: The operation; None passes the faults of all operations.
+        """
+        for entry in self._registered.of_kind("fault").values():
+            if name is None or entry.strikes(name):
+                entry.policy.call(_nothing)
+
+    def record_request(self, name: str, ok: bool, n: int = 1) -> None:
+        """Count requests in an error budget that did not pass an operation with this budget.
+
+        Raises:
+            LookupError: There is no error budget of this name.
+            ConfigError: ``ok`` or ``n`` is invalid.
+        """
+        self.error_budget(name).record(ok, n)
+
+    def record_latency(self, name: str, seconds: float | timedelta) -> None:
+        """Record a duration that no operation has measured, in a latency budget.
+
+        The adaptive limiter of this name hears of it too; all of them, if none has this name.
+
+        Raises:
+            LookupError: There is no latency budget of this name.
+            ConfigError: ``seconds`` is not a duration.
+        """
+        self.latency_budget(name).record(seconds)
+        adaptive = self._registered.of_kind(ADAPTIVE)
+        for entry in [adaptive[name]] if name in adaptive else adaptive.values():
+            entry.policy.record(seconds)
+
+    # ---- what is registered ----
+
+    def _entry(self, kind: str, name: str) -> Entry:
+        entry = self._registered.get(kind, name)
+        if entry is None:
+            raise self._unknown(KINDS[kind].words, name, self._names(kind))
+        return entry
+
+    def circuit_breaker(self, name: str) -> CircuitBreaker:
+        """Return a registered circuit breaker. Raises LookupError if there is none."""
+        policy: CircuitBreaker = self._entry("circuit_breaker", name).policy
+        return policy
+
+    def retry(self, name: str) -> Retry:
+        """Return a registered retry policy. Raises LookupError if there is none."""
+        policy: Retry = self._entry("retry", name).policy
+        return policy
+
+    def rate_limiter(self, name: str) -> RateLimiter:
+        """Return the rate limiter of a name, the fixed one if there are two.
+
+        Raises:
+            LookupError: There is none.
+        """
+        adaptive = self._registered.get(ADAPTIVE, name)
+        fixed = self._registered.get("rate_limiter", name)
+        if fixed is None and adaptive is None:
+            known = self._names("rate_limiter") + self._names(ADAPTIVE)
+            raise self._unknown("rate limiter", name, known)
+        policy: RateLimiter = (fixed or adaptive).policy  # type: ignore[union-attr]  # one is there
+        return policy
+
+    def adaptive_rate_limiter(self, name: str) -> AdaptiveRateLimiter:
+        """Return a registered adaptive limiter. Raises LookupError if there is none."""
+        policy: AdaptiveRateLimiter = self._entry(ADAPTIVE, name).policy
+        return policy
+
+    def bulkhead(self, name: str) -> Bulkhead:
+        """Return a registered bulkhead. Raises LookupError if there is none."""
+        policy: Bulkhead = self._entry("bulkhead", name).policy
+        return policy
+
+    def timeout(self, name: str) -> Timeout:
+        """Return a registered timeout. Raises LookupError if there is none."""
+        policy: Timeout = self._entry("timeout", name).policy
+        return policy
+
+    def error_budget(self, name: str) -> ErrorBudget:
+        """Return a registered error budget. Raises LookupError if there is none."""
+        policy: ErrorBudget = self._entry("error_budget", name).policy
+        return policy
+
+    def latency_budget(self, name: str) -> LatencyBudget:
+        """Return a registered latency budget. Raises LookupError if there is none."""
+        policy: LatencyBudget = self._entry("latency_budget", name).policy
+        return policy
+
+    def hedge(self, name: str) -> Hedge:
+        """Return a registered hedge. Raises LookupError if there is none."""
+        policy: Hedge = self._entry("hedge", name).policy
+        return policy
+
+    def fallback(self, name: str) -> Fallback:
+        """Return a registered fallback. Raises LookupError if there is none."""
+        policy: Fallback = self._entry("fallback", name).policy
+        return policy
+
+    def fault(self, name: str) -> Fault:
+        """Return a registered fault. Raises LookupError if there is none."""
+        policy: Fault = self._entry("fault", name).policy
+        return policy
+
+    def policies(self) -> dict[str, dict[str, Policy]]:
+        """Return all registered policies, by kind and name."""
+        found: dict[str, dict[str, Policy]] = {}
+        for kind, name, entry in self._registered.all():
+            found.setdefault(kind, {})[name] = entry.policy
+        return found
+
+    # ---- parts ----
+
+    @property
+    def health(self) -> HealthMonitor:
+        """The health monitor: every 10 s, at most 5 s a check. Made when it is first used."""
+        there = self._health
+        if there is not None:
+            return there
+        from holdfast.health.monitor import HealthMonitor
+
+        settle()
+        made = HealthMonitor(self._name, interval=10.0, timeout=5.0, clock=self._clock)
+        with self._lock:
+            if self._health is None:
+                self._health = made
+            is_new, running = self._health is made, self._running
+        if is_new and running:
+            self._start_part(made)
+        return self._health
+
+    @property
+    def degradation(self) -> DegradationManager:
+        """The levels of components, and features. Made when it is first used."""
+        if self._degradation is None:
+            from holdfast.degradation.manager import DegradationManager
+
+            settle()
+            made = DegradationManager(self._name, clock=self._clock)
+            with self._lock:
+                if (there := self._degradation) is None:
+                    there = self._degradation = made
+            return there
+        return self._degradation
+
+    @property
+    def chaos(self) -> ManagerChaos:
+        """Chaos for the faults of this manager: off until it is enabled."""
+        if self._chaos is None:
+            from holdfast.manager.chaos import ManagerChaos
+
+            with self._lock:
+                if (there := self._chaos) is None:
+                    there = self._chaos = ManagerChaos(self)
+            return there
+        return self._chaos
+
+    @property
+    def slo(self) -> SloTracker:
+        """The tracker of all registered budgets. Made when it is first used."""
+        if self._slo is None:
+            from holdfast.policies.slo_tracker import SloTracker
+
+            settle()
+            with self._lock:
+                if self._slo is None:
+                    budgets = [
+                        entry.policy
+                        for kind in ("error_budget", "latency_budget")
+                        for entry in self._registered.of_kind(kind).values()
+                    ]
+                    self._slo = SloTracker(*budgets)
+        return self._slo
+
+    def register_health_check(
+        self, check: Check, *, closes: CircuitBreaker | str | None = None, opens: bool = False
+    ) -> Check:
+        """Have the health monitor watch a check; it replaces one of its name.
+
+        Args:
+            check: A check of ``holdfast.health``.
+            closes: The breaker that the check closes, or its name; see ``HealthMonitor.add``.
+            opens: Whether the check opens this breaker when it becomes unhealthy.
+
+        Raises:
+            LookupError: No breaker of this name is registered.
+            ConfigError: An argument is invalid.
+        """
+        from holdfast.health.check import Check as Checks
+
+        problems = Problems("ResilienceManager", self._name)
+        problems.instance("check", check, Checks, "a check of holdfast.health")
+        problems.flag("opens", opens)
+        problems.done()
+        breaker = self.circuit_breaker(closes) if isinstance(closes, str) else closes
+        monitor = self.health
+        if check.name in monitor.snapshot().checks:
+            monitor.remove(check.name)
+        monitor.add(check, closes=breaker, opens=opens)
+        self._closing.pop(check.name, None)
+        if isinstance(closes, str):
+            self._closing[check.name] = (check, closes, opens)
+        return check
+
+    def is_healthy(self) -> bool:
+        """Return whether every health check is healthy; unknown is not. True without checks."""
+        monitor = self._health
+        return True if monitor is None else monitor.is_healthy
+
+    def _see_to_degradation(self, operation: Operation) -> None:
+        """Have a component follow what an operation passes."""
+        name = operation.name
+        defined = self._defined.get(name)
+        wanted = {}
+        if defined is not None and defined.degradation is not None:
+            wanted = {
+                (defined.degradation, id(policy)): policy
+                for policy in operation.policies
+                if policy.kind in ("circuit_breaker", "error_budget")
+            }
+        with self._lock:
+            begin, end = self._followed.update(name, wanted)
+        for component, policy in begin:
+            self._followed.begun(component, policy, self.degradation.component(component))
+        for following in end:
+            following()
+
+    # ---- its life ----
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started in this process and not stopped since."""
+        settle()
+        return self._running
+
+    def start(self) -> None:
+        """Start what runs in the background: the health monitor. Started again, nothing changes.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        settle()
+        with self._lock:
+            self._running = True
+            parts = self._parts()
+        for part in parts:
+            self._start_part(part)
+
+    async def astart(self) -> None:
+        """Start with this event loop: asynchronous checks are tasks of it."""
+        settle()
+        with self._lock:
+            self._running = True
+            parts = self._parts()
+        for part in parts:
+            await part.astart()
+            if not self._running:
+                await part.astop(0)
+
+    def stop(self, timeout: float | timedelta = 10.0) -> bool:
+        """Stop what runs in the background, and wait until it has ended. Calls go on as before.
+
+        It may be called from anywhere, any number of times, also by a check or a callback, and
+        start again afterwards. No lock is held while it waits.
+
+        Args:
+            timeout: How many seconds to wait at most, for all parts together; 0 never waits.
+
+        Returns:
+            Whether nothing of it runs any more.
+
+        Raises:
+            ConfigError: ``timeout`` is not a duration.
+        """
+        timeout_ns = wait_to_ns("timeout", timeout)
+        settle()
+        with self._lock:
+            self._running = False
+            parts = self._parts()[::-1]
+        from holdfast.manager.stopping import stop_all
+
+        return stop_all(parts, timeout_ns)
+
+    async def astop(self, timeout: float | timedelta = 10.0) -> bool:  # noqa: ASYNC109 - as in stop
+        """Stop as ``stop`` does, without blocking the event loop."""
+        timeout_ns = wait_to_ns("timeout", timeout)
+        settle()
+        with self._lock:
+            self._running = False
+            parts = self._parts()[::-1]
+        from holdfast.manager.stopping import astop_all
+
+        return await astop_all(parts, timeout_ns)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        cls: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.astart()
+        return self
+
+    async def __aexit__(
+        self,
+        cls: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.astop()
+
+    def _parts(self) -> list[Any]:
+        """Return the parts that run in the background and were used, in the order of a start."""
+        return [part for part in (self._health,) if part is not None]
+
+    def _start_part(self, part: Any) -> None:
+        part.start()
+        if not self._running:  # stopped meanwhile
+            part.stop(0)
+
+    def _after_fork(self) -> None:
+        """In a forked child: have a lock that nobody holds, and nothing that runs."""
+        self._lock = RLock()
+        self._running = False
+
+    # ---- looking ----
+
+    def lint(self) -> list[Finding]:
+        """Return warnings about what is registered: valid, but probably unintended.
+
+        Examples are policies that no operation uses, operations that name a policy which is not
+        registered, and what ``Pipeline.lint`` finds in each operation.
+        """
+        from holdfast.manager.lint import lint
+
+        return lint(self)
+
+    def snapshot(self) -> ManagerSnapshot:
+        """Return the state of everything that is registered, and of the parts that were used."""
+        from holdfast.manager.snapshot import snapshot_of
+
+        return snapshot_of(self)
+
+    def on_event(self, listener: Callable[[Any], object]) -> Callable[[], None]:
+        """Call ``listener(event)`` for the events of all policies, also of those that come later.
+
+        See ``Policy.on_event``. Events of the parts are theirs: ``health.on_event`` …
+
+        Returns:
+            A function that removes the listener.
+
+        Raises:
+            TypeError: ``listener`` does not accept one argument.
+        """
+        key, listening = object(), _Listening(listener)
+        with self._lock:
+            self._listening[key] = listening
+            policies = [entry.policy for _, _, entry in self._registered.all()]
+        try:
+            for policy in policies:
+                listening.listen_to(policy)
+        except BaseException:
+            self._listening.pop(key, None)
+            listening.end()
+            raise
+
+        def unsubscribe() -> None:
+            self._listening.pop(key, None)
+            listening.end()
+
+        return unsubscribe
+
+    def __repr__(self) -> str:
+        every = sum(len(named) for named in self.policies().values())
+        state = ", running" if self._running else ""
+        return (
+            f"<ResilienceManager {self._name!r}: {every} policies, "
+            f"{len(self._handles)} operations{state}>"
+        )
+
+
+class _News:
+    """What was made and compiled under the lock, of which others are told without it."""
+
+    __slots__ = ("operations", "policies")
+
+    def __init__(self) -> None:
+        self.policies: list[tuple[Policy, int | None]] = []  # with their roles
+        self.operations: list[Operation] = []
+
+
+class _Listening:
+    """One listener of a manager, at all its policies."""
+
+    def __init__(self, listener: Any) -> None:
+        self._listener = listener
+        self._at: dict[int, tuple[Any, Any]] = {}
+
+    def leave(self, policy: Any) -> None:
+        there = self._at.pop(id(policy), None)
+        if there is not None:
+            there[1]()
+
+    def listen_to(self, policy: Any) -> None:
+        if id(policy) not in self._at:
+            self._at[id(policy)] = policy, policy.on_event(self._listener)
+
+    def end(self) -> None:
+        for _, remove in list(self._at.values()):
+            remove()
+
+
+def _nothing() -> None:
+    """What is called where only faults are to strike."""
+
+
+def _log(level: str, text: str, *args: object) -> None:
+    from logging import getLogger
+
+    getattr(getLogger("holdfast.manager"), level)(text, *args)

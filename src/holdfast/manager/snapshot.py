@@ -1,0 +1,127 @@
+"""What a manager, and all that lives in this process, show at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from holdfast.manager.manager import ResilienceManager
+
+__all__ = ["ManagerSnapshot", "OperationSnapshot", "Snapshot", "snapshot", "snapshot_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSnapshot:
+    """An operation at one moment.
+
+    Attributes:
+        name: Its name.
+        critical: Whether metrics and alerts mark it as critical.
+        order: "recommended" or "classic".
+        policies: Kind and name of each policy that a call passes, outermost first.
+    """
+
+    kind: str = field(default="operation", init=False)
+    name: str
+    critical: bool
+    order: str
+    policies: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerSnapshot:
+    """A manager at one moment.
+
+    Attributes:
+        name: Its name.
+        running: Whether it was started and not stopped since.
+        healthy: Whether every health check is healthy.
+        policies: The snapshots of its policies, by kind and name.
+        operations: The operations that were called or registered, by name.
+        health: The snapshot of its health monitor; None if it was never used. So are:
+        degradation: that of its degradation manager,
+        slo: and that of its SLO tracker.
+        chaos: The snapshots of its faults, by name.
+    """
+
+    kind: str = field(default="manager", init=False)
+    name: str
+    running: bool
+    healthy: bool
+    policies: dict[str, dict[str, Any]]
+    operations: dict[str, OperationSnapshot]
+    health: Any
+    degradation: Any
+    slo: Any
+    chaos: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that lives in this process at one moment.
+
+    Attributes:
+        managers: The snapshots of all managers.
+        policies: Those of all policies that belong to no manager.
+        chaos: That of chaos as a whole.
+    """
+
+    kind: str = field(default="process", init=False)
+    managers: tuple[ManagerSnapshot, ...]
+    policies: tuple[Any, ...]
+    chaos: Any
+
+
+def snapshot_of(manager: ResilienceManager) -> ManagerSnapshot:
+    """Return the state of a manager."""
+    policies = manager.policies()
+    faults = policies.pop("fault", {})
+    return ManagerSnapshot(
+        name=manager.name,
+        running=manager.running,
+        healthy=manager.is_healthy(),
+        policies={
+            kind: {name: policy.snapshot() for name, policy in named.items()}
+            for kind, named in policies.items()
+        },
+        operations={one.name: one.snapshot() for one in manager.operations},
+        health=None if manager._health is None else manager._health.snapshot(),
+        degradation=None if manager._degradation is None else manager._degradation.snapshot(),
+        slo=None if manager._slo is None else manager._slo.snapshot(),
+        chaos={name: fault.snapshot() for name, fault in faults.items()},
+    )
+
+
+def snapshot() -> Snapshot:
+    """Return the state of all that lives in this process: managers, and policies without one.
+
+    Safe to call from any thread.
+
+    >>> import holdfast as hf
+    >>> rm = hf.ResilienceManager("shop")
+    >>> _ = rm.register_bulkhead("orders", 10)
+    >>> [one.policies["bulkhead"]["orders"].capacity for one in snapshot().managers]
+    [10]
+    """
+    from holdfast.chaos.snapshot import snapshot as snapshot_of_chaos
+    from holdfast.manager.manager import managers
+    from holdfast.policies.base import scope_of
+    from holdfast.registry import registry
+
+    living = managers()
+    scopes = {manager.name for manager in living}
+    own = {
+        id(policy)
+        for manager in living
+        for named in manager.policies().values()
+        for policy in named.values()
+    }
+    others = (one for one in registry.all() if id(one) not in own and scope_of(one) not in scopes)
+    return Snapshot(
+        managers=tuple(manager.snapshot() for manager in living),
+        policies=tuple(one.snapshot() for one in others),
+        chaos=snapshot_of_chaos(),
+    )
