@@ -13,9 +13,11 @@ import holdfast.chaos.engine as chaos
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
+    from typing import Any
 
     from holdfast.chaos import Fault
-    from holdfast.manager.manager import ResilienceManager
+
+    Manager = Any  # ResilienceManager, which stands above
 
 __all__ = ["ManagerChaos"]
 
@@ -28,18 +30,19 @@ class ManagerChaos:
     Safe to share between threads and event loops.
     """
 
-    def __init__(self, manager: ResilienceManager) -> None:
+    def __init__(self, manager: Manager) -> None:
         self._manager = ref(manager)
         self._clock = manager._clock
 
     def register(self, fault: Fault, operations: Iterable[str] | None = None) -> Fault:
         """Register a fault; see ``ResilienceManager.register_fault``."""
-        return self._its().register_fault(fault, operations)
+        self._its().register_fault(fault, operations)
+        return fault
 
     @property
     def faults(self) -> dict[str, Fault]:
         """The registered faults, by name."""
-        found: dict[str, Fault] = self._its().policies().get("fault", {})  # type: ignore[assignment]
+        found: dict[str, Fault] = self._its().policies().get("fault", {})
         return found
 
     @property
@@ -55,7 +58,7 @@ class ManagerChaos:
         """Disable chaos in this process."""
         chaos.disable()
 
-    def _its(self) -> ResilienceManager:
+    def _its(self) -> Manager:
         manager = self._manager()
         if manager is None:
             raise ReferenceError("the manager of this chaos is gone")

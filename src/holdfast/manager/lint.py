@@ -13,18 +13,19 @@ from holdfast.pipeline.lint import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
-    from holdfast.manager.manager import ResilienceManager
+    Manager = Any  # ResilienceManager, which stands above
 
 __all__ = ["lint"]
 
 
-def lint(manager: ResilienceManager) -> list[Finding]:
+def lint(manager: Manager) -> list[Finding]:
     """Return what all rules find in a manager."""
     return [*_not_registered(manager), *_unused(manager), *_passed_over(manager), *_within(manager)]
 
 
-def _not_registered(manager: ResilienceManager) -> Iterator[Finding]:
+def _not_registered(manager: Manager) -> Iterator[Finding]:
     registered = manager._registered
     for operation, defined in list(manager._defined.items()):
         for field, given in defined.joined.items():
@@ -40,7 +41,7 @@ def _not_registered(manager: ResilienceManager) -> Iterator[Finding]:
                 )
 
 
-def _used(manager: ResilienceManager) -> set[tuple[str, str]]:
+def _used(manager: Manager) -> set[tuple[str, str]]:
     """Return kind and name of the policies that an operation names, or that bear its name."""
     used = set()
     for operation in {*manager._defined, *manager._operations}:
@@ -52,7 +53,7 @@ def _used(manager: ResilienceManager) -> set[tuple[str, str]]:
     return used
 
 
-def _unused(manager: ResilienceManager) -> Iterator[Finding]:
+def _unused(manager: Manager) -> Iterator[Finding]:
     used = _used(manager)
     for kind, name, entry in manager._registered.all():
         if kind == "fault" or (kind, name) in used:
@@ -66,7 +67,7 @@ def _unused(manager: ResilienceManager) -> Iterator[Finding]:
         )
 
 
-def _passed_over(manager: ResilienceManager) -> Iterator[Finding]:
+def _passed_over(manager: Manager) -> Iterator[Finding]:
     for name, entry in manager._registered.of_kind(ADAPTIVE).items():
         fixed = manager._registered.get("rate_limiter", name)
         if fixed is not None:
@@ -78,7 +79,7 @@ def _passed_over(manager: ResilienceManager) -> Iterator[Finding]:
             )
 
 
-def _within(manager: ResilienceManager) -> Iterator[Finding]:
+def _within(manager: Manager) -> Iterator[Finding]:
     for operation in manager.operations:
         for finding in operation.lint():
             yield Finding(

@@ -10,12 +10,12 @@ from __future__ import annotations
 from importlib import import_module
 from threading import RLock
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from holdfast.clock import read_clock
 from holdfast.forks import mind, settle
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.followed import Followed
+from holdfast.manager.living import enlist
 from holdfast.manager.operation import (
     FIELDS,
     Definition,
@@ -67,16 +67,9 @@ if TYPE_CHECKING:
     #: What ``register_operation`` takes for each kind of policy.
     Joined = Any
 
-__all__ = ["ResilienceManager", "managers"]
+__all__ = ["ResilienceManager"]
 
 DEFAULT_SECONDS = 30.0
-
-_living: WeakSet[ResilienceManager] = WeakSet()
-
-
-def managers() -> list[ResilienceManager]:
-    """Return the living managers, by name."""
-    return sorted(_living, key=lambda manager: manager.name)
 
 
 class ResilienceManager(Directory):
@@ -165,7 +158,7 @@ class ResilienceManager(Directory):
         self._slo: SloTracker | None = None
         self._running = False
         mind(self)
-        _living.add(self)
+        enlist(self)
         if presets is not None:
             self._apply(presets)
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from holdfast.manager.manager import ResilienceManager
     from holdfast.manager.registered import Entry, Registered
     from holdfast.manager.snapshot import OperationSnapshot
     from holdfast.pipeline.lint import Finding
+
+    Manager = Any  # ResilienceManager, which stands above
 
 __all__ = ["FIELDS", "Definition", "Operation", "Unresolved", "arranged", "definition", "resolve"]
 
@@ -210,10 +211,10 @@ class Operation(Handle):
     critical: bool
     order: str
 
-    def __init__(self, name: str, manager: ResilienceManager) -> None:
+    def __init__(self, name: str, manager: Manager) -> None:
         super().__init__(name)
         self._manager = ref(manager)
-        self._scope = manager.name
+        self._scope: str = manager.name
         self._default: Timeout | None = None  # the manager's, for an operation without its own
         self._is_new = False  # that timeout: registry and metrics do not know it yet
         self.critical = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-    from holdfast.manager.manager import ResilienceManager
+    Manager = Any  # ResilienceManager, which stands above
 
 __all__ = ["ManagerSnapshot", "OperationSnapshot", "Snapshot", "snapshot", "snapshot_of"]
 
@@ -75,7 +75,7 @@ class Snapshot:
     chaos: Any
 
 
-def snapshot_of(manager: ResilienceManager) -> ManagerSnapshot:
+def snapshot_of(manager: Manager) -> ManagerSnapshot:
     """Return the state of a manager."""
     policies = manager.policies()
     faults = policies.pop("fault", {})
@@ -107,7 +107,7 @@ def snapshot() -> Snapshot:
     [10]
     """
     from holdfast.chaos.snapshot import snapshot as snapshot_of_chaos
-    from holdfast.manager.manager import managers
+    from holdfast.manager.living import managers
     from holdfast.policies.base import scope_of
     from holdfast.registry import registry
 
