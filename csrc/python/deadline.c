@@ -3,6 +3,35 @@
  */
 #include "control.h"
 
+/* ---- the operation that this code belongs to, which may be cancelled: holdfast.waiting.cancelling ---- */
+
+static PyObject *current_scope; /* a context variable; NULL: nothing can be cancelled */
+
+/* _install_scope(variable) */
+static PyObject *
+install_scope(PyObject *module, PyObject *variable)
+{
+    (void)module;
+    Py_XSETREF(current_scope, Py_NewRef(variable));
+    Py_RETURN_NONE;
+}
+
+/* Ask the scope of this code, if it has one, by a method. Strong; NULL: an exception is set. */
+static PyObject *
+ask_scope(const char *method)
+{
+    PyObject *scope;
+    if (current_scope == NULL)
+        Py_RETURN_NONE;
+    if (PyContextVar_Get(current_scope, Py_None, &scope) < 0)
+        return NULL;
+    if (scope == Py_None)
+        return scope;
+    PyObject *answer = PyObject_CallMethod(scope, method, NULL);
+    Py_DECREF(scope);
+    return answer;
+}
+
 /* ---- what Python asks ---- */
 
 static PyObject *
@@ -13,6 +42,12 @@ deadline(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     if (nargs > 1)
         return PyErr_Format(PyExc_TypeError, "deadline() takes at most 1 argument (%zd given)",
                             nargs);
+    PyObject *cut = ask_scope("is_in_force");
+    if (cut == NULL)
+        return NULL;
+    Py_DECREF(cut);
+    if (cut == Py_True)
+        return PyFloat_FromDouble(0.0);
     if (hf_deadline_in_force(&here) < 0)
         return NULL;
     if (here.step == NULL)
@@ -27,6 +62,10 @@ check_deadline(PyObject *module, PyObject *ignored)
 {
     hf_deadline here;
     (void)module, (void)ignored;
+    PyObject *answer = ask_scope("check");
+    if (answer == NULL)
+        return NULL;
+    Py_DECREF(answer);
     if (hf_deadline_in_force(&here) < 0)
         return NULL;
     bool over = hf_deadline_left_ns(&here) <= 0;
@@ -88,12 +127,14 @@ static PyMethodDef functions[] = {
     {"check_deadline", check_deadline, METH_NOARGS,
      "check_deadline($module, /)\n--\n\n"
      "Raise an error if the enclosing Timeout has expired; for loops in synchronous code.\n\n"
-     "Raises:\n    DeadlineExceededError: The deadline has passed.\n\n"
+     "Raises:\n    DeadlineExceededError: The deadline has passed.\n"
+     "    Cancelled: The operation of a TimeoutManager that this code belongs to was cancelled.\n\n"
      "Safe to call from any thread and task; each has its own deadline.\n\n"
      ">>> import holdfast as hf\n"
      ">>> hf.Timeout(30).call(hf.check_deadline)\n"},
     {"_deadline_here", deadline_here, METH_NOARGS, NULL},
     {"_under_deadline", under_deadline, METH_VARARGS, NULL},
+    {"_install_scope", install_scope, METH_O, NULL},
     {"_install_asyncio", hf_asyncio_install, METH_O, NULL},
     {"_limits_in_force", hf_limits_in_force, METH_NOARGS, NULL},
     {NULL},

@@ -18,6 +18,7 @@ from holdfast.errors import (
     EmergencyModeError,
     HoldfastError,
     MissingExtraError,
+    OperationCancelledError,
     PoolStoppedError,
     RateLimitedError,
     Rejected,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from holdfast.manager.errors import UnprotectedError
     from holdfast.manager.manager import ResilienceManager
     from holdfast.manager.snapshot import snapshot
+    from holdfast.manager.timeouts import TimeoutManager
     from holdfast.pipeline.kinds import registry
     from holdfast.policies.error_budget import ErrorBudget
     from holdfast.policies.hedge import Hedge, Quantile
@@ -104,6 +106,7 @@ __all__ = [
     "ManualClock",
     "MissingExtraError",
     "Mode",
+    "OperationCancelledError",
     "Outcome",
     "Permit",
     "PingCheck",
@@ -127,6 +130,7 @@ __all__ = [
     "ThresholdCheck",
     "TimeWindow",
     "Timeout",
+    "TimeoutManager",
     "Trip",
     "UnprotectedError",
     "__version__",
@@ -157,6 +161,7 @@ _LATER: dict[str, str] = {
     "Quantile": "holdfast.policies.hedge",
     "ErrorBudget": "holdfast.policies.error_budget",
     "AdaptiveRateLimiter": "holdfast.policies.limiter.adaptive",
+    "TimeoutManager": "holdfast.manager.timeouts",
     "Trip": "holdfast.trip",
     "UnprotectedError": "holdfast.manager.errors",
     "chaos": "holdfast.chaos",

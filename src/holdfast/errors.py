@@ -28,6 +28,7 @@ __all__ = [
     "EmergencyModeError",
     "HoldfastError",
     "MissingExtraError",
+    "OperationCancelledError",
     "PoolStoppedError",
     "RateLimitedError",
     "Rejected",
@@ -438,6 +439,41 @@ class DeadlineExceededError(HoldfastError, TimeoutError):
 
 def _restored_deadline(cls: Any, args: tuple[Any, ...], figures: dict[str, Any]) -> Any:
     return _restored(cls, DeadlineExceededError.__init__, args, figures)
+
+
+class OperationCancelledError(HoldfastError):
+    """An operation of a ``TimeoutManager`` was cancelled by its identifier, or with all others.
+
+    Attributes:
+        operation: The type of the operation, such as "api_call"; None if it is not known.
+        operation_id: Its identifier; None if it is not known.
+        elapsed: Seconds from its begin to its end; None if that is not known.
+    """
+
+    code = "OPERATION_CANCELLED"
+    summary = "operation cancelled"
+    operation: str | None
+    operation_id: str | None
+    elapsed: float | None
+
+    def __init__(
+        self,
+        operation: str | None = None,
+        operation_id: str | None = None,
+        elapsed: float | None = None,
+    ) -> None:
+        super().__init__(operation, operation_id, elapsed)
+        self.operation = operation
+        self.operation_id = operation_id
+        self.elapsed = elapsed
+
+    def __str__(self) -> str:
+        text = self.summary
+        if self.operation is not None:
+            text = f"operation {self.operation!r} was cancelled"
+        if self.operation_id is not None:
+            text += f": {self.operation_id!r}"
+        return text if self.elapsed is None else f"{text} after {self.elapsed:.3g} s"
 
 
 class PoolStoppedError(HoldfastError, RuntimeError):

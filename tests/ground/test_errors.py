@@ -14,6 +14,7 @@ CODES = {
     errors.ShedError: "SHED",
     errors.EmergencyModeError: "EMERGENCY_MODE",
     errors.DeadlineExceededError: "DEADLINE_EXCEEDED",
+    errors.OperationCancelledError: "OPERATION_CANCELLED",
     errors.PoolStoppedError: "POOL_STOPPED",
     errors.RetryExhaustedError: "RETRY_EXHAUSTED",
     errors.ConfigError: "INVALID_CONFIG",

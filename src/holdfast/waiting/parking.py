@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from _thread import allocate_lock
+from contextvars import ContextVar
 from threading import TIMEOUT_MAX
 
 from holdfast.clock import ManualClock
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from _thread import LockType
 
     from holdfast.clock import Clock
+    from holdfast.waiting.cancelling import Scope
 
-__all__ = ["ThreadWaiter", "sleep_ns"]
+__all__ = ["ThreadWaiter", "current", "sleep_ns"]
+
+# Of the operation that this code belongs to, also in the threads and tasks that it has made.
+current: ContextVar[Scope | None] = ContextVar("holdfast.scope", default=None)
 
 
 class ThreadWaiter:
@@ -53,7 +58,23 @@ class ThreadWaiter:
 
         Returns:
             Whether it was woken; False: time is up.
+
+        Raises:
+            Cancelled: The operation that this code belongs to was cancelled; it was not woken.
         """
+        scope = current.get()
+        if scope is None:
+            return self._park(clock, timeout_ns)
+        scope.enter(self)
+        try:
+            woken = self._park(clock, timeout_ns)
+        finally:
+            scope.leave(self)
+        if not woken:
+            scope.check()
+        return woken
+
+    def _park(self, clock: Clock, timeout_ns: int | None) -> bool:
         if timeout_ns is None:
             self._held.acquire()
         elif not isinstance(clock, ManualClock):
@@ -71,12 +92,30 @@ class ThreadWaiter:
 
         Returns:
             Whether it was woken; False: it is that time.
+
+        Raises:
+            Cancelled: As of ``park``.
         """
+        scope = current.get()
+        if scope is None:
+            return self._work_until(clock, deadline_ns)
+        scope.enter(self)
+        try:
+            woken = self._work_until(clock, deadline_ns, scope)
+        finally:
+            scope.leave(self)
+        if not woken:
+            scope.check()
+        return woken
+
+    def _work_until(self, clock: Clock, deadline_ns: int, scope: Scope | None = None) -> bool:
         if isinstance(clock, ManualClock):
             self._park_until(clock, deadline_ns)
-        else:
-            while not self.woken and (left_ns := deadline_ns - clock.now_ns()) > 0:
-                self._held.acquire(timeout=min(left_ns / 1e9, TIMEOUT_MAX))
+            return self.woken
+        while not self.woken and (left_ns := deadline_ns - clock.now_ns()) > 0:
+            if scope is not None and scope.is_in_force():
+                break
+            self._held.acquire(timeout=min(left_ns / 1e9, TIMEOUT_MAX))
         return self.woken
 
     def _park_until(self, clock: ManualClock, deadline_ns: int) -> None:
@@ -100,8 +139,12 @@ def _held_lock() -> LockType:
 
 
 def sleep_ns(clock: Clock, ns: int) -> None:
-    """Let ``ns`` nanoseconds pass on ``clock``; a manual one that moves by itself is moved on."""
-    if isinstance(clock, ManualClock):
+    """Let ``ns`` nanoseconds pass on ``clock``; a manual one that moves by itself is moved on.
+
+    Raises:
+        Cancelled: The operation that this code belongs to was cancelled.
+    """
+    if isinstance(clock, ManualClock) or current.get() is not None:
         ThreadWaiter().park(clock, ns)
     else:
         (sleep_of_hub() or time.sleep)(ns / 1e9)
