@@ -17,9 +17,11 @@ from holdfast.waiting.hubs import lock_of_hub, sleep_of_hub
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import LockType
+    from typing import Any
 
     from holdfast.clock import Clock
-    from holdfast.waiting.cancelling import Scope
+
+    Scope = Any  # of ``cancelling``, whose module imports this one
 
 __all__ = ["ThreadWaiter", "current", "sleep_ns"]
 
