@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import holdfast as hf
+from holdfast.telemetry.prometheus import Collector
 
 
 @pytest.fixture
@@ -15,6 +17,12 @@ def clock():
 @pytest.fixture
 def rm(clock):
     return hf.ResilienceManager("m", clock=clock)
+
+
+def samples(*sources):
+    registry = CollectorRegistry()
+    registry.register(Collector(*sources))
+    return lambda metric, **labels: registry.get_sample_value(metric, labels)
 
 
 def kinds(operation):
@@ -173,7 +181,9 @@ def test_what_is_registered_is_scoped_by_the_managers_name(rm):  # RM-01
     rm.execute("scoped", int)
     assert hf.registry.get("circuit_breaker", "m/scoped") is breaker
     assert hf.registry.get("circuit_breaker", "scoped") is None
-    assert hf.registry.get("pipeline", "m/scoped") is rm.operation("scoped")._gate
+    value = samples()
+    assert value("holdfast_operations_total", operation="m/scoped", result="success") == 1
+    assert value("holdfast_circuit_breaker_requests_total", name="m/scoped", result="success") == 1
     assert breaker.name == "scoped"
 
 

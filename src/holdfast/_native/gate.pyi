@@ -556,7 +556,7 @@ class Directory:
 
         Raises:
             Rejected: A policy has rejected the call; fn did not run.
-            ConfigError: Nothing is registered for the operation, or not all that it consists of.
+            UnprotectedError: Nothing is registered for the operation, or not all that it names.
             TypeError: fn is a coroutine function, or returned an object that can only be awaited;
                 use aexecute().
         """
@@ -580,7 +580,7 @@ class Directory:
 
         Raises:
             Rejected: A policy has rejected the call; fn did not run.
-            ConfigError: Nothing is registered for the operation, or not all that it consists of.
+            UnprotectedError: Nothing is registered for the operation, or not all that it names.
             TypeError: fn returned no awaitable; use execute().
         """
 

@@ -28,10 +28,12 @@ def lint(manager: Manager) -> list[Finding]:
 def _not_registered(manager: Manager) -> Iterator[Finding]:
     registered = manager._registered
     for operation, defined in list(manager._defined.items()):
-        for field, given in defined.joined.items():
-            if not isinstance(given, str):
-                continue
-            if all(registered.get(kind, given) is None for kind in LOOKED_UP[field]):
+        for field, several in defined.joined.items():
+            for given in several:
+                if not isinstance(given, str) or any(
+                    registered.get(kind, given) is not None for kind in LOOKED_UP[field]
+                ):
+                    continue
                 words = KINDS[field].words
                 yield Finding(
                     "policy_not_registered",
@@ -47,9 +49,10 @@ def _used(manager: Manager) -> set[tuple[str, str]]:
     for operation in {*manager._defined, *manager._operations}:
         defined = manager._defined.get(operation)
         for field in FIELDS:
-            given = operation if defined is None else defined.joined.get(field, operation)
-            if isinstance(given, str):
-                used |= {(kind, given) for kind in LOOKED_UP[field]}
+            joined = {} if defined is None else defined.joined
+            for given in joined.get(field, (operation,)):
+                if isinstance(given, str):
+                    used |= {(kind, given) for kind in LOOKED_UP[field]}
     return used
 
 

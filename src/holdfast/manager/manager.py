@@ -7,17 +7,16 @@ Elsewhere: what is registered (``registered``), what an operation passes (``oper
 
 from __future__ import annotations
 
-from importlib import import_module
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from holdfast._native.gate import Directory
 from holdfast.clock import read_clock
 from holdfast.forks import mind, settle
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.followed import Followed
 from holdfast.manager.living import enlist
 from holdfast.manager.operation import (
-    FIELDS,
     Definition,
     Operation,
     Unresolved,
@@ -27,18 +26,17 @@ from holdfast.manager.operation import (
 )
 from holdfast.manager.order import ORDERS, TOTAL
 from holdfast.manager.registered import ADAPTIVE, KINDS, Entry, Registered, kind_in, made
-from holdfast.manager.stand_in import Directory
 from holdfast.mode import read_mode
-from holdfast.pipeline.standard import NOT_GIVEN, read_timeout
+from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, read_timeout
 from holdfast.policies.base import Policy, enter
 from holdfast.stores.figures import TIMEOUT_TOTAL
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
-    from typing import Any, Literal, ParamSpec, Self, TypeVar
+    from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypeVar
 
     from holdfast.chaos import Fault
     from holdfast.clock import Clock
@@ -64,8 +62,8 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
     Made = TypeVar("Made", bound=Policy)
-    #: What ``register_operation`` takes for each kind of policy.
-    Joined = Any
+    #: Policies and names of policies, one or several.
+    Several: TypeAlias = Made | str | Sequence[Made | str]
 
 __all__ = ["ResilienceManager"]
 
@@ -130,7 +128,6 @@ class ResilienceManager(Directory):
         clock: Clock | None = None,
         mode: Mode | str | None = None,
     ) -> None:
-        super().__init__()
         problems = Problems("ResilienceManager", name)
         self._name = problems.name(name)
         read_timeout(problems, "default_timeout", default_timeout)
@@ -138,6 +135,7 @@ class ResilienceManager(Directory):
         self._order: str = problems.choice("order", order, tuple(ORDERS))
         self._clock = read_clock(problems, clock)
         mode = read_mode(problems, mode)
+        several = _presets(problems, presets)
         problems.done()
         self._common: dict[str, Any] = {"clock": self._clock, "mode": mode}
         # Held for moments: what is the user's runs outside of it, except finalisers, which may
@@ -159,8 +157,8 @@ class ResilienceManager(Directory):
         self._running = False
         mind(self)
         enlist(self)
-        if presets is not None:
-            self._apply(presets)
+        for preset in several:
+            preset.apply(self)
 
     if not TYPE_CHECKING:
 
@@ -175,12 +173,6 @@ class ResilienceManager(Directory):
     def name(self) -> str:
         """The name, for messages and metrics."""
         return self._name
-
-    def _apply(self, presets: Any) -> None:
-        several = presets if isinstance(presets, (tuple, list)) else (presets,)
-        known: Any = import_module("holdfast.manager.presets")
-        for preset in [known.get(one) if isinstance(one, str) else one for one in several]:
-            preset.apply(self)
 
     # ---- registering policies ----
 
@@ -456,15 +448,15 @@ class ResilienceManager(Directory):
         self,
         name: str,
         *,
-        circuit_breaker: Joined = NOT_GIVEN,
-        retry: Joined = NOT_GIVEN,
-        rate_limiter: Joined = NOT_GIVEN,
-        bulkhead: Joined = NOT_GIVEN,
-        timeout: Joined = NOT_GIVEN,
-        error_budget: Joined = NOT_GIVEN,
-        latency_budget: Joined = NOT_GIVEN,
-        hedge: Joined = NOT_GIVEN,
-        fallback: Joined = NOT_GIVEN,
+        circuit_breaker: CircuitBreaker | str | NotGiven | None = NOT_GIVEN,
+        retry: Retry | str | NotGiven | None = NOT_GIVEN,
+        rate_limiter: RateLimiter | str | NotGiven | None = NOT_GIVEN,
+        bulkhead: Bulkhead | str | NotGiven | None = NOT_GIVEN,
+        timeout: Timeout | str | float | timedelta | NotGiven | None = NOT_GIVEN,
+        error_budget: Several[ErrorBudget] | NotGiven | None = NOT_GIVEN,
+        latency_budget: Several[LatencyBudget] | NotGiven | None = NOT_GIVEN,
+        hedge: Hedge | str | NotGiven | None = NOT_GIVEN,
+        fallback: Fallback | str | NotGiven | None = NOT_GIVEN,
         degradation: str | None = None,
         critical: bool = False,
         order: Literal["recommended", "classic"] | None = None,
@@ -482,8 +474,8 @@ class ResilienceManager(Directory):
             rate_limiter: A rate limiter; of a name, the fixed one wins over the adaptive one.
             bulkhead: A bulkhead.
             timeout: A timeout, or seconds. None: no limit, not even the manager's default.
-            error_budget: An error budget.
-            latency_budget: A latency budget.
+            error_budget: An error budget, or several.
+            latency_budget: A latency budget, or several.
             hedge: A hedge.
             fallback: A fallback.
             degradation: The name of a component of ``degradation``. It is degraded while the
@@ -497,12 +489,12 @@ class ResilienceManager(Directory):
         Raises:
             ConfigError: An argument is invalid; the message lists all that are.
         """
-        given = {
+        given: dict[str, Any] = {
             "error_budget": error_budget, "latency_budget": latency_budget, "fallback": fallback,
             "timeout": timeout, "retry": retry, "hedge": hedge, "circuit_breaker": circuit_breaker,
             "rate_limiter": rate_limiter, "bulkhead": bulkhead,
         }  # fmt: skip
-        joined = {field: given[field] for field in FIELDS if given[field] is not NOT_GIVEN}
+        joined = {field: one for field, one in given.items() if one is not NOT_GIVEN}
         defined = definition(
             self._name,
             name,
@@ -533,7 +525,7 @@ class ResilienceManager(Directory):
             UnprotectedError: Nothing is registered under this name, or the operation names a policy
                 that is not registered.
         """
-        there = self._handles.get(name)
+        there: Any = self._handles.get(name)
         operation: Operation = self._missing(name) if there is None else there
         return operation
 
@@ -593,7 +585,7 @@ class ResilienceManager(Directory):
         return [
             operation
             for operation, defined in self._defined.items()
-            if defined.joined.get(field) == name
+            if name in defined.joined.get(field, ())
             and not (field == "rate_limiter" and self._other_limiter(kind, name))
         ]
 
@@ -634,31 +626,32 @@ class ResilienceManager(Directory):
             )  # fmt: skip
         has_own = defined is not None and "timeout" in defined.joined
         if TOTAL not in places and not has_own and self._default_timeout is not None:
-            places[TOTAL] = self._made_operation(name)._default_timeout(
-                self._default_timeout, self._common
-            )
-        faults = [
+            operation = self._made_operation(name)
+            timeout = operation._default_timeout(self._default_timeout, self._common)
+            places[TOTAL] = [timeout]
+        places["chaos"] = [
             entry.policy
             for entry in self._registered.of_kind("fault").values()
             if entry.strikes(name)
         ]
-        return arranged(places, faults, order)
+        return arranged(places, order)
 
     def _compile(self, operation: Operation, steps: list[Policy], news: _News) -> None:
         """Have an operation pass these policies from the next call on. The lock is held."""
         name = operation.name
         defined = self._defined.get(name)
-        operation.critical = defined is not None and defined.critical
         own = None if defined is None else defined.order
-        operation.order = self._order if own is None else own
+        operation._mark(
+            critical=defined is not None and defined.critical,
+            order=self._order if own is None else own,
+        )
         while True:
             changes = self._changes
-            compiled = operation._compile(steps)
+            is_new = operation._compile(steps)
             if changes == self._changes:
                 break
             steps = self._steps(name)  # a finaliser has registered something meanwhile
-        if compiled is not None:
-            news.policies.append((compiled, None))
+        if is_new:
             news.operations.append(operation)
         default = operation._take_default()
         if default is not None:
@@ -691,22 +684,7 @@ class ResilienceManager(Directory):
     def _names(self, kind: str) -> tuple[str, ...]:
         return tuple(self._registered.of_kind(kind))
 
-    # ---- calling under one kind of protection ----
-
-    if TYPE_CHECKING:
-
-        def execute(self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-            """Call ``fn`` under everything that is registered for the operation.
-
-            Raises:
-                UnprotectedError: Nothing is registered under this name; ``fn`` did not run.
-                Rejected: A policy has rejected the call; ``fn`` did not run.
-            """
-
-        def aexecute(
-            self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
-        ) -> Coroutine[Any, Any, R]:
-            """Await ``fn(*args, **kwargs)`` as ``execute`` calls it."""
+    # ---- calling under one kind of protection; `execute` is native ----
 
     def execute_with_circuit_breaker(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -1235,6 +1213,15 @@ class _Listening:
     def end(self) -> None:
         for _, remove in list(self._at.values()):
             remove()
+
+
+def _presets(problems: Problems, given: Any) -> Sequence[Any]:
+    """Return the presets that were given, and note those that do not exist."""
+    if given is None:
+        return ()
+    from holdfast.manager.presets import read
+
+    return read(problems, "presets", given)
 
 
 def _nothing() -> None:

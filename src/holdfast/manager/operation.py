@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from holdfast._native.gate import Handle
 from holdfast.errors import ConfigError
+from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.order import ATTEMPT, ORDERS, TOTAL
 from holdfast.manager.registered import ADAPTIVE, KINDS, kind_in
-from holdfast.manager.stand_in import Handle
-from holdfast.pipeline.pipeline import Pipeline
+from holdfast.pipeline.counted import counters_of, pipeline_of
 from holdfast.policies.base import Policy, unentered
 from holdfast.policies.timeout import Timeout
 from holdfast.validation import Problems, shown
@@ -42,6 +43,8 @@ FIELDS = {
     "rate_limiter": "rate_limiter",
     "bulkhead": "bulkhead",
 }
+# Of these an operation may have several.
+SEVERAL = frozenset({"error_budget", "latency_budget"})
 # Where each is looked up; the first wins.
 LOOKED_UP = {field: (field,) for field in FIELDS} | {"rate_limiter": ("rate_limiter", ADAPTIVE)}
 
@@ -50,8 +53,8 @@ class Definition:
     """What ``register_operation`` was given; an operation without it has what bears its name.
 
     Attributes:
-        joined: By field: the name of a policy, a policy, or None for none. A field that is not
-            there means the policy of the operation's own name, if there is one.
+        joined: By field: names of policies and policies, mostly one; nothing for none. A field that
+            is not there means the policy of the operation's own name, if there is one.
         degradation: The component that follows the operation's breaker and error budget.
         critical: Whether metrics and alerts mark it as critical.
         order: A key of ``ORDERS``; None for the manager's.
@@ -68,7 +71,7 @@ class Definition:
         critical: bool = False,
         order: str | None = None,
     ) -> None:
-        self.joined: dict[str, Any] = dict(joined or {})
+        self.joined: dict[str, tuple[Any, ...]] = dict(joined or {})
         self._seconds = seconds  # what a timeout was made of
         self.degradation = degradation
         self.critical = critical
@@ -83,20 +86,27 @@ class Definition:
             and self.joined.keys() == other.joined.keys()
             and self._seconds == other._seconds
             and all(
-                one is other.joined[field]
-                or (isinstance(one, str) and one == other.joined[field])
-                or (field == "timeout" and self._seconds is not None)
-                for field, one in self.joined.items()
+                (field == "timeout" and self._seconds is not None)
+                or _are_same(ours, other.joined[field])
+                for field, ours in self.joined.items()
             )
         )
 
     def made(self) -> list[Policy]:
         """Return the policies that were made for it alone."""
-        return [] if self._seconds is None else [self.joined["timeout"]]
+        return [] if self._seconds is None else [*self.joined["timeout"]]
 
     def names(self) -> set[str]:
         """Return the names of policies that it needs."""
-        return {one for one in self.joined.values() if isinstance(one, str)}
+        return {one for given in self.joined.values() for one in given if isinstance(one, str)}
+
+
+def _are_same(ours: tuple[Any, ...], its: tuple[Any, ...]) -> bool:
+    """Return whether both are the same policies, and the same names."""
+    return len(ours) == len(its) and all(
+        one is other or (isinstance(one, str) and one == other)
+        for one, other in zip(ours, its, strict=True)
+    )
 
 
 def definition(
@@ -110,28 +120,37 @@ def definition(
     problems = Problems(f"operation {shown(name)} of manager", scope)
     problems.name(name)
     seconds = None
+    read: dict[str, tuple[Any, ...]] = {}
     for field, given in joined.items():
         if given is None:
-            continue
-        kinds = LOOKED_UP[field]
-        if isinstance(given, str):
-            joined[field] = problems.name(given, field)
-        elif field == "timeout" and not isinstance(given, Policy):
+            read[field] = ()
+        elif field == "timeout" and not isinstance(given, (Policy, str)):
             seconds = given
             try:
-                joined[field] = unentered(scope, Timeout, given, name=name, **common)
+                read[field] = (unentered(scope, Timeout, given, name=name, **common),)
             except ConfigError as error:
                 problems.adopt(ConfigError("", [_as_field(one) for one in error.problems]))
-        elif not isinstance(given, Policy) or kind_in(given) not in kinds:
-            words = " or ".join(KINDS[kind].words for kind in kinds)
-            problems.refuse(field, given, f"the name of a registered {words}, a {words}, or None")
+        else:
+            several = field in SEVERAL and isinstance(given, (tuple, list))
+            read[field] = tuple(given) if several else (given,)
+            for one in read[field]:
+                _check(problems, field, one)
     if more["degradation"] is not None:
         problems.name(more["degradation"], "degradation")
     problems.flag("critical", more["critical"])
     if more["order"] is not None:
         problems.choice("order", more["order"], tuple(ORDERS))
     problems.done()
-    return Definition(joined, seconds=seconds, **more)
+    return Definition(read, seconds=seconds, **more)
+
+
+def _check(problems: Problems, field: str, given: object) -> None:
+    if isinstance(given, str):
+        problems.name(given, field)
+    elif not isinstance(given, Policy) or kind_in(given) not in LOOKED_UP[field]:
+        words = " or ".join(KINDS[kind].words for kind in LOOKED_UP[field])
+        more = "; or several" if field in SEVERAL else ""
+        problems.refuse(field, given, f"the name of a registered {words}, a {words}, or None{more}")
 
 
 def _as_field(problem: str) -> str:
@@ -148,49 +167,39 @@ class Unresolved(Exception):  # noqa: N818 - not for users
 
 def resolve(
     name: str, defined: Definition | None, registered: Registered
-) -> tuple[dict[str, Policy], list[Entry]]:
-    """Return which policy is in each place of an operation, and those that are passed over.
+) -> tuple[dict[str, list[Policy]], list[Entry]]:
+    """Return the policies in each place of an operation, and those that are passed over.
 
     Raises:
         Unresolved: It names a policy that is not registered, or has none.
     """
     joined = {} if defined is None else defined.joined
-    places: dict[str, Any] = {}
+    places: dict[str, list[Policy]] = {}
     over: list[Entry] = []
     problems: list[str] = []
     for field, place in FIELDS.items():
-        given = joined.get(field, name)
-        if given is None:
-            continue
-        entries = []
-        if isinstance(given, str):
+        for given in joined.get(field, (name,)):
+            if not isinstance(given, str):
+                places.setdefault(place, []).append(given)
+                continue
             found = (registered.get(kind, given) for kind in LOOKED_UP[field])
             entries = [entry for entry in found if entry is not None]
-            if not entries:
-                if field in joined:
-                    words = KINDS[field].words
-                    problems.append(
-                        f"no {words} {given!r} is registered{registered.hint(field, given)}"
-                    )
-                continue
-        places[place] = entries[0].policy if entries else given
-        over += entries[1:]
-        if entries and entries[0].call_timeout is not None:
-            places[ATTEMPT] = entries[0].call_timeout
+            if entries:
+                places.setdefault(place, []).append(entries[0].policy)
+                over += entries[1:]
+                if entries[0].call_timeout is not None:
+                    places[ATTEMPT] = [entries[0].call_timeout]
+            elif field in joined:
+                hint = registered.hint(field, given)
+                problems.append(f"no {KINDS[field].words} {given!r} is registered{hint}")
     if problems or not places:
         raise Unresolved(problems)
     return places, over
 
 
-def arranged(places: Mapping[str, Policy], faults: list[Policy], order: str) -> list[Policy]:
+def arranged(places: Mapping[str, list[Policy]], order: str) -> list[Policy]:
     """Return the policies of an operation, outermost first."""
-    steps: list[Policy] = []
-    for place in ORDERS[order]:
-        if place == "chaos":
-            steps += faults
-        elif place in places:
-            steps.append(places[place])
-    return steps
+    return [policy for place in ORDERS[order] for policy in places.get(place, ())]
 
 
 class Operation(Handle):
@@ -208,6 +217,7 @@ class Operation(Handle):
         order: "recommended" or "classic".
     """
 
+    kind = "operation"
     critical: bool
     order: str
 
@@ -215,6 +225,8 @@ class Operation(Handle):
         super().__init__(name)
         self._manager = ref(manager)
         self._scope: str = manager.name
+        # What its calls have counted, whichever pipeline they passed.
+        self._ends = counters_of(self, critical=False)
         self._default: Timeout | None = None  # the manager's, for an operation without its own
         self._is_new = False  # that timeout: registry and metrics do not know it yet
         self.critical = False
@@ -273,11 +285,24 @@ class Operation(Handle):
         is_new, self._is_new = self._is_new, False
         return self._default if is_new else None
 
-    def _compile(self, policies: list[Policy]) -> Pipeline | None:
-        """Pass these policies from the next call on; None: it does already."""
+    def _missing(self) -> object:
+        """Turn to a gate for a call that found none, or raise why there is none."""
+        manager = self._manager()
+        if manager is None:
+            raise UnprotectedError(f"manager {self._scope!r}, which {self.name!r} is of, is gone")
+        return manager.operation(self.name)
+
+    def _mark(self, *, critical: bool, order: str) -> None:
+        """Have metrics and snapshots show it so."""
+        self.critical = self._ends.critical = critical
+        self.order = order
+
+    def _compile(self, policies: list[Policy]) -> bool:
+        """Pass these policies from the next call on; return whether they are others."""
         gate: Any = self._gate
         if gate is not None and gate.policies == tuple(policies):
-            return None
-        made = unentered(self._scope, Pipeline, self.name, *policies)
+            return False
+        made = pipeline_of(self.name, policies, self._ends)
+        made._scope = self._scope
         self._turn_to(made)
-        return made
+        return True
