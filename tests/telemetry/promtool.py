@@ -54,7 +54,7 @@ class Watch:
         self,
         clock: Any,
         *sources: Any,
-        every: int = 30,
+        every: int = 60,
         namespace: str = "dwcp",
         by: Iterable[str] = (),
     ) -> None:

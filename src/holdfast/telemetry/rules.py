@@ -341,7 +341,7 @@ def _alerts_of_burn_rates() -> Iterator[Rule]:
             "  )",
             "",
             "critical",
-            "The error budget {{ $labels.budget }} burns {{ $value | humanize }} times too fast",
+            'The budget {{ $labels.budget }} burns {{ $value | printf "%.1f" }} times too fast',
             f"The failures of the last {_SPOKEN[long]} use up the error budget "
             f"{{{{ $labels.budget }}}} too fast, and those of the last {_SPOKEN[short]} prove that "
             "this goes on.",
@@ -356,7 +356,7 @@ def _alerts_of_operations() -> Iterator[Rule]:
         "  / sum by (operation) (rate(@operations_total[5m])) > 0.5",
         "5m",
         "warning",
-        "{{ $value | humanize }} retries for each call of {{ $labels.operation }}",
+        '{{ $value | printf "%.2f" }} retries for each call of {{ $labels.operation }}',
         "The operation {{ $labels.operation }} has needed more than one retry for two calls for "
         "5 minutes. What it calls fails often, even where the callers do not notice.",
     )
