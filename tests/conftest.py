@@ -19,6 +19,7 @@ os.environ.pop("HOLDFAST_MODE", None)
 os.environ.pop("HOLDFAST_DIR", None)
 
 import holdfast
+from holdfast import records
 from holdfast.named import Named
 from holdfast.testing import loops
 from tests.waiting.virtual import VirtualLoop
@@ -86,6 +87,13 @@ def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The default registry begins each test empty, whatever earlier ones left to the collector."""
     monkeypatch.setattr(holdfast.registry, "_entries", Named())
     monkeypatch.setattr(holdfast.registry, "_shared", {})
+
+
+@pytest.fixture(autouse=True)
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No record is held back because an earlier test has caused many like it."""
+    levels: dict[str, int | None] = dict(records.LEVELS)
+    monkeypatch.setattr(records, "_alone", records.Log(None, levels, records.MOST))
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
     from holdfast.policies.slo_tracker import SloTracker
     from holdfast.priorities import priority
+    from holdfast.telemetry.json_lines import JsonFormatter
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
 else:
@@ -101,6 +102,7 @@ __all__ = [
     "Hedge",
     "HoldfastError",
     "HttpCheck",
+    "JsonFormatter",
     "LatencyBudget",
     "Linear",
     "ManualClock",
@@ -165,6 +167,7 @@ _LATER: dict[str, str] = {
     "Trip": "holdfast.trip",
     "UnprotectedError": "holdfast.manager.errors",
     "chaos": "holdfast.chaos",
+    "JsonFormatter": "holdfast.telemetry.json_lines",
     "log_events": "holdfast.telemetry.logs",
     "priority": "holdfast.priorities",
     "retry_after": "holdfast.categories.requested",

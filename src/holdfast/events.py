@@ -151,6 +151,11 @@ class Listeners:
         return len(self._subscriptions)
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether somebody listens to what costs the calls something, such as rejections."""
+        return any(one.wants is None or one.wants() for one in list(self._subscriptions))
+
+    @property
     def raised(self) -> int:
         """The number of exceptions that listeners have raised."""
         return self._raised
@@ -160,8 +165,15 @@ class Listeners:
         """The number of events dropped because listeners caused too many further events."""
         return self._dropped
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(
+        self, listener: Listener, wants: Callable[[], bool] | None = None
+    ) -> Callable[[], None]:
         """Add a listener.
+
+        Args:
+            listener: Called with each event.
+            wants: Asked whether events are wanted that are made for listeners alone, and cost the
+                calls something; None: always. A listener that does not want them may hear them.
 
         Returns:
             A function that removes the listener. It may be called repeatedly.
@@ -171,7 +183,7 @@ class Listeners:
                 function.
         """
         require_callable("listener", listener, one=True)
-        subscription = _Subscription(listener)
+        subscription = _Subscription(listener, wants)
         self._subscriptions[subscription] = None
 
         def unsubscribe() -> None:
@@ -240,10 +252,11 @@ class Listeners:
 
 
 class _Subscription:
-    __slots__ = ("listener",)
+    __slots__ = ("listener", "wants")
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, wants: Callable[[], bool] | None) -> None:
         self.listener: Listener | None = listener
+        self.wants = wants
 
 
 class _Pending:

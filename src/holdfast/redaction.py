@@ -13,10 +13,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["describe_error", "describe_result", "one_line", "redact"]
+__all__ = [
+    "describe_error",
+    "describe_result",
+    "is_secret_name",
+    "one_line",
+    "redact",
+    "redact_long",
+]
 
 MOST = 200  # characters of a text
 _MOST_READ = 1000  # that are looked at: patterns may take the square of it
+_MOST_LONG = 20_000  # characters of a text of several lines
 _HIDDEN = "***"
 
 _KEY = (
@@ -59,6 +67,12 @@ _PATTERNS = (
         _HIDDEN,
     ),
 )
+_NAMED = re.compile(rf"(?:{_KEY}|authorization|^key$)", re.IGNORECASE)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+_PIECES = re.compile(rf"[^\n]{{1,{_MOST_READ - 1}}}(?:[\s,;]|\Z)|[^\n]{{1,{_MOST_READ}}}|\n")
 _COMPILED = [(re.compile(pattern, re.IGNORECASE), by) for pattern, by in _PATTERNS]
 
 
@@ -83,6 +97,27 @@ def one_line(text: str) -> str:
     if len(text) > MOST or not whole:
         text = text[: MOST - 1] + "…"
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def redact_long(text: str) -> str:
+    r"""Return a text of any length without secrets, with its lines, such as a traceback.
+
+    >>> redact_long("first\nlogin failed, token=abc")
+    'first\nlogin failed, token=***'
+    """
+    if len(text) > _MOST_LONG:
+        text = text[: _MOST_LONG - 1] + "…"
+    text = _PRIVATE_KEY.sub(_HIDDEN, text)
+    return "".join(map(redact, _PIECES.findall(text)))
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether the value of a field with this name may be a secret.
+
+    >>> is_secret_name("db_password"), is_secret_name("retry_after")
+    (True, False)
+    """
+    return _NAMED.search(name) is not None
 
 
 def describe_error(error: BaseException) -> tuple[str, str]:

@@ -1,16 +1,13 @@
-"""The log of circuit breakers that open and close: one record for each transition.
+"""The log of circuit breakers that change their state: one record for each transition.
 
-The logger is "holdfast". Elsewhere: a log of all events, which replaces this one
+The logger is "holdfast.breaker". Elsewhere: a log of all events, which replaces this one
 (``telemetry.logs``).
 """
 
 from __future__ import annotations
 
-import logging
-import sys
-from contextlib import suppress
-from logging import INFO, WARNING, getLogger
-from traceback import print_exception
+from holdfast.named import full_name
+from holdfast.records import alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,58 +15,60 @@ if TYPE_CHECKING:
 
     from holdfast.events import Event
 
-__all__ = [
-    "LOGGER",
-    "fields_of",
-    "ignore_raised",
-    "leave_transitions_to",
-    "log_transition",
-    "take_transitions_back",
-    "words_of",
-]
+__all__ = ["fields_of", "log_transition", "name_of", "record_of", "sentence_of"]
 
-LOGGER = "holdfast"
-_elsewhere: dict[object, None] = {}  # who logs all events, and these with them
+_RECORDS = {"open": "opened", "forced-open": "opened", "closed": "closed", "half-open": "half_open"}
 _MOVES = {
-    "closed": (INFO, "closed", "would close"),
-    "open": (WARNING, "opened", "would open"),
-    "forced-open": (WARNING, "was forced open", "was forced open"),
-    "disabled": (INFO, "was disabled", "was disabled"),
-    "metrics-only": (INFO, "counts only", "counts only"),
+    "closed": ("closed", "would close"),
+    "open": ("opened", "would open"),
+    "forced-open": ("was forced open", "was forced open"),
+    "disabled": ("was disabled", "was disabled"),
+    "metrics-only": ("counts only", "counts only"),
 }
 _WHY = {"health": "a health check passed"}
 
 
 def log_transition(event: Event, observes: bool) -> None:
-    """Log that a breaker has opened, closed or been overridden.
+    """Log that a breaker has changed its state, unless a log of all events does.
 
     What a handler raises changes nothing; KeyboardInterrupt and the like are passed on.
     """
-    if _elsewhere:
-        return
-    level = _MOVES.get(str(event.new), (None,))[0]
-    if level is None:  # half-open is between the two
-        return
-    try:
-        logger = getLogger(LOGGER)
-        if logger.isEnabledFor(level):
-            logger.log(level, words_of(event, observes), extra=fields_of(event))
-    except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
-        ignore_raised(error)
+    log = alone()
+    if log is not None:
+        breaker: Any = event.policy
+        log.put(
+            record_of(event),
+            "circuit_breaker",
+            name_of(event),
+            breaker._clock,
+            sentence_of,
+            event,
+            observes,
+        )
 
 
-def words_of(event: Event, observes: bool) -> str:
-    """Return a transition in a sentence."""
-    _, has, would = _MOVES.get(str(event.new), (0, f"is {event.new}", f"would be {event.new}"))
-    text = f"circuit breaker {event.name!r} {would if observes else has}"
+def record_of(event: Event) -> str:
+    """Return the record of a transition."""
+    return _RECORDS.get(str(event.new), "overridden")
+
+
+def sentence_of(event: Event, observes: bool) -> tuple[str, str, dict[str, Any]]:
+    """Return a transition in a sentence, what it says of the next one, and the fields."""
+    has, would = _MOVES.get(str(event.new), (f"is {event.new}", f"would be {event.new}"))
+    text = f"circuit breaker {name_of(event)!r} {would if observes else has}"
     why = event.trip or _WHY.get(event.reason) or event.reason.replace("_", " ")
     if why and str(why) != "manual":
         text += f": {why}"
     elif why:
         text += " by hand"
-    if event.retry_after is not None:
-        text += f"; retry in {event.retry_after:.3f} s"
-    return text
+    wait = "" if event.retry_after is None else f"; retry in {event.retry_after:.3f} s"
+    return text, wait, fields_of(event)
+
+
+def name_of(event: Event) -> str | None:
+    """Return the name of an event's policy, with that of its manager if it has one."""
+    policy: Any = event.policy
+    return event.name if policy is None or event.name is None else full_name(policy)
 
 
 def fields_of(event: Event) -> dict[str, Any]:
@@ -78,27 +77,10 @@ def fields_of(event: Event) -> dict[str, Any]:
     return {
         "holdfast_event": event.kind,
         "holdfast_kind": getattr(event.policy, "kind", None),
-        "holdfast_policy": event.name,
+        "holdfast_policy": name_of(event),
         "holdfast_old": getattr(event.old, "value", event.old),
         "holdfast_new": getattr(event.new, "value", event.new),
         "holdfast_reason": event.reason,
         "holdfast_retry_after": event.retry_after,
         "holdfast_trip": None if trip is None else trip.to_dict(),
     }
-
-
-def ignore_raised(error: Exception) -> None:
-    """Show an error that a log handler has raised, as ``logging.Handler.handleError`` does."""
-    if logging.raiseExceptions and sys.stderr is not None:
-        with suppress(Exception):  # there is nobody left to tell
-            print_exception(error, file=sys.stderr)
-
-
-def leave_transitions_to(who: object) -> None:
-    """Log no transitions here, because ``who`` shows them, until they are taken back."""
-    _elsewhere[who] = None
-
-
-def take_transitions_back(who: object) -> None:
-    """Log transitions here again, unless somebody else shows them."""
-    _elsewhere.pop(who, None)

@@ -1,4 +1,4 @@
-"""Openings and closings of breakers are logged once, and no handler can harm a call."""
+"""Transitions of breakers are logged once, and no handler can harm a call."""
 
 import logging
 
@@ -20,7 +20,7 @@ def said(log):
     return [(record.levelname, record.getMessage()) for record in log.records]
 
 
-def test_an_opening_is_a_warning_and_a_closing_an_information(clock, log):
+def test_an_opening_is_a_warning_and_a_closing_an_information(clock, log):  # LG-03
     breaker = breaker_of(clock, failure_threshold=2, success_threshold=1, reset_timeout=30)
     fail(breaker, 2)
     breaker.try_call(len, "")
@@ -29,9 +29,10 @@ def test_an_opening_is_a_warning_and_a_closing_an_information(clock, log):
     why = "2 failures in a row, last tests.policies.calls.OutageError"
     assert said(log) == [
         ("WARNING", f"circuit breaker 'payments' opened: {why}; retry in 30.000 s"),
+        ("INFO", "circuit breaker 'payments' is half-open: reset timeout"),
         ("INFO", "circuit breaker 'payments' closed: probes succeeded"),
     ]
-    assert {record.name for record in log.records} == {"holdfast"}
+    assert {record.name for record in log.records} == {"holdfast.breaker"}
 
 
 def test_a_record_has_its_figures_beside_the_message(clock, log):
@@ -58,6 +59,7 @@ def test_orders_are_logged_as_made_by_hand(clock, log):
         getattr(breaker, order)()
     assert said(log) == [
         ("WARNING", "circuit breaker 'payments' opened: by hand; retry in 60.000 s"),
+        ("INFO", "circuit breaker 'payments' is half-open by hand"),
         ("WARNING", "circuit breaker 'payments' was forced open: by hand"),
         ("INFO", "circuit breaker 'payments' was disabled by hand"),
         ("INFO", "circuit breaker 'payments' counts only by hand"),

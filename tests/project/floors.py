@@ -15,9 +15,9 @@ FLOORS = (
     {"errors", "validation", "mode"}
     | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
     | {"machine", "priorities"}
-    | {"arguments", "hints", "instead", "categories", "redaction", "transitions", "trip"},
+    | {"arguments", "hints", "instead", "categories", "redaction", "trip"},
     {"stores"},
-    {"waiting", "periodic"},
+    {"waiting", "periodic", "repeats", "records", "transitions"},
     {"policies"},
     {"pipeline", "chaos"},
     {"health", "degradation"},

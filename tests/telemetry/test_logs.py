@@ -7,6 +7,7 @@ import weakref
 import pytest
 
 import holdfast as hf
+from holdfast.records import note
 from tests.policies.calls import breaker_of, fail, outage, succeed
 
 
@@ -81,11 +82,11 @@ def test_openings_are_logged_once_whichever_logger_it_is(shop, log, clock):
         shop.clear()
         breaker.trip()
         breaker.reset()
-        assert [name for name, *_ in said(shop)] == [name or "holdfast"] * 2
+        assert [name for name, *_ in said(shop)] == [name or "holdfast.breaker"] * 2
         end()
     shop.clear()
     breaker.trip()
-    assert [name for name, *_ in said(shop)] == ["holdfast"]
+    assert [name for name, *_ in said(shop)] == ["holdfast.breaker"]
 
 
 def test_levels_are_chosen_by_event(shop, log, clock):
@@ -108,10 +109,10 @@ def test_a_second_call_for_a_logger_logs_nothing_twice_and_changes_the_levels(sh
     end()
     end()
     breaker_of(clock).trip()
-    assert [name for name, *_ in said(shop)] == ["shop", "holdfast"]
+    assert [name for name, *_ in said(shop)] == ["shop", "holdfast.breaker"]
 
 
-def test_it_keeps_no_policy_alive_and_leaves_no_listener(log, clock):
+def test_it_keeps_no_policy_alive_and_leaves_no_listener(shop, log, clock):
     end = log("shop")
     breaker, other = breaker_of(clock), hf.Timeout(3)
     assert breaker._listening
@@ -187,3 +188,81 @@ def test_a_handler_that_raises_changes_no_outcome(log, clock, capsys):
         logging.getLogger("shop").removeHandler(handler)
     assert breaker._listeners.raised == 0
     assert capsys.readouterr().err.endswith("ValueError: of a handler\n")
+
+
+def test_a_rejection_becomes_no_event_while_no_logger_takes_it(caplog, log, clock):  # GEN-05
+    for name in ("shop", "holdfast.limiter", "holdfast.breaker", "holdfast.retry"):
+        caplog.set_level(logging.INFO, name)
+    limiter = hf.RateLimiter("api", rate=1, clock=clock)
+    breaker = breaker_of(clock)
+    retry = hf.Retry("net", attempts=2, backoff=hf.Constant(0), clock=clock, on=Exception)
+    end = log()
+    assert not limiter._listening
+    assert not breaker._listening
+    assert retry._listening  # a call that was saved is an INFO
+    remove = limiter.on_event(lambda event: None)
+    assert limiter._listening
+    remove()
+    assert not limiter._listening
+    end()
+    log(levels={"rejection": "WARNING", "recovered": None})
+    assert limiter._listening
+    assert not retry._listening
+
+
+def test_a_level_that_is_changed_later_is_noticed_with_the_next_event(caplog, log, clock):  # LG-15
+    caplog.set_level(logging.INFO, "holdfast.limiter")
+    caplog.handler.setLevel(logging.DEBUG)
+    limiter = hf.RateLimiter("api", rate=1, clock=clock)
+    limiter.acquire()
+    log()
+    limiter.try_call(len, "")
+    logging.getLogger("holdfast.limiter").setLevel(logging.DEBUG)
+    limiter.try_call(len, "")
+    assert caplog.records == []
+    breaker_of(clock).trip()  # any event of any policy
+    limiter.try_call(len, "")
+    assert said(caplog)[-1][:2] == ("holdfast.limiter", "DEBUG")
+    logging.getLogger("holdfast.limiter").setLevel(logging.INFO)
+    assert limiter._listening
+    limiter.try_call(len, "")
+    assert not limiter._listening
+    assert len(caplog.records) == 2
+
+
+def test_each_area_has_its_logger_below_holdfast(caplog, log, clock):  # GEN-05
+    caplog.set_level(logging.DEBUG, "holdfast")
+    log()
+    breaker_of(clock).trip()
+    limiter = hf.RateLimiter("api", rate=1, clock=clock)
+    limiter.acquire()
+    limiter.try_call(len, "")
+    bulkhead = hf.Bulkhead("db", max_concurrent=1, max_waiting=0, clock=clock)
+    bulkhead.enter()
+    bulkhead.try_call(len, "")
+    retry = hf.Retry("net", attempts=1, clock=clock, on=Exception)
+    fail(retry)
+    hf.Timeout(1, clock=clock).try_call(clock.advance, 2)
+    budget = hf.LatencyBudget("slo", target=0.1, samples=2, min_samples=1, clock=clock)
+    budget.call(clock.advance, 2)
+    assert [name for name, *_ in said(caplog)] == [
+        f"holdfast.{area}" for area in ("breaker", "limiter", "bulkhead", "retry", "timeout")
+    ] + ["holdfast.budget"]
+
+
+def test_all_areas_are_off_by_one_line(caplog, log, clock):
+    caplog.set_level(logging.DEBUG, "holdfast")
+    log()
+    logging.getLogger("holdfast").disabled = True
+    try:
+        breaker_of(clock).trip()
+    finally:
+        logging.getLogger("holdfast").disabled = False
+    assert caplog.records == []
+
+
+def test_a_text_that_would_forge_a_line_cannot(caplog):  # SE-07
+    note("check_failed", "health_monitor", "m", "%s", "a\n2026-11-30 ERROR b\x1b[2J\u202e\u2028")
+    assert [record.getMessage() for record in caplog.records] == [
+        "a\\n2026-11-30 ERROR b\\x1b[2J\\u202e\\u2028"
+    ]

@@ -605,8 +605,12 @@ class Policy(gate.Gate, metaclass=_Registered):
 
     def _mind_listeners(self) -> None:
         """Let the gate know whether anybody listens; again if that changed in another thread."""
-        while self._listening != (listened_to := bool(self._listeners)):
+        while self._listening != (listened_to := self._is_listened_to()):
             self._listening = listened_to
+
+    def _is_listened_to(self) -> bool:
+        listeners: Listeners | None = self._listeners
+        return listeners is not None and listeners.is_wanted
 
     def _emit(self, kind: str, **details: Any) -> None:
         if self._listeners:

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import gc
 import logging
+from functools import partial
 from threading import RLock
 from weakref import ref
 
 from holdfast.forks import call_in_child
 from holdfast.mode import Mode
 from holdfast.policies.base import Policy
+from holdfast.records import LEVELS, MOST, Log, add_log, ignore_raised, remove_log
 from holdfast.registry import registry
-from holdfast.transitions import (
-    LOGGER,
-    fields_of,
-    ignore_raised,
-    leave_transitions_to,
-    take_transitions_back,
-    words_of,
-)
+from holdfast.transitions import fields_of, name_of, record_of, sentence_of
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -31,54 +26,53 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.events import Event
+    from holdfast.records import Made
 
     Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 __all__ = ["LEVELS", "log_events"]
 
-LEVELS: dict[str, int] = {
-    "opened": logging.WARNING,
-    "closed": logging.INFO,
-    "half_open": logging.INFO,
-    "overridden": logging.INFO,
-    "timeout": logging.INFO,
-    "gave_up": logging.INFO,
-    "recovered": logging.DEBUG,
-    "adjustment": logging.DEBUG,
-    "retry": logging.DEBUG,
-    "hedge": logging.DEBUG,
-    "hedge_won": logging.DEBUG,
-    "hedge_refused": logging.DEBUG,
-    "rejection": logging.DEBUG,
-    "budget_exhausted": logging.ERROR,
-    "budget_recovered": logging.INFO,
-    "page": logging.ERROR,
-    "page_ended": logging.INFO,
-    "injected": logging.DEBUG,
+# Records of events that policies make for listeners alone, and what makes them costs the calls
+# something. Of the kinds that are not here, all events are wanted.
+_FOR_LISTENERS: dict[str, tuple[str, ...]] = {
+    "circuit_breaker": ("rejection",),
+    "rate_limiter": ("rejection",),
+    "bulkhead": ("rejection",),
+    "pool_bulkhead": ("rejection",),
+    "retry": ("retry", "recovered", "not_retried"),
 }
-_STATES = {"open": "opened", "forced-open": "opened", "closed": "closed", "half-open": "half_open"}
+_SEVERAL = {"transition", "override"}  # events that have a record for each state
+_MOST_REPEATS = 1_000_000
 
 _lock = RLock()
-_logs: dict[object, _Log] = {}  # by logger
+_logs: dict[object, _EventLog] = {}  # by logger
 
 
 def log_events(
-    logger: str | Logger | None = None, *, levels: Mapping[str, int | str | None] | None = None
+    logger: str | Logger | None = None,
+    *,
+    levels: Mapping[str, int | str | None] | None = None,
+    most: int | None = MOST,
 ) -> Callable[[], None]:
     """Log each event of all policies, of those that exist and of those that are created later.
 
-    Without this call, only openings and closings of circuit breakers are logged. With it, they
-    are logged here, and not twice. Rejections become events, which makes them slower. No policy is
-    kept alive. A second call for the same logger changes the levels.
+    Without this call, each part logs with the logger of its area ("holdfast.breaker",
+    "holdfast.health" ...), but of policies only the transitions of circuit breakers are logged.
+    With this call, all of it is logged, and nothing twice. What no logger takes costs a call
+    nothing: rejections become events, which makes them slower, only while their level is on. If
+    you change the level of a logger later, call this again; else the next event finds out.
+
+    No policy is kept alive. A second call for the same logger changes the levels.
 
     Args:
-        logger: A logger or its name; None for "holdfast".
-        levels: Other levels for some events, by name: "opened" (WARNING), "closed", "half_open",
-            "overridden", "timeout", "gave_up" (INFO), "recovered", "retry", "hedge",
-            "hedge_won", "hedge_refused", "rejection", "adjustment",
-            "injected" (DEBUG), "budget_exhausted" (ERROR), "budget_recovered" (INFO),
-            "page" (ERROR), "page_ended" (INFO).
-            A level is a number or a name such as "INFO"; None logs no such event.
+        logger: A logger or its name; None for the loggers of the areas, "holdfast.breaker" and
+            so on, which are children of "holdfast".
+        levels: Other levels for some records, by name, such as "opened" (WARNING by default),
+            "rejection" (DEBUG) or "budget_exhausted" (ERROR); docs/logs.md lists all. A level is
+            a number or a name such as "INFO"; None logs no such record.
+        most: How many records of one event of one policy are written in ten seconds, 1 to a
+            million. The next ones are counted, and told of in one record: "... and 41 more in
+            10 s". None writes all.
 
     Returns:
         A function that ends the log. It may be called repeatedly.
@@ -94,14 +88,17 @@ def log_events(
     problems = Problems("log_events")
     target = _logger_of(problems, logger)
     chosen = _levels_of(problems, levels)
+    if most is not None:
+        most = problems.integer("most", most, least=1, most=_MOST_REPEATS)
     problems.done()
     with _lock:
         log = _logs.get(target)
+        is_new = log is None
         if log is None:
-            log = _logs[target] = _Log(target)
-            log.levels = chosen
+            log = _logs[target] = _EventLog(Log(target, chosen, most))
+        log.change(chosen, most)
+        if is_new:
             log.begin()
-        log.levels = chosen
 
     def end() -> None:
         with _lock:
@@ -112,17 +109,23 @@ def log_events(
     return end
 
 
-class _Log:
-    """The log of one logger: a listener of each policy, which no policy is held by."""
+class _EventLog:
+    """The events of policies in one log: a listener of each policy, which no policy is held by."""
 
-    def __init__(self, logger: Logger) -> None:
-        self.levels: dict[str, int | None] = {}
-        self._logger = logger
+    def __init__(self, log: Log) -> None:
+        self._log = log
         self._held: dict[int, tuple[ref[Policy], Callable[[], None]]] = {}
         self._unwatch: Callable[[], None] | None = None
+        self._wanted: tuple[bool, ...] = ()
+
+    def change(self, levels: dict[str, int | None], most: int | None) -> None:
+        """Have other levels, and see which levels of the loggers are on."""
+        self._log.levels = levels
+        self._log.limit(most)
+        self._look()
 
     def begin(self) -> None:
-        leave_transitions_to(self)
+        add_log(self._log)
         self._unwatch = registry.watch(self._watch)
         # Those without a name are in no registry. The type is asked: a proxy may answer for others.
         for one in [*registry.all(), *gc.get_objects()]:
@@ -137,15 +140,20 @@ class _Log:
             remove()
             if (living := policy()) is not None:
                 living._mind_listeners()
-        take_transitions_back(self)
+        remove_log(self._log)
+        self._log.close()
 
     def _watch(self, policy: Policy) -> None:
         from holdfast.events import Listeners
 
         if policy.kind == "pipeline" or id(policy) in self._held:
             return  # the events of a pipeline are those of its policies
+        records = _FOR_LISTENERS.get(policy.kind)
+        if hasattr(type(policy), "_adjusted"):
+            records = ("rejection", "adjustment")
+        wants = None if records is None else partial(self._wants, policy.kind, records)
         # on_event() would return a function that holds the policy.
-        remove = policy._once("_listeners", Listeners).subscribe(self._log)
+        remove = policy._once("_listeners", Listeners).subscribe(self._hear, wants)
         at, held = id(policy), self._held
 
         def forget(_: object) -> None:
@@ -154,42 +162,55 @@ class _Log:
         held[at] = ref(policy, forget), remove
         policy._mind_listeners()
 
-    def _log(self, event: Event) -> None:
+    def _wants(self, kind: str, records: tuple[str, ...]) -> bool:
+        """Return whether a logger takes one of these records."""
+        return any(self._log.taker(record, kind) is not None for record in records)
+
+    def _look(self) -> None:
+        """Have policies make events for listeners if a logger takes them now, and else none."""
+        wanted = tuple(self._wants(kind, (one,)) for kind in _FOR_LISTENERS for one in _ASKED[kind])
+        if wanted != self._wanted:
+            self._wanted = wanted
+            for policy, _ in list(self._held.values()):
+                if (living := policy()) is not None:
+                    living._mind_listeners()
+
+    def _hear(self, event: Event) -> None:
         policy: Any = event.policy
         if policy.mode is Mode.OFF:
             return
-        kind = event.kind
-        if kind in {"transition", "override"}:
-            kind = _STATES.get(str(event.new), "overridden")
-        level = self.levels.get(kind, logging.DEBUG)
+        record = record_of(event) if event.kind in _SEVERAL else event.kind
         try:
-            if level is not None and self._logger.isEnabledFor(level):
-                self._record(level, _sentence(event, policy), fields_of(event))
+            if record != "rejection":
+                self._look()
+            elif self._log.taker(record, policy.kind) is None:
+                policy._mind_listeners()
+                return
         except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
             ignore_raised(error)
+        who = id(policy) if event.name is None else name_of(event)
+        self._log.put(record, policy.kind, who, policy._clock, _made, event, policy)
 
-    def _record(self, level: int, text: str, fields: dict[str, Any]) -> None:
-        """Make a record. An adapter adds its fields; by itself it would take those of ours away."""
-        logger: Any = self._logger
-        settings: Any = {"extra": fields}
-        while isinstance(logger, logging.LoggerAdapter):
-            text, settings = logger.process(text, settings)
-            fields = {**fields, **(settings.get("extra") or {})}
-            settings = {**settings, "extra": fields}
-            logger = logger.logger
-        logger.log(level, text, **settings)
+
+_ASKED = {**_FOR_LISTENERS, "rate_limiter": ("rejection", "adjustment")}
+
+
+def _made(event: Event, policy: Policy) -> Made:
+    """Return an event in words, what it says of the next call, and the fields."""
+    if event.kind in _SEVERAL:
+        return sentence_of(event, policy.mode is Mode.OBSERVE)
+    is_rejection = event.kind == "rejection" and event.retry_after is not None
+    detail = f"; retry in {event.retry_after:.3f} s" if is_rejection else ""
+    return _sentence(event, policy), detail, fields_of(event)
 
 
 def _sentence(event: Event, policy: Policy) -> str:
     """Return an event in words."""
-    if event.kind in {"transition", "override"}:
-        return words_of(event, policy.mode is Mode.OBSERVE)
     who = policy.kind.replace("_", " ")
     if event.name is not None:
-        who += f" {event.name!r}"
+        who += f" {name_of(event)!r}"
     if event.kind == "rejection":
-        wait = "" if event.retry_after is None else f"; retry in {event.retry_after:.3f} s"
-        return f"{who} rejected a call ({event.reason}){wait}"
+        return f"{who} rejected a call ({event.reason})"
     if event.kind == "retry":
         return (
             f"{who} starts attempt {event.new} in {event.retry_after:.3f} s, after {event.reason}"
@@ -230,11 +251,11 @@ def _of_budget(event: Event) -> str:
 
 def _logger_of(problems: Problems, logger: Any) -> Any:
     if logger is None:
-        logger = LOGGER
+        return None
     if isinstance(logger, str) and logger:
         return logging.getLogger(logger)
     if not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
-        problems.refuse("logger", logger, f"a logger, its name, or None for {LOGGER!r}")
+        problems.refuse("logger", logger, "a logger, its name, or None for those of the areas")
     return logger
 
 
