@@ -45,6 +45,7 @@ __all__ = [
 ROOT = "holdfast"
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # as in logging, which is imported with the first
 MOST = 5  # records of one event of one policy in ten seconds
+_EACH = {"injected"}  # without limit: a run of chaos is replayed from its log
 
 # By area. The events of policies are logged where somebody asked for them, the others always.
 LEVELS: dict[str, int] = {
@@ -87,9 +88,12 @@ LEVELS: dict[str, int] = {
     "chaos_refused": WARNING,
     "chaos_disabled": INFO,
     "fault_registered": INFO,
+    "fault_changed": INFO,
+    "fault_failed": WARNING,
     "injected": DEBUG,
     "check_passed": DEBUG,
     "check_failed": WARNING,
+    "check_state": INFO,
     "monitoring_started": INFO,
     "monitoring_stopped": INFO,
 }
@@ -131,12 +135,13 @@ class Log:
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_logger", "_repeats", "levels")
+    __slots__ = ("_logger", "_of_areas", "_repeats", "levels")
 
     def __init__(
         self, logger: AnyLogger | None, levels: dict[str, int | None], most: int | None
     ) -> None:
         self._logger = logger
+        self._of_areas: dict[str, AnyLogger] = {}
         self.levels = levels
         self._repeats: Repeats | None = None if most is None else _repeats(most)
 
@@ -160,12 +165,18 @@ class Log:
         if logger is None:
             if level < WARNING and "logging" not in sys.modules:
                 return None  # nobody has asked for more than warnings
-            import logging
-
-            if logging.getLogger(ROOT).disabled:
+            if self._of_area(ROOT).disabled:
                 return None
-            logger = logging.getLogger(area_of(kind))
+            logger = self._of_area(area_of(kind))
         return (logger, level) if logger.isEnabledFor(level) else None
+
+    def _of_area(self, name: str) -> Any:
+        there = self._of_areas.get(name)
+        if there is None:
+            from logging import getLogger
+
+            there = self._of_areas[name] = getLogger(name)
+        return there
 
     def put(
         self,
@@ -193,7 +204,7 @@ class Log:
             if taker is None:
                 return
             run = None
-            if self._repeats is not None:
+            if self._repeats is not None and record not in _EACH:
                 run = self._repeats.see(clock, (record, kind, who))
                 if run is None:
                     return
@@ -212,7 +223,7 @@ def note(
     text: str,
     *args: object,
     clock: Clock = system_clock,
-    **fields: object,
+    **fields: Any,
 ) -> None:
     """Log what a part has done, if a logger takes it.
 

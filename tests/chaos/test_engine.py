@@ -109,10 +109,10 @@ def test_a_run_without_a_seed_is_replayed_from_the_log(caplog):  # CH-14
     fault = chaos.Error(probability=0.3)
     chaos.enable()
     first = struck(fault)
-    seeds = [record.args[1] for record in caplog.records if "ENABLED" in record.message]
-    strikes = [record.args for record in caplog.records if "strikes" in record.message]
-    assert [number for _, _, number, _ in strikes] == first
-    assert {seed for *_, seed in strikes} == {fault.snapshot().seed}
+    seeds = [record.holdfast_seed for record in caplog.records if "ENABLED" in record.message]
+    strikes = [record for record in caplog.records if "strikes" in record.message]
+    assert [record.holdfast_number for record in strikes] == first
+    assert {record.holdfast_seed for record in strikes} == {fault.snapshot().seed}
     chaos.enable(seed=seeds[0])
     assert struck(fault) == first
     chaos.enable()

@@ -124,7 +124,7 @@ class Correlated(Group):
         """
         after_ns = seconds_to_ns("after", after)
         self.strike(self._episode, after=after_ns / 1e9)
-        self._log("info", "fault %r: an episode begins in %g s", self.name, after_ns / 1e9)
+        self._say("fault_changed", "begins an episode in %g s", after_ns / 1e9)
         follows_ns = after_ns + seconds_to_ns("after", self._after)
         for other in self._then:
             other.begin_episode(after=follows_ns / 1e9)

@@ -111,6 +111,7 @@ class _Engine:
             self._faults.add(fault)
             if self.left_ns() > 0:
                 self._arm(fault)
+        fault._say("fault_registered", "is registered (%s)", fault.fault_type)
         fault._tell_armed()
 
     def _arm(self, fault: Fault) -> None:
@@ -189,10 +190,18 @@ def _enable(
             f"chaos cannot be enabled: the environment variable {ENVIRONMENT} is {environment!r}"
         )
     if ask_environment and os.environ.get(VARIABLE, "").strip() != "1":
-        _log("warning", "chaos stays disabled: the environment variable %s is not 1", VARIABLE)
+        _log(
+            "chaos_refused", "chaos stays disabled: the environment variable %s is not 1", VARIABLE
+        )
         return False
     chosen = fresh_seed() if chosen is None else chosen
-    _log("warning", "chaos is ENABLED for %g s, with seed %d", duration_ns / 1e9, chosen)
+    _log(
+        "chaos_enabled",
+        "chaos is ENABLED for %g s, with seed %d",
+        duration_ns / 1e9,
+        chosen,
+        seed=chosen,
+    )
     engine.start(chosen, duration_ns, clock)
     return enabled()
 
@@ -203,7 +212,7 @@ def disable() -> None:
     Safe to call from any thread, and when chaos is disabled already.
     """
     if engine.stop():
-        _log("info", "chaos is disabled")
+        _log("chaos_disabled", "chaos is disabled")
 
 
 def enabled() -> bool:
@@ -214,7 +223,7 @@ def enabled() -> bool:
     return engine.left_ns() > 0
 
 
-def _log(level: str, text: str, *args: object) -> None:
-    from logging import getLogger
+def _log(record: str, text: str, *args: object, **fields: Any) -> None:
+    from holdfast.records import note
 
-    getattr(getLogger("holdfast.chaos"), level)(text, *args)
+    note(record, "chaos", None, text, *args, **fields)

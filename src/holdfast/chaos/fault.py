@@ -257,7 +257,7 @@ class Fault(Policy):
         problems.done()
         self._change(probability=probability)
         self._kernel.set_probability(probability)
-        self._log("info", "probability of fault %r is %g", self.name, probability)
+        self._say("fault_changed", "has the probability %g", probability)
 
     def strike(self, duration: float | timedelta, *, after: float | timedelta = 0.0) -> None:
         """Strike every call for some time, whatever the probability is.
@@ -360,8 +360,11 @@ class Fault(Policy):
         """Call a method of a subclass; what it raises is logged, and changes nothing else."""
         try:
             method(*args)
-        except Exception:  # noqa: BLE001 - the other faults are still to be told
-            self._log("exception", "fault %r: %s() raised", self.name, method.__name__)
+        except Exception:  # the other faults are still to be told
+            from logging import getLogger
+
+            text = "fault %r: %s() raised"
+            getLogger("holdfast.chaos").exception(text, self.name, method.__name__)
 
     # ---- what a group of faults asks ----
 
@@ -414,20 +417,9 @@ class Fault(Policy):
 
     def _tell(self, injection: Injection) -> None:
         self._emit("injected", reason=self.fault_type)
-        self._log(
-            "debug",
-            "fault %r (%s) strikes call %d, seed %d",
-            self.name,
-            self.fault_type,
-            injection.number,
-            injection.seed,
-        )
-
-    @staticmethod
-    def _log(level: str, text: str, *args: object) -> None:
-        from logging import getLogger
-
-        getattr(getLogger("holdfast.chaos"), level)(text, *args)
+        text = "(%s) strikes call %d, seed %d"
+        number, seed = injection.number, injection.seed
+        self._say("injected", text, self.fault_type, number, seed, number=number, seed=seed)
 
 
 def _mark(error: Exception, injection: Injection) -> None:

@@ -139,14 +139,14 @@ class Lasting(Fault):
             if lasts_ns <= 0 or not self._effect.start(lasts_ns):
                 return False
         except (OSError, RuntimeError) as error:
-            self._log("warning", "fault %r has no effect (%s): %s", self.name, why, error)
+            self._say("fault_failed", "has no effect (%s): %s", why, error)
             return False
         if self._is_idle():  # disabled meanwhile
             self._effect.stop()
             return False
         self._started(lasts_ns)
-        text = "fault %r (%s) lasts for %g s (%s)"
-        self._log("info", text, self.name, self.fault_type, lasts_ns / 1e9, why)
+        text = "(%s) lasts for %g s (%s)"
+        self._say("fault_changed", text, self.fault_type, lasts_ns / 1e9, why)
         return True
 
 

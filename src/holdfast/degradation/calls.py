@@ -141,7 +141,22 @@ def _chosen(component: Component, choices: Choices) -> Fn:
     fn = choices[level]
     if fn is None:
         raise component._refusal(level)
+    if level and fn is not choices[0]:
+        _note_stand_in(component, level, fn)
     return fn
+
+
+def _name_of(fn: Fn) -> str:
+    return getattr(fn, "__qualname__", None) or shown(fn)
+
+
+def _note_stand_in(component: Component, level: Level, fn: Fn) -> None:
+    from holdfast.records import note, takes
+
+    if takes("stand_in", "degradation"):
+        name = component.name
+        text = "component %r is %s: %s is called instead"
+        note("stand_in", "degradation", name, text, name, level.word, _name_of(fn))
 
 
 _USE = "use aexecute() or aexecute_with_fallback()"

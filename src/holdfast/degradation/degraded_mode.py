@@ -81,15 +81,15 @@ class DegradationMode:
         self._fallback = False
 
     def _turn(self, on: bool) -> None:
-        from logging import getLogger
+        from holdfast.records import note
 
         was, self._enabled = self._enabled, on
         if was is not on:
-            log = getLogger("holdfast")
             if on:
-                log.warning("degraded mode is on: gathered calls run one by one")
+                text = "degraded mode is on: gathered calls run one by one"
+                note("sequential_on", "degradation", None, text)
             else:
-                log.info("degraded mode is off")
+                note("sequential_off", "degradation", None, "degraded mode is off")
 
     def __repr__(self) -> str:
         return f"<DegradationMode {'on' if self.enabled else 'off'}>"

@@ -15,6 +15,8 @@ from holdfast.degradation.watching import life, watch
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind
 from holdfast.policies.telling import Telling
+from holdfast.records import note
+from holdfast.redaction import one_line
 from holdfast.validation import Problems, explains_names, nearest, shown
 
 TYPE_CHECKING = False
@@ -197,6 +199,7 @@ class DegradationManager(Flags):
         """
         for component in self.components:
             component.recover()
+        self._note("all_recovered", None, "degradation %r: all components recover", self._name)
 
     should_degrade = staticmethod(should_degrade)
 
@@ -377,6 +380,7 @@ class DegradationManager(Flags):
             now_ns = self._clock.now_ns()
             act(now_ns)
             old, new = component.level, component._decided()
+            was = self.overall
             at = now_ns / 1e9
             news: list[Any] = []
             if new is not old:
@@ -384,7 +388,8 @@ class DegradationManager(Flags):
                 self._have_moved(component, new)
                 component._show(new)
                 why = reason if new > old or at_once else "stable"
-                news.append((component, self._level_event(component, old, new, why, at)))
+                event = self._level_event(component, old, new, why, at)
+                news.append((component, event, was, self.overall))
             return news + self._settled_features("level", at)
 
         self._telling.change(find, self._tell)
@@ -431,10 +436,38 @@ class DegradationManager(Flags):
             for feature, on, why in self.features._settle(reason_on)
         ]
 
-    def _tell(self, component: Component | None, event: Event) -> None:
-        if component is not None:
-            component._tell(event)
-        self._listeners.emit(event)
+    def _tell(
+        self,
+        component: Component | None,
+        event: Event,
+        was: Level = Level.NORMAL,
+        overall: Level = Level.NORMAL,
+    ) -> None:
+        """Tell of a change of a component, which may have changed the worst level, or a feature."""
+        try:
+            if component is not None:
+                component._tell(event)
+            self._listeners.emit(event)
+        finally:
+            self._log(event, was, overall)
+
+    def _log(self, event: Event, was: Level, overall: Level) -> None:
+        old: Any = event.old
+        new: Any = event.new
+        why = f" ({one_line(event.reason)})" if event.reason else ""
+        if event.kind == "feature":
+            text = "feature %r is %s%s"
+            self._note("feature", event.name, text, event.name, "on" if new else "off", why)
+            return
+        text = "component %r is %s, and was %s%s"
+        self._note("component_level", event.name, text, event.name, new.word, old.word, why)
+        if overall is not was:
+            record = "system_worse" if overall > was else "system_better"
+            text = "degradation %r is %s, and was %s"
+            self._note(record, None, text, self._name, overall.word, was.word)
+
+    def _note(self, record: str, name: str | None, text: str, *args: object) -> None:
+        note(record, "degradation", name or self._name, text, *args, clock=self._clock)
 
     def _after_fork(self) -> None:
         """In a forked child: what nobody asks for any more does not hold; nobody is told."""

@@ -157,13 +157,13 @@ class LoadShedder:
         """Refuse calls when the load is too high."""
         if not self._enabled:
             self._enabled = True
-            self._log("load shedding of component %r is on", "warning")
+            self._log("shedding_on", "load shedding of component %r is on")
 
     def disable(self) -> None:
         """Refuse nothing."""
         if self._enabled:
             self._enabled = False
-            self._log("load shedding of component %r is off", "info")
+            self._log("shedding_off", "load shedding of component %r is off")
 
     def observe(self, load: float) -> None:
         """Tell the current load.
@@ -222,7 +222,7 @@ class LoadShedder:
                 self._refused[number] += 1
         if not admitted:
             self._component._kernel.count_shed(number)
-            self._log("a call of component %r is shed: %s", "debug", PRIORITIES[number])
+            self._log("shed", "a call of component %r is shed: %s", PRIORITIES[number])
         return admitted
 
     def admit(self, priority: Word | None = None) -> None:
@@ -303,10 +303,11 @@ class LoadShedder:
 
     # ---- inside ----
 
-    def _log(self, text: str, level: str, *details: object) -> None:
-        from logging import getLogger
+    def _log(self, record: str, text: str, *details: object) -> None:
+        from holdfast.records import note
 
-        getattr(getLogger("holdfast"), level)(text, self._component.name, *details)
+        name = self._component.name
+        note(record, "degradation", name, text, name, *details, clock=self._clock)
 
     def _number(self, priority: Word | None) -> int:
         if priority is None:

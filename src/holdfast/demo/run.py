@@ -19,8 +19,10 @@ from holdfast.demo.scene import Scene, Trail
 from holdfast.demo.schedule import NS, PHASES, Schedule
 from holdfast.demo.tally import LANES, Face, Side, Tally
 from holdfast.demo.traffic import Arrivals, Orders, RealPace, TaskTraffic, ThreadTraffic
+from holdfast.records import Log, add_log, remove_log
 from holdfast.telemetry.prometheus import MetricsServer, serve_metrics
-from holdfast.transitions import leave_transitions_to, take_transitions_back
+
+_SILENCE = Log(None, {}, None)
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -108,7 +110,7 @@ class Stage:
         self._lanes = [self._traffic(lane) for lane in LANES]
 
     def __enter__(self) -> Stage:
-        leave_transitions_to(self)  # the chronicle shows them
+        add_log(_SILENCE)  # the chronicle shows it
         where = f"pid {self._process.pid} at {self._process.url}"
         self._chronicle.note(self._pace.now_ns(), "upstream", where)
         self._chronicle.note(self._pace.now_ns(), "metrics", f"at {self._metrics_url}")
@@ -123,7 +125,7 @@ class Stage:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        take_transitions_back(self)
+        remove_log(_SILENCE)
         self._pace.stop()
         self._director.join()  # it is starting the upstream, perhaps; leave none behind
         self._drain()

@@ -29,6 +29,8 @@ from holdfast.health.turns import Countdown, Run, Turn, Unit, Watched
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.telling import Telling
 from holdfast.policies.timeout import Timeout
+from holdfast.records import note, takes
+from holdfast.redaction import one_line
 from holdfast.seeds import fresh_seed
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
 from holdfast.waiting.foreign import loop_here
@@ -166,6 +168,7 @@ class HealthMonitor:
         self._changes: list[tuple[Any, ...]] = []
         self._to_judge: list[Turn] = []
         self._to_settle: list[BreakerLink] = []
+        self._to_log: list[tuple[str, str, CheckResult, int]] = []
         self._to_hear: list[tuple[Watched, CheckResult, int, HealthState]] = []
         self._must_wake = False
         self._to_go: list[Rounds] = []
@@ -228,6 +231,8 @@ class HealthMonitor:
             for check in checks:
                 self._add(self._watch(check, closes, opens))
             self._look_at_level()
+        for check in checks:
+            self._note("registered", check.name, "health monitor %r: check %r is registered")
         self._tell()
 
     def _refuse_names(self, problems: Problems, checks: Iterable[Check]) -> None:
@@ -277,6 +282,7 @@ class HealthMonitor:
                 self._changes.append((name, watched.state, _UNKNOWN, why, now_ns))
                 self._has_news = True
             self._look_at_level()
+        self._note("unregistered", name, "health monitor %r: check %r is removed")
         self._tell()
 
     def _watch(self, check: Check, closes: CircuitBreaker | None, opens: bool) -> Watched:
@@ -353,6 +359,7 @@ class HealthMonitor:
                 self._end_rounds(rounds)
                 rounds.stop(0)
                 raise
+            self._note("monitoring_started", None, "health monitor %r is started")
 
     async def astart(self) -> None:
         """Start with this event loop: asynchronous checks are tasks of it, others use threads."""
@@ -364,6 +371,7 @@ class HealthMonitor:
                 self._end_rounds(rounds)
                 rounds.stop(0)
                 raise
+            self._note("monitoring_started", None, "health monitor %r is started")
 
     def stop(self, timeout: float | timedelta = 10.0) -> bool:
         """Run nothing more, and wait until the checks that run have ended or are out of time.
@@ -483,9 +491,12 @@ class HealthMonitor:
         """Have the rounds that go on end; return all of which something may still run."""
         settle()
         with self._lock:
+            had_begun = self._rounds is not None
             if self._rounds is not None:
                 self._end_rounds(self._rounds)
             ending = list(self._ending)
+        if had_begun:
+            self._note("monitoring_stopped", None, "health monitor %r is stopped")
         self._tell()
         return ending
 
@@ -512,6 +523,7 @@ class HealthMonitor:
         self._to_judge.clear()
         self._to_settle.clear()
         self._to_hear.clear()
+        self._to_log.clear()
         self._to_go.clear()
         self._has_news = self._must_wake = False
         self._critical = dict.fromkeys(STATES, 0)
@@ -954,6 +966,10 @@ class HealthMonitor:
         if watched.link is not None:
             self._prove(watched, watched.link, result)
         watched.history.append((now_ns, took_ns, result, watched.state))
+        record = "check_failed" if result.verdict == "failed" else "check_passed"
+        if takes(record, self.kind):
+            self._to_log.append((record, watched.check.name, result, took_ns))
+            self._has_news = True
         if watched.hears:
             self._to_hear.append((watched, result, began_ns, watched.state))
             self._has_news = True
@@ -1026,7 +1042,9 @@ class HealthMonitor:
                 to_go, self._to_go = self._to_go, []
                 rounds = self._rounds
                 if not (turns or must_wake or to_go):
-                    self._has_news = bool(self._to_settle or self._to_hear or self._changes)
+                    self._has_news = bool(
+                        self._to_settle or self._to_hear or self._to_log or self._changes
+                    )
                     return
             for one in to_go:
                 one.set_going()
@@ -1044,6 +1062,9 @@ class HealthMonitor:
         with self._lock:
             links, self._to_settle = self._to_settle, []
             heard, self._to_hear = self._to_hear, []
+            logged, self._to_log = self._to_log, []
+        for record, name, result, took_ns in logged:
+            self._log_result(record, name, result, took_ns)
         interruption = None
         has_moved = False
         for link in links:
@@ -1097,9 +1118,7 @@ class HealthMonitor:
             changes, self._changes = self._changes, []
         return changes
 
-    def _tell_of(
-        self, name: str | None, old: object, new: object, message: str, now_ns: int
-    ) -> None:
+    def _tell_of(self, name: str | None, old: Any, new: Any, message: str, now_ns: int) -> None:
         """Tell of a change: of the check of this name, or of the level."""
         at = now_ns / 1e9
         if name is None:
@@ -1107,12 +1126,27 @@ class HealthMonitor:
             return
         event = Event("health", self, name, old=old, new=new, reason=message, at=at)
         interruption = _interruption_of(self._listeners.emit, event)
+        text = "health monitor %r: check %r is %s, and was %s"
+        self._note("check_state", name, text, new, old)
         if new is _HEALTHY and self._on_healthy is not None:
             self._call("on_healthy", self._on_healthy, name)
         elif new is _UNHEALTHY and self._on_unhealthy is not None:
             self._call("on_unhealthy", self._on_unhealthy, name, message)
         if interruption is not None:
             raise interruption
+
+    def _log_result(self, record: str, name: str, result: CheckResult, took_ns: int) -> None:
+        text = "health monitor %r: check %r %s in %.3f s"
+        said = (result.verdict, took_ns / 1e9)
+        if result.message:
+            self._note(record, name, f"{text}: %s", *said, one_line(result.message))
+        else:
+            self._note(record, name, text, *said)
+
+    def _note(self, record: str, name: str | None, text: str, *args: object) -> None:
+        """Log what is told of this monitor, or of one of its checks."""
+        who = (self._name,) if name is None else (self._name, name)
+        note(record, self.kind, name or self._name, text, *who, *args, clock=self._clock)
 
     def _call(self, what: str, callback: Callable[..., object], *args: object) -> None:
         """Call what is a user's: what it raises is counted, and logged if it is news."""
@@ -1130,7 +1164,7 @@ class HealthMonitor:
             from logging import getLogger
 
             text = "%s of health monitor %r raised"
-            getLogger("holdfast").error(text, what, self._name, exc_info=error)
+            getLogger("holdfast.health").error(text, what, self._name, exc_info=error)
 
     def _tell_in_thread(self) -> None:
         """Do what ``_tell`` does where an interrupt is nobody's: it is logged."""

@@ -617,6 +617,14 @@ class Policy(gate.Gate, metaclass=_Registered):
             at = self._clock.now_ns() / 1e9
             self._listeners.emit(Event(kind, self, self.name, at=at, **details))
 
+    def _say(self, record: str, text: str, *args: object, **fields: Any) -> None:
+        """Log what was done to it: ``text`` follows its kind and name."""
+        from holdfast.records import note
+
+        name = None if self.name is None else full_name(self)
+        who = self.kind.replace("_", " ") + ("" if name is None else f" {name!r}")
+        note(record, self.kind, name, f"%s {text}", who, *args, clock=self._clock, **fields)
+
     def _keep(self, **settings: Any) -> None:
         """Keep the settings, each by its name, and what every policy has beside them.
 

@@ -146,8 +146,9 @@ class _EventLog:
     def _watch(self, policy: Policy) -> None:
         from holdfast.events import Listeners
 
-        if policy.kind == "pipeline" or id(policy) in self._held:
-            return  # the events of a pipeline are those of its policies
+        # The events of a pipeline are those of its policies. Faults log by themselves.
+        if policy.kind in {"pipeline", "fault"} or id(policy) in self._held:
+            return
         records = _FOR_LISTENERS.get(policy.kind)
         if hasattr(type(policy), "_adjusted"):
             records = ("rejection", "adjustment")
@@ -231,12 +232,14 @@ def _sentence(event: Event, policy: Policy) -> str:
         return f"{who} has its answer from attempt {event.old}"
     if event.kind == "hedge_refused":
         return f"{who} starts no further attempt ({event.reason})"
-    if event.kind == "injected":
-        return f"{who} strikes a call ({event.reason})"
     if event.kind == "timeout":
         return f"{who} expired"
     if event.kind == "adjustment":
-        return f"{who} changed its rate from {event.old:g} to {event.new:g} ({event.reason})"
+        text = f"{who} changed its rate from {event.old:g} to {event.new:g} ({event.reason})"
+        shown = policy.snapshot()
+        if shown.average_latency is not None and shown.p95_latency is not None:
+            text += f": latency {shown.average_latency:.3g} s, p95 {shown.p95_latency:.3g} s"
+        return text
     return f"{who}: {event.kind} ({event.reason})"
 
 

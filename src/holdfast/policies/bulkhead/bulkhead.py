@@ -192,6 +192,7 @@ class Bulkhead(Policy):
         if not self._room.leave() and self.mode is not Mode.OFF:
             from warnings import warn
 
+            self._say("over_released", "was left without a slot taken")
             warn(f"leave() of {titled(self)} without a slot taken", RuntimeWarning, stacklevel=2)
 
     def resize(self, max_concurrent: int) -> None:
@@ -210,6 +211,7 @@ class Bulkhead(Policy):
             limit := self._setting("max_concurrent")
         ):  # or another thread's, given meanwhile
             self._room.resize(limit)
+        self._say("resized", "has %d slots", limit)
 
     # ---- what others see ----
 
@@ -256,6 +258,7 @@ class Bulkhead(Policy):
         """Set the counts in snapshots to zero. Running and waiting calls are not affected."""
         counts = (*self._kernel.counters(), self._busy_ns, self._observed)
         self._before_reset = _fork_number(), counts
+        self._say("reset", "was reset")
 
     def _in_words(self) -> str:
         text = f"{self._kernel.in_flight()} of {self._kernel.limit()} inside"

@@ -316,6 +316,7 @@ class ErrorBudget(Policy):
         counts = self._kernel.counters()[2:]
         self._before_reset = _fork_number(), counts, self._clock.now_ns()
         self._kernel.clear()
+        self._say("reset", "was reset")
         self._changed()
 
     def _since_reset(self, counts: tuple[int, ...], made_ns: int) -> tuple[int, ...]:

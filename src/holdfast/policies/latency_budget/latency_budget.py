@@ -228,6 +228,7 @@ class LatencyBudget(Policy):
         """Forget the calls; the budget is then not exhausted. Counts in snapshots become zero."""
         turned = self._kernel.clear()
         self._before_reset = _fork_number(), self._kernel.counters()
+        self._say("reset", "was reset")
         if turned:
             self._turned()
 

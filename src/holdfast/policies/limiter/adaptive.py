@@ -228,6 +228,7 @@ class AdaptiveRateLimiter(RateLimiter):
         self._asked_burst = held
         self._change(rate=began, min_rate=rates[1], max_rate=rates[2], burst=held)
         self._put(rates, held)
+        self._say("resized", "has a rate of %g, from %g to %g", *rates)
 
     def _put(self, rates: tuple[float, float, float], burst: int | None) -> None:
         micro, least, highest = map(_micro, rates)

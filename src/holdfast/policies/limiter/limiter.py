@@ -261,6 +261,7 @@ class RateLimiter(Policy):
         problems.done()
         self._rates = (new,)
         self._apply_rate()
+        self._say("resized", "has a rate of %g", new.tokens)
 
     def _apply_rate(self) -> None:
         """Put the rate into force; again if another thread gave another one meanwhile."""
@@ -289,6 +290,7 @@ class RateLimiter(Policy):
             self._line.clear()
         finally:
             self._count_clear()
+        self._say("reset", "was reset")
         return back
 
     def reset(self) -> None:

@@ -195,6 +195,8 @@ class PoolBulkhead(Policy):
             raise RuntimeError(
                 f"a task of {titled(self)} cannot wait for itself: use stop(wait=False)"
             )
+        if not self.stopped:
+            self._say("stopped", "is stopped")
         self._worker_threads.stop()
         self._room.resize(ALL_PLACES)  # who waits comes in, finds the pool stopped, and goes
         if wait and (self._worker_threads.active or self._worker_threads.queued):
@@ -300,6 +302,7 @@ class PoolBulkhead(Policy):
     def reset(self) -> None:
         """Set the counts in snapshots to zero. Tasks are not affected."""
         self._before_reset = self._counted()
+        self._say("reset", "was reset")
 
     def _counted(self) -> tuple[int, ...]:
         return (*self._kernel.counters(), self._observed, *self._tally)

@@ -77,6 +77,7 @@ class SloTracker:
         key = (budget.kind, budget.name)
         settle()
         with self._lock:
+            is_new = key not in self._budgets
             there = self._budgets.setdefault(key, budget)
             listeners = list(self._listeners.values()) if there is budget else []
         if there is not budget:
@@ -84,6 +85,12 @@ class SloTracker:
             problems.done()
         for listener in listeners:
             listener.listen_to(budget)
+        if is_new:
+            from holdfast.records import note
+
+            kind = budget.kind.replace("_", " ")
+            text = "SLO tracker: %s %r is registered"
+            note("registered", "slo_tracker", budget.name, text, kind, budget.name)
         return budget
 
     def unregister(self, budget: Budget) -> bool:

@@ -163,6 +163,7 @@ class Timeout(Policy):
         problems.done()
         self._change(duration=duration)
         self._kernel.set_duration_ns(duration_ns)
+        self._say("resized", "is %g s", duration_ns / 1e9)
 
     def snapshot(self) -> TimeoutSnapshot:
         """Return the current duration and counts; see ``TimeoutSnapshot`` for the fields."""
