@@ -320,6 +320,27 @@ succeed(GateObject *step, const hf_hold *hold)
     return answer == NULL ? -1 : 0;
 }
 
+/*
+ * Have those who listen told of an error that no attempt follows. It is set again, but for an interruption
+ * (KeyboardInterrupt and the like) that takes its place: false.
+ */
+static bool Py_NO_INLINE
+tell_not_retried(GateObject *step, const hf_hold *hold)
+{
+    PyObject *error = hf_take_exception();
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_not_retried", "IO",
+                                           hold->retry.retries + 1, error);
+    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        hf_chain(error);
+        return false;
+    }
+    if (answer == NULL)
+        hf_report_raised((PyObject *)step);
+    Py_XDECREF(answer);
+    hf_give_exception(error);
+    return true;
+}
+
 /* An attempt raised. True: again, and nothing is set. */
 static bool
 leave_raised(GateObject *step, const hf_pass *pass, hf_hold *hold)
@@ -329,6 +350,9 @@ leave_raised(GateObject *step, const hf_pass *pass, hf_hold *hold)
     int may = may_follow(step, &otherwise);
     if (may == 0) {
         hf_count(&kernel->gave_up[otherwise], 1);
+        if (step->listening && otherwise == HF_RETRY_NOT_RETRYABLE && step->mode != HF_OBSERVE &&
+            !tell_not_retried(step, hold))
+            pass->course->refused = false;
         return false;
     }
     if (may < 0) {

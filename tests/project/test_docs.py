@@ -17,7 +17,8 @@ import holdfast as hf
 from holdfast._native.retry import VERDICTS
 from holdfast.events import _FIELDS
 from holdfast.policies.breaker import breaker
-from holdfast.telemetry.logs import LEVELS
+from holdfast.records import LEVELS
+from holdfast.transitions import fields_of
 from tests.apart import without_openings
 from tests.project import pages
 from tests.project.pages import DOCS, ROOT, Page
@@ -76,7 +77,8 @@ def test_the_python_blocks_of_each_page_run_one_after_the_other(folder, tmp_path
         capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
-    warned = r"(?m)^(chaos is ENABLED|gather:|degraded mode is on|load shedding of) .*\n"
+    switched = r"chaos is ENABLED|gather:|degraded mode is on|load shedding of|degradation '\w+' is"
+    warned = rf"(?m)^({switched}) .*\n"
     told = re.sub(warned, "", without_openings(done.stderr))
     assert (done.returncode, told) == (0, ""), done.stderr
     if missing:
@@ -216,13 +218,14 @@ def test_every_metric_that_a_page_names_exists():
     from holdfast.telemetry.families import FAMILIES
 
     metrics = {f"holdfast_{family.name}" for family in FAMILIES}
+    fields = {*fields_of(hf.Event("rejection", None, None)), "holdfast_repeated"}  # of records
     fixtures = {"holdfast_chaos", "holdfast_clock", "holdfast_events", "holdfast_registry"}
     unknown = [
         (page.name, name)
         for page in PAGES.values()
         if page.name not in GENERATED
         for name, more in re.findall(r"\b(holdfast_[a-z]\w+)(…?)", page.text)
-        if name.removesuffix("_total") not in metrics | fixtures
+        if name.removesuffix("_total") not in metrics | fixtures | fields
         and not (more and any(metric.startswith(name) for metric in metrics))
     ]
     assert unknown == []
@@ -265,8 +268,8 @@ def test_the_page_of_events_lists_every_attribute_of_an_event():
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row[0])} == set(_FIELDS)
 
 
-def test_the_page_of_events_lists_every_record_of_the_log_with_its_level():
-    [(_, rows)] = PAGES["docs/events.md"].tables("record", "level")
+def test_the_page_of_logs_lists_every_record_with_its_level():
+    [(_, rows)] = PAGES["docs/logs.md"].tables("record", "level")
     shown = {name: row[1] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
     assert shown == {name: logging.getLevelName(level) for name, level in LEVELS.items()}
 

@@ -216,6 +216,8 @@ def _sentence(event: Event, policy: Policy) -> str:
         return (
             f"{who} starts attempt {event.new} in {event.retry_after:.3f} s, after {event.reason}"
         )
+    if event.kind == "not_retried":
+        return f"{who} does not repeat a call for {event.reason}"
     if event.kind == "gave_up":
         return f"{who} gave up after {event.old} attempts ({event.reason})"
     if event.kind in {"budget_exhausted", "budget_recovered"}:

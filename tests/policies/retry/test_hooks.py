@@ -58,14 +58,14 @@ def test_of_a_result_they_see_the_result(make, clock):
 
 
 @every_way
-def test_nobody_is_told_of_a_call_that_succeeds_or_is_not_to_be_retried(make, clock):
+def test_no_hook_is_called_for_a_call_that_succeeds_or_is_not_to_be_retried(make, clock):
     told: list[Any] = []
     retry = retry_of(clock, before_sleep=told.append, on_exhausted=told.append)
     retry.on_event(told.append)
     assert make(retry, clock, fine) == "fine"
     with pytest.raises(ValueError, match="mine"):
         make(retry, clock, raising(ValueError("mine")))
-    assert told == []
+    assert [event.kind for event in told] == ["not_retried"]  # to the listener, and no hook
 
 
 @pytest.mark.parametrize(
@@ -277,3 +277,53 @@ def test_hooks_run_before_the_pause_in_a_task_as_well(clock):
     with pytest.raises(OutageError):
         run_async(clock, retry.acall(call))
     assert order == ["call", "before", "retry", "call", "gave_up"]
+
+
+def test_an_error_that_is_not_repeated_is_told_to_those_who_listen(clock):  # LG-04
+    retry = hf.Retry("net", attempts=3, backoff=hf.Constant(1), on=ConnectionError, clock=clock)
+    events = []
+    stop = retry.on_event(events.append)
+    errors = iter([ConnectionError("a"), KeyError("b"), KeyboardInterrupt()])
+
+    def call():
+        raise next(errors)
+
+    with pytest.raises(KeyError, match="b"):
+        retry.call(call)
+    with pytest.raises(KeyboardInterrupt):  # no error of the call
+        retry.call(call)
+    stop()
+    assert [(event.kind, event.old, event.reason) for event in events] == [
+        ("retry", 1, "ConnectionError"),
+        ("not_retried", 2, "KeyError"),
+    ]
+
+
+def test_what_listeners_raise_of_an_error_that_is_not_repeated_leaves_the_error(clock):
+    retry = hf.Retry("net", attempts=3, on=ConnectionError, clock=clock)
+
+    def raise_(error):
+        raise error
+
+    stop = retry.on_event(lambda event: raise_(ValueError("of a listener")))
+    with pytest.raises(KeyError, match="mine") as caught:
+        retry.call(raise_, KeyError("mine"))
+    assert caught.value.__context__ is None
+    stop()
+    retry.on_event(lambda event: raise_(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        retry.call(raise_, KeyError("mine"))
+    assert isinstance(interrupted.value.__context__, KeyError)
+
+
+async def test_a_task_is_told_of_an_error_that_is_not_repeated(clock):
+    retry = hf.Retry("net", attempts=3, on=ConnectionError, clock=clock)
+    events = []
+    retry.on_event(events.append)
+
+    async def call():
+        raise KeyError("b")
+
+    with pytest.raises(KeyError):
+        await retry.acall(call)
+    assert [event.kind for event in events] == ["not_retried"]

@@ -371,6 +371,10 @@ class Retry(Policy):
         if error is not None and self._setting("attempts") != 1:
             add_note(error, note, self._signature)
 
+    def _not_retried(self, attempts: int, error: BaseException) -> None:
+        """Tell of an error that is not one to try again for."""
+        self._emit("not_retried", old=attempts, reason=_name_of(error))
+
     def _recovered(self, attempts: int) -> None:
         """Tell of a call that a retry has saved."""
         self._emit("recovered", old=attempts)
