@@ -328,8 +328,8 @@ static bool Py_NO_INLINE
 tell_not_retried(GateObject *step, const hf_hold *hold)
 {
     PyObject *error = hf_take_exception();
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_not_retried", "IO",
-                                           hold->retry.retries + 1, error);
+    PyObject *answer =
+        PyObject_CallMethod((PyObject *)step, "_not_retried", "IO", hold->retry.retries + 1, error);
     if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
         hf_chain(error);
         return false;
