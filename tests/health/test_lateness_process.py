@@ -189,6 +189,44 @@ with monitor:
     assert checks > 20
 
 
+def test_a_part_that_hangs_is_found_beside_checks_that_compute():
+    """One client waits for the answer and another one looks for it every millisecond."""
+    run("""
+def compute():
+    used = time.thread_time()
+    while time.thread_time() - used < 0.05:
+        pass
+
+silent = socket.create_server(("127.0.0.1", 0), backlog=128)
+
+def hang():
+    with socket.create_connection(silent.getsockname(), timeout=0.5) as connection:
+        connection.recv(16)
+
+def poll():
+    limit = time.monotonic() + 0.5
+    with socket.create_connection(silent.getsockname()) as connection:
+        connection.setblocking(False)
+        while time.monotonic() < limit:
+            try:
+                return connection.recv(16)
+            except BlockingIOError:
+                time.sleep(0.001)
+    raise TimeoutError
+
+add(compute, hang, poll)
+with monitor:
+    until(lambda: all(
+        one.state is HealthState.UNHEALTHY
+        for name, one in monitor.status().items() if not name.startswith("compute")
+    ))
+print(count(), sum(one.unproven_count for one in monitor.status().values()))
+silent.close()
+server.kill()
+server.wait()
+""")
+
+
 @pytest.mark.skipif(not os.path.exists(pulse._SCHEDSTAT), reason="this system does not tell it")
 @pytest.mark.parametrize("seconds", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_process_that_is_starved_raises_no_false_alarm(seconds):

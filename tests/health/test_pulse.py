@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import sys
 import threading
 import time
 
@@ -286,6 +287,153 @@ finally:
         hog.kill()
         hog.wait()
 """)
+
+
+@pytest.mark.skipif(not GIL, reason="there is no interpreter that threads wait for")
+@pytest.mark.skipif(not os.path.exists(module._SCHEDSTAT), reason="this system does not tell it")
+def test_threads_that_wait_for_each_other_in_a_starved_process_have_stalled():
+    """Each waits for the interpreter most of the time; one waits for an answer."""
+    run_apart("""
+import os, socket, subprocess, sys, threading, time
+from holdfast.health.pulse import ThreadPulse
+
+cpu = min(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {cpu})
+pulse = ThreadPulse()
+hang, answer = socket.socketpair()
+marks, measured = [], []
+
+def wait_for_answer():
+    marks.append(pulse.begin())
+    hang.recv(1)
+
+def compute():
+    mark, began, used = pulse.begin(), time.monotonic(), time.process_time()
+    while time.monotonic() - began < 1.5:
+        pass
+    idle = time.monotonic() - began - (time.process_time() - used)
+    measured.append((pulse.stalled_ns(mark) / 1e9, idle))
+
+waiting = threading.Thread(target=wait_for_answer)
+waiting.start()
+while not marks:
+    time.sleep(0.01)
+time.sleep(0.2)
+hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(6)]
+try:
+    time.sleep(0.3)
+    os.nice(3)
+    threads = [threading.Thread(target=compute) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    starved, passed = marks[0].starved_ns(10**12), pulse.passed_ns(marks[0])
+    assert starved < 0.1 * passed, (starved, passed)
+finally:
+    for hog in hogs:
+        hog.kill()
+        hog.wait()
+    answer.close()
+    waiting.join()
+    hang.close()
+for stalled, idle in measured:
+    assert stalled >= 0.7 * idle > 0.5, measured
+""")
+
+
+class Beaten(ThreadPulse):
+    """A pulse whose beats come when a test says so, and a system that says what a test wants."""
+
+    def __init__(self, path, monkeypatch):
+        super().__init__()
+        self.time_ns = self.computed_ns = 0
+        self.file = path / "schedstat"
+        self.tell()
+        monkeypatch.setattr(module, "_SCHEDSTAT", str(self.file))
+        monkeypatch.setattr(module, "_local", threading.local())
+        monkeypatch.setattr(module, "process_time_ns", lambda: self.computed_ns)
+        monkeypatch.setattr(module, "_wait_ns", lambda: 5 * MS)
+        self._now_ns = lambda: self.time_ns
+
+    def _start(self):
+        pass
+
+    def _stop(self):
+        pass
+
+    def tell(self, delay_ns=0, turns=0):
+        """Say how long the thread of the check has waited for a processor, and got one."""
+        self.file.write_text(f"12345 {delay_ns} {turns}\n")
+
+    def go_on(self, late_ns, computed_ns, beats=10):
+        """Let beats come late while the process computed for some time before each."""
+        for _ in range(beats):
+            self.time_ns += BEAT_NS + late_ns
+            self.computed_ns += computed_ns
+            self._beat()
+
+
+@pytest.fixture
+def beaten(tmp_path, monkeypatch):
+    return Beaten(tmp_path, monkeypatch)
+
+
+def test_a_thread_that_waits_for_one_without_a_processor_has_stalled(beaten):
+    mark = beaten.begin()
+    beaten.go_on(late_ns=50 * MS, computed_ns=10 * MS)
+    beaten.tell(delay_ns=100 * MS, turns=180)
+    assert beaten.stalled_ns(mark) == 900 * MS  # and the beats were late for 500 ms
+    beaten.tell(delay_ns=100 * MS, turns=120)
+    assert beaten.stalled_ns(mark) == 700 * MS  # it has not waited for longer
+
+
+def test_a_stall_of_the_interpreter_that_goes_on_counts(beaten):
+    mark = beaten.begin()
+    beaten.time_ns += 120 * MS
+    beaten.tell(turns=100)
+    assert beaten.stalled_ns(mark) == 120 * MS
+
+
+def test_a_thread_that_waits_for_an_answer_is_not_excused_by_the_threads_that_compute(beaten):
+    mark = beaten.begin()
+    beaten.go_on(late_ns=20 * MS, computed_ns=5 * MS)
+    beaten.tell(delay_ns=7 * MS, turns=4)
+    assert beaten.stalled_ns(mark) == 200 * MS  # what the beats have lost
+
+
+def test_a_thread_that_looks_for_an_answer_every_millisecond_has_not_stalled(beaten):
+    mark = beaten.begin()
+    beaten.go_on(late_ns=4 * MS, computed_ns=3 * MS)
+    beaten.tell(delay_ns=30 * MS, turns=500)
+    assert beaten.stalled_ns(mark) == 30 * MS
+
+
+def test_threads_that_wait_for_each_other_while_the_process_computes_have_not_stalled(beaten):
+    mark = beaten.begin()
+    beaten.go_on(late_ns=9 * MS, computed_ns=59 * MS)
+    beaten.go_on(late_ns=15 * MS, computed_ns=60 * MS, beats=2)
+    beaten.tell(delay_ns=10 * MS, turns=120)
+    assert beaten.stalled_ns(mark) == 30 * MS  # what the beats have lost
+    beaten.computed_ns += 4 * SECOND  # on several processors
+    assert beaten.stalled_ns(mark) == 30 * MS
+
+
+def test_a_stall_of_the_interpreter_before_a_check_is_not_one_during_it(beaten):
+    first = beaten.begin()
+    beaten.go_on(late_ns=50 * MS, computed_ns=0)
+    second = beaten.begin()
+    beaten.go_on(late_ns=0, computed_ns=0)
+    beaten.tell(turns=500)
+    assert beaten.stalled_ns(second) == 0
+    assert beaten.stalled_ns(first) == SECOND
+
+
+@pytest.mark.parametrize(("has_lock", "expected"), [(True, 5 * MS), (False, 0)])
+def test_threads_wait_for_each_other_only_where_there_is_a_lock(monkeypatch, has_lock, expected):
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: has_lock, raising=False)
+    monkeypatch.setattr(sys, "getswitchinterval", lambda: 0.005)
+    assert module._wait_ns() == expected
 
 
 def test_many_threads_may_share_a_pulse(stress_scale):

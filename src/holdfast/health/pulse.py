@@ -1,13 +1,19 @@
 """How long this process did not run: stopped, blocked, or without a processor.
 
 A check that fails while its own process did not run has shown nothing about what it checks. Owns
-how such time is noticed, and the rule that makes a result "unproven". There are two signs:
+how such time is noticed, and the rule that makes a result "unproven". There are three signs:
 
 - A beat, every 50 ms while checks are in flight. It is late if the process or the machine was
   stopped, if native code held the interpreter, or if the processor was taken. The beat of an event
   loop is a timer of that loop: it is also late if something blocked the loop.
 - The run delay of one thread, from ``/proc/thread-self/schedstat`` on Linux: how long it could have
   run, but had no processor. It is exact, and also shows a stall that is too short for a beat.
+- The interpreter, held by a thread that has no processor. That stops all threads, but who waits for
+  the interpreter has no run delay. A beat is late then although no thread of the process runs, and
+  what it meets is taken to last from beat to beat. This counts for a check up to the time for which
+  its own thread can have waited: a thread that waits for the interpreter wakes up every 5 ms (the
+  switch interval of Python), and the system counts that. A thread that waits for an answer sleeps,
+  and is not excused.
 
 The CPU pressure of Linux (PSI) says that some process waited for a processor, not that this one
 did. A result reports it, but it decides nothing. Elsewhere: when checks run, and when they are cut
@@ -17,13 +23,15 @@ did. A result reports it, but it decides nothing. Elsewhere: when checks run, an
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from abc import abstractmethod
 from contextlib import suppress
 from contextvars import Context
-from time import monotonic_ns
+from time import monotonic_ns, process_time_ns
 from weakref import ref
 
+from holdfast._native.waits import read_waits
 from holdfast.clock import ManualClock, system_clock
 from holdfast.events import warn
 from holdfast.forks import call_in_child, mind
@@ -64,22 +72,34 @@ class Mark:
         extensions: How often it got the rest of its time.
     """
 
-    __slots__ = ("_delay_ns", "_thread", "began_ns", "extensions", "lost_ns")
+    __slots__ = ("_delay_ns", "_thread", "_turns", "began_ns", "extensions", "held_ns", "lost_ns")
 
-    def __init__(self, began_ns: int, lost_ns: int, thread: _Thread | None) -> None:
+    def __init__(
+        self, began_ns: int, lost_ns: int, thread: _Thread | None, held_ns: int = 0
+    ) -> None:
         self.began_ns = began_ns
         self.lost_ns = lost_ns  # what its pulse had lost until then
+        self.held_ns = held_ns  # for how long its pulse had seen the interpreter held until then
         self.extensions = 0
         if thread is None:
-            self._thread, self._delay_ns = None, 0
+            self._thread, self._delay_ns, self._turns = None, 0, 0
         else:
             # Weak: an event loop may leave marks to the collector, but not the file of a thread.
             self._thread, self._delay_ns = thread.ref, thread.recent_ns(began_ns)
+            self._turns = thread.turns
 
-    def starved_ns(self) -> int:
-        """Return how long its thread could have run, but had no processor."""
+    def starved_ns(self, held_ns: int = 0) -> int:
+        """Return how long its thread waited for a processor, or for a thread that had none.
+
+        Args:
+            held_ns: How long threads without a processor held the interpreter since it began.
+        """
         thread = None if self._thread is None else self._thread()
-        return 0 if thread is None else max(0, thread.read_ns() - self._delay_ns)
+        if thread is None:
+            return 0
+        delay_ns = max(0, thread.read_ns() - self._delay_ns)
+        waited_ns = (thread.turns - self._turns) * _wait_ns()  # for the interpreter, at most
+        return max(delay_ns, min(delay_ns + waited_ns, held_ns))
 
 
 class Pulse:
@@ -94,6 +114,7 @@ class Pulse:
     __slots__ = (
         "__weakref__",
         "_closed",
+        "_held_ns",
         "_idle",
         "_lock",
         "_lost_ns",
@@ -112,6 +133,7 @@ class Pulse:
         # then it does not beat on after the last one.
         self._real = real
         self._lost_ns = 0
+        self._held_ns = 0
         self._closed = False
         self._forget()
         mind(self)
@@ -123,6 +145,16 @@ class Pulse:
     @abstractmethod
     def _stop(self) -> None:
         """Beat no more. The lock is held."""
+
+    def _look(self) -> None:
+        """Note what the next gap between two beats is compared to. The lock is held."""
+
+    def _held_in(self, gap_ns: int) -> int:  # noqa: ARG002 - for pulses that know
+        """Return for how much of a gap between beats the interpreter was held; the lock is held.
+
+        Held by threads that had no processor. The gap is the one that goes on.
+        """
+        return 0
 
     def _forget(self) -> None:
         # Re-entrant: a signal handler or a finaliser may run a check.
@@ -137,7 +169,7 @@ class Pulse:
     def begin(self) -> Mark:
         """Note that a check begins in this thread. ``end`` is due when it has ended."""
         now_ns = self._now_ns()
-        mark = Mark(now_ns, self._lost_ns, _here() if self._real else None)
+        mark = Mark(now_ns, self._lost_ns, _here() if self._real else None, self._held_ns)
         # Without the lock, in this order: the beat looks in the other one whether it may end.
         self._marks[mark] = None
         if self._seen_ns is None:
@@ -149,6 +181,7 @@ class Pulse:
             if self._closed or self._seen_ns is not None:
                 return
             self._seen_ns, self._idle = now_ns, 0
+            self._look()
         # Without the lock: a thread that starts may run a finaliser that wants it.
         try:
             self._start()
@@ -165,9 +198,11 @@ class Pulse:
         now_ns = self._now_ns()
         with self._lock:
             lost_ns = self._lost_ns - mark.lost_ns
+            held_ns = self._held_ns - mark.held_ns
             if self._seen_ns is not None:
                 lost_ns += _late_ns(now_ns - self._seen_ns)
-        return max(0, min(max(lost_ns, mark.starved_ns()), now_ns - mark.began_ns))
+                held_ns += self._held_in(now_ns - self._seen_ns)
+        return max(0, min(max(lost_ns, mark.starved_ns(held_ns)), now_ns - mark.began_ns))
 
     def passed_ns(self, mark: Mark) -> int:
         """Return how much time has passed since ``mark``."""
@@ -211,7 +246,9 @@ class Pulse:
     def _catch_up(self, now_ns: int) -> None:
         if self._seen_ns is not None:
             self._lost_ns += _late_ns(now_ns - self._seen_ns)
+            self._held_ns += self._held_in(now_ns - self._seen_ns)
             self._seen_ns = now_ns
+            self._look()
 
     def _beat(self) -> bool:
         """Note that this process runs; return whether to go on."""
@@ -224,6 +261,7 @@ class Pulse:
             self._seen_ns = None
             if self._marks.copy() and not self._closed:  # one has begun meanwhile
                 self._seen_ns, self._idle = now_ns, 0
+                self._look()
                 return True
             self._stop()
             return False
@@ -243,14 +281,26 @@ class ThreadPulse(Pulse):
     >>> pulse.close()
     """
 
-    __slots__ = ("_periodic",)
+    __slots__ = ("_periodic", "_ran_ns")
 
     def __init__(self, clock: Clock | None = None) -> None:
         is_manual = isinstance(clock, ManualClock)
         if not is_manual or clock is None:
             clock = system_clock
         self._periodic = Periodic(self._beat, BEAT_NS / 1e9, name="pulse", clock=clock)
+        self._ran_ns = 0  # up to the newest beat, all threads together
         super().__init__(clock.now_ns, real=not is_manual)
+
+    def _look(self) -> None:
+        if self._real:
+            self._ran_ns = process_time_ns()
+
+    def _held_in(self, gap_ns: int) -> int:
+        if not self._real:
+            return 0
+        idle_ns = gap_ns - (process_time_ns() - self._ran_ns)
+        # A late beat has met a moment of a stall that most likely goes on before it and after it.
+        return idle_ns if _late_ns(idle_ns) else 0
 
     def _start(self) -> None:
         self._periodic.start()
@@ -332,15 +382,20 @@ def _late_ns(gap_ns: int) -> int:
 
 
 class _Thread:
-    """How long one thread had no processor."""
+    """How long one thread had no processor.
 
-    __slots__ = ("__weakref__", "_at_ns", "_file", "_ns", "ref")
+    Attributes:
+        turns: How often it has had one.
+    """
+
+    __slots__ = ("__weakref__", "_at_ns", "_file", "_ns", "ref", "turns")
 
     def __init__(self) -> None:
         self.ref = ref(self)
         self._file = -1
         self._ns = 0
         self._at_ns = -_FRESH_NS
+        self.turns = 0
         try:
             self._file = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
             self.read_ns()
@@ -350,10 +405,9 @@ class _Thread:
     def read_ns(self) -> int:
         """Return how long it has waited for a processor since it was started; in any thread."""
         if self._file >= 0:
-            # If the thread has ended, the last reading is valid.
-            with suppress(OSError, ValueError, IndexError):
-                # Time on a processor, time spent waiting for one, and how often it got one.
-                self._ns = int(os.pread(self._file, 64, 0).split()[1])
+            waits = read_waits(self._file)
+            if waits is not None:  # if the thread has ended, the last reading is valid
+                self._ns, self.turns = waits
         return self._ns
 
     def recent_ns(self, now_ns: int) -> int:
@@ -366,6 +420,14 @@ class _Thread:
     def __del__(self) -> None:
         if self._file >= 0:
             os.close(self._file)
+
+
+def _wait_ns() -> int:
+    """Return how long a thread waits for the interpreter before it wakes up; 0: it never waits."""
+    is_locked: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
+    if is_locked is None or is_locked():
+        return int(sys.getswitchinterval() * 1e9)
+    return 0
 
 
 _local = threading.local()
