@@ -34,9 +34,10 @@ def run_apart(source: str) -> str:
 
 
 def without_openings(text: str) -> str:
-    """Return what a process has written to stderr but for the log of breakers that open."""
+    """Return what a process has written to stderr but of breakers that open and checks."""
     return re.sub(
-        r"^circuit breaker '.*' (opened|would open|was forced open).*\n",
+        r"^(circuit breaker '.*' (opened|would open|was forced open)"
+        r"|health monitor '.*': check '.*' failed in ).*\n",
         "",
         text,
         flags=re.MULTILINE,
