@@ -45,7 +45,8 @@ __all__ = [
 ROOT = "holdfast"
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # as in logging, which is imported with the first
 MOST = 5  # records of one event of one policy in ten seconds
-_EACH = {"injected"}  # without limit: a run of chaos is replayed from its log
+# Without limit: a run of chaos is replayed from its log, and a preset registers much at once.
+_EACH = {"injected", "registered", "unregistered"}
 
 # By area. The events of policies are logged where somebody asked for them, the others always.
 LEVELS: dict[str, int] = {
@@ -73,6 +74,10 @@ LEVELS: dict[str, int] = {
     "page_ended": INFO,
     "registered": INFO,
     "unregistered": INFO,
+    "passed_over": WARNING,
+    "manager_started": INFO,
+    "manager_stopped": INFO,
+    "many_active": WARNING,
     "component_level": INFO,
     "system_worse": WARNING,
     "system_better": INFO,

@@ -29,6 +29,7 @@ from holdfast.manager.registered import ADAPTIVE, KINDS, Entry, Registered, kind
 from holdfast.mode import read_mode
 from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, read_timeout
 from holdfast.policies.base import Policy, enter
+from holdfast.records import note
 from holdfast.stores.figures import TIMEOUT_TOTAL
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
 
@@ -390,6 +391,8 @@ class ResilienceManager(Directory):
                 users = self._users_of(entry, name)
             self._recompile(users, news)
         self._publish(news)
+        words = "operation" if entry is None else KINDS[kind].words
+        self._note("unregistered", words, name, "is no longer registered")
         if entry is None:
             return
         for listening in list(self._listening.values()):
@@ -423,8 +426,16 @@ class ResilienceManager(Directory):
                 users = list(dict.fromkeys((*users, *self._users_of(before, name))))
             self._recompile(users, news)
         self._publish(news)
+        done = "is registered" if before is None else "is registered anew"
+        self._note("registered", KINDS[entry.kind].words, name, done)
         self._tell_parts(name, entry, before)
         return entry
+
+    def _note(self, record: str, what: str, name: str, done: str) -> None:
+        """Log what was done to something that is registered."""
+        manager = self._name
+        note(record, "manager", name, "manager %r: %s %r %s", manager, what, name, done,
+             manager=manager)  # fmt: skip
 
     def _tell_parts(self, name: str, entry: Entry, before: Entry | None) -> None:
         """Have the parts know of a policy that is registered, and not of the one before."""
@@ -508,12 +519,16 @@ class ResilienceManager(Directory):
         news = _News()
         with self._lock:
             there = self._defined.get(name)
-            if there is None or not there.equals(defined):
+            is_news = there is None or not there.equals(defined)
+            if is_news:
                 news.policies += [(one, TIMEOUT_TOTAL) for one in defined.made()]
                 self._define(name, defined)
             operation = self._made_operation(name)
             self._recompile([name], news)
         self._publish(news)
+        if is_news:
+            done = "is registered" if there is None else "is registered anew"
+            self._note("registered", "operation", name, done)
         return operation
 
     def operation(self, name: str) -> Operation:
@@ -545,7 +560,7 @@ class ResilienceManager(Directory):
         with self._lock:
             operation = self._operations.get(name)
             try:
-                steps = self._steps(name)
+                steps = self._steps(name, news)
             except Unresolved as error:
                 raise self._unprotected(name, error.problems) from None
             if operation is None:
@@ -601,7 +616,7 @@ class ResilienceManager(Directory):
             if operation is None:
                 continue
             try:
-                steps = self._steps(name)
+                steps = self._steps(name, news)
             except Unresolved:
                 self._handles.pop(name, None)
                 operation._turn_to(None)
@@ -609,7 +624,7 @@ class ResilienceManager(Directory):
             else:
                 self._compile(operation, steps, news)
 
-    def _steps(self, name: str) -> list[Policy]:
+    def _steps(self, name: str, news: _News) -> list[Policy]:
         """Return what an operation passes, outermost first. The lock is held.
 
         Raises:
@@ -620,10 +635,7 @@ class ResilienceManager(Directory):
         places, over = resolve(name, defined, self._registered)
         if over and name not in self._passed_over:
             self._passed_over.add(name)
-            _log(
-                "warning", "operation %r of manager %r: the fixed rate limiter %r wins over the "
-                "adaptive one", name, self._name, over[0].policy.name,
-            )  # fmt: skip
+            news.passed_over.append((name, over[0].policy.name))
         has_own = defined is not None and "timeout" in defined.joined
         if TOTAL not in places and not has_own and self._default_timeout is not None:
             operation = self._made_operation(name)
@@ -650,7 +662,7 @@ class ResilienceManager(Directory):
             is_new = operation._compile(steps)
             if changes == self._changes:
                 break
-            steps = self._steps(name)  # a finaliser has registered something meanwhile
+            steps = self._steps(name, news)  # a finaliser has registered something meanwhile
         if is_new:
             news.operations.append(operation)
         default = operation._take_default()
@@ -664,6 +676,11 @@ class ResilienceManager(Directory):
             enter(policy, role)
         for operation in news.operations:
             self._see_to_degradation(operation)
+        for name, limiter in news.passed_over:
+            text = (
+                "operation %r of manager %r: the fixed rate limiter %r wins over the adaptive one"
+            )
+            note("passed_over", "manager", name, text, name, self._name, limiter)
 
     def _unprotected(self, name: object, problems: list[str]) -> UnprotectedError:
         of = f"manager {self._name!r}"
@@ -1039,21 +1056,25 @@ class ResilienceManager(Directory):
         """
         settle()
         with self._lock:
-            self._running = True
+            was, self._running = self._running, True
             parts = self._parts()
         for part in parts:
             self._start_part(part)
+        if not was:
+            note("manager_started", "manager", self._name, "manager %r is started", self._name)
 
     async def astart(self) -> None:
         """Start with this event loop: asynchronous checks are tasks of it."""
         settle()
         with self._lock:
-            self._running = True
+            was, self._running = self._running, True
             parts = self._parts()
         for part in parts:
             await part.astart()
             if not self._running:
                 await part.astop(0)
+        if not was:
+            note("manager_started", "manager", self._name, "manager %r is started", self._name)
 
     def stop(self, timeout: float | timedelta = 10.0) -> bool:
         """Stop what runs in the background, and wait until it has ended. Calls go on as before.
@@ -1073,8 +1094,10 @@ class ResilienceManager(Directory):
         timeout_ns = wait_to_ns("timeout", timeout)
         settle()
         with self._lock:
-            self._running = False
+            was, self._running = self._running, False
             parts = self._parts()[::-1]
+        if was:
+            note("manager_stopped", "manager", self._name, "manager %r is stopped", self._name)
         from holdfast.manager.stopping import stop_all
 
         return stop_all(parts, timeout_ns)
@@ -1084,8 +1107,10 @@ class ResilienceManager(Directory):
         timeout_ns = wait_to_ns("timeout", timeout)
         settle()
         with self._lock:
-            self._running = False
+            was, self._running = self._running, False
             parts = self._parts()[::-1]
+        if was:
+            note("manager_stopped", "manager", self._name, "manager %r is stopped", self._name)
         from holdfast.manager.stopping import astop_all
 
         return await astop_all(parts, timeout_ns)
@@ -1187,9 +1212,10 @@ class ResilienceManager(Directory):
 class _News:
     """What was made and compiled under the lock, of which others are told without it."""
 
-    __slots__ = ("operations", "policies")
+    __slots__ = ("operations", "passed_over", "policies")
 
     def __init__(self) -> None:
+        self.passed_over: list[tuple[str, str]] = []  # operations, and the limiters that win
         self.policies: list[tuple[Policy, int | None]] = []  # with their roles
         self.operations: list[Operation] = []
 
@@ -1226,9 +1252,3 @@ def _presets(problems: Problems, given: Any) -> Sequence[Any]:
 
 def _nothing() -> None:
     """What is called where only faults are to strike."""
-
-
-def _log(level: str, text: str, *args: object) -> None:
-    from logging import getLogger
-
-    getattr(getLogger("holdfast.manager"), level)(text, *args)

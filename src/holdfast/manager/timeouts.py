@@ -23,6 +23,7 @@ from holdfast.periodic import LEAST_NS as LEAST_INTERVAL_NS
 from holdfast.periodic import Periodic
 from holdfast.policies.base import made_within, within_deadline_ns
 from holdfast.policies.timeout import Timeout
+from holdfast.records import note
 from holdfast.validation import Problems, wait_to_ns
 from holdfast.waiting.parking import ThreadWaiter, current
 
@@ -365,6 +366,7 @@ class TimeoutManager:
         default_ns = problems.duration("default", default, least_ns=_LEAST_NS, none=True)
         if warn_above is not None:
             warn_above = _read_warn_above(problems, warn_above)
+        changed: list[Timeout] = []
         with self._locked():
             if len(self._types.keys() | durations.keys()) > MOST_TYPES:
                 problems.refuse("timeouts", timeouts, f"at most {MOST_TYPES} types in all")
@@ -375,14 +377,18 @@ class TimeoutManager:
                 self._default_ns = default_ns
                 for its in self._types.values():
                     if not its.own:
-                        its.policy.resize(default_ns / 1e9)
+                        its.policy._put_duration(default_ns / 1e9, default_ns)
+                        changed.append(its.policy)
             for kind, ns in durations.items():
                 there = self._types.get(kind)
                 if there is None:
                     self._types[kind] = _Type(self._make(kind, ns), own=True)
                 else:
                     there.own = True
-                    there.policy.resize(ns / 1e9)
+                    there.policy._put_duration(ns / 1e9, ns)
+                    changed.append(there.policy)
+        for policy in changed:
+            policy._say_duration()
 
     # ---- life ----
 
@@ -561,15 +567,17 @@ class TimeoutManager:
         for operation in operations:
             kinds[operation.kind] = kinds.get(operation.kind, 0) + 1
         most = sorted(kinds.items(), key=lambda one: -one[1])[:3]
-        from logging import getLogger
-
-        getLogger("holdfast.timeout").warning(
+        note(
+            "many_active",
+            "timeout",
+            self._name,
             "%s: %d operations are active, more than %d (%s); the oldest since %.3g s",
             self._name,
             len(operations),
             self._warn_above,
             ", ".join(f"{n} {kind}" for kind, n in most),
             operations[0].elapsed,
+            clock=self._clock,
         )
 
     def _after_fork(self) -> None:

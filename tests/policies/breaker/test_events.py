@@ -180,11 +180,12 @@ def test_who_subscribes_while_another_unsubscribes_hears_rejections(clock):  # t
 
         meanwhile: list[Callable[[], object]]
 
-        def __len__(self) -> int:
-            length = super().__len__()
+        @property
+        def is_wanted(self) -> bool:
+            wanted = super().is_wanted
             while self.meanwhile:
                 self.meanwhile.pop()()
-            return length
+            return wanted
 
     listeners = breaker._once("_listeners", Interleaved)
     listeners.meanwhile = []

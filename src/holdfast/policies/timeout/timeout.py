@@ -161,9 +161,15 @@ class Timeout(Policy):
         problems = problems_of("Timeout", self.name)
         duration_ns = problems.duration("duration", duration, least_ns=LEAST_NS)
         problems.done()
+        self._put_duration(duration, duration_ns)
+        self._say_duration()
+
+    def _put_duration(self, duration: float | timedelta, duration_ns: int) -> None:
         self._change(duration=duration)
         self._kernel.set_duration_ns(duration_ns)
-        self._say("resized", "is %g s", duration_ns / 1e9)
+
+    def _say_duration(self) -> None:
+        self._say("resized", "is %g s", self.duration)
 
     def snapshot(self) -> TimeoutSnapshot:
         """Return the current duration and counts; see ``TimeoutSnapshot`` for the fields."""
