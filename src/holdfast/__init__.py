@@ -57,8 +57,10 @@ if TYPE_CHECKING:
     from holdfast.health.ping import PingCheck
     from holdfast.health.tcp import TcpCheck
     from holdfast.health.threshold import ThresholdCheck
+    from holdfast.manager.error_recovery import ErrorRecoveryManager
     from holdfast.manager.errors import UnprotectedError
     from holdfast.manager.manager import ResilienceManager
+    from holdfast.manager.recovery import RecoveryOutcome
     from holdfast.manager.snapshot import snapshot
     from holdfast.manager.timeouts import TimeoutManager
     from holdfast.pipeline.kinds import registry
@@ -93,6 +95,7 @@ __all__ = [
     "Decorrelated",
     "EmergencyModeError",
     "ErrorBudget",
+    "ErrorRecoveryManager",
     "Event",
     "Exponential",
     "Fallback",
@@ -119,6 +122,7 @@ __all__ = [
     "Quantile",
     "RateLimitedError",
     "RateLimiter",
+    "RecoveryOutcome",
     "Rejected",
     "ResilienceManager",
     "Retry",
@@ -163,6 +167,8 @@ _LATER: dict[str, str] = {
     "Quantile": "holdfast.policies.hedge",
     "ErrorBudget": "holdfast.policies.error_budget",
     "AdaptiveRateLimiter": "holdfast.policies.limiter.adaptive",
+    "ErrorRecoveryManager": "holdfast.manager.error_recovery",
+    "RecoveryOutcome": "holdfast.manager.recovery",
     "TimeoutManager": "holdfast.manager.timeouts",
     "Trip": "holdfast.trip",
     "UnprotectedError": "holdfast.manager.errors",

@@ -445,3 +445,36 @@ def test_an_error_that_an_operation_was_cancelled_survives_pickling():
     assert str(error) == "operation 'api_call' was cancelled: 'a-1' after 1.5 s"
     assert (error.operation, error.operation_id, error.elapsed) == ("api_call", "a-1", 1.5)
     assert str(OperationCancelledError()) == "operation cancelled"
+
+
+# ---- as a part of a manager ----
+
+
+def test_a_manager_has_one_whose_types_are_its_timeouts(clock):
+    # RM-01, TO-01, TO-02, TO-03
+    rm = hf.ResilienceManager("collector", presets="collector", clock=clock)
+    timeouts = rm.timeouts
+    assert rm.timeouts is timeouts
+    assert {kind: timeouts.timeout_for(kind) for kind in OPERATION_TIMEOUTS} == OPERATION_TIMEOUTS
+    assert timeouts.timeout_for("worker_collection") == 30
+    rm.register_timeout("backfill", 90)
+    assert timeouts.timeout_for("backfill") == 90
+    with pytest.raises(hf.DeadlineExceededError):
+        timeouts.execute("redis_operation", taking(clock, 2))
+
+
+def test_the_timeouts_of_a_manager_start_and_stop_with_it(clock, caplog):
+    # TO-06, TO-07
+    rm = hf.ResilienceManager("node", default_timeout=500, clock=clock)
+    rm.start()
+    rm.timeouts.update(warn_above=1)
+    operations = [rm.timeouts.begin("send") for _ in range(2)]
+    clock.advance(30)
+    assert len(caplog.messages) == 1
+    assert rm.snapshot().timeouts.active == 2
+    assert rm.stop()
+    assert [one.cancelled for one in operations] == [True, True]
+    assert not rm.timeouts.running
+    rm.start()
+    assert rm.timeouts.running
+    rm.stop()

@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from holdfast.health.check import Check
     from holdfast.health.monitor import HealthMonitor
     from holdfast.manager.chaos import ManagerChaos
+    from holdfast.manager.recovery import RecoveryOutcome
     from holdfast.manager.snapshot import ManagerSnapshot
+    from holdfast.manager.timeouts import TimeoutManager
     from holdfast.mode import Mode
     from holdfast.pipeline.lint import Finding
     from holdfast.policies.breaker import CircuitBreaker
@@ -155,6 +157,7 @@ class ResilienceManager(Directory):
         self._degradation: DegradationManager | None = None
         self._chaos: ManagerChaos | None = None
         self._slo: SloTracker | None = None
+        self._timeouts: TimeoutManager | None = None
         self._running = False
         mind(self)
         enlist(self)
@@ -267,6 +270,8 @@ class ResilienceManager(Directory):
             ConfigError: A setting is invalid.
         """
         timeout: Timeout = self._register("timeout", name, (duration,), settings)
+        if self._timeouts is not None:
+            self._timeouts.update({name: timeout.duration})
         return timeout
 
     def register_error_budget(self, name: str, **settings: Any) -> ErrorBudget:
@@ -789,6 +794,35 @@ class ResilienceManager(Directory):
         """Await the function of a component's level; see ``DegradationManager.aexecute``."""
         return await self.degradation.aexecute(name, normal, degraded, emergency, args, kwargs)
 
+    def execute_with_recovery(
+        self, name: str, fn: Callable[[], Any], fallback: Any = None
+    ) -> RecoveryOutcome:
+        """Call ``fn`` as ``execute`` does, and a fallback if that fails; return what came of it.
+
+        Every attempt passes the circuit breaker: while that is open, ``fn`` is not called.
+
+        Args:
+            name: The operation.
+            fn: A function without arguments.
+            fallback: What stands in for a failed or rejected call: a value, or a function that is
+                called with the error if it takes an argument. None: nothing does.
+
+        Raises:
+            UnprotectedError: Nothing is registered under this name; ``fn`` did not run.
+            TypeError: ``fn`` or ``fallback`` is a coroutine function.
+        """
+        from holdfast.manager.recovery import recover
+
+        return recover(self.operation(name), fn, fallback)
+
+    async def aexecute_with_recovery(
+        self, name: str, fn: Callable[[], Awaitable[Any]], fallback: Any = None
+    ) -> RecoveryOutcome:
+        """Await ``fn`` as ``execute_with_recovery`` calls it; the fallback may be asynchronous."""
+        from holdfast.manager.recovery import arecover
+
+        return await arecover(self.operation(name), fn, fallback)
+
     def check_rate_limit(self, name: str, n: int = 1) -> bool:
         """Take ``n`` tokens of the rate limiter of a name; return whether there were as many.
 
@@ -987,6 +1021,34 @@ class ResilienceManager(Directory):
                     self._slo = SloTracker(*budgets)
         return self._slo
 
+    @property
+    def timeouts(self) -> TimeoutManager:
+        """Operations by identifier, with deadlines, that can be cancelled; made when first used.
+
+        The types of operations are the names of registered timeouts; others have the manager's
+        ``default_timeout``, or 30 s.
+        """
+        there = self._timeouts
+        if there is not None:
+            return there
+        from holdfast.manager.timeouts import TimeoutManager
+
+        settle()
+        made = TimeoutManager(
+            self._name,
+            default=DEFAULT_SECONDS if self._default_timeout is None else self._default_timeout,
+            **self._common,
+        )
+        with self._lock:
+            if self._timeouts is None:
+                self._timeouts = made
+            is_new, running = self._timeouts is made, self._running
+        timeouts = self._registered.of_kind("timeout")
+        made.update({name: entry.policy.duration for name, entry in timeouts.items()})
+        if is_new and running:
+            self._start_part(made)
+        return self._timeouts
+
     def register_health_check(
         self, check: Check, *, closes: CircuitBreaker | str | None = None, opens: bool = False
     ) -> Check:
@@ -1049,7 +1111,9 @@ class ResilienceManager(Directory):
         return self._running
 
     def start(self) -> None:
-        """Start what runs in the background: the health monitor. Started again, nothing changes.
+        """Start what runs in the background: health checks, and the look at active operations.
+
+        Started again, nothing changes.
 
         Raises:
             RuntimeError: No thread can be started.
@@ -1078,6 +1142,8 @@ class ResilienceManager(Directory):
 
     def stop(self, timeout: float | timedelta = 10.0) -> bool:
         """Stop what runs in the background, and wait until it has ended. Calls go on as before.
+
+        Operations of ``timeouts`` are cancelled, and waited for too.
 
         It may be called from anywhere, any number of times, also by a check or a callback, and
         start again afterwards. No lock is held while it waits.
@@ -1141,7 +1207,7 @@ class ResilienceManager(Directory):
 
     def _parts(self) -> list[Any]:
         """Return the parts that run in the background and were used, in the order of a start."""
-        return [part for part in (self._health,) if part is not None]
+        return [part for part in (self._timeouts, self._health) if part is not None]
 
     def _start_part(self, part: Any) -> None:
         part.start()

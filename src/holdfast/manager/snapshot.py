@@ -43,7 +43,8 @@ class ManagerSnapshot:
         operations: The operations that were called or registered, by name.
         health: The snapshot of its health monitor; None if it was never used. So are:
         degradation: that of its degradation manager,
-        slo: and that of its SLO tracker.
+        slo: that of its SLO tracker,
+        timeouts: and that of its timeout manager.
         chaos: The snapshots of its faults, by name.
     """
 
@@ -56,6 +57,7 @@ class ManagerSnapshot:
     health: Any
     degradation: Any
     slo: Any
+    timeouts: Any
     chaos: dict[str, Any]
 
 
@@ -91,6 +93,7 @@ def snapshot_of(manager: Manager) -> ManagerSnapshot:
         health=None if manager._health is None else manager._health.snapshot(),
         degradation=None if manager._degradation is None else manager._degradation.snapshot(),
         slo=None if manager._slo is None else manager._slo.snapshot(),
+        timeouts=None if manager._timeouts is None else manager._timeouts.snapshot(),
         chaos={name: fault.snapshot() for name, fault in faults.items()},
     )
 
