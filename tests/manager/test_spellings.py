@@ -118,6 +118,26 @@ def test_breakers_that_contradict_themselves_are_refused_with_both_names(setting
     assert all(word in text for word in words), text
 
 
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"max_failures": 0}, "max_failures: got 0"),
+        ({"failure_threshold": 0}, "failure_threshold: got 0"),
+        ({"half_open_max_requests": 99}, "half_open_max_requests: got 99"),
+        ({"max_requests": 99}, "max_requests: got 99"),
+        ({"max_requests": 9, "timeout": "x"}, "timeout: got 'x'"),
+        ({"max_requests": 9, "reset_timeout": "x"}, "reset_timeout: got 'x'"),
+    ],
+)
+def test_what_a_breaker_refuses_is_said_in_the_words_of_the_user(settings, field):
+    arguments, _ = spellings.breaker(settings)
+    with pytest.raises(hf.ConfigError) as caught:
+        hf.CircuitBreaker("network", **arguments)
+    said = spellings.in_words_of("circuit_breaker", settings, caught.value)
+    assert str(said).startswith(f"CircuitBreaker 'network': {field}")
+    assert said.problems[0].startswith(field)
+
+
 def test_two_words_that_say_the_same_are_no_contradiction():
     assert spellings.breaker({"max_failures": 3, "failure_threshold": 3}) == (
         {"failure_threshold": 3},

@@ -152,6 +152,7 @@ class ResilienceManager(Directory):
         self._passed_over: set[str] = set()  # operations of which that was logged
         self._closing: dict[str, tuple[Check, str, bool]] = {}  # checks that close a breaker
         self._followed = Followed()
+        self._degrading: dict[str, str] = {}  # by error budget, the component that it degrades
         self._listening: dict[object, _Listening] = {}
         self._health: HealthMonitor | None = None
         self._degradation: DegradationManager | None = None
@@ -177,6 +178,11 @@ class ResilienceManager(Directory):
     def name(self) -> str:
         """The name, for messages and metrics."""
         return self._name
+
+    @property
+    def clock(self) -> Clock:
+        """The source of time of what is registered without one."""
+        return self._clock
 
     # ---- registering policies ----
 
@@ -448,6 +454,8 @@ class ResilienceManager(Directory):
             if before is not None:
                 self._slo.unregister(before.policy)
             self._slo.register(entry.policy)
+        if entry.kind == "error_budget":
+            self._see_to_budget(name)
         if entry.kind == "circuit_breaker":
             for check, breaker, opens in list(self._closing.values()):
                 if breaker == name:
@@ -1095,12 +1103,45 @@ class ResilienceManager(Directory):
                 for policy in operation.policies
                 if policy.kind in ("circuit_breaker", "error_budget")
             }
+        self._follow(name, wanted)
+
+    def degrade_while_exhausted(self, budget: str, component: str | None = None) -> None:
+        """Have a component of ``degradation`` be degraded while an error budget is exhausted.
+
+        It then follows the budgets that are registered under this name later, too.
+
+        Args:
+            budget: The name of a registered error budget.
+            component: The name of the component; None: that of the budget.
+
+        Raises:
+            LookupError: There is no error budget of this name.
+            ConfigError: ``component`` is not a name.
+        """
+        self.error_budget(budget)
+        problems = Problems("ResilienceManager", self._name)
+        name = budget if component is None else problems.name(component, "component")
+        problems.done()
+        self._degrading[budget] = name
+        self._see_to_budget(budget)
+
+    def _see_to_budget(self, name: str) -> None:
+        """Have a component follow an error budget, if one is to."""
+        component = self._degrading.get(name)
+        if component is None:
+            return
+        entry = self._registered.get("error_budget", name)
+        wanted = {} if entry is None else {(component, id(entry.policy)): entry.policy}
+        self._follow(f"\0{name}", wanted)  # no operation has such a name
+
+    def _follow(self, user: str, wanted: dict[tuple[str, int], Any]) -> None:
+        """Have components follow policies, and what this user wanted before no longer."""
         with self._lock:
-            begin, end = self._followed.update(name, wanted)
+            begin, end = self._followed.update(user, wanted)
+        for following in end:  # first, for a source of the same name may be the next
+            following()
         for component, policy in begin:
             self._followed.begun(component, policy, self.degradation.component(component))
-        for following in end:
-            following()
 
     # ---- its life ----
 

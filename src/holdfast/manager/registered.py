@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast.errors import ConfigError
 from holdfast.manager import spellings
 from holdfast.policies.base import enter, unentered
 from holdfast.stores.figures import TIMEOUT_ATTEMPT, TIMEOUT_TOTAL
@@ -148,17 +149,20 @@ def made(
     Raises:
         ConfigError: A setting is invalid; the message lists all that are.
     """
-    its = KINDS[kind]
+    its, given = KINDS[kind], settings
     limit = None
     common = {field: settings[field] for field in ("clock", "mode") if field in settings}
     if kind == "circuit_breaker":
         settings, limit = spellings.breaker(settings, name)
     elif its.read is not None:
         settings = its.read(settings, name)
-    if kind in _NAMED_LAST:
-        policy = unentered(scope, its.cls, *args, name=name, **settings)
-    else:
-        policy = unentered(scope, its.cls, name, *args, **settings)
+    try:
+        if kind in _NAMED_LAST:
+            policy = unentered(scope, its.cls, *args, name=name, **settings)
+        else:
+            policy = unentered(scope, its.cls, name, *args, **settings)
+    except ConfigError as error:
+        raise spellings.in_words_of(kind, given, error) from None
     if limit is None:
         return Entry(kind, policy)
     from holdfast.policies.timeout import Timeout

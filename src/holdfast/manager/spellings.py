@@ -31,6 +31,7 @@ __all__ = [
     "bulkhead",
     "collector_breaker",
     "error_budget",
+    "in_words_of",
     "latency_budget",
     "limiter",
     "merged",
@@ -303,6 +304,29 @@ def merged(kind: str, settings: Settings, changes: Settings) -> dict[str, Any]:
     return {**kept, **changes}
 
 
+def in_words_of(kind: str, settings: Settings, error: ConfigError) -> ConfigError:
+    """Return an error of a policy's constructor that names the settings as the user did.
+
+    Args:
+        kind: The kind of the policy: "circuit_breaker", "retry" …
+        settings: The settings, as they were given.
+        error: What the class said of the arguments that were made of them.
+
+    >>> error = ConfigError("breaker: failure_threshold: got 0", ["failure_threshold: got 0"])
+    >>> str(in_words_of("circuit_breaker", {"max_failures": 0}, error))
+    'breaker: max_failures: got 0'
+    """
+    words = _WORDS.get("retry_policies" if kind == "retry" else f"{kind}s", {})
+    if kind == "circuit_breaker" and "max_requests" in settings:
+        words = _COLLECTORS_WORDS
+    said = {own: field for field, own in words.items() if field in settings}
+    text, problems = str(error), []
+    for problem in error.problems:
+        problems.append(_reworded(problem, said))
+        text = text.replace(problem, problems[-1], 1)
+    return ConfigError(text, problems)
+
+
 # What two words for one setting have in common, by what is registered.
 _WORDS: dict[str, dict[str, str]] = {
     "circuit_breakers": {
@@ -317,6 +341,12 @@ _WORDS: dict[str, dict[str, str]] = {
     "timeouts": _TIMEOUT,
     "error_budgets": _ERROR_BUDGET,
     "latency_budgets": _LATENCY_BUDGET,
+}
+
+_COLLECTORS_WORDS = {
+    "timeout": "reset_timeout",
+    "max_requests": "half_open_max_calls",
+    "reset_timeout": "failure_reset",
 }
 
 # ---- how ----
