@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from holdfast.manager.error_recovery import ErrorRecoveryManager
     from holdfast.manager.errors import UnprotectedError
     from holdfast.manager.manager import ResilienceManager
+    from holdfast.manager.protect import protect
     from holdfast.manager.recovery import RecoveryOutcome
     from holdfast.manager.snapshot import snapshot
     from holdfast.manager.timeouts import TimeoutManager
@@ -146,6 +147,7 @@ __all__ = [
     "deadline",
     "log_events",
     "priority",
+    "protect",
     "registry",
     "retry_after",
     "snapshot",
@@ -176,6 +178,7 @@ _LATER: dict[str, str] = {
     "JsonFormatter": "holdfast.telemetry.json_lines",
     "log_events": "holdfast.telemetry.logs",
     "priority": "holdfast.priorities",
+    "protect": "holdfast.manager.protect",
     "retry_after": "holdfast.categories.requested",
     "snapshot": "holdfast.manager.snapshot",
 }

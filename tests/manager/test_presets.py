@@ -120,7 +120,7 @@ def test_the_checks_faults_and_callbacks_of_a_node_are_those_of_the_original():
     }
     assert DWCP.faults["random-error"]["probability"] == 0.1  # CH-03
     assert DWCP.faults["timeout"]["after"] == 5.0  # CH-04
-    assert DWCP.callbacks["send"] == "degraded"  # EB-05
+    assert DWCP.callbacks["send"] == "send"  # EB-05
     assert DWCP.monitoring is True
 
 

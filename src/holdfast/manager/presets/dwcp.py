@@ -127,12 +127,6 @@ DWCP = Preset(
         "random-error": {"fault": "error", "probability": 0.1},
         "timeout": {"fault": "timeout", "after": 5.0, "probability": 0.01},
     },
-    callbacks={
-        "send": "degraded",
-        "receive": "degraded",
-        "sync": "degraded",
-        "consensus": "degraded",
-        "system": "degraded",
-    },
+    callbacks={name: name for name in ("send", "receive", "sync", "consensus", "system")},
     monitoring=True,
 )

@@ -1,4 +1,4 @@
-"""What the checks, faults and callbacks of a preset become, which are written in words.
+"""What the checks and faults of a preset become, which are written in words.
 
 Elsewhere: which there are in a preset (``dwcp``).
 """
@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from holdfast.policies.base import made_within
 from holdfast.policies.breaker import State
 from holdfast.validation import Problems, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    # A ResilienceManager, whose module imports this one.
+    Manager = Any
 
     from holdfast.chaos import Fault
     from holdfast.health.check import Check
+    from holdfast.policies.error_budget import ErrorBudget
 
-__all__ = ["degrade", "error_rate", "made_check", "made_fault"]
+__all__ = ["error_rate", "made_check", "made_fault"]
 
 _SHUT = (State.OPEN, State.FORCED_OPEN)
 _MIN_FAILURES = 10  # that prove a rate whatever the number of requests
 
 
-def made_check(manager: Any, name: str, entry: Any) -> Check:
+def made_check(manager: Manager, name: str, entry: Any) -> Check:
     """Return a health check of a preset.
 
     Args:
@@ -40,11 +46,10 @@ def made_check(manager: Any, name: str, entry: Any) -> Check:
     if not isinstance(entry, Mapping):
         return entry  # type: ignore[no-any-return]  # the manager looks at it
     settings = dict(entry)
-    made: Check = _made(_CHECKS, "check", name, settings)(manager, name, settings)
-    return made
+    return _made(_CHECKS, "check", name, settings)(manager, name, settings)
 
 
-def made_fault(manager: Any, name: str, entry: Any) -> Fault:
+def made_fault(manager: Manager, name: str, entry: Any) -> Fault:
     """Return a fault of a preset: a ``Fault``, or its kind and settings in words.
 
     Raises:
@@ -54,7 +59,7 @@ def made_fault(manager: Any, name: str, entry: Any) -> Fault:
         return entry  # type: ignore[no-any-return]  # the manager looks at it
     from holdfast.chaos import Error, Latency, Partition, Raise, Timeout
 
-    kinds: dict[str, Callable[..., Fault]] = {
+    kinds: dict[str, type[Fault]] = {
         "latency": Latency,
         "error": Error,
         "timeout": Timeout,
@@ -62,16 +67,11 @@ def made_fault(manager: Any, name: str, entry: Any) -> Fault:
         "partition": Partition,
     }
     settings = {"name": name, "clock": manager.clock, **entry}
-    return _made(kinds, "fault", name, settings)(**settings)  # type: ignore[no-any-return]
+    cls = _made(kinds, "fault", name, settings)
+    return made_within(manager.name, cls, **settings)
 
 
-def degrade(manager: Any, budget: str, level: str) -> None:
-    """Have a budget degrade the component of its name while it is exhausted."""
-    component = manager.degradation.component(budget)
-    component.follow(manager.error_budget(budget), levels={"exhausted": level})
-
-
-def error_rate(budget: Any, least: float) -> float:
+def error_rate(budget: ErrorBudget, least: float) -> float:
     """Return the share of failed requests in the window of an error budget.
 
     It is 0 until there were enough requests to prove it: as many as allow one failure, or ten
@@ -86,9 +86,7 @@ def error_rate(budget: Any, least: float) -> float:
     return seen.failed_requests / seen.total_requests if is_proved and seen.total_requests else 0.0
 
 
-def _made(
-    kinds: Mapping[str, Callable[..., Any]], word: str, name: str, settings: dict[str, Any]
-) -> Callable[..., Any]:
+def _made(kinds: Mapping[str, T], word: str, name: str, settings: dict[str, Any]) -> T:
     """Take the kind out of the settings, and return what makes it."""
     kind = settings.pop(word, None)
     if not isinstance(kind, str) or kind not in kinds:
@@ -99,13 +97,13 @@ def _made(
     return kinds[kind]
 
 
-def _ping(_manager: Any, name: str, settings: dict[str, Any]) -> Check:
+def _ping(_manager: Manager, name: str, settings: dict[str, Any]) -> Check:
     from holdfast.health.ping import PingCheck
 
     return PingCheck(name, **settings)
 
 
-def _breakers(manager: Any, name: str, settings: dict[str, Any]) -> Check:
+def _breakers(manager: Manager, name: str, settings: dict[str, Any]) -> Check:
     from holdfast.health.ping import PingCheck
     from holdfast.health.result import CheckResult
 
@@ -121,11 +119,15 @@ def _breakers(manager: Any, name: str, settings: dict[str, Any]) -> Check:
     return PingCheck(name, are_closed, **settings)
 
 
-def _error_rate(manager: Any, name: str, settings: dict[str, Any]) -> Check:
+def _error_rate(manager: Manager, name: str, settings: dict[str, Any]) -> Check:
     from holdfast.health.threshold import ThresholdCheck
 
     of, most = settings.pop("of"), settings["max"]
     return ThresholdCheck(name, lambda: error_rate(manager.error_budget(of), most), **settings)
 
 
-_CHECKS = {"ping": _ping, "breakers": _breakers, "error_rate": _error_rate}
+_CHECKS: dict[str, Callable[..., Check]] = {
+    "ping": _ping,
+    "breakers": _breakers,
+    "error_rate": _error_rate,
+}

@@ -18,12 +18,10 @@ from holdfast.validation import Problems, nearest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol, Self
+    from typing import Any, Self
 
-    class Registers(Protocol):
-        """A manager, as far as a preset needs it."""
-
-        def __getattr__(self, name: str) -> Any: ...
+    # A ResilienceManager, whose module imports this one.
+    Manager = Any
 
 
 __all__ = ["ANY", "Preset"]
@@ -42,6 +40,8 @@ _POLICIES: dict[str, tuple[Callable[..., Any], str]] = {
     "error_budgets": (spellings.error_budget, "register_error_budget"),
     "latency_budgets": (spellings.latency_budget, "register_latency_budget"),
 }
+# Kinds whose entries may be objects, and the word that says which one is meant.
+_PARTS = {"checks": "check", "faults": "fault"}
 _KINDS = (*_POLICIES, "operations", "checks", "faults", "callbacks")
 
 
@@ -67,7 +67,7 @@ class Preset:
         operations: The policies of operations that have policies of other names.
         checks: Health checks, or what they look at: ``{"check": "error_rate", "of": "send", …}``.
         faults: Faults, or their kinds and settings: ``{"fault": "latency", "min": 0.05, …}``.
-        callbacks: By error budget, the level of its component while it is exhausted.
+        callbacks: By error budget, the component that is degraded while it is exhausted.
         monitoring: Whether the health checks run as soon as the preset is registered.
 
     Raises:
@@ -174,14 +174,14 @@ class Preset:
 
     # ---- registering ----
 
-    def apply(self, manager: Registers) -> None:
+    def apply(self, manager: Manager) -> None:
         """Register everything with a manager, through its public ``register_*`` methods.
 
         Raises:
             ConfigError: The preset is for one operation (see ``named``), or the manager refuses
                 something; what stands before it is registered then.
         """
-        from holdfast.manager.presets.parts import degrade, made_check, made_fault
+        from holdfast.manager.presets.parts import made_check, made_fault
 
         if any(ANY in getattr(self, kind) for kind in _KINDS):
             problems = Problems("Preset", self.name)
@@ -201,8 +201,8 @@ class Preset:
             manager.register_health_check(made_check(manager, name, check))
         for name, fault in self.faults.items():
             manager.register_fault(made_fault(manager, name, fault))
-        for budget, level in self.callbacks.items():
-            degrade(manager, budget, level)
+        for budget, component in self.callbacks.items():
+            manager.degrade_while_exhausted(budget, component)
         if self.monitoring:
             manager.start()
 
@@ -227,7 +227,7 @@ def _read_entry(problems: Problems, kind: str, name: Any, entry: Any) -> Any:
     if kind == "callbacks":
         return entry
     if not isinstance(entry, Mapping):
-        if kind not in {"checks", "faults"}:
+        if kind not in _PARTS:
             problems.refuse(f"{kind}[{name!r}]", entry, "a dict of settings")
         return entry
     if kind in _POLICIES:
@@ -256,6 +256,8 @@ def _merged(problems: Problems, kind: str, entries: Mapping[str, Any], changes: 
                 )
                 problems.refuse(f"{kind}[{name!r}]", None, allowed)
             result.pop(name, None)
+        elif kind in _PARTS and isinstance(change, Mapping) and _PARTS[kind] in change:
+            result[name] = change  # another check or fault
         elif isinstance(change, Mapping) and isinstance(result.get(name), Mapping):
             try:
                 result[name] = spellings.merged(kind, result[name], change)

@@ -1,0 +1,76 @@
+"""Protection by one call: operations of a manager that is there for the whole process.
+
+Elsewhere: what such an operation passes (``presets.standard``).
+"""
+
+from __future__ import annotations
+
+from threading import RLock
+
+from holdfast.forks import call_in_child, settle
+from holdfast.manager.manager import ResilienceManager
+from holdfast.manager.presets.standard import STANDARD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.manager.operation import Operation
+
+__all__ = ["default_manager", "protect"]
+
+NAME = "default"
+
+# Re-entrant: a finaliser of this thread may protect something meanwhile. In a list, for a child
+# has another: a thread of its parent may hold this one.
+_locks = [RLock()]
+_made: list[ResilienceManager] = []
+_protected: set[str] = set()
+
+
+def protect(name: str) -> Operation:
+    """Return an operation with full protection, without any configuration.
+
+    A call has 30 seconds, 4 attempts of at most 10 seconds each with growing pauses between them,
+    a circuit breaker (a tenth of at least 100 attempts in 30 seconds failed), at most 1,000 calls
+    at the same time, and budgets that count what it used up. ``describe()`` prints all of it. Only
+    transient errors are repeated and counted by the breaker.
+
+    Args:
+        name: The operation, for messages and metrics. The same name gives the same operation.
+
+    Returns:
+        The operation: a decorator, with ``call``, ``acall`` and ``describe``.
+
+    Raises:
+        ConfigError: ``name`` is not a name.
+
+    Safe to call from any thread, and to share between threads and event loops.
+
+    >>> protect("geocoding").call(len, "ok")
+    2
+    """
+    mine = STANDARD.named(name)
+    manager = default_manager()
+    with _locks[0]:
+        if name not in _protected:
+            mine.apply(manager)
+            _protected.add(name)
+    return manager.operation(name)
+
+
+def default_manager() -> ResilienceManager:
+    """Return the manager of the operations that ``protect`` returns; made when it is first used.
+
+    Register other policies with it to change an operation.
+    """
+    settle()
+    with _locks[0]:
+        if not _made:
+            _made.append(ResilienceManager(NAME))
+        return _made[0]
+
+
+def _in_child() -> None:
+    _locks[0] = RLock()
+
+
+call_in_child(_in_child)
