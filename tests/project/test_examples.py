@@ -59,10 +59,26 @@ def test_a_dependency_fails_features_go_and_all_comes_back_when_the_check_finds_
     assert "health: port is unhealthy" not in lines
 
 
+def test_a_client_of_peers_survives_a_peer_that_goes_and_comes_back():  # RM-09
+    output = output_of("resilient_client.py")
+    lines = output.splitlines()
+    assert lines[:6] == [
+        "peers:    2",
+        "answer:   HELLO",
+        "peer gone: failed: ConnectionRefusedError",
+        "again:    not sent: the circuit breaker is open",
+        "back:     HELLO AGAIN",
+        "breaker:  closed",
+    ]
+    assert "'failed': 2" in lines[7]
+    assert lines[8] == "Operation 'message' of manager 'client', outermost first:"
+
+
 def test_every_example_is_run_here():
     assert sorted(example.name for example in EXAMPLES.glob("*.py")) == [
         "health_and_degradation.py",
         "quickstart.py",
+        "resilient_client.py",
     ]
 
 
