@@ -4,7 +4,7 @@ schedule  when the upstream is healthy, flaky, slow, failing, killed and back (p
 upstream  the HTTP server, a program of its own (standard library only)
 process   that program's life: start, change, kill -9, start again
 client    one HTTP call, for threads and for asyncio, and what its ending means
-guard     the standard pipeline in front of the guarded side: the one user of the policies
+guard     the manager in front of the guarded side: the one user of the policies
 traffic   calls at a fixed rate from threads and from asyncio tasks
 tally     what came of the calls (counts and latencies, no clock)
 chronicle what happened when: phases, kills, breaker transitions

@@ -1,6 +1,7 @@
-"""The pipeline in front of the guarded side: the demo's one user of the policies.
+"""The manager in front of the guarded side: the demo's one user of the policies.
 
-One pipeline serves the threads and the event loop alike, as in a service that has both.
+It has the preset of a node, in which the operation "send" has the demo's time scale. This one
+operation serves the threads and the event loop alike, as in a service that has both.
 """
 
 from __future__ import annotations
@@ -12,31 +13,34 @@ from holdfast.demo import client, upstream
 from holdfast.demo.schedule import NS
 from holdfast.demo.tally import Verdict
 from holdfast.errors import DeadlineExceededError, Rejected
-from holdfast.pipeline.pipeline import Pipeline
+from holdfast.manager import presets
+from holdfast.manager.manager import ResilienceManager
 from holdfast.policies.backoff import Exponential
 from holdfast.policies.breaker import CircuitBreaker, CountWindow, State
-from holdfast.policies.bulkhead import Bulkhead
-from holdfast.policies.limiter import RateLimiter
 from holdfast.policies.retry import Retry, RetryBudget
 from holdfast.policies.timeout import Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from holdfast.clock import Clock
     from holdfast.demo.schedule import Schedule
     from holdfast.events import Event
+    from holdfast.manager.operation import Operation
+
+OPERATION = "send"
 
 #: Keeps the upstream's workers busy and lets no long queue grow in front of them.
 MAX_CONCURRENT = 2 * upstream.WORKERS
 #: Those beyond wait a moment: room for a burst, and a place given back is taken at once. On a busy
-#: machine answers take longer, and so does the wait. It and a slow answer fit an attempt.
+#: machine answers take longer, and so does the wait.
 MAX_WAITING = 16
 MAX_WAIT_SECONDS = 0.07
 
-#: Longer than a place and an answer of an upstream that is only slow take, and short enough for
-#: another attempt.
-ATTEMPT_TIMEOUT_SECONDS = 0.22
+#: Longer than an answer of an upstream that is only slow takes, and with the wait for a place short
+#: enough for another attempt.
+ATTEMPT_TIMEOUT_SECONDS = 0.15
 
 ATTEMPTS = 3
 
@@ -66,9 +70,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The pipeline, and those of its policies that there is something to tell of."""
+    """The manager, its operation, and those of its policies that there is something to tell of."""
 
-    pipeline: Pipeline
+    manager: ResilienceManager
+    operation: Operation
     breaker: CircuitBreaker
     budget: RetryBudget
     retry: Retry
@@ -108,47 +113,60 @@ def reset_timeout_seconds(schedule: Schedule) -> float:
     return min(0.5, schedule.cycle_ns / NS / 50)
 
 
+def preset(schedule: Schedule, per_second: int, budget: RetryBudget) -> presets.Preset:
+    """Return the preset of a node, in which "send" has the time scale of the demo."""
+    breaker: dict[str, Any] = {
+        # Half of the last fifty attempts failed: what a flaky upstream fails is the retry's to deal
+        # with, a lack of capacity the bulkhead's.
+        "max_failures": None,
+        "failure_rate": 0.5,
+        "window": CountWindow(50),
+        "min_calls": 20,
+        "timeout": ATTEMPT_TIMEOUT_SECONDS,
+        "reset_timeout": reset_timeout_seconds(schedule),
+        "half_open_max_calls": 1,
+        "success_threshold": 3,
+    }
+    retry = {
+        "attempts": ATTEMPTS,
+        "backoff": Exponential(0.02, max=0.1, jitter_mode="full"),
+        "on": client.TRANSIENT,
+        "budget": budget,
+    }
+    # Above what is offered with its retries, so that only a burst after a stall meets it.
+    limiter = {"rate": per_second * 3 // 2, "burst": per_second // 4}
+    places = {
+        "max_concurrent": MAX_CONCURRENT,
+        "max_waiting": MAX_WAITING,
+        "max_wait": MAX_WAIT_SECONDS,
+    }
+    return presets.get("dwcp").but(
+        circuit_breakers={OPERATION: breaker},
+        retry_policies={OPERATION: retry},
+        rate_limiters={OPERATION: limiter},
+        adaptive_rate_limiters={OPERATION: None},
+        bulkheads={OPERATION: places},
+        timeouts={OPERATION: client.CALL_TIMEOUT_SECONDS},  # as on the unguarded side
+        monitoring=False,  # the run starts and stops it
+    )
+
+
 def build_guard(schedule: Schedule, per_second: int, clock: Clock | None = None) -> Guard:
     """Return a guard for ``per_second`` calls, whose breaker has time to recover in each cycle."""
-    # Half of the last fifty attempts failed: what a flaky upstream fails is the retry's to deal
-    # with, a lack of capacity the bulkhead's.
-    breaker = CircuitBreaker(
-        "demo",
-        failure_rate=0.5,
-        window=CountWindow(50),
-        min_calls=20,
-        reset_timeout=reset_timeout_seconds(schedule),
-        half_open_max_calls=1,
-        success_threshold=3,
-        clock=clock,
-    )
     # One retry for every four successes, so that nothing amplifies what the upstream cannot bear.
     budget = RetryBudget(ratio=0.25, min_per_second=1, burst=15, clock=clock)
-    # Above what is offered with its retries, so that only a burst after a stall meets it.
-    limiter = RateLimiter("demo", rate=per_second * 3 // 2, burst=per_second // 4, clock=clock)
-    standard = Pipeline.standard(
-        "demo",
-        total_timeout=client.CALL_TIMEOUT_SECONDS,  # as on the unguarded side
-        attempts=ATTEMPTS,
-        attempt_timeout=ATTEMPT_TIMEOUT_SECONDS,
-        max_concurrent=MAX_CONCURRENT + MAX_WAITING,
-        rate=limiter,
-        on=client.TRANSIENT,
-        backoff=Exponential(0.02, max=0.1, jitter_mode="full"),
-        budget=budget,
-        breaker=breaker,
-        clock=clock,
+    manager = ResilienceManager("demo", presets=preset(schedule, per_second, budget), clock=clock)
+    operation = manager.operation(OPERATION)
+    total, attempt = (one for one in operation.policies if isinstance(one, Timeout))
+    return Guard(
+        manager,
+        operation,
+        manager.circuit_breaker(OPERATION),
+        budget,
+        manager.retry(OPERATION),
+        total,
+        attempt,
     )
-    places = Bulkhead(
-        "demo-places",
-        max_concurrent=MAX_CONCURRENT,
-        max_waiting=MAX_WAITING,
-        max_wait=MAX_WAIT_SECONDS,
-        clock=clock,
-    )
-    [retry] = (policy for policy in standard.policies if isinstance(policy, Retry))
-    total, attempt = (policy for policy in standard.policies if isinstance(policy, Timeout))
-    return Guard(Pipeline("demo", standard, places), breaker, budget, retry, total, attempt)
 
 
 def judge(error: Exception) -> tuple[Verdict, str] | None:

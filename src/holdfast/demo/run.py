@@ -114,6 +114,7 @@ class Stage:
         where = f"pid {self._process.pid} at {self._process.url}"
         self._chronicle.note(self._pace.now_ns(), "upstream", where)
         self._chronicle.note(self._pace.now_ns(), "metrics", f"at {self._metrics_url}")
+        self._guard.manager.start()
         self._director.start()
         for lane in self._lanes:
             lane.start()
@@ -129,6 +130,7 @@ class Stage:
         self._pace.stop()
         self._director.join()  # it is starting the upstream, perhaps; leave none behind
         self._drain()
+        self._guard.manager.stop()
 
     def is_over(self) -> bool:
         """Return whether the schedule is at its end; never so when it has none.
@@ -208,7 +210,7 @@ class Stage:
             self._tally.record,
             WORKERS_PER_LANE,
         )
-        protect = self._guard.pipeline if guarded else lambda call: call
+        protect = self._guard.operation if guarded else lambda call: call
         opening = (f"{self._process.url}{lane.side}", WORKERS_PER_LANE, protect)
         if lane.face is Face.THREADS:
             return ThreadTraffic(orders, partial(client.thread_calls, *opening))
