@@ -148,7 +148,7 @@ static PyMethodDef directory_methods[] = {
      "    fn: The function; *args and **kwargs are its arguments.\n\n"
      "Returns:\n    What fn returns.\n\n"
      "Raises:\n    Rejected: A policy has rejected the call; fn did not run.\n"
-     "    UnprotectedError: Nothing is registered for the operation, or not all that it names.\n"
+     "    UnprotectedError: The operation has no policy, or names a policy that is not registered.\n"
      "    TypeError: fn is a coroutine function, or returned an object that can only be awaited;\n"
      "        use aexecute()."},
     {"aexecute", FAST(aexecute), METH_FASTCALL | METH_KEYWORDS,
@@ -159,7 +159,7 @@ static PyMethodDef directory_methods[] = {
      "        are its arguments.\n\n"
      "Returns:\n    A coroutine of the result.\n\n"
      "Raises:\n    Rejected: A policy has rejected the call; fn did not run.\n"
-     "    UnprotectedError: Nothing is registered for the operation, or not all that it names.\n"
+     "    UnprotectedError: The operation has no policy, or names a policy that is not registered.\n"
      "    TypeError: fn returned no awaitable; use execute()."},
     {NULL},
 };

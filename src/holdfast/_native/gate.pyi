@@ -556,7 +556,7 @@ class Directory:
 
         Raises:
             Rejected: A policy has rejected the call; fn did not run.
-            UnprotectedError: Nothing is registered for the operation, or not all that it names.
+            UnprotectedError: The operation has no policy, or names a policy that is not registered.
             TypeError: fn is a coroutine function, or returned an object that can only be awaited;
                 use aexecute().
         """
@@ -580,7 +580,7 @@ class Directory:
 
         Raises:
             Rejected: A policy has rejected the call; fn did not run.
-            UnprotectedError: Nothing is registered for the operation, or not all that it names.
+            UnprotectedError: The operation has no policy, or names a policy that is not registered.
             TypeError: fn returned no awaitable; use execute().
         """
 

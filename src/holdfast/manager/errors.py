@@ -8,10 +8,10 @@ __all__ = ["UnprotectedError"]
 
 
 class UnprotectedError(HoldfastError, LookupError):
-    """A call under a name for which nothing is registered, so nothing would protect it.
+    """A call under a name without policies, which would be unprotected.
 
     The function did not run.
     """
 
     code = "UNPROTECTED"
-    summary = "nothing is registered under this name"
+    summary = "no policy is registered under this name"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from holdfast._native.gate import Directory
+from holdfast._native import gate
 from holdfast.clock import read_clock
 from holdfast.forks import mind, settle
 from holdfast.manager.errors import UnprotectedError
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from holdfast.chaos import Fault
     from holdfast.clock import Clock
+    from holdfast.degradation.component import Component
     from holdfast.degradation.manager import DegradationManager
     from holdfast.health.check import Check
     from holdfast.health.monitor import HealthMonitor
@@ -73,17 +74,17 @@ __all__ = ["ResilienceManager"]
 DEFAULT_SECONDS = 30.0
 
 
-class ResilienceManager(Directory):
+class ResilienceManager(gate.Directory):
     """Registers policies by name, and protects calls by everything that bears the name.
 
     ``execute("send", fn)`` calls ``fn`` under all policies that are registered as "send".
-    ``register_operation`` joins policies of other names under one. A name under which nothing is
-    registered is an error: no call runs unprotected.
+    ``register_operation`` joins policies of other names under one. A name without policies is an
+    error: no call runs unprotected.
 
     Policies may be registered at any time, from any thread, in any order. An operation is compiled
     when it is first called, and compiled anew when something that it uses is registered: the next
-    call passes the new policies, calls in flight end on the old ones. Registered again with equal
-    settings, a policy keeps living, with its state and its counts.
+    call passes the new policies, calls in flight end on the old policies. If a policy is registered
+    again with equal settings, it remains, with its state and its counts.
 
     A call passes, from the outermost: error budget, latency budget, fallback, timeout, retry,
     hedge, circuit breaker, rate limiter, bulkhead, the breaker's own timeout, faults. With
@@ -93,11 +94,11 @@ class ResilienceManager(Directory):
     Args:
         name: For messages and metrics, 1 to 200 characters. Metrics of all policies show those of
             a manager as ``manager/name``.
-        presets: What to register first: the name of a preset ("dwcp", "collector"), a ``Preset``,
-            or several. None: nothing.
-        default_timeout: Seconds that a call of an operation without a timeout of its own may take,
+        presets: Presets that are registered first: a name ("dwcp", "collector"), a ``Preset``, or
+            several. None: none.
+        default_timeout: Seconds that a call of an operation without a registered timeout may take,
             attempts and pauses together; None for no limit.
-        order: "recommended" or "classic"; an operation may have its own.
+        order: "recommended" or "classic"; an operation may have a different order.
         clock: The source of time for what is registered without one; use a ``ManualClock`` in
             tests.
         mode: "enforce", "observe" or "off", for what is registered without one; None uses the mode
@@ -106,8 +107,8 @@ class ResilienceManager(Directory):
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    Safe to share between threads and event loops. In a forked child nothing runs in the background
-    before the child calls ``start``.
+    Safe to share between threads and event loops. A forked child runs no health checks before it
+    calls ``start``.
 
     >>> rm = ResilienceManager("shop")
     >>> rm.register_circuit_breaker("payments", max_failures=5, timeout=10, reset_timeout=60)
@@ -164,15 +165,6 @@ class ResilienceManager(Directory):
         enlist(self)
         for preset in several:
             preset.apply(self)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            if name.startswith("_"):  # what tools look for: raises the plain error
-                return object.__getattribute__(self, name)
-            from holdfast.hints import missing_attribute
-
-            raise missing_attribute(self, type(self), name)
 
     @property
     def name(self) -> str:
@@ -344,7 +336,7 @@ class ResilienceManager(Directory):
     def register(self, policy: Made) -> Made:
         """Register a policy that exists, under its own name.
 
-        Metrics of all policies show it under its own name; those of this manager show it too.
+        The metrics of all policies and those of this manager show it under its name.
 
         Raises:
             ConfigError: It is no policy with a name, or of a kind that no operation can have.
@@ -363,7 +355,7 @@ class ResilienceManager(Directory):
         return policy
 
     def unregister(self, kind: str, name: str) -> None:
-        """Forget what is registered; what it has counted stays until it is collected.
+        """Remove a policy, a fault, a check or an operation. Calls in flight end as they began.
 
         Args:
             kind: "circuit_breaker", "retry", "rate_limiter", "adaptive_rate_limiter", "bulkhead",
@@ -372,7 +364,7 @@ class ResilienceManager(Directory):
             name: Its name.
 
         Raises:
-            LookupError: Nothing of this kind and name is registered.
+            LookupError: It is not registered.
             ConfigError: The kind does not exist, or an operation names it.
         """
         problems = Problems("ResilienceManager", self._name)
@@ -550,8 +542,8 @@ class ResilienceManager(Directory):
         A call through it spares the look-up of the name. It follows what is registered later.
 
         Raises:
-            UnprotectedError: Nothing is registered under this name, or the operation names a policy
-                that is not registered.
+            UnprotectedError: There is no policy of this name, or the operation names a policy that
+                is not registered.
         """
         there: Any = self._handles.get(name)
         operation: Operation = self._missing(name) if there is None else there
@@ -672,12 +664,11 @@ class ResilienceManager(Directory):
         )
         while True:
             changes = self._changes
-            is_new = operation._compile(steps)
+            operation._compile(steps)
             if changes == self._changes:
                 break
             steps = self._steps(name, news)  # a finaliser has registered something meanwhile
-        if is_new:
-            news.operations.append(operation)
+        news.operations.append(operation)
         default = operation._take_default()
         if default is not None:
             news.policies.append((default, TIMEOUT_TOTAL))
@@ -703,8 +694,8 @@ class ResilienceManager(Directory):
         hint = nearest(name, known) if isinstance(name, str) else ""
         some = f"; it has {', '.join(map(repr, known[:10]))}" if known and not hint else ""
         return UnprotectedError(
-            f"{of} has nothing registered under {shown(name)}, so nothing would protect the "
-            f"call{hint}{some}"
+            f"{of} has no policy and no operation {shown(name)}: the call would be "
+            f"unprotected{hint}{some}"
         )
 
     def _unknown(self, words: str, name: object, known: tuple[str, ...]) -> LookupError:
@@ -719,7 +710,7 @@ class ResilienceManager(Directory):
     def execute_with_circuit_breaker(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Call ``fn`` under a circuit breaker and its timeout, and nothing else.
+        """Call ``fn`` only under a circuit breaker and its timeout.
 
         Raises:
             LookupError: There is no circuit breaker of this name; ``fn`` did not run.
@@ -749,7 +740,7 @@ class ResilienceManager(Directory):
     def execute_with_retry(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Call ``fn`` under a retry policy, and nothing else.
+        """Call ``fn`` only under a retry policy.
 
         Raises:
             LookupError: There is no retry policy of this name; ``fn`` did not run.
@@ -765,7 +756,7 @@ class ResilienceManager(Directory):
     def execute_with_bulkhead(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Call ``fn`` in a bulkhead, and under nothing else.
+        """Call ``fn`` only under a bulkhead.
 
         Raises:
             LookupError: There is no bulkhead of this name; ``fn`` did not run.
@@ -842,7 +833,7 @@ class ResilienceManager(Directory):
             n: How many tokens.
 
         Raises:
-            UnprotectedError: Nothing is registered under this name.
+            UnprotectedError: There is no policy of this name.
         """
         for kind in ("rate_limiter", ADAPTIVE):
             entry = self._registered.get(kind, name)
@@ -876,7 +867,8 @@ class ResilienceManager(Directory):
     def record_latency(self, name: str, seconds: float | timedelta) -> None:
         """Record a duration that no operation has measured, in a latency budget.
 
-        The adaptive limiter of this name hears of it too; all of them, if none has this name.
+        It is also a sample for the adaptive limiter of this name or, if there is no such limiter,
+        for all adaptive limiters.
 
         Raises:
             LookupError: There is no latency budget of this name.
@@ -1137,11 +1129,11 @@ class ResilienceManager(Directory):
     def _follow(self, user: str, wanted: dict[tuple[str, int], Any]) -> None:
         """Have components follow policies, and what this user wanted before no longer."""
         with self._lock:
-            begin, end = self._followed.update(user, wanted)
-        for following in end:  # first, for a source of the same name may be the next
-            following()
-        for component, policy in begin:
-            self._followed.begun(component, policy, self.degradation.component(component))
+            self._followed.update(user, wanted)
+        self._followed.tell(self._component)
+
+    def _component(self, name: str) -> Component:
+        return self.degradation.component(name)
 
     # ---- its life ----
 
@@ -1259,6 +1251,7 @@ class ResilienceManager(Directory):
         """In a forked child: have a lock that nobody holds, and nothing that runs."""
         self._lock = RLock()
         self._running = False
+        self._followed.after_fork()
 
     # ---- looking ----
 
@@ -1314,6 +1307,9 @@ class ResilienceManager(Directory):
             f"<ResilienceManager {self._name!r}: {every} policies, "
             f"{len(self._handles)} operations{state}>"
         )
+
+
+gate._own_methods(ResilienceManager)
 
 
 class _News:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from holdfast._native.gate import Handle
+from holdfast._native import gate
 from holdfast.errors import ConfigError
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.order import ATTEMPT, ORDERS, TOTAL
@@ -202,7 +202,7 @@ def arranged(places: Mapping[str, list[Policy]], order: str) -> list[Policy]:
     return [policy for place in ORDERS[order] for policy in places.get(place, ())]
 
 
-class Operation(Handle):
+class Operation(gate.Handle):
     """A named operation of a manager: what a call under this name passes.
 
     A decorator; ``call``, ``acall``, ``try_call`` and ``try_acall`` call one function. It follows
@@ -216,6 +216,8 @@ class Operation(Handle):
         critical: Whether metrics and alerts mark it as critical.
         order: "recommended" or "classic".
     """
+
+    __slots__ = ("_default", "_ends", "_is_new", "_manager", "_scope", "critical", "order")
 
     kind = "operation"
     critical: bool
@@ -235,16 +237,16 @@ class Operation(Handle):
     @property
     def policies(self) -> tuple[Policy, ...]:
         """The policies that a call passes, from the outermost to the innermost."""
-        gate: Any = self._gate
-        return () if gate is None else gate.policies
+        pipeline: Any = self._gate
+        return () if pipeline is None else pipeline.policies
 
     def describe(self) -> str:
         """Return a line per policy, outermost first, with its settings and the cost of a call."""
-        gate: Any = self._gate
+        pipeline: Any = self._gate
         words = ", critical" if self.critical else ""
-        if gate is None:
+        if pipeline is None:
             return f"Operation {self.name!r} of manager {self._scope!r}{words}: nothing"
-        lines: list[str] = gate.describe().splitlines()
+        lines: list[str] = pipeline.describe().splitlines()
         head = f"Operation {self.name!r} of manager {self._scope!r}{words}, outermost first:"
         return "\n".join([head, *lines[1:]])
 
@@ -253,8 +255,8 @@ class Operation(Handle):
 
         See ``Pipeline.lint``.
         """
-        gate: Any = self._gate
-        return [] if gate is None else gate.lint()
+        pipeline: Any = self._gate
+        return [] if pipeline is None else pipeline.lint()
 
     def snapshot(self) -> OperationSnapshot:
         """Return which policies a call passes."""
@@ -297,12 +299,14 @@ class Operation(Handle):
         self.critical = self._ends.critical = critical
         self.order = order
 
-    def _compile(self, policies: list[Policy]) -> bool:
-        """Pass these policies from the next call on; return whether they are others."""
-        gate: Any = self._gate
-        if gate is not None and gate.policies == tuple(policies):
-            return False
+    def _compile(self, policies: list[Policy]) -> None:
+        """Pass these policies from the next call on."""
+        pipeline: Any = self._gate
+        if pipeline is not None and pipeline.policies == tuple(policies):
+            return
         made = pipeline_of(self.name, policies, self._ends)
         made._scope = self._scope
         self._turn_to(made)
-        return True
+
+
+gate._own_methods(Operation)
