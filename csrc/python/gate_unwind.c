@@ -5,13 +5,12 @@
 
 /* ---- one step ---- */
 
-static int
-leave_or_undo(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
+static inline int
+leave_or_undo(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
               int64_t end_ns)
 {
     bool left =
         pass->course->ran_here || step->kind == HF_KIND_TIMEOUT; /* waiting takes time too */
-    int outcome = pass->course->keeps && result != NULL ? HF_SUCCESS : HF_UNJUDGED;
     return left ? hf_step_leave(step, pass, hold, result, outcome, end_ns)
                 : hf_step_undo(step, pass, hold);
 }
@@ -40,7 +39,10 @@ hf_gate_unwind(GateObject *gate, hf_pass *pass, PyObject **result)
             hf_unwinding how = hf_step_turn(gate, pass, result);
             if (how != HF_UNWOUND)
                 return how;
-        } else if (leave_or_undo(step, pass, hold, *result, end_ns) < 0) {
+        } else if (leave_or_undo(step, pass, hold, *result,
+                                 HF_UNLIKELY(course->keeps) && *result != NULL ? HF_SUCCESS
+                                                                               : HF_UNJUDGED,
+                                 end_ns) < 0) {
             Py_CLEAR(*result);
             course->refused = false;
         }

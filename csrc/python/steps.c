@@ -1,7 +1,8 @@
 /*
  * The one place that knows all kinds of steps, and hands each verb on to the kind.
  *
- * By a switch, not by a table of functions: the build optimises over all files, so the verbs are inlined here.
+ * By a switch, not by a table of functions: the build optimises over all files, so the way in is inlined here. The way
+ * out is not: of so many kinds each would save the registers that the greediest needs.
  */
 #include "steps.h"
 

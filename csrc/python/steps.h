@@ -28,8 +28,8 @@
     {                                                                                              \
         return enter(step, pass, hold, why);                                                       \
     }                                                                                              \
-    int hf_##name##_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold,               \
-                               PyObject *result, int outcome, int64_t end_ns)                      \
+    int Py_NO_INLINE hf_##name##_step_leave(GateObject *step, const hf_pass *pass, hf_hold *hold,  \
+                                            PyObject *result, int outcome, int64_t end_ns)         \
     {                                                                                              \
         return leave(step, pass, hold, result, outcome, end_ns);                                   \
     }                                                                                              \
