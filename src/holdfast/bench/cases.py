@@ -13,6 +13,8 @@ from threading import Lock
 from holdfast._native.clock import Clock, read_repeatedly
 from holdfast.degradation import DegradationManager
 from holdfast.errors import CircuitOpenError
+from holdfast.manager.manager import ResilienceManager
+from holdfast.manager.presets.dwcp import DWCP
 from holdfast.pipeline.pipeline import Pipeline
 from holdfast.policies.backoff import Constant, Exponential
 from holdfast.policies.breaker import CircuitBreaker, CountWindow, State, TimeWindow
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["CASES", "READS", "Case"]
+__all__ = ["CASES", "ORIGINAL", "READS", "Case"]
 
 # Reads of the clock in one statement: the statement itself is then not seen beside them.
 READS = 1_000
@@ -355,6 +357,61 @@ def feature_by_name() -> Case:
     return Case("manager.is_enabled('bench')", manager=manager)
 
 
+def manager_execute() -> Case:
+    """Everything that the preset has for the operation "send", and all that is counted of it."""
+    rm = _manager()
+    return Case("rm.execute('send', f)", rm=rm, f=bare, holds=_all_sent(rm))
+
+
+def manager_operation() -> Case:
+    """The same, by a name that was resolved before."""
+    rm = _manager()
+    return Case("send.call(f)", send=rm.operation("send"), f=bare, holds=_all_sent(rm))
+
+
+def manager_decorated() -> Case:
+    rm = _manager()
+    return Case("g()", g=rm.operation("send")(bare), holds=_all_sent(rm))
+
+
+def _manager() -> ResilienceManager:
+    plenty = {"rate": PLENTY, "min_rate": 100, "max_rate": PLENTY}
+    preset = DWCP.but(adaptive_rate_limiters={"send": plenty})
+    return ResilienceManager("bench", presets=preset)
+
+
+def _all_sent(rm: ResilienceManager) -> Callable[[int], bool]:
+    retry, breaker, latency = (
+        rm.retry("send"),
+        rm.circuit_breaker("send"),
+        rm.latency_budget("send"),
+    )
+    return lambda n: (
+        retry.snapshot().succeeded
+        == n
+        == breaker.snapshot().succeeded
+        == latency.snapshot().recorded
+    )
+
+
+def limiter_rejects() -> Case:
+    limiter = RateLimiter("used up", rate=1e-6, burst=1)
+    limiter.try_acquire()
+    return Case(
+        "limiter.try_acquire()", limiter=limiter, holds=lambda n: limiter.snapshot().rejected == n
+    )
+
+
+def bulkhead_call() -> Case:
+    bulkhead = Bulkhead("places", max_concurrent=100)
+    return Case(
+        "bulkhead.call(f)",
+        bulkhead=bulkhead,
+        f=bare,
+        holds=lambda n: bulkhead.snapshot().completed == n,
+    )
+
+
 def _third_time_lucky() -> Callable[[], None]:
     """Return a function that fails twice of three times."""
     calls = cycle((True, True, False))
@@ -438,5 +495,18 @@ MEASURED = (
     component_level,
     feature_enabled,
     feature_by_name,
+    manager_execute,
+    manager_operation,
+    manager_decorated,
+    limiter_rejects,
+    bulkhead_call,
 )
+#: The benchmarks of the original system, by their names there.
+ORIGINAL: dict[str, Callable[[], Case]] = {
+    "CircuitBreakerClosed": closed_breaker,
+    "RateLimiterAllowed": try_acquire,
+    "RateLimiterRejected": limiter_rejects,
+    "Bulkhead": bulkhead_call,
+    "ResilienceManagerFullStack": manager_execute,
+}
 CASES: dict[str, Callable[[], Case]] = {case.__name__: case for case in (*YARDSTICKS, *MEASURED)}

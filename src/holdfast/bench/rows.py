@@ -78,6 +78,10 @@ def take_allowance(ns: Least) -> float:
     return 1.5 * clock_cost(ns) + ns["method_call"] - ns["empty"]
 
 
+def execute_allowance(ns: Least) -> float:
+    return 12 * clock_cost(ns) + ns["bare_call"] - ns["empty"]
+
+
 def microsecond(_: Least) -> float:
     return 1_000.0
 
@@ -248,6 +252,22 @@ ROWS = (
         clock_cost,
         1,
     ),
+    Row(
+        "`rm.execute(name, f)`, the whole `dwcp` preset",
+        over("manager_execute", "bare_call"),
+        "(12 C + a call)",
+        execute_allowance,
+        1,
+        essential=True,
+    ),
+    Row(
+        "… `operation.call(f)`",
+        over("manager_operation", "bare_call"),
+        "C",
+        clock_cost,
+        10,
+    ),
+    Row("… decorated `def`", over("manager_decorated", "bare_call"), "C", clock_cost, 9),
     Row("`component.level`", over("component_level", "empty"), "P", partial_cost, 2),
     Row("`feature.enabled`", over("feature_enabled", "empty"), "P", partial_cost, 2),
     Row("`manager.is_enabled(name)`", over("feature_by_name", "empty"), "P", partial_cost, 2),
