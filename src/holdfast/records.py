@@ -101,6 +101,7 @@ LEVELS: dict[str, int] = {
     "check_state": INFO,
     "monitoring_started": INFO,
     "monitoring_stopped": INFO,
+    "defaulted": WARNING,
 }
 
 # The logger of each kind of policy and part, below "holdfast".

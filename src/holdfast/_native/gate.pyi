@@ -605,6 +605,7 @@ def check_deadline() -> None:
 
     Raises:
         DeadlineExceededError: The deadline has passed.
+        Cancelled: The operation of a TimeoutManager that this code belongs to was cancelled.
 
     Safe to call from any thread and task; each has its own deadline.
 

@@ -21,6 +21,7 @@ from holdfast.manager.manager import ResilienceManager
 from holdfast.manager.recovery import arecover, recover
 from holdfast.manager.registered import KINDS
 from holdfast.policies.breaker import State
+from holdfast.records import note
 from holdfast.validation import Problems, explains_names, nearest
 
 if TYPE_CHECKING:
@@ -72,14 +73,14 @@ class BreakerStatus:
 class ErrorRecoveryManager:
     """Runs operations by name, with retries, circuit breakers and fallbacks.
 
-    An operation for which nothing is registered has the ``default`` retry policy, under its own
-    name. That is logged once for each name, and ``defaulted`` lists these names. With
-    ``default=None`` it is an error, and the function does not run.
+    An operation without policies has the ``default`` retry policy, under its name. That is logged
+    once for each name, and ``defaulted`` lists these names. With ``default=None`` it is an error,
+    and the function does not run.
 
     Args:
         name: For messages and metrics, as of ``ResilienceManager``.
-        manager: What protects the operations; None for a new one of this name.
-        presets: What the new one registers first, for example "collector".
+        manager: The manager with the policies of the operations; None for a new manager.
+        presets: A preset for the new manager, for example "collector".
         default: The settings of a retry policy, or None.
         mode: A switch: whether calls that belong together run one by one, and whether fallbacks
             are used; None for a new one.
@@ -142,7 +143,7 @@ class ErrorRecoveryManager:
 
     @property
     def manager(self) -> ResilienceManager:
-        """What protects the operations: register limiters, bulkheads, budgets … here."""
+        """The manager with the policies of the operations: limiters, budgets and others."""
         return self._manager
 
     @property
@@ -166,8 +167,8 @@ class ErrorRecoveryManager:
             name: Its name.
             **settings: ``failure_threshold``, ``success_threshold``, ``timeout`` (seconds it stays
                 open), ``max_requests`` (probes at the same time), ``reset_timeout`` (seconds
-                without a failure after which failures are forgotten), and further ones of
-                ``CircuitBreaker``. With the words of ``ResilienceManager``, register it there.
+                without a failure after which failures are forgotten), and further settings of
+                ``CircuitBreaker``. ``manager.register_circuit_breaker`` takes other words.
 
         Raises:
             ConfigError: A setting is invalid, or two contradict each other.
@@ -180,6 +181,10 @@ class ErrorRecoveryManager:
     def register_retry_policy(self, name: str, **settings: Any) -> Retry:
         """Register a retry policy; see ``ResilienceManager.register_retry_policy``.
 
+        Args:
+            name: Its name, also of the operation that has it.
+            **settings: As of the manager.
+
         Raises:
             ConfigError: A setting is invalid, or two contradict each other.
         """
@@ -191,11 +196,14 @@ class ErrorRecoveryManager:
     # ---- calling ----
 
     def operation(self, name: str) -> Operation:
-        """Return an operation; one that nothing is registered for gets the default retry policy.
+        """Return an operation; without policies, it gets the default retry policy.
+
+        Args:
+            name: The name of the operation.
 
         Raises:
-            UnprotectedError: Nothing is registered for it, and there is no default, or 256
-                operations have it already. Or it names a policy that is not registered.
+            UnprotectedError: It has no policies, and there is no default, or 256 operations have
+                the default already. Or it names a policy that is not registered.
         """
         manager = self._manager
         if self._default is None or name in manager._handles or not self._is_unknown(name):
@@ -211,7 +219,10 @@ class ErrorRecoveryManager:
                 return manager.operation(name)  # which raises
         manager.register_retry_policy(name, **self._default)
         if is_new:
-            _warn(
+            note(
+                "defaulted",
+                "manager",
+                name,
                 "operation %r has the default retry policy, as nothing is registered for it%s",
                 name,
                 hint,
@@ -229,34 +240,36 @@ class ErrorRecoveryManager:
     def execute_with_retry(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Call ``fn`` as an operation; every attempt passes its circuit breaker, if it has one.
+        """Call ``fn(*args, **kwargs)`` as the operation ``name``.
+
+        Every attempt passes its circuit breaker, if it has one.
 
         Raises:
             UnprotectedError: As of ``operation``; ``fn`` did not run.
             Rejected: A policy has rejected the call.
         """
-        return self.operation(name).call(fn, *args, **kwargs)  # type: ignore[no-any-return]
+        return self.operation(name).call(fn, *args, **kwargs)
 
     async def aexecute_with_retry(
         self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Await ``fn`` as ``execute_with_retry`` calls it."""
-        return await self.operation(name).acall(fn, *args, **kwargs)  # type: ignore[no-any-return]
+        """Await ``fn(*args, **kwargs)`` for ``name``, as ``execute_with_retry`` calls it."""
+        return await self.operation(name).acall(fn, *args, **kwargs)
 
     def execute_with_recovery(
         self, name: str, fn: Callable[[], Any], fallback: Any = None
     ) -> RecoveryOutcome:
-        """Call ``fn`` as an operation, and a fallback if that fails; return what came of it.
+        """Call ``fn`` as an operation, and a fallback if that fails; return the outcome.
 
         Every attempt passes the circuit breaker: while that is open, ``fn`` is not called, and the
-        fallback stands in at once.
+        fallback is used immediately.
 
         Args:
             name: The operation.
             fn: A function without arguments.
-            fallback: What stands in after a rejection or the last attempt: a value, or a function
-                that is called with the error if it takes an argument. None: nothing does. It is
-                not used when an enclosing deadline has passed.
+            fallback: A replacement after a rejection or the last attempt: a value, or a function,
+                which is called with the error if it takes an argument. None for no replacement. It
+                is not used when an enclosing deadline has passed.
 
         Raises:
             UnprotectedError: As of ``operation``; ``fn`` did not run.
@@ -268,7 +281,10 @@ class ErrorRecoveryManager:
     async def aexecute_with_recovery(
         self, name: str, fn: Callable[[], Awaitable[Any]], fallback: Any = None
     ) -> RecoveryOutcome:
-        """Await ``fn`` as ``execute_with_recovery`` calls it; the fallback may be asynchronous."""
+        """Await ``fn`` for ``name``, as ``execute_with_recovery`` calls it.
+
+        The ``fallback`` may be asynchronous.
+        """
         operation = self.operation(name)
         return await arecover(operation, fn, fallback, may_fall_back=self._mode.fallback)
 
@@ -286,7 +302,7 @@ class ErrorRecoveryManager:
                 others of ``gather_or_sequential``.
 
         Returns:
-            What became of each call, in order.
+            The result of each call, in order.
 
         Raises:
             AggregatedError: Fewer calls succeeded than have to; it has the counts by category.
@@ -302,7 +318,7 @@ class ErrorRecoveryManager:
     async def aexecute_together(
         self, name: str, calls: Iterable[Callable[[], Awaitable[T]]], **options: Any
     ) -> Gathered[T]:
-        """Await calls concurrently in tasks as ``execute_together`` makes them in threads."""
+        """Await ``calls`` for ``name`` in tasks, as ``execute_together`` runs them in threads."""
         gate: Any = self.operation(name)._gate
         options = self._together(name, options)
         try:
@@ -312,6 +328,10 @@ class ErrorRecoveryManager:
 
     def aggregate(self, name: str, *, keep: int = 1000) -> ErrorAggregate:
         """Return an account of the errors of operations that run together; see its class.
+
+        Args:
+            name: The purpose of the operations, for the message.
+            keep: How many errors are kept; all are counted.
 
         Raises:
             ConfigError: An argument is invalid.
@@ -352,9 +372,3 @@ class ErrorRecoveryManager:
 
     def _after_fork(self) -> None:
         self._lock = RLock()
-
-
-def _warn(text: str, *args: object) -> None:
-    from logging import getLogger
-
-    getLogger("holdfast.manager").warning(text, *args)

@@ -26,13 +26,13 @@ __all__ = ["RecoveryOutcome", "arecover", "recover"]
 
 @dataclass(frozen=True, slots=True)
 class RecoveryOutcome:
-    """What came of a call with recovery. True if it succeeded.
+    """The outcome of a call with recovery. True if it succeeded.
 
     Attributes:
-        success: Whether there is a value: the function's own, or a fallback's.
+        success: Whether there is a value, of the function or of a fallback.
         data: The value; None without success.
-        error: What the last attempt, or what rejected it, has raised; also if a fallback then
-            stood in. If the fallback raised too, that, caused by the first. None if nothing failed.
+        error: The error of the last attempt, or its rejection, also if a fallback gave the value.
+            If the fallback raised, its error, with the first as the cause. None without an error.
         attempts: How often the function was called; 0 if the call was rejected.
         duration: Seconds from the beginning to the end, the fallback included.
         recovered: Whether a retry has saved it.
@@ -40,6 +40,11 @@ class RecoveryOutcome:
         operation: The name of the operation.
 
     Immutable, so safe to share between threads.
+
+    >>> import holdfast as hf
+    >>> recovery = hf.ErrorRecoveryManager("shop")
+    >>> recovery.execute_with_recovery("prices", lambda: 7).data
+    7
     """
 
     success: bool

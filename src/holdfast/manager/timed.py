@@ -331,7 +331,9 @@ class TimedOperation:
             RuntimeError: It was not begun by hand.
         """
         if self._permit is None:
-            raise RuntimeError(f"operation {self.id!r} was not begun by hand: it ends by itself")
+            raise RuntimeError(
+                f"operation {self.id!r} was not begun by hand: its end is that of its code"
+            )
         if self._state != _ACTIVE or self._scope.is_cut:
             return False
         return self._finish_by_hand(late=self._left_ns() <= 0)

@@ -70,7 +70,7 @@ class TimeoutManager:
     """Limits operations by their type, and knows which are active.
 
     A type is a word such as "api_call". Types that ``timeouts`` does not name have the default;
-    after 256 types, further ones are counted together as "(other)". Each type is a ``Timeout``
+    after 256 types, further types are counted together as "(other)". Each type is a ``Timeout``
     with that name, so metrics show for each how many operations have expired.
 
     Args:
@@ -80,8 +80,8 @@ class TimeoutManager:
         default: Seconds for all other types.
         warn_above: A warning is logged while more operations than this are active, 1 to 1,000,000.
         interval: Seconds between two looks at that, once ``start`` or ``astart`` was called.
-        thread: Run synchronous calls in worker threads, so that a caller goes on at the deadline;
-            see ``Timeout``.
+        thread: Run synchronous calls in worker threads: the caller continues at the deadline, as
+            with ``Timeout(thread=True)``.
         clock: The source of time; use a ``ManualClock`` in tests.
         mode: "enforce", "observe" or "off"; None uses the mode of the process (HOLDFAST_MODE).
 
@@ -140,7 +140,7 @@ class TimeoutManager:
     # ---- operations ----
 
     def execute(self, kind: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call ``fn`` as an operation of a type.
+        """Call ``fn(*args, **kwargs)`` as an operation of the type ``kind``.
 
         Raises:
             DeadlineExceededError: It took too long.
@@ -153,16 +153,16 @@ class TimeoutManager:
     async def aexecute(
         self, kind: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Await ``fn`` as an operation of a type; raises what ``execute`` raises."""
+        """Await ``fn(*args, **kwargs)`` as an operation of the type ``kind``; see ``execute``."""
         return await self.operation(kind).acall(fn, *args, **kwargs)
 
     def execute_with_fallback(
         self, kind: str, fn: Callable[[], R], fallback: Callable[[], R], /
     ) -> R:
-        """Call ``fn`` as an operation of a type; if it takes too long, return ``fallback()``.
+        """Call ``fn`` as an operation of the type ``kind``; after its timeout, call ``fallback``.
 
-        The fallback has no deadline of its own. If the deadline that has passed is that of an
-        enclosing operation or ``Timeout``, there is no time for it, and the error is raised.
+        The fallback has no further deadline. If the deadline of an enclosing operation or
+        ``Timeout`` has passed, there is no time for it, and the error is raised.
 
         Raises:
             DeadlineExceededError: An enclosing deadline has passed.
@@ -184,7 +184,7 @@ class TimeoutManager:
         fallback: Callable[[], Awaitable[R]],
         /,
     ) -> R:
-        """Await ``fn`` as ``execute_with_fallback`` calls it; the fallback is awaited too."""
+        """Await ``fn`` or ``fallback`` for ``kind``, as ``execute_with_fallback`` calls them."""
         try:
             return await self.aexecute(kind, fn)
         except DeadlineExceededError:
@@ -238,6 +238,12 @@ class TimeoutManager:
     ) -> TimedOperation:
         """Begin an operation by hand, which ``complete`` ends; as ``operation(…).begin()``.
 
+        Args:
+            kind: Its type.
+            operation_id: How ``complete`` and ``cancel`` know it; None for a new identifier.
+            timeout: Seconds that it may take, if not as long as its type.
+            parent: The operation that it is a part of.
+
         Raises:
             ConfigError: An argument is invalid, or an active operation has this identifier.
             OperationCancelledError: The parent was cancelled.
@@ -247,17 +253,23 @@ class TimeoutManager:
     def complete(self, operation_id: str) -> bool:
         """End an operation that was begun by hand.
 
+        Args:
+            operation_id: Its identifier.
+
         Returns:
             Whether it was active, not cancelled, and in time.
 
         Raises:
-            RuntimeError: It was not begun by hand, and ends by itself.
+            RuntimeError: It was not begun by hand; its end is the end of its code.
         """
         operation = self._active.get(operation_id)
         return operation is not None and operation.complete()
 
     def cancel(self, operation_id: str) -> bool:
-        """Cancel an operation and its parts; see ``TimedOperation`` for what that does.
+        """Cancel an operation and its parts; see ``TimedOperation`` for the effect.
+
+        Args:
+            operation_id: Its identifier.
 
         Returns:
             Whether it was active, and not cancelled before.
@@ -286,11 +298,11 @@ class TimeoutManager:
         return len(self._active)
 
     def is_active(self, operation_id: str) -> bool:
-        """Return whether an operation with this identifier has begun and not ended."""
+        """Return whether an operation with the identifier ``operation_id`` is active."""
         return operation_id in self._active
 
     def get(self, operation_id: str) -> TimedOperation | None:
-        """Return the active operation with this identifier, or None."""
+        """Return the active operation with the identifier ``operation_id``, or None."""
         return self._active.get(operation_id)
 
     def active(self) -> tuple[ActiveOperation, ...]:
@@ -340,7 +352,7 @@ class TimeoutManager:
     # ---- settings ----
 
     def timeout_for(self, kind: str) -> float:
-        """Return the seconds that an operation of a type may take if it begins now."""
+        """Return the seconds that an operation of the type ``kind`` may take from now on."""
         its = self._types.get(kind)
         return self._default_ns / 1e9 if its is None else its.policy.duration
 
@@ -355,11 +367,11 @@ class TimeoutManager:
 
         Args:
             timeouts: Seconds by type; types that it does not name stay as they are.
-            default: Seconds for all types without a timeout of their own; None: as before.
+            default: Seconds for all types without a timeout; None: as before.
             warn_above: The number of active operations to warn above; None: as before.
 
         Raises:
-            ConfigError: One or more arguments are invalid; then nothing has changed.
+            ConfigError: One or more arguments are invalid; all timeouts are as before.
         """
         problems = Problems("TimeoutManager", self._name)
         durations = _read_timeouts(problems, timeouts)
@@ -446,7 +458,7 @@ class TimeoutManager:
         self,
         timeout: float | timedelta = 10.0,  # noqa: ASYNC109 - as in stop()
     ) -> bool:
-        """End what ``stop`` ends; the event loop goes on meanwhile."""
+        """Cancel and wait as ``stop`` does, for ``timeout`` seconds at most; the loop goes on."""
         from holdfast.waiting.aio import TaskWaiter
 
         wait = _Wait(self, timeout, in_task=True)
