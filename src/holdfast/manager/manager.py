@@ -796,15 +796,15 @@ class ResilienceManager(gate.Directory):
     def execute_with_recovery(
         self, name: str, fn: Callable[[], Any], fallback: Any = None
     ) -> RecoveryOutcome:
-        """Call ``fn`` as ``execute`` does, and a fallback if that fails; return what came of it.
+        """Call ``fn`` as ``execute`` does, and a fallback if that fails; return the outcome.
 
         Every attempt passes the circuit breaker: while that is open, ``fn`` is not called.
 
         Args:
             name: The operation.
             fn: A function without arguments.
-            fallback: What stands in for a failed or rejected call: a value, or a function that is
-                called with the error if it takes an argument. None: nothing does.
+            fallback: A replacement after a failure or a rejection: a value, or a function, which is
+                called with the error if it takes an argument. None for no replacement.
 
         Raises:
             UnprotectedError: Nothing is registered under this name; ``fn`` did not run.
@@ -817,7 +817,10 @@ class ResilienceManager(gate.Directory):
     async def aexecute_with_recovery(
         self, name: str, fn: Callable[[], Awaitable[Any]], fallback: Any = None
     ) -> RecoveryOutcome:
-        """Await ``fn`` as ``execute_with_recovery`` calls it; the fallback may be asynchronous."""
+        """Await ``fn`` for ``name``, as ``execute_with_recovery`` calls it.
+
+        The ``fallback`` may be asynchronous.
+        """
         from holdfast.manager.recovery import arecover
 
         return await arecover(self.operation(name), fn, fallback)
