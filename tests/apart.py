@@ -34,10 +34,10 @@ def run_apart(source: str) -> str:
 
 
 def without_openings(text: str) -> str:
-    """Return what a process has written to stderr but of breakers that open and checks."""
+    """Return what a process has written to stderr but of breakers, checks and levels."""
     return re.sub(
         r"^(circuit breaker '.*' (opened|would open|was forced open)"
-        r"|health monitor '.*': check '.*' failed in ).*\n",
+        r"|health monitor '.*': check '.*' failed in |degradation '.*' is ).*\n",
         "",
         text,
         flags=re.MULTILINE,
