@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 from holdfast.errors import MissingExtraError
@@ -32,6 +33,13 @@ class Tree:
         try:
             with open(self._root + path, encoding="utf-8", errors="replace") as file:
                 return file.read()
+        except OSError:
+            return None
+
+    def entries(self, folder: str) -> int | None:
+        """Return how many entries a folder has."""
+        try:
+            return len(os.listdir(self._root + folder))
         except OSError:
             return None
 
