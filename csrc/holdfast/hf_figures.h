@@ -14,6 +14,7 @@
  *   check       the state
  *   adaptive_rate   the rate in force, in millionths of a token per second
  *   level       the level in force
+ *   meter       its two numbers
  *   pipeline    whether it is of a critical operation
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
@@ -38,6 +39,7 @@
 #include "hf_histogram.h"
 #include "hf_latency_budget.h"
 #include "hf_level.h"
+#include "hf_meter.h"
 #include "hf_pipeline.h"
 #include "hf_retry.h"
 #include "hf_sliding.h"
@@ -137,6 +139,7 @@
     MANY(LEVEL, changes, HF_LEVELS) /* into each level */                                          \
     MANY(LEVEL, spent_ns, HF_LEVELS)                                                               \
     MANY(LEVEL, shed, HF_LEVEL_PRIORITIES) /* calls, by their priority */
+#define HF_METER_FIGURES(ONE, MANY) MANY(METER, counted, HF_METER_NUMBERS)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -153,6 +156,7 @@ enum { HF_PIPELINE_FIGURES(HF__PLACE, HF__PLACES) HF_PIPELINE_COUNTS };
 enum { HF_CHAOS_FIGURES(HF__PLACE, HF__PLACES) HF_CHAOS_COUNTS };
 enum { HF_CHECK_FIGURES(HF__PLACE, HF__PLACES) HF_CHECK_COUNTS };
 enum { HF_LEVEL_FIGURES(HF__PLACE, HF__PLACES) HF_LEVEL_COUNTS };
+enum { HF_METER_FIGURES(HF__PLACE, HF__PLACES) HF_METER_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
@@ -184,6 +188,7 @@ static const hf_figure_name hf_pipeline_names[] = {HF_PIPELINE_FIGURES(HF__NAME,
 static const hf_figure_name hf_chaos_names[] = {HF_CHAOS_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_check_names[] = {HF_CHECK_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_level_names[] = {HF_LEVEL_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_meter_names[] = {HF_METER_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_error_budget_names[] = {
@@ -442,6 +447,15 @@ hf_level_figures(const hf_level *k, uint64_t out[])
     out[HF_LEVEL_COUNTS] = hf_level_get(k) % HF_LEVELS; /* of a damaged file anything */
     HF_LEVEL_FIGURES(HF__READ, HF__READ_ALL)
     return HF_LEVEL_COUNTS + 1;
+}
+
+static inline size_t
+hf_meter_figures(const hf_meter *k, uint64_t out[])
+{
+    HF_METER_FIGURES(HF__READ, HF__READ_ALL)
+    for (unsigned at = 0; at < HF_METER_NUMBERS; at++)
+        out[HF_METER_COUNTS + at] = hf_load_relaxed(&k->now[at]);
+    return HF_METER_COUNTS + HF_METER_NUMBERS;
 }
 
 #endif /* HF_FIGURES_H */

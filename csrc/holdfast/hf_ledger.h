@@ -42,6 +42,7 @@ enum hf_ledger_type {
     HF_LEDGER_CHAOS,
     HF_LEDGER_CHECK,
     HF_LEDGER_LEVEL,
+    HF_LEDGER_METER,
     HF_LEDGER_TYPES
 };
 

@@ -23,6 +23,7 @@ from holdfast._native.hedge import Hedge
 from holdfast._native.histogram import Histogram
 from holdfast._native.latency_budget import LatencyBudget
 from holdfast._native.level import Level
+from holdfast._native.meter import Meter
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
 from holdfast._native.retry import Retry
@@ -96,6 +97,7 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
         6_500,
     ),
     "Level": (lambda: Level(SECOND, 0), "holdfast.level", 256),
+    "Meter": (Meter, "holdfast.meter", 64),
     "AdaptiveRate": (
         lambda: AdaptiveRate(
             TokenBucket(1000, SECOND, 100, 0), 10**6, 1000, 10**7, 0, SECOND, SECOND, 100, 0

@@ -14,6 +14,7 @@ from holdfast._native import ledger
 from holdfast._native.breaker import Breaker
 from holdfast._native.figures import read
 from holdfast._native.histogram import Ends
+from holdfast._native.meter import Meter
 from holdfast._native.reader import Reader
 from tests.apart import run_apart
 
@@ -60,6 +61,19 @@ def test_figures_of_a_pipeline_and_of_a_timeout_are_the_kernels_own_counts():
     for wrong in ((5, 0), (-1, 0), (0, -2)):
         with pytest.raises(ValueError, match="got"):
             ends.count(*wrong)
+
+
+def test_figures_of_a_meter_are_what_was_counted_and_what_was_set_last():
+    meter = Meter()
+    assert read(meter) == ((0, 0), (0, 0))
+    meter.count(0)
+    meter.count(1, 5)
+    meter.set(0, 9)
+    meter.set(0, 3)
+    assert read(meter) == ((1, 5), (3, 0))
+    for wrong in (lambda: meter.count(2), lambda: meter.count(0, -1), lambda: meter.set(0, -1)):
+        with pytest.raises(ValueError, match="got"):
+            wrong()
 
 
 def test_only_kernels_with_figures_are_read():

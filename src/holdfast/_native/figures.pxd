@@ -23,6 +23,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_CHAOS
         HF_LEDGER_CHECK
         HF_LEDGER_LEVEL
+        HF_LEDGER_METER
         HF_LEDGER_TYPES
     ctypedef struct hf_ledger_header:
         pass
@@ -66,6 +67,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         pass
     ctypedef struct hf_level:
         pass
+    ctypedef struct hf_meter:
+        pass
     enum:
         HF_BREAKER_COUNTS
         HF_LIMITER_COUNTS
@@ -84,6 +87,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_CHAOS_COUNTS
         HF_CHECK_COUNTS
         HF_LEVEL_COUNTS
+        HF_METER_COUNTS
+        HF_METER_NUMBERS
         HF_FIGURES_MOST
     ctypedef struct hf_figure_name:
         const char *name
@@ -103,6 +108,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     const hf_figure_name *hf_chaos_names
     const hf_figure_name *hf_check_names
     const hf_figure_name *hf_level_names
+    const hf_figure_name *hf_meter_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
     size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
@@ -119,6 +125,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     size_t hf_chaos_figures(const hf_chaos *k, uint64_t *out)
     size_t hf_check_figures(const hf_check *k, uint64_t *out)
     size_t hf_level_figures(const hf_level *k, uint64_t *out)
+    size_t hf_meter_figures(const hf_meter *k, uint64_t *out)
 
 cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil
 cdef size_t now_of(int kind) noexcept nogil

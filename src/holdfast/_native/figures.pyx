@@ -9,7 +9,7 @@ cdef tuple NAMES = (
     b"", b"holdfast.breaker", b"holdfast.bucket", b"holdfast.sliding", b"holdfast.bulkhead",
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
     b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget", b"holdfast.error_budget",
-    b"holdfast.adaptive_rate", b"holdfast.chaos", b"holdfast.check", b"holdfast.level",
+    b"holdfast.adaptive_rate", b"holdfast.chaos", b"holdfast.check", b"holdfast.level", b"holdfast.meter",
 )
 
 cdef hf_clock machine  # budgets show their windows as of now
@@ -58,6 +58,9 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
     if kind == HF_LEDGER_LEVEL:
         hf_level_figures(<const hf_level *> at, out)
         return HF_LEVEL_COUNTS
+    if kind == HF_LEDGER_METER:
+        hf_meter_figures(<const hf_meter *> at, out)
+        return HF_METER_COUNTS
     hf_pipeline_figures(<const hf_pipeline *> at, out)
     return HF_PIPELINE_COUNTS
 
@@ -70,6 +73,8 @@ cdef size_t now_of(int kind) noexcept nogil:
         return HF_LATENCY_BUDGET_NOW
     if kind == HF_LEDGER_ERROR_BUDGET:
         return HF_ERROR_BUDGET_NOW
+    if kind == HF_LEDGER_METER:
+        return HF_METER_NUMBERS
     return (kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
             or kind == HF_LEDGER_ADAPTIVE_RATE or kind == HF_LEDGER_CHECK
             or kind == HF_LEDGER_LEVEL or kind == HF_LEDGER_PIPELINE)
@@ -109,6 +114,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_check)
     if kind == HF_LEDGER_LEVEL:
         return sizeof(hf_level)
+    if kind == HF_LEDGER_METER:
+        return sizeof(hf_meter)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -169,6 +176,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_check_names
     if kind == HF_LEDGER_LEVEL:
         return hf_level_names
+    if kind == HF_LEDGER_METER:
+        return hf_meter_names
     return hf_pipeline_names
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "LATENCY_BUDGET",
     "LIMITER",
     "LIMITER_PART",
+    "MANAGER",
     "OBSERVE",
     "OPERATION",
     "OTHER",
@@ -49,6 +50,7 @@ __all__ = [
     "RETRY",
     "ROLES",
     "ROLES_OF",
+    "TIMED",
     "TIMEOUT",
     "TIMEOUTS",
     "TIMEOUT_ATTEMPT",
@@ -67,6 +69,7 @@ __all__ = [
 # call has passed; LIMITER_PART one before it. TIMEOUT_TOTAL and TIMEOUT_ATTEMPT are those of a
 # standard pipeline, which have one name. ADAPTIVE is what moves the rate of a limiter. OPERATION
 # counts the calls of a manager's operation, through whichever pipeline it consists of by then.
+# MANAGER shows whether it runs; TIMED the operations of a manager of timeouts that are active.
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
@@ -78,6 +81,8 @@ ROLES = (
     "health",
     "degradation",
     "operation",
+    "manager",
+    "timeouts",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -90,6 +95,8 @@ ROLES = (
     HEALTH,
     DEGRADATION,
     OPERATION,
+    MANAGER,
+    TIMED,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles whose names are pairs: of a check, its monitor and itself; of a component, its manager
@@ -123,6 +130,8 @@ KINDS = {
     HEALTH: "health_check",
     DEGRADATION: "degradation",
     OPERATION: "operation",
+    MANAGER: "manager",
+    TIMED: "timeouts",
 }
 
 #: The roles of each kind.
@@ -159,6 +168,8 @@ _KERNELS = {
     HEALTH: "check",
     DEGRADATION: "level",
     OPERATION: "pipeline",
+    MANAGER: "meter",
+    TIMED: "meter",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

@@ -36,6 +36,7 @@ from holdfast.stores.figures import (
     LATENCY_BUDGET,
     LIMITER,
     LIMITER_PART,
+    MANAGER,
     OBSERVE,
     OPERATION,
     PIPELINE,
@@ -43,6 +44,7 @@ from holdfast.stores.figures import (
     POOL,
     POOL_WAIT,
     RETRY,
+    TIMED,
     TIMEOUTS,
     WAIT,
     Sum,
@@ -334,6 +336,18 @@ def _critical(there: Sum) -> Sequence[float]:
     return [1] if any(critical for _, _, (critical,) in there.states) else ()
 
 
+# ---- managers ----
+
+
+def _metered(role: int, at: int) -> Callable[[Sum], Sequence[float]]:
+    place = PLACES[role]["counted"].start + at
+    return lambda there: [there.counts[place]]
+
+
+def _runs(there: Sum) -> Sequence[float]:
+    return [max(running for _, _, (running, _) in there.states)] if there.states else ()
+
+
 # ---- health checks ----
 
 
@@ -437,6 +451,31 @@ FAMILIES = (
         "operation_critical", "gauge",
         "Whether the operation is critical (1=yes)",
         ("operation",), OPERATION, _VALUE, _critical,
+    ),
+    Family(  # MX-30
+        "manager_running", "gauge",
+        "Whether the manager's monitoring runs (1=yes, 0=no)",
+        ("manager",), MANAGER, _VALUE, _runs,
+    ),
+    Family(
+        "manager_changes", "counter",
+        "Total number of changes of what is registered with a manager",
+        ("manager",), MANAGER, _TOTAL, _metered(MANAGER, 0),
+    ),
+    Family(
+        "timeouts_active", "gauge",
+        "Current number of operations that a manager of timeouts limits",
+        ("manager",), TIMED, _VALUE, _sum_of(0),
+    ),
+    Family(
+        "timeouts_started", "counter",
+        "Total number of operations that a manager of timeouts has begun",
+        ("manager",), TIMED, _TOTAL, _metered(TIMED, 0),
+    ),
+    Family(
+        "timeouts_cancelled", "counter",
+        "Total number of operations that were cancelled through a manager of timeouts",
+        ("manager",), TIMED, _TOTAL, _metered(TIMED, 1),
     ),
     Family(  # MX-01
         "circuit_breaker_state", "gauge",
