@@ -11,6 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast._native import gate
+from holdfast._native.meter import Meter
 from holdfast.clock import read_clock
 from holdfast.forks import mind, settle
 from holdfast.manager.errors import UnprotectedError
@@ -30,7 +31,8 @@ from holdfast.mode import read_mode
 from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, read_timeout
 from holdfast.policies.base import Policy, enter
 from holdfast.records import note
-from holdfast.stores.figures import TIMEOUT_TOTAL
+from holdfast.stores.figures import MANAGER, TIMEOUT_TOTAL
+from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
 
 if TYPE_CHECKING:
@@ -147,6 +149,8 @@ class ResilienceManager(gate.Directory):
         self._lock = RLock()
         self._registered = Registered()
         self._changes = 0  # of what is registered
+        ledger.prepare()
+        self._meter = Meter()  # for metrics: the changes, and whether it runs
         self._defined: dict[str, Definition] = {}
         self._operations: dict[str, Operation] = {}  # once they were asked for
         self._users: dict[str, dict[str, None]] = {}  # by name of a policy: operations that need it
@@ -163,6 +167,7 @@ class ResilienceManager(gate.Directory):
         self._running = False
         mind(self)
         enlist(self)
+        ledger.enter(self, 0, ((MANAGER, self._meter, 0),))
         for preset in several:
             preset.apply(self)
 
@@ -616,6 +621,7 @@ class ResilienceManager(gate.Directory):
     def _recompile(self, names: Iterable[str], news: _News) -> None:
         """Have operations pass what is registered from here on. The lock is held."""
         self._changes += 1
+        self._meter.count(0)
         for name in names:
             operation = self._operations.get(name)
             if operation is None:
@@ -1156,7 +1162,7 @@ class ResilienceManager(gate.Directory):
         """
         settle()
         with self._lock:
-            was, self._running = self._running, True
+            was = self._runs(True)
             parts = self._parts()
         for part in parts:
             self._start_part(part)
@@ -1167,7 +1173,7 @@ class ResilienceManager(gate.Directory):
         """Start with this event loop: asynchronous checks are tasks of it."""
         settle()
         with self._lock:
-            was, self._running = self._running, True
+            was = self._runs(True)
             parts = self._parts()
         for part in parts:
             await part.astart()
@@ -1196,7 +1202,7 @@ class ResilienceManager(gate.Directory):
         timeout_ns = wait_to_ns("timeout", timeout)
         settle()
         with self._lock:
-            was, self._running = self._running, False
+            was = self._runs(False)
             parts = self._parts()[::-1]
         if was:
             note("manager_stopped", "manager", self._name, "manager %r is stopped", self._name)
@@ -1209,7 +1215,7 @@ class ResilienceManager(gate.Directory):
         timeout_ns = wait_to_ns("timeout", timeout)
         settle()
         with self._lock:
-            was, self._running = self._running, False
+            was = self._runs(False)
             parts = self._parts()[::-1]
         if was:
             note("manager_stopped", "manager", self._name, "manager %r is stopped", self._name)
@@ -1240,6 +1246,12 @@ class ResilienceManager(gate.Directory):
         traceback: TracebackType | None,
     ) -> None:
         await self.astop()
+
+    def _runs(self, running: bool) -> bool:
+        """Show whether it runs; return whether it did. The lock is held."""
+        was, self._running = self._running, running
+        self._meter.set(0, int(running))
+        return was
 
     def _parts(self) -> list[Any]:
         """Return the parts that run in the background and were used, in the order of a start."""

@@ -14,6 +14,7 @@ from math import inf
 from threading import RLock
 from weakref import ref
 
+from holdfast._native.meter import Meter
 from holdfast.clock import read_clock, system_clock
 from holdfast.errors import DeadlineExceededError
 from holdfast.forks import mind, settle
@@ -24,6 +25,8 @@ from holdfast.periodic import Periodic
 from holdfast.policies.base import made_within, within_deadline_ns
 from holdfast.policies.timeout import Timeout
 from holdfast.records import note
+from holdfast.stores.figures import TIMED
+from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, wait_to_ns
 from holdfast.waiting.parking import ThreadWaiter, current
 
@@ -97,6 +100,8 @@ class TimeoutManager:
     30.0
     """
 
+    kind = "timeouts"
+
     def __init__(
         self,
         name: str = "timeouts",
@@ -125,6 +130,9 @@ class TimeoutManager:
         self._watchers: dict[ThreadWaiter | TaskWaiter, None] = {}
         self._started = self._cancelled = self._most_active = 0
         self._serials = count(1)
+        ledger.prepare()
+        self._meter = Meter()  # as above, for metrics
+        ledger.enter(self, 0, ((TIMED, self._meter, 0),))
         for kind, ns in durations.items():
             self._types[kind] = _Type(self._make(kind, ns), own=True)
         self._loop = Periodic(
@@ -517,17 +525,21 @@ class TimeoutManager:
             problems.done()
         self._active[operation.id] = operation
         self._started += 1
+        self._meter.set(0, len(self._active))
+        self._meter.count(0)
         self._most_active = max(self._most_active, len(self._active))
 
     def _leave(self, operation: TimedOperation) -> None:
         """Forget one that has ended. The lock is held."""
         if self._active.get(operation.id) is operation:
             del self._active[operation.id]
+            self._meter.set(0, len(self._active))
         for waiter in list(self._watchers):
             waiter.wake()
 
     def _count_cancelled(self) -> None:
         self._cancelled += 1
+        self._meter.count(1)
 
     # ---- within ----
 

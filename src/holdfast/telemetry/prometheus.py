@@ -32,11 +32,20 @@ from prometheus_client.samples import Sample
 from holdfast.named import full_name
 from holdfast.policies.base import Policy
 from holdfast.registry import Registry, registry
-from holdfast.stores.figures import COUNTS, KINDS, PIPELINE, add, kind_of, parts_of
+from holdfast.stores.figures import COUNTS, KINDS, MANAGER, PIPELINE, add, kind_of, parts_of
 from holdfast.stores.ledger import ledger
 from holdfast.stores.names import Bound, Names
 from holdfast.stores.workers import Workers
 from holdfast.telemetry.families import FAMILIES, NAMESPACE, by_role
+from holdfast.telemetry.managed import (
+    RESOURCES,
+    is_manager,
+    is_of,
+    plain_names,
+    policies_of,
+    resources,
+    with_plain_names,
+)
 from holdfast.telemetry.serving import AsgiApp, MetricsServer, wsgi_app_of
 from holdfast.validation import Problems, explains_names
 
@@ -48,6 +57,7 @@ if TYPE_CHECKING:
     from holdfast.stores.figures import Figures
     from holdfast.stores.names import Name
     from holdfast.telemetry.families import Family
+    from holdfast.telemetry.managed import Managed
     from holdfast.telemetry.serving import Asgi
 
     #: Values and samples of one policy in one family.
@@ -73,8 +83,9 @@ class Collector(PrometheusCollector):
     collected policies then remain.
 
     Args:
-        *sources: Pipelines, policies or registries to export; none for all policies. Policies need
-            a name.
+        *sources: Managers, pipelines, policies or registries to export; none for all policies.
+            Policies need a name. Of one manager alone, names are those that it knows; otherwise
+            they are ``manager/name``.
         namespace: The prefix of all metric names.
         max_names: Names of each kind with their own series, 1 to 100,000. All further names share
             the series ``__other__``. Workers that share a directory choose the same names, at most
@@ -94,7 +105,7 @@ class Collector(PrometheusCollector):
     @explains_names
     def __init__(
         self,
-        *sources: Policy | Registry,
+        *sources: Policy | Registry | Managed,
         namespace: str = "holdfast",
         max_names: int = 2_000,
     ) -> None:
@@ -106,13 +117,15 @@ class Collector(PrometheusCollector):
         max_names = problems.integer("max_names", max_names, least=1, most=MAX_NAMES)
         for at, source in enumerate(sources):
             named = isinstance(source, Policy) and source.name is not None
-            if not (named or isinstance(source, Registry)):
+            if not (named or isinstance(source, Registry) or is_manager(source)):
                 problems.refuse(
-                    f"sources[{at}]", source, "a pipeline, a named policy or a registry"
+                    f"sources[{at}]", source, "a manager, a pipeline, a named policy or a registry"
                 )
         problems.done()
         self._prefix = f"{namespace}_"
         self._sources = [ref(source) for source in sources]
+        names = {source.name for source in sources if is_manager(source)}
+        self._plain = names.pop() if len(names) == len(sources) == 1 else None
         self._max_names = max_names
         self._last: list[dict[str, Shown]] = [{} for _ in FAMILIES]  # by policy
         self._begin()
@@ -168,6 +181,12 @@ class Collector(PrometheusCollector):
                 del last[policy]
         for (name, _), value in workers:
             metrics[name].samples.append(Sample(self._prefix + name, {}, value))
+        if self._managers() if self._sources else any(one[0] == KINDS[MANAGER] for one in living):
+            for type_, *uses in resources():
+                for (name, _), value in zip(RESOURCES, uses, strict=True):
+                    metrics[name].samples.append(
+                        Sample(self._prefix + name, {"type": type_}, value)
+                    )
         return [metric for metric in metrics.values() if metric.samples]
 
     def _samples(
@@ -194,20 +213,34 @@ class Collector(PrometheusCollector):
             family.name: Metric(self._prefix + family.name, family.help, family.type)
             for family in FAMILIES
         }
-        for name, documentation in (_WORKERS, _UNREADABLE):
+        for name, documentation in (_WORKERS, _UNREADABLE, *RESOURCES):
             metrics[name] = Metric(self._prefix + name, documentation, "gauge")
         return metrics
 
     def _read(self) -> tuple[Figures, set[Name], list[tuple[tuple[str, str], int]]]:
         """Return the figures and living names of all workers, and what to say of the workers."""
+        figures, living, workers = self._read_all()
+        if self._plain is not None:
+            figures, living = (
+                with_plain_names(self._plain, figures),
+                plain_names(self._plain, living),
+            )
+        return figures, living, workers
+
+    def _read_all(self) -> tuple[Figures, set[Name], list[tuple[tuple[str, str], int]]]:
         ledger.find()  # a process without policies answers for the others too
         policies = list(self._policies()) if self._sources else None
+        managers = self._managers()
         named = {(one.kind, full_name(one)) for one in policies or ()}
         known = named | self._bound.choice.others  # what is exported of some policies
         figures = ledger.figures(policies, known if ledger.directory else ())
         living = named
-        if policies is None:
-            living = ledger.living() | registry._names("pipeline")
+        if policies is None or managers:
+            here = ledger.living() | registry._names("pipeline")
+            living = here if policies is None else named | _names_of(managers, here)
+        for key, there in ledger.figures().items() if managers else ():
+            if is_of(managers, *kind_of(key)):
+                figures[key] = there
         if ledger.directory is None:
             return _with_idle(_of(living, figures), living), living, []
         if self._workers is None:
@@ -216,8 +249,11 @@ class Collector(PrometheusCollector):
         view = self._workers.look(ledger.file, is_new=ledger.is_new)
         if policies is None:
             living |= view.living
+        elif managers:
+            living |= _names_of(managers, view.living)
         for key, there in view.figures.items():
-            if policies is None or kind_of(key) in known:
+            named_by = kind_of(key)
+            if policies is None or named_by in known or is_of(managers, *named_by):
                 add(figures, key, there.counts)
                 figures[key].states += there.states
         alive = view.alive + (ledger.file is not None)
@@ -227,12 +263,19 @@ class Collector(PrometheusCollector):
             [(_WORKERS, alive), (_UNREADABLE, view.unreadable)],
         )
 
+    def _managers(self) -> set[str]:
+        """Return the names of the living managers among its sources."""
+        living: list[object] = [reference() for reference in self._sources]
+        return {source.name for source in living if is_manager(source)}
+
     def _policies(self) -> Iterator[Any]:
         """Yield the living policies it was asked to tell of."""
         for reference in self._sources:
             source: Any = reference()
             if isinstance(source, Registry):
                 yield from source.all()
+            elif is_manager(source):
+                yield from policies_of(source)
             elif source is not None:
                 yield from _parts_of(source)
 
@@ -243,6 +286,10 @@ def _parts_of(policy: Any) -> Iterator[Any]:
     if policy.kind == "pipeline":
         for part in policy.policies:
             yield from _parts_of(part)
+
+
+def _names_of(managers: set[str], names: set[Name]) -> set[Name]:
+    return {one for one in names if is_of(managers, *one)}
 
 
 def _with_idle(figures: Figures, living: set[Name]) -> Figures:
