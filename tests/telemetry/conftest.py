@@ -2,7 +2,9 @@
 
 import pytest
 
-from holdfast.health import figures as health
+from holdfast.degradation import component
+from holdfast.health import figures
+from holdfast.manager import manager, timeouts
 from holdfast.pipeline import counted
 from holdfast.policies import base
 from holdfast.stores.ledger import Ledger
@@ -13,6 +15,6 @@ from holdfast.telemetry import prometheus
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A ledger without what other tests have left to the collector."""
     fresh = Ledger()
-    for module in (base, counted, health, prometheus):
+    for module in (base, component, counted, figures, manager, prometheus, timeouts):
         monkeypatch.setattr(module, "ledger", fresh)
     return fresh
