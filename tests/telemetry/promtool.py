@@ -57,8 +57,10 @@ class Watch:
         every: int = 60,
         namespace: str = "dwcp",
         by: Iterable[str] = (),
+        resources: Iterable[str] = (),
     ) -> None:
         self.clock, self.every, self.namespace, self.by = clock, every, namespace, tuple(by)
+        self._resources = set(resources)  # others are those of whatever runs the tests
         self.rules = {
             rule.name: rule
             for group in rule_groups(namespace, by=self.by)
@@ -86,7 +88,10 @@ class Watch:
     def scrape(self) -> None:
         for labels, registry in self._targets:
             for metric in registry.collect():
+                of_machine = metric.name.startswith(f"{self.namespace}_resources")
                 for sample in metric.samples:
+                    if of_machine and sample.labels["type"] not in self._resources:
+                        continue
                     if not sample.name.endswith(UNREAD):
                         series = series_of(sample.name, {**sample.labels, **labels})
                         values = self._samples.setdefault(series, [])

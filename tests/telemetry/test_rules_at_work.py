@@ -5,12 +5,12 @@ promtool evaluates the exported rules. All alerts that a test does not name are 
 
 import shutil
 from functools import partial
+from math import inf
 
 import pytest
 
 import holdfast as hf
 from holdfast.health import CheckResult, HealthMonitor
-from holdfast.pipeline.counted import counters_of, pipeline_of
 from holdfast.telemetry.rules import rules_file
 from tests.health.monitored import Steered
 from tests.telemetry.promtool import Watch, firing
@@ -234,8 +234,10 @@ def test_a_budget_of_which_a_ninth_remains_is_silent(clock, tmp_path):
     watch.check(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "least"), [("send", 0.01), ("system", 0.001)])
-def test_a_rate_of_errors_above_that_of_its_health_check_fires(name, least, clock, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "least", "say"), [("send", 0.01, "1.1%"), ("system", 0.001, "0.11%")]
+)
+def test_a_rate_of_errors_above_that_of_its_health_check_fires(name, least, say, clock, tmp_path):
     budget = hf.ErrorBudget(name, slo=0.5, clock=clock)  # AR-13
     watch = Watch(clock, budget)
     above = round(11_000 * least)
@@ -252,6 +254,9 @@ def test_a_rate_of_errors_above_that_of_its_health_check_fires(name, least, cloc
             slack=60,
             budget=name,
         ),
+        texts=[
+            (ends - MINUTE, f"{name.title()}ErrorRateHigh", f"{say} of the requests of {name} fail")
+        ],
     )
 
 
@@ -451,19 +456,13 @@ def test_an_error_in_a_quiet_night_pages_nobody(clock, tmp_path):
 
 
 class Operation:
-    """An operation as a manager has it, whose calls a test ends as it likes."""
+    """An operation of a manager, whose calls a test ends as it likes."""
 
-    kind = "operation"
-
-    def __init__(self, name, clock, *, critical=False):
-        self.name, self._clock = name, clock
-        self._breaker = hf.CircuitBreaker(name, failure_threshold=10**6, clock=clock)
-        policies = [
-            hf.Retry(name, attempts=2, backoff=0, on=BlockingIOError, budget=None, clock=clock),
-            self._breaker,
-            hf.Timeout(0.1, clock=clock),
-        ]
-        self._gate = pipeline_of(name, policies, counters_of(self, critical=critical))
+    def __init__(self, rm, name, clock, *, critical=False):
+        self._clock = clock
+        self._breaker = rm.register_circuit_breaker(name, max_failures=10**6, timeout=0.1)
+        rm.register_retry_policy(name, max_retries=1, initial_delay=0, on=BlockingIOError)
+        self._gate = rm.register_operation(name, critical=critical)
 
     def good(self):
         self._gate.call(int)
@@ -509,87 +508,137 @@ def acts(operation, **counts):
 
 
 @pytest.fixture
-def everything(clock):
-    """Watch all there is: operations are known by what they count only."""
+def rm(clock):
+    return hf.ResilienceManager("dwcp", clock=clock)
+
+
+@pytest.fixture
+def watch(clock, rm):
+    """Watch all there is: names of a manager begin with its own."""
     watch = Watch(clock)
     watch.add()
     return watch
 
 
-def test_more_than_one_retry_for_two_calls_fires(clock, everything, tmp_path):  # AR-07, RT-25
-    operation = Operation("send", clock)
-    watch = everything
+def test_more_than_one_retry_for_two_calls_fires(clock, rm, watch, tmp_path):  # AR-07, RT-25
+    operation = Operation(rm, "send", clock)
     watch.during(20 * MINUTE, acts(operation, good=8, retried=12))
     ends = watch.now
     watch.during(20 * MINUTE, acts(operation, good=11, retried=9))
     watch.check(
         tmp_path,
-        firing("RetryRateHigh", 6 * MINUTE, ends + 3 * MINUTE, slack=90, operation="send"),
+        firing("RetryRateHigh", 6 * MINUTE, ends + 3 * MINUTE, slack=90, operation="dwcp/send"),
         # A retry makes a call good for its caller, but its breaker sees the failure.
-        firing("HighFailureRate", 6 * MINUTE, slack=60, name="send"),
-        texts=[(ends - MINUTE, "RetryRateHigh", "0.60 retries for each call of send")],
+        firing("HighFailureRate", 6 * MINUTE, slack=60, name="dwcp/send"),
+        texts=[(ends - MINUTE, "RetryRateHigh", "0.60 retries for each call of dwcp/send")],
     )
     recorded_rate = "round(operation:dwcp_operation_retries:ratio5m, 0.001)"
-    watch.asks(tmp_path, {recorded_rate: {'{operation="send"}': 0.45}})
+    watch.asks(tmp_path, {recorded_rate: {'{operation="dwcp/send"}': 0.45}})
 
 
-def test_retries_of_one_operation_do_not_hide_behind_another(clock, everything, tmp_path):  # AR-07
-    small, large = Operation("small", clock), Operation("large", clock)
+def test_retries_of_one_operation_do_not_hide_behind_another(clock, rm, watch, tmp_path):  # AR-07
+    small, large = Operation(rm, "small", clock), Operation(rm, "large", clock)
 
     def act():
         acts(small, retried=2)()
         acts(large, good=50)()
 
-    watch = everything
     watch.during(10 * MINUTE, act)
     watch.check(
         tmp_path,
-        firing("RetryRateHigh", 6 * MINUTE, slack=60, operation="small"),
-        firing("HighFailureRate", 6 * MINUTE, slack=60, name="small"),
+        firing("RetryRateHigh", 6 * MINUTE, slack=60, operation="dwcp/small"),
+        firing("HighFailureRate", 6 * MINUTE, slack=60, name="dwcp/small"),
     )
 
 
-def test_more_than_one_timeout_for_ten_calls_fires(clock, everything, tmp_path):  # AR-08
-    operation = Operation("send", clock)
-    watch = everything
+def test_more_than_one_timeout_for_ten_calls_fires(clock, rm, watch, tmp_path):  # AR-08
+    operation = Operation(rm, "send", clock)
     watch.during(20 * MINUTE, acts(operation, good=88, slow=12))
     ends = watch.now
     watch.during(20 * MINUTE, acts(operation, good=92, slow=8))
     watch.check(
         tmp_path,
-        firing("TimeoutRateHigh", 6 * MINUTE, ends + 3 * MINUTE, slack=90, operation="send"),
-        firing("HighFailureRate", 6 * MINUTE, ends + 3 * MINUTE, slack=90, name="send"),
-        texts=[(ends - MINUTE, "TimeoutRateHigh", "12% of the calls of send time out")],
+        firing("TimeoutRateHigh", 6 * MINUTE, ends + 3 * MINUTE, slack=90, operation="dwcp/send"),
+        firing("HighFailureRate", 6 * MINUTE, ends + 3 * MINUTE, slack=90, name="dwcp/send"),
+        texts=[(ends - MINUTE, "TimeoutRateHigh", "12% of the calls of dwcp/send time out")],
     )
     recorded_rate = "round(operation:dwcp_timeouts:ratio5m, 0.001)"
-    watch.asks(tmp_path, {recorded_rate: {'{operation="send"}': 0.08}})
+    watch.asks(tmp_path, {recorded_rate: {'{operation="dwcp/send"}': 0.08}})
 
 
 @pytest.mark.parametrize("kind", ["bad", "slow", "rejected"])
-def test_errors_of_a_critical_operation_fire_above_five_percent(kind, clock, everything, tmp_path):
-    operation = Operation("send", clock, critical=True)  # AR-10
-    watch = everything
+def test_errors_of_a_critical_operation_fire_above_five_percent(kind, clock, rm, watch, tmp_path):
+    operation = Operation(rm, "send", clock, critical=True)  # AR-10
     watch.during(20 * MINUTE, acts(operation, good=94, **{kind: 6}))
     ends = watch.now
     watch.during(20 * MINUTE, acts(operation, good=96, **{kind: 4}))
     watch.check(
         tmp_path,
         firing(
-            "CriticalOperationFailing", 6 * MINUTE, ends + 3 * MINUTE, slack=90, operation="send"
+            "CriticalOperationFailing",
+            6 * MINUTE,
+            ends + 3 * MINUTE,
+            slack=90,
+            operation="dwcp/send",
         ),
-        texts=[(ends - MINUTE, "CriticalOperationFailing", "6% of the calls of send fail")],
+        texts=[(ends - MINUTE, "CriticalOperationFailing", "6% of the calls of dwcp/send fail")],
     )
     recorded_rate = "round(operation:dwcp_operations:error_ratio5m, 0.001)"
-    watch.asks(tmp_path, {recorded_rate: {'{operation="send"}': 0.04}})
+    watch.asks(tmp_path, {recorded_rate: {'{operation="dwcp/send"}': 0.04}})
 
 
-def test_errors_of_other_operations_and_cancelled_calls_are_silent(clock, everything, tmp_path):
-    ordinary = Operation("ordinary", clock)  # AR-10
-    critical = Operation("critical", clock, critical=True)
+def test_errors_of_other_operations_and_cancelled_calls_are_silent(clock, rm, watch, tmp_path):
+    ordinary = Operation(rm, "ordinary", clock)  # AR-10
+    critical = Operation(rm, "critical", clock, critical=True)
 
     def act():
         acts(ordinary, good=92, bad=8)()
         acts(critical, good=48, cancelled=50, bad=2)()
 
-    everything.during(20 * MINUTE, act)
-    everything.check(tmp_path)
+    watch.during(20 * MINUTE, act)
+    watch.check(tmp_path)
+
+
+# ---- all of them ----
+
+
+def test_an_outage_of_a_node_is_told_by_all_alerts_that_it_concerns(clock, tmp_path):
+    rm = hf.ResilienceManager("dwcp", presets="dwcp", clock=clock)  # RM-08, AR-01 to AR-06, AR-13
+    send = rm.operation("send")
+    watch = Watch(clock)
+    watch.add()
+
+    def calls_of(function):
+        def act():
+            for _ in range(50):
+                clock.advance(0.01)
+                send.try_call(function)
+
+        return act
+
+    watch.during(10 * MINUTE, calls_of(int))
+    fails = watch.now
+    watch.during(15 * MINUTE, calls_of([].pop))
+    works = watch.now
+    watch.during(15 * MINUTE, calls_of(int))
+    rm.stop()
+    expected = []
+    for alert in ("CircuitBreakerOpen", "CircuitBreakerStaysOpen"):
+        since = fails + 6 * MINUTE
+        expected.append(firing(alert, since, works + MINUTE, slack=90, name="dwcp/send"))
+    # The checks of error rates look at an hour, that of the transport at its breakers.
+    ends = {"transport": works + MINUTE, "send-error-rate": inf, "system-error-rate": inf}
+    for check, until in ends.items():
+        labels = {"checker": "dwcp", "check": check}
+        expected.append(firing("HealthCheckFailing", fails + 6 * MINUTE, until, slack=90, **labels))
+    for budget in ("dwcp/send", "dwcp/system"):
+        expected += [
+            firing("ErrorBudgetExhausted", fails + 11 * MINUTE, slack=60, budget=budget),
+            firing("ErrorBudgetBurnsSlowly", fails + MINUTE, slack=60, budget=budget),
+        ]
+        for alert in ("ErrorBudgetBurnsFast", f"{budget[5:].title()}ErrorRateHigh"):
+            since = fails + 3 * MINUTE
+            expected.append(
+                firing(alert, since, works + 4 * MINUTE, slack=3 * MINUTE, budget=budget)
+            )
+    watch.check(tmp_path, *expected)

@@ -311,18 +311,18 @@ def _alerts() -> Iterator[Rule]:
         "been used for 5 minutes.",
     )
     for budget, percent in (("send", "1"), ("system", "0.1")):  # AR-13
+        named = f'budget=~"(.+/)?{budget}"'  # a manager's may be written "manager/send"
+        failed = f'{{{named},result="failure"}}'
         yield Rule(
             f"{budget.title()}ErrorRateHigh",
-            "sum by (budget) (\n"
-            f'    rate(@error_budget_requests_total{{budget="{budget}",result="failure"}}[5m])\n'
-            "  )\n"
-            f'  / sum by (budget) (rate(@error_budget_requests_total{{budget="{budget}"}}[5m]))\n'
+            f"sum by (budget) (rate(@error_budget_requests_total{failed}[5m]))\n"
+            f"  / sum by (budget) (rate(@error_budget_requests_total{{{named}}}[5m]))\n"
             f"  > {float(percent) / 100:g}",
             "5m",
             "warning",
-            f"{{{{ $value | humanizePercentage }}}} of the requests of {budget} fail",
-            f"More than {percent} % of the requests that count for the error budget {budget} have "
-            "failed for 5 minutes.",
+            "{{ $value | humanizePercentage }} of the requests of {{ $labels.budget }} fail",
+            f"More than {percent} % of the requests that count for the error budget "
+            "{{ $labels.budget }} have failed for 5 minutes.",
         )
 
 
