@@ -309,3 +309,23 @@ def test_registrations_that_contradict_or_do_not_exist_are_refused(rm):
         rm.unregister("breaker", "send")
     with pytest.raises(hf.UnprotectedError):
         rm.execute("send", int)
+
+
+def test_what_an_operation_has_no_room_for_is_not_registered(rm, clock):
+    rm.register_bulkhead("send", 3)
+    before = rm.operation("send").policies
+    budgets = [hf.ErrorBudget(f"b{n}", clock=clock) for n in range(12)]
+    rm.register_operation("send", error_budget=budgets)
+    full = rm.operation("send").policies
+    assert len(full) == len(before) + 12
+    for n in range(2):
+        rm.register_fault(hf.chaos.Error(name=f"fault-{n}", clock=clock))
+    with pytest.raises(hf.ConfigError, match="at most 16"):
+        rm.register_fault(hf.chaos.Error(name="one-too-many", clock=clock))
+    assert len(rm.operation("send").policies) == 16
+    with pytest.raises(LookupError):
+        rm.fault("one-too-many")
+    with pytest.raises(hf.ConfigError, match="at most 16"):
+        rm.register_operation("send", error_budget=[*budgets, hf.ErrorBudget("c", clock=clock)])
+    assert rm.execute("send", len, "ok") == 2
+    assert len(rm.operation("send").policies) == 16

@@ -27,7 +27,7 @@ def lint(manager: Manager) -> list[Finding]:
 
 def _not_registered(manager: Manager) -> Iterator[Finding]:
     registered = manager._registered
-    for operation, defined in list(manager._defined.items()):
+    for operation, defined in manager._defined.copy().items():
         for field, several in defined.joined.items():
             for given in several:
                 if not isinstance(given, str) or any(

@@ -403,7 +403,7 @@ class ResilienceManager(gate.Directory):
         self._note("unregistered", words, name, "is no longer registered")
         if entry is None:
             return
-        for listening in list(self._listening.values()):
+        for listening in self._listening.copy().values():
             listening.leave(entry.policy)
         if kind in ("error_budget", "latency_budget") and self._slo is not None:
             self._slo.unregister(entry.policy)
@@ -432,7 +432,12 @@ class ResilienceManager(gate.Directory):
             users = self._users_of(entry, name)
             if before is not None and entry.kind == "fault":
                 users = list(dict.fromkeys((*users, *self._users_of(before, name))))
-            self._recompile(users, news)
+            try:
+                self._recompile(users, news)
+            except BaseException:  # too many policies for an operation: nothing has changed
+                self._registered.put_back(entry.kind, name, before)
+                self._recompile(users, news)
+                raise
         self._publish(news)
         done = "is registered" if before is None else "is registered anew"
         self._note("registered", KINDS[entry.kind].words, name, done)
@@ -454,11 +459,11 @@ class ResilienceManager(gate.Directory):
         if entry.kind == "error_budget":
             self._see_to_budget(name)
         if entry.kind == "circuit_breaker":
-            for check, breaker, opens in list(self._closing.values()):
+            for check, breaker, opens in self._closing.copy().values():
                 if breaker == name:
                     self.health.remove(check.name)
                     self.health.add(check, closes=entry.policy, opens=opens)
-        for listening in list(self._listening.values()):
+        for listening in self._listening.copy().values():
             if before is not None:
                 listening.leave(before.policy)
             listening.listen_to(entry.policy)
@@ -534,7 +539,12 @@ class ResilienceManager(gate.Directory):
                 news.policies += [(one, TIMEOUT_TOTAL) for one in defined.made()]
                 self._define(name, defined)
             operation = self._made_operation(name)
-            self._recompile([name], news)
+            try:
+                self._recompile([name], news)
+            except BaseException:  # as above
+                self._define(name, there)
+                self._recompile([name], news)
+                raise
         self._publish(news)
         if is_news:
             done = "is registered" if there is None else "is registered anew"
@@ -557,7 +567,7 @@ class ResilienceManager(gate.Directory):
     @property
     def operations(self) -> tuple[Operation, ...]:
         """The operations that were registered or called, in that order."""
-        return tuple(self._operations.values())
+        return tuple(self._operations.copy().values())
 
     def _missing(self, name: str) -> Operation:
         """Return an operation that was not called yet.
@@ -609,7 +619,7 @@ class ResilienceManager(gate.Directory):
         field = "rate_limiter" if kind == ADAPTIVE else kind
         return [
             operation
-            for operation, defined in self._defined.items()
+            for operation, defined in self._defined.copy().items()
             if name in defined.joined.get(field, ())
             and not (field == "rate_limiter" and self._other_limiter(kind, name))
         ]
@@ -1343,20 +1353,28 @@ class _Listening:
 
     def __init__(self, listener: Any) -> None:
         self._listener = listener
-        self._at: dict[int, tuple[Any, Any]] = {}
-
-    def leave(self, policy: Any) -> None:
-        there = self._at.pop(id(policy), None)
-        if there is not None:
-            there[1]()
+        # By identity: the policy, and what ends it once it was begun. Of several threads that begin
+        # with one policy one goes on; what ended meanwhile is ended by the one that began it.
+        self._at: dict[int, list[Any]] = {}
+        self._is_over = False
 
     def listen_to(self, policy: Any) -> None:
-        if id(policy) not in self._at:
-            self._at[id(policy)] = policy, policy.on_event(self._listener)
+        place = [policy]
+        if self._at.setdefault(id(policy), place) is not place:
+            return
+        place.append(policy.on_event(self._listener))
+        if self._is_over or self._at.get(id(policy)) is not place:
+            place[1]()
+
+    def leave(self, policy: Any) -> None:
+        for remove in self._at.pop(id(policy), [policy])[1:]:
+            remove()
 
     def end(self) -> None:
-        for _, remove in list(self._at.values()):
-            remove()
+        self._is_over = True
+        for _, *removers in self._at.copy().values():
+            for remove in removers:
+                remove()
 
 
 def _presets(problems: Problems, given: Any) -> Sequence[Any]:

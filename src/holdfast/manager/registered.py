@@ -194,6 +194,13 @@ class Registered:
         entries[name] = entry
         return None
 
+    def put_back(self, kind: str, name: str, before: Entry | None) -> None:
+        """Have the entry that was there before."""
+        if before is None:
+            self._entries[kind].pop(name, None)
+        else:
+            self._entries[kind][name] = before
+
     def take(self, kind: str, name: str) -> Entry | None:
         """Take out an entry, and return it."""
         return self._entries[kind].pop(name, None)
