@@ -141,15 +141,21 @@ class Log:
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("_logger", "_of_areas", "_repeats", "levels")
+    __slots__ = ("_levels", "_logger", "_repeats", "_root", "_takers")
 
     def __init__(
         self, logger: AnyLogger | None, levels: dict[str, int | None], most: int | None
     ) -> None:
         self._logger = logger
-        self._of_areas: dict[str, AnyLogger] = {}
-        self.levels = levels
+        self._root: Logger | None = None  # of the loggers of the areas, once one was asked
+        self._levels = levels
+        self._takers: dict[tuple[str, str], tuple[AnyLogger, int] | None] = {}
         self._repeats: Repeats | None = None if most is None else _repeats(most)
+
+    def set_levels(self, levels: dict[str, int | None]) -> None:
+        """Have other levels from here on."""
+        self._levels = levels
+        self._takers = {}  # who still fills the one before has read that first
 
     def limit(self, most: int | None) -> None:
         """Have as many records of one event of one policy in ten seconds."""
@@ -164,25 +170,27 @@ class Log:
 
     def taker(self, record: str, kind: str) -> tuple[AnyLogger, int] | None:
         """Return the logger that takes such a record and its level; None if it is not logged."""
-        level = self.levels.get(record)
-        logger = self._logger
+        takers = self._takers
+        try:
+            taker = takers[record, kind]
+        except KeyError:
+            level = self._levels.get(record)
+            if self._logger is None and (level or 0) < WARNING and "logging" not in sys.modules:
+                return None  # nobody has asked for more than warnings
+            taker = takers[record, kind] = self._find_taker(level, kind)
+        if taker is None or (self._root is not None and self._root.disabled):
+            return None
+        return taker if taker[0].isEnabledFor(taker[1]) else None
+
+    def _find_taker(self, level: int | None, kind: str) -> tuple[AnyLogger, int] | None:
         if level is None:
             return None
-        if logger is None:
-            if level < WARNING and "logging" not in sys.modules:
-                return None  # nobody has asked for more than warnings
-            if self._of_area(ROOT).disabled:
-                return None
-            logger = self._of_area(area_of(kind))
-        return (logger, level) if logger.isEnabledFor(level) else None
+        if self._logger is not None:
+            return self._logger, level
+        from logging import getLogger
 
-    def _of_area(self, name: str) -> Any:
-        there = self._of_areas.get(name)
-        if there is None:
-            from logging import getLogger
-
-            there = self._of_areas[name] = getLogger(name)
-        return there
+        self._root = getLogger(ROOT)
+        return getLogger(area_of(kind)), level
 
     def put(
         self,
@@ -192,8 +200,8 @@ class Log:
         clock: Clock,
         make: Callable[..., Made],
         *args: Any,
-    ) -> None:
-        """Write a record if a logger takes it.
+    ) -> bool:
+        """Write a record if a logger takes it; return whether one does.
 
         Whatever is raised meanwhile changes nothing; KeyboardInterrupt and the like are passed on.
 
@@ -208,18 +216,19 @@ class Log:
         try:
             taker = self.taker(record, kind)
             if taker is None:
-                return
+                return False
             run = None
             if self._repeats is not None and record not in _EACH:
                 run = self._repeats.see(clock, (record, kind, who))
                 if run is None:
-                    return
+                    return True
             text, detail, fields = make(*args)
             if run is not None and run.kept is None:
                 run.kept = taker, text, fields
             _write(*taker, plain(text + detail), fields)
         except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
             ignore_raised(error)
+        return True
 
 
 def note(

@@ -120,7 +120,7 @@ class _EventLog:
 
     def change(self, levels: dict[str, int | None], most: int | None) -> None:
         """Have other levels, and see which levels of the loggers are on."""
-        self._log.levels = levels
+        self._log.set_levels(levels)
         self._log.limit(most)
         self._look()
 
@@ -181,16 +181,16 @@ class _EventLog:
         if policy.mode is Mode.OFF:
             return
         record = record_of(event) if event.kind in _SEVERAL else event.kind
+        who = id(policy) if event.name is None else name_of(event)
+        is_taken = self._log.put(record, policy.kind, who, policy._clock, _made, event, policy)
+        if record == "rejection" and is_taken:  # of which there may be many
+            return
         try:
-            if record != "rejection":
-                self._look()
-            elif self._log.taker(record, policy.kind) is None:
+            self._look()
+            if not is_taken:
                 policy._mind_listeners()
-                return
         except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
             ignore_raised(error)
-        who = id(policy) if event.name is None else name_of(event)
-        self._log.put(record, policy.kind, who, policy._clock, _made, event, policy)
 
 
 _ASKED = {**_FOR_LISTENERS, "rate_limiter": ("rejection", "adjustment")}
