@@ -48,6 +48,8 @@ SCENARIOS: dict[str, tuple[str, dict[str, contenders.Make], int]] = {
     "waiting": ("bulkhead of one, 100 tasks, each waits", contenders.WAITING, contenders.TASKS),
     "timeout": ("timeout of a coroutine, not hit", contenders.TIMEOUT, 1),
     "hedge": ("hedge of a coroutine, not needed", contenders.HEDGE, 1),
+    "full": ("all protection of a name, call succeeds", contenders.FULL, 1),
+    "async full": ("all protection of a name, `await` succeeds", contenders.ASYNC_FULL, 1),
 }
 THREADS, CALLS, NAP = 8, 5, 0.004
 CALLERS = 20

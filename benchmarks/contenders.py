@@ -546,3 +546,56 @@ TIMEOUT: dict[str, Make] = {
     "holdfast": lambda: awaited(hf.Timeout(60)(bare_async)),
     "baldur-framework": baldur_timeout,
 }
+
+
+# ---- all protection under one name ----
+
+
+def holdfast_manager() -> hf.ResilienceManager:
+    from holdfast.manager.presets.dwcp import DWCP
+
+    plenty = {"rate": PLENTY, "min_rate": 100, "max_rate": PLENTY}
+    return hf.ResilienceManager(
+        "compared", presets=DWCP.but(adaptive_rate_limiters={"send": plenty})
+    )
+
+
+def holdfast_executed() -> Case:
+    return Case("rm.execute('send', f)", rm=holdfast_manager(), f=bare)
+
+
+def holdfast_operation(fn: Callable[[], object]) -> Case:
+    rm = holdfast_manager()
+    guarded = rm.operation("send")(fn)
+    case = awaited(guarded) if fn is bare_async else called(guarded)
+    case.names["rm"] = rm  # it lives as long as its operation is timed
+    return case
+
+
+def baldur_protected(fn: Callable[[], object]) -> Case:
+    """Breaker, retry and timeout, as `protected` composes them."""
+    prepare_baldur()
+    import baldur
+
+    guarded = baldur.protected(f"compared {next(_serials)}", retry=True, timeout=30.0)(fn)
+    return awaited(guarded) if fn is bare_async else called(guarded)
+
+
+def grelmicro_shield() -> Case:
+    """Timeout, retry with a budget and a limit that adapts, as the profile `api` has them."""
+    from grelmicro import resilience
+
+    return awaited(resilience.shield.api("compared")(bare_async))
+
+
+FULL: dict[str, Make] = {
+    "bare call": lambda: called(bare),
+    "holdfast": holdfast_executed,
+    "baldur-framework": lambda: baldur_protected(bare),
+}
+ASYNC_FULL: dict[str, Make] = {
+    "bare await": lambda: awaited(bare_async),
+    "holdfast": lambda: holdfast_operation(bare_async),
+    "grelmicro": grelmicro_shield,
+    "baldur-framework": lambda: baldur_protected(bare_async),
+}
