@@ -11,13 +11,14 @@ import pytest
 import holdfast as hf
 from holdfast.policies.error_budget.burn import lower_bound
 from holdfast.telemetry.families import FAMILIES
+from holdfast.telemetry.managed import RESOURCES
 from holdfast.telemetry.rules import rule_groups, rules_file
 from tests.apart import run_apart
 from tests.telemetry.promtool import Watch, promtool
 
 # A name of a metric in an expression; `budget:shop_…` is one that a rule records.
 METRIC = re.compile(r"(?<![\w:])shop_\w+")
-OF_RESOURCES = {"shop_resources", "shop_resources_limit"}
+OF_RESOURCES = {f"shop_{name}" for name, _ in RESOURCES}
 RECORDED = re.compile(r"\w+:shop_\w+:\w+")
 
 

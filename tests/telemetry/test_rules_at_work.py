@@ -3,7 +3,10 @@
 promtool evaluates the exported rules. All alerts that a test does not name are silent in it.
 """
 
+import os
+import resource
 import shutil
+import sys
 from functools import partial
 from math import inf
 
@@ -597,6 +600,58 @@ def test_errors_of_other_operations_and_cancelled_calls_are_silent(clock, rm, wa
 
     watch.during(20 * MINUTE, act)
     watch.check(tmp_path)
+
+
+def test_a_collector_of_one_manager_names_operations_plainly(clock, rm, tmp_path):  # AR-10
+    operation = Operation(rm, "send", clock, critical=True)
+    watch = Watch(clock, rm)
+    watch.during(10 * MINUTE, acts(operation, good=94, bad=6))
+    watch.check(
+        tmp_path, firing("CriticalOperationFailing", 6 * MINUTE, slack=60, operation="send")
+    )
+
+
+# ---- resources ----
+
+
+@pytest.fixture
+def descriptors():
+    """Use a share of the descriptors of this process, whose limit is low meanwhile."""
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = max(map(int, os.listdir("/proc/self/fd"))) + 1000
+    opened = []
+
+    def use(share):
+        wanted = round(limit * share) - len(os.listdir("/proc/self/fd"))
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(wanted))
+        for _ in range(-wanted):
+            os.close(opened.pop())
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    yield use
+    for descriptor in opened:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_more_than_80_percent_of_a_limit_fire(clock, rm, descriptors, tmp_path):  # AR-09
+    watch = Watch(clock, rm, resources=["file_descriptors"])
+    descriptors(0.75)
+    watch.during(10 * MINUTE)
+    uses = watch.now
+    descriptors(0.9)
+    watch.during(10 * MINUTE)
+    ends = watch.now
+    descriptors(0.75)
+    watch.during(5 * MINUTE)
+    descriptors(0.9)
+    watch.during(4 * MINUTE)
+    descriptors(0.75)
+    watch.during(5 * MINUTE)
+    watch.check(
+        tmp_path, firing("ResourceUsageHigh", uses + 5 * MINUTE, ends, type="file_descriptors")
+    )
 
 
 # ---- all of them ----
