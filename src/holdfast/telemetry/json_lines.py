@@ -30,19 +30,19 @@ class JsonFormatter(logging.Formatter):
     r"""Formats each record as one line of JSON.
 
     A line has "timestamp" (UTC), "level", "logger" and "message"; of an exception "error" and
-    "traceback"; and the fields of the record: those that holdfast adds, and what is given as
-    ``extra``. A field of one of these names gets a ``_`` at its end. Line breaks, control
-    characters and all that is not ASCII are escaped. What may be a secret is replaced by ``***``:
-    values of fields such as "password", and what ``holdfast`` takes for a secret in a text.
+    "traceback"; and the fields of the record: those of holdfast, and those of ``extra``. A field
+    of one of these names gets a ``_`` at its end. Line breaks, control characters and all that is
+    not ASCII are escaped. Secrets are replaced by ``***``: values of fields such as "password",
+    and passwords, keys and tokens in a text.
 
     Args:
-        redact: Whether to replace what may be a secret.
-        fields: What each line has beside that, such as ``component="collector"``.
+        redact: Whether to replace secrets.
+        fields: Further fields of each line, such as ``component="collector"``.
 
     Raises:
         ConfigError: ``redact`` is not a bool, or a field has one of the names above.
 
-    What cannot be formatted is shown as text: a line is written for each record. Safe to share
+    Values that JSON does not have are shown as text: each record gives a line. Safe to share
     between threads and handlers.
 
     >>> record = logging.makeLogRecord({"msg": "two\nlines", "levelname": "INFO", "name": "shop"})

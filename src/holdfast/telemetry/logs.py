@@ -58,8 +58,8 @@ def log_events(
 
     Without this call, each part logs with the logger of its area ("holdfast.breaker",
     "holdfast.health" ...), but of policies only the transitions of circuit breakers are logged.
-    With this call, all of it is logged, and nothing twice. What no logger takes costs a call
-    nothing: rejections become events, which makes them slower, only while their level is on. If
+    With this call, all events are logged, each once. A record below the level of its logger costs
+    a call nothing: rejections become events, and slower, only while their level is on. If
     you change the level of a logger later, call this again; else the next event finds out.
 
     No policy is kept alive. A second call for the same logger changes the levels.
@@ -71,8 +71,8 @@ def log_events(
             "rejection" (DEBUG) or "budget_exhausted" (ERROR); docs/logs.md lists all. A level is
             a number or a name such as "INFO"; None logs no such record.
         most: How many records of one event of one policy are written in ten seconds, 1 to a
-            million. The next ones are counted, and told of in one record: "... and 41 more in
-            10 s". None writes all.
+            million. Further records are counted, and one record gives their number: "... and 41
+            more in 10 s". None writes all.
 
     Returns:
         A function that ends the log. It may be called repeatedly.
