@@ -247,6 +247,26 @@ def test_what_a_cancelled_operation_has_left_behind_goes_on(timeouts):
     context.run(hf.check_deadline)
 
 
+def test_of_those_who_complete_and_cancel_one_alone_ends_an_operation():
+    timeouts = TimeoutManager()
+    for n in range(300):
+        operation = timeouts.begin("api_call", f"a{n}")
+        barrier = threading.Barrier(3)
+
+        def end(how, barrier=barrier):
+            barrier.wait()
+            return how()
+
+        parties = [Party(end, operation.complete) for _ in range(2)]
+        parties.append(Party(end, operation.cancel))
+        ended = [party.result() for party in parties]
+        assert ended[:2].count(True) + operation.cancelled <= 2
+        assert not operation.active
+    shown = timeouts.snapshot()
+    assert (shown.active, shown.started) == (0, 300)
+    assert timeouts._types["api_call"].policy._settled_twice == 0
+
+
 # ---- in tasks ----
 
 
@@ -299,6 +319,24 @@ async def test_an_operation_that_cancels_itself_ends_where_it_next_waits():
         await timeouts.aexecute("api_call", work, True)
     assert await timeouts.aexecute("api_call", work, False) == "done"
     await asyncio.sleep(1)  # and no later wait is ended
+
+
+async def test_a_task_that_checks_ends_there_and_no_later_wait_is_ended():
+    timeouts = TimeoutManager()
+
+    async def work():
+        timeouts.cancel_all()
+        hf.check_deadline()
+
+    for _ in range(2):
+        with pytest.raises(OperationCancelledError):
+            await timeouts.aexecute("api_call", work)
+        with pytest.raises(OperationCancelledError):
+            async with timeouts.operation("api_call"):
+                await work()
+    await asyncio.sleep(1)
+    assert asyncio.current_task().cancelling() == 0
+    assert timeouts.active_count == 0
 
 
 async def test_of_nested_operations_the_cancelled_one_raises():

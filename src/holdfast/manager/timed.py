@@ -319,6 +319,8 @@ class TimedOperation:
         except BaseException:
             self._end()
             raise
+        if self._scope.is_cut:  # by another thread, before there was a permit
+            self._finish_by_hand(late=False)
         return self
 
     def complete(self) -> bool:
@@ -368,10 +370,11 @@ class TimedOperation:
         if not by_hand:
             self._token = current.set(self._scope)
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        """Be active no longer; return whether it was."""
         with self._manager._locked():
             if self._state != _ACTIVE:
-                return
+                return False
             self._state = _ENDED
             self._ended_ns = self._policy._clock.now_ns()
             self._scope.is_over = True
@@ -383,11 +386,13 @@ class TimedOperation:
         if token is not None:
             with suppress(ValueError):  # a block that ends in another context
                 current.reset(token)
+        return True
 
     def _finish_by_hand(self, *, late: bool) -> bool:
         """End one that was begun by hand; only the first of several who try does it."""
         permit = self._permit
-        self._end()
+        if not self._end():
+            return False
         assert permit is not None
         try:
             if self._scope.is_cut:
@@ -467,10 +472,14 @@ class TimedOperation:
         """Return whether ``error`` is of its own cancellation, and of nothing else's."""
         task = None if self._task is None else self._task()
         self._task = self._loop = None
-        if not self._fired or task is None:
+        left = self._cancelling
+        if self._fired and task is not None:
+            left = task.uncancel()
+        fired, self._fired = self._fired, False
+        if isinstance(error, Cancelled):  # it has checked, before the loop could end its wait
+            return self._is_cut_alone()
+        if not fired:
             return False
-        self._fired = False
-        left = task.uncancel()
         from asyncio import CancelledError
 
         return left <= self._cancelling and isinstance(error, CancelledError)
