@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import threading
+import weakref
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import holdfast as hf
 from holdfast.degradation.level import Level
+from holdfast.telemetry.prometheus import Collector
 from holdfast.testing.chaos import chaos_enabled
+from tests.apart import run_apart
+from tests.policies.test_forked import IN_CHILD
 
 
 @pytest.fixture
@@ -21,6 +27,12 @@ def rm(clock):
 
 def down():
     raise ConnectionError("down")
+
+
+def value(metric, **labels):
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return registry.get_sample_value(metric, labels)
 
 
 # ---- health ----
@@ -429,3 +441,46 @@ def test_a_manager_says_what_it_is(rm):
     assert repr(operation) == "<Operation 'send' of 'm': timeout, circuit_breaker>"
     assert operation.describe().startswith("Operation 'send' of manager 'm', outermost first:\n")
     assert "1. Timeout 'send': duration=30.0" in operation.describe()
+
+
+def test_a_manager_that_is_dropped_goes_with_its_policies_and_series(clock):
+    rm = hf.ResilienceManager("gone", clock=clock)
+    rm.register_circuit_breaker("send", max_failures=1, timeout=3)
+    rm.register_operation("message", circuit_breaker="send", degradation="message")
+    rm.execute("message", int)
+    operation = rm.operation("send")
+    assert value("holdfast_operations_total", operation="gone/message", result="success") == 1
+    breaker, manager = weakref.ref(rm.circuit_breaker("send")), weakref.ref(rm)
+    rm.degradation.recover_all()
+    del rm
+    gc.collect()
+    assert manager() is None
+    assert value("holdfast_operations_total", operation="gone/message", result="success") is None
+    assert operation.call(len, "ok") == 2  # what somebody holds goes on
+    del operation
+    gc.collect()
+    assert breaker() is None
+    assert value("holdfast_circuit_breaker_state", name="gone/send") is None
+
+
+def test_workers_that_share_a_directory_show_the_operations_of_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOLDFAST_DIR", str(tmp_path))
+    run_apart(
+        IN_CHILD
+        + """
+    from prometheus_client import CollectorRegistry
+    from holdfast.telemetry.prometheus import Collector
+
+    rm = hf.ResilienceManager("shared")
+    rm.register_bulkhead("send", 3)
+    send = rm.operation("send")
+    send.call(int)
+    assert in_child(lambda: rm.execute("send", int)) == "0"
+    rm.register_bulkhead("send", 4)
+    rm.execute("send", int)
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    labels = {"operation": "shared/send", "result": "success"}
+    assert registry.get_sample_value("holdfast_operations_total", labels) == 3
+    """
+    )
