@@ -823,7 +823,7 @@ class ResilienceManager(gate.Directory):
                 called with the error if it takes an argument. None for no replacement.
 
         Raises:
-            UnprotectedError: Nothing is registered under this name; ``fn`` did not run.
+            UnprotectedError: There is no policy of this name; ``fn`` did not run.
             TypeError: ``fn`` or ``fallback`` is a coroutine function.
         """
         from holdfast.manager.recovery import recover
@@ -1119,7 +1119,7 @@ class ResilienceManager(gate.Directory):
     def degrade_while_exhausted(self, budget: str, component: str | None = None) -> None:
         """Have a component of ``degradation`` be degraded while an error budget is exhausted.
 
-        It then follows the budgets that are registered under this name later, too.
+        It also follows budgets that are registered under this name later.
 
         Args:
             budget: The name of a registered error budget.
@@ -1195,7 +1195,7 @@ class ResilienceManager(gate.Directory):
     def stop(self, timeout: float | timedelta = 10.0) -> bool:
         """Stop what runs in the background, and wait until it has ended. Calls go on as before.
 
-        Operations of ``timeouts`` are cancelled, and waited for too.
+        Operations of ``timeouts`` are cancelled, and it waits for them.
 
         It may be called from anywhere, any number of times, also by a check or a callback, and
         start again afterwards. No lock is held while it waits.
