@@ -18,7 +18,7 @@ def errors():
 
 
 def test_all_errors_are_collected_and_counted_by_category_and_operation(errors):
-    # ER-03, ER-04, D-C-11
+    # ER-03, ER-04
     errors.add("fetch")
     errors.add("fetch", ConnectionResetError("reset"))
     errors.add("fetch", ConnectionRefusedError("refused"))
