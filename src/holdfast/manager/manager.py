@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from threading import RLock
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from holdfast._native import gate
 from holdfast._native.meter import Meter
 from holdfast.clock import read_clock
+from holdfast.events import Listeners
 from holdfast.forks import mind, settle
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.followed import Followed
 from holdfast.manager.living import enlist
 from holdfast.manager.operation import (
+    KEYS,
     Definition,
     Operation,
     Unresolved,
@@ -36,7 +39,7 @@ from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
     from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypeVar
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from holdfast.health.check import Check
     from holdfast.health.monitor import HealthMonitor
     from holdfast.manager.chaos import ManagerChaos
+    from holdfast.manager.keyed import KeyedOperation, Keys
     from holdfast.manager.recovery import RecoveryOutcome
     from holdfast.manager.snapshot import ManagerSnapshot
     from holdfast.manager.timeouts import TimeoutManager
@@ -153,6 +157,7 @@ class ResilienceManager(gate.Directory):
         self._meter = Meter()  # for metrics: the changes, and whether it runs
         self._defined: dict[str, Definition] = {}
         self._operations: dict[str, Operation] = {}  # once they were asked for
+        self._keyed: dict[str, Keys] = {}  # by operation, once one was asked for by key
         self._users: dict[str, dict[str, None]] = {}  # by name of a policy: operations that need it
         self._passed_over: set[str] = set()  # operations of which that was logged
         self._closing: dict[str, tuple[Check, str, bool]] = {}  # checks that close a breaker
@@ -486,6 +491,7 @@ class ResilienceManager(gate.Directory):
         degradation: str | None = None,
         critical: bool = False,
         order: Literal["recommended", "classic"] | None = None,
+        keys: int = KEYS,
     ) -> Operation:
         """Join policies under the name of an operation.
 
@@ -508,6 +514,7 @@ class ResilienceManager(gate.Directory):
                 breaker of the operation is open, or its error budget is exhausted.
             critical: Whether metrics and alerts mark the operation as critical.
             order: "recommended" or "classic"; None for the manager's.
+            keys: How many keys ``keyed`` keeps apart, 1 to 10,000,000.
 
         Returns:
             The operation, as ``operation(name)`` returns it.
@@ -529,6 +536,7 @@ class ResilienceManager(gate.Directory):
             degradation=degradation,
             critical=critical,
             order=order,
+            keys=keys,
         )
         settle()
         news = _News()
@@ -563,6 +571,65 @@ class ResilienceManager(gate.Directory):
         there: Any = self._handles.get(name)
         operation: Operation = self._missing(name) if there is None else there
         return operation
+
+    def keyed(self, operation: str, key: Hashable) -> KeyedOperation:
+        """Return an operation for one key, such as one exchange of many.
+
+        Each key has its own circuit breaker, rate limiter, bulkhead and retry budget, with the
+        settings of the operation's. Budgets, timeouts, hedge and fallback are shared with the
+        operation, and so are all counts in metrics. See ``keys`` for all of them.
+
+        What a key has is kept while somebody holds it, while a call is inside, while its breaker is
+        not closed, and while tokens are missing. Beyond ``keys`` of ``register_operation`` keys,
+        those of the others go that were not asked for lately. If none may go, a new key shares the
+        policies of one overflow key, and is counted.
+
+        Args:
+            operation: The operation.
+            key: What can be a key of a dict.
+
+        Raises:
+            UnprotectedError: Nothing is registered for the operation, or not all that it names.
+            ConfigError: ``key`` cannot be a key of a dict.
+
+        >>> rm = ResilienceManager("market")
+        >>> _ = rm.register_circuit_breaker("exchange", max_failures=5)
+        >>> rm.keyed("exchange", "binance").call(len, "ok")
+        2
+        """
+        try:
+            there = self._keyed[operation]._table[key]
+        except (KeyError, TypeError):
+            return self.keys(operation)._find(key)
+        if not there._recent:
+            there._recent = True
+        return there
+
+    def keys(self, operation: str) -> Keys:
+        """Return the keys of an operation: how many there are, their states, a reset of all.
+
+        Raises:
+            UnprotectedError: Nothing is registered for the operation, or not all that it names.
+        """
+        there = self._keyed.get(operation)
+        if there is None:
+            from holdfast.manager.keyed import Keys
+
+            self.operation(operation)
+            with self._lock:
+                there = self._keyed.get(operation)
+                if there is None:
+                    there = self._keyed[operation] = Keys(operation, self)
+        return there
+
+    def _most_keys(self, operation: str) -> int:
+        defined = self._defined.get(operation)
+        return KEYS if defined is None else defined.keys
+
+    def _listen_to_key(self, policy: Policy) -> None:
+        """Have those who listen to all policies hear of one that a key has for itself."""
+        for listening in list(self._listening.values()):
+            listening.listen_to_key(policy)
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -696,6 +763,9 @@ class ResilienceManager(gate.Directory):
             enter(policy, role)
         for operation in news.operations:
             self._see_to_degradation(operation)
+            keys = self._keyed.get(operation.name)
+            if keys is not None:
+                keys._outdate()
         for name, limiter in news.passed_over:
             text = (
                 "operation %r of manager %r: the fixed rate limiter %r wins over the adaptive one"
@@ -1314,6 +1384,9 @@ class ResilienceManager(gate.Directory):
         try:
             for policy in policies:
                 listening.listen_to(policy)
+            for keys in list(self._keyed.values()):
+                for policy in keys._policies():
+                    listening.listen_to_key(policy)
         except BaseException:
             self._listening.pop(key, None)
             listening.end()
@@ -1357,6 +1430,8 @@ class _Listening:
         # with one policy one goes on; what ended meanwhile is ended by the one that began it.
         self._at: dict[int, list[Any]] = {}
         self._is_over = False
+        # At what keys have, which is not to be kept alive by it.
+        self._at_keys: WeakKeyDictionary[Any, Callable[[], None]] = WeakKeyDictionary()
 
     def listen_to(self, policy: Any) -> None:
         place = [policy]
@@ -1370,11 +1445,23 @@ class _Listening:
         for remove in self._at.pop(id(policy), [policy])[1:]:
             remove()
 
+    def listen_to_key(self, policy: Any) -> None:
+        if policy in self._at_keys:
+            return
+        # on_event() would return a function that holds the policy.
+        self._at_keys[policy] = policy._once("_listeners", Listeners).subscribe(self._listener)
+        policy._mind_listeners()
+        if self._is_over:
+            self.end()
+
     def end(self) -> None:
         self._is_over = True
         for _, *removers in self._at.copy().values():
             for remove in removers:
                 remove()
+        for policy, remove in list(self._at_keys.items()):
+            remove()
+            policy._mind_listeners()
 
 
 def _presets(problems: Problems, given: Any) -> Sequence[Any]:

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     Manager = Any  # ResilienceManager, which stands above
 
-__all__ = ["FIELDS", "Definition", "Operation", "Unresolved", "arranged", "definition", "resolve"]
+__all__ = [
+    "FIELDS",
+    "KEYS",
+    "Definition",
+    "Operation",
+    "Unresolved",
+    "arranged",
+    "definition",
+    "resolve",
+]
 
 #: The arguments of ``register_operation`` that name policies, and the place of each.
 FIELDS = {
@@ -43,6 +52,8 @@ FIELDS = {
     "rate_limiter": "rate_limiter",
     "bulkhead": "bulkhead",
 }
+#: How many keys of an operation are kept apart, if nothing else is said, and at most.
+KEYS, KEYS_MOST = 10_000, 10_000_000
 # Of these an operation may have several.
 SEVERAL = frozenset({"error_budget", "latency_budget"})
 # Where each is looked up; the first wins.
@@ -58,9 +69,10 @@ class Definition:
         degradation: The component that follows the operation's breaker and error budget.
         critical: Whether metrics and alerts mark it as critical.
         order: A key of ``ORDERS``; None for the manager's.
+        keys: How many keys are kept apart at most.
     """
 
-    __slots__ = ("_seconds", "critical", "degradation", "joined", "order")
+    __slots__ = ("_seconds", "critical", "degradation", "joined", "keys", "order")
 
     def __init__(
         self,
@@ -70,12 +82,14 @@ class Definition:
         degradation: str | None = None,
         critical: bool = False,
         order: str | None = None,
+        keys: int = KEYS,
     ) -> None:
         self.joined: dict[str, tuple[Any, ...]] = dict(joined or {})
         self._seconds = seconds  # what a timeout was made of
         self.degradation = degradation
         self.critical = critical
         self.order = order
+        self.keys = keys
 
     def equals(self, other: Definition) -> bool:
         """Return whether both say the same."""
@@ -83,6 +97,7 @@ class Definition:
             self.degradation == other.degradation
             and self.critical is other.critical
             and self.order == other.order
+            and self.keys == other.keys
             and self.joined.keys() == other.joined.keys()
             and self._seconds == other._seconds
             and all(
@@ -138,6 +153,7 @@ def definition(
     if more["degradation"] is not None:
         problems.name(more["degradation"], "degradation")
     problems.flag("critical", more["critical"])
+    more["keys"] = problems.integer("keys", more["keys"], least=1, most=KEYS_MOST)
     if more["order"] is not None:
         problems.choice("order", more["order"], tuple(ORDERS))
     problems.done()

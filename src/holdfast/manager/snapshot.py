@@ -10,7 +10,71 @@ if TYPE_CHECKING:
 
     Manager = Any  # ResilienceManager, which stands above
 
-__all__ = ["ManagerSnapshot", "OperationSnapshot", "Snapshot", "snapshot", "snapshot_of"]
+__all__ = [
+    "KeyCounts",
+    "KeySnapshot",
+    "KeysSnapshot",
+    "ManagerSnapshot",
+    "OperationSnapshot",
+    "Snapshot",
+    "snapshot",
+    "snapshot_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCounts:
+    """How many keys an operation keeps.
+
+    Attributes:
+        living: How many are kept.
+        most: How many are kept at most.
+        evicted: How many made room for others.
+        overflowed: How often a key was asked for for which there was no room.
+    """
+
+    living: int
+    most: int
+    evicted: int
+    overflowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeySnapshot:
+    """What one key of an operation has for itself, at one moment; None: nothing of this kind.
+
+    Attributes:
+        key: The key.
+        circuit_breaker: The snapshot of its circuit breaker,
+        rate_limiter: that of its rate limiter,
+        bulkhead: that of its bulkhead,
+        retry_budget: and that of the budget of its retry.
+    """
+
+    kind: str = field(default="key", init=False)
+    key: Any
+    circuit_breaker: Any = None
+    rate_limiter: Any = None
+    bulkhead: Any = None
+    retry_budget: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysSnapshot:
+    """All keys of an operation at one moment.
+
+    Attributes:
+        operation: The name of the operation.
+        counts: How many keys there are and were.
+        keys: The snapshot of each, by key.
+        overflow: That of the policies which keys share for which there is no room.
+    """
+
+    kind: str = field(default="keys", init=False)
+    operation: str
+    counts: KeyCounts
+    keys: dict[Any, KeySnapshot]
+    overflow: KeySnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +105,7 @@ class ManagerSnapshot:
         healthy: Whether every health check is healthy.
         policies: The snapshots of its policies, by kind and name.
         operations: The operations that were called or registered, by name.
+        keys: How many keys the operations have that were asked for by key, by name.
         health: The snapshot of its health monitor; None if it was never used. So are:
         degradation: that of its degradation manager,
         slo: that of its SLO tracker,
@@ -54,6 +119,7 @@ class ManagerSnapshot:
     healthy: bool
     policies: dict[str, dict[str, Any]]
     operations: dict[str, OperationSnapshot]
+    keys: dict[str, KeyCounts]
     health: Any
     degradation: Any
     slo: Any
@@ -90,6 +156,7 @@ def snapshot_of(manager: Manager) -> ManagerSnapshot:
             for kind, named in policies.items()
         },
         operations={one.name: one.snapshot() for one in manager.operations},
+        keys={name: keys.counts() for name, keys in list(manager._keyed.items())},
         health=None if manager._health is None else manager._health.snapshot(),
         degradation=None if manager._degradation is None else manager._degradation.snapshot(),
         slo=None if manager._slo is None else manager._slo.snapshot(),

@@ -293,17 +293,21 @@ def unentered(scope: str | None, cls: type[_Made], *args: Any, **kwargs: Any) ->
     return made
 
 
-def enter(made: Policy, role: int | None = None) -> None:
+def enter(made: Policy, role: int | None = None, *, is_listed: bool = True) -> None:
     """Have the registry and metrics know a policy, by another role than others of its class.
 
-    No lock may be held: those who watch the registry are told.
+    No lock may be held: those who watch the registry are told. One of many that are not listed is
+    not found in the registry, which has the one that they are made after.
     """
     if is_checking() or not made._is_made:
         return
     if made.name is None:
         registry.mind(made)
         return
-    registry.add(made)
+    if is_listed:
+        registry.add(made)
+    else:
+        registry.mind(made)
     if parts := made._figured():
         if role is not None:
             parts = tuple((role, *part[1:]) for part in parts)
