@@ -439,8 +439,27 @@ int hf_fallback_takes(GateObject *step);
 PyObject *hf_need_answer(const char *field, PyObject *fn, PyObject *answer);
 int hf_ask(const char *field, PyObject *predicate, PyObject *about);
 int hf_ask_about_raised(const char *field, PyObject *predicate);
-int hf_step_judge(GateObject *step, PyObject *result);
+int hf_step_judge_slowly(GateObject *step, PyObject *result);
 int hf_ask_names(GateObject *step);
+
+/* Whether a call that has ended is a success, and nobody is to be asked. */
+static inline bool
+hf_step_plainly_succeeds(const GateObject *step, const PyObject *result, int outcome)
+{
+    return outcome == HF_UNJUDGED && result != NULL && step->is_failure == NULL;
+}
+
+/*
+ * Judge a result, or, with NULL, the exception that is set: HF_SUCCESS, HF_FAILURE or HF_IGNORED. A group in
+ * which one failed has failed. -1: a predicate raised: its exception is set (with the call's own as
+ * context), and the outcome is to count as ignored.
+ */
+static inline int
+hf_step_judge(GateObject *step, PyObject *result)
+{
+    return hf_step_plainly_succeeds(step, result, HF_UNJUDGED) ? HF_SUCCESS
+                                                               : hf_step_judge_slowly(step, result);
+}
 
 /* Groups of exceptions that are still to be looked into, borrowed from the one that they are in. */
 #define HF_FEW_GROUPS 16

@@ -342,18 +342,11 @@ verdict_of(int truth)
     return truth < 0 ? -1 : truth ? HF_FAILURE : HF_SUCCESS;
 }
 
-/*
- * Judge a result, or, with NULL, the exception that is set: HF_SUCCESS, HF_FAILURE or HF_IGNORED. A group in
- * which one failed has failed. -1: a predicate raised: its exception is set (with the call's own as
- * context), and the outcome is to count as ignored.
- */
 int
-hf_step_judge(GateObject *step, PyObject *result)
+hf_step_judge_slowly(GateObject *step, PyObject *result)
 {
     if (result != NULL)
-        return step->is_failure == NULL
-                   ? HF_SUCCESS
-                   : verdict_of(hf_ask("is_failure", step->is_failure, result));
+        return verdict_of(hf_ask("is_failure", step->is_failure, result));
     unsigned says = hf_raised_says(step);
     if (says & HF_SAYS_BROKEN)
         return -1;

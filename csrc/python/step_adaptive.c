@@ -60,13 +60,20 @@ may_throttle(PyObject *result)
     return 0;
 }
 
-/* -1: an exception is set. Nothing is looked for in results of CPython's own types. */
+/* Nothing is looked for in results of CPython's own types. */
+static inline bool
+says_nothing(const GateObject *step, PyObject *result)
+{
+    return step->retry_after == NULL && !PyType_HasFeature(Py_TYPE(result), Py_TPFLAGS_HEAPTYPE);
+}
+
+/* -1: an exception is set. */
 static int
 result_throttles(GateObject *step, PyObject *result)
 {
     if (step->retry_after != NULL)
         return hf_ask("on_throttle", step->retry_after, result);
-    if (!PyType_HasFeature(Py_TYPE(result), Py_TPFLAGS_HEAPTYPE))
+    if (says_nothing(step, result))
         return 0;
     int may = may_throttle(result);
     return may > 0 ? look(step, result) : may;
@@ -162,15 +169,24 @@ enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
     return hf_limiter_step_enter(step, pass, hold, why);
 }
 
+static int Py_NO_INLINE
+leave_with_evidence(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result,
+                    int outcome, int64_t end_ns)
+{
+    int evidence = evidence_of(step, result, outcome);
+    return evidence < 0 ? (evidence == BROKEN ? -1 : 0)
+                        : sample(step, pass, hold, evidence, end_ns);
+}
+
 static int
 leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
       int64_t end_ns)
 {
     if (hold->sampled || hold->taken_ns == HF_NOTHING_HELD)
         return 0;
-    int evidence = evidence_of(step, result, outcome);
-    return evidence < 0 ? (evidence == BROKEN ? -1 : 0)
-                        : sample(step, pass, hold, evidence, end_ns);
+    return HF_LIKELY(outcome == HF_UNJUDGED && result != NULL && says_nothing(step, result))
+               ? sample(step, pass, hold, HF_RATE_LATENCY, end_ns)
+               : leave_with_evidence(step, pass, hold, result, outcome, end_ns);
 }
 
 /* A stream takes as long as its first item: what comes after that, its consumer asks for. */

@@ -144,6 +144,8 @@ static inline int
 leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
       int64_t end_ns)
 {
+    if (HF_LIKELY(hf_step_plainly_succeeds(step, result, outcome)))
+        return leave_breaker(step, pass, hold, result, HF_SUCCESS, end_ns);
     int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
     if (HF_UNLIKELY(verdict == HF_FAILURE) && result != NULL)
         hold->breaker.flags |= HF_PERMIT_FAILED;

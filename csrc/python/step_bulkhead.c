@@ -60,12 +60,10 @@ let_in(GateObject *step)
 }
 
 /* What the call has left behind in threads since it had its place; NULL: nothing. */
-static PyObject *
-works_of(const hf_pass *pass, const hf_hold *hold)
+static PyObject *Py_NO_INLINE
+works_since(PyObject *works, const hf_hold *hold)
 {
-    const hf_course *course = pass->course;
-    PyObject *works = course != NULL ? course->works : NULL;
-    Py_ssize_t all = works != NULL ? PyList_GET_SIZE(works) : 0;
+    Py_ssize_t all = PyList_GET_SIZE(works);
     if (all <= (Py_ssize_t)hold->works)
         return NULL;
     PyObject *raised = hf_take_exception();
@@ -77,7 +75,7 @@ works_of(const hf_pass *pass, const hf_hold *hold)
 }
 
 /* The place is kept until those have stopped; steals them. -1: interrupted. */
-static int
+static int Py_NO_INLINE
 leave_with_works(GateObject *step, const hf_hold *hold, PyObject *works)
 {
     PyObject *raised = hf_take_exception();
@@ -104,8 +102,9 @@ leave_place(GateObject *step, int64_t since_ns, int64_t end_ns)
 static int
 leave_bulkhead(GateObject *step, const hf_pass *pass, const hf_hold *hold, int64_t end_ns)
 {
-    PyObject *works = works_of(pass, hold);
-    if (works != NULL)
+    const hf_course *course = pass->course;
+    PyObject *works = course != NULL ? course->works : NULL;
+    if (HF_UNLIKELY(works != NULL) && (works = works_since(works, hold)) != NULL)
         return leave_with_works(step, hold, works);
     int64_t end = pass->clock == step->clock && end_ns != HF_NOTHING_HELD
                       ? end_ns

@@ -109,9 +109,17 @@ is_rejection(const GateObject *step)
     return PyErr_Occurred() && (hf_raised_says(step) & HF_SAYS_REJECTED);
 }
 
-static int
-leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
-      int64_t end_ns)
+/* When the call ended, on the clock of this step. */
+static inline int64_t
+end_of(const GateObject *step, const hf_pass *pass, int64_t end_ns)
+{
+    bool shared = pass->clock == step->clock && end_ns != HF_NOTHING_HELD;
+    return shared ? end_ns : hf_clock_coarse_ns(step->clock);
+}
+
+static int Py_NO_INLINE
+leave_judged(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+             int64_t end_ns)
 {
     const hf_error_budget *budget = step->cell;
     int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
@@ -124,8 +132,16 @@ leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, in
         return 0;
     if (HF_UNLIKELY(verdict == HF_FAILURE) && result != NULL)
         hold->breaker.flags |= HF_PERMIT_FAILED;
-    bool shared = pass->clock == step->clock && end_ns != HF_NOTHING_HELD;
-    return record(step, verdict == HF_SUCCESS, shared ? end_ns : hf_clock_coarse_ns(step->clock));
+    return record(step, verdict == HF_SUCCESS, end_of(step, pass, end_ns));
+}
+
+static int
+leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+      int64_t end_ns)
+{
+    return HF_LIKELY(hf_step_plainly_succeeds(step, result, outcome))
+               ? record(step, true, end_of(step, pass, end_ns))
+               : leave_judged(step, pass, hold, result, outcome, end_ns);
 }
 
 static int
