@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 import holdfast as hf
 from holdfast.manager import keyed
+from holdfast.manager.snapshot import KeyCounts
 from holdfast.telemetry.prometheus import Collector
 
 
@@ -423,6 +424,19 @@ def test_metrics_show_the_operation_and_the_counts_of_keys_that_went(rm, clock):
     assert value("holdfast_bulkhead_concurrent", bulkhead="m/exchange") == 0
     names = {labels["name"] for labels in series("holdfast_circuit_breaker_requests")}
     assert names == {"m/exchange"}
+
+
+def test_metrics_show_how_many_keys_there_are_and_how_many_found_no_room(rm):
+    register_all(rm, keys=3)
+    fill(rm, 5)
+    for key in range(4):
+        open_breaker(rm, key)
+    shown = {"operation": "m/exchange"}
+    assert value("holdfast_keys", **shown) == 3
+    assert value("holdfast_keys_limit", **shown) == 3
+    assert value("holdfast_keys_evicted_total", **shown) == 5
+    assert value("holdfast_keys_overflowed_total", **shown) == 1
+    assert rm.keys("exchange").counts() == KeyCounts(3, 3, 5, 1)
 
 
 def test_the_registry_has_the_policy_of_the_operation_and_none_of_its_keys(rm):

@@ -13,13 +13,17 @@ from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from holdfast._native.figures import read
 from holdfast._native.gate import Handle
+from holdfast._native.meter import Meter
 from holdfast.forks import mind, settle
 from holdfast.manager.apart import another, is_apart, rests
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.operation import KEYS
 from holdfast.pipeline.counted import pipeline_of
 from holdfast.policies.base import enter
+from holdfast.stores.figures import KEYED
+from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems
 
 if TYPE_CHECKING:
@@ -43,6 +47,9 @@ __all__ = ["KeyedOperation", "Keys"]
 
 # For each new key so many are looked at that may not go; beyond that it shares the overflow key.
 LOOKS = 8
+
+# What the meter counts.
+EVICTED, OVERFLOWED = range(2)
 
 
 class _Overflow:
@@ -237,9 +244,9 @@ class Keys:
         self._generation = 0  # of the template
         self._template: _Template | None = None
         self._overflow = KeyedOperation(name, OVERFLOW, self._me)
-        self._evicted = 0
-        self._overflowed = 0
+        self._meter = Meter()  # how many went and found no room; how many there are and may be
         mind(self)
+        ledger.enter(self, 0, ((KEYED, self._meter, 0),))
 
     # ---- what others see ----
 
@@ -267,11 +274,9 @@ class Keys:
         """Return how many keys are kept, were evicted, and found no room."""
         from holdfast.manager.snapshot import KeyCounts
 
+        (evicted, overflowed), _ = read(self._meter)
         return KeyCounts(
-            living=len(self._table),
-            most=self.most,
-            evicted=self._evicted,
-            overflowed=self._overflowed,
+            living=len(self._table), most=self.most, evicted=evicted, overflowed=overflowed
         )
 
     def snapshot(self) -> KeysSnapshot:
@@ -340,7 +345,7 @@ class Keys:
                     there._recent = True
                     return there
                 if not self._make_room(most, gone):
-                    self._overflowed += 1
+                    self._meter.count(OVERFLOWED)
                     return self._overflow
             made, new = self._made(key, template)
             self._enter(new)  # before any call passes it: metrics miss none
@@ -351,9 +356,10 @@ class Keys:
                 if there is not None:  # another thread was faster
                     return there
                 if not self._make_room(most, gone):
-                    self._overflowed += 1
+                    self._meter.count(OVERFLOWED)
                     return self._overflow
                 self._put(key, made)
+                self._show(most)
                 return made
 
     def _made(self, key: Hashable, template: _Template) -> tuple[KeyedOperation, list[Policy]]:
@@ -430,6 +436,11 @@ class Keys:
             self._ring.append(made)
         self._looks_left = min(self._looks_left + 1, len(self._ring))
 
+    def _show(self, most: int) -> None:
+        """Have metrics show how many keys there are and may be."""
+        self._meter.set(0, len(self._table))
+        self._meter.set(1, most)
+
     def _make_room(self, most: int, gone: list[KeyedOperation]) -> bool:
         """Have fewer keys than ``most``, if some may go. The lock is held.
 
@@ -478,7 +489,7 @@ class Keys:
             if not goes:
                 table[key] = ring[at]
         if goes:
-            self._evicted += 1
+            self._meter.count(EVICTED)
             gone.append(ring[at])
             ring[at] = None
             self._holes.append(at)
@@ -488,12 +499,12 @@ class Keys:
         """In a forked child: have a lock that nobody holds, and counts of its own."""
         self._lock = RLock()
         self._looking = False
-        self._evicted = self._overflowed = 0
         for one in self._ring:
             if one is not None:
                 self._table.setdefault(one.key, one)
         self._ring = [*self._living()]
         self._holes = []
+        self._show(self.most)
 
 
 def _is_recent(ring: list[KeyedOperation | None], at: int) -> bool:

@@ -616,10 +616,9 @@ class ResilienceManager(gate.Directory):
             from holdfast.manager.keyed import Keys
 
             self.operation(operation)
+            made = Keys(operation, self)
             with self._lock:
-                there = self._keyed.get(operation)
-                if there is None:
-                    there = self._keyed[operation] = Keys(operation, self)
+                there = self._keyed.setdefault(operation, made)
         return there
 
     def _most_keys(self, operation: str) -> int:

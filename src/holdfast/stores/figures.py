@@ -32,6 +32,7 @@ __all__ = [
     "HEALTH",
     "HEDGE",
     "IN_THREADS",
+    "KEYED",
     "KINDS",
     "LATENCY",
     "LATENCY_BUDGET",
@@ -69,7 +70,8 @@ __all__ = [
 # call has passed; LIMITER_PART one before it. TIMEOUT_TOTAL and TIMEOUT_ATTEMPT are those of a
 # standard pipeline, which have one name. ADAPTIVE is what moves the rate of a limiter. OPERATION
 # counts the calls of a manager's operation, through whichever pipeline it consists of by then.
-# MANAGER shows whether it runs; TIMED the operations of a manager of timeouts that are active.
+# MANAGER shows whether it runs; TIMED the operations of a manager of timeouts that are active;
+# KEYED how many keys an operation keeps, and how many found no room.
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
@@ -83,6 +85,7 @@ ROLES = (
     "operation",
     "manager",
     "timeouts",
+    "keys",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -97,6 +100,7 @@ ROLES = (
     OPERATION,
     MANAGER,
     TIMED,
+    KEYED,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles whose names are pairs: of a check, its monitor and itself; of a component, its manager
@@ -132,6 +136,7 @@ KINDS = {
     OPERATION: "operation",
     MANAGER: "manager",
     TIMED: "timeouts",
+    KEYED: "keys",
 }
 
 #: The roles of each kind.
@@ -170,6 +175,7 @@ _KERNELS = {
     OPERATION: "pipeline",
     MANAGER: "meter",
     TIMED: "meter",
+    KEYED: "meter",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

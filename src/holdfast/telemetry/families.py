@@ -31,6 +31,7 @@ from holdfast.stores.figures import (
     HEALTH,
     HEDGE,
     IN_THREADS,
+    KEYED,
     KINDS,
     LATENCY,
     LATENCY_BUDGET,
@@ -451,6 +452,26 @@ FAMILIES = (
         "operation_critical", "gauge",
         "Whether the operation is critical (1=yes)",
         ("operation",), OPERATION, _VALUE, _critical,
+    ),
+    Family(
+        "keys", "gauge",
+        "Current number of keys that have policies of their own",
+        ("operation",), KEYED, _VALUE, _sum_of(0),
+    ),
+    Family(
+        "keys_limit", "gauge",
+        "Number of keys that may have policies of their own",
+        ("operation",), KEYED, _VALUE, _sum_of(1),
+    ),
+    Family(
+        "keys_evicted", "counter",
+        "Total number of keys that made room for others",
+        ("operation",), KEYED, _TOTAL, _metered(KEYED, 0),
+    ),
+    Family(
+        "keys_overflowed", "counter",
+        "Total number of times that a key found no room and shared the overflow key",
+        ("operation",), KEYED, _TOTAL, _metered(KEYED, 1),
     ),
     Family(  # MX-30
         "manager_running", "gauge",
