@@ -17,7 +17,7 @@ gate_missing(DirectoryObject *self, PyObject *name)
 {
     if (PyErr_Occurred())
         return NULL;
-    PyObject *found = PyObject_CallMethod((PyObject *)self, "_missing", "O", name);
+    PyObject *found = PyObject_CallMethod((PyObject *)self, "_missing", "(O)", name);
     GateObject *gate = NULL;
     if (found != NULL && hf_is_handle(found))
         gate = hf_handle_gate((HandleObject *)found);

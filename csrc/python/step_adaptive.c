@@ -27,7 +27,7 @@ hf_adaptive_ready(void)
 static int
 look(GateObject *step, PyObject *about)
 {
-    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_throttles", "O", about);
+    PyObject *answer = PyObject_CallMethod((PyObject *)step, "_throttles", "(O)", about);
     int throttles = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(answer);
     if (throttles < 0 && PyErr_ExceptionMatches(PyExc_Exception)) {

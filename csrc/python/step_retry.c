@@ -110,7 +110,8 @@ or_no_wish(PyObject *value, PyObject *asked)
 static PyObject *
 requested_by(GateObject *step, PyObject *about)
 {
-    return or_no_wish(PyObject_CallMethod((PyObject *)step, "_requested_delay", "O", about), about);
+    return or_no_wish(PyObject_CallMethod((PyObject *)step, "_requested_delay", "(O)", about),
+                      about);
 }
 
 /* An exception's own wish, or that of the response that it was made of. */

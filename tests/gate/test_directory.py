@@ -92,6 +92,8 @@ def test_wrong_arguments_say_what_is_wrong() -> None:
         (lambda: rm.execute("send", lambda: coroutine()), TypeError, "use 'await aexecute()'"),
         (lambda: rm.execute([], plain), TypeError, "unhashable"),
         (lambda: rm.execute(7, plain), LookupError, "registered for 7"),
+        (lambda: rm.execute(("send",), plain), LookupError, "registered for ('send',)"),
+        (lambda: rm.execute((), plain), LookupError, "registered for ()"),
         (lambda: rm.execute("wrong", plain), LookupError, "registered for 'wrong'"),
         (lambda: gate.Directory().execute("send", plain), KeyError, "send"),
     ):

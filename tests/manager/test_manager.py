@@ -89,6 +89,17 @@ def test_a_name_without_protection_is_an_error_and_runs_nothing(rm, call):  # D-
     assert isinstance(caught.value, LookupError)
 
 
+@pytest.mark.parametrize("name", [None, 7, b"send", (), ("send",), ("send", "send")])
+def test_what_is_no_name_names_no_operation(rm, name):
+    rm.register_circuit_breaker("send")
+    fn = Failing(0)
+    for call in (lambda: rm.execute(name, fn), lambda: rm.operation(name)):
+        with pytest.raises(hf.UnprotectedError) as caught:
+            call()
+        assert f"no operation {name!r}" in str(caught.value)
+    assert fn.calls == 0
+
+
 async def test_aexecute_awaits_under_the_same_policies(rm):  # RM-04
     rm.register_circuit_breaker("send", max_failures=1)
 

@@ -641,6 +641,8 @@ class ResilienceManager(gate.Directory):
         Raises:
             UnprotectedError: It would pass nothing.
         """
+        if not isinstance(name, str):
+            raise self._unprotected(name, [])
         settle()
         news = _News()
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -174,6 +174,11 @@ class Delayed:
     retry_after = 2
 
 
+class Pair(NamedTuple):  # a result is one, whatever it is made of
+    status_code: int
+    headers: dict[str, str]
+
+
 @pytest.mark.parametrize(
     ("answer", "throttles"),
     [
@@ -183,6 +188,7 @@ class Delayed:
         (hf.RateLimitedError("of another", retry_after=3.0), False),  # it did not run
         (Response(429, Retry_After="3"), True),
         (Response(503, Retry_After="3"), True),
+        (Pair(503, {"Retry-After": "3"}), True),
         (Response(429), False),
         (Response(202, Retry_After="3"), False),
         (Delayed(), True),

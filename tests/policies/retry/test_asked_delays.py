@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -121,6 +121,11 @@ class Response:
         self.headers = headers
 
 
+class Pair(NamedTuple):  # a response is one, whatever it is made of
+    status_code: int
+    headers: dict[str, str]
+
+
 class ResponseError(Exception):
     """As the errors of HTTP clients: with what is asked about it."""
 
@@ -179,8 +184,8 @@ def test_an_own_hook_is_asked_instead_of_the_response(clock):
 
 
 def test_a_response_that_is_retried_is_waited_for_as_long_as_it_asks(clock):
-    answers = [Response({"Retry-After": "30"}), Response({}), "fine"]
-    for on_result, expected in (("http", [30, 1]), (lambda r: r != "fine", [1, 1])):
+    answers = [Response({"Retry-After": "30"}), Pair(503, {"Retry-After": "7"}), "fine"]
+    for on_result, expected in (("http", [30, 7]), (lambda r: r != "fine", [1, 1])):
         made = []
 
         def call(made: list[float] = made) -> object:
