@@ -3,16 +3,25 @@
  */
 #include "handle.h"
 
-/* There was none: _missing() turns to one, or raises why there is none. */
+/*
+ * There was none: _missing() turns to one and returns true, or raises why there is none. Another thread may
+ * take that gate away before it is seen here: then what there is by now counts.
+ */
 GateObject *
 hf_handle_gate_slowly(HandleObject *self)
 {
+    GateObject *gate = NULL;
+    int turned = 1;
     Py_INCREF(self);
-    PyObject *answer = PyObject_CallMethod((PyObject *)self, "_missing", NULL);
-    GateObject *gate = answer != NULL ? hf_handle_gate_or_null(self) : NULL;
-    if (gate == NULL && answer != NULL)
+    while (turned > 0 && gate == NULL) {
+        PyObject *answer = PyObject_CallMethod((PyObject *)self, "_missing", NULL);
+        turned = answer != NULL ? PyObject_IsTrue(answer) : -1;
+        Py_XDECREF(answer);
+        if (turned >= 0)
+            gate = hf_handle_gate_or_null(self);
+    }
+    if (gate == NULL && turned == 0)
         PyErr_Format(PyExc_RuntimeError, HF_TITLE " has no gate", HF_TITLE_OF(self));
-    Py_XDECREF(answer);
     Py_DECREF(self);
     return gate;
 }

@@ -22,7 +22,19 @@ get_gate(PyObject *op, void *closure)
     return gate != NULL ? (PyObject *)gate : Py_NewRef(Py_None);
 }
 
-/* _turn_to(gate or None): calls from now on go there. Whoever reads the gate finds it whole. */
+/* -1: an exception is set. Whoever reads the gate finds it whole. */
+static int
+set_gate(HandleObject *self, PyObject *to)
+{
+#ifdef Py_GIL_DISABLED
+    return PySequence_SetItem(self->cell, 0, to); /* PyList_SetItem() of 3.13 is no release */
+#else
+    Py_XSETREF(self->gate, to != Py_None ? (GateObject *)Py_NewRef(to) : NULL);
+    return 0;
+#endif
+}
+
+/* _turn_to(gate or None): calls from now on go there. */
 static PyObject *
 turn_to(PyObject *op, PyObject *to)
 {
@@ -34,12 +46,8 @@ turn_to(PyObject *op, PyObject *to)
     }
     if (to != Py_None && hf_need_made((GateObject *)to) < 0)
         return NULL;
-#ifdef Py_GIL_DISABLED
-    if (PySequence_SetItem(self->cell, 0, to) < 0) /* PyList_SetItem() of 3.13 is no release */
+    if (set_gate(self, to) < 0)
         return NULL;
-#else
-    Py_XSETREF(self->gate, to != Py_None ? (GateObject *)Py_NewRef(to) : NULL);
-#endif
     Py_RETURN_NONE;
 }
 
@@ -89,6 +97,16 @@ handle_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->gate);
 #endif
     return 0;
+}
+
+/*
+ * A gate may hold the handle by a fallback or a hook, and nothing else there can be let go of. A call that
+ * still comes finds that there is none.
+ */
+static int
+handle_clear(PyObject *op)
+{
+    return set_gate((HandleObject *)op, Py_None);
 }
 
 static void
@@ -261,6 +279,7 @@ static PyType_Slot handle_slots[] = {
     {Py_tp_init, handle_init},
     {Py_tp_dealloc, handle_dealloc},
     {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
     {Py_tp_repr, handle_repr},
     {Py_tp_members, handle_members},
     {Py_tp_getset, handle_getset},

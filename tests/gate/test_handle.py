@@ -412,6 +412,40 @@ def test_handles_in_circles_are_collected() -> None:
     assert [each() for each in gone] == [None, None]
 
 
+def test_handles_whose_gates_hold_each_other_are_collected() -> None:
+    def make_circles() -> None:
+        first, second, alone = Named("first"), Named("second"), Named("alone")
+        first._turn_to(Pipeline("first", Fallback(second.call), CircuitBreaker("b")))
+        second._turn_to(Retry("second", before_sleep=first(plain)))
+        alone._turn_to(Fallback(alone.try_call))
+
+    def left() -> int:
+        gc.collect()  # weak references say nothing: they are cleared before what they are to
+        return sum(isinstance(each, gate.Handle | gate.Gate) for each in gc.get_objects())
+
+    make_circles()
+    before = left()
+    for _ in range(5):
+        make_circles()
+    assert left() == before
+
+
+def test_a_gate_that_is_taken_away_before_it_is_seen_is_asked_for_again() -> None:
+    class Contended(gate.Handle):
+        """Another thread registers and unregisters."""
+
+        asked = 0
+
+        def _missing(self) -> bool:
+            self.asked += 1
+            if self.asked == 3:
+                raise LookupError("nothing protects it")
+            return True
+
+    with pytest.raises(LookupError, match="nothing protects it"):
+        Contended("send").call(plain)
+
+
 def test_an_open_breaker_refuses_until_the_handle_turns_to_another() -> None:
     on = handle(CircuitBreaker("b"))
     guarded = on(plain)

@@ -303,12 +303,13 @@ class Operation(gate.Handle):
         is_new, self._is_new = self._is_new, False
         return self._default if is_new else None
 
-    def _missing(self) -> object:
-        """Turn to a gate for a call that found none, or raise why there is none."""
+    def _missing(self) -> bool:
+        """Turn to a gate for a call that found none and return True, or raise why there is none."""
         manager = self._manager()
         if manager is None:
             raise UnprotectedError(f"manager {self._scope!r}, which {self.name!r} is of, is gone")
-        return manager.operation(self.name)
+        there: bool = manager.operation(self.name) is self
+        return there
 
     def _mark(self, *, critical: bool, order: str) -> None:
         """Have metrics and snapshots show it so."""
