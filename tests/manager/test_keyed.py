@@ -439,6 +439,21 @@ def test_metrics_show_how_many_keys_there_are_and_how_many_found_no_room(rm):
     assert rm.keys("exchange").counts() == KeyCounts(3, 3, 5, 1)
 
 
+def test_durations_are_those_of_all_keys_together_unless_each_was_to_have_its_own(rm, clock):
+    register_all(rm)
+    for key in range(3):
+        rm.keyed("exchange", key).call(clock.advance, 2)
+    name = {"name": "m/exchange"}
+    assert value("holdfast_circuit_breaker_request_duration_seconds_sum", **name) == 6
+    shown = rm.keyed("exchange", 1).circuit_breaker.snapshot()
+    assert shown.latency.count == 3
+    assert shown.last_success == 4
+    rm.register_circuit_breaker("exchange", max_failures=2, latency=True)
+    rm.keyed("exchange", 1).call(clock.advance, 2)
+    rm.keyed("exchange", 2).call(clock.advance, 2)
+    assert rm.keyed("exchange", 1).circuit_breaker.snapshot().latency.count == 1
+
+
 def test_the_registry_has_the_policy_of_the_operation_and_none_of_its_keys(rm):
     register_all(rm)
     rm.keyed("exchange", 1)
@@ -492,6 +507,32 @@ def test_listeners_of_the_manager_hear_all_keys_until_they_are_removed(rm):
     open_breaker(rm, "later")
     rm.keys("exchange").reset_all()
     assert heard == []
+
+
+def test_of_two_threads_that_ask_for_a_new_key_both_get_what_the_faster_one_made(rm):
+    rm.register_circuit_breaker("exchange", max_failures=5)
+    rm.keyed("exchange", 0)
+    found = []
+
+    def faster(made):  # between what the slower one makes and keeps
+        end()
+        found.append(rm.keyed("exchange", 1))
+
+    end = hf.registry.watch(faster)
+    assert rm.keyed("exchange", 1) is found[0]
+    assert len(rm.keys("exchange")._ring) == 2
+
+
+def test_what_is_registered_while_a_key_is_made_protects_it(rm):
+    rm.register_bulkhead("exchange", 5)
+    rm.keyed("exchange", 0)
+
+    def meanwhile(made):
+        end()
+        rm.register_bulkhead("exchange", 7)
+
+    end = hf.registry.watch(meanwhile)
+    assert rm.keyed("exchange", 1).bulkhead.snapshot().capacity == 7
 
 
 def test_a_finaliser_may_ask_for_a_key_while_another_comes_or_goes(rm):

@@ -14,7 +14,7 @@ from holdfast.policies.retry.budget import RetryBudget
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["another", "is_apart", "rests"]
+__all__ = ["another", "is_apart", "records_with_others", "rests"]
 
 
 def is_apart(policy: Policy) -> bool:
@@ -34,12 +34,17 @@ def another(policy: Policy, scope: str, name: str) -> Policy:
         settings["budget"] = RetryBudget(
             ratio=ratio, min_per_second=per_second, burst=burst, clock=retry.budget._clock
         )
-    elif policy.kind == "circuit_breaker":
-        settings["latency"] = bool(settings["latency"])  # 8 kB, for those who ask for it
     elif settings.get("limits") is not None:
         for field in ("rate", "per", "burst"):  # not beside several limits
             del settings[field]
     return unentered(scope, type(policy), name, **settings)
+
+
+def records_with_others(policy: Any) -> bool:
+    """Return whether a breaker records durations that nobody asked to have by key: 8 kB each."""
+    return (
+        policy.kind == "circuit_breaker" and policy._records and policy._setting("latency") is None
+    )
 
 
 def rests(policy: Any) -> bool:

@@ -15,9 +15,10 @@ from weakref import ref
 
 from holdfast._native.figures import read
 from holdfast._native.gate import Handle
+from holdfast._native.histogram import Histogram
 from holdfast._native.meter import Meter
 from holdfast.forks import mind, settle
-from holdfast.manager.apart import another, is_apart, rests
+from holdfast.manager.apart import another, is_apart, records_with_others, rests
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.operation import KEYS
 from holdfast.pipeline.counted import pipeline_of
@@ -184,11 +185,12 @@ class KeyedOperation(Handle):
 class _Template:
     """What the keys of an operation are made of, as long as the operation is not compiled anew."""
 
-    __slots__ = ("alone", "ends", "policies")
+    __slots__ = ("alone", "durations", "ends", "policies")
 
-    def __init__(self, policies: tuple[Policy, ...], ends: Any) -> None:
+    def __init__(self, policies: tuple[Policy, ...], ends: Any, durations: Histogram) -> None:
         self.policies = policies
         self.ends = ends
+        self.durations = durations  # of all keys together
         self.alone: list[int] = []
 
     def compose(self, scope: str, name: str, before: Own) -> tuple[Own, list[Policy], Pipeline]:
@@ -348,7 +350,7 @@ class Keys:
                     self._meter.count(OVERFLOWED)
                     return self._overflow
             made, new = self._made(key, template)
-            self._enter(new)  # before any call passes it: metrics miss none
+            self._enter(new, template)  # before any call passes it: metrics miss none
             with self._lock:
                 if template is not self._template:
                     continue
@@ -380,7 +382,7 @@ class Keys:
         while keyed._gate is None:
             template = self._template or self._learn()
             own, new, gate = template.compose(self._scope, self._name, keyed._own)
-            self._enter(new)
+            self._enter(new, template, is_first=keyed is self._overflow)
             with self._lock:
                 if template is self._template and keyed._gate is None:
                     keyed._own, keyed._alone = own, template.alone
@@ -396,7 +398,7 @@ class Keys:
         while True:
             generation = self._generation
             operation = manager.operation(self._name)
-            template = _Template(operation.policies, operation._ends)
+            template = _Template(operation.policies, operation._ends, self._durations())
             template.alone = _references([self._made(None, template)[0]], 0)
             with self._lock:
                 if generation == self._generation and self._template is None:
@@ -415,10 +417,21 @@ class Keys:
             for one in (*self._living(), self._overflow):
                 one._turn_to(None)
 
-    def _enter(self, new: list[Policy]) -> None:
+    def _durations(self) -> Histogram:
+        """Return where keys record durations: that of the overflow key, which metrics know."""
+        there = (getattr(one, "_histogram", None) for _, one in self._overflow._own)
+        return next((one for one in there if one is not None), None) or Histogram()
+
+    def _enter(self, new: list[Policy], template: _Template, *, is_first: bool = False) -> None:
+        """Have metrics know new policies, and the durations of all keys by the first."""
         manager = self._manager()
         for policy in new:
+            breaker: Any = policy if records_with_others(policy) else None
+            if breaker is not None and is_first:
+                breaker._keep_histogram(template.durations)
             enter(policy, is_listed=False)
+            if breaker is not None and not is_first:
+                breaker._keep_histogram(template.durations)
             if manager is not None:
                 manager._listen_to_key(policy)
 
