@@ -175,7 +175,7 @@ class Guard(Generic[_P, _R_co, _By_co]):
     def __closure__(self) -> tuple[CellType, ...] | None: ...
     @property
     def policy(self) -> _By_co:
-        """The policy or pipeline that guards."""
+        """The policy, pipeline or operation that guards."""
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co: ...
     def with_options(
         self: Guard[_P, _R_co, _Optional[_Q]], /, *args: _Q.args, **options: _Q.kwargs

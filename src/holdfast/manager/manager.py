@@ -223,9 +223,11 @@ class ResilienceManager(gate.Directory):
         return retry
 
     def register_rate_limiter(self, name: str, **settings: Any) -> RateLimiter:
-        """Register a rate limiter with the settings of ``RateLimiter``.
+        """Register a rate limiter. It wins over an adaptive limiter of its name.
 
-        It wins over an adaptive limiter of its name. See ``register_circuit_breaker``.
+        Args:
+            name: Its name.
+            **settings: Those of ``RateLimiter``: ``rate`` and ``burst``, or ``limits`` …
 
         Raises:
             ConfigError: A setting is invalid, or two contradict each other.
@@ -234,9 +236,11 @@ class ResilienceManager(gate.Directory):
         return limiter
 
     def register_adaptive_rate_limiter(self, name: str, **settings: Any) -> AdaptiveRateLimiter:
-        """Register a limiter that adapts, with the settings of ``AdaptiveRateLimiter``.
+        """Register a rate limiter that adapts.
 
-        See ``register_circuit_breaker``.
+        Args:
+            name: Its name.
+            **settings: Those of ``AdaptiveRateLimiter``: ``rate``, ``min_rate``, ``max_rate`` …
 
         Raises:
             ConfigError: A setting is invalid, or two contradict each other.
@@ -272,7 +276,10 @@ class ResilienceManager(gate.Directory):
     def register_timeout(self, name: str, duration: float | timedelta, **settings: Any) -> Timeout:
         """Register how many seconds an operation may take, attempts and pauses together.
 
-        See ``register_circuit_breaker``; the settings are those of ``Timeout``.
+        Args:
+            name: The name of the operation.
+            duration: Seconds, above 0.
+            **settings: The others of ``Timeout``, such as ``thread``.
 
         Raises:
             ConfigError: A setting is invalid.
@@ -283,7 +290,11 @@ class ResilienceManager(gate.Directory):
         return timeout
 
     def register_error_budget(self, name: str, **settings: Any) -> ErrorBudget:
-        """Register an error budget, also in ``slo``; see ``register_circuit_breaker``.
+        """Register an error budget, also in ``slo``.
+
+        Args:
+            name: Its name.
+            **settings: Those of ``ErrorBudget``: ``slo``, ``window`` …
 
         Raises:
             ConfigError: A setting of ``ErrorBudget`` is invalid.
@@ -292,7 +303,11 @@ class ResilienceManager(gate.Directory):
         return budget
 
     def register_latency_budget(self, name: str, **settings: Any) -> LatencyBudget:
-        """Register a latency budget, also in ``slo``; see ``register_circuit_breaker``.
+        """Register a latency budget, also in ``slo``.
+
+        Args:
+            name: Its name.
+            **settings: Those of ``LatencyBudget``: ``target``, ``percentile``, ``samples`` …
 
         Raises:
             ConfigError: A setting of ``LatencyBudget`` is invalid.
@@ -301,7 +316,11 @@ class ResilienceManager(gate.Directory):
         return budget
 
     def register_hedge(self, name: str, **settings: Any) -> Hedge:
-        """Register a hedge; see ``register_circuit_breaker``.
+        """Register a hedge, which asks again when an answer is late.
+
+        Args:
+            name: Its name.
+            **settings: Those of ``Hedge``: ``delay``, ``max`` …
 
         Raises:
             ConfigError: A setting of ``Hedge`` is invalid.
@@ -310,9 +329,12 @@ class ResilienceManager(gate.Directory):
         return hedge
 
     def register_fallback(self, name: str, value: Any, **settings: Any) -> Fallback:
-        """Register a replacement for the final error: a value, or a function of the exception.
+        """Register a replacement for the final error.
 
-        See ``register_circuit_breaker``.
+        Args:
+            name: Its name.
+            value: A value, or a function of the exception.
+            **settings: The others of ``Fallback``, such as ``on``.
 
         Raises:
             ConfigError: A setting of ``Fallback`` is invalid.
@@ -797,7 +819,7 @@ class ResilienceManager(gate.Directory):
     def execute_with_circuit_breaker(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Call ``fn`` only under a circuit breaker and its timeout.
+        """Call ``fn`` only under the circuit breaker and its timeout of ``name``.
 
         Raises:
             LookupError: There is no circuit breaker of this name; ``fn`` did not run.
@@ -814,7 +836,7 @@ class ResilienceManager(gate.Directory):
     async def aexecute_with_circuit_breaker(
         self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Await ``fn`` as ``execute_with_circuit_breaker`` calls it."""
+        """Await ``fn`` for ``name``, as ``execute_with_circuit_breaker`` calls it."""
         entry = self._entry("circuit_breaker", name)
         breaker, limit = entry.policy, entry.call_timeout
         result: R = await (
@@ -827,7 +849,7 @@ class ResilienceManager(gate.Directory):
     def execute_with_retry(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Call ``fn`` only under a retry policy.
+        """Call ``fn`` only under the retry policy of ``name``.
 
         Raises:
             LookupError: There is no retry policy of this name; ``fn`` did not run.
@@ -837,13 +859,13 @@ class ResilienceManager(gate.Directory):
     async def aexecute_with_retry(
         self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Await ``fn`` as ``execute_with_retry`` calls it."""
+        """Await ``fn`` for ``name``, as ``execute_with_retry`` calls it."""
         return await self.retry(name).acall(fn, *args, **kwargs)
 
     def execute_with_bulkhead(
         self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Call ``fn`` only under a bulkhead.
+        """Call ``fn`` only under the bulkhead of ``name``.
 
         Raises:
             LookupError: There is no bulkhead of this name; ``fn`` did not run.
@@ -853,7 +875,7 @@ class ResilienceManager(gate.Directory):
     async def aexecute_with_bulkhead(
         self, name: str, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Await ``fn`` as ``execute_with_bulkhead`` calls it."""
+        """Await ``fn`` for ``name``, as ``execute_with_bulkhead`` calls it."""
         return await self.bulkhead(name).acall(fn, *args, **kwargs)
 
     def execute_with_degradation(
@@ -865,7 +887,21 @@ class ResilienceManager(gate.Directory):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> R:
-        """Call the function of a component's level; see ``DegradationManager.execute``."""
+        """Call the function that belongs to the level of a component.
+
+        Args:
+            name: The component.
+            normal: What is called while the component is normal.
+            degraded: What is called while it is degraded; None for ``normal``.
+            emergency: What is called in an emergency; None for none.
+            args: Positional arguments of the function.
+            kwargs: Keyword arguments of the function.
+
+        Raises:
+            EmergencyModeError: It is an emergency, and there is no function for it.
+
+        See ``DegradationManager.execute``.
+        """
         return self.degradation.execute(name, normal, degraded, emergency, args, kwargs)
 
     async def aexecute_with_degradation(
@@ -877,7 +913,18 @@ class ResilienceManager(gate.Directory):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Await the function of a component's level; see ``DegradationManager.aexecute``."""
+        """Await the function that belongs to the level of a component.
+
+        Args:
+            name: The component.
+            normal: What is awaited while the component is normal.
+            degraded: What is awaited while it is degraded; None for ``normal``.
+            emergency: What is awaited in an emergency; None for none.
+            args: Positional arguments of the function.
+            kwargs: Keyword arguments of the function.
+
+        See ``DegradationManager.aexecute``.
+        """
         return await self.degradation.aexecute(name, normal, degraded, emergency, args, kwargs)
 
     def execute_with_recovery(
@@ -978,12 +1025,12 @@ class ResilienceManager(gate.Directory):
         return entry
 
     def circuit_breaker(self, name: str) -> CircuitBreaker:
-        """Return a registered circuit breaker. Raises LookupError if there is none."""
+        """Return the circuit breaker registered as ``name``. Raises LookupError if there is none."""
         policy: CircuitBreaker = self._entry("circuit_breaker", name).policy
         return policy
 
     def retry(self, name: str) -> Retry:
-        """Return a registered retry policy. Raises LookupError if there is none."""
+        """Return the retry policy registered as ``name``. Raises LookupError if there is none."""
         policy: Retry = self._entry("retry", name).policy
         return policy
 
@@ -1002,42 +1049,42 @@ class ResilienceManager(gate.Directory):
         return policy
 
     def adaptive_rate_limiter(self, name: str) -> AdaptiveRateLimiter:
-        """Return a registered adaptive limiter. Raises LookupError if there is none."""
+        """Return the adaptive limiter registered as ``name``. Raises LookupError if there is none."""
         policy: AdaptiveRateLimiter = self._entry(ADAPTIVE, name).policy
         return policy
 
     def bulkhead(self, name: str) -> Bulkhead:
-        """Return a registered bulkhead. Raises LookupError if there is none."""
+        """Return the bulkhead registered as ``name``. Raises LookupError if there is none."""
         policy: Bulkhead = self._entry("bulkhead", name).policy
         return policy
 
     def timeout(self, name: str) -> Timeout:
-        """Return a registered timeout. Raises LookupError if there is none."""
+        """Return the timeout registered as ``name``. Raises LookupError if there is none."""
         policy: Timeout = self._entry("timeout", name).policy
         return policy
 
     def error_budget(self, name: str) -> ErrorBudget:
-        """Return a registered error budget. Raises LookupError if there is none."""
+        """Return the error budget registered as ``name``. Raises LookupError if there is none."""
         policy: ErrorBudget = self._entry("error_budget", name).policy
         return policy
 
     def latency_budget(self, name: str) -> LatencyBudget:
-        """Return a registered latency budget. Raises LookupError if there is none."""
+        """Return the latency budget registered as ``name``. Raises LookupError if there is none."""
         policy: LatencyBudget = self._entry("latency_budget", name).policy
         return policy
 
     def hedge(self, name: str) -> Hedge:
-        """Return a registered hedge. Raises LookupError if there is none."""
+        """Return the hedge registered as ``name``. Raises LookupError if there is none."""
         policy: Hedge = self._entry("hedge", name).policy
         return policy
 
     def fallback(self, name: str) -> Fallback:
-        """Return a registered fallback. Raises LookupError if there is none."""
+        """Return the fallback registered as ``name``. Raises LookupError if there is none."""
         policy: Fallback = self._entry("fallback", name).policy
         return policy
 
     def fault(self, name: str) -> Fault:
-        """Return a registered fault. Raises LookupError if there is none."""
+        """Return the fault registered as ``name``. Raises LookupError if there is none."""
         policy: Fault = self._entry("fault", name).policy
         return policy
 
@@ -1292,7 +1339,7 @@ class ResilienceManager(gate.Directory):
         return stop_all(parts, timeout_ns)
 
     async def astop(self, timeout: float | timedelta = 10.0) -> bool:  # noqa: ASYNC109 - as in stop
-        """Stop as ``stop`` does, without blocking the event loop."""
+        """Stop as ``stop(timeout)`` does, without blocking the event loop."""
         timeout_ns = wait_to_ns("timeout", timeout)
         settle()
         with self._lock:

@@ -171,9 +171,10 @@ def snapshot() -> Snapshot:
     Safe to call from any thread.
 
     >>> import holdfast as hf
-    >>> rm = hf.ResilienceManager("shop")
+    >>> rm = hf.ResilienceManager("warehouse")
     >>> _ = rm.register_bulkhead("orders", 10)
-    >>> [one.policies["bulkhead"]["orders"].capacity for one in snapshot().managers]
+    >>> [one.policies["bulkhead"]["orders"].capacity for one in snapshot().managers
+    ...  if one.name == "warehouse"]
     [10]
     """
     from holdfast.chaos.snapshot import snapshot as snapshot_of_chaos
