@@ -165,7 +165,8 @@ static PyMethodDef directory_methods[] = {
 };
 
 static PyType_Slot directory_slots[] = {
-    {Py_tp_doc, "The native base class of managers: operations by name."},
+    {Py_tp_doc, "The native base class of managers: operations by name.\n\n"
+                "Safe to share between threads and event loops."},
     {Py_tp_new, directory_new},
     {Py_tp_dealloc, directory_dealloc},
     {Py_tp_traverse, directory_traverse},

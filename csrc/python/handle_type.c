@@ -274,7 +274,10 @@ static PyMethodDef handle_methods[] = {
 
 static PyType_Slot handle_slots[] = {
     {Py_tp_doc,
-     "The native base class of operations: a name whose gate may be replaced at any time."},
+     "The native base class of operations: a name whose gate may be replaced at any time.\n\n"
+     "Calls go to the gate of this moment, and end on the gate that they began with, which they keep\n"
+     "alive. So do calls of the functions that a handle decorates.\n\n"
+     "Safe to share between threads and event loops."},
     {Py_tp_new, handle_new},
     {Py_tp_init, handle_init},
     {Py_tp_dealloc, handle_dealloc},

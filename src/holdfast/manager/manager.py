@@ -1025,7 +1025,7 @@ class ResilienceManager(gate.Directory):
         return entry
 
     def circuit_breaker(self, name: str) -> CircuitBreaker:
-        """Return the circuit breaker registered as ``name``. Raises LookupError if there is none."""
+        """Return the breaker registered as ``name``. Raises LookupError if there is none."""
         policy: CircuitBreaker = self._entry("circuit_breaker", name).policy
         return policy
 
@@ -1049,7 +1049,7 @@ class ResilienceManager(gate.Directory):
         return policy
 
     def adaptive_rate_limiter(self, name: str) -> AdaptiveRateLimiter:
-        """Return the adaptive limiter registered as ``name``. Raises LookupError if there is none."""
+        """Return the adaptive limiter of ``name``. Raises LookupError if there is none."""
         policy: AdaptiveRateLimiter = self._entry(ADAPTIVE, name).policy
         return policy
 
