@@ -484,3 +484,48 @@ def test_workers_that_share_a_directory_show_the_operations_of_all(tmp_path, mon
     assert registry.get_sample_value("holdfast_operations_total", labels) == 3
     """
     )
+
+
+@pytest.mark.parametrize("wrong", [{"closes": 5}, {"opens": True}, {"closes": "nobody"}])
+def test_a_check_that_is_refused_leaves_the_one_before(rm, wrong):
+    before = rm.register_health_check(hf.PingCheck("p", lambda: True))
+
+    with pytest.raises((hf.ConfigError, LookupError)):
+        rm.register_health_check(hf.PingCheck("p", lambda: True), **wrong)
+
+    assert rm.health._checks["p"].check is before
+
+
+def test_a_breaker_is_replaced_also_after_the_check_that_closed_it_was_removed(rm):
+    rm.register_circuit_breaker("b", max_failures=3)
+    rm.register_health_check(hf.PingCheck("p", lambda: True), closes="b")
+    rm.health.remove("p")
+
+    again = rm.register_circuit_breaker("b", max_failures=4)
+
+    assert rm.circuit_breaker("b") is again
+    assert not rm.health.snapshot().checks
+
+
+def test_nothing_runs_on_of_a_manager_whose_second_preset_is_refused():  # RM-08
+    with pytest.raises(hf.ConfigError, match="for any operation"):
+        hf.ResilienceManager("half", presets=("dwcp", "standard"))
+
+    for thread in threading.enumerate():
+        if "half" in thread.name:
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def test_a_component_leaves_a_budget_that_is_registered_no_longer(rm, clock):  # EB-05
+    budget = rm.register_error_budget("b", slo=0.9, window=1000)
+    rm.degrade_while_exhausted("b")
+    rm.record_request("b", False, 50)
+    component = rm.degradation.component("b")
+    assert component.level is Level.DEGRADED
+
+    rm.unregister("error_budget", "b")
+
+    clock.advance(60)
+    assert component.level is Level.NORMAL
+    assert budget.exhausted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,12 +13,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import holdfast as hf
+from holdfast.manager.living import managers
 from holdfast.telemetry.prometheus import Collector
 from tests.apart import run_apart
 from tests.policies.test_forked import IN_CHILD
 
 THREADS = 16
 CALLS = 300
+
+
+@pytest.fixture
+def fast_switches():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
 
 
 def together(*functions):
@@ -222,3 +232,48 @@ def test_a_forked_child_registers_although_a_thread_of_its_parent_did():  # trap
     rm.stop()
     """
     )
+
+
+def test_parts_know_what_was_registered_last_whoever_registers(fast_switches):  # D-RM-3, RM-02
+    rm = hf.ResilienceManager("parts")
+    rm.register_circuit_breaker("b", max_failures=100)
+    check = hf.PingCheck("p", lambda: True)
+    rm.register_health_check(check, closes="b")
+    rm.on_event(lambda event: None)
+
+    def register(k):
+        for n in range(100):
+            rm.register_error_budget("b", slo=0.9 + 0.0001 * ((7 * n + k) % 50))
+            rm.register_latency_budget("b", target=0.1 + 0.001 * ((7 * n + k) % 50))
+            rm.register_circuit_breaker("b", max_failures=1 + (7 * n + k) % 50)
+            rm.register_health_check(hf.PingCheck("other", lambda: True))
+            assert {one.name for one in rm.slo} <= {"b"}
+
+    together(*[partial(register, k) for k in range(4)])
+
+    assert set(rm.slo) == {rm.error_budget("b"), rm.latency_budget("b")}
+    watched = rm.health._checks
+    assert watched["p"].link.breaker is rm.circuit_breaker("b")
+    assert sorted(watched) == ["other", "p"]
+    (listening,) = rm._listening.values()
+    heard = {id(policy) for policy, *_ in listening._at.values()}
+    assert heard == {id(one) for named in rm.policies().values() for one in named.values()}
+
+
+def test_managers_are_made_while_others_look_at_the_process(fast_switches):  # GEN-09
+    done = threading.Event()
+
+    def make():
+        made = []
+        while not done.is_set():
+            made.append(hf.ResilienceManager("short"))
+            del made[:-50]
+
+    def look():
+        try:
+            for _ in range(300):
+                managers()
+        finally:
+            done.set()
+
+    together(make, look)

@@ -215,14 +215,7 @@ class HealthMonitor:
             problems.instance(field, check, Check, "a check of holdfast.health")
         problems.done()
         self._refuse_names(problems, checks)
-        if closes is not None:
-            problems.instance("closes", closes, CircuitBreaker, "a CircuitBreaker or None")
-            if len(checks) > 1:
-                problems.refuse(
-                    "closes", closes, "one check, such as a CompositeCheck of these checks"
-                )
-        if problems.flag("opens", opens) and closes is None:
-            problems.refuse("opens", opens, "False without closes, which names the breaker")
+        self._refuse_link(problems, checks, closes, opens=opens)
         problems.done()
         settle()
         with self._lock:
@@ -234,6 +227,52 @@ class HealthMonitor:
         for check in checks:
             self._note("registered", check.name, "health monitor %r: check %r is registered")
         self._tell()
+
+    def _put(
+        self,
+        check: Check,
+        closes: CircuitBreaker | None,
+        *,
+        opens: bool,
+        instead_of: Check | None = None,
+    ) -> None:
+        """Watch a check in place of the one of its name, in one step; see ``add``.
+
+        With ``instead_of``, nothing happens unless that one is watched at this moment, and closes
+        another breaker.
+        """
+        problems = Problems("HealthMonitor", self._name)
+        self._refuse_link(problems, (check,), closes, opens=opens)
+        problems.done()
+        settle()
+        with self._lock:
+            there = self._checks.get(check.name)
+            if instead_of is not None and (
+                there is None
+                or there.check is not instead_of
+                or (there.link is not None and there.link.breaker is closes)
+            ):
+                return
+            if there is not None:
+                self._take_out(check.name)
+            self._add(self._watch(check, closes, opens))
+            self._look_at_level()
+        done = "registered" if there is None else "registered anew"
+        self._note("registered", check.name, f"health monitor %r: check %r is {done}")
+        self._tell()
+
+    @staticmethod
+    def _refuse_link(
+        problems: Problems, checks: tuple[Check, ...], closes: object, *, opens: bool
+    ) -> None:
+        if closes is not None:
+            problems.instance("closes", closes, CircuitBreaker, "a CircuitBreaker or None")
+            if len(checks) > 1:
+                problems.refuse(
+                    "closes", closes, "one check, such as a CompositeCheck of these checks"
+                )
+        if problems.flag("opens", opens) and closes is None:
+            problems.refuse("opens", opens, "False without closes, which names the breaker")
 
     def _refuse_names(self, problems: Problems, checks: Iterable[Check]) -> None:
         names = set(self._checks)
@@ -265,25 +304,28 @@ class HealthMonitor:
         """
         settle()
         with self._lock:
-            watched = self._get(name)
-            del self._checks[name]
-            self._links.pop(name, None)
-            watched.is_removed = True
-            watched.figures = None  # its series end now, and not when the last plan is gone
-            watched.serial = 0
-            self._tally(watched)[watched.state] -= 1
-            if watched.turn is not None:
-                watched.turn.end()
-            for unit in watched.units:
-                if (run := self._busy.get(id(unit.check))) is not None:
-                    run.is_closed = True
-            if watched.last_ns is not None:
-                why, now_ns = "the check was removed", self._clock.now_ns()
-                self._changes.append((name, watched.state, _UNKNOWN, why, now_ns))
-                self._has_news = True
+            self._take_out(name)
             self._look_at_level()
         self._note("unregistered", name, "health monitor %r: check %r is removed")
         self._tell()
+
+    def _take_out(self, name: str) -> None:
+        watched = self._get(name)
+        del self._checks[name]
+        self._links.pop(name, None)
+        watched.is_removed = True
+        watched.figures = None  # its series end now, and not when the last plan is gone
+        watched.serial = 0
+        self._tally(watched)[watched.state] -= 1
+        if watched.turn is not None:
+            watched.turn.end()
+        for unit in watched.units:
+            if (run := self._busy.get(id(unit.check))) is not None:
+                run.is_closed = True
+        if watched.last_ns is not None:
+            why, now_ns = "the check was removed", self._clock.now_ns()
+            self._changes.append((name, watched.state, _UNKNOWN, why, now_ns))
+            self._has_news = True
 
     def _watch(self, check: Check, closes: CircuitBreaker | None, opens: bool) -> Watched:
         members = check.members if isinstance(check, CompositeCheck) else (check,)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["enlist", "managers"]
 
-_living: WeakSet[Any] = WeakSet()  # of ResilienceManager, which stands above
+# Of ResilienceManager, which stands above, by identity.
+_living: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
 def enlist(manager: Any) -> None:
     """List a manager for as long as it lives."""
-    _living.add(manager)
+    _living[id(manager)] = manager
 
 
 def managers() -> list[Any]:
     """Return the living managers, by name."""
-    return sorted(_living, key=lambda manager: str(manager.name))
+    # valuerefs() is one step: a manager that is made meanwhile does not disturb it.
+    found = [manager for one in _living.valuerefs() if (manager := one()) is not None]
+    return sorted(found, key=lambda manager: str(manager.name))

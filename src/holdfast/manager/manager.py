@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from threading import RLock
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from holdfast._native import gate
 from holdfast._native.meter import Meter
 from holdfast.clock import read_clock
-from holdfast.events import Listeners
 from holdfast.forks import mind, settle
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.followed import Followed
@@ -30,6 +28,14 @@ from holdfast.manager.operation import (
 )
 from holdfast.manager.order import ORDERS, TOTAL
 from holdfast.manager.registered import ADAPTIVE, KINDS, Entry, Registered, kind_in, made
+from holdfast.manager.told import (
+    BUDGETS,
+    Closing,
+    Listening,
+    tell_checks,
+    tell_listener,
+    tell_tracker,
+)
 from holdfast.mode import read_mode
 from holdfast.pipeline.standard import NOT_GIVEN, NotGiven, read_timeout
 from holdfast.policies.base import Policy, enter
@@ -160,10 +166,10 @@ class ResilienceManager(gate.Directory):
         self._keyed: dict[str, Keys] = {}  # by operation, once one was asked for by key
         self._users: dict[str, dict[str, None]] = {}  # by name of a policy: operations that need it
         self._passed_over: set[str] = set()  # operations of which that was logged
-        self._closing: dict[str, tuple[Check, str, bool]] = {}  # checks that close a breaker
+        self._closing: dict[str, Closing] = {}  # checks that close a breaker
         self._followed = Followed()
         self._degrading: dict[str, str] = {}  # by error budget, the component that it degrades
-        self._listening: dict[object, _Listening] = {}
+        self._listening: dict[object, Listening] = {}
         self._health: HealthMonitor | None = None
         self._degradation: DegradationManager | None = None
         self._chaos: ManagerChaos | None = None
@@ -173,8 +179,12 @@ class ResilienceManager(gate.Directory):
         mind(self)
         enlist(self)
         ledger.enter(self, 0, ((MANAGER, self._meter, 0),))
-        for preset in several:
-            preset.apply(self)
+        try:
+            for preset in several:
+                preset.apply(self)
+        except BaseException:  # nobody gets this manager: nothing of it runs on
+            self.stop(0)
+            raise
 
     @property
     def name(self) -> str:
@@ -428,12 +438,8 @@ class ResilienceManager(gate.Directory):
         self._publish(news)
         words = "operation" if entry is None else KINDS[kind].words
         self._note("unregistered", words, name, "is no longer registered")
-        if entry is None:
-            return
-        for listening in self._listening.copy().values():
-            listening.leave(entry.policy)
-        if kind in ("error_budget", "latency_budget") and self._slo is not None:
-            self._slo.unregister(entry.policy)
+        if entry is not None:
+            self._tell_parts(kind, name, entry)
 
     def _register(
         self, kind: str, name: str, args: tuple[Any, ...], settings: dict[str, Any]
@@ -468,7 +474,7 @@ class ResilienceManager(gate.Directory):
         self._publish(news)
         done = "is registered" if before is None else "is registered anew"
         self._note("registered", KINDS[entry.kind].words, name, done)
-        self._tell_parts(name, entry, before)
+        self._tell_parts(entry.kind, name, before)
         return entry
 
     def _note(self, record: str, what: str, name: str, done: str) -> None:
@@ -477,23 +483,18 @@ class ResilienceManager(gate.Directory):
         note(record, "manager", name, "manager %r: %s %r %s", manager, what, name, done,
              manager=manager)  # fmt: skip
 
-    def _tell_parts(self, name: str, entry: Entry, before: Entry | None) -> None:
-        """Have the parts know of a policy that is registered, and not of the one before."""
-        if self._slo is not None and entry.kind in ("error_budget", "latency_budget"):
-            if before is not None:
-                self._slo.unregister(before.policy)
-            self._slo.register(entry.policy)
-        if entry.kind == "error_budget":
+    def _tell_parts(self, kind: str, name: str, before: Entry | None) -> None:
+        """Have the parts know of what is registered under a name, and not of what was before."""
+        if kind in BUDGETS:
+            tell_tracker(self, kind, name)
+        if kind == "error_budget":
             self._see_to_budget(name)
-        if entry.kind == "circuit_breaker":
-            for check, breaker, opens in self._closing.copy().values():
-                if breaker == name:
-                    self.health.remove(check.name)
-                    self.health.add(check, closes=entry.policy, opens=opens)
-        for listening in self._listening.copy().values():
+        if kind == "circuit_breaker":
+            tell_checks(self, name)
+        for listening in list(self._listening.values()):
             if before is not None:
                 listening.leave(before.policy)
-            listening.listen_to(entry.policy)
+            tell_listener(self, listening, kind, name)
 
     # ---- operations ----
 
@@ -1148,14 +1149,14 @@ class ResilienceManager(gate.Directory):
             from holdfast.policies.slo_tracker import SloTracker
 
             settle()
+            made = SloTracker()
             with self._lock:
                 if self._slo is None:
-                    budgets = [
-                        entry.policy
-                        for kind in ("error_budget", "latency_budget")
-                        for entry in self._registered.of_kind(kind).values()
-                    ]
-                    self._slo = SloTracker(*budgets)
+                    self._slo = made
+                budgets = [(kind, name) for kind, name, _ in self._registered.all()]
+            for kind, name in budgets:
+                if kind in BUDGETS:
+                    tell_tracker(self, kind, name)
         return self._slo
 
     @property
@@ -1207,13 +1208,11 @@ class ResilienceManager(gate.Directory):
         problems.flag("opens", opens)
         problems.done()
         breaker = self.circuit_breaker(closes) if isinstance(closes, str) else closes
-        monitor = self.health
-        if check.name in monitor.snapshot().checks:
-            monitor.remove(check.name)
-        monitor.add(check, closes=breaker, opens=opens)
+        self.health._put(check, breaker, opens=opens)
         self._closing.pop(check.name, None)
         if isinstance(closes, str):
-            self._closing[check.name] = (check, closes, opens)
+            self._closing[check.name] = Closing(check, closes, opens=opens)
+            tell_checks(self, closes)
         return check
 
     def is_healthy(self) -> bool:
@@ -1224,15 +1223,17 @@ class ResilienceManager(gate.Directory):
     def _see_to_degradation(self, operation: Operation) -> None:
         """Have a component follow what an operation passes."""
         name = operation.name
-        defined = self._defined.get(name)
-        wanted = {}
-        if defined is not None and defined.degradation is not None:
-            wanted = {
-                (defined.degradation, id(policy)): policy
-                for policy in operation.policies
-                if policy.kind in ("circuit_breaker", "error_budget")
-            }
-        self._follow(name, wanted)
+        with self._lock:
+            defined = self._defined.get(name)
+            wanted = {}
+            if defined is not None and defined.degradation is not None:
+                wanted = {
+                    (defined.degradation, id(policy)): policy
+                    for policy in operation.policies
+                    if policy.kind in ("circuit_breaker", "error_budget")
+                }
+            self._followed.update(name, wanted)
+        self._followed.tell(self._component)
 
     def degrade_while_exhausted(self, budget: str, component: str | None = None) -> None:
         """Have a component of ``degradation`` be degraded while an error budget is exhausted.
@@ -1256,17 +1257,13 @@ class ResilienceManager(gate.Directory):
 
     def _see_to_budget(self, name: str) -> None:
         """Have a component follow an error budget, if one is to."""
-        component = self._degrading.get(name)
-        if component is None:
-            return
-        entry = self._registered.get("error_budget", name)
-        wanted = {} if entry is None else {(component, id(entry.policy)): entry.policy}
-        self._follow(f"\0{name}", wanted)  # no operation has such a name
-
-    def _follow(self, user: str, wanted: dict[tuple[str, int], Any]) -> None:
-        """Have components follow policies, and what this user wanted before no longer."""
         with self._lock:
-            self._followed.update(user, wanted)
+            component = self._degrading.get(name)
+            if component is None:
+                return
+            entry = self._registered.get("error_budget", name)
+            wanted = {} if entry is None else {(component, id(entry.policy)): entry.policy}
+            self._followed.update(f"\0{name}", wanted)  # no operation has such a name
         self._followed.tell(self._component)
 
     def _component(self, name: str) -> Component:
@@ -1425,13 +1422,13 @@ class ResilienceManager(gate.Directory):
         Raises:
             TypeError: ``listener`` does not accept one argument.
         """
-        key, listening = object(), _Listening(listener)
+        key, listening = object(), Listening(listener)
         with self._lock:
             self._listening[key] = listening
-            policies = [entry.policy for _, _, entry in self._registered.all()]
+            there = [(kind, name) for kind, name, _ in self._registered.all()]
         try:
-            for policy in policies:
-                listening.listen_to(policy)
+            for kind, name in there:
+                tell_listener(self, listening, kind, name)
             for keys in list(self._keyed.values()):
                 for policy in keys._policies():
                     listening.listen_to_key(policy)
@@ -1467,49 +1464,6 @@ class _News:
         self.passed_over: list[tuple[str, str]] = []  # operations, and the limiters that win
         self.policies: list[tuple[Policy, int | None]] = []  # with their roles
         self.operations: list[Operation] = []
-
-
-class _Listening:
-    """One listener of a manager, at all its policies."""
-
-    def __init__(self, listener: Any) -> None:
-        self._listener = listener
-        # By identity: the policy, and what ends it once it was begun. Of several threads that begin
-        # with one policy one goes on; what ended meanwhile is ended by the one that began it.
-        self._at: dict[int, list[Any]] = {}
-        self._is_over = False
-        # At what keys have, which is not to be kept alive by it.
-        self._at_keys: WeakKeyDictionary[Any, Callable[[], None]] = WeakKeyDictionary()
-
-    def listen_to(self, policy: Any) -> None:
-        place = [policy]
-        if self._at.setdefault(id(policy), place) is not place:
-            return
-        place.append(policy.on_event(self._listener))
-        if self._is_over or self._at.get(id(policy)) is not place:
-            place[1]()
-
-    def leave(self, policy: Any) -> None:
-        for remove in self._at.pop(id(policy), [policy])[1:]:
-            remove()
-
-    def listen_to_key(self, policy: Any) -> None:
-        if policy in self._at_keys:
-            return
-        # on_event() would return a function that holds the policy.
-        self._at_keys[policy] = policy._once("_listeners", Listeners).subscribe(self._listener)
-        policy._mind_listeners()
-        if self._is_over:
-            self.end()
-
-    def end(self) -> None:
-        self._is_over = True
-        for _, *removers in self._at.copy().values():
-            for remove in removers:
-                remove()
-        for policy, remove in list(self._at_keys.items()):
-            remove()
-            policy._mind_listeners()
 
 
 def _presets(problems: Problems, given: Any) -> Sequence[Any]:
