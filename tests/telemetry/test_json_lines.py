@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import math
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -76,6 +77,11 @@ def test_an_exception_has_its_class_and_its_traceback(written):
     assert "hunter2" not in json.dumps(line)
 
 
+class Login(NamedTuple):
+    user: str
+    password: str
+
+
 @pytest.mark.parametrize(
     ("fields", "secret"),
     [
@@ -84,6 +90,9 @@ def test_an_exception_has_its_class_and_its_traceback(written):
         ({"headers": {"Authorization": "Bearer abc1"}}, "abc1"),
         ({"urls": ["https://u:hunter2@host/"]}, "hunter2"),
         ({"msg": "x" * 3000 + "\napi_key=hunter2 " + "y" * 3000}, "hunter2"),
+        ({"headers": [(b"x-api-key", b"hunter2")]}, "hunter2"),
+        ({"headers": {b"cookie": b"hunter2"}}, "hunter2"),
+        ({"login": Login("joe", "hunter2")}, "hunter2"),
         ({"msg": "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n" * 3}, "hunter2"),
     ],
 )
@@ -105,6 +114,72 @@ def test_what_json_has_not_is_written_as_text():
     assert "[[...]]" in json.dumps(line["e"])
     assert (line["level"], line["level_"]) == ("INFO", "mine")
     assert line_of(msg="%d apples", args=("no",))["message"].startswith("'%d apples' (TypeError")
+
+
+class Proxy:
+    """Stands for another object, as proxies of a request do; for none, it raises."""
+
+    def __init__(self, *of):
+        self.of = of
+
+    def __str__(self):
+        return str(*self.found)
+
+    def __bool__(self):
+        return bool(*self.found)
+
+    @property
+    def __class__(self):
+        return type(*self.found)
+
+    @property
+    def found(self):
+        if not self.of:
+            raise RuntimeError("working outside of request context")
+        return self.of
+
+
+class Broken(dict):
+    def items(self):
+        raise ValueError
+
+    def __repr__(self):
+        return "broken"
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise ValueError
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (lambda: Proxy(), "<RuntimeError in its text>"),
+        (lambda: Proxy("joe"), "joe"),
+        (lambda: Proxy(False), False),
+        (lambda: Broken(a=1), "broken"),
+        (MuteError, "<ValueError in its text>"),
+    ],
+)
+def test_an_object_that_raises_when_it_is_looked_at_costs_no_line(make, shown):
+    value = make()
+    assert line_of(user=value)["user"] == shown
+    assert line_of(users=[1, value])["users"] == [1, shown]
+    assert isinstance(line_of(msg=value)["message"], str)
+
+
+def test_a_record_that_somebody_else_has_made_gives_a_line():
+    error = ValueError("no")
+    assert line_of(exc_info=error)["error"] == "ValueError"
+    assert line_of(exc_info=(ValueError, error, None))["error"] == "ValueError"
+    assert line_of(exc_info=True)["error"] is None
+    line = line_of(created="now", levelname=30, name=None, exc_text=5, stack_info=["here"])
+    assert line["timestamp"] == "<TypeError in its text>"
+    assert (line["level"], line["logger"], line["traceback"]) == (30, None, "5")
+    assert line["stack"] == "['here']"
 
 
 @settings(max_examples=30)

@@ -15,6 +15,7 @@ from holdfast.validation import Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 __all__ = ["JsonFormatter"]
@@ -63,23 +64,22 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, without the line break at its end."""
         line: dict[str, Any] = {
-            "timestamp": _time_of(record),
-            "level": record.levelname,
-            "logger": record.name,
+            "timestamp": _safely(_time_of, record),
+            "level": self._value(None, record.levelname, 0),
+            "logger": self._value(None, record.name, 0),
             "message": self._text(_message_of(record)),
             **self._fields,
         }
-        for name, value in vars(record).items():
+        for name, value in list(vars(record).items()):
             if name not in _OF_LOGGING:
                 line[f"{name}_" if name in _OURS else str(name)] = self._value(name, value, 0)
         if record.exc_info:
-            error = record.exc_info[1]
-            line["error"] = None if error is None else type(error).__qualname__
+            line["error"] = _error_in(record.exc_info)
             record.exc_text = record.exc_text or _safely(self.formatException, record.exc_info)
         if record.exc_text:
-            line["traceback"] = self._text(record.exc_text)
+            line["traceback"] = self._text(_safely(str, record.exc_text))
         if record.stack_info:
-            line["stack"] = self._text(record.stack_info)
+            line["stack"] = self._text(_safely(str, record.stack_info))
         return json.dumps(line, allow_nan=False)
 
     def _text(self, text: str) -> str:
@@ -87,8 +87,16 @@ class JsonFormatter(logging.Formatter):
 
     def _value(self, name: object, value: Any, depth: int) -> Any:
         """Return a value that JSON has: numbers and texts as they are, others as text."""
-        if value is None or isinstance(value, bool):
+        try:
+            return self._as_json(name, value, depth)
+        except Exception:  # noqa: BLE001 - the user's object, such as a proxy of nothing
+            return self._text(_safely(str, value))
+
+    def _as_json(self, name: object, value: Any, depth: int) -> Any:
+        if value is None:
             return value
+        if isinstance(value, bool):
+            return bool(value)
         if self._redacts and isinstance(name, str) and is_secret_name(name):
             return "***"
         if isinstance(value, int):
@@ -98,14 +106,35 @@ class JsonFormatter(logging.Formatter):
         if isinstance(value, str):
             return self._text(str.__str__(value))
         if depth < _DEEPEST and isinstance(value, dict):
-            items = list(value.items())[:_MOST_ITEMS]
-            return {
-                self._text(_safely(str, key)): self._value(key, one, depth + 1)
-                for key, one in items
-            }
+            return self._items(value.items(), depth)
+        names: Any = getattr(value, "_fields", None) if isinstance(value, tuple) else None
+        if depth < _DEEPEST and names is not None:  # a named tuple
+            return self._items(zip(names, value, strict=True), depth)
         if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
-            return [self._value(None, one, depth + 1) for one in list(value)[:_MOST_ITEMS]]
+            several = list(value)[:_MOST_ITEMS]
+            # Of a pair, such as a header, the first may be the name of the second.
+            names = [None, _safely(str, several[0])] if _is_pair(value) else [None] * len(several)
+            return [
+                self._value(its, one, depth + 1) for its, one in zip(names, several, strict=True)
+            ]
         return self._text(_safely(str, value))
+
+    def _items(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        named = [(_safely(str, key), one) for key, one in list(items)[:_MOST_ITEMS]]
+        return {self._text(key): self._value(key, one, depth + 1) for key, one in named}
+
+
+def _is_pair(value: Any) -> bool:
+    """Return whether the first of two may be the name of the second."""
+    return (
+        isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], (str, bytes))
+    )
+
+
+def _error_in(given: Any) -> str | None:
+    """Return the class of the exception that a record has: by itself, or as logging has it."""
+    error = given[1] if isinstance(given, tuple) and len(given) == 3 else given
+    return type(error).__qualname__ if isinstance(error, BaseException) else None
 
 
 def _time_of(record: logging.LogRecord) -> str:
@@ -115,9 +144,9 @@ def _time_of(record: logging.LogRecord) -> str:
 
 def _message_of(record: logging.LogRecord) -> str:
     try:
-        return record.getMessage()
+        return str.__str__(record.getMessage())
     except Exception as error:  # noqa: BLE001 - of who logs; the record is shown all the same
-        return f"{record.msg!r} ({type(error).__name__}: its arguments do not fit)"
+        return f"{_safely(repr, record.msg)} ({type(error).__name__}: its arguments do not fit)"
 
 
 def _safely(make: Any, value: Any) -> str:
