@@ -100,6 +100,14 @@ def test_what_is_no_name_names_no_operation(rm, name):
     assert fn.calls == 0
 
 
+def test_an_operation_that_has_lost_all_its_policies_says_so(rm):  # D-RM-2
+    rm.register_circuit_breaker("send", max_failures=5)
+    operation = rm.register_operation("send", critical=True)
+    rm.unregister("circuit_breaker", "send")
+    with pytest.raises(hf.UnprotectedError, match=r"operation 'send' .* has no policy: the call"):
+        operation.call(len, "a")
+
+
 async def test_aexecute_awaits_under_the_same_policies(rm):  # RM-04
     rm.register_circuit_breaker("send", max_failures=1)
 

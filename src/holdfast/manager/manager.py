@@ -800,6 +800,10 @@ class ResilienceManager(gate.Directory):
         of = f"manager {self._name!r}"
         if problems:
             return UnprotectedError(f"operation {name!r} of {of}: {'; '.join(problems)}")
+        if isinstance(name, str) and name in self._defined:
+            return UnprotectedError(
+                f"operation {name!r} of {of} has no policy: the call would be unprotected"
+            )
         known = tuple(dict.fromkeys((*self._defined, *self._registered.names())))
         hint = nearest(name, known) if isinstance(name, str) else ""
         some = f"; it has {', '.join(map(repr, known[:10]))}" if known and not hint else ""
