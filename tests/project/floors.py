@@ -13,7 +13,7 @@ from pathlib import Path
 FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
-    | {"clock", "events", "forks", "named", "registry", "asked_delay", "seeds", "guards"}
+    | {"clock", "events", "forks", "whole", "named", "registry", "asked_delay", "seeds", "guards"}
     | {"machine", "priorities"}
     | {"arguments", "hints", "instead", "categories", "redaction", "trip"},
     {"stores"},

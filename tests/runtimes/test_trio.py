@@ -164,6 +164,28 @@ def test_a_monitor_runs_in_threads_and_says_so_to_a_task_of_trio(run):  # HC-11,
     run(main)
 
 
+def test_a_manager_that_a_task_of_trio_could_not_start_does_not_run(run):  # RM-10
+    manager = hf.ResilienceManager("m")
+    manager.timeouts.start()  # by hand: it goes on
+    manager.register_health_check(PingCheck("p", lambda: True))
+
+    async def begin():
+        import trio
+
+        with pytest.raises(RuntimeError, match=r"under trio use start\(\) in another thread"):
+            async with manager:
+                pass
+        assert not manager.running
+        assert manager.timeouts.running
+        await trio.to_thread.run_sync(manager.start)
+        assert manager.running
+
+    try:
+        run(begin)
+    finally:
+        assert manager.stop()
+
+
 def test_a_thread_whose_tasks_of_trio_would_stand_still_is_told_so(run):
     bulkhead = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=None)
     retry = hf.Retry("r", on=ConnectionError, backoff=hf.Constant(0.001), attempts=2)

@@ -15,6 +15,7 @@ from holdfast.events import Event, Listeners
 from holdfast.stores.figures import DEGRADATION, pair
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems
+from holdfast.whole import Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = ["Component"]
 _keep = object.__setattr__
 
 
-class Component:
+class Component(Whole):
     """A part of a service that can be degraded; ``DegradationManager.component`` returns it.
 
     Several sources may ask for levels of one component: a health check, a budget, a breaker. The

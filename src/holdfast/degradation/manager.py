@@ -18,6 +18,7 @@ from holdfast.policies.telling import Telling
 from holdfast.records import note
 from holdfast.redaction import one_line
 from holdfast.validation import Problems, explains_names, nearest, shown
+from holdfast.whole import Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = ["DegradationManager"]
 _keep = object.__setattr__
 
 
-class DegradationManager(Flags):
+class DegradationManager(Whole, Flags):
     """Decides what a service does while parts of it do not work: levels, and features by them.
 
     Args:

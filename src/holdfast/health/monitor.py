@@ -35,6 +35,7 @@ from holdfast.seeds import fresh_seed
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
 from holdfast.waiting.foreign import loop_here
 from holdfast.waiting.parking import ThreadWaiter
+from holdfast.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,7 +60,7 @@ _UNHEALTHY, _UNKNOWN = HealthState.UNHEALTHY, HealthState.UNKNOWN
 _DEGRADED, _HEALTHY = HealthState.DEGRADED, HealthState.HEALTHY
 
 
-class HealthMonitor:
+class HealthMonitor(Whole):
     """Runs checks, each in its interval, and says how healthy a service is.
 
     All checks run when the monitor starts, and then spread over their intervals. They run at the

@@ -12,6 +12,7 @@ from holdfast.categories import classify
 from holdfast.forks import mind, settle
 from holdfast.redaction import describe_error
 from holdfast.validation import Problems
+from holdfast.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -113,7 +114,7 @@ class AggregatedError(ExceptionGroup[Exception]):
         return _restored, (type(self), self.message, list(self.exceptions), dict(vars(self)))
 
 
-class ErrorAggregate:
+class ErrorAggregate(Whole):
     """Collects the errors of operations that run together, from any thread or task.
 
     Args:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 import holdfast.chaos.engine as chaos
+from holdfast.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ManagerChaos"]
 
 
-class ManagerChaos:
+class ManagerChaos(Whole):
     """The faults of a manager. They strike 1 % of calls unless they say otherwise, once enabled.
 
     The switch is that of the process: ``holdfast.chaos`` says who may turn it.

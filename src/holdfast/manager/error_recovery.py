@@ -23,6 +23,7 @@ from holdfast.manager.registered import KINDS
 from holdfast.policies.breaker import State
 from holdfast.records import note
 from holdfast.validation import Problems, explains_names, nearest
+from holdfast.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -70,7 +71,7 @@ class BreakerStatus:
     retry_after: float | None
 
 
-class ErrorRecoveryManager:
+class ErrorRecoveryManager(Whole):
     """Runs operations by name, with retries, circuit breakers and fallbacks.
 
     An operation without policies has the ``default`` retry policy, under its name. That is logged

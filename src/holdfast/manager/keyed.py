@@ -26,6 +26,7 @@ from holdfast.policies.base import enter
 from holdfast.stores.figures import KEYED
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems
+from holdfast.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -220,7 +221,7 @@ class _Template:
         return tuple(own), new, pipeline
 
 
-class Keys:
+class Keys(Whole):
     """The keys of one operation that are kept, and the states of their policies.
 
     Iterated, it gives the keys. It is returned by ``ResilienceManager.keys``. Safe to share between

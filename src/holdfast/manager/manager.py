@@ -43,6 +43,7 @@ from holdfast.records import note
 from holdfast.stores.figures import MANAGER, TIMEOUT_TOTAL
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, explains_names, nearest, shown, wait_to_ns
+from holdfast.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
@@ -86,7 +87,7 @@ __all__ = ["ResilienceManager"]
 DEFAULT_SECONDS = 30.0
 
 
-class ResilienceManager(gate.Directory):
+class ResilienceManager(Whole, gate.Directory):
     """Registers policies by name, and protects calls by everything that bears the name.
 
     ``execute("send", fn)`` calls ``fn`` under all policies that are registered as "send".
@@ -1293,8 +1294,13 @@ class ResilienceManager(gate.Directory):
         with self._lock:
             was = self._runs(True)
             parts = self._parts()
-        for part in parts:
-            self._start_part(part)
+        idle = [part for part in parts if not part.running]
+        try:
+            for part in parts:
+                self._start_part(part)
+        except BaseException:
+            self._take_back(was, idle)
+            raise
         if not was:
             note("manager_started", "manager", self._name, "manager %r is started", self._name)
 
@@ -1304,10 +1310,15 @@ class ResilienceManager(gate.Directory):
         with self._lock:
             was = self._runs(True)
             parts = self._parts()
-        for part in parts:
-            await part.astart()
-            if not self._running:
-                await part.astop(0)
+        idle = [part for part in parts if not part.running]
+        try:
+            for part in parts:
+                await part.astart()
+                if not self._running:
+                    await part.astop(0)
+        except BaseException:
+            self._take_back(was, idle)
+            raise
         if not was:
             note("manager_started", "manager", self._name, "manager %r is started", self._name)
 
@@ -1390,6 +1401,16 @@ class ResilienceManager(gate.Directory):
         part.start()
         if not self._running:  # stopped meanwhile
             part.stop(0)
+
+    def _take_back(self, was: bool, idle: list[Any]) -> None:
+        """After a start that failed: what ran before it runs, and nothing else."""
+        if was:
+            return
+        with self._lock:
+            self._runs(False)
+        from holdfast.manager.stopping import stop_all
+
+        stop_all(idle[::-1], 0)
 
     def _after_fork(self) -> None:
         """In a forked child: have a lock that nobody holds, and nothing that runs."""

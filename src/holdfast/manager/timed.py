@@ -16,6 +16,7 @@ from holdfast.policies.base import within_deadline_ns
 from holdfast.policies.timeout import Timeout
 from holdfast.waiting.cancelling import Cancelled, Scope
 from holdfast.waiting.parking import current
+from holdfast.whole import Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def enclosing() -> TimedOperation | None:
     return scope.operation if isinstance(scope, _OperationScope) else None
 
 
-class TimedOperation:
+class TimedOperation(Whole):
     """An operation with a deadline that can be cancelled; ``TimeoutManager.operation`` makes one.
 
     It is used once, in one of these ways::

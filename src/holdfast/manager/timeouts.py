@@ -29,6 +29,7 @@ from holdfast.stores.figures import TIMED
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, wait_to_ns
 from holdfast.waiting.parking import ThreadWaiter, current
+from holdfast.whole import Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ _LEAST_NS = 1000
 _MOST_DURATIONS = 16  # of one type, that are kept for the next operation of the same duration
 
 
-class TimeoutManager:
+class TimeoutManager(Whole):
     """Limits operations by their type, and knows which are active.
 
     A type is a word such as "api_call". Types that ``timeouts`` does not name have the default;

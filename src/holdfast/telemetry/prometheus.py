@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from holdfast.errors import MissingExtraError
+from holdfast.whole import Whole
 
 try:
     from prometheus_client import CollectorRegistry
@@ -72,7 +73,7 @@ _WORKERS = ("workers", "Living processes that share figures: those that have mad
 _UNREADABLE = ("workers_unreadable", "Files of other workers that cannot be read")
 
 
-class Collector(PrometheusCollector):
+class Collector(Whole, PrometheusCollector):
     """Exports policies to Prometheus. It reads the counts at each scrape.
 
     Counters start at 0 when their policy is created; histograms and counters of rare events appear

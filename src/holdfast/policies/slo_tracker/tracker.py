@@ -12,6 +12,7 @@ from holdfast.forks import mind, settle
 from holdfast.policies.base import Policy
 from holdfast.policies.slo_tracker.snapshot import SloTrackerSnapshot
 from holdfast.validation import Problems, nearest, require_callable, seconds_to_ns, titled
+from holdfast.whole import Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ __all__ = ["SloTracker"]
 KINDS = ("error_budget", "latency_budget")
 
 
-class SloTracker:
+class SloTracker(Whole):
     """Service-level objectives by name: error budgets and latency budgets.
 
     A tracker answers for all of them: whether any is exhausted, what each shows, and which events
