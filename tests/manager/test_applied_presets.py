@@ -313,6 +313,17 @@ def test_what_is_registered_with_the_default_manager_stays(clock):
     assert default_manager().circuit_breaker("test-own").snapshot().failed == 1
 
 
+def test_what_was_registered_with_the_default_manager_before_stays():
+    from holdfast.manager.protect import default_manager
+
+    mine = default_manager().register_retry_policy("test-before", max_retries=0)
+
+    operation = hf.protect("test-before")
+
+    assert mine in operation.policies
+    assert len(operation.policies) == len(hf.protect("test-other").policies)
+
+
 @pytest.mark.parametrize("wrong", ["", 5, None, ["a"]])
 def test_protect_refuses_what_is_no_name(wrong):
     with pytest.raises(hf.ConfigError, match="name"):

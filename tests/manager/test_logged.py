@@ -1,10 +1,12 @@
 """What is registered with a manager is logged, and what its policies do bears its name."""
 
 import logging
+import threading
 
 import pytest
 
 import holdfast as hf
+from holdfast.manager import presets
 from tests.policies.calls import fine
 
 
@@ -79,3 +81,59 @@ def test_another_timeout_of_a_type_is_logged(said, clock):  # LG-11
     [(area, level, text)] = said()
     assert (area, level) == ("timeout", "INFO")
     assert text.endswith("is 2.5 s")
+
+
+class NeedsAnother(logging.Handler):
+    """A handler that waits for another thread, as one does that ships records."""
+
+    def __init__(self, work):
+        super().__init__()
+        self.work = work
+        self.stuck = []
+        self.count = 0
+
+    def createLock(self):
+        self.lock = None  # the other thread logs too
+
+    def emit(self, record):
+        if threading.current_thread() is not threading.main_thread():
+            return
+        thread = threading.Thread(target=self.work, args=(self.count,), daemon=True)
+        self.count += 1
+        thread.start()
+        thread.join(5)
+        if thread.is_alive():
+            self.stuck.append(record.getMessage())
+
+
+def test_what_logs_holds_no_lock_that_a_handler_of_the_log_may_need():
+    rm = hf.ResilienceManager("shipped")
+    rm.register_bulkhead("ship", 5)
+
+    def ship(n):
+        rm.register_bulkhead(f"ship-{n}", 5)
+        rm.execute(f"ship-{n}", int)
+        rm.timeouts.execute("ship", int)
+        len(rm.slo)
+        hf.protect(f"ship-{n}").call(int)
+        rm.snapshot()
+
+    handler = NeedsAnother(ship)
+    logger = logging.getLogger("holdfast")
+    logger.addHandler(handler)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        presets.get("dwcp").but(monitoring=False, checks=None).apply(rm)
+        assert rm.slo.all_healthy()
+        rm.execute("send", int)
+        rm.keyed("send", 1).call(int)
+        rm.start()
+        hf.protect("shipped").call(int)
+        rm.unregister("operation", "message")
+        rm.stop()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+    assert handler.count > 50
+    assert handler.stuck == []

@@ -14,16 +14,26 @@ from holdfast.manager.presets.standard import STANDARD
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.manager.operation import Operation
+    from holdfast.manager.presets.preset import Preset
 
 __all__ = ["default_manager", "protect"]
 
 NAME = "default"
 
-# Re-entrant: a finaliser of this thread may protect something meanwhile. In a list, for a child
-# has another: a thread of its parent may hold this one.
+# Held while the manager is made. Re-entrant: a finaliser of this thread may protect something
+# meanwhile. In a list, for a child has another: a thread of its parent may hold this one.
 _locks = [RLock()]
 _made: list[ResilienceManager] = []
 _protected: set[str] = set()
+# What the preset registers, and what the manager calls it.
+_KINDS = {
+    "circuit_breakers": "circuit_breaker",
+    "retry_policies": "retry",
+    "bulkheads": "bulkhead",
+    "timeouts": "timeout",
+    "error_budgets": "error_budget",
+    "latency_budgets": "latency_budget",
+}
 
 
 def protect(name: str) -> Operation:
@@ -50,11 +60,23 @@ def protect(name: str) -> Operation:
     """
     mine = STANDARD.named(name)
     manager = default_manager()
-    with _locks[0]:
-        if name not in _protected:
-            mine.apply(manager)
-            _protected.add(name)
+    if name not in _protected:
+        # Without a lock: what is registered is logged, and a handler of the log may be protected,
+        # by another thread. Who does the same meanwhile keeps what there is.
+        _without_own(mine, manager).apply(manager)
+        _protected.add(name)
     return manager.operation(name)
+
+
+def _without_own(preset: Preset, manager: ResilienceManager) -> Preset:
+    """Return a preset of one name without the kinds that the user has registered for it."""
+    kept = manager._registered
+    own = [
+        kind
+        for kind, its in _KINDS.items()
+        if any(kept.get(its, name) is not None for name in getattr(preset, kind))
+    ]
+    return preset.but(**dict.fromkeys(own)) if own else preset
 
 
 def default_manager() -> ResilienceManager:
