@@ -478,3 +478,43 @@ def test_the_timeouts_of_a_manager_start_and_stop_with_it(clock, caplog):
     rm.start()
     assert rm.timeouts.running
     rm.stop()
+
+
+def test_the_types_of_a_manager_are_as_many_as_its_timeouts(clock):  # TO-03, TO-07
+    rm = hf.ResilienceManager("many", clock=clock)
+    for n in range(300):
+        rm.register_timeout(f"before-{n}", 1 + n)
+    timeouts = rm.timeouts
+    for n in range(300):
+        rm.register_timeout(f"after-{n}", 1 + n)
+    rm.register(hf.Timeout(7, name="ready", clock=clock))
+
+    assert timeouts.timeout_for("before-299") == timeouts.timeout_for("after-299") == 300
+    assert timeouts.timeout_for("ready") == 7
+    assert timeouts.operation("after-299").timeout == 300
+    rm.unregister("timeout", "before-1")
+    rm.unregister("timeout", "after-299")
+    assert timeouts.timeout_for("before-1") == timeouts.timeout_for("after-299") == 30
+
+
+def test_whoever_asks_an_operation_that_nobody_completes_ends_at_its_deadline(
+    clock,
+):  # TO-04, TO-06
+    timeouts = TimeoutManager(clock=clock)
+    timeouts.begin("backup", "one", timeout=1)
+    clock.advance(2)
+
+    assert timeouts.active_count == 0
+    timeouts.begin("backup", "one", timeout=1)
+    clock.advance(2)
+    assert not timeouts.is_active("one")
+    timeouts.begin("backup", "one", timeout=1)
+    clock.advance(2)
+    timeouts.begin("backup", "one", timeout=1)  # the identifier is free
+    clock.advance(2)
+
+    for _ in range(2000):  # nobody looks
+        timeouts.begin("backup", timeout=1)
+        clock.advance(0.1)
+    assert len(timeouts._active) <= 201
+    assert timeouts.snapshot().types["backup"].expired > 1900

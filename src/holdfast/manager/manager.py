@@ -34,6 +34,7 @@ from holdfast.manager.told import (
     Listening,
     tell_checks,
     tell_listener,
+    tell_timeouts,
     tell_tracker,
 )
 from holdfast.mode import read_mode
@@ -296,8 +297,6 @@ class ResilienceManager(Whole, gate.Directory):
             ConfigError: A setting is invalid.
         """
         timeout: Timeout = self._register("timeout", name, (duration,), settings)
-        if self._timeouts is not None:
-            self._timeouts.update({name: timeout.duration})
         return timeout
 
     def register_error_budget(self, name: str, **settings: Any) -> ErrorBudget:
@@ -492,6 +491,8 @@ class ResilienceManager(Whole, gate.Directory):
             self._see_to_budget(name)
         if kind == "circuit_breaker":
             tell_checks(self, name)
+        if kind == "timeout":
+            tell_timeouts(self, name)
         for listening in list(self._listening.values()):
             if before is not None:
                 listening.leave(before.policy)
@@ -1186,8 +1187,8 @@ class ResilienceManager(Whole, gate.Directory):
             if self._timeouts is None:
                 self._timeouts = made
             is_new, running = self._timeouts is made, self._running
-        timeouts = self._registered.of_kind("timeout")
-        made.update({name: entry.policy.duration for name, entry in timeouts.items()})
+        for name in self._names("timeout"):
+            tell_timeouts(self, name)
         if is_new and running:
             self._start_part(made)
         return self._timeouts

@@ -354,6 +354,7 @@ class TimedOperation(Whole):
         if scope is not None:
             scope.check()
         manager, parent = self._manager, self._parent
+        manager._make_room(self.id)
         with manager._locked():
             if self._state != _NEW:
                 raise RuntimeError(f"operation {self.id!r} was used before: make another one")

@@ -127,7 +127,9 @@ class TimeoutManager(Whole):
         problems.done()
         self._lock = RLock()
         self._types: dict[str, _Type] = {}
+        self._given: dict[str, int] = {}  # by type: timeouts that are registered with a manager
         self._active: dict[str, TimedOperation] = {}
+        self._looked = 0  # how many were active after the last look for those that are over
         self._watchers: dict[ThreadWaiter | TaskWaiter, None] = {}
         self._started = self._cancelled = self._most_active = 0
         self._serials = count(1)
@@ -227,6 +229,7 @@ class TimeoutManager(Whole):
         ns = problems.duration("timeout", timeout, least_ns=_LEAST_NS, none=True)
         if operation_id is not None:
             operation_id = problems.name(operation_id, "operation_id")
+            self._make_room(operation_id)
             self._refuse_taken(problems, operation_id)
         if parent is not None:
             problems.instance("parent", parent, TimedOperation, "a TimedOperation, or None")
@@ -304,15 +307,19 @@ class TimeoutManager(Whole):
     @property
     def active_count(self) -> int:
         """The number of operations that have begun and not ended."""
+        self._expire()
         return len(self._active)
 
     def is_active(self, operation_id: str) -> bool:
         """Return whether an operation with the identifier ``operation_id`` is active."""
-        return operation_id in self._active
+        return self.get(operation_id) is not None
 
     def get(self, operation_id: str) -> TimedOperation | None:
         """Return the active operation with the identifier ``operation_id``, or None."""
-        return self._active.get(operation_id)
+        operation = self._active.get(operation_id)
+        if operation is not None:
+            operation._expire()
+        return operation if operation is not None and operation.active else None
 
     def active(self) -> tuple[ActiveOperation, ...]:
         """Return the operations that have begun and not ended, the oldest first."""
@@ -363,7 +370,9 @@ class TimeoutManager(Whole):
     def timeout_for(self, kind: str) -> float:
         """Return the seconds that an operation of the type ``kind`` may take from now on."""
         its = self._types.get(kind)
-        return self._default_ns / 1e9 if its is None else its.policy.duration
+        if its is not None:
+            return its.policy.duration
+        return self._given.get(kind, self._default_ns) / 1e9
 
     def update(
         self,
@@ -410,6 +419,23 @@ class TimeoutManager(Whole):
                     changed.append(there.policy)
         for policy in changed:
             policy._say_duration()
+
+    def _give(self, kind: str, ns: int | None) -> None:
+        """Have the timeout of a type that is registered with a manager; None: no longer."""
+        with self._locked():
+            its = self._types.get(kind)
+            if ns is None:
+                self._given.pop(kind, None)
+            else:
+                self._given[kind] = ns
+            if its is not None:
+                its.own = ns is not None
+                now_ns = self._default_ns if ns is None else ns
+                its.policy._put_duration(now_ns / 1e9, now_ns)
+            elif ns is not None and len(self._types) < MOST_TYPES:
+                self._types[kind] = _Type(self._make(kind, ns), own=True)
+        if its is not None:
+            its.policy._say_duration()
 
     # ---- life ----
 
@@ -518,6 +544,16 @@ class TimeoutManager(Whole):
         settle()
         return self._lock
 
+    def _make_room(self, operation_id: str) -> None:
+        """Forget those that were begun by hand, whose time is over, and that nobody completes.
+
+        The lock is not held: they are counted, and listeners may hear of it.
+        """
+        self.get(operation_id)
+        if len(self._active) >= 2 * max(self._looked, self._warn_above):
+            self._expire()
+            self._looked = len(self._active)
+
     def _enter(self, operation: TimedOperation) -> None:
         """Take one that begins. The lock is held."""
         if operation.id in self._active:
@@ -570,6 +606,7 @@ class TimeoutManager(Whole):
         """Return what limits an operation. The lock is held."""
         its = self._types.get(kind)
         if its is None and len(self._types) >= MOST_TYPES:
+            ns = self._given.get(kind) if ns is None else ns
             kind = OTHERS
             its = self._types.get(kind)
         if its is None:
@@ -608,6 +645,7 @@ class TimeoutManager(Whole):
     def _after_fork(self) -> None:
         self._lock = RLock()
         self._active = {}
+        self._looked = 0
         self._watchers = {}
 
 

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     Manager = Any  # ResilienceManager, which stands above
 
-__all__ = ["BUDGETS", "Closing", "Listening", "tell_checks", "tell_listener", "tell_tracker"]
+__all__ = [
+    "BUDGETS",
+    "Closing",
+    "Listening",
+    "tell_checks",
+    "tell_listener",
+    "tell_timeouts",
+    "tell_tracker",
+]
 
 BUDGETS = ("error_budget", "latency_budget")
 
@@ -66,6 +74,15 @@ def tell_checks(manager: Manager, name: str) -> None:
             )
             if manager._registered.get("circuit_breaker", name) is entry:
                 break
+
+
+def tell_timeouts(manager: Manager, name: str) -> None:
+    """Have operations of a type take as long as the timeout says that is registered now, if any."""
+    while manager._timeouts is not None:
+        entry = manager._registered.get("timeout", name)
+        manager._timeouts._give(name, None if entry is None else entry.policy._kernel.duration_ns())
+        if manager._registered.get("timeout", name) is entry:
+            return
 
 
 def tell_listener(manager: Manager, listening: Listening, kind: str, name: str) -> None:
