@@ -77,3 +77,22 @@ hf_course_counts(const hf_course *course, PyObject *outcome)
     return Py_BuildValue("NILI", outcome, course->attempts, (long long)course->waited_ns,
                          course->stand_ins);
 }
+
+/*
+ * The time of the call is about to be read anew, after an attempt or while one is under way: the first `n` steps
+ * go on measuring from where they began. But an adaptive limiter measures the last attempt alone.
+ */
+void
+hf_keep_beginnings(const GateObject *gate, hf_pass *pass, int n, bool within_attempt)
+{
+    for (int at = 0; at < n; at++) {
+        const GateObject *step = gate->steps[at];
+        hf_hold *hold = &pass->hold[at];
+        bool attempts = step->kind == HF_KIND_ADAPTIVE;
+        if (attempts && !within_attempt)
+            hold->since_ns = HF_NOTHING_HELD;
+        else if ((attempts || step->kind == HF_KIND_BREAKER) && hold->since_ns == HF_NOTHING_HELD &&
+                 pass->clock == step->clock)
+            hold->since_ns = pass->now_ns;
+    }
+}

@@ -60,13 +60,16 @@ hf_gate_enter(GateObject *gate, hf_pass *pass, hf_refusal *why)
 
 /*
  * After a wait the step is held, and the time is to be read again: waiting is not the call's time. But what a
- * fault does is, unless there are steps inside of it.
+ * fault does is. Further faults inside of it do not ask for the time.
  */
 void
 hf_gate_waited(GateObject *gate, hf_pass *pass)
 {
     int at = pass->entered;
-    if (!hf_step_acts_as_call(gate->steps[at]) || at + 1 < gate->n_steps)
+    bool struck = hf_step_acts_as_call(gate->steps[at]);
+    if (struck && at < hf_steps_without_faults(gate))
+        hf_keep_beginnings(gate, pass, at, true);
+    if (!struck || at < hf_steps_without_faults(gate))
         pass->clock = NULL;
     hf_step_waited(gate->steps[at], pass, &pass->hold[at]);
     pass->entered++;

@@ -105,7 +105,9 @@ typedef struct hf_hold {
         uint32_t works;       /* bulkhead: how many the call had left behind in threads before */
         uint64_t call_number; /* chaos: of the fault's calls; HF_CHAOS_NO_NUMBER: of none */
     };
-    int64_t since_ns; /* bulkhead, timeout, retry, latency; a breaker whose clock is not the pass's;
+    int64_t
+        since_ns; /* bulkhead, timeout, retry, latency; a breaker whose clock is not the pass's, or a
+                         breaker or an adaptive limiter whose call began before now_ns;
                          error budget: HF_NOTHING_HELD, unless a step inside has refused */
 } hf_hold;
 
@@ -288,6 +290,7 @@ int hf_gate_enter_block(GateObject *gate, hf_pass *pass);
 PyObject *hf_gate_leave(GateObject *gate, hf_pass *pass, PyObject *result);
 int hf_gate_settle(GateObject *gate, hf_pass *pass, int outcome);
 int hf_gate_settle_raised(GateObject *gate, hf_pass *pass, PyObject *exception);
+void hf_keep_beginnings(const GateObject *gate, hf_pass *pass, int n, bool within_attempt);
 void hf_gate_waited(GateObject *gate, hf_pass *pass);
 int hf_gate_undo(GateObject *gate, hf_pass *pass);
 int hf_gate_abandon(GateObject *gate, hf_pass *pass);

@@ -145,14 +145,16 @@ tell(GateObject *step, hf_rate_move move, uint64_t before)
 
 /*
  * The call began when its time was last read: waits inside of the limiter are behind it by then, and so are
- * the attempts and the pauses of a retry before the last attempt.
+ * the attempts and the pauses of a retry before the last attempt. Or before, if a fault has struck it since.
  */
 static int
 sample(GateObject *step, const hf_pass *pass, const hf_hold *hold, int evidence, int64_t end_ns)
 {
     bool shared = pass->clock == step->clock;
     int64_t now = shared && end_ns != HF_NOTHING_HELD ? end_ns : hf_clock_now_ns(step->clock);
-    int64_t began_ns = shared ? pass->now_ns : hold->taken_ns;
+    int64_t began_ns = hold->since_ns != HF_NOTHING_HELD ? hold->since_ns
+                       : shared                          ? pass->now_ns
+                                                         : hold->taken_ns;
     uint64_t before;
     hf_rate_move move =
         hf_adaptive_rate_record(step->adaptive_rate, step->cell, (hf_rate_evidence)evidence,
@@ -166,6 +168,7 @@ static inline hf_entering
 enter(GateObject *step, const hf_pass *pass, hf_hold *hold, hf_refusal *why)
 {
     hold->sampled = false;
+    hold->since_ns = HF_NOTHING_HELD;
     return hf_limiter_step_enter(step, pass, hold, why);
 }
 
@@ -203,6 +206,7 @@ static void
 waited(GateObject *step, const hf_pass *pass, hf_hold *hold)
 {
     hold->sampled = false;
+    hold->since_ns = HF_NOTHING_HELD;
     hf_limiter_step_waited(step, pass, hold);
 }
 

@@ -230,19 +230,6 @@ tell(GateObject *step, const hf_hold *hold, hf_retry_verdict verdict, int64_t de
     return answer == NULL ? -1 : 0;
 }
 
-/* The steps outside go on measuring from the first attempt, whose time the pass is about to forget. */
-static void
-keep_beginnings(const GateObject *gate, hf_pass *pass, const hf_hold *end)
-{
-    for (hf_hold *hold = pass->hold; hold < end; hold++) {
-        const GateObject *step = gate->steps[hold - pass->hold];
-        if (step->kind == HF_KIND_BREAKER && hold->since_ns == HF_NOTHING_HELD &&
-            pass->clock == step->clock)
-            hold->since_ns = pass->now_ns;
-    }
-    pass->clock = NULL;
-}
-
 typedef enum {
     GO_ON,
     GO_AGAIN,
@@ -418,7 +405,8 @@ leave(GateObject *gate, int at, hf_pass *pass, PyObject **result)
     if (again) {
         pass->course->pause_ns = hold->retry.previous_ns;
         pass->course->waits = HF_WAITS_PAUSE;
-        keep_beginnings(gate, pass, hold);
+        hf_keep_beginnings(gate, pass, at, false);
+        pass->clock = NULL;
     }
     return again;
 }

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+from functools import partial
 
 import pytest
 
@@ -187,6 +188,60 @@ def test_a_delay_lies_within_its_bounds_and_counts_as_time_of_the_call():  # CH-
     assert max(took) <= 2
     assert max(took) - min(took) > 0.5
     assert breaker.snapshot().slow == 50
+
+
+def within(*inside):
+    """Return pipelines of a delay of a second with that inside, and what measures around it."""
+    clock = hf.ManualClock()
+    slow = {"slow_call_duration": 1.5, "slow_call_rate": 1.0}
+    breaker = hf.CircuitBreaker("b", **slow, min_calls=100, clock=clock)
+    limiter = hf.AdaptiveRateLimiter("a", rate=100, clock=clock)
+    delay = chaos.Latency(1, 1, probability=1, clock=clock)
+    return clock, breaker, limiter, [delay, *(make(name="i", clock=clock) for make in inside)]
+
+
+INSIDE = {
+    "nothing": [],
+    "faults": [partial(chaos.Error, OSError, probability=0), partial(chaos.Timeout, probability=0)],
+    "bulkhead": [hf.Bulkhead],
+    "timeout": [partial(hf.Timeout, 99)],
+}
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+@pytest.mark.parametrize("name", ["call", "with", "generator"])
+def test_a_delay_counts_as_time_of_the_call_whatever_is_inside_of_it(inside, name):  # CH-02
+    clock, breaker, limiter, steps = within(*INSIDE[inside])
+    chaos.enable(clock=clock)
+    for measures in breaker, limiter:
+        drive(DRIVERS[name], hf.Pipeline("p", measures, *steps), lambda: clock.advance(0.5))
+    assert breaker.snapshot().slow == 1
+    assert limiter.snapshot().p95_latency == pytest.approx(1.5, rel=0.02)
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+async def test_a_delay_counts_as_time_of_an_awaited_call_too(inside):  # CH-02
+    clock, breaker, _, steps = within(*INSIDE[inside])
+    chaos.enable(clock=clock)
+    call = asyncio.ensure_future(hf.Pipeline("p", breaker, *steps).acall(asyncio.sleep, 0))
+    await asyncio.sleep(0)
+    clock.advance(1.5)
+    await call
+    assert breaker.snapshot().slow == 1
+
+
+def test_a_delay_of_an_attempt_before_is_no_time_of_the_last_one():
+    clock, _, limiter, steps = within(hf.Bulkhead)
+    retry = hf.Retry("r", attempts=2, on=OSError, backoff=hf.Constant(7), clock=clock)
+    chaos.enable(clock=clock)
+    attempts = iter([OSError])
+
+    def work():
+        for error in attempts:
+            raise error
+
+    hf.Pipeline("p", limiter, retry, *steps).call(work)
+    assert limiter.snapshot().p95_latency == pytest.approx(1, rel=0.02)
 
 
 async def test_a_delay_in_a_task_is_awaited_and_can_be_cancelled():  # D-CH-2
