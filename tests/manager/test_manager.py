@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 import holdfast as hf
 from holdfast.telemetry.prometheus import Collector
@@ -106,6 +108,40 @@ def test_an_operation_that_has_lost_all_its_policies_says_so(rm):  # D-RM-2
     rm.unregister("circuit_breaker", "send")
     with pytest.raises(hf.UnprotectedError, match=r"operation 'send' .* has no policy: the call"):
         operation.call(len, "a")
+
+
+def test_an_operation_that_nothing_is_registered_for_leaves_nothing_behind(rm):
+    def count():
+        gc.collect()
+        series = generate_latest(registry).decode()
+        return len(rm.operations), len(rm._users), series.count("passing")
+
+    registry = CollectorRegistry()
+    registry.register(Collector(rm))
+    before = count()
+    for number in range(20):
+        rm.register_circuit_breaker(f"passing-{number}")
+        rm.execute(f"passing-{number}", len, "a")
+        rm.unregister("circuit_breaker", f"passing-{number}")
+        rm.register_operation(f"passing-by-{number}", retry=f"later-{number}", timeout=1)
+        rm.unregister("operation", f"passing-by-{number}")
+    assert count() == before
+
+
+def test_an_operation_that_somebody_holds_follows_what_is_registered_for_it_again(rm):
+    rm.register_circuit_breaker("send", max_failures=5)
+    operation = rm.operation("send")
+    guarded = operation(Failing(9))
+    rm.unregister("circuit_breaker", "send")
+    assert rm.operations == ()
+    with pytest.raises(hf.UnprotectedError):
+        guarded()
+    breaker = rm.register_circuit_breaker("send", max_failures=1)
+    assert breaker in operation.policies
+    assert rm.operation("send") is operation
+    with pytest.raises(ConnectionError):
+        guarded()
+    assert breaker.state is hf.State.OPEN
 
 
 async def test_aexecute_awaits_under_the_same_policies(rm):  # RM-04

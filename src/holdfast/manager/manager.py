@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from threading import RLock
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from holdfast._native import gate
 from holdfast._native.meter import Meter
@@ -165,6 +166,8 @@ class ResilienceManager(Whole, gate.Directory):
         self._meter = Meter()  # for metrics: the changes, and whether it runs
         self._defined: dict[str, Definition] = {}
         self._operations: dict[str, Operation] = {}  # once they were asked for
+        # Those that have nothing left to pass: as long as somebody holds them.
+        self._gone: WeakValueDictionary[str, Operation] = WeakValueDictionary()
         self._keyed: dict[str, Keys] = {}  # by operation, once one was asked for by key
         self._users: dict[str, dict[str, None]] = {}  # by name of a policy: operations that need it
         self._passed_over: set[str] = set()  # operations of which that was logged
@@ -685,7 +688,8 @@ class ResilienceManager(Whole, gate.Directory):
     def _made_operation(self, name: str) -> Operation:
         operation = self._operations.get(name)
         if operation is None:
-            operation = self._operations[name] = Operation(name, self)
+            operation = self._gone.pop(name, None) or Operation(name, self)
+            self._operations[name] = operation
             self._users.setdefault(name, {})[name] = None
         return operation
 
@@ -694,16 +698,24 @@ class ResilienceManager(Whole, gate.Directory):
         before = self._defined.pop(name, None)
         for needed in before.names() if before is not None else ():
             if needed != name:
-                self._users[needed].pop(name, None)
+                self._unuse(needed, name)
         if defined is not None:
             self._defined[name] = defined
             for needed in defined.names():
                 self._users.setdefault(needed, {})[name] = None
         self._passed_over.discard(name)
 
+    def _unuse(self, needed: str, operation: str) -> None:
+        users = self._users.get(needed, {})
+        users.pop(operation, None)
+        if not users:
+            self._users.pop(needed, None)
+
     def _users_of(self, entry: Entry, name: str) -> list[str]:
         """Return the operations that may pass an entry of this name. The lock is held."""
         if entry.kind != "fault":
+            if (gone := self._gone.get(name)) is not None:
+                self._made_operation(gone.name)
             return list(self._users.get(name, ()))
         return [one for one in self._operations if entry.strikes(one)]
 
@@ -735,6 +747,10 @@ class ResilienceManager(Whole, gate.Directory):
                 self._handles.pop(name, None)
                 operation._turn_to(None)
                 news.operations.append(operation)
+                if name not in self._defined and name not in self._keyed:
+                    self._gone[name] = self._operations.pop(name)
+                    self._unuse(name, name)
+                    self._passed_over.discard(name)
             else:
                 self._compile(operation, steps, news)
 
