@@ -66,6 +66,21 @@ def test_a_worker_uses_what_the_master_has_made_and_used(worker, gunicorn):
         assert server.end() == 0
 
 
+# RM-08
+@pytest.mark.parametrize("starts", [True, False], ids=["started", "not started"])
+def test_a_manager_of_the_master_runs_in_the_workers_that_start_it(starts, gunicorn, tmp_path):
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(
+        "def post_worker_init(worker):\n"
+        "    import managed_application as app\n"
+        f"    app.manager.{'start' if starts else 'snapshot'}()\n"
+    )
+    with gunicorn("--preload", "-c", str(config), app="managed_application") as server:
+        calls = ["a", 2, "d"]
+        assert server.ask("report") == {"running": starts, "healthy": starts, "calls": calls}
+        assert server.end() == 0
+
+
 def test_a_worker_of_greenlets_uses_what_it_has_loaded(gunicorn):
     with gunicorn("-k", "gevent") as server:
         assert server.ask("report") == REPORT | {"forked": False}
