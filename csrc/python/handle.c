@@ -5,7 +5,8 @@
 
 /*
  * There was none: _missing() turns to one and returns true, or raises why there is none. Another thread may
- * take that gate away before it is seen here: then what there is by now counts.
+ * take that gate away before it is seen here: then what there is by now counts. Where it returns a gate, this
+ * call passes that one, whatever the next call finds: so nobody who takes gates away can hold it up.
  */
 GateObject *
 hf_handle_gate_slowly(HandleObject *self)
@@ -15,6 +16,10 @@ hf_handle_gate_slowly(HandleObject *self)
     Py_INCREF(self);
     while (turned > 0 && gate == NULL) {
         PyObject *answer = PyObject_CallMethod((PyObject *)self, "_missing", NULL);
+        if (answer != NULL && PyObject_TypeCheck(answer, hf_gate_type)) {
+            gate = (GateObject *)answer;
+            break;
+        }
         turned = answer != NULL ? PyObject_IsTrue(answer) : -1;
         Py_XDECREF(answer);
         if (turned >= 0)

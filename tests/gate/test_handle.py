@@ -446,6 +446,23 @@ def test_a_gate_that_is_taken_away_before_it_is_seen_is_asked_for_again() -> Non
         Contended("send").call(plain)
 
 
+def test_a_gate_that_is_returned_where_there_is_none_is_that_of_one_call() -> None:
+    class Lender(gate.Handle):
+        """Another thread takes each gate away at once."""
+
+        asked = 0
+
+        def _missing(self) -> gate.Gate:
+            self.asked += 1
+            return CircuitBreaker("b")
+
+    on = Lender("send")
+    assert on.call(plain) == 1
+    assert on(plain)() == 1
+    assert on.asked == 2
+    assert on._gate is None
+
+
 def test_an_open_breaker_refuses_until_the_handle_turns_to_another() -> None:
     on = handle(CircuitBreaker("b"))
     guarded = on(plain)

@@ -58,8 +58,9 @@ def test_the_failures_of_one_key_open_its_breaker_alone(rm):  # CB-25
     for _ in range(2):
         with pytest.raises(ConnectionError):
             rm.keyed("exchange", "binance").call(fail)
-    with pytest.raises(hf.CircuitOpenError):
+    with pytest.raises(hf.CircuitOpenError) as raised:
         rm.keyed("exchange", "binance").call(len, "")
+    assert raised.value.policy is rm.keyed("exchange", "binance").circuit_breaker
     assert rm.keyed("exchange", "kraken").call(len, "ok") == 2
     assert rm.execute("exchange", len, "ok") == 2
     assert rm.circuit_breaker("exchange").state is hf.State.CLOSED
@@ -398,6 +399,14 @@ def test_a_new_key_costs_the_same_however_many_may_not_go(rm, monkeypatch):
     assert "new" in rm.keys("exchange")
 
 
+def test_of_very_many_keys_as_many_are_kept_as_there_is_room_for(rm):  # CB-25
+    register_all(rm, keys=1_000)
+    for key in range(20_000):
+        rm.keyed("exchange", key)
+    assert rm.keys("exchange").counts() == KeyCounts(1_000, 1_000, 19_000, 0)
+    assert sorted(rm.keys("exchange")) == [*range(19_000, 20_000)]
+
+
 def test_the_memory_of_many_keys_is_bounded(rm):
     rm.register_bulkhead("exchange", 5)
     rm.register_operation("exchange", keys=50)
@@ -533,6 +542,47 @@ def test_what_is_registered_while_a_key_is_made_protects_it(rm):
 
     end = hf.registry.watch(meanwhile)
     assert rm.keyed("exchange", 1).bulkhead.snapshot().capacity == 7
+
+
+@pytest.fixture
+def registering(rm):
+    """Whenever a policy is made, another bulkhead is registered: at most a thousand."""
+    rm.register_circuit_breaker("exchange", max_failures=5)
+    rm.register_bulkhead("exchange", 5)
+    registered, inside = [], []
+
+    def register(made):
+        if not inside and len(registered) < 1000:
+            inside.append(made)
+            registered.append(10 + len(registered))
+            rm.register_bulkhead("exchange", registered[-1])
+            inside.clear()
+
+    end = hf.registry.watch(register)
+    yield registered
+    end()
+
+
+def test_no_call_of_a_new_key_waits_for_an_end_of_registering(rm, registering):
+    assert rm.keyed("exchange", 1).call(len, "ok") == 2
+    assert 0 < len(registering) < 20
+
+
+def test_no_call_of_a_held_key_waits_for_an_end_of_registering(rm, registering):
+    held = rm.keyed("exchange", 1)
+    decorated = held(lambda: "ran")
+    breaker = held.circuit_breaker
+    for call in (decorated, held.describe, lambda: held.call(len, "ok")):
+        del registering[:]
+        rm.register_bulkhead("exchange", 6)
+        assert call()
+        assert 0 < len(registering) < 20
+    assert held.circuit_breaker is breaker
+    registering[:] = range(1000)
+    capacity = rm.bulkhead("exchange").snapshot().capacity
+    assert held.bulkhead.snapshot().capacity == capacity
+    assert held.bulkhead is rm.keyed("exchange", 1).bulkhead
+    assert not rm.keys("exchange")._latest
 
 
 def test_a_finaliser_may_ask_for_a_key_while_another_comes_or_goes(rm):

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 import holdfast as hf
 from holdfast.telemetry.prometheus import Collector
 from tests.apart import run_apart
+from tests.interpreters import forks_beside_threads
 from tests.manager.test_threads import together
 from tests.policies.test_forked import IN_CHILD
 
@@ -159,6 +160,7 @@ def test_registering_while_keys_come_and_go_loses_no_count(rm, stress_scale):
         assert rm.keyed("exchange", key).bulkhead.snapshot().capacity == capacity
 
 
+@forks_beside_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_finds_its_keys_while_threads_of_the_parent_ask_for_others():
     run_apart(

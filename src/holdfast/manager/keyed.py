@@ -79,7 +79,7 @@ class KeyedOperation(Handle):
         key: The key; that of all keys for which there is no room, if ``is_overflow``.
     """
 
-    __slots__ = ("_alone", "_home", "_own", "_recent", "key")
+    __slots__ = ("_alone", "_generation", "_home", "_own", "_recent", "key")
 
     kind = "keyed_operation"
     key: Any
@@ -90,6 +90,7 @@ class KeyedOperation(Handle):
         self._home = home
         self._own: Own = ()
         self._alone: list[int] = []  # how often each is referred to while nobody holds it
+        self._generation = -1  # of the template that its policies are of
         self._recent = False  # it was asked for since the last look
 
     @property
@@ -159,10 +160,7 @@ class KeyedOperation(Handle):
 
     def _pipeline(self) -> Pipeline:
         gate: Any = self._gate
-        while gate is None:
-            self._missing()
-            gate = self._gate
-        pipeline: Pipeline = gate
+        pipeline: Pipeline = self._missing() if gate is None else gate
         return pipeline
 
     def _of_kind(self, kind: str) -> Any:
@@ -171,13 +169,12 @@ class KeyedOperation(Handle):
                 return policy
         raise LookupError(f"operation {self.name!r} has no {kind.replace('_', ' ')}")
 
-    def _missing(self) -> object:
-        """Turn to a gate for a call that found none, or raise why there is none."""
+    def _missing(self) -> Pipeline:
+        """Return the gate of a call that found none, or raise why there is none."""
         home = self._home()
         if home is None:
             raise UnprotectedError(f"the manager that operation {self.name!r} is of is gone")
-        home._renew(self)
-        return self
+        return home._renew(self)
 
     def _rests(self) -> bool:
         return all(rests(policy) for _, policy in self._own)
@@ -186,9 +183,12 @@ class KeyedOperation(Handle):
 class _Template:
     """What the keys of an operation are made of, as long as the operation is not compiled anew."""
 
-    __slots__ = ("alone", "durations", "ends", "policies")
+    __slots__ = ("alone", "durations", "ends", "generation", "policies")
 
-    def __init__(self, policies: tuple[Policy, ...], ends: Any, durations: Histogram) -> None:
+    def __init__(
+        self, policies: tuple[Policy, ...], ends: Any, durations: Histogram, generation: int
+    ) -> None:
+        self.generation = generation  # how often the operation was compiled anew before
         self.policies = policies
         self.ends = ends
         self.durations = durations  # of all keys together
@@ -245,8 +245,12 @@ class Keys(Whole):
         self._looking = False
         self._looks_left = 0
         self._generation = 0  # of the template
+        self._renewing = 0  # how many calls have what a key has follow the operation
+        # What such calls have made, or had before the operation was compiled anew meanwhile.
+        self._latest: dict[KeyedOperation, tuple[int, Pipeline]] = {}
         self._template: _Template | None = None
         self._overflow = KeyedOperation(name, OVERFLOW, self._me)
+        self._first_durations = Histogram()
         self._meter = Meter()  # how many went and found no room; how many there are and may be
         mind(self)
         ledger.enter(self, 0, ((KEYED, self._meter, 0),))
@@ -339,58 +343,92 @@ class Keys(Whole):
             problems.done()
         settle()
         gone: list[KeyedOperation] = []  # freed without the lock: keys may have finalisers
-        while True:
-            template = self._template or self._learn()
-            most = self.most
-            with self._lock:
-                there = self._table.get(key)
-                if there is not None:
-                    there._recent = True
-                    return there
-                if not self._make_room(most, gone):
-                    self._meter.count(OVERFLOWED)
-                    return self._overflow
-            made, new = self._made(key, template)
-            self._enter(new, template)  # before any call passes it: metrics miss none
-            with self._lock:
-                if template is not self._template:
-                    continue
-                there = self._table.get(key)
-                if there is not None:  # another thread was faster
-                    return there
-                if not self._make_room(most, gone):
-                    self._meter.count(OVERFLOWED)
-                    return self._overflow
-                self._put(key, made)
-                self._show(most)
-                return made
+        template = self._template or self._learn()
+        most = self.most
+        with self._lock:
+            there = self._table.get(key)
+            if there is not None:
+                there._recent = True
+                return there
+            if not self._make_room(most, gone):
+                self._meter.count(OVERFLOWED)
+                return self._overflow
+        made, new = self._made(key, template)
+        self._enter(new, template)  # before any call passes it: metrics miss none
+        with self._lock:
+            there = self._table.get(key)
+            if there is not None:  # another thread was faster
+                return there
+            if not self._make_room(most, gone):
+                self._meter.count(OVERFLOWED)
+                return self._overflow
+            if template is not self._template:  # its first call follows the operation
+                made._turn_to(None)
+            self._put(key, made)
+            self._show(most)
+            return made
 
     def _made(self, key: Hashable, template: _Template) -> tuple[KeyedOperation, list[Policy]]:
         """Return what a new key has, and its policies, which metrics do not know yet."""
         made = KeyedOperation(self._name, key, self._me)
         made._own, new, gate = template.compose(self._scope, self._name, ())
         made._alone = template.alone
+        made._generation = template.generation
         made._turn_to(gate)
         return made, new
 
-    def _renew(self, keyed: KeyedOperation) -> None:
-        """Have what a key has follow the operation, which was compiled anew.
+    def _renew(self, keyed: KeyedOperation, template: _Template | None = None) -> Pipeline:
+        """Have what a key has follow the operation, which was compiled anew, and return its gate.
+
+        If it is compiled anew once more meanwhile, the gate is that of this call, which has begun
+        before; the next one follows. So no call waits for an end of registering.
 
         Raises:
             UnprotectedError: The operation has nothing any more.
         """
         settle()
-        while keyed._gate is None:
-            template = self._template or self._learn()
-            own, new, gate = template.compose(self._scope, self._name, keyed._own)
-            self._enter(new, template, is_first=keyed is self._overflow)
+        with self._lock:
+            began = self._generation if template is None else template.generation
+            self._renewing += 1
+        try:
+            # Another round only if a call that has begun before a later registration was faster.
+            while True:
+                there: Any = keyed._gate
+                if there is not None:
+                    break
+                before = keyed._own
+                template = template or self._template or self._learn()
+                own, new, gate = template.compose(self._scope, self._name, before)
+                self._enter(new, template, is_first=keyed is self._overflow)
+                with self._lock:
+                    there = keyed._gate
+                    if there is not None:
+                        break
+                    generation, latest = self._latest.get(keyed, (-1, gate))
+                    if generation >= began:
+                        return latest
+                    if template.generation < keyed._generation:  # of the overflow key
+                        return gate
+                    if keyed._own is before:
+                        keyed._own, keyed._alone = own, template.alone
+                        keyed._generation = template.generation
+                        if template is self._template:
+                            keyed._turn_to(gate)
+                        else:
+                            self._latest[keyed] = template.generation, gate
+                        return gate
+            current: Pipeline = there
+            return current
+        finally:
+            gone = None
             with self._lock:
-                if template is self._template and keyed._gate is None:
-                    keyed._own, keyed._alone = own, template.alone
-                    keyed._turn_to(gate)
+                self._renewing = max(self._renewing - 1, 0)  # less in a child forked amid it
+                if not self._renewing:
+                    gone, self._latest = self._latest, {}
+            del gone  # freed without the lock
 
     def _learn(self) -> _Template:
-        """Return what keys are made of at this moment."""
+        """Return what keys are made of at this moment, or later."""
         manager = self._manager()
         if manager is None:
             raise UnprotectedError(
@@ -399,29 +437,35 @@ class Keys(Whole):
         while True:
             generation = self._generation
             operation = manager.operation(self._name)
-            template = _Template(operation.policies, operation._ends, self._durations())
-            template.alone = _references([self._made(None, template)[0]], 0)
-            with self._lock:
-                if generation == self._generation and self._template is None:
-                    self._template = template
-                learnt = self._template
-            if learnt is not None:
-                # It keeps the name alive, under which metrics have what evicted keys have counted.
-                self._renew(self._overflow)
-                return learnt
+            policies: tuple[Policy, ...] = operation.policies
+            if policies:  # else everything was unregistered after it was found: it raises
+                break
+        template = _Template(policies, operation._ends, self._durations(), generation)
+        template.alone = _references([self._made(None, template)[0]], 0)
+        with self._lock:
+            if self._template is not None:
+                return self._template  # another thread was faster
+            if generation == self._generation:
+                self._template = template
+        # It keeps the name alive, under which metrics have what evicted keys have counted.
+        self._renew(self._overflow, template)
+        return template
 
     def _outdate(self) -> None:
         """Have all keys follow the operation, which was compiled anew, at their next call."""
         with self._lock:
+            for one in (*self._living(), self._overflow):
+                there: Any = one._gate
+                if self._renewing and there is not None:
+                    self._latest[one] = self._generation, there
+                one._turn_to(None)
             self._generation += 1
             self._template = None
-            for one in (*self._living(), self._overflow):
-                one._turn_to(None)
 
     def _durations(self) -> Histogram:
         """Return where keys record durations: that of the overflow key, which metrics know."""
         there = (getattr(one, "_histogram", None) for _, one in self._overflow._own)
-        return next((one for one in there if one is not None), None) or Histogram()
+        return next((one for one in there if one is not None), self._first_durations)
 
     def _enter(self, new: list[Policy], template: _Template, *, is_first: bool = False) -> None:
         """Have metrics know new policies, and the durations of all keys by the first."""
@@ -513,6 +557,8 @@ class Keys(Whole):
         """In a forked child: have a lock that nobody holds, and counts of its own."""
         self._lock = RLock()
         self._looking = False
+        self._renewing = 0
+        self._latest = {}
         for one in self._ring:
             if one is not None:
                 self._table.setdefault(one.key, one)
