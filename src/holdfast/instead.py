@@ -83,7 +83,7 @@ def _of_callable(field: str, value: object, allowed: str) -> str:
         if isinstance(value, BaseException):
             return f"write {type(value).__name__}, its class"
         if isinstance(value, str) and value.isidentifier() and value[0].isupper():
-            return f"write the class {value}, without quotes"
+            return _of_class(value)
     if field == "on_result" and '"http"' in allowed:
         return 'write "http" for status 408, 429 and 5xx, or a function of the result'
     if field == "retry_after" and _is_number(value):
@@ -91,11 +91,25 @@ def _of_callable(field: str, value: object, allowed: str) -> str:
     return ""
 
 
+def _of_class(name: str) -> str:
+    """Return what to write for the name of an exception class, which may be misspelt."""
+    import builtins
+
+    if not isinstance(getattr(builtins, name, None), type):
+        from difflib import get_close_matches
+
+        found = vars(builtins).items()
+        there = [one for one, cls in found if isinstance(cls, type) and issubclass(cls, Exception)]
+        if close := get_close_matches(name, there, 1, 0.8):
+            return f"did you mean the class {close[0]}, without quotes?"
+    return f"write the class {name}, without quotes"
+
+
 def _of_name(field: str, value: object, allowed: str) -> str:
     if field == "errors" and allowed.startswith("a string"):
         return "several errors are one argument, as in errors=(OSError, KeyError)"
     if field == "errors" and isinstance(value, str) and value.isidentifier() and value[0].isupper():
-        return f"write the class {value}, without quotes"
+        return _of_class(value)
     if field in _FIRST_OF_FAULTS and isinstance(value, str) and not any(map(str.isdigit, value)):
         return f"write name={value!r}; a fault needs no name"
     if field != "name" or not allowed.startswith("a string"):

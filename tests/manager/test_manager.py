@@ -384,3 +384,27 @@ def test_what_an_operation_has_no_room_for_is_not_registered(rm, clock):
         rm.register_operation("send", error_budget=[*budgets, hf.ErrorBudget("c", clock=clock)])
     assert rm.execute("send", len, "ok") == 2
     assert len(rm.operation("send").policies) == 16
+
+
+def test_faults_that_strike_no_operation_and_wrong_operations_are_told(rm):
+    rm.register_bulkhead("send", 3)
+    fault = hf.chaos.Latency(name="slow", min=0.1, max=0.2)
+    with pytest.raises(hf.ConfigError, match="operations: got 5, allowed a list of names"):
+        rm.register_fault(fault, 5)
+
+    rm.register_fault(fault, ["sned"])
+
+    assert "did you mean 'send'" in str([one.message for one in rm.lint()])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda rm: rm.register_retry_policy("x", on="ConnectionEror"), "class ConnectionError"),
+        (lambda rm: rm.register_operation("x", circut_breaker="x"), "circuit_breaker"),
+        (lambda rm: rm.execute(5, len, "x"), "no operation 5"),
+    ],
+)
+def test_what_does_not_exist_is_named_with_the_nearest(rm, wrong, said):
+    with pytest.raises((hf.ConfigError, TypeError, LookupError), match=said):
+        wrong(rm)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast.manager.operation import FIELDS, LOOKED_UP
 from holdfast.manager.registered import ADAPTIVE, KINDS
 from holdfast.pipeline.lint import Finding
+from holdfast.validation import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,13 @@ __all__ = ["lint"]
 
 def lint(manager: Manager) -> list[Finding]:
     """Return what all rules find in a manager."""
-    return [*_not_registered(manager), *_unused(manager), *_passed_over(manager), *_within(manager)]
+    return [
+        *_not_registered(manager),
+        *_unused(manager),
+        *_passed_over(manager),
+        *_strike_nothing(manager),
+        *_within(manager),
+    ]
 
 
 def _not_registered(manager: Manager) -> Iterator[Finding]:
@@ -80,6 +87,19 @@ def _passed_over(manager: Manager) -> Iterator[Finding]:
                 "wins, and the adaptive one limits nothing; unregister one of them",
                 (fixed.policy, entry.policy),
             )
+
+
+def _strike_nothing(manager: Manager) -> Iterator[Finding]:
+    known = tuple({*manager._defined, *manager._operations, *manager._registered.names()})
+    for name, entry in manager._registered.of_kind("fault").items():
+        for operation in sorted(entry.operations or ()):
+            if operation not in known:
+                yield Finding(
+                    "fault_strikes_nothing",
+                    f"fault {name!r} is to strike operation {operation!r}, which is not registered"
+                    f"{nearest(operation, known)}",
+                    (entry.policy,),
+                )
 
 
 def _within(manager: Manager) -> Iterator[Finding]:

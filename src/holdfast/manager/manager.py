@@ -7,7 +7,9 @@ Elsewhere: what is registered (``registered``), what an operation passes (``oper
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from threading import RLock
+from types import NoneType
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -48,7 +50,7 @@ from holdfast.validation import Problems, explains_names, nearest, shown, wait_t
 from holdfast.whole import Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
     from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypeVar
@@ -370,10 +372,10 @@ class ResilienceManager(Whole, gate.Directory):
         problems = Problems("ResilienceManager", self._name)
         problems.instance("fault", fault, Faults, "a fault of holdfast.chaos")
         which = None
-        if isinstance(operations, str):
+        if isinstance(operations, str) or not isinstance(operations, (Iterable, NoneType)):
             problems.refuse("operations", operations, "a list of names, or None")
         elif operations is not None:
-            which = frozenset(problems.name(one, "operations") for one in operations)
+            which = frozenset([problems.name(one, "operations") for one in operations])
         problems.done()
         self._put(fault.name, Entry("fault", fault, operations=which), is_ready=True)
         return fault
@@ -503,6 +505,7 @@ class ResilienceManager(Whole, gate.Directory):
 
     # ---- operations ----
 
+    @explains_names
     def register_operation(
         self,
         name: str,
