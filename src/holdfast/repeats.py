@@ -10,6 +10,7 @@ import atexit
 from threading import RLock
 from weakref import WeakSet
 
+from holdfast.clock import ManualClock, SystemClock, system_clock
 from holdfast.forks import mind, settle
 from holdfast.periodic import Periodic
 
@@ -87,6 +88,8 @@ class Repeats:
         """
         if self.most is None:
             return Run(0)
+        if not isinstance(clock, (SystemClock, ManualClock)):
+            clock = system_clock  # it is of a copy of these modules, imported before
         now_ns = clock.now_ns()
         dropped = None
         settle()
