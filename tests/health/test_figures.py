@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import holdfast.health.figures
 from holdfast.health import HealthMonitor, PingCheck
 from holdfast.health.figures import Figures
 from holdfast.stores.figures import BREAKER, HEALTH, OTHER, pair, parts_of
+from holdfast.stores.ledger import Ledger
+from holdfast.telemetry import prometheus
 from tests.telemetry.scraped import Scrape
 
 PASSED, LIMPED, FAILED, UNPROVEN = range(4)
@@ -16,6 +19,14 @@ MS = 10**6
 
 letters = st.characters(exclude_categories=("C", "Z")) | st.sampled_from(" /")
 printable = st.text(letters, min_size=1, max_size=200).filter(str.isprintable)
+
+
+@pytest.fixture(autouse=True)
+def ledger(monkeypatch):
+    """A ledger without what other tests have left to the collector."""
+    fresh = Ledger()
+    for module in (holdfast.health.figures, prometheus):
+        monkeypatch.setattr(module, "ledger", fresh)
 
 
 def figures(checker="shop", check="db", **settings):

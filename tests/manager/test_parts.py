@@ -18,6 +18,7 @@ from holdfast.telemetry.prometheus import Collector
 from holdfast.testing.chaos import chaos_enabled
 from tests.apart import run_apart
 from tests.policies.test_forked import IN_CHILD
+from tests.waiting.parties import until
 
 
 @pytest.fixture
@@ -511,10 +512,7 @@ def test_nothing_runs_on_of_a_manager_whose_second_preset_is_refused():  # RM-08
     with pytest.raises(hf.ConfigError, match="for any operation"):
         hf.ResilienceManager("half", presets=("dwcp", "standard"))
 
-    for thread in threading.enumerate():
-        if "half" in thread.name:
-            thread.join(30)
-            assert not thread.is_alive()
+    until(lambda: not any("half" in thread.name for thread in threading.enumerate()))
 
 
 def test_a_component_leaves_a_budget_that_is_registered_no_longer(rm, clock):  # EB-05

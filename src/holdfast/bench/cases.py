@@ -376,7 +376,7 @@ def manager_decorated() -> Case:
 
 def _manager() -> ResilienceManager:
     plenty = {"rate": PLENTY, "min_rate": 100, "max_rate": PLENTY}
-    preset = DWCP.but(adaptive_rate_limiters={"send": plenty})
+    preset = DWCP.but(adaptive_rate_limiters={"send": plenty}, monitoring=False)
     return ResilienceManager("bench", presets=preset)
 
 
