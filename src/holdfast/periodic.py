@@ -15,6 +15,7 @@ from contextvars import Context, ContextVar
 from holdfast._native.random import Random
 from holdfast.clock import ManualClock, read_clock, system_clock
 from holdfast.forks import call_in_child, settle
+from holdfast.life import Life
 from holdfast.seeds import fresh_seed
 from holdfast.validation import Problems, answers_at_once, wait_to_ns
 from holdfast.waiting.parking import ThreadWaiter
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from holdfast.clock import Clock
     from holdfast.waiting.aio import TaskWaiter
@@ -43,7 +43,7 @@ _threads = TimerThreads()
 _here: ContextVar[object] = ContextVar("holdfast.tick", default=None)
 
 
-class Periodic:
+class Periodic(Life):
     """Calls a function at once when it is started, and then once an interval.
 
     Ticks never overlap. The times of the ticks are fixed when the loop starts, so they do not
@@ -254,30 +254,6 @@ class Periodic:
             if self._ticking is not None:
                 return  # the end of the tick will see it
         run.kick()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.astart()
-        return self
-
-    async def __aexit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.astop()
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"

@@ -26,6 +26,7 @@ from holdfast.health.schedule import interval_ns
 from holdfast.health.states import STATES, HealthLevel, HealthState
 from holdfast.health.status import CheckRecord, CheckStatus, MonitorSnapshot
 from holdfast.health.turns import Countdown, Run, Turn, Unit, Watched
+from holdfast.life import Life
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.telling import Telling
 from holdfast.policies.timeout import Timeout
@@ -40,8 +41,7 @@ from holdfast.whole import Whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
@@ -60,7 +60,7 @@ _UNHEALTHY, _UNKNOWN = HealthState.UNHEALTHY, HealthState.UNKNOWN
 _DEGRADED, _HEALTHY = HealthState.DEGRADED, HealthState.HEALTHY
 
 
-class HealthMonitor(Whole):
+class HealthMonitor(Whole, Life):
     """Runs checks, each in its interval, and says how healthy a service is.
 
     All checks run when the monitor starts, and then spread over their intervals. They run at the
@@ -458,30 +458,6 @@ class HealthMonitor(Whole):
                 rounds.stop(0)
             raise
         return self._report_left(all(ended))
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.astart()
-        return self
-
-    async def __aexit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.astop()
 
     def _begin_rounds(self, loop: Any) -> Rounds | None:
         """Make the rounds of a start; None if they run already."""

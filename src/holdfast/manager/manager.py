@@ -17,6 +17,7 @@ from holdfast._native import gate
 from holdfast._native.meter import Meter
 from holdfast.clock import read_clock
 from holdfast.forks import mind, settle
+from holdfast.life import Life
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.followed import Followed
 from holdfast.manager.living import enlist
@@ -52,8 +53,7 @@ from holdfast.whole import Whole
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypeVar
+    from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
     from holdfast.chaos import Fault
     from holdfast.clock import Clock
@@ -91,7 +91,7 @@ __all__ = ["ResilienceManager"]
 DEFAULT_SECONDS = 30.0
 
 
-class ResilienceManager(Whole, gate.Directory):
+class ResilienceManager(Whole, Life, gate.Directory):
     """Registers policies by name, and protects calls by everything that bears the name.
 
     ``execute("send", fn)`` calls ``fn`` under all policies that are registered as "send".
@@ -727,8 +727,9 @@ class ResilienceManager(Whole, gate.Directory):
         field = "rate_limiter" if kind == ADAPTIVE else kind
         return [
             operation
-            for operation, defined in self._defined.copy().items()
-            if name in defined.joined.get(field, ())
+            for operation in list(self._users.get(name, ()))
+            if (defined := self._defined.get(operation)) is not None
+            and name in defined.joined.get(field, ())
             and not (field == "rate_limiter" and self._other_limiter(kind, name))
         ]
 
@@ -1382,30 +1383,6 @@ class ResilienceManager(Whole, gate.Directory):
         from holdfast.manager.stopping import astop_all
 
         return await astop_all(parts, timeout_ns)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.astart()
-        return self
-
-    async def __aexit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.astop()
 
     def _runs(self, running: bool) -> bool:
         """Show whether it runs; return whether it did. The lock is held."""

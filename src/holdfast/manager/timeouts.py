@@ -18,6 +18,7 @@ from holdfast._native.meter import Meter
 from holdfast.clock import read_clock, system_clock
 from holdfast.errors import DeadlineExceededError
 from holdfast.forks import mind, settle
+from holdfast.life import Life
 from holdfast.manager.timed import TimedOperation, enclosing
 from holdfast.mode import read_mode
 from holdfast.periodic import LEAST_NS as LEAST_INTERVAL_NS
@@ -35,8 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Any, ParamSpec, Self, TypeVar
+    from typing import Any, ParamSpec, TypeVar
 
     from holdfast.clock import Clock
     from holdfast.manager.timeouts_snapshot import (
@@ -70,7 +70,7 @@ _LEAST_NS = 1000
 _MOST_DURATIONS = 16  # of one type, that are kept for the next operation of the same duration
 
 
-class TimeoutManager(Whole):
+class TimeoutManager(Whole, Life):
     """Limits operations by their type, and knows which are active.
 
     A type is a word such as "api_call". Types that ``timeouts`` does not name have the default;
@@ -510,30 +510,6 @@ class TimeoutManager(Whole):
             if not waiter.woken and wait.left_ns == 0:
                 return wait.is_over() and ended
         return ended
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.astart()
-        return self
-
-    async def __aexit__(
-        self,
-        cls: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.astop()
 
     def __repr__(self) -> str:
         return f"<TimeoutManager {self._name!r} {len(self._active)} active>"
