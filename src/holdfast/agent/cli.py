@@ -33,9 +33,9 @@ exit codes:
 
 DEMO_DESCRIPTION = """\
 Starts an HTTP server on the loopback that is healthy, flaky, slow, failing, killed with kill -9
-and back again, and sends it the same calls twice: guarded by the standard pipeline (timeouts,
-retries with a budget, circuit breaker, rate limiter, bulkhead), and unguarded. Shows both live
-and sums them up at the end.
+and back again, and sends it the same calls twice: guarded by a manager (timeouts, retries with a
+budget, circuit breaker, rate limiter, bulkhead), and unguarded. Shows both live and sums them up at
+the end.
 """
 
 DEMO_EPILOG = """\
