@@ -328,3 +328,8 @@ def test_what_was_registered_with_the_default_manager_before_stays():
 def test_protect_refuses_what_is_no_name(wrong):
     with pytest.raises(hf.ConfigError, match="name"):
         hf.protect(wrong)
+
+
+def test_a_function_that_is_protected_without_a_name_is_told_to_give_one():
+    with pytest.raises(hf.ConfigError, match=r"allowed a name, as in @hf\.protect"):
+        hf.protect(len)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from threading import RLock
 from holdfast.forks import call_in_child, settle
 from holdfast.manager.manager import ResilienceManager
 from holdfast.manager.presets.standard import STANDARD
+from holdfast.validation import Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ def protect(name: str) -> Operation:
     >>> protect("geocoding").call(len, "ok")
     2
     """
+    problems = Problems("protect")
+    if callable(name):
+        problems.refuse("name", name, 'a name, as in @hf.protect("payments")')
+    else:
+        problems.name(name)
+    problems.done()
     mine = STANDARD.named(name)
     manager = default_manager()
     if name not in _protected:
