@@ -1,0 +1,1 @@
+"""Examples of holdfast; each runs by itself."""
