@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
     from holdfast.policies.slo_tracker import SloTracker
     from holdfast.priorities import priority
+    from holdfast.supervision.component import Component, Exit
+    from holdfast.supervision.states import ComponentState
     from holdfast.telemetry.json_lines import JsonFormatter
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
@@ -88,6 +90,8 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "Clock",
+    "Component",
+    "ComponentState",
     "CompositeCheck",
     "ConfigError",
     "Constant",
@@ -98,6 +102,7 @@ __all__ = [
     "ErrorBudget",
     "ErrorRecoveryManager",
     "Event",
+    "Exit",
     "Exponential",
     "Fallback",
     "Fibonacci",
@@ -156,6 +161,8 @@ __all__ = [
 # Public functions that are rarely used, and the modules they are imported from at the first use.
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
+    "Component": "holdfast.supervision.component",
+    "ComponentState": "holdfast.supervision.states",
     "CompositeCheck": "holdfast.health.composite",
     "HealthMonitor": "holdfast.health.monitor",
     "LatencyBudget": "holdfast.policies.latency_budget",
@@ -168,6 +175,7 @@ _LATER: dict[str, str] = {
     "Hedge": "holdfast.policies.hedge",
     "Quantile": "holdfast.policies.hedge",
     "ErrorBudget": "holdfast.policies.error_budget",
+    "Exit": "holdfast.supervision.component",
     "AdaptiveRateLimiter": "holdfast.policies.limiter.adaptive",
     "ErrorRecoveryManager": "holdfast.manager.error_recovery",
     "RecoveryOutcome": "holdfast.manager.recovery",

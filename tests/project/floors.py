@@ -22,7 +22,7 @@ FLOORS = (
     {"pipeline", "chaos"},
     {"health", "degradation"},
     {"telemetry"},
-    {"durable", "alerts"},
+    {"durable", "alerts", "supervision"},
     {"recovery"},
     {"testing", "sim"},
     {"manager"},

@@ -1,0 +1,40 @@
+"""Supervision: components that are started in order, checked, and come back by themselves.
+
+>>> from holdfast.supervision import ComponentState
+>>> ComponentState.RUNNING.is_up
+True
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.supervision.component import Component, Exit
+    from holdfast.supervision.states import ComponentState
+
+__all__ = [
+    "Component",
+    "ComponentState",
+    "Exit",
+]
+
+# Where each name is: a kind of component that nobody uses is not imported, nor what it needs.
+_LATER: dict[str, str] = {
+    "Component": "component",
+    "ComponentState": "states",
+    "Exit": "component",
+}
+
+if not TYPE_CHECKING:  # or every name would be accepted
+
+    def __getattr__(name):
+        if (module := _LATER.get(name)) is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{module}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

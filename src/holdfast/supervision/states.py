@@ -1,0 +1,50 @@
+"""ComponentState: where a component is between its start and its stop.
+
+Elsewhere: which state follows from what happens (``course``).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["ComponentState"]
+
+
+class ComponentState(StrEnum):
+    """The state of one component of a supervisor. Each is a string, its value.
+
+    STOPPED: it was not started, or was stopped. STARTING: it starts, or waits for what it depends
+    on, or for the first pass of its check. RUNNING: it has started, and its check has passed.
+    UNHEALTHY: its check fails, and nothing is done about it yet, or ever. RECOVERING: it is to be
+    started again, is being started, or its check is still to pass. COOLING_DOWN: all attempts have
+    failed, and others follow after a while. GIVEN_UP: no others follow. FINISHED: it has ended by
+    itself, and was to. STOPPING: it is being stopped.
+
+    Safe to share between threads and event loops.
+
+    >>> ComponentState("cooling_down").is_up
+    False
+    """
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    UNHEALTHY = "unhealthy"
+    RECOVERING = "recovering"
+    COOLING_DOWN = "cooling_down"
+    GIVEN_UP = "given_up"
+    FINISHED = "finished"
+    STOPPING = "stopping"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has started and works: RUNNING."""
+        return self is ComponentState.RUNNING
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing follows by itself: STOPPED, GIVEN_UP or FINISHED."""
+        return self in _SETTLED
+
+
+_SETTLED = frozenset({ComponentState.STOPPED, ComponentState.GIVEN_UP, ComponentState.FINISHED})
