@@ -15,6 +15,7 @@
  *   adaptive_rate   the rate in force, in millionths of a token per second
  *   level       the level in force
  *   meter       its two numbers
+ *   component   the state
  *   pipeline    whether it is of a critical operation
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
@@ -33,6 +34,7 @@
 #include "hf_bulkhead.h"
 #include "hf_chaos.h"
 #include "hf_check.h"
+#include "hf_component.h"
 #include "hf_error_budget.h"
 #include "hf_fallback.h"
 #include "hf_hedge.h"
@@ -140,6 +142,13 @@
     MANY(LEVEL, spent_ns, HF_LEVELS)                                                               \
     MANY(LEVEL, shed, HF_LEVEL_PRIORITIES) /* calls, by their priority */
 #define HF_METER_FIGURES(ONE, MANY) MANY(METER, counted, HF_METER_NUMBERS)
+#define HF_COMPONENT_FIGURES(ONE, MANY)                                                            \
+    ONE(COMPONENT, attempts) /* this and the next in the order of hf_component_event */            \
+    ONE(COMPONENT, recovered)                                                                      \
+    ONE(COMPONENT, failed)                                                                         \
+    ONE(COMPONENT, restarted)                                                                      \
+    ONE(COMPONENT, escalated)                                                                      \
+    ONE(COMPONENT, down_ns)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -157,6 +166,7 @@ enum { HF_CHAOS_FIGURES(HF__PLACE, HF__PLACES) HF_CHAOS_COUNTS };
 enum { HF_CHECK_FIGURES(HF__PLACE, HF__PLACES) HF_CHECK_COUNTS };
 enum { HF_LEVEL_FIGURES(HF__PLACE, HF__PLACES) HF_LEVEL_COUNTS };
 enum { HF_METER_FIGURES(HF__PLACE, HF__PLACES) HF_METER_COUNTS };
+enum { HF_COMPONENT_FIGURES(HF__PLACE, HF__PLACES) HF_COMPONENT_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
@@ -189,6 +199,7 @@ static const hf_figure_name hf_chaos_names[] = {HF_CHAOS_FIGURES(HF__NAME, HF__N
 static const hf_figure_name hf_check_names[] = {HF_CHECK_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_level_names[] = {HF_LEVEL_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_meter_names[] = {HF_METER_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_component_names[] = {HF_COMPONENT_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_error_budget_names[] = {
@@ -456,6 +467,18 @@ hf_meter_figures(const hf_meter *k, uint64_t out[])
     for (unsigned at = 0; at < HF_METER_NUMBERS; at++)
         out[HF_METER_COUNTS + at] = hf_load_relaxed(&k->now[at]);
     return HF_METER_COUNTS + HF_METER_NUMBERS;
+}
+
+/* now_ns is the machine's time. With a clock of its own, downtime is as of the last time that is known. */
+static inline size_t
+hf_component_figures(const hf_component *k, int64_t now_ns, uint64_t out[])
+{
+    out[HF_COMPONENT_COUNTS] =
+        hf_load_acquire(&k->state) % HF_COMPONENT_STATES; /* of a damaged file anything */
+    for (unsigned event = 0; event < HF_COMPONENT_EVENTS; event++)
+        out[HF_AT_COMPONENT_attempts + event] = hf_load_relaxed(&k->counted[event]);
+    out[HF_AT_COMPONENT_down_ns] = hf_component_down_ns(k, now_ns);
+    return HF_COMPONENT_COUNTS + 1;
 }
 
 #endif /* HF_FIGURES_H */

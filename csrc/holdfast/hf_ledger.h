@@ -43,6 +43,7 @@ enum hf_ledger_type {
     HF_LEDGER_CHECK,
     HF_LEDGER_LEVEL,
     HF_LEDGER_METER,
+    HF_LEDGER_COMPONENT,
     HF_LEDGER_TYPES
 };
 

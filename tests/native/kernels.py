@@ -16,6 +16,7 @@ from holdfast._native.budget import Budget
 from holdfast._native.bulkhead import Bulkhead
 from holdfast._native.check import CheckState
 from holdfast._native.clock import Clock, ManualClock
+from holdfast._native.component import Component
 from holdfast._native.error_budget import ErrorBudget
 from holdfast._native.failure_rate import FailureRate
 from holdfast._native.fallback import Fallback
@@ -89,6 +90,7 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "Retry": (lambda: Retry(4), "holdfast.retry", 512),
     "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 128),
     "CheckState": (lambda: CheckState(3, 1, 0), "holdfast.check", 256),
+    "Component": (lambda: Component(False), "holdfast.component", 128),
     "Fallback": (Fallback, "holdfast.fallback", 64),
     "Hedge": (lambda: Hedge(None, 0.95, 20, 1), "holdfast.hedge", 192),
     "LatencyBudget": (

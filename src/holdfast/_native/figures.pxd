@@ -24,6 +24,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_CHECK
         HF_LEDGER_LEVEL
         HF_LEDGER_METER
+        HF_LEDGER_COMPONENT
         HF_LEDGER_TYPES
     ctypedef struct hf_ledger_header:
         pass
@@ -69,6 +70,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         pass
     ctypedef struct hf_meter:
         pass
+    ctypedef struct hf_component:
+        pass
     enum:
         HF_BREAKER_COUNTS
         HF_LIMITER_COUNTS
@@ -89,6 +92,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_LEVEL_COUNTS
         HF_METER_COUNTS
         HF_METER_NUMBERS
+        HF_COMPONENT_COUNTS
         HF_FIGURES_MOST
     ctypedef struct hf_figure_name:
         const char *name
@@ -109,6 +113,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     const hf_figure_name *hf_check_names
     const hf_figure_name *hf_level_names
     const hf_figure_name *hf_meter_names
+    const hf_figure_name *hf_component_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
     size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
@@ -126,8 +131,10 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     size_t hf_check_figures(const hf_check *k, uint64_t *out)
     size_t hf_level_figures(const hf_level *k, uint64_t *out)
     size_t hf_meter_figures(const hf_meter *k, uint64_t *out)
+    size_t hf_component_figures(const hf_component *k, int64_t now_ns, uint64_t *out)
 
-cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil
+cdef int64_t machine_now_ns() noexcept nogil
+cdef size_t figures(int kind, const void *at, int64_t now_ns, uint64_t *out) noexcept nogil
 cdef size_t now_of(int kind) noexcept nogil
 cdef size_t size_of(int kind) noexcept nogil
 cdef tuple numbers(const uint64_t *first, size_t n)

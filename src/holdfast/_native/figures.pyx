@@ -10,14 +10,22 @@ cdef tuple NAMES = (
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
     b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget", b"holdfast.error_budget",
     b"holdfast.adaptive_rate", b"holdfast.chaos", b"holdfast.check", b"holdfast.level", b"holdfast.meter",
+    b"holdfast.component",
 )
 
-cdef hf_clock machine  # budgets show their windows as of now
+cdef hf_clock machine
 hf_clock_init_system(&machine)
 
 
-cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
-    """Read a kernel; return how many of the numbers are counts, which come first."""
+cdef int64_t machine_now_ns() noexcept nogil:
+    return hf_clock_now_ns(&machine)
+
+
+cdef size_t figures(int kind, const void *at, int64_t now_ns, uint64_t *out) noexcept nogil:
+    """Read a kernel; return how many of the numbers are counts, which come first.
+
+    Budgets show their windows, and components their downtime, as of this time of the machine.
+    """
     if kind == HF_LEDGER_BREAKER:
         hf_breaker_figures(<const hf_breaker *> at, out)
         return HF_BREAKER_COUNTS
@@ -45,7 +53,7 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
         hf_latency_budget_figures(<const hf_latency_budget *> at, out)
         return HF_LATENCY_BUDGET_COUNTS
     if kind == HF_LEDGER_ERROR_BUDGET:
-        hf_error_budget_figures(<const hf_error_budget *> at, hf_clock_now_ns(&machine), out)
+        hf_error_budget_figures(<const hf_error_budget *> at, now_ns, out)
         return HF_ERROR_BUDGET_COUNTS
     if kind == HF_LEDGER_ADAPTIVE_RATE:
         hf_adaptive_rate_figures(<const hf_adaptive_rate *> at, out)
@@ -61,6 +69,9 @@ cdef size_t figures(int kind, const void *at, uint64_t *out) noexcept nogil:
     if kind == HF_LEDGER_METER:
         hf_meter_figures(<const hf_meter *> at, out)
         return HF_METER_COUNTS
+    if kind == HF_LEDGER_COMPONENT:
+        hf_component_figures(<const hf_component *> at, now_ns, out)
+        return HF_COMPONENT_COUNTS
     hf_pipeline_figures(<const hf_pipeline *> at, out)
     return HF_PIPELINE_COUNTS
 
@@ -77,7 +88,8 @@ cdef size_t now_of(int kind) noexcept nogil:
         return HF_METER_NUMBERS
     return (kind == HF_LEDGER_RETRY or kind == HF_LEDGER_TIMEOUT or kind == HF_LEDGER_HEDGE
             or kind == HF_LEDGER_ADAPTIVE_RATE or kind == HF_LEDGER_CHECK
-            or kind == HF_LEDGER_LEVEL or kind == HF_LEDGER_PIPELINE)
+            or kind == HF_LEDGER_LEVEL or kind == HF_LEDGER_PIPELINE
+            or kind == HF_LEDGER_COMPONENT)
 
 
 cdef size_t size_of(int kind) noexcept nogil:
@@ -116,6 +128,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_level)
     if kind == HF_LEDGER_METER:
         return sizeof(hf_meter)
+    if kind == HF_LEDGER_COMPONENT:
+        return sizeof(hf_component)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -143,7 +157,7 @@ def read(kernel):
     cdef object holder = kernel._capsule()
     cdef int kind = kind_of(holder)
     cdef uint64_t out[HF_FIGURES_MOST]
-    cdef size_t counts = figures(kind, kernel_at(holder), out)
+    cdef size_t counts = figures(kind, kernel_at(holder), machine_now_ns(), out)
     return numbers(out, counts), numbers(out + counts, now_of(kind))
 
 
@@ -178,6 +192,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_level_names
     if kind == HF_LEDGER_METER:
         return hf_meter_names
+    if kind == HF_LEDGER_COMPONENT:
+        return hf_component_names
     return hf_pipeline_names
 
 

@@ -2,11 +2,14 @@
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.errno cimport errno
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
 
-from holdfast._native.figures cimport HF_FIGURES_MOST, figures, now_of, numbers, size_of
+from holdfast._native.binding cimport moment
+from holdfast._native.figures cimport (
+    HF_FIGURES_MOST, figures, machine_now_ns, now_of, numbers, size_of,
+)
 from holdfast._native.ledger cimport (
     HF_ARENA_LINE, HF_LEDGER_MAGIC, HF_LEDGER_VECTOR, HF_LEDGER_VECTOR_MOST, hf_arena_tag,
     has_lost, hf_ledger_entry, hf_ledger_find, hf_ledger_header, hf_ledger_holds,
@@ -65,11 +68,14 @@ cdef class Reader:
         """Return the process that says it writes it."""
         return (<const hf_ledger_header *> self.base).pid
 
-    def entries(self):
+    def entries(self, now_ns=None):
         """Read what is in it at one moment.
 
         What is in two tables was there all the time between, so each look at a table reads only
         what has joined since the one before: an owner that changes it all the time is caught up with.
+
+        Args:
+            now_ns: The time of the machine as of which it is read; None for this moment.
 
         Returns:
             (role, mode, flags, extra, name, retired, counts, what is true at the moment) of each;
@@ -79,12 +85,12 @@ cdef class Reader:
             ValueError: It is damaged, or was truncated.
             TimeoutError: It changed all the time.
         """
-        found = self.read()
+        found = self.read(machine_now_ns() if now_ns is None else moment(now_ns))
         if has_lost(self.watched):
             raise ValueError("it was truncated")
         return found
 
-    cdef list read(self):
+    cdef list read(self, int64_t now_ns):
         cdef const hf_ledger_header *head = <const hf_ledger_header *> self.base
         cdef uint64_t word
         cdef uint64_t length = 0
@@ -102,7 +108,7 @@ cdef class Reader:
                     continue
                 if table is NULL:
                     raise ValueError("its table is damaged")
-                found = self.join(found, known, table, length)
+                found = self.join(found, known, table, length, now_ns)
                 if length > 0:
                     known = table[length - 1].id
             finally:
@@ -126,7 +132,8 @@ cdef class Reader:
         return copy
 
     cdef list join(
-        self, list before, uint64_t known, const hf_ledger_entry *table, uint64_t length
+        self, list before, uint64_t known, const hf_ledger_entry *table, uint64_t length,
+        int64_t now_ns
     ):
         """Return what is known of a table's entries, having read those that are not.
 
@@ -143,7 +150,7 @@ cdef class Reader:
                 raise ValueError("its table is damaged")  # they join in order
             last = table[i].id
             if last > known:
-                found.append((last, self.one(&table[i])))
+                found.append((last, self.one(&table[i], now_ns)))
                 continue
             while at < len(before) and before[at][0] < last:
                 at += 1
@@ -152,7 +159,7 @@ cdef class Reader:
             found.append(before[at])
         return found
 
-    cdef object one(self, const hf_ledger_entry *entry):
+    cdef object one(self, const hf_ledger_entry *entry, int64_t now_ns):
         cdef uint64_t out[HF_FIGURES_MOST]
         cdef uint64_t n
         cdef size_t counts
@@ -170,7 +177,7 @@ cdef class Reader:
         else:
             retired = hf_load_relaxed(
                 &(<const hf_arena_tag *> (self.base + entry.at - HF_ARENA_LINE)).retired) != 0
-            counts = figures(entry.type, self.base + entry.at, out)
+            counts = figures(entry.type, self.base + entry.at, now_ns, out)
             given, state = numbers(out, counts), numbers(out + counts, now_of(entry.type))
         name = (<const char *> (self.base + entry.name_at))[:entry.name_length]
         return (entry.role, entry.mode, entry.flags, entry.extra, name, retired, given, state)

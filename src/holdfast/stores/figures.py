@@ -24,6 +24,7 @@ __all__ = [
     "ADAPTIVE",
     "BREAKER",
     "BULKHEAD",
+    "COMPONENT",
     "COUNTS",
     "DEGRADATION",
     "ERROR_BUDGET",
@@ -71,7 +72,8 @@ __all__ = [
 # standard pipeline, which have one name. ADAPTIVE is what moves the rate of a limiter. OPERATION
 # counts the calls of a manager's operation, through whichever pipeline it consists of by then.
 # MANAGER shows whether it runs; TIMED the operations of a manager of timeouts that are active;
-# KEYED how many keys an operation keeps, and how many found no room.
+# KEYED how many keys an operation keeps, and how many found no room; COMPONENT what a supervisor
+# counts of a component.
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
@@ -86,6 +88,7 @@ ROLES = (
     "manager",
     "timeouts",
     "keys",
+    "component",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -101,11 +104,12 @@ ROLES = (
     MANAGER,
     TIMED,
     KEYED,
+    COMPONENT,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles whose names are pairs: of a check, its monitor and itself; of a component, its manager
-#: and itself.
-PAIRED = frozenset((HEALTH, DEGRADATION))
+#: or its supervisor and itself.
+PAIRED = frozenset((HEALTH, DEGRADATION, COMPONENT))
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
 TIMEOUTS = {TIMEOUT_TOTAL: "total", TIMEOUT_ATTEMPT: "attempt", TIMEOUT: ""}
@@ -137,6 +141,7 @@ KINDS = {
     MANAGER: "manager",
     TIMED: "timeouts",
     KEYED: "keys",
+    COMPONENT: "component",
 }
 
 #: The roles of each kind.
@@ -145,7 +150,7 @@ ROLES_OF = {
 }
 
 OBSERVE = 1  # enum hf_mode
-OWN_CLOCK = 1  # extra of a breaker or an error budget whose clock is not the machine's
+OWN_CLOCK = 1  # extra of what has a clock that is not the machine's, where that matters
 IN_THREADS = 1  # extra of a timeout that runs calls in threads of its own
 OTHER = "__other__"  # all names beyond a bound share it
 
@@ -176,6 +181,7 @@ _KERNELS = {
     MANAGER: "meter",
     TIMED: "meter",
     KEYED: "meter",
+    COMPONENT: "component",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

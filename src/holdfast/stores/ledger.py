@@ -26,6 +26,7 @@ from holdfast.named import Entry, Named
 from holdfast.registry import registry
 from holdfast.stores.figures import (
     BREAKER,
+    COMPONENT,
     DEGRADATION,
     ERROR_BUDGET,
     KINDS,
@@ -60,6 +61,9 @@ GONE_MOST = 4_000
 # is written anew is no more than a few entries for each that leaves.
 DEAD_LEAST = 16
 DEAD_SHARE = 8
+
+# What shows figures as of the last time that it knows, if its clock is not the machine's.
+_LOOKED_AT = (ERROR_BUDGET, COMPONENT)
 
 _NOWHERE: list[int] = []  # of entries that are not in a file; never changed
 
@@ -360,6 +364,9 @@ class Ledger:
 
     def _bury_one(self, entry: _Entry) -> None:
         self._entries.drop(entry)
+        for role, kernel, _ in entry.parts:
+            if role == COMPONENT:  # nobody is left who wants it to be up
+                kernel.end()
         if self._file is None and not self._is_borne(entry.key):
             kind, name = entry.key
             for role in ROLES_OF.get(kind, ()):
@@ -530,7 +537,7 @@ class _Entry(Entry):
         """Add what it has counted to the sums of its name, and its state while it lives."""
         policy = self()
         for role, kernel, extra in self.parts:
-            if role == ERROR_BUDGET and extra == OWN_CLOCK and policy is not None:
+            if role in _LOOKED_AT and extra == OWN_CLOCK and policy is not None:
                 kernel.look(policy._clock.now_ns())
             elif role == DEGRADATION and policy is not None:
                 kernel.count(policy._clock.now_ns())

@@ -119,6 +119,7 @@ class Workers:
         self._totals = TotalsFile(self._leave_out)
         self._readers: dict[str, Reader] = {}  # of living workers
         self._complained: set[str] = set()
+        self._died: dict[str, int] = {}  # when files of dead workers were first read
 
     def look(self, own: str | None, *, is_new: bool = False) -> View:
         """Read what all others say at this moment, then merge the dead.
@@ -203,6 +204,7 @@ class Workers:
         for name in self._readers.keys() - found.keys():
             del self._readers[name]
         self._complained &= found.keys() | {totals_file.NAME, LOCK}
+        self._died = {name: at for name, at in self._died.items() if name in found}
         return totals, found
 
     def _names(self, *prefixes: str) -> list[str]:
@@ -245,10 +247,12 @@ class Workers:
         """Read a file, again where it has grown meanwhile: what was new in it was out of reach."""
         while True:
             reader = self._reader(name, fd)
+            now_ns = None  # what goes on with the time ends with the process
             if not alive:
                 self._readers.pop(name, None)
+                now_ns = self._died.setdefault(name, system_clock.now_ns())
             try:
-                return reader.entries()
+                return reader.entries(now_ns)
             except ValueError:
                 if os.fstat(fd).st_size == reader.size:
                     raise

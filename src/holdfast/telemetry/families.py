@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.check import DEGRADED, HEALTHY
+from holdfast._native.component import STOPPED, UP
 from holdfast._native.histogram import ENDS
 from holdfast._native.latency_budget import middle_ns
 from holdfast._native.retry import VERDICTS
@@ -23,6 +24,7 @@ from holdfast.stores.figures import (
     ADAPTIVE,
     BREAKER,
     BULKHEAD,
+    COMPONENT,
     COUNTS,
     DEGRADATION,
     ERROR_BUDGET,
@@ -389,6 +391,22 @@ def _degraded_seconds(there: Sum) -> Sequence[float]:
 def _shed(there: Sum) -> Sequence[float]:
     calls = _counts(there, DEGRADATION, "shed")[1:]  # critical calls never are
     return calls if any(calls) else ()
+
+
+# ---- components ----
+
+
+def _is_up(there: Sum) -> Sequence[float]:
+    """Return 1 if all of the name are up but those that are stopped; nothing if all of them are."""
+    wanted = [state for _, _, (state,) in there.states if state != STOPPED]
+    return [int(all(state == UP for state in wanted))] if wanted else ()
+
+
+def _component_state(there: Sum) -> Sequence[float]:
+    return [max(state for _, _, (state,) in there.states)] if there.states else ()
+
+
+_DOWN_AT = PLACES[COMPONENT]["down_ns"].start
 
 
 _VALUE: tuple[Row, ...] = (("", ()),)
@@ -820,6 +838,43 @@ FAMILIES = (
         "degradation_shed", "counter",
         "Total number of calls that were refused to shed load",
         ("manager", "component", "priority"), DEGRADATION, _totals(*PRIORITIES[1:]), _shed,
+    ),
+    Family(  # MX-28, MG-15
+        "component_up", "gauge",
+        "Whether the component is up (1=yes, 0=no); no series while nobody wants it to run",
+        ("supervisor", "component"), COMPONENT, _VALUE, _is_up,
+    ),
+    Family(
+        "component_state", "gauge",
+        "State of a component (0=stopped, 1=up, 2=down, 3=cooling down, 4=given up)",
+        ("supervisor", "component"), COMPONENT, _VALUE, _component_state,
+    ),
+    Family(  # MX-28
+        "component_recovery_attempts", "counter",
+        "Total number of attempts to recover a component",
+        ("supervisor", "component"), COMPONENT, _TOTAL, _at(COMPONENT, "attempts"),
+    ),
+    Family(  # MX-28
+        "component_recoveries", "counter",
+        "Total number of recoveries of a component that ended",
+        ("supervisor", "component", "result"), COMPONENT, _totals("recovered", "failed"),
+        _at(COMPONENT, "recovered", "failed"),
+    ),
+    Family(
+        "component_restarts", "counter",
+        "Total number of restarts of a component without an order",
+        ("supervisor", "component"), COMPONENT, _TOTAL, _at(COMPONENT, "restarted"),
+    ),
+    Family(  # MX-28
+        "component_downtime_seconds", "counter",
+        "Total time that a component was down in seconds",
+        ("supervisor", "component"), COMPONENT, _TOTAL,
+        lambda there: [there.counts[_DOWN_AT] / 1e9],
+    ),
+    Family(
+        "supervisor_escalations", "counter",
+        "Total number of times that a component exceeded what its supervisor allows",
+        ("supervisor", "component"), COMPONENT, _TOTAL, _at(COMPONENT, "escalated"),
     ),
     *(
         Family(

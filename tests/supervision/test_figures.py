@@ -1,0 +1,249 @@
+"""What metrics and other workers see of the components of a supervisor."""
+
+import gc
+import os
+import time
+
+import pytest
+
+import holdfast as hf
+import holdfast.supervision.figures
+from holdfast.stores.ledger import Ledger
+from holdfast.supervision import ComponentState
+from holdfast.supervision.figures import Figures
+from holdfast.telemetry import prometheus
+from tests.apart import in_child, run_apart
+from tests.telemetry.scraped import Scrape
+
+SECOND = 10**9
+LABELS = {"supervisor": "shop", "component": "db"}
+
+
+@pytest.fixture(autouse=True)
+def ledger(monkeypatch):
+    """A ledger without what other tests have left to the collector."""
+    fresh = Ledger()
+    for module in (holdfast.supervision.figures, prometheus):
+        monkeypatch.setattr(module, "ledger", fresh)
+
+
+@pytest.fixture
+def clock():
+    return hf.ManualClock()
+
+
+@pytest.fixture
+def made(clock):
+    return Figures("shop", "db", clock)
+
+
+def test_all_counters_begin_at_zero_and_a_stopped_component_is_not_down(made):  # MX-28
+    seen = Scrape()
+    for counter in (
+        "component_recovery_attempts_total",
+        "component_restarts_total",
+        "component_downtime_seconds_total",
+        "supervisor_escalations_total",
+    ):
+        assert seen(counter, **LABELS) == 0
+    for result in ("recovered", "failed"):
+        assert seen("component_recoveries_total", **LABELS, result=result) == 0
+    assert seen("component_state", **LABELS) == 0
+    assert not seen.series("component_up")
+
+
+def test_a_component_tells_attempts_recoveries_restarts_and_escalations(made):  # MX-28, MG-15
+    for event, times in (
+        (made.attempt, 5),
+        (made.recovered, 2),
+        (made.failed, 1),
+        (made.restarted, 4),
+        (made.escalated, 3),
+    ):
+        for _ in range(times):
+            event()
+    seen = Scrape()
+    assert seen("component_recovery_attempts_total", **LABELS) == 5
+    assert seen("component_recoveries_total", **LABELS, result="recovered") == 2
+    assert seen("component_recoveries_total", **LABELS, result="failed") == 1
+    assert seen("component_restarts_total", **LABELS) == 4
+    assert seen("supervisor_escalations_total", **LABELS) == 3
+    own = (made.attempts, made.recoveries, made.failures, made.restarts, made.escalations)
+    assert own == (5, 2, 1, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("order", "up", "state"),
+    [("stopped", None, 0), ("up", 1, 1), ("down", 0, 2), ("cooling_down", 0, 3), ("gave_up", 0, 4)],
+)
+def test_a_component_tells_whether_it_is_up_and_what_becomes_of_it(made, order, up, state):
+    getattr(made, order)(0)
+    seen = Scrape()
+    assert seen("component_state", **LABELS) == state
+    if up is None:
+        assert not seen.series("component_up")
+    else:
+        assert seen("component_up", **LABELS) == up
+
+
+def test_every_state_of_a_component_is_shown(clock, made):
+    shown = {}
+    for state in ComponentState:
+        made.show(state, clock.now_ns())
+        shown[state.value] = Scrape()("component_state", **LABELS)
+    assert shown == {
+        "stopped": 0, "starting": 0, "running": 1, "unhealthy": 2, "recovering": 2,
+        "cooling_down": 3, "given_up": 4, "finished": 0, "stopping": 0,
+    }  # fmt: skip
+
+
+def test_downtime_grows_while_a_component_is_down(clock, made):  # MX-28, MG-15
+    def downtime():
+        assert made.down_ns(clock.now_ns()) == Scrape()(name, **LABELS) * SECOND
+        return Scrape()(name, **LABELS)
+
+    name = "component_downtime_seconds_total"
+    made.up(clock.now_ns())
+    clock.advance(10)
+    made.down(clock.now_ns())
+    clock.advance(2)
+    assert downtime() == 2
+    clock.advance(1)
+    made.cooling_down(clock.now_ns())
+    clock.advance(60)
+    assert downtime() == 63
+    made.up(clock.now_ns())
+    clock.advance(100)
+    assert downtime() == 63
+    made.gave_up(clock.now_ns())
+    clock.advance(5)
+    made.stopped(clock.now_ns())
+    clock.advance(100)
+    assert downtime() == 68
+
+
+def test_of_components_of_one_name_the_worst_is_shown_and_counts_are_added_up(clock, made):
+    other = Figures("shop", "db", clock)
+    made.up(0)
+    made.restarted()
+    assert Scrape()("component_up", **LABELS) == 1  # the other one is stopped
+    other.down(0)
+    other.restarted()
+    clock.advance(3)
+    seen = Scrape()
+    assert seen("component_up", **LABELS) == 0
+    assert seen("component_state", **LABELS) == 2
+    assert seen("component_restarts_total", **LABELS) == 2
+    assert seen("component_downtime_seconds_total", **LABELS) == 3
+
+
+def test_components_of_two_supervisors_have_their_own_series(clock, made):
+    other = Figures("search", "db", clock)
+    made.up(0)
+    other.down(0)
+    assert Scrape()("component_up", supervisor="shop", component="db") == 1
+    assert Scrape()("component_up", supervisor="search", component="db") == 0
+
+
+def test_the_series_of_a_component_go_with_it(clock):
+    made = Figures("shop", "db", clock)
+    made.down(0)
+    assert Scrape().series("component_up")
+    del made
+    gc.collect()
+    for name in ("component_up", "component_state", "component_downtime_seconds_total"):
+        assert not Scrape().series(name)
+
+
+def test_what_nobody_keeps_any_more_is_not_down_for_longer(clock):
+    """Its downtime stays in the sum while another of its name lives, and ends."""
+    lives, gone = (Figures("shop", "db", hf.SystemClock()) for _ in range(2))
+    gone.down(time.monotonic_ns() - 5 * SECOND)
+    del gone
+    gc.collect()
+    first, again = (Scrape()("component_downtime_seconds_total", **LABELS) for _ in range(2))
+    assert 5 <= first == again
+    assert lives.down_ns(time.monotonic_ns()) == 0
+
+
+def test_a_forked_child_runs_no_component_and_has_counted_nothing(made):  # trap 58
+    made.restarted()
+    made.down(0)
+
+    def in_it():
+        assert made.restarts == 0
+        assert Scrape()("component_state", **LABELS) == 0
+
+    in_child(in_it)
+    assert made.restarts == 1
+
+
+def test_another_worker_sees_the_downtime_grow_until_the_process_dies(tmp_path):  # MX-28
+    source = f"""
+        import os, time
+        os.environ["HOLDFAST_DIR"] = {os.fspath(tmp_path)!r}
+        import holdfast as hf
+        from holdfast.supervision.figures import Figures
+        from tests.telemetry.scraped import Scrape
+
+        def seen(metric):
+            return Scrape()(metric, supervisor="shop", component="db")
+
+        downtime = "component_downtime_seconds_total"
+        hf.Bulkhead("makes a file", max_concurrent=1)
+        there, gone = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            made = Figures("shop", "db", hf.SystemClock())
+            made.restarted()
+            made.down(time.monotonic_ns() - 10**9)
+            os.write(there[1], b"x")
+            os.read(gone[0], 1)
+            os._exit(0)
+        os.read(there[0], 1)
+        first = seen(downtime)
+        time.sleep(0.01)
+        second = seen(downtime)
+        assert 1 <= first <= second - 0.01, (first, second)
+        assert (seen("component_up"), seen("component_state")) == (0, 2)
+        os.write(gone[1], b"x")
+        os.waitpid(child, 0)
+        last = seen(downtime)  # it has died, and its counts are merged
+        assert last >= second
+        assert not Scrape().series("component_up")
+        time.sleep(0.01)
+        assert seen(downtime) == last
+        assert seen("component_restarts_total") == 1
+    """
+    run_apart(source)
+
+
+def test_a_process_that_only_reads_sees_the_downtime_of_a_dead_one_end(tmp_path):
+    source = f"""
+        import os, time
+        os.environ["HOLDFAST_DIR"] = {os.fspath(tmp_path)!r}
+        child = os.fork()
+        if child == 0:
+            import holdfast as hf
+            from holdfast.supervision.figures import Figures
+            made = Figures("shop", "db", hf.SystemClock())
+            made.down(time.monotonic_ns() - 10**9)
+            os._exit(0)
+        os.waitpid(child, 0)
+        from prometheus_client import CollectorRegistry
+        from holdfast.stores.ledger import ledger
+        from holdfast.telemetry.prometheus import Collector
+        registry = CollectorRegistry()
+        registry.register(Collector())
+        def seen():
+            return registry.get_sample_value(
+                "holdfast_component_downtime_seconds_total",
+                {{"supervisor": "shop", "component": "db"}},
+            )
+        first = seen()
+        assert first >= 1
+        time.sleep(0.01)
+        assert ledger.file is None
+        assert seen() == first
+    """
+    run_apart(source)
