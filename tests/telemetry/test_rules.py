@@ -113,7 +113,7 @@ def test_each_alert_has_a_severity_a_summary_and_a_description():
         assert rule.summary
         assert rule.description.endswith(".")
         assert "\n" not in rule.summary + rule.description
-    assert len(there) == 13
+    assert len(there) == 18
     assert len({rule.name for rule in rules()}) == len(rules())
 
 

@@ -301,6 +301,7 @@ def _alerts() -> Iterator[Rule]:
     )
     yield from _alerts_of_burn_rates()
     yield from _alerts_of_operations()
+    yield from _alerts_of_components()
     yield Rule(  # AR-09
         "ResourceUsageHigh",
         "@resources / @resources_limit > 0.8",
@@ -380,4 +381,55 @@ def _alerts_of_operations() -> Iterator[Rule]:
         "{{ $value | humanizePercentage }} of the calls of {{ $labels.operation }} fail",
         "More than 5 % of the calls of the critical operation {{ $labels.operation }} have failed, "
         "been refused or timed out for 5 minutes.",
+    )
+
+
+def _alerts_of_components() -> Iterator[Rule]:
+    """A supervisor tries again at intervals of up to 10 minutes, so it is asked for the last 15."""
+    yield Rule(
+        "ComponentDown",
+        "@component_up == 0",
+        "5m",
+        "critical",
+        "Component {{ $labels.component }} is down",
+        "The component {{ $labels.component }} of {{ $labels.supervisor }} has been down for "
+        "5 minutes.",
+    )
+    yield Rule(
+        "ComponentCoolingDown",
+        "max_over_time(@component_state[15m]) == 3\n  and @component_up == 0",
+        "",
+        "warning",
+        "All attempts to recover {{ $labels.component }} have failed",
+        "The component {{ $labels.component }} of {{ $labels.supervisor }} is down, and all "
+        "attempts to recover it have failed. Others follow, after pauses of up to 10 minutes.",
+    )
+    yield Rule(
+        "ComponentGivenUp",
+        "@component_state == 4",
+        "",
+        "critical",
+        "Component {{ $labels.component }} is given up",
+        "The component {{ $labels.component }} of {{ $labels.supervisor }} is down, and nobody "
+        "restarts it. It needs somebody who does.",
+    )
+    yield Rule(
+        "ComponentFlapping",
+        "sum without (result) (\n"
+        '  increase(@component_recoveries_total{result="recovered"}[30m])\n'
+        ") >= 4",
+        "",
+        "warning",
+        "Component {{ $labels.component }} comes back and fails again",
+        "The component {{ $labels.component }} of {{ $labels.supervisor }} has recovered at least "
+        "4 times within 30 minutes. Restarts hide what is wrong with it.",
+    )
+    yield Rule(
+        "SupervisorEscalated",
+        "increase(@supervisor_escalations_total[15m]) > 0",
+        "",
+        "warning",
+        "{{ $labels.component }} fails more often than {{ $labels.supervisor }} allows",
+        "The component {{ $labels.component }} of {{ $labels.supervisor }} has been restarted more "
+        "often within a short time than max_restarts allows.",
     )
