@@ -102,6 +102,11 @@ LEVELS: dict[str, int] = {
     "monitoring_started": INFO,
     "monitoring_stopped": INFO,
     "defaulted": WARNING,
+    "phase_starting": INFO,
+    "phase_stopping": INFO,
+    "part_started": INFO,
+    "part_stopped": INFO,
+    "sending_refused": WARNING,
 }
 
 # The logger of each kind of policy and part, below "holdfast".
@@ -121,6 +126,7 @@ AREAS: dict[str, str] = {
     "chaos": "chaos",
     "health_monitor": "health",
     "manager": "manager",
+    "component_manager": "supervision",
 }
 
 
