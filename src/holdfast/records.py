@@ -45,8 +45,9 @@ __all__ = [
 ROOT = "holdfast"
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # as in logging, which is imported with the first
 MOST = 5  # records of one event of one policy in ten seconds
-# Without limit: a run of chaos is replayed from its log, and a preset registers much at once.
-_EACH = {"injected", "registered", "unregistered"}
+# Without limit: a run of chaos is replayed from its log, a preset registers much at once, and what
+# processes say is limited where it is read.
+_EACH = {"injected", "registered", "unregistered", "output"}
 
 # By area. The events of policies are logged where somebody asked for them, the others always.
 LEVELS: dict[str, int] = {
@@ -107,6 +108,7 @@ LEVELS: dict[str, int] = {
     "part_started": INFO,
     "part_stopped": INFO,
     "sending_refused": WARNING,
+    "output": INFO,
 }
 
 # The logger of each kind of policy and part, below "holdfast".
@@ -127,6 +129,7 @@ AREAS: dict[str, str] = {
     "health_monitor": "health",
     "manager": "manager",
     "component_manager": "supervision",
+    "component": "supervision",
 }
 
 

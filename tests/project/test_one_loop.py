@@ -16,6 +16,7 @@ MAKERS = {
     "degradation/gather_tasks.py": "ends with the calls that are made together",
     "categories/http.py": "ends with the response that it closes",
     "chaos/effect.py": "ends with the duration of a fault",
+    "supervision/originals.py": "ends with the processes, the lines or the end that it sees to",
     "telemetry/serving.py": "serves until its server is closed",
 }
 NAMES = {

@@ -10,12 +10,14 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.supervision.component import Component, Exit
+    from holdfast.supervision.process import ProcessComponent
     from holdfast.supervision.states import ComponentState
 
 __all__ = [
     "Component",
     "ComponentState",
     "Exit",
+    "ProcessComponent",
 ]
 
 # Where each name is: a kind of component that nobody uses is not imported, nor what it needs.
@@ -23,6 +25,7 @@ _LATER: dict[str, str] = {
     "Component": "component",
     "ComponentState": "states",
     "Exit": "component",
+    "ProcessComponent": "process",
 }
 
 if not TYPE_CHECKING:  # or every name would be accepted
