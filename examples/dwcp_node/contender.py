@@ -1,0 +1,101 @@
+"""One process that stands for election and makes effects while it believes that it leads.
+
+``handovers`` starts several, does harm to the one that leads, and looks at the effects of all. A
+contender is a node without all else: ``python -m examples.dwcp_node.contender``. It ends when its
+connection to ``handovers`` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from examples.dwcp_node.consensus import Consensus, NotTheWriter
+from examples.dwcp_node.etcd import HOST
+
+if TYPE_CHECKING:
+    from examples.dwcp_node.consensus import Change
+
+_PAUSE = 0.02  # seconds between two effects
+
+
+class Contender:
+    """Makes effects, and holds one back between the check and the effect when told so."""
+
+    def __init__(
+        self, consensus: Consensus, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._consensus = consensus
+        self._reader, self._writer = reader, writer
+        self._hold: str | None = None
+        self._let_go = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take part until the connection ends."""
+        self._consensus.on_change(self._changed)
+        await self._consensus.start()
+        making = asyncio.create_task(self._make())
+        try:
+            while line := await self._reader.readline():
+                told = json.loads(line)["do"]
+                if told == "let go":
+                    self._let_go.set()
+                else:
+                    self._hold = told
+        finally:
+            making.cancel()
+            await self._consensus.stop()
+
+    async def _make(self) -> None:
+        number = 0
+        while True:
+            await asyncio.sleep(_PAUSE)
+            number += 1
+            hold, self._hold = self._hold, None
+            try:
+                effect = self._consensus.effect("who", [self._consensus.node, number])  # the check
+            except NotTheWriter:
+                self._hold = hold
+                continue
+            made = time.monotonic()
+            if hold is not None:
+                self._say(say="holds", at=made)
+                await self._writer.drain()
+                if hold == "stop":
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                else:
+                    await self._let_go.wait()
+                    self._let_go.clear()
+            self._say(say="effect", effect=effect, at=made, held=hold is not None)  # the effect
+
+    def _changed(self, change: Change) -> None:
+        self._say(say=change.kind, at=time.monotonic(), revision=change.revision)
+
+    def _say(self, **what: object) -> None:
+        self._writer.write(json.dumps({"name": self._consensus.node, **what}).encode() + b"\n")
+
+
+async def main() -> None:
+    """Read the command line and take part."""
+    parser = argparse.ArgumentParser(prog="python -m examples.dwcp_node.contender")
+    parser.add_argument("name")
+    parser.add_argument("--port", type=int, required=True, help="where handovers listens")
+    parser.add_argument("--etcd", action="append", required=True, help="a member's client URL")
+    parser.add_argument("--lease", type=float, required=True, help="seconds")
+    given = parser.parse_args()
+    reader, writer = await asyncio.open_connection(HOST, given.port)
+    consensus = Consensus(given.name, endpoints=given.etcd, lease=given.lease)
+    writer.write(json.dumps({"name": given.name, "say": "here"}).encode() + b"\n")
+    try:
+        await Contender(consensus, reader, writer).run()
+    finally:
+        writer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,296 @@
+"""Hand-overs: the leader is harmed, another one follows, and no effect of the old one is accepted.
+
+Each time, the old leader holds an effect back: it has looked whether it leads, and has not sent
+the effect yet. Then the harm is done, the next leader makes effects, and the old one sends what it
+held. Three kinds of harm:
+
+* ``stop``: the process stands still (SIGSTOP) between its check and its effect;
+* ``partition``: nothing passes between the process and etcd;
+* ``lease``: etcd ends the lease while its holder still relies on it.
+
+Owns the contenders (``contender``), the harm, and the judgement, which trusts neither the
+contenders nor the stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from examples.dwcp_node.etcd import HOST
+from examples.dwcp_node.gateway import Gateway
+from examples.dwcp_node.proxy import FaultProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Store = Callable[[dict[str, Any]], bool]  # whether it has accepted an effect
+
+Kind = Literal["stop", "partition", "lease"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """One hand-over.
+
+    Attributes:
+        kind: What was done to the old leader.
+        old: The name of the old leader.
+        new: The name of the next one.
+        revisions: The fencing tokens of both.
+        seconds: From the harm to the election of the next leader.
+        gap: Seconds from the last effect that the old leader made, but for the one it held, to the
+            election of the next one. Below zero, both have believed to lead.
+        refused: How many stores have refused the effect that was held back.
+    """
+
+    kind: Kind
+    old: str
+    new: str
+    revisions: tuple[int, int]
+    seconds: float
+    gap: float
+    refused: int
+
+
+@dataclass
+class _Judged:
+    """A store, and what it has accepted."""
+
+    store: Store
+    accepted: Counter[int] = field(default_factory=Counter[int])  # effects by revision
+    writers: dict[int, str] = field(default_factory=dict[int, str])
+    highest: int = 0
+
+
+@dataclass
+class _Seat:
+    """One contender, as far as it is known."""
+
+    name: str
+    proxy: FaultProxy
+    process: asyncio.subprocess.Process | None = None
+    writer: asyncio.StreamWriter | None = None
+    revision: int | None = None
+    elected_at: float = 0.0
+    last_made: float = 0.0
+    holds_at: float | None = None
+    held_refused: int | None = None  # by how many stores
+
+
+class Arena:
+    """Some contenders, an election and some stores; use it with ``async with``.
+
+    Args:
+        endpoints: The client URLs of etcd's members, each on the loopback. A contender reaches
+            the first one only, through a proxy of its own.
+        stores: What effects are offered to: each returns whether it has accepted one.
+        lease: Seconds after which a leader that is gone is replaced.
+        names: The contenders, three or more.
+
+    Attributes:
+        violations: What must not be, in words: empty if all is well.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        stores: Sequence[Store],
+        *,
+        lease: float,
+        names: Sequence[str] = ("a", "b", "c"),
+    ) -> None:
+        self.lease = lease
+        self.violations: list[str] = []
+        self._endpoint = endpoint
+        self._stores = [_Judged(store) for store in stores]
+        port = int(endpoint.rpartition(":")[2])
+        self._seats = {name: _Seat(name, FaultProxy(port, name=name)) for name in names}
+        self._server: asyncio.Server | None = None
+        self._changed = asyncio.Condition()
+        self._readers: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Arena:
+        """Start the contenders, and wait until one of them leads."""
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        port = self._server.sockets[0].getsockname()[1]
+        try:
+            for seat in self._seats.values():
+                await seat.proxy.start()
+                seat.process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "examples.dwcp_node.contender", seat.name),
+                    *("--port", f"{port}", "--lease", f"{self.lease}"),
+                    *("--etcd", f"http://{HOST}:{seat.proxy.port}"),
+                    cwd=_ROOT,
+                )
+            await self._until(lambda: all(seat.writer for seat in self._seats.values()), 30)
+            await self._until(lambda: self._leader() is not None, 30)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End all contenders."""
+        for seat in self._seats.values():
+            if seat.process is not None:
+                if seat.process.returncode is None:
+                    seat.process.kill()
+                await seat.process.wait()
+            await seat.proxy.close()
+        if self._server is not None:
+            self._server.close()
+            await asyncio.gather(*self._readers, return_exceptions=True)
+            await self._server.wait_closed()
+
+    async def hand_over(self, kind: Kind) -> HandOver:
+        """Depose the leader, and let it send what it held once the next one has made effects.
+
+        Raises:
+            TimeoutError: Something that must follow has not followed.
+        """
+        await self._until(lambda: self._leader() is not None, self.lease + 30)
+        old = self._leader()
+        assert old is not None
+        assert old.revision is not None
+        term = old.revision
+        others = [seat for seat in self._seats.values() if seat is not old]
+        old.holds_at = None
+        old.held_refused = None
+        self._tell(old, kind)
+        await self._until(lambda: old.holds_at is not None, self.lease + 10)
+        harmed_at = await self._harm(kind, old, term)
+        await self._until(lambda: any((seat.revision or 0) > term for seat in others), 30)
+        new = max(others, key=lambda seat: seat.revision or 0)
+        assert new.revision is not None
+        revision, elected_at = new.revision, new.elected_at
+        await self._until(lambda: all(each.accepted[revision] for each in self._stores), 30)
+        self._release(kind, old)
+        await self._until(lambda: old.held_refused is not None, 30)
+        await self._until(lambda: old.revision != term, 30)
+        over = HandOver(
+            kind=kind,
+            old=old.name,
+            new=new.name,
+            revisions=(term, revision),
+            seconds=elected_at - harmed_at,
+            gap=elected_at - old.last_made,
+            refused=old.held_refused or 0,
+        )
+        self._judge(over)
+        return over
+
+    # ---- harm ----
+
+    async def _harm(self, kind: Kind, old: _Seat, revision: int) -> float:
+        """Do harm; return when it was done."""
+        assert old.holds_at is not None
+        if kind == "stop":
+            return old.holds_at  # it has stopped itself right after that
+        harmed_at = time.monotonic()
+        if kind == "partition":
+            old.proxy.part()
+        else:
+            await self._end_lease(revision)
+        return harmed_at
+
+    async def _end_lease(self, revision: int) -> None:
+        gateway = Gateway([self._endpoint], timeout=5)
+        try:
+            leader = (await gateway.view("dwcp")).leader
+            assert leader is not None
+            assert leader.revision == revision
+            await gateway.revoke(leader.lease)
+        finally:
+            await gateway.close()
+
+    def _release(self, kind: Kind, old: _Seat) -> None:
+        if kind == "stop":
+            assert old.process is not None
+            old.process.send_signal(signal.SIGCONT)
+        else:
+            self._tell(old, "let go")
+            old.proxy.heal()
+
+    # ---- judgement ----
+
+    def _judge(self, over: HandOver) -> None:
+        if over.refused != len(self._stores):
+            self.violations.append(f"the effect that was held back was accepted: {over}")
+        if over.kind != "lease" and over.gap <= 0:
+            self.violations.append(f"two nodes have believed to lead: {over}")
+        if over.seconds > self.lease + 0.1:
+            self.violations.append(f"nobody led for longer than lease + 0.1 s: {over}")
+
+    def _offer(self, seat: _Seat, effect: dict[str, Any], *, held: bool) -> None:
+        revision, refused = effect["revision"], 0
+        for each in self._stores:
+            if not each.store(effect):
+                refused += 1
+                continue
+            each.accepted[revision] += 1
+            if revision < each.highest:
+                self.violations.append(
+                    f"accepted from {seat.name}: revision {revision} after {each.highest}"
+                )
+            if each.writers.setdefault(revision, seat.name) != seat.name:
+                self.violations.append(f"two writers with revision {revision}")
+            each.highest = max(each.highest, revision)
+        if held:
+            seat.held_refused = refused
+
+    # ---- contenders ----
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._readers.add(task)
+        try:
+            while line := await reader.readline():
+                said = json.loads(line)
+                await self._heard(self._seats[said["name"]], said, writer)
+        except OSError:
+            pass  # it was killed
+        finally:
+            writer.close()
+            self._readers.discard(task)
+
+    async def _heard(self, seat: _Seat, said: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        match said["say"]:
+            case "here":
+                seat.writer = writer
+            case "elected":
+                seat.revision, seat.elected_at = said["revision"], said["at"]
+            case "deposed":
+                seat.revision = None
+            case "holds":
+                seat.holds_at = said["at"]
+            case "effect":
+                if not said["held"]:
+                    seat.last_made = said["at"]
+                self._offer(seat, said["effect"], held=said["held"])
+            case _:
+                return
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _tell(self, seat: _Seat, what: str) -> None:
+        assert seat.writer is not None
+        seat.writer.write(json.dumps({"do": what}).encode() + b"\n")
+
+    def _leader(self) -> _Seat | None:
+        leading = [seat for seat in self._seats.values() if seat.revision is not None]
+        return max(leading, key=lambda seat: seat.revision or 0, default=None)
+
+    async def _until(self, condition: Callable[[], object], seconds: float) -> None:
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(condition)
