@@ -87,9 +87,12 @@ async def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="where handovers listens")
     parser.add_argument("--etcd", action="append", required=True, help="a member's client URL")
     parser.add_argument("--lease", type=float, required=True, help="seconds")
+    parser.add_argument("--election", required=True, help="a name")
     given = parser.parse_args()
     reader, writer = await asyncio.open_connection(HOST, given.port)
-    consensus = Consensus(given.name, endpoints=given.etcd, lease=given.lease)
+    consensus = Consensus(
+        given.name, endpoints=given.etcd, election=given.election, lease=given.lease
+    )
     writer.write(json.dumps({"name": given.name, "say": "here"}).encode() + b"\n")
     try:
         await Contender(consensus, reader, writer).run()

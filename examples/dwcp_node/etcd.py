@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.supervision import ProcessComponent
 from holdfast.validation import Problems
 
 HOST = "127.0.0.1"
@@ -103,6 +104,11 @@ def plan(
         command = (program, *(f"--{option}={value}" for option, value in options.items()))
         members.append(Member(each, home, url, command, _environment()))
     return members
+
+
+def component(member: Member) -> ProcessComponent:
+    """Return what starts and stops a member, for a supervisor or without one."""
+    return ProcessComponent(member.name, member.command, env=member.environment)
 
 
 def _environment() -> dict[str, str]:

@@ -21,17 +21,21 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from examples.dwcp_node.etcd import HOST
+from examples.dwcp_node.etcd import HOST, component, plan
 from examples.dwcp_node.gateway import Gateway
 from examples.dwcp_node.proxy import FaultProxy
+from examples.dwcp_node.store import Fenced, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Store = Callable[[dict[str, Any]], bool]  # whether it has accepted an effect
+    from examples.dwcp_node.etcd import Member
+
+    Offer = Callable[[dict[str, Any]], bool]  # offers an effect to a store: is it accepted?
 
 Kind = Literal["stop", "partition", "lease"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -66,7 +70,7 @@ class HandOver:
 class _Judged:
     """A store, and what it has accepted."""
 
-    store: Store
+    offer: Offer
     accepted: Counter[int] = field(default_factory=Counter[int])  # effects by revision
     writers: dict[int, str] = field(default_factory=dict[int, str])
     highest: int = 0
@@ -84,18 +88,20 @@ class _Seat:
     elected_at: float = 0.0
     last_made: float = 0.0
     holds_at: float | None = None
-    held_refused: int | None = None  # by how many stores
+    held: int = 0  # effects that were held back and have arrived
+    held_refused: int = 0  # by how many stores the last of them
 
 
 class Arena:
     """Some contenders, an election and some stores; use it with ``async with``.
 
     Args:
-        endpoints: The client URLs of etcd's members, each on the loopback. A contender reaches
-            the first one only, through a proxy of its own.
+        endpoint: The client URL of etcd, on the loopback. Each contender reaches it through a
+            proxy of its own.
         stores: What effects are offered to: each returns whether it has accepted one.
         lease: Seconds after which a leader that is gone is replaced.
-        names: The contenders, three or more.
+        names: The contenders, two or more.
+        election: The name of the election: each arena of one etcd needs its own.
 
     Attributes:
         violations: What must not be, in words: empty if all is well.
@@ -104,15 +110,17 @@ class Arena:
     def __init__(
         self,
         endpoint: str,
-        stores: Sequence[Store],
+        stores: Sequence[Offer],
         *,
         lease: float,
         names: Sequence[str] = ("a", "b", "c"),
+        election: str = "dwcp",
     ) -> None:
         self.lease = lease
+        self.election = election
         self.violations: list[str] = []
         self._endpoint = endpoint
-        self._stores = [_Judged(store) for store in stores]
+        self._stores = [_Judged(offer) for offer in stores]
         port = int(endpoint.rpartition(":")[2])
         self._seats = {name: _Seat(name, FaultProxy(port, name=name)) for name in names}
         self._server: asyncio.Server | None = None
@@ -129,6 +137,7 @@ class Arena:
                 seat.process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "examples.dwcp_node.contender", seat.name),
                     *("--port", f"{port}", "--lease", f"{self.lease}"),
+                    *("--election", self.election),
                     *("--etcd", f"http://{HOST}:{seat.proxy.port}"),
                     cwd=_ROOT,
                 )
@@ -164,8 +173,8 @@ class Arena:
         assert old.revision is not None
         term = old.revision
         others = [seat for seat in self._seats.values() if seat is not old]
+        held_before = old.held
         old.holds_at = None
-        old.held_refused = None
         self._tell(old, kind)
         await self._until(lambda: old.holds_at is not None, self.lease + 10)
         harmed_at = await self._harm(kind, old, term)
@@ -175,7 +184,7 @@ class Arena:
         revision, elected_at = new.revision, new.elected_at
         await self._until(lambda: all(each.accepted[revision] for each in self._stores), 30)
         self._release(kind, old)
-        await self._until(lambda: old.held_refused is not None, 30)
+        await self._until(lambda: old.held > held_before, 30)
         await self._until(lambda: old.revision != term, 30)
         over = HandOver(
             kind=kind,
@@ -184,7 +193,7 @@ class Arena:
             revisions=(term, revision),
             seconds=elected_at - harmed_at,
             gap=elected_at - old.last_made,
-            refused=old.held_refused or 0,
+            refused=old.held_refused,
         )
         self._judge(over)
         return over
@@ -206,7 +215,7 @@ class Arena:
     async def _end_lease(self, revision: int) -> None:
         gateway = Gateway([self._endpoint], timeout=5)
         try:
-            leader = (await gateway.view("dwcp")).leader
+            leader = (await gateway.view(self.election)).leader
             assert leader is not None
             assert leader.revision == revision
             await gateway.revoke(leader.lease)
@@ -234,7 +243,7 @@ class Arena:
     def _offer(self, seat: _Seat, effect: dict[str, Any], *, held: bool) -> None:
         revision, refused = effect["revision"], 0
         for each in self._stores:
-            if not each.store(effect):
+            if not each.offer(effect):
                 refused += 1
                 continue
             each.accepted[revision] += 1
@@ -246,7 +255,7 @@ class Arena:
                 self.violations.append(f"two writers with revision {revision}")
             each.highest = max(each.highest, revision)
         if held:
-            seat.held_refused = refused
+            seat.held, seat.held_refused = seat.held + 1, refused
 
     # ---- contenders ----
 
@@ -294,3 +303,76 @@ class Arena:
     async def _until(self, condition: Callable[[], object], seconds: float) -> None:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)
+
+
+async def hand_overs(
+    folder: Path,
+    count: int,
+    *,
+    kinds: Sequence[Kind] = KINDS,
+    lease: float = 2.0,
+    say: Callable[[HandOver], object] = lambda _: None,
+) -> list[HandOver]:
+    """Have the leader deposed again and again, with an etcd and three stores of its own.
+
+    Args:
+        folder: For the files of etcd and of the stores, which stay there.
+        count: How many times for each kind.
+        kinds: What is done to the leader; all kinds go on at the same time.
+        lease: Seconds after which a leader that is gone is replaced.
+        say: Called with each hand-over.
+
+    Raises:
+        AssertionError: Something was as it must not be; the message lists it.
+        FileNotFoundError: Etcd is not installed.
+        TimeoutError: What must follow has not followed.
+    """
+    # Etcd grants no lease that is shorter than 15 heartbeats.
+    [member] = plan(folder / "etcd", heartbeat=0.02)
+    process = component(member)
+    await asyncio.to_thread(process.start)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_some(folder / kind, member, kind, count, lease, say))
+                for kind in kinds
+            ]
+    finally:
+        await asyncio.to_thread(process.stop)
+    return [over for task in tasks for over in task.result()]
+
+
+async def _some(
+    folder: Path,
+    member: Member,
+    kind: Kind,
+    count: int,
+    lease: float,
+    say: Callable[[HandOver], object],
+) -> list[HandOver]:
+    overs: list[HandOver] = []
+    stores = [Store(folder / name / "state.db", name) for name in "xyz"]
+    try:
+        for store in stores:
+            await asyncio.to_thread(store.open)
+        offers = [partial(_accepts, store) for store in stores]
+        url = member.client_url
+        async with Arena(url, offers, lease=lease, names="ab", election=kind) as arena:
+            for _ in range(count):
+                over = await arena.hand_over(kind)
+                overs.append(over)
+                say(over)
+    finally:
+        for store in stores:
+            store.close()
+    if arena.violations:
+        raise AssertionError("; ".join(arena.violations))
+    return overs
+
+
+def _accepts(store: Store, effect: dict[str, Any]) -> bool:
+    try:
+        store.apply(effect)
+    except Fenced:
+        return False
+    return True
