@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from holdfast.priorities import priority
     from holdfast.supervision.component import Component, Exit
     from holdfast.supervision.states import ComponentState
+    from holdfast.supervision.supervisor import Supervisor
     from holdfast.telemetry.json_lines import JsonFormatter
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
@@ -137,6 +138,7 @@ __all__ = [
     "ShedError",
     "SloTracker",
     "State",
+    "Supervisor",
     "SystemClock",
     "TcpCheck",
     "ThresholdCheck",
@@ -170,6 +172,7 @@ _LATER: dict[str, str] = {
     "PingCheck": "holdfast.health.ping",
     "ResilienceManager": "holdfast.manager.manager",
     "SloTracker": "holdfast.policies.slo_tracker",
+    "Supervisor": "holdfast.supervision.supervisor",
     "TcpCheck": "holdfast.health.tcp",
     "ThresholdCheck": "holdfast.health.threshold",
     "Hedge": "holdfast.policies.hedge",

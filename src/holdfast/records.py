@@ -109,6 +109,23 @@ LEVELS: dict[str, int] = {
     "part_stopped": INFO,
     "sending_refused": WARNING,
     "output": INFO,
+    "component_started": INFO,
+    "component_stopped": INFO,
+    "component_check_failed": WARNING,
+    "component_unhealthy": WARNING,
+    "component_exited": WARNING,
+    "component_finished": INFO,
+    "recovering": WARNING,
+    "recovery_attempt": WARNING,
+    "attempt_failed": WARNING,
+    "component_recovered": INFO,
+    "recovery_failed": ERROR,
+    "cooling_down": WARNING,
+    "component_gave_up": ERROR,
+    "escalated": ERROR,
+    "left_behind": ERROR,
+    "supervisor_started": INFO,
+    "supervisor_stopped": INFO,
 }
 
 # The logger of each kind of policy and part, below "holdfast".
@@ -130,6 +147,7 @@ AREAS: dict[str, str] = {
     "manager": "manager",
     "component_manager": "supervision",
     "component": "supervision",
+    "supervisor": "supervision",
 }
 
 

@@ -262,6 +262,49 @@ class HealthMonitor(Whole, Life):
         self._note("registered", check.name, f"health monitor %r: check %r is {done}")
         self._tell()
 
+    # For a supervisor, each start of whose components has a life of its own.
+
+    def _follow(
+        self, check: Check, hear: Callable[[CheckResult, int, HealthState], object]
+    ) -> None:
+        """Watch a check as ``add`` does, and tell ``hear`` of each result, from the first on.
+
+        ``hear`` is called without any lock: with the result, when its run began, and the state.
+        """
+        settle()
+        with self._lock:
+            watched = self._watch(check, None, False)
+            watched.hears = (hear,)
+            self._add(watched)
+            self._look_at_level()
+        self._tell()
+
+    def _unfollow(self, name: str) -> None:
+        """Watch a check no more, as ``remove`` does, if it is watched."""
+        settle()
+        with self._lock:
+            if name in self._checks:
+                self._take_out(name)
+                self._look_at_level()
+        self._tell()
+
+    def _ask_in(self, name: str, ahead_ns: int) -> None:
+        """Have a check run in so many nanoseconds, if it is not due earlier.
+
+        The next run after that is planned as the second one after a start, so that checks which
+        were asked at the same moment are spread again.
+        """
+        with self._lock:
+            watched = self._checks.get(name)
+            rounds = self._rounds
+            at_ns = self._clock.now_ns() + ahead_ns
+            if watched is None or rounds is None or not watched.serial or at_ns >= watched.due_ns:
+                return
+            watched.slot_ns = watched.due_ns = at_ns
+            watched.is_first = True
+            if rounds.plan(watched):
+                self._must_wake = self._has_news = True
+
     @staticmethod
     def _refuse_link(
         problems: Problems, checks: tuple[Check, ...], closes: object, *, opens: bool

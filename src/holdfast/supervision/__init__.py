@@ -12,20 +12,28 @@ if TYPE_CHECKING:
     from holdfast.supervision.component import Component, Exit
     from holdfast.supervision.process import ProcessComponent
     from holdfast.supervision.states import ComponentState
+    from holdfast.supervision.status import ComponentStatus, SupervisorSnapshot
+    from holdfast.supervision.supervisor import Supervisor
 
 __all__ = [
     "Component",
     "ComponentState",
+    "ComponentStatus",
     "Exit",
     "ProcessComponent",
+    "Supervisor",
+    "SupervisorSnapshot",
 ]
 
 # Where each name is: a kind of component that nobody uses is not imported, nor what it needs.
 _LATER: dict[str, str] = {
     "Component": "component",
     "ComponentState": "states",
+    "ComponentStatus": "status",
     "Exit": "component",
     "ProcessComponent": "process",
+    "Supervisor": "supervisor",
+    "SupervisorSnapshot": "status",
 }
 
 if not TYPE_CHECKING:  # or every name would be accepted
