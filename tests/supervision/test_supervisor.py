@@ -312,8 +312,10 @@ def test_a_first_delay_of_zero_restarts_at_once():  # MG-17
 def test_a_component_is_not_restarted_while_what_it_depends_on_is_down():
     crew = Crewed("db", "web", kind=Checked, needs={"web": ["db"]})
     crew.supervisor.start()
-    crew["db"].healthy = crew["web"].healthy = False
-    crew.clock.advance(60)
+    crew["db"].healthy = False
+    crew.clock.advance(30)
+    crew["web"].healthy = False
+    crew.clock.advance(30)
     assert crew.state("web") == "unhealthy"
     assert crew.calls.count("+web") == 1
     crew["db"].healthy = crew["web"].healthy = True
