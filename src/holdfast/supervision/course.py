@@ -153,6 +153,7 @@ class Course:
         "resting",
         "rounds",
         "rules",
+        "shown",
         "start_late",
         "start_runs",
         "stop_late",
@@ -169,7 +170,7 @@ class Course:
         self.rules = rules
         self.out = out
         self.phase = Phase.OFF
-        self.resting = self.told = ComponentState.STOPPED
+        self.resting = self.told = self.shown = ComponentState.STOPPED
         self.wanted = self.is_removed = False
         self.generation = self.attempt = self.rounds = 0
         self.due_ns = self.began_ns = self.up_ns = 0
@@ -314,6 +315,8 @@ class Course:
         self.early_exit = None
         if self.is_restart and self.generation > 1:
             self.restarts_total += 1
+            if self.is_recovery:
+                self.out.append(("restarted", self))
         self.out.append(("start", self, self.generation))
 
     def started(self, error: str | None, now_ns: int) -> bool:
@@ -357,6 +360,7 @@ class Course:
             if self.recovery_began_ns is not None:
                 self.recovery_ns += now_ns - self.recovery_began_ns
             self._end_recovery(now_ns, succeeded=True)
+            self.out.append(("recovered", self))
         self._say("recovered" if self.is_recovery else "started")
 
     def start_overdue(self, now_ns: int) -> None:

@@ -7,6 +7,7 @@ is to be done into ``out``. Elsewhere: what follows for one component (``course`
 
 from __future__ import annotations
 
+from collections import ChainMap
 from heapq import heappop, heappush
 
 from holdfast.supervision.course import Course, Phase
@@ -62,7 +63,10 @@ class Crew:
         """Take another component; it starts at once if the supervisor runs."""
         course = self.courses[name] = Course(name, rules, self.out)
         self._needs[name] = tuple(dict.fromkeys(needs))
-        self._order = None
+        if self._order is not None and all(one in self.courses for one in self._needs[name]):
+            self._append(name)  # else, with many of them, each would cost as much as all before
+        else:
+            self._order = None
         if self.is_wanted:
             course.want(now_ns)
             self._touch(course)
@@ -87,24 +91,28 @@ class Crew:
 
     def circle_with(self, name: str, needs: Iterable[str]) -> tuple[str, ...]:
         """Return the circle that a component would close, or ()."""
-        return find_circle({**self._needs, name: tuple(needs)})
+        known: ChainMap[str, tuple[str, ...]] = ChainMap({name: tuple(needs)}, self._needs)
+        return find_circle(known, name)
 
     def order(self) -> list[str]:
         """Return the names in the order in which they start."""
         if self._order is None:
-            self._order = start_order(self._needs)
-            self._before = {name: [] for name in self._order}
-            self._after = {name: [] for name in self._order}
-            earlier: str | None = None
-            for name in self._order:
-                before = list(self._needs[name])
-                if earlier is not None and self.strategy in _IN_ORDER and earlier not in before:
-                    before.append(earlier)
-                earlier = name
-                self._before[name] = before
-                for other in before:
-                    self._after.setdefault(other, []).append(name)
+            self._order, self._before, self._after = [], {}, {}
+            for name in start_order(self._needs):
+                self._append(name)
         return self._order
+
+    def _append(self, name: str) -> None:
+        """Have one start after all others."""
+        order = self._order
+        assert order is not None
+        before = list(self._needs[name])
+        if order and self.strategy in _IN_ORDER and order[-1] not in before:
+            before.append(order[-1])
+        order.append(name)
+        self._before[name] = before
+        for other in before:
+            self._after.setdefault(other, []).append(name)
 
     # ---- what others want ----
 
@@ -243,6 +251,9 @@ class Crew:
                 course.due_ns = now_ns + self._late_ns
             else:
                 course.verify_overdue(now_ns)
+        if course.state is not course.shown:
+            course.shown = course.state
+            self.out.append(("show", course, course.state, now_ns))
         if _shape(course) != before:
             self._touch(course)
         elif course.phase in _TIMED and now_ns < course.due_ns != course.planned_ns:
@@ -338,8 +349,8 @@ class Crew:
                 self._changed[name] = None
 
     def _forget(self, course: Course) -> None:
+        self._touch(course)  # those that wait for it
         self.forget(course.name)
-        self._changed.update(dict.fromkeys(self.courses))
         self.out.append(("removed", course))
 
     def forget(self, name: str) -> None:

@@ -12,34 +12,28 @@ if TYPE_CHECKING:
 __all__ = ["find_circle", "start_order"]
 
 
-def find_circle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return a circle of dependencies, its first name again at its end; () if there is none.
+def find_circle(needs: Mapping[str, Sequence[str]], first: str) -> tuple[str, ...]:
+    """Return a circle of dependencies from ``first`` to ``first``; () if there is none.
 
     Args:
         needs: By name, what it depends on. What is no key depends on nothing.
+        first: The name where to begin.
 
-    >>> find_circle({"a": ["b"], "b": ["c"], "c": ["b"]})
-    ('b', 'c', 'b')
+    >>> find_circle({"a": ["b"], "b": ["c", "a"]}, "b")
+    ('b', 'a', 'b')
     """
     done: set[str] = set()
-    for first in needs:
-        path: dict[str, None] = {}
-        # A stack of its own: a chain may be longer than Python's.
-        stack = [(first, iter(needs.get(first, ())))]
-        path[first] = None
-        while stack and first not in done:
-            name, left = stack[-1]
-            found = next((one for one in left if one not in done), None)
-            if found is None:
-                stack.pop()
-                path.pop(name)
-                done.add(name)
-            elif found in path:
-                names = list(path)
-                return (*names[names.index(found) :], found)
-            else:
-                path[found] = None
-                stack.append((found, iter(needs.get(found, ()))))
+    # A stack of its own: a chain may be longer than Python's.
+    stack = [(first, iter(needs.get(first, ())))]
+    while stack:
+        found = next((one for one in stack[-1][1] if one not in done), None)
+        if found is None:
+            stack.pop()
+        elif found == first:
+            return (*(name for name, _ in stack), first)
+        else:
+            done.add(found)
+            stack.append((found, iter(needs.get(found, ()))))
     return ()
 
 

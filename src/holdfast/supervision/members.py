@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Member"]
+    from holdfast.supervision.figures import Figures
+
+__all__ = ["Member", "needs_loop"]
 
 
 class Member:
@@ -23,15 +25,21 @@ class Member:
     Attributes:
         component: The object that is started and stopped; another one after each recreation.
         check: What is asked whether it works; None: its own check, if it has one.
+        figures: What metrics show of it.
         pace_ns: How soon its check is asked again while a start is to be verified.
     """
 
-    __slots__ = ("_has_begun", "check", "component", "name", "pace_ns", "recreate")
+    __slots__ = ("_has_begun", "check", "component", "figures", "name", "pace_ns", "recreate")
 
     def __init__(
-        self, component: Component, check: Check | None, recreate: Callable[[], object] | None
+        self,
+        component: Component,
+        check: Check | None,
+        recreate: Callable[[], object] | None,
+        figures: Figures,
     ) -> None:
         self.name = component.name
+        self.figures = figures
         self.component = component
         self.check = check
         self.recreate = recreate
@@ -43,10 +51,10 @@ class Member:
         """Whether a start has to be verified."""
         return self.check is not None or has_check(self.component)
 
-    def needs_loop(self) -> bool:
-        """Return whether it can only be started in an event loop."""
-        one = self.component
-        return not (answers_at_once(one.start) and answers_at_once(one.stop))
+    @property
+    def check_name(self) -> str:
+        """The name under which its check runs."""
+        return self.name if self.check is None else self.check.name
 
     def runs_in_task(self, verb: str) -> bool:
         """Return whether its start or stop is to be awaited, where there is an event loop."""
@@ -84,6 +92,11 @@ class Member:
     def _made_anew(self, recreate: Callable[[], object]) -> Component:
         made: Component = as_component(recreate(), field="what recreate() returned")
         return made
+
+
+def needs_loop(component: Component) -> bool:
+    """Return whether a component can only be started in an event loop."""
+    return not (answers_at_once(component.start) and answers_at_once(component.stop))
 
 
 class _OwnCheck(Check):

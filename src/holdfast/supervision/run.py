@@ -15,10 +15,18 @@ from holdfast.events import Event
 from holdfast.health.monitor import HealthMonitor
 from holdfast.health.states import HealthState
 from holdfast.periodic import Periodic
-from holdfast.supervision import news
 from holdfast.supervision.component import Exit
 from holdfast.supervision.course import Phase
 from holdfast.supervision.jobs import Job, Jobs, words_of
+from holdfast.supervision.news import (
+    log_attempt,
+    log_check_failed,
+    log_event,
+    log_left,
+    log_raised,
+    log_spent,
+    log_supervisor,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +40,9 @@ if TYPE_CHECKING:
     from holdfast.health.status import CheckStatus
     from holdfast.supervision.course import Course
     from holdfast.supervision.crew import Crew
+    from holdfast.supervision.figures import Figures
     from holdfast.supervision.members import Member
+    from holdfast.supervision.states import ComponentState
     from holdfast.waiting.aio import TaskWaiter
     from holdfast.waiting.parking import ThreadWaiter
 
@@ -49,6 +59,7 @@ if TYPE_CHECKING:
         _interval: float
         _timeout: float
 
+        def _forget(self, name: str) -> None: ...
         def _post(self, *happened: Any) -> None: ...
         def _degrade(self, name: str, kind: str, reason: str) -> None: ...
         def _report_end(self, run: Run) -> None: ...
@@ -192,7 +203,7 @@ class Run:
         """Let go of everything: nothing of the components is left."""
         self.monitor.stop(0)
         self._periodic.stop(0)
-        news.log_supervisor(self._owner._name, "supervisor_stopped", self._clock)
+        log_supervisor(self._owner._name, "supervisor_stopped", self._clock)
         self._owner._report_end(self)
         self.jobs.close()
         self._wake_watchers()
@@ -250,8 +261,7 @@ class Run:
             self._owner._post("unprovable", course.name, generation, words_of(error))
 
     def _unwatch(self, course: Course) -> None:
-        check = self._owner._members[course.name].check
-        self.monitor._unfollow(course.name if check is None else check.name)
+        self.monitor._unfollow(self._owner._members[course.name].check_name)
 
     def _hear(
         self,
@@ -268,7 +278,7 @@ class Run:
             return
         name, why = course.name, result.message
         if result.verdict == "failed" and phase is not Phase.VERIFYING:
-            news.log_check_failed(self._owner._name, name, why, self._clock)
+            log_check_failed(self._owner._name, name, why, self._clock)
         if phase is Phase.VERIFYING:
             if result and state in _GOOD:
                 self._owner._post("proved", name, generation, True, why, began_ns)
@@ -295,7 +305,7 @@ class Run:
         generation: int,
     ) -> None:
         owner = self._owner
-        news.log_event(owner._name, kind, course.name, reason, wait_ns, self._clock)
+        log_event(owner._name, kind, course.name, reason, wait_ns, self._clock)
         event = Event(
             kind,
             owner,
@@ -311,10 +321,24 @@ class Run:
 
     def _escalated(self, course: Course, why: str) -> None:
         state = course.state
+        self._figures(course).escalated()
         self._say(course, "escalated", state, state, why, None, course.generation)
 
+    def _figures(self, course: Course) -> Figures:
+        return self._owner._members[course.name].figures
+
+    def _show(self, course: Course, state: ComponentState, now_ns: int) -> None:
+        self._figures(course).show(state, now_ns)
+
+    def _recovered(self, course: Course) -> None:
+        self._figures(course).recovered()
+
+    def _restarted(self, course: Course) -> None:
+        self._figures(course).restarted()
+
     def _attempt(self, course: Course) -> None:
-        news.log_attempt(
+        self._figures(course).attempt()
+        log_attempt(
             self._owner._name,
             course.name,
             course.attempt,
@@ -324,13 +348,14 @@ class Run:
         )
 
     def _spent(self, course: Course) -> None:
-        news.log_spent(self._owner._name, course.name, course.last_error or "", self._clock)
+        self._figures(course).failed()
+        log_spent(self._owner._name, course.name, course.last_error or "", self._clock)
 
     def _left(self, course: Course, why: str) -> None:
-        news.log_left(self._owner._name, course.name, why, self._clock)
+        log_left(self._owner._name, course.name, why, self._clock)
 
     def _removed(self, course: Course) -> None:
-        self._owner._members.pop(course.name, None)
+        self._owner._forget(course.name)
 
     def _see_to_news(self) -> None:
         """Have listeners told: in a thread of its own, as one may hang, or here in a task."""
@@ -356,7 +381,7 @@ class Run:
                 except BaseException as error:
                     if self._is_manual:  # as Ctrl-C: of whoever advances the clock
                         raise
-                    news.log_raised(owner._name, error)
+                    log_raised(owner._name, error)
             with owner._lock:
                 if not self._news:
                     self._is_telling = False
@@ -372,6 +397,9 @@ class Run:
         "escalated": _escalated,
         "attempt": _attempt,
         "spent": _spent,
+        "show": _show,
+        "recovered": _recovered,
+        "restarted": _restarted,
         "left": _left,
         "removed": _removed,
     }

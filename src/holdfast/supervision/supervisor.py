@@ -16,12 +16,13 @@ from holdfast.forks import mind, settle
 from holdfast.health.check import Check
 from holdfast.health.result import CheckResult
 from holdfast.life import Life
-from holdfast.supervision import news
 from holdfast.supervision.component import Component, Exit, as_component
 from holdfast.supervision.course import Course, Phase
 from holdfast.supervision.crew import STRATEGIES, Crew
+from holdfast.supervision.figures import Figures
 from holdfast.supervision.intensity import Intensity
-from holdfast.supervision.members import Member
+from holdfast.supervision.members import Member, needs_loop
+from holdfast.supervision.news import log_supervisor
 from holdfast.supervision.run import Run
 from holdfast.supervision.settings import BACKOFF, DEFAULT, LEAST_NS, read_needs, read_rules
 from holdfast.supervision.states import ComponentState
@@ -139,6 +140,7 @@ class Supervisor(Whole, Life, Component):
         self._lock = RLock()
         self._crew = Crew(strategy, Intensity(most, within_ns))
         self._members: dict[str, Member] = {}
+        self._checks: dict[str, Member] = {}  # by the name of the check
         self._inbox: deque[tuple[Any, ...]] = deque()  # what the next tick takes
         self._run: Run | None = None
         self._is_wanted = False
@@ -225,42 +227,45 @@ class Supervisor(Whole, Life, Component):
             cool_down_ns=cool_down_ns,
             has_check=False,
         )
-        if one is None:
-            problems.done()
-            return
-        member = Member(one, check, recreate)
-        rules.has_check = member.has_check
+        problems.done()
+        assert one is not None
+        self._refuse_member(problems, one, check, needs)
+        problems.done()
         settle()
+        member = Member(one, check, recreate, Figures(self._name, one.name, self._clock))
+        rules.has_check = member.has_check
         with self._lock:
-            self._refuse_member(problems, member, needs)
+            self._refuse_member(problems, one, check, needs)
             problems.done()
             self._members[member.name] = member
+            self._checks[member.check_name] = member
             self._crew.add(member.name, rules, needs, self._clock.now_ns())
         self._wake()
 
-    def _refuse_member(self, problems: Problems, member: Member, needs: tuple[str, ...]) -> None:
-        name, crew = member.name, self._crew
+    def _refuse_member(
+        self, problems: Problems, one: Component, check: Check | None, needs: tuple[str, ...]
+    ) -> None:
+        """Refuse what does not go with the others."""
+        name, crew = one.name, self._crew
         there = crew.courses.get(name)
+        circle = crew.circle_with(name, needs) if there is None else ()
         if there is not None:
             allowed = f"one with a name other than {name!r}"
             if there.is_removed:
                 allowed = f"one with another name while the removed {name!r} is being stopped"
-            problems.refuse("component", member.component, allowed)
-        else:
-            circle = crew.circle_with(name, needs)
-            if circle:
-                words = " needs ".join(map(repr, circle))
-                problems.refuse("depends_on", list(needs), f"names without a circle: {words}")
+            problems.refuse("component", one, allowed)
+        elif circle:
+            words = " needs ".join(map(repr, circle))
+            problems.refuse("depends_on", list(needs), f"names without a circle: {words}")
+        taken = self._checks.get(name if check is None else check.name)
+        if taken is not None and there is None:
+            allowed = f"one with a name other than that of the check of {taken.name!r}"
+            problems.refuse("check", check, allowed)
         if self._is_wanted:
             self._refuse_unknown(problems, [(name, need) for need in needs])
             run = self._run
-            if run is not None and run.loop is None and member.needs_loop():
-                problems.refuse("component", member.component, _PLAIN_ONLY)
-        if member.check is not None:
-            taken = {check_name(one) for one in self._members.values()}
-            if member.check.name in taken - {name}:
-                allowed = f"one with a name other than {member.check.name!r}, which is taken"
-                problems.refuse("check", member.check, allowed)
+            if run is not None and run.loop is None and needs_loop(one):
+                problems.refuse("component", one, _PLAIN_ONLY)
 
     def _refuse_unknown(self, problems: Problems, missing: Iterable[tuple[str, str]]) -> None:
         for name, need in missing:
@@ -294,7 +299,7 @@ class Supervisor(Whole, Life, Component):
             run = self._live_run()
             if run is None:
                 self._crew.forget(name)
-                del self._members[name]
+                self._forget(name)
                 return True
         self._post("remove", name)
         return self._wait(lambda: name not in self._members, timeout_ns)
@@ -395,7 +400,7 @@ class Supervisor(Whole, Life, Component):
             problems.done()
             if loop is None:
                 for member in self._members.values():
-                    if member.needs_loop():
+                    if needs_loop(member.component):
                         raise TypeError(
                             f"Supervisor {self._name!r}: {member.component!r} needs an event loop,"
                             " as its start() or stop() is a coroutine function: use 'await"
@@ -411,7 +416,7 @@ class Supervisor(Whole, Life, Component):
             if run is None:
                 made = self._run = Run(self, loop)
         if is_news:
-            news.log_supervisor(self._name, "supervisor_started", self._clock)
+            log_supervisor(self._name, "supervisor_started", self._clock)
         self._wake()
         return made
 
@@ -662,10 +667,15 @@ class Supervisor(Whole, Life, Component):
         member = self._members[course.name]
         check = None
         if run is not None and course.watches:
-            check = run.status_of(check_name(member))
+            check = run.status_of(member.check_name)
         return status_of(course, self._crew.needs_of(course.name), check, now_ns)
 
     # ---- what the run calls ----
+
+    def _forget(self, name: str) -> None:
+        """Know no more of a component that was removed."""
+        if (member := self._members.pop(name, None)) is not None:
+            self._checks.pop(member.check_name, None)
 
     def _post(self, *happened: Any) -> None:
         """Have the next tick take what has happened; from any thread, with or without locks."""
@@ -715,11 +725,6 @@ _PLAIN_ONLY = (
     "one whose start() and stop() are plain functions, as the supervisor was started by start()"
     " and not by astart()"
 )
-
-
-def check_name(member: Member) -> str:
-    """Return the name under which the check of a component runs."""
-    return member.name if member.check is None else member.check.name
 
 
 def _seconds_left(timeout_ns: int | None, began_ns: int) -> float:
