@@ -37,7 +37,7 @@ from examples.dwcp_node.frames import (
     encode_fields,
 )
 from examples.dwcp_node.inbox import Arrival, InboxError, OrderError, StaleEpochError
-from examples.dwcp_node.link import CHUNK, ROOM, read_frame
+from examples.dwcp_node.link import CHUNK, MOST_AHEAD_NS, ROOM, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -51,8 +51,6 @@ __all__ = ["Arrivals"]
 IDLE_BEATS = 10
 #: So much of decompressed payloads is stored at once.
 STORE_BYTES = 8 << 20
-#: An epoch is a time in nanoseconds; one that is further in the future is refused.
-MOST_AHEAD_NS = 86_400 * 10**9
 ENVELOPE_BYTES = 16 + LONGEST_KIND + LONGEST_KEY
 
 
@@ -71,8 +69,8 @@ class _Connection:
         self.sender = ""
         self.epoch = 0
         self.last = -1  # -1: the node's own check, which sends no messages
-        self.room = 0
         self._said = 0.0
+        self._answers: list[bytes] = []
 
     def cut(self) -> None:
         self.writer.transport.abort()
@@ -122,15 +120,17 @@ class _Connection:
         except (RefusedError, StaleEpochError) as error:
             latest = getattr(error, "latest", None)
             reason = getattr(error, "reason", "outlived")
-            await self._say(Kind.HELLO, 0, encode_fields(
-                {"refused": reason, "message": str(error), "epoch": latest}
-            ))  # fmt: skip
+            await self._greet_back(refused=reason, message=str(error), epoch=latest)
             raise
-        self.room = owner.room()
-        await self._say(Kind.HELLO, 0, encode_fields({
-            "name": owner.name, "inbox": owner.inbox.id, "last": max(0, self.last),
-            "room": self.room, "longest": owner.settings.most_payload, "codecs": known_codecs(),
-        }))  # fmt: skip
+        room = owner.room()
+        owner.is_hungry(self, not room and self.last >= 0)
+        await self._greet_back(
+            name=owner.name, inbox=owner.inbox.id, last=max(0, self.last), room=room,
+            longest=owner.settings.most_payload, codecs=known_codecs(),
+        )  # fmt: skip
+
+    async def _greet_back(self, **fields: object) -> None:
+        await self._say(Frame(Kind.HELLO, body=encode_fields(fields)))
 
     def _judge(self, fields: dict[str, Any]) -> None:
         owner = self.owner
@@ -149,7 +149,7 @@ class _Connection:
         size = 0
         for frame in frames:
             if frame.kind is Kind.PING and not frame.body:
-                await self._say(Kind.PONG, frame.number, b"")
+                self._answers.append(encode(Frame(Kind.PONG, frame.number)))
             elif frame.kind is Kind.DATA and self.last >= 0:
                 arrival = await self._arrival(frame)
                 arrivals.append(arrival)
@@ -159,6 +159,8 @@ class _Connection:
                     arrivals, size = [], 0
             else:
                 raise FrameError("order", f"a {frame.kind.name} frame that must not come")
+        if self._answers:
+            await self._say()
         if arrivals:
             await self._store(arrivals)
 
@@ -190,18 +192,22 @@ class _Connection:
 
     async def _acknowledge(self) -> None:
         if self.last >= 0:
-            self.room = self.owner.room()
-            await self._say(Kind.ACK, self.last, ROOM.pack(self.room))
+            await self._say(Frame(Kind.ACK, self.last, self._pack_room()))
 
     def tell_room(self) -> None:
-        """Say that there is room again, if the peer was told that there is none."""
-        if not self.room and self.last >= 0 and (room := self.owner.room()):
-            self.room = room
-            self.writer.write(encode(Frame(Kind.ACK, self.last, ROOM.pack(room))))
+        """Say that there is room again."""
+        self.writer.write(encode(Frame(Kind.ACK, self.last, self._pack_room())))
 
-    async def _say(self, kind: Kind, number: int, body: bytes) -> None:
+    def _pack_room(self) -> bytes:
+        """Return how much room there is; whoever hears that there is none is told later."""
+        room = self.owner.room()
+        self.owner.is_hungry(self, not room)
+        return ROOM.pack(room)
+
+    async def _say(self, *frames: Frame) -> None:
         self._said = time.monotonic()
-        self.writer.write(encode(Frame(kind, number, body)))
+        self.writer.write(b"".join((*self._answers, *map(encode, frames))))
+        self._answers.clear()
         settings = self.owner.settings
         try:
             async with asyncio.timeout(IDLE_BEATS * settings.heartbeat):
@@ -245,6 +251,7 @@ class Arrivals:
         self._server: asyncio.Server | None = None
         self._tasks: dict[asyncio.Task[None], _Connection] = {}
         self._of: dict[str, _Connection] = {}
+        self._hungry: set[_Connection] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port.
@@ -286,8 +293,13 @@ class Arrivals:
 
     def freed(self) -> None:
         """Tell peers that wait for room."""
-        for connection in self._of.values():
-            connection.tell_room()
+        if self._hungry and self.room():
+            for connection in [*self._hungry]:
+                connection.tell_room()
+
+    def is_hungry(self, connection: _Connection, hungry: bool) -> None:
+        """Note whether a connection waits for room."""
+        (self._hungry.add if hungry else self._hungry.discard)(connection)
 
     def replace(self, connection: _Connection) -> None:
         """Let a connection be the one of its sender; close the earlier one."""
@@ -324,6 +336,7 @@ class Arrivals:
             connection.cut()
             raise
         finally:
+            self._hungry.discard(connection)
             if self._of.get(connection.sender) is connection:
                 del self._of[connection.sender]
             writer = connection.writer

@@ -10,16 +10,18 @@ Elsewhere: what a confirmation promises (``inbox``).
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import sqlite3
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import holdfast as hf
 from examples.dwcp_node.errors import TransportStoppedError
+from examples.dwcp_node.inbox import InboxError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Awaitable, Callable, Collection
 
     from examples.dwcp_node.inbox import Inbox, Stored
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Deliveries", "Message", "UnconfirmedError"]
 
 logger = logging.getLogger("dwcp_node.transport")
-
+#: What SQLite says of a disk that is full, busy or broken, perhaps for a while.
+_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR}
 #: Messages read at once.
 BATCH = 100
 
@@ -112,21 +115,33 @@ class _Shelf:
         self._closed = error
         self._arrived.set()
 
-    async def next(self) -> Stored:
+    async def ready(self) -> None:
+        """Wait until there is one to hand over, or none will come any more."""
+        while self._closed is None and not self._row:
+            async with self._lock:
+                if not self._row and self._closed is None:
+                    await self._read()
+
+    def take(self) -> Stored | None:
+        """Return the next one, if one was read already."""
+        if self._closed is not None:
+            raise self._closed
+        if not self._row:
+            return None
         if len(self._handed) >= self._settings.most_unconfirmed:
             raise UnconfirmedError(
                 f"{len(self._handed)} messages of kind {self.kind!r} were received, not confirmed"
             )
+        stored = self._row.popleft()
+        self._handed.add(stored.id)
+        return stored
+
+    async def next(self) -> Stored:
         while True:
-            if self._closed is not None:
-                raise self._closed
-            if self._row:
-                stored = self._row.popleft()
-                self._handed.add(stored.id)
+            stored = self.take()
+            if stored is not None:
                 return stored
-            async with self._lock:
-                if not self._row and self._closed is None:
-                    await self._read()
+            await self.ready()
 
     async def _read(self) -> None:
         await self._arrived.wait()
@@ -140,10 +155,18 @@ class _Shelf:
             self._arrived.set()  # perhaps there are more
 
     async def confirm(self, stored: Stored, effect: Effect | None) -> bool:
-        is_first = await self._inbox.confirm(stored, effect)
+        try:
+            is_first = await self._inbox.confirm(stored, effect)
+        except asyncio.CancelledError:
+            self._handed.discard(stored.id)  # it may be confirmed: it is not handed over again
+            raise
         self._handed.discard(stored.id)
-        self._freed()
+        if is_first:
+            self._freed()
         return is_first
+
+    def give_up(self, stored: Stored) -> None:
+        self._handed.discard(stored.id)
 
     def put_back(self, stored: Stored) -> None:
         if stored.id in self._handed:
@@ -229,12 +252,26 @@ class Deliveries:
 
     async def receive(self, kind: str) -> Message:
         """Return the next message of a kind that has no handler."""
+        shelf = self._open_shelf(kind)
+        return shelf.message(await shelf.next())
+
+    async def ready(self, kind: str) -> None:
+        """Wait until ``take`` has something to return or to raise."""
+        if self._runs:
+            await self._open_shelf(kind).ready()
+
+    def take(self, kind: str) -> Message | None:
+        """Return the next message of a kind if it is there already."""
+        shelf = self._open_shelf(kind)
+        stored = shelf.take()
+        return None if stored is None else shelf.message(stored)
+
+    def _open_shelf(self, kind: str) -> _Shelf:
         if not self._runs:
             raise TransportStoppedError("the transport does not run")
         if kind in self._handlers:
             raise ValueError(f"messages of kind {kind!r} have a handler")
-        shelf = self._shelf(kind)
-        return shelf.message(await shelf.next())
+        return self._shelf(kind)
 
     def arrived(self, kinds: Collection[str]) -> None:
         """Note that messages of some kinds were stored."""
@@ -269,20 +306,34 @@ class Deliveries:
                 try:
                     await self._handle(shelf, stored)
                 except asyncio.CancelledError:
-                    shelf.put_back(stored)
+                    shelf.put_back(stored)  # if the confirmation has not begun
                     raise
         except TransportStoppedError:
             pass
         except Exception as error:  # noqa: BLE001 - the owner learns that nothing is handed over
             self._broken(error)
 
+    async def _confirm(self, shelf: _Shelf, stored: Stored, effect: Effect | None) -> None:
+        """Confirm; a disk that is full now may have room later, and the handler is not to blame."""
+        for attempt in itertools.count():
+            try:
+                await shelf.confirm(stored, effect)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _PASSING:
+                    raise
+                logger.warning("A delivery cannot be confirmed: %s", error)
+                await asyncio.sleep(self._backoff.delay(min(attempt, 10)))
+
     async def _handle(self, shelf: _Shelf, stored: Stored) -> None:
         """Call the handler, more than once if it raises; confirm with the effect it returns."""
         for attempt in range(1, self._settings.attempts + 1):
             try:
                 effect = await self._handlers[stored.kind](shelf.message(stored, attempt))
-                await shelf.confirm(stored, effect if callable(effect) else None)
+                await self._confirm(shelf, stored, effect if callable(effect) else None)
                 return
+            except InboxError:
+                raise
             except Exception:
                 logger.warning(
                     "The handler of %r failed, attempt %d", stored.kind, attempt, exc_info=True
@@ -290,4 +341,5 @@ class Deliveries:
                 if attempt < self._settings.attempts:
                     await asyncio.sleep(self._backoff.delay(attempt - 1))
         self.given_up += 1
+        shelf.give_up(stored)
         logger.error("A message of kind %r from %s stays in the inbox", stored.kind, stored.sender)

@@ -160,7 +160,8 @@ class Decoder:
                 kind, codec, length, number, checksum = self._head
                 if len(self._bytes) - at < length:
                     break
-                body = bytes(memoryview(self._bytes)[at : at + length])
+                with memoryview(self._bytes) as view:
+                    body = bytes(view[at : at + length])
                 at += length
                 self._head = None
                 if zlib.crc32(body) != checksum:

@@ -408,6 +408,7 @@ class Inbox:
             elif found != (APPLICATION_ID, VERSION):
                 raise InboxError(f"{self.path} is no inbox of version {VERSION}")
             connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA journal_size_limit={64 << 20}")
             connection.execute(f"PRAGMA synchronous={'FULL' if self.is_synced else 'NORMAL'}")
             self.id = str(_one(connection, "SELECT id FROM self"))
             count, size, newest = connection.execute(

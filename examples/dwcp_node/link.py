@@ -46,6 +46,7 @@ from examples.dwcp_node.frames import (
     encode_envelope,
     encode_fields,
 )
+from holdfast.redaction import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -60,6 +61,8 @@ __all__ = ["Accepted", "Link", "PeerStatus", "Sample", "first_to_end", "read_fra
 
 ROOM = struct.Struct(">I")
 CHUNK = 256 * 1024
+#: An epoch is a time in nanoseconds; one that is further in the future is not believed.
+MOST_AHEAD_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,7 @@ class Link:
         self._work = asyncio.Event()
         self._wake = asyncio.Event()
         self._up = asyncio.Event()
+        self._waiters: set[asyncio.Future[None]] = set()
         self._quiet = 0
         self._ping: tuple[int, float, bool] = (0, 0.0, False)
         self._rtt: float | None = None
@@ -263,6 +267,7 @@ class Link:
     def cut(self) -> None:
         """Close the present connection at once; another one is made."""
         if self._writer is not None:
+            self._up.clear()
             self._writer.transport.abort()
 
     @property
@@ -284,9 +289,26 @@ class Link:
         )  # fmt: skip
 
     async def connected(self) -> None:
-        """Wait until the peer is connected."""
+        """Wait until the peer is connected, however long that takes."""
         self._wake.set()
         await self._up.wait()
+
+    async def connect(self) -> None:
+        """Wait until the peer is connected.
+
+        Raises:
+            NotSentError: It cannot be reached.
+        """
+        if not self.is_working:
+            raise TransportStoppedError("the transport does not run")
+        if not self._up.is_set():
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            self._wake.set()
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
 
     async def send(
         self, kind: str, key: str | None, payload: bytes, seconds: float | None
@@ -342,6 +364,9 @@ class Link:
             del self._keyed[entry.key]
 
     def _fail_waiting(self, error: Exception) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
         while self._waiting:
             entry = self._waiting.popleft()
             if not entry.future.done():
@@ -367,7 +392,7 @@ class Link:
         pause = self._backoff.delay(self._failures - 1) if self._failures else 0.0
         await asyncio.sleep(min(pause, least))
         self._wake.clear()
-        if not self._waiting_count:
+        if not self._waiting_count and not self._waiters:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause - least):
                     await self._wake.wait()
@@ -385,9 +410,12 @@ class Link:
             self._fail_waiting(NotSentError(f"{self.peer} cannot be reached: {self._error}"))
 
     async def _connect(self) -> None:
+        address = self.address
         reader, writer = await self._open()
         self._writer = writer
         try:
+            if self.address != address:
+                raise ConnectionError(f"{self.peer} has moved")
             decoder = Decoder(LONGEST_HELLO)
             try:
                 async with asyncio.timeout(self._settings.greeting_timeout):
@@ -398,6 +426,9 @@ class Link:
             self._quiet = 0
             self._told("link_up", self.peer, "")
             self._up.set()
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
             await first_to_end(self._read(reader, decoder), self._write(writer), self._beat(writer))
         finally:
             self._up.clear()
@@ -431,7 +462,8 @@ class Link:
             answer.body, name=str, inbox=str, last=int, room=int, longest=int, codecs=list
         )
         if fields["name"] != self.peer:
-            raise RefusedError("name", f"{fields['name']} answers at the address of {self.peer}")
+            other = one_line(fields["name"])
+            raise RefusedError("name", f"{other} answers in place of {self.peer}")
         self._longest = fields["longest"]
         self._codecs = tuple(codec for codec in fields["codecs"] if codec in known_codecs())
         await self._resume(fields["inbox"], fields["last"])
@@ -439,9 +471,10 @@ class Link:
         decoder.longest = ROOM.size
 
     async def _refused(self, fields: dict[str, Any]) -> None:
-        if fields["refused"] == "outlived" and isinstance(latest := fields.get("epoch"), int):
-            await self._inbox.note_epoch(latest)
-        raise RefusedError(fields["refused"], f"{self.peer} refuses: {fields['message']}")
+        latest = fields.get("epoch")
+        if fields["refused"] == "outlived" and isinstance(latest, int):
+            await self._inbox.note_epoch(min(latest, time.time_ns() + MOST_AHEAD_NS))
+        raise RefusedError(fields["refused"], one_line(f"{self.peer} refuses: {fields['message']}"))
 
     async def _resume(self, inbox: str, last: int) -> None:
         known = self._inbox_id in (None, inbox)
@@ -511,7 +544,7 @@ class Link:
 
     async def _write(self, writer: asyncio.StreamWriter) -> None:
         while True:
-            entry = self._next_entry()
+            entry = None if writer.transport.is_closing() else self._next_entry()
             if entry is None:
                 self._work.clear()
                 await self._work.wait()

@@ -131,6 +131,7 @@ class Transport(Component):
         )
         self._runs = False
         self._epoch = 0
+        self._logged_refusal = 0.0
         self._broken: BaseException | None = None
         self._ended: Callable[[Exit], object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -257,7 +258,7 @@ class Transport(Component):
         """
         if not self._runs:
             raise TransportStoppedError("the transport does not run")
-        self._check_message(payload, kind, key)
+        self.check_message(payload, kind, key)
         return await self._of(peer).send(kind, key, bytes(payload), timeout)
 
     async def receive(self, kind: str = "message") -> Message:
@@ -269,6 +270,14 @@ class Transport(Component):
             ValueError: The kind has a handler.
         """
         return await self._deliveries.receive(kind)
+
+    async def ready(self, kind: str = "message") -> None:
+        """Wait until ``receive_nowait`` has something to return or to raise."""
+        await self._deliveries.ready(kind)
+
+    def receive_nowait(self, kind: str = "message") -> Message | None:
+        """As ``receive``; None if no message is there."""
+        return self._deliveries.take(kind)
 
     def handle(self, kind: str, handler: Handler) -> Callable[[], None]:
         """Call a function with each message of a kind, one after the other.
@@ -288,6 +297,17 @@ class Transport(Component):
     async def connected(self, peer: str) -> None:
         """Wait until a peer is connected. Bound it with ``asyncio.timeout``."""
         await self._of(peer).connected()
+
+    async def connect(self, peer: str) -> PeerStatus:
+        """Wait until a peer is connected or found unreachable.
+
+        Raises:
+            NotSentError: It cannot be reached, or the transport does not run.
+            UnknownPeerError: No such peer is configured.
+        """
+        link = self._of(peer)
+        await link.connect()
+        return link.status()
 
     # Peers
 
@@ -356,7 +376,8 @@ class Transport(Component):
             raise UnknownPeerError(f"no peer {peer!r}; known: {known}")
         return link
 
-    def _check_message(self, payload: Any, kind: Any, key: Any) -> None:
+    def check_message(self, payload: Any, kind: Any = "message", key: Any = None) -> None:
+        """Raise a ``ConfigError`` that names all that ``send`` would refuse about a message."""
         problems = Problems("message")
         most = self.settings.most_payload
         if not isinstance(payload, (bytes, bytearray, memoryview)):
@@ -382,9 +403,12 @@ class Transport(Component):
                 logger.exception("A listener of samples failed")
 
     def _tell(self, kind: str, name: str, reason: str) -> None:
-        level = logging.INFO if kind == "link_up" else logging.WARNING
-        logger.log(level, "%s: %s %s %s", self.name, kind, name, reason)
-        event = Event(kind, None, name, reason=reason, at=time.monotonic())
+        now = time.monotonic()
+        if kind != "refused" or now - self._logged_refusal >= 1.0:  # anyone can cause refusals
+            level = logging.INFO if kind == "link_up" else logging.WARNING
+            logger.log(level, "%s: %s %s %s", self.name, kind, name, reason)
+            self._logged_refusal = now if kind == "refused" else self._logged_refusal
+        event = Event(kind, None, name, reason=reason, at=now)
         for listener in [*self._listeners]:
             try:
                 listener(event)
