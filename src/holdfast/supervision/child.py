@@ -106,7 +106,7 @@ class Child:
         self.exit = child.exit
         told, self._told = self._told, None
         if told is not None and not self.is_stopping and child.exit is not None:
-            tell = partial(told, child.exit)
+            tell = partial(_tell, told, child.exit)
             watching.call_later(partial(start_thread, tell, "holdfast-exit"))
         if child.is_reaped:
             # Nothing keeps its number: what is left of the group is signalled now or never.
@@ -118,7 +118,7 @@ class Child:
     def signal(self, number: int) -> bool:
         """Send a signal to the group, while nobody else can have its number; the lock is held."""
         child = self._child
-        if child is None or child.is_reaped:
+        if child is None or not child.has_number():
             return False
         signal_group(child.pid, number)
         return child.exit is None
@@ -150,7 +150,7 @@ class Child:
         child.reap()
         if self._is_group_gone or wait_for(child.pid, kill_at_ns):
             return
-        signal_group(child.pid, signal.SIGKILL)
+        self._kill(child)
         if not wait_for(child.pid, _now_ns() + _DIES_NS):
             raise self._immortal()
 
@@ -159,14 +159,14 @@ class Child:
         with watching.lock:
             if self._kill_at_ns is None:
                 self._kill_at_ns = _now_ns() + self._plan.kill_after_ns
-                if not child.is_reaped:
+                if child.has_number():
                     self._send(child, self._plan.stop_signal)
                     self._send(child, signal.SIGCONT)  # or it would not see it while it is stopped
             return self._kill_at_ns
 
     def _kill(self, child: ChildExit) -> None:
         with watching.lock:
-            if not child.is_reaped:
+            if child.has_number():
                 self._send(child, signal.SIGKILL)
 
     def _send(self, child: ChildExit, number: int) -> None:
@@ -233,6 +233,16 @@ def _watch_or_kill(pid: int, ended: Callable[[ChildExit], object]) -> ChildExit:
         with suppress(ChildProcessError):
             posix.waitpid(pid, 0)
         raise
+
+
+def _tell(told: Callable[[Exit], object], ended: Exit) -> None:
+    """In a thread of its own: the listener may wait, or raise."""
+    try:
+        told(ended)
+    except Exception:
+        from logging import getLogger
+
+        getLogger("holdfast.supervision").exception("a listener for the end of a process raised")
 
 
 def _now_ns() -> int:

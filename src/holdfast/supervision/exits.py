@@ -81,6 +81,20 @@ class ChildExit:
             with suppress(ChildProcessError):  # somebody else was faster
                 posix.waitpid(self.pid, posix.WNOHANG)
 
+    def has_number(self) -> bool:
+        """Return whether its number, and that of its group, can be that of no other process."""
+        if self.exit is None:
+            return True
+        if self.is_reaped:
+            return not _is_process(self.pid)  # who is in the group was started by it
+        try:
+            if hasattr(posix, "waitid"):
+                posix.waitid(posix.P_PID, self.pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+        except ChildProcessError:  # somebody has reaped it since
+            self.is_reaped = True
+            return not _is_process(self.pid)
+        return True
+
     def close(self) -> None:
         """Watch it no more, and let the descriptor go."""
         with watching.lock:
@@ -149,6 +163,16 @@ def open_pidfd(pid: int) -> int | None:
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
             raise
         return None  # an old kernel, or a sandbox that does not know of it
+
+
+def _is_process(pid: int) -> bool:
+    try:
+        posix.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _read(found: Any) -> Exit:

@@ -65,14 +65,10 @@ class Watching:
             self._files[fd] = ready
             try:
                 self._poller.register(fd, _READABLE)
-                if not self._running:
-                    self._running = True
-                    self._thread = start_thread(self._run, "holdfast-processes")
-                self._nudge()
+                self._go_on()
             except BaseException:
                 self._files.pop(fd, None)
-                if not self._files:
-                    self._running = False
+                if not self._running:
                     self._close()
                 raise
 
@@ -84,9 +80,11 @@ class Watching:
                 self._nudge()
 
     def call_later(self, function: Callable[[], object]) -> None:
-        """Call a short function without the lock, in the thread; the lock is held."""
+        """Call a short function in the thread, without the lock, which is held now."""
         self._later.append(function)
-        self._nudge()
+        if self._wake is None:
+            self._open()
+        self._go_on()
 
     def settle(self) -> None:
         """If no file is left, wait until the thread has ended: a second at most."""
@@ -119,6 +117,14 @@ class Watching:
         if hasattr(self._poller, "close"):
             self._poller.close()
         self._poller = self._wake = None
+
+    def _go_on(self) -> None:
+        """Have the thread look again; begin it if it does not run."""
+        if self._running:
+            self._nudge()
+        else:
+            self._thread = start_thread(self._run, "holdfast-processes")
+            self._running = True
 
     def _nudge(self) -> None:
         if self._wake is not None:
