@@ -71,9 +71,14 @@ if TYPE_CHECKING:
     from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
     from holdfast.policies.slo_tracker import SloTracker
     from holdfast.priorities import priority
+    from holdfast.supervision.callables import CallableComponent
     from holdfast.supervision.component import Component, Exit
+    from holdfast.supervision.process import ProcessComponent
+    from holdfast.supervision.restart import RestartComponent
     from holdfast.supervision.states import ComponentState
     from holdfast.supervision.supervisor import Supervisor
+    from holdfast.supervision.task import TaskComponent
+    from holdfast.supervision.thread import ThreadComponent
     from holdfast.telemetry.json_lines import JsonFormatter
     from holdfast.telemetry.logs import log_events
     from holdfast.trip import Trip
@@ -88,6 +93,7 @@ __all__ = [
     "Bulkhead",
     "BulkheadFullError",
     "BulkheadTimeoutError",
+    "CallableComponent",
     "CircuitBreaker",
     "CircuitOpenError",
     "Clock",
@@ -126,12 +132,14 @@ __all__ = [
     "Policy",
     "PoolBulkhead",
     "PoolStoppedError",
+    "ProcessComponent",
     "Quantile",
     "RateLimitedError",
     "RateLimiter",
     "RecoveryOutcome",
     "Rejected",
     "ResilienceManager",
+    "RestartComponent",
     "Retry",
     "RetryBudget",
     "RetryExhaustedError",
@@ -140,7 +148,9 @@ __all__ = [
     "State",
     "Supervisor",
     "SystemClock",
+    "TaskComponent",
     "TcpCheck",
+    "ThreadComponent",
     "ThresholdCheck",
     "TimeWindow",
     "Timeout",
@@ -163,6 +173,11 @@ __all__ = [
 # Public functions that are rarely used, and the modules they are imported from at the first use.
 # Type checkers import them above, under TYPE_CHECKING.
 _LATER: dict[str, str] = {
+    "CallableComponent": "holdfast.supervision.callables",
+    "ProcessComponent": "holdfast.supervision.process",
+    "RestartComponent": "holdfast.supervision.restart",
+    "TaskComponent": "holdfast.supervision.task",
+    "ThreadComponent": "holdfast.supervision.thread",
     "Component": "holdfast.supervision.component",
     "ComponentState": "holdfast.supervision.states",
     "CompositeCheck": "holdfast.health.composite",

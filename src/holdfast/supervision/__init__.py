@@ -9,31 +9,43 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from holdfast.supervision.callables import CallableComponent
     from holdfast.supervision.component import Component, Exit
     from holdfast.supervision.process import ProcessComponent
+    from holdfast.supervision.restart import RestartComponent
     from holdfast.supervision.states import ComponentState
     from holdfast.supervision.status import ComponentStatus, SupervisorSnapshot
     from holdfast.supervision.supervisor import Supervisor
+    from holdfast.supervision.task import TaskComponent
+    from holdfast.supervision.thread import ThreadComponent
 
 __all__ = [
+    "CallableComponent",
     "Component",
     "ComponentState",
     "ComponentStatus",
     "Exit",
     "ProcessComponent",
+    "RestartComponent",
     "Supervisor",
     "SupervisorSnapshot",
+    "TaskComponent",
+    "ThreadComponent",
 ]
 
 # Where each name is: a kind of component that nobody uses is not imported, nor what it needs.
 _LATER: dict[str, str] = {
+    "CallableComponent": "callables",
     "Component": "component",
     "ComponentState": "states",
     "ComponentStatus": "status",
     "Exit": "component",
     "ProcessComponent": "process",
+    "RestartComponent": "restart",
     "Supervisor": "supervisor",
     "SupervisorSnapshot": "status",
+    "TaskComponent": "task",
+    "ThreadComponent": "thread",
 }
 
 if not TYPE_CHECKING:  # or every name would be accepted

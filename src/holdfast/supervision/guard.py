@@ -133,12 +133,14 @@ class Guard:
 
     def _wait(self, child: ChildExit) -> None:
         """Wait until the guard has ended, which has nothing to do any more."""
-        waiter = ThreadWaiter()
-        with watching.lock:
-            if child.exit is not None:
-                return
-            self._waiters.append(waiter)
-        waiter.park(system_clock, _LEAVE_NS)
+        until_ns = system_clock.now_ns() + _LEAVE_NS
+        while (left_ns := until_ns - system_clock.now_ns()) > 0:
+            waiter = ThreadWaiter()
+            with watching.lock:
+                if child.exit is not None:
+                    return
+                self._waiters.append(waiter)
+            waiter.park(system_clock, left_ns)
 
     def _ended(self, child: ChildExit) -> None:
         """With the lock of ``watching`` held, which nobody waits for with: see to its end."""

@@ -44,7 +44,8 @@ class TaskComponent(Component):
     ) -> None:
         problems = Problems("TaskComponent", name)
         self.name = problems.name(name)
-        if not callable(run) or answers_at_once(run):
+        given: object = run
+        if not callable(given) or answers_at_once(run):
             problems.refuse("run", run, "a coroutine function without arguments")
         self._run = run
         self._stop_timeout_ns = problems.duration("stop_timeout", stop_timeout)
@@ -101,11 +102,11 @@ class TaskComponent(Component):
         _, running = await asyncio.wait({task}, timeout=seconds)
         if running:
             self._task = task
-            raise RuntimeError(f"{self!r}: its task still runs {seconds:g} s after it was cancelled")
+            raise RuntimeError(
+                f"{self!r}: its task still runs {seconds:g} s after it was cancelled"
+            )
 
-    def _ended(
-        self, task: asyncio.Task[object], told: Callable[[Exit], object] | None
-    ) -> None:
+    def _ended(self, task: asyncio.Task[object], told: Callable[[Exit], object] | None) -> None:
         if task.cancelled():
             ended = Exit(error=asyncio.CancelledError("the task was cancelled"))
         else:
