@@ -17,6 +17,8 @@ MAKERS = {
     "categories/http.py": "ends with the response that it closes",
     "chaos/effect.py": "ends with the duration of a fault",
     "supervision/originals.py": "ends with the processes, the lines or the end that it sees to",
+    "supervision/thread.py": "ends when its component is stopped",
+    "supervision/task.py": "ends when its component is stopped",
     "telemetry/serving.py": "serves until its server is closed",
 }
 NAMES = {

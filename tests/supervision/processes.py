@@ -74,6 +74,21 @@ def files_here() -> set[str]:
     return found
 
 
+def children_here() -> list[str]:
+    """Return the children of this process, zombies included, and what each is."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                name, _, rest = (folder / "stat").read_text().rpartition(")")
+                command = (folder / "cmdline").read_bytes()[:200]
+            except OSError:
+                continue
+            if int(rest.split()[1]) == os.getpid():
+                found.append(f"{name}) {rest.split()[0]} {command!r}")
+    return sorted(found)
+
+
 class Watched:
     """A component whose end is awaited."""
 
