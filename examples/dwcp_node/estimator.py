@@ -19,8 +19,8 @@ __all__ = ["LARGE", "SMALL", "Base", "Estimate", "Estimator", "rate_of"]
 
 #: Messages of at most SMALL bytes show the fixed time, those of at least LARGE the bandwidth.
 SMALL, LARGE = 4 * 1024, 16 * 1024
-#: How old a sample may be at most, and after what time it weighs 1/e, in seconds.
-WINDOW, DECAY = 60.0, 10.0
+#: How old a sample may be at most, in seconds, and after how many more it weighs 1/e.
+WINDOW, DECAY = 60.0, 32.0
 _MOST_SAMPLES = 128
 _MOST_TIMES = 64
 #: A transfer shows the bandwidth if it takes longer than the fixed time by this share of it.
@@ -28,6 +28,8 @@ _LEAST_SHARE = 0.25
 _LEAST_SECONDS = 50e-6
 #: So many transfers in a row that show about the same, and not what is estimated: a new link.
 CHANGE_AFTER = 5
+#: The share of the bytes, of the slowest and of the fastest transfers, that is left out.
+TRIMMED = 0.25
 SAME, CHANGE = 2.0, 1.3
 
 
@@ -103,8 +105,9 @@ def rate_of(size: int, seconds: float, fixed: float, *, busy: bool) -> float | N
 class Estimator:
     """Estimates the bandwidth of one link. Not shared between threads.
 
-    It is the median of what recent transfers have shown, where more bytes and more recent ones
-    weigh more. So one transfer through a stall says little. If several in a row show about the
+    It is the bytes of recent transfers divided by their seconds, where more recent ones weigh more,
+    without the slowest and the fastest ones, by a share of the bytes. So one transfer through a
+    stall says nothing. If several in a row show about the
     same, and something else than the estimate, the link has changed, and earlier ones are
     forgotten.
 
@@ -123,11 +126,11 @@ class Estimator:
         while self._rates and at - self._rates[0][0] > WINDOW:
             self._rates.popleft()
         self._rates.append((at, rate, size))
-        known = self._estimate(at)
+        known = self._estimate()
         if self._has_changed(known):
             while len(self._rates) > CHANGE_AFTER:
                 self._rates.popleft()
-            known = self._estimate(at)
+            known = self._estimate()
         self._known = known
 
     @property
@@ -146,15 +149,22 @@ class Estimator:
             return False
         return min(last) > known * CHANGE or max(last) < known / CHANGE
 
-    def _estimate(self, at: float) -> float:
-        weights = ((rate, size * exp((then - at) / DECAY)) for then, rate, size in self._rates)
-        weighted = sorted(weights)
-        half = sum(weight for _, weight in weighted) / 2
+    def _estimate(self) -> float:
+        last = len(self._rates) - 1
+        weighted = sorted(
+            (rate, size * exp((number - last) / DECAY))
+            for number, (_, rate, size) in enumerate(self._rates)
+        )
+        total = sum(weight for _, weight in weighted)
+        low, high = TRIMMED * total, (1 - TRIMMED) * total
+        below = kept = seconds = 0.0
         for rate, weight in weighted:
-            half -= weight
-            if half <= 0:
-                return rate
-        return weighted[-1][0]
+            part = min(high, below + weight) - max(low, below)  # of it, what is not trimmed
+            below += weight
+            if part > 0:
+                kept += part
+                seconds += part / rate
+        return kept / seconds
 
 
 def _low(given: Iterable[tuple[float, float]], at: float) -> float | None:

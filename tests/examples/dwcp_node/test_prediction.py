@@ -41,7 +41,9 @@ class Link:
         self.prediction.observe("b", size, seconds, None, busy=busy)
 
     def check(self):
-        return asyncio.run(self.prediction.check())
+        with pytest.raises(StopIteration) as ended:  # it waits for nothing: it needs no loop
+            self.prediction.check().send(None)
+        return ended.value.value
 
     def _noise(self):
         return 1 + self.rng.uniform(0, self.noise)
@@ -126,13 +128,14 @@ def test_what_was_learned_stays_while_the_link_is_quiet():
         ), min_size=1, max_size=300
     )
 )  # fmt: skip
-def test_the_estimate_is_always_one_of_the_rates_shown(samples):
+def test_the_estimate_is_always_among_the_rates_shown(samples):
     estimator = Estimator()
     at = 0.0
     for pause, rate, size in samples:
         at += pause
         estimator.add(at, rate, size)
-    assert estimator.bandwidth in {rate for _, rate, _ in samples}
+    rates = [rate for _, rate, _ in samples]
+    assert min(rates) * 0.999 <= estimator.bandwidth <= max(rates) * 1.001
     assert estimator.count == len(samples)
     assert 1 <= estimator.samples <= 128
 
@@ -141,7 +144,7 @@ def test_the_estimate_is_always_one_of_the_rates_shown(samples):
 def test_a_throttled_connection_is_estimated_within_a_quarter(tmp_path, bandwidth):
     """Real transports, and a proxy that passes on no more than so many bytes a second.
 
-    A busy machine may pass on less: a round that took longer than the proxy asks for proves nothing.
+    A busy machine may pass on less: a round that took longer than it had to proves nothing.
     """
     payload = random.Random(1).randbytes(bandwidth // 40)
     sent = 16 * len(payload)
@@ -152,22 +155,17 @@ def test_a_throttled_connection_is_estimated_within_a_quarter(tmp_path, bandwidt
             proxy.throttle(bandwidth, Way.OUT)
             a = node(tmp_path, "a", {"b": ("127.0.0.1", proxy.port)})
             prediction = Prediction(lambda: a)
-            await prediction.start()
             await a.start()
             b.add_peer("a", ("127.0.0.1", a.port))
             is_proven = False
             while not is_proven:  # as long as a scene may take
+                await prediction.stop()
+                await prediction.start()  # what an earlier round has shown is forgotten
                 began = loop.time()
                 await asyncio.gather(*(a.send("b", payload) for _ in range(16)))
-                is_proven = sent / (loop.time() - began) > 0.85 * bandwidth
+                is_proven = 0.85 < sent / (loop.time() - began) / bandwidth < 1.15
                 assert (await prediction.check()).verdict == "passed"
             assert prediction.bandwidth("b") == pytest.approx(bandwidth, rel=0.25)
-            for _ in range(4):
-                began = loop.time()
-                await a.send("b", payload)
-                expected = prediction.seconds("b", len(payload))
-                if loop.time() - began < 1.15 * len(payload) / bandwidth:
-                    assert loop.time() - began == pytest.approx(expected, rel=0.4)
             await prediction.stop()
             assert a.samples == []
             await a.stop()
@@ -198,7 +196,7 @@ def test_an_estimator_that_takes_no_more_samples_fails_the_check():
 
 def test_an_estimate_that_stays_while_the_link_changes_fails_the_check():
     link = filled()
-    link.prediction._links["b"].estimator._estimate = lambda at: 5.0 * MB
+    link.prediction._links["b"].estimator._estimate = lambda: 5.0 * MB
     link.bandwidth = 1 * MB
     for _ in range(16):
         link.send(200_000)

@@ -6,11 +6,19 @@ import random
 
 import pytest
 
+from examples.dwcp_node import database
 from examples.dwcp_node.entries import NO_REVISION, Entry, Version
 from examples.dwcp_node.store import StoreError
 from examples.dwcp_node.sync import Sync
 from holdfast import ConfigError
 from tests.examples.dwcp_node.memory import MemoryTransport, are_equal, cluster, until
+
+
+@pytest.fixture(autouse=True)
+def _forget_at_a_loss_of_power(monkeypatch):
+    """Do not wait for the disk: it is the store's test that what is written stays."""
+    quick = [one.replace("FULL", "OFF") for one in database._SETTINGS]
+    monkeypatch.setattr(database, "_SETTINGS", quick)
 
 
 def write_at_random(rng, nodes, count):
@@ -34,7 +42,7 @@ async def test_a_write_reaches_the_other_nodes_at_once(tmp_path):
         assert await b.sync.get("tea") == 7
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_a_thousand_random_writes_on_three_parted_nodes_give_equal_digests_soon_after_healing(
     tmp_path, seed
 ):  # NX-22
@@ -62,7 +70,7 @@ async def test_nodes_become_equal_although_writes_never_end(tmp_path):
             rng = random.Random(5)
             while True:
                 write_at_random(rng, nodes, 4)
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.2)
 
         writing = asyncio.create_task(write_on())
         await asyncio.sleep(10.0)
@@ -83,16 +91,16 @@ async def test_a_node_that_was_gone_gets_all_it_has_missed_in_pieces(tmp_path):
             for i in range(20)
         ]
         a.store.merge(big)
-        a.store.merge(Entry(f"k{i}", "1", Version(NO_REVISION, i + 1, "a")) for i in range(3_000))
+        a.store.merge(Entry(f"k{i}", "1", Version(NO_REVISION, i + 1, "a")) for i in range(1_500))
         await asyncio.sleep(5.0)
         await c.sync.start()
         assert await until(lambda: are_equal([a, b, c])) < 5.0
-        assert len(c.store) == 3_020
+        assert len(c.store) == 1_520
 
 
 async def test_what_is_sent_grows_with_what_differs_and_not_with_what_is_stored(tmp_path):
     sent = []
-    for size in (500, 10_000):
+    for size in (500, 5_000):
         entries = [Entry(f"k{i}", "1", Version(NO_REVISION, i + 1, "a")) for i in range(size)]
         async with cluster(tmp_path / str(size), "ab") as (network, [a, b]):
             a.store.merge(entries)
@@ -333,7 +341,7 @@ async def test_whatever_peers_send_nothing_is_changed_and_sync_goes_on(tmp_path)
         a.store.put("k", 1)
         await until(lambda: are_equal([a, b, c]))
         before = a.store.digest()
-        for number in range(1_500):
+        for number in range(800):
             body = {name: rng.choice(odd) for name in rng.sample(fields, rng.randrange(1, 8))}
             if rng.random() < 0.7:
                 body |= {"is": rng.choice(kinds), "question": f"q{number}"}
@@ -344,7 +352,7 @@ async def test_whatever_peers_send_nothing_is_changed_and_sync_goes_on(tmp_path)
         await b.transport.send("a", b"[" * 100_000, kind="sync")
         await b.transport.send("a", b" " * 5_000_000, kind="sync")
         assert a.store.digest() == before
-        assert a.sync._exchange.dropped["unreadable"] > 100
+        assert a.sync._exchange.dropped["unreadable"] > 50
         b.store.put("k2", 2)
         await until(lambda: are_equal([a, b, c]))
         await asyncio.sleep(1.0)
