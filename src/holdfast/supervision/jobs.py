@@ -210,7 +210,7 @@ class Jobs:
                 job = self._queue.popleft()
                 self._active += 1
                 job.thread = 0
-                self._running[job] = None
+                self._start_clock(job)  # at the latest now: the tick plans by it
             try:
                 # A thread may keep the context it is started in for its life.
                 Context().run(self._threads().submit, partial(self._work, job))
@@ -221,7 +221,6 @@ class Jobs:
         job.thread = threading.get_ident()
         self._start_clock(job)
         self._call(job)
-        self._hire()
 
     def _start_clock(self, job: Job) -> None:
         self._running[job] = None
@@ -254,6 +253,7 @@ class Jobs:
             self._running.pop(job, None)
             if job.thread is not None and not job.is_late:
                 self._active -= 1
+        self._hire()  # first: the tick that takes this end plans by what runs
         self._done(job, error)
 
     # ---- tasks ----
