@@ -272,7 +272,7 @@ class Course:
             self._begin_recovery(now_ns, f"restarted with {because_of!r}")
         elif self.phase is not Phase.WAITING:
             return
-        self._wait_until(now_ns)
+        self._wait_until(now_ns + self.rules.stop_timeout_ns)
         self.in_attempt = True
 
     def abandon(self, now_ns: int) -> None:
@@ -295,8 +295,10 @@ class Course:
 
     # ---- starting ----
 
-    def begin_attempt(self) -> None:
+    def begin_attempt(self, now_ns: int) -> None:
         """Note that its back-off is over, and that it is stopped and started from here on."""
+        # A start or stop that was given up has so long to end, before this attempt has failed.
+        self._wait_until(now_ns + self.rules.stop_timeout_ns)
         self.in_attempt = True
         if self.is_recovery:
             self.attempts_total += 1
@@ -330,7 +332,9 @@ class Course:
             self.fail_attempt(f"its start failed: {error}", now_ns)
             return False
         self.phase = Phase.VERIFYING
-        self.due_ns = self.began_ns + self.rules.start_timeout_ns
+        limit_ns = self.rules.start_timeout_ns
+        # A start that took nearly all of the time leaves some for the check.
+        self.due_ns = max(self.began_ns + limit_ns, now_ns + limit_ns // 4)
         if self.early_exit is not None:
             return self.exited(self.early_exit, now_ns)
         if self.rules.has_check:

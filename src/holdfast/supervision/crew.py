@@ -54,7 +54,6 @@ class Crew:
         self._order: list[str] | None = None
         self._due: list[tuple[int, int, Course]] = []
         self._serial = 0
-        self._late_ns = 0
         self._changed: dict[str, None] = {}  # those to be looked at
 
     # ---- who there is ----
@@ -215,7 +214,8 @@ class Crew:
             now_ns: The time.
             late_ns: For how long this process did not run: checks have so much more time to pass.
         """
-        self._late_ns = late_ns
+        if late_ns:
+            self._forgive(now_ns, late_ns)
         while True:
             while self._due and self._due[0][0] <= now_ns:
                 course = heappop(self._due)[2]
@@ -235,6 +235,14 @@ class Crew:
         """Whether nothing is to run, and nothing of it is being done."""
         return not self.is_wanted and all(one.is_settled for one in self.courses.values())
 
+    def _forgive(self, now_ns: int, late_ns: int) -> None:
+        """Give checks the time for which this process did not run."""
+        for course in self.courses.values():
+            if course.phase is Phase.VERIFYING:
+                more_ns = min(late_ns, course.rules.start_timeout_ns)
+                course.due_ns = max(course.due_ns, now_ns + more_ns)
+                self._touch(course)
+
     def _see_to(self, course: Course, now_ns: int) -> None:
         before = _shape(course)
         if course.is_removed and course.is_settled:
@@ -247,10 +255,7 @@ class Crew:
         elif course.phase is Phase.COOLING and course.due_ns <= now_ns:
             course.new_round(now_ns)
         elif course.phase is Phase.VERIFYING and course.due_ns <= now_ns:
-            if self._late_ns:
-                course.due_ns = now_ns + self._late_ns
-            else:
-                course.verify_overdue(now_ns)
+            course.verify_overdue(now_ns)
         if course.state is not course.shown:
             course.shown = course.state
             self.out.append(("show", course, course.state, now_ns))
@@ -270,15 +275,15 @@ class Crew:
             course.begin_stop()
 
     def _see_to_start(self, course: Course, now_ns: int) -> None:
-        if course.due_ns > now_ns:
-            return
         if not course.in_attempt:
-            if not self._may_start(course):
+            if course.due_ns > now_ns or not self._may_start(course):
                 return
             if course.is_recovery and not self._admit(course, now_ns):
                 return
-            course.begin_attempt()
+            course.begin_attempt(now_ns)
         elif course.stop_late or course.start_late:
+            if course.due_ns > now_ns:
+                return
             what = "stop" if course.stop_late else "start"
             course.fail_attempt(f"its last {what} has not ended", now_ns, cleans_up=False)
         elif course.clean and not self._waits_for_stops(course) and self._may_start(course):

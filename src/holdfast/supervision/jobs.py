@@ -123,10 +123,11 @@ class Jobs:
         """
         found = []
         for job in list(self._running):
-            if job.is_late or job.deadline_ns is None or job.deadline_ns > now_ns:
+            if job.is_late or job.deadline_ns is None:
                 continue
             if late_ns:
-                job.deadline_ns = now_ns + late_ns
+                job.deadline_ns = max(job.deadline_ns, now_ns + min(late_ns, job.limit_ns))
+            if job.deadline_ns > now_ns:
                 continue
             found.append(job)
             with self._lock:
