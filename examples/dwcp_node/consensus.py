@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dwcp_node.consensus")
 
+# Shares of a lease: from one renewal to the next, and how long a member may take to answer.
+PAUSE = 1 / 5
+PATIENCE = 1 / 4
 _DECLARED = 0  # the revision of a writer whom no election has chosen
 
 
@@ -210,8 +213,7 @@ class Consensus(Component):
         if self._writer is not None:
             self._tell()
             await asyncio.get_running_loop().create_future()  # until it is stopped
-        # A beat takes as long as two answers; four beats fit into a lease.
-        gateway = Gateway(self._endpoints, timeout=self._seconds / 4)
+        gateway = Gateway(self._endpoints, timeout=self._seconds * PATIENCE)
         delays = hf.Exponential(0.05, factor=2, max=1.0)
         tries = 0
         try:
@@ -264,7 +266,7 @@ class Consensus(Component):
         self, gateway: Gateway, lease: Lease, campaign: asyncio.Task[tuple[bytes, int]]
     ) -> None:
         own = f"{self.election}/{lease.number:x}".encode()  # as etcd names it
-        pause = lease.seconds / 5
+        pause = lease.seconds * PAUSE
         is_asked = False  # whether the key must exist
         elected: int | None = None
         while True:
