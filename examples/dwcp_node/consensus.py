@@ -33,7 +33,7 @@ log = logging.getLogger("dwcp_node.consensus")
 
 # Shares of a lease: from one renewal to the next, and how long a member may take to answer.
 PAUSE = 1 / 5
-PATIENCE = 1 / 4
+PATIENCE = 1 / 3
 _DECLARED = 0  # the revision of a writer whom no election has chosen
 
 

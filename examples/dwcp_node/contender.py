@@ -21,7 +21,7 @@ from examples.dwcp_node.etcd import HOST
 if TYPE_CHECKING:
     from examples.dwcp_node.consensus import Change
 
-_PAUSE = 0.02  # seconds between two effects
+_PAUSE = 0.1  # seconds between two effects
 
 
 class Contender:
@@ -45,6 +45,8 @@ class Contender:
                 told = json.loads(line)["do"]
                 if told == "let go":
                     self._let_go.set()
+                elif self._consensus.revision is None:
+                    self._say(say="missed")
                 else:
                     self._hold = told
         finally:
@@ -56,13 +58,12 @@ class Contender:
         while True:
             await asyncio.sleep(_PAUSE)
             number += 1
-            hold, self._hold = self._hold, None
+            made = time.monotonic()
             try:
                 effect = self._consensus.effect("who", [self._consensus.node, number])  # the check
             except NotTheWriter:
-                self._hold = hold
                 continue
-            made = time.monotonic()
+            hold, self._hold = self._hold, None
             if hold is not None:
                 self._say(say="holds", at=made)
                 await self._writer.drain()
@@ -74,6 +75,9 @@ class Contender:
             self._say(say="effect", effect=effect, at=made, held=hold is not None)  # the effect
 
     def _changed(self, change: Change) -> None:
+        if change.kind == "deposed" and self._hold is not None:
+            self._hold = None
+            self._say(say="missed")
         self._say(say=change.kind, at=time.monotonic(), revision=change.revision)
 
     def _say(self, **what: object) -> None:
