@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import time
@@ -34,6 +35,7 @@ class Contender:
         self._reader, self._writer = reader, writer
         self._hold: str | None = None
         self._let_go = asyncio.Event()
+        self._holding: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Take part until the connection ends."""
@@ -51,6 +53,8 @@ class Contender:
                     self._hold = told
         finally:
             making.cancel()
+            if self._holding is not None:
+                self._holding.cancel()
             await self._consensus.stop()
 
     async def _make(self) -> None:
@@ -67,12 +71,20 @@ class Contender:
             if hold is not None:
                 self._say(say="holds", at=made)
                 await self._writer.drain()
-                if hold == "stop":
-                    os.kill(os.getpid(), signal.SIGSTOP)
-                else:
-                    await self._let_go.wait()
-                    self._let_go.clear()
-            self._say(say="effect", effect=effect, at=made, held=hold is not None)  # the effect
+            if hold == "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            if hold in (None, "stop"):
+                self._send(effect, made, held=hold is not None)  # the effect
+            else:
+                self._holding = asyncio.create_task(self._send_later(effect, made))
+
+    async def _send_later(self, effect: dict[str, object], made: float) -> None:
+        await self._let_go.wait()
+        self._let_go.clear()
+        self._send(effect, made, held=True)
+
+    def _send(self, effect: dict[str, object], made: float, *, held: bool) -> None:
+        self._say(say="effect", effect=effect, at=made, held=held)
 
     def _changed(self, change: Change) -> None:
         if change.kind == "deposed" and self._hold is not None:
@@ -98,6 +110,7 @@ async def main() -> None:
         given.name, endpoints=given.etcd, election=given.election, lease=given.lease
     )
     writer.write(json.dumps({"name": given.name, "say": "here"}).encode() + b"\n")
+    logging.basicConfig(format="%(asctime)s %(message)s")
     try:
         await Contender(consensus, reader, writer).run()
     finally:

@@ -49,7 +49,7 @@ class HandOver:
     Attributes:
         kind: What was done to the old leader.
         old: The name of the old leader.
-        new: The name of the next one.
+        new: The name of the next one; the same where all went slowly, and it was elected again.
         revisions: The fencing tokens of both.
         seconds: From the harm to the election of the next leader.
         gap: Seconds from the last effect that the old leader made, but for the one it held, to the
@@ -81,11 +81,10 @@ class _Seat:
     """One contender, as far as it is known."""
 
     name: str
-    proxy: FaultProxy
-    process: asyncio.subprocess.Process | None = None
-    writer: asyncio.StreamWriter | None = None
+    proxy: FaultProxy = field(repr=False)
+    process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+    writer: asyncio.StreamWriter | None = field(default=None, repr=False)
     revision: int | None = None
-    elected_at: float = 0.0
     last_made: float = 0.0
     holds_at: float | None = None
     has_missed: bool = False  # it was to hold an effect back, and made none
@@ -125,6 +124,7 @@ class Arena:
         port = int(endpoint.rpartition(":")[2])
         self._seats = {name: _Seat(name, FaultProxy(port, name=name)) for name in names}
         self._server: asyncio.Server | None = None
+        self._elections: dict[int, tuple[str, float]] = {}  # by revision: whose, and when
         self._changed = asyncio.Condition()
         self._offering = asyncio.Lock()
         self._readers: set[asyncio.Task[None]] = set()
@@ -170,13 +170,11 @@ class Arena:
             TimeoutError: Something that must follow has not followed.
         """
         old, term = await self._have_one_hold(kind)
-        others = [seat for seat in self._seats.values() if seat is not old]
         held_before = old.held
         harmed_at = await self._harm(kind, old, term)
-        await self._until(lambda: any((seat.revision or 0) > term for seat in others), 30)
-        new = max(others, key=lambda seat: seat.revision or 0)
-        assert new.revision is not None
-        revision, elected_at = new.revision, new.elected_at
+        await self._until(lambda: max(self._elections) > term, 30)
+        revision = min(each for each in self._elections if each > term)
+        new, elected_at = self._elections[revision]
         await self._until(lambda: all(each.highest > term for each in self._stores), 30)
         self._release(kind, old)
         await self._until(lambda: old.held > held_before, 30)
@@ -184,7 +182,7 @@ class Arena:
         over = HandOver(
             kind=kind,
             old=old.name,
-            new=new.name,
+            new=new,
             revisions=(term, revision),
             seconds=elected_at - harmed_at,
             gap=elected_at - old.last_made,
@@ -287,7 +285,8 @@ class Arena:
             case "here":
                 seat.writer = writer
             case "elected":
-                seat.revision, seat.elected_at = said["revision"], said["at"]
+                seat.revision = said["revision"]
+                self._elections.setdefault(said["revision"], (seat.name, said["at"]))
             case "deposed":
                 seat.revision = None
             case "missed":
@@ -316,8 +315,12 @@ class Arena:
         return max(leading, key=lambda seat: seat.revision or 0, default=None)
 
     async def _until(self, condition: Callable[[], object], seconds: float) -> None:
-        async with asyncio.timeout(seconds), self._changed:
-            await self._changed.wait_for(condition)
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait_for(condition)
+        except TimeoutError:
+            known = ", ".join(map(str, self._seats.values()))
+            raise TimeoutError(f"{self.election}: waited {seconds:g} s in vain: {known}") from None
 
 
 async def hand_overs(
