@@ -73,6 +73,12 @@ if TYPE_CHECKING:
     from holdfast.priorities import priority
     from holdfast.supervision.callables import CallableComponent
     from holdfast.supervision.component import Component, Exit
+    from holdfast.supervision.component_manager import ComponentManager
+    from holdfast.supervision.errors import (
+        AlreadyStartedError,
+        NotInitializedError,
+        PhaseStartError,
+    )
     from holdfast.supervision.process import ProcessComponent
     from holdfast.supervision.restart import RestartComponent
     from holdfast.supervision.states import ComponentState
@@ -89,6 +95,7 @@ __all__ = [
     "AdaptiveBackoff",
     "AdaptiveRateLimiter",
     "AdaptiveTimeout",
+    "AlreadyStartedError",
     "Backoff",
     "Bulkhead",
     "BulkheadFullError",
@@ -98,6 +105,7 @@ __all__ = [
     "CircuitOpenError",
     "Clock",
     "Component",
+    "ComponentManager",
     "ComponentState",
     "CompositeCheck",
     "ConfigError",
@@ -124,9 +132,11 @@ __all__ = [
     "ManualClock",
     "MissingExtraError",
     "Mode",
+    "NotInitializedError",
     "OperationCancelledError",
     "Outcome",
     "Permit",
+    "PhaseStartError",
     "PingCheck",
     "Pipeline",
     "Policy",
@@ -199,6 +209,10 @@ _LATER: dict[str, str] = {
     "RecoveryOutcome": "holdfast.manager.recovery",
     "TimeoutManager": "holdfast.manager.timeouts",
     "Trip": "holdfast.trip",
+    "AlreadyStartedError": "holdfast.supervision.errors",
+    "ComponentManager": "holdfast.supervision.component_manager",
+    "NotInitializedError": "holdfast.supervision.errors",
+    "PhaseStartError": "holdfast.supervision.errors",
     "UnprotectedError": "holdfast.manager.errors",
     "chaos": "holdfast.chaos",
     "JsonFormatter": "holdfast.telemetry.json_lines",

@@ -26,7 +26,7 @@ from tests.project.pages import DOCS, ROOT, Page
 PAGES = pages.all_pages()
 NAMES = sorted(PAGES)
 START = "docs/index.md"
-SETTINGS = ("docs/policies/", "docs/health.md", "docs/manager.md")
+SETTINGS = ("docs/policies/", "docs/health.md", "docs/manager.md", "docs/component-manager.md")
 POLICIES = [name for name in NAMES if name.startswith(SETTINGS)]
 # Written by `make docs`, and for contributors: they cite the specification.
 GENERATED = {"docs/mutants.md", "docs/requirements.md", "docs/traps.md"}
@@ -187,7 +187,8 @@ def test_the_settings_of_the_page_are_those_of_the_class(name):
         expected = [
             parameter
             for parameter in signature.parameters.values()
-            if parameter.name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
+            if parameter.name != "self"
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         ]
         shown = [row[0].strip("`") for row in rows]
         assert shown == [parameter.name for parameter in expected], heading

@@ -199,6 +199,21 @@ def test_a_stop_that_leaves_something_says_so_and_can_be_repeated(done):  # GEN-
     assert phases.stop()
 
 
+def test_a_failed_start_that_leaves_something_needs_another_stop(done):  # MG-12, GEN-07
+    parts = three(done)
+    parts[1].fails, parts[0].ends = OSError("full"), False
+    phases = Phases("node", parts)
+    with pytest.raises(PhaseStartError):
+        phases.start()
+    assert not phases.running
+    with pytest.raises(AlreadyStartedError, match="is being stopped"):
+        phases.start()
+    parts[1].fails, parts[0].ends = None, True
+    assert phases.stop()
+    phases.start()
+    assert phases.stop()
+
+
 def test_a_stop_from_within_a_start_ends_the_start(done):  # GEN-07
     parts = three(done)
     phases = Phases("node", parts)

@@ -11,6 +11,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.supervision.callables import CallableComponent
     from holdfast.supervision.component import Component, Exit
+    from holdfast.supervision.component_manager import ComponentManager
+    from holdfast.supervision.errors import (
+        AlreadyStartedError,
+        NotInitializedError,
+        PhaseStartError,
+    )
+    from holdfast.supervision.managed import ComponentManagerSnapshot
     from holdfast.supervision.process import ProcessComponent
     from holdfast.supervision.restart import RestartComponent
     from holdfast.supervision.states import ComponentState
@@ -20,11 +27,16 @@ if TYPE_CHECKING:
     from holdfast.supervision.thread import ThreadComponent
 
 __all__ = [
+    "AlreadyStartedError",
     "CallableComponent",
     "Component",
+    "ComponentManager",
+    "ComponentManagerSnapshot",
     "ComponentState",
     "ComponentStatus",
     "Exit",
+    "NotInitializedError",
+    "PhaseStartError",
     "ProcessComponent",
     "RestartComponent",
     "Supervisor",
@@ -35,11 +47,16 @@ __all__ = [
 
 # Where each name is: a kind of component that nobody uses is not imported, nor what it needs.
 _LATER: dict[str, str] = {
+    "AlreadyStartedError": "errors",
     "CallableComponent": "callables",
     "Component": "component",
+    "ComponentManager": "component_manager",
+    "ComponentManagerSnapshot": "managed",
     "ComponentState": "states",
     "ComponentStatus": "status",
     "Exit": "component",
+    "NotInitializedError": "errors",
+    "PhaseStartError": "errors",
     "ProcessComponent": "process",
     "RestartComponent": "restart",
     "Supervisor": "supervisor",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from holdfast.errors import HoldfastError
 
-__all__ = ["AlreadyStartedError", "NotInitializedError", "PhaseStartError"]
+__all__ = ["AlreadyStartedError", "LayerError", "NotInitializedError", "PhaseStartError"]
 
 
 class AlreadyStartedError(HoldfastError, RuntimeError):
@@ -49,3 +49,7 @@ class PhaseStartError(HoldfastError, RuntimeError):
     def __str__(self) -> str:
         name, phase, title, why = self.args
         return f"component manager {name!r}: phase {phase} ({title}) did not start: {why}"
+
+
+class LayerError(RuntimeError):
+    """Why a phase did not start; users see it as the cause of a ``PhaseStartError``."""

@@ -16,7 +16,7 @@ from holdfast.clock import system_clock
 from holdfast.forks import mind, settle
 from holdfast.records import note
 from holdfast.redaction import describe_error
-from holdfast.supervision.errors import AlreadyStartedError, PhaseStartError
+from holdfast.supervision.errors import AlreadyStartedError, LayerError, PhaseStartError
 from holdfast.validation import wait_to_ns
 from holdfast.waiting.parking import ThreadWaiter
 
@@ -166,6 +166,9 @@ class Phases:
         except BaseException as raised:  # noqa: BLE001 - raised below, once it is taken back
             error = raised
         raised_back = None
+        why = "it was stopped meanwhile"
+        if error is not None and not course.is_stopped:
+            why = _words(error)
         try:
             with self._lock:
                 course.has_started = error is None and not course.is_stopped
@@ -179,7 +182,6 @@ class Phases:
             self._finish(course)
         if error is not None and not isinstance(error, Exception):
             raise error
-        why = "it was stopped meanwhile" if course.is_stopped or error is None else _words(error)
         failed = self._failed(course.begun[-1] if course.begun else self._phases[0], why)
         if raised_back is not None:
             failed.add_note(f"while what had started was stopped: {_words(raised_back)}")
@@ -210,8 +212,10 @@ class Phases:
         """A start has ended, somehow."""
         with self._lock:
             course.is_starting = False
-            if not course.has_started and course.stops == 0:
-                self._course = None
+            if not course.has_started:
+                course.is_stopped = True  # if something is left, another stop is needed
+                if course.is_down and course.stops == 0:
+                    self._course = None
             watchers, course.watchers = course.watchers, []
         for waiter in watchers:
             waiter.wake()
@@ -343,4 +347,6 @@ async def _arun(steps: Steps) -> None:
 
 def _words(error: BaseException) -> str:
     name, text = describe_error(error)
+    if isinstance(error, LayerError):
+        return text
     return f"{name}: {text}" if text else name
