@@ -249,7 +249,7 @@ class Course:
         if resting is not ComponentState.GIVEN_UP:
             self._end_downtime(now_ns)
         self.resting = resting
-        if self.phase is Phase.OFF:
+        if self.phase is Phase.OFF and self.clean:
             self.told = resting
         elif self.clean or self.stop_late:
             self.phase = Phase.OFF

@@ -120,9 +120,10 @@ class Crew:
         self.is_wanted = True
         self.escalated = None
         self.intensity.clear()
-        for name in self.order():
-            self.courses[name].want(now_ns)
-            self._touch(self.courses[name])
+        for course in [self.courses[name] for name in self.order()]:
+            if not course.is_removed:
+                course.want(now_ns)
+                self._touch(course)
 
     def stop(self, now_ns: int) -> None:
         """Have all of them stopped."""
@@ -137,9 +138,9 @@ class Crew:
             self._touch(course)
 
     def remove(self, name: str, now_ns: int) -> None:
-        """Have one stopped, and forget it then."""
+        """Have one stopped, and forget it then, unless its stop fails."""
         course = self.courses.get(name)
-        if course is not None and not course.is_removed:
+        if course is not None:
             course.is_removed = True
             course.unwant(now_ns)
             self._touch(course)
@@ -246,8 +247,10 @@ class Crew:
     def _see_to(self, course: Course, now_ns: int) -> None:
         before = _shape(course)
         if course.is_removed and course.is_settled:
-            self._forget(course)
-            return
+            if course.clean:
+                self._forget(course)
+                return
+            course.is_removed = False  # it may be removed again
         if course.must_stop:
             self._see_to_stop(course)
         if course.phase is Phase.WAITING and course.wanted:
@@ -286,7 +289,10 @@ class Crew:
                 return
             what = "stop" if course.stop_late else "start"
             course.fail_attempt(f"its last {what} has not ended", now_ns, cleans_up=False)
-        elif course.clean and not self._waits_for_stops(course) and self._may_start(course):
+        elif not course.clean:
+            # The stop that was given up has ended, and has failed.
+            course.must_stop = course.must_stop or not (course.stop_runs or course.start_runs)
+        elif not self._waits_for_stops(course) and self._may_start(course):
             course.begin_start(now_ns)
 
     def _waits_for_stops(self, course: Course) -> bool:

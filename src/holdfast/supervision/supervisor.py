@@ -281,7 +281,7 @@ class Supervisor(Whole, Life, Component):
 
         Returns:
             Whether nothing of it is left. One that takes longer than ``timeout`` is forgotten when
-            it has ended.
+            it has ended. One whose ``stop`` fails is stopped and not forgotten.
 
         Raises:
             LookupError: There is no component of this name.
@@ -290,7 +290,7 @@ class Supervisor(Whole, Life, Component):
         timeout_ns = wait_to_ns("timeout", timeout)
         settle()
         with self._lock:
-            self._get(name)
+            course = self._get(name)
             problems = Problems("Supervisor", self._name)
             if others := self._crew.needed_by(name):
                 words = ", ".join(map(repr, others))
@@ -300,9 +300,11 @@ class Supervisor(Whole, Life, Component):
             if run is None:
                 self._crew.forget(name)
                 self._forget(name)
-                return True
+                return course.clean
+            course.is_removed = True
         self._post("remove", name)
-        return self._wait(lambda: name not in self._members, timeout_ns)
+        self._wait(lambda: not course.is_removed or name not in self._members, timeout_ns)
+        return name not in self._members
 
     def restart(self, name: str, timeout: float | timedelta = 30.0) -> bool:
         """Stop a component and start it at once, whatever its state, and wait until it runs.
