@@ -7,9 +7,10 @@ import time
 import pytest
 
 import holdfast as hf
+import holdfast.health.figures
 import holdfast.supervision.figures
 from holdfast.stores.ledger import Ledger
-from holdfast.supervision import ComponentState
+from holdfast.supervision import Component, ComponentState, Supervisor
 from holdfast.supervision.figures import Figures
 from holdfast.telemetry import prometheus
 from tests.apart import in_child, run_apart
@@ -23,7 +24,7 @@ LABELS = {"supervisor": "shop", "component": "db"}
 def ledger(monkeypatch):
     """A ledger without what other tests have left to the collector."""
     fresh = Ledger()
-    for module in (holdfast.supervision.figures, prometheus):
+    for module in (holdfast.supervision.figures, holdfast.health.figures, prometheus):
         monkeypatch.setattr(module, "ledger", fresh)
 
 
@@ -247,3 +248,118 @@ def test_a_process_that_only_reads_sees_the_downtime_of_a_dead_one_end(tmp_path)
         assert seen() == first
     """
     run_apart(source)
+
+
+# ---- of a supervisor ----
+
+
+class Part(Component):
+    """Starts and works, or not."""
+
+    def __init__(self, name="db"):
+        self.name = name
+        self.starts = self.works = True
+
+    def start(self):
+        if not self.starts:
+            raise OSError("no")
+
+    def stop(self):
+        pass
+
+    def check(self):
+        return self.works
+
+
+def shown_of(seen):
+    """Return state, attempts, recoveries, failed ones, restarts, downtime."""
+    return (
+        seen("component_state", **LABELS),
+        seen("component_recovery_attempts_total", **LABELS),
+        seen("component_recoveries_total", **LABELS, result="recovered"),
+        seen("component_recoveries_total", **LABELS, result="failed"),
+        seen("component_restarts_total", **LABELS),
+        seen("component_downtime_seconds_total", **LABELS),
+    )
+
+
+def test_a_supervisor_tells_of_a_component_from_its_failure_to_its_recovery(clock):  # MX-28, MG-15
+    part = Part()
+    supervisor = Supervisor("shop", clock=clock, cool_down=60)
+    supervisor.add(part, healthy_after=5)
+    assert shown_of(Scrape()) == (0, 0, 0, 0, 0, 0)
+    supervisor.start()
+    clock.advance(30)
+    assert shown_of(Scrape()) == (1, 0, 0, 0, 0, 0)
+    part.starts = part.works = False
+    while supervisor.status("db").healthy:
+        clock.advance(1)
+    clock.advance(0.5)
+    state, *_, downtime = shown_of(Scrape())
+    assert (state, downtime) == (2, supervisor.status("db").downtime)
+    clock.advance(10)  # after 1, 2 and 4 s it was tried
+    state, *counts, _ = shown_of(Scrape())
+    assert (state, counts) == (3, [3, 0, 1, 3])
+    part.starts = part.works = True
+    clock.advance(70)
+    state, *counts, downtime = shown_of(Scrape())
+    assert (state, counts) == (1, [4, 1, 1, 4])
+    status = supervisor.status("db")
+    assert status.downtime == downtime > 60
+    figures = (status.recovery_attempts, status.recoveries, status.failed_recoveries)
+    assert (*figures, status.restarts) == (4, 1, 1, 4)
+    assert Scrape()("health_check_total", checker="shop", check="db", result="success") >= 1
+    clock.advance(30)
+    assert shown_of(Scrape())[-1] == downtime
+    supervisor.stop()
+    clock.advance(30)
+    assert shown_of(Scrape())[0] == 0
+    assert shown_of(Scrape())[-1] == downtime
+
+
+def test_a_supervisor_tells_of_a_component_that_it_gives_up(clock):  # MX-28
+    part = Part()
+    part.starts = False
+    supervisor = Supervisor("shop", clock=clock, cool_down=None, max_restarts=None)
+    supervisor.add(part)
+    supervisor.start()
+    clock.advance(30)
+    assert supervisor.status("db").state is ComponentState.GIVEN_UP
+    before = shown_of(Scrape())
+    clock.advance(30)
+    after = shown_of(Scrape())
+    assert before[0] == after[0] == 4
+    assert after[-1] == before[-1] + 30 == supervisor.status("db").downtime
+    part.starts = True
+    supervisor.restart("db")
+    clock.advance(1)
+    assert shown_of(Scrape())[0] == 1
+    supervisor.stop()
+
+
+def test_a_supervisor_tells_of_escalations(clock):  # MX-28, MG-15
+    part = Part()
+    supervisor = Supervisor("shop", clock=clock, max_restarts=1, within=60)
+    supervisor.add(part, attempts=10, first_delay=0, backoff=0.1)
+    supervisor.start()
+    clock.advance(1)
+    part.works = False
+    clock.advance(60)
+    assert Scrape()("supervisor_escalations_total", **LABELS) == 1
+    assert Scrape()("component_state", **LABELS) == 3
+    supervisor.stop()
+
+
+def test_the_series_of_a_removed_component_go(clock):
+    supervisor = Supervisor("shop", clock=clock)
+    supervisor.add(Part())
+    supervisor.add(Part("cache"))
+    supervisor.start()
+    clock.advance(1)
+    supervisor.remove("db")
+    gc.collect()
+    assert {dict(labels)["component"] for labels in Scrape().series("component_up")} == {"cache"}
+    supervisor.stop()
+    del supervisor
+    gc.collect()
+    assert not Scrape().series("component_state")
