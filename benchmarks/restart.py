@@ -2,9 +2,10 @@
 
 Run from the project's root: ``python -m benchmarks.restart``. Each supervisor runs the same
 program, a static one of a few lines in C that writes down when it began. It is killed again and
-again; what counts is the time from the kill to the first instruction of the next process. Needs a C
-compiler; supervisord (Debian's ``supervisor``) and circus (extra ``compare``) are left out where
-they are missing. It prints a table for docs/supervision.md, and fails nothing.
+again, in all of them during the same time; what counts is the time from the kill to the first
+instruction of the next process. Needs a C compiler; supervisord (Debian's
+``supervisor``) and circus (extra ``compare``) are left out where they are missing. It prints a table
+for docs/supervision.md, and fails nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from select import select
@@ -59,7 +61,10 @@ from holdfast.supervision import ProcessComponent
 
 supervisor = Supervisor("bench", max_restarts=None)
 supervisor.add(
-    ProcessComponent("killed", sys.argv[2:]), first_delay=float(sys.argv[1]), healthy_after=0.001
+    ProcessComponent("killed", sys.argv[2:]),
+    backoff=float(sys.argv[1]),
+    attempts=1_000_000,
+    healthy_after=0,
 )
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 with supervisor:
@@ -181,7 +186,7 @@ class Births:
 
 @contextmanager
 def running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a supervisor in a session of its own, and end all that is in it."""
+    """Run a supervisor, and end it."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -252,11 +257,14 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load:.1f}")
     print("| supervisor | kills | p50 | p99 | longest |")
     print("|---|---:|---:|---:|---:|")
-    for name, command_of in CONTENDERS.items():
-        if given.k not in name:
-            continue
+    names = [name for name in CONTENDERS if given.k in name]
+    with ThreadPoolExecutor(len(names)) as threads:  # all at once: under one load
+        running = [
+            threads.submit(restarts, CONTENDERS[name], given.kills, given.seconds) for name in names
+        ]
+    for name, one in zip(names, running, strict=True):
         try:
-            took = sorted(restarts(command_of, given.kills, given.seconds))
+            took = sorted(one.result())
         except MissingError as missing:
             print(f"| {name} | | {missing} is not installed | | |")
             continue

@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 from time import monotonic, process_time, sleep
 
-from holdfast.supervision import CallableComponent, Supervisor
+from holdfast.supervision import Component, Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,13 +31,24 @@ ROOT = Path(__file__).resolve().parent.parent
 Figures = dict[str, float]
 
 
-def nothing() -> None:
-    """Begin or end no work."""
+class Nothing(Component):
+    """Begins and ends no work."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
-def works() -> bool:
-    """Check nothing, successfully."""
-    return True
+class Checked(Nothing):
+    """Works, whenever it is asked."""
+
+    def check(self) -> bool:
+        return True
 
 
 def memory() -> int:
@@ -46,12 +57,12 @@ def memory() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def made(n: int, *, checked: bool = True) -> Supervisor:
-    """Return a supervisor of so many components."""
-    supervisor = Supervisor("bench", interval=1, max_restarts=None)
-    check = works if checked else None
+def made(n: int, interval: float | None) -> Supervisor:
+    """Return a supervisor of so many components; None: they have no checks."""
+    supervisor = Supervisor("bench", interval=interval or 1, max_restarts=None)
+    kind = Checked if interval else Nothing
     for at in range(n):
-        supervisor.add(CallableComponent(f"component {at}", nothing, nothing, check=check))
+        supervisor.add(kind(f"component {at}"))
     return supervisor
 
 
@@ -62,10 +73,10 @@ def checks_of(shown: SupervisorSnapshot) -> int:
 class Course:
     """The figures of one supervisor, from its beginning to its end."""
 
-    def __init__(self, n: int, *, checked: bool = True) -> None:
+    def __init__(self, n: int, interval: float | None) -> None:
         self._n = n
         self._before, began = memory(), monotonic()
-        self.supervisor = made(n, checked=checked)
+        self.supervisor = made(n, interval)
         self.figures: Figures = {"added in s": monotonic() - began}
         self._began, self._used = monotonic(), process_time()
         self._checks = 0
@@ -94,15 +105,15 @@ class Course:
         return self.figures | {"stopped in s": monotonic() - began}
 
 
-def in_threads(n: int, seconds: float, *, checked: bool = True) -> Figures:
+def in_threads(n: int, seconds: float, interval: float | None = 1) -> Figures:
     """Supervise with ``start``."""
-    course = Course(n, checked=checked)
+    course = Course(n, interval)
     supervisor = course.supervisor
     supervisor.start()
-    while not supervisor.snapshot().healthy:
-        sleep(0.05)
+    if not supervisor.wait_until_running(300):
+        raise TimeoutError(str(supervisor))
     course.started()
-    sleep(2)
+    sleep(2 + (interval or 0))
     course.begin()
     sleep(seconds)
     course.end()
@@ -115,13 +126,13 @@ def in_a_loop(n: int, seconds: float) -> Figures:
     """Supervise with ``astart``."""
 
     async def run() -> Figures:
-        course = Course(n)
+        course = Course(n, 1)
         supervisor = course.supervisor
         await supervisor.astart()
-        while not supervisor.snapshot().healthy:  # noqa: ASYNC110 - a benchmark may ask again
-            await asyncio.sleep(0.05)
+        if not await supervisor.await_until_running(300):
+            raise TimeoutError(str(supervisor))
         course.started()
-        await asyncio.sleep(2)
+        await asyncio.sleep(3)
         course.begin()
         await asyncio.sleep(seconds)
         course.end()
@@ -136,8 +147,8 @@ LINES: dict[str, Callable[[float], Figures]] = {
     "10": lambda seconds: in_threads(10, seconds),
     "200": lambda seconds: in_threads(200, seconds),
     "1,000": lambda seconds: in_threads(1_000, seconds),
-    "20,000": lambda seconds: in_threads(20_000, seconds),
-    "20,000 without checks": lambda seconds: in_threads(20_000, seconds, checked=False),
+    "20,000, each 10 s": lambda seconds: in_threads(20_000, seconds, 10),
+    "20,000 without checks": lambda seconds: in_threads(20_000, seconds, None),
     "200 in an event loop": lambda seconds: in_a_loop(200, seconds),
     "1,000 in an event loop": lambda seconds: in_a_loop(1_000, seconds),
 }
