@@ -3,9 +3,9 @@
 Run from the project's root: ``python -m benchmarks.restart``. Each supervisor runs the same
 program, a static one of a few lines in C that writes down when it began. It is killed again and
 again, in all of them during the same time; what counts is the time from the kill to the first
-instruction of the next process. Needs a C compiler; supervisord (Debian's
-``supervisor``) and circus (extra ``compare``) are left out where they are missing. It prints a table
-for docs/supervision.md, and fails nothing.
+instruction of the next process. Needs a C compiler; supervisord (Debian's ``supervisor``) and
+circus (extra ``compare``) are left out where they are missing. It prints a table for
+docs/restarts.md, and fails nothing.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def restarts(command_of: CommandOf, kills: int, seconds: float) -> list[float]:
         seconds: but not for longer.
     """
     dice = random.Random(1)
-    took = []
+    took: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         program = compiled(folder)

@@ -2,7 +2,7 @@
 
 Run from the project's root: ``python -m benchmarks.supervision``. Each line is measured in a
 process of its own. The components do nothing, and their checks, asked once a second, pass at once:
-what is left is the supervisor's. It prints a table for docs/supervision.md, and fails nothing.
+what is left is the supervisor's. It prints a table for docs/restarts.md, and fails nothing.
 ``--short`` takes a tenth of the time.
 """
 
