@@ -363,3 +363,25 @@ def test_the_series_of_a_removed_component_go(clock):
     del supervisor
     gc.collect()
     assert not Scrape().series("component_state")
+
+
+# ---- in the snapshot of all ----
+
+
+def supervisors_shown():
+    return {one.name: one for one in hf.snapshot().supervisors}
+
+
+def test_the_snapshot_of_all_shows_every_supervisor_that_lives(clock):  # MG-15
+    supervisor = Supervisor("in the snapshot", clock=clock)
+    supervisor.add(Part())
+    supervisor.start()
+    clock.advance(1)
+    shown = supervisors_shown()["in the snapshot"]
+    assert (shown.kind, shown.running, shown.healthy) == ("supervisor", True, True)
+    assert shown.components["db"].state is ComponentState.RUNNING
+    supervisor.stop()
+    assert supervisors_shown()["in the snapshot"].running is False
+    del supervisor
+    gc.collect()
+    assert "in the snapshot" not in supervisors_shown()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from holdfast.supervision.status import SupervisorSnapshot
+
     Manager = Any  # ResilienceManager, which stands above
 
 __all__ = [
@@ -133,12 +135,14 @@ class Snapshot:
 
     Attributes:
         managers: The snapshots of all managers.
+        supervisors: Those of all supervisors, each with its components.
         policies: Those of all policies that belong to no manager.
         chaos: That of chaos as a whole.
     """
 
     kind: str = field(default="process", init=False)
     managers: tuple[ManagerSnapshot, ...]
+    supervisors: tuple[SupervisorSnapshot, ...]
     policies: tuple[Any, ...]
     chaos: Any
 
@@ -166,7 +170,7 @@ def snapshot_of(manager: Manager) -> ManagerSnapshot:
 
 
 def snapshot() -> Snapshot:
-    """Return the state of all that lives in this process: managers, and policies without one.
+    """Return the state of all that lives in this process: managers, supervisors, other policies.
 
     Safe to call from any thread.
 
@@ -181,6 +185,7 @@ def snapshot() -> Snapshot:
     from holdfast.manager.living import managers
     from holdfast.policies.base import scope_of
     from holdfast.registry import registry
+    from holdfast.supervision.living import supervisors
 
     living = managers()
     scopes = {manager.name for manager in living}
@@ -193,6 +198,7 @@ def snapshot() -> Snapshot:
     others = (one for one in registry.all() if id(one) not in own and scope_of(one) not in scopes)
     return Snapshot(
         managers=tuple(manager.snapshot() for manager in living),
+        supervisors=tuple(one.snapshot() for one in supervisors()),
         policies=tuple(one.snapshot() for one in others),
         chaos=snapshot_of_chaos(),
     )

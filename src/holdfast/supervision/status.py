@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class SupervisorSnapshot:
         callback_failures: How many exceptions listeners have raised.
     """
 
+    kind: str = field(default="supervisor", init=False)
     name: str
     running: bool
     strategy: str

@@ -21,6 +21,7 @@ from holdfast.supervision.course import Course, Phase
 from holdfast.supervision.crew import STRATEGIES, Crew
 from holdfast.supervision.figures import Figures
 from holdfast.supervision.intensity import Intensity
+from holdfast.supervision.living import enlist
 from holdfast.supervision.members import Member, needs_loop
 from holdfast.supervision.news import log_supervisor
 from holdfast.supervision.run import Run
@@ -148,6 +149,7 @@ class Supervisor(Whole, Life, Component):
         self._listeners = Listeners()
         self._ended: Callable[[Exit], object] | None = None
         mind(self)
+        enlist(self)
 
     # ---- its components ----
 
