@@ -267,11 +267,14 @@ class Arrivals:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        tasks = [*self._tasks]
-        for task in tasks:
+            for _ in range(3):  # what the listener has accepted just now becomes a task of ours
+                await asyncio.sleep(0)
+        for task, connection in self._tasks.items():
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+            connection.cut()  # a task that has not begun closes nothing
+        if self._tasks:
+            await asyncio.wait([*self._tasks])
+            await asyncio.sleep(0)  # a connection that is cut is closed in the next round
         if server is not None:
             await server.wait_closed()
 
@@ -309,9 +312,6 @@ class Arrivals:
             earlier.cut()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._server is None:
-            writer.transport.abort()
-            return
         strangers = [its for its in self._tasks.values() if not its.sender]
         if len(strangers) >= self.settings.most_strangers:
             self.refused["strangers"] += 1

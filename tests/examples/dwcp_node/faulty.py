@@ -20,6 +20,7 @@ class Relay:
         held: While it is set, nothing passes.
         rate: Bytes a second, together; None: as fast as it goes.
         connections: How many were made.
+        passed: Bytes that were passed on, in both directions.
     """
 
     def __init__(self, port: int) -> None:
@@ -29,6 +30,7 @@ class Relay:
         self.held = False
         self.rate: float | None = None
         self.connections = 0
+        self.passed = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self):
@@ -82,5 +84,6 @@ class Relay:
                 passed += len(data)
                 if harmed is None:
                     return
+                self.passed += len(harmed)
                 writer.write(harmed)
                 await writer.drain()

@@ -10,7 +10,7 @@ from examples.dwcp_node.transport import Transport
 #: Short, so that a test sees a lost connection soon; long enough for a busy machine.
 QUICK = Settings(retry_backoff=0.02, most_backoff=0.1, heartbeat=0.2, silence=10)
 #: How long a test waits for what must happen.
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def node(folder, name, peers=None, settings=QUICK, **others):

@@ -265,6 +265,25 @@ def test_a_lost_inbox_is_noticed_and_what_was_on_its_way_ends_unknown(tmp_path):
     alive(scene)
 
 
+def test_what_a_lost_inbox_had_delivered_is_not_delivered_again_by_the_next(tmp_path):
+    async def scene():
+        async with pair(tmp_path) as (a, b, relay):
+            relay.harm = lambda way, _, data: b"" if way == "back" else data
+            sending = asyncio.create_task(a.send("b", b"1", timeout=None))
+            assert await take(b, 1) == [b"1"]  # its acknowledgement is on the way, for ever
+            await b.stop()
+            for file in (tmp_path / "b").iterdir():
+                file.unlink()
+            await b.start()
+            relay.harm = lambda way, _, data: data
+            with pytest.raises(UnknownOutcomeError, match="b lost its inbox"):
+                await sending
+            await a.send("b", b"2", timeout=None)
+            assert await take(b, 1) == [b"2"]
+
+    alive(scene)
+
+
 def test_an_old_copy_of_an_inbox_is_noticed_and_new_messages_are_not_taken_for_old_ones(tmp_path):
     async def scene():
         async with pair(tmp_path) as (a, b, _relay):
