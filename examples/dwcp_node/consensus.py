@@ -143,6 +143,12 @@ class Consensus(Component):
         term = self._term
         return term.revision if term is not None and self._clock() < term.until else None
 
+    @property
+    def silence(self) -> float | None:
+        """Seconds since etcd was asked with success; None if it never was since the start."""
+        heard = self._heard_at
+        return None if heard is None else self._clock() - heard
+
     def effect(self, key: str, value: object) -> dict[str, object]:
         """Return an effect for the stores, with this node's fencing token.
 
@@ -195,9 +201,9 @@ class Consensus(Component):
             return CheckResult.passed(f"no etcd: {self._writer} is the declared writer")
         leader, revision = self.leader, self.revision
         if self._fault:
-            heard = self._heard_at
-            since = "" if heard is None else f" for {self._clock() - heard:.1f} s"
-            if heard is None or leader is None:
+            silence = self.silence
+            since = "" if silence is None else f" for {silence:.1f} s"
+            if silence is None or leader is None:
                 return CheckResult.failed(f"nobody writes: no use of etcd{since}: {self._fault}")
         if leader is None:
             return CheckResult.degraded("nobody leads yet")

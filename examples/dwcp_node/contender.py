@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from examples.dwcp_node.consensus import Change
 
 _PAUSE = 0.1  # seconds between two effects
+_LATE = 0.1
 
 
 class Contender:
@@ -60,9 +61,15 @@ class Contender:
     async def _make(self) -> None:
         number = 0
         while True:
+            began = time.monotonic()
             await asyncio.sleep(_PAUSE)
             number += 1
             made = time.monotonic()
+            # What comes late here, or from etcd, says nothing about elections.
+            silence = (self._consensus.silence or 0.0) - self._consensus.lease / 2
+            late = max(made - began - _PAUSE, silence)
+            if late > _LATE:
+                self._say(say="late", at=made, seconds=late)
             try:
                 effect = self._consensus.effect("who", [self._consensus.node, number])  # the check
             except NotTheWriter:

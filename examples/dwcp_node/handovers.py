@@ -19,7 +19,7 @@ import json
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,8 @@ class HandOver:
         gap: Seconds from the last effect that the old leader made, but for the one it held, to the
             election of the next one. Below zero, both have believed to lead.
         refused: How many stores have refused the effect that was held back.
+        late: Seconds by which etcd or another contender than the old leader was late meanwhile,
+            because the machine had too much to do: then ``seconds`` is no evidence.
     """
 
     kind: Kind
@@ -64,6 +66,7 @@ class HandOver:
     seconds: float
     gap: float
     refused: int
+    late: float
 
 
 @dataclass
@@ -125,6 +128,7 @@ class Arena:
         self._seats = {name: _Seat(name, FaultProxy(port, name=name)) for name in names}
         self._server: asyncio.Server | None = None
         self._elections: dict[int, tuple[str, float]] = {}  # by revision: whose, and when
+        self._lates: deque[tuple[str, float, float]] = deque(maxlen=1000)
         self._changed = asyncio.Condition()
         self._offering = asyncio.Lock()
         self._readers: set[asyncio.Task[None]] = set()
@@ -187,6 +191,7 @@ class Arena:
             seconds=elected_at - harmed_at,
             gap=elected_at - old.last_made,
             refused=old.held_refused,
+            late=self._late(old, harmed_at, elected_at),
         )
         self._judge(over)
         return over
@@ -244,8 +249,12 @@ class Arena:
             self.violations.append(f"the effect that was held back was accepted: {over}")
         if over.kind != "lease" and over.gap <= 0:
             self.violations.append(f"two nodes have believed to lead: {over}")
-        if over.seconds > self.lease + 0.1:
+        if over.seconds > self.lease + 0.1 and not over.late:
             self.violations.append(f"nobody led for longer than lease + 0.1 s: {over}")
+
+    def _late(self, old: _Seat, begin: float, end: float) -> float:
+        found = [s for name, at, s in self._lates if name != old.name and begin <= at <= end + 0.1]
+        return max(found, default=0.0)
 
     def _offer(self, name: str, effect: dict[str, Any]) -> int:
         """Offer an effect to the stores, one after the other; return how many refuse it."""
@@ -289,6 +298,8 @@ class Arena:
                 self._elections.setdefault(said["revision"], (seat.name, said["at"]))
             case "deposed":
                 seat.revision = None
+            case "late":
+                self._lates.append((seat.name, said["at"], said["seconds"]))
             case "missed":
                 seat.has_missed = True
             case "holds":
@@ -328,7 +339,7 @@ async def hand_overs(
     count: int,
     *,
     kinds: Sequence[Kind] = KINDS,
-    lease: float = 2.0,
+    lease: float = 3.0,
     say: Callable[[HandOver], object] = lambda _: None,
 ) -> list[HandOver]:
     """Have the leader deposed again and again, with an etcd and three stores of its own.
