@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from examples.dwcp_node.consensus import Consensus, NotTheWriter
-from examples.dwcp_node.etcd import HOST
+from examples.dwcp_node.proxy import HOST
 
 if TYPE_CHECKING:
     from examples.dwcp_node.consensus import Change
