@@ -183,6 +183,7 @@ class Sync(Component):
         ticket = problems.number("ticket", ticket, least=0.01, most=10)
         problems.callable("transport", transport, none=False)
         problems.done()
+        self._within = within
         self.store = store
         self._revision = revision
         self._aside = aside
@@ -369,7 +370,8 @@ class Sync(Component):
         """Return what became of an effect at a peer: took, fenced, deposed, refused, unknown."""
         v = entry.version
         outcome = "refused"
-        for _ in range(3):
+        ends = self._now() + self._within
+        while self._now() < ends:  # a ticket that came too late is asked for again
             try:
                 answer = await self._ask(
                     peer, {"is": "ticket", "revision": v.revision, "writer": v.writer}
