@@ -34,6 +34,8 @@ log = logging.getLogger("dwcp_node.consensus")
 # Shares of a lease: from one renewal to the next, and how long a member may take to answer.
 PAUSE = 1 / 5
 PATIENCE = 1 / 3
+_STUCK = 10.0  # seconds without a question to etcd, beyond the lease
+_LONGEST_NAME = 200
 _DECLARED = 0  # the revision of a writer whom no election has chosen
 
 
@@ -120,7 +122,9 @@ class Consensus(Component):
         self._term: Term | None = None
         self._leader: str | None = None
         self._heard_at: float | None = None  # the last good answer was asked for at that time
-        self._fault = "etcd was not asked yet"
+        self._asked_at = 0.0  # it was asked, with or without success
+        self._fault: str = "etcd was not asked yet"
+        self._went_back: bool = False
         self._told: tuple[str | None, int | None] = (None, None)
 
     # ---- what others ask ----
@@ -169,8 +173,8 @@ class Consensus(Component):
     async def start(self) -> None:
         """Begin the candidacy; it goes on until ``stop``, whether etcd answers or not."""
         if self._task is None:
-            self._fault = "etcd was not asked yet"
-            self._heard_at = None
+            self._fault, self._went_back = "etcd was not asked yet", False
+            self._heard_at, self._asked_at = None, self._clock()
             self._task = asyncio.create_task(self._run(), name=f"consensus of {self.node}")
             self._task.add_done_callback(self._done)
 
@@ -189,7 +193,12 @@ class Consensus(Component):
         self._ended = ended
 
     def check(self) -> CheckResult:
-        """Look whether effects can be made by somebody."""
+        """Look whether the candidacy goes on, and whether somebody makes effects.
+
+        An etcd that does not answer makes it degraded: a restart would not help, and a supervisor
+        that gave up meanwhile would leave the nodes without a leader when etcd is back. It fails if
+        etcd has gone back, for which people have to do something.
+        """
         if self._task is None or self._task.done():
             return CheckResult.failed("is not running")
         if self._writer is not None:
@@ -199,12 +208,16 @@ class Consensus(Component):
                     f"the declared writer {self._writer} may not write"
                 )
             return CheckResult.passed(f"no etcd: {self._writer} is the declared writer")
+        idle = self._clock() - self._asked_at
+        if idle > self.lease + _STUCK:
+            return CheckResult.failed(f"has not asked etcd for {idle:.1f} s")
+        if self._went_back:
+            return CheckResult.failed(f"nobody writes: {self._fault}")
         leader, revision = self.leader, self.revision
-        if self._fault:
+        if self._fault and leader is None:
             silence = self.silence
             since = "" if silence is None else f" for {silence:.1f} s"
-            if silence is None or leader is None:
-                return CheckResult.failed(f"nobody writes: no use of etcd{since}: {self._fault}")
+            return CheckResult.degraded(f"nobody writes: no use of etcd{since}: {self._fault}")
         if leader is None:
             return CheckResult.degraded("nobody leads yet")
         if revision is None and leader == self.node:
@@ -278,7 +291,7 @@ class Consensus(Component):
         while True:
             try:
                 elected = await self._beat(gateway, lease, own, elected, must=is_asked)
-                self._fault = ""
+                self._fault, self._went_back = "", False
             except (LeaseLost, WentBack):
                 raise
             except EtcdError as error:
@@ -299,6 +312,7 @@ class Consensus(Component):
     ) -> int | None:
         """Renew the lease and look who leads; return the revision with which this node does."""
         sent, floor = self._clock(), self._floor()
+        self._asked_at = sent
         renewed = await gateway.renew(lease.number)
         view = await self._look(gateway, own)
         mine = view.own
@@ -318,13 +332,14 @@ class Consensus(Component):
 
     async def _look(self, gateway: Gateway, own: bytes = b"") -> View:
         sent, floor = self._clock(), self._floor()  # before it is asked: it may only be higher
+        self._asked_at = sent
         view = await gateway.view(self.election, own)
         self._witness.look(view, floor)
         self._heard_at = sent
         if view.leader is None:
             self._leader = None
         else:
-            name = view.leader.value.rpartition("#")[0] or view.leader.value
+            name = _name_in(view.leader.value)
             if view.leader.revision > floor:
                 await asyncio.to_thread(self._fence, view.leader.revision, name)  # it may wait
             self._leader = name
@@ -336,8 +351,8 @@ class Consensus(Component):
         text = f"{error}" or type(error).__name__
         if text != self._fault:
             log.warning("%s: %s", self.node, text)
-        self._fault = text
-        if isinstance(error, WentBack):
+        self._fault, self._went_back = text, isinstance(error, WentBack)
+        if self._went_back:
             self._leader = None
 
     def _tell(self) -> None:
@@ -366,6 +381,12 @@ class Consensus(Component):
             log.error("%s: the candidacy has ended: %r", self.node, error)
             if self._ended is not None:
                 self._ended(Exit(error=error))
+
+
+def _name_in(value: str) -> str:
+    """Return the node's name in a candidate's value; somebody else's candidate may have any."""
+    name = value.rpartition("#")[0] or value
+    return name if 0 < len(name) <= _LONGEST_NAME and name.isprintable() else "unknown"
 
 
 def _had(campaign: asyncio.Task[tuple[bytes, int]]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 
 import pytest
 
@@ -188,7 +189,7 @@ async def test_a_silent_etcd_ends_what_is_known_of_the_leader_too(loop):
             etcd.instead = dict.fromkeys((BEAT, VIEW, GRANT), never)
             clock.now += 2
             assert a.leader is None
-            await until(lambda: not a.check())
+            await until(lambda: a.check().verdict == "degraded")
             assert "nobody writes" in a.check().message
 
 
@@ -470,10 +471,38 @@ async def test_an_etcd_that_comes_late_is_waited_for(loop):
         etcd.instead = dict.fromkeys((VIEW, GRANT), never)
         async with candidate(etcd) as a:
             await until(lambda: "no answer" in a.check().message)
-            assert not a.check()
+            assert a.check().verdict == "degraded"  # to start it again would not help
             etcd.instead.clear()
             await until(lambda: a.revision)
             assert a.check().verdict == "passed"
+
+
+async def test_a_candidacy_that_asks_nothing_any_more_fails_its_check(loop):
+    clock, stuck, goes_on = Clock(), threading.Event(), threading.Event()
+
+    def fence(_revision, _leader):
+        stuck.set()
+        goes_on.wait(30)  # as a disk that hangs
+
+    async with FakeEtcd() as etcd, candidate(etcd, clock=clock, fence=fence) as a:
+        await until(stuck.is_set)
+        clock.now += 11
+        assert a.check()
+        clock.now += 2
+        assert not a.check()
+        assert "has not asked etcd for 13.0 s" in a.check().message
+        goes_on.set()
+
+
+async def test_a_candidate_of_somebody_else_may_have_any_value(loop, tmp_path):
+    store = Store(tmp_path / "state.db", "a")
+    store.open()
+    async with FakeEtcd() as etcd:
+        await etcd.stand(5, "\x00\n" * 500)
+        async with candidate(etcd, floor=lambda: store.highest, fence=store.fence) as a:
+            await until(lambda: a.leader == "unknown")
+            assert a.check()
+    store.close()
 
 
 # ---- without etcd ----
