@@ -55,6 +55,28 @@ def test_those_that_were_stopped_with_a_component_start_after_it_only():
     assert crew.taken() == "+a +b +c"
 
 
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_one_that_waits_for_a_given_up_one_holds_nobody_else_back(strategy):
+    crew = Crewed(
+        "a",
+        "b",
+        "c",
+        strategy=strategy,
+        needs={"b": ("a",)},
+        settings={"on_exit": {4: "give_up"}},
+    )
+    crew["b"].starts = [OSError("no")] * 9
+    crew.supervisor.start()
+    assert crew.states()[2] == "starting"  # b may still start
+    crew["a"].end(Exit(code=4))
+    crew.clock.advance(10)
+    assert crew.states()[0] == "given_up"
+    assert crew.states()[2] == "running"
+    crew["c"].end(FAILED)
+    crew.clock.advance(2)
+    assert crew.states()[2] == "running"
+
+
 def test_an_unhealthy_one_takes_all_with_it_in_one_for_all():
     crew = Crewed("a", "b", kind=Checked, strategy="one_for_all")
     crew.supervisor.start()

@@ -118,6 +118,7 @@ class Course:
         in_attempt: Whether the back-off is over, and it is being stopped and started.
         is_recovery: Whether the start that is due, or was last, is a recovery; ``is_restart``:
             whether it is one or was asked for.
+        is_stuck: Whether it waits for one that does not come, where all start one after another.
         watches: Whether its check runs.
         down_since_ns: Since when it does not work although it is to; None: it does, or is not to.
     """
@@ -138,6 +139,7 @@ class Course:
         "is_recovery",
         "is_removed",
         "is_restart",
+        "is_stuck",
         "last_error",
         "last_exit",
         "last_recovery_ns",
@@ -180,6 +182,7 @@ class Course:
         self.must_stop = self.stop_runs = self.stop_late = False
         self.start_runs = self.start_late = False
         self.in_attempt = self.is_recovery = self.is_restart = self.watches = False
+        self.is_stuck = False
         self.early_exit: Exit | None = None
         self.last_exit: Exit | None = None
         self.last_error: str | None = None

@@ -259,6 +259,8 @@ class Crew:
             course.new_round(now_ns)
         elif course.phase is Phase.VERIFYING and course.due_ns <= now_ns:
             course.verify_overdue(now_ns)
+        if self.strategy in _IN_ORDER:
+            self._see_whether_stuck(course)
         if course.state is not course.shown:
             course.shown = course.state
             self.out.append(("show", course, course.state, now_ns))
@@ -307,9 +309,20 @@ class Crew:
             other = self.courses.get(name)
             if other is None or other.is_up:
                 continue
-            if name in declared or other.wanted or other.is_stopping:
+            if name in declared or other.is_stopping or (other.wanted and not other.is_stuck):
                 return False
         return True
+
+    def _see_whether_stuck(self, course: Course) -> None:
+        """Have those that start after it go on if it cannot start: what it needs does not come."""
+        needs = [self.courses.get(name) for name in self._needs[course.name]]
+        is_stuck = course.phase is Phase.WAITING and any(
+            other is None or (not other.is_up and (not other.wanted or other.is_stuck))
+            for other in needs
+        )
+        if is_stuck is not course.is_stuck:
+            course.is_stuck = is_stuck
+            self._touch(course)
 
     def _admit(self, course: Course, now_ns: int) -> bool:
         """Count a restart, and have those restarted with it; False: it would be one too many."""
