@@ -376,11 +376,12 @@ class Consensus(Component):
                 log.exception("a listener of %s has failed", self.node)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log.error("%s: the candidacy has ended: %r", self.node, error)
-            if self._ended is not None:
-                self._ended(Exit(error=error))
+        if self._task is not task and (task.cancelled() or task.exception() is None):
+            return  # it was stopped
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        log.error("%s: the candidacy has ended: %r", self.node, error)
+        if self._ended is not None:
+            self._ended(Exit(error=error))
 
 
 def _name_in(value: str) -> str:

@@ -11,7 +11,7 @@ import holdfast as hf
 from examples.dwcp_node import consensus
 from examples.dwcp_node.consensus import Consensus, NotTheWriter
 from examples.dwcp_node.store import Store
-from holdfast.supervision import Component, Exit
+from holdfast.supervision import Component, Exit, Supervisor
 from tests.examples.dwcp_node.fake_etcd import FakeEtcd, never
 
 BEAT = "/v3/lease/keepalive"
@@ -555,3 +555,45 @@ def test_settings_that_make_no_sense_are_refused(settings, field):
 def test_it_is_a_component_named_after_its_part_in_the_node():
     assert isinstance(Consensus("a", writer="a"), Component)
     assert Consensus("a", writer="a").name == "consensus"
+
+
+# ---- under a supervisor ----
+
+
+async def test_a_supervisor_does_not_start_it_again_while_etcd_is_silent(loop):
+    async with FakeEtcd() as etcd:
+        etcd.instead = dict.fromkeys((VIEW, GRANT, BEAT), never)
+        a = Consensus("a", endpoints=[etcd.url], lease=2)
+        supervisor = Supervisor("node", interval=0.05)
+        supervisor.add(a)
+        await supervisor.astart()
+        await until(lambda: getattr(supervisor.status("consensus").check, "check_count", 0) > 10)
+        assert supervisor.status("consensus").recovery_attempts == 0
+        etcd.instead.clear()
+        await until(lambda: a.revision)
+        await supervisor.astop()
+        assert not etcd.keys
+
+
+@pytest.mark.parametrize("how", ["by an error", "by somebody who cancels its task"])
+async def test_a_supervisor_starts_a_candidacy_again_that_has_ended(loop, how):
+    def fails_once(_revision, _leader):
+        if not failed:
+            failed.append(1)
+            if how == "by an error":
+                raise OSError(28, "no space")
+            loop.call_soon_threadsafe(cancel)
+
+    def cancel():
+        [task] = [each for each in asyncio.all_tasks(loop) if "consensus of" in each.get_name()]
+        task.cancel()
+
+    failed = []
+    async with FakeEtcd() as etcd:
+        a = Consensus("a", endpoints=[etcd.url], lease=2, fence=fails_once)
+        supervisor = Supervisor("node", interval=600)  # no check finds it: its end is told
+        supervisor.add(a, first_delay=0)
+        await supervisor.astart()
+        await until(lambda: a.revision and supervisor.status("consensus").recoveries)
+        assert failed
+        await supervisor.astop()
