@@ -91,6 +91,30 @@ Name the file under rule_files in the configuration of Prometheus.
 """
 
 
+SUPERVISE_DESCRIPTION = """\
+Runs a command in the foreground and starts it again when it fails: when it ends with another exit
+code than 0 or by a signal, or when its check fails. SIGTERM, SIGINT and SIGQUIT end it: they are
+passed on to the command and all processes of its group, which are killed after --kill-after
+seconds, or at a second such signal. Other signals are passed on. If this process is killed, so are
+they.
+"""
+
+SUPERVISE_EPILOG = """\
+examples:
+  holdfast supervise -- python -m http.server 8000
+  holdfast supervise --tcp 127.0.0.1:8000 --interval 2 -- python -m http.server 8000
+  holdfast supervise --http http://127.0.0.1:8000/ --attempts 5 -- python -m http.server 8000
+  holdfast supervise --check 'pg_isready -q' --cool-down 60 -- postgres -D data
+
+exit codes:
+  that of the command; 128 and the number of the signal that has ended it
+  1    the attempts are spent, and the check still failed
+  2    it could not start: bad arguments
+  126  the command must not be run
+  127  the command does not exist
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -177,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_doctor(commands)
     _add_export(commands)
+    _add_supervise(commands)
     return parser
 
 
@@ -258,6 +283,77 @@ def _add_export(commands: Any) -> None:
     rules.set_defaults(run=_export_rules)
 
 
+def _add_supervise(commands: Any) -> None:
+    supervise = commands.add_parser(
+        "supervise",
+        help="run a command, and start it again when it fails",
+        description=SUPERVISE_DESCRIPTION,
+        epilog=SUPERVISE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [options] -- COMMAND [ARGUMENT ...]",
+    )
+    supervise.add_argument("command_", nargs="+", metavar="COMMAND", help="what is run")
+    supervise.add_argument("--name", metavar="NAME", help="for messages (default: the command)")
+    check = supervise.add_mutually_exclusive_group()
+    check.add_argument(
+        "--tcp", metavar="HOST:PORT", help="check that this port accepts connections"
+    )
+    check.add_argument("--http", metavar="URL", help="check that this address answers with 2xx")
+    check.add_argument("--check", metavar="CMD", help="check that this command ends with 0")
+    supervise.add_argument(
+        "--restart",
+        choices=("on-failure", "always", "never"),
+        default="on-failure",
+        help="when it is started again (default: on-failure)",
+    )
+    supervise.add_argument(
+        "--attempts",
+        type=_whole(1, 1_000_000),
+        default=3,
+        metavar="N",
+        help="attempts to start it again, until it was healthy for a minute (default: 3)",
+    )
+    for option, default, text in (
+        ("--first-delay", None, "before the first attempt; then 1, 2, 4, 4 … (default: 1)"),
+        ("--cool-down", None, "before more attempts when they are spent (default: end then)"),
+        ("--interval", 10.0, "from one check to the next (default: 10)"),
+        ("--timeout", 5.0, "that one check may take (default: 5)"),
+        ("--start-timeout", 30.0, "that a start may take until its check passes (default: 30)"),
+        ("--kill-after", 5.0, "from the signal that asks it to end to SIGKILL (default: 5)"),
+    ):
+        supervise.add_argument(
+            option, type=_duration, default=default, metavar="S", help=f"seconds {text}"
+        )
+    supervise.set_defaults(run=_supervise)
+
+
+def _supervise(options: argparse.Namespace) -> int:
+    from holdfast.agent.supervise import CANNOT_RUN, NOT_FOUND, Settings, read_check, run_supervised
+    from holdfast.errors import ConfigError
+
+    restarts = {"on-failure": "transient", "always": "permanent", "never": "temporary"}
+    try:
+        settings = Settings(
+            command=tuple(options.command_),
+            name=options.name or os.path.basename(options.command_[0]),
+            check=read_check(options.tcp, options.http, options.check),
+            restart=restarts[options.restart],  # type: ignore[arg-type]
+            attempts=options.attempts,
+            first_delay=options.first_delay,
+            cool_down=options.cool_down,
+            interval=options.interval,
+            timeout=options.timeout,
+            start_timeout=options.start_timeout,
+            kill_after=options.kill_after,
+        )
+        return run_supervised(settings)
+    except ConfigError as error:
+        return _complain(error, EXIT_CANNOT_START)
+    except OSError as error:
+        is_there = not isinstance(error, FileNotFoundError)
+        return _complain(OSError(error.strerror), CANNOT_RUN if is_there else NOT_FOUND)
+
+
 def _demo(options: argparse.Namespace) -> int:
     try:
         import httpx  # noqa: F401 - asked for before anything is started
@@ -333,6 +429,16 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(
         f"got {text!r}, allowed: {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds"
     )
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if 0 <= seconds <= 1e9:
+        return seconds
+    raise argparse.ArgumentTypeError(f"got {text!r}, allowed: seconds from 0 to 1000000000")
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

@@ -123,15 +123,19 @@ class Child:
         signal_group(child.pid, number)
         return child.exit is None
 
-    def end(self) -> None:
-        """Stop the process and its group: each step is done once, whoever calls this how often."""
+    def end(self, number: int) -> None:
+        """Stop the process and its group: each step is done once, whoever calls this how often.
+
+        Args:
+            number: The signal that is sent first.
+        """
         self._begin_to_end()
         if not self._wait_until(lambda: not self._is_starting, _now_ns() + _STARTS_NS):
             raise RuntimeError(
                 f"component {self._name!r}: its start has not come to its end, so it may run"
             )
         if self._child is not None:
-            self._end_group(self._child)
+            self._end_group(self._child, number)
         self._clean_up()
 
     def _begin_to_end(self) -> None:
@@ -139,8 +143,8 @@ class Child:
             self.is_stopping = True
             self._told = None
 
-    def _end_group(self, child: ChildExit) -> None:
-        kill_at_ns = self._ask_to_end(child)
+    def _end_group(self, child: ChildExit, number: int) -> None:
+        kill_at_ns = self._ask_to_end(child, number)
         self._wait_until(lambda: child.exit is not None, kill_at_ns)
         if child.exit is None:
             self._kill(child)
@@ -154,13 +158,13 @@ class Child:
         if not wait_for(child.pid, _now_ns() + _DIES_NS):
             raise self._immortal()
 
-    def _ask_to_end(self, child: ChildExit) -> int:
+    def _ask_to_end(self, child: ChildExit, number: int) -> int:
         """Send the first signal, once; return when the second is due, on the system's clock."""
         with watching.lock:
             if self._kill_at_ns is None:
                 self._kill_at_ns = _now_ns() + self._plan.kill_after_ns
                 if child.has_number():
-                    self._send(child, self._plan.stop_signal)
+                    self._send(child, number)
                     self._send(child, signal.SIGCONT)  # or it would not see it while it is stopped
             return self._kill_at_ns
 

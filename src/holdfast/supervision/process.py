@@ -95,10 +95,10 @@ class ProcessComponent(Component):
             problems.choice("output", output, OUTPUTS),
             problems.choice("stdin", stdin, ("discard", "inherit")) == "inherit",
             read_limits(problems, limits),
-            problems.integer("stop_signal", stop_signal, least=1, most=_MOST_SIGNAL),
             problems.duration("kill_after", kill_after),
             problems.flag("outlives", outlives),
         )
+        self._stop_signal = _read_signal(problems, stop_signal)
         problems.done()
         self._told: Callable[[Exit], object] | None = None
         self._run: Child | None = None
@@ -109,6 +109,29 @@ class ProcessComponent(Component):
     def command(self) -> tuple[str, ...]:
         """The program and its arguments."""
         return self._plan.command
+
+    @property
+    def stop_signal(self) -> int:
+        """What ``stop`` sends first; it can be set, also while the process runs."""
+        return self._stop_signal
+
+    @stop_signal.setter
+    def stop_signal(self, number: int) -> None:
+        problems = Problems("ProcessComponent", self.name)
+        number = _read_signal(problems, number)
+        problems.done()
+        self._stop_signal = number
+
+    @property
+    def kill_after(self) -> float:
+        """Seconds from the first signal of ``stop`` to SIGKILL."""
+        return self._plan.kill_after_ns / 1e9
+
+    @property
+    def group(self) -> int | None:
+        """The process group, from a start until ``stop`` has ended all of it; else None."""
+        run = self._run
+        return None if run is None else run.pid
 
     @property
     def pid(self) -> int | None:
@@ -194,8 +217,12 @@ class ProcessComponent(Component):
         self._run = self._told = None
 
     def _end(self, run: Child) -> None:
-        run.end()
+        run.end(self._stop_signal)
         with watching.lock:
             if self._run is run:
                 self._run = None
                 self._exit = run.exit
+
+
+def _read_signal(problems: Problems, number: int) -> int:
+    return problems.integer("stop_signal", number, least=1, most=_MOST_SIGNAL)

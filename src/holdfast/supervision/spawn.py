@@ -12,7 +12,7 @@ import posix
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL
 
 from holdfast.supervision.limits import apply, no_limits
 from holdfast.supervision.originals import original
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from holdfast.supervision.limits import Limits
     from holdfast.validation import Problems
 
-__all__ = ["OUTPUTS", "Plan", "Spawned", "read_command", "read_cwd", "read_env", "spawn"]
+__all__ = [
+    "OUTPUTS",
+    "Plan",
+    "Spawned",
+    "read_command",
+    "read_cwd",
+    "read_env",
+    "require_program",
+    "spawn",
+]
 
 OUTPUTS = ("log", "inherit", "discard")
 # It waits for a line before it becomes the program, and leaves if the parent goes meanwhile.
@@ -43,8 +52,7 @@ class Plan:
         output: One of ``OUTPUTS``.
         stdin: Whether it reads what this process would read.
         limits: Soft and hard limits by name.
-        stop_signal: What asks it to end.
-        kill_after_ns: How long it has then.
+        kill_after_ns: How long it has to end once it was asked to.
         outlives: Whether it goes on if this process ends.
     """
 
@@ -54,7 +62,6 @@ class Plan:
     output: str = "log"
     stdin: bool = False
     limits: Limits = field(default_factory=no_limits)
-    stop_signal: int = SIGTERM
     kill_after_ns: int = 5_000_000_000
     outlives: bool = False
 
@@ -146,7 +153,7 @@ def _pid_of(process: Any) -> int:
 
 def _start_limited(plan: Plan, start: Any) -> int:
     """Have the process wait before it becomes the program, until it has its limits."""
-    _require_program(plan)
+    require_program(plan)
     reads, writes = posix.pipe()
     try:
         try:
@@ -167,17 +174,28 @@ def _start_limited(plan: Plan, start: Any) -> int:
         posix.close(writes)
 
 
-def _require_program(plan: Plan) -> None:
-    """Raise what would be raised if the shell were not in between."""
+def require_program(plan: Plan) -> None:
+    """Raise what ``spawn`` would raise if the program or its folder does not exist.
+
+    Raises:
+        FileNotFoundError: One of them does not exist.
+        PermissionError: The program is there, and must not be run.
+    """
     from shutil import which
 
     program = plan.command[0]
     if plan.cwd is not None and not os.path.isdir(plan.cwd):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), plan.cwd)
+        raise _explained(plan, _error(errno.ENOENT, plan.cwd))
     path = os.pathsep.join(os.get_exec_path(None if plan.env is None else dict(plan.env)))
-    where = os.path.join(plan.cwd or "", program) if os.path.dirname(program) else program
+    is_path = bool(os.path.dirname(program))
+    where = os.path.join(plan.cwd or "", program) if is_path else program
     if which(where, path=path) is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+        is_there = os.path.exists(where) if is_path else which(where, os.F_OK, path) is not None
+        raise _explained(plan, _error(errno.EACCES if is_there else errno.ENOENT, program))
+
+
+def _error(number: int, name: str) -> OSError:
+    return OSError(number, os.strerror(number), name)
 
 
 def _explained(plan: Plan, error: OSError) -> OSError:
