@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,7 +140,8 @@ def test_without_a_shell_processes_start_and_a_warning_is_logged(process, monkey
     def fail(*_, **__):
         raise FileNotFoundError(2, "No such file or directory", "/bin/sh")
 
-    monkeypatch.setattr("holdfast.supervision.guard.original", lambda *_: fail)
+    shell_less = SimpleNamespace(Popen=fail, DEVNULL=-3)
+    monkeypatch.setattr("holdfast.supervision.guard.original_module", lambda _: shell_less)
     component = process(program("raise SystemExit(0)"))
     component.start()
     component.stop()

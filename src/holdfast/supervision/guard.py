@@ -13,7 +13,7 @@ from functools import partial
 from holdfast.clock import system_clock
 from holdfast.forks import call_in_child
 from holdfast.supervision.exits import ChildExit
-from holdfast.supervision.originals import original, start_thread
+from holdfast.supervision.originals import original, original_module, start_thread
 from holdfast.supervision.watching import watching
 from holdfast.waiting.parking import ThreadWaiter
 
@@ -83,11 +83,12 @@ class Guard:
     def _start(self) -> None:
         """Start a guard, which is told of all groups."""
         self._leave()
-        popen, devnull = original("subprocess", "Popen"), original("subprocess", "DEVNULL")
+        subprocess = original_module("subprocess")
+        devnull = subprocess.DEVNULL
         reads = -1
         try:
             reads, self._pipe = posix.pipe()
-            process = popen(
+            process = subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "holdfast-guard"],
                 stdin=reads,
                 stdout=devnull,

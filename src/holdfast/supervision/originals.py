@@ -7,10 +7,13 @@ nobody patches.
 
 from __future__ import annotations
 
+import os
+import posix
 import sys
 import threading
 from contextvars import Context
 from importlib import import_module
+from types import ModuleType
 
 from holdfast.waiting.hubs import thread_beside_hub
 
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     from threading import Thread
     from typing import Any
 
-__all__ = ["original", "start_thread"]
+__all__ = ["original", "original_module", "start_thread"]
+
+_copies: dict[str, Any] = {}
 
 
 def original(module: str, name: str) -> Any:
@@ -30,6 +35,37 @@ def original(module: str, name: str) -> Any:
     if "eventlet.patcher" in sys.modules:
         return getattr(sys.modules["eventlet.patcher"].original(module), name)
     return getattr(import_module(module), name)
+
+
+def original_module(name: str) -> Any:
+    """Return a module in Python of the standard library, or a copy of it that is not patched.
+
+    gevent takes functions out of ``subprocess``, so that what it had before does not work either.
+    """
+    if "gevent.monkey" not in sys.modules:
+        if "eventlet.patcher" in sys.modules:
+            return sys.modules["eventlet.patcher"].original(name)
+        return import_module(name)
+    if name not in _copies:
+        from importlib.util import find_spec, module_from_spec
+
+        spec = find_spec(name)
+        if spec is None or spec.loader is None:
+            return import_module(name)
+        copy = module_from_spec(spec)
+        spec.loader.exec_module(copy)
+        copy.os = _plain_os()  # type: ignore[attr-defined]  # gevent closes files later, for one
+        _copies[name] = copy
+    return _copies[name]
+
+
+def _plain_os() -> ModuleType:
+    """Return ``os`` with the functions of the system; its environment is that of ``os``."""
+    plain = ModuleType("os")
+    vars(plain).update(vars(os))
+    names = [name for name in dir(posix) if not name.startswith("_") and name != "environ"]
+    vars(plain).update({name: getattr(posix, name) for name in names})
+    return plain
 
 
 def start_thread(function: Callable[[], object], name: str) -> Thread | None:

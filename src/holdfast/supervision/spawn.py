@@ -15,7 +15,7 @@ from functools import partial
 from signal import SIGKILL
 
 from holdfast.supervision.limits import apply, no_limits
-from holdfast.supervision.originals import original
+from holdfast.supervision.originals import original_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def spawn(plan: Plan) -> Spawned:
         FileNotFoundError: The program, or its folder, does not exist.
         OSError: It cannot be started for another reason.
     """
-    popen = original("subprocess", "Popen")
-    devnull = original("subprocess", "DEVNULL")
+    subprocess = original_module("subprocess")
+    popen, devnull = subprocess.Popen, subprocess.DEVNULL
     with ExitStack() as on_error, ExitStack() as theirs:
         files: dict[str, int] = {}
         settings: dict[str, Any] = {"stdin": None if plan.stdin else devnull}
