@@ -34,10 +34,12 @@ def run_apart(source: str) -> str:
 
 
 def without_openings(text: str) -> str:
-    """Return what a process has written to stderr but of breakers, checks and levels."""
+    """Return what a process has written to stderr but of breakers, checks, levels, components."""
     return re.sub(
         r"^(circuit breaker '.*' (opened|would open|was forced open)"
-        r"|health monitor '.*': check '.*' failed in |degradation '.*' is ).*\n",
+        r"|health monitor '.*': check '.*' failed in |degradation '.*' is "
+        r"|(Component [a-z ]+|Attempting component recovery|Recovery attempt): '.*' of supervisor "
+        r").*\n",
         "",
         text,
         flags=re.MULTILINE,
