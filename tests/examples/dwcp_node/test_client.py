@@ -74,8 +74,12 @@ def test_a_dead_peer_opens_its_own_breaker_and_no_other(tmp_path):  # MG-19
 
 def test_a_retry_of_a_message_that_had_left_delivers_it_once(tmp_path):  # MG-19, RM-09
     async def scene():
-        settings = Settings(retries=1000, retry_backoff=0.01, heartbeat=0.1)
-        config = ClientConfig(circuit_timeout=0.3, max_retries=20, initial_retry_delay=0.01)
+        settings = Settings(
+            retries=1000, retry_backoff=0.01, heartbeat=0.1, greeting_timeout=0.3
+        )  # fmt: skip
+        config = ClientConfig(
+            circuit_timeout=0.3, max_retries=1000, initial_retry_delay=0.01, max_failures=1000
+        )  # fmt: skip
         async with nodes(tmp_path, "a", "b", settings=settings) as (a, b), Relay(b.port) as relay:
             a.add_peer("b", ("127.0.0.1", relay.port))
             async with ResilientClient(a, config) as client:
@@ -83,7 +87,8 @@ def test_a_retry_of_a_message_that_had_left_delivers_it_once(tmp_path):  # MG-19
                 relay.harm = lambda way, _, data: b"" if way == "back" else data
                 sending = asyncio.create_task(client.send_message("b", b"once"))
                 await until(lambda: b.statistics()["backlog"] == 1)
-                await until(lambda: relay.connections > 2)
+                attempts = client.manager.keyed("message", "b").circuit_breaker
+                await until(lambda: attempts.snapshot().admitted > 1)
                 relay.harm = lambda way, _, data: data
                 await sending
                 await client.send_message("b", b"last")

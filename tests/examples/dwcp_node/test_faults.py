@@ -52,10 +52,7 @@ def test_a_connection_cut_in_the_middle_of_a_frame_is_made_again_and_the_frame_s
             assert cut
             assert accepted.number == 1
             assert await take(b, 1) == [payload]
-            assert [event.kind for event in events if event.kind.startswith("link")] == [
-                "link_lost",
-                "link_up",
-            ]
+            assert [event.kind for event in events][:2] == ["link_lost", "link_up"]
 
     alive(scene)
 

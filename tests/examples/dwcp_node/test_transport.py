@@ -43,12 +43,13 @@ def test_messages_of_one_sender_are_received_in_the_order_of_sending(tmp_path):
 
 
 def test_payloads_from_nothing_to_the_most_pass_compressed_or_not(tmp_path):
-    payloads = [b"", b"x", b"y" * 255, b"ab" * 50_000, bytes(QUICK.most_payload)]
+    settings = Settings(most_payload=2 << 20)
+    payloads = [b"", b"x", b"y" * 255, b"ab" * 50_000, bytes(settings.most_payload)]
 
     async def scene(compression):
         if compression is not None:
             await compression.start()
-        async with nodes(tmp_path, "a", "b", compression=compression) as (a, b):
+        async with nodes(tmp_path, "a", "b", compression=compression, settings=settings) as (a, b):
             for payload in payloads:
                 await a.send("b", payload)
                 assert await take(b, 1) == [payload]
