@@ -1,0 +1,1 @@
+"""Long runs with random kills and faults; ``make soak`` runs them."""
