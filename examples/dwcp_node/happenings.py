@@ -19,7 +19,22 @@ if TYPE_CHECKING:
 
     from examples.dwcp_node.control import Control
 
+CLUSTER = "cluster"
+_PACKAGE = "examples.dwcp_node."  # of the errors' names, which readers need not know
 _KEPT = 2_000
+
+
+#: What a kind of happening is in a sentence about a component.
+_PHRASES = {
+    "exited": "has ended",
+    "unhealthy": "is unhealthy",
+    "recovering": "is stopped and started again",
+    "attempt_failed": "has not recovered",
+    "recovered": "has recovered",
+    "cooling_down": "is left alone for a while",
+    "gave_up": "is given up",
+}
+_LINK_PHRASES = {"up": "connected again; what was not acknowledged is sent again"}
 
 
 @dataclass(frozen=True)
@@ -29,9 +44,10 @@ class Happening:
     Attributes:
         at: When, on the monotonic clock, which all processes of a machine share.
         where: The node, or "cluster" for what the runner's own supervisor tells.
-        who: The component or the link, for example "transport" or "link to b".
-        kind: In one word, for example "unhealthy", "recovered", "lost", "restored".
+        who: What it happened to: a component, a node or a link ("link to b").
+        kind: In one word, for example "unhealthy", "recovered", "lost", "up".
         text: The rest, for readers.
+        teller: Who tells it, if that is not ``who``: "supervisor" or "manager".
     """
 
     at: float
@@ -39,11 +55,24 @@ class Happening:
     who: str
     kind: str
     text: str = ""
+    teller: str = ""
 
     @property
     def by(self) -> str:
         """Who tells it, for readers."""
-        return f"{self.who} of node {self.where}" if self.where != "cluster" else self.who
+        teller = f"the {self.teller}" if self.teller else self.who
+        return teller if self.where == CLUSTER else f"{teller} of node {self.where}"
+
+    @property
+    def words(self) -> str:
+        """What happened, for readers."""
+        said = _LINK_PHRASES.get(self.kind, self.kind)
+        if self.teller:
+            said = f"{self.who} {_PHRASES.get(self.kind, self.kind)}"
+        if self.kind == "recovering":  # why was told when it was noticed
+            return said
+        text = self.text.replace(_PACKAGE, "")
+        return f"{said}: {text}" if text else said
 
 
 class Diary:
@@ -58,9 +87,9 @@ class Diary:
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
 
-    def note(self, who: str, kind: str, text: str = "") -> None:
+    def note(self, who: str, kind: str, text: str = "", *, teller: str = "") -> None:
         """Keep what happened at this moment."""
-        happening = Happening(time.monotonic(), self.where, who, kind, text)
+        happening = Happening(time.monotonic(), self.where, who, kind, text, teller)
         if self._loop.is_closed():
             return  # a thread tells how it ended, and nobody is left to read it
         self._loop.call_soon_threadsafe(self._keep, happening)
@@ -110,7 +139,7 @@ class Hub:
 
     def add_from_thread(self, who: str, kind: str, text: str = "") -> None:
         """Keep what the supervisor of this process tells."""
-        happening = Happening(time.monotonic(), "cluster", who, kind, text)
+        happening = Happening(time.monotonic(), CLUSTER, who, kind, text, "supervisor")
         self._loop.call_soon_threadsafe(self.add, happening)
 
     def since(self, at: float) -> Iterator[Happening]:

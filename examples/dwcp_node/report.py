@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _WIDTH = 9
 
@@ -44,22 +44,44 @@ class Counts:
 
 
 @dataclass
+class Breach:
+    """One thing that was broken: when, and how long it took others to notice and to mend it."""
+
+    at: float
+    noticed_after: float | None = None
+    verified_after: float | None = None
+
+
+@dataclass
 class Story:
     """One scenario as it is told."""
 
     name: str
     title: str
-    broken_at: float = 0.0
-    noticed_by: str = ""
-    noticed_after: float | None = None
-    verified_after: float | None = None
+    breaches: list[Breach] = field(default_factory=list[Breach])
     counts: Counts | None = None
     wrong: list[str] = field(default_factory=list[str])
 
     @property
+    def broken_at(self) -> float:
+        """When the last thing was broken; 0 before the first."""
+        return self.breaches[-1].at if self.breaches else 0.0
+
+    @property
+    def noticed_after(self) -> float | None:
+        """The longest time until the first had noticed."""
+        return _longest(each.noticed_after for each in self.breaches)
+
+    @property
+    def verified_after(self) -> float | None:
+        """The longest time until the last was verified."""
+        return _longest(each.verified_after for each in self.breaches)
+
+    @property
     def is_good(self) -> bool:
         """Whether all of it went as it has to."""
-        return not self.wrong and self.verified_after is not None
+        mended = [each.noticed_after and each.verified_after for each in self.breaches]
+        return not self.wrong and bool(mended) and all(mended)
 
 
 class Report:
@@ -90,14 +112,14 @@ class Report:
 
     def broke(self, story: Story, what: str, at: float | None = None) -> None:
         """What was broken, at that time or at this moment."""
-        story.broken_at = time.monotonic() if at is None else at
+        story.breaches.append(Breach(time.monotonic() if at is None else at))
         self.say("broken", what, story.broken_at)
 
     def noticed(self, story: Story, by: str, what: str, at: float) -> None:
         """Who noticed, and when."""
-        after = max(0.0, at - story.broken_at)
-        if story.noticed_after is None or after < story.noticed_after:
-            story.noticed_by, story.noticed_after = by, after
+        breach = story.breaches[-1]
+        after = max(1e-6, at - breach.at)
+        breach.noticed_after = min(after, breach.noticed_after or after)
         self.say("noticed", f"by {by} after {duration(after)}: {what}", at)
 
     def done(self, by: str, what: str, at: float | None = None) -> None:
@@ -107,8 +129,9 @@ class Report:
     def verified(self, story: Story, what: str, at: float | None = None) -> None:
         """How it was made sure that all is well again."""
         at = time.monotonic() if at is None else at
-        after = at - story.broken_at
-        story.verified_after = max(after, story.verified_after or 0.0)
+        breach = story.breaches[-1]
+        after = max(1e-6, at - breach.at)
+        breach.verified_after = max(after, breach.verified_after or 0.0)
         self.say("verified", f"after {duration(after)}: {what}", at)
 
     def counted(self, story: Story, counts: Counts) -> None:
@@ -142,8 +165,15 @@ class Report:
         self._out.flush()
 
 
+def _longest(times: Iterable[float | None]) -> float | None:
+    known = [each for each in times if each is not None]
+    return max(known, default=None)
+
+
 def duration(seconds: float) -> str:
     """Return a duration in the unit that reads best."""
+    if seconds < 0.001:
+        return "1 ms"
     if seconds < 0.0995:
         return f"{seconds * 1e3:.0f} ms"
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -53,16 +54,24 @@ class Workload:
         controls: The control connection of each node, by its name.
         label: Part of each message, so that one scenario's messages are told from another's.
         per_second: Messages a second, of all nodes together.
+        patience: For how many seconds after its end a message that failed is sent again.
     """
 
     def __init__(
-        self, controls: Mapping[str, Control], label: str, *, per_second: float = 60.0
+        self,
+        controls: Mapping[str, Control],
+        label: str,
+        *,
+        per_second: float = 60.0,
+        patience: float = 10.0,
     ) -> None:
         self._controls = controls
         self._label = label
         self._pairs = list(itertools.permutations(controls, 2))
         self._pause = len(self._pairs) / per_second
         self._tasks: list[asyncio.Task[None]] = []
+        self._patience = patience
+        self._patient_until = 0.0
         self._ends = asyncio.Event()
         self.tally = Tally()
 
@@ -72,6 +81,7 @@ class Workload:
 
     async def stop(self) -> None:
         """Send no more; returns when each message is accepted or has failed."""
+        self._patient_until = time.monotonic() + self._patience
         self._ends.set()
         await asyncio.gather(*self._tasks)
 
@@ -84,8 +94,12 @@ class Workload:
             for name, control in self._controls.items():
                 delivered[name] = Counter(await _delivered(control, self._label))
             if not self.tally.missing(delivered) or clock.time() > until:
-                return self.tally.counts(delivered)
+                break
             await asyncio.sleep(0.1)
+        for control in self._controls.values():
+            with suppress(ControlError, OSError):  # what stays only takes room
+                await control.ask("forget", prefix=self._label + "/")
+        return self.tally.counts(delivered)
 
     async def _send_on(self, sender: str, receiver: str) -> None:
         sizes = itertools.cycle(_SIZES)
@@ -94,7 +108,7 @@ class Workload:
             payload = message.ljust(next(sizes), ".")
             # Whoever does not know whether it was accepted sends it again, with the same key.
             while not await self._send(sender, receiver, message, payload):
-                if await self._pause_is_the_end():
+                if await self._pause_is_the_end() and time.monotonic() > self._patient_until:
                     self.tally.given_up += 1
                     return
             if await self._pause_is_the_end():
@@ -115,17 +129,20 @@ class Workload:
         return False
 
     async def _pause_is_the_end(self) -> bool:
+        if self._ends.is_set():
+            await asyncio.sleep(0.05)
+            return True
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ends.wait(), self._pause)
         return self._ends.is_set()
 
 
 async def _delivered(control: Control, label: str) -> Iterable[str]:
-    """Ask until the node answers: it may be on its way back."""
+    """Ask until the node answers: it, or its transport, may be on its way back."""
     while True:
         try:
             texts: list[str] = await control.ask("delivered", prefix=label + "/", within=5.0)
-        except OSError:
+        except (ControlError, OSError):
             await asyncio.sleep(0.1)
         else:
             return (text.rstrip(".") for text in texts)

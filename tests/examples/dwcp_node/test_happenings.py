@@ -85,7 +85,11 @@ def test_what_the_supervisor_tells_in_its_threads_arrives_in_the_loop():
         telling = threading.Thread(target=hub.add_from_thread, args=("node b", "exited", "why"))
         telling.start()
         heard = await until(hub, "node b", began)
-        assert (heard.where, heard.by, heard.text) == ("cluster", "node b", "why")
+        assert (heard.where, heard.by, heard.words) == (
+            "cluster",
+            "the supervisor",
+            "node b has ended: why",
+        )
         telling.join()
 
     asyncio.run(test())

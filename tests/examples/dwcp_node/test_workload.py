@@ -20,12 +20,19 @@ class Nodes:
         self._deliver = deliver
         self.controls: dict[str, Control] = {}
         self.enough = asyncio.Event()  # of messages that were accepted
+        self.forgotten: dict[str, int] = {}
         self._sent = 0
         self._servers: list[ControlServer] = []
 
     async def __aenter__(self) -> "Nodes":
         for name in self.got:
-            server = ControlServer({"send": self._send, "delivered": self._delivered_at(name)})
+            server = ControlServer(
+                {
+                    "send": self._send,
+                    "delivered": self._delivered_at(name),
+                    "forget": self._forget_at(name),
+                }
+            )
             await server.start()
             self._servers.append(server)
             self.controls[name] = Control(server.port)
@@ -50,16 +57,25 @@ class Nodes:
 
         return delivered
 
+    def _forget_at(self, name: str):
+        async def forget(prefix: str) -> int:
+            self.forgotten[name] = len(self.got[name])
+            return 0
+
+        return forget
+
 
 def played(deliver: Callable[[list[str], str], None]) -> tuple[Counts, Tally]:
     async def test() -> tuple[Counts, Tally]:
         async with Nodes(deliver) as nodes:
-            load = Workload(nodes.controls, "1-kill", per_second=400.0)
+            load = Workload(nodes.controls, "1-kill", per_second=400.0, patience=0.1)
             load.start()
             async with asyncio.timeout(20):
                 await nodes.enough.wait()
             await load.stop()
-            return await load.counts(), load.tally
+            counts = await load.counts()
+            assert nodes.forgotten.keys() == {"a", "b"}  # what was counted takes no room
+            return counts, load.tally
 
     return asyncio.run(test())
 
