@@ -1,7 +1,7 @@
 # The one entry point; `make help` lists the targets. Each does its own set-up.
 #
 #   PYTHON=…   the interpreter to make the venv from (else the first CPython >= 3.11 found)
-#   SECONDS=…  how long `run`, `stress` and `fuzz` go on
+#   SECONDS=…  how long `run`, `stress`, `fuzz` and `soak` go on
 #   ARGS=…     further arguments for pytest: make test ARGS="-k breaker -x"
 #   TEST_SECONDS=…  how long one test may take, instead of 120; a slow machine wants more
 #   JOBS=…     how many processes run the tests: as many as there are processors, 0 for none beside pytest
@@ -38,7 +38,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 # Half a venv would pass for a whole one the next time.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test quick test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz bench mutants coverage \
+.PHONY: help run test quick test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz soak bench mutants coverage \
         lint format hooks types docs wheel build system-packages clean
 
 help: ## list the targets
@@ -140,6 +140,9 @@ fuzz: export FUZZ_SECONDS = $(or $(SECONDS),600)
 fuzz: TEST_SECONDS = 0
 fuzz: build $(VENV)/.has-test ## run with random input for SECONDS=600
 	$(PYTEST) -m fuzz $(ARGS)
+
+soak: build $(VENV)/.has-test ## kill and break supervised processes, threads and nodes for SECONDS=600
+	$(BIN)/python -m tools.soak --seconds $(or $(SECONDS),600) $(ARGS)
 
 bench: build $(VENV)/.has-bench $(if $(ARGS),,$(VENV)/.has-compare) ## measure, compare, rewrite the tables; with ARGS="-k breaker" it only shows
 	$(PYTEST) benchmarks -q --benchmark-sort=name --benchmark-columns=min,median,ops $(ARGS)

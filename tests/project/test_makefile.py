@@ -41,7 +41,7 @@ def test_help_lists_every_target_and_comes_first():
 
 def test_every_target_of_the_project_is_there():
     assert phony_targets() >= {
-        "run", "test", "test-all", "ctest", "tsan", "asan", "stress", "fuzz", "bench",
+        "run", "test", "test-all", "ctest", "tsan", "asan", "stress", "fuzz", "soak", "bench",
         "lint", "types", "wheel", "clean", "system-packages",
     }  # fmt: skip
 
@@ -49,6 +49,11 @@ def test_every_target_of_the_project_is_there():
 def test_run_passes_its_seconds_on_to_the_demo_or_runs_until_it_is_stopped():
     assert re.search(r"holdfast demo --seconds 20\b", make("-n", "run", "SECONDS=20"))
     assert re.search(r"holdfast demo\s*$", make("-n", "run"), re.MULTILINE)
+
+
+def test_soak_takes_ten_minutes_or_as_long_as_it_is_told():
+    assert re.search(r"tools\.soak --seconds 600\b", make("-n", "soak"))
+    assert re.search(r"tools\.soak --seconds 20\b", make("-n", "soak", "SECONDS=20"))
 
 
 def test_bench_with_arguments_rewrites_nothing():
