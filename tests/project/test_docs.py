@@ -26,7 +26,10 @@ from tests.project.pages import DOCS, ROOT, Page
 PAGES = pages.all_pages()
 NAMES = sorted(PAGES)
 START = "docs/index.md"
-SETTINGS = ("docs/policies/", "docs/health.md", "docs/manager.md", "docs/component-manager.md")
+SETTINGS = (
+    *("docs/policies/", "docs/health.md", "docs/manager.md", "docs/component-manager.md"),
+    "docs/supervision.md",
+)
 POLICIES = [name for name in NAMES if name.startswith(SETTINGS)]
 # Written by `make docs`, and for contributors: they cite the specification.
 GENERATED = {"docs/mutants.md", "docs/requirements.md", "docs/traps.md"}

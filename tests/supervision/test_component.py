@@ -51,6 +51,11 @@ def test_an_exit_says_in_plain_words_how_the_work_ended(end, words, clean):  # M
     assert end.is_clean is clean
 
 
+def test_an_exit_of_something_else_is_refused_all_at_once():
+    with pytest.raises(hf.ConfigError, match=r"code: got 'no'.*error: got 'no'"):
+        Exit(code="no", error="no")
+
+
 def test_an_exit_shows_no_secret_of_its_error():
     assert "hunter2" not in str(Exit(error=OSError("postgres://user:hunter2@db")))
 

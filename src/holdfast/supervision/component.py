@@ -22,12 +22,15 @@ __all__ = ["Component", "Exit", "as_component", "has_check", "is_component"]
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How the work of a component has ended by itself.
+    """How the work of a component has ended without a stop.
 
     Args:
         code: The exit code of a process, or None.
         signal: The number of the signal that ended a process, or None.
         error: The exception that ended a thread, a task or a nested supervisor, or None.
+
+    Raises:
+        ConfigError: One or more arguments are invalid; the message lists all of them.
 
     Immutable, so safe to share between threads and event loops.
 
@@ -38,6 +41,15 @@ class Exit:
     code: int | None = None
     signal: int | None = None
     error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        problems = Problems("Exit")
+        for field, value in (("code", self.code), ("signal", self.signal)):
+            if value is not None:
+                problems.instance(field, value, int, "an integer or None")
+        if self.error is not None:
+            problems.instance("error", self.error, BaseException, "an exception or None")
+        problems.done()
 
     @property
     def is_clean(self) -> bool:
@@ -54,7 +66,7 @@ class Exit:
 
 
 class Component:
-    """What a supervisor starts, stops and checks; the base class of all components.
+    """A part that a supervisor starts, stops and checks; the base class of all components.
 
     A supervisor also takes any other object that has a ``name``, a ``start`` and a ``stop``, and
     perhaps a ``check`` and a ``watch``. Each of ``start``, ``stop`` and ``check`` may be a
@@ -64,6 +76,8 @@ class Component:
     The supervisor calls ``start`` and ``stop`` one at a time, with one exception: a ``start`` that
     takes longer than its ``start_timeout`` is given up, and ``stop`` is called while it may still
     run, and again when it has ended.
+
+    Safe to share between threads if its methods are.
 
     Args:
         name: For messages and metrics, 1 to 200 characters. All components of a supervisor have
@@ -75,9 +89,6 @@ class Component:
     >>> class Cache(Component):
     ...     def start(self): self.entries = {}
     ...     def stop(self): self.entries = None
-    ...     def check(self): return self.entries is not None
-    >>> Cache("cache").name
-    'cache'
     """
 
     name: str
@@ -92,7 +103,7 @@ class Component:
         raise NotImplementedError(f"{type(self).__name__} has no start()")
 
     def stop(self) -> Any:
-        """End what the last start began; return when nothing of it is left.
+        """End the work that the last start began; return when all of it has ended.
 
         It is called also after a start that failed, and perhaps twice.
         """
@@ -105,10 +116,11 @@ class Component:
         """
 
     def watch(self, ended: Callable[[Exit], object]) -> Any:
-        """Take what to call when the work of the next start ends by itself.
+        """Take a callable that reports the end of the next start's work.
 
-        It is called before each start, with another callable each time. The component calls it at
-        most once, from any thread, and not for what ``stop`` ends.
+        Args:
+            ended: The component calls it with an ``Exit`` if the work ends without a ``stop``: at
+                most once, from any thread. Each start has another one.
         """
 
     def __repr__(self) -> str:

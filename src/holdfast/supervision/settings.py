@@ -39,7 +39,7 @@ class _Default:
     """Stands for the setting of the supervisor."""
 
     def __repr__(self) -> str:
-        return "the supervisor's"
+        return "<that of the supervisor>"
 
 
 DEFAULT: Any = _Default()

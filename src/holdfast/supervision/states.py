@@ -15,10 +15,10 @@ class ComponentState(StrEnum):
 
     STOPPED: it was not started, or was stopped. STARTING: it starts, or waits for what it depends
     on, or for the first pass of its check. RUNNING: it has started, and its check has passed.
-    UNHEALTHY: its check fails, and nothing is done about it yet, or ever. RECOVERING: it is to be
-    started again, is being started, or its check is still to pass. COOLING_DOWN: all attempts have
-    failed, and others follow after a while. GIVEN_UP: no others follow. FINISHED: it has ended by
-    itself, and was to. STOPPING: it is being stopped.
+    UNHEALTHY: its check fails, and it is not restarted. RECOVERING: it will be started again, is
+    being started, or its check has not passed. COOLING_DOWN: all attempts have failed, and more
+    follow later. GIVEN_UP: all attempts have failed, and no more follow. FINISHED: its work has
+    ended, and it is not restarted. STOPPING: it is being stopped.
 
     Safe to share between threads and event loops.
 
@@ -43,7 +43,7 @@ class ComponentState(StrEnum):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing follows by itself: STOPPED, GIVEN_UP or FINISHED."""
+        """Whether it stays so without an order: STOPPED, GIVEN_UP or FINISHED."""
         return self in _SETTLED
 
 

@@ -54,26 +54,26 @@ _MOST_RESTARTS = 1_000_000
 class Supervisor(Whole, Life, Component):
     """Starts components in order, checks them, and restarts those that fail or end.
 
-    A component that fails is recovered: after a back-off it is stopped, started again, and counts
-    as recovered once its check passes. There is one recovery of a component at a time. After
-    ``attempts`` failed attempts it cools down, and its attempts begin again. An old one that cannot
-    be stopped is never joined by another.
+    A component that fails is recovered: after a back-off it is stopped and started, and it has
+    recovered when its check passes. There is one recovery of a component at a time. After
+    ``attempts`` failed attempts it cools down, and its attempts begin again. If the old instance
+    cannot be stopped, no other is started.
 
-    Each restart by itself counts towards ``max_restarts``. If there are more ``within`` some
-    seconds, a supervisor that is itself a component stops all of its components and ends, so that
-    its own supervisor recovers it. Another one has the component cool down, or gives up on all if
+    Automatic restarts count towards ``max_restarts``. If there are more ``within`` some seconds, a
+    supervisor that is a component of another stops all of its components and ends, and the other
+    supervisor recovers it. Any other supervisor lets the component cool down, or gives up on all if
     there is no ``cool_down``.
 
     ``start`` runs plain components in threads. ``astart`` runs coroutine functions in tasks of the
-    event loop, and plain ones in threads. On a ``ManualClock`` everything runs in the thread that
-    starts the supervisor or advances the clock.
+    event loop, and plain functions in threads. On a ``ManualClock`` everything runs in the thread
+    that starts the supervisor or advances the clock.
 
     Args:
         name: For messages and metrics, 1 to 200 characters.
-        strategy: What is restarted if a component fails: "one_for_one": it alone; "one_for_all":
-            all; "rest_for_one": it and those that start after it; "recreate": it alone, as a new
-            object from its ``recreate``.
-        max_restarts: How many restarts by itself are allowed within that time; None: any number.
+        strategy: The components that are restarted if one fails: "one_for_one": this component;
+            "one_for_all": all; "rest_for_one": it and those that start after it; "recreate": this
+            component, as a new object from its ``recreate``.
+        max_restarts: How many automatic restarts are allowed in this time; None: any number.
         within: Seconds in which restarts are counted, at least 0.001.
         cool_down: Seconds of the first cool-down, doubled with each to at most 600; None: a
             component is given up when its attempts have failed.
@@ -90,16 +90,11 @@ class Supervisor(Whole, Life, Component):
     running supervisor is kept alive. In a forked child it is stopped, and the components are the
     parent's. Safe to share between threads and event loops.
 
-    >>> import holdfast as hf
-    >>> class Cache(hf.Component):
-    ...     def start(self): print("starts")
-    ...     def stop(self): print("stops")
-    >>> supervisor = Supervisor("shop", clock=hf.ManualClock())
-    >>> supervisor.add(Cache("cache"))
-    >>> with supervisor: print(supervisor.status("cache").state)
-    starts
-    running
-    stops
+    >>> from holdfast.supervision import CallableComponent
+    >>> supervisor = Supervisor("shop")
+    >>> supervisor.add(CallableComponent("cache", lambda: None))
+    >>> with supervisor: supervisor.wait_until_running()
+    True
     """
 
     kind = "supervisor"
@@ -176,23 +171,23 @@ class Supervisor(Whole, Life, Component):
         cool_down: float | timedelta | None = DEFAULT,
         recreate: Callable[[], object] | None = None,
     ) -> None:
-        """Supervise a component; if the supervisor runs, the component starts at once.
+        """Supervise a component; if the supervisor runs, the component starts immediately.
 
         Args:
             component: A ``Component``, or any object with a ``name``, a ``start`` and a ``stop``.
-            check: What tells whether it works; None: its own ``check``, if it has one. Without any
-                it counts as recovered once it has started.
+            check: The health check; None: its ``check`` method, if it has one. Without a check it
+                has recovered when it has started.
             depends_on: The names of the components that have to run before it starts, and are
                 stopped after it. They may be added later, before the supervisor starts.
             restart: "permanent": it is restarted whenever it ends; "transient": only if it did not
                 end as it was to; "temporary": never.
             backoff: The delays before the attempts to recover it.
             attempts: How many attempts there are before a cool-down, at least 1.
-            first_delay: Seconds before the first attempt, in place of the first of ``backoff``; 0
-                restarts at once.
-            on_exit: By exit code (int) or signal (``signal.Signals``), what follows when its work
-                ends by itself: "restart", "restart_now" (without a delay), "finish", "give_up" or
-                "escalate" (as if restarts were too many).
+            first_delay: Seconds before the first attempt, instead of the first of ``backoff``; with
+                0 there is no delay.
+            on_exit: By exit code (int) or signal (``signal.Signals``) the reaction to an exit:
+                "restart", "restart_now" (without a delay), "finish", "give_up" or "escalate" (as if
+                restarts were too many).
             start_timeout: How many seconds a start may take until its check passes.
             stop_timeout: How many seconds a stop may take.
             healthy_after: After so many seconds without trouble, attempts, delays and cool-downs
@@ -282,8 +277,8 @@ class Supervisor(Whole, Life, Component):
         """Stop a component and forget it; it waits as ``stop`` does.
 
         Returns:
-            Whether nothing of it is left. One that takes longer than ``timeout`` is forgotten when
-            it has ended. One whose ``stop`` fails is stopped and not forgotten.
+            Whether it has been stopped and removed. If its stop takes longer than ``timeout``, it
+            is removed later. If its stop fails, it is not removed.
 
         Raises:
             LookupError: There is no component of this name.
@@ -309,7 +304,7 @@ class Supervisor(Whole, Life, Component):
         return name not in self._members
 
     def restart(self, name: str, timeout: float | timedelta = 30.0) -> bool:
-        """Stop a component and start it at once, whatever its state, and wait until it runs.
+        """Stop a component and start it without a delay, in any state; wait until it runs.
 
         Its attempts and delays begin anew, and this restart counts towards no limit. It does not
         wait within a check, a listener, a ``start`` or a ``stop``, on a ``ManualClock``, and in the
@@ -334,7 +329,7 @@ class Supervisor(Whole, Life, Component):
         name: str,
         timeout: float | timedelta = 30.0,  # noqa: ASYNC109 - as in restart()
     ) -> bool:
-        """Restart a component as ``restart`` does; the event loop goes on meanwhile."""
+        """Restart the component ``name`` as ``restart`` does; ``timeout`` is the same."""
         timeout_ns = wait_to_ns("timeout", timeout)
         return await self._await(self._ask_restart(name), timeout_ns)
 
@@ -369,7 +364,7 @@ class Supervisor(Whole, Life, Component):
     def start(self) -> None:
         """Begin to start the components, each when those it depends on run. It goes on if it runs.
 
-        It returns at once; ``wait_until_running`` waits.
+        It does not wait for that; ``wait_until_running`` does.
 
         Raises:
             ConfigError: A component depends on one that there is not.
@@ -450,11 +445,11 @@ class Supervisor(Whole, Life, Component):
         that runs it: use ``astop`` there.
 
         Args:
-            timeout: How many seconds to wait at most, on the system's clock; 0 never waits. What
-                has not ended then is still stopped, without anybody who waits.
+            timeout: How many seconds to wait at most, on the system's clock; 0 never waits. After
+                that the stop continues in the background.
 
         Returns:
-            Whether nothing of the components is left.
+            Whether all components have been stopped.
 
         Raises:
             ConfigError: ``timeout`` is not a duration.
@@ -474,7 +469,7 @@ class Supervisor(Whole, Life, Component):
         self,
         timeout: float | timedelta = 10.0,  # noqa: ASYNC109 - as in stop()
     ) -> bool:
-        """Stop the components as ``stop`` does; the event loop goes on meanwhile."""
+        """Stop the components as ``stop`` does; ``timeout`` is the same."""
         timeout_ns = wait_to_ns("timeout", timeout)
         began_ns = system_clock.now_ns()
         run = self._ask_stop()
@@ -516,7 +511,7 @@ class Supervisor(Whole, Life, Component):
         self,
         timeout: float | timedelta = 30.0,  # noqa: ASYNC109 - as in wait_until_running()
     ) -> bool:
-        """Wait as ``wait_until_running`` does; the event loop goes on meanwhile."""
+        """Wait as ``wait_until_running`` does; ``timeout`` is the same."""
         return await self._await(self._is_up, wait_to_ns("timeout", timeout))
 
     def _is_up(self) -> bool:
@@ -569,7 +564,7 @@ class Supervisor(Whole, Life, Component):
     # ---- as a component of another supervisor ----
 
     def watch(self, ended: Callable[[Exit], object]) -> None:
-        """Take what to call when restarts are too many: it is a component from here on."""
+        """Be a component of another supervisor: ``ended`` is called if restarts are too many."""
         self._ended = ended
 
     def check(self) -> CheckResult:
