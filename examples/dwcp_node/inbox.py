@@ -163,6 +163,8 @@ class Inbox:
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = -1
+        self._mutex = threading.Lock()
+        self._takes = False
         self._ended: Callable[[BaseException], object] | None = None
 
     async def open(self, ended: Callable[[BaseException], object] | None = None) -> None:
@@ -178,6 +180,7 @@ class Inbox:
         if self._thread is not None:
             raise InboxError(f"{self.path} is open already")
         self._ended = ended
+        self._takes = True
         self._queue = queue.SimpleQueue()
         opening = _Operation(self._prepare)
         self._queue.put(opening)
@@ -201,7 +204,7 @@ class Inbox:
     @property
     def is_open(self) -> bool:
         """Whether its thread works."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread is not None and self._takes
 
     async def next_epoch(self) -> int:
         """Return an epoch above all earlier ones of this node, also if the file was lost since.
@@ -309,10 +312,11 @@ class Inbox:
     # What follows runs in the inbox's thread.
 
     async def _do(self, do: Callable[[sqlite3.Connection], Any]) -> Any:
-        if not self.is_open:
-            raise InboxError(f"{self.path} is closed")
         operation = _Operation(do)
-        self._queue.put(operation)
+        with self._mutex:  # what is put into the queue is done or refused, never forgotten
+            if not self._takes or self._thread is None:
+                raise InboxError(f"{self.path} is closed")
+            self._queue.put(operation)
         return await operation.future
 
     def _work(self, opening: _Operation) -> None:
@@ -345,6 +349,8 @@ class Inbox:
             self._refuse_rest(error)
 
     def _refuse_rest(self, error: BaseException) -> None:
+        with self._mutex:
+            self._takes = False
         with contextlib.suppress(queue.Empty):
             while True:
                 operation = self._queue.get_nowait()
@@ -370,13 +376,17 @@ class Inbox:
                     results.append((operation, None, error))
                 connection.execute("RELEASE one")
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             self.backlog = before
+            passing = isinstance(error, sqlite3.Error)
+            told = error if passing else InboxError(f"{self.path} works no more: {error!r}")
             for operation in batch:
-                operation.settle(None, error)
+                operation.settle(None, told)
+            if not passing:
+                raise
             return
         for result in results:
             result[0].settle(*result[1:])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from examples.dwcp_node.inbox import _Operation
 from examples.dwcp_node.settings import Settings
 from examples.dwcp_node.transport import Transport
 
@@ -55,6 +56,17 @@ async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition; the time limit is the scene's."""
     while not condition():  # noqa: ASYNC110 - whatever the test asks about has no event
         await asyncio.sleep(0.005)
+
+
+def break_inbox(transport):
+    """Have the thread of a transport's inbox end, as an error of its own would."""
+
+    def fail(connection):
+        raise SystemExit("broken by the test")
+
+    breaking = _Operation(fail)
+    breaking.future.add_done_callback(lambda future: future.exception())
+    transport.inbox._queue.put(breaking)
 
 
 async def take(transport, count, kind="message"):

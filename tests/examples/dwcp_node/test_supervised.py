@@ -3,7 +3,7 @@
 import holdfast as hf
 from examples.dwcp_node.compression import Compression
 from holdfast.supervision import ComponentManager, ComponentState
-from tests.examples.dwcp_node.nodes import alive, node, nodes, take, until
+from tests.examples.dwcp_node.nodes import alive, break_inbox, node, nodes, take, until
 
 
 class Made:
@@ -67,7 +67,7 @@ def test_an_inbox_that_fails_makes_the_transport_unhealthy_and_a_new_one_works(t
             try:
                 first = made.all[-1]
                 made.port = first.port
-                first.inbox._queue.put(object())  # what the inbox's thread cannot do ends it
+                break_inbox(first)
                 await until(lambda: made.all[-1] is not first and made.all[-1].running)
                 await made.all[-1].send("b", b"1")
                 assert await take(b, 1) == [b"1"]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from examples.dwcp_node.compression import Compression
+from examples.dwcp_node.deliveries import UnconfirmedError
 from examples.dwcp_node.errors import (
     NotSentError,
     TransportStoppedError,
@@ -13,7 +14,7 @@ from examples.dwcp_node.errors import (
 from examples.dwcp_node.inbox import InboxError
 from examples.dwcp_node.settings import Settings
 from holdfast import ConfigError
-from tests.examples.dwcp_node.nodes import QUICK, alive, meet, node, nodes, take, until
+from tests.examples.dwcp_node.nodes import QUICK, alive, break_inbox, meet, node, nodes, take, until
 
 
 def test_a_message_is_accepted_received_and_confirmed_once(tmp_path):
@@ -256,5 +257,76 @@ def test_a_peer_that_moves_is_found_at_its_new_address(tmp_path):
             meet(a, b)
             await a.send("b", b"2")
             assert await take(b, 2) == [b"1", b"2"]
+
+    alive(scene)
+
+
+def test_a_message_that_is_put_back_is_the_next_one(tmp_path):
+    async def scene():
+        async with nodes(tmp_path, "a", "b") as (a, b):
+            for payload in (b"1", b"2"):
+                await a.send("b", payload)
+            message = await b.receive()
+            message.put_back()
+            message.put_back()
+            assert b.receive_nowait() is not None
+            assert await take(b, 1) == [b"2"]
+            await message.confirm()
+            message.put_back()
+            assert b.receive_nowait() is None
+
+    alive(scene)
+
+
+def test_whoever_never_confirms_is_told_so(tmp_path):
+    async def scene():
+        async with nodes(tmp_path, "a", "b", settings=Settings(most_unconfirmed=2)) as (a, b):
+            for payload in (b"1", b"2", b"3"):
+                await a.send("b", payload)
+            first = await b.receive()
+            await b.receive()
+            with pytest.raises(
+                UnconfirmedError, match="2 messages of kind 'message' were received"
+            ):
+                await b.receive()
+            await first.confirm()
+            assert (await b.receive()).payload == b"3"
+
+    alive(scene)
+
+
+def test_the_latest_keys_are_remembered_and_old_ones_take_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr("examples.dwcp_node.inbox.KEYS_SLACK", 1)
+
+    async def scene():
+        async with nodes(tmp_path, "a", "b") as (a, b):
+            b.inbox.remember = 5
+            for number in range(20):
+                await a.send("b", b"%d" % number, key=f"{number}")
+            (kept,) = await b.inbox.run(
+                lambda its: its.execute("SELECT count(*) FROM keys").fetchone()
+            )
+            assert kept == 5
+            await a.send("b", b"known", key="15")
+            await a.send("b", b"forgotten", key="14")
+            assert await take(b, 21) == [*(b"%d" % number for number in range(20)), b"forgotten"]
+            assert b.statistics()["backlog"] == 0
+
+    alive(scene)
+
+
+def test_an_inbox_whose_thread_has_ended_refuses_and_keeps_nobody_waiting(tmp_path):
+    async def scene():
+        async with nodes(tmp_path, "a") as (a,):
+            waiting = [asyncio.create_task(a.inbox.run(lambda its: 1)) for _ in range(20)]
+            await asyncio.sleep(0)
+            break_inbox(a)
+            waiting += [asyncio.create_task(a.inbox.run(lambda its: 1)) for _ in range(20)]
+            ends = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {type(end) for end in ends} <= {int, InboxError}
+            assert isinstance(ends[-1], InboxError)
+            await until(lambda: not a.inbox.is_open)
+            result = await a.check()
+            assert (result.verdict, "broken" in result.message) == ("failed", True)
 
     alive(scene)
