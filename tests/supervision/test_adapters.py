@@ -72,7 +72,7 @@ def test_a_thread_that_does_not_end_is_not_joined_by_another():
         "worker", lambda _: (runs.append(1), free.wait(SECONDS)), stop_timeout=0.01
     )
     component.start()
-    with pytest.raises(RuntimeError, match=r"its thread still runs 0.01 s after it was asked"):
+    with pytest.raises(RuntimeError, match=r"its thread still runs 0.01 s after stop"):
         component.stop()
     with pytest.raises(RuntimeError, match="its thread runs already"):
         component.start()

@@ -19,8 +19,8 @@ class CallableComponent(Component):
     Args:
         name: For messages and metrics, 1 to 200 characters.
         start: Called without arguments, to start; raising means that the start failed.
-        stop: Called without arguments, to stop, also after a failed start; None: nothing is to be
-            done.
+        stop: Called without arguments, to stop, also after a failed start; None: do
+            nothing.
         check: Called without arguments, to check: it returns None, True, False or a
             ``CheckResult``, or raises. None: without a check.
 

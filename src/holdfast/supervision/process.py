@@ -33,7 +33,7 @@ _MOST_SIGNAL = int(max(signal.valid_signals()))
 class ProcessComponent(Component):
     """A child process, which is started, watched and stopped with everything that it starts.
 
-    The process leads a session and a process group of its own. Its end is noticed at once, without
+    The process leads a new session and process group. Its end is noticed at once, without
     a check. ``stop`` sends SIGTERM to the group, and SIGKILL after ``kill_after`` seconds; it
     returns when no process of the group runs any more, so there are never two instances. A process
     that leaves the group, as a daemon does, is not found. If this process ends without ``stop``,
@@ -51,7 +51,7 @@ class ProcessComponent(Component):
         limits: Resource limits by the names of ``resource.RLIMIT_…`` in small letters, such as
             ``{"nofile": 1024, "core": 0}``: one number for both, a tuple of the soft and the hard
             limit, None for no limit. They hold when the program begins. Linux only.
-        stop_signal: What ``stop`` sends first.
+        stop_signal: The signal that ``stop`` sends first.
         kill_after: Seconds after that until SIGKILL, 0 to a hundred years. The ``stop_timeout``
             of the supervisor has to be longer.
         outlives: Whether the process goes on if this process ends without ``stop``.
@@ -112,7 +112,7 @@ class ProcessComponent(Component):
 
     @property
     def stop_signal(self) -> int:
-        """What ``stop`` sends first; it can be set, also while the process runs."""
+        """The signal that ``stop`` sends first; it can be set, also while the process runs."""
         return self._stop_signal
 
     @stop_signal.setter
@@ -135,7 +135,7 @@ class ProcessComponent(Component):
 
     @property
     def pid(self) -> int | None:
-        """The process; None if none runs."""
+        """The process, or None while it does not run."""
         run = self._run
         return None if run is None or run.exit is not None else run.pid
 
@@ -157,7 +157,7 @@ class ProcessComponent(Component):
             return tuple(self._last)
 
     def watch(self, ended: Callable[[Exit], object]) -> None:
-        """Have ``ended`` called once, in a thread of its own, when the next process ends by itself.
+        """Have ``ended`` called once, in a new thread, when the next process ends without ``stop``.
 
         It is not called for a process that ``stop`` ends.
         """

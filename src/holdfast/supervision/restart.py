@@ -24,9 +24,9 @@ class RestartComponent(Component):
         name: For messages and metrics, 1 to 200 characters.
         restart: Called without arguments; raising means that the restart failed.
         stop: Called without arguments, when the supervisor stops it, and before each restart;
-            None: nothing is to be done.
+            None: do nothing.
         check: As of ``CallableComponent``.
-        restart_first: Whether the first ``start`` calls ``restart`` as well.
+        restart_first: Whether also the first ``start`` calls ``restart``.
 
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
@@ -68,7 +68,7 @@ class RestartComponent(Component):
             setattr(self, "start", self._astart)  # noqa: B010 - a method, for this object only
 
     def start(self) -> Any:
-        """Restart it, but for the first time, and return what the function returns."""
+        """Call ``restart``, unless this is the first start."""
         due, self._is_due = self._is_due, True
         if due:
             self._restart()

@@ -24,7 +24,7 @@ class TaskComponent(Component):
 
     Args:
         name: For messages and metrics, and the name of the task; 1 to 200 characters.
-        run: What runs: a coroutine function without arguments.
+        run: A coroutine function without arguments.
         stop_timeout: Seconds that the task has to end once it was cancelled, 0 to a hundred years.
             The ``stop_timeout`` of the supervisor has to be longer.
 
@@ -60,7 +60,7 @@ class TaskComponent(Component):
         return task is not None and not task.done() and not task.get_loop().is_closed()
 
     def watch(self, ended: Callable[[Exit], object]) -> None:
-        """Have ``ended`` called once, in the event loop, when the next task ends by itself."""
+        """Have ``ended`` called once, in the loop, when the next task ends without ``stop``."""
         self._told = ended
 
     async def start(self) -> None:

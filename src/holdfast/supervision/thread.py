@@ -17,17 +17,17 @@ __all__ = ["ThreadComponent"]
 
 
 class ThreadComponent(Component):
-    """A function that runs in a thread until it is asked to end.
+    """A function that runs in a thread until ``stop``.
 
     When the function returns or raises by itself, the component has ended; an exception is the
-    ``error`` of its ``Exit``. A thread cannot be killed: while one that was asked to end still
-    runs, no other is started.
+    ``error`` of its ``Exit``. A thread cannot be killed: while the thread still runs after
+    ``stop``, no other is started.
 
     Args:
         name: For messages and metrics, and the name of the thread; 1 to 200 characters.
-        run: What runs. It is called with a ``threading.Event`` that is set when it is to end, or
+        run: The function. It is called with a ``threading.Event`` that is set when it is to end, or
             without arguments if it takes none.
-        stop: What else is called when it is to end, such as the method that closes its queue. A
+        stop: Another function, called when it is to end, such as one that closes its queue. A
             function ``run`` without arguments needs one.
         stop_timeout: Seconds that it has to end, 0 to a hundred years. The ``stop_timeout`` of the
             supervisor has to be longer.
@@ -75,7 +75,7 @@ class ThreadComponent(Component):
         return one is not None and one.thread.is_alive()
 
     def watch(self, ended: Callable[[Exit], object]) -> None:
-        """Have ``ended`` called once, in the thread, when the next one ends by itself."""
+        """Have ``ended`` called once, in the thread, when the next one ends without ``stop``."""
         self._told = ended
 
     def start(self) -> None:
@@ -112,9 +112,7 @@ class ThreadComponent(Component):
         one.thread.join(min(self._stop_timeout_ns / 1e9, threading.TIMEOUT_MAX))
         if one.thread.is_alive():
             seconds = self._stop_timeout_ns / 1e9
-            raise RuntimeError(
-                f"{self!r}: its thread still runs {seconds:g} s after it was asked to end"
-            )
+            raise RuntimeError(f"{self!r}: its thread still runs {seconds:g} s after stop()")
 
     def _work(self, one: _Running) -> None:
         try:
