@@ -74,8 +74,8 @@ EXPECTED = {
     ("library", "patched", "late"),
     [
         ("gevent", True, False),
-        ("gevent", True, True),
-        ("gevent", False, False),
+        pytest.param("gevent", True, True, marks=pytest.mark.slow),
+        pytest.param("gevent", False, False, marks=pytest.mark.slow),
         ("eventlet", True, False),
     ],
 )
