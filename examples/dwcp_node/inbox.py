@@ -195,11 +195,17 @@ class Inbox:
             raise
 
     async def close(self) -> None:
-        """Finish what was asked for, and close the file. Closing twice is harmless."""
-        thread, self._thread = self._thread, None
+        """Finish what was asked for, and close the file. Closing twice is harmless.
+
+        Each call returns when the file is closed, also if another one has begun to close it: an
+        inbox that is opened too early would take over the lock and the queue of the old thread.
+        """
+        thread = self._thread
         if thread is not None:
             self._queue.put(None)
             await asyncio.shield(asyncio.to_thread(thread.join))
+            if self._thread is thread:
+                self._thread = None
 
     @property
     def is_open(self) -> bool:
