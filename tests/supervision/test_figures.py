@@ -1,14 +1,18 @@
 """What metrics and other workers see of the components of a supervisor."""
 
 import gc
+import itertools
 import os
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import holdfast as hf
 import holdfast.health.figures
 import holdfast.supervision.figures
+from holdfast._native.figures import read
 from holdfast.stores.ledger import Ledger
 from holdfast.supervision import Component, ComponentState, Supervisor
 from holdfast.supervision.figures import Figures
@@ -17,6 +21,7 @@ from tests.apart import in_child, run_apart
 from tests.telemetry.scraped import Scrape
 
 SECOND = 10**9
+serials = itertools.count(1)
 LABELS = {"supervisor": "shop", "component": "db"}
 
 
@@ -90,11 +95,13 @@ def test_a_component_tells_whether_it_is_up_and_what_becomes_of_it(made, order, 
 def test_every_state_of_a_component_is_shown(clock, made):
     shown = {}
     for state in ComponentState:
-        made.show(state, clock.now_ns())
-        shown[state.value] = Scrape()("component_state", **LABELS)
+        for is_down in (False, True):
+            made.show(state, clock.now_ns(), is_down=is_down)
+            shown.setdefault(state.value, []).append(Scrape()("component_state", **LABELS))
     assert shown == {
-        "stopped": 0, "starting": 0, "running": 1, "unhealthy": 2, "recovering": 2,
-        "cooling_down": 3, "given_up": 4, "finished": 0, "stopping": 0,
+        "stopped": [0, 2], "starting": [0, 2], "running": [1, 2], "unhealthy": [0, 2],
+        "recovering": [0, 2], "cooling_down": [3, 3], "given_up": [4, 4], "finished": [0, 2],
+        "stopping": [0, 2],
     }  # fmt: skip
 
 
@@ -334,6 +341,43 @@ def test_a_supervisor_tells_of_a_component_that_it_gives_up(clock):  # MX-28
     supervisor.restart("db")
     clock.advance(1)
     assert shown_of(Scrape())[0] == 1
+    supervisor.stop()
+
+
+ORDERS = ("fail", "work", "refuse", "start well", "restart", "stop", "start", "wait", "wait")
+
+
+@settings(max_examples=20)
+@given(orders=st.lists(st.sampled_from(ORDERS), max_size=20), data=st.data())
+def test_the_metrics_say_what_the_status_says_whatever_happens(orders, data):  # MX-28, MG-15
+    clock, part = hf.ManualClock(), Part()
+    name = f"shop {next(serials)}"
+    supervisor = Supervisor(name, clock=clock, interval=1, cool_down=20, max_restarts=5)
+    supervisor.add(part, first_delay=0.5, healthy_after=10, start_timeout=3)
+    figures = supervisor._members["db"].figures
+    supervisor.start()
+    last = 0
+    for order in orders:
+        if order in ("fail", "work"):
+            part.works = order == "work"
+        elif order in ("refuse", "start well"):
+            part.starts = order == "start well"
+        elif order == "restart" and supervisor.running:
+            supervisor.restart("db")
+        elif order == "stop":
+            supervisor.stop()
+        elif order == "start":
+            supervisor.start()
+        clock.advance(data.draw(st.sampled_from([0, 0.3, 1, 7, 40])))
+        status = supervisor.status("db")
+        (attempts, recovered, failed, _, _, down_ns), _ = read(figures._kernel)
+        now_ns = clock.now_ns()
+        assert (attempts, recovered, failed) == (
+            status.recovery_attempts, status.recoveries, status.failed_recoveries,
+        )  # fmt: skip
+        assert figures.down_ns(now_ns) == round(status.downtime * SECOND)
+        assert last <= down_ns <= figures.down_ns(now_ns)
+        last = down_ns
     supervisor.stop()
 
 

@@ -172,7 +172,7 @@ class Course:
         self.rules = rules
         self.out = out
         self.phase = Phase.OFF
-        self.resting = self.told = self.shown = ComponentState.STOPPED
+        self.resting = self.told = ComponentState.STOPPED
         self.wanted = self.is_removed = False
         self.generation = self.attempt = self.rounds = 0
         self.due_ns = self.began_ns = self.up_ns = 0
@@ -194,6 +194,7 @@ class Course:
         self.was_recovered: bool | None = None  # whether that one succeeded
         self.down_ns = 0
         self.down_since_ns: int | None = None
+        self.shown: tuple[ComponentState, int | None] = (self.state, None)  # in metrics
 
     @property
     def state(self) -> ComponentState:
@@ -249,7 +250,9 @@ class Course:
         """Have it stopped for good; ``resting`` is its state afterwards."""
         self._end_watch()
         self.wanted = self.in_attempt = False
-        if resting is not ComponentState.GIVEN_UP:
+        if resting is ComponentState.GIVEN_UP:
+            self._be_down(now_ns)
+        else:
             self._end_downtime(now_ns)
         self.resting = resting
         if self.phase is Phase.OFF and self.clean:

@@ -261,9 +261,10 @@ class Crew:
             course.verify_overdue(now_ns)
         if self.strategy in _IN_ORDER:
             self._see_whether_stuck(course)
-        if course.state is not course.shown:
-            course.shown = course.state
-            self.out.append(("show", course, course.state, now_ns))
+        since_ns = course.down_since_ns
+        if (shown := (course.state, since_ns)) != course.shown:
+            course.shown = shown
+            self.out.append(("show", course, *shown, now_ns))
         if _shape(course) != before:
             self._touch(course)
         elif course.phase in _TIMED and now_ns < course.due_ns != course.planned_ns:

@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures"]
 
-# How each state is shown. The first start is no downtime, nor is a stop.
+# States that show more than whether it is down.
 _SHOWN = {
-    ComponentState.STOPPED: native.STOPPED,
-    ComponentState.STARTING: native.STOPPED,
     ComponentState.RUNNING: native.UP,
-    ComponentState.UNHEALTHY: native.DOWN,
-    ComponentState.RECOVERING: native.DOWN,
     ComponentState.COOLING_DOWN: native.COOLING,
     ComponentState.GIVEN_UP: native.GIVEN_UP,
-    ComponentState.FINISHED: native.STOPPED,
-    ComponentState.STOPPING: native.STOPPED,
 }
 
 
@@ -89,9 +83,10 @@ class Figures:
 
     # ---- what state it is in, from a time in nanoseconds on ----
 
-    def show(self, state: ComponentState, now_ns: int) -> None:
-        """It is in this state: as the method below that this state is shown by."""
-        self._kernel.be(_SHOWN[state], now_ns)
+    def show(self, state: ComponentState, since_ns: int, *, is_down: bool) -> None:
+        """It is in this state; ``is_down``: it does not work, although it is to."""
+        shown = _SHOWN.get(state, native.STOPPED)
+        self._kernel.be(max(shown, native.DOWN) if is_down else shown, since_ns)
 
     def stopped(self, now_ns: int) -> None:
         """Nobody wants it to run: stopped by order, or finished. That is no downtime."""

@@ -327,8 +327,12 @@ class Run:
     def _figures(self, course: Course) -> Figures:
         return self._owner._members[course.name].figures
 
-    def _show(self, course: Course, state: ComponentState, now_ns: int) -> None:
-        self._figures(course).show(state, now_ns)
+    def _show(
+        self, course: Course, state: ComponentState, down_since_ns: int | None, now_ns: int
+    ) -> None:
+        is_down = down_since_ns is not None
+        since_ns = now_ns if down_since_ns is None else down_since_ns
+        self._figures(course).show(state, since_ns, is_down=is_down)
 
     def _recovered(self, course: Course) -> None:
         self._figures(course).recovered()
