@@ -111,6 +111,7 @@ class Node:
             interval=config.interval,
             first_delay=0,
             backoff=hf.Exponential(0.5, factor=2, max=4.0),
+            cool_down=2.0,
         )
         self.transport.handle(_FILLING, _drop)
         self.transport.on_event(self._heard_link)

@@ -55,7 +55,7 @@ class Player:
         except (WrongError, ControlError, OSError) as error:
             self._report.failed(story, f"{error}" or type(error).__name__)
         finally:
-            await self._heal()
+            await self._heal(story)
             await workload.stop()
         self._report.counted(story, await workload.counts())
         return story
@@ -76,10 +76,13 @@ class Player:
                     return
                 heard(await self.play(scenario))
 
-    async def _heal(self) -> None:
+    async def _heal(self, story: Story) -> None:
         cluster = self._cluster
         cluster.heal()
         for name in cluster.names:
             cluster.go_on(name)
-        async with asyncio.timeout(_HEALTHY_WITHIN):
-            await asyncio.gather(*(cluster.until_healthy(name) for name in cluster.names))
+        try:
+            async with asyncio.timeout(_HEALTHY_WITHIN):
+                await asyncio.gather(*(cluster.until_healthy(name) for name in cluster.names))
+        except TimeoutError:
+            self._report.failed(story, f"not all works {_HEALTHY_WITHIN:g} s after healing")

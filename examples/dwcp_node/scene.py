@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Match = Callable[[Happening], bool]
 
-NOTICED_WITHIN = 15.0
+NOTICED_WITHIN = 30.0  # also on a machine that is busy with other things
 RECOVERED_WITHIN = 40.0
 
 
