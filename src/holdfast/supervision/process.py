@@ -62,9 +62,8 @@ class ProcessComponent(Component):
     Safe to share between threads and greenlets. A forked child has no part of it: there, it does
     not run, and ``stop`` does nothing.
 
-    >>> import sys
     >>> from holdfast.supervision import ProcessComponent
-    >>> peer = ProcessComponent("peer", [sys.executable, "-c", "input()"])
+    >>> peer = ProcessComponent("peer", ["sleep", "60"])
     >>> peer.start(); peer.running
     True
     >>> peer.stop(); peer.running
@@ -205,7 +204,7 @@ class ProcessComponent(Component):
             self._end(run)
 
     def signal(self, number: int) -> bool:
-        """Send a signal to the group; return whether there was a process to send it to."""
+        """Send the signal ``number`` to the group; return whether there was a process."""
         with watching.lock:
             run = self._run
             return run is not None and run.signal(number)

@@ -31,7 +31,11 @@ class TaskComponent(Component):
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    It is started in the event loop of its task, and may be stopped in others.
+    It is started in the event loop of its task. Safe to share between threads and event loops.
+
+    >>> async def serve(): ...
+    >>> TaskComponent("server", serve).running
+    False
     """
 
     @explains_names
