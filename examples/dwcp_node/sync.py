@@ -128,9 +128,13 @@ class _Peer:
         self.differing = {key: kept.get(key, (marks, now)) for key, marks in found.items()}
         self.compared_at = now
 
-    def stuck(self, before: float) -> list[str]:
-        """Return the differences that have been there, unchanged, since before a time."""
-        return [key for key, (_, since) in self.differing.items() if since < before]
+    def stuck(self, patience: float) -> list[str]:
+        """Return the differences that the last comparison has seen, and one long before it.
+
+        Those to a peer that went away meanwhile are none: nobody has tried to repair them.
+        """
+        at = self.compared_at or 0.0
+        return [key for key, (_, since) in self.differing.items() if at - since > patience]
 
 
 class Sync(Component):
@@ -251,7 +255,7 @@ class Sync(Component):
         if self.peers and idle > self._patience + self._interval:
             return CheckResult.failed(f"has compared with nobody for {idle:.1f} s")
         for state in self._states.values():
-            if stuck := state.stuck(now - self._patience):
+            if stuck := state.stuck(self._patience):
                 return CheckResult.failed(
                     f"{len(stuck)} differences to {state.name} are not repaired, such as"
                     f" {stuck[0]!r}",

@@ -253,6 +253,20 @@ async def test_peers_that_are_gone_are_no_fault_of_this_node(tmp_path):
         assert (await a.sync.check()).verdict == "passed"
 
 
+async def test_a_difference_to_a_peer_that_went_away_is_no_fault_of_this_node(tmp_path):
+    async with cluster(tmp_path) as (network, [a, b, _]):
+        await asyncio.sleep(1.0)
+        a.store.merge = lambda entries: []
+        b.store.put("k", 1)
+        await until(lambda: a.sync._states["b"].differing)
+        network.part("b")
+        del a.store.merge
+        await asyncio.sleep(30.0)
+        result = await a.sync.check()
+        assert result.verdict == "degraded"
+        assert "b is unreachable for" in result.message
+
+
 async def test_peers_that_died_with_a_question_in_their_inbox_do_not_count_as_silent(tmp_path):
     async with cluster(tmp_path) as (network, [a, b, c]):
         await asyncio.sleep(1.0)
