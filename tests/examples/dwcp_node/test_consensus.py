@@ -72,8 +72,11 @@ async def test_a_node_that_does_not_lead_makes_no_effects_and_says_who_leads(loo
     async with FakeEtcd() as etcd:
         await etcd.stand(5, "b#1")
         async with candidate(etcd) as a:
-            await until(lambda: a.leader)
+            await until(lambda: a.leader and len(etcd.keys) == 2)
+            beats = etcd.count(VIEW)
+            await until(lambda: etcd.count(VIEW) > beats + 3)
             assert a.revision is None
+            assert kinds(a) == ["leader"]
             with pytest.raises(NotTheWriter, match="b leads"):
                 a.effect("k", 1)
 
@@ -87,6 +90,15 @@ async def test_a_node_that_stops_leaves_the_election_at_once(loop):
         await until(lambda: new.revision)
         assert len(etcd.leases) == 1
         await old.stop()  # twice is harmless
+
+
+async def test_a_stop_ends_the_belief_before_it_waits_for_anything(loop):
+    async with FakeEtcd() as etcd, candidate(etcd) as a:
+        await until(lambda: a.revision)
+        stopping = a.stop()
+        stopping.send(None)  # to its first wait; no other task has run
+        assert a.revision is None
+        stopping.close()
 
 
 async def test_a_node_starts_again_after_a_stop_with_a_higher_revision(loop):

@@ -79,6 +79,17 @@ async def test_a_renewal_answered_badly_is_an_error_and_no_lost_lease(loop, what
 
 
 RANGE = {"response_range": {"kvs": [{"key": "YQ==", "create_revision": "3", "lease": "5"}]}}
+
+
+async def test_an_answer_without_an_end_is_read_no_further(loop):
+    async with FakeEtcd() as etcd:
+        etcd.instead[BEAT] = always(reply(b" " * 10_000_000))
+        gateway = Gateway([etcd.url], timeout=5)
+        with pytest.raises(EtcdError, match="more than 65536 bytes"):
+            await gateway.renew(5)
+        await gateway.close()
+
+
 BAD_VIEWS = {
     "no responses": {},
     "responses that are no list": {"responses": {"a": 1}},
