@@ -67,7 +67,8 @@ async def kill(scene: Scene) -> None:
     """A peer is killed: the supervisor starts it again, and its peers send again."""
     node = scene.any_node()
     peer = scene.another(node)
-    scene.broke(f"node {node}: kill -9 of process {scene.cluster.kill(node)}")
+    at = time.monotonic()  # before: it may be noticed sooner than this goes on
+    scene.broke(f"node {node}: kill -9 of process {scene.cluster.kill(node)}", at)
     await scene.noticed(told(f"node {node}", "exited"))
     await scene.done(told(f"node {node}", "recovering"))
     await scene.noticed(told(f"link to {node}", "lost", where=peer))
@@ -111,7 +112,8 @@ async def stall(scene: Scene) -> None:
     """A peer is stopped: its peers hear nothing, and the supervisor replaces it."""
     node = scene.any_node()
     peer = scene.another(node)
-    scene.broke(f"node {node}: SIGSTOP to process {scene.cluster.stall(node)}, for good")
+    at = time.monotonic()
+    scene.broke(f"node {node}: SIGSTOP to process {scene.cluster.stall(node)}, for good", at)
     await scene.noticed(told(f"link to {node}", "lost", where=peer))
     await scene.noticed(told(f"node {node}", "unhealthy"))
     await scene.done(told(f"node {node}", "recovering"))
@@ -240,7 +242,8 @@ async def etcd(scene: Scene) -> None:
     """Etcd is killed: nobody makes effects until it is back."""
     cluster = scene.cluster
     await cluster.until_leader()
-    scene.broke(f"etcd: kill -9 of process {cluster.kill(ETCD)}")
+    at = time.monotonic()
+    scene.broke(f"etcd: kill -9 of process {cluster.kill(ETCD)}", at)
     member = cluster.processes[ETCD].name
     await scene.noticed(told(member, "exited"))
     await scene.done(told(member, "recovering"))
@@ -255,8 +258,9 @@ async def components(scene: Scene) -> None:
     """Each component of a node is broken from within: its manager finds out and mends it."""
     node = scene.any_node()
     for component in ("transport", "compression", "prediction", "sync", "consensus"):
+        at = time.monotonic()
         how = await scene.cluster.ask(node, "sabotage", component=component)
-        scene.broke(f"{component} of node {node}: {how}")
+        scene.broke(f"{component} of node {node}: {how}", at)
         await scene.noticed(told(component, "unhealthy", "exited", where=node))
         await scene.done(told(component, "recovering", where=node))
         await scene.recovered(told(component, "recovered", where=node))
