@@ -64,9 +64,9 @@ class ComponentManager(Guarded, Whole, Life):
     the transport and the resilience manager. A phase starts when the checks of the one before it
     have passed. If one fails, what had started is stopped again, in reverse.
 
-    Each component is checked every ``interval`` seconds. One that fails is recovered by itself: see
-    ``Supervisor``. A part that was given as a factory is stopped and made anew, any other is
-    stopped and started again. While the manager is disabled, ``start`` does nothing.
+    Each component is checked every ``interval`` seconds. The supervisor recovers a component that
+    fails: see ``Supervisor``. A part that was given as a factory is stopped and made anew, any
+    other is stopped and started again. While the manager is disabled, ``start`` does nothing.
 
     A part is an object with a ``start``, a ``stop`` or ``close``, and perhaps a ``check``,
     ``health_check`` or ``is_healthy``, each of which may be a coroutine function; or a callable
@@ -80,7 +80,7 @@ class ComponentManager(Guarded, Whole, Life):
         compression: The part that compresses.
         prediction: The part that predicts bandwidth and latency.
         partitioner: The part that divides tasks.
-        sync: The part that keeps the state equal on all nodes.
+        sync: The part that synchronises the state of all nodes.
         consensus: The part that elects a leader.
         resilience: A ``ResilienceManager``, or a callable that makes one; it runs as long as this
             manager does. None: sending is not protected by one.
@@ -194,8 +194,8 @@ class ComponentManager(Guarded, Whole, Life):
         """Change settings: those of the constructor except ``name`` and ``clock``.
 
         Raises:
-            AlreadyStartedError: The manager runs; nothing has changed.
-            ConfigError: A setting is invalid, or there is none of its name; nothing has changed.
+            AlreadyStartedError: The manager runs; the settings are the same as before.
+            ConfigError: A setting is invalid or unknown; the settings are the same as before.
         """
         if self._phases.is_begun:
             raise AlreadyStartedError(
@@ -209,7 +209,7 @@ class ComponentManager(Guarded, Whole, Life):
     def add(
         self, component: Any, *, phase: int = 0, name: str | None = None, **settings: Any
     ) -> None:
-        """Look after a further component. If the manager runs, the component starts at once.
+        """Look after a further component. A running manager starts the component.
 
         Args:
             component: A part, as those of the constructor.
@@ -312,7 +312,7 @@ class ComponentManager(Guarded, Whole, Life):
             self._phases.start()
 
     async def astart(self) -> None:
-        """Start with this event loop: what is asynchronous runs in tasks of it; see ``start``."""
+        """Start in this event loop: coroutine functions run in its tasks; see ``start``."""
         if self._enabled:
             await self._phases.astart()
 

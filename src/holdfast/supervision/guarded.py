@@ -50,7 +50,7 @@ class Guarded:
             data: The data.
 
         Returns:
-            What ``transport.send`` returns.
+            The result of ``transport.send``.
 
         Raises:
             NotInitializedError: There is no transport, or no circuit breaker: the manager has not
