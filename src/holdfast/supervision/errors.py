@@ -22,7 +22,7 @@ class NotInitializedError(HoldfastError, RuntimeError):
 
 
 class PhaseStartError(HoldfastError, RuntimeError):
-    """A phase did not start. What had started was stopped again, in reverse order.
+    """A phase did not start. Its parts, and those of earlier phases, were stopped in reverse order.
 
     The exception that is the reason, if there is one, is the cause (``__cause__``).
 
