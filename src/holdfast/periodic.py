@@ -529,9 +529,13 @@ class _ThreadRun(_Run):
         return self.is_alive()
 
     def kick(self) -> None:
-        # The clock of the threads is the system's, and that of the loop may be another one.
-        ahead_ns = max(0, self.due_ns - self.clock.now_ns())
-        self.threads.put(self, system_clock.now_ns() + ahead_ns)
+        while True:
+            due_ns = self.due_ns
+            # The clock of the threads is the system's, and that of the loop may be another one.
+            ahead_ns = max(0, due_ns - self.clock.now_ns())
+            self.threads.put(self, system_clock.now_ns() + ahead_ns)
+            if self.due_ns == due_ns:
+                return  # else somebody has woken it meanwhile: this time may stand over his
 
     def run(self) -> None:
         try:
@@ -576,14 +580,17 @@ class _ManualRun(_Run):
     def _set_timer(self) -> None:
         clock = self.clock
         assert isinstance(clock, ManualClock)
-        due_ns = self.due_ns
-        cancel = clock.call_at_ns(due_ns, self.kick) if due_ns < _NEVER_NS else _nothing
-        with _lock():
-            before, self._cancel_timer = self._cancel_timer, cancel
-            if self.is_over:
-                cancel()
-        if before is not None:
-            before()
+        while True:
+            due_ns = self.due_ns
+            cancel = clock.call_at_ns(due_ns, self.kick) if due_ns < _NEVER_NS else _nothing
+            with _lock():
+                before, self._cancel_timer = self._cancel_timer, cancel
+                if self.is_over:
+                    cancel()
+            if before is not None:
+                before()
+            if self.is_over or self.due_ns == due_ns:
+                return  # as above
 
 
 class _TaskRun(_Run):

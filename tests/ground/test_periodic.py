@@ -10,6 +10,7 @@ import pytest
 
 from holdfast import ConfigError
 from holdfast.periodic import Periodic
+from holdfast.waiting.timer_threads import TimerThreads
 from tests.waiting.parties import LIMIT, Party, until
 
 
@@ -547,3 +548,21 @@ async def test_a_tick_in_a_task_may_say_when_the_next_is_due(loop):
         periodic.wake()
         await asyncio.sleep(100)
         assert tick.times == [0, 3, 6, 9, 10]
+
+
+def test_a_wake_while_the_next_tick_is_planned_is_not_lost(monkeypatch):
+    put = TimerThreads.put
+    ticks = []
+
+    def put_late(threads, job, due_ns):
+        if len(ticks) == 1 and len(woken) == 0:
+            woken.append(threading.Thread(target=loop.wake))
+            woken[0].start()
+            woken[0].join(LIMIT)
+        put(threads, job, due_ns)
+
+    woken = []
+    monkeypatch.setattr(TimerThreads, "put", put_late)
+    loop = Periodic(lambda: ticks.append(1), None, name="wakes")
+    with loop:
+        until(lambda: len(ticks) == 2)
