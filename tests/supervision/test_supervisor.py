@@ -154,6 +154,23 @@ def test_a_start_is_verified_at_a_quick_pace_and_then_checked_once_an_interval()
     assert crew["db"].checked - before <= 12
 
 
+def test_a_start_that_is_not_verified_yet_is_no_failure_of_its_check(caplog):  # MG-01
+    caplog.set_level("INFO", "holdfast")
+    crew = Crewed("db", kind=Checked)
+    crew["db"].healthy = False
+    crew.supervisor.start()
+    crew.clock.advance(5)
+    assert crew.supervisor.status("db").check.state == "unknown"
+    crew["db"].healthy = True
+    crew.clock.advance(1)
+    assert crew.states() == ["running"]
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
+    assert "unhealthy" not in caplog.text
+    crew["db"].healthy = False
+    crew.clock.advance(30)
+    assert "check 'db' failed" in caplog.text
+
+
 @pytest.mark.parametrize("healthy_for", [59, 60])
 def test_the_back_off_begins_anew_only_after_a_healthy_time(healthy_for):  # trap 63
     crew = Crewed("db")

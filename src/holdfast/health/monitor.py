@@ -265,15 +265,19 @@ class HealthMonitor(Whole, Life):
     # For a supervisor, each start of whose components has a life of its own.
 
     def _follow(
-        self, check: Check, hear: Callable[[CheckResult, int, HealthState], object]
+        self,
+        check: Check,
+        hear: Callable[[CheckResult, int, HealthState], object],
+        excused_ns: int,
     ) -> None:
         """Watch a check as ``add`` does, and tell ``hear`` of each result, from the first on.
 
-        ``hear`` is called without any lock: with the result, when its run began, and the state.
+        ``hear`` is called without any lock: with the result, when its run began, and the state. For
+        ``excused_ns`` failures before the first pass are no evidence, and no news.
         """
         settle()
         with self._lock:
-            watched = self._watch(check, None, False)
+            watched = self._watch(check, None, False, excused_ns=excused_ns)
             watched.hears = (hear,)
             self._add(watched)
             self._look_at_level()
@@ -371,7 +375,9 @@ class HealthMonitor(Whole, Life):
             self._changes.append((name, watched.state, _UNKNOWN, why, now_ns))
             self._has_news = True
 
-    def _watch(self, check: Check, closes: CircuitBreaker | None, opens: bool) -> Watched:
+    def _watch(
+        self, check: Check, closes: CircuitBreaker | None, opens: bool, *, excused_ns: int = 0
+    ) -> Watched:
         members = check.members if isinstance(check, CompositeCheck) else (check,)
         ordinal, self._ordinal = self._ordinal, self._ordinal + 1
         own_ns, jitter = check._interval_ns, check.jitter
@@ -387,7 +393,7 @@ class HealthMonitor(Whole, Life):
                 check.name,
                 failures=check.failures,
                 successes=check.successes,
-                start_period_ns=check._start_period_ns,
+                start_period_ns=max(check._start_period_ns, excused_ns),
             ),
             link=link,
             base_ns=self._interval_ns if own_ns is None else own_ns,
@@ -395,6 +401,7 @@ class HealthMonitor(Whole, Life):
             ordinal=ordinal,
             history=self._history,
             state=_UNKNOWN,
+            is_excused=excused_ns > 0,
         )
 
     def _unit(self, check: Check) -> Unit:
@@ -1028,7 +1035,10 @@ class HealthMonitor(Whole, Life):
         if watched.link is not None:
             self._prove(watched, watched.link, result)
         watched.history.append((now_ns, took_ns, result, watched.state))
-        record = "check_failed" if result.verdict == "failed" else "check_passed"
+        is_news = result.verdict == "failed" and not (
+            watched.is_excused and watched.state is _UNKNOWN
+        )
+        record = "check_failed" if is_news else "check_passed"
         if takes(record, self.kind):
             self._to_log.append((record, watched.check.name, result, took_ns))
             self._has_news = True

@@ -84,6 +84,7 @@ class Watched:
         serial: Of the entry in the plan that counts; 0: none.
         turn: The turn that goes on.
         hears: Told of each result, without any lock: the result, when its run began, the state.
+        is_excused: Whether failures before its first pass are no news.
         is_removed: Whether it is no longer of the monitor.
         outlook: Its outlook, if there is one.
     """
@@ -100,6 +101,7 @@ class Watched:
         "history",
         "interval_ns",
         "is_composite",
+        "is_excused",
         "is_first",
         "is_removed",
         "jitter",
@@ -131,9 +133,11 @@ class Watched:
         ordinal: int,
         history: int,
         state: HealthState,
+        is_excused: bool,
     ) -> None:
         self.check = check
         self.name = check.name
+        self.is_excused = is_excused
         self.units = units
         self.is_composite = is_composite
         self.figures: Figures | None = figures

@@ -8,6 +8,7 @@ runs the checks. Nothing of a user's runs with the lock held. Elsewhere: what fo
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from holdfast.clock import ManualClock
@@ -31,7 +32,7 @@ from holdfast.supervision.news import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from typing import Any, ClassVar, Protocol
 
     from holdfast.clock import Clock
@@ -156,9 +157,16 @@ class Run:
         self.jobs.forget()
         self.jobs.close()
 
-    def watch(self, waiter: ThreadWaiter | TaskWaiter) -> None:
-        """Have somebody woken at the next change."""
-        self._watchers.append(waiter)
+    @contextmanager
+    def woken(self, waiter: ThreadWaiter | TaskWaiter) -> Generator[None]:
+        """Have somebody woken at the next change, while he waits for it."""
+        with self._owner._lock:
+            self._watchers.append(waiter)
+        try:
+            yield
+        finally:
+            with self._owner._lock, suppress(ValueError):  # it was woken
+                self._watchers.remove(waiter)
 
     # ---- deciding ----
 
@@ -256,7 +264,9 @@ class Run:
         member.pace_ns = _FIRST_PACE_NS
         try:
             check = member.check_for(course.name)
-            self.monitor._follow(check, partial(self._hear, course, generation, check.name))
+            hear = partial(self._hear, course, generation, check.name)
+            # Until it has passed, a failure says that the component still starts, and no more.
+            self.monitor._follow(check, hear, course.rules.start_timeout_ns)
         except Exception as error:  # noqa: BLE001 - of a user's component: its start has failed
             self._owner._post("unprovable", course.name, generation, words_of(error))
 
