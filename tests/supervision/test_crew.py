@@ -209,3 +209,12 @@ def test_whatever_has_happened_nothing_is_left_after_a_stop(strategy, stress_sca
             # What could not be stopped in time of trouble may be left, and is known to be.
             assert machine.alive[name] == 0 or not course.clean, (seed, name)
         assert not machine.watched
+
+
+def test_a_restart_that_is_taken_after_a_stop_starts_nothing():  # MG-11, trap 64
+    machine = Machine(1, "one_for_one", "permanent")
+    machine.crew.start(now_ns=0)
+    machine.settle()
+    machine.crew.stop(now_ns=0)
+    machine.crew.restart("c0", now_ns=0)
+    assert not machine.crew.courses["c0"].wanted

@@ -378,3 +378,15 @@ def test_a_start_that_returns_an_awaitable_has_failed():
     with supervisor_of(Sly("a")) as supervisor:
         until(lambda: supervisor.status("a").error)
         assert "make it a coroutine function" in supervisor.status("a").error
+
+
+def test_who_has_waited_in_vain_is_not_kept():
+    supervisor = Supervisor("shop")
+    gate = Gate("db", start=True)
+    supervisor.add(gate)
+    with supervisor:
+        assert gate.entered.wait(SOON)
+        for _ in range(10):
+            assert not supervisor.wait_until_running(0.001)
+        assert supervisor._run._watchers == []
+        gate.go.set()

@@ -133,7 +133,7 @@ class Crew:
     def restart(self, name: str, now_ns: int) -> None:
         """Have one stopped and started at once, as somebody asks for it."""
         course = self.courses.get(name)
-        if course is not None and not course.is_removed:
+        if course is not None and not course.is_removed and self.is_wanted:
             course.restart(now_ns)
             self._touch(course)
 

@@ -129,11 +129,13 @@ class Jobs:
                 job.deadline_ns = max(job.deadline_ns, now_ns + min(late_ns, job.limit_ns))
             if job.deadline_ns > now_ns:
                 continue
-            found.append(job)
             with self._lock:
+                if job not in self._running:  # it has ended since
+                    continue
                 job.is_late = True
                 if job.thread is not None:
                     self._active -= 1
+            found.append(job)
             if job.task is not None:
                 job.task.cancel()
         if found:
@@ -143,12 +145,14 @@ class Jobs:
     def hasten(self, name: str, limit_ns: int) -> None:
         """Let the start of a component, which is to be stopped, go on for so long at most."""
         until_ns = self._clock.now_ns() + limit_ns
-        for job in [*self._running, *self._queue]:
+        with self._lock:
+            there = [*self._running, *self._queue]
+        for job in there:
             if job.name == name and job.verb == "start":
                 job.limit_ns = min(job.limit_ns, limit_ns)
                 if job.deadline_ns is not None:
                     job.deadline_ns = min(job.deadline_ns, until_ns)
-                if job.task is not None:
+                if job.task is not None and not job.task.cancelling():  # once: it may tidy up
                     job.task.cancel()
 
     def next_ns(self) -> int | None:

@@ -299,7 +299,8 @@ class Supervisor(Whole, Life, Component):
                 self._forget(name)
                 return course.clean
             course.is_removed = True
-        self._post("remove", name)
+            self._inbox.append(("remove", name))  # with the lock: before this run can be over
+        self._wake()
         self._wait(lambda: not course.is_removed or name not in self._members, timeout_ns)
         return name not in self._members
 
@@ -341,7 +342,8 @@ class Supervisor(Whole, Life, Component):
             if self._live_run() is None or not self._is_wanted:
                 raise RuntimeError(f"supervisor {self._name!r} does not run: start() it first")
             before = course.generation
-        self._post("restart", name)
+            self._inbox.append(("restart", name))  # with the lock: before any stop after this
+        self._wake()
         return lambda: course.generation > before and course.phase is Phase.UP
 
     def _get(self, name: str) -> Course:
@@ -489,7 +491,8 @@ class Supervisor(Whole, Life, Component):
             self._is_wanted = False
             if run is None:
                 return None
-        self._post("stop")
+            self._inbox.append(("stop",))
+        self._wake()
         return run
 
     def _is_clean(self) -> bool:
@@ -535,9 +538,9 @@ class Supervisor(Whole, Life, Component):
             if left_ns is not None and left_ns <= 0:
                 return False
             waiter = ThreadWaiter()
-            run.watch(waiter)
-            if not is_so() and not run.is_over:
-                waiter.park(system_clock, left_ns)
+            with run.woken(waiter):
+                if not is_so() and not run.is_over:
+                    waiter.park(system_clock, left_ns)
         return True
 
     async def _await(
@@ -556,9 +559,9 @@ class Supervisor(Whole, Life, Component):
             if left_ns is not None and left_ns <= 0:
                 return False
             waiter = TaskWaiter()
-            run.watch(waiter)
-            if not is_so() and not run.is_over:
-                await waiter.park(system_clock, left_ns)
+            with run.woken(waiter):
+                if not is_so() and not run.is_over:
+                    await waiter.park(system_clock, left_ns)
         return True
 
     # ---- as a component of another supervisor ----
