@@ -292,6 +292,26 @@ class HealthMonitor(Whole, Life):
                 self._look_at_level()
         self._tell()
 
+    def _ran_ns(self, name: str) -> int | None:
+        """Return for how long the run of a check has gone on; None: none runs.
+
+        Without the time for which this process did not run. Of a composite, its longest.
+        """
+        with self._lock:
+            watched = self._checks.get(name)
+            runs = (
+                () if watched is None else map(self._busy.get, (id(u.check) for u in watched.units))
+            )
+            now_ns = self._clock.now_ns()
+            return max(
+                (
+                    now_ns - run.began_ns - run.stalled_ns()
+                    for run in runs
+                    if run is not None and run.began_ns is not None
+                ),
+                default=None,
+            )
+
     def _ask_in(self, name: str, ahead_ns: int) -> None:
         """Have a check run in so many nanoseconds, if it is not due earlier.
 

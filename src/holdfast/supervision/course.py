@@ -31,6 +31,8 @@ __all__ = ["ACTIONS", "RESTARTS", "Course", "Phase", "Rules"]
 RESTARTS = ("permanent", "transient", "temporary")
 ACTIONS = ("restart", "restart_now", "finish", "give_up", "escalate")
 MOST_COOL_DOWN_NS = 600 * 10**9
+_LATE_NS = 250_000_000  # a check that is asked so much later waits for its turn
+_LOOK_NS = 500_000_000  # how often to see whether a check hangs
 
 
 class Phase(Enum):
@@ -120,10 +122,16 @@ class Course:
             whether it is one or was asked for.
         is_stuck: Whether it waits for one that does not come, where all start one after another.
         watches: Whether its check runs.
+        verify_ns: How much time its check has to pass, once it has started.
+        answer_due_ns: Until when its check, whose last answer was that it fails, is to have been
+            asked again; None: its last answer was another one, or there is none.
+        is_overdue: Whether that time is over, and only the answer of its check is awaited.
+        lost_ns: What its supervisor had lost of the time when its start was last given more.
         down_since_ns: Since when it does not work although it is to; None: it does, or is not to.
     """
 
     __slots__ = (
+        "answer_due_ns",
         "attempt",
         "attempts_total",
         "began_ns",
@@ -136,6 +144,7 @@ class Course:
         "failed_total",
         "generation",
         "in_attempt",
+        "is_overdue",
         "is_recovery",
         "is_removed",
         "is_restart",
@@ -143,6 +152,7 @@ class Course:
         "last_error",
         "last_exit",
         "last_recovery_ns",
+        "lost_ns",
         "must_stop",
         "name",
         "out",
@@ -162,6 +172,7 @@ class Course:
         "stop_runs",
         "told",
         "up_ns",
+        "verify_ns",
         "wanted",
         "was_recovered",
         "watches",
@@ -183,6 +194,9 @@ class Course:
         self.start_runs = self.start_late = False
         self.in_attempt = self.is_recovery = self.is_restart = self.watches = False
         self.is_stuck = False
+        self.verify_ns = self.lost_ns = 0
+        self.answer_due_ns: int | None = None
+        self.is_overdue = False
         self.early_exit: Exit | None = None
         self.last_exit: Exit | None = None
         self.last_error: str | None = None
@@ -341,6 +355,9 @@ class Course:
         limit_ns = self.rules.start_timeout_ns
         # A start that took nearly all of the time leaves some for the check.
         self.due_ns = max(self.began_ns + limit_ns, now_ns + limit_ns // 4)
+        self.verify_ns = self.due_ns - now_ns
+        self.answer_due_ns = None
+        self.is_overdue = False
         if self.early_exit is not None:
             return self.exited(self.early_exit, now_ns)
         if self.rules.has_check:
@@ -380,6 +397,34 @@ class Course:
         if self.phase is Phase.STARTING:
             seconds = self.rules.start_timeout_ns / 1e9
             self.fail_attempt(f"its start took longer than {seconds:g} s", now_ns)
+
+    def answered(self, why: str, answer_due_ns: int | None, now_ns: int) -> None:
+        """Take that its check fails, and is asked again soon; None: the answer proves nothing."""
+        if self.phase is Phase.VERIFYING:
+            self.last_error = why or None
+            self.answer_due_ns = answer_due_ns
+            if self.is_overdue and answer_due_ns is not None:
+                self.due_ns = now_ns
+
+    def see_whether_overdue(self, now_ns: int) -> None:
+        """Judge its start, whose time is over, or await an answer of its check.
+
+        Only an answer counts, and only if its check has been asked since whenever it was to be:
+        that it had no turn is the fault of this process.
+        """
+        due_ns = self.answer_due_ns
+        if due_ns is not None and now_ns <= due_ns + _LATE_NS:
+            self.verify_overdue(now_ns)
+            return
+        self.is_overdue = True
+        self.due_ns = now_ns + _LOOK_NS
+        self.out.append(("await", self, self.generation))
+
+    def hangs(self, now_ns: int) -> None:
+        """Take that its check has run for as long as it had time to pass, and has not ended."""
+        if self.phase is Phase.VERIFYING and self.is_overdue:
+            self.last_error = "its check has not ended"
+            self.verify_overdue(now_ns)
 
     def verify_overdue(self, now_ns: int) -> None:
         """Take that its check has not passed in time."""

@@ -55,6 +55,8 @@ class Crew:
         self._due: list[tuple[int, int, Course]] = []
         self._serial = 0
         self._changed: dict[str, None] = {}  # those to be looked at
+        self._verifying: set[str] = set()  # those whose checks have so much time to pass
+        self._lost_ns = 0  # for how long this process did not run, as far as that was noticed
 
     # ---- who there is ----
 
@@ -152,6 +154,7 @@ class Crew:
         if (course := self._of(name, generation)) is not None:
             if course.started(error, now_ns):
                 self.escalate(course, str(course.last_exit), now_ns)
+            course.lost_ns = self._lost_ns
             self._touch(course)
 
     def stopped(self, name: str, generation: int, error: str | None, now_ns: int) -> None:
@@ -194,6 +197,28 @@ class Crew:
             course.unhealthy(why, now_ns, may_recover=may_recover)
         self._touch(course)
 
+    def answered(
+        self, name: str, generation: int, why: str, again_ns: int | None, now_ns: int
+    ) -> None:
+        """Take that the check of a start does not pass; None: its answer proves nothing.
+
+        Args:
+            name: The name of the component.
+            generation: The number of its start.
+            why: What the check says.
+            again_ns: When the check is to be asked again.
+            now_ns: The time.
+        """
+        if (course := self._of(name, generation)) is not None:
+            course.answered(why, again_ns, now_ns)
+            self._touch(course)
+
+    def hangs(self, name: str, generation: int, now_ns: int) -> None:
+        """Take that the check of a start runs, and has had all the time that there was to pass."""
+        if (course := self._of(name, generation)) is not None:
+            course.hangs(now_ns)
+            self._touch(course)
+
     def unprovable(self, name: str, generation: int, why: str, now_ns: int) -> None:
         """Take that a start cannot be verified: its check cannot be made."""
         course = self._of(name, generation)
@@ -215,8 +240,7 @@ class Crew:
             now_ns: The time.
             late_ns: For how long this process did not run: checks have so much more time to pass.
         """
-        if late_ns:
-            self._forgive(now_ns, late_ns)
+        self._lost_ns += late_ns
         while True:
             while self._due and self._due[0][0] <= now_ns:
                 course = heappop(self._due)[2]
@@ -236,14 +260,6 @@ class Crew:
         """Whether nothing is to run, and nothing of it is being done."""
         return not self.is_wanted and all(one.is_settled for one in self.courses.values())
 
-    def _forgive(self, now_ns: int, late_ns: int) -> None:
-        """Give checks the time for which this process did not run."""
-        for course in self.courses.values():
-            if course.phase is Phase.VERIFYING:
-                more_ns = min(late_ns, course.rules.start_timeout_ns)
-                course.due_ns = max(course.due_ns, now_ns + more_ns)
-                self._touch(course)
-
     def _see_to(self, course: Course, now_ns: int) -> None:
         before = _shape(course)
         if course.is_removed and course.is_settled:
@@ -258,9 +274,13 @@ class Crew:
         elif course.phase is Phase.COOLING and course.due_ns <= now_ns:
             course.new_round(now_ns)
         elif course.phase is Phase.VERIFYING and course.due_ns <= now_ns:
-            course.verify_overdue(now_ns)
+            self._see_whether_overdue(course, now_ns)
         if self.strategy in _IN_ORDER:
             self._see_whether_stuck(course)
+        if course.phase is Phase.VERIFYING:
+            self._verifying.add(course.name)
+        else:
+            self._verifying.discard(course.name)
         since_ns = course.down_since_ns
         if (shown := (course.state, since_ns)) != course.shown:
             course.shown = shown
@@ -271,6 +291,19 @@ class Crew:
             course.planned_ns = course.due_ns
             self._serial += 1
             heappush(self._due, (course.due_ns, self._serial, course))
+
+    @property
+    def is_verifying(self) -> bool:
+        """Whether the check of a start has so much time to pass."""
+        return bool(self._verifying)
+
+    def _see_whether_overdue(self, course: Course, now_ns: int) -> None:
+        """Judge a start whose time is over, or give it what this process has lost of that."""
+        more_ns, course.lost_ns = self._lost_ns - course.lost_ns, self._lost_ns
+        if more_ns:
+            course.due_ns = now_ns + min(more_ns, course.rules.start_timeout_ns)
+        else:
+            course.see_whether_overdue(now_ns)
 
     def _see_to_stop(self, course: Course) -> None:
         if course.stop_runs:
@@ -381,6 +414,7 @@ class Crew:
     def forget(self, name: str) -> None:
         """Know no more of a component that does not run."""
         del self.courses[name], self._needs[name]
+        self._verifying.discard(name)
         self._order = None
 
     def abandon(self, now_ns: int) -> None:
@@ -393,6 +427,7 @@ class Crew:
         self.out.clear()
         self._due.clear()
         self._changed.clear()
+        self._verifying.clear()
         self.is_wanted = self.is_nested = False
         self.escalated = None
         self.intensity.clear()

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _LATE_NS = 250_000_000  # a tick that is later shows that this process did not run
+_MOST_AHEAD_NS = 1_000_000_000  # how often to see whether it did not run, while a time counts
 _FIRST_PACE_NS = 50_000_000
 _MOST_PACE_NS = 1_000_000_000
 _GOOD = (HealthState.HEALTHY, HealthState.DEGRADED)
@@ -198,7 +199,11 @@ class Run:
             if not actions and not owner._inbox:
                 break
         self._wake_watchers()
-        times = [one for one in (due_ns, self.jobs.next_ns()) if one is not None]
+        jobs_ns = self.jobs.next_ns()
+        times = [one for one in (due_ns, jobs_ns) if one is not None]
+        if (jobs_ns is not None or crew.is_verifying) and not self._is_manual:
+            # Else what is lost of a long time would not be seen: a tick would be in time after it.
+            times.append(self._clock.now_ns() + _MOST_AHEAD_NS)
         return min(times, default=None)
 
     def _take_inbox(self) -> None:
@@ -270,6 +275,13 @@ class Run:
         except Exception as error:  # noqa: BLE001 - of a user's component: its start has failed
             self._owner._post("unprovable", course.name, generation, words_of(error))
 
+    def _await(self, course: Course, generation: int) -> None:
+        """See whether the check of a start, whose time is over, hangs; else it is to answer."""
+        check = self._owner._members[course.name].check_name
+        ran_ns = self.monitor._ran_ns(check)
+        if ran_ns is not None and ran_ns >= course.verify_ns:
+            self._owner._post("hangs", course.name, generation)
+
     def _unwatch(self, course: Course) -> None:
         self.monitor._unfollow(self._owner._members[course.name].check_name)
 
@@ -293,10 +305,13 @@ class Run:
             if result and state in _GOOD:
                 self._owner._post("proved", name, generation, True, why, began_ns)
             else:
-                course.last_error = why
                 member = self._owner._members[name]
                 self.monitor._ask_in(check, member.pace_ns)
+                again_ns = self._clock.now_ns() + member.pace_ns if not result else None
+                if result.verdict == "unproven":
+                    again_ns = None
                 member.pace_ns = min(2 * member.pace_ns, _MOST_PACE_NS)
+                self._owner._post("answered", name, generation, why, again_ns)
         elif state is HealthState.UNHEALTHY:
             self._owner._post("proved", name, generation, False, why, began_ns)
         elif phase is Phase.FAILING and result and state in _GOOD:
@@ -406,6 +421,7 @@ class Run:
         "stop": _stop,
         "hasten": _hasten,
         "watch": _watch,
+        "await": _await,
         "unwatch": _unwatch,
         "say": _say,
         "escalated": _escalated,

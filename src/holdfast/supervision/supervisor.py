@@ -580,8 +580,10 @@ class Supervisor(Whole, Life, Component):
                 self._was_up = True
                 return CheckResult.passed()
             words = ", ".join(f"{one.name!r} is {one.state}" for one in down[:3])
+            has_failed = any(one.state not in _COMING for one in down)
         if not self._was_up:
-            return CheckResult.unproven(words)
+            # As long as its components only take their time, that shows nothing of them.
+            return CheckResult.failed(words) if has_failed else CheckResult.unproven(words)
         return CheckResult.degraded(words)
 
     # ---- what others see ----
@@ -723,6 +725,7 @@ class Supervisor(Whole, Life, Component):
         self._crew.forget_all()
 
 
+_COMING = (ComponentState.STOPPED, ComponentState.STARTING, ComponentState.RUNNING)
 _PLAIN_ONLY = (
     "one whose start() and stop() are plain functions, as the supervisor was started by start()"
     " and not by astart()"
