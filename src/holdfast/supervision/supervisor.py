@@ -246,16 +246,17 @@ class Supervisor(Whole, Life, Component):
         name, crew = one.name, self._crew
         there = crew.courses.get(name)
         circle = crew.circle_with(name, needs) if there is None else ()
-        if there is not None:
+        is_there = name in self._members  # for a moment longer, until a removal was told
+        if is_there:
             allowed = f"one with a name other than {name!r}"
-            if there.is_removed:
+            if there is None or there.is_removed:
                 allowed = f"one with another name while the removed {name!r} is being stopped"
             problems.refuse("component", one, allowed)
         elif circle:
             words = " needs ".join(map(repr, circle))
             problems.refuse("depends_on", list(needs), f"names without a circle: {words}")
         taken = self._checks.get(name if check is None else check.name)
-        if taken is not None and there is None:
+        if taken is not None and not is_there:
             allowed = f"one with a name other than that of the check of {taken.name!r}"
             problems.refuse("check", check, allowed)
         if self._is_wanted:
@@ -678,8 +679,9 @@ class Supervisor(Whole, Life, Component):
 
     def _forget(self, name: str) -> None:
         """Know no more of a component that was removed."""
-        if (member := self._members.pop(name, None)) is not None:
-            self._checks.pop(member.check_name, None)
+        with self._lock:
+            if (member := self._members.pop(name, None)) is not None:
+                self._checks.pop(member.check_name, None)
 
     def _post(self, *happened: Any) -> None:
         """Have the next tick take what has happened; from any thread, with or without locks."""
