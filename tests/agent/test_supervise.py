@@ -162,6 +162,25 @@ def test_other_signals_are_passed_on_and_end_nothing(tmp_path):
         assert supervisor.poll() is None
 
 
+def test_a_signal_that_is_ignored_when_it_begins_stays_ignored(tmp_path):  # as by nohup
+    log = tmp_path / "log"
+    tell = """
+        for number, said in ((signal.SIGHUP, b'0\\n'), (signal.SIGUSR1, b'1\\n')):
+            signal.signal(number, lambda *_, said=said: os.write(log, said))
+    """
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with running("--", *sleeps(log, tell)) as supervisor:
+            wait_until(lambda: pids(log))
+            supervisor.send_signal(signal.SIGHUP)
+            supervisor.send_signal(signal.SIGUSR1)
+            wait_until(lambda: len(pids(log)) == 2)
+            assert pids(log)[1] == 1
+            assert supervisor.poll() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_second_signal_kills_a_command_that_ignores_the_first(tmp_path):
     log = tmp_path / "log"
     deaf = "signal.signal(signal.SIGTERM, lambda *_: os.write(log, b'1\\n'))"

@@ -203,6 +203,8 @@ class _Foreground:
         """Run until the command is to run no more."""
         with ExitStack() as restored:
             for number in [*_STOPS, *_PASSED_ON, *([signal.SIGCHLD] if self._orphans else [])]:
+                if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGCHLD:
+                    continue  # as nohup has it: the command ignores it as well
                 before = signal.signal(number, self._note)
                 restored.callback(signal.signal, number, before)
             self._supervisor.on_event(self._see)
