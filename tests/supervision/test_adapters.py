@@ -223,6 +223,30 @@ async def test_a_task_that_does_not_end_is_not_joined_by_another():
     assert not component.running
 
 
+async def test_a_task_whose_stop_was_cancelled_is_not_there_twice():
+    async def run():
+        runs.append(1)
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await free.wait()
+
+    runs, free, told = [], asyncio.Event(), []
+    component = TaskComponent("worker", run)
+    component.watch(told.append)
+    await component.start()
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(component.stop(), 0.05)
+    with pytest.raises(RuntimeError, match="its task runs already"):
+        await component.start()
+    free.set()
+    await component.stop()
+    assert not component.running
+    assert len(runs) == 1
+    assert not told
+
+
 async def test_a_task_may_stop_its_own_component():
     async def run():
         await component.stop()

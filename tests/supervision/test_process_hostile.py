@@ -364,6 +364,22 @@ def test_an_interrupted_stop_can_be_called_again(process, monkeypatch):
     assert not component.running
 
 
+def test_an_end_is_told_once_there_is_a_thread_for_it_and_others_are_noticed(process, monkeypatch):
+    def start(thread):
+        if thread.name == "holdfast-exit" and refused.append(1) is None and len(refused) < 3:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    begin, refused, told = threading.Thread.start, [], []
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for number in range(2):
+        component = process(["true"])
+        component.watch(told.append)
+        component.start()
+        wait_until(lambda n=number: len(told) == n + 1)
+    assert len(refused) == 4
+
+
 def test_a_listener_that_raises_or_hangs_holds_no_other_process_up(process, caplog):
     free = threading.Event()
 

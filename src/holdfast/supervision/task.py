@@ -56,6 +56,8 @@ class TaskComponent(Component):
         problems.done()
         self._told: Callable[[Exit], object] | None = None
         self._task: asyncio.Task[object] | None = None
+        self._stopped: asyncio.Task[object] | None = None  # whose end is not told
+        self._stops = 0  # that wait for it
 
     @property
     def running(self) -> bool:
@@ -97,15 +99,18 @@ class TaskComponent(Component):
             await asyncio.wrap_future(there)
 
     async def _cancel(self, task: asyncio.Task[object]) -> None:
-        if self._task is task:
-            self._task = None  # what ends now is not told
-        task.cancel()
+        self._stopped = task
+        if not self._stops:  # once for all who wait, as it may tidy up
+            task.cancel()
         if task is asyncio.current_task():
             return
         seconds = self._stop_timeout_ns / 1e9
-        _, running = await asyncio.wait({task}, timeout=seconds)
+        self._stops += 1
+        try:
+            _, running = await asyncio.wait({task}, timeout=seconds)
+        finally:
+            self._stops -= 1
         if running:
-            self._task = task
             raise RuntimeError(
                 f"{self!r}: its task still runs {seconds:g} s after it was cancelled"
             )
@@ -116,5 +121,5 @@ class TaskComponent(Component):
         else:
             error = task.exception()  # asked for, so that it is not logged as never retrieved
             ended = Exit(error=error)
-        if task is self._task and told is not None:
+        if task is not self._stopped and told is not None:
             told(ended)

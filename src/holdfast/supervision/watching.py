@@ -25,6 +25,7 @@ __all__ = ["Watching", "watching"]
 
 _READABLE = 1  # POLLIN and EPOLLIN; an end is always told
 _LEAVE_NS = 1_000_000_000
+_AGAIN_SECONDS = 0.02
 
 
 class Watching:
@@ -149,7 +150,12 @@ class Watching:
                 return False
             poller = self._poller
         for function in later:
-            function()
+            try:
+                function()
+            except RuntimeError:  # no thread can be started: it is tried again
+                with self.lock:
+                    self._later.append(function)
+                original("time", "sleep")(_AGAIN_SECONDS)
         if later:
             return True
         for fd, _ in poller.poll():
