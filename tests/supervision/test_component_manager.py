@@ -170,6 +170,28 @@ def test_a_setting_that_is_refused_changes_nothing(node):
     assert node.manager.is_healthy()
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"attempts": 0, "cool_down": -1}, "ComponentManager 'node': cool_down.*attempts"),
+        ({"transprt": object()}, "transprt: .*did you mean 'transport'"),
+        ({"backof": 1}, "backof: .*did you mean 'backoff'"),
+        ({"depends_on": "a", "recreate": 1}, "depends_on: .*recreate: "),
+        ({"on_exit": {1: "again"}}, r"on_exit\[1\]: "),
+    ],
+)
+@pytest.mark.parametrize("parts", [{}, {"sync": object}])
+def test_settings_of_components_are_refused_before_there_is_one(settings, message, parts):
+    with pytest.raises(hf.ConfigError, match=f"(?s){message}"):
+        ComponentManager("node", **parts, **settings)
+    manager = ComponentManager("node")
+    with pytest.raises(hf.ConfigError, match="(?s)" + message.removeprefix("ComponentManager ")):
+        manager.configure(**parts, **settings)
+    manager.configure(attempts=2, on_exit={1: "finish"})
+    with pytest.raises(hf.ConfigError, match="attempts: got 0"):
+        manager.add(object, name="late", attempts=0)
+
+
 # ---- recovery ----
 
 

@@ -248,7 +248,7 @@ def test_a_nested_supervisor_that_restarts_too_often_ends_and_is_restarted():
     nested.worker.end(FAILED)
     assert nested.outer.kinds() == ["started", "exited", "recovering", "recovered"]
     exited = nested.outer.events[1]
-    assert "more than 1 restarts within 60 s" in exited.reason
+    assert "more than 1 restart within 60 s" in exited.reason
     assert nested.inner.status("worker").state == "running"
     assert nested.outer.calls.count("+worker") == 3
     nested.worker.end(FAILED)

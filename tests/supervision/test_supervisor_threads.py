@@ -400,7 +400,7 @@ def test_a_coroutine_function_is_refused_where_there_is_no_event_loop():
 
     supervisor = Supervisor("crew")
     supervisor.add(Async("a"))
-    with pytest.raises(TypeError, match=r"needs an event loop.*astart"):
+    with pytest.raises(TypeError, match=r"'[\w-]+' needs an event loop.*astart"):
         supervisor.start()
     assert not supervisor.running
 

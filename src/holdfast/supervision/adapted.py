@@ -7,21 +7,28 @@ or ``is_healthy`` in place of ``check``. Elsewhere: when it is started, and made
 
 from __future__ import annotations
 
+import inspect
+
 from holdfast.supervision.component import Component
-from holdfast.validation import answers_at_once
+from holdfast.supervision.settings import DEFAULT, LEAST_NS, read_needs, read_rules
+from holdfast.supervision.supervisor import Supervisor
+from holdfast.validation import answers_at_once, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from holdfast.validation import Problems
 
-__all__ = ["Adapted", "Given", "read_given"]
+__all__ = ["Adapted", "Given", "check_settings", "read_given"]
 
 _STOPS = ("stop", "close", "aclose")
 _ASYNC_STOPS = ("astop", "aclose")
 _CHECKS = ("check", "health_check", "is_healthy")
+#: The settings of ``Supervisor.add`` and their defaults.
+_OF_ADD: dict[str, Any] = inspect.unwrap(Supervisor.add).__kwdefaults__
+_NOT_RULES = ("check", "depends_on", "recreate", "cool_down")
 _ALLOWED = (
     "an object with a start() and a stop() or close(), or a callable without arguments that returns"
     " one"
@@ -127,6 +134,32 @@ def read_given(
         return None
     same = isinstance(value, Component) and value.name == name
     return Given(name, phase, value if same else Adapted(name, value), None, settings)
+
+
+def check_settings(problems: Problems, settings: dict[str, Any], own: Iterable[str]) -> None:
+    """Note what is wrong with settings of ``Supervisor.add``, before there is a component.
+
+    Args:
+        problems: Where to note it.
+        settings: The settings by name.
+        own: Other names that are allowed beside them, for a hint.
+    """
+    known = dict(_OF_ADD)
+    for name, value in settings.items():
+        if name in known:
+            known[name] = value
+        else:
+            hint = nearest(name, (*own, *known))
+            problems.refuse(name, value, f"only settings that exist{hint}")
+    read_needs(problems, known["depends_on"])
+    problems.callable("recreate", known["recreate"])
+    cool_down_ns = None
+    if known["cool_down"] is not DEFAULT:
+        cool_down_ns = problems.duration(
+            "cool_down", known["cool_down"], least_ns=LEAST_NS, none=True
+        )
+    rules = {name: value for name, value in known.items() if name not in _NOT_RULES}
+    read_rules(problems, **rules, cool_down_ns=cool_down_ns, has_check=False)
 
 
 def is_startable(value: Any) -> bool:

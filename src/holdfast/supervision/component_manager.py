@@ -18,7 +18,7 @@ from holdfast.health.result import CheckResult
 from holdfast.life import Life
 from holdfast.periodic import Periodic
 from holdfast.policies.breaker import CircuitBreaker
-from holdfast.supervision.adapted import Given, read_given
+from holdfast.supervision.adapted import Given, check_settings, read_given
 from holdfast.supervision.errors import AlreadyStartedError
 from holdfast.supervision.guarded import Guarded
 from holdfast.supervision.layers import ComponentLayer, ResilienceLayer
@@ -225,6 +225,7 @@ class ComponentManager(Guarded, Whole, Life):
         its = problems.name(getattr(component, "name", None) if name is None else name)
         if its in self._parts:
             problems.refuse("name", its, "one that no other component has")
+        check_settings(problems, settings, ())
         given = read_given(problems, its, phase, component, {**self._settings, **settings})
         problems.done()
         assert given is not None
@@ -253,6 +254,7 @@ class ComponentManager(Guarded, Whole, Life):
             problems.adopt(error)
         problems.integer("max_failures", own["max_failures"], least=1, most=_MOST_FAILURES)
         problems.duration("reset_timeout", own["reset_timeout"], least_ns=1)
+        check_settings(problems, settings, own)
         try:
             supervisor = self._new_supervisor(own)
         except ConfigError as error:
@@ -459,7 +461,9 @@ class ComponentManager(Guarded, Whole, Life):
 
     def __repr__(self) -> str:
         state = "disabled" if not self._enabled else "running" if self.running else "stopped"
-        return f"<ComponentManager {self._name!r}: {len(self._parts)} components, {state}>"
+        count = len(self._parts)
+        noun = "component" if count == 1 else "components"
+        return f"<ComponentManager {self._name!r}: {count} {noun}, {state}>"
 
 
 def _is_factory(resilience: Any) -> bool:

@@ -362,7 +362,8 @@ class Crew:
         """Count a restart, and have those restarted with it; False: it would be one too many."""
         if not self.intensity.admit(now_ns):
             most, seconds = self.intensity.most, self.intensity.within_ns / 1e9
-            self.escalate(course, f"more than {most} restarts within {seconds:g} s", now_ns)
+            noun = "restart" if most == 1 else "restarts"
+            self.escalate(course, f"more than {most} {noun} within {seconds:g} s", now_ns)
             return False
         for name in reversed(self._restarted_with(course.name)):
             other = self.courses[name]

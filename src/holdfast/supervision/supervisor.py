@@ -248,7 +248,7 @@ class Supervisor(Whole, Life, Component):
         circle = crew.circle_with(name, needs) if there is None else ()
         is_there = name in self._members  # for a moment longer, until a removal was told
         if is_there:
-            allowed = f"one with a name other than {name!r}"
+            allowed = f"one with a name other than {name!r}, which it has already"
             if there is None or there.is_removed:
                 allowed = f"one with another name while the removed {name!r} is being stopped"
             problems.refuse("component", one, allowed)
@@ -270,7 +270,9 @@ class Supervisor(Whole, Life, Component):
             there = self._crew.courses.get(need)
             if there is None or there.is_removed:
                 known = tuple(one for one in self._crew.courses if one != name)
-                allowed = "one of " + ", ".join(map(repr, known)) if known else "no dependency"
+                allowed = (
+                    "one of " + ", ".join(map(repr, known)) if known else "none, as it is alone"
+                )
                 hint = nearest(need, known)
                 problems.refuse(f"depends_on of {name!r}", need, f"{allowed}{hint}")
 
@@ -404,7 +406,7 @@ class Supervisor(Whole, Life, Component):
                 for member in self._members.values():
                     if needs_loop(member.component):
                         raise TypeError(
-                            f"Supervisor {self._name!r}: {member.component!r} needs an event loop,"
+                            f"Supervisor {self._name!r}: {member.name!r} needs an event loop,"
                             " as its start() or stop() is a coroutine function: use 'await"
                             " astart()' or 'async with'"
                         )
@@ -665,7 +667,9 @@ class Supervisor(Whole, Life, Component):
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
-        return f"<Supervisor {self._name!r} of {len(self._crew.courses)} components, {state}>"
+        count = len(self._crew.courses)
+        noun = "component" if count == 1 else "components"
+        return f"<Supervisor {self._name!r} of {count} {noun}, {state}>"
 
     def _status(self, course: Course) -> ComponentStatus:
         run, now_ns = self._run, self._clock.now_ns()
