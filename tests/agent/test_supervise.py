@@ -107,6 +107,9 @@ def test_a_command_that_cannot_run_is_named_and_not_tried_again(command, code, t
     [
         (["--tcp", "8000"], "--tcp: got '8000', allowed a host and a port"),
         (["--tcp", "host:http"], "--tcp: got 'host:http'"),
+        (["--tcp", "host:65536"], "--tcp: got 'host:65536'"),
+        (["--wrong"], "usage: holdfast supervise"),
+        (["--intervall", "1"], "did you mean --interval?"),
         (["--http", "nowhere"], "url: got"),
         (["--check", "'"], "--check: got"),
         (["--check", ""], "--check: got ''"),

@@ -122,7 +122,8 @@ def read_check(tcp: str | None, http: str | None, command: str | None) -> Check 
     if tcp is not None:
         host, _, port = tcp.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not host or not (port.isascii() and port.isdecimal()):
+        is_number = port.isascii() and port.isdecimal() and len(port) <= 5
+        if not host or not is_number or not 1 <= int(port) <= 65535:
             problems.refuse("--tcp", tcp, "a host and a port, such as 127.0.0.1:8000")
             problems.done()
         from holdfast.health.tcp import TcpCheck
