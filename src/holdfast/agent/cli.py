@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """A parser that names the command or option that was probably meant."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse, in the command itself, what its own usage does not name."""
         namespace, others = super().parse_known_args(args, namespace)
         if others and self._subparsers is None:

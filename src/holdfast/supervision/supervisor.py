@@ -270,9 +270,9 @@ class Supervisor(Whole, Life, Component):
             there = self._crew.courses.get(need)
             if there is None or there.is_removed:
                 known = tuple(one for one in self._crew.courses if one != name)
-                allowed = (
-                    "one of " + ", ".join(map(repr, known)) if known else "none, as it is alone"
-                )
+                allowed = "none, as there is no other component"
+                if known:
+                    allowed = "one of " + ", ".join(map(repr, known))
                 hint = nearest(need, known)
                 problems.refuse(f"depends_on of {name!r}", need, f"{allowed}{hint}")
 
