@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 
 import pytest
 
@@ -15,7 +16,9 @@ from holdfast.supervision import (
     NotInitializedError,
     PhaseStartError,
 )
+from holdfast.supervision.layers import ComponentLayer
 from tests.supervision.parts import AsyncTransport, Part, Transport
+from tests.supervision.processes import wait_until
 
 FIVE = ("compression", "prediction", "sync", "consensus")
 
@@ -306,6 +309,27 @@ def test_a_stop_from_within_a_check_stops_the_manager(clock):  # D-MG-1, D-MG-5
     assert not node.manager.running
     assert node.manager.stop()
     assert not any(part.runs for part in node.parts.values())
+
+
+def test_the_transport_sends_once_start_has_returned_whatever_listeners_do(monkeypatch):  # MG-18
+    def add_and_wait(layer):
+        names = add(layer)
+        for name in names:
+            wait_until(lambda name=name: manager.supervisor.status(name).healthy)
+        return names
+
+    add, free = ComponentLayer._add, threading.Event()
+    monkeypatch.setattr(ComponentLayer, "_add", add_and_wait)
+    transport = Transport()
+    manager = ComponentManager("node", transport=transport)
+    manager.on_event(lambda _: free.wait(20))
+    manager.configure(interval=5)  # from here on the listener is told first
+    try:
+        manager.start()
+        assert manager.send_with_circuit_breaker("b", b"x") == 1
+    finally:
+        free.set()
+        manager.stop()
 
 
 def test_a_stop_from_within_a_listener_stops_the_manager(node):  # D-MG-1

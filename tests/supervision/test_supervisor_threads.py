@@ -254,6 +254,27 @@ def test_a_stop_from_within_what_the_supervisor_calls_returns_and_stops(place): 
     assert supervisor.status("db").state == "stopped"
 
 
+def test_a_stop_within_a_check_does_not_wait_for_a_stop_that_waits_for_the_check():  # D-MG-1
+    answers = []
+    goes_on = threading.Lock()
+
+    class Locked(Part):
+        def stop(self):
+            with goes_on:
+                super().stop()
+
+        def check(self):
+            with goes_on:
+                answers.append(supervisor.stop(timeout=SOON))
+
+    supervisor = supervisor_of(Locked("db"))
+    began = time.monotonic()
+    supervisor.start()
+    until(lambda: answers)
+    assert supervisor.stop(SOON)
+    assert time.monotonic() - began < SOON / 2
+
+
 def test_a_signal_handler_may_stop_it_whatever_it_interrupts():
     part = Part("db")
     supervisor = supervisor_of(part, backoff=0, attempts=100)

@@ -380,9 +380,14 @@ class ComponentManager(Guarded, Whole, Life):
                 self._waiters.remove(waiter)
 
     def _hear(self, event: Event) -> None:
-        if event.name == "transport" and event.kind in ("started", "recovered"):
-            self._transport = self._parts["transport"].object
+        if event.kind in ("started", "recovered"):
+            self._take_transport([event.name or ""])
         self._wake()
+
+    def _take_transport(self, verified: list[str]) -> None:
+        """Send by the transport from now on, if it is one of those that were verified."""
+        if "transport" in verified:
+            self._transport = self._parts["transport"].object
 
     def _wake(self) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from functools import partial
 from holdfast.clock import ManualClock
 from holdfast.events import Event
 from holdfast.health.monitor import HealthMonitor
+from holdfast.health.rounds import is_within
 from holdfast.health.states import HealthState
 from holdfast.periodic import Periodic
 from holdfast.supervision.component import Exit
@@ -133,6 +134,9 @@ class Run:
     def may_wait(self, *, in_task: bool) -> bool:
         """Return whether its end can be awaited here: not by what it waits for itself."""
         if self.jobs.is_here() or self._owner._lock._is_owned():
+            return False
+        rounds = self.monitor._rounds
+        if rounds is not None and is_within(rounds):  # a check: a stop may wait for its end
             return False
         if self.loop is not None:
             return in_task or _running_loop() is not self.loop
