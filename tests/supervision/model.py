@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 NEVER = float("inf")
 SLACK = 1e-6  # of sums of seconds
-NOTICED = 35.0  # a failing check is noticed within so many seconds: three intervals, and a spread
+NOTICED = 3.5  # a failing check is noticed within so many intervals: three, and a spread
 VERIFIED = 2.5  # a passing check of a fresh start is noticed within so many
 
 #: A component may start if those that it depends on are in these states.
@@ -102,6 +102,7 @@ class SupervisorModel:
 
     max_restarts: int | None = None
     within: float = 60.0
+    interval: float = 10.0
     strategy: str = "one_for_one"
     now: float = 0.0
     running: bool = False
@@ -294,7 +295,7 @@ class SupervisorModel:
                 begun = part.until - part.spec.start_timeout
                 assert self.now <= max(begun, part.changed) + VERIFIED, ("not verified", *said)
             elif part.state == "running" and part.spec.checked and not part.passes:
-                late = max(part.changed, part.since) + NOTICED
+                late = max(part.changed, part.since) + NOTICED * self.interval
                 assert self.now <= late, ("its failing check is not noticed", *said)
 
     def shown(self) -> dict[str, set[str]]:

@@ -35,7 +35,14 @@ def supervise(*, settings="", more="", end="time.sleep(600)"):
     return (supervisor, *map(int, supervisor.stdout.readline().split()))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGSEGV, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_processes_end_with_a_supervisor_that_is_killed(number):
     supervisor, group, guard_pid = supervise()
     with supervisor:
@@ -46,7 +53,14 @@ def test_processes_end_with_a_supervisor_that_is_killed(number):
     wait_until(lambda: not is_running(guard_pid), "the guard has ended")
 
 
-@pytest.mark.parametrize("end", ["sys.exit(3)", "os._exit(3)", "raise ValueError"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "sys.exit(3)",
+        pytest.param("os._exit(3)", marks=pytest.mark.slow),
+        pytest.param("raise ValueError", marks=pytest.mark.slow),
+    ],
+)
 def test_processes_end_with_a_supervisor_that_ends_without_stop(end):
     supervisor, group, guard_pid = supervise(end=f"sys.stderr = None; {end}")
     with supervisor:

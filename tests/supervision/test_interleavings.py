@@ -11,7 +11,8 @@ from holdfast import ManualClock
 from holdfast.supervision import Component, Exit, Supervisor
 from tests.supervision.model import Spec, SupervisorModel
 
-EACH, STEPS = 50, 25
+EACH, STEPS = 50, 20
+INTERVAL = 30.0  # seconds between checks: most of a play is time that passes
 SETTLED = 1000.0  # seconds after which everything that can run runs: cool-downs and their rounds
 NAMES = "abcd"
 
@@ -46,7 +47,9 @@ class Play:
     def __init__(self, settings):
         self.clock = ManualClock()
         self.model = SupervisorModel(
-            max_restarts=settings["max_restarts"], strategy=settings["strategy"]
+            max_restarts=settings["max_restarts"],
+            strategy=settings["strategy"],
+            interval=settings["interval"],
         )
         self.supervisor = Supervisor("node", clock=self.clock, **settings)
         self.supervisor.on_event(self.hears)
@@ -258,7 +261,12 @@ def check(seeds, settings):
 
 
 def blocks(strategy, max_restarts, count):
-    settings = {"strategy": strategy, "max_restarts": max_restarts, "within": 60.0}
+    settings = {
+        "strategy": strategy,
+        "max_restarts": max_restarts,
+        "within": 60.0,
+        "interval": INTERVAL,
+    }
     return [
         pytest.param(
             range(at * EACH, (at + 1) * EACH), settings, id=f"{strategy}-{max_restarts}-{at}"

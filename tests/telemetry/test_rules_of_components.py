@@ -33,7 +33,7 @@ def made(clock):
 
 @pytest.fixture
 def watch(clock, made):
-    watch = Watch(clock, every=30)
+    watch = Watch(clock)
     watch.add()
     watch.during(5 * MINUTE)
     return watch
