@@ -79,7 +79,7 @@ def soak(*arguments: str) -> str:
 
 
 def test_a_supervisor_that_is_harmed_for_seconds_leaves_nothing_behind():  # TS-03, TS-08
-    out = soak("--part", "supervised", "--seconds", "3")
+    out = soak("--part", "supervised", "--seconds", "2")
     assert "second instances: 0" in out
     assert "stopped, and left behind: nothing" in out
     assert out.endswith("soak: supervised good\n")

@@ -23,9 +23,9 @@ def installed(require_real):
 
 async def test_no_effect_of_a_deposed_leader_is_accepted_and_a_new_one_leads_in_time(
     loop, tmp_path
-):  # three times by SIGSTOP between the check and the effect, by partition, by an ended lease
-    overs = await hand_overs(tmp_path, 3, lease=LEASE)
-    assert [over.kind for over in overs] == [kind for kind in KINDS for _ in range(3)]
+):  # by SIGSTOP between the check and the effect, by partition, by an ended lease
+    overs = await hand_overs(tmp_path, 1, lease=LEASE)
+    assert [over.kind for over in overs] == [*KINDS]
     for over in overs:
         assert over.refused == 3, over  # what was held back, by every store
         assert over.revisions[0] < over.revisions[1]

@@ -194,8 +194,15 @@ def check(accepted, payloads, count, keyed):
         assert len(accepted) == count
 
 
-@pytest.mark.parametrize("by_handler", [False, True], ids=["receive", "handler"])
-@pytest.mark.parametrize("keyed", [True, False], ids=["repeated by key", "not repeated"])
+@pytest.mark.parametrize(
+    ("keyed", "by_handler"),
+    [
+        pytest.param(True, True, id="repeated by key-handler"),
+        pytest.param(False, False, id="not repeated-receive"),
+        pytest.param(True, False, id="repeated by key-receive", marks=pytest.mark.slow),
+        pytest.param(False, True, id="not repeated-handler", marks=pytest.mark.slow),
+    ],
+)
 def test_what_was_accepted_is_delivered_once_whoever_is_killed(tmp_path, keyed, by_handler):
     accepted, payloads = scene(tmp_path, 1, 6, 6 * MOST_BETWEEN, keyed, by_handler)
     check(accepted, payloads, 6 * MOST_BETWEEN, keyed)
