@@ -147,13 +147,14 @@ class Jobs:
         until_ns = self._clock.now_ns() + limit_ns
         with self._lock:
             there = [*self._running, *self._queue]
-        for job in there:
-            if job.name == name and job.verb == "start":
+            found = [job for job in there if job.name == name and job.verb == "start"]
+            for job in found:
                 job.limit_ns = min(job.limit_ns, limit_ns)
                 if job.deadline_ns is not None:
                     job.deadline_ns = min(job.deadline_ns, until_ns)
-                if job.task is not None and not job.task.cancelling():  # once: it may tidy up
-                    job.task.cancel()
+        for job in found:
+            if job.task is not None and not job.task.cancelling():  # once: it may tidy up
+                job.task.cancel()
 
     def next_ns(self) -> int | None:
         """Return when the next job is overdue."""
@@ -228,8 +229,10 @@ class Jobs:
         self._call(job)
 
     def _start_clock(self, job: Job) -> None:
-        self._running[job] = None
-        job.deadline_ns = self._clock.now_ns() + job.limit_ns
+        now_ns = self._clock.now_ns()
+        with self._lock:  # its limit may be shortened meanwhile
+            self._running[job] = None
+            job.deadline_ns = now_ns + job.limit_ns
 
     def _call(self, job: Job, *, passes_on: bool = False) -> None:
         error: str | None = None
