@@ -172,3 +172,36 @@ def test_a_start_whose_check_hangs_is_overdue_long_before_the_limit_of_the_check
         part.go_on.set()
     assert told[0].kind == "attempt_failed"
     assert told[0].reason == "its check did not pass within 0.3 s: its check has not ended"
+
+
+class CountedLock:
+    """A lock that counts how often it is taken."""
+
+    def __init__(self, lock):
+        self.lock = lock
+        self.taken = 0
+
+    def __enter__(self):
+        self.taken += 1
+        return self.lock.__enter__()
+
+    def __exit__(self, *error):
+        return self.lock.__exit__(*error)
+
+    def _is_owned(self):
+        return self.lock._is_owned()
+
+
+def test_who_looks_at_many_waits_for_few_locks_and_so_for_few_threads():
+    crewed = Crewed(*(f"c{n}" for n in range(1000)), kind=Checked)
+    supervisor = crewed.supervisor
+    supervisor.start()
+    crewed.clock.advance(1)
+    monitor = supervisor._run.monitor
+    supervisor._lock = CountedLock(supervisor._lock)
+    monitor._lock = CountedLock(monitor._lock)
+    status = supervisor.status()
+    assert all(one.healthy and one.check.check_count for one in status.values())
+    assert list(status) == list(crewed.parts)
+    assert supervisor._lock.taken < 50
+    assert monitor._lock.taken < 50

@@ -39,7 +39,7 @@ from holdfast.waiting.parking import ThreadWaiter
 from holdfast.whole import Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
     from typing import Any
 
@@ -53,6 +53,7 @@ __all__ = ["HealthMonitor"]
 _LEAST_NS = 1_000_000
 _MOST_WORKERS = 1_000
 _MOST_HISTORY = 100_000
+_AT_ONCE = 200  # so many are looked at with the lock held once
 _FEW = 16  # so many breakers are asked after each result
 _LOOK_NS = 50_000_000  # more of them no more often
 _CODES = {verdict: code for code, verdict in enumerate(VERDICTS)}
@@ -265,23 +266,35 @@ class HealthMonitor(Whole, Life):
     # For a supervisor, each start of whose components has a life of its own.
 
     def _follow(
-        self,
-        check: Check,
-        hear: Callable[[CheckResult, int, HealthState], object],
-        excused_ns: int,
-    ) -> None:
-        """Watch a check as ``add`` does, and tell ``hear`` of each result, from the first on.
+        self, wanted: Iterable[tuple[Check, Callable[[CheckResult, int, HealthState], object], int]]
+    ) -> list[Exception | None]:
+        """Watch checks as ``add`` does, and tell ``hear`` of each result, from the first on.
 
-        ``hear`` is called without any lock: with the result, when its run began, and the state. For
-        ``excused_ns`` failures before the first pass are no evidence, and no news.
+        Args:
+            wanted: Checks, each with ``hear``, which is called without any lock: with the result,
+                when its run began, and the state; and with for how many nanoseconds failures before
+                the first pass are no evidence, and no news.
+
+        Returns:
+            For each of them why it cannot be watched; None: it is.
         """
         settle()
+        errors: list[Exception | None] = []
         with self._lock:
-            watched = self._watch(check, None, False, excused_ns=excused_ns)
-            watched.hears = (hear,)
-            self._add(watched)
+            for check, hear, excused_ns in wanted:
+                try:
+                    watched = self._watch(check, None, False, excused_ns=excused_ns)
+                    watched.hears = (hear,)
+                    for unit in watched.units:  # of many, the first runs would take all threads
+                        unit.is_quick = True
+                    self._add(watched)
+                except Exception as error:  # noqa: BLE001 - of a user's check
+                    errors.append(error)
+                else:
+                    errors.append(None)
             self._look_at_level()
         self._tell()
+        return errors
 
     def _unfollow(self, name: str) -> None:
         """Watch a check no more, as ``remove`` does, if it is watched."""
@@ -755,10 +768,16 @@ class HealthMonitor(Whole, Life):
         if name is not None:
             with self._lock:
                 return self._status(self._get(name))
+        return self._statuses(tuple(self._checks.copy()))
+
+    def _statuses(self, names: Sequence[str]) -> dict[str, CheckStatus]:
+        """Return the status of those of some checks that there are."""
         found = {}
-        for key, watched in self._checks.copy().items():
-            with self._lock:  # for each on its own: of many checks it would be held for long
-                found[key] = self._status(watched)
+        for at in range(0, len(names), _AT_ONCE):
+            with self._lock:  # for some at a time: of many checks it would be held for long
+                for name in names[at : at + _AT_ONCE]:
+                    if (watched := self._checks.get(name)) is not None:
+                        found[name] = self._status(watched)
         return found
 
     @property
@@ -1166,10 +1185,7 @@ class HealthMonitor(Whole, Life):
         if has_moved:
             with self._lock:
                 self._look_at_level()
-        for watched, *told in heard:
-            for hear in watched.hears:
-                call = partial(self._call, "a listener to results", hear, *told)
-                interruption = _interruption_of(call) or interruption
+        interruption = self._tell_heard(heard) or interruption
         goes_on = bool(self._changes)
         while goes_on:
             change = partial(self._telling.change, self._take_changes, self._tell_of)
@@ -1204,6 +1220,35 @@ class HealthMonitor(Whole, Life):
                 turn.rounds.settle(turn, result)
         if interruption is not None:
             raise interruption
+
+    def _take_heard(self) -> list[tuple[Any, ...]] | None:
+        """Return results to be told of, if nothing else is to be done; the lock is held."""
+        if (
+            self._to_judge
+            or self._must_wake
+            or self._to_go
+            or self._to_settle
+            or self._to_log
+            or self._changes
+        ):
+            return None
+        heard, self._to_hear = self._to_hear, []
+        self._has_news = False
+        return heard
+
+    def _tell_heard_in_thread(self, heard: list[tuple[Any, ...]]) -> None:
+        """Tell of results where an interrupt is nobody's: it is logged."""
+        if (error := self._tell_heard(heard)) is not None:
+            self._report_raised("a callback", error)
+
+    def _tell_heard(self, heard: list[tuple[Any, ...]]) -> BaseException | None:
+        """Tell of results; return what has interrupted that."""
+        interruption = None
+        for watched, *told in heard:
+            for hear in watched.hears:
+                call = partial(self._call, "a listener to results", hear, *told)
+                interruption = _interruption_of(call) or interruption
+        return interruption
 
     def _take_changes(self) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from holdfast.waiting.aio import TaskWaiter
 
     class Owner(Protocol):
-        """The monitor, as far as it is of use here. Its lock is held but for the last three."""
+        """The monitor, as far as it is of use here. Its lock is held but for the last four."""
 
         _lock: threading.RLock
         _clock: Clock
@@ -70,6 +70,8 @@ if TYPE_CHECKING:
         def _weigh(
             self, run: Run, result: CheckResult, began_ns: int, ended_ns: int
         ) -> CheckResult: ...
+        def _take_heard(self) -> list[tuple[Any, ...]] | None: ...
+        def _tell_heard_in_thread(self, heard: list[tuple[Any, ...]]) -> None: ...
         def _see_to_news_in_thread(self) -> None: ...
         def _tell(self) -> None: ...
         def _tell_in_thread(self) -> None: ...
@@ -638,6 +640,8 @@ class Rounds:
             if is_new:
                 slow = sum(1 for run in self._queue if not run.unit.is_quick)
                 wanted = slow + len(self._suspects) + (len(self._queue) > slow)
+            elif self._clock.now_ns() - self._taken_ns < _PROGRESS_NS:
+                return  # they are taken all the time: more threads would only hinder those
             else:
                 wanted = waiting
             number = max(0, min(wanted, self._most_hired() - self._hired))
@@ -734,9 +738,25 @@ class Rounds:
                 self._hired += 1
             if not owner._has_news:
                 return self._go_on()
+            heard = owner._take_heard()
+            if heard:
+                self._tellers.add(threading.get_ident())
+        if heard:
+            # What is most frequent, with the least of the lock: threads that wait for it in a row
+            # would get nothing else done.
+            owner._tell_heard_in_thread(heard)
+            with self._lock:
+                self._tellers.discard(threading.get_ident())
+                if self._watchers:
+                    self._tell_watchers()
+                if self._all_is_told():
+                    return self._go_on()
         self._tell_here()
         with self._lock:
             return self._go_on()
+
+    def _all_is_told(self) -> bool:
+        return not self._owner._has_news
 
     def _go_on(self) -> Run | None:
         """Take the next run, unless enough other threads do; the lock is held."""

@@ -33,11 +33,12 @@ from holdfast.supervision.news import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from typing import Any, ClassVar, Protocol
 
     from holdfast.clock import Clock
     from holdfast.events import Listeners
+    from holdfast.health.check import Check
     from holdfast.health.result import CheckResult
     from holdfast.health.status import CheckStatus
     from holdfast.supervision.course import Course
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
+_AT_ONCE = 200  # so many checks begin with the lock of their monitor held once
 _LATE_NS = 250_000_000  # a tick that is later shows that this process did not run
 _MOST_AHEAD_NS = 1_000_000_000  # how often to see whether it did not run, while a time counts
 _FIRST_PACE_NS = 50_000_000
@@ -96,6 +98,7 @@ class Run:
         )
         self._periodic = Periodic(self.tick, None, name=name, clock=self._clock)
         self._news: deque[tuple[Event, int | None]] = deque()
+        self._to_watch: list[tuple[Course, int, Check, Callable[..., object]]] = []
         self._is_telling = False
         self._watchers: list[ThreadWaiter | TaskWaiter] = []
         self.has_begun = False
@@ -115,12 +118,9 @@ class Run:
         await self._periodic.astart()
         self.has_begun = True
 
-    def status_of(self, check: str) -> CheckStatus | None:
-        """Return the figures of a check, if it runs."""
-        try:
-            return self.monitor.status(check)
-        except LookupError:
-            return None
+    def statuses_of(self, checks: Sequence[str]) -> dict[str, CheckStatus]:
+        """Return the figures of those of some checks that run."""
+        return self.monitor._statuses(checks)
 
     @property
     def is_alive(self) -> bool:
@@ -195,7 +195,10 @@ class Run:
                 is_over = not actions and not owner._inbox and crew.is_settled
                 self.is_over = is_over
             for what, *how in actions:
+                if self._to_watch and what != "watch":
+                    self._begin_to_watch()
                 self._do[what](self, *how)
+            self._begin_to_watch()
             self._see_to_news()
             if is_over:
                 self._end()
@@ -274,10 +277,22 @@ class Run:
         try:
             check = member.check_for(course.name)
             hear = partial(self._hear, course, generation, check.name)
-            # Until it has passed, a failure says that the component still starts, and no more.
-            self.monitor._follow(check, hear, course.rules.start_timeout_ns)
+            self._to_watch.append((course, generation, check, hear))
         except Exception as error:  # noqa: BLE001 - of a user's component: its start has failed
             self._owner._post("unprovable", course.name, generation, words_of(error))
+
+    def _begin_to_watch(self) -> None:
+        """Have checks run, many at one time: each would wait for the threads that run others."""
+        wanted, self._to_watch = self._to_watch, []
+        for at in range(0, len(wanted), _AT_ONCE):
+            some = wanted[at : at + _AT_ONCE]
+            # Until it has passed, a failure says that the component still starts, and no more.
+            errors = self.monitor._follow(
+                (check, hear, course.rules.start_timeout_ns) for course, _, check, hear in some
+            )
+            for (course, generation, *_), error in zip(some, errors, strict=True):
+                if error is not None:
+                    self._owner._post("unprovable", course.name, generation, words_of(error))
 
     def _await(self, course: Course, generation: int) -> None:
         """See whether the check of a start, whose time is over, hangs; else it is to answer."""

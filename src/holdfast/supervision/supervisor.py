@@ -607,14 +607,14 @@ class Supervisor(Whole, Life, Component):
         settle()
         if name is not None:
             with self._lock:
-                return self._status(self._get(name))
-        found = {}
+                return self._statuses([self._get(name)])[name]
+        found: dict[str, ComponentStatus] = {}
         with self._lock:
             names = list(self._crew.order())
-        for one in names:
-            with self._lock:  # for each on its own: of many components it would be held for long
-                if (course := self._crew.courses.get(one)) is not None:
-                    found[one] = self._status(course)
+        for at in range(0, len(names), _AT_ONCE):
+            with self._lock:  # for some at a time: of many components it would be held for long
+                courses = map(self._crew.courses.get, names[at : at + _AT_ONCE])
+                found |= self._statuses([one for one in courses if one is not None])
         return found
 
     def component(self, name: str) -> Any:
@@ -671,13 +671,17 @@ class Supervisor(Whole, Life, Component):
         noun = "component" if count == 1 else "components"
         return f"<Supervisor {self._name!r} of {count} {noun}, {state}>"
 
-    def _status(self, course: Course) -> ComponentStatus:
-        run, now_ns = self._run, self._clock.now_ns()
-        member = self._members[course.name]
-        check = None
-        if run is not None and course.watches:
-            check = run.status_of(member.check_name)
-        return status_of(course, self._crew.needs_of(course.name), check, now_ns)
+    def _statuses(self, courses: list[Course]) -> dict[str, ComponentStatus]:
+        """Return the status of some components; the lock is held."""
+        run, now_ns, crew = self._run, self._clock.now_ns(), self._crew
+        names = {one.name: self._members[one.name].check_name for one in courses if one.watches}
+        checks = {} if run is None else run.statuses_of(tuple(names.values()))
+        return {
+            one.name: status_of(
+                one, crew.needs_of(one.name), checks.get(names.get(one.name, "")), now_ns
+            )
+            for one in courses
+        }
 
     # ---- what the run calls ----
 
@@ -731,6 +735,7 @@ class Supervisor(Whole, Life, Component):
         self._crew.forget_all()
 
 
+_AT_ONCE = 200  # so many components are looked at with the lock held once
 _COMING = (ComponentState.STOPPED, ComponentState.STARTING, ComponentState.RUNNING)
 _PLAIN_ONLY = (
     "one whose start() and stop() are plain functions, as the supervisor was started by start()"
