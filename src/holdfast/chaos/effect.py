@@ -186,9 +186,12 @@ class Effect:
     def _thread_function(self, name: str) -> Any:
         """Return a function of ``_thread``, of the system if this effect has system threads."""
         if self._in_system_threads:
-            if (monkey := sys.modules.get("gevent.monkey")) is not None:
+            # While another thread imports them, there may be nothing in them yet.
+            monkey: Any = sys.modules.get("gevent.monkey")
+            patcher: Any = sys.modules.get("eventlet.patcher")
+            if hasattr(monkey, "get_original"):
                 return monkey.get_original("_thread", name)
-            if (patcher := sys.modules.get("eventlet.patcher")) is not None:
+            if hasattr(patcher, "original"):
                 return getattr(patcher.original("_thread"), name)
         import _thread
 

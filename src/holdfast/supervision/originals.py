@@ -30,11 +30,16 @@ _copies: dict[str, Any] = {}
 
 def original(module: str, name: str) -> Any:
     """Return what a module of the standard library has under a name, not patched."""
-    if "gevent.monkey" in sys.modules:
-        return sys.modules["gevent.monkey"].get_original(module, name)
-    if "eventlet.patcher" in sys.modules:
-        return getattr(sys.modules["eventlet.patcher"].original(module), name)
+    if (get_original := _of("gevent.monkey", "get_original")) is not None:
+        return get_original(module, name)
+    if (original_of := _of("eventlet.patcher", "original")) is not None:
+        return getattr(original_of(module), name)
     return getattr(import_module(module), name)
+
+
+def _of(module: str, name: str) -> Any:
+    """Return a function; None where nobody has imported it, or a thread is at it just now."""
+    return getattr(sys.modules.get(module), name, None)
 
 
 def original_module(name: str) -> Any:
@@ -42,10 +47,9 @@ def original_module(name: str) -> Any:
 
     gevent takes functions out of ``subprocess``, so that what it had before does not work either.
     """
-    if "gevent.monkey" not in sys.modules:
-        if "eventlet.patcher" in sys.modules:
-            return sys.modules["eventlet.patcher"].original(name)
-        return import_module(name)
+    if _of("gevent.monkey", "get_original") is None:
+        original_of = _of("eventlet.patcher", "original")
+        return import_module(name) if original_of is None else original_of(name)
     if name not in _copies:
         from importlib.util import find_spec, module_from_spec
 

@@ -10,9 +10,10 @@ import errno
 import os
 import socket
 import sys
+import threading  # whose classes gevent replaces
 from collections import deque
 from socketserver import ThreadingMixIn
-from threading import Lock, Thread
+from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -173,7 +174,7 @@ class MetricsServer:
         self.port: int = self._server.server_address[1]
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}/metrics"
-        self._thread = Thread(
+        self._thread = threading.Thread(
             target=self._server.serve_forever, name="holdfast-metrics", daemon=True
         )
         try:
@@ -289,7 +290,7 @@ class _ReadingThread:
         answer: Future[Answer] = loop.create_future()
         with self._lock:
             if not self._runs:
-                Thread(target=self._run, name="holdfast-scrape", daemon=True).start()
+                threading.Thread(target=self._run, name="holdfast-scrape", daemon=True).start()
                 self._runs = True
             self._due.append((loop, answer, function))
         return await answer

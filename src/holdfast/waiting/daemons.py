@@ -7,8 +7,12 @@ the process for ever. Elsewhere: what they do (``worker_threads``).
 from __future__ import annotations
 
 import queue
-from threading import RLock, Thread, current_thread
+import threading  # whose classes gevent replaces
 from time import monotonic
+
+from holdfast.clock import system_clock
+from holdfast.waiting.hubs import thread_beside_hub
+from holdfast.waiting.parking import ThreadWaiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +24,9 @@ __all__ = ["DaemonThreads"]
 class DaemonThreads:
     """At most ``most`` threads, started as they are needed; they end when nobody holds this.
 
+    If gevent or eventlet patches the standard library meanwhile, they stay threads of the system: a
+    greenlet would stop all of its thread in what they wait in.
+
     Safe to share between threads.
     """
 
@@ -29,7 +36,7 @@ class DaemonThreads:
         self._name = name
         self._most = most
         self._jobs = _Jobs()
-        self._threads: list[Thread] = []
+        self._threads: list[threading.Thread | _Beside] = []
 
     def submit(self, job: Callable[[], object]) -> None:
         """Have a thread run ``job``, which raises nothing: a new one, or the next that is free.
@@ -40,7 +47,7 @@ class DaemonThreads:
         with self._jobs.lock:
             if self._jobs.unfinished >= len(self._threads) < self._most:
                 name = f"{self._name}_{len(self._threads)}"
-                thread = Thread(target=self._jobs.work, name=name, daemon=True)
+                thread = self._jobs.thread(name)
                 self._threads.append(thread)
                 try:
                     thread.start()
@@ -65,7 +72,7 @@ class DaemonThreads:
         until = monotonic() + seconds
         with self._jobs.lock:
             threads = list(self._threads)
-        me = current_thread()
+        me = threading.current_thread()
         waited_for = [one for one in threads if one is not me and one.ident not in without]
         for thread in waited_for:
             thread.join(max(0.0, until - monotonic()))
@@ -78,14 +85,22 @@ class DaemonThreads:
 class _Jobs:
     """What the threads hold: not who has started them, so that they can tell when he is gone."""
 
-    __slots__ = ("lock", "unfinished", "waiting")
+    __slots__ = ("_queue", "lock", "unfinished", "waiting")
 
     def __init__(self) -> None:
         # Re-entrant: a finaliser may submit a job while this thread holds the lock.
-        self.lock = RLock()
+        self.lock = threading.RLock()
         self.unfinished = 0
         # Asked of its module, which may have been patched since this one was imported.
+        self._queue = queue.SimpleQueue
         self.waiting: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+
+    def thread(self, name: str) -> threading.Thread | _Beside:
+        """Return a thread that does jobs, not started yet."""
+        beside = None if self._queue is queue.SimpleQueue else thread_beside_hub()
+        if beside is not None:
+            return _Beside(self.work, beside)
+        return threading.Thread(target=self.work, name=name, daemon=True)
 
     def work(self) -> None:
         while (job := self.waiting.get()) is not None:
@@ -94,3 +109,39 @@ class _Jobs:
             with self.lock:
                 self.unfinished -= 1
         self.waiting.put(None)  # for the other threads
+
+
+class _Beside:
+    """A thread of the system in a program whose other threads are greenlets, as a ``Thread``."""
+
+    __slots__ = ("_start", "_waiters", "_work", "ident", "is_over")
+
+    def __init__(
+        self, work: Callable[[], object], start: Callable[[Callable[[], object]], object]
+    ) -> None:
+        self._work = work
+        self._start = start
+        self._waiters: list[ThreadWaiter] = []
+        self.ident: int | None = None
+        self.is_over = False
+
+    def start(self) -> None:
+        self._start(self._run)
+
+    def is_alive(self) -> bool:
+        return not self.is_over
+
+    def join(self, timeout: float | None = None) -> None:
+        waiter = ThreadWaiter()
+        self._waiters.append(waiter)
+        if not self.is_over:
+            waiter.park(system_clock, None if timeout is None else int(timeout * 1e9))
+
+    def _run(self) -> None:
+        self.ident = threading.get_ident()
+        try:
+            self._work()
+        finally:
+            self.is_over = True
+            for waiter in self._waiters:
+                waiter.wake()

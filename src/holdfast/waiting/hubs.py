@@ -52,7 +52,7 @@ def thread_beside_hub() -> Callable[[Callable[[], object]], object] | None:
     start: Any
     if _gevent_hub() is not None:
         start = _thread.start_new_thread
-        if "gevent.monkey" in sys.modules:
+        if hasattr(sys.modules.get("gevent.monkey"), "get_original"):
             start = _found("gevent.monkey", "get_original")("_thread", "start_new_thread")
     elif _eventlet_hub() is not None:
         start = _found("eventlet.patcher", "original")("_thread").start_new_thread
@@ -158,22 +158,26 @@ class EventletLock:
             self._event.send()
 
 
+# While another thread imports a module, there may be nothing in it yet.
+
+
 def _gevent_hub() -> Any:
     if "gevent.hub" not in sys.modules:
         return None
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("time"):
+    is_patched = getattr(sys.modules.get("gevent.monkey"), "is_module_patched", None)
+    if is_patched is not None and is_patched("time"):
         return _found("gevent.hub", "get_hub")()
-    return _found("gevent._hub_local", "get_hub_if_exists")()
+    hub_if_exists = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
+    return None if hub_if_exists is None else hub_if_exists()
 
 
 def _eventlet_hub() -> Any:
     if "eventlet.hubs" not in sys.modules:
         return None
-    patcher = sys.modules.get("eventlet.patcher")
-    if patcher is not None and patcher.is_monkey_patched("time"):
+    is_patched = getattr(sys.modules.get("eventlet.patcher"), "is_monkey_patched", None)
+    if is_patched is not None and is_patched("time"):
         return _found("eventlet.hubs", "get_hub")()
-    return getattr(_found("eventlet.hubs", "_threadlocal"), "hub", None)
+    return getattr(getattr(sys.modules["eventlet.hubs"], "_threadlocal", None), "hub", None)
 
 
 def _found(module: str, name: str) -> Any:

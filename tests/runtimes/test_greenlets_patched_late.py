@@ -1,0 +1,91 @@
+"""gevent or eventlet patches the standard library once holdfast is at work.
+
+So does a worker of gunicorn: its patch comes after ``post_fork``.
+"""
+
+import sys
+import textwrap
+from types import ModuleType
+
+import pytest
+
+from holdfast.clock import system_clock
+from holdfast.supervision.originals import original, original_module
+from holdfast.waiting.hubs import thread_beside_hub
+from holdfast.waiting.parking import ThreadWaiter
+from tests.apart import run_apart
+from tests.runtimes.greenlets import NAMES, PATCH
+
+BEFORE = """
+    import sys, warnings; warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None  # they forget threads that ran before
+    import _thread, os
+    from holdfast.waiting.daemons import DaemonThreads
+    def wait_for(is_so):
+        while not is_so():
+            sleep(0.01)
+"""
+# Two threads that made their first hubs after the patch could wait for each other in an import.
+AFTER_NAMES = "sleep(0)"
+POOL = """
+    done = []
+    held = _thread.allocate_lock(); held.acquire()
+    pool = DaemonThreads("pool", 4)
+    pool.submit(lambda: (held.acquire(), done.append("first")))
+    PATCH
+    for n in range(6):
+        pool.submit(lambda n=n: (sleep(0.01), done.append(n)))
+    wait_for(lambda: len(done) == 6)
+    held.release()
+    pool.shutdown(wait=False)
+    print(pool.join(10), done[-1])
+"""
+SUPERVISOR = """
+    import logging; logging.disable(logging.CRITICAL)
+    from holdfast.supervision import ProcessComponent, Supervisor, ThreadComponent
+    component = ProcessComponent("peer", ["sleep", "600"])
+    supervisor = Supervisor("service")
+    supervisor.add(component, first_delay=0)
+    supervisor.add(ThreadComponent("thread", lambda stopping: stopping.wait()))
+    supervisor.start()
+    supervisor.wait_until_running()
+    first = component.pid
+    PATCH
+    os.kill(first, 9)
+    wait_for(lambda: supervisor.status("peer").recoveries == 1)
+    print(component.pid != first, supervisor.stop())
+"""
+
+
+def under(library, source):
+    pytest.importorskip(library)
+    names = textwrap.dedent(NAMES[library])
+    program = textwrap.dedent(source).replace("PATCH", PATCH[library])
+    source = f"{textwrap.dedent(BEFORE)}\n{names}\n{AFTER_NAMES}\n{program}"
+    return run_apart(source).splitlines()[-1]
+
+
+@pytest.mark.parametrize("library", PATCH)
+def test_a_pool_goes_on_and_ends_if_the_library_is_patched_meanwhile(library):
+    assert under(library, POOL) == "True first"
+
+
+@pytest.mark.parametrize("library", PATCH)
+def test_a_supervisor_goes_on_and_stops_if_the_library_is_patched_meanwhile(library):  # NX-07
+    assert under(library, SUPERVISOR) == "True True"
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        ("gevent.hub", "gevent.monkey", "gevent._hub_local"),
+        ("eventlet.hubs", "eventlet.patcher"),
+    ],
+)
+def test_threads_wait_while_another_thread_imports_a_library_of_greenlets(monkeypatch, modules):
+    for name in modules:  # as it is before the first line of the module has run
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert not ThreadWaiter().park(system_clock, 1)
+    assert thread_beside_hub() is None
+    assert original("_thread", "RLock")() is not None
+    assert original_module("subprocess").Popen is not None
