@@ -126,7 +126,8 @@ class Jobs:
             if job.is_late or job.deadline_ns is None:
                 continue
             if late_ns:
-                job.deadline_ns += late_ns
+                later_ns = now_ns + min(late_ns, job.limit_ns)
+                job.deadline_ns = max(job.deadline_ns + late_ns, later_ns)
             if job.deadline_ns > now_ns:
                 continue
             with self._lock:
