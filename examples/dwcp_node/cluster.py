@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import holdfast as hf
 from examples.dwcp_node import etcd
 from examples.dwcp_node.config import NodeConfig
-from examples.dwcp_node.control import HOST, Control, ask
+from examples.dwcp_node.control import HOST, Control, ControlError, ask
 from examples.dwcp_node.happenings import Hub
 from examples.dwcp_node.proxy import FaultProxy
 from holdfast.health import Check, HttpCheck
@@ -169,7 +169,7 @@ class Cluster:
     async def until_healthy(self, name: str) -> None:
         """Wait until a node answers and all its components work."""
         while True:
-            with suppress(OSError):
+            with suppress(ControlError, OSError):
                 if not (await self.ask(name, "status", within=2.0))["unhealthy"]:
                     return
             await asyncio.sleep(0.05)
@@ -177,7 +177,7 @@ class Cluster:
     async def leader(self) -> str | None:
         """Return which node says that it makes effects; None if none does."""
         for name in self.names:
-            with suppress(OSError):
+            with suppress(ControlError, OSError):
                 if (await self.ask(name, "status", within=1.0))["revision"] is not None:
                     return name
         return None

@@ -8,7 +8,7 @@ what it means if it does not help (``sync``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from examples.dwcp_node.answers import as_pieces, fence_of, hear_fence, read_list
 from examples.dwcp_node.entries import NO_REVISION, Version, read_entry, read_key, read_number
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     Body = dict[str, Any]
     Ask = Callable[[Body], Awaitable[Body]]
     Mark = tuple[Version, bytes]
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 __all__ = ["Comparison", "compare", "push"]
 
@@ -111,9 +114,7 @@ async def _differing_leaves(
             (read_number("leaf", leaf, 0, 65_535), digest)
             for leaf, digest in read_list(answer, "leaves")
         )
-        mine: dict[int, str] = {}
-        for group in covered:
-            mine |= await aside(store.leaves, group)
+        mine: dict[int, str] = await aside(_of_all, store.leaves, covered)
         leaves = sorted(
             leaf for leaf in mine.keys() | theirs.keys() if mine.get(leaf) != theirs.get(leaf)
         )
@@ -135,9 +136,7 @@ async def _repair(
         answer = await ask({"is": "versions", "leaves": leaves})
         covered = _covered(answer, "leaves", leaves)
         theirs = _marks(read_list(answer, "versions"))
-        mine: dict[str, Entry] = {}
-        for leaf in covered:
-            mine |= await aside(store.versions, leaf)
+        mine: dict[str, Entry] = await aside(_of_all, store.versions, covered)
         wanted, offered = _differences(mine, theirs, result)
         leaves = [leaf for leaf in leaves if leaf not in covered]
         if not repair:
@@ -182,6 +181,14 @@ async def _fetch(
         received += len(await aside(store.merge, entries))
         keys = [key for key in keys if key not in got]
     return received
+
+
+def _of_all(read: Callable[[int], dict[K, V]], parts: Iterable[int]) -> dict[K, V]:
+    """Return what there is of several parts: in one go, as each change of threads takes time."""
+    found: dict[K, V] = {}
+    for part in parts:
+        found |= read(part)
+    return found
 
 
 def _covered(answer: Body, name: str, asked: list[int]) -> set[int]:

@@ -13,6 +13,7 @@ import importlib
 import os
 import zlib
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from holdfast.health import CheckResult
@@ -20,8 +21,10 @@ from holdfast.supervision.component import Component
 from holdfast.validation import Problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
+
+    Coder = Callable[[bytes, int], bytes]  # compresses a payload at a level
 
 __all__ = ["Codec", "Compression", "CompressionError", "decompress", "known_codecs"]
 
@@ -132,10 +135,14 @@ class Compression(Component):
         self.level = level
         self.smallest = smallest
         self._runs = False
+        #: What compresses, by codec: made anew by each start.
+        self.coders: dict[Codec, Coder] = {}
 
     async def start(self) -> None:
-        """Compress from now on."""
-        self._runs = True
+        """Compress from now on, with what each codec needs made anew."""
+        if not self._runs:
+            self.coders = {codec: partial(_compress, codec) for codec in known_codecs()}
+            self._runs = True
 
     async def stop(self) -> None:
         """Leave payloads as they are from now on."""
@@ -152,8 +159,12 @@ class Compression(Component):
             return CheckResult.failed("compression is stopped")
         sample = os.urandom(64) * 64
         for codec in known_codecs():
-            content = _compress(codec, sample, self.level)
-            if decompress(codec, content, len(sample)) != sample:
+            content = self.coders[codec](sample, self.level)
+            try:
+                is_back = decompress(codec, content, len(sample)) == sample
+            except CompressionError:
+                is_back = False
+            if not is_back:
                 return CheckResult.failed(f"{codec.name} does not give back what it took")
             try:
                 decompress(codec, content, len(sample) // 2)
@@ -198,9 +209,9 @@ class Compression(Component):
         if len(payload) > IN_THREAD_BYTES:
             middle = len(payload) // 2
             sample = payload[middle : middle + SAMPLE_BYTES]
-            if len(_compress(codec, sample, 1)) > SAMPLE_BYTES * 0.95:
+            if len(self.coders[codec](sample, 1)) > SAMPLE_BYTES * 0.95:
                 return Codec.NONE, payload
-        content = _compress(codec, payload, self.level)
+        content = self.coders[codec](payload, self.level)
         return (codec, content) if len(content) < len(payload) else (Codec.NONE, payload)
 
 

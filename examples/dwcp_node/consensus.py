@@ -39,6 +39,10 @@ _LONGEST_NAME = 200
 _DECLARED = 0  # the revision of a writer whom no election has chosen
 
 
+class NotFenced(EtcdError):  # noqa: N818 - a state of the store
+    """The store cannot refuse earlier leaders at this moment: this node must not lead."""
+
+
 class NotTheWriter(RuntimeError):  # noqa: N818 - what the caller is
     """This node may not make effects; the message says who may."""
 
@@ -74,7 +78,8 @@ class Consensus(Component):
         lease: Seconds after which a leader that is gone is replaced, 1.5 to 60.
         floor: Returns the highest revision that this node's store has seen.
         fence: Told the revision and the name of each leader that etcd names, in a thread, and
-            before this node acts on it: its store must refuse lower revisions from then on.
+            before this node acts on it: its store must refuse lower revisions from then on. While
+            it raises ``NotFenced``, this node stands for no election, so that another one leads.
         clock: Seconds that never go back, also counted while the machine sleeps.
 
     Raises:
@@ -292,7 +297,7 @@ class Consensus(Component):
             try:
                 elected = await self._beat(gateway, lease, own, elected, must=is_asked)
                 self._fault, self._went_back = "", False
-            except (LeaseLost, WentBack):
+            except (LeaseLost, WentBack, NotFenced):
                 raise
             except EtcdError as error:
                 self._note(error)  # the lease may live on: until it is known, it is asked for

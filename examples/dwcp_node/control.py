@@ -168,8 +168,8 @@ class Control:
                     future.set_exception(ControlError(answer["kind"], answer["error"]))
                 else:
                     future.set_result(answer["result"])
-        except OSError:
-            pass  # it is gone: those who wait are told below
+        except (OSError, ValueError):
+            pass  # it is gone, perhaps in the middle of a line: those who wait are told below
         finally:
             self._writer = self._reading = None
             writer.close()
@@ -189,7 +189,7 @@ def ask(port: int, do: str, *, within: float = 5.0, **arguments: object) -> Any:
         link.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
         with link.makefile("rb") as lines:
             line = lines.readline()
-    if not line:
+    if not line.endswith(b"\n"):  # it has ended in the middle of it
         raise ConnectionResetError("the node has gone")
     answer = json.loads(line)
     if "error" in answer:

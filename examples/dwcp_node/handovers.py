@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["stop", "partition", "lease"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+#: Seconds that are not judged: how long processes take to start is up to the machine.
+_STARTS_WITHIN = 120.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -147,8 +149,10 @@ class Arena:
                     *("--etcd", f"http://{HOST}:{seat.proxy.port}"),
                     cwd=_ROOT,
                 )
-            await self._until(lambda: all(seat.writer for seat in self._seats.values()), 30)
-            await self._until(lambda: self._leader() is not None, 30)
+            await self._until(
+                lambda: all(seat.writer for seat in self._seats.values()), _STARTS_WITHIN
+            )
+            await self._until(lambda: self._leader() is not None, _STARTS_WITHIN)
         except BaseException:
             await self.__aexit__()
             raise

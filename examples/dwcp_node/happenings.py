@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from examples.dwcp_node.control import ControlError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -175,7 +177,7 @@ class Hub:
                 answer = await control.ask(
                     "events", after=after, process=process, wait=2.0, within=30.0
                 )
-            except OSError:
+            except (ControlError, OSError):
                 await asyncio.sleep(0.05)
                 continue
             after, process = answer["last"], answer["process"]

@@ -18,14 +18,14 @@ import holdfast as hf
 from examples.dwcp_node import journal
 from examples.dwcp_node.client import ClientConfig, ResilientClient
 from examples.dwcp_node.compression import Compression
-from examples.dwcp_node.consensus import Consensus
+from examples.dwcp_node.consensus import Consensus, NotFenced
 from examples.dwcp_node.control import ControlServer
 from examples.dwcp_node.effects import RememberingStore
 from examples.dwcp_node.errors import LinkFullError, TransportStoppedError
 from examples.dwcp_node.happenings import Diary
 from examples.dwcp_node.inbox import InboxError
 from examples.dwcp_node.prediction import Prediction, Source
-from examples.dwcp_node.sabotage import sabotage
+from examples.dwcp_node.sabotage import FILLING, sabotage
 from examples.dwcp_node.store import Fenced, Refused, StoreError
 from examples.dwcp_node.sync import NotAccepted, Sync
 from examples.dwcp_node.transport import Settings, Transport
@@ -58,7 +58,6 @@ _LINK_EVENTS = {
     "refused": ("link from", "refused"),
     "not_stored": ("link from", "not stored"),
 }
-_FILLING = "filling"  # a kind of message that is only there to fill a link
 _KEYS = 400  # of random writes: some keys are written by several nodes
 
 
@@ -113,7 +112,7 @@ class Node:
             backoff=hf.Exponential(0.5, factor=2, max=4.0),
             cool_down=2.0,
         )
-        self.transport.handle(_FILLING, _drop)
+        self.transport.handle(FILLING, _drop)
         self.transport.on_event(self._heard_link)
         self.consensus.on_change(self._heard_consensus)
         self.manager.on_event(self._heard_manager)
@@ -154,9 +153,15 @@ class Node:
             self.store.close()
 
     def _fence(self, revision: int, leader: str) -> None:
-        """Have the store refuse the effects of earlier leaders."""
-        if self.store.is_open:
+        """Have the store refuse the effects of earlier leaders.
+
+        Raises:
+            NotFenced: The store is closed, as while its component is recovered.
+        """
+        try:
             self.store.fence(revision, leader)
+        except StoreError as error:
+            raise NotFenced(f"the store cannot be fenced: {error}") from error
 
     async def _declare_writer(self) -> None:
         """Where there is no etcd: let the store take the effects of the one writer."""
@@ -191,7 +196,7 @@ class Node:
 
         async def fill() -> None:
             while time.monotonic() < until:
-                await self.transport.send(peer, os.urandom(size), kind=_FILLING)
+                await self.transport.send(peer, os.urandom(size), kind=FILLING)
 
         await asyncio.gather(*(fill() for _ in range(4)))
         return self.prediction.bandwidth(peer)

@@ -57,7 +57,10 @@ class Player:
         finally:
             await self._heal(story)
             await workload.stop()
-        self._report.counted(story, await workload.counts())
+        try:
+            self._report.counted(story, await workload.counts())
+        except TimeoutError as error:
+            self._report.failed(story, f"{error}")
         return story
 
     async def play_for(

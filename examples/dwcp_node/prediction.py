@@ -63,7 +63,7 @@ class Source(Protocol):
     samples: list[Callable[[Sample], object]]
 
 
-class _Link:
+class Link:
     """What is known of the link to one peer."""
 
     def __init__(self) -> None:
@@ -101,7 +101,8 @@ class Prediction(Component):
         problems.done()
         self._transport = transport
         self._now = now
-        self._links: dict[str, _Link] = {}
+        #: What is known of each peer, since the start.
+        self.links: dict[str, Link] = {}
         self._listens_on: Source | None = None
         self._runs = False
         #: How many samples were no samples.
@@ -112,7 +113,7 @@ class Prediction(Component):
     async def start(self) -> None:
         """Begin anew: what was learned before the start is not used."""
         if not self._runs:
-            self._links = {}
+            self.links = {}
             self._runs = True
             self._listen()
 
@@ -130,7 +131,7 @@ class Prediction(Component):
         if self._transport is not None and not self._is_subscribed():
             self._listen()
             return CheckResult.degraded("was not told of samples; it is again")
-        for peer, link in sorted(self._links.items()):
+        for peer, link in sorted(self.links.items()):
             if fault := _fault(link):
                 return CheckResult.failed(f"{peer}: {fault}")
         known = {peer: one.bandwidth for peer, one in self.estimates().items()}
@@ -160,12 +161,12 @@ class Prediction(Component):
         if not (size >= 0 and _is_time(seconds) and (rtt is None or _is_time(rtt))):
             self.refused += 1
             return
-        link = self._links.get(peer)
+        link = self.links.get(peer)
         if link is None:
-            if len(self._links) >= _MOST_PEERS:
-                oldest = min(self._links, key=lambda one: self._links[one].at)
-                del self._links[oldest]
-            link = self._links[peer] = _Link()
+            if len(self.links) >= _MOST_PEERS:
+                oldest = min(self.links, key=lambda one: self.links[one].at)
+                del self.links[oldest]
+            link = self.links[peer] = Link()
         link.at = now = self._now()
         link.base.add(now, size, seconds, rtt, busy=busy)
         fixed = link.base.fixed(now, link.estimator.bandwidth or None)
@@ -179,7 +180,7 @@ class Prediction(Component):
 
     def estimate(self, peer: str) -> Estimate | None:
         """Return what the link to a peer can do; None if nothing is known."""
-        link = self._links.get(peer)
+        link = self.links.get(peer)
         if link is None:
             return None
         now = self._now()
@@ -189,7 +190,7 @@ class Prediction(Component):
 
     def estimates(self) -> dict[str, Estimate]:
         """Return what each link can do, as far as something is known."""
-        found = {peer: self.estimate(peer) for peer in list(self._links)}
+        found = {peer: self.estimate(peer) for peer in list(self.links)}
         return {peer: one for peer, one in found.items() if one is not None}
 
     def bandwidth(self, peer: str) -> float | None:
@@ -225,7 +226,7 @@ class Prediction(Component):
         return transport is self._listens_on and self.take in transport.samples
 
 
-def _fault(link: _Link) -> str:
+def _fault(link: Link) -> str:
     """Return why an estimate does not follow its samples; "" if it does."""
     estimator, shown = link.estimator, link.shown
     if estimator.count != link.count:

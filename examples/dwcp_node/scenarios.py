@@ -149,7 +149,7 @@ async def slow(scene: Scene) -> None:
     """A link becomes slow: the prediction says how slow, within a quarter."""
     sender, receiver = scene.any_link()
     proxy = scene.cluster.links[sender, receiver]
-    for rate in (1_000_000, 5_000_000):
+    for rate in (1_000_000, 5_000_000, 20_000_000):
         proxy.throttle(rate)
         scene.broke(f"link {sender} to {receiver} takes {rate / 1e6:g} MB/s")
         predicted: Any = await scene.eventually(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SIZES = (20, 200, 2_000)  # of payloads, in characters
 _ARRIVES_WITHIN = 20.0
+_ANSWERS_WITHIN = 30.0
 
 
 @dataclass
@@ -86,13 +87,21 @@ class Workload:
         await asyncio.gather(*self._tasks)
 
     async def counts(self) -> Counts:
-        """Return what became of the messages, once those accepted have had time to arrive."""
+        """Return what became of the messages, once those accepted have had time to arrive.
+
+        Raises:
+            TimeoutError: A node does not say what has arrived.
+        """
         delivered: dict[str, Counter[str]] = {}
         clock = asyncio.get_running_loop()
         until = clock.time() + _ARRIVES_WITHIN
         while True:
             for name, control in self._controls.items():
-                delivered[name] = Counter(await _delivered(control, self._label))
+                try:
+                    async with asyncio.timeout(_ANSWERS_WITHIN):
+                        delivered[name] = Counter(await _delivered(control, self._label))
+                except TimeoutError:
+                    raise TimeoutError(f"node {name} does not say what has arrived") from None
             if not self.tally.missing(delivered) or clock.time() > until:
                 break
             await asyncio.sleep(0.1)

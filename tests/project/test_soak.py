@@ -10,6 +10,7 @@ import pytest
 
 from tools.soak import census as counting
 from tools.soak.census import Census, Memory, census, mark, settled
+from tools.soak.handovers import reasons
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +68,13 @@ def test_memory_that_grows_by_more_than_a_twentieth_is_wrong(monkeypatch: pytest
     assert memory.judge() == []
     size[0] = 211_000_000
     assert memory.judge() == ["memory has grown by 5.5%"]
+
+
+def test_a_hand_over_that_went_wrong_is_told_with_what_it_was():
+    error = ExceptionGroup(
+        "unhandled", [AssertionError("two lead"), ExceptionGroup("in", [OSError("gone")])]
+    )
+    assert reasons(error) == ["AssertionError: two lead", "OSError: gone"]
 
 
 def soak(*arguments: str) -> str:

@@ -39,13 +39,20 @@ def run(seconds: float, _seed: int, say: Callable[[str], object]) -> list[str]:
             try:
                 overs += asyncio.run(hand_overs(Path(folder), batch, lease=LEASE))
             except (AssertionError, TimeoutError, OSError, ExceptionGroup) as error:
-                wrong.append(f"{type(error).__name__}: {error}")
+                wrong += reasons(error)
         say(_line(overs))
     if seconds >= _WANTED_IN and len(overs) < _WANTED:
         wrong.append(f"only {len(overs)} hand-overs, not {_WANTED}")
     gone = settled(before)
     say(f"stopped, and left behind: {gone or 'nothing'}")
     return wrong + [f"left behind: {what}" for what in gone]
+
+
+def reasons(error: BaseException) -> list[str]:
+    """Return what went wrong; each of the errors of a group says it for itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [reason for each in error.exceptions for reason in reasons(each)]
+    return [f"{type(error).__name__}: {error}"]
 
 
 def _line(overs: list[HandOver]) -> str:

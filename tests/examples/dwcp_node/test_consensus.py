@@ -9,7 +9,7 @@ import pytest
 
 import holdfast as hf
 from examples.dwcp_node import consensus
-from examples.dwcp_node.consensus import Consensus, NotTheWriter
+from examples.dwcp_node.consensus import Consensus, NotFenced, NotTheWriter
 from examples.dwcp_node.store import Store
 from holdfast.supervision import Component, Exit, Supervisor
 from tests.examples.dwcp_node.fake_etcd import FakeEtcd, never
@@ -453,6 +453,24 @@ async def test_a_fence_that_cannot_be_raised_ends_the_candidacy_with_its_error(l
         assert not etcd.keys
         await a.stop()
     assert "the candidacy has ended" in caplog.text
+
+
+async def test_a_candidate_whose_store_is_closed_leaves_the_election_until_it_is_open(loop):
+    ended, is_open = [], False
+
+    def fence(revision, leader):
+        if not is_open:
+            raise NotFenced("the store is closed")
+
+    async with FakeEtcd() as etcd, candidate(etcd, fence=fence) as a:
+        a.watch(ended.append)
+        await until(lambda: etcd.count(REVOKE))  # it was elected, and has given that back
+        async with candidate(etcd, node="b") as b:
+            await until(lambda: b.revision)
+            assert a.revision is None
+        is_open = True
+        await until(lambda: a.revision)
+    assert not ended
 
 
 # ---- members, leases ----

@@ -194,7 +194,7 @@ def filled():
 
 def test_an_estimator_that_takes_no_more_samples_fails_the_check():
     link = filled()
-    link.prediction._links["b"].estimator.add = lambda *_: None
+    link.prediction.links["b"].estimator.add = lambda *_: None
     link.send(200_000)
     result = link.check()
     assert result.verdict == "failed"
@@ -203,7 +203,7 @@ def test_an_estimator_that_takes_no_more_samples_fails_the_check():
 
 def test_an_estimate_that_stays_while_the_link_changes_fails_the_check():
     link = filled()
-    link.prediction._links["b"].estimator._estimate = lambda: 5.0 * MB
+    link.prediction.links["b"].estimator._estimate = lambda: 5.0 * MB
     link.bandwidth = 1 * MB
     for _ in range(16):
         link.send(200_000)
@@ -215,13 +215,13 @@ def test_an_estimate_that_stays_while_the_link_changes_fails_the_check():
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0, None])
 def test_an_estimate_that_is_no_rate_fails_the_check(value):
     link = filled()
-    link.prediction._links["b"].estimator._known = value
+    link.prediction.links["b"].estimator._known = value
     assert link.check().message == f"b: the estimate is {value} in spite of 30 samples"
 
 
 def test_a_restart_begins_anew_and_the_check_passes_again():
     link = filled()
-    link.prediction._links["b"].estimator.add = lambda *_: None
+    link.prediction.links["b"].estimator.add = lambda *_: None
     link.send(200_000)
     assert not link.check()
     asyncio.run(link.prediction.stop())

@@ -7,6 +7,8 @@ import random
 import pytest
 
 from examples.dwcp_node import database
+from examples.dwcp_node.answers import Answers, Tickets
+from examples.dwcp_node.compare import compare
 from examples.dwcp_node.entries import NO_REVISION, Entry, Version
 from examples.dwcp_node.store import StoreError
 from examples.dwcp_node.sync import Sync
@@ -40,6 +42,33 @@ async def test_a_write_reaches_the_other_nodes_at_once(tmp_path):
         await a.sync.put("tea", 7)
         assert await until(lambda: b.store.get("tea") == c.store.get("tea") == 7) < 0.1
         assert await b.sync.get("tea") == 7
+
+
+async def test_a_comparison_goes_to_the_disk_a_few_times_however_much_differs(tmp_path):
+    async with cluster(tmp_path, interval=50.0) as (network, nodes):
+        network.part("a", "b", "c")
+        write_at_random(random.Random(3), nodes, 600)
+        went = []
+
+        async def aside(function, *arguments):
+            went.append(function)
+            return function(*arguments)
+
+        for node in nodes[1:]:
+            await node.sync.stop()
+            await asyncio.to_thread(node.store.open)
+        a, b, _ = nodes
+        answers = Answers(b.store, Tickets(0.2, asyncio.get_running_loop().time))
+
+        async def ask(question):
+            return answers.answer("a", question)
+
+        result = await compare(a.store, ask, aside)
+        assert len(result.differing) > 150
+        assert len(went) < 20
+        assert a.store.digest() == b.store.digest()
+        for node in nodes[1:]:
+            node.store.close()
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -112,6 +112,21 @@ def test_a_message_of_which_nobody_knows_is_sent_again_with_the_same_key():
     assert tally.again == {"ConnectionResetError": 4}
 
 
+def test_a_node_that_never_says_what_has_arrived_ends_the_wait(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workload, "_ANSWERS_WITHIN", 0.2)
+
+    async def test() -> None:
+        server = ControlServer({})  # each command fails
+        await server.start()
+        control = Control(server.port)
+        with pytest.raises(TimeoutError, match="node a does not say what has arrived"):
+            await Workload({"a": control}, "1-kill").counts()
+        await control.close()
+        await server.close()
+
+    asyncio.run(test())
+
+
 def test_what_is_not_accepted_when_it_ends_is_given_up_and_not_lost():
     def deliver(got: list[str], key: str) -> None:
         if ">b/" in key:
