@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from examples.dwcp_node.control import ControlError
 
@@ -157,7 +158,11 @@ class Scene:
         """
         writers: dict[int, str] = {}
         for name in self.cluster.names:
-            effects: list[tuple[int, str]] = await self.cluster.ask(name, "effects")
+            effects: Any = await self.eventually(  # it may be on its way back
+                partial(self.cluster.ask, name, "effects"),
+                f"node {name} does not say which effects it has accepted",
+                RECOVERED_WITHIN,
+            )
             revisions = [revision for revision, _ in effects]
             self.require(
                 revisions == sorted(revisions),
