@@ -174,6 +174,24 @@ class Cluster:
                     return
             await asyncio.sleep(0.05)
 
+    async def until_linked(self, within: float = 60.0) -> None:
+        """Wait until each node is connected to each other: only then can a link be lost.
+
+        Raises:
+            TimeoutError: Some are not.
+        """
+        left: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(within):
+                for name in self.names:
+                    left = {name: "no answer"}
+                    while left[name]:
+                        with suppress(ControlError, OSError):
+                            left[name] = (await self.ask(name, "status", within=2.0))["unlinked"]
+                        await asyncio.sleep(0.05 if left[name] else 0.0)
+        except TimeoutError:
+            raise TimeoutError(f"not all nodes are connected within {within:g} s: {left}") from None
+
     async def leader(self) -> str | None:
         """Return which node says that it makes effects; None if none does."""
         for name in self.names:

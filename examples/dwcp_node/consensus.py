@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import holdfast as hf
-from examples.dwcp_node.gateway import EtcdError, Gateway, LeaseLost
+from examples.dwcp_node.gateway import EtcdError, Gateway, LeaseLost, Unreachable
 from examples.dwcp_node.terms import Term, WentBack, Witness, seconds_of, usable_until
 from holdfast.health import CheckResult
 from holdfast.supervision import Component, Exit
@@ -128,6 +128,8 @@ class Consensus(Component):
         self._leader: str | None = None
         self._heard_at: float | None = None  # the last good answer was asked for at that time
         self._asked_at = 0.0  # it was asked, with or without success
+        #: How many questions etcd has not answered in time, since this was made.
+        self.unanswered = 0
         self._fault: str = "etcd was not asked yet"
         self._went_back: bool = False
         self._told: tuple[str | None, int | None] = (None, None)
@@ -353,6 +355,7 @@ class Consensus(Component):
     # ---- telling ----
 
     def _note(self, error: EtcdError) -> None:
+        self.unanswered += isinstance(error, Unreachable)
         text = f"{error}" or type(error).__name__
         if text != self._fault:
             log.warning("%s: %s", self.node, text)

@@ -16,7 +16,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from examples.dwcp_node.consensus import Consensus, NotTheWriter
+from examples.dwcp_node.consensus import PATIENCE, Consensus, NotTheWriter
 from examples.dwcp_node.proxy import HOST
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Contender:
             await self._consensus.stop()
 
     async def _make(self) -> None:
-        number = 0
+        number = unanswered = 0
         while True:
             began = time.monotonic()
             await asyncio.sleep(_PAUSE)
@@ -68,6 +68,9 @@ class Contender:
             # What comes late here, or from etcd, says nothing about elections.
             silence = (self._consensus.silence or 0.0) - self._consensus.lease / 2
             late = max(made - began - _PAUSE, silence)
+            if self._consensus.unanswered > unanswered:  # etcd reads in time, and writes late
+                unanswered = self._consensus.unanswered
+                late = max(late, self._consensus.lease * PATIENCE)
             if late > _LATE:
                 self._say(say="late", at=made, seconds=late)
             try:

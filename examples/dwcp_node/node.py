@@ -266,6 +266,9 @@ class Node:
     async def _status(self) -> dict[str, Any]:
         components = self.manager.status()
         return {
+            "unlinked": [
+                peer for peer, one in self.transport.peers().items() if one.state != "connected"
+            ],
             "unhealthy": [name for name, each in components.items() if not each.healthy],
             "leader": self.consensus.leader,
             "revision": self.consensus.revision,

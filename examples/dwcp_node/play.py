@@ -51,6 +51,7 @@ class Player:
         workload.start()
         try:
             await asyncio.sleep(_WARM_UP)
+            await self._cluster.until_linked(_HEALTHY_WITHIN)
             await scenario.play(scene)
         except (WrongError, ControlError, OSError) as error:
             self._report.failed(story, f"{error}" or type(error).__name__)

@@ -403,6 +403,14 @@ async def test_another_etcd_behind_the_same_address_is_refused(loop):
         await until(lambda: "restart the node" in a.check().message)
 
 
+async def test_what_etcd_does_not_answer_in_time_is_counted(loop):
+    async with FakeEtcd() as etcd, candidate(etcd) as a:
+        await until(lambda: a.revision)
+        assert a.unanswered == 0
+        etcd.instead[BEAT] = never
+        await until(lambda: a.unanswered == 2)
+
+
 # ---- fences ----
 
 

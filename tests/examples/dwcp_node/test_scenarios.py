@@ -69,6 +69,30 @@ def elected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage | None]:
     stage.close()
 
 
+def test_harm_is_done_only_when_all_links_are_up(tmp_path: Path):
+    # A link that is not up cannot be lost: nobody would notice what is done to it.
+    async def test() -> None:
+        cluster = Cluster(tmp_path, hub=Hub(), has_etcd=False)
+        answers = iter([OSError("gone"), {"unlinked": ["b"]}, *([{"unlinked": []}] * 3)])
+
+        async def ask(_name: str, _do: str, **_: object) -> object:
+            answer = next(answers, None)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer or {"unlinked": ["c"]}
+
+        cluster.ask = ask  # type: ignore[method-assign]
+        try:
+            await cluster.until_linked(20.0)
+            assert next(answers, None) is None
+            with pytest.raises(TimeoutError, match="'a': \\['c'\\]"):
+                await cluster.until_linked(0.2)
+        finally:
+            await cluster.stop()
+
+    asyncio.run(test())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_harm_is_noticed_mended_and_verified_and_no_message_is_lost_or_doubled(
