@@ -111,6 +111,16 @@ def test_harm_is_noticed_mended_and_verified_and_no_message_is_lost_or_doubled(
     check_what_is_told(elected.out.getvalue())
 
 
+@pytest.mark.slow
+def test_etcd_that_is_killed_again_and_again_is_back_each_time(
+    elected: Stage | None, require_real: Callable[[str], None]
+):
+    if elected is None:
+        require_real("there is no etcd on this machine")
+        return
+    assert [elected.play("etcd").wrong for _ in range(5)] == [[]] * 5
+
+
 def check_what_is_told(text: str) -> None:
     lines = [line.partition(" s  ")[2].split() for line in text.splitlines() if " s  " in line]
     kinds = [words[0] for words in lines]
