@@ -92,7 +92,7 @@ def test_without_a_thread_the_asgi_application_answers_500(monkeypatch):
 
     app = asgi_app()
     with monkeypatch.context() as patched:
-        patched.setattr(serving.Thread, "start", no_thread)
+        patched.setattr(serving.threading.Thread, "start", no_thread)
         start, body = answer_of(app, http(), REQUEST)
     assert start["status"] == 500
     assert b"can't start new thread" in body["body"]
