@@ -187,7 +187,8 @@ def after(request: Any, stress_scale: int, holdfast_chaos: Any) -> Any:
     traffic = Traffic(managed(f"node-{request.param}", faults), request.param, 100 * stress_scale)
     run_threads(traffic.work, THREADS + LOOPS)
     gc.collect()
-    assert set(threading.enumerate()) <= threads
+    left = {one for one in set(threading.enumerate()) - threads if one.name != "holdfast-periodic"}
+    assert not left  # that thread belongs to all: it logs how often a record was repeated
     return traffic, faults
 
 

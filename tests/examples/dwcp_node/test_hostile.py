@@ -197,7 +197,7 @@ def test_many_strangers_do_not_keep_a_peer_out(tmp_path):
     alive(scene)
 
 
-def test_a_peer_that_does_not_read_is_cut_and_costs_no_memory(tmp_path):
+def test_a_peer_that_does_not_read_is_cut(tmp_path):
     async def scene():
         async with victim(tmp_path, IMPATIENT) as b, connected(b, 4096) as (_reader, writer):
             writer.transport.pause_reading()
