@@ -28,7 +28,7 @@ JOBS      = auto
 PARALLEL  = -n $(JOBS) --dist worksteal
 LIMIT     = $(if $(TEST_SECONDS),-o timeout=$(TEST_SECONDS) -o faulthandler_timeout=$$((3 * $(TEST_SECONDS))))
 # Programs no package index has, as command:package of Debian.
-PROGRAMS := cc:gcc cc:libc6-dev prometheus:prometheus promtool:prometheus pg_createcluster:postgresql etcd:etcd-server
+PROGRAMS := cc:gcc cc:libc6-dev prometheus:prometheus promtool:prometheus pg_createcluster:postgresql etcd:etcd-server redis-server:redis-server
 
 # cmake and ninja come from the system or, where it has none, from the venv.
 export PATH := $(abspath $(VENV)/bin):$(PATH)

@@ -22,7 +22,7 @@ FLOORS = (
     {"pipeline", "chaos"},
     {"health", "degradation"},
     {"telemetry"},
-    {"durable", "alerts", "supervision"},
+    {"durable", "alerts", "supervision", "resources"},
     {"recovery"},
     {"testing", "sim"},
     {"manager"},
@@ -40,6 +40,12 @@ FOREIGN = {
     "rich": ("demo/",),
     "greenlet": ("agent/doctor.py",),
     "psutil": ("machine/",),
+    "pydantic": ("agent/config/",),
+    "pydantic_settings": ("agent/config/",),
+    "redis": ("resources/publishing.py",),
+    "starlette": ("agent/",),
+    "uvicorn": ("agent/",),
+    "yaml": ("agent/config/",),
 }
 # A policy decides. What would make it wait, speak or look at the time is not for it.
 # But a pool has threads of its own: it speaks of their futures.
