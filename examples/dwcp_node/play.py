@@ -9,8 +9,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from examples.dwcp_node.control import ControlError
-from examples.dwcp_node.scene import Scene, WrongError
+from examples.dwcp_node.scene import Scene
 from examples.dwcp_node.workload import Workload
+from examples.story import WrongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

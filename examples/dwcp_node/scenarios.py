@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from examples.dwcp_node.cluster import ETCD
 from examples.dwcp_node.happenings import Happening
-from examples.dwcp_node.report import duration
+from examples.story import duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from examples.dwcp_node.control import ControlError
+from examples.dwcp_node.report import Counts
+from examples.story import Teller, WrongError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,11 +28,7 @@ NOTICED_WITHIN = 30.0  # also on a machine that is busy with other things
 RECOVERED_WITHIN = 40.0
 
 
-class WrongError(AssertionError):
-    """What had to follow did not."""
-
-
-class Scene:
+class Scene(Teller[Counts]):
     """What a scenario has at hand.
 
     Attributes:
@@ -42,11 +40,10 @@ class Scene:
     def __init__(
         self, cluster: Cluster, report: Report, story: Story, random: Random, name: str
     ) -> None:
+        super().__init__(report, story)
         self.cluster = cluster
         self.random = random
         self.name = name
-        self._report = report
-        self._story = story
         self._probes = 0
 
     # ---- choosing ----
@@ -65,53 +62,23 @@ class Scene:
 
     # ---- telling ----
 
-    @property
-    def broken_at(self) -> float:
-        """When it was broken, on the monotonic clock."""
-        return self._story.broken_at
-
-    def say(self, text: str) -> None:
-        """Tell anything else."""
-        self._report.say("", text)
-
-    def broke(self, what: str, at: float | None = None) -> None:
-        """Tell what was broken, at that time or just now. What follows is measured from here."""
-        self._report.broke(self._story, what, at)
-
     async def noticed(self, match: Match, within: float = NOTICED_WITHIN) -> Happening:
         """Wait until somebody has noticed, and tell who."""
         happening = await self._wait("nobody has noticed", match, within)
-        self._report.noticed(self._story, happening.by, happening.words, happening.at)
+        self.saw(happening.by, happening.words, happening.at)
         return happening
-
-    def saw(self, by: str, what: str) -> None:
-        """Tell that somebody has noticed, at this moment."""
-        self._report.noticed(self._story, by, what, time.monotonic())
 
     async def done(self, match: Match, within: float = RECOVERED_WITHIN) -> Happening:
         """Wait until something was done about it, and tell what."""
         happening = await self._wait("nothing was done", match, within)
-        self._report.done(happening.by, happening.words, happening.at)
+        self.did(happening.by, happening.words, happening.at)
         return happening
-
-    def did(self, by: str, what: str) -> None:
-        """Tell what was done about it."""
-        self._report.done(by, what)
 
     async def recovered(self, match: Match, within: float = RECOVERED_WITHIN) -> Happening:
         """Wait until somebody says that it works again, and tell who."""
         happening = await self._wait("it has not recovered", match, within)
-        self._report.verified(self._story, f"by {happening.by}: {happening.words}", happening.at)
+        self.verified(f"by {happening.by}: {happening.words}", happening.at)
         return happening
-
-    def verified(self, what: str, at: float | None = None) -> None:
-        """Tell how it was made sure that all is well."""
-        self._report.verified(self._story, what, at)
-
-    def require(self, is_so: bool, otherwise: str) -> None:
-        """Note it if something is not as it has to be."""
-        if not is_so:
-            self._report.failed(self._story, otherwise)
 
     # ---- making sure ----
 
@@ -194,7 +161,7 @@ class Scene:
             raise WrongError(f"{otherwise} within {within:g} s: {last!r}") from None
 
     async def _wait(self, otherwise: str, match: Match, within: float) -> Happening:
-        since = self._story.broken_at
+        since = self.broken_at
         left = since + within - time.monotonic()
         try:
             return await self.cluster.hub.first(match, since=since, within=max(0.0, left))

@@ -13,8 +13,9 @@ from examples.dwcp_node import etcd
 from examples.dwcp_node.cluster import Cluster
 from examples.dwcp_node.happenings import Hub
 from examples.dwcp_node.play import Player
-from examples.dwcp_node.report import Report, Story, duration, table
+from examples.dwcp_node.report import Report, Story
 from examples.dwcp_node.scenarios import ALL
+from examples.story import duration
 from tools.soak.census import Memory, census, settled
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ async def _play(folder: Path, seconds: float, seed: int, say: Callable[[str], ob
         await player.play_for(seconds, scenarios, heard)
         tasks = len(asyncio.all_tasks())
     left = len(asyncio.all_tasks()) - 1
-    for line in table(report.stories):
+    for line in report.table():
         say(line)
     say(f"{memory}; tasks while it ran: {tasks}, afterwards: {left}")
     wrong = [f"{story.name}: {what}" for story in report.stories for what in story.wrong]

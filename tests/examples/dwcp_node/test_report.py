@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from examples.dwcp_node.report import Counts, Report, duration, table
+from examples.dwcp_node.report import Counts, Report
+from examples.story import duration
 
 
 def told(out: io.StringIO) -> list[str]:
@@ -80,7 +81,7 @@ def test_the_table_has_one_row_a_scenario_with_the_longest_times_and_all_counts(
         report.noticed(story, "someone", "it", story.broken_at + after)
         report.verified(story, "it", story.broken_at + 10 * after)
         report.counted(story, Counts(accepted=accepted, delivered=accepted))
-    head, row = table(report.stories)
+    head, row = report.table()
     assert head.split() == ["scenario", "times", "noticed", "verified", "accepted", "lost", "twice"]
     assert row.split() == [
         "kill", "2", "≤", "0.20", "s", "≤", "2.00", "s", "1,500", "0", "0", "good",
