@@ -1,0 +1,1 @@
+"""A market-data collector: it polls exchanges that fail, and goes on with the others."""

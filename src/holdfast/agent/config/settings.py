@@ -1,0 +1,200 @@
+"""What a model of settings is made of: its base class, durations, and environment variables.
+
+    class Fetching(Settings):
+        '''How prices are fetched.'''
+
+        attempts: Annotated[int, Field(ge=1, le=10), Env("FETCH_ATTEMPTS")] = 3
+        timeout: Annotated[float, Seconds(least_ns=10**6)] = 10.0
+
+Elsewhere: how a file becomes one (``loading``), and what a field allows in words (``allowed``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr, model_validator
+from pydantic_core import PydanticCustomError, core_schema
+
+from holdfast.agent.config.duration import parse_duration, suggestion
+from holdfast.redaction import is_secret_name
+from holdfast.validation import MAX_NS, duration_to_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Self
+
+    from pydantic import GetCoreSchemaHandler
+
+    from holdfast.agent.config.places import Path, Place
+
+__all__ = ["CONTRADICTION", "Env", "Seconds", "Settings", "is_secret", "plain_type", "sections"]
+
+CONTRADICTION = "contradiction"
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """The environment variable that gives a field its value, before any file.
+
+    Args:
+        name: The name of the variable.
+        replaces: Fields beside this one that say the same in another way, as ``max_retries``
+            beside ``max_attempts``: the variable counts, and what a file says of them does not.
+    """
+
+    name: str
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A duration: "100ms", "60s", "1m30s", or seconds. The field holds seconds, a float.
+
+    Args:
+        least_ns: The shortest one, in nanoseconds.
+        most_ns: The longest one.
+    """
+
+    least_ns: int = 0
+    most_ns: int = MAX_NS
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        span = f"from {_written(self.least_ns)}" if self.least_ns != 1 else "above 0"
+        if self.most_ns != MAX_NS:
+            span += f"{', ' if self.least_ns == 1 else ' '}up to {_written(self.most_ns)}"
+        return f'a duration {span}, such as "100ms", "60s" or "5m", or seconds'
+
+    def read(self, value: Any) -> Any:
+        """Return seconds; what is no duration, or out of range, is refused."""
+        if value is None:
+            return None
+        seconds = value
+        if isinstance(value, str):
+            try:
+                seconds = parse_duration(value)
+            except ValueError:
+                meant = suggestion(value)
+                raise PydanticCustomError("duration", _said(self.allowed, meant)) from None
+        ns = duration_to_ns(seconds)
+        if ns is None or not self.least_ns <= ns <= self.most_ns:
+            raise PydanticCustomError("duration", _said(self.allowed, None))
+        return seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Have pydantic read a duration before it looks at the number."""
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+
+def _said(allowed: str, meant: str | None) -> Any:
+    text = allowed if meant is None else f'{allowed}: did you mean "{meant}"?'
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _written(ns: int) -> str:
+    """Return a duration in its largest whole unit.
+
+    >>> _written(1000), _written(90 * 10**9), _written(0)
+    ('1us', '90s', '0s')
+    """
+    for unit, size in (("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000)):
+        if ns and ns % size == 0:
+            return f"{ns // size}{unit}"
+    for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 1000)):
+        if ns % size == 0:
+            return f"{ns // size}{unit}"
+    return f"{ns}ns"
+
+
+class _Origins(dict[str, str]):
+    """Where settings come from; settings are equal whatever they come from."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Origins)
+
+    __hash__ = None
+
+
+class Settings(BaseModel):
+    """The base of all models of settings.
+
+    An unknown key is an error, values are not converted (a "5" is no 5), and settings cannot be
+    changed. A field whose name is that of a secret has a secret type (``SecretStr``), so that no
+    message and no ``repr`` shows it. Immutable, so safe to share.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
+
+    _origins: _Origins = PrivateAttr(default_factory=_Origins)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a class that would show a secret."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            kind = plain_type(field.annotation)
+            if is_secret_name(name) and kind is str:
+                raise TypeError(f"{cls.__name__}.{name} is a secret: its type must be SecretStr")
+
+    def contradictions(self) -> Iterable[tuple[Path, str]]:
+        """Yield the fields that contradict others, and what is allowed. A subclass says."""
+        return ()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """Refuse settings that contradict each other."""
+        found = list(self.contradictions())
+        if found:
+            text = "; ".join(f"{'.'.join(map(str, path))}: allowed {said}" for path, said in found)
+            raise PydanticCustomError(CONTRADICTION, "{text}", {"text": text, "found": found})
+        return self
+
+    def origin(self, key: str) -> str | None:
+        """Return where a setting comes from: "file:line:column", a variable, or None: a default.
+
+        Args:
+            key: The keys that lead to it, as in "error_recovery.retry.max_retries".
+        """
+        return self._origins.get(key)
+
+    def _came_from(self, places: Mapping[str, Place]) -> None:
+        """Keep where the settings come from; the loader calls it."""
+        self._origins.update({key: str(place) for key, place in places.items()})
+
+
+def plain_type(annotation: Any) -> Any:
+    """Return the type of a field that may also be None, without that None."""
+    from types import NoneType, UnionType
+    from typing import Union, get_args, get_origin
+
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [one for one in get_args(annotation) if one is not NoneType]
+        if len(kinds) == 1:
+            return kinds[0]
+    return annotation
+
+
+def sections(model: type[BaseModel], path: Path = ()) -> Iterable[tuple[Path, Any]]:
+    """Yield all fields of a model and of the models in it, in their order: keys and field."""
+    for name, field in model.model_fields.items():
+        kind = plain_type(field.annotation)
+        key = (*path, field.alias or name)
+        yield key, field
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from sections(kind, key)
+
+
+def is_secret(annotation: Any) -> bool:
+    """Return whether a field holds a secret."""
+    kind = plain_type(annotation)
+    return isinstance(kind, type) and issubclass(kind, (SecretStr, SecretBytes))
