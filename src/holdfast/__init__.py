@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
     from holdfast.policies.slo_tracker import SloTracker
     from holdfast.priorities import priority
+    from holdfast.resources.performance import PerformanceMonitor
+    from holdfast.resources.report import PerformanceReport
     from holdfast.supervision.callables import CallableComponent
     from holdfast.supervision.component import Component, Exit
     from holdfast.supervision.component_manager import ComponentManager
@@ -135,6 +137,8 @@ __all__ = [
     "NotInitializedError",
     "OperationCancelledError",
     "Outcome",
+    "PerformanceMonitor",
+    "PerformanceReport",
     "Permit",
     "PhaseStartError",
     "PingCheck",
@@ -206,6 +210,8 @@ _LATER: dict[str, str] = {
     "Exit": "holdfast.supervision.component",
     "AdaptiveRateLimiter": "holdfast.policies.limiter.adaptive",
     "ErrorRecoveryManager": "holdfast.manager.error_recovery",
+    "PerformanceMonitor": "holdfast.resources.performance",
+    "PerformanceReport": "holdfast.resources.report",
     "RecoveryOutcome": "holdfast.manager.recovery",
     "TimeoutManager": "holdfast.manager.timeouts",
     "Trip": "holdfast.trip",

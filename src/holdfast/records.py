@@ -126,6 +126,9 @@ LEVELS: dict[str, int] = {
     "left_behind": ERROR,
     "supervisor_started": INFO,
     "supervisor_stopped": INFO,
+    "cache_failed": WARNING,
+    "publishing_failed": WARNING,
+    "publishing_recovered": INFO,
 }
 
 # The logger of each kind of policy and part, below "holdfast".
@@ -148,6 +151,7 @@ AREAS: dict[str, str] = {
     "component_manager": "supervision",
     "component": "supervision",
     "supervisor": "supervision",
+    "performance_monitor": "performance",
 }
 
 

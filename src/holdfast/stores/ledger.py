@@ -337,6 +337,23 @@ class Ledger:
                     add(found, key, gone.counts)
         return found
 
+    def kernels(self, roles: Collection[int]) -> list[tuple[str, Any]]:
+        """Return the names and kernels of living policies in some roles, unread, oldest first.
+
+        Args:
+            roles: The roles.
+        """
+        settle()
+        with self._lock:
+            self._bury()
+            entries = self._entries.all()
+        return [
+            (entry.key[1], kernel)
+            for entry in entries
+            for role, kernel, _ in entry.parts
+            if role in roles
+        ]
+
     def _entries_of(self, policy: Any) -> list[_Entry]:
         found = [one for one in getweakrefs(policy) if isinstance(one, _Entry)]
         return [entry for entry in found if entry in self._entries]

@@ -1,0 +1,94 @@
+"""Calls of a user's functions and of the network, each with an end: the caller waits no longer.
+
+They run in daemon threads, which end with them. One that is still at it is not called again.
+Elsewhere: what is called (``watched``, ``publishing``).
+"""
+
+from __future__ import annotations
+
+from holdfast.redaction import describe_error
+from holdfast.waiting.daemons import DaemonThreads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+__all__ = ["Asked", "ask"]
+
+_MOST_THREADS = 8
+
+
+class Asked:
+    """One function that is called at each look.
+
+    Args:
+        call: The function.
+
+    Attributes:
+        value: What it last returned; None if it raised, or has not ended.
+        error: Why there is no value; None: there is one.
+        is_busy: Whether it runs.
+
+    Used by who calls ``ask``; its thread sets a new result, as a whole.
+    """
+
+    __slots__ = ("_call", "_serial", "error", "is_busy", "value")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self._serial = 0
+        self.value: Any = None
+        self.error: str | None = "it was not asked"
+        self.is_busy = False
+
+    def begin(self, limit: float) -> Callable[[], None]:
+        """Return what calls it; until that has ended its error says that it has not."""
+        self._serial = serial = self._serial + 1
+        self.is_busy = True
+        self.value, self.error = None, f"no answer within {limit:g} s"
+
+        def run() -> None:
+            value, error = None, None
+            try:
+                value = self._call()
+            except Exception as raised:  # noqa: BLE001 - a user's: told in the report
+                error = ": ".join(filter(None, describe_error(raised)))
+            except BaseException as raised:  # noqa: BLE001 - as above: SystemExit of a thread
+                error = type(raised).__name__
+            if self._serial == serial:
+                self.value, self.error = value, error
+                self.is_busy = False
+
+        return run
+
+    def fail(self, error: str) -> None:
+        """Have no value: it could not be called."""
+        self.value, self.error, self.is_busy = None, error, False
+
+    def forget(self) -> None:
+        """In a forked child: its thread is not there."""
+        self._serial += 1
+        self.is_busy = False
+
+
+def ask(asked: Sequence[Asked], limit: float, name: str) -> None:
+    """Call functions at the same time, and wait until all have ended or time is over.
+
+    Args:
+        asked: The functions. Those that still run from an earlier time are not called.
+        limit: How many seconds to wait, on the system's clock.
+        name: For the names of the threads.
+    """
+    free = [one for one in asked if not one.is_busy]
+    if not free:
+        return
+    threads = DaemonThreads(name, min(_MOST_THREADS, len(free)))
+    for one in free:
+        run = one.begin(limit)
+        try:
+            threads.submit(run)
+        except RuntimeError as error:  # the system has no thread left
+            one.fail(str(error))
+    threads.shutdown(wait=False)
+    threads.join(limit)
