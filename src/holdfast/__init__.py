@@ -71,8 +71,11 @@ if TYPE_CHECKING:
     from holdfast.policies.limiter.adaptive import AdaptiveRateLimiter
     from holdfast.policies.slo_tracker import SloTracker
     from holdfast.priorities import priority
+    from holdfast.resources.errors import ResourceLimitError
+    from holdfast.resources.manager import ResourceManager
     from holdfast.resources.performance import PerformanceMonitor
     from holdfast.resources.report import PerformanceReport
+    from holdfast.resources.resource import Resource
     from holdfast.supervision.callables import CallableComponent
     from holdfast.supervision.component import Component, Exit
     from holdfast.supervision.component_manager import ComponentManager
@@ -153,6 +156,9 @@ __all__ = [
     "RecoveryOutcome",
     "Rejected",
     "ResilienceManager",
+    "Resource",
+    "ResourceLimitError",
+    "ResourceManager",
     "RestartComponent",
     "Retry",
     "RetryBudget",
@@ -189,6 +195,9 @@ __all__ = [
 _LATER: dict[str, str] = {
     "CallableComponent": "holdfast.supervision.callables",
     "ProcessComponent": "holdfast.supervision.process",
+    "Resource": "holdfast.resources.resource",
+    "ResourceLimitError": "holdfast.resources.errors",
+    "ResourceManager": "holdfast.resources.manager",
     "RestartComponent": "holdfast.supervision.restart",
     "TaskComponent": "holdfast.supervision.task",
     "ThreadComponent": "holdfast.supervision.thread",

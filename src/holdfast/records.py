@@ -129,6 +129,15 @@ LEVELS: dict[str, int] = {
     "cache_failed": WARNING,
     "publishing_failed": WARNING,
     "publishing_recovered": INFO,
+    "resource_registered": DEBUG,
+    "resource_unregistered": DEBUG,
+    "resource_cleaned": DEBUG,
+    "resource_leak": WARNING,
+    "resources_high": WARNING,
+    "cleanup_failed": ERROR,
+    "resource_statistics": INFO,
+    "resource_manager_started": INFO,
+    "resource_manager_stopped": INFO,
 }
 
 # The logger of each kind of policy and part, below "holdfast".
@@ -152,6 +161,7 @@ AREAS: dict[str, str] = {
     "component": "supervision",
     "supervisor": "supervision",
     "performance_monitor": "performance",
+    "resource_manager": "resources",
 }
 
 

@@ -30,7 +30,7 @@ _FILES = {
     "standard_library": "builtins asyncio.exceptions asyncio.queues concurrent.futures._base "
     "configparser _csv ftplib http.client imaplib _lzma multiprocessing.context _pickle queue "
     "smtplib socket sqlite3 ssl struct subprocess tarfile urllib.error zipfile zlib "
-    "xmlrpc.client holdfast.errors",
+    "xmlrpc.client holdfast.errors holdfast.resources.errors",
     "http_clients": "aiohttp.client_exceptions aiohttp.http_exceptions httpcore httpcore2 httpx "
     "httpx2 requests.exceptions urllib3.exceptions",
     "databases": "asyncpg.exceptions._base psycopg psycopg_pool psycopg2 psycopg2.pool pymysql.err "

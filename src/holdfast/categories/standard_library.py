@@ -238,4 +238,5 @@ RULES: dict[str, dict[str, Rule]] = {
         **each(PERMANENT, "PoolStoppedError"),
         "RetryExhaustedError": Wrapper(None),
     },
+    "holdfast.resources.errors": each(RESOURCE, "ResourceLimitError"),
 }

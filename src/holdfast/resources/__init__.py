@@ -1,1 +1,56 @@
-"""Resources: who holds what, how the process and its operations perform, and what to change."""
+"""Resources: what a program has open, within limits and cleaned once, and how it performs.
+
+>>> from holdfast.resources import ResourceManager
+>>> resources = ResourceManager("shop")
+>>> with resources.register("orders.csv", "file"):
+...     resources.count("file")
+1
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from holdfast.resources.errors import ResourceLimitError
+    from holdfast.resources.manager import ResourceManager
+    from holdfast.resources.performance import PerformanceMonitor
+    from holdfast.resources.report import PerformanceReport
+    from holdfast.resources.resource import Resource
+    from holdfast.resources.snapshot import KindSnapshot, ResourcesSnapshot, SystemSnapshot
+
+__all__ = [
+    "KindSnapshot",
+    "PerformanceMonitor",
+    "PerformanceReport",
+    "Resource",
+    "ResourceLimitError",
+    "ResourceManager",
+    "ResourcesSnapshot",
+    "SystemSnapshot",
+]
+
+# Where each name is: what nobody uses is not imported.
+_LATER: dict[str, str] = {
+    "KindSnapshot": "snapshot",
+    "PerformanceMonitor": "performance",
+    "PerformanceReport": "report",
+    "Resource": "resource",
+    "ResourceLimitError": "errors",
+    "ResourceManager": "manager",
+    "ResourcesSnapshot": "snapshot",
+    "SystemSnapshot": "snapshot",
+}
+
+if not TYPE_CHECKING:  # or every name would be accepted
+
+    def __getattr__(name):
+        if (module := _LATER.get(name)) is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{module}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,0 +1,185 @@
+"""Clean-ups of a resource manager: of one resource, of all, and of what is idle.
+
+Elsewhere: what is registered (``booked``), and how clean-ups run (``cleaning``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.forks import settle
+from holdfast.resources.booked import Booked
+from holdfast.resources.cleaning import Round, running_loop
+from holdfast.resources.figures import CLEANED, ERROR
+from holdfast.resources.news import log_error, wants_each
+from holdfast.validation import answers_at_once
+from holdfast.waiting.daemons import DaemonThreads
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from holdfast.resources.looking import Looks
+    from holdfast.resources.resource import Resource
+
+__all__ = ["Cleaned"]
+
+_MOST_THREADS = 4096  # those of clean-ups that were given up included
+
+
+class Cleaned(Booked):
+    """The part of a manager that cleans."""
+
+    _times: dict[str, int]
+    _looks: Looks
+    _pool: DaemonThreads | None
+    _rounds: dict[Round, None]
+    _stuck: set[int]
+
+    def cleanup(self, id: Any) -> bool:
+        """Clean and forget a resource, and wait for that: as long as a clean-up may take.
+
+        Args:
+            id: Its identifier.
+
+        Returns:
+            Whether this call has cleaned it, without an error and in time.
+
+        Raises:
+            RuntimeError: Its clean-up has to be awaited in the event loop of this thread; use
+                ``acleanup``.
+        """
+        resource = self.get(id)
+        return resource is not None and self._clean_one(resource)
+
+    async def acleanup(self, id: Any) -> bool:
+        """Clean the resource ``id`` as ``cleanup`` does; the event loop goes on meanwhile."""
+        resource = self.get(id)
+        return resource is not None and await self._aclean_one(resource)
+
+    def cleanup_all(self) -> int:
+        """Clean everything, the newest first, and wait for that; return how many resources."""
+        settle()
+        found = self._take_all()
+        self._clean(found)
+        return len(found)
+
+    async def acleanup_all(self) -> int:
+        """Clean everything as ``cleanup_all`` does; the event loop goes on meanwhile."""
+        settle()
+        found = self._take_all()
+        await self._aclean(found)
+        return len(found)
+
+    def clean_idle(self) -> int:
+        """Clean what is idle, and what collected objects have left; return how many idle ones."""
+        settle()
+        idle, found = self._looks.due()
+        self._clean(found)
+        return idle
+
+    def find_leaks(self) -> tuple[Resource, ...]:
+        """Return what may be a leak: old, long unused and not in use, and count what is new."""
+        settle()
+        self._bury()
+        return self._looks.leaks()
+
+    def _clean_one(self, resource: Resource) -> bool:
+        settle()
+        self._refuse_here(resource, "acleanup()")
+        if not self._take(resource, CLEANED):
+            return False
+        return self._clean([resource])
+
+    async def _aclean_one(self, resource: Resource) -> bool:
+        settle()
+        if not self._take(resource, CLEANED):
+            return False
+        return await self._aclean([resource])
+
+    def _refuse_here(self, resource: Resource, instead: str) -> None:
+        """Refuse to wait for a clean-up in the thread of the event loop that runs it."""
+        cleanup, loop = resource._cleanup, resource._loop
+        if cleanup is None or loop is None or answers_at_once(cleanup):
+            return
+        if loop is running_loop():
+            raise RuntimeError(
+                f"{resource!r} has to be cleaned in the event loop of this thread: use {instead}"
+            )
+
+    def _clean(self, found: list[Resource]) -> bool:
+        """Clean what was taken; return whether all went well."""
+        left = self._without_cleanup(found)
+        if not left:
+            return True
+        one = self._round(left, self._limit_ns)
+        try:
+            one.drive()
+        finally:
+            self._forget_round(one)
+        return not one.failures
+
+    async def _aclean(self, found: list[Resource]) -> bool:
+        left = self._without_cleanup(found)
+        if not left:
+            return True
+        one = self._round(left, self._limit_ns)
+        try:
+            await one.adrive()
+        finally:
+            self._forget_round(one)
+        return not one.failures
+
+    def _without_cleanup(self, found: list[Resource]) -> list[Resource]:
+        """Note the end of those that need no clean-up; return the others."""
+        left = [one for one in found if one._cleanup is not None]
+        if len(left) < len(found):
+            for one in found:
+                if one._cleanup is None:
+                    self._has_cleaned(one, None)
+        return left
+
+    def _round(self, found: list[Resource], budget_ns: int) -> Round:
+        one = Round(self, found, budget_ns)
+        self._rounds[one] = None
+        return one
+
+    def _forget_round(self, one: Round) -> None:
+        if one.is_over:
+            self._rounds.pop(one, None)
+
+    def _take_all(self) -> list[Resource]:
+        """End all registrations; return what is to be cleaned, the newest first."""
+        self._bury()
+        found = [one for one in reversed(self._living.copy().values()) if self._take(one, CLEANED)]
+        return [*found, *self._take_owed()]
+
+    def _take_owed(self) -> list[Resource]:
+        found = []
+        while self._owed:
+            try:
+                found.append(self._owed.popleft())
+            except IndexError:  # another thread was faster
+                break
+        return found
+
+    # ---- what rounds need ----
+
+    @property
+    def _limit_ns(self) -> int:
+        return self._times["cleanup_timeout"]
+
+    def _threads(self) -> DaemonThreads:
+        with self._lock:
+            if self._pool is None:
+                self._pool = DaemonThreads(f"holdfast-{self._name}-cleanup", _MOST_THREADS)
+            return self._pool
+
+    def _has_cleaned(self, resource: Resource, error: str | None) -> None:
+        of = resource._of
+        of.last_cleanup_ns = self._clock.now_ns()
+        if error is not None:
+            of.figures.count(ERROR)
+            log_error(self._name, resource, error, self._clock)
+            self._emit("cleanup_failed", resource, reason=error)
+        elif self._listeners._subscriptions or wants_each():
+            self._tell("cleaned", "resource_cleaned", resource)

@@ -1,0 +1,349 @@
+"""Clean-ups: each once, outside every lock, within a time limit, in threads of their own.
+
+They run one after the other, in the order that is given. The next one begins beside one that takes
+long, so that a clean-up that hangs delays the others by little. One that takes too long is given
+up: its thread goes on alone. What a clean-up returns is awaited, in the event loop that it belongs
+to or in one of its own. Elsewhere: who has to be cleaned (``manager``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+from contextvars import Context, ContextVar
+
+from holdfast.clock import system_clock
+from holdfast.redaction import describe_error
+from holdfast.waiting.parking import ThreadWaiter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Iterable
+    from concurrent.futures import Future
+    from typing import Any, Protocol
+
+    from holdfast.resources.resource import Resource
+    from holdfast.waiting.aio import TaskWaiter
+    from holdfast.waiting.daemons import DaemonThreads
+
+    class Owner(Protocol):
+        """The manager, as far as it is of use here."""
+
+        _stuck: set[int]  # threads of clean-ups that were given up
+
+        @property
+        def _limit_ns(self) -> int: ...
+        def _threads(self) -> DaemonThreads: ...
+        def _has_cleaned(self, resource: Resource, error: str | None) -> None: ...
+
+
+__all__ = ["Round", "is_within", "running_loop"]
+
+_MOST_ACTIVE = 32
+_LEAST_PACE_NS = 1_000_000
+_MOST_PACE_NS = 1_000_000_000
+_LATE_NS = 250_000_000  # a look that is later shows that this process did not run
+
+# The managers whose clean-ups this code belongs to.
+_within: ContextVar[tuple[object, ...]] = ContextVar("holdfast.resources", default=())
+
+
+def is_within(owner: object) -> bool:
+    """Return whether this code belongs to a clean-up of a manager."""
+    return any(one is owner for one in _within.get())
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return the event loop that runs here, without importing asyncio."""
+    from sys import modules
+
+    find = getattr(modules.get("asyncio"), "_get_running_loop", None)
+    return None if find is None else find()
+
+
+class _Job:
+    """One clean-up.
+
+    Attributes:
+        began_ns: When it began.
+        has_ended: Whether it was not given up before its end.
+        is_slow: Whether the next one has begun beside it.
+        is_late: Whether it was given up.
+        future: Of what it awaits in another event loop.
+        thread: The thread that it runs in.
+    """
+
+    __slots__ = ("began_ns", "future", "has_ended", "is_late", "is_slow", "resource", "thread")
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.began_ns = 0
+        self.has_ended = False
+        self.is_slow = False
+        self.is_late = False
+        self.future: Future[None] | None = None
+        self.thread = 0
+
+
+class Round:
+    """Several clean-ups, from the first to the last.
+
+    One thread or task drives it, and others may wait for its end.
+
+    Attributes:
+        failures: How many have raised or were given up.
+
+    Args:
+        owner: Its manager, which is told of each end.
+        resources: What is to be cleaned, in this order; nobody else cleans it.
+        budget_ns: In what time all should be done: the next begins beside one that takes a good
+            part of it.
+    """
+
+    def __init__(self, owner: Owner, resources: Iterable[Resource], budget_ns: int) -> None:
+        self._owner = owner
+        self._pool = owner._threads()
+        self._lock = threading.RLock()
+        self._queue = deque(map(_Job, resources))
+        self._running: dict[_Job, None] = {}
+        self._quick = 0  # workers, without those whose clean-up is slow
+        self._until_ns = system_clock.now_ns() + budget_ns
+        self._planned_ns: int | None = None
+        self._watchers: dict[ThreadWaiter | TaskWaiter, None] = {}
+        self.failures = 0
+        self._chain = (*_within.get(), owner)
+        self._blocked: AbstractEventLoop | None = None  # whose thread drives this, and waits
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every clean-up has ended or was given up."""
+        return not self._queue and not self._running
+
+    # ---- who drives it, and who waits ----
+
+    def drive(self, timeout_ns: int | None = None) -> bool:
+        """Run all; return whether they have ended. After a timeout, another thread goes on."""
+        self._blocked = running_loop()
+        return self._wait(timeout_ns, drives=True)
+
+    def wait(self, timeout_ns: int | None = None) -> bool:
+        """Wait for the end of what somebody else drives; return whether it has come."""
+        return self._wait(timeout_ns, drives=False)
+
+    def _wait(self, timeout_ns: int | None, *, drives: bool) -> bool:
+        began_ns = system_clock.now_ns()
+        try:
+            while True:
+                waiter = ThreadWaiter()
+                self._watchers[waiter] = None
+                try:
+                    left_ns = self._left(timeout_ns, began_ns, drives=drives)
+                    if left_ns == 0:
+                        break
+                    waiter.park(system_clock, left_ns)
+                finally:
+                    self._watchers.pop(waiter, None)
+        finally:
+            if drives and not self.is_over:
+                self.leave()
+        return self.is_over
+
+    async def adrive(self, timeout_ns: int | None = None) -> bool:
+        """Run all as ``drive`` does; the event loop goes on meanwhile."""
+        return await self._await(timeout_ns, drives=True)
+
+    async def await_end(self, timeout_ns: int | None = None) -> bool:
+        """Wait as ``wait`` does; the event loop goes on meanwhile."""
+        return await self._await(timeout_ns, drives=False)
+
+    async def _await(self, timeout_ns: int | None, *, drives: bool) -> bool:
+        from holdfast.waiting.aio import TaskWaiter
+
+        began_ns = system_clock.now_ns()
+        try:
+            while True:
+                waiter = TaskWaiter()
+                self._watchers[waiter] = None
+                try:
+                    left_ns = self._left(timeout_ns, began_ns, drives=drives)
+                    if left_ns == 0:
+                        break
+                    await waiter.park(system_clock, left_ns)
+                finally:
+                    self._watchers.pop(waiter, None)
+        finally:
+            if drives and not self.is_over:
+                self.leave()
+        return self.is_over
+
+    def leave(self) -> None:
+        """Have another thread drive it to its end."""
+        self._blocked = None
+        with suppress(RuntimeError):  # no thread can be started: the process ends
+            Context().run(self._pool.submit, self.drive)
+
+    def _left(self, timeout_ns: int | None, began_ns: int, *, drives: bool) -> int | None:
+        """Return how long to wait before the next look, 0: no longer."""
+        step_ns = self._step() if drives else None
+        if self.is_over:
+            return 0
+        if timeout_ns is None:
+            return step_ns
+        left_ns = max(0, timeout_ns + began_ns - system_clock.now_ns())
+        return left_ns if step_ns is None else min(left_ns, step_ns)
+
+    # ---- what the driver does ----
+
+    def _step(self) -> int:
+        """Begin what can begin, and give up what takes too long.
+
+        Returns:
+            How long to wait before the next look, at least a nanosecond.
+        """
+        late, needs_worker = [], False
+        with self._lock:
+            now_ns = self._forgive(system_clock.now_ns())
+            limit_ns = self._owner._limit_ns
+            pace_ns = self._pace_ns(now_ns)
+            next_ns = now_ns + min(pace_ns, limit_ns // 10)  # one may begin in the next moment
+            for job in list(self._running):
+                took_ns = now_ns - job.began_ns
+                may_go_beside = took_ns >= pace_ns and len(self._running) < _MOST_ACTIVE
+                if not job.is_slow and (may_go_beside or took_ns >= limit_ns):
+                    job.is_slow = True
+                    self._quick -= 1
+                if took_ns >= limit_ns:
+                    del self._running[job]
+                    if not job.has_ended:  # else those hang who are told of its end
+                        job.is_late = True
+                        self._owner._stuck.add(job.thread)
+                        late.append(job)
+                else:
+                    next_ns = min(next_ns, job.began_ns + limit_ns)
+            if self._queue and not self._quick:
+                self._quick += 1
+                needs_worker = True
+            elif not self._queue and self._running:
+                next_ns = min(job.began_ns for job in self._running) + limit_ns
+            self._planned_ns = next_ns
+        for job in late:
+            self._give_up(job, limit_ns)
+        self._tell()
+        if needs_worker:
+            self._hire()
+        return max(1, next_ns - now_ns)
+
+    def _forgive(self, now_ns: int) -> int:
+        """Give what runs more time if this process did not run meanwhile; return the time."""
+        planned_ns = self._planned_ns
+        if planned_ns is not None and now_ns - planned_ns > _LATE_NS:
+            for job in self._running:
+                job.began_ns += now_ns - planned_ns
+        return now_ns
+
+    def _pace_ns(self, now_ns: int) -> int:
+        share_ns = (self._until_ns - now_ns) // (2 * len(self._queue) + 2)
+        return min(max(share_ns, _LEAST_PACE_NS), _MOST_PACE_NS)
+
+    def _hire(self) -> None:
+        try:
+            # A thread may keep the context it is started in for its life.
+            Context().run(self._pool.submit, self._work)
+        except RuntimeError:  # no thread can be started, as when the interpreter ends
+            self._work()
+
+    def _give_up(self, job: _Job, limit_ns: int) -> None:
+        if job.future is not None:
+            job.future.cancel()
+        self._report(job, f"it took longer than {limit_ns / 1e9:g} s")
+
+    def _report(self, job: _Job, error: str | None) -> None:
+        if error is not None:
+            with self._lock:
+                self.failures += 1
+        self._owner._has_cleaned(job.resource, error)
+
+    def _tell(self) -> None:
+        if self.is_over:
+            for one in list(self._watchers):
+                one.wake()
+
+    # ---- in a worker ----
+
+    def _work(self) -> None:
+        while (job := self._take()) is not None:
+            error = Context().run(self._run, job)
+            with self._lock:
+                job.has_ended = not job.is_late
+                self._owner._stuck.discard(job.thread)
+            if job.has_ended:
+                self._report(job, error)
+            with self._lock:
+                self._running.pop(job, None)
+            self._tell()
+            if job.is_slow:  # another worker goes on
+                return
+
+    def _take(self) -> _Job | None:
+        with self._lock:
+            if not self._queue:
+                self._quick -= 1
+                return None
+            job = self._queue.popleft()
+            job.thread = threading.get_ident()
+            job.began_ns = system_clock.now_ns()
+            self._running[job] = None
+            return job
+
+    def _run(self, job: _Job) -> str | None:
+        """Run a clean-up; return why it failed, or None."""
+        _within.set(self._chain)
+        cleanup = job.resource._cleanup
+        if cleanup is None:
+            return None
+        try:
+            result: Any = cleanup()
+            if hasattr(result, "__await__"):
+                self._finish(job, result)
+        except BaseException as raised:  # noqa: BLE001 - the user's code: counted and logged
+            name, text = describe_error(raised)
+            return f"{name}: {text}" if text else name
+        return None
+
+    def _finish(self, job: _Job, result: Any) -> None:
+        """Await what a clean-up has returned."""
+        import asyncio
+
+        loop = job.resource._loop
+        if loop is not None and loop.is_running():
+            if loop is self._blocked:
+                _close(result)
+                raise RuntimeError("it has to be awaited in an event loop that waits for it")
+            coroutine = _awaiting(result, self._chain)
+            try:
+                job.future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            except RuntimeError:  # it was closed since
+                coroutine.close()
+            else:
+                job.future.result()
+                return
+        asyncio.run(_within_limit(result, self._owner._limit_ns / 1e9))
+
+
+async def _awaiting(result: Any, chain: tuple[object, ...]) -> None:
+    _within.set(chain)
+    await result
+
+
+async def _within_limit(result: Any, seconds: float) -> None:
+    from asyncio import timeout
+
+    async with timeout(seconds):
+        await result
+
+
+def _close(result: Any) -> None:
+    if hasattr(result, "close"):  # a coroutine that nobody awaits would warn
+        result.close()

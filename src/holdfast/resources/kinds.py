@@ -1,0 +1,42 @@
+"""The kinds of resources that every manager knows, and how an unknown one is refused."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from holdfast.validation import Problems
+
+__all__ = ["KINDS", "MOST_KINDS", "OPERATION", "read_kinds", "refuse_kind"]
+
+OPERATION = "operation"
+KINDS = (
+    *("goroutine", "thread", "task", "connection", "channel", "timer", "file", "memory"),
+    OPERATION,
+)
+MOST_KINDS = 200
+
+
+def read_kinds(problems: Problems, kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return the kinds that a manager knows: those of all managers, and its own."""
+    given: tuple[object, ...] = ()
+    try:
+        given = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    except TypeError:
+        problems.refuse("kinds", kinds, "names of kinds")
+    if isinstance(kinds, str):
+        problems.refuse("kinds", kinds, "several names, such as ('websocket',)")
+    if len(given) > MOST_KINDS:
+        problems.refuse("kinds", len(given), f"at most {MOST_KINDS} kinds")
+    names = [problems.name(one, "kinds") for one in given[:MOST_KINDS]]
+    return tuple(dict.fromkeys((*KINDS, *names)))
+
+
+def refuse_kind(problems: Problems, kind: object, known: Iterable[str], field: str) -> None:
+    """Note that there is no such kind, and the way to have more; the nearest one follows."""
+    names = tuple(known)
+    allowed = f"one of {', '.join(map(repr, names))}"
+    if isinstance(kind, str):
+        allowed += f"; for another kind call add_kind({kind!r}) first"
+    problems.refuse(field, kind, allowed)
