@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-import holdfast as hf
 from holdfast import ConfigError, ManualClock, ResourceLimitError, ResourceManager
+from holdfast.categories import classify
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_a_manager_allows_a_thousand_resources_by_default():  # RS-06
 
 
 def test_a_limit_error_has_the_category_resource():
-    assert str(hf.categories.classify(ResourceLimitError("shop", "file", 1, 1))) == "resource"
+    assert str(classify(ResourceLimitError("shop", "file", 1, 1))) == "resource"
 
 
 def test_eighty_percent_of_a_limit_is_warned_of_once_per_crossing(resources, caplog):  # RS-06
