@@ -72,13 +72,19 @@ compile_control(GateObject *self)
     }
 }
 
+static bool
+is_lone(const GateObject *self)
+{
+    return self->kind == HF_KIND_BREAKER && self->n_steps == 1 && !self->timed &&
+           self->is_failure == NULL && self->tells == 0;
+}
+
 /* What entering and leaving must read, from what the steps want. */
 static void
 compile_steps(GateObject *self)
 {
     self->reads_clock = false;
-    self->lone = self->kind == HF_KIND_BREAKER && self->n_steps == 1 && !self->timed &&
-                 self->is_failure == NULL;
+    self->lone = is_lone(self);
     GateObject *own = self->kind == HF_KIND_PIPELINE ? NULL : self;
     compile_control(self);
     for (Py_ssize_t i = 0; i < self->n_steps; i++) {
@@ -433,5 +439,25 @@ hf_need_no_hedge(GateObject *gate)
                      gate->kind == HF_KIND_PIPELINE ? " has a hedge, which" : "");
         return -1;
     }
+    return 0;
+}
+
+/* _tells = bits: of which calls the end is told to _ended(). Of those that run, some may not be. */
+int
+hf_gate_put_tells(PyObject *op, PyObject *value, void *closure)
+{
+    (void)closure;
+    GateObject *self = (GateObject *)op;
+    long bits = value == NULL ? -1 : PyLong_AsLong(value);
+    if (bits == -1 && PyErr_Occurred())
+        return -1;
+    if (bits < 0 || bits > (HF_TELLS_FAILURES | HF_TELLS_SUCCESSES)) {
+        PyErr_SetString(PyExc_ValueError, "_tells is 0 to 3");
+        return -1;
+    }
+    if (hf_need_kind(self, self->kind == HF_KIND_BREAKER, "circuit breaker") < 0)
+        return -1;
+    self->tells = (uint8_t)bits;
+    self->lone = is_lone(self);
     return 0;
 }

@@ -139,6 +139,13 @@ is_made(PyObject *op, void *closure)
     return PyBool_FromLong(((GateObject *)op)->kind != HF_KIND_NONE);
 }
 
+static PyObject *
+tells(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyLong_FromLong(((GateObject *)op)->tells);
+}
+
 static PyMemberDef gate_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(GateObject, weakrefs), READONLY, NULL},
     {"name", T_OBJECT, offsetof(GateObject, name), READONLY, "The policy's name."},
@@ -161,6 +168,7 @@ static PyGetSetDef gate_getset[] = {
     {"_histogram", histogram_so_far, NULL, NULL, (void *)offsetof(GateObject, histogram_object)},
     {"_ends", ends_so_far, NULL, NULL, (void *)offsetof(GateObject, ends_object)},
     {"_listeners", made_so_far, NULL, NULL, (void *)offsetof(GateObject, listeners)},
+    {"_tells", tells, hf_gate_put_tells, NULL, NULL},
     {"_queue", made_so_far, NULL, NULL, (void *)offsetof(GateObject, queue)},
     {"_parts", all_parts, NULL, NULL, (void *)offsetof(GateObject, parts)},
     {"_observed", counter_value, NULL, NULL, (void *)offsetof(GateObject, observed)},

@@ -176,6 +176,8 @@ typedef enum {
 
 #define HF_HOLDS_OBJECT(field) PyObject *field;
 
+typedef enum hf_tells { HF_TELLS_FAILURES = 1, HF_TELLS_SUCCESSES = 2 } hf_tells;
+
 struct GateObject {
     PyObject_HEAD
     PyObject *weakrefs;
@@ -184,6 +186,7 @@ struct GateObject {
     uint8_t mode;     /* hf_mode */
     bool can_wait;    /* a refusal may be waited for: _block() or _suspend() */
     bool listening;   /* rejections are events somebody asked for */
+    uint8_t tells;    /* breaker: of which calls a log takes the end: hf_tells */
     bool timed;       /* wants the precise duration of the call */
     bool records;     /* breaker: durations go into a histogram, made for the first of them */
     bool reads_clock; /* some step wants the precise time: read once on the way in */
@@ -522,6 +525,7 @@ PyObject *hf_gate_open(PyObject *op, PyObject *opener);
 PyObject *hf_gate_call_within(PyObject *op, PyObject *fn);
 PyObject *hf_gate_aopen(PyObject *op, PyObject *opener);
 PyObject *hf_gate_bind(PyObject *op, PyObject *args, PyObject *equipment);
+int hf_gate_put_tells(PyObject *op, PyObject *value, void *closure);
 PyObject *hf_gate_record_latency(PyObject *op, PyObject *ignored);
 PyObject *hf_gate_keep_histogram(PyObject *op, PyObject *histogram);
 PyObject *hf_gate_once(PyObject *op, PyObject *args);

@@ -140,15 +140,61 @@ leave_breaker(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *re
     return goes_on ? 0 : -1;
 }
 
+/*
+ * Tell the policy how a call has ended, with whatever exception it raised set aside.
+ * -1: interrupted (KeyboardInterrupt and the like); that exception is set.
+ */
+static int
+tell_end(GateObject *step, bool failed)
+{
+    PyObject *raised = hf_take_exception();
+    PyObject *answer =
+        PyObject_CallMethod((PyObject *)step, "_ended", "OO", failed ? Py_True : Py_False,
+                            failed && raised != NULL ? raised : Py_None);
+    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        hf_chain(raised);
+        return -1;
+    }
+    if (answer == NULL) /* there was no room to tell */
+        hf_report_raised((PyObject *)step);
+    Py_XDECREF(answer);
+    hf_give_exception(raised);
+    return 0;
+}
+
+/* The verdict on a call. -1: a predicate raised, its exception is set. */
+static inline int
+judge(GateObject *step, hf_hold *hold, PyObject *result, int outcome)
+{
+    int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
+    if (HF_UNLIKELY(verdict == HF_FAILURE) && result != NULL)
+        hold->breaker.flags |= HF_PERMIT_FAILED;
+    return verdict;
+}
+
+static int Py_NO_INLINE
+leave_and_tell(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
+               int64_t end_ns)
+{
+    int tells = step->tells;
+    int verdict = judge(step, hold, result, outcome);
+    int left = leave_breaker(step, pass, hold, result, verdict < 0 ? HF_IGNORED : verdict, end_ns);
+    if (verdict < 0 || left < 0)
+        return -1;
+    bool is_told = (verdict == HF_FAILURE && (tells & HF_TELLS_FAILURES) != 0) ||
+                   (verdict == HF_SUCCESS && (tells & HF_TELLS_SUCCESSES) != 0);
+    return is_told ? tell_end(step, verdict == HF_FAILURE) : 0;
+}
+
 static inline int
 leave(GateObject *step, const hf_pass *pass, hf_hold *hold, PyObject *result, int outcome,
       int64_t end_ns)
 {
+    if (HF_UNLIKELY(step->tells != 0))
+        return leave_and_tell(step, pass, hold, result, outcome, end_ns);
     if (HF_LIKELY(hf_step_plainly_succeeds(step, result, outcome)))
         return leave_breaker(step, pass, hold, result, HF_SUCCESS, end_ns);
-    int verdict = outcome == HF_UNJUDGED ? hf_step_judge(step, result) : outcome;
-    if (HF_UNLIKELY(verdict == HF_FAILURE) && result != NULL)
-        hold->breaker.flags |= HF_PERMIT_FAILED;
+    int verdict = judge(step, hold, result, outcome);
     int left = leave_breaker(step, pass, hold, result, verdict < 0 ? HF_IGNORED : verdict, end_ns);
     return verdict < 0 ? -1 : left;
 }

@@ -50,11 +50,13 @@ MOST = 5  # records of one event of one policy in ten seconds
 _EACH = {"injected", "registered", "unregistered", "output"}
 
 # By area. The events of policies are logged where somebody asked for them, the others always.
-LEVELS: dict[str, int] = {
+LEVELS: dict[str, int | None] = {
     "opened": WARNING,
     "closed": INFO,
     "half_open": INFO,
     "overridden": INFO,
+    "call_failed": None,  # each of them would cost a call something
+    "call_succeeded": None,
     "rejection": DEBUG,
     "retry": DEBUG,
     "recovered": INFO,
@@ -78,6 +80,9 @@ LEVELS: dict[str, int] = {
     "passed_over": WARNING,
     "manager_started": INFO,
     "manager_stopped": INFO,
+    "operation_completed": DEBUG,
+    "operation_timed_out": WARNING,
+    "operation_cancelled": INFO,
     "many_active": WARNING,
     "component_level": INFO,
     "system_worse": WARNING,
@@ -88,6 +93,8 @@ LEVELS: dict[str, int] = {
     "shedding_on": WARNING,
     "shedding_off": INFO,
     "shed": DEBUG,
+    "falling_back": WARNING,
+    "one_by_one": DEBUG,
     "sequential_on": WARNING,
     "sequential_off": INFO,
     "chaos_enabled": WARNING,

@@ -345,7 +345,10 @@ def test_the_switch_is_logged_with_its_reason(seen, caplog):
     with caplog.at_level(logging.WARNING, "holdfast"):
         gather_or_sequential([seen.call(0, down(), 0)], name="symbols")
     assert caplog.messages == [
-        "symbols: 1 of 1 calls failed; calls that have not succeeded run one by one"
+        (
+            "symbols: falling back to sequential: 1 of 1 calls failed; "
+            "calls that have not succeeded run one by one"
+        )
     ]
 
 

@@ -362,8 +362,8 @@ def test_types_beyond_the_most_are_counted_together(clock):
 # ---- how many there are ----
 
 TOO_MANY = (
-    "collector: 4 operations are active, more than 3 (3 backfill, 1 api_call); the oldest since"
-    " 60 s"
+    "collector: High number of active operations detected: 4, more than 3 "
+    "(3 backfill, 1 api_call); the oldest since 60 s"
 )
 
 

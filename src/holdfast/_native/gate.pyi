@@ -198,6 +198,7 @@ class Gate:
     """The native base class of all policies and pipelines."""
 
     _listening: bool
+    _tells: int
     _can_wait: bool
     _asks: bool
     _rest: Gate | None

@@ -6,8 +6,8 @@ Owns the decisions that threads and tasks share. Elsewhere: who runs the calls a
 
 from __future__ import annotations
 
+import logging  # noqa: F401 - now: without a file descriptor, nothing can be imported
 import sys
-from logging import getLogger  # now: without a file descriptor, nothing can be imported
 from math import ceil
 
 from holdfast._native import gate
@@ -15,8 +15,8 @@ from holdfast._native.hedge import Hedge
 from holdfast.categories import Category, classify
 from holdfast.degradation.gathered import Gathered, GatheredCall, GatherError
 from holdfast.errors import Rejected
-from holdfast.events import warn
 from holdfast.policies.base import Policy
+from holdfast.records import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _IN_WORDS = {
     "timeout": "{open} of {n} calls did not end in time",
     "cancelled": "a call was cancelled",
     "resource": "a resource is exhausted",
-    "mode": "degraded mode is on",
 }
 
 classify(OSError())  # loads the rules of the standard library, for the same reason
@@ -193,13 +192,24 @@ class Course:
         if not self.goes_on or not (self._falls_back or reason == "mode"):
             return
         self.switched = reason
+        if reason == "mode":
+            text = "%s: degraded mode is on: calls run one by one"
+            note("one_by_one", "degradation", self.name, text, self.name, clock=self.clock)
+            return
         text = _IN_WORDS[reason].format(
             failed=self._failed,
             n=len(self.calls),
             open=sum(not entry.is_final for entry in self._entries),
         )
-        tell = _debug if reason == "mode" else warn
-        tell("%s: %s; calls that have not succeeded run one by one", self.name, text)
+        note(
+            "falling_back",
+            "degradation",
+            self.name,
+            "%s: falling back to sequential: %s; calls that have not succeeded run one by one",
+            self.name,
+            text,
+            clock=self.clock,
+        )
 
     def _give_up(self, error: Exception) -> None:
         """Run nothing more: what has not ended has failed."""
@@ -278,7 +288,3 @@ def _is_resource(error: Exception) -> bool:
         return classify(error) is Category.RESOURCE
     except (OSError, MemoryError):  # the rules of a library could not be loaded: that says it too
         return True
-
-
-def _debug(text: str, *args: object) -> None:
-    getLogger("holdfast").debug(text, *args)

@@ -86,6 +86,7 @@ class TimedOperation(Whole):
         "_fired",
         "_loop",
         "_manager",
+        "_overran",
         "_parent",
         "_permit",
         "_policy",
@@ -124,6 +125,7 @@ class TimedOperation(Whole):
         self._task: ref[Task[Any]] | None = None
         self._cancelling = 0
         self._fired = False  # the task was asked to end
+        self._overran = False  # it ended with the error of a deadline
 
     # ---- what anybody may ask ----
 
@@ -179,6 +181,7 @@ class TimedOperation(Whole):
             self._ask_task()
         elif self._permit is not None:
             self._finish_by_hand(late=False)
+        manager._say("operation_cancelled", self, "was cancelled")
         return True
 
     def check(self) -> None:
@@ -213,6 +216,9 @@ class TimedOperation(Whole):
             if around is None:
                 return self._policy.call(fn, *args, **kwargs)
             return around.call(self._policy.call, fn, *args, **kwargs)
+        except DeadlineExceededError:
+            self._overran = True
+            raise
         except Cancelled as cut:
             if self._is_cut_alone():
                 raise self._error() from cut
@@ -232,6 +238,7 @@ class TimedOperation(Whole):
             return await around.acall(self._policy.acall, fn, *args, **kwargs)
         except BaseException as raised:
             error = raised
+            self._overran = isinstance(raised, DeadlineExceededError)
             if self._close_task(raised):
                 raise self._error() from raised
             raise
@@ -250,7 +257,7 @@ class TimedOperation(Whole):
             stack.enter_context(self._policy)
         except BaseException:
             stack.close()
-            self._end()
+            self._end(is_told=False)
             raise
         self._stack = stack
         return self
@@ -262,10 +269,14 @@ class TimedOperation(Whole):
         traceback: TracebackType | None,
     ) -> None:
         stack, self._stack = self._stack, None
+        self._overran = isinstance(error, DeadlineExceededError)
         try:
             stack.__exit__(cls, error, traceback)
             if isinstance(error, Cancelled) and self._is_cut_alone():
                 raise self._error() from error
+        except DeadlineExceededError:
+            self._overran = True
+            raise
         finally:
             self._end()
 
@@ -280,7 +291,7 @@ class TimedOperation(Whole):
         except BaseException:
             await stack.aclose()
             self._close_task(None)
-            self._end()
+            self._end(is_told=False)
             raise
         self._stack = stack
         return self
@@ -292,10 +303,14 @@ class TimedOperation(Whole):
         traceback: TracebackType | None,
     ) -> None:
         stack, self._stack = self._stack, None
+        self._overran = isinstance(error, DeadlineExceededError)
         closed = False
         try:
             try:
                 await stack.__aexit__(cls, error, traceback)
+            except DeadlineExceededError:
+                self._overran = True
+                raise
             finally:
                 closed = self._close_task(error)
             if closed:
@@ -318,7 +333,7 @@ class TimedOperation(Whole):
         try:
             self._permit = self._policy._permit()
         except BaseException:
-            self._end()
+            self._end(is_told=False)
             raise
         if self._scope.is_cut:  # by another thread, before there was a permit
             self._finish_by_hand(late=False)
@@ -372,7 +387,7 @@ class TimedOperation(Whole):
         if not by_hand:
             self._token = current.set(self._scope)
 
-    def _end(self) -> bool:
+    def _end(self, *, is_told: bool = True) -> bool:
         """Be active no longer; return whether it was."""
         with self._manager._locked():
             if self._state != _ACTIVE:
@@ -388,11 +403,17 @@ class TimedOperation(Whole):
         if token is not None:
             with suppress(ValueError):  # a block that ends in another context
                 current.reset(token)
+        if is_told and not self._scope.is_cut:
+            if self._overran and self._left_ns() <= 0:  # and not something inside of it alone
+                self._manager._say("operation_timed_out", self, "timed out")
+            else:
+                self._manager._say("operation_completed", self, "completed")
         return True
 
     def _finish_by_hand(self, *, late: bool) -> bool:
         """End one that was begun by hand; only the first of several who try does it."""
         permit = self._permit
+        self._overran = late
         if not self._end():
             return False
         assert permit is not None

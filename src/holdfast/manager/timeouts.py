@@ -25,7 +25,7 @@ from holdfast.periodic import LEAST_NS as LEAST_INTERVAL_NS
 from holdfast.periodic import Periodic
 from holdfast.policies.base import made_within, within_deadline_ns
 from holdfast.policies.timeout import Timeout
-from holdfast.records import note
+from holdfast.records import note, takes
 from holdfast.stores.figures import TIMED
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, wait_to_ns
@@ -550,6 +550,22 @@ class TimeoutManager(Whole, Life):
         for waiter in list(self._watchers):
             waiter.wake()
 
+    def _say(self, record: str, operation: TimedOperation, text: str) -> None:
+        """Log how an operation has ended. The lock is not held."""
+        if takes(record, "timeout"):
+            note(
+                record,
+                "timeout",
+                f"{self._name}/{operation.kind}",
+                "%s: operation %r (%s) %s after %.3g s",
+                self._name,
+                operation.id,
+                operation.kind,
+                text,
+                operation.elapsed,
+                clock=self._clock,
+            )
+
     def _count_cancelled(self) -> None:
         self._cancelled += 1
         self._meter.count(1)
@@ -609,7 +625,8 @@ class TimeoutManager(Whole, Life):
             "many_active",
             "timeout",
             self._name,
-            "%s: %d operations are active, more than %d (%s); the oldest since %.3g s",
+            "%s: High number of active operations detected: %d, more than %d (%s); "
+            "the oldest since %.3g s",
             self._name,
             len(operations),
             self._warn_above,

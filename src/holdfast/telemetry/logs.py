@@ -15,8 +15,9 @@ from weakref import ref
 from holdfast.forks import call_in_child
 from holdfast.mode import Mode
 from holdfast.policies.base import Policy
-from holdfast.records import LEVELS, MOST, Log, add_log, ignore_raised, remove_log
+from holdfast.records import LEVELS, MOST, Log, add_log, ignore_raised, remove_log, takes
 from holdfast.registry import registry
+from holdfast.telemetry.wordings import WORDINGS
 from holdfast.transitions import fields_of, name_of, record_of, sentence_of
 from holdfast.validation import Problems
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from holdfast.events import Event
     from holdfast.records import Made
+    from holdfast.telemetry.wordings import Wording
 
     Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -42,6 +44,8 @@ _FOR_LISTENERS: dict[str, tuple[str, ...]] = {
     "retry": ("retry", "recovered", "not_retried"),
 }
 _SEVERAL = {"transition", "override"}  # events that have a record for each state
+# What no listener hears: a breaker tells of such an end only while a log takes it.
+_ENDS = {"call_failed": 1, "call_succeeded": 2}
 _MOST_REPEATS = 1_000_000
 
 _lock = RLock()
@@ -53,6 +57,7 @@ def log_events(
     *,
     levels: Mapping[str, int | str | None] | None = None,
     most: int | None = MOST,
+    words: str = "holdfast",
 ) -> Callable[[], None]:
     """Log each event of all policies, of those that exist and of those that are created later.
 
@@ -73,6 +78,10 @@ def log_events(
         most: How many records of one event of one policy are written in ten seconds, 1 to a
             million. Further records are counted, and one record gives their number: "... and 41
             more in 10 s". None writes all.
+        words: "holdfast", or "collector" for the levels of a collector of market data, and the
+            words that its messages begin with, such as "Operation failed, retrying: ...". Its
+            breakers also log each call that fails (WARNING) or succeeds (DEBUG). What ``levels``
+            says counts more.
 
     Returns:
         A function that ends the log. It may be called repeatedly.
@@ -87,7 +96,9 @@ def log_events(
     """
     problems = Problems("log_events")
     target = _logger_of(problems, logger)
-    chosen = _levels_of(problems, levels)
+    words = problems.choice("words", words, tuple(WORDINGS))
+    wording = WORDINGS.get(words, WORDINGS["holdfast"])
+    chosen = _levels_of(problems, levels, wording)
     if most is not None:
         most = problems.integer("most", most, least=1, most=_MOST_REPEATS)
     problems.done()
@@ -96,7 +107,7 @@ def log_events(
         is_new = log is None
         if log is None:
             log = _logs[target] = _EventLog(Log(target, chosen, most))
-        log.change(chosen, most)
+        log.change(chosen, most, wording)
         if is_new:
             log.begin()
 
@@ -117,9 +128,11 @@ class _EventLog:
         self._held: dict[int, tuple[ref[Policy], Callable[[], None]]] = {}
         self._unwatch: Callable[[], None] | None = None
         self._wanted: tuple[bool, ...] = ()
+        self._wording = WORDINGS["holdfast"]
 
-    def change(self, levels: dict[str, int | None], most: int | None) -> None:
-        """Have other levels, and see which levels of the loggers are on."""
+    def change(self, levels: dict[str, int | None], most: int | None, wording: Wording) -> None:
+        """Have other levels and words, and see which levels of the loggers are on."""
+        self._wording = wording
         self._log.set_levels(levels)
         self._log.limit(most)
         self._look()
@@ -135,12 +148,12 @@ class _EventLog:
     def end(self) -> None:
         if self._unwatch is not None:
             self._unwatch()
+        remove_log(self._log)
         while self._held:
             policy, remove = self._held.popitem()[1]
             remove()
             if (living := policy()) is not None:
-                living._mind_listeners()
-        remove_log(self._log)
+                _mind(living)
         self._log.close()
 
     def _watch(self, policy: Policy) -> None:
@@ -161,7 +174,7 @@ class _EventLog:
             held.pop(at, None)
 
         held[at] = ref(policy, forget), remove
-        policy._mind_listeners()
+        _mind(policy)
 
     def _wants(self, kind: str, records: tuple[str, ...]) -> bool:
         """Return whether a logger takes one of these records."""
@@ -170,11 +183,12 @@ class _EventLog:
     def _look(self) -> None:
         """Have policies make events for listeners if a logger takes them now, and else none."""
         wanted = tuple(self._wants(kind, (one,)) for kind in _FOR_LISTENERS for one in _ASKED[kind])
+        wanted += tuple(self._wants("circuit_breaker", (one,)) for one in _ENDS)
         if wanted != self._wanted:
             self._wanted = wanted
             for policy, _ in list(self._held.values()):
                 if (living := policy()) is not None:
-                    living._mind_listeners()
+                    _mind(living)
 
     def _hear(self, event: Event) -> None:
         policy: Any = event.policy
@@ -182,7 +196,8 @@ class _EventLog:
             return
         record = record_of(event) if event.kind in _SEVERAL else event.kind
         who = id(policy) if event.name is None else name_of(event)
-        is_taken = self._log.put(record, policy.kind, who, policy._clock, _made, event, policy)
+        make = self._made
+        is_taken = self._log.put(record, policy.kind, who, policy._clock, make, record, event)
         if record == "rejection" and is_taken:  # of which there may be many
             return
         try:
@@ -192,17 +207,26 @@ class _EventLog:
         except Exception as error:  # noqa: BLE001 - a log must not change the outcome of a call
             ignore_raised(error)
 
+    def _made(self, record: str, event: Event) -> Made:
+        """Return an event in words, what it says of the next call, and the fields."""
+        policy: Any = event.policy
+        if event.kind in _SEVERAL:
+            text, detail, fields = sentence_of(event, policy.mode is Mode.OBSERVE)
+        else:
+            is_rejection = event.kind == "rejection" and event.retry_after is not None
+            detail = f"; retry in {event.retry_after:.3f} s" if is_rejection else ""
+            text, fields = _sentence(event, policy), fields_of(event)
+        return self._wording.put(record, event.reason, text), detail, fields
+
+
+def _mind(policy: Policy) -> None:
+    """Let a policy know what is wanted of it."""
+    policy._mind_listeners()
+    if policy.kind == "circuit_breaker":
+        policy._tells = sum(bit for end, bit in _ENDS.items() if takes(end, policy.kind))
+
 
 _ASKED = {**_FOR_LISTENERS, "rate_limiter": ("rejection", "adjustment")}
-
-
-def _made(event: Event, policy: Policy) -> Made:
-    """Return an event in words, what it says of the next call, and the fields."""
-    if event.kind in _SEVERAL:
-        return sentence_of(event, policy.mode is Mode.OBSERVE)
-    is_rejection = event.kind == "rejection" and event.retry_after is not None
-    detail = f"; retry in {event.retry_after:.3f} s" if is_rejection else ""
-    return _sentence(event, policy), detail, fields_of(event)
 
 
 def _sentence(event: Event, policy: Policy) -> str:
@@ -265,9 +289,9 @@ def _logger_of(problems: Problems, logger: Any) -> Any:
 
 
 def _levels_of(
-    problems: Problems, levels: Mapping[str, int | str | None] | None
+    problems: Problems, levels: Mapping[str, int | str | None] | None, wording: Wording
 ) -> dict[str, int | None]:
-    chosen: dict[str, int | None] = dict(LEVELS)
+    chosen: dict[str, int | None] = {**LEVELS, **wording.levels}
     if levels is None:
         return chosen
     try:

@@ -400,6 +400,15 @@ class CircuitBreaker(Policy):
         own_clock = 0 if isinstance(self._clock, SystemClock) else OWN_CLOCK
         return ((BREAKER, self._kernel, own_clock), *timed)
 
+    def _ended(self, failed: bool, error: BaseException | None) -> None:
+        """Log how a call has ended, as a log has asked for that with ``_tells``."""
+        if not failed:
+            self._say("call_succeeded", "operation successful")
+        elif error is None:
+            self._say("call_failed", "operation failed")
+        else:
+            self._say("call_failed", "operation failed (%s)", type(error).__name__)
+
     def _changed(
         self,
         old: int,
