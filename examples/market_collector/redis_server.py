@@ -26,6 +26,8 @@ _Redis: Any = redis.Redis
 _FILLER = "filler"
 _PART = 64 << 10  # bytes of a value that fills it
 _LEAST_PART = 16
+_CONNECTIONS = 512 << 10  # bytes of memory that connections give back
+_SECONDS = 10.0  # for one command
 
 
 def installed() -> str | None:
@@ -59,33 +61,42 @@ class RedisHandle(Handle):
         self.url = f"redis://{HOST}:{process.port}/0"
         super().__init__(supervisor, process, held)
 
+    def connect(self) -> Any:
+        """Return a client of it, for a ``with`` block."""
+        return _Redis.from_url(self.url, socket_timeout=_SECONDS)
+
     def fill(self) -> int:
         """Fill its memory until it refuses the smallest value; return how many were written.
+
+        Its limit is lowered to below what it uses, so that it stays full when connections end.
 
         Raises:
             redis.RedisError: It does not answer.
         """
         written = 0
         size = _PART
-        with _Redis.from_url(self.url, socket_timeout=5.0) as client:
+        with self.connect() as client:
             while size >= _LEAST_PART:
                 try:
                     client.set(f"{_FILLER}:{written}", b"x" * size)
                     written += 1
                 except OutOfMemoryError:
                     size //= 2
+            used = client.info("memory")["used_memory"]
+            client.config_set("maxmemory", used - _CONNECTIONS)
         return written
 
     def clear(self) -> int:
-        """Delete what ``fill`` has written; return how much that was.
+        """Delete what ``fill`` has written, and have the limit as before; return how much it was.
 
         Raises:
             redis.RedisError: It does not answer.
         """
         deleted = 0
-        with _Redis.from_url(self.url, socket_timeout=5.0) as client:
+        with self.connect() as client:
             for key in client.scan_iter(f"{_FILLER}:*", count=1000):
-                deleted += int(client.unlink(key))
+                deleted += int(client.delete(key))
+            client.config_set("maxmemory", self.memory)
         return deleted
 
 

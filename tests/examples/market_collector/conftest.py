@@ -1,5 +1,7 @@
 """A supervisor, exchanges and a Redis that are real processes, shared by the tests of a process."""
 
+import time
+
 import pytest
 
 import holdfast as hf
@@ -46,10 +48,11 @@ def redis(request, require_real):
     if redis_server.installed() is None:
         require_real("there is no Redis (Debian: redis-server)")
     handle = request.getfixturevalue("_redis")
+    with handle.connect() as connection:
+        connection.flushdb()
     yield handle
     handle.thaw()
     handle.wait_until_up()
-    handle.clear()
 
 
 @pytest.fixture
@@ -74,3 +77,16 @@ def client(rm, exchange):
     client = ExchangeClient(rm, exchange.name, exchange.url, attempt=ATTEMPT)
     yield client
     client.close()
+
+
+@pytest.fixture
+def until():
+    """What waits for a condition in another process or thread."""
+
+    def wait(condition, seconds=30.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not after {seconds:g} s"
+            time.sleep(0.005)
+
+    return wait
