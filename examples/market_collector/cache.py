@@ -11,7 +11,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,12 +20,13 @@ from redis.retry import Retry
 
 import holdfast as hf
 from examples.market_collector.policies import REDIS_ATTEMPT
+from holdfast.resources.report import CacheFigures
 from holdfast.validation import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MOST_BYTES", "Cache", "CacheFigures", "MemoryCache", "RedisCache", "open_cache"]
+__all__ = ["MOST_BYTES", "Cache", "MemoryCache", "RedisCache", "open_cache"]
 
 log = logging.getLogger("market_collector.cache")
 
@@ -41,22 +42,6 @@ _PREFIX = "market:"
 _CONNECTIONS = 32
 _MISSING = object()
 _Redis: Any = redis.Redis  # its types are those of the task's client as well
-
-
-class CacheFigures(NamedTuple):
-    """How a cache is used; all but the size are totals since its begin.
-
-    Attributes:
-        hits: Questions that it could answer.
-        misses: Questions that it could not.
-        evictions: Values that had to go before their time, for lack of room.
-        size: Values that it has at this moment.
-    """
-
-    hits: int
-    misses: int
-    evictions: int
-    size: int
 
 
 class Cache(ABC):
@@ -154,12 +139,18 @@ class MemoryCache(Cache):
         self._evictions = 0
 
     def figures(self) -> CacheFigures:
-        """Return how it is used; values that have had their time are not counted."""
+        """Return how it is used."""
+        size = len(self)
+        with self._lock:
+            return CacheFigures(self._hits, self._misses, self._evictions, size)
+
+    def __len__(self) -> int:
+        """Return how many values it has that live."""
         with self._lock:
             now = self._clock.now()
             for key in [key for key, (_, until) in self._entries.items() if until <= now]:
                 del self._entries[key]
-            return CacheFigures(self._hits, self._misses, self._evictions, len(self._entries))
+            return len(self._entries)
 
     def close(self) -> None:
         """Forget all values."""
@@ -271,13 +262,13 @@ class RedisCache(Cache):
                     self._evicted_before if evicted >= self._evicted_before else 0
                 )
                 self._evicted_before, self._size = evicted, size
-        memory = self._memory.figures()
+        memory, size = self._memory.figures(), len(self._memory)
         with self._lock:
             return CacheFigures(
                 self._hits,
                 self._misses,
                 self._evicted + memory.evictions,
-                self._size + memory.size,
+                self._size + size,
             )
 
     def close(self) -> None:

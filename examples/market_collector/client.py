@@ -38,7 +38,6 @@ MOST_CANDLES = 1000
 #: An exchange may ask to be left alone for so many seconds; then it is asked once more.
 MOST_REST = 60.0
 _MOST_BYTES = 1 << 20
-_IDLE = 30.0  # shorter than that of the exchange: it never closes what is about to be used
 
 
 class ExchangeClient:
@@ -89,7 +88,7 @@ class ExchangeClient:
         self._lock = Lock()
         self._answers = Answers(name)
         self._closed = False
-        self._connections = Connections(most, _IDLE)
+        self._connections = Connections(url, most)
         self._http = httpx.Client(
             base_url=url,
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
@@ -157,14 +156,23 @@ class ExchangeClient:
             raise ClosedError(self.name)
         if rest := self.rests_for:
             raise BusyError(self.name, rest, was_asked=False)
+        try:
+            body = self._fetch(path, query)
+        except (httpx.TransportError, RuntimeError) as error:
+            if self._closed:
+                raise ClosedError(self.name) from error
+            raise
+        return read(self._answers.json(body))
+
+    def _fetch(self, path: str, query: dict[str, str]) -> bytes:
+        """Return the body of an answer."""
         with self._http.stream("GET", path, params=query) as response:
             if response.status_code != 200:
                 error = self._refusal(response, f"{path} {' '.join(query.values())}".rstrip())
                 with suppress(httpx.TransportError, GarbageError):  # the status is what counts
                     self._body(response)  # so that the connection can be used again
                 raise error
-            body = self._body(response)
-        return read(self._answers.json(body))
+            return self._body(response)
 
     def _refusal(self, response: httpx.Response, asked: str) -> Exception:
         """Return the error for a status that is not 200."""

@@ -26,25 +26,26 @@ _CLOSING_SECONDS = 5.0  # for calls whose connections were just cut
 
 
 class Connections(httpx.BaseTransport):
-    """A pool of connections.
+    """Connections to one server, each for one request at a time.
+
+    The pool of httpcore is not used: while several threads use that, it may close a connection
+    that it has just given to one of them.
 
     Args:
-        most: How many there may be at the same time.
-        idle: Seconds after which one that is not used is closed.
+        url: The server.
+        most: How many connections there may be.
 
     Safe to share between threads.
     """
 
-    def __init__(self, most: int, idle: float) -> None:
-        self._streams: set[_Stream] = set()
-        self._pool = httpcore.ConnectionPool(
-            max_connections=most,
-            max_keepalive_connections=most,
-            keepalive_expiry=idle,
-            network_backend=_Backend(self),
-        )
+    def __init__(self, url: str, most: int) -> None:
+        read = httpcore.URL(url)
+        self._origin = read.origin
+        self._most = most
         self._state = threading.Condition()
+        self._idle: list[httpcore.HTTPConnection] = []
         self._active = 0
+        self._streams: set[_Stream] = set()
         self._closed = False
 
     def __len__(self) -> int:
@@ -53,13 +54,10 @@ class Connections(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, and return the beginning of its response."""
-        with self._state:
-            if self._closed:
-                raise RuntimeError("the connections are closed")
-            self._active += 1
+        connection = self._take(request.extensions.get("timeout", {}).get("pool"))
         try:
             with _errors_of_httpx():
-                response = self._pool.handle_request(
+                response = connection.handle_request(
                     httpcore.Request(
                         request.method,
                         str(request.url),
@@ -69,35 +67,67 @@ class Connections(httpx.BaseTransport):
                     )
                 )
         except BaseException:
-            self.leave()
+            self.give_back(connection)
             raise
         return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(self, response),
+            response.status, headers=response.headers, stream=_Body(self, connection, response)
         )
 
     def close(self) -> None:
         """Cut all connections: calls that wait for an answer fail. No other call is made."""
         with self._state:
             self._closed = True
-            for stream in self._streams.copy():
+            idle, self._idle = self._idle, []
+            for stream in self._streams:
                 stream.cut()
-            # A call that still reads has to end first: the number of a closed socket is given to
-            # the next one, and the call would read from that.
-            self._state.wait_for(lambda: not self._active, _CLOSING_SECONDS)
-            is_idle = not self._active
-        if is_idle:
-            self._pool.close()
-
-    def leave(self) -> None:
-        """Note that a call has ended."""
-        with self._state:
-            self._active -= 1
-            is_last = self._closed and not self._active
             self._state.notify_all()
-        if is_last:
-            self._pool.close()
+        for connection in idle:
+            connection.close()
+        with self._state:  # who uses one closes it
+            self._state.wait_for(lambda: not self._active, _CLOSING_SECONDS)
+
+    # ---- connections come and go ----
+
+    def _take(self, timeout: float | None) -> httpcore.HTTPConnection:
+        """Return a connection that nobody else uses; it may not be open yet."""
+        stale: list[httpcore.HTTPConnection] = []
+        with self._state:
+            left = _left(timeout, httpx.PoolTimeout)
+            if not self._state.wait_for(lambda: self._closed or self._active < self._most, left):
+                raise httpx.PoolTimeout(f"all {self._most} connections are in use")
+            if self._closed:
+                raise RuntimeError("the connections are closed")
+            self._active += 1
+            connection = None
+            while self._idle and connection is None:
+                last = self._idle.pop()  # the one that was used last: the others may go
+                if last.is_closed() or last.has_expired():
+                    stale.append(last)
+                else:
+                    connection = last
+        for last in stale:
+            last.close()
+        return connection or httpcore.HTTPConnection(self._origin, network_backend=_Backend(self))
+
+    def give_back(self, connection: httpcore.HTTPConnection) -> None:
+        """Take back a connection, and keep it if it can be used again."""
+        with self._state:
+            is_whole = connection.is_idle() and not connection.is_closed()
+            is_kept = is_whole and not self._closed
+            if is_kept:
+                self._idle.append(connection)
+                self._leave()
+        if not is_kept:
+            try:
+                connection.close()
+            finally:
+                with self._state:
+                    self._leave()
+
+    def _leave(self) -> None:
+        """Note that a request has ended. The lock is held."""
+        self._active -= 1
+        self._state.notify_all()
 
     def enter_stream(self, stream: _Stream) -> None:
         """Note a connection that was opened."""
@@ -107,7 +137,7 @@ class Connections(httpx.BaseTransport):
                 stream.cut()
 
     def forget_stream(self, stream: _Stream) -> None:
-        """Note that a connection is closed."""
+        """Note that a connection will be closed: from here on nobody cuts it."""
         with self._state:
             self._streams.discard(stream)
 
@@ -115,8 +145,14 @@ class Connections(httpx.BaseTransport):
 class _Body(httpx.SyncByteStream):
     """The rest of a response."""
 
-    def __init__(self, connections: Connections, response: httpcore.Response) -> None:
-        self._connections: Connections | None = connections
+    def __init__(
+        self,
+        connections: Connections,
+        connection: httpcore.HTTPConnection,
+        response: httpcore.Response,
+    ) -> None:
+        self._connections = connections
+        self._connection: httpcore.HTTPConnection | None = connection
         self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
@@ -124,17 +160,17 @@ class _Body(httpx.SyncByteStream):
             yield from self._response.iter_stream()
 
     def close(self) -> None:
-        connections, self._connections = self._connections, None
-        if connections is not None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
             try:
                 with _errors_of_httpx():
                     self._response.close()
             finally:
-                connections.leave()
+                self._connections.give_back(connection)
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Opens connections."""
+    """Opens a connection."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections

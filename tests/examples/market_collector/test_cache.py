@@ -6,14 +6,10 @@ import pytest
 
 import holdfast as hf
 from examples.market_collector import cache as module
-from examples.market_collector.cache import (
-    MOST_BYTES,
-    CacheFigures,
-    MemoryCache,
-    RedisCache,
-    open_cache,
-)
+from examples.market_collector.cache import MOST_BYTES, MemoryCache, RedisCache, open_cache
 from holdfast.categories import Category, classify
+from holdfast.resources.performance import PerformanceMonitor
+from holdfast.resources.report import CacheFigures
 
 
 @pytest.fixture
@@ -137,16 +133,7 @@ def test_a_full_redis_costs_nobody_the_newest_value(cache, redis, errors, rm):  
     assert (cache.get("BTC"), cache.works) == ("newer", True)
     with redis.connect() as connection:
         assert connection.get("market:BTC") == b'"newer"'
-    assert redis_breaker(rm).failed == 0  # it has answered all the time
-
-
-def redis_breaker(rm):
-    [breaker] = [
-        one
-        for one in rm.operation("redis_operation").policies
-        if isinstance(one, hf.CircuitBreaker)
-    ]
-    return breaker.snapshot()
+    assert rm.circuit_breaker("redis").snapshot().failed == 0  # it has answered all the time
 
 
 def test_what_redis_has_is_read_from_it_while_it_is_full(cache, redis):
@@ -168,10 +155,10 @@ def test_while_redis_is_gone_memory_has_the_values_and_nobody_waits(
         cache.put("BTC", number)
         assert cache.get("BTC") == number
         assert cache.get(f"unknown {number}") is None
-    assert redis_breaker(rm).state is hf.State.OPEN
-    tried = redis_breaker(rm).admitted
+    assert rm.circuit_breaker("redis").snapshot().state is hf.State.OPEN
+    tried = rm.circuit_breaker("redis").snapshot().admitted
     cache.put("ETH", 2)
-    assert (cache.get("ETH"), redis_breaker(rm).admitted) == (2, tried)
+    assert (cache.get("ETH"), rm.circuit_breaker("redis").snapshot().admitted) == (2, tried)
     assert isinstance(errors[-1], hf.CircuitOpenError)
     assert cache.figures().size >= 2  # of the memory, and the last that was known of Redis
     said = [record.message for record in caplog.records if record.name == module.log.name]
@@ -179,12 +166,7 @@ def test_while_redis_is_gone_memory_has_the_values_and_nobody_waits(
         "writing the cache in Redis", "reading the cache in Redis",
     ]  # fmt: skip
     redis.start()
-    breaker = next(
-        one
-        for one in rm.operation("redis_operation").policies
-        if isinstance(one, hf.CircuitBreaker)
-    )
-    breaker.reset()
+    rm.circuit_breaker("redis").reset()
     cache.put("BTC", "back")
     assert (cache.get("BTC"), cache.get("unknown"), cache.works) == ("back", None, True)
 
@@ -224,6 +206,16 @@ def test_evictions_of_redis_are_counted_over_its_restart(cache, redis, until):  
     assert cache.figures().evictions == evicted
     cache.put("BTC", 1)
     assert cache.figures() == CacheFigures(hits=0, misses=0, evictions=evicted, size=1)
+
+
+def test_a_monitor_reads_the_figures_of_a_cache(cache):  # PM-04
+    monitor = PerformanceMonitor("market")
+    monitor.watch_cache("tickers", cache.figures)
+    cache.put("BTC", 1)
+    for key in ("BTC", "BTC", "BTC", "ETH"):
+        cache.get(key)
+    seen = monitor.report().caches["tickers"]
+    assert (seen.hits, seen.misses, seen.hit_rate) == (3, 1, 0.75)
 
 
 def test_without_a_redis_there_is_a_cache_in_memory(rm):

@@ -229,9 +229,15 @@ def test_an_exchange_that_fails_is_left_alone_and_others_are_asked(preset, excha
 # ---- threads, and the end ----
 
 
-def test_threads_share_a_client_and_its_connections(rm, exchange):
-    client = ExchangeClient(rm, exchange.name, exchange.url, connections=4, attempt=10)
-    symbols = symbols_of(3) * 20
+def test_threads_share_a_client_and_its_connections(preset, exchange):
+    once = preset.but(  # no retry hides a failure, and a busy machine has time
+        retry_policies={"api_call": {"max_retries": 0}},
+        circuit_breakers={"exchange": {"operation_timeout": 60}},
+        timeouts={"api_call": 60},
+    )
+    rm = hf.ResilienceManager("collector", presets=once)
+    client = ExchangeClient(rm, exchange.name, exchange.url, connections=4, attempt=60)
+    symbols = symbols_of(3) * 60
     with ThreadPoolExecutor(8) as pool:
         tickers = list(pool.map(client.ticker, symbols))
     assert [ticker.symbol for ticker in tickers] == symbols
@@ -251,7 +257,7 @@ def test_closing_ends_calls_on_their_way_at_once(preset, exchange, until):
     errors = []
 
     def ask():
-        with pytest.raises((httpx.TransportError, ClosedError)) as raised:
+        with pytest.raises(ClosedError) as raised:
             client.symbols()
         errors.append(raised.value)
 
