@@ -21,13 +21,14 @@ from holdfast.resources.figures import (
     DONE,
     HIGH,
     RELEASED,
-    Figures,
+    KindFigures,
+    TotalFigures,
 )
 from holdfast.resources.kinds import OPERATION, refuse_kind
 from holdfast.resources.news import log_high, log_resource, wants_each
 from holdfast.resources.resource import Resource
 from holdfast.resources.settings import read_amount, read_id, read_metadata
-from holdfast.resources.sites import site_of
+from holdfast.resources.sites import outer_site, site_of
 from holdfast.resources.tracked import Tracked, read_tracked
 from holdfast.validation import Problems, shown
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from holdfast.resources.resource import Tally
 
     Cleanup = Callable[[], object]
+    Kernel = Any
 
 __all__ = ["Booked"]
 
@@ -51,7 +53,9 @@ class Booked:
     _name: str
     _clock: Clock
     _lock: Any
-    _all: Figures
+    _all: TotalFigures
+    _total: Kernel  # of these
+    _now_ns: Callable[[], int]
     _tallies: dict[str, Tally]
     _living: dict[Any, Resource]
     _using: dict[Resource, list[None]]
@@ -94,16 +98,6 @@ class Booked:
             ResourceLimitError: There is no room for it. Nothing was registered.
             RuntimeError: The manager was stopped.
         """
-        return self._register(id, kind, cleanup, amount, metadata)
-
-    def _register(
-        self,
-        id: Any,
-        kind: str,
-        cleanup: Cleanup | None,
-        amount: int,
-        metadata: Mapping[str, Any] | None,
-    ) -> Resource:
         if type(id) is not str:
             read_id(id)
         if type(amount) is not int or amount < 1:
@@ -124,13 +118,13 @@ class Booked:
             raise self._stopped()
         if self._dead:
             self._bury()
-        site = site_of(sys._getframe(2))
-        made = Resource(of, id, cleanup, amount, metadata, loop, self._clock.now_ns(), site)
+        site = site_of(sys._getframe(1))
+        made = Resource(of, id, cleanup, amount, metadata, loop, self._now_ns(), site)
         there = self._living.setdefault(id, made)
         if there is not made:
             raise self._taken(there)
         try:
-            answer = of.figures.add(amount)
+            answer = of.add(amount, self._total)
             if answer < DONE:
                 self._refuse_more(answer, made)
             made._held.append(None)  # from here on it can be ended
@@ -156,10 +150,17 @@ class Booked:
             Whether it was registered.
         """
         try:
-            resource = self._living.get(id)
-        except TypeError:  # what cannot be an identifier
+            resource = self._living[id]
+            resource._held.pop()  # the one step that only one caller can take
+        except (LookupError, TypeError):  # also what cannot be an identifier
             return False
-        return resource is not None and self._release(resource)
+        self._living.pop(id, None)
+        resource._of.remove(RELEASED, resource._amount, self._total)
+        if self._using:
+            self._using.pop(resource, None)
+        if self._listeners._subscriptions or wants_each():
+            self._tell("unregistered", "resource_unregistered", resource)
+        return True
 
     def _release(self, resource: Resource) -> bool:
         if not self._take(resource, RELEASED):
@@ -171,11 +172,11 @@ class Booked:
     def _take(self, resource: Resource, end: int) -> bool:
         """End a registration; return whether nobody else has."""
         try:
-            resource._held.pop()  # the one step that only one caller can take
+            resource._held.pop()
         except IndexError:
             return False
         self._living.pop(resource._id, None)
-        resource._of.figures.remove(resource._amount, end)
+        resource._of.remove(end, resource._amount, self._total)
         if self._using:
             self._using.pop(resource, None)
         return True
@@ -183,7 +184,7 @@ class Booked:
     def _refuse_more(self, answer: int, made: Resource) -> None:
         """Refuse what there is no room for."""
         of, is_total = made._of, answer == ALL_FULL
-        figures = self._all if is_total else of.figures
+        figures: KindFigures | TotalFigures = self._all if is_total else of.figures
         self._emit("refused", made, reason="max_resources" if is_total else "limit")
         raise ResourceLimitError(
             self._name, of.kind, figures.limit or 0, figures.active, is_total=is_total
@@ -195,7 +196,7 @@ class Booked:
         if answer & ALL_HIGH:
             self._say_high(None, self._all)
 
-    def _say_high(self, kind: str | None, figures: Figures) -> None:
+    def _say_high(self, kind: str | None, figures: KindFigures | TotalFigures) -> None:
         log_high(self._name, kind, figures.active, figures.limit, self._clock)
         event = Event("high", self, self._name, new=kind, reason="limit", at=self._clock.now())
         self._listeners.emit(event)
@@ -223,7 +224,8 @@ class Booked:
             RuntimeError: The manager was stopped.
         """
         bound = read_tracked(obj, cleanup, args)
-        made = self._register((type(obj).__name__, next(self._serials)), kind, bound, 1, None)
+        made = self.register((type(obj).__name__, next(self._serials)), kind, bound)
+        made._site = outer_site(sys._getframe(1))
         tracked = Tracked(obj, self._dead.append)
         tracked.resource = made
         made._ref = tracked
@@ -245,7 +247,10 @@ class Booked:
         problems = Problems("ResourceManager", self._name)
         own = problems.name(kind, "kind")
         problems.done()
-        return self._register(id, OPERATION, None, read_amount(n, "n"), {OPERATION: own})
+        amount = read_amount(n, "n")
+        made = self.register(id, OPERATION, amount=amount, metadata={OPERATION: own})
+        made._site = outer_site(sys._getframe(1))
+        return made
 
     def unregister_operation(self, id: Any) -> bool:
         """Forget the operation ``id``, which has ended; return whether it was registered."""

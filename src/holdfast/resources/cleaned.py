@@ -178,7 +178,7 @@ class Cleaned(Booked):
         of = resource._of
         of.last_cleanup_ns = self._clock.now_ns()
         if error is not None:
-            of.figures.count(ERROR)
+            of.figures.kernel.count(ERROR)
             log_error(self._name, resource, error, self._clock)
             self._emit("cleanup_failed", resource, reason=error)
         elif self._listeners._subscriptions or wants_each():

@@ -1,116 +1,160 @@
-"""What a resource manager counts of one kind, or of all kinds together.
+"""What a manager of resources counts.
 
-Elsewhere: what is registered, by whom and how it is cleaned (``manager``).
+Elsewhere: what is registered and what happens to it (``manager``).
 """
 
 from __future__ import annotations
 
 from threading import RLock
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from holdfast.forks import mind
 
 __all__ = [
-    "ALL_FULL",
-    "ALL_HIGH",
-    "CLEANED",
-    "COLLECTED",
-    "DONE",
-    "ERROR",
-    "FULL",
-    "HIGH",
-    "LEAK",
-    "MOST",
-    "RELEASED",
-    "Figures",
+    "TOTAL",
+    "KindFigures",
+    "TotalFigures",
 ]
 
-MOST = (1 << 48) - 1  # the greatest amount
+TOTAL = "total"
+MOST = (1 << 48) - 2  # the greatest amount
 # What a registration or a change of the limit is answered; DONE with any of the bits below.
 FULL, ALL_FULL, DONE = 0, 1, 2
 HIGH, ALL_HIGH = 4, 8
 # What is counted. The first three are the ends of a registration.
 CLEANED, RELEASED, COLLECTED, LEAK, ERROR = range(5)
 
+_lock = RLock()
 
-class Figures:
-    """The counts of one kind of resource, and its limit.
 
-    Args:
-        manager: The name of the manager.
-        kind: The kind; None for all kinds together.
-        limit: How much of it may be registered; None: any amount.
-        every: The figures of all kinds, of which one of this kind is one.
-    """
-
-    def __init__(
-        self, manager: str, kind: str | None, limit: int | None, every: Figures | None
-    ) -> None:
-        self.name = manager if kind is None else f"{manager}/{kind}"
-        self._lock: Any = RLock() if every is None else every._lock
-        self._every = every
+class _Kernel:
+    def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self.forget()
+        self._active = 0
+        self._counted = [0] * 7
+        mind(self)
 
-    def forget(self) -> None:
-        """Count from zero, with nothing registered."""
-        self.active = self.created = self.refused = 0
-        self._counts = [0, 0, 0, 0, 0]
+    def _after_fork(self) -> None:
+        self._active = 0
+        self._counted = [0] * 7
 
-    @property
-    def limit(self) -> int | None:
-        """How much may be registered; None: any amount."""
-        return self._limit
-
-    def add(self, amount: int) -> int:
-        """Register an amount: FULL, ALL_FULL, or DONE with HIGH, ALL_HIGH, both or none."""
-        with self._lock:
-            every = self._every
-            if self._limit is not None and self.active + amount > self._limit:
-                self.refused += 1
+    def add(self, n: int, total: _Kernel | None = None) -> int:
+        with _lock:
+            if self._limit is not None and self._active + n > self._limit:
+                self._counted[6] += 1
                 return FULL
-            if every is not None and every._limit is not None and every.active >= every._limit:
-                every.refused += 1
+            if total is not None and total._limit is not None and total._active >= total._limit:
+                total._counted[6] += 1
                 return ALL_FULL
-            answer = DONE | (HIGH if self._take(amount) else 0)
-            if every is not None and every._take(1):
+            answer = DONE | (HIGH if self._take(n) else 0)
+            if total is not None and total._take(1):
                 answer |= ALL_HIGH
-            self.created += 1
+            self._counted[5] += 1
             return answer
 
-    def _take(self, amount: int) -> bool:
+    def _take(self, n: int) -> bool:
         was_high = self._is_high()
-        self.active += amount
+        self._active += n
         return not was_high and self._is_high()
 
     def _is_high(self) -> bool:
-        return self._limit is not None and self.active * 5 > self._limit * 4
+        return self._limit is not None and self._active * 5 > self._limit * 4
 
-    def remove(self, amount: int, end: int) -> bool:
-        """End a registration in this way: CLEANED, RELEASED or COLLECTED."""
-        with self._lock:
-            if self.active < amount:
+    def remove(self, end: int, n: int, total: _Kernel | None = None) -> bool:
+        with _lock:
+            if self._active < n:
                 return False
-            self.active -= amount
-            if self._every is not None:
-                self._every.active -= 1
-            self._counts[end] += 1
+            self._active -= n
+            if total is not None:
+                total._active -= 1
+            self._counted[end] += 1
             return True
 
     def count(self, event: int) -> None:
-        """Count a LEAK or an ERROR."""
-        with self._lock:
-            self._counts[event] += 1
+        with _lock:
+            self._counted[event] += 1
 
-    def counted(self, event: int) -> int:
-        """Return how often something has happened."""
-        return self._counts[event]
+    def counted(self) -> tuple[int, ...]:
+        return tuple(self._counted)
+
+    def active(self) -> int:
+        return self._active
+
+    def limit(self) -> int | None:
+        return self._limit
 
     def resize(self, limit: int | None) -> int:
-        """Have another limit: FULL if more than that is registered, or DONE, with HIGH or not."""
-        with self._lock:
-            if limit is not None and self.active > limit:
+        with _lock:
+            if limit is not None and self._active > limit:
                 return FULL
             was_high, self._limit = self._is_high(), limit
             return DONE | (HIGH if not was_high and self._is_high() else 0)
+
+
+class _Figures:
+    def __init__(self, manager: str, of: str, limit: int | None) -> None:
+        self.name = f"{manager}/{of}"
+        self.kernel = _Kernel(limit)
+
+    @property
+    def active(self) -> int:
+        """How much is registered."""
+        return self.kernel.active()
+
+    @property
+    def limit(self) -> int | None:
+        """How much may be registered; None for any amount."""
+        return self.kernel.limit()
+
+    @property
+    def refused(self) -> int:
+        """Registrations that found no room."""
+        return self.kernel.counted()[6]
+
+    def limit_to(self, limit: int | None) -> bool | None:
+        """Have another limit; None: more is registered; else whether that is above 80 %."""
+        answer = self.kernel.resize(limit)
+        return None if answer == FULL else bool(answer & HIGH)
+
+
+class TotalFigures(_Figures):
+    """What is registered of all kinds together."""
+
+    def __init__(self, manager: str, limit: int) -> None:
+        super().__init__(manager, TOTAL, limit)
+
+
+class KindFigures(_Figures):
+    """What is registered of one kind."""
+
+    def show_limit(self, limit: int | None) -> None:
+        """Have metrics show this limit while the kind has none of its own."""
+
+    @property
+    def cleaned(self) -> int:
+        """Resources that were cleaned by the manager."""
+        return self.kernel.counted()[0]
+
+    @property
+    def released(self) -> int:
+        """Resources that their owners have unregistered."""
+        return self.kernel.counted()[1]
+
+    @property
+    def collected(self) -> int:
+        """Resources that died without having been unregistered."""
+        return self.kernel.counted()[2]
+
+    @property
+    def leaks(self) -> int:
+        """Resources that were suspected to be leaks."""
+        return self.kernel.counted()[3]
+
+    @property
+    def cleanup_errors(self) -> int:
+        """Clean-ups that failed."""
+        return self.kernel.counted()[4]
+
+    @property
+    def created(self) -> int:
+        """Resources that were registered."""
+        return self.kernel.counted()[5]

@@ -8,11 +8,12 @@ if TYPE_CHECKING:
 
     from holdfast.validation import Problems
 
-__all__ = ["KINDS", "MOST_KINDS", "OPERATION", "read_kinds", "refuse_kind"]
+__all__ = ["KINDS", "MEMORY", "MOST_KINDS", "OPERATION", "read_kinds", "refuse_kind"]
 
-OPERATION = "operation"
+MEMORY, OPERATION = "memory", "operation"
 KINDS = (
-    *("goroutine", "thread", "task", "connection", "channel", "timer", "file", "memory"),
+    *("goroutine", "thread", "task", "connection", "channel", "timer", "file"),
+    MEMORY,
     OPERATION,
 )
 MOST_KINDS = 200

@@ -127,6 +127,6 @@ class Looks:
         with manager._lock:
             is_news, one._is_leak = not one._is_leak, True
         if is_news:
-            one._of.figures.count(LEAK)
+            one._of.figures.kernel.count(LEAK)
             log_leak(manager._name, one, (now_ns - one._created_ns) / 1e9, manager._clock)
             manager._emit("leak", one, reason=one.where)

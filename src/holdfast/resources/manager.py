@@ -22,12 +22,8 @@ from holdfast.life import Life
 from holdfast.periodic import Periodic
 from holdfast.resources.cleaned import Cleaned
 from holdfast.resources.cleaning import Round, is_within, running_loop
-from holdfast.resources.figures import (
-    FULL,
-    HIGH,
-    Figures,
-)
-from holdfast.resources.kinds import read_kinds
+from holdfast.resources.figures import KindFigures, TotalFigures
+from holdfast.resources.kinds import MEMORY, read_kinds
 from holdfast.resources.living import enlist
 from holdfast.resources.looking import Looks
 from holdfast.resources.news import log_life
@@ -139,7 +135,9 @@ class ResourceManager(Whole, Life, Cleaned):
         # Guards settings, uses and the life. Nothing of a user's runs under it. Re-entrant: for
         # finalisers and signal handlers. Registrations need none: each step of theirs is one call.
         self._lock = RLock()
-        self._all = Figures(self._name, None, most, None)
+        self._now_ns = self._clock.now_ns
+        self._all = TotalFigures(self._name, most)
+        self._total = self._all.kernel
         self._tallies: dict[str, Tally] = {}
         for kind in known:
             self._add_tally(kind, own.get(kind))
@@ -159,7 +157,10 @@ class ResourceManager(Whole, Life, Cleaned):
         enlist(self)
 
     def _add_tally(self, kind: str, limit: int | None) -> None:
-        self._tallies[kind] = Tally(self, kind, Figures(self._name, kind, limit, self._all))
+        figures = KindFigures(self._name, kind, limit)
+        # Amounts of memory are bytes: a number of resources is no limit of them.
+        figures.show_limit(None if kind == MEMORY else self._all.limit)
+        self._tallies[kind] = Tally(self, kind, figures)
 
     @property
     def name(self) -> str:
@@ -259,15 +260,20 @@ class ResourceManager(Whole, Life, Cleaned):
         problems.done()
         self._resize(self._all, None, most, "n")
 
-    def _resize(self, figures: Figures, kind: str | None, limit: int | None, field: str) -> None:
+    def _resize(
+        self, figures: KindFigures | TotalFigures, kind: str | None, limit: int | None, field: str
+    ) -> None:
         settle()
         self._bury()
         with self._lock:
-            answer = figures.resize(limit)
+            is_high = figures.limit_to(limit)
             active = figures.active
-        if answer == FULL:
+        if is_high is None:
             self._refuse(field, limit, f"at least the {active} that are registered")
-        if answer & HIGH:
+        if kind is None:
+            for name, of in self._tallies.copy().items():
+                of.figures.show_limit(None if name == MEMORY else limit)
+        if is_high:
             self._say_high(kind, figures)
 
     # ---- its life ----
@@ -411,9 +417,7 @@ class ResourceManager(Whole, Life, Cleaned):
         self._periodic = self._pool = None
         self._accepts = True
         for tally in self._tallies.values():
-            tally.figures.forget()
             tally.last_cleanup_ns = None
-        self._all.forget()
         _started.discard(self)
 
     # ---- what others see ----

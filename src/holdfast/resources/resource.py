@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from holdfast.resources.figures import Figures
+    from holdfast.resources.figures import KindFigures
     from holdfast.resources.sites import Site
 
     Manager = Any  # ResourceManager, which stands above
@@ -32,15 +32,18 @@ class Tally:
     """A kind of resource of one manager.
 
     Attributes:
+        add, remove: Of the kernel, for registrations and their ends.
         last_cleanup_ns: When one was cleaned last; None: never.
     """
 
-    __slots__ = ("figures", "kind", "last_cleanup_ns", "manager")
+    __slots__ = ("add", "figures", "kind", "last_cleanup_ns", "manager", "remove")
 
-    def __init__(self, manager: Manager, kind: str, figures: Figures) -> None:
+    def __init__(self, manager: Manager, kind: str, figures: KindFigures) -> None:
         self.manager = manager
         self.kind = kind
         self.figures = figures
+        self.add = figures.kernel.add
+        self.remove = figures.kernel.remove
         self.last_cleanup_ns: int | None = None
 
 

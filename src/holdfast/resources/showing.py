@@ -8,7 +8,6 @@ import threading
 
 from holdfast.machine.tree import HERE
 from holdfast.records import takes
-from holdfast.resources.figures import CLEANED, COLLECTED, ERROR, LEAK, RELEASED
 from holdfast.resources.kinds import OPERATION
 from holdfast.resources.news import KIND
 from holdfast.resources.snapshot import KindSnapshot, ResourcesSnapshot, SystemSnapshot
@@ -63,12 +62,12 @@ def _kind(of: Tally, registered: int) -> KindSnapshot:
         active=figures.active,
         limit=figures.limit,
         created=figures.created,
-        cleaned=figures.counted(CLEANED),
-        unregistered=figures.counted(RELEASED),
-        collected=figures.counted(COLLECTED),
+        cleaned=figures.cleaned,
+        unregistered=figures.released,
+        collected=figures.collected,
         refused=figures.refused,
-        leaks=figures.counted(LEAK),
-        cleanup_errors=figures.counted(ERROR),
+        leaks=figures.leaks,
+        cleanup_errors=figures.cleanup_errors,
         last_cleanup=None if last_ns is None else last_ns / 1e9,
     )
 

@@ -1,41 +1,42 @@
-"""Where a resource was registered: a few frames, kept so that they cost next to nothing.
+"""Where a resource was registered: two frames, kept so that they cost next to nothing.
 
 A frame is kept as its code and the offset in it. It becomes a file, a line and a function when
-somebody asks. Elsewhere: when a site is taken (``manager``).
+somebody asks. Elsewhere: when a site is taken (``booked``).
 """
 
 from __future__ import annotations
 
-import sys
 from os.path import dirname
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-__all__ = ["Site", "shown_site", "site_of"]
+__all__ = ["Site", "outer_site", "shown_site", "site_of"]
 
-#: Code and offset of a frame, and of those that called it.
+#: Code and offset of a frame, and of the one that called it.
 Site = tuple["CodeType | int", ...]
 
 _OURS = dirname(dirname(__file__))  # of the package
 _MOST_SKIPPED = 20
 
 
-def site_of(frame: FrameType | None) -> Site:
-    """Return the site of a frame: it and the two that called it, without those of holdfast."""
-    left = _MOST_SKIPPED
-    while frame is not None and left and frame.f_code.co_filename.startswith(_OURS):
-        frame, left = frame.f_back, left - 1
-    if frame is None:
-        return ()
-    first = frame.f_code, frame.f_lasti
-    if (frame := frame.f_back) is None:
-        return first
-    second = *first, frame.f_code, frame.f_lasti
-    if (frame := frame.f_back) is None:
-        return second
-    return *second, frame.f_code, frame.f_lasti
+def site_of(frame: FrameType) -> Site:
+    """Return the site of a frame: it, and the one that called it."""
+    back = frame.f_back
+    if back is None:
+        return frame.f_code, frame.f_lasti
+    return frame.f_code, frame.f_lasti, back.f_code, back.f_lasti
+
+
+def outer_site(frame: FrameType) -> Site:
+    """Return the site of the first frame that is not of holdfast, from a frame on."""
+    at: FrameType | None = frame
+    for _ in range(_MOST_SKIPPED):
+        if at is None or not at.f_code.co_filename.startswith(_OURS):
+            break
+        at = at.f_back
+    return site_of(at or frame)
 
 
 def shown_site(site: Site) -> str:
@@ -46,9 +47,7 @@ def shown_site(site: Site) -> str:
 
 
 def _shown(code: CodeType, offset: int) -> str:
-    line = _line_of(code, offset)
-    name = code.co_qualname if sys.version_info >= (3, 11) else code.co_name
-    return f"{code.co_filename}:{line} in {name}"
+    return f"{code.co_filename}:{_line_of(code, offset)} in {code.co_qualname}"
 
 
 def _line_of(code: CodeType, offset: int) -> int:
