@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from holdfast.agent.config.settings import Env, Seconds, Settings
+from holdfast.agent.config.settings import Contradiction, Env, Seconds, Settings
 from holdfast.manager.presets.collector import COLLECTOR, WORKERS, for_workers
 from holdfast.policies.backoff.formulas import MAX_FACTOR
 from holdfast.policies.breaker.rules import MAX_PROBES, MAX_THRESHOLD
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from holdfast.agent.config.places import Path
     from holdfast.manager.presets import Preset
 
 __all__ = ["CollectorSettings"]
@@ -103,26 +102,26 @@ class RetrySettings(Settings):
         Field(description="whether a pause is a quarter longer or shorter, by chance"),
     ] = None
 
-    def contradictions(self) -> Iterable[tuple[Path, str]]:
+    def contradictions(self) -> Iterable[Contradiction]:
         """Yield what contradicts another setting, or what the preset has."""
         if (
             self.max_retries is not None
             and self.max_attempts is not None
             and self.max_attempts != self.max_retries + 1
         ):
-            yield (
-                ("max_attempts",),
-                f"{self.max_retries + 1}, one more than max_retries, or only one of the two",
-            )
+            allowed = f"{self.max_retries + 1}, one more than max_retries, or only one of the two"
+            yield Contradiction("max_attempts", allowed, "max_retries")
         for name in GENERAL_RETRIES:
             preset = COLLECTOR.retry_policies[name]
             first = preset["base_delay"] if self.base_delay is None else self.base_delay
             longest = preset["max_delay"] if self.max_delay is None else self.max_delay
             if longest < first:
                 if self.max_delay is not None:
-                    yield ("max_delay",), f"at least base_delay, {first:g} seconds"
+                    allowed = f"at least base_delay, {first:g} seconds"
+                    yield Contradiction("max_delay", allowed, "base_delay")
                 else:
-                    yield ("base_delay",), f"at most max_delay, {longest:g} seconds"
+                    allowed = f"at most max_delay, {longest:g} seconds"
+                    yield Contradiction("base_delay", allowed, "max_delay")
                 return
 
     def changes(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_origin
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -82,9 +82,14 @@ def _forget(tree: Tree, path: Path) -> None:
 def _value(field: FieldInfo, text: str) -> Any:
     """Return the text of a variable as the field takes it: lists are separated by commas."""
     kind = plain_type(field.annotation)
-    if kind is str or is_secret(kind):
-        return text
     if get_origin(kind) is list:
-        return [one.strip() for one in text.split(",")]
+        return [_one(get_args(kind)[0], one.strip()) for one in text.split(",")]
+    return _one(kind, text)
+
+
+def _one(kind: Any, text: str) -> Any:
+    words = get_args(kind) if get_origin(kind) is Literal else ()
+    if kind is str or is_secret(kind) or text in words:
+        return text
     value = plain(text.strip())
     return text if value is None else value

@@ -27,7 +27,7 @@ def read_tree(file: str | os.PathLike[str], reports: Reports) -> Tree:
     """
     path = os.fspath(file)
     name = path if path.isprintable() else ascii(path)[1:-1]
-    tree = Tree(Place(name))
+    tree = Tree(Place(name), is_whole=False)
     reader = _READERS.get(os.path.splitext(path)[1].lower())
     if reader is None:
         reports.say(tree.root, f"is no configuration file: a name ends in {', '.join(_READERS)}")

@@ -15,7 +15,7 @@ from holdfast.agent.config.settings import CONTRADICTION, Settings, is_secret, p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any, TypeVar
 
     from holdfast.agent.config.places import Path
@@ -45,20 +45,20 @@ def load(
     """
     reports = Reports()
     tree = Tree(Place("configuration")) if file is None else read_tree(file, reports)
-    readable = not reports or bool(tree.marks)
     _open_sections(tree, model)
     overlay(tree, model, os.environ if environ is None else environ, reports)
     settings, errors = _validated(model, tree.value)
-    if readable:
+    if tree.is_whole:
         _refuse_nothing(tree.value, (), tree, model, reports)
     for error in errors:
-        if readable or tree.place(error["loc"]).is_variable:
+        if tree.is_whole or tree.place(error["loc"]).is_variable:
             _report(error, tree, model, reports)
-    if errors:  # of which some kept pydantic from comparing settings with each other
-        others = _validated(model, _without([error["loc"] for error in errors], tree.value))[1]
-        for error in others:
-            if error["type"] == CONTRADICTION and readable and error not in errors:
-                _report(error, tree, model, reports)
+    if errors and tree.is_whole:
+        # Some of them kept pydantic from comparing settings with each other.
+        wrong = {error["loc"] for error in errors if error["type"] != CONTRADICTION}
+        for error in _validated(model, _without(wrong, tree.value))[1]:
+            if error["type"] == CONTRADICTION and error["loc"] in _above(wrong):
+                _report(error, tree, model, reports, wrong)
     reports.done()
     assert settings is not None  # or something was reported
     settings._came_from(
@@ -79,7 +79,12 @@ def _validated(model: type[S], values: Any) -> tuple[S | None, list[Any]]:
         return None, list(error.errors(include_url=False))
 
 
-def _without(paths: list[Path], value: Any, at: Path = ()) -> Any:
+def _above(paths: set[Path]) -> set[Path]:
+    """Return the sections in which something is that keys lead to."""
+    return {path[:end] for path in paths for end in range(len(path))}
+
+
+def _without(paths: set[Path], value: Any, at: Path = ()) -> Any:
     """Return a copy of a tree that lacks what some keys lead to."""
     if not isinstance(value, dict):
         return value
@@ -119,13 +124,20 @@ def _refuse_nothing(
 # ---- what pydantic says ----
 
 
-def _report(error: Any, tree: Tree, model: type[BaseModel], reports: Reports) -> None:
+def _report(
+    error: Any,
+    tree: Tree,
+    model: type[BaseModel],
+    reports: Reports,
+    wrong: Collection[Path] = (),
+) -> None:
     path: Path = error["loc"]
     if any(path[:end] in tree.spoiled for end in range(len(path) + 1)):
         return
     if error["type"] == CONTRADICTION:
-        for inner, allowed in error["ctx"]["found"]:
-            _refuse((*path, *inner), allowed, tree, model, reports)
+        for one in error["ctx"]["found"]:
+            if (*path, one.beside) not in wrong:
+                _refuse((*path, one.field), one.allowed, tree, model, reports)
     elif error["type"] == "extra_forbidden":
         reports.refuse_key(tree.place(path, key=True), path, _known(model, path[:-1]))
     elif error["type"] == "missing":

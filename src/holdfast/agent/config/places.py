@@ -56,12 +56,14 @@ class Tree:
         value: Dicts, lists, and single values.
         marks: The places of all keys and items.
         spoiled: The keys whose values could not be read, which has been reported.
+        is_whole: Whether the document could be read at all.
     """
 
     root: Place
     value: dict[str, Any] = field(default_factory=dict)
     marks: dict[Path, Marks] = field(default_factory=dict)
     spoiled: set[Path] = field(default_factory=set)
+    is_whole: bool = True
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Return where a value (or its key) was written, or the nearest section around it."""

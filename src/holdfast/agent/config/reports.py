@@ -22,6 +22,7 @@ __all__ = ["Reports", "shown_key"]
 _HIDDEN = "***"
 _MOST_KEY = 60  # letters of a key, as a message shows it
 _MOST_NAMES = 12
+_MOST_FOUND = 50  # that are told
 
 
 class Reports:
@@ -47,6 +48,9 @@ class Reports:
 
     def refuse_key(self, place: Place, path: Path, known: Iterable[str]) -> None:
         """Note a key that nothing reads; its value may be a misspelt secret and is not shown."""
+        if len(self._found) >= _MOST_FOUND:  # to look for similar names takes long
+            self._note(place, "")
+            return
         there = tuple(known)
         key = str(path[-1])[:_MOST_KEY]
         listed = ", ".join(there[:_MOST_NAMES]) + (", …" if len(there) > _MOST_NAMES else "")
@@ -68,7 +72,10 @@ class Reports:
             ConfigError: With everything, in the order of the file, variables last.
         """
         if self._found:
-            texts = [text for _, text in sorted(self._found)]
+            told, more = sorted(self._found[:_MOST_FOUND]), len(self._found) - _MOST_FOUND
+            texts = [text for _, text in told]
+            if more > 0:
+                texts.append(f"and {more} more")
             raise ConfigError("; ".join(texts), texts)
 
     def _note(self, place: Place, text: str) -> None:

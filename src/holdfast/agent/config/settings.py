@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr, model_validator
 from pydantic_core import PydanticCustomError, core_schema
@@ -24,13 +25,22 @@ from holdfast.validation import MAX_NS, duration_to_ns
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any, Self
+    from typing import Any, LiteralString, Self
 
     from pydantic import GetCoreSchemaHandler
 
     from holdfast.agent.config.places import Path, Place
 
-__all__ = ["CONTRADICTION", "Env", "Seconds", "Settings", "is_secret", "plain_type", "sections"]
+__all__ = [
+    "CONTRADICTION",
+    "Contradiction",
+    "Env",
+    "Seconds",
+    "Settings",
+    "is_secret",
+    "plain_type",
+    "sections",
+]
 
 CONTRADICTION = "contradiction"
 
@@ -66,7 +76,7 @@ class Seconds:
         """What is allowed, in words."""
         span = f"from {_written(self.least_ns)}" if self.least_ns != 1 else "above 0"
         if self.most_ns != MAX_NS:
-            span += f"{', ' if self.least_ns == 1 else ' '}up to {_written(self.most_ns)}"
+            span += f"{', up' if self.least_ns == 1 else ''} to {_written(self.most_ns)}"
         return f'a duration {span}, such as "100ms", "60s" or "5m", or seconds'
 
     def read(self, value: Any) -> Any:
@@ -90,9 +100,8 @@ class Seconds:
         return core_schema.no_info_before_validator_function(self.read, handler(source))
 
 
-def _said(allowed: str, meant: str | None) -> Any:
-    text = allowed if meant is None else f'{allowed}: did you mean "{meant}"?'
-    return text.replace("{", "{{").replace("}", "}}")
+def _said(allowed: str, meant: str | None) -> LiteralString:
+    return allowed if meant is None else f'{allowed}: did you mean "{meant}"?'
 
 
 def _written(ns: int) -> str:
@@ -108,6 +117,14 @@ def _written(ns: int) -> str:
         if ns % size == 0:
             return f"{ns // size}{unit}"
     return f"{ns}ns"
+
+
+class Contradiction(NamedTuple):
+    """A field that contradicts another one beside it: what is allowed, and the other one."""
+
+    field: str
+    allowed: str
+    beside: str
 
 
 class _Origins(dict[str, str]):
@@ -146,8 +163,8 @@ class Settings(BaseModel):
             if is_secret_name(name) and kind is str:
                 raise TypeError(f"{cls.__name__}.{name} is a secret: its type must be SecretStr")
 
-    def contradictions(self) -> Iterable[tuple[Path, str]]:
-        """Yield the fields that contradict others, and what is allowed. A subclass says."""
+    def contradictions(self) -> Iterable[Contradiction]:
+        """Yield the fields that contradict others. A subclass says which."""
         return ()
 
     @model_validator(mode="after")
@@ -155,7 +172,7 @@ class Settings(BaseModel):
         """Refuse settings that contradict each other."""
         found = list(self.contradictions())
         if found:
-            text = "; ".join(f"{'.'.join(map(str, path))}: allowed {said}" for path, said in found)
+            text = "; ".join(f"{one.field}: allowed {one.allowed}" for one in found)
             raise PydanticCustomError(CONTRADICTION, "{text}", {"text": text, "found": found})
         return self
 

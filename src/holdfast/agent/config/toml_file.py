@@ -30,7 +30,7 @@ def read_toml(file: str, text: str, reports: Reports) -> Tree:
         reports: Where everything wrong is noted.
     """
     lines = Lines(file, text)
-    tree = Tree(Place(file))
+    tree = Tree(Place(file), is_whole=False)
     places = _Places(text, lines)
     try:
         places.read()
@@ -45,7 +45,7 @@ def read_toml(file: str, text: str, reports: Reports) -> Tree:
         place = Place(file, line, column) if line else Place(file)
         reports.say(place, f"is no TOML: {said}")
         return tree
-    tree.marks = places.marks
+    tree.marks, tree.is_whole = places.marks, True
     return tree
 
 

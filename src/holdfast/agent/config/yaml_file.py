@@ -1,7 +1,7 @@
 """YAML as a tree of plain values that knows its lines.
 
 PyYAML composes nodes; no object is made of a tag. Refused: a key that stands twice, keys that are
-no text, tags, several documents, what is nested deeper than 32 levels, and more than 10,000 values,
+no text, tags, several documents, what is nested deeper than 32 levels, and more than 5,000 values,
 which aliases of aliases reach from a few lines.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_DEPTH", "MOST_VALUES", "read_yaml"]
 
 MOST_DEPTH = 32
-MOST_VALUES = 10_000
+MOST_VALUES = 5_000
 
 
 class _Untagged(str):
@@ -38,6 +38,10 @@ class _TooMuchError(Exception):
     """The document holds more than a configuration does."""
 
 
+class _UnreadError(Exception):
+    """The document is no YAML, which was noted."""
+
+
 def read_yaml(file: str, text: str, reports: Reports) -> Tree:
     r"""Return what a YAML document holds.
 
@@ -50,37 +54,30 @@ def read_yaml(file: str, text: str, reports: Reports) -> Tree:
         MissingExtraError: PyYAML is not installed.
     """
     lines = Lines(file, text)
-    tree = Tree(Place(file))
-    node = _composed(text, lines, reports)
-    if node is None:
-        return tree
-    conversion = _Conversion(lines, reports, tree)
+    tree = Tree(Place(file), is_whole=False)
     try:
-        value = conversion.value(node, ())
+        node = _composed(text, lines, reports)
+        value = None if node is None else _Conversion(lines, reports, tree).value(node, ())
     except _TooMuchError:
         reports.say(
             tree.root,
             f"holds more than {MOST_VALUES:,} values or {MOST_DEPTH} levels, aliases counted",
         )
-        return tree
-    if isinstance(value, dict):
-        tree.value = value
-    elif value is not None:
-        reports.refuse(lines.place(node.start_mark.index), (), value, "a document of keys: values")
+    except _UnreadError:
+        pass  # it was noted
+    else:
+        tree.is_whole = value is None or isinstance(value, dict)
+        tree.value = value if isinstance(value, dict) else {}
+        if not tree.is_whole:
+            reports.say(lines.place(node.start_mark.index), "holds no keys with values")
     return tree
 
 
-def _composed(text: str, lines: Lines, reports: Reports) -> Any:
-    """Return the root node; None if there is none, or if something was noted."""
-    try:
-        import yaml
-    except ModuleNotFoundError as missing:
-        if missing.name != "yaml":
-            raise
-        raise MissingExtraError("agent", "a YAML file") from None
+def _loader_class(yaml: Any) -> Any:
+    """Return a loader that composes so much and no more, and looks for no types."""
 
-    class Loader(yaml.SafeLoader):
-        depth = 0
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        depth = nodes = 0
 
         def resolve(self, kind: Any, _value: Any, implicit: Any) -> str:
             if kind is yaml.ScalarNode:
@@ -89,23 +86,35 @@ def _composed(text: str, lines: Lines, reports: Reports) -> Any:
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             self.depth += 1
-            if self.depth > MOST_DEPTH:
-                reports.say(
-                    lines.place(self.index),
-                    f"is nested deeper than {MOST_DEPTH} levels",
-                )
+            self.nodes += 1  # of a key and of its value
+            if self.depth > MOST_DEPTH or self.nodes > 2 * MOST_VALUES:
                 raise _TooMuchError
             try:
                 return super().compose_node(parent, index)
             finally:
                 self.depth -= 1
 
+    return Loader
+
+
+def _composed(text: str, lines: Lines, reports: Reports) -> Any:
+    """Return the root node; None if there is none.
+
+    Raises:
+        _UnreadError: It is no YAML, which was noted.
+        _TooMuchError: It holds too much.
+    """
+    try:
+        import yaml
+    except ModuleNotFoundError as missing:
+        if missing.name != "yaml":
+            raise
+        raise MissingExtraError("agent", "a YAML file") from None
+
     loader: Any = None
     try:
-        loader = Loader(text)
+        loader = _loader_class(yaml)(text)
         return loader.get_single_node()
-    except _TooMuchError:
-        return None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(one for one in (error.context, error.problem) if one)
@@ -117,7 +126,7 @@ def _composed(text: str, lines: Lines, reports: Reports) -> Any:
     finally:
         if loader is not None:
             loader.dispose()
-    return None
+    raise _UnreadError
 
 
 class _Conversion:
