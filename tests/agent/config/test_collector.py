@@ -212,3 +212,42 @@ def test_a_toml_file_says_the_same_as_a_yaml_file(tmp_path):
     settings = load(CollectorSettings, file, environ={}).error_recovery
     assert (settings.circuit_breaker.timeout, settings.circuit_breaker.failure_threshold) == (45, 7)
     assert (settings.retry.jitter, settings.timeouts.api_call) == (False, 11.0)
+
+
+CENTURY = "36500d"
+BORDERS = {
+    "circuit_breaker.failure_threshold": ("1", "1000000", "0", "1000001"),
+    "circuit_breaker.success_threshold": ("1", "1000000", "0", "1000001"),
+    "circuit_breaker.timeout": ("1ns", CENTURY, "0", "36501d"),
+    "circuit_breaker.max_requests": ("1", "32", "0", "33"),
+    "circuit_breaker.reset_timeout": ("1ns", CENTURY, "0.0", "36501d"),
+    "retry.max_retries": ("0", "999999", "-1", "1000000"),
+    "retry.max_attempts": ("1", "1000000", "0", "1000001"),
+    "retry.base_delay": ("0s", "5s", "-1", "5.1s"),
+    "retry.max_delay": ("100ms", CENTURY, "99ms", "36501d"),
+    "retry.backoff_factor": ("1", "1000", "0.9", "1000.1"),
+    "timeouts.api_call": ("1us", CENTURY, "999ns", "36501d"),
+    "timeouts.database_query": ("1us", CENTURY, "999ns", "36501d"),
+    "timeouts.redis_operation": ("1us", CENTURY, "999ns", "36501d"),
+    "timeouts.concurrent_op": ("1us", CENTURY, "999ns", "36501d"),
+}
+
+
+@pytest.mark.parametrize("key", BORDERS)
+def test_a_manager_takes_all_that_the_settings_allow(tmp_path, key):
+    section, name = key.split(".")
+    least, most, below, above = BORDERS[key]
+    for value in (least, most):
+        text = f"error_recovery: {{{section}: {{{name}: {value}}}}}"
+        hf.ResilienceManager("c", presets=from_text(tmp_path, text).preset()).stop()
+    for value in (below, above):
+        text = f"error_recovery: {{{section}: {{{name}: {value}}}}}"
+        with pytest.raises(hf.ConfigError, match=rf"error_recovery\.{key}: got "):
+            from_text(tmp_path, text)
+
+
+def test_the_number_of_workers_is_that_of_the_preset():
+    preset = load(CollectorSettings, environ={}).preset(workers=7)
+    assert preset == presets.collector.for_workers(7)
+    with pytest.raises(hf.ConfigError, match="workers: got 0"):
+        load(CollectorSettings, environ={}).preset(workers=0)

@@ -68,10 +68,10 @@ def _words(annotation: Any, metadata: Sequence[Any]) -> str:
 
 
 def _span(metadata: Sequence[Any]) -> str:
-    least = next((f" from {one.ge}" for one in metadata if isinstance(one, Ge)), "")
-    above = next((f" above {one.gt}" for one in metadata if isinstance(one, Gt)), "")
-    most = next((f" to {one.le}" for one in metadata if isinstance(one, Le)), "")
-    below = next((f" below {one.lt}" for one in metadata if isinstance(one, Lt)), "")
+    least = next((f" from {one.ge:.12g}" for one in metadata if isinstance(one, Ge)), "")
+    above = next((f" above {one.gt:.12g}" for one in metadata if isinstance(one, Gt)), "")
+    most = next((f" to {one.le:.12g}" for one in metadata if isinstance(one, Le)), "")
+    below = next((f" below {one.lt:.12g}" for one in metadata if isinstance(one, Lt)), "")
     if above and most:
         most = f", up{most}"
     return f"{least}{above}{most}{below}"

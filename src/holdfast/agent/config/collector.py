@@ -99,7 +99,7 @@ class RetrySettings(Settings):
     ] = None
     jitter: Annotated[
         bool | None,
-        Field(description="whether a pause is a quarter longer or shorter, by chance"),
+        Field(description="whether pauses are up to a quarter longer or shorter"),
     ] = None
 
     def contradictions(self) -> Iterable[Contradiction]:
