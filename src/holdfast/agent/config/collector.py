@@ -78,7 +78,7 @@ class RetrySettings(Settings):
         int | None,
         Field(ge=1, le=MAX_ATTEMPTS),
         Env("RETRY_MAX_ATTEMPTS", replaces=("max_retries",)),
-        Field(description="all attempts, the first one too: one more than `max_retries`"),
+        Field(description="all attempts: one more than `max_retries`"),
     ] = None
     base_delay: Annotated[
         float | None,
@@ -158,7 +158,7 @@ class TimeoutSettings(Settings):
     concurrent_op: Annotated[
         float | None,
         Seconds(least_ns=LEAST_NS),
-        Field(description="an operation that runs beside others"),
+        Field(description="one of several operations at the same time"),
     ] = None
 
 
