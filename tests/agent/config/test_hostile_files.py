@@ -159,10 +159,9 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         "- " * 100_000,
         "? " * 100_000,
         "a: " + "[" * 33 + "]" * 33,
-        "- a\n" * 60_000,
-        "".join(f"k{n}: 1\n" for n in range(20_000)),
+        "".join(f"k{n}: 1\n" for n in range(6000)),
     ],
-    ids=range(11),
+    ids=range(10),
 )
 def test_what_would_grow_or_nest_without_end_is_refused(written, text):
     said = refused(written(text))
@@ -299,26 +298,24 @@ def test_no_file_does_anything_but_be_read_or_refused(tmp_path, fuzz_seconds, su
 # ---- without the extra ----
 
 
-@pytest.mark.parametrize("package", ["pydantic", "yaml"])
-def test_without_its_packages_the_extra_is_named(tmp_path, package):
-    file = tmp_path / "settings.yaml"
-    file.write_text("")
-    said = run_apart(
-        f"import sys\nsys.modules[{package!r}] = None\nimport holdfast as hf\n"
-        "try:\n    from holdfast.agent.config import CollectorSettings, load\n"
-        f"    load(CollectorSettings, {str(file)!r})\n"
-        "except hf.MissingExtraError as error:\n    print(error.extra, error)\n"
-    )
-    assert said.startswith("agent ")
+WITHOUT = """\
+import os, sys
+sys.modules[{package!r}] = None
+os.chdir({folder!r})
+import holdfast as hf
+try:
+    from holdfast.agent.config import CollectorSettings, load
+    print(load(CollectorSettings, "s.toml").error_recovery.timeouts.api_call)
+    load(CollectorSettings, "s.yaml")
+except hf.MissingExtraError as error:
+    print(error.extra, error)
+"""
+
+
+@pytest.mark.parametrize(("package", "read"), [("pydantic", ""), ("yaml", "5.0\n")])
+def test_the_extra_is_named_that_is_missing_and_a_toml_file_needs_no_yaml(tmp_path, package, read):
+    (tmp_path / "s.toml").write_text("error_recovery.timeouts.api_call = '5s'")
+    (tmp_path / "s.yaml").write_text("")
+    said = run_apart(WITHOUT.format(package=package, folder=str(tmp_path)))
+    assert said.startswith(f"{read}agent ")
     assert said.endswith("pip install 'holdfast[agent]'\n")
-
-
-def test_a_toml_file_needs_no_yaml(tmp_path):
-    file = tmp_path / "settings.toml"
-    file.write_text("error_recovery.timeouts.api_call = '5s'")
-    said = run_apart(
-        "import sys\nsys.modules['yaml'] = None\n"
-        "from holdfast.agent.config import CollectorSettings, load\n"
-        f"print(load(CollectorSettings, {str(file)!r}).error_recovery.timeouts.api_call)\n"
-    )
-    assert said == "5.0\n"
