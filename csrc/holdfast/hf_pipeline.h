@@ -171,4 +171,75 @@ hf_pipeline_sum(const hf_pipeline *p)
     return sum;
 }
 
+/* ---- between two looks ---- */
+
+/* What a reader has seen of one pipeline: each word only grows, but where counts begin anew. */
+typedef struct hf_pipeline_seen {
+    uint64_t ended[HF_PIPELINE_ENDS];
+    uint64_t upto[HF_HISTOGRAM_BUCKETS]; /* as hf_pipeline_buckets() */
+    uint64_t sum_ns;
+} hf_pipeline_seen;
+
+/* Read all counts. The number of successes is that of the cells that upto is made of. */
+static inline void
+hf_pipeline_see(const hf_pipeline *p, hf_pipeline_seen *out)
+{
+    uint64_t timed = 0, succeeded = 0;
+    for (unsigned end = 1; end < HF_PIPELINE_ENDS; end++)
+        out->ended[end] = hf_load_relaxed(&p->ended[end]);
+    for (unsigned k = 0; k < HF_HISTOGRAM_BUCKETS; k++) {
+        timed += hf_load_relaxed(&p->cell[k]);
+        for (unsigned s = 0; s < HF__PIPELINE_STRIPES; s++)
+            succeeded += hf_load_relaxed(&p->stripe[s].cell[k]);
+        out->upto[k] = timed + succeeded;
+    }
+    for (unsigned s = 0; s < HF__PIPELINE_STRIPES; s++)
+        succeeded += hf_load_relaxed(&p->stripe[s].cell[HF__PIPELINE_UNTIMED]);
+    out->ended[HF_PIPELINE_SUCCESS] = succeeded;
+    out->sum_ns = hf_pipeline_sum(p);
+}
+
+/* How many calls ended. */
+static inline uint64_t
+hf_pipeline_calls(const hf_pipeline_seen *seen)
+{
+    uint64_t calls = 0;
+    for (unsigned end = 0; end < HF_PIPELINE_ENDS; end++)
+        calls += seen->ended[end];
+    return calls;
+}
+
+/*
+ * out = what came between two looks. Counts that are less than they were began anew: all of them came
+ * since. The sum of durations may be read with one duration more or less than the cells have.
+ */
+static inline void
+hf_pipeline_between(const hf_pipeline_seen *old, const hf_pipeline_seen *now, hf_pipeline_seen *out)
+{
+    bool anew = false;
+    for (unsigned end = 0; end < HF_PIPELINE_ENDS; end++)
+        anew |= now->ended[end] < old->ended[end];
+    for (unsigned k = 0; k < HF_HISTOGRAM_BUCKETS; k++)
+        anew |= now->upto[k] < old->upto[k];
+    *out = *now;
+    if (anew)
+        return;
+    for (unsigned end = 0; end < HF_PIPELINE_ENDS; end++)
+        out->ended[end] -= old->ended[end];
+    for (unsigned k = 0; k < HF_HISTOGRAM_BUCKETS; k++)
+        out->upto[k] -= old->upto[k];
+    out->sum_ns -= old->sum_ns;
+}
+
+/* Add what came of one pipeline to what came of others. */
+static inline void
+hf_pipeline_gather(hf_pipeline_seen *sum, const hf_pipeline_seen *one)
+{
+    for (unsigned end = 0; end < HF_PIPELINE_ENDS; end++)
+        sum->ended[end] += one->ended[end];
+    for (unsigned k = 0; k < HF_HISTOGRAM_BUCKETS; k++)
+        sum->upto[k] += one->upto[k];
+    sum->sum_ns += one->sum_ns;
+}
+
 #endif /* HF_PIPELINE_H */

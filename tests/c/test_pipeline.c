@@ -56,6 +56,81 @@ HF_TEST(durations_are_those_of_calls_that_ran_and_were_timed)
     HF_CHECK_INT(hf_pipeline_sum(&p), 7);
 }
 
+HF_TEST(a_look_shows_what_the_readers_of_each_count_show)
+{
+    hf_pipeline p;
+    hf_pipeline_seen seen;
+    uint64_t upto[HF_HISTOGRAM_BUCKETS];
+    hf_pipeline_init(&p);
+    for (int end = 0; end < HF_PIPELINE_ENDS; end++)
+        for (int times = 0; times <= end; times++)
+            hf_pipeline_count(&p, (hf_pipeline_end)end, times % 2 == 0 ? times * 20 * MS : -1);
+    hf_pipeline_succeed(&p, -1);
+    hf_pipeline_succeed(&p, 20000 * MS);
+    hf_pipeline_see(&p, &seen);
+    uint64_t calls = 0;
+    for (int end = 0; end < HF_PIPELINE_ENDS; end++) {
+        HF_CHECK_INT(seen.ended[end], hf_pipeline_ended(&p, (hf_pipeline_end)end));
+        calls += seen.ended[end];
+    }
+    hf_pipeline_buckets(&p, upto);
+    for (int k = 0; k < HF_HISTOGRAM_BUCKETS; k++)
+        HF_CHECK_INT(seen.upto[k], upto[k]);
+    HF_CHECK_INT(seen.sum_ns, hf_pipeline_sum(&p));
+    HF_CHECK_INT(hf_pipeline_calls(&seen), calls);
+}
+
+HF_TEST(between_two_looks_is_what_came_after_the_first)
+{
+    hf_pipeline p;
+    hf_pipeline_seen old, now, came, sum;
+    hf_pipeline_init(&p);
+    hf_pipeline_succeed(&p, MS);
+    hf_pipeline_count(&p, HF_PIPELINE_FAILURE, 20 * MS);
+    hf_pipeline_see(&p, &old);
+    hf_pipeline_between(&old, &old, &came);
+    HF_CHECK_INT(hf_pipeline_calls(&came), 0);
+    HF_CHECK_INT(came.upto[HF_HISTOGRAM_BOUNDS], 0);
+    hf_pipeline_count(&p, HF_PIPELINE_TIMEOUT, 3000 * MS);
+    hf_pipeline_succeed(&p, 7);
+    hf_pipeline_see(&p, &now);
+    hf_pipeline_between(&old, &now, &came);
+    HF_CHECK_INT(came.ended[HF_PIPELINE_SUCCESS], 1);
+    HF_CHECK_INT(came.ended[HF_PIPELINE_FAILURE], 0);
+    HF_CHECK_INT(came.ended[HF_PIPELINE_TIMEOUT], 1);
+    HF_CHECK_INT(came.upto[0], 1);
+    HF_CHECK_INT(came.upto[HF_HISTOGRAM_BOUNDS], 2);
+    HF_CHECK_INT(came.sum_ns, 3000 * MS + 7);
+    sum = came;
+    hf_pipeline_gather(&sum, &came);
+    HF_CHECK_INT(hf_pipeline_calls(&sum), 4);
+    HF_CHECK_INT(sum.upto[0], 2);
+    HF_CHECK_INT(sum.sum_ns, 2 * came.sum_ns);
+}
+
+HF_TEST(counts_that_began_anew_all_came_since_the_last_look)
+{
+    hf_pipeline p;
+    hf_pipeline_seen old, now, came;
+    hf_pipeline_init(&p);
+    hf_pipeline_count(&p, HF_PIPELINE_REJECTED, -1);
+    hf_pipeline_count(&p, HF_PIPELINE_REJECTED, -1);
+    hf_pipeline_see(&p, &old);
+    hf_pipeline_init(&p);
+    hf_pipeline_succeed(&p, 9);
+    hf_pipeline_count(&p, HF_PIPELINE_REJECTED, -1);
+    hf_pipeline_see(&p, &now);
+    hf_pipeline_between(&old, &now, &came);
+    HF_CHECK_INT(came.ended[HF_PIPELINE_SUCCESS], 1);
+    HF_CHECK_INT(came.ended[HF_PIPELINE_REJECTED], 1);
+    HF_CHECK_INT(came.sum_ns, 9);
+    /* Fewer durations alone show it as well. */
+    old = now;
+    old.upto[3] = 2;
+    hf_pipeline_between(&old, &now, &came);
+    HF_CHECK_INT(came.ended[HF_PIPELINE_SUCCESS], 1);
+}
+
 HF_TEST(an_operation_counts_its_retries_and_its_timeouts)
 {
     hf_pipeline p;

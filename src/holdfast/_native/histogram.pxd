@@ -36,3 +36,12 @@ cdef extern from "holdfast/hf_pipeline.h" nogil:
     uint64_t hf_pipeline_ended(const hf_pipeline *p, hf_pipeline_end end)
     uint64_t hf_pipeline_sum(const hf_pipeline *p)
     void hf_pipeline_buckets(const hf_pipeline *p, uint64_t *out)
+    ctypedef struct hf_pipeline_seen:
+        uint64_t *ended
+        uint64_t *upto
+        uint64_t sum_ns
+    void hf_pipeline_see(const hf_pipeline *p, hf_pipeline_seen *out)
+    uint64_t hf_pipeline_calls(const hf_pipeline_seen *seen)
+    void hf_pipeline_between(
+        const hf_pipeline_seen *old, const hf_pipeline_seen *now, hf_pipeline_seen *out)
+    void hf_pipeline_gather(hf_pipeline_seen *sum, const hf_pipeline_seen *one)

@@ -1,7 +1,9 @@
 """Latencies: exact at the exported bounds, quantiles within two percent."""
 cimport cython
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.math cimport isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN
+from libc.string cimport memset
 
 from holdfast._native.binding cimport capsule, whole
 from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
@@ -170,3 +172,105 @@ cdef class Ends:
 
     def _capsule(self):
         return capsule(self, self.kernel, "holdfast.pipeline")
+
+
+@cython.final
+cdef class Looks:
+    """What many counters of calls count from one look to the next.
+
+    For one thread at a time; whoever counts calls needs not wait.
+    """
+
+    cdef list ends  # which are watched, in the order of their rows
+    cdef dict rows  # by counters: where they are
+    cdef hf_pipeline_seen *old
+    cdef hf_pipeline_seen *now
+    cdef hf_pipeline_seen sum
+
+    def __cinit__(self):
+        self.ends = []
+        self.rows = {}
+        memset(&self.sum, 0, sizeof(self.sum))
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.old)
+        PyMem_RawFree(self.now)
+
+    def __init__(self):
+        """Take no arguments; without this, __cinit__ would overlook them."""
+
+    def watch(self, ends):
+        """Watch these counters, each once, in this order, and no others.
+
+        Those that were watched go on from the last look. Of the others all counts are new.
+        """
+        cdef list wanted = list(ends)
+        cdef dict rows = {one: at for at, one in enumerate(wanted)}
+        cdef Py_ssize_t n = len(wanted)
+        cdef Py_ssize_t at
+        cdef hf_pipeline_seen *old
+        cdef hf_pipeline_seen *now
+        for one in wanted:
+            if type(one) is not Ends:
+                raise TypeError(f"ends: got {one!r}, allowed Ends")
+        if len(rows) != n:
+            raise ValueError("ends: the same counters are in it twice")
+        old = <hf_pipeline_seen *> PyMem_RawCalloc(n + 1, sizeof(hf_pipeline_seen))
+        now = <hf_pipeline_seen *> PyMem_RawCalloc(n + 1, sizeof(hf_pipeline_seen))
+        if old == NULL or now == NULL:
+            PyMem_RawFree(old)
+            PyMem_RawFree(now)
+            raise MemoryError
+        for at in range(n):
+            before = self.rows.get(wanted[at])
+            if before is not None:
+                now[at] = self.now[<Py_ssize_t> before]
+                old[at] = self.old[<Py_ssize_t> before]
+        self.old, old = old, self.old
+        self.now, now = now, self.now
+        PyMem_RawFree(old)
+        PyMem_RawFree(now)
+        self.ends = wanted
+        self.rows = rows
+
+    def look(self):
+        """Look, and return (failures, calls, -row) of each row in which calls have ended.
+
+        A failure is a call that failed, was rejected or was out of time.
+        """
+        cdef list ended = []
+        cdef Py_ssize_t at
+        cdef hf_pipeline_seen came
+        cdef uint64_t calls
+        self.old, self.now = self.now, self.old
+        memset(&self.sum, 0, sizeof(self.sum))
+        for at in range(len(self.ends)):
+            hf_pipeline_see((<Ends> self.ends[at]).kernel, &self.now[at])
+            hf_pipeline_between(&self.old[at], &self.now[at], &came)
+            calls = hf_pipeline_calls(&came)
+            if calls:
+                hf_pipeline_gather(&self.sum, &came)
+                ended.append((came.ended[1] + came.ended[2] + came.ended[3], calls, -at))
+        return ended
+
+    def came(self, row):
+        """Return what came in one row in the last look: ends, buckets, and all time in ns."""
+        cdef hf_pipeline_seen came
+        cdef Py_ssize_t at = row
+        if not 0 <= at < len(self.ends):
+            raise IndexError(f"row: got {row!r}, allowed 0 to {len(self.ends) - 1}")
+        hf_pipeline_between(&self.old[at], &self.now[at], &came)
+        return shown(&came)
+
+    def total(self):
+        """Return the same of all rows together."""
+        return shown(&self.sum)
+
+
+cdef tuple shown(const hf_pipeline_seen *came):
+    cdef Py_ssize_t i
+    cdef Py_ssize_t ends = HF_PIPELINE_ENDS
+    return (
+        tuple([came.ended[i] for i in range(ends)]),
+        tuple([came.upto[i] for i in range(HF_HISTOGRAM_BUCKETS)]),
+        came.sum_ns)

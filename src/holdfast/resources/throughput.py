@@ -8,12 +8,13 @@ between two looks. Elsewhere: the counts (``stores.ledger``), and what is shown 
 from __future__ import annotations
 
 from heapq import nlargest
-from operator import add, sub
+from operator import add
 from typing import NamedTuple
 
+from holdfast._native.histogram import Looks
 from holdfast.pipeline.counted import counters_of
 from holdfast.resources.report import ApplicationFigures, OperationFigures
-from holdfast.stores.figures import OPERATION, PIPELINE
+from holdfast.stores.figures import CALLS, OPERATION
 from holdfast.stores.ledger import ledger
 
 TYPE_CHECKING = False
@@ -21,31 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from holdfast._native.histogram import Ends
+
 __all__ = ["BOUNDS", "MOST_SHOWN", "Recorded", "Throughput", "percentile"]
 
 MOST_SHOWN = 100  # operations of a report
 #: The bounds of the buckets in seconds, as in metrics.
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-_ENDS = 5
-_NO_ENDS = (0,) * _ENDS
-_NO_BUCKETS = (0,) * (len(BOUNDS) + 1)
-
 
 class _Counts(NamedTuple):
-    """What was counted: how calls ended, how many took at most each bound, and all their time."""
+    """What came: how calls ended, how many took at most each bound, and all their time."""
 
     ends: tuple[int, ...]
     buckets: tuple[int, ...]
     sum_ns: int
-
-    def since(self, old: _Counts) -> _Counts:
-        """Return what came after an older look; all of it if the counts began anew."""
-        ends = tuple(map(sub, self.ends, old.ends))
-        buckets = tuple(map(sub, self.buckets, old.buckets))
-        if min(ends) < 0 or min(buckets) < 0:
-            return self
-        return _Counts(ends, buckets, (self.sum_ns - old.sum_ns) % (1 << 64))
 
     def plus(self, other: _Counts) -> _Counts:
         return _Counts(
@@ -53,9 +44,6 @@ class _Counts(NamedTuple):
             tuple(map(add, self.buckets, other.buckets)),
             self.sum_ns + other.sum_ns,
         )
-
-
-_NONE = _Counts(_NO_ENDS, _NO_BUCKETS, 0)
 
 
 class Recorded:
@@ -82,62 +70,76 @@ class Throughput:
             pipelines of this process.
     """
 
-    __slots__ = ("_prefix", "_seen")
+    __slots__ = ("_changes", "_has_twins", "_living", "_looks", "_prefix", "_rows")
 
     def __init__(self, manager: str | None) -> None:
         self._prefix = None if manager is None else f"{manager}/"
-        self._seen: dict[Any, tuple[str, _Counts]] = {}
-        self.begin()
-
-    def begin(self) -> None:
-        """Have the next look show what comes from here on."""
-        self._differences()
+        self.forget()
+        self._watch()
+        self._looks.look()  # what came before is not shown
 
     def forget(self) -> None:
         """In a forked child, in which all counts are 0: what was seen was the parent's."""
-        self._seen = {}
+        self._looks = Looks()
+        self._rows: list[tuple[str, Ends]] = []  # names and counters, in the order of the looks
+        self._has_twins = False  # whether several rows have one name
+        self._living = 0  # so many of them, the first ones, are of policies that live
+        self._changes = -1  # of the ledger, when the rows were made
 
     def look(self, seconds: float) -> ApplicationFigures:
         """Return the calls since the look before, which was so many seconds ago."""
-        by_name = self._differences()
-        counts = list(by_name.values())
-        total = _shown("", _sum_of(counts), seconds)
-        most = nlargest(MOST_SHOWN, by_name.items(), key=_weight)
-        return ApplicationFigures(
-            total=total,
-            operations={name: _shown(name, its, seconds) for name, its in most},
-            others=len(by_name) - len(most),
-        )
+        self._watch()
+        ended = self._looks.look()
+        total = _shown("", _Counts(*self._looks.total()), seconds)
+        names = self._grouped(ended) if self._has_twins else ended
+        shown = {}
+        for _, _, first, *more in nlargest(MOST_SHOWN, names):
+            name = self._rows[-first][0]
+            counts = _Counts(*self._looks.came(-first))
+            for row in more:
+                counts = counts.plus(_Counts(*self._looks.came(-row)))
+            shown[name] = _shown(name, counts, seconds)
+        others = len(names) - len(shown)
+        if self._living < len(self._rows):
+            self._put(self._rows[: self._living])
+        return ApplicationFigures(total, shown, others)
 
-    def _differences(self) -> dict[str, _Counts]:
-        """Return by name what came since the look before, and keep in mind what there is."""
-        found: dict[str, _Counts] = {}
-        before = self._seen.copy()  # whole again if Ctrl-C comes amid this
-        seen: dict[Any, tuple[str, _Counts]] = {}
-        for name, kernel in self._kernels():
-            last = before.pop(kernel, None)
-            old = _NONE if last is None else last[1]
-            ends = kernel.counters()
-            if ends == old.ends:
-                seen[kernel] = (name, old) if last is None else last
-                continue
-            new = _Counts(ends, kernel.buckets(), kernel.sum_ns())
-            seen[kernel] = name, new
-            _add(found, name, new.since(old))
-        for kernel, (name, old) in before.items():  # of policies that were collected meanwhile
-            ends = kernel.counters()
-            if ends != old.ends:
-                _add(found, name, _Counts(ends, kernel.buckets(), kernel.sum_ns()).since(old))
-        self._seen = seen
-        return found
+    def _grouped(self, ended: list[tuple[int, int, int]]) -> list[tuple[int, ...]]:
+        """Return failures and calls of each name, and all rows that bear it."""
+        names: dict[str, tuple[int, ...]] = {}
+        for failures, calls, row in ended:
+            name = self._rows[-row][0]
+            more, also, *rows = names.get(name, (0, 0))
+            names[name] = (failures + more, calls + also, *rows, row)
+        return list(names.values())
+
+    def _watch(self) -> None:
+        """Have a row for the counters of each policy, and of those that were collected meanwhile.
+
+        The latter are looked at once more.
+        """
+        changes = ledger.changes
+        if changes == self._changes:
+            return
+        living = {ends: name for name, ends in self._kernels()}
+        rows = [(name, ends) for ends, name in living.items()]
+        gone = [row for row in self._rows if row[1] not in living]
+        self._put(rows + gone)
+        self._living = len(rows)
+        self._changes = changes
+
+    def _put(self, rows: list[tuple[str, Ends]]) -> None:
+        self._looks.watch([ends for _, ends in rows])
+        self._rows = rows
+        self._has_twins = len({name for name, _ in rows}) < len(rows)
 
     def _kernels(self) -> Iterable[tuple[str, Any]]:
         if self._prefix is None:
-            return ledger.kernels((OPERATION, PIPELINE))
+            return ledger.callers(CALLS)
         prefix, length = self._prefix, len(self._prefix)
         return [
             (name[length:], kernel)
-            for name, kernel in ledger.kernels((OPERATION,))
+            for name, kernel in ledger.callers((OPERATION,))
             if name.startswith(prefix)
         ]
 
@@ -164,27 +166,6 @@ def percentile(buckets: tuple[int, ...], share: float) -> float | None:
             return lower + (bound - lower) * (rank - below) / (upto - below)
         below, lower = upto, bound
     return BOUNDS[-1]
-
-
-def _add(found: dict[str, _Counts], name: str, counts: _Counts) -> None:
-    there = found.get(name)
-    found[name] = counts if there is None else there.plus(counts)
-
-
-def _sum_of(counts: list[_Counts]) -> _Counts:
-    if not counts:
-        return _NONE
-    ends, buckets, sums = zip(*counts, strict=True)
-    return _Counts(
-        tuple(map(sum, zip(*ends, strict=True))),
-        tuple(map(sum, zip(*buckets, strict=True))),
-        sum(sums),
-    )
-
-
-def _weight(item: tuple[str, _Counts]) -> tuple[int, int]:
-    _, failed, rejected, timeouts, _ = item[1].ends
-    return failed + rejected + timeouts, sum(item[1].ends)
 
 
 def _shown(name: str, counts: _Counts, seconds: float) -> OperationFigures:

@@ -24,6 +24,7 @@ __all__ = [
     "ADAPTIVE",
     "BREAKER",
     "BULKHEAD",
+    "CALLS",
     "COMPONENT",
     "COUNTS",
     "DEGRADATION",
@@ -148,6 +149,9 @@ KINDS = {
 ROLES_OF = {
     kind: tuple(role for role, its in KINDS.items() if its == kind) for kind in KINDS.values()
 }
+
+#: The roles of what counts how calls end, and how long they take.
+CALLS = (PIPELINE, OPERATION)
 
 OBSERVE = 1  # enum hf_mode
 OWN_CLOCK = 1  # extra of what has a clock that is not the machine's, where that matters

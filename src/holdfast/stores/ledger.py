@@ -26,6 +26,7 @@ from holdfast.named import Entry, Named
 from holdfast.registry import registry
 from holdfast.stores.figures import (
     BREAKER,
+    CALLS,
     COMPONENT,
     DEGRADATION,
     ERROR_BUDGET,
@@ -81,6 +82,7 @@ class Ledger:
         self._dead: deque[_Entry] = deque()  # put here by the collector, which must not wait
         self._told = native.Deaths(self._dead)
         self._burying = False
+        self._changes = 0
         self._retired: dict[_Entry, None] = {}  # of collected policies, listed in the file
         self._patience = 0  # so many may be retired before the table is tried again
         self._gone: Figures = {}  # sums of collected policies that are not
@@ -270,6 +272,7 @@ class Ledger:
         entry = _Entry(policy, self._told)
         entry.mode, entry.parts, entry.ids = mode, tuple(parts), _NOWHERE
         self._bury()
+        self._changes += _counts_calls(entry.parts)
         # First: a signal handler may raise from here on, and the collector is told of it then.
         self._entries.put(entry)
         self._list(entry)
@@ -295,6 +298,7 @@ class Ledger:
                     if its_role == role:
                         return its_kernel
                 known = len(entry.parts)
+                self._changes += _counts_calls((part,))
                 entry.parts = (*entry.parts, part)
                 self._list(entry, known)
         return kernel
@@ -337,19 +341,28 @@ class Ledger:
                     add(found, key, gone.counts)
         return found
 
-    def kernels(self, roles: Collection[int]) -> list[tuple[str, Any]]:
-        """Return the names and kernels of living policies in some roles, unread, oldest first.
+    @property
+    def changes(self) -> int:
+        """A number that is another one once an operation or a pipeline has come or gone."""
+        with self._lock:
+            self._bury()
+            return self._changes
+
+    def callers(self, roles: Collection[int]) -> list[tuple[str, Any]]:
+        """Return the names of living operations and pipelines, and where their calls are counted.
 
         Args:
-            roles: The roles.
+            roles: OPERATION, PIPELINE or both.
         """
         settle()
         with self._lock:
             self._bury()
             entries = self._entries.all()
+        kinds = {KINDS[role] for role in roles}
         return [
             (entry.key[1], kernel)
             for entry in entries
+            if entry.key[0] in kinds
             for role, kernel, _ in entry.parts
             if role in roles
         ]
@@ -380,6 +393,7 @@ class Ledger:
             self._burying = False
 
     def _bury_one(self, entry: _Entry) -> None:
+        self._changes += _counts_calls(entry.parts)
         self._entries.drop(entry)
         for role, kernel, _ in entry.parts:
             if role == COMPONENT:  # nobody is left who wants it to be up
@@ -569,6 +583,11 @@ class _Entry(Entry):
         """Return what the file's table says of it."""
         name = self.key[1].encode()
         return [(role, self.mode, 0, extra, name, kernel) for role, kernel, extra in self.parts]
+
+
+def _counts_calls(parts: Iterable[Part]) -> bool:
+    """Return whether calls are counted there, as those of an operation or a pipeline."""
+    return any(role in CALLS for role, _, _ in parts)
 
 
 def item_of(key: Key, counts: Iterable[int]) -> tuple[Any, ...]:
