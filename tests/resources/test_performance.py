@@ -368,7 +368,7 @@ def test_a_started_monitor_looks_every_thirty_seconds(monitor, clock):  # PM-05
 
 def test_the_newest_hundred_reports_are_kept(monitor, clock):
     with monitor:
-        clock.advance(30 * 149)
+        clock.advance(30 * 104)
     assert len(monitor.history) == 100
     assert monitor.report() is monitor.history[-1]
 
