@@ -41,7 +41,7 @@ _MOST_SECONDS = 86_400.0
 _PREFIX = "market:"
 _CONNECTIONS = 32
 _MISSING = object()
-_Redis: Any = redis.Redis  # its types are those of the task's client as well
+_Redis: Any = redis.Redis  # with types for tasks as well, which do not fit
 
 
 class Cache(ABC):
@@ -202,6 +202,7 @@ class RedisCache(Cache):
         url: Where Redis is, such as "redis://127.0.0.1:6379/0".
         seconds: How long a value lives, 0.001 to 86400.
         entries: How many values are kept in memory while Redis fails, 1 to 1000000.
+        attempt: Seconds that one attempt may wait for Redis, above 0 to 3600.
         failed: Called with each error of Redis that the cache has overcome.
 
     Raises:
@@ -218,6 +219,7 @@ class RedisCache(Cache):
         *,
         seconds: float = SECONDS,
         entries: int = ENTRIES,
+        attempt: float = REDIS_ATTEMPT,
         failed: Callable[[Exception], object] | None = None,
     ) -> None:
         super().__init__(seconds)
@@ -227,18 +229,19 @@ class RedisCache(Cache):
         self._works = {"reading": True, "writing": True}
         self._evicted = self._evicted_before = self._size = 0
         problems = Problems("RedisCache")
+        within = problems.number("attempt", attempt, above=0.0, most=3600.0)
         try:
             self._redis: Any = _Redis.from_url(
                 url,
-                socket_timeout=REDIS_ATTEMPT,
-                socket_connect_timeout=REDIS_ATTEMPT,
+                socket_timeout=within,
+                socket_connect_timeout=within,
                 max_connections=_CONNECTIONS,
                 retry=Retry(NoBackoff(), 0),  # the policies repeat
                 protocol=2,
             )
         except (ValueError, TypeError, AttributeError):
             problems.refuse("url", url, "such as 'redis://127.0.0.1:6379/0'")
-            problems.done()
+        problems.done()
 
     @property
     def works(self) -> bool:

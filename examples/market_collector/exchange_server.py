@@ -21,7 +21,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from examples.market_collector.faults import Fault, Suffering
 from examples.market_collector.market import candle_at, minute_at, symbols_of, ticker_at
-from examples.market_collector.processes import HOST
 from holdfast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,9 +31,10 @@ __all__ = ["MOST_CANDLES", "TOKEN", "ExchangeServer", "main"]
 #: The environment variable with the token of those who may control it.
 TOKEN = "MARKET_EXCHANGE_TOKEN"
 MOST_CANDLES = 1000
+_HOST = "127.0.0.1"
 _MOST_HEAD = 16 << 10
 _MOST_BODY = 64 << 10
-_IDLE = 60.0  # seconds that a connection may wait for its next request
+_IDLE = 60.0  # seconds that a client may take to send a request, or to read an answer
 _REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
 
 
@@ -93,7 +93,8 @@ class ExchangeServer:
         try:
             with suppress(ConnectionError, TimeoutError, asyncio.IncompleteReadError):
                 while await self._answer(reader, writer):
-                    await writer.drain()
+                    async with asyncio.timeout(_IDLE):
+                        await writer.drain()
         finally:
             self._open -= 1
             writer.close()
@@ -245,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     async def serve() -> None:
         server = await asyncio.start_server(
-            exchange.serve, HOST, options.port, limit=_MOST_HEAD, backlog=1024
+            exchange.serve, _HOST, options.port, limit=_MOST_HEAD, backlog=1024
         )
         print(f"{options.name} answers on port {server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()

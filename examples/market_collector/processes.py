@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HOST", "Handle", "ListeningProcess", "hold_port"]
 
 HOST = "127.0.0.1"
-_STARTS_WITHIN = 30.0
+_STARTS_WITHIN = 25.0  # less than the supervisor waits
 # What is killed for a demonstration comes back at once, each time.
 _OFTEN_KILLED: dict[str, Any] = {
     "backoff": hf.Exponential(0.2, factor=2, max=2.0),
@@ -74,7 +74,7 @@ class ListeningProcess(ProcessComponent):
         """Start it, and return once it accepts connections.
 
         Raises:
-            OSError: It cannot be started, has ended, or listens nowhere after 30 seconds.
+            OSError: It cannot be started, has ended, or listens nowhere after 25 seconds.
         """
         super().start()
         until = time.monotonic() + _STARTS_WITHIN
@@ -130,9 +130,14 @@ class Handle:
             self.wait_until_up(timeout)
 
     def stop(self) -> None:
-        """End it until ``start``: connections are refused."""
+        """End it until ``start``: connections are refused.
+
+        Raises:
+            TimeoutError: It still runs after 30 seconds.
+        """
         self.thaw()
-        self._supervisor.remove(self.name, 30.0)
+        if not self._supervisor.remove(self.name, 30.0):
+            raise TimeoutError(f"{self.name} does not end")
 
     def kill(self) -> None:
         """Kill it with SIGKILL; the supervisor starts another one."""

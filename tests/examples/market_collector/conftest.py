@@ -13,7 +13,8 @@ from holdfast.manager import presets
 
 #: Seconds of a minute of the market: long enough that a test sees the end of few.
 MINUTE = 10.0
-ATTEMPT = 0.3
+#: Seconds that a busy machine may take for what succeeds.
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +58,11 @@ def redis(request, require_real):
 
 @pytest.fixture
 def preset():
-    """The policies of the collector, with pauses that are short."""
+    """The policies of the collector, with short pauses and long timeouts."""
     quick = {"base_delay": 0.001, "max_delay": 0.002}
-    return adapted(presets.get("collector"), attempt=ATTEMPT).but(
-        retry_policies={"api_call": quick, "redis_operation": quick}
+    return adapted(presets.get("collector"), attempt=PATIENCE).but(
+        retry_policies={"api_call": quick, "redis_operation": quick},
+        timeouts={"api_call": PATIENCE, "redis_operation": PATIENCE},
     )
 
 
@@ -74,7 +76,7 @@ def rm(preset):
 @pytest.fixture
 def client(rm, exchange):
     """A client of the exchange."""
-    client = ExchangeClient(rm, exchange.name, exchange.url, attempt=ATTEMPT)
+    client = ExchangeClient(rm, exchange.name, exchange.url, attempt=PATIENCE)
     yield client
     client.close()
 
