@@ -268,7 +268,9 @@ def test_what_cannot_be_written_is_filled_in_later(market):
     assert a.collector.errors.by_operation == {"a.save": 1}
 
 
-def test_every_name_that_something_runs_under_has_policies_of_its_own(market):  # D-C-13
+def test_every_name_that_the_collector_runs_something_under_has_policies_of_its_own(
+    market,
+):  # D-C-13
     rm = market("a").rm
     for name in OPERATIONS:
         kinds = {policy.kind for policy in rm.operation(name).policies}
@@ -419,7 +421,7 @@ def test_exchanges_that_fail_trip_only_their_own_breakers(market):
     assert "operations failed" in report.errors.message
 
 
-def test_operations_that_run_can_be_seen_and_counted(market):  # TO-06
+def test_rounds_that_run_are_among_the_active_operations(market):  # TO-06
     a = market("a")
     exchange = a.exchanges["a"]
     exchange.fault = exchange.hang
@@ -435,7 +437,7 @@ def test_operations_that_run_can_be_seen_and_counted(market):  # TO-06
     assert a.collector.resources.count("operation") == 0
 
 
-def test_after_a_stop_nothing_is_left(market):  # RS-07
+def test_a_collector_that_has_stopped_holds_no_thread_and_no_resource(market):  # RS-07
     before = {thread for thread in threading.enumerate() if thread.is_alive()}
     two = market("a", "b")
     for _ in range(2):

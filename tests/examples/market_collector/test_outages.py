@@ -88,7 +88,7 @@ def test_an_exchange_is_taken_down_and_nothing_is_missing_afterwards(stage, vict
                 assert minutes[:-1] == list(range(minutes[0], minutes[-1]))
 
 
-def test_after_the_end_nothing_is_left(tmp_path):  # RS-07
+def test_a_collector_of_real_exchanges_leaves_no_thread_no_resource_and_no_process(tmp_path):
     before = set(threading.enumerate())
     with running(tmp_path, Settings(), ["alpha"]) as stage:
         until(lambda: stage.collector.report().collected)

@@ -66,7 +66,7 @@ def test_a_write_that_fails_has_written_nothing(store):
     assert store.add("a", rows(1)) == 1  # and the next one works
 
 
-def test_minutes_that_were_expected_and_are_not_there_are_gaps(store):  # ER-06
+def test_minutes_that_were_expected_and_are_not_there_are_gaps(store):
     store.watch("a", ["BTC", "ETH"], 10)
     store.add("a", rows(10, 11, 14, 15))
     store.add("a", rows(12, symbol="ETH"))
