@@ -61,12 +61,22 @@ Partly = dict[str, str]
 
 
 def items_in(text: str) -> Iterator[str]:
-    """Yield the items a comment cites; ``traps 3, 4`` are two."""
+    """Yield the items a comment cites; ``traps 3, 4`` are two, ``EV-01..03`` are three."""
     for match in ITEM.finditer(text):
         if match[0].startswith("trap"):
             yield from (f"trap {number}" for number in re.findall(r"\d+", match[0]))
         else:
-            yield match[0]
+            last = re.match(r"\.\.\d+\b", text[match.end() :])
+            yield from spelled(match[0] + (last[0] if last else ""))
+
+
+def spelled(entry: str) -> list[str]:
+    """Return the items of an entry, which may be a range like ``CB-01..10``."""
+    head, _, last = entry.partition("..")
+    parts = re.fullmatch(r"(.*?)(\d+)", head)
+    assert parts is not None, entry
+    stem, first = parts.groups()
+    return [f"{stem}{number:0{len(first)}}" for number in range(int(first), int(last or first) + 1)]
 
 
 def python_comments(text: str) -> Iterator[tuple[int, str]]:
@@ -147,15 +157,10 @@ def specification(root: Path) -> dict[str, Sections]:
 
 
 def required(root: Path) -> list[str]:
-    """Return the items that parts.toml wants cited, with ranges like ``CB-01..10`` spelled out."""
+    """Return the items that parts.toml wants cited, with ranges spelled out."""
     text = (root / "tools" / "specification" / "parts.toml").read_text(encoding="utf-8")
-    spelled = []
-    for entry in (item for part in tomllib.loads(text)["part"] for item in part["items"]):
-        head, _, last = entry.partition("..")
-        stem, first = re.fullmatch(r"(.*?)(\d+)", head).groups()
-        numbers = range(int(first), int(last or first) + 1)
-        spelled += [f"{stem}{number:0{len(first)}}" for number in numbers]
-    return spelled
+    entries = (item for part in tomllib.loads(text)["part"] for item in part["items"])
+    return [item for entry in entries for item in spelled(entry)]
 
 
 def partly(root: Path) -> Partly:

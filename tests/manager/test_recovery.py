@@ -1,5 +1,6 @@
 """Calls with recovery: what is tried, what stands in, and what the outcome tells."""
 
+# TS-10
 from __future__ import annotations
 
 import asyncio

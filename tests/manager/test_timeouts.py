@@ -1,5 +1,6 @@
 """Timeouts by the type of operation: how long each may take, and which are active."""
 
+# TS-10
 from __future__ import annotations
 
 import asyncio

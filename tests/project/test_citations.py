@@ -27,6 +27,9 @@ def test_two():
 
 def helper():  # CB-01
     pass
+
+def test_three():  # EV-08..10, D-C-9..11.
+    pass
 '''
 
 C = """\
@@ -120,3 +123,10 @@ def test_ranges_of_the_parts_are_spelled_out(tree):
     parts = tree / "tools" / "specification" / "parts.toml"
     parts.write_text('[[part]]\nitems = ["CB-09..11", "trap 2", "D-CB-1..2"]\n')
     assert citations.required(tree) == ["CB-09", "CB-10", "CB-11", "trap 2", "D-CB-1", "D-CB-2"]
+
+
+def test_a_range_in_a_comment_is_each_of_its_items(tree):
+    found = citations.citations(tree)
+    for item in ("EV-08", "EV-09", "EV-10", "D-C-9", "D-C-10", "D-C-11"):
+        assert cited_by(found, item) == ["test_three"]
+    assert not {"EV-07", "EV-11", "D-C-8", "D-C-12"} & found.keys()

@@ -235,7 +235,7 @@ def test_an_upgrade_is_not_taken_up(connect):
     assert statuses(connect(upgrade)) == [b"200"]
 
 
-def test_random_requests_never_reach_a_breaker_nor_end_the_server(  # TS-10
+def test_random_requests_never_reach_a_breaker_nor_end_the_server(  # SE-08
     admin, collector, connect
 ):
     breaker = collector.rm.circuit_breaker("redis")
