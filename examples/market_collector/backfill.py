@@ -95,7 +95,7 @@ class Backfiller:
             return 0
         before = self.filled
         try:
-            with self._shared.resources.operation("backfill"), self._link.using():
+            with self._shared.resources.operation("backfill"):
                 self._shared.rm.timeouts.operation("backfill", self._id).call(self._fill, stopping)
         except Exception as error:  # noqa: BLE001 - told by the aggregate
             is_ending = self._shared.ending.is_set() or (stopping is not None and stopping.is_set())

@@ -102,7 +102,10 @@ class MarketCollector:
         if not exchanges:
             raise ValueError("exchanges: at least one")
         self.rm = make_manager(settings, clock=clock) if rm is None else rm
-        self.resources = hf.ResourceManager("collector", clock=clock)
+        idle = max(300.0, 3 * interval)
+        self.resources = hf.ResourceManager(
+            "collector", idle_after=idle, leak_idle=idle, leak_age=2 * idle, clock=clock
+        )
         # Without a default: a name that has no policies is an error.
         self.recovery = hf.ErrorRecoveryManager("collector", manager=self.rm, default=None)
         self.mode = self.recovery.mode

@@ -6,14 +6,15 @@ to one of them, as when to be asked again, holds for both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from holdfast.supervision import Component
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
+    import holdfast as hf
     from examples.market_collector.worker import Feed
 
 __all__ = ["Link"]
@@ -30,37 +31,48 @@ class Link(Component):
     Safe to share between threads.
     """
 
-    def __init__(self, exchange: str, connect: Callable[[], Feed], resources: Any) -> None:
+    def __init__(
+        self, exchange: str, connect: Callable[[], Feed], resources: hf.ResourceManager
+    ) -> None:
         self.name = f"client:{exchange}"
         self._connect = connect
         self._resources = resources
+        self._lock = Lock()
         self._feed: Feed | None = None
-        self._resource: Any = None
+        self._resource: hf.Resource | None = None
 
     @property
     def feed(self) -> Feed:
-        """What asks the exchange.
+        """What asks the exchange; made anew if its resource was cleaned meanwhile.
 
         Raises:
             RuntimeError: It is not started.
         """
-        feed = self._feed
-        if feed is None:
-            raise RuntimeError(f"{self.name} is not started")
-        return feed
+        with self._lock:
+            if self._feed is None or self._resource is None:
+                raise RuntimeError(f"{self.name} is not started")
+            if not self._resource.is_registered:
+                self._make()
+            return self._feed
 
     def start(self) -> None:
         """Make what asks the exchange."""
+        with self._lock:
+            self._make()
+
+    def _make(self) -> None:
         feed = self._connect()
         self._resource = self._resources.register(self.name, "connection", feed.close)
         self._feed = feed
 
     def stop(self) -> None:
         """Close it; requests on their way fail."""
-        self._feed = None
+        with self._lock:
+            self._feed = None
         self._resources.cleanup(self.name)
 
-    def using(self) -> AbstractContextManager[Any]:
-        """Return a block in which it is in use, so that it does not count as idle."""
-        block: AbstractContextManager[Any] = self._resource.using()
-        return block
+    def touch(self) -> None:
+        """Say that it is needed, so that it does not count as idle."""
+        resource = self._resource
+        if resource is not None:
+            resource.touch()

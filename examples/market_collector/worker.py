@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import holdfast as hf
 from examples.market_collector.store import Row
@@ -91,7 +91,7 @@ class Shared(NamedTuple):
     rm: hf.ResilienceManager
     store: Store
     cache: Any
-    resources: Any
+    resources: hf.ResourceManager
     errors: ErrorAggregate
     mode: DegradationMode
     calendar: Calendar
@@ -231,6 +231,7 @@ class Worker:
         """Collect all symbols once, and keep what was collected."""
         self._began_at = time.monotonic()
         taken = _Taken()
+        self._link.touch()  # also while the breaker is open: it is not idle
         try:
             if not self._key.circuit_breaker.peek():
                 done = Round(0, len(self._symbols), is_skipped=True)
@@ -248,7 +249,7 @@ class Worker:
         """Fetch all symbols within the time of a round; what has failed is taken as well."""
         operation = self._shared.rm.timeouts.operation("worker_collection", self._id)
         try:
-            with self._shared.resources.operation("worker_collection"), self._link.using():
+            with self._shared.resources.operation("worker_collection"):
                 operation.call(self._fetch, taken)
         except Exception as error:  # noqa: BLE001 - told by the aggregate
             taken.error = error
@@ -384,7 +385,8 @@ class Worker:
 
 def _read_list(value: Any) -> list[str]:
     """Return a list of symbols from the cache, which others may write to as well."""
-    listed: list[Any] = cast("list[Any]", value) if isinstance(value, list) else []
+    is_list: bool = isinstance(value, list)
+    listed: list[Any] = value if is_list else []
     return listed if all(isinstance(each, str) for each in listed) else []
 
 

@@ -48,6 +48,7 @@ class Market:
             store=self.store,
             rm=self.rm,
             connect=lambda rm, name, _: Guarded(rm, self.exchanges[name]),
+            clock=clock,
             **{"interval": 0.01, "backfill_interval": 60.0, **more},
         )
 
@@ -282,6 +283,28 @@ def test_every_name_that_the_collector_runs_something_under_has_policies_of_its_
     assert rm.operation("exchange").snapshot().critical  # AR-10
 
 
+def test_a_connection_is_not_idle_while_a_breaker_is_open_for_long(market):  # D-C-9
+    clock = hf.ManualClock()
+    a = market("a", clock=clock)
+    a.begin()
+    a.rm.keyed("exchange", "a").circuit_breaker.force_open()
+    for _ in range(5):
+        a.worker("a").round()
+        clock.advance(200)
+        assert a.collector.resources.clean_idle() == 0
+    clock.advance(200)
+    assert a.collector.resources.clean_idle() == 1  # no rounds any more
+    assert a.exchanges["a"].closed == 1
+
+
+def test_a_connection_that_was_cleaned_is_made_anew(market):
+    a = market("a")
+    a.begin()
+    assert a.collector.resources.cleanup("client:a")
+    assert a.worker("a").round().collected == 4
+    assert a.collector.resources.count("connection") == 1
+
+
 # ---- what is missing ----
 
 
@@ -325,6 +348,19 @@ def test_an_exchange_that_is_down_from_the_start_is_filled_in_from_then(market):
     two.worker("b").round()
     two.collector._backfillers["b"].fill()
     assert two.store.counts()["b"] == (6 * 4, 5 * 4)
+
+
+def test_what_was_missed_while_no_collector_ran_is_filled_in(market):
+    earlier = market("a")
+    earlier.begin()
+    earlier.worker("a").round()
+    earlier.close()
+    later = market("a")
+    later.exchanges["a"].minute = FIRST + 5
+    later.begin()
+    later.worker("a").round()
+    assert later.collector._backfillers["a"].fill() == 4 * 4
+    assert [row.minute for row in later.store.rows("a", "BTC/USDT")] == [*range(FIRST, FIRST + 6)]
 
 
 def test_a_minute_of_which_the_exchange_has_nothing_is_given_up(market):
