@@ -195,7 +195,8 @@ class RedisCache(Cache):
 
     While Redis fails, values are kept in memory. A value that Redis did not take is read from
     there, until Redis takes a later one of its key or the value has had its time: so nobody in
-    this process sees an older value after a newer one, unless the memory had to evict it.
+    this process sees an older value after a newer one, unless the memory had to evict it, or a
+    frozen Redis has carried out a command late that was given up.
 
     Args:
         rm: The manager, with the preset "collector", best as ``policies.adapted`` has it.

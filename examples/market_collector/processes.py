@@ -139,9 +139,11 @@ class Handle:
         if not self._supervisor.remove(self.name, 30.0):
             raise TimeoutError(f"{self.name} does not end")
 
-    def kill(self) -> None:
-        """Kill it with SIGKILL; the supervisor starts another one."""
+    def kill(self) -> int | None:
+        """Kill it with SIGKILL, and return which process it was; the supervisor starts another."""
+        pid = self._process.pid
         self._process.signal(signal.SIGKILL)
+        return pid
 
     def freeze(self) -> None:
         """Stop it with SIGSTOP: the kernel accepts connections, and nothing is answered."""
@@ -151,14 +153,18 @@ class Handle:
         """Let it go on after ``freeze``; harmless if it is not frozen."""
         self._process.signal(signal.SIGCONT)
 
-    def wait_until_up(self, timeout: float = 30.0) -> None:
+    def wait_until_up(self, timeout: float = 30.0, *, other_than: int | None = None) -> None:
         """Wait until it accepts connections.
+
+        Args:
+            timeout: How many seconds to wait.
+            other_than: A process that was killed, whose successor is waited for.
 
         Raises:
             TimeoutError: It does not in time.
         """
         until = time.monotonic() + timeout
-        while not (self._process.running and _accepts(self._process.port)):
+        while self.pid in (None, other_than) or not _accepts(self._process.port):
             if time.monotonic() > until:
                 raise TimeoutError(f"{self.name} does not run after {timeout:g} s")
             time.sleep(0.02)

@@ -195,7 +195,7 @@ def test_what_somebody_else_has_written_is_no_value(cache, redis):
     assert cache.figures().misses == 5
 
 
-def test_evictions_of_redis_are_counted_over_its_restart(cache, redis, until):  # PM-04
+def test_evictions_of_redis_are_counted_over_its_restart(cache, redis):  # PM-04
     with redis.connect() as connection:
         connection.config_set("maxmemory-policy", "allkeys-lru")
         for number in range(100):
@@ -203,10 +203,7 @@ def test_evictions_of_redis_are_counted_over_its_restart(cache, redis, until):  
         evicted = connection.info("stats")["evicted_keys"]
         assert evicted > 0
     assert cache.figures().evictions == evicted
-    before = redis.pid
-    redis.kill()
-    until(lambda: redis.pid not in (before, None))
-    redis.wait_until_up()
+    redis.wait_until_up(other_than=redis.kill())
     assert cache.figures().evictions == evicted
     cache.put("BTC", 1)
     assert cache.figures() == CacheFigures(hits=0, misses=0, evictions=evicted, size=1)

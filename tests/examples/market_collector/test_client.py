@@ -189,12 +189,9 @@ def test_a_client_finds_an_exchange_again_that_was_down(client, exchange):
     assert client.symbols() == symbols_of(3)
 
 
-def test_a_client_finds_an_exchange_again_that_was_killed(client, exchange, until):
+def test_a_client_finds_an_exchange_again_that_was_killed(client, exchange):
     client.symbols()
-    before = exchange.pid
-    exchange.kill()
-    until(lambda: exchange.pid not in (before, None))
-    exchange.wait_until_up()
+    exchange.wait_until_up(other_than=exchange.kill())
     assert client.symbols() == symbols_of(3)
     assert exchange.counts()["served"]["symbols"] == 1  # it is another process
 
