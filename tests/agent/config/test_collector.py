@@ -1,5 +1,8 @@
 """The settings of a market-data collector: its file, its variables, and the preset they make."""
 
+import os
+import random
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -251,3 +254,23 @@ def test_the_number_of_workers_is_that_of_the_preset():
     assert preset == presets.collector.for_workers(7)
     with pytest.raises(hf.ConfigError, match="workers: got 0"):
         load(CollectorSettings, environ={}).preset(workers=0)
+
+
+@pytest.mark.fuzz
+def test_settings_are_refused_or_make_a_manager_whatever_they_are(fuzz_seconds):
+    chance = random.Random(os.environ.get("FUZZ_SEED", "1"))
+    words = ("1", "2", "5", "32", "50ms", "100ms", "2s", "7s", "1h", "0", "-1", "5 s", "", "no")
+    counts = {"made": 0, "refused": 0}
+    end = time.monotonic() + fuzz_seconds / 4
+    while time.monotonic() < end or min(counts.values()) == 0:
+        chosen = chance.sample(sorted(VARIABLES), chance.randrange(1, 4))
+        environ = {name: chance.choice(words) for name in chosen}
+        try:
+            preset = load(CollectorSettings, environ=environ).preset()
+        except hf.ConfigError as error:
+            counts["refused"] += 1
+            named = [one.partition(":")[0].split()[-1] for one in error.problems]
+            assert set(named) <= set(environ), (environ, named)
+            continue
+        hf.ResilienceManager("collector", presets=preset).stop()
+        counts["made"] += 1
