@@ -137,7 +137,7 @@ class Booked:
         if not self._accepts and self._take(made, RELEASED):  # type: ignore[unreachable]
             raise self._stopped()  # it was stopped meanwhile
         if self._listeners._subscriptions or wants_each():
-            self._tell("registered", "resource_registered", made)
+            self._log_and_emit("registered", "resource_registered", made)
         return made
 
     def unregister(self, id: Any) -> bool:
@@ -159,14 +159,14 @@ class Booked:
         if self._using:
             self._using.pop(resource, None)
         if self._listeners._subscriptions or wants_each():
-            self._tell("unregistered", "resource_unregistered", resource)
+            self._log_and_emit("unregistered", "resource_unregistered", resource)
         return True
 
     def _release(self, resource: Resource) -> bool:
         if not self._take(resource, RELEASED):
             return False
         if self._listeners._subscriptions or wants_each():
-            self._tell("unregistered", "resource_unregistered", resource)
+            self._log_and_emit("unregistered", "resource_unregistered", resource)
         return True
 
     def _take(self, resource: Resource, end: int) -> bool:
@@ -355,7 +355,7 @@ class Booked:
 
     # ---- telling ----
 
-    def _tell(self, kind: str, record: str, resource: Resource) -> None:
+    def _log_and_emit(self, kind: str, record: str, resource: Resource) -> None:
         log_resource(record, self._name, resource, "", self._clock)
         self._emit(kind, resource)
 

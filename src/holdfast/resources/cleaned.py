@@ -182,4 +182,4 @@ class Cleaned(Booked):
             log_error(self._name, resource, error, self._clock)
             self._emit("cleanup_failed", resource, reason=error)
         elif self._listeners._subscriptions or wants_each():
-            self._tell("cleaned", "resource_cleaned", resource)
+            self._log_and_emit("cleaned", "resource_cleaned", resource)
