@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from holdfast.resources.snapshot import ResourcesSnapshot
     from holdfast.supervision.status import SupervisorSnapshot
 
     Manager = Any  # ResilienceManager, which stands above
@@ -136,6 +137,7 @@ class Snapshot:
     Attributes:
         managers: The snapshots of all managers.
         supervisors: Those of all supervisors, each with its components.
+        resources: Those of all resource managers.
         policies: Those of all policies that belong to no manager.
         chaos: That of chaos as a whole.
     """
@@ -143,6 +145,7 @@ class Snapshot:
     kind: str = field(default="process", init=False)
     managers: tuple[ManagerSnapshot, ...]
     supervisors: tuple[SupervisorSnapshot, ...]
+    resources: tuple[ResourcesSnapshot, ...]
     policies: tuple[Any, ...]
     chaos: Any
 
@@ -170,7 +173,7 @@ def snapshot_of(manager: Manager) -> ManagerSnapshot:
 
 
 def snapshot() -> Snapshot:
-    """Return the state of all that lives in this process: managers, supervisors, other policies.
+    """Return the state of all that lives in this process: managers, supervisors and so on.
 
     Safe to call from any thread.
 
@@ -185,6 +188,7 @@ def snapshot() -> Snapshot:
     from holdfast.manager.living import managers
     from holdfast.policies.base import scope_of
     from holdfast.registry import registry
+    from holdfast.resources.living import resource_managers
     from holdfast.supervision.living import supervisors
 
     living = managers()
@@ -199,6 +203,7 @@ def snapshot() -> Snapshot:
     return Snapshot(
         managers=tuple(manager.snapshot() for manager in living),
         supervisors=tuple(one.snapshot() for one in supervisors()),
+        resources=tuple(one.snapshot() for one in resource_managers()),
         policies=tuple(one.snapshot() for one in others),
         chaos=snapshot_of_chaos(),
     )

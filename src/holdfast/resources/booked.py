@@ -336,7 +336,7 @@ class Booked:
         return self.get(id) is not None
 
     def count(self, kind: str | None = None) -> int:
-        """Return how many resources are registered, of one kind or of all.
+        """Return how many resources are registered, of one ``kind`` or of all.
 
         Raises:
             ConfigError: The kind is unknown.
@@ -345,9 +345,10 @@ class Booked:
         self._bury()
         if kind is None:
             return self._all.active
-        if kind not in self._tallies:
-            raise self._unknown(kind)
-        return sum(one._of.kind == kind for one in self.resources())
+        try:
+            return self._tallies[kind].registered()
+        except (KeyError, TypeError):
+            raise self._unknown(kind) from None
 
     def resources(self) -> tuple[Resource, ...]:
         """Return what is registered, the oldest first."""

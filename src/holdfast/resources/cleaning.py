@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     class Owner(Protocol):
         """The manager, as far as it is of use here."""
 
+        _rounds: dict[Round, None]
         _stuck: set[int]  # threads of clean-ups that were given up
 
         @property
@@ -267,6 +268,7 @@ class Round:
 
     def _tell(self) -> None:
         if self.is_over:
+            self._owner._rounds.pop(self, None)
             for one in list(self._watchers):
                 one.wake()
 

@@ -46,6 +46,12 @@ class Tally:
         self.remove = figures.kernel.remove
         self.last_cleanup_ns: int | None = None
 
+    def registered(self) -> int:
+        """Return how many are registered: those that have ended first, so that none is counted."""
+        figures = self.figures
+        ended = figures.cleaned + figures.released + figures.collected
+        return figures.created - ended
+
 
 class Resource:
     """A resource of a ``ResourceManager``, as ``register`` returns it.

@@ -30,10 +30,9 @@ def wants_statistics() -> bool:
 
 def snapshot_of(manager: Manager) -> ResourcesSnapshot:
     """Return what a manager shows at this moment."""
-    registered = dict.fromkeys(manager._tallies, 0)
+    tallies = manager._tallies.copy()
     operations: dict[str, int] = {}
-    for one in manager.resources():
-        registered[one.kind] = registered.get(one.kind, 0) + 1
+    for one in manager.resources() if tallies[OPERATION].figures.active else ():
         if one.kind == OPERATION:
             kind = one.metadata.get(OPERATION, OPERATION)
             operations[kind] = operations.get(kind, 0) + one.amount
@@ -42,19 +41,18 @@ def snapshot_of(manager: Manager) -> ResourcesSnapshot:
         name=manager.name,
         running=manager.running,
         accepts=manager._accepts,
-        registered=sum(registered.values()),
+        registered=every.active,
         max_resources=every.limit,
         refused=every.refused,
-        kinds={
-            kind: _kind(of, registered.get(kind, 0)) for kind, of in manager._tallies.copy().items()
-        },
+        kinds={kind: _kind(of) for kind, of in tallies.items()},
         operations=operations,
         system=_system(),
         callback_failures=manager._listeners.raised,
     )
 
 
-def _kind(of: Tally, registered: int) -> KindSnapshot:
+def _kind(of: Tally) -> KindSnapshot:
+    registered = of.registered()
     figures, last_ns = of.figures, of.last_cleanup_ns
     return KindSnapshot(
         resource=of.kind,
