@@ -16,6 +16,7 @@
  *   level       the level in force
  *   meter       its two numbers
  *   component   the state
+ *   resource    how much is registered, and the limit to show; 0: none
  *   pipeline    whether it is of a critical operation
  *
  * Reads only, and only what has a fixed place in the kernel, so a kernel in another process's memory
@@ -43,6 +44,7 @@
 #include "hf_level.h"
 #include "hf_meter.h"
 #include "hf_pipeline.h"
+#include "hf_resource.h"
 #include "hf_retry.h"
 #include "hf_sliding.h"
 #include "hf_timeout.h"
@@ -149,6 +151,14 @@
     ONE(COMPONENT, restarted)                                                                      \
     ONE(COMPONENT, escalated)                                                                      \
     ONE(COMPONENT, down_ns)
+#define HF_RESOURCE_FIGURES(ONE, MANY)                                                             \
+    ONE(RESOURCE, created)                                                                         \
+    ONE(RESOURCE, refused)                                                                         \
+    ONE(RESOURCE, cleaned) /* this and the next in the order of hf_resource_event */               \
+    ONE(RESOURCE, released)                                                                        \
+    ONE(RESOURCE, collected)                                                                       \
+    ONE(RESOURCE, leaks)                                                                           \
+    ONE(RESOURCE, cleanup_errors)
 
 #define HF__PLACE(kernel, name) HF_AT_##kernel##_##name,
 #define HF__PLACES(kernel, name, n)                                                                \
@@ -167,6 +177,7 @@ enum { HF_CHECK_FIGURES(HF__PLACE, HF__PLACES) HF_CHECK_COUNTS };
 enum { HF_LEVEL_FIGURES(HF__PLACE, HF__PLACES) HF_LEVEL_COUNTS };
 enum { HF_METER_FIGURES(HF__PLACE, HF__PLACES) HF_METER_COUNTS };
 enum { HF_COMPONENT_FIGURES(HF__PLACE, HF__PLACES) HF_COMPONENT_COUNTS };
+enum { HF_RESOURCE_FIGURES(HF__PLACE, HF__PLACES) HF_RESOURCE_COUNTS };
 enum { HF_LATENCY_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_LATENCY_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_FIGURES(HF__PLACE, HF__PLACES) HF_ERROR_BUDGET_COUNTS };
 enum { HF_ERROR_BUDGET_NOW = 1 + 2 * HF_BURN_WINDOWS };
@@ -200,6 +211,7 @@ static const hf_figure_name hf_check_names[] = {HF_CHECK_FIGURES(HF__NAME, HF__N
 static const hf_figure_name hf_level_names[] = {HF_LEVEL_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_meter_names[] = {HF_METER_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_component_names[] = {HF_COMPONENT_FIGURES(HF__NAME, HF__NAMES){0}};
+static const hf_figure_name hf_resource_names[] = {HF_RESOURCE_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_latency_budget_names[] = {
     HF_LATENCY_BUDGET_FIGURES(HF__NAME, HF__NAMES){0}};
 static const hf_figure_name hf_error_budget_names[] = {
@@ -479,6 +491,20 @@ hf_component_figures(const hf_component *k, int64_t now_ns, uint64_t out[])
         out[HF_AT_COMPONENT_attempts + event] = hf_load_relaxed(&k->counted[event]);
     out[HF_AT_COMPONENT_down_ns] = hf_component_down_ns(k, now_ns);
     return HF_COMPONENT_COUNTS + 1;
+}
+
+/* Ends are read before what was created: nobody sees more of them. */
+static inline size_t
+hf_resource_figures(const hf_resource *k, uint64_t out[])
+{
+    uint64_t limit;
+    out[HF_RESOURCE_COUNTS] = hf_resource_active(k, &limit);
+    out[HF_RESOURCE_COUNTS + 1] = hf_resource_shown(k, limit);
+    for (unsigned event = 0; event < HF_RESOURCE_EVENTS; event++)
+        out[HF_AT_RESOURCE_cleaned + event] = hf_resource_counted(k, (hf_resource_event)event);
+    out[HF_AT_RESOURCE_created] = hf_load_relaxed(&k->created);
+    out[HF_AT_RESOURCE_refused] = hf_load_relaxed(&k->refused);
+    return HF_RESOURCE_COUNTS + 2;
 }
 
 #endif /* HF_FIGURES_H */

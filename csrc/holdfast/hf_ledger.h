@@ -44,6 +44,7 @@ enum hf_ledger_type {
     HF_LEDGER_LEVEL,
     HF_LEDGER_METER,
     HF_LEDGER_COMPONENT,
+    HF_LEDGER_RESOURCE,
     HF_LEDGER_TYPES
 };
 

@@ -27,6 +27,7 @@ from holdfast._native.level import Level
 from holdfast._native.meter import Meter
 from holdfast._native.quantile import Quantile
 from holdfast._native.random import Random
+from holdfast._native.resource import Resource
 from holdfast._native.retry import Retry
 from holdfast._native.timeout import Timeout
 from holdfast._native.window import CountWindow, TimeWindow
@@ -91,6 +92,7 @@ KERNELS: dict[str, tuple[Callable[[], Any], str, int]] = {
     "Timeout": (lambda: Timeout(SECOND), "holdfast.timeout", 128),
     "CheckState": (lambda: CheckState(3, 1, 0), "holdfast.check", 256),
     "Component": (lambda: Component(False), "holdfast.component", 128),
+    "Resource": (lambda: Resource(5), "holdfast.resource", 128),
     "Fallback": (Fallback, "holdfast.fallback", 64),
     "Hedge": (lambda: Hedge(None, 0.95, 20, 1), "holdfast.hedge", 192),
     "LatencyBudget": (

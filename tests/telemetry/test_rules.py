@@ -11,14 +11,12 @@ import pytest
 import holdfast as hf
 from holdfast.policies.error_budget.burn import lower_bound
 from holdfast.telemetry.families import FAMILIES
-from holdfast.telemetry.managed import RESOURCES
 from holdfast.telemetry.rules import rule_groups, rules_file
 from tests.apart import run_apart
 from tests.telemetry.promtool import Watch, promtool
 
 # A name of a metric in an expression; `budget:shop_…` is one that a rule records.
 METRIC = re.compile(r"(?<![\w:])shop_\w+")
-OF_RESOURCES = {f"shop_{name}" for name, _ in RESOURCES}
 RECORDED = re.compile(r"\w+:shop_\w+:\w+")
 
 
@@ -122,7 +120,7 @@ def test_a_rule_reads_only_metrics_that_are_exported_or_recorded_before(by):
     exported = {f"shop_{family.name}{suffix}" for family in FAMILIES for suffix, _ in family.rows}
     recorded = set()
     for rule in rules(by=by):
-        assert set(METRIC.findall(rule.expr)) <= exported | OF_RESOURCES, rule.name
+        assert set(METRIC.findall(rule.expr)) <= exported, rule.name
         assert set(RECORDED.findall(rule.expr)) <= recorded, rule.name
         assert "@" not in rule.expr + rule.name
         if not rule.is_alert:

@@ -25,6 +25,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_LEVEL
         HF_LEDGER_METER
         HF_LEDGER_COMPONENT
+        HF_LEDGER_RESOURCE
         HF_LEDGER_TYPES
     ctypedef struct hf_ledger_header:
         pass
@@ -72,6 +73,8 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         pass
     ctypedef struct hf_component:
         pass
+    ctypedef struct hf_resource:
+        pass
     enum:
         HF_BREAKER_COUNTS
         HF_LIMITER_COUNTS
@@ -93,6 +96,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
         HF_METER_COUNTS
         HF_METER_NUMBERS
         HF_COMPONENT_COUNTS
+        HF_RESOURCE_COUNTS
         HF_FIGURES_MOST
     ctypedef struct hf_figure_name:
         const char *name
@@ -114,6 +118,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     const hf_figure_name *hf_level_names
     const hf_figure_name *hf_meter_names
     const hf_figure_name *hf_component_names
+    const hf_figure_name *hf_resource_names
     size_t hf_breaker_figures(const hf_breaker *b, uint64_t *out)
     size_t hf_bucket_figures(const hf_bucket *b, uint64_t *out)
     size_t hf_sliding_figures(const hf_sliding *s, uint64_t *out)
@@ -132,6 +137,7 @@ cdef extern from "holdfast/hf_figures.h" nogil:
     size_t hf_level_figures(const hf_level *k, uint64_t *out)
     size_t hf_meter_figures(const hf_meter *k, uint64_t *out)
     size_t hf_component_figures(const hf_component *k, int64_t now_ns, uint64_t *out)
+    size_t hf_resource_figures(const hf_resource *k, uint64_t *out)
 
 cdef int64_t machine_now_ns() noexcept nogil
 cdef size_t figures(int kind, const void *at, int64_t now_ns, uint64_t *out) noexcept nogil

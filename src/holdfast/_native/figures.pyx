@@ -10,7 +10,7 @@ cdef tuple NAMES = (
     b"holdfast.histogram", b"holdfast.retry", b"holdfast.timeout", b"holdfast.fallback",
     b"holdfast.hedge", b"holdfast.pipeline", b"holdfast.latency_budget", b"holdfast.error_budget",
     b"holdfast.adaptive_rate", b"holdfast.chaos", b"holdfast.check", b"holdfast.level", b"holdfast.meter",
-    b"holdfast.component",
+    b"holdfast.component", b"holdfast.resource",
 )
 
 cdef hf_clock machine
@@ -72,13 +72,16 @@ cdef size_t figures(int kind, const void *at, int64_t now_ns, uint64_t *out) noe
     if kind == HF_LEDGER_COMPONENT:
         hf_component_figures(<const hf_component *> at, now_ns, out)
         return HF_COMPONENT_COUNTS
+    if kind == HF_LEDGER_RESOURCE:
+        hf_resource_figures(<const hf_resource *> at, out)
+        return HF_RESOURCE_COUNTS
     hf_pipeline_figures(<const hf_pipeline *> at, out)
     return HF_PIPELINE_COUNTS
 
 
 cdef size_t now_of(int kind) noexcept nogil:
     """How many numbers come after the counts: what is true at the moment."""
-    if kind == HF_LEDGER_BULKHEAD or kind == HF_LEDGER_BREAKER:
+    if kind == HF_LEDGER_BULKHEAD or kind == HF_LEDGER_BREAKER or kind == HF_LEDGER_RESOURCE:
         return 2
     if kind == HF_LEDGER_LATENCY_BUDGET:
         return HF_LATENCY_BUDGET_NOW
@@ -130,6 +133,8 @@ cdef size_t size_of(int kind) noexcept nogil:
         return sizeof(hf_meter)
     if kind == HF_LEDGER_COMPONENT:
         return sizeof(hf_component)
+    if kind == HF_LEDGER_RESOURCE:
+        return sizeof(hf_resource)
     return sizeof(uint64_t)  # the length of a vector; its numbers are looked at later
 
 
@@ -194,6 +199,8 @@ cdef const hf_figure_name *named(int kind) noexcept nogil:
         return hf_meter_names
     if kind == HF_LEDGER_COMPONENT:
         return hf_component_names
+    if kind == HF_LEDGER_RESOURCE:
+        return hf_resource_names
     return hf_pipeline_names
 
 

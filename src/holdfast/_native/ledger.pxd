@@ -55,6 +55,7 @@ cdef extern from "holdfast/hf_ledger.h" nogil:
         HF_LEDGER_LEVEL
         HF_LEDGER_METER
         HF_LEDGER_COMPONENT
+        HF_LEDGER_RESOURCE
         HF_LEDGER_TYPES
         HF_LEDGER_NAME_MOST
         HF_LEDGER_ENTRIES_MOST

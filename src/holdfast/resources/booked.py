@@ -9,21 +9,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from holdfast._native.resource import ALL_FULL, ALL_HIGH, COLLECTED, DONE, HIGH, RELEASED
 from holdfast.errors import ConfigError
 from holdfast.events import Event
 from holdfast.forks import settle
 from holdfast.resources.cleaning import running_loop
 from holdfast.resources.errors import ResourceLimitError
-from holdfast.resources.figures import (
-    ALL_FULL,
-    ALL_HIGH,
-    COLLECTED,
-    DONE,
-    HIGH,
-    RELEASED,
-    KindFigures,
-    TotalFigures,
-)
+from holdfast.resources.figures import KindFigures, TotalFigures
 from holdfast.resources.kinds import OPERATION, refuse_kind
 from holdfast.resources.news import log_high, log_resource, wants_each
 from holdfast.resources.resource import Resource

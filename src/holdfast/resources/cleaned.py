@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from holdfast._native.resource import CLEANED, ERROR
 from holdfast.forks import settle
 from holdfast.resources.booked import Booked
 from holdfast.resources.cleaning import Round, running_loop
-from holdfast.resources.figures import CLEANED, ERROR
 from holdfast.resources.news import log_error, wants_each
 from holdfast.validation import answers_at_once
 from holdfast.waiting.daemons import DaemonThreads

@@ -1,99 +1,47 @@
-"""What a manager of resources counts.
+"""What a manager of resources counts, where metrics and other workers see it.
 
-Elsewhere: what is registered and what happens to it (``manager``).
+Elsewhere: what is registered and what happens to it (``manager``), how it is counted
+(``hf_resource.h``), and names of metrics (``telemetry``).
 """
 
 from __future__ import annotations
 
-from threading import RLock
+from holdfast._native.resource import FULL, HIGH, Resource
+from holdfast.stores.figures import KINDS, RESOURCE, RESOURCES, pair
+from holdfast.stores.ledger import ledger
+from holdfast.validation import is_checking
 
-from holdfast.forks import mind
+__all__ = ["TOTAL", "KindFigures", "TotalFigures"]
 
-__all__ = [
-    "TOTAL",
-    "KindFigures",
-    "TotalFigures",
-]
-
+#: How metrics call all kinds together; no kind may be called so.
 TOTAL = "total"
-MOST = (1 << 48) - 2  # the greatest amount
-# What a registration or a change of the limit is answered; DONE with any of the bits below.
-FULL, ALL_FULL, DONE = 0, 1, 2
-HIGH, ALL_HIGH = 4, 8
-# What is counted. The first three are the ends of a registration.
-CLEANED, RELEASED, COLLECTED, LEAK, ERROR = range(5)
-
-_lock = RLock()
-
-
-class _Kernel:
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
-        self._active = 0
-        self._counted = [0] * 7
-        mind(self)
-
-    def _after_fork(self) -> None:
-        self._active = 0
-        self._counted = [0] * 7
-
-    def add(self, n: int, total: _Kernel | None = None) -> int:
-        with _lock:
-            if self._limit is not None and self._active + n > self._limit:
-                self._counted[6] += 1
-                return FULL
-            if total is not None and total._limit is not None and total._active >= total._limit:
-                total._counted[6] += 1
-                return ALL_FULL
-            answer = DONE | (HIGH if self._take(n) else 0)
-            if total is not None and total._take(1):
-                answer |= ALL_HIGH
-            self._counted[5] += 1
-            return answer
-
-    def _take(self, n: int) -> bool:
-        was_high = self._is_high()
-        self._active += n
-        return not was_high and self._is_high()
-
-    def _is_high(self) -> bool:
-        return self._limit is not None and self._active * 5 > self._limit * 4
-
-    def remove(self, end: int, n: int, total: _Kernel | None = None) -> bool:
-        with _lock:
-            if self._active < n:
-                return False
-            self._active -= n
-            if total is not None:
-                total._active -= 1
-            self._counted[end] += 1
-            return True
-
-    def count(self, event: int) -> None:
-        with _lock:
-            self._counted[event] += 1
-
-    def counted(self) -> tuple[int, ...]:
-        return tuple(self._counted)
-
-    def active(self) -> int:
-        return self._active
-
-    def limit(self) -> int | None:
-        return self._limit
-
-    def resize(self, limit: int | None) -> int:
-        with _lock:
-            if limit is not None and self._active > limit:
-                return FULL
-            was_high, self._limit = self._is_high(), limit
-            return DONE | (HIGH if not was_high and self._is_high() else 0)
 
 
 class _Figures:
+    """Enters what a kernel counts in the ledger, for as long as this object lives.
+
+    In a forked child nothing is registered, and all counts are 0; the limit is as it was.
+
+    Attributes:
+        kernel: What counts. Registering and unregistering call it directly::
+
+            answer = kind.kernel.add(amount, total.kernel)
+            kind.kernel.remove(CLEANED, amount, total.kernel)
+
+    Safe to use from any thread; one at a time changes limits.
+    """
+
+    __slots__ = ("__weakref__", "kernel", "name")
+
+    kind: str
+    _role: int
+
     def __init__(self, manager: str, of: str, limit: int | None) -> None:
-        self.name = f"{manager}/{of}"
-        self.kernel = _Kernel(limit)
+        ledger.prepare()  # first: from here on a kernel stands where other workers see it
+        self.name = pair(manager, of)
+        self.kernel = Resource(limit)
+        if not is_checking():
+            ledger.enter(self, 0, ((self._role, self.kernel, 0),))
 
     @property
     def active(self) -> int:
@@ -111,23 +59,57 @@ class _Figures:
         return self.kernel.counted()[6]
 
     def limit_to(self, limit: int | None) -> bool | None:
-        """Have another limit; None: more is registered; else whether that is above 80 %."""
+        """Have another limit, for what is registered from here on.
+
+        Returns:
+            None if more than that is registered, and nothing has changed. Else whether what is
+            registered is above 80 % by that, and was not.
+        """
         answer = self.kernel.resize(limit)
         return None if answer == FULL else bool(answer & HIGH)
 
 
 class TotalFigures(_Figures):
-    """What is registered of all kinds together."""
+    """What is registered of all kinds together.
+
+    Args:
+        manager: The name of the manager.
+        limit: How many may be registered.
+    """
+
+    __slots__ = ()
+
+    kind = KINDS[RESOURCES]
+    _role = RESOURCES
 
     def __init__(self, manager: str, limit: int) -> None:
         super().__init__(manager, TOTAL, limit)
 
 
 class KindFigures(_Figures):
-    """What is registered of one kind."""
+    """What is registered of one kind.
+
+    Args:
+        manager: The name of the manager.
+        of: The name of the kind, without a slash: metrics put that between both names.
+        limit: How much may be registered; None for any amount.
+    """
+
+    __slots__ = ()
+
+    kind = KINDS[RESOURCE]
+    _role = RESOURCE
+
+    def __init__(self, manager: str, of: str, limit: int | None = None) -> None:
+        super().__init__(manager, of, limit)
 
     def show_limit(self, limit: int | None) -> None:
-        """Have metrics show this limit while the kind has none of its own."""
+        """Have metrics show this limit, that of all kinds, while this kind has none of its own.
+
+        None shows no limit, nor does any once an amount other than 1 was registered: all kinds
+        count resources.
+        """
+        self.kernel.show(limit or 0)
 
     @property
     def cleaned(self) -> int:

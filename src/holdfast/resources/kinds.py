@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from holdfast.resources.figures import TOTAL
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from holdfast.validation import Problems
 
-__all__ = ["KINDS", "MEMORY", "MOST_KINDS", "OPERATION", "read_kinds", "refuse_kind"]
+__all__ = ["KINDS", "MEMORY", "MOST_KINDS", "OPERATION", "read_kind", "read_kinds", "refuse_kind"]
 
 MEMORY, OPERATION = "memory", "operation"
 KINDS = (
@@ -30,8 +32,16 @@ def read_kinds(problems: Problems, kinds: Iterable[str]) -> tuple[str, ...]:
         problems.refuse("kinds", kinds, "several names, such as ('websocket',)")
     if len(given) > MOST_KINDS:
         problems.refuse("kinds", len(given), f"at most {MOST_KINDS} kinds")
-    names = [problems.name(one, "kinds") for one in given[:MOST_KINDS]]
+    names = [read_kind(problems, one, "kinds") for one in given[:MOST_KINDS]]
     return tuple(dict.fromkeys((*KINDS, *names)))
+
+
+def read_kind(problems: Problems, kind: object, field: str) -> str:
+    """Return the name of a kind; metrics know it as ``manager/kind``."""
+    name = problems.name(kind, field)
+    if "/" in name or name == TOTAL:
+        problems.refuse(field, kind, f"a name without a slash, other than {TOTAL!r}")
+    return name
 
 
 def refuse_kind(problems: Problems, kind: object, known: Iterable[str], field: str) -> None:

@@ -6,7 +6,7 @@ looked for before what is idle is taken away. Elsewhere: clean-ups (``cleaning``
 
 from __future__ import annotations
 
-from holdfast.resources.figures import CLEANED, LEAK
+from holdfast._native.resource import CLEANED, LEAK
 from holdfast.resources.news import log_leak, log_statistics
 from holdfast.resources.resource import NEVER
 from holdfast.resources.showing import wants_statistics

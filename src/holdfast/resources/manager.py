@@ -23,7 +23,7 @@ from holdfast.periodic import Periodic
 from holdfast.resources.cleaned import Cleaned
 from holdfast.resources.cleaning import Round, is_within, running_loop
 from holdfast.resources.figures import KindFigures, TotalFigures
-from holdfast.resources.kinds import MEMORY, read_kinds
+from holdfast.resources.kinds import MEMORY, read_kind, read_kinds
 from holdfast.resources.living import enlist
 from holdfast.resources.looking import Looks
 from holdfast.resources.news import log_life
@@ -183,7 +183,7 @@ class ResourceManager(Whole, Life, Cleaned):
             ConfigError: An argument is invalid, or a known kind has another limit.
         """
         problems = Problems("ResourceManager", self._name)
-        kind = problems.name(kind, "kind")
+        kind = read_kind(problems, kind, "kind")
         own = read_limits(problems, {kind: limit}, (kind,))
         problems.done()
         settle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.resources.figures import MOST
+from holdfast._native.resource import MOST
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False

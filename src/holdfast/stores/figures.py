@@ -50,6 +50,8 @@ __all__ = [
     "PLACES",
     "POOL",
     "POOL_WAIT",
+    "RESOURCE",
+    "RESOURCES",
     "RETRY",
     "ROLES",
     "ROLES_OF",
@@ -74,7 +76,8 @@ __all__ = [
 # counts the calls of a manager's operation, through whichever pipeline it consists of by then.
 # MANAGER shows whether it runs; TIMED the operations of a manager of timeouts that are active;
 # KEYED how many keys an operation keeps, and how many found no room; COMPONENT what a supervisor
-# counts of a component.
+# counts of a component; RESOURCE what a manager of resources has registered of a kind, RESOURCES of
+# all kinds.
 ROLES = (
     "breaker", "latency", "limiter", "limiter_part", "bulkhead", "wait", "pool", "pool_wait",
     "retry", "timeout", "fallback", "timeout_total", "timeout_attempt", "pipeline",
@@ -90,6 +93,8 @@ ROLES = (
     "timeouts",
     "keys",
     "component",
+    "resource",
+    "resources",
 )  # fmt: skip
 (
     BREAKER, LATENCY, LIMITER, LIMITER_PART, BULKHEAD, WAIT, POOL, POOL_WAIT,
@@ -106,11 +111,13 @@ ROLES = (
     TIMED,
     KEYED,
     COMPONENT,
+    RESOURCE,
+    RESOURCES,
 ) = range(len(ROLES))  # fmt: skip
 
 #: The roles whose names are pairs: of a check, its monitor and itself; of a component, its manager
-#: or its supervisor and itself.
-PAIRED = frozenset((HEALTH, DEGRADATION, COMPONENT))
+#: or its supervisor and itself; of a kind of resources, its manager and itself.
+PAIRED = frozenset((HEALTH, DEGRADATION, COMPONENT, RESOURCE, RESOURCES))
 
 #: The roles of timeouts, and the scope that metrics give them; a timeout of its own has none.
 TIMEOUTS = {TIMEOUT_TOTAL: "total", TIMEOUT_ATTEMPT: "attempt", TIMEOUT: ""}
@@ -143,6 +150,8 @@ KINDS = {
     TIMED: "timeouts",
     KEYED: "keys",
     COMPONENT: "component",
+    RESOURCE: "resource",
+    RESOURCES: "resources",
 }
 
 #: The roles of each kind.
@@ -186,6 +195,8 @@ _KERNELS = {
     TIMED: "meter",
     KEYED: "meter",
     COMPONENT: "component",
+    RESOURCE: "resource",
+    RESOURCES: "resource",
 }
 # Their kernels count no calls that were let through; ``exported`` adds them.
 _OBSERVED_ADDED = (LIMITER, LIMITER_PART, BULKHEAD, POOL)

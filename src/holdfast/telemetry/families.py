@@ -42,15 +42,19 @@ from holdfast.stores.figures import (
     MANAGER,
     OBSERVE,
     OPERATION,
+    OTHER,
     PIPELINE,
     PLACES,
     POOL,
     POOL_WAIT,
+    RESOURCE,
+    RESOURCES,
     RETRY,
     TIMED,
     TIMEOUTS,
     WAIT,
     Sum,
+    parts_of,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +64,7 @@ if TYPE_CHECKING:
 
     Row = tuple[str, tuple[str, ...]]
 
-__all__ = ["FAMILIES", "NAMESPACE", "Family", "by_role"]
+__all__ = ["FAMILIES", "NAMESPACE", "Family", "by_role", "named_by"]
 
 #: What may stand before the names.
 NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}", re.ASCII)
@@ -84,7 +88,8 @@ class Family(NamedTuple):
         name: Without namespace, and without what its type adds.
         type: "counter", "gauge" or "histogram".
         help: What it says.
-        labels: The first is the policy's name; of a pair (``PAIRED``) the first two are.
+        labels: The first is the policy's name; of a pair (``PAIRED``) the first two are, but for
+            resources, whose first joins both.
         role: Whose figures it is read off.
         rows: What each sample adds to the name, and the values of the other labels.
         read: Gives the samples' values, in the order of the rows; there may be fewer.
@@ -97,6 +102,14 @@ class Family(NamedTuple):
     role: int
     rows: tuple[Row, ...]
     read: Callable[[Sum], Sequence[float]]
+
+
+def named_by(role: int, name: str) -> tuple[str, ...]:
+    """Return the values of the labels that tell what has this name."""
+    parts = parts_of(role, name)
+    if role in _TYPED:
+        return ("/".join(parts) if name != OTHER else OTHER,)
+    return parts
 
 
 def by_role(figures: Figures) -> dict[int, dict[str, Sum]]:
@@ -124,6 +137,7 @@ def by_role(figures: Figures) -> dict[int, dict[str, Sum]]:
     return found
 
 
+_TYPED = (RESOURCE, RESOURCES)
 _JOINED = {LIMITER_PART: LIMITER, POOL: BULKHEAD, POOL_WAIT: WAIT}
 
 
@@ -407,6 +421,15 @@ def _component_state(there: Sum) -> Sequence[float]:
 
 
 _DOWN_AT = PLACES[COMPONENT]["down_ns"].start
+
+
+# ---- resources ----
+
+
+def _limit(there: Sum) -> Sequence[float]:
+    """Return the limit of all managers of the name together, if each has one."""
+    limits = [limit for _, _, (_, limit) in there.states]
+    return [sum(limits)] if limits and all(limits) else ()
 
 
 _VALUE: tuple[Row, ...] = (("", ()),)
@@ -875,6 +898,52 @@ FAMILIES = (
         "supervisor_escalations", "counter",
         "Total number of times that a component exceeded what its supervisor allows",
         ("supervisor", "component"), COMPONENT, _TOTAL, _at(COMPONENT, "escalated"),
+    ),
+    *(
+        family
+        for role in (RESOURCE, RESOURCES)
+        for family in (
+            Family(  # MX-29
+                "resources", "gauge",
+                "What this process uses, or all that share its limit, or what is registered",
+                ("type",), role, _VALUE, _sum_of(0),
+            ),
+            Family(  # MX-29, AR-09
+                "resources_limit", "gauge",
+                "What this process may use, or all that share its limit, or what may be registered",
+                ("type",), role, _VALUE, _limit,
+            ),
+            Family(
+                "resources_refused", "counter",
+                "Total number of registrations of resources for which there was no room",
+                ("type",), role, _TOTAL, _at(role, "refused"),
+            ),
+        )
+    ),
+    Family(
+        "resources_created", "counter",
+        "Total number of resources that were registered",
+        ("type",), RESOURCE, _TOTAL, _at(RESOURCE, "created"),
+    ),
+    Family(
+        "resources_cleaned", "counter",
+        "Total number of resources that their manager has cleaned",
+        ("type",), RESOURCE, _TOTAL, _at(RESOURCE, "cleaned"),
+    ),
+    Family(
+        "resources_collected", "counter",
+        "Total number of resources that died without having been unregistered",
+        ("type",), RESOURCE, _TOTAL, _rare(RESOURCE, "collected"),
+    ),
+    Family(
+        "resource_leaks", "counter",
+        "Total number of resources that were suspected to be leaks",
+        ("type",), RESOURCE, _TOTAL, _at(RESOURCE, "leaks"),
+    ),
+    Family(
+        "resource_cleanup_errors", "counter",
+        "Total number of clean-ups of resources that failed",
+        ("type",), RESOURCE, _TOTAL, _at(RESOURCE, "cleanup_errors"),
     ),
     *(
         Family(

@@ -39,10 +39,8 @@ __all__ = [
     "with_plain_names",
 ]
 
-RESOURCES = (
-    ("resources", "What this process uses, or all that share its limit"),
-    ("resources_limit", "What this process may use, or all that share its limit"),
-)
+#: The metrics that show what is used and what may be, beside what is registered (``families``).
+RESOURCES = ("resources", "resources_limit")
 _LOOKS: dict[str, Callable[[], Any]] = {
     "memory": memory_use,
     "file_descriptors": descriptor_use,

@@ -33,11 +33,11 @@ from prometheus_client.samples import Sample
 from holdfast.named import full_name
 from holdfast.policies.base import Policy
 from holdfast.registry import Registry, registry
-from holdfast.stores.figures import COUNTS, KINDS, MANAGER, PIPELINE, add, kind_of, parts_of
+from holdfast.stores.figures import COUNTS, KINDS, MANAGER, PIPELINE, add, kind_of
 from holdfast.stores.ledger import ledger
 from holdfast.stores.names import Bound, Names
 from holdfast.stores.workers import Workers
-from holdfast.telemetry.families import FAMILIES, NAMESPACE, by_role
+from holdfast.telemetry.families import FAMILIES, NAMESPACE, by_role, named_by
 from holdfast.telemetry.managed import (
     RESOURCES,
     is_manager,
@@ -184,7 +184,7 @@ class Collector(Whole, PrometheusCollector):
             metrics[name].samples.append(Sample(self._prefix + name, {}, value))
         if self._managers() if self._sources else any(one[0] == KINDS[MANAGER] for one in living):
             for type_, *uses in resources():
-                for (name, _), value in zip(RESOURCES, uses, strict=True):
+                for name, value in zip(RESOURCES, uses, strict=True):
                     metrics[name].samples.append(
                         Sample(self._prefix + name, {"type": type_}, value)
                     )
@@ -195,7 +195,7 @@ class Collector(Whole, PrometheusCollector):
     ) -> list[Sample]:
         """Return the samples of one policy; names, labels and what is as before, from before."""
         if last is None or len(last[1]) != len(values):
-            names = parts_of(family.role, policy)
+            names = named_by(family.role, policy)
             return [
                 Sample(
                     self._prefix + family.name + suffix,
@@ -214,7 +214,7 @@ class Collector(Whole, PrometheusCollector):
             family.name: Metric(self._prefix + family.name, family.help, family.type)
             for family in FAMILIES
         }
-        for name, documentation in (_WORKERS, _UNREADABLE, *RESOURCES):
+        for name, documentation in (_WORKERS, _UNREADABLE):
             metrics[name] = Metric(self._prefix + name, documentation, "gauge")
         return metrics
 

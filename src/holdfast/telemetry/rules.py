@@ -308,8 +308,8 @@ def _alerts() -> Iterator[Rule]:
         "5m",
         "warning",
         "{{ $value | humanizePercentage }} of the limit of {{ $labels.type }} are used",
-        "More than 80 % of the {{ $labels.type }} that this process or its machine may use have "
-        "been used for 5 minutes.",
+        "More than 80 % of the {{ $labels.type }} that this process or its machine may use, or a "
+        "manager of resources may register, have been used for 5 minutes.",
     )
     for budget, percent in (("send", "1"), ("system", "0.1")):  # AR-13
         named = f'budget=~"(.+/)?{budget}"'  # a manager's may be written "manager/send"
