@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -24,6 +25,7 @@ from starlette.routing import Route
 
 from examples.market_collector.bounded import MOST_HEADER, BoundedProtocol
 from examples.market_collector.token_file import read_token
+from holdfast.redaction import one_line
 from holdfast.validation import Problems
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
         @property
         def running(self) -> int: ...
         @property
-        def total(self) -> int: ...
+        def workers(self) -> int: ...
 
     class Collector(Protocol):
         """What the server answers for."""
@@ -61,9 +63,12 @@ HOST = "127.0.0.1"
 ADMIN = "/api/v1/admin"
 BREAKERS = f"{ADMIN}/circuit-breakers"
 SEND_BUFFER = 64 * 1024  # bytes
-MOST_BODY = 1024  # bytes; no request needs one
+MOST_BODY = 1024  # no request needs one
 START_SECONDS = 10.0
+HEALTH_SECONDS = 3.0
 STOP_SECONDS = 1.0  # for answers that are on their way
+
+_log = logging.getLogger("examples.market_collector.admin")
 
 
 class Answer(Response):
@@ -85,10 +90,11 @@ class Answer(Response):
 
 
 class _Answers:
-    """The paths of one collector. They run in the event loop, and wait for nothing."""
+    """The paths of one collector, for one event loop. Only its health is waited for."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
+        self._looking: asyncio.Future[Health] | None = None
 
     def routes(self) -> list[Route]:
         return [
@@ -101,18 +107,33 @@ class _Answers:
         ]
 
     async def health(self, _: Request) -> Answer:
-        health = self._collector.health()
+        health = await self._health()
+        if health is None:
+            return Answer({"status": "unknown"}, 503)
         return Answer(
             {
                 "status": "healthy" if health.healthy else "unhealthy",
-                "workers": {"running": health.running, "total": health.total},
+                "workers": {"running": health.running, "total": health.workers},
             },
             200 if health.healthy else 503,
         )
 
     async def ready(self, _: Request) -> Answer:
-        is_ready = self._collector.running and self._collector.health().healthy
+        health = await self._health() if self._collector.running else None
+        is_ready = health is not None and health.healthy
         return Answer({"ready": is_ready}, 200 if is_ready else 503)
+
+    async def _health(self) -> Health | None:
+        """Look in a thread, as that may take a while; None: it takes too long.
+
+        Requests that come meanwhile get the same answer: many of them cost one thread.
+        """
+        looking = self._looking
+        if looking is None or looking.done():
+            looking = asyncio.ensure_future(asyncio.to_thread(self._collector.health))
+            self._looking = looking
+        done, _ = await asyncio.wait([looking], timeout=HEALTH_SECONDS)
+        return looking.result() if done else None
 
     async def live(self, _: Request) -> Answer:
         return Answer({"live": True})
@@ -172,8 +193,9 @@ async def _refused(_: Request, error: Exception) -> Answer:
     return Answer({"error": error.detail}, error.status_code, error.headers)
 
 
-async def _failed(_: Request, __: Exception) -> Answer:
-    return Answer({"error": "internal error"}, 500)  # what it was is in the log
+async def _failed(request: Request, error: Exception) -> Answer:
+    _log.error("%s", one_line(f"{request.method} {request.url.path}: {error!r}"))
+    return Answer({"error": "internal error"}, 500)
 
 
 # ---- who may ask ----
@@ -197,7 +219,11 @@ class _Guarded:
         answer = self._refusal(scope)
         if answer is None and scope["method"] not in {"GET", "HEAD"}:
             answer = await _refusal_of_body(receive)
-        await (self._app if answer is None else answer)(scope, receive, send)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        with suppress(Exception):  # which is answered and logged: uvicorn would log its secrets
+            await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Answer | None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]

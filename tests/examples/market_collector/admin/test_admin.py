@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,7 +61,9 @@ def test_nothing_is_stored_and_no_version_is_told(client):
     assert "server" not in headers
 
 
-def test_an_error_of_the_collector_is_answered_without_its_text(client, collector):
+def test_an_error_of_the_collector_is_answered_and_logged_without_its_secrets(
+    client, collector, caplog
+):  # SE-07
     def health():
         raise ConnectionError("postgres://admin:hunter2@db")
 
@@ -68,6 +71,29 @@ def test_an_error_of_the_collector_is_answered_without_its_text(client, collecto
     answer = client.get("/health")
     assert answer.status_code == 500
     assert answer.json() == {"error": "internal error"}
+    assert caplog.messages == ["GET /health: ConnectionError('postgres://admin:***@db')"]
+    assert "hunter2" not in caplog.text
+
+
+def test_a_look_that_hangs_is_one_look_and_stops_nothing_else(client, collector, monkeypatch):
+    monkeypatch.setattr("examples.market_collector.admin.HEALTH_SECONDS", 0.05)
+    free, looks = threading.Event(), []
+
+    def health():
+        looks.append(1)
+        free.wait(60)
+        return collector.now
+
+    collector.health = health
+    for path in ("/health", "/ready", "/health"):
+        assert client.get(path).status_code == 503
+    assert client.get("/health").json() == {"status": "unknown"}
+    assert client.get("/live").status_code == 200
+    assert looks == [1]
+    free.set()
+    until = time.monotonic() + 30
+    while client.get("/health").status_code != 200:
+        assert time.monotonic() < until
 
 
 # ---- what operators may do ----
