@@ -6,10 +6,18 @@ import pytest
 from pydantic import Field, SecretStr, field_validator
 
 import holdfast as hf
-from holdfast.agent.config import CollectorSettings, Env, Seconds, Settings, load
+from holdfast.agent.config import (
+    CollectorSettings,
+    Contradiction,
+    Env,
+    Seconds,
+    Settings,
+    load,
+)
 from holdfast.agent.config.reports import Reports
 
 FROM_1_MS = "a duration from 1ms"
+A_DEFAULT_DISAGREES = "allowed a value that closes agrees with"
 ABOVE_0 = "a duration above 0"
 A_DURATION = 'such as "100ms", "60s" or "5m", or seconds'
 
@@ -252,6 +260,12 @@ class Shop(Settings):
     pause: Annotated[float, Seconds(least_ns=10**6, most_ns=60 * 10**9)] = 1.0
     place: Place | None = None
     even: int = 0
+    opens: int = 9
+    closes: int = 18
+
+    def contradictions(self):
+        if self.closes <= self.opens:
+            yield Contradiction("closes", f"more than opens, {self.opens}", "opens")
 
     @field_validator("even")
     @classmethod
@@ -278,6 +292,11 @@ def test_an_item_of_a_list_is_named_with_its_number(tmp_path):
     [
         ("kind: coffee", "FILE:1:7: kind: got 'coffee', allowed one of 'tea', '5'"),
         ("share: 0", "FILE:1:8: share: got 0, allowed a number above 0, up to 1"),
+        ("closes: 8", "FILE:1:9: closes: got 8, allowed more than opens, 9"),
+        (
+            "opens: 18",
+            f"FILE:1:8: opens: got 18, {A_DEFAULT_DISAGREES}, which must be more than opens, 18",
+        ),
         ("even: 3", "FILE:1:7: even: got 3, allowed an even number"),
         ("pause: 2m", f"FILE:1:8: pause: got '2m', allowed {FROM_1_MS} to 1m, {A_DURATION}"),
     ],
@@ -332,6 +351,11 @@ def test_a_model_that_would_show_a_secret_cannot_be_made():
 
         class Careless(Settings):
             password: str | None = None
+
+    with pytest.raises(TypeError, match=r"Forgetful\.tokens is a secret"):
+
+        class Forgetful(Settings):
+            tokens: list[str]
 
 
 def test_settings_are_equal_wherever_they_come_from_and_cannot_be_changed(tmp_path):

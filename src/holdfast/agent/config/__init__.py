@@ -18,6 +18,14 @@ except ModuleNotFoundError as missing:
 from holdfast.agent.config.collector import CollectorSettings
 from holdfast.agent.config.duration import parse_duration
 from holdfast.agent.config.loading import load
-from holdfast.agent.config.settings import Env, Seconds, Settings
+from holdfast.agent.config.settings import Contradiction, Env, Seconds, Settings
 
-__all__ = ["CollectorSettings", "Env", "Seconds", "Settings", "load", "parse_duration"]
+__all__ = [
+    "CollectorSettings",
+    "Contradiction",
+    "Env",
+    "Seconds",
+    "Settings",
+    "load",
+    "parse_duration",
+]

@@ -42,6 +42,8 @@ def load(
         ConfigError: Something is wrong. ``problems`` has all of it, a line each, with file, line,
             column and key, or the name of the variable; the value; and what is allowed.
         MissingExtraError: It is a YAML file, and PyYAML is not installed.
+
+    Safe to call from any thread.
     """
     reports = Reports()
     tree = Tree(Place("configuration")) if file is None else read_tree(file, reports)
@@ -136,8 +138,14 @@ def _report(
         return
     if error["type"] == CONTRADICTION:
         for one in error["ctx"]["found"]:
-            if (*path, one.beside) not in wrong:
-                _refuse((*path, one.field), one.allowed, tree, model, reports)
+            field, beside = (*path, one.field), (*path, one.beside)
+            if beside in wrong:
+                continue
+            if field in tree.marks:
+                _refuse(field, one.allowed, tree, model, reports)
+            else:  # it is a default
+                allowed = f"a value that {one.field} agrees with, which must be {one.allowed}"
+                _refuse(beside, allowed, tree, model, reports)
     elif error["type"] == "extra_forbidden":
         reports.refuse_key(tree.place(path, key=True), path, _known(model, path[:-1]))
     elif error["type"] == "missing":

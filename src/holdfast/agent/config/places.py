@@ -74,12 +74,12 @@ class Tree:
 
 
 class Lines:
-    """Finds line and column in a text."""
+    """Finds line and column in the text of a file."""
 
-    __slots__ = ("_file", "_starts")
+    __slots__ = ("_starts", "file")
 
     def __init__(self, file: str, text: str) -> None:
-        self._file = file
+        self.file = file
         self._starts = [0]
         at = text.find("\n")
         while at >= 0:
@@ -89,7 +89,7 @@ class Lines:
     def place(self, offset: int) -> Place:
         """Return the place of the character with this offset."""
         line = bisect_right(self._starts, offset)
-        return Place(self._file, line, offset - self._starts[line - 1] + 1)
+        return Place(self.file, line, offset - self._starts[line - 1] + 1)
 
 
 def dotted(path: Path) -> str:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
+from types import NoneType, UnionType
+from typing import NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr, model_validator
 from pydantic_core import PydanticCustomError, core_schema
@@ -120,7 +121,13 @@ def _written(ns: int) -> str:
 
 
 class Contradiction(NamedTuple):
-    """A field that contradicts another one beside it: what is allowed, and the other one."""
+    """A field that contradicts another one of its section.
+
+    Attributes:
+        field: The field.
+        allowed: What is allowed, in words.
+        beside: The other field.
+    """
 
     field: str
     allowed: str
@@ -160,7 +167,7 @@ class Settings(BaseModel):
         super().__pydantic_init_subclass__(**kwargs)
         for name, field in cls.model_fields.items():
             kind = plain_type(field.annotation)
-            if is_secret_name(name) and kind is str:
+            if is_secret_name(name) and str in (kind, *get_args(kind)):
                 raise TypeError(f"{cls.__name__}.{name} is a secret: its type must be SecretStr")
 
     def contradictions(self) -> Iterable[Contradiction]:
@@ -191,9 +198,6 @@ class Settings(BaseModel):
 
 def plain_type(annotation: Any) -> Any:
     """Return the type of a field that may also be None, without that None."""
-    from types import NoneType, UnionType
-    from typing import Union, get_args, get_origin
-
     if get_origin(annotation) in (Union, UnionType):
         kinds = [one for one in get_args(annotation) if one is not NoneType]
         if len(kinds) == 1:

@@ -41,21 +41,23 @@ def read_toml(file: str, text: str, reports: Reports) -> Tree:
     try:
         tree.value = tomllib.loads(text)
     except ValueError as error:
-        said, line, column = _syntax(error)
-        place = Place(file, line, column) if line else Place(file)
-        reports.say(place, f"is no TOML: {said}")
+        _report(error, lines, len(text), reports)
         return tree
     tree.marks, tree.is_whole = places.marks, True
     return tree
 
 
-def _syntax(error: ValueError) -> tuple[str, int, int]:
-    """Return what tomllib says, line and column; 0 for the end and for what it does not know."""
-    text = str(error)
-    found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", text, re.DOTALL)
-    if found is None:
-        return text, 0, 0
-    return found[1], int(found[2]), int(found[3])
+_WHERE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+
+
+def _report(error: ValueError, lines: Lines, end: int, reports: Reports) -> None:
+    """Note what tomllib says; it gives no place of a number with too many digits."""
+    found = _WHERE.fullmatch(str(error))
+    said = found[1] if found else str(error)
+    place = lines.place(end) if found else Place(lines.file)
+    if found and found[2]:
+        place = Place(lines.file, int(found[2]), int(found[3]))
+    reports.say(place, f"is no TOML: {said}")
 
 
 class _StoppedError(Exception):

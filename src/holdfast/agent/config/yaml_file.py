@@ -35,7 +35,11 @@ _PLAIN, _QUOTED, _OTHER = _Untagged("plain"), _Untagged("quoted"), _Untagged("ot
 
 
 class _TooMuchError(Exception):
-    """The document holds more than a configuration does."""
+    """The document holds more than a configuration does, from this offset on."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(offset)
+        self.offset = offset
 
 
 class _UnreadError(Exception):
@@ -58,9 +62,9 @@ def read_yaml(file: str, text: str, reports: Reports) -> Tree:
     try:
         node = _composed(text, lines, reports)
         value = None if node is None else _Conversion(lines, reports, tree).value(node, ())
-    except _TooMuchError:
+    except _TooMuchError as much:
         reports.say(
-            tree.root,
+            lines.place(much.offset),
             f"holds more than {MOST_VALUES:,} values or {MOST_DEPTH} levels, aliases counted",
         )
     except _UnreadError:
@@ -88,7 +92,7 @@ def _loader_class(yaml: Any) -> Any:
             self.depth += 1
             self.nodes += 1  # of a key and of its value
             if self.depth > MOST_DEPTH or self.nodes > 2 * MOST_VALUES:
-                raise _TooMuchError
+                raise _TooMuchError(self.peek_event().start_mark.index)
             try:
                 return super().compose_node(parent, index)
             finally:
@@ -142,7 +146,7 @@ class _Conversion:
         """Return what a node holds, and keep where it and its parts were written."""
         self._values += 1
         if self._values > MOST_VALUES or len(path) > MOST_DEPTH:
-            raise _TooMuchError
+            raise _TooMuchError(node.start_mark.index)
         if not isinstance(node.tag, _Untagged):
             self._reports.say(self._place(node), f"{_within(path)}tags are not read")
             self._tree.spoiled.add(path)
