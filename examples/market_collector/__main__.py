@@ -1,88 +1,148 @@
-"""Run exchanges and a collector of them, and show what it collects."""
+"""Collect the prices of local exchanges; or do harm to them, and show how the collector goes on.
+
+Without ``--scenario`` it collects until it is interrupted, and tells once a second how it is.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import holdfast as hf
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
-    from examples.market_collector.collector import MarketCollector
-    from examples.market_collector.summary import Summary
+    from examples.market_collector.report import Report
+    from examples.market_collector.scenarios import Scenario
+    from examples.market_collector.stage import Stage
     from holdfast.agent.config import CollectorSettings
 
-_EXCHANGES = ("alpha", "beta", "gamma", "delta")
-_MINUTE = 1.0  # seconds of a minute of the market
+_TOLD_EVERY = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; return 0 if everything went as it has to."""
+    from examples.market_collector.redis_server import installed
+    from examples.market_collector.scenarios import ALL
     from examples.market_collector.settings import FILE, read_settings
-    from holdfast import ConfigError
 
-    options = _parser(FILE).parse_args(arguments)
-    logging.getLogger().addHandler(logging.NullHandler())  # the lines say what matters
+    options = _parser([scenario.name for scenario in ALL]).parse_args(arguments)
+    if options.list:
+        for scenario in ALL:
+            print(f"{scenario.name:<9} {scenario.title}")
+        return 0
+    has_redis = installed() is not None
+    chosen = _chosen(options.scenario, has_redis=has_redis)
+    if options.scenario and not chosen:
+        print("these scenarios need Redis (apt-get install redis-server)", file=sys.stderr)
+        return 2
+    quick = FILE.with_name("scenarios.yaml")
+    file = options.config or (quick if options.scenario else FILE)
     try:
-        settings = read_settings(options.config)
-    except ConfigError as error:
+        settings = read_settings(file)
+    except hf.ConfigError as error:
         print(error, file=sys.stderr)
         return 2
+    _log_to(options.log)
+    return _run(settings, chosen, options, has_redis=has_redis)
+
+
+def _run(
+    settings: CollectorSettings,
+    scenarios: Sequence[Scenario],
+    options: argparse.Namespace,
+    *,
+    has_redis: bool,
+) -> int:
+    from examples.market_collector.play import Player
+    from examples.market_collector.report import Report
+    from examples.market_collector.stage import Stage
+
+    report = Report(sys.stdout)
+    seed = options.seed if options.seed is not None else time.time_ns() % 1_000_000
+    signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="market-") as folder:
-        collector = _collect(settings, Path(folder), options.seconds)
-    left = collector.resources.count()
-    print(f"at rest: {left} resources, {collector.rm.timeouts.active_count} operations")
-    return 0 if left == 0 else 1
-
-
-def _collect(settings: CollectorSettings, folder: Path, seconds: float) -> MarketCollector:
-    from examples.market_collector.cache import open_cache
-    from examples.market_collector.collector import MarketCollector, make_manager
-    from examples.market_collector.exchange import start_exchange
-    from examples.market_collector.redis_server import installed, start_redis
-    from examples.market_collector.store import Store
-    from holdfast.supervision import Supervisor
-
-    rm = make_manager(settings)
-    with ExitStack() as opened:
-        market = opened.enter_context(Supervisor("market", max_restarts=None))
-        urls = {name: start_exchange(market, name, minute=_MINUTE).url for name in _EXCHANGES}
-        cache = open_cache(rm, start_redis(market).url if installed() else None)
-        opened.callback(cache.close)
-        store = opened.enter_context(Store(folder / "prices.db", rm))
-        collector = MarketCollector(settings, urls, cache=cache, store=store, rm=rm)
-        opened.enter_context(collector)
-        until = time.monotonic() + seconds
+        stage = Stage(Path(folder), settings, has_redis=has_redis)
+        cache = (
+            "cache in Redis" if has_redis else "no redis-server on this machine: cache in memory"
+        )
+        report.say("start", f"{len(stage.names)} exchanges, {cache}; --seed {seed}")
         try:
-            while (left := until - time.monotonic()) > 0:
-                time.sleep(min(1.0, left))
-                print(_line(collector.report()), flush=True)
+            with stage:
+                report.say("ready", stage.states())
+                report.say("ready", f"{stage.admin.url}/health; token: {stage.token}")
+                player = Player(stage, report, seed=seed)
+                if not scenarios:
+                    _collect(stage, report, options.seconds)
+                elif options.seconds is None:
+                    for scenario in scenarios:
+                        player.play(scenario)
+                else:
+                    player.play_for(options.seconds, scenarios)
         except KeyboardInterrupt:
-            print("stopped")
-    return collector
+            report.say("end", "interrupted")
+    left = stage.left()
+    report.say("stopped", f"left over: {left}" if left else "nothing is left over")
+    is_good = not scenarios or report.end()
+    return 0 if is_good and not left else 1
 
 
-def _line(seen: Summary) -> str:
-    exchanges = ", ".join(
-        f"{name} {one.worker.collected} ({one.breaker}, {one.missing} missing)"
-        for name, one in seen.exchanges.items()
-    )
-    return f"{seen.health.message}; {exchanges}; {seen.errors.failed} errors"
+def _collect(stage: Stage, report: Report, seconds: float | None) -> None:
+    """Tell once a second how the collector is."""
+    until = None if seconds is None else time.monotonic() + seconds
+    while until is None or time.monotonic() < until:
+        time.sleep(_TOLD_EVERY)
+        report.say("", stage.summary())
 
 
-def _parser(config: Path) -> argparse.ArgumentParser:
+def _chosen(named: Sequence[str] | None, *, has_redis: bool) -> list[Scenario]:
+    from examples.market_collector.scenarios import ALL
+
+    if not named:
+        return []
+    return [
+        scenario
+        for scenario in ALL
+        if ("all" in named or scenario.name in named) and (has_redis or not scenario.needs_redis)
+    ]
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _log_to(file: Path | None) -> None:
+    if file is None:
+        logging.getLogger().addHandler(logging.NullHandler())  # the report says what matters
+    else:
+        logging.basicConfig(
+            filename=file, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+        )
+
+
+def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m examples.market_collector",
-        description="Four exchanges on this machine, and what collects their prices.",
+        description="Collects the prices of local exchanges, until it is interrupted.",
     )
-    parser.add_argument("--config", type=Path, default=config, help="the file with the settings")
-    parser.add_argument("--seconds", type=float, default=20.0, help="for how long it runs")
+    parser.add_argument(
+        "--scenario", nargs="+", choices=[*names, "all"], help="do harm to them, and tell"
+    )
+    parser.add_argument("--list", action="store_true", help="list the scenarios, and end")
+    parser.add_argument(
+        "--seconds", type=float, help="so long; with --scenario: in random order, not each once"
+    )
+    parser.add_argument("--config", type=Path, help="the settings, instead of those in config/")
+    parser.add_argument("--seed", type=int, help="repeats the choices of an earlier run")
+    parser.add_argument("--log", type=Path, help="a file for what is logged")
     return parser
 
 
