@@ -100,7 +100,7 @@ class Handle:
     Args:
         supervisor: The supervisor, which need not run yet.
         process: The process.
-        held: What holds its port; it is given back with this handle.
+        held: What holds its port; it is given back by ``close``, or with this handle.
 
     Safe to share between threads.
     """
@@ -111,7 +111,7 @@ class Handle:
         self.name = process.name
         self._supervisor = supervisor
         self._process = process
-        finalize(self, held.close)
+        self._give_back = finalize(self, held.close)
         self.start()
 
     @property
@@ -138,6 +138,10 @@ class Handle:
         self.thaw()
         if not self._supervisor.remove(self.name, 30.0):
             raise TimeoutError(f"{self.name} does not end")
+
+    def close(self) -> None:
+        """Give back its port; it is not to be started again. Twice is harmless."""
+        self._give_back()
 
     def kill(self) -> int | None:
         """Kill it with SIGKILL, and return which process it was; the supervisor starts another."""

@@ -54,9 +54,8 @@ def kill(scene: Scene) -> None:
     """An exchange is killed: the supervisor starts it again."""
     name = scene.any_exchange()
     handle = _handle(scene, name)
-    at, pid = time.monotonic(), handle.pid
-    handle.kill()
-    scene.broke(f"{name}: kill -9 of process {pid}", at)
+    at = time.monotonic()
+    scene.broke(f"{name}: kill -9 of process {handle.kill()}", at)
     scene.noticed(told(name, "exited"))
     scene.done(told(name, "recovering"))
     scene.undisturbed(name)

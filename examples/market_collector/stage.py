@@ -43,6 +43,7 @@ NAMES = ("alpha", "beta", "gamma", "delta")
 REDIS = "redis"  # the component, and its breaker
 CACHE = "cache"
 _PROBE = "probe"
+_ERRORS = "examples.market_collector.errors."  # which readers need not know
 #: What a kind of event says of a process.
 _PHRASES = {
     "exited": "has ended",
@@ -178,11 +179,12 @@ class Stage:
         return left
 
     def _stop_processes(self) -> None:
-        for handle in self.exchanges.values():
+        handles = self._handles()
+        for handle in handles:
             handle.thaw()
         self.supervisor.stop(20.0)
-        self.exchanges.clear()  # and with them what holds their ports
-        self.redis = None
+        for handle in handles:
+            handle.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -378,5 +380,6 @@ class Stage:
             self._breakers = {self.breaker(name): name for name in self.names}
         who = self._breakers.get(event.policy, event.name or "")
         new = event.new.value if isinstance(event.new, hf.State) else f"{event.new}"
-        reason = event.reason if event.trip is None else event.trip
-        self.happenings.add(f"the breaker of {who}", who, new, f"{new}: {reason}")
+        reason = event.reason.replace("_", " ") if event.trip is None else str(event.trip)
+        words = f"{new}: {reason.replace(_ERRORS, '')}"
+        self.happenings.add(f"the breaker of {who}", who, new, words)
