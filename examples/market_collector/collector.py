@@ -135,7 +135,7 @@ class MarketCollector:
             backfiller = Backfiller(name, link, self._shared, interval=backfill_interval, keep=keep)
             self._workers[name], self._backfillers[name] = worker, backfiller
             self._supervise(link)
-            self._supervise(_thread(f"worker:{name}", worker), link.name)
+            self._supervise(_thread(_worker(name), worker), link.name)
             self._supervise(_thread(f"backfill:{name}", backfiller), link.name)
         self._cleaner = Cleaner(self._shared, interval=cleaning_interval, keep=keep)
         self._supervise(_thread("cleaning", self._cleaner))
@@ -191,7 +191,8 @@ class MarketCollector:
 
     def _after(self, exchange: str, state: WorkerState) -> None:
         """Tell of a worker, and have the gaps filled of an exchange that is back."""
-        self.performance.record_worker_health(exchange, running=state.running, errors=state.errors)
+        # By the name of its component: whether its supervisor finds it up counts as well.
+        self.performance.record_worker_health(_worker(exchange), state.running, state.errors)
         if state.is_back:
             self._backfillers[exchange].wake()
 
@@ -251,6 +252,10 @@ class MarketCollector:
 
 
 _KINDS = ("connection", "file", "memory", "operation", "thread")
+
+
+def _worker(exchange: str) -> str:
+    return f"worker:{exchange}"
 
 
 def _thread(name: str, part: Worker | Backfiller | Cleaner) -> ThreadComponent:

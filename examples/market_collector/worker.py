@@ -385,9 +385,11 @@ class Worker:
 
 def _read_list(value: Any) -> list[str]:
     """Return a list of symbols from the cache, which others may write to as well."""
-    is_list: bool = isinstance(value, list)
-    listed: list[Any] = value if is_list else []
-    return listed if all(isinstance(each, str) for each in listed) else []
+    given: Any = value
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in given):
+        return []
+    listed: list[str] = given
+    return listed
 
 
 class _Taken:

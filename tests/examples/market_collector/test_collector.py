@@ -22,6 +22,7 @@ from tests.examples.market_collector.parts import (
     fails,
 )
 
+PARTS = ("client", "worker", "backfill")
 LONG = 60.0  # seconds: a test that waits so long has failed
 
 
@@ -555,6 +556,22 @@ def test_the_collector_is_healthy_while_half_of_its_workers_run(running, total, 
     health = health_of(workers_check(workers), workers)
     assert (health.healthy, health.running, health.total) == (healthy, running, total)
     assert list(health.states.values()).count("running") == running
+
+
+def test_the_performance_monitor_knows_each_worker_once_with_its_errors(market):  # PM-01, D-C-10
+    two = market("a", "b", interval=0.02)
+    two.exchanges["a"].fault = fails(UnavailableError("a", 500))
+    with two.collector:
+        until(lambda: two.worker("b").state().rounds > 3)
+        until(lambda: two.worker("a").state().failed_in_a_row > FAILED_ROUNDS)
+        before = two.worker("a").state().errors
+        workers = two.collector.performance.collect().workers
+        after = two.worker("a").state().errors
+        assert before <= workers["worker:a"].errors <= after
+        assert not workers["worker:a"].running
+        assert workers["worker:b"].running
+        assert workers["worker:b"].errors == 0
+        assert set(workers) == {f"{part}:{name}" for part in PARTS for name in "ab"} | {"cleaning"}
 
 
 def test_a_worker_counts_as_running_until_three_rounds_in_a_row_fail(market):  # HC-20
