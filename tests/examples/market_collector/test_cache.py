@@ -186,6 +186,21 @@ def test_a_frozen_redis_is_given_up_in_time(rm, redis, errors):
     again.close()
 
 
+def test_a_slow_redis_is_waited_for_as_long_as_an_attempt_may_take(cache, redis, rm, errors):
+    cache.put("BTC", 1)
+    with redis.connect() as connection:
+        connection.client_pause(100)  # milliseconds
+    assert (cache.get("BTC"), cache.works) == (1, True)
+    hasty = RedisCache(rm, redis.url, attempt=0.05, failed=errors.append)
+    with redis.connect() as connection:
+        connection.client_pause(60_000, all=False)  # what writes
+        hasty.put("BTC", 2)
+        connection.client_unpause()
+    assert (hasty.get("BTC"), hasty.works) == (2, False)
+    assert {classify(error) for error in errors} == {Category.TRANSIENT}
+    hasty.close()
+
+
 def test_what_somebody_else_has_written_is_no_value(cache, redis):
     with redis.connect() as connection:
         for key, text in (("a", b"\xff"), ("b", b"{"), ("c", b"null"), ("d", b"[" * 10_000)):
