@@ -5,7 +5,7 @@ from itertools import repeat
 
 import pytest
 
-from benchmarks import contention, footprint, growth, health
+from benchmarks import contention, footprint, growth, health, performance
 from holdfast.bench.cases import CASES
 from holdfast.bench.rows import ROWS
 from holdfast.bench.timing import loop_of, run_in_turn
@@ -28,6 +28,12 @@ def test_the_cost_of_a_monitor_is_measured_while_all_checks_are_healthy():
     for figures in (health.pings(5, 0.05, 0.2), health.tcp(2, 0.05, 0.2)):
         assert figures["checks a second"] > 0
         assert 0 < figures["percent of a core"] < 100
+
+
+def test_the_cost_of_a_look_is_measured_while_every_operation_is_called():
+    seconds, calls = performance.look(20, rounds=2)
+    assert seconds > 0
+    assert calls == 20
 
 
 def test_two_threads_lose_no_count():

@@ -2,8 +2,10 @@
 
 import functools
 import gc
+import json
 import os
 import threading
+from dataclasses import asdict
 
 import pytest
 
@@ -126,12 +128,14 @@ def test_recorded_operations_are_shown_like_guarded_ones(monitor, clock):  # PM-
     assert seen.mean == pytest.approx(0.03)
 
 
-def test_recorded_operations_have_the_metrics_of_operations(rm, monitor):  # no second set of books
+def test_recorded_operations_have_the_metrics_of_operations(clock):  # no second set of books
     prometheus = pytest.importorskip("prometheus_client")
     from holdfast.telemetry.prometheus import Collector
 
+    rm = hf.ResilienceManager("a name that no other test has", clock=clock)
     registry = prometheus.CollectorRegistry()
     registry.register(Collector(rm))
+    monitor = PerformanceMonitor("any", manager=rm, clock=clock)
     monitor.record_operation("resize image", 0.02, ok=True)
     labels = {"operation": "resize image", "result": "success"}
     assert registry.get_sample_value("holdfast_operations_total", labels) == 1
@@ -465,3 +469,18 @@ def test_all_wrong_settings_are_told_at_once():
     with pytest.raises(hf.ConfigError) as raised:
         PerformanceMonitor("", interval=-1, publish="redis:/localhost")
     assert len(raised.value.problems) == 3
+
+
+def test_the_snapshot_of_the_process_shows_monitors(monitor):
+    monitor.collect()
+    [shown] = [one for one in hf.snapshot().performance if one.report is monitor.report()]
+    assert (shown.name, shown.looks) == ("collector", 1)
+
+
+def test_a_snapshot_is_legal_json(monitor):
+    monitor.record_operation("fetch", 0.1, ok=True)
+    monitor.record_worker_health("binance", running=True, errors=1)
+    monitor.watch_cache("prices", lambda: CacheFigures(1, 1))
+    monitor.collect()
+    text = json.dumps(asdict(monitor.snapshot()), allow_nan=False)
+    assert json.loads(text)["report"]["workers"]["binance"]["errors"] == 1

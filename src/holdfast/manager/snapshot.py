@@ -140,6 +140,7 @@ class Snapshot:
         resources: Those of all resource managers.
         policies: Those of all policies that belong to no manager.
         chaos: That of chaos as a whole.
+        performance: Those of all performance monitors, each with its newest report.
     """
 
     kind: str = field(default="process", init=False)
@@ -148,6 +149,7 @@ class Snapshot:
     resources: tuple[ResourcesSnapshot, ...]
     policies: tuple[Any, ...]
     chaos: Any
+    performance: tuple[Any, ...] = ()
 
 
 def snapshot_of(manager: Manager) -> ManagerSnapshot:
@@ -188,7 +190,7 @@ def snapshot() -> Snapshot:
     from holdfast.manager.living import managers
     from holdfast.policies.base import scope_of
     from holdfast.registry import registry
-    from holdfast.resources.living import resource_managers
+    from holdfast.resources.living import performance_monitors, resource_managers
     from holdfast.supervision.living import supervisors
 
     living = managers()
@@ -206,4 +208,5 @@ def snapshot() -> Snapshot:
         resources=tuple(one.snapshot() for one in resource_managers()),
         policies=tuple(one.snapshot() for one in others),
         chaos=snapshot_of_chaos(),
+        performance=tuple(one.snapshot() for one in performance_monitors()),
     )

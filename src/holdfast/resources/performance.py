@@ -19,6 +19,7 @@ from holdfast.life import Life
 from holdfast.periodic import Periodic
 from holdfast.records import note
 from holdfast.resources.asking import Asked, ask
+from holdfast.resources.living import enlist_monitor
 from holdfast.resources.publishing import publisher_of, values_of
 from holdfast.resources.report import (
     PerformanceMonitorSnapshot,
@@ -148,6 +149,7 @@ class PerformanceMonitor(Whole, Life):
             self.collect, interval_ns / 1e9, name=f"performance of {self._name}", clock=self._clock
         )
         mind(self)
+        enlist_monitor(self)
 
     @property
     def name(self) -> str:
