@@ -1,5 +1,6 @@
 """The admin server: its answers, who gets them, and its life."""
 
+import re
 import socket
 import threading
 import time
@@ -10,7 +11,8 @@ import httpx
 import pytest
 
 import holdfast as hf
-from examples.market_collector.admin import AdminServer
+from examples.market_collector import bounded
+from examples.market_collector.admin import HEALTH_SECONDS, MOST_BODY, AdminServer
 from tests.examples.market_collector.admin.asking import BREAKERS, Health, address_of, asked, ended
 
 
@@ -272,6 +274,32 @@ def test_no_spelling_of_a_path_leads_past_the_token(admin, path):
 )  # fmt: skip
 def test_an_encoded_path_needs_the_token_as_well(admin, path):
     assert asked(admin, "GET", path)[0] == 401
+
+
+# ---- its page ----
+
+KINDS = ("python", "text")
+PAGE = Path(__file__).resolve().parents[4] / "examples/market_collector/ADMIN.md"
+
+
+def test_the_page_runs_and_prints_what_it_shows(capsys):
+    text = PAGE.read_text(encoding="utf-8")
+    [program], [shown] = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in KINDS)
+    exec(compile(program, PAGE, "exec"), {})
+    assert capsys.readouterr().out == shown
+
+
+def test_the_page_has_the_limits_that_hold():
+    text = PAGE.read_text(encoding="utf-8")
+    for limit, value in (
+        ("time for a header, from its first byte to its last", f"{bounded.HEADER_SECONDS:g} s"),
+        ("time for a body, and to take the answer", f"{bounded.ANSWER_SECONDS:g} s"),
+        ("size of a header", f"{bounded.MOST_HEADER // 1024} KiB"),
+        ("size of a body, which only operators may send", f"{MOST_BODY // 1024} KiB"),
+        ("connections", f"{bounded.MOST_CONNECTIONS}"),
+        ("looks at the health of the collector", f"one at a time, {HEALTH_SECONDS:g} s"),
+    ):
+        assert f"| {limit} | {value} |" in text
 
 
 # ---- its life ----
