@@ -138,11 +138,11 @@ def _report(
         return
     if error["type"] == CONTRADICTION:
         for one in error["ctx"]["found"]:
-            field, beside = (*path, one.field), (*path, one.beside)
+            refused, beside = (*path, one.field), (*path, one.beside)
             if beside in wrong:
                 continue
-            if field in tree.marks:
-                _refuse(field, one.allowed, tree, model, reports)
+            if refused in tree.marks:
+                _refuse(refused, one.allowed, tree, model, reports)
             else:  # it is a default
                 allowed = f"a value that {one.field} agrees with, which must be {one.allowed}"
                 _refuse(beside, allowed, tree, model, reports)
