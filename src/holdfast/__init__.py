@@ -73,7 +73,9 @@ if TYPE_CHECKING:
     from holdfast.priorities import priority
     from holdfast.resources.errors import ResourceLimitError
     from holdfast.resources.manager import ResourceManager
+    from holdfast.resources.optimiser import ResourceOptimiser
     from holdfast.resources.performance import PerformanceMonitor
+    from holdfast.resources.proposal import Proposal
     from holdfast.resources.report import PerformanceReport
     from holdfast.resources.resource import Resource
     from holdfast.supervision.callables import CallableComponent
@@ -150,6 +152,7 @@ __all__ = [
     "PoolBulkhead",
     "PoolStoppedError",
     "ProcessComponent",
+    "Proposal",
     "Quantile",
     "RateLimitedError",
     "RateLimiter",
@@ -159,6 +162,7 @@ __all__ = [
     "Resource",
     "ResourceLimitError",
     "ResourceManager",
+    "ResourceOptimiser",
     "RestartComponent",
     "Retry",
     "RetryBudget",
@@ -198,6 +202,8 @@ _LATER: dict[str, str] = {
     "Resource": "holdfast.resources.resource",
     "ResourceLimitError": "holdfast.resources.errors",
     "ResourceManager": "holdfast.resources.manager",
+    "ResourceOptimiser": "holdfast.resources.optimiser",
+    "Proposal": "holdfast.resources.proposal",
     "RestartComponent": "holdfast.supervision.restart",
     "TaskComponent": "holdfast.supervision.task",
     "ThreadComponent": "holdfast.supervision.thread",

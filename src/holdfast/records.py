@@ -136,6 +136,8 @@ LEVELS: dict[str, int | None] = {
     "cache_failed": WARNING,
     "publishing_failed": WARNING,
     "publishing_recovered": INFO,
+    "proposed": INFO,
+    "follower_failed": WARNING,
     "resource_registered": DEBUG,
     "resource_unregistered": DEBUG,
     "resource_cleaned": DEBUG,
@@ -168,6 +170,7 @@ AREAS: dict[str, str] = {
     "component": "supervision",
     "supervisor": "supervision",
     "performance_monitor": "performance",
+    "resource_optimiser": "performance",
     "resource_manager": "resources",
 }
 

@@ -13,7 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from holdfast.resources.errors import ResourceLimitError
     from holdfast.resources.manager import ResourceManager
+    from holdfast.resources.optimiser import ResourceOptimiser, ResourceOptimiserSnapshot
     from holdfast.resources.performance import PerformanceMonitor
+    from holdfast.resources.proposal import Proposal
     from holdfast.resources.report import PerformanceReport
     from holdfast.resources.resource import Resource
     from holdfast.resources.snapshot import KindSnapshot, ResourcesSnapshot, SystemSnapshot
@@ -22,9 +24,12 @@ __all__ = [
     "KindSnapshot",
     "PerformanceMonitor",
     "PerformanceReport",
+    "Proposal",
     "Resource",
     "ResourceLimitError",
     "ResourceManager",
+    "ResourceOptimiser",
+    "ResourceOptimiserSnapshot",
     "ResourcesSnapshot",
     "SystemSnapshot",
 ]
@@ -34,9 +39,12 @@ _LATER: dict[str, str] = {
     "KindSnapshot": "snapshot",
     "PerformanceMonitor": "performance",
     "PerformanceReport": "report",
+    "Proposal": "proposal",
     "Resource": "resource",
     "ResourceLimitError": "errors",
     "ResourceManager": "manager",
+    "ResourceOptimiser": "optimiser",
+    "ResourceOptimiserSnapshot": "optimiser",
     "ResourcesSnapshot": "snapshot",
     "SystemSnapshot": "snapshot",
 }
