@@ -29,6 +29,7 @@ START = "docs/index.md"
 SETTINGS = (
     *("docs/policies/", "docs/health.md", "docs/manager.md", "docs/component-manager.md"),
     *("docs/supervision.md", "docs/resources.md", "docs/performance-monitor.md"),
+    "docs/optimiser.md",
 )
 POLICIES = [name for name in NAMES if name.startswith(SETTINGS)]
 # Written by `make docs`, and for contributors: they cite the specification.

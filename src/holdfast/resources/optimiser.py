@@ -85,8 +85,8 @@ class ResourceOptimiser(Whole, Life):
 
     It is made from the average of the newest five reports of a monitor: two workers for each
     processor, fewer where memory is small, and where processors or memory are nearly used up.
-    Nothing follows a proposal unless ``follow`` asks for it. While it runs, a proposal is made once
-    an interval, and after each report of the monitor while the newest five show on average more
+    A bulkhead follows a proposal only after ``follow``. While it runs, a proposal is made once an
+    interval, and after each report of the monitor while the newest five show on average more
     than 85 % of the processors, 90 % of the memory, 5 % of calls without a result, 5 s a call, or
     1,000 threads and tasks.
 
@@ -332,8 +332,8 @@ class ResourceOptimiser(Whole, Life):
     def stop(self, timeout: float | timedelta = 10.0) -> bool:
         """Propose no more, and wait until a proposal that goes on is followed.
 
-        What follows stays as it is. It may be called from anywhere, any number of times, also by a
-        listener: it does not wait for itself.
+        Bulkheads that follow stay as they are. It may be called from anywhere, any number of times,
+        also by a listener: it does not wait for itself.
 
         Args:
             timeout: How many seconds to wait at most, on the system's clock; 0 never waits.
