@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(file)
     except hf.ConfigError as error:
-        print(error, file=sys.stderr)
+        print(*error.problems, sep="\n", file=sys.stderr)
         return 2
     _log_to(options.log)
     return _run(settings, chosen, options, has_redis=has_redis)
