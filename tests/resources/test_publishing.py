@@ -199,7 +199,7 @@ def server(redis, tmp_path):
     made.stop()
 
 
-def test_another_reader_finds_the_keys_in_redis(told, server, redis):  # PM-06
+def test_another_reader_finds_the_keys_in_redis(told, server, redis):  # PM-06, TS-10
     report = told(server.url).collect()
     reader = redis.Redis.from_url(server.url, decode_responses=True)
     assert set(reader.keys()) == {

@@ -41,7 +41,7 @@ def calls(succeeded, failed=0, timeouts=0, rejected=0, cancelled=0):
 # ---- the score ----
 
 
-def test_a_calm_process_has_a_hundred_points():  # PM-05
+def test_a_calm_process_has_a_hundred_points():  # PM-05, TS-10
     assert health_score(CALM, NO_CALLS) == (100.0, ())
 
 
@@ -138,7 +138,7 @@ def test_a_container_is_measured_by_its_own_limits(recorded, clock):  # PM-02
     assert (seen.memory, seen.memory_source) == (0.5, "cgroup v2")
 
 
-def test_the_use_of_processors_is_that_between_two_looks(recorded, clock):  # PM-02, D-C-10
+def test_the_use_of_processors_is_that_between_two_looks(recorded, clock):  # PM-02, D-C-10, TS-10
     recorded(SYSTEM)
     system = System()
     clock.advance(30)

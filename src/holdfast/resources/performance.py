@@ -33,7 +33,6 @@ from holdfast.resources.watched import MOST_WORKERS, Cache, Workers
 from holdfast.telemetry.managed import is_manager
 from holdfast.validation import (
     Problems,
-    duration_to_ns,
     explains_names,
     nearest,
     require_callable,
@@ -63,6 +62,7 @@ _LEAST_INTERVAL_NS = 100_000_000
 _ASK_SECONDS = 5.0  # for all caches together, and for a publication
 _SUCCESS, _FAILURE = ENDS.index("success"), ENDS.index("failure")
 _MOST_ERRORS = 2**63 - 1
+_PLAIN_SECONDS = 1e6  # longer durations are checked
 
 
 class PerformanceMonitor(Whole, Life):
@@ -172,7 +172,7 @@ class PerformanceMonitor(Whole, Life):
             errors: How many errors it has had in all; not those since it last said so.
 
         Raises:
-            ConfigError: An argument is invalid, or there are 10,000 workers that are not silent.
+            ConfigError: An argument is invalid, or there are 1,000 workers that are not silent.
         """
         problems = Problems("PerformanceMonitor", self._name)
         worker = problems.name(worker, "worker")
@@ -211,9 +211,16 @@ class PerformanceMonitor(Whole, Life):
         Raises:
             ConfigError: An argument is invalid.
         """
-        ns = duration_to_ns(seconds)
+        given: object = ok
         recorded = self._recorded.get(name) if type(name) is str else None
-        if recorded is None or ns is None or ns < 0 or type(ok) is not bool:
+        if (
+            recorded is not None
+            and type(given) is bool
+            and type(seconds) is float
+            and 0.0 <= seconds < _PLAIN_SECONDS
+        ):
+            ns = int(seconds * 1e9)
+        else:
             problems = Problems("PerformanceMonitor", self._name)
             name = problems.name(name)
             ns = problems.duration("seconds", seconds)

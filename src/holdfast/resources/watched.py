@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_WORKERS", "SILENT_NS", "Cache", "Workers", "read_cache"]
 
-MOST_WORKERS = 10_000
+MOST_WORKERS = 1_000
 SILENT_NS = 600_000_000_000  # a worker that has said nothing for so long is not known to run
 
 _FIELDS = (("hits",), ("misses",), ("evictions",), ("size", "currsize"))
