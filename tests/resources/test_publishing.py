@@ -7,6 +7,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 
@@ -313,3 +314,9 @@ def test_passwords_are_never_shown(told, server, redis, caplog):
     with pytest.raises(hf.ConfigError) as refused:
         PerformanceMonitor("x", publish="redis://:hunter2@localhost:port")
     assert "hunter2" not in str(refused.value)
+
+
+def test_redis_without_its_package_says_which_extra_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(hf.MissingExtraError, match=r"holdfast\[redis\]"):
+        PerformanceMonitor("x", publish="redis://localhost")
