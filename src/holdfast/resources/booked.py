@@ -78,16 +78,16 @@ class Booked:
             id: Its identifier: a string, an integer or a tuple of such. Only one resource of an
                 identifier is registered at a time.
             kind: Its kind.
-            cleanup: Closes it, without arguments. What it returns is awaited, if it can be.
+            cleanup: Closes it, without arguments. If it returns an awaitable, this is awaited.
             amount: How much of its kind it is, as for the kind's limit.
-            metadata: What is to be known of it.
+            metadata: Further values, for you.
 
         Returns:
             The resource. A ``with`` block of it cleans it at its end.
 
         Raises:
             ConfigError: An argument is invalid, the kind is unknown, or the identifier is taken.
-            ResourceLimitError: There is no room for it. Nothing was registered.
+            ResourceLimitError: There is no room for it.
             RuntimeError: The manager was stopped.
         """
         if type(id) is not str:
@@ -228,8 +228,8 @@ class Booked:
 
         Args:
             id: Its identifier, as of a resource.
-            kind: What kind of operation it is, 1 to 200 characters, for the snapshot.
-            n: How much of it there is, such as how many requests.
+            kind: The kind of operation, 1 to 200 characters, for the snapshot.
+            n: Its amount, such as the number of requests.
 
         Raises:
             ConfigError: An argument is invalid, or the identifier is taken.
@@ -250,11 +250,11 @@ class Booked:
         return resource is not None and resource._of.kind == OPERATION and self._release(resource)
 
     def operation(self, kind: str, n: int = 1) -> Resource:
-        """Register an operation for a ``with`` block, with an identifier of its own.
+        """Register an operation for a ``with`` block, with a new identifier.
 
         Args:
-            kind: What kind of operation it is.
-            n: How much of it there is.
+            kind: The kind of operation.
+            n: Its amount.
 
         Raises:
             ConfigError: An argument is invalid.
@@ -392,4 +392,4 @@ def _error_of(problems: Problems) -> ConfigError:
         problems.done()
     except ConfigError as error:
         return error
-    raise AssertionError("nothing was refused")
+    raise AssertionError("it had no problems")

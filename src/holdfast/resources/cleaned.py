@@ -71,7 +71,7 @@ class Cleaned(Booked):
         return len(found)
 
     def clean_idle(self) -> int:
-        """Clean what is idle, and what collected objects have left; return how many idle ones."""
+        """Clean what is idle, and what collected objects have left; return how much was idle."""
         settle()
         idle, found = self._looks.due()
         self._clean(found)

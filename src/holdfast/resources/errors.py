@@ -8,9 +8,9 @@ __all__ = ["ResourceLimitError"]
 
 
 class ResourceLimitError(HoldfastError, RuntimeError):
-    """A resource was not registered: a limit of its manager allows no more. Nothing has changed.
+    """A resource was not registered: a limit of its manager allows no more.
 
-    Its category is "resource", so that ``gather_or_sequential`` goes on one by one.
+    Its category is "resource": after it ``gather_or_sequential`` goes on one by one.
 
     Attributes:
         name: The name of the manager.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 from collections import deque
+from contextlib import suppress
+from contextvars import Context
 from itertools import count
 from math import inf
 from threading import RLock
@@ -68,14 +70,14 @@ class ResourceManager(Whole, Life, Cleaned):
     use is never reported may be busy and is never cleaned for its age, but both may be suspected to
     be leaks.
 
-    Clean-ups run without any lock, each once, within ``cleanup_timeout``, in threads of their own
-    or, if they return an awaitable, in the event loop in which the resource was registered. One
-    that raises or hangs is counted and logged, and changes nothing else.
+    Clean-ups run without any lock, each once and within ``cleanup_timeout``. They have separate
+    threads; if they return an awaitable, it runs in the event loop that registered the resource.
+    One that raises or hangs is counted and logged, and does not affect the others.
 
-    ``start`` runs what looks for idle resources and leaks. A manager that was never started
-    registers and cleans as well. ``stop`` cleans everything, the newest first, and after it nothing
-    is registered until the next ``start``. A started manager is also stopped when the interpreter
-    ends.
+    ``start`` begins to look for idle resources and leaks. A manager that was never started also
+    registers and cleans. ``stop`` cleans all resources, the newest first; after it the manager
+    refuses to register until the next ``start``. A started manager is also stopped when the
+    interpreter ends.
 
     Args:
         name: For messages and metrics, 1 to 200 characters.
@@ -93,7 +95,8 @@ class ResourceManager(Whole, Life, Cleaned):
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
 
-    A running manager is kept alive. In a forked child nothing is registered, and it does not run.
+    A running manager is kept alive. A forked child begins without
+    resources, and the manager does not run there.
     Safe to share between threads and event loops.
 
     >>> resources = ResourceManager("shop", limits={"connection": 2})
@@ -216,10 +219,10 @@ class ResourceManager(Whole, Life, Cleaned):
             leak_age: See the class.
             leak_idle: See the class.
             leak_interval: The next look is due so long after the last one.
-            cleanup_timeout: Holds for clean-ups that run, too.
+            cleanup_timeout: Also of clean-ups that run.
 
         Raises:
-            ConfigError: One or more are invalid, and nothing has changed.
+            ConfigError: One or more are invalid; all times stay.
         """
         problems = Problems("ResourceManager", self._name)
         times = (idle_after, cleanup_interval, leak_age, leak_idle, leak_interval, cleanup_timeout)
@@ -235,10 +238,10 @@ class ResourceManager(Whole, Life, Cleaned):
         return {name: ns / 1e9 for name, ns in self._times.items()}
 
     def set_limit(self, kind: str, n: int | None) -> None:
-        """Have another limit of a kind; None: none of its own.
+        """Have another limit of a kind; None: only ``max_resources`` limits it.
 
         Raises:
-            ConfigError: The kind is unknown, or more than ``n`` is registered. Nothing has changed.
+            ConfigError: The kind is unknown, or more than ``n`` is registered: the limit stays.
         """
         try:
             of = self._tallies[kind]
@@ -253,7 +256,7 @@ class ResourceManager(Whole, Life, Cleaned):
         """Have another limit of how many resources are registered, of all kinds.
 
         Raises:
-            ConfigError: ``n`` is invalid, or more are registered. Nothing has changed.
+            ConfigError: ``n`` is invalid, or more are registered: the limit stays.
         """
         problems = Problems("ResourceManager", self._name)
         most = problems.integer("n", n, least=1, most=MOST_RESOURCES)
@@ -312,11 +315,14 @@ class ResourceManager(Whole, Life, Cleaned):
             made = Periodic(tick, None, name=self._name, clock=self._clock)
             self._periodic = made
             _started.add(self)
+        with suppress(RuntimeError):  # no thread can be started: Periodic says so
+            # Later Pythons start no thread when the interpreter ends: one is there by then.
+            Context().run(self._threads().submit, _nothing)
         log_life("resource_manager_started", self._name, self._clock)
         return made
 
     def stop(self, timeout: float | timedelta = 10.0) -> bool:
-        """Clean everything, the newest first, and wait for that. Nothing is registered after it.
+        """Clean all resources, the newest first, and wait for that. Later it refuses to register.
 
         It may be called from anywhere, any number of times. It does not wait within a clean-up, nor
         in the thread of an event loop in which something has to be cleaned: use ``astop`` there.
@@ -433,8 +439,8 @@ class ResourceManager(Whole, Life, Cleaned):
 
         The kinds of events: "registered", "unregistered", "cleaned", "collected", "refused",
         "idle", "leak", "cleanup_failed", and "high" when more than 80 % of a limit is in use. An
-        event has the kind of resource as ``new``, its identifier as ``old``, and the reason. It is
-        told without any lock. Exceptions of a listener are logged and counted.
+        event has the kind of resource as ``new``, its identifier as ``old``, and the reason. No
+        lock is held meanwhile. Exceptions of a listener are logged and counted.
 
         Returns:
             A function that removes the listener. It may be called repeatedly.
@@ -448,6 +454,10 @@ class ResourceManager(Whole, Life, Cleaned):
     def __repr__(self) -> str:
         state = "running" if self.running else "accepts" if self._accepts else "stopped"
         return f"<ResourceManager {self._name!r}, {self._all.active} registered, {state}>"
+
+
+def _nothing() -> None:
+    """Have a thread started."""
 
 
 # Managers that run: for the end of the interpreter.

@@ -129,13 +129,13 @@ class Resource:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What was said of it when it was registered; read-only."""
+        """The metadata given at the registration; read-only."""
         found = self._metadata
         return _NOTHING if found is None else MappingProxyType(found)
 
     @property
     def where(self) -> str:
-        """Where it was registered: file, line and function, and those that called it."""
+        """The place of its registration: file, line and function, and the same of its caller."""
         return shown_site(self._site)
 
     @property
@@ -171,7 +171,7 @@ class Resource:
         return bool(self._of.manager._touch(self))
 
     def using(self) -> Using:
-        """Return a ``with`` block in which it is in use: neither idle nor a leak, however long.
+        """Return a ``with`` block in which it is in use: it is neither idle nor a leak meanwhile.
 
         Raises:
             RuntimeError: On entering: it is not registered any more.
