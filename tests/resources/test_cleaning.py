@@ -494,6 +494,25 @@ started.register(2, "file", threading.Event().wait)
     assert run(code) == ["first"]
 
 
+def test_without_new_threads_a_cleanup_that_hangs_keeps_neither_the_interpreter_nor_others():
+    code = """
+import atexit, threading, logging
+logging.getLogger("holdfast").setLevel(logging.CRITICAL)
+import holdfast as hf
+started = hf.ResourceManager("a", cleanup_timeout=0.2)
+started.start()
+started.register(1, "file", lambda: print("first"))
+started.register(2, "file", threading.Event().wait)
+
+@atexit.register
+def as_later_pythons_do():
+    def start(self):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+    threading.Thread.start = start
+"""
+    assert run(code) == ["first"]
+
+
 def test_a_forked_child_has_nothing_registered_and_runs_nothing():
     code = """
 import os, sys
