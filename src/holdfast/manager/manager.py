@@ -610,17 +610,17 @@ class ResilienceManager(Whole, Life, gate.Directory):
         settings of the operation's. Budgets, timeouts, hedge and fallback are shared with the
         operation, and so are all counts in metrics. See ``keys`` for all of them.
 
-        What a key has is kept while somebody holds it, while a call is inside, while its breaker is
-        not closed, and while tokens are missing. Beyond ``keys`` of ``register_operation`` keys,
-        those of the others go that were not asked for lately. If none may go, a new key shares the
-        policies of one overflow key, and is counted.
+        The policies of a key are kept while a program holds them, while a call is inside, while the
+        breaker is not closed, and while tokens are missing. Beyond ``keys`` of
+        ``register_operation`` keys, others are dropped that were not used lately. If all are in
+        use, a new key shares the policies of one overflow key, and is counted.
 
         Args:
             operation: The operation.
-            key: What can be a key of a dict.
+            key: A value that can be a key of a dict.
 
         Raises:
-            UnprotectedError: Nothing is registered for the operation, or not all that it names.
+            UnprotectedError: No policy is registered for the operation, or not all that it names.
             ConfigError: ``key`` cannot be a key of a dict.
 
         >>> rm = ResilienceManager("market")
@@ -640,7 +640,7 @@ class ResilienceManager(Whole, Life, gate.Directory):
         """Return the keys of an operation: how many there are, their states, a reset of all.
 
         Raises:
-            UnprotectedError: Nothing is registered for the operation, or not all that it names.
+            UnprotectedError: No policy is registered for the operation, or not all that it names.
         """
         there = self._keyed.get(operation)
         if there is None:
@@ -918,9 +918,9 @@ class ResilienceManager(Whole, Life, gate.Directory):
 
         Args:
             name: The component.
-            normal: What is called while the component is normal.
-            degraded: What is called while it is degraded; None for ``normal``.
-            emergency: What is called in an emergency; None for none.
+            normal: The function to call while the component is normal.
+            degraded: The function to call while it is degraded; None for ``normal``.
+            emergency: The function to call in an emergency; None for none.
             args: Positional arguments of the function.
             kwargs: Keyword arguments of the function.
 
@@ -944,9 +944,9 @@ class ResilienceManager(Whole, Life, gate.Directory):
 
         Args:
             name: The component.
-            normal: What is awaited while the component is normal.
-            degraded: What is awaited while it is degraded; None for ``normal``.
-            emergency: What is awaited in an emergency; None for none.
+            normal: The function to await while the component is normal.
+            degraded: The function to await while it is degraded; None for ``normal``.
+            emergency: The function to await in an emergency; None for none.
             args: Positional arguments of the function.
             kwargs: Keyword arguments of the function.
 
