@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         @property
         def running(self) -> int: ...
         @property
-        def workers(self) -> int: ...
+        def total(self) -> int: ...
 
     class Collector(Protocol):
         """What the server answers for."""
@@ -113,7 +113,7 @@ class _Answers:
         return Answer(
             {
                 "status": "healthy" if health.healthy else "unhealthy",
-                "workers": {"running": health.running, "total": health.workers},
+                "workers": {"running": health.running, "total": health.total},
             },
             200 if health.healthy else 503,
         )

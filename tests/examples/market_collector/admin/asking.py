@@ -15,7 +15,7 @@ class Health:
 
     healthy: bool = True
     running: int = 4
-    workers: int = 4
+    total: int = 4
 
 
 class Collector:
