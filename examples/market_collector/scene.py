@@ -95,7 +95,10 @@ class Scene(Teller[Counts]):
     def calm(self) -> None:
         """Wait until all is well, and note how things are then."""
         self.working(*self.stage.names)
-        self._calm = self.stage.rates(self.stage.names, _ROUNDS)
+        for _ in range(_MEASURED):  # until the machine is calm, too
+            self._calm = self.stage.rates(self.stage.names, _ROUNDS)
+            if min(self._calm.values()) >= _SLOWED * self.stage.rate:
+                break
         self._first = self.stage.minute()
         self._filled = self.stage.filled()
         self._errors = self.stage.errors()

@@ -195,6 +195,11 @@ class Stage:
 
     # ---- what is seen: exchanges ----
 
+    @property
+    def rate(self) -> float:
+        """How many rounds a second a worker is to make."""
+        return 1 / self._interval
+
     def worker(self, name: str) -> WorkerState:
         """Return what the worker of an exchange has done."""
         return self.collector.states()[name]

@@ -74,13 +74,10 @@ def check(theatre: Theatre, name: str, require_real: Callable[[str], None]) -> N
     assert kinds.index("noticed") < kinds.index("verified")
 
 
-# ER-03, ER-04, ER-06, HC-20, DG-08: each with real processes and sockets.
-
-
 @pytest.mark.parametrize("name", QUICK)
 def test_prices_are_complete_after_an_outage_and_no_other_exchange_is_slowed(
     name: str, theatre: Theatre, require_real: Callable[[str], None]
-):
+):  # ER-03, ER-04, ER-06, HC-20, RS-07
     check(theatre, name, require_real)
 
 
@@ -88,7 +85,7 @@ def test_prices_are_complete_after_an_outage_and_no_other_exchange_is_slowed(
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in QUICK])
 def test_prices_are_complete_after_any_other_outage(
     name: str, theatre: Theatre, require_real: Callable[[str], None]
-):
+):  # ER-03, ER-04, DG-08, D-C-12
     check(theatre, name, require_real)
 
 

@@ -23,6 +23,7 @@ class Stage:
 
     names = ("alpha", "beta")
     symbols = 2
+    rate = 5.0
 
     def __init__(self) -> None:
         self.happenings = Happenings()
@@ -131,6 +132,18 @@ def test_another_exchange_that_is_slowed_is_told_by_name():
         harm(scene)
 
     wrong, _ = play(stage, slows)
+    assert wrong == ["slower than before: beta (beta 3.0 rounds/s)"]
+
+
+def test_the_rates_before_are_those_of_a_machine_that_is_calm():
+    stage = Stage()
+    busy = iter([2.0, 3.0, 5.0])
+
+    def rates(names, rounds: int) -> dict[str, float]:
+        return dict.fromkeys(names, next(busy, 3.0))
+
+    stage.rates = rates  # type: ignore[method-assign]
+    wrong, _ = play(stage, harm)
     assert wrong == ["slower than before: beta (beta 3.0 rounds/s)"]
 
 
