@@ -75,6 +75,9 @@ def everything(scene: Scene) -> None:
         lambda: not stage.collector.health().healthy, "the collector is healthy", NOTICED_WITHIN
     )
     scene.saw("the collector's health", stage.collector.health().message)
+    status = stage.ask("/health")
+    scene.require(status == 503, f"GET /health answers {status}")
+    scene.say(f"GET /health answers {status}")
     scene.say(stage.states())
     stage.heal()
     for name in stage.names:
@@ -82,7 +85,9 @@ def everything(scene: Scene) -> None:
     scene.eventually(
         lambda: stage.collector.health().healthy, "the collector is unhealthy", RECOVERED_WITHIN
     )
-    scene.verified(f"the collector is healthy: {stage.collector.health().message}")
+    status = stage.ask("/health")
+    scene.require(status == 200, f"GET /health answers {status}")
+    scene.verified(f"GET /health answers {status}: {stage.collector.health().message}")
 
 
 def freeze(scene: Scene) -> None:

@@ -14,6 +14,8 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+import httpx
+
 import holdfast as hf
 from examples.market_collector.admin import AdminServer
 from examples.market_collector.cache import RedisCache, open_cache
@@ -220,6 +222,10 @@ class Stage:
         health = self.collector.health()
         word = "healthy" if health.healthy else "unhealthy"
         return f"breakers: {states}; {word}: {health.message}"
+
+    def ask(self, path: str) -> int:
+        """Return the status with which the admin server answers a path."""
+        return httpx.get(self.admin.url + path, timeout=10.0, trust_env=False).status_code
 
     def summary(self) -> str:
         """Return in a line what the collector has come to so far."""
