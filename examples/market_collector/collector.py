@@ -66,6 +66,7 @@ class MarketCollector:
         backfill_interval: Seconds from one look for gaps to the next.
         cleaning_interval: Seconds from one clean-up to the next.
         keep: How many minutes are kept and back-filled.
+        adaptive: Whether the number of requests at the same time follows the ``optimiser``.
         publish: Where ``performance`` publishes its reports: "file:PATH" or a URL of Redis.
 
     Attributes:
@@ -73,6 +74,7 @@ class MarketCollector:
         resources: What the collector holds: threads, connections, operations that run.
         recovery: Runs operations with a fallback, under the same policies and the same switch.
         performance: How its workers and operations are.
+        optimiser: Proposes how many requests this machine has room for.
         mode: The switch that has all symbols fetched one by one.
         errors: The errors of all operations.
         calendar: The first and the newest minute that an exchange has told.
@@ -98,6 +100,7 @@ class MarketCollector:
         cleaning_interval: float = 60.0,
         keep: int = 1440,
         publish: str | None = None,
+        adaptive: bool = False,
     ) -> None:
         if not exchanges:
             raise ValueError("exchanges: at least one")
@@ -127,6 +130,9 @@ class MarketCollector:
             clock=clock,
         )
         self.performance.watch_cache("cache", cache.figures)
+        self.optimiser = hf.ResourceOptimiser("collector", monitor=self.performance, clock=clock)
+        if adaptive:
+            self.optimiser.follow(self, "workers")
         self._workers: dict[str, Worker] = {}
         self._backfillers: dict[str, Backfiller] = {}
         for name, url in exchanges.items():
@@ -161,7 +167,7 @@ class MarketCollector:
             self.resources.start()
             for name, kind in (("store", "file"), ("cache", "memory")):
                 self._held.enter_context(self.resources.register(name, kind).using())
-            for part in (self._supervisor, self.rm, self.performance):
+            for part in (self._supervisor, self.rm, self.performance, self.optimiser):
                 part.start()
 
     def stop(self, timeout: float = 30.0) -> bool:
@@ -175,6 +181,7 @@ class MarketCollector:
         """
         with self._lock:
             self._shared.ending.set()
+            self.optimiser.stop()
             self.performance.stop()
             self.rm.health.stop()  # that its workers end says nothing about it
             done = self._supervisor.stop(timeout)
@@ -188,6 +195,11 @@ class MarketCollector:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def resize(self, n: int) -> None:
+        """Share so many requests at the same time among the exchanges: each has one at least."""
+        for worker in self._workers.values():
+            worker.max_concurrent = max(1, n // len(self._workers))
 
     def _after(self, exchange: str, state: WorkerState) -> None:
         """Tell of a worker, and have the gaps filled of an exchange that is back."""

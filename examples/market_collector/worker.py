@@ -163,6 +163,9 @@ class Worker:
         interval: Seconds from one round to the next.
         after: Called with the state after each round.
 
+    Attributes:
+        max_concurrent: How many requests it makes at the same time, from the next round on.
+
     ``run`` is for one thread; ``state`` is safe from any.
     """
 
@@ -176,6 +179,7 @@ class Worker:
         after: Callable[[str, WorkerState], object] | None = None,
     ) -> None:
         self.exchange = exchange
+        self.max_concurrent = MAX_CONCURRENT
         self._link = link
         self._shared = shared
         self._interval = interval
@@ -265,7 +269,7 @@ class Worker:
             report = gather_or_sequential(
                 [partial(self._take, taken, symbol) for symbol in asked],
                 # After an outage one request is to show whether the exchange is back, not all.
-                max_concurrent=1 if is_probe else MAX_CONCURRENT,
+                max_concurrent=1 if is_probe else self.max_concurrent,
                 failure_rate=FAILURE_RATE,
                 timeout=self._shared.rm.timeouts.timeout_for("concurrent_op"),
                 mode=self._shared.mode,

@@ -196,6 +196,31 @@ def test_in_degraded_mode_symbols_are_fetched_one_by_one(market):  # DG-09
     assert a.worker("a").round().switched is None
 
 
+def test_requests_at_the_same_time_follow_the_optimiser_only_if_asked_to(market):  # RS-09
+    two = market("a", "b", adaptive=True)
+    proposal = two.collector.optimiser.apply()
+    assert two.worker("a").max_concurrent == two.worker("b").max_concurrent
+    assert two.worker("a").max_concurrent == max(1, proposal.workers // 2)
+    fixed = market("c")
+    fixed.collector.optimiser.apply()
+    assert fixed.worker("c").max_concurrent == MAX_CONCURRENT
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_worker_makes_no_more_requests_at_the_same_time_than_its_share(market, n):
+    a = market("a", symbols=8)
+    a.begin()
+    a.collector.resize(n)
+    full = threading.Barrier(n)
+    exchange = a.exchanges["a"]
+    # The first of them wait for each other: so many are inside at the same time.
+    exchange.fault = lambda what: (
+        full.wait(LONG) if what != "symbols" and len(exchange.asked) <= 1 + n else None
+    )
+    assert a.worker("a").round().collected == 8
+    assert exchange.most == n
+
+
 def test_an_open_breaker_spares_the_exchange_every_request(market):
     a = market("a")
     a.begin()
