@@ -5,7 +5,7 @@ from itertools import repeat
 
 import pytest
 
-from benchmarks import contention, footprint, growth, health, performance
+from benchmarks import contention, footprint, growth, health, performance, resources
 from holdfast.bench.cases import CASES
 from holdfast.bench.rows import ROWS
 from holdfast.bench.timing import loop_of, run_in_turn
@@ -34,6 +34,12 @@ def test_the_cost_of_a_look_is_measured_while_every_operation_is_called():
     seconds, calls = performance.look(20, rounds=2)
     assert seconds > 0
     assert calls == 20
+
+
+def test_the_cost_of_a_registration_is_measured_where_others_are_registered():
+    found = resources.measure(20, rounds=2)
+    assert all(cost > 0 for cost in found.values())
+    assert set(found) == {"pair", "ratio", "idle", "leaks", "stop"}
 
 
 def test_two_threads_lose_no_count():

@@ -56,6 +56,7 @@ class Booked:
     _serials: Iterator[int]
     _accepts: bool
     _listeners: Listeners
+    _heard: Mapping[Any, None]  # its subscriptions
 
     def _wake(self) -> None:
         """Have the loop look."""
@@ -128,7 +129,7 @@ class Booked:
             self._say_scarce(answer, of)
         if not self._accepts and self._take(made, RELEASED):  # type: ignore[unreachable]
             raise self._stopped()  # it was stopped meanwhile
-        if self._listeners._subscriptions or wants_each():
+        if self._heard or wants_each():
             self._log_and_emit("registered", "resource_registered", made)
         return made
 
@@ -150,14 +151,14 @@ class Booked:
         resource._of.remove(RELEASED, resource._amount, self._total)
         if self._using:
             self._using.pop(resource, None)
-        if self._listeners._subscriptions or wants_each():
+        if self._heard or wants_each():
             self._log_and_emit("unregistered", "resource_unregistered", resource)
         return True
 
     def _release(self, resource: Resource) -> bool:
         if not self._take(resource, RELEASED):
             return False
-        if self._listeners._subscriptions or wants_each():
+        if self._heard or wants_each():
             self._log_and_emit("unregistered", "resource_unregistered", resource)
         return True
 

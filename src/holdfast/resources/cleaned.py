@@ -181,5 +181,5 @@ class Cleaned(Booked):
             of.figures.kernel.count(ERROR)
             log_error(self._name, resource, error, self._clock)
             self._emit("cleanup_failed", resource, reason=error)
-        elif self._listeners._subscriptions or wants_each():
+        elif self._heard or wants_each():
             self._log_and_emit("cleaned", "resource_cleaned", resource)

@@ -156,6 +156,7 @@ class ResourceManager(Whole, Life, Cleaned):
         self._rounds: dict[Round, None] = {}
         self._stuck: set[int] = set()
         self._listeners = Listeners()
+        self._heard = self._listeners._subscriptions
         mind(self)
         enlist(self)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from holdfast.records import DEBUG, alone, area_of, note, takes
+import holdfast.records as records
+from holdfast.records import DEBUG, area_of, note, takes
 from holdfast.redaction import one_line
 from holdfast.validation import shown
 
@@ -39,7 +40,7 @@ _WORDS = {
 def wants_each() -> bool:
     """Return whether a logger may take a record of each registration: this is asked each time."""
     global _logger  # noqa: PLW0603 - asked for once
-    if alone() is None:
+    if records._logs:  # somebody has asked for all events
         return takes("resource_registered", KIND)
     if _logger is None:
         if "logging" not in sys.modules:
