@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from holdfast.resources.optimiser import ResourceOptimiser, ResourceOptimiserSnapshot
     from holdfast.resources.performance import PerformanceMonitor
     from holdfast.resources.proposal import Proposal
-    from holdfast.resources.report import PerformanceReport
+    from holdfast.resources.report import CacheFigures, PerformanceReport
     from holdfast.resources.resource import Resource
     from holdfast.resources.snapshot import KindSnapshot, ResourcesSnapshot, SystemSnapshot
 
 __all__ = [
+    "CacheFigures",
     "KindSnapshot",
     "PerformanceMonitor",
     "PerformanceReport",
@@ -36,6 +37,7 @@ __all__ = [
 
 # Where each name is: what nobody uses is not imported.
 _LATER: dict[str, str] = {
+    "CacheFigures": "report",
     "KindSnapshot": "snapshot",
     "PerformanceMonitor": "performance",
     "PerformanceReport": "report",

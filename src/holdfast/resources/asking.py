@@ -1,7 +1,7 @@
 """Calls of a user's functions and of the network, each with an end: the caller waits no longer.
 
-They run in daemon threads, which end with them. One that is still at it is not called again.
-Elsewhere: what is called (``watched``, ``publishing``).
+They run in daemon threads, which end with them. A function that still runs is not called again.
+Elsewhere: the functions (``watched``, ``publishing``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Asked:
         call: The function.
 
     Attributes:
-        value: What it last returned; None if it raised, or has not ended.
+        value: Its newest result; None if it raised, or has not ended.
         error: Why there is no value; None: there is one.
         is_busy: Whether it runs.
 

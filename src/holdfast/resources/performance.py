@@ -1,8 +1,8 @@
 """PerformanceMonitor: how this process, its operations, workers and caches perform.
 
-Owns when a look is taken, and what is kept. Elsewhere: the figures (``system``, ``throughput``,
-``watched``), what is shown (``report``), the score (``score``), and readers outside of this process
-(``publishing``).
+Owns the times of looks, and the newest reports. Elsewhere: the figures (``system``, ``throughput``,
+``watched``), the shape of a report (``report``), the score (``score``), and readers outside of this
+process (``publishing``).
 """
 
 from __future__ import annotations
@@ -80,16 +80,16 @@ class PerformanceMonitor(Whole, Life):
         resources: A ``ResourceManager``, whose resources are shown by kind.
         supervisor: A ``Supervisor``, whose components are shown as workers.
         interval: Seconds from one look to the next, at least 0.1.
-        publish: Where each report is published for readers outside of this process: "file:PATH",
-            or a URL of Redis; None: nowhere.
+        publish: The place of each report for readers outside of this process: "file:PATH", or a
+            URL of Redis; None: it is not published.
         clock: The source of time; use a ``ManualClock`` in tests.
 
     Raises:
         ConfigError: One or more arguments are invalid; the message lists all of them.
         MissingExtraError: ``publish`` is Redis, and redis-py is not installed.
 
-    Caches and what it publishes to are asked in threads of their own, within five seconds and
-    without any lock. A running monitor is kept alive. In a forked child it is stopped, and knows no
+    Functions of caches and publications run in separate threads, within five seconds and without
+    any lock. A running monitor is kept alive. In a forked child it is stopped, and knows no
     worker and no earlier look. Safe to share between threads and event loops.
 
     >>> monitor = PerformanceMonitor("shop")
@@ -252,7 +252,7 @@ class PerformanceMonitor(Whole, Life):
             figures: Returns what the cache has counted in all: a ``CacheFigures``, or anything with
                 ``hits`` and ``misses`` (also ``evictions`` and ``size``) as attributes or keys,
                 such as ``cache_info`` of a function with ``lru_cache``. It is called in a thread.
-                What it raises is shown in the report, and logged once.
+                An exception is shown in the report, and logged once.
 
         Raises:
             ConfigError: The name is none, or there are 1,000 caches.
@@ -382,7 +382,8 @@ class PerformanceMonitor(Whole, Life):
         """Call ``listener(event)`` after each look.
 
         The kind of the event is "report"; ``old`` and ``new`` are the score before and now, and
-        ``reason`` why it is not 100. No lock is held. What a listener raises is logged and counted.
+        ``reason`` why it is not 100. No lock is held. Exceptions of a listener are logged and
+        counted.
 
         Returns:
             A function that removes the listener. It may be called repeatedly.
@@ -473,7 +474,7 @@ class PerformanceMonitor(Whole, Life):
     def stop(self, timeout: float | timedelta = 10.0) -> bool:
         """Look no more, and wait until a look that goes on has ended.
 
-        What was published stays until its time is over. It may be called from anywhere, any number
+        Published values expire by themselves. It may be called from anywhere, any number
         of times, also by a listener: it does not wait for itself.
 
         Args:
@@ -510,7 +511,7 @@ class PerformanceMonitor(Whole, Life):
             self._note("monitoring_stopped", "performance monitor %r is stopped")
 
     def _after_fork(self) -> None:
-        """In a forked child: have a lock that nobody holds, and nothing that was the parent's."""
+        """In a forked child: have a free lock, and no state of the parent."""
         self._lock = RLock()
         self._workers = Workers()
         self._history.clear()

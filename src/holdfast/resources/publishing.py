@@ -1,8 +1,8 @@
-"""Where a report is published for readers outside of this process: a file, or Redis.
+"""Publishes reports for readers outside of this process: in a file, or in Redis.
 
-Keys and lifetimes are those of the specification: ``performance:system`` and
-``performance:application`` for five minutes, ``worker_health:NAME`` for ten. Owns what is written,
-and how. Elsewhere: when, and within which time (``performance``, ``asking``).
+The keys ``performance:system`` and ``performance:application`` hold for five minutes, and
+``worker_health:NAME`` for ten. Owns the values and the writing. Elsewhere: the times and the time
+limit (``performance``, ``asking``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ALLOWED = "'file:PATH', or a URL of Redis such as 'redis://localhost:6379/0'"
 
 
 class Published(NamedTuple):
-    """One value: its key, how many seconds it holds, and what it is."""
+    """One value with its key, and how many seconds it holds."""
 
     key: str
     seconds: int
@@ -91,7 +91,7 @@ class Publisher(ABC):
     """Writes values where others read them. For one thread at a time.
 
     Attributes:
-        target: Where, without passwords.
+        target: The place, without passwords.
     """
 
     def __init__(self, target: str) -> None:
@@ -156,7 +156,7 @@ class FilePublisher(Publisher):
 class RedisPublisher(Publisher):
     """Keys of a Redis or Valkey, which expire. All are set in one transaction.
 
-    An answer is waited for two seconds, and nothing is tried again: the next report is newer.
+    An answer is waited for two seconds, and no write is repeated: the next report is newer.
     """
 
     def __init__(self, url: str) -> None:

@@ -1,6 +1,6 @@
-"""What a performance monitor reports: data only.
+"""The report of a performance monitor: data only.
 
-Elsewhere: where the figures come from (``system``, ``throughput``, ``watched``), and the score of
+Elsewhere: the sources of the figures (``system``, ``throughput``, ``watched``), and the score of
 health (``score``).
 """
 
@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SystemFigures:
-    """What this process uses of its machine or container. What cannot be read is None.
+    """The use of the machine or container. A figure that cannot be read is None.
 
     Attributes:
         cpu: The used share of the processors that it may use, since the look before; above 1 for
@@ -141,7 +141,7 @@ class ApplicationFigures:
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """What one worker has said of itself, or its supervisor of it.
+    """The newest state of a worker, as it or its supervisor has reported.
 
     Attributes:
         name: Its name.
@@ -164,7 +164,7 @@ class WorkerHealth:
 
 @dataclass(frozen=True, slots=True)
 class CacheFigures:
-    """What a cache has counted in all, as ``watch_cache`` reads it.
+    """The running totals of a cache, as ``watch_cache`` reads them.
 
     Attributes:
         hits: Reads that found something.
@@ -189,8 +189,8 @@ class CachePerformance:
         misses: Reads that found nothing.
         evictions: Entries that left.
         size: Entries at the moment; None if it is not known.
-        total: What it has counted in all; None if it has never answered.
-        error: Why it could not be asked; the counts are 0 then. None: it was.
+        total: Its running totals; None if it has never answered.
+        error: Why it did not answer; the counts are 0 then. None: it answered.
     """
 
     name: str
@@ -216,11 +216,11 @@ class CachePerformance:
 
 @dataclass(frozen=True, slots=True)
 class ResourceFigures:
-    """What a resource manager holds of one kind.
+    """The resources of one kind that are registered with a resource manager.
 
     Attributes:
         active: How much is registered.
-        limit: How much may be; None: no limit of its own.
+        limit: How much may be; None: this kind has no limit.
         leaks: How many resources were suspected to be leaks.
     """
 
@@ -231,7 +231,14 @@ class ResourceFigures:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceReport:
-    """One look of a performance monitor. Plain values, which nothing changes later.
+    """One look of a performance monitor, as plain values.
+
+    Immutable, so safe to share between threads and event loops.
+
+    >>> import holdfast as hf
+    >>> report = hf.PerformanceMonitor("shop").collect()
+    >>> report.application.total.calls, report.workers
+    (0, {})
 
     Attributes:
         name: The name of the monitor.
@@ -244,7 +251,7 @@ class PerformanceReport:
         application: The operations.
         workers: The workers, by name.
         caches: The caches, by name.
-        resources: What the resource manager holds, by kind.
+        resources: The registered resources, by kind.
     """
 
     kind: str = field(default="performance_report", init=False)
@@ -279,9 +286,9 @@ class PerformanceMonitorSnapshot:
         name: Its name.
         running: Whether it was started and not stopped since.
         interval: Seconds from one look to the next.
-        looks: How many there were.
+        looks: How many looks it has taken.
         report: The newest; None before the first.
-        publish: Where it is published, without passwords; None: nowhere.
+        publish: The place of published reports, without passwords; None: they are not published.
         published: How many reports were published.
         publish_failures: How many could not be.
         publish_error: Why the newest could not be; None: it was, or there was none.

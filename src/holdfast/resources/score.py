@@ -1,4 +1,4 @@
-"""The score of health: what it deducts, and the sentence for each deduction.
+"""The score of health: its deductions, each with a sentence.
 
 Elsewhere: the figures (``report``).
 """
@@ -20,7 +20,7 @@ def health_score(system: SystemFigures, calls: OperationFigures) -> tuple[float,
     """Return how well a process is, and why not better.
 
     100, less 2 for each percent of memory above 80, 0.01 for each thread or task above 1,000, and
-    2 for each percent of calls above 5 that gave no result. What is not known deducts nothing.
+    2 for each percent of calls above 5 that gave no result. An unknown figure deducts no points.
 
     Args:
         system: The figures of the machine.

@@ -1,8 +1,8 @@
-"""The calls of operations between two looks, from what policies count themselves.
+"""The calls of operations between two looks, from the native counts of operations and pipelines.
 
-Every operation of a manager and every pipeline counts natively how its calls end and how long they
-take, and so does what ``record_operation`` is told: nothing is counted twice. Owns the differences
-between two looks. Elsewhere: the counts (``stores.ledger``), and what is shown (``report``).
+Every operation of a manager and every pipeline counts how its calls end and how long they take.
+``record_operation`` adds to such counts as well, so no call is counted twice. Owns the differences
+between two looks. Elsewhere: the counts (``stores.ledger``), and their shape (``report``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class _Counts(NamedTuple):
-    """What came: how calls ended, how many took at most each bound, and all their time."""
+    """The calls of a look: how they ended, how many took at most each bound, and all their time."""
 
     ends: tuple[int, ...]
     buckets: tuple[int, ...]
@@ -47,9 +47,9 @@ class _Counts(NamedTuple):
 
 
 class Recorded:
-    """An operation that no policy guards, and that counts what it is told.
+    """An operation that no policy guards, with the counts of an operation.
 
-    Its counts are those of an operation, in metrics too. It has what the ledger asks for.
+    Metrics show it as an operation.
     """
 
     __slots__ = ("__weakref__", "_scope", "ends", "name")
