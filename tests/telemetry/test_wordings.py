@@ -238,3 +238,24 @@ def test_the_words_are_checked():
         hf.ConfigError, match="words: got 'celery', allowed one of 'holdfast', 'coll"
     ):
         hf.log_events(words="celery")
+
+
+def test_a_high_count_and_a_failed_clean_up_of_resources_are_told(said, clock):  # LG-13
+    resources = hf.ResourceManager("market", limits={"file": 5}, clock=clock)
+    for name in "abcde":
+        resources.register(name, "file", outage if name == "e" else None)
+    resources.cleanup("e")
+    resources.stop()
+    told = [(level, text.partition(":")[0]) for _, level, text in said() if level != "DEBUG"]
+    assert told == [("WARNING", "High resource count"), ("ERROR", "Resource cleanup failed")]
+
+
+def test_a_leak_is_told_with_the_place_where_it_was_registered(said, clock):  # LG-13
+    with hf.ResourceManager("market", clock=clock) as resources:
+        resources.register("a", "file")
+        clock.advance(901)
+        leaks = [one for one in said() if one[1] == "WARNING"]
+    [(area, _, text)] = leaks
+    assert area == "resources"
+    assert text.startswith("Resource leak suspected: file 'a' of resource manager 'market'")
+    assert "test_wordings.py" in text
