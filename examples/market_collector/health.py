@@ -28,14 +28,14 @@ class Health:
     Attributes:
         healthy: Whether at least half of the workers run, and at least one.
         running: How many workers run.
-        workers: How many there are.
+        total: How many workers there are.
         states: What each worker does: "running", or why it does not count as that.
         message: The same in a sentence.
     """
 
     healthy: bool
     running: int
-    workers: int
+    total: int
     states: Mapping[str, str]
     message: str
 
@@ -71,7 +71,7 @@ def health_of(check: CompositeCheck, workers: Mapping[str, Worker]) -> Health:
     return Health(
         healthy=result.verdict == "passed",
         running=running,
-        workers=len(states),
+        total=len(states),
         states={name: word_of(state) for name, state in states.items()},
         message=f"{running} of {len(states)} workers run",
     )

@@ -579,7 +579,7 @@ class Fake:
 def test_the_collector_is_healthy_while_half_of_its_workers_run(running, total, healthy):  # HC-20
     workers = {f"w{n}": Fake(f"w{n}", n < running) for n in range(total)}
     health = health_of(workers_check(workers), workers)
-    assert (health.healthy, health.running, health.workers) == (healthy, running, total)
+    assert (health.healthy, health.running, health.total) == (healthy, running, total)
     assert list(health.states.values()).count("running") == running
 
 
@@ -608,7 +608,7 @@ def test_a_worker_counts_as_running_until_three_rounds_in_a_row_fail(market):  #
         health = two.collector.health()
         assert health.healthy
         assert health.running == 1
-        assert health.workers == 2
+        assert health.total == 2
         assert health.states["a"].endswith("rounds failed")
         two.exchanges["b"].fault = fails(UnavailableError("b", 500))
         until(lambda: not two.collector.health().healthy)
