@@ -450,6 +450,24 @@ def test_a_stop_that_does_not_wait_goes_on_in_the_background(resources, gate):
     assert resources.stop(SOON) is True
 
 
+def test_a_stop_cleans_the_others_while_a_look_waits_for_a_cleanup_that_hangs(resources, gate):
+    hangs, closed = threading.Event(), threading.Event()
+
+    def hang():
+        hangs.set()
+        gate.wait(SOON)
+
+    resources.set_times(cleanup_interval=0.001, idle_after=0.001, cleanup_timeout=SOON)
+    resources.register("hangs", "file", hang).touch()
+    resources.register("other", "file", closed.set)
+    resources.start()
+    assert hangs.wait(SOON)
+    assert resources.stop(0.2) is False
+    assert closed.is_set()
+    gate.set()
+    assert resources.stop(SOON) is True
+
+
 async def test_the_loop_runs_in_a_task(resources):
     cleaned = threading.Event()
     resources.set_times(cleanup_interval=0.001, idle_after=0.001, cleanup_timeout=SOON)

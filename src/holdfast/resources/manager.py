@@ -342,14 +342,17 @@ class ResourceManager(Whole, Life, Cleaned):
         until_ns = None if timeout_ns is None else system_clock.now_ns() + timeout_ns
         periodic, one, waits = self._end(timeout_ns)
         if periodic is not None:
-            periodic.stop(0 if not waits else _seconds_left(until_ns))
+            periodic.stop(0)  # its tick may wait for a clean-up that hangs
         if one is not None:
             if waits:
                 one.drive(_left(until_ns))
             else:
                 one.leave()
-        for other in list(self._rounds) if waits else ():
+        # Those that a task of this thread's event loop drives would wait for this thread.
+        for other in list(self._rounds) if waits and running_loop() is None else ():
             other.wait(_left(until_ns))
+        if periodic is not None and waits:
+            periodic.stop(_seconds_left(until_ns))
         return self._close()
 
     async def astop(
@@ -362,7 +365,7 @@ class ResourceManager(Whole, Life, Cleaned):
         periodic, one, _ = self._end(timeout_ns)
         waits = not is_within(self)
         if periodic is not None:
-            await periodic.astop(0 if not waits else _seconds_left(until_ns))
+            await periodic.astop(0)  # as above
         if one is not None:
             if waits:
                 await one.adrive(_left(until_ns))
@@ -370,6 +373,8 @@ class ResourceManager(Whole, Life, Cleaned):
                 one.leave()
         for other in list(self._rounds) if waits else ():
             await other.await_end(_left(until_ns))
+        if periodic is not None and waits:
+            await periodic.astop(_seconds_left(until_ns))
         return self._close()
 
     def _end(self, timeout_ns: int | None) -> tuple[Periodic | None, Round | None, bool]:
