@@ -4,6 +4,7 @@ import io
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -112,6 +113,27 @@ def test_a_wrong_setting_is_told_with_its_file_line_and_key(
     assert f"{file}:3" in said
     assert "api_call" in said
     assert "10 sceonds" in said
+
+
+def test_scenarios_of_redis_are_not_played_without_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(redis_server, "installed", lambda: None)
+    assert main(["--scenario", "redis", "cache"]) == 2
+    assert "need Redis" in capsys.readouterr().err
+
+
+def test_a_stage_that_cannot_start_leaves_nothing_behind(tmp_path: Path):
+    (tmp_path / "prices.db").write_text("this is no database, and long enough to be seen as none")
+    stage = Stage(
+        tmp_path,
+        read_settings(FILE.with_name("scenarios.yaml"), environ={}),
+        names=["alpha"],
+        has_redis=False,
+    )
+    with pytest.raises(sqlite3.DatabaseError):
+        stage.start()
+    assert stage.left() == {}
 
 
 def run(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
