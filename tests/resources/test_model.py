@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 import holdfast as hf
+from holdfast.resources import cleaned
 from tests.models.resources import Held, Resources
 
 pytestmark = pytest.mark.stress
@@ -186,12 +187,14 @@ CHOICE = (*OFTEN * 2, *SOMETIMES, *RARELY)
 
 @pytest.mark.parametrize("part", range(4))
 def test_a_manager_does_what_its_model_does(part, stress_scale):  # RS-01 to RS-08, D-C-6 to D-C-9
-    for seed in range(part, 400 * stress_scale, 4):
+    for seed in range(part, 160 * stress_scale, 4):
         both = Both(seed)
         try:
-            for _ in range(40):
+            for step in range(40):
                 getattr(both, both.random.choice(CHOICE))()
-                both.check()
+                assert both.ran == both.model.ran
+                if step % 4 == 0:
+                    both.check()
             both.stop()
             both.check()
             both.register()
@@ -284,7 +287,7 @@ class Shared:
             start.wait(60)
             try:
                 self.act(thread)
-            except BaseException as error:  # noqa: BLE001 - to be told by the test
+            except BaseException as error:
                 errors.append(error)
 
         def stopping():
@@ -330,9 +333,33 @@ def often():
 
 @pytest.mark.parametrize("stops", [0, 1])
 def test_whatever_races_each_is_cleaned_once_and_the_books_balance(stops, often, stress_scale):
-    for seed in range(60 * stress_scale):  # RS-07, D-C-7, D-C-8
+    for seed in range(100 * stress_scale):  # RS-07, D-C-7, D-C-8
         shared = Shared(seed)
         if seed % 2:
             shared.real.start()
         shared.run(3, stops)
         shared.check()
+
+
+def test_a_stop_while_a_clean_up_is_about_to_begin_leaves_it_its_thread(monkeypatch):  # RS-07
+    """It would wait for ever for a thread that has ended, and never run."""
+    resources, ran = hf.ResourceManager("shop"), []
+    resources.register("first", "file", lambda: ran.append("first"))
+    resources.register("second", "file", lambda: ran.append("second"))
+    resources.cleanup("first")  # its thread waits for the next one
+    stopping = threading.Thread(target=resources.stop, args=(60,))
+
+    class Round(cleaned.Round):
+        def __init__(self, *args):
+            super().__init__(*args)
+            stopping.start()
+            stopping.join(0.3)  # it either ends now, or waits for this
+
+    monkeypatch.setattr(cleaned, "Round", Round)
+    cleaning = threading.Thread(target=resources.cleanup, args=("second",), daemon=True)
+    cleaning.start()
+    for one in (cleaning, stopping):
+        one.join(30)
+        assert not one.is_alive()
+    assert ran == ["first", "second"]
+    assert not [one for one in threading.enumerate() if "shop-cleanup" in one.name]

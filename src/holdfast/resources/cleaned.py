@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast._native.resource import CLEANED, ERROR
 from holdfast.forks import settle
 from holdfast.resources.booked import Booked
-from holdfast.resources.cleaning import Round, running_loop
+from holdfast.resources.cleaning import Round, is_within, running_loop
 from holdfast.resources.news import log_error, wants_each
 from holdfast.validation import answers_at_once
 from holdfast.waiting.daemons import DaemonThreads
@@ -34,6 +34,7 @@ class Cleaned(Booked):
     _pool: DaemonThreads | None
     _rounds: dict[Round, None]
     _stuck: set[int]
+    _accepts: bool
 
     def cleanup(self, id: Any) -> bool:
         """Clean and forget a resource, and wait for that: as long as a clean-up may take.
@@ -115,7 +116,7 @@ class Cleaned(Booked):
         try:
             one.drive()
         finally:
-            self._forget_round(one)
+            self._end_round(one)
         return not one.failures
 
     async def _aclean(self, found: list[Resource]) -> bool:
@@ -126,7 +127,7 @@ class Cleaned(Booked):
         try:
             await one.adrive()
         finally:
-            self._forget_round(one)
+            self._end_round(one)
         return not one.failures
 
     def _without_cleanup(self, found: list[Resource]) -> list[Resource]:
@@ -139,13 +140,32 @@ class Cleaned(Booked):
         return left
 
     def _round(self, found: list[Resource], budget_ns: int) -> Round:
-        one = Round(self, found, budget_ns)
-        self._rounds[one] = None
+        with self._lock:  # or stop() might end the threads that it counts on
+            one = Round(self, found, budget_ns)
+            self._rounds[one] = None
         return one
 
     def _forget_round(self, one: Round) -> None:
         if one.is_over:
             self._rounds.pop(one, None)
+
+    def _end_round(self, one: Round) -> None:
+        self._forget_round(one)
+        if not self._accepts:
+            self._end_threads()
+
+    def _end_threads(self) -> bool:
+        """After a stop, let go of the threads, and end them; return whether no clean-up runs."""
+        pool = None
+        with self._lock:
+            is_over = not self._rounds
+            if not self._accepts:  # it was not started meanwhile
+                pool, self._pool = self._pool, None
+        if pool is not None and is_over:
+            pool.shutdown(wait=False)
+            if not is_within(self):
+                pool.join(1.0, frozenset(self._stuck))
+        return is_over
 
     def _take_all(self) -> list[Resource]:
         """End all registrations; return what is to be cleaned, the newest first."""

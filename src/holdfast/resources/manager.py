@@ -404,15 +404,7 @@ class ResourceManager(Whole, Life, Cleaned):
     def _close(self) -> bool:
         for one in list(self._rounds):
             self._forget_round(one)
-        is_over, pool = not self._rounds, None
-        with self._lock:
-            if not self._accepts:  # it was not started meanwhile
-                pool, self._pool = self._pool, None
-        if pool is not None and is_over:
-            pool.shutdown(wait=False)
-            if not is_within(self):
-                pool.join(1.0, frozenset(self._stuck))
-        return is_over
+        return self._end_threads()
 
     def _wake(self) -> None:
         periodic = self._periodic
