@@ -386,6 +386,27 @@ def test_a_cache_that_hangs_is_not_waited_for_and_not_asked_again(monitor, monke
     assert monitor.collect().caches["hanging"].hits == 1
 
 
+def test_a_cache_that_another_look_asks_at_the_moment_has_no_error(monitor, caplog):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        asked.set()
+        go_on.wait(60)
+        return CacheFigures(5, 0)
+
+    monitor.watch_cache("slow", slow)
+    seen = []
+    other = threading.Thread(target=lambda: seen.append(monitor.collect()))
+    other.start()
+    assert asked.wait(60)
+    mine = monitor.collect().caches["slow"]
+    assert (mine.hits, mine.error) == (0, None)
+    go_on.set()
+    other.join(60)
+    assert seen[0].caches["slow"].hits == 5
+    assert not caplog.records
+
+
 def test_a_cache_may_use_the_monitor_that_asks_it(monitor):  # outside of every lock
     def nosy():
         monitor.record_worker_health("cache", running=True, errors=0)

@@ -27,7 +27,7 @@ class Asked:
 
     Attributes:
         value: Its newest result; None if it raised, or has not ended.
-        error: Why there is no value; None: there is one.
+        error: Why there is no value; None: there is one, or will be in time.
         is_busy: Whether it runs.
 
     Used by who calls ``ask``; its thread sets a new result, as a whole.
@@ -42,11 +42,11 @@ class Asked:
         self.error: str | None = "it was not asked"
         self.is_busy = False
 
-    def begin(self, limit: float) -> Callable[[], None]:
-        """Return what calls it; until that has ended its error says that it has not."""
+    def begin(self) -> Callable[[], None]:
+        """Return what calls it; until that has ended it has neither a value nor an error."""
         self._serial = serial = self._serial + 1
         self.is_busy = True
-        self.value, self.error = None, f"no answer within {limit:g} s"
+        self.value = self.error = None
 
         def run() -> None:
             value, error = None, None
@@ -85,10 +85,13 @@ def ask(asked: Sequence[Asked], limit: float, name: str) -> None:
         return
     threads = DaemonThreads(name, min(_MOST_THREADS, len(free)))
     for one in free:
-        run = one.begin(limit)
+        run = one.begin()
         try:
             threads.submit(run)
         except RuntimeError as error:  # the system has no thread left
             one.fail(str(error))
     threads.shutdown(wait=False)
     threads.join(limit)
+    for one in free:
+        if one.is_busy:  # its value wins if it comes now
+            one.error = f"no answer within {limit:g} s"

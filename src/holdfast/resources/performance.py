@@ -419,6 +419,8 @@ class PerformanceMonitor(Whole, Life):
         if publisher is None:
             return
         if self._publishing.is_busy:
+            if self._publishing.error is None:  # that of another look, at this moment
+                return
             error: str | None = "the publication before still runs"
         else:
             self._next = report
