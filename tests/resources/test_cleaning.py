@@ -143,6 +143,15 @@ def test_a_listener_may_call_the_manager_and_raise(resources):  # D-C-8
     assert resources.snapshot().callback_failures > 0
 
 
+def test_a_listener_that_hangs_makes_no_cleanup_a_failed_one(resources, gate):
+    closed = []
+    resources.on_event(lambda event: event.kind == "cleaned" and gate.wait(SOON))
+    resources.register("a", "file", lambda: closed.append("a"))
+    assert resources.cleanup("a") is True
+    assert closed == ["a"]
+    assert errors(resources) == 0
+
+
 def test_cleanups_run_without_the_context_of_who_asked(resources):
     threads = []
     resources.register("a", "file", lambda: threads.append(threading.current_thread()))
@@ -428,6 +437,38 @@ def test_after_a_stop_nothing_is_registered_until_a_start(resources):
     resources.start()
     resources.register("a", "file")
     assert resources.count() == 1
+
+
+def test_a_registration_that_a_stop_overtakes_is_refused(resources):
+    def overtake():
+        resources.stop()
+        return 0
+
+    resources._now_ns = overtake  # asked for the time just before it is in the book
+    closed = []
+    with pytest.raises(RuntimeError, match="was stopped"):
+        resources.register("late", "file", lambda: closed.append("late"))
+    assert resources.count() == 0
+    assert closed == []
+
+
+def test_two_stops_wait_for_the_same_cleanups(resources, gate):
+    began, answers = threading.Event(), []
+
+    def hang():
+        began.set()
+        gate.wait(SOON)
+
+    resources.set_times(cleanup_timeout=SOON)
+    resources.register("slow", "file", hang)
+    first = threading.Thread(target=lambda: answers.append(resources.stop(SOON)))
+    first.start()
+    assert began.wait(SOON)
+    assert resources.stop(0) is False
+    gate.set()
+    assert resources.stop(SOON) is True
+    first.join(SOON)
+    assert answers == [True]
 
 
 def test_after_a_stop_no_thread_is_left(resources):

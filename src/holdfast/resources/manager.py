@@ -154,6 +154,7 @@ class ResourceManager(Whole, Life, Cleaned):
         self._periodic: Periodic | None = None
         self._pool: DaemonThreads | None = None
         self._rounds: dict[Round, None] = {}
+        self._ending: list[None] = []  # stops that have not begun to clean
         self._stuck: set[int] = set()
         self._listeners = Listeners()
         self._heard = self._listeners._subscriptions
@@ -388,23 +389,25 @@ class ResourceManager(Whole, Life, Cleaned):
             self._accepts = False
             periodic, self._periodic = self._periodic, None
             _started.discard(self)
-        found = self._without_cleanup(self._take_all())
+            self._ending.append(None)  # another stop is not to say that all was cleaned
+        try:
+            found = self._without_cleanup(self._take_all())
+            budget_ns = self._limit_ns if timeout_ns is None else timeout_ns
+            begun = self._round(found, budget_ns) if found else None
+        finally:
+            self._ending.pop()
         here = running_loop()
         waits = not is_within(self) and (
             here is None or not any(one._loop is here for one in found)
         )
-        one = None
-        if found:
-            budget_ns = self._limit_ns if timeout_ns is None else timeout_ns
-            one = self._round(found, budget_ns)
         if periodic is not None:
             log_life("resource_manager_stopped", self._name, self._clock)
-        return periodic, one, waits
+        return periodic, begun, waits
 
     def _close(self) -> bool:
         for one in list(self._rounds):
             self._forget_round(one)
-        return self._end_threads()
+        return self._end_threads() and not self._ending
 
     def _wake(self) -> None:
         periodic = self._periodic
@@ -417,6 +420,7 @@ class ResourceManager(Whole, Life, Cleaned):
             resource._held.clear()
         self._lock = RLock()
         self._living, self._using, self._rounds, self._stuck = {}, {}, {}, set()
+        self._ending = []
         self._dead, self._owed = deque(), deque()
         self._periodic = self._pool = None
         self._accepts = True
