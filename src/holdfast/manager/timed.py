@@ -14,6 +14,7 @@ from weakref import ref
 from holdfast.errors import DeadlineExceededError, OperationCancelledError
 from holdfast.policies.base import within_deadline_ns
 from holdfast.policies.timeout import Timeout
+from holdfast.records import DEBUG, alone, area_of, takes
 from holdfast.waiting.cancelling import Cancelled, Scope
 from holdfast.waiting.parking import current
 from holdfast.whole import Whole
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
     from collections.abc import Awaitable, Callable
     from contextvars import Token
+    from logging import Logger
     from types import TracebackType
     from typing import Any, ParamSpec, Self, TypeVar
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["TimedOperation", "enclosing"]
 
 _NEW, _ACTIVE, _ENDED = range(3)
+_logger: Logger | None = None
 
 
 class _OperationScope(Scope):
@@ -51,6 +54,20 @@ def enclosing() -> TimedOperation | None:
     """Return the innermost operation that this code belongs to and that goes on."""
     scope = current.get()
     return scope.operation if isinstance(scope, _OperationScope) else None
+
+
+def _wants_each() -> bool:
+    """Return whether a logger may take that an operation has completed; each asks that."""
+    global _logger  # noqa: PLW0603 - asked for once
+    if alone() is None:
+        return takes("operation_completed", "timeout")
+    if _logger is None:
+        if "logging" not in sys.modules:
+            return False  # nobody has asked for more than warnings
+        from logging import getLogger
+
+        _logger = getLogger(area_of("timeout"))
+    return _logger.isEnabledFor(DEBUG)
 
 
 class TimedOperation(Whole):
@@ -406,7 +423,7 @@ class TimedOperation(Whole):
         if is_told and not self._scope.is_cut:
             if self._overran and self._left_ns() <= 0:  # and not something inside of it alone
                 self._manager._say("operation_timed_out", self, "timed out")
-            else:
+            elif _wants_each():
                 self._manager._say("operation_completed", self, "completed")
         return True
 

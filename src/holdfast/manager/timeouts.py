@@ -25,7 +25,7 @@ from holdfast.periodic import LEAST_NS as LEAST_INTERVAL_NS
 from holdfast.periodic import Periodic
 from holdfast.policies.base import made_within, within_deadline_ns
 from holdfast.policies.timeout import Timeout
-from holdfast.records import note, takes
+from holdfast.records import note
 from holdfast.stores.figures import TIMED
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, wait_to_ns
@@ -552,19 +552,18 @@ class TimeoutManager(Whole, Life):
 
     def _say(self, record: str, operation: TimedOperation, text: str) -> None:
         """Log how an operation has ended. The lock is not held."""
-        if takes(record, "timeout"):
-            note(
-                record,
-                "timeout",
-                f"{self._name}/{operation.kind}",
-                "%s: operation %r (%s) %s after %.3g s",
-                self._name,
-                operation.id,
-                operation.kind,
-                text,
-                operation.elapsed,
-                clock=self._clock,
-            )
+        note(
+            record,
+            "timeout",
+            f"{self._name}/{operation.kind}",
+            "%s: operation %r (%s) %s after %.3g s",
+            self._name,
+            operation.id,
+            operation.kind,
+            text,
+            operation.elapsed,
+            clock=self._clock,
+        )
 
     def _count_cancelled(self) -> None:
         self._cancelled += 1
