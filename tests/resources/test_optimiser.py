@@ -185,6 +185,21 @@ def test_a_follower_may_use_the_optimiser(optimiser, monitor):
     assert given == [8, 5, 5]  # the newest one stays
 
 
+def test_after_a_stop_a_report_that_came_before_resizes_nothing_more(optimiser, bulkhead, monitor):
+    class Stopping:
+        def resize(self, n):
+            if n == 5:
+                assert optimiser.stop()
+
+    optimiser.follow(Stopping(), "workers")
+    optimiser.follow(bulkhead, "workers")
+    optimiser.start()
+    assert slots(bulkhead) == 8
+    monitor.say(5, **BUSY)
+    assert not optimiser.running
+    assert slots(bulkhead) == 8
+
+
 def test_it_reads_a_real_monitor(clock, bulkhead):  # RS-09
     monitor = hf.PerformanceMonitor("shop", clock=clock)
     optimiser = hf.ResourceOptimiser("shop", monitor=monitor, clock=clock)

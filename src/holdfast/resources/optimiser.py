@@ -268,6 +268,8 @@ class ResourceOptimiser(Whole, Life):
             self._triggers = why
             followers = list(self._followers)
         for follower in followers:
+            if why and not self.running:  # it was stopped meanwhile, and nobody waits for a report
+                break
             n = getattr(made, follower.field)
             self._resize(follower, n)
             while (n := self._wanted(follower, n)) is not None:  # another thread's, made meanwhile
