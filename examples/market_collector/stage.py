@@ -230,8 +230,10 @@ class Stage:
     def summary(self) -> str:
         """Return in a line what the collector has come to so far."""
         report = self.collector.report()
+        score = self.collector.performance.report().score
         return (
-            f"{report.health.message}; collected {report.collected:,}, filled {report.filled:,}; "
+            f"{report.health.message}, score {score:.0f}; "
+            f"collected {report.collected:,}, filled {report.filled:,}; "
             f"{self.errors()}; cache: {self.cache_figures()}"
         )
 
