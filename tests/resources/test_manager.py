@@ -79,6 +79,21 @@ def test_further_kinds_are_given_or_added(resources):  # RS-02, D-C-6
         resources.register("second", "lease")
 
 
+def test_kinds_are_bounded_and_a_known_one_keeps_its_limit(resources):
+    resources.add_kind("connection")
+    resources.add_kind("connection", limit=5)
+    with pytest.raises(ConfigError, match="limit: got 6"):
+        resources.add_kind("connection", limit=6)
+    for number in range(300):
+        try:
+            resources.add_kind(f"kind {number}")
+        except ConfigError as error:
+            assert "kind: got" in str(error)
+            break
+    assert len(resources.kinds) == 200
+    resources.register("a", "kind 0")
+
+
 def test_an_unknown_kind_is_refused_with_the_nearest_and_the_way_to_add_it(resources):  # D-C-6
     with pytest.raises(ConfigError) as raised:
         resources.register("db", "conection")

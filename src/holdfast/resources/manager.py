@@ -25,7 +25,7 @@ from holdfast.periodic import Periodic
 from holdfast.resources.cleaned import Cleaned
 from holdfast.resources.cleaning import Round, is_within, running_loop
 from holdfast.resources.figures import KindFigures, TotalFigures
-from holdfast.resources.kinds import MEMORY, read_kind, read_kinds
+from holdfast.resources.kinds import MEMORY, MOST_KINDS, read_kind, read_kinds
 from holdfast.resources.living import enlist
 from holdfast.resources.looking import Looks
 from holdfast.resources.news import log_life
@@ -194,7 +194,9 @@ class ResourceManager(Whole, Life, Cleaned):
         settle()
         with self._lock:
             there = self._tallies.get(kind)
-            if there is None:
+            if there is None and len(self._tallies) >= MOST_KINDS:
+                problems.refuse("kind", kind, f"one of the {MOST_KINDS} kinds that it knows")
+            elif there is None:
                 self._add_tally(kind, own[kind])
             elif limit is not None and there.figures.limit != own[kind]:
                 problems.refuse("limit", limit, f"{there.figures.limit}, which {kind!r} has")
