@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from holdfast._native.resource import ALL_FULL, ALL_HIGH, COLLECTED, DONE, HIGH, RELEASED
+from holdfast._native.resource import ALL_FULL, ALL_HIGH, COLLECTED, DONE, HIGH, MOST, RELEASED
 from holdfast.errors import ConfigError
 from holdfast.events import Event
 from holdfast.forks import settle
@@ -93,7 +93,7 @@ class Booked:
         """
         if type(id) is not str:
             read_id(id)
-        if type(amount) is not int or amount < 1:
+        if type(amount) is not int or not 1 <= amount <= MOST:
             amount = read_amount(amount)
         try:
             of = self._tallies[kind]
@@ -123,7 +123,7 @@ class Booked:
             made._held.append(None)  # from here on it can be ended
         except BaseException:
             if not made._held:
-                self._living.pop(id, None)
+                self._drop(made)
             raise
         if answer != DONE:
             self._say_scarce(answer, of)
@@ -174,10 +174,16 @@ class Booked:
             self._using.pop(resource, None)
         return True
 
+    def _drop(self, made: Resource) -> None:
+        """Free the identifier of what was never registered, unless another resource has it."""
+        if self._living.get(made._id) is made:
+            self._living.pop(made._id, None)
+
     def _refuse_more(self, answer: int, made: Resource) -> None:
         """Refuse what there is no room for."""
         of, is_total = made._of, answer == ALL_FULL
         figures: KindFigures | TotalFigures = self._all if is_total else of.figures
+        self._drop(made)  # a listener may make room, and register it
         self._emit("refused", made, reason="max_resources" if is_total else "limit")
         raise ResourceLimitError(
             self._name, of.kind, figures.limit or 0, figures.active, is_total=is_total

@@ -58,7 +58,10 @@ class Cleaned(Booked):
         return resource is not None and await self._aclean_one(resource)
 
     def cleanup_all(self) -> int:
-        """Clean everything, the newest first, and wait for that; return how many resources."""
+        """Clean everything, the newest first, and wait for that; return how many resources.
+
+        It does not wait for what has to be awaited in the event loop of this thread.
+        """
         settle()
         found = self._take_all()
         self._clean(found)
@@ -114,10 +117,10 @@ class Cleaned(Booked):
             return True
         one = self._round(left, self._limit_ns)
         try:
-            one.drive()
+            is_over = one.drive()
         finally:
             self._end_round(one)
-        return not one.failures
+        return is_over and not one.failures
 
     async def _aclean(self, found: list[Resource]) -> bool:
         left = self._without_cleanup(found)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from contextvars import Context, ContextVar
 
 from holdfast.clock import system_clock
+from holdfast.events import warn
 from holdfast.redaction import describe_error
 from holdfast.waiting.parking import ThreadWaiter
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Round", "is_within", "running_loop"]
 
+_NOBODY = "a listener of a clean-up raised %r in a thread that nobody waits for"
 _MOST_ACTIVE = 32
 _LEAST_PACE_NS = 1_000_000
 _MOST_PACE_NS = 1_000_000_000
@@ -116,6 +118,7 @@ class Round:
         self.failures = 0
         self._chain = (*_within.get(), owner)
         self._blocked: AbstractEventLoop | None = None  # whose thread drives this, and waits
+        self._is_in_the_way = False  # that thread: what its event loop has to await waits for it
 
     @property
     def is_over(self) -> bool:
@@ -125,7 +128,11 @@ class Round:
     # ---- who drives it, and who waits ----
 
     def drive(self, timeout_ns: int | None = None) -> bool:
-        """Run all; return whether they have ended. After a timeout, another thread goes on."""
+        """Run all; return whether they have ended.
+
+        After a timeout another thread goes on; also once one has to be awaited in the event loop of
+        this thread.
+        """
         self._blocked = running_loop()
         return self._wait(timeout_ns, drives=True)
 
@@ -135,13 +142,14 @@ class Round:
 
     def _wait(self, timeout_ns: int | None, *, drives: bool) -> bool:
         began_ns = system_clock.now_ns()
+        blocks = running_loop() is not None
         try:
             while True:
                 waiter = ThreadWaiter()
                 self._watchers[waiter] = None
                 try:
                     left_ns = self._left(timeout_ns, began_ns, drives=drives)
-                    if left_ns == 0:
+                    if left_ns == 0 or (blocks and self._is_in_the_way):
                         break
                     waiter.park(system_clock, left_ns)
                 finally:
@@ -183,7 +191,13 @@ class Round:
         """Have another thread drive it to its end."""
         self._blocked = None
         with suppress(RuntimeError):  # no thread can be started: the process ends
-            Context().run(self._pool.submit, self.drive)
+            Context().run(self._pool.submit, self._go_on)
+
+    def _go_on(self) -> None:
+        try:
+            self.drive()
+        except BaseException as raised:  # noqa: BLE001 - of a listener: nobody has called it
+            warn(_NOBODY, raised)
 
     def _left(self, timeout_ns: int | None, began_ns: int, *, drives: bool) -> int | None:
         """Return how long to wait before the next look, 0: no longer."""
@@ -223,17 +237,22 @@ class Round:
                         late.append(job)
                 else:
                     next_ns = min(next_ns, job.began_ns + limit_ns)
-            if self._queue and not self._quick:
-                self._quick += 1
-                needs_worker = True
+            if self._queue and self._quick <= 0:
+                needs_worker = not self._hire()
             elif not self._queue and self._running:
                 next_ns = min(job.began_ns for job in self._running) + limit_ns
             self._planned_ns = next_ns
+        interruption = None
         for job in late:
-            self._give_up(job, limit_ns)
+            try:
+                self._give_up(job, limit_ns)
+            except BaseException as raised:  # noqa: BLE001 - of a listener: raised after the others
+                interruption = raised
         self._tell()
+        if interruption is not None:
+            raise interruption
         if needs_worker:
-            self._hire()
+            self._work()
         return max(1, next_ns - now_ns)
 
     def _forgive(self, now_ns: int) -> int:
@@ -248,12 +267,16 @@ class Round:
         share_ns = (self._until_ns - now_ns) // (2 * len(self._queue) + 2)
         return min(max(share_ns, _LEAST_PACE_NS), _MOST_PACE_NS)
 
-    def _hire(self) -> None:
+    def _hire(self) -> bool:
+        """Have a worker; return whether it has a thread, or this one has to work."""
+        has_thread = True
         try:
             # A thread may keep the context it is started in for its life.
             Context().run(self._pool.submit, self._work)
         except RuntimeError:  # no thread can be started, as when the interpreter ends
-            self._work()
+            has_thread = False
+        self._quick += 1  # last: Ctrl-C before this only means one worker more
+        return has_thread
 
     def _give_up(self, job: _Job, limit_ns: int) -> None:
         if job.future is not None:
@@ -264,13 +287,20 @@ class Round:
         if error is not None:
             with self._lock:
                 self.failures += 1
-        self._owner._has_cleaned(job.resource, error)
+        outer = _within.set(self._chain)  # listeners may stop the manager, as clean-ups may
+        try:
+            self._owner._has_cleaned(job.resource, error)
+        finally:
+            _within.reset(outer)
 
     def _tell(self) -> None:
         if self.is_over:
             self._owner._rounds.pop(self, None)
-            for one in list(self._watchers):
-                one.wake()
+            self._wake()
+
+    def _wake(self) -> None:
+        for one in list(self._watchers):
+            one.wake()
 
     # ---- in a worker ----
 
@@ -281,7 +311,10 @@ class Round:
                 job.has_ended = not job.is_late
                 self._owner._stuck.discard(job.thread)
             if job.has_ended:
-                self._report(job, error)
+                try:
+                    self._report(job, error)
+                except BaseException as raised:  # noqa: BLE001 - of a listener: nobody has called it
+                    warn(_NOBODY, raised)
             with self._lock:
                 self._running.pop(job, None)
             self._tell()
@@ -293,10 +326,11 @@ class Round:
             if not self._queue:
                 self._quick -= 1
                 return None
-            job = self._queue.popleft()
+            job = self._queue[0]
             job.thread = threading.get_ident()
             job.began_ns = system_clock.now_ns()
-            self._running[job] = None
+            self._running[job] = None  # first: is_over is asked without the lock
+            self._queue.popleft()
             return job
 
     def _run(self, job: _Job) -> str | None:
@@ -321,8 +355,8 @@ class Round:
         loop = job.resource._loop
         if loop is not None and loop.is_running():
             if loop is self._blocked:
-                _close(result)
-                raise RuntimeError("it has to be awaited in an event loop that waits for it")
+                self._is_in_the_way = True
+                self._wake()
             coroutine = _awaiting(result, self._chain)
             try:
                 job.future = asyncio.run_coroutine_threadsafe(coroutine, loop)
@@ -344,8 +378,3 @@ async def _within_limit(result: Any, seconds: float) -> None:
 
     async with timeout(seconds):
         await result
-
-
-def _close(result: Any) -> None:
-    if hasattr(result, "close"):  # a coroutine that nobody awaits would warn
-        result.close()

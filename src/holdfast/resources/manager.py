@@ -301,6 +301,8 @@ class ResourceManager(Whole, Life, Cleaned):
         made = self._begin(self._looks.tick)
         if made is not None:
             made.start()
+            if self._periodic is not made:  # another thread has stopped or started it meanwhile
+                made.stop(0)
 
     async def astart(self) -> None:
         """Look for idle resources and leaks as ``start`` does, in a task of this event loop."""
@@ -308,6 +310,8 @@ class ResourceManager(Whole, Life, Cleaned):
         made = self._begin(self._looks.atick)
         if made is not None:
             await made.astart()
+            if self._periodic is not made:  # as above
+                made.stop(0)
 
     def _begin(self, tick: Callable[[], object]) -> Periodic | None:
         settle()

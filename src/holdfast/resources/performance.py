@@ -527,6 +527,7 @@ class PerformanceMonitor(Whole, Life):
         for cache in list(self._caches.values()):
             cache.asked.forget()
         self._throughput.forget()
+        self._system.forget()
         self._looked_ns = self._clock.now_ns()
 
     def __repr__(self) -> str:

@@ -135,7 +135,7 @@ class FilePublisher(Publisher):
         keys = {one.key: {"expires": now + one.seconds, "value": one.value} for one in values}
         text = json.dumps({"version": VERSION, "written": now, "keys": keys}, allow_nan=False)
         folder, name = os.path.split(self._path)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        _make_folders(folder)
         with suppress(FileNotFoundError):
             found = os.lstat(self._path)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
@@ -151,6 +151,17 @@ class FilePublisher(Publisher):
             with suppress(OSError):
                 os.unlink(fresh)
             raise
+
+
+def _make_folders(folder: str) -> None:
+    """Make what is missing of a folder's path, for this user alone."""
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for one in reversed(missing):  # os.makedirs() has the mode for the last one only
+        with suppress(FileExistsError):
+            os.mkdir(one, mode=0o700)
 
 
 class RedisPublisher(Publisher):

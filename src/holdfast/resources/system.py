@@ -53,6 +53,11 @@ class System:
         self._last = _look()
         self._shown: tuple[float | None, float | None] = (None, None)
 
+    def forget(self) -> None:
+        """In a forked child: its processor time begins at 0, and what was seen was the parent's."""
+        self._last = ProcessorsSeen(None, system_clock.now_ns(), process_time_ns())
+        self._shown = (None, None)
+
     def figures(self, loop: AbstractEventLoop | None) -> SystemFigures:
         """Return the figures since the look before; of one that has just been, the same ones.
 

@@ -6,12 +6,14 @@ what is shown (``report``), and how functions are asked within a time limit (``a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from holdfast.resources.asking import Asked
 from holdfast.resources.report import CacheFigures, CachePerformance, WorkerHealth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 __all__ = ["MOST_WORKERS", "SILENT_NS", "Cache", "Workers", "read_cache"]
@@ -149,7 +151,7 @@ def read_cache(given: object) -> CacheFigures:
 
 def _first(given: Any, names: Iterable[str]) -> Any:
     for name in names:
-        value = given.get(name) if isinstance(given, dict) else getattr(given, name, None)
+        value = given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
         if value is not None:
             return value
     return None

@@ -1,0 +1,210 @@
+"""What comes at a bad moment: listeners that stop or exit, starts and looks at the same time."""
+
+import asyncio
+import os
+import stat
+import threading
+import time
+from collections import deque
+from functools import partial
+from types import MappingProxyType
+
+import pytest
+
+from holdfast import ConfigError, PerformanceMonitor, ResourceLimitError, ResourceManager
+
+SOON = 20.0  # a generous limit for what happens at once
+
+
+@pytest.fixture
+def resources():
+    manager = ResourceManager("shop", cleanup_timeout=SOON)
+    yield manager
+    manager.stop()
+
+
+@pytest.fixture
+def gate():
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+# ---- listeners ----
+
+
+def test_a_listener_of_a_cleanup_may_stop_the_manager(resources):  # D-C-8
+    resources.on_event(lambda event: resources.stop(SOON) if event.kind == "cleaned" else None)
+    resources.register("a", "file", lambda: None)
+    began = time.monotonic()
+    assert resources.cleanup("a") is True
+    assert time.monotonic() - began < SOON / 2  # it has not waited for itself
+
+
+def test_a_listener_of_a_cleanup_that_hangs_may_stop_the_manager(resources, gate):  # D-C-8
+    seen = []
+    resources.set_times(cleanup_timeout=0.05)
+    resources.on_event(
+        lambda event: seen.append(resources.stop(None)) if event.kind == "cleanup_failed" else None
+    )
+    resources.register("b", "file", lambda: seen.append("b"))
+    resources.register("a", "file", gate.wait)
+    assert resources.cleanup_all() == 2
+    assert "b" in seen
+    assert len(seen) == 2
+
+
+def test_a_listener_that_exits_delays_no_cleanup(resources):  # D-C-8
+    seen = []
+
+    def leave(event):
+        if event.kind == "cleaned":
+            raise SystemExit
+
+    resources.on_event(leave)
+    for i in range(3):
+        resources.register(i, "file", lambda i=i: seen.append(i))
+    began = time.monotonic()
+    assert resources.cleanup_all() == 3
+    assert time.monotonic() - began < SOON / 2
+    assert seen == [2, 1, 0]
+
+
+def test_what_is_left_is_cleaned_though_a_listener_exits_where_it_is_waited_for(resources, gate):
+    closed = threading.Event()
+
+    def leave(event):
+        if event.kind == "cleanup_failed":
+            raise SystemExit
+
+    resources.set_times(cleanup_timeout=0.05)
+    resources.on_event(leave)
+    resources.register("last", "file", closed.set)
+    resources.register("hangs", "file", gate.wait)
+    resources.register("hangs too", "file", gate.wait)
+    with pytest.raises(SystemExit):
+        resources.cleanup_all()
+    assert closed.wait(SOON)
+    assert resources.stop(SOON) is True
+
+
+def test_a_listener_of_a_refusal_may_make_room(resources):  # RS-06
+    resources.set_limit("file", 1)
+    resources.register("old", "file")
+    made = []
+
+    def make_room(event):
+        if event.kind == "refused":
+            resources.unregister("old")
+            made.append(resources.register("new", "file"))
+
+    resources.on_event(make_room)
+    with pytest.raises(ResourceLimitError):
+        resources.register("new", "file")
+    assert resources.get("new") is made[0]
+
+
+# ---- several threads ----
+
+
+def test_starts_at_the_same_time_begin_one_loop(resources):
+    for _ in range(20):
+        barrier = threading.Barrier(3)
+
+        def start(barrier=barrier):
+            barrier.wait(SOON)
+            resources.start()
+
+        threads = [threading.Thread(target=start) for _ in range(2)]
+        made = []
+        begin = resources._begin
+        resources._begin = lambda tick: made.append(begin(tick)) or made[-1]  # noqa: B023
+        for thread in threads:
+            thread.start()
+        barrier.wait(SOON)
+        for thread in threads:
+            thread.join(SOON)
+        assert resources.running
+        assert sum(one is not None and one.running for one in made) == 1
+        resources.stop()
+        assert not any(one is not None and one.running for one in made)
+        resources._begin = begin
+
+
+def test_a_cleanup_that_is_about_to_begin_is_waited_for(resources):  # RS-07
+    """A round is never over between the queue and the run, which is asked without a lock."""
+    seen = []
+
+    class Queue(deque):
+        def popleft(self):
+            job = super().popleft()
+            seen.append(one.is_over)
+            return job
+
+    resource = resources.register("a", "file", lambda: None)
+    resources.unregister("a")
+    one = resources._round([resource], 10**9)
+    one._queue = Queue(one._queue)
+    assert one.drive()
+    assert seen == [False]
+
+
+def test_what_the_event_loop_has_to_await_is_not_lost_by_waiting_in_it(resources):
+    async def close(closed):
+        closed.set()
+
+    async def use():
+        first, second = asyncio.Event(), asyncio.Event()
+        resources.register("a", "connection", partial(close, first))
+        resources.register("b", "connection", lambda: close(second))
+        assert resources.cleanup_all() == 2
+        await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), SOON)
+        await resources.astop(SOON)
+
+    asyncio.run(use())
+    assert resources.snapshot().kinds["connection"].cleanup_errors == 0
+
+
+# ---- what makes no sense ----
+
+
+def test_an_amount_beyond_all_is_refused(resources):
+    with pytest.raises(ConfigError, match="amount: got"):
+        resources.register("a", "memory", amount=1 << 60)
+    assert not resources.is_managed("a")
+
+
+# ---- the monitor ----
+
+
+def test_any_mapping_tells_the_figures_of_a_cache():  # PM-04
+    monitor = PerformanceMonitor("shop")
+    monitor.watch_cache("prices", lambda: MappingProxyType({"hits": 1, "misses": 2}))
+    assert monitor.collect().caches["prices"].misses == 2
+
+
+def test_processor_time_of_a_forked_child_begins_anew():  # PM-02
+    while time.process_time() < 0.5:
+        pass
+    monitor = PerformanceMonitor("shop")
+    child = os.fork()
+    if child == 0:
+        try:
+            until = time.process_time() + 0.15
+            while time.process_time() < until:
+                pass
+            assert monitor.collect().system.own_cpu > 0
+        except BaseException:  # pytest must not go on in the child
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_every_folder_that_is_made_for_a_file_is_for_this_user_alone(tmp_path):  # PM-06
+    before = os.umask(0o022)
+    try:
+        PerformanceMonitor("shop", publish=f"file:{tmp_path}/a/b/c.json").collect()
+    finally:
+        os.umask(before)
+    for made in (tmp_path / "a", tmp_path / "a" / "b"):
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
