@@ -3,7 +3,8 @@
 They run one after the other, in the order that is given. The next one begins beside one that takes
 long, so that a clean-up that hangs delays the others by little. One that takes too long is given
 up: its thread goes on alone. What a clean-up returns is awaited, in the event loop that it belongs
-to or in one of its own. Elsewhere: who has to be cleaned (``manager``).
+to or in one of its own. A method of a task, a transport or a timer of asyncio is called in the
+thread of its event loop. Elsewhere: who has to be cleaned (``manager``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from contextvars import Context, ContextVar
+from functools import partial
 
 from holdfast.clock import system_clock
 from holdfast.events import warn
@@ -21,7 +23,7 @@ from holdfast.waiting.parking import ThreadWaiter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
     from typing import Any, Protocol
 
@@ -74,7 +76,7 @@ class _Job:
         has_ended: Whether it was not given up before its end.
         is_slow: Whether the next one has begun beside it.
         is_late: Whether it was given up.
-        future: Of what it awaits in another event loop.
+        future: Of what it calls or awaits in another event loop.
         thread: The thread that it runs in.
     """
 
@@ -86,7 +88,7 @@ class _Job:
         self.has_ended = False
         self.is_slow = False
         self.is_late = False
-        self.future: Future[None] | None = None
+        self.future: Future[Any] | None = None
         self.thread = 0
 
 
@@ -134,6 +136,8 @@ class Round:
         this thread.
         """
         self._blocked = running_loop()
+        if self._blocked is not None:
+            self._call_here(self._blocked)
         return self._wait(timeout_ns, drives=True)
 
     def wait(self, timeout_ns: int | None = None) -> bool:
@@ -186,6 +190,14 @@ class Round:
             if drives and not self.is_over:
                 self.leave()
         return self.is_over
+
+    def _call_here(self, loop: AbstractEventLoop) -> None:
+        """Call what belongs to an event loop in its thread, which is this one and will wait."""
+        for job in list(self._queue):
+            cleanup = job.resource._cleanup
+            if cleanup is not None and _loop_of(cleanup, job.resource._loop) is loop:
+                self._report(job, Context().run(self._run, job))
+                self._queue.remove(job)
 
     def leave(self) -> None:
         """Have another thread drive it to its end."""
@@ -340,13 +352,35 @@ class Round:
         if cleanup is None:
             return None
         try:
-            result: Any = cleanup()
+            loop = _loop_of(cleanup, job.resource._loop)
+            if loop is None or loop is running_loop() or not loop.is_running():
+                result: Any = cleanup()
+            else:
+                result = self._call_in(loop, job, cleanup)
             if hasattr(result, "__await__"):
                 self._finish(job, result)
         except BaseException as raised:  # noqa: BLE001 - the user's code: counted and logged
             name, text = describe_error(raised)
             return f"{name}: {text}" if text else name
         return None
+
+    def _call_in(self, loop: AbstractEventLoop, job: _Job, cleanup: Callable[[], object]) -> Any:
+        """Call a clean-up in the thread of an event loop, and return what it returns."""
+        from concurrent.futures import Future
+
+        future: Future[Any] = Future()
+
+        def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # it was given up
+            try:
+                future.set_result(cleanup())
+            except BaseException as raised:  # noqa: BLE001 - raised again in the thread that waits
+                future.set_exception(raised)
+
+        job.future = future
+        loop.call_soon_threadsafe(call)
+        return future.result()
 
     def _finish(self, job: _Job, result: Any) -> None:
         """Await what a clean-up has returned."""
@@ -366,6 +400,29 @@ class Round:
                 job.future.result()
                 return
         asyncio.run(_within_limit(result, self._owner._limit_ns / 1e9))
+
+
+_ASYNCIO = frozenset(("asyncio", "_asyncio", "uvloop"))
+
+
+def _loop_of(cleanup: Any, loop: AbstractEventLoop | None) -> AbstractEventLoop | None:
+    """Return the event loop in whose thread a clean-up has to be called; None: in any thread.
+
+    A method of a task, transport, server or timer does not wait, and wakes its event loop only in
+    that loop's own thread.
+
+    Args:
+        cleanup: The clean-up.
+        loop: The event loop that registered it.
+    """
+    while isinstance(cleanup, partial):
+        cleanup = cleanup.func
+    owner = getattr(cleanup, "__self__", None)
+    bases = type(owner).__mro__
+    if not any(base.__module__.partition(".")[0] in _ASYNCIO for base in bases):
+        return None
+    find = getattr(owner, "get_loop", None)
+    return loop if find is None else find()
 
 
 async def _awaiting(result: Any, chain: tuple[object, ...]) -> None:
