@@ -138,6 +138,21 @@ def test_daemons_start_a_thread_only_where_none_is_free():
     assert threads._threads[0].daemon
 
 
+def test_a_prepared_daemon_does_the_first_job_where_no_other_can_be_started(monkeypatch):
+    threads = DaemonThreads("daemons-ready", 5)
+    threads.prepare()
+    threads.prepare()
+
+    def refuse(_):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done = threading.Event()
+    threads.submit(done.set)
+    assert done.wait(LIMIT)
+    assert len(threads._threads) == 1
+
+
 def test_daemons_end_when_they_are_told_to_and_have_done_what_they_had():
     threads = DaemonThreads("daemons-end", 2)
     done: list[int] = []

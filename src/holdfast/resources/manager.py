@@ -324,8 +324,7 @@ class ResourceManager(Whole, Life, Cleaned):
             self._periodic = made
             _started.add(self)
         with suppress(RuntimeError):  # no thread can be started: Periodic says so
-            # Later Pythons start no thread when the interpreter ends: one is there by then.
-            Context().run(self._threads().submit, _nothing)
+            Context().run(self._threads().prepare)  # for the end of the interpreter
         log_life("resource_manager_started", self._name, self._clock)
         return made
 
@@ -462,10 +461,6 @@ class ResourceManager(Whole, Life, Cleaned):
     def __repr__(self) -> str:
         state = "running" if self.running else "accepts" if self._accepts else "stopped"
         return f"<ResourceManager {self._name!r}, {self._all.active} registered, {state}>"
-
-
-def _nothing() -> None:
-    """Have a thread started."""
 
 
 # Managers that run: for the end of the interpreter.

@@ -46,16 +46,28 @@ class DaemonThreads:
         """
         with self._jobs.lock:
             if self._jobs.unfinished >= len(self._threads) < self._most:
-                name = f"{self._name}_{len(self._threads)}"
-                thread = self._jobs.thread(name)
-                self._threads.append(thread)
-                try:
-                    thread.start()
-                except Exception:
-                    self._threads.remove(thread)
-                    raise
+                self._start_thread()
             self._jobs.unfinished += 1
             self._jobs.waiting.put(job)
+
+    def prepare(self) -> None:
+        """Have a thread for the first job: later Pythons start none when the interpreter ends.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        with self._jobs.lock:
+            if not self._threads:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = self._jobs.thread(f"{self._name}_{len(self._threads)}")
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except Exception:
+            self._threads.remove(thread)
+            raise
 
     def shutdown(self, *, wait: bool) -> None:
         """Have the threads end once every job has run; ``wait`` until they have."""
