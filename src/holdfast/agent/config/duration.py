@@ -75,8 +75,12 @@ def suggestion(text: str) -> str | None:
     unit = next((unit for unit, words in _WORDS.items() if re.fullmatch(words, word)), None)
     if unit is None:
         return None
-    number = f"0{found[1]}" if found[1].startswith(".") else found[1]
-    return f"{number}{unit}"
+    meant = f"{'0' if found[1].startswith('.') else ''}{found[1]}{unit}"
+    try:
+        parse_duration(meant)
+    except ValueError:  # it is too long
+        return None
+    return meant
 
 
 def _seconds(text: str) -> Decimal | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args, get_origin
+import json
+from enum import Enum
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from holdfast.agent.config.allowed import allowed_by
+from holdfast.agent.config.allowed import allowed_by, item_kind
 from holdfast.agent.config.places import Marks, Place
 from holdfast.agent.config.scalars import plain
-from holdfast.agent.config.settings import Env, is_secret, plain_type, sections
+from holdfast.agent.config.settings import Env, is_secret, metadata_of, plain_type, sections
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from pydantic.fields import FieldInfo
 
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["overlay", "variable_of"]
 
+_PLAIN = (int, float, bool, Any)
+
 
 def variable_of(field: FieldInfo) -> Env | None:
     """Return the variable of a field; None if it has none."""
-    return next((one for one in field.metadata if isinstance(one, Env)), None)
+    return next((one for one in metadata_of(field) if isinstance(one, Env)), None)
 
 
 def overlay(
@@ -48,6 +52,11 @@ def overlay(
         if not text.strip():
             allowed = f"{allowed_by(field) or 'a value'}; unset it to leave it out"
             reports.refuse(place, path, text, allowed)
+            continue
+        kind = item_kind(plain_type(field.annotation), 0)
+        if kind is not None and not _is_list(text):
+            allowed = "items separated by commas, such as 'a,b'"
+            reports.refuse(place, path, text, allowed, secret=is_secret(kind))
             continue
         section = _section(tree, path[:-1])
         if section is None:
@@ -79,17 +88,32 @@ def _forget(tree: Tree, path: Path) -> None:
     tree.spoiled = {one for one in tree.spoiled if one[: len(path)] != path}
 
 
+def _is_list(text: str) -> bool:
+    """Return whether a text has items between its commas, and is no list as JSON writes it."""
+    if not all(map(str.strip, text.split(","))):
+        return False
+    try:
+        return not isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        return True
+
+
 def _value(field: FieldInfo, text: str) -> Any:
     """Return the text of a variable as the field takes it: lists are separated by commas."""
     kind = plain_type(field.annotation)
-    if get_origin(kind) is list:
-        return [_one(get_args(kind)[0], one.strip()) for one in text.split(",")]
-    return _one(kind, text)
+    if item_kind(kind, 0) is None:
+        return _one(kind, text)
+    return [_one(item_kind(kind, at), one.strip()) for at, one in enumerate(text.split(","))]
 
 
 def _one(kind: Any, text: str) -> Any:
-    words = get_args(kind) if get_origin(kind) is Literal else ()
-    if kind is str or is_secret(kind) or text in words:
+    """Return a word as a type takes it: text, where that is neither a number nor true or false."""
+    words: list[Any] = []
+    if get_origin(kind) is Literal:
+        words = list(get_args(kind))
+    elif isinstance(kind, type) and issubclass(kind, Enum):
+        words = [one.value for one in kind]
+    elif kind not in _PLAIN and get_origin(kind) not in (Union, UnionType):
         return text
     value = plain(text.strip())
-    return text if value is None else value
+    return text if value is None or text in words else value

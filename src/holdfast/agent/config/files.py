@@ -19,13 +19,13 @@ MOST_BYTES = 256 * 1024
 _READERS = {".yaml": read_yaml, ".yml": read_yaml, ".toml": read_toml}
 
 
-def read_tree(file: str | os.PathLike[str], reports: Reports) -> Tree:
+def read_tree(file: str | bytes | os.PathLike[str], reports: Reports) -> Tree:
     """Return what a file holds; an empty tree if it cannot be read, which is noted.
 
     Raises:
         MissingExtraError: It is a YAML file, and PyYAML is not installed.
     """
-    path = os.fspath(file)
+    path = os.fsdecode(file)
     name = path if path.isprintable() else ascii(path)[1:-1]
     tree = Tree(Place(name), is_whole=False)
     reader = _READERS.get(os.path.splitext(path)[1].lower())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import date, time
 
 from pydantic import BaseModel, ValidationError
 
-from holdfast.agent.config.allowed import allowed_by, field_at
+from holdfast.agent.config.allowed import allowed_at, field_at, keys_at
 from holdfast.agent.config.environment import overlay
 from holdfast.agent.config.files import read_tree
 from holdfast.agent.config.places import Place, Tree, dotted
@@ -15,7 +17,7 @@ from holdfast.agent.config.settings import CONTRADICTION, Settings, is_secret, p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any, TypeVar
 
     from holdfast.agent.config.places import Path
@@ -24,10 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+_LENGTHS = ("too_short", "too_long")  # of lists
+_MOST_BITS = 1000  # of an integer
+_UNICODE = "text that can be written in UTF-8"
+
 
 def load(
     model: type[S],
-    file: str | os.PathLike[str] | None = None,
+    file: str | bytes | os.PathLike[str] | None = None,
     *,
     environ: Mapping[str, str] | None = None,
 ) -> S:
@@ -49,6 +55,7 @@ def load(
     tree = Tree(Place("configuration")) if file is None else read_tree(file, reports)
     _open_sections(tree, model)
     overlay(tree, model, os.environ if environ is None else environ, reports)
+    tree.value = _writable(tree.value, (), tree, model, reports)
     settings, errors = _validated(model, tree.value)
     if tree.is_whole:
         _refuse_nothing(tree.value, (), tree, model, reports)
@@ -74,9 +81,32 @@ def load(
 
 
 def _validated(model: type[S], values: Any) -> tuple[S | None, list[Any]]:
-    """Return the settings, or what pydantic says of them; outside of its exception."""
+    """Return the settings, or what pydantic says of them; outside of its exception.
+
+    As JSON, because a path or an enumeration, which a file can only hold as text, is refused as a
+    value of Python. A date of TOML is not text, though: it is looked at as it is.
+    """
+    dates: list[date | time] = []
+
+    def written(value: date | time) -> str:
+        dates.append(value)
+        return value.isoformat()
+
+    text = json.dumps(values, default=written)
+    settings, errors = _answer(lambda: model.model_validate_json(text))
+    if dates:
+        said = {error["loc"] for error in errors}
+        errors += [
+            error
+            for error in _answer(lambda: model.model_validate(values))[1]
+            if error["loc"] not in said and isinstance(_at(values, error["loc"]), (date, time))
+        ]
+    return (None if errors else settings), errors
+
+
+def _answer(validate: Callable[[], S]) -> tuple[S | None, list[Any]]:
     try:
-        return model.model_validate(values), []
+        return validate(), []
     except ValidationError as error:
         return None, list(error.errors(include_url=False))
 
@@ -117,10 +147,42 @@ def _refuse_nothing(
     if isinstance(value, dict):
         for key, inner in value.items():
             _refuse_nothing(inner, (*path, key), tree, model, reports)
-    elif value is None and path not in tree.spoiled and (field := field_at(model, path)):
-        allowed = f"{allowed_by(field) or 'a value'}; leave the key out for the default"
+    elif value is None and path not in tree.spoiled and field_at(model, path):
+        allowed = f"{allowed_at(model, path) or 'a value'}; leave the key out for the default"
         reports.refuse(tree.place(path), path, None, allowed)
         tree.spoiled.add(path)
+
+
+# ---- what no file can be written with ----
+
+
+def _writable(value: Any, path: Path, tree: Tree, model: type[BaseModel], reports: Reports) -> Any:
+    """Return a copy of a tree without what JSON cannot hold, which is noted."""
+    if isinstance(value, dict):
+        for key in value:
+            if not _is_unicode(key):
+                reports.say(tree.place((*path, key), key=True), f"a key is not {_UNICODE}")
+        return {
+            key: _writable(inner, (*path, key), tree, model, reports)
+            for key, inner in value.items()
+            if _is_unicode(key)
+        }
+    if isinstance(value, list):
+        return [_writable(one, (*path, at), tree, model, reports) for at, one in enumerate(value)]
+    allowed = None
+    if isinstance(value, str) and not _is_unicode(value):
+        allowed = _UNICODE
+    elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        allowed = allowed_at(model, path) or "a number that is used"
+    if allowed is None:
+        return value
+    _refuse(path, allowed, tree, model, reports)
+    tree.spoiled.add(path)
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 # ---- what pydantic says ----
@@ -147,10 +209,9 @@ def _report(
                 allowed = f"a value that {one.field} agrees with, which must be {one.allowed}"
                 _refuse(beside, allowed, tree, model, reports)
     elif error["type"] == "extra_forbidden":
-        reports.refuse_key(tree.place(path, key=True), path, _known(model, path[:-1]))
+        reports.refuse_key(tree.place(path, key=True), path, keys_at(model, path[:-1]))
     elif error["type"] == "missing":
-        field = field_at(model, path)
-        wanted = (allowed_by(field) if field else "") or "a value"
+        wanted = allowed_at(model, path) or "a value"
         reports.say(tree.place(path), f"{dotted(path)}: is missing; allowed {wanted}")
     else:
         _refuse(path, _allowed(error, model), tree, model, reports)
@@ -166,24 +227,12 @@ def _allowed(error: Any, model: type[BaseModel]) -> str:
     """Return what is allowed: in the words of the field, or else in pydantic's."""
     if error["type"] == "duration":
         return str(error["msg"])
-    field = field_at(model, error["loc"])
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    if field is not None and (said := allowed_by(field)):
+    if error["type"] not in _LENGTHS and (said := allowed_at(model, error["loc"])):
         return said
     message = str(error["msg"])
     return f"a value of which this is true: {message[:1].lower()}{message[1:]}"
-
-
-def _known(model: type[BaseModel], path: Path) -> tuple[str, ...]:
-    """Return the keys of a section."""
-    kind: Any = model
-    if path:
-        field = field_at(model, path)
-        kind = plain_type(field.annotation) if field else None
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return tuple(one.alias or name for name, one in kind.model_fields.items())
-    return ()
 
 
 def _at(value: Any, path: Path) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from types import NoneType, UnionType
-from typing import NamedTuple, Union, get_args, get_origin
+from typing import Annotated, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr, model_validator
 from pydantic_core import PydanticCustomError, core_schema
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, LiteralString, Self
 
     from pydantic import GetCoreSchemaHandler
+    from pydantic.fields import FieldInfo
 
     from holdfast.agent.config.places import Path, Place
 
@@ -39,6 +40,8 @@ __all__ = [
     "Seconds",
     "Settings",
     "is_secret",
+    "key_of",
+    "metadata_of",
     "plain_type",
     "sections",
 ]
@@ -90,11 +93,16 @@ class Seconds:
                 seconds = parse_duration(value)
             except ValueError:
                 meant = suggestion(value)
+                if meant is not None and not self._takes(parse_duration(meant)):
+                    meant = None
                 raise PydanticCustomError("duration", _said(self.allowed, meant)) from None
-        ns = duration_to_ns(seconds)
-        if ns is None or not self.least_ns <= ns <= self.most_ns:
+        if not self._takes(seconds):
             raise PydanticCustomError("duration", _said(self.allowed, None))
         return seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+
+    def _takes(self, seconds: Any) -> bool:
+        ns = duration_to_ns(seconds)
+        return ns is not None and self.least_ns <= ns <= self.most_ns
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         """Have pydantic read a duration before it looks at the number."""
@@ -163,9 +171,11 @@ class Settings(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a class that would show a secret."""
+        """Refuse a class that would show a secret, or has a key that no message could name."""
         super().__pydantic_init_subclass__(**kwargs)
         for name, field in cls.model_fields.items():
+            if not isinstance(field.validation_alias, str | None):
+                raise TypeError(f"{cls.__name__}.{name}: validation_alias has to be a text")
             kind = plain_type(field.annotation)
             if is_secret_name(name) and str in (kind, *get_args(kind)):
                 raise TypeError(f"{cls.__name__}.{name} is a secret: its type must be SecretStr")
@@ -197,19 +207,42 @@ class Settings(BaseModel):
 
 
 def plain_type(annotation: Any) -> Any:
-    """Return the type of a field that may also be None, without that None."""
-    if get_origin(annotation) in (Union, UnionType):
-        kinds = [one for one in get_args(annotation) if one is not NoneType]
-        if len(kinds) == 1:
-            return kinds[0]
-    return annotation
+    """Return the type of a field that may also be None, without that None and annotations."""
+    return _unwrapped(annotation)[0]
+
+
+def metadata_of(field: FieldInfo) -> list[Any]:
+    """Return what annotates a field, also within ``Optional[Annotated[…]]``."""
+    found = [*field.metadata, *_unwrapped(field.annotation)[1]]
+    return [one for given in found for one in (given, *getattr(given, "metadata", ()))]
+
+
+def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
+    """Return a type without None and annotations, and these."""
+    found: list[Any] = []
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation, *more = get_args(annotation)
+            found += more
+        elif get_origin(annotation) in (Union, UnionType):
+            kinds = [one for one in get_args(annotation) if one is not NoneType]
+            if len(kinds) > 1:
+                return annotation, found
+            annotation = kinds[0]
+        else:
+            return annotation, found
+
+
+def key_of(name: str, field: FieldInfo) -> str:
+    """Return the key of a field in a file."""
+    return str(field.validation_alias or field.alias or name)
 
 
 def sections(model: type[BaseModel], path: Path = ()) -> Iterable[tuple[Path, Any]]:
     """Yield all fields of a model and of the models in it, in their order: keys and field."""
     for name, field in model.model_fields.items():
         kind = plain_type(field.annotation)
-        key = (*path, field.alias or name)
+        key = (*path, key_of(name, field))
         yield key, field
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from sections(kind, key)
