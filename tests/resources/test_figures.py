@@ -8,6 +8,7 @@ import pytest
 
 import holdfast as hf
 import holdfast.resources.figures
+from holdfast._native import resource as kernel_module
 from holdfast.manager import manager, timeouts
 from holdfast.pipeline import counted
 from holdfast.policies import base
@@ -254,3 +255,17 @@ def test_other_workers_see_resources_until_their_process_dies(tmp_path):
         assert seen("resources_created_total", type="shop/connection") == 7
     """
     run_apart(source)
+
+
+def test_a_registration_ends_in_one_step_for_whoever_comes_first(shop):
+    kernel, held, living, taken = shop._tallies["file"].figures.kernel, [], {"a": 1}, []
+    assert kernel.add(3, None, held) >= kernel_module.DONE
+    assert held == [None]
+    arguments = (held, living, "a", kernel_module.CLEANED, 3, None, taken, "the resource")
+    assert kernel.take(*arguments) is True
+    assert (held, living, taken, kernel.active()) == ([], {}, ["the resource"], 0)
+    assert kernel.take(*arguments) is False
+    assert (taken, kernel.active()) == (["the resource"], 0)
+    kernel.resize(2)
+    assert kernel.add(3, None, held) == kernel_module.FULL
+    assert held == []

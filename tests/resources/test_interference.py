@@ -3,6 +3,8 @@
 import asyncio
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -143,8 +145,7 @@ def test_a_cleanup_that_is_about_to_begin_is_waited_for(resources):  # RS-07
 
     resource = resources.register("a", "file", lambda: None)
     resources.unregister("a")
-    one = resources._round([resource], 10**9)
-    one._queue = Queue(one._queue)
+    one = resources._round(Queue([resource]), 10**9)
     assert one.drive()
     assert seen == [False]
 
@@ -208,3 +209,56 @@ def test_every_folder_that_is_made_for_a_file_is_for_this_user_alone(tmp_path): 
         os.umask(before)
     for made in (tmp_path / "a", tmp_path / "a" / "b"):
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+# ---- Ctrl-C ----
+
+
+def test_ctrl_c_at_any_moment_loses_nothing_and_counts_nothing_twice():  # RS-05, RS-07
+    code = """
+import random, signal, time
+from functools import partial
+import holdfast as hf
+
+resources = hf.ResourceManager("shop", max_resources=100_000, cleanup_timeout=60)
+runs, armed, interrupts = [], False, 0
+
+def interrupt(number, frame):
+    global armed
+    if armed:
+        armed = False
+        raise KeyboardInterrupt
+
+def work(n):
+    for i in range(100):
+        for j in range(4):
+            resources.register((n, i, j), "file", partial(runs.append, (n, i, j)))
+        resources.unregister((n, i, 0))
+        resources.cleanup((n, i, 1))
+        resources.cleanup_all()
+
+signal.signal(signal.SIGALRM, interrupt)
+until = time.monotonic() + 60
+for n in range(2000):
+    armed = True
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 5e-4))
+        work(n)
+    except KeyboardInterrupt:
+        interrupts += 1
+    armed = False
+    if time.monotonic() > until:
+        break
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert resources.stop(60) is True
+file = resources.snapshot().kinds["file"]
+assert resources.count() == resources.count("file") == file.active == 0
+assert not resources._living and not resources._rounds
+assert file.created == file.cleaned + file.unregistered
+assert len(runs) == len(set(runs)) == file.cleaned, (len(runs), file)
+print("interrupted" if interrupts else "never")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")

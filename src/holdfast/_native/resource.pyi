@@ -1,4 +1,4 @@
-from typing import Self, final
+from typing import Any, Self, final
 
 MOST: int
 
@@ -17,8 +17,21 @@ ERROR: int
 @final
 class Resource:
     def __new__(cls, limit: int | None = None) -> Self: ...
-    def add(self, n: int = 1, total: Resource | None = None) -> int: ...
+    def add(
+        self, n: int = 1, total: Resource | None = None, held: list[None] | None = None
+    ) -> int: ...
     def remove(self, end: int, n: int = 1, total: Resource | None = None) -> bool: ...
+    def take(
+        self,
+        held: list[None],
+        living: dict[Any, Any],
+        key: object,
+        end: int,
+        n: int,
+        total: Resource | None,
+        into: Any,
+        one: object,
+    ) -> bool: ...
     def count(self, event: int) -> None: ...
     def counted(self) -> tuple[int, ...]: ...
     def active(self) -> int: ...

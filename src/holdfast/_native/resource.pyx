@@ -5,6 +5,9 @@ from libc.stdint cimport int64_t, uint64_t
 from holdfast._native.binding cimport capsule, whole
 from holdfast._native.ledger cimport enlist, hf_member, place, strike, unplace
 
+cdef extern from "Python.h":
+    object PyObject_CallMethodNoArgs(object self, object name)
+
 MOST = HF_RESOURCE_MAX - 1
 FULL, ALL_FULL, DONE = HF_RESOURCE_FULL, HF_RESOURCE_ALL_FULL, HF_RESOURCE_DONE
 HIGH, ALL_HIGH = HF_RESOURCE_HIGH, HF_RESOURCE_ALL_HIGH
@@ -43,15 +46,22 @@ cdef class Resource:
         strike(&self.member)
         unplace(self.block)
 
-    def add(self, n=1, Resource total=None):
+    def add(self, n=1, Resource total=None, list held=None):
         """Register ``n`` of this kind, which is one of all.
+
+        Args:
+            held: Is given one entry if there was room. Ctrl-C comes before both or after both.
 
         Returns:
             FULL or ALL_FULL: there is no room, in this kind or in all, and nothing was done. Else
             DONE, with HIGH if this kind and ALL_HIGH if all go above 80 % of their limit by that.
         """
         cdef uint64_t amount = whole(n, "n", 1, HF_RESOURCE_MAX - 1)
-        return hf_resource_add(self.kernel, NULL if total is None else total.kernel, amount)
+        cdef unsigned int answer = hf_resource_add(
+            self.kernel, NULL if total is None else total.kernel, amount)
+        if held is not None and answer >= HF_RESOURCE_DONE:
+            held.append(None)
+        return answer
 
     def remove(self, end, n=1, Resource total=None):
         """End what was registered with the same arguments.
@@ -66,6 +76,37 @@ cdef class Resource:
         cdef uint64_t amount = whole(n, "n", 1, HF_RESOURCE_MAX - 1)
         return hf_resource_remove(
             self.kernel, NULL if total is None else total.kernel, amount, <hf_resource_event> event)
+
+    def take(self, list held, dict living, key, end, n, Resource total, into, one):
+        """End a registration, unless it has ended. Ctrl-C comes before all of that or after it.
+
+        Args:
+            held: What ``add`` has given an entry: whoever takes that ends the registration.
+            living: What is registered, by identifier.
+            key: The identifier.
+            end: As for ``remove``, like the next two.
+            n: The amount.
+            total: All kinds.
+            into: Is given ``one``, if it is not None.
+            one: What is registered.
+
+        Returns:
+            Whether this call has ended it.
+        """
+        cdef int64_t event = whole(end, "end", 0, HF_RESOURCE_ENDS - 1)
+        cdef uint64_t amount = whole(n, "n", 1, HF_RESOURCE_MAX - 1)
+        if not held:
+            return False
+        try:
+            PyObject_CallMethodNoArgs(held, "pop")  # one step, also without the GIL
+        except IndexError:
+            return False
+        living.pop(key, None)
+        hf_resource_remove(
+            self.kernel, NULL if total is None else total.kernel, amount, <hf_resource_event> event)
+        if into is not None:
+            into.append(one)
+        return True
 
     def count(self, event):
         """Count a LEAK or an ERROR."""

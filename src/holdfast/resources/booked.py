@@ -113,24 +113,22 @@ class Booked:
             self._bury()
         site = site_of(sys._getframe(1))
         made = Resource(of, id, cleanup, amount, metadata, loop, self._now_ns(), site)
-        there = self._living.setdefault(id, made)
-        if there is not made:
-            raise self._taken(there)
         try:
-            answer = of.add(amount, self._total)
-            if answer < DONE:
-                self._refuse_more(answer, made)
-            made._held.append(None)  # from here on it can be ended
-        except BaseException:
-            if not made._held:
-                self._drop(made)
+            there = self._living.setdefault(id, made)
+            if there is not made:
+                raise self._taken(there)
+            answer = of.add(amount, self._total, made._held)  # from here on it can be ended
+            if answer != DONE:
+                if answer < DONE:
+                    self._refuse_more(answer, made)
+                self._say_scarce(answer, of)
+            if not self._accepts and self._take(made, RELEASED):  # type: ignore[unreachable]
+                raise self._stopped()  # it was stopped meanwhile
+            if self._heard or wants_each():
+                self._log_and_emit("registered", "resource_registered", made)
+        except BaseException:  # Ctrl-C too
+            self._undo(made)
             raise
-        if answer != DONE:
-            self._say_scarce(answer, of)
-        if not self._accepts and self._take(made, RELEASED):  # type: ignore[unreachable]
-            raise self._stopped()  # it was stopped meanwhile
-        if self._heard or wants_each():
-            self._log_and_emit("registered", "resource_registered", made)
         return made
 
     def unregister(self, id: Any) -> bool:
@@ -144,11 +142,12 @@ class Booked:
         """
         try:
             resource = self._living[id]
-            resource._held.pop()  # the one step that only one caller can take
         except (LookupError, TypeError):  # also what cannot be an identifier
             return False
-        self._living.pop(id, None)
-        resource._of.remove(RELEASED, resource._amount, self._total)
+        # As _release(), without its calls.
+        of, held, amount = resource._of, resource._held, resource._amount
+        if not of.take(held, self._living, id, RELEASED, amount, self._total, None, None):
+            return False
         if self._using:
             self._using.pop(resource, None)
         if self._heard or wants_each():
@@ -162,17 +161,26 @@ class Booked:
             self._log_and_emit("unregistered", "resource_unregistered", resource)
         return True
 
-    def _take(self, resource: Resource, end: int) -> bool:
-        """End a registration; return whether nobody else has."""
-        try:
-            resource._held.pop()
-        except IndexError:
+    def _take(self, resource: Resource, end: int, into: object = None) -> bool:
+        """End a registration; return whether nobody else has.
+
+        Args:
+            resource: The resource.
+            end: What has become of it.
+            into: Where it is put by the same step.
+        """
+        of = resource._of
+        held, amount, total = resource._held, resource._amount, self._total
+        if not of.take(held, self._living, resource._id, end, amount, total, into, resource):
             return False
-        self._living.pop(resource._id, None)
-        resource._of.remove(end, resource._amount, self._total)
         if self._using:
             self._using.pop(resource, None)
         return True
+
+    def _undo(self, made: Resource) -> None:
+        """Undo a registration that was interrupted."""
+        if not self._take(made, RELEASED):
+            self._drop(made)
 
     def _drop(self, made: Resource) -> None:
         """Free the identifier of what was never registered, unless another resource has it."""
@@ -224,10 +232,14 @@ class Booked:
         """
         bound = read_tracked(obj, cleanup, args)
         made = self.register((type(obj).__name__, next(self._serials)), kind, bound)
-        made._site = outer_site(sys._getframe(1))
-        tracked = Tracked(obj, self._dead.append)
-        tracked.resource = made
-        made._ref = tracked
+        try:
+            made._site = outer_site(sys._getframe(1))
+            tracked = Tracked(obj, self._dead.append)
+            tracked.resource = made
+            made._ref = tracked
+        except BaseException:  # Ctrl-C: nobody would notice its end
+            self._undo(made)
+            raise
         return made
 
     def register_operation(self, id: Any, kind: str, n: int = 1) -> Resource:
@@ -299,8 +311,8 @@ class Booked:
     def _end_use(self, resource: Resource, uses: list[None]) -> None:
         now_ns = self._clock.now_ns()
         with self._lock:
-            resource._used_ns = now_ns
             uses.pop()
+            resource._used_ns = now_ns
             if not uses and self._using.get(resource) is uses:
                 del self._using[resource]
 
@@ -309,14 +321,15 @@ class Booked:
         dead, is_news = self._dead, False
         while dead:
             try:
-                resource: Resource = dead.popleft().resource
-            except IndexError:  # another thread was faster
-                break
-            if self._take(resource, COLLECTED):
-                self._emit("collected", resource)
-                if resource._cleanup is not None:
-                    self._owed.append(resource)
-                    is_news = True
+                tracked = dead[0]  # it stays there until this is done: Ctrl-C may come
+                resource: Resource = tracked.resource
+                owed = None if resource._cleanup is None else self._owed
+                if self._take(resource, COLLECTED, owed):
+                    is_news = is_news or owed is not None
+                    self._emit("collected", resource)
+                dead.remove(tracked)
+            except (IndexError, ValueError):  # another thread was faster
+                continue
         if is_news:
             self._wake()
 

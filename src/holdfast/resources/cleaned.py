@@ -5,6 +5,7 @@ Elsewhere: what is registered (``booked``), and how clean-ups run (``cleaning``)
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from holdfast._native.resource import CLEANED, ERROR
@@ -12,10 +13,12 @@ from holdfast.forks import settle
 from holdfast.resources.booked import Booked
 from holdfast.resources.cleaning import Round, is_within, running_loop
 from holdfast.resources.news import log_error, wants_each
+from holdfast.resources.taken import Taken
 from holdfast.validation import answers_at_once
 from holdfast.waiting.daemons import DaemonThreads
 
 if TYPE_CHECKING:
+    from collections import deque
     from typing import Any
 
     from holdfast.resources.looking import Looks
@@ -63,22 +66,27 @@ class Cleaned(Booked):
         It does not wait for what has to be awaited in the event loop of this thread.
         """
         settle()
-        found = self._take_all()
-        self._clean(found)
-        return len(found)
+        with Taken(self) as taken:
+            self._take_all(taken)
+            found = len(taken)
+            self._clean(taken)
+        return found
 
     async def acleanup_all(self) -> int:
         """Clean everything as ``cleanup_all`` does; the event loop goes on meanwhile."""
         settle()
-        found = self._take_all()
-        await self._aclean(found)
-        return len(found)
+        with Taken(self) as taken:
+            self._take_all(taken)
+            found = len(taken)
+            await self._aclean(taken)
+        return found
 
     def clean_idle(self) -> int:
         """Clean what is idle, and what collected objects have left; return how much was idle."""
         settle()
-        idle, found = self._looks.due()
-        self._clean(found)
+        with Taken(self) as taken:
+            idle = self._looks.due(taken)
+            self._clean(taken)
         return idle
 
     def find_leaks(self) -> tuple[Resource, ...]:
@@ -90,15 +98,15 @@ class Cleaned(Booked):
     def _clean_one(self, resource: Resource) -> bool:
         settle()
         self._refuse_here(resource, "acleanup()")
-        if not self._take(resource, CLEANED):
-            return False
-        return self._clean([resource])
+        with Taken(self) as taken:
+            took = self._take(resource, CLEANED, taken.place_of(resource))
+            return took and self._clean(taken)
 
     async def _aclean_one(self, resource: Resource) -> bool:
         settle()
-        if not self._take(resource, CLEANED):
-            return False
-        return await self._aclean([resource])
+        with Taken(self) as taken:
+            took = self._take(resource, CLEANED, taken.place_of(resource))
+            return took and await self._aclean(taken)
 
     def _refuse_here(self, resource: Resource, instead: str) -> None:
         """Refuse to wait for a clean-up in the thread of the event loop that runs it."""
@@ -110,43 +118,48 @@ class Cleaned(Booked):
                 f"{resource!r} has to be cleaned in the event loop of this thread: use {instead}"
             )
 
-    def _clean(self, found: list[Resource]) -> bool:
+    def _clean(self, taken: Taken) -> bool:
         """Clean what was taken; return whether all went well."""
-        left = self._without_cleanup(found)
-        if not left:
+        self._note_ends(taken)
+        if not taken.queue:
             return True
-        one = self._round(left, self._limit_ns)
+        one = self._round(taken.queue, self._limit_ns)
         try:
             is_over = one.drive()
         finally:
             self._end_round(one)
         return is_over and not one.failures
 
-    async def _aclean(self, found: list[Resource]) -> bool:
-        left = self._without_cleanup(found)
-        if not left:
+    async def _aclean(self, taken: Taken) -> bool:
+        self._note_ends(taken)
+        if not taken.queue:
             return True
-        one = self._round(left, self._limit_ns)
+        one = self._round(taken.queue, self._limit_ns)
         try:
             await one.adrive()
         finally:
             self._end_round(one)
         return not one.failures
 
-    def _without_cleanup(self, found: list[Resource]) -> list[Resource]:
-        """Note the end of those that need no clean-up; return the others."""
-        left = [one for one in found if one._cleanup is not None]
-        if len(left) < len(found):
-            for one in found:
-                if one._cleanup is None:
-                    self._has_cleaned(one, None)
-        return left
+    def _note_ends(self, taken: Taken) -> None:
+        """Note the end of those that need no clean-up."""
+        for one in taken.others:
+            self._has_cleaned(one, None)
 
-    def _round(self, found: list[Resource], budget_ns: int) -> Round:
+    def _round(self, queue: deque[Resource], budget_ns: int) -> Round:
         with self._lock:  # or stop() might end the threads that it counts on
-            one = Round(self, found, budget_ns)
+            one = Round(self, queue, budget_ns)
             self._rounds[one] = None
         return one
+
+    def _clean_later(self, queue: deque[Resource]) -> None:
+        """Have another thread clean what is left in a queue: who was at it was interrupted."""
+        for one in list(self._rounds):
+            if one.queue is queue:
+                break
+        else:
+            one = self._round(queue, self._limit_ns)
+        one.leave()
 
     def _forget_round(self, one: Round) -> None:
         if one.is_over:
@@ -170,20 +183,17 @@ class Cleaned(Booked):
                 pool.join(1.0, frozenset(self._stuck))
         return is_over
 
-    def _take_all(self) -> list[Resource]:
-        """End all registrations; return what is to be cleaned, the newest first."""
+    def _take_all(self, taken: Taken) -> None:
+        """End all registrations, and take what is to be cleaned, the newest first."""
         self._bury()
-        found = [one for one in reversed(self._living.copy().values()) if self._take(one, CLEANED)]
-        return [*found, *self._take_owed()]
+        for one in reversed(self._living.copy().values()):
+            self._take(one, CLEANED, taken.place_of(one))
+        self._take_owed(taken)
 
-    def _take_owed(self) -> list[Resource]:
-        found = []
-        while self._owed:
-            try:
-                found.append(self._owed.popleft())
-            except IndexError:  # another thread was faster
-                break
-        return found
+    def _take_owed(self, taken: Taken) -> None:
+        if self._owed:
+            with suppress(IndexError):  # of the last popleft(): all is one step, as for Ctrl-C
+                taken.queue.extend(iter(self._owed.popleft, None))
 
     # ---- what rounds need ----
 

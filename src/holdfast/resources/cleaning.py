@@ -10,7 +10,6 @@ thread of its event loop. Elsewhere: who has to be cleaned (``manager``).
 from __future__ import annotations
 
 import threading
-from collections import deque
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from functools import partial
@@ -23,7 +22,8 @@ from holdfast.waiting.parking import ThreadWaiter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterable
+    from collections import deque
+    from collections.abc import Callable
     from concurrent.futures import Future
     from typing import Any, Protocol
 
@@ -82,14 +82,15 @@ class _Job:
 
     __slots__ = ("began_ns", "future", "has_ended", "is_late", "is_slow", "resource", "thread")
 
-    def __init__(self, resource: Resource) -> None:
-        self.resource = resource
-        self.began_ns = 0
+    resource: Resource
+
+    def __init__(self) -> None:
+        self.began_ns = system_clock.now_ns()
         self.has_ended = False
         self.is_slow = False
         self.is_late = False
         self.future: Future[Any] | None = None
-        self.thread = 0
+        self.thread = threading.get_ident()
 
 
 class Round:
@@ -98,20 +99,21 @@ class Round:
     One thread or task drives it, and others may wait for its end.
 
     Attributes:
+        queue: What has not begun.
         failures: How many have raised or were given up.
 
     Args:
         owner: Its manager, which is told of each end.
-        resources: What is to be cleaned, in this order; nobody else cleans it.
+        queue: What is to be cleaned, in this order; it is taken from there.
         budget_ns: In what time all should be done: the next begins beside one that takes a good
             part of it.
     """
 
-    def __init__(self, owner: Owner, resources: Iterable[Resource], budget_ns: int) -> None:
+    def __init__(self, owner: Owner, queue: deque[Resource], budget_ns: int) -> None:
         self._owner = owner
         self._pool = owner._threads()
         self._lock = threading.RLock()
-        self._queue = deque(map(_Job, resources))
+        self.queue = queue
         self._running: dict[_Job, None] = {}
         self._quick = 0  # workers, without those whose clean-up is slow
         self._until_ns = system_clock.now_ns() + budget_ns
@@ -125,7 +127,7 @@ class Round:
     @property
     def is_over(self) -> bool:
         """Whether every clean-up has ended or was given up."""
-        return not self._queue and not self._running
+        return not self.queue and not self._running
 
     # ---- who drives it, and who waits ----
 
@@ -193,11 +195,17 @@ class Round:
 
     def _call_here(self, loop: AbstractEventLoop) -> None:
         """Call what belongs to an event loop in its thread, which is this one and will wait."""
-        for job in list(self._queue):
-            cleanup = job.resource._cleanup
-            if cleanup is not None and _loop_of(cleanup, job.resource._loop) is loop:
+        for resource in list(self.queue):
+            if _loop_of(resource._cleanup, resource._loop) is not loop:
+                continue
+            job = _Job()
+            job.resource = resource
+            self._running[job] = None  # first, as in _take()
+            try:
+                self.queue.remove(resource)
                 self._report(job, Context().run(self._run, job))
-                self._queue.remove(job)
+            finally:
+                del self._running[job]
 
     def leave(self) -> None:
         """Have another thread drive it to its end."""
@@ -249,9 +257,9 @@ class Round:
                         late.append(job)
                 else:
                     next_ns = min(next_ns, job.began_ns + limit_ns)
-            if self._queue and self._quick <= 0:
+            if self.queue and self._quick <= 0:
                 needs_worker = not self._hire()
-            elif not self._queue and self._running:
+            elif not self.queue and self._running:
                 next_ns = min(job.began_ns for job in self._running) + limit_ns
             self._planned_ns = next_ns
         interruption = None
@@ -276,7 +284,7 @@ class Round:
         return now_ns
 
     def _pace_ns(self, now_ns: int) -> int:
-        share_ns = (self._until_ns - now_ns) // (2 * len(self._queue) + 2)
+        share_ns = (self._until_ns - now_ns) // (2 * len(self.queue) + 2)
         return min(max(share_ns, _LEAST_PACE_NS), _MOST_PACE_NS)
 
     def _hire(self) -> bool:
@@ -335,14 +343,12 @@ class Round:
 
     def _take(self) -> _Job | None:
         with self._lock:
-            if not self._queue:
+            if not self.queue:
                 self._quick -= 1
                 return None
-            job = self._queue[0]
-            job.thread = threading.get_ident()
-            job.began_ns = system_clock.now_ns()
+            job = _Job()
             self._running[job] = None  # first: is_over is asked without the lock
-            self._queue.popleft()
+            job.resource = self.queue.popleft()
             return job
 
     def _run(self, job: _Job) -> str | None:

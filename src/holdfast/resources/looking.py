@@ -10,6 +10,7 @@ from holdfast._native.resource import CLEANED, LEAK
 from holdfast.resources.news import log_leak, log_statistics
 from holdfast.resources.resource import NEVER
 from holdfast.resources.showing import wants_statistics
+from holdfast.resources.taken import Taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,19 +41,21 @@ class Looks:
     def tick(self) -> int:
         """Look at what is due; return when the next look is, as a time of the clock."""
         manager = self._manager
-        found = self._look()
-        manager._clean(found)
+        with Taken(manager) as taken:
+            self._look(taken)
+            manager._clean(taken)
         return self._next_ns()
 
     async def atick(self) -> int:
         """Look as ``tick`` does, in a task."""
         manager = self._manager
-        found = self._look()
-        await manager._aclean(found)
+        with Taken(manager) as taken:
+            self._look(taken)
+            await manager._aclean(taken)
         return self._next_ns()
 
-    def _look(self) -> list[Resource]:
-        """Return what is to be cleaned now."""
+    def _look(self, taken: Taken) -> None:
+        """Take what is to be cleaned now."""
         manager = self._manager
         manager._bury()
         now_ns, times = manager._clock.now_ns(), manager._times
@@ -61,11 +64,10 @@ class Looks:
             self.leaks()
             if wants_statistics():
                 log_statistics(manager.snapshot(), manager._clock)
-        found: list[Resource] = []
         if now_ns - self._cleaned_ns >= times["cleanup_interval"]:
             self._cleaned_ns = now_ns
-            found = self._idle(now_ns)
-        return [*found, *manager._take_owed()]
+            self._idle(now_ns, taken)
+        manager._take_owed(taken)
 
     def _next_ns(self) -> int:
         times = self._manager._times
@@ -78,31 +80,30 @@ class Looks:
 
     # ---- what is found ----
 
-    def due(self) -> tuple[int, list[Resource]]:
-        """Return how many are idle, and all that is to be cleaned now."""
+    def due(self, taken: Taken) -> int:
+        """Take all that is to be cleaned now; return how many are idle."""
         manager = self._manager
         manager._bury()
-        idle = self._idle(manager._clock.now_ns())
-        return len(idle), [*idle, *manager._take_owed()]
+        self._idle(manager._clock.now_ns(), taken)
+        idle = len(taken)
+        manager._take_owed(taken)
+        return idle
 
-    def _idle(self, now_ns: int) -> list[Resource]:
-        """End the registrations of what is idle, and return it."""
+    def _idle(self, now_ns: int, taken: Taken) -> None:
+        """End the registrations of what is idle, and take it."""
         manager = self._manager
         idle_ns = manager._times["idle_after"]
-        found = []
         for one in manager._living.copy().values():
             if one._used_ns == NEVER or now_ns - one._used_ns < idle_ns:
                 continue
             with manager._lock:  # its use is reported with the lock held
                 if now_ns - one._used_ns < idle_ns or manager._using.get(one):
                     continue
-                if not manager._take(one, CLEANED):
+                if not manager._take(one, CLEANED, taken.place_of(one)):
                     continue
             if self._is_old(one, now_ns):  # it would not be found any more
                 self._tell_leak(one, now_ns)
             manager._emit("idle", one)
-            found.append(one)
-        return found
 
     def leaks(self) -> tuple[Resource, ...]:
         """Return what may be a leak, and tell of what is new."""

@@ -37,6 +37,7 @@ from holdfast.resources.settings import (
     read_times,
 )
 from holdfast.resources.showing import snapshot_of
+from holdfast.resources.taken import Taken
 from holdfast.resources.tracked import Tracked
 from holdfast.validation import Problems, explains_names, wait_to_ns
 from holdfast.waiting.daemons import DaemonThreads
@@ -346,14 +347,15 @@ class ResourceManager(Whole, Life, Cleaned):
         """
         timeout_ns = wait_to_ns("timeout", timeout)
         until_ns = None if timeout_ns is None else system_clock.now_ns() + timeout_ns
-        periodic, one, waits = self._end(timeout_ns)
-        if periodic is not None:
-            periodic.stop(0)  # its tick may wait for a clean-up that hangs
-        if one is not None:
-            if waits:
-                one.drive(_left(until_ns))
-            else:
-                one.leave()
+        with Taken(self) as taken:
+            periodic, one, waits = self._end(timeout_ns, taken)
+            if periodic is not None:
+                periodic.stop(0)  # its tick may wait for a clean-up that hangs
+            if one is not None:
+                if waits:
+                    one.drive(_left(until_ns))
+                else:
+                    one.leave()
         # Those that a task of this thread's event loop drives would wait for this thread.
         for other in list(self._rounds) if waits and running_loop() is None else ():
             other.wait(_left(until_ns))
@@ -368,22 +370,25 @@ class ResourceManager(Whole, Life, Cleaned):
         """Clean everything as ``stop`` does; ``timeout`` is the same."""
         timeout_ns = wait_to_ns("timeout", timeout)
         until_ns = None if timeout_ns is None else system_clock.now_ns() + timeout_ns
-        periodic, one, _ = self._end(timeout_ns)
-        waits = not is_within(self)
-        if periodic is not None:
-            await periodic.astop(0)  # as above
-        if one is not None:
-            if waits:
-                await one.adrive(_left(until_ns))
-            else:
-                one.leave()
+        with Taken(self) as taken:
+            periodic, one, _ = self._end(timeout_ns, taken)
+            waits = not is_within(self)
+            if periodic is not None:
+                await periodic.astop(0)  # as above
+            if one is not None:
+                if waits:
+                    await one.adrive(_left(until_ns))
+                else:
+                    one.leave()
         for other in list(self._rounds) if waits else ():
             await other.await_end(_left(until_ns))
         if periodic is not None and waits:
             await periodic.astop(_seconds_left(until_ns))
         return self._close()
 
-    def _end(self, timeout_ns: int | None) -> tuple[Periodic | None, Round | None, bool]:
+    def _end(
+        self, timeout_ns: int | None, taken: Taken
+    ) -> tuple[Periodic | None, Round | None, bool]:
         """End the loop and all registrations.
 
         Returns:
@@ -393,17 +398,17 @@ class ResourceManager(Whole, Life, Cleaned):
         with self._lock:
             self._accepts = False
             periodic, self._periodic = self._periodic, None
-            _started.discard(self)
             self._ending.append(None)  # another stop is not to say that all was cleaned
         try:
-            found = self._without_cleanup(self._take_all())
+            self._take_all(taken)
+            self._note_ends(taken)
             budget_ns = self._limit_ns if timeout_ns is None else timeout_ns
-            begun = self._round(found, budget_ns) if found else None
+            begun = self._round(taken.queue, budget_ns) if taken.queue else None
         finally:
             self._ending.pop()
         here = running_loop()
         waits = not is_within(self) and (
-            here is None or not any(one._loop is here for one in found)
+            here is None or not any(one._loop is here for one in list(taken.queue))
         )
         if periodic is not None:
             log_life("resource_manager_stopped", self._name, self._clock)
@@ -412,7 +417,11 @@ class ResourceManager(Whole, Life, Cleaned):
     def _close(self) -> bool:
         for one in list(self._rounds):
             self._forget_round(one)
-        return self._end_threads() and not self._ending
+        is_over = self._end_threads() and not self._ending
+        with self._lock:
+            if is_over and not self._accepts:
+                _started.discard(self)  # until then the end of the interpreter waits for it
+        return is_over
 
     def _wake(self) -> None:
         periodic = self._periodic

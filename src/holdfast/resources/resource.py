@@ -32,18 +32,18 @@ class Tally:
     """A kind of resource of one manager.
 
     Attributes:
-        add, remove: Of the kernel, for registrations and their ends.
+        add, take: Of the kernel, for registrations and their ends.
         last_cleanup_ns: When one was cleaned last; None: never.
     """
 
-    __slots__ = ("add", "figures", "kind", "last_cleanup_ns", "manager", "remove")
+    __slots__ = ("add", "figures", "kind", "last_cleanup_ns", "manager", "take")
 
     def __init__(self, manager: Manager, kind: str, figures: KindFigures) -> None:
         self.manager = manager
         self.kind = kind
         self.figures = figures
         self.add = figures.kernel.add
-        self.remove = figures.kernel.remove
+        self.take = figures.kernel.take
         self.last_cleanup_ns: int | None = None
 
     def registered(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading  # whose classes gevent replaces
+from contextlib import suppress
 from time import monotonic
 
 from holdfast.clock import system_clock
@@ -62,11 +63,12 @@ class DaemonThreads:
 
     def _start_thread(self) -> None:
         thread = self._jobs.thread(f"{self._name}_{len(self._threads)}")
-        self._threads.append(thread)
         try:
+            self._threads.append(thread)
             thread.start()
-        except Exception:
-            self._threads.remove(thread)
+        except BaseException:  # Ctrl-C too: then it is not waited for, whether it runs or not
+            with suppress(ValueError):
+                self._threads.remove(thread)
             raise
 
     def shutdown(self, *, wait: bool) -> None:
@@ -91,7 +93,9 @@ class DaemonThreads:
         return not any(thread.is_alive() for thread in waited_for)
 
     def __del__(self) -> None:
-        self._jobs.waiting.put(None)
+        jobs: _Jobs | None = getattr(self, "_jobs", None)  # Ctrl-C may come in __init__()
+        if jobs is not None:
+            jobs.waiting.put(None)
 
 
 class _Jobs:
