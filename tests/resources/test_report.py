@@ -172,6 +172,37 @@ def test_a_machine_that_shows_nothing_is_not_known(recorded, monkeypatch):  # PM
     assert health_score(seen, NO_CALLS)[0] == 100.0
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("sys/fs/cgroup/cpu.max", "0 100000\n"),
+        ("sys/fs/cgroup/cpu.max", "50000 x\n"),
+        ("proc/stat", "cpu a b c\n"),
+    ],
+)
+def test_a_machine_that_shows_something_odd_is_shown_but_for_that(recorded, clock, file, text):
+    recorded(IN_CONTAINER_V2 | {file: text})  # as a container that imitates Linux may
+    system = System()
+    clock.advance(10)
+    assert system.figures(None).cpu is None
+    assert system.figures(None).memory_limit == 4 * GIB
+
+
+def test_what_psutil_may_not_read_is_not_known(recorded, monkeypatch):  # PM-02
+    class DeniedError(Exception):
+        """As that of psutil, which is no OSError."""
+
+    def refuse(feature):
+        raise DeniedError
+
+    monkeypatch.setattr(machine, "psutil_for", refuse)
+    for module in ("memory", "handles", "processors"):
+        monkeypatch.setattr(f"holdfast.machine.{module}.psutil_for", refuse)
+    recorded({})
+    seen = System().figures(None)
+    assert (seen.cpu, seen.memory, seen.resident, seen.descriptors) == (None, None, None, None)
+
+
 def test_this_machine_shows_its_figures():  # PM-02
     before = System()
     until = before._last.at_ns + 150_000_000

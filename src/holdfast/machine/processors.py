@@ -100,8 +100,11 @@ def _groups(tree: Tree) -> Iterator[tuple[str, str, float, float]]:
     for folder in new:
         words = (tree.text(f"{folder}/cpu.max") or "").split()
         used = tree.table(f"{folder}/cpu.stat").get("usage_usec")
-        if len(words) == 2 and words[0].isdecimal() and int(words[1]) > 0 and used is not None:
-            yield folder, "cgroup v2", used / 1e6, int(words[0]) / int(words[1])
+        if len(words) != 2 or used is None or not all(map(str.isdecimal, words)):
+            continue  # such as "max 100000"
+        share, of = map(int, words)
+        if share and of:
+            yield folder, "cgroup v2", used / 1e6, share / of
     for folder in old:
         quota = tree.number(f"{folder}/cpu.cfs_quota_us")
         period = tree.number(f"{folder}/cpu.cfs_period_us")

@@ -10,7 +10,6 @@ from time import process_time_ns
 from typing import NamedTuple
 
 from holdfast.clock import system_clock
-from holdfast.errors import MissingExtraError
 from holdfast.machine import tree as machine
 from holdfast.machine.handles import descriptor_use
 from holdfast.machine.memory import memory_use
@@ -107,10 +106,14 @@ def _look() -> ProcessorsSeen:
 
 
 def _read(look: Callable[[], T]) -> T | None:
-    """Return what a look shows; None if there is no ``/proc``, and no psutil or no right."""
+    """Return what a look shows; None if this system does not show it.
+
+    There may be no ``/proc`` and no psutil, no right to read (psutil has errors of its own), or a
+    container that shows other files than Linux does. The other figures are shown all the same.
+    """
     try:
         return look()
-    except (MissingExtraError, OSError):
+    except Exception:  # noqa: BLE001 - see above
         return None
 
 
