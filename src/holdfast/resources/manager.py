@@ -7,7 +7,6 @@ a resource shows (``resource``).
 
 from __future__ import annotations
 
-import atexit
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
@@ -15,7 +14,6 @@ from itertools import count
 from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from holdfast.clock import read_clock, system_clock
 from holdfast.events import Listeners
@@ -24,6 +22,7 @@ from holdfast.life import Life
 from holdfast.periodic import Periodic
 from holdfast.resources.cleaned import Cleaned
 from holdfast.resources.cleaning import Round, is_within, running_loop
+from holdfast.resources.ending import not_at_end, stop_at_end
 from holdfast.resources.figures import KindFigures, TotalFigures
 from holdfast.resources.kinds import MEMORY, MOST_KINDS, read_kind, read_kinds
 from holdfast.resources.living import enlist
@@ -78,7 +77,7 @@ class ResourceManager(Whole, Life, Cleaned):
     ``start`` begins to look for idle resources and leaks. A manager that was never started also
     registers and cleans. ``stop`` cleans all resources, the newest first; after it the manager
     refuses to register until the next ``start``. A started manager is also stopped when the
-    interpreter ends.
+    interpreter ends, or a child of multiprocessing.
 
     Args:
         name: For messages and metrics, 1 to 200 characters.
@@ -323,7 +322,7 @@ class ResourceManager(Whole, Life, Cleaned):
             self._looks.begin()
             made = Periodic(tick, None, name=self._name, clock=self._clock)
             self._periodic = made
-            _started.add(self)
+            stop_at_end(self)
         with suppress(RuntimeError):  # no thread can be started: Periodic says so
             Context().run(self._threads().prepare)  # for the end of the interpreter
         log_life("resource_manager_started", self._name, self._clock)
@@ -420,7 +419,7 @@ class ResourceManager(Whole, Life, Cleaned):
         is_over = self._end_threads() and not self._ending
         with self._lock:
             if is_over and not self._accepts:
-                _started.discard(self)  # until then the end of the interpreter waits for it
+                not_at_end(self)  # until then the end of the interpreter waits for it
         return is_over
 
     def _wake(self) -> None:
@@ -440,7 +439,7 @@ class ResourceManager(Whole, Life, Cleaned):
         self._accepts = True
         for tally in self._tallies.values():
             tally.last_cleanup_ns = None
-        _started.discard(self)
+        not_at_end(self)
 
     # ---- what others see ----
 
@@ -472,10 +471,6 @@ class ResourceManager(Whole, Life, Cleaned):
         return f"<ResourceManager {self._name!r}, {self._all.active} registered, {state}>"
 
 
-# Managers that run: for the end of the interpreter.
-_started: WeakSet[ResourceManager] = WeakSet()
-
-
 def _left(until_ns: int | None) -> int | None:
     return None if until_ns is None else max(0, until_ns - system_clock.now_ns())
 
@@ -483,11 +478,3 @@ def _left(until_ns: int | None) -> int | None:
 def _seconds_left(until_ns: int | None) -> float:
     left_ns = _left(until_ns)
     return inf if left_ns is None else left_ns / 1e9
-
-
-def _at_exit() -> None:
-    for manager in list(_started):
-        manager.stop(manager._limit_ns / 1e9)
-
-
-atexit.register(_at_exit)
