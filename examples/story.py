@@ -67,6 +67,11 @@ class Story(Generic[C]):
         return _longest(each.verified_after for each in self.breaches)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it was counted, or went wrong."""
+        return self.counts is not None or bool(self.wrong)
+
+    @property
     def is_good(self) -> bool:
         """Whether all of it went as it has to."""
         mended = [each.noticed_after and each.verified_after for each in self.breaches]
@@ -151,17 +156,30 @@ class Report(Generic[C]):
         story.wrong.append(what)
         self.say("WRONG", what)
 
+    def interrupted(self) -> None:
+        """Tell that the run ends here; a scenario that had no end is not judged."""
+        if self.stories and not self.stories[-1].has_ended:
+            self.say("end", f"interrupted during {self.stories.pop().name}, which does not count")
+        else:
+            self.say("end", "interrupted")
+
     def end(self) -> bool:
-        """Write the table; return whether everything went as it has to."""
+        """Write the table; return whether everything went as it has to.
+
+        A run without a single scenario has shown nothing: it did not.
+        """
         if self.stories:
             self._write("\n" + "\n".join(self.table()))
         bad = [story.name for story in self.stories if not story.is_good]
         total = len(self.stories)
         if bad:
             self._write(f"\n{len(bad)} of {total} scenarios went WRONG: {', '.join(bad)}")
+        elif not total:
+            self._write("\nno scenario was played to its end")
         else:
-            self._write(f"\nall {total} scenarios: {self._good}")
-        return not bad
+            what = "1 scenario" if total == 1 else f"all {total} scenarios"
+            self._write(f"\n{what}: {self._good}")
+        return bool(total) and not bad
 
     def table(self) -> list[str]:
         """Return the rows of the table at the end; scenarios of one name share a row."""

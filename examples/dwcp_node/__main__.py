@@ -115,7 +115,7 @@ async def _play(
             else:
                 await player.play_for(seconds, scenarios)
     except asyncio.CancelledError:
-        report.say("end", "stopped")
+        report.interrupted()
     return 0 if report.end() else 1
 
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import signal
 import sys
 import tempfile
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import holdfast as hf
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from types import FrameType
 
     from examples.market_collector.report import Report
@@ -26,10 +29,22 @@ if TYPE_CHECKING:
     from holdfast.agent.config import CollectorSettings
 
 _TOLD_EVERY = 1.0
+_LONGEST = 604_800  # seconds: a week
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; return 0 if everything went as it has to."""
+    try:
+        return _main(arguments)
+    except (ModuleNotFoundError, hf.MissingExtraError) as error:
+        print(
+            f"{error}; all that the collector needs: {sys.executable} -m pip install '.[demo]'",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     from examples.market_collector.redis_server import installed
     from examples.market_collector.scenarios import ALL
     from examples.market_collector.settings import FILE, read_settings
@@ -41,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     has_redis = installed() is not None
     chosen = _chosen(options.scenario, has_redis=has_redis)
-    if options.scenario and not chosen:
-        print("these scenarios need Redis (apt-get install redis-server)", file=sys.stderr)
-        return 2
+    if options.scenario and not has_redis:
+        _tell_left_out(options.scenario)
+        if not chosen:
+            return 2
     quick = FILE.with_name("scenarios.yaml")
     file = options.config or (quick if options.scenario else FILE)
     try:
@@ -51,7 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except hf.ConfigError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
-    _log_to(options.log)
+    try:
+        _log_to(options.log)
+    except OSError as error:
+        print(f"--log {options.log}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     return _run(settings, chosen, options, has_redis=has_redis)
 
 
@@ -68,12 +88,9 @@ def _run(
 
     report = Report(sys.stdout)
     seed = options.seed if options.seed is not None else time.time_ns() % 1_000_000
-    signal.signal(signal.SIGTERM, _interrupt)
-    with tempfile.TemporaryDirectory(prefix="market-") as folder:
+    with _interrupted_once(), tempfile.TemporaryDirectory(prefix="market-") as folder:
         stage = Stage(Path(folder), settings, has_redis=has_redis)
-        cache = (
-            "cache in Redis" if has_redis else "no redis-server on this machine: cache in memory"
-        )
+        cache = "cache in Redis" if has_redis else "no redis-server on PATH: cache in memory"
         report.say("start", f"{len(stage.names)} exchanges, {cache}; --seed {seed}")
         try:
             with stage:
@@ -88,8 +105,8 @@ def _run(
                 else:
                     player.play_for(options.seconds, scenarios)
         except KeyboardInterrupt:
-            report.say("end", "interrupted")
-    left = stage.left()
+            report.interrupted()
+        left = stage.left()
     report.say("stopped", f"left over: {left}" if left else "nothing is left over")
     is_good = not scenarios or report.end()
     return 0 if is_good and not left else 1
@@ -115,36 +132,95 @@ def _chosen(named: Sequence[str] | None, *, has_redis: bool) -> list[Scenario]:
     ]
 
 
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _tell_left_out(named: Sequence[str]) -> None:
+    """Say which scenarios cannot be played as there is no Redis."""
+    from examples.market_collector.scenarios import ALL
+
+    names = [
+        scenario.name
+        for scenario in ALL
+        if scenario.needs_redis and ("all" in named or scenario.name in named)
+    ]
+    if names:
+        print(
+            f"left out for want of Redis: {', '.join(names)}; redis-server is not on PATH "
+            "(apt-get install redis-server)",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def _interrupted_once() -> Generator[None]:
+    """Take the first SIGINT or SIGTERM for the end: a second one would break off the stop."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    was_interrupted = threading.Event()
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        if not was_interrupted.is_set():
+            was_interrupted.set()
+            raise KeyboardInterrupt
+
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _log_to(file: Path | None) -> None:
     if file is None:
         logging.getLogger().addHandler(logging.NullHandler())  # the report says what matters
     else:
-        logging.basicConfig(
-            filename=file, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-        )
+        handler = logging.FileHandler(file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logging.getLogger().addHandler(handler)
+        logging.getLogger().setLevel(logging.INFO)
+        # A line for each of 160 requests a second would hide all others.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m examples.market_collector",
-        description="Collects the prices of local exchanges, until it is interrupted.",
+        description="Collects the prices of local exchanges, until it is interrupted. With "
+        "--scenario: breaks something, and shows how the collector goes on.",
     )
     parser.add_argument(
-        "--scenario", nargs="+", choices=[*names, "all"], help="do harm to them, and tell"
+        "--scenario",
+        nargs="+",
+        choices=[*names, "all"],
+        metavar="NAME",
+        help="what to break: names that --list shows, or all",
     )
     parser.add_argument("--list", action="store_true", help="list the scenarios, and end")
     parser.add_argument(
-        "--seconds", type=float, help="so long; with --scenario: in random order, not each once"
+        "--seconds",
+        type=_seconds,
+        help="end after so long; with --scenario: these in random order, instead of each once",
     )
-    parser.add_argument("--config", type=Path, help="the settings, instead of those in config/")
-    parser.add_argument("--seed", type=int, help="repeats the choices of an earlier run")
-    parser.add_argument("--log", type=Path, help="a file for what is logged")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the settings, instead of those in config/"
+    )
+    parser.add_argument(
+        "--seed", type=int, help="repeats the choices of the run that has told this number"
+    )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="where log lines are added")
     return parser
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if 0 < seconds <= _LONGEST:
+        return seconds
+    raise argparse.ArgumentTypeError(f"got {text!r}, allowed: more than 0, up to {_LONGEST}")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before there was anything to stop
+        sys.exit(130)

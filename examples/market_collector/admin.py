@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from holdfast import CircuitBreaker, ResilienceManager
+    from holdfast.clock import Clock
 
     class Health(Protocol):
         """How a collector is."""
@@ -139,14 +140,15 @@ class _Answers:
         return Answer({"live": True})
 
     async def breakers(self, _: Request) -> Answer:
-        shown = {name: _shown(breaker) for name, breaker in self._breakers()}
+        clock = self._collector.rm.clock
+        shown = {name: _shown(breaker, clock) for name, breaker in self._breakers()}
         return Answer({"circuit_breakers": shown})
 
     async def reset(self, request: Request) -> Answer:
         name = request.path_params["name"]
         breaker = dict(self._breakers()).get(name)
         if breaker is None:
-            raise HTTPException(404, "no circuit breaker has this name")
+            raise HTTPException(404, f"no breaker is named {name[:100]!r}; GET {BREAKERS} has all")
         breaker.reset()
         return Answer({"name": name, "state": breaker.state.value})
 
@@ -172,8 +174,13 @@ class _Answers:
                         yield name, keyed.circuit_breaker
 
 
-def _shown(breaker: CircuitBreaker) -> dict[str, Any]:
+def _shown(breaker: CircuitBreaker, clock: Clock) -> dict[str, Any]:
     seen = breaker.snapshot()
+    now = clock.now()
+
+    def ago(at: float | None) -> float | None:  # a time on our clock says nothing to a reader
+        return None if at is None else round(max(0.0, now - at), 3)
+
     return {
         "state": seen.state.value,
         "total_requests": seen.requests,
@@ -181,8 +188,8 @@ def _shown(breaker: CircuitBreaker) -> dict[str, Any]:
         "failed_requests": seen.failed,
         "rejected_requests": seen.rejected,
         "state_changes": sum(seen.state_changes.values()),
-        "last_failure": seen.last_failure,
-        "last_success": seen.last_success,
+        "seconds_since_failure": ago(seen.last_failure),
+        "seconds_since_success": ago(seen.last_success),
         "retry_after": seen.retry_after,
         "opened_because": None if seen.trip is None else str(seen.trip),
     }

@@ -59,3 +59,29 @@ def test_prices_that_are_missing_or_wrong_make_the_run_go_wrong(counts: Counts, 
     report.counted(story, counts)
     assert story.wrong == [wrong]
     assert report.end() is False
+
+
+def test_a_scenario_that_was_interrupted_is_not_judged():
+    out = io.StringIO()
+    report = Report(out)
+    report.broke(report.begin("down", "an exchange is down"), "it")
+    report.interrupted()
+    assert report.end() is False  # nothing was shown
+    assert "interrupted during down, which does not count" in out.getvalue()
+    assert out.getvalue().endswith("no scenario was played to its end\n")
+
+
+def test_what_was_played_before_an_interruption_counts():
+    out = io.StringIO()
+    report = Report(out)
+    story = report.begin("freeze", "an exchange is frozen")
+    report.broke(story, "it")
+    report.noticed(story, "someone", "it", story.broken_at)
+    report.verified(story, "it")
+    report.counted(story, Counts(8))
+    report.begin("down", "an exchange is down")
+    report.interrupted()
+    assert report.end() is True
+    assert out.getvalue().endswith(
+        "\n1 scenario: noticed, recovered, verified; nothing is missing\n"
+    )

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -120,7 +121,47 @@ def test_scenarios_of_redis_are_not_played_without_it(
 ):
     monkeypatch.setattr(redis_server, "installed", lambda: None)
     assert main(["--scenario", "redis", "cache"]) == 2
-    assert "need Redis" in capsys.readouterr().err
+    assert "left out for want of Redis: redis, cache; " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["-3", "0", "nan", "inf", "soon"])
+def test_a_run_of_no_possible_length_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main([f"--seconds={seconds}"])
+    assert f"got '{seconds}', allowed: more than 0, up to 604800" in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_written_is_told_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "missing" / "log"
+    assert main(["--log", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"--log {file}: cannot be written: No such file or directory\n"
+
+
+@pytest.mark.parametrize("package", ["redis", "httpx", "yaml"])
+def test_a_missing_package_is_told_with_what_installs_it(
+    package: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name in list(sys.modules):
+        if name.startswith(("examples.market_collector.", "holdfast.agent.config")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["--scenario", "freeze"]) == 2
+    said = capsys.readouterr().err
+    assert "pip install '.[demo]'" in said
+    assert said.count("\n") == 1
+
+
+def test_what_builds_the_project_installs_what_the_collector_needs():
+    extras = ROOT / "tools" / "requirements.py"
+    wanted = subprocess.run(
+        [sys.executable, extras, "demo"], check=True, capture_output=True, text=True
+    ).stdout
+    assert {"httpx", "PyYAML", "pydantic", "redis", "starlette", "uvicorn"} <= {
+        re.split("[>;]", line)[0] for line in wanted.splitlines()
+    }
 
 
 def test_a_stage_that_cannot_start_leaves_nothing_behind(tmp_path: Path):
@@ -167,6 +208,8 @@ def test_the_collector_runs_until_it_is_interrupted_and_leaves_nothing_behind(
         for line in running.stdout:
             if re.search("collected [1-9]", line):
                 break
+        running.send_signal(how)
+        time.sleep(0.02)  # the second one comes while everything is being stopped
         running.send_signal(how)
         rest, err = running.stdout.read(), running.stderr.read()
         running.wait()

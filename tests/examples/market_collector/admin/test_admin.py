@@ -104,7 +104,10 @@ def test_a_look_that_hangs_is_one_look_and_stops_nothing_else(client, collector,
 def test_operators_see_all_breakers_those_of_each_exchange_too(operator, collector):  # MS-11
     collector.rm.keyed("exchange", "kraken").circuit_breaker.trip()
     collector.rm.circuit_breaker("redis").call(len, "ok")
+    collector.rm.circuit_breaker("ccxt").try_call(int, "no")
     shown = operator.get(BREAKERS).json()["circuit_breakers"]
+    assert 0 <= shown["ccxt"]["seconds_since_failure"] < 60  # of every clock, a reader has none
+    assert shown["redis"]["seconds_since_failure"] is None
     assert shown["exchange/kraken"]["state"] == "open"
     assert shown["exchange/kraken"]["state_changes"] == 1
     assert shown["redis"]["state"] == "closed"
