@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -70,7 +69,7 @@ def test_a_cleanup_that_raises_what_ends_programs_ends_nothing(resources, ends_p
         raise ends_process
 
     resources.register("bad", "file", fail)
-    assert resources.cleanup("bad") is False
+    assert resources.cleanup_all() == 1
     assert errors(resources) == 1
 
 
@@ -96,7 +95,8 @@ def test_a_cleanup_that_ends_after_it_was_given_up_is_not_counted_again(resource
         raise ValueError
 
     resources.register("hangs", "file", hang)
-    assert resources.cleanup("hangs") is False
+    assert resources.cleanup_all() == 1
+    assert errors(resources) == 1
     gate.set()
     assert ended.wait(SOON)
     resources.stop()
@@ -147,26 +147,17 @@ def test_a_listener_that_hangs_makes_no_cleanup_a_failed_one(resources, gate):
     closed = []
     resources.on_event(lambda event: event.kind == "cleaned" and gate.wait(SOON))
     resources.register("a", "file", lambda: closed.append("a"))
-    assert resources.cleanup("a") is True
+    assert resources.cleanup_all() == 1
     assert closed == ["a"]
     assert errors(resources) == 0
 
 
-def test_cleanups_run_without_the_context_of_who_asked(resources):
+def test_cleanups_of_all_run_in_threads_of_the_manager(resources):
     threads = []
     resources.register("a", "file", lambda: threads.append(threading.current_thread()))
-    resources.cleanup("a")
+    resources.cleanup_all()
     assert threads[0] is not threading.current_thread()
     assert threads[0].daemon
-
-
-def test_what_belongs_to_a_thread_is_closed_there_and_unregistered(resources):
-    connection = sqlite3.connect(":memory:")
-    resources.register("db", "connection", connection.close)
-    assert resources.cleanup("db") is False  # of another thread
-    resources.register("db", "connection")
-    connection.close()
-    assert resources.unregister("db") is True
 
 
 # ---- asynchronous clean-ups ----

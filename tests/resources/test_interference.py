@@ -216,10 +216,11 @@ def test_every_folder_that_is_made_for_a_file_is_for_this_user_alone(tmp_path): 
 
 def test_ctrl_c_at_any_moment_loses_nothing_and_counts_nothing_twice():  # RS-05, RS-07
     code = """
-import random, signal, time
+import logging, random, signal, time
 from functools import partial
 import holdfast as hf
 
+logging.getLogger("holdfast").setLevel(logging.CRITICAL)  # clean-ups that Ctrl-C has ended
 resources = hf.ResourceManager("shop", max_resources=100_000, cleanup_timeout=60)
 runs, armed, interrupts = [], False, 0
 
@@ -235,6 +236,8 @@ def work(n):
             resources.register((n, i, j), "file", partial(runs.append, (n, i, j)))
         resources.unregister((n, i, 0))
         resources.cleanup((n, i, 1))
+        with resources.get((n, i, 2)):
+            pass
         resources.cleanup_all()
 
 signal.signal(signal.SIGALRM, interrupt)
@@ -256,6 +259,7 @@ assert resources.count() == resources.count("file") == file.active == 0
 assert not resources._living and not resources._rounds
 assert file.created == file.cleaned + file.unregistered
 assert len(runs) == len(set(runs)) == file.cleaned, (len(runs), file)
+assert file.cleanup_errors <= interrupts
 print("interrupted" if interrupts else "never")
 """
     done = subprocess.run(

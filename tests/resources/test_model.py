@@ -345,8 +345,8 @@ def test_a_stop_while_a_clean_up_is_about_to_begin_leaves_it_its_thread(monkeypa
     """It would wait for ever for a thread that has ended, and never run."""
     resources, ran = hf.ResourceManager("shop"), []
     resources.register("first", "file", lambda: ran.append("first"))
+    resources.cleanup_all()  # its thread waits for the next one
     resources.register("second", "file", lambda: ran.append("second"))
-    resources.cleanup("first")  # its thread waits for the next one
     stopping = threading.Thread(target=resources.stop, args=(60,))
 
     class Round(cleaned.Round):
@@ -356,7 +356,7 @@ def test_a_stop_while_a_clean_up_is_about_to_begin_leaves_it_its_thread(monkeypa
             stopping.join(0.3)  # it either ends now, or waits for this
 
     monkeypatch.setattr(cleaned, "Round", Round)
-    cleaning = threading.Thread(target=resources.cleanup, args=("second",), daemon=True)
+    cleaning = threading.Thread(target=resources.cleanup_all, daemon=True)
     cleaning.start()
     for one in (cleaning, stopping):
         one.join(30)

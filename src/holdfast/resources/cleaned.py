@@ -1,15 +1,19 @@
 """Clean-ups of a resource manager: of one resource, of all, and of what is idle.
 
-Elsewhere: what is registered (``booked``), and how clean-ups run (``cleaning``).
+Elsewhere: what is registered (``booked``), and how clean-ups run: one in the thread that asks for
+it (``alone``), and all others (``cleaning``).
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from holdfast._native.resource import CLEANED, ERROR
+from holdfast.clock import system_clock
 from holdfast.forks import settle
+from holdfast.resources.alone import Alone
 from holdfast.resources.booked import Booked
 from holdfast.resources.cleaning import Round, is_within, running_loop
 from holdfast.resources.news import log_error, wants_each
@@ -19,8 +23,10 @@ from holdfast.waiting.daemons import DaemonThreads
 
 if TYPE_CHECKING:
     from collections import deque
+    from contextvars import Context
     from typing import Any
 
+    from holdfast.resources.awaited import Awaited
     from holdfast.resources.looking import Looks
     from holdfast.resources.resource import Resource
 
@@ -35,12 +41,15 @@ class Cleaned(Booked):
     _times: dict[str, int]
     _looks: Looks
     _pool: DaemonThreads | None
-    _rounds: dict[Round, None]
+    _rounds: dict[Awaited, None]
     _stuck: set[int]
     _accepts: bool
 
     def cleanup(self, id: Any) -> bool:
-        """Clean and forget a resource, and wait for that: as long as a clean-up may take.
+        """Clean and forget a resource, here and now: as if you had called its clean-up.
+
+        It runs in this thread and context, without the limit of ``cleanup_timeout``. Only what has
+        to be awaited runs elsewhere, and within that limit.
 
         Args:
             id: Its identifier.
@@ -51,35 +60,67 @@ class Cleaned(Booked):
         Raises:
             RuntimeError: Its clean-up has to be awaited in the event loop of this thread; use
                 ``acleanup``.
+            BaseException: What its clean-up raises that is no ``Exception``, such as
+                ``KeyboardInterrupt``; the resource has ended.
         """
         resource = self.get(id)
         return resource is not None and self._clean_one(resource)
 
     async def acleanup(self, id: Any) -> bool:
-        """Clean the resource ``id`` as ``cleanup`` does; the event loop goes on meanwhile."""
+        """Clean and forget a resource, as ``cleanup`` does; the event loop goes on meanwhile.
+
+        A coroutine function runs in this task, without the limit of ``cleanup_timeout``, unless its
+        resource was registered in another event loop that runs. Any other function runs in a thread
+        of the manager, in a copy of this context and within the limit.
+
+        Args:
+            id: Its identifier.
+
+        Returns:
+            Whether this call has cleaned it, without an error and in time.
+
+        Raises:
+            BaseException: What it raises in this task that is no ``Exception``, such as
+                ``asyncio.CancelledError``; the resource has ended.
+        """
         resource = self.get(id)
         return resource is not None and await self._aclean_one(resource)
 
     def cleanup_all(self) -> int:
         """Clean everything, the newest first, and wait for that; return how many resources.
 
+        It also waits for clean-ups that run in the threads of others, within ``cleanup_timeout``.
         It does not wait for what has to be awaited in the event loop of this thread.
         """
         settle()
+        until_ns = system_clock.now_ns() + self._limit_ns
         with Taken(self) as taken:
             self._take_all(taken)
             found = len(taken)
             self._clean(taken)
+        # In an event loop one may need that to go on.
+        for one in self._of_others() if running_loop() is None else ():
+            if not one.is_here:
+                one.wait(max(0, until_ns - system_clock.now_ns()))
         return found
 
     async def acleanup_all(self) -> int:
         """Clean everything as ``cleanup_all`` does; the event loop goes on meanwhile."""
         settle()
+        until_ns = system_clock.now_ns() + self._limit_ns
         with Taken(self) as taken:
             self._take_all(taken)
             found = len(taken)
             await self._aclean(taken)
+        for one in self._of_others():
+            await one.await_end(max(0, until_ns - system_clock.now_ns()))
         return found
+
+    def _of_others(self) -> list[Awaited]:
+        """Return what runs in the threads and tasks of others, and may be waited for here."""
+        if is_within(self):  # it might be this one
+            return []
+        return [one for one in list(self._rounds) if isinstance(one, Alone)]
 
     def clean_idle(self) -> int:
         """Clean what is idle, and what collected objects have left; return how much was idle."""
@@ -99,14 +140,35 @@ class Cleaned(Booked):
         settle()
         self._refuse_here(resource, "acleanup()")
         with Taken(self) as taken:
-            took = self._take(resource, CLEANED, taken.place_of(resource))
-            return took and self._clean(taken)
+            one = Alone(self, resource, taken.queue)
+            try:
+                one.begin()
+                if not self._take(resource, CLEANED, taken.place_of(resource)):
+                    return False
+                if taken.queue and one.may_call:
+                    is_well = one.call()
+                    if one.rest is None:
+                        return is_well
+                    taken.queue.append(one.rest)
+            finally:
+                self._rounds.pop(one, None)  # first, and one step: Ctrl-C may come
+                one.end()
+            return self._clean(taken)
 
     async def _aclean_one(self, resource: Resource) -> bool:
         settle()
         with Taken(self) as taken:
-            took = self._take(resource, CLEANED, taken.place_of(resource))
-            return took and await self._aclean(taken)
+            one = Alone(self, resource, taken.queue)
+            try:
+                one.begin()
+                if not self._take(resource, CLEANED, taken.place_of(resource)):
+                    return False
+                if taken.queue and one.may_await:
+                    return await one.acall()
+            finally:
+                self._rounds.pop(one, None)  # as above
+                one.end()
+            return await self._aclean(taken, copy_context())
 
     def _refuse_here(self, resource: Resource, instead: str) -> None:
         """Refuse to wait for a clean-up in the thread of the event loop that runs it."""
@@ -130,11 +192,11 @@ class Cleaned(Booked):
             self._end_round(one)
         return is_over and not one.failures
 
-    async def _aclean(self, taken: Taken) -> bool:
+    async def _aclean(self, taken: Taken, context: Context | None = None) -> bool:
         self._note_ends(taken)
         if not taken.queue:
             return True
-        one = self._round(taken.queue, self._limit_ns)
+        one = self._round(taken.queue, self._limit_ns, context)
         try:
             await one.adrive()
         finally:
@@ -146,22 +208,24 @@ class Cleaned(Booked):
         for one in taken.others:
             self._has_cleaned(one, None)
 
-    def _round(self, queue: deque[Resource], budget_ns: int) -> Round:
+    def _round(
+        self, queue: deque[Resource], budget_ns: int, context: Context | None = None
+    ) -> Round:
         with self._lock:  # or stop() might end the threads that it counts on
-            one = Round(self, queue, budget_ns)
+            one = Round(self, queue, budget_ns, context)
             self._rounds[one] = None
         return one
 
     def _clean_later(self, queue: deque[Resource]) -> None:
         """Have another thread clean what is left in a queue: who was at it was interrupted."""
         for one in list(self._rounds):
-            if one.queue is queue:
+            if isinstance(one, Round) and one.queue is queue:
                 break
         else:
             one = self._round(queue, self._limit_ns)
         one.leave()
 
-    def _forget_round(self, one: Round) -> None:
+    def _forget_round(self, one: Awaited) -> None:
         if one.is_over:
             self._rounds.pop(one, None)
 

@@ -4,7 +4,8 @@ They run one after the other, in the order that is given. The next one begins be
 long, so that a clean-up that hangs delays the others by little. One that takes too long is given
 up: its thread goes on alone. What a clean-up returns is awaited, in the event loop that it belongs
 to or in one of its own. A method of a task, a transport or a timer of asyncio is called in the
-thread of its event loop. Elsewhere: who has to be cleaned (``manager``).
+thread of its event loop. Elsewhere: who has to be cleaned (``cleaned``), and a single clean-up in
+the thread of whoever asks for it (``alone``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 from holdfast.clock import system_clock
 from holdfast.events import warn
 from holdfast.redaction import describe_error
-from holdfast.waiting.parking import ThreadWaiter
+from holdfast.resources.awaited import Awaited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from holdfast.resources.resource import Resource
-    from holdfast.waiting.aio import TaskWaiter
     from holdfast.waiting.daemons import DaemonThreads
 
     class Owner(Protocol):
         """The manager, as far as it is of use here."""
 
-        _rounds: dict[Round, None]
+        _rounds: dict[Awaited, None]
         _stuck: set[int]  # threads of clean-ups that were given up
 
         @property
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         def _has_cleaned(self, resource: Resource, error: str | None) -> None: ...
 
 
-__all__ = ["Round", "is_within", "running_loop"]
+__all__ = ["Round", "is_within", "loop_of", "running_loop", "swap_within", "within"]
 
 _NOBODY = "a listener of a clean-up raised %r in a thread that nobody waits for"
 _MOST_ACTIVE = 32
@@ -51,13 +51,24 @@ _LEAST_PACE_NS = 1_000_000
 _MOST_PACE_NS = 1_000_000_000
 _LATE_NS = 250_000_000  # a look that is later shows that this process did not run
 
-# The managers whose clean-ups this code belongs to.
+# The managers whose clean-ups this code belongs to, and single clean-ups.
 _within: ContextVar[tuple[object, ...]] = ContextVar("holdfast.resources", default=())
 
 
 def is_within(owner: object) -> bool:
     """Return whether this code belongs to a clean-up of a manager."""
-    return any(one is owner for one in _within.get())
+    return any(one is owner or (isinstance(one, Awaited) and one.is_of(owner)) for one in within())
+
+
+def within() -> tuple[object, ...]:
+    """Return the managers, and the single clean-ups, that this code belongs to."""
+    return _within.get()
+
+
+def swap_within(old: tuple[object, ...], new: tuple[object, ...]) -> None:
+    """Have this code belong to other clean-ups, if it belongs to these very ones."""
+    if _within.get() is old:
+        _within.set(new)
 
 
 def running_loop() -> AbstractEventLoop | None:
@@ -93,7 +104,7 @@ class _Job:
         self.thread = threading.get_ident()
 
 
-class Round:
+class Round(Awaited):
     """Several clean-ups, from the first to the last.
 
     One thread or task drives it, and others may wait for its end.
@@ -107,10 +118,19 @@ class Round:
         queue: What is to be cleaned, in this order; it is taken from there.
         budget_ns: In what time all should be done: the next begins beside one that takes a good
             part of it.
+        context: What each runs in, one after the other; None: each in a new one.
     """
 
-    def __init__(self, owner: Owner, queue: deque[Resource], budget_ns: int) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        queue: deque[Resource],
+        budget_ns: int,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__()
         self._owner = owner
+        self._context = context
         self._pool = owner._threads()
         self._lock = threading.RLock()
         self.queue = queue
@@ -118,9 +138,8 @@ class Round:
         self._quick = 0  # workers, without those whose clean-up is slow
         self._until_ns = system_clock.now_ns() + budget_ns
         self._planned_ns: int | None = None
-        self._watchers: dict[ThreadWaiter | TaskWaiter, None] = {}
         self.failures = 0
-        self._chain = (*_within.get(), owner)
+        self._chain = (*within(), owner)
         self._blocked: AbstractEventLoop | None = None  # whose thread drives this, and waits
         self._is_in_the_way = False  # that thread: what its event loop has to await waits for it
 
@@ -140,63 +159,28 @@ class Round:
         self._blocked = running_loop()
         if self._blocked is not None:
             self._call_here(self._blocked)
-        return self._wait(timeout_ns, drives=True)
-
-    def wait(self, timeout_ns: int | None = None) -> bool:
-        """Wait for the end of what somebody else drives; return whether it has come."""
-        return self._wait(timeout_ns, drives=False)
-
-    def _wait(self, timeout_ns: int | None, *, drives: bool) -> bool:
         began_ns = system_clock.now_ns()
-        blocks = running_loop() is not None
         try:
-            while True:
-                waiter = ThreadWaiter()
-                self._watchers[waiter] = None
-                try:
-                    left_ns = self._left(timeout_ns, began_ns, drives=drives)
-                    if left_ns == 0 or (blocks and self._is_in_the_way):
-                        break
-                    waiter.park(system_clock, left_ns)
-                finally:
-                    self._watchers.pop(waiter, None)
+            self._park(partial(self._look, timeout_ns, began_ns, blocks=self._blocked is not None))
         finally:
-            if drives and not self.is_over:
+            if not self.is_over:
                 self.leave()
         return self.is_over
 
     async def adrive(self, timeout_ns: int | None = None) -> bool:
         """Run all as ``drive`` does; the event loop goes on meanwhile."""
-        return await self._await(timeout_ns, drives=True)
-
-    async def await_end(self, timeout_ns: int | None = None) -> bool:
-        """Wait as ``wait`` does; the event loop goes on meanwhile."""
-        return await self._await(timeout_ns, drives=False)
-
-    async def _await(self, timeout_ns: int | None, *, drives: bool) -> bool:
-        from holdfast.waiting.aio import TaskWaiter
-
         began_ns = system_clock.now_ns()
         try:
-            while True:
-                waiter = TaskWaiter()
-                self._watchers[waiter] = None
-                try:
-                    left_ns = self._left(timeout_ns, began_ns, drives=drives)
-                    if left_ns == 0:
-                        break
-                    await waiter.park(system_clock, left_ns)
-                finally:
-                    self._watchers.pop(waiter, None)
+            await self._apark(partial(self._look, timeout_ns, began_ns, blocks=False))
         finally:
-            if drives and not self.is_over:
+            if not self.is_over:
                 self.leave()
         return self.is_over
 
     def _call_here(self, loop: AbstractEventLoop) -> None:
         """Call what belongs to an event loop in its thread, which is this one and will wait."""
         for resource in list(self.queue):
-            if _loop_of(resource._cleanup, resource._loop) is not loop:
+            if loop_of(resource._cleanup, resource._loop) is not loop:
                 continue
             job = _Job()
             job.resource = resource
@@ -219,15 +203,13 @@ class Round:
         except BaseException as raised:  # noqa: BLE001 - of a listener: nobody has called it
             warn(_NOBODY, raised)
 
-    def _left(self, timeout_ns: int | None, began_ns: int, *, drives: bool) -> int | None:
-        """Return how long to wait before the next look, 0: no longer."""
-        step_ns = self._step() if drives else None
-        if self.is_over:
+    def _look(self, timeout_ns: int | None, began_ns: int, *, blocks: bool) -> int | None:
+        """Do what is due; return how long to wait before the next look, 0: no longer."""
+        step_ns = self._step()
+        left_ns = self._left(timeout_ns, began_ns)
+        if blocks and self._is_in_the_way:
             return 0
-        if timeout_ns is None:
-            return step_ns
-        left_ns = max(0, timeout_ns + began_ns - system_clock.now_ns())
-        return left_ns if step_ns is None else min(left_ns, step_ns)
+        return step_ns if left_ns is None else min(left_ns, step_ns)
 
     # ---- what the driver does ----
 
@@ -318,15 +300,11 @@ class Round:
             self._owner._rounds.pop(self, None)
             self._wake()
 
-    def _wake(self) -> None:
-        for one in list(self._watchers):
-            one.wake()
-
     # ---- in a worker ----
 
     def _work(self) -> None:
         while (job := self._take()) is not None:
-            error = Context().run(self._run, job)
+            error = (self._context or Context()).run(self._run, job)
             with self._lock:
                 job.has_ended = not job.is_late
                 self._owner._stuck.discard(job.thread)
@@ -358,7 +336,7 @@ class Round:
         if cleanup is None:
             return None
         try:
-            loop = _loop_of(cleanup, job.resource._loop)
+            loop = loop_of(cleanup, job.resource._loop)
             if loop is None or loop is running_loop() or not loop.is_running():
                 result: Any = cleanup()
             else:
@@ -411,7 +389,7 @@ class Round:
 _ASYNCIO = frozenset(("asyncio", "_asyncio", "uvloop"))
 
 
-def _loop_of(cleanup: Any, loop: AbstractEventLoop | None) -> AbstractEventLoop | None:
+def loop_of(cleanup: Any, loop: AbstractEventLoop | None) -> AbstractEventLoop | None:
     """Return the event loop in whose thread a clean-up has to be called; None: in any thread.
 
     A method of a task, transport, server or timer does not wait, and wakes its event loop only in

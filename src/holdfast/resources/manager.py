@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
     from holdfast.events import Listener
+    from holdfast.resources.awaited import Awaited
     from holdfast.resources.snapshot import ResourcesSnapshot
 
     Cleanup = Callable[[], object]
@@ -70,9 +71,11 @@ class ResourceManager(Whole, Life, Cleaned):
     use is never reported may be busy and is never cleaned for its age, but both may be suspected to
     be leaks.
 
-    Clean-ups run without any lock, each once and within ``cleanup_timeout``. They have separate
-    threads; if they return an awaitable, it runs in the event loop that registered the resource.
-    One that raises or hangs is counted and logged, and does not affect the others.
+    Clean-ups run without any lock, each once. One that you ask for (``cleanup``, the end of a
+    ``with`` block) runs in your thread and context, as if you had called it, and as long as it
+    takes. All others have separate threads, each within ``cleanup_timeout``. What has to be awaited
+    runs in the event loop that registered the resource. One that raises or hangs is counted and
+    logged, and does not affect the others.
 
     ``start`` begins to look for idle resources and leaks. A manager that was never started also
     registers and cleans. ``stop`` cleans all resources, the newest first; after it the manager
@@ -89,7 +92,8 @@ class ResourceManager(Whole, Life, Cleaned):
         leak_age: Seconds after which a resource may be a leak,
         leak_idle: if it was not used for so many.
         leak_interval: Seconds from one look for leaks to the next.
-        cleanup_timeout: How many seconds one clean-up may take, on the system's clock.
+        cleanup_timeout: How many seconds a clean-up may take that does not run in your thread, on
+            the system's clock.
         clock: The source of time; use a ``ManualClock`` in tests.
 
     Raises:
@@ -153,7 +157,7 @@ class ResourceManager(Whole, Life, Cleaned):
         self._looks = Looks(self)
         self._periodic: Periodic | None = None
         self._pool: DaemonThreads | None = None
-        self._rounds: dict[Round, None] = {}
+        self._rounds: dict[Awaited, None] = {}
         self._ending: list[None] = []  # stops that have not begun to clean
         self._stuck: set[int] = set()
         self._listeners = Listeners()
@@ -357,7 +361,8 @@ class ResourceManager(Whole, Life, Cleaned):
                     one.leave()
         # Those that a task of this thread's event loop drives would wait for this thread.
         for other in list(self._rounds) if waits and running_loop() is None else ():
-            other.wait(_left(until_ns))
+            if not other.is_here:
+                other.wait(_left(until_ns))
         if periodic is not None and waits:
             periodic.stop(_seconds_left(until_ns))
         return self._close()

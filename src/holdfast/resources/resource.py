@@ -56,9 +56,10 @@ class Tally:
 class Resource:
     """A resource of a ``ResourceManager``, as ``register`` returns it.
 
-    A ``with`` block cleans it at its end; so does ``async with``, which also awaits a clean-up. Its
-    use is reported with ``touch`` or ``using``. One that is no longer registered stays readable.
-    Safe to share between threads and event loops.
+    A ``with`` block cleans it at its end, in the same thread and context, as if you had called its
+    clean-up; so does ``async with``, which awaits a coroutine function in the same task, and calls
+    any other in a thread. Its use is reported with ``touch`` or ``using``. One that is no longer
+    registered stays readable. Safe to share between threads and event loops.
 
     >>> from holdfast.resources import ResourceManager
     >>> resources = ResourceManager("example")
@@ -109,6 +110,11 @@ class Resource:
         # It is put in once there was room.
         self._held: list[None] = []
         self._ref: object = None  # of a tracked object
+
+    def _with_cleanup(self, cleanup: Cleanup) -> Resource:
+        """Return what is told of as this resource, but is cleaned by something else."""
+        of, amount, metadata, loop = self._of, self._amount, self._metadata, self._loop
+        return Resource(of, self._id, cleanup, amount, metadata, loop, self._created_ns, self._site)
 
     # ---- what it is ----
 
@@ -181,7 +187,7 @@ class Resource:
     # ---- its end ----
 
     def cleanup(self) -> bool:
-        """Clean and forget it, as ``ResourceManager.cleanup`` does with its identifier."""
+        """Clean and forget it here, as ``ResourceManager.cleanup`` does with its identifier."""
         return bool(self._of.manager._clean_one(self))
 
     async def acleanup(self) -> bool:
