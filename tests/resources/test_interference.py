@@ -184,6 +184,21 @@ def test_any_mapping_tells_the_figures_of_a_cache():  # PM-04
     assert monitor.collect().caches["prices"].misses == 2
 
 
+def test_looks_at_the_same_time_call_no_cache_a_silent_one():  # PM-04
+    monitor, errors = PerformanceMonitor("shop"), []
+    monitor.watch_cache("prices", lambda: {"hits": 1, "misses": 2})
+
+    def look():
+        errors.extend([monitor.collect().caches["prices"].error for _ in range(50)])
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == [None] * 200
+
+
 def test_processor_time_of_a_forked_child_begins_anew():  # PM-02
     while time.process_time() < 0.5:
         pass

@@ -6,6 +6,8 @@ Elsewhere: the functions (``watched``, ``publishing``).
 
 from __future__ import annotations
 
+from threading import RLock
+
 from holdfast.redaction import describe_error
 from holdfast.waiting.daemons import DaemonThreads
 
@@ -13,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
+
+    Run = Callable[[], None]
 
 __all__ = ["Asked", "ask"]
 
@@ -26,27 +30,30 @@ class Asked:
         call: The function.
 
     Attributes:
-        value: Its newest result; None if it raised, or has not ended.
+        value: Its newest result; None if it raised, was too late, or has not ended yet.
         error: Why there is no value; None: there is one, or will be in time.
-        is_busy: Whether it runs.
+        is_late: Whether nobody waits any longer for the call that goes on.
 
-    Used by who calls ``ask``; its thread sets a new result, as a whole.
+    Safe to share between threads: one at a time has it called.
     """
 
-    __slots__ = ("_call", "_serial", "error", "is_busy", "value")
+    __slots__ = ("_call", "_lock", "_run", "error", "is_late", "value")
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._call = call
-        self._serial = 0
         self.value: Any = None
-        self.error: str | None = "it was not asked"
-        self.is_busy = False
+        self.error: str | None = None
+        self.is_late = False
+        self._run: Run | None = None  # what runs
+        self._lock = RLock()
 
-    def begin(self) -> Callable[[], None]:
-        """Return what calls it; until that has ended it has neither a value nor an error."""
-        self._serial = serial = self._serial + 1
-        self.is_busy = True
-        self.value = self.error = None
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs."""
+        return self._run is not None
+
+    def begin(self) -> Run | None:
+        """Return what calls it; None: it runs. Until its end the result is that of before."""
 
         def run() -> None:
             value, error = None, None
@@ -56,42 +63,62 @@ class Asked:
                 error = ": ".join(filter(None, describe_error(raised)))
             except BaseException as raised:  # noqa: BLE001 - as above: SystemExit of a thread
                 error = type(raised).__name__
-            if self._serial == serial:
-                self.value, self.error = value, error
-                self.is_busy = False
+            self.end(run, value, error)
 
+        with self._lock:
+            if self._run is not None:
+                return None
+            self._run = run
         return run
 
-    def fail(self, error: str) -> None:
-        """Have no value: it could not be called."""
-        self.value, self.error, self.is_busy = None, error, False
+    def end(self, run: Run, value: Any, error: str | None) -> None:
+        """Have the result of a call."""
+        with self._lock:
+            if self._run is run:
+                self.value, self.error, self.is_late = value, error, False
+                self._run = None
+
+    def give_up(self, run: Run, error: str) -> None:
+        """Have no value until a call has ended, unless it has."""
+        with self._lock:
+            if self._run is run:
+                self.value, self.error, self.is_late = None, error, True
 
     def forget(self) -> None:
         """In a forked child: its thread is not there."""
-        self._serial += 1
-        self.is_busy = False
+        self._lock = RLock()
+        self._run = None
+        self.is_late = False
 
 
-def ask(asked: Sequence[Asked], limit: float, name: str) -> None:
+def ask(asked: Sequence[Asked], limit: float, name: str) -> int:
     """Call functions at the same time, and wait until all have ended or time is over.
 
     Args:
-        asked: The functions. Those that still run from an earlier time are not called.
+        asked: The functions. Those that run, for another look or from an earlier time, are not
+            called.
         limit: How many seconds to wait, on the system's clock.
         name: For the names of the threads.
+
+    Returns:
+        How many were called.
     """
-    free = [one for one in asked if not one.is_busy]
-    if not free:
-        return
-    threads = DaemonThreads(name, min(_MOST_THREADS, len(free)))
-    for one in free:
+    begun: list[tuple[Asked, Run]] = []
+    threads = DaemonThreads(name, min(_MOST_THREADS, len(asked)))
+    for one in asked:
         run = one.begin()
+        if run is None:
+            continue
+        begun.append((one, run))
         try:
             threads.submit(run)
         except RuntimeError as error:  # the system has no thread left
-            one.fail(str(error))
+            one.end(run, None, str(error))
+        except BaseException:  # Ctrl-C
+            one.end(run, None, "it was interrupted")
+            raise
     threads.shutdown(wait=False)
     threads.join(limit)
-    for one in free:
-        if one.is_busy:  # its value wins if it comes now
-            one.error = f"no answer within {limit:g} s"
+    for one, run in begun:
+        one.give_up(run, f"no answer within {limit:g} s")
+    return len(begun)

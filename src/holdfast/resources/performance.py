@@ -418,13 +418,12 @@ class PerformanceMonitor(Whole, Life):
         publisher = self._publisher
         if publisher is None:
             return
-        if self._publishing.is_busy:
-            if self._publishing.error is None:  # that of another look, at this moment
-                return
+        if self._publishing.is_late:
             error: str | None = "the publication before still runs"
         else:
             self._next = report
-            ask([self._publishing], _ASK_SECONDS, f"{self._name}-publish")
+            if not ask([self._publishing], _ASK_SECONDS, f"{self._name}-publish"):
+                return  # that of another look runs at this moment
             error = self._publishing.error
         with self._lock:
             before, self._error = self._error, error
