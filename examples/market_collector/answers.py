@@ -42,6 +42,8 @@ class Answers:
     def symbols(self, body: Any) -> list[str]:
         """Return the symbols that it lists."""
         listed = self._field(body, "symbols", list)
+        if not listed:  # nobody would notice that nothing is collected any more
+            raise GarbageError(self.name, "no symbols")
         if len(listed) > MOST_SYMBOLS or len({*map(str, listed)}) != len(listed):
             raise GarbageError(self.name, f"{len(listed)} symbols, or some of them twice")
         for symbol in listed:

@@ -10,6 +10,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 import holdfast as hf
+from examples.market_collector.errors import BusyError
 from examples.market_collector.store import Gap, Row
 
 if TYPE_CHECKING:
@@ -75,9 +76,11 @@ class Backfiller:
 
     def missing(self) -> list[Gap]:
         """Return the gaps, those that were given up left out."""
-        newest = self._shared.calendar.newest
+        calendar = self._shared.calendar
+        newest = calendar.newest
         if newest is None:
             return []
+        newest = max(newest, calendar.newest_of(self.exchange) or 0)
         since = newest - self._keep + 1
         # The newest minute has not ended: it may be collected still.
         found = self._shared.store.gaps(self.exchange, since, newest - 1)
@@ -98,22 +101,34 @@ class Backfiller:
             with self._shared.resources.operation("backfill"):
                 self._shared.rm.timeouts.operation("backfill", self._id).call(self._fill, stopping)
         except Exception as error:  # noqa: BLE001 - told by the aggregate
-            is_ending = self._shared.ending.is_set() or (stopping is not None and stopping.is_set())
-            if not is_ending:  # else another thread may have cut the link
+            if not self._is_ending(stopping):  # else another thread may have cut the link
                 self._shared.errors.add(f"{self.exchange}.backfill", error)
         return self.filled - before
 
     def _fill(self, stopping: Event | None) -> None:
+        failed: set[str] = set()  # symbols: one that always fails keeps none of the others waiting
         for gap in self.missing():
             first = gap.first
-            while first <= gap.last and not (stopping is not None and stopping.is_set()):
+            while first <= gap.last and gap.symbol not in failed:
+                if self._is_ending(stopping):
+                    return
                 last = min(gap.last, first + _MOST_CANDLES - 1)
-                self._fetch(Gap(gap.symbol, first, last))
+                if not self._fetch(Gap(gap.symbol, first, last), stopping):
+                    failed.add(gap.symbol)
                 first = last + 1
 
-    def _fetch(self, gap: Gap) -> None:
-        """Fetch one part, and remember what the exchange does not have."""
-        candles = self._link.feed.candles(gap.symbol, gap.first, gap.minutes)
+    def _fetch(self, gap: Gap, stopping: Event | None) -> bool:
+        """Fetch one part, and remember what the exchange does not have; False if that fails."""
+        try:
+            candles = self._link.feed.candles(gap.symbol, gap.first, gap.minutes)
+        except (hf.Rejected, hf.OperationCancelledError, BusyError):
+            raise  # any other symbol would have the same answer
+        except Exception as error:
+            left = hf.deadline()
+            if self._is_ending(stopping) or (left is not None and left <= 0):
+                raise
+            self._shared.errors.add(f"{self.exchange}.backfill", error)
+            return False
         rows = [
             Row(gap.symbol, candle.minute, candle.open, candle.volume)
             for candle in candles
@@ -129,6 +144,10 @@ class Backfiller:
                 if minute not in have:
                     key = (gap.symbol, minute)
                     self._tries[key] = self._tries.get(key, 0) + 1
+        return True
+
+    def _is_ending(self, stopping: Event | None) -> bool:
+        return self._shared.ending.is_set() or (stopping is not None and stopping.is_set())
 
     def _worth_it(self, gap: Gap) -> list[Gap]:
         """Return the parts of a gap that were not given up. The lock is held."""

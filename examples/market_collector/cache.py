@@ -31,7 +31,7 @@ __all__ = ["MOST_BYTES", "Cache", "MemoryCache", "RedisCache", "open_cache"]
 log = logging.getLogger("market_collector.cache")
 
 #: Bytes of the largest value, as JSON.
-MOST_BYTES = 64 << 10
+MOST_BYTES = 256 << 10
 #: Seconds that a value lives.
 SECONDS = 60.0
 #: Values that the memory of this process keeps.
@@ -83,7 +83,7 @@ class Cache(ABC):
             seconds: How long it lives, 0.001 to 86400; None: as the cache says.
 
         Raises:
-            ConfigError: The value is None or longer than 65536 bytes, or the time is out of range.
+            ConfigError: The value is None or longer than 262144 bytes, or the time is out of range.
             TypeError: JSON cannot say it.
         """
         text = json.dumps(value, separators=(",", ":"))

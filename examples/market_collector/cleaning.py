@@ -57,7 +57,7 @@ class Cleaner:
         return self.deleted - before
 
     def _delete(self, stopping: Event | None) -> None:
-        newest = self._shared.calendar.newest
+        newest = self._shared.calendar.agreed  # what is deleted, does not come back
         if newest is None:
             return
         while stopping is None or not stopping.is_set():

@@ -41,16 +41,22 @@ CREATE TABLE IF NOT EXISTS watched (
 ) WITHOUT ROWID;
 COMMIT;
 """
+# Most symbols lack nothing: to count their rows is much faster than to look at each.
 # A row before the first and behind the last expected minute makes their absence a gap as well.
 _GAPS = """
-WITH expected AS (
+WITH expected AS MATERIALIZED (
     SELECT symbol, max(since, :since) AS first, min(coalesce(until, :until), :until) AS last
     FROM watched WHERE exchange = :exchange
+), torn AS MATERIALIZED (
+    SELECT symbol, first, last FROM expected WHERE first <= last AND last - first + 1 > (
+        SELECT count(*) FROM prices
+        WHERE exchange = :exchange AND symbol = expected.symbol AND minute BETWEEN first AND last
+    )
 ), present AS (
-    SELECT symbol, minute FROM prices JOIN expected USING (symbol)
+    SELECT symbol, minute FROM torn CROSS JOIN prices USING (symbol)
     WHERE exchange = :exchange AND minute BETWEEN first AND last
-    UNION ALL SELECT symbol, first - 1 FROM expected WHERE first <= last
-    UNION ALL SELECT symbol, last + 1 FROM expected WHERE first <= last
+    UNION ALL SELECT symbol, first - 1 FROM torn
+    UNION ALL SELECT symbol, last + 1 FROM torn
 )
 SELECT symbol, before + 1, minute - 1 FROM (
     SELECT symbol, minute, lag(minute) OVER (PARTITION BY symbol ORDER BY minute) AS before
@@ -129,15 +135,16 @@ class Store:
     def watch(self, exchange: str, symbols: Iterable[str], minute: int) -> None:
         """Expect a row for each minute from this one on; of symbols that are not named, no more.
 
-        Symbols that are watched already stay watched from the minute at which that began.
+        Symbols that were watched before stay watched from the minute at which that began, also
+        over a time in which they were not named: an exchange may have told half of its list.
         """
         named = sorted(set(symbols))
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany(
                 "INSERT INTO watched VALUES (?, ?, ?, NULL)"
-                " ON CONFLICT DO UPDATE SET since = excluded.since, until = NULL"
-                " WHERE until IS NOT NULL",
+                " ON CONFLICT DO UPDATE SET since = min(since, excluded.since), until = NULL"
+                " WHERE until IS NOT NULL OR since > excluded.since",
                 [(exchange, symbol, minute) for symbol in named],
             )
             marks = ", ".join("?" * len(named))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+from statistics import median_low
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -34,6 +36,7 @@ FAILURE_RATE = 0.5  # of the symbols: from here on they are fetched one by one
 FAILED_ROUNDS = 3  # in a row: the worker does not count as running any more
 _LIST_IS_NEW = 60.0  # seconds in which an exchange is not asked again what it trades
 _LIST_IS_KNOWN = 3600.0  # seconds in which that is used while the exchange does not say it
+_A_DAY = 1440  # minutes
 _PART = 200  # prices in one entry of the cache
 
 
@@ -58,7 +61,10 @@ class Feed(Protocol):
 
 
 class Calendar:
-    """Which minutes there are, as the exchanges tell: the first that was seen, and the newest.
+    """Which minutes there are, as the exchanges tell. The clock of any of them may be wrong.
+
+    Attributes:
+        first: The first minute that was seen.
 
     Safe to share between threads.
     """
@@ -67,18 +73,35 @@ class Calendar:
         self._lock = Lock()
         self._newest_of: dict[str, int] = {}
         self.first: int | None = None
-        self.newest: int | None = None
 
     def saw(self, exchange: str, minute: int) -> None:
-        """Take a minute that an exchange has told."""
+        """Take the minute that it is, as an exchange has told."""
         with self._lock:
             self.first = minute if self.first is None else min(self.first, minute)
-            self.newest = minute if self.newest is None else max(self.newest, minute)
-            self._newest_of[exchange] = max(self._newest_of.get(exchange, minute), minute)
+            self._newest_of[exchange] = minute
 
     def newest_of(self, exchange: str) -> int | None:
-        """Return the newest minute that an exchange has told; None before its first."""
+        """Return the minute that it was, as an exchange has told last; None before its first."""
         return self._newest_of.get(exchange)
+
+    @property
+    def newest(self) -> int | None:
+        """The newest minute, but not one that is a day ahead of all other exchanges."""
+        told = self._told()
+        for minute, before in pairwise(told):
+            if minute - before <= _A_DAY:
+                return minute
+        return told[-1] if told else None
+
+    @property
+    def agreed(self) -> int | None:
+        """A minute to which two exchanges have come, if there are two."""
+        told = self._told()
+        return told[min(1, len(told) - 1)] if told else None
+
+    def _told(self) -> list[int]:
+        with self._lock:
+            return sorted(self._newest_of.values(), reverse=True)
 
 
 class Shared(NamedTuple):
@@ -318,10 +341,10 @@ class Worker:
         failed = sum(symbol not in have for symbol in taken.asked)
         if not rows:
             return Round(0, failed, switched=taken.switched)
-        for row in rows:
-            self._shared.calendar.saw(self.exchange, row.minute)
+        minute = median_low(row.minute for row in rows)  # one price does not say what time it is
+        self._shared.calendar.saw(self.exchange, minute)
         try:
-            self._watch(max(row.minute for row in rows))
+            self._watch(minute)
             new = self._shared.store.add(self.exchange, rows)
         except Exception as error:  # noqa: BLE001 - what is not kept now is filled in later
             errors.add(f"{self.exchange}.save", error)

@@ -72,8 +72,8 @@ def test_candles_come_in_order_from_where_they_were_asked_for_and_not_more_of_th
 
 
 @pytest.mark.parametrize("symbols", [
-    {"A/B": 1}, "A/B", [7], [None], [""], ["A/B", "A/B"], ["x" * 65], ["A\nB"], ["Ä"], [["A/B"]],
-    [f"C{number}" for number in range(1001)],
+    [], {"A/B": 1}, "A/B", [7], [None], [""], ["A/B", "A/B"], ["x" * 65], ["A\nB"], ["Ä"],
+    [["A/B"]], [f"C{number}" for number in range(1001)],
 ], ids=lambda symbols: str(symbols)[:20])  # fmt: skip
 def test_a_list_of_symbols_that_cannot_be_is_not_believed(symbols):
     with pytest.raises(GarbageError):

@@ -9,9 +9,9 @@ import pytest
 import holdfast as hf
 from examples.market_collector.cache import MemoryCache
 from examples.market_collector.collector import OPERATIONS, TIMED, MarketCollector, make_manager
-from examples.market_collector.errors import GarbageError, UnavailableError
+from examples.market_collector.errors import GarbageError, RefusedError, UnavailableError
 from examples.market_collector.health import health_of, workers_check
-from examples.market_collector.market import candle_at, ticker_at
+from examples.market_collector.market import MOST_SYMBOLS, candle_at, ticker_at
 from examples.market_collector.store import Store
 from examples.market_collector.worker import FAILED_ROUNDS, MAX_CONCURRENT, WorkerState
 from tests.examples.market_collector.parts import (
@@ -449,7 +449,79 @@ def test_what_is_too_old_is_deleted_and_not_filled_in_again(market):
     assert backfiller.missing() == []
 
 
+def test_a_symbol_that_always_fails_keeps_no_other_from_being_filled_in(market):
+    a = market("a")
+    a.begin()
+    a.worker("a").round()
+    exchange = a.exchanges["a"]
+    exchange.minute += 3
+    a.worker("a").round()
+    bad = exchange.listed[0]
+    exchange.fault = lambda what: (
+        fails(RefusedError("a", 404, what))(what) if what == f"candles {bad}" else None
+    )
+    backfiller = a.collector._backfillers["a"]
+    assert backfiller.fill() == 3 * 2
+    assert {gap.symbol for gap in backfiller.missing()} == {bad}
+    assert a.collector.errors.by_operation == {"a.backfill": 1}
+
+
+@pytest.mark.parametrize("share", [1, 4], ids=["one symbol", "all symbols"])
+def test_a_clock_that_is_far_ahead_costs_no_exchange_anything(market, share):
+    three = market("a", "b", "c", keep=30)
+    three.begin()
+
+    def rounds(minute):
+        for name, exchange in three.exchanges.items():
+            exchange.minute = minute
+            assert three.worker(name).round().failed == 0
+
+    rounds(FIRST)
+    rounds(FIRST + 9)
+    liar = three.exchanges["a"]
+    real = liar.ticker
+    lies = liar.listed[:share]
+    liar.ticker = lambda symbol: (
+        real(symbol)._replace(minute=2**40) if symbol in lies else real(symbol)
+    )
+    three.worker("a").round()
+    kept = three.store.counts()
+    assert three.collector._cleaner.clean() == 0
+    assert three.store.counts() == kept
+    assert three.collector._backfillers["b"].fill() == 8 * 4
+    liar.ticker = real
+    three.worker("a").round()
+    assert three.collector._backfillers["a"].fill() == 8 * 4
+
+
+def test_the_longest_list_of_the_longest_symbols_is_collected(market):
+    a = market("a")
+    a.exchanges["a"].listed = [f'{number:"<64d}' for number in range(MOST_SYMBOLS)]
+    a.begin()
+    assert a.worker("a").round().collected == MOST_SYMBOLS
+    assert len(a.collector.prices("a")) == MOST_SYMBOLS
+
+
 # ---- threads ----
+
+
+@pytest.mark.parametrize("part", ["rm", "optimiser"])
+def test_a_start_that_is_interrupted_leaves_nothing_running(market, monkeypatch, part):
+    a = market("a")
+    before = threading.active_count()
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(getattr(a.collector, part)), "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            a.collector.start()
+    assert not a.collector.running
+    assert a.collector.resources.count() == 0
+    until(lambda: threading.active_count() <= before)
+    with a.collector:
+        until(lambda: a.worker("a").state().rounds)
 
 
 def test_a_frozen_exchange_slows_no_other(market):

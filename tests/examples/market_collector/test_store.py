@@ -103,9 +103,8 @@ def test_a_symbol_that_is_not_traded_any_more_is_not_missed(store):
     store.watch("a", ["BTC"], 12)
     assert store.gaps("a", 0, 12) == [Gap("BTC", 10, 12), Gap("ETH", 10, 11)]
     assert store.symbols("a") == ["BTC"]
-    store.watch("a", ["BTC", "ETH"], 20)  # traded again: from then on
-    assert Gap("ETH", 20, 20) in store.gaps("a", 0, 20)
-    assert Gap("BTC", 10, 20) in store.gaps("a", 0, 20)
+    store.watch("a", ["BTC", "ETH"], 20)  # traded again: it may have been left out by mistake
+    assert store.gaps("a", 0, 20) == [Gap("BTC", 10, 20), Gap("ETH", 10, 20)]
 
 
 def test_rows_are_deleted_some_at_a_time(store):
