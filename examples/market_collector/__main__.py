@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,24 +88,31 @@ def _run(
 
     report = Report(sys.stdout)
     seed = options.seed if options.seed is not None else time.time_ns() % 1_000_000
-    with _interrupted_once(), tempfile.TemporaryDirectory(prefix="market-") as folder:
+    with (
+        interrupted_once() as is_over,
+        tempfile.TemporaryDirectory(prefix="market-") as folder,
+        ExitStack() as stack,
+    ):
         stage = Stage(Path(folder), settings, has_redis=has_redis)
         cache = "cache in Redis" if has_redis else "no redis-server on PATH: cache in memory"
         report.say("start", f"{len(stage.names)} exchanges, {cache}; --seed {seed}")
+        stack.callback(stage.stop)  # whatever interrupts what follows
         try:
-            with stage:
-                report.say("ready", stage.states())
-                report.say("ready", f"{stage.admin.url}/health; token: {stage.token}")
-                player = Player(stage, report, seed=seed)
-                if not scenarios:
-                    _collect(stage, report, options.seconds)
-                elif options.seconds is None:
-                    for scenario in scenarios:
-                        player.play(scenario)
-                else:
-                    player.play_for(options.seconds, scenarios)
+            stage.start()
+            report.say("ready", stage.states())
+            report.say("ready", f"{stage.admin.url}/health; token: {stage.token}")
+            player = Player(stage, report, seed=seed)
+            if not scenarios:
+                _collect(stage, report, options.seconds)
+            elif options.seconds is None:
+                for scenario in scenarios:
+                    player.play(scenario)
+            else:
+                player.play_for(options.seconds, scenarios)
+            is_over.set()
         except KeyboardInterrupt:
             report.interrupted()
+        stack.close()
         left = stage.left()
     report.say("stopped", f"left over: {left}" if left else "nothing is left over")
     is_good = not scenarios or report.end()
@@ -150,19 +157,22 @@ def _tell_left_out(named: Sequence[str]) -> None:
 
 
 @contextmanager
-def _interrupted_once() -> Generator[None]:
-    """Take the first SIGINT or SIGTERM for the end: a second one would break off the stop."""
+def interrupted_once() -> Generator[threading.Event]:
+    """Take the first SIGINT or SIGTERM for the end: a second one would break off the stop.
+
+    Yields what is set once it has come; if it is set before, none interrupts any more.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM)
-    was_interrupted = threading.Event()
+    is_over = threading.Event()
 
     def interrupt(_: int, __: FrameType | None) -> None:
-        if not was_interrupted.is_set():
-            was_interrupted.set()
+        if not is_over.is_set():
+            is_over.set()
             raise KeyboardInterrupt
 
     before = [signal.signal(number, interrupt) for number in numbers]
     try:
-        yield
+        yield is_over
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
@@ -178,6 +188,7 @@ def _log_to(file: Path | None) -> None:
         logging.getLogger().setLevel(logging.INFO)
         # A line for each of 160 requests a second would hide all others.
         logging.getLogger("httpx").setLevel(logging.WARNING)
+        hf.log_events(words="collector")
 
 
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:

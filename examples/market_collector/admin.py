@@ -416,10 +416,13 @@ class AdminServer:
                 server.has_tried.set()
 
         thread = threading.Thread(target=serve, name="admin", daemon=True)
-        thread.start()
-        if not server.has_tried.wait(START_SECONDS) or not server.started:
+        try:
+            thread.start()
+            if not server.has_tried.wait(START_SECONDS) or not server.started:
+                raise RuntimeError(f"the admin server did not start within {START_SECONDS:g} s")
+        except BaseException:  # such as Ctrl-C
             server.end()
-            raise RuntimeError(f"the admin server did not start within {START_SECONDS:g} s")
+            raise
         return server, thread, f"http://{HOST}:{port}"
 
     def _app(self, port: int) -> ASGIApp:

@@ -164,11 +164,15 @@ class MarketCollector:
             if self.running:
                 return
             self._shared.ending.clear()
-            self.resources.start()
-            for name, kind in (("store", "file"), ("cache", "memory")):
-                self._held.enter_context(self.resources.register(name, kind).using())
-            for part in (self._supervisor, self.rm, self.performance, self.optimiser):
-                part.start()
+            try:
+                self.resources.start()
+                for name, kind in (("store", "file"), ("cache", "memory")):
+                    self._held.enter_context(self.resources.register(name, kind).using())
+                for part in (self._supervisor, self.rm, self.performance, self.optimiser):
+                    part.start()
+            except BaseException:  # such as Ctrl-C: what runs already must not go on
+                self._stop(_STOP_WITHIN)
+                raise
 
     def stop(self, timeout: float = 30.0) -> bool:
         """Break off what runs, and wait until all threads have ended and all is cleaned.
@@ -180,14 +184,17 @@ class MarketCollector:
             Whether all have ended.
         """
         with self._lock:
-            self._shared.ending.set()
-            self.optimiser.stop()
-            self.performance.stop()
-            self.rm.health.stop()  # that its workers end says nothing about it
-            done = self._supervisor.stop(timeout)
-            done = self.rm.stop() and done
-            self._held.close()
-            return self.resources.stop() and done
+            return self._stop(timeout)
+
+    def _stop(self, timeout: float) -> bool:
+        self._shared.ending.set()
+        self.optimiser.stop()
+        self.performance.stop()
+        self.rm.health.stop()  # that its workers end says nothing about it
+        done = self._supervisor.stop(timeout)
+        done = self.rm.stop() and done
+        self._held.close()
+        return self.resources.stop() and done
 
     def __enter__(self) -> Self:
         self.start()

@@ -115,9 +115,11 @@ class Stage:
     def start(self) -> None:
         """Start everything; returns when each exchange was collected."""
         self._before = self.in_use()
-        with ExitStack() as stack:
-            self._start(stack)
-            self._stack = stack.pop_all()
+        try:
+            self._start(self._stack)
+        except BaseException:
+            self.stop()
+            raise
 
     def _start(self, stack: ExitStack) -> None:
         stack.callback(self.supervisor.on_event(self._heard_of_process))
@@ -147,8 +149,10 @@ class Stage:
             backfill_interval=2 * self._minute,
         )
         stack.callback(rm.on_event(self._heard_of_breaker))
-        stack.enter_context(self._collector)
-        self.admin = stack.enter_context(AdminServer(self._collector, self.token))
+        self.admin = AdminServer(self._collector, self.token)
+        for part in (self._collector, self.admin):
+            stack.callback(part.stop)  # first, as the start may be interrupted
+            part.start()
         self.rest = self._settled()
 
     def _settled(self) -> dict[str, int]:

@@ -4,7 +4,6 @@ import io
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from examples.market_collector import redis_server
-from examples.market_collector.__main__ import main
+from examples.market_collector.__main__ import interrupted_once, main
+from examples.market_collector.admin import AdminServer
 from examples.market_collector.play import Player
 from examples.market_collector.report import Report, Story
 from examples.market_collector.scenarios import ALL
@@ -164,17 +164,37 @@ def test_what_builds_the_project_installs_what_the_collector_needs():
     }
 
 
-def test_a_stage_that_cannot_start_leaves_nothing_behind(tmp_path: Path):
-    (tmp_path / "prices.db").write_text("this is no database, and long enough to be seen as none")
+def test_a_start_that_is_interrupted_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(AdminServer, "start", lambda _: _interrupted())  # all else runs by then
     stage = Stage(
         tmp_path,
         read_settings(FILE.with_name("scenarios.yaml"), environ={}),
         names=["alpha"],
         has_redis=False,
     )
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(KeyboardInterrupt):
         stage.start()
+    assert not stage.collector.running
     assert stage.left() == {}
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_only_the_first_signal_interrupts_and_none_after_the_end():
+    before = signal.getsignal(signal.SIGTERM)
+    with interrupted_once() as is_over:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert is_over.is_set()
+        signal.raise_signal(signal.SIGINT)
+    with interrupted_once() as is_over:
+        is_over.set()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def run(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
