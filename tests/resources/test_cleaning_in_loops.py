@@ -1,6 +1,7 @@
 """Clean-ups that are methods of what belongs to an event loop: they are called in its thread."""
 
 import asyncio
+import logging
 import threading
 from functools import partial
 
@@ -110,3 +111,42 @@ def test_one_whose_loop_does_not_answer_is_given_up_and_not_called_later(resourc
 
     run(main())
     assert errors(resources, "channel") == 1
+
+
+def test_one_that_the_end_of_its_loop_cuts_off_is_told_so(resources, run, caplog):
+    begun = asyncio.Event()
+
+    async def close():
+        begun.set()
+        await asyncio.sleep(3600)
+
+    async def main():
+        made = resources.register("feed", "connection", close)
+        thread = in_another_thread(made.cleanup)
+        await asyncio.wait_for(begun.wait(), SOON)
+        return thread
+
+    with caplog.at_level(logging.ERROR):
+        run(main()).join(SOON)
+    assert "it was cancelled, as by the end of its event loop" in caplog.text
+    assert errors(resources, "connection") == 1
+
+
+def test_a_task_of_trio_is_refused_before_anything_is_taken(resources):
+    trio = pytest.importorskip("trio")
+    made = resources.register("feed", "connection", lambda: None)
+
+    async def main():
+        with pytest.raises(RuntimeError, match=r"task of trio: under trio use cleanup\(\)"):
+            await resources.acleanup("feed")
+        with pytest.raises(RuntimeError, match="task of trio"):
+            await made.acleanup()
+        with pytest.raises(RuntimeError, match="task of trio"):
+            await resources.acleanup_all()
+        with pytest.raises(RuntimeError, match="task of trio"):
+            async with made:
+                pass
+        assert made.is_registered
+        assert await trio.to_thread.run_sync(made.cleanup)
+
+    trio.run(main)

@@ -20,6 +20,7 @@ from holdfast.resources.news import log_error, wants_each
 from holdfast.resources.taken import Taken
 from holdfast.validation import answers_at_once
 from holdfast.waiting.daemons import DaemonThreads
+from holdfast.waiting.foreign import is_in_trio, loop_here
 
 if TYPE_CHECKING:
     from collections import deque
@@ -83,6 +84,7 @@ class Cleaned(Booked):
             BaseException: What it raises in this task that is no ``Exception``, such as
                 ``asyncio.CancelledError``; the resource has ended.
         """
+        self._refuse_trio("cleanup()")
         resource = self.get(id)
         return resource is not None and await self._aclean_one(resource)
 
@@ -106,6 +108,7 @@ class Cleaned(Booked):
 
     async def acleanup_all(self) -> int:
         """Clean everything as ``cleanup_all`` does; the event loop goes on meanwhile."""
+        self._refuse_trio("cleanup_all()")
         settle()
         until_ns = system_clock.now_ns() + self._limit_ns
         with Taken(self) as taken:
@@ -179,6 +182,11 @@ class Cleaned(Booked):
             raise RuntimeError(
                 f"{resource!r} has to be cleaned in the event loop of this thread: use {instead}"
             )
+
+    def _refuse_trio(self, plain: str) -> None:
+        """Refuse to begin in a task of trio's what could not be awaited there."""
+        if is_in_trio():
+            loop_here(self, plain)
 
     def _clean(self, taken: Taken) -> bool:
         """Clean what was taken; return whether all went well."""

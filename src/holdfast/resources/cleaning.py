@@ -381,9 +381,17 @@ class Round(Awaited):
             except RuntimeError:  # it was closed since
                 coroutine.close()
             else:
-                job.future.result()
+                self._await_future(job.future)
                 return
         asyncio.run(_within_limit(result, self._owner._limit_ns / 1e9))
+
+    def _await_future(self, future: Future[Any]) -> None:
+        from concurrent.futures import CancelledError
+
+        try:
+            future.result()
+        except CancelledError:  # a loop that ends cancels its tasks
+            raise RuntimeError("it was cancelled, as by the end of its event loop") from None
 
 
 _ASYNCIO = frozenset(("asyncio", "_asyncio", "uvloop"))

@@ -192,6 +192,7 @@ class Resource:
 
     async def acleanup(self) -> bool:
         """Clean and forget it, as ``ResourceManager.acleanup`` does with its identifier."""
+        self._of.manager._refuse_trio("cleanup()")
         return bool(await self._of.manager._aclean_one(self))
 
     def unregister(self) -> bool:
@@ -211,6 +212,7 @@ class Resource:
         self.cleanup()
 
     async def __aenter__(self) -> Self:
+        self._of.manager._refuse_trio("'with'")
         return self
 
     async def __aexit__(
