@@ -182,7 +182,8 @@ def _of_number_as_text(text: str, percent_in_one: int) -> str:
 def _of_choice(_field: str, value: object, allowed: str) -> str:
     if not allowed.startswith("one of ") or not isinstance(value, str):
         return ""
-    words = [word.strip("' ") for word in allowed.removeprefix("one of ").split(",")]
+    listed = allowed.removeprefix("one of ").partition("; ")[0]  # a sentence may follow
+    words = [word.strip("' ") for word in listed.split(",")]
     close = nearest(value, words) or _SAME_AS.get((value.lower(), words[-1]))
     return f"did you mean {close!r}?" if close else ""
 
@@ -287,7 +288,9 @@ def _of_backoff(value: object) -> str:
     return "derive a class from Backoff" if callable(value) else ""
 
 
-def _of_rates(field: str, value: object, _allowed: str) -> str:
+def _of_rates(field: str, value: object, allowed: str) -> str:
+    if "{" in allowed:  # other limits, each with a name
+        return ""
     if field == "limits" and isinstance(value, str):
         return next((f"write {days}" for unit, days in _LONG.items() if unit in value.lower()), "")
     if field == "limits" and isinstance(value, (list, tuple)):

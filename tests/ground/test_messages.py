@@ -541,3 +541,23 @@ def test_the_result_of_a_call_is_not_taken_for_the_function():
         with pytest.raises(TypeError, match=meant):
             take(coroutine)
         coroutine.close()
+
+
+def test_what_is_meant_is_taken_from_the_names_and_not_from_the_sentence_after_them():
+    manager = hf.ResourceManager("m")
+    with pytest.raises(hf.ConfigError) as caught:
+        manager.count("database")
+    assert str(caught.value).endswith("; for another kind call add_kind('database') first")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hf.ResourceManager("m", limits=3),
+        lambda: hf.ProcessComponent("p", ["true"], limits=3),
+    ],
+)
+def test_no_rate_is_proposed_for_limits_that_have_names(make):
+    with pytest.raises(hf.ConfigError, match=r"limits: got 3, allowed .*such as ") as caught:
+        make()
+    assert "write rate" not in str(caught.value)

@@ -209,7 +209,7 @@ def test_eighty_percent_of_a_limit_is_warned_of_once_per_crossing(resources, cap
 def test_a_limit_below_what_is_registered_is_refused(resources):
     resources.register("a", "connection")
     resources.register("b", "connection")
-    with pytest.raises(ConfigError, match="at least the 2 that are registered"):
+    with pytest.raises(ConfigError, match="at least the 2 of kind 'connection' that are regist"):
         resources.set_limit("connection", 1)
     with pytest.raises(ConfigError, match="at least the 2 that are registered"):
         resources.set_max(1)

@@ -141,6 +141,15 @@ def test_its_history_has_the_last_hundred_changes(optimiser, monitor):  # RS-09
     assert optimiser.snapshot().proposals == 240
 
 
+def test_a_bulkhead_follows_one_number_at_a_time(optimiser, bulkhead):
+    end = optimiser.follow(bulkhead, "workers")
+    with pytest.raises(hf.ConfigError, match=r"number: got 'writes', allow.* already, 'workers'"):
+        optimiser.follow(bulkhead, "writes")
+    end()
+    optimiser.follow(bulkhead, "writes")
+    assert optimiser.apply().writes == slots(bulkhead)
+
+
 def test_a_follower_that_fails_is_logged_once_and_others_follow(optimiser, bulkhead, caplog):
     class Broken:
         works = False

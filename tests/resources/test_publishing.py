@@ -320,3 +320,9 @@ def test_redis_without_its_package_says_which_extra_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(hf.MissingExtraError, match=r"holdfast\[redis\]"):
         PerformanceMonitor("x", publish="redis://localhost")
+
+
+@pytest.mark.parametrize("path", ["/shop", "/-1", "/1/x", "/1x"])
+def test_a_database_that_is_no_number_is_refused_and_not_left_out(path):
+    with pytest.raises(hf.ConfigError, match="publish: got 'redis://localhost:6379/"):
+        PerformanceMonitor("x", publish=f"redis://localhost:6379{path}")

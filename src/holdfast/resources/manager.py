@@ -280,7 +280,8 @@ class ResourceManager(Whole, Life, Cleaned):
             is_high = figures.limit_to(limit)
             active = figures.active
         if is_high is None:
-            self._refuse(field, limit, f"at least the {active} that are registered")
+            of_kind = "" if kind is None else f" of kind {kind!r}"
+            self._refuse(field, limit, f"at least the {active}{of_kind} that are registered")
         if kind is None:
             for name, of in self._tallies.copy().items():
                 of.figures.show_limit(None if name == MEMORY else limit)

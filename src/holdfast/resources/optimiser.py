@@ -196,7 +196,7 @@ class ResourceOptimiser(Whole, Life):
             A function that ends it; the bulkhead stays as it is then. It may be called repeatedly.
 
         Raises:
-            ConfigError: An argument is invalid.
+            ConfigError: An argument is invalid, or the bulkhead follows another number.
         """
         problems = Problems("ResourceOptimiser", self._name)
         if not callable(getattr(bulkhead, "resize", None)):
@@ -206,7 +206,13 @@ class ResourceOptimiser(Whole, Life):
         follower = _Follower(bulkhead, number)
         settle()
         with self._lock:
-            self._followers[follower] = None
+            others = {one.field for one in self._followers if one.bulkhead is bulkhead} - {number}
+            if not others:
+                self._followers[follower] = None
+        if others:  # it would be resized to one number and then to the other, each time
+            allowed = f"the one that it follows already, {others.pop()!r}"
+            problems.refuse("number", number, allowed)
+            problems.done()
 
         def end() -> None:
             with self._lock:

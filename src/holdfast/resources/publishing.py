@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import asdict
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from holdfast.errors import MissingExtraError
 from holdfast.redaction import redact
@@ -238,7 +239,7 @@ def publisher_of(problems: Problems, target: object) -> Publisher | None:
 
 
 def _is_url(url: str) -> bool:
-    """Return whether redis-py understands a URL.
+    """Return whether redis-py understands a URL, and all of it.
 
     Raises:
         MissingExtraError: It is not installed.
@@ -254,4 +255,6 @@ def _is_url(url: str) -> bool:
         parse(url)
     except ValueError:
         return False
-    return True
+    # A database that is no number would be left out: the keys would be in database 0.
+    path = urlsplit(url).path.strip("/")
+    return url.startswith("unix:") or not path or path.isdecimal()

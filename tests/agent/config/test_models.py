@@ -10,7 +10,7 @@ import uuid
 from typing import Annotated, Optional
 
 import pytest
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
 
 import holdfast as hf
 from holdfast.agent.config import Env, Seconds, Settings, load
@@ -154,3 +154,9 @@ def test_a_file_may_be_named_in_bytes(tmp_path):
     file = tmp_path / "s.yaml"
     file.write_text("text: a\n")
     assert load(Typed, os.fsencode(file), environ={}).text == "a"
+
+
+@pytest.mark.parametrize("model", [dict, BaseModel, Settings(), "Settings", None])
+def test_only_a_class_of_settings_can_be_loaded(model):
+    with pytest.raises(TypeError, match=r"load: model: got .*, allowed a class derived from Sett"):
+        load(model, environ={})

@@ -149,6 +149,14 @@ def test_resizing_lets_waiters_in_and_takes_no_size_that_cannot_be(still_clock):
     assert (bulkhead.snapshot().capacity, bulkhead.in_flight) == (2, 2)
 
 
+def test_a_size_that_it_has_already_is_no_news(still_clock, caplog):
+    bulkhead = queueing(still_clock)
+    with caplog.at_level("INFO", "holdfast"):
+        for size in (3, 3, 2, 2):
+            bulkhead.resize(size)
+    assert [record.getMessage()[-7:] for record in caplog.records] == ["3 slots", "2 slots"]
+
+
 def test_a_place_that_was_never_taken_cannot_be_given_back():  # BH-06, trap 34
     bulkhead = hf.Bulkhead("b", max_concurrent=1)
     with pytest.warns(RuntimeWarning, match=r"leave\(\) of .*'b'.* without a slot taken"):

@@ -48,9 +48,13 @@ def load(
         ConfigError: Something is wrong. ``problems`` has all of it, a line each, with file, line,
             column and key, or the name of the variable; the value; and what is allowed.
         MissingExtraError: It is a YAML file, and PyYAML is not installed.
+        TypeError: ``model`` is no class that is derived from ``Settings``.
 
     Safe to call from any thread.
     """
+    given: object = model
+    if not (isinstance(given, type) and issubclass(given, Settings)):
+        raise TypeError(f"load: model: got {model!r}, allowed a class derived from Settings")
     reports = Reports()
     tree = Tree(Place("configuration")) if file is None else read_tree(file, reports)
     _open_sections(tree, model)

@@ -207,11 +207,14 @@ class Bulkhead(Policy):
         limit = problems.integer("max_concurrent", max_concurrent, least=1, most=MAX_PLACES)
         problems.done()
         self._change(max_concurrent=limit)
+        is_other = False
         while self._kernel.limit() != (
             limit := self._setting("max_concurrent")
         ):  # or another thread's, given meanwhile
             self._room.resize(limit)
-        self._say("resized", "has %d slots", limit)
+            is_other = True
+        if is_other:
+            self._say("resized", "has %d slots", limit)
 
     # ---- what others see ----
 
