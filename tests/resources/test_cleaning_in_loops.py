@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import types
 from functools import partial
 
 import pytest
@@ -150,3 +151,27 @@ def test_a_task_of_trio_is_refused_before_anything_is_taken(resources):
         assert await trio.to_thread.run_sync(made.cleanup)
 
     trio.run(main)
+
+
+async def an_async_generator():
+    yield
+
+
+@types.coroutine
+def an_old_coroutine():
+    yield from asyncio.sleep(0).__await__()
+
+
+def test_what_only_makes_a_generator_has_cleaned_nothing(resources, caplog):
+    closed = []
+
+    def a_generator():
+        closed.append(1)
+        yield
+
+    with caplog.at_level(logging.ERROR):
+        for cleanup in (a_generator, an_async_generator, lambda: (one for one in closed)):
+            assert resources.register("feed", "file", cleanup).cleanup() is False
+    assert errors(resources, "file") == 3
+    assert "it returned a generator, of which nothing has run" in caplog.text
+    assert resources.register("feed", "file", an_old_coroutine).cleanup() is True

@@ -12,7 +12,13 @@ from operator import methodcaller
 
 from holdfast.redaction import describe_error
 from holdfast.resources.awaited import Awaited
-from holdfast.resources.cleaning import loop_of, running_loop, swap_within, within
+from holdfast.resources.cleaning import (
+    loop_of,
+    needs_await,
+    running_loop,
+    swap_within,
+    within,
+)
 from holdfast.validation import answers_at_once
 
 TYPE_CHECKING = False
@@ -115,7 +121,7 @@ class Alone(Awaited):
         """Call it; return whether all went well so far."""
         try:
             result = next(self._calls)
-            if hasattr(result, "__await__"):
+            if needs_await(result):
                 self.rest = self._resource._with_cleanup(lambda: result)
                 return True
         except Exception as raised:  # noqa: BLE001 - the user's code: counted and logged
@@ -131,7 +137,7 @@ class Alone(Awaited):
         """Call it, and await what it returns; return whether all went well."""
         try:
             result = next(self._calls)
-            if hasattr(result, "__await__"):
+            if needs_await(result):
                 await result
         except Exception as raised:  # noqa: BLE001 - as above
             self._fail(raised)

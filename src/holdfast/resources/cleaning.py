@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         def _has_cleaned(self, resource: Resource, error: str | None) -> None: ...
 
 
-__all__ = ["Round", "is_within", "loop_of", "running_loop", "swap_within", "within"]
+__all__ = ["Round", "is_within", "loop_of", "needs_await", "running_loop", "swap_within", "within"]
 
 _NOBODY = "a listener of a clean-up raised %r in a thread that nobody waits for"
 _MOST_ACTIVE = 32
@@ -341,7 +341,7 @@ class Round(Awaited):
                 result: Any = cleanup()
             else:
                 result = self._call_in(loop, job, cleanup)
-            if hasattr(result, "__await__"):
+            if needs_await(result):
                 self._finish(job, result)
         except BaseException as raised:  # noqa: BLE001 - the user's code: counted and logged
             name, text = describe_error(raised)
@@ -394,7 +394,24 @@ class Round(Awaited):
             raise RuntimeError("it was cancelled, as by the end of its event loop") from None
 
 
+_ITERABLE_COROUTINE = 0x100  # a code flag: of types.coroutine
 _ASYNCIO = frozenset(("asyncio", "_asyncio", "uvloop"))
+
+
+def needs_await(result: Any) -> bool:
+    """Return whether what a clean-up has returned has to be awaited.
+
+    Raises:
+        TypeError: It is a generator, of which nothing has run.
+    """
+    if hasattr(result, "__await__"):
+        return True
+    code = getattr(result, "gi_code", None) or getattr(result, "ag_code", None)
+    if code is None:
+        return False
+    if code.co_flags & _ITERABLE_COROUTINE:
+        return True
+    raise TypeError("it returned a generator, of which nothing has run")
 
 
 def loop_of(cleanup: Any, loop: AbstractEventLoop | None) -> AbstractEventLoop | None:
