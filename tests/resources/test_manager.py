@@ -268,6 +268,17 @@ class Connection:
         raise AssertionError("not called")
 
 
+def test_the_end_of_an_operation_costs_no_more_than_that(resources, monkeypatch):  # ER-08
+    monkeypatch.setattr("holdfast.resources.cleaned.Alone", None)  # what runs a clean-up
+    monkeypatch.setattr("holdfast.resources.cleaned.Round", None)
+    with resources.operation("fetch"):
+        pass
+    resources.register("db", "connection")
+    assert resources.cleanup("db") is True
+    assert resources.cleanup("db") is False
+    assert resources.snapshot().kinds["operation"].cleaned == 1
+
+
 def test_a_tracked_object_that_dies_counts_as_collected_and_is_cleaned(resources):  # RS-01
     closed = Closed()
     connection = Connection()

@@ -141,6 +141,8 @@ class Cleaned(Booked):
 
     def _clean_one(self, resource: Resource) -> bool:
         settle()
+        if resource._cleanup is None:
+            return self._has_ended(resource)
         self._refuse_here(resource, "acleanup()")
         with Taken(self) as taken:
             one = Alone(self, resource, taken.queue)
@@ -158,8 +160,17 @@ class Cleaned(Booked):
                 one.end()
             return self._clean(taken)
 
+    def _has_ended(self, resource: Resource) -> bool:
+        """Clean what needs no clean-up, such as an operation."""
+        if not self._take(resource, CLEANED):
+            return False
+        self._has_cleaned(resource, None)
+        return True
+
     async def _aclean_one(self, resource: Resource) -> bool:
         settle()
+        if resource._cleanup is None:
+            return self._has_ended(resource)
         with Taken(self) as taken:
             one = Alone(self, resource, taken.queue)
             try:
