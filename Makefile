@@ -90,7 +90,7 @@ test-nogil: ## on a free-threaded PYTHON=…: quick tests, C stress tests under 
 	@test -n "$(PYTHON)" || { echo "name a free-threaded interpreter: make test-nogil PYTHON=…" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sysconfig as s, sys; sys.exit(not s.get_config_var("Py_GIL_DISABLED"))' || { \
 	    echo "$(PYTHON) has a GIL; name a free-threaded interpreter" >&2; exit 1; }
-	$(MAKE) --no-print-directory build $(NOGIL)/.has-test-nogil VENV=$(NOGIL)
+	$(MAKE) --no-print-directory $(NOGIL)/.has-test-nogil build VENV=$(NOGIL)
 	PYTHON_GIL=0 $(NOGIL)/bin/python -m pytest $(LIMIT) $(PARALLEL) $(QUICK) $(NOT_NOGIL:%=--ignore=%) $(ARGS)
 	$(MAKE) --no-print-directory ctest SANITIZE=thread CTEST_ARGS="-L stress" PYTHON=
 	PYTHON_GIL=0 $(NOGIL)/bin/python -m benchmarks.contention --threads 2

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from holdfast import ConfigError, ManualClock, ResourceManager
+from tests.apart import MAY_FORK
 
 SOON = 20.0  # a generous limit for what happens at once
 
@@ -512,8 +513,13 @@ async def test_the_loop_runs_in_a_task(resources):
 
 
 def run(code):
+    # Without what tests.apart watches with: a child that finalizes would wait for its thread.
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "error", "-W", MAY_FORK, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.stderr == ""
     return done.stdout.split()
