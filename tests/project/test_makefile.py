@@ -107,6 +107,12 @@ def test_a_venv_that_could_not_be_finished_is_made_again_the_next_time(tmp_path)
     assert not python.exists()
 
 
+def test_what_has_no_wheel_without_the_gil_is_not_asked_for_by_the_build_before(tmp_path):
+    steps = make("-n", "test-nogil", "PYTHON=python", f"NOGIL={tmp_path}")
+    asked = re.findall(r"requirements\.py ([\w-]+)", steps)
+    assert asked[:2] == ["test-nogil", "demo"]
+
+
 def find_python(*version: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [ROOT / "tools" / "find-python", *version], capture_output=True, text=True, check=False
