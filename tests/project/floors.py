@@ -43,7 +43,6 @@ FOREIGN = {
     "annotated_types": ("agent/config/",),
     "pydantic": ("agent/config/",),
     "pydantic_core": ("agent/config/",),
-    "pydantic_settings": ("agent/config/",),
     "redis": ("resources/publishing.py",),
     "starlette": ("agent/",),
     "uvicorn": ("agent/",),

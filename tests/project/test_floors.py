@@ -1,10 +1,12 @@
 """No module of the package imports from a floor above its own."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.project.floors import faults, import_circles
+from tests.project.floors import faults, import_circles, imports_of_python
 from tests.project.gate_files import circles, needs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +15,21 @@ ABOVE = "imports holdfast.%s, which stands above it"
 
 def test_nothing_imports_from_above():
     assert faults(ROOT / "src" / "holdfast", ROOT / "csrc" / "python") == []
+
+
+def test_every_package_of_an_extra_for_users_is_imported():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = extras["optional-dependencies"]
+    named = [line for extra in ("agent", "redis", "system", "prometheus") for line in extras[extra]]
+    wanted = {re.match(r"[\w-]+", line)[0].lower().replace("-", "_") for line in named}
+    wanted = {{"pyyaml": "yaml"}.get(one, one) for one in wanted}
+    imported = {
+        module.split(".")[0]
+        for folder in ("src", "examples")
+        for source in (ROOT / folder).rglob("*.py")
+        for _, module in imports_of_python(source.read_text(encoding="utf-8"))
+    }
+    assert wanted - imported == set()
 
 
 @pytest.mark.parametrize(
