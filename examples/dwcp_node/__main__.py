@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from examples.options import log_to, seconds
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,12 +78,9 @@ def _run_cluster(given: Sequence[str]) -> int:
     if not chosen:
         print("these scenarios need etcd", file=sys.stderr)
         return 2
-    if options.log is None:
-        logging.getLogger().addHandler(logging.NullHandler())  # the report says what matters
-    else:
-        logging.basicConfig(
-            filename=options.log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-        )
+    if wrong := log_to(options.log):
+        print(wrong, file=sys.stderr)
+        return 2
     seed = options.seed if options.seed is not None else time.time_ns() % 1_000_000
     with tempfile.TemporaryDirectory(prefix="dwcp-node-") as folder:
         return asyncio.run(
@@ -129,7 +128,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the scenarios, and end")
     parser.add_argument(
-        "--seconds", type=float, help="play them in random order for so long, not each once"
+        "--seconds", type=seconds, help="play them in random order for so long, not each once"
     )
     parser.add_argument("--seed", type=int, help="repeats the choices of an earlier run")
     parser.add_argument(

@@ -6,8 +6,6 @@ Without ``--scenario`` it collects until it is interrupted, and tells once a sec
 from __future__ import annotations
 
 import argparse
-import logging
-import math
 import signal
 import sys
 import tempfile
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import holdfast as hf
+from examples.options import log_to, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from holdfast.agent.config import CollectorSettings
 
 _TOLD_EVERY = 1.0
-_LONGEST = 604_800  # seconds: a week
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,10 +65,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     except hf.ConfigError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
-    try:
-        _log_to(options.log)
-    except OSError as error:
-        print(f"--log {options.log}: cannot be written: {error.strerror}", file=sys.stderr)
+    if wrong := log_to(options.log):
+        print(wrong, file=sys.stderr)
         return 2
     return _run(settings, chosen, options, has_redis=has_redis)
 
@@ -178,19 +174,6 @@ def interrupted_once() -> Generator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _log_to(file: Path | None) -> None:
-    if file is None:
-        logging.getLogger().addHandler(logging.NullHandler())  # the report says what matters
-    else:
-        handler = logging.FileHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logging.getLogger().addHandler(handler)
-        logging.getLogger().setLevel(logging.INFO)
-        # A line for each of 160 requests a second would hide all others.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
-        hf.log_events(words="collector")
-
-
 def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m examples.market_collector",
@@ -207,7 +190,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the scenarios, and end")
     parser.add_argument(
         "--seconds",
-        type=_seconds,
+        type=seconds,
         help="end after so long; with --scenario: these in random order, instead of each once",
     )
     parser.add_argument(
@@ -218,16 +201,6 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="where log lines are added")
     return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if 0 < seconds <= _LONGEST:
-        return seconds
-    raise argparse.ArgumentTypeError(f"got {text!r}, allowed: more than 0, up to {_LONGEST}")
 
 
 if __name__ == "__main__":

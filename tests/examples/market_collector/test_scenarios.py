@@ -124,22 +124,6 @@ def test_scenarios_of_redis_are_not_played_without_it(
     assert "left out for want of Redis: redis, cache; " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("seconds", ["-3", "0", "nan", "inf", "soon"])
-def test_a_run_of_no_possible_length_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit, match="2"):
-        main([f"--seconds={seconds}"])
-    assert f"got '{seconds}', allowed: more than 0, up to 604800" in capsys.readouterr().err
-
-
-def test_a_log_that_cannot_be_written_is_told_in_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    file = tmp_path / "missing" / "log"
-    assert main(["--log", str(file)]) == 2
-    said = capsys.readouterr().err
-    assert said == f"--log {file}: cannot be written: No such file or directory\n"
-
-
 @pytest.mark.parametrize("package", ["redis", "httpx", "yaml"])
 def test_a_missing_package_is_told_with_what_installs_it(
     package: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
