@@ -54,7 +54,7 @@ def kill(scene: Scene) -> None:
     """An exchange is killed: the supervisor starts it again."""
     name = scene.any_exchange()
     handle = _handle(scene, name)
-    at = time.monotonic()
+    at = scene.breaking()
     scene.broke(f"{name}: kill -9 of process {handle.kill()}", at)
     scene.noticed(told(name, "exited"))
     scene.done(told(name, "recovering"))
@@ -65,7 +65,7 @@ def kill(scene: Scene) -> None:
 def everything(scene: Scene) -> None:
     """All exchanges are down at once: the collector says so, and goes on when they are back."""
     stage = scene.stage
-    at = time.monotonic()
+    at = scene.breaking()
     for name in stage.names:
         _handle(scene, name).stop()
     scene.broke("all exchanges: connections are refused", at)
@@ -121,7 +121,7 @@ def busy(scene: Scene) -> None:
     """An exchange wants to be left alone for a while: it is, and its breaker stays closed."""
     name, stage = scene.any_exchange(), scene.stage
     handle, rest = _handle(scene, name), 1.0
-    at = time.monotonic()
+    at = scene.breaking()
     handle.set_fault("busy", retry_after=rest)
     scene.broke(f"{name} answers with status 429 and Retry-After: {rest:g}", at)
     scene.noticed(told("exchange", "retry"))
@@ -142,7 +142,7 @@ def half(scene: Scene) -> None:
     """An exchange fails half of the time: its symbols are fetched one by one."""
     name, stage = scene.any_exchange(), scene.stage
     before = stage.worker(name).sequential_rounds
-    at = time.monotonic()
+    at = scene.breaking()
     _handle(scene, name).set_fault("garbage", share=0.5, form="page")
     scene.broke(f"{name} answers every second request with garbage", at)
     scene.eventually(
@@ -158,7 +158,7 @@ def half(scene: Scene) -> None:
 def redis(scene: Scene) -> None:
     """Redis is filled: it refuses what is written, and memory takes it."""
     stage, handle = scene.stage, _redis(scene)
-    at = time.monotonic()
+    at = scene.breaking()
     written = handle.fill()
     scene.broke(f"Redis is full: it has taken {written:,} values, and refuses all others", at)
     scene.noticed(told(CACHE, "failed"))
@@ -172,7 +172,7 @@ def redis(scene: Scene) -> None:
 def cache(scene: Scene) -> None:
     """Redis is down: the cache is in memory until it is back."""
     stage = scene.stage
-    at = time.monotonic()
+    at = scene.breaking()
     _redis(scene).stop()
     scene.broke("Redis is down: connections are refused", at)
     scene.noticed(told(REDIS, "open"))
@@ -190,7 +190,7 @@ def cache(scene: Scene) -> None:
 def _outage(scene: Scene, name: str, words: str, harm: Callable[[], object]) -> None:
     """Harm an exchange until its breaker has opened and the others have gone on; heal it."""
     before = scene.stage.worker(name)
-    at = time.monotonic()
+    at = scene.breaking()
     harm()
     scene.broke(f"{name} {words}", at)
     scene.noticed(told(name, "open"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from examples.market_collector.report import Counts
 from examples.story import Teller, WrongError
@@ -27,7 +27,15 @@ RECOVERED_WITHIN = 60.0
 _LOOK_EVERY = 0.02
 _ROUNDS = 5  # that are measured
 _SLOWED = 0.75  # a rate below this share of the calm one is slower
+_TOLERATED = 2.0  # rounds that may be missed besides, in a time in which few are made
 _MEASURED = 6  # times, before an exchange is called slowed: the machine is shared
+
+
+class _Rounds(NamedTuple):
+    """How many rounds each worker had made at a moment."""
+
+    at: float
+    made: Mapping[str, int]
 
 
 class Scene(Teller[Counts]):
@@ -46,6 +54,8 @@ class Scene(Teller[Counts]):
         self._filled = 0
         self._errors: Errors | None = None
         self._calm: Mapping[str, float] = {}
+        self._breaking: _Rounds | None = None
+        self._noticed: _Rounds | None = None
 
     # ---- choosing ----
 
@@ -56,6 +66,36 @@ class Scene(Teller[Counts]):
     def others(self, *harmed: str) -> list[str]:
         """Return the exchanges that are not harmed."""
         return [name for name in self.stage.names if name not in harmed]
+
+    # ---- the first moments ----
+
+    def breaking(self) -> float:
+        """Return the time at which something is broken next: from here on rounds are counted."""
+        self._breaking, self._noticed = self._rounds(), None
+        return self._breaking.at
+
+    def saw(self, by: str, what: str, at: float | None = None) -> None:
+        """Tell that somebody has noticed, at that time or at this moment."""
+        if self._noticed is None:
+            self._noticed = self._rounds()
+        super().saw(by, what, at)
+
+    def _rounds(self) -> _Rounds:
+        made = {name: self.stage.worker(name).rounds for name in self.stage.names}
+        return _Rounds(time.monotonic(), made)
+
+    def _missed(self, names: Iterable[str]) -> list[str]:
+        """Return which exchanges made too few rounds until it was noticed, and how few."""
+        began, ended = self._breaking, self._noticed
+        if began is None or ended is None:
+            return []
+        due = {name: self._calm[name] * (ended.at - began.at) for name in names}
+        made = {name: ended.made[name] - began.made[name] for name in due}
+        return [
+            f"{name} made {made[name]} rounds instead of {due[name]:.0f}"
+            for name in due
+            if made[name] < _SLOWED * due[name] - _TOLERATED
+        ]
 
     # ---- waiting ----
 
@@ -123,7 +163,9 @@ class Scene(Teller[Counts]):
             name: more for name in others if (more := self.stage.worker(name).errors - errors[name])
         }
         self.require(not failed, f"prices of other exchanges were not collected: {failed}")
-        if not (slowed or failed):
+        missed = self._missed(others)
+        self.require(not missed, f"until it was noticed: {', '.join(missed)}")
+        if not (slowed or failed or missed):
             self.verified(
                 f"all {len(others) * self.stage.symbols} symbols{whose} are collected; "
                 f"rounds/s: {said} (before: {before})"

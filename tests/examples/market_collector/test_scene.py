@@ -135,6 +135,25 @@ def test_another_exchange_that_is_slowed_is_told_by_name():
     assert wrong == ["slower than before: beta (beta 3.0 rounds/s)"]
 
 
+@pytest.mark.parametrize(("more", "is_good"), [(10_000, True), (0, False)])
+def test_rounds_of_another_exchange_that_are_missed_until_it_is_noticed_are_told(more, is_good):
+    stage = Stage()
+    stage.measured = dict.fromkeys(stage.names, 1000.0)
+
+    def breaks(scene: Scene) -> None:
+        at = scene.breaking()
+        time.sleep(0.05)
+        stage._rounds += more
+        scene.broke("alpha is harmed", at)
+        scene.saw("somebody", "it")
+        scene.undisturbed("alpha")
+
+    wrong, _ = play(stage, breaks)
+    assert [re.sub("[0-9]+", "n", each) for each in wrong] == (
+        [] if is_good else ["until it was noticed: beta made n rounds instead of n"]
+    )
+
+
 def test_the_rates_before_are_those_of_a_machine_that_is_calm():
     stage = Stage()
     busy = iter([2.0, 3.0, 5.0])
