@@ -281,3 +281,25 @@ print("interrupted" if interrupts else "never")
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+def test_the_end_of_the_interpreter_waits_for_a_stop_that_was_interrupted():  # RS-07
+    code = """
+import os, signal, time
+import holdfast as hf
+
+def close():
+    time.sleep(0.3)  # the interpreter would have ended by then
+    print("closed")
+
+resources = hf.ResourceManager("shop", cleanup_timeout=60)
+resources.start()
+resources.register("a", "file", close)
+resources.register("b", "file", lambda: os.kill(os.getpid(), signal.SIGINT))
+resources.stop(60)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "closed\n"
+    assert "KeyboardInterrupt" in done.stderr
