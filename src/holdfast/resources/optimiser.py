@@ -360,7 +360,7 @@ class ResourceOptimiser(Whole, Life):
         self,
         timeout: float | timedelta = 10.0,  # noqa: ASYNC109 - as in stop()
     ) -> bool:
-        """Stop as ``stop`` does; the event loop goes on."""
+        """Stop as ``stop`` does, in ``timeout`` seconds at most; the event loop goes on."""
         wait_to_ns("timeout", timeout)
         self._leave()
         return await self._loop.astop(timeout)
