@@ -106,8 +106,15 @@ class MarketCollector:
             raise ValueError("exchanges: at least one")
         self.rm = make_manager(settings, clock=clock) if rm is None else rm
         idle = max(300.0, 3 * interval)
+        n = len(exchanges)  # each has a connection, and holds less than 20 resources at once
         self.resources = hf.ResourceManager(
-            "collector", idle_after=idle, leak_idle=idle, leak_age=2 * idle, clock=clock
+            "collector",
+            max_resources=max(1000, 20 * n),
+            limits={"connection": max(100, 2 * n)},
+            idle_after=idle,
+            leak_idle=idle,
+            leak_age=2 * idle,
+            clock=clock,
         )
         # Without a default: a name that has no policies is an error.
         self.recovery = hf.ErrorRecoveryManager("collector", manager=self.rm, default=None)

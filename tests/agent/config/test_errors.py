@@ -51,6 +51,16 @@ def of_breaker(line):
         ("timeout: true", 14, f"got true, allowed a duration above 0, {A_DURATION}"),
         ("timeout: .inf", 14, f"got '.inf', allowed a duration above 0, {A_DURATION}"),
         ("timeout: 1e999", 14, f"got inf, allowed a duration above 0, {A_DURATION}"),
+        (
+            "timeout: 40000d",
+            14,
+            f"got '40000d', allowed a duration above 0, {A_DURATION}: at most 36500d",
+        ),
+        (
+            "timeout: 4e9",
+            14,
+            f"got 4000000000.0, allowed a duration above 0, {A_DURATION}: at most 36500d",
+        ),
         ("timeout: 1:30", 14, f"got '1:30', allowed a duration above 0, {A_DURATION}"),
         ("timeout: [5s]", 14, f"got a list of 1 item, allowed a duration above 0, {A_DURATION}"),
         (

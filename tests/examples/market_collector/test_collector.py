@@ -505,6 +505,12 @@ def test_the_longest_list_of_the_longest_symbols_is_collected(market):
 # ---- threads ----
 
 
+def test_more_exchanges_than_a_kind_of_resource_usually_may_have_are_connected(market):
+    many = market(*(f"e{number}" for number in range(120)))
+    many.begin()
+    assert many.collector.resources.count("connection") == 120
+
+
 @pytest.mark.parametrize("part", ["rm", "optimiser"])
 def test_a_start_that_is_interrupted_leaves_nothing_running(market, monkeypatch, part):
     a = market("a")

@@ -6,12 +6,17 @@ allows (``types``).
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 
 from holdfast.validation import MAX_NS, shown
 
-__all__ = ["parse_duration", "suggestion"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["is_too_long", "parse_duration", "suggestion"]
 
 _UNITS = {
     "ns": Decimal("1e-9"),
@@ -60,6 +65,18 @@ def parse_duration(text: str) -> float:
     if seconds is None or seconds > MAX_NS // 10**9:
         raise ValueError(f"no duration: {shown(text)}")
     return float(seconds)
+
+
+def is_too_long(value: Any) -> bool:
+    """Return whether a text or a number is a duration, but one of more than a hundred years.
+
+    >>> is_too_long("40000d"), is_too_long(4e9), is_too_long("100d"), is_too_long("soon")
+    (True, True, False, False)
+    """
+    seconds = value
+    if isinstance(value, str):
+        seconds = _seconds(value.strip()) if len(value) <= _MOST_LETTERS else None
+    return isinstance(seconds, (int, float, Decimal)) and MAX_NS // 10**9 < seconds < math.inf
 
 
 def suggestion(text: str) -> str | None:

@@ -19,7 +19,7 @@ from typing import Annotated, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretBytes, SecretStr, model_validator
 from pydantic_core import PydanticCustomError, core_schema
 
-from holdfast.agent.config.duration import parse_duration, suggestion
+from holdfast.agent.config.duration import is_too_long, parse_duration, suggestion
 from holdfast.redaction import is_secret_name
 from holdfast.validation import MAX_NS, duration_to_ns
 
@@ -92,25 +92,30 @@ class Seconds:
             try:
                 seconds = parse_duration(value)
             except ValueError:
-                meant = suggestion(value)
-                if meant is not None and not self._takes(parse_duration(meant)):
-                    meant = None
-                raise PydanticCustomError("duration", _said(self.allowed, meant)) from None
+                raise PydanticCustomError("duration", self._refusal(value)) from None
         if not self._takes(seconds):
-            raise PydanticCustomError("duration", _said(self.allowed, None))
+            raise PydanticCustomError("duration", self._refusal(seconds))
         return seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
 
     def _takes(self, seconds: Any) -> bool:
         ns = duration_to_ns(seconds)
         return ns is not None and self.least_ns <= ns <= self.most_ns
 
+    def _refusal(self, value: Any) -> LiteralString:
+        if is_too_long(value):
+            return _said(self.allowed, f"at most {_written(self.most_ns)}")
+        meant = suggestion(value) if isinstance(value, str) else None
+        if meant is None or not self._takes(parse_duration(meant)):
+            return _said(self.allowed, None)
+        return _said(self.allowed, f'did you mean "{meant}"?')
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         """Have pydantic read a duration before it looks at the number."""
         return core_schema.no_info_before_validator_function(self.read, handler(source))
 
 
-def _said(allowed: str, meant: str | None) -> LiteralString:
-    return allowed if meant is None else f'{allowed}: did you mean "{meant}"?'
+def _said(allowed: str, hint: str | None) -> LiteralString:
+    return allowed if hint is None else f"{allowed}: {hint}"
 
 
 def _written(ns: int) -> str:
