@@ -174,10 +174,11 @@ class Stage:
         """Stop everything; nothing of it is left."""
         self._stack.close()
 
-    def left(self, within: float = 10.0) -> dict[str, int]:
+    def left(self, within: float = 20.0) -> dict[str, int]:
         """Return what is left after a stop that was not there before the start.
 
-        Threads of the library may take a moment to end.
+        A thread of the library ends when it has logged what was repeated, ten seconds after the
+        first time.
         """
         until = time.monotonic() + within
         while (left := self.above(self._before)) and time.monotonic() < until:
