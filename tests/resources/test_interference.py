@@ -120,7 +120,13 @@ def test_starts_at_the_same_time_begin_one_loop(resources):
         threads = [threading.Thread(target=start) for _ in range(2)]
         made = []
         begin = resources._begin
-        resources._begin = lambda tick: made.append(begin(tick)) or made[-1]  # noqa: B023
+
+        def recorded(tick, begin=begin, made=made):
+            one = begin(tick)
+            made.append(one)
+            return one  # not made[-1], which may be the other thread's
+
+        resources._begin = recorded
         for thread in threads:
             thread.start()
         barrier.wait(SOON)
