@@ -269,8 +269,8 @@ class Connection:
 
 
 def test_the_end_of_an_operation_costs_no_more_than_that(resources, monkeypatch):  # ER-08
-    monkeypatch.setattr("holdfast.resources.cleaned.Alone", None)  # what runs a clean-up
-    monkeypatch.setattr("holdfast.resources.cleaned.Round", None)
+    monkeypatch.setattr("holdfast.resources.cleanups.Alone", None)  # what runs a clean-up
+    monkeypatch.setattr("holdfast.resources.cleanups.Round", None)
     with resources.operation("fetch"):
         pass
     resources.register("db", "connection")

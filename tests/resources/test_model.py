@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 import holdfast as hf
-from holdfast.resources import cleaned
+from holdfast.resources import cleanups
 from tests.models.resources import Held, Resources
 
 pytestmark = pytest.mark.stress
@@ -349,13 +349,13 @@ def test_a_stop_while_a_clean_up_is_about_to_begin_leaves_it_its_thread(monkeypa
     resources.register("second", "file", lambda: ran.append("second"))
     stopping = threading.Thread(target=resources.stop, args=(60,))
 
-    class Round(cleaned.Round):
+    class Round(cleanups.Round):
         def __init__(self, *args):
             super().__init__(*args)
             stopping.start()
             stopping.join(0.3)  # it either ends now, or waits for this
 
-    monkeypatch.setattr(cleaned, "Round", Round)
+    monkeypatch.setattr(cleanups, "Round", Round)
     cleaning = threading.Thread(target=resources.cleanup_all, daemon=True)
     cleaning.start()
     for one in (cleaning, stopping):

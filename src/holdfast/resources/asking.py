@@ -1,7 +1,7 @@
 """Calls of a user's functions and of the network, each with an end: the caller waits no longer.
 
 They run in daemon threads, which end with them. A function that still runs is not called again.
-Elsewhere: the functions (``watched``, ``publishing``).
+Elsewhere: the functions (``workers_and_caches``, ``publishing``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Something that threads and tasks wait for the end of. Elsewhere: what it is (``cleaning``)."""
+"""Something whose end threads and tasks wait for. Elsewhere: what it is (``cleanup_round``)."""
 
 from __future__ import annotations
 

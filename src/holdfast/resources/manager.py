@@ -1,8 +1,8 @@
 """ResourceManager: what is open, within limits, cleaned once; what is idle, and what has leaked.
 
 Owns the public face, and the one step that ends a registration. Elsewhere: how clean-ups run
-(``cleaning``), what is idle or a leak (``looking``), the counts and limits (``figures``), and what
-a resource shows (``resource``).
+(``cleanup_round``), what is idle or a leak (``idle_and_leaks``), the counts and limits
+(``figures``), and what a resource shows (``resource``).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from holdfast.events import Listeners
 from holdfast.forks import mind, settle
 from holdfast.life import Life
 from holdfast.periodic import Periodic
-from holdfast.resources.cleaned import Cleaned
-from holdfast.resources.cleaning import Round, is_within, running_loop
+from holdfast.resources.cleanup_round import Round, is_within, running_loop
+from holdfast.resources.cleanups import Cleanups
 from holdfast.resources.ending import not_at_end, stop_at_end
 from holdfast.resources.figures import KindFigures, TotalFigures
+from holdfast.resources.idle_and_leaks import Looks
 from holdfast.resources.kinds import MEMORY, MOST_KINDS, read_kind, read_kinds
 from holdfast.resources.living import enlist
-from holdfast.resources.looking import Looks
 from holdfast.resources.news import log_life
 from holdfast.resources.resource import Resource, Tally
 from holdfast.resources.settings import (
@@ -61,7 +61,7 @@ _MOST_THREADS = 4096  # those of clean-ups that were given up included
 _CONNECTIONS = {"connection": 100}
 
 
-class ResourceManager(Whole, Life, Cleaned):
+class ResourceManager(Whole, Life, Cleanups):
     """Registers resources within limits, cleans each once, and finds those that are lost.
 
     A resource has a kind. Every manager knows goroutine, thread, task, connection, channel, timer,

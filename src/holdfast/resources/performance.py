@@ -1,8 +1,8 @@
 """PerformanceMonitor: how this process, its operations, workers and caches perform.
 
 Owns the times of looks, and the newest reports. Elsewhere: the figures (``system``, ``throughput``,
-``watched``), the shape of a report (``report``), the score (``score``), and readers outside of this
-process (``publishing``).
+``workers_and_caches``), the shape of a report (``report``), the score (``score``), and readers
+outside of this process (``publishing``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from holdfast.resources.report import (
 from holdfast.resources.score import health_score
 from holdfast.resources.system import System
 from holdfast.resources.throughput import Recorded, Throughput
-from holdfast.resources.watched import MOST_WORKERS, Cache, Workers
+from holdfast.resources.workers_and_caches import MOST_WORKERS, Cache, Workers
 from holdfast.telemetry.managed import is_manager
 from holdfast.validation import (
     Problems,

@@ -1,7 +1,7 @@
 """The report of a performance monitor: data only.
 
-Elsewhere: the sources of the figures (``system``, ``throughput``, ``watched``), and the score of
-health (``score``).
+Elsewhere: the sources of the figures (``system``, ``throughput``, ``workers_and_caches``), and the
+score of health (``score``).
 """
 
 from __future__ import annotations

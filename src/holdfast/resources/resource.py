@@ -1,6 +1,6 @@
 """A registered resource: what it is, who registered it where, when it was used, and its end.
 
-Elsewhere: the limits, and when what is cleaned (``manager``), and how (``cleaning``).
+Elsewhere: the limits, and when what is cleaned (``manager``), and how (``cleanup_round``).
 """
 
 from __future__ import annotations

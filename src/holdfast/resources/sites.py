@@ -1,7 +1,7 @@
 """Where a resource was registered: two frames, kept so that they cost next to nothing.
 
 A frame is kept as its code and the offset in it. It becomes a file, a line and a function when
-somebody asks. Elsewhere: when a site is taken (``booked``).
+somebody asks. Elsewhere: when a site is taken (``registration``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a manager has taken to clean it, on its way from the registration to the clean-up.
 
 Ctrl-C may come at each step of this way: nothing is lost by it. Elsewhere: the step that takes
-(``booked``), and clean-ups (``cleaning``).
+(``registration``), and clean-ups (``cleanup_round``).
 """
 
 from __future__ import annotations

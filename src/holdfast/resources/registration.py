@@ -1,7 +1,7 @@
 """The book of a resource manager: what is registered, in use and gone, and within which limits.
 
-Owns the one step that ends a registration. Elsewhere: clean-ups (``cleaned``), and the settings and
-the life of a manager (``manager``).
+Owns the one step that ends a registration. Elsewhere: clean-ups (``cleanups``), and the settings
+and the life of a manager (``manager``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from holdfast._native.resource import ALL_FULL, ALL_HIGH, COLLECTED, DONE, HIGH,
 from holdfast.errors import ConfigError
 from holdfast.events import Event
 from holdfast.forks import settle
-from holdfast.resources.cleaning import running_loop
+from holdfast.resources.cleanup_round import running_loop
 from holdfast.resources.errors import ResourceLimitError
 from holdfast.resources.figures import KindFigures, TotalFigures
 from holdfast.resources.kinds import OPERATION, refuse_kind
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     Cleanup = Callable[[], object]
     Kernel = Any
 
-__all__ = ["Booked"]
+__all__ = ["Registration"]
 
 
-class Booked:
+class Registration:
     """The part of a manager that registers, and knows what is registered."""
 
     _name: str

@@ -4,8 +4,8 @@ They run one after the other, in the order that is given. The next one begins be
 long, so that a clean-up that hangs delays the others by little. One that takes too long is given
 up: its thread goes on alone. What a clean-up returns is awaited, in the event loop that it belongs
 to or in one of its own. A method of a task, a transport or a timer of asyncio is called in the
-thread of its event loop. Elsewhere: who has to be cleaned (``cleaned``), and a single clean-up in
-the thread of whoever asks for it (``alone``).
+thread of its event loop. Elsewhere: who has to be cleaned (``cleanups``), and a single clean-up in
+the thread of whoever asks for it (``cleanup_here``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One clean-up that somebody asks for by itself: it runs in his thread or task, and context.
 
 So what belongs to a thread, a task or a context is closed where it was made. Nothing cuts it: if it
-hangs, whoever has asked hangs, and nobody else. Elsewhere: all others (``cleaning``).
+hangs, whoever has asked hangs, and nobody else. Elsewhere: all others (``cleanup_round``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from operator import methodcaller
 
 from holdfast.redaction import describe_error
 from holdfast.resources.awaited import Awaited
-from holdfast.resources.cleaning import (
+from holdfast.resources.cleanup_round import (
     loop_of,
     needs_await,
     running_loop,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from holdfast.resources.cleaning import Owner
+    from holdfast.resources.cleanup_round import Owner
     from holdfast.resources.resource import Resource
 
 __all__ = ["Alone"]

@@ -1,7 +1,7 @@
 """Clean-ups of a resource manager: of one resource, of all, and of what is idle.
 
-Elsewhere: what is registered (``booked``), and how clean-ups run: one in the thread that asks for
-it (``alone``), and all others (``cleaning``).
+Elsewhere: what is registered (``registration``), and how clean-ups run: one in the thread that
+asks for it (``cleanup_here``), and all others (``cleanup_round``).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from holdfast._native.resource import CLEANED, ERROR
 from holdfast.clock import system_clock
 from holdfast.forks import settle
-from holdfast.resources.alone import Alone
-from holdfast.resources.booked import Booked
-from holdfast.resources.cleaning import Round, is_within, running_loop
+from holdfast.resources.cleanup_here import Alone
+from holdfast.resources.cleanup_round import Round, is_within, running_loop
 from holdfast.resources.news import log_error, wants_each
+from holdfast.resources.registration import Registration
 from holdfast.resources.taken import Taken
 from holdfast.validation import answers_at_once
 from holdfast.waiting.daemons import DaemonThreads
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast.resources.awaited import Awaited
-    from holdfast.resources.looking import Looks
+    from holdfast.resources.idle_and_leaks import Looks
     from holdfast.resources.resource import Resource
 
-__all__ = ["Cleaned"]
+__all__ = ["Cleanups"]
 
 _MOST_THREADS = 4096  # those of clean-ups that were given up included
 
 
-class Cleaned(Booked):
+class Cleanups(Registration):
     """The part of a manager that cleans."""
 
     _times: dict[str, int]

@@ -371,7 +371,7 @@ def test_a_leak_is_told_once_with_the_place_of_its_registration(timed, caplog): 
     assert one.is_suspected_leak
     leaks = [event for event in events if event[0] == "leak"]
     assert len(leaks) == 1
-    assert "test_cleaning.py" in leaks[0][2]
+    assert "test_cleanup_round.py" in leaks[0][2]
     assert "in open_something" in leaks[0][2]
     assert "in test_a_leak_is_told_once" in leaks[0][2]
     [record] = caplog.records

@@ -1,7 +1,7 @@
 """What is idle, and what may be a leak; and when to look again.
 
 Idle is only what was used at least once, as far as anybody has said, and is not in use. Leaks are
-looked for before what is idle is taken away. Elsewhere: clean-ups (``cleaning``).
+looked for before what is idle is taken away. Elsewhere: clean-ups (``cleanup_round``).
 """
 
 from __future__ import annotations
