@@ -120,7 +120,10 @@ def test_a_missing_extra_is_no_problem_and_its_command_is_shown(installed):
     [agent] = [found for found in doctor._extras() if found.what == "extra agent"]
     assert agent == (
         "extra agent",
-        "not installed, without rich: pip install 'holdfast[agent]'",
+        (
+            "not installed, without rich, pydantic, PyYAML, starlette, uvicorn: "
+            "pip install 'holdfast[agent]'"
+        ),
         "",
         "",
     )
