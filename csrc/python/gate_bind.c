@@ -457,7 +457,7 @@ hf_gate_put_tells(PyObject *op, PyObject *value, void *closure)
     }
     if (hf_need_kind(self, self->kind == HF_KIND_BREAKER, "circuit breaker") < 0)
         return -1;
-    self->tells = (uint8_t)bits;
+    self->tells = (uint8_t)bits & (HF_TELLS_FAILURES | HF_TELLS_SUCCESSES);
     self->lone = is_lone(self);
     return 0;
 }

@@ -186,7 +186,6 @@ struct GateObject {
     uint8_t mode;     /* hf_mode */
     bool can_wait;    /* a refusal may be waited for: _block() or _suspend() */
     bool listening;   /* rejections are events somebody asked for */
-    uint8_t tells;    /* breaker: of which calls a log takes the end: hf_tells */
     bool timed;       /* wants the precise duration of the call */
     bool records;     /* breaker: durations go into a histogram, made for the first of them */
     bool reads_clock; /* some step wants the precise time: read once on the way in */
@@ -196,6 +195,7 @@ struct GateObject {
     bool reruns; /* some step may run the call again, or something else instead: no `with` block */
     bool counts : 1;    /* pipeline: the ends of its calls are counted */
     bool judges : 1;    /* some step judges results */
+    uint8_t tells : 2;  /* breaker: of which calls a log takes the end: hf_tells */
     uint8_t n_all;      /* the steps with those faults that are no part of it now */
     bool asks;          /* retry: Python is asked or told of every retry */
     bool threads;       /* timeout, hedge: runs what is inside of it in a thread */
