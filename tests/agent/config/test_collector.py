@@ -34,15 +34,15 @@ error_recovery:
     concurrent_op: 1m
 """
 VARIABLES = {
-    "CIRCUIT_BREAKER_FAILURE_THRESHOLD": "9",
-    "CIRCUIT_BREAKER_SUCCESS_THRESHOLD": "8",
-    "CIRCUIT_BREAKER_TIMEOUT": "70s",
-    "RETRY_MAX_ATTEMPTS": "4",
-    "RETRY_BASE_DELAY": "300ms",
-    "RETRY_MAX_DELAY": "9s",
-    "API_CALL_TIMEOUT": "12s",
-    "DATABASE_QUERY_TIMEOUT": "7s",
-    "REDIS_OPERATION_TIMEOUT": "3s",
+    "CIRCUIT_BREAKER_FAILURE_THRESHOLD": "9",  # EV-01
+    "CIRCUIT_BREAKER_SUCCESS_THRESHOLD": "8",  # EV-02
+    "CIRCUIT_BREAKER_TIMEOUT": "70s",  # EV-03
+    "RETRY_MAX_ATTEMPTS": "4",  # EV-04
+    "RETRY_BASE_DELAY": "300ms",  # EV-05
+    "RETRY_MAX_DELAY": "9s",  # EV-06
+    "API_CALL_TIMEOUT": "12s",  # EV-07
+    "DATABASE_QUERY_TIMEOUT": "7s",  # EV-08
+    "REDIS_OPERATION_TIMEOUT": "3s",  # EV-09
 }
 
 
@@ -56,24 +56,24 @@ def test_every_key_of_a_file_is_read(tmp_path):  # YK-01..15, D-C-11
     assert from_text(tmp_path, EVERY_KEY).model_dump(exclude_none=True) == {
         "error_recovery": {
             "circuit_breaker": {
-                "failure_threshold": 7,
-                "success_threshold": 2,
-                "timeout": 45.0,
-                "max_requests": 4,
-                "reset_timeout": 120.0,
+                "failure_threshold": 7,  # YK-01
+                "success_threshold": 2,  # YK-02
+                "timeout": 45.0,  # YK-03
+                "max_requests": 4,  # YK-04
+                "reset_timeout": 120.0,  # YK-05
             },
             "retry": {
-                "max_retries": 6,
-                "base_delay": 0.25,
-                "max_delay": 8.0,
-                "backoff_factor": 1.5,
-                "jitter": False,
+                "max_retries": 6,  # YK-06
+                "base_delay": 0.25,  # YK-07
+                "max_delay": 8.0,  # YK-08
+                "backoff_factor": 1.5,  # YK-09
+                "jitter": False,  # YK-10
             },
             "timeouts": {
-                "api_call": 11.0,
-                "database_query": 6.5,
-                "redis_operation": 1.5,
-                "concurrent_op": 60.0,
+                "api_call": 11.0,  # YK-11
+                "database_query": 6.5,  # YK-12
+                "redis_operation": 1.5,  # YK-13
+                "concurrent_op": 60.0,  # YK-14, YK-15
             },
         }
     }
