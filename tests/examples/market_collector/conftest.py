@@ -1,4 +1,7 @@
-"""A supervisor, exchanges and a Redis that are real processes, shared by the tests of a process."""
+"""A supervisor, exchanges and a Redis that are real processes, for the tests of one module.
+
+Tests of other folders look for threads that are left: no supervisor may run while they do.
+"""
 
 import time
 
@@ -17,14 +20,14 @@ MINUTE = 10.0
 PATIENCE = 60.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world():
     """A supervisor that runs."""
     with hf.Supervisor("world", max_restarts=None) as supervisor:
         yield supervisor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _exchange(world):
     return start_exchange(world, "kraken", symbols=3, minute=MINUTE)
 
@@ -38,7 +41,7 @@ def exchange(_exchange):
     _exchange.wait_until_up()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _redis(world):
     return redis_server.start_redis(world, memory=4 << 20)
 
