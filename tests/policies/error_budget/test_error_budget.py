@@ -14,6 +14,7 @@ import pytest
 
 import holdfast as hf
 from holdfast import periodic
+from holdfast.policies.error_budget import watching
 from holdfast.waiting.timer_threads import TimerThreads
 from tests.policies.calls import fail, fine, outage, raising, succeed
 
@@ -332,8 +333,10 @@ def test_a_request_counts_where_no_thread_can_be_started(
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        # The threads of all loops may be running; those of a fresh process are not.
+        # The threads of all loops may be running, and a loop of an earlier budget; neither is in a
+        # fresh process. That loop would lose its threads, and never end.
         patched.setattr(periodic, "_threads", TimerThreads())
+        patched.setattr(watching, "_watches", {})
         budget.record(ok=False, n=20)
         assert budget.exhausted
         assert len(caplog.records) == 1
