@@ -11,26 +11,9 @@ from contextvars import Context, ContextVar
 
 import pytest
 
-from holdfast import ResourceManager
-
 SOON = 20.0  # a generous limit for what happens at once
 
 order = ContextVar("order", default="nobody's")
-
-
-@pytest.fixture
-def resources():
-    manager = ResourceManager("shop", cleanup_timeout=0.1)
-    yield manager
-    manager.stop()
-
-
-@pytest.fixture
-def gate():
-    """Something that hangs until the test is over."""
-    event = threading.Event()
-    yield event
-    event.set()
 
 
 def errors(resources, kind="file"):

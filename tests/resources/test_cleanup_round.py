@@ -15,21 +15,6 @@ from tests.apart import MAY_FORK
 SOON = 20.0  # a generous limit for what happens at once
 
 
-@pytest.fixture
-def resources():
-    manager = ResourceManager("shop", cleanup_timeout=0.1)
-    yield manager
-    manager.stop()
-
-
-@pytest.fixture
-def gate():
-    """Something that hangs until the test is over."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
 def errors(resources, kind="file"):
     return resources.snapshot().kinds[kind].cleanup_errors
 

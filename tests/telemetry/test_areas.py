@@ -13,22 +13,6 @@ from tests.policies.calls import OutageError, fine, raising
 
 
 @pytest.fixture
-def said(caplog):
-    """Return what was logged since it was asked last: logger, level and text."""
-    caplog.set_level(logging.DEBUG, "holdfast")
-
-    def news():
-        told = [
-            (record.name.removeprefix("holdfast."), record.levelname, record.getMessage())
-            for record in caplog.records
-        ]
-        caplog.clear()
-        return told
-
-    return news
-
-
-@pytest.fixture
 def log():
     """Log all events until the test ends."""
     end = hf.log_events()

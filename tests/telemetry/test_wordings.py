@@ -1,29 +1,12 @@
 """The log in the words and at the levels of a collector of market data."""
 
 import asyncio
-import logging
 
 import pytest
 
 import holdfast as hf
 from holdfast.degradation import DegradationMode, gather_or_sequential
 from tests.policies.calls import OutageError, fine, raising
-
-
-@pytest.fixture
-def said(caplog):
-    """Return what was logged since it was asked last: logger, level and text."""
-    caplog.set_level(logging.DEBUG, "holdfast")
-
-    def news():
-        told = [
-            (record.name.removeprefix("holdfast."), record.levelname, record.getMessage())
-            for record in caplog.records
-        ]
-        caplog.clear()
-        return told
-
-    return news
 
 
 @pytest.fixture

@@ -66,15 +66,6 @@ _LATER: dict[str, str] = {
 }
 
 if not TYPE_CHECKING:  # or every name would be accepted
+    from holdfast.later import import_later
 
-    def __getattr__(name):
-        if (module := _LATER.get(name)) is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        value = getattr(import_module(f"{__name__}.{module}"), name)
-        globals()[name] = value
-        return value
-
-    def __dir__():
-        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+    __getattr__, __dir__ = import_later(__name__, _LATER, __all__)
