@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from itertools import count
-from threading import RLock
 from time import time
 
 from holdfast._native import clock as _native
+from holdfast.locks import RLock
 from holdfast.validation import Problems, explains_names, seconds_to_ns
 
 TYPE_CHECKING = False

@@ -7,10 +7,11 @@ Elsewhere: which events there are (policies say), and rings, rules and exports o
 from __future__ import annotations
 
 from collections import deque
-from threading import RLock, get_ident
+from threading import get_ident
 
 from holdfast._native.gate import _need_answer
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.validation import require_callable, shown
 
 TYPE_CHECKING = False

@@ -7,9 +7,9 @@ reload or one for each event loop. Elsewhere: names within a manager, which are 
 from __future__ import annotations
 
 from collections import deque
-from threading import RLock
 
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.named import Entry, Named
 from holdfast.validation import require_callable
 

@@ -7,11 +7,11 @@ Owns the counts, and when their time is over, on any clock. Elsewhere: what is w
 from __future__ import annotations
 
 import atexit
-from threading import RLock
 from weakref import WeakSet
 
 from holdfast.clock import ManualClock, SystemClock, system_clock
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 
 TYPE_CHECKING = False

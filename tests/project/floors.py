@@ -14,7 +14,7 @@ FLOORS = (
     {"_version", "_native"},
     {"errors", "validation", "mode"}
     | {"clock", "events", "forks", "whole", "named", "registry", "asked_delay", "seeds", "guards"}
-    | {"machine", "priorities", "life", "later"}
+    | {"machine", "priorities", "life", "later", "locks"}
     | {"arguments", "hints", "instead", "categories", "redaction", "trip"},
     {"stores"},
     {"waiting", "periodic", "repeats", "records", "transitions"},

@@ -57,6 +57,39 @@ SUPERVISOR = """
     print(component.pid != first, supervisor.stop())
 """
 
+# eventlet puts locks of its own in the place of those that it finds; gevent leaves them.
+LOCKS = """
+    import logging; logging.disable(logging.CRITICAL)
+    import gc, threading
+    import holdfast
+    from holdfast.telemetry.prometheus import Collector
+    from holdfast import degradation, health, resources, supervision
+    kept = [
+        manager := holdfast.ResilienceManager("service"), holdfast.chaos,
+        holdfast.TimeoutManager(), holdfast.PoolBulkhead("pool"), holdfast.ManualClock(),
+        holdfast.SloTracker(holdfast.ErrorBudget("errors")), holdfast.Hedge("hedge", delay=1),
+        monitor := health.HealthMonitor("health"), health.Outlook("outlook"),
+        degradation.DegradationManager("service"), Collector(),
+        supervision.ComponentManager("service"), supervision.Supervisor("service"),
+        supervision.ProcessComponent("peer", ["sleep", "600"]),
+        resources.ResourceManager("service"), performance := resources.PerformanceMonitor("service"),
+        resources.ResourceOptimiser("service", monitor=performance),
+    ]
+    manager.register_circuit_breaker("hosts")
+    manager.register_operation("hosts", circuit_breaker="hosts")
+    manager.keyed("hosts", "a")
+    monitor.start(); monitor.stop()
+    PATCH
+    from holdfast.testing import switches
+    ours = [one for one in gc.get_objects() if str(type(one).__module__).startswith("holdfast")]
+    ours += [one for name, one in sys.modules.items() if name.startswith("holdfast")]
+    print(sorted({
+        f"{getattr(one, '__name__', type(one).__name__)}.{name}"
+        for one in ours for name, held in getattr(one, "__dict__", {}).items()
+        if isinstance(held, threading._PyRLock)
+    }))
+"""
+
 
 def under(library, source):
     if find_spec(library) is None:  # not imported here: eventlet minds every later fork
@@ -75,6 +108,11 @@ def test_a_pool_goes_on_and_ends_if_the_library_is_patched_meanwhile(library):
 @pytest.mark.parametrize("library", PATCH)
 def test_a_supervisor_goes_on_and_stops_if_the_library_is_patched_meanwhile(library):  # NX-07
     assert under(library, SUPERVISOR) == "True True"
+
+
+@pytest.mark.parametrize("library", PATCH)
+def test_a_lock_that_threads_share_stays_a_lock_of_the_system(library):
+    assert under(library, LOCKS) == "[]"
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from hashlib import blake2b
-from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from holdfast.chaos.errors import ChaosRefusedError
 from holdfast.clock import read_clock
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.seeds import fresh_seed
 from holdfast.validation import Problems
 

@@ -7,12 +7,12 @@ only: a monitor comes in as an argument.
 
 from __future__ import annotations
 
-from threading import RLock
 from weakref import ref
 
 from holdfast.clock import ManualClock
 from holdfast.degradation.level import LEVELS, Level, read_level
 from holdfast.forks import call_in_child, mind, settle
+from holdfast.locks import RLock
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.error_budget import ErrorBudget
 from holdfast.policies.latency_budget import LatencyBudget

@@ -7,7 +7,6 @@ that metrics export (``csrc/holdfast/hf_level.h``, of the component).
 from __future__ import annotations
 
 from functools import wraps
-from threading import RLock
 
 from holdfast._native.gate import _callable_kind
 from holdfast._native.random import Random
@@ -16,6 +15,7 @@ from holdfast.degradation.component import Component
 from holdfast.errors import ShedError
 from holdfast.events import warn
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.priorities import PRIORITIES, current
 from holdfast.seeds import fresh_seed
 from holdfast.validation import Problems, explains_names, require_callable, shown

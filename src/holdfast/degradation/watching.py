@@ -6,12 +6,12 @@ time. Elsewhere: what has changed (the component), and the loop (``periodic``).
 
 from __future__ import annotations
 
-from threading import RLock
 from weakref import ref
 
 from holdfast.clock import ManualClock
 from holdfast.events import warn
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 
 TYPE_CHECKING = False

@@ -8,7 +8,6 @@ checks run (``rounds``), how a state follows from results (``hf_check.h``), and 
 from __future__ import annotations
 
 from functools import partial
-from threading import RLock
 from typing import TYPE_CHECKING, overload
 
 from holdfast._native.random import Random
@@ -27,6 +26,7 @@ from holdfast.health.states import STATES, HealthLevel, HealthState
 from holdfast.health.status import CheckRecord, CheckStatus, MonitorSnapshot
 from holdfast.health.turns import Countdown, Run, Turn, Unit, Watched
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.policies.telling import Telling
 from holdfast.policies.timeout import Timeout

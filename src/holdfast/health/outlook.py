@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import exp, log, sqrt
-from threading import RLock
 from weakref import WeakKeyDictionary
 
 from holdfast.clock import read_clock
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind, settle
 from holdfast.health.chart import Chart, Weights
+from holdfast.locks import RLock
 from holdfast.policies.telling import Telling
 from holdfast.validation import Problems, explains_names
 

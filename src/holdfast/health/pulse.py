@@ -37,6 +37,7 @@ from holdfast.events import warn
 from holdfast.forks import call_in_child, mind
 from holdfast.health.check import Allowance
 from holdfast.health.result import CheckResult
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 
 TYPE_CHECKING = False
@@ -158,7 +159,7 @@ class Pulse:
 
     def _forget(self) -> None:
         # Re-entrant: a signal handler or a finaliser may run a check.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._marks: dict[Mark, None] = {}
         self._seen_ns: int | None = None  # the newest beat; None: it does not beat
         self._idle = 0

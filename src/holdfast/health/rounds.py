@@ -44,12 +44,13 @@ if TYPE_CHECKING:
     from holdfast.clock import Clock
     from holdfast.health.check import Check
     from holdfast.health.turns import Watched
+    from holdfast.locks import RLock
     from holdfast.waiting.aio import TaskWaiter
 
     class Owner(Protocol):
         """The monitor, as far as it is of use here. Its lock is held but for the last four."""
 
-        _lock: threading.RLock
+        _lock: RLock
         _clock: Clock
         _random: Random
         _workers: int
@@ -203,7 +204,7 @@ class Rounds:
         """
         periodic = self._periodic
         began_ns = system_clock.now_ns()
-        if self._lock._is_owned():  # type: ignore[attr-defined]  # Condition asks it as well
+        if self._lock.is_owned():
             timeout_ns = 0
         if periodic is not None:
             periodic.stop(_seconds(timeout_ns))

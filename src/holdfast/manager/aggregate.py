@@ -5,11 +5,11 @@ Elsewhere: what protects an operation (``operation``), and its outcome (``recove
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast.categories import classify
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.redaction import describe_error
 from holdfast.validation import Problems
 from holdfast.whole import Whole

@@ -7,7 +7,6 @@ call (``recovery``), the errors of many (``aggregate``), calls one by one (``deg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast.degradation.degraded_mode import DegradationMode
@@ -15,6 +14,7 @@ from holdfast.degradation.gather import agather_or_sequential, gather_or_sequent
 from holdfast.degradation.gathered import GatherError
 from holdfast.errors import ConfigError
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.manager import spellings
 from holdfast.manager.aggregate import AggregatedError, ErrorAggregate
 from holdfast.manager.manager import ResilienceManager

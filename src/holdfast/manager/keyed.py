@@ -9,7 +9,6 @@ share (``operation``).
 from __future__ import annotations
 
 from sys import getrefcount
-from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import ref
 
@@ -18,6 +17,7 @@ from holdfast._native.gate import Handle
 from holdfast._native.histogram import Histogram
 from holdfast._native.meter import Meter
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.manager.apart import another, is_apart, records_with_others, rests
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.operation import KEYS

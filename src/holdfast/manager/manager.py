@@ -8,7 +8,6 @@ Elsewhere: what is registered (``registered``), what an operation passes (``oper
 from __future__ import annotations
 
 from collections.abc import Iterable
-from threading import RLock
 from types import NoneType
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -18,6 +17,7 @@ from holdfast._native.meter import Meter
 from holdfast.clock import read_clock
 from holdfast.forks import mind, settle
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.manager.errors import UnprotectedError
 from holdfast.manager.followed import Followed
 from holdfast.manager.living import enlist

@@ -5,9 +5,8 @@ Elsewhere: what such an operation passes (``presets.standard``).
 
 from __future__ import annotations
 
-from threading import RLock
-
 from holdfast.forks import call_in_child, settle
+from holdfast.locks import RLock
 from holdfast.manager.manager import ResilienceManager
 from holdfast.manager.presets.standard import STANDARD
 from holdfast.validation import Problems

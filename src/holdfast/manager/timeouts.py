@@ -11,7 +11,6 @@ import sys
 from collections import OrderedDict, deque
 from itertools import count
 from math import inf
-from threading import RLock
 from weakref import ref
 
 from holdfast._native.meter import Meter
@@ -19,6 +18,7 @@ from holdfast.clock import read_clock, system_clock
 from holdfast.errors import DeadlineExceededError
 from holdfast.forks import mind, settle
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.manager.timed import TimedOperation, enclosing
 from holdfast.mode import read_mode
 from holdfast.periodic import LEAST_NS as LEAST_INTERVAL_NS

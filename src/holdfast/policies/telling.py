@@ -6,9 +6,9 @@ Elsewhere: what becomes true (kernels), who listens (``events``).
 from __future__ import annotations
 
 from collections import deque
-from threading import RLock
 
 from holdfast.forks import mind
+from holdfast.locks import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

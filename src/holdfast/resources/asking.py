@@ -6,8 +6,7 @@ Elsewhere: the functions (``workers_and_caches``, ``publishing``).
 
 from __future__ import annotations
 
-from threading import RLock
-
+from holdfast.locks import RLock
 from holdfast.redaction import describe_error
 from holdfast.waiting.daemons import DaemonThreads
 

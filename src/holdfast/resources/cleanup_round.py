@@ -17,6 +17,7 @@ from functools import partial
 
 from holdfast.clock import system_clock
 from holdfast.events import warn
+from holdfast.locks import RLock
 from holdfast.redaction import describe_error
 from holdfast.resources.awaited import Awaited
 
@@ -132,7 +133,7 @@ class Round(Awaited):
         self._owner = owner
         self._context = context
         self._pool = owner._threads()
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self.queue = queue
         self._running: dict[_Job, None] = {}
         self._quick = 0  # workers, without those whose clean-up is slow

@@ -12,13 +12,13 @@ from contextlib import suppress
 from contextvars import Context
 from itertools import count
 from math import inf
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast.clock import read_clock, system_clock
 from holdfast.events import Listeners
 from holdfast.forks import mind, settle
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 from holdfast.resources.cleanup_round import Round, is_within, running_loop
 from holdfast.resources.cleanups import Cleanups

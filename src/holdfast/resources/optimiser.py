@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast.clock import read_clock
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind, settle
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 from holdfast.records import note
 from holdfast.resources.proposal import FIELDS, NEWEST, Proposal, average, propose, triggers

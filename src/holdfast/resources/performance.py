@@ -8,7 +8,6 @@ outside of this process (``publishing``).
 from __future__ import annotations
 
 from collections import deque
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast._native.histogram import ENDS
@@ -16,6 +15,7 @@ from holdfast.clock import read_clock
 from holdfast.events import Event, Listeners
 from holdfast.forks import mind, settle
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 from holdfast.records import note
 from holdfast.resources.asking import Asked, ask

@@ -15,13 +15,13 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from itertools import chain, starmap
-from threading import RLock
 from weakref import getweakrefs
 
 from holdfast._native import ledger as native
 from holdfast._native.figures import read
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child, say, say_later, settle
+from holdfast.locks import RLock
 from holdfast.named import Entry, Named
 from holdfast.registry import registry
 from holdfast.stores.figures import (

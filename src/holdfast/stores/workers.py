@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import sys
 from errno import ETIMEDOUT
-from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast._native.figures import layout
@@ -25,6 +24,7 @@ from holdfast._native.reader import Reader
 from holdfast.clock import system_clock
 from holdfast.errors import ConfigError
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.stores import totals as totals_file
 from holdfast.stores.figures import (
     BREAKER,

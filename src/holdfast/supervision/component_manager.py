@@ -8,7 +8,6 @@ phases (``phases``), what each of them starts (``layers``), recoveries (``superv
 from __future__ import annotations
 
 from contextlib import contextmanager
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from holdfast.clock import read_clock
@@ -16,6 +15,7 @@ from holdfast.errors import ConfigError
 from holdfast.forks import mind
 from holdfast.health.result import CheckResult
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 from holdfast.policies.breaker import CircuitBreaker
 from holdfast.supervision.adapted import Given, check_settings, read_given

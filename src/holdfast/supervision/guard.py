@@ -12,6 +12,7 @@ from functools import partial
 
 from holdfast.clock import system_clock
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.supervision.exits import ChildExit
 from holdfast.supervision.originals import original, original_module, start_thread
 from holdfast.supervision.watching import watching
@@ -19,7 +20,7 @@ from holdfast.waiting.parking import ThreadWaiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 __all__ = ["Guard", "guard"]
 
@@ -45,7 +46,7 @@ class Guard:
     __slots__ = ("_child", "_groups", "_lock", "_pipe", "_since_ns", "_waiters", "_warned")
 
     def __init__(self) -> None:
-        self._lock: Any = original("_thread", "RLock")()
+        self._lock = RLock(original("_thread", "RLock"))
         self._groups: set[int] = set()
         self._child: ChildExit | None = None
         self._pipe: int | None = None

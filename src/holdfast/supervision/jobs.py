@@ -15,6 +15,7 @@ from contextvars import Context, ContextVar
 from functools import partial
 
 from holdfast.clock import ManualClock
+from holdfast.locks import RLock
 from holdfast.redaction import describe_error
 from holdfast.waiting.daemons import DaemonThreads
 
@@ -93,7 +94,7 @@ class Jobs:
         self._loop = loop
         self._done = done
         self._is_manual = isinstance(clock, ManualClock)
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._pool: DaemonThreads | None = None
         self._running: dict[Job, None] = {}
         self._queue: deque[Job] = deque()

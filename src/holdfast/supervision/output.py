@@ -12,6 +12,7 @@ from collections import deque
 
 from holdfast.clock import system_clock
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.records import note
 from holdfast.supervision.originals import original, start_thread
 from holdfast.supervision.watching import watching
@@ -20,7 +21,6 @@ from holdfast.waiting.parking import ThreadWaiter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
 __all__ = ["LAST_LINES", "LINES_PER_SECOND", "LINE_BYTES", "Lines", "Stream", "writing"]
 
@@ -166,7 +166,7 @@ class Writing:
     __slots__ = ("_left_out", "_lines", "_lock", "_running", "_waiters")
 
     def __init__(self) -> None:
-        self._lock: Any = original("_thread", "RLock")()
+        self._lock = RLock(original("_thread", "RLock"))
         self._lines: deque[tuple[str, str, str]] = deque()
         self._left_out: dict[str, int] = {}
         self._running = False

@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from math import inf
-from threading import RLock
 from time import monotonic_ns
 
 from holdfast.clock import system_clock
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.records import note
 from holdfast.redaction import describe_error
 from holdfast.supervision.errors import AlreadyStartedError, LayerError, PhaseStartError

@@ -133,7 +133,7 @@ class Run:
 
     def may_wait(self, *, in_task: bool) -> bool:
         """Return whether its end can be awaited here: not by what it waits for itself."""
-        if self.jobs.is_here() or self._owner._lock._is_owned():
+        if self.jobs.is_here() or self._owner._lock.is_owned():
             return False
         rounds = self.monitor._rounds
         if rounds is not None and is_within(rounds):  # a check: a stop may wait for its end

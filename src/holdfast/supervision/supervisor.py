@@ -7,7 +7,6 @@ Owns the public face. Elsewhere: what follows from what happens (``crew`` for al
 from __future__ import annotations
 
 from collections import deque
-from threading import RLock
 from typing import TYPE_CHECKING, overload
 
 from holdfast.clock import read_clock, system_clock
@@ -16,6 +15,7 @@ from holdfast.forks import mind, settle
 from holdfast.health.check import Check
 from holdfast.health.result import CheckResult
 from holdfast.life import Life
+from holdfast.locks import RLock
 from holdfast.supervision.component import Component, Exit, as_component
 from holdfast.supervision.course import Course, Phase
 from holdfast.supervision.crew import STRATEGIES, Crew

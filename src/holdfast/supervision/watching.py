@@ -12,6 +12,7 @@ from threading import current_thread
 
 from holdfast.clock import system_clock
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.supervision.originals import original, start_thread
 from holdfast.waiting.parking import ThreadWaiter
 
@@ -42,7 +43,7 @@ class Watching:
     __slots__ = ("_files", "_later", "_leavers", "_poller", "_running", "_thread", "_wake", "lock")
 
     def __init__(self) -> None:
-        self.lock: Any = original("_thread", "RLock")()
+        self.lock = RLock(original("_thread", "RLock"))
         self._files: dict[int, Callable[[], object]] = {}
         self._later: list[Callable[[], object]] = []
         self._leavers: list[ThreadWaiter] = []

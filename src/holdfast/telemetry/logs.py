@@ -9,10 +9,10 @@ from __future__ import annotations
 import gc
 import logging
 from functools import partial
-from threading import RLock
 from weakref import ref
 
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.mode import Mode
 from holdfast.policies.base import Policy
 from holdfast.records import LEVELS, MOST, Log, add_log, ignore_raised, remove_log, takes

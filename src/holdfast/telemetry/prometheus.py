@@ -12,11 +12,11 @@ and applications are in ``serving``.
 from __future__ import annotations
 
 import os
-from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import ref
 
 from holdfast.errors import MissingExtraError
+from holdfast.locks import RLock
 from holdfast.whole import Whole
 
 try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from threading import RLock
 from typing import TYPE_CHECKING, overload
 
 from holdfast._native.gate import _set_retrying
 from holdfast.clock import ManualClock, read_clock, replace_default_clock
+from holdfast.locks import RLock
 from holdfast.registry import registry
 from holdfast.validation import Problems
 

@@ -7,11 +7,12 @@ threads (``worker_threads``, ``daemons``), and what the caller is told (the time
 from __future__ import annotations
 
 from contextvars import copy_context
-from threading import RLock, local
+from threading import local
 
 from holdfast._native import gate
 from holdfast.errors import Rejected
 from holdfast.forks import call_in_child, mind, settle
+from holdfast.locks import RLock
 from holdfast.validation import titled
 from holdfast.waiting.daemons import DaemonThreads
 from holdfast.waiting.parking import ThreadWaiter

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import cache
-from threading import RLock
 
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.waiting.parking import ThreadWaiter
 from holdfast.waiting.standstill import mind_loop
 

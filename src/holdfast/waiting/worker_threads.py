@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextvars import Context
-from threading import RLock, get_ident
+from threading import get_ident
 
+from holdfast.locks import RLock
 from holdfast.waiting.parking import ThreadWaiter
 
 TYPE_CHECKING = False

@@ -6,11 +6,11 @@ what has changed (the budget), and the loop (``periodic``).
 
 from __future__ import annotations
 
-from threading import RLock
 from weakref import ref
 
 from holdfast.events import warn
 from holdfast.forks import call_in_child
+from holdfast.locks import RLock
 from holdfast.periodic import Periodic
 from holdfast.validation import titled
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import starmap
-from threading import RLock
 from weakref import ref
 
 from holdfast._native.bulkhead import Bulkhead as Kernel
@@ -16,6 +15,7 @@ from holdfast._native.gate import _probes_here, _set_probes, check_deadline
 from holdfast.clock import read_clock
 from holdfast.errors import BulkheadFullError, BulkheadTimeoutError, PoolStoppedError, Rejected
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.mode import Mode, read_mode
 from holdfast.policies.base import NATIVE_MODES, Policy, settings_of, within_deadline_ns
 from holdfast.stores.figures import POOL, POOL_WAIT

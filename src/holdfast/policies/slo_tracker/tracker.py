@@ -6,9 +6,8 @@ is counted twice.
 
 from __future__ import annotations
 
-from threading import RLock
-
 from holdfast.forks import mind, settle
+from holdfast.locks import RLock
 from holdfast.policies.base import Policy
 from holdfast.policies.slo_tracker.snapshot import SloTrackerSnapshot
 from holdfast.validation import Problems, nearest, require_callable, seconds_to_ns, titled
