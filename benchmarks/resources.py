@@ -43,7 +43,7 @@ def call(fn: Callable[[], object]) -> None:
 def pairs(resources: hf.ResourceManager) -> None:
     register, unregister = resources.register, resources.unregister
     for _ in repeat(None, PAIRS):
-        register("one more", "file")
+        register("one more", "file", empty)
         unregister("one more")
 
 

@@ -10,6 +10,7 @@ the thread of whoever asks for it (``cleanup_here``).
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import suppress
 from contextvars import Context, ContextVar
@@ -74,9 +75,7 @@ def swap_within(old: tuple[object, ...], new: tuple[object, ...]) -> None:
 
 def running_loop() -> AbstractEventLoop | None:
     """Return the event loop that runs here, without importing asyncio."""
-    from sys import modules
-
-    find = getattr(modules.get("asyncio"), "_get_running_loop", None)
+    find = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
     return None if find is None else find()
 
 
