@@ -100,8 +100,23 @@ class Server:
         connection.close()
         return response.status, text
 
+    def _looks(self) -> list[str]:
+        """Return what the system says of its threads: two that are alike, and nothing has run."""
+        found = []
+        for thread in sorted(Path(f"/proc/{self.process.pid}/task").iterdir()):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                found.append((thread / "status").read_text())
+        return found
+
     def end(self) -> int:
-        """Ask it to end, as the system does; return how it did."""
+        """Ask it to end, as the system does, once it has nothing to do; return how it did.
+
+        uWSGI without a master ends in its signal handler, wherever the signal has interrupted it:
+        if that is in malloc(), it waits for itself for ever.
+        """
+        before: list[str] = []
+        while (now := self._looks()) != before or not all("State:\tS" in one for one in now):
+            before = now
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 

@@ -72,7 +72,8 @@ LOCKS = """
         degradation.DegradationManager("service"), Collector(),
         supervision.ComponentManager("service"), supervision.Supervisor("service"),
         supervision.ProcessComponent("peer", ["sleep", "600"]),
-        resources.ResourceManager("service"), performance := resources.PerformanceMonitor("service"),
+        resources.ResourceManager("service"),
+        performance := resources.PerformanceMonitor("service"),
         resources.ResourceOptimiser("service", monitor=performance),
     ]
     manager.register_circuit_breaker("hosts")
