@@ -74,9 +74,12 @@ def files_here() -> set[str]:
     return found
 
 
-def children_here() -> list[str]:
-    """Return the children of this process, zombies included, and what each is."""
-    found = []
+def children_here() -> set[str]:
+    """Return the children of this process, zombies included, and what each is.
+
+    Those that earlier tests have killed may end at any time: compare with ``<=``.
+    """
+    found = set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
@@ -85,8 +88,8 @@ def children_here() -> list[str]:
             except OSError:
                 continue
             if int(rest.split()[1]) == os.getpid():
-                found.append(f"{name}) {rest.split()[0]} {command!r}")
-    return sorted(found)
+                found.add(f"{name}) {command!r}")
+    return found
 
 
 class Watched:

@@ -204,7 +204,7 @@ def test_a_limit_that_cannot_be_set_starts_nothing(process):
     with pytest.raises((OSError, ValueError), match="the limit 'nofile' cannot be set to"):
         component.start()
     assert not component.running
-    assert files_here() == before
+    assert files_here() <= before
 
 
 @pytest.mark.parametrize("limits", [None, {"core": 0}])
@@ -238,9 +238,9 @@ def test_nothing_of_a_process_is_left_after_its_stop(process):
     for _ in range(5):
         component.start()
         component.stop()
-    assert files_here() == files
+    assert files_here() <= files
     assert threading.enumerate() == threads
-    assert children_here() == children
+    assert children_here() <= children
 
 
 def test_killed_again_and_again_there_are_never_two_instances_nor_none(process, tmp_path):
@@ -281,7 +281,7 @@ def test_components_may_be_started_and_stopped_by_many_threads(process):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(live, components))
     assert not any(component.running for component in components)
-    assert children_here() == children
+    assert children_here() <= children
 
 
 def test_the_exit_code_of_each_of_many_processes_that_end_at_once_is_its_own(process):

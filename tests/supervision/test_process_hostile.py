@@ -337,8 +337,8 @@ def test_a_start_that_fails_half_way_leaves_nothing(process, monkeypatch, place)
             component.start()
     component.stop()
     assert not component.running
-    assert files_here() == before
-    assert children_here() == children
+    assert files_here() <= before
+    assert children_here() <= children
     component.start()
     assert component.running
 
