@@ -241,7 +241,7 @@ import logging, random, signal, time
 from functools import partial
 import holdfast as hf
 
-logging.getLogger("holdfast").setLevel(logging.CRITICAL)  # clean-ups that Ctrl-C has ended
+logging.disable(logging.CRITICAL)  # clean-ups that Ctrl-C has ended
 resources = hf.ResourceManager("shop", max_resources=100_000, cleanup_timeout=60)
 runs, armed, interrupts = [], False, 0
 
