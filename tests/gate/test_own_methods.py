@@ -5,6 +5,8 @@ from typing import Generic, TypeVar
 import pytest
 
 import holdfast
+from holdfast.manager.keyed import KeyedOperation
+from holdfast.manager.operation import Operation
 
 T = TypeVar("T")
 
@@ -23,6 +25,12 @@ class TellingToo(Telling):
 @pytest.mark.parametrize("cls", [holdfast.CircuitBreaker, holdfast.RateLimiter, holdfast.Pipeline])
 @pytest.mark.parametrize("name", ["call", "try_call", "acall", "try_acall"])
 def test_each_policy_has_native_methods_of_its_own(cls, name):
+    assert vars(cls)[name].__objclass__ is cls
+
+
+@pytest.mark.parametrize("cls", [Operation, KeyedOperation])
+@pytest.mark.parametrize("name", ["call", "try_call", "acall", "try_acall"])
+def test_an_operation_has_them_too_and_also_that_of_one_key(cls, name):
     assert vars(cls)[name].__objclass__ is cls
 
 

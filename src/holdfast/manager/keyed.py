@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from holdfast._native.figures import read
-from holdfast._native.gate import Handle
+from holdfast._native.gate import Handle, _own_methods
 from holdfast._native.histogram import Histogram
 from holdfast._native.meter import Meter
 from holdfast.forks import mind, settle
@@ -178,6 +178,9 @@ class KeyedOperation(Handle):
 
     def _rests(self) -> bool:
         return all(rests(policy) for _, policy in self._own)
+
+
+_own_methods(KeyedOperation)
 
 
 class _Template:
