@@ -33,6 +33,7 @@ __all__ = [
     "explain_arguments",
     "explains_names",
     "is_checking",
+    "is_name",
     "nearest",
     "require_callable",
     "seconds_to_ns",
@@ -61,6 +62,11 @@ _MATCHES = "subclasses of Exception, categories ({}), or a predicate".format(
 _CO_VARARGS = 0x04
 # Code flags of what runs nothing when it is called: generators, coroutines, both.
 _CO_LATER = 0x20 | 0x80 | 0x200
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text may be a name."""
+    return 0 < len(text) <= _MAX_NAME and text.isprintable()
 
 
 class Problems:
@@ -106,7 +112,7 @@ class Problems:
         """Check a name: it ends up in messages, metrics and tables."""
         if isinstance(value, str):
             text = str.__str__(value)  # what it holds, whatever a subclass shows
-            if 0 < len(text) <= _MAX_NAME and text.isprintable():
+            if is_name(text):
                 return text
         self.refuse(field, value, f"a string of 1 to {_MAX_NAME} printable characters")
         return "?"

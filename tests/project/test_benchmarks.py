@@ -40,6 +40,9 @@ def test_the_cost_of_a_registration_is_measured_where_others_are_registered():
     found = resources.measure(20, rounds=2)
     assert all(cost > 0 for cost in found.values())
     assert set(found) == {"pair", "ratio", "idle", "leaks", "stop"}
+    ways = resources.measure_ways(rounds=2)
+    assert len(ways) == 6
+    assert all(cost > 0 for costs in ways.values() for cost in costs)
 
 
 def test_two_threads_lose_no_count():

@@ -120,6 +120,9 @@ def test_a_second_registration_of_a_living_identifier_is_refused(resources):  # 
     [
         ({"id": 1.5}, "id"),
         ({"id": None}, "id"),
+        ({"id": True}, "id"),
+        ({"id": ("db", True)}, "id"),
+        ({"id": ("db", [1])}, "id"),
         ({"cleanup": "close"}, "cleanup"),
         ({"amount": 0}, "amount"),
         ({"amount": 1.5}, "amount"),
@@ -131,6 +134,34 @@ def test_invalid_arguments_are_refused_and_nothing_is_registered(resources, wron
         resources.register(**{"id": "db", "kind": "connection", **wrong})
     assert resources.count() == 0
     assert resources.snapshot().kinds["connection"].created == 0
+
+
+class Word(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("given", ["db", Word("db"), 7, ("db", 7), (), (("db", 7), Word("x"))])
+def test_an_identifier_is_a_string_an_integer_or_a_tuple_of_such(resources, given):
+    assert resources.register(given, "file").id == given
+    assert resources.unregister(given) is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"kind": ""}, "kind"),
+        ({"kind": 3}, "kind"),
+        ({"kind": "a\n"}, "kind"),
+        ({"kind": 201 * "a"}, "kind"),
+    ]
+    + [({"n": n}, "n") for n in (0, -1, True, 1.0, 2**62)],
+)
+def test_an_invalid_operation_is_refused_and_nothing_is_registered(resources, wrong, field):
+    with pytest.raises(ConfigError, match=f"{field}: got"):
+        resources.operation(**{"kind": "fetch", **wrong})
+    assert resources.snapshot().kinds["operation"].created == 0
+    with resources.operation(200 * "a"), resources.operation(Word("fetch"), 3):
+        assert resources.snapshot().operations == {200 * "a": 1, "fetch": 3}
 
 
 @pytest.mark.parametrize(

@@ -427,6 +427,8 @@ def loop_of(cleanup: Any, loop: AbstractEventLoop | None) -> AbstractEventLoop |
     while isinstance(cleanup, partial):
         cleanup = cleanup.func
     owner = getattr(cleanup, "__self__", None)
+    if owner is None:  # most are functions
+        return None
     bases = type(owner).__mro__
     if not any(base.__module__.partition(".")[0] in _ASYNCIO for base in bases):
         return None

@@ -22,7 +22,7 @@ from holdfast.resources.resource import Resource
 from holdfast.resources.settings import read_amount, read_id, read_metadata
 from holdfast.resources.sites import outer_site, site_of
 from holdfast.resources.tracked import Tracked, read_tracked
-from holdfast.validation import Problems, shown
+from holdfast.validation import Problems, is_name, shown
 
 if TYPE_CHECKING:
     from collections import deque
@@ -255,11 +255,13 @@ class Registration:
             ResourceLimitError: There is no room for it.
             RuntimeError: The manager was stopped.
         """
-        problems = Problems("ResourceManager", self._name)
-        own = problems.name(kind, "kind")
-        problems.done()
-        amount = read_amount(n, "n")
-        made = self.register(id, OPERATION, amount=amount, metadata={OPERATION: own})
+        if type(kind) is not str or not is_name(kind):
+            problems = Problems("ResourceManager", self._name)
+            kind = problems.name(kind, "kind")
+            problems.done()
+        if type(n) is not int or not 1 <= n <= MOST:
+            n = read_amount(n, "n")
+        made = self.register(id, OPERATION, amount=n, metadata={OPERATION: kind})
         made._site = outer_site(sys._getframe(1))
         return made
 

@@ -200,7 +200,8 @@ class Resource:
         return bool(self._of.manager._release(self))
 
     def __enter__(self) -> Self:
-        self._of.manager._refuse_here(self, "'async with'")
+        if self._cleanup is not None:
+            self._of.manager._refuse_here(self, "'async with'")
         return self
 
     def __exit__(

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 LEAST_NS = 1_000_000
+_PLAIN = frozenset((str, int))  # what most tuples are made of
 MOST_RESOURCES = 100_000_000
 TIMES = (
     *("idle_after", "cleanup_interval", "leak_age", "leak_idle", "leak_interval"),
@@ -78,7 +79,8 @@ def read_id(id: object) -> None:
     Raises:
         ConfigError: It is none.
     """
-    if _is_id(id):
+    kind = type(id)
+    if kind is int or (kind is tuple and _PLAIN.issuperset(map(type, id))) or _is_id(id):  # type: ignore[call-overload]
         return
     problems = Problems("register")
     problems.refuse("id", id, "a string, an integer, or a tuple of such")
