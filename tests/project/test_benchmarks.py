@@ -34,6 +34,9 @@ def test_the_cost_of_a_look_is_measured_while_every_operation_is_called():
     seconds, calls = performance.look(20, rounds=2)
     assert seconds > 0
     assert calls == 20
+    seconds, calls = performance.look(20, rounds=2, come=3)
+    assert seconds > 0
+    assert calls == 26  # also of those that have come
 
 
 def test_the_cost_of_a_registration_is_measured_where_others_are_registered():

@@ -19,9 +19,6 @@ from holdfast.stores.ledger import ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
     from holdfast._native.histogram import Ends
 
 __all__ = ["BOUNDS", "MOST_SHOWN", "Recorded", "Throughput", "percentile"]
@@ -81,7 +78,7 @@ class Throughput:
     def forget(self) -> None:
         """In a forked child, in which all counts are 0: what was seen was the parent's."""
         self._looks = Looks()
-        self._rows: list[tuple[str, Ends]] = []  # names and counters, in the order of the looks
+        self._rows: list[tuple[Ends, str]] = []  # counters and names, in the order of the looks
         self._has_twins = False  # whether several rows have one name
         self._living = 0  # so many of them, the first ones, are of policies that live
         self._changes = -1  # of the ledger, when the rows were made
@@ -94,7 +91,7 @@ class Throughput:
         names = self._grouped(ended) if self._has_twins else ended
         shown = {}
         for _, _, first, *more in nlargest(MOST_SHOWN, names):
-            name = self._rows[-first][0]
+            name = self._rows[-first][1]
             counts = _Counts(*self._looks.came(-first))
             for row in more:
                 counts = counts.plus(_Counts(*self._looks.came(-row)))
@@ -108,7 +105,7 @@ class Throughput:
         """Return failures and calls of each name, and all rows that bear it."""
         names: dict[str, tuple[int, ...]] = {}
         for failures, calls, row in ended:
-            name = self._rows[-row][0]
+            name = self._rows[-row][1]
             more, also, *rows = names.get(name, (0, 0))
             names[name] = (failures + more, calls + also, *rows, row)
         return list(names.values())
@@ -121,27 +118,20 @@ class Throughput:
         changes = ledger.changes
         if changes == self._changes:
             return
-        living = {ends: name for name, ends in self._kernels()}
-        rows = [(name, ends) for ends, name in living.items()]
-        gone = [row for row in self._rows if row[1] not in living]
-        self._put(rows + gone)
-        self._living = len(rows)
+        if self._prefix is None:
+            living = ledger.callers(CALLS)
+        else:
+            living = ledger.callers((OPERATION,), self._prefix)
+        rows = list(living.items())
+        rows += [row for row in self._rows if row[0] not in living]
+        self._put(rows)
+        self._living = len(living)
         self._changes = changes
 
-    def _put(self, rows: list[tuple[str, Ends]]) -> None:
-        self._looks.watch([ends for _, ends in rows])
+    def _put(self, rows: list[tuple[Ends, str]]) -> None:
+        self._looks.watch([ends for ends, _ in rows])
         self._rows = rows
-        self._has_twins = len({name for name, _ in rows}) < len(rows)
-
-    def _kernels(self) -> Iterable[tuple[str, Any]]:
-        if self._prefix is None:
-            return ledger.callers(CALLS)
-        prefix, length = self._prefix, len(self._prefix)
-        return [
-            (name[length:], kernel)
-            for name, kernel in ledger.callers((OPERATION,))
-            if name.startswith(prefix)
-        ]
+        self._has_twins = len({name for _, name in rows}) < len(rows)
 
 
 def percentile(buckets: tuple[int, ...], share: float) -> float | None:

@@ -348,24 +348,27 @@ class Ledger:
             self._bury()
             return self._changes
 
-    def callers(self, roles: Collection[int]) -> list[tuple[str, Any]]:
-        """Return the names of living operations and pipelines, and where their calls are counted.
+    def callers(self, roles: Collection[int], prefix: str = "") -> dict[Any, str]:
+        """Return where the calls of living operations and pipelines are counted, and their names.
 
         Args:
             roles: OPERATION, PIPELINE or both.
+            prefix: Only those whose names begin so; it is left out of the names.
         """
         settle()
         with self._lock:
             self._bury()
             entries = self._entries.all()
         kinds = {KINDS[role] for role in roles}
-        return [
-            (entry.key[1], kernel)
-            for entry in entries
-            if entry.key[0] in kinds
-            for role, kernel, _ in entry.parts
-            if role in roles
-        ]
+        length = len(prefix)
+        found: dict[Any, str] = {}
+        for entry in entries:
+            kind, name = entry.key
+            if kind in kinds and name.startswith(prefix):
+                for role, kernel, _ in entry.parts:
+                    if role in roles:
+                        found[kernel] = name[length:]
+        return found
 
     def _entries_of(self, policy: Any) -> list[_Entry]:
         found = [one for one in getweakrefs(policy) if isinstance(one, _Entry)]
