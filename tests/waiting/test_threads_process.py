@@ -182,7 +182,7 @@ def test_a_fork_while_another_thread_makes_worker_threads_blocks_nobody():
         warnings.simplefilter("ignore", DeprecationWarning)
         import holdfast as hf
         from holdfast.waiting import left_behind as threads
-        threads._making.acquire()  # as another thread may have
+        threads._making.__enter__()  # as another thread may have
         pid = os.fork()
         if pid == 0:
             assert hf.Timeout(30, thread=True).call(len, "ok") == 2
