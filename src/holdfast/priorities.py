@@ -5,6 +5,7 @@ Elsewhere: who refuses calls by their priority, and how many.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
 
@@ -70,9 +71,10 @@ class priority:  # noqa: N801 - used as a statement: with priority("critical"):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        *others, token = self._tokens.get()
-        self._tokens.set(tuple(others))
-        current.reset(token)
+        with suppress(ValueError):  # a coroutine that nobody awaits is closed in another context
+            *others, token = self._tokens.get()
+            self._tokens.set(tuple(others))
+            current.reset(token)
 
     def __repr__(self) -> str:
         return f"priority({PRIORITIES[self._number]!r})"

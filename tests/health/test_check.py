@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextvars import Context
 from datetime import timedelta
 
 import pytest
@@ -176,15 +177,21 @@ async def test_a_coroutine_that_passes_after_its_time_has_failed():  # D-HC-1
     assert (await Async("a", ignores_it, timeout=0.25).arun()).verdict == "failed"
 
 
+async def test_a_run_that_nobody_awaits_ends_in_any_context():
+    run = Async("a", asyncio.Event().wait).arun()
+    Context().run(run.send, None)
+    run.close()  # as a collection does, once nobody has its task any more
+
+
 def test_a_check_without_a_plain_probe_runs_in_a_loop_of_its_own():
     async def look():
         await asyncio.sleep(0)
         return threading.current_thread() is threading.main_thread()
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     assert Async("a", look).run().verdict == "passed"
     assert Async("a", asyncio.Event().wait, timeout=0.01).run().verdict == "failed"
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 async def test_a_check_without_a_plain_probe_refuses_to_block_a_loop():

@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import asdict
 from typing import Any
 
@@ -268,6 +269,21 @@ def test_a_loop_that_is_left_gives_all_back_at_once(leave, counts, clock):  # tr
     succeeded, *_, cancelled = pipe._ends.counters()
     assert (succeeded, cancelled) == ((1, 0) if leave is leave_by_break else (0, 1))
     assert hf.deadline() is None
+
+
+async def test_an_attempt_that_nobody_awaits_ends_in_any_context():
+    slots = hf.Bulkhead("b", max_concurrent=1, max_waiting=1, max_wait=60)
+    pipe = hf.Pipeline("p", hf.Retry("r", attempts=2), slots)
+
+    async def call() -> None:
+        async for _ in pipe.attempts():
+            pass
+
+    with slots:
+        left = call()
+        Context().run(left.send, None)  # it waits for a slot
+        left.close()  # as a collection does, once nobody has its task any more
+    assert slots.in_flight == 0
 
 
 @pytest.mark.parametrize("at", ["block", "pause", "wait for a token"])

@@ -268,7 +268,8 @@ class Check:
         finally:
             if timer is not None:
                 timer.cancel()
-            _allowed.reset(token)
+            with suppress(ValueError):  # nobody has awaited it, and it is closed in another context
+                _allowed.reset(token)
         if cut is not None and cut.expired():
             return CheckResult("failed", f"took longer than {allowance.limit_ns / 1e9:.3g} s")
         return result

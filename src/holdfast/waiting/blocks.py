@@ -7,6 +7,7 @@ Imported by the first of them. Elsewhere: whose deadline is in force in it (``de
 from __future__ import annotations
 
 from asyncio import CancelledError, current_task
+from contextlib import suppress
 from contextvars import ContextVar
 from weakref import ref
 
@@ -70,7 +71,8 @@ async def open_within(around: list[Block], gate: Gate) -> None:
     try:
         await gate.__aenter__()
     finally:
-        _around.reset(token)
+        with suppress(ValueError):  # nobody has awaited it, and it is closed in another context
+            _around.reset(token)
 
 
 class Block:

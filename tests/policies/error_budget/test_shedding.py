@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import Context
 from itertools import pairwise
 from typing import Any
 
@@ -115,6 +116,17 @@ async def test_a_task_has_the_priority_of_the_block_that_created_it() -> None:
     with hf.priority("high"):
         task = asyncio.create_task(current())
     assert await task == "high"
+    assert hf.priority.current() == "normal"
+
+
+def test_a_block_of_a_coroutine_that_nobody_awaits_ends_in_any_context() -> None:
+    async def block() -> None:
+        with hf.priority("high"):
+            await asyncio.sleep(0)
+
+    left = block()
+    Context().run(left.send, None)
+    left.close()  # as a collection does, wherever it comes
     assert hf.priority.current() == "normal"
 
 
