@@ -132,7 +132,6 @@ async def test_what_was_registered_in_another_loop_that_runs_is_awaited_there(re
     async def register():
         resources.register("a", "connection", close)
 
-    resources.set_times(cleanup_timeout=SOON)
     other = asyncio.new_event_loop()
     thread = threading.Thread(target=other.run_forever)
     thread.start()
@@ -157,7 +156,6 @@ def test_what_a_function_returns_is_awaited_within_the_limit(resources):
         seen.append(threading.current_thread())
         return close(hangs)
 
-    resources.set_times(cleanup_timeout=SOON)
     resources.register("a", "file", lambda: begin(False))
     assert resources.cleanup("a") is True
     assert [one is threading.current_thread() for one in seen] == [True, False]
@@ -279,12 +277,13 @@ async def test_a_stop_waits_for_a_cleanup_in_a_task_of_the_same_loop(resources):
 
 
 def test_cleaning_all_waits_for_it_within_the_limit_of_a_cleanup(resources, gate):
-    closed = []
+    closed = threading.Event()
     caller = Caller(resources, gate)
-    resources.register("other", "file", lambda: closed.append("other"))
-    assert within(SOON / 2, resources.cleanup_all) == 1
-    assert closed == ["other"]
-    resources.set_times(cleanup_timeout=SOON)
+    resources.register("other", "file", closed.set)
+    resources.set_times(cleanup_timeout=0.05)
+    assert within(SOON, resources.cleanup_all) == 1
+    assert closed.wait(SOON)
+    resources.set_times(cleanup_timeout=60)
     timer = threading.Timer(0.05, gate.set)
     timer.start()
     assert resources.cleanup_all() == 0
@@ -295,7 +294,6 @@ def test_cleaning_all_waits_for_it_within_the_limit_of_a_cleanup(resources, gate
 
 async def test_cleaning_all_waits_for_it_and_the_loop_goes_on(resources, gate):
     caller = Caller(resources, gate)
-    resources.set_times(cleanup_timeout=SOON)
     asyncio.get_running_loop().call_later(0.05, gate.set)
     assert await resources.acleanup_all() == 0
     assert gate.is_set()
@@ -309,8 +307,9 @@ def test_a_cleanup_that_hangs_hangs_nobody_but_who_asks_and_nothing_cuts_it(reso
     resources.register("b", "file", lambda: closed.append("b")).touch()
     assert within(SOON, resources.cleanup, "a") is True
     assert within(SOON, resources.cleanup, "hangs") is False  # somebody has
-    resources.set_times(idle_after=0.001)
-    time.sleep(0.15)  # longer than the limit of a clean-up
+    resources.set_times(idle_after=0.001, cleanup_timeout=0.05)
+    time.sleep(0.1)  # longer than the limit of a clean-up
+    resources.set_times(cleanup_timeout=60)
     assert within(SOON, resources.clean_idle) == 1
     assert within(SOON, resources.stop, 0.05) is False
     assert closed == ["a", "b"]
@@ -337,7 +336,6 @@ def test_a_cleanup_may_end_all_and_does_not_wait_for_itself(resources, stop, is_
         seen.append(resources.cleanup("old"))
         seen.append(resources.unregister("other"))
 
-    resources.set_times(cleanup_timeout=SOON)
     resources.register("other", "file", lambda: None)
     resources.register("old", "file", close)
     assert within(SOON / 2, resources.cleanup, "old") is True

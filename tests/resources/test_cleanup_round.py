@@ -61,8 +61,18 @@ def test_a_cleanup_that_raises_what_ends_programs_ends_nothing(resources, ends_p
 
 def test_a_cleanup_that_hangs_is_given_up_and_delays_the_others_little(resources, gate):  # RS-07
     closed = []
+
+    def hang():
+        resources.set_times(cleanup_timeout=0.05)  # of this one, while it runs
+        gate.wait(SOON)
+
+    def patient(event):
+        if event.kind == "cleanup_failed":
+            resources.set_times(cleanup_timeout=60)
+
+    resources.on_event(patient)
     resources.register("first", "file", lambda: closed.append("first"))
-    resources.register("hangs", "file", lambda: gate.wait(SOON))
+    resources.register("hangs", "file", hang)
     resources.register("last", "file", lambda: closed.append("last"))
     began = time.monotonic()
     assert resources.stop(SOON) is True
@@ -70,6 +80,23 @@ def test_a_cleanup_that_hangs_is_given_up_and_delays_the_others_little(resources
     assert closed == ["last", "first"]
     assert errors(resources) == 1
     assert resources.snapshot().kinds["file"].cleaned == 3
+
+
+def test_a_shorter_limit_holds_for_a_cleanup_that_runs(resources, gate):  # RS-07
+    began, answers = threading.Event(), []
+
+    def hang():
+        began.set()
+        gate.wait(SOON)
+
+    resources.register("hangs", "file", hang)
+    thread = threading.Thread(target=lambda: answers.append(resources.cleanup_all()), daemon=True)
+    thread.start()
+    assert began.wait(SOON)
+    resources.set_times(cleanup_timeout=0.05)
+    thread.join(SOON / 2)
+    assert answers == [1]
+    assert errors(resources) == 1
 
 
 def test_a_cleanup_that_ends_after_it_was_given_up_is_not_counted_again(resources, gate):
@@ -80,6 +107,7 @@ def test_a_cleanup_that_ends_after_it_was_given_up_is_not_counted_again(resource
         ended.set()
         raise ValueError
 
+    resources.set_times(cleanup_timeout=0.05)
     resources.register("hangs", "file", hang)
     assert resources.cleanup_all() == 1
     assert errors(resources) == 1
@@ -99,7 +127,6 @@ def test_a_cleanup_may_call_its_manager(resources):  # D-C-8
         seen.append(resources.cleanup("third"))
         seen.append(resources.cleanup("old"))
 
-    resources.set_times(cleanup_timeout=SOON)
     resources.register("other", "file", lambda: seen.append("other"))
     resources.register("third", "file", lambda: seen.append("third"))
     resources.register("old", "file", close)
@@ -110,7 +137,6 @@ def test_a_cleanup_may_call_its_manager(resources):  # D-C-8
 
 def test_a_cleanup_may_stop_its_manager(resources):  # D-C-8
     seen = []
-    resources.set_times(cleanup_timeout=SOON)
     resources.register("other", "file", lambda: seen.append("other"))
     resources.register("old", "file", resources.stop)
     resources.start()
@@ -131,7 +157,13 @@ def test_a_listener_may_call_the_manager_and_raise(resources):  # D-C-8
 
 def test_a_listener_that_hangs_makes_no_cleanup_a_failed_one(resources, gate):
     closed = []
-    resources.on_event(lambda event: event.kind == "cleaned" and gate.wait(SOON))
+
+    def hang(event):
+        if event.kind == "cleaned":
+            resources.set_times(cleanup_timeout=0.05)
+            gate.wait(SOON)
+
+    resources.on_event(hang)
     resources.register("a", "file", lambda: closed.append("a"))
     assert resources.cleanup_all() == 1
     assert closed == ["a"]
@@ -177,7 +209,6 @@ def test_an_asynchronous_cleanup_runs_in_the_loop_where_it_was_registered(resour
         resources.register("a", "connection", close)
         resources.register("b", "connection", lambda: close())
 
-    resources.set_times(cleanup_timeout=SOON)
     with Loop() as other:
         other.run(register())
         assert resources.cleanup_all() == 2
@@ -194,7 +225,6 @@ def test_an_asynchronous_cleanup_has_a_loop_of_its_own_if_that_one_is_gone(resou
     async def register():
         resources.register("a", "connection", close)
 
-    resources.set_times(cleanup_timeout=SOON)
     asyncio.run(register())
     resources.register("b", "connection", close)
     assert resources.cleanup("a") is True
@@ -215,6 +245,7 @@ def test_an_asynchronous_cleanup_that_hangs_is_cancelled(resources):
     async def register():
         resources.register("a", "connection", close)
 
+    resources.set_times(cleanup_timeout=0.05)
     with Loop() as other:
         other.run(register())
         assert resources.cleanup("a") is False
@@ -246,14 +277,12 @@ def test_waiting_for_an_asynchronous_cleanup_in_its_own_loop_is_refused(resource
         assert resources.stop(SOON) is False  # it does not wait for its own loop
         await resources.astop(SOON)
 
-    resources.set_times(cleanup_timeout=SOON)
     asyncio.run(use())
     assert closed == ["a"] * 3
 
 
 async def test_the_event_loop_goes_on_during_a_cleanup(resources):
     turns = []
-    resources.set_times(cleanup_timeout=SOON)
     go = threading.Event()
     resources.register("a", "file", lambda: go.wait(SOON))
 
@@ -436,7 +465,6 @@ def test_two_stops_wait_for_the_same_cleanups(resources, gate):
         began.set()
         gate.wait(SOON)
 
-    resources.set_times(cleanup_timeout=SOON)
     resources.register("slow", "file", hang)
     first = threading.Thread(target=lambda: answers.append(resources.stop(SOON)))
     first.start()
@@ -459,7 +487,6 @@ def test_after_a_stop_no_thread_is_left(resources):
 
 def test_a_stop_that_does_not_wait_goes_on_in_the_background(resources, gate):
     closed = threading.Event()
-    resources.set_times(cleanup_timeout=SOON)
     resources.register("first", "file", closed.set)
     resources.register("slow", "file", lambda: gate.wait(SOON))
     assert resources.stop(0) is False

@@ -78,6 +78,10 @@ class Awaited:
             finally:
                 self._watchers.pop(waiter, None)
 
+    def look_again(self) -> None:
+        """Have those that wait see whether they are to wait any longer."""
+        self._wake()
+
     def _wake(self) -> None:
         for one in list(self._watchers):
             one.wake()

@@ -240,6 +240,8 @@ class ResourceManager(Whole, Life, Cleanups):
         with self._lock:
             self._times = {**self._times, **given}
         self._wake()
+        for one in list(self._rounds):
+            one.look_again()  # the limit of what runs may be another
 
     def times(self) -> dict[str, float]:
         """Return the times that hold, in seconds, by the names of the arguments."""
