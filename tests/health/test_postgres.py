@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.health import DatabaseCheck
+from tests.ports import held_port
 
 psycopg = pytest.importorskip("psycopg")
 psycopg_pool = pytest.importorskip("psycopg_pool")
@@ -41,21 +41,20 @@ def server():
     home = Path(tempfile.mkdtemp(prefix="pg"))  # a short path, for its socket
     if user:
         os.chown(home, user["user"], user["group"])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
 
     def run(program, *arguments):
         command = [folders[-1] / program, "-D", home / "data", *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=home, **user)
 
-    options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories={home} -c fsync=off"
     try:
         run("initdb", "-U", "app", "-A", "trust", "--no-sync")
-        run("pg_ctl", "-w", "-l", home / "log", "-o", options, "start")
-        try:
-            yield f"postgresql://app@127.0.0.1:{port}/postgres"
-        finally:
-            run("pg_ctl", "-w", "-m", "immediate", "stop")
+        with held_port() as port:
+            options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories={home} -c fsync=off"
+            run("pg_ctl", "-w", "-l", home / "log", "-o", options, "start")
+            try:
+                yield f"postgresql://app@127.0.0.1:{port}/postgres"
+            finally:
+                run("pg_ctl", "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(home)
 

@@ -16,6 +16,7 @@ import pytest
 import holdfast as hf
 from holdfast.resources.performance import PerformanceMonitor
 from holdfast.resources.report import CacheFigures
+from tests.ports import held_port
 
 
 @pytest.fixture
@@ -156,19 +157,15 @@ def test_a_publication_that_hangs_is_not_waited_for(told, tmp_path, monkeypatch)
 class RedisServer:
     """A real Redis on loopback."""
 
-    def __init__(self, folder, *settings, port=None):
-        self.folder, self.settings = folder, settings
-        if port is None:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+    def __init__(self, folder, port):
+        self.folder = folder
         self.port = port
         self.url = f"redis://127.0.0.1:{port}/1"
         self.start()
 
     def start(self):
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--dir", str(self.folder), *self.settings]
+        command += ["--save", "", "--dir", str(self.folder)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while time.monotonic() < until:
@@ -194,10 +191,15 @@ def redis(require_real):
 
 
 @pytest.fixture
-def server(redis, tmp_path):
-    made = RedisServer(tmp_path)
-    yield made
-    made.stop()
+def server(redis, tmp_path, monkeypatch):
+    monkeypatch.setattr("holdfast.resources.performance._ASK_SECONDS", 60.0)
+    monkeypatch.setattr("holdfast.resources.publishing._NETWORK_SECONDS", 60.0)
+    with held_port() as port:
+        made = RedisServer(tmp_path, port)
+        try:
+            yield made
+        finally:
+            made.stop()
 
 
 def test_another_reader_finds_the_keys_in_redis(told, server, redis):  # PM-06, TS-10
@@ -247,11 +249,12 @@ def test_a_full_redis_refuses_and_nothing_else_changes(told, server, redis):
 
 
 def test_a_redis_that_does_not_answer_is_given_up(told, server, redis, monkeypatch):
-    monkeypatch.setattr("holdfast.resources.publishing._NETWORK_SECONDS", 0.1)
     monitor = told(server.url)
     client = redis.Redis.from_url(server.url)
-    client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
-    monitor.collect()
+    client.execute_command("CLIENT", "PAUSE", "600000", "WRITE")
+    with monkeypatch.context() as hasty:
+        hasty.setattr("holdfast.resources.publishing._NETWORK_SECONDS", 0.1)
+        monitor.collect()
     assert "Timeout" in monitor.snapshot().publish_error
     client.execute_command("CLIENT", "UNPAUSE")
     monitor.collect()

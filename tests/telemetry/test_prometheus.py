@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
+
+from tests.ports import held_port
 
 METRICS = re.compile(r"metrics +at (http://127\.0\.0\.1:\d+)/metrics")
 PATIENCE_SECONDS = 90
@@ -42,12 +43,6 @@ def ended(process):
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def demo_metrics(demo):
@@ -87,19 +82,19 @@ def prometheus(tmp_path, require_real):
     def scraping(target):
         config = tmp_path / "prometheus.yml"
         config.write_text(CONFIG.format(target=target))
-        port = free_port()
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=error",
-            ],
-            stderr=subprocess.DEVNULL,
-        )
-        with ended(process):
-            yield f"http://127.0.0.1:{port}"
+        with held_port() as port:
+            process = subprocess.Popen(
+                [
+                    program,
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={tmp_path / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                    "--log.level=error",
+                ],
+                stderr=subprocess.DEVNULL,
+            )
+            with ended(process):
+                yield f"http://127.0.0.1:{port}"
 
     return scraping
 

@@ -7,7 +7,6 @@ import os
 import random
 import select
 import signal
-import socket
 import sqlite3
 import time
 
@@ -15,18 +14,13 @@ import pytest
 
 from examples.dwcp_node.errors import NotSentError, UnknownOutcomeError
 from tests.examples.dwcp_node.nodes import PATIENCE, node
+from tests.ports import held_port
 
 CONTEXT = multiprocessing.get_context("fork")
 #: Most messages between two kills.
 MOST_BETWEEN = 200
 CREATE = "CREATE TABLE IF NOT EXISTS delivered (payload TEXT)"
 INSERT = "INSERT INTO delivered VALUES (?)"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def run(scene):
@@ -144,11 +138,16 @@ def delivered(folder):
         return waiting, [payload for (payload,) in its.execute("SELECT payload FROM delivered")]
 
 
-def scene(folder, seed, kills, count, keyed, by_handler):
+@pytest.fixture
+def port():
+    with held_port() as port:
+        yield port
+
+
+def scene(folder, port, seed, kills, count, keyed, by_handler):
     """Kill either side at random moments; return what was accepted and what was delivered."""
     chance = random.Random(seed)
     reader = Reader()
-    port = free_port()
     life = 0
     sides = {
         "b": Child(receiver, folder, port, by_handler),
@@ -203,8 +202,8 @@ def check(accepted, payloads, count, keyed):
         pytest.param(False, True, id="not repeated-handler", marks=pytest.mark.slow),
     ],
 )
-def test_what_was_accepted_is_delivered_once_whoever_is_killed(tmp_path, keyed, by_handler):
-    accepted, payloads = scene(tmp_path, 1, 6, 6 * MOST_BETWEEN, keyed, by_handler)
+def test_what_was_accepted_is_delivered_once_whoever_is_killed(tmp_path, port, keyed, by_handler):
+    accepted, payloads = scene(tmp_path, port, 1, 6, 6 * MOST_BETWEEN, keyed, by_handler)
     check(accepted, payloads, 6 * MOST_BETWEEN, keyed)
     if not keyed:
         assert len({payload.split()[-1] for payload in accepted.values()}) > 2  # lives
@@ -212,7 +211,7 @@ def test_what_was_accepted_is_delivered_once_whoever_is_killed(tmp_path, keyed, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
-def test_sixty_kills_lose_and_double_nothing(tmp_path, seed):
+def test_sixty_kills_lose_and_double_nothing(tmp_path, port, seed):
     keyed = seed % 2 == 0
-    accepted, payloads = scene(tmp_path, seed, 60, 60 * MOST_BETWEEN, keyed, seed % 4 < 2)
+    accepted, payloads = scene(tmp_path, port, seed, 60, 60 * MOST_BETWEEN, keyed, seed % 4 < 2)
     check(accepted, payloads, 60 * MOST_BETWEEN, keyed)
