@@ -1,10 +1,13 @@
 """The soak finds what is left behind and what grows, and a short one ends well."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,9 +44,14 @@ def test_a_file_that_is_left_open_is_found(tmp_path: Path):
 def test_a_process_that_is_left_is_found_though_its_parent_is_gone():
     before = census()
     # The shell ends at once: its child is a child of process 1, or of whoever takes orphans.
-    subprocess.run(["sh", "-c", "sleep 0.7 >/dev/null 2>&1 &"], check=True)
+    left = ["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"]
+    pid = int(subprocess.run(left, check=True, stdout=subprocess.PIPE).stdout)
+    try:
+        leaked = census().leaked_since(before)
+    finally:
+        os.kill(pid, signal.SIGKILL)
     # The child may still be the shell that is to become it.
-    found = [line for line in census().leaked_since(before) if line.endswith(("sleep 0.7", "&"))]
+    found = [line for line in leaked if line.endswith(("sleep 600", "$!"))]
     assert [line.partition(":")[0] for line in found] == ["1 more process"]
     assert settled(before) == []
 
@@ -58,7 +66,7 @@ def test_more_of_a_kind_than_before_is_a_leak_and_less_is_none():
 
 def test_memory_that_grows_by_more_than_a_twentieth_is_wrong(monkeypatch: pytest.MonkeyPatch):
     now, size = [0.0], [100_000_000]
-    monkeypatch.setattr(counting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(counting, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(counting, "resident", lambda: size[0])
     memory = Memory(seconds=100.0)
     memory.look()

@@ -233,16 +233,16 @@ def test_a_block_costs_the_same_however_many_are_open_around_it(clock):
     policy = hf.Timeout(1000, clock=clock)
 
     def seconds_each(n: int) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()  # other processes may have the processor meanwhile
         with ExitStack() as stack:
             for _ in range(n):
                 stack.enter_context(policy)
-        return (time.perf_counter() - began) / n
+        return (time.thread_time() - began) / n
 
     gc.disable()  # without the GIL, each collection looks at all objects of the process
     try:
         few = min(seconds_each(100) for _ in range(5))
-        assert seconds_each(30_000) < 12 * few  # it was 40 times as much
+        assert min(seconds_each(30_000) for _ in range(3)) < 12 * few  # it was 40 times as much
     finally:
         gc.enable()
 
