@@ -31,7 +31,7 @@ def until(is_so):
 
 @pytest.fixture
 def stage(tmp_path):
-    with running(tmp_path, Patient(api_call=2.0), ("alpha", "beta"), interval=0.1) as stage:
+    with running(tmp_path, Patient(api_call=30.0), ("alpha", "beta"), interval=0.1) as stage:
         yield stage
 
 
