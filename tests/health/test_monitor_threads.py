@@ -84,7 +84,9 @@ def test_threads_that_were_given_up_are_bounded_and_what_then_waits_is_unproven(
     late = PingCheck("late", lambda: None, interval=0.02, timeout=0.02)
     monitor = made(*hanging, workers=1)
     with monitor:
-        until(lambda: monitor.snapshot().abandoned == 5)  # four more than there are workers
+        # Four more than there are workers, each within a check that hangs: a thread that begins so
+        # late that its check was given up before is free then.
+        until(lambda: monitor.snapshot().abandoned == sum(check.now for check in hanging) == 5)
         monitor.add(late)
         until(lambda: monitor.status("late").unproven_count > 0)
         assert monitor.status("late").state is HealthState.UNKNOWN

@@ -369,16 +369,18 @@ def test_a_cache_that_does_not_answer_spoils_nothing_else(monitor, caplog, answe
 
 def test_a_cache_that_hangs_is_not_waited_for_and_not_asked_again(monitor, monkeypatch):  # PM-04
     monkeypatch.setattr("holdfast.resources.performance._ASK_SECONDS", 0.05)
-    asked, go_on = [], threading.Event()
+    asked, hangs, go_on = [], threading.Event(), threading.Event()
 
     def hang():
         asked.append(threading.current_thread())
+        hangs.set()
         go_on.wait(60)
         return CacheFigures(1, 1)
 
     monitor.watch_cache("hanging", hang)
     assert "no answer within" in monitor.collect().caches["hanging"].error
     assert "no answer within" in monitor.collect().caches["hanging"].error
+    assert hangs.wait(60)  # its thread may begin late, too
     assert len(asked) == 1
     go_on.set()
     asked[0].join(60)

@@ -128,12 +128,13 @@ def test_what_is_no_plain_file_is_left_as_it_is(told, tmp_path, kind):
 
 def test_a_publication_that_hangs_is_not_waited_for(told, tmp_path, monkeypatch):
     monkeypatch.setattr("holdfast.resources.performance._ASK_SECONDS", 0.05)
-    go_on, begun = threading.Event(), []
+    go_on, hangs, begun = threading.Event(), threading.Event(), []
     monitor = told(f"file:{tmp_path}/performance.json")
     write = monitor._publisher.publish
 
     def hang(values, now):
         begun.append(threading.current_thread())
+        hangs.set()
         go_on.wait(60)
         write(values, now)
 
@@ -143,6 +144,7 @@ def test_a_publication_that_hangs_is_not_waited_for(told, tmp_path, monkeypatch)
     monitor.collect()
     assert monitor.snapshot().publish_error == "the publication before still runs"
     assert monitor.stop()
+    assert hangs.wait(60)  # its thread may begin late, too
     assert len(begun) == 1
     go_on.set()
     begun[0].join(60)
@@ -238,7 +240,7 @@ def test_a_redis_that_is_gone_is_counted_and_comes_back(told, server, redis, cap
 def test_a_full_redis_refuses_and_nothing_else_changes(told, server, redis):
     monitor = told(server.url)
     client = redis.Redis.from_url(server.url)
-    client.config_set("maxmemory", "1mb")
+    client.config_set("maxmemory", "1")  # an empty Redis has about one megabyte
     client.config_set("maxmemory-policy", "noeviction")
     assert monitor.collect().application.total.calls == 2
     assert "OutOfMemory" in monitor.snapshot().publish_error
