@@ -554,10 +554,20 @@ def test_a_cleanup_that_hangs_does_not_keep_the_interpreter():
 import threading, logging
 logging.getLogger("holdfast").setLevel(logging.CRITICAL)
 import holdfast as hf
-started = hf.ResourceManager("a", cleanup_timeout=0.2)
+started = hf.ResourceManager("a", cleanup_timeout=60)
 started.start()
+
+def hang():
+    started.set_times(cleanup_timeout=0.2)  # of this one, while it runs
+    threading.Event().wait()
+
+def patient(event):
+    if event.kind == "cleanup_failed":
+        started.set_times(cleanup_timeout=60)
+
+started.on_event(patient)
 started.register(1, "file", lambda: print("first"))
-started.register(2, "file", threading.Event().wait)
+started.register(2, "file", hang)
 """
     assert run(code) == ["first"]
 

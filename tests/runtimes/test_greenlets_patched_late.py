@@ -47,9 +47,11 @@ SUPERVISOR = """
     component = ProcessComponent("peer", ["sleep", "600"])
     supervisor = Supervisor("service")
     supervisor.add(component, first_delay=0)
-    supervisor.add(ThreadComponent("thread", lambda stopping: stopping.wait()))
+    events = []
+    supervisor.add(ThreadComponent("thread", lambda event: (events.append(event), event.wait())))
     supervisor.start()
     supervisor.wait_until_running()
+    wait_for(lambda: events and events[0]._cond._waiters)  # a wait after the patch is eventlet's
     first = component.pid
     PATCH
     os.kill(first, 9)

@@ -83,6 +83,7 @@ def test_a_retry_of_a_message_that_had_left_delivers_it_once(tmp_path):  # MG-19
         async with nodes(tmp_path, "a", "b", settings=settings) as (a, b), Relay(b.port) as relay:
             a.add_peer("b", ("127.0.0.1", relay.port))
             async with ResilientClient(a, config) as client:
+                await a.connected("b")
                 await client.establish_connection("b")
                 relay.harm = lambda way, _, data: b"" if way == "back" else data
                 sending = asyncio.create_task(client.send_message("b", b"once"))
