@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from holdfast.supervision.guard import guard
-from tests.supervision.processes import in_group, is_running, program, wait_until
+from holdfast.supervision.guard import Guard, guard
+from tests.supervision.processes import SECONDS, in_group, is_running, program, wait_until
 
 SUPERVISOR = """
 import os, sys, time
 from holdfast.supervision import ProcessComponent
-from holdfast.supervision.guard import guard
+from holdfast.supervision.guard import Guard, guard
 family = "import os, time; os.fork(); print('ready', flush=True); time.sleep(600)"
 component = ProcessComponent("peer", [sys.executable, "-I", "-S", "-c", family], {settings})
 component.start()
@@ -110,6 +110,34 @@ def test_a_guard_that_was_killed_is_replaced_at_the_next_start(process):
     second.start()
     assert guard.pid not in {None, old}
     assert is_running(guard.pid)
+
+
+def test_a_guard_whose_end_nobody_has_noticed_yet_is_replaced(monkeypatch):
+    unnoticed = lambda pid, _: SimpleNamespace(pid=pid, exit=None)  # noqa: E731
+    monkeypatch.setattr("holdfast.supervision.guard.ChildExit", unnoticed)
+    sleeping = [subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(3)]
+    first, second, third = (one.pid for one in sleeping)
+    guarding, pids = Guard(), []
+
+    def kill():
+        pids.append(guarding.pid)
+        os.kill(guarding.pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(pids[-1]))
+
+    guarding.add(first)
+    kill()
+    guarding.add(second)
+    guarding.add(third)
+    kill()
+    guarding.remove(first)
+    pids.append(guarding.pid)
+    assert len({*pids, None}) == 4
+    guarding.leave()  # as the end of this process does, so that it kills those that it guards
+    assert [one.wait(SECONDS) for one in sleeping[1:]] == [-signal.SIGKILL] * 2
+    sleeping[0].kill()
+    sleeping[0].wait()
+    for pid in pids:
+        os.waitpid(pid, 0)
 
 
 def test_a_guard_that_has_lasted_is_replaced_at_once(process, monkeypatch):

@@ -63,10 +63,8 @@ class Guard:
         """Have a group killed if this process ends before ``remove``."""
         with self._lock:
             self._groups.add(group)
-            if self._child is None or self._child.exit is not None:
+            if self._child is None or self._child.exit is not None or not self._say("+", group):
                 self._start()
-            else:
-                self._say("+", group)
 
     def remove(self, group: int) -> None:
         """Forget a group, which is gone. With the last one, the guard ends."""
@@ -75,9 +73,11 @@ class Guard:
             if group not in self._groups:
                 return
             self._groups.discard(group)
-            self._say("-", group)
+            is_guarded = self._say("-", group)
             if not self._groups:
                 child = self._leave()
+            elif not is_guarded:
+                self._start()
         if child is not None:
             self._wait(child)
 
@@ -118,12 +118,15 @@ class Guard:
         for group in self._groups:
             self._say("+", group)
 
-    def _say(self, what: str, group: int) -> None:
+    def _say(self, what: str, group: int) -> bool:
+        """Tell the guard, if there is one; False: it was killed, which nobody has noticed yet."""
         if self._pipe is not None:
             try:
                 posix.write(self._pipe, f"{what} {group}\n".encode())
-            except OSError:  # it was killed: the next group has another started
+            except OSError:
                 self._leave()
+                return False
+        return True
 
     def _leave(self) -> ChildExit | None:
         """Let the guard end, and return it."""
