@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from tempfile import TemporaryFile
 
 # What looks whether the source hangs is a thread: from 3.15 on, CPython warns of a fork beside it.
 MAY_FORK = "ignore:This process (pid=:DeprecationWarning"
@@ -16,21 +19,30 @@ def run_apart(source: str) -> str:
     """Run Python source in a fresh interpreter and return what it printed.
 
     It fails when the source raises, warns, or does not end: then with a stack of every thread.
+    What it has started and not ended is killed.
     Ctrl-C interrupts it, also where the tests run in the background of a shell, which ignores it.
     """
     preamble = (
         "import faulthandler; faulthandler.dump_traceback_later(60, exit=True)\n"
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", MAY_FORK, "-c", preamble + textwrap.dedent(source)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not without_openings(done.stderr), done.stderr
-    return done.stdout
+    source = preamble + textwrap.dedent(source)
+    command = [sys.executable, "-W", "error", "-W", MAY_FORK, "-c", source]
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        # Not pipes: what it has started may hold those open.
+        process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+        try:
+            process.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        out.seek(0)
+        err.seek(0)
+        printed, errors = out.read(), err.read()
+    assert process.returncode == 0, errors
+    assert not without_openings(errors), errors
+    return printed
 
 
 def without_openings(text: str) -> str:
