@@ -652,10 +652,11 @@ class _TaskRun(_Run):
                         return
                     self._waiter = waiter
                     is_free = owner._ticking is None
-                    ahead_ns = self.due_ns - self.clock.now_ns()
+                    due_ns = self.due_ns
+                    ahead_ns = due_ns - self.clock.now_ns()
                 if ahead_ns > 0 or not is_free:
-                    is_planned = is_free and self.due_ns < _NEVER_NS
-                    await waiter.park(self.clock, ahead_ns if is_planned else None)
+                    is_planned = is_free and due_ns < _NEVER_NS
+                    await waiter.park(self.clock, ahead_ns if is_planned else None, due_ns)
                 else:
                     await self._tick()
                     if self.woken:

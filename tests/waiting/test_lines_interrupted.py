@@ -101,8 +101,9 @@ def test_who_waits_in_a_forked_child_asks_again(window):
     limiter.try_acquire()
     party = Party(limiter.acquire)
     until(lambda: not limiter._line.is_empty)
-    before = next(iter(limiter._line._queue))
-    limiter._line._after_fork()  # as of a greenlet, or of who forked in a signal handler
+    with limiter._line._lock:  # a fork leaves no other thread in the middle of a step
+        before = next(iter(limiter._line._queue))
+        limiter._line._after_fork()  # as of a greenlet, or of who forked in a signal handler
     until(lambda: not limiter._line.is_empty)
     assert before not in limiter._line._queue
     clock.advance(9.9)

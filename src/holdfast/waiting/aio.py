@@ -65,26 +65,36 @@ class TaskWaiter:
         if not self._future.done():
             self._future.set_exception(error)
 
-    async def park(self, clock: Clock, timeout_ns: int | None) -> bool:
+    async def park(self, clock: Clock, timeout_ns: int | None, end_ns: int | None = None) -> bool:
         """Wait until woken, or for ``timeout_ns`` on ``clock``; None waits without limit.
 
         On a manual clock the wait ends when the clock is moved past its end.
+
+        Args:
+            clock: Whose time it is.
+            timeout_ns: How long.
+            end_ns: When that is, if it was reckoned before others could see this wait. Whoever sees
+                it may move a manual clock before this task sleeps: that is part of the wait.
 
         Returns:
             Whether it was woken; False: time is up.
         """
         try:
-            await self.begin(clock, timeout_ns)
+            await self.begin(clock, timeout_ns, end_ns)
         finally:
             self.end()
         return self.woken
 
-    def begin(self, clock: Clock, timeout_ns: int | None) -> asyncio.Future[None]:
-        """Return what to await; ``end`` is due afterwards."""
+    def begin(
+        self, clock: Clock, timeout_ns: int | None, end_ns: int | None = None
+    ) -> asyncio.Future[None]:
+        """Return what to await, as ``park`` does; ``end`` is due afterwards."""
         if timeout_ns is None:
             return self._future
         if isinstance(clock, ManualClock):
-            self._cancel = clock.call_at_ns(clock.now_ns() + timeout_ns, self._release)
+            if end_ns is None:
+                end_ns = clock.now_ns() + timeout_ns
+            self._cancel = clock.call_at_ns(end_ns, self._release)
         elif timeout_ns < MAX_NS // 2:  # or no process lives to see it
             self._cancel = self.loop.call_later(timeout_ns / 1e9, self._resolve).cancel
         return self._future

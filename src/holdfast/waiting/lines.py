@@ -100,6 +100,7 @@ class Line:
         "_clock",
         "_gone",
         "_lock",
+        "_looked_ns",
         "_queue",
         "_quiet",
         "_to_serve",
@@ -160,7 +161,7 @@ class Line:
             if policy is not None and turn.state == WAITS:
                 mind_loop(policy)
             while turn.state == WAITS:
-                turn.waiter.park(self._clock, self._sleep_ns(turn))  # type: ignore[union-attr]
+                turn.waiter.park(self._clock, *self._sleep_ns(turn))  # type: ignore[union-attr]
                 if turn.state == WAITS:
                     self._step(self._look_again, turn)
             if turn.state == FORGOTTEN:  # this is a forked child, in which everybody comes anew
@@ -179,7 +180,7 @@ class Line:
             while turn.state == WAITS:
                 waiter: TaskWaiter = turn.waiter  # type: ignore[assignment]
                 try:  # as park() does, with one coroutine less for each who waits
-                    await waiter.begin(self._clock, self._sleep_ns(turn))
+                    await waiter.begin(self._clock, *self._sleep_ns(turn))
                 finally:
                     waiter.end()
                 if turn.state == WAITS:
@@ -222,6 +223,7 @@ class Line:
         self._to_serve = AT_ONCE  # how many more, until the next in line is woken to go on
         self._told: Turn | None = None  # who was woken for that
         self._told_ns = 0  # and when
+        self._looked_ns = 0  # when somebody last looked whose turn it is
 
     def _step(self, do: Callable[..., object] | None = None, *args: object) -> bool:
         """Do something, and then all there is to do.
@@ -262,11 +264,16 @@ class Line:
         if not self._step(self._line_up, turn, longest_ns):
             self._line_up(turn, 0)  # in a finaliser, amid a step: no time to wait
 
-    def _sleep_ns(self, turn: Turn) -> int:
-        """Return how long somebody who waits is to sleep, if nobody wakes him."""
+    def _sleep_ns(self, turn: Turn) -> tuple[int, int]:
+        """Return how long somebody who waits is to sleep and until when, if nobody wakes him.
+
+        Who is due and was not served sleeps until time passes. Time that has passed since the
+        last look counts: nobody may be there to let more of it pass.
+        """
         with self._lock:
             turn.sleeps_ns = until_ns = self._sleeps_until_ns(turn)
-        return max(1, until_ns - self._clock.now_ns())
+            end_ns = max(until_ns, self._looked_ns + 1)
+        return max(1, until_ns - self._clock.now_ns()), end_ns
 
     def _abandon(self, turn: Turn) -> None:
         """Give up a turn, in the line or with its tokens, for an owner that was cut short."""
@@ -280,7 +287,8 @@ class Line:
             self._forget(self._gone[0])
             del self._gone[0]
         if self._queue and not self._quiet:
-            self._serve(self._clock.now_ns())
+            self._looked_ns = now_ns = self._clock.now_ns()
+            self._serve(now_ns)
 
     def _give(self, turn: Turn, now_ns: int) -> None:
         """Hand the first in line his tokens; they go back if he will never come for them."""
@@ -317,7 +325,8 @@ class Line:
         """See what has become of a turn, after a sleep."""
         if turn is self._told:
             self._told, self._to_serve = None, AT_ONCE
-        self._serve(self._clock.now_ns())
+        self._looked_ns = now_ns = self._clock.now_ns()
+        self._serve(now_ns)
         if turn.state == WAITS:
             turn.waiter = type(turn.waiter)()  # type: ignore[misc]
 

@@ -53,10 +53,16 @@ class ThreadWaiter:
         self._release()
         return True
 
-    def park(self, clock: Clock, timeout_ns: int | None) -> bool:
+    def park(self, clock: Clock, timeout_ns: int | None, end_ns: int | None = None) -> bool:
         """Wait until woken, or for ``timeout_ns`` on ``clock``; None waits without limit.
 
         A manual clock that moves by itself is moved to the end of the wait.
+
+        Args:
+            clock: Whose time it is.
+            timeout_ns: How long.
+            end_ns: When that is, if it was reckoned before others could see this wait. Whoever sees
+                it may move a manual clock before this thread sleeps: that is part of the wait.
 
         Returns:
             Whether it was woken; False: time is up.
@@ -66,23 +72,23 @@ class ThreadWaiter:
         """
         scope = current.get()
         if scope is None:
-            return self._park(clock, timeout_ns)
+            return self._park(clock, timeout_ns, end_ns)
         scope.enter(self)
         try:
-            woken = self._park(clock, timeout_ns)
+            woken = self._park(clock, timeout_ns, end_ns)
         finally:
             scope.leave(self)
         if not woken:
             scope.check()
         return woken
 
-    def _park(self, clock: Clock, timeout_ns: int | None) -> bool:
+    def _park(self, clock: Clock, timeout_ns: int | None, end_ns: int | None) -> bool:
         if timeout_ns is None:
             self._held.acquire()
         elif not isinstance(clock, ManualClock):
             self._held.acquire(timeout=min(timeout_ns / 1e9, TIMEOUT_MAX))
         elif not clock.auto:
-            self._park_until(clock, clock.now_ns() + timeout_ns)
+            self._park_until(clock, clock.now_ns() + timeout_ns if end_ns is None else end_ns)
         elif not self.woken:
             clock.advance_ns(timeout_ns)
         return self.woken

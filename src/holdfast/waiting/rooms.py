@@ -84,13 +84,14 @@ class WaitingRoom:
         """
         waiter = ThreadWaiter()
         place = _Place(waiter)
+        began_ns = clock.now_ns()  # before others can see that it waits
+        end_ns = None if timeout_ns is None else began_ns + timeout_ns
         try:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
                 if policy is not None:
                     mind_loop(policy, may_end=timeout_ns is not None)
-                began_ns = clock.now_ns()
-                woken = waiter.park(clock, timeout_ns)
+                woken = waiter.park(clock, timeout_ns, end_ns)
                 if place.forgotten:  # this is a forked child, in which everybody comes anew
                     return self.enter(clock, timeout_ns, policy)
                 answer = ENTERED if woken else self._give_up(place)
@@ -114,14 +115,15 @@ class WaitingRoom:
 
         waiter = TaskWaiter()
         place = _Place(waiter)
+        began_ns = clock.now_ns()  # as above
+        end_ns = None if timeout_ns is None else began_ns + timeout_ns
         try:
             answer = self._join(place, timeout_ns)
             if answer == QUEUED:
                 if policy is not None and timeout_ns is None:
                     self._own_places().watch(waiter, policy, self._first)
-                began_ns = clock.now_ns()
                 try:  # as park() does, with one coroutine less for each who waits
-                    await waiter.begin(clock, timeout_ns)
+                    await waiter.begin(clock, timeout_ns, end_ns)
                 finally:
                     waiter.end()
                 answer = ENTERED if waiter.woken else self._give_up(place)
