@@ -219,5 +219,7 @@ def test_whatever_the_threads_do_every_work_ends_and_every_place_comes_home(seed
     assert shown.in_flight == 0
     assert shown.admitted == shown.succeeded + shown.failed + shown.ignored + shown.abandoned
     for timeout in (first, second):
-        assert timeout._worker_threads.queued == timeout._worker_threads.active == 0
+        threads = timeout._worker_threads
+        # None: where the clock runs ahead of the threads, every call was over before it came there.
+        assert threads is None or threads.queued == threads.active == 0
     until(lambda: not clock._callbacks)
