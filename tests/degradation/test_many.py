@@ -12,6 +12,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.degradation import Component, DegradationManager, Level, watching
+from tests.interpreters import collects_at_any_time
 
 SHAPES: dict[str, Callable[[int], tuple[str, ...]]] = {
     "alone": lambda _n: (),
@@ -72,6 +73,7 @@ def test_one_more_component_costs_the_same_beside_ten_and_beside_a_thousand(cloc
     assert costs[1000] == costs[10]
 
 
+@collects_at_any_time
 def test_what_is_collected_amid_a_look_may_change_what_is_looked_at(clock):
     component = DegradationManager("shop", clock=clock).component("search")
     for n in range(100):
