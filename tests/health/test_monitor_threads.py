@@ -9,8 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from holdfast import deadline
+from holdfast import deadline, records
 from holdfast.health import CompositeCheck, HealthMonitor, HealthState, PingCheck
+from holdfast.health.rounds import Rounds
 from tests.apart import run_apart
 from tests.health.monitored import Hanging, Steered, threads_of
 from tests.waiting.parties import LIMIT, Party, until
@@ -35,6 +36,12 @@ def made():
     for monitor in monitors:
         monitor.stop()
     until(lambda: not threads_of("shop"))
+    until_nothing_is_periodic()
+
+
+def until_nothing_is_periodic():
+    """Wait for the threads of all loops to end: that of records that repeat lasts ten seconds."""
+    records.alone().close()
     until(lambda: not threads_of("periodic"))
 
 
@@ -170,6 +177,26 @@ def test_an_interrupt_in_a_callback_takes_no_thread_and_no_change(made, via, cap
         until(lambda: sorted(heard) == [check.name for check in checks])
     assert monitor.snapshot().callback_failures == 6
     assert "SystemExit" in caplog.text
+
+
+@pytest.mark.parametrize("via", ["both", "on_healthy", "on_event"])
+def test_interrupts_in_callbacks_that_one_thread_calls_are_all_counted(made, via):
+    heard, released = [], threading.Event()
+
+    def hear(told):
+        assert released.wait(LIMIT)  # the first one, while the others become healthy
+        heard.append(told)
+        raise SystemExit
+
+    checks = [PingCheck(f"c{n}", lambda: None, interval=1000) for n in range(6)]
+    monitor = made(*checks, workers=4, on_healthy=None if via == "on_event" else hear)
+    if via != "on_healthy":
+        monitor.on_event(lambda event: event.kind == "health" and hear(event.name))
+    with monitor:
+        until(lambda: monitor.is_healthy)
+        released.set()
+        until(lambda: len(heard) == (12 if via == "both" else 6))
+    assert monitor.snapshot().callback_failures == len(heard)
 
 
 @pytest.mark.parametrize(
@@ -465,11 +492,83 @@ def test_a_hundred_starts_and_stops_from_several_threads_leave_no_thread(made):
         party.result()
     monitor.stop()
     until(lambda: not threads_of("shop"))
-    until(lambda: not threads_of("periodic"))
+    until_nothing_is_periodic()
     if files is not None:
         until(lambda: len(os.listdir("/proc/self/fd")) <= files)
     with monitor:
         until(lambda: monitor.is_healthy)
+
+
+def stopped_as_it_starts(made):
+    """Return a monitor that a listener stops while its start is told of, and the rounds of it."""
+    monitor, rounds = made(PingCheck("c", lambda: None)), []
+    with monitor:
+        until(lambda: monitor.is_healthy)
+
+    def stop(event):
+        if event.kind == "health" and event.new is HealthState.UNKNOWN:
+            rounds.append(monitor._rounds)
+            assert monitor.stop()
+
+    monitor.on_event(stop)
+    return monitor, rounds
+
+
+def test_a_stop_during_a_start_leaves_no_thread(made):
+    monitor, rounds = stopped_as_it_starts(made)
+    monitor.start()
+    assert not monitor.running
+    assert not rounds[0]._periodic.running
+    until_nothing_is_periodic()
+    assert not monitor.running
+    assert count(monitor, "c") == 1
+
+
+def test_a_stop_during_a_start_leaves_no_task(made):
+    monitor, rounds = stopped_as_it_starts(made)
+
+    async def start():
+        await monitor.astart()
+        assert not monitor.running
+        assert not rounds[0]._periodic.running
+        await asyncio.wait_for(asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}), 9)
+
+    asyncio.run(start())
+    assert count(monitor, "c") == 1
+
+
+@pytest.mark.parametrize("asks", ["start", "check_now"])
+def test_a_start_that_another_thread_meets_as_it_returns_is_not_taken_for_dead(
+    made, monkeypatch, asks
+):
+    begun, released = threading.Event(), threading.Event()
+    make, running = Rounds._make_periodic, Rounds.running.fget
+
+    def make_late(self):
+        begun.set()
+        assert released.wait(LIMIT)
+        return make(self)
+
+    def running_a_moment_ago(self):
+        was = running(self)
+        released.set()
+        until(lambda: self.has_started)
+        return was
+
+    monitor = made(PingCheck("c", lambda: None))
+    monkeypatch.setattr(Rounds, "_make_periodic", make_late)
+    starting = Party(monitor.start)
+    assert begun.wait(LIMIT)
+    rounds = monitor._rounds
+    with monkeypatch.context() as patched:
+        patched.setattr(Rounds, "running", property(running_a_moment_ago))
+        asking = Party(getattr(monitor, asks))
+        until(lambda: released.is_set() or not asking.is_alive() or rounds.waiting)
+        released.set()
+        asking.result()
+        starting.result()
+    assert monitor._rounds is rounds
+    assert monitor.running
 
 
 # ---- forks ----

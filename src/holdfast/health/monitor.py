@@ -548,7 +548,7 @@ class HealthMonitor(Whole, Life):
         with self._lock:
             before = self._rounds
             if before is not None:
-                if before.running or not before.has_started:
+                if before.is_starting_or_runs():
                     return None
                 self._end_rounds(before)  # its event loop was closed
             self._forget_ended()
@@ -717,7 +717,7 @@ class HealthMonitor(Whole, Life):
         with self._lock:
             rounds = self._rounds
             if rounds is not None:
-                if rounds.running or not rounds.has_started:
+                if rounds.is_starting_or_runs():
                     return rounds, False
                 self._end_rounds(rounds)  # its event loop was closed
         return Rounds(self, loop), True
@@ -1164,7 +1164,8 @@ class HealthMonitor(Whole, Life):
                 rounds.wake()
             interruption = None
             for turn in turns:
-                interruption = _interruption_of(self._judge, turn) or interruption
+                error = _interruption_of(self._judge, turn)
+                interruption = self._one_of("a composite", interruption, error)
             if interruption is not None:
                 raise interruption
 
@@ -1180,18 +1181,19 @@ class HealthMonitor(Whole, Life):
         has_moved = False
         for link in links:
             was_shut = link.is_shut
-            interruption = _interruption_of(link.settle) or interruption
+            error = _interruption_of(link.settle)
+            interruption = self._one_of("a breaker", interruption, error)
             has_moved |= link.is_shut is not was_shut
         if has_moved:
             with self._lock:
                 self._look_at_level()
-        interruption = self._tell_heard(heard) or interruption
+        interruption = self._one_of("a callback", interruption, self._tell_heard(heard))
         goes_on = bool(self._changes)
         while goes_on:
             change = partial(self._telling.change, self._take_changes, self._tell_of)
-            interrupted = _interruption_of(change)
-            interruption = interrupted or interruption
-            goes_on = interrupted is not None  # what comes after it is still to be told
+            error = _interruption_of(change)
+            interruption = self._one_of("a callback", interruption, error)
+            goes_on = error is not None  # what comes after it is still to be told
         if interruption is not None:
             raise interruption
 
@@ -1246,8 +1248,9 @@ class HealthMonitor(Whole, Life):
         interruption = None
         for watched, *told in heard:
             for hear in watched.hears:
-                call = partial(self._call, "a listener to results", hear, *told)
-                interruption = _interruption_of(call) or interruption
+                what = "a listener to results"
+                error = _interruption_of(self._call, what, hear, *told)
+                interruption = self._one_of(what, interruption, error)
         return interruption
 
     def _take_changes(self) -> list[tuple[Any, ...]]:
@@ -1265,10 +1268,14 @@ class HealthMonitor(Whole, Life):
         interruption = _interruption_of(self._listeners.emit, event)
         text = "health monitor %r: check %r is %s, and was %s"
         self._note("check_state", name, text, new, old)
+        what, error = "a callback", None
         if new is _HEALTHY and self._on_healthy is not None:
-            self._call("on_healthy", self._on_healthy, name)
+            what = "on_healthy"
+            error = _interruption_of(self._call, what, self._on_healthy, name)
         elif new is _UNHEALTHY and self._on_unhealthy is not None:
-            self._call("on_unhealthy", self._on_unhealthy, name, message)
+            what = "on_unhealthy"
+            error = _interruption_of(self._call, what, self._on_unhealthy, name, message)
+        interruption = self._one_of(what, interruption, error)
         if interruption is not None:
             raise interruption
 
@@ -1291,6 +1298,15 @@ class HealthMonitor(Whole, Life):
             callback(*args)
         except Exception as error:  # noqa: BLE001 - it is logged
             self._report_raised(what, error)
+
+    def _one_of(
+        self, what: str, first: BaseException | None, then: BaseException | None
+    ) -> BaseException | None:
+        """Return the interrupt to be raised, which is one: the other is logged and counted."""
+        if first is None or then is None:
+            return then if first is None else first
+        self._report_raised(what, then)
+        return first
 
     def _report_raised(self, what: str, error: BaseException) -> None:
         with self._lock:

@@ -157,15 +157,22 @@ class Rounds:
         Raises:
             RuntimeError: No thread can be started.
         """
-        self._periodic = Periodic(self.tick, None, name=self._owner.name, clock=self._clock)
-        self._periodic.start()
+        periodic = self._periodic = self._make_periodic()
+        periodic.start()
         self.has_started = True
+        if self.is_over:  # it was stopped meanwhile, perhaps before there was anything to stop
+            periodic.stop(0)
 
     async def astart(self) -> None:
         """Have the checks run when they are due, in tasks of this event loop and in threads."""
-        self._periodic = Periodic(self.tick, None, name=self._owner.name, clock=self._clock)
-        await self._periodic.astart()
+        periodic = self._periodic = self._make_periodic()
+        await periodic.astart()
         self.has_started = True
+        if self.is_over:  # as above
+            await periodic.astop(0)
+
+    def _make_periodic(self) -> Periodic:
+        return Periodic(self.tick, None, name=self._owner.name, clock=self._clock)
 
     @property
     def is_done(self) -> bool:
@@ -181,6 +188,11 @@ class Rounds:
     def running(self) -> bool:
         """Whether it goes on, in this process and in an event loop that lives."""
         return not self.is_over and self._periodic is not None and self._periodic.running
+
+    def is_starting_or_runs(self) -> bool:
+        """Return whether it goes on, or will once its start, perhaps in another thread, returns."""
+        # In this order: a start may return between the two.
+        return not self.has_started or self.running
 
     def end(self) -> None:
         """Begin nothing more, and drop what is still to come; the lock is held."""
