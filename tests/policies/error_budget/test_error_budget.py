@@ -346,6 +346,26 @@ def test_a_request_counts_where_no_thread_can_be_started(
     budget.reset()
 
 
+def test_a_failure_just_as_nobody_looks_any_more_is_looked_at(clock, monkeypatch):
+    budget, again = budget_of(clock), []
+    events, goes_on = told(budget), hf.ErrorBudget._goes_on
+
+    def goes_on_and_fails(self):
+        answer = goes_on(self)
+        if not answer and not again:
+            again.append(True)
+            self.record(ok=False, n=20)
+        return answer
+
+    monkeypatch.setattr(hf.ErrorBudget, "_goes_on", goes_on_and_fails)
+    budget.record(ok=False, n=20)
+    clock.advance(1_000_000)
+    assert again
+    clock.advance(1_000_000)
+    assert events.count(("budget_exhausted", "errors")) == 2
+    assert events.count(("budget_recovered", "errors")) == 2
+
+
 # ---- input ----
 
 

@@ -52,7 +52,7 @@ def watch(budget: ErrorBudget, window: float) -> bool:
         there = _watches.get(key)
         if there is None:
             there = _watches[key] = _Watch(*key)
-        there.budgets[id(budget)] = ref(budget)
+        there.budgets[id(budget)] = _Entry(budget)
     try:
         there.periodic.start()
     except RuntimeError as error:
@@ -61,6 +61,12 @@ def watch(budget: ErrorBudget, window: float) -> bool:
             warn("no thread to look at %s without traffic: %s", titled(budget), error)
         return False
     return True
+
+
+class _Entry(ref["ErrorBudget"]):
+    """A reference that is like no other: of the plain ones, an object has one for all."""
+
+    __slots__ = ()
 
 
 class _Watch:
@@ -76,7 +82,7 @@ class _Watch:
         for key, one in self.budgets.copy().items():
             budget = one()
             if budget is None or not budget._goes_on():
-                self._drop(key, one)
+                self._drop(key, one)  # not if a failure has had it watched anew meanwhile
         with _lock:
             if not self.budgets:
                 if _watches.get(self._key) is self:
