@@ -87,13 +87,20 @@ def test_checks_that_hang_delay_no_other(made):  # D-HC-1
 
 
 def test_threads_that_were_given_up_are_bounded_and_what_then_waits_is_unproven(made):
-    hanging = [Hanging(f"h{n}", timeout=0.02) for n in range(12)]
+    hanging = [Hanging(f"h{n}", timeout=0.02, interval=1000) for n in range(12)]
     late = PingCheck("late", lambda: None, interval=0.02, timeout=0.02)
     monitor = made(*hanging, workers=1)
+
+    def is_quiet():
+        # While a thread tells of results, another one may take its place for checks.
+        rounds = monitor._rounds
+        return not (monitor._has_news or rounds._tells_apart or rounds._tellers)
+
     with monitor:
         # Four more than there are workers, each within a check that hangs: a thread that begins so
         # late that its check was given up before is free then.
         until(lambda: monitor.snapshot().abandoned == sum(check.now for check in hanging) == 5)
+        until(is_quiet)
         monitor.add(late)
         until(lambda: monitor.status("late").unproven_count > 0)
         assert monitor.status("late").state is HealthState.UNKNOWN
