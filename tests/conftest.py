@@ -6,6 +6,7 @@ Not here: models (tests/models), anything that only one directory of tests needs
 import asyncio
 import gc
 import inspect
+import logging
 import os
 import re
 import signal
@@ -123,3 +124,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     with asyncio.Runner(loop_factory=lambda: asked.get("loop") or loops.VirtualLoop()) as runner:
         runner.run(pyfuncitem.obj(**asked))
     return True
+
+
+@pytest.fixture
+def said(caplog):
+    """Return what was logged since it was asked last: logger, level and text."""
+    caplog.set_level(logging.DEBUG, "holdfast")
+
+    def news():
+        told = [
+            (record.name.removeprefix("holdfast."), record.levelname, record.getMessage())
+            for record in caplog.records
+        ]
+        caplog.clear()
+        return told
+
+    return news

@@ -1,5 +1,7 @@
 """Names of a package that are imported when somebody asks for them, so that the import is quick."""
 
+from __future__ import annotations
+
 import sys
 
 TYPE_CHECKING = False
@@ -11,8 +13,8 @@ __all__ = ["import_later"]
 
 
 def import_later(
-    package: str, modules: "Mapping[str, str]", names: "Iterable[str]"
-) -> "tuple[Callable[[str], Any], Callable[[], list[str]]]":
+    package: str, modules: Mapping[str, str], names: Iterable[str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the functions ``__getattr__`` and ``__dir__`` of a package.
 
     Args:
@@ -22,7 +24,7 @@ def import_later(
     """
     there = sys.modules[package].__dict__
 
-    def find(name: str) -> "Any":
+    def find(name: str) -> Any:
         if (module := modules.get(name)) is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         from importlib import import_module
@@ -30,7 +32,7 @@ def import_later(
         value = there[name] = getattr(import_module(f"{package}.{module}"), name)
         return value
 
-    def listed() -> "list[str]":
+    def listed() -> list[str]:
         return sorted({*names, *(name for name in there if name.startswith("__"))})
 
     return find, listed

@@ -181,6 +181,7 @@ async def test_a_run_that_nobody_awaits_ends_in_any_context():
     run = Async("a", asyncio.Event().wait).arun()
     Context().run(run.send, None)
     run.close()  # as a collection does, once nobody has its task any more
+    assert run.cr_frame is None
 
 
 def test_a_check_without_a_plain_probe_runs_in_a_loop_of_its_own():

@@ -3,27 +3,9 @@
 import logging
 import threading
 
-import pytest
-
 import holdfast as hf
 from holdfast.manager import presets
 from tests.policies.calls import fine
-
-
-@pytest.fixture
-def said(caplog):
-    """Return what was logged since it was asked last: logger, level and text."""
-    caplog.set_level(logging.DEBUG, "holdfast")
-
-    def news():
-        told = [
-            (record.name.removeprefix("holdfast."), record.levelname, record.getMessage())
-            for record in caplog.records
-        ]
-        caplog.clear()
-        return told
-
-    return news
 
 
 def test_each_registration_is_logged_once(said, clock):  # LG-12

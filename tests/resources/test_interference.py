@@ -13,24 +13,9 @@ from types import MappingProxyType
 
 import pytest
 
-from holdfast import ConfigError, PerformanceMonitor, ResourceLimitError, ResourceManager
+from holdfast import ConfigError, PerformanceMonitor, ResourceLimitError
 
 SOON = 20.0  # a generous limit for what happens at once
-
-
-@pytest.fixture
-def resources():
-    manager = ResourceManager("shop", cleanup_timeout=SOON)
-    yield manager
-    manager.stop()
-
-
-@pytest.fixture
-def gate():
-    event = threading.Event()
-    yield event
-    event.set()
-
 
 # ---- listeners ----
 

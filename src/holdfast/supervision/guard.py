@@ -18,10 +18,6 @@ from holdfast.supervision.originals import original, original_module, start_thre
 from holdfast.supervision.watching import watching
 from holdfast.waiting.parking import ThreadWaiter
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Guard", "guard"]
 
 _LEAVE_NS = 2_000_000_000
