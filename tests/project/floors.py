@@ -35,7 +35,11 @@ FLOORS = (
 APART = {"health", "degradation"}
 # What is not in the standard library, and who alone may import it.
 FOREIGN = {
-    "prometheus_client": ("telemetry/prometheus.py", "telemetry/serving.py"),
+    "prometheus_client": (
+        "telemetry/prometheus.py",
+        "telemetry/serving.py",
+        "compat/stamina/",
+    ),
     "httpx": ("demo/", "agent/cli.py"),
     "rich": ("demo/",),
     "greenlet": ("agent/doctor.py",),
@@ -43,10 +47,15 @@ FOREIGN = {
     "annotated_types": ("agent/config/",),
     "pydantic": ("agent/config/",),
     "pydantic_core": ("agent/config/",),
-    "redis": ("resources/publishing.py",),
+    "redis": ("resources/publishing.py", "compat/pybreaker/", "compat/aiobreaker/"),
     "starlette": ("agent/",),
     "uvicorn": ("agent/",),
     "yaml": ("agent/config/",),
+    "limits": ("compat/limits/",),  # its storages of other processes
+    "sniffio": ("compat/",),
+    "structlog": ("compat/stamina/",),
+    "tornado": ("compat/tenacity/",),
+    "trio": ("compat/",),
 }
 # A policy decides. What would make it wait, speak or look at the time is not for it.
 # But a pool has threads of its own: it speaks of their futures.
