@@ -38,7 +38,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 # Half a venv would pass for a whole one the next time.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test quick test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz soak bench mutants coverage \
+.PHONY: help run test quick test-all test-nogil pytest ctest tsan asan asan-greenlets stress fuzz soak bench peers mutants coverage \
         lint format hooks types docs wheel build system-packages clean
 
 help: ## list the targets
@@ -154,6 +154,16 @@ ifeq ($(ARGS),)
 	$(BIN)/python -m benchmarks.growth_chart
 	$(BIN)/python -m benchmarks.report
 endif
+
+# Apart from the venv: pytest would load their plugins for our tests as well.
+PEER_TOOLS := build/peers/tools
+peers: build $(VENV)/.has-dev $(PEER_TOOLS)/.has-peers ## run other libraries' own test suites against our faces of them
+	$(BIN)/python -m tools.peers $(ARGS)
+
+$(PEER_TOOLS)/.has-peers: pyproject.toml | $(VENV)/bin/python
+	@$(PIP) --upgrade --target $(PEER_TOOLS) $$($(BIN)/python tools/requirements.py peers | grep -v '^aiobreaker')
+	@$(PIP) --upgrade --target $(PEER_TOOLS) --no-deps $$($(BIN)/python tools/requirements.py peers | grep '^aiobreaker')
+	@touch $@
 
 mutants: build $(VENV)/.has-dev ## plant faults and count those that a test catches; SAMPLE=100 of the random ones
 	$(BIN)/python -m tools.mutants.native --score

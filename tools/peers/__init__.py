@@ -1,0 +1,1 @@
+"""Run the test suites of other libraries, unmodified, against our faces of them."""
