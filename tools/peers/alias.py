@@ -1,7 +1,8 @@
 """Have ``import tenacity`` give ``holdfast.compat.tenacity``.
 
-For the libraries that the variable ``HOLDFAST_PEERS`` names. A plugin of pytest, loaded by ``-p peers.alias`` before any test is imported. A library and its
-submodules are one object under both names, as its own modules expect of each other.
+A plugin of pytest for the libraries that the variable ``HOLDFAST_PEERS`` names, loaded by
+``-p peers.alias`` before any test is imported. A library and its submodules are one object under
+both names, as its own modules expect of each other.
 """
 
 from __future__ import annotations
@@ -87,5 +88,5 @@ def pytest_sessionfinish() -> None:
     faces = os.path.join("holdfast", "compat")
     for library in os.environ["HOLDFAST_PEERS"].split():
         module = sys.modules.get(library)
-        if module is None or faces not in str(module.__file__):
+        if module is not None and faces not in str(module.__file__):
             raise AssertionError(f"the tests did not run against the face of {library}: {module}")
