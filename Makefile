@@ -149,6 +149,7 @@ bench: build $(VENV)/.has-bench $(if $(ARGS),,$(VENV)/.has-compare) ## measure, 
 ifeq ($(ARGS),)
 	$(BIN)/python -m benchmarks.contention
 	$(BIN)/python -W ignore -m benchmarks.compare
+	$(BIN)/python -m benchmarks.faces
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.charts
 	$(BIN)/python -m benchmarks.growth_chart

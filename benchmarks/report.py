@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import compare, contention, footprint, growth, scrape
+from benchmarks import compare, contention, faces, footprint, growth, scrape
 from holdfast.bench.rows import GIL, ROWS, clock_cost, partial_cost
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,6 +157,16 @@ def comparison() -> list[str]:
     return page
 
 
+def beside_originals() -> list[str]:
+    """Return the table of the faces of other libraries, in Markdown; none before it was made."""
+    if not faces.RESULTS.exists():
+        return []
+    page = []
+    for version, found in sorted(json.loads(faces.RESULTS.read_text()).items()):
+        page += [f"## Faces beside their originals, CPython {version}", "", *faces.table(found), ""]
+    return page
+
+
 def growths() -> list[str]:
     """Return what ``benchmarks.growth`` has measured, in Markdown; none before it did."""
     if not growth.RESULTS.exists():
@@ -205,7 +215,7 @@ def write(everything: dict[str, Any]) -> None:
         page += [f"More than {MISSED} × its target: {row['label']}." for row in far] + [""] * bool(
             far
         )
-    page += [*growths(), *comparison()]
+    page += [*growths(), *comparison(), *beside_originals()]
     notes = ROOT / "benchmarks" / "notes.md"
     if notes.exists():
         page.append(notes.read_text(encoding="utf-8").strip())

@@ -1,0 +1,228 @@
+"""Each face of another library beside its original: the same code, in one process, by turns.
+
+Run from the project's root: ``python -m benchmarks.faces``; writes ``faces.json``, of which
+``report.py`` makes a table. A figure is how often the face does it while the original does it once.
+An original that is not installed is left out with a word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from contextlib import suppress
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.contenders import HOUR, NEVER, PLENTY, awaited, called, fail, failing, twice
+from holdfast.bench.cases import Case, bare, bare_async
+from holdfast.bench.rows import GIL
+from holdfast.bench.timing import run_in_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESULTS = Path(__file__).resolve().parent / "faces.json"
+
+
+def never(_: object) -> None:
+    """Sleep, for a retry that is not to."""
+
+
+async def never_async(_: object) -> None:
+    """Sleep, for a retry that is not to."""
+
+
+# Each takes the module, the original or the face, and returns a case for each thing it is timed at.
+
+
+def pybreaker(lib: Any) -> dict[str, Case]:
+    def breaker(threshold: int = NEVER) -> Any:
+        return lib.CircuitBreaker(fail_max=threshold, reset_timeout=HOUR)
+
+    opened = breaker(1)
+    opened.open()
+    return {
+        "closed, decorated `def`": called(breaker()(bare)),
+        "closed, `call`": Case("call(f)", call=breaker().call, f=bare),
+        "closed, `with calling()`": Case("with calling():\n    pass", calling=breaker().calling),
+        "a failure that is counted": failing(breaker()(fail)),
+        "open": failing(opened(bare), lib.CircuitBreakerError),
+    }
+
+
+def circuitbreaker(lib: Any) -> dict[str, Case]:
+    def breaker(threshold: int = NEVER) -> Any:
+        return lib.CircuitBreaker(failure_threshold=threshold, recovery_timeout=HOUR)
+
+    opened = breaker(1)(fail)
+    with suppress(ConnectionError):
+        opened()
+    return {
+        "closed, decorated `def`": called(breaker()(bare)),
+        "closed, `call`": Case("call(f)", call=breaker().call, f=bare),
+        "closed, decorated `async def`": awaited(breaker()(bare_async)),
+        "a failure that is counted": failing(breaker()(fail)),
+        "open": failing(opened, lib.CircuitBreakerError),
+    }
+
+
+def aiobreaker(lib: Any) -> dict[str, Case]:
+    from datetime import timedelta
+
+    def breaker() -> Any:
+        return lib.CircuitBreaker(fail_max=NEVER, timeout_duration=timedelta(hours=1))
+
+    return {
+        "closed, `call`": Case("call(f)", call=breaker().call, f=bare),
+        "closed, `call_async`": Case(
+            "await call(f)", in_loop=True, call=breaker().call_async, f=bare_async
+        ),
+    }
+
+
+def tenacity(lib: Any) -> dict[str, Case]:
+    def guard(fn: Callable[[], Any], sleep: Callable[[Any], Any] = never) -> Any:
+        return lib.retry(
+            stop=lib.stop_after_attempt(4),
+            wait=lib.wait_none(),
+            retry=lib.retry_if_exception_type(ConnectionError),
+            sleep=sleep,
+            reraise=True,
+        )(fn)
+
+    return {
+        "first success, decorated `def`": called(guard(bare)),
+        "first success, decorated `async def`": awaited(guard(bare_async, never_async)),
+        "two failures, no pause": called(guard(twice())),
+    }
+
+
+def stamina(lib: Any) -> dict[str, Case]:
+    lib.instrumentation.set_on_retry_hooks([])  # it would log each retry
+
+    def guard(fn: Callable[[], Any]) -> Any:
+        return lib.retry(
+            on=ConnectionError, attempts=4, timeout=None, wait_initial=0, wait_max=0, wait_jitter=0
+        )(fn)
+
+    return {
+        "first success, decorated `def`": called(guard(bare)),
+        "first success, decorated `async def`": awaited(guard(bare_async)),
+        "two failures, no pause": called(guard(twice())),
+    }
+
+
+def backoff(lib: Any) -> dict[str, Case]:
+    def guard(fn: Callable[[], Any]) -> Any:
+        return lib.on_exception(
+            lib.constant, ConnectionError, max_tries=4, interval=0, jitter=None, logger=None
+        )(fn)
+
+    return {
+        "first success, decorated `def`": called(guard(bare)),
+        "first success, decorated `async def`": awaited(guard(bare_async)),
+        "two failures, no pause": called(guard(twice())),
+    }
+
+
+def limits(lib: Any) -> dict[str, Case]:
+    from_string = import_module(f"{lib.__name__}.storage").storage_from_string
+    strategies = import_module(f"{lib.__name__}.strategies")
+    cases = {}
+    for name, strategy in strategies.STRATEGIES.items():
+        # A log of so many hits would measure the memory of the original.
+        most = 1_000 if name == "moving-window" else PLENTY
+        limiter, item = strategy(from_string("memory://")), lib.RateLimitItemPerSecond(most)
+        cases[f"a hit, {name}"] = Case(
+            "hit(item, 'user')", hit=limiter.hit, item=item, tidy=limiter.storage.reset
+        )
+        cases[f"a test, {name}"] = Case("test(item, 'user')", test=limiter.test, item=item)
+    return cases
+
+
+def aiolimiter(lib: Any) -> dict[str, Case]:
+    limiter = lib.AsyncLimiter(PLENTY, 1)
+    return {"`async with`, no wait": Case("async with at:\n    pass", in_loop=True, at=limiter)}
+
+
+LIBRARIES = {
+    fn.__name__: fn
+    for fn in (
+        *(pybreaker, circuitbreaker, aiobreaker),
+        *(tenacity, stamina, backoff),
+        *(limits, aiolimiter),
+    )
+}
+# The least it is to be; of the others it is to be faster.
+TARGETS = {
+    ("pybreaker", "closed, decorated `def`"): 8,
+    ("pybreaker", "closed, `call`"): 8,
+    ("circuitbreaker", "closed, decorated `def`"): 8,
+    ("tenacity", "first success, decorated `def`"): 20,
+    ("stamina", "first success, decorated `def`"): 20,
+    ("limits", "a hit, fixed-window"): 20,
+    ("limits", "a hit, moving-window"): 20,
+    ("limits", "a hit, sliding-window-counter"): 20,
+}
+
+
+def measure(library: str, rounds: int) -> list[dict[str, Any]]:
+    """Return what the original and the face of a library take, in nanoseconds, for each case."""
+    cases = LIBRARIES[library]
+    originals = cases(import_module(library))
+    faces = cases(import_module(f"holdfast.compat.{library}"))
+    ns = run_in_turn(
+        {(which, label): case for which, made in (("original", originals), ("face", faces))
+         for label, case in made.items()},
+        rounds,
+    )  # fmt: skip
+    return [
+        {
+            "library": library,
+            "label": label,
+            "original": ns["original", label],
+            "face": ns["face", label],
+            "target": TARGETS.get((library, label), 1),
+        }
+        for label in originals
+    ]
+
+
+def table(found: list[dict[str, Any]]) -> list[str]:
+    """Return the measured rows in Markdown."""
+    lines = ["| | | original, ns | face, ns | times | target |", "|---|---|---:|---:|---:|---:|"]
+    for row in found:
+        times = row["original"] / row["face"]
+        missed = " (missed)" if times < row["target"] else ""
+        lines.append(
+            f"| {row['library']} | {row['label']} | {row['original']:,.0f} | {row['face']:,.0f} "
+            f"| {times:.1f}{missed} | ≥ {row['target']} |"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure faces beside their originals.")
+    parser.add_argument("libraries", nargs="*", help="of which libraries; all by default")
+    parser.add_argument("--rounds", type=int, default=60)
+    asked = parser.parse_args()
+    found: list[dict[str, Any]] = []
+    for library in asked.libraries or LIBRARIES:
+        try:
+            metadata.version(library)
+        except metadata.PackageNotFoundError:
+            print(f"left out: {library} is not installed")
+            continue
+        found += measure(library, asked.rounds)
+    print(*table(found), sep="\n")
+    if not asked.libraries:
+        everything = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        version = ".".join(platform.python_version_tuple()[:2]) + ("" if GIL else "t")
+        everything[version] = found
+        RESULTS.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
