@@ -1,18 +1,21 @@
 """Each face of another library beside its original: the same code, in one process, by turns.
 
 Run from the project's root: ``python -m benchmarks.faces``; writes ``faces.json``, of which
-``report.py`` makes a table. A figure is how often the face does it while the original does it once.
+``report.py`` makes tables: how much faster the face is, and what one more costs of many.
 An original that is not installed is left out with a word.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 from contextlib import suppress
+from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
+from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.contenders import HOUR, NEVER, PLENTY, awaited, called, fail, failing, twice
@@ -168,6 +171,95 @@ TARGETS = {
 }
 
 
+# ---- how the cost of one more grows with their number ----
+
+SIZES = (10, 1_000, 20_000)
+
+
+def function() -> Callable[[], None]:
+    """Return a function of its own, as a module has many."""
+
+    def one() -> None:
+        """Do nothing."""
+
+    return one
+
+
+# Each takes the module and a number, and makes what there may be many of.
+MANY: dict[str, tuple[str, Callable[[Any], Callable[[int], object]]]] = {
+    "pybreaker": (
+        "breakers, each with a name",
+        lambda lib: lambda at: lib.CircuitBreaker(name=f"pybreaker {at}"),
+    ),
+    "circuitbreaker": (
+        "breakers, each with a name",
+        lambda lib: lambda at: lib.CircuitBreaker(name=f"circuitbreaker {at}"),
+    ),
+    "aiobreaker": (
+        "breakers, each with a name",
+        lambda lib: lambda at: lib.CircuitBreaker(name=f"aiobreaker {at}"),
+    ),
+    "tenacity": ("`Retrying` objects, none with a name", lambda lib: lambda _: lib.Retrying()),
+    "stamina": (
+        "functions that are decorated",
+        lambda lib: lambda _: lib.retry(on=OSError)(function()),
+    ),
+    "backoff": (
+        "functions that are decorated",
+        lambda lib: lambda _: lib.on_exception(lib.expo, OSError)(function()),
+    ),
+    "limits": (
+        "keys that are hit once",
+        lambda lib: partial(
+            lambda limiter, item, at: limiter.hit(item, f"user {at}"),
+            import_module(f"{lib.__name__}.strategies").FixedWindowRateLimiter(
+                import_module(f"{lib.__name__}.storage").storage_from_string("memory://")
+            ),
+            lib.RateLimitItemPerHour(100),
+        ),
+    ),
+    "aiolimiter": ("limiters", lambda lib: lambda _: lib.AsyncLimiter(100)),
+}
+
+
+def make_many(library: str, module: str) -> list[float]:
+    """Return the microseconds of one more, where so many are made and kept."""
+    found = []
+    make = MANY[library][1](import_module(module))
+    for size in SIZES:
+        least = float("inf")
+        for _ in range(max(1, 2_000 // size)):
+            kept: list[object] = []
+            began = thread_time()
+            kept.extend(map(make, range(size)))
+            least = min(least, (thread_time() - began) / size * 1e6)
+            kept.clear()
+            gc.collect()
+        found.append(least)
+    return found
+
+
+def measure_many(library: str) -> dict[str, Any]:
+    """Return what one more costs with the original and with the face, by their number."""
+    return {
+        "library": library,
+        "label": MANY[library][0],
+        "original": make_many(library, library),
+        "face": make_many(library, f"holdfast.compat.{library}"),
+    }
+
+
+def table_of_many(found: list[dict[str, Any]]) -> list[str]:
+    """Return what one more costs, in Markdown."""
+    sizes = " | ".join(f"of {size:,}" for size in SIZES)
+    lines = [f"| µs for one more | | {sizes} |", "|---|---|" + "---:|" * len(SIZES)]
+    for row in found:
+        for which in ("original", "face"):
+            figures = " | ".join(f"{us:.1f}" for us in row[which])
+            lines.append(f"| {row['library']}: {row['label']} | {which} | {figures} |")
+    return lines
+
+
 def measure(library: str, rounds: int) -> list[dict[str, Any]]:
     """Return what the original and the face of a library take, in nanoseconds, for each case."""
     cases = LIBRARIES[library]
@@ -209,6 +301,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     asked = parser.parse_args()
     found: list[dict[str, Any]] = []
+    many: list[dict[str, Any]] = []
     for library in asked.libraries or LIBRARIES:
         try:
             metadata.version(library)
@@ -216,11 +309,12 @@ def main() -> None:
             print(f"left out: {library} is not installed")
             continue
         found += measure(library, asked.rounds)
-    print(*table(found), sep="\n")
+        many.append(measure_many(library))
+    print(*table(found), "", *table_of_many(many), sep="\n")
     if not asked.libraries:
         everything = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         version = ".".join(platform.python_version_tuple()[:2]) + ("" if GIL else "t")
-        everything[version] = found
+        everything[version] = {"speed": found, "many": many}
         RESULTS.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
 
 
