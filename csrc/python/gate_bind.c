@@ -128,6 +128,7 @@ static const struct {
     FLAG(asks),
     FLAG(threads),
     FLAG(stands_by_call),
+    FLAG(calls_coroutines),
     FLAG(results_only),
     FLAG(reads_results),
     BITS(on_categories),

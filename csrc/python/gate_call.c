@@ -37,7 +37,7 @@ static PyObject *Py_NO_INLINE
 hand_over_late(GateObject *self, const char *method, hf_pass *pass, hf_late late, PyObject *result,
                PyObject *fn, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (hf_late_is_for_call(late, result))
+    if (self->calls_coroutines || hf_late_is_for_call(late, result))
         return hf_late_guarded(self, pass, late, result, fn, args + 1, (size_t)(nargs - 1),
                                kwnames);
     return hf_late_refuse(self, pass, late, result, method, fn);
@@ -49,12 +49,15 @@ call(GateObject *self, const char *method, PyObject *fn, PyObject *const *args, 
 {
     hf_pass pass;
     hf_callable kind = hf_callable_kind(fn);
-    if (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN)
+    bool awaits = kind == HF_CALL_COROUTINE && self->calls_coroutines;
+    if (!awaits && (kind == HF_CALL_COROUTINE || kind == HF_CALL_BROKEN))
         return refuse_kind(self, method, fn, kind);
     if (kind != HF_CALL_PLAIN) {
         if (hf_need_made(self) < 0 || hf_need_no_hedge(self) < 0)
             return NULL;
         PyObject *inner = run(fn, args, nargs, kwnames);
+        if (awaits)
+            return inner == NULL ? NULL : hf_coroutine_of(self, inner);
         const char *drive = kind == HF_CALL_GENERATOR ? "_generator" : "_async_generator";
         return inner == NULL
                    ? NULL

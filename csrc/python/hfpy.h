@@ -202,9 +202,10 @@ struct GateObject {
     bool on_everything; /* on is (Exception,) */
     uint8_t on_categories, ignore_categories; /* bits: category.c */
     bool results_only;                        /* breaker: is_failure is asked about results alone */
-    bool reads_results;  /* retry: a result may have headers that ask for a delay */
-    bool stands_by_call; /* of a fallback: what stands in is called for it */
-    int8_t threaded_at;  /* the first step that runs what is inside of it in a thread; < 0: none */
+    bool reads_results;    /* retry: a result may have headers that ask for a delay */
+    bool stands_by_call;   /* of a fallback: what stands in is called for it */
+    bool calls_coroutines; /* call() guards what is to be awaited, as acall() does */
+    int8_t threaded_at; /* the first step that runs what is inside of it in a thread; < 0: none */
     uint8_t n_cells;
     uint8_t n_steps;
 

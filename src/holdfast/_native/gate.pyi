@@ -253,6 +253,7 @@ class Gate:
         asks: bool = False,
         threads: bool = False,
         stands_by_call: bool = False,
+        calls_coroutines: bool = False,
         results_only: bool = False,
         reads_results: bool = False,
         on: tuple[type[Exception], ...] = (),
