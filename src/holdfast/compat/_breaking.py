@@ -1,0 +1,206 @@
+"""What the faces of circuit breakers share: the native breaker behind them.
+
+Elsewhere: names, arguments and listeners of each library (the faces).
+"""
+
+from __future__ import annotations
+
+import sys
+from math import ceil, isnan
+
+from holdfast.errors import Rejected
+from holdfast.policies.breaker import CircuitBreaker
+from holdfast.policies.breaker.rules import MAX_THRESHOLD
+from holdfast.policies.breaker.state import STATES, State
+from holdfast.validation import MAX_NS, is_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+    from typing import Any
+
+    from holdfast.errors import CircuitOpenError
+
+    Wanted = Callable[[BaseException], bool]
+    Moved = Callable[[State, State, str], object]
+
+__all__ = ["FaceBreaker", "label", "maker"]
+
+_HERE = __name__.rpartition(".")[0]  # holdfast.compat
+_LONGEST_NAME = 200
+_MOST_SECONDS = MAX_NS / 1e9
+_CLOSED, _OPEN = STATES.index(State.CLOSED), STATES.index(State.OPEN)
+_CONSECUTIVE, _BY_HAND = "consecutive_failures", "manual"
+
+
+def maker() -> str:
+    """Return the module that is making an object of a face, after which nameless ones are named."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        name: str = frame.f_globals.get("__name__", "")
+        if name != _HERE and not name.startswith(f"{_HERE}."):
+            return name or "unnamed"
+        frame = frame.f_back
+    return "unnamed"
+
+
+def label(name: object) -> str:
+    """Return a name for metrics and the registry, whatever a library takes for a name."""
+    text = str(name)
+    if is_name(text):
+        return text
+    printable = "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_NAME])
+    return printable or "unnamed"
+
+
+def threshold(value: float) -> int:
+    """Return a number of calls: originals compare a count with whatever they are given."""
+    if isnan(value):
+        return MAX_THRESHOLD
+    return max(1, ceil(min(value, MAX_THRESHOLD)))
+
+
+def seconds(value: float | timedelta) -> float:
+    """Return a duration in seconds, as long as holdfast measures."""
+    number: float = value if isinstance(value, (int, float)) else value.total_seconds()
+    return 0.0 if isnan(number) else min(max(0.0, number), _MOST_SECONDS)
+
+
+class FaceBreaker(CircuitBreaker):
+    """The native breaker behind the face of another library.
+
+    One probe at a time, one success closes. A probe that never ends makes room for another after
+    the open time. Each exception is put to ``wanted``, also a rejection by another policy.
+
+    Args:
+        name: Any name.
+        failure_threshold: Consecutive failures that open it; less than 1 is 1.
+        reset_timeout: Seconds, or a timedelta, that it stays open; less than 0 is 0.
+        rejection: The class of its rejections, which users of the library catch.
+        wanted: Called with each exception of a call; true means a failure, else it is a success.
+        success_threshold: Successful probes that close it.
+        half_open_max_calls: Probes at a time, 1 to 32.
+        face: What users hold, for the rejections.
+        moved: Called with the old state, the new state and the rule after each change of state,
+            before any listener.
+
+    Attributes:
+        face: As given.
+        failures: Failures in a row that opened it, with those of probes since; 0 once it closes.
+        until_ns: When its last opening ends or ended, in its clock's time; before the first
+            opening, what one at its making would have.
+
+    Safe to share between threads and event loops.
+    """
+
+    __slots__ = ("_moved", "_rejects_with", "face", "failures", "until_ns")
+
+    face: Any
+    failures: int
+    until_ns: int
+
+    def __init__(
+        self,
+        name: object,
+        *,
+        failure_threshold: float,
+        reset_timeout: float | timedelta,
+        rejection: type[CircuitOpenError],
+        wanted: Wanted,
+        success_threshold: float = 1,
+        half_open_max_calls: int = 1,
+        face: Any = None,
+        moved: Moved | None = None,
+    ) -> None:
+        self._rejects_with = rejection
+        self._moved = moved
+        self.face = face
+        self.failures = 0
+        open_time = seconds(reset_timeout)
+        super().__init__(
+            label(name),
+            failure_threshold=threshold(failure_threshold),
+            reset_timeout=open_time,
+            success_threshold=threshold(success_threshold),
+            half_open_max_calls=half_open_max_calls,
+            probe_timeout=open_time or 1.0,
+            on=wanted,
+        )
+        self.until_ns = self._clock.now_ns() + int(open_time * 1e9)
+
+    def _bind(
+        self,
+        kind: str,
+        kernels: tuple[Any, ...],
+        clock: object,
+        name: str | None,
+        mode: int,
+        rejection: type[Rejected],  # noqa: ARG002
+        **equipment: Any,
+    ) -> None:
+        """Bind it with the rejections of the library, and all exceptions to be judged."""
+        equipment |= {"on": (Exception, Rejected), "calls_coroutines": True}
+        super()._bind(kind, kernels, clock, name, mode, self._rejects_with, **equipment)
+
+    @property
+    def consecutive_failures(self) -> int:
+        """Failures in a row; of an open or half-open one those that opened it, and of probes."""
+        if self._kernel.state() == _CLOSED:
+            run: int = self._kernel.consecutive()
+            return run
+        return self.failures
+
+    @property
+    def left_ns(self) -> int:
+        """Nanoseconds until the last opening ends; negative since it has ended."""
+        now_ns: int = self._clock.now_ns()
+        return self.until_ns - now_ns
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is open, and the next call will be a probe."""
+        kernel = self._kernel
+        return kernel.state() == _OPEN and kernel.retry_after_ns(self._clock.now_ns()) == 0
+
+    def trip(self) -> None:
+        """Open it, as failures would. The failures in a row so far stay known."""
+        run = self.consecutive_failures
+        super().trip()
+        self.failures = run
+        self._opened()
+
+    def half_open(self) -> None:
+        """Make it half-open. The failures in a row so far stay known."""
+        run = self.consecutive_failures
+        super().half_open()
+        self.failures = run
+
+    def _opened(self) -> None:
+        now_ns = self._clock.now_ns()
+        self.until_ns = now_ns + self._kernel.retry_after_ns(now_ns)
+
+    def _changed(
+        self,
+        old: int,
+        new: int,
+        generation: int,
+        rule: int,
+        count: int,
+        calls: int,
+        *what: Any,
+        **why: Any,
+    ) -> None:
+        from holdfast.policies.breaker.breaker import RULES
+
+        word = RULES[rule]
+        if new == _OPEN and word != _BY_HAND:
+            self.failures = count if word == _CONSECUTIVE else self.failures + 1
+            self._opened()
+        elif new == _CLOSED:
+            self.failures = 0
+        try:
+            if self._moved is not None:
+                self._moved(STATES[old], STATES[new], word)
+        finally:
+            super()._changed(old, new, generation, rule, count, calls, *what, **why)
