@@ -503,6 +503,17 @@ def test_a_fallback_function_does_not_stand_in_for_the_rejection_of_another_circ
     fail(outer(lambda: call()), error=CircuitBreakerError)
 
 
+def test_call_is_that_of_the_policy_unless_a_subclass_overrides_something(clock):
+    breaker, told = CircuitBreaker(), Told()
+    assert breaker.call == breaker.policy.call
+    assert told.call != told.policy.call
+    assert inspect.signature(CircuitBreaker.call).parameters.keys() == {
+        *("self", "func", "args", "kwargs")
+    }
+    assert told.call(len, "ab") == 2
+    assert told.told == [None]
+
+
 async def test_call_guards_what_a_coroutine_function_gives():
     breaker = CircuitBreaker(failure_threshold=1, name="payments")
 

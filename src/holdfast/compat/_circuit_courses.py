@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
     from typing import Any, NoReturn
 
-    from holdfast.compat.circuitbreaker import CircuitBreaker
+    CircuitBreaker = Any  # of the face, which uses this module
 
 __all__ = ["by_methods", "closing", "with_fallback"]
 
@@ -92,31 +92,39 @@ def with_fallback(breaker: CircuitBreaker, function: Callable[..., Any]) -> Any:
     return _of_kind(function, wrapper, gen_wrapper, awrapper, gen_awrapper)
 
 
-def by_methods(breaker: CircuitBreaker, function: Callable[..., Any]) -> Any:
-    """Return the function guarded by the methods of the breaker, which a subclass overrides."""
+def by_methods(
+    breaker: CircuitBreaker, function: Callable[..., Any], error: type[CircuitOpenError]
+) -> Any:
+    """Return the function guarded by the methods of the breaker, which a subclass overrides.
+
+    A call that is rejected without a fallback function raises ``error(breaker)``.
+    """
+
+    def instead() -> Callable[..., Any]:
+        return _fallback(breaker) or partial(_reject, error, breaker)
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not _is_shut(breaker):
             return breaker.call(function, *args, **kwargs)
-        return _fallback(breaker)(*args, **kwargs)
+        return instead()(*args, **kwargs)
 
     @wraps(function)
     def gen_wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         if not _is_shut(breaker):
             return (yield from breaker.call_generator(function, *args, **kwargs))
-        return (yield from _fallback(breaker)(*args, **kwargs))
+        return (yield from instead()(*args, **kwargs))
 
     @wraps(function)
     async def awrapper(*args: Any, **kwargs: Any) -> Any:
         if not _is_shut(breaker):
             return await breaker.call_async(function, *args, **kwargs)
-        return await _fallback(breaker)(*args, **kwargs)
+        return await instead()(*args, **kwargs)
 
     @wraps(function)
     async def gen_awrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         if _is_shut(breaker):
-            items = _fallback(breaker)(*args, **kwargs)
+            items = instead()(*args, **kwargs)
         else:
             items = breaker.call_async_generator(function, *args, **kwargs)
         async for item in closing(items):
@@ -150,12 +158,10 @@ def _is_shut(breaker: CircuitBreaker) -> bool:
     return bool(breaker.opened)
 
 
-def _fallback(breaker: CircuitBreaker) -> Callable[..., Any]:
-    """Return what is called instead of a rejected call."""
-    return breaker.fallback_function or partial(_reject, breaker)
+def _fallback(breaker: CircuitBreaker) -> Any:
+    """Return what is called instead of a rejected call, or None."""
+    return breaker.fallback_function
 
 
-def _reject(breaker: CircuitBreaker, *_args: object, **_kwargs: object) -> NoReturn:
-    from holdfast.compat.circuitbreaker import CircuitBreakerError
-
-    raise CircuitBreakerError(breaker)
+def _reject(error: Any, breaker: CircuitBreaker, *_args: object, **_kwargs: object) -> NoReturn:
+    raise error(breaker)

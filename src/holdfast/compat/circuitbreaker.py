@@ -14,6 +14,7 @@ A decorated function is guarded natively. A subclass that overrides what a call 
 from __future__ import annotations
 
 from math import ceil, floor
+from types import MethodType
 
 from holdfast._native.gate import _at_hand
 from holdfast.compat._breaking import FaceBreaker, maker
@@ -118,6 +119,20 @@ class _Judge:
 
     def _successes(self) -> int:
         return 0 if self.kernel is None else self.kernel.counters()[1]
+
+
+class _Call:
+    """The method ``call``: of an object without overrides that of its policy, in native code."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, breaker: CircuitBreaker | None, cls: type) -> Any:
+        if breaker is None:
+            return self._function
+        native = breaker.policy.call  # found in the object from here on
+        return native if _is_plain(breaker) else MethodType(self._function, breaker)
 
 
 class CircuitBreaker:
@@ -237,7 +252,7 @@ class CircuitBreaker:
         if not _is_plain(self):
             from holdfast.compat._circuit_courses import by_methods
 
-            guarded = by_methods(self, function)
+            guarded = by_methods(self, function, CircuitBreakerError)
         elif self.fallback_function:
             from holdfast.compat._circuit_courses import with_fallback
 
@@ -253,10 +268,11 @@ class CircuitBreaker:
         Raises:
             CircuitBreakerError: The circuit is open.
         """
-        if _is_plain(self):
-            return self.policy.call(func, *args, **kwargs)
         with self:
             return func(*args, **kwargs)
+
+    if not TYPE_CHECKING:
+        call = _Call(call)
 
     def call_generator(
         self, func: Callable[_P, Generator[_Y, _S, _R]], *args: _P.args, **kwargs: _P.kwargs
