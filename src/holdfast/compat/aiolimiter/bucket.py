@@ -1,0 +1,221 @@
+"""The token bucket behind an ``AsyncLimiter``: a rate limiter that goes by the time of the loop.
+
+Owns the unit in which tokens are counted, and the time. Elsewhere: the face (``leakybucket``), and
+who waits (``waiting.least_line``).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import ceil, isfinite
+from weakref import WeakSet
+
+from holdfast.clock import ManualClock
+from holdfast.policies.limiter.limiter import RateLimiter
+from holdfast.policies.limiter.rates import MAX_BURST, Rate, exact_rate, read_per, read_rate
+from holdfast.validation import MAX_NS, Problems
+from holdfast.waiting.least_line import LeastFirstLine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from fractions import Fraction
+    from typing import Any
+
+    from holdfast.clock import Clock
+
+__all__ = ["Bucket", "LoopTime"]
+
+PARTS = 1_000_000  # of a token, once fractions of one are asked for
+
+
+class LoopTime:
+    """The time of the running event loop, on the scale of a clock: it never goes backwards.
+
+    A loop may have a time of its own, in a test say, and another loop another. What passed in one
+    loop has passed in all.
+
+    Attributes:
+        has_news: Whether a loop came after another was closed; for whoever tells of it to unset.
+
+    Safe to share between threads and event loops.
+    """
+
+    __slots__ = ("_at", "_clock", "_known", "_last_ns", "has_news")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.has_news = False
+        self._known: WeakSet[AbstractEventLoop] | None = None  # once there is more than one
+        self._at: tuple[AbstractEventLoop | None, int] = (None, 0)  # and its offset
+        self._last_ns = clock.now_ns()
+
+    def now_ns(self) -> int:
+        """Return the time in nanoseconds; outside event loops that of the clock."""
+        loop = _running_loop()
+        seen, offset_ns = self._at
+        if loop is None:
+            ns = self._clock.now_ns()
+        elif loop is seen:
+            ns = int(loop.time() * 1e9) + offset_ns
+        else:
+            ns = self._adopt(loop, seen)
+        if ns < self._last_ns:  # trap 20: a clock that is set back
+            ns = self._last_ns
+            if loop is not None:
+                self._at = loop, ns - int(loop.time() * 1e9)
+        self._last_ns = ns
+        return ns
+
+    def _adopt(self, loop: AbstractEventLoop, seen: AbstractEventLoop | None) -> int:
+        if seen is not None:
+            if self._known is None:
+                self._known = WeakSet((seen,))
+            self.has_news = self.has_news or (seen.is_closed() and loop not in self._known)
+            self._known.add(loop)
+        ns = max(self._last_ns, self._clock.now_ns())
+        self._at = loop, ns - int(loop.time() * 1e9)
+        return ns
+
+
+class Bucket(RateLimiter):
+    """A rate limiter that waits in the order of aiolimiter, by the time of the event loop.
+
+    Tokens are whole as long as nobody asks for a part of one. Then they are counted in millionths
+    or, at high rates, in the smallest part that the kernel can count: so are all figures in tokens.
+
+    Safe to share between threads and event loops.
+    """
+
+    __slots__ = ("enforces", "parts", "time")
+
+    def __init__(
+        self,
+        name: str,
+        max_rate: float,
+        time_period: float,
+    ) -> None:
+        rate = _bounded(max_rate)
+        super().__init__(name, rate=rate, per=time_period, max_wait=None)
+        clock: Clock = self._clock
+        self.enforces: bool = self._enforces
+        self.parts = 1
+        self.time: LoopTime | ManualClock = (
+            clock if isinstance(clock, ManualClock) else LoopTime(clock)
+        )
+        if rate != int(rate):
+            self.divide(rate)
+
+    def units(self, amount: float, max_rate: float) -> int:
+        """Return an amount, not above ``max_rate``, in tokens or parts, whichever are counted."""
+        if self.parts == 1:
+            if amount == int(amount):
+                return min(int(amount), self._rates[0].burst)
+            self.divide(max_rate)
+        # To the nearest: ten times a tenth is one. But something is never nothing.
+        units = max(round(amount * self.parts), 1 if amount > 0 else 0)
+        return min(units, self._rates[0].burst)
+
+    async def wait_for(self, n: int) -> bool:
+        """Take ``n`` tokens or parts of tokens, and wait for them in this task.
+
+        Returns:
+            False: the rate was changed to one that has never that many at once.
+        """
+        return await self._line.atake(n, MAX_NS)
+
+    @property
+    def waiters(self) -> int:
+        """How many wait."""
+        line: LeastFirstLine | None = self._queue
+        return 0 if line is None else line.size
+
+    def divide(self, max_rate: float) -> None:
+        """Count parts of tokens from here on; the level stays."""
+        self._line.resize(partial(self._divide, max_rate))
+
+    def set_rate(self, max_rate: float, time_period: float) -> None:
+        """Change the rate; the level stays, and who waits goes on waiting at the new rate."""
+        rate = _bounded(max_rate)
+        if self.parts == 1 and rate == int(rate):
+            self.resize(rate=rate, per=time_period)
+            return
+        problems = Problems("AsyncLimiter", self.name)
+        per_ns = read_per(problems, time_period)
+        whole = read_rate(problems, rate, per_ns, None, sliding=False)
+        problems.done()
+        self._change(rate=rate, per=time_period, burst=whole.burst)
+        self._line.resize(partial(self._apply, *_finest(rate, per_ns)))
+
+    def level(self, now_ns: int) -> Fraction:
+        """Return how much capacity is taken and not back yet."""
+        from fractions import Fraction
+
+        num, den, burst = _native(self._rates[0])
+        full_ns = self._kernels[0].wait_ns(burst, now_ns) or 0
+        return Fraction(full_ns * num, den * self.parts)
+
+    def _divide(self, max_rate: float, now_ns: int) -> None:
+        if self.parts == 1:  # or another thread has done it
+            self._apply(*_finest(max_rate, self._rates[0].per_ns), now_ns)
+
+    def _apply(self, parts: int, rate: Rate, now_ns: int) -> None:
+        """Put a rate in parts of tokens into force, of which as many are taken as before."""
+        taken = ceil(self.level(now_ns) * parts)
+        line = self._line
+        assert isinstance(line, LeastFirstLine)
+        line.recount(parts, self.parts)
+        self.parts, self._rates = parts, (rate,)
+        cell = self._kernels[0]
+        cell.resize(*_native(rate), now_ns)
+        cell.clear_but(taken, now_ns)
+
+    if not TYPE_CHECKING:  # an attribute there
+
+        @property
+        def _line(self) -> LeastFirstLine:
+            line = self._queue
+            if line is None:
+                line = self._once("_queue", partial(LeastFirstLine, self._kernels[0], self.time))
+            return line
+
+    def _shown(self) -> dict[str, Any]:
+        shown, parts = super()._shown(), self.parts
+        if parts != 1:
+            shown.update(
+                rate=shown["rate"] / parts,
+                burst=ceil(shown["burst"] / parts),
+                available=shown["available"] // parts,
+            )
+        return shown
+
+
+def _bounded(max_rate: Any) -> Any:
+    """Return a rate that the kernel can count; above that is no limit that Python could reach."""
+    return min(max_rate, float(MAX_BURST)) if isinstance(max_rate, (int, float)) else max_rate
+
+
+def _native(rate: Rate) -> tuple[int, int, int]:
+    assert rate.native is not None  # it is no sliding window
+    return rate.native
+
+
+def _finest(max_rate: float, per_ns: int) -> tuple[int, Rate]:
+    """Return into how many parts a token can be divided at a rate, and the rate in such parts."""
+    parts = PARTS
+    while parts > 1 and max_rate * parts > min(per_ns, 2**53):
+        parts //= 10
+    tokens = max_rate * parts
+    burst = max(1, int(round(tokens, 6)) if isfinite(tokens) else MAX_BURST)
+    problems = Problems("AsyncLimiter")
+    native = exact_rate(problems, tokens, per_ns, burst, "max_rate")
+    problems.done()
+    return parts, Rate(tokens, per_ns, burst, None, native)
+
+
+def _running_loop() -> AbstractEventLoop | None:
+    global _running_loop  # noqa: PLW0603 - found once: who has no loop does not import asyncio
+    from asyncio import _get_running_loop
+
+    _running_loop = _get_running_loop
+    return _get_running_loop()
