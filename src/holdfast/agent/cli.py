@@ -91,6 +91,30 @@ Name the file under rule_files in the configuration of Prometheus.
 """
 
 
+MIGRATE_DESCRIPTION = """\
+Lists where a code base uses tenacity, stamina, backoff, pybreaker, circuitbreaker, aiobreaker,
+limits or aiolimiter: the import to change to the face in holdfast.compat, and what behaves
+otherwise there. It reads files of Python, notebooks and lists of requirements; it changes no file
+and runs none.
+"""
+
+MIGRATE_EPILOG = """\
+examples:
+  holdfast migrate src                           every use, with file, line and column
+  holdfast migrate src --diff | git apply        change the imports
+  holdfast migrate src --diff | patch -p1        as well
+  holdfast migrate src --json > uses.json
+
+The diff names files from the current folder, or from PATH if that is elsewhere. Symbolic links are
+not followed. docs/migration.md has what each idiom becomes.
+
+exit codes:
+  0    everything was looked at
+  1    some of it could not be read or parsed; the rest was looked at
+  2    it could not start: bad arguments, no such file or folder
+"""
+
+
 SUPERVISE_DESCRIPTION = """\
 Runs a command in the foreground and starts it again when it fails: when it ends with another exit
 code than 0 or by a signal, or when its check fails. SIGTERM, SIGINT and SIGQUIT end it: they are
@@ -208,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_doctor(commands)
     _add_export(commands)
+    _add_migrate(commands)
     _add_supervise(commands)
     return parser
 
@@ -288,6 +313,21 @@ def _add_export(commands: Any) -> None:
         help="write to this file (default: standard output)",
     )
     rules.set_defaults(run=_export_rules)
+
+
+def _add_migrate(commands: Any) -> None:
+    migrate = commands.add_parser(
+        "migrate",
+        help="where code uses libraries that holdfast can replace, and what to change",
+        description=MIGRATE_DESCRIPTION,
+        epilog=MIGRATE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    migrate.add_argument("path", metavar="PATH", help="a file or a folder")
+    how = migrate.add_mutually_exclusive_group()
+    how.add_argument("--diff", action="store_true", help="print the change of imports as a diff")
+    how.add_argument("--json", action="store_true", help="print JSON")
+    migrate.set_defaults(run=_migrate)
 
 
 def _add_supervise(commands: Any) -> None:
@@ -417,6 +457,17 @@ def _export_rules(options: argparse.Namespace) -> int:
         why = f"--output: cannot write {options.output}: {error.strerror}"
         return _complain(OSError(why), EXIT_BROKE)
     return EXIT_DONE
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from holdfast.agent.migrate.command import run_migrate
+
+    try:
+        done = run_migrate(options.path, options.json, options.diff, sys.stdout, sys.stderr)
+    except FileNotFoundError:
+        why = f"PATH: got {options.path!r}, allowed: a file or a folder"
+        return _complain(FileNotFoundError(why), EXIT_CANNOT_START)
+    return EXIT_DONE if done else EXIT_BROKE
 
 
 def _complain(error: Exception, code: int) -> int:
