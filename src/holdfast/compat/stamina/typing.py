@@ -1,0 +1,7 @@
+"""What annotations of hooks name."""
+
+from __future__ import annotations
+
+from holdfast.compat.stamina.instrumentation import RetryDetails, RetryHook
+
+__all__ = ["RetryDetails", "RetryHook"]
