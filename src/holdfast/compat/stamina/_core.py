@@ -334,8 +334,12 @@ class _RetryContextIterator:
 
     def __iter__(self) -> Iterator[Attempt]:
         loop, least = self._begin()
-        while loop.goes_on():
-            yield Attempt(Block(loop), least)
+        try:
+            while loop.goes_on():
+                yield Attempt(Block(loop), least)
+        except GeneratorExit:
+            loop.leave()
+            raise
         if loop.failed:
             raise loop.take()
 
@@ -359,6 +363,9 @@ class _AsyncAttempts:
 
     def __aiter__(self) -> Self:
         return self
+
+    def __del__(self) -> None:
+        self._loop.leave()
 
     async def __anext__(self) -> Attempt:
         loop = self._loop

@@ -130,6 +130,12 @@ class Loop:
             self._call.refuse(error)
         self.take()
 
+    def leave(self) -> None:
+        """Take note that nobody asks for another attempt."""
+        if self.failed and self._call is not None and not self._call.ended:
+            self._call.stop(GeneratorExit())
+            self.take()
+
     def take(self) -> BaseException:
         """Return the error of the last attempt, which is the caller's: this lets go of it."""
         if self._call is not None:
