@@ -18,7 +18,7 @@ from holdfast.compat.stamina._core import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from holdfast.compat.stamina import instrumentation
+    import holdfast.compat.stamina.instrumentation as instrumentation
 
 __all__ = [
     "AsyncRetryingCaller",

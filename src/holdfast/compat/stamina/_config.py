@@ -1,4 +1,7 @@
-"""The settings of the process: whether calls are retried, test mode, hooks."""
+"""The settings of the process: whether calls are retried, test mode, hooks.
+
+Elsewhere: which hooks there are by default, and how factories make them (``instrumentation``).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
+    from typing import TypeAlias
 
-    from holdfast.compat.stamina.instrumentation import RetryHook, RetryHookFactory
+    from holdfast.compat.stamina.instrumentation._data import RetryHook, RetryHookFactory
+
+    Given: TypeAlias = tuple[RetryHook | RetryHookFactory, ...] | None
 
 __all__ = ["CONFIG", "is_active", "is_testing", "set_active", "set_testing"]
 
@@ -35,16 +41,30 @@ class _Testing:
 class _Config:
     """The settings. One object: reading an attribute is all that a call does with it.
 
+    Attributes:
+        make_hooks: Makes the hooks of those and those factories that were set, or of None, the
+            default; ``instrumentation`` brings it along.
+
     Safe to use from any thread.
     """
 
-    __slots__ = ("_get_on_retry", "_is_initialising", "_on_retry", "is_active", "lock", "testing")
+    __slots__ = (
+        "_get_on_retry",
+        "_is_initialising",
+        "_on_retry",
+        "is_active",
+        "lock",
+        "make_hooks",
+        "testing",
+    )
+
+    make_hooks: Callable[[Given], tuple[RetryHook, ...]]
 
     def __init__(self, lock: AbstractContextManager[object]) -> None:
         self.lock = lock
         self.is_active = True
         self.testing: _Testing | None = None
-        self._on_retry: tuple[RetryHook | RetryHookFactory, ...] | None = None
+        self._on_retry: Given = None
         self._is_initialising = False
         self._get_on_retry: Callable[[], tuple[RetryHook, ...]] = self._init_on_first_retry
 
@@ -54,7 +74,7 @@ class _Config:
         return self._get_on_retry()
 
     @on_retry.setter
-    def on_retry(self, value: tuple[RetryHook | RetryHookFactory, ...] | None) -> None:
+    def on_retry(self, value: Given) -> None:
         with self.lock:
             self._on_retry = value
             self._get_on_retry = self._init_on_first_retry
@@ -63,14 +83,12 @@ class _Config:
         with self.lock:
             if self._get_on_retry != self._init_on_first_retry:  # another thread was faster
                 return self._get_on_retry_made()
-            from holdfast.compat.stamina.instrumentation._hooks import get_default_hooks, init_hooks
-
             if self._is_initialising:  # a factory retries something itself: nobody is told
                 return ()
             self._is_initialising = True
             given = self._on_retry
             try:
-                hooks = init_hooks(get_default_hooks() if given is None else given)
+                hooks = self.make_hooks(given)
             finally:
                 self._is_initialising = False
             if self._on_retry is given:  # or a factory has set others

@@ -311,8 +311,10 @@ class Retried(Course):
 
     def _tell(self, error: BaseException, seconds: float) -> None:
         """Tell the hooks of a retry before its pause."""
+        from holdfast.compat.stamina.instrumentation._hooks import get_on_retry_hooks
+
         self._told = NOBODY
-        if hooks := CONFIG.on_retry:
+        if hooks := get_on_retry_hooks():
             from holdfast.compat.stamina.instrumentation._data import RetryDetails
             from holdfast.compat.stamina.instrumentation._telling import Told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from holdfast.compat.stamina._config import CONFIG
 from holdfast.compat.stamina.instrumentation._data import RetryHook, RetryHookFactory
 from holdfast.compat.stamina.instrumentation._logging import LoggingOnRetryHook
 from holdfast.compat.stamina.instrumentation._prometheus import PrometheusOnRetryHook
@@ -37,16 +38,19 @@ def set_on_retry_hooks(hooks: Iterable[RetryHook | RetryHookFactory] | None) -> 
         hooks: Hooks, and factories of hooks. None: those of the libraries that are installed. An
             empty iterable: none.
     """
-    from holdfast.compat.stamina._config import CONFIG
-
     CONFIG.on_retry = None if hooks is None else tuple(hooks)
 
 
 def get_on_retry_hooks() -> tuple[RetryHook, ...]:
     """Return the hooks that are told of each retry; factories are called, unless they were."""
-    from holdfast.compat.stamina._config import CONFIG
-
     return CONFIG.on_retry
+
+
+def _make_hooks(given: tuple[RetryHook | RetryHookFactory, ...] | None) -> tuple[RetryHook, ...]:
+    return init_hooks(get_default_hooks() if given is None else given)
+
+
+CONFIG.make_hooks = _make_hooks
 
 
 def _is_installed(library: str) -> bool:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 
+from holdfast.compat.stamina._config import CONFIG
 from holdfast.compat.stamina.instrumentation._data import (
     RetryDetails,
     RetryHook,
@@ -49,9 +50,7 @@ def init_prometheus() -> RetryHook:
 
 def get_prometheus_counter() -> Counter | None:
     """Return the counter of retries; None if no hook counts them."""
-    from holdfast.compat.stamina.instrumentation._hooks import get_on_retry_hooks
-
-    get_on_retry_hooks()  # factories are called
+    CONFIG.on_retry  # noqa: B018 - factories are called at the first look
     return RETRIES_TOTAL if RETRIES_TOTAL is None else _join_original()
 
 
