@@ -325,6 +325,14 @@ def test_powers_that_overflow_are_the_longest_pause():  # trap 49
         assert context._backoff_for_attempt_number(1_000_000_000) == 7
 
 
+def test_pauses_are_made_by_whatever_sleep_there_is(flaky, monkeypatch):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    stamina.retry(on=ConnectionError, wait_initial=3, wait_max=4, wait_jitter=0)(flaky(2))()
+    retried(flaky(1))()
+    assert slept == [3, 4, 0]
+
+
 async def test_a_coroutine_function_pauses_without_blocking_its_loop(flaky, loop):
     wobbly = flaky(2)
 

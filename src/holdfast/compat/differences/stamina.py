@@ -34,8 +34,7 @@ DIFFERENCES = (
     ),
     Difference(
         ("retry.on", "retry_context.on", *_CALLERS),
-        "A negative pause is none; stamina raises a ValueError in a thread, and asks for the pause"
-        " in a task.",
+        "A negative pause is none; in stamina it is a ValueError, but in a task of asyncio.",
     ),
     Difference(
         _LOOPS,

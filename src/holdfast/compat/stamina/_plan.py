@@ -192,6 +192,12 @@ class _Nobody:
 NOBODY = _Nobody()
 
 
+def _sleep(seconds: float) -> None:
+    """Sleep; no time at all only where that is asked of somebody else, as a hub of greenlets."""
+    if seconds > 0 or getattr(time.sleep, "__self__", None) is not time:
+        time.sleep(seconds)
+
+
 class Retried(Course):
     """A call from its first failure on: whether it is repeated, and what its hooks are told.
 
@@ -244,7 +250,7 @@ class Retried(Course):
             return False
         try:
             with self._told:
-                self.pause(seconds, time.sleep, replaceable=True)
+                self.pause(seconds, _sleep, replaceable=True)
         except BaseException as raised:
             self.stop(raised)
             raise
