@@ -1,5 +1,7 @@
 """`holdfast migrate` finds each use of a library, and what differs there."""  # RT-18
 
+from types import ModuleType
+
 import pytest
 
 
@@ -167,6 +169,14 @@ class TestWhatDiffers:
         report = project("from pybreaker import CircuitBreaker\n" + text)
         assert [use.differs for use in report.uses if "Calls." in use.differs] == [("Calls.",)]
 
+    def test_is_told_of_what_a_loop_yields(self, project, face):
+        face("stamina", [(("Attempt.next_wait",), "Pauses.")], retry_context=len, Attempt=int)
+        report = project(
+            "import stamina\nfor one in stamina.retry_context(on=OSError):\n    one.next_wait\n"
+            "for two in [1]:\n    two.next_wait\n"
+        )
+        assert differing(report) == [(3, ("Pauses.",))]
+
     def test_is_told_where_a_subclass_overrides(self, project):
         report = project(
             "from pybreaker import CircuitBreaker\nclass A(CircuitBreaker):\n"
@@ -181,9 +191,16 @@ class TestWhatDiffers:
         assert (3, ("Exclusions.",)) in differing(report)
 
     def test_is_told_at_an_import_of_the_module_it_names(self, project, face):
-        face("limits", [(("aio",), "Loops.")])
+        face("limits", [(("aio",), "Loops.")], aio=ModuleType("aio"))
         report = project("import limits.aio\nfrom limits.aio import storage\n")
         assert differing(report) == [(1, ("Loops.",)), (2, ("Loops.",))]
+
+    def test_is_not_told_at_an_import_of_a_module_that_is_called_like_a_function(
+        self, project, face
+    ):
+        face("tenacity", [(("retry",), "Retries.")], retry=len)
+        report = project("from tenacity.retry import retry_if_result\nfrom tenacity import retry\n")
+        assert differing(report) == []
 
     def test_a_name_that_the_face_does_not_have_is_for_somebody_to_look_at(self, project):
         report = project("from pybreaker import CircuitBreaker, _secret\nimport pybreaker\n"

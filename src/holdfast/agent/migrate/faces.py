@@ -13,16 +13,24 @@ from typing import Any, Final
 from holdfast.compat.differences import LIBRARIES, Difference, differences_of
 
 __all__ = [
+    "ITEMS",
     "LIBRARIES",
     "ROOM",
     "arguments_of",
     "concerning",
     "everywhere",
     "has",
+    "is_module",
     "public_names",
     "version_of",
 ]
 
+# What a loop over an object yields.
+ITEMS: Final = {
+    "stamina.retry_context": "stamina.Attempt",
+    "tenacity.AsyncRetrying": "tenacity.AttemptManager",
+    "tenacity.Retrying": "tenacity.AttemptManager",
+}
 ROOM: Final = "holdfast.compat."
 
 
@@ -84,6 +92,12 @@ def _resolve(path: str) -> tuple[Any, list[str]]:
 
 
 _MISSING: Final = object()
+
+
+@cache
+def is_module(path: str) -> bool:
+    """Return whether a path is that of a module of a face, and of nothing else there."""
+    return inspect.ismodule(_resolve(path)[0])
 
 
 @cache

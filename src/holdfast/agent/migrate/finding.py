@@ -223,12 +223,15 @@ class _Finder:
             while isinstance(first.value, ast.Attribute):
                 first = first.value
             held, names = self._names.meaning(first, scope), names[1:]
-        if held is None or held.role == "itself":
+        path = held.path if held is not None else ""
+        if held is not None and held.role == "item":
+            path = faces.ITEMS.get(path, "")
+        if held is None or held.role == "itself" or not path:
             return
         self._finish(node)
-        differs = [text for name in names for text in faces.concerning(held.path, name)]
+        differs = [text for name in names for text in faces.concerning(path, name)]
         if differs:
-            self._add(node, "name", f"{held.path}.{names[-1]}", differs=differs)
+            self._add(node, "name", f"{path}.{names[-1]}", differs=differs)
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> None:
         """Note what a subclass overrides."""
@@ -299,7 +302,9 @@ class _Finder:
         line = node.lineno
         column = self._source.column(line, node.col_offset)
         library = path.partition(".")[0]
-        every = tuple(dict.fromkeys(faces.concerning(path) if differs is None else differs))
+        if differs is None:  # an import: names are told where they are used
+            differs = faces.concerning(path) if faces.is_module(path) else ()
+        every = tuple(dict.fromkeys(differs))
         use = Use(self._file, line, column, library, kind, said or path, change, hand, every)
         self.uses.append(use)
 

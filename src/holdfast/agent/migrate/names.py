@@ -24,7 +24,7 @@ class Meaning(NamedTuple):
     Attributes:
         path: The name in the library, such as ``"tenacity.stop.stop_after_delay"``.
         role: ``"itself"``; ``"made"`` by a call of it; ``"decorated"`` by it or by what it has
-            made; ``"subclass"`` of it.
+            made; ``"subclass"`` of it; ``"item"`` of a loop over what it has made.
     """
 
     path: str
@@ -32,7 +32,7 @@ class Meaning(NamedTuple):
 
 
 class _Binding(NamedTuple):
-    kind: str  # import, value, annotation, class, function, other
+    kind: str  # import, value, item, annotation, class, function, other
     what: str | ast.AST | None
     scope: Scope
 
@@ -127,6 +127,9 @@ class Names:
                     yield one, inner
         elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.withitem)):
             yield from self._assignment(node, scope)
+        elif isinstance(node, (ast.For, ast.AsyncFor)) and isinstance(node.target, ast.Name):
+            scope.bind(node.target.id, "item", node.iter, scope)
+            yield from ((one, scope) for one in (node.iter, *node.body, *node.orelse))
         else:
             self._bind_plainly(node, scope)
             yield from ((one, scope) for one in ast.iter_child_nodes(node))
@@ -229,7 +232,8 @@ class Names:
             if _is_self(base) and len(names) == 1 and names[0] in self._attributes:
                 return self._of_all("." + names[0], self._attributes[names[0]])
         elif isinstance(node, ast.Call):
-            if (found := self.meaning(node.func, scope)) is not None:
+            found = self.meaning(node.func, scope)
+            if found is not None and found.role != "item":
                 return Meaning(found.path, "decorated" if found.role == "made" else "made")
         elif isinstance(node, ast.Await):
             return self.meaning(node.value, scope)
@@ -267,6 +271,9 @@ class Names:
             return Meaning(what, "itself")
         if kind == "value":
             return self.meaning(what, scope)
+        if kind == "item":
+            found = self.meaning(what, scope)
+            return Meaning(found.path, "item") if found and found.role == "made" else None
         if kind == "annotation":
             return self._of_annotation(what, scope)
         if isinstance(what, ast.ClassDef):
