@@ -44,7 +44,7 @@ from holdfast.waiting.parking import current, sleep_ns
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from typing import Any
+    from typing import Any, SupportsIndex
 
     from holdfast.clock import Clock
 
@@ -122,6 +122,9 @@ class FaceRetry(Retry):
     def _in_words(self) -> str:
         return "of a face"
 
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> Any:
+        return policy_of, (self.name,)  # a decorated function that is pickled by its parts
+
 
 class _Names:
     """The policies of this process by name and clock, as long as the registry is the same.
@@ -141,15 +144,18 @@ class _Names:
             there = self._policies.get((name, clock))
             if there is not None:
                 return there
-        made = FaceRetry(
-            name if is_name(name) else _printable(name),
-            attempts=None,
-            max_time=_MAX_SECONDS,
-            backoff=0,
-            on=_decided_by_the_face,
-            budget=None,
-            clock=clock,
-        )
+        shown = name if is_name(name) else _printable(name)
+        made = registry.get("retry", shown)
+        if not isinstance(made, FaceRetry) or made._clock is not clock:
+            made = FaceRetry(
+                shown,
+                attempts=None,
+                max_time=_MAX_SECONDS,
+                backoff=0,
+                on=_decided_by_the_face,
+                budget=None,
+                clock=clock,
+            )
         with self._lock:
             if self._registered is not registry._entries:
                 self._registered = registry._entries
