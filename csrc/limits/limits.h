@@ -1,0 +1,240 @@
+/*
+ * Windows by key: the tables of counts behind the face of `limits`, and its types on the way to a hit.
+ *
+ *   windows.c      the table: keys, their windows, how long they stay, which one goes when there are too many
+ *   text.c         the text of a key, put together without an object for it
+ *   plan_type.c    Plan: what an item means; Tally: where its hits are counted
+ *   item_type.c    Item: the base of the items of the face
+ *   windows_type.c FixedWindows, MovingWindows and CounterWindows
+ *   hit.c          a hit from Python, from its arguments to its answer
+ *   limiter_type.c Limiter: the base of the strategies of the face
+ *
+ * The kernels decide (hf_fixed_window.h, hf_moving_window.h, hf_window_counter.h). Nothing here reads or makes an
+ * object while it holds the lock of a table.
+ */
+#ifndef HF_LIMITS_H
+#define HF_LIMITS_H
+
+#include "hf_build.h"
+#include "py_versions.h"
+
+#include "holdfast/hf_clock.h"
+#include "holdfast/hf_compiler.h"
+#include "holdfast/hf_divide.h"
+#include "holdfast/hf_fixed_window.h"
+#include "holdfast/hf_lock.h"
+#include "holdfast/hf_moving_window.h"
+#include "holdfast/hf_window_counter.h"
+
+/* ---- windows.c ---- */
+
+typedef enum { HF_FIXED, HF_MOVING, HF_COUNTER } hf_window_kind;
+
+/* What one hit asks. */
+typedef struct hf_asked {
+    int64_t n, limit, per_ns, now_ns;
+} hf_asked;
+
+typedef struct hf_key {
+    const char *text;
+    size_t length;
+    uint64_t hash;
+} hf_key;
+
+/* The windows of one key. */
+typedef struct hf_cell {
+    uint64_t hash;
+    size_t length;
+    union {
+        hf_fixed_window fixed;
+        hf_moving_window moving;
+        hf_window_counter counter;
+    };
+    char text[];
+} hf_cell;
+
+typedef struct hf_place {
+    uint64_t hash;
+    hf_cell *cell; /* NULL: empty */
+} hf_place;
+
+typedef struct hf_stripe {
+    hf_lock lock;
+    hf_place *place;
+    size_t size; /* a power of two, or 0 */
+    size_t used;
+    size_t hand; /* where the next look for old windows begins */
+    uint64_t operations;
+    uint64_t evicted;
+} hf_stripe;
+
+#ifdef Py_GIL_DISABLED
+#define HF_STRIPES 16
+#else
+#define HF_STRIPES 1
+#endif
+
+typedef struct hf_windows {
+    hf_window_kind kind;
+    int64_t
+        phase_ns; /* counter: from the clock's time to the one that its windows are aligned to */
+    size_t most;  /* keys of a stripe */
+    uint64_t secret[3];
+    hf_stripe stripe[HF_STRIPES];
+} hf_windows;
+
+/* What a look shows: fixed: count, end; moving: count, oldest; counter: previous, current, elapsed. */
+typedef struct hf_shown {
+    int64_t count, at_ns, previous;
+} hf_shown;
+
+void hf_windows_init(hf_windows *w, hf_window_kind kind, size_t most, int64_t phase_ns,
+                     const uint64_t secret[3]);
+void hf_windows_end(hf_windows *w);
+uint64_t hf_windows_hash(const hf_windows *w, const char *text, size_t length);
+/* 1: it fits; 0: refused; -1: there is no memory. */
+int hf_windows_hit(hf_windows *w, const hf_key *key, const hf_asked *asked);
+bool hf_windows_test(hf_windows *w, const hf_key *key, const hf_asked *asked);
+void hf_windows_look(hf_windows *w, const hf_key *key, int64_t per_ns, int64_t now_ns,
+                     hf_shown *shown);
+/* Fixed only: what the window has counted then; -1: there is no memory. */
+int64_t hf_windows_add(hf_windows *w, const hf_key *key, const hf_asked *asked);
+int64_t hf_windows_take_back(hf_windows *w, const hf_key *key, int64_t n, int64_t now_ns);
+void hf_windows_clear(hf_windows *w, const hf_key *key);
+size_t hf_windows_living(hf_windows *w, int64_t now_ns);
+size_t hf_windows_sweep(hf_windows *w, int64_t now_ns);
+size_t hf_windows_reset(hf_windows *w, int64_t now_ns);
+uint64_t hf_windows_evicted(hf_windows *w);
+/* Copies of all living cells, which the caller frees with hf_cells_free(); NULL with *n 0: there are none. */
+int hf_windows_copy(hf_windows *w, int64_t now_ns, hf_cell ***cells, size_t *n);
+void hf_cells_free(hf_window_kind kind, hf_cell **cells, size_t n);
+/* Put a cell with this key in place of the one there is; it is the table's then. -1: there is no memory. */
+hf_cell *hf_cell_new(const hf_key *key);
+void hf_cell_free(hf_window_kind kind, hf_cell *cell);
+int hf_windows_put(hf_windows *w, hf_cell *cell, int64_t now_ns);
+/* Take in a moving window that nobody else has yet. 1, 0, or -1: there is no memory. */
+int hf_moving_load(hf_moving_window *m, const hf_asked *asked);
+
+/* ---- text.c ---- */
+
+typedef struct hf_text {
+    char *at;
+    size_t length, room;
+    char local[256];
+} hf_text;
+
+static inline void
+hf_text_init(hf_text *t)
+{
+    t->at = t->local;
+    t->length = 0;
+    t->room = sizeof t->local;
+}
+
+static inline void
+hf_text_end(hf_text *t)
+{
+    if (t->at != t->local)
+        PyMem_RawFree(t->at);
+}
+
+int hf_text_add(hf_text *t, const char *text, size_t length);
+int hf_text_add_object(hf_text *t, PyObject *object);
+
+/* ---- plan_type.c ---- */
+
+enum { HF_TALLY_ENFORCE, HF_TALLY_OBSERVE, HF_TALLY_OFF };
+
+typedef struct TallyObject {
+    PyObject_HEAD
+    PyObject *kernel;
+    hf_au64 *allowed, *rejected;
+    hf_au32 mode;
+    PyObject *on_refused; /* or NULL */
+} TallyObject;
+
+typedef struct PlanObject {
+    PyObject_HEAD
+    PyObject *head, *tail;
+    TallyObject *tally; /* or NULL */
+    int64_t amount, expiry_ns;
+    char *text; /* head, tail */
+    size_t head_length, tail_length;
+} PlanObject;
+
+extern PyTypeObject *hf_tally_type, *hf_plan_type;
+int hf_plan_ready(PyObject *module);
+/* Count a hit, and give what it is to be told: 1, 0, or -1 with an error set. */
+int hf_tally_count(TallyObject *tally, bool taken);
+
+static inline bool
+hf_tally_is_off(const TallyObject *tally)
+{
+    return tally != NULL && hf_load_relaxed(&tally->mode) == HF_TALLY_OFF;
+}
+
+/* ---- item_type.c ---- */
+
+typedef struct ItemObject {
+    PyObject_HEAD
+    PyObject *namespace, *amount, *multiples; /* NULL: not set */
+    PyObject *plan;                           /* or NULL */
+    PyObject *parked; /* a list of the plans before, which another thread may still read; or NULL */
+} ItemObject;
+
+extern PyTypeObject *hf_item_type;
+int hf_item_ready(PyObject *module);
+int hf_item_set_plan(ItemObject *item, PyObject *plan);
+
+/* ---- windows_type.c ---- */
+
+typedef struct WindowsObject {
+    PyObject_HEAD
+    hf_windows windows;
+    hf_clock *clock;
+    PyObject *clock_object;
+    PyObject *plan_of;
+    PyObject *tally_of; /* or NULL */
+    PyObject *weakrefs;
+} WindowsObject;
+
+extern PyTypeObject *hf_windows_types[3];
+int hf_windows_ready(PyObject *module);
+
+static inline bool
+hf_is_windows(PyObject *op)
+{
+    return Py_IS_TYPE(op, hf_windows_types[HF_FIXED]) ||
+           Py_IS_TYPE(op, hf_windows_types[HF_MOVING]) ||
+           Py_IS_TYPE(op, hf_windows_types[HF_COUNTER]);
+}
+
+/* ---- hit.c ---- */
+
+/* Vectorcalls of hit(item, *ids, cost=1) and test(…). */
+PyObject *hf_hit(WindowsObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_test(WindowsObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hf_hit_text(WindowsObject *self, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames);
+PyObject *hf_test_text(WindowsObject *self, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames);
+PyObject *hf_look_item(WindowsObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *hf_clear_item(WindowsObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *hf_shown_tuple(WindowsObject *self, const hf_key *key, int64_t per_ns, int64_t now_ns);
+int hf_hit_ready(void);
+
+/* An integer within bounds; from another a TypeError, or a ValueError that names what is allowed. */
+int hf_read_whole(PyObject *value, const char *name, int64_t least, int64_t most, int64_t *number);
+/* An integer that is held at the bounds. */
+int hf_read_clamped(PyObject *value, const char *name, int64_t least, int64_t most,
+                    int64_t *number);
+#define HF_PER_MOST HF_WINDOW_COUNTER_PER_MOST
+#define HF_AMOUNT_MOST HF_WINDOW_COUNTER_MOST
+
+/* ---- limiter_type.c ---- */
+
+extern PyTypeObject *hf_limiter_type;
+int hf_limiter_ready(PyObject *module);
+PyObject *hf_limiter_own_methods(PyObject *module, PyObject *cls);
+
+#endif /* HF_LIMITS_H */
