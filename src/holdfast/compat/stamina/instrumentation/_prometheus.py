@@ -17,7 +17,6 @@ from holdfast.compat.stamina.instrumentation._data import (
     RetryHookFactory,
     guess_name,
 )
-from holdfast.locks import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +27,12 @@ __all__ = ["PrometheusOnRetryHook", "get_prometheus_counter", "init_prometheus"]
 _ORIGINAL = "stamina.instrumentation._prometheus"
 
 RETRIES_TOTAL: Counter | None = None
-_joining = RLock()
 
 
 def init_prometheus() -> RetryHook:
     """Return a hook that counts each retry by callable, number of the retry, and error."""
     global RETRIES_TOTAL  # noqa: PLW0603 - one counter a process
-    with _joining:
+    with CONFIG.lock:
         if RETRIES_TOTAL is None:
             RETRIES_TOTAL = _counter_of_original() or _new_counter()
 
@@ -72,7 +70,7 @@ def _join_original() -> Counter:
     assert ours is not None  # this is asked by the hook, which made it
     if theirs is None or theirs is ours:
         return ours
-    with _joining:
+    with CONFIG.lock:
         if RETRIES_TOTAL is ours:
             RETRIES_TOTAL = theirs
             # Processes that share their values in files share these: they are there already.
