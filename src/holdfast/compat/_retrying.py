@@ -34,6 +34,7 @@ from holdfast.errors import Rejected
 from holdfast.forks import mind
 from holdfast.locks import RLock
 from holdfast.mode import Mode
+from holdfast.policies.backoff.formulas import Constant
 from holdfast.policies.retry import Retry
 from holdfast.registry import registry
 from holdfast.validation import MAX_NS, Problems, is_name
@@ -151,7 +152,7 @@ class _Names:
                 shown,
                 attempts=None,
                 max_time=_MAX_SECONDS,
-                backoff=0,
+                backoff=_NO_PAUSE,
                 on=_decided_by_the_face,
                 budget=None,
                 clock=clock,
@@ -170,6 +171,7 @@ class _Names:
 
 
 _PROBLEMS = Problems("Retry")
+_NO_PAUSE = Constant(0)
 
 
 def _printable(name: str) -> str:
