@@ -142,7 +142,8 @@ hf_breaker_refuse_fast(hf_breaker *b, int64_t now_ns, int64_t slack_ns)
     if (HF_BREAKER_STATE(w) == HF_FORCED_OPEN)
         left = -1;
     else if (HF_BREAKER_STATE(w) != HF_OPEN || until < HF__OPENING_END || left <= slack_ns ||
-             left >= b->longest_open_ns - slack_ns) /* an old time would find too much left */
+             left >= hf_load_relaxed(&b->longest_open_ns) -
+                         slack_ns) /* an old time would find too much left */
         return 0;
     hf__breaker_count_rejected(b);
     return left;
@@ -347,6 +348,36 @@ hf_breaker_override(hf_breaker *b, enum hf_state to, int64_t now_ns)
             change.rule = HF_RULE_BY_HAND;
             return change;
         }
+    }
+}
+
+/*
+ * Change the rules while calls are in flight: what ends from now on is judged by the new ones, an opening
+ * that is under way keeps its deadline. The ranges are those of the configuration.
+ */
+HF_RARE void
+hf_breaker_tune(hf_breaker *b, uint32_t failure_threshold, uint32_t success_threshold,
+                int64_t reset_ns)
+{
+    hf__breaker_set_rules(b, failure_threshold, success_threshold, reset_ns);
+}
+
+/*
+ * Say how many failures in a row there are, of a CLOSED or METRICS_ONLY breaker, or how many successes, of one
+ * that is HALF_OPEN. No rule is asked: the next end of a call does that. A pause of failure_reset_ns since the
+ * last failure ends it as any other. False: it is in another state.
+ */
+HF_RARE bool
+hf_breaker_set_run(hf_breaker *b, uint32_t run)
+{
+    uint64_t w = hf_load_acquire(&b->word);
+    for (;;) {
+        const unsigned state = HF_BREAKER_STATE(w);
+        if (state != HF_CLOSED && state != HF_METRICS_ONLY && state != HF_HALF_OPEN)
+            return false;
+        const uint64_t next = HF_BREAKER_WORD(HF_BREAKER_GEN(w), run, HF_BREAKER_REOPENS(w), state);
+        if (hf_cas_weak_acq_rel(&b->word, &w, next))
+            return true;
     }
 }
 

@@ -49,7 +49,8 @@ static inline int64_t
 hf__breaker_deadline(hf_breaker *b, unsigned reopens, int64_t now_ns)
 {
     const double u = b->config.reset_jitter > 0 ? hf_random_unit(&b->rng) : 0;
-    const int64_t until = hf_ns_add(now_ns, hf__breaker_open_ns(&b->config, reopens, u));
+    const int64_t until = hf_ns_add(
+        now_ns, hf__breaker_open_ns(&b->config, hf_load_relaxed(&b->reset_ns), reopens, u));
     return until > HF__OPENING_END ? until : HF__OPENING_END;
 }
 
@@ -107,7 +108,8 @@ hf__breaker_left_ns(const hf_breaker *b, uint64_t w, int64_t now_ns)
     /* Acquire pairs with the CAS in hf__breaker_open(), as the look at the word before it did. */
     const int64_t until = hf_load_acquire(&b->until_ns);
     if (HF_UNLIKELY(until < HF__OPENING_END))
-        return hf__breaker_open_ns(&b->config, HF_BREAKER_REOPENS(w), 0);
+        return hf__breaker_open_ns(&b->config, hf_load_relaxed(&b->reset_ns), HF_BREAKER_REOPENS(w),
+                                   0);
     return hf_ns_sub(until, now_ns);
 }
 

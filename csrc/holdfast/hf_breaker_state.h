@@ -110,10 +110,12 @@ typedef struct hf_breaker {
     hf_ai64 last_failure_ns; /* INT64_MIN: never. Of calls whose generation was the present one */
     hf_ai64 last_success_ns; /* likewise; hf_breaker_settle_fast() knows no time and leaves it */
     hf_random rng;
-    int64_t longest_open_ns; /* this and all below to the counters: set by init */
-    uint32_t window_at;      /* bytes from the start of the breaker */
-    bool plain;              /* neither a window nor slow calls: settle_fast may do */
-    uint8_t began;           /* the state that `changes` lead on from; of a fork, if one was */
+    /* What hf_breaker_tune() may change; `config` has what they were at first. */
+    hf_au32 failure_threshold, success_threshold;
+    hf_ai64 reset_ns, longest_open_ns;
+    uint32_t window_at; /* bytes from the start; this and all below to the counters: set by init */
+    bool plain;         /* neither a window nor slow calls: settle_fast may do */
+    uint8_t began;      /* the state that `changes` lead on from; of a fork, if one was */
     hf_breaker_config config;
     hf_au64 admitted, succeeded, failed, ignored, abandoned;
     hf_au64 rejected; /* with the observed ones */
@@ -234,10 +236,10 @@ hf_breaker_rejected(const hf_breaker *b)
  * jitter. Exact in ns without growth and jitter; computed in double and held at the bound with it.
  */
 static inline int64_t
-hf__breaker_open_ns(const hf_breaker_config *config, unsigned reopens, double u)
+hf__breaker_open_ns(const hf_breaker_config *config, int64_t reset_ns, unsigned reopens, double u)
 {
     const int64_t most = config->reset_max_ns > 0 ? config->reset_max_ns : INT64_MAX;
-    int64_t ns = config->reset_ns;
+    int64_t ns = reset_ns;
     if (config->reset_jitter > 0 || (reopens > 0 && config->reset_factor > 1)) {
         double grown = (double)ns;
         while (reopens-- > 0 && grown < (double)most)
@@ -246,6 +248,18 @@ hf__breaker_open_ns(const hf_breaker_config *config, unsigned reopens, double u)
         ns = grown < (double)most ? (int64_t)grown : most;
     }
     return ns < most ? ns : most;
+}
+
+/* Each word by itself: who reads two of them amid a change may have one of before. */
+static inline void
+hf__breaker_set_rules(hf_breaker *b, uint32_t failure_threshold, uint32_t success_threshold,
+                      int64_t reset_ns)
+{
+    hf_store_relaxed(&b->failure_threshold, failure_threshold);
+    hf_store_relaxed(&b->success_threshold, success_threshold);
+    hf_store_relaxed(&b->reset_ns, reset_ns);
+    hf_store_relaxed(&b->longest_open_ns,
+                     hf__breaker_open_ns(&b->config, reset_ns, HF_BREAKER_REOPENS_MOST, 1));
 }
 
 /*
@@ -275,9 +289,10 @@ hf_breaker_init(hf_breaker *b, const hf_breaker_config *config, uint64_t seed)
     hf_store_relaxed(&b->until_ns, 0);
     hf_store_relaxed(&b->last_failure_ns, INT64_MIN);
     hf_store_relaxed(&b->last_success_ns, INT64_MIN);
-    b->longest_open_ns = hf__breaker_open_ns(config, HF_BREAKER_REOPENS_MOST, 1);
     hf_random_init(&b->rng, seed);
     b->config = *config;
+    hf__breaker_set_rules(b, config->failure_threshold, config->success_threshold,
+                          config->reset_ns);
     b->began = HF_CLOSED;
     b->plain = config->window_kind == HF_WINDOW_NONE && config->slow_ns == 0;
     b->window_at = (uint32_t)(sizeof *b + config->half_open_max * sizeof *b->leases);

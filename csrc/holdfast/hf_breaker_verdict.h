@@ -119,12 +119,12 @@ hf__breaker_has_paused(const hf_breaker *b, int64_t now_ns)
 static inline bool
 hf__breaker_add_failure(hf_breaker *b, uint64_t w, int64_t now_ns, hf_change *change)
 {
-    const hf_breaker_config *c = &b->config;
     const uint64_t gen = HF_BREAKER_GEN(w);
     while (HF_BREAKER_GEN(w) == gen) {
         const uint32_t run = hf__breaker_has_paused(b, now_ns) ? 1 : HF_BREAKER_COUNT(w) + 1;
         const unsigned state = HF_BREAKER_STATE(w);
-        if (state == HF_CLOSED && c->failure_threshold && run >= c->failure_threshold)
+        const uint32_t threshold = hf_load_relaxed(&b->failure_threshold);
+        if (state == HF_CLOSED && threshold != 0 && run >= threshold)
             return hf__breaker_trip(b, gen, 0, now_ns, HF_RULE_FAILURES, run, 0, change);
         const uint32_t count = run < HF_BREAKER_COUNT_MOST ? run : HF_BREAKER_COUNT_MOST;
         if (hf_cas_weak_acq_rel(&b->word, &w, HF_BREAKER_WORD(gen, count, 0, state)))
@@ -190,7 +190,7 @@ hf__breaker_end_probe(hf_breaker *b, uint64_t w, bool inside, int outcome, bool 
     if (inside)
         return true;
     while (HF_BREAKER_GEN(w) == gen) {
-        if (HF_BREAKER_COUNT(w) + 1 >= b->config.success_threshold) {
+        if (HF_BREAKER_COUNT(w) + 1 >= hf_load_relaxed(&b->success_threshold)) {
             if (hf__breaker_move(b, w, HF_CLOSED, 0, change))
                 return true;
             w = hf_load_acquire(&b->word);

@@ -6,10 +6,11 @@
 /*
  * There was none: _missing() turns to one and returns true, or raises why there is none. Another thread may
  * take that gate away before it is seen here: then what there is by now counts. Where it returns a gate, this
- * call passes that one, whatever the next call finds: so nobody who takes gates away can hold it up.
+ * call passes that one, whatever the next call finds: so nobody who takes gates away can hold it up. Where it
+ * returns a function, this is the course of a guarded call, which *course gets if that is not NULL.
  */
 GateObject *
-hf_handle_gate_slowly(HandleObject *self)
+hf_handle_gate_slowly(HandleObject *self, PyObject **course)
 {
     GateObject *gate = NULL;
     int turned = 1;
@@ -20,12 +21,20 @@ hf_handle_gate_slowly(HandleObject *self)
             gate = (GateObject *)answer;
             break;
         }
-        turned = answer != NULL ? PyObject_IsTrue(answer) : -1;
+        bool is_course = answer != NULL && PyCallable_Check(answer);
+        if (is_course && course != NULL) {
+            *course = answer;
+            break;
+        }
+        if (is_course)
+            turned = 0;
+        else
+            turned = answer != NULL ? PyObject_IsTrue(answer) : -1;
         Py_XDECREF(answer);
         if (turned >= 0)
             gate = hf_handle_gate_or_null(self);
     }
-    if (gate == NULL && turned == 0)
+    if (gate == NULL && turned == 0 && !(course != NULL && *course != NULL))
         PyErr_Format(PyExc_RuntimeError, HF_TITLE " has no gate", HF_TITLE_OF(self));
     Py_DECREF(self);
     return gate;

@@ -18,7 +18,7 @@ typedef struct {
 #endif
 } HandleObject;
 
-GateObject *hf_handle_gate_slowly(HandleObject *self);
+GateObject *hf_handle_gate_slowly(HandleObject *self, PyObject **course);
 
 static inline bool
 hf_is_handle(PyObject *op)
@@ -46,7 +46,7 @@ static inline GateObject *
 hf_handle_gate(HandleObject *self)
 {
     GateObject *gate = hf_handle_gate_or_null(self);
-    return HF_LIKELY(gate != NULL) ? gate : hf_handle_gate_slowly(self);
+    return HF_LIKELY(gate != NULL) ? gate : hf_handle_gate_slowly(self, NULL);
 }
 
 #endif /* HF_HANDLE_H */

@@ -13,10 +13,31 @@ failed_result(PyObject *result)
     return tuple != NULL ? tuple : Py_NewRef(Py_None);
 }
 
+/* What a hook has answered: an exception is what the caller gets instead of `raised`, which is stolen. */
+static int
+take_answer(GateObject *step, PyObject *answer, PyObject *raised)
+{
+    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        hf_chain(raised);
+        return -1;
+    }
+    if (answer != NULL && PyExceptionInstance_Check(answer)) {
+        hf_give_exception(answer);
+        hf_chain(raised);
+        return -1;
+    }
+    if (answer == NULL) /* there was no room to tell: what listeners raise does not come here */
+        hf_report_raised((PyObject *)step);
+    Py_XDECREF(answer);
+    hf_give_exception(raised);
+    return 0;
+}
+
 /*
  * Tell the policy of a change of state, with whatever exception the call raised set aside; and, if it
  * `failed`, how: by this exception or by its result.
- * -1: the listener ended the call (KeyboardInterrupt and the like); its exception is set.
+ * -1: the listener ended the call (KeyboardInterrupt and the like), or the policy gave another exception for
+ * what the call raised; that is set.
  */
 static int
 report_change(GateObject *step, hf_change change, bool failed, PyObject *result)
@@ -27,15 +48,7 @@ report_change(GateObject *step, hf_change change, bool failed, PyObject *result)
         (PyObject *)step, "_changed", "iiKiIION", (int)change.from, (int)change.to,
         (unsigned long long)change.gen, (int)change.rule, (unsigned int)change.count,
         (unsigned int)change.calls, failed && raised != NULL ? raised : Py_None, failure);
-    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
-        hf_chain(raised);
-        return -1;
-    }
-    if (answer == NULL) /* there was no room to tell: what listeners raise does not come here */
-        hf_report_raised((PyObject *)step);
-    Py_XDECREF(answer);
-    hf_give_exception(raised);
-    return 0;
+    return take_answer(step, answer, raised);
 }
 
 /* The coarse clock lags by a tick at most, which is 10 ms where the kernel ticks slowest. */
@@ -151,15 +164,7 @@ tell_end(GateObject *step, bool failed)
     PyObject *answer =
         PyObject_CallMethod((PyObject *)step, "_ended", "OO", failed ? Py_True : Py_False,
                             failed && raised != NULL ? raised : Py_None);
-    if (answer == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
-        hf_chain(raised);
-        return -1;
-    }
-    if (answer == NULL) /* there was no room to tell */
-        hf_report_raised((PyObject *)step);
-    Py_XDECREF(answer);
-    hf_give_exception(raised);
-    return 0;
+    return take_answer(step, answer, raised);
 }
 
 /* The verdict on a call. -1: a predicate raised, its exception is set. */

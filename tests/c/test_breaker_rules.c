@@ -283,3 +283,46 @@ HF_TEST(an_opening_whose_deadline_was_never_set_ends_all_the_same)
         HF_CHECK(hf_breaker_peek(b, now + 60 * SECOND));
     }
 }
+
+HF_TEST(rules_that_are_changed_hold_for_what_ends_from_then_on)
+{
+    begin();
+    calls(3, HF_FAILURE, 0);
+    hf_breaker_tune(b, 4, 2, 5 * SECOND);
+    HF_CHECK_INT(call(HF_FAILURE, 0).rule, HF_RULE_FAILURES); /* the fourth, and not the fifth */
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, 0), 5 * SECOND);
+    call(HF_SUCCESS, 5 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_HALF_OPEN);
+    call(HF_SUCCESS, 5 * SECOND);
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+    hf_breaker_tune(b, 0, 1, 5 * SECOND);
+    calls(100, HF_FAILURE, 5 * SECOND); /* no rule asks for a run any more */
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+}
+
+HF_TEST(an_opening_keeps_its_deadline_when_the_open_time_is_changed)
+{
+    begin();
+    break_at(0);
+    hf_breaker_tune(b, 5, 3, 100 * SECOND);
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, 0), 60 * SECOND);
+    HF_CHECK(hf_breaker_refuse_fast(b, 0, 0) == 60 * SECOND);
+    hf_breaker_override(b, HF_OPEN, 10 * SECOND);
+    HF_CHECK_INT(hf_breaker_retry_after_ns(b, 10 * SECOND), 100 * SECOND);
+    HF_CHECK_INT(hf_breaker_refuse_fast(b, 20 * SECOND, 0), 90 * SECOND); /* longer than at first */
+}
+
+HF_TEST(a_run_that_is_set_decides_with_the_next_end_of_a_call)
+{
+    begin();
+    HF_CHECK(hf_breaker_set_run(b, 7)); /* more than the threshold: nothing opens by that */
+    HF_CHECK_INT(hf_breaker_state(b), HF_CLOSED);
+    HF_CHECK_INT(hf_breaker_run(b), 7);
+    const hf_change change = call(HF_FAILURE, 0);
+    HF_CHECK(is_change(change, HF_CLOSED, HF_OPEN));
+    HF_CHECK_INT(change.count, 8);
+    HF_CHECK(!hf_breaker_set_run(b, 1)); /* an open one has none */
+    enter(60 * SECOND);
+    HF_CHECK(hf_breaker_set_run(b, 2));
+    HF_CHECK(is_change(call(HF_SUCCESS, 60 * SECOND), HF_HALF_OPEN, HF_CLOSED));
+}

@@ -471,3 +471,74 @@ def test_an_open_breaker_refuses_until_the_handle_turns_to_another() -> None:
         guarded()
     on._turn_to(CircuitBreaker("b"))
     assert guarded() == 1
+
+
+class Steered(gate.Handle):
+    """A handle without a gate that names a course of its guarded calls."""
+
+    __slots__ = ("course",)
+
+    def _missing(self) -> object:
+        return self.course
+
+
+gate._own_methods(Steered)
+
+
+def steered(course: Callable[..., Any]) -> Steered:
+    made = Steered("steered")
+    made.course = course
+    return made
+
+
+def test_a_course_gets_the_function_and_its_arguments_as_they_are() -> None:
+    def course(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return fn, args, kwargs
+
+    on = steered(course)
+    assert on(plain)(1, 2, fn=3) == (plain, (1, 2), {"fn": 3})
+    assert on(plain)() == (plain, (), {})
+    assert on(coroutine)("a")[1] == ("a",)
+
+    class Service:
+        method = on(plain)
+
+    service = Service()
+    assert service.method(7)[1] == (service, 7)
+
+
+def test_what_a_course_raises_reaches_the_caller() -> None:
+    def course(fn: Any, /, *_: Any) -> Any:
+        raise LookupError(fn.__name__)
+
+    with pytest.raises(LookupError, match="plain"):
+        steered(course)(plain)(7)
+
+
+def test_a_course_is_left_when_the_handle_turns_to_a_gate() -> None:
+    on = steered(lambda fn, value: fn(value) + 1)
+    guarded = on(plain)
+    assert guarded(7) == 8
+    breaker = CircuitBreaker("b")
+    on._turn_to(breaker)
+    assert guarded(7) == 7
+    assert breaker.snapshot().succeeded == 1
+    on._turn_to(None)
+    assert guarded(7) == 8
+
+
+def test_a_course_is_for_guarded_calls_alone() -> None:
+    with pytest.raises(RuntimeError, match="has no gate"):
+        steered(lambda fn, value: fn(value)).call(plain, 7)
+
+
+def test_a_course_that_calls_and_raises_leaks_nothing() -> None:
+    on = steered(lambda fn, *args: fn(*args))
+    guarded, fails = on(plain), on(int)
+
+    def calls() -> None:
+        guarded([1])
+        with contextlib.suppress(ValueError):
+            fails("no number")
+
+    assert growth(calls, 100) < 50

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from tests.models.windows import FAILURE, IGNORED, SUCCESS, CountWindow, Tally, TimeWindow
@@ -145,6 +145,20 @@ class Breaker:
         if to == State.OPEN:
             return self._open(now_ns, HAND)
         return self._move(to, self.reopens if to == State.HALF_OPEN else 0, HAND)
+
+    def tune(self, failures: int, successes: int, reset_ns: int) -> None:
+        self.config = replace(
+            self.config,
+            failure_threshold=failures,
+            success_threshold=successes,
+            reset_ns=reset_ns,
+        )
+
+    def set_run(self, run: int) -> bool:
+        has_run = self.state in (State.CLOSED, State.METRICS_ONLY, State.HALF_OPEN)
+        if has_run:
+            self.run = run
+        return has_run
 
     # --- by a health check ----
 

@@ -88,8 +88,8 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def _learn_jitter(self) -> None:
         left_ns = self.breaker.retry_after_ns(self.now_ns)
-        least = self.config.open_ns(self.model.reopens, 0.0)
-        most = self.config.open_ns(self.model.reopens, self.config.reset_jitter)
+        least = self.model.config.open_ns(self.model.reopens, 0.0)
+        most = self.model.config.open_ns(self.model.reopens, self.model.config.reset_jitter)
         if self.model.until_ns == self.now_ns + least:
             assert least <= left_ns <= most
             self.model.until_ns = self.now_ns + left_ns
@@ -210,6 +210,20 @@ class BreakerMachine(RuleBasedStateMachine):
     def override(self, to: State) -> None:  # CB-19, trap 12
         expected = self.model.override(to, self.now_ns)
         self._changes(self.breaker.override(to, self.now_ns), expected)
+
+    @rule(
+        failures=st.integers(0, 6),
+        successes=st.integers(1, 4),
+        reset_ns=st.sampled_from([0, MS, HOUR]),
+    )
+    def tune(self, failures: int, successes: int, reset_ns: int) -> None:
+        self.breaker.tune(failures, successes, reset_ns)
+        self.model.tune(failures, successes, reset_ns)
+
+    @precondition(lambda self: not self.config.failure_reset_ns or self.model.last_failure_ns)
+    @rule(run=st.integers(0, 6))
+    def set_run(self, run: int) -> None:
+        assert self.breaker.set_run(run) == self.model.set_run(run)
 
     # --- by a health check -------------------------------------------------------------------
 

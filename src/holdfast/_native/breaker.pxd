@@ -116,6 +116,9 @@ cdef extern from "holdfast/hf_breaker.h" nogil:
     hf_breaker_period hf_breaker_period_now(const hf_breaker *b)
     hf_change hf_breaker_close_opening(hf_breaker *b, uint64_t opening)
     hf_change hf_breaker_open_generation(hf_breaker *b, uint64_t gen, uint32_t failures, int64_t now_ns)
+    void hf_breaker_tune(hf_breaker *b, uint32_t failure_threshold, uint32_t success_threshold,
+                         int64_t reset_ns)
+    bint hf_breaker_set_run(hf_breaker *b, uint32_t run)
     void hf_breaker_forget(hf_breaker *b, uint64_t seed)
     hf_state hf_breaker_state(const hf_breaker *b)
     uint32_t hf_breaker_run(const hf_breaker *b)

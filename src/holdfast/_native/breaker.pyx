@@ -229,6 +229,24 @@ cdef class Breaker:
             self.kernel, <hf_state> <int> whole(state, "state", 0, HF_STATES - 1),
             moment(now_ns)))
 
+    def tune(self, failure_threshold, success_threshold, reset_ns):
+        """Change three of its rules; an opening that is under way keeps its deadline."""
+        cdef int64_t failures = whole(
+            failure_threshold, "failure_threshold", 0, HF_BREAKER_COUNT_MOST)
+        cdef int64_t successes = whole(
+            success_threshold, "success_threshold", 1, HF_BREAKER_COUNT_MOST)
+        hf_breaker_tune(self.kernel, <uint32_t> failures, <uint32_t> successes,
+                        whole(reset_ns, "reset_ns", 0, INT64_MAX))
+
+    def set_run(self, run):
+        """Say how many failures in a row there are, or successes if it is half-open.
+
+        Returns:
+            Whether it is in a state that has a run: closed, half-open or metrics-only.
+        """
+        return hf_breaker_set_run(
+            self.kernel, <uint32_t> whole(run, "run", 0, HF_BREAKER_COUNT_MOST))
+
     def period(self):
         """Return what evidence belongs to that begins now: (generation, opening).
 
