@@ -54,7 +54,7 @@ FOREIGN = {
     "limits": ("compat/limits/",),  # its storages of other processes
     "sniffio": ("compat/",),
     "structlog": ("compat/stamina/",),
-    "tornado": ("compat/tenacity/",),
+    "tornado": ("compat/tenacity/", "compat/pybreaker/"),
     "trio": ("compat/",),
 }
 # A policy decides. What would make it wait, speak or look at the time is not for it.

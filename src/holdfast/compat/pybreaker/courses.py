@@ -1,0 +1,434 @@
+"""How calls go through a pybreaker breaker: the native policy, and who is told and asked beside it.
+
+There are three courses. Natively: the policy decides, and no Python of ours runs. Told: the same,
+and listeners hear of each call before it. Stored: a storage that is not the memory of this process,
+or a method that a subclass has changed, decides; the policy follows it, refuses and counts.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from datetime import UTC, datetime
+from threading import get_ident
+from weakref import ref
+
+from holdfast._native.gate import _callable_kind
+from holdfast.compat.pybreaker.errors import CircuitBreakerError
+from holdfast.compat.pybreaker.policy import NEVER, BreakerPolicy, Door, name_of, reset_ns_of
+from holdfast.compat.pybreaker.storage import (
+    STATE_OF,
+    STATE_OPEN,
+    CircuitMemoryStorage,
+    Live,
+    age_of,
+)
+from holdfast.locks import RLock
+from holdfast.mode import Mode
+from holdfast.policies.breaker.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+__all__ = ["PROBE_TIMEOUT", "TRIP_TEXTS", "Courses"]
+
+PROBE_TIMEOUT = 30.0  # seconds after which a lost trial call gives up its slot
+_FAILURES, _PROBE_FAILED = 1, 4  # hf_rule
+TRIP_TEXTS = {
+    _FAILURES: "Failures threshold reached, circuit breaker opened",
+    _PROBE_FAILED: "Trial call failed, circuit breaker opened",
+}
+_COROUTINE, _GENERATOR = 1, 2  # hf_callable
+_ORDERED = (State.FORCED_OPEN, State.DISABLED, State.METRICS_ONLY)
+# What decides in pybreaker. Changed by a subclass or on an instance, it does here too.
+_DECIDING = frozenset(
+    [
+        "_create_new_state",
+        "_inc_counter",
+        "close",
+        "current_state",
+        "fail_counter",
+        "fail_max",
+        "half_open",
+        "open",
+        "reset_timeout",
+        "state",
+        "success_counter",
+        "success_threshold",
+    ]
+)
+
+
+class Courses:
+    """What a breaker consists of below its public face."""
+
+    _name: str | None
+    _fail_max: float
+    _reset_timeout: float
+    _success_threshold: float
+    _throw_new_error_on_trip: bool
+    _excluded_exceptions: list[Any]
+    _listeners: list[Any]
+    _state_storage: Any
+    _state: Any
+    _course: Callable[..., Any]
+    _guards: tuple[Callable[..., Any], ...]
+
+    if TYPE_CHECKING:  # what the face has
+
+        @property
+        def state(self) -> Any: ...  # noqa: D102
+        @state.setter
+        def state(self, name: str) -> None: ...
+        def half_open(self) -> None: ...  # noqa: D102
+        def is_system_error(self, exception: Any) -> bool: ...  # noqa: D102
+        def call(self, func: Any, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+        def _create_new_state(
+            self, new_state: str, prev_state: Any = None, notify: bool = False
+        ) -> Any: ...
+
+    def __setattr__(self, name: str, value: object) -> None:
+        own = name in _DECIDING and not isinstance(getattr(type(self), name, None), property)
+        object.__setattr__(self, name, value)
+        if own:
+            self._let_storage_decide()
+        elif name == "call" and value is not self._course:
+            object.__setattr__(self, "_calls_own", True)
+            self._set_ways()
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Any:
+        return self
+
+    def _prepare(self, base: type[Courses]) -> None:
+        """Set what there is before the policy."""
+        changed = {name for name in _DECIDING if _differs(type(self), base, name)}
+        self._lock = RLock()
+        self._base = base
+        self._policy: BreakerPolicy | None = None
+        self._stored = bool(changed) or type(self._state_storage) is not CircuitMemoryStorage
+        self._calls_own = _differs(type(self), base, "call")
+        self._notices = False  # whether another process has changed the storage
+        self._follows = False  # whether the policy is moved after the storage at this moment
+        self._told_of: dict[int, BaseException] = {}  # by thread: a failure told before its end
+        self._course = self._begin
+        self._guards = ()
+        self._module = _caller()
+        self._door = Door(self, self._name or self._module)
+
+    # ---- the policy ----
+
+    @property
+    def policy(self) -> BreakerPolicy:
+        """The ``holdfast.CircuitBreaker`` that decides, refuses and counts."""
+        there = self._policy
+        return self._make(self._module) if there is None else there
+
+    def _make(self, label: str) -> BreakerPolicy:
+        """Make the policy. A breaker without a name has that of the first function it guards."""
+        made = self._new_policy(label)
+        if self._policy is None:
+            self._adopt(made, None)
+        return self._policy or made
+
+    def _new_policy(self, label: str) -> BreakerPolicy:
+        name = label if self._name is None or self._name == "" else str(self._name)
+        made = BreakerPolicy(self, name, probe_timeout=PROBE_TIMEOUT)
+        self._tune(made)
+        return made
+
+    def _adopt(self, made: BreakerPolicy, instead_of: BreakerPolicy | None) -> None:
+        storage: Any = self._state_storage
+        self._part_from_others(storage)
+        with self._lock:
+            if self._policy is not instead_of:
+                return
+            self._policy = made
+            if not self._stored:
+                storage._unbind()
+                storage._bind(Live(ref(self), made))
+            self._set_ways()
+
+    def _part_from_others(self, storage: Any) -> None:
+        """Two breakers with one memory: neither has it natively."""
+        live = getattr(storage, "_live", None)
+        other = None if live is None else live.face()
+        if other is not None and other is not self:
+            other._let_storage_decide()
+            self._stored = True
+
+    def _let_storage_decide(self) -> None:
+        """Go over to the course on which the storage and the methods of the breaker decide."""
+        with self._lock:
+            if self._stored:
+                return
+            self._stored = True
+            if self._policy is not None:
+                self._state_storage._unbind()
+                self._tune(self._policy)
+                self._set_ways()
+
+    def _tune(self, policy: BreakerPolicy) -> None:
+        """Put the present settings into force."""
+        policy._tune(self._fail_max, self._success_threshold, self._reset_timeout)
+        if self._stored:
+            policy._kernel.tune(*NEVER, reset_ns_of(self._reset_timeout))
+
+    def _retune(self) -> None:
+        with self._lock:
+            if self._policy is not None:
+                self._tune(self._policy)
+                if not self._stored:
+                    self._state_storage._live.again_open()
+
+    # ---- ways in ----
+
+    def _set_ways(self) -> None:
+        """Choose the course, by the storage and by what listeners want to hear."""
+        policy = self._policy
+        if policy is None:
+            return
+        hears = [_heard_by(listener) for listener in self._listeners]
+        stored, told = self._stored, any("before_call" in one for one in hears)
+        policy._tell_face(
+            not stored and any("failure" in one for one in hears),
+            not stored and any("success" in one for one in hears),
+        )
+        own: dict[str, Any] = self.__dict__
+        if own.get("call") is self._course:
+            del own["call"]
+        if stored:
+            plain, waiting, stream = self._decide, self._adecide, self._gdecide
+            self._guards = (policy._guard(plain), policy._guard(waiting), policy._guard(stream))
+            self._course = self._run_stored
+        elif told:
+            plain, waiting, stream = self._begin_told, self._abegin_told, self._gbegin_told
+            self._guards = (policy._guard(plain), policy._guard(waiting), policy._guard(stream))
+            self._course = self._run_told
+        else:
+            self._guards = ()
+            self._course = policy._guard(_call)
+        is_native = not (stored or told or self._calls_own)
+        self._door._turn_to(policy if is_native else None)
+        if is_native:
+            own["call"] = self._course
+
+    def _way_in(self) -> Any:
+        """Say how a decorated function is called, to a door without a policy."""
+        policy = self.policy
+        if self._calls_own:
+            return self.call
+        is_native = not self._guards
+        return policy if is_native else self._course
+
+    def _begin(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Make the first call, before there is a policy."""
+        self._make(self._module)
+        return self._course(func, *args, **kwargs)
+
+    # ---- told ----
+
+    def _run_told(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        kind = _callable_kind(func)
+        return self._guards[kind if kind <= _GENERATOR else 0](func, args, kwargs)
+
+    def _begin_told(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._tell("before_call", func, *args, **kwargs)
+        return func(*args, **kwargs)
+
+    async def _abegin_told(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._tell("before_call", func, *args, **kwargs)
+        return await func(*args, **kwargs)
+
+    def _gbegin_told(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+        self._tell("before_call", func, *args, **kwargs)
+        return (yield from func(*args, **kwargs))
+
+    def _tell(self, hook: str, *about: Any, **more: Any) -> None:
+        """Tell all listeners, one thread at a time. What one raises changes nothing (trap 13)."""
+        with self._lock:
+            for listener in tuple(self._listeners):
+                hear = getattr(listener, hook, None)
+                if hear is None:
+                    continue
+                try:
+                    hear(self, *about, **more)
+                except Exception as error:
+                    from logging import getLogger
+
+                    getLogger("pybreaker").error(
+                        "%s() of listener %r raised", hook, listener, exc_info=error
+                    )
+
+    # ---- what the policy says ----
+
+    def _is_failure(self, error: Exception) -> bool:
+        if self._stored and type(error) is CircuitBreakerError and error.args[0] in _TEXTS:
+            return True  # what has opened the circuit
+        return self.is_system_error(error)
+
+    def _moved(
+        self, old: State, new: State, rule: int, count: int, error: BaseException | None
+    ) -> BaseException | None:
+        """Be told of a change of state; return what the caller gets for ``error``, if not that."""
+        if self._stored:
+            self._follow_policy(new)
+            return None
+        policy = self._policy
+        if policy is None:
+            return None
+        has_failed = error is not None and rule in TRIP_TEXTS
+        throws = self._throw_new_error_on_trip and policy.mode is Mode.ENFORCE
+        with self._lock:
+            self._state_storage._live.moved(new, rule, count)
+            if error is not None and has_failed and policy._told:
+                self._tell("failure", error)
+                if not throws:  # its end will be told as well
+                    self._told_of[get_ident()] = error
+            if name_of(old) != name_of(new):
+                self._state = self._create_new_state(
+                    name_of(new), prev_state=self._state, notify=True
+                )
+        if error is None or not (has_failed and throws):
+            return None
+        return CircuitBreakerError(TRIP_TEXTS[rule]).with_traceback(error.__traceback__)
+
+    def _ended(self, failed: bool, error: BaseException | None) -> None:
+        """Be told how a call has ended."""
+        if not failed:
+            self._tell("success")
+        elif self._told_of.pop(get_ident(), None) is not error or error is None:
+            self._tell("failure", error)
+
+    # ---- stored ----
+
+    def _run_stored(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        kind = _callable_kind(func)
+        if kind == _COROUTINE:
+            return self._arun_stored(func, args, kwargs)
+        if kind == _GENERATOR:
+            return self._grun_stored(func, args, kwargs)
+        self._follow_storage()
+        return self._guards[0](func, args, kwargs)
+
+    async def _arun_stored(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._follow_storage()
+        return await self._guards[1](func, args, kwargs)
+
+    def _grun_stored(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+        self._follow_storage()
+        return (yield from self._guards[2](func, args, kwargs))
+
+    def _decide(self, func: Any, args: Any, kwargs: Any) -> Any:
+        state = self._enter(func, args, kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except Exception as error:
+            state._handle_error(error)
+            raise
+        state._handle_success()
+        return result
+
+    async def _adecide(self, func: Any, args: Any, kwargs: Any) -> Any:
+        state = self._enter(func, args, kwargs)
+        try:
+            result = await func(*args, **kwargs)
+        except Exception as error:
+            state._handle_error(error)
+            raise
+        state._handle_success()
+        return result
+
+    def _gdecide(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+        state = self._enter(func, args, kwargs)
+        try:
+            result = yield from func(*args, **kwargs)
+        except Exception as error:
+            state._handle_error(error)
+            raise
+        state._handle_success()
+        return result
+
+    def _enter(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Return the state that has admitted a call, once it and the listeners know of the call."""
+        state = self._state
+        if state.name != STATE_OPEN:  # an open one only observes
+            state.before_call(func, *args, **kwargs)
+        self._tell("before_call", func, *args, **kwargs)
+        return state
+
+    def _follow_storage(self) -> None:
+        """Put the policy where the storage is; half-open both when the open time is over."""
+        policy = self.policy
+        with self._lock:
+            if policy.state in _ORDERED:
+                return
+            if self.state.name != STATE_OPEN:
+                self._put_policy(STATE_OF[self._state.name])
+                return
+            opened_at = self._state_storage.opened_at
+            left = self._reset_timeout
+            left -= left if opened_at is None else age_of(opened_at).total_seconds()
+            if left <= 0:
+                self.half_open()
+            self._put_policy(STATE_OF[self._state.name])
+            if policy.state is State.OPEN:
+                now_ns, left_ns = policy._clock.now_ns(), int(left * 1e9)
+                if abs(policy._kernel.retry_after_ns(now_ns) - left_ns) > _INEXACT_NS:
+                    policy._turn(State.OPEN, now_ns + left_ns - reset_ns_of(self._reset_timeout))
+
+    def _put_policy(self, state: State) -> None:
+        """Put the policy into a state, unless somebody's order has it in another."""
+        policy = self._policy
+        if policy is None or policy.state is state or policy.state in _ORDERED:
+            return
+        self._follows = True
+        try:
+            policy._order(state)
+        finally:
+            self._follows = False
+
+    def _follow_policy(self, new: State) -> None:
+        """Put the storage where the policy was moved by its clock, a check or an order."""
+        with self._lock:
+            if self._follows or new in _ORDERED:
+                return
+            if new is State.OPEN:
+                self._state_storage.opened_at = datetime.now(UTC)
+            self._state_storage.state = name_of(new)
+            self._state = self._create_new_state(name_of(new), prev_state=self._state, notify=True)
+
+
+# Calls its first argument, without a frame of Python.
+_call: Any = operator.call
+_TEXTS = frozenset(TRIP_TEXTS.values())
+_INEXACT_NS = 50_000_000
+
+
+def _differs(cls: type, base: type, name: str) -> bool:
+    return getattr(cls, name, None) is not getattr(base, name, None)
+
+
+def _heard_by(listener: object) -> set[str]:
+    """Return which hooks a listener has that do something."""
+    hooks = ("before_call", "failure", "success")
+    return {hook for hook in hooks if not _is_silent(getattr(listener, hook, None))}
+
+
+def _is_silent(hear: Any) -> bool:
+    return hear is None or getattr(hear, "_is_silent", None) is True
+
+
+def _caller() -> str:
+    """Return the module that makes a breaker: the first outside of this package."""
+    frame = sys._getframe(1)
+    ours = __name__.rpartition(".")[0]
+    while True:
+        name: str = frame.f_globals.get("__name__", "?")
+        if frame.f_back is None or not (name == ours or name.startswith(ours + ".")):
+            return name
+        frame = frame.f_back
