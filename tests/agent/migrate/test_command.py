@@ -25,7 +25,7 @@ class CircuitBreaker:
 def code(tmp_path, monkeypatch, face):
     face("pybreaker", [(("CircuitBreaker.exclude",), "Exclusions count neither way."),
                        ((), "Probes expire.")],
-         CircuitBreaker=CircuitBreaker, __version__="1.4.1")  # fmt: skip
+         CircuitBreaker=CircuitBreaker)  # fmt: skip
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "client.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)

@@ -76,7 +76,7 @@ def test_a_star_brings_the_public_names_of_the_face(project, face):
         "def f():\n    import other as retry\n    return retry\n",
         "def f(x):\n    match x:\n        case [retry, *rest]: print(retry)\n",
         "def f(x):\n    if (retry := x): print(retry)\n",
-        "import app\napp.retry\n",
+        "import other\nother.retry\n",
         "from . import tenacity\ntenacity.retry\n",
         "from .tenacity import other\nother\n",
     ],
@@ -208,6 +208,72 @@ class TestWhatDiffers:
         assert [(use.line, use.by_hand) for use in report.uses if use.by_hand] == [
             (1, "the face has no _secret"), (3, "the face has no such name")
         ]  # fmt: skip
+
+
+# ---- what modules of the project give to one another ----
+
+SHARED = "import pybreaker\nbank = pybreaker.CircuitBreaker()\n"
+
+
+@pytest.mark.usefixtures("breakers")
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("other.py", "from breakers import bank\nbank.call(f)\n"),
+        ("other.py", "from breakers import bank as b\nb.call(f)\n"),
+        ("other.py", "import breakers\nbreakers.bank.call(f)\n"),
+        ("other.py", "import breakers as b\nb.bank.call(f)\n"),
+        ("pkg/other.py", "from breakers import bank\nbank.call(f)\n"),
+        ("breakers_too.py", "from breakers import (\n    bank,\n)\nbank.call(f)\n"),
+    ],
+)
+def test_a_breaker_of_another_module_is_known(project, file, text):
+    report = project(**{"breakers.py": SHARED, "pkg/__init__.py": "", file: text})
+    found = [use for use in report.uses if use.file.endswith(file)]
+    assert [use.differs for use in found] == [("Calls.",)]
+
+
+@pytest.mark.usefixtures("breakers")
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("src/pkg/other.py", "from .breakers import bank\nbank.call(f)\n"),
+        ("src/pkg/other.py", "from . import breakers\nbreakers.bank.call(f)\n"),
+        ("src/pkg/sub/other.py", "from ..breakers import bank\nbank.call(f)\n"),
+        ("src/pkg/sub/other.py", "from pkg.breakers import bank\nbank.call(f)\n"),
+        ("src/pkg/sub/other.py", "import pkg.breakers\npkg.breakers.bank.call(f)\n"),
+        ("src/pkg/other.py", "from . import bank\nbank.call(f)\n"),
+        ("src/pkg/other.py", "from pkg import bank\nbank.call(f)\n"),
+        ("tests/test_it.py", "import pkg\npkg.bank.call(f)\n"),
+    ],
+)
+def test_a_breaker_of_a_package_is_known(project, file, text):
+    init = "from .breakers import bank\n"
+    report = project(**{
+        "src/pkg/__init__.py": init, "src/pkg/sub/__init__.py": "",
+        "src/pkg/breakers.py": SHARED, file: text,
+    })  # fmt: skip
+    found = [use for use in report.uses if use.file.endswith(file)]
+    assert [use.differs for use in found] == [("Calls.",)]
+
+
+def test_a_name_of_a_library_that_another_module_has_imported_is_a_use(project):
+    report = project(**{
+        "compat.py": "try:\n    from tenacity import retry\nexcept OSError:\n    retry = None\n",
+        "service.py": "from compat import retry\n\n\n@retry\ndef f(): ...\n",
+        "client.py": "from service import f\nf()\n",
+    })  # fmt: skip
+    found = [(use.file[-10:], use.line, use.name) for use in report.uses if use.kind == "name"]
+    assert found == [("service.py", 4, "tenacity.retry")]
+
+
+def test_modules_that_import_one_another_in_a_circle_end(project):
+    report = project(**{
+        "a.py": "from b import retry\nretry\n", "b.py": "from a import retry\nretry\n",
+        "c.py": "import tenacity\nfrom d import again\nretry = tenacity.retry\n",
+        "d.py": "from c import retry\nagain = retry\n",
+    })  # fmt: skip
+    assert [use.name for use in report.uses if use.file.endswith("d.py")] == ["tenacity.retry"]
 
 
 # ---- strings ----

@@ -10,19 +10,19 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-from holdfast.compat.differences import LIBRARIES, Difference, differences_of
+from holdfast.compat.differences import LIBRARIES, VERSIONS, Difference, differences_of
 
 __all__ = [
     "ITEMS",
     "LIBRARIES",
     "ROOM",
+    "VERSIONS",
     "arguments_of",
     "concerning",
     "everywhere",
     "has",
     "is_module",
     "public_names",
-    "version_of",
 ]
 
 # What a loop over an object yields.
@@ -129,10 +129,3 @@ def public_names(module: str) -> frozenset[str]:
         return frozenset()
     names = dir(found)
     return frozenset(getattr(found, "__all__", [name for name in names if name[0] != "_"]))
-
-
-@cache
-def version_of(library: str) -> str:
-    """Return which version a face is the face of; "" if it does not say."""
-    version = getattr(_face(library), "__version__", "")
-    return version if isinstance(version, str) else ""

@@ -7,15 +7,16 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.agent.migrate import faces
-from holdfast.agent.migrate.names import Names, Scope, chain_of
+from holdfast.agent.migrate.names import Names
 from holdfast.agent.migrate.source import Edit, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from holdfast.agent.migrate.names import Imported, Meaning, Scope
     from holdfast.agent.migrate.source import Source
 
-__all__ = ["Use", "guess_in_text", "look_into"]
+__all__ = ["Found", "Use", "guess_in_text", "look_into"]
 
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _LITERAL = re.compile(r"[rRuU]?(?:'''|\"\"\"|'|\")")
@@ -55,9 +56,26 @@ class Use(NamedTuple):
     differs: tuple[str, ...] = ()
 
 
+class Found(NamedTuple):
+    """What is in a file of Python.
+
+    Attributes:
+        uses: In order.
+        edits: What changes its imports.
+        exports: What its names mean to those who import them.
+    """
+
+    uses: list[Use]
+    edits: list[Edit]
+    exports: dict[str, Meaning]
+
+
 def look_into(
-    file: str, source: Source, is_library: Callable[[str], bool]
-) -> tuple[list[Use], list[Edit]]:
+    file: str,
+    source: Source,
+    is_library: Callable[[str], bool],
+    elsewhere: Callable[[Imported], Meaning | None],
+) -> Found:
     """Return the uses in a file, in order, and the edits that change its imports.
 
     Args:
@@ -65,16 +83,19 @@ def look_into(
         source: Its text, which has a tree.
         is_library: Whether an absolute import of this name is one of the libraries here, and not
             a module of the project.
+        elsewhere: What is imported from another module of the project.
 
     Raises:
         UnreadableError: Its names stand for one another without an end.
     """
     try:
-        finder = _Finder(file, source, is_library)
+        finder = _Finder(file, source, is_library, elsewhere)
         finder.look()
+        exports = finder.names.exports()
     except RecursionError:
         raise UnreadableError("its names stand for one another too deeply") from None
-    return sorted(finder.uses, key=lambda use: (use.line, use.column)), finder.edits
+    finder.uses.sort(key=lambda use: (use.line, use.column))
+    return Found(finder.uses, finder.edits, exports)
 
 
 def guess_in_text(file: str, text: str, is_library: Callable[[str], bool], why: str) -> list[Use]:
@@ -99,18 +120,24 @@ def guess_in_text(file: str, text: str, is_library: Callable[[str], bool], why: 
 class _Finder:
     """One look at one file."""
 
-    def __init__(self, file: str, source: Source, is_library: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        file: str,
+        source: Source,
+        is_library: Callable[[str], bool],
+        elsewhere: Callable[[Imported], Meaning | None],
+    ) -> None:
         assert source.tree is not None
         self.uses: list[Use] = []
         self.edits: list[Edit] = []
         self._file = file
         self._source = source
         self._is_library = is_library
-        self._names = Names(source.tree, is_library, faces.public_names)
+        self.names = Names(source.tree, is_library, faces.public_names, elsewhere)
         self._done: set[int] = set()
 
     def look(self) -> None:
-        for node, scope in self._names.nodes:
+        for node, scope in self.names.nodes:
             if id(node) in self._done:
                 continue
             if isinstance(node, ast.Import):
@@ -122,7 +149,7 @@ class _Finder:
             elif isinstance(node, ast.Attribute):
                 self._attribute(node, scope)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                if (found := self._names.meaning(node, scope)) and found.role == "itself":
+                if (found := self.names.meaning(node, scope)) and found.role == "itself":
                     self._name(node, found.path)
             elif isinstance(node, ast.ClassDef):
                 self._class(node, scope)
@@ -148,7 +175,7 @@ class _Finder:
             elif one.name == library:
                 new = f"{faces.ROOM}{library} as {library}"
                 self.edits += [Edit(start, faces.ROOM), Edit(end, f" as {library}")]
-            elif self._names.binds("holdfast", scope):
+            elif self.names.binds("holdfast", scope):
                 new = f"{faces.ROOM}{one.name}"
                 hand = "change it by hand: it would bind `holdfast`, which the file uses otherwise"
             else:  # it binds the library, and loads one of its modules
@@ -200,7 +227,7 @@ class _Finder:
             if any(_is_sys_modules(one) for one in (*parts, node.args[0])):
                 for one in node.args[:2]:
                     self._string(one, is_module=True)
-        found = self._names.meaning(function, scope)
+        found = self.names.meaning(function, scope)
         if found is None or found.role not in {"itself", "subclass"}:
             return
         given = [one.arg for one in node.keywords if one.arg is not None]
@@ -212,30 +239,24 @@ class _Finder:
             self._add(node, "name", found.path, differs=differs)
 
     def _attribute(self, node: ast.Attribute, scope: Scope) -> None:
-        found = self._names.meaning(node, scope)
+        found = self.names.meaning(node, scope)
         if found is not None and found.role == "itself":
             self._name(node, found.path)
             return
-        base, names = chain_of(node)
-        held = self._names.meaning(base, scope)
-        if held is None and len(names) > 1:  # an attribute of self
-            first = node
-            while isinstance(first.value, ast.Attribute):
-                first = first.value
-            held, names = self._names.meaning(first, scope), names[1:]
+        self._finish(node)
+        held, names = self.names.holder(node, scope)
         path = held.path if held is not None else ""
         if held is not None and held.role == "item":
             path = faces.ITEMS.get(path, "")
         if held is None or held.role == "itself" or not path:
             return
-        self._finish(node)
         differs = [text for name in names for text in faces.concerning(path, name)]
         if differs:
             self._add(node, "name", f"{path}.{names[-1]}", differs=differs)
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> None:
         """Note what a subclass overrides."""
-        bases = [self._names.meaning(one, scope) for one in node.bases]
+        bases = [self.names.meaning(one, scope) for one in node.bases]
         for path in {one.path for one in bases if one and one.role in {"itself", "subclass"}}:
             for part in node.body:
                 for name in _defined(part):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Meaning", "Names", "Scope", "chain_of"]
+__all__ = ["Imported", "Meaning", "Names", "Scope", "chain_of"]
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEEPEST_MODULE = 8  # attributes of a package that lead to one of its modules
 _LONGEST_ANNOTATION = 200  # characters, of one that is a string
 
 
@@ -31,9 +32,23 @@ class Meaning(NamedTuple):
     role: str
 
 
+class Imported(NamedTuple):
+    """What a name is that is imported from something else than a library.
+
+    Attributes:
+        module: The module.
+        level: How many dots stand before it.
+        name: What is imported of it; "" for the module itself.
+    """
+
+    module: str
+    level: int
+    name: str = ""
+
+
 class _Binding(NamedTuple):
     kind: str  # import, value, item, annotation, class, function, other
-    what: str | ast.AST | None
+    what: str | Imported | ast.AST | None
     scope: Scope
 
 
@@ -54,7 +69,9 @@ class Scope:
             scope = scope.parent
         return scope
 
-    def bind(self, name: str, kind: str, what: str | ast.AST | None, seen_from: Scope) -> None:
+    def bind(
+        self, name: str, kind: str, what: str | Imported | ast.AST | None, seen_from: Scope
+    ) -> None:
         """Note that a name is bound, to something that has its names from another scope."""
         scope = self
         if self.elsewhere.get(name) == "global":
@@ -85,6 +102,7 @@ class Names:
         tree: ast.Module,
         is_library: Callable[[str], bool],
         stars: Callable[[str], frozenset[str]],
+        elsewhere: Callable[[Imported], Meaning | None],
     ) -> None:
         """Look at the whole tree.
 
@@ -92,15 +110,18 @@ class Names:
             tree: A module.
             is_library: Whether a top-level module is one of the libraries.
             stars: The names that ``from module import *`` binds.
+            elsewhere: What is imported from another module of the project.
         """
         self.nodes: list[tuple[ast.AST, Scope]] = []
         self._is_library = is_library
         self._stars = stars
+        self._elsewhere = elsewhere
         self._from_stars: list[str] = []
         self._attributes: dict[str, list[_Binding]] = {}  # of `self` and `cls`
         self._known: dict[tuple[int, str], Meaning | None] = {}
         self._active: set[tuple[int, str]] = set()
-        todo: list[tuple[ast.AST, Scope]] = [(tree, Scope("module", None))]
+        self._module = Scope("module", None)
+        todo: list[tuple[ast.AST, Scope]] = [(tree, self._module)]
         while todo:
             node, scope = todo.pop()
             self.nodes.append((node, scope))
@@ -187,8 +208,11 @@ class Names:
         if isinstance(node, ast.Import):
             for one in node.names:
                 top = one.name.partition(".")[0]
-                path = (one.name if one.asname else top) if self._is_library(top) else None
-                scope.bind(one.asname or top, "import", path, scope)
+                path = one.name if one.asname else top
+                is_library = self._is_library(top)
+                scope.bind(
+                    one.asname or top, "import", path if is_library else Imported(path, 0), scope
+                )
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             is_library = node.level == 0 and self._is_library(module.partition(".")[0])
@@ -196,8 +220,9 @@ class Names:
                 if one.name == "*":
                     self._from_stars += [module] if is_library else []
                 else:
-                    path = f"{module}.{one.name}" if is_library else None
-                    scope.bind(one.asname or one.name, "import", path, scope)
+                    path = f"{module}.{one.name}"
+                    what = path if is_library else Imported(module, node.level, one.name)
+                    scope.bind(one.asname or one.name, "import", what, scope)
         elif isinstance(node, (ast.Global, ast.Nonlocal)):
             kind = "global" if isinstance(node, ast.Global) else "nonlocal"
             scope.elsewhere.update(dict.fromkeys(node.names, kind))
@@ -231,6 +256,11 @@ class Names:
                 return Meaning(".".join([found.path, *names]), "itself")
             if _is_self(base) and len(names) == 1 and names[0] in self._attributes:
                 return self._of_all("." + names[0], self._attributes[names[0]])
+            if found is None and isinstance(base, ast.Name):
+                found, left = self._in_module(scope.find(base.id), names)
+                if found is not None and found.role == "itself":
+                    return Meaning(".".join([found.path, *left]), "itself")
+                return None if left else found
         elif isinstance(node, ast.Call):
             found = self.meaning(node.func, scope)
             if found is not None and found.role != "item":
@@ -242,6 +272,36 @@ class Names:
         elif isinstance(node, ast.BoolOp):
             return next((one for part in node.values if (one := self.meaning(part, scope))), None)
         return None
+
+    def exports(self) -> dict[str, Meaning]:
+        """Return what the names of the module mean that have to do with a library."""
+        found = {name: self._of_name(name, self._module) for name in self._module.bound}
+        return {name: one for name, one in found.items() if one is not None}
+
+    def holder(self, node: ast.Attribute, scope: Scope) -> tuple[Meaning | None, list[str]]:
+        """Return what a chain of attributes belongs to, and the attributes of that."""
+        base, names = chain_of(node)
+        if (found := self.meaning(base, scope)) is not None:
+            return found, names
+        if _is_self(base) and len(names) > 1 and names[0] in self._attributes:
+            return self._of_all("." + names[0], self._attributes[names[0]]), names[1:]
+        if isinstance(base, ast.Name):
+            return self._in_module(scope.find(base.id), names)
+        return None, []
+
+    def _in_module(
+        self, bindings: list[_Binding], names: list[str]
+    ) -> tuple[Meaning | None, list[str]]:
+        """Return what is imported from a module of the project, and the attributes of that."""
+        for _, what, _ in bindings:
+            if isinstance(what, Imported):
+                parts = [part for part in (what.module, what.name) if part]
+                for at, name in enumerate(names[:_DEEPEST_MODULE]):
+                    module = ".".join([*parts, *names[:at]])
+                    found = self._elsewhere(Imported(module, what.level, name))
+                    if found is not None:
+                        return found, names[at + 1 :]
+        return None, []
 
     def _of_name(self, name: str, scope: Scope) -> Meaning | None:
         found = scope.find(name)
@@ -269,6 +329,8 @@ class Names:
         kind, what, scope = binding
         if isinstance(what, str):
             return Meaning(what, "itself")
+        if isinstance(what, Imported):
+            return self._elsewhere(what) if what.name else None
         if kind == "value":
             return self.meaning(what, scope)
         if kind == "item":

@@ -46,9 +46,9 @@ def look_into_packages(file: str, data: bytes) -> list[Use]:
         assert match is not None
         library = match[0].lower()
         line = text.count("\n", 0, at) + 1
-        version = faces.version_of(library)
-        hand = "it can go once no import is left and no other package needs it" + (
-            f"; the face is that of version {version}" if version else ""
+        hand = (
+            "it can go once no import is left and no other package needs it; "
+            f"the face is that of version {faces.VERSIONS[library]}"
         )
         uses.append(Use(file, line, 0, library, "requirement", said.strip(), by_hand=hand))
     return uses

@@ -86,11 +86,10 @@ def _summary(report: Report) -> Iterator[str]:
         if uses:
             files = {use.file for use in uses}
             imports = sum(bool(use.change) for use in uses)
-            version = faces.version_of(library)
             yield (
                 f"{library}: {_number(len(uses), 'use')} in {_number(len(files), 'file')}, "
-                f"{_number(imports, 'change')}"
-                + (f"; the face is that of version {version}" if version else "")
+                f"{_number(imports, 'change')}; the face is that of version "
+                f"{faces.VERSIONS[library]}"
             )
             for text in faces.everywhere(library):
                 yield f"    differs  {text}"
@@ -118,7 +117,7 @@ def as_json(report: Report) -> str:
         library: {
             "uses": sum(use.library == library for use in report.uses),
             "face": f"{faces.ROOM}{library}",
-            "version": faces.version_of(library),
+            "version": faces.VERSIONS[library],
             "differs": faces.everywhere(library),
         }
         for library in faces.LIBRARIES

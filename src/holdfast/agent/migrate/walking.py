@@ -95,9 +95,15 @@ class Modules:
 
     def libraries_in(self, file: str) -> frozenset[str]:
         """Return the names that are those of the libraries in a file."""
+        return frozenset(LIBRARIES).difference(*map(self._own_in, self.places_for(file)))
+
+    def places_for(self, file: str) -> list[str]:
+        """Return the folders whose modules a file imports by their whole names."""
         folder = os.path.dirname(os.path.abspath(file))
-        places = {folder, self._above_packages(folder), self._root, os.path.join(self._root, "src")}
-        return frozenset(LIBRARIES).difference(*(self._own_in(place) for place in places))
+        places = (
+            folder, self._above_packages(folder), self._root, os.path.join(self._root, "src")
+        )  # fmt: skip
+        return list(dict.fromkeys(places))
 
     def _above_packages(self, folder: str) -> str:
         if folder not in self._outermost:

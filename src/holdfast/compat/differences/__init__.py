@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["LIBRARIES", "Difference", "differences_of"]
+__all__ = ["LIBRARIES", "VERSIONS", "Difference", "differences_of"]
 
-# The libraries that have a face in holdfast.compat, under the names that programs import.
-LIBRARIES = (
-    "aiobreaker",
-    "aiolimiter",
-    "backoff",
-    "circuitbreaker",
-    "limits",
-    "pybreaker",
-    "stamina",
-    "tenacity",
-)
+# The libraries that have a face in holdfast.compat, under the names that programs import, and the
+# versions whose faces they are.
+VERSIONS = {
+    "aiobreaker": "1.2.0",
+    "aiolimiter": "1.3.0",
+    "backoff": "2.2.1",
+    "circuitbreaker": "2.1.3",
+    "limits": "5.8.0",
+    "pybreaker": "1.4.1",
+    "stamina": "26.1.0",
+    "tenacity": "9.2.1",
+}
+LIBRARIES = tuple(VERSIONS)
 
 
 class Difference(NamedTuple):
