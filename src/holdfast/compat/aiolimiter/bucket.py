@@ -39,7 +39,8 @@ class LoopTime:
 
     Attributes:
         has_news: Whether a loop came after another was closed; for whoever tells of it to unset.
-        same: The loop that was looked at last, if its time is that of the clock; else None.
+        same: The loop that was looked at last, if it is asyncio's and its time is that of the
+            clock; else None.
         thread: The thread in which a loop was looked at last.
 
     Safe to share between threads and event loops.
@@ -50,7 +51,7 @@ class LoopTime:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.has_news = False
-        self.same: AbstractEventLoop | None = None
+        self.same: Any = None
         self.thread = 0
         self._known: WeakSet[AbstractEventLoop] | None = None  # once there is more than one
         self._at: tuple[AbstractEventLoop | None, int] = (None, 0)  # and its offset
@@ -229,11 +230,10 @@ def _finest(max_rate: float, per_ns: int) -> tuple[int, Rate]:
 
 
 def _is_of_machine(loop: AbstractEventLoop) -> bool:
-    """Whether the time of a loop is that of the machine, as far as its class says."""
+    """Whether a loop is asyncio's own and its time, as far as its class says, the machine's."""
     from asyncio import BaseEventLoop
 
-    kind = type(loop)
-    return kind.time is BaseEventLoop.time or kind.__module__.partition(".")[0] == "uvloop"
+    return type(loop).time is BaseEventLoop.time and hasattr(loop, "_thread_id")
 
 
 def _running_loop() -> AbstractEventLoop | None:

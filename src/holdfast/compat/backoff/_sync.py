@@ -73,9 +73,17 @@ def _follows(call: Call, error: BaseException) -> bool:
     except BaseException as broken:
         course.stop(broken)
         raise
-    course.pause(call.seconds, time.sleep, replaceable=True)
-    call.tries += 1
+    _pause(call)
     return True
+
+
+def _pause(call: Call) -> None:
+    # No pause is none, save where somebody has put his own in place of the system's.
+    if call.seconds == 0 and getattr(time.sleep, "__self__", None) is time:
+        call.course.begin()
+    else:
+        call.course.pause(call.seconds, time.sleep, replaceable=True)
+    call.tries += 1
 
 
 def retry_predicate(plan: Plan) -> Callable[..., Any]:
@@ -128,6 +136,5 @@ def _follows_result(call: Call, result: Any) -> bool:
     except BaseException as broken:
         course.stop(broken)
         raise
-    course.pause(call.seconds, time.sleep, replaceable=True)
-    call.tries += 1
+    _pause(call)
     return True
