@@ -52,6 +52,7 @@ FOREIGN = {
     "uvicorn": ("agent/",),
     "yaml": ("agent/config/",),
     "limits": ("compat/limits/",),  # its storages of other processes
+    "packaging": ("compat/limits/",),  # the versions that users' storages need
     "sniffio": ("compat/",),
     "structlog": ("compat/stamina/",),
     "tornado": ("compat/tenacity/", "compat/pybreaker/"),
