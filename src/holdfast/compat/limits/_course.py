@@ -56,6 +56,7 @@ def sliding_stats(item: RateLimitItem, weighted: float, window: Window, now: flo
     if not (previous_count or current_count):
         return WindowStats(now, remaining)
     expiry = item.get_expiry()
-    previous_in = previous_expires_in % (expiry / previous_count) if previous_count else inf
-    current_in = current_expires_in % expiry if current_count else inf
+    step = expiry / previous_count if previous_count else inf
+    previous_in = previous_expires_in % step or step if previous_count else inf
+    current_in = current_expires_in % expiry or expiry if current_count else inf
     return WindowStats(now + min(previous_in, current_in), remaining)

@@ -42,13 +42,13 @@ _METHODS = (
 )  # fmt: skip
 
 
-def original(module: str = "limits") -> ModuleType | None:
-    """Return limits, or a module of it; None if it is not installed, or stands for this package."""
+def original(module: str) -> ModuleType | None:
+    """Return a module of limits; None if it is not installed, or stands for this package."""
     try:
-        found = import_module(module)
+        root = import_module("limits")
+        return None if root.__name__.startswith("holdfast.") else import_module(module)
     except ImportError:
         return None
-    return None if found.__name__.startswith("holdfast.") else found
 
 
 def class_for(scheme: str) -> type | None:

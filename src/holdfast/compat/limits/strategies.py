@@ -72,7 +72,7 @@ class RateLimiter(Limiter, metaclass=ABCMeta):
         memory = native_of(self._storage, self)
         self.table = None if memory is None else self._table_of(memory)
 
-    def _table_of(self, _: Memory) -> Any:
+    def _table_of(self, memory: Memory) -> Any:  # noqa: ARG002 - for subclasses
         """Return the windows of this strategy; None for a strategy that the user wrote."""
         return None
 
@@ -104,7 +104,20 @@ class RateLimiter(Limiter, metaclass=ABCMeta):
         """Forget the hits of one who is limited."""
         self.storage.clear(item.key_for(*identifiers))
 
-    # ---- with a storage that has to be asked ----
+
+class _Known(RateLimiter):
+    """A strategy whose hits the windows of a storage in memory decide, or else the storage."""
+
+    if TYPE_CHECKING:
+
+        def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+            """Count a hit, and return whether the limit has room for it."""
+
+        def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+            """Return whether a hit would have room."""
+
+    else:  # where there are no windows they call `_hit` and `_test`
+        hit, test = Limiter.hit, Limiter.test
 
     def _hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         """Ask the storage, unless the policy is off, and have the policy count the answer."""
@@ -123,7 +136,7 @@ class RateLimiter(Limiter, metaclass=ABCMeta):
         raise NotImplementedError
 
 
-class MovingWindowRateLimiter(RateLimiter):
+class MovingWindowRateLimiter(_Known):
     """At most so many hits in any span of the time, whenever it begins.
 
     Args:
@@ -139,9 +152,6 @@ class MovingWindowRateLimiter(RateLimiter):
     >>> [limiter.hit(parse("2/minute"), "user") for _ in range(3)]
     [True, True, False]
     """
-
-    if not TYPE_CHECKING:
-        hit, test = Limiter.hit, Limiter.test
 
     if TYPE_CHECKING:
         table: MovingWindows | None
@@ -182,7 +192,7 @@ class MovingWindowRateLimiter(RateLimiter):
         return count <= item.amount - cost
 
 
-class FixedWindowRateLimiter(RateLimiter):
+class FixedWindowRateLimiter(_Known):
     """At most so many hits in a window, which begins with the first hit.
 
     Args:
@@ -196,9 +206,6 @@ class FixedWindowRateLimiter(RateLimiter):
     >>> limiter.hit(item, "user"), limiter.get_window_stats(item, "user").remaining
     (True, 1)
     """
-
-    if not TYPE_CHECKING:
-        hit, test = Limiter.hit, Limiter.test
 
     if TYPE_CHECKING:
         table: FixedWindows | None
@@ -225,7 +232,7 @@ class FixedWindowRateLimiter(RateLimiter):
         return self.storage.get(item.key_for(*identifiers)) < item.amount - cost + 1
 
 
-class SlidingWindowCounterRateLimiter(RateLimiter):
+class SlidingWindowCounterRateLimiter(_Known):
     """At most so many hits in the time, as two counters estimate it.
 
     The hits of the window before count by the part of it that the time covers still.
@@ -243,9 +250,6 @@ class SlidingWindowCounterRateLimiter(RateLimiter):
     >>> [limiter.hit(parse("2/year"), "user") for _ in range(3)]
     [True, True, False]
     """
-
-    if not TYPE_CHECKING:
-        hit, test = Limiter.hit, Limiter.test
 
     if TYPE_CHECKING:
         table: CounterWindows | None

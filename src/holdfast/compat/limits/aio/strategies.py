@@ -72,7 +72,7 @@ class RateLimiter(ABC):
         memory = native_of(self._storage, self)
         self._table = None if memory is None else self._table_of(memory)
 
-    def _table_of(self, _: Memory) -> Any:
+    def _table_of(self, memory: Memory) -> Any:  # noqa: ARG002 - for subclasses
         """Return the windows of this strategy; None for a strategy that the user wrote."""
         return None
 
