@@ -141,6 +141,7 @@ def test_clearing_the_policy_forgets_the_hits_in_every_storage():
 
 def test_names_that_come_from_requests_have_a_bound(monkeypatch):  # trap 67
     monkeypatch.setattr("holdfast.compat.limits._policies._limits", {})
+    monkeypatch.setattr("holdfast.compat.limits._policies._plans", {})
     monkeypatch.setattr("holdfast.compat.limits._policies.NAMES_MOST", 3)
     limiter = FixedWindowRateLimiter(MemoryStorage())
     names = {item_of("API", amount).policy.name for amount in range(1, 50)}

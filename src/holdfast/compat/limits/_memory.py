@@ -7,6 +7,7 @@ The storages for threads and for asyncio are faces of it: nothing here waits. El
 from __future__ import annotations
 
 from collections import Counter
+from time import time
 from weakref import WeakSet, ref
 
 from holdfast._native.limit_windows import CounterWindows, FixedWindows, MovingWindows
@@ -31,6 +32,10 @@ MOST_KEYS = 1_000_000
 class Entry:
     """A hit of a moving window.
 
+    Args:
+        expiry: For how many seconds it counts.
+        atime: When it was, in seconds since 1970; None for now.
+
     Attributes:
         atime: When it was, in seconds since 1970.
         expiry: When it no longer counts.
@@ -38,9 +43,9 @@ class Entry:
 
     __slots__ = ("atime", "expiry")
 
-    def __init__(self, atime: float, expiry: float) -> None:
-        self.atime = atime
-        self.expiry = expiry
+    def __init__(self, expiry: float, *, atime: float | None = None) -> None:
+        self.atime = time() if atime is None else atime
+        self.expiry = self.atime + expiry
 
 
 def _tally_of(item: Any) -> Tally:
@@ -186,5 +191,6 @@ class Memory:
         shown: dict[str, list[Entry]] = {}
         for key, expiry_ns, *runs in self.moving.dump():
             hits = [(self.wall(at_ns), cost) for at_ns, cost in reversed(runs)]
-            shown[key] = [Entry(at, at + expiry_ns / 1e9) for at, cost in hits for _ in range(cost)]
+            seconds = expiry_ns / 1e9
+            shown[key] = [Entry(seconds, atime=at) for at, cost in hits for _ in range(cost)]
         return shown

@@ -50,7 +50,7 @@ class Deciding:
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)
-        if name in DECIDING:
+        if name in DECIDING and "_memory" in self.__dict__:
             self._memory.choose_again()
 
     def __delattr__(self, name: str) -> None:

@@ -28,6 +28,7 @@ OTHER = "limits"  # the policy of those whose namespace is no name for metrics, 
 _LEAST_SECONDS, _MOST_SECONDS = 1e-6, 30 * 365 * 86_400.0  # that a token bucket takes
 
 _limits: dict[str, Limit] = {}
+_plans: dict[tuple[str, str, int, float], Plan] = {}
 
 #: The storages in memory that live, by identity: weak, and changed one native step at a time.
 memories: dict[int, Any] = {}
@@ -96,9 +97,14 @@ def limit_of(item: Any) -> Limit:
 
 def plan_named(namespace: str, tail: str, amount: int, seconds: float) -> Plan:
     """Return how the windows keep an item whose keys end in ``tail``."""
+    key = namespace, tail, amount, seconds
+    there = _plans.get(key)
+    if there is not None:
+        return there
     tally = _limit(namespace, tail, amount, seconds).tally
     ns = 2**60 if seconds == inf else round(seconds * 1e9)
-    return Plan(f"{namespace}/", tail, amount, ns, tally)
+    made = Plan(f"{namespace}/", tail, amount, ns, tally)
+    return _plans.setdefault(key, made) if len(_plans) < NAMES_MOST else made
 
 
 def _limit(namespace: str, tail: str, amount: int, seconds: float) -> Limit:

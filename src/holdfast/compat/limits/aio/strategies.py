@@ -18,7 +18,13 @@ from holdfast.compat.limits._course import (
     sliding_stats,
 )
 from holdfast.compat.limits._native_course import native_of, now_of
-from holdfast.compat.limits.aio.storage.base import Storage
+from holdfast.compat.limits.aio.storage.base import (
+    MovingWindowSupport,
+    SlidingWindowCounterSupport,
+    Storage,
+)
+from holdfast.compat.limits.limits import RateLimitItem
+from holdfast.compat.limits.storage import StorageTypes
 from holdfast.compat.limits.util import WindowStats
 
 if TYPE_CHECKING:
@@ -26,12 +32,6 @@ if TYPE_CHECKING:
 
     from holdfast._native.limit_windows import CounterWindows, FixedWindows, MovingWindows
     from holdfast.compat.limits._memory import Memory
-    from holdfast.compat.limits.aio.storage.base import (
-        MovingWindowSupport,
-        SlidingWindowCounterSupport,
-    )
-    from holdfast.compat.limits.limits import RateLimitItem
-    from holdfast.compat.limits.storage import StorageTypes
 
 __all__ = [
     "STRATEGIES",
