@@ -1,5 +1,7 @@
 """The three strategies, with a storage in memory and a clock that the test moves."""
 
+import copy
+import pickle
 import threading
 from unittest import mock
 
@@ -335,6 +337,17 @@ def test_a_strategy_takes_another_storage_later(storage):
     assert limiter.hit(item)
     limiter.storage = MemoryStorage()
     assert limiter.hit(item)
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_a_copied_strategy_shares_its_storage_and_a_pickled_one_has_a_copy(strategy):
+    limiter, item = strategy(MemoryStorage()), parse("1/year")
+    assert limiter.hit(item)
+    pickled = pickle.loads(pickle.dumps(limiter))
+    assert [copy.copy(limiter).hit(item), pickled.hit(item), pickled.hit(item, "u")] == [
+        *(False, False, True)
+    ]
+    assert limiter.hit(item, "u")
 
 
 def test_what_is_no_storage_is_refused():

@@ -67,6 +67,15 @@ class RateLimiter(ABC):
         self._storage = storage
         self._choose()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all it has, for pickle."""
+        return {**self.__dict__, "_table": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled."""
+        self.__dict__.update(state)
+        self._choose()
+
     def _choose(self) -> None:
         """Find out whether the windows of the storage may be hit without asking it."""
         memory = native_of(self._storage, self)
