@@ -9,7 +9,8 @@
 
 typedef struct LimiterObject {
     PyObject_HEAD
-    WindowsObject *table; /* or NULL; set once */
+    WindowsObject *table; /* or NULL */
+    PyObject *former;     /* a list of the tables that it had, or NULL: a hit may still be in one */
 } LimiterObject;
 
 PyTypeObject *hf_limiter_type;
@@ -20,6 +21,7 @@ limiter_traverse(PyObject *op, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(((LimiterObject *)op)->table);
+    Py_VISIT(((LimiterObject *)op)->former);
     return 0;
 }
 
@@ -27,6 +29,7 @@ static int
 limiter_clear(PyObject *op)
 {
     Py_CLEAR(((LimiterObject *)op)->table);
+    Py_CLEAR(((LimiterObject *)op)->former);
     return 0;
 }
 
@@ -48,27 +51,35 @@ get_table(PyObject *op, void *closure)
     return Py_NewRef(table != NULL ? table : Py_None);
 }
 
-/* Once: a hit reads it without a lock. */
+/* Keep a table for as long as this lives: a hit reads it without a lock. */
+static int
+keep(LimiterObject *self, WindowsObject *table)
+{
+    if (self->former == NULL && (self->former = PyList_New(0)) == NULL)
+        return -1;
+    const int is_kept = PySequence_Contains(self->former, (PyObject *)table);
+    return is_kept == 0 ? PyList_Append(self->former, (PyObject *)table) : is_kept < 0 ? -1 : 0;
+}
+
 static int
 set_table(PyObject *op, PyObject *value, void *closure)
 {
     LimiterObject *self = (LimiterObject *)op;
-    bool set = true;
+    int answer;
     (void)closure;
     if (value == NULL || (value != Py_None && !hf_is_windows(value))) {
         PyErr_SetString(PyExc_TypeError, "table: allowed None or a table of windows");
         return -1;
     }
     HF_BEGIN_EXCLUSIVE(op);
-    if (value != Py_None && self->table == NULL)
-        HF_SET_POINTER(&self->table, (WindowsObject *)Py_NewRef(value));
-    else
-        set = (PyObject *)self->table == value || (value == Py_None && self->table == NULL);
+    WindowsObject *before = self->table;
+    answer = before != NULL ? keep(self, before) : 0;
+    if (answer == 0) {
+        HF_SET_POINTER(&self->table, value == Py_None ? NULL : (WindowsObject *)Py_NewRef(value));
+        Py_XDECREF(before); /* it is kept */
+    }
     HF_END_EXCLUSIVE();
-    if (set)
-        return 0;
-    PyErr_SetString(PyExc_ValueError, "table: it has one already");
-    return -1;
+    return answer;
 }
 
 /* self.<name>(*args, **kwargs) */
@@ -104,8 +115,7 @@ test(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 }
 
 static PyGetSetDef limiter_getset[] = {
-    {"table", get_table, set_table,
-     "The table that answers; None: _hit() and _test() do. It is set once.", NULL},
+    {"table", get_table, set_table, "The table that answers; None: _hit() and _test() do.", NULL},
     {NULL},
 };
 

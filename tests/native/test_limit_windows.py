@@ -434,8 +434,10 @@ def test_a_limiter_answers_from_its_table_or_from_python(owns: bool) -> None:
     assert limiter.hit(item, "user") is True
     assert limiter.hit(item, "user") is False
     assert limiter.test(item, "user") is False
-    with pytest.raises(ValueError, match="it has one already"):
-        limiter.table = table_of("moving")
+    for table in (table_of("moving"), None, table_of("fixed")):
+        limiter.table = table
+        assert limiter.table is table
+        assert limiter.hit(item, "user") == (("hit", (item, "user"), {}) if table is None else True)
 
 
 def test_a_method_that_a_strategy_overrides_stays_its_own() -> None:

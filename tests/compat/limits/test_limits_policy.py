@@ -63,7 +63,7 @@ def test_prometheus_shows_the_hits():
         sample.name: sample.value
         for family in Collector(item.policy).collect()
         for sample in family.samples
-        if sample.labels.get("name") == item.policy.name
+        if sample.labels.get("limiter") == item.policy.name
     }
     assert found["holdfast_rate_limiter_allowed_total"] == 2
     assert found["holdfast_rate_limiter_rejected_total"] == 1

@@ -169,11 +169,15 @@ class Memory:
     @classmethod
     def loaded(cls, dumped: tuple[int, float, float, list[list[Any]]]) -> Memory:
         """Return the windows that were dumped, by the default clock: they end at the same time."""
-        most_keys, wall, now, rows = dumped
+        most_keys, wall, now, (fixed, moving, counter) = dumped
         memory = cls(None, most_keys)
-        shift = memory.clock.now() - now - (memory.clock._wall_time() - wall)
-        for table, of_table in zip(memory.tables, rows, strict=True):
-            table.load(of_table, shift_ns=round(shift * 1e9))
+        seconds = memory.clock.now() - now - (memory.clock._wall_time() - wall)
+        later = round(seconds * 1e9)
+        memory.fixed.load([(key, count, ends + later) for key, count, ends in fixed])
+        memory.moving.load(
+            [(key, ns, [(at + later, n) for at, n in runs]) for key, ns, runs in moving]
+        )
+        memory.counter.load(counter)  # its windows are numbered from 1970 on
         return memory
 
     # ---- as the original shows it ----
@@ -189,7 +193,7 @@ class Memory:
     def entries(self) -> dict[str, list[Entry]]:
         """Return the hits of each moving window, newest first."""
         shown: dict[str, list[Entry]] = {}
-        for key, expiry_ns, *runs in self.moving.dump():
+        for key, expiry_ns, runs in self.moving.dump():
             hits = [(self.wall(at_ns), cost) for at_ns, cost in reversed(runs)]
             seconds = expiry_ns / 1e9
             shown[key] = [Entry(seconds, atime=at) for at, cost in hits for _ in range(cost)]
