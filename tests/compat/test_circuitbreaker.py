@@ -285,6 +285,14 @@ def test_a_recovery_timeout_is_seconds_or_a_timedelta(clock, timeout):
     assert breaker.state == STATE_HALF_OPEN
 
 
+@pytest.mark.parametrize("timeout", [-5, float("nan"), 1e300])
+def test_any_number_is_a_recovery_timeout(clock, timeout):
+    breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=timeout, name="payments")
+    fail(guarded(breaker, [OutageError()]))
+    clock.advance(1e-6)
+    assert breaker.state == (STATE_OPEN if timeout == 1e300 else STATE_HALF_OPEN)
+
+
 def test_a_circuit_tells_when_it_will_try_to_recover(clock):
     breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=60, name="payments")
     fail(guarded(breaker, [OutageError()]))

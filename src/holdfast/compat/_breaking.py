@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
+    from types import FrameType
     from typing import Any
 
     from holdfast.errors import CircuitOpenError
@@ -29,15 +30,16 @@ __all__ = ["FaceBreaker", "label", "maker"]
 
 _HERE = __name__.rpartition(".")[0]  # holdfast.compat
 _LONGEST_NAME = 200
-_MOST_SECONDS = MAX_NS / 1e9
+_LEAST_SECONDS, _MOST_SECONDS = 1e-9, MAX_NS / 1e9
+_LEAST_PROBE = 0.001
 _CLOSED, _OPEN = STATES.index(State.CLOSED), STATES.index(State.OPEN)
 _CONSECUTIVE, _BY_HAND = "consecutive_failures", "manual"
 
 
 def maker() -> str:
     """Return the module that is making an object of a face, after which nameless ones are named."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
         name: str = frame.f_globals.get("__name__", "")
         if name != _HERE and not name.startswith(f"{_HERE}."):
             return name or "unnamed"
@@ -62,9 +64,9 @@ def threshold(value: float) -> int:
 
 
 def seconds(value: float | timedelta) -> float:
-    """Return a duration in seconds, as long as holdfast measures."""
+    """Return an open time in seconds: at least a nanosecond, and what holdfast takes."""
     number: float = value if isinstance(value, (int, float)) else value.total_seconds()
-    return 0.0 if isnan(number) else min(max(0.0, number), _MOST_SECONDS)
+    return _LEAST_SECONDS if isnan(number) else min(max(_LEAST_SECONDS, number), _MOST_SECONDS)
 
 
 class FaceBreaker(CircuitBreaker):
@@ -76,7 +78,7 @@ class FaceBreaker(CircuitBreaker):
     Args:
         name: Any name.
         failure_threshold: Consecutive failures that open it; less than 1 is 1.
-        reset_timeout: Seconds, or a timedelta, that it stays open; less than 0 is 0.
+        reset_timeout: Seconds, or a timedelta, that it stays open; less than 0 is next to 0.
         rejection: The class of its rejections, which users of the library catch.
         wanted: Called with each exception of a call; true means a failure, else it is a success.
         success_threshold: Successful probes that close it.
@@ -124,7 +126,7 @@ class FaceBreaker(CircuitBreaker):
             reset_timeout=open_time,
             success_threshold=threshold(success_threshold),
             half_open_max_calls=half_open_max_calls,
-            probe_timeout=open_time or 1.0,
+            probe_timeout=max(open_time, _LEAST_PROBE),
             on=wanted,
         )
         self.until_ns = self._clock.now_ns() + int(open_time * 1e9)

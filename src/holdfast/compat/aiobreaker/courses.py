@@ -1,0 +1,401 @@
+"""How calls go through a circuit breaker of aiobreaker.
+
+There are two courses. Natively: the policy decides, and listeners hear what it says. Stored: a
+storage that is not the memory of this process, or a method that a subclass has changed, decides;
+the policy follows it, refuses and counts. Elsewhere: the public face (``circuitbreaker``).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from threading import get_ident
+from types import GeneratorType
+
+from holdfast._native.gate import _callable_kind
+from holdfast.compat._breaking import maker
+from holdfast.compat.aiobreaker.listener import CircuitBreakerListener
+from holdfast.compat.aiobreaker.native import (
+    AT_FIRST_RULE,
+    AT_TRIAL_RULE,
+    Native,
+    state_of,
+    utc_now,
+)
+from holdfast.compat.aiobreaker.state import (
+    AT_FIRST,
+    AT_TRIAL,
+    CircuitBreakerError,
+    CircuitBreakerOpenError,
+    CircuitBreakerState,
+)
+from holdfast.compat.aiobreaker.storage.memory import CircuitMemoryStorage
+from holdfast.locks import RLock
+from holdfast.mode import Mode
+from holdfast.policies.breaker.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+    from holdfast._native.gate import Permit
+
+__all__ = ["Courses"]
+
+_COROUTINE, _GENERATOR = 1, 2  # hf_callable
+_MESSAGES = {AT_FIRST_RULE: AT_FIRST, AT_TRIAL_RULE: AT_TRIAL}
+_BY_HAND = (State.FORCED_OPEN, State.DISABLED, State.METRICS_ONLY)
+_ENOUGH = 0.001  # seconds by which the openings of a storage and of its policy may differ
+# What decides in aiobreaker. Changed by a subclass, it does here too.
+_DECIDING = (
+    *("_create_new_state", "_inc_counter", "open", "half_open", "close", "state", "current_state"),
+    *("fail_counter", "fail_max", "timeout_duration", "opens_at", "time_until_open"),
+)
+
+
+class Courses:
+    """What a circuit breaker consists of below its public face."""
+
+    _name: str | None
+    _fail_max: float
+    _timeout_duration: timedelta
+    _listeners: list[Any]
+    _state_storage: Any
+    _state: Any
+
+    state: Any
+    call: Any
+    call_async: Any
+    half_open: Any
+    is_system_error: Callable[[Any], bool]
+    _create_new_state: Any
+
+    @property
+    def opens_at(self) -> datetime | None:
+        """When the circuit admits a trial call, in local time without a zone; None: it does."""
+        left = self.time_until_open
+        return None if left is None else datetime.now() + left
+
+    @property
+    def time_until_open(self) -> timedelta | None:
+        """How long until the circuit admits a trial call; None: it does."""
+        opened_at = self._state_storage.opened_at
+        if opened_at is None:
+            return None
+        if opened_at.tzinfo is not None:
+            opened_at = opened_at.astimezone(UTC).replace(tzinfo=None)
+        left: timedelta = opened_at + self._timeout_duration - utc_now()
+        return left if left > timedelta(0) else None
+
+    def _prepare(self, base: type[Courses]) -> None:
+        """Set what there is before the policy."""
+        self._lock = RLock()
+        self._policy: Native | None = None
+        self._maker = maker()
+        self._stored = type(self._state_storage) is not CircuitMemoryStorage or any(
+            getattr(type(self), name) is not getattr(base, name) for name in _DECIDING
+        )
+        own = ("call", "call_async")
+        self._calls_own = any(getattr(type(self), n) is not getattr(base, n) for n in own)
+        self._is_told = False  # somebody hears of each call before it
+        self._is_fast = False  # natively, and nobody does
+        self._is_moving = False  # the policy is put where the storage is
+        self._told_of: dict[int, BaseException] = {}  # by thread: a failure told before its end
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Any:
+        return self
+
+    # ---- the policy ----
+
+    @property
+    def policy(self) -> Native:
+        """The breaker of holdfast that decides, refuses and counts."""
+        return self._policy or self._make(self._maker)
+
+    def _make(self, label: str) -> Native:
+        """Make the policy. A breaker without a name has that of the first function it guards."""
+        with self._lock:
+            if self._policy is not None:
+                return self._policy
+            made = Native(
+                label if self._name is None else self._name,
+                failure_threshold=self._fail_max,
+                reset_timeout=self._timeout_duration,
+                rejection=CircuitBreakerOpenError,
+                wanted=self._is_failure,
+                face=self,
+                moved=self._moved,
+            )
+            self._part_from_others(made)
+            if self._stored:
+                made.retune(None, self._timeout_duration)
+            else:
+                self._bind(made)
+            self._policy = made
+            self._set_ways()
+        return made
+
+    def _part_from_others(self, made: Native) -> None:
+        """Two breakers with one memory: neither has it natively."""
+        live = getattr(self._state_storage, "_live", None)
+        if live is not None and live is not made:
+            live.face._let_storage_decide()
+            self._stored = True
+
+    def _bind(self, made: Native) -> None:
+        """Have the policy keep what the storage has kept so far."""
+        storage = self._state_storage
+        state, failures, opened_at = storage.state, storage.counter, storage.opened_at
+        if state is not CircuitBreakerState.CLOSED:
+            made.turn(state, opened_at)
+        made._opened_at = opened_at
+        if failures:
+            made.counter = failures
+        storage._live = made
+
+    def _let_storage_decide(self) -> None:
+        """Go over to the course on which the storage and the methods of the breaker decide."""
+        with self._lock:
+            made, storage = self._policy, self._state_storage
+            self._stored = True
+            if made is None or storage._live is not made:
+                return
+            state, failures, opened_at = made.native_state, made.counter, made.opened_at
+            storage._live = None
+            storage._state, storage._fail_counter = state, failures
+            storage._opened_at = opened_at
+            made.retune(None, self._timeout_duration)
+            self._set_ways()
+
+    def _retune(self) -> None:
+        with self._lock:
+            if self._policy is not None:
+                self._policy.retune(
+                    None if self._stored else self._fail_max, self._timeout_duration
+                )
+
+    def _set_ways(self) -> None:
+        """Find out what listeners want to hear."""
+        made = self._policy
+        if made is None:
+            return
+        made.tell_face(
+            failures=not self._stored and self._hears("failure"),
+            successes=not self._stored and self._hears("success"),
+        )
+        self._is_told = self._hears("before_call")
+        self._is_fast = not (self._stored or self._calls_own or self._is_told)
+
+    def _hears(self, hook: str) -> bool:
+        """Return whether a listener does anything there."""
+        silent = vars(CircuitBreakerListener)[hook]
+        heard = [getattr(listener, hook, None) for listener in self._listeners]
+        return any(h is not None and getattr(h, "__func__", h) is not silent for h in heard)
+
+    def _tell(self, hook: str, *about: Any, **more: Any) -> None:
+        """Tell all listeners. What one raises changes nothing (trap 13)."""
+        for listener in tuple(self._listeners):
+            hear = getattr(listener, hook, None)
+            if hear is None:
+                continue
+            try:
+                hear(self, *about, **more)
+            except Exception:
+                from logging import getLogger
+
+                getLogger("aiobreaker").exception("%s() of listener %r raised", hook, listener)
+
+    # ---- what the policy says ----
+
+    def _is_failure(self, error: BaseException) -> bool:
+        return self.is_system_error(error)
+
+    def _tripped(self, error: BaseException) -> None:
+        """Be told, before anybody is told of the change, which exception has caused it."""
+        if not self._stored and self._hears("failure"):
+            self._tell("failure", error)
+            self._told_of[get_ident()] = error
+
+    def _moved(self, old: State, new: State, _rule: str) -> None:
+        """Be told of a change of state."""
+        if state_of(old) is state_of(new):
+            return
+        if not self._stored:
+            before = self._state
+            self._state = self._create_new_state(state_of(new), prev_state=before, notify=True)
+        elif not self._is_moving:  # by hand, through the policy
+            self._keep_in_storage(state_of(new))
+
+    def _keep_in_storage(self, new: CircuitBreakerState) -> None:
+        with self._lock:
+            storage = self._state_storage
+            if storage.state is new:
+                return
+            if new is CircuitBreakerState.OPEN:
+                storage.opened_at = self.policy.opened_at
+            storage.state = new
+            self.state = new
+
+    def _ended(self, failed: bool, error: BaseException | None) -> None:
+        """Be told how a call has ended."""
+        if not failed:
+            self._tell("success")
+        elif self._told_of.pop(get_ident(), None) is not error or error is None:
+            self._tell("failure", error)
+
+    def _raise_trip(self, error: Exception) -> None:
+        """Raise what the caller gets for an exception that has opened the circuit."""
+        made = self.policy
+        if not made.trips:
+            return
+        there, rule = made.trips.pop(get_ident(), (None, ""))
+        if there is error and made.mode is Mode.ENFORCE and rule in _MESSAGES:
+            raise CircuitBreakerError(_MESSAGES[rule], self.opens_at) from error
+
+    # ---- natively ----
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        kind = _callable_kind(func)
+        if kind == _COROUTINE:
+            return self._arun(func, args, kwargs)
+        if kind == _GENERATOR:
+            return self._grun(func, args, kwargs)
+        made = self.policy
+        if self._stored:
+            return self._decide(func, args, kwargs)
+        try:
+            if not self._is_told:
+                return made.call(func, *args, **kwargs)
+            return made.call(self._begin, func, args, kwargs)
+        except Exception as error:
+            self._raise_trip(error)
+            raise
+
+    async def _arun(self, func: Any, args: Any, kwargs: Any) -> Any:
+        made = self.policy
+        if self._stored:
+            return await self._adecide(func, args, kwargs)
+        try:
+            if not self._is_told:
+                return await made.acall(func, *args, **kwargs)
+            return await made.acall(self._abegin, func, args, kwargs)
+        except Exception as error:
+            self._raise_trip(error)
+            raise
+
+    def _grun(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+        made = self.policy
+        if self._stored:
+            permit, state = self._enter(func, args, kwargs)
+            return (yield from self._drive(permit, state, func(*args, **kwargs)))
+        try:
+            if not self._is_told:
+                return (yield from made.call(func, *args, **kwargs))
+            return (yield from made.call(self._gbegin, func, args, kwargs))
+        except Exception as error:
+            self._raise_trip(error)
+            raise
+
+    def _begin(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._tell("before_call", func, *args, **kwargs)
+        return func(*args, **kwargs)
+
+    async def _abegin(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._tell("before_call", func, *args, **kwargs)
+        return await func(*args, **kwargs)
+
+    def _gbegin(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+        self._tell("before_call", func, *args, **kwargs)
+        return (yield from func(*args, **kwargs))
+
+    # ---- stored ----
+
+    def _decide(self, func: Any, args: Any, kwargs: Any) -> Any:
+        permit, state = self._enter(func, args, kwargs)
+        try:
+            result = func(*args, **kwargs)
+            if isinstance(result, GeneratorType):
+                return self._drive(permit, state, result)
+        except BaseException as error:
+            self._end(permit, state, func, error)
+            raise
+        self._end(permit, state, func, None)
+        return result
+
+    async def _adecide(self, func: Any, args: Any, kwargs: Any) -> Any:
+        permit, state = self._enter(func, args, kwargs)
+        try:
+            result = await func(*args, **kwargs)
+        except BaseException as error:
+            self._end(permit, state, func, error)
+            raise
+        self._end(permit, state, func, None)
+        return result
+
+    def _drive(self, permit: Permit, state: Any, inner: Any) -> Generator[Any, Any, Any]:
+        try:
+            result = yield from inner
+        except BaseException as error:
+            self._end(permit, state, None, error)
+            raise
+        self._end(permit, state, None, None)
+        return result
+
+    def _enter(self, func: Any, args: Any, kwargs: Any) -> tuple[Permit, Any]:
+        """Admit a call: return its permit and the state that has admitted it.
+
+        Raises:
+            CircuitBreakerError: The circuit is open.
+        """
+        self._follow_storage()
+        permit = self.policy.acquire()
+        state = self._state
+        if state.state is not CircuitBreakerState.OPEN:  # an open one only observes
+            state.before_call(func, *args, **kwargs)
+        self._tell("before_call", func, *args, **kwargs)
+        return permit, state
+
+    def _end(self, permit: Permit, state: Any, func: Any, error: BaseException | None) -> None:
+        """Settle a call: the storage decides, and then the policy counts."""
+        if error is not None and not isinstance(error, Exception):
+            permit.ignore()
+            return
+        counts = error is not None and self.is_system_error(error)
+        try:
+            if error is None:
+                state._handle_success()
+            else:
+                state._handle_error(func, error)
+        finally:
+            if counts:
+                permit.failure(error)
+            else:
+                permit.success()
+
+    def _follow_storage(self) -> None:
+        """Put the policy where the storage is; half-open both when the timeout has elapsed."""
+        made = self.policy
+        with self._lock:
+            if made.state in _BY_HAND:
+                return
+            state = self.state.state
+            if state is CircuitBreakerState.OPEN and self.time_until_open is None:
+                self.half_open()
+                return
+            if state is not made.native_state:
+                self._put_policy(state)
+            if state is not CircuitBreakerState.OPEN:
+                return
+            left = self.time_until_open
+            if left is not None and abs(left.total_seconds() - made.left_ns / 1e9) > _ENOUGH:
+                made.open_as_of(self._state_storage.opened_at)
+
+    def _put_policy(self, state: CircuitBreakerState) -> None:
+        self._is_moving = True
+        try:
+            self.policy.order(state)
+        finally:
+            self._is_moving = False
