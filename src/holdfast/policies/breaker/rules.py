@@ -122,7 +122,7 @@ def _read_window(problems: Problems, window: object, *, needed: bool) -> dict[st
 def _read_backoff(problems: Problems, backoff: object, reset_ns: int) -> tuple[float, int, float]:
     """Return how the open time grows: factor, longest in ns, jitter."""
     if backoff is None:
-        return 1.0, reset_ns, 0.0
+        return 1.0, 0, 0.0  # unbounded: others may set another open time later
     if not isinstance(backoff, tuple) or len(backoff) != 3:
         problems.refuse("reset_backoff", backoff, "(factor, max seconds, jitter) or None")
         return 1.0, reset_ns, 0.0
