@@ -203,6 +203,15 @@ class BaseRetrying(Controller):
 
         return wrapped_f
 
+    def _is_unseen(self, policy: FaceRetry) -> bool:
+        """Whether nobody would see a call that succeeds at once: it needs no state of its own."""
+        return (
+            self.before is before_nothing
+            and policy.faults is None
+            and not sees_results(self.retry)
+            and not isinstance(policy._clock, ManualClock)
+        )
+
     def _copy_for(self, f: Callable[..., Any], wrapped: Any) -> Self:
         """Return a copy for one call, whose statistics are those of the decorated function.
 
@@ -428,14 +437,27 @@ class Retrying(BaseRetrying):
     def __call__(
         self, fn: Callable[..., WrappedFnReturnT], *args: Any, **kwargs: Any
     ) -> WrappedFnReturnT:
-        if not self.enabled:
+        policy = self._policy_of(fn)
+        if not self.enabled or policy.is_off:
             return fn(*args, **kwargs)
         self.begin()
-        retry_state = RetryCallState(retry_object=self, fn=fn, args=args, kwargs=kwargs)
-        policy = retry_state._policy or self._policy_of(fn)
-        if policy.is_off:
-            return fn(*args, **kwargs)
-        return self._drive(retry_state, policy)  # type: ignore[no-any-return]
+        if not is_plain(type(self), Retrying) or not self._is_unseen(policy):
+            retry_state = RetryCallState(retry_object=self, fn=fn, args=args, kwargs=kwargs)
+            return self._drive(retry_state, policy)  # type: ignore[no-any-return]
+        began: float = self.statistics["start_time"]
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as raised:  # noqa: BLE001 - judged by iter()
+            error = raised
+        else:
+            policy.count_success(0)
+            return result
+        try:
+            return self._drive(  # type: ignore[no-any-return]
+                failed(self, fn, args, kwargs, began, error), policy
+            )
+        finally:
+            del error
 
     def _drive(self, retry_state: RetryCallState, policy: FaceRetry) -> Any:
         fn: Any = retry_state.fn

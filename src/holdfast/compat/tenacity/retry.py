@@ -7,14 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+from holdfast.compat.tenacity._state import RetryCallState
 from holdfast.compat.tenacity._utils import override
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeAlias
-
-    from holdfast.compat.tenacity._future import Future
-    from holdfast.compat.tenacity._state import RetryCallState
 
     Types: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -75,10 +73,18 @@ def _parts(condition: Any, of: type[retry_any | retry_all]) -> tuple[RetryBaseT,
     return condition.retries if isinstance(condition, of) else (condition,)
 
 
-def _outcome(retry_state: RetryCallState) -> Future:
-    if retry_state.outcome is None:
+def _ended(retry_state: Any) -> tuple[Any, bool]:
+    """Return what an attempt has returned or raised, and whether it has raised."""
+    if isinstance(retry_state, RetryCallState):  # which makes a future only for who asks for one
+        ended = retry_state._ended
+    elif (outcome := retry_state.outcome) is not None:
+        error = outcome.exception()
+        ended = (outcome.result(), False) if error is None else (error, True)
+    else:
+        ended = None
+    if ended is None:
         raise RuntimeError("__call__() called before outcome was set")
-    return retry_state.outcome
+    return ended
 
 
 class _retry_never(retry_base):
@@ -111,8 +117,8 @@ class retry_if_exception(retry_base):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> bool:
-        error = _outcome(retry_state).exception()
-        return False if error is None else self.predicate(error)
+        value, is_raised = _ended(retry_state)
+        return self.predicate(value) if is_raised else False
 
 
 class retry_if_exception_type(retry_if_exception):
@@ -155,8 +161,8 @@ class retry_unless_exception_type(retry_if_exception):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> bool:
-        error = _outcome(retry_state).exception()
-        return True if error is None else self.predicate(error)
+        value, is_raised = _ended(retry_state)
+        return self.predicate(value) if is_raised else True
 
 
 class retry_if_exception_cause_type(retry_base):
@@ -167,7 +173,8 @@ class retry_if_exception_cause_type(retry_base):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> bool:
-        error = _outcome(retry_state).exception()
+        value, is_raised = _ended(retry_state)
+        error: BaseException | None = value if is_raised else None
         seen: set[int] = set()  # a chain may be a circle
         while error is not None and id(error) not in seen:
             seen.add(id(error))
@@ -185,8 +192,8 @@ class retry_if_result(retry_base):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> bool:
-        outcome = _outcome(retry_state)
-        return False if outcome.failed else self.predicate(outcome.result())
+        value, is_raised = _ended(retry_state)
+        return False if is_raised else self.predicate(value)
 
 
 class retry_if_not_result(retry_base):
@@ -197,8 +204,8 @@ class retry_if_not_result(retry_base):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> bool:
-        outcome = _outcome(retry_state)
-        return False if outcome.failed else not self.predicate(outcome.result())
+        value, is_raised = _ended(retry_state)
+        return False if is_raised else not self.predicate(value)
 
 
 class retry_if_exception_message(retry_if_exception):
@@ -239,8 +246,8 @@ class retry_if_not_exception_message(retry_if_exception_message):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> bool:
-        error = _outcome(retry_state).exception()
-        return True if error is None else self.predicate(error)
+        value, is_raised = _ended(retry_state)
+        return self.predicate(value) if is_raised else True
 
 
 class retry_any(retry_base):

@@ -187,14 +187,25 @@ class AsyncRetrying(BaseRetrying):
 
     @override
     async def __call__(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if not self.enabled:
+        policy = self._policy_of(fn)
+        if not self.enabled or policy.is_off:
             return await _once(fn, args, kwargs)
         self.begin()
-        retry_state = RetryCallState(retry_object=self, fn=fn, args=args, kwargs=kwargs)
-        policy = retry_state._policy or self._policy_of(fn)
-        if policy.is_off:
-            return await _once(fn, args, kwargs)
-        return await self._drive(retry_state, policy)
+        if not is_plain(type(self), AsyncRetrying) or not self._is_unseen(policy):
+            retry_state = RetryCallState(retry_object=self, fn=fn, args=args, kwargs=kwargs)
+            return await self._drive(retry_state, policy)
+        began: float = self.statistics["start_time"]
+        try:
+            result = await _once(fn, args, kwargs)
+        except BaseException as raised:  # noqa: BLE001 - judged by iter()
+            error = raised
+        else:
+            policy.count_success(0)
+            return result
+        try:
+            return await self._drive(failed(self, fn, args, kwargs, began, error), policy)
+        finally:
+            del error
 
     async def _drive(self, retry_state: RetryCallState, policy: FaceRetry) -> Any:
         fn: Any = retry_state.fn
