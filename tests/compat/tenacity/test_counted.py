@@ -26,6 +26,7 @@ from holdfast.compat.tenacity import (
     wait_fixed,
 )
 from holdfast.testing import chaos_enabled, retries_off, use_clock
+from tests.telemetry.scraped import Scrape
 
 
 def nothing(_seconds: float) -> None:
@@ -302,3 +303,13 @@ def test_the_face_imports_nothing_heavy_before_it_is_needed():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert said.stdout == "[]\n"
+
+
+def test_metrics_and_the_snapshot_show_a_decorated_function():  # RT-18
+    work = retry(name="shown", sleep=nothing)(fail_first(1))
+    work()
+    (shown,) = (one for one in hf.snapshot().policies if one.name == "shown")
+    assert (shown.kind, shown.recovered) == ("retry", 1)
+    scraped = Scrape()
+    assert scraped("retry_attempts_total", policy="shown", attempt="1") == 1
+    assert scraped("retry_success_total", policy="shown") == 1

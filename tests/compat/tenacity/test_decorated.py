@@ -466,3 +466,48 @@ def test_the_face_has_every_public_name():
     assert all(hasattr(tenacity, name) for name in tenacity.__all__)
     with pytest.raises(AttributeError, match="no attribute 'retries'"):
         tenacity.retries  # noqa: B018
+
+
+def test_a_controller_calls_a_function_with_attempts_and_statistics_of_its_own():
+    retrying = Retrying(stop=stop_after_attempt(3), wait=wait_fixed(1), sleep=nothing)
+    assert retrying(Flaky(2), 1, two=2) == ((1,), {"two": 2})
+    assert retrying.statistics["attempt_number"] == 3
+    with pytest.raises(RetryError) as caught:
+        retrying(Flaky(9))
+    assert caught.value.__context__ in {None, caught.value.__cause__}
+    assert retrying(Flaky(0)) == ((), {})
+    assert retrying.statistics["attempt_number"] == 1
+    with pytest.raises(ConnectionError) as raised:
+        retrying.copy(retry=retry_if_exception_type(KeyError), reraise=True)(Flaky(9))
+    assert raised.value.__context__ is None
+
+
+def test_a_state_that_is_made_by_hand_has_the_users_outcome():
+    state = RetryCallState(Retrying(name="by hand"), len, ("ab",), {})
+    assert state.get_fn_name() == "builtins.len"
+    assert RetryCallState(Retrying(name="by hand"), None, (), {}).get_fn_name() == "by hand"
+    future = tenacity.Future.construct(1, 42, False)
+    state.outcome = future
+    assert state.outcome is future
+    assert retry_if_result(lambda result: result == 42)(state)
+    state.set_result(43)
+    assert state.outcome.result() == 43
+    assert state.outcome is state.outcome
+    state.prepare_for_next_attempt()
+    assert (state.outcome, state.seconds_since_start, state.attempt_number) == (None, None, 2)
+
+
+class OnlyOutcome:
+    """What a test of a user's may give to a condition."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+
+@pytest.mark.parametrize(("value", "is_raised"), [(42, False), (KeyError(), True)])
+def test_conditions_take_whatever_has_an_outcome(value, is_raised):
+    state = OnlyOutcome(tenacity.Future.construct(1, value, is_raised))
+    assert retry_if_exception_type()(state) is is_raised
+    assert retry_if_result(lambda result: result == 42)(state) is not is_raised
+    with pytest.raises(RuntimeError, match="before outcome"):
+        retry_if_exception_type()(OnlyOutcome(None))

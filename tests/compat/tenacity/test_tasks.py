@@ -374,3 +374,55 @@ def test_a_function_is_no_coroutine_of_tornado_where_that_is_hidden(monkeypatch)
     gen = pytest.importorskip("tornado.gen")
     monkeypatch.setattr(tenacity, "tornado", None, raising=False)
     assert type(retry(gen.coroutine(lambda: None)).retry) is tenacity.Retrying
+
+
+async def test_a_controller_calls_a_coroutine_function_with_attempts_of_its_own():
+    retrying = AsyncRetrying(stop=stop_after_attempt(3), wait=wait_fixed(1))
+    work, calls = flaky(2)
+    assert await retrying(work, 1) == (1,)
+    assert len(calls) == 3
+    assert retrying.statistics["attempt_number"] == 3
+    with pytest.raises(RetryError):
+        await retrying(flaky(9)[0])
+    there = pickle.loads(pickle.dumps(retrying))
+    assert await there(flaky(0)[0], 2) == (2,)
+
+
+async def test_a_subclass_may_drive_the_steps_of_a_task_itself():
+    class Own(AsyncRetrying):
+        async def __call__(self, fn, *args, **kwargs):
+            self.begin()
+            state = tenacity.RetryCallState(self, fn, args, kwargs)
+            while True:
+                do = await self.iter(retry_state=state)
+                if isinstance(do, tenacity.DoAttempt):
+                    try:
+                        state.set_result(await fn(*args, **kwargs))
+                    except Exception as error:
+                        state.set_exception((type(error), error, None))
+                elif isinstance(do, tenacity.DoSleep):
+                    state.prepare_for_next_attempt()
+                    await self.sleep(do)
+                else:
+                    return do
+
+    own = Own(wait=wait_fixed(3), name="driven by itself")
+    began = asyncio.get_running_loop().time()
+    guarded = own.wraps(flaky(2)[0])
+    assert await guarded(1) == (1,)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(6)
+    assert own.policy.snapshot().recovered == 1
+    assert own.policy.snapshot().retries[:2] == (1, 1)
+
+
+async def test_a_call_may_be_answered_for_without_awaiting():
+    work, _ = flaky(9)
+    guarded = retry(stop=stop_after_attempt(1), retry_error_callback=lambda state: "instead")(work)
+    assert await guarded() == "instead"
+
+
+def test_awaited_conditions_are_flat():
+    a, b = conditions.retry_if_exception(is_connection), conditions.retry_if_result(is_nothing)
+    assert (a | b).retries == (a & b).retries == (a, b)
+    assert tasyncio.retry_any(b).__ror__(tasyncio.retry_any(a)).retries == (a, b)
+    assert tasyncio.retry_all(b).__rand__(tasyncio.retry_all(a)).retries == (a, b)
