@@ -64,24 +64,28 @@ hf__moving_now(const hf_moving_window *w, int64_t now_ns)
     return now_ns > last ? now_ns : last;
 }
 
+/* Whether a run counts no more. No time is before it. */
+static inline bool
+hf__moving_is_over(const hf_run *run, int64_t per_ns, int64_t now_ns)
+{
+    return (uint64_t)now_ns - (uint64_t)hf_load_relaxed(&run->at_ns) >= (uint64_t)per_ns;
+}
+
 /* Forget what is as old as the longest span. */
 static inline void
 hf__moving_forget(hf_moving_window *w, int64_t now_ns)
 {
-    const int64_t over = hf_ns_sub(now_ns, hf_load_relaxed(&w->kept_ns));
-    uint64_t used = hf_load_relaxed(&w->used), gone = 0;
-    int64_t sum = hf_load_relaxed(&w->sum);
-    for (; gone < used; gone++) {
-        const hf_run *run = hf__moving_run(w, gone);
-        if (hf_load_relaxed(&run->at_ns) > over)
-            break;
-        sum -= hf_load_relaxed(&run->n);
-    }
+    const int64_t kept = hf_load_relaxed(&w->kept_ns);
+    const uint64_t used = hf_load_relaxed(&w->used);
+    uint64_t gone = 0;
+    int64_t lost = 0;
+    for (; gone < used && hf__moving_is_over(hf__moving_run(w, gone), kept, now_ns); gone++)
+        lost += hf_load_relaxed(&hf__moving_run(w, gone)->n);
     if (gone == 0)
         return;
     hf_store_relaxed(&w->first, hf_load_relaxed(&w->first) + gone);
     hf_store_relaxed(&w->used, used - gone);
-    hf_store_relaxed(&w->sum, sum);
+    hf_store_relaxed(&w->sum, hf_load_relaxed(&w->sum) - lost);
 }
 
 /*
@@ -92,15 +96,14 @@ static inline int64_t
 hf_moving_window_count(const hf_moving_window *w, int64_t per_ns, int64_t now_ns,
                        int64_t *oldest_ns)
 {
-    const int64_t kept = hf_load_relaxed(&w->kept_ns);
-    const int64_t over = hf_ns_sub(hf__moving_now(w, now_ns), per_ns < kept ? per_ns : kept);
+    const int64_t kept = hf_load_relaxed(&w->kept_ns), now = hf__moving_now(w, now_ns);
+    const int64_t span = per_ns < kept ? per_ns : kept;
     int64_t count = 0;
     for (uint64_t after = hf_load_relaxed(&w->used); after > 0; after--) {
         const hf_run *run = hf__moving_run(w, after - 1);
-        const int64_t at = hf_load_relaxed(&run->at_ns);
-        if (at <= over)
+        if (hf__moving_is_over(run, span, now))
             break;
-        *oldest_ns = at;
+        *oldest_ns = hf_load_relaxed(&run->at_ns);
         count += hf_load_relaxed(&run->n);
     }
     return count;
