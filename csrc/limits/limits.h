@@ -104,6 +104,7 @@ void hf_windows_clear(hf_windows *w, const hf_key *key);
 size_t hf_windows_living(hf_windows *w, int64_t now_ns);
 size_t hf_windows_sweep(hf_windows *w, int64_t now_ns);
 size_t hf_windows_reset(hf_windows *w, int64_t now_ns);
+size_t hf_windows_held(hf_windows *w);
 uint64_t hf_windows_evicted(hf_windows *w);
 /* Copies of all living cells, which the caller frees with hf_cells_free(); NULL with *n 0: there are none. */
 int hf_windows_copy(hf_windows *w, int64_t now_ns, hf_cell ***cells, size_t *n);

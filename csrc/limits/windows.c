@@ -515,6 +515,18 @@ hf_windows_end(hf_windows *w)
     (void)hf_windows_reset(w, INT64_MAX);
 }
 
+size_t
+hf_windows_held(hf_windows *w)
+{
+    size_t held = 0;
+    for (size_t i = 0; i < HF_STRIPES; i++) {
+        hf_stripe *s = enter_stripe(w, i);
+        held += s->used;
+        hf_lock_give(&s->lock);
+    }
+    return held;
+}
+
 uint64_t
 hf_windows_evicted(hf_windows *w)
 {

@@ -397,6 +397,13 @@ get_evicted(PyObject *op, void *closure)
 }
 
 static PyObject *
+get_held(PyObject *op, void *closure)
+{
+    (void)closure;
+    return PyLong_FromSize_t(hf_windows_held(&((WindowsObject *)op)->windows));
+}
+
+static PyObject *
 get_tally_of(PyObject *op, void *closure)
 {
     PyObject *value = ((WindowsObject *)op)->tally_of;
@@ -472,6 +479,7 @@ static PyMemberDef windows_members[] = {
 
 static PyGetSetDef windows_getset[] = {
     {"evicted", get_evicted, NULL, "Windows that were dropped before they were over.", NULL},
+    {"held", get_held, NULL, "Keys that take memory: those whose windows are over, too.", NULL},
     {"tally_of", get_tally_of, set_tally_of,
      "What gives the tally of an item that has no plan, or None; set once.", NULL},
     {NULL},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import pickle
+import random
 import threading
 import weakref
 from typing import Any
@@ -170,6 +172,7 @@ TestFixed, TestMoving, TestCounter = (
 )
 for case in (TestFixed, TestMoving, TestCounter):
     case.settings = settings.get_profile("machines")
+del case
 
 
 # ---- a hit by an item ----
@@ -464,10 +467,10 @@ def test_windows_that_are_over_go_while_others_come(kind: str) -> None:
         table.hit(item, n)
     clock.advance_ns(3 * MINUTE)
     assert len(table) == 0
+    assert table.held == 5_000
     for n in range(4_000):
         table.hit(item, "new", n)
-    assert len(table) == 4_000
-    assert table.sweep() == 0  # the old ones have gone by themselves
+    assert len(table) == table.held == 4_000  # the old ones have gone by themselves
 
 
 @every_kind
@@ -479,7 +482,21 @@ def test_hits_of_one_key_have_all_others_go_that_are_over(kind: str) -> None:
     clock.advance_ns(3 * MINUTE)
     for _ in range(10_000):
         table.hit(item, "one")
-    assert table.sweep() == 0
+    assert table.held == 1
+    clock.advance_ns(3 * MINUTE)
+    assert (table.sweep(), table.held) == (1, 0)
+
+
+def test_what_lies_behind_a_key_that_goes_is_found_all_the_same() -> None:
+    table, left = table_of("fixed"), {}
+    for n in range(3_000):
+        left[str(n)] = table.add(str(n), MINUTE, n + 1)
+    for n in random.Random(7).sample(range(3_000), 2_500):
+        table.clear(str(n))
+        del left[str(n)]
+        if n % 50 == 0:
+            assert {key: table.look(key)[0] for key in left} == left
+    assert sorted(key for key, *_ in table.dump()) == sorted(left)
 
 
 @every_kind
@@ -557,6 +574,24 @@ def test_a_table_in_a_cycle_is_collected() -> None:
     del owner
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@every_kind
+def test_a_forked_child_has_the_windows_of_its_parent_and_fills_its_own(kind: str) -> None:
+    table, item = table_of(kind), PerMinute(3)
+    assert table.hit(item, "user", cost=2)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            answers = [table.hit(item, "user") for _ in range(2)]
+            code = 0 if answers == [True, False] else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert table.hit(item, "user")
+    assert not table.hit(item, "user")
 
 
 @every_kind
