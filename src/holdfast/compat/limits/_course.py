@@ -10,12 +10,22 @@ from holdfast.compat.limits.util import WindowStats
 
 if TYPE_CHECKING:
     from holdfast._native.limit_windows import Tally
+    from holdfast.compat.limits._memory import Memory
     from holdfast.compat.limits.limits import RateLimitItem
 
     #: Count and seconds left of the window before, and of this one.
     Window = tuple[int, float, int, float]
 
-__all__ = ["ENFORCE", "OFF", "asked_tally", "refuse_moving", "refuse_sliding", "sliding_stats"]
+__all__ = [
+    "ENFORCE",
+    "OFF",
+    "asked_tally",
+    "fixed_stats",
+    "moving_stats",
+    "refuse_moving",
+    "refuse_sliding",
+    "sliding_stats",
+]
 
 ENFORCE, OFF = 0, 2  # enum hf_mode
 
@@ -47,6 +57,18 @@ def refuse_sliding(storage: object) -> None:
             "SlidingWindowCounterRateLimiting is not implemented for storage of type "
             f"{storage.__class__}"
         )
+
+
+def fixed_stats(memory: Memory, item: RateLimitItem, identifiers: tuple[str, ...]) -> WindowStats:
+    """Return what is left of a fixed window in memory, and when it ends."""
+    count, ends_ns = memory.fixed.look_item(item, *identifiers)
+    return WindowStats(memory.wall(ends_ns), max(0, item.amount - count))
+
+
+def moving_stats(memory: Memory, item: RateLimitItem, identifiers: tuple[str, ...]) -> WindowStats:
+    """Return what is left of a moving window in memory, and when its oldest hit goes."""
+    oldest_ns, count = memory.moving.look_item(item, *identifiers)
+    return WindowStats(memory.wall(oldest_ns) + item.get_expiry(), item.amount - count)
 
 
 def sliding_stats(item: RateLimitItem, weighted: float, window: Window, now: float) -> WindowStats:

@@ -14,6 +14,8 @@ from holdfast.compat.limits._course import (
     ENFORCE,
     OFF,
     asked_tally,
+    fixed_stats,
+    moving_stats,
     refuse_moving,
     refuse_sliding,
     sliding_stats,
@@ -53,6 +55,8 @@ class RateLimiter(Limiter, metaclass=ABCMeta):
     Safe to share between threads and event loops; a storage of another process blocks.
     """
 
+    _memory: Memory | None  # where its windows are, if nobody has to be asked
+
     def __init__(self, storage: StorageTypes) -> None:
         assert isinstance(storage, Storage)
         self.storage = storage
@@ -69,7 +73,7 @@ class RateLimiter(Limiter, metaclass=ABCMeta):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all it has, for pickle."""
-        return dict(self.__dict__)
+        return {**self.__dict__, "_memory": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled."""
@@ -80,6 +84,7 @@ class RateLimiter(Limiter, metaclass=ABCMeta):
         """Find out whether the windows of the storage may be hit without asking it."""
         memory = native_of(self._storage, self)
         self.table = None if memory is None else self._table_of(memory)
+        self._memory = None if self.table is None else memory
 
     def _table_of(self, memory: Memory) -> Any:  # noqa: ARG002 - for subclasses
         """Return the windows of this strategy; None for a strategy that the user wrote."""
@@ -179,6 +184,8 @@ class MovingWindowRateLimiter(_Known):
             item: The limit.
             identifiers: Who is limited.
         """
+        if self._memory is not None:
+            return moving_stats(self._memory, item, identifiers)
         expiry = item.get_expiry()
         start, count = self._moving.get_moving_window(
             item.key_for(*identifiers), item.amount, expiry
@@ -229,6 +236,8 @@ class FixedWindowRateLimiter(_Known):
             item: The limit.
             identifiers: Who is limited.
         """
+        if self._memory is not None:
+            return fixed_stats(self._memory, item, identifiers)
         key = item.key_for(*identifiers)
         remaining = max(0, item.amount - self.storage.get(key))
         return WindowStats(self.storage.get_expiry(key), remaining)

@@ -13,6 +13,8 @@ from holdfast.compat.limits._course import (
     ENFORCE,
     OFF,
     asked_tally,
+    fixed_stats,
+    moving_stats,
     refuse_moving,
     refuse_sliding,
     sliding_stats,
@@ -52,6 +54,7 @@ class RateLimiter(ABC):
     """
 
     _table: Any
+    _memory: Memory | None  # where its windows are, if nobody has to be asked
 
     def __init__(self, storage: StorageTypes) -> None:
         assert isinstance(storage, Storage)
@@ -69,7 +72,7 @@ class RateLimiter(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all it has, for pickle."""
-        return {**self.__dict__, "_table": None}
+        return {**self.__dict__, "_table": None, "_memory": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled."""
@@ -80,6 +83,7 @@ class RateLimiter(ABC):
         """Find out whether the windows of the storage may be hit without asking it."""
         memory = native_of(self._storage, self)
         self._table = None if memory is None else self._table_of(memory)
+        self._memory = None if self._table is None else memory
 
     def _table_of(self, memory: Memory) -> Any:  # noqa: ARG002 - for subclasses
         """Return the windows of this strategy; None for a strategy that the user wrote."""
@@ -128,22 +132,17 @@ class _Known(RateLimiter):
         Raises:
             ValueError: ``cost`` is negative.
         """
-        return await self._hit(item, identifiers, cost)
-
-    async def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        """Return whether a hit would have room. Changes nothing; see ``hit``."""
-        return await self._test(item, identifiers, cost)
-
-    async def _hit(self, item: RateLimitItem, identifiers: tuple[str, ...], cost: int) -> bool:
-        """Have the windows decide or the storage, unless the policy is off; the policy counts."""
         if self._table is not None:
-            taken: bool = self._table.hit(item, *identifiers, cost=cost)
+            hit = self._table.hit  # called by name, a cost takes as long as all else
+            taken: bool = (
+                hit(item, *identifiers) if cost == 1 else hit(item, *identifiers, cost=cost)
+            )
             return taken
         tally = asked_tally(item, cost)
         return tally.mode == OFF or tally.count(await self._ask_hit(item, identifiers, cost))
 
-    async def _test(self, item: RateLimitItem, identifiers: tuple[str, ...], cost: int) -> bool:
-        """Have the windows decide or the storage, if the policy enforces."""
+    async def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Return whether a hit would have room. Changes nothing; see ``hit``."""
         if self._table is not None:
             has_room: bool = self._table.test(item, *identifiers, cost=cost)
             return has_room
@@ -189,6 +188,8 @@ class MovingWindowRateLimiter(_Known):
             item: The limit.
             identifiers: Who is limited.
         """
+        if self._memory is not None:
+            return moving_stats(self._memory, item, identifiers)
         expiry = item.get_expiry()
         start, count = await self._moving.get_moving_window(
             item.key_for(*identifiers), item.amount, expiry
@@ -236,6 +237,8 @@ class FixedWindowRateLimiter(_Known):
             item: The limit.
             identifiers: Who is limited.
         """
+        if self._memory is not None:
+            return fixed_stats(self._memory, item, identifiers)
         key = item.key_for(*identifiers)
         remaining = max(0, item.amount - await self.storage.get(key))
         return WindowStats(await self.storage.get_expiry(key), remaining)
