@@ -249,9 +249,10 @@ def test_no_retry_is_made_where_a_test_has_them_off():
     assert [event.kind for event in told] == ["gave_up"]
 
 
-def test_no_retry_is_made_in_mode_observe(monkeypatch):  # RT-18
+def test_no_retry_is_made_in_mode_observe_and_nobody_is_told(monkeypatch):  # RT-18
     monkeypatch.setattr("holdfast.mode._of_process", hf.Mode.OBSERVE)
     course = Course(policy_of("payments"))
+    course.policy.on_event(pytest.fail)
     assert not course.again(1)
     assert course.policy.snapshot().observed == 1
     assert ended(course) == {"exhausted": 1}

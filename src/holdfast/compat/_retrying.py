@@ -277,8 +277,9 @@ class Course:
         """
         policy = self.policy
         kernel = policy._kernel
-        if policy.mode is Mode.OBSERVE:
+        if policy.mode is Mode.OBSERVE and not self.ended:
             kernel.count_observed()
+            self._end("exhausted")
         if policy.mode is not Mode.ENFORCE or not _is_retrying():
             self.give_up()
             return False

@@ -3,7 +3,9 @@
 import functools
 import inspect
 import pickle
+import sys
 import threading
+import time
 import warnings
 
 import pytest
@@ -511,3 +513,27 @@ def test_conditions_take_whatever_has_an_outcome(value, is_raised):
     assert retry_if_result(lambda result: result == 42)(state) is not is_raised
     with pytest.raises(RuntimeError, match="before outcome"):
         retry_if_exception_type()(OnlyOutcome(None))
+
+
+@pytest.mark.parametrize(("wait", "asked"), [(None, [0.0]), (wait_fixed(0.25), [0.25])])
+def test_pauses_are_made_by_the_sleep_that_tests_patch(monkeypatch, wait, asked):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    retry(wait=wait)(Flaky(1))()
+    assert slept == asked
+
+
+def test_no_system_call_is_made_for_a_pause_of_no_time():
+    called = []
+
+    def note(_frame, event: str, what: object) -> None:
+        if event == "c_call":
+            called.append(what)
+
+    sys.setprofile(note)
+    try:
+        tenacity.sleep(0)
+        tenacity.sleep(1e-6)
+    finally:
+        sys.setprofile(None)
+    assert called.count(time.sleep) == 1
