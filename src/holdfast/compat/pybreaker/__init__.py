@@ -8,13 +8,12 @@ methods that a subclass changes; the policy then follows, refuses and counts.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib.util import find_spec
 
 from holdfast._native.gate import _callable_kind
-from holdfast.compat.pybreaker.courses import TRIP_TEXTS, Courses
+from holdfast.compat.pybreaker.courses import TRIP_TEXTS, Block, Courses
 from holdfast.compat.pybreaker.errors import CircuitBreakerError, CircuitBreakerOpenError
 from holdfast.compat.pybreaker.redis_storage import CircuitRedisStorage
 from holdfast.compat.pybreaker.storage import (
@@ -30,7 +29,7 @@ from holdfast.guards import decorate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
     from typing import Any, NoReturn, TypeAlias, TypeVar, overload
 
     T = TypeVar("T")
@@ -335,29 +334,13 @@ class CircuitBreaker(Courses):
 
         return guarded()
 
-    @contextmanager
-    def calling(self) -> Iterator[None]:
-        """Guard a ``with`` block as one call.
+    def calling(self) -> Block:
+        """Guard a ``with`` block as one call; or, as a decorator, each call of a function.
 
         Raises:
             CircuitBreakerError: The circuit is open, or this failure has opened it.
         """
-        policy = self.policy
-        if self._stored:
-            self._follow_storage()
-        with policy:
-            if not self._stored:
-                if self._guards:
-                    self._tell("before_call", self.calling)
-                yield
-                return
-            state = self._enter(self.calling, (), {})
-            try:
-                yield
-            except Exception as error:
-                state._handle_error(error)
-                raise
-            state._handle_success()
+        return Block(self)
 
     if TYPE_CHECKING:
 

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import operator
 import sys
+from contextlib import ContextDecorator
 from datetime import UTC, datetime
 from threading import get_ident
 from weakref import ref
 
 from holdfast._native.gate import _callable_kind
 from holdfast.compat.pybreaker.errors import CircuitBreakerError
-from holdfast.compat.pybreaker.policy import NEVER, BreakerPolicy, Door, name_of, reset_ns_of
+from holdfast.compat.pybreaker.policy import (
+    NEVER,
+    BreakerPolicy,
+    Door,
+    name_of,
+    reset_ns_of,
+    thresholds,
+)
 from holdfast.compat.pybreaker.storage import (
     STATE_OF,
     STATE_OPEN,
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-__all__ = ["PROBE_TIMEOUT", "TRIP_TEXTS", "Courses"]
+__all__ = ["PROBE_TIMEOUT", "TRIP_TEXTS", "Block", "Courses"]
 
 PROBE_TIMEOUT = 30.0  # seconds after which a lost trial call gives up its slot
 _FAILURES, _PROBE_FAILED = 1, 4  # hf_rule
@@ -74,6 +82,7 @@ class Courses:
     _state_storage: Any
     _state: Any
     _course: Callable[..., Any]
+    _own_call: Any = None  # what `call` of an instance is; None: a subclass has its own
     _guards: tuple[Callable[..., Any], ...]
 
     if TYPE_CHECKING:  # what the face has
@@ -94,9 +103,14 @@ class Courses:
         object.__setattr__(self, name, value)
         if own:
             self._let_storage_decide()
-        elif name == "call" and value is not self._course:
-            object.__setattr__(self, "_calls_own", True)
+        elif name == "call":
+            object.__setattr__(self, "_calls_own", value is not self._own_call)
             self._set_ways()
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        if name == "call":
+            setattr(self, name, self._own_call)
 
     def __copy__(self) -> Any:
         return self
@@ -119,6 +133,8 @@ class Courses:
         self._guards = ()
         self._module = _caller()
         self._door = Door(self, self._name or self._module)
+        if not self._calls_own:
+            self._own_call = self.__dict__["call"] = self._door._guard(_call)
 
     # ---- the policy ----
 
@@ -137,9 +153,19 @@ class Courses:
 
     def _new_policy(self, label: str) -> BreakerPolicy:
         name = label if self._name is None or self._name == "" else str(self._name)
-        made = BreakerPolicy(self, name, probe_timeout=PROBE_TIMEOUT)
-        self._tune(made)
-        return made
+        failures, successes = thresholds(self._fail_max, self._success_threshold)
+        if self._stored or not failures or not 1e-6 <= self._reset_timeout <= 1e6:
+            made = BreakerPolicy(self, name, probe_timeout=PROBE_TIMEOUT)
+            self._tune(made)
+            return made
+        return BreakerPolicy(
+            self,
+            name,
+            failure_threshold=failures,
+            success_threshold=successes,
+            reset_timeout=self._reset_timeout,
+            probe_timeout=PROBE_TIMEOUT,
+        )
 
     def _adopt(self, made: BreakerPolicy, instead_of: BreakerPolicy | None) -> None:
         storage: Any = self._state_storage
@@ -198,9 +224,6 @@ class Courses:
             not stored and any("failure" in one for one in hears),
             not stored and any("success" in one for one in hears),
         )
-        own: dict[str, Any] = self.__dict__
-        if own.get("call") is self._course:
-            del own["call"]
         if stored:
             plain, waiting, stream = self._decide, self._adecide, self._gdecide
             self._guards = (policy._guard(plain), policy._guard(waiting), policy._guard(stream))
@@ -214,21 +237,30 @@ class Courses:
             self._course = policy._guard(_call)
         is_native = not (stored or told or self._calls_own)
         self._door._turn_to(policy if is_native else None)
-        if is_native:
-            own["call"] = self._course
 
     def _way_in(self) -> Any:
         """Say how a decorated function is called, to a door without a policy."""
         policy = self.policy
         if self._calls_own:
-            return self.call
-        is_native = not self._guards
-        return policy if is_native else self._course
+            return self._run_own
+        return self._run if self._guards else policy
 
     def _begin(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Make the first call, before there is a policy."""
         self._make(self._module)
         return self._course(func, *args, **kwargs)
+
+    # Courses of the door. What `call` of an instance guards is a function that calls another.
+
+    def _run(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if func is _call:
+            return self._course(*args, **kwargs)
+        return self._course(func, *args, **kwargs)
+
+    def _run_own(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if func is _call:  # by the user's own `call`
+            return self._course(*args, **kwargs)
+        return self.call(func, *args, **kwargs)
 
     # ---- told ----
 
@@ -407,6 +439,43 @@ class Courses:
 _call: Any = operator.call
 _TEXTS = frozenset(TRIP_TEXTS.values())
 _INEXACT_NS = 50_000_000
+
+
+class Block(ContextDecorator):
+    """A `with` block that is one call of a breaker; belongs to who enters it."""
+
+    __slots__ = ("_face", "_permit", "_state")
+
+    def __init__(self, face: Courses) -> None:
+        self._face = face
+
+    def _recreate_cm(self) -> Block:
+        return Block(self._face)
+
+    def __enter__(self) -> None:
+        face = self._face
+        policy = face.policy
+        if face._stored:
+            face._follow_storage()
+        self._permit = permit = policy.acquire()
+        permit.__enter__()
+        self._state = None
+        if face._stored:
+            self._state = face._enter(face.call, (), {})
+        elif face._guards:
+            face._tell("before_call", face.call)
+
+    def __exit__(self, cls: Any, error: BaseException | None, traceback: Any) -> None:
+        state = self._state
+        if state is None or (error is not None and not isinstance(error, Exception)):
+            self._permit.__exit__(cls, error, traceback)
+            return
+        with self._permit:
+            if error is None:
+                state._handle_success()
+                return
+            state._handle_error(error)
+            self._permit.__exit__(cls, error, traceback)
 
 
 def _differs(cls: type, base: type, name: str) -> bool:
