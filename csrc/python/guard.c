@@ -196,29 +196,6 @@ call_by(GuardObject *self, GateObject *gate, PyObject *const *args, size_t nargs
     }
 }
 
-/* A handle without a gate may name a course: a function that is called with ours and its arguments. Steals it. */
-static PyObject *Py_NO_INLINE
-call_by_course(GuardObject *self, PyObject *course, PyObject *const *args, size_t nargsf,
-               PyObject *kwnames)
-{
-    PyObject *tuple, *dict, *result = NULL;
-    if (hf_pack_call_for_python(args, nargsf, kwnames, &tuple, &dict) == 0) {
-        Py_ssize_t n = PyTuple_GET_SIZE(tuple);
-        PyObject *all = PyTuple_New(n + 1);
-        if (all != NULL) {
-            PyTuple_SET_ITEM(all, 0, Py_NewRef(self->fn));
-            for (Py_ssize_t i = 0; i < n; i++)
-                PyTuple_SET_ITEM(all, i + 1, Py_NewRef(PyTuple_GET_ITEM(tuple, i)));
-            result = PyObject_Call(course, all, dict);
-            Py_DECREF(all);
-        }
-        Py_DECREF(tuple);
-        Py_XDECREF(dict);
-    }
-    Py_DECREF(course);
-    return result;
-}
-
 /* The gate of this moment, which the call holds to its end. */
 static PyObject *
 call_by_handle(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -232,7 +209,7 @@ call_by_handle(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwn
         result = call_by(self, gate, args, nargsf, kwnames);
         Py_DECREF((PyObject *)gate);
     } else if (course != NULL) {
-        result = call_by_course(self, course, args, nargsf, kwnames);
+        result = hf_call_by_course(course, self->fn, args, nargsf, kwnames);
     }
     Py_DECREF(op);
     return result;

@@ -20,6 +20,9 @@ typedef struct {
 
 GateObject *hf_handle_gate_slowly(HandleObject *self, PyObject **course);
 
+PyObject *hf_call_by_course(PyObject *course, PyObject *guarded, PyObject *const *args,
+                            size_t nargsf, PyObject *kwnames);
+
 static inline bool
 hf_is_handle(PyObject *op)
 {

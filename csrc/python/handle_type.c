@@ -157,9 +157,13 @@ refuse_pickle(PyObject *op, PyObject *protocol)
 static PyObject *
 call(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    GateObject *gate = hf_handle_gate((HandleObject *)op);
+    PyObject *course = NULL;
+    GateObject *gate = hf_handle_gate_or_null((HandleObject *)op);
+    if (HF_UNLIKELY(gate == NULL))
+        gate = hf_handle_gate_slowly((HandleObject *)op, &course);
     if (gate == NULL)
-        return NULL;
+        return course != NULL ? hf_call_by_course(course, Py_None, args, (size_t)nargs, kwnames)
+                              : NULL;
     PyObject *result = hf_held_gate_call(gate, "call", args, nargs, kwnames);
     Py_DECREF((PyObject *)gate);
     return result;

@@ -527,9 +527,17 @@ def test_a_course_is_left_when_the_handle_turns_to_a_gate() -> None:
     assert guarded(7) == 8
 
 
-def test_a_course_is_for_guarded_calls_alone() -> None:
-    with pytest.raises(RuntimeError, match="has no gate"):
-        steered(lambda fn, value: fn(value)).call(plain, 7)
+def test_a_course_of_call_gets_none_and_what_is_to_be_called() -> None:
+    on = steered(lambda guarded, *args, **kwargs: (guarded, args, kwargs))
+    assert on.call(plain, 7, fn=8) == (None, (plain, 7), {"fn": 8})
+    assert on.call() == (None, (), {})
+
+
+def test_a_course_is_for_guarded_calls_and_call_alone() -> None:
+    on = steered(lambda fn, value: fn(value))
+    for use in (lambda: on.try_call(plain, 7), lambda: on.acall(coroutine), on.acquire):
+        with pytest.raises(RuntimeError, match="has no gate"):
+            use()
 
 
 def test_a_course_that_calls_and_raises_leaks_nothing() -> None:

@@ -122,9 +122,9 @@ def test_a_listener_hears_of_functions_that_were_decorated_before_it_came():
 def test_listeners_that_hear_of_no_call_leave_calls_native():
     breaker = CircuitBreaker(listeners=[Changes(), CircuitBreakerListener()])
     breaker(int)
-    assert breaker._door._gate is breaker.policy
+    assert breaker._gate is breaker.policy
     breaker.add_listener(Recorder())
-    assert breaker._door._gate is None
+    assert breaker._gate is None
 
 
 @STORAGES
@@ -219,7 +219,7 @@ def test_a_subclass_may_decide_what_is_a_failure():
 
     breaker = Lenient(fail_max=1)
     fails(lambda: breaker.call(fail), times=3)
-    assert breaker._door._gate is None or breaker.policy.snapshot().failed == 0
+    assert breaker._gate is None or breaker.policy.snapshot().failed == 0
     assert breaker.current_state == "closed"
 
 
@@ -261,6 +261,26 @@ def test_call_can_be_mocked_and_given_back():
         called.assert_called_once_with(int, "3")
     assert guarded("3") == 3
     assert breaker.call(int, "4") == 4
+
+
+def test_call_can_be_mocked_on_the_class_and_specified_by_it():
+    breaker = CircuitBreaker()
+    with mock.patch.object(CircuitBreaker, "call", return_value=7) as called:
+        assert breaker.call(int, "3") == 7
+        called.assert_called_once_with(int, "3")
+    assert breaker.call(int, "4") == 4
+    double = mock.create_autospec(CircuitBreaker, instance=True)
+    double.call.return_value = 8
+    assert double.call(int, "3") == 8
+
+
+def test_a_mock_may_wrap_the_call_that_it_replaces():
+    breaker = CircuitBreaker()
+    guarded = breaker(int)
+    with mock.patch.object(breaker, "call", wraps=breaker.call) as called:
+        assert (guarded("3"), breaker.call(int, "4")) == (3, 4)
+    assert called.call_count == 2
+    assert breaker.policy.snapshot().succeeded == 2
 
 
 def test_state_classes_can_be_replaced_in_the_module(monkeypatch):

@@ -25,6 +25,10 @@ DIFFERENCES = (
     ),
     Difference(
         ("CircuitBreaker",),
+        "A result that comes after the circuit has changed its state changes nothing.",
+    ),
+    Difference(
+        ("CircuitBreaker",),
         "A decorated `async def` function is guarded until it ends and stays a coroutine function, "
         "where pybreaker counts a success as soon as the coroutine is made.",
     ),

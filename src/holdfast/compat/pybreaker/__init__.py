@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib.util import find_spec
 
-from holdfast._native.gate import _callable_kind
+from holdfast._native.gate import _callable_kind, _own_methods
 from holdfast.compat.pybreaker.courses import TRIP_TEXTS, Block, Courses
 from holdfast.compat.pybreaker.errors import CircuitBreakerError, CircuitBreakerOpenError
 from holdfast.compat.pybreaker.redis_storage import CircuitRedisStorage
@@ -291,16 +291,17 @@ class CircuitBreaker(Courses):
 
     # ---- calls ----
 
-    def call(self, func: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call ``func`` if the circuit admits a call, and count how it ends.
+    if TYPE_CHECKING:  # a native method of Handle
 
-        What it returns to be run later (a coroutine, a generator, the result of
-        ``@contextmanager``, a future) is guarded itself: admitted when it starts.
+        def call(self, func: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+            """Call ``func`` if the circuit admits a call, and count how it ends.
 
-        Raises:
-            CircuitBreakerError: The circuit is open, or this failure has opened it.
-        """
-        return self._course(func, *args, **kwargs)  # type: ignore[no-any-return]
+            What it returns to be run later (a coroutine, a generator, the result of
+            ``@contextmanager``, a future) is guarded itself: admitted when it starts.
+
+            Raises:
+                CircuitBreakerError: The circuit is open, or this failure has opened it.
+            """
 
     async def acall(self, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         """Call ``func`` and await what it returns, as one call.
@@ -362,15 +363,16 @@ class CircuitBreaker(Courses):
         is_async = call_kwargs.pop("__pybreaker_call_async", False)
         if is_async and not HAS_TORNADO_SUPPORT:
             raise ImportError("No module named tornado")
-        guard = self._guard_async if is_async else self._guard
+        guard = self._guard_async if is_async else self._guard_sync
         return guard(*call_args) if call_args else guard
 
-    def _guard(self, func: Any) -> Any:
+    def _guard_sync(self, func: Any) -> Any:
         if self._policy is None:
             inner = getattr(func, "__func__", func)
             named = getattr(inner, "__qualname__", None) or type(inner).__qualname__
             self._make(f"{getattr(inner, '__module__', None) or self._module}.{named}")
-        return decorate(self._door, func)
+        handle: Any = self
+        return decorate(handle, func)
 
     def _guard_async(self, func: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(func)
@@ -410,6 +412,9 @@ class CircuitBreaker(Courses):
     def __repr__(self) -> str:
         name = "" if self._name is None else f" {self._name!r}"
         return f"<{type(self).__name__}{name} {self.current_state}>"
+
+
+_own_methods(CircuitBreaker)  # type: ignore[arg-type]
 
 
 def _silent(hear: F) -> F:

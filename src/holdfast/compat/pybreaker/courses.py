@@ -7,19 +7,17 @@ or a method that a subclass has changed, decides; the policy follows it, refuses
 
 from __future__ import annotations
 
-import operator
 import sys
 from contextlib import ContextDecorator
 from datetime import UTC, datetime
 from threading import get_ident
 from weakref import ref
 
-from holdfast._native.gate import _callable_kind
+from holdfast._native.gate import Handle, _callable_kind
 from holdfast.compat.pybreaker.errors import CircuitBreakerError
 from holdfast.compat.pybreaker.policy import (
     NEVER,
     BreakerPolicy,
-    Door,
     name_of,
     reset_ns_of,
     thresholds,
@@ -39,6 +37,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
+
+    from holdfast._native.gate import Gate
 
 __all__ = ["PROBE_TIMEOUT", "TRIP_TEXTS", "Block", "Courses"]
 
@@ -69,7 +69,19 @@ _DECIDING = frozenset(
 )
 
 
-class Courses:
+if TYPE_CHECKING:
+
+    class _Native:  # of the base, what the face does not have in another form
+        def __init__(self, name: str) -> None: ...
+        @property
+        def _gate(self) -> Gate | None: ...
+        def _turn_to(self, gate: Gate | None, /) -> None: ...
+
+else:
+    _Native = Handle
+
+
+class Courses(_Native):
     """What a breaker consists of below its public face."""
 
     _name: str | None
@@ -82,10 +94,11 @@ class Courses:
     _state_storage: Any
     _state: Any
     _course: Callable[..., Any]
-    _own_call: Any = None  # what `call` of an instance is; None: a subclass has its own
     _guards: tuple[Callable[..., Any], ...]
 
     if TYPE_CHECKING:  # what the face has
+
+        def call(self, func: Any, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
 
         @property
         def state(self) -> Any: ...  # noqa: D102
@@ -93,7 +106,6 @@ class Courses:
         def state(self, name: str) -> None: ...
         def half_open(self) -> None: ...  # noqa: D102
         def is_system_error(self, exception: Any) -> bool: ...  # noqa: D102
-        def call(self, func: Any, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
         def _create_new_state(
             self, new_state: str, prev_state: Any = None, notify: bool = False
         ) -> Any: ...
@@ -104,19 +116,17 @@ class Courses:
         if own:
             self._let_storage_decide()
         elif name == "call":
-            object.__setattr__(self, "_calls_own", value is not self._own_call)
-            self._set_ways()
+            self._let_call_decide()
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
         if name == "call":
-            setattr(self, name, self._own_call)
+            self._let_call_decide()
 
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: object, /) -> Any:
-        return self
+    def _let_call_decide(self) -> None:
+        own = "call" in self.__dict__ or _differs(type(self), self._base, "call")
+        object.__setattr__(self, "_calls_own", own)
+        self._set_ways()
 
     def _prepare(self, base: type[Courses]) -> None:
         """Set what there is before the policy."""
@@ -131,10 +141,8 @@ class Courses:
         self._told_of: dict[int, BaseException] = {}  # by thread: a failure told before its end
         self._course = self._begin
         self._guards = ()
-        self._module = _caller()
-        self._door = Door(self, self._name or self._module)
-        if not self._calls_own:
-            self._own_call = self.__dict__["call"] = self._door._guard(_call)
+        self._module = _caller() if not self._name else ""
+        super().__init__(str(self._name or self._module))
 
     # ---- the policy ----
 
@@ -152,7 +160,7 @@ class Courses:
         return self._policy or made
 
     def _new_policy(self, label: str) -> BreakerPolicy:
-        name = label if self._name is None or self._name == "" else str(self._name)
+        name = str(self._name) if self._name else label or __name__
         failures, successes = thresholds(self._fail_max, self._success_threshold)
         if self._stored or not failures or not 1e-6 <= self._reset_timeout <= 1e6:
             made = BreakerPolicy(self, name, probe_timeout=PROBE_TIMEOUT)
@@ -234,12 +242,12 @@ class Courses:
             self._course = self._run_told
         else:
             self._guards = ()
-            self._course = policy._guard(_call)
+            self._course = policy.call
         is_native = not (stored or told or self._calls_own)
-        self._door._turn_to(policy if is_native else None)
+        self._turn_to(policy if is_native else None)
 
-    def _way_in(self) -> Any:
-        """Say how a decorated function is called, to a door without a policy."""
+    def _missing(self) -> Any:
+        """Say how a function is called that does not go straight to the policy."""
         policy = self.policy
         if self._calls_own:
             return self._run_own
@@ -250,15 +258,15 @@ class Courses:
         self._make(self._module)
         return self._course(func, *args, **kwargs)
 
-    # Courses of the door. What `call` of an instance guards is a function that calls another.
+    # The first argument is the function that is guarded; None for that of `call`.
 
-    def _run(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if func is _call:
+    def _run(self, func: Callable[..., Any] | None, /, *args: Any, **kwargs: Any) -> Any:
+        if func is None:
             return self._course(*args, **kwargs)
         return self._course(func, *args, **kwargs)
 
-    def _run_own(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if func is _call:  # by the user's own `call`
+    def _run_own(self, func: Callable[..., Any] | None, /, *args: Any, **kwargs: Any) -> Any:
+        if func is None:  # by the user's own `call`
             return self._course(*args, **kwargs)
         return self.call(func, *args, **kwargs)
 
@@ -435,8 +443,6 @@ class Courses:
             self._state = self._create_new_state(name_of(new), prev_state=self._state, notify=True)
 
 
-# Calls its first argument, without a frame of Python.
-_call: Any = operator.call
 _TEXTS = frozenset(TRIP_TEXTS.values())
 _INEXACT_NS = 50_000_000
 

@@ -1,4 +1,4 @@
-"""The holdfast breaker behind a pybreaker breaker, and the door to it.
+"""The holdfast breaker behind a pybreaker breaker.
 
 Decisions and counts are the breaker's. What pybreaker has beside them, its face is told here: a
 change of state, and the end of a call where a listener wants to hear of it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from weakref import ref
 
-from holdfast._native.gate import Gate, Handle
+from holdfast._native.gate import Gate
 from holdfast.compat.pybreaker.errors import CircuitBreakerOpenError
 from holdfast.errors import Rejected
 from holdfast.policies.breaker.breaker import CircuitBreaker
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["NEVER", "BreakerPolicy", "Door", "name_of", "thresholds"]
+__all__ = ["NEVER", "BreakerPolicy", "name_of", "thresholds"]
 
 NEVER = (0, 0xFFFFF)  # thresholds of a breaker whose storage decides
 _MOST = 1_000_000
@@ -63,7 +63,7 @@ class BreakerPolicy(CircuitBreaker):
         self, kind: str, kernels: Any, clock: Any, name: str, mode: int, _: Any, **how: Any
     ) -> None:
         # A refusal of an inner breaker is a failure of what is called, as any exception is.
-        how["on"] = (*how["on"], Rejected)
+        how |= {"on": (*how["on"], Rejected), "calls_coroutines": True}
         super()._bind(kind, kernels, clock, name, mode, CircuitBreakerOpenError, **how)
 
     def _changed(
@@ -117,16 +117,3 @@ class BreakerPolicy(CircuitBreaker):
 def reset_ns_of(seconds: float) -> int:
     """Return an open time for the kernel: none if it is below zero, and at most 285 years."""
     return int(min(max(0.0, seconds * 1e9), 9e18))
-
-
-class Door(Handle):
-    """What decorated functions go through: to the policy, or on the course that the face names."""
-
-    __slots__ = ("_face",)
-
-    def __init__(self, face: Any, name: str) -> None:
-        super().__init__(name)
-        self._face = face
-
-    def _missing(self) -> Any:
-        return self._face._way_in()
