@@ -1,12 +1,16 @@
 """The face of aiolimiter: its names and numbers, decided by our token bucket."""
 
 import asyncio
+import copy
 import gc
 import math
+import os
+import pickle
 import threading
 import warnings
 import weakref
 from contextlib import suppress
+from random import Random
 
 import pytest
 
@@ -352,3 +356,70 @@ async def test_a_subclass_that_waits_otherwise_works():
     async with limiter:
         assert now() - began == pytest.approx(1)
     assert not limiter.has_capacity()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whoever_comes_and_goes_no_more_goes_on_than_the_rate_allows(seed):  # traps 32, 36
+    random = Random(seed)
+    most = random.choice([1, 3, 2.5])
+    limiter, began, taken = AsyncLimiter(most, 2), now(), []
+
+    async def work() -> None:
+        await asyncio.sleep(random.uniform(0, 40))
+        amount = random.choice([most, 1, 0.5, 0.1])
+        await limiter.acquire(amount)
+        taken.append((now(), amount))
+
+    tasks = [asyncio.create_task(work()) for _ in range(80)]
+    for task in random.sample(tasks, 30):
+        asyncio.get_running_loop().call_later(random.uniform(0, 60), task.cancel)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for start in range(len(taken)):  # in every span: the burst, and what the rate brings
+        total = 0.0
+        for at, amount in taken[start:]:
+            total += amount
+            assert total <= most + (at - taken[start][0]) * most / 2 + 1e-3
+    assert len(taken) >= 50
+    assert now() - began >= 30
+    assert limiter.policy.waiters == 0
+    await asyncio.sleep(2)
+    assert limiter.has_capacity(most)
+
+
+def test_in_a_forked_child_nobody_waits_and_the_level_stays():  # trap 58
+    limiter = AsyncLimiter(2, 3600)
+
+    async def wait() -> None:
+        await limiter.acquire(2)
+        waits = asyncio.create_task(limiter.acquire())
+        await settle()
+        assert limiter.policy.waiters == 1
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if limiter.policy.waiters == 0 and not limiter.policy.test() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0  # noqa: ASYNC222
+        assert limiter.policy.waiters == 1
+        waits.cancel()
+
+    asyncio.run(wait())
+
+
+async def test_two_tasks_that_ask_for_a_part_at_first_agree():
+    limiter, began = AsyncLimiter(2, 2), now()
+    await asyncio.gather(*(limiter.acquire(0.5) for _ in range(6)))
+    assert now() - began == pytest.approx(1)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_limiter_does_not_double_its_rate(copied):
+    limiter = AsyncLimiter(1, 3600)
+    asyncio.run(limiter.acquire())
+    assert not copied(limiter).policy.try_acquire()
+
+
+def test_a_limiter_that_is_sent_to_another_process_begins_anew_there():
+    limiter = AsyncLimiter(1, 3600)
+    limiter.policy.try_acquire()
+    sent = pickle.loads(pickle.dumps(limiter))
+    assert (sent.max_rate, sent.time_period) == (1, 3600)
+    assert sent.policy.try_acquire()

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Self
 
 __all__ = ["LIMITER_REUSED_ACROSS_LOOPS_WARNING", "AsyncLimiter"]
 
@@ -205,6 +205,17 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
             )
         else:
             warnings.warn(LIMITER_REUSED_ACROSS_LOOPS_WARNING, RuntimeWarning, stacklevel=3)
+
+    # A copy is the same limiter, or it would double the rate; one that is unpickled begins anew.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._max_rate, self._time_period)
 
     def __repr__(self) -> str:
         level = float(self.policy.level(self._now_ns()))

@@ -87,8 +87,8 @@ class Plan:
     def begin(self) -> Any:
         """Return the time, for ``elapsed``.
 
-        It is that of the policy's clock, which is not set back as the time of day is (trap 20).
-        But tests put another class in the place of ``datetime.datetime``, as backoff reads it.
+        It is that of the policy's clock, which is not set back as the time of day is. But tests
+        put another class in the place of ``datetime.datetime``, as backoff reads it.
         """
         if datetime.datetime is not _datetime:
             return datetime.datetime.now()
