@@ -6,10 +6,25 @@ __all__ = ["DIFFERENCES"]
 
 DIFFERENCES = (
     Difference(
+        (),
+        "A rate limiter of holdfast decides and counts under the name of the module that makes the "
+        "limiter, of which it is the attribute `policy`; aiolimiter counts nothing.",
+    ),
+    Difference(
         ("AsyncLimiter.acquire", "AsyncLimiter"),
         "Tasks that ask for the same amount go on in the order in which they came: capacity is "
         "handed to the waiting task as it is there, and a task that comes later cannot take it; in "
         "aiolimiter a waiting task may lose its place.",
+    ),
+    Difference(
+        ("AsyncLimiter.acquire",),
+        "A task that is cancelled as it gets its capacity gives it back; in aiolimiter it never "
+        "holds capacity before it goes on.",
+    ),
+    Difference(
+        ("AsyncLimiter",),
+        "A copy of a limiter is the same limiter, and one that is unpickled begins anew; in "
+        "aiolimiter a copy has a level of its own.",
     ),
     Difference(
         ("AsyncLimiter.acquire",),
@@ -30,7 +45,8 @@ DIFFERENCES = (
     Difference(
         ("AsyncLimiter.max_rate",),
         "A `max_rate` of 0 or less is refused with a `ConfigError` (a `ValueError`) when the "
-        "limiter is made; aiolimiter refuses each acquisition instead.",
+        "limiter is made, and one above 268,435,455 counts as that; aiolimiter refuses each "
+        "acquisition instead, and takes any number.",
     ),
     Difference(
         (),

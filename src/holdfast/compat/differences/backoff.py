@@ -19,6 +19,11 @@ _HANDLERS = (
 
 DIFFERENCES = (
     Difference(
+        (),
+        "A retry policy of holdfast counts the calls under the name of the decorated function, of "
+        "which it is the attribute `policy`; backoff counts nothing.",
+    ),
+    Difference(
         ("on_exception.exception", "on_exception"),
         "A cancelled task, `KeyboardInterrupt`, `SystemExit` and `GeneratorExit` are never tried "
         "again, whatever `exception` names; backoff tries again whatever it names.",
@@ -73,6 +78,25 @@ DIFFERENCES = (
         _arguments("jitter"),
         "A jitter that comes out below 0 is no pause; backoff raises the `ValueError` of "
         "`time.sleep`.",
+    ),
+    Difference(
+        ("constant.interval", *_arguments("interval")),
+        "A pause of 0 seconds in a thread makes no system call; backoff calls `time.sleep`, which "
+        "lets another thread run.",
+    ),
+    Difference(
+        _BOTH,
+        "Partial functions and callable objects can be decorated and logged; in backoff the log "
+        "handler raises an `AttributeError`, as they have no `__name__`.",
+    ),
+    Difference(
+        _BOTH,
+        "Static and class methods may be decorated in either order; backoff passes a `self` too "
+        "many to a static method that is decorated from outside.",
+    ),
+    Difference(
+        _BOTH,
+        "A coroutine function that runs in trio pauses there; backoff needs asyncio.",
     ),
     Difference(
         _BOTH,
