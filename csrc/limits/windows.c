@@ -8,7 +8,11 @@
  * Without the GIL there are several tables, each with a lock, and the hash says which. The memory is the C
  * library's own: what Python's allocators call may wait, which nobody may who holds a lock.
  */
-#include "limits.h"
+#ifndef HF_WITHOUT_PYTHON
+#include "hf_build.h"
+#endif
+
+#include "windows.h"
 
 #include <sched.h>
 #include <stdlib.h>
