@@ -20,6 +20,7 @@ from holdfast._native.gate import _at_hand
 from holdfast.compat._breaking import FaceBreaker, maker
 from holdfast.errors import CircuitOpenError, Rejected
 from holdfast.locks import RLock
+from holdfast.policies.base import enter, unentered
 from holdfast.policies.breaker.state import State
 
 TYPE_CHECKING = False
@@ -193,22 +194,25 @@ class CircuitBreaker:
         return self._made or self._make(self._name or self._maker)
 
     def _make(self, name: str) -> FaceBreaker:
+        made = unentered(
+            None,
+            FaceBreaker,
+            name,
+            failure_threshold=self._failure_threshold,
+            reset_timeout=self._recovery_timeout,
+            rejection=CircuitBreakerError,
+            wanted=self._judge.wants,
+            face=self,
+        )
         with _lock:
             if self._made is not None:
                 return self._made
-            made = FaceBreaker(
-                name,
-                failure_threshold=self._failure_threshold,
-                reset_timeout=self._recovery_timeout,
-                rejection=CircuitBreakerError,
-                wanted=self._judge.wants,
-                face=self,
-            )
             self._judge.kernel = made._kernel
-            if _is_plain(self):
-                self.__dict__["call"] = made.call  # without a frame of Python
             self._made = made
-            return made
+        if _is_plain(self):
+            self.__dict__["call"] = made.call  # without a frame of Python
+        enter(made)
+        return made
 
     def __copy__(self) -> Self:
         return self

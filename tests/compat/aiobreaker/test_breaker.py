@@ -1,6 +1,7 @@
 """The face of aiobreaker: its names and behaviour, decided by the breaker of holdfast."""
 
 import asyncio
+import contextlib
 import copy
 import inspect
 import pickle
@@ -563,8 +564,47 @@ def test_a_listener_may_use_the_breaker(clock, storage):  # trap 13
 
     breaker = CircuitBreaker(fail_max=1, listeners=[Closes()], state_storage=storage)
     fails(breaker, error=CircuitBreakerError)
-    assert breaker.current_state is CLOSED
+    assert (breaker.current_state, breaker.state.state) == (CLOSED, CLOSED)
     assert breaker.call(succeed) == ()
+
+
+def test_a_listener_may_wait_for_another_thread_that_uses_the_breaker(clock, storage):
+    # trap 13
+    class Waits(CircuitBreakerListener):
+        def state_change(self, breaker, old, new):
+            used = threading.Thread(target=lambda: (breaker.fail_counter, breaker.half_open()))
+            if new.state is OPEN:
+                used.start()
+                used.join(20)
+                assert not used.is_alive()
+
+    breaker = CircuitBreaker(fail_max=1, listeners=[Waits()], state_storage=storage)
+    fails(breaker, error=CircuitBreakerError)
+    assert breaker.state.state is HALF_OPEN
+
+
+def test_of_many_threads_that_come_to_an_open_circuit_in_time_one_half_opens_it(clock, storage):
+    # trap 7
+    told = Told()
+    breaker = CircuitBreaker(timeout_duration=SHORT, state_storage=storage, listeners=[told])
+    breaker.open()
+    elapse(breaker, clock)
+    together, inside = threading.Barrier(8), []
+
+    def come():
+        together.wait(30)
+        with contextlib.suppress(CircuitBreakerError):
+            breaker.call(lambda: (inside.append(1), together.wait(0.2)))
+
+    threads = [threading.Thread(target=come) for _ in range(8)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda _: None)  # the barrier that breaks
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(inside) == 1
+    assert told.heard.count(("OPEN", "HALF_OPEN")) == 1
 
 
 # ---- holdfast, subclasses, copies ----
@@ -599,12 +639,24 @@ def test_what_is_done_to_the_policy_is_done_to_the_circuit(clock, storage):
 def test_a_breaker_that_observes_refuses_nothing(clock, storage, monkeypatch):
     monkeypatch.setattr("holdfast.mode._of_process", hf.Mode.OBSERVE)
     breaker = CircuitBreaker(fail_max=1, state_storage=storage, name="payments")
-    if isinstance(storage, CircuitMemoryStorage):
-        fails(breaker)
-    else:
-        fails(breaker, error=CircuitBreakerError)
+    fails(breaker)
     assert breaker.current_state is OPEN
     assert breaker.call(succeed) == ()
+
+
+async def test_a_breaker_that_is_off_counts_nothing(clock, storage, monkeypatch):
+    monkeypatch.setattr("holdfast.mode._of_process", hf.Mode.OFF)
+    breaker = CircuitBreaker(fail_max=1, state_storage=storage, name="payments")
+
+    def items():
+        yield fail()
+
+    fails(breaker, 3)
+    with pytest.raises(OutageError):
+        await breaker.call_async(afail)
+    with pytest.raises(OutageError):
+        list(breaker.call(items))
+    assert (breaker.current_state, breaker.fail_counter) == (CLOSED, 0)
 
 
 def test_a_subclass_that_changes_how_it_opens_is_asked(clock):

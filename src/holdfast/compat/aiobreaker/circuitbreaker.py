@@ -132,13 +132,13 @@ class CircuitBreaker(Courses):
         """The state, as the storage has it; its ``state`` says which. May be set."""
         # Of a native one the state follows each change, and not who asks.
         if (self._stored or self._policy is None) and self.current_state != self._state.state:
-            self.state = self.current_state  # it was changed elsewhere
+            self._take_state(self.current_state)  # it was changed elsewhere
         there: CircuitBreakerBaseState = self._state
         return there
 
     @state.setter
     def state(self, state: CircuitBreakerState) -> None:
-        self._state = self._create_new_state(state, prev_state=self._state, notify=True)
+        self._take_state(state)
 
     @property
     def current_state(self) -> CircuitBreakerState:
@@ -160,17 +160,17 @@ class CircuitBreaker(Courses):
 
     def _go(self, state: CircuitBreakerState) -> None:
         made = self.policy
+        if not self._stored:
+            made.order(state)
+            if state is CircuitBreakerState.OPEN:
+                made._opened_at = utc_now()
+            return
         with self._lock:
-            if not self._stored:
-                made.order(state)
-                if state is CircuitBreakerState.OPEN:
-                    made._opened_at = utc_now()
-                return
             if state is CircuitBreakerState.OPEN:
                 self._state_storage.opened_at = utc_now()
             self._state_storage.state = state
-            self._put_policy(state)
-            self.state = state
+        self._put_policy(state)
+        self._take_state(state)
 
     # ---- what is a failure ----
 
@@ -217,11 +217,17 @@ class CircuitBreaker(Courses):
         Raises:
             CircuitBreakerError: The circuit is open, or has opened by this call.
         """
-        made: T
         if getattr(func, "_ignore_on_call", False):
-            made = func(*args, **kwargs)
-        else:
+            return func(*args, **kwargs)
+        made: T
+        if not self._is_fast or _callable_kind(func):
             made = self._run(func, args, kwargs)
+            return made
+        try:
+            made = self._native_call(func, *args, **kwargs)
+        except Exception as error:
+            self._raise_trip(error)
+            raise
         return made
 
     async def call_async(
@@ -234,7 +240,15 @@ class CircuitBreaker(Courses):
         """
         if getattr(func, "_ignore_on_call", False):
             return await func(*args, **kwargs)
-        made: T = await self._arun(func, args, kwargs)
+        made: T
+        if not self._is_fast:
+            made = await self._arun(func, args, kwargs)
+            return made
+        try:
+            made = await self._native_acall(func, *args, **kwargs)
+        except Exception as error:
+            self._raise_trip(error)
+            raise
         return made
 
     if TYPE_CHECKING:

@@ -31,6 +31,7 @@ from holdfast.compat.aiobreaker.state import (
 from holdfast.compat.aiobreaker.storage.memory import CircuitMemoryStorage
 from holdfast.locks import RLock
 from holdfast.mode import Mode
+from holdfast.policies.base import enter, unentered
 from holdfast.policies.breaker.state import State
 
 TYPE_CHECKING = False
@@ -99,7 +100,10 @@ class Courses:
         self._calls_own = any(getattr(type(self), n) is not getattr(base, n) for n in own)
         self._is_told = False  # somebody hears of each call before it
         self._is_fast = False  # natively, and nobody does
-        self._is_moving = False  # the policy is put where the storage is
+        self._native_call: Any = None
+        self._native_acall: Any = None
+        self._half_opens_own = type(self).half_open is not base.half_open
+        self._movers: set[int] = set()  # threads that put the policy where the storage is
         self._told_of: dict[int, BaseException] = {}  # by thread: a failure told before its end
 
     def __copy__(self) -> Any:
@@ -117,18 +121,24 @@ class Courses:
 
     def _make(self, label: str) -> Native:
         """Make the policy. A breaker without a name has that of the first function it guards."""
+        there = self._policy
+        if there is not None:
+            return there
+        made = unentered(
+            None,
+            Native,
+            label if self._name is None else self._name,
+            failure_threshold=self._fail_max,
+            reset_timeout=self._timeout_duration,
+            rejection=CircuitBreakerOpenError,
+            wanted=self._is_failure,
+            face=self,
+            moved=self._moved,
+        )
         with self._lock:
-            if self._policy is not None:
-                return self._policy
-            made = Native(
-                label if self._name is None else self._name,
-                failure_threshold=self._fail_max,
-                reset_timeout=self._timeout_duration,
-                rejection=CircuitBreakerOpenError,
-                wanted=self._is_failure,
-                face=self,
-                moved=self._moved,
-            )
+            there = self._policy
+            if there is not None:
+                return there
             self._part_from_others(made)
             if self._stored:
                 made.retune(None, self._timeout_duration)
@@ -136,6 +146,7 @@ class Courses:
                 self._bind(made)
             self._policy = made
             self._set_ways()
+        enter(made)
         return made
 
     def _part_from_others(self, made: Native) -> None:
@@ -187,6 +198,7 @@ class Courses:
             successes=not self._stored and self._hears("success"),
         )
         self._is_told = self._hears("before_call")
+        self._native_call, self._native_acall = made.call, made.acall
         self._is_fast = not (self._stored or self._calls_own or self._is_told)
 
     def _hears(self, hook: str) -> bool:
@@ -224,9 +236,8 @@ class Courses:
         if state_of(old) is state_of(new):
             return
         if not self._stored:
-            before = self._state
-            self._state = self._create_new_state(state_of(new), prev_state=before, notify=True)
-        elif not self._is_moving:  # by hand, through the policy
+            self._take_state(state_of(new))
+        elif get_ident() not in self._movers:  # by hand, through the policy
             self._keep_in_storage(state_of(new))
 
     def _keep_in_storage(self, new: CircuitBreakerState) -> None:
@@ -237,7 +248,18 @@ class Courses:
             if new is CircuitBreakerState.OPEN:
                 storage.opened_at = self.policy.opened_at
             storage.state = new
-            self.state = new
+        self._take_state(new)
+
+    def _take_state(self, new: CircuitBreakerState) -> None:
+        """Be in a state, and then tell of the change, if it is one."""
+        with self._lock:
+            if self._stored and new is CircuitBreakerState.CLOSED:
+                self._state_storage.reset_counter()
+            before = self._state
+            if before.state is new:
+                return
+            self._state = made = self._create_new_state(new, prev_state=before)
+        self._tell("state_change", before, made)
 
     def _ended(self, failed: bool, error: BaseException | None) -> None:
         """Be told how a call has ended."""
@@ -264,7 +286,7 @@ class Courses:
         if kind == _GENERATOR:
             return self._grun(func, args, kwargs)
         made = self.policy
-        if self._stored:
+        if self._stored and made.mode is not Mode.OFF:
             return self._decide(func, args, kwargs)
         try:
             if not self._is_told:
@@ -276,7 +298,7 @@ class Courses:
 
     async def _arun(self, func: Any, args: Any, kwargs: Any) -> Any:
         made = self.policy
-        if self._stored:
+        if self._stored and made.mode is not Mode.OFF:
             return await self._adecide(func, args, kwargs)
         try:
             if not self._is_told:
@@ -288,7 +310,7 @@ class Courses:
 
     def _grun(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
         made = self.policy
-        if self._stored:
+        if self._stored and made.mode is not Mode.OFF:
             permit, state = self._enter(func, args, kwargs)
             return (yield from self._drive(permit, state, func(*args, **kwargs)))
         try:
@@ -378,24 +400,40 @@ class Courses:
     def _follow_storage(self) -> None:
         """Put the policy where the storage is; half-open both when the timeout has elapsed."""
         made = self.policy
-        with self._lock:
-            if made.state in _BY_HAND:
-                return
-            state = self.state.state
-            if state is CircuitBreakerState.OPEN and self.time_until_open is None:
-                self.half_open()
-                return
-            if state is not made.native_state:
-                self._put_policy(state)
-            if state is not CircuitBreakerState.OPEN:
-                return
+        if made.state in _BY_HAND:
+            return
+        state = self.state.state
+        if state is CircuitBreakerState.OPEN and self.time_until_open is None:
+            self._half_open_if_due()
+            return
+        self._put_policy(state)
+        if state is CircuitBreakerState.OPEN:
             left = self.time_until_open
             if left is not None and abs(left.total_seconds() - made.left_ns / 1e9) > _ENOUGH:
                 made.open_as_of(self._state_storage.opened_at)
 
+    def _half_open_if_due(self) -> None:
+        """Half-open a circuit whose timeout has elapsed: of many who come, one does it (trap 7)."""
+        if self._half_opens_own:
+            self.half_open()
+            return
+        with self._lock:
+            storage = self._state_storage
+            is_due = storage.state is CircuitBreakerState.OPEN and self.time_until_open is None
+            if is_due:
+                storage.state = CircuitBreakerState.HALF_OPEN
+        if is_due:
+            self._put_policy(CircuitBreakerState.HALF_OPEN)
+            self._take_state(CircuitBreakerState.HALF_OPEN)
+
     def _put_policy(self, state: CircuitBreakerState) -> None:
-        self._is_moving = True
+        """Put the policy where the storage is already, if it is not there."""
+        made = self.policy
+        if made.native_state is state:
+            return
+        me = get_ident()
+        self._movers.add(me)
         try:
-            self.policy.order(state)
+            made.order(state)
         finally:
-            self._is_moving = False
+            self._movers.discard(me)

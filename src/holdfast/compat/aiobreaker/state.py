@@ -12,11 +12,12 @@ from enum import Enum
 
 from holdfast._native.gate import _at_hand
 from holdfast.errors import CircuitOpenError, HoldfastError
+from holdfast.mode import Mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
-    from typing import Any, NoReturn, TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 
@@ -193,9 +194,10 @@ class CircuitBreakerBaseState:
     def on_failure(self, exception: Exception) -> None:
         """Override it to hear of failures."""
 
-    def _open(self, exception: Exception, message: str) -> NoReturn:
+    def _open(self, exception: Exception, message: str) -> None:
         self._breaker.open()
-        raise CircuitBreakerError(message, self._breaker.opens_at) from exception
+        if self._breaker.policy.mode is Mode.ENFORCE:
+            raise CircuitBreakerError(message, self._breaker.opens_at) from exception
 
 
 class CircuitClosedState(CircuitBreakerBaseState):
@@ -257,7 +259,7 @@ class CircuitHalfOpenState(CircuitBreakerBaseState):
         if notify:
             self._tell_change(prev_state)
 
-    def on_failure(self, exception: Exception) -> NoReturn:
+    def on_failure(self, exception: Exception) -> None:
         """Open the circuit."""
         self._open(exception, AT_TRIAL)
 
