@@ -46,6 +46,7 @@ class Suite:
     tests: list[str] = field(default_factory=lambda: ["tests"])
     options: list[str] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
     is_wheel: bool = False
     folder: Path | None = None
 
@@ -84,6 +85,7 @@ class Suite:
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(paths),
                 "HOLDFAST_PEERS": self.library,
+                "HOLDFAST_PEERS_MOVED": " ".join(self.moved),
                 "HOLDFAST_PEERS_REPORT": str(report),
             },
             stdout=subprocess.PIPE,
