@@ -10,6 +10,7 @@ import threading
 import warnings
 import weakref
 from contextlib import suppress
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -336,6 +337,28 @@ async def test_the_policy_behind_it_takes_from_the_same_bucket():
     began = now()
     await limiter.acquire()
     assert now() - began == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [4, 1.5])
+async def test_a_rate_that_is_changed_by_the_policy_is_that_of_the_limiter(rate):
+    limiter = AsyncLimiter(2, 2)
+    await limiter.acquire(2)
+    limiter.policy.resize(rate=rate, per=timedelta(seconds=3))
+    assert (limiter.max_rate, limiter.time_period) == (rate, 3)
+    await asyncio.sleep(3)
+    assert limiter.has_capacity(rate)
+    assert not limiter.has_capacity(rate + 0.1)
+    with pytest.raises(hf.ConfigError, match="burst: got 3"):
+        limiter.policy.resize(burst=3)
+
+
+async def test_the_policy_shows_whole_tokens_whatever_it_counts_in():
+    limiter = AsyncLimiter(4, 2)
+    await limiter.acquire(0.5)
+    shown = limiter.policy.snapshot()
+    assert (shown.rate, shown.burst, shown.available) == (2, 4, 3)
+    assert "4 in 2 s, 3 left" in repr(limiter.policy)
+    assert limiter.policy.stats().remaining == 3
 
 
 def test_a_limiter_that_nobody_holds_is_gone():  # trap 67

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _thread import get_ident
 from functools import partial
-from math import ceil, isfinite
+from math import ceil, floor, isfinite
 from weakref import WeakSet
 
 from holdfast.clock import ManualClock
@@ -20,6 +20,7 @@ from holdfast.waiting.least_line import LeastFirstLine
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from datetime import timedelta
     from fractions import Fraction
     from typing import Any
 
@@ -96,12 +97,23 @@ class Bucket(RateLimiter):
     """A rate limiter that waits in the order of aiolimiter, by the time of the event loop.
 
     Tokens are whole as long as nobody asks for a part of one. Then they are counted in millionths
-    or, at high rates, in the smallest part that the kernel can count: so are all figures in tokens.
+    or, at high rates, in the smallest part that the kernel can count; whoever takes by hand takes
+    such parts from there on.
+
+    Attributes:
+        max_rate, time_period: What the limiter was made with, or changed to.
+        parts: In how many parts a token is counted.
+        enforces: Whether anybody waits in its mode.
+        is_plain: Whether tokens are whole, and whoever finds none waits.
+        time: The time it goes by.
 
     Safe to share between threads and event loops.
     """
 
-    __slots__ = ("enforces", "is_plain", "parts", "time")
+    __slots__ = ("enforces", "is_plain", "max_rate", "parts", "time", "time_period")
+
+    max_rate: float
+    time_period: float
 
     def __init__(
         self,
@@ -111,22 +123,24 @@ class Bucket(RateLimiter):
     ) -> None:
         rate = _bounded(max_rate)
         super().__init__(name, rate=rate, per=time_period, max_wait=None)
+        self.max_rate = max_rate
+        self.time_period = time_period
         clock: Clock = self._clock
         self.enforces: bool = self._enforces
         self.parts = 1
-        self.is_plain = self.enforces  # tokens are whole, and whoever finds none waits
+        self.is_plain = self.enforces
         self.time: LoopTime | ManualClock = (
             clock if isinstance(clock, ManualClock) else LoopTime(clock)
         )
         if rate != int(rate):
-            self.divide(rate)
+            self.divide()
 
-    def units(self, amount: float, max_rate: float) -> int:
+    def units(self, amount: float) -> int:
         """Return an amount, not above ``max_rate``, in tokens or parts, whichever are counted."""
         if self.parts == 1:
             if amount == int(amount):
                 return min(int(amount), self._rates[0].burst)
-            self.divide(max_rate)
+            self.divide()
         # To the nearest: ten times a tenth is one. But something is never nothing.
         units = max(round(amount * self.parts), 1 if amount > 0 else 0)
         return min(units, self._rates[0].burst)
@@ -145,22 +159,43 @@ class Bucket(RateLimiter):
         line: LeastFirstLine | None = self._queue
         return 0 if line is None else line.size
 
-    def divide(self, max_rate: float) -> None:
-        """Count parts of tokens from here on; the level stays."""
-        self._line.resize(partial(self._divide, max_rate))
+    def divide(self) -> None:
+        """Count parts of tokens from here on; as many are there as before."""
+        self._line.resize(self._divide)
 
-    def set_rate(self, max_rate: float, time_period: float) -> None:
-        """Change the rate; the level stays, and who waits goes on waiting at the new rate."""
-        rate = _bounded(max_rate)
-        if self.parts == 1 and rate == int(rate):
-            self.resize(rate=rate, per=time_period)
-            return
+    def resize(
+        self,
+        *,
+        rate: float | None = None,
+        per: float | timedelta | None = None,
+        burst: int | None = None,
+    ) -> None:
+        """Change the rate; the tokens there are stay, and who waits waits at the new rate.
+
+        Args:
+            rate: The ``max_rate`` of the limiter, which is also its burst; None for no change.
+            per: Its ``time_period`` in seconds; None for no change.
+            burst: None.
+
+        Raises:
+            ConfigError: An argument is invalid.
+        """
+        rate = self.max_rate if rate is None else rate
+        per = self.time_period if per is None else per
         problems = Problems("AsyncLimiter", self.name)
-        per_ns = read_per(problems, time_period)
-        whole = read_rate(problems, rate, per_ns, None, sliding=False)
+        if burst is not None:
+            problems.refuse("burst", burst, "None: the burst of an AsyncLimiter is its rate")
+        most = _bounded(rate)
+        per_ns = read_per(problems, per)
+        whole = read_rate(problems, most, per_ns, None, sliding=False)
         problems.done()
-        self._change(rate=rate, per=time_period, burst=whole.burst)
-        self._line.resize(partial(self._apply, *_finest(rate, per_ns)))
+        if self.parts == 1 and most == int(most):
+            super().resize(rate=most, per=per)
+        else:
+            self._change(rate=most, per=per, burst=whole.burst)
+            self._line.resize(partial(self._apply, *_finest(most, per_ns)))
+        self.max_rate = rate
+        self.time_period = per_ns / 1e9 if hasattr(per, "total_seconds") else per
 
     def level(self, now_ns: int) -> Fraction:
         """Return how much capacity is taken and not back yet."""
@@ -170,13 +205,14 @@ class Bucket(RateLimiter):
         full_ns = self._kernels[0].wait_ns(burst, now_ns) or 0
         return Fraction(full_ns * num, den * self.parts)
 
-    def _divide(self, max_rate: float, now_ns: int) -> None:
+    def _divide(self, now_ns: int) -> None:
         if self.parts == 1:  # or another thread has done it
-            self._apply(*_finest(max_rate, self._rates[0].per_ns), now_ns)
+            self._apply(*_finest(_bounded(self.max_rate), self._rates[0].per_ns), now_ns)
 
     def _apply(self, parts: int, rate: Rate, now_ns: int) -> None:
-        """Put a rate in parts of tokens into force, of which as many are taken as before."""
-        taken = ceil(self.level(now_ns) * parts)
+        """Put a rate in parts of tokens into force; as many tokens are there as before."""
+        full, before = self._rates[0].burst * parts, self.level(now_ns) * parts * self.parts
+        taken = max(0, rate.burst - floor((full - before) / self.parts))
         line = self._line
         assert isinstance(line, LeastFirstLine)
         line.recount(parts, self.parts)
@@ -195,15 +231,21 @@ class Bucket(RateLimiter):
                 line = self._once("_queue", partial(LeastFirstLine, self._kernels[0], self.time))
             return line
 
+    @property
+    def available(self) -> int:
+        """Whole tokens that are available now."""
+        return super().available // self.parts
+
     def _shown(self) -> dict[str, Any]:
-        shown, parts = super()._shown(), self.parts
-        if parts != 1:
-            shown.update(
-                rate=shown["rate"] / parts,
-                burst=ceil(shown["burst"] / parts),
-                available=shown["available"] // parts,
-            )
-        return shown
+        rate = self._rates[0]
+        return {
+            **super()._shown(),
+            "rate": rate.per_second / self.parts,
+            "burst": ceil(rate.burst / self.parts),
+        }
+
+    def _in_words(self) -> str:
+        return f"{self.max_rate:g} in {self.time_period:g} s, {self.available} left"
 
 
 def _bounded(max_rate: Any) -> Any:

@@ -62,15 +62,13 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
     (True, False)
     """
 
-    __slots__ = ("_cell", "_max_rate", "_now_ns", "_time", "_time_period", "policy")
+    __slots__ = ("_cell", "_now_ns", "_time", "policy")
 
     policy: Bucket  #: The rate limiter behind it.
 
     def __init__(self, max_rate: float, time_period: float = 60) -> None:
         if time_period == 0:
             raise ZeroDivisionError("AsyncLimiter: time_period=0 must be above 0 seconds")
-        self._max_rate = max_rate
-        self._time_period = time_period
         maker = sys._getframe(1).f_globals.get("__name__")  # pyright: ignore[reportPrivateUsage]
         name = maker if isinstance(maker, str) else __name__
         self.policy = Bucket(name, max_rate, time_period)
@@ -81,23 +79,21 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
 
     @property
     def max_rate(self) -> float:
-        """The capacity; a new value keeps the level, and who waits goes on at the new rate."""
-        return self._max_rate
+        """The capacity; a new value holds at once, and what there is stays, up to it."""
+        return self.policy.max_rate
 
     @max_rate.setter
     def max_rate(self, value: float) -> None:
-        self.policy.set_rate(value, self._time_period)
-        self._max_rate = value
+        self.policy.resize(rate=value)
 
     @property
     def time_period(self) -> float:
         """Seconds in which the capacity returns; a new value holds at once."""
-        return self._time_period
+        return self.policy.time_period
 
     @time_period.setter
     def time_period(self, value: float) -> None:
-        self.policy.set_rate(self._max_rate, value)
-        self._time_period = value
+        self.policy.resize(per=value)
 
     def has_capacity(self, amount: float = 1) -> bool:
         """Return whether there is capacity for ``amount`` now. Takes nothing.
@@ -108,9 +104,9 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
         policy = self.policy
         if not policy.enforces or amount <= 0:
             return True
-        if not amount <= self._max_rate:
+        if not amount <= policy.max_rate:
             return False
-        n, now_ns = policy.units(amount, self._max_rate), self._now_ns()
+        n, now_ns = policy.units(amount), self._now_ns()
         if self._time is not None and self._time.has_news:
             self._tell_of_reuse()
         wait_ns: int | None = self._cell.wait_ns(n, now_ns)
@@ -127,12 +123,12 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
         Raises:
             ValueError: ``amount`` is out of its range, or comes to be as ``max_rate`` is changed.
         """
-        if not 0 <= amount <= self._max_rate:
+        policy = self.policy
+        if not 0 <= amount <= policy.max_rate:
             raise self._out_of_range(amount)
         if type(amount) is int and amount > 0 and self._takes_at_once(amount):
             return
-        policy = self.policy
-        n = policy.units(amount, self._max_rate)
+        n = policy.units(amount)
         if n == 0:
             return
         if not policy.enforces:
@@ -192,7 +188,7 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
     def _out_of_range(self, amount: float) -> ValueError:
         return ValueError(
             "Amount must be a number between 0 and the maximum capacity, "
-            f"{self._max_rate!r}, not {amount!r}"
+            f"{self.policy.max_rate!r}, not {amount!r}"
         )
 
     def _tell_of_reuse(self) -> None:
@@ -215,12 +211,12 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._max_rate, self._time_period)
+        return type(self), (self.policy.max_rate, self.policy.time_period)
 
     def __repr__(self) -> str:
         level = float(self.policy.level(self._now_ns()))
         waiters = self.policy.waiters
-        args = f"max_rate={self._max_rate!r}, time_period={self._time_period!r}"
+        args = f"max_rate={self.policy.max_rate!r}, time_period={self.policy.time_period!r}"
         return f"<AsyncLimiter({args}) at {id(self):#x} [level: {level:f}, waiters: {waiters}]>"
 
 
