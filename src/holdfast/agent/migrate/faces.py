@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-from holdfast.compat.differences import LIBRARIES, VERSIONS, Difference, differences_of
+from holdfast.compat.differences import LIBRARIES, VERSIONS, differences_of
 
 __all__ = [
     "ITEMS",
@@ -37,11 +37,10 @@ ROOM: Final = "holdfast.compat."
 @cache
 def _differences(library: str) -> tuple[tuple[tuple[tuple[str, ...], ...], str], ...]:
     """Return the differences of a library with their names in parts."""
-    try:
-        found: tuple[Difference, ...] = differences_of(library)
-    except ModuleNotFoundError:  # a face that does nothing otherwise
-        found = ()
-    return tuple((tuple(tuple(n.split(".")) for n in names), text) for names, text in found)
+    return tuple(
+        (tuple(tuple(name.split(".")) for name in names), text)
+        for names, text in differences_of(library)
+    )
 
 
 def everywhere(library: str) -> list[str]:
