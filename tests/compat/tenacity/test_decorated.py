@@ -537,3 +537,28 @@ def test_no_system_call_is_made_for_a_pause_of_no_time():
     finally:
         sys.setprofile(None)
     assert called.count(time.sleep) == 1
+
+
+def test_statistics_of_a_call_show_nothing_of_the_one_before():
+    flaky = Flaky(2)
+    work = retry(stop=stop_after_attempt(2), sleep=nothing, wait=wait_fixed(1))(flaky)
+    with pytest.raises(RetryError):
+        work()
+    assert work() == ((), {})
+    first = {"attempt_number": 1, "idle_for": 0, "delay_since_first_attempt": 0}
+    assert work.statistics == {**first, "start_time": work.statistics["start_time"]}
+    work.retry(Flaky(1))  # in this thread its figures are the same
+    assert work.statistics["attempt_number"] == 2
+    work()
+    assert work.statistics == {**first, "start_time": work.statistics["start_time"]}
+    work.retry.stop = stop_after_attempt(1)
+    flaky.failures = 99
+    with pytest.raises(RetryError):
+        work()
+    assert work.statistics["delay_since_first_attempt"] > 0
+    flaky.failures = 0
+    work()
+    assert work.statistics["delay_since_first_attempt"] == 0
+    work.statistics.clear()
+    work()
+    assert len(work.statistics) == 4

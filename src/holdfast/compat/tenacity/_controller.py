@@ -45,10 +45,12 @@ if TYPE_CHECKING:
     WrappedFnReturnT = TypeVar("WrappedFnReturnT")
 
 __all__ = [
+    "NONE",
     "WRAPPED",
     "BaseRetrying",
     "Retrying",
     "_RetryDecorated",
+    "begin_again",
     "dressed",
     "failed",
     "is_plain",
@@ -58,6 +60,9 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# The `delay_since_first_attempt` of a call none of whose attempts has failed, or was to be tried
+# again: then the other figures are those of a first attempt. After a failure it is a float.
+NONE = 0
 WRAPPED = (*functools.WRAPPER_ASSIGNMENTS, "__defaults__", "__kwdefaults__")
 _HERE = __name__.rpartition(".")[0]
 _unset = object()
@@ -411,11 +416,9 @@ class Retrying(BaseRetrying):
             if asked[1] or self.before is not before_nothing or policy.faults is not None:
                 return self._copy_for(f, wrapped_f)(f, *args, **kw)
             self._local.statistics = statistics = wrapped_f.statistics  # type: ignore[attr-defined]
-            if len(statistics) != 4:  # not of a call before, or somebody has changed it
-                statistics.clear()
             statistics["start_time"] = began = time.monotonic()
-            statistics["attempt_number"] = 1
-            statistics["idle_for"] = statistics["delay_since_first_attempt"] = 0
+            if statistics.get("delay_since_first_attempt") is not NONE or len(statistics) != 4:
+                begin_again(statistics)
             try:
                 result = f(*args, **kw)
             except BaseException as raised:  # noqa: BLE001 - judged by iter()
@@ -477,6 +480,15 @@ class Retrying(BaseRetrying):
                     return do
         finally:
             del retry_state  # it holds what is raised, whose traceback holds this frame
+
+
+def begin_again(statistics: dict[str, Any]) -> None:
+    """Have the statistics of a call that has begun show nothing of others."""
+    began = statistics["start_time"]
+    statistics.clear()
+    statistics.update(
+        start_time=began, attempt_number=1, idle_for=0, delay_since_first_attempt=NONE
+    )
 
 
 def failed(

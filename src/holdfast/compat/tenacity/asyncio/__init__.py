@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from holdfast.clock import ManualClock
 from holdfast.compat._retrying import is_final, name_of
 from holdfast.compat.tenacity._controller import (
+    NONE,
     WRAPPED,
     BaseRetrying,
+    begin_again,
     dressed,
     failed,
     is_plain,
@@ -163,11 +165,9 @@ class AsyncRetrying(BaseRetrying):
             if asked[1] or self.before is not before_nothing or policy.faults is not None:
                 return await self._copy_for(f, async_wrapped)(f, *args, **kwargs)
             self._local.statistics = statistics = async_wrapped.statistics  # type: ignore[attr-defined]
-            if len(statistics) != 4:  # not of a call before, or somebody has changed it
-                statistics.clear()
             statistics["start_time"] = began = time.monotonic()
-            statistics["attempt_number"] = 1
-            statistics["idle_for"] = statistics["delay_since_first_attempt"] = 0
+            if statistics.get("delay_since_first_attempt") is not NONE or len(statistics) != 4:
+                begin_again(statistics)
             try:
                 result = await f(*args, **kwargs)
             except BaseException as raised:  # noqa: BLE001 - judged by iter()
