@@ -17,16 +17,10 @@ from holdfast.compat.limits.errors import ConfigurationError, StorageError
 from tests.apart import run_apart
 from tests.ports import held_port
 
-HAS_ORIGINAL = importlib.util.find_spec("limits") is not None
-
 
 @pytest.fixture
-def original(require_real):
-    if not HAS_ORIGINAL:
-        require_real("limits is not installed")
-    import limits
-
-    return limits
+def original():
+    return pytest.importorskip("limits", reason="limits is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -61,8 +61,11 @@ def class_for(scheme: str) -> type | None:
         if scheme in SCHEMES:
             raise ConfigurationError(f"the storage {scheme}:// needs limits: pip install limits")
         return None
-    theirs = getattr(original("limits._storage_scheme"), "SCHEMES", {}).get(scheme)
-    return None if theirs is None else adopted(theirs)
+    for module in ("limits._storage_scheme", "limits.storage.registry"):  # of 5.3, and before
+        theirs = getattr(original(module), "SCHEMES", {}).get(scheme)
+        if theirs is not None:
+            return adopted(theirs)
+    return None
 
 
 def attribute_of(ours: str, name: str, module: str) -> Any:
