@@ -5,7 +5,9 @@ import concurrent.futures
 import contextlib
 import copy
 import inspect
+import os
 import pickle
+import select
 import threading
 import traceback
 
@@ -245,6 +247,19 @@ def test_settings_can_be_changed_at_any_time(clock):
     breaker.call(int)
     assert breaker.current_state == "closed"
     assert "failure_threshold=3" in breaker.policy.describe()
+
+
+@pytest.mark.parametrize("field", ["fail_max", "reset_timeout", "success_threshold"])
+@pytest.mark.parametrize("value", ["5", None, float("nan"), object()])
+def test_what_is_no_number_is_refused_and_nothing_changes(field, value):
+    with pytest.raises(hf.ConfigError, match=f"{field}.*a number"):
+        CircuitBreaker(**{field: value})
+    breaker = CircuitBreaker(name="kept")
+    before = breaker.policy.describe()
+    with pytest.raises(hf.ConfigError, match=f"{field}.*a number"):
+        setattr(breaker, field, value)
+    assert getattr(breaker, field) in (5, 60, 1)
+    assert breaker.policy.describe() == before
 
 
 def test_a_reset_timeout_of_zero_lets_the_next_call_try():
@@ -590,6 +605,44 @@ def test_threads_that_fail_at_once_open_the_circuit_once():
         thread.join(30)
     assert heard.heard == ["closed->open"]
     assert breaker.fail_counter == 50
+
+
+def test_a_forked_child_has_a_lock_of_its_own():
+    """Another thread of the parent may have held it, and is not there to let go."""
+    breaker = CircuitBreaker(fail_max=2, listeners=[Changes()])
+    quietly(lambda: breaker.call(fail))
+    read, write = os.pipe()
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with breaker._lock:
+            held.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    child = os.fork()
+    if child == 0:
+        quietly(lambda: breaker.call(fail))
+        os.write(write, breaker.current_state.encode())
+        os._exit(0)
+    over.set()
+    thread.join(10)
+    assert select.select([read], [], [], 10)[0], "the child waits for ever"
+    assert os.read(read, 100) == b"open"
+    os.waitpid(child, 0)
+    os.close(read)
+    os.close(write)
+
+
+def test_types_that_pybreaker_has_are_there():
+    from types import UnionType
+
+    assert isinstance(pybreaker.CBStateType, UnionType)
+    assert pybreaker.CBListenerType.__bound__ is pybreaker.CircuitBreakerListener
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = pybreaker.Nothing
 
 
 def test_the_public_names_are_those_of_pybreaker():

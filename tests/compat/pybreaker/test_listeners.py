@@ -194,6 +194,29 @@ def test_one_thread_at_a_time_tells_the_listeners_of_a_breaker():
     assert listener.most == 1
 
 
+def test_listeners_come_and_go_while_threads_call():
+    breaker, heard = CircuitBreaker(fail_max=float("inf")), Recorder()
+    guarded, raised = breaker(int), []
+
+    def calls():
+        try:
+            for _ in range(500):
+                assert guarded("7") == breaker.call(int, "7") == 7
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=calls) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        breaker.add_listener(heard)
+        breaker.remove_listener(heard)
+    for thread in threads:
+        thread.join(30)
+    assert raised == []
+    assert breaker.policy.snapshot().succeeded == 3000
+
+
 # ---- subclasses, and what is replaced ----
 
 
@@ -219,7 +242,7 @@ def test_a_subclass_may_decide_what_is_a_failure():
 
     breaker = Lenient(fail_max=1)
     fails(lambda: breaker.call(fail), times=3)
-    assert breaker._gate is None or breaker.policy.snapshot().failed == 0
+    assert breaker.policy.snapshot().failed == 0
     assert breaker.current_state == "closed"
 
 
@@ -281,6 +304,19 @@ def test_a_mock_may_wrap_the_call_that_it_replaces():
         assert (guarded("3"), breaker.call(int, "4")) == (3, 4)
     assert called.call_count == 2
     assert breaker.policy.snapshot().succeeded == 2
+
+
+def test_call_can_be_set_on_an_instance_before_it_is_made_and_taken_away():
+    class Own(CircuitBreaker):
+        def __init__(self):
+            self.call = lambda func, *args: "own"
+            super().__init__()
+
+    breaker = Own()
+    guarded = breaker(int)
+    assert guarded("3") == breaker.call(int, "3") == "own"
+    del breaker.call
+    assert guarded("3") == breaker.call(int, "3") == 3
 
 
 def test_state_classes_can_be_replaced_in_the_module(monkeypatch):

@@ -186,6 +186,31 @@ def test_a_late_failure_of_a_users_storage_decides_nothing():  # trap 2
     assert (storage.kept.state, storage.kept.counter) == ("closed", 0)
 
 
+def test_a_generator_that_a_plain_function_gives_counts_when_it_ends():
+    storage = DictStorage(counter=1)
+    breaker = CircuitBreaker(state_storage=storage)
+
+    def stream():
+        yield 1
+        fail()
+
+    given = breaker.call(lambda: stream())
+    assert next(given) == 1
+    assert storage.kept.counter == 1
+    fails(lambda: next(given))
+    assert storage.kept.counter == 2
+
+
+def test_a_state_that_there_is_not_is_refused():
+    storage = CircuitMemoryStorage("ajar")
+    with pytest.raises(ValueError, match="Unknown state 'ajar', valid states: closed, open"):
+        CircuitBreaker(state_storage=storage)
+    storage = CircuitMemoryStorage("closed")
+    CircuitBreaker(state_storage=storage, name="b").call(int)
+    with pytest.raises(ValueError, match="Unknown state 'ajar'"):
+        storage.state = "ajar"
+
+
 def test_a_storage_without_a_state_says_what_is_missing():
     with pytest.raises(NotImplementedError, match="CircuitBreakerStorage does not define 'state'"):
         CircuitBreaker(state_storage=CircuitBreakerStorage("none"))

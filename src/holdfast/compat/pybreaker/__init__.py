@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from holdfast._native.gate import _callable_kind, _own_methods
 from holdfast.compat.pybreaker.courses import TRIP_TEXTS, Block, Courses
 from holdfast.compat.pybreaker.errors import CircuitBreakerError, CircuitBreakerOpenError
+from holdfast.compat.pybreaker.policy import need_number
 from holdfast.compat.pybreaker.redis_storage import CircuitRedisStorage
 from holdfast.compat.pybreaker.storage import (
     STATE_CLOSED,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
     Exclusion: TypeAlias = type[BaseException] | Callable[[Any], bool]
     CBListenerType = TypeVar("CBListenerType", bound="CircuitBreakerListener")
-    CBStateType: TypeAlias = "CircuitClosedState | CircuitHalfOpenState | CircuitOpenState"
 
 __all__ = (
     "STATE_CLOSED",
@@ -96,6 +96,9 @@ class CircuitBreaker(Courses):
         name: str | None = None,
         throw_new_error_on_trip: bool = True,
     ) -> None:
+        need_number("fail_max", fail_max)
+        need_number("reset_timeout", reset_timeout)
+        need_number("success_threshold", success_threshold)
         self._state_storage = state_storage or CircuitMemoryStorage(STATE_CLOSED)
         self._name = name
         self._fail_max = fail_max
@@ -128,8 +131,7 @@ class CircuitBreaker(Courses):
 
     @fail_max.setter
     def fail_max(self, number: int) -> None:
-        self._fail_max = number
-        self._retune()
+        self._retune(fail_max=number)
 
     @property
     def reset_timeout(self) -> float:
@@ -138,8 +140,7 @@ class CircuitBreaker(Courses):
 
     @reset_timeout.setter
     def reset_timeout(self, timeout: float) -> None:
-        self._reset_timeout = timeout
-        self._retune()
+        self._retune(reset_timeout=timeout)
 
     @property
     def success_threshold(self) -> int:
@@ -148,8 +149,7 @@ class CircuitBreaker(Courses):
 
     @success_threshold.setter
     def success_threshold(self, threshold: int) -> None:
-        self._success_threshold = threshold
-        self._retune()
+        self._retune(success_threshold=threshold)
 
     @property
     def name(self) -> str | None:
@@ -239,6 +239,7 @@ class CircuitBreaker(Courses):
                 live = self._state_storage._live
                 live.fails = live.counter
                 policy.half_open()
+                live.succeeded = policy._kernel.counters()[1]
 
     def close(self) -> None:
         """Close the circuit, and forget all failures."""
@@ -315,11 +316,12 @@ class CircuitBreaker(Courses):
             what = "async generators" if kind == _ASYNC_GENERATOR else "generators"
             raise TypeError(f"acall does not support {what}; use call")
         policy = self.policy
-        if not self._guards:
+        guards = self._guards
+        if not guards:
             return await policy.acall(func, *args, **kwargs)
         if self._stored:
-            return await self._arun_stored(func, args, kwargs)  # type: ignore[no-any-return]
-        return await self._guards[1](func, args, kwargs)  # type: ignore[no-any-return]
+            return await self._arun_stored(guards[1], func, args, kwargs)  # type: ignore[no-any-return]
+        return await guards[1](func, args, kwargs)  # type: ignore[no-any-return]
 
     def call_async(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a coroutine function of tornado or asyncio; return a future of its result."""
@@ -590,3 +592,17 @@ class CircuitHalfOpenState(CircuitBreakerState):
         breaker._state_storage.increment_success_counter()
         if breaker._state_storage.success_counter >= breaker.success_threshold:
             breaker.close()
+
+
+CBStateType: TypeAlias = CircuitClosedState | CircuitHalfOpenState | CircuitOpenState
+
+
+def __getattr__(name: str) -> Any:
+    """Return a type variable of pybreaker's; typing is imported with the first."""
+    bounds = {"CBListenerType": CircuitBreakerListener, "ExceptionType": BaseException, "T": None}
+    if name not in bounds:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from typing import TypeVar
+
+    globals()[name] = TypeVar(name, bound=bounds[name])
+    return globals()[name]

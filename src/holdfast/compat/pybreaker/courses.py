@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ContextDecorator
-from datetime import UTC, datetime
+from functools import partial
 from threading import get_ident
 from weakref import ref
 
@@ -19,16 +19,16 @@ from holdfast.compat.pybreaker.policy import (
     NEVER,
     BreakerPolicy,
     name_of,
+    need_number,
     reset_ns_of,
     thresholds,
 )
 from holdfast.compat.pybreaker.storage import (
-    STATE_OF,
-    STATE_OPEN,
     CircuitMemoryStorage,
     Live,
-    age_of,
 )
+from holdfast.compat.pybreaker.stored import Storing
+from holdfast.forks import mind
 from holdfast.locks import RLock
 from holdfast.mode import Mode
 from holdfast.policies.breaker.state import State
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from holdfast._native.gate import Gate
+    from holdfast.compat.pybreaker.stored import Guards
+
 
 __all__ = ["PROBE_TIMEOUT", "TRIP_TEXTS", "Block", "Courses"]
 
@@ -49,7 +51,6 @@ TRIP_TEXTS = {
     _PROBE_FAILED: "Trial call failed, circuit breaker opened",
 }
 _COROUTINE, _GENERATOR = 1, 2  # hf_callable
-_ORDERED = (State.FORCED_OPEN, State.DISABLED, State.METRICS_ONLY)
 # What decides in pybreaker. Changed by a subclass or on an instance, it does here too.
 _DECIDING = frozenset(
     [
@@ -81,7 +82,7 @@ else:
     _Native = Handle
 
 
-class Courses(_Native):
+class Courses(Storing, _Native):
     """What a breaker consists of below its public face."""
 
     _name: str | None
@@ -94,7 +95,9 @@ class Courses(_Native):
     _state_storage: Any
     _state: Any
     _course: Callable[..., Any]
-    _guards: tuple[Callable[..., Any], ...]
+    _guards: Guards
+    _base: type[Courses] | None = None
+    _policy: BreakerPolicy | None = None
 
     if TYPE_CHECKING:  # what the face has
 
@@ -113,7 +116,7 @@ class Courses(_Native):
     def __setattr__(self, name: str, value: object) -> None:
         own = name in _DECIDING and not isinstance(getattr(type(self), name, None), property)
         object.__setattr__(self, name, value)
-        if own:
+        if own and self._base is not None:
             self._let_storage_decide()
         elif name == "call":
             self._let_call_decide()
@@ -124,18 +127,20 @@ class Courses(_Native):
             self._let_call_decide()
 
     def _let_call_decide(self) -> None:
+        if self._base is None:  # not made yet
+            return
         own = "call" in self.__dict__ or _differs(type(self), self._base, "call")
         object.__setattr__(self, "_calls_own", own)
         self._set_ways()
 
     def _prepare(self, base: type[Courses]) -> None:
         """Set what there is before the policy."""
-        changed = {name for name in _DECIDING if _differs(type(self), base, name)}
+        own = self.__dict__
+        changed = [name for name in _DECIDING if name in own or _differs(type(self), base, name)]
         self._lock = RLock()
         self._base = base
-        self._policy: BreakerPolicy | None = None
         self._stored = bool(changed) or type(self._state_storage) is not CircuitMemoryStorage
-        self._calls_own = _differs(type(self), base, "call")
+        self._calls_own = "call" in self.__dict__ or _differs(type(self), base, "call")
         self._notices = False  # whether another process has changed the storage
         self._follows = False  # whether the policy is moved after the storage at this moment
         self._told_of: dict[int, BaseException] = {}  # by thread: a failure told before its end
@@ -143,6 +148,12 @@ class Courses(_Native):
         self._guards = ()
         self._module = _caller() if not self._name else ""
         super().__init__(str(self._name or self._module))
+        mind(self)
+
+    def _after_fork(self) -> None:
+        """In a forked child: nobody holds the lock, and no thread is amid telling."""
+        self._lock = RLock()
+        self._told_of.clear()
 
     # ---- the policy ----
 
@@ -212,8 +223,13 @@ class Courses(_Native):
         if self._stored:
             policy._kernel.tune(*NEVER, reset_ns_of(self._reset_timeout))
 
-    def _retune(self) -> None:
+    def _retune(self, **changed: float) -> None:
+        """Put other settings into force."""
+        for field, value in changed.items():
+            need_number(field, value)
         with self._lock:
+            for field, value in changed.items():
+                setattr(self, f"_{field}", value)
             if self._policy is not None:
                 self._tune(self._policy)
                 if not self._stored:
@@ -232,17 +248,19 @@ class Courses(_Native):
             not stored and any("failure" in one for one in hears),
             not stored and any("success" in one for one in hears),
         )
+        guards: Guards
         if stored:
             plain, waiting, stream = self._decide, self._adecide, self._gdecide
-            self._guards = (policy._guard(plain), policy._guard(waiting), policy._guard(stream))
-            self._course = self._run_stored
+            guards = policy._guard(plain), policy._guard(waiting), policy._guard(stream)
+            self._course = partial(self._run_stored, guards)
         elif told:
             plain, waiting, stream = self._begin_told, self._abegin_told, self._gbegin_told
-            self._guards = (policy._guard(plain), policy._guard(waiting), policy._guard(stream))
-            self._course = self._run_told
+            guards = policy._guard(plain), policy._guard(waiting), policy._guard(stream)
+            self._course = partial(self._run_told, guards)
         else:
-            self._guards = ()
+            guards = ()
             self._course = policy.call
+        self._guards = guards
         is_native = not (stored or told or self._calls_own)
         self._turn_to(policy if is_native else None)
 
@@ -272,9 +290,11 @@ class Courses(_Native):
 
     # ---- told ----
 
-    def _run_told(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def _run_told(
+        self, guards: Guards, func: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
         kind = _callable_kind(func)
-        return self._guards[kind if kind <= _GENERATOR else 0](func, args, kwargs)
+        return guards[kind if kind <= _GENERATOR else 0](func, args, kwargs)
 
     def _begin_told(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._tell("before_call", func, *args, **kwargs)
@@ -324,7 +344,10 @@ class Courses(_Native):
         has_failed = error is not None and rule in TRIP_TEXTS
         throws = self._throw_new_error_on_trip and policy.mode is Mode.ENFORCE
         with self._lock:
-            self._state_storage._live.moved(new, rule, count)
+            live = self._state_storage._live
+            if live is None:  # another thread has let the storage decide
+                return None
+            live.moved(new, rule, count)
             if error is not None and has_failed and policy._told:
                 self._tell("failure", error)
                 if not throws:  # its end will be told as well
@@ -344,107 +367,8 @@ class Courses(_Native):
         elif self._told_of.pop(get_ident(), None) is not error or error is None:
             self._tell("failure", error)
 
-    # ---- stored ----
-
-    def _run_stored(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        kind = _callable_kind(func)
-        if kind == _COROUTINE:
-            return self._arun_stored(func, args, kwargs)
-        if kind == _GENERATOR:
-            return self._grun_stored(func, args, kwargs)
-        self._follow_storage()
-        return self._guards[0](func, args, kwargs)
-
-    async def _arun_stored(self, func: Any, args: Any, kwargs: Any) -> Any:
-        self._follow_storage()
-        return await self._guards[1](func, args, kwargs)
-
-    def _grun_stored(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
-        self._follow_storage()
-        return (yield from self._guards[2](func, args, kwargs))
-
-    def _decide(self, func: Any, args: Any, kwargs: Any) -> Any:
-        state = self._enter(func, args, kwargs)
-        try:
-            result = func(*args, **kwargs)
-        except Exception as error:
-            state._handle_error(error)
-            raise
-        state._handle_success()
-        return result
-
-    async def _adecide(self, func: Any, args: Any, kwargs: Any) -> Any:
-        state = self._enter(func, args, kwargs)
-        try:
-            result = await func(*args, **kwargs)
-        except Exception as error:
-            state._handle_error(error)
-            raise
-        state._handle_success()
-        return result
-
-    def _gdecide(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
-        state = self._enter(func, args, kwargs)
-        try:
-            result = yield from func(*args, **kwargs)
-        except Exception as error:
-            state._handle_error(error)
-            raise
-        state._handle_success()
-        return result
-
-    def _enter(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Return the state that has admitted a call, once it and the listeners know of the call."""
-        state = self._state
-        if state.name != STATE_OPEN:  # an open one only observes
-            state.before_call(func, *args, **kwargs)
-        self._tell("before_call", func, *args, **kwargs)
-        return state
-
-    def _follow_storage(self) -> None:
-        """Put the policy where the storage is; half-open both when the open time is over."""
-        policy = self.policy
-        with self._lock:
-            if policy.state in _ORDERED:
-                return
-            if self.state.name != STATE_OPEN:
-                self._put_policy(STATE_OF[self._state.name])
-                return
-            opened_at = self._state_storage.opened_at
-            left = self._reset_timeout
-            left -= left if opened_at is None else age_of(opened_at).total_seconds()
-            if left <= 0:
-                self.half_open()
-            self._put_policy(STATE_OF[self._state.name])
-            if policy.state is State.OPEN:
-                now_ns, left_ns = policy._clock.now_ns(), int(left * 1e9)
-                if abs(policy._kernel.retry_after_ns(now_ns) - left_ns) > _INEXACT_NS:
-                    policy._turn(State.OPEN, now_ns + left_ns - reset_ns_of(self._reset_timeout))
-
-    def _put_policy(self, state: State) -> None:
-        """Put the policy into a state, unless somebody's order has it in another."""
-        policy = self._policy
-        if policy is None or policy.state is state or policy.state in _ORDERED:
-            return
-        self._follows = True
-        try:
-            policy._order(state)
-        finally:
-            self._follows = False
-
-    def _follow_policy(self, new: State) -> None:
-        """Put the storage where the policy was moved by its clock, a check or an order."""
-        with self._lock:
-            if self._follows or new in _ORDERED:
-                return
-            if new is State.OPEN:
-                self._state_storage.opened_at = datetime.now(UTC)
-            self._state_storage.state = name_of(new)
-            self._state = self._create_new_state(name_of(new), prev_state=self._state, notify=True)
-
 
 _TEXTS = frozenset(TRIP_TEXTS.values())
-_INEXACT_NS = 50_000_000
 
 
 class Block(ContextDecorator):

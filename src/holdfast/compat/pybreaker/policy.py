@@ -13,12 +13,13 @@ from holdfast.compat.pybreaker.errors import CircuitBreakerOpenError
 from holdfast.errors import Rejected
 from holdfast.policies.breaker.breaker import CircuitBreaker
 from holdfast.policies.breaker.state import STATES, State
+from holdfast.validation import Problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["NEVER", "BreakerPolicy", "name_of", "thresholds"]
+__all__ = ["NEVER", "BreakerPolicy", "name_of", "need_number", "reset_ns_of", "thresholds"]
 
 NEVER = (0, 0xFFFFF)  # thresholds of a breaker whose storage decides
 _MOST = 1_000_000
@@ -35,6 +36,22 @@ _NAMES = {
 def name_of(state: State) -> str:
     """Return what pybreaker calls a state; one that admits all calls is "closed"."""
     return _NAMES.get(state, "closed")
+
+
+def need_number(field: str, value: Any) -> None:
+    """Refuse what cannot be compared with numbers.
+
+    Raises:
+        ConfigError: It is no number.
+    """
+    try:
+        is_number = (value > 0) in (True, False) and value == value  # NaN is not
+    except TypeError:
+        is_number = False
+    if not is_number:
+        problems = Problems("CircuitBreaker")
+        problems.refuse(field, value, "a number")
+        problems.done()
 
 
 def thresholds(fail_max: float, success_threshold: float) -> tuple[int, int]:

@@ -234,6 +234,8 @@ class CircuitMemoryStorage(CircuitBreakerStorage):
         if live is None:
             self._own_state = state
         else:
+            if state not in STATE_OF:
+                raise ValueError(f"Unknown state {state!r}, valid states: {', '.join(STATE_OF)}")
             live.policy._order(STATE_OF[state])
 
     def increment_counter(self) -> None:
