@@ -258,12 +258,18 @@ rejected_dealloc(PyObject *op)
 
 /*
  * _at_hand(cls): memory of this class of rejections is kept for the next one, of whichever class. A decorator
- * of classes that add nothing to an instance.
+ * of classes that add nothing to an instance, with slots of which there is none.
  */
 PyObject *
 hf_rejected_at_hand(PyObject *module, PyObject *cls)
 {
     (void)module;
+    if (!PyType_Check(cls) ||
+        !PyType_IsSubtype((PyTypeObject *)cls, (PyTypeObject *)hf_rejected_type) ||
+        ((PyTypeObject *)cls)->tp_basicsize != (Py_ssize_t)sizeof(RejectedObject)) {
+        PyErr_Format(PyExc_TypeError, "%R is no class of rejections with __slots__ = ()", cls);
+        return NULL;
+    }
     ((PyTypeObject *)cls)->tp_dealloc = rejected_dealloc;
     return Py_NewRef(cls);
 }

@@ -22,6 +22,7 @@ from holdfast import (
     Rejected,
     ShedError,
 )
+from holdfast._native import gate
 from tests.gate.parts import pipe, places, tokens, tripping
 from tests.interpreters import classes_can_die
 
@@ -391,3 +392,16 @@ def test_a_rejection_that_is_a_policys_own_class_is_a_rejection_like_any_other()
     with pytest.raises(OwnError) as caught:
         breaker._refuse("open", 1_500_000_000, OwnError)
     assert (caught.value.policy, caught.value.retry_after) == (breaker, 1.5)
+
+
+def test_memory_is_kept_only_for_classes_that_add_nothing_to_a_rejection():
+    class OwnError(CircuitOpenError):  # it adds a place for weak references
+        pass
+
+    class LeanError(CircuitOpenError):
+        __slots__ = ()
+
+    assert gate._at_hand(LeanError) is LeanError
+    for other in (OwnError, HoldfastError, ValueError, "no class"):
+        with pytest.raises(TypeError, match="is no class of rejections with __slots__"):
+            gate._at_hand(other)
