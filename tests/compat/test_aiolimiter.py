@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import threading
+import time
 import warnings
 import weakref
 from contextlib import suppress
@@ -187,8 +188,19 @@ async def test_an_amount_out_of_range_is_refused(amount):
 
 @pytest.mark.parametrize("rate", [0, -1, math.nan, "10"])
 def test_a_rate_that_is_none_is_refused(rate):
-    with pytest.raises(ValueError, match="rate: got"):
+    with pytest.raises(hf.ConfigError, match="max_rate: got"):
         AsyncLimiter(rate)
+
+
+@pytest.mark.parametrize("period", [-1, math.nan, 1e-9, "10"])
+def test_a_period_that_is_none_is_refused(period):
+    with pytest.raises(hf.ConfigError, match="time_period: got"):
+        AsyncLimiter(1, period)
+    limiter = AsyncLimiter(1, 1)
+    with pytest.raises(hf.ConfigError, match="time_period: got"):
+        limiter.time_period = period
+    assert limiter.time_period == 1
+    assert AsyncLimiter(1, timedelta(minutes=1)).time_period == 60
 
 
 def test_a_period_of_nothing_is_refused_as_in_the_library():
@@ -214,7 +226,7 @@ async def test_another_rate_keeps_the_level_and_holds_for_who_waits():  # trap 3
     assert now() - began == pytest.approx(10)
     limiter.max_rate = 0.5
     assert not limiter.has_capacity(1)
-    with pytest.raises(ValueError, match="rate"):
+    with pytest.raises(hf.ConfigError, match="max_rate: got -1"):
         limiter.max_rate = -1
     assert (limiter.max_rate, limiter.time_period) == (0.5, 20)
 
@@ -446,3 +458,40 @@ def test_a_limiter_that_is_sent_to_another_process_begins_anew_there():
     sent = pickle.loads(pickle.dumps(limiter))
     assert (sent.max_rate, sent.time_period) == (1, 3600)
     assert sent.policy.try_acquire()
+
+
+def test_threads_that_wait_by_the_policy_take_turns_with_tasks():
+    limiter = AsyncLimiter(1, 0.05)
+    began = time.monotonic()
+
+    def work() -> None:
+        for _ in range(3):
+            limiter.policy.acquire()
+
+    async def go_on() -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        for _ in range(3):
+            async with limiter:
+                await asyncio.sleep(0)
+        await asyncio.to_thread(thread.join, 30)
+
+    asyncio.run(go_on())
+    assert time.monotonic() - began >= 0.24
+    assert limiter.policy.snapshot().allowed == 6
+
+
+def test_a_wait_by_the_policy_that_would_be_too_long_is_refused_at_once():  # trap 42
+    limiter = AsyncLimiter(1, 3600)
+    limiter.policy.acquire()
+    with pytest.raises(hf.RateLimitedError) as refused:
+        limiter.policy.acquire(timeout=1)
+    assert refused.value.retry_after == pytest.approx(3600, abs=5)
+
+
+def test_a_thread_of_a_test_that_waits_by_the_policy_moves_the_clock():
+    with use_clock() as clock:
+        limiter = AsyncLimiter(1, 60)
+        limiter.policy.acquire()
+        limiter.policy.acquire()
+        assert clock.now() == 60

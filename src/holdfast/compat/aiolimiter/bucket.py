@@ -13,7 +13,14 @@ from weakref import WeakSet
 
 from holdfast.clock import ManualClock
 from holdfast.policies.limiter.limiter import RateLimiter
-from holdfast.policies.limiter.rates import MAX_BURST, Rate, exact_rate, read_per, read_rate
+from holdfast.policies.limiter.rates import (
+    LEAST_PER_NS,
+    MAX_BURST,
+    Rate,
+    exact_rate,
+    read_per,
+    read_rate,
+)
 from holdfast.validation import MAX_NS, Problems
 from holdfast.waiting.least_line import LeastFirstLine
 
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock
 
-__all__ = ["Bucket", "LoopTime"]
+__all__ = ["Bucket", "LoopTime", "check"]
 
 NEAR_NS = 10_000_000  # how far apart two readings of one clock may be, on a busy machine
 PARTS = 1_000_000  # of a token, once fractions of one are asked for
@@ -124,7 +131,7 @@ class Bucket(RateLimiter):
         rate = _bounded(max_rate)
         super().__init__(name, rate=rate, per=time_period, max_wait=None)
         self.max_rate = max_rate
-        self.time_period = time_period
+        self.time_period = _seconds(time_period)
         clock: Clock = self._clock
         self.enforces: bool = self._enforces
         self.parts = 1
@@ -195,7 +202,7 @@ class Bucket(RateLimiter):
             self._change(rate=most, per=per, burst=whole.burst)
             self._line.resize(partial(self._apply, *_finest(most, per_ns)))
         self.max_rate = rate
-        self.time_period = per_ns / 1e9 if hasattr(per, "total_seconds") else per
+        self.time_period = _seconds(per)
 
     def level(self, now_ns: int) -> Fraction:
         """Return how much capacity is taken and not back yet."""
@@ -246,6 +253,22 @@ class Bucket(RateLimiter):
 
     def _in_words(self) -> str:
         return f"{self.max_rate:g} in {self.time_period:g} s, {self.available} left"
+
+
+def check(max_rate: Any, time_period: Any) -> None:
+    """Refuse what is no rate, under the names that an ``AsyncLimiter`` has for it.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
+    problems = Problems("AsyncLimiter")
+    problems.number("max_rate", _bounded(max_rate), above=0.0, most=MAX_BURST)
+    problems.duration("time_period", time_period, least_ns=LEAST_PER_NS)
+    problems.done()
+
+
+def _seconds(period: float | timedelta) -> float:
+    return period if isinstance(period, (int, float)) else period.total_seconds()
 
 
 def _bounded(max_rate: Any) -> Any:

@@ -9,7 +9,7 @@ import warnings
 from _thread import get_ident
 from contextlib import AbstractAsyncContextManager
 
-from holdfast.compat.aiolimiter.bucket import Bucket, LoopTime
+from holdfast.compat.aiolimiter.bucket import Bucket, LoopTime, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
     def __init__(self, max_rate: float, time_period: float = 60) -> None:
         if time_period == 0:
             raise ZeroDivisionError("AsyncLimiter: time_period=0 must be above 0 seconds")
+        check(max_rate, time_period)
         maker = sys._getframe(1).f_globals.get("__name__")  # pyright: ignore[reportPrivateUsage]
         name = maker if isinstance(maker, str) else __name__
         self.policy = Bucket(name, max_rate, time_period)
@@ -84,6 +85,7 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
 
     @max_rate.setter
     def max_rate(self, value: float) -> None:
+        check(value, self.policy.time_period)
         self.policy.resize(rate=value)
 
     @property
@@ -93,6 +95,7 @@ class AsyncLimiter(AbstractAsyncContextManager[None]):
 
     @time_period.setter
     def time_period(self, value: float) -> None:
+        check(self.policy.max_rate, value)
         self.policy.resize(per=value)
 
     def has_capacity(self, amount: float = 1) -> bool:
