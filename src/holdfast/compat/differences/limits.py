@@ -33,8 +33,8 @@ DIFFERENCES = (
     ),
     Difference(
         _MEMORY,
-        "Hits of several threads at once are exact, where limits may lose some, and may fail with "
-        "`threads can only be started once`.",
+        "Hits that several threads make at the same time are counted exactly, where limits may "
+        "lose some, and may fail with `threads can only be started once`.",
     ),
     Difference(
         _MEMORY,
