@@ -147,6 +147,17 @@ def test_a_storage_and_an_item_that_are_not_migrated_yet_work_with_the_face(orig
     assert [ours.hit(item, "u"), ours.hit(parse("1/minute"), "u")] == [True, False]
 
 
+async def test_storages_of_the_face_work_with_strategies_that_are_not_migrated_yet(original):
+    for strategy in original.strategies.STRATEGIES.values():
+        limiter = strategy(storage.MemoryStorage())
+        assert [limiter.hit(parse("1/year"), "u") for _ in range(2)] == [True, False]
+    for strategy in original.aio.strategies.STRATEGIES.values():
+        limiter = strategy(aio.storage.MemoryStorage())
+        assert [await limiter.hit(parse("1/year"), "u") for _ in range(2)] == [True, False]
+    with pytest.raises(AssertionError):
+        original.strategies.FixedWindowRateLimiter(aio.storage.MemoryStorage())
+
+
 def test_items_of_the_face_work_with_strategies_that_are_not_migrated_yet(original):
     limiter = original.strategies.FixedWindowRateLimiter(original.storage.MemoryStorage())
     assert [limiter.hit(parse("1/minute"), "u") for _ in range(2)] == [True, False]

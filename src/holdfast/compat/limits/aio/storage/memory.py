@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.compat.limits._memory import MOST_KEYS, Entry, Memory
 from holdfast.compat.limits._native_course import Deciding, keep_methods
+from holdfast.compat.limits._wrapping import is_for_original
 from holdfast.compat.limits.aio.storage.base import (
     MovingWindowSupport,
     SlidingWindowCounterSupport,
@@ -57,6 +58,7 @@ class MemoryStorage(
     ) -> None:
         super().__init__(uri, wrap_exceptions=wrap_exceptions, **_)
         self._memory = Memory(clock, most_keys)
+        is_for_original(MemoryStorage, Storage, MovingWindowSupport, SlidingWindowCounterSupport)
 
     @property
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
