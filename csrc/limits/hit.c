@@ -75,8 +75,8 @@ key_of(const WindowsObject *self, const hf_text *text)
 }
 
 /*
- * The plan of an item, a new reference unless *borrowed. NULL without an error: it has none, and what it says
- * itself is asked each time.
+ * The plan of an item, a new reference. NULL without an error: it has none, and what it says itself is asked
+ * each time.
  */
 static PlanObject *
 ask_plan(WindowsObject *self, PyObject *item)

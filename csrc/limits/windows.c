@@ -20,7 +20,8 @@
 
 enum {
     LEAST_SIZE = 16,
-    LOOKS = 4,       /* places that a new key looks at for old windows */
+    LOOKS = 4,       /* keys that a new one looks at for old windows, in as many places as … */
+    PLACES = 32,     /* … these at most: a table that is sparse shrinks */
     LOOK_EVERY = 64, /* operations after which any looks at as many */
     CANDIDATES = 16, /* places that are compared when one has to go */
     PATIENCE = 100,
@@ -175,6 +176,7 @@ cell_of(const hf_stripe *s, const hf_key *key)
 static void
 take_out(const hf_windows *w, hf_stripe *s, size_t at)
 {
+    s->bytes -= s->place[at].cell->length;
     hf_cell_free(w->kind, s->place[at].cell);
     const size_t mask = s->size - 1;
     size_t hole = at;
@@ -210,14 +212,15 @@ resize(hf_stripe *s, size_t size)
     return true;
 }
 
-/* Look at so many places from the hand on; windows that are over go. */
+/* Look at so many cells, in no more than so many places, from the hand on; windows that are over go. */
 static size_t
-sweep(const hf_windows *w, hf_stripe *s, size_t looks, int64_t now_ns)
+sweep(const hf_windows *w, hf_stripe *s, size_t looks, size_t places, int64_t now_ns)
 {
     size_t gone = 0;
-    for (size_t i = 0; i < looks && s->used > 0; i++) {
+    for (; looks > 0 && places > 0 && s->used > 0; places--) {
         s->hand &= s->size - 1;
         const hf_cell *cell = s->place[s->hand].cell;
+        looks -= cell != NULL;
         if (cell != NULL && cell_ends_ns(w, cell) <= now_ns) {
             take_out(w, s, s->hand); /* another may have moved here: look again */
             gone++;
@@ -253,25 +256,35 @@ evict(const hf_windows *w, hf_stripe *s)
     }
 }
 
+/* Whether a key of this length would be one too many. */
 static bool
-make_room(const hf_windows *w, hf_stripe *s, int64_t now_ns)
+is_full(const hf_windows *w, const hf_stripe *s, size_t length)
 {
-    (void)sweep(w, s, LOOKS, now_ns);
-    if (s->used >= w->most && sweep(w, s, 4 * CANDIDATES, now_ns) == 0)
-        evict(w, s);
+    return s->used >= w->most || (s->used > 0 && s->bytes + length > w->most * HF_KEY_BYTES);
+}
+
+static bool
+make_room(const hf_windows *w, hf_stripe *s, size_t length, int64_t now_ns)
+{
+    (void)sweep(w, s, LOOKS, PLACES, now_ns);
+    while (is_full(w, s, length))
+        if (sweep(w, s, 4 * CANDIDATES, 8 * CANDIDATES, now_ns) == 0)
+            evict(w, s);
     if (s->size == 0)
         return resize(s, LEAST_SIZE);
+    if (s->size > LEAST_SIZE && s->used < s->size / 16)
+        (void)resize(s, s->size / 2); /* where there is no memory it stays as large as it was */
     if ((s->used + 1) * 4 <= s->size * 3)
         return true;
     /* It grows only for what counts; where half of it did not, the next growth is far. */
-    (void)sweep(w, s, 2 * s->size, now_ns);
+    (void)sweep(w, s, SIZE_MAX, 2 * s->size, now_ns);
     return s->used * 2 <= s->size || resize(s, 2 * s->size);
 }
 
 static hf_cell *
 insert(const hf_windows *w, hf_stripe *s, const hf_key *key, int64_t now_ns)
 {
-    if (!make_room(w, s, now_ns))
+    if (!make_room(w, s, key->length, now_ns))
         return NULL;
     hf_cell *cell = hf_cell_new(key);
     if (cell == NULL)
@@ -279,6 +292,7 @@ insert(const hf_windows *w, hf_stripe *s, const hf_key *key, int64_t now_ns)
     cell_begin(w, cell);
     s->place[find(s, key)] = (hf_place){.hash = key->hash, .cell = cell};
     s->used++;
+    s->bytes += key->length;
     return cell;
 }
 
@@ -303,7 +317,7 @@ static inline void
 leave(const hf_windows *w, hf_stripe *s, int64_t now_ns)
 {
     if (HF_UNLIKELY(++s->operations % LOOK_EVERY == 0))
-        (void)sweep(w, s, LOOKS, now_ns);
+        (void)sweep(w, s, LOOKS, PLACES, now_ns);
     hf_lock_give(&s->lock);
 }
 
@@ -444,10 +458,13 @@ hf_windows_put(hf_windows *w, hf_cell *cell, int64_t now_ns)
 {
     const hf_key key = {.text = cell->text, .length = cell->length, .hash = cell->hash};
     hf_stripe *s = enter(w, &key);
-    int answer = make_room(w, s, now_ns) ? 0 : -1;
+    int answer = make_room(w, s, cell->length, now_ns) ? 0 : -1;
     if (answer == 0) {
         hf_place *place = &s->place[find(s, &key)];
+        if (place->cell != NULL)
+            s->bytes -= place->cell->length;
         s->used += place->cell == NULL;
+        s->bytes += cell->length;
         hf_cell_free(w->kind, place->cell);
         *place = (hf_place){.hash = cell->hash, .cell = cell};
     }
@@ -482,13 +499,12 @@ hf_windows_sweep(hf_windows *w, int64_t now_ns)
     size_t gone = 0;
     for (size_t i = 0; i < HF_STRIPES; i++) {
         hf_stripe *s = enter_stripe(w, i);
-        gone += sweep(w, s, 2 * s->size, now_ns);
-        if (s->size > LEAST_SIZE && s->used < s->size / 8) {
-            size_t size = LEAST_SIZE;
-            while (size < 2 * s->used)
-                size *= 2;
-            (void)resize(s, size); /* where there is no memory it stays as large as it was */
-        }
+        gone += sweep(w, s, SIZE_MAX, 2 * s->size, now_ns);
+        size_t size = LEAST_SIZE;
+        while (size < 2 * s->used)
+            size *= 2;
+        if (size < s->size / 4)
+            (void)resize(s, size);
         hf_lock_give(&s->lock);
     }
     return gone;
@@ -507,7 +523,7 @@ hf_windows_reset(hf_windows *w, int64_t now_ns)
         }
         free(s->place);
         s->place = NULL;
-        s->size = s->used = s->hand = 0;
+        s->size = s->used = s->bytes = s->hand = 0;
         hf_lock_give(&s->lock);
     }
     return living;

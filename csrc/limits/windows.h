@@ -49,7 +49,8 @@ typedef struct hf_stripe {
     hf_place *place;
     size_t size; /* a power of two, or 0 */
     size_t used;
-    size_t hand; /* where the next look for old windows begins */
+    size_t bytes; /* of the texts of its keys */
+    size_t hand;  /* where the next look for old windows begins */
     uint64_t operations;
     uint64_t evicted;
 } hf_stripe;
@@ -59,6 +60,8 @@ typedef struct hf_stripe {
 #else
 #define HF_STRIPES 16
 #endif
+
+#define HF_KEY_BYTES 256
 
 typedef struct hf_windows {
     hf_window_kind kind;

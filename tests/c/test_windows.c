@@ -40,6 +40,33 @@ HF_TEST(keys_that_come_and_go_in_any_order_count_as_in_a_list)
     }
 }
 
+static size_t
+places(void)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < HF_STRIPES; i++)
+        sum += table.stripe[i].size;
+    return sum;
+}
+
+HF_TEST(a_table_is_as_large_as_what_it_has)
+{
+    table_init(&table, HF_FIXED, 1000000);
+    for (long number = 0; number < 50000; number++)
+        HF_CHECK_INT(hit(&table, number, 1, 9, 1), 1);
+    HF_CHECK(places() >= 50000 && places() <= 4 * 50000);
+    for (long number = 0; number < 200000;
+         number++) { /* a few at a time, when all those are over */
+        HF_CHECK_INT(hit(&table, number, 1, 9, 10000 + number * 10), 1);
+        if (number % 1000 == 0)
+            HF_CHECK_INT(count_of(&table, number, 10000 + number * 10), 1);
+    }
+    HF_CHECK(places() <= 4096);
+    (void)hf_windows_sweep(&table, INT64_MAX);
+    HF_CHECK(places() <= 16 * (size_t)HF_STRIPES * 4);
+    hf_windows_end(&table);
+}
+
 HF_TEST(windows_that_are_over_take_no_memory_for_long)
 {
     for (hf_window_kind kind = HF_FIXED; kind <= HF_COUNTER; kind++) {
@@ -48,6 +75,7 @@ HF_TEST(windows_that_are_over_take_no_memory_for_long)
             for (long number = 0; number < 500; number++)
                 HF_CHECK_INT(hit(&table, round * 500 + number, 1, 9, round * 3000), 1);
         HF_CHECK(hf_windows_held(&table) < 2500);
+        HF_CHECK(places() < 16384);
         (void)hf_windows_sweep(&table, 50 * 3000);
         HF_CHECK_INT(hf_windows_held(&table), 0);
         hf_windows_end(&table);
@@ -66,6 +94,34 @@ HF_TEST(a_flood_of_keys_takes_no_more_than_there_may_be)
         HF_CHECK_INT(hit(&table, -1, 1, 9, 1), 0); /* it had counted most, and is still there */
         hf_windows_end(&table);
     }
+}
+
+HF_TEST(a_flood_of_long_keys_takes_no_more_memory_than_short_ones_may)
+{
+    static char text[100000];
+    enum { MOST = 1600 };
+    table_init(&table, HF_FIXED, MOST);
+    HF_CHECK_INT(hit(&table, -1, 9, 9, 1), 1);
+    for (uint32_t i = 0; i < 2000; i++) {
+        memcpy(text, &i, sizeof i);
+        const hf_key key = {.text = text,
+                            .length = sizeof text,
+                            .hash = hf_windows_hash(&table, text, sizeof text)};
+        const hf_asked asked = {.n = 1, .limit = 9, .per_ns = 1000, .now_ns = 1};
+        HF_CHECK_INT(hf_windows_hit(&table, &key, &asked), 1);
+        hf_cell **cells;
+        size_t n, bytes = 0;
+        if (i % 100 != 0)
+            continue;
+        HF_REQUIRE(hf_windows_copy(&table, 1, &cells, &n) == 0);
+        for (size_t k = 0; k < n; k++)
+            bytes += cells[k]->length;
+        hf_cells_free(HF_FIXED, cells, n);
+        /* Of each stripe as much as its share, or one key. */
+        HF_CHECK(bytes <= MOST * HF_KEY_BYTES || n <= HF_STRIPES);
+    }
+    hf_windows_end(&table);
+    HF_CHECK_INT(hf_windows_held(&table), 0);
 }
 
 HF_TEST(a_table_of_one_key_has_the_last)
