@@ -208,7 +208,7 @@ class Courses:
         return any(h is not None and getattr(h, "__func__", h) is not silent for h in heard)
 
     def _tell(self, hook: str, *about: Any, **more: Any) -> None:
-        """Tell all listeners. What one raises changes nothing (trap 13)."""
+        """Tell all listeners. What one raises changes nothing."""
         for listener in tuple(self._listeners):
             hear = getattr(listener, hook, None)
             if hear is None:
@@ -413,7 +413,7 @@ class Courses:
                 made.open_as_of(self._state_storage.opened_at)
 
     def _half_open_if_due(self) -> None:
-        """Half-open a circuit whose timeout has elapsed: of many who come, one does it (trap 7)."""
+        """Half-open a circuit whose timeout has elapsed: of many who come, one does it."""
         if self._half_opens_own:
             self.half_open()
             return

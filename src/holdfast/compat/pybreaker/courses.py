@@ -309,7 +309,7 @@ class Courses(Storing, _Native):
         return (yield from func(*args, **kwargs))
 
     def _tell(self, hook: str, *about: Any, **more: Any) -> None:
-        """Tell all listeners, one thread at a time. What one raises changes nothing (trap 13)."""
+        """Tell all listeners, one thread at a time. What one raises changes nothing."""
         with self._lock:
             for listener in tuple(self._listeners):
                 hear = getattr(listener, hook, None)
