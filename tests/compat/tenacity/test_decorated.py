@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import warnings
+from unittest import mock
 
 import pytest
 
@@ -562,3 +563,19 @@ def test_statistics_of_a_call_show_nothing_of_the_one_before():
     work.statistics.clear()
     work()
     assert len(work.statistics) == 4
+
+
+@pytest.mark.parametrize("place", [OnlyOutcome, lambda outcome: state_with(outcome)])
+def test_a_users_test_may_put_a_mock_in_the_place_of_an_outcome(place):
+    returned = mock.Mock(failed=False, **{"result.return_value": 42})
+    raised = mock.Mock(failed=True, **{"exception.return_value": KeyError()})
+    assert retry_if_result(lambda result: result == 42)(place(returned))
+    assert not retry_if_exception_type()(place(returned))
+    assert retry_if_exception_type(KeyError)(place(raised))
+    assert place(raised).outcome is raised
+
+
+def state_with(outcome: object) -> RetryCallState:
+    state = RetryCallState(None, None, (), {})
+    state.outcome = outcome
+    return state

@@ -37,6 +37,7 @@ __all__ = [
     "RetryCallState",
     "RetryError",
     "TryAgain",
+    "end_of",
 ]
 
 NO_RESULT = object()
@@ -218,6 +219,17 @@ class Controller(ABC):
         """Return the policy that counts the calls of a function, or the loops."""
 
 
+def end_of(outcome: Any) -> tuple[Any, bool]:
+    """Return what an attempt has returned or raised, and whether it has raised.
+
+    Of whatever a test of a user's has in place of a ``Future``.
+    """
+    failed = getattr(outcome, "failed", None)
+    if failed is None:
+        failed = outcome.exception() is not None
+    return (outcome.exception(), True) if failed else (outcome.result(), False)
+
+
 class RetryCallState:
     """One call that is tried again, or one loop of attempts.
 
@@ -270,10 +282,7 @@ class RetryCallState:
     @outcome.setter
     def outcome(self, outcome: Future | None) -> None:
         self._outcome = outcome
-        self._ended = None
-        if outcome is not None:
-            error = outcome.exception()
-            self._ended = (outcome.result(), False) if error is None else (error, True)
+        self._ended = None if outcome is None else end_of(outcome)
 
     def get_fn_name(self) -> str:
         """Return the name of the function; of a loop, the name of the controller."""

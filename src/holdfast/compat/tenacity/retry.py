@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from holdfast.compat.tenacity._state import RetryCallState
+from holdfast.compat.tenacity._state import RetryCallState, end_of
 from holdfast.compat.tenacity._utils import override
 
 TYPE_CHECKING = False
@@ -77,11 +77,8 @@ def _ended(retry_state: Any) -> tuple[Any, bool]:
     """Return what an attempt has returned or raised, and whether it has raised."""
     if isinstance(retry_state, RetryCallState):  # which makes a future only for who asks for one
         ended = retry_state._ended
-    elif (outcome := retry_state.outcome) is not None:
-        error = outcome.exception()
-        ended = (outcome.result(), False) if error is None else (error, True)
     else:
-        ended = None
+        ended = None if retry_state.outcome is None else end_of(retry_state.outcome)
     if ended is None:
         raise RuntimeError("__call__() called before outcome was set")
     return ended
