@@ -19,7 +19,6 @@ from types import MethodType
 from holdfast._native.gate import _at_hand
 from holdfast.compat._breaking import FaceBreaker, maker
 from holdfast.errors import CircuitOpenError, Rejected
-from holdfast.locks import RLock
 from holdfast.policies.base import enter, unentered
 from holdfast.policies.breaker.state import State
 
@@ -52,8 +51,6 @@ STRING_TYPES = (bytes, str)
 STATE_CLOSED = "closed"
 STATE_OPEN = "open"
 STATE_HALF_OPEN = "half_open"
-
-_lock = RLock()
 
 
 def in_exception_list(*exc_types: type[BaseException]) -> FailurePredicate:
@@ -180,7 +177,6 @@ class CircuitBreaker:
         self._judge = _Judge(build_failure_predicate(expected_exception))
         self._fallback_function = fallback_function or self.FALLBACK_FUNCTION
         self._name = name
-        self._made: FaceBreaker | None = None
         if name is None:
             self._maker = maker()
         else:
@@ -191,7 +187,8 @@ class CircuitBreaker:
     @property
     def policy(self) -> FaceBreaker:
         """The breaker of holdfast that decides and counts."""
-        return self._made or self._make(self._name or self._maker)
+        there: FaceBreaker | None = self.__dict__.get("_made")
+        return there or self._make(self._name or self._maker)
 
     def _make(self, name: str) -> FaceBreaker:
         made = unentered(
@@ -204,11 +201,10 @@ class CircuitBreaker:
             wanted=self._judge.wants,
             face=self,
         )
-        with _lock:
-            if self._made is not None:
-                return self._made
-            self._judge.kernel = made._kernel
-            self._made = made
+        there: FaceBreaker = self.__dict__.setdefault("_made", made)  # of many threads one
+        if there is not made:
+            return there
+        self._judge.kernel = made._kernel
         if _is_plain(self):
             self.__dict__["call"] = made.call  # without a frame of Python
         enter(made)

@@ -26,6 +26,7 @@ from holdfast.compat.aiobreaker.state import (
 from holdfast.compat.aiobreaker.storage.base import CircuitBreakerStorage
 from holdfast.compat.aiobreaker.storage.memory import CircuitMemoryStorage
 from holdfast.testing import use_clock
+from tests.apart import in_child
 from tests.compat.aiobreaker.storages import DictStorage, OutageError
 
 CLOSED, OPEN, HALF_OPEN = (
@@ -680,6 +681,33 @@ def test_a_subclass_that_changes_call_is_asked(clock):
             return [super(Twice, self).call(func, *args, **kwargs) for _ in range(2)]
 
     assert Twice()(succeed)(1) == [(1,), (1,)]
+
+
+def test_a_forked_child_waits_for_no_thread_of_its_parent(storage):  # trap 58
+    breaker = CircuitBreaker(fail_max=1, state_storage=storage, name="payments")
+    fails(breaker, error=CircuitBreakerError)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        with breaker._lock:
+            held.set()
+            go_on.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(30)
+
+    def check():
+        fails(breaker, error=CircuitBreakerOpenError)
+        breaker.close()
+        assert breaker.call(succeed) == ()
+
+    try:
+        in_child(check)
+    finally:
+        go_on.set()
+        holder.join()
+    assert breaker.policy.state is hf.State.OPEN
 
 
 def test_a_copy_is_the_same_circuit_and_errors_are_pickled(clock):

@@ -29,6 +29,7 @@ from holdfast.compat.aiobreaker.state import (
     CircuitBreakerState,
 )
 from holdfast.compat.aiobreaker.storage.memory import CircuitMemoryStorage
+from holdfast.forks import mind
 from holdfast.locks import RLock
 from holdfast.mode import Mode
 from holdfast.policies.base import enter, unentered
@@ -105,6 +106,12 @@ class Courses:
         self._half_opens_own = type(self).half_open is not base.half_open
         self._movers: set[int] = set()  # threads that put the policy where the storage is
         self._told_of: dict[int, BaseException] = {}  # by thread: a failure told before its end
+        mind(self)
+
+    def _after_fork(self) -> None:
+        self._lock = RLock()  # a thread of the parent may have held it
+        self._movers.clear()
+        self._told_of.clear()
 
     def __copy__(self) -> Any:
         return self
