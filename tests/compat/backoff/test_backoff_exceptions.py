@@ -1,11 +1,14 @@
 """The face of backoff: functions that are called again while they raise."""
 
 import asyncio
+import contextlib
 import datetime
+import gc
 import inspect
 import itertools
 import pickle
 import threading
+import weakref
 
 import pytest
 
@@ -413,3 +416,29 @@ def test_a_plain_function_needs_no_event_loop(slept):
     asyncio.set_event_loop(None)
     fetch, _ = failing(1)
     assert backoff.on_exception(backoff.expo, ConnectionError)(fetch)() == "ok"
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_call_that_was_given_up_keeps_nothing_alive(slept, raises):  # trap 14
+    class BrokenError(Exception):
+        def __init__(self):
+            kept.append(weakref.ref(self))
+
+    class Argument:
+        pass
+
+    @backoff.on_exception(
+        backoff.expo, BrokenError, max_tries=3, raise_on_giveup=raises, logger=None
+    )
+    def fetch(argument):
+        kept.append(weakref.ref(argument))
+        raise BrokenError
+
+    kept = []
+    gc.disable()
+    try:
+        with contextlib.suppress(BrokenError):
+            fetch(Argument())
+        assert [one() for one in kept] == [None] * 6
+    finally:
+        gc.enable()
