@@ -309,7 +309,7 @@ def test_a_circuit_is_named_after_the_first_function_that_it_guards():
 
     breaker(len)
     assert breaker.name.endswith("<locals>.first")
-    assert breaker.policy.name == breaker.name
+    assert breaker.policy.name == f"{__name__}.{breaker.name}"
     assert str(breaker) == breaker.name
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Wanted = Callable[[BaseException], bool]
     Moved = Callable[[State, State, str], object]
 
-__all__ = ["FaceBreaker", "label", "maker"]
+__all__ = ["FaceBreaker", "label", "maker", "place_of", "seconds", "threshold"]
 
 _HERE = __name__.rpartition(".")[0]  # holdfast.compat
 _LONGEST_NAME = 200
@@ -45,6 +45,14 @@ def maker() -> str:
             return name or "unnamed"
         frame = frame.f_back
     return "unnamed"
+
+
+def place_of(function: Any) -> str:
+    """Return module and name of a function, which are the name of a nameless breaker."""
+    inner = getattr(function, "__func__", function)
+    named: str = getattr(inner, "__qualname__", None) or type(inner).__qualname__
+    module: str | None = getattr(inner, "__module__", None)
+    return named if module is None else f"{module}.{named}"
 
 
 def label(name: object) -> str:

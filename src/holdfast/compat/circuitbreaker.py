@@ -17,7 +17,7 @@ from math import ceil, floor
 from types import MethodType
 
 from holdfast._native.gate import _at_hand
-from holdfast.compat._breaking import FaceBreaker, maker
+from holdfast.compat._breaking import FaceBreaker, maker, place_of
 from holdfast.errors import CircuitOpenError, Rejected
 from holdfast.policies.base import enter, unentered
 from holdfast.policies.breaker.state import State
@@ -141,7 +141,8 @@ class CircuitBreaker:
         recovery_timeout: Seconds that it stays open; else ``RECOVERY_TIMEOUT``.
         expected_exception: What is a failure: a class, an iterable of classes, or a predicate of
             class and exception; else ``EXPECTED_EXCEPTION`` of the very class, else ``Exception``.
-        name: For messages, metrics and the monitor; else that of the first decorated function.
+        name: For messages, metrics and the monitor; else that of the first decorated function, in
+            metrics with its module.
         fallback_function: Called with the arguments of a call that the open circuit rejects; of
             the same kind as the decorated function.
 
@@ -177,10 +178,9 @@ class CircuitBreaker:
         self._judge = _Judge(build_failure_predicate(expected_exception))
         self._fallback_function = fallback_function or self.FALLBACK_FUNCTION
         self._name = name
-        if name is None:
-            self._maker = maker()
-        else:
-            self._make(name)
+        self._label: str = maker() if name is None else name
+        if name is not None:
+            self._make()
 
     # ---- the native breaker ----
 
@@ -188,13 +188,13 @@ class CircuitBreaker:
     def policy(self) -> FaceBreaker:
         """The breaker of holdfast that decides and counts."""
         there: FaceBreaker | None = self.__dict__.get("_made")
-        return there or self._make(self._name or self._maker)
+        return there or self._make()
 
-    def _make(self, name: str) -> FaceBreaker:
+    def _make(self) -> FaceBreaker:
         made = unentered(
             None,
             FaceBreaker,
-            name,
+            self._label,
             failure_threshold=self._failure_threshold,
             reset_timeout=self._recovery_timeout,
             rejection=CircuitBreakerError,
@@ -247,6 +247,7 @@ class CircuitBreaker:
         """Return the function guarded by this circuit breaker, and register it for the monitor."""
         if self._name is None:
             self._name = _name_of(function)
+            self._label = place_of(function)
         CircuitBreakerMonitor.register(self)
         guarded: Any
         if not _is_plain(self):

@@ -353,7 +353,7 @@ def test_a_breaker_is_named_after_its_first_function_or_its_module():
     @breaker
     def charge(): ...
 
-    assert breaker.policy.name == charge.__qualname__
+    assert breaker.policy.name == f"{__name__}.{charge.__qualname__}"
     assert breaker.name is None
     breaker.name = "payments"
     assert breaker.name == "payments"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import wraps
 
 from holdfast._native.gate import _callable_kind
+from holdfast.compat._breaking import place_of
 from holdfast.compat.aiobreaker.courses import Courses
 from holdfast.compat.aiobreaker.native import utc_now
 from holdfast.compat.aiobreaker.state import CircuitBreakerState
@@ -39,7 +40,7 @@ class CircuitBreaker(Courses):
         exclude: Exceptions that are no failures: classes, and predicates of the exception.
         listeners: Who is told of calls and changes.
         state_storage: Where the state is kept; None is the memory of this process.
-        name: For messages and metrics; else that of the first decorated function.
+        name: For messages and metrics; else module and name of the first decorated function.
 
     Attributes:
         policy: The breaker of holdfast that decides, refuses and counts.
@@ -279,8 +280,7 @@ class CircuitBreaker(Courses):
             return self._guard(call_args[0], ignore_on_call)
 
     def _guard(self, func: Callable[..., Any], ignore_on_call: bool) -> Any:
-        named = getattr(func, "__qualname__", None) or type(func).__qualname__
-        guard: Any = self._make(named)._guard(func)
+        guard: Any = self._make(place_of(func))._guard(func)
 
         @wraps(func)
         def guarded(*args: Any, **kwargs: Any) -> Any:
