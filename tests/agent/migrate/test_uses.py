@@ -283,6 +283,8 @@ def test_modules_that_import_one_another_in_a_circle_end(project):
     "text",
     [
         "import_module('tenacity')",
+        "import_module('.stop', 'tenacity')",
+        "import_module('.stop', package='tenacity')",
         "importlib.import_module('tenacity.stop')",
         'pytest.importorskip("tenacity")',
         "mock.patch('tenacity.nap.time.sleep')",
@@ -306,6 +308,18 @@ def test_the_path_of_something_public_in_any_string_is_for_somebody_to_look_at(p
     assert [(use.name, use.change, bool(use.by_hand)) for use in report.uses] == [
         ("'limits.RateLimitItem'", "", True)
     ]
+
+
+@pytest.mark.parametrize("text", ["client.patch('limits')", "setattr(x, 'limits', 1)"])
+def test_a_word_that_is_no_path_is_no_use(project, text):
+    assert project(f"x = {text}\n").uses == []
+
+
+@pytest.mark.parametrize("name", ["limits.json", "limits.no_such_name"])
+def test_a_path_that_the_face_does_not_have_is_not_changed(project, face, name):
+    face("limits", parse=len)
+    report = project(f"client.patch('{name}')\n")
+    assert (report.patches, [bool(use.by_hand) for use in report.uses]) == ([], [True])
 
 
 def test_a_module_that_is_imported_by_dunder_import_is_for_somebody_to_change(project):

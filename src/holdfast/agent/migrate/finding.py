@@ -23,11 +23,9 @@ _LITERAL = re.compile(r"[rRuU]?(?:'''|\"\"\"|'|\")")
 _IMPORT_LINE = re.compile(
     rf"(?m)^[ \t\"]*(?:c?import|from)[ \t]+((?:{'|'.join(faces.LIBRARIES)})\b[\w.]*)"
 )
-# Functions that are given the name of a module, or of something in one.
-_BY_NAME = {
-    "import_module", "importorskip", "find_spec", "patch", "setattr", "delattr", "reload",
-    "stub", "spy", "import_string", "resolve_name", "import_object",
-}  # fmt: skip
+# Functions that are given the name of a module, and of something in one.
+_OF_MODULES = {"import_module", "importorskip", "find_spec"}
+_OF_NAMES = {"patch", "setattr", "delattr", "import_string", "import_object", "resolve_name"}
 
 
 class Use(NamedTuple):
@@ -220,8 +218,13 @@ class _Finder:
         called = getattr(function, "attr", getattr(function, "id", ""))
         if called == "__import__" and node.args and self._string_of(node.args[0]):
             self._string(node.args[0], hand="change it by hand, to importlib.import_module")
-        elif called in _BY_NAME and node.args:
-            self._string(node.args[0], is_module=True)
+        elif called in _OF_MODULES:
+            package = [one.value for one in node.keywords if one.arg == "package"]
+            for one in (*node.args[:2], *package):
+                self._string(one, is_module=True)
+        elif called in _OF_NAMES and node.args:
+            if "." in str(getattr(node.args[0], "value", "")):
+                self._string(node.args[0], is_module=True)
         elif called in {"get", "pop", "setdefault", "delitem", "setitem"} and node.args:
             parts = [function.value] if isinstance(function, ast.Attribute) else []
             if any(_is_sys_modules(one) for one in (*parts, node.args[0])):
@@ -299,10 +302,11 @@ class _Finder:
         start = self._source.place(node)
         literal = self._source.text[start : self._source.end(node)]
         quote = _LITERAL.match(literal)
-        if is_module and quote is not None and literal[quote.end() :].startswith(name):
+        if is_module and not faces.has(name):
+            hand = "the face has no such name: the string is not changed"
+        elif is_module and quote is not None and literal[quote.end() :].startswith(name):
             change = repr(faces.ROOM + name)
             self.edits.append(Edit(start + quote.end(), faces.ROOM))
-            hand = "" if faces.has(name) else "the face has no such name"
         else:
             hand = hand or "look at this string: it is not changed"
         self._add(node, "string", name, said=repr(name), change=change, hand=hand)
