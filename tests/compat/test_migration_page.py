@@ -9,6 +9,7 @@ from pkgutil import walk_packages
 import pytest
 
 import holdfast as hf
+from holdfast.agent import cli
 from holdfast.agent.migrate import faces
 from holdfast.compat.differences import LIBRARIES, VERSIONS, differences_of
 from tests.project.pages import DOCS, Page
@@ -107,6 +108,21 @@ class TestEachLibrary:
             assert text[-1] == "."
             assert "\n" not in text
             assert not re.search(r"\b(?:trap \d|RT-\d)", text)
+
+
+def test_what_the_page_shows_of_the_command_is_what_it_prints(tmp_path, monkeypatch, capsys):
+    shop = tmp_path / "src" / "shop"
+    shop.mkdir(parents=True)
+    (shop / "status.py").write_text(
+        "from circuitbreaker import CircuitBreakerMonitor\n\n"
+        "circuits = CircuitBreakerMonitor.get_circuits()\n"
+    )
+    (tmp_path / "src" / "requirements.txt").write_text("circuitbreaker>=2\n")
+    monkeypatch.chdir(tmp_path)
+    [shown] = PAGE.blocks("text")
+    command, _, printed = shown.partition("\n")
+    assert cli.main(command.split()[2:]) == 0
+    assert capsys.readouterr().out == printed
 
 
 def test_the_tables_name_only_what_holdfast_has():
