@@ -66,8 +66,8 @@ class Memory:
         "__weakref__", "clock", "counter", "fixed", "most_keys", "moving", "strategies"
     )  # fmt: skip
 
-    def __init__(self, clock: Clock | None, most_keys: int, made: str = "MemoryStorage") -> None:
-        problems = Problems(made)
+    def __init__(self, clock: Clock | None, most_keys: int) -> None:
+        problems = Problems("MemoryStorage")
         self.clock = read_clock(problems, clock)
         self.most_keys = problems.integer("most_keys", most_keys, least=1, most=2**31)
         problems.done()
