@@ -83,6 +83,34 @@ def test_the_failure_that_opens_is_told_once(kept, throws):
 
 
 @STORAGES
+def test_the_failure_that_opens_is_told_while_the_circuit_is_still_shown_as_closed(kept):
+    seen = []
+
+    class Looking(CircuitBreakerListener):
+        def failure(self, cb, exc):
+            seen.append((cb.current_state, cb.state.name, cb.fail_counter))
+
+    breaker = made(kept, fail_max=2, reset_timeout=0, listeners=[Looking()])
+    quietly(lambda: breaker.call(fail), times=3)
+    assert seen == [("closed", "closed", 1), ("closed", "closed", 2), ("half-open",) * 2 + (3,)]
+    assert breaker.current_state == breaker.state.name == "open"
+
+
+def test_a_listener_may_close_the_circuit_as_it_hears_of_a_failure():
+    class Closing(Recorder):
+        def failure(self, cb, exc):
+            super().failure(cb, exc)
+            cb.close()
+
+    heard = Closing()
+    breaker = CircuitBreaker(fail_max=1, listeners=[heard])
+    quietly(lambda: breaker.call(fail))
+    assert breaker.current_state == breaker.state.name == "closed"
+    assert breaker.policy.peek()
+    assert breaker.call(int) == 0
+
+
+@STORAGES
 def test_coroutines_generators_and_blocks_are_heard_of(kept):
     heard = Recorder()
     breaker = made(kept, listeners=[heard])

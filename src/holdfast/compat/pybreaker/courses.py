@@ -141,6 +141,7 @@ class Courses(Storing, _Native):
         self._base = base
         self._stored = bool(changed) or type(self._state_storage) is not CircuitMemoryStorage
         self._calls_own = "call" in self.__dict__ or _differs(type(self), base, "call")
+        self._moves = 0
         self._notices = False  # whether another process has changed the storage
         self._follows = False  # whether the policy is moved after the storage at this moment
         self._told_of: dict[int, BaseException] = {}  # by thread: a failure told before its end
@@ -348,11 +349,16 @@ class Courses(Storing, _Native):
             if live is None:  # another thread has let the storage decide
                 return None
             live.moved(new, rule, count)
+            self._moves = moves = self._moves + 1
             if error is not None and has_failed and policy._told:
-                self._tell("failure", error)
+                live.shown = name_of(old)  # as it is in pybreaker until the failure was told
+                try:
+                    self._tell("failure", error)
+                finally:
+                    live.shown = None
                 if not throws:  # its end will be told as well
                     self._told_of[get_ident()] = error
-            if name_of(old) != name_of(new):
+            if name_of(old) != name_of(new) and self._moves == moves:  # else a listener moved it
                 self._state = self._create_new_state(
                     name_of(new), prev_state=self._state, notify=True
                 )

@@ -111,7 +111,7 @@ class Live:
     A native breaker forgets its run of failures when it opens. pybreaker shows it until a success.
     """
 
-    __slots__ = ("face", "fails", "opened_at", "opened_ns", "policy", "succeeded")
+    __slots__ = ("face", "fails", "opened_at", "opened_ns", "policy", "shown", "succeeded")
 
     def __init__(self, face: Any, policy: BreakerPolicy) -> None:
         self.face = face  # weakly
@@ -119,12 +119,13 @@ class Live:
         self.fails = 0
         self.opened_at: datetime | None = None
         self.opened_ns = 0
+        self.shown: str | None = None  # a state that is still shown
         self.succeeded = 0  # in all, when it last became half-open
 
     @property
     def state(self) -> str:
         """The state."""
-        return name_of(self.policy.state)
+        return self.shown or name_of(self.policy.state)
 
     @property
     def counter(self) -> int:
