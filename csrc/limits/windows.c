@@ -38,6 +38,20 @@ hf_windows_init(hf_windows *w, hf_window_kind kind, size_t most, int64_t phase_n
     memset(w->stripe, 0, sizeof w->stripe);
 }
 
+void
+hf_windows_forked(hf_windows *w)
+{
+    for (hf_stripe *s = w->stripe; s < w->stripe + HF_STRIPES; s++) {
+        int tries = PATIENCE; /* one alone may fail for no reason */
+        while (!hf_lock_try(&s->lock) && --tries > 0)
+            continue;
+        if (tries == 0)
+            memset(s, 0, sizeof *s); /* its memory, which may be half written, is lost */
+        else
+            hf_lock_give(&s->lock);
+    }
+}
+
 /* ---- keys ---- */
 
 static inline uint64_t

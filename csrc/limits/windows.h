@@ -80,6 +80,8 @@ typedef struct hf_shown {
 void hf_windows_init(hf_windows *w, hf_window_kind kind, size_t most, int64_t phase_ns,
                      const uint64_t secret[3]);
 void hf_windows_end(hf_windows *w);
+/* In a forked child: what another thread of the parent was changing is forgotten, with its lock. */
+void hf_windows_forked(hf_windows *w);
 uint64_t hf_windows_hash(const hf_windows *w, const char *text, size_t length);
 /* 1: it fits; 0: refused; -1: there is no memory. */
 int hf_windows_hit(hf_windows *w, const hf_key *key, const hf_asked *asked);

@@ -226,6 +226,14 @@ sweep(PyObject *op, PyObject *ignored)
     return PyLong_FromSize_t(hf_windows_sweep(&self->windows, now_of(self)));
 }
 
+static PyObject *
+after_fork(PyObject *op, PyObject *ignored)
+{
+    (void)ignored;
+    hf_windows_forked(&((WindowsObject *)op)->windows);
+    Py_RETURN_NONE;
+}
+
 static Py_ssize_t
 length(PyObject *op)
 {
@@ -457,6 +465,8 @@ static PyMethodDef windows_methods[] = {
      "reset($self, /)\n--\n\nForget everything; return how many keys had counted something."},
     {"sweep", sweep, METH_NOARGS,
      "sweep($self, /)\n--\n\nDrop all windows that are over; return how many."},
+    {"_after_fork", after_fork, METH_NOARGS,
+     "_after_fork($self, /)\n--\n\nIn a forked child: open the locks that threads of the parent held."},
     {"dump", dump, METH_NOARGS, "dump($self, /)\n--\n\nReturn all that counts, as plain values."},
     {"load", load, METH_O, "load($self, cells, /)\n--\n\nPut back what dump() gave."},
     {NULL},

@@ -191,3 +191,20 @@ HF_TEST(texts_of_any_length_have_hashes_of_their_own)
         for (size_t k = i + 1; k < 2 * LENGTHS; k++)
             HF_CHECK(hashes[i] != hashes[k]);
 }
+
+HF_TEST(a_forked_child_waits_for_no_thread_of_its_parent) /* trap 58 */
+{
+    table_init(&table, HF_FIXED, 1000);
+    for (long number = 0; number < 100; number++)
+        HF_CHECK_INT(hit(&table, number, 1, 99, 10), 1);
+    hf_windows_forked(&table); /* nobody was inside: all is there */
+    for (long number = 0; number < 100; number++)
+        HF_CHECK_INT(count_of(&table, number, 20), 1);
+    for (int i = 0; i < HF_STRIPES; i++)
+        while (!hf_lock_try(&table.stripe[i].lock))
+            continue;
+    hf_windows_forked(&table);
+    for (long number = 0; number < 100; number++)
+        HF_CHECK_INT(hit(&table, number, 1, 99, 10), 1);
+    hf_windows_end(&table);
+}

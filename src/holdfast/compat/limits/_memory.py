@@ -14,6 +14,7 @@ from holdfast._native.limit_windows import CounterWindows, FixedWindows, MovingW
 from holdfast.clock import read_clock
 from holdfast.compat.limits._policies import limit_of, memories
 from holdfast.compat.limits.limits import plan_of
+from holdfast.forks import mind
 from holdfast.validation import Problems
 
 TYPE_CHECKING = False
@@ -78,7 +79,12 @@ class Memory:
         for table in self.tables:
             table.tally_of = _tally_of
         self.strategies: WeakSet[Any] = WeakSet()  # that may count here without asking the storage
+        mind(self)
         memories[id(self)] = ref(self, _forget(id(self)))
+
+    def _after_fork(self) -> None:
+        for table in self.tables:
+            table._after_fork()
 
     @property
     def tables(self) -> tuple[FixedWindows, MovingWindows, CounterWindows]:
