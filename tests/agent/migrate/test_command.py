@@ -119,7 +119,7 @@ def test_a_module_of_the_project_is_told(tmp_path, capsys):
 
 @pytest.mark.parametrize("arguments", [(), ("--json",), ("--diff",)])
 def test_a_terminal_of_ascii_and_a_reader_that_leaves_are_no_trouble(tmp_path, arguments):
-    (tmp_path / "ä.py").write_text("import backoff  # ö\n" * 3000)
+    (tmp_path / "ä.py").write_text("import backoff  # ö\n" * 1500)
     command = [sys.executable, "-m", "holdfast", "migrate", str(tmp_path), *arguments]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(

@@ -78,6 +78,23 @@ def test_many_bindings_of_one_name_take_linear_time(project):
     assert time.perf_counter() - began < 10
 
 
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("requirements.txt", "tenacity\n"), ("app.py", "import backoff\n"),
+        ("app.py", "import backoff; print 1\n"), ("app.ipynb", "import backoff\n"),
+        ("app.py", "from x import (\n"),
+    ],
+)  # fmt: skip
+def test_very_many_lines_take_linear_time(project, file, line):
+    took = []
+    for count in (2_000, 16_000):
+        began = time.process_time()
+        project(**{file: GOOD + line * count})
+        took.append(time.process_time() - began)
+    assert took[1] < 24 * took[0] + 0.5  # eight times as many
+
+
 def test_a_file_of_another_encoding_that_cannot_be_written_back_is_no_diff(project):
     report = project(GOOD, **{"seven.py": b"# coding: utf-7\nimport tenacity\nx = '+AOk-+AOk-'\n"})
     assert problems(report) == [("seven.py", 0, "cannot be written in its encoding, utf-7")]

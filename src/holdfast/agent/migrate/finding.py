@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.agent.migrate import faces
 from holdfast.agent.migrate.names import Names
-from holdfast.agent.migrate.source import Edit, UnreadableError
+from holdfast.agent.migrate.source import Edit, Lines, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,10 +106,11 @@ def guess_in_text(file: str, text: str, is_library: Callable[[str], bool], why: 
         why: Why it has no tree.
     """
     found: list[Use] = []
+    lines = Lines(text)
     for hit in _IMPORT_LINE.finditer(text):
         library = hit[1].partition(".")[0]
         if is_library(library):
-            line = text.count("\n", 0, hit.start(1)) + 1
+            line = lines.at(hit.start(1))
             hand = f"change it by hand: {why}"
             found.append(Use(file, line, 0, library, "import", hit[1], by_hand=hand))
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.agent.migrate import faces
 from holdfast.agent.migrate.finding import Use
-from holdfast.agent.migrate.source import UnreadableError
+from holdfast.agent.migrate.source import Lines, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,11 +41,12 @@ def look_into_packages(file: str, data: bytes) -> list[Use]:
     else:
         found = ((hit[1], hit.start(1)) for hit in _LINE.finditer(text))
     uses: list[Use] = []
+    lines = Lines(text)
     for said, at in sorted(found, key=lambda one: one[1]):
         match = re.search(rf"(?i){_NAMES}", said)
         assert match is not None
         library = match[0].lower()
-        line = text.count("\n", 0, at) + 1
+        line = lines.at(at)
         hand = (
             "it can go once no import is left and no other package needs it; "
             f"the face is that of version {faces.VERSIONS[library]}"

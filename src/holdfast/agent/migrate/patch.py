@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 
 __all__ = ["diff_of"]
 
@@ -22,16 +23,16 @@ def diff_of(path: str, old: bytes, new: bytes) -> bytes:
     before, after = old.split(b"\n"), new.split(b"\n")
     if len(before) != len(after):
         raise ValueError(f"new: got {len(after)} lines, allowed: {len(before)}")
-    changed = [at for at, line in enumerate(before) if line != after[at]]
+    changed = deque(at for at, line in enumerate(before) if line != after[at])
     if not changed:
         return b""
     is_ended = before[-1] == b""  # by a line end
     count = len(before) - is_ended
     parts = [b"--- " + _quoted("a/", path) + b"\n", b"+++ " + _quoted("b/", path) + b"\n"]
     while changed:
-        hunk = [changed.pop(0)]
+        hunk = [changed.popleft()]
         while changed and changed[0] - hunk[-1] <= 2 * _CONTEXT + 1:
-            hunk.append(changed.pop(0))
+            hunk.append(changed.popleft())
         first, last = max(0, hunk[0] - _CONTEXT), min(count, hunk[-1] + _CONTEXT + 1)
         length = last - first
         parts.append(b"@@ -%d,%d +%d,%d @@\n" % (first + 1, length, first + 1, length))

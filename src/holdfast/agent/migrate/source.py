@@ -12,9 +12,10 @@ import re
 import stat
 import tokenize
 import warnings
+from bisect import bisect_left
 from typing import NamedTuple
 
-__all__ = ["MOST_BYTES", "Edit", "Source", "UnreadableError", "read_bytes"]
+__all__ = ["MOST_BYTES", "Edit", "Lines", "Source", "UnreadableError", "read_bytes"]
 
 MOST_BYTES = 4_000_000  # of one file: a larger one is data
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -66,6 +67,17 @@ def read_bytes(path: str) -> bytes:
     if len(data) > MOST_BYTES:
         raise UnreadableError(f"larger than {MOST_BYTES:,} bytes")
     return data
+
+
+class Lines:
+    """The lines of a text that is looked at by its places."""
+
+    def __init__(self, text: str) -> None:
+        self._ends = [hit.start() for hit in re.finditer("\n", text)]
+
+    def at(self, place: int) -> int:
+        """Return the line of a place, from 1."""
+        return bisect_left(self._ends, place) + 1
 
 
 class Source:
