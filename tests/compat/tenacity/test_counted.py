@@ -256,9 +256,15 @@ def test_an_error_that_is_raised_holds_no_circle():
 
     work = retry(stop=stop_after_attempt(2), reraise=True)(fail_first(9, HeldError))
     named = retry(retry=retry_if_exception_type(KeyError))(fail_first(9, HeldError))
+    hooked = retry(before=lambda _state: None, stop=stop_after_attempt(1), reraise=True)
     gc.disable()
     try:
-        for call in (work, named, retry(stop=stop_after_attempt(1))(fail_first(1, HeldError))):
+        for call in (
+            work,
+            named,
+            retry(stop=stop_after_attempt(1))(fail_first(1, HeldError)),
+            hooked(fail_first(1, HeldError)),
+        ):
             seen = None
             try:
                 call()
@@ -268,6 +274,43 @@ def test_an_error_that_is_raised_holds_no_circle():
             assert seen() is None, call
     finally:
         gc.enable()
+
+
+class Held:
+    """What an attempt has in its hands: a connection, many rows."""
+
+
+@pytest.mark.parametrize("kind", ["decorated", "called", "task", "called in a task"])
+def test_a_failed_attempt_lets_go_of_what_it_held_before_the_next(kind):
+    held: list[weakref.ref[Held]] = []
+
+    def attempt() -> None:
+        assert [seen for seen in held if seen() is not None] == []
+        mine = Held()
+        held.append(weakref.ref(mine))
+        if len(held) < 4:
+            raise ConnectionError
+
+    async def attempt_in_task() -> None:
+        attempt()
+
+    async def no_pause(_seconds: float) -> None: ...
+
+    gc.disable()
+    try:
+        if kind == "decorated":
+            retry(sleep=nothing, stop=stop_after_attempt(4), reraise=True)(attempt)()
+        elif kind == "called":
+            Retrying(sleep=nothing, stop=stop_after_attempt(4), reraise=True)(attempt)
+        elif kind == "task":
+            decorated = retry(sleep=no_pause, stop=stop_after_attempt(4), reraise=True)
+            asyncio.run(decorated(attempt_in_task)())
+        else:
+            controller = AsyncRetrying(sleep=no_pause, stop=stop_after_attempt(4), reraise=True)
+            asyncio.run(controller(attempt_in_task))
+    finally:
+        gc.enable()
+    assert len(held) == 4
 
 
 def test_a_call_leaves_no_memory_behind():  # trap 67

@@ -500,6 +500,14 @@ def test_a_state_that_is_made_by_hand_has_the_users_outcome():
     assert (state.outcome, state.seconds_since_start, state.attempt_number) == (None, None, 2)
 
 
+def test_a_state_may_be_given_an_outcome_that_ends_later():
+    state = RetryCallState(Retrying(), None, (), {})
+    state.outcome = tenacity.Future(1)
+    state.outcome.set_exception(KeyError("key"))
+    assert retry_if_exception_type(KeyError)(state)
+    assert repr(state).endswith("failed (KeyError 'key')>")
+
+
 class OnlyOutcome:
     """What a test of a user's may give to a condition."""
 

@@ -204,7 +204,9 @@ class BaseRetrying(Controller):
         def wrapped_f(*args: Any, **kw: Any) -> Any:
             if not self.enabled or policy.is_off:
                 return f(*args, **kw)
-            return self._copy_for(f, wrapped_f)(f, *args, **kw)
+            statistics: dict[str, Any] = wrapped_f.statistics  # type: ignore[attr-defined]
+            statistics.clear()
+            return self._copy_for(f, statistics)(f, *args, **kw)
 
         return wrapped_f
 
@@ -217,15 +219,13 @@ class BaseRetrying(Controller):
             and not isinstance(policy._clock, ManualClock)
         )
 
-    def _copy_for(self, f: Callable[..., Any], wrapped: Any) -> Self:
+    def _copy_for(self, f: Callable[..., Any], statistics: dict[str, Any]) -> Self:
         """Return a copy for one call, whose statistics are those of the decorated function.
 
         It is the same dict for all calls: other decorators may have copied the attribute.
         """
         copy = self.copy()
         copy._label = self._label if self._label is not None else name_of(f)
-        statistics: dict[str, Any] = wrapped.statistics
-        statistics.clear()
         copy._local.statistics = self._local.statistics = statistics
         return copy
 
@@ -413,26 +413,25 @@ class Retrying(BaseRetrying):
                 return f(*args, **kw)
             if self.retry is not asked[0]:
                 asked = (self.retry, sees_results(self.retry))
+            statistics: dict[str, Any] = wrapped_f.statistics  # type: ignore[attr-defined]
             if asked[1] or self.before is not before_nothing or policy.faults is not None:
-                return self._copy_for(f, wrapped_f)(f, *args, **kw)
-            self._local.statistics = statistics = wrapped_f.statistics  # type: ignore[attr-defined]
+                return self._copy_for(f, statistics)(f, *args, **kw)
+            self._local.statistics = statistics
             statistics["start_time"] = began = time.monotonic()
             if statistics.get("delay_since_first_attempt") is not NONE or len(statistics) != 4:
                 begin_again(statistics)
             try:
                 result = f(*args, **kw)
-            except BaseException as raised:  # noqa: BLE001 - judged by iter()
-                error = raised
+            except BaseException as error:  # noqa: BLE001 - judged by iter()
+                copy = self._copy_for(f, statistics)
+                retry_state = failed(copy, f, args, kw, began, error)
             else:
                 policy.count_success(0)
                 return result
             try:
-                copy = self.copy()
-                copy._label = self._label if self._label is not None else name_of(f)
-                copy._local.statistics = statistics
-                return copy._drive(failed(copy, f, args, kw, began, error), policy)
+                return copy._drive(retry_state, policy)
             finally:
-                del error
+                del retry_state  # it holds what is raised, whose traceback holds this frame
 
         return wrapped_f
 
@@ -445,22 +444,19 @@ class Retrying(BaseRetrying):
             return fn(*args, **kwargs)
         self.begin()
         if not is_plain(type(self), Retrying) or not self._is_unseen(policy):
-            retry_state = RetryCallState(retry_object=self, fn=fn, args=args, kwargs=kwargs)
-            return self._drive(retry_state, policy)  # type: ignore[no-any-return]
+            return self._drive(RetryCallState(self, fn, args, kwargs), policy)  # type: ignore[no-any-return]
         began: float = self.statistics["start_time"]
         try:
             result = fn(*args, **kwargs)
-        except BaseException as raised:  # noqa: BLE001 - judged by iter()
-            error = raised
+        except BaseException as error:  # noqa: BLE001 - judged by iter()
+            retry_state = failed(self, fn, args, kwargs, began, error)
         else:
             policy.count_success(0)
             return result
         try:
-            return self._drive(  # type: ignore[no-any-return]
-                failed(self, fn, args, kwargs, began, error), policy
-            )
+            return self._drive(retry_state, policy)  # type: ignore[no-any-return]
         finally:
-            del error
+            del retry_state
 
     def _drive(self, retry_state: RetryCallState, policy: FaceRetry) -> Any:
         fn: Any = retry_state.fn
@@ -500,10 +496,9 @@ def failed(
     error: BaseException,
 ) -> RetryCallState:
     """Return the state of a call whose first attempt began at a time and has raised."""
-    retry_state = RetryCallState(retry_object=controller, fn=fn, args=args, kwargs=kwargs)
+    retry_state = RetryCallState(controller, fn, args, kwargs)
     retry_state.start_time = began
     retry_state._ended_by(error)
-    del error
     return retry_state
 
 

@@ -263,8 +263,8 @@ class RetryCallState:
         self.args = args
         self.kwargs = kwargs
         self.attempt_number: int = 1
-        self._ended: tuple[Any, bool] | None = None  # what came of it, and whether it was raised
-        self._outcome: Future | None = None
+        self._end: tuple[Any, bool] | None = None  # what came of it, and whether it was raised
+        self._outcome: Future | None = None  # the same, for who asks; or what somebody has set
         self.outcome_timestamp: float | None = None
         self.idle_for: float = 0.0
         self.next_action: RetryAction | None = None
@@ -273,16 +273,22 @@ class RetryCallState:
     @property
     def outcome(self) -> Future | None:
         """What the attempt came to; None while it runs. A future is made for who asks."""
-        if self._outcome is None and self._ended is not None:
+        if self._outcome is None and self._end is not None:
             from holdfast.compat.tenacity._future import Future
 
-            self._outcome = Future.construct(self.attempt_number, *self._ended)
+            self._outcome = Future.construct(self.attempt_number, *self._end)
         return self._outcome
 
     @outcome.setter
     def outcome(self, outcome: Future | None) -> None:
-        self._outcome = outcome
-        self._ended = None if outcome is None else end_of(outcome)
+        self._outcome, self._end = outcome, None
+
+    @property
+    def _ended(self) -> tuple[Any, bool] | None:
+        """What the attempt has returned or raised, and whether it has raised."""
+        if self._end is None and self._outcome is not None:  # one that may not be done yet
+            return end_of(self._outcome)
+        return self._end
 
     def get_fn_name(self) -> str:
         """Return the name of the function; of a loop, the name of the controller."""
@@ -304,21 +310,21 @@ class RetryCallState:
 
     def set_result(self, val: Any) -> None:
         """Note what the attempt has returned."""
-        self._end(val, False)
+        self._note(val, False)
 
     def set_exception(
         self, exc_info: tuple[type[BaseException], BaseException, TracebackType | None]
     ) -> None:
         """Note what the attempt has raised: what ``sys.exc_info()`` returns."""
-        self._end(exc_info[1], True)
+        self._note(exc_info[1], True)
 
     def _ended_by(self, error: BaseException) -> None:
         self.set_exception((type(error), error, error.__traceback__))
 
-    def _end(self, value: Any, has_exception: bool) -> None:
+    def _note(self, value: Any, has_exception: bool) -> None:
         self.outcome_timestamp = self._now()
         self._outcome = None
-        self._ended = value, has_exception
+        self._end = value, has_exception
 
     def _now(self) -> float:
         """Return the time of the policy's clock: of the system's, as everybody reads it."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from holdfast.clock import ManualClock
-from holdfast.compat._retrying import is_final, name_of
+from holdfast.compat._retrying import is_final
 from holdfast.compat.tenacity._controller import (
     NONE,
     WRAPPED,
@@ -146,7 +146,9 @@ class AsyncRetrying(BaseRetrying):
         async def async_wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self.enabled or policy.is_off:
                 return await _once(f, args, kwargs)
-            return await self._copy_for(f, async_wrapped)(f, *args, **kwargs)
+            statistics: dict[str, Any] = async_wrapped.statistics  # type: ignore[attr-defined]
+            statistics.clear()
+            return await self._copy_for(f, statistics)(f, *args, **kwargs)
 
         return async_wrapped
 
@@ -162,26 +164,25 @@ class AsyncRetrying(BaseRetrying):
                 return await f(*args, **kwargs)
             if self.retry is not asked[0]:
                 asked = (self.retry, sees_results(self.retry))
+            statistics: dict[str, Any] = async_wrapped.statistics  # type: ignore[attr-defined]
             if asked[1] or self.before is not before_nothing or policy.faults is not None:
-                return await self._copy_for(f, async_wrapped)(f, *args, **kwargs)
-            self._local.statistics = statistics = async_wrapped.statistics  # type: ignore[attr-defined]
+                return await self._copy_for(f, statistics)(f, *args, **kwargs)
+            self._local.statistics = statistics
             statistics["start_time"] = began = time.monotonic()
             if statistics.get("delay_since_first_attempt") is not NONE or len(statistics) != 4:
                 begin_again(statistics)
             try:
                 result = await f(*args, **kwargs)
-            except BaseException as raised:  # noqa: BLE001 - judged by iter()
-                error = raised
+            except BaseException as error:  # noqa: BLE001 - judged by iter()
+                copy = self._copy_for(f, statistics)
+                retry_state = failed(copy, f, args, kwargs, began, error)
             else:
                 policy.count_success(0)
                 return result
             try:
-                copy = self.copy()
-                copy._label = self._label if self._label is not None else name_of(f)
-                copy._local.statistics = statistics
-                return await copy._drive(failed(copy, f, args, kwargs, began, error), policy)
+                return await copy._drive(retry_state, policy)
             finally:
-                del error
+                del retry_state  # it holds what is raised, whose traceback holds this frame
 
         return async_wrapped
 
@@ -192,20 +193,19 @@ class AsyncRetrying(BaseRetrying):
             return await _once(fn, args, kwargs)
         self.begin()
         if not is_plain(type(self), AsyncRetrying) or not self._is_unseen(policy):
-            retry_state = RetryCallState(retry_object=self, fn=fn, args=args, kwargs=kwargs)
-            return await self._drive(retry_state, policy)
+            return await self._drive(RetryCallState(self, fn, args, kwargs), policy)
         began: float = self.statistics["start_time"]
         try:
             result = await _once(fn, args, kwargs)
-        except BaseException as raised:  # noqa: BLE001 - judged by iter()
-            error = raised
+        except BaseException as error:  # noqa: BLE001 - judged by iter()
+            retry_state = failed(self, fn, args, kwargs, began, error)
         else:
             policy.count_success(0)
             return result
         try:
-            return await self._drive(failed(self, fn, args, kwargs, began, error), policy)
+            return await self._drive(retry_state, policy)
         finally:
-            del error
+            del retry_state
 
     async def _drive(self, retry_state: RetryCallState, policy: FaceRetry) -> Any:
         fn: Any = retry_state.fn
@@ -346,6 +346,7 @@ class _Attempts:
         self._retry_state = RetryCallState(controller, fn=None, args=(), kwargs={})
         policy = self._retry_state._policy
         self._is_on = controller.enabled and not (policy is not None and policy.is_off)
+        self._has_begun = False  # of a loop that is off
         if self._is_on:
             controller.begin()
 
@@ -355,10 +356,10 @@ class _Attempts:
     async def __anext__(self) -> AttemptManager:
         controller, retry_state = self._controller, self._retry_state
         if not self._is_on:
-            if retry_state.attempt_number > 1:
+            if self._has_begun:
                 raise_failure(retry_state)
                 raise StopAsyncIteration
-            retry_state.attempt_number += 1
+            self._has_begun = True
             return AttemptManager(retry_state=retry_state)
         while True:
             do = await controller.iter(retry_state=retry_state)
