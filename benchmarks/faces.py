@@ -74,14 +74,22 @@ def circuitbreaker(lib: Any) -> dict[str, Case]:
 def aiobreaker(lib: Any) -> dict[str, Case]:
     from datetime import timedelta
 
-    def breaker() -> Any:
-        return lib.CircuitBreaker(fail_max=NEVER, timeout_duration=timedelta(hours=1))
+    def breaker(threshold: int = NEVER) -> Any:
+        return lib.CircuitBreaker(
+            fail_max=threshold, timeout_duration=timedelta(hours=1), name="aio"
+        )
 
+    opened = breaker(1)
+    opened.open()
     return {
+        "closed, decorated `def`": called(breaker()(bare)),
         "closed, `call`": Case("call(f)", call=breaker().call, f=bare),
+        "closed, decorated `async def`": awaited(breaker()(bare_async)),
         "closed, `call_async`": Case(
             "await call(f)", in_loop=True, call=breaker().call_async, f=bare_async
         ),
+        "a failure that is counted": failing(breaker()(fail)),
+        "open": failing(opened(bare), lib.CircuitBreakerError),
     }
 
 
