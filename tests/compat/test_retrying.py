@@ -2,16 +2,20 @@
 
 import asyncio
 import concurrent.futures
+import io
 import multiprocessing
+import pickle
 import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 
 import pytest
 
 import holdfast as hf
+from holdfast.compat import backoff, stamina, tenacity
 from holdfast.compat._retrying import Course, aio_sleep, is_final, name_of, policy_of, to_ns
 from holdfast.testing import chaos_enabled, isolated_registry, retries_off, use_clock
 from holdfast.validation import MAX_NS
@@ -330,3 +334,42 @@ def test_a_thousand_failures_leave_nothing_behind():  # trap 67
         assert tracemalloc.get_traced_memory()[0] < 20_000
     finally:
         tracemalloc.stop()
+
+
+class ByValue(pickle.Pickler):
+    """Pickles functions that nobody can import by what they hold, as Ray, Dask and Spark do."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO())
+        self.seen: set[int] = set()
+
+    def reducer_override(self, obj):
+        if not isinstance(obj, FunctionType) or "<" not in obj.__qualname__:
+            return NotImplemented
+        if id(obj) in self.seen:
+            return list, ()
+        self.seen.add(id(obj))
+        cells = [cell.cell_contents for cell in obj.__closure__ or ()]
+        return list, ([cells, obj.__defaults__, obj.__kwdefaults__, obj.__dict__],)
+
+
+@pytest.mark.parametrize(
+    "decorate",
+    [
+        tenacity.retry,
+        tenacity.retry(before=tenacity.before_nothing, stop=tenacity.stop_after_attempt(2)),
+        stamina.retry(on=OSError),
+        stamina.retry(on=lambda error: True, timeout=None),
+        backoff.on_exception(backoff.expo, OSError, max_tries=3),
+        backoff.on_predicate(backoff.fibo),
+    ],
+)
+def test_what_is_decorated_can_be_sent_to_another_process_by_value(decorate):
+    def plain():
+        return 42
+
+    async def in_task():
+        return 42
+
+    for fn in (plain, in_task):
+        ByValue().dump(decorate(fn))

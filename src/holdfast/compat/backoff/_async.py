@@ -30,7 +30,7 @@ async def _settled(answer: Any) -> Any:
 def aretry_exception(plan: Plan) -> Callable[..., Any]:
     """Return the coroutine function of a plan, called again while it raises."""
     target, policy, on_success = plan.target, plan.policy, plan.on_success
-    begin, count_success = plan.begin, policy.count_success
+    begin = plan.begin
 
     @wraps(target)
     async def retry(*args: Any, **kwargs: Any) -> Any:
@@ -55,7 +55,7 @@ def aretry_exception(plan: Plan) -> Callable[..., Any]:
                     raise
                 return None
             if call is None:
-                count_success(0)
+                policy.count_success(0)
             else:
                 call.course.succeed()
             if on_success:
@@ -86,7 +86,7 @@ async def _follows(call: Call, error: BaseException) -> bool:
 def aretry_predicate(plan: Plan) -> Callable[..., Any]:
     """Return the coroutine function of a plan, called again while the predicate is true."""
     target, policy, on_success = plan.target, plan.policy, plan.on_success
-    begin, count_success, predicate = plan.begin, policy.count_success, plan.condition
+    begin, predicate = plan.begin, plan.condition
 
     @wraps(target)
     async def retry(*args: Any, **kwargs: Any) -> Any:
@@ -111,7 +111,7 @@ def aretry_predicate(plan: Plan) -> Callable[..., Any]:
                     continue
                 return result
             if call is None:
-                count_success(0)
+                policy.count_success(0)
             else:
                 call.course.succeed()
             if on_success:

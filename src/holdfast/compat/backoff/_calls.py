@@ -42,7 +42,6 @@ class Plan:
         "jitter",
         "max_time",
         "max_tries",
-        "now_ns",
         "on_backoff",
         "on_giveup",
         "on_success",
@@ -71,7 +70,6 @@ class Plan:
     ) -> None:
         self.target = target
         self.policy = policy_of(name_of(target))
-        self.now_ns: Callable[[], int] = self.policy._clock.now_ns
         self.wait_gen = wait_gen
         self.condition = condition
         self.exceptions = exceptions
@@ -92,12 +90,13 @@ class Plan:
         """
         if datetime.datetime is not _datetime:
             return datetime.datetime.now()
-        return self.now_ns()
+        return self.policy._clock.now_ns()
 
     def elapsed(self, begun: Any) -> float:
         """Return how many seconds have passed since ``begin`` was asked."""
         if isinstance(begun, int):
-            return (self.now_ns() - begun) / 1e9
+            passed_ns: int = self.policy._clock.now_ns() - begun
+            return passed_ns / 1e9
         passed: datetime.timedelta = datetime.datetime.now() - begun
         return passed.total_seconds()
 

@@ -26,7 +26,7 @@ def _call_handlers(handlers: Iterable[Any], details: dict[str, Any]) -> None:
 def retry_exception(plan: Plan) -> Callable[..., Any]:
     """Return the function of a plan, called again while it raises."""
     target, policy, on_success = plan.target, plan.policy, plan.on_success
-    begin, count_success = plan.begin, policy.count_success
+    begin = plan.begin
 
     @wraps(target)
     def retry(*args: Any, **kwargs: Any) -> Any:
@@ -51,7 +51,7 @@ def retry_exception(plan: Plan) -> Callable[..., Any]:
                     raise
                 return None
             if call is None:
-                count_success(0)
+                policy.count_success(0)
             else:
                 call.course.succeed()
             if on_success:
@@ -89,7 +89,7 @@ def _pause(call: Call) -> None:
 def retry_predicate(plan: Plan) -> Callable[..., Any]:
     """Return the function of a plan, called again while the predicate is true of its result."""
     target, policy, on_success = plan.target, plan.policy, plan.on_success
-    begin, count_success, predicate = plan.begin, policy.count_success, plan.condition
+    begin, predicate = plan.begin, plan.condition
 
     @wraps(target)
     def retry(*args: Any, **kwargs: Any) -> Any:
@@ -114,7 +114,7 @@ def retry_predicate(plan: Plan) -> Callable[..., Any]:
                     continue
                 return result
             if call is None:
-                count_success(0)
+                policy.count_success(0)
             else:
                 call.course.succeed()
             if on_success:

@@ -112,19 +112,18 @@ def retry(
 
 
 def _sync(fn: Any, policy: FaceRetry, plan: Plan, judge: Judge) -> Callable[..., Any]:
-    name, now_ns, is_timed = guess_name(fn), policy._clock.now_ns, plan.timeout_ns is not None
-    count_success = policy.count_success
+    name, is_timed = guess_name(fn), plan.timeout_ns is not None
 
     def retried(*args: Any, **kwargs: Any) -> Any:
         if policy.is_off:
             return fn(*args, **kwargs)
-        since_ns = now_ns() if is_timed else 0
+        since_ns = policy._clock.now_ns() if is_timed else 0
         try:
             result = fn(*args, **kwargs) if policy.faults is None else policy.run(fn, args, kwargs)
         except BaseException as error:  # noqa: BLE001 - it is judged, and raised again
             call = Retried(policy, plan, judge, since_ns, (name, args, kwargs), error)
         else:
-            count_success(0)
+            policy.count_success(0)
             return result
         return _go_on(call, fn, args, kwargs)
 
@@ -145,13 +144,12 @@ def _go_on(call: Retried, fn: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _coroutine(fn: Any, policy: FaceRetry, plan: Plan, judge: Judge) -> Callable[..., Any]:
-    name, now_ns, is_timed = guess_name(fn), policy._clock.now_ns, plan.timeout_ns is not None
-    count_success = policy.count_success
+    name, is_timed = guess_name(fn), plan.timeout_ns is not None
 
     async def retried(*args: Any, **kwargs: Any) -> Any:
         if policy.is_off:
             return await fn(*args, **kwargs)
-        since_ns = now_ns() if is_timed else 0
+        since_ns = policy._clock.now_ns() if is_timed else 0
         try:
             if policy.faults is None:
                 result = await fn(*args, **kwargs)
@@ -160,7 +158,7 @@ def _coroutine(fn: Any, policy: FaceRetry, plan: Plan, judge: Judge) -> Callable
         except BaseException as error:  # noqa: BLE001
             call = Retried(policy, plan, judge, since_ns, (name, args, kwargs), error)
         else:
-            count_success(0)
+            policy.count_success(0)
             return result
         return await _ago_on(call, fn, args, kwargs)
 

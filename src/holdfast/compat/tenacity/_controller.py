@@ -403,13 +403,12 @@ class Retrying(BaseRetrying):
 
         Not if somebody wants to see each call: that is found out anew each time.
         """
-        is_off = policy.is_off
         asked: tuple[Any, bool] = (None, True)
 
         @functools.wraps(f, WRAPPED)
         def wrapped_f(*args: Any, **kw: Any) -> Any:
             nonlocal asked
-            if is_off or not self.enabled:
+            if policy.is_off or not self.enabled:
                 return f(*args, **kw)
             if self.retry is not asked[0]:
                 asked = (self.retry, sees_results(self.retry))

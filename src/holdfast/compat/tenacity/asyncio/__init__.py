@@ -154,13 +154,12 @@ class AsyncRetrying(BaseRetrying):
 
     def _quick(self, f: Callable[..., Any], policy: FaceRetry) -> Any:
         """Return a function whose calls have a copy of the controller from their failure on."""
-        is_off = policy.is_off
         asked: tuple[Any, bool] = (None, True)
 
         @functools.wraps(f, WRAPPED)
         async def async_wrapped(*args: Any, **kwargs: Any) -> Any:
             nonlocal asked
-            if is_off or not self.enabled:
+            if policy.is_off or not self.enabled:
                 return await f(*args, **kwargs)
             if self.retry is not asked[0]:
                 asked = (self.retry, sees_results(self.retry))
