@@ -4,7 +4,7 @@
  */
 #include "alarm.h"
 
-/* What Python finds of it (holdfast.waiting.foreign), a tuple of these; once and for all. */
+/* What Python finds of it (holdfast.waiting.finding), a tuple of these; once and for all. */
 enum { RUNNING_LOOP, CURRENT_TASK, CONTEXT_OF, CANCELLED_ERROR };
 static PyObject *find, *parts;
 static hf_au32 has_parts;

@@ -6,6 +6,8 @@ The logger is "holdfast.breaker". Elsewhere: a log of all events, which replaces
 
 from __future__ import annotations
 
+import logging  # noqa: F401 - not at the first record: no file may be left to open then
+
 from holdfast.named import full_name
 from holdfast.records import alone
 

@@ -9,7 +9,7 @@ import sys
 from math import ceil, isnan
 
 from holdfast.errors import Rejected
-from holdfast.policies.breaker import CircuitBreaker
+from holdfast.policies.breaker.breaker import CircuitBreaker, load_what_openings_need
 from holdfast.policies.breaker.rules import MAX_THRESHOLD
 from holdfast.policies.breaker.state import STATES, State
 from holdfast.validation import MAX_NS, is_name
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Moved = Callable[[State, State, str], object]
 
 __all__ = ["FaceBreaker", "label", "maker", "place_of", "seconds", "threshold"]
+
+load_what_openings_need()  # the policy of a breaker may be made by its first call
 
 _HERE = __name__.rpartition(".")[0]  # holdfast.compat
 _LONGEST_NAME = 200

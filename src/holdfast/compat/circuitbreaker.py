@@ -13,6 +13,7 @@ A decorated function is guarded natively. A subclass that overrides what a call 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from math import ceil, floor
 from types import MethodType
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
         Iterable,
         Iterator,
     )
-    from datetime import datetime
     from types import TracebackType
     from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, overload
 
@@ -340,8 +340,6 @@ class CircuitBreaker:
     @property
     def open_until(self) -> datetime:
         """About when the circuit will try to recover, in UTC."""
-        from datetime import UTC, datetime, timedelta
-
         return datetime.now(UTC) + timedelta(seconds=self.open_remaining)
 
     @property

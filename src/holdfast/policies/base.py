@@ -18,6 +18,7 @@ from holdfast.registry import kinds, registry
 from holdfast.stores.figures import PIPELINE
 from holdfast.stores.ledger import ledger
 from holdfast.validation import Problems, explain_arguments, is_checking, titled
+from holdfast.waiting.finding import find_asyncio
 from holdfast.waiting.foreign import refuse_cut
 from holdfast.waiting.parking import sleep_ns
 from holdfast.waiting.standstill import mind_loop
@@ -780,3 +781,4 @@ def _brief(value: object) -> str:
 
 
 install_guard_face()
+gate._install_asyncio(find_asyncio)

@@ -7,39 +7,12 @@ in asyncio (``aio``). Neither library is imported here: its tasks run only once 
 from __future__ import annotations
 
 import sys
-from operator import attrgetter, methodcaller
-
-from holdfast._native import gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from typing import Any
 
-__all__ = ["find_asyncio", "is_in_trio", "loop_here", "refuse_cut", "refuse_wait"]
-
-
-def find_asyncio() -> tuple[object, ...] | None:
-    """Return what the gate asks of asyncio, which somebody has imported.
-
-    Returns:
-        Functions that return the running loop, the task that runs in a loop, and the context of a
-        task, and the class of cancellations; None while asyncio is still being imported.
-    """
-    asyncio: Any = sys.modules.get("asyncio")
-    try:
-        current_task = asyncio.current_task
-        if sys.version_info < (3, 12):  # there it is written in Python, and reads this dict
-            current_task = asyncio.tasks._current_tasks.get
-            context_of = attrgetter("_context")  # of tasks that are written in Python
-        else:
-            context_of = methodcaller("get_context")
-        return asyncio._get_running_loop, current_task, context_of, asyncio.CancelledError
-    except AttributeError:
-        return None
-
-
-gate._install_asyncio(find_asyncio)
+__all__ = ["is_in_trio", "loop_here", "refuse_cut", "refuse_wait"]
 
 
 def loop_here(who: object, plain: str) -> AbstractEventLoop:

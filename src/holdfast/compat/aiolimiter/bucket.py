@@ -7,10 +7,13 @@ who waits (``waiting.least_line``).
 from __future__ import annotations
 
 from _thread import get_ident
+from asyncio import BaseEventLoop
+from asyncio import _get_running_loop as _running_loop
 from functools import partial
 from math import ceil, floor, isfinite
 from weakref import WeakSet
 
+import holdfast.waiting.aio  # noqa: F401 - not at the first wait: no file may be left then
 from holdfast.clock import ManualClock
 from holdfast.policies.limiter.limiter import RateLimiter
 from holdfast.policies.limiter.rates import (
@@ -296,14 +299,4 @@ def _finest(max_rate: float, per_ns: int) -> tuple[int, Rate]:
 
 def _is_of_machine(loop: AbstractEventLoop) -> bool:
     """Whether a loop is asyncio's own and its time, as far as its class says, the machine's."""
-    from asyncio import BaseEventLoop
-
     return type(loop).time is BaseEventLoop.time and hasattr(loop, "_thread_id")
-
-
-def _running_loop() -> AbstractEventLoop | None:
-    global _running_loop  # noqa: PLW0603 - found once: who has no loop does not import asyncio
-    from asyncio import _get_running_loop
-
-    _running_loop = _get_running_loop
-    return _get_running_loop()

@@ -1,5 +1,7 @@
 """Jitter: what is made of a pause, so that clients that failed together do not come together."""
 
+import random
+
 __all__ = ["full_jitter", "random_jitter"]
 
 
@@ -9,8 +11,6 @@ def random_jitter(value: float) -> float:
     Args:
         value: A pause in seconds.
     """
-    import random
-
     return value + random.random()
 
 
@@ -20,6 +20,4 @@ def full_jitter(value: float) -> float:
     Args:
         value: A pause in seconds.
     """
-    import random
-
     return random.uniform(0, value)

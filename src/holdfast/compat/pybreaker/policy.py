@@ -11,7 +11,7 @@ from weakref import ref
 from holdfast._native.gate import Gate
 from holdfast.compat.pybreaker.errors import CircuitBreakerOpenError
 from holdfast.errors import Rejected
-from holdfast.policies.breaker.breaker import CircuitBreaker
+from holdfast.policies.breaker.breaker import CircuitBreaker, load_what_openings_need
 from holdfast.policies.breaker.state import STATES, State
 from holdfast.validation import Problems
 
@@ -25,6 +25,8 @@ NEVER = (0, 0xFFFFF)  # thresholds of a breaker whose storage decides
 _MOST = 1_000_000
 _FAILURES, _SUCCESSES = 1, 2  # hf_tells
 _TELLS: Any = Gate.__dict__["_tells"]
+
+load_what_openings_need()  # the policy of a breaker may be made by its first call
 
 _NAMES = {
     State.HALF_OPEN: "half-open",

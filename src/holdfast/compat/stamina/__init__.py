@@ -5,6 +5,7 @@ Elsewhere: what is shared with the faces of tenacity and backoff (``holdfast.com
 
 from __future__ import annotations
 
+import holdfast.compat.stamina.instrumentation as instrumentation
 from holdfast.compat.stamina._config import is_active, is_testing, set_active, set_testing
 from holdfast.compat.stamina._core import (
     AsyncRetryingCaller,
@@ -15,10 +16,6 @@ from holdfast.compat.stamina._core import (
     retry,
     retry_context,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import holdfast.compat.stamina.instrumentation as instrumentation
 
 __all__ = [
     "AsyncRetryingCaller",
@@ -36,11 +33,3 @@ __all__ = [
 ]
 
 __version__ = "26.1.0"  # whose face this is
-
-
-def __getattr__(name: str) -> object:
-    if name == "instrumentation":  # imported by the first retry, or who asks for it
-        from importlib import import_module
-
-        return import_module(f"{__name__}.instrumentation")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

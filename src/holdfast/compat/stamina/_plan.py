@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from math import isnan
+from random import uniform  # seeded by whoever seeds the module, as in stamina
 
 from holdfast.compat._retrying import Course, is_final
 from holdfast.compat.stamina._config import CONFIG
@@ -145,7 +146,6 @@ class Plan:
         """Draw the seconds of the pause after the attempt of that number."""
         if not self.wait_jitter:
             return self._pause(number, 0.0)
-        from random import uniform  # seeded by whoever seeds the module, as in stamina
 
         return self._pause(number, uniform(0, self.wait_jitter))
 

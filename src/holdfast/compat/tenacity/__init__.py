@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast.compat.tenacity._controller import BaseRetrying, Retrying, _RetryDecorated
+from holdfast.compat.tenacity._future import Future
 from holdfast.compat.tenacity._state import (
     NO_RESULT,
     AttemptManager,
@@ -81,7 +82,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
     from types import CoroutineType
 
-    from holdfast.compat.tenacity._future import Future
     from holdfast.compat.tenacity.asyncio.retry import RetryBaseT as AsyncRetryBaseT
     from holdfast.compat.tenacity.retry import RetryBaseT
     from holdfast.compat.tenacity.stop import StopBaseT
@@ -190,11 +190,8 @@ def _controller_of(f: Callable[..., Any], sleep: Any) -> type[BaseRetrying]:
     return Retrying
 
 
-_LATE = {"Future": "_future", "TornadoRetrying": "tornadoweb"}
-
-
 def __getattr__(name: str) -> Any:
-    """Import what takes long at its first use: ``Future``, and what needs tornado."""
+    """Import at its first use what needs tornado."""
     from importlib import import_module
 
     if name == "tornado":
@@ -203,9 +200,9 @@ def __getattr__(name: str) -> Any:
             return import_module("tornado")
         except ImportError:
             return None
-    if name in _LATE:
+    if name == "TornadoRetrying":
         try:
-            return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+            return import_module(f"{__name__}.tornadoweb").TornadoRetrying
         except ImportError:
             raise AttributeError(f"{name} needs tornado, which is not installed") from None
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

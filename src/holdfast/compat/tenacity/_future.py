@@ -1,7 +1,4 @@
-"""What an attempt has come to, as a future that is done.
-
-Imported at the first attempt that fails: ``concurrent.futures`` imports logging.
-"""
+"""What an attempt has come to, as a future that is done."""
 
 from __future__ import annotations
 

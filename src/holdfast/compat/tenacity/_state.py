@@ -12,6 +12,7 @@ from typing import Any
 
 from holdfast.clock import ManualClock
 from holdfast.compat._retrying import Course, is_final
+from holdfast.compat.tenacity._future import Future
 from holdfast.compat.tenacity._utils import get_callback_name, override
 
 TYPE_CHECKING = False
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from typing import ClassVar, NoReturn, SupportsFloat, TypeVar
 
     from holdfast.compat._retrying import FaceRetry
-    from holdfast.compat.tenacity._future import Future
 
     WrappedFn = TypeVar("WrappedFn", bound=Callable[..., Any])
 
@@ -274,8 +274,6 @@ class RetryCallState:
     def outcome(self) -> Future | None:
         """What the attempt came to; None while it runs. A future is made for who asks."""
         if self._outcome is None and self._end is not None:
-            from holdfast.compat.tenacity._future import Future
-
             self._outcome = Future.construct(self.attempt_number, *self._end)
         return self._outcome
 

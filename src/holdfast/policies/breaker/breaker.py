@@ -161,6 +161,7 @@ class CircuitBreaker(Policy):
         mode: Mode | str | None = None,
         shared: bool = False,
     ) -> None:
+        load_what_openings_need()
         problems = Problems("CircuitBreaker", name)
         name = problems.name(name)
         rules, failure_threshold, min_calls = read_rules(
@@ -514,6 +515,13 @@ class CircuitBreaker(Policy):
         timed = self._records or self._setting("slow_call_duration") is not None
         asks = any(self._setting(field) is not None for field in ("on_result", "is_failure"))
         return ["reads the clock"] * timed + ["calls Python for each result"] * asks
+
+
+def load_what_openings_need() -> None:
+    """Import it now: a breaker may open since no file can be opened, and then callers wait."""
+    import holdfast.redaction
+    import holdfast.transitions
+    import holdfast.trip  # noqa: F401
 
 
 def _seconds(ns: float | None) -> float | None:
