@@ -155,7 +155,7 @@ cell_count(const hf_windows *w, const hf_cell *cell)
     if (w->kind == HF_FIXED)
         return hf_load_relaxed(&cell->fixed.count);
     if (w->kind == HF_MOVING)
-        return hf_load_relaxed(&cell->moving.sum);
+        return hf_moving_window_sum(&cell->moving);
     return hf_load_relaxed(&cell->counter.previous) + hf_load_relaxed(&cell->counter.current);
 }
 

@@ -259,9 +259,9 @@ cell_tuple(hf_window_kind kind, const hf_cell *cell)
     const uint64_t used = hf_load_relaxed(&cell->moving.used);
     PyObject *runs = PyList_New((Py_ssize_t)used);
     for (uint64_t i = 0; runs != NULL && i < used; i++) {
-        const hf_run *run = hf__moving_run(&cell->moving, i);
-        PyObject *pair = Py_BuildValue("(LL)", (long long)hf_load_relaxed(&run->at_ns),
-                                       (long long)hf_load_relaxed(&run->n));
+        const int64_t at_ns = hf_load_relaxed(&hf__moving_run(&cell->moving, i)->at_ns);
+        PyObject *pair = Py_BuildValue("(LL)", (long long)at_ns,
+                                       (long long)hf_moving_window_run(&cell->moving, i));
         if (pair == NULL)
             Py_CLEAR(runs);
         else

@@ -128,6 +128,38 @@ HF_TEST(takes_agree_with_a_list_of_all_of_them)
     HF_CHECK(g.moves >= 3);
 }
 
+/* Of a lone run, of runs that are all over, and wherever a span begins among many. */
+HF_TEST(a_span_is_counted_wherever_it_begins)
+{
+    enum { RUNS = 1000 };
+    begin();
+    for (int64_t i = 0; i < RUNS; i++) {
+        HF_CHECK(take(i + 1, HF_MOVING_WINDOW_MOST, RUNS, i));
+        if (i % 37 != 0 && i != RUNS - 1)
+            continue;
+        int64_t wanted = 0;
+        for (int64_t span = 1; span <= i + 1; span++) {
+            int64_t oldest = -1;
+            wanted += i + 2 - span;
+            HF_CHECK_INT(hf_moving_window_count(&g.w, span, i, &oldest), wanted);
+            HF_CHECK_INT(oldest, i + 1 - span);
+        }
+        HF_CHECK_INT(hf_moving_window_sum(&g.w), wanted);
+        HF_CHECK_INT(hf_moving_window_run(&g.w, 0), 1);
+        HF_CHECK_INT(hf_moving_window_run(&g.w, (uint64_t)i), i + 1);
+        HF_CHECK_INT(counted(RUNS, i + RUNS), 0);
+    }
+}
+
+HF_TEST(more_than_any_number_holds_may_pass_in_time)
+{
+    begin();
+    for (int64_t i = 0; i < 20; i++) {
+        HF_CHECK(take(HF_MOVING_WINDOW_MOST, HF_MOVING_WINDOW_MOST, 10, 10 * i));
+        HF_CHECK_INT(hf_moving_window_sum(&g.w), HF_MOVING_WINDOW_MOST);
+    }
+}
+
 HF_TEST(takes_of_shorter_spans_leave_what_a_longer_one_counts)
 {
     begin();
