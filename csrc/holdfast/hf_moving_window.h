@@ -148,8 +148,7 @@ static inline bool
 hf__moving_append(hf_moving_window *w, int64_t n, int64_t at_ns)
 {
     const uint64_t used = hf_load_relaxed(&w->used), total = hf_load_relaxed(&w->total);
-    const bool is_new =
-        used == 0 || hf_load_relaxed(&hf__moving_run(w, used - 1)->at_ns) != at_ns;
+    const bool is_new = used == 0 || hf_load_relaxed(&hf__moving_run(w, used - 1)->at_ns) != at_ns;
     if (is_new && used == hf_load_relaxed(&w->room))
         return false;
     if (is_new) {

@@ -97,13 +97,13 @@ ask_plan(WindowsObject *self, PyObject *item)
     return (PlanObject *)plan;
 }
 
-/* The plan that an item keeps; NULL: ask_plan(). Borrowed: an item keeps the plans that it had. */
+/* The plan that an item keeps; NULL: ask_plan(). HF_USED() ends its use. */
 static inline PlanObject *
 kept_plan(PyObject *item)
 {
     if (HF_UNLIKELY(!PyObject_TypeCheck(item, hf_item_type)))
         return NULL;
-    return (PlanObject *)HF_GET_POINTER(&((ItemObject *)item)->plan);
+    return (PlanObject *)HF_USE_POINTER(&((ItemObject *)item)->plan);
 }
 
 /* ---- items without a plan ---- */
@@ -234,7 +234,7 @@ ask(WindowsObject *self, const char *function, PyObject *const *args, Py_ssize_t
     asked_for what;
     if (read_arguments(function, args, nargs, kwnames, &what) < 0)
         return NULL;
-    PlanObject *made = NULL, *plan = kept_plan(what.item);
+    PlanObject *made = NULL, *kept = kept_plan(what.item), *plan = kept;
     if (HF_UNLIKELY(plan == NULL)) {
         plan = made = ask_plan(self, what.item);
         if (plan == NULL)
@@ -251,6 +251,7 @@ ask(WindowsObject *self, const char *function, PyObject *const *args, Py_ssize_t
             result = answer(self, &text, &asked, plan->tally);
         hf_text_end(&text);
     }
+    HF_USED(kept);
     Py_XDECREF(made);
     return result;
 }
@@ -337,8 +338,9 @@ of_item(WindowsObject *self, const char *function, PyObject *const *args, Py_ssi
     asked_for what;
     if (read_arguments(function, args, nargs, NULL, &what) < 0)
         return NULL;
-    PlanObject *plan = kept_plan(what.item);
-    Py_XINCREF(plan);
+    PlanObject *kept = kept_plan(what.item);
+    PlanObject *plan = (PlanObject *)Py_XNewRef((PyObject *)kept);
+    HF_USED(kept);
     if (plan == NULL && (plan = ask_plan(self, what.item)) == NULL && PyErr_Occurred())
         return NULL;
     hf_asked asked = {.n = 0, .per_ns = plan != NULL ? plan->expiry_ns : 1};

@@ -1,7 +1,8 @@
 /*
  * Item: the base of the items of the face. It keeps its plan, so a hit finds that without asking a dict.
  *
- * A hit reads the plan without a lock. So a plan that an item had before is kept until the item ends.
+ * A hit reads the plan without a lock. So without the GIL, a plan that an item had before is kept until the item
+ * ends; with it, a hit has a reference of its own.
  */
 #include "limits.h"
 
@@ -44,22 +45,35 @@ item_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+int
+hf_keep(PyObject **list, PyObject *replaced)
+{
+#ifdef HF_SERIALIZED
+    (void)list, (void)replaced;
+    return 0;
+#else
+    if (*list == NULL && (*list = PyList_New(0)) == NULL)
+        return -1;
+    const int is_kept = PySequence_Contains(*list, replaced);
+    return is_kept == 0 ? PyList_Append(*list, replaced) : is_kept < 0 ? -1 : 0;
+#endif
+}
+
 /* Replace the plan; NULL: it is to be asked for. */
 int
 hf_item_set_plan(ItemObject *self, PyObject *plan)
 {
+    PyObject *before = NULL;
     int answer = 0;
     HF_BEGIN_EXCLUSIVE((PyObject *)self);
-    if (self->plan != NULL && self->parked == NULL)
-        answer = (self->parked = PyList_New(0)) != NULL ? 0 : -1;
-    if (self->plan != NULL && answer == 0)
-        answer = PyList_Append(self->parked, self->plan);
+    if (self->plan != NULL && self->plan != plan)
+        answer = hf_keep(&self->parked, self->plan);
     if (answer == 0) {
-        PyObject *before = self->plan;
+        before = self->plan;
         HF_SET_POINTER(&self->plan, Py_XNewRef(plan));
-        Py_XDECREF(before); /* the list has it */
     }
     HF_END_EXCLUSIVE();
+    Py_XDECREF(before);
     return answer;
 }
 

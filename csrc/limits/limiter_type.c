@@ -10,7 +10,7 @@
 typedef struct LimiterObject {
     PyObject_HEAD
     WindowsObject *table; /* or NULL */
-    PyObject *former;     /* a list of the tables that it had, or NULL: a hit may still be in one */
+    PyObject *former;     /* a list of the tables that it had, or NULL; see hf_keep() */
 } LimiterObject;
 
 PyTypeObject *hf_limiter_type;
@@ -51,20 +51,11 @@ get_table(PyObject *op, void *closure)
     return Py_NewRef(table != NULL ? table : Py_None);
 }
 
-/* Keep a table for as long as this lives: a hit reads it without a lock. */
-static int
-keep(LimiterObject *self, WindowsObject *table)
-{
-    if (self->former == NULL && (self->former = PyList_New(0)) == NULL)
-        return -1;
-    const int is_kept = PySequence_Contains(self->former, (PyObject *)table);
-    return is_kept == 0 ? PyList_Append(self->former, (PyObject *)table) : is_kept < 0 ? -1 : 0;
-}
-
 static int
 set_table(PyObject *op, PyObject *value, void *closure)
 {
     LimiterObject *self = (LimiterObject *)op;
+    WindowsObject *before = NULL;
     int answer;
     (void)closure;
     if (value == NULL || (value != Py_None && !hf_is_windows(value))) {
@@ -72,13 +63,13 @@ set_table(PyObject *op, PyObject *value, void *closure)
         return -1;
     }
     HF_BEGIN_EXCLUSIVE(op);
-    WindowsObject *before = self->table;
-    answer = before != NULL ? keep(self, before) : 0;
+    answer = self->table != NULL ? hf_keep(&self->former, (PyObject *)self->table) : 0;
     if (answer == 0) {
+        before = self->table;
         HF_SET_POINTER(&self->table, value == Py_None ? NULL : (WindowsObject *)Py_NewRef(value));
-        Py_XDECREF(before); /* it is kept */
     }
     HF_END_EXCLUSIVE();
+    Py_XDECREF(before);
     return answer;
 }
 
@@ -101,17 +92,23 @@ in_python(PyObject *op, PyObject *name, PyObject *const *args, Py_ssize_t nargs,
 static PyObject *
 hit(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    WindowsObject *table = HF_GET_POINTER(&((LimiterObject *)op)->table);
-    return HF_LIKELY(table != NULL) ? hf_hit(table, args, nargs, kwnames)
-                                    : in_python(op, word_hit, args, nargs, kwnames);
+    WindowsObject *table = (WindowsObject *)HF_USE_POINTER(&((LimiterObject *)op)->table);
+    if (HF_UNLIKELY(table == NULL))
+        return in_python(op, word_hit, args, nargs, kwnames);
+    PyObject *answer = hf_hit(table, args, nargs, kwnames);
+    HF_USED(table);
+    return answer;
 }
 
 static PyObject *
 test(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    WindowsObject *table = HF_GET_POINTER(&((LimiterObject *)op)->table);
-    return HF_LIKELY(table != NULL) ? hf_test(table, args, nargs, kwnames)
-                                    : in_python(op, word_test, args, nargs, kwnames);
+    WindowsObject *table = (WindowsObject *)HF_USE_POINTER(&((LimiterObject *)op)->table);
+    if (HF_UNLIKELY(table == NULL))
+        return in_python(op, word_test, args, nargs, kwnames);
+    PyObject *answer = hf_test(table, args, nargs, kwnames);
+    HF_USED(table);
+    return answer;
 }
 
 static PyGetSetDef limiter_getset[] = {

@@ -20,6 +20,15 @@
 
 #include "windows.h"
 
+/* What an object has, while it is used: see hf_keep(). */
+#ifdef HF_SERIALIZED
+#define HF_USE_POINTER(at) Py_XNewRef(HF_GET_POINTER(at))
+#define HF_USED(object) Py_XDECREF(object)
+#else
+#define HF_USE_POINTER(at) ((PyObject *)HF_GET_POINTER(at))
+#define HF_USED(object) ((void)(object))
+#endif
+
 /* ---- text.c ---- */
 
 typedef struct hf_text {
@@ -56,6 +65,7 @@ typedef struct TallyObject {
     hf_au64 *allowed, *rejected;
     hf_au32 mode;
     PyObject *on_refused; /* or NULL */
+    PyObject *policy;     /* whose hits these are: lives as long; or NULL */
 } TallyObject;
 
 typedef struct PlanObject {
@@ -84,11 +94,13 @@ typedef struct ItemObject {
     PyObject_HEAD
     PyObject *namespace, *amount, *multiples; /* NULL: not set */
     PyObject *plan;                           /* or NULL */
-    PyObject *parked; /* a list of the plans before, which another thread may still read; or NULL */
+    PyObject *parked; /* a list of what plan was before, or NULL; see hf_keep() */
 } ItemObject;
 
 extern PyTypeObject *hf_item_type;
 int hf_item_ready(PyObject *module);
+/* Keep, in a list or NULL, what has been replaced and another thread may still read. With the GIL: drop it. */
+int hf_keep(PyObject **list, PyObject *replaced);
 int hf_item_set_plan(ItemObject *item, PyObject *plan);
 
 /* ---- windows_type.c ---- */

@@ -96,14 +96,15 @@ find_words(TallyObject *self, PyObject *kernel)
 static PyObject *
 tally_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"kernel", "mode", NULL};
-    PyObject *kernel, *mode = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:Tally", names, &kernel, &mode))
+    static char *names[] = {"kernel", "mode", "policy", NULL};
+    PyObject *kernel, *mode = NULL, *policy = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO:Tally", names, &kernel, &mode, &policy))
         return NULL;
     TallyObject *self = (TallyObject *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->kernel = Py_NewRef(kernel);
+    self->policy = Py_XNewRef(policy);
     if (find_words(self, kernel) < 0 ||
         (mode != NULL && set_mode((PyObject *)self, mode, NULL) < 0)) {
         Py_DECREF(self);
@@ -119,6 +120,7 @@ tally_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(op));
     Py_VISIT(self->kernel);
     Py_VISIT(self->on_refused);
+    Py_VISIT(self->policy);
     return 0;
 }
 
@@ -126,6 +128,7 @@ static int
 tally_clear(PyObject *op)
 {
     Py_CLEAR(((TallyObject *)op)->on_refused);
+    Py_CLEAR(((TallyObject *)op)->policy);
     return 0;
 }
 
@@ -206,6 +209,8 @@ tally_count(PyObject *op, PyObject *taken)
 
 static PyMemberDef tally_members[] = {
     {"kernel", T_OBJECT, offsetof(TallyObject, kernel), READONLY, "What counts."},
+    {"policy", T_OBJECT, offsetof(TallyObject, policy), READONLY,
+     "The policy whose hits these are, which lives as long; or None."},
     {NULL},
 };
 

@@ -1,9 +1,13 @@
 """The hits of an item are those of a rate limiter: seen by the registry, metrics, events, modes."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import sysconfig
+import tracemalloc
+from weakref import ref
 
 import pytest
 
@@ -12,6 +16,7 @@ from holdfast.compat.limits import RateLimitItemPerMinute, aio, parse
 from holdfast.compat.limits.storage import MemoryStorage
 from holdfast.compat.limits.strategies import STRATEGIES, FixedWindowRateLimiter
 from holdfast.telemetry.prometheus import Collector
+from holdfast.testing import isolated_registry
 from tests.apart import run_apart
 
 ALL = list(STRATEGIES.values())
@@ -149,6 +154,52 @@ def test_names_that_come_from_requests_have_a_bound(monkeypatch):  # trap 67
     assert {item_of(f"API {at}").policy.name for at in range(50)} == {"API 0", "API 1", "limits"}
     assert item_of("\x00\n").policy.name == "limits"  # no name for a metric
     assert all(limiter.hit(item_of("API", amount)) for amount in range(1, 50))
+
+
+def test_in_a_registry_that_a_test_has_set_aside_limits_are_new_and_come_back_after():
+    before = item_of("outlives")
+    limiter = FixedWindowRateLimiter(MemoryStorage())
+    assert limiter.hit(before)
+    with isolated_registry():
+        inside = item_of("outlives")
+        assert limiter.hit(inside)
+        assert hf.registry.get("rate_limiter", "outlives/2/1/minute") is inside.policy
+        assert limiter.hit(before) is False  # the windows are those of the storage
+        assert counts(before.policy) == (1, 1, 0)
+        assert counts(inside.policy) == (1, 0, 0)
+    after = item_of("outlives")
+    assert after.policy is before.policy is hf.registry.get("rate_limiter", "outlives/2/1/minute")
+    assert limiter.hit(after) is False
+    assert counts(before.policy) == (1, 2, 0)
+
+
+def test_an_item_whose_amount_changes_with_each_request_takes_no_more_memory():
+    item, limiter = item_of("changes"), FixedWindowRateLimiter(MemoryStorage())
+
+    def change(times):
+        for at in range(times):
+            item.amount = 5 + at % 2
+            limiter.hit(item, "u")
+
+    change(100)
+    tracemalloc.start()
+    try:
+        change(5000)
+        assert tracemalloc.get_traced_memory()[0] < 5000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="there a hit may still be in it"
+)
+def test_a_storage_that_was_replaced_is_dropped():
+    limiter = FixedWindowRateLimiter(MemoryStorage())
+    assert limiter.hit(item_of("dropped"))
+    table = ref(limiter.table)
+    limiter.storage = MemoryStorage()
+    gc.collect()
+    assert table() is None
 
 
 SCRIPT = """

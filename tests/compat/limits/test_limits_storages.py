@@ -1,7 +1,9 @@
 """Storages in memory, for threads; those that users write; and what a URI means."""
 
 import gc
+import json
 import pickle
+import sys
 import threading
 import weakref
 from inspect import signature
@@ -292,6 +294,16 @@ def test_a_module_that_is_needed_is_imported_when_it_is_asked_for():
     with pytest.raises(ConfigurationError, match=r"'this.is.nowhere' prerequisite not available"):
         needing.dependencies["this.is.nowhere"]
     assert get_dependency("this.is.nowhere")[1] is None
+
+
+def test_a_module_without_a_version_needs_no_packaging(monkeypatch):
+    monkeypatch.setitem(sys.modules, "packaging", None)
+    monkeypatch.setitem(sys.modules, "packaging.version", None)
+
+    class Needing(LazyDependency):
+        DEPENDENCIES = ["json"]  # noqa: RUF012 - as of limits
+
+    assert Needing().dependencies["json"].module is json
 
 
 def test_a_module_that_is_too_old_is_refused():

@@ -136,6 +136,11 @@ class Memory:
         before, before_ns, count, ns = self.counter.look(key, round(expiry * 1e9))
         return before, before_ns / 1e9, count, ns / 1e9
 
+    def sliding_of(self, item: Any, identifiers: tuple[Any, ...]) -> tuple[int, float, int, float]:
+        """Return the same of one who is limited by an item."""
+        before, before_ns, count, ns = self.counter.look_item(item, *identifiers)
+        return before, before_ns / 1e9, count, ns / 1e9
+
     # ---- all ----
 
     def clear(self, key: str) -> None:

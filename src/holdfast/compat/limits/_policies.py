@@ -11,6 +11,7 @@ from holdfast._native.limit_windows import Plan, Tally
 from holdfast.policies.base import NATIVE_MODES, enter, unentered
 from holdfast.policies.limiter.limiter import RateLimiter
 from holdfast.policies.limiter.rates import MAX_BURST
+from holdfast.registry import registry
 from holdfast.validation import is_name
 
 TYPE_CHECKING = False
@@ -27,8 +28,10 @@ OTHER = "limits"  # the policy of those whose namespace is no name for metrics, 
 
 _LEAST_SECONDS, _MOST_SECONDS = 1e-6, 30 * 365 * 86_400.0  # that a token bucket takes
 
+# Of the registry that there is: a test may set it aside, and bring another back.
 _limits: dict[str, Limit] = {}
 _plans: dict[tuple[str, str, int, float], Plan] = {}
+_registered = registry._entries
 
 #: The storages in memory that live, by identity: weak, and changed one native step at a time.
 memories: dict[int, Any] = {}
@@ -56,7 +59,7 @@ class Limit(RateLimiter):
             per=min(max(_LEAST_SECONDS, seconds), _MOST_SECONDS),
         )
         self._key = key
-        self.tally = Tally(self._kernels[0], NATIVE_MODES[self.mode])
+        self.tally = Tally(self._kernels[0], NATIVE_MODES[self.mode], self)
 
     def clear(self) -> int:
         """Forget all hits of this name in the storages in memory. The counts continue.
@@ -89,6 +92,10 @@ def living_memories() -> list[Memory]:
 
 def limit_of(item: Any) -> Limit:
     """Return the policy of an item, or of anything that has what an item has."""
+    plan = getattr(item, "plan", None)
+    if isinstance(plan, Plan) and plan.tally is not None:
+        kept: Limit = plan.tally.policy
+        return kept
     multiples, granularity = getattr(item, "multiples", 1), getattr(item, "GRANULARITY", None)
     word = granularity[1] if granularity else f"{item.get_expiry():g}s"
     namespace = str(getattr(item, "namespace", OTHER))
@@ -98,6 +105,7 @@ def limit_of(item: Any) -> Limit:
 def plan_named(namespace: str, tail: str, amount: int, seconds: float) -> Plan:
     """Return how the windows keep an item whose keys end in ``tail``."""
     key = namespace, tail, amount, seconds
+    _forget_another_registry()
     there = _plans.get(key)
     if there is not None:
         return there
@@ -109,6 +117,7 @@ def plan_named(namespace: str, tail: str, amount: int, seconds: float) -> Plan:
 
 def _limit(namespace: str, tail: str, amount: int, seconds: float) -> Limit:
     name = f"{namespace}/{tail}"
+    _forget_another_registry()
     there = _limits.get(name)
     if there is not None:
         return there
@@ -119,8 +128,21 @@ def _limit(namespace: str, tail: str, amount: int, seconds: float) -> Limit:
             name, key = OTHER, ("", "")
     there = _limits.get(name)
     if there is None:
-        made = unentered(None, Limit, name, amount, seconds, key)
+        found = registry.get("rate_limiter", name)  # of an item that outlived a test
+        made = (
+            found
+            if isinstance(found, Limit)
+            else unentered(None, Limit, name, amount, seconds, key)
+        )
         there = _limits.setdefault(name, made)
-        if there is made:  # of two threads, one was first
+        if there is made and made is not found:  # of two threads, one was first
             enter(made)
     return there
+
+
+def _forget_another_registry() -> None:
+    global _registered  # noqa: PLW0603 - which one the names are of
+    if _registered is not registry._entries:
+        _registered = registry._entries
+        _limits.clear()
+        _plans.clear()

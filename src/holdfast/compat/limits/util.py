@@ -124,9 +124,12 @@ def get_dependency(module_path: str) -> tuple[ModuleType, Version | None]:
     """Return a module and its version; ``MissingModule`` and None if it cannot be imported."""
     try:
         module = import_module(module_path)
-        from packaging.version import Version
     except ImportError:
         return MissingModule, None
+    try:
+        from packaging.version import Version
+    except ImportError:  # then nobody can have asked for a version
+        return module, None
     root = sys.modules[module_path.partition(".")[0]]
     return module, Version(getattr(root, "__version__", "0.0.0"))
 

@@ -295,9 +295,12 @@ class SlidingWindowCounterRateLimiter(_Known):
             item: The limit.
             identifiers: Who is limited.
         """
-        window = await self._sliding.get_sliding_window(
-            item.key_for(*identifiers), item.get_expiry()
-        )
+        if self._memory is not None:
+            window = self._memory.sliding_of(item, identifiers)
+        else:
+            window = await self._sliding.get_sliding_window(
+                item.key_for(*identifiers), item.get_expiry()
+            )
         return sliding_stats(
             item, self._weighted_count(item, *window[:3]), window, now_of(self.storage)
         )
