@@ -268,16 +268,19 @@ class BaseRetrying(Controller):
         found = self.iter_state
         found.reset()
         error = retry_state._error
-        if error is not None and is_final(error):
+        if error is None:
+            if not sees_results(self.retry):
+                return False
+        elif is_final(error):
             return False
-        found.is_explicit_retry = isinstance(error, TryAgain)
-        if not found.is_explicit_retry:
-            self._run_retry(retry_state)
-        return found.is_explicit_retry or bool(found.retry_run_result)
+        elif isinstance(error, TryAgain):
+            found.is_explicit_retry = True
+            return True
+        self._run_retry(retry_state)
+        return bool(found.retry_run_result)
 
     def _run_retry(self, retry_state: RetryCallState) -> None:
-        asks = retry_state._error is not None or sees_results(self.retry)
-        self.iter_state.retry_run_result = asks and self.retry(retry_state)
+        self.iter_state.retry_run_result = self.retry(retry_state)
 
     def _run_wait(self, retry_state: RetryCallState) -> None:
         retry_state.upcoming_sleep = self.wait(retry_state)
@@ -509,7 +512,7 @@ def raise_failure(retry_state: RetryCallState) -> None:
 
 def is_plain(cls: type[BaseRetrying], base: type[BaseRetrying]) -> bool:
     """Whether a class of controllers goes about a call as its base does."""
-    course = ("__call__", "begin", "copy", "iter", "statistics", "_run_retry", "_drive")
+    course = ("__call__", "begin", "copy", "iter", "statistics", "_drive")
     return all(getattr(cls, name) is getattr(base, name) for name in course)
 
 

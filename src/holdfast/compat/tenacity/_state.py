@@ -342,13 +342,13 @@ class RetryCallState:
 
     def _leave(self) -> None:
         """Count a loop that is left, by what its last attempt came to."""
-        policy = self._policy
-        if policy is None or policy.is_off:
+        policy, course = self._policy, self._course
+        if policy is None or policy.is_off or (course is not None and course.ended):
             return
         if self._ended is not None:
             self._finish(self._counted(policy))
-        elif self._course is not None:
-            self._course.stop(GeneratorExit())
+        elif course is not None:
+            course.stop(GeneratorExit())
 
     def _finish(self, course: Course) -> None:
         """Count the end of a call that is not tried again."""
@@ -361,12 +361,12 @@ class RetryCallState:
     @property
     def _error(self) -> BaseException | None:
         """What the attempt has raised, if it has."""
-        ended = self._ended
+        ended = self._end or self._ended
         return ended[0] if ended is not None and ended[1] else None
 
     def _result(self) -> Any:
         """Return what the attempt has returned, or raise what it has raised."""
-        ended = self._ended
+        ended = self._end or self._ended
         if ended is None:
             raise RuntimeError("the attempt has not ended")
         value, has_exception = ended

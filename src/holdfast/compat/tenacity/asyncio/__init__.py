@@ -228,8 +228,7 @@ class AsyncRetrying(BaseRetrying):
 
     @override
     async def _run_retry(self, retry_state: RetryCallState) -> None:  # type: ignore[override]
-        asks = retry_state._error is not None or sees_results(self.retry)
-        self.iter_state.retry_run_result = asks and await _ask(self.retry, retry_state)
+        self.iter_state.retry_run_result = await _ask(self.retry, retry_state)
 
     @override
     async def _run_wait(self, retry_state: RetryCallState) -> None:  # type: ignore[override]
@@ -283,10 +282,13 @@ class AsyncRetrying(BaseRetrying):
         found = self.iter_state
         found.reset()
         error = retry_state._error
-        if error is not None and is_final(error):
+        if error is None:
+            if not sees_results(self.retry):
+                return False
+        elif is_final(error):
             return False
-        found.is_explicit_retry = is_explicit = isinstance(error, TryAgain)
-        if is_explicit:
+        elif isinstance(error, TryAgain):
+            found.is_explicit_retry = True
             return True
         await self._run_retry(retry_state)
         return bool(self.iter_state.retry_run_result)
