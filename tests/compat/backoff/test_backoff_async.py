@@ -40,13 +40,14 @@ async def test_a_coroutine_function_is_awaited_again_until_it_succeeds():  # RT-
     assert now() - began == pytest.approx(7)
 
 
-async def test_the_sleep_of_asyncio_may_be_replaced(monkeypatch):
+@pytest.mark.parametrize("place", ["asyncio", "holdfast.compat.backoff._async.asyncio"])
+async def test_the_sleep_of_asyncio_may_be_replaced(place, monkeypatch):
     slept = []
 
     async def sleep(seconds):
         slept.append(seconds)
 
-    monkeypatch.setattr("asyncio.sleep", sleep)
+    monkeypatch.setattr(f"{place}.sleep", sleep)
     again = backoff.on_exception(backoff.constant, ConnectionError, interval=5, jitter=None)(
         failing(2)[0]
     )

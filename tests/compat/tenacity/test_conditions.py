@@ -275,6 +275,11 @@ def test_a_random_wait_is_spread_between_its_bounds(wait, least, most):
     assert most - (most - least) / 10 < max(drawn) <= most
 
 
+def test_a_random_wait_is_drawn_where_tests_replace_it(monkeypatch):
+    monkeypatch.setattr("random.random", lambda: 0.25)
+    assert wait_random(1, 5)(state(1)) == 2
+
+
 def test_waits_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         wait_chain()

@@ -137,3 +137,12 @@ async def _follows_result(call: Call, result: Any) -> bool:
     await course.apause(call.seconds)
     call.tries += 1
     return True
+
+
+def __getattr__(name: str) -> Any:
+    """Import asyncio for tests that patch ``backoff._async.asyncio.sleep``, as backoff has it."""
+    if name == "asyncio":
+        import asyncio
+
+        return asyncio
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

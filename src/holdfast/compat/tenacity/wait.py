@@ -92,7 +92,8 @@ class wait_random(wait_base):
 
     @override
     def __call__(self, retry_state: RetryCallState) -> float:
-        return random.uniform(self.wait_random_min, self.wait_random_max)
+        least, most = self.wait_random_min, self.wait_random_max
+        return least + random.random() * (most - least)
 
 
 class wait_combine(wait_base):
