@@ -31,7 +31,7 @@ read_arguments(const char *function, PyObject *const *args, Py_ssize_t nargs, Py
     for (Py_ssize_t i = 0; i < nkw; i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i), *value = args[nargs + i];
         if (is_word(name, word_cost)) {
-            if (hf_read_whole(value, "cost", 0, HF_AMOUNT_MOST, &asked->cost) < 0)
+            if (hf_read_cost(value, "cost", &asked->cost) < 0)
                 return -1;
         } else if (is_word(name, word_item) && asked->item == NULL) {
             asked->item = value;
@@ -288,7 +288,7 @@ ask_text(WindowsObject *self, const char *function, PyObject *const *args, Py_ss
     }
     if (hf_read_clamped(args[1], "limit", -HF_AMOUNT_MOST, HF_AMOUNT_MOST, &asked.limit) < 0 ||
         hf_read_clamped(args[2], "expiry_ns", 1, HF_PER_MOST, &asked.per_ns) < 0 ||
-        (nargs + nkw == 4 && hf_read_whole(args[3], "cost", 0, HF_AMOUNT_MOST, &asked.n) < 0))
+        (nargs + nkw == 4 && hf_read_cost(args[3], "cost", &asked.n) < 0))
         return NULL;
     PyObject *result = NULL;
     hf_text text;

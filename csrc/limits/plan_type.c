@@ -23,11 +23,19 @@ hf_read_whole(PyObject *value, const char *name, int64_t least, int64_t most, in
         return -1;
     if (!overflow && *number >= least && *number <= most)
         return 0;
-    if (most == HF_AMOUNT_MOST && least == 0)
-        PyErr_Format(PyExc_ValueError, "%s: got %R, allowed an integer of at least 0", name, value);
-    else
-        PyErr_Format(PyExc_ValueError, "%s: got %R, allowed %lld to %lld", name, value,
-                     (long long)least, (long long)most);
+    PyErr_Format(PyExc_ValueError, "%s: got %R, allowed %lld to %lld", name, value,
+                 (long long)least, (long long)most);
+    return -1;
+}
+
+int
+hf_read_cost(PyObject *value, const char *name, int64_t *number)
+{
+    if (hf_read_clamped(value, name, -1, HF_AMOUNT_MOST, number) < 0)
+        return -1;
+    if (*number >= 0)
+        return 0;
+    PyErr_Format(PyExc_ValueError, "%s: got %R, allowed an integer of at least 0", name, value);
     return -1;
 }
 

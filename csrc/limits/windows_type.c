@@ -199,7 +199,7 @@ take_back(PyObject *op, PyObject *args)
     hf_text text;
     hf_key key;
     if (!PyArg_ParseTuple(args, "OO:take_back", &str, &n_object) ||
-        hf_read_whole(n_object, "n", 0, HF_AMOUNT_MOST, &n) < 0)
+        hf_read_cost(n_object, "n", &n) < 0)
         return NULL;
     PyObject *result = NULL;
     if (read_key(self, str, &text, &key) == 0)

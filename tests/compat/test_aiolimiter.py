@@ -22,6 +22,7 @@ from holdfast.compat import aiolimiter
 from holdfast.compat.aiolimiter import AsyncLimiter
 from holdfast.compat.aiolimiter.leakybucket import LIMITER_REUSED_ACROSS_LOOPS_WARNING
 from holdfast.testing import use_clock
+from holdfast.waiting.lines import Turn
 
 
 def now() -> float:
@@ -109,6 +110,22 @@ async def test_a_cancelled_waiter_takes_nothing_and_those_behind_it_move_up():  
     gone.cancel()
     await stays
     assert now() - began == pytest.approx(1)
+
+
+async def test_waiters_that_have_gone_take_no_more_memory():  # trap 67
+    limiter = AsyncLimiter(3, 3600)
+    await limiter.acquire(3)
+    first = asyncio.create_task(limiter.acquire(1))
+    await settle()
+    for _ in range(500):
+        task = asyncio.create_task(limiter.acquire(2))
+        await settle()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert limiter.policy.waiters == 1
+    gc.collect()
+    assert sum(isinstance(one, Turn) for one in gc.get_objects()) < 100
+    first.cancel()
 
 
 async def test_capacity_that_was_handed_to_a_task_as_it_was_cancelled_comes_back():  # trap 33

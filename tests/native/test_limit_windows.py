@@ -560,6 +560,15 @@ def test_numbers_beyond_what_a_kernel_counts_are_held_at_its_bounds() -> None:
     assert table.look_item(PerMinute(1)) == (2**62, 2**60)
 
 
+@every_kind
+@pytest.mark.parametrize("cost", [2**61 + 1, 2**63 - 1, 2**64, 10**100])
+def test_a_cost_beyond_what_a_kernel_counts_is_one_that_does_not_fit(kind: str, cost: int) -> None:
+    table, item = table_of(kind), PerMinute(9)
+    assert not table.test(item, "user", cost=cost)
+    assert not table.hit(item, "user", cost=cost)
+    assert not table.hit_text("key", 9, MINUTE, cost)
+
+
 def test_a_table_in_a_cycle_is_collected() -> None:
     class Owner:
         def __init__(self) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LeastFirstLine"]
 
+SPARE = 64  # of those who have left, so many are kept until they would be first
+
 
 class LeastFirstLine(Line):
     """Those who wait for a token bucket: who wants the fewest tokens is first, then who came first.
@@ -98,6 +100,9 @@ class LeastFirstLine(Line):
         else:
             due_ns = now_ns + max(1, wait_ns) if leads else turn.deadline_ns
             turn.state, turn.due_ns = WAITS, min(turn.deadline_ns, due_ns)
+            if len(self._heap) > 2 * len(self._queue) + SPARE:  # most have left the queue
+                self._heap = [entry for entry in self._heap if entry[2] in self._queue]
+                heapify(self._heap)
             self._queue[turn] = None
             heappush(self._heap, (turn.n, next(self._serials), turn))
 
