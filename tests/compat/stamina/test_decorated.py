@@ -244,6 +244,19 @@ def test_without_limits_a_call_is_repeated_until_it_succeeds(flaky):
     assert retried(flaky(1_500), attempts=None, timeout=None)("at last") == "at last"
 
 
+def test_a_timeout_is_by_the_time_that_a_test_has_frozen(flaky, monkeypatch):
+    times = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: times[-1])
+    monkeypatch.setattr("time.sleep", lambda seconds: times.append(times[-1] + seconds))
+    failing = flaky(60)
+    again = stamina.retry(
+        on=ConnectionError, attempts=None, timeout=10, wait_initial=4, wait_jitter=0
+    )(failing)
+    with pytest.raises(ConnectionError):
+        again()
+    assert (failing.calls, times) == (4, [100, 104, 109, 114])
+
+
 def test_no_attempt_follows_a_failure_after_the_timeout():
     with use_clock() as clock:
         calls = []

@@ -90,13 +90,12 @@ class Plan:
         """
         if datetime.datetime is not _datetime:
             return datetime.datetime.now()
-        return self.policy._clock.now_ns()
+        return self.policy.now()
 
     def elapsed(self, begun: Any) -> float:
         """Return how many seconds have passed since ``begin`` was asked."""
-        if isinstance(begun, int):
-            passed_ns: int = self.policy._clock.now_ns() - begun
-            return passed_ns / 1e9
+        if isinstance(begun, float):
+            return self.policy.now() - begun
         passed: datetime.timedelta = datetime.datetime.now() - begun
         return passed.total_seconds()
 

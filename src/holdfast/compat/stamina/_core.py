@@ -112,16 +112,16 @@ def retry(
 
 
 def _sync(fn: Any, policy: FaceRetry, plan: Plan, judge: Judge) -> Callable[..., Any]:
-    name, is_timed = guess_name(fn), plan.timeout_ns is not None
+    name, is_timed = guess_name(fn), plan.timeout is not None
 
     def retried(*args: Any, **kwargs: Any) -> Any:
         if policy.is_off:
             return fn(*args, **kwargs)
-        since_ns = policy._clock.now_ns() if is_timed else 0
+        since = policy.now() if is_timed else 0.0
         try:
             result = fn(*args, **kwargs) if policy.faults is None else policy.run(fn, args, kwargs)
         except BaseException as error:  # noqa: BLE001 - it is judged, and raised again
-            call = Retried(policy, plan, judge, since_ns, (name, args, kwargs), error)
+            call = Retried(policy, plan, judge, since, (name, args, kwargs), error)
         else:
             policy.count_success(0)
             return result
@@ -144,19 +144,19 @@ def _go_on(call: Retried, fn: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _coroutine(fn: Any, policy: FaceRetry, plan: Plan, judge: Judge) -> Callable[..., Any]:
-    name, is_timed = guess_name(fn), plan.timeout_ns is not None
+    name, is_timed = guess_name(fn), plan.timeout is not None
 
     async def retried(*args: Any, **kwargs: Any) -> Any:
         if policy.is_off:
             return await fn(*args, **kwargs)
-        since_ns = policy._clock.now_ns() if is_timed else 0
+        since = policy.now() if is_timed else 0.0
         try:
             if policy.faults is None:
                 result = await fn(*args, **kwargs)
             else:
                 result = await policy.arun(fn, args, kwargs)
         except BaseException as error:  # noqa: BLE001
-            call = Retried(policy, plan, judge, since_ns, (name, args, kwargs), error)
+            call = Retried(policy, plan, judge, since, (name, args, kwargs), error)
         else:
             policy.count_success(0)
             return result

@@ -44,7 +44,7 @@ class Loop:
         "_error",
         "_judge",
         "_plan",
-        "_since_ns",
+        "_since",
         "failed",
         "number",
         "policy",
@@ -63,7 +63,7 @@ class Loop:
         self._plan = plan
         self._judge = judge
         self._about = about
-        self._since_ns = 0
+        self._since = 0.0
         self._call: Retried | None = None  # from the first failure on
         self._error: BaseException | None = None  # where nothing is judged
 
@@ -98,8 +98,8 @@ class Loop:
         return False
 
     def _begin(self) -> None:
-        if not self.number and self._plan.timeout_ns is not None:
-            self._since_ns = self.policy._clock.now_ns()
+        if not self.number and self._plan.timeout is not None:
+            self._since = self.policy.now()
         self.number += 1
         self.failed = False
 
@@ -110,7 +110,7 @@ class Loop:
             self._error = error
         elif self._call is None:
             self._call = Retried(
-                self.policy, self._plan, self._judge, self._since_ns, self._about, error
+                self.policy, self._plan, self._judge, self._since, self._about, error
             )
         else:
             self._call.error = error

@@ -98,7 +98,7 @@ class Plan:
 
     __slots__ = (
         "attempts",
-        "timeout_ns",
+        "timeout",
         "wait_exp_base",
         "wait_initial",
         "wait_jitter",
@@ -118,9 +118,7 @@ class Plan:
         if attempts is not None:
             _number(problems, "attempts", attempts)
         self.attempts: Any = attempts  # an integer, or what compares with one
-        self.timeout_ns: float | None = None  # a float: there is infinity
-        if timeout is not None:
-            self.timeout_ns = _number(problems, "timeout", timeout) * 1e9
+        self.timeout = None if timeout is None else _number(problems, "timeout", timeout)
         self.wait_initial = _number(problems, "wait_initial", wait_initial)
         self.wait_max = _number(problems, "wait_max", wait_max)
         self.wait_jitter = _number(problems, "wait_jitter", wait_jitter)
@@ -130,7 +128,7 @@ class Plan:
 
     def warn_of_zero(self) -> None:
         """Say that a timeout of 0 is not what it looks like, to who called who calls this."""
-        if self.timeout_ns == 0:
+        if self.timeout == 0:
             import warnings
 
             warnings.warn(
@@ -207,14 +205,14 @@ class Retried(Course):
     Belongs to the thread or task of the call.
     """
 
-    __slots__ = ("_about", "_judge", "_plan", "_since_ns", "_told", "_waited", "error")
+    __slots__ = ("_about", "_judge", "_plan", "_since", "_told", "_waited", "error")
 
     def __init__(
         self,
         policy: FaceRetry,
         plan: Plan,
         judge: Judge,
-        since_ns: int,
+        since: float,
         about: tuple[str, tuple[object, ...], dict[str, object]],
         error: BaseException,
     ) -> None:
@@ -224,14 +222,14 @@ class Retried(Course):
             policy: Who counts.
             plan: How often, and after which pauses.
             judge: Which errors.
-            since_ns: When the call began, on the clock of the policy; 0 if the plan has no timeout.
+            since: When the call began, by the policy's time; 0 if the plan has no timeout.
             about: The name and the arguments of the call, for hooks.
             error: What the first attempt raised.
         """
         super().__init__(policy)
         self._plan = plan
         self._judge = judge
-        self._since_ns = since_ns
+        self._since = since
         self._about = about
         self._waited = 0.0
         self._told: Told | _Nobody = NOBODY  # the hooks, for the time of the pause
@@ -306,10 +304,7 @@ class Retried(Course):
             self.give_up()
         elif testing is not None:
             return 0.0
-        elif (
-            plan.timeout_ns is not None
-            and self.policy._clock.now_ns() - self._since_ns >= plan.timeout_ns
-        ):
+        elif plan.timeout is not None and self.policy.now() - self._since >= plan.timeout:
             self.give_up("out_of_time")
         else:
             return plan.pause(number) if wanted is True else wanted

@@ -10,7 +10,6 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any
 
-from holdfast.clock import ManualClock
 from holdfast.compat._retrying import Course, is_final
 from holdfast.compat.tenacity._future import Future
 from holdfast.compat.tenacity._utils import get_callback_name, override
@@ -325,11 +324,7 @@ class RetryCallState:
         self._end = value, has_exception
 
     def _now(self) -> float:
-        """Return the time of the policy's clock: of the system's, as everybody reads it."""
-        policy = self._policy
-        if policy is not None and isinstance(policy._clock, ManualClock):
-            return policy._clock.now_ns() / 1e9
-        return time.monotonic()
+        return time.monotonic() if self._policy is None else self._policy.now()
 
     def _counted(self, policy: FaceRetry) -> Course:
         """Return the course of the call, on which each retry is counted once it has begun."""
