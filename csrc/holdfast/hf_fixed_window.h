@@ -43,12 +43,14 @@ hf_fixed_window_ends_ns(const hf_fixed_window *w, int64_t now_ns)
 
 /*
  * Add n, which may be negative, and give what the window has counted with them: from 0 to HF_FIXED_WINDOW_MOST,
- * at which it stays. One that has counted nothing begins now. per_ns >= 1, |n| <= HF_FIXED_WINDOW_MOST.
+ * at which it stays. One that has counted nothing begins now, with an n above 0. per_ns >= 1, |n| <= HF_FIXED_WINDOW_MOST.
  */
 static inline int64_t
 hf_fixed_window_add(hf_fixed_window *w, int64_t n, int64_t per_ns, int64_t now_ns)
 {
     int64_t count = hf_fixed_window_count(w, now_ns);
+    if (count == 0 && n <= 0)
+        return 0;
     if (count == 0)
         hf_store_relaxed(&w->ends_ns, hf_ns_add(now_ns, per_ns));
     count = n > HF_FIXED_WINDOW_MOST - count ? HF_FIXED_WINDOW_MOST : count + n;

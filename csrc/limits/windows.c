@@ -33,7 +33,10 @@ hf_windows_init(hf_windows *w, hf_window_kind kind, size_t most, int64_t phase_n
 {
     w->kind = kind;
     w->phase_ns = phase_ns;
-    w->most = most / HF_STRIPES + (most % HF_STRIPES != 0);
+    w->mask = HF_STRIPES - 1;
+    while (w->mask > 0 && most / (w->mask + 1) < CANDIDATES)
+        w->mask /= 2;
+    w->most = most / (w->mask + 1);
     memcpy(w->secret, secret, sizeof w->secret);
     memset(w->stripe, 0, sizeof w->stripe);
 }
@@ -320,19 +323,26 @@ cell_for(const hf_windows *w, hf_stripe *s, const hf_key *key, int64_t now_ns)
 static inline hf_stripe *
 enter(hf_windows *w, const hf_key *key)
 {
-    hf_stripe *s = &w->stripe[(key->hash >> 32) % HF_STRIPES];
+    hf_stripe *s = &w->stripe[(key->hash >> 32) & w->mask];
     for (int i = 0; !hf_lock_try(&s->lock); i++)
         if (i >= PATIENCE)
             sched_yield();
     return s;
 }
 
+/* Each stripe in turn, as the next may be one that nobody asks any more. */
 static inline void
-leave(const hf_windows *w, hf_stripe *s, int64_t now_ns)
+leave(hf_windows *w, hf_stripe *s, int64_t now_ns)
 {
-    if (HF_UNLIKELY(++s->operations % LOOK_EVERY == 0))
-        (void)sweep(w, s, LOOKS, PLACES, now_ns);
+    const uint64_t operations = ++s->operations;
     hf_lock_give(&s->lock);
+    if (HF_LIKELY(operations % LOOK_EVERY != 0))
+        return;
+    hf_stripe *next = &w->stripe[operations / LOOK_EVERY & w->mask];
+    if (!hf_lock_try(&next->lock))
+        return;
+    (void)sweep(w, next, LOOKS, PLACES, now_ns);
+    hf_lock_give(&next->lock);
 }
 
 /* ---- what is asked of a key ---- */
@@ -498,7 +508,7 @@ size_t
 hf_windows_living(hf_windows *w, int64_t now_ns)
 {
     size_t living = 0;
-    for (size_t i = 0; i < HF_STRIPES; i++) {
+    for (size_t i = 0; i <= w->mask; i++) {
         hf_stripe *s = enter_stripe(w, i);
         for (size_t at = 0; at < s->size; at++)
             living += s->place[at].cell != NULL && cell_ends_ns(w, s->place[at].cell) > now_ns;
@@ -511,7 +521,7 @@ size_t
 hf_windows_sweep(hf_windows *w, int64_t now_ns)
 {
     size_t gone = 0;
-    for (size_t i = 0; i < HF_STRIPES; i++) {
+    for (size_t i = 0; i <= w->mask; i++) {
         hf_stripe *s = enter_stripe(w, i);
         gone += sweep(w, s, SIZE_MAX, 2 * s->size, now_ns);
         size_t size = LEAST_SIZE;
@@ -528,7 +538,7 @@ size_t
 hf_windows_reset(hf_windows *w, int64_t now_ns)
 {
     size_t living = 0;
-    for (size_t i = 0; i < HF_STRIPES; i++) {
+    for (size_t i = 0; i <= w->mask; i++) {
         hf_stripe *s = enter_stripe(w, i);
         for (size_t at = 0; at < s->size; at++) {
             hf_cell *cell = s->place[at].cell;
@@ -553,7 +563,7 @@ size_t
 hf_windows_held(hf_windows *w)
 {
     size_t held = 0;
-    for (size_t i = 0; i < HF_STRIPES; i++) {
+    for (size_t i = 0; i <= w->mask; i++) {
         hf_stripe *s = enter_stripe(w, i);
         held += s->used;
         hf_lock_give(&s->lock);
@@ -565,7 +575,7 @@ uint64_t
 hf_windows_evicted(hf_windows *w)
 {
     uint64_t evicted = 0;
-    for (size_t i = 0; i < HF_STRIPES; i++) {
+    for (size_t i = 0; i <= w->mask; i++) {
         hf_stripe *s = enter_stripe(w, i);
         evicted += s->evicted;
         hf_lock_give(&s->lock);
@@ -599,7 +609,7 @@ hf_windows_copy(hf_windows *w, int64_t now_ns, hf_cell ***cells, size_t *n)
     bool enough = true;
     *cells = NULL;
     *n = 0;
-    for (size_t i = 0; i < HF_STRIPES && enough; i++) {
+    for (size_t i = 0; i <= w->mask && enough; i++) {
         hf_stripe *s = enter_stripe(w, i);
         hf_cell **more = realloc(*cells, (*n + s->used + 1) * sizeof *more);
         enough = more != NULL;

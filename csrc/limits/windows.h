@@ -67,6 +67,7 @@ typedef struct hf_windows {
     hf_window_kind kind;
     int64_t
         phase_ns; /* counter: from the clock's time to the one that its windows are aligned to */
+    size_t mask;  /* stripes in use, minus one: fewer where each would have few keys */
     size_t most;  /* keys of a stripe */
     uint64_t secret[3];
     hf_stripe stripe[HF_STRIPES];

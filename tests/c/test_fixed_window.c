@@ -37,6 +37,18 @@ HF_TEST(a_window_that_is_empty_again_begins_anew)
     HF_CHECK_INT(hf_fixed_window_ends_ns(&w, 20), 20 + second);
 }
 
+HF_TEST(a_window_that_nothing_is_added_to_does_not_begin)
+{
+    for (int64_t n = 0; n >= -2; n--) {
+        hf_fixed_window w = window();
+        HF_CHECK_INT(hf_fixed_window_add(&w, n, second, 0), 0);
+        HF_CHECK_INT(hf_fixed_window_ends_ns(&w, 0), INT64_MIN);
+        (void)hf_fixed_window_add(&w, 2, second, 0);
+        HF_CHECK_INT(hf_fixed_window_add(&w, n, second, 2 * second), 0);
+        HF_CHECK_INT(hf_fixed_window_ends_ns(&w, 2 * second), INT64_MIN);
+    }
+}
+
 HF_TEST(no_more_is_taken_back_than_counts) /* trap 34 */
 {
     hf_fixed_window w = window();

@@ -15,6 +15,8 @@ class FixedWindow:
 
     def add(self, n: int, per_ns: int, now_ns: int) -> int:
         if not self.counted(now_ns):
+            if n <= 0:
+                return 0  # it begins no window
             self.count = 0
             self.ends_ns = now_ns + per_ns
         self.count = max(0, self.count + n)

@@ -147,10 +147,7 @@ class FixedMachine(Machine):
     def add(self, key: str, n: int) -> None:
         window = self.models[key]
         assert isinstance(window, model.FixedWindow)
-        if n <= 0 and not window.counted(self.now_ns):
-            assert self.table.add(key, self.per_ns, n) == 0  # it begins no window
-        else:
-            assert self.table.add(key, self.per_ns, n) == window.add(n, self.per_ns, self.now_ns)
+        assert self.table.add(key, self.per_ns, n) == window.add(n, self.per_ns, self.now_ns)
 
     @rule(key=st.sampled_from("abc"), n=st.integers(0, 4))
     def take_back(self, key: str, n: int) -> None:
@@ -505,7 +502,7 @@ def test_a_flood_of_keys_neither_grows_a_table_nor_wipes_a_count(kind: str) -> N
     assert table.hit(item, "victim", cost=5)
     for n in range(20_000):
         assert table.hit(item, n)
-    assert 900 <= len(table) <= 1_040  # without the GIL each stripe has its share
+    assert 900 <= len(table) <= 1_000  # without the GIL each stripe has its share
     assert table.evicted >= 18_900
     assert not table.hit(item, "victim")
     assert table.reset() == len(table.dump()) or len(table) == 0
