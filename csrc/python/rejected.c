@@ -266,7 +266,8 @@ hf_rejected_at_hand(PyObject *module, PyObject *cls)
     (void)module;
     if (!PyType_Check(cls) ||
         !PyType_IsSubtype((PyTypeObject *)cls, (PyTypeObject *)hf_rejected_type) ||
-        ((PyTypeObject *)cls)->tp_basicsize != (Py_ssize_t)sizeof(RejectedObject)) {
+        ((PyTypeObject *)cls)->tp_basicsize != (Py_ssize_t)sizeof(RejectedObject) ||
+        ((PyTypeObject *)cls)->tp_weaklistoffset != 0) { /* from 3.12 in front of an instance */
         PyErr_Format(PyExc_TypeError, "%R is no class of rejections with __slots__ = ()", cls);
         return NULL;
     }
