@@ -1,7 +1,9 @@
 """The face of pybreaker: listeners, subclasses, and methods that are replaced. RT-18."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from unittest import mock
 
 import pytest
@@ -94,6 +96,20 @@ def test_the_failure_that_opens_is_told_while_the_circuit_is_still_shown_as_clos
     quietly(lambda: breaker.call(fail), times=3)
     assert seen == [("closed", "closed", 1), ("closed", "closed", 2), ("half-open",) * 2 + (3,)]
     assert breaker.current_state == breaker.state.name == "open"
+
+
+def test_nobody_keeps_the_failure_that_opens():
+    class OnlySuccesses(CircuitBreakerListener):
+        def success(self, cb):
+            """Hear of it."""
+
+    breaker = made(None, fail_max=1, listeners=[OnlySuccesses()], throw_new_error_on_trip=False)
+    with pytest.raises(DownError) as caught:
+        breaker.call(fail)
+    error = weakref.ref(caught.value)
+    del caught
+    gc.collect()
+    assert error() is None
 
 
 def test_a_listener_may_close_the_circuit_as_it_hears_of_a_failure():

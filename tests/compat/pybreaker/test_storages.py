@@ -64,6 +64,22 @@ def test_an_opening_that_a_storage_has_ends_in_time(clock):
     assert CircuitBreaker(state_storage=CircuitMemoryStorage("open")).call(int) == 0  # no time
 
 
+def test_an_opening_of_no_known_time_is_over_whatever_the_open_time():
+    breaker = CircuitBreaker(state_storage=CircuitMemoryStorage("open"), name="b")
+    breaker.reset_timeout = 1_000
+    assert breaker.call(int) == 0
+
+
+@pytest.mark.parametrize(
+    ("opened_at", "is_over"), [(datetime.min, True), (datetime.max, False)], ids=["min", "max"]
+)
+def test_an_opening_may_begin_at_any_time_that_there_is(opened_at, is_over):
+    breaker = CircuitBreaker(name="b")
+    breaker.open()
+    breaker._state_storage.opened_at = opened_at.replace(tzinfo=UTC)
+    assert (breaker.policy.retry_after == 0) is is_over
+
+
 def test_a_storage_can_be_written_to_while_it_is_in_use(clock):
     storage, heard = CircuitMemoryStorage("closed"), Changes()
     breaker = CircuitBreaker(fail_max=3, state_storage=storage, listeners=[heard], name="b")

@@ -350,7 +350,7 @@ class Courses(Storing, _Native):
                 return None
             live.moved(new, rule, count)
             self._moves = moves = self._moves + 1
-            if error is not None and has_failed and policy._told:
+            if error is not None and has_failed and policy.tells_failures:
                 live.shown = name_of(old)  # as it is in pybreaker until the failure was told
                 try:
                     self._tell("failure", error)

@@ -128,6 +128,11 @@ class BreakerPolicy(CircuitBreaker):
             reset_timeout=reset_timeout,
         )
 
+    @property
+    def tells_failures(self) -> bool:
+        """Whether the face is told of each call that fails."""
+        return self._told & _FAILURES != 0
+
     def _turn(self, state: State, at_ns: int) -> None:
         """Put it into a state, as of a time that may have passed, without telling anybody."""
         self._kernel.override(STATES.index(state), at_ns)

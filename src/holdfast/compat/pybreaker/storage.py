@@ -36,6 +36,7 @@ STATE_OF = {
     STATE_HALF_OPEN: State.HALF_OPEN,
 }
 _PROBE_FAILED = 4  # hf_rule
+_AGES_NS = 1 << 62  # 146 years
 
 
 def age_of(opened_at: datetime) -> timedelta:
@@ -156,11 +157,10 @@ class Live:
 
     def open_as_of(self, opened_at: datetime | None) -> None:
         """Begin the opening anew, at that time."""
-        clock = self.policy._clock
         self.opened_at = opened_at
-        self.opened_ns = clock.now_ns()
-        if opened_at is not None:
-            self.opened_ns -= int(age_of(opened_at) / timedelta(microseconds=1)) * 1000
+        age = timedelta.max if opened_at is None else age_of(opened_at)  # unknown: it is over
+        age_ns = age // timedelta(microseconds=1) * 1000
+        self.opened_ns = self.policy._clock.now_ns() - max(-_AGES_NS, min(age_ns, _AGES_NS))
         self.again_open()
 
     def open_as_of_now(self) -> None:
@@ -195,8 +195,6 @@ class Live:
         if state == STATE_OPEN:
             policy._turn(State.OPEN, now_ns)
             self.open_as_of(opened_at)
-            if opened_at is None:  # there is nothing to wait for
-                policy._turn(State.OPEN, now_ns - int(policy._setting("reset_timeout") * 1e9) - 1)
         elif state == STATE_HALF_OPEN:
             policy._turn(State.HALF_OPEN, now_ns)
             self.set_success_counter(successes)
