@@ -131,6 +131,19 @@ def test_the_time_of_a_test_that_replaces_datetime_is_followed(slept, monkeypatc
     assert (ended[0]["tries"], ended[0]["elapsed"], len(calls)) == (3, 10.000005, 3)
 
 
+def test_the_time_may_be_one_that_a_test_has_frozen(monkeypatch):
+    times = [100]
+    monkeypatch.setattr("time.monotonic", lambda: times[-1])
+    monkeypatch.setattr("time.sleep", lambda seconds: times.append(times[-1] + seconds))
+    fetch, calls = failing(60)
+    again = backoff.on_exception(
+        backoff.constant, ConnectionError, interval=4, max_time=10, jitter=None
+    )
+    with pytest.raises(ConnectionError):
+        again(fetch)()
+    assert (len(calls), times) == (4, [100, 104, 108, 110])
+
+
 def test_the_time_of_day_that_is_set_back_prolongs_nothing():  # trap 20, their pull request 185
     with use_clock() as clock:
         fetch, calls = failing(100)

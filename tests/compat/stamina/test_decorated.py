@@ -306,6 +306,13 @@ def test_jitter_is_added_and_never_exceeds_the_longest_pause(flaky, told):  # tr
     assert max(pauses_of(told)) == 5.0
 
 
+def test_the_jitter_is_drawn_where_tests_replace_it(flaky, told, monkeypatch):
+    monkeypatch.setattr("random.uniform", lambda least, most: most)
+    with use_clock():
+        stamina.retry(on=ConnectionError, wait_initial=1, wait_jitter=3)(flaky(1))()
+    assert pauses_of(told) == [4]
+
+
 def test_seeding_the_module_random_repeats_the_pauses(flaky, told):
     with use_clock():
         for _ in range(2):

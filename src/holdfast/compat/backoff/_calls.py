@@ -94,7 +94,7 @@ class Plan:
 
     def elapsed(self, begun: Any) -> float:
         """Return how many seconds have passed since ``begin`` was asked."""
-        if isinstance(begun, float):
+        if isinstance(begun, (int, float)):
             return self.policy.now() - begun
         passed: datetime.timedelta = datetime.datetime.now() - begun
         return passed.total_seconds()

@@ -6,9 +6,9 @@ Elsewhere: counting, deadlines, waiting (``compat._retrying``), the public face 
 
 from __future__ import annotations
 
+import random
 import time
 from math import isnan
-from random import uniform  # seeded by whoever seeds the module, as in stamina
 
 from holdfast.compat._retrying import Course, is_final
 from holdfast.compat.stamina._config import CONFIG
@@ -142,10 +142,9 @@ class Plan:
 
     def pause(self, number: int) -> float:
         """Draw the seconds of the pause after the attempt of that number."""
-        if not self.wait_jitter:
-            return self._pause(number, 0.0)
-
-        return self._pause(number, uniform(0, self.wait_jitter))
+        # Of the module: tests seed it, and patch it, as in stamina.
+        jitter = random.uniform(0, self.wait_jitter) if self.wait_jitter else 0.0
+        return self._pause(number, jitter)
 
     def _pause(self, number: int, jitter: float) -> float:
         if CONFIG.testing is not None:
