@@ -291,11 +291,8 @@ make_room(const hf_windows *w, hf_stripe *s, size_t length, int64_t now_ns)
         return resize(s, LEAST_SIZE);
     if (s->size > LEAST_SIZE && s->used < s->size / 16)
         (void)resize(s, s->size / 2); /* where there is no memory it stays as large as it was */
-    if ((s->used + 1) * 4 <= s->size * 3)
-        return true;
-    /* It grows only for what counts; where half of it did not, the next growth is far. */
-    (void)sweep(w, s, SIZE_MAX, 2 * s->size, now_ns);
-    return s->used * 2 <= s->size || resize(s, 2 * s->size);
+    /* What is over makes it no larger for long: between two growths, new keys look at each key twice. */
+    return (s->used + 1) * 4 <= s->size * 3 || resize(s, 2 * s->size);
 }
 
 static hf_cell *
