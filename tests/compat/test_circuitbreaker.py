@@ -649,6 +649,24 @@ def test_the_error_can_be_made_by_hand_and_pickled(clock):
     assert "payments" in str(again)
 
 
+def test_the_error_made_anew_of_its_arguments_says_the_same(clock):
+    """As Celery sends exceptions: their class and arguments."""
+    breaker = CircuitBreaker(failure_threshold=1, name="payments")
+
+    @breaker
+    def charge():
+        raise OutageError
+
+    fail(charge)
+    with pytest.raises(CircuitBreakerError) as caught:
+        charge()
+    again = CircuitBreakerError(*caught.value.args)
+    assert str(again).startswith('Circuit "payments" OPEN until ')
+    assert (again.name, again.reason) == ("payments", "open")
+    assert again.retry_after == caught.value.retry_after
+    assert str(CircuitBreakerError("by hand")) == "by hand"
+
+
 def test_the_monitor_knows_circuits_that_guard_a_function(clock):
     broken, well = CircuitBreaker(1, name="broken"), CircuitBreaker(name="well")
     assert list(CircuitBreakerMonitor.get_circuits()) == []

@@ -426,6 +426,8 @@ class CircuitBreakerError(CircuitOpenError):
             kwargs.setdefault("name", policy.name)
             kwargs.setdefault("retry_after", policy.retry_after)
             kwargs.setdefault("reason", "open")
+        elif circuit_breaker is not None:  # made anew of its arguments, by Celery say
+            args = (circuit_breaker, *args)
         Rejected.__init__(self, *args, policy=policy, **kwargs)
 
     @property

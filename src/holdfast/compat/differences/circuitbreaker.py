@@ -50,6 +50,12 @@ DIFFERENCES = (
         "and `trip`, and can be pickled.",
     ),
     Difference(
+        ("circuit", "CircuitBreaker"),
+        "A decorated function is pickled by its name; cloudpickle (Dask, Ray, joblib) cannot send "
+        "one of a notebook or `__main__` to other processes by its code, as it can with that of "
+        "circuitbreaker: put it into a module.",
+    ),
+    Difference(
         ("CircuitBreakerMonitor.get_circuits",),
         "`CircuitBreakerMonitor.get_circuits()` returns a list of the moment, where that of "
         "circuitbreaker fails if a circuit is registered while it is iterated over.",
