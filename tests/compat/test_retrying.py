@@ -372,4 +372,6 @@ def test_what_is_decorated_can_be_sent_to_another_process_by_value(decorate):
         return 42
 
     for fn in (plain, in_task):
-        ByValue().dump(decorate(fn))
+        pickler = ByValue()
+        pickler.dump(decorate(fn))
+        assert id(fn) in pickler.seen

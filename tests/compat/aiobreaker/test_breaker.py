@@ -1,9 +1,7 @@
 """The face of aiobreaker: its names and behaviour, decided by the breaker of holdfast."""
 
 import asyncio
-import contextlib
 import copy
-import inspect
 import pickle
 import threading
 from datetime import UTC, datetime, timedelta
@@ -14,7 +12,6 @@ import holdfast as hf
 from holdfast.compat.aiobreaker import (
     CircuitBreaker,
     CircuitBreakerError,
-    CircuitBreakerListener,
     CircuitBreakerState,
 )
 from holdfast.compat.aiobreaker import version as version_of_aiobreaker
@@ -25,81 +22,21 @@ from holdfast.compat.aiobreaker.state import (
 )
 from holdfast.compat.aiobreaker.storage.base import CircuitBreakerStorage
 from holdfast.compat.aiobreaker.storage.memory import CircuitMemoryStorage
-from holdfast.testing import use_clock
 from tests.apart import in_child
-from tests.compat.aiobreaker.storages import DictStorage, OutageError
-
-CLOSED, OPEN, HALF_OPEN = (
-    CircuitBreakerState.CLOSED,
-    CircuitBreakerState.OPEN,
-    CircuitBreakerState.HALF_OPEN,
+from tests.compat.aiobreaker.parts import (
+    CLOSED,
+    HALF_OPEN,
+    OPEN,
+    SHORT,
+    Told,
+    afail,
+    asucceed,
+    elapse,
+    fail,
+    fails,
+    succeed,
 )
-SHORT = timedelta(seconds=5)
-
-
-@pytest.fixture
-def clock():
-    """The time of all native breakers of a test."""
-    with use_clock() as manual:
-        yield manual
-
-
-@pytest.fixture(params=["memory", "dict"])
-def storage(request):
-    """State in the native breaker, or in a storage that decides."""
-    return CircuitMemoryStorage(CLOSED) if request.param == "memory" else DictStorage({})
-
-
-def elapse(breaker, clock):
-    """Let the timeout of an open circuit elapse: of a storage, by its own time."""
-    if isinstance(breaker._state_storage, CircuitMemoryStorage):
-        clock.advance(breaker.timeout_duration.total_seconds())
-    else:
-        past = datetime.now(UTC).replace(tzinfo=None) - breaker.timeout_duration
-        breaker._state_storage.opened_at = past
-
-
-def succeed(*args):
-    return args
-
-
-def fail(*_args):
-    raise OutageError
-
-
-async def asucceed(*args):
-    return args
-
-
-async def afail(*_args):
-    raise OutageError
-
-
-def fails(breaker, times=1, error=OutageError):
-    for _ in range(times):
-        with pytest.raises(error) as raised:
-            breaker.call(fail)
-    return raised.value
-
-
-class Told(CircuitBreakerListener):
-    """A listener that keeps what it hears."""
-
-    def __init__(self):
-        self.heard = []
-
-    def before_call(self, breaker, func, *args, **kwargs):
-        self.heard.append(("call", args, kwargs))
-
-    def success(self, breaker):
-        self.heard.append("success")
-
-    def failure(self, breaker, exception):
-        self.heard.append(type(exception).__name__)
-
-    def state_change(self, breaker, old, new):
-        self.heard.append((old.state.name, new.state.name))
-
+from tests.compat.aiobreaker.storages import OutageError
 
 # ---- states, RT-18 ----
 
@@ -359,253 +296,6 @@ def test_a_breaker_is_named_after_its_first_function_or_its_module():
     assert breaker.name == "payments"
     other.call(succeed)
     assert other.policy.name == __name__
-
-
-# ---- ways to call ----
-
-
-def test_a_decorated_function_looks_like_the_function():
-    breaker = CircuitBreaker()
-
-    @breaker
-    def plain(card: str) -> str:
-        """Pay."""
-        return card
-
-    @breaker()
-    async def coroutine(): ...
-
-    @breaker(ignore_on_call=True)
-    def generator():
-        yield 1
-
-    assert (plain.__name__, plain.__doc__) == ("plain", "Pay.")
-    assert str(inspect.signature(plain)) == "(card: str) -> str"
-    assert inspect.iscoroutinefunction(coroutine)
-    assert not inspect.iscoroutinefunction(plain)
-    assert list(generator()) == [1]
-    with pytest.raises(TypeError, match="does not accept positional arguments"):
-        breaker(True)
-    with pytest.raises(TypeError, match="does not accept positional arguments"):
-        breaker(plain, plain)
-
-
-def test_a_decorated_function_counts_once_also_through_call(clock, storage):
-    breaker = CircuitBreaker(state_storage=storage)
-    guarded = breaker(fail)
-    with pytest.raises(OutageError):
-        breaker.call(guarded)
-    assert breaker.fail_counter == 1
-    twice = breaker(ignore_on_call=False)(fail)
-    with pytest.raises(OutageError):
-        breaker.call(twice)
-    assert breaker.fail_counter == 3
-
-
-async def test_a_decorated_coroutine_function_counts_once_also_through_call_async(storage):
-    breaker = CircuitBreaker(state_storage=storage)
-    guarded = breaker(afail)
-    with pytest.raises(OutageError):
-        await breaker.call_async(guarded)
-    assert breaker.fail_counter == 1
-
-
-@pytest.mark.parametrize("told", [[], [Told()]])
-async def test_each_way_to_call_counts_and_opens_the_circuit(told, clock, storage):
-    def items(*_):
-        yield 1
-        raise OutageError
-
-    breaker = CircuitBreaker(fail_max=8, state_storage=storage, listeners=told)
-    ways = (
-        breaker(fail),
-        breaker(afail),
-        breaker(items),
-        lambda: breaker.call(fail),
-        lambda: breaker.call(items),
-        lambda: breaker.call_async(afail),
-        lambda: breaker.call(afail),
-    )
-
-    async def run(way):
-        made = way()
-        if inspect.isawaitable(made):
-            await made
-        elif inspect.isgenerator(made):
-            list(made)
-
-    for n, way in enumerate(ways):
-        assert breaker.fail_counter == n
-        with pytest.raises(OutageError):
-            await run(way)
-    for way in ways:
-        breaker.close()
-        breaker.fail_max = 1
-        with pytest.raises(CircuitBreakerError) as tripped:
-            await run(way)
-        assert type(tripped.value) is CircuitBreakerError
-        assert isinstance(tripped.value.__cause__, OutageError)
-        with pytest.raises(CircuitBreakerOpenError):
-            await run(way)
-
-
-def test_arguments_and_results_pass(clock, storage):
-    breaker = CircuitBreaker(state_storage=storage)
-
-    def call(*args, **kwargs):
-        return args, kwargs
-
-    assert breaker.call(call, 1, a=2) == ((1,), {"a": 2})
-    assert breaker(call)(1, a=2) == ((1,), {"a": 2})
-    assert breaker.state.call(call, 1, a=2) == ((1,), {"a": 2})
-
-
-def test_what_is_sent_to_a_generator_arrives(clock, storage):
-    breaker = CircuitBreaker(state_storage=storage)
-
-    @breaker
-    def echo():
-        got = yield "ready"
-        return (yield got)
-
-    talk = echo()
-    assert next(talk) == "ready"
-    assert talk.send("hello") == "hello"
-    with pytest.raises(StopIteration, match="bye"):
-        talk.send("bye")
-    half = echo()
-    next(half)
-    half.close()
-    assert breaker.policy.snapshot().succeeded == 1
-
-
-def test_a_plain_function_that_returns_a_generator_settles_when_that_ends(clock, storage):
-    breaker = CircuitBreaker(state_storage=storage)
-
-    def items():
-        yield 1
-        raise OutageError
-
-    made = breaker.call(lambda: items())
-    assert next(made) == 1
-    with pytest.raises(OutageError):
-        next(made)
-    assert breaker.fail_counter == 1
-
-
-# ---- listeners ----
-
-
-def test_listeners_hear_of_calls_ends_and_changes_in_this_order(clock, storage):
-    told = Told()
-    breaker = CircuitBreaker(
-        fail_max=2, timeout_duration=SHORT, listeners=[told], state_storage=storage
-    )
-    breaker.call(succeed, 1)
-    fails(breaker)
-    fails(breaker, error=CircuitBreakerError)
-    assert told.heard == [
-        ("call", (1,), {}),
-        "success",
-        ("call", (), {}),
-        "OutageError",
-        ("call", (), {}),
-        "OutageError",
-        ("CLOSED", "OPEN"),
-    ]
-    told.heard.clear()
-    with pytest.raises(CircuitBreakerError):
-        breaker.call(succeed)
-    assert told.heard == []
-    elapse(breaker, clock)
-    breaker.call(succeed)
-    assert told.heard == [
-        ("OPEN", "HALF_OPEN"),
-        ("call", (), {}),
-        ("HALF_OPEN", "CLOSED"),
-        "success",
-    ]
-    told.heard.clear()
-    breaker.remove_listener(told)
-    breaker.call(succeed)
-    assert (told.heard, breaker.listeners) == ([], ())
-
-
-async def test_listeners_hear_of_asynchronous_calls(storage):
-    told = Told()
-    breaker = CircuitBreaker(listeners=[told], state_storage=storage)
-    guarded = breaker(asucceed)
-    await guarded(1)
-    assert told.heard == [("call", (1,), {}), "success"]
-
-
-@pytest.mark.parametrize("hook", ["before_call", "success", "failure", "state_change"])
-def test_what_a_listener_raises_is_logged_and_changes_nothing(hook, clock, storage, caplog):
-    # trap 13
-    class Broken(CircuitBreakerListener):
-        pass
-
-    def broken(*_args, **_kwargs):
-        raise ZeroDivisionError
-
-    setattr(Broken, hook, broken)
-    breaker = CircuitBreaker(fail_max=2, listeners=[Broken()], state_storage=storage)
-    assert breaker.call(succeed) == ()
-    fails(breaker)
-    fails(breaker, error=CircuitBreakerError)
-    assert breaker.current_state is OPEN
-    assert {r.name for r in caplog.records if f"{hook}()" in r.getMessage()} == {"aiobreaker"}
-
-
-def test_a_listener_may_use_the_breaker(clock, storage):  # trap 13
-    class Closes(CircuitBreakerListener):
-        def state_change(self, breaker, old, new):
-            if new.state is OPEN:
-                breaker.close()
-
-    breaker = CircuitBreaker(fail_max=1, listeners=[Closes()], state_storage=storage)
-    fails(breaker, error=CircuitBreakerError)
-    assert (breaker.current_state, breaker.state.state) == (CLOSED, CLOSED)
-    assert breaker.call(succeed) == ()
-
-
-def test_a_listener_may_wait_for_another_thread_that_uses_the_breaker(clock, storage):
-    # trap 13
-    class Waits(CircuitBreakerListener):
-        def state_change(self, breaker, old, new):
-            used = threading.Thread(target=lambda: (breaker.fail_counter, breaker.half_open()))
-            if new.state is OPEN:
-                used.start()
-                used.join(20)
-                assert not used.is_alive()
-
-    breaker = CircuitBreaker(fail_max=1, listeners=[Waits()], state_storage=storage)
-    fails(breaker, error=CircuitBreakerError)
-    assert breaker.state.state is HALF_OPEN
-
-
-def test_of_many_threads_that_come_to_an_open_circuit_in_time_one_half_opens_it(clock, storage):
-    # trap 7
-    told = Told()
-    breaker = CircuitBreaker(timeout_duration=SHORT, state_storage=storage, listeners=[told])
-    breaker.open()
-    elapse(breaker, clock)
-    together, inside = threading.Barrier(8), []
-
-    def come():
-        together.wait(30)
-        with contextlib.suppress(CircuitBreakerError):
-            breaker.call(lambda: (inside.append(1), together.wait(0.2)))
-
-    threads = [threading.Thread(target=come) for _ in range(8)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threading, "excepthook", lambda _: None)  # the barrier that breaks
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(inside) == 1
-    assert told.heard.count(("OPEN", "HALF_OPEN")) == 1
 
 
 # ---- holdfast, subclasses, copies ----

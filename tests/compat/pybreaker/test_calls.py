@@ -588,10 +588,12 @@ def test_a_copy_shares_the_circuit():
 def test_a_dropped_breaker_lives_as_long_as_what_it_decorates():
     import gc
 
-    guarded = CircuitBreaker(fail_max=1)(fail)
+    guarded = CircuitBreaker(fail_max=1, name="dropped")(fail)
     gc.collect()
     fails(guarded, error=CircuitBreakerError)
     fails(guarded, error=CircuitBreakerOpenError)
+    told = hf.registry.get("circuit_breaker", "dropped").snapshot()
+    assert (told.failed, told.rejected) == (1, 1)
 
 
 def test_threads_that_fail_at_once_open_the_circuit_once():

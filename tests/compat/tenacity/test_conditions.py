@@ -7,6 +7,7 @@ import operator
 import random
 import re
 import threading
+import time
 
 import pytest
 
@@ -337,8 +338,13 @@ def test_what_logs_needs_an_attempt():
 
 def test_a_pause_ends_when_its_event_is_set():
     event = threading.Event()
+    pause = tenacity.sleep_using_event(event)
+    begun = time.monotonic()
+    pause(0.02)
+    assert time.monotonic() - begun >= 0.015
     event.set()
-    tenacity.sleep_using_event(event)(60)
+    pause(60)
+    assert time.monotonic() - begun < 30
 
 
 def test_numbers_have_ordinals():
