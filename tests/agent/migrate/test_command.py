@@ -52,6 +52,21 @@ pybreaker: 3 uses in 1 file, 1 change; the face is that of version 1.4.1
     )
 
 
+def test_what_was_told_of_a_line_is_told_once_however_much_it_is(tmp_path, face, capsys):
+    face("pybreaker", [(("CircuitBreaker",), "Late results are dropped."),
+                       (("CircuitBreaker",), "Calls run side by side.")],
+         CircuitBreaker=CircuitBreaker)  # fmt: skip
+    (tmp_path / "app.py").write_text(
+        "from pybreaker import CircuitBreaker as B\na, b = B(), B()\nc = B()\n"
+    )
+    assert cli.main(["migrate", str(tmp_path)]) == cli.EXIT_DONE
+    told = [line.split("differs  ") for line in capsys.readouterr().out.split("\n")]
+    assert [line[1] for line in told if len(line) == 2] == [
+        *("Late results are dropped.", "Calls run side by side."),
+        *["as in line 2"] * 2,
+    ]
+
+
 @pytest.mark.usefixtures("code")
 def test_for_programs_it_is_json(capsys):
     assert cli.main(["migrate", "app", "--json"]) == cli.EXIT_DONE

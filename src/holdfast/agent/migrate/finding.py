@@ -216,16 +216,22 @@ class _Finder:
 
     def _call(self, node: ast.Call, scope: Scope) -> None:
         function = node.func
-        called = getattr(function, "attr", getattr(function, "id", ""))
+        called = _name_of(function)
         if called == "__import__" and node.args and self._string_of(node.args[0]):
             self._string(node.args[0], hand="change it by hand, to importlib.import_module")
         elif called in _OF_MODULES:
-            package = [one.value for one in node.keywords if one.arg == "package"]
+            package = [one.value for one in node.keywords if one.arg in {"name", "package"}]
             for one in (*node.args[:2], *package):
                 self._string(one, is_module=True)
-        elif called in _OF_NAMES and node.args:
-            if "." in str(getattr(node.args[0], "value", "")):
-                self._string(node.args[0], is_module=True)
+        elif (
+            called in {"multiple", "dict"} and _name_of(getattr(function, "value", None)) == "patch"
+        ):
+            for one in _target_of(node):
+                self._string(one, is_module=True)
+        elif called in _OF_NAMES:
+            for one in _target_of(node):
+                if "." in str(getattr(one, "value", "")):
+                    self._string(one, is_module=True)
         elif called in {"get", "pop", "setdefault", "delitem", "setitem"} and node.args:
             parts = [function.value] if isinstance(function, ast.Attribute) else []
             if any(_is_sys_modules(one) for one in (*parts, node.args[0])):
@@ -333,6 +339,16 @@ class _Finder:
         every = tuple(dict.fromkeys(differs))
         use = Use(self._file, line, column, library, kind, said or path, change, hand, every)
         self.uses.append(use)
+
+
+def _name_of(node: ast.AST | None) -> str:
+    """Return the last part of a name: ``patch`` of ``unittest.mock.patch``."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
+
+
+def _target_of(node: ast.Call) -> list[ast.expr]:
+    """Return what a patch is for: its first argument, or the one of that name."""
+    return node.args[:1] or [one.value for one in node.keywords if one.arg in {"target", "in_dict"}]
 
 
 def _is_sys_modules(node: ast.AST) -> bool:

@@ -70,9 +70,15 @@ def as_text(report: Report) -> Iterator[str]:
             yield f"    becomes  {use.change}"
         if use.by_hand:
             yield f"    by hand  {use.by_hand}"
+        again: dict[int, None] = {}
         for text in use.differs:
-            first = said.setdefault((use.file, text), use.line)
-            yield f"    differs  {text if first == use.line else f'as in line {first}'}"
+            if (use.file, text) in said:
+                again[said[use.file, text]] = None
+            else:
+                said[use.file, text] = use.line
+                yield f"    differs  {text}"
+        for line in again:
+            yield f"    differs  as in line {line}"
     for problem in report.problems:
         yield _told(problem)
     if report.uses or report.problems:
